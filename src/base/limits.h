@@ -1,0 +1,52 @@
+/* Every bound of the node, each with what happens at it (R4). Back-pressure comes first, then a
+ * named error. Nothing in the tree may queue, buffer or allocate without a limit from this page. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#define KIB ((size_t)1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+
+/* --- the cluster ------------------------------------------------------------------------------ */
+#define MEMBERS_MAX 15 /* members of one group; more are refused when a cluster is made */
+
+/* --- keys, values, commands: past it the command gets an error and nothing happens ------------- */
+#define KEY_BYTES_MAX (64 * KIB)          /* -ERR key is too long */
+#define VALUE_BYTES_MAX (32 * MIB)        /* default and ceiling of max-value-bytes, for now */
+#define COMMAND_BYTES_MAX (64 * MIB)      /* all arguments of one command; one log record */
+#define COMMAND_ARGUMENTS_MAX 1048576     /* protocol error: invalid multibulk length */
+#define INLINE_BYTES_MAX (64 * KIB)       /* protocol error: too big inline request */
+#define PREAUTH_ARGUMENTS_MAX 10          /* before AUTH: protocol error */
+#define PREAUTH_BULK_BYTES_MAX (16 * KIB) /* before AUTH: protocol error */
+
+/* --- clients: past it the socket is not read until there is room again -------------------------- */
+#define CLIENTS_MAX 10000                /* default of maxclients: -ERR max number of clients reached */
+#define CLIENT_READ_BYTES (64 * KIB)     /* one read of a socket */
+#define CLIENT_PENDING_MAX 4096          /* commands of one connection without a reply yet */
+#define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
+#define NODE_PENDING_MAX 65536           /* commands of all connections without a reply yet */
+#define NODE_PENDING_BYTES_MAX (256 * MIB)
+
+/* --- the log ----------------------------------------------------------------------------------- */
+#define LOG_BLOCK_BYTES (4 * KIB)         /* a batch starts on a block boundary */
+#define LOG_SEGMENT_BYTES (64 * MIB)      /* default; a larger record gets a segment of its own size */
+#define LOG_BATCH_BYTES_MAX (4 * MIB)     /* a batch is closed when it would grow beyond (one record may) */
+#define LOG_CACHE_BYTES_MAX (128 * MIB)   /* tail cache; older entries are read from the file */
+#define LOG_GROUPS_MAX 65536
+
+/* --- protocols --------------------------------------------------------------------------------- */
+#define UNCOMMITTED_ENTRIES_MAX 65536     /* SUBMIT is not delivered beyond it (P4) */
+#define UNCOMMITTED_BYTES_MAX (256 * MIB) /* kept by the driver, which knows the bytes */
+#define APPEND_ENTRIES_MAX 4096           /* entries attached to one message */
+#define APPEND_BYTES_MAX (1 * MIB)        /* the driver attaches fewer entries when bytes run out */
+#define APPENDS_IN_FLIGHT_MAX 64          /* messages to one follower without an answer yet */
+
+/* --- peers ------------------------------------------------------------------------------------- */
+#define FRAME_BYTES_MAX (80 * MIB)        /* a longer frame closes the connection */
+#define PEER_OUTPUT_BYTES_MAX (64 * MIB)  /* beyond it messages to that peer are dropped and counted */
+
+/* --- engine ------------------------------------------------------------------------------------ */
+#define DATABASES 16
+#define EXPIRE_BATCH_KEYS 1000            /* keys that one tick removes; more wait for the next */
+
+#endif

@@ -1,0 +1,54 @@
+/* An operation: a parsed command in the one binary form that the log, the peers and the engine
+ * share. It is the payload of RECORD_COMMAND.
+ *
+ *   offset size
+ *        0    8  wall stamp set by the proposing driver, microseconds (log time comes from it)
+ *        8    8  seed for whatever the command chooses at random
+ *       16    2  semantics level (R9)
+ *       18    2  command tag (command/commands.def)
+ *       20    1  database
+ *       21    1  zero
+ *       22    2  zero
+ *       24    4  argument count, with the command's name left out
+ *       28    -  each argument: u32 length, bytes
+ *
+ * RECORD_TICK's payload is the first 18 bytes. */
+#ifndef COMMAND_OP_H
+#define COMMAND_OP_H
+
+#include "base/types.h"
+
+#define OP_HEADER_BYTES 28u
+#define OP_TICK_BYTES 18u
+#define SEMANTICS_LEVEL 1
+
+struct op {
+    qr_wall stamp;
+    uint64_t seed;
+    uint16_t level;
+    uint16_t tag;
+    uint8_t db;
+    uint32_t argc;     /* arguments after the command's name (and subcommand) */
+    struct span args;  /* the encoded arguments: iterate with op_next */
+};
+
+/* Bytes of an op with these arguments. */
+size_t op_bytes(const struct span *argv, uint32_t argc);
+
+/* Writes an op to p, which has op_bytes of room. */
+void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32_t argc);
+
+/* Sets stamp and seed of an op that is already encoded. */
+void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed);
+
+/* Checks the whole op; false when malformed (wrong lengths, too many arguments). */
+bool op_read(struct span in, struct op *out);
+
+/* The arguments as spans into the op; `argv` has room for op->argc. */
+void op_arguments(const struct op *op, struct span *argv);
+
+/* A tick's payload, and reading it back; false when malformed. */
+void op_tick_write(uint8_t *p, qr_wall stamp, uint64_t seed);
+bool op_tick_read(struct span in, qr_wall *stamp);
+
+#endif

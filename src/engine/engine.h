@@ -1,0 +1,68 @@
+/* The engine: data types over a store, executed deterministically (rows R9, U56).
+ *
+ * Time is log time: the largest stamp of the entries applied so far. A key whose expiry is at or
+ * below log time is due: every command treats it as absent, a write that touches it removes it, and
+ * ticks remove the rest in (expire, db, key) order. Nothing here reads a clock, the environment or
+ * a source of randomness (R1's deny-list). */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/types.h"
+#include "command/op.h"
+#include "resp/reply.h"
+#include "store/store.h"
+
+struct engine;
+
+struct engine_config {
+    uint8_t hash_key[16];
+    uint64_t value_bytes_max; /* max-value-bytes */
+};
+
+struct engine *engine_new(const struct engine_config *config);
+void engine_free(struct engine *engine);
+struct store *engine_store(struct engine *engine);
+
+/* Executes a write in log order; the reply is appended to `reply`. Unknown tags and malformed
+ * arguments answer an error and change nothing, the same on every replica. */
+void engine_apply(struct engine *engine, const struct op *op, struct reply *reply);
+
+/* Applies a tick: log time moves to stamp and at most EXPIRE_BATCH_KEYS due keys go. */
+void engine_tick(struct engine *engine, qr_wall stamp);
+
+enum engine_read_result {
+    ENGINE_READ_DONE,
+    ENGINE_READ_DUE, /* it met a key that is due at op->stamp and still there: wait for a tick that
+                        reaches op->stamp, then ask again; nothing was written to the reply */
+};
+
+/* Executes a read; op->stamp is the leader's clock, log time rules what is already due. */
+enum engine_read_result engine_read(struct engine *engine, const struct op *op,
+                                    struct reply *reply);
+
+qr_wall engine_log_time(const struct engine *engine);
+/* When the next tick is wanted: the earliest expiry; QR_NEVER when nothing expires. */
+qr_wall engine_next_due(struct engine *engine);
+
+/* Slices of deferred work (freeing); true while more is left. */
+bool engine_idle(struct engine *engine);
+
+/* --- Checkpoints: chunks of bytes, written to files by the node ------------------------------------ */
+
+/* Begins an image of the state as it is now (all of it applied up to the caller's slot). Chunks are
+ * handed to `sink` in order while engine_image_next is called and writes go on. */
+void engine_image_begin(struct engine *engine,
+                        void (*sink)(void *context, struct span chunk), void *context);
+bool engine_image_next(struct engine *engine, uint32_t items); /* false: complete */
+void engine_image_end(struct engine *engine);
+
+/* Loads an image into an empty engine, chunk by chunk as the sink saw them; false when malformed. */
+bool engine_image_load(struct engine *engine, struct span chunk);
+
+struct engine_stats {
+    uint64_t expired_keys, keyspace_hits, keyspace_misses;
+};
+void engine_stats(const struct engine *engine, struct engine_stats *out);
+uint64_t engine_digest(struct engine *engine); /* content and log time */
+
+#endif

@@ -1,0 +1,143 @@
+/* The node's only door to the world: clocks, files, sockets, timers, threads (R2).
+ *
+ * io_uv.c and friends implement it over libuv and POSIX; a later io_sim.c implements the same
+ * header for the simulator, so no caller may reach around it. One struct io is one event loop on
+ * one thread; everything below belongs to that thread. Callbacks run from io_run only, never from
+ * inside a call.
+ *
+ * Errors are negative errno values; 0 or a count is success. */
+#ifndef IO_IO_H
+#define IO_IO_H
+
+#include "base/types.h"
+
+#include <sys/uio.h>
+
+struct io;
+
+/* --- Loop, clocks, chance ----------------------------------------------------------------------- */
+
+struct io *io_new(void);
+void io_free(struct io *io);
+
+/* Runs until io_stop. After each batch of callbacks of one turn `turn` is called once: that is
+ * where the node flushes everything the turn has gathered. */
+void io_run(struct io *io, void (*turn)(void *context), void *context);
+void io_stop(struct io *io);
+
+qr_time io_now(struct io *io);  /* CLOCK_BOOTTIME, read now (not cached) */
+qr_wall io_wall(struct io *io); /* CLOCK_REALTIME, read now */
+void io_random(struct io *io, void *p, size_t n); /* unpredictable bytes; never fails */
+
+/* A one-shot timer; zero it before first use. */
+struct io_timer {
+    void (*fire)(struct io_timer *timer);
+    void *context;
+    void *impl; /* owned by io */
+};
+
+/* (Re)arms for the moment `at` (io_now time; past means the next turn). */
+void io_timer_start(struct io *io, struct io_timer *timer, qr_time at);
+void io_timer_stop(struct io_timer *timer);
+void io_timer_free(struct io_timer *timer);
+
+/* SIGTERM, SIGINT and so on, delivered as callbacks. */
+int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, int signal_number),
+                 void *context);
+
+/* Runs `work` on a helper thread and then `done` on the loop. Returns 0, or an error and neither
+ * is called. `work` may touch only what `context` hands it. */
+int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *context),
+               void *context);
+
+/* --- Streams: TCP and Unix sockets -------------------------------------------------------------- */
+
+struct io_stream; /* freed by io after on_close */
+
+struct io_stream_callbacks {
+    /* n bytes are in the buffer that `buffer` gave. Called only while reading. */
+    void (*on_read)(struct io_stream *stream, size_t n);
+    /* Where the next read goes. A zero length pauses reading until io_stream_read(.., true). */
+    void (*buffer)(struct io_stream *stream, uint8_t **p, size_t *n);
+    /* Everything queued so far has been handed to the kernel. */
+    void (*on_drained)(struct io_stream *stream);
+    /* The last callback: end of file, an error (negative errno, 0 = orderly), or io_stream_close. */
+    void (*on_close)(struct io_stream *stream, int error);
+};
+
+struct io_listener;
+
+/* Listens on address:port (numeric; port 0 picks one). Each connection is given to on_accept, which
+ * must call io_stream_open on it or close it. */
+int io_listen(struct io *io, const char *address, uint16_t port, int backlog,
+              void (*on_accept)(void *context, struct io_stream *stream), void *context,
+              struct io_listener **out);
+uint16_t io_listener_port(const struct io_listener *listener);
+void io_listener_close(struct io_listener *listener);
+
+/* Starts to connect; `on_connect` is called once with 0 or an error; on error the stream is gone.
+ * Until then only io_stream_close may be called (on_connect then sees -ECANCELED). */
+int io_connect(struct io *io, const char *address, uint16_t port,
+               void (*on_connect)(void *context, struct io_stream *stream, int error),
+               void *context, struct io_stream **out);
+
+/* Attaches an owner and callbacks to an accepted or connected stream, sets TCP_NODELAY and starts
+ * to read. */
+void io_stream_open(struct io_stream *stream, const struct io_stream_callbacks *callbacks,
+                    void *owner);
+void *io_stream_owner(const struct io_stream *stream);
+
+/* Writes n bytes: tries the socket at once, copies and queues what it does not take. The caller
+ * bounds the queue by io_stream_queued (R4). Errors arrive through on_close. */
+void io_stream_write(struct io_stream *stream, const void *p, size_t n);
+void io_stream_writev(struct io_stream *stream, const struct iovec *v, int count);
+size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
+
+void io_stream_read(struct io_stream *stream, bool on); /* pause or resume reading */
+void io_stream_close(struct io_stream *stream);         /* drops what is queued; on_close follows */
+void io_stream_finish(struct io_stream *stream);        /* closes once what is queued is written */
+void io_stream_peer_name(const struct io_stream *stream, char *p, size_t n); /* "ip:port" */
+void io_stream_local_name(const struct io_stream *stream, char *p, size_t n);
+int io_stream_fd(const struct io_stream *stream); /* for CLIENT LIST; -1 where there is none */
+
+/* --- Files --------------------------------------------------------------------------------------- */
+
+struct io_file;
+
+#define IO_CREATE 1u   /* create; fails with -EEXIST when it is there */
+#define IO_WRITE 2u    /* open for reading and writing; without it reading only */
+#define IO_LOCK 4u     /* hold an exclusive advisory lock; -EAGAIN when another process has it */
+
+int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out);
+void io_file_close(struct io_file *file);
+int64_t io_file_size(struct io_file *file);
+/* Whole transfers: fewer bytes than asked only at the end of the file. EINTR is retried. */
+int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset);
+int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t offset);
+int io_file_sync(struct io_file *file);      /* fdatasync; any error is final for the node (R7) */
+int io_file_truncate(struct io_file *file, uint64_t size);
+
+/* An asynchronous durable write: pwritev of the buffers at `offset`, then fdatasync, on a helper
+ * thread; `done` on the loop with 0 or the first error. The buffers stay the caller's and must not
+ * change until then. Several may be in flight; each completes by itself. */
+struct io_write {
+    struct io_file *file;
+    const struct iovec *v;
+    int count;
+    uint64_t offset;
+    void (*done)(struct io_write *write, int error);
+    void *context;
+    void *impl; /* owned by io */
+};
+void io_file_write_sync(struct io *io, struct io_write *write);
+
+int io_mkdir(struct io *io, const char *path);             /* 0 also when it is there */
+int io_rename(struct io *io, const char *from, const char *to);
+int io_unlink(struct io *io, const char *path);
+int io_sync_dir(struct io *io, const char *path);
+int64_t io_free_bytes(struct io *io, const char *path); /* on that file system, for root's absence */
+/* Calls `each` for every name in the directory but . and .. ; order unspecified. */
+int io_list(struct io *io, const char *path, void (*each)(void *context, const char *name),
+            void *context);
+
+#endif

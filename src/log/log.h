@@ -1,0 +1,110 @@
+/* The log: one durable order for all groups of a worker (design: Log; rows L1..L8, T2, T14).
+ *
+ * Entries of many groups share batches, batches lie in segments, one sync makes a batch durable.
+ * A turn of the node's loop appends what its groups persist and then calls log_flush once; while a
+ * sync is in flight the next batch gathers behind it (group commit, no timer).
+ *
+ * Positions are never-reused 64-bit log offsets: everything appended before log_position() returned
+ * P is durable when on_durable reports a position >= P. */
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+
+#include "base/types.h"
+#include "io/io.h"
+#include "log/record.h"
+#include "protocol/protocol.h" /* struct term_run */
+
+struct log;
+
+struct log_config {
+    const char *dir;         /* the log's own directory; made when missing */
+    uint8_t uuid[16];        /* of the data directory; another one's segments are refused */
+    uint64_t segment_bytes;  /* LOG_SEGMENT_BYTES unless a test wants small ones */
+    uint64_t reserve_bytes;  /* kept back so that deletes, trims and state records always fit */
+    uint64_t cache_bytes;    /* tail cache */
+    /* Called from the loop when everything below `position` is durable. */
+    void (*on_durable)(void *context, uint64_t position);
+    /* A write or sync failed: the caller must stop the node; the log takes nothing more (R7).
+     * `error` is a negative errno. */
+    void (*on_failure)(void *context, int error, const char *what);
+    void *context;
+};
+
+/* What recovery found for one group. Borrowed from the log until the next call. */
+struct log_group {
+    uint32_t group;
+    qr_slot base_slot; /* trimmed up to here */
+    qr_term base_term;
+    qr_slot last_slot;
+    const struct term_run *runs; /* of (base_slot, last_slot] */
+    uint32_t run_count;
+    struct span state; /* payload of the last RECORD_STATE; empty when there was none */
+    bool damaged;      /* bytes below the synced mark are bad: the group must not guess */
+};
+
+enum log_open_result {
+    LOG_OPEN_OK = 0,
+    LOG_OPEN_FOREIGN, /* segments of another UUID, or of a newer format */
+    LOG_OPEN_DAMAGED, /* opened for reading; the damaged groups are marked */
+    LOG_OPEN_IO,      /* the directory could not be read or written; errno in the message */
+};
+
+/* Opens and recovers: finds the end by the synced mark, cuts a torn tail, syncs what it keeps.
+ * `message` (cap bytes) gets one sentence that says what was found and what to do about it. */
+enum log_open_result log_open(struct io *io, const struct log_config *config, struct log **out,
+                              char *message, size_t cap);
+/* Waits for nothing: call it when log_idle, or lose what was not durable (a crash does too). */
+void log_close(struct log *log);
+
+/* The group as recovered or as it stands now; false when the log does not know it. */
+bool log_group_state(struct log *log, uint32_t group, struct log_group *out);
+
+/* --- Appending: all of it goes into the batch that log_flush will write -------------------------- */
+
+/* Appends `count` sealed entry records of one group, in slot order, the first following the
+ * group's last slot. Panics on a gap: the caller truncates first. */
+void log_append(struct log *log, struct span records, uint32_t count);
+
+/* Drops the group's entries at or after `from` (a record, never physical). */
+void log_truncate(struct log *log, uint32_t group, qr_slot from);
+
+/* Appends the group's state record; the last one durable is what recovery returns. */
+void log_state(struct log *log, uint32_t group, struct span state);
+
+/* Forgets the group's entries up to `upto`, whose term is `term`: recovery will start behind it.
+ * Segments that hold nothing live are recycled. The caller waits for its checkpoint first. */
+void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term);
+
+/* The position behind everything appended so far. */
+uint64_t log_position(const struct log *log);
+
+/* Hands the gathered batch to the disk unless a sync is in flight (it then follows by itself). */
+void log_flush(struct log *log);
+
+bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
+
+/* --- Reading ------------------------------------------------------------------------------------ */
+
+/* Records of the entries [lo, hi), as many as fit in max_bytes but at least one. From the tail
+ * cache where they are there, else read from the file into a buffer of the log. *out is one run of
+ * sealed records, borrowed until the next call into the log. Returns how many entries it holds, 0
+ * on a range that the log does not hold, or a negative errno (bad checksum: -EBADMSG). Entries can
+ * be read as soon as log_append returned. */
+int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
+                 struct span *out);
+
+/* --- Space -------------------------------------------------------------------------------------- */
+
+enum log_space { LOG_SPACE_OK, LOG_SPACE_LOW /* growing commands get -NOSPACE */ };
+enum log_space log_space(struct log *log);
+
+struct log_stats {
+    uint64_t batches, syncs, records, bytes, cache_bytes, segments, disk_bytes;
+    uint64_t flush_bytes_max;
+};
+void log_stats(const struct log *log, struct log_stats *out);
+
+/* Bytes from the group's oldest live entry to the end: what log-max-bytes is compared with. */
+uint64_t log_group_bytes(const struct log *log, uint32_t group);
+
+#endif

@@ -1,0 +1,59 @@
+/* A log record: the one encoding of an entry from socket to log to peer.
+ *
+ *   offset size
+ *        0    4  crc32c of everything from offset 4 to the end of the payload
+ *        4    4  payload bytes
+ *        8    8  slot
+ *       16    8  term
+ *       24    4  group
+ *       28    1  kind (enum record_kind)
+ *       29    3  zero
+ *       32    n  payload
+ *
+ * Records follow each other without padding. The checksum binds content to (group, slot, term), so
+ * it travels with the record between nodes; where a record lies in a log is bound by the batch
+ * around it (log.c). All integers are little-endian. */
+#ifndef LOG_RECORD_H
+#define LOG_RECORD_H
+
+#include "base/types.h"
+
+#define RECORD_HEADER_BYTES 32u
+
+/* Hand-written tags, on disk and on the wire; never reused. */
+enum record_kind {
+    RECORD_COMMAND = 1, /* an entry: one command (command/op.h) */
+    RECORD_NOOP = 2,    /* an entry: the first of a leader's term */
+    RECORD_TICK = 3,    /* an entry: log time moves, due keys go */
+    RECORD_STATE = 16,  /* not an entry: the protocol's state record; slot 0 */
+    RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
+    RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
+};
+
+struct record {
+    uint32_t group;
+    uint8_t kind;
+    qr_slot slot;
+    qr_term term;
+    struct span payload; /* borrowed from the buffer it was read from */
+};
+
+static inline bool record_is_entry(uint8_t kind)
+{
+    return kind >= RECORD_COMMAND && kind <= RECORD_TICK;
+}
+
+/* Bytes of a record with that payload. */
+static inline size_t record_bytes(size_t payload)
+{
+    return RECORD_HEADER_BYTES + payload;
+}
+
+/* Fills the header in front of a payload of n bytes that already stands at p + 32. */
+void record_seal(uint8_t *p, uint32_t group, uint8_t kind, qr_slot slot, qr_term term, size_t n);
+
+/* Reads the record at the start of `in`. Returns its size, or 0 when it is cut short, damaged or
+ * longer than COMMAND_BYTES_MAX + 1 KiB; *out is then untouched. */
+size_t record_read(struct span in, struct record *out);
+
+#endif

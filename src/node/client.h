@@ -1,0 +1,66 @@
+/* One connection of a Redis client: who it is, what it has sent, what it still waits for.
+ *
+ * clients.c owns the socket and the parsing, router.c decides who carries a command out, the
+ * local_*.c files carry out the commands of the connection itself. */
+#ifndef NODE_CLIENT_H
+#define NODE_CLIENT_H
+
+#include "command/command.h"
+#include "io/io.h"
+#include "resp/parse.h"
+#include "resp/reply.h"
+
+struct node;
+struct pending;
+
+enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP_THIS };
+
+struct client {
+    struct node *node;
+    struct client *previous, *next; /* node->clients, in order of id */
+    uint64_t id;
+    struct io_stream *stream;
+
+    /* What CLIENT LIST shows. */
+    char peer_name[64], local_name[64];
+    char name[64], lib_name[64], lib_version[64]; /* "" = unset; longer ones are refused */
+    qr_time created, last_active;
+    const struct command_spec *last_command;
+    uint64_t commands, bytes_in, bytes_out;
+
+    /* What its commands run under. */
+    uint8_t db;
+    uint8_t version; /* RESP 2 or 3 */
+    bool authenticated;
+    bool no_evict, no_touch;
+    enum reply_mode reply_mode;
+    bool closing; /* answer what is pending, then close; nothing more is read */
+
+    /* Bytes in: [input, input + input_n), parsed up to input_at. */
+    struct parser parser;
+    uint8_t *input;
+    size_t input_n, input_at, input_cap;
+    bool paused; /* reading stopped: too much is pending, or replies pile up */
+    bool in_turn; /* is in node->dirty: has replies to flush */
+    struct client *next_dirty;
+
+    /* Commands without a reply, oldest first. */
+    struct pending *first, *last;
+    uint32_t pending_count;
+    struct reply out;
+};
+
+/* Closes the connection once its pending commands are answered (QUIT, protocol errors). */
+void client_close_gently(struct client *client);
+/* Closes at once; what was pending is answered to nobody (CLIENT KILL). */
+void client_kill(struct client *client);
+
+/* A command of the connection itself. argv[0] is the name (argv[1] the subcommand). Appends exactly
+ * one reply, unless Redis sends none. */
+typedef void local_handler(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply);
+
+/* The handler of a PLACE_LOCAL command: local_cmd_<ident> of commands.def. */
+local_handler *local_handler_of(const struct command_spec *spec);
+
+#endif

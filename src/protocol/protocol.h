@@ -1,0 +1,309 @@
+/* The protocol interface: a strategy is a deterministic state machine, events in, effects out.
+ *
+ * A protocol instance is one replica of one partition. The driver (src/node/driver.c, or the
+ * simulator) feeds it one event at a time and carries out the effects that it pushes, in order.
+ * Nothing else passes between them.
+ *
+ * The contract, cited from assertions and tests:
+ *
+ * P1 Total.      step() never fails, blocks, logs, allocates or re-enters. A stale or malformed
+ *                message is dropped and traced.
+ * P2 Borrowed.   Pointers in events and effects die at the next step. What must last is copied
+ *                into the instance (bounded) or named by slot.
+ * P3 Ranges.     SUBMIT, READ, PERSIST, DURABLE, APPLY and ANSWER speak of ranges of operations;
+ *                a step's cost does not depend on their number. A pipeline of a thousand commands
+ *                is one step and one log batch.
+ * P4 Bounded state. A small core (<= 4 KiB) plus flights from a bounded pool. SUBMIT and READ are
+ *                only delivered while outlook().room allows.
+ * P5 Crash       = forget the instance, the withheld effects and ANY SUBSET of the writes that were
+ *                not yet durable (disks reorder); restart = init + START with what survived. A
+ *                process crash (page cache survives) and a power loss are separate faults.
+ * P6 Bounded effects. One step pushes at most needs().effects effects and needs().scratch bytes.
+ *                More work continues through deadline().
+ * P7 Deterministic. Time from event.now, randomness from the seed given to init, iteration by node
+ *                index; equal deadlines fire by instance id.
+ * P8 Addressless. A node is an index. Addresses exist only in the driver.
+ *
+ * Durability is data (R5): PERSIST mints a ticket, tickets become durable in order, and an effect
+ * with `after` leaves only when that ticket is durable. To the protocol a held effect looks like a
+ * slow network. Links lose, duplicate and reorder; nothing else is promised about them.
+ *
+ * Values travel once (R6): the instance knows slots and terms, never payloads. The driver attaches
+ * the records [lo, hi) to a message from its log, and hands the attached records of a received
+ * message to the log when PERSIST names them. */
+#ifndef PROTOCOL_PROTOCOL_H
+#define PROTOCOL_PROTOCOL_H
+
+#include "base/panic.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "base/types.h"
+#include "base/wire.h"
+
+/* --- Messages and records --------------------------------------------------------------------- */
+
+/* A typed body, and the log records [lo, hi) that travel with it (lo == hi: none).
+ * All attached records have the same `term`; a protocol splits at term boundaries. */
+struct message {
+    uint16_t kind;    /* a tag of the protocol's codec */
+    const void *body; /* the struct of that kind; borrowed (P2) */
+    qr_slot lo, hi;
+    qr_term term;
+};
+
+/* How the driver moves bodies without knowing them; every function comes from the X-macro schema
+ * (protocol/schema.h). Kinds are hand-written tags that are never reused. */
+struct codec {
+    size_t body_max; /* bytes of the largest body struct; its alignment is at most 8 */
+    /* False when the kind is unknown. */
+    bool (*encode)(uint16_t kind, const void *body, struct wire_writer *out);
+    /* Fills body (body_max bytes) from all of `in`; false when malformed or unknown. */
+    bool (*decode)(uint16_t kind, struct span in, void *body);
+    /* "APPEND term=3 prev_slot=7 ..." */
+    void (*print)(uint16_t kind, const void *body, struct text *out);
+    bool (*equal)(uint16_t kind, const void *a, const void *b);
+    /* A random valid instance, for fuzzing and round-trip tests. */
+    void (*random)(uint16_t kind, uint64_t seed, void *body);
+    /* True for small urgent messages (votes, heartbeats, leases): they take the control lane. */
+    bool (*is_control)(uint16_t kind);
+    const char *(*name)(uint16_t kind); /* NULL when unknown */
+    uint16_t kind_max;                  /* the largest tag in use, for iteration */
+};
+
+/* --- Events: everything a protocol can learn --------------------------------------------------- */
+
+enum event_kind {
+    EVENT_START = 1, /* once, first: what survived */
+    EVENT_RECEIVE,   /* a message from another node */
+    EVENT_SUBMIT,    /* new operations */
+    EVENT_READ,      /* new linearizable reads */
+    EVENT_DURABLE,   /* tickets up to `upto` are on disk */
+    EVENT_SNAPSHOT,  /* a checkpoint of the applied state is durable on this node */
+    EVENT_TIMER,     /* deadline() has come */
+    EVENT_PEER,      /* a connection opened or closed */
+    EVENT_ADMIN,     /* an operator's order */
+    /* EXECUTED, FETCHED and VIEW join with the strategies that need them. */
+};
+
+/* A run of log entries of one term: from `slot` up to the next run. */
+struct term_run {
+    qr_slot slot;
+    qr_term term;
+};
+
+enum admin_kind {
+    ADMIN_TRANSFER = 1, /* argument = node to lead next, or NODE_NONE for the most up to date */
+    ADMIN_READ_MODE,    /* argument = enum read_mode */
+};
+
+enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };
+
+struct event {
+    enum event_kind kind;
+    qr_time now;  /* read after the event's bytes were: the only clock for decisions */
+    qr_wall wall; /* may jump: used for stamps and skew detection only */
+    union {
+        struct {
+            uint8_t members;  /* node indexes 0 .. members-1 take part */
+            uint16_t state_kind; /* kind of the last durable PERSIST.state; 0: none was written */
+            const void *state;
+            qr_slot base_slot; /* state up to here comes from the checkpoint; the log follows */
+            qr_term base_term;
+            qr_slot last_slot; /* last entry of the log; == base_slot when it is empty */
+            const struct term_run *runs; /* terms of (base_slot, last_slot], ascending */
+            uint32_t run_count;
+            bool forgetful; /* damage, wipe or lost acknowledgements: neither vote nor acknowledge */
+        } start;
+        struct {
+            node_index from;
+            struct message message;
+        } receive;
+        struct {
+            qr_req first; /* operations [first, first + count) */
+            uint32_t count;
+        } submit;
+        struct {
+            qr_req first; /* reads [first, first + count), numbered in the same series */
+            uint32_t count;
+        } read;
+        struct {
+            qr_ticket upto;
+        } durable;
+        struct {
+            qr_slot slot; /* state up to here is in a durable checkpoint */
+            bool force;   /* the log is over its bound: trim even what a slow member still needs */
+        } snapshot;
+        struct {
+            node_index node;
+            bool up;
+        } peer;
+        struct {
+            enum admin_kind order;
+            uint64_t argument;
+        } admin;
+    };
+};
+
+/* --- Effects: everything a protocol can do ------------------------------------------------------ */
+
+enum effect_kind {
+    EFFECT_PERSIST = 1, /* write to the log */
+    EFFECT_SEND,        /* a message to another node */
+    EFFECT_APPLY,       /* execute committed entries [lo, hi) in order; answer their requests */
+    EFFECT_ANSWER,      /* refuse requests */
+    EFFECT_READ,        /* reads are confirmed */
+    EFFECT_TRIM,        /* entries up to a slot are needed no more */
+    EFFECT_TRACE,       /* something worth telling */
+    /* EXECUTE, MERGE, FETCH, SNAPSHOT, INSTALL, ROLLBACK, DISCARD join with their strategies. */
+};
+
+struct effect {
+    enum effect_kind kind;
+    qr_ticket after; /* hold until this ticket is durable; 0 = now */
+    union {
+        /* One durable write: a state record, entries, or both. Entries [lo, hi) follow everything
+         * before lo; whatever the log held at or after lo is dropped first (truncation). They are
+         * the operations of the SUBMIT being stepped (req != 0), the records attached to the
+         * message being received beginning at slot lo, or one NOOP entry that the driver makes
+         * (noop). */
+        struct {
+            qr_ticket ticket;
+            uint16_t state_kind; /* 0: no state record */
+            bool noop;
+            const void *state;
+            qr_slot lo, hi; /* lo == hi: no entries */
+            qr_term term;   /* of the entries */
+            qr_req req;     /* request of entry lo, ascending by one; 0: not from a SUBMIT */
+        } persist;
+        struct {
+            node_index to;
+            struct message message;
+        } send;
+        struct {
+            qr_slot lo, hi;
+        } apply;
+        struct {
+            qr_req first;
+            uint32_t count;
+            enum qr_status status;
+        } answer;
+        /* Reads [first, first + count) may be served from a state that has applied `slot`. */
+        struct {
+            qr_req first;
+            uint32_t count;
+            qr_slot slot;
+            qr_time before; /* leased: serve only while the clock is below it; 0 = no bound */
+        } read;
+        struct {
+            qr_slot upto; /* entries [.., upto] */
+        } trim;
+        struct {
+            uint16_t point; /* a tag of the protocol's trace list */
+            uint64_t argument[3];
+        } trace;
+    };
+};
+
+_Static_assert(sizeof(struct effect) <= 72, "an effect stays small");
+
+/* What one step pushes into. The driver owns the arrays and resets them before every step. */
+struct effects {
+    struct effect *v;
+    uint32_t n, cap;
+    uint8_t *scratch; /* message bodies and state records live here until the next step */
+    size_t scratch_n, scratch_cap;
+};
+
+/* The next effect, zeroed, to be filled by the caller. Panics when the step overruns its bound
+ * (P6): the bound is the protocol's own claim. */
+struct effect *effects_push(struct effects *out, enum effect_kind kind);
+
+/* n bytes of zeroed scratch, aligned to 8. Panics like effects_push. */
+void *effects_scratch(struct effects *out, size_t n);
+
+/* --- A strategy --------------------------------------------------------------------------------- */
+
+enum consistency { CONSISTENCY_LINEARIZABLE = 1, CONSISTENCY_CONVERGENT, CONSISTENCY_EVENTUAL };
+
+/* What a strategy guarantees: it picks the checkers and fills KEYSPACE EXPLAIN. */
+struct promise {
+    enum consistency consistency;
+    bool survives_minority_crash; /* an acknowledged write survives any minority of crashes */
+    bool available_in_minority;   /* a minority goes on accepting writes */
+};
+
+/* What the worker must set aside for one instance. */
+struct needs {
+    size_t state;     /* bytes of the instance: one flat block, no internal pointers */
+    uint32_t effects; /* most effects of one step */
+    size_t scratch;   /* most scratch bytes of one step */
+};
+
+/* The limits a protocol runs under; the simulator makes them tiny. All times are microseconds. */
+struct protocol_limits {
+    qr_time heartbeat;        /* 25 ms */
+    qr_time lease;            /* 80 ms; 0 < lease < election */
+    qr_time election;         /* 300 ms; randomised over [election, 2 * election) */
+    uint32_t drift_percent;   /* bound on the drift between two clocks: 10 */
+    qr_wall skew_max;         /* a node further off the majority's wall clock may not lead: 500 ms */
+    uint32_t uncommitted_max; /* entries */
+    uint32_t append_entries;  /* entries attached to one message */
+    uint32_t appends_in_flight;
+};
+
+enum role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE, ROLE_LEADER };
+
+/* Where a member stands, as its leader sees it. */
+struct member_outlook {
+    qr_slot match;       /* durable there up to here */
+    qr_time heard;       /* when it last answered; 0: never in this term */
+    bool needs_snapshot; /* what it lacks is trimmed here */
+};
+
+/* What the driver routes by and INFO shows. A leader's members are filled, others are zero. */
+struct outlook {
+    enum role role;
+    node_index leader; /* NODE_NONE: unknown */
+    qr_term term;
+    qr_slot commit, last, first; /* first entry that the log still holds */
+    uint32_t room;               /* operations that SUBMIT may bring now; 0: wait */
+    bool can_serve;              /* leader with an entry of its own term committed */
+    bool forgetful;
+    uint8_t members;
+    struct member_outlook member[15];
+};
+
+struct protocol {
+    const char *name;
+    struct promise promise;
+    const struct codec *codec;
+
+    struct needs (*needs)(const struct protocol_limits *limits);
+
+    /* Prepares `self` (needs().state zeroed bytes, aligned to 16) as node `me`. The limits are
+     * copied. No effect comes before START. */
+    void (*init)(void *self, const struct protocol_limits *limits, node_index me, uint64_t seed);
+
+    /* One event in, effects out, in the order in which they are to be carried out. */
+    void (*step)(void *self, const struct event *event, struct effects *out);
+
+    /* When TIMER is wanted next; in the past means at once; QR_NEVER means not at all. */
+    qr_time (*deadline)(const void *self);
+
+    void (*outlook)(const void *self, struct outlook *out);
+
+    /* Panics when an invariant is broken; with `before` (a copy of the instance from before the
+     * last step), also when the step changed what no step may change. */
+    void (*check)(const void *self, const void *before);
+
+    /* Equal histories give equal digests on every machine. */
+    uint64_t (*digest)(const void *self);
+
+    /* One line for people: role, term, positions. */
+    void (*describe)(const void *self, struct text *out);
+
+    /* "term 3 > 2: step down", from a TRACE effect. */
+    void (*trace)(uint16_t point, const uint64_t argument[3], struct text *out);
+};
+
+#endif

@@ -1,0 +1,46 @@
+/* Reading requests: RESP arrays of bulk strings, and inline commands. Incremental: it keeps its
+ * place between reads and never scans a byte twice.
+ *
+ * The caller owns the buffer. Arguments are spans into it (no copy), valid until the caller moves
+ * or refills it. Error texts are Redis's. */
+#ifndef RESP_PARSE_H
+#define RESP_PARSE_H
+
+#include "base/types.h"
+
+enum parse_result {
+    PARSE_COMMAND,    /* argv is filled; argc may be 0 (an empty line: no reply) */
+    PARSE_INCOMPLETE, /* feed more bytes; `want` says how many at least, if known */
+    PARSE_ERROR,      /* `error` is the text after "Protocol error: "; close the connection */
+};
+
+struct parser {
+    /* set by the owner */
+    bool authenticated;     /* lifts the pre-AUTH limits */
+    size_t bulk_bytes_max;  /* proto-max-bulk-len */
+    size_t command_bytes_max;
+    /* results */
+    struct span *argv; /* owned by the parser, reused */
+    uint32_t argc;
+    size_t consumed;   /* bytes of the buffer that the command took */
+    size_t want;       /* bytes that the whole command needs, when known; 0 otherwise */
+    const char *error;
+    char error_text[64];
+    /* private: where it stands in the command */
+    size_t at;
+    int64_t items;     /* -1: no header read yet */
+    int64_t bulk;      /* -1: no bulk header read yet */
+    uint32_t capacity;
+    bool offsets;      /* argv holds offsets, the buffer may have moved */
+    uint8_t *inline_copy; /* unquoted inline arguments */
+    size_t inline_capacity;
+};
+
+void parser_init(struct parser *p);
+void parser_free(struct parser *p);
+
+/* Continues with buffer[0, n): n has grown since the last INCOMPLETE, or the buffer starts anew
+ * after a command. The buffer may have been moved (realloc) between calls. */
+enum parse_result parser_next(struct parser *p, const uint8_t *buffer, size_t n);
+
+#endif

@@ -1,0 +1,95 @@
+/* The memory store: point access by hash, order by hash, expiry order (design: Engine).
+ *
+ * Iteration order, SCAN cursors and the order in which due keys leave are functions of the content
+ * alone, so that replicas agree whatever the layout of their tables (deterministic execution).
+ * Extendible hashing by the top bits of a keyed 64-bit hash gives that: a segment is a range of
+ * hashes, it splits when full, and no resize ever touches more than one segment. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/types.h"
+
+struct store;
+
+enum value_type { TYPE_STRING = 1 /* list, set, zset, hash, stream follow */ };
+
+/* One key with its value: a single block of memory. Opaque but for these accessors. */
+struct item;
+
+struct store_config {
+    uint8_t hash_key[16]; /* the same on every replica: it decides the order of SCAN */
+};
+
+struct store *store_new(const struct store_config *config);
+void store_free(struct store *store);
+
+/* NULL when there is none. Due keys are found too: expiry is the caller's rule. */
+struct item *store_find(struct store *store, uint8_t db, struct span key);
+
+struct span item_key(const struct item *item);
+struct span item_value(const struct item *item); /* a string's bytes */
+enum value_type item_type(const struct item *item);
+qr_wall item_expire(const struct item *item); /* microseconds; 0 = never */
+size_t item_memory(const struct item *item);  /* bytes that it costs, for MEMORY USAGE */
+
+/* Sets a string: value NULL-based spans allowed when empty. `expire` 0 = never. Replaces whatever
+ * was there. The value may alias the item's own bytes. Returns the item (addresses change). */
+struct item *store_put(struct store *store, uint8_t db, struct span key, struct span value,
+                       qr_wall expire);
+
+/* A string of n bytes (the old bytes kept, the rest zero) to be changed in place by the caller at
+ * once: APPEND, SETRANGE. Creates the key when missing. Keeps the expiry. Returns the item, and
+ * its writable bytes in *bytes. */
+struct item *store_resize(struct store *store, uint8_t db, struct span key, size_t n,
+                          uint8_t **bytes);
+
+void store_set_expire(struct store *store, uint8_t db, struct item *item, qr_wall expire);
+bool store_delete(struct store *store, uint8_t db, struct span key);
+
+/* Renames without copying the value; whatever was at `to` is gone. False when `from` is missing. */
+bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_db, struct span to);
+
+void store_swap(struct store *store, uint8_t db_a, uint8_t db_b);
+
+uint64_t store_count(const struct store *store, uint8_t db);
+uint64_t store_count_expires(const struct store *store, uint8_t db);
+uint64_t store_memory(const struct store *store); /* bytes, as accounted */
+
+/* Empties a database. The memory is given back in slices by store_idle. */
+void store_clear(struct store *store, uint8_t db);
+
+/* Frees at most `items` of what was cleared or replaced; true while more is left. */
+bool store_idle(struct store *store, uint32_t items);
+
+/* --- Order -------------------------------------------------------------------------------------- */
+
+/* Calls `each` for items in hash order from `cursor` (0 = start) until it has visited at least
+ * `count` items; equal cursors are never split. Returns the next cursor, 0 at the end. Cursors are
+ * below 2^48, mean the same on every replica, and every key that is there throughout a full
+ * iteration is visited exactly once. `each` must not change the store. */
+uint64_t store_scan(struct store *store, uint8_t db, uint64_t cursor, uint64_t count,
+                    void (*each)(void *context, struct item *item), void *context);
+
+/* The first item at or after a point of the hash order, wrapping; NULL when the db is empty. */
+struct item *store_at(struct store *store, uint8_t db, uint64_t point);
+
+/* The item that is due first, in (expire, db, key) order; NULL when nothing expires. */
+struct item *store_first_due(struct store *store, uint8_t *db);
+
+/* --- Walk: a consistent image while writes go on --------------------------------------------------- */
+
+/* Starts a walk over all databases as they are now. One at a time. `emit` is called for every item
+ * of the image: by store_walk_next, and by the store itself just before an item not yet walked
+ * changes or goes. */
+void store_walk_begin(struct store *store,
+                      void (*emit)(void *context, uint8_t db, const struct item *item),
+                      void *context);
+/* Visits at least `count` items more; false when the walk is complete. */
+bool store_walk_next(struct store *store, uint32_t count);
+void store_walk_end(struct store *store); /* also to give up */
+
+/* A digest of the whole content that does not depend on layout or history. O(n); for tests and
+ * replica comparison. */
+uint64_t store_digest(struct store *store);
+
+#endif
