@@ -11,9 +11,10 @@ enum command_place {
     PLACE_READ,  /* by the leader's engine, once confirmed (linearizable) */
     PLACE_WRITE, /* by every engine, through the log */
     PLACE_WAIT,  /* by the leader: WAIT */
+    PLACE_NONE,  /* nowhere: a container of subcommands */
 };
 
-/* Redis's command flags, as COMMAND INFO names them. */
+/* Redis's command flags, as COMMAND INFO names them; the last one is our own. */
 #define CF_WRITE 1u
 #define CF_READONLY 2u
 #define CF_DENYOOM 4u /* may grow the data: refused when space is short */
@@ -25,11 +26,18 @@ enum command_place {
 #define CF_NO_AUTH 256u
 #define CF_BLOCKING 512u
 #define CF_MOVABLEKEYS 1024u
+#define CF_NO_ASYNC_LOADING 2048u
+#define CF_ALLOW_BUSY 4096u
+#define CF_NO_MULTI 8192u
+#define CF_SKIP_MONITOR 16384u
+#define CF_SKIP_SLOWLOG 32768u
+#define CF_SENTINEL 65536u
+#define CF_CONTAINER 131072u /* has subcommands */
 
 struct command_spec {
-    uint16_t tag;         /* hand-written, in the log, never reused; 0 for containers' parents */
+    uint16_t tag;         /* hand-written, in the log, never reused; 0 for a PARENT */
     const char *name;     /* lower case; "client|list" for a subcommand */
-    const char *container; /* "client" for client|list, NULL for top-level commands */
+    uint8_t name_bytes;
     enum command_place place;
     int16_t arity;        /* Redis's: counts the name; negative = at least */
     uint32_t flags;       /* CF_ */
@@ -41,8 +49,9 @@ struct command_spec {
     const char *acl;      /* space-separated categories: "@read @string @fast" */
 };
 
-/* Finds the command that argv names, subcommands included; case-insensitive. On a container with
- * an unknown subcommand returns NULL and sets *container_spec. */
+/* Finds the command that argv names, subcommands included; case-insensitive. A container without a
+ * subcommand is found itself (its arity then refuses it, COMMAND excepted). On a container with an
+ * unknown subcommand returns NULL and sets *container_spec; else sets it to NULL. */
 const struct command_spec *command_find(const struct span *argv, uint32_t argc,
                                         const struct command_spec **container_spec);
 
@@ -54,7 +63,13 @@ uint32_t command_name_words(const struct command_spec *spec);
 
 bool command_arity_fits(const struct command_spec *spec, uint32_t argc);
 
-/* The whole table, for COMMAND, tests and documentation. */
+/* Where the row of a spec is in the table: command_at(command_index(spec)) == spec. */
+size_t command_index(const struct command_spec *spec);
+
+/* By the name in the table ("client|list"), in any case; NULL when there is none. */
+const struct command_spec *command_by_name(struct span name);
+
+/* The whole table, in alphabetical order, for COMMAND, tests and documentation. */
 size_t command_count(void);
 const struct command_spec *command_at(size_t i);
 

@@ -1,0 +1,181 @@
+/* The table of commands.def and its lookups. Everything is constant data: names are found by
+ * halving the alphabetical table, so nothing is built at start. */
+#include "command/command.h"
+
+#include "base/panic.h"
+
+#include <string.h>
+
+#define NAME_BYTES_MAX ((size_t)48)
+
+#define ROW(where, t, text, ar, fl, first, last, step, gr, si, co, su, ac) \
+    { .tag = (t),                                                          \
+      .name = (text),                                                      \
+      .name_bytes = sizeof(text) - 1,                                      \
+      .place = (where),                                                    \
+      .arity = (ar),                                                       \
+      .flags = (fl),                                                       \
+      .first_key = (first),                                                \
+      .last_key = (last),                                                  \
+      .key_step = (step),                                                  \
+      .group = (gr),                                                       \
+      .since = (si),                                                       \
+      .complexity = (co),                                                  \
+      .summary = (su),                                                     \
+      .acl = (ac) },
+
+static const struct command_spec table[] = {
+#define READ(t, id, ...) ROW(PLACE_READ, t, __VA_ARGS__)
+#define WRITE(t, id, ...) ROW(PLACE_WRITE, t, __VA_ARGS__)
+#define LOCAL(t, id, ...) ROW(PLACE_LOCAL, t, __VA_ARGS__)
+#define WAITING(t, id, ...) ROW(PLACE_WAIT, t, __VA_ARGS__)
+#define PARENT(t, id, text, ar, fl, ...) \
+    ROW(PLACE_NONE, t, text, ar, (fl) | CF_CONTAINER, __VA_ARGS__)
+#include "command/commands.def"
+#undef READ
+#undef WRITE
+#undef LOCAL
+#undef WAITING
+#undef PARENT
+};
+
+/* Row of each tag, from the same list; a switch so that the compiler picks the shape. */
+enum row {
+#define READ(t, id, ...) ROW_##id,
+#define WRITE READ
+#define LOCAL READ
+#define WAITING READ
+#define PARENT READ
+#include "command/commands.def"
+#undef READ
+#undef WRITE
+#undef LOCAL
+#undef WAITING
+#undef PARENT
+    ROW_COUNT
+};
+
+_Static_assert(ROW_COUNT == ARRAY_COUNT(table), "one row per command");
+
+/* Copies a name in lower case; false when no command is that long. */
+static bool lower(char *out, size_t *at, struct span name)
+{
+    if (name.n > NAME_BYTES_MAX - *at) {
+        return false;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        uint8_t c = name.p[i];
+        out[*at + i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    *at += name.n;
+    return true;
+}
+
+static const struct command_spec *search(const char *name, size_t n)
+{
+    size_t low = 0, high = ROW_COUNT;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct command_spec *row = &table[middle];
+        size_t common = n < row->name_bytes ? n : row->name_bytes;
+        int order = memcmp(name, row->name, common);
+        if (order == 0) {
+            if (n == row->name_bytes) {
+                return row;
+            }
+            order = n < row->name_bytes ? -1 : 1;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return NULL;
+}
+
+const struct command_spec *command_by_name(struct span name)
+{
+    char text[NAME_BYTES_MAX];
+    size_t n = 0;
+    return lower(text, &n, name) ? search(text, n) : NULL;
+}
+
+const struct command_spec *command_find(const struct span *argv, uint32_t argc,
+                                        const struct command_spec **container_spec)
+{
+    qr_assert(argc > 0);
+    *container_spec = NULL;
+    char text[NAME_BYTES_MAX];
+    size_t n = 0;
+    if (!lower(text, &n, argv[0]) || memchr(text, '|', n) != NULL) {
+        return NULL; /* "client|list" is no way to write CLIENT LIST */
+    }
+    const struct command_spec *spec = search(text, n);
+    if (spec == NULL || (spec->flags & CF_CONTAINER) == 0 || argc == 1) {
+        return spec;
+    }
+    *container_spec = spec;
+    size_t bar = n;
+    if (!lower(text, &n, SPAN_LITERAL("|")) || !lower(text, &n, argv[1])) {
+        return NULL;
+    }
+    qr_assert(text[bar] == '|');
+    spec = search(text, n);
+    if (spec != NULL) {
+        *container_spec = NULL;
+    }
+    return spec;
+}
+
+const struct command_spec *command_by_tag(uint16_t tag)
+{
+    switch (tag) {
+#define READ(t, id, ...) \
+    case (t):            \
+        return &table[ROW_##id];
+#define WRITE READ
+#define LOCAL READ
+#define WAITING READ
+#define PARENT(...)
+#include "command/commands.def"
+#undef READ
+#undef WRITE
+#undef LOCAL
+#undef WAITING
+#undef PARENT
+    default:
+        return NULL;
+    }
+}
+
+uint32_t command_name_words(const struct command_spec *spec)
+{
+    return memchr(spec->name, '|', spec->name_bytes) != NULL ? 2 : 1;
+}
+
+bool command_arity_fits(const struct command_spec *spec, uint32_t argc)
+{
+    qr_assert(spec->arity != 0);
+    if (spec->arity > 0) {
+        return argc == (uint32_t)spec->arity;
+    }
+    return argc >= (uint32_t)-spec->arity;
+}
+
+size_t command_index(const struct command_spec *spec)
+{
+    qr_assert(spec >= table && spec < table + ROW_COUNT);
+    return (size_t)(spec - table);
+}
+
+size_t command_count(void)
+{
+    return ROW_COUNT;
+}
+
+const struct command_spec *command_at(size_t i)
+{
+    qr_assert(i < ROW_COUNT);
+    return &table[i];
+}
