@@ -107,8 +107,10 @@ struct event {
             uint8_t members;  /* node indexes 0 .. members-1 take part */
             uint16_t state_kind; /* kind of the last durable PERSIST.state; 0: none was written */
             const void *state;
-            qr_slot base_slot; /* state up to here comes from the checkpoint; the log follows */
+            qr_slot base_slot; /* the log is trimmed up to here; its first entry follows */
             qr_term base_term;
+            qr_slot applied_slot; /* the checkpoint holds the state up to here, so it is committed;
+                                     base_slot <= applied_slot <= last_slot; APPLY goes on behind */
             qr_slot last_slot; /* last entry of the log; == base_slot when it is empty */
             const struct term_run *runs; /* terms of (base_slot, last_slot], ascending */
             uint32_t run_count;
