@@ -17,11 +17,17 @@ struct io;
 
 /* --- Loop, clocks, chance ----------------------------------------------------------------------- */
 
+/* Also ignores SIGPIPE for the process: a broken connection is an error of its stream. */
 struct io *io_new(void);
+/* Closes what is still open without a word to its owners, waits for helper threads and delivers
+ * their completions (the contexts of io_offload and io_file_write_sync must live until then).
+ * Not to be called from a callback. */
 void io_free(struct io *io);
 
 /* Runs until io_stop. After each batch of callbacks of one turn `turn` is called once: that is
- * where the node flushes everything the turn has gathered. */
+ * where the node flushes everything the turn has gathered. It is called after the sockets and
+ * helper threads of a turn were served, and again before blocking when timers or closed streams
+ * have called their owners since; at the start of io_run it is called once in any case. */
 void io_run(struct io *io, void (*turn)(void *context), void *context);
 void io_stop(struct io *io);
 
@@ -29,19 +35,20 @@ qr_time io_now(struct io *io);  /* CLOCK_BOOTTIME, read now (not cached) */
 qr_wall io_wall(struct io *io); /* CLOCK_REALTIME, read now */
 void io_random(struct io *io, void *p, size_t n); /* unpredictable bytes; never fails */
 
-/* A one-shot timer; zero it before first use. */
+/* A one-shot timer; zero it before first use. It fires at its moment or up to a few milliseconds
+ * later, never earlier. */
 struct io_timer {
     void (*fire)(struct io_timer *timer);
     void *context;
     void *impl; /* owned by io */
 };
 
-/* (Re)arms for the moment `at` (io_now time; past means the next turn). */
+/* (Re)arms for the moment `at` (io_now time; past means the next turn; QR_NEVER stops it). */
 void io_timer_start(struct io *io, struct io_timer *timer, qr_time at);
-void io_timer_stop(struct io_timer *timer);
-void io_timer_free(struct io_timer *timer);
+void io_timer_stop(struct io_timer *timer); /* no call of fire follows; it may be started again */
+void io_timer_free(struct io_timer *timer); /* stops it and leaves it zeroed */
 
-/* SIGTERM, SIGINT and so on, delivered as callbacks. */
+/* SIGTERM, SIGINT and so on, delivered as callbacks until io_free. */
 int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, int signal_number),
                  void *context);
 
@@ -50,17 +57,21 @@ int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, i
 int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *context),
                void *context);
 
-/* --- Streams: TCP and Unix sockets -------------------------------------------------------------- */
+/* --- Streams: TCP ------------------------------------------------------------------------------- */
 
 struct io_stream; /* freed by io after on_close */
 
 struct io_stream_callbacks {
-    /* n bytes are in the buffer that `buffer` gave. Called only while reading. */
+    /* n bytes are in the buffer that `buffer` gave. Called only while reading. Each call of `buffer`
+     * is followed by at most one on_read: what the kernel has may be less than the room, or none. */
     void (*on_read)(struct io_stream *stream, size_t n);
     /* Where the next read goes. A zero length pauses reading until io_stream_read(.., true). */
     void (*buffer)(struct io_stream *stream, uint8_t **p, size_t *n);
     /* Everything queued so far has been handed to the kernel. */
-    void (*on_drained)(struct io_stream *stream);
+    void (*on_drained)(struct io_stream *stream); /* may be NULL */
+    /* The peer will send no more but may still read: answer what is owed, then io_stream_finish.
+     * NULL: such a stream is closed at once, with error 0. */
+    void (*on_end)(struct io_stream *stream);
     /* The last callback: end of file, an error (negative errno, 0 = orderly), or io_stream_close. */
     void (*on_close)(struct io_stream *stream, int error);
 };
@@ -75,20 +86,22 @@ int io_listen(struct io *io, const char *address, uint16_t port, int backlog,
 uint16_t io_listener_port(const struct io_listener *listener);
 void io_listener_close(struct io_listener *listener);
 
-/* Starts to connect; `on_connect` is called once with 0 or an error; on error the stream is gone.
- * Until then only io_stream_close may be called (on_connect then sees -ECANCELED). */
+/* Starts to connect; `on_connect` is called once with 0 or an error; on error the stream is gone and
+ * NULL is passed. Until then only io_stream_close may be called (on_connect then sees -ECANCELED).
+ * When io_connect itself returns an error, on_connect is not called. */
 int io_connect(struct io *io, const char *address, uint16_t port,
                void (*on_connect)(void *context, struct io_stream *stream, int error),
                void *context, struct io_stream **out);
 
-/* Attaches an owner and callbacks to an accepted or connected stream, sets TCP_NODELAY and starts
- * to read. */
+/* Attaches an owner and callbacks (which must outlive the stream) to an accepted or connected
+ * stream, sets TCP_NODELAY and starts to read. A stream closed before that is gone silently. */
 void io_stream_open(struct io_stream *stream, const struct io_stream_callbacks *callbacks,
                     void *owner);
 void *io_stream_owner(const struct io_stream *stream);
 
 /* Writes n bytes: tries the socket at once, copies and queues what it does not take. The caller
- * bounds the queue by io_stream_queued (R4). Errors arrive through on_close. */
+ * bounds the queue by io_stream_queued (R4). Errors arrive through on_close; what is written to a
+ * closing or finishing stream is dropped. One writev is one system call while the socket keeps up. */
 void io_stream_write(struct io_stream *stream, const void *p, size_t n);
 void io_stream_writev(struct io_stream *stream, const struct iovec *v, int count);
 size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
@@ -96,7 +109,10 @@ size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken 
 void io_stream_read(struct io_stream *stream, bool on); /* pause or resume reading */
 void io_stream_close(struct io_stream *stream);         /* drops what is queued; on_close follows */
 void io_stream_finish(struct io_stream *stream);        /* closes once what is queued is written */
-void io_stream_peer_name(const struct io_stream *stream, char *p, size_t n); /* "ip:port" */
+/* TCP keep-alive after `seconds` of silence; 0 turns it off. */
+void io_stream_keepalive(struct io_stream *stream, uint32_t seconds);
+/* "ip:port", "[ip]:port" for IPv6, "?:0" when the socket does not say. */
+void io_stream_peer_name(const struct io_stream *stream, char *p, size_t n);
 void io_stream_local_name(const struct io_stream *stream, char *p, size_t n);
 int io_stream_fd(const struct io_stream *stream); /* for CLIENT LIST; -1 where there is none */
 

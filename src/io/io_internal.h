@@ -6,13 +6,17 @@
 
 #include <uv.h>
 
-/* A signal that is listened for; kept in a list so that io_free finds it. */
-struct io_signal {
-    uv_signal_t handle;
-    struct io *io;
-    void (*fire)(void *context, int signal_number);
-    void *context;
+/* What every libuv handle of ours carries in its data field, so that io_free can close what its
+ * owner has left open. `closed` frees the struct around the handle; the handle is its first field.
+ */
+struct io_kind {
+    uv_close_cb closed;
 };
+
+static inline void io_handle_init(void *handle, const struct io_kind *kind)
+{
+    uv_handle_set_data(handle, (void *)(uintptr_t)kind);
+}
 
 struct io {
     uv_loop_t loop;
@@ -21,8 +25,9 @@ struct io {
 
     void (*turn)(void *context);
     void *turn_context;
-    bool touched; /* an owner's callback ran since the last turn */
-    bool freeing; /* io_free is at work: owners hear only of completions, never of streams */
+    bool touched;  /* an owner's callback ran since the last turn */
+    bool in_timer; /* inside a timer's callback: a timer started now waits for the next turn */
+    bool freeing;  /* io_free is at work: owners hear only of completions, never of streams */
 };
 
 /* Every callback from libuv calls this before it calls its owner: the owner may have left something
