@@ -12,8 +12,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* --- The loop -----------------------------------------------------------------------------------
- */
+/* --- The loop ------------------------------------------------------------------------------- */
 
 static void run_turn(struct io *io)
 {
@@ -87,8 +86,7 @@ void io_stop(struct io *io)
     uv_stop(&io->loop);
 }
 
-/* --- Clocks and chance --------------------------------------------------------------------------
- */
+/* --- Clocks and chance ---------------------------------------------------------------------- */
 
 static int64_t microseconds(clockid_t clock)
 {
@@ -123,8 +121,7 @@ void io_random(struct io *io, void *p, size_t n)
     }
 }
 
-/* --- Timers -------------------------------------------------------------------------------------
- */
+/* --- Timers --------------------------------------------------------------------------------- */
 
 struct timer {
     uv_timer_t handle; /* first, see struct io_kind */
@@ -211,8 +208,7 @@ void io_timer_free(struct io_timer *timer)
     *timer = (struct io_timer){ 0 };
 }
 
-/* --- Signals ------------------------------------------------------------------------------------
- */
+/* --- Signals -------------------------------------------------------------------------------- */
 
 struct signal_watch {
     uv_signal_t handle; /* first, see struct io_kind */
@@ -251,8 +247,7 @@ int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, i
     return failed;
 }
 
-/* --- Helper threads -----------------------------------------------------------------------------
- */
+/* --- Helper threads ------------------------------------------------------------------------- */
 
 struct offload {
     uv_work_t request; /* first: libuv hands it back */

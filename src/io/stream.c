@@ -47,8 +47,7 @@ static uv_stream_t *uv_stream(struct io_stream *stream)
     return (uv_stream_t *)&stream->tcp;
 }
 
-/* --- Birth and death ----------------------------------------------------------------------------
- */
+/* --- Birth and death ------------------------------------------------------------------------ */
 
 static void stream_closed(uv_handle_t *handle)
 {
@@ -102,8 +101,7 @@ void io_stream_finish(struct io_stream *stream)
     }
 }
 
-/* --- Addresses ----------------------------------------------------------------------------------
- */
+/* --- Addresses ------------------------------------------------------------------------------ */
 
 static int parse_address(const char *address, uint16_t port, struct sockaddr_storage *out)
 {
@@ -156,8 +154,7 @@ int io_stream_fd(const struct io_stream *stream)
     return uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0 ? fd : -1;
 }
 
-/* --- Listening ----------------------------------------------------------------------------------
- */
+/* --- Listening ------------------------------------------------------------------------------ */
 
 static void listener_closed(uv_handle_t *handle)
 {
@@ -235,8 +232,7 @@ void io_listener_close(struct io_listener *listener)
     uv_close((uv_handle_t *)&listener->tcp, listener_closed);
 }
 
-/* --- Connecting ---------------------------------------------------------------------------------
- */
+/* --- Connecting ----------------------------------------------------------------------------- */
 
 static void on_connected(uv_connect_t *request, int status)
 {
@@ -273,8 +269,7 @@ int io_connect(struct io *io, const char *address, uint16_t port,
     return 0;
 }
 
-/* --- Reading ------------------------------------------------------------------------------------
- */
+/* --- Reading -------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
@@ -346,8 +341,7 @@ void io_stream_keepalive(struct io_stream *stream, uint32_t seconds)
     uv_tcp_keepalive(&stream->tcp, seconds > 0, seconds);
 }
 
-/* --- Writing ------------------------------------------------------------------------------------
- */
+/* --- Writing -------------------------------------------------------------------------------- */
 
 static void send_gathered(struct io_stream *stream);
 
