@@ -43,10 +43,12 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
 struct item *store_resize(struct store *store, uint8_t db, struct span key, size_t n,
                           uint8_t **bytes);
 
-void store_set_expire(struct store *store, uint8_t db, struct item *item, qr_wall expire);
+/* Sets or (0) takes away the expiry. Returns the item (addresses change). */
+struct item *store_set_expire(struct store *store, uint8_t db, struct item *item, qr_wall expire);
 bool store_delete(struct store *store, uint8_t db, struct span key);
 
-/* Renames without copying the value; whatever was at `to` is gone. False when `from` is missing. */
+/* Renames without copying the value; whatever was at `to` is gone. The expiry goes along. False
+ * when `from` is missing. Renaming a key onto itself changes nothing. */
 bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_db, struct span to);
 
 void store_swap(struct store *store, uint8_t db_a, uint8_t db_b);
@@ -61,7 +63,8 @@ void store_clear(struct store *store, uint8_t db);
 /* Frees at most `items` of what was cleared or replaced; true while more is left. */
 bool store_idle(struct store *store, uint32_t items);
 
-/* --- Order -------------------------------------------------------------------------------------- */
+/* --- Order --------------------------------------------------------------------------------------
+ */
 
 /* Calls `each` for items in hash order from `cursor` (0 = start) until it has visited at least
  * `count` items; equal cursors are never split. Returns the next cursor, 0 at the end. Cursors are
@@ -70,13 +73,15 @@ bool store_idle(struct store *store, uint32_t items);
 uint64_t store_scan(struct store *store, uint8_t db, uint64_t cursor, uint64_t count,
                     void (*each)(void *context, struct item *item), void *context);
 
-/* The first item at or after a point of the hash order, wrapping; NULL when the db is empty. */
+/* The first item at or after a point of the hash order (the full 64 bits: a random number picks a
+ * random key), wrapping; NULL when the db is empty. */
 struct item *store_at(struct store *store, uint8_t db, uint64_t point);
 
 /* The item that is due first, in (expire, db, key) order; NULL when nothing expires. */
 struct item *store_first_due(struct store *store, uint8_t *db);
 
-/* --- Walk: a consistent image while writes go on --------------------------------------------------- */
+/* --- Walk: a consistent image while writes go on
+ * --------------------------------------------------- */
 
 /* Starts a walk over all databases as they are now. One at a time. `emit` is called for every item
  * of the image: by store_walk_next, and by the store itself just before an item not yet walked
@@ -84,12 +89,16 @@ struct item *store_first_due(struct store *store, uint8_t *db);
 void store_walk_begin(struct store *store,
                       void (*emit)(void *context, uint8_t db, const struct item *item),
                       void *context);
-/* Visits at least `count` items more; false when the walk is complete. */
+/* Visits `count` items more, some of them perhaps emitted before; false when the walk is complete.
+ */
 bool store_walk_next(struct store *store, uint32_t count);
 void store_walk_end(struct store *store); /* also to give up */
 
 /* A digest of the whole content that does not depend on layout or history. O(n); for tests and
  * replica comparison. */
 uint64_t store_digest(struct store *store);
+
+/* Panics when an invariant of the inside does not hold; for tests. O(n). */
+void store_check(struct store *store);
 
 #endif

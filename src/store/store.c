@@ -1,0 +1,357 @@
+/* The memory store: databases, each a table and a due heap. See store.h.
+ *
+ * Every change of an item follows the same three steps: walk_touch (a walk may have to emit it
+ * first), out of the due heap, change; then back into the heap. Memory is accounted where a block
+ * changes, in item_bytes. */
+#include "store/store_internal.h"
+
+#include "base/alloc.h"
+#include "base/panic.h"
+
+#include <string.h>
+
+static uint64_t hash_of(const struct store *store, struct span key)
+{
+    return siphash(store->key, key.p, key.n);
+}
+
+static struct table *table_of(const struct store *store, uint8_t db)
+{
+    qr_assert(db < DATABASES);
+    return store->tables[db];
+}
+
+struct store *store_new(const struct store_config *config)
+{
+    struct store *store = qr_zalloc(sizeof *store);
+    store->key = siphash_key_from(config->hash_key);
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        store->tables[db] = table_new();
+    }
+    return store;
+}
+
+void store_free(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    store_walk_end(store);
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        store_discard_table(store, store->tables[db]);
+    }
+    while (store_idle(store, UINT32_MAX)) {
+    }
+    qr_assert(store->item_bytes == 0);
+    qr_assert(store->garbage_bytes == 0);
+    free(store);
+}
+
+/* --- Access -------------------------------------------------------------------------------------
+ */
+
+struct item *store_find(struct store *store, uint8_t db, struct span key)
+{
+    struct slot *slot = table_find(table_of(store, db), hash_of(store, key), key);
+    return slot == NULL ? NULL : slot_item(slot);
+}
+
+static struct item *add(struct store *store, struct table *table, uint64_t hash, struct item *item)
+{
+    store->item_bytes += item_memory(item);
+    table_insert(table, hash, item, walk_mark(store));
+    if (item_expire(item) != 0) {
+        due_add(&table->due, item);
+    }
+    return item;
+}
+
+/* Gives an item another shape (item_reshape), keeping slot, heap and account right. */
+static struct item *reshape(struct store *store, struct table *table, struct slot *slot, size_t n,
+                            qr_wall expire)
+{
+    struct item *item = slot_item(slot);
+    qr_wall old = item_expire(item);
+    if (old != 0 && old != expire) {
+        due_remove(&table->due, item);
+    }
+    store->item_bytes -= item_memory(item);
+    uint32_t heap_at = old != 0 ? item->heap_at : 0;
+    item = item_reshape(item, item_key(item), n, expire);
+    store->item_bytes += item_memory(item);
+    slot_set_item(slot, item);
+    if (expire != 0 && old == expire) {
+        item->heap_at = heap_at;
+        due_moved(&table->due, item);
+    } else if (expire != 0) {
+        due_add(&table->due, item);
+    }
+    return item;
+}
+
+static bool aliases(const struct item *item, struct span value)
+{
+    struct span own = item_value(item);
+    struct span key = item_key(item);
+    return value.n > 0 && value.p < key.p + key.n && value.p + value.n > own.p;
+}
+
+struct item *store_put(struct store *store, uint8_t db, struct span key, struct span value,
+                       qr_wall expire)
+{
+    struct table *table = table_of(store, db);
+    uint64_t hash = hash_of(store, key);
+    struct slot *slot = table_find(table, hash, key);
+    if (slot == NULL) {
+        struct item *item = item_new(key, TYPE_STRING, value.n, expire);
+        if (value.n > 0) {
+            memcpy(item_value_bytes(item), value.p, value.n);
+        }
+        return add(store, table, hash, item);
+    }
+    walk_touch(store, table, slot);
+    uint8_t *copy = NULL;
+    if (aliases(slot_item(slot), value)) {
+        copy = qr_alloc(value.n);
+        memcpy(copy, value.p, value.n);
+        value.p = copy;
+    }
+    struct item *item = reshape(store, table, slot, value.n, expire);
+    if (value.n > 0) {
+        memcpy(item_value_bytes(item), value.p, value.n);
+    }
+    free(copy);
+    return item;
+}
+
+struct item *store_resize(struct store *store, uint8_t db, struct span key, size_t n,
+                          uint8_t **bytes)
+{
+    struct table *table = table_of(store, db);
+    uint64_t hash = hash_of(store, key);
+    struct slot *slot = table_find(table, hash, key);
+    struct item *item;
+    if (slot == NULL) {
+        item = item_new(key, TYPE_STRING, n, 0);
+        memset(item_value_bytes(item), 0, n);
+        add(store, table, hash, item);
+    } else {
+        walk_touch(store, table, slot);
+        item = reshape(store, table, slot, n, item_expire(slot_item(slot)));
+    }
+    *bytes = item_value_bytes(item);
+    return item;
+}
+
+struct item *store_set_expire(struct store *store, uint8_t db, struct item *item, qr_wall expire)
+{
+    struct table *table = table_of(store, db);
+    struct span key = item_key(item);
+    struct slot *slot = table_find(table, hash_of(store, key), key);
+    qr_assert(slot != NULL && slot_item(slot) == item);
+    walk_touch(store, table, slot);
+    return reshape(store, table, slot, item_value_n(item), expire);
+}
+
+/* Takes the item out of its database; the caller owns it and its bytes in the account. */
+static struct item *take(struct store *store, struct table *table, struct slot *slot)
+{
+    walk_touch(store, table, slot);
+    struct item *item = slot_item(slot);
+    if (item_expire(item) != 0) {
+        due_remove(&table->due, item);
+    }
+    table_remove(table, slot);
+    store->item_bytes -= item_memory(item);
+    return item;
+}
+
+bool store_delete(struct store *store, uint8_t db, struct span key)
+{
+    struct table *table = table_of(store, db);
+    struct slot *slot = table_find(table, hash_of(store, key), key);
+    if (slot == NULL) {
+        return false;
+    }
+    free(take(store, table, slot));
+    return true;
+}
+
+bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_db, struct span to)
+{
+    struct table *source = table_of(store, db);
+    struct table *target = table_of(store, to_db);
+    struct slot *slot = table_find(source, hash_of(store, from), from);
+    if (slot == NULL) {
+        return false;
+    }
+    if (source == target && item_has_key(slot_item(slot), to)) {
+        return true;
+    }
+    struct item *item = take(store, source, slot);
+    uint64_t hash = hash_of(store, to);
+    uint8_t *copy = qr_alloc(to.n); /* `to` may lie in either item */
+    if (to.n > 0) {
+        memcpy(copy, to.p, to.n);
+    }
+    slot = table_find(target, hash, to);
+    if (slot != NULL) {
+        free(take(store, target, slot));
+    }
+    item = item_reshape(item, span_of(copy, to.n), item_value_n(item), item_expire(item));
+    free(copy);
+    add(store, target, hash, item);
+    return true;
+}
+
+void store_swap(struct store *store, uint8_t db_a, uint8_t db_b)
+{
+    struct table *table = table_of(store, db_a);
+    store->tables[db_a] = table_of(store, db_b);
+    store->tables[db_b] = table;
+}
+
+/* --- Counts -------------------------------------------------------------------------------------
+ */
+
+uint64_t store_count(const struct store *store, uint8_t db)
+{
+    return table_of(store, db)->count;
+}
+
+uint64_t store_count_expires(const struct store *store, uint8_t db)
+{
+    return table_of(store, db)->due.count;
+}
+
+uint64_t store_memory(const struct store *store)
+{
+    uint64_t memory = block_cost(sizeof *store) + store->item_bytes + store->garbage_bytes;
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        memory += store->tables[db]->memory + due_memory(&store->tables[db]->due);
+    }
+    return memory;
+}
+
+/* --- Clearing -----------------------------------------------------------------------------------
+ */
+
+void store_discard_table(struct store *store, struct table *table)
+{
+    if (!table->detached) {
+        table->detached = true;
+        store->garbage_bytes += table->memory + due_memory(&table->due);
+    }
+    if (table->walk_wants) {
+        return; /* the walk hands it back when it is done */
+    }
+    table->next = store->garbage;
+    store->garbage = table;
+}
+
+void store_clear(struct store *store, uint8_t db)
+{
+    struct table *table = table_of(store, db);
+    if (table->count == 0) {
+        return;
+    }
+    store->tables[db] = table_new();
+    store_discard_table(store, table);
+}
+
+bool store_idle(struct store *store, uint32_t items)
+{
+    struct table *table = store->garbage;
+    if (table == NULL) {
+        return false;
+    }
+    struct table *next = table->next;
+    uint64_t own = table->memory + due_memory(&table->due);
+    uint64_t freed = 0;
+    if (!table_free_slice(table, items, &freed)) {
+        store->garbage = next;
+        store->garbage_bytes -= own;
+        freed -= own;
+    }
+    store->item_bytes -= freed;
+    return store->garbage != NULL;
+}
+
+/* --- Order --------------------------------------------------------------------------------------
+ */
+
+#define CURSOR_SHIFT 16 /* a cursor is the top 48 bits of a hash */
+
+uint64_t store_scan(struct store *store, uint8_t db, uint64_t cursor, uint64_t count,
+                    void (*each)(void *context, struct item *item), void *context)
+{
+    struct table *table = table_of(store, db);
+    if (cursor >> (64 - CURSOR_SHIFT) != 0) {
+        return 0;
+    }
+    struct place place = table_seek(table, cursor << CURSOR_SHIFT);
+    uint64_t visited = 0;
+    uint64_t last = 0;
+    for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
+        uint64_t here = slot->hash >> CURSOR_SHIFT;
+        if (visited >= count && visited > 0 && here != last) {
+            return here;
+        }
+        each(context, slot_item(slot));
+        visited++;
+        last = here;
+    }
+    return 0;
+}
+
+struct item *store_at(struct store *store, uint8_t db, uint64_t point)
+{
+    struct table *table = table_of(store, db);
+    struct place place = table_seek(table, point);
+    if (place_slot(&place) == NULL) {
+        place = table_seek(table, 0);
+    }
+    struct slot *slot = place_slot(&place);
+    return slot == NULL ? NULL : slot_item(slot);
+}
+
+struct item *store_first_due(struct store *store, uint8_t *db)
+{
+    struct item *first = NULL;
+    for (uint8_t i = 0; i < DATABASES; i++) {
+        struct item *item = due_first(&store->tables[i]->due);
+        if (item != NULL && (first == NULL || item->expire < first->expire)) {
+            first = item;
+            *db = i;
+        }
+    }
+    return first;
+}
+
+/* --- Checks -------------------------------------------------------------------------------------
+ */
+
+void store_check(struct store *store)
+{
+    uint64_t bytes = 0;
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        struct table *table = store->tables[db];
+        table_check(table);
+        uint64_t expires = 0;
+        struct place place = table_seek(table, 0);
+        for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
+            const struct item *item = slot_item(slot);
+            qr_assert(hash_of(store, item_key(item)) == slot->hash);
+            bytes += item_memory(item);
+            if (item_expire(item) != 0) {
+                expires++;
+                qr_assert(item->heap_at < table->due.count);
+                qr_assert(table->due.entries[item->heap_at].item == item);
+                qr_assert(table->due.entries[item->heap_at].expire == item->expire);
+            }
+        }
+        qr_assert(expires == table->due.count);
+    }
+    qr_assert(bytes <= store->item_bytes);
+    qr_assert(store->garbage != NULL || store->walk.active || bytes == store->item_bytes);
+}

@@ -1,0 +1,41 @@
+/* The inside of struct store, for the files of this directory only. */
+#ifndef STORE_STORE_INTERNAL_H
+#define STORE_STORE_INTERNAL_H
+
+#include "base/limits.h"
+#include "store/siphash.h"
+#include "store/store.h"
+#include "store/table.h"
+
+struct walk {
+    bool active;
+    uint16_t number; /* of the running or last walk; slots that it is done with carry it */
+    uint8_t at;      /* the table being walked, in the order of the databases at the beginning */
+    uint64_t point;  /* every item below this hash is done */
+    struct table *tables[DATABASES];
+    void (*emit)(void *context, uint8_t db, const struct item *item);
+    void *context;
+};
+
+struct store {
+    struct siphash_key key;
+    struct table *tables[DATABASES];
+    struct table *garbage;  /* cleared tables, freed by store_idle */
+    uint64_t item_bytes;    /* items of live and cleared tables */
+    uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
+    struct walk walk;
+};
+
+/* Before anything happens to the slot's item: emits it when a walk is not done with it. */
+void walk_touch(struct store *store, struct table *table, struct slot *slot);
+
+/* What a slot that is new carries: a running walk has nothing to do with it. */
+static inline uint16_t walk_mark(const struct store *store)
+{
+    return store->walk.active ? store->walk.number : 0;
+}
+
+/* A table that belongs to no database any more is freed in slices, once no walk wants it. */
+void store_discard_table(struct store *store, struct table *table);
+
+#endif

@@ -1,0 +1,140 @@
+/* The walk: an image of all databases as they were when it began, in hash order, while writes go
+ * on; and the digest.
+ *
+ * A slot carries the number of the last walk that is done with its item. The running walk is done
+ * with an item when it has emitted it - in its order, or early because the item was about to change
+ * or go - and with every item that was added after it began. A cleared table that the walk still
+ * wants is kept until the walk has passed it: clearing and swapping stay O(1) and nothing is ever
+ * copied for the image. */
+#include "store/store_internal.h"
+
+#include "base/panic.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static void finish_slot(struct store *store, struct table *table, struct slot *slot)
+{
+    if (slot_walk(slot) == store->walk.number) {
+        return;
+    }
+    slot_set_walk(slot, store->walk.number);
+    store->walk.emit(store->walk.context, table->walk_db, slot_item(slot));
+}
+
+void walk_touch(struct store *store, struct table *table, struct slot *slot)
+{
+    if (!store->walk.active) {
+        return;
+    }
+    /* An item of a table that is not part of the walk was added after the beginning: it carries
+     * the walk's number. */
+    qr_assert(table->walk_wants || slot_walk(slot) == store->walk.number);
+    finish_slot(store, table, slot);
+}
+
+/* Numbers come round after 65535 walks: then no slot may carry an old one. */
+static void forget_numbers(struct table *table)
+{
+    struct place place = table_seek(table, 0);
+    for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
+        slot_set_walk(slot, 0);
+    }
+}
+
+void store_walk_begin(struct store *store,
+                      void (*emit)(void *context, uint8_t db, const struct item *item),
+                      void *context)
+{
+    struct walk *walk = &store->walk;
+    qr_assert(!walk->active);
+    walk->active = true;
+    walk->number++;
+    if (walk->number == 0) {
+        for (uint8_t db = 0; db < DATABASES; db++) {
+            forget_numbers(store->tables[db]);
+        }
+        walk->number = 1;
+    }
+    walk->at = 0;
+    walk->point = 0;
+    walk->emit = emit;
+    walk->context = context;
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        struct table *table = store->tables[db];
+        table->walk_db = db;
+        table->walk_wants = true;
+        walk->tables[db] = table;
+    }
+}
+
+static void release(struct store *store, struct table *table)
+{
+    table->walk_wants = false;
+    if (table->detached) {
+        store_discard_table(store, table);
+    }
+}
+
+bool store_walk_next(struct store *store, uint32_t count)
+{
+    struct walk *walk = &store->walk;
+    qr_assert(walk->active);
+    qr_assert(count > 0);
+    uint32_t visited = 0;
+    while (walk->at < DATABASES) {
+        struct table *table = walk->tables[walk->at];
+        struct place place = table_seek(table, walk->point);
+        for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
+            if (visited >= count && slot->hash != walk->point) {
+                walk->point = slot->hash;
+                return true;
+            }
+            visited++;
+            walk->point = slot->hash;
+            finish_slot(store, table, slot);
+        }
+        release(store, table);
+        walk->at++;
+        walk->point = 0;
+    }
+    walk->active = false;
+    return false;
+}
+
+void store_walk_end(struct store *store)
+{
+    struct walk *walk = &store->walk;
+    if (!walk->active) {
+        return;
+    }
+    walk->active = false;
+    for (; walk->at < DATABASES; walk->at++) {
+        release(store, walk->tables[walk->at]);
+    }
+}
+
+/* --- Digest -------------------------------------------------------------------------------------
+ */
+
+static uint64_t digest_item(uint64_t digest, uint8_t db, const struct item *item)
+{
+    uint64_t head[5] = { db, (uint64_t)item_type(item), (uint64_t)item_expire(item),
+                         item_key(item).n, item_value(item).n };
+    digest = XXH3_64bits_withSeed(head, sizeof head, digest);
+    digest = XXH3_64bits_withSeed(item_key(item).p, item_key(item).n, digest);
+    return XXH3_64bits_withSeed(item_value(item).p, item_value(item).n, digest);
+}
+
+uint64_t store_digest(struct store *store)
+{
+    uint64_t digest = 0;
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        struct table *table = store->tables[db];
+        struct place place = table_seek(table, 0);
+        for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
+            digest = digest_item(digest, db, slot_item(slot));
+        }
+    }
+    return digest;
+}
