@@ -2,7 +2,9 @@
  * place between reads and never scans a byte twice.
  *
  * The caller owns the buffer. Arguments are spans into it (no copy), valid until the caller moves
- * or refills it. Error texts are Redis's. */
+ * or refills it; those of an inline command are spans into the parser, valid until the next call.
+ * Error texts are Redis's. Whatever a header announces, memory is taken only for what has come:
+ * the argument table grows with the arguments received (scenario 111). */
 #ifndef RESP_PARSE_H
 #define RESP_PARSE_H
 
@@ -16,22 +18,24 @@ enum parse_result {
 
 struct parser {
     /* set by the owner */
-    bool authenticated;     /* lifts the pre-AUTH limits */
-    size_t bulk_bytes_max;  /* proto-max-bulk-len */
+    bool authenticated;    /* lifts the pre-AUTH limits */
+    size_t bulk_bytes_max; /* proto-max-bulk-len */
     size_t command_bytes_max;
     /* results */
     struct span *argv; /* owned by the parser, reused */
     uint32_t argc;
-    size_t consumed;   /* bytes of the buffer that the command took */
-    size_t want;       /* bytes that the whole command needs, when known; 0 otherwise */
+    size_t consumed; /* bytes of the buffer that the command took */
+    /* After INCOMPLETE: bytes that the command needs at least, its start being buffer[0]; 0 when
+     * nothing is announced. It is the client's claim, so reserve for it with a bound. */
+    size_t want;
     const char *error;
     char error_text[64];
     /* private: where it stands in the command */
-    size_t at;
-    int64_t items;     /* -1: no header read yet */
-    int64_t bulk;      /* -1: no bulk header read yet */
+    size_t at;      /* the item being read starts here */
+    size_t scanned; /* bytes behind `at` that hold no line end */
+    int64_t items;  /* still to be read; -1: no header read yet */
+    int64_t bulk;   /* -1: no bulk header read yet */
     uint32_t capacity;
-    bool offsets;      /* argv holds offsets, the buffer may have moved */
     uint8_t *inline_copy; /* unquoted inline arguments */
     size_t inline_capacity;
 };
@@ -42,5 +46,10 @@ void parser_free(struct parser *p);
 /* Continues with buffer[0, n): n has grown since the last INCOMPLETE, or the buffer starts anew
  * after a command. The buffer may have been moved (realloc) between calls. */
 enum parse_result parser_next(struct parser *p, const uint8_t *buffer, size_t n);
+
+/* One word of an inline command or of a line of a configuration file, s[0] being no blank: quotes
+ * and escapes are resolved into `out` (room for n bytes). Returns how many bytes it took, or 0 when
+ * a quote does not end, or not in front of a blank. */
+size_t resp_next_word(const uint8_t *s, size_t n, uint8_t *out, size_t *out_n);
 
 #endif

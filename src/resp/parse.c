@@ -1,0 +1,345 @@
+/* Reading requests: see parse.h.
+ *
+ * A request is a line "*<items>" and that many times a line "$<bytes>" with so many bytes and a
+ * line end; anything that does not start with '*' is an inline command, one line. As in Redis the
+ * byte behind '\r' is skipped unseen.
+ *
+ * Invariants between calls: at + scanned <= bytes seen; the arguments read so far are kept as
+ * offsets from the command's first byte, because the owner may move its buffer. */
+#include "resp/parse.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/panic.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ARGV_CAPACITY_MIN 16u
+
+void parser_init(struct parser *p)
+{
+    *p = (struct parser){
+        .bulk_bytes_max = COMMAND_BYTES_MAX,
+        .command_bytes_max = COMMAND_BYTES_MAX,
+        .items = -1,
+        .bulk = -1,
+    };
+}
+
+void parser_free(struct parser *p)
+{
+    free(p->argv);
+    free(p->inline_copy);
+    p->argv = NULL;
+    p->inline_copy = NULL;
+    p->capacity = 0;
+    p->inline_capacity = 0;
+}
+
+static enum parse_result fail(struct parser *p, const char *error)
+{
+    p->error = error;
+    return PARSE_ERROR;
+}
+
+/* The command ends at `at`; the next call starts a new one there. */
+static enum parse_result done(struct parser *p)
+{
+    p->consumed = p->at;
+    p->at = 0;
+    p->scanned = 0;
+    p->items = -1;
+    p->bulk = -1;
+    p->want = 0;
+    return PARSE_COMMAND;
+}
+
+static struct span *next_argument(struct parser *p)
+{
+    if (p->argc == p->capacity) {
+        p->capacity = p->capacity < ARGV_CAPACITY_MIN ? ARGV_CAPACITY_MIN : 2 * p->capacity;
+        p->argv = qr_realloc(p->argv, p->capacity * sizeof *p->argv);
+    }
+    return &p->argv[p->argc++];
+}
+
+/* --- Arrays of bulk strings ---------------------------------------------------------------------
+ */
+
+/* Redis's strict integer: no sign but '-', no leading zero, nothing around it. */
+static bool read_integer(const uint8_t *s, size_t n, int64_t *out)
+{
+    bool negative = n > 0 && s[0] == '-';
+    if (negative) {
+        s++;
+        n--;
+    }
+    if (n == 0 || n > 19 || (s[0] == '0' && (n > 1 || negative))) {
+        return false;
+    }
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9') {
+            return false;
+        }
+        v = v * 10 + (uint64_t)(s[i] - '0');
+    }
+    if (v > INT64_MAX) {
+        return false;
+    }
+    *out = negative ? -(int64_t)v : (int64_t)v;
+    return true;
+}
+
+enum line { LINE_WHOLE, LINE_PART, LINE_TOO_LONG };
+
+/* Looks for the '\r' of the line that starts at `at`; *length excludes it. */
+static enum line find_line(struct parser *p, const uint8_t *buffer, size_t n, size_t *length)
+{
+    size_t end = p->at + p->scanned;
+    qr_assert(end <= n);
+    size_t stop = n - p->at > INLINE_BYTES_MAX ? p->at + INLINE_BYTES_MAX : n;
+    while (end < stop && buffer[end] != '\r') {
+        end++;
+    }
+    p->scanned = end - p->at;
+    if (end < stop) {
+        *length = p->scanned;
+        return end + 1 < n ? LINE_WHOLE : LINE_PART;
+    }
+    return p->scanned >= INLINE_BYTES_MAX ? LINE_TOO_LONG : LINE_PART;
+}
+
+static enum parse_result incomplete(struct parser *p, size_t want)
+{
+    p->want = want;
+    return PARSE_INCOMPLETE;
+}
+
+/* "*<items>": COMMAND here means "go on". */
+static enum parse_result array_header(struct parser *p, const uint8_t *buffer, size_t n)
+{
+    size_t length;
+    switch (find_line(p, buffer, n, &length)) {
+    case LINE_PART:
+        return incomplete(p, 0);
+    case LINE_TOO_LONG:
+        return fail(p, "too big mbulk count string");
+    case LINE_WHOLE:
+        break;
+    }
+    int64_t items;
+    if (!read_integer(buffer + p->at + 1, length - 1, &items) || items > COMMAND_ARGUMENTS_MAX) {
+        return fail(p, "invalid multibulk length");
+    }
+    if (items > PREAUTH_ARGUMENTS_MAX && !p->authenticated) {
+        return fail(p, "unauthenticated multibulk length");
+    }
+    p->items = items < 0 ? 0 : items;
+    p->at += length + 2;
+    p->scanned = 0;
+    return PARSE_COMMAND;
+}
+
+/* "$<bytes>" */
+static enum parse_result bulk_header(struct parser *p, const uint8_t *buffer, size_t n)
+{
+    size_t length;
+    switch (find_line(p, buffer, n, &length)) {
+    case LINE_PART:
+        return incomplete(p, 0);
+    case LINE_TOO_LONG:
+        return fail(p, "too big bulk count string");
+    case LINE_WHOLE:
+        break;
+    }
+    const uint8_t *line = buffer + p->at;
+    if (line[0] != '$') {
+        (void)snprintf(p->error_text, sizeof p->error_text, "expected '$', got '%c'", line[0]);
+        return fail(p, p->error_text);
+    }
+    int64_t bytes;
+    if (!read_integer(line + 1, length - 1, &bytes) || bytes < 0 ||
+        (uint64_t)bytes > p->bulk_bytes_max) {
+        return fail(p, "invalid bulk length");
+    }
+    if ((size_t)bytes > PREAUTH_BULK_BYTES_MAX && !p->authenticated) {
+        return fail(p, "unauthenticated bulk length");
+    }
+    p->at += length + 2;
+    p->scanned = 0;
+    if (p->at + (size_t)bytes > p->command_bytes_max) {
+        return fail(p, "too big request");
+    }
+    p->bulk = bytes;
+    return PARSE_COMMAND;
+}
+
+static enum parse_result read_array(struct parser *p, const uint8_t *buffer, size_t n)
+{
+    enum parse_result result;
+    if (p->items < 0 && (result = array_header(p, buffer, n)) != PARSE_COMMAND) {
+        return result;
+    }
+    while (p->items > 0) {
+        if (p->bulk < 0 && (result = bulk_header(p, buffer, n)) != PARSE_COMMAND) {
+            return result;
+        }
+        size_t bytes = (size_t)p->bulk;
+        if (n - p->at < bytes + 2) {
+            return incomplete(p, p->at + bytes + 2);
+        }
+        *next_argument(p) = (struct span){ .p = (const uint8_t *)(uintptr_t)p->at, .n = bytes };
+        p->at += bytes + 2;
+        p->bulk = -1;
+        p->items--;
+    }
+    for (uint32_t i = 0; i < p->argc; i++) {
+        p->argv[i].p = buffer + (uintptr_t)p->argv[i].p;
+    }
+    return done(p);
+}
+
+/* --- Inline commands ----------------------------------------------------------------------------
+ */
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One escape of a double-quoted string, s[0] being the backslash and s[1] there. Returns how many
+ * bytes it took. */
+static size_t unescape(const uint8_t *s, size_t n, uint8_t *out)
+{
+    if (n >= 4 && s[1] == 'x' && hex_digit(s[2]) >= 0 && hex_digit(s[3]) >= 0) {
+        *out = (uint8_t)(hex_digit(s[2]) * 16 + hex_digit(s[3]));
+        return 4;
+    }
+    switch (s[1]) {
+    case 'n':
+        *out = '\n';
+        break;
+    case 'r':
+        *out = '\r';
+        break;
+    case 't':
+        *out = '\t';
+        break;
+    case 'b':
+        *out = '\b';
+        break;
+    case 'a':
+        *out = '\a';
+        break;
+    default:
+        *out = s[1];
+    }
+    return 2;
+}
+
+/* A quoted part, s[0] being the quote. Returns the bytes taken, closing quote included, or 0 when
+ * it does not end, or ends in front of something else than a blank. */
+static size_t quoted(const uint8_t *s, size_t n, uint8_t *out, size_t *out_n)
+{
+    uint8_t quote = s[0];
+    size_t i = 1;
+    while (i < n && s[i] != quote) {
+        if (quote == '"' && s[i] == '\\' && i + 1 < n) {
+            i += unescape(s + i, n - i, &out[(*out_n)++]);
+        } else if (quote == '\'' && s[i] == '\\' && i + 1 < n && s[i + 1] == '\'') {
+            out[(*out_n)++] = '\'';
+            i += 2;
+        } else {
+            out[(*out_n)++] = s[i++];
+        }
+    }
+    if (i == n || (i + 1 < n && !is_space(s[i + 1]))) {
+        return 0;
+    }
+    return i + 1;
+}
+
+size_t resp_next_word(const uint8_t *s, size_t n, uint8_t *out, size_t *out_n)
+{
+    size_t i = 0;
+    *out_n = 0;
+    while (i < n && s[i] != ' ' && s[i] != '\n' && s[i] != '\r' && s[i] != '\t') {
+        if (s[i] == '"' || s[i] == '\'') {
+            size_t took = quoted(s + i, n - i, out, out_n);
+            return took == 0 ? 0 : i + took;
+        }
+        out[(*out_n)++] = s[i++];
+    }
+    return i;
+}
+
+static enum parse_result split_line(struct parser *p, const uint8_t *line, size_t n)
+{
+    if (p->inline_capacity < n) {
+        p->inline_copy = qr_realloc(p->inline_copy, n);
+        p->inline_capacity = n;
+    }
+    uint8_t *out = p->inline_copy;
+    size_t i = 0;
+    for (;;) {
+        while (i < n && is_space(line[i])) {
+            i++;
+        }
+        if (i == n) {
+            return done(p);
+        }
+        size_t bytes;
+        size_t took = resp_next_word(line + i, n - i, out, &bytes);
+        if (took == 0) {
+            return fail(p, "unbalanced quotes in request");
+        }
+        *next_argument(p) = span_of(out, bytes);
+        out += bytes;
+        i += took;
+    }
+}
+
+static enum parse_result read_inline(struct parser *p, const uint8_t *buffer, size_t n)
+{
+    size_t stop = n > INLINE_BYTES_MAX ? INLINE_BYTES_MAX : n;
+    qr_assert(p->at == 0 && p->scanned <= stop);
+    const uint8_t *end =
+        p->scanned < stop ? memchr(buffer + p->scanned, '\n', stop - p->scanned) : NULL;
+    if (end == NULL) {
+        p->scanned = stop;
+        return stop < INLINE_BYTES_MAX ? incomplete(p, 0) : fail(p, "too big inline request");
+    }
+    size_t length = (size_t)(end - buffer);
+    p->at = length + 1;
+    if (length > 0 && buffer[length - 1] == '\r') {
+        length--;
+    }
+    /* Redis reads the line as a C string. */
+    const uint8_t *zero = length > 0 ? memchr(buffer, 0, length) : NULL;
+    return split_line(p, buffer, zero != NULL ? (size_t)(zero - buffer) : length);
+}
+
+enum parse_result parser_next(struct parser *p, const uint8_t *buffer, size_t n)
+{
+    if (p->error != NULL) {
+        return PARSE_ERROR; /* it has lost its place for good */
+    }
+    if (n == 0) {
+        return incomplete(p, 0);
+    }
+    if (p->at == 0 && p->scanned == 0) {
+        p->argc = 0;
+    }
+    return buffer[0] == '*' ? read_array(p, buffer, n) : read_inline(p, buffer, n);
+}

@@ -1,0 +1,287 @@
+/* Requests, whole and in every split, and Redis's protocol errors to the byte (scenario 111). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "resp/parse.h"
+
+#define TRANSCRIPT_BYTES 4096
+
+/* Appends what came out: "[3:SET 1:k 1:v]" per command, "!error" at the end. Empty commands leave
+ * "[]". */
+static void write_command(struct text *out, const struct parser *p)
+{
+    text_char(out, '[');
+    for (uint32_t i = 0; i < p->argc; i++) {
+        if (i > 0) {
+            text_char(out, ' ');
+        }
+        text_u64(out, p->argv[i].n);
+        text_char(out, ':');
+        for (size_t j = 0; j < p->argv[i].n; j++) {
+            uint8_t c = p->argv[i].p[j];
+            text_char(out, c >= ' ' && c < 127 ? (char)c : '.');
+        }
+    }
+    text_char(out, ']');
+}
+
+/* Parses what is in the buffer; false after an error. */
+static bool drain(struct parser *p, const uint8_t *buffer, size_t n, size_t *at, struct text *out)
+{
+    for (;;) {
+        switch (parser_next(p, buffer + *at, n - *at)) {
+        case PARSE_COMMAND:
+            write_command(out, p);
+            *at += p->consumed;
+            break;
+        case PARSE_INCOMPLETE:
+            assert_true(p->want == 0 || p->want > n - *at);
+            return true;
+        case PARSE_ERROR:
+            text_char(out, '!');
+            text_put(out, p->error);
+            return false;
+        }
+    }
+}
+
+/* Feeds input[0, n) in pieces that end at the given places. Every piece arrives in a new block of
+ * exactly the bytes so far, so that a stale pointer or an overrun is seen by the sanitizer. */
+static void feed(const char *input, size_t n, const size_t *ends, size_t count, bool authenticated,
+                 char *transcript)
+{
+    struct parser p;
+    parser_init(&p);
+    p.authenticated = authenticated;
+    struct text out = text_in(transcript, TRANSCRIPT_BYTES);
+    size_t at = 0;
+    for (size_t i = 0; i <= count; i++) {
+        size_t end = i < count ? ends[i] : n;
+        uint8_t *block = malloc(end > at ? end - at : 1);
+        assert_non_null(block);
+        memcpy(block, input + at, end - at);
+        size_t used = 0;
+        bool alive = drain(&p, block, end - at, &used, &out);
+        free(block);
+        at += used;
+        if (!alive) {
+            break;
+        }
+    }
+    assert_false(out.cut);
+    parser_free(&p);
+}
+
+#define CHECK(input, expected) check(input, sizeof(input) - 1, true, expected)
+#define CHECK_BEFORE_AUTH(input, expected) check(input, sizeof(input) - 1, false, expected)
+
+/* The same result whole, byte by byte, and in every split into two and (short inputs) three. */
+static void check(const char *input, size_t n, bool authenticated, const char *expected)
+{
+    char got[TRANSCRIPT_BYTES];
+    size_t ends[256];
+    feed(input, n, NULL, 0, authenticated, got);
+    assert_string_equal(got, expected);
+    if (n <= ARRAY_COUNT(ends)) {
+        for (size_t i = 0; i < n; i++) {
+            ends[i] = i;
+        }
+        feed(input, n, ends, n, authenticated, got);
+        assert_string_equal(got, expected);
+    }
+    for (size_t i = 0; i <= n && n < 2000; i++) {
+        ends[0] = i;
+        feed(input, n, ends, 1, authenticated, got);
+        assert_string_equal(got, expected);
+        for (size_t j = i; j <= n && n < 80; j++) {
+            ends[1] = j;
+            feed(input, n, ends, 2, authenticated, got);
+            assert_string_equal(got, expected);
+        }
+    }
+}
+
+static void test_arrays(void **state)
+{
+    (void)state;
+    CHECK("*1\r\n$4\r\nPING\r\n", "[4:PING]");
+    CHECK("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n*2\r\n$3\r\nget\r\n$1\r\nk\r\n",
+          "[3:SET 1:k 0:][3:get 1:k]");
+    CHECK("*2\r\n$3\r\nGET\r\n$4\r\n\r\n\0*\r\n", "[3:GET 4:...*]");
+    CHECK("*18\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n$1\r\n5\r\n$1\r\n6\r\n$1\r\n7\r\n"
+          "$1\r\n8\r\n$1\r\n9\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n"
+          "$1\r\ng\r\n$1\r\nh\r\n$1\r\ni\r\n",
+          "[1:1 1:2 1:3 1:4 1:5 1:6 1:7 1:8 1:9 1:a 1:b 1:c 1:d 1:e 1:f 1:g 1:h 1:i]");
+}
+
+static void test_nothing_is_ignored(void **state)
+{
+    (void)state;
+    CHECK("*0\r\n*-1\r\n\r\n\n   \r\n*1\r\n$1\r\nx\r\n", "[][][][][][1:x]");
+    CHECK("*-17\r\n", "[]");
+}
+
+static void test_inline(void **state)
+{
+    (void)state;
+    CHECK("PING\r\n", "[4:PING]");
+    CHECK("set  k\tv \n", "[3:set 1:k 1:v]");
+    CHECK(" get k\r\n*1\r\n$1\r\nx\r\nquit\r\n", "[3:get 1:k][1:x][4:quit]");
+    CHECK("set k \"a b\\\"\\x41\\n\\q\\xzz\"\r\n", "[3:set 1:k 10:a b\"A.qxzz]");
+    CHECK("set k 'a \\'b\\' \"c\\n'\n", "[3:set 1:k 10:a 'b' \"c\\n]");
+    CHECK("set k ab\"c d\"\r\n", "[3:set 1:k 5:abc d]");
+    CHECK("set \"\" ''\n", "[3:set 0: 0:]");
+    CHECK("$3\r\n", "[2:$3]");
+}
+
+static void test_inline_quotes_out_of_balance(void **state)
+{
+    (void)state;
+    CHECK("set k \"abc\r\n", "!unbalanced quotes in request");
+    CHECK("set k 'abc\r\n", "!unbalanced quotes in request");
+    CHECK("set k \"abc\"d\r\n", "!unbalanced quotes in request");
+    CHECK("set k 'abc'\"d\"\r\n", "!unbalanced quotes in request");
+    CHECK("set k \"abc\\\"\r\n", "!unbalanced quotes in request");
+    CHECK("ping\r\nset k \"\\\r\nping\r\n", "[4:ping]!unbalanced quotes in request");
+}
+
+static void test_lengths_111(void **state)
+{
+    (void)state;
+    CHECK("*x\r\n", "!invalid multibulk length");
+    CHECK("*\r\n", "!invalid multibulk length");
+    CHECK("*01\r\n", "!invalid multibulk length");
+    CHECK("*+1\r\n", "!invalid multibulk length");
+    CHECK("* 1\r\n", "!invalid multibulk length");
+    CHECK("*-0\r\n", "!invalid multibulk length");
+    CHECK("*2147483647\r\n", "!invalid multibulk length");
+    CHECK("*1048577\r\n", "!invalid multibulk length");
+    CHECK("*9223372036854775808\r\n", "!invalid multibulk length");
+    CHECK("*99999999999999999999999\r\n", "!invalid multibulk length");
+    CHECK("*1\r\n$-1\r\n", "!invalid bulk length");
+    CHECK("*1\r\n$\r\n", "!invalid bulk length");
+    CHECK("*1\r\n$1x\r\n", "!invalid bulk length");
+    CHECK("*1\r\n$536870913\r\n", "!invalid bulk length");
+    CHECK("*1\r\n$9223372036854775807\r\n", "!invalid bulk length");
+    CHECK("*1\r\n:3\r\n", "!expected '$', got ':'");
+    CHECK("*1\r\nPING\r\n", "!expected '$', got 'P'");
+    CHECK("*2\r\n$1\r\na\r\n\r\n", "!expected '$', got '\r'");
+    CHECK("*2\r\n$1\r\nabc$1\r\nd\r\n", "[1:a 1:d]");
+}
+
+static void test_limits_before_authentication(void **state)
+{
+    (void)state;
+    CHECK_BEFORE_AUTH("*10\r\n", "");
+    CHECK_BEFORE_AUTH("*11\r\n", "!unauthenticated multibulk length");
+    CHECK_BEFORE_AUTH("*1\r\n$16384\r\n", "");
+    CHECK_BEFORE_AUTH("*1\r\n$16385\r\n", "!unauthenticated bulk length");
+    CHECK("*11\r\n$16385\r\n", "");
+}
+
+/* Lines that do not end. */
+static void test_long_lines(void **state)
+{
+    (void)state;
+    static char input[INLINE_BYTES_MAX + 10];
+    char got[TRANSCRIPT_BYTES];
+    const struct {
+        const char *start, *error;
+    } cases[] = {
+        { "a", "!too big inline request" },
+        { "*", "!too big mbulk count string" },
+        { "*1\r\n$", "!too big bulk count string" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        memset(input, '1', sizeof input);
+        memcpy(input, cases[i].start, strlen(cases[i].start));
+        feed(input, 60000, NULL, 0, true, got);
+        assert_string_equal(got, "");
+        size_t halves[] = { 60000 };
+        feed(input, sizeof input, halves, 1, true, got);
+        assert_string_equal(got, cases[i].error);
+        feed(input, sizeof input, NULL, 0, true, got);
+        assert_string_equal(got, cases[i].error);
+    }
+}
+
+/* An announced million of arguments costs nothing until they come (scenario 111, CVE-2021-32675).
+ */
+static void test_memory_only_for_what_came(void **state)
+{
+    (void)state;
+    struct parser p;
+    parser_init(&p);
+    p.authenticated = true;
+    const char *input = "*1048576\r\n$60000000\r\nab";
+    assert_int_equal(parser_next(&p, (const uint8_t *)input, strlen(input)), PARSE_INCOMPLETE);
+    assert_int_equal(p.capacity, 0);
+    assert_int_equal(p.want, strlen("*1048576\r\n$60000000\r\n") + 60000000 + 2);
+    parser_free(&p);
+}
+
+static void test_a_command_has_a_bound(void **state)
+{
+    (void)state;
+    struct parser p;
+    parser_init(&p);
+    p.authenticated = true;
+    p.bulk_bytes_max = 100;
+    p.command_bytes_max = 150;
+    char input[400];
+    int n = snprintf(input, sizeof input, "*2\r\n$100\r\n%0100d\r\n$100\r\n", 7);
+    assert_int_equal(parser_next(&p, (const uint8_t *)input, (size_t)n), PARSE_ERROR);
+    assert_string_equal(p.error, "too big request");
+    assert_int_equal(parser_next(&p, (const uint8_t *)input, (size_t)n), PARSE_ERROR);
+    parser_free(&p);
+}
+
+/* A byte at a time must not cost the square: 8 MiB would then take hours. */
+static void test_never_scans_twice(void **state)
+{
+    (void)state;
+    enum { BYTES = 8 * 1024 * 1024 };
+    char *input = malloc(BYTES + 64);
+    assert_non_null(input);
+    int head = snprintf(input, 64, "*2\r\n$3\r\nSET\r\n$%d\r\n", BYTES);
+    memset(input + head, '\r', BYTES);
+    memcpy(input + head + BYTES, "\r\n", 2);
+    size_t n = (size_t)head + BYTES + 2;
+    struct parser p;
+    parser_init(&p);
+    p.authenticated = true;
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(parser_next(&p, (const uint8_t *)input, i), PARSE_INCOMPLETE);
+    }
+    assert_int_equal(parser_next(&p, (const uint8_t *)input, n), PARSE_COMMAND);
+    assert_int_equal(p.argv[1].n, BYTES);
+    assert_ptr_equal(p.argv[1].p, input + head); /* no copy */
+    parser_free(&p);
+    free(input);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_nothing_is_ignored),
+        cmocka_unit_test(test_inline),
+        cmocka_unit_test(test_inline_quotes_out_of_balance),
+        cmocka_unit_test(test_lengths_111),
+        cmocka_unit_test(test_limits_before_authentication),
+        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_memory_only_for_what_came),
+        cmocka_unit_test(test_a_command_has_a_bound),
+        cmocka_unit_test(test_never_scans_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
