@@ -48,5 +48,7 @@
 /* --- engine ------------------------------------------------------------------------------------ */
 #define DATABASES 16
 #define EXPIRE_BATCH_KEYS 1000            /* keys that one tick removes; more wait for the next */
+#define SCAN_COUNT_MAX 10000              /* keys that one SCAN visits; a higher COUNT means this */
+#define IDLE_FREE_ITEMS 256               /* values that one engine_idle frees */
 
 #endif

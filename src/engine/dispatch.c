@@ -1,0 +1,98 @@
+/* From an operation to its handler, after the checks that are the same for every command.
+ *
+ * Ops come from peers and from the log, so nothing is taken for granted that a client's command
+ * would have been checked for. A refusal is the same on every replica and changes nothing. */
+#include "engine/dispatch.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/status.h"
+
+#include <stdlib.h>
+
+/* A larger array of arguments is given back after the command: few commands need one. */
+#define ARGV_KEPT_MAX 4096u
+
+static handler *const handlers[] = {
+#define READ(tag, ident, ...) [tag] = engine_cmd_##ident,
+#define WRITE(tag, ident, ...) [tag] = engine_cmd_##ident,
+#define LOCAL(...)
+#define PARENT(...)
+#define WAITING(...)
+#include "command/commands.def"
+#undef READ
+#undef WRITE
+#undef LOCAL
+#undef PARENT
+#undef WAITING
+};
+
+static handler *handler_of(uint16_t tag)
+{
+    return tag < ARRAY_COUNT(handlers) ? handlers[tag] : NULL;
+}
+
+static void refuse(struct call *c)
+{
+    reply_error(c->reply, status_text(STATUS_BAD_MESSAGE));
+}
+
+/* Whether no key is longer than the limit. Positions in the table count the command's name. */
+static bool keys_fit(struct call *c)
+{
+    const struct command_spec *spec = c->spec;
+    uint32_t words = command_name_words(spec);
+    if (spec->first_key <= 0 || spec->key_step <= 0) {
+        return true;
+    }
+    int64_t last = spec->last_key < 0 ? (int64_t)c->argc + words + spec->last_key : spec->last_key;
+    for (int64_t i = spec->first_key; i <= last; i += spec->key_step) {
+        if (c->argv[i - words].n > KEY_BYTES_MAX) {
+            reply_error(c->reply, "ERR key is too long");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void take_arguments(struct call *c, const struct op *op)
+{
+    struct engine *engine = c->engine;
+    if (op->argc > engine->argv_capacity) {
+        engine->argv = qr_realloc(engine->argv, op->argc * sizeof *engine->argv);
+        engine->argv_capacity = op->argc;
+    }
+    op_arguments(op, engine->argv);
+    c->argv = engine->argv;
+    c->argc = op->argc;
+}
+
+static void give_back_arguments(struct engine *engine)
+{
+    if (engine->argv_capacity > ARGV_KEPT_MAX) {
+        free(engine->argv);
+        engine->argv = NULL;
+        engine->argv_capacity = 0;
+    }
+}
+
+void dispatch(struct call *c, const struct op *op)
+{
+    handler *handle = handler_of(op->tag);
+    c->spec = command_by_tag(op->tag);
+    if (handle == NULL || c->spec == NULL || op->db >= DATABASES) {
+        refuse(c);
+        return;
+    }
+    c->db = op->db;
+    c->seed = op->seed;
+    if (!command_arity_fits(c->spec, op->argc + command_name_words(c->spec))) {
+        reply_arity_error(c);
+        return;
+    }
+    take_arguments(c, op);
+    if (keys_fit(c)) {
+        handle(c);
+    }
+    give_back_arguments(c->engine);
+}

@@ -1,0 +1,11 @@
+/* From an operation to its handler. Private to the engine. */
+#ifndef ENGINE_DISPATCH_H
+#define ENGINE_DISPATCH_H
+
+#include "engine/call.h"
+
+/* Carries out an op at c->now; engine, reply, db and now of the call are set by the caller. What
+ * the op's sender got wrong (tag, number of arguments, length of a key) is answered as an error. */
+void dispatch(struct call *c, const struct op *op);
+
+#endif

@@ -1,0 +1,114 @@
+/* The engine as its callers see it: applying, reading, time. See engine.h. */
+#include "engine/dispatch.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/rng.h"
+#include "base/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct engine *engine_new(const struct engine_config *config)
+{
+    struct engine *engine = qr_zalloc(sizeof *engine);
+    struct store_config store = { 0 };
+    memcpy(store.hash_key, config->hash_key, sizeof store.hash_key);
+    engine->config = *config;
+    engine->store = store_new(&store);
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    engine_image_free(engine);
+    store_free(engine->store);
+    free(engine->argv);
+    free(engine);
+}
+
+struct store *engine_store(struct engine *engine)
+{
+    return engine->store;
+}
+
+static void move_log_time(struct engine *engine, qr_wall stamp)
+{
+    if (stamp > engine->log_time) {
+        engine->log_time = stamp;
+    }
+}
+
+void engine_apply(struct engine *engine, const struct op *op, struct reply *reply)
+{
+    move_log_time(engine, op->stamp);
+    struct call c = { .engine = engine, .reply = reply, .now = engine->log_time };
+    dispatch(&c, op);
+    qr_assert(!c.due); /* by log time a key is there or gone */
+}
+
+void engine_tick(struct engine *engine, qr_wall stamp)
+{
+    move_log_time(engine, stamp);
+    for (int i = 0; i < EXPIRE_BATCH_KEYS; i++) {
+        uint8_t db = 0;
+        struct item *item = store_first_due(engine->store, &db);
+        if (item == NULL || item_expire(item) > engine->log_time) {
+            return;
+        }
+        bool deleted = store_delete(engine->store, db, item_key(item));
+        qr_assert(deleted); /* or the loop would remove nothing for ever */
+        engine->stats.expired_keys++;
+    }
+}
+
+enum engine_read_result engine_read(struct engine *engine, const struct op *op, struct reply *reply)
+{
+    const struct command_spec *spec = command_by_tag(op->tag);
+    if (spec == NULL || spec->place != PLACE_READ) {
+        reply_error(reply,
+                    status_text(STATUS_BAD_MESSAGE)); /* a write may only come from the log */
+        return ENGINE_READ_DONE;
+    }
+    size_t before = reply->n;
+    bool error_before = reply->is_error;
+    struct engine_stats stats = engine->stats;
+    qr_wall now = op->stamp > engine->log_time ? op->stamp : engine->log_time;
+    struct call c = { .engine = engine, .reply = reply, .now = now };
+    dispatch(&c, op);
+    if (c.due) {
+        reply->n = before;
+        reply->is_error = error_before;
+        engine->stats = stats; /* it will be asked again, and counted then */
+        return ENGINE_READ_DUE;
+    }
+    return ENGINE_READ_DONE;
+}
+
+qr_wall engine_log_time(const struct engine *engine)
+{
+    return engine->log_time;
+}
+
+qr_wall engine_next_due(struct engine *engine)
+{
+    uint8_t db = 0;
+    const struct item *item = store_first_due(engine->store, &db);
+    return item == NULL ? QR_NEVER : item_expire(item);
+}
+
+bool engine_idle(struct engine *engine)
+{
+    return store_idle(engine->store, IDLE_FREE_ITEMS);
+}
+
+void engine_stats(const struct engine *engine, struct engine_stats *out)
+{
+    *out = engine->stats;
+}
+
+uint64_t engine_digest(struct engine *engine)
+{
+    struct rng mix = rng_from(store_digest(engine->store) ^ (uint64_t)engine->log_time);
+    return rng_next(&mix);
+}
