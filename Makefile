@@ -1,0 +1,47 @@
+# A thin layer over Meson: see make help. Every target first makes sure that what it needs is there.
+#
+#   build/        the release build; the binary is build/quorate
+#   build-test/   the same code with checks for debugging: build-test/quorate-test
+#   build-asan/   with AddressSanitizer and UndefinedBehaviorSanitizer: build-asan/quorate-asan
+
+STRATEGY ?= raft
+SEED ?=
+COUNT ?= 100
+
+NINJA = ninja --quiet
+DEPS = tools/deps.sh
+
+all: build/build.ninja ## Build the release binary, build/quorate
+	$(NINJA) -C build
+
+run: all ## Build, then start three nodes on 127.0.0.1:7001-7003 (Ctrl-C stops them)
+	build/quorate up --nodes 3
+
+test: build-test/build.ninja build-asan/build.ninja ## Build twice, run every test, add them up
+	$(NINJA) -C build-test
+	$(NINJA) -C build-asan
+	tools/run-tests build-test build-asan
+
+sim: all ## Simulate: make sim STRATEGY=raft SEED=42 COUNT=1 (without SEED: random ones)
+	build/quorate sim --strategy $(STRATEGY) $(if $(SEED),--seed $(SEED)) --count $(COUNT)
+
+clean: ## Remove what was built; data directories stay
+	rm -rf build build-test build-asan
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+deps:
+	@$(DEPS)
+
+build/build.ninja: | deps
+	meson setup build --buildtype=debugoptimized
+
+build-test/build.ninja: | deps
+	meson setup build-test --buildtype=debug -Dflavor=-test
+
+build-asan/build.ninja: | deps
+	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
+	    -Db_sanitize=address,undefined -Db_lundef=false
+
+.PHONY: all run test sim clean help deps
