@@ -47,8 +47,7 @@ void store_free(struct store *store)
     free(store);
 }
 
-/* --- Access -------------------------------------------------------------------------------------
- */
+/* --- Access ---------------------------------------------------------------------------------- */
 
 struct item *store_find(struct store *store, uint8_t db, struct span key)
 {
@@ -211,8 +210,7 @@ void store_swap(struct store *store, uint8_t db_a, uint8_t db_b)
     store->tables[db_b] = table;
 }
 
-/* --- Counts -------------------------------------------------------------------------------------
- */
+/* --- Counts ---------------------------------------------------------------------------------- */
 
 uint64_t store_count(const struct store *store, uint8_t db)
 {
@@ -233,8 +231,7 @@ uint64_t store_memory(const struct store *store)
     return memory;
 }
 
-/* --- Clearing -----------------------------------------------------------------------------------
- */
+/* --- Clearing -------------------------------------------------------------------------------- */
 
 void store_discard_table(struct store *store, struct table *table)
 {
@@ -277,8 +274,7 @@ bool store_idle(struct store *store, uint32_t items)
     return store->garbage != NULL;
 }
 
-/* --- Order --------------------------------------------------------------------------------------
- */
+/* --- Order ----------------------------------------------------------------------------------- */
 
 #define CURSOR_SHIFT 16 /* a cursor is the top 48 bits of a hash */
 
@@ -328,8 +324,7 @@ struct item *store_first_due(struct store *store, uint8_t *db)
     return first;
 }
 
-/* --- Checks -------------------------------------------------------------------------------------
- */
+/* --- Checks ---------------------------------------------------------------------------------- */
 
 void store_check(struct store *store)
 {

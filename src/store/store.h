@@ -63,8 +63,7 @@ void store_clear(struct store *store, uint8_t db);
 /* Frees at most `items` of what was cleared or replaced; true while more is left. */
 bool store_idle(struct store *store, uint32_t items);
 
-/* --- Order --------------------------------------------------------------------------------------
- */
+/* --- Order ----------------------------------------------------------------------------------- */
 
 /* Calls `each` for items in hash order from `cursor` (0 = start) until it has visited at least
  * `count` items; equal cursors are never split. Returns the next cursor, 0 at the end. Cursors are
@@ -80,8 +79,7 @@ struct item *store_at(struct store *store, uint8_t db, uint64_t point);
 /* The item that is due first, in (expire, db, key) order; NULL when nothing expires. */
 struct item *store_first_due(struct store *store, uint8_t *db);
 
-/* --- Walk: a consistent image while writes go on
- * --------------------------------------------------- */
+/* --- Walk: a consistent image while writes go on --------------------------------------------- */
 
 /* Starts a walk over all databases as they are now. One at a time. `emit` is called for every item
  * of the image: by store_walk_next, and by the store itself just before an item not yet walked

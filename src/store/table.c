@@ -16,8 +16,7 @@
  * are not random (the key is known to an attacker), and segments grow instead of splitting. */
 #define DIRECTORY_SPARSE_MAX 64u
 
-/* --- Segments -----------------------------------------------------------------------------------
- */
+/* --- Segments -------------------------------------------------------------------------------- */
 
 static inline bool occupied(const struct slot *slot)
 {
@@ -161,8 +160,7 @@ static uint32_t cap_for(uint32_t count)
     return cap;
 }
 
-/* --- Directory ----------------------------------------------------------------------------------
- */
+/* --- Directory ------------------------------------------------------------------------------- */
 
 static inline uint64_t entry_of(const struct table *table, uint64_t hash)
 {
@@ -251,9 +249,10 @@ static bool may_split(const struct table *table, const struct segment *segment)
     return table->depth < TABLE_DEPTH_MAX && directory_size(table) / DIRECTORY_SPARSE_MAX < wanted;
 }
 
-static void split(struct table *table, struct segment *segment, uint64_t first,
-                  const struct slot *slots, uint32_t n)
+static void split(struct table *table, struct segment *segment, uint64_t first)
 {
+    struct slot *slots = qr_alloc(segment->count * sizeof *slots);
+    uint32_t n = segment_gather(segment, slots);
     uint8_t depth = (uint8_t)(segment->depth + 1);
     if (depth > table->depth) {
         directory_double(table);
@@ -265,66 +264,83 @@ static void split(struct table *table, struct segment *segment, uint64_t first,
     }
     struct segment *low = segment_build(slots, left, depth, cap_for(left));
     struct segment *high = segment_build(slots + left, n - left, depth, cap_for(n - left));
+    free(slots);
     discard_segment(table, segment);
     link_segment(table, low, first);
     link_segment(table, high, first + segment_entries(table, low));
+}
+
+/* Gives a segment another number of homes. */
+static void rebuild(struct table *table, struct segment *segment, uint64_t first, uint32_t cap)
+{
+    struct slot *slots = qr_alloc(segment->count * sizeof *slots);
+    uint32_t n = segment_gather(segment, slots);
+    struct segment *fresh = segment_build(slots, n, segment->depth, cap);
+    free(slots);
+    discard_segment(table, segment);
+    link_segment(table, fresh, first);
 }
 
 /* Makes room around `hash`: the segment gets more homes or splits. */
 static void make_room(struct table *table, struct segment *segment, uint64_t hash)
 {
     uint64_t first = first_entry(table, segment, hash);
-    struct slot *slots = qr_alloc(segment->count * sizeof *slots);
-    uint32_t n = segment_gather(segment, slots);
     if (segment->cap >= CAP_MAX && segment_full(segment) && may_split(table, segment)) {
-        split(table, segment, first, slots, n);
+        split(table, segment, first);
     } else {
-        uint32_t cap = segment_full(segment) ? cap_for(n + 1) : segment->cap;
-        struct segment *fresh = segment_build(slots, n, segment->depth, cap);
-        discard_segment(table, segment);
-        link_segment(table, fresh, first);
+        bool full = segment_full(segment);
+        rebuild(table, segment, first, full ? cap_for(segment->count + 1) : segment->cap);
     }
-    free(slots);
 }
 
-/* After a removal: joins the segment with its neighbour when both are nearly empty, or gives it
- * fewer homes. */
+/* The other half of the segment's prefix, when both together are small enough for one segment. */
+static struct segment *buddy_of(const struct table *table, const struct segment *segment,
+                                uint64_t first)
+{
+    if (segment->depth == 0) {
+        return NULL;
+    }
+    struct segment *buddy = table->directory[first ^ segment_entries(table, segment)];
+    bool joins = buddy->depth == segment->depth && buddy->count + segment->count <= CAP_MAX / 2;
+    return joins ? buddy : NULL;
+}
+
+/* Replaces a segment and its neighbour, which follow each other in hash order, by one. */
+static struct segment *join(struct table *table, struct segment *low, struct segment *high,
+                            uint64_t first)
+{
+    struct slot slots[CAP_MAX / 2];
+    uint32_t n = segment_gather(low, slots);
+    n += segment_gather(high, slots + n);
+    uint8_t depth = (uint8_t)(low->depth - 1);
+    discard_segment(table, low);
+    discard_segment(table, high);
+    struct segment *joined = segment_build(slots, n, depth, cap_for(n));
+    link_segment(table, joined, first);
+    return joined;
+}
+
+/* After a removal: a nearly empty segment joins its neighbour, or gets fewer homes. The one that
+ * came of it may join again; so nothing empty stays behind. */
 static void maybe_shrink(struct table *table, struct segment *segment, uint64_t hash)
 {
-    if (segment->cap <= CAP_MIN || segment->count >= segment->cap / 4) {
-        return;
+    while (segment->count < segment->cap / 4) {
+        uint64_t first = first_entry(table, segment, hash);
+        struct segment *buddy = buddy_of(table, segment, first);
+        if (buddy == NULL) {
+            if (segment->cap > CAP_MIN) {
+                rebuild(table, segment, first, cap_for(segment->count));
+            }
+            break;
+        }
+        bool low = (first & segment_entries(table, segment)) == 0;
+        first &= ~segment_entries(table, segment);
+        segment = join(table, low ? segment : buddy, low ? buddy : segment, first);
     }
-    uint64_t first = first_entry(table, segment, hash);
-    struct segment *buddy = NULL;
-    if (segment->depth > 0) {
-        buddy = table->directory[first ^ segment_entries(table, segment)];
-    }
-    bool join = buddy != NULL && buddy->depth == segment->depth &&
-                buddy->count + segment->count <= CAP_MAX / 2;
-    bool buddy_first = join && (first & segment_entries(table, segment)) != 0;
-    uint32_t n = 0;
-    struct slot *slots = qr_alloc((segment->count + (join ? buddy->count : 0)) * sizeof *slots);
-    if (buddy_first) {
-        n = segment_gather(buddy, slots);
-        first -= segment_entries(table, segment);
-    }
-    n += segment_gather(segment, slots + n);
-    if (join && !buddy_first) {
-        n += segment_gather(buddy, slots + n);
-    }
-    uint8_t depth = (uint8_t)(segment->depth - (join ? 1 : 0));
-    struct segment *fresh = segment_build(slots, n, depth, cap_for(n));
-    free(slots);
-    discard_segment(table, segment);
-    if (join) {
-        discard_segment(table, buddy);
-    }
-    link_segment(table, fresh, first);
     directory_shrink(table);
 }
 
-/* --- The table ----------------------------------------------------------------------------------
- */
+/* --- The table ------------------------------------------------------------------------------- */
 
 struct table *table_new(void)
 {

@@ -114,8 +114,7 @@ void store_walk_end(struct store *store)
     }
 }
 
-/* --- Digest -------------------------------------------------------------------------------------
- */
+/* --- Digest ---------------------------------------------------------------------------------- */
 
 static uint64_t digest_item(uint64_t digest, uint8_t db, const struct item *item)
 {
