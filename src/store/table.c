@@ -14,7 +14,7 @@
 
 /* A directory of this many entries for each full segment is out of all proportion: then the hashes
  * are not random (the key is known to an attacker), and segments grow instead of splitting. */
-#define DIRECTORY_SPARSE_MAX 64u
+#define DIRECTORY_SPARSE_MAX 16u
 
 /* --- Segments -------------------------------------------------------------------------------- */
 

@@ -15,8 +15,7 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "store/siphash.h"
-#include "store/store.h"
-#include "store/table.h"
+#include "store/store_internal.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEYS_MANY 100000
@@ -67,7 +66,7 @@ static void fill(struct table *table, uint32_t n, uint64_t mask, struct item **i
 
 static void check_hashes_stay_bounded(uint64_t mask)
 {
-    enum { N = 3000 };
+    enum { N = 6000 };
     struct item *items[N];
     char buffer[24];
     struct table *table = table_new();
@@ -75,6 +74,7 @@ static void check_hashes_stay_bounded(uint64_t mask)
     table_check(table);
     assert_int_equal(table->count, N);
     assert_true(table->memory < N * 16 * 4);
+    assert_true((uint64_t)1 << table->depth <= 32 * (N / 512 + 1));
     struct rng rng = rng_from(5);
     for (uint32_t i = 0; i < N; i++) {
         uint64_t hash = rng_next(&rng) & mask;
@@ -220,6 +220,27 @@ static void test_scan_of_an_empty_store_and_wild_cursors(void **state)
     store_free(store);
 }
 
+/* Hashes that differ below the cursor's 48 bits: a scan must not stop between them, or the rest
+ * would be lost or come twice. */
+static void test_equal_cursors_are_never_split(void **state)
+{
+    (void)state;
+    struct store *store = store_new(&config);
+    char buffer[24];
+    for (uint32_t i = 0; i < 30; i++) {
+        struct item *item = item_new(number_key(i, buffer), TYPE_STRING, 0, 0);
+        store->item_bytes += item_memory(item);
+        table_insert(store->tables[0], ((uint64_t)(i / 10) << 60) + i, item, 0);
+    }
+    uint64_t seen = 0;
+    uint64_t cursor = store_scan(store, 0, 0, 3, count_item, &seen);
+    assert_int_equal(seen, 10);
+    assert_true(cursor == (uint64_t)1 << 44);
+    assert_true(store_scan(store, 0, cursor, 11, count_item, &seen) == 0);
+    assert_int_equal(seen, 30);
+    store_free(store);
+}
+
 static void test_due_order_is_expire_db_key(void **state)
 {
     (void)state;
@@ -345,6 +366,29 @@ static void test_many_abandoned_walks(void **state)
     store_free(store);
 }
 
+/* A key that was new in an abandoned walk, and 65535 walks later the same number again. */
+static void test_a_walk_number_comes_round(void **state)
+{
+    (void)state;
+    struct store *store = store_new(&config);
+    struct image image = { 0 };
+    put_number(store, 0, 1, 0);
+    store_walk_begin(store, add_to_image, &image);
+    put_number(store, 0, 2, 0);
+    put_number(store, 9, 3, 0);
+    store_walk_end(store);
+    for (uint32_t i = 0; i < 65534; i++) {
+        store_walk_begin(store, add_to_image, &image);
+        store_walk_end(store);
+    }
+    assert_int_equal(image.sum, 0);
+    store_walk_begin(store, add_to_image, &image);
+    while (store_walk_next(store, 1)) {
+    }
+    assert_int_equal(image.sum, 6);
+    store_free(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,10 +398,12 @@ int main(void)
         cmocka_unit_test(test_a_million_keys),
         cmocka_unit_test(test_clear_is_freed_in_slices),
         cmocka_unit_test(test_scan_of_an_empty_store_and_wild_cursors),
+        cmocka_unit_test(test_equal_cursors_are_never_split),
         cmocka_unit_test(test_due_order_is_expire_db_key),
         cmocka_unit_test(test_rename_onto_itself_and_over_another),
         cmocka_unit_test(test_a_cleared_and_swapped_database_is_still_walked),
         cmocka_unit_test(test_many_abandoned_walks),
+        cmocka_unit_test(test_a_walk_number_comes_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
