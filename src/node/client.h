@@ -8,18 +8,19 @@
 #include "command/command.h"
 #include "io/io.h"
 #include "resp/parse.h"
+#include "node/stream.h"
 #include "resp/reply.h"
 
 struct node;
-struct pending;
 
-enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP_THIS };
+/* CLIENT REPLY; SKIP_NEXT is set by CLIENT REPLY SKIP, which itself has no reply. */
+enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT };
 
 struct client {
     struct node *node;
     struct client *previous, *next; /* node->clients, in order of id */
     uint64_t id;
-    struct io_stream *stream;
+    struct io_stream *socket;
 
     /* What CLIENT LIST shows. */
     char peer_name[64], local_name[64];
@@ -41,13 +42,11 @@ struct client {
     uint8_t *input;
     size_t input_n, input_at, input_cap;
     bool paused; /* reading stopped: too much is pending, or replies pile up */
-    bool in_turn; /* is in node->dirty: has replies to flush */
+    bool dirty;  /* is in node->dirty: has replies to flush */
     struct client *next_dirty;
 
-    /* Commands without a reply, oldest first. */
-    struct pending *first, *last;
-    uint32_t pending_count;
-    struct reply out;
+    struct stream stream; /* commands without a reply, oldest first */
+    struct reply out;     /* replies of this turn, not yet handed to the socket */
 };
 
 /* Closes the connection once its pending commands are answered (QUIT, protocol errors). */

@@ -9,18 +9,12 @@
 #include "log/log.h"
 #include "node/client.h"
 #include "node/config.h"
+#include "node/identity.h"
 #include "protocol/protocol.h"
 
 struct replica; /* replica.h: a protocol instance, its log group and its engine */
 struct peers;   /* peers.h: connections to the other nodes */
 struct router;  /* router.h: who carries out a command */
-
-/* What the data directory says it is. */
-struct identity {
-    uint8_t cluster[16]; /* cluster id */
-    uint8_t uuid[16];    /* of this data directory */
-    uint32_t node_id;    /* 1.. */
-};
 
 /* Counters for INFO; CONFIG RESETSTAT zeroes them. */
 struct stats {
@@ -32,6 +26,7 @@ struct stats {
     uint64_t peer_messages_sent, peer_messages_received, peer_messages_dropped;
     uint64_t peer_reconnects, peer_refused;
     uint64_t elections, checkpoints;
+    uint64_t pending_max, client_output_max, peer_output_max; /* high-water marks */
 };
 
 /* Calls and time of one command, for INFO commandstats; indexed like command_at. */
@@ -54,8 +49,24 @@ struct node {
     uint32_t client_count;
     uint64_t next_client_id;
 
+    /* Commands without a reply, of all streams, in order of arrival. */
+    struct pending *oldest, *youngest;
+    struct pending *free_pendings; /* a pool: through `next` */
+    uint64_t next_sequence;
+    uint32_t pending_count;
+    size_t pending_bytes;
+    struct reply nowhere; /* swallows what nobody waits for */
+
     struct stats stats;
     struct command_stats *command_stats; /* command_count() of them */
+    struct logger *logger;
+    struct io_timer timer; /* the next turn that nothing else would cause */
+    bool again;            /* this turn left work for one more */
+    uint32_t paused_clients;
+    qr_time housekeeping;  /* when deadlines are looked at next */
+    qr_slot checkpoint_slot;
+    uint64_t checkpoint_log_bytes; /* log_position when the last checkpoint began */
+    bool space_low;        /* as last told to the peers */
     qr_time started;
     qr_wall started_wall;
     char run_id[41]; /* 40 hex digits, new at every start */
@@ -64,5 +75,8 @@ struct node {
     bool stopping;
     int exit_code;
 };
+
+/* Whether this node or another member is short of disk space: growing commands are refused. */
+bool node_space_low(const struct node *node);
 
 #endif

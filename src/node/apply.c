@@ -1,0 +1,345 @@
+/* Execution: committed entries through the engine, reads between them, answers to whoever asked
+ * (stream.h S1, S2; replica.h D1, D2). */
+#include "node/replica_internal.h"
+#include "node/router.h"
+#include "node/run.h"
+
+/* Bytes of records taken from the log at a time. */
+#define APPLY_CHUNK_BYTES (256 * KIB)
+
+/* --- Log time ------------------------------------------------------------------------------------- */
+
+/* The wall clock, never behind what is applied, and at most 1 % faster than the monotonic clock
+ * within a term: a clock that jumps ahead cannot expire everything at once. */
+qr_wall replica_stamp(struct replica *r)
+{
+    qr_time now = io_now(r->node->io);
+    qr_wall wall = io_wall(r->node->io);
+    qr_wall log_time = engine_log_time(r->node->engine);
+    if (r->stamp_term != r->outlook.term) {
+        r->stamp_term = r->outlook.term;
+        r->stamp_base = wall > log_time ? wall : log_time;
+        r->stamp_base_now = now;
+    }
+    qr_time elapsed = now - r->stamp_base_now;
+    qr_wall limit = r->stamp_base + elapsed + elapsed / 100;
+    qr_wall stamp = wall < limit ? wall : limit;
+    stamp = stamp > log_time ? stamp : log_time;
+    r->stamp_last = stamp > r->stamp_last ? stamp : r->stamp_last;
+    return r->stamp_last;
+}
+
+/* --- Reads ------------------------------------------------------------------------------------------ */
+
+static void count_call(struct node *node, const struct command_spec *spec, qr_time began,
+                       const struct reply *reply)
+{
+    struct command_stats *stats = &node->command_stats[command_index(spec)];
+    stats->calls++;
+    stats->usec += (uint64_t)(io_now(node->io) - began);
+    if (reply->is_error) {
+        stats->failed++;
+        node->stats.error_replies++;
+    }
+}
+
+/* Executes a confirmed read and answers it. In `forced` mode log time rules alone: a read that must
+ * be served now cannot wait for a tick. */
+static void serve_read(struct replica *r, struct pending *p, bool forced)
+{
+    struct op op;
+    struct node *node = r->node;
+    qr_time began = io_now(node->io);
+    qr_wall stamp = forced ? engine_log_time(node->engine) : replica_stamp(r);
+    op_stamp(p->op, stamp, rng_next(&r->rng));
+    bool valid = op_read(span_of(p->op, p->op_bytes), &op);
+    qr_assert(valid); /* encoded here, or checked when it came from a peer */
+    struct reply *reply = stream_reply(p);
+    reply->is_error = false;
+    if (engine_read(node->engine, &op, reply) == ENGINE_READ_DUE) {
+        qr_assert(!forced);
+        queue_push(&r->due, p);
+        return;
+    }
+    count_call(node, p->spec, began, reply);
+    stream_answered(p, STATUS_OK);
+}
+
+static bool waits_for_write(const struct pending *p)
+{
+    return p->stream != NULL && p->stream->writes_done < p->after_write; /* S1 */
+}
+
+/* The lease ended before the read was served: it asks again. */
+static void ask_again(struct replica *r, struct pending *p)
+{
+    if (p->stream != NULL) {
+        p->stream->reading--;
+    }
+    struct queue one = { 0 };
+    queue_push(&one, p);
+    router_retry(r->node->router, &one, STATUS_EXPIRED);
+}
+
+/* Serves a confirmed read, or keeps it until it may be. p is in no queue. */
+static void try_read(struct replica *r, struct pending *p)
+{
+    if (r->applied < p->slot || waits_for_write(p)) {
+        queue_push(&r->confirmed, p);
+    } else if (p->until != 0 && io_now(r->node->io) >= p->until) {
+        ask_again(r, p);
+    } else {
+        serve_read(r, p, false);
+    }
+}
+
+void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
+                             qr_time before)
+{
+    while (r->reading.first != NULL && r->reading.first->req < first + count) {
+        struct pending *p = queue_pop(&r->reading);
+        qr_assert(p->req >= first); /* ranges are confirmed in order */
+        p->confirmed = true;
+        p->slot = slot;
+        p->until = before;
+        try_read(r, p);
+    }
+}
+
+void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status)
+{
+    struct queue refused = { 0 };
+    while (r->reading.first != NULL && r->reading.first->req < first + count) {
+        struct pending *p = queue_pop(&r->reading);
+        qr_assert(p->req >= first);
+        if (p->stream != NULL) {
+            p->stream->reading--;
+        }
+        queue_push(&refused, p);
+    }
+    router_retry(r->node->router, &refused, status);
+}
+
+/* Confirmed reads whose slot is applied by now; those behind a write (S1) stay for it. */
+static void serve_confirmed(struct replica *r)
+{
+    uint32_t count = r->confirmed.count;
+    while (count-- > 0) {
+        try_read(r, queue_pop(&r->confirmed));
+    }
+}
+
+void replica_serve_due(struct replica *r)
+{
+    uint32_t count = r->due.count;
+    if (count > 0 && r->tick_slot <= r->applied) {
+        while (count-- > 0) {
+            serve_read(r, queue_pop(&r->due), false);
+        }
+    }
+}
+
+static void leave_read_queue(struct replica *r, struct pending *p)
+{
+    bool is_due = false;
+    for (struct pending *q = r->due.first; q != NULL && !is_due; q = q->queue_next) {
+        is_due = q == p;
+    }
+    if (is_due) {
+        queue_remove(&r->due, p);
+    } else if (p->confirmed) {
+        queue_remove(&r->confirmed, p);
+    } else if (p->req == 0) {
+        queue_remove(&r->new_reads, p);
+    } else {
+        queue_remove(&r->reading, p);
+    }
+}
+
+/* S2: reads of the same stream that arrived before the write p, which is about to be applied. */
+static void serve_reads_ahead(struct replica *r, struct pending *p)
+{
+    if (p->stream == NULL || p->stream->reading == 0) {
+        return;
+    }
+    struct pending *at = p;
+    while (at->previous != NULL && (at->previous->state == PENDING_READING ||
+                                    at->previous->state == PENDING_ANSWERED)) {
+        at = at->previous;
+    }
+    while (at != p) {
+        struct pending *next = at->next;
+        if (at->state == PENDING_READING) {
+            leave_read_queue(r, at);
+            serve_read(r, at, true);
+        }
+        at = next;
+    }
+}
+
+/* --- Writes ----------------------------------------------------------------------------------------- */
+
+static struct pending **flight(struct replica *r, qr_slot slot)
+{
+    return &r->flights[slot % FLIGHTS];
+}
+
+void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_term term)
+{
+    p->slot = slot;
+    p->term = term;
+    struct pending **at = flight(r, slot);
+    p->queue_next = *at; /* an older one at this slot is from an earlier term (D1) */
+    *at = p;
+}
+
+void replica_forget(struct replica *r, struct pending *p)
+{
+    if (p->state == PENDING_READING) {
+        leave_read_queue(r, p);
+    } else if (p->state == PENDING_BLOCKED) {
+        queue_remove(&r->blocked, p);
+    } else if (p->state == PENDING_PROPOSED) {
+        struct pending **link = flight(r, p->slot);
+        while (*link != NULL && *link != p) {
+            link = &(*link)->queue_next;
+        }
+        qr_assert(*link == p);
+        *link = p->queue_next;
+        p->queue_next = NULL;
+    }
+}
+
+/* The write that waits for (slot, term), or NULL; those that lost the slot are answered (D1). */
+static struct pending *landing(struct replica *r, qr_slot slot, qr_term term)
+{
+    struct pending *winner = NULL;
+    struct pending *p = *flight(r, slot);
+    *flight(r, slot) = NULL;
+    while (p != NULL) {
+        struct pending *next = p->queue_next;
+        p->queue_next = NULL;
+        qr_assert(p->slot == slot);
+        if (p->term == term) {
+            qr_assert(winner == NULL);
+            winner = p;
+        } else {
+            r->node->stats.leader_changed++;
+            stream_refuse(p, STATUS_LEADER_CHANGED);
+        }
+        p = next;
+    }
+    return winner;
+}
+
+static void apply_command(struct replica *r, const struct record *record)
+{
+    struct node *node = r->node;
+    struct op op;
+    struct pending *p = landing(r, record->slot, record->term);
+    bool valid = op_read(record->payload, &op);
+    qr_assert(valid); /* the checksum held and whoever proposed it had checked */
+    if (p == NULL) {
+        reply_reset(&node->nowhere);
+        engine_apply(node->engine, &op, &node->nowhere);
+        return;
+    }
+    serve_reads_ahead(r, p);
+    qr_time began = io_now(node->io);
+    struct reply *reply = stream_reply(p);
+    reply->is_error = false;
+    engine_apply(node->engine, &op, reply);
+    count_call(node, p->spec, began, reply);
+    if (p->stream != NULL) {
+        p->stream->last_write = record->slot;
+    }
+    stream_answered(p, STATUS_OK);
+}
+
+static void apply_record(struct replica *r, const struct record *record)
+{
+    qr_wall stamp;
+    qr_assert(record->slot == r->applied + 1); /* D2 */
+    qr_assert(record->term >= r->applied_term);
+    r->applied = record->slot;
+    r->applied_term = record->term;
+    switch (record->kind) {
+    case RECORD_COMMAND:
+        apply_command(r, record);
+        return;
+    case RECORD_TICK:
+        if (op_tick_read(record->payload, &stamp)) {
+            engine_tick(r->node->engine, stamp);
+        }
+        (void)landing(r, record->slot, record->term);
+        return;
+    case RECORD_NOOP:
+        (void)landing(r, record->slot, record->term);
+        return;
+    default:
+        qr_unreachable();
+    }
+}
+
+void replica_apply(struct replica *r, qr_time budget)
+{
+    qr_time end = io_now(r->node->io) + budget;
+    while (r->applied < r->apply_to) {
+        struct span records;
+        struct record record;
+        int64_t count = log_read(r->node->log, r->group, r->applied + 1, r->apply_to + 1,
+                                 APPLY_CHUNK_BYTES, &records);
+        if (count <= 0) {
+            node_fail(r->node, "a committed entry cannot be read back from the log");
+            return;
+        }
+        size_t at = 0;
+        while (at < records.n) {
+            size_t n = record_read(span_of(records.p + at, records.n - at), &record);
+            qr_assert(n > 0);
+            apply_record(r, &record);
+            at += n;
+        }
+        if (io_now(r->node->io) >= end) {
+            break;
+        }
+    }
+    if (r->confirmed.count > 0) {
+        serve_confirmed(r);
+    }
+}
+
+/* --- WAIT ------------------------------------------------------------------------------------------- */
+
+static uint32_t members_holding(const struct replica *r, qr_slot slot)
+{
+    uint32_t holding = 0;
+    for (node_index i = 0; i < r->members; i++) {
+        holding += i != r->me && r->outlook.member[i].match >= slot ? 1 : 0;
+    }
+    return holding;
+}
+
+void replica_serve_blocked(struct replica *r)
+{
+    uint32_t count = r->blocked.count;
+    qr_time now = count > 0 ? io_now(r->node->io) : 0;
+    while (count-- > 0) {
+        struct pending *p = queue_pop(&r->blocked);
+        if (!replica_leads(r)) {
+            reply_error(stream_reply(p), "UNBLOCKED force unblock from blocking operation, "
+                                         "instance state changed (master -> replica?)");
+            stream_answered(p, STATUS_OK);
+            continue;
+        }
+        bool behind_write = p->stream != NULL && p->stream->writes_done < p->after_write;
+        qr_slot slot = p->stream != NULL ? p->stream->last_write : 0;
+        uint32_t holding = members_holding(r, slot);
+        if ((!behind_write && holding >= p->wanted) || (p->until != 0 && now >= p->until)) {
+            reply_integer(stream_reply(p), behind_write ? 0 : holding);
+            stream_answered(p, STATUS_OK);
+        } else {
+            queue_push(&r->blocked, p);
+        }
+    }
+}

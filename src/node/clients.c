@@ -1,0 +1,535 @@
+#include "node/clients.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/local.h"
+#include "node/node.h"
+#include "node/router.h"
+#include "node/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LISTENERS_MAX 16
+
+struct clients {
+    struct node *node;
+    struct io_listener *listeners[LISTENERS_MAX];
+    uint32_t listener_count;
+};
+
+/* --- Replies --------------------------------------------------------------------------------------------- */
+
+static void mark_dirty(struct client *client)
+{
+    if (!client->dirty) {
+        client->dirty = true;
+        client->next_dirty = client->node->dirty;
+        client->node->dirty = client;
+    }
+}
+
+static struct client *client_of(struct stream *stream)
+{
+    return (struct client *)((char *)stream - offsetof(struct client, stream));
+}
+
+static struct reply *begin_reply(struct stream *stream, struct pending *p)
+{
+    (void)p;
+    return &client_of(stream)->out;
+}
+
+static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    (void)p;
+    (void)status;
+    mark_dirty(client_of(stream));
+}
+
+static size_t unsent(const struct client *client)
+{
+    return client->out.n + io_stream_queued(client->socket);
+}
+
+static bool must_pause(const struct client *client)
+{
+    const struct node *node = client->node;
+    return client->stream.count >= CLIENT_PENDING_MAX ||
+           unsent(client) >= CLIENT_OUTPUT_BYTES_MAX || node->pending_count >= NODE_PENDING_MAX ||
+           node->pending_bytes >= NODE_PENDING_BYTES_MAX;
+}
+
+static bool may_resume(const struct client *client)
+{
+    const struct node *node = client->node;
+    return client->stream.count <= CLIENT_PENDING_MAX / 2 &&
+           unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2 &&
+           node->pending_count <= NODE_PENDING_MAX / 2 &&
+           node->pending_bytes <= NODE_PENDING_BYTES_MAX / 2;
+}
+
+/* --- Commands -------------------------------------------------------------------------------------------- */
+
+/* The reply of something that this node answers itself, in its place among the others. */
+static struct pending *begin_local(struct client *client, struct reply **reply)
+{
+    if (client->stream.first == NULL) {
+        *reply = &client->out;
+        client->out.version = client->version;
+        mark_dirty(client);
+        return NULL;
+    }
+    struct pending *p = stream_push(&client->stream, NULL, client->version, client->last_active);
+    *reply = stream_reply(p);
+    return p;
+}
+
+static void end_local(struct pending *p)
+{
+    if (p != NULL) {
+        stream_answered(p, STATUS_OK);
+    }
+}
+
+static bool is_silent(struct client *client)
+{
+    if (client->reply_mode == REPLY_SKIP_NEXT) {
+        client->reply_mode = REPLY_ON;
+        return true;
+    }
+    return client->reply_mode == REPLY_OFF;
+}
+
+static void run_local(struct client *client, const struct command_spec *spec,
+                      const struct span *argv, uint32_t argc)
+{
+    struct node *node = client->node;
+    struct command_stats *stats = &node->command_stats[command_index(spec)];
+    struct reply *reply;
+    qr_time began = io_now(node->io);
+    bool silent = is_silent(client);
+    struct pending *p = begin_local(client, &reply);
+    size_t before = reply->n;
+    reply->is_error = false;
+    local_handler_of(spec)(client, argv, argc, reply);
+    stats->calls++;
+    stats->usec += (uint64_t)(io_now(node->io) - began);
+    stats->failed += reply->is_error ? 1 : 0;
+    node->stats.error_replies += reply->is_error ? 1 : 0;
+    if (silent || client->reply_mode == REPLY_OFF) {
+        reply->n = before;
+    }
+    end_local(p);
+}
+
+static void refuse_text(struct client *client, const struct command_spec *spec,
+                        void (*write)(struct reply *, const struct span *, uint32_t),
+                        const struct span *argv, uint32_t argc)
+{
+    struct reply *reply;
+    bool silent = is_silent(client);
+    struct pending *p = begin_local(client, &reply);
+    size_t before = reply->n;
+    write(reply, argv, argc);
+    client->node->stats.error_replies++;
+    if (spec != NULL) {
+        client->node->command_stats[command_index(spec)].rejected++;
+    }
+    if (silent) {
+        reply->n = before;
+    }
+    end_local(p);
+}
+
+static void write_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR command is too large (its arguments exceed 64mb together)");
+}
+
+static void write_no_auth(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "NOAUTH Authentication required.");
+}
+
+static size_t total_bytes(const struct span *argv, uint32_t argc)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < argc; i++) {
+        n += argv[i].n;
+    }
+    return n;
+}
+
+static void run_command(struct client *client, const struct span *argv, uint32_t argc)
+{
+    struct node *node = client->node;
+    const struct command_spec *container;
+    const struct command_spec *spec = command_find(argv, argc, &container);
+    client->commands++;
+    node->stats.commands_processed++;
+    if (spec == NULL) {
+        refuse_text(client, NULL, container != NULL ? local_unknown_subcommand : local_unknown_command,
+                    argv, argc);
+        return;
+    }
+    client->last_command = spec;
+    if (!command_arity_fits(spec, argc)) {
+        refuse_text(client, spec, local_wrong_arity, argv, argc);
+    } else if (!client->authenticated && (spec->flags & CF_NO_AUTH) == 0) {
+        refuse_text(client, spec, write_no_auth, argv, argc);
+    } else if (spec->place == PLACE_LOCAL || spec->place == PLACE_NONE) {
+        run_local(client, spec, argv, argc);
+    } else if (total_bytes(argv, argc) + 8 * (size_t)argc > COMMAND_BYTES_MAX) {
+        refuse_text(client, spec, write_too_long, argv, argc);
+    } else {
+        router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,
+                       is_silent(client));
+    }
+}
+
+static void protocol_error(struct client *client)
+{
+    struct reply *reply;
+    client->node->stats.protocol_errors++;
+    struct pending *p = begin_local(client, &reply);
+    reply_errorf(reply, "ERR Protocol error: %s", client->parser.error);
+    end_local(p);
+    client_close_gently(client);
+}
+
+/* Parses and runs what has come, until it is used up, in error, or there is no room. */
+static void run_input(struct client *client)
+{
+    while (!client->closing && client->input_at < client->input_n) {
+        if (must_pause(client)) {
+            client->paused = true;
+            client->node->paused_clients++;
+            io_stream_read(client->socket, false);
+            return;
+        }
+        client->parser.authenticated = client->authenticated;
+        client->parser.bulk_bytes_max = client->node->config.max_value_bytes > KEY_BYTES_MAX
+                                            ? client->node->config.max_value_bytes
+                                            : KEY_BYTES_MAX;
+        switch (parser_next(&client->parser, client->input + client->input_at,
+                            client->input_n - client->input_at)) {
+        case PARSE_INCOMPLETE:
+            return;
+        case PARSE_ERROR:
+            protocol_error(client);
+            return;
+        case PARSE_COMMAND:
+            client->input_at += client->parser.consumed;
+            if (client->parser.argc > 0) {
+                run_command(client, client->parser.argv, client->parser.argc);
+            }
+            break;
+        }
+    }
+}
+
+/* --- The socket ------------------------------------------------------------------------------------------- */
+
+static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
+{
+    struct client *client = io_stream_owner(stream);
+    if (client->input_at > 0) {
+        memmove(client->input, client->input + client->input_at, client->input_n - client->input_at);
+        client->input_n -= client->input_at;
+        client->input_at = 0;
+    }
+    if (client->input_n == 0 && client->input_cap > 4 * CLIENT_READ_BYTES) {
+        free(client->input); /* a big argument has passed */
+        client->input = NULL;
+        client->input_cap = 0;
+    }
+    size_t room = client->input_cap - client->input_n;
+    if (room < CLIENT_READ_BYTES / 4) {
+        size_t want = client->parser.want > 2 * client->input_n ? 2 * client->input_n
+                                                                : client->parser.want;
+        size_t cap = client->input_n + CLIENT_READ_BYTES;
+        client->input_cap = want > cap ? want : cap;
+        client->input = qr_realloc(client->input, client->input_cap);
+    }
+    *p = client->input + client->input_n;
+    *n = client->input_cap - client->input_n;
+}
+
+static void on_read(struct io_stream *stream, size_t n)
+{
+    struct client *client = io_stream_owner(stream);
+    client->input_n += n;
+    client->bytes_in += n;
+    client->node->stats.bytes_in += n;
+    client->last_active = io_now(client->node->io);
+    run_input(client);
+}
+
+static void on_drained(struct io_stream *stream)
+{
+    struct client *client = io_stream_owner(stream);
+    if (client->paused) {
+        mark_dirty(client);
+    }
+}
+
+static void on_end(struct io_stream *stream)
+{
+    struct client *client = io_stream_owner(stream);
+    client_close_gently(client); /* it may still read: `printf ... | nc` wants its replies */
+}
+
+static void unlink_client(struct client *client)
+{
+    struct node *node = client->node;
+    if (client->previous != NULL) {
+        client->previous->next = client->next;
+    } else {
+        node->clients = client->next;
+    }
+    if (client->next != NULL) {
+        client->next->previous = client->previous;
+    } else {
+        node->clients_last = client->previous;
+    }
+    node->client_count--;
+    if (client->dirty) {
+        struct client **link = &node->dirty;
+        while (*link != client) {
+            link = &(*link)->next_dirty;
+        }
+        *link = client->next_dirty;
+    }
+}
+
+static void on_close(struct io_stream *stream, int error)
+{
+    (void)error;
+    struct client *client = io_stream_owner(stream);
+    client->node->paused_clients -= client->paused ? 1 : 0;
+    unlink_client(client);
+    stream_detach(&client->stream);
+    parser_free(&client->parser);
+    reply_free(&client->out);
+    free(client->input);
+    free(client);
+}
+
+static const struct io_stream_callbacks callbacks = { .on_read = on_read,
+                                                      .buffer = give_buffer,
+                                                      .on_drained = on_drained,
+                                                      .on_end = on_end,
+                                                      .on_close = on_close };
+
+void client_close_gently(struct client *client)
+{
+    client->closing = true;
+    io_stream_read(client->socket, false);
+    mark_dirty(client);
+}
+
+void client_kill(struct client *client)
+{
+    client->closing = true;
+    io_stream_close(client->socket);
+}
+
+/* --- The end of a turn ------------------------------------------------------------------------------------- */
+
+static void flush_client(struct client *client)
+{
+    struct stats *stats = &client->node->stats;
+    if (client->out.n > 0) {
+        client->bytes_out += client->out.n;
+        stats->bytes_out += client->out.n;
+        io_stream_write(client->socket, client->out.p, client->out.n);
+        reply_reset(&client->out);
+        if (client->out.cap > 4 * CLIENT_READ_BYTES) {
+            reply_free(&client->out);
+            reply_init(&client->out, client->version);
+        }
+        stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
+    }
+    if (client->closing && client->stream.first == NULL) {
+        io_stream_finish(client->socket);
+    }
+}
+
+static void resume(struct client *client)
+{
+    if (client->paused && !client->closing && may_resume(client)) {
+        client->paused = false;
+        client->node->paused_clients--;
+        client->node->again = true;
+        io_stream_read(client->socket, true);
+        run_input(client);
+    }
+}
+
+void clients_flush(struct clients *clients)
+{
+    struct node *node = clients->node;
+    struct client *dirty = node->dirty;
+    node->dirty = NULL;
+    while (dirty != NULL) {
+        struct client *client = dirty;
+        dirty = client->next_dirty;
+        client->dirty = false;
+        flush_client(client);
+        resume(client);
+    }
+    /* Those that paused because the whole node was full have nothing of their own to wake them. */
+    if (node->paused_clients > 0 && node->pending_count <= NODE_PENDING_MAX / 2) {
+        for (struct client *client = node->clients; client != NULL; client = client->next) {
+            resume(client);
+        }
+    }
+}
+
+void clients_housekeeping(struct clients *clients, qr_time now)
+{
+    struct node *node = clients->node;
+    qr_time idle = node->config.timeout_s * QR_SECOND;
+    for (struct client *client = node->clients; client != NULL && idle > 0;) {
+        struct client *next = client->next;
+        if (now - client->last_active > idle && client->stream.first == NULL) {
+            client_kill(client);
+        }
+        client = next;
+    }
+}
+
+/* --- Accepting --------------------------------------------------------------------------------------------- */
+
+static void no_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
+{
+    (void)stream;
+    *p = NULL;
+    *n = 0;
+}
+
+static void ignore_read(struct io_stream *stream, size_t n)
+{
+    (void)stream;
+    (void)n;
+}
+
+static void ignore_close(struct io_stream *stream, int error)
+{
+    (void)stream;
+    (void)error;
+}
+
+/* One sentence, and gone. */
+static void turn_away(struct io_stream *stream, const char *text)
+{
+    static const struct io_stream_callbacks deaf = { .on_read = ignore_read,
+                                                     .buffer = no_buffer,
+                                                     .on_close = ignore_close };
+    io_stream_open(stream, &deaf, NULL);
+    io_stream_write(stream, text, strlen(text));
+    io_stream_finish(stream);
+}
+
+static struct client *client_new(struct node *node, struct io_stream *stream)
+{
+    struct client *client = qr_zalloc(sizeof *client);
+    client->node = node;
+    client->id = ++node->next_client_id;
+    client->socket = stream;
+    client->version = 2;
+    client->authenticated = node->config.requirepass[0] == 0;
+    client->created = io_now(node->io);
+    client->last_active = client->created;
+    io_stream_peer_name(stream, client->peer_name, sizeof client->peer_name);
+    io_stream_local_name(stream, client->local_name, sizeof client->local_name);
+    stream_init(&client->stream, node, true);
+    client->stream.begin_reply = begin_reply;
+    client->stream.end_reply = end_reply;
+    reply_init(&client->out, 2);
+    parser_init(&client->parser);
+    client->parser.command_bytes_max = COMMAND_BYTES_MAX;
+    client->previous = node->clients_last;
+    if (node->clients_last != NULL) {
+        node->clients_last->next = client;
+    } else {
+        node->clients = client;
+    }
+    node->clients_last = client;
+    node->client_count++;
+    return client;
+}
+
+static void on_accept(void *context, struct io_stream *stream)
+{
+    struct clients *clients = context;
+    struct node *node = clients->node;
+    char peer[64];
+    node->stats.connections_received++;
+    io_stream_peer_name(stream, peer, sizeof peer);
+    if (node->stopping) {
+        io_stream_close(stream);
+    } else if (node->client_count >= node->config.maxclients) {
+        node->stats.connections_rejected++;
+        turn_away(stream, "-ERR max number of clients reached\r\n");
+    } else if (config_denies_remote(&node->config, peer)) {
+        node->stats.connections_rejected++;
+        turn_away(stream, LOCAL_PROTECTED_MODE_TEXT);
+    } else {
+        io_stream_open(stream, &callbacks, client_new(node, stream));
+        io_stream_keepalive(stream, node->config.tcp_keepalive_s);
+    }
+}
+
+struct clients *clients_new(struct node *node, char *message, size_t cap)
+{
+    struct clients *clients = qr_zalloc(sizeof *clients);
+    char list[sizeof node->config.bind];
+    char *rest = list;
+    char *address;
+    clients->node = node;
+    (void)snprintf(list, sizeof list, "%s", node->config.bind);
+    while ((address = strsep(&rest, " ")) != NULL) {
+        bool optional = address[0] == '-'; /* as in Redis: an address that may be missing */
+        address += optional ? 1 : 0;
+        if (address[0] == 0 || clients->listener_count == LISTENERS_MAX) {
+            continue;
+        }
+        int error = io_listen(node->io, strcmp(address, "*") == 0 ? "0.0.0.0" : address,
+                              node->config.port, (int)node->config.tcp_backlog, on_accept, clients,
+                              &clients->listeners[clients->listener_count]);
+        if (error == 0) {
+            clients->listener_count++;
+        } else if (!optional) {
+            (void)snprintf(message, cap, "Failed listening on %s port %u (TCP), aborting: %s",
+                           address, (unsigned)node->config.port, strerror(-error));
+            clients_free(clients);
+            return NULL;
+        }
+    }
+    return clients;
+}
+
+void clients_stop(struct clients *clients)
+{
+    for (uint32_t i = 0; i < clients->listener_count; i++) {
+        io_listener_close(clients->listeners[i]);
+    }
+    clients->listener_count = 0;
+    for (struct client *client = clients->node->clients; client != NULL; client = client->next) {
+        client_close_gently(client);
+    }
+}
+
+void clients_free(struct clients *clients)
+{
+    for (uint32_t i = 0; i < clients->listener_count; i++) {
+        io_listener_close(clients->listeners[i]);
+    }
+    free(clients);
+}

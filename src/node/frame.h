@@ -1,0 +1,58 @@
+/* Frames between nodes: what travels on a peer connection.
+ *
+ *   offset size
+ *        0    4  bytes of the head
+ *        4    4  bytes of the tail
+ *        8    4  crc32c of the 12 other header bytes, the head, and the tail unless it is records,
+ *                which carry their own checksums
+ *       12    1  kind
+ *       13    1  1: the tail is log records
+ *       14    2  zero
+ *       16    -  head, tail
+ *
+ * All integers are little-endian. A longer frame than FRAME_BYTES_MAX, a bad checksum or an unknown
+ * kind closes the connection. */
+#ifndef NODE_FRAME_H
+#define NODE_FRAME_H
+
+#include "base/types.h"
+#include "base/wire.h"
+
+#define FRAME_HEADER_BYTES 16u
+#define WIRE_VERSION 1
+#define WIRE_VERSION_OLDEST 1
+
+enum frame_kind {
+    FRAME_HELLO = 1,  /* dialer: who I am, whom I want */
+    FRAME_WELCOME,    /* acceptor: who I am, proof */
+    FRAME_PROOF,      /* dialer: proof */
+    FRAME_REFUSED,    /* either: why not, in words */
+    FRAME_PROTOCOL,   /* a message of a group's protocol */
+    FRAME_FORWARD,    /* a command for the leader */
+    FRAME_REPLY,      /* its answer */
+    FRAME_SPACE,      /* whether the sender is short of disk space */
+};
+
+struct frame {
+    uint8_t kind;
+    struct span head, tail;
+};
+
+/* A growing buffer of outgoing bytes. */
+struct outbox {
+    uint8_t *p;
+    size_t n, cap;
+};
+void outbox_free(struct outbox *o);
+
+/* Appends a frame: the head and the tail are copied; the checksum covers the head, and the tail too
+ * unless it is records (which carry their own). */
+void frame_append(struct outbox *o, uint8_t kind, struct span head, struct span tail,
+                  bool tail_is_records);
+
+enum frame_result { FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_BAD };
+
+/* Reads the frame at the start of `in`; *bytes is its size. */
+enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes);
+
+#endif

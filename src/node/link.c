@@ -1,0 +1,451 @@
+#include "node/link.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/node.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STRANGER_FRAME_BYTES_MAX 1024u /* before the handshake is done */
+#define READ_BYTES (256 * KIB)
+
+/* --- Going out -------------------------------------------------------------------------------------------- */
+
+size_t link_queued(const struct link *link)
+{
+    return link->out.n + io_stream_queued(link->stream);
+}
+
+void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,
+               bool tail_is_records)
+{
+    frame_append(&link->out, kind, head, tail, tail_is_records);
+    struct stats *stats = &link->peers->node->stats;
+    stats->peer_output_max = max_u64(stats->peer_output_max, link_queued(link));
+}
+
+void link_flush(struct link *link)
+{
+    if (link->out.n == 0 || link->closing) {
+        return;
+    }
+    io_stream_write(link->stream, link->out.p, link->out.n);
+    link->out.n = 0;
+    if (link->out.cap > 2 * MIB) {
+        outbox_free(&link->out);
+    }
+}
+
+/* --- Life ------------------------------------------------------------------------------------------------- */
+
+static struct link *link_new(struct peers *peers)
+{
+    struct link *link = qr_zalloc(sizeof *link);
+    link->peers = peers;
+    link->peer = NODE_NONE;
+    link->since = io_now(peers->node->io);
+    link->next = peers->links;
+    if (peers->links != NULL) {
+        peers->links->previous = link;
+    }
+    peers->links = link;
+    return link;
+}
+
+static void link_free(struct link *link)
+{
+    struct peers *peers = link->peers;
+    if (link->previous != NULL) {
+        link->previous->next = link->next;
+    } else {
+        peers->links = link->next;
+    }
+    if (link->next != NULL) {
+        link->next->previous = link->previous;
+    }
+    if (!link->dialed && link->state != LINK_UP) {
+        peers->stranger_count--;
+    }
+    if (link->dialed && peers->peer[link->peer].dialing[link->lane] == link) {
+        peers->peer[link->peer].dialing[link->lane] = NULL;
+    }
+    outbox_free(&link->out);
+    free(link->in);
+    free(link);
+}
+
+void link_drop(struct link *link, const char *why)
+{
+    if (!link->closing) {
+        link->closing = true;
+        node_log(link->peers->node, NODE_LOG_VERBOSE, "Peer connection closed: %s", why);
+        io_stream_close(link->stream);
+    }
+}
+
+static void on_close(struct io_stream *stream, int error)
+{
+    (void)error;
+    struct link *link = io_stream_owner(stream);
+    link->closing = true;
+    if (link->state == LINK_UP) {
+        peers_link_down(link->peers, link);
+    }
+    link_free(link);
+}
+
+void link_expire_handshakes(struct peers *peers, qr_time since)
+{
+    for (struct link *link = peers->links; link != NULL; link = link->next) {
+        if (link->state != LINK_UP && link->state != LINK_DIALING && link->since < since) {
+            link_drop(link, "its handshake took too long");
+        }
+    }
+}
+
+/* --- Handshake ------------------------------------------------------------------------------------------------ */
+
+static struct greeting greeting_to(struct link *link, uint32_t to)
+{
+    const struct identity *me = &link->peers->node->identity;
+    struct greeting g = { .version = WIRE_VERSION,
+                          .oldest = WIRE_VERSION_OLDEST,
+                          .from = me->node_id,
+                          .to = to,
+                          .lane = (uint8_t)link->lane };
+    memcpy(g.cluster, me->cluster, 16);
+    memcpy(g.uuid, me->uuid, 16);
+    io_random(link->peers->node->io, g.nonce, NONCE_BYTES);
+    return g;
+}
+
+/* Says no in words to the other side and to our log, and closes once that is sent. */
+static bool refuse(struct link *link, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool refuse(struct link *link, const char *format, ...)
+{
+    char why[400];
+    char name[64];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    io_stream_peer_name(link->stream, name, sizeof name);
+    node_log(link->peers->node, NODE_LOG_WARNING, "Refused the peer at %s: %s", name, why);
+    if (link->peer != NODE_NONE) {
+        peers_refused(link->peers, link->peer);
+    }
+    link_send(link, FRAME_REFUSED, span_of(why, strlen(why)), (struct span){ 0 }, false);
+    link_flush(link);
+    link->closing = true;
+    io_stream_finish(link->stream);
+    return true;
+}
+
+/* Whether the greeting is from a member of this cluster that may talk to us; refuses otherwise. */
+static bool acceptable(struct link *link, const struct greeting *g)
+{
+    struct node *node = link->peers->node;
+    struct identity *me = &node->identity;
+    if (g->version < WIRE_VERSION_OLDEST || g->oldest > WIRE_VERSION) {
+        return !refuse(link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
+                       g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
+    }
+    if (memcmp(g->cluster, me->cluster, 16) != 0) {
+        return !refuse(link, "it belongs to another cluster: check the member addresses");
+    }
+    if (g->to != me->node_id) {
+        return !refuse(link, "it looks for node %u, this is node %u: check the member addresses",
+                       g->to, me->node_id);
+    }
+    node_index from = NODE_NONE;
+    for (node_index i = 0; i < me->member_count; i++) {
+        from = me->members[i].id == g->from && g->from != me->node_id ? i : from;
+    }
+    if (from == NODE_NONE) {
+        return !refuse(link, "node %u is not another member of this cluster", g->from);
+    }
+    if (link->peer != NODE_NONE && link->peer != from) {
+        return !refuse(link, "node %u answered in the place of node %u", g->from,
+                       me->members[link->peer].id);
+    }
+    link->peer = from;
+    return true;
+}
+
+/* After the proof: is it the directory we know? */
+static bool same_directory(struct link *link, const uint8_t uuid[16])
+{
+    struct node *node = link->peers->node;
+    switch (identity_meet(node->io, &node->identity, link->peer, uuid)) {
+    case IDENTITY_PEER_KNOWN:
+        return true;
+    case IDENTITY_PEER_OTHER_DIRECTORY:
+        return !refuse(link,
+                       "node %u comes with another data directory than before: it may have "
+                       "forgotten what it acknowledged; give it back its directory",
+                       node->identity.members[link->peer].id);
+    case IDENTITY_PEER_NOT_SAVED:
+        return !refuse(link, "its identity could not be saved to disk");
+    }
+    qr_unreachable();
+}
+
+static void become_up(struct link *link)
+{
+    if (!link->dialed) {
+        link->peers->stranger_count--;
+    } else {
+        link->peers->peer[link->peer].dialing[link->lane] = NULL;
+    }
+    link->state = LINK_UP;
+    peers_link_up(link->peers, link);
+}
+
+static bool on_hello(struct link *link, struct span head)
+{
+    struct greeting g;
+    if (!hello_read(head, &g) || g.lane >= LANES) {
+        return false;
+    }
+    memcpy(link->hello, head.p, HELLO_BYTES);
+    link->lane = (enum lane)g.lane;
+    if (!acceptable(link, &g)) {
+        return true;
+    }
+    struct greeting mine = greeting_to(link, g.from);
+    welcome_write(link->welcome, &mine, span_of(link->hello, HELLO_BYTES),
+                  link->peers->node->config.cluster_secret);
+    link_send(link, FRAME_WELCOME, span_of(link->welcome, WELCOME_BYTES), (struct span){ 0 }, false);
+    link_flush(link);
+    link->state = LINK_EXPECTS_PROOF;
+    return true;
+}
+
+static bool on_welcome(struct link *link, struct span head)
+{
+    struct greeting g;
+    bool proven;
+    const char *secret = link->peers->node->config.cluster_secret;
+    struct span hello = span_of(link->hello, HELLO_BYTES);
+    if (!welcome_read(head, &g, hello, secret, &proven)) {
+        return false;
+    }
+    if (!acceptable(link, &g)) {
+        return true;
+    }
+    if (!proven) {
+        return refuse(link, "its proof fails: the cluster-secret differs");
+    }
+    if (!same_directory(link, g.uuid)) {
+        return true;
+    }
+    uint8_t proof[PROOF_BYTES];
+    proof_write(proof, hello, head, secret);
+    link_send(link, FRAME_PROOF, span_of(proof, PROOF_BYTES), (struct span){ 0 }, false);
+    link_flush(link);
+    become_up(link);
+    return true;
+}
+
+static bool on_proof(struct link *link, struct span head)
+{
+    struct greeting g;
+    struct span hello = span_of(link->hello, HELLO_BYTES);
+    if (!proof_holds(head, hello, span_of(link->welcome, WELCOME_BYTES),
+                     link->peers->node->config.cluster_secret)) {
+        return refuse(link, "its proof fails: the cluster-secret differs");
+    }
+    bool valid = hello_read(hello, &g);
+    qr_assert(valid);
+    if (same_directory(link, g.uuid)) {
+        become_up(link);
+    }
+    return true;
+}
+
+static void on_refused(struct link *link, struct span head)
+{
+    if (link->dialed) {
+        peers_refused(link->peers, link->peer);
+    }
+    node_log(link->peers->node, NODE_LOG_WARNING, "A peer refused this node: %.*s",
+             (int)(head.n < 400 ? head.n : 400), (const char *)head.p);
+    link_drop(link, "refused");
+}
+
+/* --- Frames ------------------------------------------------------------------------------------------------------ */
+
+static bool on_protocol(struct link *link, const struct frame *f)
+{
+    struct wire_reader r = wire_reader(f->head);
+    uint32_t group = wire_get_u32(&r);
+    uint16_t kind = wire_get_u16(&r);
+    qr_slot lo = wire_get_u64(&r);
+    qr_slot hi = wire_get_u64(&r);
+    qr_term term = wire_get_u64(&r);
+    if (r.bad || group != 0) {
+        return false;
+    }
+    link->peers->node->stats.peer_messages_received++;
+    return replica_receive(link->peers->node->replica, link->peer, kind,
+                           span_of(f->head.p + r.at, f->head.n - r.at), lo, hi, term, f->tail);
+}
+
+static bool on_forward(struct link *link, const struct frame *f)
+{
+    struct wire_reader r = wire_reader(f->head);
+    uint64_t id = wire_get_u64(&r);
+    uint32_t epoch = wire_get_u32(&r);
+    uint8_t version = wire_get_u8(&r);
+    return wire_finished(&r) && router_relayed(link->peers->node->router,
+                                               &link->peers->peer[link->peer].relay, id, epoch,
+                                               version, f->tail);
+}
+
+static bool on_reply(struct link *link, const struct frame *f)
+{
+    struct wire_reader r = wire_reader(f->head);
+    uint64_t id = wire_get_u64(&r);
+    uint8_t status = wire_get_u8(&r);
+    if (!wire_finished(&r)) {
+        return false;
+    }
+    router_reply(link->peers->node->router, link->peer, id, (enum qr_status)status, f->tail);
+    return true;
+}
+
+/* False: the frame makes no sense here; the connection is closed. */
+static bool on_frame(struct link *link, const struct frame *f)
+{
+    if (f->kind == FRAME_REFUSED) {
+        on_refused(link, f->head);
+        return true;
+    }
+    switch (link->state) {
+    case LINK_DIALING:
+        return false;
+    case LINK_EXPECTS_HELLO:
+        return f->kind == FRAME_HELLO && on_hello(link, f->head);
+    case LINK_EXPECTS_WELCOME:
+        return f->kind == FRAME_WELCOME && on_welcome(link, f->head);
+    case LINK_EXPECTS_PROOF:
+        return f->kind == FRAME_PROOF && on_proof(link, f->head);
+    case LINK_UP:
+        break;
+    }
+    switch (f->kind) {
+    case FRAME_PROTOCOL:
+        return on_protocol(link, f);
+    case FRAME_FORWARD:
+        return on_forward(link, f);
+    case FRAME_REPLY:
+        return on_reply(link, f);
+    case FRAME_SPACE:
+        link->peers->peer[link->peer].space_low = f->head.n == 1 && f->head.p[0] != 0;
+        return f->head.n == 1;
+    default:
+        return false;
+    }
+}
+
+static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
+{
+    struct link *link = io_stream_owner(stream);
+    if (link->in_at > 0) {
+        memmove(link->in, link->in + link->in_at, link->in_n - link->in_at);
+        link->in_n -= link->in_at;
+        link->in_at = 0;
+    }
+    size_t want = link->state == LINK_UP ? READ_BYTES : 2 * STRANGER_FRAME_BYTES_MAX;
+    if (link->in_cap - link->in_n < want) {
+        size_t cap = link->in_cap * 2 > link->in_n + want ? link->in_cap * 2 : link->in_n + want;
+        link->in = qr_realloc(link->in, cap);
+        link->in_cap = cap;
+    }
+    *p = link->in + link->in_n;
+    *n = link->in_cap - link->in_n;
+}
+
+static void on_read(struct io_stream *stream, size_t n)
+{
+    struct link *link = io_stream_owner(stream);
+    link->in_n += n;
+    while (!link->closing) {
+        struct frame frame;
+        size_t bytes = 0;
+        struct span rest = span_of(link->in + link->in_at, link->in_n - link->in_at);
+        enum frame_result result = frame_read(rest, &frame, &bytes);
+        if (link->state != LINK_UP && bytes > STRANGER_FRAME_BYTES_MAX) {
+            result = FRAME_BAD;
+        }
+        if (result == FRAME_INCOMPLETE) {
+            return;
+        }
+        if (result == FRAME_BAD || !on_frame(link, &frame)) {
+            node_log(link->peers->node, NODE_LOG_WARNING,
+                     "A peer connection sent bytes that are no frame for it; closing it");
+            link_drop(link, "malformed frame");
+            return;
+        }
+        link->in_at += bytes;
+    }
+}
+
+static void on_drained(struct io_stream *stream)
+{
+    (void)stream;
+}
+
+static const struct io_stream_callbacks callbacks = {
+    .on_read = on_read, .buffer = give_buffer, .on_drained = on_drained, .on_close = on_close
+};
+
+/* --- Beginning ----------------------------------------------------------------------------------------------------- */
+
+static void on_connect(void *context, struct io_stream *stream, int error)
+{
+    struct link *link = context;
+    if (error != 0) {
+        link_free(link);
+        return;
+    }
+    struct peers *peers = link->peers;
+    link->stream = stream;
+    link->state = LINK_EXPECTS_WELCOME;
+    link->since = io_now(peers->node->io);
+    io_stream_open(stream, &callbacks, link);
+    struct greeting g = greeting_to(link, peers->node->identity.members[link->peer].id);
+    hello_write(link->hello, &g);
+    link_send(link, FRAME_HELLO, span_of(link->hello, HELLO_BYTES), (struct span){ 0 }, false);
+    link_flush(link);
+}
+
+void link_dial(struct peers *peers, node_index peer, enum lane lane)
+{
+    const struct member_config *m = &peers->node->identity.members[peer];
+    struct link *link = link_new(peers);
+    link->dialed = true;
+    link->peer = peer;
+    link->lane = lane;
+    link->state = LINK_DIALING;
+    peers->peer[peer].dialing[lane] = link;
+    int error = io_connect(peers->node->io, m->address, m->peer_port, on_connect, link,
+                           &link->stream);
+    if (error != 0) {
+        link_free(link);
+    }
+}
+
+void link_accept(struct peers *peers, struct io_stream *stream)
+{
+    struct link *link = link_new(peers);
+    link->stream = stream;
+    link->state = LINK_EXPECTS_HELLO;
+    peers->stranger_count++;
+    io_stream_open(stream, &callbacks, link);
+}

@@ -1,0 +1,70 @@
+/* One connection to a peer: its handshake, the frames that come in, the bytes that go out. Shared
+ * by peers.c and link.c only. */
+#ifndef NODE_LINK_H
+#define NODE_LINK_H
+
+#include "base/limits.h"
+#include "io/io.h"
+#include "node/frame.h"
+#include "node/handshake.h"
+#include "node/peers.h"
+#include "node/router.h"
+
+#define STRANGERS_MAX 64 /* accepted connections that have not proven themselves; more are closed */
+
+#define PROTOCOL_HEAD_BYTES 30u /* group, kind, lo, hi, term; the body follows */
+#define FORWARD_HEAD_BYTES 13u  /* id, epoch, RESP version; the op is the tail */
+#define REPLY_HEAD_BYTES 9u     /* id, status; the reply is the tail */
+
+enum link_state { LINK_DIALING, LINK_EXPECTS_HELLO, LINK_EXPECTS_WELCOME, LINK_EXPECTS_PROOF, LINK_UP };
+
+struct link {
+    struct peers *peers;
+    struct io_stream *stream;
+    struct link *next, *previous; /* peers->links: all of them */
+    enum link_state state;
+    enum lane lane;
+    node_index peer; /* NODE_NONE until an accepted one has said who it is */
+    bool dialed, closing;
+    qr_time since;
+    uint8_t hello[HELLO_BYTES], welcome[WELCOME_BYTES];
+    uint8_t *in;
+    size_t in_n, in_at, in_cap;
+    struct outbox out;
+};
+
+struct peer {
+    struct link *link[LANES]; /* up; NULL: not connected */
+    struct link *dialing[LANES];
+    qr_time dial_at[LANES];
+    bool up; /* the protocol was told so */
+    bool space_low;
+    struct relay relay;
+};
+
+struct peers {
+    struct node *node;
+    struct io_listener *listener;
+    node_index me;
+    uint8_t count;
+    struct peer peer[MEMBERS_MAX];
+    struct link *links;
+    uint32_t stranger_count;
+    struct reply reply; /* the answer being written */
+};
+
+void link_dial(struct peers *peers, node_index peer, enum lane lane);
+void link_accept(struct peers *peers, struct io_stream *stream);
+void link_drop(struct link *link, const char *why);
+void link_expire_handshakes(struct peers *peers, qr_time since);
+
+void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,
+               bool tail_is_records);
+void link_flush(struct link *link);
+size_t link_queued(const struct link *link);
+
+void peers_link_up(struct peers *peers, struct link *link);
+void peers_link_down(struct peers *peers, struct link *link);
+void peers_refused(struct peers *peers, node_index peer);
+
+#endif

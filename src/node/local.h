@@ -1,0 +1,23 @@
+/* What a node answers without its replica: the refusals in Redis's words (ecosystem: they are API).
+ * The commands themselves are in local_*.c, found by local_handler_of (client.h). */
+#ifndef NODE_LOCAL_H
+#define NODE_LOCAL_H
+
+#include "base/types.h"
+#include "resp/reply.h"
+
+/* -ERR unknown command 'foo', with args beginning with: 'a' 'b' */
+void local_unknown_command(struct reply *reply, const struct span *argv, uint32_t argc);
+/* -ERR unknown subcommand 'x'. Try CLIENT HELP. */
+void local_unknown_subcommand(struct reply *reply, const struct span *argv, uint32_t argc);
+/* -ERR wrong number of arguments for 'get' command */
+void local_wrong_arity(struct reply *reply, const struct span *argv, uint32_t argc);
+
+/* The whole error line, with '-' and line end, for a remote client in protected mode. */
+#define LOCAL_PROTECTED_MODE_TEXT                                                                  \
+    "-DENIED Quorate is running in protected mode because protected mode is enabled and no "       \
+    "password is set for the default user. In this mode connections are only accepted from the "   \
+    "loopback interface. Set a password with requirepass, or name the addresses to listen on "     \
+    "with bind, or turn protected-mode off.\r\n"
+
+#endif

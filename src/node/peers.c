@@ -1,0 +1,250 @@
+/* Connections to the other members: the peers themselves and what is sent to them. What a link
+ * receives is in link.c. */
+#include "node/peers.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/link.h"
+#include "node/node.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DIAL_INTERVAL (50 * QR_MILLISECOND)
+#define REFUSED_INTERVAL (1 * QR_SECOND)
+#define HANDSHAKE_TIMEOUT (2 * QR_SECOND)
+
+static void on_accept(void *context, struct io_stream *stream)
+{
+    struct peers *peers = context;
+    if (peers->stranger_count >= STRANGERS_MAX) {
+        io_stream_close(stream);
+        return;
+    }
+    link_accept(peers, stream);
+}
+
+struct peers *peers_new(struct node *node, char *message, size_t cap)
+{
+    struct peers *peers = qr_zalloc(sizeof *peers);
+    const struct member_config *me = &node->identity.members[identity_me(&node->identity)];
+    peers->node = node;
+    peers->me = (node_index)identity_me(&node->identity);
+    peers->count = (uint8_t)node->identity.member_count;
+    reply_init(&peers->reply, 2);
+    for (node_index i = 0; i < peers->count; i++) {
+        router_relay_init(&peers->peer[i].relay, node, i);
+    }
+    if (peers->count == 1) {
+        return peers; /* nobody to talk to, nothing to listen for */
+    }
+    int error = io_listen(node->io, me->address, me->peer_port, 64, on_accept, peers,
+                          &peers->listener);
+    if (error != 0) {
+        (void)snprintf(message, cap, "cannot listen for peers on %s:%u: %s", me->address,
+                       (unsigned)me->peer_port, strerror(-error));
+        peers_free(peers);
+        return NULL;
+    }
+    return peers;
+}
+
+void peers_free(struct peers *peers)
+{
+    if (peers->listener != NULL) {
+        io_listener_close(peers->listener);
+    }
+    reply_free(&peers->reply);
+    free(peers);
+}
+
+/* --- Up and down -------------------------------------------------------------------------------------- */
+
+bool peers_connected(const struct peers *peers, node_index peer)
+{
+    return peers->peer[peer].link[LANE_CONTROL] != NULL &&
+           peers->peer[peer].link[LANE_DATA] != NULL;
+}
+
+void peers_link_up(struct peers *peers, struct link *link)
+{
+    struct peer *peer = &peers->peer[link->peer];
+    if (peer->link[link->lane] != NULL) {
+        link_drop(peer->link[link->lane], "a newer connection of the same peer");
+    }
+    peer->link[link->lane] = link;
+    if (peers_connected(peers, link->peer)) {
+        peer->up = true;
+        node_log(peers->node, NODE_LOG_NOTICE, "Connected to node %u",
+                 (unsigned)peers->node->identity.members[link->peer].id);
+        uint8_t low = peers->node->space_low ? 1 : 0;
+        link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&low, 1), (struct span){ 0 },
+                  false);
+        replica_peer(peers->node->replica, link->peer, true);
+    }
+}
+
+void peers_link_down(struct peers *peers, struct link *link)
+{
+    struct peer *peer = &peers->peer[link->peer];
+    if (peer->link[link->lane] != link) {
+        return; /* it was replaced */
+    }
+    peer->link[link->lane] = NULL;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        if (peer->link[lane] != NULL) {
+            link_drop(peer->link[lane], "its other connection closed");
+        }
+    }
+    if (!peer->up) {
+        return;
+    }
+    peer->up = false;
+    peer->space_low = false;
+    stream_detach(&peer->relay.stream);
+    router_relay_init(&peer->relay, peers->node, link->peer);
+    if (peers->node->stopping) {
+        return;
+    }
+    peers->node->stats.peer_reconnects++;
+    node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u",
+             (unsigned)peers->node->identity.members[link->peer].id);
+    router_peer_down(peers->node->router, link->peer);
+    replica_peer(peers->node->replica, link->peer, false);
+}
+
+void peers_refused(struct peers *peers, node_index peer)
+{
+    peers->node->stats.peer_refused++;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        peers->peer[peer].dial_at[lane] = io_now(peers->node->io) + REFUSED_INTERVAL;
+    }
+}
+
+qr_time peers_housekeeping(struct peers *peers, qr_time now)
+{
+    qr_time next = now + HANDSHAKE_TIMEOUT;
+    for (node_index i = 0; i < peers->me; i++) { /* the higher index dials the lower */
+        struct peer *peer = &peers->peer[i];
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            if (peer->link[lane] != NULL || peer->dialing[lane] != NULL) {
+                continue;
+            }
+            if (now >= peer->dial_at[lane]) {
+                peer->dial_at[lane] = now + DIAL_INTERVAL;
+                link_dial(peers, i, (enum lane)lane);
+            }
+            next = peer->dial_at[lane] < next ? peer->dial_at[lane] : next;
+        }
+    }
+    link_expire_handshakes(peers, now - HANDSHAKE_TIMEOUT);
+    return next;
+}
+
+/* --- Sending -------------------------------------------------------------------------------------------- */
+
+static bool has_room(struct peers *peers, struct link *link, size_t n)
+{
+    if (link != NULL && link_queued(link) + n <= PEER_OUTPUT_BYTES_MAX) {
+        return true;
+    }
+    peers->node->stats.peer_messages_dropped++;
+    return false;
+}
+
+void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
+                struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records)
+{
+    uint8_t head[PROTOCOL_HEAD_BYTES + 4096];
+    struct link *link = peers->peer[to].link[control ? LANE_CONTROL : LANE_DATA];
+    if (!has_room(peers, link, body.n + records.n)) {
+        return;
+    }
+    struct wire_writer w = wire_writer(head, sizeof head);
+    wire_put_u32(&w, group);
+    wire_put_u16(&w, kind);
+    wire_put_u64(&w, lo);
+    wire_put_u64(&w, hi);
+    wire_put_u64(&w, term);
+    wire_put_bytes(&w, body.p, body.n);
+    qr_assert(!w.bad);
+    peers->node->stats.peer_messages_sent++;
+    link_send(link, FRAME_PROTOCOL, span_of(head, w.n), records, true);
+}
+
+bool peers_may_forward(const struct peers *peers, node_index peer)
+{
+    return peers_connected(peers, peer) &&
+           link_queued(peers->peer[peer].link[LANE_DATA]) < PEER_OUTPUT_BYTES_MAX / 2;
+}
+
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch,
+                   uint8_t version, struct span op)
+{
+    uint8_t head[FORWARD_HEAD_BYTES];
+    struct wire_writer w = wire_writer(head, sizeof head);
+    wire_put_u64(&w, id);
+    wire_put_u32(&w, epoch);
+    wire_put_u8(&w, version);
+    qr_assert(w.n == FORWARD_HEAD_BYTES);
+    qr_assert(peers_connected(peers, to));
+    link_send(peers->peer[to].link[LANE_DATA], FRAME_FORWARD, span_of(head, w.n), op, false);
+}
+
+struct reply *peers_reply_buffer(struct peers *peers)
+{
+    return &peers->reply;
+}
+
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 struct span reply)
+{
+    uint8_t head[REPLY_HEAD_BYTES];
+    struct link *link = peers->peer[to].link[LANE_DATA];
+    if (link == NULL) {
+        return; /* it asked over a connection that is gone, and counts the answer as unknown */
+    }
+    struct wire_writer w = wire_writer(head, sizeof head);
+    wire_put_u64(&w, id);
+    wire_put_u8(&w, (uint8_t)status);
+    qr_assert(w.n == REPLY_HEAD_BYTES);
+    if (!has_room(peers, link, reply.n)) {
+        link_drop(link, "too many replies are queued for it");
+        return;
+    }
+    link_send(link, FRAME_REPLY, span_of(head, w.n), reply, false);
+}
+
+void peers_tell_space(struct peers *peers, bool low)
+{
+    uint8_t byte = low ? 1 : 0;
+    for (node_index i = 0; i < peers->count; i++) {
+        if (peers->peer[i].link[LANE_CONTROL] != NULL) {
+            link_send(peers->peer[i].link[LANE_CONTROL], FRAME_SPACE, span_of(&byte, 1),
+                      (struct span){ 0 }, false);
+        }
+    }
+}
+
+bool peers_any_space_low(const struct peers *peers)
+{
+    for (node_index i = 0; i < peers->count; i++) {
+        if (peers->peer[i].space_low) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void peers_flush(struct peers *peers)
+{
+    for (node_index i = 0; i < peers->count; i++) {
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            if (peers->peer[i].link[lane] != NULL) {
+                link_flush(peers->peer[i].link[lane]);
+            }
+        }
+    }
+}

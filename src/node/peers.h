@@ -1,0 +1,51 @@
+/* Connections to the other members: two per pair of nodes, so that bulk never delays a heartbeat.
+ *
+ * The member with the higher index dials, both use the connection in both directions. Before
+ * anything else each side proves that it belongs to the cluster: cluster id, node ids, directory
+ * UUIDs, wire version, and an HMAC over the cluster secret and both nonces (handshake.c). A peer
+ * whose directory has another UUID than the one remembered for its id is refused: its log may have
+ * forgotten what it acknowledged. */
+#ifndef NODE_PEERS_H
+#define NODE_PEERS_H
+
+#include "base/status.h"
+#include "base/types.h"
+#include "resp/reply.h"
+
+struct node;
+struct peers;
+
+enum lane { LANE_CONTROL = 0, LANE_DATA = 1, LANES = 2 };
+
+/* Listens on the peer port and starts to dial. NULL with a message when the port is taken. */
+struct peers *peers_new(struct node *node, char *message, size_t cap);
+void peers_free(struct peers *peers);
+
+/* A protocol message with attached records; dropped (and counted) when the peer is away or too much
+ * is queued for it: to a protocol that is a lossy link. */
+void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
+                struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records);
+
+bool peers_connected(const struct peers *peers, node_index peer); /* both lanes */
+
+/* Whether a command may be forwarded now: connected, and its queue below half its bound. */
+bool peers_may_forward(const struct peers *peers, node_index peer);
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch,
+                   uint8_t version, struct span op);
+
+/* The answer to a command that peer `to` forwarded. Written into the shared buffer first. */
+struct reply *peers_reply_buffer(struct peers *peers);
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 struct span reply);
+
+/* Whether this node is short of disk space; told to everybody when it changes. */
+void peers_tell_space(struct peers *peers, bool low);
+bool peers_any_space_low(const struct peers *peers);
+
+/* Once at the end of a turn: hands what was gathered to the sockets. */
+void peers_flush(struct peers *peers);
+
+/* Dials what is not connected. Returns when it wants to be called next. */
+qr_time peers_housekeeping(struct peers *peers, qr_time now);
+
+#endif

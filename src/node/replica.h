@@ -1,0 +1,70 @@
+/* The driver of one replica: events into its protocol, effects out to log, engine, peers and
+ * streams (design: Driver).
+ *
+ * Promises to the protocol (protocol.h) are kept here: tickets map to log positions, effects with
+ * `after` are held, records are attached from the log. Promises to the streams (stream.h) too:
+ *
+ * D1 A write is answered OK only when its slot is applied with its own term; it is surely not
+ *    applied only when its slot is applied with another term. Being truncated here proves nothing:
+ *    another member may still hold it and be elected.
+ * D2 Nothing is applied before the protocol said so, and every entry once, in order. */
+#ifndef NODE_REPLICA_H
+#define NODE_REPLICA_H
+
+#include "node/stream.h"
+#include "protocol/protocol.h"
+
+struct node;
+struct replica;
+
+/* Builds the replica from the log and the engine, both recovered up to `checkpoint_slot`, and
+ * steps START. NULL with a message when log and checkpoint do not fit together. */
+struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
+                            uint8_t members, node_index me, qr_slot checkpoint_slot,
+                            qr_term checkpoint_term, char *message, size_t cap);
+void replica_free(struct replica *r);
+
+/* --- Events ----------------------------------------------------------------------------------- */
+
+/* A message of the protocol from a peer: its encoded body and the records attached to it. Returns
+ * false when it is malformed (the caller closes the connection). */
+bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct span body,
+                     qr_slot lo, qr_slot hi, qr_term term, struct span records);
+void replica_peer(struct replica *r, node_index peer, bool up);
+void replica_durable(struct replica *r, uint64_t position);
+void replica_checkpointed(struct replica *r, qr_slot slot);
+void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument);
+
+/* --- Commands; only while replica_leads -------------------------------------------------------- */
+
+bool replica_leads(const struct replica *r);
+/* Whether a write of n op bytes fits now (P4, R4). */
+bool replica_has_room(const struct replica *r, size_t n);
+/* Adds a write to this turn's batch; the caller encodes its op (n bytes) into the result at once. */
+uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
+/* Adds a read, whose p->op is set, to this turn's batch. */
+void replica_read(struct replica *r, struct pending *p);
+/* WAIT: answered when `wanted` members hold what the stream has written, or at p->until. */
+void replica_wait(struct replica *r, struct pending *p);
+/* Takes p out of whatever queue it is in here; the caller answers it. */
+void replica_forget(struct replica *r, struct pending *p);
+
+/* --- The turn ----------------------------------------------------------------------------------- */
+
+/* Submits what the turn has gathered, fires timers, applies a slice, refreshes the outlook. */
+void replica_turn(struct replica *r);
+/* When the next turn is wanted at the latest; QR_NEVER = not by itself. */
+qr_time replica_deadline(struct replica *r);
+
+/* --- Looking in ---------------------------------------------------------------------------------- */
+
+void replica_outlook(const struct replica *r, struct outlook *out);
+node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */
+qr_slot replica_applied(const struct replica *r);
+qr_term replica_applied_term(const struct replica *r);
+uint64_t replica_log_bytes(const struct replica *r);
+node_index replica_me(const struct replica *r);
+uint8_t replica_members(const struct replica *r);
+void replica_describe(const struct replica *r, struct text *out);
+
+#endif

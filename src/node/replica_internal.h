@@ -1,0 +1,98 @@
+/* The inside of a replica, shared by replica.c (events, effects), apply.c (execution, reads) and
+ * nothing else. */
+#ifndef NODE_REPLICA_INTERNAL_H
+#define NODE_REPLICA_INTERNAL_H
+
+#include "base/rng.h"
+#include "node/node.h"
+#include "node/replica.h"
+
+/* A ticket becomes durable with everything the log holds below `position`. */
+struct ticket_mark {
+    qr_ticket ticket;
+    uint64_t position;
+};
+
+/* An effect that waits for its ticket; a SEND's body is kept encoded. */
+struct held {
+    struct held *next;
+    struct effect effect;
+    size_t body_bytes;
+    uint8_t body[];
+};
+
+struct replica {
+    struct node *node;
+    const struct protocol *protocol;
+    void *self;
+    uint32_t group;
+    node_index me;
+    uint8_t members;
+    struct effects effects;
+    struct outlook outlook; /* as of the last step */
+    void *received_body;    /* decoded body of the message being stepped */
+    uint8_t *encoded;       /* room for an encoded body or state record */
+    size_t encoded_cap;
+
+    /* The event being stepped, for PERSIST (R6). */
+    struct span records; /* attached to the message being received */
+    bool submitting;
+
+    /* This turn's writes: records without slot and term yet, and who waits for each (NULL: a tick
+     * of our own). */
+    uint8_t *batch;
+    size_t batch_n, batch_cap;
+    struct pending **batch_pending;
+    uint32_t batch_count;
+    qr_req batch_first;
+    struct queue new_reads; /* this turn's reads */
+    qr_req next_req;
+
+    /* Proposed writes by slot; a chain where a later term reused the slot (D1). */
+    struct pending **flights;
+
+    struct queue reading;   /* with the protocol, in order of req */
+    struct queue confirmed; /* allowed, waiting for S1 or for their slot to be applied */
+    struct queue due;       /* met a due key, waiting for a tick */
+    struct queue blocked;   /* WAIT */
+
+    qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
+    qr_term applied_term;
+
+    struct ticket_mark *marks; /* a ring of tickets not yet durable */
+    uint32_t marks_first, marks_count, marks_cap;
+    qr_ticket durable;
+    struct held *held, *held_last;
+
+    /* Log time (design: expiry by log time). */
+    qr_term stamp_term;
+    qr_wall stamp_base, stamp_last;
+    qr_time stamp_base_now;
+    qr_slot tick_slot; /* our last tick; a new one waits until it is applied */
+    struct rng rng;
+};
+
+#define FLIGHTS (UNCOMMITTED_ENTRIES_MAX * 2) /* slots in flight, with room for what a turn applies */
+
+/* The stamp for something that happens now, under the leader's clock. */
+qr_wall replica_stamp(struct replica *r);
+
+/* Steps the protocol and carries out its effects. */
+void replica_step(struct replica *r, struct event *event);
+
+/* Applies what is allowed, for at most about `budget` microseconds. */
+void replica_apply(struct replica *r, qr_time budget);
+
+/* A proposed write got its slot. */
+void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_term term);
+
+/* The protocol confirmed or refused reads. */
+void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
+                             qr_time before);
+void replica_reads_refused(struct replica *r, qr_req first, uint32_t count,
+                           enum qr_status status);
+/* Serves reads that met a due key, and WAITs whose members are there. */
+void replica_serve_due(struct replica *r);
+void replica_serve_blocked(struct replica *r);
+
+#endif

@@ -1,0 +1,501 @@
+#include "node/router.h"
+
+#include "base/alloc.h"
+#include "base/number.h"
+#include "node/node.h"
+#include "node/peers.h"
+#include "node/replica.h"
+
+#include <string.h>
+
+/* Forwards in flight; a power of two. One that stays unanswered holds the window back. */
+#define FORWARD_WINDOW ((uint64_t)NODE_PENDING_MAX)
+
+/* How long answers of a former leader are awaited before what it had is given up. */
+#define DRAIN_TIME (100 * QR_MILLISECOND)
+
+struct router {
+    struct node *node;
+    struct queue waiting; /* by sequence (T1) */
+    struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
+    uint64_t next_id, oldest_id; /* ids in [oldest_id, next_id) may be in flight */
+    uint32_t forwarded_count;
+    node_index target;  /* of what is in flight */
+    uint32_t epoch;
+    bool draining;      /* nothing more is forwarded until all in flight is settled (T2) */
+    qr_time drain_until;
+};
+
+struct router *router_new(struct node *node)
+{
+    struct router *router = qr_zalloc(sizeof *router);
+    router->node = node;
+    router->forwarded = qr_zalloc(FORWARD_WINDOW * sizeof(struct pending *));
+    router->next_id = 1;
+    router->oldest_id = 1;
+    router->epoch = 1;
+    router->target = NODE_NONE;
+    return router;
+}
+
+void router_free(struct router *router)
+{
+    free(router->forwarded);
+    free(router);
+}
+
+uint32_t router_waiting(const struct router *router)
+{
+    return router->waiting.count;
+}
+
+uint32_t router_forwarded(const struct router *router)
+{
+    return router->forwarded_count;
+}
+
+/* --- Here ------------------------------------------------------------------------------------------- */
+
+static bool leads_here(const struct router *router)
+{
+    return replica_leads(router->node->replica) && router->forwarded_count == 0;
+}
+
+static bool refused_for_space(struct router *router, const struct command_spec *spec)
+{
+    return (spec->flags & CF_DENYOOM) != 0 && node_space_low(router->node);
+}
+
+/* WAIT numreplicas timeout: the arguments of its op. */
+static void begin_wait(struct router *router, struct pending *p)
+{
+    struct node *node = router->node;
+    struct op op;
+    struct span argv[2];
+    int64_t wanted = 0;
+    int64_t timeout_ms = 0;
+    bool valid = op_read(span_of(p->op, p->op_bytes), &op) && op.argc == 2;
+    if (valid) {
+        op_arguments(&op, argv);
+    }
+    if (!valid || !number_from(argv[0], &wanted)) {
+        reply_error(stream_reply(p), "ERR value is not an integer or out of range");
+        stream_answered(p, STATUS_OK);
+    } else if (!number_from(argv[1], &timeout_ms)) {
+        reply_error(stream_reply(p), "ERR timeout is not an integer or out of range");
+        stream_answered(p, STATUS_OK);
+    } else if (timeout_ms < 0) {
+        reply_error(stream_reply(p), "ERR timeout is negative");
+        stream_answered(p, STATUS_OK);
+    } else {
+        qr_time most = QR_NEVER / 2 / QR_MILLISECOND;
+        timeout_ms = timeout_ms < most ? timeout_ms : most;
+        p->wanted = wanted < 0 ? 0 : wanted > MEMBERS_MAX ? MEMBERS_MAX + 1 : (uint32_t)wanted;
+        p->until = timeout_ms == 0 ? 0 : io_now(node->io) + timeout_ms * QR_MILLISECOND;
+        p->after_write = p->stream != NULL ? p->stream->writes_begun : 0;
+        replica_wait(node->replica, p);
+    }
+}
+
+/* False when there is no room now. p is in no queue and has its op. */
+static bool carry_out(struct router *router, struct pending *p)
+{
+    struct replica *replica = router->node->replica;
+    switch (p->spec->place) {
+    case PLACE_READ:
+        replica_read(replica, p);
+        return true;
+    case PLACE_WAIT:
+        begin_wait(router, p);
+        return true;
+    case PLACE_WRITE:
+        if (refused_for_space(router, p->spec)) {
+            stream_refuse(p, STATUS_NOSPACE);
+            return true;
+        }
+        if (!replica_has_room(replica, p->op_bytes)) {
+            return false;
+        }
+        uint8_t *op = p->op;
+        size_t n = p->op_bytes;
+        p->op = NULL;
+        router->node->pending_bytes -= n;
+        memcpy(replica_write(replica, p, n), op, n);
+        free(op);
+        return true;
+    case PLACE_LOCAL:
+    case PLACE_NONE:
+        break;
+    }
+    qr_unreachable();
+}
+
+/* --- To the leader ------------------------------------------------------------------------------------ */
+
+static struct pending **forwarded(struct router *router, uint64_t id)
+{
+    return &router->forwarded[id % FORWARD_WINDOW];
+}
+
+static bool may_forward(const struct router *router, node_index leader)
+{
+    return !router->draining && router->next_id - router->oldest_id < FORWARD_WINDOW &&
+           (router->forwarded_count == 0 || router->target == leader) &&
+           peers_may_forward(router->node->peers, leader);
+}
+
+static void forward(struct router *router, struct pending *p, node_index leader)
+{
+    router->target = leader;
+    p->state = PENDING_FORWARDED;
+    p->id = router->next_id++;
+    *forwarded(router, p->id) = p;
+    router->forwarded_count++;
+    router->node->stats.forwarded++;
+    peers_forward(router->node->peers, leader, p->id, router->epoch, p->version,
+                  span_of(p->op, p->op_bytes));
+}
+
+/* Takes p out of the window. */
+static void settle(struct router *router, struct pending *p)
+{
+    qr_assert(*forwarded(router, p->id) == p);
+    *forwarded(router, p->id) = NULL;
+    qr_assert(router->forwarded_count > 0);
+    router->forwarded_count--;
+    while (router->oldest_id < router->next_id && *forwarded(router, router->oldest_id) == NULL) {
+        router->oldest_id++;
+    }
+    if (router->forwarded_count == 0 && router->draining) {
+        router->draining = false;
+        router->epoch++;
+    }
+}
+
+static void start_draining(struct router *router)
+{
+    if (router->forwarded_count > 0 && !router->draining) {
+        router->draining = true;
+        router->drain_until = io_now(router->node->io) + DRAIN_TIME;
+    }
+}
+
+/* T4: writes are uncertain, reads are tried again. */
+static void give_up_forwarded(struct router *router)
+{
+    struct queue reads = { 0 };
+    router->draining = router->forwarded_count > 0;
+    for (uint64_t id = router->oldest_id; id < router->next_id; id++) {
+        struct pending *p = *forwarded(router, id);
+        if (p == NULL) {
+            continue;
+        }
+        settle(router, p);
+        if (p->spec->place == PLACE_WRITE) {
+            router->node->stats.uncertain++;
+            stream_refuse(p, STATUS_UNCERTAIN);
+        } else {
+            queue_push(&reads, p);
+        }
+    }
+    router_retry(router, &reads, STATUS_NOT_LEADER);
+}
+
+void router_peer_down(struct router *router, node_index peer)
+{
+    if (router->target == peer && router->forwarded_count > 0) {
+        give_up_forwarded(router);
+    }
+}
+
+void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
+                  struct span reply)
+{
+    struct pending *p = *forwarded(router, id);
+    if (p == NULL || p->id != id || router->target != from) {
+        return; /* given up before its answer came */
+    }
+    if (status == STATUS_NOT_LEADER) {
+        start_draining(router); /* T2: what follows in this epoch is refused too */
+    }
+    settle(router, p);
+    if (status == STATUS_NOT_LEADER) {
+        struct queue one = { 0 };
+        queue_push(&one, p);
+        router_retry(router, &one, status);
+    } else {
+        reply_raw(stream_reply(p), reply);
+        stream_answered(p, STATUS_OK);
+    }
+}
+
+/* --- The queue ------------------------------------------------------------------------------------------ */
+
+static void insert_after(struct queue *q, struct pending *at, struct pending *p)
+{
+    p->queue_previous = at;
+    p->queue_next = at != NULL ? at->queue_next : q->first;
+    if (p->queue_next != NULL) {
+        p->queue_next->queue_previous = p;
+    } else {
+        q->last = p;
+    }
+    if (at != NULL) {
+        at->queue_next = p;
+    } else {
+        q->first = p;
+    }
+    q->count++;
+}
+
+/* T2: what the peer sends in this epoch after it is refused as well. */
+static void refuse_relayed(struct pending *p)
+{
+    struct relay *relay = (struct relay *)p->stream;
+    relay->refused_epoch = relay->latest_epoch;
+    stream_refuse(p, STATUS_NOT_LEADER);
+}
+
+void router_retry(struct router *router, struct queue *refused, enum qr_status status)
+{
+    struct pending *at = NULL; /* the last one in `waiting` that is older */
+    struct pending *p;
+    while ((p = queue_pop(refused)) != NULL) {
+        if (p->stream == NULL) { /* nobody waits for it and it surely was not applied */
+            p->state = PENDING_WAITING;
+            stream_answered(p, STATUS_OK);
+            continue;
+        }
+        if (!p->stream->ordered && status == STATUS_NOT_LEADER) {
+            refuse_relayed(p); /* T3: back to the node it came from */
+            continue;
+        }
+        p->state = PENDING_WAITING;
+        struct pending *next = at != NULL ? at->queue_next : router->waiting.first;
+        while (next != NULL && next->sequence < p->sequence) {
+            at = next;
+            next = next->queue_next;
+        }
+        insert_after(&router->waiting, at, p);
+        at = p;
+    }
+}
+
+/* False when p has to wait. p is in no queue and has its op. */
+static bool route(struct router *router, struct pending *p)
+{
+    bool relayed = p->stream != NULL && !p->stream->ordered;
+    if (relayed && replica_leads(router->node->replica)) {
+        return carry_out(router, p);
+    }
+    if (leads_here(router)) {
+        return carry_out(router, p);
+    }
+    node_index leader = replica_leader(router->node->replica);
+    if (leader == NODE_NONE || leader == replica_me(router->node->replica) || relayed ||
+        !may_forward(router, leader)) {
+        return false;
+    }
+    forward(router, p, leader);
+    return true;
+}
+
+static void route_or_wait(struct router *router, struct pending *p)
+{
+    if (router->waiting.count > 0 || !route(router, p)) {
+        p->state = PENDING_WAITING;
+        queue_push(&router->waiting, p); /* T1 */
+    }
+}
+
+/* A write on a leader with room: encoded once, straight into the batch. */
+static bool write_here(struct router *router, struct pending *p, const struct op *head,
+                       const struct span *argv, uint32_t argc, size_t n)
+{
+    struct replica *replica = router->node->replica;
+    if (p->spec->place != PLACE_WRITE || router->waiting.count > 0 || !leads_here(router) ||
+        refused_for_space(router, p->spec) || !replica_has_room(replica, n)) {
+        return false;
+    }
+    op_write(replica_write(replica, p, n), head, argv, argc);
+    return true;
+}
+
+void router_command(struct router *router, struct stream *stream, const struct command_spec *spec,
+                    uint8_t version, uint8_t db, const struct span *argv, uint32_t argc,
+                    bool silent)
+{
+    struct pending *p = stream_push(stream, spec, version, io_now(router->node->io));
+    p->silent = silent;
+    uint32_t words = command_name_words(spec);
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db };
+    size_t n = op_bytes(argv + words, argc - words);
+    if (write_here(router, p, &head, argv + words, argc - words, n)) {
+        return;
+    }
+    uint8_t *op = qr_alloc(n);
+    op_write(op, &head, argv + words, argc - words);
+    pending_set_op(p, op, n);
+    route_or_wait(router, p);
+}
+
+/* --- For other nodes -------------------------------------------------------------------------------------- */
+
+static struct reply *relay_begin_reply(struct stream *stream, struct pending *p)
+{
+    struct reply *reply = peers_reply_buffer(stream->node->peers);
+    reply_reset(reply);
+    reply->version = p->version;
+    return reply;
+}
+
+static void relay_end_reply(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    struct relay *relay = (struct relay *)stream;
+    struct reply *reply = peers_reply_buffer(stream->node->peers);
+    peers_reply(stream->node->peers, relay->peer, p->id, status, span_of(reply->p, reply->n));
+}
+
+void router_relay_init(struct relay *relay, struct node *node, node_index peer)
+{
+    stream_init(&relay->stream, node, false);
+    relay->stream.begin_reply = relay_begin_reply;
+    relay->stream.end_reply = relay_end_reply;
+    relay->peer = peer;
+    relay->refused_epoch = 0;
+}
+
+bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
+                    uint8_t version, struct span bytes)
+{
+    struct op op;
+    if (!op_read(bytes, &op) || op.db >= DATABASES || (version != 2 && version != 3)) {
+        return false;
+    }
+    const struct command_spec *spec = command_by_tag(op.tag);
+    if (spec == NULL || spec->place == PLACE_LOCAL ||
+        spec->place == PLACE_NONE) {
+        return false;
+    }
+    struct node *node = router->node;
+    node->stats.forwarded_for_others++;
+    struct pending *p = stream_push(&relay->stream, spec, version, io_now(node->io));
+    p->id = id;
+    relay->latest_epoch = epoch;
+    if (epoch <= relay->refused_epoch || !replica_leads(node->replica)) {
+        refuse_relayed(p);
+        return true;
+    }
+    if (node->pending_count > 2 * NODE_PENDING_MAX ||
+        node->pending_bytes > 2 * NODE_PENDING_BYTES_MAX) {
+        stream_refuse(p, STATUS_OVERLOADED);
+        return true;
+    }
+    uint8_t *copy = qr_alloc(bytes.n);
+    memcpy(copy, bytes.p, bytes.n);
+    pending_set_op(p, copy, bytes.n);
+    route_or_wait(router, p);
+    return true;
+}
+
+/* --- The turn ----------------------------------------------------------------------------------------------- */
+
+static void follow_leader(struct router *router)
+{
+    node_index leader = replica_leader(router->node->replica);
+    if (router->forwarded_count == 0) {
+        return;
+    }
+    if (leader != NODE_NONE && leader != router->target) {
+        start_draining(router);
+    }
+    if (router->draining && io_now(router->node->io) >= router->drain_until) {
+        give_up_forwarded(router);
+    }
+}
+
+static void route_waiting(struct router *router)
+{
+    while (router->waiting.first != NULL) {
+        struct pending *p = queue_pop(&router->waiting);
+        bool relayed = p->stream != NULL && !p->stream->ordered;
+        if (relayed && !replica_leads(router->node->replica)) {
+            refuse_relayed(p);
+        } else if (!route(router, p)) {
+            insert_after(&router->waiting, NULL, p);
+            return;
+        }
+    }
+}
+
+/* What its state says when it has waited too long; false: not yet. Reads are never uncertain. */
+static bool overdue(const struct config *config, const struct pending *p, qr_time now,
+                    enum qr_status *status)
+{
+    qr_time age = now - p->arrived;
+    qr_time leader_wait = config->leader_wait_ms * QR_MILLISECOND;
+    qr_time request_timeout = config->request_timeout_ms * QR_MILLISECOND;
+    bool write = p->spec != NULL && p->spec->place == PLACE_WRITE;
+    switch (p->state) {
+    case PENDING_WAITING:
+        *status = STATUS_CLUSTERDOWN;
+        return age >= leader_wait;
+    case PENDING_PROPOSED:
+        *status = STATUS_UNCERTAIN;
+        return p->slot != 0 && age >= request_timeout;
+    case PENDING_READING:
+    case PENDING_FORWARDED:
+        *status = write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
+        return p->spec->place != PLACE_WAIT && age >= request_timeout;
+    case PENDING_BLOCKED:
+    case PENDING_ANSWERED:
+        return false;
+    }
+    qr_unreachable();
+}
+
+static void expire(struct router *router, struct pending *p, enum qr_status status)
+{
+    struct node *node = router->node;
+    if (p->state == PENDING_WAITING) {
+        queue_remove(&router->waiting, p);
+    } else if (p->state == PENDING_FORWARDED) {
+        settle(router, p);
+    } else {
+        replica_forget(node->replica, p);
+    }
+    node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
+    node->stats.clusterdown += status == STATUS_CLUSTERDOWN ? 1 : 0;
+    stream_refuse(p, status);
+}
+
+static void let_deadlines_pass(struct router *router, qr_time now)
+{
+    struct node *node = router->node;
+    qr_time shortest = node->config.leader_wait_ms < node->config.request_timeout_ms
+                           ? node->config.leader_wait_ms * QR_MILLISECOND
+                           : node->config.request_timeout_ms * QR_MILLISECOND;
+    struct pending *p = node->oldest;
+    while (p != NULL && now - p->arrived >= shortest) {
+        struct pending *next = p->age_next;
+        enum qr_status status;
+        if (overdue(&node->config, p, now, &status)) {
+            expire(router, p, status);
+            /* Answering may have freed more than p: begin again, the list is short. */
+            next = node->oldest;
+        }
+        p = next;
+    }
+}
+
+void router_turn(struct router *router)
+{
+    struct node *node = router->node;
+    qr_time now = io_now(node->io);
+    follow_leader(router);
+    route_waiting(router);
+    if (now >= node->housekeeping) {
+        node->housekeeping = now + 20 * QR_MILLISECOND;
+        let_deadlines_pass(router, now);
+    }
+}

@@ -1,0 +1,58 @@
+/* Who carries out a command: this node when it leads, else the leader, else it waits.
+ *
+ * Any node takes any command (O10). A stream's commands must not overtake each other on their way
+ * to the leader, also while leadership moves:
+ *
+ * T1 All commands pass one queue in order of arrival; while anything waits in it, everything does.
+ * T2 What was forwarded to one leader is answered, refused or given up before anything goes to the
+ *    next. Forwards carry an epoch; a node that refuses one refuses the rest of that epoch, so that
+ *    a command cannot slip past an earlier one that was refused.
+ * T3 A forwarded command is never forwarded again (one hop): refused ones come back.
+ * T4 A write whose fate is unknown is answered -UNCERTAIN and never tried again. A read may be. */
+#ifndef NODE_ROUTER_H
+#define NODE_ROUTER_H
+
+#include "node/stream.h"
+
+struct node;
+struct router;
+
+struct router *router_new(struct node *node);
+void router_free(struct router *router);
+
+/* A command of a local client, checked by the caller (it exists, its arity fits, it is not LOCAL).
+ * The arguments include the name; they are copied. */
+void router_command(struct router *router, struct stream *stream, const struct command_spec *spec,
+                    uint8_t version, uint8_t db, const struct span *argv, uint32_t argc,
+                    bool silent);
+
+/* A command that peer `from` forwarded; `relay` is that peer's stream. `op` is checked here. */
+struct relay {
+    struct stream stream;
+    node_index peer;
+    uint32_t latest_epoch;  /* of what came last */
+    uint32_t refused_epoch; /* everything up to it is refused (T2) */
+};
+void router_relay_init(struct relay *relay, struct node *node, node_index peer);
+/* False when malformed (the caller closes the connection). */
+bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
+                    uint8_t version, struct span op);
+
+/* The leader's answer to a forwarded command. */
+void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
+                  struct span reply);
+
+/* The connection to that peer is gone: what it had is uncertain (writes) or tried again (reads). */
+void router_peer_down(struct router *router, node_index peer);
+
+/* The protocol would not take them (status NOT_LEADER or EXPIRED, surely not applied): they go back
+ * to the queue, in their places. */
+void router_retry(struct router *router, struct queue *refused, enum qr_status status);
+
+/* Once per turn, before replica_turn: follows the leader, routes what waits, lets deadlines pass. */
+void router_turn(struct router *router);
+
+uint32_t router_waiting(const struct router *router);
+uint32_t router_forwarded(const struct router *router);
+
+#endif

@@ -1,0 +1,243 @@
+#include "node/stream.h"
+
+#include "base/panic.h"
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void stream_init(struct stream *stream, struct node *node, bool ordered)
+{
+    *stream = (struct stream){ .node = node, .ordered = ordered };
+}
+
+/* --- Queues --------------------------------------------------------------------------------------- */
+
+void queue_push(struct queue *q, struct pending *p)
+{
+    p->queue_next = NULL;
+    p->queue_previous = q->last;
+    if (q->last != NULL) {
+        q->last->queue_next = p;
+    } else {
+        q->first = p;
+    }
+    q->last = p;
+    q->count++;
+}
+
+void queue_remove(struct queue *q, struct pending *p)
+{
+    qr_assert(q->count > 0);
+    qr_assert(p->queue_previous != NULL || q->first == p);
+    if (p->queue_previous != NULL) {
+        p->queue_previous->queue_next = p->queue_next;
+    } else {
+        q->first = p->queue_next;
+    }
+    if (p->queue_next != NULL) {
+        p->queue_next->queue_previous = p->queue_previous;
+    } else {
+        q->last = p->queue_previous;
+    }
+    p->queue_next = NULL;
+    p->queue_previous = NULL;
+    q->count--;
+}
+
+struct pending *queue_pop(struct queue *q)
+{
+    struct pending *p = q->first;
+    if (p != NULL) {
+        queue_remove(q, p);
+    }
+    return p;
+}
+
+/* --- Pendings ------------------------------------------------------------------------------------- */
+
+static void age_push(struct node *node, struct pending *p)
+{
+    p->age_previous = node->youngest;
+    if (node->youngest != NULL) {
+        node->youngest->age_next = p;
+    } else {
+        node->oldest = p;
+    }
+    node->youngest = p;
+    node->pending_count++;
+    node->stats.pending_max = max_u64(node->stats.pending_max, node->pending_count);
+}
+
+static void age_remove(struct node *node, struct pending *p)
+{
+    if (p->age_previous != NULL) {
+        p->age_previous->age_next = p->age_next;
+    } else {
+        node->oldest = p->age_next;
+    }
+    if (p->age_next != NULL) {
+        p->age_next->age_previous = p->age_previous;
+    } else {
+        node->youngest = p->age_previous;
+    }
+    qr_assert(node->pending_count > 0);
+    node->pending_count--;
+}
+
+struct pending *stream_push(struct stream *stream, const struct command_spec *spec,
+                            uint8_t version, qr_time now)
+{
+    struct node *node = stream->node;
+    struct pending *p = node->free_pendings;
+    if (p != NULL) {
+        node->free_pendings = p->next;
+    } else {
+        p = malloc(sizeof *p);
+        qr_assert(p != NULL);
+    }
+    *p = (struct pending){
+        .stream = stream, .node = node, .spec = spec, .version = version, .arrived = now,
+        .sequence = ++node->next_sequence,
+    };
+    p->previous = stream->last;
+    if (stream->last != NULL) {
+        stream->last->next = p;
+    } else {
+        stream->first = p;
+    }
+    stream->last = p;
+    stream->count++;
+    age_push(node, p);
+    return p;
+}
+
+static void unlink_from_stream(struct pending *p)
+{
+    struct stream *stream = p->stream;
+    if (p->previous != NULL) {
+        p->previous->next = p->next;
+    } else {
+        stream->first = p->next;
+    }
+    if (p->next != NULL) {
+        p->next->previous = p->previous;
+    } else {
+        stream->last = p->previous;
+    }
+    stream->count--;
+}
+
+static void pending_free(struct pending *p)
+{
+    struct node *node = p->node;
+    age_remove(node, p);
+    pending_drop_op(p);
+    reply_free(&p->reply);
+    p->next = node->free_pendings;
+    node->free_pendings = p;
+}
+
+void pending_set_op(struct pending *p, uint8_t *op, size_t n)
+{
+    qr_assert(p->op == NULL);
+    p->op = op;
+    p->op_bytes = n;
+    p->node->pending_bytes += n;
+}
+
+void pending_drop_op(struct pending *p)
+{
+    if (p->op != NULL) {
+        p->node->pending_bytes -= p->op_bytes;
+        free(p->op);
+        p->op = NULL;
+    }
+}
+
+/* --- Replies -------------------------------------------------------------------------------------- */
+
+struct reply *stream_reply(struct pending *p)
+{
+    if (p->stream == NULL || p->silent) {
+        struct reply *nowhere = &p->node->nowhere;
+        reply_reset(nowhere);
+        return nowhere;
+    }
+    if (p->stream->ordered && p->stream->first != p) {
+        reply_init(&p->reply, p->version);
+        return &p->reply;
+    }
+    struct reply *reply = p->stream->begin_reply(p->stream, p);
+    reply->version = p->version;
+    return reply;
+}
+
+/* Answers that came early and are now at the head of their stream (S3). */
+static void deliver_heads(struct stream *stream)
+{
+    while (stream->first != NULL && stream->first->state == PENDING_ANSWERED) {
+        struct pending *p = stream->first;
+        if (!p->silent) {
+            struct reply *reply = stream->begin_reply(stream, p);
+            reply_raw(reply, span_of(p->reply.p, p->reply.n));
+            stream->end_reply(stream, p, STATUS_OK);
+        }
+        unlink_from_stream(p);
+        pending_free(p);
+    }
+}
+
+void stream_answered(struct pending *p, enum qr_status status)
+{
+    struct stream *stream = p->stream;
+    if (stream == NULL) {
+        pending_free(p);
+        return;
+    }
+    if (p->state == PENDING_READING) {
+        qr_assert(stream->reading > 0);
+        stream->reading--;
+    }
+    if (p->spec != NULL && p->spec->place == PLACE_WRITE && p->counted) {
+        stream->writes_done++;
+        qr_assert(stream->writes_done <= stream->writes_begun); /* S1 */
+    }
+    if (stream->ordered && stream->first != p) {
+        p->state = PENDING_ANSWERED;
+        pending_drop_op(p);
+        return;
+    }
+    if (!p->silent) {
+        stream->end_reply(stream, p, status);
+    }
+    unlink_from_stream(p);
+    pending_free(p);
+    if (stream->ordered) {
+        deliver_heads(stream);
+    }
+}
+
+void stream_refuse(struct pending *p, enum qr_status status)
+{
+    reply_error(stream_reply(p), status_text(status));
+    if (p->spec != NULL) {
+        p->node->command_stats[command_index(p->spec)].rejected++;
+    }
+    stream_answered(p, status);
+}
+
+void stream_detach(struct stream *stream)
+{
+    while (stream->first != NULL) {
+        struct pending *p = stream->first;
+        unlink_from_stream(p);
+        p->stream = NULL;
+        p->next = NULL;
+        p->previous = NULL;
+        if (p->state == PENDING_ANSWERED) {
+            pending_free(p);
+        }
+    }
+    stream->reading = 0;
+}

@@ -1,0 +1,105 @@
+/* A stream of commands: whatever sends commands in an order that must be kept.
+ *
+ * A local client is one stream, and so is each peer that forwards its clients' commands. Every
+ * command without a reply is a `pending` in its stream, oldest first. Commands are carried out in
+ * stream order even where they take different roads:
+ *
+ * S1 A read behind a write waits until that write is applied (it reads its own write).
+ * S2 A read ahead of a write is served, at the latest, just before that write is applied. The state
+ *    at that point is linearizable without any further proof: the write was proposed after the
+ *    read had arrived, so whatever was acknowledged before lies at lower slots.
+ * S3 A client's replies leave in stream order; a peer's replies carry an id and leave at once.
+ *
+ * So a pipeline that mixes reads and writes is never slower than the writes alone. */
+#ifndef NODE_STREAM_H
+#define NODE_STREAM_H
+
+#include "base/status.h"
+#include "base/types.h"
+#include "command/command.h"
+#include "resp/reply.h"
+
+struct node;
+struct stream;
+
+enum pending_state {
+    PENDING_WAITING,   /* in the router's queue: no leader, or no room */
+    PENDING_PROPOSED,  /* a write with the protocol; has a slot after PERSIST */
+    PENDING_READING,   /* a read with the protocol, or confirmed and waiting for S1 */
+    PENDING_FORWARDED, /* sent to the leader */
+    PENDING_BLOCKED,   /* WAIT */
+    PENDING_ANSWERED,  /* has its reply; earlier ones of the client do not */
+};
+
+struct pending {
+    struct node *node;
+    struct stream *stream; /* NULL: whoever asked is gone, the reply goes nowhere */
+    struct pending *next, *previous;           /* in stream order */
+    struct pending *age_next, *age_previous;   /* in order of arrival in the node */
+    struct pending *queue_next, *queue_previous; /* in the one queue that its state names */
+    const struct command_spec *spec;
+    enum pending_state state;
+    bool confirmed; /* PENDING_READING: the protocol said yes */
+    bool silent;    /* CLIENT REPLY OFF or SKIP */
+    bool counted;   /* a write that its stream's writes_begun counts */
+    uint8_t version; /* RESP version of the reply */
+    qr_time arrived;
+    uint64_t sequence; /* order of arrival in the node */
+    qr_req req;        /* READING: its number at the protocol; 0 until it has one */
+    qr_slot slot; /* PROPOSED: where; READING: what must be applied; BLOCKED: what must be held */
+    qr_term term;
+    qr_time until;       /* READING: end of the lease; BLOCKED: end of the wait; 0 = none */
+    uint64_t after_write; /* READING: writes of its stream that come first (S1) */
+    uint64_t id;         /* a peer's number for it; of a forwarded one, ours */
+    uint32_t wanted;     /* BLOCKED: replicas */
+    struct reply reply;  /* ANSWERED */
+    uint8_t *op;         /* encoded operation (malloc); NULL when the log has it */
+    size_t op_bytes;
+};
+
+struct stream {
+    struct node *node;
+    struct pending *first, *last;
+    uint32_t count;
+    uint32_t reading;        /* pendings in PENDING_READING */
+    uint64_t writes_begun, writes_done;
+    qr_slot last_write;      /* slot of the last write applied for it; for WAIT */
+    bool ordered;            /* replies leave in order (a client) */
+    /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
+     * for its first pending. */
+    struct reply *(*begin_reply)(struct stream *stream, struct pending *p);
+    void (*end_reply)(struct stream *stream, struct pending *p, enum qr_status status);
+};
+
+void stream_init(struct stream *stream, struct node *node, bool ordered);
+
+/* A new pending at the end of the stream. */
+struct pending *stream_push(struct stream *stream, const struct command_spec *spec,
+                            uint8_t version, qr_time now);
+
+/* The reply of p is to be written to the result; then call stream_answered. */
+struct reply *stream_reply(struct pending *p);
+/* The reply is complete: it leaves now or, in an ordered stream, after the earlier ones. p is gone
+ * afterwards. `status` is OK for whatever the engine answered, errors included. */
+void stream_answered(struct pending *p, enum qr_status status);
+
+/* Both in one: the text of a status. */
+void stream_refuse(struct pending *p, enum qr_status status);
+
+/* Hands over an encoded operation, accounted in the node's pending_bytes; frees it. */
+void pending_set_op(struct pending *p, uint8_t *op, size_t n);
+void pending_drop_op(struct pending *p);
+
+/* The stream's owner is gone: what is pending goes on without it. */
+void stream_detach(struct stream *stream);
+
+/* An intrusive queue through queue_next. */
+struct queue {
+    struct pending *first, *last;
+    uint32_t count;
+};
+void queue_push(struct queue *q, struct pending *p);
+void queue_remove(struct queue *q, struct pending *p);
+struct pending *queue_pop(struct queue *q); /* NULL when empty */
+
+#endif
