@@ -3,19 +3,51 @@
 #define NODE_CONFIG_H
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/types.h"
 
 struct member_config {
-    uint32_t id;          /* node id, 1.. */
-    char address[64];     /* numeric */
+    uint32_t id;      /* node id, 1.. */
+    char address[64]; /* numeric */
     uint16_t client_port;
-    uint16_t peer_port;   /* client_port + 10000 unless given */
+    uint16_t peer_port; /* client_port + 10000 unless given */
 };
+
+/* How many directives are kept and shown without effect. */
+enum {
+    CONFIG_NOTED = 0
+#define NUMBER(...)
+#define SIZE(...)
+#define SWITCH(...)
+#define CHOICE(...)
+#define TEXT(...)
+#define SECRET(...)
+#define MEMBERS(...)
+#define CONSTANT(...)
+#define REFUSED(...)
+#define NOTED(...) +1
+#define ALIAS(...)
+#include "node/config.def"
+#undef NUMBER
+#undef SIZE
+#undef SWITCH
+#undef CHOICE
+#undef TEXT
+#undef SECRET
+#undef MEMBERS
+#undef CONSTANT
+#undef REFUSED
+#undef NOTED
+#undef ALIAS
+};
+
+#define CONFIG_NOTED_BYTES 128  /* longest value of such a directive, with its end */
+#define CONFIG_VALUE_BYTES 2048 /* longest value of any directive, with its end */
 
 struct config {
     /* network */
     uint16_t port, peer_port; /* peer_port 0: port + 10000 */
-    char bind[256];           /* space-separated numeric addresses */
+    char bind[256];           /* space-separated numeric addresses: config_bind_address */
     bool protected_mode;
     bool bind_given;
     uint32_t tcp_backlog, timeout_s, tcp_keepalive_s, maxclients;
@@ -37,11 +69,70 @@ struct config {
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
     /* process */
-    uint32_t loglevel; /* enum log_level, main/log */
+    uint32_t loglevel; /* 0 debug, 1 verbose, 2 notice, 3 warning */
     bool log_json;
     char logfile[1024];
     char pidfile[1024];
     char supervised[16];
+    char file[1024]; /* where it was read from; "" = nowhere, "-" = standard input */
+
+    /* Directives that Redis has and this server does not need: kept for CONFIG GET. `notes` names
+     * those that were given at the start and have no effect, for one line of the log. */
+    char noted[CONFIG_NOTED][CONFIG_NOTED_BYTES];
+    char notes[1024];
 };
+
+/* --- At the start --------------------------------------------------------------------------------
+ */
+
+void config_defaults(struct config *config);
+
+/* Reads the words behind "quorate server": an optional file (- for standard input), then
+ * `--name value...` in any number; a switch without a value means yes. Later directives replace
+ * earlier ones. False with one sentence in `error`: the caller prints it and exits 1. */
+bool config_parse_arguments(int argc, char *const *argv, struct config *config, char *error,
+                            size_t cap);
+
+/* The directives in a text; `source` names it in errors. */
+bool config_parse_text(struct config *config, struct span text, const char *source, char *error,
+                       size_t cap);
+
+/* What no single directive can be blamed for: members, times. Part of config_parse_arguments. */
+bool config_check(const struct config *config, char *error, size_t cap);
+
+/* The i-th address to listen on, "*" spelt out as 0.0.0.0 and ::; false when there are no more.
+ * An optional one may fail. */
+bool config_bind_address(const struct config *config, uint32_t i, char address[64], bool *optional);
+
+/* --- At run time
+ * ---------------------------------------------------------------------------------- */
+
+/* CONFIG SET with `count` names and values in turn: all of them or, with Redis's error text, none.
+ */
+bool config_set_runtime(struct config *config, const struct span *pairs, uint32_t count,
+                        char *error, size_t cap);
+
+/* All names that CONFIG GET may show, aliases included; config_find returns -1 for others. */
+uint32_t config_count(void);
+const char *config_name(uint32_t i);
+const char *config_help(uint32_t i); /* a sentence; "" for Redis's own directives */
+int config_find(struct span name);   /* in any case */
+bool config_shown(uint32_t i);
+/* The name that `i` is an alias of, or its own. */
+const char *config_target(uint32_t i);
+void config_value(const struct config *config, uint32_t i, struct text *out);
+
+/* --- Protected mode
+ * -------------------------------------------------------------------------------- */
+
+/* Whether a client with this peer name ("ip:port") must be sent away with CONFIG_DENIED_TEXT. */
+bool config_denies_remote(const struct config *config, const char *peer_name);
+
+#define CONFIG_DENIED_TEXT                                                                         \
+    "DENIED Redis is running in protected mode because protected mode is enabled and no password " \
+    "is set for the default user. In this mode connections are only accepted from the loopback "   \
+    "interface. To connect from other machines set a password (requirepass) in the node's "        \
+    "configuration, or, where nobody else can reach the node, set protected-mode to 'no' there "   \
+    "or by CONFIG SET from the loopback interface."
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/number.h"
 #include "base/panic.h"
 
 #include <stdio.h>
@@ -67,31 +68,6 @@ static struct span *next_argument(struct parser *p)
 /* --- Arrays of bulk strings ---------------------------------------------------------------------
  */
 
-/* Redis's strict integer: no sign but '-', no leading zero, nothing around it. */
-static bool read_integer(const uint8_t *s, size_t n, int64_t *out)
-{
-    bool negative = n > 0 && s[0] == '-';
-    if (negative) {
-        s++;
-        n--;
-    }
-    if (n == 0 || n > 19 || (s[0] == '0' && (n > 1 || negative))) {
-        return false;
-    }
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9') {
-            return false;
-        }
-        v = v * 10 + (uint64_t)(s[i] - '0');
-    }
-    if (v > INT64_MAX) {
-        return false;
-    }
-    *out = negative ? -(int64_t)v : (int64_t)v;
-    return true;
-}
-
 enum line { LINE_WHOLE, LINE_PART, LINE_TOO_LONG };
 
 /* Looks for the '\r' of the line that starts at `at`; *length excludes it. */
@@ -130,7 +106,8 @@ static enum parse_result array_header(struct parser *p, const uint8_t *buffer, s
         break;
     }
     int64_t items;
-    if (!read_integer(buffer + p->at + 1, length - 1, &items) || items > COMMAND_ARGUMENTS_MAX) {
+    if (!number_from(span_of(buffer + p->at + 1, length - 1), &items) ||
+        items > COMMAND_ARGUMENTS_MAX) {
         return fail(p, "invalid multibulk length");
     }
     if (items > PREAUTH_ARGUMENTS_MAX && !p->authenticated) {
@@ -160,7 +137,7 @@ static enum parse_result bulk_header(struct parser *p, const uint8_t *buffer, si
         return fail(p, p->error_text);
     }
     int64_t bytes;
-    if (!read_integer(line + 1, length - 1, &bytes) || bytes < 0 ||
+    if (!number_from(span_of(line + 1, length - 1), &bytes) || bytes < 0 ||
         (uint64_t)bytes > p->bulk_bytes_max) {
         return fail(p, "invalid bulk length");
     }
