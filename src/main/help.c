@@ -1,0 +1,75 @@
+/* The texts of --help. */
+#include "main/main.h"
+
+#include "base/types.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct help {
+    const char *subcommand;
+    const char *text;
+};
+
+static const char overview[] =
+    "quorate " QUORATE_VERSION ": a replicated key-value database that speaks Redis's protocol\n"
+    "\n"
+    "  quorate up --nodes 3           start a cluster on this machine\n"
+    "  quorate server [CONFIG]        run one node\n"
+    "  quorate sim                    run protocols in a simulated, faulty world\n"
+    "  quorate check-history FILE     check a recorded history of operations\n"
+    "  quorate help SUBCOMMAND        more about one of them\n"
+    "  quorate --version\n";
+
+static const struct help helps[] = {
+    { "server",
+      "quorate server [CONFIG|-] [--name value]...\n"
+      "\n"
+      "Runs one node until SIGTERM, SIGINT or SHUTDOWN. CONFIG is a file of lines 'name value', "
+      "in\n"
+      "the syntax of redis.conf; '-' reads it from standard input. Options override the file and\n"
+      "have the same names. The file has to be given first.\n"
+      "\n"
+      "  --bootstrap       make the data directory; without it an empty one is refused\n"
+      "  --dir PATH        the data directory\n"
+      "  --port PORT       where clients connect (6379)\n"
+      "  --node-id N       which member of the cluster this node is\n"
+      "\n"
+      "Exit code: 0 after an orderly stop, 1 when the node could not start or had to stop.\n" },
+    { "up",
+      "quorate up [--nodes N] [--data DIR] [--base-port PORT] [--no-restart] [-- OPTION...]\n"
+      "\n"
+      "Runs a cluster on this machine, one process per node, on 127.0.0.1. A node that dies is\n"
+      "restarted after a second. Ctrl-C stops all of them; their data stays for the next time.\n"
+      "\n"
+      "  --nodes N         how many nodes, 1 to 15 (3)\n"
+      "  --data DIR        where their data directories are (./quorate-data)\n"
+      "  --base-port PORT  clients connect to PORT, PORT + 1 ... (7001); between themselves the\n"
+      "                    nodes use these + 10000\n"
+      "  --no-restart      leave a dead node dead\n"
+      "  -- OPTION...      the rest is passed to every quorate server\n"
+      "\n"
+      "Exit code: 0 after Ctrl-C or SIGTERM, 1 when a node could not be started.\n" },
+    { "sim",
+      "quorate sim --strategy NAME [--seed N] [--count N]\n"
+      "\n"
+      "Runs a replication protocol in a simulated world with faults, and checks what it promises.\n"
+      "One seed is one history, on every machine.\n" },
+    { "check-history",
+      "quorate check-history FILE\n"
+      "\n"
+      "Reads a recorded history of client operations and checks it for linearizability.\n" },
+};
+
+void help_print(const char *subcommand)
+{
+    if (subcommand == NULL) {
+        fputs(overview, stdout);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(helps); i++) {
+        if (strcmp(helps[i].subcommand, subcommand) == 0) {
+            fputs(helps[i].text, stdout);
+        }
+    }
+}
