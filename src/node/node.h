@@ -43,6 +43,8 @@ struct node {
     struct replica *replica;
     struct peers *peers;
     struct router *router;
+    struct keeper *keeper;      /* keeper.h: checkpoints */
+    struct clients *clients_io; /* clients.h: listeners */
 
     struct client *clients, *clients_last; /* in order of id */
     struct client *dirty;                  /* have replies to flush at the end of this turn */
@@ -63,16 +65,21 @@ struct node {
     struct io_timer timer; /* the next turn that nothing else would cause */
     bool again;            /* this turn left work for one more */
     uint32_t paused_clients;
-    qr_time housekeeping;  /* when deadlines are looked at next */
-    qr_slot checkpoint_slot;
-    uint64_t checkpoint_log_bytes; /* log_position when the last checkpoint began */
+    qr_time wake;          /* when this turn wants another one at the latest */
+    qr_time housekeeping;  /* when deadlines of commands are looked at next */
+    qr_time next_housekeeping; /* everything that is looked at now and then */
+    enum role seen_role;   /* what was last told to people */
+    qr_term seen_term;
+    node_index seen_leader;
     bool space_low;        /* as last told to the peers */
     qr_time started;
     qr_wall started_wall;
     char run_id[41]; /* 40 hex digits, new at every start */
     char executable[1024], config_file[1024];
     bool loading;    /* replaying: -LOADING */
-    bool stopping;
+    bool stopping; /* an orderly end is under way, until stop_at */
+    bool failed;   /* the environment failed: nothing leaves this node any more */
+    qr_time stop_at;
     int exit_code;
 };
 

@@ -1,0 +1,26 @@
+/* Keeps the log short: takes checkpoints and lets the log be trimmed behind them (rows L5, L8).
+ *
+ * A checkpoint begins when the log has grown by checkpoint-bytes since the last one; it never holds
+ * anything that is not durable in this node's log. Only when its file is in place does the protocol
+ * hear of it, and only the protocol decides what may be trimmed. */
+#ifndef NODE_KEEPER_H
+#define NODE_KEEPER_H
+
+#include "base/types.h"
+
+struct node;
+struct keeper;
+
+struct keeper *keeper_new(struct node *node);
+void keeper_free(struct keeper *keeper);
+
+/* Loads the checkpoint into the empty engine; slot 0 when there is none. False with a message when
+ * there is one that cannot be trusted. */
+bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *message, size_t cap);
+
+/* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
+void keeper_turn(struct keeper *keeper);
+bool keeper_busy(const struct keeper *keeper); /* wants another turn at once */
+qr_slot keeper_slot(const struct keeper *keeper); /* of the last checkpoint */
+
+#endif

@@ -1,0 +1,336 @@
+/* A node's life and its turns (design: Driver).
+ *
+ * One turn: sockets, timers and disk completions have become events by callbacks; then everything
+ * they gathered goes out at once: commands to the protocol, messages to the peers (before our own
+ * sync, Raft thesis 10.2.1), one batch to the log, one write per client. */
+#include "node/node.h"
+
+#include "base/alloc.h"
+#include "node/clients.h"
+#include "node/keeper.h"
+#include "node/logline.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/router.h"
+#include "node/run.h"
+#include "protocol/raft/raft.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GROUP 0u /* the one partition of keyspace 0 */
+#define STOP_TIME (3 * QR_SECOND)
+#define HOUSEKEEPING_INTERVAL (100 * QR_MILLISECOND)
+
+void node_log(struct node *node, enum node_log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    logger_line_v(node->logger, (enum logger_level)level, format, arguments);
+    va_end(arguments);
+}
+
+void node_fail(struct node *node, const char *why)
+{
+    if (!node->failed) {
+        node->failed = true;
+        node->exit_code = 1;
+        node_log(node, NODE_LOG_WARNING, "Stopping at once: %s", why);
+        io_stop(node->io);
+    }
+}
+
+bool node_space_low(const struct node *node)
+{
+    return node->space_low || peers_any_space_low(node->peers);
+}
+
+/* --- The log's callbacks ------------------------------------------------------------------------------- */
+
+static void on_durable(void *context, uint64_t position)
+{
+    struct node *node = context;
+    replica_durable(node->replica, position);
+}
+
+static void on_failure(void *context, int error, const char *what)
+{
+    char why[512];
+    (void)snprintf(why, sizeof why,
+                   "%s: %s. What was not acknowledged may be lost on this node only; check the "
+                   "disk, then start the node again",
+                   what, strerror(-error));
+    node_fail(context, why);
+}
+
+/* --- The turn ------------------------------------------------------------------------------------------- */
+
+/* Tells people, and counts, when leadership moves. */
+static void watch_role(struct node *node)
+{
+    struct outlook now;
+    replica_outlook(node->replica, &now);
+    if (now.role == node->seen_role && now.term == node->seen_term &&
+        now.leader == node->seen_leader) {
+        return;
+    }
+    if (now.role == ROLE_LEADER && node->seen_role != ROLE_LEADER) {
+        node->stats.elections++;
+        node_log(node, NODE_LOG_NOTICE, "Leads since term %" PRIu64, now.term);
+    } else if (now.role != ROLE_LEADER && now.leader != NODE_NONE &&
+               now.leader != node->seen_leader) {
+        node_log(node, NODE_LOG_NOTICE, "Follows node %" PRIu32 " in term %" PRIu64,
+                 node->identity.members[now.leader].id, now.term);
+    } else if (now.role != ROLE_LEADER && node->seen_role == ROLE_LEADER) {
+        node_log(node, NODE_LOG_NOTICE, "Leads no more (term %" PRIu64 ")", now.term);
+    }
+    node->logger->role = now.role == ROLE_LEADER ? 'M' : 'S';
+    node->seen_role = now.role;
+    node->seen_term = now.term;
+    node->seen_leader = now.leader;
+}
+
+static void watch_space(struct node *node)
+{
+    bool low = log_space(node->log) == LOG_SPACE_LOW;
+    if (low != node->space_low) {
+        node->space_low = low;
+        node_log(node, NODE_LOG_WARNING, "%s",
+                 low ? "Disk space is short: growing commands get -NOSPACE, deletes still work"
+                     : "Disk space is sufficient again");
+        peers_tell_space(node->peers, low);
+    }
+}
+
+static void keep_house(struct node *node, qr_time now)
+{
+    qr_time peers_next = peers_housekeeping(node->peers, now);
+    node->wake = peers_next < node->wake ? peers_next : node->wake;
+    if (now >= node->next_housekeeping) {
+        node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
+        watch_space(node);
+        clients_housekeeping(node->clients_io, now);
+    }
+    keeper_turn(node->keeper);
+}
+
+static void finish_stopping(struct node *node, qr_time now)
+{
+    bool handed_over = !replica_leads(node->replica) || replica_members(node->replica) == 1;
+    bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0;
+    if ((handed_over && settled) || now >= node->stop_at) {
+        io_stop(node->io);
+    }
+    node->wake = now + 10 * QR_MILLISECOND;
+}
+
+static void arm(struct node *node, qr_time now)
+{
+    qr_time at = replica_deadline(node->replica);
+    at = node->wake < at ? node->wake : at;
+    at = node->next_housekeeping < at ? node->next_housekeeping : at;
+    if (node->pending_count > 0 && node->housekeeping < at) {
+        at = node->housekeeping;
+    }
+    if (node->again || keeper_busy(node->keeper)) {
+        at = now;
+    }
+    io_timer_start(node->io, &node->timer, at);
+}
+
+static void turn(void *context)
+{
+    struct node *node = context;
+    if (node->failed) {
+        return;
+    }
+    qr_time began = io_now(node->io);
+    node->again = false;
+    node->wake = began + QR_SECOND;
+    router_turn(node->router);
+    replica_turn(node->replica);
+    if (router_waiting(node->router) > 0 && replica_leader(node->replica) != NODE_NONE) {
+        router_turn(node->router); /* a leader was found, or room was made, in this turn */
+        replica_turn(node->replica);
+    }
+    watch_role(node);
+    keep_house(node, began);
+    peers_flush(node->peers);
+    log_flush(node->log);
+    clients_flush(node->clients_io);
+    if (node->stopping) {
+        finish_stopping(node, began);
+    }
+    arm(node, began);
+    uint64_t took = (uint64_t)(io_now(node->io) - began);
+    node->stats.loop_stall_max = max_u64(node->stats.loop_stall_max, took);
+}
+
+static void on_timer(struct io_timer *timer)
+{
+    (void)timer; /* the turn that follows is all that was wanted */
+}
+
+/* --- Making --------------------------------------------------------------------------------------------- */
+
+static bool open_log(struct node *node, char *message, size_t cap)
+{
+    char dir[1100];
+    (void)snprintf(dir, sizeof dir, "%s/log", node->config.dir);
+    struct log_config config = { .dir = dir,
+                                 .segment_bytes = node->config.log_segment_bytes,
+                                 .reserve_bytes = node->config.log_reserve_bytes,
+                                 .cache_bytes = LOG_CACHE_BYTES_MAX,
+                                 .on_durable = on_durable,
+                                 .on_failure = on_failure,
+                                 .context = node };
+    memcpy(config.uuid, node->identity.uuid, 16);
+    enum log_open_result result = log_open(node->io, &config, &node->log, message, cap);
+    if (result == LOG_OPEN_OK) {
+        node_log(node, NODE_LOG_NOTICE, "%s", message);
+    }
+    return result == LOG_OPEN_OK; /* damage: refuse to guess; repair from peers comes later */
+}
+
+static bool open_data(struct node *node, char *message, size_t cap)
+{
+    if (!identity_open(node->io, &node->config, &node->identity, message, cap) ||
+        !open_log(node, message, cap)) {
+        return false;
+    }
+    struct engine_config config = { .value_bytes_max = node->config.max_value_bytes };
+    memcpy(config.hash_key, node->identity.cluster, 16);
+    node->engine = engine_new(&config);
+    node->keeper = keeper_new(node);
+    qr_slot slot;
+    qr_term term;
+    if (!keeper_load(node->keeper, &slot, &term, message, cap)) {
+        return false;
+    }
+    node->router = router_new(node);
+    node->peers = peers_new(node, message, cap);
+    if (node->peers == NULL) {
+        return false;
+    }
+    node->replica =
+        replica_new(node, &raft_protocol, GROUP, (uint8_t)node->identity.member_count,
+                    (node_index)identity_me(&node->identity), slot, term, message, cap);
+    return node->replica != NULL;
+}
+
+/* This node's own entry among the members says where it listens, unless the command line does. */
+static void note_start(struct node *node)
+{
+    uint8_t id[20];
+    io_random(node->io, id, sizeof id);
+    for (size_t i = 0; i < sizeof id; i++) {
+        (void)snprintf(node->run_id + 2 * i, 3, "%02x", id[i]);
+    }
+    node->started = io_now(node->io);
+    node->started_wall = io_wall(node->io);
+    node->next_housekeeping = node->started;
+    node->housekeeping = node->started;
+    node->seen_leader = NODE_NONE;
+    node->timer.fire = on_timer;
+    node->timer.context = node;
+}
+
+struct node *node_new(const struct config *config, char *message, size_t cap)
+{
+    struct node *node = qr_zalloc(sizeof *node);
+    node->config = *config;
+    node->logger = qr_alloc(sizeof *node->logger);
+    *node->logger = logger_from(config);
+    node->command_stats = qr_zalloc(command_count() * sizeof *node->command_stats);
+    reply_init(&node->nowhere, 2);
+    node->nowhere.discard = true;
+    node->io = io_new();
+    note_start(node);
+    if (open_data(node, message, cap)) {
+        node->clients_io = clients_new(node, message, cap);
+    }
+    if (node->clients_io == NULL) {
+        node_free(node);
+        return NULL;
+    }
+    return node;
+}
+
+static void hand_over(struct node *node)
+{
+    if (replica_leads(node->replica) && replica_members(node->replica) > 1) {
+        replica_admin(node->replica, ADMIN_TRANSFER, NODE_NONE);
+    }
+}
+
+void node_stop(struct node *node)
+{
+    if (!node->stopping) {
+        node->stopping = true;
+        node->stop_at = io_now(node->io) + STOP_TIME;
+        clients_stop(node->clients_io);
+        hand_over(node);
+        io_timer_start(node->io, &node->timer, 0);
+    }
+}
+
+int node_run(struct node *node)
+{
+    io_run(node->io, turn, node);
+    return node->exit_code;
+}
+
+void node_free(struct node *node)
+{
+    node->stopping = true;
+    io_timer_free(&node->timer);
+    while (node->clients != NULL && node->clients_io != NULL && !node->clients->closing) {
+        client_kill(node->clients);
+        break;
+    }
+    if (node->clients_io != NULL) {
+        clients_free(node->clients_io);
+    }
+    if (node->peers != NULL) {
+        peers_free(node->peers);
+    }
+    if (node->replica != NULL) {
+        replica_free(node->replica);
+    }
+    if (node->router != NULL) {
+        router_free(node->router);
+    }
+    if (node->keeper != NULL) {
+        keeper_free(node->keeper);
+    }
+    io_free(node->io); /* helper threads end before what they write from goes */
+    if (node->log != NULL) {
+        log_close(node->log);
+    }
+    if (node->engine != NULL) {
+        engine_free(node->engine);
+    }
+    while (node->free_pendings != NULL) {
+        struct pending *p = node->free_pendings;
+        node->free_pendings = p->next;
+        free(p);
+    }
+    reply_free(&node->nowhere);
+    free(node->command_stats);
+    free(node->logger);
+    free(node);
+}
+
+void node_config_changed(struct node *node, const char *name)
+{
+    if (strcmp(name, "read-mode") == 0) {
+        replica_admin(node->replica, ADMIN_READ_MODE, node->config.read_mode);
+    } else if (strcmp(name, "loglevel") == 0 || strcmp(name, "log-format") == 0 ||
+               strcmp(name, "logfile") == 0) {
+        char role = node->logger->role;
+        *node->logger = logger_from(&node->config);
+        node->logger->role = role;
+    }
+}

@@ -1,0 +1,213 @@
+/* Frames and handshakes between nodes: whole, cut, flipped, forged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/number.h"
+#include "base/rng.h"
+#include "node/frame.h"
+#include "node/handshake.h"
+
+static struct outbox sample(bool records)
+{
+    struct outbox o = { 0 };
+    frame_append(&o, FRAME_FORWARD, SPAN_LITERAL("head"), SPAN_LITERAL("the tail"), records);
+    return o;
+}
+
+static void test_a_frame_comes_back_whole(void **state)
+{
+    (void)state;
+    struct outbox o = sample(false);
+    struct frame f;
+    size_t bytes;
+    assert_int_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_COMPLETE);
+    assert_int_equal(bytes, o.n);
+    assert_int_equal(f.kind, FRAME_FORWARD);
+    assert_memory_equal(f.head.p, "head", 4);
+    assert_int_equal(f.tail.n, 8);
+    assert_memory_equal(f.tail.p, "the tail", 8);
+    outbox_free(&o);
+}
+
+static void test_every_cut_is_incomplete(void **state)
+{
+    (void)state;
+    struct outbox o = sample(false);
+    struct frame f;
+    size_t bytes;
+    for (size_t n = 0; n < o.n; n++) {
+        assert_int_equal(frame_read(span_of(o.p, n), &f, &bytes), FRAME_INCOMPLETE);
+    }
+    outbox_free(&o);
+}
+
+/* A flipped length may ask for more bytes than there are; nothing flipped is ever taken. */
+static void test_no_flipped_byte_is_taken(void **state)
+{
+    (void)state;
+    struct outbox o = sample(false);
+    struct frame f;
+    size_t bytes;
+    for (size_t i = 0; i < o.n; i++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            o.p[i] ^= (uint8_t)(1u << bit);
+            assert_int_not_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_COMPLETE);
+            o.p[i] ^= (uint8_t)(1u << bit);
+        }
+    }
+    outbox_free(&o);
+}
+
+static void test_records_are_not_checked_twice(void **state)
+{
+    (void)state;
+    struct outbox o = sample(true);
+    struct frame f;
+    size_t bytes;
+    o.p[o.n - 1] ^= 1; /* a record's own checksum will notice */
+    assert_int_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_COMPLETE);
+    outbox_free(&o);
+}
+
+static void test_an_enormous_frame_is_bad_at_once(void **state)
+{
+    (void)state;
+    uint8_t header[FRAME_HEADER_BYTES] = { 0xff, 0xff, 0xff, 0xff };
+    struct frame f;
+    size_t bytes;
+    assert_int_equal(frame_read(span_of(header, sizeof header), &f, &bytes), FRAME_BAD);
+}
+
+static void test_garbage_is_never_complete(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(7);
+    for (int round = 0; round < 20000; round++) {
+        uint8_t bytes[64];
+        struct frame f;
+        size_t n;
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            bytes[i] = (uint8_t)rng_next(&rng);
+        }
+        bytes[2] = bytes[3] = bytes[6] = bytes[7] = 0;
+        assert_int_not_equal(frame_read(span_of(bytes, sizeof bytes), &f, &n), FRAME_COMPLETE);
+    }
+}
+
+/* --- Handshake --------------------------------------------------------------------------------------- */
+
+static struct greeting greeting(uint32_t from, uint32_t to)
+{
+    struct greeting g = { .version = 1, .oldest = 1, .from = from, .to = to, .lane = 1 };
+    memset(g.cluster, 0xc1, sizeof g.cluster);
+    memset(g.uuid, (int)from, sizeof g.uuid);
+    memset(g.nonce, (int)(from + 100), sizeof g.nonce);
+    return g;
+}
+
+static void test_a_handshake_between_friends(void **state)
+{
+    (void)state;
+    uint8_t hello[HELLO_BYTES];
+    uint8_t welcome[WELCOME_BYTES];
+    uint8_t proof[PROOF_BYTES];
+    struct greeting dialer = greeting(3, 1);
+    struct greeting acceptor = greeting(1, 3);
+    struct greeting seen;
+    bool proven = false;
+    hello_write(hello, &dialer);
+    assert_true(hello_read(span_of(hello, sizeof hello), &seen));
+    assert_int_equal(seen.from, 3);
+    assert_int_equal(seen.lane, 1);
+    welcome_write(welcome, &acceptor, span_of(hello, sizeof hello), "secret");
+    assert_true(welcome_read(span_of(welcome, sizeof welcome), &seen,
+                             span_of(hello, sizeof hello), "secret", &proven));
+    assert_true(proven);
+    assert_int_equal(seen.from, 1);
+    proof_write(proof, span_of(hello, sizeof hello), span_of(welcome, sizeof welcome), "secret");
+    assert_true(proof_holds(span_of(proof, sizeof proof), span_of(hello, sizeof hello),
+                            span_of(welcome, sizeof welcome), "secret"));
+}
+
+static void test_another_secret_or_a_replay_proves_nothing(void **state)
+{
+    (void)state;
+    uint8_t hello[HELLO_BYTES];
+    uint8_t other_hello[HELLO_BYTES];
+    uint8_t welcome[WELCOME_BYTES];
+    uint8_t proof[PROOF_BYTES];
+    struct greeting dialer = greeting(3, 1);
+    struct greeting acceptor = greeting(1, 3);
+    struct greeting seen;
+    bool proven = true;
+    hello_write(hello, &dialer);
+    dialer.nonce[0] ^= 1;
+    hello_write(other_hello, &dialer);
+    welcome_write(welcome, &acceptor, span_of(hello, sizeof hello), "secret");
+    assert_true(welcome_read(span_of(welcome, sizeof welcome), &seen,
+                             span_of(hello, sizeof hello), "another", &proven));
+    assert_false(proven);
+    proven = true;
+    assert_true(welcome_read(span_of(welcome, sizeof welcome), &seen,
+                             span_of(other_hello, sizeof other_hello), "secret", &proven));
+    assert_false(proven);
+    proof_write(proof, span_of(hello, sizeof hello), span_of(welcome, sizeof welcome), "secret");
+    assert_false(proof_holds(span_of(proof, sizeof proof), span_of(other_hello, sizeof other_hello),
+                             span_of(welcome, sizeof welcome), "secret"));
+    /* A welcome's proof is no dialer's proof: the purposes differ. */
+    assert_false(proof_holds(span_of(welcome + WELCOME_BYTES - PROOF_BYTES, PROOF_BYTES),
+                             span_of(hello, sizeof hello), span_of(welcome, sizeof welcome),
+                             "secret"));
+}
+
+static void test_cut_greetings_are_refused(void **state)
+{
+    (void)state;
+    uint8_t hello[HELLO_BYTES];
+    struct greeting g = greeting(3, 1);
+    struct greeting seen;
+    hello_write(hello, &g);
+    for (size_t n = 0; n < sizeof hello; n++) {
+        assert_false(hello_read(span_of(hello, n), &seen));
+    }
+}
+
+static void test_numbers_as_redis_reads_them(void **state)
+{
+    (void)state;
+    int64_t v;
+    static const char *const good[] = { "0", "1", "-1", "9223372036854775807",
+                                        "-9223372036854775808" };
+    static const char *const bad[] = { "",    "-",    "+1",  "01", "-0", " 1", "1 ", "1a", "0x1",
+                                       "9223372036854775808", "-9223372036854775809",
+                                       "99999999999999999999" };
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        assert_true(number_from(span_of(good[i], strlen(good[i])), &v));
+    }
+    assert_true(v == INT64_MIN);
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        assert_false(number_from(span_of(bad[i], strlen(bad[i])), &v));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_frame_comes_back_whole),
+        cmocka_unit_test(test_every_cut_is_incomplete),
+        cmocka_unit_test(test_no_flipped_byte_is_taken),
+        cmocka_unit_test(test_records_are_not_checked_twice),
+        cmocka_unit_test(test_an_enormous_frame_is_bad_at_once),
+        cmocka_unit_test(test_garbage_is_never_complete),
+        cmocka_unit_test(test_a_handshake_between_friends),
+        cmocka_unit_test(test_another_secret_or_a_replay_proves_nothing),
+        cmocka_unit_test(test_cut_greetings_are_refused),
+        cmocka_unit_test(test_numbers_as_redis_reads_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+/* The data directory: made once, recognised, locked, never guessed at. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "node/identity.h"
+
+struct fixture {
+    struct io *io;
+    char dir[64];
+    struct config config;
+    char message[512];
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    (void)snprintf(f->dir, sizeof f->dir, "/tmp/identity-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->io = io_new();
+    (void)snprintf(f->config.dir, sizeof f->config.dir, "%s/data", f->dir);
+    (void)snprintf(f->config.cluster_id, sizeof f->config.cluster_id,
+                   "00112233445566778899aabbccddeeff");
+    f->config.port = 7001;
+    f->config.node_id = 2;
+    f->config.member_count = 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct member_config *m = &f->config.members[2 - i]; /* given in the wrong order */
+        m->id = i + 1;
+        m->client_port = (uint16_t)(7001 + i);
+        (void)snprintf(m->address, sizeof m->address, "127.0.0.1");
+    }
+    f->config.bootstrap = true;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const files[] = { "data/identity", "data/identity.new", "data/lock", "data",
+                                         "" };
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        char path[200];
+        (void)snprintf(path, sizeof path, "%s/%s", f->dir, files[i]);
+        (void)remove(path);
+    }
+    io_free(f->io);
+    free(f);
+    return 0;
+}
+
+static bool open_it(struct fixture *f, struct identity *identity)
+{
+    f->message[0] = 0;
+    return identity_open(f->io, &f->config, identity, f->message, sizeof f->message);
+}
+
+static void test_made_once_and_found_again(void **state)
+{
+    struct fixture *f = *state;
+    struct identity first;
+    struct identity again;
+    assert_true(open_it(f, &first));
+    assert_int_equal(identity_me(&first), 1);
+    assert_int_equal(first.members[2].peer_port, 17003);
+    identity_close(&first);
+    f->config.bootstrap = false;
+    assert_true(open_it(f, &again));
+    assert_memory_equal(first.uuid, again.uuid, 16);
+    assert_memory_equal(first.cluster, again.cluster, 16);
+    assert_int_equal(again.member_count, 3);
+    identity_close(&again);
+}
+
+static void test_an_empty_directory_needs_bootstrap(void **state)
+{
+    struct fixture *f = *state;
+    struct identity identity;
+    f->config.bootstrap = false;
+    (void)io_mkdir(f->io, f->config.dir);
+    assert_false(open_it(f, &identity));
+    assert_non_null(strstr(f->message, "--bootstrap"));
+}
+
+static void test_one_process_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct identity first;
+    struct identity second;
+    assert_true(open_it(f, &first));
+    assert_false(open_it(f, &second));
+    assert_non_null(strstr(f->message, "in use"));
+    identity_close(&first);
+    assert_true(open_it(f, &second));
+    identity_close(&second);
+}
+
+static void test_another_node_or_cluster_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct identity identity;
+    assert_true(open_it(f, &identity));
+    identity_close(&identity);
+    f->config.node_id = 3;
+    assert_false(open_it(f, &identity));
+    assert_non_null(strstr(f->message, "belongs to node 2"));
+    f->config.node_id = 2;
+    f->config.cluster_id[0] = 'f';
+    assert_false(open_it(f, &identity));
+    assert_non_null(strstr(f->message, "another cluster"));
+}
+
+static void test_a_member_may_move_but_not_appear(void **state)
+{
+    struct fixture *f = *state;
+    struct identity identity;
+    assert_true(open_it(f, &identity));
+    identity_close(&identity);
+    f->config.members[0].client_port = 9003;
+    assert_true(open_it(f, &identity));
+    assert_int_equal(identity.members[2].client_port, 9003);
+    assert_int_equal(identity.members[2].peer_port, 19003);
+    identity_close(&identity);
+    f->config.members[0].id = 9;
+    assert_false(open_it(f, &identity));
+    assert_non_null(strstr(f->message, "member 9"));
+}
+
+static void test_any_flipped_byte_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct identity identity;
+    char path[1100];
+    uint8_t bytes[4096];
+    assert_true(open_it(f, &identity));
+    identity_close(&identity);
+    (void)snprintf(path, sizeof path, "%s/identity", f->config.dir);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    size_t n = fread(bytes, 1, sizeof bytes, file);
+    for (size_t i = 0; i + 1 < n; i++) { /* the last byte is the line end behind the checksum */
+        for (unsigned pass = 0; pass < 2; pass++) {
+            uint8_t byte = (uint8_t)(bytes[i] ^ (pass == 0 ? 1 : 0));
+            assert_int_equal(fseek(file, (long)i, SEEK_SET), 0);
+            assert_int_equal(fwrite(&byte, 1, 1, file), 1);
+            assert_int_equal(fflush(file), 0);
+            if (pass == 0) {
+                assert_false(open_it(f, &identity));
+            }
+        }
+    }
+    (void)fclose(file);
+    assert_true(open_it(f, &identity));
+    identity_close(&identity);
+}
+
+/* Scenario 53: a wiped node comes back under its old id. */
+static void test_a_peer_with_another_directory_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct identity identity;
+    uint8_t uuid[16] = { 1 };
+    uint8_t other[16] = { 2 };
+    assert_true(open_it(f, &identity));
+    assert_int_equal(identity_meet(f->io, &identity, 0, uuid), IDENTITY_PEER_KNOWN);
+    assert_int_equal(identity_meet(f->io, &identity, 0, uuid), IDENTITY_PEER_KNOWN);
+    identity_close(&identity);
+    assert_true(open_it(f, &identity)); /* remembered over a restart */
+    assert_int_equal(identity_meet(f->io, &identity, 0, other), IDENTITY_PEER_OTHER_DIRECTORY);
+    identity_close(&identity);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_made_once_and_found_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_empty_directory_needs_bootstrap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_process_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_node_or_cluster_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_member_may_move_but_not_appear, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_any_flipped_byte_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_peer_with_another_directory_is_noticed, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
