@@ -32,6 +32,8 @@
 #define LOG_SEGMENT_BYTES (64 * MIB)      /* default; a larger record gets a segment of its own size */
 #define LOG_BATCH_BYTES_MAX (4 * MIB)     /* a batch is closed when it would grow beyond (one record may) */
 #define LOG_CACHE_BYTES_MAX (128 * MIB)   /* tail cache; older entries are read from the file */
+#define LOG_CHUNK_BYTES (1 * MIB)         /* the cache grows and is evicted by these */
+#define LOG_STATE_BYTES_MAX (4 * KIB)     /* a protocol's state record; a longer one is a bug */
 #define LOG_GROUPS_MAX 65536
 
 /* --- protocols --------------------------------------------------------------------------------- */
@@ -50,5 +52,11 @@
 #define EXPIRE_BATCH_KEYS 1000            /* keys that one tick removes; more wait for the next */
 #define SCAN_COUNT_MAX 10000              /* keys that one SCAN visits; a higher COUNT means this */
 #define IDLE_FREE_ITEMS 256               /* values that one engine_idle frees */
+
+/* --- checkpoints ------------------------------------------------------------------------------- */
+#define IMAGE_CHUNK_BYTES (256 * KIB)      /* the next chunk is begun; long values are split */
+#define IMAGE_SLICE_BYTES (1 * MIB)        /* a slice of the walk ends when it would grow beyond */
+#define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)     /* the walk waits for the disk */
+#define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB)  /* writes outran the disk: given up, retried later */
 
 #endif

@@ -17,11 +17,13 @@
 struct log;
 
 struct log_config {
-    const char *dir;         /* the log's own directory; made when missing */
-    uint8_t uuid[16];        /* of the data directory; another one's segments are refused */
-    uint64_t segment_bytes;  /* LOG_SEGMENT_BYTES unless a test wants small ones */
-    uint64_t reserve_bytes;  /* kept back so that deletes, trims and state records always fit */
-    uint64_t cache_bytes;    /* tail cache */
+    const char *dir;        /* the log's own directory; made when missing */
+    uint8_t uuid[16];       /* of the data directory; another one's segments are refused */
+    uint64_t segment_bytes; /* LOG_SEGMENT_BYTES unless a test wants small ones */
+    uint64_t reserve_bytes; /* kept back so that deletes, trims and state records always fit */
+    uint64_t cache_bytes;   /* tail cache */
+    bool inline_sync; /* log_flush writes and syncs on the loop's thread, and calls on_durable from
+                         inside itself, unless a write is in flight on a helper thread */
     /* Called from the loop when everything below `position` is durable. */
     void (*on_durable)(void *context, uint64_t position);
     /* A write or sync failed: the caller must stop the node; the log takes nothing more (R7).
@@ -53,13 +55,16 @@ enum log_open_result {
  * `message` (cap bytes) gets one sentence that says what was found and what to do about it. */
 enum log_open_result log_open(struct io *io, const struct log_config *config, struct log **out,
                               char *message, size_t cap);
-/* Waits for nothing: call it when log_idle, or lose what was not durable (a crash does too). */
+/* Waits for nothing: call it when log_idle, or lose what was not durable (a crash does too). What a
+ * helper thread still holds is freed when it is done, so the loop must run or be freed after. */
 void log_close(struct log *log);
 
-/* The group as recovered or as it stands now; false when the log does not know it. */
+/* The group as recovered or as it stands now; false when the log does not know it. In a damaged log
+ * a group that is not known is damaged too: it may have been lost whole. */
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out);
 
-/* --- Appending: all of it goes into the batch that log_flush will write -------------------------- */
+/* --- Appending: all of it goes into the batch that log_flush will write --------------------------
+ */
 
 /* Appends `count` sealed entry records of one group, in slot order, the first following the
  * group's last slot. Panics on a gap: the caller truncates first. */
@@ -83,7 +88,8 @@ void log_flush(struct log *log);
 
 bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 
-/* --- Reading ------------------------------------------------------------------------------------ */
+/* --- Reading ------------------------------------------------------------------------------------
+ */
 
 /* Records of the entries [lo, hi), as many as fit in max_bytes but at least one. From the tail
  * cache where they are there, else read from the file into a buffer of the log. *out is one run of
@@ -93,7 +99,8 @@ bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
                  struct span *out);
 
-/* --- Space -------------------------------------------------------------------------------------- */
+/* --- Space --------------------------------------------------------------------------------------
+ */
 
 enum log_space { LOG_SPACE_OK, LOG_SPACE_LOW /* growing commands get -NOSPACE */ };
 enum log_space log_space(struct log *log);
@@ -101,6 +108,8 @@ enum log_space log_space(struct log *log);
 struct log_stats {
     uint64_t batches, syncs, records, bytes, cache_bytes, segments, disk_bytes;
     uint64_t flush_bytes_max;
+    uint64_t index_bytes; /* memory of the index, beside the cache */
+    uint32_t pin_group;   /* the group whose oldest live entry kept the oldest segment, last seen */
 };
 void log_stats(const struct log *log, struct log_stats *out);
 

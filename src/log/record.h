@@ -22,12 +22,13 @@
 
 /* Hand-written tags, on disk and on the wire; never reused. */
 enum record_kind {
-    RECORD_COMMAND = 1, /* an entry: one command (command/op.h) */
-    RECORD_NOOP = 2,    /* an entry: the first of a leader's term */
-    RECORD_TICK = 3,    /* an entry: log time moves, due keys go */
-    RECORD_STATE = 16,  /* not an entry: the protocol's state record; slot 0 */
+    RECORD_COMMAND = 1,   /* an entry: one command (command/op.h) */
+    RECORD_NOOP = 2,      /* an entry: the first of a leader's term */
+    RECORD_TICK = 3,      /* an entry: log time moves, due keys go */
+    RECORD_STATE = 16,    /* not an entry: the protocol's state record; slot 0 */
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
+    RECORD_LAST = 19,     /* not an entry: restates that `slot` (of `term`) is the group's last */
 };
 
 struct record {
@@ -55,5 +56,8 @@ void record_seal(uint8_t *p, uint32_t group, uint8_t kind, qr_slot slot, qr_term
 /* Reads the record at the start of `in`. Returns its size, or 0 when it is cut short, damaged or
  * longer than COMMAND_BYTES_MAX + 1 KiB; *out is then untouched. */
 size_t record_read(struct span in, struct record *out);
+
+/* The same without the checksum: for records that were checked before. */
+size_t record_peek(struct span in, struct record *out);
 
 #endif

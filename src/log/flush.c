@@ -1,0 +1,197 @@
+/* Batches to the disk: one write with its sync at a time, the next gathers behind it.
+ *
+ * One in flight is what makes recovery simple: when anything of a write reached the disk, all that
+ * came before it is there, whatever order the disk works in (P5); and each batch can state as its
+ * synced mark the end of the write before. Nothing is ever retried (R7). */
+#include "log/log_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void log_fail(struct log *log, int error, const char *what)
+{
+    qr_assert(error < 0);
+    if (!log->failed) {
+        log->failed = true;
+        if (!log->closing) {
+            log->config.on_failure(log->config.context, error, what);
+        }
+    }
+}
+
+/* Bookkeeping of a write that is durable up to the end of its last batch. */
+static void flight_landed(struct log *log)
+{
+    const struct batch *last = &log->pending[log->pending_head + log->flight_batches - 1];
+    uint64_t end = last->offset + block_round((uint64_t)BATCH_HEADER_BYTES + last->payload);
+    qr_assert(end > log->synced);
+    log->synced = end;
+    log->marked = log->flight_mark;
+    log->stats.batches += log->flight_batches;
+    log->stats.syncs++;
+    struct segment *s = segment_of(log, last->offset);
+    free(s->image);
+    s->image = NULL;
+    log_batch_retire(log, log->flight_batches);
+    log->flight_batches = 0;
+    log_evict(log);
+    segment_find_dead(log);
+    janitor_kick(log);
+}
+
+static void write_done(struct io_write *write, int error)
+{
+    struct log *log = write->context;
+    if (error < 0) {
+        log->flight_batches = 0;
+    } else if (!log->closing) {
+        flight_landed(log);
+    }
+    if (log->closing) {
+        log->flight_batches = 0;
+        log_release(log);
+    } else if (error < 0) {
+        log_fail(log, error, "the log could not be written");
+    } else {
+        uint64_t synced = log->synced;
+        if (log->flush_wanted) {
+            log_flush(log); /* first the disk, then the news */
+        }
+        log->config.on_durable(log->config.context, synced); /* may close the log: the last line */
+    }
+}
+
+/* Adds n bytes at p to the write; joins them to the last buffer where they follow it. */
+static void iov_add(struct log *log, uint8_t *p, size_t n)
+{
+    struct io_write *w = &log->write;
+    if (w->count > 0) {
+        struct iovec *last = &log->iov[w->count - 1];
+        if ((uint8_t *)last->iov_base + last->iov_len == p) {
+            last->iov_len += n;
+            return;
+        }
+    }
+    log->iov[w->count++] = (struct iovec){ .iov_base = p, .iov_len = n };
+}
+
+/* Seals a batch and adds it; false when it belongs to the next write. */
+static bool flight_add(struct log *log, const struct segment *s, const struct batch *b,
+                       uint64_t *bytes)
+{
+    uint64_t n = block_round((uint64_t)BATCH_HEADER_BYTES + b->payload);
+    bool fits = *bytes == 0 || *bytes + n <= LOG_BATCH_BYTES_MAX;
+    if (b->generation != s->header.generation || !fits) {
+        return false;
+    }
+    struct batch_header h = {
+        .bytes = (uint32_t)n,
+        .payload = b->payload,
+        .offset = b->offset,
+        .generation = b->generation,
+        .mark = log->synced,
+        .first = s->header.first,
+        .count = b->count,
+    };
+    batch_seal(log->config.uuid, &h, b->p);
+    iov_add(log, b->p, n);
+    *bytes += n;
+    return true;
+}
+
+/* Makes the write that the oldest pending batches need; their segment has its file. */
+static void flight_build(struct log *log, struct segment *s)
+{
+    struct io_write *w = &log->write;
+    const struct batch *b = &log->pending[log->pending_head];
+    *w = (struct io_write){ .file = s->file, .v = log->iov, .done = write_done, .context = log };
+    w->offset = s->header.body_offset + (b->offset - s->header.first);
+    if (s->image != NULL) {
+        qr_assert(b->offset == s->header.first);
+        iov_add(log, s->image, s->header.body_offset);
+        w->offset = 0;
+    }
+    uint64_t bytes = 0;
+    uint32_t n = 0;
+    while (n < log->pending_count && n < FLUSH_BATCHES_MAX && flight_add(log, s, &b[n], &bytes)) {
+        n++;
+    }
+    qr_assert(n > 0);
+    log->flight_batches = n;
+    log->flight_mark = log->synced;
+    log->stats.flush_bytes_max = max_u64(log->stats.flush_bytes_max, bytes);
+}
+
+/* The write and its sync on this thread. */
+static int flight_inline(struct log *log)
+{
+    uint64_t at = log->write.offset;
+    for (int i = 0; i < log->write.count; i++) {
+        const struct iovec *v = &log->iov[i];
+        int64_t r = io_file_pwrite(log->write.file, v->iov_base, v->iov_len, at);
+        if (r != (int64_t)v->iov_len) {
+            return r < 0 ? (int)r : -EIO;
+        }
+        at += v->iov_len;
+    }
+    return io_file_sync(log->write.file);
+}
+
+/* Writes everything that is pending on this thread; on_durable is called from here. */
+static void flush_inline(struct log *log)
+{
+    while (log->pending_count > 0 && !log->failed) {
+        struct segment *s = segment_of(log, log->pending[log->pending_head].offset);
+        if (s->file == NULL && !segment_adopt(log, s)) {
+            log->flush_wanted = true;
+            return;
+        }
+        flight_build(log, s);
+        int error = flight_inline(log);
+        if (error < 0) {
+            log->flight_batches = 0;
+            log_fail(log, error, "the log could not be written");
+            return;
+        }
+        flight_landed(log);
+    }
+    log->flush_wanted = false;
+}
+
+void log_write_next(struct log *log)
+{
+    if (log->flight_batches > 0 || log->pending_count == 0 || log->failed) {
+        return;
+    }
+    struct segment *s = segment_of(log, log->pending[log->pending_head].offset);
+    if (s->file == NULL && !segment_adopt(log, s)) {
+        return; /* the janitor calls again when it has a file */
+    }
+    flight_build(log, s);
+    log->flush_wanted = log->pending_count > log->flight_batches;
+    io_file_write_sync(log->io, &log->write);
+}
+
+void log_flush(struct log *log)
+{
+    if (log->failed || log->damaged) {
+        return;
+    }
+    log_close_batch(log);
+    janitor_kick(log);
+    if (log->config.inline_sync && log->flight_batches == 0) {
+        uint64_t before = log->synced;
+        flush_inline(log);
+        if (log->synced > before) {
+            log->config.on_durable(log->config.context, log->synced);
+        }
+        return;
+    }
+    log->flush_wanted = log->pending_count > log->flight_batches;
+    log_write_next(log);
+}
+
+bool log_idle(const struct log *log)
+{
+    return log->open.p == NULL && log->pending_count == 0;
+}

@@ -1,0 +1,256 @@
+#include "log/index.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+
+#include <string.h>
+
+#define RUN_BYTES_MAX (16 * KIB) /* a longer stretch is split, so that a walk stays short */
+
+/* --- The table -----------------------------------------------------------------------------------
+ */
+
+static uint32_t hash_id(uint32_t id)
+{
+    return (uint32_t)(((uint64_t)id * 0x9e3779b97f4a7c15u) >> 32);
+}
+
+static uint32_t slot_of(const struct groups *groups, uint32_t id)
+{
+    uint32_t i = hash_id(id) & (groups->cap - 1);
+    while (groups->slots[i] != NULL && groups->slots[i]->id != id) {
+        i = (i + 1) & (groups->cap - 1);
+    }
+    return i;
+}
+
+struct group *groups_find(const struct groups *groups, uint32_t id)
+{
+    return groups->cap == 0 ? NULL : groups->slots[slot_of(groups, id)];
+}
+
+static void groups_grow(struct groups *groups)
+{
+    struct groups wider = { .cap = groups->cap == 0 ? 16 : groups->cap * 2 };
+    wider.slots = qr_zalloc(wider.cap * sizeof(struct group *));
+    wider.count = groups->count;
+    for (uint32_t i = 0; i < groups->cap; i++) {
+        if (groups->slots[i] != NULL) {
+            wider.slots[slot_of(&wider, groups->slots[i]->id)] = groups->slots[i];
+        }
+    }
+    free(groups->slots);
+    *groups = wider;
+}
+
+struct group *groups_get(struct groups *groups, uint32_t id)
+{
+    struct group *g = groups_find(groups, id);
+    if (g != NULL) {
+        return g;
+    }
+    qr_assert(groups->count < LOG_GROUPS_MAX); /* R4: whoever places groups keeps to it */
+    if (groups->count * 2 >= groups->cap) {
+        groups_grow(groups);
+    }
+    g = qr_zalloc(sizeof(*g));
+    g->id = id;
+    groups->slots[slot_of(groups, id)] = g;
+    groups->count++;
+    return g;
+}
+
+struct group *groups_next(const struct groups *groups, uint32_t *at)
+{
+    while (*at < groups->cap) {
+        struct group *g = groups->slots[(*at)++];
+        if (g != NULL) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+void groups_free(struct groups *groups)
+{
+    struct group *g;
+    for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
+        free(g->runs);
+        free(g->terms);
+        free(g->state);
+        free(g);
+    }
+    free(groups->slots);
+    *groups = (struct groups){ 0 };
+}
+
+uint64_t groups_memory(const struct groups *groups)
+{
+    uint64_t n = groups->cap * sizeof(struct group *);
+    struct group *g;
+    for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
+        n += sizeof(*g) + g->run_cap * sizeof(struct run) + g->term_cap * sizeof(struct term_run) +
+             g->state_cap;
+    }
+    return n;
+}
+
+/* --- Lists that lose their front and their back --------------------------------------------------
+ */
+
+/* Makes room for one more behind head + count; returns the new block. */
+static void *list_room(void *v, uint32_t *head, uint32_t count, uint32_t *cap, size_t size)
+{
+    if (*head + count < *cap) {
+        return v;
+    }
+    if (*head > count) { /* more dead than alive: move instead of growing */
+        memmove(v, (char *)v + *head * size, count * size);
+        *head = 0;
+        return v;
+    }
+    *cap = *cap == 0 ? 8 : *cap * 2;
+    return qr_realloc(v, *cap * size);
+}
+
+static void runs_push(struct group *g, struct run run)
+{
+    g->runs = list_room(g->runs, &g->run_head, g->run_count, &g->run_cap, sizeof(run));
+    g->runs[g->run_head + g->run_count++] = run;
+}
+
+static void terms_push(struct group *g, qr_slot slot, qr_term term)
+{
+    qr_assert(term >= group_last_term(g));
+    if (g->term_count > 0 && g->terms[g->term_head + g->term_count - 1].term == term) {
+        return;
+    }
+    g->terms =
+        list_room(g->terms, &g->term_head, g->term_count, &g->term_cap, sizeof(struct term_run));
+    g->terms[g->term_head + g->term_count++] = (struct term_run){ .slot = slot, .term = term };
+}
+
+/* --- One group -----------------------------------------------------------------------------------
+ */
+
+qr_term group_last_term(const struct group *g)
+{
+    return g->term_count == 0 ? g->base_term : g->terms[g->term_head + g->term_count - 1].term;
+}
+
+void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, uint32_t bytes)
+{
+    qr_assert(slot == g->last_slot + 1);
+    terms_push(g, slot, term);
+    g->last_slot = slot;
+    if (g->run_count > 0) {
+        struct run *last = &g->runs[g->run_head + g->run_count - 1];
+        if (last->offset + last->bytes == offset && last->slot + last->count == slot &&
+            last->count < RUN_ENTRIES_MAX && last->bytes < RUN_BYTES_MAX) {
+            last->bytes += bytes;
+            last->count++;
+            return;
+        }
+    }
+    runs_push(g, (struct run){ .slot = slot, .offset = offset, .bytes = bytes, .count = 1 });
+}
+
+void group_missing(struct group *g, qr_slot last, qr_term term)
+{
+    qr_assert(last > g->last_slot);
+    qr_slot from = g->last_slot + 1;
+    terms_push(g, from, max_u64(term, group_last_term(g)));
+    g->last_slot = last;
+    runs_push(g, (struct run){ .slot = from, .offset = RUN_MISSING });
+}
+
+void group_truncate(struct group *g, qr_slot from)
+{
+    qr_assert(from > g->base_slot);
+    if (from > g->last_slot) {
+        return;
+    }
+    while (g->run_count > 0 && g->runs[g->run_head + g->run_count - 1].slot >= from) {
+        g->run_count--;
+    }
+    while (g->term_count > 0 && g->terms[g->term_head + g->term_count - 1].slot >= from) {
+        g->term_count--;
+    }
+    g->last_slot = from - 1;
+}
+
+/* Forgets all entries and starts empty behind `upto`. */
+static void group_reset(struct group *g, qr_slot upto, qr_term term)
+{
+    g->run_head = g->run_count = 0;
+    g->term_head = g->term_count = 0;
+    g->base_slot = g->last_slot = upto;
+    g->base_term = term;
+}
+
+void group_trim(struct group *g, qr_slot upto, qr_term term)
+{
+    if (upto <= g->base_slot) {
+        return;
+    }
+    if (upto >= g->last_slot) {
+        group_reset(g, upto, term);
+        return;
+    }
+    g->base_slot = upto;
+    g->base_term = term;
+    while (g->run_count > 1 && group_run(g, 1)->slot <= upto + 1) {
+        g->run_head++;
+        g->run_count--;
+    }
+    while (g->term_count > 1 && g->terms[g->term_head + 1].slot <= upto + 1) {
+        g->term_head++;
+        g->term_count--;
+    }
+    qr_assert(g->run_count > 0 && group_run(g, 0)->slot <= upto + 1);
+    g->terms[g->term_head].slot = upto + 1;
+}
+
+void group_set_state(struct group *g, struct span state)
+{
+    if (state.n > g->state_cap) {
+        g->state = qr_realloc(g->state, state.n);
+        g->state_cap = (uint32_t)state.n;
+    }
+    if (state.n > 0) {
+        memcpy(g->state, state.p, state.n);
+    }
+    g->state_n = (uint32_t)state.n;
+}
+
+bool group_has_missing(const struct group *g)
+{
+    for (uint32_t i = 0; i < g->run_count; i++) {
+        if (group_run(g, i)->offset == RUN_MISSING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t group_first_offset(const struct group *g)
+{
+    return g->run_count == 0 ? RUN_MISSING : group_run(g, 0)->offset;
+}
+
+uint32_t group_find_run(const struct group *g, qr_slot slot)
+{
+    qr_assert(slot > g->base_slot && slot <= g->last_slot);
+    uint32_t lo = 0;
+    uint32_t hi = g->run_count; /* the answer is in [lo, hi) */
+    while (hi - lo > 1) {
+        uint32_t middle = lo + (hi - lo) / 2;
+        if (group_run(g, middle)->slot <= slot) {
+            lo = middle;
+        } else {
+            hi = middle;
+        }
+    }
+    qr_assert(group_run(g, lo)->slot <= slot);
+    return lo;
+}

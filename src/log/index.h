@@ -1,0 +1,77 @@
+/* Where the entries of each group lie, and which terms they have.
+ *
+ * A group's entries are a list of runs. A run is a stretch of records of one group that follow each
+ * other inside one batch, at most RUN_ENTRIES_MAX of them: a slot is found by binary search among
+ * the runs and a short walk over record headers. Runs and term runs are dropped from the front by
+ * trim and from the back by truncation, never changed in between.
+ *
+ * Invariants: runs ascend in slot; the first run covers base_slot + 1 (it may begin before it) when
+ * the group has entries; term runs ascend in slot and in term. */
+#ifndef LOG_INDEX_H
+#define LOG_INDEX_H
+
+#include "base/types.h"
+#include "protocol/protocol.h"
+
+#define RUN_ENTRIES_MAX 64u
+#define RUN_MISSING UINT64_MAX /* offset of entries that recovery did not find */
+
+struct run {
+    qr_slot slot;    /* of its first record */
+    uint64_t offset; /* log offset of its first record */
+    uint32_t bytes;  /* may reach beyond the entries in use after a truncation */
+    uint32_t count;  /* records in those bytes */
+};
+
+struct group {
+    uint32_t id;
+    qr_slot base_slot, last_slot;
+    qr_term base_term;
+    struct run *runs; /* live ones: [run_head, run_head + run_count) */
+    uint32_t run_head, run_count, run_cap;
+    struct term_run *terms;
+    uint32_t term_head, term_count, term_cap;
+    uint8_t *state;
+    uint32_t state_n, state_cap;
+    bool damaged;
+};
+
+/* All groups of a log: an open-addressing table by id. */
+struct groups {
+    struct group **slots;
+    uint32_t count, cap; /* cap is a power of two, at most half full */
+};
+
+struct group *groups_find(const struct groups *groups, uint32_t id);
+struct group *groups_get(struct groups *groups, uint32_t id); /* makes it when it is new */
+void groups_free(struct groups *groups);
+
+/* The next group after *at, in table order; NULL at the end. Start with *at = 0. */
+struct group *groups_next(const struct groups *groups, uint32_t *at);
+
+/* Entry `slot`, which must follow last_slot, lies at `offset` and is `bytes` long. */
+void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, uint32_t bytes);
+/* Entries up to `last` ought to be there, but nothing says where. */
+void group_missing(struct group *g, qr_slot last, qr_term term);
+void group_truncate(struct group *g, qr_slot from);
+/* Beyond last_slot too: the group then starts empty behind `upto` (an installed snapshot). */
+void group_trim(struct group *g, qr_slot upto, qr_term term);
+void group_set_state(struct group *g, struct span state);
+
+qr_term group_last_term(const struct group *g);
+/* Whether any entry that is still wanted was not found. */
+bool group_has_missing(const struct group *g);
+/* Log offset of the oldest live entry; RUN_MISSING when there is none. */
+uint64_t group_first_offset(const struct group *g);
+
+/* Index (from 0) of the live run that holds `slot`, which must be in (base_slot, last_slot]. */
+uint32_t group_find_run(const struct group *g, qr_slot slot);
+static inline const struct run *group_run(const struct group *g, uint32_t i)
+{
+    return &g->runs[g->run_head + i];
+}
+
+/* Bytes of memory that the index takes. */
+uint64_t groups_memory(const struct groups *groups);
+
+#endif

@@ -1,0 +1,197 @@
+#include "log/replay.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+#define WINDOW_BYTES (1 * MIB)
+
+const uint8_t *window_at(struct window *w, uint64_t at, size_t need)
+{
+    if (at >= w->at && at + need <= w->at + w->n) {
+        return w->p + (at - w->at);
+    }
+    size_t cap = need > WINDOW_BYTES ? need : WINDOW_BYTES;
+    if (cap > w->cap) {
+        free(w->p);
+        w->p = qr_alloc(cap);
+        w->cap = cap;
+    }
+    w->at = at;
+    w->n = 0;
+    int64_t got = io_file_pread(w->file, w->p, w->cap, at);
+    if (got < 0) {
+        w->error = (int)got;
+        return NULL;
+    }
+    w->n = (size_t)got;
+    return w->n >= need ? w->p : NULL;
+}
+
+void window_free(struct window *w)
+{
+    free(w->p);
+    *w = (struct window){ 0 };
+}
+
+/* --- Records -------------------------------------------------------------------------------------
+ */
+
+static bool apply_entry(struct log *log, const struct record *r, uint64_t offset)
+{
+    struct group *g = groups_get(&log->groups, r->group);
+    if (r->slot != g->last_slot + 1 || r->term < group_last_term(g)) {
+        return false;
+    }
+    group_append(g, r->slot, r->term, offset, (uint32_t)record_bytes(r->payload.n));
+    return true;
+}
+
+static bool apply_truncate(struct log *log, const struct record *r)
+{
+    struct group *g = groups_get(&log->groups, r->group);
+    if (r->slot <= g->base_slot) {
+        return false;
+    }
+    group_truncate(g, r->slot);
+    return true;
+}
+
+/* What a restatement says must be there; entries of segments that are gone may be missing, as long
+ * as a later trim drops them. */
+static bool apply_last(struct log *log, const struct record *r)
+{
+    struct group *g = groups_get(&log->groups, r->group);
+    if (r->slot > g->last_slot) {
+        group_missing(g, r->slot, r->term);
+    }
+    return r->slot == g->last_slot;
+}
+
+/* False when the record does not fit what came before it. */
+static bool apply_record(struct log *log, const struct record *r, uint64_t offset)
+{
+    switch (r->kind) {
+    case RECORD_COMMAND:
+    case RECORD_NOOP:
+    case RECORD_TICK:
+        return apply_entry(log, r, offset);
+    case RECORD_STATE:
+        if (r->payload.n > LOG_STATE_BYTES_MAX) {
+            return false;
+        }
+        group_set_state(groups_get(&log->groups, r->group), r->payload);
+        return true;
+    case RECORD_TRUNCATE:
+        return apply_truncate(log, r);
+    case RECORD_TRIM:
+        group_trim(groups_get(&log->groups, r->group), r->slot, r->term);
+        return true;
+    case RECORD_LAST:
+        return apply_last(log, r);
+    default:
+        return false;
+    }
+}
+
+/* Applies `count` records that fill all of `in`; the first lies at log offset `offset`. */
+static bool apply_records(struct log *log, struct span in, uint64_t offset, uint64_t count)
+{
+    for (; count > 0; count--) {
+        struct record r;
+        size_t n = record_read(in, &r);
+        if (n == 0 || !apply_record(log, &r, offset)) {
+            return false;
+        }
+        in = span_of(in.p + n, in.n - n);
+        offset += n;
+    }
+    return in.n == 0;
+}
+
+bool replay_restate(struct log *log, const struct segment *s, struct window *w)
+{
+    const struct segment_header *h = &s->header;
+    if (h->restate_bytes > h->body_offset - LOG_BLOCK_BYTES) {
+        return false;
+    }
+    const uint8_t *p = window_at(w, LOG_BLOCK_BYTES, h->restate_bytes);
+    if (p == NULL) {
+        return false;
+    }
+    struct span in = span_of(p, h->restate_bytes);
+    if (restate_crc(h->uuid, h->generation, in) != h->restate_crc) {
+        return false;
+    }
+    while (in.n > 0) {
+        struct record r;
+        size_t n = record_read(in, &r);
+        if (n == 0 || record_is_entry(r.kind) || !apply_record(log, &r, 0)) {
+            return false;
+        }
+        in = span_of(in.p + n, in.n - n);
+    }
+    return true;
+}
+
+/* --- Batches -------------------------------------------------------------------------------------
+ */
+
+/* The batch that belongs at log offset `at`; NULL when those bytes are not it. */
+static const uint8_t *batch_at(const struct segment *s, struct window *w, uint64_t at,
+                               struct batch_header *h)
+{
+    uint64_t end = s->header.first + s->header.capacity;
+    uint64_t file_at = s->header.body_offset + (at - s->header.first);
+    if (at + LOG_BLOCK_BYTES > end) {
+        return NULL;
+    }
+    const uint8_t *p = window_at(w, file_at, BATCH_HEADER_BYTES);
+    if (p == NULL || !batch_peek(p, BATCH_HEADER_BYTES, h) || h->offset != at ||
+        h->generation != s->header.generation || h->first != s->header.first ||
+        h->bytes > end - at) {
+        return NULL;
+    }
+    p = window_at(w, file_at, h->bytes);
+    return p != NULL && batch_check(s->header.uuid, h, p) ? p : NULL;
+}
+
+enum replay_end replay_batches(struct log *log, struct segment *s, struct window *w, uint64_t stop)
+{
+    s->end = s->header.first;
+    while (s->end < stop) {
+        struct batch_header h;
+        const uint8_t *p = batch_at(s, w, s->end, &h);
+        if (p == NULL) {
+            return w->error < 0 ? REPLAY_IO : REPLAY_STOPS;
+        }
+        struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);
+        if (!apply_records(log, records, h.offset + BATCH_HEADER_BYTES, h.count)) {
+            return REPLAY_WRONG;
+        }
+        s->end += h.bytes;
+    }
+    return s->end == stop ? REPLAY_WHOLE : REPLAY_WRONG;
+}
+
+uint64_t replay_highest_mark(struct log *log, struct window *w, uint64_t generation, uint64_t from,
+                             uint64_t *first)
+{
+    uint64_t highest = 0;
+    int64_t size = io_file_size(w->file);
+    for (uint64_t at = from; size > 0 && at + LOG_BLOCK_BYTES <= (uint64_t)size;
+         at += LOG_BLOCK_BYTES) {
+        struct batch_header h;
+        const uint8_t *p = window_at(w, at, BATCH_HEADER_BYTES);
+        if (p == NULL || !batch_peek(p, BATCH_HEADER_BYTES, &h) || h.generation != generation ||
+            h.mark <= highest || h.bytes > (uint64_t)size - at) {
+            continue;
+        }
+        p = window_at(w, at, h.bytes);
+        if (p != NULL && batch_check(log->config.uuid, &h, p)) {
+            highest = h.mark;
+            *first = h.first;
+        }
+    }
+    return highest;
+}

@@ -1,0 +1,572 @@
+#include "disk.h"
+
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SECTOR 512u
+#define NAMES_MAX 256
+#define OPS_MAX 1024
+
+struct bytes {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+/* A write that is not synced yet: one sector of it at most. A truncation has n == 0. */
+struct unsynced {
+    uint64_t at;
+    uint32_t n;
+    uint8_t p[SECTOR];
+};
+
+struct inode {
+    struct bytes now, durable;
+    struct unsynced *unsynced;
+    size_t unsynced_n, unsynced_cap;
+};
+
+struct entry {
+    char name[256];
+    struct inode *inode;
+};
+
+struct names {
+    struct entry v[NAMES_MAX];
+    size_t n;
+};
+
+struct io_file {
+    struct io *disk;
+    struct inode *inode;
+    bool locks;
+};
+
+struct work {
+    struct work *next;
+    struct io_write *write; /* or */
+    void (*run)(void *context);
+    void (*done)(void *context);
+    void *context;
+    int error; /* of the write itself; its sync comes at the end */
+};
+
+struct io {
+    struct names now;
+    struct names history[OPS_MAX]; /* the directory after each change that is not synced yet */
+    size_t history_n;
+    struct names durable;
+    struct inode *inodes[4096];
+    size_t inode_n;
+    struct io_file *open[256];
+    struct work *first, *last;
+    uint64_t operations, fail_at;
+    int fail_error;
+    uint64_t capacity;
+    qr_time clock;
+    bool locked;
+};
+
+/* --- Bytes and inodes ----------------------------------------------------------------------------
+ */
+
+static void bytes_resize(struct bytes *b, size_t n)
+{
+    if (n > b->cap) {
+        b->cap = n * 2;
+        b->p = qr_realloc(b->p, b->cap);
+    }
+    if (n > b->n) {
+        memset(b->p + b->n, 0, n - b->n);
+    }
+    b->n = n;
+}
+
+static void bytes_put(struct bytes *b, const void *p, size_t n, uint64_t at)
+{
+    if (at + n > b->n) {
+        bytes_resize(b, at + n);
+    }
+    if (n > 0) {
+        memcpy(b->p + at, p, n);
+    }
+}
+
+static struct inode *inode_new(struct io *disk)
+{
+    struct inode *inode = qr_zalloc(sizeof(*inode));
+    qr_assert(disk->inode_n < ARRAY_COUNT(disk->inodes));
+    disk->inodes[disk->inode_n++] = inode;
+    return inode;
+}
+
+static void unsynced_push(struct inode *inode, const void *p, size_t n, uint64_t at)
+{
+    if (inode->unsynced_n == inode->unsynced_cap) {
+        inode->unsynced_cap = inode->unsynced_cap == 0 ? 64 : inode->unsynced_cap * 2;
+        inode->unsynced =
+            qr_realloc(inode->unsynced, inode->unsynced_cap * sizeof(struct unsynced));
+    }
+    struct unsynced *u = &inode->unsynced[inode->unsynced_n++];
+    u->at = at;
+    u->n = (uint32_t)n;
+    if (n > 0) {
+        memcpy(u->p, p, n);
+    }
+}
+
+static void inode_write(struct inode *inode, const uint8_t *p, size_t n, uint64_t at)
+{
+    bytes_put(&inode->now, p, n, at);
+    while (n > 0) {
+        size_t part = SECTOR - at % SECTOR;
+        part = part < n ? part : n;
+        unsynced_push(inode, p, part, at);
+        p += part;
+        at += part;
+        n -= part;
+    }
+}
+
+static void inode_sync(struct inode *inode)
+{
+    inode->durable.n = 0;
+    bytes_put(&inode->durable, inode->now.p, inode->now.n, 0);
+    inode->unsynced_n = 0;
+}
+
+static void inode_lose(struct inode *inode, struct rng *rng)
+{
+    uint64_t keep = rng_below(rng, 5); /* 0: nothing, 4: everything, else by chance */
+    for (size_t i = 0; i < inode->unsynced_n; i++) {
+        const struct unsynced *u = &inode->unsynced[i];
+        if (!rng_chance(rng, keep, 4)) {
+            continue;
+        }
+        if (u->n == 0) {
+            bytes_resize(&inode->durable, u->at);
+        } else {
+            bytes_put(&inode->durable, u->p, u->n, u->at);
+        }
+    }
+    inode->now.n = 0;
+    bytes_put(&inode->now, inode->durable.p, inode->durable.n, 0);
+    inode->unsynced_n = 0;
+}
+
+/* --- Names ---------------------------------------------------------------------------------------
+ */
+
+static struct entry *names_find(struct names *names, const char *name)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (strcmp(names->v[i].name, name) == 0) {
+            return &names->v[i];
+        }
+    }
+    return NULL;
+}
+
+static void names_put(struct names *names, const char *name, struct inode *inode)
+{
+    struct entry *e = names_find(names, name);
+    if (e == NULL) {
+        qr_assert(names->n < NAMES_MAX);
+        size_t i = names->n++;
+        for (; i > 0 && strcmp(names->v[i - 1].name, name) > 0; i--) {
+            names->v[i] = names->v[i - 1];
+        }
+        e = &names->v[i];
+        strncpy(e->name, name, sizeof(e->name) - 1);
+        e->name[sizeof(e->name) - 1] = 0;
+    }
+    e->inode = inode;
+}
+
+static void names_drop(struct names *names, const char *name)
+{
+    struct entry *e = names_find(names, name);
+    qr_assert(e != NULL);
+    size_t i = (size_t)(e - names->v);
+    memmove(e, e + 1, (names->n - i - 1) * sizeof(*e));
+    names->n--;
+}
+
+static void names_changed(struct io *disk)
+{
+    qr_assert(disk->history_n < OPS_MAX);
+    disk->history[disk->history_n++] = disk->now;
+}
+
+/* True when this operation is the one that fails. */
+static bool fails(struct io *disk)
+{
+    disk->operations++;
+    return disk->fail_at != 0 && disk->operations == disk->fail_at;
+}
+
+/* --- The disk for tests --------------------------------------------------------------------------
+ */
+
+struct io *disk_new(void)
+{
+    struct io *disk = qr_zalloc(sizeof(*disk));
+    disk->capacity = UINT64_MAX;
+    disk->clock = 1;
+    return disk;
+}
+
+static void drop_process(struct io *disk)
+{
+    while (disk->first != NULL) {
+        struct work *w = disk->first;
+        disk->first = w->next;
+        free(w);
+    }
+    disk->last = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(disk->open); i++) {
+        free(disk->open[i]);
+        disk->open[i] = NULL;
+    }
+    disk->locked = false;
+    disk->fail_at = 0;
+}
+
+void disk_free(struct io *disk)
+{
+    drop_process(disk);
+    for (size_t i = 0; i < disk->inode_n; i++) {
+        free(disk->inodes[i]->now.p);
+        free(disk->inodes[i]->durable.p);
+        free(disk->inodes[i]->unsynced);
+        free(disk->inodes[i]);
+    }
+    free(disk);
+}
+
+bool disk_step(struct io *disk)
+{
+    struct work *w = disk->first;
+    if (w == NULL) {
+        return false;
+    }
+    disk->first = w->next;
+    disk->last = disk->first == NULL ? NULL : disk->last;
+    if (w->write != NULL) {
+        struct io_write *write = w->write;
+        int error = w->error;
+        if (error == 0) {
+            error = io_file_sync(write->file);
+        }
+        write->done(write, error);
+    } else {
+        w->run(w->context);
+        w->done(w->context);
+    }
+    free(w);
+    return true;
+}
+
+void disk_settle(struct io *disk)
+{
+    while (disk_step(disk)) {
+    }
+}
+
+void disk_kill(struct io *disk)
+{
+    drop_process(disk);
+}
+
+void disk_power_loss(struct io *disk, struct rng *rng)
+{
+    drop_process(disk);
+    size_t kept = rng_below(rng, disk->history_n + 1);
+    disk->now = kept == 0 ? disk->durable : disk->history[kept - 1];
+    disk->durable = disk->now;
+    disk->history_n = 0;
+    for (size_t i = 0; i < disk->inode_n; i++) {
+        inode_lose(disk->inodes[i], rng);
+    }
+}
+
+struct io *disk_copy(const struct io *disk)
+{
+    struct io *copy = disk_new();
+    for (size_t i = 0; i < disk->now.n; i++) {
+        struct inode *inode = inode_new(copy);
+        bytes_put(&inode->now, disk->now.v[i].inode->now.p, disk->now.v[i].inode->now.n, 0);
+        inode_sync(inode);
+        names_put(&copy->now, disk->now.v[i].name, inode);
+    }
+    copy->durable = copy->now;
+    copy->clock = disk->clock;
+    return copy;
+}
+
+void disk_fail_at(struct io *disk, uint64_t n, int error)
+{
+    disk->fail_at = n == 0 ? 0 : disk->operations + n;
+    disk->fail_error = error;
+}
+
+uint64_t disk_operations(const struct io *disk)
+{
+    return disk->operations;
+}
+
+void disk_set_capacity(struct io *disk, uint64_t bytes)
+{
+    disk->capacity = bytes;
+}
+
+void disk_advance(struct io *disk, qr_time by)
+{
+    disk->clock += by;
+}
+
+size_t disk_files(const struct io *disk)
+{
+    return disk->now.n;
+}
+
+const char *disk_name(const struct io *disk, size_t i)
+{
+    return disk->now.v[i].name;
+}
+
+uint8_t *disk_bytes(struct io *disk, size_t i, size_t *n)
+{
+    *n = disk->now.v[i].inode->now.n;
+    return disk->now.v[i].inode->now.p;
+}
+
+void disk_cut(struct io *disk, size_t i, size_t n)
+{
+    bytes_resize(&disk->now.v[i].inode->now, n);
+    inode_sync(disk->now.v[i].inode);
+}
+
+void disk_remove(struct io *disk, size_t i)
+{
+    names_drop(&disk->now, disk->now.v[i].name);
+    disk->durable = disk->now;
+}
+
+/* --- io.h: loop ----------------------------------------------------------------------------------
+ */
+
+qr_time io_now(struct io *disk)
+{
+    return disk->clock;
+}
+
+static struct work *work_push(struct io *disk)
+{
+    struct work *w = qr_zalloc(sizeof(*w));
+    if (disk->last != NULL) {
+        disk->last->next = w;
+    } else {
+        disk->first = w;
+    }
+    disk->last = w;
+    return w;
+}
+
+int io_offload(struct io *disk, void (*run)(void *context), void (*done)(void *context),
+               void *context)
+{
+    struct work *w = work_push(disk);
+    w->run = run;
+    w->done = done;
+    w->context = context;
+    return 0;
+}
+
+void io_file_write_sync(struct io *disk, struct io_write *write)
+{
+    struct work *w = work_push(disk);
+    uint64_t at = write->offset;
+    w->write = write;
+    if (fails(disk)) {
+        w->error = disk->fail_error;
+        return;
+    }
+    for (int i = 0; i < write->count; i++) {
+        inode_write(write->file->inode, write->v[i].iov_base, write->v[i].iov_len, at);
+        at += write->v[i].iov_len;
+    }
+}
+
+/* --- io.h: files ---------------------------------------------------------------------------------
+ */
+
+int io_file_open(struct io *disk, const char *path, unsigned flags, struct io_file **out)
+{
+    struct entry *e = names_find(&disk->now, path);
+    if ((flags & IO_CREATE) != 0) {
+        if (e != NULL) {
+            return -EEXIST;
+        }
+        if (fails(disk)) {
+            return disk->fail_error;
+        }
+        names_put(&disk->now, path, inode_new(disk));
+        names_changed(disk);
+        e = names_find(&disk->now, path);
+    }
+    if (e == NULL) {
+        return -ENOENT;
+    }
+    if ((flags & IO_LOCK) != 0 && disk->locked) {
+        return -EAGAIN;
+    }
+    struct io_file *file = qr_zalloc(sizeof(*file));
+    file->disk = disk;
+    file->inode = e->inode;
+    file->locks = (flags & IO_LOCK) != 0;
+    disk->locked |= file->locks;
+    for (size_t i = 0; i < ARRAY_COUNT(disk->open); i++) {
+        if (disk->open[i] == NULL) {
+            disk->open[i] = file;
+            *out = file;
+            return 0;
+        }
+    }
+    qr_unreachable();
+}
+
+void io_file_close(struct io_file *file)
+{
+    if (file == NULL) {
+        return;
+    }
+    struct io *disk = file->disk;
+    for (size_t i = 0; i < ARRAY_COUNT(disk->open); i++) {
+        if (disk->open[i] == file) {
+            disk->open[i] = NULL;
+        }
+    }
+    disk->locked &= !file->locks;
+    free(file);
+}
+
+int64_t io_file_size(struct io_file *file)
+{
+    return (int64_t)file->inode->now.n;
+}
+
+int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t at)
+{
+    const struct bytes *b = &file->inode->now;
+    if (at >= b->n) {
+        return 0;
+    }
+    n = n < b->n - at ? n : b->n - at;
+    memcpy(p, b->p + at, n);
+    return (int64_t)n;
+}
+
+int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t at)
+{
+    struct io *disk = file->disk;
+    if (fails(disk)) {
+        return disk->fail_error;
+    }
+    if (at + n > file->inode->now.n &&
+        at + n - file->inode->now.n > (uint64_t)io_free_bytes(disk, "")) {
+        return -ENOSPC;
+    }
+    inode_write(file->inode, p, n, at);
+    return (int64_t)n;
+}
+
+int io_file_sync(struct io_file *file)
+{
+    if (fails(file->disk)) {
+        return file->disk->fail_error;
+    }
+    inode_sync(file->inode);
+    return 0;
+}
+
+int io_file_truncate(struct io_file *file, uint64_t size)
+{
+    if (fails(file->disk)) {
+        return file->disk->fail_error;
+    }
+    bytes_resize(&file->inode->now, size);
+    unsynced_push(file->inode, NULL, 0, size);
+    return 0;
+}
+
+int io_mkdir(struct io *disk, const char *path)
+{
+    (void)disk;
+    (void)path;
+    return 0;
+}
+
+int io_rename(struct io *disk, const char *from, const char *to)
+{
+    struct entry *e = names_find(&disk->now, from);
+    if (e == NULL) {
+        return -ENOENT;
+    }
+    if (fails(disk)) {
+        return disk->fail_error;
+    }
+    struct inode *inode = e->inode;
+    names_drop(&disk->now, from);
+    names_put(&disk->now, to, inode);
+    names_changed(disk);
+    return 0;
+}
+
+int io_unlink(struct io *disk, const char *path)
+{
+    if (names_find(&disk->now, path) == NULL) {
+        return -ENOENT;
+    }
+    if (fails(disk)) {
+        return disk->fail_error;
+    }
+    names_drop(&disk->now, path);
+    names_changed(disk);
+    return 0;
+}
+
+int io_sync_dir(struct io *disk, const char *path)
+{
+    (void)path;
+    if (fails(disk)) {
+        return disk->fail_error;
+    }
+    disk->durable = disk->now;
+    disk->history_n = 0;
+    return 0;
+}
+
+int64_t io_free_bytes(struct io *disk, const char *path)
+{
+    (void)path;
+    uint64_t used = 0;
+    for (size_t i = 0; i < disk->now.n; i++) {
+        used += disk->now.v[i].inode->now.n;
+    }
+    uint64_t left = used < disk->capacity ? disk->capacity - used : 0;
+    return (int64_t)min_u64(left, INT64_MAX);
+}
+
+int io_list(struct io *disk, const char *path, void (*each)(void *context, const char *name),
+            void *context)
+{
+    size_t n = strlen(path);
+    for (size_t i = 0; i < disk->now.n; i++) {
+        if (strncmp(disk->now.v[i].name, path, n) == 0 && disk->now.v[i].name[n] == '/') {
+            each(context, disk->now.v[i].name + n + 1);
+        }
+    }
+    return 0;
+}
