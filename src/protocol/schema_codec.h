@@ -10,7 +10,8 @@
 #include "base/rng.h"
 #include "base/wire.h"
 
-/* --- Field types: put, get, random ------------------------------------------------------------- */
+/* --- Field types: put, get, random -------------------------------------------------------------
+ */
 
 static inline bool schema_valid_node(uint64_t v)
 {
@@ -35,21 +36,21 @@ static inline uint64_t schema_random_bits(struct rng *rng)
     return rng_next(rng) >> rng_below(rng, 64);
 }
 
-#define SCHEMA_FIELD_FUNCTIONS(name, c_type, wire)                                                 \
-    static inline void schema_put_##name(struct wire_writer *out, c_type v)                        \
-    {                                                                                              \
-        wire_put_##wire(out, (schema_wire_##wire)v);                                               \
-    }                                                                                              \
-    static inline c_type schema_get_##name(struct wire_reader *in)                                 \
-    {                                                                                              \
-        schema_wire_##wire v = wire_get_##wire(in);                                                \
-        in->bad = in->bad || !schema_valid_##name(v);                                              \
-        return in->bad ? (c_type)0 : (c_type)v;                                                    \
-    }                                                                                              \
-    static inline c_type schema_random_##name(struct rng *rng)                                     \
-    {                                                                                              \
-        schema_wire_##wire v = (schema_wire_##wire)schema_random_bits(rng);                        \
-        return schema_valid_##name(v) ? (c_type)v : (c_type)(v & 1);                               \
+#define SCHEMA_FIELD_FUNCTIONS(name, c_type, wire)                          \
+    static inline void schema_put_##name(struct wire_writer *out, c_type v) \
+    {                                                                       \
+        wire_put_##wire(out, (schema_wire_##wire)v);                        \
+    }                                                                       \
+    static inline c_type schema_get_##name(struct wire_reader *in)          \
+    {                                                                       \
+        schema_wire_##wire v = wire_get_##wire(in);                         \
+        in->bad = in->bad || !schema_valid_##name(v);                       \
+        return in->bad ? (c_type)0 : (c_type)v;                             \
+    }                                                                       \
+    static inline c_type schema_random_##name(struct rng *rng)              \
+    {                                                                       \
+        schema_wire_##wire v = (schema_wire_##wire)schema_random_bits(rng); \
+        return schema_valid_##name(v) ? (c_type)v : (c_type)(v & 1);        \
     }
 typedef uint8_t schema_wire_u8;
 typedef uint32_t schema_wire_u32;
@@ -57,12 +58,13 @@ typedef uint64_t schema_wire_u64;
 SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef SCHEMA_FIELD_FUNCTIONS
 
-/* --- One function per message ------------------------------------------------------------------ */
+/* --- One function per message ------------------------------------------------------------------
+ */
 
 #define RETIRED(tag, why)
 
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    static void encode_##name(const SCHEMA_STRUCT(name) * m, struct wire_writer *out)              \
+#define MESSAGE(tag, NAME, name, lane, sentence)                                       \
+    static void encode_##name(const SCHEMA_STRUCT(name) * m, struct wire_writer * out) \
     {
 #define FIELD(type, name) schema_put_##type(out, m->name);
 #define END(name) }
@@ -71,9 +73,9 @@ SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef FIELD
 #undef END
 
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    static void decode_##name(SCHEMA_STRUCT(name) * m, struct wire_reader *in)                     \
-    {                                                                                              \
+#define MESSAGE(tag, NAME, name, lane, sentence)                                \
+    static void decode_##name(SCHEMA_STRUCT(name) * m, struct wire_reader * in) \
+    {                                                                           \
         memset(m, 0, sizeof *m);
 #define FIELD(type, name) m->name = schema_get_##type(in);
 #define END(name) }
@@ -82,9 +84,9 @@ SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef FIELD
 #undef END
 
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    static void print_##name(const SCHEMA_STRUCT(name) * m, struct text *out)                      \
-    {                                                                                              \
+#define MESSAGE(tag, NAME, name, lane, sentence)                               \
+    static void print_##name(const SCHEMA_STRUCT(name) * m, struct text * out) \
+    {                                                                          \
         text_put(out, #NAME);
 #define FIELD(type, name) text_field(out, #name, (uint64_t)m->name);
 #define END(name) }
@@ -93,22 +95,22 @@ SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef FIELD
 #undef END
 
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    static bool equal_##name(const SCHEMA_STRUCT(name) * a, const SCHEMA_STRUCT(name) * b)         \
-    {                                                                                              \
+#define MESSAGE(tag, NAME, name, lane, sentence)                                           \
+    static bool equal_##name(const SCHEMA_STRUCT(name) * a, const SCHEMA_STRUCT(name) * b) \
+    {                                                                                      \
         return true
 #define FIELD(type, name) &&a->name == b->name
-#define END(name)                                                                                  \
-    ;                                                                                              \
+#define END(name) \
+    ;             \
     }
 #include SCHEMA_LIST
 #undef MESSAGE
 #undef FIELD
 #undef END
 
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    static void random_##name(SCHEMA_STRUCT(name) * m, struct rng *rng)                            \
-    {                                                                                              \
+#define MESSAGE(tag, NAME, name, lane, sentence)                         \
+    static void random_##name(SCHEMA_STRUCT(name) * m, struct rng * rng) \
+    {                                                                    \
         memset(m, 0, sizeof *m);
 #define FIELD(type, name) m->name = schema_random_##type(rng);
 #define END(name) }
@@ -117,7 +119,8 @@ SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef FIELD
 #undef END
 
-/* --- Dispatch by tag --------------------------------------------------------------------------- */
+/* --- Dispatch by tag ---------------------------------------------------------------------------
+ */
 
 #define FIELD(type, name)
 #define END(name)
@@ -125,9 +128,9 @@ SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 static bool schema_encode(uint16_t kind, const void *body, struct wire_writer *out)
 {
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
-        encode_##name(body, out);                                                                  \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
+        encode_##name(body, out);                \
         return true;
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -139,9 +142,9 @@ static bool schema_decode(uint16_t kind, struct span in, void *body)
 {
     struct wire_reader reader = wire_reader(in);
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
-        decode_##name(body, &reader);                                                              \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
+        decode_##name(body, &reader);            \
         return wire_finished(&reader);
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -152,9 +155,9 @@ static bool schema_decode(uint16_t kind, struct span in, void *body)
 static void schema_print(uint16_t kind, const void *body, struct text *out)
 {
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
-        print_##name(body, out);                                                                   \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
+        print_##name(body, out);                 \
         return;
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -165,8 +168,8 @@ static void schema_print(uint16_t kind, const void *body, struct text *out)
 static bool schema_equal(uint16_t kind, const void *a, const void *b)
 {
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
         return equal_##name(a, b);
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -178,9 +181,9 @@ static void schema_random(uint16_t kind, uint64_t seed, void *body)
 {
     struct rng rng = rng_from(seed);
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
-        random_##name(body, &rng);                                                                 \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
+        random_##name(body, &rng);               \
         return;
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -192,8 +195,8 @@ enum schema_lane { SCHEMA_LANE_CONTROL, SCHEMA_LANE_DATA, SCHEMA_LANE_RECORD };
 static bool schema_is_control(uint16_t kind)
 {
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
         return SCHEMA_LANE_##lane == SCHEMA_LANE_CONTROL;
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -204,8 +207,8 @@ static bool schema_is_control(uint16_t kind)
 static const char *schema_name(uint16_t kind)
 {
     switch (kind) {
-#define MESSAGE(tag, NAME, name, lane, sentence)                                                   \
-    case tag:                                                                                      \
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    case tag:                                    \
         return #NAME;
 #include SCHEMA_LIST
 #undef MESSAGE
@@ -213,7 +216,8 @@ static const char *schema_name(uint16_t kind)
     return NULL;
 }
 
-/* --- The codec --------------------------------------------------------------------------------- */
+/* --- The codec ---------------------------------------------------------------------------------
+ */
 
 /* A union of all bodies gives the size of the largest one, a union of arrays the largest tag. */
 union schema_any_body {

@@ -1,0 +1,154 @@
+/* The follower's side of replication: AppendEntries, receiver's rules of figure 2, and heartbeats.
+ *
+ * A1 Entries are dropped only when an entry of the leader contradicts them, never because a message
+ *    ends before them: it may be an old one (5.3).
+ * A2 What is committed here is in the leader's log too (Leader Completeness, 5.4.3). So everything
+ *    up to the commit index agrees, whether or not its terms are still known.
+ * A3 An acknowledgement says "equal and durable up to `match`": it travels `after` the ticket that
+ *    covers `match` and the term.
+ * A4 The commit index follows the leader's only as far as the logs are known to agree (`matched`),
+ *    in this term and since this node started. */
+#include "protocol/raft/state.h"
+
+bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term)
+{
+    if (term < r->term) {
+        raft_trace(out, POINT_STALE_LEADER, term, from, 0);
+        struct raft_stale *reply = RAFT_SEND(out, from, STALE, stale, raft_ticket(r, out, 0));
+        reply->term = r->term;
+        return false;
+    }
+    if (term == r->term &&
+        (r->phase == PHASE_LEADER || (r->leader != NODE_NONE && r->leader != from))) {
+        return false; /* a term has one leader (5.2): this is not a message of ours */
+    }
+    if (term > r->term || r->leader != from || r->phase != PHASE_FOLLOWER) {
+        raft_become_follower(r, out, term, from);
+    }
+    r->leader_heard = r->now;
+    r->leader_closed = false;
+    raft_election_reset(r);
+    return true;
+}
+
+/* The three fields that come back with every answer to a leader. */
+#define ECHO(reply, m, r)                               \
+    do {                                                \
+        (reply)->term = (r)->term;                      \
+        (reply)->round = (m)->round;                    \
+        (reply)->sent = (m)->sent;                      \
+        (reply)->lease = raft_promise((r), (m)->lease); \
+    } while (0)
+
+static void acknowledge(struct raft *r, struct effects *out, const struct raft_append *m,
+                        qr_slot match)
+{
+    qr_ticket after = raft_ticket(r, out, match); /* A3 */
+    struct raft_append_ack *reply = RAFT_SEND(out, r->leader, APPEND_ACK, append_ack, after);
+    ECHO(reply, m, r);
+    reply->match = match;
+}
+
+/* The leader has prev_term at prev_slot and this log does not. The hint is the last slot here that
+ * can agree with such a log: whole terms are skipped at once (5.3, end). */
+static void reject(struct raft *r, struct effects *out, const struct raft_append *m)
+{
+    qr_slot hint = trail_last_within(&r->trail, m->prev_slot, m->prev_term);
+    hint = max_u64(hint, r->commit); /* A2 */
+    qr_ticket after = raft_ticket(r, out, 0);
+    struct raft_append_reject *reply =
+        RAFT_SEND(out, r->leader, APPEND_REJECT, append_reject, after);
+    ECHO(reply, m, r);
+    reply->prev_slot = m->prev_slot;
+    reply->hint_slot = hint;
+    reply->hint_term = trail_term(&r->trail, hint);
+    raft_trace(out, POINT_APPEND_REFUSED, m->prev_slot, r->leader, hint + 1);
+}
+
+/* Figure 2, AppendEntries 2: does this log contain an entry at prev_slot with prev_term? */
+static bool has_previous(const struct raft *r, const struct raft_append *m)
+{
+    if (m->prev_slot <= r->commit) {
+        return true; /* A2 */
+    }
+    return m->prev_slot <= r->trail.last_slot &&
+           trail_term(&r->trail, m->prev_slot) == m->prev_term;
+}
+
+/* Figure 2, AppendEntries 3 and 4: the first entry [lo, hi) of `term` that is missing here, after
+ * dropping what contradicts. False when the trail cannot take them. */
+static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term)
+{
+    lo = max_u64(lo, r->commit + 1); /* A2 */
+    if (lo >= hi) {
+        return true;
+    }
+    lo = trail_first_difference(&r->trail, lo, hi, term);
+    if (lo == hi) {
+        return true; /* A1: everything is here already */
+    }
+    if (!trail_has_room(&r->trail, term, r->commit)) {
+        raft_trace(out, POINT_TRAIL_FULL, term, 0, 0);
+        return false;
+    }
+    raft_persist_entries(r, out, lo, hi, term, 0, false);
+    return true;
+}
+
+static bool is_well_formed(const struct message *message, const struct raft_append *m)
+{
+    if (m->prev_term > m->term || m->prev_slot > UINT64_MAX / 2) {
+        return false;
+    }
+    if (message->lo >= message->hi) {
+        return true; /* nothing attached */
+    }
+    return message->lo == m->prev_slot + 1 && message->term >= m->prev_term &&
+           message->term <= m->term;
+}
+
+static void advance(struct raft *r, qr_slot leader_commit)
+{
+    r->commit = max_u64(r->commit, min_u64(leader_commit, r->matched)); /* A4 */
+}
+
+void raft_on_append(struct raft *r, struct effects *out, node_index from,
+                    const struct message *message)
+{
+    const struct raft_append *m = message->body;
+    if (!is_well_formed(message, m)) {
+        raft_trace(out, POINT_DROPPED, message->kind, from, 0);
+        return;
+    }
+    if (!raft_follow(r, out, from, m->term) || r->forgetful) {
+        return;
+    }
+    r->floor = max_u64(r->floor, m->floor);
+    if (!has_previous(r, m)) {
+        reject(r, out, m);
+        return;
+    }
+    qr_slot hi = max_u64(message->hi, m->prev_slot + 1);
+    if (message->lo < message->hi && !store(r, out, message->lo, message->hi, message->term)) {
+        return;
+    }
+    r->matched = max_u64(r->matched, max_u64(hi - 1, r->commit));
+    qr_assert(r->matched <= r->trail.last_slot);
+    advance(r, m->commit);
+    acknowledge(r, out, m, r->matched);
+}
+
+void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
+                       const struct raft_heartbeat *m)
+{
+    if (!raft_follow(r, out, from, m->term) || r->forgetful) {
+        return;
+    }
+    r->floor = max_u64(r->floor, m->floor);
+    advance(r, m->commit);
+    struct raft_heartbeat_ack *reply =
+        RAFT_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, raft_ticket(r, out, 0));
+    ECHO(reply, m, r);
+    reply->matched = r->matched != 0;
+    reply->wall = r->wall;
+}

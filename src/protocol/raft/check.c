@@ -1,0 +1,108 @@
+/* Invariants of one instance, and of one step. Properties of the whole group (one leader per term,
+ * log matching, leader completeness) are the simulator's to check. */
+#include "protocol/raft/state.h"
+
+static void check_log(const struct raft *r)
+{
+    trail_check(&r->trail);
+    journal_check(&r->journal);
+    qr_assert(r->trimmed <= r->applied);
+    qr_assert(r->applied <= r->commit);
+    qr_assert(r->commit <= r->trail.last_slot);
+    qr_assert(r->trail.base_slot <= r->commit); /* T4 */
+    qr_assert(r->trimmed <= r->trail.base_slot);
+    qr_assert(r->journal.durable_slot <= r->trail.last_slot);
+    qr_assert(trail_last_term(&r->trail) <= r->term);
+    qr_assert(!r->state_dirty);
+}
+
+static void check_peer(const struct raft *r, const struct peer *p)
+{
+    qr_assert(p->match < p->next);
+    qr_assert(p->next <= r->trail.last_slot + 1);
+    qr_assert(p->round_echoed <= p->round_sent);
+    qr_assert(p->round_sent <= r->round);
+    qr_assert(p->heard <= r->now);
+    qr_assert(p->lease_from <= p->heard);
+}
+
+static void check_leader(const struct raft *r)
+{
+    qr_assert(r->leader == r->me);
+    qr_assert(r->vote == r->me);
+    qr_assert(quorum_of(r->votes, r->members));
+    qr_assert(!r->forgetful);
+    qr_assert(r->term_start <= r->trail.last_slot);
+    qr_assert(r->trail.base_slot >= r->term_start ||
+              trail_term(&r->trail, r->term_start) == r->term);
+    qr_assert(trail_last_term(&r->trail) == r->term);
+    for (node_index i = 0; i < r->members; i++) {
+        if (i != r->me) {
+            check_peer(r, &r->peer[i]);
+        }
+    }
+    for (uint32_t i = 1; i < r->read_count; i++) { /* D1 */
+        const struct read_range *a = &r->reads[i - 1];
+        const struct read_range *b = &r->reads[i];
+        qr_assert(a->first + a->count <= b->first);
+        qr_assert(a->round <= b->round);
+        qr_assert(a->slot <= b->slot);
+    }
+}
+
+static void check_state(const struct raft *r)
+{
+    qr_assert(r->me < r->members);
+    qr_assert(r->members <= MEMBERS_MAX);
+    check_log(r);
+    if (r->phase == PHASE_LEADER) {
+        check_leader(r);
+        return;
+    }
+    qr_assert(r->leader != r->me);
+    qr_assert(r->read_count == 0);
+    qr_assert(r->transfer_to == NODE_NONE);
+    qr_assert(r->matched <= r->trail.last_slot);
+    qr_assert(r->phase != PHASE_CANDIDATE || r->vote == r->me);
+    qr_assert(r->phase == PHASE_FOLLOWER || r->leader == NODE_NONE);
+}
+
+/* What no step may do, whatever the event (compare LogCabin's delta invariants). */
+static void check_delta(const struct raft *r, const struct raft *b)
+{
+    qr_assert(r->now >= b->now);
+    qr_assert(r->term >= b->term);
+    qr_assert(r->commit >= b->commit);
+    qr_assert(r->applied >= b->applied);
+    qr_assert(r->trail.base_slot >= b->trail.base_slot);
+    qr_assert(r->trail.last_slot >= b->commit); /* truncation stays above the commit index */
+    qr_assert(r->promise_until >= b->promise_until);
+    qr_assert(r->journal.durable >= b->journal.durable);
+    qr_assert(r->floor >= b->floor);
+    if (r->term > b->term) {
+        return;
+    }
+    qr_assert(b->vote == NODE_NONE || r->vote == b->vote); /* one vote per term */
+    qr_assert(b->phase == PHASE_LEADER || r->phase != PHASE_LEADER || b->phase == PHASE_CANDIDATE);
+    if (b->phase == PHASE_LEADER && r->phase == PHASE_LEADER) {
+        qr_assert(r->trail.last_slot >= b->trail.last_slot); /* Leader Append-Only */
+        qr_assert(r->term_start == b->term_start);
+        for (node_index i = 0; i < r->members; i++) {
+            qr_assert(r->peer[i].match >= b->peer[i].match);
+            qr_assert(r->peer[i].round_echoed >= b->peer[i].round_echoed);
+        }
+    }
+}
+
+void raft_check(const void *self, const void *before)
+{
+    const struct raft *r = self;
+    const struct raft *b = before;
+    if (!r->started) {
+        return;
+    }
+    check_state(r);
+    if (b != NULL && b->started) {
+        check_delta(r, b);
+    }
+}

@@ -1,0 +1,163 @@
+/* What an instance says about itself: one line for people, its digest, its trace points. */
+#include "protocol/raft/state.h"
+
+static const char *phase_name(uint8_t phase)
+{
+    switch (phase) {
+    case PHASE_FOLLOWER:
+        return "follower";
+    case PHASE_PRECANDIDATE:
+        return "precandidate";
+    case PHASE_CANDIDATE:
+        return "candidate";
+    case PHASE_LEADER:
+        return "leader";
+    }
+    qr_unreachable();
+}
+
+void raft_describe(const void *self, struct text *out)
+{
+    const struct raft *r = self;
+    text_put(out, phase_name(r->phase));
+    text_field(out, "term", r->term);
+    text_field(out, "commit", r->commit);
+    text_field(out, "last", r->trail.last_slot);
+    text_field(out, "durable", r->journal.durable_slot);
+    if (r->leader != NODE_NONE) {
+        text_field(out, "leader", r->leader);
+    }
+    if (r->vote != NODE_NONE) {
+        text_field(out, "vote", r->vote);
+    }
+    if (r->transfer_to != NODE_NONE) {
+        text_field(out, "transfer_to", r->transfer_to);
+    }
+    if (r->forgetful) {
+        text_put(out, " forgetful");
+    }
+}
+
+/* --- Digest
+ * --------------------------------------------------------------------------------------- */
+
+static void mix(uint64_t *digest, uint64_t v)
+{
+    struct rng rng = rng_from(*digest ^ v);
+    *digest = rng_next(&rng);
+}
+
+static void mix_log(uint64_t *d, const struct raft *r)
+{
+    mix(d, r->trail.base_slot);
+    mix(d, r->trail.base_term);
+    mix(d, r->trail.last_slot);
+    for (uint32_t i = 0; i < r->trail.count; i++) {
+        mix(d, r->trail.runs[i].slot);
+        mix(d, r->trail.runs[i].term);
+    }
+    mix(d, r->journal.minted);
+    mix(d, r->journal.durable);
+    mix(d, r->journal.durable_slot);
+    for (uint32_t i = 0; i < r->journal.count; i++) {
+        mix(d, r->journal.marks[i].ticket);
+        mix(d, r->journal.marks[i].slot);
+    }
+    mix(d, r->commit);
+    mix(d, r->applied);
+    mix(d, r->trimmed);
+    mix(d, r->checkpoint);
+    mix(d, r->floor);
+}
+
+static void mix_role(uint64_t *d, const struct raft *r)
+{
+    mix(d, r->term);
+    mix(d, r->vote);
+    mix(d, r->state_ticket);
+    mix(d, r->phase);
+    mix(d, r->read_mode);
+    mix(d, r->leader);
+    mix(d, r->leader_closed);
+    mix(d, (uint64_t)r->leader_heard);
+    mix(d, r->matched);
+    mix(d, (uint64_t)r->promise_until);
+    mix(d, (uint64_t)r->election_due);
+    mix(d, r->votes);
+    mix(d, r->vote_ticket);
+    mix(d, (uint64_t)r->rival_until);
+}
+
+static void mix_leader(uint64_t *d, const struct raft *r)
+{
+    mix(d, r->term_start);
+    mix(d, (uint64_t)r->heartbeat_due);
+    mix(d, (uint64_t)r->elected_at);
+    mix(d, (uint64_t)r->lease_given);
+    mix(d, r->lease_barred);
+    mix(d, r->transfer_sent);
+    mix(d, r->transfer_to);
+    mix(d, (uint64_t)r->transfer_due);
+    mix(d, r->round);
+    mix(d, r->announced);
+    mix(d, r->round_used);
+    for (uint32_t i = 0; i < r->read_count; i++) {
+        mix(d, r->reads[i].first);
+        mix(d, r->reads[i].count);
+        mix(d, r->reads[i].round);
+        mix(d, r->reads[i].slot);
+    }
+    for (node_index i = 0; i < r->members; i++) {
+        const struct peer *p = &r->peer[i];
+        mix(d, p->match);
+        mix(d, p->next);
+        mix(d, p->round_sent);
+        mix(d, p->round_echoed);
+        mix(d, (uint64_t)p->heard);
+        mix(d, (uint64_t)p->lease_from);
+        mix(d, p->in_flight);
+        mix(d, p->mode);
+        mix(d, p->probed);
+    }
+}
+
+uint64_t raft_digest(const void *self)
+{
+    const struct raft *r = self;
+    uint64_t d = 0;
+    mix(&d, r->me);
+    mix(&d, r->members);
+    mix(&d, r->forgetful);
+    mix(&d, r->rng.state);
+    mix(&d, (uint64_t)r->now);
+    mix_role(&d, r);
+    mix_log(&d, r);
+    mix_leader(&d, r);
+    return d;
+}
+
+/* --- Trace points
+ * ------------------------------------------------------------------------------------ */
+
+static const char *sentence_of(uint16_t point)
+{
+    switch (point) {
+#define POINT(tag, NAME, sentence) \
+    case tag:                      \
+        return sentence;
+#include "protocol/raft/raft_traces.def"
+#undef POINT
+    }
+    return "unknown trace point";
+}
+
+void raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *out)
+{
+    for (const char *s = sentence_of(point); *s != 0; s++) {
+        if (s[0] == '%' && s[1] >= '0' && s[1] <= '2') {
+            text_u64(out, argument[*++s - '0']);
+        } else {
+            text_char(out, *s);
+        }
+    }
+}

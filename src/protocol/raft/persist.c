@@ -1,0 +1,58 @@
+/* Writes to the log: the state record and entries, each with its ticket.
+ *
+ * Figure 2 demands that term, vote and log are on stable storage before any answer to a message.
+ * Here the answer names the ticket that it depends on (R5); raft_ticket gives that ticket. */
+#include "protocol/raft/state.h"
+
+/* One PERSIST, with the state record in it when that changed in this step. */
+static struct effect *push_persist(struct raft *r, struct effects *out)
+{
+    struct effect *e = effects_push(out, EFFECT_PERSIST);
+    e->persist.ticket = journal_mint(&r->journal);
+    if (r->state_dirty) {
+        struct raft_hard_state *state = effects_scratch(out, sizeof *state);
+        state->term = r->term;
+        state->vote = r->vote;
+        e->persist.state_kind = RAFT_HARD_STATE;
+        e->persist.state = state;
+        r->state_dirty = false;
+        r->state_ticket = e->persist.ticket;
+    }
+    return e;
+}
+
+void raft_persist_state(struct raft *r, struct effects *out)
+{
+    if (r->state_dirty) {
+        push_persist(r, out);
+    }
+}
+
+void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term,
+                          qr_req req, bool noop)
+{
+    qr_assert(lo < hi);
+    qr_assert(lo <= r->trail.last_slot + 1); /* no gap */
+    qr_assert(lo > r->commit);               /* what is committed stays */
+    if (lo <= r->trail.last_slot) {
+        qr_assert(r->phase != PHASE_LEADER); /* Leader Append-Only, figure 3 */
+        raft_trace(out, POINT_TRUNCATED, lo, r->trail.last_slot, 0);
+        trail_truncate(&r->trail, lo);
+        journal_truncate(&r->journal, lo);
+    }
+    struct effect *e = push_persist(r, out);
+    e->persist.lo = lo;
+    e->persist.hi = hi;
+    e->persist.term = term;
+    e->persist.req = req;
+    e->persist.noop = noop;
+    trail_append(&r->trail, hi, term);
+    journal_wrote(&r->journal, e->persist.ticket, hi - 1);
+}
+
+qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot)
+{
+    raft_persist_state(r, out);
+    qr_ticket state = journal_pending(&r->journal, r->state_ticket);
+    return max_u64(state, journal_covering(&r->journal, slot));
+}

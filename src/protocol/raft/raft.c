@@ -1,0 +1,465 @@
+/* Raft: one leader orders operations into a log, a majority makes them durable.
+ *
+ * After Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (2014, "the
+ * paper"; figure 2 is the specification) and Ongaro's dissertation (2014, "diss."). This file is
+ * the frame: events come in here and go to the file of their concern.
+ *
+ *   elect.c      who leads: time-outs, PreVote, votes           paper 5.2, 5.4.1; diss. 9.6
+ *   replicate.c  the leader's side of the log, the commit index  paper 5.3, 5.4.2; diss. 10.2
+ *   append.c     the follower's side                             paper 5.3
+ *   read.c       linearizable reads by read index                diss. 6.4
+ *   lease.c      and by lease                                    diss. 6.4.1
+ *   transfer.c   handing leadership over                         diss. 3.10
+ *   persist.c    what must be durable, and since which ticket
+ *   trail.c      which term stands at which slot; journal.c: which slots are durable
+ *   check.c      invariants; describe.c: text, digest, trace points
+ *
+ * Of the paper this is not here yet: membership changes (the members are fixed at START) and
+ * InstallSnapshot (a member that needs what is trimmed shows needs_snapshot in the outlook).
+ *
+ * One instance per group and node: a flat struct raft, no pointers inside. */
+#include "protocol/raft/raft.h"
+
+#include "protocol/raft/state.h"
+
+/* The most that one step pushes: per member two APPENDs with entries, one more and a heartbeat from
+ * the timer, and an answer; every waiting range of reads answered; two PERSISTs, APPLY, TRIM; and
+ * a handful of trace points. */
+#define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 4) + READ_RANGES + 1 + 4 + 16)
+#define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct raft_append))
+
+/* --- Small tools
+ * ------------------------------------------------------------------------------------ */
+
+void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct effect *e = effects_push(out, EFFECT_TRACE);
+    e->trace.point = (uint16_t)point;
+    e->trace.argument[0] = a;
+    e->trace.argument[1] = b;
+    e->trace.argument[2] = c;
+}
+
+void *raft_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
+                qr_ticket after)
+{
+    void *body = effects_scratch(out, body_bytes);
+    struct effect *e = effects_push(out, EFFECT_SEND);
+    e->after = after;
+    e->send.to = to;
+    e->send.message.kind = kind;
+    e->send.message.body = body;
+    return body;
+}
+
+static qr_time earlier(qr_time a, qr_time b)
+{
+    return a < b ? a : b;
+}
+
+/* --- Life
+ * ---------------------------------------------------------------------------------------------- */
+
+static struct needs raft_needs(const struct protocol_limits *limits)
+{
+    qr_assert(limits->append_entries > 0);
+    return (struct needs){ .state = sizeof(struct raft),
+                           .effects = STEP_EFFECTS,
+                           .scratch = STEP_SCRATCH };
+}
+
+static void raft_init(void *self, const struct protocol_limits *limits, node_index me,
+                      uint64_t seed)
+{
+    struct raft *r = self;
+    qr_assert(limits->heartbeat > 0);
+    qr_assert(limits->lease > 0);
+    qr_assert(limits->lease < limits->election);
+    qr_assert(limits->drift_percent < 100);
+    *r = (struct raft){ .limits = *limits, .me = me, .rng = rng_from(seed) };
+    r->vote = NODE_NONE;
+    r->leader = NODE_NONE;
+    r->transfer_to = NODE_NONE;
+    r->read_mode = READ_MODE_READINDEX;
+}
+
+static void on_start(struct raft *r, struct effects *out, const struct event *event)
+{
+    qr_assert(!r->started);
+    qr_assert(event->start.members >= 1);
+    qr_assert(event->start.members <= MEMBERS_MAX);
+    qr_assert(r->me < event->start.members);
+    qr_assert(event->start.base_slot <= event->start.applied_slot);
+    qr_assert(event->start.applied_slot <= event->start.last_slot);
+    r->started = true;
+    r->members = event->start.members;
+    r->forgetful = event->start.forgetful;
+    if (event->start.state_kind != 0) {
+        qr_assert(event->start.state_kind == RAFT_HARD_STATE);
+        const struct raft_hard_state *state = event->start.state;
+        r->term = state->term;
+        r->vote = state->vote;
+    }
+    trail_load(&r->trail, event->start.base_slot, event->start.base_term, event->start.last_slot,
+               event->start.runs, event->start.run_count);
+    journal_start(&r->journal, event->start.last_slot);
+    if (trail_last_term(&r->trail) > r->term) {
+        /* Entries of a term are written with or after its state record; a checkpoint that came
+         * from elsewhere may be ahead of both. */
+        r->term = trail_last_term(&r->trail);
+        r->vote = NODE_NONE;
+        r->state_dirty = true;
+    }
+    r->trimmed = event->start.base_slot;
+    r->applied = event->start.applied_slot;
+    r->checkpoint = event->start.applied_slot;
+    r->commit = max_u64(r->applied, r->trail.base_slot); /* T4 */
+    raft_promise_forgotten(r);
+    raft_election_reset(r);
+    if (r->members == 1) {
+        r->election_due = r->now; /* nobody to wait for */
+    }
+    raft_trace(out, POINT_STARTED, r->term, r->trail.last_slot, 0);
+    if (r->forgetful) {
+        raft_trace(out, POINT_FORGETFUL, 0, 0, 0);
+    }
+}
+
+/* --- Clients
+ * -------------------------------------------------------------------------------------------- */
+
+static uint32_t room(const struct raft *r)
+{
+    if (r->phase != PHASE_LEADER) {
+        return r->limits.uncommitted_max; /* refused at once rather than kept waiting */
+    }
+    uint64_t open = r->trail.last_slot - r->commit;
+    bool closed = r->transfer_to != NODE_NONE || r->read_count == READ_RANGES;
+    return closed || open >= r->limits.uncommitted_max ? 0
+                                                       : r->limits.uncommitted_max - (uint32_t)open;
+}
+
+static void on_submit(struct raft *r, struct effects *out, qr_req first, uint32_t count)
+{
+    qr_assert(count > 0);
+    bool leads = r->phase == PHASE_LEADER && r->transfer_to == NODE_NONE;
+    uint64_t open = r->trail.last_slot - r->commit;
+    if (!leads || open + count > r->limits.uncommitted_max) {
+        struct effect *e = effects_push(out, EFFECT_ANSWER);
+        e->answer.first = first;
+        e->answer.count = count;
+        e->answer.status = leads ? STATUS_OVERLOADED : STATUS_NOT_LEADER;
+        return;
+    }
+    qr_slot lo = r->trail.last_slot + 1;
+    raft_persist_entries(r, out, lo, lo + count, r->term, first, false);
+    raft_replicate_all(r, out);
+}
+
+/* --- Messages
+ * ------------------------------------------------------------------------------------------- */
+
+static void on_stale(struct raft *r, struct effects *out, const struct raft_stale *m)
+{
+    if (m->term > r->term) {
+        raft_become_follower(r, out, m->term, NODE_NONE);
+    }
+}
+
+/* A forgetful node takes no part in elections: it might give a vote twice. */
+static void on_election_message(struct raft *r, struct effects *out, node_index from,
+                                const struct message *message)
+{
+    if (r->forgetful) {
+        raft_trace(out, POINT_DROPPED, message->kind, from, 0);
+        return;
+    }
+    switch (message->kind) {
+    case RAFT_PREVOTE:
+        raft_on_prevote(r, out, from, message->body);
+        return;
+    case RAFT_PREVOTE_REPLY:
+        raft_on_prevote_reply(r, out, from, message->body);
+        return;
+    case RAFT_VOTE:
+        raft_on_vote(r, out, from, message->body);
+        return;
+    case RAFT_VOTE_REPLY:
+        raft_on_vote_reply(r, out, from, message->body);
+        return;
+    }
+    qr_unreachable();
+}
+
+static void on_receive(struct raft *r, struct effects *out, node_index from,
+                       const struct message *message)
+{
+    if (from >= r->members || from == r->me) {
+        raft_trace(out, POINT_DROPPED, message->kind, from, 0);
+        return;
+    }
+    switch (message->kind) {
+    case RAFT_PREVOTE:
+    case RAFT_PREVOTE_REPLY:
+    case RAFT_VOTE:
+    case RAFT_VOTE_REPLY:
+        on_election_message(r, out, from, message);
+        return;
+    case RAFT_APPEND:
+        raft_on_append(r, out, from, message);
+        return;
+    case RAFT_APPEND_ACK:
+        raft_on_append_ack(r, out, from, message->body);
+        return;
+    case RAFT_APPEND_REJECT:
+        raft_on_append_reject(r, out, from, message->body);
+        return;
+    case RAFT_HEARTBEAT:
+        raft_on_heartbeat(r, out, from, message->body);
+        return;
+    case RAFT_HEARTBEAT_ACK:
+        raft_on_heartbeat_ack(r, out, from, message->body);
+        return;
+    case RAFT_STALE:
+        on_stale(r, out, message->body);
+        return;
+    case RAFT_TIMEOUT_NOW:
+        raft_on_timeout_now(r, out, from, message->body);
+        return;
+    }
+    raft_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
+}
+
+/* --- Disk, peers, operators, time
+ * ------------------------------------------------------------------------- */
+
+static void on_durable(struct raft *r, struct effects *out, qr_ticket upto)
+{
+    if (upto <= r->journal.durable) {
+        return;
+    }
+    journal_durable(&r->journal, upto);
+    raft_count_own_vote(r, out);
+    if (r->phase == PHASE_LEADER) {
+        raft_advance_commit(r);
+    }
+}
+
+/* Trims what a checkpoint holds and no member needs any more. */
+static void trim(struct raft *r, struct effects *out, bool force)
+{
+    qr_slot upto = force ? r->checkpoint : min_u64(r->checkpoint, r->floor);
+    if (upto <= r->trimmed) {
+        return;
+    }
+    qr_assert(upto <= r->applied);
+    if (upto > r->trail.base_slot) {
+        trail_trim(&r->trail, upto);
+    }
+    r->trimmed = upto;
+    struct effect *e = effects_push(out, EFFECT_TRIM);
+    e->trim.upto = upto;
+}
+
+static void on_snapshot(struct raft *r, struct effects *out, qr_slot slot, bool force)
+{
+    qr_assert(slot <= r->applied);
+    r->checkpoint = max_u64(r->checkpoint, slot);
+    if (r->phase == PHASE_LEADER) {
+        r->floor = max_u64(r->floor, raft_floor(r));
+    }
+    trim(r, out, force);
+}
+
+static void on_peer(struct raft *r, struct effects *out, node_index node, bool up)
+{
+    if (node >= r->members || node == r->me) {
+        return;
+    }
+    if (r->phase == PHASE_LEADER) {
+        if (up) {
+            raft_probe(r, node); /* what was in flight may be lost */
+            raft_send_heartbeat(r, out, node);
+            raft_replicate(r, out, node);
+        }
+        return;
+    }
+    if (!up && node == r->leader) {
+        /* A killed process is replaced in milliseconds: the election time-out is for silence. A
+         * short random wait keeps the followers from campaigning against each other. */
+        raft_trace(out, POINT_LEADER_CLOSED, node, 0, 0);
+        r->leader_closed = true;
+        qr_time soon = r->now + (qr_time)rng_below(&r->rng, (uint64_t)r->limits.heartbeat / 2 + 1);
+        r->election_due = earlier(r->election_due, soon);
+    }
+}
+
+static void on_admin(struct raft *r, struct effects *out, enum admin_kind order, uint64_t argument)
+{
+    switch (order) {
+    case ADMIN_TRANSFER:
+        raft_on_transfer(r, out, argument);
+        return;
+    case ADMIN_READ_MODE:
+        raft_trace(out, POINT_READ_MODE, argument, 0, 0);
+        r->read_mode = argument == READ_MODE_LEASE ? READ_MODE_LEASE : READ_MODE_READINDEX;
+        return;
+    }
+    qr_unreachable();
+}
+
+/* CheckQuorum (diss. 6.2): a leader that a majority has not answered for an election time-out may
+ * have been replaced; it stops, so that its clients go elsewhere. */
+static bool has_lost_quorum(const struct raft *r)
+{
+    qr_time heard = raft_quorum_heard(r);
+    return heard != QR_NEVER && r->now >= heard + r->limits.election;
+}
+
+static void on_timer(struct raft *r, struct effects *out)
+{
+    if (r->phase != PHASE_LEADER) {
+        if (r->now >= raft_campaign_at(r)) {
+            raft_begin_prevote(r, out);
+        }
+        return;
+    }
+    if (has_lost_quorum(r)) {
+        raft_trace(out, POINT_QUORUM_LOST, r->term, 0, 0);
+        raft_become_follower(r, out, r->term, NODE_NONE);
+        return;
+    }
+    if (r->now >= r->heartbeat_due) {
+        raft_heartbeat_all(r, out);
+        r->transfer_sent = false; /* the message may be lost: say it again */
+    }
+}
+
+static qr_time raft_deadline(const void *self)
+{
+    const struct raft *r = self;
+    if (!r->started) {
+        return QR_NEVER;
+    }
+    if (r->phase != PHASE_LEADER) {
+        return raft_campaign_at(r);
+    }
+    if (r->members == 1) {
+        return QR_NEVER;
+    }
+    qr_time due = earlier(r->heartbeat_due, raft_transfer_deadline(r));
+    return earlier(due, raft_quorum_heard(r) + r->limits.election);
+}
+
+/* --- The step
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void dispatch(struct raft *r, struct effects *out, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_START:
+        on_start(r, out, event);
+        return;
+    case EVENT_RECEIVE:
+        on_receive(r, out, event->receive.from, &event->receive.message);
+        return;
+    case EVENT_SUBMIT:
+        on_submit(r, out, event->submit.first, event->submit.count);
+        return;
+    case EVENT_READ:
+        raft_on_read(r, out, event->read.first, event->read.count);
+        return;
+    case EVENT_DURABLE:
+        on_durable(r, out, event->durable.upto);
+        return;
+    case EVENT_SNAPSHOT:
+        on_snapshot(r, out, event->snapshot.slot, event->snapshot.force);
+        return;
+    case EVENT_TIMER:
+        on_timer(r, out);
+        return;
+    case EVENT_PEER:
+        on_peer(r, out, event->peer.node, event->peer.up);
+        return;
+    case EVENT_ADMIN:
+        on_admin(r, out, event->admin.order, event->admin.argument);
+        return;
+    }
+    qr_unreachable();
+}
+
+/* What any event may have made possible. Reads come before APPLY, so that they see the state that
+ * they were promised and not more than they must wait for. */
+static void finish(struct raft *r, struct effects *out)
+{
+    raft_persist_state(r, out);
+    if (r->phase == PHASE_LEADER) {
+        raft_transfer_proceed(r, out);
+        raft_release_reads(r, out);
+    }
+    if (r->commit > r->applied) {
+        struct effect *e = effects_push(out, EFFECT_APPLY);
+        e->apply.lo = r->applied + 1;
+        e->apply.hi = r->commit + 1;
+        r->applied = r->commit;
+    }
+}
+
+static void raft_step(void *self, const struct event *event, struct effects *out)
+{
+    struct raft *r = self;
+    qr_assert(r->started == (event->kind != EVENT_START));
+    r->now = event->now > r->now ? event->now : r->now;
+    r->wall = event->wall;
+    dispatch(r, out, event);
+    finish(r, out);
+}
+
+/* --- Looking in
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void raft_outlook(const void *self, struct outlook *out)
+{
+    const struct raft *r = self;
+    *out = (struct outlook){
+        .role = r->phase == PHASE_LEADER     ? ROLE_LEADER
+                : r->phase == PHASE_FOLLOWER ? ROLE_FOLLOWER
+                                             : ROLE_CANDIDATE,
+        .leader = r->leader,
+        .term = r->term,
+        .commit = r->commit,
+        .last = r->trail.last_slot,
+        .first = r->trimmed + 1,
+        .room = room(r),
+        .can_serve = r->phase == PHASE_LEADER && r->commit >= r->term_start,
+        .forgetful = r->forgetful,
+        .members = r->members,
+    };
+    for (node_index i = 0; r->phase == PHASE_LEADER && i < r->members; i++) {
+        const struct peer *p = &r->peer[i];
+        out->member[i] = (struct member_outlook){
+            .match = i == r->me ? r->journal.durable_slot : p->match,
+            .heard = i == r->me ? r->now : p->heard,
+            .needs_snapshot = p->mode == PEER_SNAPSHOT,
+        };
+    }
+}
+
+const struct protocol raft_protocol = {
+    .name = "raft",
+    .promise = { .consistency = CONSISTENCY_LINEARIZABLE,
+                 .survives_minority_crash = true,
+                 .available_in_minority = false },
+    .codec = &raft_codec,
+    .needs = raft_needs,
+    .init = raft_init,
+    .step = raft_step,
+    .deadline = raft_deadline,
+    .outlook = raft_outlook,
+    .check = raft_check,
+    .digest = raft_digest,
+    .describe = raft_describe,
+    .trace = raft_trace_text,
+};

@@ -1,0 +1,291 @@
+/* The leader's side of replication: Raft paper 5.3 and 5.4.2, pipelined (dissertation 10.2).
+ *
+ * G1 Entries go out before the leader's own write is durable; its own match counts from DURABLE
+ *    like anyone's (10.2.1).
+ * G2 Only entries of the leader's own term are committed by counting; older ones are committed
+ *    with them (5.4.2, figure 8). The NOOP at the start of the term is the first of them.
+ * G3 What was asked to be sent is a hope: the driver may attach fewer entries, the link may lose
+ *    them. Only an acknowledgement moves `match`; a gap is refused by the follower, and a loss with
+ *    nothing behind it is found by the empty APPEND that goes out with each heartbeat while
+ *    something is unanswered. */
+#include "protocol/raft/state.h"
+
+void raft_become_leader(struct raft *r, struct effects *out)
+{
+    qr_assert(r->phase == PHASE_CANDIDATE);
+    qr_assert(r->journal.durable >= r->vote_ticket);
+    r->phase = PHASE_LEADER;
+    r->leader = r->me;
+    r->leader_closed = false;
+    r->matched = 0;
+    r->elected_at = r->now;
+    r->lease_given = 0;
+    r->lease_barred = false;
+    r->transfer_to = NODE_NONE;
+    r->round = 1;
+    r->announced = 0;
+    r->round_used = false;
+    qr_assert(r->read_count == 0);
+    for (node_index i = 0; i < r->members; i++) {
+        r->peer[i] = (struct peer){ .next = r->trail.last_slot + 1, .mode = PEER_PROBE };
+    }
+    raft_trace(out, POINT_ELECTED, r->term, r->trail.last_slot, 0);
+    r->term_start = r->trail.last_slot + 1;
+    raft_persist_entries(r, out, r->term_start, r->term_start + 1, r->term, 0,
+                         true); /* 6.4 step 1 */
+    raft_heartbeat_all(r, out); /* at once: nobody else need campaign (5.2) */
+}
+
+/* --- Sending
+ * --------------------------------------------------------------------------------------- */
+
+/* One APPEND with entries [next, ..), at most as many as one message may hold, of one term. */
+static void send_append(struct raft *r, struct effects *out, node_index to, bool with_entries)
+{
+    struct peer *p = &r->peer[to];
+    qr_slot prev = p->next - 1;
+    qr_assert(prev >= r->trail.base_slot);
+    qr_slot hi = p->next;
+    if (with_entries && p->next <= r->trail.last_slot) {
+        hi = min_u64(trail_run_end(&r->trail, p->next), p->next + r->limits.append_entries);
+    }
+    struct raft_append *m = RAFT_SEND(out, to, APPEND, append, 0); /* G1 */
+    m->term = r->term;
+    m->prev_slot = prev;
+    m->prev_term = trail_term(&r->trail, prev);
+    m->commit = r->commit;
+    m->floor = r->floor;
+    m->round = r->round;
+    m->sent = r->now;
+    m->lease = raft_lease_wanted(r);
+    if (hi > p->next) {
+        struct message *message = &out->v[out->n - 1].send.message;
+        message->lo = p->next;
+        message->hi = hi;
+        message->term = trail_term(&r->trail, p->next);
+        p->in_flight++;
+    }
+    p->round_sent = r->round;
+    r->round_used = true;
+    if (p->mode == PEER_PROBE) {
+        p->probed = true;
+    } else {
+        p->next = hi;
+    }
+}
+
+/* Without the entry before `next` there is no APPEND to make: it needs a snapshot. */
+static bool is_within_reach(struct raft *r, struct effects *out, node_index to)
+{
+    struct peer *p = &r->peer[to];
+    if (p->mode != PEER_SNAPSHOT && p->next - 1 < r->trail.base_slot) {
+        raft_trace(out, POINT_NEEDS_SNAPSHOT, to, r->trail.base_slot + 1, 0);
+        p->mode = PEER_SNAPSHOT;
+    }
+    return p->mode != PEER_SNAPSHOT;
+}
+
+void raft_replicate(struct raft *r, struct effects *out, node_index to)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    qr_assert(to != r->me);
+    struct peer *p = &r->peer[to];
+    if (!is_within_reach(r, out, to)) {
+        return;
+    }
+    if (p->mode == PEER_PROBE) {
+        if (!p->probed) {
+            send_append(r, out, to, true);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < APPENDS_PER_STEP; i++) {
+        if (p->next > r->trail.last_slot || p->in_flight >= r->limits.appends_in_flight) {
+            return;
+        }
+        send_append(r, out, to, true);
+    }
+}
+
+void raft_replicate_all(struct raft *r, struct effects *out)
+{
+    for (node_index to = 0; to < r->members; to++) {
+        if (to != r->me) {
+            raft_replicate(r, out, to);
+        }
+    }
+}
+
+void raft_probe(struct raft *r, node_index to)
+{
+    struct peer *p = &r->peer[to];
+    p->mode = PEER_PROBE;
+    p->probed = false;
+    p->in_flight = 0;
+    p->next = r->trail.last_slot + 1;
+    if (p->match > 0) {
+        p->next = max_u64(p->match, r->trail.base_slot) + 1;
+    }
+}
+
+void raft_send_heartbeat(struct raft *r, struct effects *out, node_index to)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    struct peer *p = &r->peer[to];
+    struct raft_heartbeat *m = RAFT_SEND(out, to, HEARTBEAT, heartbeat, 0);
+    m->term = r->term;
+    m->commit = min_u64(r->commit, p->match);
+    m->floor = r->floor;
+    m->round = r->round;
+    m->sent = r->now;
+    m->lease = raft_lease_wanted(r);
+    m->wall = r->wall;
+    p->round_sent = r->round;
+    r->round_used = true;
+}
+
+void raft_heartbeat_all(struct raft *r, struct effects *out)
+{
+    r->heartbeat_due = r->now + r->limits.heartbeat;
+    r->floor = max_u64(r->floor, raft_floor(r));
+    for (node_index to = 0; to < r->members; to++) {
+        if (to == r->me) {
+            continue;
+        }
+        raft_send_heartbeat(r, out, to);
+        struct peer *p = &r->peer[to];
+        if (!is_within_reach(r, out, to)) {
+            continue;
+        }
+        if (p->mode == PEER_PROBE) {
+            /* A repeated probe carries nothing: the follower may be down or slow. */
+            send_append(r, out, to, !p->probed);
+        } else if (p->match + 1 < p->next) {
+            send_append(r, out, to, false); /* G3 */
+        }
+    }
+    r->announced = r->round;
+}
+
+/* --- Answers
+ * ------------------------------------------------------------------------------------------ */
+
+/* What every answer tells. NULL when it is not for this leadership. */
+static struct peer *note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
+                                uint64_t round, qr_time sent, qr_time lease)
+{
+    if (term > r->term) {
+        raft_become_follower(r, out, term, NODE_NONE);
+        return NULL;
+    }
+    if (term < r->term || r->phase != PHASE_LEADER || round > r->round || sent > r->now) {
+        return NULL;
+    }
+    struct peer *p = &r->peer[from];
+    p->heard = r->now;
+    p->round_echoed = max_u64(p->round_echoed, round);
+    if (lease == r->limits.lease && sent > p->lease_from) {
+        p->lease_from = sent;
+    }
+    return p;
+}
+
+/* Figure 2, leaders 4: a majority holds the entry durably and it is of the own term. */
+void raft_advance_commit(struct raft *r)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    uint64_t match[MEMBERS_MAX];
+    for (node_index i = 0; i < r->members; i++) {
+        match[i] = i == r->me ? r->journal.durable_slot : r->peer[i].match; /* G1 */
+    }
+    qr_slot reached = quorum_reached(match, r->members);
+    if (reached > r->commit && reached >= r->term_start) { /* G2 */
+        qr_assert(trail_term(&r->trail, reached) == r->term);
+        r->commit = reached;
+    }
+}
+
+void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
+                        const struct raft_append_ack *m)
+{
+    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
+    if (p == NULL || m->match > r->trail.last_slot) {
+        return;
+    }
+    p->match = max_u64(p->match, m->match);
+    p->in_flight -= p->in_flight > 0;
+    if (p->mode != PEER_REPLICATE) {
+        p->mode = PEER_REPLICATE;
+        p->next = p->match + 1;
+    }
+    p->next = max_u64(p->next, p->match + 1);
+    if (p->next == p->match + 1) {
+        p->in_flight = 0; /* answers may have been lost: now none is missing */
+    }
+    raft_advance_commit(r);
+    raft_replicate(r, out, from);
+}
+
+/* The last slot here that may agree with a follower whose last fitting entry is the hint. */
+static qr_slot last_common(const struct raft *r, qr_slot hint_slot, qr_term hint_term)
+{
+    qr_assert(hint_slot >= r->trail.base_slot);
+    qr_slot slot = trail_last_within(&r->trail, hint_slot, hint_term);
+    bool below = slot == r->trail.base_slot && r->trail.base_term > hint_term;
+    return below ? slot - 1 : slot;
+}
+
+void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_append_reject *m)
+{
+    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
+    if (p == NULL || p->mode == PEER_SNAPSHOT || m->prev_slot <= p->match) {
+        return; /* it has caught up since */
+    }
+    if (p->mode == PEER_PROBE && m->prev_slot != p->next - 1) {
+        return; /* of an earlier probe */
+    }
+    qr_slot common = m->hint_slot < r->trail.base_slot
+                         ? m->hint_slot
+                         : last_common(r, min_u64(m->hint_slot, r->trail.last_slot), m->hint_term);
+    p->mode = PEER_PROBE;
+    p->probed = false;
+    p->in_flight = 0;
+    p->next = max_u64(common, p->match) + 1;
+    raft_trace(out, POINT_REJECTED, from, m->prev_slot, p->next);
+    raft_replicate(r, out, from);
+}
+
+void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_heartbeat_ack *m)
+{
+    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
+    if (p == NULL || p->mode != PEER_REPLICATE || m->matched) {
+        return;
+    }
+    /* It has started anew and knows neither our log nor its own commit index. */
+    raft_probe(r, from);
+    raft_replicate(r, out, from);
+}
+
+/* --- The group as the leader knows it
+ * ------------------------------------------------------------------- */
+
+qr_time raft_quorum_heard(const struct raft *r)
+{
+    uint64_t heard[MEMBERS_MAX];
+    for (node_index i = 0; i < r->members; i++) {
+        qr_time at = r->peer[i].heard > r->elected_at ? r->peer[i].heard : r->elected_at;
+        heard[i] = i == r->me ? (uint64_t)QR_NEVER : (uint64_t)at;
+    }
+    return (qr_time)quorum_reached(heard, r->members);
+}
+
+qr_slot raft_floor(const struct raft *r)
+{
+    qr_slot floor = r->journal.durable_slot;
+    for (node_index i = 0; i < r->members; i++) {
+        floor = i == r->me ? floor : min_u64(floor, r->peer[i].match);
+    }
+    return floor;
+}

@@ -1,0 +1,241 @@
+/* The state of one Raft instance, and what its files say to each other. Nobody outside this
+ * directory includes it (the unit tests do).
+ *
+ * Every function below runs inside one step; `out` takes its effects. Times are microseconds. */
+#ifndef PROTOCOL_RAFT_STATE_H
+#define PROTOCOL_RAFT_STATE_H
+
+#include "base/rng.h"
+#include "protocol/quorum.h"
+#include "protocol/raft/journal.h"
+#include "protocol/raft/raft_messages.h"
+#include "protocol/raft/trail.h"
+
+#define READ_RANGES 32u     /* ranges of reads that wait for a round; full: no room */
+#define APPENDS_PER_STEP 2u /* to one follower: acknowledgements pull the rest */
+
+enum trace_point {
+#define POINT(tag, NAME, sentence) POINT_##NAME = (tag),
+#include "protocol/raft/raft_traces.def"
+#undef POINT
+};
+
+/* A follower that hears nothing asks first (PRECANDIDATE, diss. 9.6) and then campaigns. */
+enum phase { PHASE_FOLLOWER = 0, PHASE_PRECANDIDATE, PHASE_CANDIDATE, PHASE_LEADER };
+
+/* How a leader sends to one member:
+ *
+ *            APPEND_ACK                    next entry is trimmed
+ *   PROBE ---------------> REPLICATE     -----------------------> SNAPSHOT
+ *     ^                        |                                      |
+ *     +------------------------+--------------------------------------+
+ *        APPEND_REJECT, restart of the follower, new connection
+ *
+ * PROBE sends one APPEND and waits, because it does not know where the logs agree; REPLICATE sends
+ * ahead of the acknowledgements; SNAPSHOT sends heartbeats only, until snapshots exist. */
+enum peer_mode { PEER_PROBE = 0, PEER_REPLICATE, PEER_SNAPSHOT };
+
+struct peer {
+    qr_slot match;         /* its log equals ours up to here, durably; never falls in a term */
+    qr_slot next;          /* the next entry to send, match < next */
+    uint64_t round_sent;   /* the latest read round that a message took there */
+    uint64_t round_echoed; /* and that came back */
+    qr_time heard;         /* when it last answered in this term; 0: never */
+    qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
+    uint32_t in_flight;    /* APPENDs with entries that have no answer yet, about */
+    uint8_t mode;
+    bool probed; /* PROBE: an APPEND is on its way */
+};
+
+/* Reads [first, first + count) wait until `round` is confirmed. */
+struct read_range {
+    qr_req first;
+    uint64_t round;
+    qr_slot slot;
+    uint32_t count;
+};
+
+struct raft {
+    /* Set by init and START. */
+    struct protocol_limits limits;
+    node_index me;
+    uint8_t members;
+    bool started, forgetful;
+
+    struct rng rng;
+    qr_time now; /* of the event being stepped; never falls */
+    qr_wall wall;
+
+    /* Durable (figure 2). `state_dirty`: changed in this step and not yet in a PERSIST. */
+    qr_term term;
+    node_index vote;
+    bool state_dirty;
+    qr_ticket state_ticket; /* of the last state record */
+
+    /* The log. trimmed <= applied <= commit <= last. */
+    struct trail trail;
+    struct journal journal;
+    qr_slot commit;
+    qr_slot applied;    /* handed to APPLY up to here */
+    qr_slot trimmed;    /* the log itself begins behind it */
+    qr_slot checkpoint; /* of the last SNAPSHOT */
+    qr_slot floor;      /* every member holds the log up to here */
+
+    /* Any role. */
+    uint8_t phase;
+    uint8_t read_mode;
+    node_index leader;  /* NODE_NONE: unknown */
+    bool leader_closed; /* its connection is closed and it has not been heard since */
+    qr_time leader_heard;
+    qr_slot matched;       /* the log equals the leader's up to here; 0: not known in this term */
+    qr_time promise_until; /* no vote before it, whoever asks (lease.c) */
+    qr_time election_due;
+
+    /* Candidates. */
+    uint16_t votes;        /* bits of the members that granted */
+    qr_ticket vote_ticket; /* of the own vote: it counts when it is durable */
+    qr_time rival_until;   /* PRECANDIDATE: until then the lower index goes first */
+
+    /* Leaders. */
+    qr_slot term_start; /* the NOOP of this term */
+    qr_time heartbeat_due;
+    qr_time elected_at;
+    qr_time lease_given; /* the latest end of a lease that reads were answered under */
+    bool lease_barred;   /* no leases for the rest of this term (transfer.c) */
+    bool transfer_sent;
+    node_index transfer_to; /* NODE_NONE: no transfer */
+    qr_time transfer_due;   /* give up then */
+    uint64_t round;         /* the read round that messages carry now */
+    uint64_t announced;     /* the latest round that heartbeats went out for */
+    bool round_used;        /* a message has carried `round` */
+    uint32_t read_count;
+    struct read_range reads[READ_RANGES];
+    struct peer peer[MEMBERS_MAX];
+};
+
+_Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small (P4)");
+
+/* --- raft.c: small tools ------------------------------------------------------------------------
+ */
+
+static inline uint16_t raft_bit(node_index node)
+{
+    return (uint16_t)(1u << node);
+}
+
+void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c);
+
+/* Pushes a SEND that waits for `after`; the caller fills the zeroed body that it returns. */
+void *raft_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
+                qr_ticket after);
+#define RAFT_SEND(out, to, KIND, name, after) \
+    ((struct raft_##name *)raft_send((out), (to), RAFT_##KIND, sizeof(struct raft_##name), (after)))
+
+/* --- persist.c
+ * ------------------------------------------------------------------------------------ */
+
+/* Writes (term, vote) when they changed in this step. */
+void raft_persist_state(struct raft *r, struct effects *out);
+
+/* Writes entries [lo, hi) of `term` at the end of the log or over its uncommitted tail. `req` as in
+ * EFFECT_PERSIST. The state record goes with them when it changed. */
+void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term,
+                          qr_req req, bool noop);
+
+/* The ticket that makes the current term, the vote and the log up to `slot` durable; 0: they are.
+ */
+qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot);
+
+/* --- elect.c
+ * ---------------------------------------------------------------------------------------- */
+
+void raft_election_reset(struct raft *r);
+/* When this node would ask for pre-votes. */
+qr_time raft_campaign_at(const struct raft *r);
+void raft_become_follower(struct raft *r, struct effects *out, qr_term term, node_index leader);
+void raft_begin_prevote(struct raft *r, struct effects *out);
+void raft_begin_election(struct raft *r, struct effects *out, bool transfer);
+void raft_count_own_vote(struct raft *r, struct effects *out); /* after DURABLE */
+void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
+                     const struct raft_prevote *m);
+void raft_on_prevote_reply(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_prevote_reply *m);
+void raft_on_vote(struct raft *r, struct effects *out, node_index from, const struct raft_vote *m);
+void raft_on_vote_reply(struct raft *r, struct effects *out, node_index from,
+                        const struct raft_vote_reply *m);
+
+/* --- append.c: the follower's side of replication
+ * ----------------------------------------------------- */
+
+/* A message of a leader of `term` came from `from`: refuses an older term, follows otherwise. */
+bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term);
+void raft_on_append(struct raft *r, struct effects *out, node_index from,
+                    const struct message *message);
+void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
+                       const struct raft_heartbeat *m);
+
+/* --- replicate.c: the leader's side
+ * --------------------------------------------------------------------- */
+
+void raft_become_leader(struct raft *r, struct effects *out);
+void raft_replicate(struct raft *r, struct effects *out, node_index to);
+void raft_replicate_all(struct raft *r, struct effects *out);
+void raft_send_heartbeat(struct raft *r, struct effects *out, node_index to);
+void raft_heartbeat_all(struct raft *r, struct effects *out);
+/* Forgets where the logs agree and asks again from behind `match` on. */
+void raft_probe(struct raft *r, node_index to);
+void raft_advance_commit(struct raft *r);
+void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
+                        const struct raft_append_ack *m);
+void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_append_reject *m);
+void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_heartbeat_ack *m);
+/* The time at which a majority, with this leader in it, was last heard; QR_NEVER when alone. */
+qr_time raft_quorum_heard(const struct raft *r);
+/* The smallest match of all members, the leader's own durable log included. */
+qr_slot raft_floor(const struct raft *r);
+
+/* --- read.c
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void raft_on_read(struct raft *r, struct effects *out, qr_req first, uint32_t count);
+/* Answers what is confirmed and starts the next round when one is wanted. */
+void raft_release_reads(struct raft *r, struct effects *out);
+void raft_refuse_reads(struct raft *r, struct effects *out);
+
+/* --- lease.c
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* The promise that a follower gives for a lease asked for; returns what it promised (0: nothing).
+ */
+qr_time raft_promise(struct raft *r, qr_time lease);
+/* A node that starts may have promised a lease before it crashed: waits it out. */
+void raft_promise_forgotten(struct raft *r);
+/* What the leader asks for now: 0 when leases are off, barred or being revoked. */
+qr_time raft_lease_wanted(const struct raft *r);
+/* Up to when this leader alone can lead, by its own clock; 0: no lease. */
+qr_time raft_lease_end(const struct raft *r);
+
+/* --- transfer.c
+ * -----------------------------------------------------------------------------------------------
+ */
+
+void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument);
+void raft_transfer_proceed(struct raft *r, struct effects *out);
+/* When raft_transfer_proceed wants to run; QR_NEVER: not by time. */
+qr_time raft_transfer_deadline(const struct raft *r);
+void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
+                         const struct raft_timeout_now *m);
+
+/* --- check.c, describe.c
+ * ----------------------------------------------------------------------------------------- */
+
+void raft_check(const void *self, const void *before);
+uint64_t raft_digest(const void *self);
+void raft_describe(const void *self, struct text *out);
+void raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *out);
+
+#endif
