@@ -110,7 +110,7 @@ static inline uint32_t wire_get_u32(struct wire_reader *r)
 static inline uint16_t wire_get_u16(struct wire_reader *r)
 {
     struct span s = wire_get_bytes(r, 2);
-    return s.n == 2 ? (uint16_t)(s.p[0] | (s.p[1] << 8)) : 0;
+    return s.n == 2 ? (uint16_t)(s.p[0] | (unsigned)s.p[1] << 8) : 0;
 }
 
 static inline uint8_t wire_get_u8(struct wire_reader *r)
