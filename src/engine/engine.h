@@ -49,15 +49,21 @@ bool engine_idle(struct engine *engine);
 
 /* --- Checkpoints: chunks of bytes, written to files by the node ------------------------------------ */
 
-/* Begins an image of the state as it is now (all of it applied up to the caller's slot). Chunks are
- * handed to `sink` in order while engine_image_next is called and writes go on. */
-void engine_image_begin(struct engine *engine,
-                        void (*sink)(void *context, struct span chunk), void *context);
-bool engine_image_next(struct engine *engine, uint32_t items); /* false: complete */
-void engine_image_end(struct engine *engine);
+/* Begins an image of the state as it is now (all of it applied up to the caller's slot). Chunks of
+ * at most IMAGE_CHUNK_BYTES are handed to `sink` in order while engine_image_next is called and
+ * writes go on: a write may cause a chunk too, when it touches what is not in the image yet. A
+ * chunk is borrowed for the call. */
+void engine_image_begin(struct engine *engine, void (*sink)(void *context, struct span chunk),
+                        void *context);
+/* Goes on by `items` keys, fewer when they are big (IMAGE_SLICE_BYTES); false: complete and ended. */
+bool engine_image_next(struct engine *engine, uint32_t items);
+void engine_image_end(struct engine *engine); /* gives up; harmless when none is running */
 
-/* Loads an image into an empty engine, chunk by chunk as the sink saw them; false when malformed. */
+/* Loads an image into an empty engine, chunk by chunk as the sink saw them; false when malformed:
+ * the engine's content is then worth nothing. Time moves only when the last chunk is in. */
 bool engine_image_load(struct engine *engine, struct span chunk);
+/* True when an image was loaded to its end, every check passed. */
+bool engine_image_complete(const struct engine *engine);
 
 struct engine_stats {
     uint64_t expired_keys, keyspace_hits, keyspace_misses;
