@@ -4,7 +4,7 @@
 #   tools/deps.sh            what make, make run, make test and make sim need
 #   tools/deps.sh clients    and what make clients needs
 #
-# On Debian and Ubuntu it installs what is missing with apt-get, through sudo when not root, and asks
+# On Debian and Ubuntu it installs what is missing with apt-get (sudo when not root) and asks
 # nothing. Elsewhere it names what is missing and fails. When nothing is missing it only looks.
 set -u
 
