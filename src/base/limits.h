@@ -50,6 +50,7 @@
 /* --- engine ------------------------------------------------------------------------------------ */
 #define DATABASES 16
 #define EXPIRE_BATCH_KEYS 1000            /* keys that one tick removes; more wait for the next */
+#define REPLY_BYTES_MAX (48 * MIB)        /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
 #define SCAN_COUNT_MAX 10000              /* keys that one SCAN visits; a higher COUNT means this */
 #define IDLE_FREE_ITEMS 256               /* values that one engine_idle frees */
 
@@ -57,6 +58,7 @@
 #define IMAGE_CHUNK_BYTES (256 * KIB)      /* the next chunk is begun; long values are split */
 #define IMAGE_SLICE_BYTES (1 * MIB)        /* a slice of the walk ends when it would grow beyond */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)     /* the walk waits for the disk */
+#define CHECKPOINT_SLICE_US 250            /* of one turn of the loop */
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB)  /* writes outran the disk: given up, retried later */
 
 #endif

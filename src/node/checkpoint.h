@@ -1,0 +1,76 @@
+/* Checkpoint files: the engine's image on disk, so that the log before it may be trimmed.
+ *
+ * A checkpoint is written beside the old one while the node goes on, a slice per turn of the loop,
+ * and takes its place by a rename once every byte is durable. At any crash either the old or the
+ * new file is there, whole (scenarios 56, 106, 107). docs/checkpoint-format.md has the layout. */
+#ifndef NODE_CHECKPOINT_H
+#define NODE_CHECKPOINT_H
+
+#include "engine/engine.h"
+#include "io/io.h"
+
+#define CHECKPOINT_FILE "checkpoint"
+#define CHECKPOINT_NEW_FILE "checkpoint.new"
+
+/* Whose state it is and up to where. */
+struct checkpoint_header {
+    uint8_t cluster[16]; /* cluster id */
+    uint8_t uuid[16];    /* of the data directory */
+    uint32_t group;
+    qr_slot slot; /* everything up to it is applied */
+    qr_term term; /* of that slot */
+};
+
+/* --- Writing --------------------------------------------------------------------------------- */
+
+struct checkpoint; /* one being written */
+
+enum checkpoint_result {
+    CHECKPOINT_DONE,      /* durable under its name: the log may be trimmed up to its slot */
+    CHECKPOINT_ABANDONED, /* the disk is full or too slow; nothing is left behind: try again later
+                           */
+    CHECKPOINT_FAILED,    /* a write or sync failed: the node must stop (R7) */
+};
+
+/* What came of it; `message` is one sentence for the log. Called once, from checkpoint_step or from
+ * a completion of io; the checkpoint is gone when it returns. */
+typedef void checkpoint_done(void *context, enum checkpoint_result result,
+                             const struct checkpoint_header *header, const char *message);
+
+/* Begins a checkpoint in `dir` of the engine as it is now, with everything up to header->slot
+ * applied. One at a time for an engine. Errors arrive through `done`, never from inside the call.
+ */
+struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engine *engine,
+                                    const struct checkpoint_header *header, checkpoint_done *done,
+                                    void *context);
+
+/* Once in every turn of the loop while one is being written: walks for about `budget`
+ * microseconds (CHECKPOINT_SLICE_US), unless the disk is behind. True when it would go on at once,
+ * that is, when the loop should not sleep; false while it waits for the disk, whose completion
+ * makes a turn, and when it is over: the pointer is then void if `done` has been called. */
+bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);
+
+/* Gives up: `done` is not called, the engine is left alone at once, files and memory go when the
+ * disk is done with them. If the file is just taking its place, it will. */
+void checkpoint_abort(struct checkpoint *checkpoint);
+
+/* --- Loading --------------------------------------------------------------------------------- */
+
+enum checkpoint_load_result {
+    CHECKPOINT_NONE, /* there is none: the log must begin at slot 1 */
+    CHECKPOINT_LOADED,
+    CHECKPOINT_FOREIGN,    /* of another cluster, directory or group, or of a newer version */
+    CHECKPOINT_DAMAGED,    /* never ignored: the log behind it may be trimmed */
+    CHECKPOINT_UNREADABLE, /* the disk said so */
+};
+
+/* Loads the directory's checkpoint into an empty engine. `header` names the cluster, the directory
+ * and the group that are expected; slot and term are filled in. Unless the result is LOADED or NONE
+ * the engine's content is worth nothing, the node must not start, and `message` (cap bytes) says in
+ * one sentence what was found and what to do. A left-over of an unfinished checkpoint is deleted.
+ * The caller still has to compare the slot with where the log begins (scenario 48). */
+enum checkpoint_load_result checkpoint_load(struct io *io, const char *dir, struct engine *engine,
+                                            struct checkpoint_header *header, char *message,
+                                            size_t cap);
+
+#endif
