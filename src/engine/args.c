@@ -101,6 +101,17 @@ bool value_fits(struct call *c, uint64_t n)
     return false;
 }
 
+bool reply_has_room(struct call *c, size_t start, size_t n)
+{
+    size_t written = c->reply->discard ? 0 : c->reply->n - start;
+    if (n <= REPLY_BYTES_MAX && written <= REPLY_BYTES_MAX - n) {
+        return true;
+    }
+    c->reply->n = start;
+    reply_error(c->reply, "ERR reply is too long, ask for less at a time");
+    return false;
+}
+
 void reply_quoting(struct call *c, const char *before, struct span s, const char *after)
 {
     const uint8_t *zero = s.n > 0 ? memchr(s.p, 0, s.n) : NULL;

@@ -66,6 +66,10 @@ bool arg_db(struct call *c, struct span s, uint8_t *out);
 /* Whether a string of n bytes may be stored. */
 bool value_fits(struct call *c, uint64_t n);
 
+/* Whether n bytes more may follow in a reply that began at `start`. If not, what was written since
+ * goes, and an error takes its place. */
+bool reply_has_room(struct call *c, size_t start, size_t n);
+
 /* The error text that an argument is quoted in ends at its first zero byte, as Redis's does. */
 void reply_quoting(struct call *c, const char *before, struct span s, const char *after);
 

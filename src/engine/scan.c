@@ -15,6 +15,7 @@
 
 #define CURSOR_END ((uint64_t)1 << 48) /* store_scan's cursors lie below */
 #define RANDOM_TRIES 64
+#define KEY_REPLY_BYTES 16 /* what a reply adds to a key, at most */
 
 /* Collects the keys that a filter lets through; they stay where they are while a read runs. */
 struct collector {
@@ -25,6 +26,7 @@ struct collector {
     uint64_t limit; /* of keys to collect */
     struct span *keys;
     size_t n, cap;
+    size_t bytes; /* of the keys collected */
 };
 
 static void collect(void *context, struct item *item)
@@ -32,7 +34,7 @@ static void collect(void *context, struct item *item)
     struct collector *k = context;
     qr_wall expire = item_expire(item);
     bool is_due = expire != 0 && expire <= k->now;
-    if (is_due || k->none || k->n >= k->limit ||
+    if (is_due || k->none || k->n >= k->limit || k->bytes > REPLY_BYTES_MAX ||
         (!k->all && !glob_match(k->pattern, item_key(item)))) {
         return;
     }
@@ -41,6 +43,7 @@ static void collect(void *context, struct item *item)
         k->keys = qr_realloc(k->keys, k->cap * sizeof *k->keys);
     }
     k->keys[k->n++] = item_key(item);
+    k->bytes += item_key(item).n + KEY_REPLY_BYTES;
 }
 
 static void set_pattern(struct collector *k, struct span pattern)
@@ -49,11 +52,14 @@ static void set_pattern(struct collector *k, struct span pattern)
     k->all = pattern.n == 1 && pattern.p[0] == '*';
 }
 
-static void reply_keys(struct call *c, struct collector *k)
+/* Ends a reply that began at `start` with the keys. */
+static void reply_keys(struct call *c, size_t start, struct collector *k)
 {
-    reply_array(c->reply, k->n);
-    for (size_t i = 0; i < k->n; i++) {
-        reply_bulk(c->reply, k->keys[i]);
+    if (reply_has_room(c, start, k->bytes)) {
+        reply_array(c->reply, k->n);
+        for (size_t i = 0; i < k->n; i++) {
+            reply_bulk(c->reply, k->keys[i]);
+        }
     }
     free(k->keys);
 }
@@ -66,7 +72,7 @@ void engine_cmd_KEYS(struct call *c)
     struct collector k = { .now = c->now, .limit = UINT64_MAX };
     set_pattern(&k, c->argv[0]);
     (void)store_scan(c->engine->store, c->db, 0, UINT64_MAX, collect, &k);
-    reply_keys(c, &k);
+    reply_keys(c, c->reply->n, &k);
 }
 
 /* --- SCAN
@@ -134,9 +140,10 @@ void engine_cmd_SCAN(struct call *c)
     char text[24];
     struct text t = text_in(text, sizeof text);
     text_u64(&t, next);
+    size_t start = c->reply->n;
     reply_array(c->reply, 2);
     reply_bulk_text(c->reply, text);
-    reply_keys(c, &k);
+    reply_keys(c, start, &k);
 }
 
 /* --- RANDOMKEY

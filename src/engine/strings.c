@@ -321,9 +321,14 @@ void engine_cmd_SETRANGE(struct call *c)
 
 void engine_cmd_MGET(struct call *c)
 {
+    size_t start = c->reply->n;
     reply_array(c->reply, c->argc);
     for (uint32_t i = 0; i < c->argc; i++) {
-        reply_value(c, find_for_read(c, c->db, c->argv[i]));
+        const struct item *item = find_for_read(c, c->db, c->argv[i]);
+        if (!reply_has_room(c, start, item == NULL ? 0 : item_value(item).n)) {
+            return;
+        }
+        reply_value(c, item);
     }
 }
 

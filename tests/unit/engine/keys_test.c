@@ -1,6 +1,8 @@
 /* Commands about keys, times and databases: exact replies. */
 #include "harness.h"
 
+#include "base/limits.h"
+
 #include <stdio.h>
 
 static void test_delete_and_count(void **state)
@@ -217,6 +219,32 @@ static void test_scan_while_changing(void **state)
     }
 }
 
+/* Keys of 64 KiB: all of them together are too long a reply, some at a time are not. */
+static void test_long_replies(void **state)
+{
+    struct harness *h = *state;
+    static uint8_t key[KEY_BYTES_MAX];
+    memset(key, 'k', sizeof key);
+    struct span set[] = { SPAN_LITERAL("SET"), span_of(key, sizeof key), SPAN_LITERAL("v") };
+    for (int i = 0; i < 1000; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof number, "%04d", i);
+        memcpy(key, number, 4);
+        run_command(h, set, 3);
+    }
+    const char *too_long = "-ERR reply is too long, ask for less at a time|";
+    expect(h, "KEYS *", too_long);
+    expect(h, "SCAN 0 COUNT 1000", too_long);
+    struct span scan[] = { SPAN_LITERAL("SCAN"), SPAN_LITERAL("0"), SPAN_LITERAL("COUNT"),
+                           SPAN_LITERAL("100") };
+    run_command(h, scan, 4);
+    assert_false(h->reply.is_error);
+    struct span keys[] = { SPAN_LITERAL("KEYS"), SPAN_LITERAL("05*") };
+    run_command(h, keys, 2);
+    assert_false(h->reply.is_error);
+    assert_true(h->reply.n > 100 * sizeof key && h->reply.n < 101 * sizeof key);
+}
+
 static void test_memory_usage(void **state)
 {
     struct harness *h = *state;
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys_and_random, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_scan_refusals, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_scan_while_changing, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_long_replies, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_memory_usage, harness_setup, harness_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,25 @@ static void test_limits(void **state)
     expect(h, "EXISTS a", ":0|");
 }
 
+/* A reply has to fit a frame between nodes: 1000 times 64 KiB does not. */
+static void test_long_replies(void **state)
+{
+    struct harness *h = *state;
+    expect(h, "SETRANGE k 65535 x", ":65536|");
+    static struct span argv[1001];
+    argv[0] = SPAN_LITERAL("MGET");
+    for (size_t i = 1; i < ARRAY_COUNT(argv); i++) {
+        argv[i] = SPAN_LITERAL("k");
+    }
+    run_command(h, argv, 700);
+    assert_int_equal(h->reply.p[0], '*');
+    assert_true(h->reply.n > 699 * 64 * KIB);
+    run_command(h, argv, 1001);
+    assert_true(h->reply.is_error);
+    assert_memory_equal(h->reply.p, "-ERR reply is too long, ask for less at a time\r\n", 48);
+    assert_int_equal(h->reply.n, 48);
+}
+
 static void test_integers(void **state)
 {
     struct harness *h = *state;
@@ -237,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_several_keys, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_parts, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_limits, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_long_replies, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_integers, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_floats, harness_setup, harness_teardown),
     };
