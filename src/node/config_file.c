@@ -272,7 +272,7 @@ static bool is_cluster_id(const char *id)
 
 static bool check_members(const struct config *config, struct text *out)
 {
-    bool self = config->member_count == 0;
+    bool self = config->member_count == 0 || (config->node_id == 0 && !config->bootstrap);
     for (uint32_t i = 0; i < config->member_count; i++) {
         self = self || config->members[i].id == config->node_id;
         for (uint32_t j = 0; j < i; j++) {

@@ -188,7 +188,7 @@ static bool open_log(struct node *node, char *message, size_t cap)
                                  .context = node };
     memcpy(config.uuid, node->identity.uuid, 16);
     enum log_open_result result = log_open(node->io, &config, &node->log, message, cap);
-    if (result == LOG_OPEN_OK) {
+    if (result == LOG_OPEN_OK && message[0] != 0) {
         node_log(node, NODE_LOG_NOTICE, "%s", message);
     }
     return result == LOG_OPEN_OK; /* damage: refuse to guess; repair from peers comes later */
@@ -220,7 +220,6 @@ static bool open_data(struct node *node, char *message, size_t cap)
     return node->replica != NULL;
 }
 
-/* This node's own entry among the members says where it listens, unless the command line does. */
 static void note_start(struct node *node)
 {
     uint8_t id[20];
@@ -286,10 +285,6 @@ void node_free(struct node *node)
 {
     node->stopping = true;
     io_timer_free(&node->timer);
-    while (node->clients != NULL && node->clients_io != NULL && !node->clients->closing) {
-        client_kill(node->clients);
-        break;
-    }
     if (node->clients_io != NULL) {
         clients_free(node->clients_io);
     }
@@ -305,10 +300,10 @@ void node_free(struct node *node)
     if (node->keeper != NULL) {
         keeper_free(node->keeper);
     }
-    io_free(node->io); /* helper threads end before what they write from goes */
     if (node->log != NULL) {
         log_close(node->log);
     }
+    io_free(node->io);
     if (node->engine != NULL) {
         engine_free(node->engine);
     }
