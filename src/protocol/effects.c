@@ -1,3 +1,4 @@
+/* Pushing effects, the only thing that all strategies do alike. */
 #include "protocol/protocol.h"
 
 struct effect *effects_push(struct effects *out, enum effect_kind kind)

@@ -70,7 +70,7 @@ struct codec {
     uint16_t kind_max;                  /* the largest tag in use, for iteration */
 };
 
-/* --- Events: everything a protocol can learn --------------------------------------------------- */
+/* --- Events: everything a protocol can learn -------------------------------------------------- */
 
 enum event_kind {
     EVENT_START = 1, /* once, first: what survived */
@@ -146,7 +146,7 @@ struct event {
     };
 };
 
-/* --- Effects: everything a protocol can do ------------------------------------------------------ */
+/* --- Effects: everything a protocol can do ---------------------------------------------------- */
 
 enum effect_kind {
     EFFECT_PERSIST = 1, /* write to the log */
@@ -223,7 +223,7 @@ struct effect *effects_push(struct effects *out, enum effect_kind kind);
 /* n bytes of zeroed scratch, aligned to 8. Panics like effects_push. */
 void *effects_scratch(struct effects *out, size_t n);
 
-/* --- A strategy --------------------------------------------------------------------------------- */
+/* --- A strategy ------------------------------------------------------------------------------- */
 
 enum consistency { CONSISTENCY_LINEARIZABLE = 1, CONSISTENCY_CONVERGENT, CONSISTENCY_EVENTUAL };
 

@@ -47,6 +47,8 @@ SCHEMA_TYPES(SCHEMA_TYPEDEF)
 
 #endif
 
+/* clang-format off: a list is expanded here, not code. */
+
 /* The structs. No include guard: each protocol expands its own list. */
 #define MESSAGE(tag, NAME, name, lane, sentence) SCHEMA_STRUCT(name) {
 #define FIELD(type, name) schema_##type name;
@@ -70,3 +72,5 @@ enum SCHEMA_JOIN(SCHEMA_PREFIX, kind) {
 #undef END
 #undef RETIRED
 };
+
+/* clang-format on */

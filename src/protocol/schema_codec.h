@@ -2,16 +2,18 @@
  *
  * Include it in one .c file, after the header that expanded schema.h for the same list, with
  * SCHEMA_LIST, SCHEMA_PREFIX and SCHEMA_PREFIX_UPPER still defined. It defines
- * `const struct codec <prefix>_codec` and `schema_rows`, the rows of the documentation table.
+ * `const struct codec <prefix>_codec`. A protocol's .c file that does so holds nothing else.
  *
  * Decoding is field by field and never fails in the middle: a short body or a value out of range
  * sets the reader's `bad` flag, the rest reads as zeros, and the end decides (design: R9). Every
  * struct starts zeroed, padding included, so that nothing uninitialised can leave the process. */
+#ifndef PROTOCOL_SCHEMA_CODEC_H
+#define PROTOCOL_SCHEMA_CODEC_H
+
 #include "base/rng.h"
 #include "base/wire.h"
 
-/* --- Field types: put, get, random -------------------------------------------------------------
- */
+/* --- Field types: put, get, random ------------------------------------------------------------ */
 
 static inline bool schema_valid_node(uint64_t v)
 {
@@ -58,8 +60,7 @@ typedef uint64_t schema_wire_u64;
 SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef SCHEMA_FIELD_FUNCTIONS
 
-/* --- One function per message ------------------------------------------------------------------
- */
+/* --- One function per message ----------------------------------------------------------------- */
 
 #define RETIRED(tag, why)
 
@@ -119,8 +120,7 @@ SCHEMA_TYPES(SCHEMA_FIELD_FUNCTIONS)
 #undef FIELD
 #undef END
 
-/* --- Dispatch by tag ---------------------------------------------------------------------------
- */
+/* --- Dispatch by tag -------------------------------------------------------------------------- */
 
 #define FIELD(type, name)
 #define END(name)
@@ -216,8 +216,7 @@ static const char *schema_name(uint16_t kind)
     return NULL;
 }
 
-/* --- The codec ---------------------------------------------------------------------------------
- */
+/* --- The codec -------------------------------------------------------------------------------- */
 
 /* A union of all bodies gives the size of the largest one, a union of arrays the largest tag. */
 union schema_any_body {
@@ -248,3 +247,5 @@ const struct codec SCHEMA_JOIN(SCHEMA_PREFIX, codec) = {
     .name = schema_name,
     .kind_max = sizeof(union schema_any_tag),
 };
+
+#endif

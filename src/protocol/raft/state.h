@@ -115,8 +115,7 @@ struct raft {
 
 _Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small (P4)");
 
-/* --- raft.c: small tools ------------------------------------------------------------------------
- */
+/* --- raft.c: small tools ---------------------------------------------------------------------- */
 
 static inline uint16_t raft_bit(node_index node)
 {

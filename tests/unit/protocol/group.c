@@ -31,7 +31,7 @@ struct raft *group_raft(struct group *g, node_index i)
     return g->node[i].raft;
 }
 
-/* --- The mailbox ----------------------------------------------------------------------------- */
+/* --- The mailbox ------------------------------------------------------------------------------ */
 
 static void remove_mail(struct group *g, uint32_t at)
 {
@@ -87,7 +87,7 @@ void group_lose(struct group *g, node_index from, node_index to, uint16_t kind)
     remove_mail(g, (uint32_t)at);
 }
 
-/* --- Carrying out effects ---------------------------------------------------------------------- */
+/* --- Carrying out effects --------------------------------------------------------------------- */
 
 static void image_put(struct group_image *image, qr_slot lo, qr_slot hi,
                       const struct group_entry *entries)
@@ -105,7 +105,9 @@ static void do_persist(struct group *g, node_index i, const struct effect *e,
     struct group_node *node = &g->node[i];
     qr_assert(node->write_count < GROUP_WRITES);
     struct group_write *w = &node->write[node->write_count++];
-    *w = (struct group_write){ .ticket = e->persist.ticket, .lo = e->persist.lo, .hi = e->persist.hi };
+    *w = (struct group_write){ .ticket = e->persist.ticket,
+                               .lo = e->persist.lo,
+                               .hi = e->persist.hi };
     if (e->persist.state_kind != 0) {
         w->has_state = true;
         w->state = *(const struct raft_hard_state *)e->persist.state;
@@ -242,7 +244,7 @@ void group_step(struct group *g, node_index i, struct event *event)
     step(g, i, event, NULL);
 }
 
-/* --- Events ---------------------------------------------------------------------------------------- */
+/* --- Events ----------------------------------------------------------------------------------- */
 
 void group_timer(struct group *g, node_index i)
 {
@@ -437,7 +439,7 @@ void group_elect(struct group *g, node_index i)
     qr_assert(g->node[i].raft->phase == PHASE_LEADER);
 }
 
-/* --- Life ---------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static void start(struct group *g, node_index i)
 {
@@ -557,7 +559,7 @@ void group_disk_state(struct group *g, node_index i, qr_term term, node_index vo
     g->node[i].disk.state = (struct raft_hard_state){ .term = term, .vote = vote };
 }
 
-/* --- What happened ----------------------------------------------------------------------------------------- */
+/* --- What happened ---------------------------------------------------------------------------- */
 
 const struct group_note *group_noted(const struct group *g, node_index i, enum effect_kind kind,
                                      qr_req first)

@@ -137,7 +137,7 @@ void group_time_out(struct group *g, node_index i);
 const struct mail *group_sent(const struct group *g, node_index from, node_index to, uint16_t kind);
 const struct mail *group_held(const struct group *g, node_index from, node_index to, uint16_t kind);
 uint32_t group_count(const struct group *g, uint16_t kind);
-void group_lose_mail(struct group *g);                    /* empties the mailbox */
+void group_lose_mail(struct group *g); /* empties the mailbox */
 void group_lose(struct group *g, node_index from, node_index to, uint16_t kind);
 bool group_deliver_one(struct group *g, node_index from, node_index to, uint16_t kind);
 
