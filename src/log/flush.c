@@ -55,7 +55,8 @@ static void write_done(struct io_write *write, int error)
     } else {
         uint64_t synced = log->synced;
         if (log->flush_wanted) {
-            log_flush(log); /* first the disk, then the news */
+            log_close_batch(log);
+            log_write_next(log); /* first the disk, then the news */
         }
         log->config.on_durable(log->config.context, synced); /* may close the log: the last line */
     }

@@ -164,10 +164,23 @@ void group_missing(struct group *g, qr_slot last, qr_term term)
     runs_push(g, (struct run){ .slot = from, .offset = RUN_MISSING });
 }
 
+/* Forgets all entries and starts empty behind `upto`. */
+static void group_reset(struct group *g, qr_slot upto, qr_term term)
+{
+    g->run_head = g->run_count = 0;
+    g->term_head = g->term_count = 0;
+    g->base_slot = g->last_slot = upto;
+    g->base_term = term;
+}
+
 void group_truncate(struct group *g, qr_slot from)
 {
     qr_assert(from > g->base_slot);
     if (from > g->last_slot) {
+        return;
+    }
+    if (from == g->base_slot + 1) { /* a run that began before the base would stay behind */
+        group_reset(g, g->base_slot, g->base_term);
         return;
     }
     while (g->run_count > 0 && g->runs[g->run_head + g->run_count - 1].slot >= from) {
@@ -177,15 +190,6 @@ void group_truncate(struct group *g, qr_slot from)
         g->term_count--;
     }
     g->last_slot = from - 1;
-}
-
-/* Forgets all entries and starts empty behind `upto`. */
-static void group_reset(struct group *g, qr_slot upto, qr_term term)
-{
-    g->run_head = g->run_count = 0;
-    g->term_head = g->term_count = 0;
-    g->base_slot = g->last_slot = upto;
-    g->base_term = term;
 }
 
 void group_trim(struct group *g, qr_slot upto, qr_term term)

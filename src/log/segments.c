@@ -20,8 +20,9 @@
 
 #define PREWRITE_BYTES (256 * KIB)
 #define NO_SPACE_RETRY QR_SECOND
-#define FREE_BYTES_FRESH (100 * QR_MILLISECOND) /* how long a look at the file system stays good \
-                                                 */
+#define FREE_BYTES_FRESH                                                    \
+    (100 * QR_MILLISECOND) /* how long a look at the file system stays good \
+                            */
 
 void segment_path(const struct log *log, char *p, uint64_t generation)
 {
