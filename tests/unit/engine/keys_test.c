@@ -43,6 +43,9 @@ static void test_expire(void **state)
     expect(h, "SET k v", "+OK|");
     expect(h, "PEXPIREAT k 0", ":1|");
     expect(h, "EXISTS k", ":0|");
+    expect(h, "SET k v", "+OK|");
+    expect(h, "EXPIRE k 0", ":1|"); /* this very moment has passed */
+    expect(h, "DBSIZE", ":0|");
 }
 
 static void test_expire_flags(void **state)
@@ -55,6 +58,7 @@ static void test_expire_flags(void **state)
     expect(h, "EXPIRE k 20 NX", ":0|");
     expect(h, "EXPIRE k 20 LT", ":0|");
     expect(h, "EXPIRE k 10 GT", ":0|"); /* equal is not greater */
+    expect(h, "EXPIRE k 10 LT", ":0|"); /* nor less */
     expect(h, "EXPIRE k 20 gt", ":1|");
     expect(h, "EXPIRE k 5 XX LT", ":1|");
     expect(h, "TTL k", ":5|");
