@@ -75,6 +75,41 @@ static void test_expire_flags(void **state)
     expect(h, "TTL k", ":5|");
 }
 
+/* What is flushed is gone at once; its memory comes back in slices. */
+static void test_flush_in_slices(void **state)
+{
+    struct harness *h = *state;
+    char text[64];
+    for (int i = 0; i < 3000; i++) {
+        (void)snprintf(text, sizeof text, "SET key:%d x", i);
+        expect(h, text, "+OK|");
+    }
+    uint64_t full = store_memory(engine_store(h->engine));
+    expect(h, "FLUSHALL", "+OK|");
+    expect(h, "DBSIZE", ":0|");
+    unsigned slices = 1;
+    while (engine_idle(h->engine)) {
+        slices++;
+    }
+    assert_true(slices >= 3);
+    assert_true(store_memory(engine_store(h->engine)) < full / 10);
+}
+
+/* More arguments than are kept room for between commands. */
+static void test_many_arguments(void **state)
+{
+    struct harness *h = *state;
+    static struct span argv[6001];
+    argv[0] = SPAN_LITERAL("DEL");
+    for (size_t i = 1; i < ARRAY_COUNT(argv); i++) {
+        argv[i] = i % 2 == 0 ? SPAN_LITERAL("a") : SPAN_LITERAL("b");
+    }
+    expect(h, "MSET a 1 b 2", "+OK|");
+    run_command(h, argv, ARRAY_COUNT(argv));
+    assert_memory_equal(h->reply.p, ":2\r\n", 4);
+    expect(h, "MGET a b", "*2|$-1|$-1|");
+}
+
 static void test_rename(void **state)
 {
     struct harness *h = *state;
@@ -269,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delete_and_count, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_expire, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_expire_flags, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_flush_in_slices, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_many_arguments, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_rename, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_copy_and_move, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_databases, harness_setup, harness_teardown),

@@ -173,7 +173,16 @@ static void test_limits(void **state)
     assert_memory_equal(h->reply.p, "-ERR key is too long\r\n", 22);
     expect(h, "EXISTS a", ":0|");
     struct span value[] = { SPAN_LITERAL("SET"), SPAN_LITERAL("a"), span_of(bytes, sizeof bytes) };
-    run_command(h, value, 3);
+    static const char *const names[] = { "SET", "SETNX", "GETSET", "APPEND", "MSET", "MSETNX" };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        value[0] = span_of(names[i], strlen(names[i]));
+        run_command(h, value, 3);
+        assert_true(h->reply.is_error);
+        expect(h, "EXISTS a", ":0|");
+    }
+    struct span timed[] = { SPAN_LITERAL("SETEX"), SPAN_LITERAL("a"), SPAN_LITERAL("9"),
+                            span_of(bytes, sizeof bytes) };
+    run_command(h, timed, 4);
     assert_true(h->reply.is_error);
     expect(h, "EXISTS a", ":0|");
 }
