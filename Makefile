@@ -23,7 +23,18 @@ test: build-test/build.ninja build-asan/build.ninja ## Build twice, run every te
 	tools/run-tests build-test build-asan
 
 sim: all ## Simulate: make sim STRATEGY=raft SEED=42 COUNT=1 (without SEED: random ones)
-	build/quorate sim --strategy $(STRATEGY) $(if $(SEED),--seed $(SEED)) --count $(COUNT)
+	build/quorate sim --strategy $(STRATEGY) --count $(COUNT) \
+	    --seed $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+
+rewrite: all ## Write the expected output of tests/script anew; review the diff
+	build/quorate sim --rewrite --script $(wildcard tests/script/*/*.qt)
+
+mutants: deps ## Plant bugs in copies of the code, one at a time; each must be caught
+	tests/mutants/run
+
+clients: all ## Try real client libraries against a real cluster
+	tools/deps.sh clients
+	tests/clients/run build/quorate
 
 clean: ## Remove what was built; data directories stay
 	rm -rf build build-test build-asan
@@ -44,4 +55,4 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim clean help deps
+.PHONY: all run test sim rewrite mutants clients clean help deps

@@ -18,12 +18,9 @@ struct subcommand {
 #endif
 #ifdef QUORATE_WITH_SIM
 #define SIM_MAIN sim_main
-#else
-#define SIM_MAIN NULL
-#endif
-#ifdef QUORATE_WITH_CHECK_HISTORY
 #define CHECK_HISTORY_MAIN check_history_main
 #else
+#define SIM_MAIN NULL
 #define CHECK_HISTORY_MAIN NULL
 #endif
 
@@ -85,5 +82,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "quorate: '%s' is not built into this binary\n", name);
         return 1;
     }
-    return subcommand->run(argc - 2, argv + 2);
+    return subcommand->run(argc - 1, argv + 1);
 }

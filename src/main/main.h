@@ -1,5 +1,5 @@
-/* The subcommands of the binary. Each takes the arguments behind its own name and returns the exit
- * code of the process. */
+/* The subcommands of the binary. Each gets its own name as argv[0] and the arguments behind it, and
+ * returns the exit code of the process. */
 #ifndef MAIN_MAIN_H
 #define MAIN_MAIN_H
 

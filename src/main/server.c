@@ -120,7 +120,7 @@ static bool configure(struct server *server, int argc, char **argv)
 {
     char message[1024];
     config_defaults(&server->config);
-    if (!config_parse_arguments(argc, argv, &server->config, message, sizeof message)) {
+    if (!config_parse_arguments(argc - 1, argv + 1, &server->config, message, sizeof message)) {
         fprintf(stderr, "quorate server: %s\n", message);
         return false;
     }

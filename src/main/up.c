@@ -101,7 +101,7 @@ static bool one_argument(struct up_options *options, const char *name, const cha
 static bool parse_arguments(struct up_options *options, int argc, char **argv)
 {
     *options = (struct up_options){ .data = "quorate-data", .restart = true };
-    for (int i = 0; i < argc; i++) {
+    for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0) {
             return server_options(options, argc - i - 1, argv + i + 1);
         }

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The worst JSON escape takes six characters for one. */
-#define LINE_CAP (6 * LOG_LINE_BYTES_MAX + 256)
+/* A JSON escape takes two characters for one. */
+#define LINE_CAP (2 * LOG_LINE_BYTES_MAX + 256)
 
 struct logger logger_from(const struct config *config)
 {
@@ -50,8 +50,6 @@ static void put_json_string(FILE *out, const char *s)
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", c);
-        } else if (c < 0x20) {
-            fprintf(out, "\\u%04x", c);
         } else {
             fputc(c, out);
         }
@@ -100,6 +98,16 @@ static bool write_all(int fd, const char *p, size_t n)
     return true;
 }
 
+/* Messages may quote what a client or a peer has sent: it must not end the line. */
+static void one_line(char *message)
+{
+    for (char *c = message; *c != 0; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = ' ';
+        }
+    }
+}
+
 void logger_line_v(struct logger *logger, enum logger_level level, const char *format,
                    va_list arguments)
 {
@@ -109,6 +117,7 @@ void logger_line_v(struct logger *logger, enum logger_level level, const char *f
     }
     char message[LOG_LINE_BYTES_MAX];
     vsnprintf(message, sizeof message, format, arguments);
+    one_line(message);
     if (logger->sink != NULL) {
         logger->sink(logger->context, level, message);
         return;
