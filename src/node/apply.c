@@ -189,6 +189,7 @@ void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_ter
     p->slot = slot;
     p->term = term;
     struct pending **at = flight(r, slot);
+    qr_assert(slot > r->applied && slot - r->applied <= FLIGHTS);
     p->queue_next = *at; /* an older one at this slot is from an earlier term (D1) */
     *at = p;
 }

@@ -399,7 +399,9 @@ bool replica_leads(const struct replica *r)
 
 bool replica_has_room(const struct replica *r, size_t n)
 {
-    return r->batch_count < r->outlook.room &&
+    /* A new leader may still have much to apply: what it takes now must fit behind that. */
+    bool fits = r->outlook.last + r->batch_count - r->applied < FLIGHTS / 2;
+    return fits && r->batch_count < r->outlook.room &&
            (r->batch_n == 0 || r->batch_n + record_bytes(n) <= LOG_BATCH_BYTES_MAX);
 }
 
