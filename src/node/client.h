@@ -24,7 +24,7 @@ struct client {
 
     /* What CLIENT LIST shows. */
     char peer_name[64], local_name[64];
-    char name[64], lib_name[64], lib_version[64]; /* "" = unset; longer ones are refused */
+    char name[256], lib_name[64], lib_version[64]; /* "" = unset; longer ones are refused */
     qr_time created, last_active;
     const struct command_spec *last_command;
     uint64_t commands, bytes_in, bytes_out;

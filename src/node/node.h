@@ -10,6 +10,7 @@
 #include "node/client.h"
 #include "node/config.h"
 #include "node/identity.h"
+#include "node/info.h"
 #include "protocol/protocol.h"
 
 struct replica; /* replica.h: a protocol instance, its log group and its engine */
@@ -60,6 +61,7 @@ struct node {
     struct reply nowhere; /* swallows what nobody waits for */
 
     struct stats stats;
+    struct info_state info;
     struct command_stats *command_stats; /* command_count() of them */
     struct logger *logger;
     struct io_timer timer; /* the next turn that nothing else would cause */

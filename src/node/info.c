@@ -1,0 +1,423 @@
+/* INFO: Redis's sections and fields, because clients and dashboards read them, and our own. A field
+ * that has no meaning here has the value that it has on an idle Redis. */
+#include "node/info_internal.h"
+
+#include "base/alloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define LINE_BYTES_MAX ((size_t)4096)
+
+typedef unsigned long long ull; /* what printf calls 64 bits */
+
+void info_line(struct reply *out, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *p = (char *)reply_reserve(out, LINE_BYTES_MAX);
+    int n = vsnprintf(p, LINE_BYTES_MAX - 2, format, arguments);
+    va_end(arguments);
+    qr_assert(n >= 0 && (size_t)n < LINE_BYTES_MAX - 2);
+    memcpy(p + n, "\r\n", 2);
+    out->n += (size_t)n + 2;
+}
+
+/* --- Memory and processor
+ * ----------------------------------------------------------------------------- */
+
+/* Resident bytes, from the second number of statm. */
+static uint64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    ull total = 0, resident = 0;
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
+            resident = 0;
+        }
+        (void)fclose(file);
+    }
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t system_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void human(char out[32], uint64_t n)
+{
+    static const char units[] = "KMGTP";
+    if (n < 1024) {
+        (void)snprintf(out, 32, "%lluB", (ull)n);
+        return;
+    }
+    double v = (double)n / 1024;
+    size_t unit = 0;
+    while (v >= 1024 && unit < 4) {
+        v /= 1024;
+        unit++;
+    }
+    (void)snprintf(out, 32, "%.2f%c", v, units[unit]);
+}
+
+static uint64_t client_bytes(const struct node *node)
+{
+    uint64_t n = 0;
+    for (const struct client *c = node->clients; c != NULL; c = c->next) {
+        n += sizeof *c + c->input_cap + c->out.cap;
+    }
+    return n;
+}
+
+static uint64_t data_bytes(const struct node *node)
+{
+    return node->engine != NULL ? store_memory(engine_store(node->engine)) : 0;
+}
+
+static void memory_line(struct reply *out, const char *name, uint64_t n)
+{
+    char text[32];
+    human(text, n);
+    info_line(out, "%s:%llu", name, (ull)n);
+    info_line(out, "%s_human:%s", name, text);
+}
+
+static void section_memory(struct node *node, struct reply *out)
+{
+    struct log_stats log = { 0 };
+    if (node->log != NULL) {
+        log_stats(node->log, &log);
+    }
+    uint64_t clients = client_bytes(node);
+    uint64_t data = data_bytes(node);
+    uint64_t overhead = clients + log.cache_bytes + node->pending_bytes;
+    uint64_t used = data + overhead;
+    uint64_t resident = resident_bytes();
+    node->info.memory_peak = max_u64(node->info.memory_peak, used);
+    memory_line(out, "used_memory", used);
+    memory_line(out, "used_memory_rss", resident);
+    memory_line(out, "used_memory_peak", node->info.memory_peak);
+    info_line(out, "used_memory_peak_perc:%.2f%%",
+              used == 0 ? 0.0 : 100.0 * (double)used / (double)node->info.memory_peak);
+    info_line(out, "used_memory_overhead:%llu", (ull)overhead);
+    info_line(out, "used_memory_startup:0");
+    info_line(out, "used_memory_dataset:%llu", (ull)data);
+    info_line(out, "used_memory_dataset_perc:%.2f%%",
+              used == 0 ? 0.0 : 100.0 * (double)data / (double)used);
+    memory_line(out, "total_system_memory", system_bytes());
+    memory_line(out, "used_memory_lua", 0);
+    info_line(out, "number_of_cached_scripts:0");
+    info_line(out, "number_of_functions:0");
+    memory_line(out, "maxmemory", 0);
+    info_line(out, "maxmemory_policy:noeviction");
+    info_line(out, "mem_fragmentation_ratio:%.2f",
+              used == 0 ? 0.0 : (double)resident / (double)used);
+    info_line(out, "mem_clients_normal:%llu", (ull)clients);
+    info_line(out, "mem_log_cache:%llu", (ull)log.cache_bytes);
+    info_line(out, "mem_pending_commands:%llu", (ull)node->pending_bytes);
+    info_line(out, "mem_allocator:libc");
+    info_line(out, "active_defrag_running:0");
+    info_line(out, "lazyfree_pending_objects:0");
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void section_cpu(struct node *node, struct reply *out)
+{
+    (void)node;
+    struct rusage self, children;
+    (void)getrusage(RUSAGE_SELF, &self);
+    (void)getrusage(RUSAGE_CHILDREN, &children);
+    info_line(out, "used_cpu_sys:%.6f", seconds(self.ru_stime));
+    info_line(out, "used_cpu_user:%.6f", seconds(self.ru_utime));
+    info_line(out, "used_cpu_sys_children:%.6f", seconds(children.ru_stime));
+    info_line(out, "used_cpu_user_children:%.6f", seconds(children.ru_utime));
+}
+
+/* --- Server and clients
+ * --------------------------------------------------------------------------------- */
+
+static void section_server(struct node *node, struct reply *out)
+{
+    struct utsname os;
+    (void)uname(&os);
+    qr_time up = (io_now(node->io) - node->started) / QR_SECOND;
+    info_line(out, "redis_version:%s", REDIS_VERSION);
+    info_line(out, "quorate_version:%s", QUORATE_VERSION);
+    info_line(out, "server_name:quorate");
+    info_line(out, "redis_git_sha1:00000000");
+    info_line(out, "redis_git_dirty:0");
+    info_line(out, "redis_build_id:0");
+    info_line(out, "redis_mode:standalone");
+    info_line(out, "os:%s %s %s", os.sysname, os.release, os.machine);
+    info_line(out, "arch_bits:%zu", 8 * sizeof(void *));
+    info_line(out, "multiplexing_api:epoll");
+    info_line(out, "gcc_version:%d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+    info_line(out, "process_id:%d", (int)getpid());
+    info_line(out, "process_supervised:%s", node->config.supervised);
+    info_line(out, "run_id:%s", node->run_id);
+    info_line(out, "tcp_port:%u", node->config.port);
+    info_line(out, "server_time_usec:%lld", (long long)io_wall(node->io));
+    info_line(out, "uptime_in_seconds:%lld", (long long)up);
+    info_line(out, "uptime_in_days:%lld", (long long)(up / 86400));
+    info_line(out, "hz:10");
+    info_line(out, "configured_hz:10");
+    info_line(out, "lru_clock:0");
+    info_line(out, "executable:%s", node->executable);
+    info_line(out, "config_file:%s", node->config_file);
+    info_line(out, "io_threads_active:0");
+}
+
+static void section_clients(struct node *node, struct reply *out)
+{
+    size_t input = 0, output = 0, blocked = 0;
+    for (const struct client *c = node->clients; c != NULL; c = c->next) {
+        input = c->input_cap > input ? c->input_cap : input;
+        output = c->out.n > output ? c->out.n : output;
+        const struct pending *first = c->stream.first;
+        blocked += first != NULL && first->state == PENDING_BLOCKED;
+    }
+    info_line(out, "connected_clients:%u", node->client_count);
+    info_line(out, "cluster_connections:0");
+    info_line(out, "maxclients:%u", node->config.maxclients);
+    info_line(out, "client_recent_max_input_buffer:%zu", input);
+    info_line(out, "client_recent_max_output_buffer:%zu", output);
+    info_line(out, "blocked_clients:%zu", blocked);
+    info_line(out, "tracking_clients:0");
+    info_line(out, "clients_in_timeout_table:0");
+}
+
+/* --- Persistence and counters
+ * ---------------------------------------------------------------------------- */
+
+static void section_persistence(struct node *node, struct reply *out)
+{
+    info_line(out, "loading:%d", node->loading ? 1 : 0);
+    info_line(out, "async_loading:0");
+    info_line(out, "rdb_changes_since_last_save:0");
+    info_line(out, "rdb_bgsave_in_progress:0");
+    info_line(out, "rdb_last_save_time:%lld", (long long)(node->started_wall / QR_SECOND));
+    info_line(out, "rdb_last_bgsave_status:ok");
+    info_line(out, "rdb_last_bgsave_time_sec:-1");
+    info_line(out, "rdb_current_bgsave_time_sec:-1");
+    info_line(out, "rdb_saves:%llu", (ull)node->stats.checkpoints);
+    info_line(out, "rdb_last_cow_size:0");
+    info_line(out, "aof_enabled:1");
+    info_line(out, "aof_rewrite_in_progress:0");
+    info_line(out, "aof_rewrite_scheduled:0");
+    info_line(out, "aof_last_rewrite_time_sec:-1");
+    info_line(out, "aof_current_rewrite_time_sec:-1");
+    info_line(out, "aof_last_bgrewrite_status:ok");
+    info_line(out, "aof_last_write_status:ok");
+    info_line(out, "aof_last_cow_size:0");
+    if (node->log != NULL) {
+        struct log_stats log;
+        log_stats(node->log, &log);
+        info_line(out, "aof_current_size:%llu", (ull)log.disk_bytes);
+        info_line(out, "aof_base_size:0");
+    }
+}
+
+/* Brings the rates up to date when the last ones are old enough. */
+static void sample_rates(struct node *node)
+{
+    struct info_state *info = &node->info;
+    qr_time now = io_now(node->io);
+    qr_time since = info->sampled != 0 ? info->sampled : node->started;
+    if (now - since < INFO_RATE_INTERVAL) {
+        return;
+    }
+    double s = (double)(now - since) / (double)QR_SECOND;
+    const struct stats *stats = &node->stats;
+    info->commands_per_s = (double)(stats->commands_processed - info->commands) / s;
+    info->in_kb_per_s = (double)(stats->bytes_in - info->bytes_in) / 1024 / s;
+    info->out_kb_per_s = (double)(stats->bytes_out - info->bytes_out) / 1024 / s;
+    info->sampled = now;
+    info->commands = stats->commands_processed;
+    info->bytes_in = stats->bytes_in;
+    info->bytes_out = stats->bytes_out;
+}
+
+static void engine_counters(const struct node *node, struct engine_stats *out)
+{
+    *out = (struct engine_stats){ 0 };
+    if (node->engine != NULL) {
+        engine_stats(node->engine, out);
+        out->expired_keys -= node->info.base.expired_keys;
+        out->keyspace_hits -= node->info.base.keyspace_hits;
+        out->keyspace_misses -= node->info.base.keyspace_misses;
+    }
+}
+
+static void section_stats(struct node *node, struct reply *out)
+{
+    const struct stats *stats = &node->stats;
+    struct engine_stats engine;
+    engine_counters(node, &engine);
+    sample_rates(node);
+    info_line(out, "total_connections_received:%llu", (ull)stats->connections_received);
+    info_line(out, "total_commands_processed:%llu", (ull)stats->commands_processed);
+    info_line(out, "instantaneous_ops_per_sec:%.0f", node->info.commands_per_s);
+    info_line(out, "total_net_input_bytes:%llu", (ull)stats->bytes_in);
+    info_line(out, "total_net_output_bytes:%llu", (ull)stats->bytes_out);
+    info_line(out, "instantaneous_input_kbps:%.2f", node->info.in_kb_per_s);
+    info_line(out, "instantaneous_output_kbps:%.2f", node->info.out_kb_per_s);
+    info_line(out, "rejected_connections:%llu", (ull)stats->connections_rejected);
+    info_line(out, "sync_full:0");
+    info_line(out, "sync_partial_ok:0");
+    info_line(out, "sync_partial_err:0");
+    info_line(out, "expired_keys:%llu", (ull)engine.expired_keys);
+    info_line(out, "evicted_keys:0");
+    info_line(out, "evicted_clients:0");
+    info_line(out, "keyspace_hits:%llu", (ull)engine.keyspace_hits);
+    info_line(out, "keyspace_misses:%llu", (ull)engine.keyspace_misses);
+    info_line(out, "pubsub_channels:0");
+    info_line(out, "pubsub_patterns:0");
+    info_line(out, "pubsubshard_channels:0");
+    info_line(out, "latest_fork_usec:0");
+    info_line(out, "total_forks:0");
+    info_line(out, "migrate_cached_sockets:0");
+    info_line(out, "slave_expires_tracked_keys:0");
+    info_line(out, "tracking_total_keys:0");
+    info_line(out, "unexpected_error_replies:0");
+    info_line(out, "total_error_replies:%llu", (ull)stats->error_replies);
+}
+
+void info_reset(struct node *node)
+{
+    node->stats = (struct stats){ 0 };
+    memset(node->command_stats, 0, command_count() * sizeof *node->command_stats);
+    if (node->engine != NULL) {
+        engine_stats(node->engine, &node->info.base);
+    }
+    node->info.sampled = io_now(node->io);
+    node->info.commands = 0;
+    node->info.bytes_in = 0;
+    node->info.bytes_out = 0;
+    node->info.memory_peak = 0;
+}
+
+/* --- Commands, errors, databases
+ * -------------------------------------------------------------------------- */
+
+static void section_commandstats(struct node *node, struct reply *out)
+{
+    for (size_t i = 0; i < command_count(); i++) {
+        const struct command_stats *s = &node->command_stats[i];
+        if (s->calls > 0 || s->rejected > 0) {
+            info_line(out,
+                      "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
+                      "failed_calls=%llu",
+                      command_at(i)->name, (ull)s->calls, (ull)s->usec,
+                      s->calls == 0 ? 0.0 : (double)s->usec / (double)s->calls, (ull)s->rejected,
+                      (ull)s->failed);
+        }
+    }
+}
+
+static void error_line(struct reply *out, const char *code, uint64_t count)
+{
+    if (count > 0) {
+        info_line(out, "errorstat_%s:count=%llu", code, (ull)count);
+    }
+}
+
+static void section_errorstats(struct node *node, struct reply *out)
+{
+    error_line(out, "CLUSTERDOWN", node->stats.clusterdown);
+    error_line(out, "ERR", node->stats.error_replies);
+    error_line(out, "TRYAGAIN", node->stats.leader_changed);
+    error_line(out, "UNCERTAIN", node->stats.uncertain);
+}
+
+static void section_keyspace(struct node *node, struct reply *out)
+{
+    if (node->engine == NULL) {
+        return;
+    }
+    const struct store *store = engine_store(node->engine);
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        uint64_t keys = store_count(store, db);
+        if (keys > 0) {
+            info_line(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0", db, (ull)keys,
+                      (ull)store_count_expires(store, db));
+        }
+    }
+}
+
+static void section_cluster(struct node *node, struct reply *out)
+{
+    (void)node;
+    info_line(out, "cluster_enabled:0");
+}
+
+static void section_empty(struct node *node, struct reply *out)
+{
+    (void)node;
+    (void)out;
+}
+
+/* --- The command
+ * -------------------------------------------------------------------------------------- */
+
+#define BY_DEFAULT 1u /* INFO without arguments */
+#define BY_ALL 2u     /* INFO all */
+#define BY_EVERYTHING 4u
+#define ALWAYS (BY_DEFAULT | BY_ALL | BY_EVERYTHING)
+
+static const struct section {
+    const char *name, *title;
+    unsigned groups;
+    void (*write)(struct node *node, struct reply *out);
+} sections[] = {
+    { "server", "Server", ALWAYS, section_server },
+    { "clients", "Clients", ALWAYS, section_clients },
+    { "memory", "Memory", ALWAYS, section_memory },
+    { "persistence", "Persistence", ALWAYS, section_persistence },
+    { "stats", "Stats", ALWAYS, section_stats },
+    { "replication", "Replication", ALWAYS, info_replication },
+    { "cpu", "CPU", ALWAYS, section_cpu },
+    { "modules", "Modules", BY_DEFAULT | BY_EVERYTHING, section_empty },
+    { "commandstats", "Commandstats", BY_ALL | BY_EVERYTHING, section_commandstats },
+    { "errorstats", "Errorstats", ALWAYS, section_errorstats },
+    { "latencystats", "Latencystats", BY_ALL | BY_EVERYTHING, section_empty },
+    { "cluster", "Cluster", ALWAYS, section_cluster },
+    { "keyspace", "Keyspace", ALWAYS, section_keyspace },
+    { "raft", "Raft", ALWAYS, info_raft },
+    { "quorate", "Quorate", ALWAYS, info_quorate },
+};
+
+static bool wanted(const struct section *section, struct span name)
+{
+    return local_is(name, section->name) ||
+           (local_is(name, "default") && (section->groups & BY_DEFAULT) != 0) ||
+           (local_is(name, "all") && (section->groups & BY_ALL) != 0) ||
+           (local_is(name, "everything") && (section->groups & BY_EVERYTHING) != 0);
+}
+
+void local_cmd_INFO(struct client *client, const struct span *argv, uint32_t argc,
+                    struct reply *reply)
+{
+    struct reply out; /* used as a growing buffer */
+    reply_init(&out, 2);
+    for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {
+        bool write = argc == 1 && (sections[i].groups & BY_DEFAULT) != 0;
+        for (uint32_t a = 1; a < argc; a++) {
+            write = write || wanted(&sections[i], argv[a]);
+        }
+        if (write) {
+            info_line(&out, "%s# %s", out.n > 0 ? "\r\n" : "", sections[i].title);
+            sections[i].write(client->node, &out);
+        }
+    }
+    reply_verbatim(reply, span_of(out.p, out.n));
+    reply_free(&out);
+}

@@ -1,0 +1,14 @@
+/* What info.c and info_raft.c share. */
+#ifndef NODE_INFO_INTERNAL_H
+#define NODE_INFO_INTERNAL_H
+
+#include "node/local_internal.h"
+
+/* Appends a formatted line and "\r\n"; `out` is a growing buffer. */
+void info_line(struct reply *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void info_replication(struct node *node, struct reply *out);
+void info_raft(struct node *node, struct reply *out);
+void info_quorate(struct node *node, struct reply *out);
+
+#endif

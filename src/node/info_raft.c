@@ -1,0 +1,205 @@
+/* INFO's sections about replication: as Redis shows it to clients and tools that know leaders and
+ * followers only, then as it is. Offsets are slots of the log. */
+#include "node/info_internal.h"
+
+#include "node/keeper.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/router.h"
+
+#include <stdio.h>
+
+typedef unsigned long long ull; /* what printf calls 64 bits */
+
+/* --- Replication
+ * ---------------------------------------------------------------------------------------- */
+
+static qr_time silence(const struct node *node, const struct member_outlook *member)
+{
+    return member->heard == 0 ? 0 : io_now(node->io) - member->heard;
+}
+
+static void followers(const struct node *node, const struct outlook *outlook, struct reply *out)
+{
+    uint32_t connected = 0;
+    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+        connected += local_is_follower(node, i);
+    }
+    info_line(out, "connected_slaves:%u", connected);
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+        const struct member_outlook *member = &outlook->member[i];
+        if (local_is_follower(node, i)) {
+            const struct member_config *m = local_member(node, i);
+            info_line(out, "slave%u:ip=%s,port=%u,state=%s,offset=%llu,lag=%lld", number++,
+                      m->address, m->client_port, member->needs_snapshot ? "wait_bgsave" : "online",
+                      (ull)member->match, (long long)(silence(node, member) / QR_SECOND));
+        }
+    }
+}
+
+static void leader(const struct node *node, const struct outlook *outlook, struct reply *out)
+{
+    bool known = outlook->leader != NODE_NONE;
+    const struct member_config *m = known ? local_member(node, outlook->leader) : NULL;
+    ull applied = node->replica != NULL ? replica_applied(node->replica) : 0;
+    info_line(out, "master_host:%s", known ? m->address : "");
+    info_line(out, "master_port:%u", known ? m->client_port : 0);
+    info_line(out, "master_link_status:%s", known ? "up" : "down");
+    info_line(out, "master_last_io_seconds_ago:%d", known ? 0 : -1);
+    info_line(out, "master_sync_in_progress:0");
+    info_line(out, "slave_read_repl_offset:%llu", (ull)outlook->last);
+    info_line(out, "slave_repl_offset:%llu", applied);
+    info_line(out, "slave_priority:100");
+    info_line(out, "slave_read_only:1");
+    info_line(out, "replica_announced:1");
+    info_line(out, "connected_slaves:0");
+}
+
+void info_replication(struct node *node, struct reply *out)
+{
+    struct outlook outlook;
+    (void)local_outlook(node, &outlook);
+    if (outlook.role == ROLE_LEADER) {
+        info_line(out, "role:master");
+        followers(node, &outlook, out);
+    } else {
+        info_line(out, "role:slave");
+        leader(node, &outlook, out);
+    }
+    /* The history that an offset belongs to is the cluster's; it never forks. */
+    char id[33];
+    for (size_t i = 0; i < 16; i++) {
+        (void)snprintf(id + 2 * i, 3, "%02x", node->identity.cluster[i]);
+    }
+    info_line(out, "master_failover_state:no-failover");
+    info_line(out, "master_replid:%s00000000", id);
+    info_line(out, "master_replid2:%040d", 0);
+    info_line(out, "master_repl_offset:%llu", (ull)outlook.commit);
+    info_line(out, "second_repl_offset:-1");
+    info_line(out, "repl_backlog_active:1");
+    info_line(out, "repl_backlog_size:%llu", (ull)node->config.log_max_bytes);
+    info_line(out, "repl_backlog_first_byte_offset:%llu", (ull)outlook.first);
+    info_line(out, "repl_backlog_histlen:%llu",
+              outlook.first > outlook.last ? 0ull : (ull)(outlook.last - outlook.first + 1));
+}
+
+/* --- Raft
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static const char *role_name(enum role role)
+{
+    switch (role) {
+    case ROLE_LEADER:
+        return "leader";
+    case ROLE_CANDIDATE:
+        return "candidate";
+    case ROLE_FOLLOWER:
+        break;
+    }
+    return "follower";
+}
+
+static void member_line(const struct node *node, const struct outlook *outlook, uint32_t i,
+                        struct reply *out)
+{
+    const struct member_config *m = local_member(node, i);
+    const struct member_outlook *member = &outlook->member[i];
+    bool me = i == identity_me(&node->identity);
+    if (me || outlook->role != ROLE_LEADER) { /* only a leader knows how far the others are */
+        info_line(out, "raft_member%u:id=%u,addr=%s,port=%u,peer_port=%u,state=%s", i, m->id,
+                  m->address, m->client_port, m->peer_port,
+                  me ? "self" : (local_is_follower(node, i) ? "connected" : "away"));
+        return;
+    }
+    info_line(out,
+              "raft_member%u:id=%u,addr=%s,port=%u,peer_port=%u,state=%s,match=%llu,lag=%llu,"
+              "heard_ms=%lld,needs_snapshot=%d",
+              i, m->id, m->address, m->client_port, m->peer_port,
+              local_is_follower(node, i) ? "connected" : "away", (ull)member->match,
+              member->match > outlook->last ? 0ull : (ull)(outlook->last - member->match),
+              member->heard == 0 ? -1LL : (long long)(silence(node, member) / QR_MILLISECOND),
+              member->needs_snapshot ? 1 : 0);
+}
+
+void info_raft(struct node *node, struct reply *out)
+{
+    struct outlook outlook;
+    bool ready = local_outlook(node, &outlook);
+    bool known = outlook.leader != NODE_NONE;
+    info_line(out, "raft_node_id:%u", node->identity.node_id);
+    info_line(out, "raft_role:%s", ready ? role_name(outlook.role) : "starting");
+    info_line(out, "raft_term:%llu", (ull)outlook.term);
+    info_line(out, "raft_leader_id:%u", known ? local_member(node, outlook.leader)->id : 0);
+    info_line(out, "raft_can_serve:%d", outlook.can_serve ? 1 : 0);
+    info_line(out, "raft_forgetful:%d", outlook.forgetful ? 1 : 0);
+    info_line(out, "raft_commit:%llu", (ull)outlook.commit);
+    info_line(out, "raft_applied:%llu", ready ? (ull)replica_applied(node->replica) : 0ull);
+    info_line(out, "raft_last:%llu", (ull)outlook.last);
+    info_line(out, "raft_first:%llu", (ull)outlook.first);
+    info_line(out, "raft_room:%u", outlook.room);
+    info_line(out, "raft_log_bytes:%llu", ready ? (ull)replica_log_bytes(node->replica) : 0ull);
+    info_line(out, "raft_read_mode:%s",
+              node->config.read_mode == READ_MODE_LEASE ? "lease" : "readindex");
+    info_line(out, "raft_elections:%llu", (ull)node->stats.elections);
+    info_line(out, "raft_members:%u", node->identity.member_count);
+    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+        member_line(node, &outlook, i, out);
+    }
+}
+
+/* --- Quorate: queues and what became of commands
+ * ------------------------------------------------------------- */
+
+static void log_lines(struct node *node, struct reply *out)
+{
+    if (node->log == NULL) {
+        return;
+    }
+    struct log_stats log;
+    log_stats(node->log, &log);
+    info_line(out, "log_batches:%llu", (ull)log.batches);
+    info_line(out, "log_syncs:%llu", (ull)log.syncs);
+    info_line(out, "log_records:%llu", (ull)log.records);
+    info_line(out, "log_bytes:%llu", (ull)log.bytes);
+    info_line(out, "log_flush_bytes_max:%llu", (ull)log.flush_bytes_max);
+    info_line(out, "log_segments:%llu", (ull)log.segments);
+    info_line(out, "log_disk_bytes:%llu", (ull)log.disk_bytes);
+    info_line(out, "log_space_low:%d", log_space(node->log) == LOG_SPACE_LOW ? 1 : 0);
+}
+
+void info_quorate(struct node *node, struct reply *out)
+{
+    const struct stats *s = &node->stats;
+    info_line(out, "pending_commands:%u", node->pending_count);
+    info_line(out, "pending_commands_high:%llu", (ull)s->pending_max);
+    info_line(out, "pending_commands_limit:%u", NODE_PENDING_MAX);
+    info_line(out, "pending_bytes:%zu", node->pending_bytes);
+    info_line(out, "pending_bytes_limit:%zu", NODE_PENDING_BYTES_MAX);
+    info_line(out, "paused_clients:%u", node->paused_clients);
+    info_line(out, "client_output_high:%llu", (ull)s->client_output_max);
+    info_line(out, "client_output_limit:%zu", CLIENT_OUTPUT_BYTES_MAX);
+    info_line(out, "peer_output_high:%llu", (ull)s->peer_output_max);
+    info_line(out, "peer_output_limit:%zu", PEER_OUTPUT_BYTES_MAX);
+    if (node->router != NULL) {
+        info_line(out, "router_waiting:%u", router_waiting(node->router));
+        info_line(out, "router_forwarded:%u", router_forwarded(node->router));
+    }
+    info_line(out, "forwarded:%llu", (ull)s->forwarded);
+    info_line(out, "forwarded_for_others:%llu", (ull)s->forwarded_for_others);
+    info_line(out, "answers_uncertain:%llu", (ull)s->uncertain);
+    info_line(out, "answers_leader_changed:%llu", (ull)s->leader_changed);
+    info_line(out, "answers_clusterdown:%llu", (ull)s->clusterdown);
+    info_line(out, "protocol_errors:%llu", (ull)s->protocol_errors);
+    info_line(out, "loop_stall_max_usec:%llu", (ull)s->loop_stall_max);
+    info_line(out, "peer_messages_sent:%llu", (ull)s->peer_messages_sent);
+    info_line(out, "peer_messages_received:%llu", (ull)s->peer_messages_received);
+    info_line(out, "peer_messages_dropped:%llu", (ull)s->peer_messages_dropped);
+    info_line(out, "peer_reconnects:%llu", (ull)s->peer_reconnects);
+    info_line(out, "peer_refused:%llu", (ull)s->peer_refused);
+    info_line(out, "checkpoints:%llu", (ull)s->checkpoints);
+    info_line(out, "checkpoint_slot:%llu",
+              node->keeper != NULL ? (ull)keeper_slot(node->keeper) : 0ull);
+    log_lines(node, out);
+}

@@ -1,0 +1,64 @@
+/* What the local_*.c files share. */
+#ifndef NODE_LOCAL_INTERNAL_H
+#define NODE_LOCAL_INTERNAL_H
+
+#include "node/local.h"
+#include "node/node.h"
+
+/* The prototypes of all handlers: local_cmd_<IDENT>, one per LOCAL row of commands.def. */
+#define READ(...)
+#define WRITE(...)
+#define WAITING(...)
+#define PARENT(...)
+#define LOCAL(tag, ident, ...)                                                            \
+    void local_cmd_##ident(struct client *client, const struct span *argv, uint32_t argc, \
+                           struct reply *reply);
+#include "command/commands.def"
+#undef READ
+#undef WRITE
+#undef WAITING
+#undef PARENT
+#undef LOCAL
+
+/* Whether an argument is this word, in any case. */
+bool local_is(struct span argument, const char *word);
+
+/* A number that grows from 1, as ids do; false for anything else. */
+bool local_id(struct span argument, uint64_t *out);
+
+/* -ERR syntax error */
+void local_syntax_error(struct reply *reply);
+
+/* -ERR wrong number of arguments for 'ping' command: for arities that depend on the arguments. */
+void local_bad_count(struct reply *reply, const char *name);
+
+/* The answer of a HELP subcommand: a line about the container, then per entry its usage and, set
+ * in, what it does. HELP itself is added. */
+void local_help(struct reply *reply, const char *container, const char *const *lines, size_t n);
+
+/* What HELLO and INFO announce: clients choose their features by it. */
+#define REDIS_VERSION "7.2.4"
+
+/* Whether a client may have this name; writes the error if not. */
+bool local_name_allowed(const struct client *client, struct span name, struct reply *reply);
+void local_set_name(struct client *client, struct span name);
+
+/* One line of CLIENT LIST, with its line end; cap is CLIENT_LINE_BYTES. */
+#define CLIENT_LINE_BYTES ((size_t)2048)
+void local_client_line(const struct client *client, char *out, size_t cap);
+
+/* --- The node as its replica sees it */
+
+/* False, and an outlook without a leader, while the node is still starting. */
+bool local_outlook(const struct node *node, struct outlook *out);
+bool local_leads(const struct node *node);
+/* Another member that is connected. */
+bool local_is_follower(const struct node *node, uint32_t index);
+const struct member_config *local_member(const struct node *node, uint32_t index);
+
+/* --- info.c */
+
+/* Zeroes the counters that INFO shows (CONFIG RESETSTAT). */
+void info_reset(struct node *node);
+
+#endif

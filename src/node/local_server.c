@@ -1,0 +1,179 @@
+/* Commands about this node that are no family of their own. */
+#include "node/local_internal.h"
+
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void local_cmd_TIME(struct client *client, const struct span *argv, uint32_t argc,
+                    struct reply *reply)
+{
+    (void)argv;
+    (void)argc;
+    qr_wall now = io_wall(client->node->io);
+    char text[32];
+    reply_array(reply, 2);
+    int n = snprintf(text, sizeof text, "%lld", (long long)(now / QR_SECOND));
+    reply_bulk(reply, span_of(text, (size_t)n));
+    n = snprintf(text, sizeof text, "%lld", (long long)(now % QR_SECOND));
+    reply_bulk(reply, span_of(text, (size_t)n));
+}
+
+/* --- ROLE
+ * ---------------------------------------------------------------------------------------------- */
+
+bool local_outlook(const struct node *node, struct outlook *out)
+{
+    *out = (struct outlook){ .leader = NODE_NONE };
+    if (node->replica == NULL) {
+        return false; /* still starting */
+    }
+    replica_outlook(node->replica, out);
+    return true;
+}
+
+bool local_leads(const struct node *node)
+{
+    struct outlook outlook;
+    return local_outlook(node, &outlook) && outlook.role == ROLE_LEADER;
+}
+
+bool local_is_follower(const struct node *node, uint32_t index)
+{
+    return index != identity_me(&node->identity) && node->peers != NULL &&
+           peers_connected(node->peers, (node_index)index);
+}
+
+static void reply_number_text(struct reply *reply, uint64_t v)
+{
+    char text[24];
+    struct text out = text_in(text, sizeof text);
+    text_u64(&out, v);
+    reply_bulk(reply, span_of(text, out.n));
+}
+
+static void write_leader(const struct node *node, const struct outlook *outlook,
+                         struct reply *reply)
+{
+    size_t followers = 0;
+    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+        followers += local_is_follower(node, i);
+    }
+    reply_array(reply, 3);
+    reply_bulk_text(reply, "master");
+    reply_integer(reply, (int64_t)outlook->commit);
+    reply_array(reply, followers);
+    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+        if (local_is_follower(node, i)) {
+            const struct member_config *m = local_member(node, i);
+            reply_array(reply, 3);
+            reply_bulk_text(reply, m->address);
+            reply_number_text(reply, m->client_port);
+            reply_number_text(reply, outlook->member[i].match);
+        }
+    }
+}
+
+static void write_follower(const struct node *node, const struct outlook *outlook,
+                           struct reply *reply)
+{
+    reply_array(reply, 5);
+    reply_bulk_text(reply, "slave");
+    if (outlook->leader == NODE_NONE) {
+        reply_bulk_text(reply, "");
+        reply_integer(reply, 0);
+        reply_bulk_text(reply, "connect");
+    } else {
+        const struct member_config *m = local_member(node, outlook->leader);
+        reply_bulk_text(reply, m->address);
+        reply_integer(reply, m->client_port);
+        reply_bulk_text(reply, "connected");
+    }
+    reply_integer(reply, node->replica != NULL ? (int64_t)replica_applied(node->replica) : 0);
+}
+
+void local_cmd_ROLE(struct client *client, const struct span *argv, uint32_t argc,
+                    struct reply *reply)
+{
+    (void)argv;
+    (void)argc;
+    struct outlook outlook;
+    if (local_outlook(client->node, &outlook) && outlook.role == ROLE_LEADER) {
+        write_leader(client->node, &outlook, reply);
+    } else {
+        write_follower(client->node, &outlook, reply);
+    }
+}
+
+/* --- SHUTDOWN
+ * ------------------------------------------------------------------------------------------ */
+
+void local_cmd_SHUTDOWN(struct client *client, const struct span *argv, uint32_t argc,
+                        struct reply *reply)
+{
+    bool save = false, nosave = false, abort = false, other = false;
+    for (uint32_t i = 1; i < argc; i++) {
+        if (local_is(argv[i], "SAVE")) {
+            save = true;
+        } else if (local_is(argv[i], "NOSAVE")) {
+            nosave = true;
+        } else if (local_is(argv[i], "NOW") || local_is(argv[i], "FORCE")) {
+            other = true;
+        } else if (local_is(argv[i], "ABORT")) {
+            abort = true;
+        } else {
+            local_syntax_error(reply);
+            return;
+        }
+    }
+    if ((save && nosave) || (abort && (save || nosave || other))) {
+        local_syntax_error(reply);
+    } else if (abort) {
+        reply_error(reply, "ERR No shutdown in progress.");
+    } else {
+        /* Whether a checkpoint is made or not, nothing acknowledged is lost. No reply: the client
+         * sees its connection close. */
+        node_stop(client->node);
+    }
+}
+
+/* --- Containers with little inside
+ * ----------------------------------------------------------------------- */
+
+void local_cmd_MEMORY_HELP(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply)
+{
+    static const char *const lines[] = {
+        "USAGE <key> [SAMPLES <count>]",
+        "    Bytes that a key and its value take.",
+    };
+    (void)client;
+    (void)argv;
+    (void)argc;
+    local_help(reply, "MEMORY", lines, ARRAY_COUNT(lines));
+}
+
+void local_cmd_MODULE_LIST(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply)
+{
+    (void)client;
+    (void)argv;
+    (void)argc;
+    reply_array(reply, 0);
+}
+
+void local_cmd_MODULE_HELP(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply)
+{
+    static const char *const lines[] = {
+        "LIST",
+        "    The modules loaded: there are none.",
+    };
+    (void)client;
+    (void)argv;
+    (void)argc;
+    local_help(reply, "MODULE", lines, ARRAY_COUNT(lines));
+}

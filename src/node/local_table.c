@@ -1,0 +1,125 @@
+/* From a command of the connection itself to its handler, and the refusals in Redis's words. */
+#include "node/local_internal.h"
+
+#include "base/number.h"
+#include "base/panic.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* In the order of commands.def, so that the place of a command there is its place here. */
+static local_handler *const handlers[] = {
+#define READ(...) NULL,
+#define WRITE(...) NULL,
+#define WAITING(...) NULL,
+#define PARENT(...) NULL,
+#define LOCAL(tag, ident, ...) local_cmd_##ident,
+#include "command/commands.def"
+#undef READ
+#undef WRITE
+#undef WAITING
+#undef PARENT
+#undef LOCAL
+};
+
+local_handler *local_handler_of(const struct command_spec *spec)
+{
+    qr_assert(command_count() == ARRAY_COUNT(handlers));
+    local_handler *handler = handlers[command_index(spec)];
+    qr_assert((handler != NULL) == (spec->place == PLACE_LOCAL));
+    return handler;
+}
+
+/* --- Refusals
+ * ------------------------------------------------------------------------------------- */
+
+#define QUOTED_BYTES_MAX 128
+
+void local_unknown_command(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    /* Redis stops naming arguments once it has printed this much, and cuts the last one. */
+    char text[2 * QUOTED_BYTES_MAX];
+    struct text arguments = text_in(text, sizeof text);
+    for (uint32_t i = 1; i < argc && arguments.n < QUOTED_BYTES_MAX; i++) {
+        size_t most = QUOTED_BYTES_MAX - arguments.n;
+        text_char(&arguments, '\'');
+        for (size_t j = 0; j < argv[i].n && j < most && argv[i].p[j] != 0; j++) {
+            text_char(&arguments, (char)argv[i].p[j]);
+        }
+        text_put(&arguments, "' ");
+    }
+    qr_assert(!arguments.cut);
+    reply_errorf(reply, "ERR unknown command '%.*s', with args beginning with: %s",
+                 (int)min_u64(argv[0].n, QUOTED_BYTES_MAX), (const char *)argv[0].p, text);
+}
+
+void local_unknown_subcommand(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    qr_assert(argc > 1);
+    char name[32];
+    struct text upper = text_in(name, sizeof name);
+    for (size_t i = 0; i < argv[0].n; i++) {
+        uint8_t c = argv[0].p[i];
+        text_char(&upper, (char)(c >= 'a' && c <= 'z' ? c - 32 : c));
+    }
+    reply_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                 (int)min_u64(argv[1].n, QUOTED_BYTES_MAX), (const char *)argv[1].p, name);
+}
+
+void local_wrong_arity(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    const struct command_spec *container;
+    const struct command_spec *spec = command_find(argv, argc, &container);
+    qr_assert(spec != NULL);
+    local_bad_count(reply, spec->name);
+}
+
+void local_bad_count(struct reply *reply, const char *name)
+{
+    reply_errorf(reply, "ERR wrong number of arguments for '%s' command", name);
+}
+
+void local_syntax_error(struct reply *reply)
+{
+    reply_error(reply, "ERR syntax error");
+}
+
+/* --- Helpers
+ * ----------------------------------------------------------------------------------------- */
+
+bool local_is(struct span argument, const char *word)
+{
+    return argument.n == strlen(word) &&
+           strncasecmp((const char *)argument.p, word, argument.n) == 0;
+}
+
+bool local_id(struct span argument, uint64_t *out)
+{
+    int64_t v;
+    if (!number_from(argument, &v) || v < 1) {
+        return false;
+    }
+    *out = (uint64_t)v;
+    return true;
+}
+
+void local_help(struct reply *reply, const char *container, const char *const *lines, size_t n)
+{
+    reply_array(reply, n + 3);
+    char title[96];
+    struct text text = text_in(title, sizeof title);
+    text_put(&text, container);
+    text_put(&text, " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    reply_status(reply, title);
+    for (size_t i = 0; i < n; i++) {
+        reply_status(reply, lines[i]);
+    }
+    reply_status(reply, "HELP");
+    reply_status(reply, "    Lists these subcommands.");
+}
+
+const struct member_config *local_member(const struct node *node, uint32_t index)
+{
+    qr_assert(index < node->identity.member_count);
+    return &node->identity.members[index];
+}
