@@ -1,0 +1,552 @@
+/* See linearizable.h.
+ *
+ * The search of one key keeps the calls and returns of the operations with a known outcome in one
+ * list, in order of time. An operation may come next when its call stands before the first return
+ * that is left. Taking it lifts its two events out of the list; a dead end puts them back.
+ *
+ * Four cuts keep the search short on what clients really do:
+ *   - An operation that fits and leaves the state as it is (a read of the current value) is taken
+ *     at once and for good: taking it later could not help anybody.
+ *   - On a key that only knows get, set and del a value must not be overwritten while a read of it
+ *     is still to come and no other set could bring it back.
+ *   - On such a key a set whose value nobody will read, and which may come next, goes unseen just
+ *     before whatever set is taken, unless a del still to come began before the set ended: then the
+ *     set might be what that del found. (Any other del comes after the set, and finds the key
+ *     present with or without it.)
+ *   - On such a key a set can wait until somebody is about to see it, or must go first because no
+ *     other event comes before its return: nothing else can tell when it happened.
+ *
+ * Operations of unknown outcome stand outside of the list: they have no return and so never force
+ * anything. They are tried last at each point, since most of them explain nothing. The search is
+ * over when every known operation has its place; the unknown ones left over never took effect, or
+ * did so after the end. */
+#include "sim/checkers/linearizable.h"
+
+#include "base/alloc.h"
+#include "base/rng.h"
+
+#include <string.h>
+
+#define NO_EVENT UINT32_MAX
+
+struct event_node {
+    int64_t time;
+    uint32_t op;             /* index into search.ops */
+    bool is_return;
+    uint32_t previous, next; /* events; index 0 is the head of the list */
+};
+
+struct taken {
+    uint32_t op;
+    bool unknown;
+    bool free; /* it changed nothing: there is no choice to take back */
+    uint32_t resume_unknown; /* where the scan of the unknown ones goes on */
+    int64_t before;          /* the first return's time when it was taken */
+    uint32_t current;
+    struct model_value state;
+};
+
+struct seen {
+    uint64_t a, b; /* both 0: empty */
+};
+
+struct search {
+    uint32_t current; /* family of the set that the state comes from, or NO_EVENT */
+    const struct history_op **ops; /* of one key: the known ones, then the unknown, by start */
+    uint32_t known, unknown;
+    struct event_node *events; /* [0] is the head */
+    uint32_t *call_of, *return_of;
+    uint32_t *twin; /* of unknown i: an equal, earlier one, or NO_EVENT */
+    bool *used;     /* placed */
+    uint32_t *family; /* index of the first set of the same value; reads: of the value they saw */
+    uint32_t *reads_left, *sets_left; /* by family */
+    uint32_t *unseen; /* scratch */
+    bool registers; /* only get, set, del */
+    uint32_t *dels, del_count;
+    struct taken *stack;
+    uint32_t depth, deepest;
+    uint32_t stuck; /* op whose return could not be passed at the deepest point */
+    struct model_value state;
+    uint64_t chosen_a, chosen_b; /* sums that name the set of placed operations */
+    struct seen *table;
+    size_t table_cap, table_n;
+    uint64_t steps, steps_max;
+};
+
+/* A number per operation; the set of placed operations is named by the sum of their numbers in two
+ * independent series, 128 bits in all: two different sets do not meet. */
+static uint64_t number_of(uint32_t op, uint64_t series)
+{
+    struct rng r = rng_from(((uint64_t)op << 8) ^ series);
+    (void)rng_next(&r);
+    return rng_next(&r);
+}
+
+static void table_grow(struct search *s);
+
+/* Remembers the configuration (placed set, state); false when it had been there before. */
+static bool remember(struct search *s, uint64_t a, uint64_t b, const struct model_value *state)
+{
+    uint64_t tag = state->present ? state->hash + state->length * 0x9e3779b97f4a7c15u : 1;
+    struct seen key = { .a = a ^ (tag * 0xff51afd7ed558ccdu), .b = (b + tag) | 1 };
+    if (s->table_n * 2 >= s->table_cap) {
+        table_grow(s);
+    }
+    size_t i = key.a & (s->table_cap - 1);
+    while (s->table[i].b != 0) {
+        if (s->table[i].a == key.a && s->table[i].b == key.b) {
+            return false;
+        }
+        i = (i + 1) & (s->table_cap - 1);
+    }
+    s->table[i] = key;
+    s->table_n++;
+    return true;
+}
+
+static void table_grow(struct search *s)
+{
+    struct seen *old = s->table;
+    size_t old_cap = s->table_cap;
+    s->table_cap = old_cap == 0 ? 256 : old_cap * 2;
+    s->table = qr_zalloc(s->table_cap * sizeof *s->table);
+    for (size_t k = 0; k < old_cap; k++) {
+        if (old[k].b != 0) {
+            size_t i = old[k].a & (s->table_cap - 1);
+            while (s->table[i].b != 0) {
+                i = (i + 1) & (s->table_cap - 1);
+            }
+            s->table[i] = old[k];
+        }
+    }
+    free(old);
+}
+
+static void unlink_event(struct search *s, uint32_t e)
+{
+    struct event_node *n = &s->events[e];
+    s->events[n->previous].next = n->next;
+    if (n->next != NO_EVENT) {
+        s->events[n->next].previous = n->previous;
+    }
+}
+
+static void relink_event(struct search *s, uint32_t e)
+{
+    struct event_node *n = &s->events[e];
+    s->events[n->previous].next = e;
+    if (n->next != NO_EVENT) {
+        s->events[n->next].previous = e;
+    }
+}
+
+static void count_out(struct search *s, uint32_t op, bool out)
+{
+    uint32_t family = s->family[op];
+    if (family == NO_EVENT) {
+        return;
+    }
+    uint32_t *left = s->ops[op]->kind == OP_GET ? &s->reads_left[family] : &s->sets_left[family];
+    *left += out ? UINT32_MAX : 1u; /* one less or one more */
+}
+
+static void place(struct search *s, uint32_t op, struct taken frame)
+{
+    s->stack[s->depth++] = frame;
+    s->chosen_a += number_of(op, 0x5bd1);
+    s->chosen_b += number_of(op, 0x94d0);
+    count_out(s, op, true);
+    s->used[op] = true;
+    if (!frame.unknown) {
+        unlink_event(s, s->call_of[op]);
+        unlink_event(s, s->return_of[op]);
+    }
+}
+
+static void place_free(struct search *s, uint32_t op)
+{
+    place(s, op, (struct taken){ .op = op, .free = true, .state = s->state, .current = s->current });
+}
+
+/* A known operation that may come next, fits and changes nothing; NO_EVENT when there is none. */
+static uint32_t find_free(struct search *s)
+{
+    for (uint32_t e = s->events[0].next; e != NO_EVENT && !s->events[e].is_return;
+         e = s->events[e].next) {
+        const struct history_op *o = s->ops[s->events[e].op];
+        struct model_value state = s->state;
+        struct model_result result = model_apply(o->kind, &o->argument, &state);
+        s->steps++;
+        if (model_value_equal(&state, &s->state) && model_result_equal(&result, &o->result)) {
+            return s->events[e].op;
+        }
+    }
+    return NO_EVENT;
+}
+
+static void take_free(struct search *s)
+{
+    for (uint32_t op = find_free(s); op != NO_EVENT; op = find_free(s)) {
+        place_free(s, op);
+    }
+}
+
+/* The other sets that may come next and whose values nobody has to see. */
+static uint32_t find_unseen(struct search *s, uint32_t than)
+{
+    uint32_t n = 0;
+    int64_t first_del = INT64_MAX;
+    for (uint32_t i = 0; i < s->del_count; i++) {
+        if (!s->used[s->dels[i]] && s->ops[s->dels[i]]->start < first_del) {
+            first_del = s->ops[s->dels[i]]->start;
+        }
+    }
+    for (uint32_t e = s->events[0].next; e != NO_EVENT && !s->events[e].is_return;
+         e = s->events[e].next) {
+        uint32_t op = s->events[e].op;
+        if (op != than && s->ops[op]->kind == OP_SET && s->reads_left[s->family[op]] == 0 &&
+            s->ops[op]->end < first_del) {
+            s->unseen[n++] = op;
+        }
+    }
+    return n;
+}
+
+/* Whether somebody still has to see the current value, which the new state would end for ever. */
+static bool destroys(const struct search *s, const struct model_value *state)
+{
+    uint32_t family = s->current;
+    return s->registers && family != NO_EVENT && s->reads_left[family] > 0 &&
+           s->sets_left[family] == 0 &&
+           !model_value_equal(state, &s->state);
+}
+
+/* Whether a set may come now: see the fourth cut. */
+static bool is_timely(const struct search *s, uint32_t op, bool unknown)
+{
+    if (!s->registers || s->ops[op]->kind != OP_SET || s->sets_left[s->family[op]] > 1) {
+        return true;
+    }
+    uint32_t e = s->events[0].next;
+    for (; e != NO_EVENT && !s->events[e].is_return; e = s->events[e].next) {
+        const struct history_op *o = s->ops[s->events[e].op];
+        bool sees = o->kind == OP_GET && s->family[s->events[e].op] == s->family[op];
+        if (sees || o->kind == OP_DEL) {
+            return true;
+        }
+    }
+    return !unknown && e == s->return_of[op];
+}
+
+/* Places op next if its result fits and the configuration is new. */
+static bool try_take(struct search *s, uint32_t op, bool unknown, int64_t before)
+{
+    const struct history_op *o = s->ops[op];
+    struct model_value state = s->state;
+    struct model_result result = model_apply(o->kind, &o->argument, &state);
+    s->steps++;
+    if (unknown ? model_value_equal(&state, &s->state) : !model_result_equal(&result, &o->result)) {
+        return false; /* an unknown operation that changes nothing explains nothing */
+    }
+    if (!is_timely(s, op, unknown)) {
+        return false;
+    }
+    uint64_t a = s->chosen_a + number_of(op, 0x5bd1), b = s->chosen_b + number_of(op, 0x94d0);
+    if (destroys(s, &state) || !remember(s, a, b, &state)) {
+        return false;
+    }
+    uint32_t unseen = o->kind == OP_SET && s->registers ? find_unseen(s, op) : 0;
+    place(s, op, (struct taken){ .op = op, .unknown = unknown, .before = before,
+                                 .resume_unknown = op + 1, .state = s->state,
+                                 .current = s->current });
+    s->state = state;
+    s->current = o->kind == OP_SET ? s->family[op] : NO_EVENT;
+    for (uint32_t i = 0; i < unseen; i++) {
+        place_free(s, s->unseen[i]);
+    }
+    take_free(s);
+    return true;
+}
+
+static struct taken take_back(struct search *s)
+{
+    struct taken t = s->stack[--s->depth];
+    s->state = t.state;
+    s->current = t.current;
+    count_out(s, t.op, false);
+    s->chosen_a -= number_of(t.op, 0x5bd1);
+    s->chosen_b -= number_of(t.op, 0x94d0);
+    s->used[t.op] = false;
+    if (!t.unknown) {
+        relink_event(s, s->return_of[t.op]);
+        relink_event(s, s->call_of[t.op]);
+    }
+    return t;
+}
+
+/* The next unknown operation from `from` on that could take effect before `before`. */
+static bool take_unknown(struct search *s, uint32_t from, int64_t before)
+{
+    for (uint32_t u = from; u < s->known + s->unknown; u++) {
+        if (s->ops[u]->start > before) {
+            return false;
+        }
+        /* Of equal operations the earlier one is as good as the later one. */
+        bool shadowed = s->twin[u] != NO_EVENT && !s->used[s->twin[u]];
+        if (!s->used[u] && !shadowed && try_take(s, u, true, before)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum verdict search_run(struct search *s)
+{
+    take_free(s);
+    uint32_t at = s->events[0].next;
+    while (s->events[0].next != NO_EVENT) {
+        if (s->steps > s->steps_max) {
+            return VERDICT_UNDECIDED;
+        }
+        struct event_node *e = &s->events[at];
+        if (!e->is_return) {
+            at = try_take(s, e->op, false, 0) ? s->events[0].next : e->next;
+            continue;
+        }
+        if (s->depth >= s->deepest) {
+            s->deepest = s->depth;
+            s->stuck = e->op;
+        }
+        /* No known operation can come before this return: an unknown one may explain it. */
+        bool found = take_unknown(s, s->known, e->time);
+        while (!found) {
+            if (s->depth == 0) {
+                return VERDICT_VIOLATED;
+            }
+            struct taken t = take_back(s);
+            if (t.free) {
+                continue;
+            }
+            if (!t.unknown) {
+                at = s->events[s->call_of[t.op]].next;
+                break;
+            }
+            s->steps++;
+            found = take_unknown(s, t.resume_unknown, t.before);
+        }
+        if (found) {
+            at = s->events[0].next;
+        }
+    }
+    return VERDICT_LINEARIZABLE;
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const struct event_node *a = x, *b = y;
+    if (a->time != b->time) {
+        return a->time < b->time ? -1 : 1;
+    }
+    /* Touching operations count as concurrent: the clock has a resolution. */
+    if (a->is_return != b->is_return) {
+        return a->is_return ? 1 : -1;
+    }
+    return a->op < b->op ? -1 : a->op > b->op;
+}
+
+static void link_events(struct search *s)
+{
+    uint32_t n = 0;
+    s->events[n++] = (struct event_node){ 0 };
+    for (uint32_t i = 0; i < s->known; i++) {
+        s->events[n++] = (struct event_node){ .time = s->ops[i]->start, .op = i };
+        s->events[n++] = (struct event_node){ .time = s->ops[i]->end, .op = i, .is_return = true };
+    }
+    qsort(s->events + 1, n - 1, sizeof *s->events, by_time);
+    for (uint32_t e = 0; e < n; e++) {
+        s->events[e].previous = e == 0 ? 0 : e - 1;
+        s->events[e].next = e + 1 < n ? e + 1 : NO_EVENT;
+        if (e > 0) {
+            *(s->events[e].is_return ? &s->return_of[s->events[e].op]
+                                     : &s->call_of[s->events[e].op]) = e;
+        }
+    }
+}
+
+/* A map from (kind, value) to a number, for the time of the preparation. */
+struct map_slot {
+    uint64_t hash;
+    uint32_t length, number;
+    uint8_t kind;
+    bool used;
+};
+
+struct value_map {
+    struct map_slot *v;
+    size_t cap;
+};
+
+/* The place of the value, unused when it is new. */
+static struct map_slot *map_at(struct value_map *m, enum op_kind kind,
+                               const struct model_value *value)
+{
+    uint64_t hash = value->present ? value->hash : 1;
+    size_t i = (hash ^ hash >> 32 ^ (uint64_t)kind * 0x9e3779b9u) & (m->cap - 1);
+    while (m->v[i].used && (m->v[i].hash != hash || m->v[i].length != value->length ||
+                            m->v[i].kind != (uint8_t)kind)) {
+        i = (i + 1) & (m->cap - 1);
+    }
+    m->v[i].hash = hash;
+    m->v[i].length = value->length;
+    m->v[i].kind = (uint8_t)kind;
+    return &m->v[i];
+}
+
+static struct value_map map_new(uint32_t n)
+{
+    struct value_map m = { .cap = 16 };
+    while (m.cap < 2 * (size_t)n) {
+        m.cap *= 2;
+    }
+    m.v = qr_zalloc(m.cap * sizeof *m.v);
+    return m;
+}
+
+static void find_twins(struct search *s)
+{
+    struct value_map map = map_new(s->unknown + 1);
+    for (uint32_t u = s->known; u < s->known + s->unknown; u++) {
+        struct map_slot *slot = map_at(&map, s->ops[u]->kind, &s->ops[u]->argument);
+        s->twin[u] = slot->used ? slot->number : NO_EVENT;
+        slot->used = true;
+        slot->number = u;
+    }
+    free(map.v);
+}
+
+/* Sets of the same value, and the reads that saw it, form a family. */
+static void find_families(struct search *s)
+{
+    uint32_t n = s->known + s->unknown;
+    struct value_map map = map_new(n + 1);
+    s->registers = true;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct history_op *o = s->ops[i];
+        s->registers = s->registers && o->kind <= OP_DEL;
+        if (o->kind == OP_DEL) {
+            s->dels[s->del_count++] = i;
+        }
+        s->family[i] = NO_EVENT;
+        if (o->kind == OP_SET) {
+            struct map_slot *slot = map_at(&map, OP_SET, &o->argument);
+            slot->number = slot->used ? slot->number : i;
+            slot->used = true;
+            s->family[i] = slot->number;
+            s->sets_left[slot->number]++;
+        }
+    }
+    for (uint32_t i = 0; i < s->known; i++) {
+        const struct history_op *o = s->ops[i];
+        if (o->kind == OP_GET && o->result.kind == RESULT_VALUE) {
+            const struct map_slot *slot = map_at(&map, OP_SET, &o->result.value);
+            if (slot->used) {
+                s->family[i] = slot->number;
+                s->reads_left[slot->number]++;
+            }
+        }
+    }
+    free(map.v);
+}
+
+/* Searches one key. `ops` holds known operations first, then unknown ones, each part by start. */
+static enum verdict check_key(const struct history_op **ops, uint32_t known, uint32_t unknown,
+                              uint64_t steps_max, uint32_t *stuck, uint64_t *steps)
+{
+    uint32_t n = known + unknown;
+    struct search s = { .ops = ops, .known = known, .unknown = unknown, .steps_max = steps_max };
+    s.events = qr_alloc((2 * (size_t)known + 1) * sizeof *s.events);
+    s.call_of = qr_alloc(n * sizeof *s.call_of);
+    s.return_of = qr_alloc(n * sizeof *s.return_of);
+    s.twin = qr_alloc(n * sizeof *s.twin);
+    s.used = qr_zalloc(n * sizeof *s.used);
+    s.stack = qr_alloc(n * sizeof *s.stack);
+    s.family = qr_alloc(n * sizeof *s.family);
+    s.reads_left = qr_zalloc(n * sizeof *s.reads_left);
+    s.sets_left = qr_zalloc(n * sizeof *s.sets_left);
+    s.unseen = qr_alloc(n * sizeof *s.unseen);
+    s.dels = qr_alloc(n * sizeof *s.dels);
+    s.current = NO_EVENT;
+    link_events(&s);
+    find_twins(&s);
+    find_families(&s);
+    enum verdict verdict = search_run(&s);
+    *stuck = s.stuck;
+    *steps += s.steps;
+    free(s.events);
+    free(s.call_of);
+    free(s.return_of);
+    free(s.twin);
+    free(s.used);
+    free(s.stack);
+    free(s.family);
+    free(s.reads_left);
+    free(s.sets_left);
+    free(s.unseen);
+    free(s.dels);
+    free(s.table);
+    return verdict;
+}
+
+static bool is_unknown(const struct history_op *o)
+{
+    return o->result.kind == RESULT_UNKNOWN;
+}
+
+static int by_key(const void *x, const void *y)
+{
+    const struct history_op *a = *(const struct history_op *const *)x;
+    const struct history_op *b = *(const struct history_op *const *)y;
+    if (a->key != b->key) {
+        return a->key < b->key ? -1 : 1;
+    }
+    if (is_unknown(a) != is_unknown(b)) {
+        return is_unknown(a) ? 1 : -1;
+    }
+    if (a->start != b->start) {
+        return a->start < b->start ? -1 : 1;
+    }
+    return a < b ? -1 : a > b;
+}
+
+/* Failed operations did not happen, and a read without an answer constrains nothing. */
+static bool tells_something(const struct history_op *o)
+{
+    return o->result.kind != RESULT_FAIL && !(is_unknown(o) && o->kind == OP_GET);
+}
+
+struct linearizable_report linearizable_check(const struct history_op *ops, size_t n,
+                                              uint64_t steps_max)
+{
+    struct linearizable_report report = { .verdict = VERDICT_LINEARIZABLE };
+    const struct history_op **sorted = qr_alloc(n * sizeof *sorted);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (tells_something(&ops[i])) {
+            sorted[count++] = &ops[i];
+        }
+    }
+    qsort(sorted, count, sizeof *sorted, by_key);
+    for (size_t lo = 0, hi; lo < count && report.verdict == VERDICT_LINEARIZABLE; lo = hi) {
+        uint32_t known = 0;
+        for (hi = lo; hi < count && sorted[hi]->key == sorted[lo]->key; hi++) {
+            known += is_unknown(sorted[hi]) ? 0 : 1;
+        }
+        uint32_t stuck = 0;
+        report.verdict = check_key(sorted + lo, known, (uint32_t)(hi - lo) - known, steps_max,
+                                   &stuck, &report.steps);
+        report.key = sorted[lo]->key;
+        report.stuck_at = (size_t)(sorted[lo + stuck] - ops);
+    }
+    free(sorted);
+    return report;
+}

@@ -1,0 +1,50 @@
+/* The sequential model of a key: what a register with set, del, incr and append does when nothing
+ * runs at the same time. The linearizability checker explores it, and the simulator's nodes use it
+ * as their engine, so that both mean the same.
+ *
+ * A value is kept as length and FNV-1a hash, and its bytes only while they are few: append then
+ * costs the same on a value of a megabyte, and equality is a comparison of numbers. */
+#ifndef SIM_CHECKERS_MODEL_H
+#define SIM_CHECKERS_MODEL_H
+
+#include "base/types.h"
+
+#define MODEL_SMALL 24u /* bytes kept of a short value; longer ones are not numbers */
+
+struct model_value {
+    uint64_t hash;
+    uint32_t length;
+    bool present;
+    char small[MODEL_SMALL];
+};
+
+enum op_kind { OP_GET = 0, OP_SET, OP_DEL, OP_INCR, OP_APPEND };
+#define OP_KINDS 5
+
+enum result_kind {
+    RESULT_OK = 0,  /* done, nothing to tell (set) */
+    RESULT_NIL,     /* the key does not exist (get) */
+    RESULT_VALUE,   /* the value (get), the new number (incr), length (append), 0 or 1 (del) */
+    RESULT_UNKNOWN, /* may have happened, may still happen, may never happen */
+    RESULT_FAIL     /* definitely did not happen */
+};
+
+struct model_result {
+    enum result_kind kind;
+    struct model_value value; /* only with RESULT_VALUE */
+};
+
+struct model_value model_value_of(struct span bytes);
+struct model_value model_value_of_number(int64_t v);
+bool model_value_equal(const struct model_value *a, const struct model_value *b);
+bool model_result_equal(const struct model_result *a, const struct model_result *b);
+
+/* Carries out one operation on *state. `incr` on what is no number fails and changes nothing. */
+struct model_result model_apply(enum op_kind kind, const struct model_value *argument,
+                                struct model_value *state);
+
+const char *op_kind_name(enum op_kind kind);
+/* False when the name is unknown. */
+bool op_kind_of(const char *name, enum op_kind *out);
+
+#endif

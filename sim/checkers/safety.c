@@ -1,0 +1,265 @@
+/* What must hold after every step: Raft's five safety properties (Ongaro and Ousterhout, figure 3),
+ * seen from outside through logs and outlooks, and what a client was promised.
+ *
+ * Every entry carries a hash of all that comes before it, so that one comparison of two hashes
+ * compares two prefixes: log matching, leader completeness and the quorum rule each cost one look
+ * at one slot. */
+#include "sim/world.h"
+
+#include <inttypes.h>
+
+uint64_t safety_chain(uint64_t before, qr_term term, uint32_t attempt)
+{
+    struct rng r = rng_from(before ^ (term * 0x9e3779b97f4a7c15u) ^ ((uint64_t)attempt << 32));
+    return rng_next(&r) | 1;
+}
+
+/* --- log matching ----------------------------------------------------------------------------------- */
+
+static struct term_fact *fact_at(struct world *w, qr_slot slot, qr_term term)
+{
+    struct rng r = rng_from(slot * 0x100000001b3u ^ (term << 40));
+    size_t i = rng_next(&r) & (w->fact_cap - 1);
+    while (w->facts[i].chain != 0 && (w->facts[i].slot != slot || w->facts[i].term != term)) {
+        i = (i + 1) & (w->fact_cap - 1);
+    }
+    return &w->facts[i];
+}
+
+static void grow_facts(struct world *w)
+{
+    struct term_fact *old = w->facts;
+    size_t old_cap = w->fact_cap;
+    w->fact_cap = old_cap == 0 ? 1024 : old_cap * 2;
+    w->facts = qr_zalloc(w->fact_cap * sizeof *w->facts);
+    for (size_t k = 0; k < old_cap; k++) {
+        if (old[k].chain != 0) {
+            *fact_at(w, old[k].slot, old[k].term) = old[k];
+        }
+    }
+    free(old);
+}
+
+void safety_appended(struct world *w, struct sim_node *n, qr_slot slot)
+{
+    const struct entry *e = image_at(&n->log, slot);
+    qr_assert(e != NULL);
+    if (w->fact_count * 2 >= w->fact_cap) {
+        grow_facts(w);
+    }
+    struct term_fact *fact = fact_at(w, slot, e->term);
+    if (fact->chain == 0) {
+        *fact = (struct term_fact){ .term = e->term, .slot = slot, .chain = e->chain };
+        w->fact_count++;
+    } else if (fact->chain != e->chain) {
+        world_violation(w, VIOLATION_LOG_MATCHING, "node %d, slot %" PRIu64 " of term %" PRIu64,
+                        n->index, slot, e->term);
+    }
+}
+
+/* --- leaders ------------------------------------------------------------------------------------------ */
+
+void safety_truncating(struct world *w, struct sim_node *n, qr_slot from)
+{
+    struct outlook o;
+    node_outlook(w, n, &o);
+    if (n->role == ROLE_LEADER && o.role == ROLE_LEADER && n->term == o.term) {
+        world_violation(w, VIOLATION_LEADER_APPEND_ONLY, "leader %d truncates from %" PRIu64,
+                        n->index, from);
+    }
+    if (from <= n->checked_commit) {
+        world_violation(w, VIOLATION_STATE_MACHINE_SAFETY,
+                        "node %d truncates from %" PRIu64 ", committed up to %" PRIu64, n->index,
+                        from, n->checked_commit);
+    }
+}
+
+static void check_completeness(struct world *w, struct sim_node *n, qr_term term)
+{
+    for (qr_slot slot = w->committed_count; slot-- > 1;) {
+        const struct committed *c = &w->committed[slot];
+        if (c->by >= term) {
+            continue; /* committed in a later term: this leader is a latecomer */
+        }
+        if (slot > n->log.base && (slot > image_last(&n->log) ||
+                                   image_chain(&n->log, slot) != c->chain)) {
+            world_violation(w, VIOLATION_LEADER_COMPLETENESS,
+                            "leader %d of term %" PRIu64 " lacks slot %" PRIu64
+                            ", committed in term %" PRIu64,
+                            n->index, term, slot, c->by);
+        }
+        return;
+    }
+}
+
+static void became_leader(struct world *w, struct sim_node *n, qr_term term)
+{
+    if (term >= w->leader_cap) {
+        size_t cap = w->leader_cap == 0 ? 64 : w->leader_cap;
+        while (cap <= term) {
+            cap *= 2;
+        }
+        w->leader_of = qr_realloc(w->leader_of, cap);
+        memset(w->leader_of + w->leader_cap, NODE_NONE, cap - w->leader_cap);
+        w->leader_cap = cap;
+    }
+    if (w->leader_of[term] != NODE_NONE) {
+        world_violation(w, VIOLATION_ELECTION_SAFETY, "nodes %d and %d in term %" PRIu64,
+                        w->leader_of[term], n->index, term);
+    }
+    w->leader_of[term] = n->index;
+    w->leader_changes++;
+    check_completeness(w, n, term);
+}
+
+/* --- commitment ---------------------------------------------------------------------------------------- */
+
+static bool has_on_disk(const struct sim_node *n, qr_slot slot, uint64_t chain)
+{
+    if ((n->safe.number != 0 && n->safe.slot >= slot) || n->disk.base >= slot) {
+        return true; /* a checkpoint holds committed entries only */
+    }
+    return slot <= image_last(&n->disk) && image_chain(&n->disk, slot) == chain;
+}
+
+static void check_quorum(struct world *w, struct sim_node *n, qr_slot slot, uint64_t chain)
+{
+    uint64_t count = 0;
+    for (node_index i = 0; i < w->options.nodes; i++) {
+        count += has_on_disk(&w->nodes[i], slot, chain) ? 1 : 0;
+    }
+    if (count * 2 <= w->options.nodes) {
+        world_violation(w, VIOLATION_QUORUM, "node %d commits slot %" PRIu64 ", on %" PRIu64 " disks",
+                        n->index, slot, count);
+    }
+}
+
+static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
+                       qr_term by)
+{
+    if (w->committed_count == w->committed_cap) {
+        w->committed_cap = w->committed_cap == 0 ? 512 : w->committed_cap * 2;
+        w->committed = qr_realloc(w->committed, w->committed_cap * sizeof *w->committed);
+    }
+    qr_assert(slot == w->committed_count);
+    w->committed[w->committed_count++] = (struct committed){ .term = e->term, .by = by,
+                                                             .chain = e->chain,
+                                                             .attempt = e->attempt };
+    if (e->attempt == 0) {
+        return;
+    }
+    struct attempt *a = &w->attempts[e->attempt];
+    if (a->committed != 0) {
+        world_violation(w, VIOLATION_TWICE, "operation %u in slots %" PRIu64 " and %" PRIu64,
+                        a->operation, a->committed, slot);
+    }
+    if (a->refused) {
+        world_violation(w, VIOLATION_FALSE_REFUSAL, "operation %u, slot %" PRIu64 ", node %d",
+                        a->operation, slot, n->index);
+    }
+    a->committed = slot;
+}
+
+static void check_commit(struct world *w, struct sim_node *n, const struct outlook *o)
+{
+    if (o->commit > image_last(&n->log)) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d commits beyond its log", n->index);
+    }
+    for (qr_slot slot = n->checked_commit + 1; slot <= o->commit; slot++) {
+        const struct entry *e = image_at(&n->log, slot);
+        qr_assert(e != NULL);
+        if (slot >= w->committed_count) {
+            commit_new(w, n, slot, e, o->term);
+            if (slot == o->commit) {
+                check_quorum(w, n, slot, e->chain);
+            }
+        } else if (w->committed[slot].chain != e->chain) {
+            world_violation(w, VIOLATION_STATE_MACHINE_SAFETY,
+                            "node %d commits another entry in slot %" PRIu64, n->index, slot);
+        }
+        n->checked_commit = slot;
+    }
+}
+
+void safety_after_step(struct world *w, struct sim_node *n)
+{
+    struct outlook o;
+    node_outlook(w, n, &o);
+    if (o.term < n->term) {
+        world_violation(w, VIOLATION_REGRESSED, "node %d: term %" PRIu64 " after %" PRIu64, n->index,
+                        o.term, n->term);
+    }
+    if (o.last != image_last(&n->log)) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d believes that its log ends at %" PRIu64
+                        ", and it ends at %" PRIu64, n->index, o.last, image_last(&n->log));
+    }
+    if (o.role == ROLE_LEADER && (n->role != ROLE_LEADER || n->term != o.term)) {
+        became_leader(w, n, o.term);
+    }
+    n->role = o.role;
+    n->term = o.term;
+    check_commit(w, n, &o);
+}
+
+/* The commit index of the step that applies is looked at after the step; what is applied in the
+ * middle of it must already agree with what others have committed. */
+void safety_applying(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e)
+{
+    struct outlook o;
+    node_outlook(w, n, &o);
+    if (slot > o.commit) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d applies %" PRIu64 " before its commitment",
+                        n->index, slot);
+    }
+    check_commit(w, n, &o);
+    if (w->committed[slot].chain != e->chain) {
+        world_violation(w, VIOLATION_STATE_MACHINE_SAFETY, "node %d applies another entry in %" PRIu64,
+                        n->index, slot);
+    }
+}
+
+void safety_restarted(struct world *w, struct sim_node *n)
+{
+    if (n->term < n->durable_term) {
+        world_violation(w, VIOLATION_REGRESSED, "node %d restarts in term %" PRIu64 ", %" PRIu64
+                        " was durable", n->index, n->term, n->durable_term);
+    }
+}
+
+/* --- at the end -------------------------------------------------------------------------------------- */
+
+static void check_acknowledged(struct world *w)
+{
+    node_index leader = world_leader(w);
+    qr_slot held = leader == NODE_NONE ? 0 : w->nodes[leader].checked_commit;
+    for (size_t i = 1; i < w->operation_count; i++) {
+        const struct operation *o = &w->operations[i];
+        if (o->acked && (o->acked_slot == 0 || o->acked_slot > held)) {
+            world_violation(w, VIOLATION_DURABILITY, "operation %zu was acknowledged in slot %" PRIu64
+                            ", the leader has committed %" PRIu64, i, o->acked_slot, held);
+        }
+    }
+}
+
+void safety_at_end(struct world *w)
+{
+    if (w->options.liveness != 0 && w->protocol->promise.survives_minority_crash) {
+        check_acknowledged(w);
+    }
+    if (w->protocol->promise.consistency != CONSISTENCY_LINEARIZABLE) {
+        return;
+    }
+    struct history_op *ops = qr_alloc(w->operation_count * sizeof *ops);
+    for (size_t i = 1; i < w->operation_count; i++) {
+        ops[i - 1] = w->operations[i].record;
+    }
+    struct linearizable_report report =
+        linearizable_check(ops, w->operation_count - 1, LINEARIZABLE_STEPS_MAX / 10);
+    free(ops);
+    w->counters->lin_steps += report.steps;
+    if (report.verdict != VERDICT_LINEARIZABLE) {
+        world_violation(w, report.verdict == VERDICT_VIOLATED ? VIOLATION_LINEARIZABILITY
+                                                              : VIOLATION_SEARCH_LIMIT,
+                        "key k%u, operation r%zu fits nowhere", report.key, report.stuck_at + 1);
+    }
+}

@@ -1,0 +1,596 @@
+/* The model driver: carries out effects as src/node does, and holds the protocol to its contract.
+ *
+ * A write is answered OK when APPLY covers its slot with its term; it surely failed when APPLY
+ * covers its slot with another term; everything else is uncertain. */
+#include "sim/world.h"
+
+#include <inttypes.h>
+
+/* --- telling ------------------------------------------------------------------------------------ */
+
+static void tell_send(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    const struct message *m = &x->send.message;
+    const struct codec *codec = w->protocol->codec;
+    if ((w->show & SHOW_SENDS) == 0 || (codec->is_control(m->kind) && !(w->show & SHOW_ROUTINE))) {
+        return;
+    }
+    char line[300];
+    struct text t = text_in(line, sizeof line);
+    codec->print(m->kind, m->body, &t);
+    char held[48] = "";
+    if (x->after > n->synced) {
+        (void)snprintf(held, sizeof held, " (after #%" PRIu64 ")", x->after);
+    }
+    char entries[64] = "";
+    if (m->lo < m->hi) {
+        (void)snprintf(entries, sizeof entries, " + %" PRIu64 "..%" PRIu64, m->lo, m->hi - 1);
+    }
+    world_tell(w, "%d send %d %s%s%s%s", n->index, x->send.to, line, entries, held,
+               w->cut[n->index][x->send.to] ? " (lost)" : "");
+}
+
+static void tell_persist(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    char entries[96] = "", state[300] = "";
+    if (x->persist.lo < x->persist.hi) {
+        (void)snprintf(entries, sizeof entries, " %s %" PRIu64 "..%" PRIu64 " of term %" PRIu64,
+                       x->persist.noop ? "no-op" : "append", x->persist.lo, x->persist.hi - 1,
+                       x->persist.term);
+    }
+    if (x->persist.state_kind != 0) {
+        struct text t = text_in(state, sizeof state);
+        text_put(&t, " ");
+        w->protocol->codec->print(x->persist.state_kind, x->persist.state, &t);
+    }
+    world_tell(w, "%d persist #%" PRIu64 "%s%s", n->index, x->persist.ticket, state, entries);
+}
+
+static void tell_effect(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    switch (x->kind) {
+    case EFFECT_PERSIST:
+        tell_persist(w, n, x);
+        break;
+    case EFFECT_SEND:
+        tell_send(w, n, x);
+        break;
+    case EFFECT_APPLY:
+        world_tell(w, "%d apply %" PRIu64 "..%" PRIu64, n->index, x->apply.lo, x->apply.hi - 1);
+        break;
+    case EFFECT_ANSWER:
+        world_tell(w, "%d refuse %u: %s", n->index, x->answer.count, status_text(x->answer.status));
+        break;
+    case EFFECT_READ:
+        world_tell(w, "%d confirm %u reads at %" PRIu64 "%s", n->index, x->read.count, x->read.slot,
+                   x->read.before != 0 ? " under the lease" : "");
+        break;
+    case EFFECT_TRIM:
+        world_tell(w, "%d trim ..%" PRIu64, n->index, x->trim.upto);
+        break;
+    case EFFECT_TRACE:
+        break;
+    }
+}
+
+/* --- messages ------------------------------------------------------------------------------------ */
+
+/* The body, encoded; the records are attached when the message leaves. */
+static struct packet *packet_of(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    const struct message *m = &x->send.message;
+    size_t entries = (size_t)(m->hi - m->lo);
+    struct packet *p = qr_zalloc(sizeof *p + entries * sizeof p->entries[0]);
+    p->from = n->index;
+    p->to = x->send.to;
+    p->kind = m->kind;
+    p->lo = m->lo;
+    p->hi = m->hi;
+    p->term = m->term;
+    struct wire_writer out = wire_writer(p->body, sizeof p->body);
+    if (!w->protocol->codec->encode(m->kind, m->body, &out) || out.bad) {
+        world_violation(w, VIOLATION_CONTRACT, "message %u does not encode", m->kind);
+    }
+    p->body_n = out.n;
+    return p;
+}
+
+/* Attaches as many of the asked records as fit and still are what was asked for: while a message
+ * was held, its entries may have been trimmed or replaced. Nothing left means nothing to say. */
+static void leave(struct world *w, struct sim_node *n, struct packet *p)
+{
+    qr_slot lo = p->lo, hi = p->lo;
+    while (hi < p->hi && hi - lo < w->options.append_operations) {
+        const struct entry *e = image_at(&n->log, hi);
+        if (e == NULL || e->term != p->term) {
+            break;
+        }
+        p->entries[hi - lo] = *e;
+        hi++;
+    }
+    if (hi < p->hi) {
+        w->counters->short_appends++;
+        if (hi == lo) {
+            free(p);
+            return;
+        }
+    }
+    p->hi = hi;
+    network_send(w, p);
+}
+
+static void check_send(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    if (x->send.to >= w->options.nodes || x->send.to == n->index) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d sends to %d", n->index, x->send.to);
+    }
+    if (x->send.message.lo > x->send.message.hi) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d sends an inverted range", n->index);
+    }
+}
+
+/* --- persist ------------------------------------------------------------------------------------- */
+
+static struct pending *pending_of(struct sim_node *n, qr_req req)
+{
+    size_t lo = 0, hi = n->pending_count;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (n->pending[mid].req < req) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo < n->pending_count && n->pending[lo].req == req ? &n->pending[lo] : NULL;
+}
+
+/* Which client attempt stands in `slot` of a PERSIST: from the SUBMIT being stepped, from the
+ * message being received, or none (the no-op). */
+static uint32_t attempt_for(struct world *w, struct sim_node *n, const struct effect *x,
+                            qr_slot slot, const struct packet *received)
+{
+    if (x->persist.noop) {
+        return 0;
+    }
+    if (x->persist.req != 0) {
+        struct pending *p = pending_of(n, x->persist.req + (slot - x->persist.lo));
+        if (p == NULL || p->is_read || p->slot != 0) {
+            world_violation(w, VIOLATION_CONTRACT, "node %d persists a request that it does not have",
+                            n->index);
+        }
+        p->slot = slot;
+        p->term = x->persist.term;
+        return p->attempt;
+    }
+    if (received == NULL || slot < received->lo || slot >= received->hi ||
+        received->term != x->persist.term) {
+        world_violation(w, VIOLATION_CONTRACT,
+                        "node %d persists entry %" PRIu64 " that did not come with the message",
+                        n->index, slot);
+    }
+    return received->entries[slot - received->lo].attempt;
+}
+
+static void check_persist(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    if (x->persist.ticket != n->minted + 1 || x->after != 0) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d mints ticket %" PRIu64 " after %" PRIu64,
+                        n->index, x->persist.ticket, n->minted);
+    }
+    if (x->persist.lo > x->persist.hi || (x->persist.noop && x->persist.hi != x->persist.lo + 1)) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d persists a malformed range", n->index);
+    }
+    if (x->persist.lo < x->persist.hi &&
+        (x->persist.lo <= n->log.base || x->persist.lo > image_last(&n->log) + 1)) {
+        world_violation(w, VIOLATION_CONTRACT,
+                        "node %d persists from %" PRIu64 ", but its log is (%" PRIu64 ", %" PRIu64 "]",
+                        n->index, x->persist.lo, n->log.base, image_last(&n->log));
+    }
+}
+
+static void persist(struct world *w, struct sim_node *n, const struct effect *x,
+                    const struct packet *received)
+{
+    check_persist(w, n, x);
+    size_t count = (size_t)(x->persist.hi - x->persist.lo);
+    struct outlook outlook;
+    node_outlook(w, n, &outlook);
+    struct disk_write write = { .ticket = x->persist.ticket, .lo = x->persist.lo,
+                                .hi = x->persist.hi, .term_then = outlook.term };
+    if (x->persist.state_kind != 0) {
+        struct wire_writer out = wire_writer(write.state, sizeof write.state);
+        if (!w->protocol->codec->encode(x->persist.state_kind, x->persist.state, &out) || out.bad) {
+            world_violation(w, VIOLATION_CONTRACT, "a state record does not encode");
+        }
+        write.state_kind = x->persist.state_kind;
+        write.state_n = out.n;
+    }
+    if (count > 0) {
+        if (x->persist.lo <= image_last(&n->log)) {
+            safety_truncating(w, n, x->persist.lo);
+        }
+        write.entries = qr_alloc(count * sizeof *write.entries);
+        uint64_t chain = image_chain(&n->log, x->persist.lo - 1);
+        for (size_t i = 0; i < count; i++) {
+            struct entry *e = &write.entries[i];
+            e->attempt = attempt_for(w, n, x, x->persist.lo + i, received);
+            e->term = x->persist.term;
+            e->chain = chain = safety_chain(chain, e->term, e->attempt);
+        }
+    }
+    disk_persist(w, n, &write);
+    for (size_t i = 0; i < count; i++) {
+        safety_appended(w, n, x->persist.lo + i);
+    }
+}
+
+/* --- apply and answer ---------------------------------------------------------------------------- */
+
+static void drop_pending(struct sim_node *n, struct pending *p)
+{
+    size_t at = (size_t)(p - n->pending);
+    n->pending_count--;
+    memmove(p, p + 1, (n->pending_count - at) * sizeof *p);
+}
+
+static void answer_write(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
+                         struct model_result result)
+{
+    for (size_t i = 0; i < n->pending_count; i++) {
+        struct pending *p = &n->pending[i];
+        if (p->is_read || p->slot != slot) {
+            continue;
+        }
+        uint32_t attempt = p->attempt;
+        bool ours = p->term == e->term;
+        drop_pending(n, p);
+        workload_answer(w, attempt, ours ? STATUS_OK : STATUS_LEADER_CHANGED, result);
+        return;
+    }
+}
+
+static struct model_result execute(struct world *w, struct model_value *values, uint32_t attempt)
+{
+    if (attempt == 0) {
+        return (struct model_result){ .kind = RESULT_OK };
+    }
+    const struct history_op *o = &w->operations[w->attempts[attempt].operation].record;
+    return model_apply(o->kind, &o->argument, &values[o->key]);
+}
+
+static void serve_reads(struct world *w, struct sim_node *n)
+{
+    for (size_t i = 0; i < n->pending_count;) {
+        struct pending *p = &n->pending[i];
+        if (!p->is_read || !p->confirmed || p->slot > n->applied) {
+            i++;
+            continue;
+        }
+        uint32_t attempt = p->attempt;
+        bool expired = p->before != 0 && node_clock(w, n) >= p->before;
+        drop_pending(n, p);
+        w->counters->expired += expired ? 1 : 0;
+        struct model_result result = { 0 };
+        if (!expired) {
+            result = execute(w, n->values, attempt);
+        }
+        workload_answer(w, attempt, expired ? STATUS_EXPIRED : STATUS_OK, result);
+    }
+}
+
+static void apply(struct world *w, struct sim_node *n, const struct effect *x)
+{
+    if (x->apply.lo != n->applied + 1 || x->apply.hi <= x->apply.lo) {
+        world_violation(w, VIOLATION_CONTRACT,
+                        "node %d applies from %" PRIu64 " when %" PRIu64 " is applied", n->index,
+                        x->apply.lo, n->applied);
+    }
+    for (qr_slot slot = x->apply.lo; slot < x->apply.hi; slot++) {
+        const struct entry *e = image_at(&n->log, slot);
+        if (e == NULL) {
+            world_violation(w, VIOLATION_CONTRACT, "node %d applies %" PRIu64 ", which it lacks",
+                            n->index, slot);
+        }
+        struct entry copy = *e;
+        safety_applying(w, n, slot, &copy);
+        struct model_result result = execute(w, n->values, copy.attempt);
+        n->applied = slot;
+        n->applied_chain = copy.chain;
+        w->counters->applied++;
+        answer_write(w, n, slot, &copy, result);
+    }
+    serve_reads(w, n);
+    uint64_t every = w->options.checkpoint_every;
+    if (every != 0 && n->applied >= (n->safe.number != 0 ? n->safe.slot : 0) + every) {
+        driver_checkpoint(w, n);
+    }
+}
+
+static void refuse(struct world *w, struct sim_node *n, const struct effect *x)
+{
+    for (qr_req req = x->answer.first; req < x->answer.first + x->answer.count; req++) {
+        struct pending *p = pending_of(n, req);
+        if (p == NULL) {
+            world_violation(w, VIOLATION_CONTRACT, "node %d answers request %" PRIu64 " twice",
+                            n->index, req);
+        }
+        uint32_t attempt = p->attempt;
+        drop_pending(n, p);
+        workload_answer(w, attempt, x->answer.status, (struct model_result){ .kind = RESULT_OK });
+    }
+}
+
+static void confirm_reads(struct world *w, struct sim_node *n, const struct effect *x)
+{
+    for (qr_req req = x->read.first; req < x->read.first + x->read.count; req++) {
+        struct pending *p = pending_of(n, req);
+        if (p == NULL || !p->is_read || p->confirmed) {
+            world_violation(w, VIOLATION_CONTRACT, "node %d confirms read %" PRIu64 " twice",
+                            n->index, req);
+        }
+        p->confirmed = true;
+        p->slot = x->read.slot;
+        p->before = x->read.before;
+    }
+    serve_reads(w, n);
+}
+
+static void trim(struct world *w, struct sim_node *n, qr_slot upto)
+{
+    if (n->safe.number == 0 || upto > n->safe.slot) {
+        world_violation(w, VIOLATION_CONTRACT, "node %d trims beyond its checkpoint", n->index);
+    }
+    if (upto <= n->log.base) {
+        return;
+    }
+    qr_term term = image_term(&n->log, upto);
+    uint64_t chain = image_chain(&n->log, upto);
+    image_trim(&n->log, upto, term, chain);
+    image_trim(&n->disk, upto, term, chain);
+    w->counters->trims++;
+}
+
+static void trace(struct world *w, struct sim_node *n, const struct effect *x)
+{
+    uint16_t point = x->trace.point;
+    bool first = point < TRACE_POINTS_MAX && w->counters->points[point]++ == 0;
+    if (!first && w->show == 0) {
+        return;
+    }
+    char line[200];
+    struct text t = text_in(line, sizeof line);
+    w->protocol->trace(point, x->trace.argument, &t);
+    if (first) {
+        (void)snprintf(w->counters->samples[point], sizeof w->counters->samples[point], "%.90s", line);
+    }
+    world_tell(w, "%d * %s", n->index, line);
+}
+
+/* --- one effect, all effects ---------------------------------------------------------------------- */
+
+static void do_effect(struct world *w, struct sim_node *n, const struct effect *x,
+                      const struct packet *received, struct packet *packet)
+{
+    switch (x->kind) {
+    case EFFECT_PERSIST:
+        persist(w, n, x, received);
+        break;
+    case EFFECT_SEND:
+        leave(w, n, packet);
+        break;
+    case EFFECT_APPLY:
+        apply(w, n, x);
+        break;
+    case EFFECT_ANSWER:
+        refuse(w, n, x);
+        break;
+    case EFFECT_READ:
+        confirm_reads(w, n, x);
+        break;
+    case EFFECT_TRIM:
+        trim(w, n, x->trim.upto);
+        break;
+    case EFFECT_TRACE:
+        trace(w, n, x);
+        break;
+    }
+}
+
+static void hold(struct world *w, struct sim_node *n, const struct effect *x, struct packet *packet)
+{
+    if (x->after > n->minted) {
+        free(packet);
+        world_violation(w, VIOLATION_CONTRACT, "node %d waits for ticket %" PRIu64 " of %" PRIu64,
+                        n->index, x->after, n->minted);
+    }
+    if (n->held_count == n->held_cap) {
+        n->held_cap = n->held_cap == 0 ? 16 : n->held_cap * 2;
+        n->held = qr_realloc(n->held, n->held_cap * sizeof *n->held);
+    }
+    n->held[n->held_count++] = (struct held){ .effect = *x, .packet = packet };
+    w->counters->held_effects++;
+}
+
+/* True when the armed crash strikes before this effect. */
+static bool strikes(struct world *w, struct sim_node *n)
+{
+    if (n->crash_in < 0 || n->crash_in-- > 0) {
+        return false;
+    }
+    w->counters->crashes_between_effects++;
+    node_crash(w, n, n->crash_power);
+    world_push(w, (qr_time)rng_below(&w->rng, 1000000),
+               (struct item){ .kind = ITEM_RESTART, .node = n->index });
+    return true;
+}
+
+void driver_carry_out(struct world *w, struct sim_node *n, const struct event *e,
+                      const struct packet *received)
+{
+    (void)e;
+    for (uint32_t i = 0; i < w->out.n; i++) {
+        const struct effect *x = &w->out.v[i];
+        if (x->kind != EFFECT_TRACE && strikes(w, n)) {
+            return;
+        }
+        struct packet *packet = NULL;
+        if (x->kind == EFFECT_SEND) {
+            check_send(w, n, x);
+            packet = packet_of(w, n, x);
+        }
+        world_mix(w, ((uint64_t)x->kind << 32) ^ x->after);
+        if ((w->show & SHOW_EFFECTS) != 0) {
+            tell_effect(w, n, x);
+        }
+        if (x->after > n->synced) {
+            hold(w, n, x, packet);
+        } else {
+            do_effect(w, n, x, received, packet);
+        }
+    }
+}
+
+void driver_release(struct world *w, struct sim_node *n, qr_ticket upto)
+{
+    size_t kept = 0, count = n->held_count;
+    struct held *held = n->held;
+    /* The list is taken over first: what is carried out must not find itself in it. */
+    n->held = NULL;
+    n->held_count = n->held_cap = 0;
+    uint32_t incarnation = n->incarnation;
+    for (size_t i = 0; i < count; i++) {
+        bool alive = n->up && n->incarnation == incarnation;
+        if (alive && held[i].effect.after <= upto && strikes(w, n)) {
+            alive = false;
+        }
+        if (!alive) {
+            free(held[i].packet);
+        } else if (held[i].effect.after <= upto) {
+            do_effect(w, n, &held[i].effect, NULL, held[i].packet);
+        } else {
+            held[kept++] = held[i];
+        }
+    }
+    if (!n->up || n->incarnation != incarnation) {
+        for (size_t i = 0; i < kept; i++) {
+            free(held[i].packet);
+        }
+        free(held);
+        return;
+    }
+    qr_assert(n->held_count == 0);
+    n->held = held;
+    n->held_count = kept;
+    n->held_cap = count;
+}
+
+/* --- requests in --------------------------------------------------------------------------------- */
+
+static void add_pending(struct sim_node *n, struct pending p)
+{
+    if (n->pending_count == n->pending_cap) {
+        n->pending_cap = n->pending_cap == 0 ? 32 : n->pending_cap * 2;
+        n->pending = qr_realloc(n->pending, n->pending_cap * sizeof *n->pending);
+    }
+    n->pending[n->pending_count++] = p;
+}
+
+static bool is_read(const struct world *w, uint32_t attempt)
+{
+    return w->operations[w->attempts[attempt].operation].record.kind == OP_GET;
+}
+
+static void refuse_waiting(struct world *w, struct sim_node *n)
+{
+    for (size_t i = 0; i < n->waiting_count; i++) {
+        workload_answer(w, n->waiting[i], STATUS_NOT_LEADER, (struct model_result){ 0 });
+    }
+    n->waiting_count = 0;
+}
+
+/* Brings what waits to the protocol, one run of writes or of reads as one event, while there is
+ * room. The next step of the node calls again for the rest. */
+void driver_pump(struct world *w, struct sim_node *n)
+{
+    n->pumping = false;
+    struct outlook outlook;
+    node_outlook(w, n, &outlook);
+    if (n->waiting_count == 0) {
+        return;
+    }
+    if (outlook.role != ROLE_LEADER && (w->options.refuse_here != 0 || outlook.room == 0)) {
+        refuse_waiting(w, n);
+        return;
+    }
+    bool reads = is_read(w, n->waiting[0]);
+    uint32_t count = 0;
+    struct event e = { .kind = reads ? EVENT_READ : EVENT_SUBMIT };
+    qr_req first = n->next_req;
+    while (count < n->waiting_count && count < outlook.room &&
+           is_read(w, n->waiting[count]) == reads) {
+        add_pending(n, (struct pending){ .req = n->next_req++, .attempt = n->waiting[count],
+                                         .is_read = reads });
+        count++;
+    }
+    if (count == 0) {
+        return;
+    }
+    n->waiting_count -= count;
+    memmove(n->waiting, n->waiting + count, n->waiting_count * sizeof *n->waiting);
+    if (reads) {
+        e.read.first = first;
+        e.read.count = count;
+    } else {
+        e.submit.first = first;
+        e.submit.count = count;
+    }
+    node_step(w, n, &e);
+}
+
+/* What a crash takes with it. */
+void driver_forget(struct sim_node *n)
+{
+    for (size_t i = 0; i < n->held_count; i++) {
+        free(n->held[i].packet);
+    }
+    n->held_count = 0;
+    n->pending_count = 0;
+    n->waiting_count = 0;
+    free(n->taking.values);
+    n->taking = (struct checkpoint){ 0 };
+}
+
+/* --- checkpoints ----------------------------------------------------------------------------------- */
+
+void driver_checkpoint(struct world *w, struct sim_node *n)
+{
+    if (n->taking.number != 0 || n->applied == (n->safe.number != 0 ? n->safe.slot : 0)) {
+        return;
+    }
+    size_t size = (w->options.keys + 1) * sizeof *n->values;
+    n->taking = (struct checkpoint){ .number = ++n->checkpoint_number, .slot = n->applied,
+                                     .chain = n->applied_chain };
+    n->taking.term = image_term(&n->log, n->applied);
+    n->taking.values = qr_alloc(size);
+    memcpy(n->taking.values, n->values, size);
+    qr_time delay = 2 * world_delay(w, w->options.sync_min, w->options.sync_mean);
+    world_push(w, delay, (struct item){ .kind = ITEM_CHECKPOINT, .node = n->index,
+                                        .incarnation = n->incarnation,
+                                        .a = (int64_t)n->taking.number });
+}
+
+void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number)
+{
+    if (n->taking.number != number) {
+        return;
+    }
+    free(n->safe.values);
+    n->safe = n->taking;
+    n->taking = (struct checkpoint){ 0 };
+    w->counters->checkpoints++;
+    struct event e = { .kind = EVENT_SNAPSHOT,
+                       .snapshot = { .slot = n->safe.slot,
+                                     .force = world_chance(w, w->options.force_trim) } };
+    node_step(w, n, &e);
+}

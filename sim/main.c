@@ -1,0 +1,303 @@
+/* quorate sim: runs seeds, or a script, and says what it found. */
+#include "sim/seed.h"
+
+#include "protocol/canary/canary.h"
+#include "protocol/raft/raft.h"
+
+#include <inttypes.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: quorate sim [--strategy raft|canary[:BUG]] [--seed N] [--count N] [--twice]\n"
+    "                   [--verbose] [--out FILE] [--tap] [--quiet] [--expect-violation]\n"
+    "       quorate sim [--rewrite] --script FILE...\n"
+    "\n"
+    "Runs COUNT seeds from SEED on. A failing seed is told, shrunk to a script and ends the run\n"
+    "with exit code 1. --twice runs every seed twice and compares the digests.\n";
+
+struct arguments {
+    const struct protocol *protocol;
+    const char *strategy, *out;
+    uint64_t seed, count;
+    bool twice, verbose, quiet, tap, expect_violation, rewrite;
+    char **scripts;
+    int script_count;
+};
+
+const struct protocol *strategy_of(const char *name)
+{
+    if (strcmp(name, "raft") == 0) {
+        return &raft_protocol;
+    }
+    if (strncmp(name, "canary", 6) == 0 && (name[6] == 0 || name[6] == ':')) {
+        return canary_protocol(name[6] == ':' ? (unsigned)strtoul(name + 7, NULL, 10) : 0);
+    }
+    return NULL;
+}
+
+/* --- the end of a run ------------------------------------------------------------------------------ */
+
+static void print_counters(const struct counters *c, const struct protocol *protocol)
+{
+    printf("seeds %" PRIu64 ", steps %" PRIu64 ", operations %" PRIu64 " (acked %" PRIu64
+           ", reads %" PRIu64 ", refused %" PRIu64 ", unknown %" PRIu64 ", retries %" PRIu64 ")\n",
+           c->seeds, c->steps, c->operations, c->acked, c->reads, c->refused, c->unknown, c->retried);
+    printf("virtual time %" PRIu64 " s, faults %" PRIu64 ", leaders %" PRIu64
+           ", seeds with a change of leader %" PRIu64 "\n",
+           c->virtual_us / 1000000, c->faults, c->leader_changes, c->seeds_with_change);
+    printf("messages %" PRIu64 ": lost %" PRIu64 ", cut off %" PRIu64 ", duplicated %" PRIu64
+           ", reordered %" PRIu64 ", with fewer entries than asked %" PRIu64 "\n",
+           c->messages, c->lost, c->cut_off, c->duplicated, c->reordered, c->short_appends);
+    printf("disks: effects held %" PRIu64 ", writes lost %" PRIu64 ", torn %" PRIu64
+           ", checkpoints %" PRIu64 ", trims %" PRIu64 ", installs %" PRIu64
+           ", crashes between effects %" PRIu64 ", expired leases %" PRIu64 "\n",
+           c->held_effects, c->lost_writes, c->torn_writes, c->checkpoints, c->trims, c->installs,
+           c->crashes_between_effects, c->expired);
+    printf("faults:");
+    for (unsigned i = 0; i < ACTION_COUNT; i++) {
+        printf(" %s %" PRIu64, action_name((enum action_kind)i), c->actions[i]);
+    }
+    printf("\ntrace points of %s:\n", protocol->name);
+    for (unsigned i = 0; i < TRACE_POINTS_MAX; i++) {
+        if (c->points[i] > 0) {
+            printf("  %3u %10" PRIu64 "  e.g. %s\n", i, c->points[i], c->samples[i]);
+        }
+    }
+}
+
+/* --- a failing seed -------------------------------------------------------------------------------- */
+
+#define STORY_LINES 60u
+
+struct story {
+    char lines[STORY_LINES][256];
+    size_t n;
+};
+
+static void remember(void *context, const char *line)
+{
+    struct story *story = context;
+    (void)snprintf(story->lines[story->n++ % STORY_LINES], sizeof story->lines[0], "%s", line);
+}
+
+static void print_line(void *context, const char *line)
+{
+    (void)context;
+    printf("%s\n", line);
+}
+
+static void tell_story(struct seed_run *run, FILE *out)
+{
+    struct story *story = qr_zalloc(sizeof *story);
+    run->show = SHOW_EFFECTS | SHOW_SENDS | SHOW_EVENTS;
+    run->tell = remember;
+    run->tell_context = story;
+    (void)seed_execute(run);
+    run->show = 0;
+    run->tell = NULL;
+    size_t first = story->n > STORY_LINES ? story->n - STORY_LINES : 0;
+    for (size_t i = first; i < story->n; i++) {
+        (void)fprintf(out, "#   %s\n", story->lines[i % STORY_LINES]);
+    }
+    free(story);
+}
+
+static void report(const struct arguments *a, struct seed_run *run, const struct seed_result *result)
+{
+    printf("# seed %" PRIu64 " FAILED: %s: %s\n", run->seed, violation_name(result->violation),
+           result->text);
+    printf("# repeat: quorate sim --strategy %s --seed %" PRIu64 " --count 1 --verbose\n", a->strategy,
+           run->seed);
+    if (result->violation == VIOLATION_DIGEST) {
+        return;
+    }
+    struct counters *counters = run->counters, scratch = { 0 };
+    run->counters = &scratch;
+    size_t before = run->plan.n;
+    seed_shrink(run, result->violation, 600);
+    printf("# shrunk from %zu to %zu actions; the end of the shorter run:\n", before, run->plan.n);
+    tell_story(run, stdout);
+    FILE *out = a->out != NULL ? fopen(a->out, "we") : NULL;
+    if (a->out != NULL && out == NULL) {
+        perror(a->out);
+    }
+    printf("# as a script%s%s\n", out != NULL ? ", written to " : ":", out != NULL ? a->out : "");
+    seed_write_script(run, result, out != NULL ? out : stdout);
+    if (out != NULL) {
+        (void)fclose(out);
+    }
+    run->counters = counters;
+}
+
+/* --- seeds ----------------------------------------------------------------------------------------- */
+
+static struct seed_result one_seed(const struct arguments *a, struct seed_run *run)
+{
+    if (a->verbose) {
+        run->show = SHOW_EFFECTS | SHOW_SENDS | SHOW_EVENTS;
+        run->tell = print_line;
+    }
+    struct seed_result result = seed_execute(run);
+    run->show = 0;
+    run->tell = NULL;
+    if (a->twice && result.violation == VIOLATION_NONE) {
+        struct counters scratch = { 0 }, *counters = run->counters;
+        run->counters = &scratch;
+        struct seed_result again = seed_execute(run);
+        run->counters = counters;
+        if (again.digest != result.digest || again.steps != result.steps) {
+            result.violation = VIOLATION_DIGEST;
+            (void)snprintf(result.text, sizeof result.text, "%016" PRIx64 " and %016" PRIx64,
+                           result.digest, again.digest);
+        }
+    }
+    return result;
+}
+
+static void progress(const struct arguments *a, uint64_t done, time_t *last)
+{
+    time_t now = time(NULL);
+    if (a->quiet || now == *last || isatty(2) == 0) {
+        return;
+    }
+    *last = now;
+    (void)fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " seeds ", done, a->count);
+    if (done == a->count) {
+        (void)fprintf(stderr, "\n");
+    }
+}
+
+static void print_tap(const struct arguments *a, bool ok, uint64_t done)
+{
+    if (a->tap) {
+        printf("%s 1 - %s: %" PRIu64 " seeds from %" PRIu64 "%s\n1..1\n", ok ? "ok" : "not ok",
+               a->strategy, done, a->seed,
+               a->expect_violation ? ", the planted bug must be found" : "");
+    }
+}
+
+static int run_seeds(const struct arguments *a)
+{
+    struct counters *counters = qr_zalloc(sizeof *counters);
+    uint64_t done = 0;
+    bool failed = false;
+    time_t last = time(NULL);
+    for (; done < a->count && !failed; done++) {
+        struct seed_run run = { .protocol = a->protocol, .seed = a->seed + done,
+                                .counters = counters, .deep_digest = a->twice };
+        seed_draw(&run);
+        struct seed_result result = one_seed(a, &run);
+        failed = result.violation != VIOLATION_NONE;
+        if (failed && a->expect_violation) {
+            printf("# %s found at seed %" PRIu64 ": %s: %s\n", a->strategy, run.seed,
+                   violation_name(result.violation), result.text);
+        } else if (failed) {
+            report(a, &run, &result);
+        }
+        plan_free(&run.plan);
+        progress(a, done + 1, &last);
+    }
+    if (!a->quiet && !a->expect_violation) {
+        print_counters(counters, a->protocol);
+    }
+    free(counters);
+    bool ok = failed == a->expect_violation;
+    print_tap(a, ok, done);
+    if (!a->tap) {
+        printf("%s: %" PRIu64 " seeds, %s\n", a->strategy, done, failed ? "a violation" : "no violation");
+    }
+    return ok ? 0 : 1;
+}
+
+static int run_scripts(const struct arguments *a)
+{
+    int failed = 0;
+    for (int i = 0; i < a->script_count; i++) {
+        int result = script_run(a->scripts[i], a->rewrite, a->quiet);
+        failed += result;
+        if (a->tap) {
+            printf("%s %d - %s\n", result == 0 ? "ok" : "not ok", i + 1, a->scripts[i]);
+        }
+    }
+    if (a->tap) {
+        printf("1..%d\n", a->script_count);
+    } else if (!a->quiet) {
+        printf("%d scripts, %d differ\n", a->script_count, failed);
+    }
+    return failed > 0 ? 1 : 0;
+}
+
+/* --- arguments ------------------------------------------------------------------------------------- */
+
+static bool take_flag(struct arguments *a, const char *name)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        { "--twice", &a->twice },     { "--verbose", &a->verbose },
+        { "--quiet", &a->quiet },     { "--tap", &a->tap },
+        { "--rewrite", &a->rewrite }, { "--expect-violation", &a->expect_violation },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
+        if (strcmp(name, flags[i].name) == 0) {
+            *flags[i].flag = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_value(struct arguments *a, const char *name, const char *value)
+{
+    if (strcmp(name, "--strategy") == 0) {
+        a->strategy = value;
+    } else if (strcmp(name, "--seed") == 0) {
+        a->seed = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "--count") == 0) {
+        a->count = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "--out") == 0) {
+        a->out = value;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool parse(struct arguments *a, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (take_flag(a, argv[i])) {
+            continue;
+        }
+        if (strcmp(argv[i], "--script") == 0 && i + 1 < argc) {
+            a->scripts = argv + i + 1;
+            a->script_count = argc - i - 1;
+            return true;
+        }
+        if (i + 1 >= argc || !take_value(a, argv[i], argv[i + 1])) {
+            return false;
+        }
+        i++;
+    }
+    return true;
+}
+
+int sim_main(int argc, char **argv)
+{
+    struct arguments a = { .strategy = "raft", .seed = 1, .count = 100 };
+    if (!parse(&a, argc, argv)) {
+        (void)fputs(usage, stderr);
+        return 2;
+    }
+    if (a.script_count > 0) {
+        return run_scripts(&a);
+    }
+    a.protocol = strategy_of(a.strategy);
+    if (a.protocol == NULL) {
+        (void)fprintf(stderr, "sim: unknown strategy: %s\n", a.strategy);
+        return 2;
+    }
+    return run_seeds(&a);
+}

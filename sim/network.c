@@ -1,0 +1,68 @@
+/* Who hears what, when, and how often. A packet that left arrives even if its link is cut later:
+ * the network does not call anything back. */
+#include "sim/world.h"
+
+static void carry(struct world *w, struct packet *packet)
+{
+    qr_time delay = world_delay(w, w->options.delay_min, w->options.delay_mean);
+    qr_time *last = &w->link_last[packet->from][packet->to];
+    qr_time at = w->now + delay;
+    if (w->options.fifo != 0) {
+        at = at > *last ? at : *last + 1;
+    } else if (at < *last) {
+        w->counters->reordered++;
+    }
+    *last = at > *last ? at : *last;
+    if (w->hold_messages) {
+        at = QR_NEVER / 2;
+    }
+    world_push(w, at - w->now, (struct item){ .kind = ITEM_MESSAGE, .node = packet->to, .p = packet });
+}
+
+void network_send(struct world *w, struct packet *packet)
+{
+    w->counters->messages++;
+    if (w->cut[packet->from][packet->to]) {
+        w->counters->cut_off++;
+        free(packet);
+        return;
+    }
+    if (!w->calm && world_chance(w, w->options.loss)) {
+        w->counters->lost++;
+        free(packet);
+        return;
+    }
+    if (!w->calm && world_chance(w, w->options.duplicate)) {
+        size_t size = sizeof *packet + (size_t)(packet->hi - packet->lo) * sizeof packet->entries[0];
+        struct packet *twin = qr_alloc(size);
+        memcpy(twin, packet, size);
+        w->counters->duplicated++;
+        carry(w, twin);
+    }
+    carry(w, packet);
+}
+
+static void tell_peer(struct world *w, node_index node, node_index peer, bool up)
+{
+    if (w->nodes[node].up) {
+        qr_time delay = (qr_time)(100 + rng_below(&w->rng, 1900));
+        world_push(w, w->hold_messages ? 0 : delay,
+                   (struct item){ .kind = ITEM_PEER, .node = node, .a = peer, .b = up,
+                                  .incarnation = w->nodes[node].incarnation });
+    }
+}
+
+/* A node came or went. Its peers see the connections open or close, unless it went silently (power
+ * loss sends no FIN) or the link is cut. */
+void network_connections(struct world *w, node_index node, bool up, bool silent)
+{
+    for (node_index i = 0; i < w->options.nodes; i++) {
+        if (i == node || silent || w->cut[node][i] || w->cut[i][node]) {
+            continue;
+        }
+        tell_peer(w, i, node, up);
+        if (up && w->nodes[i].up) {
+            tell_peer(w, node, i, true);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+/* One seed: a safety phase with faults, then a majority heals and must finish its work while all
+ * others are gone, then the verdict of the checkers. */
+#include "sim/seed.h"
+
+#include <signal.h>
+
+#define LIVENESS_WAIT (30 * QR_SECOND) /* of virtual time, for a healed majority to finish a write */
+#define READ_WAIT (30 * QR_SECOND)
+
+void seed_draw(struct seed_run *run)
+{
+    faults_draw_options(run->seed, &run->options);
+    faults_draw_plan(run->seed, &run->options, &run->plan);
+}
+
+/* A panic of the protocol is a finding like any other: its abort comes back here. One run at a time
+ * is what a signal handler can serve. */
+static sigjmp_buf *volatile panic_target;
+
+static void on_abort(int signal_number)
+{
+    (void)signal_number;
+    if (panic_target != NULL) {
+        siglongjmp(*panic_target, 2);
+    }
+}
+
+static uint64_t draw_core(struct world *w)
+{
+    uint64_t core = 0, size = w->options.nodes / 2 + 1;
+    if (world_chance(w, 250)) {
+        size = w->options.nodes;
+    }
+    while (size > 0) {
+        uint64_t bit = (uint64_t)1 << rng_below(&w->rng, w->options.nodes);
+        if ((core & bit) == 0) {
+            core |= bit;
+            size--;
+        }
+    }
+    return core;
+}
+
+/* Waits until the operation is done; tries again with another one when it was refused or lost. */
+static void must_finish(struct world *w, uint32_t key, enum op_kind kind, qr_time wait)
+{
+    qr_time until = w->now + wait;
+    while (w->now < until) {
+        struct model_value argument = { 0 };
+        if (kind != OP_GET) {
+            argument = model_value_of_number((int64_t)w->operation_count);
+        }
+        uint32_t number = workload_operation(w, key, kind, argument, NODE_NONE, 2 * QR_SECOND);
+        workload_retry(w, number);
+        while (!w->operations[number].done && w->now < until) {
+            world_run_until(w, w->now + 20000);
+        }
+        enum result_kind result = w->operations[number].record.result.kind;
+        if (w->operations[number].done && result != RESULT_UNKNOWN && result != RESULT_FAIL) {
+            return;
+        }
+    }
+    world_violation(w, VIOLATION_LIVENESS, "no %s finished within %lld ms",
+                    kind == OP_GET ? "read" : "write", (long long)(wait / 1000));
+}
+
+static void liveness_phase(struct world *w)
+{
+    faults_heal_core(w, draw_core(w));
+    must_finish(w, 0, OP_SET, LIVENESS_WAIT);
+    for (uint32_t key = 0; key < w->options.keys; key++) {
+        must_finish(w, key, OP_GET, READ_WAIT);
+    }
+    world_run_until(w, w->now + 2 * QR_SECOND); /* open operations end */
+}
+
+static void whole_run(struct world *w)
+{
+    world_start(w);
+    for (size_t i = 0; i < w->plan.n; i++) {
+        qr_time at = w->plan.v[i].at;
+        world_push(w, at, (struct item){ .kind = ITEM_ACTION, .node = NODE_NONE, .a = (int64_t)i });
+    }
+    world_run_until(w, (qr_time)w->options.duration);
+    if (w->options.liveness != 0) {
+        liveness_phase(w);
+    }
+    safety_at_end(w);
+}
+
+static void settle_counters(struct world *w)
+{
+    struct counters *c = w->counters;
+    c->seeds++;
+    c->steps += w->steps;
+    c->leader_changes += w->leader_changes;
+    c->seeds_with_change += w->leader_changes > 1 ? 1 : 0;
+    c->faults += w->fault_count;
+    c->virtual_us += (uint64_t)w->now;
+}
+
+struct seed_result seed_execute(const struct seed_run *run)
+{
+    struct world *w = world_new(run->protocol, &run->options, run->seed, run->counters);
+    for (size_t i = 0; i < run->plan.n; i++) {
+        plan_add(&w->plan, run->plan.v[i]);
+    }
+    w->deep_digest = run->deep_digest;
+    w->show = run->show;
+    w->tell = run->tell;
+    w->tell_context = run->tell_context;
+    struct sigaction old, action = { .sa_handler = on_abort, .sa_flags = SA_NODEFER };
+    (void)sigaction(SIGABRT, &action, &old);
+    panic_target = &w->on_violation;
+    int how = sigsetjmp(w->on_violation, 1);
+    if (how == 0) {
+        whole_run(w);
+    }
+    panic_target = NULL;
+    (void)sigaction(SIGABRT, &old, NULL);
+    if (how == 2) {
+        w->violation = VIOLATION_PANIC;
+        (void)snprintf(w->violation_text, sizeof w->violation_text, "see the line above");
+    }
+    settle_counters(w);
+    struct seed_result result = { .violation = w->violation, .digest = w->digest,
+                                  .steps = w->steps, .faults = w->fault_count,
+                                  .leader_changes = w->leader_changes };
+    (void)snprintf(result.text, sizeof result.text, "%s", w->violation_text);
+    world_free(w);
+    return result;
+}

@@ -1,0 +1,44 @@
+/* One seed from start to verdict. */
+#ifndef SIM_SEED_H
+#define SIM_SEED_H
+
+#include "sim/world.h"
+
+struct seed_result {
+    enum violation violation; /* VIOLATION_NONE: the seed passed */
+    char text[512];
+    uint64_t digest;
+    uint64_t steps, faults, leader_changes;
+};
+
+struct seed_run {
+    const struct protocol *protocol;
+    struct options options;
+    struct plan plan; /* owned by the caller */
+    uint64_t seed;
+    struct counters *counters;
+    bool deep_digest;
+    unsigned show; /* SHOW_*: what is told */
+    void (*tell)(void *context, const char *line);
+    void *tell_context;
+};
+
+/* Draws options and plan of a seed. */
+void seed_draw(struct seed_run *run);
+struct seed_result seed_execute(const struct seed_run *run);
+
+/* The least part of the plan that still breaks the same rule; takes at most `tries` runs. */
+void seed_shrink(struct seed_run *run, enum violation violation, unsigned tries);
+/* Writes the run as a script that the script runner can repeat. */
+void seed_write_script(const struct seed_run *run, const struct seed_result *result, FILE *out);
+
+/* The command line of `quorate sim`; see main.c. */
+int sim_main(int argc, char **argv);
+/* `quorate check-history FILE`; see history.c. */
+int check_history_main(int argc, char **argv);
+/* Runs a .qt file; see script.c. 0: as expected, 1: not. */
+int script_run(const char *path, bool rewrite, bool quiet);
+/* The strategy of that name, with a planted bug after a colon ("canary:3"); NULL: none. */
+const struct protocol *strategy_of(const char *name);
+
+#endif

@@ -1,0 +1,434 @@
+/* The simulator's world, ring 1: protocol instances alone, over a model of everything else.
+ *
+ * A world has one true time in microseconds, nodes with clocks of their own, a network, disks, and
+ * clients. Whatever happens is an item in one queue, ordered by time and then by age, and every
+ * choice comes from one generator: equal options and plans give equal runs (R2).
+ *
+ *   queue.c      what happens next
+ *   node.c       a node's life: clocks, steps, crash and restart
+ *   driver.c     effects: persist, hold, send, apply, answer (what src/node does for real)
+ *   disk.c       what a crash leaves
+ *   network.c    who hears what, when, how often
+ *   workload.c   clients and what they were told
+ *   faults.c     the plan of a seed, and how an action of a plan is carried out
+ *   checkers/    what must never be
+ *   run.c        a seed from start to verdict; shrink.c, script.c, main.c stand above it */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/rng.h"
+#include "protocol/protocol.h"
+#include "sim/checkers/linearizable.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* --- options ----------------------------------------------------------------------------------- */
+
+struct options {
+#define OPTION(name, script, meaning) uint64_t name;
+#include "sim/options.def"
+#undef OPTION
+};
+
+void options_for_script(struct options *out);
+bool options_set(struct options *o, const char *name, uint64_t value); /* false: unknown name */
+
+/* --- actions: what a plan consists of ------------------------------------------------------------ */
+
+enum action_kind {
+#define ACTION(name, text, is_fault) ACTION_##name,
+#include "sim/actions.def"
+#undef ACTION
+    ACTION_COUNT
+};
+
+struct action {
+    qr_time at;
+    enum action_kind kind;
+    int64_t a, b, c; /* see actions.def */
+};
+
+struct plan {
+    struct action *v;
+    size_t n, cap;
+};
+
+void plan_add(struct plan *plan, struct action action);
+void plan_free(struct plan *plan);
+bool action_is_fault(enum action_kind kind);
+const char *action_name(enum action_kind kind);
+
+/* --- the log of a node ---------------------------------------------------------------------------- */
+
+struct entry {
+    qr_term term;
+    uint64_t chain;   /* hash of everything up to and including this entry */
+    uint32_t attempt; /* 0: the no-op */
+};
+
+#define STATE_BYTES_MAX 256u
+
+/* A log with its state record: as the process sees it, or as it lies on the disk. */
+struct image {
+    qr_slot base; /* entries (base, base + n] */
+    qr_term base_term;
+    uint64_t base_chain;
+    struct entry *v;
+    size_t n, cap;
+    uint16_t state_kind;
+    size_t state_n;
+    uint8_t state[STATE_BYTES_MAX];
+};
+
+qr_slot image_last(const struct image *i);
+/* The entry at a slot, or NULL when the image does not hold it. */
+const struct entry *image_at(const struct image *i, qr_slot slot);
+/* Term and chain at a slot the image holds or ends its base with. */
+qr_term image_term(const struct image *i, qr_slot slot);
+uint64_t image_chain(const struct image *i, qr_slot slot);
+void image_truncate(struct image *i, qr_slot from);
+void image_append(struct image *i, struct entry e);
+void image_trim(struct image *i, qr_slot upto, qr_term term, uint64_t chain);
+void image_copy(struct image *to, const struct image *from);
+
+/* One PERSIST on its way to the disk. */
+struct disk_write {
+    qr_ticket ticket;
+    uint16_t state_kind;
+    size_t state_n;
+    uint8_t state[STATE_BYTES_MAX];
+    qr_slot lo, hi;
+    struct entry *entries;
+    qr_term term_then; /* outlook().term after the step that wrote it */
+};
+
+/* --- what travels ---------------------------------------------------------------------------------- */
+
+struct packet {
+    node_index from, to;
+    uint16_t kind;
+    size_t body_n;
+    uint8_t body[STATE_BYTES_MAX]; /* encoded */
+    qr_slot lo, hi;
+    qr_term term;
+    struct entry entries[]; /* [lo, hi) */
+};
+
+/* --- the queue --------------------------------------------------------------------------------------- */
+
+enum item_kind {
+    ITEM_MESSAGE = 1, /* p = packet */
+    ITEM_TIMER,       /* a = generation */
+    ITEM_SYNCED,      /* a = sync number */
+    ITEM_CHECKPOINT,  /* a = number of the checkpoint */
+    ITEM_REQUEST,     /* a = attempt: arrives at the node */
+    ITEM_PUMP,        /* the node looks at its waiting requests */
+    ITEM_RESULT,      /* a = attempt: the client hears */
+    ITEM_RETRY,       /* a = operation */
+    ITEM_GIVE_UP,     /* a = operation */
+    ITEM_PEER,        /* a = other node, b = up */
+    ITEM_ADMIN,       /* a = order, b = argument */
+    ITEM_ACTION,      /* a = index in the plan */
+    ITEM_RESUME,      /* the pause of the node ends */
+    ITEM_RESTART      /* the node starts again */
+};
+
+struct item {
+    qr_time at;
+    uint64_t age;
+    enum item_kind kind;
+    node_index node;      /* NODE_NONE: of no node */
+    uint32_t incarnation; /* 0: any */
+    int64_t a, b;
+    void *p; /* owned */
+};
+
+struct queue {
+    struct item *v;
+    size_t n, cap;
+    uint64_t age;
+};
+
+void queue_push(struct queue *q, struct item item);
+bool queue_pop(struct queue *q, struct item *out);
+void queue_free(struct queue *q);
+
+/* --- a node -------------------------------------------------------------------------------------------- */
+
+/* A request that the driver has given to the protocol and not yet answered. */
+struct pending {
+    qr_req req;
+    uint32_t attempt;
+    qr_slot slot; /* of a write: where it stands in the log; of a read: what must be applied */
+    qr_term term;
+    qr_time before;
+    bool is_read, confirmed;
+};
+
+struct held {
+    struct effect effect;
+    struct packet *packet; /* of a SEND, body already encoded */
+};
+
+struct checkpoint {
+    uint64_t number; /* 0: none */
+    qr_slot slot;
+    qr_term term;
+    uint64_t chain;
+    struct model_value *values;
+};
+
+struct sim_node {
+    node_index index;
+    bool up, paused;
+    uint32_t incarnation;
+    void *self, *before;
+
+    /* Clocks: local = anchor_local + (true - anchor_true) * (1e6 + drift_ppm) / 1e6. */
+    qr_time anchor_true, anchor_local;
+    int64_t drift_ppm;
+    qr_wall wall_offset;
+    uint64_t timer_generation;
+    qr_time timer_at;
+    uint32_t spins; /* timer events without progress of time */
+
+    struct image log, disk;
+    struct disk_write *writes; /* not durable yet, oldest first */
+    size_t write_count, write_cap;
+    qr_ticket minted, synced;
+    bool syncing;
+    qr_ticket sync_upto;
+    uint64_t sync_number;
+    int64_t slow; /* the disk is that many times slower; 0: syncs are held back */
+    qr_term durable_term;
+
+    struct held *held;
+    size_t held_count, held_cap;
+
+    struct model_value *values; /* the state machine */
+    qr_slot applied;
+    uint64_t applied_chain;
+    struct checkpoint safe, taking; /* durable; being written */
+    uint64_t checkpoint_number;
+
+    struct pending *pending; /* ascending by req */
+    size_t pending_count, pending_cap;
+    qr_req next_req;
+    uint32_t *waiting; /* attempts that SUBMIT or READ will bring */
+    size_t waiting_count, waiting_cap;
+    bool pumping;
+
+    struct term_run *runs; /* for START */
+
+    struct item *stalled; /* what reached the node while it was paused */
+    size_t stalled_count, stalled_cap;
+
+    int64_t crash_in; /* effects until the crash; < 0: not armed */
+    bool crash_power;
+
+    /* What the checkers remember of it. */
+    qr_slot checked_commit;
+    enum role role;
+    qr_term term;
+};
+
+/* --- clients ---------------------------------------------------------------------------------------------- */
+
+/* A request is tried at one node at a time; each try is an attempt, which may be in a log once. */
+struct attempt {
+    uint32_t operation;
+    node_index node;
+    bool answered;
+    bool refused;      /* somebody swore that it did not happen */
+    qr_slot committed; /* where; 0: nowhere yet */
+    struct model_result result;
+    enum qr_status status;
+};
+
+struct operation {
+    struct history_op record;
+    uint32_t attempt; /* the latest */
+    uint32_t tries;
+    qr_time give_up;
+    node_index fixed; /* the node it must go to (scripts), or NODE_NONE */
+    bool done, acked;
+    qr_slot acked_slot;
+};
+
+/* --- violations ------------------------------------------------------------------------------------------- */
+
+enum violation {
+#define VIOLATION(name, text) VIOLATION_##name,
+#include "sim/violations.def"
+#undef VIOLATION
+    VIOLATION_COUNT
+};
+
+const char *violation_name(enum violation v);
+
+/* --- the world ---------------------------------------------------------------------------------------------- */
+
+struct committed {
+    qr_term term, by; /* by: the term in which somebody first called it committed */
+    uint64_t chain;
+    uint32_t attempt;
+};
+
+struct term_fact {
+    qr_term term;
+    qr_slot slot;
+    uint64_t chain; /* 0: empty */
+};
+
+#define TRACE_POINTS_MAX 128u
+
+struct counters {
+    uint64_t actions[ACTION_COUNT]; /* carried out with an effect */
+    uint64_t points[TRACE_POINTS_MAX];
+    char samples[TRACE_POINTS_MAX][96];
+    uint64_t seeds, steps, messages, lost, duplicated, reordered, cut_off, held_effects;
+    uint64_t short_appends, acked, refused, unknown, reads, expired, retried;
+    uint64_t leader_changes, seeds_with_change, elections, checkpoints, trims, installs;
+    uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
+    uint64_t virtual_us;
+    uint64_t lin_steps;
+};
+
+#define SHOW_EFFECTS 1u
+#define SHOW_SENDS 2u
+#define SHOW_EVENTS 4u
+#define SHOW_ROUTINE 8u /* heartbeats and timers too */
+
+struct world {
+    const struct protocol *protocol;
+    struct options options;
+    uint64_t seed;
+    struct needs needs;
+    struct protocol_limits limits;
+    struct rng rng;
+    qr_time now;
+    struct queue queue;
+    struct item current; /* being carried out; what it owns is freed with it */
+    struct plan plan;
+    size_t plan_at;
+    struct effects out;
+
+    struct sim_node nodes[MEMBERS_MAX];
+    bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* from, to */
+    qr_time link_last[MEMBERS_MAX][MEMBERS_MAX];
+    bool hold_messages; /* scripts: messages wait for `deliver` */
+    bool calm;          /* the core has healed: no loss, no duplicates */
+
+    struct operation *operations; /* [0] is not used */
+    size_t operation_count, operation_cap;
+    struct attempt *attempts; /* [0] is the no-op */
+    size_t attempt_count, attempt_cap;
+    size_t open_operations;
+
+    struct committed *committed; /* by slot; [0] is not used */
+    size_t committed_count, committed_cap;
+    struct term_fact *facts; /* hash table: (slot, term) -> chain */
+    size_t fact_count, fact_cap;
+    node_index *leader_of; /* by term */
+    size_t leader_cap;
+    qr_term last_leader_term;
+    uint64_t leader_changes;
+    uint64_t fault_count;
+
+    uint64_t digest;
+    bool deep_digest;
+    uint64_t steps;
+
+    struct counters *counters; /* may be shared by many worlds */
+
+    unsigned show;
+    void (*tell)(void *context, const char *line);
+    void *tell_context;
+
+    enum violation violation;
+    char violation_text[512];
+    sigjmp_buf on_violation;
+};
+
+/* run.c */
+struct world *world_new(const struct protocol *protocol, const struct options *options,
+                        uint64_t seed, struct counters *counters);
+void world_free(struct world *w);
+void world_start(struct world *w); /* starts all nodes */
+/* Runs what is due until `until`; the time is `until` afterwards. */
+void world_run_until(struct world *w, qr_time until);
+void world_one(struct world *w, struct item *item);
+/* Ends the run: control leaves through on_violation. */
+_Noreturn void world_violation(struct world *w, enum violation v, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void world_tell(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* min + an exponential amount of the given mean. */
+qr_time world_delay(struct world *w, uint64_t min, uint64_t mean);
+bool world_chance(struct world *w, uint64_t per_mille);
+void world_mix(struct world *w, uint64_t value);
+void world_push(struct world *w, qr_time delay, struct item item);
+
+/* node.c */
+qr_time node_clock(const struct world *w, const struct sim_node *n);
+void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm);
+void node_start(struct world *w, struct sim_node *n);
+void node_crash(struct world *w, struct sim_node *n, bool power);
+void node_step(struct world *w, struct sim_node *n, struct event *e);
+void node_pause(struct world *w, struct sim_node *n);
+void node_resume(struct world *w, struct sim_node *n);
+void node_outlook(struct world *w, const struct sim_node *n, struct outlook *out);
+node_index world_leader(struct world *w); /* the one of the highest term, or NODE_NONE */
+
+/* driver.c */
+void driver_carry_out(struct world *w, struct sim_node *n, const struct event *e,
+                      const struct packet *received);
+void driver_release(struct world *w, struct sim_node *n, qr_ticket upto);
+void driver_pump(struct world *w, struct sim_node *n);
+void driver_forget(struct sim_node *n);
+void driver_checkpoint(struct world *w, struct sim_node *n);
+void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number);
+
+/* disk.c */
+void disk_persist(struct world *w, struct sim_node *n, struct disk_write *write);
+void disk_start_sync(struct world *w, struct sim_node *n);
+void disk_synced(struct world *w, struct sim_node *n, uint64_t number);
+/* What the next START will find; the process's own view is lost. */
+void disk_crash(struct world *w, struct sim_node *n, bool power);
+void disk_write_free(struct disk_write *write);
+
+/* network.c */
+void network_send(struct world *w, struct packet *packet); /* takes it */
+void network_connections(struct world *w, node_index node, bool up, bool silent);
+
+/* workload.c */
+uint32_t workload_operation(struct world *w, uint32_t key, enum op_kind kind,
+                            struct model_value argument, node_index fixed, qr_time patience);
+void workload_try(struct world *w, uint32_t operation, node_index node);
+void workload_arrive(struct world *w, struct sim_node *n, uint32_t attempt);
+/* The node answers; the client hears later, or never. */
+void workload_answer(struct world *w, uint32_t attempt, enum qr_status status,
+                     struct model_result result);
+void workload_hear(struct world *w, uint32_t attempt);
+void workload_give_up(struct world *w, uint32_t operation);
+void workload_retry(struct world *w, uint32_t operation);
+
+/* faults.c */
+void faults_draw_options(uint64_t seed, struct options *out);
+void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out);
+void faults_carry_out(struct world *w, const struct action *action);
+void faults_heal_core(struct world *w, uint64_t core); /* bit per node */
+
+/* checkers/safety.c */
+void safety_appended(struct world *w, struct sim_node *n, qr_slot slot);
+void safety_truncating(struct world *w, struct sim_node *n, qr_slot from);
+void safety_after_step(struct world *w, struct sim_node *n);
+void safety_applying(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e);
+void safety_restarted(struct world *w, struct sim_node *n);
+void safety_at_end(struct world *w);
+uint64_t safety_chain(uint64_t before, qr_term term, uint32_t attempt);
+
+#endif
