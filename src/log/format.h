@@ -17,6 +17,7 @@
 #define SEGMENT_HEADER_BYTES 96u
 #define SEGMENT_COPY_OFFSET 2048u /* of the second copy of the header */
 #define BATCH_HEADER_BYTES 64u
+#define FIRST_LOG_OFFSET LOG_BLOCK_BYTES /* of the first batch of all: position 0 means none */
 
 struct segment_header {
     uint32_t version;

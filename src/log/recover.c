@@ -19,8 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIRST_LOG_OFFSET LOG_BLOCK_BYTES /* position 0 means none */
-
 struct found {
     uint64_t number; /* from the name */
     uint64_t bytes;

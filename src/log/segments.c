@@ -300,7 +300,7 @@ static struct janitor_job *next_job(struct log *log)
     if (waits && log->ready == NULL && (from_pool || may_grow)) {
         return ready_job(log, generation, bytes);
     }
-    if (log->recycle_count > 0 && log->marked > log->recycle_above) {
+    if (log->recycle_count > 0 && log->marked >= log->recycle_above) {
         return recycle_job(log);
     }
     if (log->ready == NULL && !waits && (from_pool || may_grow)) {
@@ -436,7 +436,7 @@ void segment_find_dead(struct log *log)
         log->recycle_check = true;
     }
     log->recycle_count = dead;
-    log->recycle_above = log_position(log);
+    log->recycle_above = max_u64(log_position(log), log->segments[dead].header.first + 1);
 }
 
 enum log_space log_space(struct log *log)
