@@ -5,6 +5,8 @@
  * cluster must share one format of long double (x86-64's 80 bits, for now). */
 #include "engine/call.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,9 +33,10 @@ static void add(struct call *c, int64_t step)
         reply_error(c->reply, "ERR increment or decrement would overflow");
         return;
     }
-    char text[24];
-    int n = snprintf(text, sizeof text, "%lld", (long long)v);
-    put_number(c, old, text, (size_t)n);
+    char digits[24];
+    struct text text = text_in(digits, sizeof digits);
+    text_i64(&text, v);
+    put_number(c, old, text.p, text.n);
     reply_integer(c->reply, v);
 }
 
