@@ -92,6 +92,13 @@ static uint32_t segment_gather(const struct segment *segment, struct slot *out)
     return n;
 }
 
+/* The key lies behind the value: for a small item all of it is fetched at once. */
+static inline void prefetch_item(const struct item *item)
+{
+    __builtin_prefetch((const char *)item + 64);
+    __builtin_prefetch((const char *)item + 128);
+}
+
 /* The slot of that key, or where it belongs: the first that is empty or behind it. */
 static uint32_t segment_position(const struct segment *segment, uint64_t hash, struct span key,
                                  bool *found)
@@ -103,6 +110,7 @@ static uint32_t segment_position(const struct segment *segment, uint64_t hash, s
         i++;
     }
     while (occupied(&slots[i]) && slots[i].hash == hash) {
+        prefetch_item(slot_item(&slots[i]));
         int order = compare_keys(item_key(slot_item(&slots[i])), key);
         *found = order == 0;
         if (order >= 0) {
