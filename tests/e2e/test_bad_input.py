@@ -1,0 +1,197 @@
+"""Garbage, floods and strangers: named refusals, and nobody else is harmed."""
+import os
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from cluster import Cluster, wait_for
+from resp import Closed, Connection, Error, encode
+
+MALFORMED = {
+    "not a number of arguments": (b"*x\r\n", b"invalid multibulk length"),
+    "too many arguments": (b"*2147483647\r\n", b"invalid multibulk length"),
+    "no bulk": (b"*1\r\n:1\r\n", b"expected '$', got ':'"),
+    "negative bulk": (b"*1\r\n$-5\r\n", b"invalid bulk length"),
+    "bulk that is no number": (b"*1\r\n$abc\r\n", b"invalid bulk length"),
+    "bulk beyond the limit": (b"*1\r\n$536870913\r\n", b"invalid bulk length"),
+    "unbalanced quotes": (b"SET \"a\r\n", b"unbalanced quotes in request"),
+    "endless inline": (b"x" * (80 * 1024), b"too big inline request"),
+    "endless count": (b"*" + b"1" * (80 * 1024), b"too big mbulk count string"),
+    "endless length": (b"*1\r\n$" + b"1" * (80 * 1024), b"too big bulk count string"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_requests_close_their_connection_only(three, name):
+    """Scenario 111."""
+    node = three.nodes[0]
+    data, text = MALFORMED[name]
+    with node.connect() as bystander, node.connect() as connection:
+        bystander.call("SET", "bystander", name)
+        try:
+            connection.send_raw(encode("PING") + data)
+        except Closed:
+            pass  # it was refused before all of it was sent
+        said = connection.read_until_closed()
+        assert said.startswith(b"+PONG\r\n-ERR Protocol error: "), said
+        assert text in said
+        assert bystander.call("GET", "bystander") == name.encode()
+
+
+def test_random_garbage_harms_nobody(three):
+    node = three.nodes[0]
+    for i in range(50):
+        with node.connect() as connection:
+            try:
+                connection.send_raw(os.urandom(2000) + b"\r\n" * (i % 3))
+                connection.socket.shutdown(socket.SHUT_WR)
+                connection.read_until_closed()
+            except (Closed, OSError):
+                pass
+    assert node.call("PING") == "PONG"
+
+
+def test_a_client_that_never_reads_is_held_back(three):
+    """Scenario 112: its replies do not pile up without a bound."""
+    node = three.leader()
+    with node.connect() as glutton:
+        node.call("SET", "page", b"x" * 100_000)
+        glutton.socket.setblocking(False)
+        request, sent = encode("GET", "page") * 100, 0
+        try:
+            while sent < 200 * len(request):  # 2 GB of replies
+                sent += glutton.socket.send(request)
+        except BlockingIOError:
+            pass
+        info = node.info()
+        assert int(info["client_output_high"]) < 64 << 20
+        assert int(info["used_memory_rss"]) < 1 << 30
+        assert node.call("PING") == "PONG"
+
+
+def test_a_client_of_one_byte_at_a_time(three):
+    """Scenario 113."""
+    with three.nodes[0].connect() as connection:
+        for byte in encode("SET", "slow", "value") + encode("GET", "slow"):
+            connection.send_raw(bytes([byte]))
+        assert [connection.read(), connection.read()] == ["OK", b"value"]
+
+
+def test_a_pattern_that_backtracks(three):
+    """Scenario 115."""
+    node = three.nodes[0]
+    node.call("SET", "a" * 200, "x")
+    with node.connect(timeout=5) as connection:
+        assert connection.call("KEYS", "a*" * 60 + "b") == []
+
+
+def test_maxclients():
+    with Cluster(1, options=["--maxclients", "20"]) as cluster:
+        node = cluster.nodes[0]
+        many = [node.connect() for _ in range(20)]
+        for connection in many[:10]:
+            assert connection.call("PING") == "PONG"
+        with node.connect() as late:
+            assert b"max number of clients reached" in late.read_until_closed()
+        for connection in many:
+            connection.close()
+        wait_for(lambda: node.try_info() is not None, "room for a client")
+
+
+def test_requirepass():
+    with Cluster(1, start=False, options=["--requirepass", "secret"]) as cluster:
+        node = cluster.nodes[0]
+        node.start()
+        wait_for(lambda: can_connect(node), "the node listens")
+        with node.connect() as connection:
+            with pytest.raises(Error, match="NOAUTH Authentication required."):
+                connection.call("GET", "x")
+            with pytest.raises(Error, match="WRONGPASS"):
+                connection.call("AUTH", "wrong")
+            assert connection.call("AUTH", "secret") == "OK"
+            wait_for(lambda: connection.call("SET", "x", "1") == "OK", "a write")
+        with node.connect() as connection:
+            assert connection.call("HELLO", "3", "AUTH", "default", "secret")["proto"] == 3
+            assert connection.call("GET", "x") == b"1"
+        with node.connect() as connection:  # unauthenticated: no memory for strangers
+            connection.send_raw(b"*11\r\n")
+            assert b"unauthenticated" in connection.read_until_closed()
+        with node.connect() as connection:
+            connection.send_raw(b"*2\r\n$3\r\nGET\r\n$16385\r\n")
+            assert b"unauthenticated" in connection.read_until_closed()
+
+
+def can_connect(node):
+    try:
+        node.connect().close()
+        return True
+    except OSError:
+        return False
+
+
+def own_address():
+    """An address of this machine that is not the loopback; None without a network."""
+    done = subprocess.run(["hostname", "-I"], stdout=subprocess.PIPE, text=True, check=False)
+    found = [word for word in done.stdout.split() if "." in word]
+    return found[0] if found else None
+
+
+def test_protected_mode():
+    address = own_address()
+    if address is None:
+        pytest.skip("kernel: no network interface but the loopback")
+    with Cluster(1, options=["--bind", "*"]) as cluster:
+        port = cluster.nodes[0].port
+        assert cluster.nodes[0].call("PING") == "PONG"
+        with Connection(port, host=address) as stranger:
+            assert stranger.read_until_closed().startswith(b"-DENIED ")
+        cluster.nodes[0].call("CONFIG", "SET", "protected-mode", "no")
+        with Connection(port, host=address) as welcome:
+            assert welcome.call("PING") == "PONG"
+
+
+# --- The peer port ------------------------------------------------------------------------------
+
+
+def test_garbage_on_the_peer_port(three):
+    for node in three.nodes:
+        for data in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), b"\xff" * 100,
+                     struct.pack("<I", 0xffffffff) * 10, encode("PING"), b""):
+            with socket.create_connection(("127.0.0.1", node.peer_port), timeout=10) as stranger:
+                try:
+                    stranger.sendall(data)
+                    stranger.shutdown(socket.SHUT_WR)
+                    while stranger.recv(4096):
+                        pass
+                except ConnectionError:
+                    pass
+    for node in three.nodes:
+        assert node.call("SET", "after garbage", node.number) == "OK"
+
+
+def test_strangers_who_say_nothing_on_the_peer_port(three):
+    term = three.leader().info("raft")["raft_term"]
+    node = three.leader()
+    strangers = [socket.create_connection(("127.0.0.1", node.peer_port)) for _ in range(200)]
+    assert node.call("SET", "among strangers", "1") == "OK"
+    for stranger in strangers:
+        stranger.close()
+    assert three.leader().info("raft")["raft_term"] == term
+
+
+def test_a_node_of_another_cluster_is_refused_in_words():
+    """Scenario 14: the address is right and the cluster is not."""
+    with Cluster(3) as cluster, Cluster(3, start=False) as other:
+        # Node 3 of the other cluster believes that nodes 1 and 2 of this one are its peers.
+        for here, there in zip(cluster.nodes[:2], other.nodes[:2]):
+            there.port, there.peer_port = here.port, here.peer_port
+        intruder = other.nodes[2]
+        before = cluster.leader().info("raft")["raft_term"]
+        intruder.start()
+        wait_for(lambda: "another cluster" in intruder.log() or
+                 any("another cluster" in node.log() for node in cluster.nodes[:2]),
+                 "words about another cluster", 10)
+        assert cluster.leader().info("raft")["raft_term"] == before
+        assert cluster.nodes[0].call("SET", "undisturbed", "1") == "OK"
