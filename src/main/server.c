@@ -4,6 +4,7 @@
 #include "main/main.h"
 
 #include "base/alloc.h"
+#include "main/crash.h"
 #include "main/notify.h"
 #include "node/config.h"
 #include "node/logline.h"
@@ -170,6 +171,7 @@ static int run(struct server *server)
 
 int server_main(int argc, char **argv)
 {
+    crash_reports_on();
     struct server *server = qr_zalloc(sizeof *server);
     int code = configure(server, argc, argv) ? run(server) : 1;
     free(server);
