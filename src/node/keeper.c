@@ -1,11 +1,26 @@
 #include "node/keeper.h"
 
 #include "base/alloc.h"
+#include "node/checkpoint.h"
 #include "node/node.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define SLICE (QR_MILLISECOND / 2) /* of loop time a turn */
+#define REMIND_INTERVAL QR_SECOND
+#define RETRY_INTERVAL (10 * QR_SECOND) /* after one was abandoned */
 
 struct keeper {
     struct node *node;
-    qr_slot slot;
+    struct checkpoint *writing;
+    qr_slot slot;      /* of the last checkpoint in place; 0 = none */
+    uint64_t begun_at; /* log position when it began */
+    qr_time began;
+    qr_time not_before; /* the next one */
+    qr_time remind_at;
     bool busy;
 };
 
@@ -18,21 +33,115 @@ struct keeper *keeper_new(struct node *node)
 
 void keeper_free(struct keeper *keeper)
 {
+    if (keeper->writing != NULL) {
+        checkpoint_abort(keeper->writing);
+    }
     free(keeper);
+}
+
+static struct checkpoint_header header_of(const struct node *node)
+{
+    struct checkpoint_header header = { .group = 0 };
+    memcpy(header.cluster, node->identity.cluster, sizeof header.cluster);
+    memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
+    return header;
 }
 
 bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *message, size_t cap)
 {
-    (void)message;
-    (void)cap;
-    *slot = keeper->slot;
-    *term = 0;
-    return true;
+    struct node *node = keeper->node;
+    struct checkpoint_header header = header_of(node);
+    uint64_t behind = log_group_bytes(node->log, header.group);
+    uint64_t position = log_position(node->log);
+    keeper->begun_at = position > behind ? position - behind : 0;
+    switch (checkpoint_load(node->io, node->config.dir, node->engine, &header, message, cap)) {
+    case CHECKPOINT_NONE:
+        *slot = 0;
+        *term = 0;
+        return true;
+    case CHECKPOINT_LOADED:
+        keeper->slot = header.slot;
+        keeper->begun_at = position; /* what follows it is replayed, not worth another at once */
+        *slot = header.slot;
+        *term = header.term;
+        node_log(node, NODE_LOG_NOTICE, "Loaded the checkpoint at slot %" PRIu64, header.slot);
+        return true;
+    case CHECKPOINT_FOREIGN:
+    case CHECKPOINT_DAMAGED:
+    case CHECKPOINT_UNREADABLE:
+        return false;
+    }
+    qr_unreachable();
+}
+
+/* --- Writing -------------------------------------------------------------------------------------- */
+
+static void on_done(void *context, enum checkpoint_result result,
+                    const struct checkpoint_header *header, const char *message)
+{
+    struct keeper *keeper = context;
+    struct node *node = keeper->node;
+    keeper->writing = NULL;
+    switch (result) {
+    case CHECKPOINT_DONE:
+        keeper->slot = header->slot;
+        node->stats.checkpoints++;
+        node_log(node, NODE_LOG_NOTICE, "Checkpoint at slot %" PRIu64 " written in %" PRId64 " ms",
+                 header->slot, (io_now(node->io) - keeper->began) / QR_MILLISECOND);
+        replica_checkpointed(node->replica, header->slot);
+        return;
+    case CHECKPOINT_ABANDONED:
+        keeper->not_before = io_now(node->io) + RETRY_INTERVAL;
+        node_log(node, NODE_LOG_WARNING, "%s", message);
+        return;
+    case CHECKPOINT_FAILED:
+        node_fail(node, message);
+        return;
+    }
+    qr_unreachable();
+}
+
+static bool is_due(const struct keeper *keeper, qr_time now)
+{
+    const struct node *node = keeper->node;
+    qr_slot applied = replica_applied(node->replica);
+    return log_position(node->log) - keeper->begun_at >= node->config.checkpoint_bytes &&
+           applied > keeper->slot && now >= keeper->not_before && !node->stopping &&
+           replica_durable_slot(node->replica) >= applied;
+}
+
+static void begin(struct keeper *keeper, qr_time now)
+{
+    struct node *node = keeper->node;
+    struct checkpoint_header header = header_of(node);
+    header.slot = replica_applied(node->replica);
+    header.term = replica_applied_term(node->replica);
+    keeper->begun_at = log_position(node->log);
+    keeper->began = now;
+    keeper->writing =
+        checkpoint_start(node->io, node->config.dir, node->engine, &header, on_done, keeper);
+}
+
+/* A slow member may have caught up since the last checkpoint: more of the log can go. */
+static void remind(struct keeper *keeper, qr_time now)
+{
+    if (keeper->slot > 0 && now >= keeper->remind_at) {
+        keeper->remind_at = now + REMIND_INTERVAL;
+        replica_checkpointed(keeper->node->replica, keeper->slot);
+    }
 }
 
 void keeper_turn(struct keeper *keeper)
 {
+    qr_time now = io_now(keeper->node->io);
     keeper->busy = engine_idle(keeper->node->engine);
+    remind(keeper, now);
+    if (keeper->writing == NULL && is_due(keeper, now)) {
+        begin(keeper, now);
+    }
+    if (keeper->writing != NULL && checkpoint_step(keeper->writing, SLICE)) {
+        keeper->busy = true;
+    }
 }
 
 bool keeper_busy(const struct keeper *keeper)

@@ -95,6 +95,8 @@ static void perform_send(struct replica *r, const struct effect *e)
 
 static void mark_ticket(struct replica *r, qr_ticket ticket)
 {
+    struct log_group group = { 0 };
+    (void)log_group_state(r->node->log, r->group, &group);
     if (r->marks_count == r->marks_cap) {
         uint32_t cap = r->marks_cap * 2;
         struct ticket_mark *grown = qr_alloc(cap * sizeof *grown);
@@ -107,7 +109,9 @@ static void mark_ticket(struct replica *r, qr_ticket ticket)
         r->marks_cap = cap;
     }
     r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] =
-        (struct ticket_mark){ .ticket = ticket, .position = log_position(r->node->log) };
+        (struct ticket_mark){ .ticket = ticket,
+                              .position = log_position(r->node->log),
+                              .last = group.last_slot };
 }
 
 /* The batch's records get their slots and go to the log as they are. */
@@ -360,6 +364,7 @@ void replica_durable(struct replica *r, uint64_t position)
     qr_ticket upto = r->durable;
     while (r->marks_count > 0 && r->marks[r->marks_first].position <= position) {
         upto = r->marks[r->marks_first].ticket;
+        r->durable_last = r->marks[r->marks_first].last;
         r->marks_first = (r->marks_first + 1) % r->marks_cap;
         r->marks_count--;
     }
@@ -553,6 +558,11 @@ qr_term replica_applied_term(const struct replica *r)
     return r->applied_term;
 }
 
+qr_slot replica_durable_slot(const struct replica *r)
+{
+    return r->durable_last;
+}
+
 uint64_t replica_log_bytes(const struct replica *r)
 {
     return log_group_bytes(r->node->log, r->group);
@@ -633,6 +643,7 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
             group.state = (struct span){ 0 };
         }
     }
+    r->durable_last = group.last_slot; /* recovery has synced what it kept */
     event->kind = EVENT_START;
     event->start.members = r->members;
     event->start.base_slot = group.base_slot;

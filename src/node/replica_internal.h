@@ -11,6 +11,7 @@
 struct ticket_mark {
     qr_ticket ticket;
     uint64_t position;
+    qr_slot last; /* last entry of the log at that point */
 };
 
 /* An effect that waits for its ticket; a SEND's body is kept encoded. */
@@ -62,6 +63,7 @@ struct replica {
     struct ticket_mark *marks; /* a ring of tickets not yet durable */
     uint32_t marks_first, marks_count, marks_cap;
     qr_ticket durable;
+    qr_slot durable_last; /* entries up to here were durable with that ticket */
     struct held *held, *held_last;
 
     /* Log time (design: expiry by log time). */
