@@ -11,6 +11,12 @@
 
 #define FRAMES_MAX 64
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WANTED false
+#else
+#define WANTED true
+#endif
+
 static void put(const char *text)
 {
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
@@ -46,13 +52,11 @@ static void on_crash(int signal_number)
 
 void crash_reports_on(void)
 {
-#if !defined(__SANITIZE_ADDRESS__)
     static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
     void *frames[1];
     (void)backtrace(frames, 1);
     struct sigaction action = { .sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND };
-    for (size_t i = 0; i < ARRAY_COUNT(signals); i++) {
+    for (size_t i = 0; WANTED && i < ARRAY_COUNT(signals); i++) {
         sigaction(signals[i], &action, NULL);
     }
-#endif
 }
