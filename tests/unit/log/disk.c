@@ -6,8 +6,8 @@
 #include <string.h>
 
 #define SECTOR 512u
-#define NAMES_MAX 256
-#define OPS_MAX 1024
+#define NAMES_MAX 96
+#define OPS_MAX 256
 
 struct bytes {
     uint8_t *p;
@@ -28,7 +28,7 @@ struct inode {
 };
 
 struct entry {
-    char name[256];
+    char name[48];
     struct inode *inode;
 };
 
@@ -54,7 +54,7 @@ struct work {
 
 struct io {
     struct names now;
-    struct names history[OPS_MAX]; /* the directory after each change that is not synced yet */
+    struct names *history; /* the directory after each change that is not synced yet */
     size_t history_n;
     struct names durable;
     struct inode *inodes[4096];
@@ -196,6 +196,9 @@ static void names_drop(struct names *names, const char *name)
 static void names_changed(struct io *disk)
 {
     qr_assert(disk->history_n < OPS_MAX);
+    if (disk->history == NULL) {
+        disk->history = qr_alloc(OPS_MAX * sizeof(struct names));
+    }
     disk->history[disk->history_n++] = disk->now;
 }
 
@@ -242,6 +245,7 @@ void disk_free(struct io *disk)
         free(disk->inodes[i]->unsynced);
         free(disk->inodes[i]);
     }
+    free(disk->history);
     free(disk);
 }
 

@@ -1,0 +1,303 @@
+/* Bytes that go bad, tails that tear, writes that survive in part: what recovery makes of them
+ * (scenarios 46, 47, 57, 62, 104, 105, 109, 110).
+ *
+ * The one rule: no wrong entry is ever served, and what a durable batch states as synced is never
+ * lost silently. */
+#include "rig.h"
+
+#include "log/log_internal.h"
+
+#include <string.h>
+
+/* A small log of three segments: two groups, states, a truncation, a trim; `batches` single
+ * batches in the last segment. With `clean` its last mark covers everything. */
+static void build(struct rig *rig, bool clean, qr_slot batches)
+{
+    rig_start(rig, 5 * LOG_BLOCK_BYTES);
+    rig->config.reserve_bytes = 0;
+    log_state(rig->log, 1, SPAN_LITERAL("vote 1"));
+    rig_append(rig, 1, 1, 1);
+    rig_append(rig, 1, 2, 1);
+    rig_append(rig, 1, 3, 1);
+    rig_flush(rig);
+    log_truncate(rig->log, 1, 3);
+    rig_append(rig, 1, 3, 2);
+    rig_append(rig, 2, 1, 1);
+    rig_flush(rig);
+    log_state(rig->log, 1, SPAN_LITERAL("vote 2"));
+    rig_append(rig, 2, 2, 1);
+    rig_flush(rig);
+    log_trim(rig->log, 1, 1, 1);
+    rig_append(rig, 2, 3, 1);
+    rig_flush(rig);
+    assert_int_equal(rig->log->segment_count, 1);
+    log_state(rig->log, 2, SPAN_LITERAL("vote 3")); /* the first segment is full now */
+    rig_flush(rig);
+    assert_int_equal(rig->log->segment_count, 2);
+    rig_restart(rig, LOG_OPEN_OK); /* cuts that segment and begins a third */
+    for (qr_slot i = 0; i < batches; i++) {
+        rig_append(rig, 2, 4 + i, 1);
+        rig_flush(rig);
+    }
+    if (clean) {
+        disk_settle(rig->disk);
+        log_close(rig->log);
+        rig->log = NULL;
+    }
+    rig_forget(rig);
+}
+
+/* Whether the log holds what build() left, with that many of its last batches. */
+static bool is_built(struct rig *rig, qr_slot batches)
+{
+    struct log_group one;
+    struct log_group two;
+    if (!log_group_state(rig->log, 1, &one)) {
+        return false;
+    }
+    bool first = one.base_slot == 1 && one.base_term == 1 && one.last_slot == 3 &&
+                 one.state.n == 6 && memcmp(one.state.p, "vote 2", 6) == 0;
+    bool entries = first && rig_has(rig, 1, 2, 1) && rig_has(rig, 1, 3, 2);
+    if (!entries || !log_group_state(rig->log, 2, &two) || two.last_slot != 3 + batches) {
+        return false;
+    }
+    for (qr_slot slot = 1; slot <= 3 + batches; slot++) {
+        if (!rig_has(rig, 2, slot, 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Entries of a damaged log are the right ones of some moment, or cannot be read. */
+static void check_damaged(struct rig *rig)
+{
+    for (uint32_t group = 1; group <= 2; group++) {
+        struct log_group g;
+        assert_true(log_group_state(rig->log, group, &g));
+        assert_true(g.damaged);
+        for (qr_slot slot = g.base_slot + 1; slot <= g.last_slot; slot++) {
+            struct span out;
+            if (log_read(rig->log, group, slot, slot + 1, 1, &out) == 1) {
+                assert_true(rig_has(rig, group, slot, 1) ||
+                            (group == 1 && slot == 3 && rig_has(rig, 1, 3, 2)));
+            }
+        }
+    }
+}
+
+struct tally {
+    uint32_t harmless, cut, damaged;
+};
+
+/* Flips one byte of a copy of the disk and opens that. */
+static void flip(const struct rig *built, size_t file, size_t at, bool clean, qr_slot batches,
+                 struct tally *tally)
+{
+    struct rig rig = *built;
+    rig.disk = disk_copy(built->disk);
+    rig.log = NULL;
+    size_t n;
+    disk_bytes(rig.disk, file, &n)[at] ^= (uint8_t)(1u << (at % 8));
+    enum log_open_result result =
+        log_open(rig.disk, &rig.config, &rig.log, rig.message, sizeof(rig.message));
+    if (result == LOG_OPEN_OK && is_built(&rig, batches)) {
+        tally->harmless++;
+    } else if (result == LOG_OPEN_OK) {
+        if (clean || !is_built(&rig, batches - 1)) {
+            fail_msg("%s byte %zu: silently lost", disk_name(rig.disk, file), at);
+        }
+        tally->cut++; /* the last batch, which nothing states as synced */
+    } else {
+        assert_int_equal(result, LOG_OPEN_DAMAGED);
+        assert_non_null(strstr(rig.message, "rebuild this replica"));
+        check_damaged(&rig);
+        tally->damaged++;
+    }
+    rig_stop(&rig);
+}
+
+static struct tally flip_every_byte(bool clean)
+{
+    struct rig built;
+    struct tally tally = { 0 };
+    build(&built, clean, 2);
+    for (size_t i = 0; i < disk_files(built.disk); i++) {
+        size_t n;
+        (void)disk_bytes(built.disk, i, &n);
+        for (size_t at = 0; at < n; at++) {
+            flip(&built, i, at, clean, 2, &tally);
+        }
+    }
+    rig_stop(&built);
+    assert_true(tally.harmless > 1000); /* unused bytes, spare files, one copy of a header */
+    assert_true(tally.damaged > 1000);
+    return tally;
+}
+
+static void every_flipped_byte_is_told_or_harmless(void **state)
+{
+    (void)state;
+    assert_int_equal(flip_every_byte(true).cut, 0);
+}
+
+static void after_a_crash_only_the_last_batch_may_be_cut(void **state)
+{
+    (void)state;
+    assert_int_equal(flip_every_byte(false).cut, LOG_BLOCK_BYTES);
+}
+
+/* The file that holds the newest segment, and where its batches begin. */
+static uint8_t *top_segment(struct rig *rig, struct segment_header *h, size_t *n)
+{
+    uint8_t *top = NULL;
+    for (size_t i = 0; i < disk_files(rig->disk); i++) {
+        struct segment_header one;
+        size_t bytes;
+        uint8_t *p = disk_bytes(rig->disk, i, &bytes);
+        if (bytes >= LOG_BLOCK_BYTES && segment_header_decode(p, &one) == HEADER_OK &&
+            (top == NULL || one.generation > h->generation)) {
+            top = p;
+            *h = one;
+            *n = bytes;
+        }
+    }
+    assert_non_null(top);
+    return top;
+}
+
+/* A torn tail at every place: the batches before it are there, the log goes on, and what was cut
+ * stays cut even when its bytes come back. */
+static void a_tail_may_tear_anywhere(void **state)
+{
+    (void)state;
+    const qr_slot batches = 2;
+    struct rig built;
+    build(&built, false, batches);
+    struct segment_header h;
+    size_t n;
+    (void)top_segment(&built, &h, &n);
+    for (size_t at = h.body_offset; at <= h.body_offset + 2 * LOG_BLOCK_BYTES; at += 37) {
+        struct rig rig = built;
+        rig.disk = disk_copy(built.disk);
+        uint8_t *p = top_segment(&rig, &h, &n);
+        memset(p + at, 0, n - at);
+        /* A batch ends in padding, so a tear behind its records does not hurt it. */
+        qr_slot whole = 0;
+        struct batch_header b;
+        for (; whole < batches; whole++) {
+            const uint8_t *q = p + h.body_offset + whole * LOG_BLOCK_BYTES;
+            if (!batch_peek(q, LOG_BLOCK_BYTES, &b) || !batch_check(h.uuid, &b, q)) {
+                break;
+            }
+        }
+        rig_open(&rig, LOG_OPEN_OK);
+        assert_true(is_built(&rig, whole));
+        for (qr_slot i = whole; i < batches + 1; i++) {
+            rig_append(&rig, 2, 4 + i, 1);
+        }
+        rig_flush(&rig);
+        rig_restart(&rig, LOG_OPEN_OK);
+        assert_true(is_built(&rig, batches + 1));
+        rig_stop(&rig);
+    }
+    rig_stop(&built);
+}
+
+/* P5: of two batches in one write the second survives, the first does not. */
+static void a_batch_behind_a_gap_never_comes_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 4 * MIB);
+    disk_settle(rig.disk);
+    qr_slot slot = 0;
+    while (rig.log->pending_count < 2) {
+        rig_append(&rig, 1, ++slot, 1);
+    }
+    uint32_t first_bytes = rig.log->pending[rig.log->pending_head].payload;
+    log_flush(rig.log); /* the bytes are written, the sync is not done */
+    rig_forget(&rig);
+    struct segment_header h;
+    size_t n;
+    uint8_t *p = top_segment(&rig, &h, &n);
+    memset(p + h.body_offset + first_bytes / 2, 0, 512); /* a sector of the first is lost */
+    rig_open(&rig, LOG_OPEN_OK);
+    struct log_group g;
+    assert_false(log_group_state(rig.log, 1, &g));
+    /* The same slots again: the new log must never meet the old second batch. */
+    rig_append(&rig, 1, 1, 9);
+    rig_flush(&rig);
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_int_equal(rig_group(&rig, 1).last_slot, 1);
+    assert_true(rig_has(&rig, 1, 1, 9));
+    rig_stop(&rig);
+}
+
+/* A segment that is gone is missed when its entries or nothing else can tell. */
+static void a_missing_segment_is_told(void **state)
+{
+    (void)state;
+    struct rig built;
+    build(&built, true, 1);
+    uint32_t told = 0;
+    for (size_t i = 0; i < disk_files(built.disk); i++) {
+        struct rig rig = built;
+        rig.disk = disk_copy(built.disk);
+        size_t n;
+        struct segment_header h;
+        const uint8_t *p = disk_bytes(rig.disk, i, &n);
+        bool used = n > 0 && segment_header_decode(p, &h) == HEADER_OK;
+        disk_remove(rig.disk, i);
+        enum log_open_result result =
+            log_open(rig.disk, &rig.config, &rig.log, rig.message, sizeof(rig.message));
+        if (used) {
+            assert_int_equal(result, LOG_OPEN_DAMAGED);
+            check_damaged(&rig);
+            told++;
+        } else {
+            assert_int_equal(result, LOG_OPEN_OK);
+            assert_true(is_built(&rig, 1));
+        }
+        rig_stop(&rig);
+    }
+    assert_int_equal(told, 3);
+    rig_stop(&built);
+}
+
+/* A damaged log is left as it is: a second look finds the same. */
+static void damage_is_found_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    build(&rig, true, 1);
+    struct segment_header h;
+    size_t n;
+    top_segment(&rig, &h, &n)[h.body_offset + 70] ^= 1;
+    size_t files = disk_files(rig.disk);
+    uint64_t operations = disk_operations(rig.disk);
+    for (int i = 0; i < 3; i++) {
+        rig_open(&rig, LOG_OPEN_DAMAGED);
+        log_flush(rig.log);
+        assert_int_equal(log_space(rig.log), LOG_SPACE_LOW);
+        disk_settle(rig.disk);
+        log_close(rig.log);
+        rig.log = NULL;
+    }
+    assert_int_equal(disk_files(rig.disk), files);
+    assert_int_equal(disk_operations(rig.disk), operations + 3); /* syncs of the parent only */
+    rig_stop(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_flipped_byte_is_told_or_harmless),
+        cmocka_unit_test(after_a_crash_only_the_last_batch_may_be_cut),
+        cmocka_unit_test(a_tail_may_tear_anywhere),
+        cmocka_unit_test(a_batch_behind_a_gap_never_comes_back),
+        cmocka_unit_test(a_missing_segment_is_told),
+        cmocka_unit_test(damage_is_found_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
