@@ -58,7 +58,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     reply->is_error = false;
     if (engine_read(node->engine, &op, reply) == ENGINE_READ_DUE) {
         qr_assert(!forced);
-        queue_push(&r->due, p);
+        pendings_push(&r->due, p);
         return;
     }
     count_call(node, p->spec, began, reply);
@@ -76,8 +76,8 @@ static void ask_again(struct replica *r, struct pending *p)
     if (p->stream != NULL) {
         p->stream->reading--;
     }
-    struct queue one = { 0 };
-    queue_push(&one, p);
+    struct pendings one = { 0 };
+    pendings_push(&one, p);
     router_retry(r->node->router, &one, STATUS_EXPIRED);
 }
 
@@ -85,7 +85,7 @@ static void ask_again(struct replica *r, struct pending *p)
 static void try_read(struct replica *r, struct pending *p)
 {
     if (r->applied < p->slot || waits_for_write(p)) {
-        queue_push(&r->confirmed, p);
+        pendings_push(&r->confirmed, p);
     } else if (p->until != 0 && io_now(r->node->io) >= p->until) {
         ask_again(r, p);
     } else {
@@ -97,7 +97,7 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
                              qr_time before)
 {
     while (r->reading.first != NULL && r->reading.first->req < first + count) {
-        struct pending *p = queue_pop(&r->reading);
+        struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first); /* ranges are confirmed in order */
         p->confirmed = true;
         p->slot = slot;
@@ -108,14 +108,14 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
 
 void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status)
 {
-    struct queue refused = { 0 };
+    struct pendings refused = { 0 };
     while (r->reading.first != NULL && r->reading.first->req < first + count) {
-        struct pending *p = queue_pop(&r->reading);
+        struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first);
         if (p->stream != NULL) {
             p->stream->reading--;
         }
-        queue_push(&refused, p);
+        pendings_push(&refused, p);
     }
     router_retry(r->node->router, &refused, status);
 }
@@ -125,7 +125,7 @@ static void serve_confirmed(struct replica *r)
 {
     uint32_t count = r->confirmed.count;
     while (count-- > 0) {
-        try_read(r, queue_pop(&r->confirmed));
+        try_read(r, pendings_pop(&r->confirmed));
     }
 }
 
@@ -134,7 +134,7 @@ void replica_serve_due(struct replica *r)
     uint32_t count = r->due.count;
     if (count > 0 && r->tick_slot <= r->applied) {
         while (count-- > 0) {
-            serve_read(r, queue_pop(&r->due), false);
+            serve_read(r, pendings_pop(&r->due), false);
         }
     }
 }
@@ -146,13 +146,13 @@ static void leave_read_queue(struct replica *r, struct pending *p)
         is_due = q == p;
     }
     if (is_due) {
-        queue_remove(&r->due, p);
+        pendings_remove(&r->due, p);
     } else if (p->confirmed) {
-        queue_remove(&r->confirmed, p);
+        pendings_remove(&r->confirmed, p);
     } else if (p->req == 0) {
-        queue_remove(&r->new_reads, p);
+        pendings_remove(&r->new_reads, p);
     } else {
-        queue_remove(&r->reading, p);
+        pendings_remove(&r->reading, p);
     }
 }
 
@@ -199,7 +199,7 @@ void replica_forget(struct replica *r, struct pending *p)
     if (p->state == PENDING_READING) {
         leave_read_queue(r, p);
     } else if (p->state == PENDING_BLOCKED) {
-        queue_remove(&r->blocked, p);
+        pendings_remove(&r->blocked, p);
     } else if (p->state == PENDING_PROPOSED) {
         struct pending **link = flight(r, p->slot);
         while (*link != NULL && *link != p) {
@@ -326,7 +326,7 @@ void replica_serve_blocked(struct replica *r)
     uint32_t count = r->blocked.count;
     qr_time now = count > 0 ? io_now(r->node->io) : 0;
     while (count-- > 0) {
-        struct pending *p = queue_pop(&r->blocked);
+        struct pending *p = pendings_pop(&r->blocked);
         if (!replica_leads(r)) {
             reply_error(stream_reply(p), "UNBLOCKED force unblock from blocking operation, "
                                          "instance state changed (master -> replica?)");
@@ -340,7 +340,7 @@ void replica_serve_blocked(struct replica *r)
             reply_integer(stream_reply(p), behind_write ? 0 : holding);
             stream_answered(p, STATUS_OK);
         } else {
-            queue_push(&r->blocked, p);
+            pendings_push(&r->blocked, p);
         }
     }
 }

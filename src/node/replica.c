@@ -210,7 +210,7 @@ static void refuse_batch(struct replica *r, const struct effect *e)
 {
     qr_assert(e->answer.first == r->batch_first);
     qr_assert(e->answer.count == r->batch_count);
-    struct queue refused = { 0 };
+    struct pendings refused = { 0 };
     size_t at = 0;
     for (uint32_t i = 0; i < r->batch_count; i++) {
         uint32_t n;
@@ -220,7 +220,7 @@ static void refuse_batch(struct replica *r, const struct effect *e)
             uint8_t *op = qr_alloc(n);
             memcpy(op, r->batch + at + RECORD_HEADER_BYTES, n);
             pending_set_op(p, op, n);
-            queue_push(&refused, p);
+            pendings_push(&refused, p);
         }
         at += record_bytes(n);
     }
@@ -447,13 +447,13 @@ void replica_read(struct replica *r, struct pending *p)
         p->stream->reading++;
         p->after_write = p->stream->writes_begun;
     }
-    queue_push(&r->new_reads, p);
+    pendings_push(&r->new_reads, p);
 }
 
 void replica_wait(struct replica *r, struct pending *p)
 {
     p->state = PENDING_BLOCKED;
-    queue_push(&r->blocked, p);
+    pendings_push(&r->blocked, p);
 }
 
 static void submit_batch(struct replica *r)
@@ -475,9 +475,9 @@ static void submit_reads(struct replica *r)
     event.read.first = r->next_req;
     event.read.count = r->new_reads.count;
     struct pending *p;
-    while ((p = queue_pop(&r->new_reads)) != NULL) {
+    while ((p = pendings_pop(&r->new_reads)) != NULL) {
         p->req = r->next_req++;
-        queue_push(&r->reading, p);
+        pendings_push(&r->reading, p);
     }
     replica_step(r, &event);
 }

@@ -46,16 +46,16 @@ struct replica {
     struct pending **batch_pending;
     uint32_t batch_count;
     qr_req batch_first;
-    struct queue new_reads; /* this turn's reads */
+    struct pendings new_reads; /* this turn's reads */
     qr_req next_req;
 
     /* Proposed writes by slot; a chain where a later term reused the slot (D1). */
     struct pending **flights;
 
-    struct queue reading;   /* with the protocol, in order of req */
-    struct queue confirmed; /* allowed, waiting for S1 or for their slot to be applied */
-    struct queue due;       /* met a due key, waiting for a tick */
-    struct queue blocked;   /* WAIT */
+    struct pendings reading;   /* with the protocol, in order of req */
+    struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
+    struct pendings due;       /* met a due key, waiting for a tick */
+    struct pendings blocked;   /* WAIT */
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
     qr_term applied_term;

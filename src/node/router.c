@@ -16,7 +16,7 @@
 
 struct router {
     struct node *node;
-    struct queue waiting; /* by sequence (T1) */
+    struct pendings waiting; /* by sequence (T1) */
     struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
     uint64_t next_id, oldest_id; /* ids in [oldest_id, next_id) may be in flight */
     uint32_t forwarded_count;
@@ -183,7 +183,7 @@ static void start_draining(struct router *router)
 /* T4: writes are uncertain, reads are tried again. */
 static void give_up_forwarded(struct router *router)
 {
-    struct queue reads = { 0 };
+    struct pendings reads = { 0 };
     router->draining = router->forwarded_count > 0;
     for (uint64_t id = router->oldest_id; id < router->next_id; id++) {
         struct pending *p = *forwarded(router, id);
@@ -195,7 +195,7 @@ static void give_up_forwarded(struct router *router)
             router->node->stats.uncertain++;
             stream_refuse(p, STATUS_UNCERTAIN);
         } else {
-            queue_push(&reads, p);
+            pendings_push(&reads, p);
         }
     }
     router_retry(router, &reads, STATUS_NOT_LEADER);
@@ -220,8 +220,8 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     }
     settle(router, p);
     if (status == STATUS_NOT_LEADER) {
-        struct queue one = { 0 };
-        queue_push(&one, p);
+        struct pendings one = { 0 };
+        pendings_push(&one, p);
         router_retry(router, &one, status);
     } else {
         reply_raw(stream_reply(p), reply);
@@ -231,7 +231,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
 
 /* --- The queue ------------------------------------------------------------------------------------------ */
 
-static void insert_after(struct queue *q, struct pending *at, struct pending *p)
+static void insert_after(struct pendings *q, struct pending *at, struct pending *p)
 {
     p->queue_previous = at;
     p->queue_next = at != NULL ? at->queue_next : q->first;
@@ -256,11 +256,11 @@ static void refuse_relayed(struct pending *p)
     stream_refuse(p, STATUS_NOT_LEADER);
 }
 
-void router_retry(struct router *router, struct queue *refused, enum qr_status status)
+void router_retry(struct router *router, struct pendings *refused, enum qr_status status)
 {
     struct pending *at = NULL; /* the last one in `waiting` that is older */
     struct pending *p;
-    while ((p = queue_pop(refused)) != NULL) {
+    while ((p = pendings_pop(refused)) != NULL) {
         if (p->stream == NULL) { /* nobody waits for it and it surely was not applied */
             p->state = PENDING_WAITING;
             stream_answered(p, STATUS_OK);
@@ -304,7 +304,7 @@ static void route_or_wait(struct router *router, struct pending *p)
 {
     if (router->waiting.count > 0 || !route(router, p)) {
         p->state = PENDING_WAITING;
-        queue_push(&router->waiting, p); /* T1 */
+        pendings_push(&router->waiting, p); /* T1 */
     }
 }
 
@@ -417,7 +417,7 @@ static void follow_leader(struct router *router)
 static void route_waiting(struct router *router)
 {
     while (router->waiting.first != NULL) {
-        struct pending *p = queue_pop(&router->waiting);
+        struct pending *p = pendings_pop(&router->waiting);
         bool relayed = p->stream != NULL && !p->stream->ordered;
         if (relayed && !replica_leads(router->node->replica)) {
             refuse_relayed(p);
@@ -458,7 +458,7 @@ static void expire(struct router *router, struct pending *p, enum qr_status stat
 {
     struct node *node = router->node;
     if (p->state == PENDING_WAITING) {
-        queue_remove(&router->waiting, p);
+        pendings_remove(&router->waiting, p);
     } else if (p->state == PENDING_FORWARDED) {
         settle(router, p);
     } else {

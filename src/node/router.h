@@ -47,7 +47,7 @@ void router_peer_down(struct router *router, node_index peer);
 
 /* The protocol would not take them (status NOT_LEADER or EXPIRED, surely not applied): they go back
  * to the queue, in their places. */
-void router_retry(struct router *router, struct queue *refused, enum qr_status status);
+void router_retry(struct router *router, struct pendings *refused, enum qr_status status);
 
 /* Once per turn, before replica_turn: follows the leader, routes what waits, lets deadlines pass. */
 void router_turn(struct router *router);

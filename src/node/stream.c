@@ -13,7 +13,7 @@ void stream_init(struct stream *stream, struct node *node, bool ordered)
 
 /* --- Queues --------------------------------------------------------------------------------------- */
 
-void queue_push(struct queue *q, struct pending *p)
+void pendings_push(struct pendings *q, struct pending *p)
 {
     p->queue_next = NULL;
     p->queue_previous = q->last;
@@ -26,7 +26,7 @@ void queue_push(struct queue *q, struct pending *p)
     q->count++;
 }
 
-void queue_remove(struct queue *q, struct pending *p)
+void pendings_remove(struct pendings *q, struct pending *p)
 {
     qr_assert(q->count > 0);
     qr_assert(p->queue_previous != NULL || q->first == p);
@@ -45,11 +45,11 @@ void queue_remove(struct queue *q, struct pending *p)
     q->count--;
 }
 
-struct pending *queue_pop(struct queue *q)
+struct pending *pendings_pop(struct pendings *q)
 {
     struct pending *p = q->first;
     if (p != NULL) {
-        queue_remove(q, p);
+        pendings_remove(q, p);
     }
     return p;
 }

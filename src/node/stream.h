@@ -94,12 +94,12 @@ void pending_drop_op(struct pending *p);
 void stream_detach(struct stream *stream);
 
 /* An intrusive queue through queue_next. */
-struct queue {
+struct pendings {
     struct pending *first, *last;
     uint32_t count;
 };
-void queue_push(struct queue *q, struct pending *p);
-void queue_remove(struct queue *q, struct pending *p);
-struct pending *queue_pop(struct queue *q); /* NULL when empty */
+void pendings_push(struct pendings *q, struct pending *p);
+void pendings_remove(struct pendings *q, struct pending *p);
+struct pending *pendings_pop(struct pendings *q); /* NULL when empty */
 
 #endif
