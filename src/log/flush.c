@@ -52,7 +52,7 @@ static void write_done(struct io_write *write, int error)
         log_release(log);
     } else if (error < 0) {
         log_fail(log, error, "the log could not be written");
-    } else {
+    } else if (!log->failed) {
         uint64_t synced = log->synced;
         if (log->flush_wanted) {
             log_close_batch(log);
@@ -138,25 +138,25 @@ static int flight_inline(struct log *log)
     return io_file_sync(log->write.file);
 }
 
-/* Writes everything that is pending on this thread; on_durable is called from here. */
-static void flush_inline(struct log *log)
+/* Writes everything that is pending on this thread. Returns 0 or a negative errno. */
+static int flush_inline(struct log *log)
 {
-    while (log->pending_count > 0 && !log->failed) {
+    while (log->pending_count > 0) {
         struct segment *s = segment_of(log, log->pending[log->pending_head].offset);
         if (s->file == NULL && !segment_adopt(log, s)) {
             log->flush_wanted = true;
-            return;
+            return 0; /* the janitor goes on when it has a file */
         }
         flight_build(log, s);
         int error = flight_inline(log);
         if (error < 0) {
             log->flight_batches = 0;
-            log_fail(log, error, "the log could not be written");
-            return;
+            return error;
         }
         flight_landed(log);
     }
     log->flush_wanted = false;
+    return 0;
 }
 
 void log_write_next(struct log *log)
@@ -182,11 +182,13 @@ void log_flush(struct log *log)
     janitor_kick(log);
     if (log->config.inline_sync && log->flight_batches == 0) {
         uint64_t before = log->synced;
-        flush_inline(log);
-        if (log->synced > before) {
+        int error = flush_inline(log);
+        if (error < 0) {
+            log_fail(log, error, "the log could not be written");
+        } else if (log->synced > before) {
             log->config.on_durable(log->config.context, log->synced);
         }
-        return;
+        return; /* the log may be closed now */
     }
     log->flush_wanted = log->pending_count > log->flight_batches;
     log_write_next(log);

@@ -1,0 +1,220 @@
+/* Disks that fail and disks that fill (R7; scenarios 56, 102, 103). */
+#include "rig.h"
+
+#include "log/log_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- The n-th operation fails -------------------------------------------------------------------- */
+
+/* Appends, trims and flushes until the disk fails or the work is done; returns the last slot that
+ * was reported durable. Entry i ends at position positions[i]. */
+static qr_slot live(struct rig *rig, qr_slot slots)
+{
+    uint64_t positions[256];
+    memset(positions, 0xff, sizeof(positions));
+    for (qr_slot slot = 1; slot <= slots && rig->failure == 0; slot++) {
+        rig_append(rig, 1, slot, 1);
+        positions[slot] = log_position(rig->log);
+        log_flush(rig->log);
+        if (slot % 3 == 0) {
+            disk_settle(rig->disk);
+        }
+        if (slot % 40 == 0) {
+            log_trim(rig->log, 1, slot - 30, 1);
+        }
+    }
+    disk_settle(rig->disk);
+    qr_slot durable = 0;
+    while (durable < slots && positions[durable + 1] <= rig->durable) {
+        durable++;
+    }
+    return durable;
+}
+
+static void fail_every_operation(bool inline_sync)
+{
+    struct rng rng = rng_from(1);
+    uint32_t failures = 0;
+    for (uint64_t n = 1;; n++) {
+        struct rig rig;
+        rig_start(&rig, 64 * KIB);
+        rig.log->config.inline_sync = inline_sync;
+        disk_fail_at(rig.disk, n, -EIO);
+        qr_slot durable = live(&rig, 120);
+        bool failed = rig.failure != 0;
+        failures += failed;
+        if (failed) { /* nothing more is reported, whatever the caller goes on to ask for */
+            assert_int_equal(rig.failure, -EIO);
+            uint64_t before = rig.durable;
+            uint64_t operations = disk_operations(rig.disk);
+            rig_append(&rig, 1, rig_group(&rig, 1).last_slot + 1, 1);
+            log_flush(rig.log);
+            disk_settle(rig.disk);
+            assert_int_equal(rig.durable, before);
+            assert_int_equal(disk_operations(rig.disk), operations); /* and nothing retried */
+        }
+        rig_forget(&rig);
+        disk_power_loss(rig.disk, &rng);
+        rig_open(&rig, LOG_OPEN_OK);
+        if (durable > 0) {
+            struct log_group g = rig_group(&rig, 1);
+            assert_true(g.last_slot >= durable);
+            rig_expect(&rig, 1, g.base_slot + 1, g.last_slot + 1);
+        }
+        rig_stop(&rig);
+        if (!failed) {
+            break;
+        }
+    }
+    assert_true(failures > 150); /* writes and syncs of batches, and all of segment keeping */
+}
+
+static void no_report_after_a_failed_operation(void **state)
+{
+    (void)state;
+    fail_every_operation(false);
+}
+
+static void nor_with_inline_syncs(void **state)
+{
+    (void)state;
+    fail_every_operation(true);
+}
+
+static void opening_on_a_failing_disk_says_so(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct rig rig = { .disk = disk_new(), .config = { .dir = "log" } };
+        rig.config.segment_bytes = 64 * KIB;
+        disk_fail_at(rig.disk, n, -EIO);
+        enum log_open_result result =
+            log_open(rig.disk, &rig.config, &rig.log, rig.message, sizeof(rig.message));
+        if (result == LOG_OPEN_OK) {
+            rig_stop(&rig);
+            assert_true(n > 5);
+            break;
+        }
+        assert_int_equal(result, LOG_OPEN_IO);
+        assert_non_null(strstr(rig.message, "log log: "));
+        assert_non_null(strstr(rig.message, strerror(EIO)));
+        assert_null(rig.log);
+        disk_free(rig.disk);
+    }
+}
+
+/* --- Full disks ---------------------------------------------------------------------------------- */
+
+static void start_with_reserve(struct rig *rig)
+{
+    *rig = (struct rig){ .disk = disk_new(), .config = { .dir = "log" } };
+    rig->config.segment_bytes = 64 * KIB;
+    rig->config.reserve_bytes = 128 * KIB;
+    disk_set_capacity(rig->disk, 1 * MIB);
+    rig_open(rig, LOG_OPEN_OK);
+    disk_settle(rig->disk);
+}
+
+/* Another program takes what is left of the disk. */
+static void fill_disk(struct rig *rig)
+{
+    disk_set_capacity(rig->disk, 0);
+    disk_advance(rig->disk, QR_SECOND);
+}
+
+static void the_reserve_outlives_a_full_disk(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start_with_reserve(&rig);
+    assert_int_equal(log_space(rig.log), LOG_SPACE_OK);
+    fill_disk(&rig);
+    qr_slot slot = 0;
+    while (log_space(rig.log) == LOG_SPACE_OK) {
+        rig_append(&rig, 1, ++slot, 1);
+        rig_flush(&rig);
+        disk_settle(rig.disk);
+        disk_advance(rig.disk, 200 * QR_MILLISECOND);
+        assert_true(slot < 1000);
+    }
+    assert_int_equal(rig.failure, 0); /* a full disk stops nothing */
+    /* Deletes and trims still fit. */
+    uint64_t low_at = log_position(rig.log);
+    while (log_position(rig.log) - low_at < 64 * KIB) {
+        rig_append(&rig, 1, ++slot, 1);
+        rig_flush(&rig);
+        disk_settle(rig.disk);
+    }
+    assert_int_equal(log_space(rig.log), LOG_SPACE_LOW);
+    /* A trim gives segments back, without a free byte on the disk. */
+    log_trim(rig.log, 1, slot, 1);
+    rig_flush(&rig);
+    log_state(rig.log, 1, SPAN_LITERAL("x"));
+    rig_flush(&rig);
+    disk_settle(rig.disk);
+    disk_advance(rig.disk, QR_SECOND);
+    assert_int_equal(log_space(rig.log), LOG_SPACE_OK);
+    assert_int_equal(rig.failure, 0);
+    rig_restart(&rig, LOG_OPEN_OK); /* scenario 56 */
+    assert_int_equal(rig_group(&rig, 1).base_slot, slot);
+    rig_stop(&rig);
+}
+
+static void writes_wait_when_even_the_reserve_is_used_up(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start_with_reserve(&rig);
+    fill_disk(&rig);
+    qr_slot slot = 0;
+    uint64_t waited = 0;
+    while (waited == 0) {
+        rig_append(&rig, 1, ++slot, 1);
+        log_flush(rig.log);
+        disk_settle(rig.disk);
+        waited = rig.durable < log_position(rig.log) ? slot : 0;
+        assert_true(slot < 1000);
+    }
+    rig_append(&rig, 1, ++slot, 1); /* gathers on */
+    log_flush(rig.log);
+    disk_settle(rig.disk);
+    assert_int_equal(rig.failure, 0);
+    rig_expect(&rig, 1, 1, slot + 1);
+    assert_int_equal(log_space(rig.log), LOG_SPACE_LOW);
+    disk_set_capacity(rig.disk, 1 * MIB); /* space again */
+    disk_advance(rig.disk, 2 * QR_SECOND);
+    log_flush(rig.log);
+    disk_settle(rig.disk);
+    assert_true(rig.durable >= log_position(rig.log));
+    rig_restart(&rig, LOG_OPEN_OK);
+    rig_expect(&rig, 1, 1, slot + 1);
+    rig_stop(&rig);
+}
+
+static void a_first_open_on_a_full_disk_says_so(void **state)
+{
+    (void)state;
+    struct rig rig = { .disk = disk_new(), .config = { .dir = "log" } };
+    rig.config.segment_bytes = 64 * KIB;
+    disk_set_capacity(rig.disk, 30 * KIB);
+    rig_open(&rig, LOG_OPEN_IO);
+    assert_non_null(strstr(rig.message, "disk full"));
+    disk_set_capacity(rig.disk, 1 * MIB);
+    rig_open(&rig, LOG_OPEN_OK);
+    rig_stop(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_report_after_a_failed_operation),
+        cmocka_unit_test(nor_with_inline_syncs),
+        cmocka_unit_test(opening_on_a_failing_disk_says_so),
+        cmocka_unit_test(the_reserve_outlives_a_full_disk),
+        cmocka_unit_test(writes_wait_when_even_the_reserve_is_used_up),
+        cmocka_unit_test(a_first_open_on_a_full_disk_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
