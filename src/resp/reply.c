@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -176,12 +177,13 @@ void reply_null_array(struct reply *r)
 }
 
 /* The shortest digits that read back as the same number. 15 always survive a round trip from
- * decimal, so anything shorter is those 15 without their zeros. Returns the count; *power is the
+ * decimal, so anything shorter is those 15 without their zeros (but for numbers so small that they
+ * have fewer bits). Returns the count; *power is the
  * power of ten of the last digit. */
 static int shortest_digits(double v, char *digits, int *power)
 {
     char text[40];
-    for (int precision = 14; precision <= 16; precision++) {
+    for (int precision = v < DBL_MIN ? 0 : 14; precision <= 16; precision++) {
         (void)snprintf(text, sizeof text, "%.*e", precision, v);
         if (strtod(text, NULL) == v) {
             break;
