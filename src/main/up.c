@@ -20,6 +20,9 @@
 
 #define RESTART_DELAY QR_SECOND
 #define STOP_PATIENCE (10 * QR_SECOND)
+/* A second SIGINT counts as a second wish only after this: some senders signal the process and its
+ * group, and one Ctrl-C would arrive twice. */
+#define SECOND_WISH (QR_SECOND / 2)
 
 struct up {
     struct up_options options;
@@ -228,9 +231,9 @@ static void on_signals(struct up *up)
         if (info.ssi_signo == SIGCHLD) {
             reap(up);
         } else if (!up->stopping) {
-            say("stopping; once more to kill");
+            say("stopping%s", info.ssi_signo == SIGINT ? "; Ctrl-C once more to kill" : "");
             stop_all(up, 0);
-        } else {
+        } else if (info.ssi_signo == SIGINT && now() >= up->kill_at - STOP_PATIENCE + SECOND_WISH) {
             kill_all(up);
         }
     }
