@@ -10,8 +10,10 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/crc32c.h"
 #include "base/limits.h"
 #include "base/rng.h"
+#include "base/wire.h"
 #include "engine/engine.h"
 
 #define CHUNKS_MAX 4096
@@ -345,6 +347,177 @@ static void test_chunks_lost_doubled_or_exchanged(void **state)
     free_image(&image);
 }
 
+/* --- Images with a right checksum and a wrong content ----------------------------------------- */
+
+/* Sets the checksum at the end of an image in one chunk. */
+static void reseal(uint8_t *p, size_t n)
+{
+    struct wire_writer w = wire_writer(p + n - 4, 4);
+    wire_put_u32(&w, crc32c_extend(0, p, n - 4));
+}
+
+/* Accepted or refused: it must not crash, and what is accepted must be a sound engine. */
+static void test_resealed_damage_never_crashes(void **state)
+{
+    (void)state;
+    struct image image = { 0 };
+    struct span bytes = small_image(&image);
+    struct rng rng = rng_from(12);
+    uint8_t *copy = qr_alloc(bytes.n);
+    uint32_t accepted = 0;
+    for (uint32_t round = 0; round < 30000; round++) {
+        memcpy(copy, bytes.p, bytes.n);
+        for (uint64_t hits = 1 + rng_below(&rng, 3); hits > 0; hits--) {
+            copy[rng_below(&rng, bytes.n - 4)] = (uint8_t)rng_next(&rng);
+        }
+        reseal(copy, bytes.n);
+        struct engine *engine = new_engine();
+        if (engine_image_load(engine, span_of(copy, bytes.n))) {
+            accepted++;
+            store_check(engine_store(engine));
+            struct image again = { 0 };
+            take(engine, &again);
+            assert_loads_as(&again, engine_digest(engine), engine_log_time(engine));
+            free_image(&again);
+        }
+        engine_free(engine);
+    }
+    assert_true(accepted > 1000); /* other bytes in a value are another value */
+    free(copy);
+    free_image(&image);
+}
+
+struct made_item {
+    uint8_t db, type;
+    int64_t expire;
+    uint32_t key_n, value_n, piece_n;
+};
+
+static void make_item(struct wire_writer *w, struct made_item i)
+{
+    static const uint8_t zeros[128];
+    wire_put_u8(w, 2);
+    wire_put_u8(w, i.db);
+    wire_put_u8(w, i.type);
+    wire_put_u64(w, (uint64_t)i.expire);
+    wire_put_u32(w, i.key_n);
+    wire_put_u32(w, i.value_n);
+    wire_put_u32(w, i.piece_n);
+    wire_put_bytes(w, zeros, i.key_n % 128 + i.piece_n % 128);
+}
+
+static void make_more(struct wire_writer *w, uint32_t n)
+{
+    static const uint8_t zeros[128];
+    wire_put_u8(w, 3);
+    wire_put_u32(w, n);
+    wire_put_bytes(w, zeros, n);
+}
+
+static void make_header(struct wire_writer *w, uint16_t format, uint16_t level, int64_t log_time)
+{
+    wire_put_u8(w, 1);
+    wire_put_u32(w, 0x474d4951);
+    wire_put_u16(w, format);
+    wire_put_u16(w, level);
+    wire_put_u64(w, (uint64_t)log_time);
+}
+
+static bool takes_made(struct wire_writer *w, uint64_t items)
+{
+    wire_put_u8(w, 4);
+    wire_put_u64(w, items);
+    wire_put_u32(w, 0);
+    assert_false(w->bad);
+    reseal(w->p, w->n);
+    bool taken = takes(span_of(w->p, w->n), 0);
+    w->n = 0;
+    return taken;
+}
+
+static void test_each_field_is_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        struct made_item item;
+        bool good;
+    } items[] = {
+        { { 0, 1, 0, 3, 4, 4 }, true },           { { 15, 1, INT64_MAX, 0, 0, 0 }, true },
+        { { 16, 1, 0, 3, 4, 4 }, false },         /* no such database */
+        { { 0, 0, 0, 3, 4, 4 }, false },          /* no such type */
+        { { 0, 2, 0, 3, 4, 4 }, false },          /* nor that one */
+        { { 0, 1, -1, 3, 4, 4 }, false },         /* before 1970 */
+        { { 0, 1, 0, 3, 4, 5 }, false },          /* a piece longer than the value */
+        { { 0, 1, 0, 3, 4, 0 }, false },          /* an empty piece of a value */
+        { { 0, 1, 0, 3, 4, 3 }, false },          /* the rest never comes */
+        { { 0, 1, 0, UINT32_MAX, 4, 4 }, false }, /* longer than the image */
+        { { 0, 1, 0, 3, UINT32_MAX, 4 }, false }, /* a value longer than any */
+    };
+    uint8_t bytes[1024];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
+    for (size_t i = 0; i < ARRAY_COUNT(items); i++) {
+        make_header(&w, 1, 1, 5);
+        make_item(&w, items[i].item);
+        assert_int_equal(takes_made(&w, 1), items[i].good);
+    }
+    static const struct {
+        uint16_t format, level;
+        int64_t log_time;
+        uint64_t items;
+        bool good;
+    } heads[] = { { 1, 1, 0, 0, true },   { 2, 1, 0, 0, false },  { 0, 1, 0, 0, false },
+                  { 1, 99, 0, 0, false }, { 1, 1, -1, 0, false }, { 1, 1, 0, 1, false } };
+    for (size_t i = 0; i < ARRAY_COUNT(heads); i++) {
+        make_header(&w, heads[i].format, heads[i].level, heads[i].log_time);
+        assert_int_equal(takes_made(&w, heads[i].items), heads[i].good);
+    }
+}
+
+static void test_the_order_of_records_is_checked(void **state)
+{
+    (void)state;
+    const struct made_item whole = { 0, 1, 0, 3, 4, 4 }, half = { 0, 1, 7, 3, 40, 20 };
+    uint8_t bytes[1024];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
+    make_header(&w, 1, 1, 5);
+    make_item(&w, half);
+    make_more(&w, 19);
+    make_more(&w, 1);
+    assert_true(takes_made(&w, 1));
+
+    make_item(&w, whole); /* no header */
+    assert_false(takes_made(&w, 1));
+    make_header(&w, 1, 1, 5); /* two */
+    make_header(&w, 1, 1, 5);
+    assert_false(takes_made(&w, 0));
+    make_header(&w, 1, 1, 5); /* one key twice */
+    make_item(&w, whole);
+    make_item(&w, whole);
+    assert_false(takes_made(&w, 2));
+    make_header(&w, 1, 1, 5); /* one key twice, the second in pieces */
+    make_item(&w, whole);
+    make_item(&w, half);
+    make_more(&w, 20);
+    assert_false(takes_made(&w, 2));
+    make_header(&w, 1, 1, 5); /* more of nothing */
+    make_more(&w, 1);
+    assert_false(takes_made(&w, 0));
+    make_header(&w, 1, 1, 5); /* more than the rest */
+    make_item(&w, half);
+    make_more(&w, 21);
+    assert_false(takes_made(&w, 1));
+    make_header(&w, 1, 1, 5); /* nothing more */
+    make_item(&w, half);
+    make_more(&w, 0);
+    make_more(&w, 20);
+    assert_false(takes_made(&w, 1));
+    make_header(&w, 1, 1, 5); /* an item inside another */
+    make_item(&w, half);
+    make_item(&w, (struct made_item){ 1, 1, 0, 3, 4, 4 });
+    make_more(&w, 20);
+    assert_false(takes_made(&w, 2));
+}
+
 static void test_only_an_empty_engine_loads(void **state)
 {
     (void)state;
@@ -371,6 +544,9 @@ int main(void)
         cmocka_unit_test(test_every_byte_flip_is_refused),
         cmocka_unit_test(test_random_damage_never_crashes),
         cmocka_unit_test(test_chunks_lost_doubled_or_exchanged),
+        cmocka_unit_test(test_resealed_damage_never_crashes),
+        cmocka_unit_test(test_each_field_is_checked),
+        cmocka_unit_test(test_the_order_of_records_is_checked),
         cmocka_unit_test(test_only_an_empty_engine_loads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
