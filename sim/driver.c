@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-/* --- telling ------------------------------------------------------------------------------------ */
+/* --- telling -------------------------------------------------------------------------------- */
 
 static void tell_send(struct world *w, const struct sim_node *n, const struct effect *x)
 {
@@ -73,7 +73,7 @@ static void tell_effect(struct world *w, const struct sim_node *n, const struct 
     }
 }
 
-/* --- messages ------------------------------------------------------------------------------------ */
+/* --- messages ------------------------------------------------------------------------------- */
 
 /* The body, encoded; the records are attached when the message leaves. */
 static struct packet *packet_of(struct world *w, const struct sim_node *n, const struct effect *x)
@@ -129,7 +129,7 @@ static void check_send(struct world *w, const struct sim_node *n, const struct e
     }
 }
 
-/* --- persist ------------------------------------------------------------------------------------- */
+/* --- persist -------------------------------------------------------------------------------- */
 
 static struct pending *pending_of(struct sim_node *n, qr_req req)
 {
@@ -225,7 +225,7 @@ static void persist(struct world *w, struct sim_node *n, const struct effect *x,
     }
 }
 
-/* --- apply and answer ---------------------------------------------------------------------------- */
+/* --- apply and answer ----------------------------------------------------------------------- */
 
 static void drop_pending(struct sim_node *n, struct pending *p)
 {
@@ -367,7 +367,7 @@ static void trace(struct world *w, struct sim_node *n, const struct effect *x)
     world_tell(w, "%d * %s", n->index, line);
 }
 
-/* --- one effect, all effects ---------------------------------------------------------------------- */
+/* --- one effect, all effects ---------------------------------------------------------------- */
 
 static void do_effect(struct world *w, struct sim_node *n, const struct effect *x,
                       const struct packet *received, struct packet *packet)
@@ -485,7 +485,7 @@ void driver_release(struct world *w, struct sim_node *n, qr_ticket upto)
     n->held_cap = count;
 }
 
-/* --- requests in --------------------------------------------------------------------------------- */
+/* --- requests in ---------------------------------------------------------------------------- */
 
 static void add_pending(struct sim_node *n, struct pending p)
 {
@@ -561,7 +561,7 @@ void driver_forget(struct sim_node *n)
     n->taking = (struct checkpoint){ 0 };
 }
 
-/* --- checkpoints ----------------------------------------------------------------------------------- */
+/* --- checkpoints ---------------------------------------------------------------------------- */
 
 void driver_checkpoint(struct world *w, struct sim_node *n)
 {

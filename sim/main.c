@@ -36,7 +36,7 @@ const struct protocol *strategy_of(const char *name)
     return NULL;
 }
 
-/* --- the end of a run ------------------------------------------------------------------------------ */
+/* --- the end of a run ----------------------------------------------------------------------- */
 
 static void print_counters(const struct counters *c, const struct protocol *protocol)
 {
@@ -66,7 +66,7 @@ static void print_counters(const struct counters *c, const struct protocol *prot
     }
 }
 
-/* --- a failing seed -------------------------------------------------------------------------------- */
+/* --- a failing seed ------------------------------------------------------------------------- */
 
 #define STORY_LINES 60u
 
@@ -130,7 +130,7 @@ static void report(const struct arguments *a, struct seed_run *run, const struct
     run->counters = counters;
 }
 
-/* --- seeds ----------------------------------------------------------------------------------------- */
+/* --- seeds ---------------------------------------------------------------------------------- */
 
 static struct seed_result one_seed(const struct arguments *a, struct seed_run *run)
 {
@@ -228,7 +228,7 @@ static int run_scripts(const struct arguments *a)
     return failed > 0 ? 1 : 0;
 }
 
-/* --- arguments ------------------------------------------------------------------------------------- */
+/* --- arguments ------------------------------------------------------------------------------ */
 
 static bool take_flag(struct arguments *a, const char *name)
 {

@@ -72,7 +72,7 @@ void plan_free(struct plan *plan)
     *plan = (struct plan){ 0 };
 }
 
-/* --- making a world --------------------------------------------------------------------------------- */
+/* --- making a world ------------------------------------------------------------------------- */
 
 static struct protocol_limits limits_of(const struct options *o)
 {
@@ -184,7 +184,7 @@ void world_free(struct world *w)
     free(w);
 }
 
-/* --- running ------------------------------------------------------------------------------------------ */
+/* --- running -------------------------------------------------------------------------------- */
 
 void world_start(struct world *w)
 {

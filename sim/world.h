@@ -26,7 +26,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* --- options ----------------------------------------------------------------------------------- */
+/* --- options -------------------------------------------------------------------------------- */
 
 struct options {
 #define OPTION(name, script, meaning) uint64_t name;
@@ -37,7 +37,7 @@ struct options {
 void options_for_script(struct options *out);
 bool options_set(struct options *o, const char *name, uint64_t value); /* false: unknown name */
 
-/* --- actions: what a plan consists of ------------------------------------------------------------ */
+/* --- actions: what a plan consists of ------------------------------------------------------- */
 
 enum action_kind {
 #define ACTION(name, text, is_fault) ACTION_##name,
@@ -62,7 +62,7 @@ void plan_free(struct plan *plan);
 bool action_is_fault(enum action_kind kind);
 const char *action_name(enum action_kind kind);
 
-/* --- the log of a node ---------------------------------------------------------------------------- */
+/* --- the log of a node ---------------------------------------------------------------------- */
 
 struct entry {
     qr_term term;
@@ -106,7 +106,7 @@ struct disk_write {
     qr_term term_then; /* outlook().term after the step that wrote it */
 };
 
-/* --- what travels ---------------------------------------------------------------------------------- */
+/* --- what travels --------------------------------------------------------------------------- */
 
 struct packet {
     node_index from, to;
@@ -118,7 +118,7 @@ struct packet {
     struct entry entries[]; /* [lo, hi) */
 };
 
-/* --- the queue --------------------------------------------------------------------------------------- */
+/* --- the queue ------------------------------------------------------------------------------ */
 
 enum item_kind {
     ITEM_MESSAGE = 1, /* p = packet */
@@ -157,7 +157,7 @@ void queue_push(struct queue *q, struct item item);
 bool queue_pop(struct queue *q, struct item *out);
 void queue_free(struct queue *q);
 
-/* --- a node -------------------------------------------------------------------------------------------- */
+/* --- a node --------------------------------------------------------------------------------- */
 
 /* A request that the driver has given to the protocol and not yet answered. */
 struct pending {
@@ -236,7 +236,7 @@ struct sim_node {
     qr_term term;
 };
 
-/* --- clients ---------------------------------------------------------------------------------------------- */
+/* --- clients -------------------------------------------------------------------------------- */
 
 /* A request is tried at one node at a time; each try is an attempt, which may be in a log once. */
 struct attempt {
@@ -259,7 +259,7 @@ struct operation {
     qr_slot acked_slot;
 };
 
-/* --- violations ------------------------------------------------------------------------------------------- */
+/* --- violations ----------------------------------------------------------------------------- */
 
 enum violation {
 #define VIOLATION(name, text) VIOLATION_##name,
@@ -270,7 +270,7 @@ enum violation {
 
 const char *violation_name(enum violation v);
 
-/* --- the world ---------------------------------------------------------------------------------------------- */
+/* --- the world ------------------------------------------------------------------------------ */
 
 struct committed {
     qr_term term, by; /* by: the term in which somebody first called it committed */

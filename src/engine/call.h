@@ -33,8 +33,7 @@ typedef void handler(struct call *c);
 #undef PARENT
 #undef WAITING
 
-/* --- Keys (lookup.c) -----------------------------------------------------------------------------
- */
+/* --- Keys (lookup.c) ------------------------------------------------------------------------ */
 
 /* The live item, for looking at: a due key is absent, and stays where it is. Counts hits and
  * misses. Sets c->due when the answer depends on a tick that has not been applied. */
@@ -46,8 +45,7 @@ struct item *find_for_write(struct call *c, uint8_t db, struct span key);
 /* Whether a command that looks at a whole database has to wait for a tick; sets c->due. */
 bool must_wait_for_tick(struct call *c);
 
-/* --- Arguments (args.c): false when an error was replied
- * ------------------------------------------ */
+/* --- Arguments (args.c): false when an error was replied ------------------------------------ */
 
 /* Whether the argument is this word, in any case, as far as C strings go: Redis compares so. */
 bool arg_is(struct span s, const char *word);
@@ -78,8 +76,7 @@ void reply_arity_error(struct call *c);
 void reply_expire_error(struct call *c);
 void reply_ok(struct call *c);
 
-/* --- Expiry (expire.c): Redis counts milliseconds, the store microseconds
- * --------------------------- */
+/* --- Expiry (expire.c): Redis counts milliseconds, the store microseconds ------------------- */
 
 int64_t now_ms(const struct call *c);
 
@@ -90,8 +87,7 @@ qr_wall expire_from_ms(int64_t ms);
  * what is not above zero or overflows. */
 bool arg_expire_ms(struct call *c, struct span s, bool seconds, bool relative, int64_t *ms);
 
-/* --- Patterns (glob.c)
- * ----------------------------------------------------------------------------- */
+/* --- Patterns (glob.c) ---------------------------------------------------------------------- */
 
 bool glob_match(struct span pattern, struct span s);
 

@@ -47,7 +47,7 @@ qr_wall engine_next_due(struct engine *engine);
 /* Slices of deferred work (freeing); true while more is left. */
 bool engine_idle(struct engine *engine);
 
-/* --- Checkpoints: chunks of bytes, written to files by the node ------------------------------------ */
+/* --- Checkpoints: chunks of bytes, written to files by the node ----------------------------- */
 
 /* Begins an image of the state as it is now (all of it applied up to the caller's slot). Chunks of
  * at most IMAGE_CHUNK_BYTES are handed to `sink` in order while engine_image_next is called and

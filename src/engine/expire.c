@@ -32,8 +32,7 @@ bool arg_expire_ms(struct call *c, struct span s, bool seconds, bool relative, i
     return true;
 }
 
-/* --- EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT
- * ---------------------------------------------------------- */
+/* --- EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT --------------------------------------------------- */
 
 struct expire_flags {
     bool nx, xx, gt, lt;
@@ -131,8 +130,7 @@ void engine_cmd_PERSIST(struct call *c)
     reply_integer(c->reply, had);
 }
 
-/* --- TTL, PTTL, EXPIRETIME, PEXPIRETIME
- * ------------------------------------------------------------- */
+/* --- TTL, PTTL, EXPIRETIME, PEXPIRETIME ----------------------------------------------------- */
 
 /* -2: no such key; -1: it has no time; else the time, or what is left of it. */
 static void reply_time(struct call *c, bool seconds, bool relative)

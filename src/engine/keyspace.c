@@ -10,8 +10,7 @@ static bool same(struct span a, struct span b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* --- One key after the other
- * -------------------------------------------------------------------------- */
+/* --- One key after the other ---------------------------------------------------------------- */
 
 static void delete_keys(struct call *c)
 {
@@ -61,8 +60,7 @@ void engine_cmd_TYPE(struct call *c)
     reply_status(c->reply, item == NULL ? "none" : "string");
 }
 
-/* --- Names and places
- * ----------------------------------------------------------------------------------- */
+/* --- Names and places ----------------------------------------------------------------------- */
 
 /* RENAME and RENAMENX; a key may be renamed to itself, which changes nothing. */
 static void rename_key(struct call *c, bool only_new)
@@ -175,8 +173,7 @@ void engine_cmd_SWAPDB(struct call *c)
     reply_ok(c);
 }
 
-/* --- Whole databases
- * --------------------------------------------------------------------------------------- */
+/* --- Whole databases ------------------------------------------------------------------------ */
 
 /* SYNC and ASYNC mean the same here: the keys are gone at once, their memory in slices. */
 static bool flush_options_are_good(struct call *c)
@@ -215,8 +212,7 @@ void engine_cmd_DBSIZE(struct call *c)
     }
 }
 
-/* --- MEMORY USAGE
- * -------------------------------------------------------------------------------------------- */
+/* --- MEMORY USAGE --------------------------------------------------------------------------- */
 
 /* SAMPLES is read and does not matter: a string is counted whole. */
 void engine_cmd_MEMORY_USAGE(struct call *c)

@@ -75,9 +75,7 @@ void engine_cmd_KEYS(struct call *c)
     reply_keys(c, c->reply->n, &k);
 }
 
-/* --- SCAN
- * -------------------------------------------------------------------------------------------------
- */
+/* --- SCAN ----------------------------------------------------------------------------------- */
 
 /* A cursor as C's strtoul reads it: Redis takes an empty one, a sign, and leading zeros. */
 static bool read_cursor(struct call *c, struct span s, uint64_t *cursor)
@@ -146,8 +144,7 @@ void engine_cmd_SCAN(struct call *c)
     reply_keys(c, start, &k);
 }
 
-/* --- RANDOMKEY
- * ------------------------------------------------------------------------------------------- */
+/* --- RANDOMKEY ------------------------------------------------------------------------------ */
 
 static void reply_first_key(struct call *c)
 {

@@ -27,8 +27,7 @@ static void put(struct call *c, struct span key, struct span value, qr_wall expi
     }
 }
 
-/* --- SET and GETEX: options ----------------------------------------------------------------------
- */
+/* --- SET and GETEX: options ----------------------------------------------------------------- */
 
 enum expire_option { EXPIRE_NONE, EXPIRE_EX, EXPIRE_PX, EXPIRE_EXAT, EXPIRE_PXAT };
 
@@ -174,8 +173,7 @@ void engine_cmd_PSETEX(struct call *c)
     set_with_time(c, false);
 }
 
-/* --- Reading, and reading while changing
- * ---------------------------------------------------------- */
+/* --- Reading, and reading while changing ---------------------------------------------------- */
 
 void engine_cmd_GET(struct call *c)
 {
@@ -268,8 +266,7 @@ void engine_cmd_SUBSTR(struct call *c)
     get_range(c);
 }
 
-/* --- Changing in place
- * ------------------------------------------------------------------------------ */
+/* --- Changing in place ---------------------------------------------------------------------- */
 
 void engine_cmd_APPEND(struct call *c)
 {
@@ -316,8 +313,7 @@ void engine_cmd_SETRANGE(struct call *c)
     reply_integer(c->reply, (int64_t)n);
 }
 
-/* --- Several keys
- * ------------------------------------------------------------------------------------ */
+/* --- Several keys --------------------------------------------------------------------------- */
 
 void engine_cmd_MGET(struct call *c)
 {

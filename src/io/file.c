@@ -106,8 +106,7 @@ int io_file_truncate(struct io_file *file, uint64_t size)
     return ftruncate(file->fd, (off_t)size) == 0 ? 0 : -errno;
 }
 
-/* --- Durable writes ------------------------------------------------------------------------------
- */
+/* --- Durable writes ------------------------------------------------------------------------- */
 
 /* One io_file_write_sync under way. */
 struct write_job {
@@ -179,8 +178,7 @@ void io_file_write_sync(struct io *io, struct io_write *write)
     qr_assert(error == 0); /* it fails only without a work callback */
 }
 
-/* --- Directories ---------------------------------------------------------------------------------
- */
+/* --- Directories ---------------------------------------------------------------------------- */
 
 int io_mkdir(struct io *io, const char *path)
 {

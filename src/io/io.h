@@ -15,7 +15,7 @@
 
 struct io;
 
-/* --- Loop, clocks, chance ----------------------------------------------------------------------- */
+/* --- Loop, clocks, chance ------------------------------------------------------------------- */
 
 /* Also ignores SIGPIPE for the process: a broken connection is an error of its stream. */
 struct io *io_new(void);
@@ -57,7 +57,7 @@ int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, i
 int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *context),
                void *context);
 
-/* --- Streams: TCP ------------------------------------------------------------------------------- */
+/* --- Streams: TCP --------------------------------------------------------------------------- */
 
 struct io_stream; /* freed by io after on_close */
 
@@ -116,7 +116,7 @@ void io_stream_peer_name(const struct io_stream *stream, char *p, size_t n);
 void io_stream_local_name(const struct io_stream *stream, char *p, size_t n);
 int io_stream_fd(const struct io_stream *stream); /* for CLIENT LIST; -1 where there is none */
 
-/* --- Files --------------------------------------------------------------------------------------- */
+/* --- Files ---------------------------------------------------------------------------------- */
 
 struct io_file;
 

@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* --- Chunks --------------------------------------------------------------------------------------
- */
+/* --- Chunks --------------------------------------------------------------------------------- */
 
 static void chunk_release(struct log *log, const struct chunk *c)
 {
@@ -64,8 +63,7 @@ static struct chunk *newest_chunk(struct log *log)
     return log->chunk_count == 0 ? NULL : &log->chunks[log->chunk_count - 1];
 }
 
-/* --- Batches -------------------------------------------------------------------------------------
- */
+/* --- Batches -------------------------------------------------------------------------------- */
 
 static uint64_t batch_bytes(const struct batch *b)
 {
@@ -160,8 +158,7 @@ static uint8_t *take_room(struct log *log, size_t n, uint64_t *offset)
     return p;
 }
 
-/* --- Records -------------------------------------------------------------------------------------
- */
+/* --- Records -------------------------------------------------------------------------------- */
 
 void log_append(struct log *log, struct span records, uint32_t count)
 {

@@ -11,8 +11,7 @@ static const uint8_t segment_magic[8] = { 'Q', 'R', 'L', 'O', 'G', 'S', 'E', 'G'
 #define HEADER_CRC_AT 12u /* the checksum's place in a segment header */
 #define BATCH_CRC_AT 4u   /* and in a batch header */
 
-/* --- Segment header ------------------------------------------------------------------------------
- */
+/* --- Segment header ------------------------------------------------------------------------- */
 
 /* Over the whole header but the checksum itself; later formats keep magic, version and this. */
 static uint32_t header_crc(const uint8_t *p)
@@ -93,8 +92,7 @@ uint32_t restate_crc(const uint8_t uuid[16], uint64_t generation, struct span re
     return crc32c_extend(crc, restate.p, restate.n);
 }
 
-/* --- Batch header --------------------------------------------------------------------------------
- */
+/* --- Batch header --------------------------------------------------------------------------- */
 
 static uint32_t batch_crc(const uint8_t uuid[16], const uint8_t *p, size_t n)
 {

@@ -7,8 +7,7 @@
 
 #define RUN_BYTES_MAX (16 * KIB) /* a longer stretch is split, so that a walk stays short */
 
-/* --- The table -----------------------------------------------------------------------------------
- */
+/* --- The table ------------------------------------------------------------------------------ */
 
 static uint32_t hash_id(uint32_t id)
 {
@@ -95,8 +94,7 @@ uint64_t groups_memory(const struct groups *groups)
     return n;
 }
 
-/* --- Lists that lose their front and their back --------------------------------------------------
- */
+/* --- Lists that lose their front and their back --------------------------------------------- */
 
 /* Makes room for one more behind head + count; returns the new block. */
 static void *list_room(void *v, uint32_t *head, uint32_t count, uint32_t *cap, size_t size)
@@ -130,8 +128,7 @@ static void terms_push(struct group *g, qr_slot slot, qr_term term)
     g->terms[g->term_head + g->term_count++] = (struct term_run){ .slot = slot, .term = term };
 }
 
-/* --- One group -----------------------------------------------------------------------------------
- */
+/* --- One group ------------------------------------------------------------------------------ */
 
 qr_term group_last_term(const struct group *g)
 {

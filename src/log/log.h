@@ -63,8 +63,7 @@ void log_close(struct log *log);
  * a group that is not known is damaged too: it may have been lost whole. */
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out);
 
-/* --- Appending: all of it goes into the batch that log_flush will write --------------------------
- */
+/* --- Appending: all of it goes into the batch that log_flush will write --------------------- */
 
 /* Appends `count` sealed entry records of one group, in slot order, the first following the
  * group's last slot. Panics on a gap: the caller truncates first. */
@@ -88,8 +87,7 @@ void log_flush(struct log *log);
 
 bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 
-/* --- Reading ------------------------------------------------------------------------------------
- */
+/* --- Reading -------------------------------------------------------------------------------- */
 
 /* Records of the entries [lo, hi), as many as fit in max_bytes but at least one. From the tail
  * cache where they are there, else read from the file into a buffer of the log. *out is one run of
@@ -99,8 +97,7 @@ bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
                  struct span *out);
 
-/* --- Space --------------------------------------------------------------------------------------
- */
+/* --- Space ---------------------------------------------------------------------------------- */
 
 enum log_space { LOG_SPACE_OK, LOG_SPACE_LOW /* growing commands get -NOSPACE */ };
 enum log_space log_space(struct log *log);

@@ -39,8 +39,7 @@ struct recovery {
     size_t message_cap;
 };
 
-/* --- What is in the directory --------------------------------------------------------------------
- */
+/* --- What is in the directory --------------------------------------------------------------- */
 
 static void numbers_push(uint64_t **v, uint32_t *count, uint32_t *cap, uint64_t number)
 {
@@ -98,8 +97,7 @@ static void note_name(void *context, const char *name)
     r->log->next_name = max_u64(r->log->next_name, number + 1);
 }
 
-/* --- Outcomes ------------------------------------------------------------------------------------
- */
+/* --- Outcomes ------------------------------------------------------------------------------- */
 
 static enum log_open_result io_failed(struct recovery *r, int error, const char *what)
 {
@@ -130,8 +128,7 @@ static enum log_open_result damaged(struct recovery *r, uint64_t number, uint64_
     return LOG_OPEN_DAMAGED;
 }
 
-/* --- Headers -------------------------------------------------------------------------------------
- */
+/* --- Headers -------------------------------------------------------------------------------- */
 
 /* Opens a segment file and reads its header. */
 static enum log_open_result look_at(struct recovery *r, struct found *f)
@@ -230,8 +227,7 @@ static enum log_open_result find_top(struct recovery *r, struct found **top)
     return LOG_OPEN_OK;
 }
 
-/* --- The chain -----------------------------------------------------------------------------------
- */
+/* --- The chain ------------------------------------------------------------------------------ */
 
 /* Moves the chain that ends in `top` into log->segments, oldest first. */
 static enum log_open_result chain(struct recovery *r, struct found *top)
@@ -337,8 +333,7 @@ static enum log_open_result find_missing(struct recovery *r)
     return LOG_OPEN_DAMAGED;
 }
 
-/* --- Going on ------------------------------------------------------------------------------------
- */
+/* --- Going on ------------------------------------------------------------------------------- */
 
 /* Files that no chain needs go to the pool, or away. */
 static int clean_up(struct recovery *r)

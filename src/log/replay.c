@@ -34,8 +34,7 @@ void window_free(struct window *w)
     *w = (struct window){ 0 };
 }
 
-/* --- Records -------------------------------------------------------------------------------------
- */
+/* --- Records -------------------------------------------------------------------------------- */
 
 static bool apply_entry(struct log *log, const struct record *r, uint64_t offset)
 {
@@ -134,8 +133,7 @@ bool replay_restate(struct log *log, const struct segment *s, struct window *w)
     return true;
 }
 
-/* --- Batches -------------------------------------------------------------------------------------
- */
+/* --- Batches -------------------------------------------------------------------------------- */
 
 /* The batch that belongs at log offset `at`; NULL when those bytes are not it. */
 static const uint8_t *batch_at(const struct segment *s, struct window *w, uint64_t at,

@@ -34,8 +34,7 @@ void segment_free_path(const struct log *log, char *p, uint64_t name)
     snprintf(p, LOG_PATH_MAX, "%s/%016" PRIx64 ".free", log->dir, name);
 }
 
-/* --- Segments in memory --------------------------------------------------------------------------
- */
+/* --- Segments in memory --------------------------------------------------------------------- */
 
 struct segment *segment_push(struct log *log)
 {
@@ -146,8 +145,7 @@ bool segment_adopt(struct log *log, struct segment *s)
     return true;
 }
 
-/* --- Jobs ----------------------------------------------------------------------------------------
- */
+/* --- Jobs ----------------------------------------------------------------------------------- */
 
 enum janitor_task {
     TASK_READY,  /* the file of the next segment, named and open */
@@ -397,8 +395,7 @@ int segment_make_now(struct log *log, struct segment *s)
     return error;
 }
 
-/* --- What nothing needs any more -----------------------------------------------------------------
- */
+/* --- What nothing needs any more ------------------------------------------------------------ */
 
 /* Log offset of the oldest entry that any group still wants; notes whose it is. */
 static uint64_t oldest_live(struct log *log)

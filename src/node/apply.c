@@ -7,7 +7,7 @@
 /* Bytes of records taken from the log at a time. */
 #define APPLY_CHUNK_BYTES (256 * KIB)
 
-/* --- Log time ------------------------------------------------------------------------------------- */
+/* --- Log time ------------------------------------------------------------------------------- */
 
 /* The wall clock, never behind what is applied, and at most 1 % faster than the monotonic clock
  * within a term: a clock that jumps ahead cannot expire everything at once. */
@@ -29,7 +29,7 @@ qr_wall replica_stamp(struct replica *r)
     return r->stamp_last;
 }
 
-/* --- Reads ------------------------------------------------------------------------------------------ */
+/* --- Reads ---------------------------------------------------------------------------------- */
 
 static void count_call(struct node *node, const struct command_spec *spec, qr_time began,
                        const struct reply *reply)
@@ -177,7 +177,7 @@ static void serve_reads_ahead(struct replica *r, struct pending *p)
     }
 }
 
-/* --- Writes ----------------------------------------------------------------------------------------- */
+/* --- Writes --------------------------------------------------------------------------------- */
 
 static struct pending **flight(struct replica *r, qr_slot slot)
 {
@@ -310,7 +310,7 @@ void replica_apply(struct replica *r, qr_time budget)
     }
 }
 
-/* --- WAIT ------------------------------------------------------------------------------------------- */
+/* --- WAIT ----------------------------------------------------------------------------------- */
 
 static uint32_t members_holding(const struct replica *r, qr_slot slot)
 {

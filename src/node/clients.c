@@ -18,7 +18,7 @@ struct clients {
     uint32_t listener_count;
 };
 
-/* --- Replies --------------------------------------------------------------------------------------------- */
+/* --- Replies -------------------------------------------------------------------------------- */
 
 static void mark_dirty(struct client *client)
 {
@@ -69,7 +69,7 @@ static bool may_resume(const struct client *client)
            node->pending_bytes <= NODE_PENDING_BYTES_MAX / 2;
 }
 
-/* --- Commands -------------------------------------------------------------------------------------------- */
+/* --- Commands ------------------------------------------------------------------------------- */
 
 /* The reply of something that this node answers itself, in its place among the others. */
 static struct pending *begin_local(struct client *client, struct reply **reply)
@@ -233,7 +233,7 @@ static void run_input(struct client *client)
     }
 }
 
-/* --- The socket ------------------------------------------------------------------------------------------- */
+/* --- The socket ----------------------------------------------------------------------------- */
 
 static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
 {
@@ -339,7 +339,7 @@ void client_kill(struct client *client)
     io_stream_close(client->socket);
 }
 
-/* --- The end of a turn ------------------------------------------------------------------------------------- */
+/* --- The end of a turn ---------------------------------------------------------------------- */
 
 static void flush_client(struct client *client)
 {
@@ -404,7 +404,7 @@ void clients_housekeeping(struct clients *clients, qr_time now)
     }
 }
 
-/* --- Accepting --------------------------------------------------------------------------------------------- */
+/* --- Accepting ------------------------------------------------------------------------------ */
 
 static void no_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
 {

@@ -44,8 +44,7 @@ static const struct directive table[] = {
 #undef ALIAS
 };
 
-/* --- Names
- * ------------------------------------------------------------------------------------------ */
+/* --- Names ---------------------------------------------------------------------------------- */
 
 static const struct directive *find_text(const char *name)
 {
@@ -106,8 +105,7 @@ const struct directive *directive_find(struct span name)
     return i < 0 ? NULL : resolve(&table[i]);
 }
 
-/* --- Values
- * ------------------------------------------------------------------------------------------ */
+/* --- Values --------------------------------------------------------------------------------- */
 
 static uint64_t load(const struct config *config, const struct directive *d)
 {
@@ -234,8 +232,7 @@ void config_value(const struct config *config, uint32_t i, struct text *out)
     }
 }
 
-/* --- Changing one
- * -------------------------------------------------------------------------------------- */
+/* --- Changing one --------------------------------------------------------------------------- */
 
 static bool span_is(struct span s, const char *text)
 {
@@ -459,8 +456,7 @@ bool directive_set(struct config *config, const struct directive *d, const struc
     qr_unreachable();
 }
 
-/* --- CONFIG SET
- * ---------------------------------------------------------------------------------------- */
+/* --- CONFIG SET ----------------------------------------------------------------------------- */
 
 /* One pair of a CONFIG SET; `why` gets the reason when it is refused. */
 static bool set_pair(struct config *config, const struct directive *d, struct span value,

@@ -82,8 +82,7 @@ struct config {
     char notes[1024];
 };
 
-/* --- At the start --------------------------------------------------------------------------------
- */
+/* --- At the start --------------------------------------------------------------------------- */
 
 void config_defaults(struct config *config);
 
@@ -104,8 +103,7 @@ bool config_check(const struct config *config, char *error, size_t cap);
  * An optional one may fail. */
 bool config_bind_address(const struct config *config, uint32_t i, char address[64], bool *optional);
 
-/* --- At run time
- * ---------------------------------------------------------------------------------- */
+/* --- At run time ---------------------------------------------------------------------------- */
 
 /* CONFIG SET with `count` names and values in turn: all of them or, with Redis's error text, none.
  */
@@ -122,8 +120,7 @@ bool config_shown(uint32_t i);
 const char *config_target(uint32_t i);
 void config_value(const struct config *config, uint32_t i, struct text *out);
 
-/* --- Protected mode
- * -------------------------------------------------------------------------------- */
+/* --- Protected mode ------------------------------------------------------------------------- */
 
 /* Whether a client with this peer name ("ip:port") must be sent away with CONFIG_DENIED_TEXT. */
 bool config_denies_remote(const struct config *config, const char *peer_name);

@@ -22,8 +22,7 @@ struct source {
 
 static bool read_file(struct source *from, const char *path);
 
-/* --- Lines
- * ----------------------------------------------------------------------------------------- */
+/* --- Lines ---------------------------------------------------------------------------------- */
 
 /* "file:line: 'the line': " in front of what went wrong. */
 static void blame(struct source *from, uint32_t number, struct span line)
@@ -140,8 +139,7 @@ bool config_parse_text(struct config *config, struct span text, const char *sour
     return read_text(&from, text);
 }
 
-/* --- Files
- * ------------------------------------------------------------------------------------------ */
+/* --- Files ---------------------------------------------------------------------------------- */
 
 static bool read_stream(struct source *from, FILE *file)
 {
@@ -197,8 +195,7 @@ static bool read_first(struct source *from, const char *path)
     return read_file(from, path);
 }
 
-/* --- Command lines
- * ---------------------------------------------------------------------------------- */
+/* --- Command lines -------------------------------------------------------------------------- */
 
 static bool is_option(const char *word)
 {
@@ -262,8 +259,7 @@ bool config_parse_arguments(int argc, char *const *argv, struct config *config, 
     return config_check(config, error, cap);
 }
 
-/* --- The whole
- * ---------------------------------------------------------------------------------------- */
+/* --- The whole ------------------------------------------------------------------------------ */
 
 static bool is_cluster_id(const char *id)
 {

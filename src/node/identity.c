@@ -50,7 +50,7 @@ static bool say(char *message, size_t cap, const char *format, ...)
     return false;
 }
 
-/* --- The file ----------------------------------------------------------------------------------------- */
+/* --- The file ------------------------------------------------------------------------------- */
 
 static size_t print_identity(const struct identity *identity, char *out, size_t cap)
 {
@@ -166,7 +166,7 @@ static bool load(struct io *io, struct io_file *file, struct identity *identity,
     return true;
 }
 
-/* --- Making and checking -------------------------------------------------------------------------------- */
+/* --- Making and checking -------------------------------------------------------------------- */
 
 static int by_id(const void *a, const void *b)
 {

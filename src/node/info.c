@@ -27,8 +27,7 @@ void info_line(struct reply *out, const char *format, ...)
     out->n += (size_t)n + 2;
 }
 
-/* --- Memory and processor
- * ----------------------------------------------------------------------------- */
+/* --- Memory and processor ------------------------------------------------------------------- */
 
 /* Resident bytes, from the second number of statm. */
 static uint64_t resident_bytes(void)
@@ -142,8 +141,7 @@ static void section_cpu(struct node *node, struct reply *out)
     info_line(out, "used_cpu_user_children:%.6f", seconds(children.ru_utime));
 }
 
-/* --- Server and clients
- * --------------------------------------------------------------------------------- */
+/* --- Server and clients --------------------------------------------------------------------- */
 
 static void section_server(struct node *node, struct reply *out)
 {
@@ -195,8 +193,7 @@ static void section_clients(struct node *node, struct reply *out)
     info_line(out, "clients_in_timeout_table:0");
 }
 
-/* --- Persistence and counters
- * ---------------------------------------------------------------------------- */
+/* --- Persistence and counters --------------------------------------------------------------- */
 
 static void section_persistence(struct node *node, struct reply *out)
 {
@@ -305,8 +302,7 @@ void info_reset(struct node *node)
     node->info.memory_peak = 0;
 }
 
-/* --- Commands, errors, databases
- * -------------------------------------------------------------------------- */
+/* --- Commands, errors, databases ------------------------------------------------------------ */
 
 static void section_commandstats(struct node *node, struct reply *out)
 {
@@ -365,8 +361,7 @@ static void section_empty(struct node *node, struct reply *out)
     (void)out;
 }
 
-/* --- The command
- * -------------------------------------------------------------------------------------- */
+/* --- The command ---------------------------------------------------------------------------- */
 
 #define BY_DEFAULT 1u /* INFO without arguments */
 #define BY_ALL 2u     /* INFO all */

@@ -11,8 +11,7 @@
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
-/* --- Replication
- * ---------------------------------------------------------------------------------------- */
+/* --- Replication ---------------------------------------------------------------------------- */
 
 static qr_time silence(const struct node *node, const struct member_outlook *member)
 {
@@ -84,9 +83,7 @@ void info_replication(struct node *node, struct reply *out)
               outlook.first > outlook.last ? 0ull : (ull)(outlook.last - outlook.first + 1));
 }
 
-/* --- Raft
- * --------------------------------------------------------------------------------------------------
- */
+/* --- Raft ----------------------------------------------------------------------------------- */
 
 static const char *role_name(enum role role)
 {
@@ -149,8 +146,7 @@ void info_raft(struct node *node, struct reply *out)
     }
 }
 
-/* --- Quorate: queues and what became of commands
- * ------------------------------------------------------------- */
+/* --- Quorate: queues and what became of commands -------------------------------------------- */
 
 static void log_lines(struct node *node, struct reply *out)
 {

@@ -74,7 +74,7 @@ bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *mess
     qr_unreachable();
 }
 
-/* --- Writing -------------------------------------------------------------------------------------- */
+/* --- Writing -------------------------------------------------------------------------------- */
 
 static void on_done(void *context, enum checkpoint_result result,
                     const struct checkpoint_header *header, const char *message)

@@ -13,7 +13,7 @@
 #define STRANGER_FRAME_BYTES_MAX 1024u /* before the handshake is done */
 #define READ_BYTES (256 * KIB)
 
-/* --- Going out -------------------------------------------------------------------------------------------- */
+/* --- Going out ------------------------------------------------------------------------------ */
 
 size_t link_queued(const struct link *link)
 {
@@ -40,7 +40,7 @@ void link_flush(struct link *link)
     }
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------- */
+/* --- Life ----------------------------------------------------------------------------------- */
 
 static struct link *link_new(struct peers *peers)
 {
@@ -107,7 +107,7 @@ void link_expire_handshakes(struct peers *peers, qr_time since)
     }
 }
 
-/* --- Handshake ------------------------------------------------------------------------------------------------ */
+/* --- Handshake ------------------------------------------------------------------------------ */
 
 static struct greeting greeting_to(struct link *link, uint32_t to)
 {
@@ -278,7 +278,7 @@ static void on_refused(struct link *link, struct span head)
     link_drop(link, "refused");
 }
 
-/* --- Frames ------------------------------------------------------------------------------------------------------ */
+/* --- Frames --------------------------------------------------------------------------------- */
 
 static bool on_protocol(struct link *link, const struct frame *f)
 {
@@ -405,7 +405,7 @@ static const struct io_stream_callbacks callbacks = {
     .on_read = on_read, .buffer = give_buffer, .on_drained = on_drained, .on_close = on_close
 };
 
-/* --- Beginning ----------------------------------------------------------------------------------------------------- */
+/* --- Beginning ------------------------------------------------------------------------------ */
 
 static void on_connect(void *context, struct io_stream *stream, int error)
 {

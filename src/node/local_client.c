@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- Names ---------------------------------------------------------------------------------------
- */
+/* --- Names ---------------------------------------------------------------------------------- */
 
 static bool is_plain(struct span s)
 {
@@ -86,8 +85,7 @@ void local_cmd_CLIENT_SETINFO(struct client *client, const struct span *argv, ui
     reply_status(reply, "OK");
 }
 
-/* --- Switches
- * -------------------------------------------------------------------------------------- */
+/* --- Switches ------------------------------------------------------------------------------- */
 
 void local_cmd_CLIENT_ID(struct client *client, const struct span *argv, uint32_t argc,
                          struct reply *reply)
@@ -139,8 +137,7 @@ void local_cmd_CLIENT_NO_TOUCH(struct client *client, const struct span *argv, u
     set_switch(&client->no_touch, argv[2], reply);
 }
 
-/* --- Looking
- * ----------------------------------------------------------------------------------------- */
+/* --- Looking -------------------------------------------------------------------------------- */
 
 void local_client_line(const struct client *client, char *out, size_t cap)
 {
@@ -295,8 +292,7 @@ void local_cmd_CLIENT_HELP(struct client *client, const struct span *argv, uint3
     local_help(reply, "CLIENT", lines, ARRAY_COUNT(lines));
 }
 
-/* --- Closing
- * ------------------------------------------------------------------------------------------- */
+/* --- Closing -------------------------------------------------------------------------------- */
 
 struct kill_filter {
     uint64_t id; /* 0: any */

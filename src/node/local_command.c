@@ -28,8 +28,7 @@ static void subcommands_of(const struct command_spec *spec, size_t *begin, size_
     }
 }
 
-/* --- INFO
- * ------------------------------------------------------------------------------------------ */
+/* --- INFO ----------------------------------------------------------------------------------- */
 
 static size_t count_words(const char *words)
 {
@@ -187,8 +186,7 @@ void local_cmd_COMMAND_COUNT(struct client *client, const struct span *argv, uin
     reply_integer(reply, (int64_t)top_count());
 }
 
-/* --- DOCS
- * ------------------------------------------------------------------------------------------ */
+/* --- DOCS ----------------------------------------------------------------------------------- */
 
 static void write_docs_row(struct reply *reply, const struct command_spec *spec, bool more)
 {
@@ -245,8 +243,7 @@ void local_cmd_COMMAND_DOCS(struct client *client, const struct span *argv, uint
     }
 }
 
-/* --- LIST
- * ------------------------------------------------------------------------------------------ */
+/* --- LIST ----------------------------------------------------------------------------------- */
 
 /* Whether the category, named without its @, is one of the space-separated words. */
 static bool has_category(const char *words, struct span category)
@@ -325,8 +322,7 @@ void local_cmd_COMMAND_LIST(struct client *client, const struct span *argv, uint
     }
 }
 
-/* --- GETKEYS
- * ----------------------------------------------------------------------------------------- */
+/* --- GETKEYS -------------------------------------------------------------------------------- */
 
 /* What SET does to its key depends on one of its options. */
 static const char *flags_of(const struct command_spec *spec, const struct command_keys *keys,

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* --- GET
- * ------------------------------------------------------------------------------------------- */
+/* --- GET ------------------------------------------------------------------------------------ */
 
 static bool has_wildcard(struct span pattern)
 {
@@ -71,8 +70,7 @@ void local_cmd_CONFIG_GET(struct client *client, const struct span *argv, uint32
     free(names);
 }
 
-/* --- SET and the rest
- * -------------------------------------------------------------------------------- */
+/* --- SET and the rest ----------------------------------------------------------------------- */
 
 void local_cmd_CONFIG_SET(struct client *client, const struct span *argv, uint32_t argc,
                           struct reply *reply)

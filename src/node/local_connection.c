@@ -74,8 +74,7 @@ void local_cmd_READWRITE(struct client *client, const struct span *argv, uint32_
     local_cmd_READONLY(client, argv, argc, reply);
 }
 
-/* --- AUTH
- * -------------------------------------------------------------------------------------------- */
+/* --- AUTH ----------------------------------------------------------------------------------- */
 
 /* Compares in a time that depends on the length offered only, so that an attacker cannot find a
  * password letter by letter. */
@@ -128,8 +127,7 @@ void local_cmd_AUTH(struct client *client, const struct span *argv, uint32_t arg
     }
 }
 
-/* --- HELLO and RESET
- * ------------------------------------------------------------------------------- */
+/* --- HELLO and RESET ------------------------------------------------------------------------ */
 
 static void write_hello(const struct client *client, struct reply *reply)
 {

@@ -22,8 +22,7 @@ void local_cmd_TIME(struct client *client, const struct span *argv, uint32_t arg
     reply_bulk(reply, span_of(text, (size_t)n));
 }
 
-/* --- ROLE
- * ---------------------------------------------------------------------------------------------- */
+/* --- ROLE ----------------------------------------------------------------------------------- */
 
 bool local_outlook(const struct node *node, struct outlook *out)
 {
@@ -108,8 +107,7 @@ void local_cmd_ROLE(struct client *client, const struct span *argv, uint32_t arg
     }
 }
 
-/* --- SHUTDOWN
- * ------------------------------------------------------------------------------------------ */
+/* --- SHUTDOWN ------------------------------------------------------------------------------- */
 
 void local_cmd_SHUTDOWN(struct client *client, const struct span *argv, uint32_t argc,
                         struct reply *reply)
@@ -140,8 +138,7 @@ void local_cmd_SHUTDOWN(struct client *client, const struct span *argv, uint32_t
     }
 }
 
-/* --- Containers with little inside
- * ----------------------------------------------------------------------- */
+/* --- Containers with little inside ---------------------------------------------------------- */
 
 void local_cmd_MEMORY_HELP(struct client *client, const struct span *argv, uint32_t argc,
                            struct reply *reply)

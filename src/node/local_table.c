@@ -30,8 +30,7 @@ local_handler *local_handler_of(const struct command_spec *spec)
     return handler;
 }
 
-/* --- Refusals
- * ------------------------------------------------------------------------------------- */
+/* --- Refusals ------------------------------------------------------------------------------- */
 
 #define QUOTED_BYTES_MAX 128
 
@@ -84,8 +83,7 @@ void local_syntax_error(struct reply *reply)
     reply_error(reply, "ERR syntax error");
 }
 
-/* --- Helpers
- * ----------------------------------------------------------------------------------------- */
+/* --- Helpers -------------------------------------------------------------------------------- */
 
 bool local_is(struct span argument, const char *word)
 {

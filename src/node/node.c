@@ -47,7 +47,7 @@ bool node_space_low(const struct node *node)
     return node->space_low || peers_any_space_low(node->peers);
 }
 
-/* --- The log's callbacks ------------------------------------------------------------------------------- */
+/* --- The log's callbacks -------------------------------------------------------------------- */
 
 static void on_durable(void *context, uint64_t position)
 {
@@ -65,7 +65,7 @@ static void on_failure(void *context, int error, const char *what)
     node_fail(context, why);
 }
 
-/* --- The turn ------------------------------------------------------------------------------------------- */
+/* --- The turn ------------------------------------------------------------------------------- */
 
 /* Tells people, and counts, when leadership moves. */
 static void watch_role(struct node *node)
@@ -173,7 +173,7 @@ static void on_timer(struct io_timer *timer)
     (void)timer; /* the turn that follows is all that was wanted */
 }
 
-/* --- Making --------------------------------------------------------------------------------------------- */
+/* --- Making --------------------------------------------------------------------------------- */
 
 static bool open_log(struct node *node, char *message, size_t cap)
 {

@@ -60,7 +60,7 @@ void peers_free(struct peers *peers)
     free(peers);
 }
 
-/* --- Up and down -------------------------------------------------------------------------------------- */
+/* --- Up and down ---------------------------------------------------------------------------- */
 
 bool peers_connected(const struct peers *peers, node_index peer)
 {
@@ -143,7 +143,7 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now)
     return next;
 }
 
-/* --- Sending -------------------------------------------------------------------------------------------- */
+/* --- Sending -------------------------------------------------------------------------------- */
 
 static bool has_room(struct peers *peers, struct link *link, size_t n)
 {

@@ -14,7 +14,7 @@
 /* One slice of execution; a turn's other work waits behind it (R4). */
 #define APPLY_BUDGET (2 * QR_MILLISECOND)
 
-/* --- Stepping ------------------------------------------------------------------------------------- */
+/* --- Stepping ------------------------------------------------------------------------------- */
 
 static void perform(struct replica *r, const struct effect *e);
 static void hold(struct replica *r, const struct effect *e);
@@ -67,7 +67,7 @@ static void hold(struct replica *r, const struct effect *e)
     r->held_last = h;
 }
 
-/* --- Effects -------------------------------------------------------------------------------------- */
+/* --- Effects -------------------------------------------------------------------------------- */
 
 static void send_message(struct replica *r, node_index to, const struct message *m,
                          struct span body)
@@ -290,7 +290,7 @@ static void perform(struct replica *r, const struct effect *e)
     qr_unreachable();
 }
 
-/* --- Events --------------------------------------------------------------------------------------- */
+/* --- Events --------------------------------------------------------------------------------- */
 
 /* Checks that the records are exactly the entries [lo, hi) of that term and group. */
 static bool records_fit(const struct replica *r, struct span records, qr_slot lo, qr_slot hi,
@@ -395,7 +395,7 @@ void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument)
     replica_step(r, &event);
 }
 
-/* --- Commands ------------------------------------------------------------------------------------- */
+/* --- Commands ------------------------------------------------------------------------------- */
 
 bool replica_leads(const struct replica *r)
 {
@@ -482,7 +482,7 @@ static void submit_reads(struct replica *r)
     replica_step(r, &event);
 }
 
-/* --- The turn --------------------------------------------------------------------------------------- */
+/* --- The turn ------------------------------------------------------------------------------- */
 
 static bool tick_wanted(struct replica *r)
 {
@@ -536,7 +536,7 @@ qr_time replica_deadline(struct replica *r)
     return at;
 }
 
-/* --- Looking in ------------------------------------------------------------------------------------- */
+/* --- Looking in ----------------------------------------------------------------------------- */
 
 void replica_outlook(const struct replica *r, struct outlook *out)
 {
@@ -583,7 +583,7 @@ void replica_describe(const struct replica *r, struct text *out)
     r->protocol->describe(r->self, out);
 }
 
-/* --- Making ------------------------------------------------------------------------------------------- */
+/* --- Making --------------------------------------------------------------------------------- */
 
 static struct protocol_limits limits_of(const struct config *config)
 {

@@ -35,7 +35,7 @@ void replica_durable(struct replica *r, uint64_t position);
 void replica_checkpointed(struct replica *r, qr_slot slot);
 void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument);
 
-/* --- Commands; only while replica_leads -------------------------------------------------------- */
+/* --- Commands; only while replica_leads ----------------------------------------------------- */
 
 bool replica_leads(const struct replica *r);
 /* Whether a write of n op bytes fits now (P4, R4). */
@@ -49,14 +49,14 @@ void replica_wait(struct replica *r, struct pending *p);
 /* Takes p out of whatever queue it is in here; the caller answers it. */
 void replica_forget(struct replica *r, struct pending *p);
 
-/* --- The turn ----------------------------------------------------------------------------------- */
+/* --- The turn ------------------------------------------------------------------------------- */
 
 /* Submits what the turn has gathered, fires timers, applies a slice, refreshes the outlook. */
 void replica_turn(struct replica *r);
 /* When the next turn is wanted at the latest; QR_NEVER = not by itself. */
 qr_time replica_deadline(struct replica *r);
 
-/* --- Looking in ---------------------------------------------------------------------------------- */
+/* --- Looking in ----------------------------------------------------------------------------- */
 
 void replica_outlook(const struct replica *r, struct outlook *out);
 node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */

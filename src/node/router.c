@@ -54,7 +54,7 @@ uint32_t router_forwarded(const struct router *router)
     return router->forwarded_count;
 }
 
-/* --- Here ------------------------------------------------------------------------------------------- */
+/* --- Here ----------------------------------------------------------------------------------- */
 
 static bool leads_here(const struct router *router)
 {
@@ -130,7 +130,7 @@ static bool carry_out(struct router *router, struct pending *p)
     qr_unreachable();
 }
 
-/* --- To the leader ------------------------------------------------------------------------------------ */
+/* --- To the leader -------------------------------------------------------------------------- */
 
 static struct pending **forwarded(struct router *router, uint64_t id)
 {
@@ -229,7 +229,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     }
 }
 
-/* --- The queue ------------------------------------------------------------------------------------------ */
+/* --- The queue ------------------------------------------------------------------------------ */
 
 static void insert_after(struct pendings *q, struct pending *at, struct pending *p)
 {
@@ -339,7 +339,7 @@ void router_command(struct router *router, struct stream *stream, const struct c
     route_or_wait(router, p);
 }
 
-/* --- For other nodes -------------------------------------------------------------------------------------- */
+/* --- For other nodes ------------------------------------------------------------------------ */
 
 static struct reply *relay_begin_reply(struct stream *stream, struct pending *p)
 {
@@ -398,7 +398,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
     return true;
 }
 
-/* --- The turn ----------------------------------------------------------------------------------------------- */
+/* --- The turn ------------------------------------------------------------------------------- */
 
 static void follow_leader(struct router *router)
 {

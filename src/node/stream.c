@@ -11,7 +11,7 @@ void stream_init(struct stream *stream, struct node *node, bool ordered)
     *stream = (struct stream){ .node = node, .ordered = ordered };
 }
 
-/* --- Queues --------------------------------------------------------------------------------------- */
+/* --- Queues --------------------------------------------------------------------------------- */
 
 void pendings_push(struct pendings *q, struct pending *p)
 {
@@ -54,7 +54,7 @@ struct pending *pendings_pop(struct pendings *q)
     return p;
 }
 
-/* --- Pendings ------------------------------------------------------------------------------------- */
+/* --- Pendings ------------------------------------------------------------------------------- */
 
 static void age_push(struct node *node, struct pending *p)
 {
@@ -155,7 +155,7 @@ void pending_drop_op(struct pending *p)
     }
 }
 
-/* --- Replies -------------------------------------------------------------------------------------- */
+/* --- Replies -------------------------------------------------------------------------------- */
 
 struct reply *stream_reply(struct pending *p)
 {

@@ -65,8 +65,7 @@ static struct span *next_argument(struct parser *p)
     return &p->argv[p->argc++];
 }
 
-/* --- Arrays of bulk strings ---------------------------------------------------------------------
- */
+/* --- Arrays of bulk strings ----------------------------------------------------------------- */
 
 enum line { LINE_WHOLE, LINE_PART, LINE_TOO_LONG };
 
@@ -178,8 +177,7 @@ static enum parse_result read_array(struct parser *p, const uint8_t *buffer, siz
     return done(p);
 }
 
-/* --- Inline commands ----------------------------------------------------------------------------
- */
+/* --- Inline commands ------------------------------------------------------------------------ */
 
 static bool is_space(uint8_t c)
 {

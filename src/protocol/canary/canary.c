@@ -68,7 +68,7 @@ static bool has(const struct canary *c, enum bug bug)
     return c->bug == bug;
 }
 
-/* --- the log -------------------------------------------------------------------------------------- */
+/* --- the log -------------------------------------------------------------------------------- */
 
 static qr_term term_at(const struct canary *c, qr_slot slot)
 {
@@ -133,7 +133,7 @@ static void persist_entries(struct canary *c, struct effects *out, qr_slot lo, q
     mark(c);
 }
 
-/* --- messages ------------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------- */
 
 static void *send(struct effects *out, node_index to, uint16_t kind, size_t size, qr_ticket after)
 {
@@ -184,7 +184,7 @@ static uint32_t quorum(const struct canary *c)
     return c->members / 2u + 1u;
 }
 
-/* --- roles ---------------------------------------------------------------------------------------- */
+/* --- roles ---------------------------------------------------------------------------------- */
 
 static void reset_election(struct canary *c)
 {
@@ -288,7 +288,7 @@ static void campaign(struct canary *c, struct effects *out)
     }
 }
 
-/* --- handlers ------------------------------------------------------------------------------------- */
+/* --- handlers ------------------------------------------------------------------------------- */
 
 static void on_vote(struct canary *c, struct effects *out, node_index from,
                     const struct canary_vote *m)
@@ -523,7 +523,7 @@ static void on_receive(struct canary *c, struct effects *out, const struct event
     }
 }
 
-/* --- the strategy --------------------------------------------------------------------------------- */
+/* --- the strategy --------------------------------------------------------------------------- */
 
 static struct needs canary_needs(const struct protocol_limits *limits)
 {

@@ -86,8 +86,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     r->leader_closed = false;
 }
 
-/* --- Asking first
- * --------------------------------------------------------------------------------- */
+/* --- Asking first --------------------------------------------------------------------------- */
 
 void raft_begin_prevote(struct raft *r, struct effects *out)
 {
@@ -178,8 +177,7 @@ void raft_on_prevote_reply(struct raft *r, struct effects *out, node_index from,
     }
 }
 
-/* --- Voting
- * ------------------------------------------------------------------------------------------ */
+/* --- Voting --------------------------------------------------------------------------------- */
 
 void raft_begin_election(struct raft *r, struct effects *out, bool transfer)
 {

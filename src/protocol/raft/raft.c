@@ -28,8 +28,7 @@
 #define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 4) + READ_RANGES + 1 + 4 + 16)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct raft_append))
 
-/* --- Small tools
- * ------------------------------------------------------------------------------------ */
+/* --- Small tools ---------------------------------------------------------------------------- */
 
 void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -57,8 +56,7 @@ static qr_time earlier(qr_time a, qr_time b)
     return a < b ? a : b;
 }
 
-/* --- Life
- * ---------------------------------------------------------------------------------------------- */
+/* --- Life ----------------------------------------------------------------------------------- */
 
 static struct needs raft_needs(const struct protocol_limits *limits)
 {
@@ -125,8 +123,7 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
     }
 }
 
-/* --- Clients
- * -------------------------------------------------------------------------------------------- */
+/* --- Clients -------------------------------------------------------------------------------- */
 
 static uint32_t room(const struct raft *r)
 {
@@ -156,8 +153,7 @@ static void on_submit(struct raft *r, struct effects *out, qr_req first, uint32_
     raft_replicate_all(r, out);
 }
 
-/* --- Messages
- * ------------------------------------------------------------------------------------------- */
+/* --- Messages ------------------------------------------------------------------------------- */
 
 static void on_stale(struct raft *r, struct effects *out, const struct raft_stale *m)
 {
@@ -230,8 +226,7 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
     raft_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
 
-/* --- Disk, peers, operators, time
- * ------------------------------------------------------------------------- */
+/* --- Disk, peers, operators, time ----------------------------------------------------------- */
 
 static void on_durable(struct raft *r, struct effects *out, qr_ticket upto)
 {
@@ -351,9 +346,7 @@ static qr_time raft_deadline(const void *self)
     return earlier(due, raft_quorum_heard(r) + r->limits.election);
 }
 
-/* --- The step
- * ------------------------------------------------------------------------------------------------
- */
+/* --- The step ------------------------------------------------------------------------------- */
 
 static void dispatch(struct raft *r, struct effects *out, const struct event *event)
 {
@@ -416,9 +409,7 @@ static void raft_step(void *self, const struct event *event, struct effects *out
     finish(r, out);
 }
 
-/* --- Looking in
- * ------------------------------------------------------------------------------------------------
- */
+/* --- Looking in ----------------------------------------------------------------------------- */
 
 static void raft_outlook(const void *self, struct outlook *out)
 {

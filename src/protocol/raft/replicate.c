@@ -36,8 +36,7 @@ void raft_become_leader(struct raft *r, struct effects *out)
     raft_heartbeat_all(r, out); /* at once: nobody else need campaign (5.2) */
 }
 
-/* --- Sending
- * --------------------------------------------------------------------------------------- */
+/* --- Sending -------------------------------------------------------------------------------- */
 
 /* One APPEND with entries [next, ..), at most as many as one message may hold, of one term. */
 static void send_append(struct raft *r, struct effects *out, node_index to, bool with_entries)
@@ -167,8 +166,7 @@ void raft_heartbeat_all(struct raft *r, struct effects *out)
     r->announced = r->round;
 }
 
-/* --- Answers
- * ------------------------------------------------------------------------------------------ */
+/* --- Answers -------------------------------------------------------------------------------- */
 
 /* What every answer tells. NULL when it is not for this leadership. */
 static struct peer *note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
@@ -268,8 +266,7 @@ void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
     raft_replicate(r, out, from);
 }
 
-/* --- The group as the leader knows it
- * ------------------------------------------------------------------- */
+/* --- The group as the leader knows it ------------------------------------------------------- */
 
 qr_time raft_quorum_heard(const struct raft *r)
 {

@@ -130,8 +130,7 @@ void *raft_send(struct effects *out, node_index to, uint16_t kind, size_t body_b
 #define RAFT_SEND(out, to, KIND, name, after) \
     ((struct raft_##name *)raft_send((out), (to), RAFT_##KIND, sizeof(struct raft_##name), (after)))
 
-/* --- persist.c
- * ------------------------------------------------------------------------------------ */
+/* --- persist.c ------------------------------------------------------------------------------ */
 
 /* Writes (term, vote) when they changed in this step. */
 void raft_persist_state(struct raft *r, struct effects *out);
@@ -145,8 +144,7 @@ void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_sl
  */
 qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot);
 
-/* --- elect.c
- * ---------------------------------------------------------------------------------------- */
+/* --- elect.c -------------------------------------------------------------------------------- */
 
 void raft_election_reset(struct raft *r);
 /* When this node would ask for pre-votes. */
@@ -163,8 +161,7 @@ void raft_on_vote(struct raft *r, struct effects *out, node_index from, const st
 void raft_on_vote_reply(struct raft *r, struct effects *out, node_index from,
                         const struct raft_vote_reply *m);
 
-/* --- append.c: the follower's side of replication
- * ----------------------------------------------------- */
+/* --- append.c: the follower's side of replication ------------------------------------------- */
 
 /* A message of a leader of `term` came from `from`: refuses an older term, follows otherwise. */
 bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term);
@@ -173,8 +170,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m);
 
-/* --- replicate.c: the leader's side
- * --------------------------------------------------------------------- */
+/* --- replicate.c: the leader's side --------------------------------------------------------- */
 
 void raft_become_leader(struct raft *r, struct effects *out);
 void raft_replicate(struct raft *r, struct effects *out, node_index to);
@@ -195,18 +191,14 @@ qr_time raft_quorum_heard(const struct raft *r);
 /* The smallest match of all members, the leader's own durable log included. */
 qr_slot raft_floor(const struct raft *r);
 
-/* --- read.c
- * ------------------------------------------------------------------------------------------------
- */
+/* --- read.c --------------------------------------------------------------------------------- */
 
 void raft_on_read(struct raft *r, struct effects *out, qr_req first, uint32_t count);
 /* Answers what is confirmed and starts the next round when one is wanted. */
 void raft_release_reads(struct raft *r, struct effects *out);
 void raft_refuse_reads(struct raft *r, struct effects *out);
 
-/* --- lease.c
- * ------------------------------------------------------------------------------------------------
- */
+/* --- lease.c -------------------------------------------------------------------------------- */
 
 /* The promise that a follower gives for a lease asked for; returns what it promised (0: nothing).
  */
@@ -218,9 +210,7 @@ qr_time raft_lease_wanted(const struct raft *r);
 /* Up to when this leader alone can lead, by its own clock; 0: no lease. */
 qr_time raft_lease_end(const struct raft *r);
 
-/* --- transfer.c
- * -----------------------------------------------------------------------------------------------
- */
+/* --- transfer.c ----------------------------------------------------------------------------- */
 
 void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument);
 void raft_transfer_proceed(struct raft *r, struct effects *out);
@@ -229,8 +219,7 @@ qr_time raft_transfer_deadline(const struct raft *r);
 void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
                          const struct raft_timeout_now *m);
 
-/* --- check.c, describe.c
- * ----------------------------------------------------------------------------------------- */
+/* --- check.c, describe.c -------------------------------------------------------------------- */
 
 void raft_check(const void *self, const void *before);
 uint64_t raft_digest(const void *self);

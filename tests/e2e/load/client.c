@@ -33,8 +33,7 @@ static void watch(struct load *load, struct client *client, int how, bool writin
     (void)epoll_ctl(load->epoll, how, client->fd, &event);
 }
 
-/* --- Connecting ---------------------------------------------------------------------------------
- */
+/* --- Connecting ----------------------------------------------------------------------------- */
 
 void client_dial(struct load *load, struct client *client)
 {
@@ -83,8 +82,7 @@ bool client_stalled(const struct load *load, const struct client *client, int64_
     return now - load->record.operations[oldest].start > load->patience;
 }
 
-/* --- Sending ------------------------------------------------------------------------------------
- */
+/* --- Sending -------------------------------------------------------------------------------- */
 
 /* False when the connection is gone. */
 static bool flush(struct load *load, struct client *client)
@@ -130,8 +128,7 @@ void client_send(struct load *load, struct client *client, uint32_t n)
     (void)flush(load, client);
 }
 
-/* --- Receiving ----------------------------------------------------------------------------------
- */
+/* --- Receiving ------------------------------------------------------------------------------ */
 
 static bool starts_with(const struct reply_view *view, const char *word)
 {

@@ -28,8 +28,7 @@ static void on_stop(int number)
     stopping = 1;
 }
 
-/* --- Pace ----------------------------------------------------------------------------------------
- */
+/* --- Pace ----------------------------------------------------------------------------------- */
 
 struct pace {
     double budget; /* operations that may be sent now */
@@ -100,8 +99,7 @@ static void run(struct load *load)
     }
 }
 
-/* --- Start and end -------------------------------------------------------------------------------
- */
+/* --- Start and end -------------------------------------------------------------------------- */
 
 static void print_summary(const struct load *load)
 {

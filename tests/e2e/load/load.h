@@ -58,8 +58,7 @@ bool record_write(const struct record *record, const char *path);
 /* The value of a key that is written once: *n bytes, valid until the next call. */
 const char *once_value(uint32_t key, size_t *n);
 
-/* --- client.c: one connection ------------------------------------------------------------------
- */
+/* --- client.c: one connection --------------------------------------------------------------- */
 
 #define DEPTH_MAX 256
 #define CLIENT_IN_BYTES ((size_t)1 << 20)
@@ -112,15 +111,13 @@ void client_ready(struct load *load, struct client *client, uint32_t events);
 void client_drop(struct load *load, struct client *client);
 bool client_stalled(const struct load *load, const struct client *client, int64_t now);
 
-/* --- verify.c: afterwards ------------------------------------------------------------------------
- */
+/* --- verify.c: afterwards ------------------------------------------------------------------- */
 
 /* Reads every key once more: the contended ones into the record, the others are compared. Prints
  * what is wrong; false when anything is. */
 bool verify(struct load *load);
 
-/* --- resp.c --------------------------------------------------------------------------------------
- */
+/* --- resp.c --------------------------------------------------------------------------------- */
 
 /* A request in RESP at out: GET key, SET key value ... Returns its length. */
 size_t request_write(char *out, enum kind kind, const char *key, const char *value, size_t n);

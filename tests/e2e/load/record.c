@@ -106,8 +106,7 @@ const char *once_value(uint32_t key, size_t *n)
     return value;
 }
 
-/* --- The history
- * ---------------------------------------------------------------------------------- */
+/* --- The history ---------------------------------------------------------------------------- */
 
 /* One line of the form that `quorate check-history` reads (sim/history.c). Times are rounded
  * outwards: an operation may seem longer than it was, never shorter. */

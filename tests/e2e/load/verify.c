@@ -95,8 +95,7 @@ static bool ask(struct reader *reader, const enum kind *kinds, const uint32_t *k
     return false;
 }
 
-/* --- Keys that were written once
- * ------------------------------------------------------------------ */
+/* --- Keys that were written once ------------------------------------------------------------ */
 
 static void complain(struct reader *reader, const struct operation *op, const char *what)
 {
@@ -164,8 +163,7 @@ static bool check_once(struct reader *reader)
     return true;
 }
 
-/* --- Contended keys
- * -------------------------------------------------------------------------------- */
+/* --- Contended keys ------------------------------------------------------------------------- */
 
 static bool read_contended(struct reader *reader)
 {

@@ -68,8 +68,7 @@ struct io {
     bool locked;
 };
 
-/* --- Bytes and inodes ----------------------------------------------------------------------------
- */
+/* --- Bytes and inodes ----------------------------------------------------------------------- */
 
 static void bytes_resize(struct bytes *b, size_t n)
 {
@@ -155,8 +154,7 @@ static void inode_lose(struct inode *inode, struct rng *rng)
     inode->unsynced_n = 0;
 }
 
-/* --- Names ---------------------------------------------------------------------------------------
- */
+/* --- Names ---------------------------------------------------------------------------------- */
 
 static struct entry *names_find(struct names *names, const char *name)
 {
@@ -209,8 +207,7 @@ static bool fails(struct io *disk)
     return disk->fail_at != 0 && disk->operations == disk->fail_at;
 }
 
-/* --- The disk for tests --------------------------------------------------------------------------
- */
+/* --- The disk for tests --------------------------------------------------------------------- */
 
 struct io *disk_new(void)
 {
@@ -358,8 +355,7 @@ void disk_remove(struct io *disk, size_t i)
     disk->durable = disk->now;
 }
 
-/* --- io.h: loop ----------------------------------------------------------------------------------
- */
+/* --- io.h: loop ----------------------------------------------------------------------------- */
 
 qr_time io_now(struct io *disk)
 {
@@ -403,8 +399,7 @@ void io_file_write_sync(struct io *disk, struct io_write *write)
     }
 }
 
-/* --- io.h: files ---------------------------------------------------------------------------------
- */
+/* --- io.h: files ---------------------------------------------------------------------------- */
 
 int io_file_open(struct io *disk, const char *path, unsigned flags, struct io_file **out)
 {

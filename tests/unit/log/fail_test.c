@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* --- The n-th operation fails -------------------------------------------------------------------- */
+/* --- The n-th operation fails --------------------------------------------------------------- */
 
 /* Appends, trims and flushes until the disk fails or the work is done; returns the last slot that
  * was reported durable. Entry i ends at position positions[i]. */
@@ -105,7 +105,7 @@ static void opening_on_a_failing_disk_says_so(void **state)
     }
 }
 
-/* --- Full disks ---------------------------------------------------------------------------------- */
+/* --- Full disks ----------------------------------------------------------------------------- */
 
 static void start_with_reserve(struct rig *rig)
 {

@@ -276,8 +276,7 @@ static void old_entries_come_from_the_file(void **state)
     rig_stop(&rig);
 }
 
-/* --- Refusals ------------------------------------------------------------------------------------
- */
+/* --- Refusals ------------------------------------------------------------------------------- */
 
 static void filled(struct rig *rig)
 {

@@ -56,8 +56,7 @@ static void keep(struct run *run)
     run->kept[run->kept_n++] = run->now;
 }
 
-/* --- Operations ----------------------------------------------------------------------------------
- */
+/* --- Operations ----------------------------------------------------------------------------- */
 
 static void do_append(struct run *run, uint32_t i)
 {
@@ -120,8 +119,7 @@ static void do_state(struct run *run, uint32_t i)
     keep(run);
 }
 
-/* --- Comparison ----------------------------------------------------------------------------------
- */
+/* --- Comparison ----------------------------------------------------------------------------- */
 
 static bool same_group(struct run *run, uint32_t i, const struct twin_group *want)
 {
@@ -195,8 +193,7 @@ static void check_range(struct run *run, uint32_t i)
     assert_int_equal(out.n, 0);
 }
 
-/* --- Crashes -------------------------------------------------------------------------------------
- */
+/* --- Crashes -------------------------------------------------------------------------------- */
 
 /* Opens again, sometimes with a failing disk or a crash in the middle first. */
 static void reopen(struct run *run)

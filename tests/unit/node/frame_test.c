@@ -99,7 +99,7 @@ static void test_garbage_is_never_complete(void **state)
     }
 }
 
-/* --- Handshake --------------------------------------------------------------------------------------- */
+/* --- Handshake ------------------------------------------------------------------------------ */
 
 static struct greeting greeting(uint32_t from, uint32_t to)
 {

@@ -17,8 +17,7 @@
 #include "node/router.h"
 #include "node/run.h"
 
-/* --- A node of cardboard
- * --------------------------------------------------------------------------- */
+/* --- A node of cardboard -------------------------------------------------------------------- */
 
 static struct node node;
 static struct client clients[3];
@@ -229,8 +228,7 @@ static const char *run(const char *line)
 #define CHECK(line, expected) assert_string_equal(run(line), expected)
 #define CHECK_HAS(line, part) assert_non_null(strstr(run(line), part))
 
-/* --- Refusals
- * ---------------------------------------------------------------------------------------- */
+/* --- Refusals ------------------------------------------------------------------------------- */
 
 static void test_every_local_command_has_a_handler(void **state)
 {
@@ -266,8 +264,7 @@ static void test_unknown_commands_are_cut(void **state)
     assert_string_equal(run(line), expected);
 }
 
-/* --- The connection
- * ------------------------------------------------------------------------------------ */
+/* --- The connection ------------------------------------------------------------------------- */
 
 static void test_ping_echo_time(void **state)
 {
@@ -368,8 +365,7 @@ static void test_reset_and_quit(void **state)
     assert_ptr_equal(closed_gently, me);
 }
 
-/* --- CLIENT
- * --------------------------------------------------------------------------------------------- */
+/* --- CLIENT --------------------------------------------------------------------------------- */
 
 static void test_client_names(void **state)
 {
@@ -451,8 +447,7 @@ static void test_client_switches(void **state)
     CHECK("client no-evict x", "-ERR syntax error\r\n");
 }
 
-/* --- COMMAND
- * --------------------------------------------------------------------------------------------- */
+/* --- COMMAND -------------------------------------------------------------------------------- */
 
 static void test_command_info(void **state)
 {
@@ -505,8 +500,7 @@ static void test_command_getkeys(void **state)
           "*1\r\n*2\r\n$1\r\na\r\n*3\r\n+RW\r\n+access\r\n+update\r\n");
 }
 
-/* --- CONFIG
- * ---------------------------------------------------------------------------------------------- */
+/* --- CONFIG --------------------------------------------------------------------------------- */
 
 static void test_config_get(void **state)
 {
@@ -538,8 +532,7 @@ static void test_config_set(void **state)
     assert_int_equal(node.stats.uncertain, 0);
 }
 
-/* --- The node
- * ---------------------------------------------------------------------------------------------- */
+/* --- The node ------------------------------------------------------------------------------- */
 
 static void test_role(void **state)
 {
