@@ -208,6 +208,7 @@ void replica_forget(struct replica *r, struct pending *p)
         qr_assert(*link == p);
         *link = p->queue_next;
         p->queue_next = NULL;
+        r->flight_bytes -= p->op_bytes;
     }
 }
 
@@ -221,6 +222,8 @@ static struct pending *landing(struct replica *r, qr_slot slot, qr_term term)
         struct pending *next = p->queue_next;
         p->queue_next = NULL;
         qr_assert(p->slot == slot);
+        qr_assert(r->flight_bytes >= p->op_bytes);
+        r->flight_bytes -= p->op_bytes;
         if (p->term == term) {
             qr_assert(winner == NULL);
             winner = p;

@@ -145,9 +145,11 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now)
 
 /* --- Sending -------------------------------------------------------------------------------- */
 
+/* One message always fits: a command may be as large as the bound. */
 static bool has_room(struct peers *peers, struct link *link, size_t n)
 {
-    if (link != NULL && link_queued(link) + n <= PEER_OUTPUT_BYTES_MAX) {
+    if (link != NULL &&
+        (link_queued(link) == 0 || link_queued(link) + n <= PEER_OUTPUT_BYTES_MAX)) {
         return true;
     }
     peers->node->stats.peer_messages_dropped++;

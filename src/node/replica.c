@@ -219,6 +219,7 @@ static void refuse_batch(struct replica *r, const struct effect *e)
         if (p != NULL) {
             uint8_t *op = qr_alloc(n);
             memcpy(op, r->batch + at + RECORD_HEADER_BYTES, n);
+            r->flight_bytes -= n;
             pending_set_op(p, op, n);
             pendings_push(&refused, p);
         }
@@ -406,7 +407,8 @@ bool replica_has_room(const struct replica *r, size_t n)
 {
     /* A new leader may still have much to apply: what it takes now must fit behind that. */
     bool fits = r->outlook.last + r->batch_count - r->applied < FLIGHTS / 2;
-    return fits && r->batch_count < r->outlook.room &&
+    bool light = r->flight_bytes == 0 || r->flight_bytes + n <= UNCOMMITTED_BYTES_MAX;
+    return fits && light && r->batch_count < r->outlook.room &&
            (r->batch_n == 0 || r->batch_n + record_bytes(n) <= LOG_BATCH_BYTES_MAX);
 }
 
@@ -430,6 +432,8 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
 {
     qr_assert(p->op == NULL);
     p->state = PENDING_PROPOSED;
+    p->op_bytes = n;
+    r->flight_bytes += n;
     if (p->stream != NULL && !p->counted) {
         p->counted = true;
         p->stream->writes_begun++;

@@ -51,6 +51,7 @@ struct replica {
 
     /* Proposed writes by slot; a chain where a later term reused the slot (D1). */
     struct pending **flights;
+    size_t flight_bytes; /* of the ops in the batch and in flight (UNCOMMITTED_BYTES_MAX) */
 
     struct pendings reading;   /* with the protocol, in order of req */
     struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
