@@ -1,0 +1,219 @@
+/* Loading checkpoints: every damaged byte, every foreign file is refused with a sentence that says
+ * so (scenarios 47, 103, 106, 108-110). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "checkpoint_harness.h"
+#include "node/checkpoint_format.h"
+
+/* --- Damage ---------------------------------------------------------------------------------- */
+
+static uint8_t *read_file(struct world *w, size_t *n)
+{
+    struct io_file *file;
+    char path[128];
+    world_path(w, CHECKPOINT_FILE, path);
+    assert_int_equal(io_file_open(w->io, path, 0, &file), 0);
+    *n = (size_t)io_file_size(file);
+    uint8_t *bytes = qr_alloc(*n);
+    assert_int_equal(io_file_pread(file, bytes, *n, 0), *n);
+    io_file_close(file);
+    return bytes;
+}
+
+static void write_file(struct world *w, const uint8_t *bytes, size_t n)
+{
+    char path[128];
+    world_path(w, CHECKPOINT_FILE, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, n), n);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Not one byte may differ; nor may the file end early or go on (scenarios 47, 108). */
+static void test_every_damaged_byte_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_open(4);
+    char message[1400];
+    world_take(w);
+    size_t n;
+    uint8_t *bytes = read_file(w, &n);
+    assert_in_range(n, 150, 1000);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t flips[] = { 1, 0x80, 0xff, bytes[i] };
+        for (size_t k = 0; k < ARRAY_COUNT(flips); k++) {
+            if (flips[k] == 0) {
+                continue;
+            }
+            bytes[i] ^= flips[k];
+            write_file(w, bytes, n);
+            assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+            assert_non_null(strstr(message, "is damaged at byte"));
+            bytes[i] ^= flips[k];
+        }
+    }
+    for (size_t cut = 0; cut < n; cut++) {
+        write_file(w, bytes, cut);
+        assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    }
+    uint8_t *longer = qr_zalloc(n + 1);
+    memcpy(longer, bytes, n);
+    write_file(w, longer, n + 1);
+    assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    write_file(w, bytes, n);
+    assert_int_equal(world_try(w, message), CHECKPOINT_LOADED);
+    free(longer);
+    free(bytes);
+    world_close(w);
+}
+
+/* Blocks of another checkpoint of the very same state, at the same place: a stale sector or a
+ * reused inode (scenario 110). */
+static void test_blocks_of_another_checkpoint_are_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_open(2000);
+    char message[1400];
+    size_t n, m;
+    world_take(w);
+    uint8_t *one = read_file(w, &n);
+    world_take(w);
+    uint8_t *two = read_file(w, &m);
+    assert_int_equal(n, m);
+    memcpy(two + CHECKPOINT_HEADER_BYTES, one + CHECKPOINT_HEADER_BYTES,
+           n - CHECKPOINT_HEADER_BYTES);
+    write_file(w, two, n);
+    assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    write_file(w, one, n);
+    assert_int_equal(world_try(w, message), CHECKPOINT_LOADED);
+    free(one);
+    free(two);
+    world_close(w);
+}
+
+static void seal_header(uint8_t *bytes)
+{
+    struct wire_writer w = wire_writer(bytes + CHECKPOINT_HEADER_BYTES - 4, 4);
+    wire_put_u32(&w, crc32c_extend(0, bytes, CHECKPOINT_HEADER_BYTES - 4));
+}
+
+static void test_a_newer_version_is_foreign_not_damaged(void **state)
+{
+    (void)state;
+    struct world *w = world_open(2);
+    char message[1400];
+    size_t n;
+    world_take(w);
+    uint8_t *bytes = read_file(w, &n);
+    for (size_t at = 8; at <= 10; at += 2) {
+        bytes[at]++;
+        seal_header(bytes);
+        write_file(w, bytes, n);
+        assert_int_equal(world_try(w, message), CHECKPOINT_FOREIGN);
+        bytes[at]--;
+    }
+    free(bytes);
+    world_close(w);
+}
+
+/* Files whose checksums are all right, but which do not hold what they should. */
+static void test_a_well_formed_file_with_a_wrong_content(void **state)
+{
+    (void)state;
+    struct world *w = world_open(2);
+    char message[1400];
+    size_t n;
+    world_take(w);
+    uint8_t *bytes = read_file(w, &n);
+    uint64_t salt = 0;
+    memcpy(&salt, bytes + 72, 8);
+
+    bytes[64]++; /* the header's log time is not the image's */
+    seal_header(bytes);
+    write_file(w, bytes, n);
+    assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    assert_non_null(strstr(message, "about the time"));
+    bytes[64]--;
+    seal_header(bytes);
+
+    /* No block at all: header and trailer. */
+    uint8_t counts[16];
+    struct wire_writer c = wire_writer(counts, sizeof counts);
+    wire_put_u64(&c, 0);
+    wire_put_u64(&c, CHECKPOINT_HEADER_BYTES + CHECKPOINT_TRAILER_BYTES);
+    struct wire_writer t = wire_writer(bytes + CHECKPOINT_HEADER_BYTES, CHECKPOINT_TRAILER_BYTES);
+    wire_put_u32(&t, 0);
+    wire_put_u32(&t, checkpoint_block_crc(salt, 0, 0, counts, sizeof counts));
+    wire_put_bytes(&t, counts, sizeof counts);
+    write_file(w, bytes, CHECKPOINT_HEADER_BYTES + CHECKPOINT_TRAILER_BYTES);
+    assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    assert_non_null(strstr(message, "the image has no end"));
+    free(bytes);
+    world_close(w);
+}
+
+static void test_a_disk_that_cannot_be_read(void **state)
+{
+    (void)state;
+    struct world *w = world_open(2);
+    char message[1400];
+    world_take(w);
+    fault_set(CALL_OPEN, 1, -EIO);
+    assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
+    assert_non_null(strstr(message, "Input/output error"));
+    fault_set(CALL_SYNC_DIR, 1, -EIO); /* the rename may not be durable: no base to trim from */
+    assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
+    assert_int_equal(world_try(w, message), CHECKPOINT_LOADED);
+    world_close(w);
+}
+
+static void test_another_cluster_directory_or_group_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_open(10);
+    char message[1400];
+    world_take(w);
+    for (int i = 0; i < 4; i++) {
+        struct checkpoint_header expected = test_header;
+        if (i == 0) {
+            expected.cluster[3] ^= 1;
+        } else if (i == 1) {
+            expected.uuid[15] ^= 1;
+        } else if (i == 2) {
+            expected.group++;
+        }
+        struct engine *engine = engine_new(&test_config);
+        enum checkpoint_load_result result =
+            checkpoint_load(w->io, w->dir, engine, &expected, message, sizeof message);
+        assert_int_equal(result, i < 3 ? CHECKPOINT_FOREIGN : CHECKPOINT_LOADED);
+        assert_int_equal(strstr(message, "another cluster") != NULL, i < 3);
+        engine_free(engine);
+    }
+    world_close(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_another_cluster_directory_or_group_is_refused),
+        cmocka_unit_test(test_every_damaged_byte_is_refused),
+        cmocka_unit_test(test_blocks_of_another_checkpoint_are_refused),
+        cmocka_unit_test(test_a_newer_version_is_foreign_not_damaged),
+        cmocka_unit_test(test_a_well_formed_file_with_a_wrong_content),
+        cmocka_unit_test(test_a_disk_that_cannot_be_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
