@@ -156,8 +156,8 @@ static uint32_t attempt_for(struct world *w, struct sim_node *n, const struct ef
     if (x->persist.req != 0) {
         struct pending *p = pending_of(n, x->persist.req + (slot - x->persist.lo));
         if (p == NULL || p->is_read || p->slot != 0) {
-            world_violation(w, VIOLATION_CONTRACT, "node %d persists a request that it does not have",
-                            n->index);
+            world_violation(w, VIOLATION_CONTRACT,
+                            "node %d persists a request that it does not have", n->index);
         }
         p->slot = slot;
         p->term = x->persist.term;
@@ -184,7 +184,8 @@ static void check_persist(struct world *w, const struct sim_node *n, const struc
     if (x->persist.lo < x->persist.hi &&
         (x->persist.lo <= n->log.base || x->persist.lo > image_last(&n->log) + 1)) {
         world_violation(w, VIOLATION_CONTRACT,
-                        "node %d persists from %" PRIu64 ", but its log is (%" PRIu64 ", %" PRIu64 "]",
+                        "node %d persists from %" PRIu64 ", but its log is (%" PRIu64 ", %" PRIu64
+                        "]",
                         n->index, x->persist.lo, n->log.base, image_last(&n->log));
     }
 }
@@ -196,12 +197,18 @@ static void persist(struct world *w, struct sim_node *n, const struct effect *x,
     size_t count = (size_t)(x->persist.hi - x->persist.lo);
     struct outlook outlook;
     node_outlook(w, n, &outlook);
-    struct disk_write write = { .ticket = x->persist.ticket, .lo = x->persist.lo,
-                                .hi = x->persist.hi, .term_then = outlook.term };
+    struct disk_write write = { .ticket = x->persist.ticket,
+                                .lo = x->persist.lo,
+                                .hi = x->persist.hi,
+                                .term_then = outlook.term };
     if (x->persist.state_kind != 0) {
         struct wire_writer out = wire_writer(write.state, sizeof write.state);
         if (!w->protocol->codec->encode(x->persist.state_kind, x->persist.state, &out) || out.bad) {
             world_violation(w, VIOLATION_CONTRACT, "a state record does not encode");
+        }
+        if (n->crash_after_state >= 0) {
+            n->crash_in = n->crash_after_state;
+            n->crash_after_state = -1;
         }
         write.state_kind = x->persist.state_kind;
         write.state_n = out.n;
@@ -362,7 +369,8 @@ static void trace(struct world *w, struct sim_node *n, const struct effect *x)
     struct text t = text_in(line, sizeof line);
     w->protocol->trace(point, x->trace.argument, &t);
     if (first) {
-        (void)snprintf(w->counters->samples[point], sizeof w->counters->samples[point], "%.90s", line);
+        (void)snprintf(w->counters->samples[point], sizeof w->counters->samples[point], "%.90s",
+                       line);
     }
     world_tell(w, "%d * %s", n->index, line);
 }
@@ -420,7 +428,7 @@ static bool strikes(struct world *w, struct sim_node *n)
     }
     w->counters->crashes_between_effects++;
     node_crash(w, n, n->crash_power);
-    world_push(w, (qr_time)rng_below(&w->rng, 1000000),
+    world_push(w, (qr_time)rng_below(&w->rng, (uint64_t)n->restart_within),
                (struct item){ .kind = ITEM_RESTART, .node = n->index });
     return true;
 }
@@ -529,8 +537,8 @@ void driver_pump(struct world *w, struct sim_node *n)
     qr_req first = n->next_req;
     while (count < n->waiting_count && count < outlook.room &&
            is_read(w, n->waiting[count]) == reads) {
-        add_pending(n, (struct pending){ .req = n->next_req++, .attempt = n->waiting[count],
-                                         .is_read = reads });
+        add_pending(n, (struct pending){
+                           .req = n->next_req++, .attempt = n->waiting[count], .is_read = reads });
         count++;
     }
     if (count == 0) {
@@ -569,15 +577,18 @@ void driver_checkpoint(struct world *w, struct sim_node *n)
         return;
     }
     size_t size = (w->options.keys + 1) * sizeof *n->values;
-    n->taking = (struct checkpoint){ .number = ++n->checkpoint_number, .slot = n->applied,
+    n->taking = (struct checkpoint){ .number = ++n->checkpoint_number,
+                                     .slot = n->applied,
                                      .chain = n->applied_chain };
     n->taking.term = image_term(&n->log, n->applied);
     n->taking.values = qr_alloc(size);
     memcpy(n->taking.values, n->values, size);
     qr_time delay = 2 * world_delay(w, w->options.sync_min, w->options.sync_mean);
-    world_push(w, delay, (struct item){ .kind = ITEM_CHECKPOINT, .node = n->index,
-                                        .incarnation = n->incarnation,
-                                        .a = (int64_t)n->taking.number });
+    world_push(w, delay,
+               (struct item){ .kind = ITEM_CHECKPOINT,
+                              .node = n->index,
+                              .incarnation = n->incarnation,
+                              .a = (int64_t)n->taking.number });
 }
 
 void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number)

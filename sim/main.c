@@ -42,7 +42,8 @@ static void print_counters(const struct counters *c, const struct protocol *prot
 {
     printf("seeds %" PRIu64 ", steps %" PRIu64 ", operations %" PRIu64 " (acked %" PRIu64
            ", reads %" PRIu64 ", refused %" PRIu64 ", unknown %" PRIu64 ", retries %" PRIu64 ")\n",
-           c->seeds, c->steps, c->operations, c->acked, c->reads, c->refused, c->unknown, c->retried);
+           c->seeds, c->steps, c->operations, c->acked, c->reads, c->refused, c->unknown,
+           c->retried);
     printf("virtual time %" PRIu64 " s, faults %" PRIu64 ", leaders %" PRIu64
            ", seeds with a change of leader %" PRIu64 "\n",
            c->virtual_us / 1000000, c->faults, c->leader_changes, c->seeds_with_change);
@@ -103,12 +104,13 @@ static void tell_story(struct seed_run *run, FILE *out)
     free(story);
 }
 
-static void report(const struct arguments *a, struct seed_run *run, const struct seed_result *result)
+static void report(const struct arguments *a, struct seed_run *run,
+                   const struct seed_result *result)
 {
     printf("# seed %" PRIu64 " FAILED: %s: %s\n", run->seed, violation_name(result->violation),
            result->text);
-    printf("# repeat: quorate sim --strategy %s --seed %" PRIu64 " --count 1 --verbose\n", a->strategy,
-           run->seed);
+    printf("# repeat: quorate sim --strategy %s --seed %" PRIu64 " --count 1 --verbose\n",
+           a->strategy, run->seed);
     if (result->violation == VIOLATION_DIGEST) {
         return;
     }
@@ -184,8 +186,10 @@ static int run_seeds(const struct arguments *a)
     bool failed = false;
     time_t last = time(NULL);
     for (; done < a->count && !failed; done++) {
-        struct seed_run run = { .protocol = a->protocol, .seed = a->seed + done,
-                                .counters = counters, .deep_digest = a->twice };
+        struct seed_run run = { .protocol = a->protocol,
+                                .seed = a->seed + done,
+                                .counters = counters,
+                                .deep_digest = a->twice };
         seed_draw(&run);
         struct seed_result result = one_seed(a, &run);
         failed = result.violation != VIOLATION_NONE;
@@ -205,7 +209,8 @@ static int run_seeds(const struct arguments *a)
     bool ok = failed == a->expect_violation;
     print_tap(a, ok, done);
     if (!a->tap) {
-        printf("%s: %" PRIu64 " seeds, %s\n", a->strategy, done, failed ? "a violation" : "no violation");
+        printf("%s: %" PRIu64 " seeds, %s\n", a->strategy, done,
+               failed ? "a violation" : "no violation");
     }
     return ok ? 0 : 1;
 }

@@ -16,7 +16,8 @@ static void carry(struct world *w, struct packet *packet)
     if (w->hold_messages) {
         at = QR_NEVER / 2;
     }
-    world_push(w, at - w->now, (struct item){ .kind = ITEM_MESSAGE, .node = packet->to, .p = packet });
+    world_push(w, at - w->now,
+               (struct item){ .kind = ITEM_MESSAGE, .node = packet->to, .p = packet });
 }
 
 void network_send(struct world *w, struct packet *packet)
@@ -33,7 +34,8 @@ void network_send(struct world *w, struct packet *packet)
         return;
     }
     if (!w->calm && world_chance(w, w->options.duplicate)) {
-        size_t size = sizeof *packet + (size_t)(packet->hi - packet->lo) * sizeof packet->entries[0];
+        size_t size =
+            sizeof *packet + (size_t)(packet->hi - packet->lo) * sizeof packet->entries[0];
         struct packet *twin = qr_alloc(size);
         memcpy(twin, packet, size);
         w->counters->duplicated++;
@@ -47,7 +49,10 @@ static void tell_peer(struct world *w, node_index node, node_index peer, bool up
     if (w->nodes[node].up) {
         qr_time delay = (qr_time)(100 + rng_below(&w->rng, 1900));
         world_push(w, w->hold_messages ? 0 : delay,
-                   (struct item){ .kind = ITEM_PEER, .node = node, .a = peer, .b = up,
+                   (struct item){ .kind = ITEM_PEER,
+                                  .node = node,
+                                  .a = peer,
+                                  .b = up,
                                   .incarnation = w->nodes[node].incarnation });
     }
 }

@@ -28,9 +28,12 @@ static void set_timer(struct world *w, struct sim_node *n)
     }
     n->timer_at = at;
     n->timer_generation++;
-    qr_time late = w->options.timer_late > 0 ? (qr_time)rng_below(&w->rng, w->options.timer_late) : 0;
+    qr_time late =
+        w->options.timer_late > 0 ? (qr_time)rng_below(&w->rng, w->options.timer_late) : 0;
     world_push(w, at - w->now + late,
-               (struct item){ .kind = ITEM_TIMER, .node = n->index, .incarnation = n->incarnation,
+               (struct item){ .kind = ITEM_TIMER,
+                              .node = n->index,
+                              .incarnation = n->incarnation,
                               .a = (int64_t)n->timer_generation });
 }
 
@@ -47,15 +50,14 @@ void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm)
 
 static const char *event_name(const struct event *e)
 {
-    static const char *const names[] = { "?",        "start", "receive", "submit", "read",
-                                         "durable", "snapshot", "timer", "peer", "admin" };
+    static const char *const names[] = { "?",       "start",    "receive", "submit", "read",
+                                         "durable", "snapshot", "timer",   "peer",   "admin" };
     return names[e->kind];
 }
 
 static void tell_event(struct world *w, const struct sim_node *n, const struct event *e)
 {
-    if ((w->show & SHOW_EVENTS) == 0 ||
-        (e->kind == EVENT_TIMER && (w->show & SHOW_ROUTINE) == 0)) {
+    if ((w->show & SHOW_EVENTS) == 0 || (e->kind == EVENT_TIMER && (w->show & SHOW_ROUTINE) == 0)) {
         return;
     }
     if (e->kind == EVENT_RECEIVE) {
@@ -100,8 +102,9 @@ static void step_with(struct world *w, struct sim_node *n, struct event *e,
     set_timer(w, n);
     if (n->waiting_count > 0 && !n->pumping) {
         n->pumping = true;
-        world_push(w, 0, (struct item){ .kind = ITEM_PUMP, .node = n->index,
-                                        .incarnation = n->incarnation });
+        world_push(
+            w, 0,
+            (struct item){ .kind = ITEM_PUMP, .node = n->index, .incarnation = n->incarnation });
     }
 }
 
@@ -120,8 +123,11 @@ static void receive(struct world *w, struct sim_node *n, const struct packet *p)
     }
     struct event e = { .kind = EVENT_RECEIVE,
                        .receive = { .from = p->from,
-                                    .message = { .kind = p->kind, .body = body, .lo = p->lo,
-                                                 .hi = p->hi, .term = p->term } } };
+                                    .message = { .kind = p->kind,
+                                                 .body = body,
+                                                 .lo = p->lo,
+                                                 .hi = p->hi,
+                                                 .term = p->term } } };
     step_with(w, n, &e, p);
 }
 
@@ -135,7 +141,7 @@ void node_crash(struct world *w, struct sim_node *n, bool power)
     driver_forget(n);
     n->up = false;
     n->incarnation++;
-    n->crash_in = -1;
+    n->crash_in = n->crash_after_state = -1;
     n->role = ROLE_FOLLOWER;
     n->pumping = false;
     for (size_t i = 0; i < n->stalled_count; i++) {
@@ -228,9 +234,12 @@ void node_start(struct world *w, struct sim_node *n)
     if (!n->up) {
         return;
     }
-    world_push(w, 0, (struct item){ .kind = ITEM_ADMIN, .node = n->index,
-                                    .incarnation = n->incarnation, .a = ADMIN_READ_MODE,
-                                    .b = (int64_t)w->options.lease_reads });
+    world_push(w, 0,
+               (struct item){ .kind = ITEM_ADMIN,
+                              .node = n->index,
+                              .incarnation = n->incarnation,
+                              .a = ADMIN_READ_MODE,
+                              .b = (int64_t)w->options.lease_reads });
     network_connections(w, n->index, true, false);
 }
 
@@ -267,7 +276,8 @@ node_index world_leader(struct world *w)
     node_index best = NODE_NONE;
     for (node_index i = 0; i < w->options.nodes; i++) {
         const struct sim_node *n = &w->nodes[i];
-        if (n->up && n->role == ROLE_LEADER && (best == NODE_NONE || n->term > w->nodes[best].term)) {
+        if (n->up && n->role == ROLE_LEADER &&
+            (best == NODE_NONE || n->term > w->nodes[best].term)) {
             best = i;
         }
     }
@@ -358,7 +368,17 @@ void world_one(struct world *w, struct item *item)
         node_resume(w, n);
         return;
     case ITEM_RESTART:
-        node_start(w, n);
+        if (!w->calm) { /* who is not of the core stays gone */
+            node_start(w, n);
+        }
+        return;
+    case ITEM_STRIKE:
+        if (n->up && n->incarnation == item->incarnation) {
+            faults_strike(w, n);
+        }
+        return;
+    case ITEM_REJOIN:
+        faults_rejoin(w, item->node);
         return;
     default:
         break;

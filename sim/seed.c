@@ -4,7 +4,8 @@
 
 #include <signal.h>
 
-#define LIVENESS_WAIT (30 * QR_SECOND) /* of virtual time, for a healed majority to finish a write */
+#define LIVENESS_WAIT \
+    (30 * QR_SECOND) /* of virtual time, for a healed majority to finish a write */
 #define READ_WAIT (30 * QR_SECOND)
 
 void seed_draw(struct seed_run *run)
@@ -123,8 +124,10 @@ struct seed_result seed_execute(const struct seed_run *run)
         (void)snprintf(w->violation_text, sizeof w->violation_text, "see the line above");
     }
     settle_counters(w);
-    struct seed_result result = { .violation = w->violation, .digest = w->digest,
-                                  .steps = w->steps, .faults = w->fault_count,
+    struct seed_result result = { .violation = w->violation,
+                                  .digest = w->digest,
+                                  .steps = w->steps,
+                                  .faults = w->fault_count,
                                   .leader_changes = w->leader_changes };
     (void)snprintf(result.text, sizeof result.text, "%s", w->violation_text);
     world_free(w);

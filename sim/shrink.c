@@ -1,5 +1,6 @@
 /* The least part of a plan that still breaks the same rule: leave out ever smaller pieces (Zeller's
- * ddmin, without its complement step). The seed stays, so that a run changes as little as it can. */
+ * ddmin, without its complement step). The seed stays, so that a run changes as little as it can.
+ */
 #include "sim/seed.h"
 
 #include <fcntl.h>
@@ -26,7 +27,8 @@ static void speak(int saved)
     }
 }
 
-static bool still_fails(const struct seed_run *run, const struct plan *plan, enum violation violation)
+static bool still_fails(const struct seed_run *run, const struct plan *plan,
+                        enum violation violation)
 {
     struct seed_run trial = *run;
     trial.plan = *plan;
@@ -70,9 +72,9 @@ void seed_write_script(const struct seed_run *run, const struct seed_result *res
     options_for_script(&usual);
     (void)fprintf(out, "# %s: %s\nworld %s seed=%" PRIu64, violation_name(result->violation),
                   result->text, run->protocol->name, run->seed);
-#define OPTION(name, script, meaning)                                                              \
-    if (run->options.name != usual.name) {                                                         \
-        (void)fprintf(out, " " #name "=%" PRIu64, run->options.name);                              \
+#define OPTION(name, script, meaning)                                 \
+    if (run->options.name != usual.name) {                            \
+        (void)fprintf(out, " " #name "=%" PRIu64, run->options.name); \
     }
 #include "sim/options.def"
 #undef OPTION

@@ -23,8 +23,12 @@ uint32_t workload_operation(struct world *w, uint32_t key, enum op_kind kind,
     }
     uint32_t number = (uint32_t)w->operation_count++;
     w->operations[number] = (struct operation){
-        .record = { .process = number, .key = key, .kind = kind, .argument = argument,
-                    .start = w->now, .result = { .kind = RESULT_UNKNOWN } },
+        .record = { .process = number,
+                    .key = key,
+                    .kind = kind,
+                    .argument = argument,
+                    .start = w->now,
+                    .result = { .kind = RESULT_UNKNOWN } },
         .give_up = w->now + patience,
         .fixed = fixed,
     };
@@ -61,15 +65,17 @@ void workload_arrive(struct world *w, struct sim_node *n, uint32_t attempt)
     n->waiting[n->waiting_count++] = attempt;
     if (!n->pumping) { /* what arrives at the same moment goes in together */
         n->pumping = true;
-        world_push(w, 0, (struct item){ .kind = ITEM_PUMP, .node = n->index,
-                                        .incarnation = n->incarnation });
+        world_push(
+            w, 0,
+            (struct item){ .kind = ITEM_PUMP, .node = n->index, .incarnation = n->incarnation });
     }
 }
 
 static const char *result_text(const struct model_result *r, char *out, size_t cap)
 {
     if (r->kind == RESULT_VALUE) {
-        (void)snprintf(out, cap, "%.*s", (int)min_u64(r->value.length, MODEL_SMALL), r->value.small);
+        (void)snprintf(out, cap, "%.*s", (int)min_u64(r->value.length, MODEL_SMALL),
+                       r->value.small);
         return out;
     }
     return r->kind == RESULT_NIL ? "nil" : r->kind == RESULT_OK ? "OK" : "error";
@@ -88,8 +94,8 @@ void workload_answer(struct world *w, uint32_t attempt, enum qr_status status,
     a->result = result;
     a->refused = surely_not(status);
     if (a->refused && a->committed != 0) {
-        world_violation(w, VIOLATION_FALSE_REFUSAL, "operation %u stands in slot %llu", a->operation,
-                        (unsigned long long)a->committed);
+        world_violation(w, VIOLATION_FALSE_REFUSAL, "operation %u stands in slot %llu",
+                        a->operation, (unsigned long long)a->committed);
     }
     if (status == STATUS_OK && o->record.kind != OP_GET) {
         o->acked = true;

@@ -1,4 +1,5 @@
-/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), as used in the log, in checkpoints and on the wire. */
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), as used in the log, in checkpoints and on the wire.
+ */
 #ifndef BASE_CRC32C_H
 #define BASE_CRC32C_H
 

@@ -8,12 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef int64_t qr_time;    /* monotonic microseconds (CLOCK_BOOTTIME); decisions use only this */
-typedef int64_t qr_wall;    /* wall-clock microseconds since 1970; may jump; for stamps only */
-typedef uint64_t qr_slot;   /* a position in one group's log; the first entry is 1, 0 means none */
-typedef uint64_t qr_term;   /* a leadership period; 0 means none */
-typedef uint64_t qr_ticket; /* a durable write of one protocol instance; grows by one; 0 means none */
-typedef uint64_t qr_req;    /* a request, numbered by the driver in arrival order; 0 means none */
+typedef int64_t qr_time;  /* monotonic microseconds (CLOCK_BOOTTIME); decisions use only this */
+typedef int64_t qr_wall;  /* wall-clock microseconds since 1970; may jump; for stamps only */
+typedef uint64_t qr_slot; /* a position in one group's log; the first entry is 1, 0 means none */
+typedef uint64_t qr_term; /* a leadership period; 0 means none */
+typedef uint64_t
+    qr_ticket;           /* a durable write of one protocol instance; grows by one; 0 means none */
+typedef uint64_t qr_req; /* a request, numbered by the driver in arrival order; 0 means none */
 typedef uint8_t node_index; /* a node is an index into the members table, never an address (P8) */
 
 #define NODE_NONE ((node_index)0xff)

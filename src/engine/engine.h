@@ -55,7 +55,8 @@ bool engine_idle(struct engine *engine);
  * chunk is borrowed for the call. */
 void engine_image_begin(struct engine *engine, void (*sink)(void *context, struct span chunk),
                         void *context);
-/* Goes on by `items` keys, fewer when they are big (IMAGE_SLICE_BYTES); false: complete and ended. */
+/* Goes on by `items` keys, fewer when they are big (IMAGE_SLICE_BYTES); false: complete and ended.
+ */
 bool engine_image_next(struct engine *engine, uint32_t items);
 void engine_image_end(struct engine *engine); /* gives up; harmless when none is running */
 

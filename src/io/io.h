@@ -31,8 +31,8 @@ void io_free(struct io *io);
 void io_run(struct io *io, void (*turn)(void *context), void *context);
 void io_stop(struct io *io);
 
-qr_time io_now(struct io *io);  /* CLOCK_BOOTTIME, read now (not cached) */
-qr_wall io_wall(struct io *io); /* CLOCK_REALTIME, read now */
+qr_time io_now(struct io *io);                    /* CLOCK_BOOTTIME, read now (not cached) */
+qr_wall io_wall(struct io *io);                   /* CLOCK_REALTIME, read now */
 void io_random(struct io *io, void *p, size_t n); /* unpredictable bytes; never fails */
 
 /* A one-shot timer; zero it before first use. It fires at its moment or up to a few milliseconds
@@ -62,8 +62,9 @@ int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *co
 struct io_stream; /* freed by io after on_close */
 
 struct io_stream_callbacks {
-    /* n bytes are in the buffer that `buffer` gave. Called only while reading. Each call of `buffer`
-     * is followed by at most one on_read: what the kernel has may be less than the room, or none. */
+    /* n bytes are in the buffer that `buffer` gave. Called only while reading. Each call of
+     * `buffer` is followed by at most one on_read: what the kernel has may be less than the room,
+     * or none. */
     void (*on_read)(struct io_stream *stream, size_t n);
     /* Where the next read goes. A zero length pauses reading until io_stream_read(.., true). */
     void (*buffer)(struct io_stream *stream, uint8_t **p, size_t *n);
@@ -72,7 +73,8 @@ struct io_stream_callbacks {
     /* The peer will send no more but may still read: answer what is owed, then io_stream_finish.
      * NULL: such a stream is closed at once, with error 0. */
     void (*on_end)(struct io_stream *stream);
-    /* The last callback: end of file, an error (negative errno, 0 = orderly), or io_stream_close. */
+    /* The last callback: end of file, an error (negative errno, 0 = orderly), or io_stream_close.
+     */
     void (*on_close)(struct io_stream *stream, int error);
 };
 
@@ -86,9 +88,9 @@ int io_listen(struct io *io, const char *address, uint16_t port, int backlog,
 uint16_t io_listener_port(const struct io_listener *listener);
 void io_listener_close(struct io_listener *listener);
 
-/* Starts to connect; `on_connect` is called once with 0 or an error; on error the stream is gone and
- * NULL is passed. Until then only io_stream_close may be called (on_connect then sees -ECANCELED).
- * When io_connect itself returns an error, on_connect is not called. */
+/* Starts to connect; `on_connect` is called once with 0 or an error; on error the stream is gone
+ * and NULL is passed. Until then only io_stream_close may be called (on_connect then sees
+ * -ECANCELED). When io_connect itself returns an error, on_connect is not called. */
 int io_connect(struct io *io, const char *address, uint16_t port,
                void (*on_connect)(void *context, struct io_stream *stream, int error),
                void *context, struct io_stream **out);
@@ -101,7 +103,8 @@ void *io_stream_owner(const struct io_stream *stream);
 
 /* Writes n bytes: tries the socket at once, copies and queues what it does not take. The caller
  * bounds the queue by io_stream_queued (R4). Errors arrive through on_close; what is written to a
- * closing or finishing stream is dropped. One writev is one system call while the socket keeps up. */
+ * closing or finishing stream is dropped. One writev is one system call while the socket keeps up.
+ */
 void io_stream_write(struct io_stream *stream, const void *p, size_t n);
 void io_stream_writev(struct io_stream *stream, const struct iovec *v, int count);
 size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
@@ -120,9 +123,9 @@ int io_stream_fd(const struct io_stream *stream); /* for CLIENT LIST; -1 where t
 
 struct io_file;
 
-#define IO_CREATE 1u   /* create; fails with -EEXIST when it is there */
-#define IO_WRITE 2u    /* open for reading and writing; without it reading only */
-#define IO_LOCK 4u     /* hold an exclusive advisory lock; -EAGAIN when another process has it */
+#define IO_CREATE 1u /* create; fails with -EEXIST when it is there */
+#define IO_WRITE 2u  /* open for reading and writing; without it reading only */
+#define IO_LOCK 4u   /* hold an exclusive advisory lock; -EAGAIN when another process has it */
 
 int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out);
 void io_file_close(struct io_file *file);
@@ -130,7 +133,7 @@ int64_t io_file_size(struct io_file *file);
 /* Whole transfers: fewer bytes than asked only at the end of the file. EINTR is retried. */
 int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset);
 int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t offset);
-int io_file_sync(struct io_file *file);      /* fdatasync; any error is final for the node (R7) */
+int io_file_sync(struct io_file *file); /* fdatasync; any error is final for the node (R7) */
 int io_file_truncate(struct io_file *file, uint64_t size);
 
 /* An asynchronous durable write: pwritev of the buffers at `offset`, then fdatasync, on a helper
@@ -147,11 +150,12 @@ struct io_write {
 };
 void io_file_write_sync(struct io *io, struct io_write *write);
 
-int io_mkdir(struct io *io, const char *path);             /* 0 also when it is there */
+int io_mkdir(struct io *io, const char *path); /* 0 also when it is there */
 int io_rename(struct io *io, const char *from, const char *to);
 int io_unlink(struct io *io, const char *path);
 int io_sync_dir(struct io *io, const char *path);
-int64_t io_free_bytes(struct io *io, const char *path); /* on that file system, for root's absence */
+int64_t io_free_bytes(struct io *io,
+                      const char *path); /* on that file system, for root's absence */
 /* Calls `each` for every name in the directory but . and .. ; order unspecified. */
 int io_list(struct io *io, const char *path, void (*each)(void *context, const char *name),
             void *context);

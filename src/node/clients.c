@@ -173,8 +173,9 @@ static void run_command(struct client *client, const struct span *argv, uint32_t
     client->commands++;
     node->stats.commands_processed++;
     if (spec == NULL) {
-        refuse_text(client, NULL, container != NULL ? local_unknown_subcommand : local_unknown_command,
-                    argv, argc);
+        refuse_text(client, NULL,
+                    container != NULL ? local_unknown_subcommand : local_unknown_command, argv,
+                    argc);
         return;
     }
     client->last_command = spec;
@@ -239,7 +240,8 @@ static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
 {
     struct client *client = io_stream_owner(stream);
     if (client->input_at > 0) {
-        memmove(client->input, client->input + client->input_at, client->input_n - client->input_at);
+        memmove(client->input, client->input + client->input_at,
+                client->input_n - client->input_at);
         client->input_n -= client->input_at;
         client->input_at = 0;
     }
@@ -250,8 +252,8 @@ static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
     }
     size_t room = client->input_cap - client->input_n;
     if (room < CLIENT_READ_BYTES / 4) {
-        size_t want = client->parser.want > 2 * client->input_n ? 2 * client->input_n
-                                                                : client->parser.want;
+        size_t want =
+            client->parser.want > 2 * client->input_n ? 2 * client->input_n : client->parser.want;
         size_t cap = client->input_n + CLIENT_READ_BYTES;
         client->input_cap = want > cap ? want : cap;
         client->input = qr_realloc(client->input, client->input_cap);

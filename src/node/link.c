@@ -152,8 +152,9 @@ static bool acceptable(struct link *link, const struct greeting *g)
     struct node *node = link->peers->node;
     struct identity *me = &node->identity;
     if (g->version < WIRE_VERSION_OLDEST || g->oldest > WIRE_VERSION) {
-        return !refuse(link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
-                       g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
+        return !refuse(
+            link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
+            g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
     }
     if (memcmp(g->cluster, me->cluster, 16) != 0) {
         return !refuse(link, "it belongs to another cluster: check the member addresses");
@@ -220,7 +221,8 @@ static bool on_hello(struct link *link, struct span head)
     struct greeting mine = greeting_to(link, g.from);
     welcome_write(link->welcome, &mine, span_of(link->hello, HELLO_BYTES),
                   link->peers->node->config.cluster_secret);
-    link_send(link, FRAME_WELCOME, span_of(link->welcome, WELCOME_BYTES), (struct span){ 0 }, false);
+    link_send(link, FRAME_WELCOME, span_of(link->welcome, WELCOME_BYTES), (struct span){ 0 },
+              false);
     link_flush(link);
     link->state = LINK_EXPECTS_PROOF;
     return true;
@@ -302,9 +304,9 @@ static bool on_forward(struct link *link, const struct frame *f)
     uint64_t id = wire_get_u64(&r);
     uint32_t epoch = wire_get_u32(&r);
     uint8_t version = wire_get_u8(&r);
-    return wire_finished(&r) && router_relayed(link->peers->node->router,
-                                               &link->peers->peer[link->peer].relay, id, epoch,
-                                               version, f->tail);
+    return wire_finished(&r) &&
+           router_relayed(link->peers->node->router, &link->peers->peer[link->peer].relay, id,
+                          epoch, version, f->tail);
 }
 
 static bool on_reply(struct link *link, const struct frame *f)
@@ -434,8 +436,8 @@ void link_dial(struct peers *peers, node_index peer, enum lane lane)
     link->lane = lane;
     link->state = LINK_DIALING;
     peers->peer[peer].dialing[lane] = link;
-    int error = io_connect(peers->node->io, m->address, m->peer_port, on_connect, link,
-                           &link->stream);
+    int error =
+        io_connect(peers->node->io, m->address, m->peer_port, on_connect, link, &link->stream);
     if (error != 0) {
         link_free(link);
     }

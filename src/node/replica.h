@@ -24,7 +24,7 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
                             qr_term checkpoint_term, char *message, size_t cap);
 void replica_free(struct replica *r);
 
-/* --- Events ----------------------------------------------------------------------------------- */
+/* --- Events --------------------------------------------------------------------------------- */
 
 /* A message of the protocol from a peer: its encoded body and the records attached to it. Returns
  * false when it is malformed (the caller closes the connection). */
@@ -40,7 +40,8 @@ void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument);
 bool replica_leads(const struct replica *r);
 /* Whether a write of n op bytes fits now (P4, R4). */
 bool replica_has_room(const struct replica *r, size_t n);
-/* Adds a write to this turn's batch; the caller encodes its op (n bytes) into the result at once. */
+/* Adds a write to this turn's batch; the caller encodes its op (n bytes) into the result at once.
+ */
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
 /* Adds a read, whose p->op is set, to this turn's batch. */
 void replica_read(struct replica *r, struct pending *p);

@@ -49,7 +49,8 @@ void router_peer_down(struct router *router, node_index peer);
  * to the queue, in their places. */
 void router_retry(struct router *router, struct pendings *refused, enum qr_status status);
 
-/* Once per turn, before replica_turn: follows the leader, routes what waits, lets deadlines pass. */
+/* Once per turn, before replica_turn: follows the leader, routes what waits, lets deadlines pass.
+ */
 void router_turn(struct router *router);
 
 uint32_t router_waiting(const struct router *router);

@@ -40,7 +40,7 @@
 #include "base/types.h"
 #include "base/wire.h"
 
-/* --- Messages and records --------------------------------------------------------------------- */
+/* --- Messages and records ------------------------------------------------------------------- */
 
 /* A typed body, and the log records [lo, hi) that travel with it (lo == hi: none).
  * All attached records have the same `term`; a protocol splits at term boundaries. */
@@ -70,7 +70,7 @@ struct codec {
     uint16_t kind_max;                  /* the largest tag in use, for iteration */
 };
 
-/* --- Events: everything a protocol can learn -------------------------------------------------- */
+/* --- Events: everything a protocol can learn ------------------------------------------------ */
 
 enum event_kind {
     EVENT_START = 1, /* once, first: what survived */
@@ -104,17 +104,18 @@ struct event {
     qr_wall wall; /* may jump: used for stamps and skew detection only */
     union {
         struct {
-            uint8_t members;  /* node indexes 0 .. members-1 take part */
+            uint8_t members;     /* node indexes 0 .. members-1 take part */
             uint16_t state_kind; /* kind of the last durable PERSIST.state; 0: none was written */
             const void *state;
             qr_slot base_slot; /* the log is trimmed up to here; its first entry follows */
             qr_term base_term;
             qr_slot applied_slot; /* the checkpoint holds the state up to here, so it is committed;
                                      base_slot <= applied_slot <= last_slot; APPLY goes on behind */
-            qr_slot last_slot; /* last entry of the log; == base_slot when it is empty */
+            qr_slot last_slot;    /* last entry of the log; == base_slot when it is empty */
             const struct term_run *runs; /* terms of (base_slot, last_slot], ascending */
             uint32_t run_count;
-            bool forgetful; /* damage, wipe or lost acknowledgements: neither vote nor acknowledge */
+            bool
+                forgetful; /* damage, wipe or lost acknowledgements: neither vote nor acknowledge */
         } start;
         struct {
             node_index from;
@@ -146,7 +147,7 @@ struct event {
     };
 };
 
-/* --- Effects: everything a protocol can do ---------------------------------------------------- */
+/* --- Effects: everything a protocol can do -------------------------------------------------- */
 
 enum effect_kind {
     EFFECT_PERSIST = 1, /* write to the log */
@@ -223,7 +224,7 @@ struct effect *effects_push(struct effects *out, enum effect_kind kind);
 /* n bytes of zeroed scratch, aligned to 8. Panics like effects_push. */
 void *effects_scratch(struct effects *out, size_t n);
 
-/* --- A strategy ------------------------------------------------------------------------------- */
+/* --- A strategy ----------------------------------------------------------------------------- */
 
 enum consistency { CONSISTENCY_LINEARIZABLE = 1, CONSISTENCY_CONVERGENT, CONSISTENCY_EVENTUAL };
 
@@ -243,11 +244,11 @@ struct needs {
 
 /* The limits a protocol runs under; the simulator makes them tiny. All times are microseconds. */
 struct protocol_limits {
-    qr_time heartbeat;        /* 25 ms */
-    qr_time lease;            /* 80 ms; 0 < lease < election */
-    qr_time election;         /* 300 ms; randomised over [election, 2 * election) */
-    uint32_t drift_percent;   /* bound on the drift between two clocks: 10 */
-    qr_wall skew_max;         /* a node further off the majority's wall clock may not lead: 500 ms */
+    qr_time heartbeat;      /* 25 ms */
+    qr_time lease;          /* 80 ms; 0 < lease < election */
+    qr_time election;       /* 300 ms; randomised over [election, 2 * election) */
+    uint32_t drift_percent; /* bound on the drift between two clocks: 10 */
+    qr_wall skew_max;       /* a node further off the majority's wall clock may not lead: 500 ms */
     uint32_t uncommitted_max; /* entries */
     uint32_t append_entries;  /* entries attached to one message */
     uint32_t appends_in_flight;

@@ -2,11 +2,9 @@
  *
  * A protocol writes one commented file-style list, for example raft/raft_messages.def:
  *
- *     MESSAGE(3, APPEND, append, DATA, "leader to follower: the entries after (prev_slot, prev_term)")
- *         FIELD(term, term)
- *         FIELD(slot, prev_slot)
- *     END(append)
- *     RETIRED(9, "tag of the first snapshot format")
+ *     MESSAGE(3, APPEND, append, DATA, "leader to follower: the entries after (prev_slot,
+ * prev_term)") FIELD(term, term) FIELD(slot, prev_slot) END(append) RETIRED(9, "tag of the first
+ * snapshot format")
  *
  * Tags are written by hand and never reused; they are on disk and on the wire. A lane is CONTROL
  * (small and urgent), DATA, or RECORD (a durable state record, never sent). Including this header
@@ -26,14 +24,14 @@
 
 /* A field type: its name in a list, its C type, its bytes. What the values of a type may be is
  * checked by schema_valid_<name>, so that no handler ever meets a node index out of the table. */
-#define SCHEMA_TYPES(TYPE)                                                                         \
-    TYPE(flag, bool, u8)                                                                           \
-    TYPE(node, node_index, u8)                                                                     \
-    TYPE(u32, uint32_t, u32)                                                                       \
-    TYPE(u64, uint64_t, u64)                                                                       \
-    TYPE(slot, qr_slot, u64)                                                                       \
-    TYPE(term, qr_term, u64)                                                                       \
-    TYPE(time, qr_time, u64)                                                                       \
+#define SCHEMA_TYPES(TYPE)     \
+    TYPE(flag, bool, u8)       \
+    TYPE(node, node_index, u8) \
+    TYPE(u32, uint32_t, u32)   \
+    TYPE(u64, uint64_t, u64)   \
+    TYPE(slot, qr_slot, u64)   \
+    TYPE(term, qr_term, u64)   \
+    TYPE(time, qr_time, u64)   \
     TYPE(wall, qr_wall, u64)
 
 #define SCHEMA_TYPEDEF(name, c_type, wire) typedef c_type schema_##name;
@@ -50,9 +48,13 @@ SCHEMA_TYPES(SCHEMA_TYPEDEF)
 /* clang-format off: a list is expanded here, not code. */
 
 /* The structs. No include guard: each protocol expands its own list. */
-#define MESSAGE(tag, NAME, name, lane, sentence) SCHEMA_STRUCT(name) {
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    SCHEMA_STRUCT(name)                          \
+    {
 #define FIELD(type, name) schema_##type name;
-#define END(name) };
+#define END(name) \
+    }             \
+    ;
 #define RETIRED(tag, why)
 #include SCHEMA_LIST
 #undef MESSAGE

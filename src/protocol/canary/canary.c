@@ -297,7 +297,8 @@ static void on_vote(struct canary *c, struct effects *out, node_index from,
         step_down(c, out, m->term);
     }
     qr_term last_term = term_at(c, c->last);
-    bool current = m->last_term > last_term || (m->last_term == last_term && m->last_slot >= c->last);
+    bool current =
+        m->last_term > last_term || (m->last_term == last_term && m->last_slot >= c->last);
     bool granted = m->term == c->term && (c->vote == NODE_NONE || c->vote == from) &&
                    (current || has(c, BUG_ELECTS_ANYBODY));
     if (granted) {
@@ -366,8 +367,10 @@ static void on_append(struct canary *c, struct effects *out, node_index from,
             store(c, out, message);
             match = message->hi - 1;
         }
-        qr_slot known = has(c, BUG_COMMITS_UNMATCHED) ? c->last : min_u64(match, c->last);
-        c->commit = max_u64(c->commit, min_u64(m->commit, known));
+    }
+    if (success || (m->term == c->term && has(c, BUG_COMMITS_UNMATCHED))) {
+        qr_slot known = success ? match : c->last;
+        c->commit = max_u64(c->commit, min_u64(m->commit, min_u64(known, c->last)));
         apply(c, out, c->applied + 1);
     }
     qr_ticket after = has(c, BUG_ACK_BEFORE_SYNC) ? 0 : c->minted;
@@ -448,7 +451,9 @@ static void on_read(struct canary *c, struct effects *out, qr_req first, uint32_
         return;
     }
     c->round++;
-    struct read_round read = { .first = first, .count = count, .round = c->round, .slot = c->commit };
+    struct read_round read = {
+        .first = first, .count = count, .round = c->round, .slot = c->commit
+    };
     if (has(c, BUG_STALE_READ)) {
         read.round = 0;
     }
@@ -607,7 +612,7 @@ static void canary_check(const void *self, const void *before)
 static uint64_t canary_digest(const void *self)
 {
     const struct canary *c = self;
-    const uint64_t facts[] = { c->term, c->vote, c->role,    c->leader, c->base,
+    const uint64_t facts[] = { c->term, c->vote,   c->role,    c->leader, c->base,
                                c->last, c->commit, c->applied, c->minted, c->rng.state };
     uint64_t digest = 0;
     for (size_t i = 0; i < ARRAY_COUNT(facts); i++) {
@@ -633,31 +638,31 @@ static void canary_trace(uint16_t point, const uint64_t argument[3], struct text
     text_field(out, "point", point);
 }
 
-#define PROMISE                                                                                    \
-    {                                                                                              \
-        .consistency = CONSISTENCY_LINEARIZABLE, .survives_minority_crash = true,                  \
-        .available_in_minority = false                                                             \
+#define PROMISE                                                                   \
+    {                                                                             \
+        .consistency = CONSISTENCY_LINEARIZABLE, .survives_minority_crash = true, \
+        .available_in_minority = false                                            \
     }
 
-#define BUG(number, NAME, text)                                                                    \
-    static void init_##number(void *self, const struct protocol_limits *limits, node_index me,     \
-                              uint64_t seed)                                                       \
-    {                                                                                              \
-        canary_init(self, limits, me, seed, (enum bug)(number));                                   \
-    }                                                                                              \
-    static const struct protocol protocol_##number = {                                             \
-        .name = "canary:" #number,                                                                 \
-        .promise = PROMISE,                                                                        \
-        .codec = &canary_codec,                                                                    \
-        .needs = canary_needs,                                                                     \
-        .init = init_##number,                                                                     \
-        .step = canary_step,                                                                       \
-        .deadline = canary_deadline,                                                               \
-        .outlook = canary_outlook,                                                                 \
-        .check = canary_check,                                                                     \
-        .digest = canary_digest,                                                                   \
-        .describe = canary_describe,                                                               \
-        .trace = canary_trace,                                                                     \
+#define BUG(number, NAME, text)                                                                \
+    static void init_##number(void *self, const struct protocol_limits *limits, node_index me, \
+                              uint64_t seed)                                                   \
+    {                                                                                          \
+        canary_init(self, limits, me, seed, (enum bug)(number));                               \
+    }                                                                                          \
+    static const struct protocol protocol_##number = {                                         \
+        .name = "canary:" #number,                                                             \
+        .promise = PROMISE,                                                                    \
+        .codec = &canary_codec,                                                                \
+        .needs = canary_needs,                                                                 \
+        .init = init_##number,                                                                 \
+        .step = canary_step,                                                                   \
+        .deadline = canary_deadline,                                                           \
+        .outlook = canary_outlook,                                                             \
+        .check = canary_check,                                                                 \
+        .digest = canary_digest,                                                               \
+        .describe = canary_describe,                                                           \
+        .trace = canary_trace,                                                                 \
     };
 BUG(0, NONE, "none")
 #include "protocol/canary/canary_bugs.def"
@@ -666,8 +671,8 @@ BUG(0, NONE, "none")
 const struct protocol *canary_protocol(unsigned number)
 {
     switch (number) {
-#define BUG(tag, NAME, text)                                                                       \
-    case tag:                                                                                      \
+#define BUG(tag, NAME, text) \
+    case tag:                \
         return &protocol_##tag;
         BUG(0, NONE, "none")
 #include "protocol/canary/canary_bugs.def"
@@ -680,8 +685,8 @@ const struct protocol *canary_protocol(unsigned number)
 const char *canary_bug_text(unsigned number)
 {
     switch (number) {
-#define BUG(tag, NAME, text)                                                                       \
-    case tag:                                                                                      \
+#define BUG(tag, NAME, text) \
+    case tag:                \
         return text;
         BUG(0, NONE, "none")
 #include "protocol/canary/canary_bugs.def"
