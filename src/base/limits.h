@@ -23,19 +23,18 @@
 #define CLIENTS_MAX 10000            /* default of maxclients: -ERR max number of clients reached */
 #define CLIENT_READ_BYTES (64 * KIB) /* one read of a socket */
 #define CLIENT_PENDING_MAX 4096      /* commands of one connection without a reply yet */
-#define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
-#define NODE_PENDING_MAX 65536            /* commands of all connections without a reply yet */
-#define NODE_PENDING_BYTES_MAX (256 * MIB)
+#define CLIENT_OUTPUT_BYTES_MAX (1 * MIB)  /* replies that the client has not taken yet */
+#define NODE_PENDING_MAX 65536             /* commands of all connections without a reply yet */
+#define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; forwards beyond: -THROTTLED */
 
 /* --- the log -------------------------------------------------------------------------------- */
-#define LOG_BLOCK_BYTES (4 * KIB)    /* a batch starts on a block boundary */
-#define LOG_SEGMENT_BYTES (64 * MIB) /* default; a larger record gets a segment of its own size */
-#define LOG_BATCH_BYTES_MAX \
-    (4 * MIB) /* a batch is closed when it would grow beyond (one record may) */
+#define LOG_BLOCK_BYTES (4 * KIB)     /* a batch starts on a block boundary */
+#define LOG_SEGMENT_BYTES (64 * MIB)  /* default; a larger record gets a segment of its own size */
+#define LOG_BATCH_BYTES_MAX (4 * MIB) /* a batch that would grow beyond is closed */
 #define LOG_CACHE_BYTES_MAX (128 * MIB) /* tail cache; older entries are read from the file */
 #define LOG_CHUNK_BYTES (1 * MIB)       /* the cache grows and is evicted by these */
 #define LOG_STATE_BYTES_MAX (4 * KIB)   /* a protocol's state record; a longer one is a bug */
-#define LOG_GROUPS_MAX 65536
+#define LOG_GROUPS_MAX 65536            /* more are a bug of whoever places groups */
 
 /* --- protocols ------------------------------------------------------------------------------ */
 #define UNCOMMITTED_ENTRIES_MAX 65536     /* SUBMIT is not delivered beyond it (P4) */
@@ -45,12 +44,11 @@
 #define APPENDS_IN_FLIGHT_MAX 64          /* messages to one follower without an answer yet */
 
 /* --- peers ---------------------------------------------------------------------------------- */
-#define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
-#define PEER_OUTPUT_BYTES_MAX \
-    (64 * MIB) /* beyond it messages to that peer are dropped and counted */
+#define FRAME_BYTES_MAX (80 * MIB)       /* a longer frame closes the connection */
+#define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- engine --------------------------------------------------------------------------------- */
-#define DATABASES 16
+#define DATABASES 16               /* -ERR DB index is out of range */
 #define EXPIRE_BATCH_KEYS 1000     /* keys that one tick removes; more wait for the next */
 #define REPLY_BYTES_MAX (48 * MIB) /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
 #define SCAN_COUNT_MAX 10000       /* keys that one SCAN visits; a higher COUNT means this */
@@ -59,9 +57,8 @@
 /* --- checkpoints ---------------------------------------------------------------------------- */
 #define IMAGE_CHUNK_BYTES (256 * KIB) /* the next chunk is begun; long values are split */
 #define IMAGE_SLICE_BYTES (1 * MIB)   /* a slice of the walk ends when it would grow beyond */
-#define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB) /* the walk waits for the disk */
-#define CHECKPOINT_SLICE_US 250               /* of one turn of the loop */
-#define CHECKPOINT_BACKLOG_BYTES_MAX \
-    (256 * MIB) /* writes outran the disk: given up, retried later */
+#define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */
+#define CHECKPOINT_SLICE_US 250                  /* of one turn of the loop */
+#define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
 
 #endif
