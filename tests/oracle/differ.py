@@ -30,7 +30,7 @@ MARGIN = {b"TTL": 8, b"EXPIRETIME": 8, b"PTTL": 8000, b"PEXPIRETIME": 8000}
 BATCH = 250
 PROTO_MAX_BULK_LEN = 1 << 20
 
-# --- Talking ---------------------------------------------------------------------------------------
+# --- Talking -------------------------------------------------------------------------------------
 
 
 def encode(command):
@@ -119,25 +119,28 @@ class Peer:
         return replies
 
 
-# --- Random commands ---------------------------------------------------------------------------------
+# --- Random commands -----------------------------------------------------------------------------
 
-KEYS = [b"a", b"b", b"c", b"key:1", b"key:2", b"Key:1", b"", b"with space", b"\r\n", b"\x00\xff\x80",
-        b"[x]", b"a*b", b"back\\slash", b"n1", b"n2", b"f1", b"long" * 20]
+KEYS = [b"a", b"b", b"c", b"key:1", b"key:2", b"Key:1", b"", b"with space", b"\r\n",
+        b"\x00\xff\x80", b"[x]", b"a*b", b"back\\slash", b"n1", b"n2", b"f1", b"long" * 20]
 INTEGERS = [b"0", b"1", b"-1", b"10", b"-10", b"100", b"9223372036854775807",
             b"-9223372036854775808", b"9223372036854775806", b"-9223372036854775807",
             b"9223372036854775808", b"-9223372036854775809", b"99999999999999999999",
             b"2147483648", b"4294967296", b"123456789012345"]
 NO_INTEGERS = [b"", b" 1", b"1 ", b"+1", b"01", b"-0", b"1.0", b"1e3", b"0x10", b"abc", b"-",
                b"--1", b"1\x00", b"\x001", b"9" * 30]
-FLOATS = [b"0.1", b"-0.1", b"3.0", b"1e10", b"1e-10", b"-1.5e300", b"1e4000", b"1e5000", b"1e-5000",
-          b"inf", b"-inf", b"+inf", b"nan", b"0x1p4", b"0x.8", b"1.7976931348623157e308", b".5", b"5.",
-          b"-0.0", b"1e", b"1.2.3", b"3.14159265358979323846", b"1e17", b"123456789.987654321",
-          b"infinity", b"1" * 40, b"0." + b"3" * 60, b"1" * 5200]
-BYTES = [b"", b"x", b"hello world", b"\x00", b"\xff\xfe", b"\r\n", b"*" * 44, b"y" * 45, b"z" * 3000]
+FLOATS = [b"0.1", b"-0.1", b"3.0", b"1e10", b"1e-10", b"-1.5e300", b"1e4000", b"1e5000",
+          b"1e-5000", b"inf", b"-inf", b"+inf", b"nan", b"0x1p4", b"0x.8",
+          b"1.7976931348623157e308", b".5", b"5.", b"-0.0", b"1e", b"1.2.3",
+          b"3.14159265358979323846", b"1e17", b"123456789.987654321", b"infinity", b"1" * 40,
+          b"0." + b"3" * 60, b"1" * 5200]
+BYTES = [b"", b"x", b"hello world", b"\x00", b"\xff\xfe", b"\r\n", b"*" * 44, b"y" * 45,
+         b"z" * 3000]
 PATTERNS = [b"*", b"**", b"a*", b"*a", b"?", b"??", b"key:?", b"[kK]ey:*", b"[^k]ey:*", b"[a-c]",
-            b"[c-a]", b"[^a-c]", b"\\[x\\]", b"[[]x]", b"a\\*b", b"*\\*", b"", b"[", b"[a", b"[^", b"[]",
-            b"[a-", b"[\\", b"\\", b"*\xff*", b"[\x80-\xff]*", b"?\xff?", b"*[x-\xff]*", b"back\\\\*",
-            b"*l*o*n*g*", b"long*long?ong", b"*k*y*:*1", b"a*a*a*a*b", b"*\r\n", b"[^\\]]", b"[a\\-c]"]
+            b"[c-a]", b"[^a-c]", b"\\[x\\]", b"[[]x]", b"a\\*b", b"*\\*", b"", b"[", b"[a", b"[^",
+            b"[]", b"[a-", b"[\\", b"\\", b"*\xff*", b"[\x80-\xff]*", b"?\xff?", b"*[x-\xff]*",
+            b"back\\\\*", b"*l*o*n*g*", b"long*long?ong", b"*k*y*:*1", b"a*a*a*a*b", b"*\r\n",
+            b"[^\\]]", b"[a\\-c]"]
 RELATIVE = [b"0", b"-1", b"-100", b"-9223372036854775808", b"9223372036854775807", b"abc", b"",
             b"1.5", b" 1", b"-9223372036854775", b"-9223372036854776", b"9223372036854775808"]
 ABSOLUTE = [t for t in RELATIVE if t != b"9223372036854775807"] + [
@@ -315,8 +318,8 @@ WEIGHTED = {
     b"MOVE": (2, lambda g: [g.key(), g.db()]),
     b"SWAPDB": (0.4, lambda g: [g.db(), g.db()]),
     b"KEYS": (4, lambda g: [g.pick(PATTERNS)]),
-    b"SCAN": (4, lambda g: [g.pick([b"0", b"", b"00", b"+0", b"-0", b"0", b"0", b"abc", b" 0", b"0x",
-                                    b"99999999999999999999999", b"0\x00"])]
+    b"SCAN": (4, lambda g: [g.pick([b"0", b"", b"00", b"+0", b"-0", b"0", b"0", b"abc", b" 0",
+                                    b"0x", b"99999999999999999999999", b"0\x00"])]
               + g.scan_options() + ([b"COUNT", b"1000"] if g.chance(0.9) else [])),
     b"DBSIZE": (2, lambda g: []),
     b"RANDOMKEY": (2, lambda g: []),
@@ -328,7 +331,7 @@ WEIGHTED = {
 MAKERS = {name: maker for name, (_, maker) in WEIGHTED.items()}
 NAMES = [name for name, (weight, _) in WEIGHTED.items() for _ in range(int(weight * 10))]
 
-# --- Comparing -----------------------------------------------------------------------------------------
+# --- Comparing -----------------------------------------------------------------------------------
 
 
 def equal(command, ours, theirs, keys):
@@ -372,7 +375,8 @@ def batch_of(generator):
         if command[0].upper() == b"RANDOMKEY":
             commands.append([b"KEYS", b"*"])  # equal() picks from it
         if command[0].upper() in (b"DBSIZE", b"MEMORY"):
-            commands.append([b"TOUCH"] + KEYS)  # makes Redis drop what has expired: these two see it
+            # Redis drops what has expired when it is touched; these two would still see it.
+            commands.append([b"TOUCH"] + KEYS)
         commands.append(command)
         if generator.chance(0.01):
             commands.append([b"SELECT", b"%d" % generator.r.randint(0, 3)])
@@ -416,7 +420,7 @@ def run(engine, redis, seed, count):
     return done, None
 
 
-# --- Starting and ending ---------------------------------------------------------------------------------
+# --- Starting and ending -------------------------------------------------------------------------
 
 
 def start_redis(directory):
