@@ -148,11 +148,11 @@ void config_defaults(struct config *config)
         case DIRECTIVE_TEXT:
         case DIRECTIVE_SECRET:
             qr_assert(strlen(d->words) < d->size);
-            strcpy((char *)config + d->offset, d->words);
+            memcpy((char *)config + d->offset, d->words, strlen(d->words) + 1);
             break;
         case DIRECTIVE_NOTED:
             qr_assert(strlen(d->words) < CONFIG_NOTED_BYTES);
-            strcpy(config->noted[noted_index(d)], d->words);
+            memcpy(config->noted[noted_index(d)], d->words, strlen(d->words) + 1);
             break;
         case DIRECTIVE_MEMBERS:
         case DIRECTIVE_CONSTANT:

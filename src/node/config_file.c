@@ -184,13 +184,13 @@ static bool read_first(struct source *from, const char *path)
 {
     if (strcmp(path, "-") == 0) {
         from->name = "standard input";
-        strcpy(from->config->file, "-");
+        memcpy(from->config->file, "-", 2);
         return read_stream(from, stdin);
     }
     /* An absolute path, because the node may be asked for it from anywhere. */
     char absolute[PATH_MAX];
     if (realpath(path, absolute) != NULL && strlen(absolute) < sizeof from->config->file) {
-        strcpy(from->config->file, absolute);
+        memcpy(from->config->file, absolute, strlen(absolute) + 1);
     }
     return read_file(from, path);
 }
@@ -331,7 +331,7 @@ bool config_bind_address(const struct config *config, uint32_t i, char address[6
             bool any4 = n == 1 && p[0] == '*';
             (void)snprintf(address, 64, "%.*s", (int)n, p);
             if (any4 || any6) {
-                strcpy(address, any4 ? "0.0.0.0" : "::");
+                (void)snprintf(address, 64, "%s", any4 ? "0.0.0.0" : "::");
             }
             return true;
         }

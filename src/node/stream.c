@@ -1,6 +1,7 @@
 #include "node/stream.h"
 
 #include "base/panic.h"
+#include "base/alloc.h"
 #include "node/node.h"
 
 #include <stdlib.h>
@@ -93,8 +94,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     if (p != NULL) {
         node->free_pendings = p->next;
     } else {
-        p = malloc(sizeof *p);
-        qr_assert(p != NULL);
+        p = qr_alloc(sizeof *p);
     }
     *p = (struct pending){
         .stream = stream, .node = node, .spec = spec, .version = version, .arrived = now,
