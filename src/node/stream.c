@@ -1,6 +1,5 @@
 #include "node/stream.h"
 
-#include "base/panic.h"
 #include "base/alloc.h"
 #include "node/node.h"
 
