@@ -108,7 +108,8 @@ static void run_local(struct client *client, const struct command_spec *spec,
     struct command_stats *stats = &node->command_stats[command_index(spec)];
     struct reply *reply;
     qr_time began = io_now(node->io);
-    bool silent = is_silent(client);
+    /* Judged by the mode that the command leaves behind: CLIENT REPLY ON is answered. */
+    bool skip = client->reply_mode == REPLY_SKIP_NEXT && is_silent(client);
     struct pending *p = begin_local(client, &reply);
     size_t before = reply->n;
     reply->is_error = false;
@@ -117,7 +118,7 @@ static void run_local(struct client *client, const struct command_spec *spec,
     stats->usec += (uint64_t)(io_now(node->io) - began);
     stats->failed += reply->is_error ? 1 : 0;
     node->stats.error_replies += reply->is_error ? 1 : 0;
-    if (silent || client->reply_mode == REPLY_OFF) {
+    if (skip || client->reply_mode == REPLY_OFF) {
         reply->n = before;
     }
     end_local(p);

@@ -1,6 +1,8 @@
 /* CLIENT: what connections are called, how they look from outside, closing them. */
 #include "node/local_internal.h"
 
+#include "base/number.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -218,12 +220,12 @@ static bool list_ids(const struct node *node, const struct span *ids, uint32_t c
                      struct reply *lines, struct reply *reply)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t id;
-        if (!local_id(ids[i], &id)) {
+        int64_t id;
+        if (!number_from(ids[i], &id)) {
             reply_error(reply, "ERR Invalid client ID");
             return false;
         }
-        const struct client *client = by_id(node, id);
+        const struct client *client = by_id(node, (uint64_t)id);
         if (client != NULL) {
             add_line(lines, client);
         }
@@ -249,7 +251,9 @@ void local_cmd_CLIENT_LIST(struct client *client, const struct span *argv, uint3
     }
     if (ok && type == CLIENT_NORMAL) {
         for (const struct client *c = client->node->clients; c != NULL; c = c->next) {
-            add_line(&lines, c);
+            if (!c->closing) {
+                add_line(&lines, c);
+            }
         }
     }
     if (ok) {
