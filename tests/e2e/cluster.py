@@ -23,6 +23,7 @@ PATIENCE = float(os.environ.get("QUORATE_PATIENCE", "1"))
 LOG_SHOWN = 60  # lines of each node's log when a test failed
 
 _given_ports = set()
+running_clusters = []  # conftest.py shows their logs when a test fails
 _libc = ctypes.CDLL(None)
 
 
@@ -85,6 +86,7 @@ class Node:
         self.log_path = os.path.join(cluster.directory, f"node-{number}.log")
         self.process = None
         self.paused = False
+        self.stopped = False  # by the test, so that its end surprises nobody
 
     def arguments(self, extra=()):
         cluster = self.cluster
@@ -92,7 +94,8 @@ class Node:
                  "--peer-port", str(self.peer_port), "--node-id", str(self.number),
                  "--cluster-id", cluster.cluster_id]
         for node in cluster.nodes:
-            words += ["--member", f"{node.number} 127.0.0.1 {node.port} {node.peer_port}"]
+            words += ["--member", str(node.number), "127.0.0.1", str(node.port),
+                      str(node.peer_port)]
         if not os.path.exists(os.path.join(self.directory, "identity")):
             words.append("--bootstrap")
         return words + list(cluster.options) + list(extra)
@@ -103,13 +106,14 @@ class Node:
             self.process = subprocess.Popen(
                 self.arguments(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(os.environ, **(environment or {})), preexec_fn=die_with_parent)
-        self.paused = False
+        self.paused = self.stopped = False
 
     def running(self):
         return self.process is not None and self.process.poll() is None
 
     def kill(self):
         """kill -9."""
+        self.stopped = True
         self.process.kill()
         self.process.wait()
         self.paused = False
@@ -128,6 +132,7 @@ class Node:
         return self.wait(seconds)
 
     def wait(self, seconds=15.0):
+        self.stopped = True
         return self.process.wait(seconds * PATIENCE)
 
     def connect(self, timeout=10.0):
@@ -171,6 +176,7 @@ class Cluster:
         self.start_now = start
 
     def __enter__(self):
+        running_clusters.append(self)
         if self.start_now:
             try:
                 self.start()
@@ -180,18 +186,27 @@ class Cluster:
         return self
 
     def __exit__(self, kind, _value, _trace):
+        running_clusters.remove(self)
         for node in self.nodes:
             if node.running():
                 node.kill()
         if kind is not None and not issubclass(kind, SkipType):
-            for node in self.nodes:
-                print(f"--- log of node {node.number} (port {node.port})")
-                print("\n".join(node.log().splitlines()[-LOG_SHOWN:]))
+            print(self.logs())
         if self.own_directory:
             if kind is not None and os.environ.get("QUORATE_KEEP"):
                 print(f"kept: {self.directory}")
             else:
                 shutil.rmtree(self.directory, ignore_errors=True)
+
+    def logs(self):
+        """The end of each node's log."""
+        parts = []
+        for node in self.nodes:
+            state = "runs" if node.running() else \
+                f"ended with {node.process.returncode}" if node.process else "never started"
+            parts.append(f"--- log of node {node.number} (port {node.port}; {state})")
+            parts += node.log().splitlines()[-LOG_SHOWN:]
+        return "\n".join(parts)
 
     def start(self):
         for node in self.nodes:
@@ -205,7 +220,7 @@ class Cluster:
                 node.process.kill()
         for node in self.nodes:
             if node.process is not None:
-                node.process.wait()
+                node.wait()
 
     def terminate_all(self):
         for node in self.nodes:
@@ -234,7 +249,9 @@ class Cluster:
 
     def wait_ready(self, seconds=20.0):
         """Every node that runs answers a write, so it knows the leader and the leader commits."""
-        for node in self.alive():
+        for node in self.nodes:
+            if node.process is None or node.paused or node.stopped:
+                continue
             wait_for(lambda node=node: answers_writes(node), f"node {node.number} serves", seconds)
         return self.leader()
 
