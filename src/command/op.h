@@ -41,7 +41,8 @@ void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32
 /* Sets stamp and seed of an op that is already encoded. */
 void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed);
 
-/* Checks the whole op; false when malformed (wrong lengths, too many arguments). */
+/* Checks the whole op; false when malformed (wrong lengths, no such database, a negative stamp) or
+ * beyond COMMAND_ARGUMENTS_MAX or COMMAND_BYTES_MAX (the arguments with their lengths). */
 bool op_read(struct span in, struct op *out);
 
 /* The arguments as spans into the op; `argv` has room for op->argc. */

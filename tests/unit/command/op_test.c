@@ -199,13 +199,16 @@ static void test_bounds(void **state)
     }
     free(bytes);
 
-    n = COMMAND_BYTES_MAX / 2 + 1;
+    n = COMMAND_BYTES_MAX / 2 - 3; /* two of them with their lengths are 2 bytes too long */
     uint8_t *half = calloc(1, n);
     bytes = malloc(OP_HEADER_BYTES + 2 * (4 + n));
     assert_true(half != NULL && bytes != NULL);
     struct span halves[] = { span_of(half, n), span_of(half, n) };
     op_write(bytes, &head, halves, 2);
     assert_false(op_read(span_of(bytes, op_bytes(halves, 2)), &op));
+    halves[1].n -= 2;
+    op_write(bytes, &head, halves, 2);
+    assert_true(op_read(span_of(bytes, op_bytes(halves, 2)), &op));
     op_write(bytes, &head, halves, 1);
     assert_true(op_read(span_of(bytes, op_bytes(halves, 1)), &op));
     free(half);
