@@ -260,6 +260,10 @@ int main(int argc, char **argv)
     if (argc == 4) {
         return child_main(argv[1], argv[2], strcmp(argv[3], "inline") == 0);
     }
+    if (getenv("FAULT_SHIM") == NULL) {
+        fprintf(stderr, "FAULT_SHIM must name the shim; the build's test runner sets it\n");
+        return 1;
+    }
     self = argv[0];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_reported_when_an_operation_fails),
