@@ -190,6 +190,19 @@ static void check_persist(struct world *w, const struct sim_node *n, const struc
     }
 }
 
+/* An armed crash: after so many more effects, or after a moment, before the sync or behind it. */
+static void strike_voter(struct world *w, struct sim_node *n)
+{
+    if (n->crash_after_state < 1) {
+        n->crash_in = n->crash_after_state;
+    } else {
+        world_push(w, (qr_time)rng_below(&w->rng, 3 * (w->options.sync_min + w->options.sync_mean)),
+                   (struct item){ .kind = ITEM_CRASH, .node = n->index, .a = n->crash_power,
+                                  .incarnation = n->incarnation });
+    }
+    n->crash_after_state = -1;
+}
+
 static void persist(struct world *w, struct sim_node *n, const struct effect *x,
                     const struct packet *received)
 {
@@ -207,8 +220,7 @@ static void persist(struct world *w, struct sim_node *n, const struct effect *x,
             world_violation(w, VIOLATION_CONTRACT, "a state record does not encode");
         }
         if (n->crash_after_state >= 0) {
-            n->crash_in = n->crash_after_state;
-            n->crash_after_state = -1;
+            strike_voter(w, n);
         }
         write.state_kind = x->persist.state_kind;
         write.state_n = out.n;
@@ -244,16 +256,17 @@ static void drop_pending(struct sim_node *n, struct pending *p)
 static void answer_write(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
                          struct model_result result)
 {
-    for (size_t i = 0; i < n->pending_count; i++) {
+    /* A slot may have been proposed twice here, in two terms. */
+    for (size_t i = 0; i < n->pending_count;) {
         struct pending *p = &n->pending[i];
         if (p->is_read || p->slot != slot) {
+            i++;
             continue;
         }
         uint32_t attempt = p->attempt;
         bool ours = p->term == e->term;
         drop_pending(n, p);
         workload_answer(w, attempt, ours ? STATUS_OK : STATUS_LEADER_CHANGED, result);
-        return;
     }
 }
 
@@ -427,9 +440,7 @@ static bool strikes(struct world *w, struct sim_node *n)
         return false;
     }
     w->counters->crashes_between_effects++;
-    node_crash(w, n, n->crash_power);
-    world_push(w, (qr_time)rng_below(&w->rng, (uint64_t)n->restart_within),
-               (struct item){ .kind = ITEM_RESTART, .node = n->index });
+    node_crash_briefly(w, n, n->crash_power);
     return true;
 }
 

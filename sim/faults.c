@@ -117,6 +117,34 @@ static void draw_crash(struct drawing *d)
     }
 }
 
+/* Elections are short: to strike one, the crash waits for it. */
+static void draw_voter(struct drawing *d)
+{
+    int64_t power = (int64_t)rng_below(&d->rng, 2);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, 0, ACTION_CRASH_VOTER, i, (int64_t)rng_below(&d->rng, 6), power);
+    }
+    add(d, 1 + (qr_time)rng_below(&d->rng, 100000), ACTION_CRASH_LEADER, power, 0, 0);
+    qr_time down = down_time(d);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, 200000 + down, ACTION_RESTART, i, 0, 0);
+    }
+}
+
+/* Several leaders in a row that do not get far: figure 8 of the paper lives here. */
+static void draw_harassment(struct drawing *d)
+{
+    add(d, 0, ACTION_HARASS, (int64_t)between(&d->rng, 3, 12),
+        (int64_t)between(&d->rng, 1, 6) * (int64_t)(d->o->delay_min + d->o->delay_mean),
+        (int64_t)rng_below(&d->rng, 2));
+    add(d, 0, half(&d->rng) ? ACTION_ISOLATE_LEADER : ACTION_CRASH_LEADER, 0, 0, 0);
+    qr_time end = 1000000 + (qr_time)rng_below(&d->rng, 5000000);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, end, ACTION_RESTART, i, 0, 0);
+    }
+    add(d, end, ACTION_HEAL, 0, 0, 0);
+}
+
 static void draw_cut(struct drawing *d)
 {
     int64_t mask = (int64_t)between(&d->rng, 1, (1u << d->o->nodes) - 1);
@@ -184,8 +212,10 @@ static void draw_weather(struct drawing *d)
 }
 
 typedef void draw_fault(struct drawing *d);
-static draw_fault *const classes[] = { draw_crash, draw_cut,    draw_pause,      draw_disk_fault,
-                                       draw_clock, draw_orders, draw_connection, draw_weather };
+static draw_fault *const classes[] = {
+    draw_crash, draw_cut,    draw_voter,      draw_harassment, draw_pause, draw_disk_fault,
+    draw_clock, draw_orders, draw_connection, draw_weather,
+};
 
 static void draw_faults(struct drawing *d)
 {
@@ -193,7 +223,7 @@ static void draw_faults(struct drawing *d)
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_COUNT(classes); i++) {
         /* Crashes and cuts are what protocols die of. */
-        if (rng_chance(&d->rng, i < 2 ? 3 : 2, 4)) {
+        if (rng_chance(&d->rng, i < 4 ? 3 : 2, 4)) {
             on[n++] = classes[i];
         }
     }
@@ -214,12 +244,12 @@ static void draw_faults(struct drawing *d)
 static void draw_operation(struct drawing *d, uint64_t number, qr_time later)
 {
     int64_t key = (int64_t)rng_below(&d->rng, d->o->keys);
-    if (key == 2 && rng_chance(&d->rng, 3, 4)) {
+    if (key == 2 && rng_chance(&d->rng, 9, 10)) {
         key = 0;
     }
     bool read = rng_chance(&d->rng, 2, 5);
     int64_t kind = read ? OP_GET : key == 1 ? OP_INCR : key == 2 ? OP_APPEND : OP_SET;
-    if (!read && rng_chance(&d->rng, 1, 16)) {
+    if (!read && key > 2 && rng_chance(&d->rng, 1, 16)) {
         kind = OP_DEL;
     }
     add(d, later, ACTION_CLIENT, key, kind, key == 1 ? 1 : (int64_t)number);
@@ -333,6 +363,39 @@ static void client(struct world *w, const struct action *x)
     workload_retry(w, operation);
 }
 
+void faults_new_leader(struct world *w, struct sim_node *n)
+{
+    if (w->harass <= 0 || w->calm) {
+        return;
+    }
+    w->harass--;
+    struct item strike = { .kind = ITEM_STRIKE, .node = n->index, .incarnation = n->incarnation };
+    world_push(w, (qr_time)rng_below(&w->rng, (uint64_t)w->harass_within), strike);
+}
+
+/* The struck leader is back before the next but one is elected, as figure 8 wants it. */
+void faults_strike(struct world *w, struct sim_node *n)
+{
+    qr_time back = (qr_time)w->options.election * (qr_time)(1 + rng_below(&w->rng, 3));
+    if (w->calm) {
+        return;
+    }
+    if (w->harass_crash) {
+        node_crash(w, n, false);
+        world_push(w, back, (struct item){ .kind = ITEM_RESTART, .node = n->index });
+        return;
+    }
+    cut_mask(w, (uint64_t)1 << n->index, true, true);
+    world_push(w, back, (struct item){ .kind = ITEM_REJOIN, .node = n->index });
+}
+
+void faults_rejoin(struct world *w, node_index node)
+{
+    for (node_index i = 0; i < w->options.nodes; i++) {
+        w->cut[i][node] = w->cut[node][i] = false;
+    }
+}
+
 static bool carry_out_node(struct world *w, const struct action *x)
 {
     struct sim_node *n = &w->nodes[x->a < (int64_t)w->options.nodes ? x->a : 0];
@@ -344,6 +407,12 @@ static bool carry_out_node(struct world *w, const struct action *x)
         return was_up;
     case ACTION_CRASH_IN:
         n->crash_in = was_up ? x->b : -1;
+        n->restart_within = 1000000;
+        n->crash_power = x->c != 0;
+        return was_up;
+    case ACTION_CRASH_VOTER:
+        n->crash_after_state = was_up ? x->b : -1;
+        n->restart_within = 30000;
         n->crash_power = x->c != 0;
         return was_up;
     case ACTION_RESTART:
@@ -406,6 +475,11 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
     case ACTION_PAUSE_LEADER:
         pause_node(w, leader, x->b);
         return leader != NODE_NONE;
+    case ACTION_HARASS:
+        w->harass = x->a;
+        w->harass_within = x->b;
+        w->harass_crash = x->c != 0;
+        return true;
     case ACTION_TRANSFER:
         push_admin(w, leader, ADMIN_TRANSFER, x->a);
         return leader != NODE_NONE;
@@ -491,10 +565,11 @@ void faults_heal_core(struct world *w, uint64_t core)
     world_tell(w, "- the core %llx heals, the others are gone", (unsigned long long)core);
     memset(w->cut, 0, sizeof w->cut);
     w->calm = true;
+    w->options.force_trim = 0; /* it could leave a member behind that nobody helps any more */
     w->options.delay_mean = w->options.delay_mean > 5000 ? 5000 : w->options.delay_mean;
     for (node_index i = 0; i < w->options.nodes; i++) {
         struct sim_node *n = &w->nodes[i];
-        n->crash_in = -1;
+        n->crash_in = n->crash_after_state = -1;
         n->slow = 1;
         if ((core >> i & 1) == 0) {
             node_crash(w, n, true);

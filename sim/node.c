@@ -156,6 +156,13 @@ void node_crash(struct world *w, struct sim_node *n, bool power)
     }
 }
 
+void node_crash_briefly(struct world *w, struct sim_node *n, bool power)
+{
+    qr_time back = (qr_time)rng_below(&w->rng, (uint64_t)n->restart_within);
+    node_crash(w, n, power);
+    world_push(w, back, (struct item){ .kind = ITEM_RESTART, .node = n->index });
+}
+
 /* The checkpoint holds committed state. A log that does not reach it, or that tells another story
  * at its slot (the writes that would have replaced the entries there were lost), continues nothing:
  * the checkpoint alone is the base then. */
@@ -370,6 +377,11 @@ void world_one(struct world *w, struct item *item)
     case ITEM_RESTART:
         if (!w->calm) { /* who is not of the core stays gone */
             node_start(w, n);
+        }
+        return;
+    case ITEM_CRASH:
+        if (!w->calm && n->up && n->incarnation == item->incarnation) {
+            node_crash_briefly(w, n, item->a != 0);
         }
         return;
     case ITEM_STRIKE:

@@ -106,7 +106,7 @@ static void make_node(struct world *w, node_index i)
     n->anchor_local = (qr_time)rng_below(&w->rng, 1000000000) + 1;
     n->wall_offset = 1700000000000000;
     n->slow = 1;
-    n->crash_in = -1;
+    n->crash_in = n->crash_after_state = -1;
     n->log.base_chain = n->disk.base_chain = 1;
     n->values = qr_zalloc(BYTES_OF(w->options.keys + 1, sizeof *n->values));
     n->next_req = 1;

@@ -134,7 +134,10 @@ enum item_kind {
     ITEM_ADMIN,       /* a = order, b = argument */
     ITEM_ACTION,      /* a = index in the plan */
     ITEM_RESUME,      /* the pause of the node ends */
-    ITEM_RESTART      /* the node starts again */
+    ITEM_RESTART,     /* the node starts again */
+    ITEM_CRASH,       /* a = power; it restarts soon */
+    ITEM_STRIKE,      /* a harassed leader's time is over */
+    ITEM_REJOIN       /* the links of the node work again */
 };
 
 struct item {
@@ -229,6 +232,8 @@ struct sim_node {
 
     int64_t crash_in; /* effects until the crash; < 0: not armed */
     bool crash_power;
+    int64_t crash_after_state; /* armed by the next state record; < 0: not armed */
+    qr_time restart_within;    /* after an armed crash */
 
     /* What the checkers remember of it. */
     qr_slot checked_commit;
@@ -321,6 +326,9 @@ struct world {
     bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* from, to */
     qr_time link_last[MEMBERS_MAX][MEMBERS_MAX];
     bool hold_messages; /* scripts: messages wait for `deliver` */
+    int64_t harass;     /* how many leaders to come are struck */
+    qr_time harass_within;
+    bool harass_crash;
     bool calm;          /* the core has healed: no loss, no duplicates */
 
     struct operation *operations; /* [0] is not used */
@@ -377,6 +385,8 @@ qr_time node_clock(const struct world *w, const struct sim_node *n);
 void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm);
 void node_start(struct world *w, struct sim_node *n);
 void node_crash(struct world *w, struct sim_node *n, bool power);
+/* Restarts within the node's restart_within. */
+void node_crash_briefly(struct world *w, struct sim_node *n, bool power);
 void node_step(struct world *w, struct sim_node *n, struct event *e);
 void node_pause(struct world *w, struct sim_node *n);
 void node_resume(struct world *w, struct sim_node *n);
@@ -420,6 +430,9 @@ void workload_retry(struct world *w, uint32_t operation);
 void faults_draw_options(uint64_t seed, struct options *out);
 void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out);
 void faults_carry_out(struct world *w, const struct action *action);
+void faults_new_leader(struct world *w, struct sim_node *n); /* a harassed one is struck soon */
+void faults_strike(struct world *w, struct sim_node *n);
+void faults_rejoin(struct world *w, node_index node);
 void faults_heal_core(struct world *w, uint64_t core); /* bit per node */
 
 /* checkers/safety.c */

@@ -4,7 +4,7 @@
  * list, in order of time. An operation may come next when its call stands before the first return
  * that is left. Taking it lifts its two events out of the list; a dead end puts them back.
  *
- * Four cuts keep the search short on what clients really do:
+ * Five cuts keep the search short on what clients really do:
  *   - An operation that fits and leaves the state as it is (a read of the current value) is taken
  *     at once and for good: taking it later could not help anybody.
  *   - On a key that only knows get, set and del a value must not be overwritten while a read of it
@@ -12,9 +12,11 @@
  *   - On such a key a set whose value nobody will read, and which may come next, goes unseen just
  *     before whatever set is taken, unless a del still to come began before the set ended: then the
  *     set might be what that del found. (Any other del comes after the set, and finds the key
- *     present with or without it.)
- *   - On such a key a set can wait until somebody is about to see it, or must go first because no
- *     other event comes before its return: nothing else can tell when it happened.
+ *     present with or without it.) See first_del for dels of unknown outcome.
+ *   - A list that only grows must not outgrow what somebody still has to see.
+ *   - On a key with get, set and del a set can wait until somebody is about to see it, or must go first because no
+ *     other event comes before its return: nothing else can tell when it happened. So can a
+ *     del of unknown outcome, until somebody misses the key.
  *
  * Operations of unknown outcome stand outside of the list: they have no return and so never force
  * anything. They are tried last at each point, since most of them explain nothing. The search is
@@ -62,7 +64,9 @@ struct search {
     uint32_t *reads_left, *sets_left; /* by family */
     uint32_t *unseen; /* scratch */
     bool registers; /* only get, set, del */
+    bool list;      /* only get, append */
     uint32_t *dels, del_count;
+    uint32_t *nils, nil_count; /* gets that found nothing */
     struct taken *stack;
     uint32_t depth, deepest;
     uint32_t stuck; /* op whose return could not be passed at the deepest point */
@@ -191,21 +195,38 @@ static void take_free(struct search *s)
     }
 }
 
+static int64_t first_start(const struct search *s, const uint32_t *ops, uint32_t n, bool unknown)
+{
+    int64_t first = INT64_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!s->used[ops[i]] && (ops[i] >= s->known) == unknown && s->ops[ops[i]]->start < first) {
+            first = s->ops[ops[i]]->start;
+        }
+    }
+    return first;
+}
+
+/* From when on an unseen set might matter: a del that is still to come might find it. A del of
+ * unknown outcome is of use only if somebody is still to miss the key. */
+static int64_t first_del(const struct search *s)
+{
+    int64_t known = first_start(s, s->dels, s->del_count, false);
+    int64_t unknown = first_start(s, s->dels, s->del_count, true);
+    int64_t missed = first_start(s, s->nils, s->nil_count, false);
+    unknown = unknown > missed ? unknown : missed;
+    return known < unknown ? known : unknown;
+}
+
 /* The other sets that may come next and whose values nobody has to see. */
 static uint32_t find_unseen(struct search *s, uint32_t than)
 {
     uint32_t n = 0;
-    int64_t first_del = INT64_MAX;
-    for (uint32_t i = 0; i < s->del_count; i++) {
-        if (!s->used[s->dels[i]] && s->ops[s->dels[i]]->start < first_del) {
-            first_del = s->ops[s->dels[i]]->start;
-        }
-    }
+    int64_t del = first_del(s);
     for (uint32_t e = s->events[0].next; e != NO_EVENT && !s->events[e].is_return;
          e = s->events[e].next) {
         uint32_t op = s->events[e].op;
         if (op != than && s->ops[op]->kind == OP_SET && s->reads_left[s->family[op]] == 0 &&
-            s->ops[op]->end < first_del) {
+            s->ops[op]->end < del) {
             s->unseen[n++] = op;
         }
     }
@@ -221,10 +242,56 @@ static bool destroys(const struct search *s, const struct model_value *state)
            !model_value_equal(state, &s->state);
 }
 
-/* Whether a set may come now: see the fourth cut. */
+/* Whether a del of unknown outcome may come now: it can wait until somebody misses the key. */
+static bool is_missed(const struct search *s)
+{
+    for (uint32_t e = s->events[0].next; e != NO_EVENT && !s->events[e].is_return;
+         e = s->events[e].next) {
+        const struct history_op *o = s->ops[s->events[e].op];
+        if (o->result.kind == RESULT_NIL ||
+            (o->kind == OP_DEL && o->result.value.length == 1 && o->result.value.small[0] == '0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t length_before(const struct history_op *o)
+{
+    if (o->kind == OP_GET) {
+        return o->result.kind == RESULT_VALUE ? o->result.value.length : 0;
+    }
+    uint32_t length = 0;
+    for (uint32_t i = 0; i < o->result.value.length && i < 9; i++) {
+        length = length * 10 + (uint32_t)(o->result.value.small[i] - '0');
+    }
+    return length - o->argument.length;
+}
+
+/* Whether a list that only ever grows may grow to that length: somebody may still have to see it
+ * shorter. */
+static bool outgrows(const struct search *s, uint32_t length)
+{
+    for (uint32_t e = s->events[0].next; s->list && e != NO_EVENT; e = s->events[e].next) {
+        if (!s->events[e].is_return && length_before(s->ops[s->events[e].op]) < length) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a set may come now: see the fifth cut. A set that nobody will see can wait only if it can
+ * go unseen before another one (the third cut). */
 static bool is_timely(const struct search *s, uint32_t op, bool unknown)
 {
+    if (s->registers && unknown && s->ops[op]->kind == OP_DEL) {
+        return is_missed(s);
+    }
     if (!s->registers || s->ops[op]->kind != OP_SET || s->sets_left[s->family[op]] > 1) {
+        return true;
+    }
+    bool unseen = s->reads_left[s->family[op]] == 0;
+    if (unseen && !unknown && s->ops[op]->end >= first_del(s)) {
         return true;
     }
     uint32_t e = s->events[0].next;
@@ -248,7 +315,7 @@ static bool try_take(struct search *s, uint32_t op, bool unknown, int64_t before
     if (unknown ? model_value_equal(&state, &s->state) : !model_result_equal(&result, &o->result)) {
         return false; /* an unknown operation that changes nothing explains nothing */
     }
-    if (!is_timely(s, op, unknown)) {
+    if (!is_timely(s, op, unknown) || (unknown && outgrows(s, state.length))) {
         return false;
     }
     uint64_t a = s->chosen_a + number_of(op, 0x5bd1), b = s->chosen_b + number_of(op, 0x94d0);
@@ -284,16 +351,25 @@ static struct taken take_back(struct search *s)
     return t;
 }
 
-/* The next unknown operation from `from` on that could take effect before `before`. */
+/* A set of unknown outcome that nobody will see serves only to let a del find something. */
+static bool is_unseen_set(const struct search *s, uint32_t op)
+{
+    return s->registers && s->ops[op]->kind == OP_SET && s->reads_left[s->family[op]] == 0;
+}
+
+/* The next unknown operation from `from` on that could take effect before `before`. Of operations
+ * that do the same the earliest is as good as any. */
 static bool take_unknown(struct search *s, uint32_t from, int64_t before)
 {
-    for (uint32_t u = from; u < s->known + s->unknown; u++) {
-        if (s->ops[u]->start > before) {
-            return false;
+    bool unseen_tried = s->state.present;
+    for (uint32_t u = s->known; u < s->known + s->unknown && s->ops[u]->start <= before; u++) {
+        if (s->used[u]) {
+            continue;
         }
-        /* Of equal operations the earlier one is as good as the later one. */
-        bool shadowed = s->twin[u] != NO_EVENT && !s->used[s->twin[u]];
-        if (!s->used[u] && !shadowed && try_take(s, u, true, before)) {
+        bool unseen = is_unseen_set(s, u);
+        bool skip = (unseen && unseen_tried) || (s->twin[u] != NO_EVENT && !s->used[s->twin[u]]);
+        unseen_tried = unseen_tried || unseen;
+        if (u >= from && !skip && try_take(s, u, true, before)) {
             return true;
         }
     }
@@ -429,12 +505,15 @@ static void find_families(struct search *s)
 {
     uint32_t n = s->known + s->unknown;
     struct value_map map = map_new(n + 1);
-    s->registers = true;
+    s->registers = s->list = true;
     for (uint32_t i = 0; i < n; i++) {
         const struct history_op *o = s->ops[i];
         s->registers = s->registers && o->kind <= OP_DEL;
+        s->list = s->list && (o->kind == OP_GET || o->kind == OP_APPEND);
         if (o->kind == OP_DEL) {
             s->dels[s->del_count++] = i;
+        } else if (o->kind == OP_GET && o->result.kind == RESULT_NIL) {
+            s->nils[s->nil_count++] = i;
         }
         s->family[i] = NO_EVENT;
         if (o->kind == OP_SET) {
@@ -475,6 +554,7 @@ static enum verdict check_key(const struct history_op **ops, uint32_t known, uin
     s.sets_left = qr_zalloc(n * sizeof *s.sets_left);
     s.unseen = qr_alloc(n * sizeof *s.unseen);
     s.dels = qr_alloc(n * sizeof *s.dels);
+    s.nils = qr_alloc(n * sizeof *s.nils);
     s.current = NO_EVENT;
     link_events(&s);
     find_twins(&s);
@@ -493,6 +573,7 @@ static enum verdict check_key(const struct history_op **ops, uint32_t known, uin
     free(s.sets_left);
     free(s.unseen);
     free(s.dels);
+    free(s.nils);
     free(s.table);
     return verdict;
 }

@@ -110,6 +110,7 @@ static void became_leader(struct world *w, struct sim_node *n, qr_term term)
     w->leader_of[term] = n->index;
     w->leader_changes++;
     check_completeness(w, n, term);
+    faults_new_leader(w, n);
 }
 
 /* --- commitment ---------------------------------------------------------------------------------------- */
@@ -230,13 +231,15 @@ void safety_restarted(struct world *w, struct sim_node *n)
 
 static void check_acknowledged(struct world *w)
 {
-    node_index leader = world_leader(w);
-    qr_slot held = leader == NODE_NONE ? 0 : w->nodes[leader].checked_commit;
+    qr_slot held = 0;
+    for (node_index i = 0; i < w->options.nodes; i++) {
+        held = w->nodes[i].up ? max_u64(held, w->nodes[i].checked_commit) : held;
+    }
     for (size_t i = 1; i < w->operation_count; i++) {
         const struct operation *o = &w->operations[i];
         if (o->acked && (o->acked_slot == 0 || o->acked_slot > held)) {
             world_violation(w, VIOLATION_DURABILITY, "operation %zu was acknowledged in slot %" PRIu64
-                            ", the leader has committed %" PRIu64, i, o->acked_slot, held);
+                            ", the core has committed %" PRIu64, i, o->acked_slot, held);
         }
     }
 }
@@ -254,7 +257,7 @@ void safety_at_end(struct world *w)
         ops[i - 1] = w->operations[i].record;
     }
     struct linearizable_report report =
-        linearizable_check(ops, w->operation_count - 1, LINEARIZABLE_STEPS_MAX / 10);
+        linearizable_check(ops, w->operation_count - 1, LINEARIZABLE_STEPS_MAX);
     free(ops);
     w->counters->lin_steps += report.steps;
     if (report.verdict != VERDICT_LINEARIZABLE) {
