@@ -395,7 +395,7 @@ struct made_item {
 
 static void make_item(struct wire_writer *w, struct made_item i)
 {
-    static const uint8_t zeros[128];
+    static const uint8_t zeros[256];
     wire_put_u8(w, 2);
     wire_put_u8(w, i.db);
     wire_put_u8(w, i.type);
