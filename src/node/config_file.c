@@ -268,9 +268,10 @@ static bool is_cluster_id(const char *id)
 
 static bool check_members(const struct config *config, struct text *out)
 {
+    uint32_t me = config->node_id == 0 ? 1 : config->node_id; /* of a new directory */
     bool self = config->member_count == 0 || (config->node_id == 0 && !config->bootstrap);
     for (uint32_t i = 0; i < config->member_count; i++) {
-        self = self || config->members[i].id == config->node_id;
+        self = self || config->members[i].id == me;
         for (uint32_t j = 0; j < i; j++) {
             if (config->members[i].id == config->members[j].id) {
                 text_put(out, "member: two members have the id ");
@@ -281,7 +282,7 @@ static bool check_members(const struct config *config, struct text *out)
     }
     if (!self) {
         text_put(out, "member: no member has this node's id, node-id ");
-        text_u64(out, config->node_id);
+        text_u64(out, me);
         return false;
     }
     if (config->member_count > 1 && config->bootstrap && config->cluster_id[0] == 0) {

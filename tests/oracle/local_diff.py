@@ -134,7 +134,8 @@ SESSIONS = [
         ping"""), "secret"),
     ("too much before auth", encode([b"ping"] + [b"x"] * 10), "secret"),
     ("too long before auth", encode([b"ping", b"x" * 16385]), "secret"),
-    ("just enough before auth", encode([b"ping"] + [b"x"] * 9) + encode([b"ping", b"x" * 16384]),
+    ("just enough before auth", encode([b"ping"] + [b"x"] * 9) + encode([b"ping", b"x" * 16384])
+     + encode([b"quit"]),
      "secret"),
     ("client names", lines("""
         client getname
