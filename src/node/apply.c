@@ -50,10 +50,13 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     struct op op;
     struct node *node = r->node;
     qr_time began = io_now(node->io);
-    qr_wall stamp = forced ? engine_log_time(node->engine) : replica_stamp(r);
-    op_stamp(p->op, stamp, rng_next(&r->rng));
     bool valid = op_read(span_of(p->op, p->op_bytes), &op);
     qr_assert(valid); /* encoded here, or checked when it came from a peer */
+    if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
+        op.stamp = forced ? engine_log_time(node->engine) : replica_stamp(r);
+        op.seed = rng_next(&r->rng);
+        op_stamp(p->op, op.stamp, op.seed);
+    }
     struct reply *reply = stream_reply(p);
     reply->is_error = false;
     if (engine_read(node->engine, &op, reply) == ENGINE_READ_DUE) {

@@ -6,6 +6,7 @@
 #include "node/node.h"
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "node/clients.h"
 #include "node/keeper.h"
 #include "node/logline.h"
@@ -200,7 +201,8 @@ static bool open_data(struct node *node, char *message, size_t cap)
         !open_log(node, message, cap)) {
         return false;
     }
-    struct engine_config config = { .value_bytes_max = node->config.max_value_bytes };
+    /* Not max-value-bytes, which may differ from node to node: execution must not. */
+    struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX };
     memcpy(config.hash_key, node->identity.cluster, 16);
     node->engine = engine_new(&config);
     node->keeper = keeper_new(node);

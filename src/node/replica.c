@@ -445,6 +445,7 @@ void replica_read(struct replica *r, struct pending *p)
 {
     qr_assert(p->op != NULL);
     p->state = PENDING_READING;
+    op_stamp(p->op, 0, 0); /* apply.c stamps it when it is served */
     p->confirmed = false;
     p->req = 0;
     if (p->stream != NULL) {
