@@ -9,24 +9,31 @@
 #include <errno.h>
 #include <string.h>
 
-/* The bytes at a log offset, when a chunk has them; *n is how many follow in that chunk. */
+/* The bytes at a log offset, when a chunk has them; *n is how many follow in that chunk.
+ *
+ * The newest chunk that begins at or before the offset: an older one may seem to reach over it with
+ * the room at its end that the next record did not fit in. */
 static const uint8_t *cache_find(const struct log *log, uint64_t offset, size_t *n)
 {
     uint32_t lo = 0;
     uint32_t hi = log->chunk_count;
     while (lo < hi) {
         uint32_t middle = lo + (hi - lo) / 2;
-        const struct chunk *c = &log->chunks[middle];
-        if (offset < c->first) {
-            hi = middle;
-        } else if (offset >= c->first + c->cap) {
+        if (log->chunks[middle].first <= offset) {
             lo = middle + 1;
         } else {
-            *n = c->cap - (size_t)(offset - c->first);
-            return c->p + (offset - c->first);
+            hi = middle;
         }
     }
-    return NULL;
+    if (lo == 0) {
+        return NULL;
+    }
+    const struct chunk *c = &log->chunks[lo - 1];
+    if (offset >= c->first + c->cap) {
+        return NULL;
+    }
+    *n = c->cap - (size_t)(offset - c->first);
+    return c->p + (offset - c->first);
 }
 
 static void read_room(struct log *log, size_t n)

@@ -251,6 +251,27 @@ static void a_record_may_be_larger_than_a_segment(void **state)
     rig_stop(&rig);
 }
 
+/* A record goes to a new chunk when the room at the end of the last one is too small for it; that
+ * room must not be taken for the place of what follows. */
+static void records_that_did_not_fit_in_a_chunk_come_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 16 * MIB);
+    for (qr_slot slot = 1; slot <= 9; slot++) {
+        append_big(&rig, slot, slot % 3 == 0 ? 5 : 700 * KIB);
+    }
+    for (qr_slot slot = 1; slot <= 9; slot++) {
+        struct span out;
+        struct record r;
+        assert_int_equal(log_read(rig.log, 1, slot, slot + 1, 1, &out), 1);
+        assert_int_not_equal(record_read(out, &r), 0);
+        assert_int_equal(r.slot, slot);
+        assert_int_equal(r.payload.p[4], slot);
+    }
+    rig_stop(&rig);
+}
+
 static void old_entries_come_from_the_file(void **state)
 {
     (void)state;
@@ -375,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_group_that_pins_the_log_is_named),
         cmocka_unit_test(a_snapshot_moves_the_base_beyond_the_end),
         cmocka_unit_test(a_record_may_be_larger_than_a_segment),
+        cmocka_unit_test(records_that_did_not_fit_in_a_chunk_come_back),
         cmocka_unit_test(old_entries_come_from_the_file),
         cmocka_unit_test(another_logs_segments_are_refused),
         cmocka_unit_test(a_newer_format_is_refused),
