@@ -3,7 +3,8 @@
  *   log.c       open, close, state and figures
  *   append.c    records into the open batch; batches into chunks; when a new segment begins
  *   flush.c     batches to the disk, one write with its sync at a time
- *   segments.c  the files: prepared ahead, recycled behind (on a helper thread)
+ *   segments.c  how a segment begins, which are needed no more, what space is left
+ *   janitor.c   their files: prepared ahead, recycled behind (on a helper thread)
  *   recover.c   what survived
  *   read.c      entries back out
  *
@@ -118,11 +119,13 @@ void segment_free_path(const struct log *log, char *p, uint64_t name);
 struct segment *segment_push(struct log *log);
 void segment_begin(struct log *log, uint64_t generation, uint64_t first, uint64_t need);
 bool segment_adopt(struct log *log, struct segment *segment);
-int segment_make_now(struct log *log, struct segment *segment);
-void free_name_push(struct log *log, uint64_t name);
 void segment_find_dead(struct log *log);
-void janitor_kick(struct log *log);
 struct segment *segment_of(const struct log *log, uint64_t offset);
+
+/* janitor.c */
+void free_name_push(struct log *log, uint64_t name);
+int segment_make_now(struct log *log, struct segment *segment);
+void janitor_kick(struct log *log);
 
 /* recover.c */
 enum log_open_result log_recover(struct log *log, char *message, size_t cap);
