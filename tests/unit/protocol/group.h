@@ -9,7 +9,7 @@
 #include "protocol/raft/raft.h"
 #include "protocol/raft/state.h"
 
-#define GROUP_LOG 512u
+#define GROUP_LOG 1024u
 #define GROUP_WRITES 512u
 #define GROUP_MAIL 1024u
 #define GROUP_NOTES 256u
