@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Commands of the connection itself and broken requests, sent to redis-server and to quorate; replies
-are compared byte for byte, in RESP2 and RESP3.
+"""Commands of the connection itself and broken requests, sent to redis-server and to quorate.
+Replies are compared byte for byte, in RESP2 and RESP3.
 
     local_diff.py QUORATE
 
 Every session is one connection. What may differ is masked (ids, times, versions) or not sent: what
-Redis 7.0 lacks (CLIENT SETINFO, NO-TOUCH), what we answer differently on purpose (READONLY without a
-cluster is OK here), INFO and HELP, whose words are our own. COMMAND INFO is compared for every command
-that both have.
+Redis 7.0 lacks (CLIENT SETINFO, NO-TOUCH), what we answer differently on purpose (READONLY without
+a cluster is OK here), INFO and HELP, whose words are our own. COMMAND INFO is compared for every
+command that both have.
 
 TAP on standard output. Without redis-server the test is skipped and says so.
 """
@@ -39,7 +39,7 @@ def lines(text):
     return out
 
 
-# --- Sessions: name, bytes, password of the servers -----------------------------------------------------
+# --- Sessions: name, bytes, password of the servers -----------------------------------------------
 
 SESSIONS = [
     ("ping and echo", lines("""
@@ -328,7 +328,7 @@ def mask(data):
     return data
 
 
-# --- Servers --------------------------------------------------------------------------------------------
+# --- Servers --------------------------------------------------------------------------------------
 
 
 def free_port():
@@ -377,7 +377,7 @@ def start_quorate(binary, directory, password):
     return Server(command + (["--requirepass", password] if password else []), port, directory)
 
 
-# --- Comparing ------------------------------------------------------------------------------------------
+# --- Comparing ------------------------------------------------------------------------------------
 
 
 def talk(server, payload, endless):
@@ -392,7 +392,7 @@ def talk(server, payload, endless):
                 if not piece:
                     return data + b"<closed>"
                 data += piece
-        except ConnectionError: # it closed with bytes of ours unread
+        except ConnectionError:  # it closed with bytes of ours unread
             return data + b"<closed>"
         except socket.timeout:
             return data + b"<silence>"
@@ -463,14 +463,16 @@ def main():
                 want, got = (mask(talk(server, start + payload, name.startswith("endless")))
                              for server in servers[password])
                 failures += want != got
-                print("%sok %d - %s, RESP%d" % ("" if want == got else "not ", number, name, protocol))
+                verdict = "ok" if want == got else "not ok"
+                print("%s %d - %s, RESP%d" % (verdict, number, name, protocol))
                 if want != got:
                     at = len(os.path.commonprefix([want, got]))
                     print("# redis:   ... %r" % want[max(at - 60, 0):at + 200])
                     print("# quorate: ... %r" % got[max(at - 60, 0):at + 200])
         problems, count = compare_tables(*servers[None])
         failures += len(problems)
-        print("%sok %d - COMMAND INFO of %d commands" % ("not " if problems else "", number + 1, count))
+        print("%s %d - COMMAND INFO of %d commands" % ("not ok" if problems else "ok", number + 1,
+                                                       count))
         for problem in problems:
             print("# " + problem)
     finally:

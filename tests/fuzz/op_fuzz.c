@@ -1,0 +1,29 @@
+/* Operations as they come from the log and from peers: read or refused, and what was read, written
+ * again, is the same bytes. */
+#include "fuzz.h"
+
+#include "base/alloc.h"
+#include "command/op.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    uint8_t *copy = qr_alloc(n); /* exactly as long, so that an overrun is seen */
+    memcpy(copy, data, n);
+    struct op op;
+    if (op_read(span_of(copy, n), &op)) {
+        struct span *argv = qr_alloc((op.argc + 1) * sizeof *argv);
+        op_arguments(&op, argv);
+        qr_assert(op_bytes(argv, op.argc) == n);
+        uint8_t *again = qr_alloc(n);
+        op_write(again, &op, argv, op.argc);
+        qr_assert(memcmp(again, copy, n) == 0);
+        free(again);
+        free(argv);
+    }
+    qr_wall stamp;
+    (void)op_tick_read(span_of(copy, n), &stamp);
+    free(copy);
+    return 0;
+}

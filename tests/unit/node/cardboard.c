@@ -1,0 +1,222 @@
+/* See cardboard.h. The functions stand in for the rest of the node. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cardboard.h"
+#include "node/keeper.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/router.h"
+#include "node/run.h"
+
+struct node node;
+struct client clients[3];
+struct client *const me = &clients[0];
+struct command_stats command_stats[256];
+struct outlook outlook;
+char changed[256]; /* names given to node_config_changed */
+const struct client *killed, *closed_gently;
+bool stopped;
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    return 100 * QR_SECOND;
+}
+
+qr_wall io_wall(struct io *io)
+{
+    (void)io;
+    return 1700000000000042;
+}
+
+size_t io_stream_queued(const struct io_stream *stream)
+{
+    (void)stream;
+    return 0;
+}
+
+int io_stream_fd(const struct io_stream *stream)
+{
+    (void)stream;
+    return 7;
+}
+
+void replica_outlook(const struct replica *r, struct outlook *out)
+{
+    (void)r;
+    *out = outlook;
+}
+
+qr_slot replica_applied(const struct replica *r)
+{
+    (void)r;
+    return 41;
+}
+
+uint64_t replica_log_bytes(const struct replica *r)
+{
+    (void)r;
+    return 4096;
+}
+
+bool peers_connected(const struct peers *peers, node_index peer)
+{
+    (void)peers;
+    return peer == 1;
+}
+
+uint32_t router_waiting(const struct router *router)
+{
+    (void)router;
+    return 0;
+}
+
+uint32_t router_forwarded(const struct router *router)
+{
+    (void)router;
+    return 0;
+}
+
+qr_slot keeper_slot(const struct keeper *keeper)
+{
+    (void)keeper;
+    return 0;
+}
+
+uint32_t identity_me(const struct identity *identity)
+{
+    (void)identity;
+    return 0;
+}
+
+void log_stats(const struct log *log, struct log_stats *out)
+{
+    (void)log;
+    *out = (struct log_stats){ 0 };
+}
+
+enum log_space log_space(struct log *log)
+{
+    (void)log;
+    return LOG_SPACE_OK;
+}
+
+void node_config_changed(struct node *changed_node, const char *name)
+{
+    assert_ptr_equal(changed_node, &node);
+    size_t n = strlen(changed);
+    (void)snprintf(changed + n, sizeof changed - n, "%s ", name);
+}
+
+void node_stop(struct node *stopped_node)
+{
+    assert_ptr_equal(stopped_node, &node);
+    stopped = true;
+}
+
+void client_close_gently(struct client *client)
+{
+    closed_gently = client;
+}
+
+void client_kill(struct client *client)
+{
+    killed = client;
+}
+
+int fresh(void **state)
+{
+    (void)state;
+    memset(&node, 0, sizeof node);
+    memset(clients, 0, sizeof clients);
+    memset(command_stats, 0, sizeof command_stats);
+    config_defaults(&node.config);
+    node.command_stats = command_stats;
+    node.replica = (struct replica *)&outlook; /* never looked into */
+    node.peers = (struct peers *)&outlook;
+    node.identity.member_count = 3;
+    node.identity.node_id = 1;
+    strcpy(node.run_id, "0123456789012345678901234567890123456789");
+    for (uint32_t i = 0; i < 3; i++) {
+        struct member_config *m = &node.identity.members[i];
+        *m = (struct member_config){ .id = i + 1, .client_port = (uint16_t)(7001 + i) };
+        m->peer_port = (uint16_t)(17001 + i);
+        strcpy(m->address, "127.0.0.1");
+        clients[i].node = &node;
+        clients[i].id = i + 1;
+        clients[i].version = 2;
+        clients[i].authenticated = true;
+        clients[i].next = i < 2 ? &clients[i + 1] : NULL;
+        (void)snprintf(clients[i].peer_name, sizeof clients[i].peer_name, "127.0.0.1:%u",
+                       50000 + i);
+        strcpy(clients[i].local_name, "127.0.0.1:7001");
+    }
+    node.clients = &clients[0];
+    node.clients_last = &clients[2];
+    node.client_count = 3;
+    outlook = (struct outlook){ .role = ROLE_LEADER,
+                                .leader = 0,
+                                .term = 5,
+                                .commit = 42,
+                                .last = 43,
+                                .first = 1,
+                                .can_serve = true,
+                                .members = 3 };
+    outlook.member[1] = (struct member_outlook){ .match = 40, .heard = 99 * QR_SECOND };
+    changed[0] = 0;
+    killed = NULL;
+    closed_gently = NULL;
+    stopped = false;
+    return 0;
+}
+
+const char *run(const char *line)
+{
+    static char out[1 << 18];
+    char words[512];
+    struct span argv[32];
+    uint32_t argc = 0;
+    assert_true(strlen(line) < sizeof words);
+    strcpy(words, line);
+    for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " ")) {
+        size_t n = strlen(word);
+        for (size_t i = 0; i + 1 < n; i++) {
+            if (word[i] == '\\' && word[i + 1] == 's') {
+                word[i] = ' ';
+                memmove(word + i + 1, word + i + 2, n - i - 1);
+                n--;
+            }
+        }
+        argv[argc++] = span_of(word, n);
+    }
+    struct reply reply;
+    reply_init(&reply, me->version);
+    const struct command_spec *container;
+    const struct command_spec *spec = command_find(argv, argc, &container);
+    if (spec == NULL && container == NULL) {
+        local_unknown_command(&reply, argv, argc);
+    } else if (spec == NULL) {
+        local_unknown_subcommand(&reply, argv, argc);
+    } else if (!command_arity_fits(spec, argc)) {
+        local_wrong_arity(&reply, argv, argc);
+    } else {
+        assert_int_equal(spec->place, PLACE_LOCAL);
+        local_handler_of(spec)(me, argv, argc, &reply);
+    }
+    assert_true(reply.n < sizeof out);
+    if (reply.n > 0) {
+        memcpy(out, reply.p, reply.n);
+    }
+    out[reply.n] = 0;
+    assert_true(reply.n == 0 || reply.is_error == (out[0] == '-'));
+    reply_free(&reply);
+    return out;
+}

@@ -1,0 +1,23 @@
+/* A node of cardboard: of a node only what the local commands look at, and a client to run them. */
+#ifndef TESTS_NODE_CARDBOARD_H
+#define TESTS_NODE_CARDBOARD_H
+
+#include "node/local_internal.h"
+
+extern struct node node;
+extern struct client clients[3]; /* in node.clients; the first one runs the commands */
+extern struct client *const me;
+extern struct command_stats command_stats[256];
+extern struct outlook outlook;
+extern char changed[256]; /* names given to node_config_changed */
+extern const struct client *killed, *closed_gently;
+extern bool stopped;
+
+/* Puts everything back; a cmocka set-up function. */
+int fresh(void **state);
+
+/* Runs a line (words split at blanks; \s in a word is a blank) as clients.c does. The result is the
+ * reply's bytes, valid until the next call. */
+const char *run(const char *line);
+
+#endif
