@@ -58,7 +58,6 @@
 #define IMAGE_CHUNK_BYTES (256 * KIB) /* the next chunk is begun; long values are split */
 #define IMAGE_SLICE_BYTES (1 * MIB)   /* a slice of the walk ends when it would grow beyond */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */
-#define CHECKPOINT_SLICE_US 250                  /* of one turn of the loop */
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
 
 #endif

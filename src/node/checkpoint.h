@@ -45,7 +45,7 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
                                     void *context);
 
 /* Once in every turn of the loop while one is being written: walks for about `budget`
- * microseconds (CHECKPOINT_SLICE_US), unless the disk is behind. True when it would go on at once,
+ * microseconds, unless the disk is behind. True when it would go on at once,
  * that is, when the loop should not sleep; false while it waits for the disk, whose completion
  * makes a turn, and when it is over: the pointer is then void if `done` has been called. */
 bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);

@@ -28,12 +28,16 @@ static struct {
     enum call call;
     uint32_t n;
     int error;
-    uint32_t seen; /* of that call */
-    bool withhold; /* durable writes complete only when it is false again */
+    uint32_t seen;            /* of that call */
+    uint32_t crash_at, calls; /* the process ends just before this call of any kind; 0 = never */
+    bool withhold;            /* durable writes complete only when it is false again */
 } fault;
 
 static bool hit(enum call call)
 {
+    if (fault.crash_at > 0 && ++fault.calls == fault.crash_at) {
+        _exit(WORLD_CRASHED);
+    }
     return fault.call == call && ++fault.seen == fault.n;
 }
 
@@ -111,6 +115,12 @@ void fault_set(enum call call, uint32_t n, int error)
     fault.n = n;
     fault.error = error;
     fault.seen = 0;
+}
+
+void fault_crash(uint32_t n)
+{
+    fault.crash_at = n;
+    fault.calls = 0;
 }
 
 uint32_t fault_seen(void)

@@ -46,6 +46,9 @@ void assert_loads_as(struct world *w, uint64_t digest);
 
 /* The n-th of these calls from now fails with that error. */
 void fault_set(enum call call, uint32_t n, int error);
+/* The process ends with this code, just before its n-th call of any kind. */
+#define WORLD_CRASHED 42
+void fault_crash(uint32_t n);
 /* How often the call was made since. */
 uint32_t fault_seen(void);
 /* Durable writes are held back, until they are let go. */

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -183,6 +185,55 @@ static void test_a_backlog_is_bounded(void **state)
     world_close(w);
 }
 
+/* A process that dies just before each of its calls in turn: there is always a whole checkpoint,
+ * the old one or the new one, and what was half done is cleared away (scenarios 35, 38, 56). */
+static void test_a_crash_at_every_call(void **state)
+{
+    (void)state;
+    struct world *w = world_open(0);
+    uint64_t old = 0, new = 0;
+    bool seen_old = false, seen_new = false;
+    uint32_t crashes = 0;
+    for (int code = WORLD_CRASHED; code == WORLD_CRASHED; crashes++) {
+        world_put(w->engine, 1, 500, 0);
+        old = engine_digest(w->engine);
+        world_take(w);
+        assert_int_equal(w->result, CHECKPOINT_DONE);
+        for (uint32_t i = 0; i < 10000; i++) {
+            world_put(w->engine, i, 300, 7);
+        }
+        new = engine_digest(w->engine);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            w->io = io_new(); /* loops do not survive a fork */
+            memset(&w->timer, 0, sizeof w->timer);
+            fault_crash(crashes + 1);
+            world_take(w);
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        code = WEXITSTATUS(status);
+        char message[1400];
+        struct engine *engine;
+        assert_int_equal(world_load(w, &engine, message), CHECKPOINT_LOADED);
+        seen_old = seen_old || engine_digest(engine) == old;
+        seen_new = seen_new || engine_digest(engine) == new;
+        assert_true(engine_digest(engine) == old || engine_digest(engine) == new);
+        assert_false(world_has(w, CHECKPOINT_NEW_FILE));
+        engine_free(engine);
+        for (uint32_t i = 0; i < DATABASES; i++) {
+            store_clear(engine_store(w->engine), (uint8_t)i);
+        }
+    }
+    assert_in_range(crashes, 7, 30);
+    assert_true(seen_old);
+    assert_true(seen_new);
+    world_close(w);
+}
+
 /* --- Giving up ------------------------------------------------------------------------------- */
 
 static void abort_in_turn(struct world *w)
@@ -221,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_is_survived),
         cmocka_unit_test(test_a_failing_disk_is_told),
         cmocka_unit_test(test_without_a_helper_thread),
+        cmocka_unit_test(test_a_crash_at_every_call),
         cmocka_unit_test(test_a_backlog_is_bounded),
         cmocka_unit_test(test_abort_leaves_nothing),
     };
