@@ -338,8 +338,11 @@ def free_port():
 
 
 class Server:
-    def __init__(self, command, port, directory):
+    """A process that answers writes once it is made."""
+
+    def __init__(self, command, port, directory, password):
         self.port = port
+        login = b"AUTH %s\r\n" % password.encode() if password else b""
         log = open(os.path.join(directory, "log-%d" % port), "wb")
         self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory,
                                         stdin=subprocess.DEVNULL)
@@ -347,8 +350,8 @@ class Server:
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", port), 1) as s:
-                    s.sendall(b"SET k v\r\n")
-                    if s.recv(100)[:3] in (b"+OK", b"-NO"):
+                    s.sendall(login + b"SET k v\r\nQUIT\r\n")
+                    if set(s.makefile("rb")) == {b"+OK\r\n"}:
                         return
             except OSError:
                 pass
@@ -364,7 +367,8 @@ class Server:
 def start_redis(directory, password):
     port = free_port()
     command = ["redis-server", "--port", str(port), "--save", "", "--dir", directory]
-    return Server(command + (["--requirepass", password] if password else []), port, directory)
+    return Server(command + (["--requirepass", password] if password else []), port, directory,
+                  password)
 
 
 def start_quorate(binary, directory, password):
@@ -374,7 +378,8 @@ def start_quorate(binary, directory, password):
             break
     data = os.path.join(directory, "quorate-%d" % port)
     command = [binary, "server", "--bootstrap", "--port", str(port), "--dir", data]
-    return Server(command + (["--requirepass", password] if password else []), port, directory)
+    return Server(command + (["--requirepass", password] if password else []), port, directory,
+                  password)
 
 
 # --- Comparing ------------------------------------------------------------------------------------
