@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define CAP_MIN 8u
+#define CAP_MIN 4u
 #define CAP_MAX 512u      /* 8 KiB of slots; beyond it a segment splits */
 #define PREFETCH_SLOTS 8u /* how far ahead an iteration fetches items */
 #define TAIL_SLOTS 8u     /* room behind the last home; a fuller segment gets as much as it needs */
@@ -194,12 +194,13 @@ static uint64_t first_entry(const struct table *table, const struct segment *seg
 
 static void account(struct table *table, const struct segment *segment, bool added)
 {
+    bool deepest = segment->depth == table->depth;
     if (added) {
         table->memory += block_cost(segment_bytes(segment));
-        table->segments_at[segment->depth]++;
+        table->deepest += deepest;
     } else {
         table->memory -= block_cost(segment_bytes(segment));
-        table->segments_at[segment->depth]--;
+        table->deepest -= deepest;
     }
 }
 
@@ -231,19 +232,21 @@ static void directory_double(struct table *table)
         table->directory[2 * i + 1] = table->directory[i];
     }
     table->depth++;
+    table->deepest = 0;
     table->memory += block_cost(2 * old * sizeof *table->directory);
 }
 
 /* Halves the directory while no segment needs its full depth. */
 static void directory_shrink(struct table *table)
 {
-    while (table->depth > 0 && table->segments_at[table->depth] == 0) {
+    while (table->depth > 0 && table->deepest == 0) {
         uint64_t half = directory_size(table) / 2;
         table->memory -= block_cost(2 * half * sizeof *table->directory);
+        table->depth--;
         for (uint64_t i = 0; i < half; i++) {
             table->directory[i] = table->directory[2 * i];
+            table->deepest += table->directory[i]->depth == table->depth;
         }
-        table->depth--;
         table->directory = qr_realloc(table->directory, half * sizeof *table->directory);
         table->memory += block_cost(half * sizeof *table->directory);
     }
@@ -495,8 +498,9 @@ static void check_segment(const struct segment *segment)
 
 void table_check(const struct table *table)
 {
-    uint64_t count = 0, memory = block_cost(sizeof *table) +
-                                 block_cost(directory_size(table) * sizeof *table->directory);
+    uint64_t count = 0, deepest = 0;
+    uint64_t memory =
+        block_cost(sizeof *table) + block_cost(directory_size(table) * sizeof *table->directory);
     for (uint64_t entry = 0; entry < directory_size(table);) {
         const struct segment *segment = table->directory[entry];
         uint64_t n = segment_entries(table, segment);
@@ -506,9 +510,11 @@ void table_check(const struct table *table)
         }
         check_segment(segment);
         count += segment->count;
+        deepest += segment->depth == table->depth;
         memory += block_cost(segment_bytes(segment));
         entry += n;
     }
     qr_assert(count == table->count);
+    qr_assert(deepest == table->deepest && (deepest > 0 || table->depth == 0));
     qr_assert(memory == table->memory);
 }

@@ -38,9 +38,9 @@ struct segment {
 struct table {
     struct segment **directory;
     uint8_t depth;
-    uint64_t count;  /* items */
-    uint64_t memory; /* bytes of directory and segments; not of items, nor of the due heap */
-    uint64_t segments_at[TABLE_DEPTH_MAX + 1]; /* segments of each depth */
+    uint64_t count;   /* items */
+    uint64_t memory;  /* bytes of directory and segments; not of items, nor of the due heap */
+    uint64_t deepest; /* segments of the directory's own depth */
     struct due due;
 
     uint8_t walk_db;     /* the database it was when the walk began */
