@@ -306,6 +306,10 @@ static void fire_timer(struct world *w, struct sim_node *n, const struct item *i
     if ((uint64_t)item->a != n->timer_generation) {
         return; /* the deadline has moved since */
     }
+    if (w->only_timer != 0 && w->only_timer != n->index + 1u) {
+        world_push(w, 5000, *item);
+        return;
+    }
     n->spins = n->timer_at == w->now ? n->spins + 1 : 0;
     if (n->spins > SPINS_MAX) {
         world_violation(w, VIOLATION_CONTRACT, "the timer of node %d fires without end", n->index);

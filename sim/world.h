@@ -325,6 +325,7 @@ struct world {
     struct sim_node nodes[MEMBERS_MAX];
     bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* from, to */
     qr_time link_last[MEMBERS_MAX][MEMBERS_MAX];
+    unsigned only_timer; /* scripts: timers of all nodes but only_timer - 1 wait; 0: none do */
     bool hold_messages; /* scripts: messages wait for `deliver` */
     int64_t harass;     /* how many leaders to come are struck */
     qr_time harass_within;
