@@ -73,12 +73,21 @@ static bool waits_for_write(const struct pending *p)
     return p->stream != NULL && p->stream->writes_done < p->after_write; /* S1 */
 }
 
+/* p, which is in no queue, goes back to the router. */
+static void stop_reading(struct pending *p)
+{
+    qr_assert(p->state == PENDING_READING);
+    p->state = PENDING_WAITING;
+    if (p->stream != NULL) {
+        qr_assert(p->stream->reading > 0);
+        p->stream->reading--;
+    }
+}
+
 /* The lease ended before the read was served: it asks again. */
 static void ask_again(struct replica *r, struct pending *p)
 {
-    if (p->stream != NULL) {
-        p->stream->reading--;
-    }
+    stop_reading(p);
     struct pendings one = { 0 };
     pendings_push(&one, p);
     router_retry(r->node->router, &one, STATUS_EXPIRED);
@@ -115,9 +124,7 @@ void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum
     while (r->reading.first != NULL && r->reading.first->req < first + count) {
         struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first);
-        if (p->stream != NULL) {
-            p->stream->reading--;
-        }
+        stop_reading(p);
         pendings_push(&refused, p);
     }
     router_retry(r->node->router, &refused, status);
@@ -159,6 +166,15 @@ static void leave_read_queue(struct replica *r, struct pending *p)
     }
 }
 
+/* The first read from `at` on, or `end`. */
+static struct pending *next_reading(struct pending *at, const struct pending *end)
+{
+    while (at != end && at->state != PENDING_READING) {
+        at = at->next;
+    }
+    return at;
+}
+
 /* S2: reads of the same stream that arrived before the write p, which is about to be applied. */
 static void serve_reads_ahead(struct replica *r, struct pending *p)
 {
@@ -170,12 +186,13 @@ static void serve_reads_ahead(struct replica *r, struct pending *p)
                                     at->previous->state == PENDING_ANSWERED)) {
         at = at->previous;
     }
+    at = next_reading(at, p);
     while (at != p) {
-        struct pending *next = at->next;
-        if (at->state == PENDING_READING) {
-            leave_read_queue(r, at);
-            serve_read(r, at, true);
-        }
+        /* Answering the head of a stream frees the answered ones behind it: what is kept across
+         * must be a read. */
+        struct pending *next = next_reading(at->next, p);
+        leave_read_queue(r, at);
+        serve_read(r, at, true);
         at = next;
     }
 }
