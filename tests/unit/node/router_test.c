@@ -335,6 +335,20 @@ static void test_a_refused_epoch_is_sent_again_whole_and_in_order_T2(void **stat
     assert_true(world->peers.epochs[2] > world->peers.epochs[0]);
 }
 
+static void test_a_refusal_by_the_same_leader_holds_the_rest_back_T2(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    command("set", "a");
+    command("set", "b");
+    answer(0, STATUS_NOT_LEADER, "");
+    turn_later(0); /* "a" must not be sent behind "b" of the same epoch */
+    assert_string_equal(world->peers.forwarded, "1:a 1:b ");
+    answer(1, STATUS_NOT_LEADER, "");
+    turn_later(0);
+    assert_string_equal(world->peers.forwarded, "1:a 1:b 1:a 1:b ");
+}
+
 static void test_a_former_leader_that_is_silent_is_given_up_T4(void **state)
 {
     (void)state;
@@ -483,6 +497,7 @@ int main(void)
         ROUTER_TEST(test_without_a_leader_commands_wait_and_then_go_in_order_T1),
         ROUTER_TEST(test_waiting_too_long_is_clusterdown_and_surely_not_applied),
         ROUTER_TEST(test_a_refused_epoch_is_sent_again_whole_and_in_order_T2),
+        ROUTER_TEST(test_a_refusal_by_the_same_leader_holds_the_rest_back_T2),
         ROUTER_TEST(test_a_former_leader_that_is_silent_is_given_up_T4),
         ROUTER_TEST(test_a_lost_connection_gives_up_at_once_T4),
         ROUTER_TEST(test_own_leadership_waits_for_what_was_forwarded_T2),
