@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define CAP_MIN 4u
-#define CAP_MAX 512u      /* 8 KiB of slots; beyond it a segment splits */
-#define PREFETCH_SLOTS 8u /* how far ahead an iteration fetches items */
-#define TAIL_SLOTS 8u     /* room behind the last home; a fuller segment gets as much as it needs */
+#define CAP_MAX 512u       /* 8 KiB of slots; beyond it a segment splits */
+#define PREFETCH_SLOTS 16u /* how far ahead an iteration fetches items */
+#define TAIL_SLOTS 8u /* room behind the last home; a fuller segment gets as much as it needs */
 
 /* A directory of this many entries for each full segment is out of all proportion: then the hashes
  * are not random (the key is known to an attacker), and segments grow instead of splitting. */
