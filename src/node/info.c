@@ -148,6 +148,9 @@ static void section_server(struct node *node, struct reply *out)
     struct utsname os;
     (void)uname(&os);
     qr_time up = (io_now(node->io) - node->started) / QR_SECOND;
+    char executable[1024];
+    ssize_t n = readlink("/proc/self/exe", executable, sizeof executable - 1);
+    executable[n > 0 ? n : 0] = 0;
     info_line(out, "redis_version:%s", REDIS_VERSION);
     info_line(out, "quorate_version:%s", QUORATE_VERSION);
     info_line(out, "server_name:quorate");
@@ -169,8 +172,8 @@ static void section_server(struct node *node, struct reply *out)
     info_line(out, "hz:10");
     info_line(out, "configured_hz:10");
     info_line(out, "lru_clock:0");
-    info_line(out, "executable:%s", node->executable);
-    info_line(out, "config_file:%s", node->config_file);
+    info_line(out, "executable:%s", executable);
+    info_line(out, "config_file:%s", node->config.file);
     info_line(out, "io_threads_active:0");
 }
 

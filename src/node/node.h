@@ -77,7 +77,6 @@ struct node {
     qr_time started;
     qr_wall started_wall;
     char run_id[41]; /* 40 hex digits, new at every start */
-    char executable[1024], config_file[1024];
     bool loading;    /* replaying: -LOADING */
     bool stopping; /* an orderly end is under way, until stop_at */
     bool failed;   /* the environment failed: nothing leaves this node any more */

@@ -15,6 +15,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define ARGV_CAPACITY_MIN 16u
 
@@ -259,6 +260,14 @@ size_t resp_next_word(const uint8_t *s, size_t n, uint8_t *out, size_t *out_n)
     return i;
 }
 
+/* A web page can make a browser send a POST to a database; its body would then be commands. The
+ * words that open the request line and a header end the connection before that (as in Redis). */
+static bool is_http(struct span word)
+{
+    return (word.n == 4 && strncasecmp((const char *)word.p, "post", 4) == 0) ||
+           (word.n == 5 && strncasecmp((const char *)word.p, "host:", 5) == 0);
+}
+
 static enum parse_result split_line(struct parser *p, const uint8_t *line, size_t n)
 {
     if (p->inline_capacity < n) {
@@ -278,6 +287,9 @@ static enum parse_result split_line(struct parser *p, const uint8_t *line, size_
         size_t took = resp_next_word(line + i, n - i, out, &bytes);
         if (took == 0) {
             return fail(p, "unbalanced quotes in request");
+        }
+        if (p->argc == 0 && is_http(span_of(out, bytes))) {
+            return fail(p, "this is no HTTP server");
         }
         *next_argument(p) = span_of(out, bytes);
         out += bytes;

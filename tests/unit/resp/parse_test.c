@@ -154,6 +154,16 @@ static void test_inline_quotes_out_of_balance(void **state)
     CHECK("ping\r\nset k \"\\\r\nping\r\n", "[4:ping]!unbalanced quotes in request");
 }
 
+/* Cross-protocol scripting: what a browser was made to send is not carried out. */
+static void test_http_is_refused(void **state)
+{
+    (void)state;
+    CHECK("POST / HTTP/1.1\r\nset k v\r\n", "!this is no HTTP server");
+    CHECK("GET /x HTTP/1.1\r\nHost: a\r\nset k v\r\n",
+          "[3:GET 2:/x 8:HTTP/1.1]!this is no HTTP server");
+    CHECK("*1\r\n$4\r\nPOST\r\npostx\r\n", "[4:POST][5:postx]");
+}
+
 static void test_lengths_111(void **state)
 {
     (void)state;
@@ -276,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_ignored),
         cmocka_unit_test(test_inline),
         cmocka_unit_test(test_inline_quotes_out_of_balance),
+        cmocka_unit_test(test_http_is_refused),
         cmocka_unit_test(test_lengths_111),
         cmocka_unit_test(test_limits_before_authentication),
         cmocka_unit_test(test_long_lines),
