@@ -8,9 +8,9 @@
 #include <string.h>
 
 /* So few operations share a key that the search for an order stays short. */
-#define OPERATIONS_PER_EPOCH 3000u
-#define REGISTERS 16u /* keys of an epoch for get, set, del, append */
-#define COUNTERS 8u   /* and for incr, get, del */
+#define OPERATIONS_PER_EPOCH 6000u
+#define REGISTERS 64u /* keys of an epoch for get, set, del, append */
+#define COUNTERS 32u  /* and for incr, get, del */
 #define KEYS_PER_EPOCH (REGISTERS + COUNTERS)
 
 #define ONCE_VALUE_MAX 30000u
@@ -108,8 +108,9 @@ const char *once_value(uint32_t key, size_t *n)
 
 /* --- The history ---------------------------------------------------------------------------- */
 
-/* One line of the form that `quorate check-history` reads (sim/history.c). Times are rounded
- * outwards: an operation may seem longer than it was, never shorter. */
+/* One line of the form that `quorate check-history` reads (sim/history.c): process key kind
+ * argument result start end. Nothing here needs its escapes. Times are rounded outwards: an
+ * operation may seem longer than it was, never shorter. */
 static void write_operation(FILE *file, const struct record *record, const struct operation *op)
 {
     static const char *const names[] = { [KIND_GET] = "get",
@@ -119,18 +120,19 @@ static void write_operation(FILE *file, const struct record *record, const struc
                                          [KIND_INCR] = "incr" };
     char key[KEY_TEXT_MAX];
     record_key_text(op->kind, op->key, key);
-    (void)fprintf(file, "%" PRIu32 " %s %s %s %" PRId64 " ", op->client, names[op->kind], key,
-                  op->argument[0] != 0 ? op->argument : "-", op->start / 1000);
-    if (op->outcome != OUTCOME_OK) {
-        (void)fprintf(file, "? %s\n", op->outcome == OUTCOME_FAIL ? "fail" : "unknown");
+    (void)fprintf(file, "%" PRIu32 " %s %s %s ", op->client, key, names[op->kind],
+                  op->argument[0] != 0 ? op->argument : "-");
+    if (op->outcome == OUTCOME_FAIL) {
+        (void)fputs("fail", file);
+    } else if (op->outcome != OUTCOME_OK) {
+        (void)fputs("unknown", file);
+    } else if (op->result_at != RESULT_NONE) {
+        (void)fprintf(file, "=%.*s", (int)op->result_n, record->text + op->result_at);
     } else {
-        (void)fprintf(file, "%" PRId64 " ", op->end / 1000 + 1);
-        if (op->result_at != RESULT_NONE) {
-            (void)fprintf(file, "value %.*s\n", (int)op->result_n, record->text + op->result_at);
-        } else {
-            (void)fprintf(file, "%s\n", op->kind == KIND_GET ? "nil" : "ok");
-        }
+        (void)fputs(op->kind == KIND_GET ? "nil" : "ok", file);
     }
+    int64_t end = op->outcome == OUTCOME_OK || op->outcome == OUTCOME_FAIL ? op->end : op->start;
+    (void)fprintf(file, " %" PRId64 " %" PRId64 "\n", op->start / 1000, end / 1000 + 1);
 }
 
 bool record_write(const struct record *record, const char *path)
