@@ -40,7 +40,7 @@ struct janitor_job {
 
 static int write_zeros(struct io_file *file, uint64_t bytes)
 {
-    uint8_t *zeros = qr_zalloc(PREWRITE_BYTES);
+    uint8_t *zeros = qr_zalloc((size_t)min_u64(PREWRITE_BYTES, bytes));
     int64_t r = 0;
     for (uint64_t at = 0; at < bytes && r >= 0;) {
         size_t n = (size_t)min_u64(PREWRITE_BYTES, bytes - at);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define WINDOW_BYTES (1 * MIB)
+#define WINDOW_BYTES (256 * KIB)
 
 const uint8_t *window_at(struct window *w, uint64_t at, size_t need)
 {

@@ -9,6 +9,13 @@
 
 #include <string.h>
 
+/* Every byte; with the address sanitizer, which is slow, every seventh. */
+#ifdef __SANITIZE_ADDRESS__
+#define STRIDE 7u
+#else
+#define STRIDE 1u
+#endif
+
 /* A small log of three segments: two groups, states, a truncation, a trim; `batches` single
  * batches in the last segment. With `clean` its last mark covers everything. */
 static void build(struct rig *rig, bool clean, qr_slot batches)
@@ -125,13 +132,14 @@ static struct tally flip_every_byte(bool clean)
     for (size_t i = 0; i < disk_files(built.disk); i++) {
         size_t n;
         (void)disk_bytes(built.disk, i, &n);
-        for (size_t at = 0; at < n; at++) {
+        for (size_t at = 0; at < n; at += STRIDE) {
             flip(&built, i, at, clean, 2, &tally);
         }
     }
     rig_stop(&built);
-    assert_true(tally.harmless > 1000); /* unused bytes, spare files, one copy of a header */
-    assert_true(tally.damaged > 1000);
+    assert_true(tally.harmless >
+                1000 / STRIDE); /* unused bytes, spare files, one copy of a header */
+    assert_true(tally.damaged > 1000 / STRIDE);
     return tally;
 }
 
@@ -144,7 +152,8 @@ static void every_flipped_byte_is_told_or_harmless(void **state)
 static void after_a_crash_only_the_last_batch_may_be_cut(void **state)
 {
     (void)state;
-    assert_int_equal(flip_every_byte(false).cut, LOG_BLOCK_BYTES);
+    assert_in_range(flip_every_byte(false).cut, LOG_BLOCK_BYTES / STRIDE,
+                    LOG_BLOCK_BYTES / STRIDE + 1);
 }
 
 /* The file that holds the newest segment, and where its batches begin. */

@@ -6,8 +6,6 @@
 #include <string.h>
 
 #define SECTOR 512u
-#define NAMES_MAX 96
-#define OPS_MAX 256
 
 struct bytes {
     uint8_t *p;
@@ -33,8 +31,8 @@ struct entry {
 };
 
 struct names {
-    struct entry v[NAMES_MAX];
-    size_t n;
+    struct entry *v; /* by name */
+    size_t n, cap;
 };
 
 struct io_file {
@@ -55,11 +53,11 @@ struct work {
 struct io {
     struct names now;
     struct names *history; /* the directory after each change that is not synced yet */
-    size_t history_n;
+    size_t history_n, history_cap;
     struct names durable;
-    struct inode *inodes[4096];
-    size_t inode_n;
-    struct io_file *open[256];
+    struct inode **inodes;
+    size_t inode_n, inode_cap;
+    struct io_file *open[512];
     struct work *first, *last;
     uint64_t operations, fail_at;
     int fail_error;
@@ -95,7 +93,10 @@ static void bytes_put(struct bytes *b, const void *p, size_t n, uint64_t at)
 static struct inode *inode_new(struct io *disk)
 {
     struct inode *inode = qr_zalloc(sizeof(*inode));
-    qr_assert(disk->inode_n < ARRAY_COUNT(disk->inodes));
+    if (disk->inode_n == disk->inode_cap) {
+        disk->inode_cap = disk->inode_cap == 0 ? 16 : disk->inode_cap * 2;
+        disk->inodes = qr_realloc(disk->inodes, disk->inode_cap * sizeof(struct inode *));
+    }
     disk->inodes[disk->inode_n++] = inode;
     return inode;
 }
@@ -166,11 +167,26 @@ static struct entry *names_find(struct names *names, const char *name)
     return NULL;
 }
 
+static void names_copy(struct names *to, const struct names *from)
+{
+    if (from->n > to->cap) {
+        to->cap = from->n;
+        to->v = qr_realloc(to->v, to->cap * sizeof(struct entry));
+    }
+    to->n = from->n;
+    if (from->n > 0) {
+        memcpy(to->v, from->v, from->n * sizeof(struct entry));
+    }
+}
+
 static void names_put(struct names *names, const char *name, struct inode *inode)
 {
     struct entry *e = names_find(names, name);
     if (e == NULL) {
-        qr_assert(names->n < NAMES_MAX);
+        if (names->n == names->cap) {
+            names->cap = names->cap == 0 ? 16 : names->cap * 2;
+            names->v = qr_realloc(names->v, names->cap * sizeof(struct entry));
+        }
         size_t i = names->n++;
         for (; i > 0 && strcmp(names->v[i - 1].name, name) > 0; i--) {
             names->v[i] = names->v[i - 1];
@@ -193,11 +209,12 @@ static void names_drop(struct names *names, const char *name)
 
 static void names_changed(struct io *disk)
 {
-    qr_assert(disk->history_n < OPS_MAX);
-    if (disk->history == NULL) {
-        disk->history = qr_alloc(OPS_MAX * sizeof(struct names));
+    if (disk->history_n == disk->history_cap) {
+        disk->history_cap += 8;
+        disk->history = qr_realloc(disk->history, disk->history_cap * sizeof(struct names));
+        memset(disk->history + disk->history_n, 0, 8 * sizeof(struct names));
     }
-    disk->history[disk->history_n++] = disk->now;
+    names_copy(&disk->history[disk->history_n++], &disk->now);
 }
 
 /* True when this operation is the one that fails. */
@@ -242,7 +259,13 @@ void disk_free(struct io *disk)
         free(disk->inodes[i]->unsynced);
         free(disk->inodes[i]);
     }
+    free(disk->inodes);
+    for (size_t i = 0; i < disk->history_cap; i++) {
+        free(disk->history[i].v);
+    }
     free(disk->history);
+    free(disk->now.v);
+    free(disk->durable.v);
     free(disk);
 }
 
@@ -284,8 +307,8 @@ void disk_power_loss(struct io *disk, struct rng *rng)
 {
     drop_process(disk);
     size_t kept = rng_below(rng, disk->history_n + 1);
-    disk->now = kept == 0 ? disk->durable : disk->history[kept - 1];
-    disk->durable = disk->now;
+    names_copy(&disk->now, kept == 0 ? &disk->durable : &disk->history[kept - 1]);
+    names_copy(&disk->durable, &disk->now);
     disk->history_n = 0;
     for (size_t i = 0; i < disk->inode_n; i++) {
         inode_lose(disk->inodes[i], rng);
@@ -301,7 +324,7 @@ struct io *disk_copy(const struct io *disk)
         inode_sync(inode);
         names_put(&copy->now, disk->now.v[i].name, inode);
     }
-    copy->durable = copy->now;
+    names_copy(&copy->durable, &copy->now);
     copy->clock = disk->clock;
     return copy;
 }
@@ -352,7 +375,7 @@ void disk_cut(struct io *disk, size_t i, size_t n)
 void disk_remove(struct io *disk, size_t i)
 {
     names_drop(&disk->now, disk->now.v[i].name);
-    disk->durable = disk->now;
+    names_copy(&disk->durable, &disk->now);
 }
 
 /* --- io.h: loop ----------------------------------------------------------------------------- */
@@ -542,7 +565,7 @@ int io_sync_dir(struct io *disk, const char *path)
     if (fails(disk)) {
         return disk->fail_error;
     }
-    disk->durable = disk->now;
+    names_copy(&disk->durable, &disk->now);
     disk->history_n = 0;
     return 0;
 }
