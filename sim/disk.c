@@ -78,9 +78,11 @@ void disk_start_sync(struct world *w, struct sim_node *n)
     n->sync_upto = 0; /* what the sync covers is what stands there when the step has ended */
     n->sync_number++;
     qr_time delay = world_delay(w, w->options.sync_min, w->options.sync_mean) * n->slow;
-    world_push(w, delay, (struct item){ .kind = ITEM_SYNCED, .node = n->index,
-                                        .incarnation = n->incarnation,
-                                        .a = (int64_t)n->sync_number });
+    world_push(w, delay,
+               (struct item){ .kind = ITEM_SYNCED,
+                              .node = n->index,
+                              .incarnation = n->incarnation,
+                              .a = (int64_t)n->sync_number });
 }
 
 void disk_synced(struct world *w, struct sim_node *n, uint64_t number)

@@ -197,7 +197,9 @@ static void strike_voter(struct world *w, struct sim_node *n)
         n->crash_in = n->crash_after_state;
     } else {
         world_push(w, (qr_time)rng_below(&w->rng, 3 * (w->options.sync_min + w->options.sync_mean)),
-                   (struct item){ .kind = ITEM_CRASH, .node = n->index, .a = n->crash_power,
+                   (struct item){ .kind = ITEM_CRASH,
+                                  .node = n->index,
+                                  .a = n->crash_power,
                                   .incarnation = n->incarnation });
     }
     n->crash_after_state = -1;

@@ -13,7 +13,8 @@ static bool half(struct rng *r)
     return rng_chance(r, 1, 2);
 }
 
-/* --- options ------------------------------------------------------------------------------------------ */
+/* --- options
+ * ------------------------------------------------------------------------------------------ */
 
 static void draw_network(struct rng *r, struct options *o)
 {
@@ -67,7 +68,8 @@ void faults_draw_options(uint64_t seed, struct options *out)
     out->refuse_here = half(&r);
 }
 
-/* --- the plan ------------------------------------------------------------------------------------------ */
+/* --- the plan
+ * ------------------------------------------------------------------------------------------ */
 
 struct drawing {
     struct rng rng;
@@ -76,7 +78,8 @@ struct drawing {
     qr_time at;
 };
 
-static void add(struct drawing *d, qr_time later, enum action_kind kind, int64_t a, int64_t b, int64_t c)
+static void add(struct drawing *d, qr_time later, enum action_kind kind, int64_t a, int64_t b,
+                int64_t c)
 {
     plan_add(d->plan, (struct action){ .at = d->at + later, .kind = kind, .a = a, .b = b, .c = c });
 }
@@ -102,7 +105,7 @@ static void draw_crash(struct drawing *d)
     case 1:
         add(d, 0, ACTION_CRASH_IN, node, (int64_t)rng_below(&d->rng, 40), power);
         return; /* it restarts by itself */
-    case 2: /* all of them at once: what the disks hold is all there is */
+    case 2:     /* all of them at once: what the disks hold is all there is */
         for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
             add(d, 0, power ? ACTION_POWER : ACTION_CRASH, i, 0, 0);
         }
@@ -185,7 +188,8 @@ static void draw_clock(struct drawing *d)
     if (half(&d->rng)) { /* ahead and behind together: the drift bound holds between two clocks */
         add(d, 0, ACTION_DRIFT, node, (int64_t)rng_below(&d->rng, 94000) - 47000, 0);
     } else {
-        add(d, 0, ACTION_WALL_JUMP, node, (int64_t)rng_below(&d->rng, 7200) * 1000000 - 3600000000, 0);
+        add(d, 0, ACTION_WALL_JUMP, node, (int64_t)rng_below(&d->rng, 7200) * 1000000 - 3600000000,
+            0);
     }
 }
 
@@ -213,8 +217,8 @@ static void draw_weather(struct drawing *d)
 
 typedef void draw_fault(struct drawing *d);
 static draw_fault *const classes[] = {
-    draw_crash, draw_cut,    draw_voter,      draw_harassment, draw_pause, draw_disk_fault,
-    draw_clock, draw_orders, draw_connection, draw_weather,
+    draw_crash,      draw_cut,   draw_voter,  draw_harassment, draw_pause,
+    draw_disk_fault, draw_clock, draw_orders, draw_connection, draw_weather,
 };
 
 static void draw_faults(struct drawing *d)
@@ -290,7 +294,8 @@ void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out)
     qsort(out->v, out->n, sizeof *out->v, by_time);
 }
 
-/* --- carrying out ---------------------------------------------------------------------------------------- */
+/* --- carrying out
+ * ---------------------------------------------------------------------------------------- */
 
 static void set_cut(struct world *w, node_index from, node_index to, bool cut)
 {
@@ -299,7 +304,8 @@ static void set_cut(struct world *w, node_index from, node_index to, bool cut)
     }
 }
 
-/* Cuts the links between the nodes of the mask and the others: out of the mask, into it, or both. */
+/* Cuts the links between the nodes of the mask and the others: out of the mask, into it, or both.
+ */
 static void cut_mask(struct world *w, uint64_t mask, bool out, bool in)
 {
     for (node_index i = 0; i < w->options.nodes; i++) {
@@ -323,8 +329,12 @@ static void pause_node(struct world *w, node_index node, qr_time length)
 static void push_admin(struct world *w, node_index node, int64_t order, int64_t argument)
 {
     if (node != NODE_NONE && w->nodes[node].up) {
-        world_push(w, 0, (struct item){ .kind = ITEM_ADMIN, .node = node, .a = order, .b = argument,
-                                        .incarnation = w->nodes[node].incarnation });
+        world_push(w, 0,
+                   (struct item){ .kind = ITEM_ADMIN,
+                                  .node = node,
+                                  .a = order,
+                                  .b = argument,
+                                  .incarnation = w->nodes[node].incarnation });
     }
 }
 
@@ -334,11 +344,14 @@ static void flap(struct world *w, node_index node, node_index peer)
         return;
     }
     uint32_t incarnation = w->nodes[node].incarnation;
-    world_push(w, 0, (struct item){ .kind = ITEM_PEER, .node = node, .incarnation = incarnation,
-                                    .a = peer, .b = 0 });
-    world_push(w, (qr_time)rng_below(&w->rng, 100000),
-               (struct item){ .kind = ITEM_PEER, .node = node, .incarnation = incarnation,
-                              .a = peer, .b = 1 });
+    world_push(
+        w, 0,
+        (struct item){
+            .kind = ITEM_PEER, .node = node, .incarnation = incarnation, .a = peer, .b = 0 });
+    world_push(
+        w, (qr_time)rng_below(&w->rng, 100000),
+        (struct item){
+            .kind = ITEM_PEER, .node = node, .incarnation = incarnation, .a = peer, .b = 1 });
 }
 
 static struct model_value argument_of(enum op_kind kind, int64_t number)
@@ -358,8 +371,8 @@ static void client(struct world *w, const struct action *x)
 {
     enum op_kind kind = (enum op_kind)x->b;
     qr_time patience = (qr_time)(300000 + rng_below(&w->rng, 1700000));
-    uint32_t operation = workload_operation(w, (uint32_t)x->a, kind, argument_of(kind, x->c),
-                                            NODE_NONE, patience);
+    uint32_t operation =
+        workload_operation(w, (uint32_t)x->a, kind, argument_of(kind, x->c), NODE_NONE, patience);
     workload_retry(w, operation);
 }
 

@@ -256,8 +256,7 @@ int check_history_main(int argc, char **argv)
     if (bad != 0) {
         (void)fprintf(stderr, "%s:%zu: not an operation\n", argv[1], bad);
     } else {
-        struct linearizable_report report =
-            linearizable_check(h.ops, h.n, LINEARIZABLE_STEPS_MAX);
+        struct linearizable_report report = linearizable_check(h.ops, h.n, LINEARIZABLE_STEPS_MAX);
         code = tell(&h, &report);
     }
     history_free(&h);

@@ -12,15 +12,16 @@ static const char usage[] =
     "usage: quorate sim [--strategy raft|canary[:BUG]] [--seed N] [--count N] [--twice]\n"
     "                   [--verbose] [--out FILE] [--tap] [--quiet] [--expect-violation]\n"
     "       quorate sim [--rewrite] --script FILE...\n"
+    "       quorate sim --suite SEEDS --commit ID [--canary]\n"
     "\n"
     "Runs COUNT seeds from SEED on. A failing seed is told, shrunk to a script and ends the run\n"
     "with exit code 1. --twice runs every seed twice and compares the digests.\n";
 
 struct arguments {
     const struct protocol *protocol;
-    const char *strategy, *out;
+    const char *strategy, *out, *suite, *commit;
     uint64_t seed, count;
-    bool twice, verbose, quiet, tap, expect_violation, rewrite;
+    bool canary, twice, verbose, quiet, tap, expect_violation, rewrite;
     char **scripts;
     int script_count;
 };
@@ -241,9 +242,13 @@ static bool take_flag(struct arguments *a, const char *name)
         const char *name;
         bool *flag;
     } flags[] = {
-        { "--twice", &a->twice },     { "--verbose", &a->verbose },
-        { "--quiet", &a->quiet },     { "--tap", &a->tap },
-        { "--rewrite", &a->rewrite }, { "--expect-violation", &a->expect_violation },
+        { "--canary", &a->canary },
+        { "--twice", &a->twice },
+        { "--verbose", &a->verbose },
+        { "--quiet", &a->quiet },
+        { "--tap", &a->tap },
+        { "--rewrite", &a->rewrite },
+        { "--expect-violation", &a->expect_violation },
     };
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
         if (strcmp(name, flags[i].name) == 0) {
@@ -264,6 +269,10 @@ static bool take_value(struct arguments *a, const char *name, const char *value)
         a->count = strtoull(value, NULL, 0);
     } else if (strcmp(name, "--out") == 0) {
         a->out = value;
+    } else if (strcmp(name, "--suite") == 0) {
+        a->suite = value;
+    } else if (strcmp(name, "--commit") == 0) {
+        a->commit = value;
     } else {
         return false;
     }
@@ -298,6 +307,9 @@ int sim_main(int argc, char **argv)
     }
     if (a.script_count > 0) {
         return run_scripts(&a);
+    }
+    if (a.suite != NULL) {
+        return suite_run(a.suite, a.commit != NULL ? a.commit : "none", a.canary);
     }
     a.protocol = strategy_of(a.strategy);
     if (a.protocol == NULL) {

@@ -14,10 +14,10 @@ void options_for_script(struct options *out)
 
 bool options_set(struct options *o, const char *name, uint64_t value)
 {
-#define OPTION(field, script, meaning)                                                             \
-    if (strcmp(name, #field) == 0) {                                                               \
-        o->field = value;                                                                          \
-        return true;                                                                               \
+#define OPTION(field, script, meaning) \
+    if (strcmp(name, #field) == 0) {   \
+        o->field = value;              \
+        return true;                   \
     }
 #include "sim/options.def"
 #undef OPTION

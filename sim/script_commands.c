@@ -41,7 +41,9 @@ static qr_time duration(const char *text)
 {
     char *end;
     qr_time value = strtoll(text, &end, 10);
-    return strcmp(end, "ms") == 0 ? value * 1000 : strcmp(end, "s") == 0 ? value * QR_SECOND : value;
+    return strcmp(end, "ms") == 0  ? value * 1000
+           : strcmp(end, "s") == 0 ? value * QR_SECOND
+                                   : value;
 }
 
 static void run_for(struct script *s, qr_time length)
@@ -49,7 +51,8 @@ static void run_for(struct script *s, qr_time length)
     world_run_until(s->world, s->world->now + length);
 }
 
-/* --- worlds ----------------------------------------------------------------------------------------- */
+/* --- worlds
+ * ----------------------------------------------------------------------------------------- */
 
 static const struct protocol *read_options(struct script *s, const struct words *w,
                                            struct options *o, uint64_t *seed)
@@ -137,7 +140,8 @@ static void on_run(struct script *s, const struct words *w)
     script_say(s, result.violation == VIOLATION_NONE ? "ok" : violation_name(result.violation));
 }
 
-/* --- clients ---------------------------------------------------------------------------------------- */
+/* --- clients
+ * ---------------------------------------------------------------------------------------- */
 
 static uint32_t key_of(struct script *s, const struct words *w, unsigned i)
 {
@@ -161,20 +165,23 @@ static void on_submit(struct script *s, const struct words *w)
         argument = model_value_of(span_of(w->v[4], strlen(w->v[4])));
     }
     node_index to = node(s, w, 1)->index;
-    workload_try(s->world, workload_operation(s->world, key_of(s, w, 3), kind, argument, to, PATIENCE),
-                 to);
+    workload_try(s->world,
+                 workload_operation(s->world, key_of(s, w, 3), kind, argument, to, PATIENCE), to);
     run_for(s, 0);
 }
 
 static void on_read(struct script *s, const struct words *w)
 {
     node_index to = node(s, w, 1)->index;
-    workload_try(s->world, workload_operation(s->world, key_of(s, w, 2), OP_GET,
-                                              (struct model_value){ 0 }, to, PATIENCE), to);
+    workload_try(s->world,
+                 workload_operation(s->world, key_of(s, w, 2), OP_GET, (struct model_value){ 0 },
+                                    to, PATIENCE),
+                 to);
     run_for(s, 0);
 }
 
-/* --- the network ------------------------------------------------------------------------------------ */
+/* --- the network
+ * ------------------------------------------------------------------------------------ */
 
 static uint64_t mask_of(const char *list)
 {
@@ -298,9 +305,12 @@ static void on_flow(struct script *s, const struct words *w)
 static void connection(struct script *s, const struct words *w, bool up)
 {
     const struct sim_node *n = node(s, w, 1);
-    world_push(s->world, 0, (struct item){ .kind = ITEM_PEER, .node = n->index, .b = up,
-                                           .a = node(s, w, 2)->index,
-                                           .incarnation = n->incarnation });
+    world_push(s->world, 0,
+               (struct item){ .kind = ITEM_PEER,
+                              .node = n->index,
+                              .b = up,
+                              .a = node(s, w, 2)->index,
+                              .incarnation = n->incarnation });
     run_for(s, 0);
 }
 
@@ -314,7 +324,8 @@ static void on_open(struct script *s, const struct words *w)
     connection(s, w, true);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------ */
+/* --- nodes
+ * ------------------------------------------------------------------------------------------ */
 
 static void on_crash(struct script *s, const struct words *w)
 {
@@ -366,8 +377,12 @@ static void on_checkpoint(struct script *s, const struct words *w)
 
 static void order(struct script *s, node_index to, enum admin_kind kind, int64_t argument)
 {
-    world_push(s->world, 0, (struct item){ .kind = ITEM_ADMIN, .node = to, .a = kind, .b = argument,
-                                           .incarnation = s->world->nodes[to].incarnation });
+    world_push(s->world, 0,
+               (struct item){ .kind = ITEM_ADMIN,
+                              .node = to,
+                              .a = kind,
+                              .b = argument,
+                              .incarnation = s->world->nodes[to].incarnation });
 }
 
 static void on_transfer(struct script *s, const struct words *w)
@@ -388,7 +403,8 @@ static void on_mode(struct script *s, const struct words *w)
     run_for(s, 0);
 }
 
-/* --- time ------------------------------------------------------------------------------------------- */
+/* --- time
+ * ------------------------------------------------------------------------------------------- */
 
 static void on_elapse(struct script *s, const struct words *w)
 {
@@ -403,8 +419,8 @@ static void on_settle(struct script *s, const struct words *w)
     run_for(s, SETTLE);
 }
 
-/* Lets time pass for NODE's timer only, until it leads; `bare`: not a moment longer, so that what it
- * sends first is still on its way. */
+/* Lets time pass for NODE's timer only, until it leads; `bare`: not a moment longer, so that what
+ * it sends first is still on its way. */
 static void on_elect(struct script *s, const struct words *w)
 {
     node_index who = node(s, w, 1)->index;
@@ -421,7 +437,8 @@ static void on_elect(struct script *s, const struct words *w)
     }
 }
 
-/* --- looking ---------------------------------------------------------------------------------------- */
+/* --- looking
+ * ---------------------------------------------------------------------------------------- */
 
 static void on_print(struct script *s, const struct words *w)
 {
@@ -471,28 +488,44 @@ static void on_show(struct script *s, const struct words *w)
     }
 }
 
-/* --- dispatch --------------------------------------------------------------------------------------- */
+/* --- dispatch
+ * --------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     void (*run)(struct script *s, const struct words *w);
     bool needs_world;
 } commands[] = {
-    { "cluster", on_cluster, false },   { "world", on_world, false },
-    { "at", on_at, false },             { "run", on_run, false },
-    { "show", on_show, false },         { "submit", on_submit, true },
-    { "read", on_read, true },          { "cut", on_cut, true },
-    { "heal", on_heal, true },          { "hold", on_hold, true },
-    { "deliver", on_deliver, true },    { "drop", on_drop, true },
-    { "duplicate", on_duplicate, true }, { "flow", on_flow, true },
-    { "close", on_close, true },        { "open", on_open, true },
-    { "crash", on_crash, true },        { "power", on_power, true },
-    { "restart", on_restart, true },    { "pause", on_pause, true },
-    { "resume", on_resume, true },      { "durable", on_durable, true },
-    { "drift", on_drift, true },        { "checkpoint", on_checkpoint, true },
-    { "transfer", on_transfer, true },  { "mode", on_mode, true },
-    { "elapse", on_elapse, true },      { "settle", on_settle, true },
-    { "elect", on_elect, true },        { "print", on_print, true },
+    { "cluster", on_cluster, false },
+    { "world", on_world, false },
+    { "at", on_at, false },
+    { "run", on_run, false },
+    { "show", on_show, false },
+    { "submit", on_submit, true },
+    { "read", on_read, true },
+    { "cut", on_cut, true },
+    { "heal", on_heal, true },
+    { "hold", on_hold, true },
+    { "deliver", on_deliver, true },
+    { "drop", on_drop, true },
+    { "duplicate", on_duplicate, true },
+    { "flow", on_flow, true },
+    { "close", on_close, true },
+    { "open", on_open, true },
+    { "crash", on_crash, true },
+    { "power", on_power, true },
+    { "restart", on_restart, true },
+    { "pause", on_pause, true },
+    { "resume", on_resume, true },
+    { "durable", on_durable, true },
+    { "drift", on_drift, true },
+    { "checkpoint", on_checkpoint, true },
+    { "transfer", on_transfer, true },
+    { "mode", on_mode, true },
+    { "elapse", on_elapse, true },
+    { "settle", on_settle, true },
+    { "elect", on_elect, true },
+    { "print", on_print, true },
     { "check", on_check, true },
 };
 

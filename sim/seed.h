@@ -38,6 +38,8 @@ int sim_main(int argc, char **argv);
 int check_history_main(int argc, char **argv);
 /* Runs a .qt file; see script.c. 0: as expected, 1: not. */
 int script_run(const char *path, bool rewrite, bool quiet);
+/* The seeds of `make test`, as TAP; see suite.c. */
+int suite_run(const char *seeds, const char *commit, bool with_canary);
 /* The strategy of that name, with a planted bug after a colon ("canary:3"); NULL: none. */
 const struct protocol *strategy_of(const char *name);
 

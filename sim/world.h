@@ -326,11 +326,11 @@ struct world {
     bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* from, to */
     qr_time link_last[MEMBERS_MAX][MEMBERS_MAX];
     unsigned only_timer; /* scripts: timers of all nodes but only_timer - 1 wait; 0: none do */
-    bool hold_messages; /* scripts: messages wait for `deliver` */
-    int64_t harass;     /* how many leaders to come are struck */
+    bool hold_messages;  /* scripts: messages wait for `deliver` */
+    int64_t harass;      /* how many leaders to come are struck */
     qr_time harass_within;
     bool harass_crash;
-    bool calm;          /* the core has healed: no loss, no duplicates */
+    bool calm; /* the core has healed: no loss, no duplicates */
 
     struct operation *operations; /* [0] is not used */
     size_t operation_count, operation_cap;

@@ -5,8 +5,8 @@
  * that is left. Taking it lifts its two events out of the list; a dead end puts them back.
  *
  * Five cuts keep the search short on what clients really do:
- *   - An operation that fits and leaves the state as it is (a read of the current value) is taken
- *     at once and for good: taking it later could not help anybody.
+ *   - A get that fits the state, or a del that found nothing, is taken at once and for good: taking
+ *     it later could not help anybody.
  *   - On a key that only knows get, set and del a value must not be overwritten while a read of it
  *     is still to come and no other set could bring it back.
  *   - On such a key a set whose value nobody will read, and which may come next, goes unseen just
@@ -14,9 +14,9 @@
  *     set might be what that del found. (Any other del comes after the set, and finds the key
  *     present with or without it.) See first_del for dels of unknown outcome.
  *   - A list that only grows must not outgrow what somebody still has to see.
- *   - On a key with get, set and del a set can wait until somebody is about to see it, or must go first because no
- *     other event comes before its return: nothing else can tell when it happened. So can a
- *     del of unknown outcome, until somebody misses the key.
+ *   - On a key with get, set and del a set can wait until somebody is about to see it, or must go
+ * first because no other event comes before its return: nothing else can tell when it happened. So
+ * can a del of unknown outcome, until somebody misses the key.
  *
  * Operations of unknown outcome stand outside of the list: they have no return and so never force
  * anything. They are tried last at each point, since most of them explain nothing. The search is
@@ -33,7 +33,7 @@
 
 struct event_node {
     int64_t time;
-    uint32_t op;             /* index into search.ops */
+    uint32_t op; /* index into search.ops */
     bool is_return;
     uint32_t previous, next; /* events; index 0 is the head of the list */
 };
@@ -41,7 +41,7 @@ struct event_node {
 struct taken {
     uint32_t op;
     bool unknown;
-    bool free; /* it changed nothing: there is no choice to take back */
+    bool free;               /* it changed nothing: there is no choice to take back */
     uint32_t resume_unknown; /* where the scan of the unknown ones goes on */
     int64_t before;          /* the first return's time when it was taken */
     uint32_t current;
@@ -53,18 +53,18 @@ struct seen {
 };
 
 struct search {
-    uint32_t current; /* family of the set that the state comes from, or NO_EVENT */
+    uint32_t current;              /* family of the set that the state comes from, or NO_EVENT */
     const struct history_op **ops; /* of one key: the known ones, then the unknown, by start */
     uint32_t known, unknown;
     struct event_node *events; /* [0] is the head */
     uint32_t *call_of, *return_of;
-    uint32_t *twin; /* of unknown i: an equal, earlier one, or NO_EVENT */
-    bool *used;     /* placed */
+    uint32_t *twin;   /* of unknown i: an equal, earlier one, or NO_EVENT */
+    bool *used;       /* placed */
     uint32_t *family; /* index of the first set of the same value; reads: of the value they saw */
-    uint32_t *reads_left, *sets_left; /* by family */
-    uint32_t *unseen; /* scratch */
-    bool registers; /* only get, set, del */
-    bool list;      /* only get, append */
+    uint32_t *reads_left, *sets_left, *family_sets; /* by family */
+    uint32_t *unseen;                               /* scratch */
+    bool registers;                                 /* only get, set, del */
+    bool list;                                      /* only get, append */
     uint32_t *dels, del_count;
     uint32_t *nils, nil_count; /* gets that found nothing */
     struct taken *stack;
@@ -169,15 +169,20 @@ static void place(struct search *s, uint32_t op, struct taken frame)
 
 static void place_free(struct search *s, uint32_t op)
 {
-    place(s, op, (struct taken){ .op = op, .free = true, .state = s->state, .current = s->current });
+    place(s, op,
+          (struct taken){ .op = op, .free = true, .state = s->state, .current = s->current });
 }
 
-/* A known operation that may come next, fits and changes nothing; NO_EVENT when there is none. */
+/* A known operation that may come next, fits and never changes anything with that result: a get, or
+ * a del that found nothing. NO_EVENT when there is none. */
 static uint32_t find_free(struct search *s)
 {
     for (uint32_t e = s->events[0].next; e != NO_EVENT && !s->events[e].is_return;
          e = s->events[e].next) {
         const struct history_op *o = s->ops[s->events[e].op];
+        if (o->kind != OP_GET && o->kind != OP_DEL) {
+            continue; /* a set of the value that is there might be wanted later */
+        }
         struct model_value state = s->state;
         struct model_result result = model_apply(o->kind, &o->argument, &state);
         s->steps++;
@@ -238,8 +243,7 @@ static bool destroys(const struct search *s, const struct model_value *state)
 {
     uint32_t family = s->current;
     return s->registers && family != NO_EVENT && s->reads_left[family] > 0 &&
-           s->sets_left[family] == 0 &&
-           !model_value_equal(state, &s->state);
+           s->sets_left[family] == 0 && !model_value_equal(state, &s->state);
 }
 
 /* Whether a del of unknown outcome may come now: it can wait until somebody misses the key. */
@@ -287,10 +291,13 @@ static bool is_timely(const struct search *s, uint32_t op, bool unknown)
     if (s->registers && unknown && s->ops[op]->kind == OP_DEL) {
         return is_missed(s);
     }
-    if (!s->registers || s->ops[op]->kind != OP_SET || s->sets_left[s->family[op]] > 1) {
+    if (!s->registers || s->ops[op]->kind != OP_SET) {
         return true;
     }
     bool unseen = s->reads_left[s->family[op]] == 0;
+    if (!unseen && s->family_sets[s->family[op]] > 1) {
+        return true; /* another set of this value may be the one that is seen */
+    }
     if (unseen && !unknown && s->ops[op]->end >= first_del(s)) {
         return true;
     }
@@ -323,9 +330,13 @@ static bool try_take(struct search *s, uint32_t op, bool unknown, int64_t before
         return false;
     }
     uint32_t unseen = o->kind == OP_SET && s->registers ? find_unseen(s, op) : 0;
-    place(s, op, (struct taken){ .op = op, .unknown = unknown, .before = before,
-                                 .resume_unknown = op + 1, .state = s->state,
-                                 .current = s->current });
+    place(s, op,
+          (struct taken){ .op = op,
+                          .unknown = unknown,
+                          .before = before,
+                          .resume_unknown = op + 1,
+                          .state = s->state,
+                          .current = s->current });
     s->state = state;
     s->current = o->kind == OP_SET ? s->family[op] : NO_EVENT;
     for (uint32_t i = 0; i < unseen; i++) {
@@ -522,6 +533,7 @@ static void find_families(struct search *s)
             slot->used = true;
             s->family[i] = slot->number;
             s->sets_left[slot->number]++;
+            s->family_sets[slot->number]++;
         }
     }
     for (uint32_t i = 0; i < s->known; i++) {
@@ -552,6 +564,7 @@ static enum verdict check_key(const struct history_op **ops, uint32_t known, uin
     s.family = qr_alloc(n * sizeof *s.family);
     s.reads_left = qr_zalloc(n * sizeof *s.reads_left);
     s.sets_left = qr_zalloc(n * sizeof *s.sets_left);
+    s.family_sets = qr_zalloc(n * sizeof *s.family_sets);
     s.unseen = qr_alloc(n * sizeof *s.unseen);
     s.dels = qr_alloc(n * sizeof *s.dels);
     s.nils = qr_alloc(n * sizeof *s.nils);
@@ -571,6 +584,7 @@ static enum verdict check_key(const struct history_op **ops, uint32_t known, uin
     free(s.family);
     free(s.reads_left);
     free(s.sets_left);
+    free(s.family_sets);
     free(s.unseen);
     free(s.dels);
     free(s.nils);

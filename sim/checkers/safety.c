@@ -14,7 +14,8 @@ uint64_t safety_chain(uint64_t before, qr_term term, uint32_t attempt)
     return rng_next(&r) | 1;
 }
 
-/* --- log matching ----------------------------------------------------------------------------------- */
+/* --- log matching
+ * ----------------------------------------------------------------------------------- */
 
 static struct term_fact *fact_at(struct world *w, qr_slot slot, qr_term term)
 {
@@ -57,7 +58,8 @@ void safety_appended(struct world *w, struct sim_node *n, qr_slot slot)
     }
 }
 
-/* --- leaders ------------------------------------------------------------------------------------------ */
+/* --- leaders
+ * ------------------------------------------------------------------------------------------ */
 
 void safety_truncating(struct world *w, struct sim_node *n, qr_slot from)
 {
@@ -81,8 +83,8 @@ static void check_completeness(struct world *w, struct sim_node *n, qr_term term
         if (c->by >= term) {
             continue; /* committed in a later term: this leader is a latecomer */
         }
-        if (slot > n->log.base && (slot > image_last(&n->log) ||
-                                   image_chain(&n->log, slot) != c->chain)) {
+        if (slot > n->log.base &&
+            (slot > image_last(&n->log) || image_chain(&n->log, slot) != c->chain)) {
             world_violation(w, VIOLATION_LEADER_COMPLETENESS,
                             "leader %d of term %" PRIu64 " lacks slot %" PRIu64
                             ", committed in term %" PRIu64,
@@ -113,7 +115,8 @@ static void became_leader(struct world *w, struct sim_node *n, qr_term term)
     faults_new_leader(w, n);
 }
 
-/* --- commitment ---------------------------------------------------------------------------------------- */
+/* --- commitment
+ * ---------------------------------------------------------------------------------------- */
 
 static bool has_on_disk(const struct sim_node *n, qr_slot slot, uint64_t chain)
 {
@@ -130,8 +133,9 @@ static void check_quorum(struct world *w, struct sim_node *n, qr_slot slot, uint
         count += has_on_disk(&w->nodes[i], slot, chain) ? 1 : 0;
     }
     if (count * 2 <= w->options.nodes) {
-        world_violation(w, VIOLATION_QUORUM, "node %d commits slot %" PRIu64 ", on %" PRIu64 " disks",
-                        n->index, slot, count);
+        world_violation(w, VIOLATION_QUORUM,
+                        "node %d commits slot %" PRIu64 ", on %" PRIu64 " disks", n->index, slot,
+                        count);
     }
 }
 
@@ -143,9 +147,8 @@ static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const 
         w->committed = qr_realloc(w->committed, w->committed_cap * sizeof *w->committed);
     }
     qr_assert(slot == w->committed_count);
-    w->committed[w->committed_count++] = (struct committed){ .term = e->term, .by = by,
-                                                             .chain = e->chain,
-                                                             .attempt = e->attempt };
+    w->committed[w->committed_count++] =
+        (struct committed){ .term = e->term, .by = by, .chain = e->chain, .attempt = e->attempt };
     if (e->attempt == 0) {
         return;
     }
@@ -187,12 +190,14 @@ void safety_after_step(struct world *w, struct sim_node *n)
     struct outlook o;
     node_outlook(w, n, &o);
     if (o.term < n->term) {
-        world_violation(w, VIOLATION_REGRESSED, "node %d: term %" PRIu64 " after %" PRIu64, n->index,
-                        o.term, n->term);
+        world_violation(w, VIOLATION_REGRESSED, "node %d: term %" PRIu64 " after %" PRIu64,
+                        n->index, o.term, n->term);
     }
     if (o.last != image_last(&n->log)) {
-        world_violation(w, VIOLATION_CONTRACT, "node %d believes that its log ends at %" PRIu64
-                        ", and it ends at %" PRIu64, n->index, o.last, image_last(&n->log));
+        world_violation(w, VIOLATION_CONTRACT,
+                        "node %d believes that its log ends at %" PRIu64
+                        ", and it ends at %" PRIu64,
+                        n->index, o.last, image_last(&n->log));
     }
     if (o.role == ROLE_LEADER && (n->role != ROLE_LEADER || n->term != o.term)) {
         became_leader(w, n, o.term);
@@ -214,20 +219,22 @@ void safety_applying(struct world *w, struct sim_node *n, qr_slot slot, const st
     }
     check_commit(w, n, &o);
     if (w->committed[slot].chain != e->chain) {
-        world_violation(w, VIOLATION_STATE_MACHINE_SAFETY, "node %d applies another entry in %" PRIu64,
-                        n->index, slot);
+        world_violation(w, VIOLATION_STATE_MACHINE_SAFETY,
+                        "node %d applies another entry in %" PRIu64, n->index, slot);
     }
 }
 
 void safety_restarted(struct world *w, struct sim_node *n)
 {
     if (n->term < n->durable_term) {
-        world_violation(w, VIOLATION_REGRESSED, "node %d restarts in term %" PRIu64 ", %" PRIu64
-                        " was durable", n->index, n->term, n->durable_term);
+        world_violation(w, VIOLATION_REGRESSED,
+                        "node %d restarts in term %" PRIu64 ", %" PRIu64 " was durable", n->index,
+                        n->term, n->durable_term);
     }
 }
 
-/* --- at the end -------------------------------------------------------------------------------------- */
+/* --- at the end
+ * -------------------------------------------------------------------------------------- */
 
 static void check_acknowledged(struct world *w)
 {
@@ -238,8 +245,10 @@ static void check_acknowledged(struct world *w)
     for (size_t i = 1; i < w->operation_count; i++) {
         const struct operation *o = &w->operations[i];
         if (o->acked && (o->acked_slot == 0 || o->acked_slot > held)) {
-            world_violation(w, VIOLATION_DURABILITY, "operation %zu was acknowledged in slot %" PRIu64
-                            ", the core has committed %" PRIu64, i, o->acked_slot, held);
+            world_violation(w, VIOLATION_DURABILITY,
+                            "operation %zu was acknowledged in slot %" PRIu64
+                            ", the core has committed %" PRIu64,
+                            i, o->acked_slot, held);
         }
     }
 }
@@ -261,8 +270,9 @@ void safety_at_end(struct world *w)
     free(ops);
     w->counters->lin_steps += report.steps;
     if (report.verdict != VERDICT_LINEARIZABLE) {
-        world_violation(w, report.verdict == VERDICT_VIOLATED ? VIOLATION_LINEARIZABILITY
-                                                              : VIOLATION_SEARCH_LIMIT,
+        world_violation(w,
+                        report.verdict == VERDICT_VIOLATED ? VIOLATION_LINEARIZABILITY
+                                                           : VIOLATION_SEARCH_LIMIT,
                         "key k%u, operation r%zu fits nowhere", report.key, report.stuck_at + 1);
     }
 }

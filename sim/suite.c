@@ -1,0 +1,123 @@
+/* What `make test` runs: the seeds that once failed, a fixed range, a range that the commit id
+ * picks (equal for equal commits, new for every commit), and the canary's bugs, each of which must
+ * be found. Prints TAP. */
+#include "sim/seed.h"
+
+#include "protocol/canary/canary.h"
+
+#include <inttypes.h>
+
+#define FIXED_SEEDS 150u
+#define TWICE_SEEDS 25u
+#define COMMIT_SEEDS 300u
+#define CANARY_SEEDS 1000u
+
+struct suite {
+    unsigned tests, failed;
+    struct counters counters;
+};
+
+static void tap(struct suite *s, bool ok, const char *text)
+{
+    s->tests++;
+    s->failed += ok ? 0 : 1;
+    printf("%s %u - %s\n", ok ? "ok" : "not ok", s->tests, text);
+    (void)fflush(stdout);
+}
+
+static struct seed_result one(struct suite *s, const struct protocol *protocol, uint64_t seed,
+                              bool deep)
+{
+    struct seed_run run = {
+        .protocol = protocol, .seed = seed, .counters = &s->counters, .deep_digest = deep
+    };
+    seed_draw(&run);
+    struct seed_result result = seed_execute(&run);
+    plan_free(&run.plan);
+    return result;
+}
+
+/* True when all pass; the first that fails is told with the command that repeats it. */
+static bool all_pass(struct suite *s, const char *strategy, uint64_t from, uint64_t count,
+                     bool twice)
+{
+    const struct protocol *protocol = strategy_of(strategy);
+    for (uint64_t seed = from; seed < from + count; seed++) {
+        struct seed_result result = one(s, protocol, seed, twice);
+        if (result.violation == VIOLATION_NONE && twice &&
+            one(s, protocol, seed, true).digest != result.digest) {
+            result.violation = VIOLATION_DIGEST;
+        }
+        if (result.violation != VIOLATION_NONE) {
+            printf("# %s: %s\n# repeat: quorate sim --strategy %s --count 1%s --seed %" PRIu64 "\n",
+                   violation_name(result.violation), result.text, strategy, twice ? " --twice" : "",
+                   seed);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Lines "strategy seed reason"; a hash sign starts a comment. */
+static bool old_seeds(struct suite *s, const char *path)
+{
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        perror(path);
+        return false;
+    }
+    bool ok = true;
+    char line[512], strategy[32];
+    uint64_t seed;
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (line[0] != '#' && sscanf(line, "%31s %" SCNu64, strategy, &seed) == 2) {
+            ok = strategy_of(strategy) != NULL && all_pass(s, strategy, seed, 1, false) && ok;
+        }
+    }
+    (void)fclose(f);
+    return ok;
+}
+
+static void canary(struct suite *s, unsigned bug)
+{
+    enum violation found = VIOLATION_NONE;
+    uint64_t seed = 0;
+    struct counters counters = s->counters;
+    while (found == VIOLATION_NONE && seed < CANARY_SEEDS) {
+        found = one(s, canary_protocol(bug), ++seed, false).violation;
+    }
+    s->counters = counters; /* what buggy code does says nothing about coverage */
+    char text[200];
+    (void)snprintf(text, sizeof text, "canary %u, %s: seed %" PRIu64 ": %s", bug,
+                   canary_bug_text(bug), seed, violation_name(found));
+    tap(s, found != VIOLATION_NONE, text);
+}
+
+/* The commit id as a number: any text will do. */
+static uint64_t seed_of(const char *commit)
+{
+    return model_value_of(span_of(commit, strlen(commit))).hash & 0xffffffffffff;
+}
+
+int suite_run(const char *seeds, const char *commit, bool with_canary)
+{
+    struct suite *s = qr_zalloc(sizeof *s);
+    char text[160];
+    tap(s, old_seeds(s, seeds), "seeds that failed once");
+    tap(s, all_pass(s, "raft", 1, FIXED_SEEDS, false), "raft: fixed seeds");
+    tap(s, all_pass(s, "raft", 1, TWICE_SEEDS, true), "raft: twice the same run, the same digest");
+    (void)snprintf(text, sizeof text, "raft: %u seeds from %" PRIu64 ", by commit %.12s",
+                   COMMIT_SEEDS, seed_of(commit), commit);
+    tap(s, all_pass(s, "raft", seed_of(commit), COMMIT_SEEDS, false), text);
+    tap(s, s->counters.seeds_with_change * 2 > s->counters.seeds,
+        "raft: most seeds see a change of leader");
+    tap(s, s->counters.faults > 5 * s->counters.seeds, "raft: a seed has more than five faults");
+    tap(s, all_pass(s, "canary", 1, FIXED_SEEDS, false), "canary: no violation without a bug");
+    for (unsigned bug = 1; bug <= CANARY_BUGS && with_canary; bug++) {
+        canary(s, bug);
+    }
+    printf("1..%u\n", s->tests);
+    int code = s->failed > 0 ? 1 : 0;
+    free(s);
+    return code;
+}
