@@ -136,8 +136,8 @@ static enum parse_result bulk_header(struct parser *p, const uint8_t *buffer, si
         (void)snprintf(p->error_text, sizeof p->error_text, "expected '$', got '%c'", line[0]);
         return fail(p, p->error_text);
     }
-    int64_t bytes;
-    if (!number_from(span_of(line + 1, length - 1), &bytes) || bytes < 0 ||
+    int64_t bytes; /* a negative one is too long as well */
+    if (!number_from(span_of(line + 1, length - 1), &bytes) ||
         (uint64_t)bytes > p->bulk_bytes_max) {
         return fail(p, "invalid bulk length");
     }

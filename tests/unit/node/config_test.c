@@ -241,6 +241,9 @@ static void test_config_set(void **state)
     assert_false(set(2, "databases", "17"));
     assert_string_equal(error, "ERR CONFIG SET failed (possibly related to argument 'databases') "
                                "- can't set immutable config");
+    assert_false(set(2, "port", "7002"));
+    assert_string_equal(error, "ERR CONFIG SET failed (possibly related to argument 'port') - "
+                               "can't set immutable config");
     assert_false(set(2, "protected-mode", "x"));
     assert_string_equal(error, "ERR CONFIG SET failed (possibly related to argument "
                                "'protected-mode') - argument must be 'yes' or 'no'");

@@ -141,6 +141,7 @@ static void test_inline(void **state)
     CHECK("set k ab\"c d\"\r\n", "[3:set 1:k 5:abc d]");
     CHECK("set \"\" ''\n", "[3:set 0: 0:]");
     CHECK("$3\r\n", "[2:$3]");
+    CHECK("get a\0b c\r\nget d\n", "[3:get 1:a][3:get 1:d]"); /* a C string, as in Redis */
 }
 
 static void test_inline_quotes_out_of_balance(void **state)
