@@ -155,11 +155,11 @@ static struct janitor_job *recycle_job(struct log *log)
 /* The next thing to do, most urgent first; NULL when there is none. */
 static struct janitor_job *next_job(struct log *log)
 {
-    struct segment *s = log->segments;
-    while (s->file != NULL && s != log_newest(log)) {
-        s++;
+    struct segment *s = log_newest(log);
+    while (s > log->segments && s[-1].file == NULL) {
+        s--;
     }
-    bool waits = s->file == NULL; /* the oldest segment without a file */
+    bool waits = s->file == NULL; /* s is the oldest segment without a file */
     uint64_t generation = waits ? s->header.generation : s->header.generation + 1;
     uint64_t bytes = waits ? s->bytes : log->config.segment_bytes;
     bool may_grow = !log->no_space || io_now(log->io) >= log->retry_at;
@@ -168,11 +168,13 @@ static struct janitor_job *next_job(struct log *log)
         io_file_close(log->ready); /* too small for one huge record: it will be replaced */
         log->ready = NULL;
     }
-    if (waits && log->ready == NULL && (from_pool || may_grow)) {
+    bool recyclable = log->recycle_count > 0 && log->marked >= log->recycle_above;
+    bool huge = bytes > log->config.segment_bytes; /* no recycled file will do */
+    if (waits && log->ready == NULL && (from_pool || (may_grow && (huge || !recyclable)))) {
         return ready_job(log, generation, bytes);
     }
-    if (log->recycle_count > 0 && log->marked >= log->recycle_above) {
-        return recycle_job(log);
+    if (recyclable) {
+        return recycle_job(log); /* into an empty pool first: a rename is cheaper than a prewrite */
     }
     if (log->ready == NULL && !waits && (from_pool || may_grow)) {
         return ready_job(log, generation, bytes);
