@@ -96,7 +96,8 @@ static void ask_again(struct replica *r, struct pending *p)
 /* Serves a confirmed read, or keeps it until it may be. p is in no queue. */
 static void try_read(struct replica *r, struct pending *p)
 {
-    if (r->applied < p->slot || waits_for_write(p)) {
+    bool congested = p->stream != NULL && p->stream->is_congested(p->stream); /* R4 */
+    if (r->applied < p->slot || waits_for_write(p) || congested) {
         pendings_push(&r->confirmed, p);
     } else if (p->until != 0 && io_now(r->node->io) >= p->until) {
         ask_again(r, p);
@@ -130,8 +131,8 @@ void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum
     router_retry(r->node->router, &refused, status);
 }
 
-/* Confirmed reads whose slot is applied by now; those behind a write (S1) stay for it. */
-static void serve_confirmed(struct replica *r)
+/* Confirmed reads that waited for their slot, for a write (S1), or for replies to be taken. */
+void replica_serve_confirmed(struct replica *r)
 {
     uint32_t count = r->confirmed.count;
     while (count-- > 0) {
@@ -139,10 +140,23 @@ static void serve_confirmed(struct replica *r)
     }
 }
 
+static void ask_elsewhere(struct replica *r)
+{
+    struct pendings refused = { 0 };
+    struct pending *p;
+    while ((p = pendings_pop(&r->due)) != NULL) {
+        stop_reading(p);
+        pendings_push(&refused, p);
+    }
+    router_retry(r->node->router, &refused, STATUS_NOT_LEADER);
+}
+
 void replica_serve_due(struct replica *r)
 {
     uint32_t count = r->due.count;
-    if (count > 0 && r->tick_slot <= r->applied) {
+    if (!replica_leads(r)) {
+        ask_elsewhere(r); /* the tick is another node's to give */
+    } else if (count > 0 && r->tick_slot <= r->applied) {
         while (count-- > 0) {
             serve_read(r, pendings_pop(&r->due), false);
         }
@@ -328,9 +342,7 @@ void replica_apply(struct replica *r, qr_time budget)
             break;
         }
     }
-    if (r->confirmed.count > 0) {
-        serve_confirmed(r);
-    }
+    replica_serve_confirmed(r);
 }
 
 /* --- WAIT ----------------------------------------------------------------------------------- */

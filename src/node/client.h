@@ -35,6 +35,7 @@ struct client {
     bool authenticated;
     bool no_evict, no_touch;
     enum reply_mode reply_mode;
+    bool overrun; /* too many replies were not taken: it is being closed, and hears no more */
     bool closing; /* answer what is pending, then close; nothing more is read */
 
     /* Bytes in: [input, input + input_n), parsed up to input_at. */
@@ -46,6 +47,8 @@ struct client {
     struct client *next_dirty;
 
     struct stream stream; /* commands without a reply, oldest first */
+    size_t reply_size;    /* a moving average */
+    size_t reply_began;   /* out.n before the reply that is being written */
     struct reply out;     /* replies of this turn, not yet handed to the socket */
 };
 

@@ -34,28 +34,55 @@ static struct client *client_of(struct stream *stream)
     return (struct client *)((char *)stream - offsetof(struct client, stream));
 }
 
+static size_t unsent(const struct client *client)
+{
+    return client->out.n + io_stream_queued(client->socket);
+}
+
 static struct reply *begin_reply(struct stream *stream, struct pending *p)
 {
     (void)p;
-    return &client_of(stream)->out;
+    struct client *client = client_of(stream);
+    client->reply_began = client->out.n;
+    return client->overrun ? &client->node->nowhere : &client->out;
 }
 
 static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
 {
     (void)p;
     (void)status;
-    mark_dirty(client_of(stream));
+    struct client *client = client_of(stream);
+    size_t size = client->overrun ? 0 : client->out.n - client->reply_began;
+    client->reply_size = (client->reply_size * 7 + size) / 8;
+    if (!client->overrun && unsent(client) > CLIENT_OUTPUT_BYTES_KILL) {
+        client->overrun = true;
+        node_log(client->node, NODE_LOG_WARNING,
+                 "Client %s does not take its replies: %zu bytes wait, closing it",
+                 client->peer_name, unsent(client));
+        reply_free(&client->out);
+        reply_init(&client->out, client->version);
+        client_kill(client);
+    }
+    mark_dirty(client);
 }
 
-static size_t unsent(const struct client *client)
+/* How many commands may be without a reply: few where replies are large. */
+static uint32_t window(const struct client *client)
 {
-    return client->out.n + io_stream_queued(client->socket);
+    size_t n = CLIENT_WINDOW_BYTES / (client->reply_size + 1);
+    n = n < CLIENT_WINDOW_MIN ? CLIENT_WINDOW_MIN : n;
+    return n > CLIENT_PENDING_MAX ? CLIENT_PENDING_MAX : (uint32_t)n;
+}
+
+static bool is_congested(const struct stream *stream)
+{
+    return unsent(client_of((struct stream *)stream)) >= CLIENT_OUTPUT_BYTES_MAX;
 }
 
 static bool must_pause(const struct client *client)
 {
     const struct node *node = client->node;
-    return client->stream.count >= CLIENT_PENDING_MAX ||
+    return client->stream.count >= window(client) ||
            unsent(client) >= CLIENT_OUTPUT_BYTES_MAX || node->pending_count >= NODE_PENDING_MAX ||
            node->pending_bytes >= NODE_PENDING_BYTES_MAX;
 }
@@ -63,7 +90,7 @@ static bool must_pause(const struct client *client)
 static bool may_resume(const struct client *client)
 {
     const struct node *node = client->node;
-    return client->stream.count <= CLIENT_PENDING_MAX / 2 &&
+    return client->stream.count <= window(client) / 2 &&
            unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2 &&
            node->pending_count <= NODE_PENDING_MAX / 2 &&
            node->pending_bytes <= NODE_PENDING_BYTES_MAX / 2;
@@ -446,6 +473,7 @@ static struct client *client_new(struct node *node, struct io_stream *stream)
     client->id = ++node->next_client_id;
     client->socket = stream;
     client->version = 2;
+    client->reply_size = CLIENT_REPLY_GUESS;
     client->authenticated = node->config.requirepass[0] == 0;
     client->created = io_now(node->io);
     client->last_active = client->created;
@@ -454,6 +482,7 @@ static struct client *client_new(struct node *node, struct io_stream *stream)
     stream_init(&client->stream, node, true);
     client->stream.begin_reply = begin_reply;
     client->stream.end_reply = end_reply;
+    client->stream.is_congested = is_congested;
     reply_init(&client->out, 2);
     parser_init(&client->parser);
     client->parser.command_bytes_max = COMMAND_BYTES_MAX;

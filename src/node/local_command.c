@@ -14,8 +14,7 @@ static bool is_subcommand(const struct command_spec *spec)
     return command_name_words(spec) == 2;
 }
 
-/* The rows of a container's subcommands follow it in the table: [*begin, *end). */
-static void subcommands_of(const struct command_spec *spec, size_t *begin, size_t *end)
+void local_subcommands_of(const struct command_spec *spec, size_t *begin, size_t *end)
 {
     *begin = command_index(spec) + 1;
     *end = *begin;
@@ -127,7 +126,7 @@ static void write_row(struct reply *reply, const struct command_spec *spec)
 static void write_info(struct reply *reply, const struct command_spec *spec)
 {
     size_t begin, end;
-    subcommands_of(spec, &begin, &end);
+    local_subcommands_of(spec, &begin, &end);
     write_row(reply, spec);
     reply_set(reply, end - begin);
     for (size_t i = begin; i < end; i++) {
@@ -184,63 +183,6 @@ void local_cmd_COMMAND_COUNT(struct client *client, const struct span *argv, uin
     (void)argv;
     (void)argc;
     reply_integer(reply, (int64_t)top_count());
-}
-
-/* --- DOCS ----------------------------------------------------------------------------------- */
-
-static void write_docs_row(struct reply *reply, const struct command_spec *spec, bool more)
-{
-    reply_bulk_text(reply, spec->name);
-    reply_map(reply, more ? 5 : 4);
-    reply_bulk_text(reply, "summary");
-    reply_bulk_text(reply, spec->summary);
-    reply_bulk_text(reply, "since");
-    reply_bulk_text(reply, spec->since);
-    reply_bulk_text(reply, "group");
-    reply_bulk_text(reply, spec->group);
-    reply_bulk_text(reply, "complexity");
-    reply_bulk_text(reply, spec->complexity);
-}
-
-static void write_docs(struct reply *reply, const struct command_spec *spec)
-{
-    size_t begin, end;
-    subcommands_of(spec, &begin, &end);
-    write_docs_row(reply, spec, begin < end);
-    if (begin == end) {
-        return;
-    }
-    reply_bulk_text(reply, "subcommands");
-    reply_map(reply, end - begin);
-    for (size_t i = begin; i < end; i++) {
-        write_docs_row(reply, command_at(i), false);
-    }
-}
-
-void local_cmd_COMMAND_DOCS(struct client *client, const struct span *argv, uint32_t argc,
-                            struct reply *reply)
-{
-    (void)client;
-    if (argc == 2) {
-        reply_map(reply, top_count());
-        for (size_t i = 0; i < command_count(); i++) {
-            if (!is_subcommand(command_at(i))) {
-                write_docs(reply, command_at(i));
-            }
-        }
-        return;
-    }
-    size_t known = 0;
-    for (uint32_t i = 2; i < argc; i++) {
-        known += command_by_name(argv[i]) != NULL;
-    }
-    reply_map(reply, known);
-    for (uint32_t i = 2; i < argc; i++) {
-        const struct command_spec *spec = command_by_name(argv[i]);
-        if (spec != NULL) {
-            write_docs(reply, spec);
-        }
-    }
 }
 
 /* --- LIST ----------------------------------------------------------------------------------- */

@@ -36,6 +36,9 @@ void local_bad_count(struct reply *reply, const char *name);
  * in, what it does. HELP itself is added. */
 void local_help(struct reply *reply, const char *container, const char *const *lines, size_t n);
 
+/* The rows of a container's subcommands, which follow it in the table: [*begin, *end). */
+void local_subcommands_of(const struct command_spec *spec, size_t *begin, size_t *end);
+
 /* What HELLO and INFO announce: clients choose their features by it. */
 #define REDIS_VERSION "7.2.4"
 

@@ -200,6 +200,12 @@ struct reply *peers_reply_buffer(struct peers *peers)
     return &peers->reply;
 }
 
+bool peers_reply_congested(const struct peers *peers, node_index to)
+{
+    const struct link *link = peers->peer[to].link[LANE_DATA];
+    return link != NULL && link_queued(link) > PEER_OUTPUT_BYTES_MAX / 2;
+}
+
 void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
                  struct span reply)
 {
@@ -212,7 +218,7 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
     wire_put_u64(&w, id);
     wire_put_u8(&w, (uint8_t)status);
     qr_assert(w.n == REPLY_HEAD_BYTES);
-    if (!has_room(peers, link, reply.n)) {
+    if (link_queued(link) > CLIENT_OUTPUT_BYTES_KILL) {
         link_drop(link, "too many replies are queued for it");
         return;
     }

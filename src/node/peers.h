@@ -35,6 +35,7 @@ void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epo
 
 /* The answer to a command that peer `to` forwarded. Written into the shared buffer first. */
 struct reply *peers_reply_buffer(struct peers *peers);
+bool peers_reply_congested(const struct peers *peers, node_index to);
 void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
                  struct span reply);
 

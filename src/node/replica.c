@@ -516,6 +516,7 @@ void replica_turn(struct replica *r)
         submit_batch(r);
     }
     r->protocol->outlook(r->self, &r->outlook);
+    replica_serve_confirmed(r);
     replica_serve_due(r);
     replica_serve_blocked(r);
 }

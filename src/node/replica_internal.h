@@ -94,6 +94,7 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
                              qr_time before);
 void replica_reads_refused(struct replica *r, qr_req first, uint32_t count,
                            enum qr_status status);
+void replica_serve_confirmed(struct replica *r);
 /* Serves reads that met a due key, and WAITs whose members are there. */
 void replica_serve_due(struct replica *r);
 void replica_serve_blocked(struct replica *r);

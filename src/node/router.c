@@ -356,11 +356,18 @@ static void relay_end_reply(struct stream *stream, struct pending *p, enum qr_st
     peers_reply(stream->node->peers, relay->peer, p->id, status, span_of(reply->p, reply->n));
 }
 
+static bool relay_is_congested(const struct stream *stream)
+{
+    const struct relay *relay = (const struct relay *)stream;
+    return peers_reply_congested(stream->node->peers, relay->peer);
+}
+
 void router_relay_init(struct relay *relay, struct node *node, node_index peer)
 {
     stream_init(&relay->stream, node, false);
     relay->stream.begin_reply = relay_begin_reply;
     relay->stream.end_reply = relay_end_reply;
+    relay->stream.is_congested = relay_is_congested;
     relay->peer = peer;
     relay->refused_epoch = 0;
 }
@@ -444,6 +451,8 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
         *status = STATUS_UNCERTAIN;
         return p->slot != 0 && age >= request_timeout;
     case PENDING_READING:
+        *status = STATUS_CLUSTERDOWN;
+        return age >= request_timeout && !p->confirmed; /* then it waits only for its own stream */
     case PENDING_FORWARDED:
         *status = write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
         return p->spec->place != PLACE_WAIT && age >= request_timeout;

@@ -68,6 +68,8 @@ struct stream {
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending. */
     struct reply *(*begin_reply)(struct stream *stream, struct pending *p);
+    /* Replies pile up: reads that may wait do. */
+    bool (*is_congested)(const struct stream *stream);
     void (*end_reply)(struct stream *stream, struct pending *p, enum qr_status status);
 };
 
