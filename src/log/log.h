@@ -22,6 +22,7 @@ struct log_config {
     uint64_t segment_bytes; /* LOG_SEGMENT_BYTES unless a test wants small ones */
     uint64_t reserve_bytes; /* kept back so that deletes, trims and state records always fit */
     uint64_t cache_bytes;   /* tail cache */
+    bool must_exist;  /* this node has had a log: an empty directory was wiped, that is damage */
     bool inline_sync; /* log_flush writes and syncs on the loop's thread, and calls on_durable from
                          inside itself, unless a write is in flight on a helper thread */
     /* Called from the loop when everything below `position` is durable. */
@@ -52,7 +53,8 @@ enum log_open_result {
 };
 
 /* Opens and recovers: finds the end by the synced mark, cuts a torn tail, syncs what it keeps.
- * `message` (cap bytes) gets one sentence that says what was found and what to do about it. */
+ * `message` (cap bytes) gets one sentence that says what was found and what to do about it; with
+ * LOG_OPEN_OK it is empty, or tells that the end of an unfinished write was cut. */
 enum log_open_result log_open(struct io *io, const struct log_config *config, struct log **out,
                               char *message, size_t cap);
 /* Waits for nothing: call it when log_idle, or lose what was not durable (a crash does too). What a

@@ -294,6 +294,12 @@ static enum log_open_result replay_top(struct recovery *r)
     if (replay_highest_mark(r->log, &r->window, generation, at, &first) > s->end) {
         return damaged(r, generation, at, "a synced batch is bad");
     }
+    if (first != 0 || replay_looks_begun(s, &r->window)) {
+        snprintf(r->message, r->message_cap,
+                 "log %s: the last write had not been finished; its remains at byte %" PRIu64
+                 " of segment %016" PRIx64 ".log are cut, nothing of it was acknowledged",
+                 r->log->dir, at, generation);
+    }
     return LOG_OPEN_OK;
 }
 
@@ -423,12 +429,25 @@ static enum log_open_result go_on(struct recovery *r)
     return LOG_OPEN_OK;
 }
 
+static enum log_open_result wiped(struct recovery *r)
+{
+    r->log->damaged = true;
+    snprintf(r->message, r->message_cap,
+             "log %s: there is no log though this node has had one; nothing was changed: put it "
+             "back, or rebuild this replica from its peers or from a backup",
+             r->log->dir);
+    return LOG_OPEN_DAMAGED;
+}
+
 static enum log_open_result run(struct recovery *r)
 {
     struct found *top = NULL;
     enum log_open_result result = look_at_all(r);
     if (result == LOG_OPEN_OK) {
         result = find_top(r, &top);
+    }
+    if (result == LOG_OPEN_OK && top == NULL && r->log->config.must_exist) {
+        result = wiped(r);
     }
     if (result == LOG_OPEN_OK && top != NULL) {
         result = chain(r, top);

@@ -172,6 +172,15 @@ enum replay_end replay_batches(struct log *log, struct segment *s, struct window
     return s->end == stop ? REPLAY_WHOLE : REPLAY_WRONG;
 }
 
+bool replay_looks_begun(const struct segment *s, struct window *w)
+{
+    struct batch_header h;
+    uint64_t at = s->header.body_offset + (s->end - s->header.first);
+    const uint8_t *p = window_at(w, at, BATCH_HEADER_BYTES);
+    return p != NULL && batch_peek(p, BATCH_HEADER_BYTES, &h) &&
+           h.generation == s->header.generation;
+}
+
 uint64_t replay_highest_mark(struct log *log, struct window *w, uint64_t generation, uint64_t from,
                              uint64_t *first)
 {

@@ -30,6 +30,9 @@ bool replay_restate(struct log *log, const struct segment *s, struct window *w);
 /* Replays the batches from s->header.first up to log offset `stop`; s->end is where it ended. */
 enum replay_end replay_batches(struct log *log, struct segment *s, struct window *w, uint64_t stop);
 
+/* Whether the bytes at s->end, which are no whole batch, once began to be one of this segment. */
+bool replay_looks_begun(const struct segment *s, struct window *w);
+
 /* The highest synced mark stated by any whole batch of generation `generation` at or after file
  * offset `from`. Sets *first to where that segment's body begins by the batches' own word. */
 uint64_t replay_highest_mark(struct log *log, struct window *w, uint64_t generation, uint64_t from,

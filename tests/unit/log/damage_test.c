@@ -234,6 +234,7 @@ static void a_batch_behind_a_gap_never_comes_back(void **state)
     rig_open(&rig, LOG_OPEN_OK);
     struct log_group g;
     assert_false(log_group_state(rig.log, 1, &g));
+    assert_non_null(strstr(rig.message, "had not been finished"));
     /* The same slots again: the new log must never meet the old second batch. */
     rig_append(&rig, 1, 1, 9);
     rig_flush(&rig);

@@ -354,6 +354,26 @@ static void a_cut_file_is_refused(void **state)
     }
 }
 
+static void a_wiped_log_is_missed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    filled(&rig);
+    rig.config.must_exist = true;
+    rig_open(&rig, LOG_OPEN_OK);
+    assert_int_equal(rig.message[0], 0);
+    rig_stop(&rig);
+    rig.disk = disk_new(); /* scenario 53 */
+    rig_open(&rig, LOG_OPEN_DAMAGED);
+    assert_non_null(strstr(rig.message, "there is no log"));
+    assert_int_equal(disk_files(rig.disk), 1); /* the lock */
+    assert_int_equal(log_space(rig.log), LOG_SPACE_LOW);
+    struct log_group g;
+    assert_true(log_group_state(rig.log, 1, &g));
+    assert_true(g.damaged);
+    rig_stop(&rig);
+}
+
 static void two_processes_cannot_share_a_log(void **state)
 {
     (void)state;
@@ -401,6 +421,7 @@ int main(void)
         cmocka_unit_test(another_logs_segments_are_refused),
         cmocka_unit_test(a_newer_format_is_refused),
         cmocka_unit_test(a_cut_file_is_refused),
+        cmocka_unit_test(a_wiped_log_is_missed),
         cmocka_unit_test(two_processes_cannot_share_a_log),
         cmocka_unit_test(closing_while_a_write_is_in_flight),
     };
