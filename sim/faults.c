@@ -51,6 +51,36 @@ static void draw_limits(struct rng *r, struct options *o)
     }
 }
 
+/* A world in which the drift of clocks decides: long leases, short ways, everybody on one key. */
+static void draw_lease_world(struct rng *r, struct options *o)
+{
+    o->keys = 1;
+    o->heartbeat = 25000;
+    o->lease = between(r, 200, 500) * 1000;
+    o->election = o->lease + o->lease / 8;
+    o->delay_min = 50;
+    o->delay_mean = between(r, 50, 300);
+    o->sync_min = 50;
+    o->sync_mean = between(r, 10, 300);
+    o->loss = 0;
+    o->timer_late = 1;
+    o->extreme_drift = 1;
+}
+
+/* A world in which elections follow each other: what a vote must survive is tried again and again.
+ */
+static void draw_election_world(struct rng *r, struct options *o)
+{
+    o->nodes = half(r) ? 3 : 5;
+    o->heartbeat = between(r, 5, 15) * 1000;
+    o->lease = 3 * o->heartbeat;
+    o->election = between(r, 2, 3) * o->lease;
+    o->delay_min = between(r, 50, 1000);
+    o->delay_mean = between(r, 500, 10000);
+    o->sync_mean = between(r, 100, 10000);
+    o->elections = 1;
+}
+
 void faults_draw_options(uint64_t seed, struct options *out)
 {
     struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + 1);
@@ -65,6 +95,12 @@ void faults_draw_options(uint64_t seed, struct options *out)
     draw_disk(&r, out);
     draw_limits(&r, out);
     out->lease_reads = half(&r);
+    if (rng_chance(&r, 1, 6)) {
+        draw_lease_world(&r, out);
+        out->lease_reads = 1;
+    } else if (rng_chance(&r, 1, 4)) {
+        draw_election_world(&r, out);
+    }
     out->refuse_here = half(&r);
 }
 
@@ -92,6 +128,9 @@ static int64_t some_node(struct drawing *d)
 /* Down times: mostly short, sometimes longer than an election. */
 static qr_time down_time(struct drawing *d)
 {
+    if (d->o->elections != 0) {
+        return (qr_time)rng_below(&d->rng, d->o->election * 2);
+    }
     return (qr_time)(half(&d->rng) ? between(&d->rng, 1, 100) : between(&d->rng, 100, 2500)) * 1000;
 }
 
@@ -127,10 +166,10 @@ static void draw_voter(struct drawing *d)
     for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
         add(d, 0, ACTION_CRASH_VOTER, i, (int64_t)rng_below(&d->rng, 6), power);
     }
-    add(d, 1 + (qr_time)rng_below(&d->rng, 100000), ACTION_CRASH_LEADER, power, 0, 0);
+    add(d, 1 + (qr_time)rng_below(&d->rng, d->o->election / 3), ACTION_CRASH_LEADER, power, 0, 0);
     qr_time down = down_time(d);
     for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
-        add(d, 200000 + down, ACTION_RESTART, i, 0, 0);
+        add(d, (qr_time)d->o->election + down, ACTION_RESTART, i, 0, 0);
     }
 }
 
@@ -141,7 +180,7 @@ static void draw_harassment(struct drawing *d)
         (int64_t)between(&d->rng, 1, 6) * (int64_t)(d->o->delay_min + d->o->delay_mean),
         (int64_t)rng_below(&d->rng, 2));
     add(d, 0, half(&d->rng) ? ACTION_ISOLATE_LEADER : ACTION_CRASH_LEADER, 0, 0, 0);
-    qr_time end = 1000000 + (qr_time)rng_below(&d->rng, 5000000);
+    qr_time end = (qr_time)d->o->election * (qr_time)between(&d->rng, 3, 20);
     for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
         add(d, end, ACTION_RESTART, i, 0, 0);
     }
@@ -164,7 +203,7 @@ static void draw_cut(struct drawing *d)
         }
         break;
     default:
-        add(d, 0, ACTION_ISOLATE_LEADER, 0, 0, 0);
+        add(d, 0, ACTION_ISOLATE_LEADER, half(&d->rng) ? 1 : 0, 0, 0);
         break;
     }
     add(d, down_time(d), ACTION_HEAL, 0, 0, 0);
@@ -224,8 +263,8 @@ static draw_fault *const classes[] = {
 static void draw_faults(struct drawing *d)
 {
     draw_fault *on[ARRAY_COUNT(classes)];
-    size_t n = 0;
-    for (size_t i = 0; i < ARRAY_COUNT(classes); i++) {
+    size_t n = 0, count = d->o->elections != 0 ? 4 : ARRAY_COUNT(classes);
+    for (size_t i = 0; i < count; i++) {
         /* Crashes and cuts are what protocols die of. */
         if (rng_chance(&d->rng, i < 4 ? 3 : 2, 4)) {
             on[n++] = classes[i];
@@ -234,7 +273,13 @@ static void draw_faults(struct drawing *d)
     if (n == 0) {
         on[n++] = classes[rng_below(&d->rng, 2)];
     }
+    for (int64_t i = 0; i < (int64_t)d->o->nodes && d->o->extreme_drift != 0; i++) {
+        add(d, 0, ACTION_DRIFT, i, half(&d->rng) ? 47000 : -47000, 0);
+    }
     qr_time gap_max = (qr_time)d->o->duration / (qr_time)between(&d->rng, 6, 24);
+    if (d->o->elections != 0) {
+        gap_max = (qr_time)d->o->election * (qr_time)between(&d->rng, 2, 10);
+    }
     d->at = 300000;
     while (d->at < (qr_time)d->o->duration) {
         on[rng_below(&d->rng, n)](d);
@@ -314,6 +359,21 @@ static void cut_mask(struct world *w, uint64_t mask, bool out, bool in)
                 w->cut[i][j] |= out;
                 w->cut[j][i] |= in;
             }
+        }
+    }
+}
+
+/* The others see their connections to the node close, as after a reset. */
+static void close_connections(struct world *w, node_index node)
+{
+    for (node_index i = 0; i < w->options.nodes && node != NODE_NONE; i++) {
+        if (i != node && w->nodes[i].up) {
+            world_push(w, 0,
+                       (struct item){ .kind = ITEM_PEER,
+                                      .node = i,
+                                      .a = node,
+                                      .b = 0,
+                                      .incarnation = w->nodes[i].incarnation });
         }
     }
 }
@@ -480,6 +540,7 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
     case ACTION_ISOLATE_LEADER:
         if (leader != NODE_NONE) {
             cut_mask(w, (uint64_t)1 << leader, true, true);
+            close_connections(w, x->a != 0 ? leader : NODE_NONE);
         }
         return leader != NODE_NONE;
     case ACTION_HEAL:
