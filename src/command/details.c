@@ -50,6 +50,15 @@ static const struct {
 #undef TIPS
 };
 
+static const struct {
+    uint16_t row;
+    const char *text;
+} syntaxes[] = {
+#define SYNTAX(id, text) { ROW_##id, text },
+#include "command/syntax.def"
+#undef SYNTAX
+};
+
 uint32_t command_keys_of(const struct command_spec *spec, const struct command_keys **out)
 {
     size_t row = command_index(spec);
@@ -70,6 +79,17 @@ const char *command_tips_of(const struct command_spec *spec)
     for (size_t i = 0; i < ARRAY_COUNT(tips); i++) {
         if (tips[i].row == row) {
             return tips[i].text;
+        }
+    }
+    return "";
+}
+
+const char *command_syntax_of(const struct command_spec *spec)
+{
+    size_t row = command_index(spec);
+    for (size_t i = 0; i < ARRAY_COUNT(syntaxes); i++) {
+        if (syntaxes[i].row == row) {
+            return syntaxes[i].text;
         }
     }
     return "";

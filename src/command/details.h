@@ -18,6 +18,9 @@ uint32_t command_keys_of(const struct command_spec *spec, const struct command_k
 /* Space-separated; "" for none. */
 const char *command_tips_of(const struct command_spec *spec);
 
+/* The arguments behind the name, in the notation of syntax.def; "" for none. */
+const char *command_syntax_of(const struct command_spec *spec);
+
 /* The bounds of a group in these arguments: *begin is the first key, keys lie before *end. */
 void command_keys_range(const struct command_keys *keys, uint32_t argc, uint32_t *begin,
                         uint32_t *end);

@@ -178,6 +178,36 @@ int fresh(void **state)
     return 0;
 }
 
+/* Where the reply that starts at p ends. Fails when it is no reply. */
+static const uint8_t *end_of_reply(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *line = memchr(p, '\r', (size_t)(end - p));
+    assert_non_null(line);
+    assert_true(line + 1 < end && line[1] == '\n');
+    const uint8_t *after = line + 2;
+    long n = strtol((const char *)p + 1, NULL, 10);
+    switch (*p) {
+    case '$':
+    case '=':
+        if (n < 0) {
+            return after;
+        }
+        assert_true(end - after >= n + 2);
+        assert_memory_equal(after + n, "\r\n", 2);
+        return after + n + 2;
+    case '*':
+    case '~':
+    case '%':
+        for (long i = 0; i < (*p == '%' ? 2 * n : n); i++) {
+            after = end_of_reply(after, end);
+        }
+        return after;
+    default:
+        assert_non_null(strchr("+-:_#,", *p));
+        return after;
+    }
+}
+
 const char *run(const char *line)
 {
     static char out[1 << 18];
@@ -217,6 +247,7 @@ const char *run(const char *line)
     }
     out[reply.n] = 0;
     assert_true(reply.n == 0 || reply.is_error == (out[0] == '-'));
+    assert_true(reply.n == 0 || end_of_reply(reply.p, reply.p + reply.n) == reply.p + reply.n);
     reply_free(&reply);
     return out;
 }

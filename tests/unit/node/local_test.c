@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cardboard.h"
+#include "command/details.h"
 
 #define CHECK(line, expected) assert_string_equal(run(line), expected)
 #define CHECK_HAS(line, part) assert_non_null(strstr(run(line), part))
@@ -272,6 +273,47 @@ static void test_command_whole_table(void **state)
     CHECK("command list foo", "-ERR syntax error\r\n");
 }
 
+static void test_command_docs_arguments(void **state)
+{
+    (void)state;
+    CHECK_HAS("command docs getrange",
+              "$9\r\narguments\r\n*3\r\n"
+              "*6\r\n$4\r\nname\r\n$3\r\nkey\r\n$4\r\ntype\r\n$3\r\nkey\r\n"
+              "$14\r\nkey_spec_index\r\n:0\r\n"
+              "*4\r\n$4\r\nname\r\n$5\r\nstart\r\n$4\r\ntype\r\n$7\r\ninteger\r\n"
+              "*4\r\n$4\r\nname\r\n$3\r\nend\r\n$4\r\ntype\r\n$7\r\ninteger\r\n");
+    CHECK_HAS("command docs mset", "$5\r\nflags\r\n*1\r\n+multiple\r\n$9\r\narguments\r\n*2\r\n");
+    CHECK_HAS("command docs scan",
+              "*8\r\n$4\r\nname\r\n$7\r\npattern\r\n$4\r\ntype\r\n$7\r\npattern\r\n"
+              "$5\r\ntoken\r\n$5\r\nMATCH\r\n$5\r\nflags\r\n*1\r\n+optional\r\n");
+    CHECK_HAS("command docs client|no-touch",
+              "$5\r\noneof\r\n$9\r\narguments\r\n*2\r\n"
+              "*6\r\n$4\r\nname\r\n$2\r\non\r\n$4\r\ntype\r\n$10\r\npure-token\r\n"
+              "$5\r\ntoken\r\n$2\r\nON\r\n");
+    me->version = 3;
+    CHECK_HAS("command docs", "$14\r\nkey_spec_index\r\n:1\r\n");
+}
+
+/* As many arguments are keys as there are groups of keys. */
+static void test_syntax_agrees_with_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < command_count(); i++) {
+        const struct command_keys *keys;
+        uint32_t groups = command_keys_of(command_at(i), &keys);
+        char line[128];
+        (void)snprintf(line, sizeof line, "command docs %s", command_at(i)->name);
+        const char *docs = run(line);
+        uint32_t found = 0;
+        for (const char *p = docs; (p = strstr(p, "key_spec_index")) != NULL; p++) {
+            found++;
+        }
+        if ((command_at(i)->flags & CF_CONTAINER) == 0) {
+            assert_int_equal(found, groups);
+        }
+    }
+}
+
 static void test_command_getkeys(void **state)
 {
     (void)state;
@@ -406,6 +448,8 @@ int main(void)
         cmocka_unit_test_setup(test_client_switches, fresh),
         cmocka_unit_test_setup(test_command_info, fresh),
         cmocka_unit_test_setup(test_command_whole_table, fresh),
+        cmocka_unit_test_setup(test_command_docs_arguments, fresh),
+        cmocka_unit_test_setup(test_syntax_agrees_with_keys, fresh),
         cmocka_unit_test_setup(test_command_getkeys, fresh),
         cmocka_unit_test_setup(test_config_get, fresh),
         cmocka_unit_test_setup(test_config_set, fresh),
