@@ -317,6 +317,20 @@ static void test_10_2_2_appends_are_pipelined_up_to_the_window(void **state)
     group_free(g);
 }
 
+/* R6: the driver attaches fewer entries than asked for when their bytes are many. The rest follows
+ * at once, not with the next heartbeat. */
+static void test_10_2_2_what_was_not_attached_follows_at_once(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3);
+    g->attach_max = 3;
+    group_submit(g, 0, 40);
+    group_settle(g);
+    assert_int_equal(group_raft(g, 0)->commit, 41);
+    assert_int_equal(g->node[2].log.last, 41);
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_10_2_1_the_leaders_own_disk_may_be_last),
         cmocka_unit_test(test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable),
         cmocka_unit_test(test_10_2_2_appends_are_pipelined_up_to_the_window),
+        cmocka_unit_test(test_10_2_2_what_was_not_attached_follows_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

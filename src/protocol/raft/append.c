@@ -20,7 +20,8 @@ bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term t
     }
     if (term == r->term &&
         (r->phase == PHASE_LEADER || (r->leader != NODE_NONE && r->leader != from))) {
-        return false; /* a term has one leader (5.2): this is not a message of ours */
+        raft_trace(out, POINT_IMPOSTOR, term, from, 0);
+        return false; /* a term has one leader (5.2): this message is not of our group */
     }
     if (term > r->term || r->leader != from || r->phase != PHASE_FOLLOWER) {
         raft_become_follower(r, out, term, from);

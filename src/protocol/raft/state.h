@@ -42,7 +42,7 @@ struct peer {
     uint64_t round_echoed; /* and that came back */
     qr_time heard;         /* when it last answered in this term; 0: never */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
-    uint32_t in_flight;    /* APPENDs with entries that have no answer yet, about */
+    uint32_t in_flight;    /* APPENDs that have no answer yet, about */
     uint8_t mode;
     bool probed; /* PROBE: an APPEND is on its way */
 };
