@@ -97,31 +97,45 @@ struct tally {
     uint32_t harmless, cut, damaged;
 };
 
-/* Flips one byte of a copy of the disk and opens that. */
-static void flip(const struct rig *built, size_t file, size_t at, bool clean, qr_slot batches,
-                 struct tally *tally)
+/* A copy of what was built, to be harmed. */
+static struct rig copy_of(const struct rig *built)
 {
     struct rig rig = *built;
     rig.disk = disk_copy(built->disk);
     rig.log = NULL;
-    size_t n;
-    disk_bytes(rig.disk, file, &n)[at] ^= (uint8_t)(1u << (at % 8));
+    return rig;
+}
+
+/* Opens a harmed copy: what must be there is there, or the damage is told. */
+static void judge(struct rig *rig, bool clean, qr_slot batches, struct tally *tally,
+                  const char *file, size_t at)
+{
     enum log_open_result result =
-        log_open(rig.disk, &rig.config, &rig.log, rig.message, sizeof(rig.message));
-    if (result == LOG_OPEN_OK && is_built(&rig, batches)) {
+        log_open(rig->disk, &rig->config, &rig->log, rig->message, sizeof(rig->message));
+    if (result == LOG_OPEN_OK && is_built(rig, batches)) {
         tally->harmless++;
     } else if (result == LOG_OPEN_OK) {
-        if (clean || !is_built(&rig, batches - 1)) {
-            fail_msg("%s byte %zu: silently lost", disk_name(rig.disk, file), at);
+        if (clean || !is_built(rig, batches - 1)) {
+            fail_msg("%s byte %zu: silently lost", file, at);
         }
         tally->cut++; /* the last batch, which nothing states as synced */
     } else {
         assert_int_equal(result, LOG_OPEN_DAMAGED);
-        assert_non_null(strstr(rig.message, "rebuild this replica"));
-        check_damaged(&rig);
+        assert_non_null(strstr(rig->message, "rebuild this replica"));
+        check_damaged(rig);
         tally->damaged++;
     }
-    rig_stop(&rig);
+    rig_stop(rig);
+}
+
+/* Flips one byte of a copy of the disk and opens that. */
+static void flip(const struct rig *built, size_t file, size_t at, bool clean, qr_slot batches,
+                 struct tally *tally)
+{
+    struct rig rig = copy_of(built);
+    size_t n;
+    disk_bytes(rig.disk, file, &n)[at] ^= (uint8_t)(1u << (at % 8));
+    judge(&rig, clean, batches, tally, disk_name(built->disk, file), at);
 }
 
 static struct tally flip_every_byte(bool clean)
@@ -154,6 +168,52 @@ static void after_a_crash_only_the_last_batch_may_be_cut(void **state)
     (void)state;
     assert_in_range(flip_every_byte(false).cut, LOG_BLOCK_BYTES / STRIDE,
                     LOG_BLOCK_BYTES / STRIDE + 1);
+}
+
+/* Every sector of a clean log once zeroed (scenario 109). */
+static void every_zeroed_sector_is_told_or_harmless(void **state)
+{
+    (void)state;
+    struct rig built;
+    struct tally tally = { 0 };
+    build(&built, true, 2);
+    for (size_t i = 0; i < disk_files(built.disk); i++) {
+        size_t n;
+        (void)disk_bytes(built.disk, i, &n);
+        for (size_t at = 0; at < n; at += 512) {
+            struct rig rig = copy_of(&built);
+            memset(disk_bytes(rig.disk, i, &n) + at, 0, 512);
+            judge(&rig, true, 2, &tally, disk_name(built.disk, i), at);
+        }
+    }
+    assert_true(tally.damaged > 5 && tally.harmless > 5);
+    rig_stop(&built);
+}
+
+/* A write that went to the wrong place: every block over every other one (scenario 46). */
+static void every_misdirected_block_is_told_or_harmless(void **state)
+{
+    (void)state;
+    struct rig built;
+    struct tally tally = { 0 };
+    build(&built, true, 2);
+    for (size_t from = 0; from < disk_files(built.disk) * 5; from++) {
+        for (size_t to = 0; to < disk_files(built.disk) * 5; to++) {
+            struct rig rig = copy_of(&built);
+            size_t from_n;
+            size_t to_n;
+            size_t from_at = from % 5 * LOG_BLOCK_BYTES;
+            size_t to_at = to % 5 * LOG_BLOCK_BYTES;
+            uint8_t *p = disk_bytes(rig.disk, from / 5, &from_n);
+            uint8_t *q = disk_bytes(rig.disk, to / 5, &to_n);
+            if (from_at < from_n && to_at < to_n && p + from_at != q + to_at) {
+                memcpy(q + to_at, p + from_at, LOG_BLOCK_BYTES);
+            }
+            judge(&rig, true, 2, &tally, disk_name(built.disk, to / 5), to_at);
+        }
+    }
+    assert_true(tally.damaged > 50 && tally.harmless > 50);
+    rig_stop(&built);
 }
 
 /* The file that holds the newest segment, and where its batches begin. */
@@ -304,6 +364,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_flipped_byte_is_told_or_harmless),
         cmocka_unit_test(after_a_crash_only_the_last_batch_may_be_cut),
+        cmocka_unit_test(every_zeroed_sector_is_told_or_harmless),
+        cmocka_unit_test(every_misdirected_block_is_told_or_harmless),
         cmocka_unit_test(a_tail_may_tear_anywhere),
         cmocka_unit_test(a_batch_behind_a_gap_never_comes_back),
         cmocka_unit_test(a_missing_segment_is_told),
