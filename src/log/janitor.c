@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PREWRITE_BYTES (256 * KIB)
+#define PREWRITE_BYTES (1 * MIB)
 #define NO_SPACE_RETRY QR_SECOND
 
 enum janitor_task {
@@ -38,20 +38,18 @@ struct janitor_job {
     struct io_file *file;
 };
 
+/* In pieces with a sync each, so that the syncs of batches never queue behind a whole segment. */
 static int write_zeros(struct io_file *file, uint64_t bytes)
 {
     uint8_t *zeros = qr_zalloc((size_t)min_u64(PREWRITE_BYTES, bytes));
-    int64_t r = 0;
-    for (uint64_t at = 0; at < bytes && r >= 0;) {
+    int error = 0;
+    for (uint64_t at = 0; at < bytes && error == 0; at += PREWRITE_BYTES) {
         size_t n = (size_t)min_u64(PREWRITE_BYTES, bytes - at);
-        r = io_file_pwrite(file, zeros, n, at);
-        if (r >= 0 && (size_t)r != n) {
-            r = -EIO;
-        }
-        at += n;
+        int64_t r = io_file_pwrite(file, zeros, n, at);
+        error = r < 0 ? (int)r : (size_t)r != n ? -EIO : io_file_sync(file);
     }
     free(zeros);
-    return r < 0 ? (int)r : io_file_sync(file);
+    return error;
 }
 
 static int prewrite(struct janitor_job *job)
