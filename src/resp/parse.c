@@ -18,6 +18,8 @@
 #include <strings.h>
 
 #define ARGV_CAPACITY_MIN 16u
+#define ARGV_CAPACITY_KEPT 1024u
+#define INLINE_BYTES_KEPT 1024u
 
 void parser_init(struct parser *p)
 {
@@ -93,21 +95,43 @@ static enum parse_result incomplete(struct parser *p, size_t want)
     return PARSE_INCOMPLETE;
 }
 
+/* A line that is there whole and holds its type and a short number, as nearly all do: read in one
+ * pass. False when it must be looked at closely. */
+static bool quick_line(const uint8_t *s, size_t n, char type, int64_t *number, size_t *length)
+{
+    size_t i = 1;
+    int64_t v = 0;
+    size_t stop = n < 10 ? n : 10;
+    if (n < 4 || s[0] != (uint8_t)type || s[1] == '0') {
+        return false;
+    }
+    while (i < stop && s[i] >= '0' && s[i] <= '9') {
+        v = v * 10 + (s[i++] - '0');
+    }
+    *number = v;
+    *length = i;
+    return i > 1 && i + 1 < n && s[i] == '\r';
+}
+
 /* "*<items>": COMMAND here means "go on". */
 static enum parse_result array_header(struct parser *p, const uint8_t *buffer, size_t n)
 {
     size_t length;
-    switch (find_line(p, buffer, n, &length)) {
-    case LINE_PART:
-        return incomplete(p, 0);
-    case LINE_TOO_LONG:
-        return fail(p, "too big mbulk count string");
-    case LINE_WHOLE:
-        break;
-    }
     int64_t items;
-    if (!number_from(span_of(buffer + p->at + 1, length - 1), &items) ||
-        items > COMMAND_ARGUMENTS_MAX) {
+    if (!quick_line(buffer + p->at, n - p->at, '*', &items, &length)) {
+        switch (find_line(p, buffer, n, &length)) {
+        case LINE_PART:
+            return incomplete(p, 0);
+        case LINE_TOO_LONG:
+            return fail(p, "too big mbulk count string");
+        case LINE_WHOLE:
+            break;
+        }
+        if (!number_from(span_of(buffer + p->at + 1, length - 1), &items)) {
+            return fail(p, "invalid multibulk length");
+        }
+    }
+    if (items > COMMAND_ARGUMENTS_MAX) {
         return fail(p, "invalid multibulk length");
     }
     if (items > PREAUTH_ARGUMENTS_MAX && !p->authenticated) {
@@ -119,26 +143,48 @@ static enum parse_result array_header(struct parser *p, const uint8_t *buffer, s
     return PARSE_COMMAND;
 }
 
-/* "$<bytes>" */
-static enum parse_result bulk_header(struct parser *p, const uint8_t *buffer, size_t n)
+/* The slow way to a bulk's length: -1 after an error or a part of a line, whose result is *result.
+ */
+static int64_t bulk_length(struct parser *p, const uint8_t *buffer, size_t n, size_t *length,
+                           enum parse_result *result)
 {
-    size_t length;
-    switch (find_line(p, buffer, n, &length)) {
+    switch (find_line(p, buffer, n, length)) {
     case LINE_PART:
-        return incomplete(p, 0);
+        *result = incomplete(p, 0);
+        return -1;
     case LINE_TOO_LONG:
-        return fail(p, "too big bulk count string");
+        *result = fail(p, "too big bulk count string");
+        return -1;
     case LINE_WHOLE:
         break;
     }
     const uint8_t *line = buffer + p->at;
+    int64_t bytes;
     if (line[0] != '$') {
         (void)snprintf(p->error_text, sizeof p->error_text, "expected '$', got '%c'", line[0]);
-        return fail(p, p->error_text);
+        *result = fail(p, p->error_text);
+        return -1;
     }
-    int64_t bytes; /* a negative one is too long as well */
-    if (!number_from(span_of(line + 1, length - 1), &bytes) ||
-        (uint64_t)bytes > p->bulk_bytes_max) {
+    if (!number_from(span_of(line + 1, *length - 1), &bytes) || bytes < 0) {
+        *result = fail(p, "invalid bulk length");
+        return -1;
+    }
+    return bytes;
+}
+
+/* "$<bytes>" */
+static enum parse_result bulk_header(struct parser *p, const uint8_t *buffer, size_t n)
+{
+    size_t length;
+    int64_t bytes;
+    if (!quick_line(buffer + p->at, n - p->at, '$', &bytes, &length)) {
+        enum parse_result result;
+        bytes = bulk_length(p, buffer, n, &length, &result);
+        if (bytes < 0) {
+            return result;
+        }
+    }
+    if ((uint64_t)bytes > p->bulk_bytes_max) {
         return fail(p, "invalid bulk length");
     }
     if ((size_t)bytes > PREAUTH_BULK_BYTES_MAX && !p->authenticated) {
@@ -317,6 +363,23 @@ static enum parse_result read_inline(struct parser *p, const uint8_t *buffer, si
     return split_line(p, buffer, zero != NULL ? (size_t)(zero - buffer) : length);
 }
 
+/* A new command: what the last one needed beyond the usual is given back, or ten thousand clients
+ * would each keep the room of their longest command. */
+static void begin(struct parser *p)
+{
+    p->argc = 0;
+    if (p->capacity > ARGV_CAPACITY_KEPT) {
+        free(p->argv);
+        p->argv = NULL;
+        p->capacity = 0;
+    }
+    if (p->inline_capacity > INLINE_BYTES_KEPT) {
+        free(p->inline_copy);
+        p->inline_copy = NULL;
+        p->inline_capacity = 0;
+    }
+}
+
 enum parse_result parser_next(struct parser *p, const uint8_t *buffer, size_t n)
 {
     if (p->error != NULL) {
@@ -326,7 +389,7 @@ enum parse_result parser_next(struct parser *p, const uint8_t *buffer, size_t n)
         return incomplete(p, 0);
     }
     if (p->at == 0 && p->scanned == 0) {
-        p->argc = 0;
+        begin(p);
     }
     return buffer[0] == '*' ? read_array(p, buffer, n) : read_inline(p, buffer, n);
 }

@@ -449,6 +449,12 @@ def compare_tables(redis, ours):
     return problems, len(names)
 
 
+def missing_settings(redis, ours):
+    """Names that CONFIG GET of redis-server has and ours has not."""
+    want, got = (ask(server, [b"CONFIG", b"GET", b"*"]) for server in (redis, ours))
+    return sorted(name.decode() for name in set(want) - set(got))
+
+
 def main():
     if shutil.which("redis-server") is None:
         print("1..0 # SKIP there is no redis-server to compare with")
@@ -460,7 +466,7 @@ def main():
         for password in (None, "secret"):
             servers[password] = (start_redis(directory, password),
                                  start_quorate(os.path.abspath(sys.argv[1]), directory, password))
-        print("1..%d" % (2 * len(SESSIONS) + 1))
+        print("1..%d" % (2 * len(SESSIONS) + 2))
         for protocol in (2, 3):
             for name, payload, password in SESSIONS:
                 number += 1
@@ -480,6 +486,12 @@ def main():
                                                        count))
         for problem in problems:
             print("# " + problem)
+        missing = missing_settings(*servers[None])
+        failures += len(missing)
+        verdict = "not ok" if missing else "ok"
+        print("%s %d - every setting of Redis has a name here" % (verdict, number + 2))
+        for name in missing:
+            print("# missing: " + name)
     finally:
         for pair in servers.values():
             for server in pair:

@@ -240,6 +240,31 @@ static void test_memory_only_for_what_came(void **state)
     parser_free(&p);
 }
 
+/* A client keeps no more than the usual once its long command has passed. */
+static void test_room_is_given_back(void **state)
+{
+    (void)state;
+    struct parser p;
+    parser_init(&p);
+    p.authenticated = true;
+    static uint8_t input[100000];
+    int n = snprintf((char *)input, sizeof input, "*5000\r\n");
+    for (int i = 0; i < 5000; i++) {
+        n += snprintf((char *)input + n, sizeof input - (size_t)n, "$1\r\nx\r\n");
+    }
+    assert_int_equal(parser_next(&p, input, (size_t)n), PARSE_COMMAND);
+    assert_int_equal(p.argc, 5000);
+    memset(input, 'y', 9999);
+    input[9999] = '\n';
+    assert_int_equal(parser_next(&p, input, 10000), PARSE_COMMAND);
+    assert_int_equal(p.argc, 1);
+    assert_int_equal(p.argv[0].n, 9999);
+    assert_true(p.capacity < 100);
+    assert_int_equal(parser_next(&p, (const uint8_t *)"ping\n", 5), PARSE_COMMAND);
+    assert_true(p.inline_capacity < 100);
+    parser_free(&p);
+}
+
 static void test_a_command_has_a_bound(void **state)
 {
     (void)state;
@@ -292,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_limits_before_authentication),
         cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_memory_only_for_what_came),
+        cmocka_unit_test(test_room_is_given_back),
         cmocka_unit_test(test_a_command_has_a_bound),
         cmocka_unit_test(test_never_scans_twice),
     };
