@@ -242,7 +242,7 @@ static bool take_flag(struct arguments *a, const char *name)
         const char *name;
         bool *flag;
     } flags[] = {
-        { "--canary", &a->canary },
+        { "--no-shrink", &a->no_shrink }, { "--canary", &a->canary },
         { "--twice", &a->twice },
         { "--verbose", &a->verbose },
         { "--quiet", &a->quiet },

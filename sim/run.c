@@ -193,6 +193,18 @@ void world_start(struct world *w)
     }
 }
 
+#define QUEUE_MAX 20000u /* items under way; a seed has some hundreds */
+#define STEPS_MAX 2000000u
+
+/* Duplicates that are answered with more than they are would not end. */
+static void check_storm(struct world *w)
+{
+    if (w->queue.n > QUEUE_MAX || w->steps > STEPS_MAX) {
+        world_violation(w, VIOLATION_STORM, "%zu items under way after %llu steps", w->queue.n,
+                        (unsigned long long)w->steps);
+    }
+}
+
 void world_run_until(struct world *w, qr_time until)
 {
     while (w->queue.n > 0 && w->queue.v[0].at <= until) {
@@ -200,6 +212,7 @@ void world_run_until(struct world *w, qr_time until)
         qr_assert(w->current.at >= w->now);
         w->now = w->current.at;
         world_one(w, &w->current);
+        check_storm(w);
         free(w->current.p);
         w->current.p = NULL;
     }

@@ -5,7 +5,10 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SHRINK_SECONDS 20 /* of CPU: a shorter story is a convenience, not a verdict */
 
 /* A shrunk run may panic hundreds of times; its messages are not wanted. */
 static int silence(void)
@@ -56,8 +59,9 @@ static bool leave_out(struct seed_run *run, size_t at, size_t size, enum violati
 void seed_shrink(struct seed_run *run, enum violation violation, unsigned tries)
 {
     int saved = silence();
+    clock_t end = clock() + SHRINK_SECONDS * CLOCKS_PER_SEC;
     for (size_t size = run->plan.n / 2; size > 0 && tries > 0; size /= 2) {
-        for (size_t at = 0; at < run->plan.n && tries > 0; tries--) {
+        for (size_t at = 0; at < run->plan.n && tries > 0 && clock() < end; tries--) {
             if (!leave_out(run, at, size, violation)) {
                 at += size;
             }
