@@ -82,9 +82,8 @@ static bool is_congested(const struct stream *stream)
 static bool must_pause(const struct client *client)
 {
     const struct node *node = client->node;
-    return client->stream.count >= window(client) ||
-           unsent(client) >= CLIENT_OUTPUT_BYTES_MAX || node->pending_count >= NODE_PENDING_MAX ||
-           node->pending_bytes >= NODE_PENDING_BYTES_MAX;
+    return client->stream.count >= window(client) || unsent(client) >= CLIENT_OUTPUT_BYTES_MAX ||
+           node->pending_count >= NODE_PENDING_MAX || node->pending_bytes >= NODE_PENDING_BYTES_MAX;
 }
 
 static bool may_resume(const struct client *client)
@@ -177,6 +176,12 @@ static void write_too_long(struct reply *reply, const struct span *argv, uint32_
     reply_error(reply, "ERR command is too large (its arguments exceed 64mb together)");
 }
 
+/* It has authenticated itself, or need not (any more). */
+static bool is_known(const struct client *client)
+{
+    return client->authenticated || client->node->config.requirepass[0] == 0;
+}
+
 static void write_no_auth(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
@@ -209,7 +214,7 @@ static void run_command(struct client *client, const struct span *argv, uint32_t
     client->last_command = spec;
     if (!command_arity_fits(spec, argc)) {
         refuse_text(client, spec, local_wrong_arity, argv, argc);
-    } else if (!client->authenticated && (spec->flags & CF_NO_AUTH) == 0) {
+    } else if (!is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
         refuse_text(client, spec, write_no_auth, argv, argc);
     } else if (spec->place == PLACE_LOCAL || spec->place == PLACE_NONE) {
         run_local(client, spec, argv, argc);
@@ -241,7 +246,7 @@ static void run_input(struct client *client)
             io_stream_read(client->socket, false);
             return;
         }
-        client->parser.authenticated = client->authenticated;
+        client->parser.authenticated = is_known(client);
         client->parser.bulk_bytes_max = client->node->config.max_value_bytes > KEY_BYTES_MAX
                                             ? client->node->config.max_value_bytes
                                             : KEY_BYTES_MAX;
@@ -511,7 +516,7 @@ static void on_accept(void *context, struct io_stream *stream)
         turn_away(stream, "-ERR max number of clients reached\r\n");
     } else if (config_denies_remote(&node->config, peer)) {
         node->stats.connections_rejected++;
-        turn_away(stream, LOCAL_PROTECTED_MODE_TEXT);
+        turn_away(stream, "-" CONFIG_DENIED_TEXT "\r\n");
     } else {
         io_stream_open(stream, &callbacks, client_new(node, stream));
         io_stream_keepalive(stream, node->config.tcp_keepalive_s);
@@ -521,20 +526,14 @@ static void on_accept(void *context, struct io_stream *stream)
 struct clients *clients_new(struct node *node, char *message, size_t cap)
 {
     struct clients *clients = qr_zalloc(sizeof *clients);
-    char list[sizeof node->config.bind];
-    char *rest = list;
-    char *address;
+    char address[64];
+    bool optional;
     clients->node = node;
-    (void)snprintf(list, sizeof list, "%s", node->config.bind);
-    while ((address = strsep(&rest, " ")) != NULL) {
-        bool optional = address[0] == '-'; /* as in Redis: an address that may be missing */
-        address += optional ? 1 : 0;
-        if (address[0] == 0 || clients->listener_count == LISTENERS_MAX) {
-            continue;
-        }
-        int error = io_listen(node->io, strcmp(address, "*") == 0 ? "0.0.0.0" : address,
-                              node->config.port, (int)node->config.tcp_backlog, on_accept, clients,
-                              &clients->listeners[clients->listener_count]);
+    for (uint32_t i = 0; clients->listener_count < LISTENERS_MAX &&
+                         config_bind_address(&node->config, i, address, &optional);
+         i++) {
+        int error = io_listen(node->io, address, node->config.port, (int)node->config.tcp_backlog,
+                              on_accept, clients, &clients->listeners[clients->listener_count]);
         if (error == 0) {
             clients->listener_count++;
         } else if (!optional) {

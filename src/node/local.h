@@ -13,11 +13,4 @@ void local_unknown_subcommand(struct reply *reply, const struct span *argv, uint
 /* -ERR wrong number of arguments for 'get' command */
 void local_wrong_arity(struct reply *reply, const struct span *argv, uint32_t argc);
 
-/* The whole error line, with '-' and line end, for a remote client in protected mode. */
-#define LOCAL_PROTECTED_MODE_TEXT                                                                  \
-    "-DENIED Quorate is running in protected mode because protected mode is enabled and no "       \
-    "password is set for the default user. In this mode connections are only accepted from the "   \
-    "loopback interface. Set a password with requirepass, or name the addresses to listen on "     \
-    "with bind, or turn protected-mode off.\r\n"
-
 #endif

@@ -191,7 +191,7 @@ void local_cmd_HELLO(struct client *client, const struct span *argv, uint32_t ar
     if (!hello_options(client, argv, argc, &name, reply)) {
         return;
     }
-    if (!client->authenticated) {
+    if (!client->authenticated && has_password(client)) {
         reply_error(reply,
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise "
                     "the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the "
