@@ -58,8 +58,8 @@ static size_t print_identity(const struct identity *identity, char *out, size_t 
     char uuid[33];
     hex_of(identity->cluster, 16, cluster);
     hex_of(identity->uuid, 16, uuid);
-    int n = snprintf(out, cap, "quorate-data %d\ncluster %s\nnode %" PRIu32 "\nuuid %s\n",
-                     IDENTITY_VERSION, cluster, identity->node_id, uuid);
+    int n = snprintf(out, cap, "quorate-data %d\ncluster %s\nnode %" PRIu32 "\nuuid %s\nlog %d\n",
+                     IDENTITY_VERSION, cluster, identity->node_id, uuid, identity->log_made);
     for (uint32_t i = 0; i < identity->member_count; i++) {
         const struct member_config *m = &identity->members[i];
         hex_of(identity->peer_uuid[i], 16, uuid);
@@ -117,18 +117,20 @@ static bool parse_identity(struct identity *identity, char *text)
     char cluster[40];
     char uuid[40];
     int consumed = 0;
+    int log_made = 0;
     char *crc_line = strstr(text, "\ncrc32c ");
     unsigned crc;
     if (crc_line == NULL || sscanf(crc_line, "\ncrc32c %8x", &crc) != 1 ||
         crc32c_extend(0, text, (size_t)(crc_line + 1 - text)) != crc) {
         return false;
     }
-    if (sscanf(text, "quorate-data %*d\ncluster %39s\nnode %" SCNu32 "\nuuid %39s\n%n", cluster,
-               &identity->node_id, uuid, &consumed) != 3 ||
+    if (sscanf(text, "quorate-data %*d\ncluster %39s\nnode %" SCNu32 "\nuuid %39s\nlog %d\n%n", cluster,
+               &identity->node_id, uuid, &log_made, &consumed) != 4 ||
         consumed == 0 || !bytes_of(cluster, identity->cluster, 16) ||
         !bytes_of(uuid, identity->uuid, 16)) {
         return false;
     }
+    identity->log_made = log_made != 0;
     char *line = text + consumed;
     while (strncmp(line, "member ", 7) == 0) {
         if (!parse_member(identity, line)) {
@@ -326,6 +328,15 @@ void identity_close(struct identity *identity)
         io_file_close(identity->lock);
         identity->lock = NULL;
     }
+}
+
+int identity_log_made(struct io *io, struct identity *identity)
+{
+    if (identity->log_made) {
+        return 0;
+    }
+    identity->log_made = true;
+    return save(io, identity);
 }
 
 uint32_t identity_me(const struct identity *identity)

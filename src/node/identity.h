@@ -16,6 +16,7 @@ struct identity {
     struct member_config members[MEMBERS_MAX]; /* in order of id: the index is the node index */
     uint32_t member_count;
     uint8_t peer_uuid[MEMBERS_MAX][16]; /* by node index; zero: not met yet */
+    bool log_made; /* from then on a directory without its log has lost it */
     char dir[1024];
     struct io_file *lock;
 };
@@ -25,6 +26,9 @@ struct identity {
 bool identity_open(struct io *io, const struct config *config, struct identity *out, char *message,
                    size_t cap);
 void identity_close(struct identity *identity);
+
+/* The log of a new directory is there: remembers it, durably. 0 or a negative errno. */
+int identity_log_made(struct io *io, struct identity *identity);
 
 uint32_t identity_me(const struct identity *identity); /* node index of this node */
 

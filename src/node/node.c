@@ -184,6 +184,7 @@ static bool open_log(struct node *node, char *message, size_t cap)
                                  .segment_bytes = node->config.log_segment_bytes,
                                  .reserve_bytes = node->config.log_reserve_bytes,
                                  .cache_bytes = LOG_CACHE_BYTES_MAX,
+                                 .must_exist = node->identity.log_made,
                                  .on_durable = on_durable,
                                  .on_failure = on_failure,
                                  .context = node };
@@ -192,7 +193,15 @@ static bool open_log(struct node *node, char *message, size_t cap)
     if (result == LOG_OPEN_OK && message[0] != 0) {
         node_log(node, NODE_LOG_NOTICE, "%s", message);
     }
-    return result == LOG_OPEN_OK; /* damage: refuse to guess; repair from peers comes later */
+    if (result != LOG_OPEN_OK) {
+        return false; /* damage: refuse to guess; repair from peers comes later */
+    }
+    int error = identity_log_made(node->io, &node->identity);
+    if (error != 0) {
+        (void)snprintf(message, cap, "%s cannot be written: %s", node->config.dir,
+                       strerror(-error));
+    }
+    return error == 0;
 }
 
 static bool open_data(struct node *node, char *message, size_t cap)
