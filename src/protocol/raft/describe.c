@@ -52,8 +52,8 @@ static void mix_log(uint64_t *d, const struct raft *r)
     mix(d, r->trail.base_term);
     mix(d, r->trail.last_slot);
     for (uint32_t i = 0; i < r->trail.count; i++) {
-        mix(d, r->trail.runs[i].slot);
-        mix(d, r->trail.runs[i].term);
+        mix(d, trail_run(&r->trail, i).slot);
+        mix(d, trail_run(&r->trail, i).term);
     }
     mix(d, r->journal.minted);
     mix(d, r->journal.durable);

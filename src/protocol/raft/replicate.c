@@ -5,9 +5,9 @@
  * G2 Only entries of the leader's own term are committed by counting; older ones are committed
  *    with them (5.4.2, figure 8). The NOOP at the start of the term is the first of them.
  * G3 What was asked to be sent is a hope: the driver may attach fewer entries, the link may lose
- *    them. Only an acknowledgement moves `match`; a gap is refused by the follower; when all is
- *    answered and something is missing, it is sent again; and a loss with nothing behind it is
- *    found by the empty APPEND that goes out with each heartbeat while something is unanswered. */
+ *    them. Only an acknowledgement moves `match`. A gap is refused by the follower; when the last
+ *    answer brings less than was sent, the rest is sent again; a loss with nothing behind it is
+ *    found by the empty APPEND that goes with each heartbeat while something is unanswered. */
 #include "protocol/raft/state.h"
 
 void raft_become_leader(struct raft *r, struct effects *out)
@@ -210,10 +210,12 @@ void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
     if (p == NULL || m->match > r->trail.last_slot) {
         return;
     }
+    bool progress = m->match > p->match;
     p->match = max_u64(p->match, m->match);
     p->in_flight -= p->in_flight > 0;
-    if (p->mode != PEER_REPLICATE || p->in_flight == 0) {
-        /* Everything is answered: what is not acknowledged was not attached, or was lost (G3). */
+    if (p->mode != PEER_REPLICATE || (progress && p->in_flight == 0)) {
+        /* All is answered: what is not acknowledged was not attached, or was lost (G3). Without
+         * progress this would turn every old answer into a new message. */
         p->mode = PEER_REPLICATE;
         p->next = p->match + 1;
     }

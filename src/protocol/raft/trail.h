@@ -15,25 +15,37 @@
  * T4 Everything below the base is committed, also after a restart: loading the runs of the log
  *    forgets the oldest ones again, and never more of them than were forgotten before the crash,
  *    because the log that survives has at most the runs of the log before. (So TRAIL_RUNS may grow
- *    between versions, but not shrink.) */
+ *    between versions, but not shrink.)
+ * T5 last_slot - base_slot and last term - base_term are below 2^32. A log of so many entries would
+ *    be far beyond log-max-bytes; a term that leaps so far finds no room. */
 #ifndef PROTOCOL_RAFT_TRAIL_H
 #define PROTOCOL_RAFT_TRAIL_H
 
 #include "protocol/protocol.h"
 
-#define TRAIL_RUNS 64u
+#define TRAIL_RUNS 152u
+
+/* A run in eight bytes: the low halves of its slot and term. The high halves follow from the base,
+ * because a trail never spans 2^32 slots or terms (T5). */
+struct trail_run {
+    uint32_t slot_low;
+    uint32_t term_low;
+};
 
 struct trail {
     qr_slot base_slot;
     qr_term base_term;
     qr_slot last_slot;
     uint32_t count;
-    struct term_run runs[TRAIL_RUNS];
+    struct trail_run runs[TRAIL_RUNS];
 };
 
 /* Starts from a recovered log; `runs` cover (base_slot, last_slot]. */
 void trail_load(struct trail *t, qr_slot base_slot, qr_term base_term, qr_slot last_slot,
                 const struct term_run *runs, uint32_t count);
+
+/* The run with that index, 0 <= i < count. */
+struct term_run trail_run(const struct trail *t, uint32_t i);
 
 /* Whether the term at `slot` is known: base_slot <= slot <= last_slot. */
 bool trail_knows(const struct trail *t, qr_slot slot);
@@ -52,7 +64,7 @@ qr_slot trail_last_within(const struct trail *t, qr_slot slot, qr_term term);
 /* The first slot of [lo, hi) that does not hold an entry of `term` here; hi when all do. */
 qr_slot trail_first_difference(const struct trail *t, qr_slot lo, qr_slot hi, qr_term term);
 
-/* Whether entries of `term` can follow when everything up to `commit` may be forgotten (T3). */
+/* Whether entries of `term` can follow when everything up to `commit` may be forgotten (T3, T5). */
 bool trail_has_room(const struct trail *t, qr_term term, qr_slot commit);
 
 /* Entries (last_slot, hi) of `term` follow. */

@@ -141,14 +141,38 @@ static void test_run_end_and_trim_inside_a_run(void **state)
     assert_int_equal(trail_run_end(&t, 16), 17);
     trail_trim(&t, 12);
     assert_int_equal(t.base_term, 3);
-    assert_int_equal(t.runs[0].slot, 13);
+    assert_int_equal(trail_run(&t, 0).slot, 13);
     trail_trim(&t, 13);
-    assert_int_equal(t.runs[0].slot, 14);
+    assert_int_equal(trail_run(&t, 0).slot, 14);
     trail_trim(&t, 16);
     assert_int_equal(t.count, 0);
     assert_int_equal(trail_last_term(&t), 6);
     trail_append(&t, 18, 6);
     trail_check(&t);
+}
+
+/* T5: runs are kept by the low halves of their numbers. */
+static void test_slots_and_terms_beyond_32_bits(void **state)
+{
+    (void)state;
+    qr_slot base = (7ull << 32) - 3;
+    qr_term term = (5ull << 32) - 2;
+    struct trail t = { 0 };
+    trail_load(&t, base, term, base, NULL, 0);
+    for (uint64_t i = 1; i <= 6; i++) {
+        trail_append(&t, t.last_slot + 3, term + i);
+        trail_check(&t);
+    }
+    for (uint64_t i = 1; i <= 6; i++) {
+        assert_int_equal(trail_term(&t, base + 2 * i), term + i);
+        assert_int_equal(trail_run(&t, (uint32_t)i - 1).slot, base + 2 * i - 1);
+    }
+    assert_true(trail_has_room(&t, term + UINT32_MAX, 0));
+    assert_false(trail_has_room(&t, term + UINT32_MAX + 1ull, 0));
+    trail_trim(&t, base + 7);
+    trail_check(&t);
+    assert_int_equal(trail_last_term(&t), term + 6);
+    assert_int_equal(trail_term(&t, base + 8), term + 4);
 }
 
 int main(void)
@@ -158,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_a_full_trail_forgets_its_oldest_run),
         cmocka_unit_test(test_loading_forgets_no_more_than_appending_did),
         cmocka_unit_test(test_run_end_and_trim_inside_a_run),
+        cmocka_unit_test(test_slots_and_terms_beyond_32_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
