@@ -10,7 +10,8 @@
 
 static const char usage[] =
     "usage: quorate sim [--strategy raft|canary[:BUG]] [--seed N] [--count N] [--twice]\n"
-    "                   [--verbose] [--out FILE] [--tap] [--quiet] [--expect-violation]\n"
+    "                   [--verbose] [--no-shrink] [--out FILE] [--tap] [--quiet] "
+    "[--expect-violation]\n"
     "       quorate sim [--rewrite] --script FILE...\n"
     "       quorate sim --suite SEEDS --commit ID [--canary]\n"
     "\n"
@@ -21,7 +22,7 @@ struct arguments {
     const struct protocol *protocol;
     const char *strategy, *out, *suite, *commit;
     uint64_t seed, count;
-    bool canary, twice, verbose, quiet, tap, expect_violation, rewrite;
+    bool no_shrink, canary, twice, verbose, quiet, tap, expect_violation, rewrite;
     char **scripts;
     int script_count;
 };
@@ -118,7 +119,9 @@ static void report(const struct arguments *a, struct seed_run *run,
     struct counters *counters = run->counters, scratch = { 0 };
     run->counters = &scratch;
     size_t before = run->plan.n;
-    seed_shrink(run, result->violation, 600);
+    if (!a->no_shrink) {
+        seed_shrink(run, result->violation, 600);
+    }
     printf("# shrunk from %zu to %zu actions; the end of the shorter run:\n", before, run->plan.n);
     tell_story(run, stdout);
     FILE *out = a->out != NULL ? fopen(a->out, "we") : NULL;
@@ -243,12 +246,9 @@ static bool take_flag(struct arguments *a, const char *name)
         bool *flag;
     } flags[] = {
         { "--no-shrink", &a->no_shrink }, { "--canary", &a->canary },
-        { "--twice", &a->twice },
-        { "--verbose", &a->verbose },
-        { "--quiet", &a->quiet },
-        { "--tap", &a->tap },
-        { "--rewrite", &a->rewrite },
-        { "--expect-violation", &a->expect_violation },
+        { "--twice", &a->twice },         { "--verbose", &a->verbose },
+        { "--quiet", &a->quiet },         { "--tap", &a->tap },
+        { "--rewrite", &a->rewrite },     { "--expect-violation", &a->expect_violation },
     };
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
         if (strcmp(name, flags[i].name) == 0) {

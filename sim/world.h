@@ -344,7 +344,7 @@ struct world {
     size_t fact_count, fact_cap;
     node_index *leader_of; /* by term */
     size_t leader_cap;
-    qr_term last_leader_term;
+    qr_term commit_term; /* the latest term in which something was committed */
     uint64_t leader_changes;
     uint64_t fault_count;
 

@@ -147,6 +147,7 @@ static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const 
         w->committed = qr_realloc(w->committed, w->committed_cap * sizeof *w->committed);
     }
     qr_assert(slot == w->committed_count);
+    w->commit_term = max_u64(w->commit_term, by);
     w->committed[w->committed_count++] =
         (struct committed){ .term = e->term, .by = by, .chain = e->chain, .attempt = e->attempt };
     if (e->attempt == 0) {
