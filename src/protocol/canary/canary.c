@@ -314,7 +314,10 @@ static void on_vote(struct canary *c, struct effects *out, node_index from,
 
 static void count_votes(struct canary *c, struct effects *out)
 {
-    uint32_t count = (uint32_t)__builtin_popcount(c->votes);
+    uint32_t count = 0;
+    for (uint32_t bits = c->votes; bits != 0; bits &= bits - 1) {
+        count++;
+    }
     if (c->role == ROLE_CANDIDATE && count >= quorum(c)) {
         become_leader(c, out);
     }
