@@ -404,6 +404,9 @@ static bool wanted(const struct section *section, struct span name)
 void local_cmd_INFO(struct client *client, const struct span *argv, uint32_t argc,
                     struct reply *reply)
 {
+    if (local_too_many(reply, argc - 1)) {
+        return;
+    }
     struct reply out; /* used as a growing buffer */
     reply_init(&out, 2);
     for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {

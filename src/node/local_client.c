@@ -241,7 +241,8 @@ void local_cmd_CLIENT_LIST(struct client *client, const struct span *argv, uint3
     bool ok = true;
     enum client_type type = CLIENT_NORMAL;
     if (argc > 3 && local_is(argv[2], "ID")) {
-        ok = list_ids(client->node, argv + 3, argc - 3, &lines, reply);
+        ok = !local_too_many(reply, argc - 3) &&
+             list_ids(client->node, argv + 3, argc - 3, &lines, reply);
         type = CLIENT_OTHER;
     } else if (argc == 4 && local_is(argv[2], "TYPE")) {
         ok = read_type(argv[3], &type, reply);

@@ -1,11 +1,11 @@
 /* COMMAND: the table of commands, told to clients. */
 #include "node/local_internal.h"
 
-#include "base/alloc.h"
 #include "base/panic.h"
 #include "command/details.h"
 #include "engine/call.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -165,6 +165,9 @@ void local_cmd_COMMAND_INFO(struct client *client, const struct span *argv, uint
         local_cmd_COMMAND(client, argv, argc, reply);
         return;
     }
+    if (local_too_many(reply, argc - 2)) {
+        return;
+    }
     reply_array(reply, argc - 2);
     for (uint32_t i = 2; i < argc; i++) {
         const struct command_spec *spec = command_by_name(argv[i]);
@@ -232,17 +235,6 @@ static void write_list(struct reply *reply, enum list_filter filter, struct span
     }
 }
 
-/* A copy in lower case (names are), freed by the caller. */
-static struct span lowered(struct span s, uint8_t **copy)
-{
-    *copy = qr_alloc(s.n);
-    for (size_t i = 0; i < s.n; i++) {
-        uint8_t c = s.p[i];
-        (*copy)[i] = (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    }
-    return span_of(*copy, s.n);
-}
-
 void local_cmd_COMMAND_LIST(struct client *client, const struct span *argv, uint32_t argc,
                             struct reply *reply)
 {
@@ -257,7 +249,7 @@ void local_cmd_COMMAND_LIST(struct client *client, const struct span *argv, uint
         write_list(reply, LIST_CATEGORY, argv[4]);
     } else if (local_is(argv[3], "PATTERN")) {
         uint8_t *copy;
-        write_list(reply, LIST_PATTERN, lowered(argv[4], &copy));
+        write_list(reply, LIST_PATTERN, local_pattern(argv[4], &copy));
         free(copy);
     } else {
         local_syntax_error(reply);

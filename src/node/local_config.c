@@ -19,17 +19,6 @@ static bool has_wildcard(struct span pattern)
     return false;
 }
 
-/* Names are in lower case; patterns may come in any. */
-static struct span lower_pattern(struct span pattern, uint8_t **copy)
-{
-    *copy = qr_alloc(pattern.n);
-    for (size_t i = 0; i < pattern.n; i++) {
-        uint8_t c = pattern.p[i];
-        (*copy)[i] = (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    }
-    return span_of(*copy, pattern.n);
-}
-
 /* For each directive, under which name it is to be shown; an empty span when it is not. A name
  * without wildcards comes back as it was written, as in Redis. */
 static size_t choose(const struct span *patterns, uint32_t n, struct span *names)
@@ -37,7 +26,7 @@ static size_t choose(const struct span *patterns, uint32_t n, struct span *names
     size_t chosen = 0;
     for (uint32_t p = 0; p < n; p++) {
         uint8_t *copy;
-        struct span pattern = lower_pattern(patterns[p], &copy);
+        struct span pattern = local_pattern(patterns[p], &copy);
         int exact = has_wildcard(pattern) ? -1 : config_find(pattern);
         for (uint32_t i = 0; i < config_count(); i++) {
             const char *name = config_name(i);
@@ -56,6 +45,9 @@ static size_t choose(const struct span *patterns, uint32_t n, struct span *names
 void local_cmd_CONFIG_GET(struct client *client, const struct span *argv, uint32_t argc,
                           struct reply *reply)
 {
+    if (local_too_many(reply, argc - 2)) {
+        return;
+    }
     struct span *names = qr_zalloc(config_count() * sizeof *names);
     reply_map(reply, choose(argv + 2, argc - 2, names));
     for (uint32_t i = 0; i < config_count(); i++) {

@@ -298,6 +298,9 @@ void local_cmd_COMMAND_DOCS(struct client *client, const struct span *argv, uint
 {
     (void)client;
     size_t known = 0;
+    if (local_too_many(reply, argc - 2)) {
+        return;
+    }
     for (size_t i = 0; argc == 2 && i < command_count(); i++) {
         known += is_top(i);
     }

@@ -29,6 +29,14 @@ bool local_id(struct span argument, uint64_t *out);
 /* -ERR syntax error */
 void local_syntax_error(struct reply *reply);
 
+/* Whether these are more names than one command may bring: the work and the reply would be out of
+ * proportion. Writes the error. */
+bool local_too_many(struct reply *reply, uint32_t names);
+
+/* A pattern for names, in lower case like them, to be freed by the caller. One that is too long
+ * becomes empty: it matches nothing. */
+struct span local_pattern(struct span pattern, uint8_t **copy);
+
 /* -ERR wrong number of arguments for 'ping' command: for arities that depend on the arguments. */
 void local_bad_count(struct reply *reply, const char *name);
 

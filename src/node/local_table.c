@@ -1,6 +1,7 @@
 /* From a command of the connection itself to its handler, and the refusals in Redis's words. */
 #include "node/local_internal.h"
 
+#include "base/alloc.h"
 #include "base/number.h"
 #include "base/panic.h"
 
@@ -99,6 +100,26 @@ bool local_id(struct span argument, uint64_t *out)
     }
     *out = (uint64_t)v;
     return true;
+}
+
+bool local_too_many(struct reply *reply, uint32_t names)
+{
+    if (names <= LOCAL_NAMES_MAX) {
+        return false;
+    }
+    reply_errorf(reply, "ERR too many arguments, at most %d names are allowed", LOCAL_NAMES_MAX);
+    return true;
+}
+
+struct span local_pattern(struct span pattern, uint8_t **copy)
+{
+    size_t n = pattern.n > LOCAL_PATTERN_BYTES_MAX ? 0 : pattern.n;
+    *copy = qr_alloc(n);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = pattern.p[i];
+        (*copy)[i] = (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    return span_of(*copy, n);
 }
 
 void local_help(struct reply *reply, const char *container, const char *const *lines, size_t n)

@@ -345,6 +345,31 @@ static void test_config_get(void **state)
     assert_null(strstr(run("config get *"), "cluster-secret"));
 }
 
+/* A megabyte of names must not ask for gigabytes of answer (R4). */
+static void test_names_are_bounded(void **state)
+{
+    (void)state;
+    static const char *const commands[] = { "command|info", "command|docs", "config|get", "info",
+                                            "client|list" };
+    static struct span argv[LOCAL_NAMES_MAX + 10];
+    for (size_t i = 0; i < ARRAY_COUNT(argv); i++) {
+        argv[i] = SPAN_LITERAL("1");
+    }
+    argv[2] = SPAN_LITERAL("id"); /* of CLIENT LIST; a name to the others */
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        const struct command_spec *spec =
+            command_by_name(span_of(commands[i], strlen(commands[i])));
+        struct reply reply;
+        reply_init(&reply, 2);
+        local_handler_of(spec)(me, argv, (uint32_t)ARRAY_COUNT(argv), &reply);
+        assert_true(reply.is_error);
+        reply_free(&reply);
+    }
+    char line[300];
+    (void)snprintf(line, sizeof line, "config get *%0250d*", 0);
+    CHECK(line, "*0\r\n");
+}
+
 static void test_config_set(void **state)
 {
     (void)state;
@@ -452,6 +477,7 @@ int main(void)
         cmocka_unit_test_setup(test_syntax_agrees_with_keys, fresh),
         cmocka_unit_test_setup(test_command_getkeys, fresh),
         cmocka_unit_test_setup(test_config_get, fresh),
+        cmocka_unit_test_setup(test_names_are_bounded, fresh),
         cmocka_unit_test_setup(test_config_set, fresh),
         cmocka_unit_test_setup(test_role, fresh),
         cmocka_unit_test_setup(test_info, fresh),
