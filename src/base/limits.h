@@ -16,7 +16,7 @@
 #define COMMAND_BYTES_MAX (64 * MIB)      /* all arguments of one command; one log record */
 #define COMMAND_ARGUMENTS_MAX 1048576     /* protocol error: invalid multibulk length */
 #define INLINE_BYTES_MAX (64 * KIB)       /* protocol error: too big inline request */
-#define LOCAL_NAMES_MAX 1024              /* names in one COMMAND INFO, CONFIG GET, ...: -ERR too many */
+#define LOCAL_NAMES_MAX 1024              /* names in one CONFIG GET, ...: -ERR too many ... */
 #define LOCAL_PATTERN_BYTES_MAX 1024      /* a longer pattern for names matches nothing */
 #define PREAUTH_ARGUMENTS_MAX 10          /* before AUTH: protocol error */
 #define PREAUTH_BULK_BYTES_MAX (16 * KIB) /* before AUTH: protocol error */
