@@ -440,8 +440,42 @@ static void client(struct world *w, const struct action *x)
  * waits for ever, which is known and not what harassment is to find. */
 #define HARASSED_TERMS_MAX 20u
 
+#define PROBES 6u
+#define OPERATIONS_MAX 600u /* a seed draws fewer; the rest is for probes */
+
+/* A leader is elected while another has not heard of it: the moment in which a stale read is born.
+ * Clients write at the new one and read at the old one. */
+static void probe_rival(struct world *w, const struct sim_node *n)
+{
+    for (node_index i = 0; i < w->options.nodes; i++) {
+        const struct sim_node *old = &w->nodes[i];
+        if (old == n || !old->up || old->role != ROLE_LEADER ||
+            w->operation_count > OPERATIONS_MAX) {
+            continue;
+        }
+        for (unsigned k = 0; k < PROBES; k++) {
+            world_push(w, (qr_time)rng_below(&w->rng, w->options.election / 2),
+                       (struct item){ .kind = ITEM_PROBE, .node = n->index, .a = OP_SET });
+            world_push(w, (qr_time)rng_below(&w->rng, w->options.election),
+                       (struct item){ .kind = ITEM_PROBE, .node = i, .a = OP_GET });
+        }
+    }
+}
+
+void faults_probe(struct world *w, node_index node, enum op_kind kind)
+{
+    struct model_value argument = { 0 };
+    if (kind == OP_SET) {
+        argument = model_value_of_number(1000000 + (int64_t)w->operation_count);
+    }
+    workload_try(w, workload_operation(w, 0, kind, argument, NODE_NONE, QR_SECOND), node);
+}
+
 void faults_new_leader(struct world *w, struct sim_node *n)
 {
+    if (!w->calm) {
+        probe_rival(w, n);
+    }
     if (w->harass <= 0 || w->calm || n->term > w->commit_term + HARASSED_TERMS_MAX) {
         return;
     }
@@ -655,6 +689,7 @@ void faults_heal_core(struct world *w, uint64_t core)
         if ((core >> i & 1) == 0) {
             node_crash(w, n, true);
         } else {
+            n->wall_offset = WALL_START; /* somebody has set the clock */
             node_resume(w, n);
             disk_start_sync(w, n);
         }

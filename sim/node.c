@@ -383,6 +383,11 @@ void world_one(struct world *w, struct item *item)
             node_start(w, n);
         }
         return;
+    case ITEM_PROBE:
+        if (!w->calm) {
+            faults_probe(w, item->node, (enum op_kind)item->a);
+        }
+        return;
     case ITEM_CRASH:
         if (!w->calm && n->up && n->incarnation == item->incarnation) {
             node_crash_briefly(w, n, item->a != 0);

@@ -104,7 +104,7 @@ static void make_node(struct world *w, node_index i)
     n->self = aligned_zeroed(w->needs.state);
     n->before = aligned_zeroed(w->needs.state);
     n->anchor_local = (qr_time)rng_below(&w->rng, 1000000000) + 1;
-    n->wall_offset = 1700000000000000;
+    n->wall_offset = WALL_START;
     n->slow = 1;
     n->crash_in = n->crash_after_state = -1;
     n->log.base_chain = n->disk.base_chain = 1;

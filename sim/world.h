@@ -71,6 +71,7 @@ struct entry {
 };
 
 #define STATE_BYTES_MAX 256u
+#define WALL_START 1700000000000000 /* wall clock at the start */
 
 /* A log with its state record: as the process sees it, or as it lies on the disk. */
 struct image {
@@ -135,6 +136,7 @@ enum item_kind {
     ITEM_ACTION,      /* a = index in the plan */
     ITEM_RESUME,      /* the pause of the node ends */
     ITEM_RESTART,     /* the node starts again */
+    ITEM_PROBE,       /* a = op_kind: a client asks this node */
     ITEM_CRASH,       /* a = power; it restarts soon */
     ITEM_STRIKE,      /* a harassed leader's time is over */
     ITEM_REJOIN       /* the links of the node work again */
@@ -432,6 +434,7 @@ void faults_draw_options(uint64_t seed, struct options *out);
 void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out);
 void faults_carry_out(struct world *w, const struct action *action);
 void faults_new_leader(struct world *w, struct sim_node *n); /* a harassed one is struck soon */
+void faults_probe(struct world *w, node_index node, enum op_kind kind);
 void faults_strike(struct world *w, struct sim_node *n);
 void faults_rejoin(struct world *w, node_index node);
 void faults_heal_core(struct world *w, uint64_t core); /* bit per node */
