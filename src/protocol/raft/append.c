@@ -147,6 +147,7 @@ void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
     }
     r->floor = max_u64(r->floor, m->floor);
     advance(r, m->commit);
+    raft_compare_wall(r, m->wall);
     struct raft_heartbeat_ack *reply =
         RAFT_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, raft_ticket(r, out, 0));
     ECHO(reply, m, r);

@@ -82,6 +82,7 @@ static void mix_role(uint64_t *d, const struct raft *r)
     mix(d, r->matched);
     mix(d, (uint64_t)r->promise_until);
     mix(d, (uint64_t)r->election_due);
+    mix(d, (uint64_t)r->skewed_until);
     mix(d, r->votes);
     mix(d, r->vote_ticket);
     mix(d, (uint64_t)r->rival_until);
@@ -115,6 +116,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, (uint64_t)p->heard);
         mix(d, (uint64_t)p->lease_from);
         mix(d, p->in_flight);
+        mix(d, (uint64_t)p->skew_ms);
         mix(d, p->mode);
         mix(d, p->probed);
     }

@@ -27,7 +27,8 @@ qr_time raft_campaign_at(const struct raft *r)
         return QR_NEVER;
     }
     /* A campaign is a vote for oneself: the promise not to vote forbids it too. */
-    return r->election_due > r->promise_until ? r->election_due : r->promise_until;
+    qr_time at = r->election_due > r->promise_until ? r->election_due : r->promise_until;
+    return at > r->skewed_until ? at : r->skewed_until; /* W2 */
 }
 
 /* Whether the leader was heard so recently that nobody may replace it. */

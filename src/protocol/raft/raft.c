@@ -10,6 +10,7 @@
  *   read.c       linearizable reads by read index                diss. 6.4
  *   lease.c      and by lease                                    diss. 6.4.1
  *   transfer.c   handing leadership over                         diss. 3.10
+ *   skew.c       leaving leadership when the wall clock is off
  *   persist.c    what must be durable, and since which ticket
  *   trail.c      which term stands at which slot; journal.c: which slots are durable
  *   check.c      invariants; describe.c: text, digest, trace points
@@ -327,6 +328,7 @@ static void on_timer(struct raft *r, struct effects *out)
     if (r->now >= r->heartbeat_due) {
         raft_heartbeat_all(r, out);
         r->transfer_sent = false; /* the message may be lost: say it again */
+        raft_yield_when_skewed(r, out);
     }
 }
 

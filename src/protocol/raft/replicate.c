@@ -21,6 +21,7 @@ void raft_become_leader(struct raft *r, struct effects *out)
     r->elected_at = r->now;
     r->lease_given = 0;
     r->lease_barred = false;
+    r->skewed_until = 0; /* what another leader said; now all members' clocks will tell */
     r->transfer_to = NODE_NONE;
     r->round = 1;
     r->announced = 0;
@@ -261,7 +262,11 @@ void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
                            const struct raft_heartbeat_ack *m)
 {
     struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
-    if (p == NULL || p->mode != PEER_REPLICATE || m->matched) {
+    if (p == NULL) {
+        return;
+    }
+    raft_note_skew(r, from, m->wall);
+    if (p->mode != PEER_REPLICATE || m->matched) {
         return;
     }
     /* It has started anew and knows neither our log nor its own commit index. */

@@ -43,6 +43,7 @@ struct peer {
     qr_time heard;         /* when it last answered in this term; 0: never */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
     uint32_t in_flight;    /* APPENDs that have no answer yet, about */
+    int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
     uint8_t mode;
     bool probed; /* PROBE: an APPEND is on its way */
 };
@@ -90,6 +91,7 @@ struct raft {
     qr_slot matched;       /* the log equals the leader's up to here; 0: not known in this term */
     qr_time promise_until; /* no vote before it, whoever asks (lease.c) */
     qr_time election_due;
+    qr_time skewed_until; /* its wall clock is known to be off: no campaign before it (skew.c) */
 
     /* Candidates. */
     uint16_t votes;        /* bits of the members that granted */
@@ -209,6 +211,15 @@ void raft_promise_forgotten(struct raft *r);
 qr_time raft_lease_wanted(const struct raft *r);
 /* Up to when this leader alone can lead, by its own clock; 0: no lease. */
 qr_time raft_lease_end(const struct raft *r);
+
+/* --- skew.c -------------------------------------------------------------------------------------
+ */
+
+/* A follower's answer told its wall clock; a leader's heartbeat told its own. */
+void raft_note_skew(struct raft *r, node_index from, qr_wall wall);
+void raft_compare_wall(struct raft *r, qr_wall leader_wall);
+/* A leader hands over, or steps down, when a majority's wall clocks are far from its own. */
+void raft_yield_when_skewed(struct raft *r, struct effects *out);
 
 /* --- transfer.c ----------------------------------------------------------------------------- */
 

@@ -230,7 +230,7 @@ static void step(struct group *g, node_index i, struct event *event, const struc
     struct group_node *node = &g->node[i];
     qr_assert(node->up);
     event->now = g->now;
-    event->wall = 1700000000 * QR_SECOND + g->now;
+    event->wall = 1700000000 * QR_SECOND + g->now + node->wall_offset;
     memcpy(node->before, node->raft, sizeof *node->raft);
     node->out.n = 0;
     node->out.scratch_n = 0;

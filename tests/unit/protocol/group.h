@@ -71,6 +71,7 @@ struct group_note {
 
 struct group_node {
     bool up, disk_held, cut;
+    qr_wall wall_offset; /* how far its wall clock is off */
     struct raft *raft, *before;
     struct group_image log, disk;
     qr_ticket durable;

@@ -63,12 +63,76 @@ static void test_fifteen_nodes_elect_and_commit(void **state)
     group_free(g);
 }
 
+/* F8, U56: whoever is far off the majority's wall clock may not lead. */
+static void test_a_leader_whose_wall_clock_is_off_hands_over(void **state)
+{
+    (void)state;
+    for (int side = -1; side <= 1; side += 2) {
+        struct group *g = group_new(3);
+        group_elect(g, 0);
+        g->node[0].wall_offset = side * 400 * QR_MILLISECOND;
+        group_elapse(g, QR_SECOND);
+        assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER); /* within the bound */
+
+        g->node[0].wall_offset = side * 600 * QR_MILLISECOND;
+        group_elapse(g, 100 * QR_MILLISECOND);
+
+        assert_int_not_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+        assert_int_not_equal(group_raft(g, 0)->leader, NODE_NONE);
+        assert_int_equal(group_raft(g, 0)->term, 2);
+        group_free(g);
+    }
+}
+
+static void test_hand_overs_end_at_the_clock_in_the_middle(void **state)
+{
+    (void)state;
+    struct group *g = group_new(5);
+    group_elect(g, 0);
+    for (node_index i = 0; i < 5; i++) {
+        g->node[i].wall_offset = i * QR_SECOND;
+    }
+    group_elapse(g, QR_SECOND);
+    qr_term term = group_raft(g, 2)->term;
+    assert_int_equal(group_raft(g, 2)->phase, PHASE_LEADER);
+    group_elapse(g, 5 * QR_SECOND);
+    assert_int_equal(group_raft(g, 2)->term, term);
+    group_free(g);
+}
+
+static void test_a_node_that_is_off_leaves_elections_to_the_others(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        struct group *g = group_new(3);
+        group_elect(g, 0);
+        g->node[1].wall_offset = -QR_SECOND;
+        group_elapse(g, (50 + round) * QR_MILLISECOND);
+        group_crash(g, 0);
+        group_peer(g, 1, 0, false);
+        group_peer(g, 2, 0, false);
+        group_elapse(g, QR_SECOND);
+        assert_int_equal(group_raft(g, 2)->phase, PHASE_LEADER);
+
+        /* Unless nobody else is left to do it: W2. */
+        group_crash(g, 2);
+        group_restart(g, 0, false);
+        g->node[0].wall_offset = QR_SECOND;
+        group_elapse(g, 10 * QR_SECOND);
+        assert_int_not_equal(group_raft(g, 1)->leader, NODE_NONE);
+        group_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three_nodes_elect_write_read_and_restart),
         cmocka_unit_test(test_one_node_commits_on_its_own_sync),
         cmocka_unit_test(test_fifteen_nodes_elect_and_commit),
+        cmocka_unit_test(test_a_leader_whose_wall_clock_is_off_hands_over),
+        cmocka_unit_test(test_hand_overs_end_at_the_clock_in_the_middle),
+        cmocka_unit_test(test_a_node_that_is_off_leaves_elections_to_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

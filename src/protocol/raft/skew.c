@@ -1,0 +1,81 @@
+/* Wall clocks: keys expire by them (design: expiry by log time), so a node whose wall clock is far
+ * off the majority's may not lead. No decision of Raft itself depends on them.
+ *
+ * Heartbeats and their answers carry the sender's wall clock. What travels takes time, so that the
+ * other clock looks late by the way of a message: far below the bound of half a second.
+ *
+ * W1 A leader that is ahead of, or behind, a whole majority by more than skew_max hands leadership
+ *    over, to the nearest clock on that side, so that a chain of hand-overs ends in the middle.
+ * When that does not succeed it steps down. W2 A node that knows itself to be off does not
+ * campaign, but not for ever: its knowledge is one leader's word, and that leader may be gone. */
+#include "protocol/raft/state.h"
+
+/* How long a node that is off leaves elections to the others. */
+static qr_time patience(const struct raft *r)
+{
+    return 4 * r->limits.election;
+}
+
+/* a - b in milliseconds, for any two clocks. */
+static int32_t difference_ms(qr_wall a, qr_wall b)
+{
+    int64_t ms = (int64_t)((uint64_t)a - (uint64_t)b) / 1000;
+    return (int32_t)(ms > INT32_MAX ? INT32_MAX : ms < -INT32_MAX ? -INT32_MAX : ms);
+}
+
+void raft_note_skew(struct raft *r, node_index from, qr_wall wall)
+{
+    qr_assert(from != r->me);
+    r->peer[from].skew_ms = difference_ms(wall, r->wall);
+}
+
+void raft_compare_wall(struct raft *r, qr_wall leader_wall)
+{
+    int32_t ms = difference_ms(leader_wall, r->wall);
+    bool off = (ms < 0 ? -ms : ms) > r->limits.skew_max / 1000;
+    r->skewed_until = off ? r->now + patience(r) : 0; /* W2 */
+}
+
+/* How far member i is on that side (1: ahead, -1: behind) of this node, if it answers at all. */
+static int64_t distance(const struct raft *r, node_index i, int side)
+{
+    const struct peer *p = &r->peer[i];
+    bool lively = i != r->me && p->heard != 0 && r->now < p->heard + r->limits.election;
+    return lively ? (int64_t)side * p->skew_ms * 1000 : 0;
+}
+
+/* The nearest member on that side when a majority is beyond the bound there; else NODE_NONE. */
+static node_index nearest_beyond(const struct raft *r, int side)
+{
+    node_index nearest = NODE_NONE;
+    uint32_t beyond = 0;
+    for (node_index i = 0; i < r->members; i++) {
+        int64_t d = distance(r, i, side);
+        if (d <= r->limits.skew_max) {
+            continue;
+        }
+        beyond++;
+        if (nearest == NODE_NONE || d < distance(r, nearest, side)) {
+            nearest = i;
+        }
+    }
+    return beyond >= quorum_size(r->members) ? nearest : NODE_NONE;
+}
+
+void raft_yield_when_skewed(struct raft *r, struct effects *out)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    node_index ahead = nearest_beyond(r, 1);
+    node_index to = ahead != NODE_NONE ? ahead : nearest_beyond(r, -1);
+    if (to == NODE_NONE || r->transfer_to != NODE_NONE) {
+        return;
+    }
+    bool tried = r->now < r->skewed_until;
+    raft_trace(out, POINT_SKEWED, r->term, to, tried);
+    r->skewed_until = r->now + patience(r);
+    if (tried) {
+        raft_become_follower(r, out, r->term, NODE_NONE); /* W1 */
+    } else {
+        raft_on_transfer(r, out, to);
+    }
+}
