@@ -1,4 +1,4 @@
-"""Kills under load: nothing that was acknowledged is lost, and what the clients saw is linearizable.
+"""Kills under load: nothing that was acknowledged is lost, and what clients saw is linearizable.
 
 Eighteen clients pipeline to all three nodes, so that two thirds of what they send is forwarded.
 Meanwhile nodes die by kill -9, one at a time and once all together.
@@ -53,7 +53,7 @@ def test_acknowledged_writes_survive_kills():
 
 
 def test_a_stopped_leader_is_replaced():
-    """SIGSTOP: it is not dead, it only says nothing; when it goes on it must not answer as leader."""
+    """SIGSTOP: it is not dead but says nothing; when it goes on it must not answer as leader."""
     with Cluster(3) as cluster, LoadGenerator(cluster, seed=7, patience_ms=2500) as load:
         for _ in range(4):
             load.wait_for_acknowledged(SETTLE_WRITES)
