@@ -12,7 +12,7 @@ NINJA = ninja --quiet
 DEPS = tools/deps.sh
 
 all: build/build.ninja ## Build the release binary, build/quorate
-	$(NINJA) -C build
+	$(NINJA) -C build quorate
 
 run: all ## Build, then start three nodes on 127.0.0.1:7001-7003 (Ctrl-C stops them)
 	build/quorate up --nodes 3
