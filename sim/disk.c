@@ -54,6 +54,9 @@ static void land(struct sim_node *n, size_t count)
         disk_write_free(write);
     }
     n->write_count -= count;
+    if (n->write_count == 0) {
+        return;
+    }
     memmove(n->writes, n->writes + count, n->write_count * sizeof *n->writes);
 }
 

@@ -310,7 +310,8 @@ static void fire_timer(struct world *w, struct sim_node *n, const struct item *i
         world_push(w, 5000, *item);
         return;
     }
-    n->spins = n->timer_at == w->now ? n->spins + 1 : 0;
+    n->spins = n->fired_at == w->now ? n->spins + 1 : 0;
+    n->fired_at = w->now;
     if (n->spins > SPINS_MAX) {
         world_violation(w, VIOLATION_CONTRACT, "the timer of node %d fires without end", n->index);
     }

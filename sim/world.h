@@ -10,7 +10,8 @@
  *   disk.c       what a crash leaves
  *   network.c    who hears what, when, how often
  *   workload.c   clients and what they were told
- *   faults.c     the plan of a seed, and how an action of a plan is carried out
+ *   draw.c       the world and the plan of a seed
+ *   faults.c     how an action of a plan is carried out
  *   checkers/    what must never be
  *   run.c        a seed from start to verdict; shrink.c, script.c, main.c stand above it */
 #ifndef SIM_WORLD_H
@@ -199,6 +200,7 @@ struct sim_node {
     qr_wall wall_offset;
     uint64_t timer_generation;
     qr_time timer_at;
+    qr_time fired_at;
     uint32_t spins; /* timer events without progress of time */
 
     struct image log, disk;
@@ -405,6 +407,9 @@ void driver_forget(struct sim_node *n);
 void driver_checkpoint(struct world *w, struct sim_node *n);
 void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number);
 
+/* tell.c */
+void driver_tell(struct world *w, const struct sim_node *n, const struct effect *x);
+
 /* disk.c */
 void disk_persist(struct world *w, struct sim_node *n, struct disk_write *write);
 void disk_start_sync(struct world *w, struct sim_node *n);
@@ -429,9 +434,11 @@ void workload_hear(struct world *w, uint32_t attempt);
 void workload_give_up(struct world *w, uint32_t operation);
 void workload_retry(struct world *w, uint32_t operation);
 
-/* faults.c */
+/* draw.c */
 void faults_draw_options(uint64_t seed, struct options *out);
 void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out);
+
+/* faults.c */
 void faults_carry_out(struct world *w, const struct action *action);
 void faults_new_leader(struct world *w, struct sim_node *n); /* a harassed one is struck soon */
 void faults_probe(struct world *w, node_index node, enum op_kind kind);

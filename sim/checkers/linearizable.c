@@ -22,60 +22,11 @@
  * anything. They are tried last at each point, since most of them explain nothing. The search is
  * over when every known operation has its place; the unknown ones left over never took effect, or
  * did so after the end. */
-#include "sim/checkers/linearizable.h"
+#include "sim/checkers/search.h"
 
-#include "base/alloc.h"
 #include "base/rng.h"
 
 #include <string.h>
-
-#define NO_EVENT UINT32_MAX
-
-struct event_node {
-    int64_t time;
-    uint32_t op; /* index into search.ops */
-    bool is_return;
-    uint32_t previous, next; /* events; index 0 is the head of the list */
-};
-
-struct taken {
-    uint32_t op;
-    bool unknown;
-    bool free;               /* it changed nothing: there is no choice to take back */
-    uint32_t resume_unknown; /* where the scan of the unknown ones goes on */
-    int64_t before;          /* the first return's time when it was taken */
-    uint32_t current;
-    struct model_value state;
-};
-
-struct seen {
-    uint64_t a, b; /* both 0: empty */
-};
-
-struct search {
-    uint32_t current;              /* family of the set that the state comes from, or NO_EVENT */
-    const struct history_op **ops; /* of one key: the known ones, then the unknown, by start */
-    uint32_t known, unknown;
-    struct event_node *events; /* [0] is the head */
-    uint32_t *call_of, *return_of;
-    uint32_t *twin;   /* of unknown i: an equal, earlier one, or NO_EVENT */
-    bool *used;       /* placed */
-    uint32_t *family; /* index of the first set of the same value; reads: of the value they saw */
-    uint32_t *reads_left, *sets_left, *family_sets; /* by family */
-    uint32_t *unseen;                               /* scratch */
-    bool registers;                                 /* only get, set, del */
-    bool list;                                      /* only get, append */
-    uint32_t *dels, del_count;
-    uint32_t *nils, nil_count; /* gets that found nothing */
-    struct taken *stack;
-    uint32_t depth, deepest;
-    uint32_t stuck; /* op whose return could not be passed at the deepest point */
-    struct model_value state;
-    uint64_t chosen_a, chosen_b; /* sums that name the set of placed operations */
-    struct seen *table;
-    size_t table_cap, table_n;
-    uint64_t steps, steps_max;
-};
 
 /* A number per operation; the set of placed operations is named by the sum of their numbers in two
  * independent series, 128 bits in all: two different sets do not meet. */
@@ -428,127 +379,6 @@ static enum verdict search_run(struct search *s)
     return VERDICT_LINEARIZABLE;
 }
 
-static int by_time(const void *x, const void *y)
-{
-    const struct event_node *a = x, *b = y;
-    if (a->time != b->time) {
-        return a->time < b->time ? -1 : 1;
-    }
-    /* Touching operations count as concurrent: the clock has a resolution. */
-    if (a->is_return != b->is_return) {
-        return a->is_return ? 1 : -1;
-    }
-    return a->op < b->op ? -1 : a->op > b->op;
-}
-
-static void link_events(struct search *s)
-{
-    uint32_t n = 0;
-    s->events[n++] = (struct event_node){ 0 };
-    for (uint32_t i = 0; i < s->known; i++) {
-        s->events[n++] = (struct event_node){ .time = s->ops[i]->start, .op = i };
-        s->events[n++] = (struct event_node){ .time = s->ops[i]->end, .op = i, .is_return = true };
-    }
-    qsort(s->events + 1, n - 1, sizeof *s->events, by_time);
-    for (uint32_t e = 0; e < n; e++) {
-        s->events[e].previous = e == 0 ? 0 : e - 1;
-        s->events[e].next = e + 1 < n ? e + 1 : NO_EVENT;
-        if (e > 0) {
-            *(s->events[e].is_return ? &s->return_of[s->events[e].op]
-                                     : &s->call_of[s->events[e].op]) = e;
-        }
-    }
-}
-
-/* A map from (kind, value) to a number, for the time of the preparation. */
-struct map_slot {
-    uint64_t hash;
-    uint32_t length, number;
-    uint8_t kind;
-    bool used;
-};
-
-struct value_map {
-    struct map_slot *v;
-    size_t cap;
-};
-
-/* The place of the value, unused when it is new. */
-static struct map_slot *map_at(struct value_map *m, enum op_kind kind,
-                               const struct model_value *value)
-{
-    uint64_t hash = value->present ? value->hash : 1;
-    size_t i = (hash ^ hash >> 32 ^ (uint64_t)kind * 0x9e3779b9u) & (m->cap - 1);
-    while (m->v[i].used && (m->v[i].hash != hash || m->v[i].length != value->length ||
-                            m->v[i].kind != (uint8_t)kind)) {
-        i = (i + 1) & (m->cap - 1);
-    }
-    m->v[i].hash = hash;
-    m->v[i].length = value->length;
-    m->v[i].kind = (uint8_t)kind;
-    return &m->v[i];
-}
-
-static struct value_map map_new(uint32_t n)
-{
-    struct value_map m = { .cap = 16 };
-    while (m.cap < 2 * (size_t)n) {
-        m.cap *= 2;
-    }
-    m.v = qr_zalloc(m.cap * sizeof *m.v);
-    return m;
-}
-
-static void find_twins(struct search *s)
-{
-    struct value_map map = map_new(s->unknown + 1);
-    for (uint32_t u = s->known; u < s->known + s->unknown; u++) {
-        struct map_slot *slot = map_at(&map, s->ops[u]->kind, &s->ops[u]->argument);
-        s->twin[u] = slot->used ? slot->number : NO_EVENT;
-        slot->used = true;
-        slot->number = u;
-    }
-    free(map.v);
-}
-
-/* Sets of the same value, and the reads that saw it, form a family. */
-static void find_families(struct search *s)
-{
-    uint32_t n = s->known + s->unknown;
-    struct value_map map = map_new(n + 1);
-    s->registers = s->list = true;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct history_op *o = s->ops[i];
-        s->registers = s->registers && o->kind <= OP_DEL;
-        s->list = s->list && (o->kind == OP_GET || o->kind == OP_APPEND);
-        if (o->kind == OP_DEL) {
-            s->dels[s->del_count++] = i;
-        } else if (o->kind == OP_GET && o->result.kind == RESULT_NIL) {
-            s->nils[s->nil_count++] = i;
-        }
-        s->family[i] = NO_EVENT;
-        if (o->kind == OP_SET) {
-            struct map_slot *slot = map_at(&map, OP_SET, &o->argument);
-            slot->number = slot->used ? slot->number : i;
-            slot->used = true;
-            s->family[i] = slot->number;
-            s->sets_left[slot->number]++;
-            s->family_sets[slot->number]++;
-        }
-    }
-    for (uint32_t i = 0; i < s->known; i++) {
-        const struct history_op *o = s->ops[i];
-        if (o->kind == OP_GET && o->result.kind == RESULT_VALUE) {
-            const struct map_slot *slot = map_at(&map, OP_SET, &o->result.value);
-            if (slot->used) {
-                s->family[i] = slot->number;
-                s->reads_left[slot->number]++;
-            }
-        }
-    }
-    free(map.v);
-}
-
 /* Searches one key. `ops` holds known operations first, then unknown ones, each part by start. */
 static enum verdict check_key(const struct history_op **ops, uint32_t known, uint32_t unknown,
                               uint64_t steps_max, uint32_t *stuck, uint64_t *steps)
@@ -569,9 +399,7 @@ static enum verdict check_key(const struct history_op **ops, uint32_t known, uin
     s.dels = qr_alloc(n * sizeof *s.dels);
     s.nils = qr_alloc(n * sizeof *s.nils);
     s.current = NO_EVENT;
-    link_events(&s);
-    find_twins(&s);
-    find_families(&s);
+    search_prepare(&s);
     enum verdict verdict = search_run(&s);
     *stuck = s.stuck;
     *steps += s.steps;

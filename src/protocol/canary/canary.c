@@ -2,66 +2,7 @@
  * time, no PreVote, no leases, back-off by one slot, a read round per READ event.
  *
  * Each planted bug is one condition, marked by has(c, BUG_...): what stands without it is right. */
-#include "protocol/canary/canary.h"
-
-#include "base/limits.h"
-#include "base/rng.h"
-#include "protocol/canary/canary_messages.h"
-
-#define RUNS_MAX 128u
-#define READS_MAX 16u
-#define MARKS_MAX 16u
-
-enum bug {
-    BUG_NONE = 0,
-#define BUG(number, NAME, text) BUG_##NAME = (number),
-#include "protocol/canary/canary_bugs.def"
-#undef BUG
-};
-
-struct read_round {
-    qr_req first;
-    uint32_t count;
-    uint64_t round;
-    qr_slot slot;
-};
-
-struct mark {
-    qr_ticket ticket;
-    qr_slot slot;
-};
-
-struct canary {
-    struct protocol_limits limits;
-    struct rng rng;
-    qr_time now;
-    node_index me, leader, vote;
-    uint8_t members, role, bug;
-    bool started;
-    qr_term term;
-
-    qr_slot base, last, commit, applied;
-    qr_term base_term;
-    uint32_t run_count;
-    struct term_run runs[RUNS_MAX];
-    qr_ticket minted;
-    qr_slot durable;
-    uint32_t mark_count;
-    struct mark marks[MARKS_MAX]; /* what becomes durable with which ticket */
-
-    qr_time election_due, heartbeat_due;
-    uint32_t votes;
-    qr_slot match[MEMBERS_MAX], next[MEMBERS_MAX];
-    uint64_t echoed[MEMBERS_MAX], round;
-    bool sent[MEMBERS_MAX];
-    uint32_t read_count;
-    struct read_round reads[READS_MAX];
-    qr_req open_first; /* the latest SUBMIT */
-    uint32_t open_count;
-    qr_slot open_slot;
-};
-
-_Static_assert(sizeof(struct canary) <= 4096, "P4");
+#include "protocol/canary/state.h"
 
 static bool has(const struct canary *c, enum bug bug)
 {
@@ -70,7 +11,7 @@ static bool has(const struct canary *c, enum bug bug)
 
 /* --- the log -------------------------------------------------------------------------------- */
 
-static qr_term term_at(const struct canary *c, qr_slot slot)
+qr_term canary_term_at(const struct canary *c, qr_slot slot)
 {
     qr_term term = c->base_term;
     for (uint32_t i = 0; i < c->run_count && c->runs[i].slot <= slot; i++) {
@@ -126,7 +67,7 @@ static void persist_entries(struct canary *c, struct effects *out, qr_slot lo, q
     e->persist.req = req;
     e->persist.noop = noop;
     c->last = hi - 1;
-    if (term_at(c, lo - 1) != term || lo == c->base + 1) {
+    if (canary_term_at(c, lo - 1) != term || lo == c->base + 1) {
         qr_assert(c->run_count < RUNS_MAX);
         c->runs[c->run_count++] = (struct term_run){ .slot = lo, .term = term };
     }
@@ -152,7 +93,7 @@ static void send_append(struct canary *c, struct effects *out, node_index to)
     struct canary_append *m = send(out, to, CANARY_APPEND, sizeof *m, 0);
     m->term = c->term;
     m->prev_slot = next - 1;
-    m->prev_term = term_at(c, next - 1);
+    m->prev_term = canary_term_at(c, next - 1);
     m->commit = c->commit;
     m->round = c->round;
     if (next > c->last || (has(c, BUG_NEVER_RESENDS) && c->sent[to])) {
@@ -160,11 +101,11 @@ static void send_append(struct canary *c, struct effects *out, node_index to)
     }
     c->sent[to] = true;
     struct message *message = &out->v[out->n - 1].send.message;
-    message->term = term_at(c, next);
+    message->term = canary_term_at(c, next);
     message->lo = next;
     message->hi = next;
     while (message->hi <= c->last && message->hi - next < c->limits.append_entries &&
-           term_at(c, message->hi) == message->term) {
+           canary_term_at(c, message->hi) == message->term) {
         message->hi++;
     }
 }
@@ -241,9 +182,9 @@ static void advance(struct canary *c, struct effects *out)
             count += c->match[i] >= slot ? 1u : 0u;
         }
         uint32_t enough = has(c, BUG_SMALL_QUORUM) ? quorum(c) - 1 : quorum(c);
-        bool own_term = term_at(c, slot) == c->term || has(c, BUG_COMMITS_OLD_TERM);
+        bool own_term = canary_term_at(c, slot) == c->term || has(c, BUG_COMMITS_OLD_TERM);
         if (count >= enough && own_term) {
-            bool first = term_at(c, c->commit) != c->term;
+            bool first = canary_term_at(c, c->commit) != c->term;
             c->commit = slot;
             qr_slot twice = has(c, BUG_APPLIES_TWICE) && first && c->applied > 0 ? 1 : 0;
             apply(c, out, c->applied + 1 - twice);
@@ -283,7 +224,7 @@ static void campaign(struct canary *c, struct effects *out)
             struct canary_vote *m = send(out, i, CANARY_VOTE, sizeof *m, c->minted);
             m->term = c->term;
             m->last_slot = c->last;
-            m->last_term = term_at(c, c->last);
+            m->last_term = canary_term_at(c, c->last);
         }
     }
 }
@@ -296,7 +237,7 @@ static void on_vote(struct canary *c, struct effects *out, node_index from,
     if (m->term > c->term) {
         step_down(c, out, m->term);
     }
-    qr_term last_term = term_at(c, c->last);
+    qr_term last_term = canary_term_at(c, c->last);
     bool current =
         m->last_term > last_term || (m->last_term == last_term && m->last_slot >= c->last);
     bool granted = m->term == c->term && (c->vote == NODE_NONE || c->vote == from) &&
@@ -338,7 +279,7 @@ static void on_voted(struct canary *c, struct effects *out, node_index from,
 static void store(struct canary *c, struct effects *out, const struct message *message)
 {
     qr_slot slot = max_u64(message->lo, c->base + 1);
-    while (slot < message->hi && slot <= c->last && term_at(c, slot) == message->term) {
+    while (slot < message->hi && slot <= c->last && canary_term_at(c, slot) == message->term) {
         slot++;
     }
     if (has(c, BUG_KEEPS_CONFLICT) && slot <= c->last) {
@@ -357,7 +298,7 @@ static void on_append(struct canary *c, struct effects *out, node_index from,
         step_down(c, out, m->term);
     }
     bool equal = m->prev_slot <= c->base || has(c, BUG_SKIPS_PREVIOUS) ||
-                 term_at(c, m->prev_slot) == m->prev_term;
+                 canary_term_at(c, m->prev_slot) == m->prev_term;
     bool success = m->term == c->term && m->prev_slot <= c->last && equal;
     qr_slot match = min_u64(m->prev_slot > 0 ? m->prev_slot - 1 : 0, c->last);
     if (m->term == c->term) {
@@ -448,7 +389,7 @@ static void on_submit(struct canary *c, struct effects *out, qr_req first, uint3
 
 static void on_read(struct canary *c, struct effects *out, qr_req first, uint32_t count)
 {
-    bool knows = term_at(c, c->commit) == c->term || has(c, BUG_READS_EARLY);
+    bool knows = canary_term_at(c, c->commit) == c->term || has(c, BUG_READS_EARLY);
     if (c->role != ROLE_LEADER || !knows || c->read_count == READS_MAX) {
         refuse(out, first, count, STATUS_NOT_LEADER);
         return;
@@ -531,25 +472,7 @@ static void on_receive(struct canary *c, struct effects *out, const struct event
     }
 }
 
-/* --- the strategy --------------------------------------------------------------------------- */
-
-static struct needs canary_needs(const struct protocol_limits *limits)
-{
-    (void)limits;
-    return (struct needs){ .state = sizeof(struct canary), .effects = 128, .scratch = 128 * 64 };
-}
-
-static void canary_init(struct canary *c, const struct protocol_limits *limits, node_index me,
-                        uint64_t seed, enum bug bug)
-{
-    c->limits = *limits;
-    c->me = me;
-    c->rng = rng_from(seed);
-    c->leader = c->vote = NODE_NONE;
-    c->bug = (uint8_t)bug;
-}
-
-static void canary_step(void *self, const struct event *event, struct effects *out)
+void canary_step(void *self, const struct event *event, struct effects *out)
 {
     struct canary *c = self;
     c->now = event->now;
@@ -576,125 +499,5 @@ static void canary_step(void *self, const struct event *event, struct effects *o
     case EVENT_PEER:
     case EVENT_ADMIN:
         break;
-    }
-}
-
-static qr_time canary_deadline(const void *self)
-{
-    const struct canary *c = self;
-    if (!c->started) {
-        return QR_NEVER;
-    }
-    return c->role == ROLE_LEADER ? c->heartbeat_due : c->election_due;
-}
-
-static void canary_outlook(const void *self, struct outlook *out)
-{
-    const struct canary *c = self;
-    out->role = c->role;
-    out->leader = c->leader;
-    out->term = c->term;
-    out->commit = c->commit;
-    out->last = c->last;
-    out->first = c->base + 1;
-    uint64_t open = c->last - c->commit;
-    out->room = open < c->limits.uncommitted_max ? (uint32_t)(c->limits.uncommitted_max - open) : 0;
-    out->can_serve = c->role == ROLE_LEADER && term_at(c, c->commit) == c->term;
-    out->members = c->members;
-}
-
-static void canary_check(const void *self, const void *before)
-{
-    const struct canary *c = self, *old = before;
-    qr_assert(c->applied <= c->commit);
-    qr_assert(c->commit <= c->last);
-    qr_assert(old == NULL || c->term >= old->term);
-    qr_assert(old == NULL || c->commit >= old->commit);
-}
-
-static uint64_t canary_digest(const void *self)
-{
-    const struct canary *c = self;
-    const uint64_t facts[] = { c->term, c->vote,   c->role,    c->leader, c->base,
-                               c->last, c->commit, c->applied, c->minted, c->rng.state };
-    uint64_t digest = 0;
-    for (size_t i = 0; i < ARRAY_COUNT(facts); i++) {
-        struct rng r = rng_from(digest ^ facts[i]);
-        digest = rng_next(&r);
-    }
-    return digest;
-}
-
-static void canary_describe(const void *self, struct text *out)
-{
-    const struct canary *c = self;
-    static const char names[3][10] = { "follower", "candidate", "leader" };
-    text_put(out, names[c->role]);
-    text_field(out, "term", c->term);
-    text_field(out, "commit", c->commit);
-    text_field(out, "last", c->last);
-}
-
-static void canary_trace(uint16_t point, const uint64_t argument[3], struct text *out)
-{
-    (void)argument;
-    text_field(out, "point", point);
-}
-
-#define PROMISE                                                                   \
-    {                                                                             \
-        .consistency = CONSISTENCY_LINEARIZABLE, .survives_minority_crash = true, \
-        .available_in_minority = false                                            \
-    }
-
-#define BUG(number, NAME, text)                                                                \
-    static void init_##number(void *self, const struct protocol_limits *limits, node_index me, \
-                              uint64_t seed)                                                   \
-    {                                                                                          \
-        canary_init(self, limits, me, seed, (enum bug)(number));                               \
-    }                                                                                          \
-    static const struct protocol protocol_##number = {                                         \
-        .name = "canary:" #number,                                                             \
-        .promise = PROMISE,                                                                    \
-        .codec = &canary_codec,                                                                \
-        .needs = canary_needs,                                                                 \
-        .init = init_##number,                                                                 \
-        .step = canary_step,                                                                   \
-        .deadline = canary_deadline,                                                           \
-        .outlook = canary_outlook,                                                             \
-        .check = canary_check,                                                                 \
-        .digest = canary_digest,                                                               \
-        .describe = canary_describe,                                                           \
-        .trace = canary_trace,                                                                 \
-    };
-BUG(0, NONE, "none")
-#include "protocol/canary/canary_bugs.def"
-#undef BUG
-
-const struct protocol *canary_protocol(unsigned number)
-{
-    switch (number) {
-#define BUG(tag, NAME, text) \
-    case tag:                \
-        return &protocol_##tag;
-        BUG(0, NONE, "none")
-#include "protocol/canary/canary_bugs.def"
-#undef BUG
-    default:
-        return NULL;
-    }
-}
-
-const char *canary_bug_text(unsigned number)
-{
-    switch (number) {
-#define BUG(tag, NAME, text) \
-    case tag:                \
-        return text;
-        BUG(0, NONE, "none")
-#include "protocol/canary/canary_bugs.def"
-#undef BUG
-    default:
-        return "";
     }
 }

@@ -1,3 +1,4 @@
+/* The messages of canary_messages.def, and their codec. */
 #ifndef PROTOCOL_CANARY_CANARY_MESSAGES_H
 #define PROTOCOL_CANARY_CANARY_MESSAGES_H
 

@@ -1,0 +1,340 @@
+/* What a seed draws (swarm: each class of faults on or off, Groce et al. 2012). The plan is fixed
+ * before the run starts, so that shrinking is nothing but leaving actions out. */
+#include "sim/world.h"
+
+static uint64_t between(struct rng *r, uint64_t lo, uint64_t hi)
+{
+    return lo + rng_below(r, hi - lo + 1);
+}
+
+static bool half(struct rng *r)
+{
+    return rng_chance(r, 1, 2);
+}
+
+/* --- options
+ * ------------------------------------------------------------------------------------------ */
+
+static void draw_network(struct rng *r, struct options *o)
+{
+    o->delay_min = between(r, 50, 3000);
+    o->delay_mean = half(r) ? between(r, 100, 5000) : between(r, 5000, 30000);
+    o->fifo = half(r);
+    o->loss = half(r) ? between(r, 1, 150) : 0;
+    o->duplicate = half(r) ? between(r, 1, 200) : 0;
+    o->reply_loss = half(r) ? between(r, 1, 60) : 0;
+    o->timer_late = half(r) ? between(r, 1, 20000) : 1;
+}
+
+static void draw_disk(struct rng *r, struct options *o)
+{
+    o->sync_min = between(r, 50, 1000);
+    o->sync_mean = half(r) ? between(r, 50, 2000) : between(r, 2000, 20000);
+    o->release_first = half(r);
+    o->checkpoint_every = half(r) ? between(r, 3, 80) : 0;
+    o->force_trim = o->checkpoint_every != 0 && rng_chance(r, 1, 4) ? between(r, 1, 200) : 0;
+}
+
+static void draw_limits(struct rng *r, struct options *o)
+{
+    if (rng_chance(r, 1, 3)) {
+        o->uncommitted_max = between(r, 1, 12);
+        o->append_entries = between(r, 1, 4);
+        o->appends_in_flight = between(r, 1, 3);
+        o->append_operations = between(r, 1, 3);
+    }
+    if (rng_chance(r, 1, 4)) { /* another machine's settings, in the same order of sizes */
+        o->heartbeat = between(r, 10, 50) * 1000;
+        o->lease = o->heartbeat * 3;
+        o->election = o->lease * 3;
+    }
+}
+
+/* A world in which the drift of clocks decides: long leases, short ways, everybody on one key. */
+static void draw_lease_world(struct rng *r, struct options *o)
+{
+    o->keys = 1;
+    o->heartbeat = 25000;
+    o->lease = between(r, 200, 500) * 1000;
+    o->election = o->lease + o->lease / 8;
+    o->delay_min = 50;
+    o->delay_mean = between(r, 50, 300);
+    o->sync_min = 50;
+    o->sync_mean = between(r, 10, 300);
+    o->loss = 0;
+    o->timer_late = 1;
+    o->extreme_drift = 1;
+}
+
+/* A world in which elections follow each other: what a vote must survive is tried again and again.
+ */
+static void draw_election_world(struct rng *r, struct options *o)
+{
+    o->nodes = half(r) ? 3 : 5;
+    o->heartbeat = between(r, 5, 15) * 1000;
+    o->lease = 3 * o->heartbeat;
+    o->election = between(r, 2, 3) * o->lease;
+    o->delay_min = between(r, 50, 1000);
+    o->delay_mean = between(r, 500, 10000);
+    o->sync_mean = between(r, 100, 10000);
+    o->elections = 1;
+}
+
+void faults_draw_options(uint64_t seed, struct options *out)
+{
+    struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + 1);
+    options_for_script(out);
+    static const uint8_t sizes[] = { 3, 3, 3, 3, 5, 5, 2, 4, 1, 7 };
+    out->nodes = sizes[rng_below(&r, sizeof sizes)];
+    out->keys = between(&r, 1, 6);
+    out->operations = between(&r, 200, 300);
+    out->duration = between(&r, 4000, 9000) * 1000;
+    out->liveness = 1;
+    out->probes = 1;
+    draw_network(&r, out);
+    draw_disk(&r, out);
+    draw_limits(&r, out);
+    out->lease_reads = half(&r);
+    if (rng_chance(&r, 1, 6)) {
+        draw_lease_world(&r, out);
+        out->lease_reads = 1;
+    } else if (rng_chance(&r, 1, 4)) {
+        draw_election_world(&r, out);
+    }
+    out->refuse_here = half(&r);
+}
+
+/* --- the plan
+ * ------------------------------------------------------------------------------------------ */
+
+struct drawing {
+    struct rng rng;
+    const struct options *o;
+    struct plan *plan;
+    qr_time at;
+};
+
+static void add(struct drawing *d, qr_time later, enum action_kind kind, int64_t a, int64_t b,
+                int64_t c)
+{
+    plan_add(d->plan, (struct action){ .at = d->at + later, .kind = kind, .a = a, .b = b, .c = c });
+}
+
+static int64_t some_node(struct drawing *d)
+{
+    return (int64_t)rng_below(&d->rng, d->o->nodes);
+}
+
+/* Down times: mostly short, sometimes longer than an election. */
+static qr_time down_time(struct drawing *d)
+{
+    if (d->o->elections != 0) {
+        return (qr_time)rng_below(&d->rng, d->o->election * 2);
+    }
+    return (qr_time)(half(&d->rng) ? between(&d->rng, 1, 100) : between(&d->rng, 100, 2500)) * 1000;
+}
+
+static void draw_crash(struct drawing *d)
+{
+    int64_t power = (int64_t)rng_below(&d->rng, 2), node = some_node(d);
+    switch (rng_below(&d->rng, 4)) {
+    case 0:
+        add(d, 0, ACTION_CRASH_LEADER, power, 0, 0);
+        break;
+    case 1:
+        add(d, 0, ACTION_CRASH_IN, node, (int64_t)rng_below(&d->rng, 40), power);
+        return; /* it restarts by itself */
+    case 2:     /* all of them at once: what the disks hold is all there is */
+        for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+            add(d, 0, power ? ACTION_POWER : ACTION_CRASH, i, 0, 0);
+        }
+        break;
+    default:
+        add(d, 0, power ? ACTION_POWER : ACTION_CRASH, node, 0, 0);
+        break;
+    }
+    qr_time down = down_time(d);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, down + (qr_time)rng_below(&d->rng, 50000), ACTION_RESTART, i, 0, 0);
+    }
+}
+
+/* Elections are short: to strike one, the crash waits for it. */
+static void draw_voter(struct drawing *d)
+{
+    int64_t power = (int64_t)rng_below(&d->rng, 2);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, 0, ACTION_CRASH_VOTER, i, (int64_t)rng_below(&d->rng, 6), power);
+    }
+    add(d, 1 + (qr_time)rng_below(&d->rng, d->o->election / 3), ACTION_CRASH_LEADER, power, 0, 0);
+    qr_time down = down_time(d);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, (qr_time)d->o->election + down, ACTION_RESTART, i, 0, 0);
+    }
+}
+
+/* Several leaders in a row that do not get far: figure 8 of the paper lives here. */
+static void draw_harassment(struct drawing *d)
+{
+    add(d, 0, ACTION_HARASS, (int64_t)between(&d->rng, 3, 12),
+        (int64_t)between(&d->rng, 1, 6) * (int64_t)(d->o->delay_min + d->o->delay_mean),
+        (int64_t)rng_below(&d->rng, 2));
+    add(d, 0, half(&d->rng) ? ACTION_ISOLATE_LEADER : ACTION_CRASH_LEADER, 0, 0, 0);
+    qr_time end = (qr_time)d->o->election * (qr_time)between(&d->rng, 3, 20);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, end, ACTION_RESTART, i, 0, 0);
+    }
+    add(d, end, ACTION_HEAL, 0, 0, 0);
+}
+
+static void draw_cut(struct drawing *d)
+{
+    int64_t mask = (int64_t)between(&d->rng, 1, (1u << d->o->nodes) - 1);
+    switch (rng_below(&d->rng, 5)) {
+    case 0:
+        add(d, 0, ACTION_CUT, mask, 0, 0);
+        break;
+    case 1:
+        add(d, 0, ACTION_CUT_ONE_WAY, mask, (int64_t)rng_below(&d->rng, 2), 0);
+        break;
+    case 2:
+        for (unsigned i = 0; i < 3; i++) {
+            add(d, 0, ACTION_CUT_LINK, some_node(d), some_node(d), 0);
+        }
+        break;
+    default:
+        add(d, 0, ACTION_ISOLATE_LEADER, half(&d->rng) ? 1 : 0, 0, 0);
+        break;
+    }
+    add(d, down_time(d), ACTION_HEAL, 0, 0, 0);
+}
+
+static void draw_pause(struct drawing *d)
+{
+    add(d, 0, half(&d->rng) ? ACTION_PAUSE_LEADER : ACTION_PAUSE, some_node(d), down_time(d), 0);
+}
+
+static void draw_disk_fault(struct drawing *d)
+{
+    int64_t node = some_node(d);
+    add(d, 0, ACTION_SLOW_DISK, node, (int64_t)between(&d->rng, 5, 200), 0);
+    add(d, down_time(d), ACTION_SLOW_DISK, node, 1, 0);
+}
+
+static void draw_clock(struct drawing *d)
+{
+    int64_t node = some_node(d);
+    if (half(&d->rng)) { /* ahead and behind together: the drift bound holds between two clocks */
+        add(d, 0, ACTION_DRIFT, node, (int64_t)rng_below(&d->rng, 94000) - 47000, 0);
+    } else {
+        add(d, 0, ACTION_WALL_JUMP, node, (int64_t)rng_below(&d->rng, 7200) * 1000000 - 3600000000,
+            0);
+    }
+}
+
+static void draw_orders(struct drawing *d)
+{
+    if (half(&d->rng)) {
+        add(d, 0, ACTION_TRANSFER, half(&d->rng) ? some_node(d) : NODE_NONE, 0, 0);
+    } else {
+        add(d, 0, ACTION_READ_MODE, (int64_t)rng_below(&d->rng, 2), 0, 0);
+    }
+}
+
+static void draw_connection(struct drawing *d)
+{
+    add(d, 0, ACTION_FLAP, some_node(d), some_node(d), 0);
+}
+
+static void draw_weather(struct drawing *d)
+{
+    add(d, 0, ACTION_NETWORK, (int64_t)rng_below(&d->rng, 300), (int64_t)rng_below(&d->rng, 300),
+        (int64_t)rng_below(&d->rng, 40000));
+    add(d, down_time(d), ACTION_NETWORK, (int64_t)d->o->loss, (int64_t)d->o->duplicate,
+        (int64_t)d->o->delay_mean);
+}
+
+typedef void draw_fault(struct drawing *d);
+static draw_fault *const classes[] = {
+    draw_crash,      draw_cut,   draw_voter,  draw_harassment, draw_pause,
+    draw_disk_fault, draw_clock, draw_orders, draw_connection, draw_weather,
+};
+
+static void draw_faults(struct drawing *d)
+{
+    draw_fault *on[ARRAY_COUNT(classes)];
+    size_t n = 0, count = d->o->elections != 0 ? 4 : ARRAY_COUNT(classes);
+    for (size_t i = 0; i < count; i++) {
+        /* Crashes and cuts are what protocols die of. */
+        if (rng_chance(&d->rng, i < 4 ? 3 : 2, 4)) {
+            on[n++] = classes[i];
+        }
+    }
+    if (n == 0) {
+        on[n++] = classes[rng_below(&d->rng, 2)];
+    }
+    for (int64_t i = 0; i < (int64_t)d->o->nodes && d->o->extreme_drift != 0; i++) {
+        add(d, 0, ACTION_DRIFT, i, half(&d->rng) ? 47000 : -47000, 0);
+    }
+    qr_time gap_max = (qr_time)d->o->duration / (qr_time)between(&d->rng, 6, 24);
+    if (d->o->elections != 0) {
+        gap_max = (qr_time)d->o->election * (qr_time)between(&d->rng, 2, 10);
+    }
+    d->at = 300000;
+    while (d->at < (qr_time)d->o->duration) {
+        on[rng_below(&d->rng, n)](d);
+        d->at += 1 + (qr_time)rng_below(&d->rng, (uint64_t)gap_max);
+    }
+}
+
+/* The types of keys differ, so that every kind of operation succeeds: the second key is a counter,
+ * the third a list, the others registers. The list is used less: appends of unknown outcome, which
+ * may stand anywhere in it, are what the search for a linear order finds hardest. */
+static void draw_operation(struct drawing *d, uint64_t number, qr_time later)
+{
+    int64_t key = (int64_t)rng_below(&d->rng, d->o->keys);
+    if (key == 2 && rng_chance(&d->rng, 9, 10)) {
+        key = 0;
+    }
+    bool read = rng_chance(&d->rng, 2, 5);
+    int64_t kind = read ? OP_GET : key == 1 ? OP_INCR : key == 2 ? OP_APPEND : OP_SET;
+    if (!read && key > 2 && rng_chance(&d->rng, 1, 16)) {
+        kind = OP_DEL;
+    }
+    add(d, later, ACTION_CLIENT, key, kind, key == 1 ? 1 : (int64_t)number);
+}
+
+static void draw_clients(struct drawing *d)
+{
+    uint64_t number = 1;
+    while (number <= d->o->operations) {
+        d->at = (qr_time)rng_below(&d->rng, d->o->duration);
+        uint64_t burst = rng_chance(&d->rng, 1, 4) ? between(&d->rng, 2, 8) : 1;
+        for (uint64_t i = 0; i < burst && number <= d->o->operations; i++) {
+            draw_operation(d, number++, (qr_time)i);
+        }
+    }
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const struct action *a = x, *b = y;
+    if (a->at != b->at) {
+        return a->at < b->at ? -1 : 1;
+    }
+    if (a->kind != b->kind) {
+        return a->kind < b->kind ? -1 : 1;
+    }
+    if (a->a != b->a) {
+        return a->a < b->a ? -1 : 1;
+    }
+    return a->c < b->c ? -1 : a->c > b->c;
+}
+
+void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out)
+{
+    struct drawing d = { .rng = rng_from(seed * 0xd1342543de82ef95u + 2), .o = o, .plan = out };
+    draw_faults(&d);
+    draw_clients(&d);
+    qsort(out->v, out->n, sizeof *out->v, by_time);
+}
