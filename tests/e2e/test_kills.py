@@ -5,6 +5,8 @@ Meanwhile nodes die by kill -9, one at a time and once all together.
 """
 import random
 
+import pytest
+
 from cluster import Cluster, wait_for
 from loadgen import LoadGenerator
 
@@ -50,6 +52,39 @@ def test_acknowledged_writes_survive_kills():
         assert summary["acknowledged"] >= ACKNOWLEDGED_AT_LEAST
         assert summary["uncertain"] > 0, "no write was ever of unknown fate"
         assert summary["checked"] >= ACKNOWLEDGED_AT_LEAST // 5
+
+
+SMALL = ["--read-mode", "lease", "--checkpoint-bytes", "512kb", "--log-segment-bytes", "256kb",
+         "--log-reserve-bytes", "1mb"]
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_kills_among_checkpoints(size):
+    """Reads under a lease; the log is trimmed and its files are used again all the time."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    with Cluster(size, options=SMALL) as cluster, LoadGenerator(cluster, seed=seed) as load:
+        for _ in range(8):
+            load.wait_for_acknowledged(SETTLE_WRITES)
+            what = dice.choice(["leader", "follower", "orderly", "all"])
+            if what == "all":
+                kill_all(cluster, load)
+            elif what == "orderly":
+                node = dice.choice(cluster.nodes)
+                assert node.terminate() == 0
+                load.wait_for_acknowledged(SETTLE_WRITES)
+                node.start()
+                cluster.wait_applied()
+            else:
+                leader = cluster.leader()
+                others = [node for node in cluster.nodes if node is not leader]
+                kill_one(cluster, load, leader if what == "leader" else dice.choice(others))
+        for node in cluster.nodes:
+            wait_for(lambda node=node: int(node.info("raft")["raft_first"]) > 1,
+                     f"node {node.number} trims its log", 20)
+        load.finish()
+        load.check_history()
 
 
 def test_a_stopped_leader_is_replaced():
