@@ -19,8 +19,10 @@
  *     start end microseconds of one clock; the end of an unknown operation is not looked at
  *
  * A value is written with %XX for a space, a percent sign, a line end or any other byte that is not
- * printable; the empty value is `=` as a result and %% as an argument. A value too long to write
- * down is #HASH:LENGTH, with its FNV-1a hash of 64 bits in hexadecimal. */
+ * printable, or for a # that begins it; the empty value is `=` as a result and %% as an argument. A
+ * value too long to write
+ * down is #HASH:LENGTH, with its FNV-1a hash of 64 bits in hexadecimal (=#HASH:LENGTH as a
+ * result). */
 #include "sim/seed.h"
 
 #include <inttypes.h>
