@@ -3,9 +3,9 @@
 
     bench/failover.py [--runs 20] [--how kill|stop] [-- OPTION...]
 
-Each run starts from a healthy cluster. `kill` is kill -9 of the leader, `stop` is SIGSTOP. One writer
-per survivor has always one SET under way; the gap is the time from the signal to the first OK of a
-SET that was sent after it. OPTIONs go to every node, for example --read-mode lease.
+Each run starts from a healthy cluster. `kill` is kill -9 of the leader, `stop` is SIGSTOP. One
+writer per survivor has always one SET under way; the gap is the time from the signal to the first
+OK of a SET that was sent after it. OPTIONs go to every node, for example --read-mode lease.
 """
 import argparse
 import os

@@ -22,12 +22,14 @@ failed=0
 plain="-std=gnu11 -O2 -w -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0 -fno-stack-protector
     -fno-lto -fno-sanitize=all -I$root/src -I$root"
 pure_imports="memcpy memmove memset memcmp qr_panic"
-denied='^(time|gettimeofday|clock|clock_gettime|clock_nanosleep|nanosleep|usleep|sleep|times|gmtime.*
+denied='^(time|gettimeofday|clock|clock_gettime|clock_nanosleep|nanosleep|usleep|sleep|times
+|gmtime.*
 |localtime.*|mktime|timegm|strftime|rand|rand_r|srand|random|srandom|[dejlmn]rand48|srand48
 |arc4random.*|getrandom|getentropy|getenv|secure_getenv|setenv|putenv|environ|setlocale|newlocale
 |uselocale|localeconv|nl_langinfo.*|strcoll|strxfrm|pthread_.*|thrd_.*|mtx_.*|cnd_.*|sem_.*|fork
 |getpid|open|open64|openat.*|close|read|write|pread.*|pwrite.*|readv|writev|fopen.*|fdopen|freopen.*
-|fclose|fread.*|fwrite.*|fflush|fputs|fputc|puts|putchar|printf|fprintf|vprintf|vfprintf|scanf|fscanf
+|fclose|fread.*|fwrite.*|fflush|fputs|fputc|puts|putchar|printf|fprintf|vprintf|vfprintf|scanf
+|fscanf
 |fsync|fdatasync|rename|unlink|mkdir|rmdir|mmap.*|socket|connect|accept.*|bind|listen|send|sendto
 |sendmsg|recv|recvfrom|recvmsg|select|poll|ppoll|epoll_.*|ioctl|uv_.*|qsort_r|stdout|stderr|stdin)$'
 denied=$(printf '%s' "$denied" | tr -d '\n')
@@ -87,7 +89,7 @@ for file in $protocol; do
     report "$verdict" "$(name_of "$file") is pure" "$work/reasons"
 done
 
-# --- Seeded violations: the gate must refuse each of them -------------------------------------------
+# --- Seeded violations: the gate must refuse each of them ---------------------------------------
 
 seed() { # what, source
     printf '%s\n' "$2" >"$work/seed.c"
@@ -112,7 +114,8 @@ seed "output" '#include <stdio.h>
 void f(int n); void f(int n) { printf("%d", n); }'
 seed "a static counter" 'int f(void); int f(void) { static int n; return ++n; }'
 seed "a mutable table" 'int table[2] = { 1, 2 }; int *f(void); int *f(void) { return table; }'
-seed "a thread-local variable" 'static _Thread_local int n; int f(void); int f(void) { return ++n; }'
+seed "a thread-local variable" \
+    'static _Thread_local int n; int f(void); int f(void) { return ++n; }'
 seed "floating point" 'double f(double x); double f(double x) { return x * 1.5; }'
 
 # The other side: what pure code may have must pass, or the refusals above mean nothing.
@@ -127,7 +130,7 @@ compile_pure "$work/seed.c" "$work/seed.o" "$work/reasons" &&
 [ -s "$work/reasons" ] && verdict="not ok" || verdict=ok
 report "$verdict" "the gate lets constant tables and memset pass" "$work/reasons"
 
-# --- src/engine and src/store: a list of what is denied -----------------------------------------------
+# --- src/engine and src/store: a list of what is denied ------------------------------------------
 
 denials() {
     nm -u "$1" | awk '{ print $2 }' | grep -E "$denied" | sed 's/^/imports /'

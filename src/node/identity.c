@@ -124,8 +124,8 @@ static bool parse_identity(struct identity *identity, char *text)
         crc32c_extend(0, text, (size_t)(crc_line + 1 - text)) != crc) {
         return false;
     }
-    if (sscanf(text, "quorate-data %*d\ncluster %39s\nnode %" SCNu32 "\nuuid %39s\nlog %d\n%n", cluster,
-               &identity->node_id, uuid, &log_made, &consumed) != 4 ||
+    if (sscanf(text, "quorate-data %*d\ncluster %39s\nnode %" SCNu32 "\nuuid %39s\nlog %d\n%n",
+               cluster, &identity->node_id, uuid, &log_made, &consumed) != 4 ||
         consumed == 0 || !bytes_of(cluster, identity->cluster, 16) ||
         !bytes_of(uuid, identity->uuid, 16)) {
         return false;

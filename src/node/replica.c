@@ -322,8 +322,9 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     r->records = records;
     struct event event = { .kind = EVENT_RECEIVE };
     event.receive.from = from;
-    event.receive.message =
-        (struct message){ .kind = kind, .body = r->received_body, .lo = lo, .hi = hi, .term = term };
+    event.receive.message = (struct message){
+        .kind = kind, .body = r->received_body, .lo = lo, .hi = hi, .term = term
+    };
     replica_step(r, &event);
     r->records = (struct span){ 0 };
     return true;

@@ -75,7 +75,7 @@ struct replica {
     struct rng rng;
 };
 
-#define FLIGHTS (UNCOMMITTED_ENTRIES_MAX * 2) /* slots in flight, with room for what a turn applies */
+#define FLIGHTS (UNCOMMITTED_ENTRIES_MAX * 2) /* slots, with room for what a turn applies */
 
 /* The stamp for something that happens now, under the leader's clock. */
 qr_wall replica_stamp(struct replica *r);

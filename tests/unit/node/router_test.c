@@ -16,7 +16,7 @@
 #include "node/replica.h"
 #include "node/router.h"
 
-/* --- The world around the router ------------------------------------------------------------- */
+/* --- The world around the router ------------------------------------------------------------ */
 
 struct replica {
     bool leads;
@@ -163,7 +163,7 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
                    (int)status);
 }
 
-/* --- Tools ------------------------------------------------------------------------------------- */
+/* --- Tools ---------------------------------------------------------------------------------- */
 
 static struct reply *begin_reply(struct stream *stream, struct pending *p)
 {
@@ -283,7 +283,7 @@ static const char *proposed(void)
     return keys;
 }
 
-/* --- Tests ---------------------------------------------------------------------------------------- */
+/* --- Tests ---------------------------------------------------------------------------------- */
 
 static void test_a_leader_proposes_at_once_and_in_order(void **state)
 {
@@ -432,12 +432,13 @@ static void test_short_of_space_only_growing_commands_are_refused(void **state)
     world->replica.leader = 0;
     world->node.space_low = true;
     command("set", "a");
-    assert_heard("-NOSPACE a quorum member is short of disk space, the command was not applied\r\n");
+    assert_heard("-NOSPACE a quorum member is short of disk space, the command was not "
+                 "applied\r\n");
     command("del", "a");
     assert_int_equal(world->replica.write_count, 1);
 }
 
-/* --- As the leader for another node ---------------------------------------------------------------- */
+/* --- As the leader for another node --------------------------------------------------------- */
 
 static void relay(struct relay *from, uint64_t id, uint32_t epoch, const char *key)
 {
