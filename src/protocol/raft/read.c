@@ -10,7 +10,7 @@
  * Every APPEND and HEARTBEAT carries the number of the latest round and every answer echoes it. A
  * read gets a number that no message has carried yet. While one announced round is outstanding no
  * other is announced: the reads that arrive meanwhile share the next one, which appends may carry
- * and confirm for free. With a lease (lease.c) steps 3 falls away.
+ * and confirm for free. With a lease (lease.c) step 3 falls away.
  *
  * D1 Waiting ranges ascend in request, round and slot.
  * D2 Reads that are not confirmed when leadership ends are refused; a read harms nobody twice. */

@@ -139,7 +139,7 @@ void raft_send_heartbeat(struct raft *r, struct effects *out, node_index to)
     m->round = r->round;
     m->sent = r->now;
     m->lease = raft_lease_wanted(r);
-    m->wall = r->wall;
+    m->wall = r->now < r->skewed_until ? 0 : r->wall; /* W3 */
     p->round_sent = r->round;
     r->round_used = true;
 }

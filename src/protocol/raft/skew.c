@@ -4,10 +4,13 @@
  * Heartbeats and their answers carry the sender's wall clock. What travels takes time, so that the
  * other clock looks late by the way of a message: far below the bound of half a second.
  *
- * W1 A leader that is ahead of, or behind, a whole majority by more than skew_max hands leadership
- *    over, to the nearest clock on that side, so that a chain of hand-overs ends in the middle.
- * When that does not succeed it steps down. W2 A node that knows itself to be off does not
- * campaign, but not for ever: its knowledge is one leader's word, and that leader may be gone. */
+ * W1 A leader that is ahead of, or behind, a whole majority by more than skew_max hands over to the
+ *    nearest clock on that side, so that a chain of hand-overs ends in the middle; when that does
+ *    not succeed, it steps down.
+ * W2 A node that knows itself to be off does not campaign, but not for ever: its knowledge is one
+ *    leader's word, and that leader may be gone.
+ * W3 A leader that knows itself to be off says so, by a wall clock of 0: its followers must not
+ *    take themselves for the ones that are off. */
 #include "protocol/raft/state.h"
 
 /* How long a node that is off leaves elections to the others. */
@@ -32,19 +35,23 @@ void raft_note_skew(struct raft *r, node_index from, qr_wall wall)
 void raft_compare_wall(struct raft *r, qr_wall leader_wall)
 {
     int32_t ms = difference_ms(leader_wall, r->wall);
-    bool off = (ms < 0 ? -ms : ms) > r->limits.skew_max / 1000;
+    bool off = leader_wall != 0 && (ms < 0 ? -ms : ms) > r->limits.skew_max / 1000;
     r->skewed_until = off ? r->now + patience(r) : 0; /* W2 */
 }
 
-/* How far member i is on that side (1: ahead, -1: behind) of this node, if it answers at all. */
+/* How far member i is on that side (1: ahead, -1: behind) of this node, by what it last said. */
 static int64_t distance(const struct raft *r, node_index i, int side)
 {
-    const struct peer *p = &r->peer[i];
-    bool lively = i != r->me && p->heard != 0 && r->now < p->heard + r->limits.election;
-    return lively ? (int64_t)side * p->skew_ms * 1000 : 0;
+    return i == r->me ? 0 : (int64_t)side * r->peer[i].skew_ms * 1000;
 }
 
-/* The nearest member on that side when a majority is beyond the bound there; else NODE_NONE. */
+static bool is_lively(const struct raft *r, node_index i)
+{
+    return r->peer[i].heard != 0 && r->now < r->peer[i].heard + r->limits.election;
+}
+
+/* The nearest lively member on that side when a majority is beyond the bound there; else
+ * NODE_NONE. A leader with a quorum always has one: two majorities share a member. */
 static node_index nearest_beyond(const struct raft *r, int side)
 {
     node_index nearest = NODE_NONE;
@@ -55,7 +62,7 @@ static node_index nearest_beyond(const struct raft *r, int side)
             continue;
         }
         beyond++;
-        if (nearest == NODE_NONE || d < distance(r, nearest, side)) {
+        if (is_lively(r, i) && (nearest == NODE_NONE || d < distance(r, nearest, side))) {
             nearest = i;
         }
     }
