@@ -51,7 +51,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     struct node *node = r->node;
     qr_time began = io_now(node->io);
     bool valid = op_read(span_of(p->op, p->op_bytes), &op);
-    qr_assert(valid); /* encoded here, or checked when it came from a peer */
+    qr_assert(valid);              /* encoded here, or checked when it came from a peer */
     if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
         op.stamp = forced ? engine_log_time(node->engine) : replica_stamp(r);
         op.seed = rng_next(&r->rng);
@@ -122,11 +122,16 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
 void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status)
 {
     struct pendings refused = { 0 };
-    while (r->reading.first != NULL && r->reading.first->req < first + count) {
-        struct pending *p = pendings_pop(&r->reading);
-        qr_assert(p->req >= first);
+    struct pending *p = r->reading.first;
+    while (p != NULL && p->req < first) {
+        p = p->queue_next; /* later ones may be refused while these still wait (no room) */
+    }
+    while (p != NULL && p->req < first + count) {
+        struct pending *next = p->queue_next;
+        pendings_remove(&r->reading, p);
         stop_reading(p);
         pendings_push(&refused, p);
+        p = next;
     }
     router_retry(r->node->router, &refused, status);
 }
@@ -196,8 +201,8 @@ static void serve_reads_ahead(struct replica *r, struct pending *p)
         return;
     }
     struct pending *at = p;
-    while (at->previous != NULL && (at->previous->state == PENDING_READING ||
-                                    at->previous->state == PENDING_ANSWERED)) {
+    while (at->previous != NULL &&
+           (at->previous->state == PENDING_READING || at->previous->state == PENDING_ANSWERED)) {
         at = at->previous;
     }
     at = next_reading(at, p);

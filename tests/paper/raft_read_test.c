@@ -284,6 +284,29 @@ static void test_6_4_1_an_expired_lease_falls_back_to_a_round(void **state)
     group_free(g);
 }
 
+/* A lease may be gained while reads wait for a round: they are served under it, and first. */
+static void test_6_4_1_a_lease_serves_waiting_reads_in_their_order(void **state)
+{
+    (void)state;
+    struct group *g = group_with_lease(3);
+    g->now += 100 * QR_MILLISECOND;
+    qr_req waiting = group_read(g, 0, 3);
+    assert_null(group_noted(g, 0, EFFECT_READ, waiting));
+    struct raft_heartbeat_ack ack = { .term = 1, .sent = g->now, .lease = g->limits.lease };
+    group_deliver(g, 1, 0, RAFT_HEARTBEAT_ACK, &ack, 0, 0, 0); /* of an earlier round */
+    assert_null(group_noted(g, 0, EFFECT_READ, waiting));
+
+    qr_req next = group_read(g, 0, 1);
+
+    const struct group_note *first = group_noted(g, 0, EFFECT_READ, waiting);
+    const struct group_note *second = group_noted(g, 0, EFFECT_READ, next);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_true(first < second);
+    assert_true(first->before > g->now);
+    group_free(g);
+}
+
 /* A follower keeps its promise for the lease stretched by the drift, also when its connection to
  * the leader is closed, and it does not campaign either. */
 static void test_6_4_1_a_promise_binds_although_the_connection_is_closed(void **state)
@@ -395,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_6_4_waiting_reads_are_bounded),
         cmocka_unit_test(test_6_4_1_a_lease_counts_from_the_sending_and_shrinks_by_the_drift),
         cmocka_unit_test(test_6_4_1_an_expired_lease_falls_back_to_a_round),
+        cmocka_unit_test(test_6_4_1_a_lease_serves_waiting_reads_in_their_order),
         cmocka_unit_test(test_6_4_1_a_promise_binds_although_the_connection_is_closed),
         cmocka_unit_test(test_6_4_1_a_restarted_node_waits_one_lease_before_it_votes),
         cmocka_unit_test(test_6_4_1_a_longer_lease_than_ones_own_is_not_promised),

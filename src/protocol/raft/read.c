@@ -13,7 +13,9 @@
  * and confirm for free. With a lease (lease.c) step 3 falls away.
  *
  * D1 Waiting ranges ascend in request, round and slot.
- * D2 Reads that are not confirmed when leadership ends are refused; a read harms nobody twice. */
+ * D2 Reads that are not confirmed when leadership ends are refused; a read harms nobody twice.
+ * D3 Reads are confirmed in the order of their arrival: a lease that is gained while some wait for
+ * a round serves those first. */
 #include "protocol/raft/state.h"
 
 static void answer_reads(struct effects *out, qr_req first, uint32_t count, enum qr_status status)
@@ -40,6 +42,11 @@ static bool answer_under_lease(struct raft *r, struct effects *out, qr_req first
         return false;
     }
     r->lease_given = r->lease_given > end ? r->lease_given : end;
+    for (uint32_t i = 0; i < r->read_count; i++) { /* D3 */
+        qr_assert(r->reads[i].slot <= r->commit);
+        confirm(out, r->reads[i].first, r->reads[i].count, r->commit, end);
+    }
+    r->read_count = 0;
     confirm(out, first, count, r->commit, end);
     return true;
 }
