@@ -49,7 +49,7 @@ build/build.ninja: | deps
 	meson setup build --buildtype=debugoptimized
 
 build-test/build.ninja: | deps
-	meson setup build-test --buildtype=debug -Dflavor=-test
+	meson setup build-test --buildtype=debug -Doptimization=g -Dflavor=-test
 
 build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
