@@ -88,6 +88,10 @@ static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, q
     if (lo == hi) {
         return true; /* A1: everything is here already */
     }
+    if (lo <= r->matched || term < trail_term(&r->trail, lo - 1)) {
+        raft_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
+        return false; /* no leader takes back an entry of its term, and terms never fall */
+    }
     if (!trail_has_room(&r->trail, term, r->commit)) {
         raft_trace(out, POINT_TRAIL_FULL, term, 0, 0);
         return false;
@@ -129,7 +133,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
         reject(r, out, m);
         return;
     }
-    qr_slot hi = max_u64(message->hi, m->prev_slot + 1);
+    qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (message->lo < message->hi && !store(r, out, message->lo, message->hi, message->term)) {
         return;
     }

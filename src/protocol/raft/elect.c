@@ -274,7 +274,8 @@ void raft_on_vote_reply(struct raft *r, struct effects *out, node_index from,
         raft_become_follower(r, out, m->term, NODE_NONE);
         return;
     }
-    if (r->phase == PHASE_CANDIDATE && m->term == r->term && m->granted) {
+    bool asked = r->journal.durable >= r->vote_ticket; /* VOTE has left: E4 */
+    if (r->phase == PHASE_CANDIDATE && m->term == r->term && m->granted && asked) {
         count_vote(r, out, from);
     }
 }

@@ -188,10 +188,27 @@ static void on_election_message(struct raft *r, struct effects *out, node_index 
     qr_unreachable();
 }
 
+#define MESSAGE(tag, NAME, name, lane, sentence) \
+    _Static_assert(offsetof(struct raft_##name, term) == 0, "is_absurd looks there");
+#define FIELD(type, name)
+#define END(name)
+#include "protocol/raft/raft_messages.def"
+#undef MESSAGE
+#undef FIELD
+#undef END
+
+/* A term that a trail could not hold next to what it holds (T5): no group gets there by elections.
+ * Taken over, it would end all elections for good. */
+static bool is_absurd(const struct raft *r, const struct message *message)
+{
+    qr_term term = *(const qr_term *)message->body; /* the first field of every kind */
+    return term > r->trail.base_term + UINT32_MAX / 2;
+}
+
 static void on_receive(struct raft *r, struct effects *out, node_index from,
                        const struct message *message)
 {
-    if (from >= r->members || from == r->me) {
+    if (from >= r->members || from == r->me || is_absurd(r, message)) {
         raft_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
