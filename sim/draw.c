@@ -72,8 +72,10 @@ static void draw_election_world(struct rng *r, struct options *o)
 {
     o->nodes = half(r) ? 3 : 5;
     o->heartbeat = between(r, 5, 15) * 1000;
-    o->lease = 3 * o->heartbeat;
-    o->election = between(r, 2, 3) * o->lease;
+    /* A restarted voter waits one lease: with a short one it votes while the election still runs.
+     */
+    o->lease = half(r) ? 1000 : 3 * o->heartbeat;
+    o->election = between(r, 6, 9) * o->heartbeat;
     o->delay_min = between(r, 50, 1000);
     o->delay_mean = between(r, 500, 10000);
     o->sync_mean = between(r, 100, 10000);

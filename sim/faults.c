@@ -117,9 +117,11 @@ static void probe_rival(struct world *w, const struct sim_node *n)
             continue;
         }
         for (unsigned k = 0; k < PROBES; k++) {
-            world_push(w, (qr_time)rng_below(&w->rng, w->options.election / 2),
+            /* Soon, since a lease that is counted wrongly is wrong for a moment only; and later. */
+            uint64_t within = k % 2 == 0 ? w->options.lease / 8 : w->options.election / 2;
+            world_push(w, (qr_time)rng_below(&w->rng, within),
                        (struct item){ .kind = ITEM_PROBE, .node = n->index, .a = OP_SET });
-            world_push(w, (qr_time)rng_below(&w->rng, w->options.election),
+            world_push(w, (qr_time)rng_below(&w->rng, 2 * within),
                        (struct item){ .kind = ITEM_PROBE, .node = i, .a = OP_GET });
         }
     }
