@@ -78,6 +78,13 @@ static void link_free(struct link *link)
     free(link);
 }
 
+void links_free(struct peers *peers)
+{
+    while (peers->links != NULL) {
+        link_free(peers->links);
+    }
+}
+
 void link_drop(struct link *link, const char *why)
 {
     if (!link->closing) {

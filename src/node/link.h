@@ -63,6 +63,8 @@ struct peers {
 void link_dial(struct peers *peers, node_index peer, enum lane lane);
 void link_accept(struct peers *peers, struct io_stream *stream);
 void link_drop(struct link *link, const char *why);
+/* When the node ends: nothing is called back any more. */
+void links_free(struct peers *peers);
 void link_expire_handshakes(struct peers *peers, qr_time since);
 
 void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,

@@ -40,8 +40,8 @@ struct peers *peers_new(struct node *node, char *message, size_t cap)
     if (peers->count == 1) {
         return peers; /* nobody to talk to, nothing to listen for */
     }
-    int error = io_listen(node->io, me->address, me->peer_port, 64, on_accept, peers,
-                          &peers->listener);
+    int error =
+        io_listen(node->io, me->address, me->peer_port, 64, on_accept, peers, &peers->listener);
     if (error != 0) {
         (void)snprintf(message, cap, "cannot listen for peers on %s:%u: %s", me->address,
                        (unsigned)me->peer_port, strerror(-error));
@@ -56,6 +56,7 @@ void peers_free(struct peers *peers)
     if (peers->listener != NULL) {
         io_listener_close(peers->listener);
     }
+    links_free(peers);
     reply_free(&peers->reply);
     free(peers);
 }
@@ -182,8 +183,8 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
            link_queued(peers->peer[peer].link[LANE_DATA]) < PEER_OUTPUT_BYTES_MAX / 2;
 }
 
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch,
-                   uint8_t version, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
+                   struct span op)
 {
     uint8_t head[FORWARD_HEAD_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
