@@ -135,6 +135,17 @@ static void make_clients(struct load *load)
     }
 }
 
+static void let_go(struct load *load)
+{
+    for (uint32_t i = 0; i < load->client_count; i++) {
+        free(load->clients[i].in);
+        free(load->clients[i].out);
+    }
+    free(load->clients);
+    free(load->record.operations);
+    free(load->record.text);
+}
+
 static const char *option(int argc, char **argv, const char *name, const char *otherwise)
 {
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -174,5 +185,7 @@ int main(int argc, char **argv)
     (void)fflush(stdout);
     bool sound = verify(&load);
     sound = record_write(&load.record, option(argc, argv, "--history", "history")) && sound;
+    let_go(&load);
+    free(ports);
     return sound && load.progress->unexpected == 0 && load.progress->uncertain_reads == 0 ? 0 : 1;
 }
