@@ -315,6 +315,7 @@ void node_free(struct node *node)
         log_close(node->log);
     }
     io_free(node->io);
+    identity_close(&node->identity); /* the lock goes last: nothing is written any more */
     if (node->engine != NULL) {
         engine_free(node->engine);
     }
