@@ -78,6 +78,8 @@ RAFT = [
     ("no CheckQuorum", "raft.c", "if (has_lost_quorum(r)) {", "if (false) {"),
     ("lost entries are not sent again", "replicate.c",
      "} else if (p->match + 1 < p->next) {", "} else if (false) {"),
+    ("answers of duplicates breed appends", "replicate.c",
+     "(progress && p->in_flight == 0)", "(p->in_flight == 0)"),
     ("trim beyond the checkpoint", "raft.c",
      "qr_slot upto = force ? r->checkpoint : min_u64(r->checkpoint, r->floor);",
      "qr_slot upto = force ? r->applied : min_u64(r->applied, r->floor);"),
