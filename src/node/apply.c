@@ -78,10 +78,6 @@ static void stop_reading(struct pending *p)
 {
     qr_assert(p->state == PENDING_READING);
     p->state = PENDING_WAITING;
-    if (p->stream != NULL) {
-        qr_assert(p->stream->reading > 0);
-        p->stream->reading--;
-    }
 }
 
 /* The lease ended before the read was served: it asks again. */
@@ -185,13 +181,26 @@ static void leave_read_queue(struct replica *r, struct pending *p)
     }
 }
 
+/* A read without its answer, be it that it is to be asked again. */
+static bool is_open_read(const struct pending *p)
+{
+    return p->state == PENDING_READING ||
+           (p->state == PENDING_WAITING && p->spec->place == PLACE_READ);
+}
+
 /* The first read from `at` on, or `end`. */
 static struct pending *next_reading(struct pending *at, const struct pending *end)
 {
-    while (at != end && at->state != PENDING_READING) {
+    while (at != end && !is_open_read(at)) {
         at = at->next;
     }
     return at;
+}
+
+/* A write that is under way will serve, or has served, the reads ahead of itself. */
+static bool hides_no_read(const struct pending *p)
+{
+    return p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED;
 }
 
 /* S2: reads of the same stream that arrived before the write p, which is about to be applied. */
@@ -201,8 +210,7 @@ static void serve_reads_ahead(struct replica *r, struct pending *p)
         return;
     }
     struct pending *at = p;
-    while (at->previous != NULL &&
-           (at->previous->state == PENDING_READING || at->previous->state == PENDING_ANSWERED)) {
+    while (at->previous != NULL && !hides_no_read(at->previous)) {
         at = at->previous;
     }
     at = next_reading(at, p);
@@ -210,7 +218,12 @@ static void serve_reads_ahead(struct replica *r, struct pending *p)
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */
         struct pending *next = next_reading(at->next, p);
-        leave_read_queue(r, at);
+        if (at->state == PENDING_WAITING) {
+            router_recall(r->node->router, at);
+            at->state = PENDING_READING;
+        } else {
+            leave_read_queue(r, at);
+        }
         serve_read(r, at, true);
         at = next;
     }
@@ -373,9 +386,12 @@ void replica_serve_blocked(struct replica *r)
             stream_answered(p, STATUS_OK);
             continue;
         }
-        bool behind_write = p->stream != NULL && p->stream->writes_done < p->after_write;
-        qr_slot slot = p->stream != NULL ? p->stream->last_write : 0;
-        uint32_t holding = members_holding(r, slot);
+        if (p->stream == NULL) {
+            stream_answered(p, STATUS_OK); /* whoever asked is gone */
+            continue;
+        }
+        bool behind_write = p->stream->writes_done < p->after_write;
+        uint32_t holding = members_holding(r, p->stream->last_write);
         if ((!behind_write && holding >= p->wanted) || (p->until != 0 && now >= p->until)) {
             reply_integer(stream_reply(p), behind_write ? 0 : holding);
             stream_answered(p, STATUS_OK);

@@ -108,10 +108,9 @@ static void mark_ticket(struct replica *r, qr_ticket ticket)
         r->marks_first = 0;
         r->marks_cap = cap;
     }
-    r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] =
-        (struct ticket_mark){ .ticket = ticket,
-                              .position = log_position(r->node->log),
-                              .last = group.last_slot };
+    r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] = (struct ticket_mark){
+        .ticket = ticket, .position = log_position(r->node->log), .last = group.last_slot
+    };
 }
 
 /* The batch's records get their slots and go to the log as they are. */
@@ -293,6 +292,13 @@ static void perform(struct replica *r, const struct effect *e)
 
 /* --- Events --------------------------------------------------------------------------------- */
 
+/* What is in the log will be applied: a command that cannot be read must not get there. */
+static bool has_meaning(const struct record *record)
+{
+    struct op op;
+    return record->kind != RECORD_COMMAND || op_read(record->payload, &op);
+}
+
 /* Checks that the records are exactly the entries [lo, hi) of that term and group. */
 static bool records_fit(const struct replica *r, struct span records, qr_slot lo, qr_slot hi,
                         qr_term term)
@@ -302,7 +308,7 @@ static bool records_fit(const struct replica *r, struct span records, qr_slot lo
         struct record record;
         size_t n = record_read(span_of(records.p + at, records.n - at), &record);
         if (n == 0 || record.slot != slot || record.term != term || record.group != r->group ||
-            !record_is_entry(record.kind)) {
+            !record_is_entry(record.kind) || !has_meaning(&record)) {
             return false;
         }
         at += n;
@@ -450,7 +456,8 @@ void replica_read(struct replica *r, struct pending *p)
     p->confirmed = false;
     p->req = 0;
     if (p->stream != NULL) {
-        p->stream->reading++;
+        p->stream->reading += p->counted ? 0 : 1;
+        p->counted = true;
         p->after_write = p->stream->writes_begun;
     }
     pendings_push(&r->new_reads, p);
@@ -490,10 +497,25 @@ static void submit_reads(struct replica *r)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
-static bool tick_wanted(struct replica *r)
+/* Whether a tick may be proposed: one at a time, and not before the term has begun. */
+static bool may_tick(const struct replica *r)
 {
     return replica_leads(r) && r->outlook.can_serve && r->tick_slot <= r->applied &&
-           engine_next_due(r->node->engine) <= replica_stamp(r);
+           replica_has_room(r, OP_TICK_BYTES);
+}
+
+static bool tick_wanted(struct replica *r)
+{
+    return may_tick(r) && engine_next_due(r->node->engine) <= replica_stamp(r);
+}
+
+static void look(struct replica *r)
+{
+    qr_term term = r->outlook.term;
+    r->protocol->outlook(r->self, &r->outlook);
+    if (r->outlook.term != term) {
+        r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
+    }
 }
 
 void replica_turn(struct replica *r)
@@ -505,18 +527,18 @@ void replica_turn(struct replica *r)
     if (r->applied < r->apply_to) {
         replica_apply(r, APPLY_BUDGET);
     }
-    if (tick_wanted(r) && replica_has_room(r, OP_TICK_BYTES)) {
+    if (tick_wanted(r)) {
         (void)batch_record(r, NULL, OP_TICK_BYTES);
     }
     /* Reads first: they arrived, at the latest, together with the batch, so that the messages which
      * carry the batch also confirm the reads. */
-    if (r->new_reads.count > 0) {
+    if (r->new_reads.count > 0 && r->outlook.room > 0) { /* P4 */
         submit_reads(r);
     }
     if (r->batch_count > 0) {
         submit_batch(r);
     }
-    r->protocol->outlook(r->self, &r->outlook);
+    look(r);
     replica_serve_confirmed(r);
     replica_serve_due(r);
     replica_serve_blocked(r);
@@ -528,7 +550,7 @@ qr_time replica_deadline(struct replica *r)
     if (r->applied < r->apply_to) {
         return 0;
     }
-    if (replica_leads(r) && r->tick_slot <= r->applied) {
+    if (may_tick(r)) {
         qr_wall due = engine_next_due(r->node->engine);
         if (due != QR_NEVER) {
             qr_wall wait = due - replica_stamp(r);
@@ -665,8 +687,9 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
         if (!r->protocol->codec->decode(event->start.state_kind,
                                         span_of(group.state.p + 2, group.state.n - 2),
                                         r->received_body)) {
-            (void)snprintf(message, cap, "the log holds a state record that this version of "
-                                         "quorate cannot read: start the version that wrote it");
+            (void)snprintf(message, cap,
+                           "the log holds a state record that this version of "
+                           "quorate cannot read: start the version that wrote it");
             return false;
         }
         event->start.state = r->received_body;

@@ -16,13 +16,13 @@
 
 struct router {
     struct node *node;
-    struct pendings waiting; /* by sequence (T1) */
-    struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
+    struct pendings waiting;     /* by sequence (T1) */
+    struct pending **forwarded;  /* FORWARD_WINDOW of them, by id */
     uint64_t next_id, oldest_id; /* ids in [oldest_id, next_id) may be in flight */
     uint32_t forwarded_count;
-    node_index target;  /* of what is in flight */
+    node_index target; /* of what is in flight */
     uint32_t epoch;
-    bool draining;      /* nothing more is forwarded until all in flight is settled (T2) */
+    bool draining; /* nothing more is forwarded until all in flight is settled (T2) */
     qr_time drain_until;
 };
 
@@ -281,6 +281,12 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
     }
 }
 
+void router_recall(struct router *router, struct pending *p)
+{
+    qr_assert(p->state == PENDING_WAITING);
+    pendings_remove(&router->waiting, p);
+}
+
 /* False when p has to wait. p is in no queue and has its op. */
 static bool route(struct router *router, struct pending *p)
 {
@@ -380,8 +386,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
         return false;
     }
     const struct command_spec *spec = command_by_tag(op.tag);
-    if (spec == NULL || spec->place == PLACE_LOCAL ||
-        spec->place == PLACE_NONE) {
+    if (spec == NULL || spec->place == PLACE_LOCAL || spec->place == PLACE_NONE) {
         return false;
     }
     struct node *node = router->node;

@@ -85,8 +85,8 @@ static void age_remove(struct node *node, struct pending *p)
     node->pending_count--;
 }
 
-struct pending *stream_push(struct stream *stream, const struct command_spec *spec,
-                            uint8_t version, qr_time now)
+struct pending *stream_push(struct stream *stream, const struct command_spec *spec, uint8_t version,
+                            qr_time now)
 {
     struct node *node = stream->node;
     struct pending *p = node->free_pendings;
@@ -96,7 +96,11 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
         p = qr_alloc(sizeof *p);
     }
     *p = (struct pending){
-        .stream = stream, .node = node, .spec = spec, .version = version, .arrived = now,
+        .stream = stream,
+        .node = node,
+        .spec = spec,
+        .version = version,
+        .arrived = now,
         .sequence = ++node->next_sequence,
     };
     p->previous = stream->last;
@@ -194,11 +198,10 @@ void stream_answered(struct pending *p, enum qr_status status)
         pending_free(p);
         return;
     }
-    if (p->state == PENDING_READING) {
+    if (p->counted && p->spec->place == PLACE_READ) {
         qr_assert(stream->reading > 0);
         stream->reading--;
-    }
-    if (p->spec != NULL && p->spec->place == PLACE_WRITE && p->counted) {
+    } else if (p->counted) {
         stream->writes_done++;
         qr_assert(stream->writes_done <= stream->writes_begun); /* S1 */
     }

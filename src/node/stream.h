@@ -41,7 +41,7 @@ struct pending {
     enum pending_state state;
     bool confirmed; /* PENDING_READING: the protocol said yes */
     bool silent;    /* CLIENT REPLY OFF or SKIP */
-    bool counted;   /* a write that its stream's writes_begun counts */
+    bool counted;   /* in its stream's writes_begun, or a read in its `reading` */
     uint8_t version; /* RESP version of the reply */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */
@@ -61,7 +61,7 @@ struct stream {
     struct node *node;
     struct pending *first, *last;
     uint32_t count;
-    uint32_t reading;        /* pendings in PENDING_READING */
+    uint32_t reading;        /* reads that were taken up here and have no answer */
     uint64_t writes_begun, writes_done;
     qr_slot last_write;      /* slot of the last write applied for it; for WAIT */
     bool ordered;            /* replies leave in order (a client) */
