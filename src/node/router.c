@@ -8,17 +8,18 @@
 
 #include <string.h>
 
-/* Forwards in flight; a power of two. One that stays unanswered holds the window back. */
-#define FORWARD_WINDOW ((uint64_t)NODE_PENDING_MAX)
+/* Places for forwards in flight, by id; a power of two. At most half of them are taken, so that the
+ * next free one is near: a WAIT may keep its place for as long as it likes. */
+#define FORWARD_WINDOW ((uint64_t)NODE_PENDING_MAX * 2)
 
 /* How long answers of a former leader are awaited before what it had is given up. */
 #define DRAIN_TIME (100 * QR_MILLISECOND)
 
 struct router {
     struct node *node;
-    struct pendings waiting;     /* by sequence (T1) */
-    struct pending **forwarded;  /* FORWARD_WINDOW of them, by id */
-    uint64_t next_id, oldest_id; /* ids in [oldest_id, next_id) may be in flight */
+    struct pendings waiting;    /* by sequence (T1) */
+    struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
+    uint64_t next_id;
     uint32_t forwarded_count;
     node_index target; /* of what is in flight */
     uint32_t epoch;
@@ -32,7 +33,6 @@ struct router *router_new(struct node *node)
     router->node = node;
     router->forwarded = qr_zalloc(FORWARD_WINDOW * sizeof(struct pending *));
     router->next_id = 1;
-    router->oldest_id = 1;
     router->epoch = 1;
     router->target = NODE_NONE;
     return router;
@@ -139,7 +139,7 @@ static struct pending **forwarded(struct router *router, uint64_t id)
 
 static bool may_forward(const struct router *router, node_index leader)
 {
-    return !router->draining && router->next_id - router->oldest_id < FORWARD_WINDOW &&
+    return !router->draining && router->forwarded_count < FORWARD_WINDOW / 2 &&
            (router->forwarded_count == 0 || router->target == leader) &&
            peers_may_forward(router->node->peers, leader);
 }
@@ -148,6 +148,9 @@ static void forward(struct router *router, struct pending *p, node_index leader)
 {
     router->target = leader;
     p->state = PENDING_FORWARDED;
+    while (*forwarded(router, router->next_id) != NULL) {
+        router->next_id++;
+    }
     p->id = router->next_id++;
     *forwarded(router, p->id) = p;
     router->forwarded_count++;
@@ -163,9 +166,6 @@ static void settle(struct router *router, struct pending *p)
     *forwarded(router, p->id) = NULL;
     qr_assert(router->forwarded_count > 0);
     router->forwarded_count--;
-    while (router->oldest_id < router->next_id && *forwarded(router, router->oldest_id) == NULL) {
-        router->oldest_id++;
-    }
     if (router->forwarded_count == 0 && router->draining) {
         router->draining = false;
         router->epoch++;
@@ -185,8 +185,8 @@ static void give_up_forwarded(struct router *router)
 {
     struct pendings reads = { 0 };
     router->draining = router->forwarded_count > 0;
-    for (uint64_t id = router->oldest_id; id < router->next_id; id++) {
-        struct pending *p = *forwarded(router, id);
+    for (uint64_t i = 0; i < FORWARD_WINDOW && router->forwarded_count > 0; i++) {
+        struct pending *p = *forwarded(router, router->next_id + i); /* in order of id, mostly */
         if (p == NULL) {
             continue;
         }
@@ -271,6 +271,7 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
             continue;
         }
         p->state = PENDING_WAITING;
+        at = at != NULL && at->sequence > p->sequence ? NULL : at;
         struct pending *next = at != NULL ? at->queue_next : router->waiting.first;
         while (next != NULL && next->sequence < p->sequence) {
             at = next;
@@ -460,7 +461,7 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
         return age >= request_timeout && !p->confirmed; /* then it waits only for its own stream */
     case PENDING_FORWARDED:
         *status = write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
-        return p->spec->place != PLACE_WAIT && age >= request_timeout;
+        return (p->spec->place != PLACE_WAIT || p->stream == NULL) && age >= request_timeout;
     case PENDING_BLOCKED:
     case PENDING_ANSWERED:
         return false;

@@ -130,15 +130,15 @@ static void note_key(char *text, size_t cap, const char *before, struct span byt
     (void)snprintf(text + n, cap - n, "%s%.*s ", before, (int)argv[0].n, (const char *)argv[0].p);
 }
 
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch,
-                   uint8_t version, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
+                   struct span op)
 {
     char before[8];
     (void)version;
     (void)snprintf(before, sizeof before, "%u:", (unsigned)to);
     note_key(peers->forwarded, sizeof peers->forwarded, before, op);
-    peers->epochs[peers->count] = epoch;
-    peers->ids[peers->count++] = id;
+    peers->epochs[peers->count % 64] = epoch;
+    peers->ids[peers->count++ % 64] = id;
 }
 
 bool peers_reply_congested(const struct peers *peers, node_index to)
@@ -377,7 +377,7 @@ static void test_a_former_leader_that_is_silent_is_given_up_T4(void **state)
     assert_heard("-UNCERTAIN the write was proposed and its fate is unknown\r\n");
     turn_later(0);
     assert_string_equal(world->peers.forwarded, "1:a 1:b 2:b "); /* the read only */
-    answer_from(1, 0, STATUS_OK, "+OK\r\n"); /* too late: nobody hears it */
+    answer_from(1, 0, STATUS_OK, "+OK\r\n");                     /* too late: nobody hears it */
     answer_from(2, 2, STATUS_OK, "$-1\r\n");
     assert_heard("$-1\r\n");
 }
@@ -448,8 +448,8 @@ static void relay(struct relay *from, uint64_t id, uint32_t epoch, const char *k
     const struct command_spec *spec = command_by_name(name);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
     op_write(bytes, &head, argv, 2);
-    assert_true(router_relayed(world->node.router, from, id, epoch, 2,
-                               span_of(bytes, op_bytes(argv, 2))));
+    assert_true(
+        router_relayed(world->node.router, from, id, epoch, 2, span_of(bytes, op_bytes(argv, 2))));
 }
 
 static void test_one_hop_only_T3(void **state)
@@ -504,6 +504,37 @@ static void test_a_client_that_leaves_leaves_nothing_behind(void **state)
 
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A WAIT may take for ever: neither does it hold the window of forwards back, nor is it kept when
+ * its client has gone. */
+static void test_a_forwarded_wait_holds_nothing_back(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->client, command_find(argv, 3, &container), 2, 0,
+                   argv, 3, true);
+    struct stream other = world->client;
+    stream_init(&other, &world->node, true);
+    other.begin_reply = begin_reply;
+    other.end_reply = end_reply;
+    other.is_congested = is_congested;
+    struct span set[3] = { SPAN_LITERAL("set"), SPAN_LITERAL("k"), SPAN_LITERAL("v") };
+    const struct command_spec *spec = command_find(set, 3, &container);
+    for (uint32_t i = 1; i < 3 * NODE_PENDING_MAX; i++) {
+        router_command(world->node.router, &other, spec, 2, 0, set, 3, false);
+        assert_int_equal(world->peers.count, i + 1);
+        answer(i % 64, STATUS_OK, "+OK\r\n");
+        reply_reset(&world->out);
+    }
+    assert_int_equal(router_forwarded(world->node.router), 1);
+    turn_later(60 * QR_SECOND);
+    assert_int_equal(router_forwarded(world->node.router), 1);
+    stream_detach(&world->client);
+    turn_later(QR_SECOND);
+    assert_int_equal(router_forwarded(world->node.router), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +553,7 @@ int main(void)
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
         ROUTER_TEST(test_a_client_that_leaves_leaves_nothing_behind),
+        ROUTER_TEST(test_a_forwarded_wait_holds_nothing_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
