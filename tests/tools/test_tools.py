@@ -136,12 +136,16 @@ def test_banned_calls(line, wrong):
     assert bool(breaches(tidy.banned_calls, src__io__x_c=line + "\n")) == wrong
 
 
-def test_lengths():
+def test_lengths(monkeypatch):
+    monkeypatch.setattr(tidy, "ratchet", lambda: {})
     short = "int\nf(void)\n{\n" + "    x();\n" * 60 + "}\n"
     long = "int\nf(void)\n{\n" + "    x();\n" * 80 + "}\n"
     assert not breaches(tidy.lengths, src__io__x_c=short)
     assert "src/io/x.c:f: 82 lines, at most 70" in breaches(tidy.lengths, src__io__x_c=long)
     assert breaches(tidy.lengths, src__io__x_c=short * 10)
+    monkeypatch.setattr(tidy, "ratchet", lambda: {"src/io/x.c:f": 82})
+    assert not breaches(tidy.lengths, src__io__x_c=long)
+    assert breaches(tidy.lengths, src__io__x_c=short)  # the entry is needed no more
 
 
 def test_white_space_and_columns():
