@@ -18,8 +18,8 @@
 #undef _FILE_OFFSET_BITS /* else the plain names would be defined as the ones with 64 */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +28,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static atomic_ulong operations, writes, syncs;
-static atomic_int counts_fd = -1;
+/* One thread counts at a time, or the file could go back to an older count. */
+static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long operations, writes, syncs;
+static int counts_fd = -1;
 
 /* Whether the descriptor's file lies below FAULT_DIR. */
 static bool concerns(int fd)
@@ -56,17 +58,12 @@ static void note_counts(void)
     if (path == NULL) {
         return;
     }
-    if (atomic_load(&counts_fd) < 0) {
-        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        int none = -1;
-        if (fd >= 0 && !atomic_compare_exchange_strong(&counts_fd, &none, fd)) {
-            close(fd);
-        }
+    if (counts_fd < 0) {
+        counts_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     }
     char line[40];
-    int n = snprintf(line, sizeof(line), "%010lu %010lu %010lu\n", atomic_load(&operations),
-                     atomic_load(&writes), atomic_load(&syncs));
-    (void)syscall(SYS_pwrite64, atomic_load(&counts_fd), line, (size_t)n, 0);
+    int n = snprintf(line, sizeof(line), "%010lu %010lu %010lu\n", operations, writes, syncs);
+    (void)syscall(SYS_pwrite64, counts_fd, line, (size_t)n, 0);
 }
 
 /* Counts an operation on fd; true when it must fail (errno is set). */
@@ -79,9 +76,12 @@ static bool fault(int fd, bool is_sync)
         errno = saved;
         return false;
     }
-    unsigned long n = atomic_fetch_add(&operations, 1) + 1;
-    atomic_fetch_add(is_sync ? &syncs : &writes, 1);
+    (void)pthread_mutex_lock(&counting);
+    unsigned long n = ++operations;
+    writes += is_sync ? 0 : 1;
+    syncs += is_sync ? 1 : 0;
     note_counts();
+    (void)pthread_mutex_unlock(&counting);
     errno = saved;
     const char *at = getenv("FAULT_AT");
     if (at == NULL || strtoul(at, NULL, 10) != n) {
