@@ -69,11 +69,41 @@ bool peers_connected(const struct peers *peers, node_index peer)
            peers->peer[peer].link[LANE_DATA] != NULL;
 }
 
+/* Both connections of a peer go together, and with them everything that was asked over them: what
+ * comes next may be another life of that process, to which our answers would mean something else. */
+static void lose_peer(struct peers *peers, node_index index, const char *why)
+{
+    struct peer *peer = &peers->peer[index];
+    bool was_up = peer->up;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        struct link *link = peer->link[lane];
+        peer->link[lane] = NULL;
+        if (link != NULL) {
+            link_drop(link, why);
+        }
+    }
+    peer->up = false;
+    peer->space_low = false;
+    stream_detach(&peer->relay.stream);
+    router_relay_init(&peer->relay, peers->node, index);
+    if (!was_up) {
+        return;
+    }
+    router_peer_down(peers->node->router, index);
+    if (peers->node->stopping) {
+        return;
+    }
+    peers->node->stats.peer_reconnects++;
+    node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u",
+             (unsigned)peers->node->identity.members[index].id);
+    replica_peer(peers->node->replica, index, false);
+}
+
 void peers_link_up(struct peers *peers, struct link *link)
 {
     struct peer *peer = &peers->peer[link->peer];
     if (peer->link[link->lane] != NULL) {
-        link_drop(peer->link[link->lane], "a newer connection of the same peer");
+        lose_peer(peers, link->peer, "a newer connection of the same peer");
     }
     peer->link[link->lane] = link;
     if (peers_connected(peers, link->peer)) {
@@ -89,31 +119,9 @@ void peers_link_up(struct peers *peers, struct link *link)
 
 void peers_link_down(struct peers *peers, struct link *link)
 {
-    struct peer *peer = &peers->peer[link->peer];
-    if (peer->link[link->lane] != link) {
-        return; /* it was replaced */
+    if (peers->peer[link->peer].link[link->lane] == link) { /* else it was replaced */
+        lose_peer(peers, link->peer, "its other connection closed");
     }
-    peer->link[link->lane] = NULL;
-    for (unsigned lane = 0; lane < LANES; lane++) {
-        if (peer->link[lane] != NULL) {
-            link_drop(peer->link[lane], "its other connection closed");
-        }
-    }
-    if (!peer->up) {
-        return;
-    }
-    peer->up = false;
-    peer->space_low = false;
-    stream_detach(&peer->relay.stream);
-    router_relay_init(&peer->relay, peers->node, link->peer);
-    if (peers->node->stopping) {
-        return;
-    }
-    peers->node->stats.peer_reconnects++;
-    node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u",
-             (unsigned)peers->node->identity.members[link->peer].id);
-    router_peer_down(peers->node->router, link->peer);
-    replica_peer(peers->node->replica, link->peer, false);
 }
 
 void peers_refused(struct peers *peers, node_index peer)

@@ -1,0 +1,120 @@
+"""What a peer says: another life of it gets no answers of the last, and nonsense harms nobody."""
+import os
+import random
+import struct
+
+import pytest
+
+import peer as wire
+from cluster import Cluster, wait_for
+from peer import Peer
+
+
+def tag_of(name):
+    path = os.path.join(os.path.dirname(__file__), "../../src/command/commands.def")
+    with open(path, encoding="utf-8") as table:
+        for line in table:
+            words = line.replace("(", ",").split(",")
+            if words[0] in ("READ", "WRITE", "WAITING") and words[2].strip() == name.upper():
+                return int(words[1])
+    raise AssertionError(f"no {name} in the table")
+
+
+@pytest.fixture
+def half():
+    """Node 1 of two; the test is node 2."""
+    with Cluster(2, start=False) as cluster:
+        cluster.nodes[0].start()
+        wait_for(cluster.nodes[0].try_info, "node 1 runs")
+        yield cluster
+
+
+def connect(cluster, uuid=b"\7" * 16):
+    return Peer(cluster.nodes[0], cluster.cluster_id, uuid)
+
+
+def leads(cluster):
+    info = cluster.nodes[0].try_info("raft")
+    return info is not None and info.get("raft_role") == "leader"
+
+
+def test_a_peer_that_comes_back_gets_no_answer_of_its_last_life(half):
+    """Its power failed: no connection was closed, and the numbers of its commands begin anew."""
+    first = connect(half)
+    assert first.live(lambda: leads(half))
+    first.acknowledges = False
+    before = first.last[3]
+    first.forward(1, wire.op(tag_of("set"), b"a", b"1"))
+    assert first.live(lambda: first.last[3] > before)  # proposed, and not committed
+
+    second = connect(half)
+    second.live(lambda: second.last is not None)  # acknowledges; the write is applied
+    second.forward(1, wire.op(tag_of("get"), b"b"))
+    assert second.live(lambda: len(second.replies) > 0)
+    second.live(lambda: len(second.replies) > 1, 0.3)
+    assert second.replies == [(1, 0, b"$-1\r\n")]
+    second.close()
+    first.close()
+
+
+def random_frame(dice):
+    """Well-formed outside, so that the checksum hides nothing behind it."""
+    kind = dice.choice([wire.PROTOCOL] * 4 + [wire.FORWARD] * 3 + [wire.REPLY, wire.SPACE,
+                       wire.HELLO, wire.WELCOME, wire.PROOF, 0, 9, 255])
+    def number():
+        return dice.choice([0, 1, 2, 3, dice.getrandbits(8), dice.getrandbits(64), 2**64 - 1])
+    if kind == wire.PROTOCOL:
+        lo = number()
+        hi = dice.choice([lo, lo, min(lo + dice.randrange(3), 2**64 - 1), number()])
+        body = b"".join(struct.pack("<Q", number()) for _ in range(dice.choice([1, 3, 5, 7, 8])))
+        body += dice.choice([b"", b"\0", b"\1"])
+        head = struct.pack("<IHQQQ", dice.choice([0, 0, 0, 1]), dice.randrange(35), lo, hi,
+                           number()) + body
+        payload = dice.randbytes(dice.choice([0, 8, 40]))
+        rest = struct.pack("<IQQII", len(payload), lo, number(), 0,
+                           dice.choice([1, 2, 3, 16])) + payload
+        records = struct.pack("<I", wire.crc32c(rest)) + rest if dice.random() < 0.5 else b""
+        return wire.frame(kind, head, records, records=True)
+    if kind == wire.FORWARD:
+        command = wire.op(dice.randrange(120), *[dice.randbytes(dice.randrange(9))
+                                                for _ in range(dice.randrange(5))])
+        if dice.random() < 0.3:
+            command = command[:dice.randrange(len(command))] + dice.randbytes(4)
+        return wire.frame(kind, struct.pack("<QIB", number(), dice.getrandbits(32),
+                                            dice.choice([2, 3, 2, 3, 0])), command)
+    if kind == wire.REPLY:
+        return wire.frame(kind, struct.pack("<QB", number(), dice.getrandbits(8)),
+                          dice.randbytes(5))
+    return wire.frame(kind, dice.randbytes(dice.choice([0, 1, 2, 61, 92])), dice.randbytes(3))
+
+
+def damaged(dice, data):
+    data = bytearray(data)
+    for _ in range(dice.randrange(1, 4)):
+        data[dice.randrange(len(data))] = dice.getrandbits(8)
+    return bytes(data)
+
+
+def test_nonsense_from_a_proven_peer_stops_nobody(half):
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    node = half.nodes[0]
+    for life in range(60):
+        peer = connect(half)
+        try:
+            if life % 3 == 0:
+                peer.live(lambda: leads(half), 1.0)  # to a leader, or to a node without one
+            for _ in range(40):
+                data = random_frame(dice)
+                data = damaged(dice, data) if dice.random() < 0.05 else data
+                dice.choice(peer.lanes).socket.sendall(data)
+                if dice.random() < 0.2:
+                    peer.live(lambda: True)
+            peer.live(lambda: False, 0.02)
+        except OSError:
+            pass  # it has closed the connection: so it should
+        peer.close()
+        assert node.running(), node.log()[-2000:]
+    assert node.call("PING") == "PONG"
+    assert node.terminate() == 0
