@@ -351,7 +351,7 @@ void replica_apply(struct replica *r, qr_time budget)
         }
         size_t at = 0;
         while (at < records.n) {
-            size_t n = record_read(span_of(records.p + at, records.n - at), &record);
+            size_t n = record_peek(span_of(records.p + at, records.n - at), &record);
             qr_assert(n > 0);
             apply_record(r, &record);
             at += n;

@@ -158,12 +158,12 @@ static void persist_received(struct replica *r, const struct effect *e)
     uint32_t count = (uint32_t)(e->persist.hi - e->persist.lo);
     struct record record;
     size_t n;
-    while ((n = record_read(rest, &record)) > 0 && record.slot < e->persist.lo) {
+    while ((n = record_peek(rest, &record)) > 0 && record.slot < e->persist.lo) {
         rest = span_of(rest.p + n, rest.n - n);
     }
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        n = record_read(span_of(rest.p + bytes, rest.n - bytes), &record);
+        n = record_peek(span_of(rest.p + bytes, rest.n - bytes), &record);
         qr_assert(n > 0);
         qr_assert(record.slot == e->persist.lo + i);
         qr_assert(record.term == e->persist.term);
@@ -247,7 +247,7 @@ static void perform_trim(struct replica *r, const struct effect *e)
         return;
     }
     if (log_read(r->node->log, r->group, e->trim.upto, e->trim.upto + 1, 1, &records) == 1 &&
-        record_read(records, &record) > 0) {
+        record_peek(records, &record) > 0) {
         log_trim(r->node->log, r->group, e->trim.upto, record.term);
     }
 }
