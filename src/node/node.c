@@ -319,11 +319,7 @@ void node_free(struct node *node)
     if (node->engine != NULL) {
         engine_free(node->engine);
     }
-    while (node->free_pendings != NULL) {
-        struct pending *p = node->free_pendings;
-        node->free_pendings = p->next;
-        free(p);
-    }
+    pending_free_all(node);
     reply_free(&node->nowhere);
     free(node->command_stats);
     free(node->logger);

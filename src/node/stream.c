@@ -141,6 +141,18 @@ static void pending_free(struct pending *p)
     node->free_pendings = p;
 }
 
+void pending_free_all(struct node *node)
+{
+    while (node->oldest != NULL) {
+        pending_free(node->oldest);
+    }
+    while (node->free_pendings != NULL) {
+        struct pending *p = node->free_pendings;
+        node->free_pendings = p->next;
+        free(p);
+    }
+}
+
 void pending_set_op(struct pending *p, uint8_t *op, size_t n)
 {
     qr_assert(p->op == NULL);

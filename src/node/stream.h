@@ -92,6 +92,9 @@ void stream_refuse(struct pending *p, enum qr_status status);
 void pending_set_op(struct pending *p, uint8_t *op, size_t n);
 void pending_drop_op(struct pending *p);
 
+/* At the node's end: those without an answer too, whose streams and queues are gone. */
+void pending_free_all(struct node *node);
+
 /* The stream's owner is gone: what is pending goes on without it. */
 void stream_detach(struct stream *stream);
 
