@@ -172,12 +172,24 @@ static void persist_received(struct replica *r, const struct effect *e)
     log_append(r->node->log, span_of(rest.p, bytes), count);
 }
 
+/* What is dropped is not durable any more, whatever was synced before; neither is what will replace
+ * it until its own ticket is. */
+static void undo_durable(struct replica *r, qr_slot from)
+{
+    r->durable_last = min_u64(r->durable_last, from - 1);
+    for (uint32_t i = 0; i < r->marks_count; i++) {
+        struct ticket_mark *mark = &r->marks[(r->marks_first + i) % r->marks_cap];
+        mark->last = min_u64(mark->last, from - 1);
+    }
+}
+
 static void persist_entries(struct replica *r, const struct effect *e)
 {
     struct log_group group;
     if (log_group_state(r->node->log, r->group, &group) && e->persist.lo <= group.last_slot) {
         qr_assert(e->persist.lo > r->applied); /* D2: what is applied is never taken back */
         log_truncate(r->node->log, r->group, e->persist.lo);
+        undo_durable(r, e->persist.lo);
     }
     if (e->persist.req != 0) {
         persist_batch(r, e);
@@ -647,6 +659,16 @@ static void allocate(struct replica *r, const struct needs *needs)
     r->marks = qr_alloc(r->marks_cap * sizeof *r->marks);
 }
 
+/* The term of an entry that the log holds, or of its base. */
+static qr_term term_at(const struct log_group *group, qr_slot slot)
+{
+    qr_term term = group->base_term;
+    for (uint32_t i = 0; i < group->run_count && group->runs[i].slot <= slot; i++) {
+        term = group->runs[i].term;
+    }
+    return term;
+}
+
 /* The event that tells the protocol what survived. False when log and checkpoint do not join. */
 static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term checkpoint_term,
                         struct event *event, char *message, size_t cap)
@@ -659,6 +681,16 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
                        "checkpoint file was lost or replaced; restore it, or wipe this directory "
                        "and let the node join anew",
                        (unsigned long long)group.base_slot, (unsigned long long)checkpoint_slot);
+        return false;
+    }
+    if (known && checkpoint_slot > 0 && group.last_slot >= checkpoint_slot &&
+        term_at(&group, checkpoint_slot) != checkpoint_term) {
+        /* A checkpoint is only taken of what is durable in this log: they cannot part by themselves. */
+        (void)snprintf(message, cap,
+                       "log and checkpoint disagree about slot %llu: one of them is not this node's; "
+                       "restore both from the same time, or wipe this directory and let the node "
+                       "join anew",
+                       (unsigned long long)checkpoint_slot);
         return false;
     }
     if (!known || group.last_slot < checkpoint_slot) {
