@@ -70,7 +70,8 @@ bool peers_connected(const struct peers *peers, node_index peer)
 }
 
 /* Both connections of a peer go together, and with them everything that was asked over them: what
- * comes next may be another life of that process, to which our answers would mean something else. */
+ * comes next may be another life of that process, to which our answers would mean something else.
+ */
 static void lose_peer(struct peers *peers, node_index index, const char *why)
 {
     struct peer *peer = &peers->peer[index];

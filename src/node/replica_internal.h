@@ -1,5 +1,5 @@
-/* The inside of a replica, shared by replica.c (events, effects), apply.c (execution, reads) and
- * nothing else. */
+/* The inside of a replica, shared by replica.c (events, turns), perform.c (effects), apply.c
+ * (execution, reads) and replica_new.c. */
 #ifndef NODE_REPLICA_INTERNAL_H
 #define NODE_REPLICA_INTERNAL_H
 
@@ -75,6 +75,9 @@ struct replica {
     struct rng rng;
 };
 
+/* One slice of execution; a turn's other work waits behind it (R4). */
+#define APPLY_BUDGET (2 * QR_MILLISECOND)
+
 #define FLIGHTS (UNCOMMITTED_ENTRIES_MAX * 2) /* slots, with room for what a turn applies */
 
 /* The stamp for something that happens now, under the leader's clock. */
@@ -82,6 +85,12 @@ qr_wall replica_stamp(struct replica *r);
 
 /* Steps the protocol and carries out its effects. */
 void replica_step(struct replica *r, struct event *event);
+
+/* Carries out an effect whose ticket is durable (perform.c). */
+void replica_perform(struct replica *r, const struct effect *e);
+/* Keeps an effect until its ticket is durable, and lets those go whose ticket is. */
+void replica_hold(struct replica *r, const struct effect *e);
+void replica_release_held(struct replica *r);
 
 /* Applies what is allowed, for at most about `budget` microseconds. */
 void replica_apply(struct replica *r, qr_time budget);

@@ -1,0 +1,301 @@
+/* Effects carried out: what a protocol has decided becomes records, messages and answers. */
+#include "node/replica_internal.h"
+
+#include "base/alloc.h"
+#include "node/peers.h"
+#include "node/router.h"
+#include "node/run.h"
+
+#include <string.h>
+
+/* --- Bodies and waiting effects ----------------------------------------------------------------
+ */
+
+static size_t encode_body(struct replica *r, uint16_t kind, const void *body)
+{
+    struct wire_writer w = wire_writer(r->encoded, r->encoded_cap);
+    bool known = r->protocol->codec->encode(kind, body, &w);
+    qr_assert(known);
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+void replica_hold(struct replica *r, const struct effect *e)
+{
+    qr_assert(e->kind != EFFECT_PERSIST); /* a PERSIST mints tickets, it cannot wait for one */
+    size_t n = 0;
+    if (e->kind == EFFECT_SEND) {
+        n = encode_body(r, e->send.message.kind, e->send.message.body);
+    }
+    struct held *h = qr_alloc(sizeof *h + n);
+    h->next = NULL;
+    h->effect = *e;
+    h->body_bytes = n;
+    if (n > 0) {
+        memcpy(h->body, r->encoded, n);
+    }
+    if (r->held_last != NULL) {
+        r->held_last->next = h;
+    } else {
+        r->held = h;
+    }
+    r->held_last = h;
+}
+
+/* --- Effects -------------------------------------------------------------------------------- */
+
+static void send_message(struct replica *r, node_index to, const struct message *m,
+                         struct span body)
+{
+    struct span records = { 0 };
+    qr_slot hi = m->lo;
+    if (m->hi > m->lo) {
+        int64_t n = log_read(r->node->log, r->group, m->lo, m->hi, APPEND_BYTES_MAX, &records);
+        if (n < 0) {
+            node_fail(r->node, "an entry of the log cannot be read back");
+            return;
+        }
+        hi = m->lo + (qr_slot)n;
+    }
+    peers_send(r->node->peers, to, r->group, m->kind, r->protocol->codec->is_control(m->kind), body,
+               m->lo, hi, m->term, records);
+}
+
+static void perform_send(struct replica *r, const struct effect *e)
+{
+    const struct message *m = &e->send.message;
+    size_t n = encode_body(r, m->kind, m->body);
+    send_message(r, e->send.to, m, span_of(r->encoded, n));
+}
+
+static void mark_ticket(struct replica *r, qr_ticket ticket)
+{
+    struct log_group group = { 0 };
+    (void)log_group_state(r->node->log, r->group, &group);
+    if (r->marks_count == r->marks_cap) {
+        uint32_t cap = r->marks_cap * 2;
+        struct ticket_mark *grown = qr_alloc(cap * sizeof *grown);
+        for (uint32_t i = 0; i < r->marks_count; i++) {
+            grown[i] = r->marks[(r->marks_first + i) % r->marks_cap];
+        }
+        free(r->marks);
+        r->marks = grown;
+        r->marks_first = 0;
+        r->marks_cap = cap;
+    }
+    r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] = (struct ticket_mark){
+        .ticket = ticket, .position = log_position(r->node->log), .last = group.last_slot
+    };
+}
+
+/* The batch's records get their slots and go to the log as they are. */
+static void persist_batch(struct replica *r, const struct effect *e)
+{
+    qr_assert(r->submitting);
+    qr_assert(e->persist.req == r->batch_first);
+    qr_assert(e->persist.hi - e->persist.lo == r->batch_count);
+    qr_wall stamp = replica_stamp(r);
+    size_t at = 0;
+    for (uint32_t i = 0; i < r->batch_count; i++) {
+        uint8_t *record = r->batch + at;
+        uint32_t n;
+        memcpy(&n, record, sizeof n); /* replica_write left the length there */
+        uint8_t kind = RECORD_COMMAND;
+        qr_slot slot = e->persist.lo + i;
+        if (r->batch_pending[i] == NULL) {
+            kind = RECORD_TICK;
+            op_tick_write(record + RECORD_HEADER_BYTES, stamp, rng_next(&r->rng));
+            r->tick_slot = slot;
+        } else {
+            op_stamp(record + RECORD_HEADER_BYTES, stamp, rng_next(&r->rng));
+            replica_took_off(r, r->batch_pending[i], slot, e->persist.term);
+        }
+        record_seal(record, r->group, kind, slot, e->persist.term, n);
+        at += record_bytes(n);
+    }
+    qr_assert(at == r->batch_n);
+    log_append(r->node->log, span_of(r->batch, r->batch_n), r->batch_count);
+    r->batch_count = 0;
+    r->batch_n = 0;
+}
+
+static void persist_noop(struct replica *r, const struct effect *e)
+{
+    uint8_t record[RECORD_HEADER_BYTES];
+    qr_assert(e->persist.hi - e->persist.lo == 1);
+    record_seal(record, r->group, RECORD_NOOP, e->persist.lo, e->persist.term, 0);
+    log_append(r->node->log, span_of(record, sizeof record), 1);
+}
+
+static void persist_received(struct replica *r, const struct effect *e)
+{
+    struct span rest = r->records;
+    uint32_t count = (uint32_t)(e->persist.hi - e->persist.lo);
+    struct record record;
+    size_t n;
+    while ((n = record_peek(rest, &record)) > 0 && record.slot < e->persist.lo) {
+        rest = span_of(rest.p + n, rest.n - n);
+    }
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        n = record_peek(span_of(rest.p + bytes, rest.n - bytes), &record);
+        qr_assert(n > 0);
+        qr_assert(record.slot == e->persist.lo + i);
+        qr_assert(record.term == e->persist.term);
+        bytes += n;
+    }
+    log_append(r->node->log, span_of(rest.p, bytes), count);
+}
+
+/* What is dropped is not durable any more, whatever was synced before; neither is what will replace
+ * it until its own ticket is. */
+static void undo_durable(struct replica *r, qr_slot from)
+{
+    r->durable_last = min_u64(r->durable_last, from - 1);
+    for (uint32_t i = 0; i < r->marks_count; i++) {
+        struct ticket_mark *mark = &r->marks[(r->marks_first + i) % r->marks_cap];
+        mark->last = min_u64(mark->last, from - 1);
+    }
+}
+
+static void persist_entries(struct replica *r, const struct effect *e)
+{
+    struct log_group group;
+    if (log_group_state(r->node->log, r->group, &group) && e->persist.lo <= group.last_slot) {
+        qr_assert(e->persist.lo > r->applied); /* D2: what is applied is never taken back */
+        log_truncate(r->node->log, r->group, e->persist.lo);
+        undo_durable(r, e->persist.lo);
+    }
+    if (e->persist.req != 0) {
+        persist_batch(r, e);
+    } else if (e->persist.noop) {
+        persist_noop(r, e);
+    } else {
+        persist_received(r, e);
+    }
+}
+
+static void perform_persist(struct replica *r, const struct effect *e)
+{
+    if (e->persist.state_kind != 0) {
+        uint8_t tag[2] = { (uint8_t)e->persist.state_kind, (uint8_t)(e->persist.state_kind >> 8) };
+        size_t n = encode_body(r, e->persist.state_kind, e->persist.state);
+        qr_assert(n + 2 <= r->encoded_cap);
+        memmove(r->encoded + 2, r->encoded, n);
+        memcpy(r->encoded, tag, 2);
+        log_state(r->node->log, r->group, span_of(r->encoded, n + 2));
+    }
+    if (e->persist.hi > e->persist.lo) {
+        persist_entries(r, e);
+    }
+    mark_ticket(r, e->persist.ticket);
+}
+
+/* Refused writes are still in the batch: they were stepped just now. */
+static void refuse_batch(struct replica *r, const struct effect *e)
+{
+    qr_assert(e->answer.first == r->batch_first);
+    qr_assert(e->answer.count == r->batch_count);
+    struct pendings refused = { 0 };
+    size_t at = 0;
+    for (uint32_t i = 0; i < r->batch_count; i++) {
+        uint32_t n;
+        memcpy(&n, r->batch + at, sizeof n);
+        struct pending *p = r->batch_pending[i];
+        if (p != NULL) {
+            uint8_t *op = qr_alloc(n);
+            memcpy(op, r->batch + at + RECORD_HEADER_BYTES, n);
+            r->flight_bytes -= n;
+            pending_set_op(p, op, n);
+            pendings_push(&refused, p);
+        }
+        at += record_bytes(n);
+    }
+    r->batch_count = 0;
+    r->batch_n = 0;
+    router_retry(r->node->router, &refused, e->answer.status);
+}
+
+static void perform_answer(struct replica *r, const struct effect *e)
+{
+    if (r->submitting && e->answer.first == r->batch_first) {
+        refuse_batch(r, e);
+    } else {
+        replica_reads_refused(r, e->answer.first, e->answer.count, e->answer.status);
+    }
+}
+
+static void perform_trim(struct replica *r, const struct effect *e)
+{
+    struct log_group group;
+    struct span records;
+    struct record record;
+    if (!log_group_state(r->node->log, r->group, &group) || e->trim.upto <= group.base_slot) {
+        return;
+    }
+    if (log_read(r->node->log, r->group, e->trim.upto, e->trim.upto + 1, 1, &records) == 1 &&
+        record_peek(records, &record) > 0) {
+        log_trim(r->node->log, r->group, e->trim.upto, record.term);
+    }
+}
+
+static void perform_trace(struct replica *r, const struct effect *e)
+{
+    char line[256];
+    struct text t = text_in(line, sizeof line);
+    r->protocol->trace(e->trace.point, e->trace.argument, &t);
+    node_log(r->node, NODE_LOG_VERBOSE, "%s", line);
+}
+
+void replica_perform(struct replica *r, const struct effect *e)
+{
+    switch (e->kind) {
+    case EFFECT_PERSIST:
+        perform_persist(r, e);
+        return;
+    case EFFECT_SEND:
+        perform_send(r, e);
+        return;
+    case EFFECT_APPLY:
+        qr_assert(e->apply.lo == r->apply_to + 1); /* D2 */
+        r->apply_to = e->apply.hi - 1;
+        replica_apply(r, APPLY_BUDGET);
+        return;
+    case EFFECT_ANSWER:
+        perform_answer(r, e);
+        return;
+    case EFFECT_READ:
+        replica_reads_confirmed(r, e->read.first, e->read.count, e->read.slot, e->read.before);
+        return;
+    case EFFECT_TRIM:
+        perform_trim(r, e);
+        return;
+    case EFFECT_TRACE:
+        perform_trace(r, e);
+        return;
+    }
+    qr_unreachable();
+}
+
+/* Effects whose ticket is durable now, in the order in which they were held. */
+void replica_release_held(struct replica *r)
+{
+    struct held **link = &r->held;
+    r->held_last = NULL;
+    while (*link != NULL) {
+        struct held *h = *link;
+        if (h->effect.after > r->durable) {
+            r->held_last = h;
+            link = &h->next;
+            continue;
+        }
+        *link = h->next;
+        if (h->effect.kind == EFFECT_SEND) {
+            send_message(r, h->effect.send.to, &h->effect.send.message,
+                         span_of(h->body, h->body_bytes));
+        } else {
+            replica_perform(r, &h->effect);
+        }
+        free(h);
+    }
+}

@@ -1,0 +1,165 @@
+/* A replica is made: memory by the protocol's needs, START from what log and checkpoint hold. */
+#include "node/replica_internal.h"
+
+#include "base/alloc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct protocol_limits limits_of(const struct config *config)
+{
+    return (struct protocol_limits){
+        .heartbeat = config->heartbeat_ms * QR_MILLISECOND,
+        .lease = config->lease_ms * QR_MILLISECOND,
+        .election = config->election_timeout_ms * QR_MILLISECOND,
+        .drift_percent = 10,
+        .skew_max = 500 * QR_MILLISECOND,
+        .uncommitted_max = UNCOMMITTED_ENTRIES_MAX,
+        .append_entries = APPEND_ENTRIES_MAX,
+        .appends_in_flight = APPENDS_IN_FLIGHT_MAX,
+    };
+}
+
+static void allocate(struct replica *r, const struct needs *needs)
+{
+    r->self = aligned_alloc(16, (needs->state + 15) & ~(size_t)15);
+    qr_assert(r->self != NULL);
+    r->effects.v = qr_alloc(needs->effects * sizeof *r->effects.v);
+    r->effects.cap = needs->effects;
+    r->effects.scratch = aligned_alloc(16, (needs->scratch + 15) & ~(size_t)15);
+    r->effects.scratch_cap = needs->scratch;
+    r->received_body = qr_alloc(r->protocol->codec->body_max);
+    r->encoded_cap = r->protocol->codec->body_max * 2 + 64;
+    r->encoded = qr_alloc(r->encoded_cap);
+    r->batch_cap = 64 * KIB;
+    r->batch = qr_alloc(r->batch_cap);
+    r->batch_pending = qr_alloc(UNCOMMITTED_ENTRIES_MAX * sizeof(struct pending *));
+    r->flights = qr_zalloc(FLIGHTS * sizeof(struct pending *));
+    r->marks_cap = 64;
+    r->marks = qr_alloc(r->marks_cap * sizeof *r->marks);
+}
+
+/* The term of an entry that the log holds, or of its base. */
+static qr_term term_at(const struct log_group *group, qr_slot slot)
+{
+    qr_term term = group->base_term;
+    for (uint32_t i = 0; i < group->run_count && group->runs[i].slot <= slot; i++) {
+        term = group->runs[i].term;
+    }
+    return term;
+}
+
+/* The event that tells the protocol what survived. False when log and checkpoint do not join. */
+static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term checkpoint_term,
+                        struct event *event, char *message, size_t cap)
+{
+    struct log_group group = { .group = r->group };
+    bool known = log_group_state(r->node->log, r->group, &group);
+    if (known && group.base_slot > checkpoint_slot) {
+        (void)snprintf(message, cap,
+                       "the log begins after slot %llu but the checkpoint ends at slot %llu: the "
+                       "checkpoint file was lost or replaced; restore it, or wipe this directory "
+                       "and let the node join anew",
+                       (unsigned long long)group.base_slot, (unsigned long long)checkpoint_slot);
+        return false;
+    }
+    if (known && checkpoint_slot > 0 && group.last_slot >= checkpoint_slot &&
+        term_at(&group, checkpoint_slot) != checkpoint_term) {
+        /* A checkpoint is only taken of what is durable in this log: they cannot part by
+         * themselves. */
+        (void)snprintf(
+            message, cap,
+            "log and checkpoint disagree about slot %llu: one of them is not this node's; "
+            "restore both from the same time, or wipe this directory and let the node "
+            "join anew",
+            (unsigned long long)checkpoint_slot);
+        return false;
+    }
+    if (!known || group.last_slot < checkpoint_slot) {
+        /* The checkpoint is ahead of what the log kept: it alone is the base. */
+        log_trim(r->node->log, r->group, checkpoint_slot, checkpoint_term);
+        group.base_slot = checkpoint_slot;
+        group.base_term = checkpoint_term;
+        group.last_slot = checkpoint_slot;
+        group.run_count = 0;
+        if (!known) {
+            group.state = (struct span){ 0 };
+        }
+    }
+    r->durable_last = group.last_slot; /* recovery has synced what it kept */
+    event->kind = EVENT_START;
+    event->start.members = r->members;
+    event->start.base_slot = group.base_slot;
+    event->start.base_term = group.base_term;
+    event->start.last_slot = group.last_slot;
+    event->start.runs = group.runs;
+    event->start.run_count = group.run_count;
+    event->start.forgetful = group.damaged;
+    event->start.applied_slot = checkpoint_slot;
+    if (group.state.n >= 2) {
+        event->start.state_kind = (uint16_t)(group.state.p[0] | (group.state.p[1] << 8));
+        if (!r->protocol->codec->decode(event->start.state_kind,
+                                        span_of(group.state.p + 2, group.state.n - 2),
+                                        r->received_body)) {
+            (void)snprintf(message, cap,
+                           "the log holds a state record that this version of "
+                           "quorate cannot read: start the version that wrote it");
+            return false;
+        }
+        event->start.state = r->received_body;
+    }
+    return true;
+}
+
+struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
+                            uint8_t members, node_index me, qr_slot checkpoint_slot,
+                            qr_term checkpoint_term, char *message, size_t cap)
+{
+    struct protocol_limits limits = limits_of(&node->config);
+    struct needs needs = protocol->needs(&limits);
+    struct replica *r = qr_zalloc(sizeof *r);
+    r->node = node;
+    r->protocol = protocol;
+    r->group = group;
+    r->me = me;
+    r->members = members;
+    r->next_req = 1;
+    r->applied = checkpoint_slot;
+    r->apply_to = checkpoint_slot;
+    r->applied_term = checkpoint_term;
+    uint64_t seed;
+    io_random(node->io, &seed, sizeof seed);
+    r->rng = rng_from(seed);
+    allocate(r, &needs);
+    memset(r->self, 0, needs.state);
+    protocol->init(r->self, &limits, me, rng_next(&r->rng));
+    struct event event = { 0 };
+    if (!start_event(r, checkpoint_slot, checkpoint_term, &event, message, cap)) {
+        replica_free(r);
+        return NULL;
+    }
+    node->replica = r;
+    replica_step(r, &event);
+    replica_admin(r, ADMIN_READ_MODE, node->config.read_mode);
+    r->protocol->outlook(r->self, &r->outlook);
+    return r;
+}
+
+void replica_free(struct replica *r)
+{
+    while (r->held != NULL) {
+        struct held *h = r->held;
+        r->held = h->next;
+        free(h);
+    }
+    free(r->self);
+    free(r->effects.v);
+    free(r->effects.scratch);
+    free(r->received_body);
+    free(r->encoded);
+    free(r->batch);
+    free(r->batch_pending);
+    free(r->flights);
+    free(r->marks);
+    free(r);
+}
