@@ -340,10 +340,11 @@ static void apply_record(struct replica *r, const struct record *record)
 void replica_apply(struct replica *r, qr_time budget)
 {
     qr_time end = io_now(r->node->io) + budget;
-    while (r->applied < r->apply_to) {
+    qr_slot limit = replica_apply_limit(r);
+    while (r->applied < limit) {
         struct span records;
         struct record record;
-        int64_t count = log_read(r->node->log, r->group, r->applied + 1, r->apply_to + 1,
+        int64_t count = log_read(r->node->log, r->group, r->applied + 1, limit + 1,
                                  APPLY_CHUNK_BYTES, &records);
         if (count <= 0) {
             node_fail(r->node, "a committed entry cannot be read back from the log");

@@ -106,8 +106,7 @@ static bool is_due(const struct keeper *keeper, qr_time now)
     const struct node *node = keeper->node;
     qr_slot applied = replica_applied(node->replica);
     return log_position(node->log) - keeper->begun_at >= node->config.checkpoint_bytes &&
-           applied > keeper->slot && now >= keeper->not_before && !node->stopping &&
-           replica_durable_slot(node->replica) >= applied;
+           applied > keeper->slot && now >= keeper->not_before && !node->stopping;
 }
 
 static void begin(struct keeper *keeper, qr_time now)
@@ -133,12 +132,17 @@ static void remind(struct keeper *keeper, qr_time now)
 
 void keeper_turn(struct keeper *keeper)
 {
-    qr_time now = io_now(keeper->node->io);
+    struct node *node = keeper->node;
+    qr_time now = io_now(node->io);
     keeper->busy = engine_idle(keeper->node->engine);
     remind(keeper, now);
-    if (keeper->writing == NULL && is_due(keeper, now)) {
+    bool due = keeper->writing == NULL && is_due(keeper, now);
+    bool durable = replica_durable_slot(node->replica) >= replica_applied(node->replica);
+    if (due && durable) {
         begin(keeper, now);
     }
+    /* Where the others sync faster, what is applied is always a little ahead of the own disk. */
+    replica_apply_durable_only(node->replica, due && !durable);
     if (keeper->writing != NULL && checkpoint_step(keeper->writing, SLICE)) {
         keeper->busy = true;
     }

@@ -239,7 +239,7 @@ void replica_turn(struct replica *r)
         struct event event = { .kind = EVENT_TIMER };
         replica_step(r, &event);
     }
-    if (r->applied < r->apply_to) {
+    if (r->applied < replica_apply_limit(r)) {
         replica_apply(r, APPLY_BUDGET);
     }
     if (tick_wanted(r)) {
@@ -262,7 +262,7 @@ void replica_turn(struct replica *r)
 qr_time replica_deadline(struct replica *r)
 {
     qr_time at = r->protocol->deadline(r->self);
-    if (r->applied < r->apply_to) {
+    if (r->applied < replica_apply_limit(r)) {
         return 0;
     }
     if (may_tick(r)) {
@@ -300,6 +300,11 @@ qr_slot replica_applied(const struct replica *r)
 qr_term replica_applied_term(const struct replica *r)
 {
     return r->applied_term;
+}
+
+void replica_apply_durable_only(struct replica *r, bool on)
+{
+    r->durable_only = on;
 }
 
 qr_slot replica_durable_slot(const struct replica *r)

@@ -63,6 +63,8 @@ void replica_outlook(const struct replica *r, struct outlook *out);
 node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */
 qr_slot replica_applied(const struct replica *r);
 qr_term replica_applied_term(const struct replica *r);
+/* While it is on nothing is applied that is not durable in this node's own log. */
+void replica_apply_durable_only(struct replica *r, bool on);
 /* What is applied up to here is also durable in this node's own log. */
 qr_slot replica_durable_slot(const struct replica *r);
 uint64_t replica_log_bytes(const struct replica *r);

@@ -59,6 +59,7 @@ struct replica {
     struct pendings blocked;   /* WAIT */
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
+    bool durable_only;         /* apply nothing that is not durable here: a checkpoint is due */
     qr_term applied_term;
 
     struct ticket_mark *marks; /* a ring of tickets not yet durable */
@@ -91,6 +92,12 @@ void replica_perform(struct replica *r, const struct effect *e);
 /* Keeps an effect until its ticket is durable, and lets those go whose ticket is. */
 void replica_hold(struct replica *r, const struct effect *e);
 void replica_release_held(struct replica *r);
+
+/* Up to where entries may be applied now. */
+static inline qr_slot replica_apply_limit(const struct replica *r)
+{
+    return r->durable_only ? min_u64(r->apply_to, r->durable_last) : r->apply_to;
+}
 
 /* Applies what is allowed, for at most about `budget` microseconds. */
 void replica_apply(struct replica *r, qr_time budget);
