@@ -1,0 +1,447 @@
+/* See apply_world.h. */
+#include "apply_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "log/log.h"
+#include "node/peers.h"
+#include "node/run.h"
+
+struct world *world;
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    return world->now;
+}
+
+qr_wall io_wall(struct io *io)
+{
+    (void)io;
+    return world->wall;
+}
+
+void io_random(struct io *io, void *p, size_t n)
+{
+    (void)io;
+    memset(p, 7, n);
+}
+
+void node_log(struct node *node, enum node_log_level level, const char *format, ...)
+{
+    (void)node;
+    (void)level;
+    (void)format;
+}
+
+void node_fail(struct node *node, const char *why)
+{
+    (void)node;
+    fail_msg("%s", why);
+}
+
+bool node_space_low(const struct node *node)
+{
+    return node->space_low;
+}
+
+bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
+{
+    *out = (struct log_group){ .group = group, .last_slot = log->last };
+    return true;
+}
+
+void log_append(struct log *log, struct span records, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct record record;
+        size_t n = record_read(records, &record);
+        assert_true(n > 0);
+        assert_int_equal(record.slot, log->last + 1);
+        log->last = record.slot;
+        free(log->record[record.slot]);
+        log->record[record.slot] = malloc(n);
+        log->bytes[record.slot] = n;
+        memcpy(log->record[record.slot], records.p, n);
+        records = span_of(records.p + n, records.n - n);
+    }
+}
+
+void log_truncate(struct log *log, uint32_t group, qr_slot from)
+{
+    (void)group;
+    log->last = from - 1;
+}
+
+void log_state(struct log *log, uint32_t group, struct span state)
+{
+    (void)log;
+    (void)group;
+    (void)state;
+}
+
+void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
+{
+    (void)log;
+    (void)group;
+    (void)upto;
+    (void)term;
+}
+
+uint64_t log_position(const struct log *log)
+{
+    return log->last;
+}
+
+uint64_t log_group_bytes(const struct log *log, uint32_t group)
+{
+    (void)log;
+    (void)group;
+    return 0;
+}
+
+int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
+                 struct span *out)
+{
+    (void)group;
+    (void)max_bytes;
+    assert_true(lo < hi && hi <= log->last + 1);
+    *out = span_of(log->record[lo], log->bytes[lo]);
+    return 1;
+}
+
+void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
+                struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records)
+{
+    (void)peers, (void)to, (void)group, (void)kind, (void)control, (void)body, (void)lo, (void)hi;
+    (void)term, (void)records;
+}
+
+bool peers_may_forward(const struct peers *peers, node_index peer)
+{
+    (void)peers;
+    (void)peer;
+    return false;
+}
+
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
+                   struct span op)
+{
+    (void)peers, (void)to, (void)id, (void)epoch, (void)version, (void)op;
+    fail();
+}
+
+struct reply *peers_reply_buffer(struct peers *peers)
+{
+    (void)peers;
+    fail();
+    return NULL;
+}
+
+bool peers_reply_congested(const struct peers *peers, node_index to)
+{
+    (void)peers;
+    (void)to;
+    return false;
+}
+
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 struct span reply)
+{
+    (void)peers, (void)to, (void)id, (void)status, (void)reply;
+    fail();
+}
+
+/* --- The protocol ----------------------------------------------------------------------------- */
+
+static bool encode(uint16_t kind, const void *body, struct wire_writer *out)
+{
+    (void)kind, (void)body, (void)out;
+    return true;
+}
+
+static bool decode(uint16_t kind, struct span in, void *body)
+{
+    (void)in, (void)body;
+    return kind == 1;
+}
+
+static bool is_control(uint16_t kind)
+{
+    (void)kind;
+    return false;
+}
+
+static struct needs needs(const struct protocol_limits *limits)
+{
+    (void)limits;
+    return (struct needs){ .state = 16, .effects = EFFECTS, .scratch = 64 };
+}
+
+static void init(void *self, const struct protocol_limits *limits, node_index me, uint64_t seed)
+{
+    (void)self, (void)limits, (void)me, (void)seed;
+}
+
+static struct effect *push(struct effects *out, enum effect_kind kind)
+{
+    struct effect *e = &out->v[out->n++];
+    assert_true(out->n <= EFFECTS);
+    *e = (struct effect){ .kind = kind };
+    return e;
+}
+
+static void persist(struct effects *out, qr_slot lo, qr_slot hi, qr_term term, qr_req req,
+                    bool noop)
+{
+    struct effect *e = push(out, EFFECT_PERSIST);
+    e->persist.ticket = ++world->minted;
+    e->persist.lo = lo;
+    e->persist.hi = hi;
+    e->persist.term = term;
+    e->persist.req = req;
+    e->persist.noop = noop;
+    world->outlook.last = hi - 1;
+}
+
+static void refuse(struct effects *out, qr_req first, uint32_t count)
+{
+    struct effect *e = push(out, EFFECT_ANSWER);
+    e->answer.first = first;
+    e->answer.count = count;
+    e->answer.status = STATUS_NOT_LEADER;
+}
+
+static void step(void *self, const struct event *event, struct effects *out)
+{
+    (void)self;
+    if (event->kind == EVENT_SUBMIT) {
+        world->submits++;
+        if (world->refuses) {
+            refuse(out, event->submit.first, event->submit.count);
+        } else {
+            qr_slot lo = world->outlook.last + 1;
+            persist(out, lo, lo + event->submit.count, world->outlook.term, event->submit.first,
+                    false);
+        }
+    } else if (event->kind == EVENT_READ) {
+        world->reads++;
+        if (world->refuses) {
+            refuse(out, event->read.first, event->read.count);
+        } else {
+            world->first_read = world->reads_waiting == 0 ? event->read.first : world->first_read;
+            world->reads_waiting =
+                (uint32_t)(event->read.first + event->read.count - world->first_read);
+        }
+    } else if (event->kind == EVENT_RECEIVE) {
+        const struct message *m = &event->receive.message;
+        persist(out, m->lo, m->hi, m->term, 0, false);
+    }
+    for (uint32_t i = 0; i < world->next_count; i++) {
+        if (world->next[i].kind == EFFECT_PERSIST) {
+            persist(out, world->next[i].persist.lo, world->next[i].persist.hi,
+                    world->next[i].persist.term, 0, true);
+        } else {
+            *push(out, world->next[i].kind) = world->next[i];
+        }
+    }
+    world->next_count = 0;
+}
+
+static qr_time deadline(const void *self)
+{
+    (void)self;
+    return QR_NEVER;
+}
+
+static void outlook(const void *self, struct outlook *out)
+{
+    (void)self;
+    *out = world->outlook;
+}
+
+static const struct codec codec = {
+    .body_max = 16, .encode = encode, .decode = decode, .is_control = is_control
+};
+static const struct protocol protocol = { .codec = &codec,
+                                          .needs = needs,
+                                          .init = init,
+                                          .step = step,
+                                          .deadline = deadline,
+                                          .outlook = outlook };
+
+/* --- What the protocol is made to do ---------------------------------------------------------- */
+
+/* Any event: the effects prepared so far are carried out. */
+void poke(void)
+{
+    replica_peer(world->node.replica, 2, true);
+}
+
+void apply_upto(qr_slot slot)
+{
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_APPLY };
+    e->apply.lo = replica_applied(world->node.replica) + 1;
+    e->apply.hi = slot + 1;
+    poke();
+    world->outlook.commit = slot;
+}
+
+void confirm_reads(qr_slot slot, qr_time before)
+{
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_READ };
+    e->read.first = world->first_read;
+    e->read.count = world->reads_waiting;
+    e->read.slot = slot;
+    e->read.before = before;
+    world->reads_waiting = 0;
+    poke();
+}
+
+/* An entry of another leader takes the slot; what stood there and behind is dropped. */
+void noop_at(qr_slot slot, qr_term term)
+{
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_PERSIST };
+    e->persist.lo = slot;
+    e->persist.hi = slot + 1;
+    e->persist.term = term;
+    poke();
+}
+
+void turn(void)
+{
+    router_turn(world->node.router);
+    replica_turn(world->node.replica);
+}
+
+void lead(qr_term term)
+{
+    world->outlook.role = ROLE_LEADER;
+    world->outlook.leader = 0;
+    world->outlook.term = term;
+    world->outlook.can_serve = true;
+    turn();
+}
+
+void follow_nobody(qr_term term)
+{
+    world->outlook.role = ROLE_FOLLOWER;
+    world->outlook.leader = NODE_NONE;
+    world->outlook.term = term;
+    turn();
+}
+
+void later(qr_time elapsed)
+{
+    world->now += elapsed;
+    world->wall += elapsed;
+    turn();
+}
+
+static struct reply *begin_reply(struct stream *stream, struct pending *p)
+{
+    (void)stream;
+    (void)p;
+    return &world->out;
+}
+
+static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    (void)stream;
+    (void)p;
+    (void)status;
+}
+
+static bool is_congested(const struct stream *stream)
+{
+    (void)stream;
+    return world->congested;
+}
+
+int setup(void **state)
+{
+    char message[256];
+    struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX };
+    world = calloc(1, sizeof *world);
+    *state = world;
+    world->now = QR_SECOND;
+    world->wall = 1700000000 * QR_SECOND;
+    world->node.log = &world->log;
+    config_defaults(&world->node.config);
+    world->node.command_stats = calloc(command_count(), sizeof *world->node.command_stats);
+    reply_init(&world->node.nowhere, 2);
+    world->node.nowhere.discard = true;
+    reply_init(&world->out, 2);
+    world->node.engine = engine_new(&config);
+    world->outlook = (struct outlook){ .leader = NODE_NONE, .room = 1000, .members = 5 };
+    world->node.router = router_new(&world->node);
+    assert_non_null(replica_new(&world->node, &protocol, 0, 5, 0, 0, 0, message, sizeof message));
+    stream_init(&world->client, &world->node, true);
+    world->client.begin_reply = begin_reply;
+    world->client.end_reply = end_reply;
+    world->client.is_congested = is_congested;
+    lead(1);
+    return 0;
+}
+
+int teardown(void **state)
+{
+    (void)state;
+    stream_detach(&world->client);
+    while (world->node.oldest != NULL) {
+        struct pending *p = world->node.oldest;
+        p->state = PENDING_WAITING;
+        stream_answered(p, STATUS_OK);
+    }
+    while (world->node.free_pendings != NULL) {
+        struct pending *p = world->node.free_pendings;
+        world->node.free_pendings = p->next;
+        free(p);
+    }
+    replica_free(world->node.replica);
+    router_free(world->node.router);
+    engine_free(world->node.engine);
+    for (int i = 0; i < SLOTS; i++) {
+        free(world->log.record[i]);
+    }
+    reply_free(&world->out);
+    reply_free(&world->node.nowhere);
+    free(world->node.command_stats);
+    free(world);
+    return 0;
+}
+
+/* Words split at blanks. */
+void command(const char *line)
+{
+    char words[128];
+    struct span argv[8];
+    uint32_t argc = 0;
+    (void)snprintf(words, sizeof words, "%s", line);
+    for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " ")) {
+        argv[argc++] = span_of(word, strlen(word));
+    }
+    const struct command_spec *container;
+    const struct command_spec *spec = command_find(argv, argc, &container);
+    assert_non_null(spec);
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, argc, false);
+}
+
+void assert_heard(const char *expected)
+{
+    reply_raw(&world->out, SPAN_LITERAL("\0"));
+    assert_string_equal((const char *)world->out.p, expected);
+    reply_reset(&world->out);
+}

@@ -1,0 +1,65 @@
+/* The world around the driver of a replica, for apply_test.c: router, streams, replica and engine
+ * are real; the protocol, the log and the peers are played. */
+#ifndef TESTS_NODE_APPLY_WORLD_H
+#define TESTS_NODE_APPLY_WORLD_H
+
+#include "engine/engine.h"
+#include "node/node.h"
+#include "node/replica.h"
+#include "node/router.h"
+
+#define SLOTS 64
+#define EFFECTS 16
+
+struct log {
+    uint8_t *record[SLOTS];
+    size_t bytes[SLOTS];
+    qr_slot last;
+};
+
+struct world {
+    struct node node;
+    struct log log;
+    struct stream client;
+    struct reply out;
+    qr_time now;
+    qr_wall wall;
+    bool congested;
+    /* The protocol: effects that the next step pushes, and what it was told. */
+    struct effect next[EFFECTS];
+    uint32_t next_count;
+    struct outlook outlook;
+    bool refuses; /* SUBMIT and READ are answered NOT_LEADER */
+    qr_ticket minted;
+    qr_req first_read; /* of the reads that wait, all of them */
+    uint32_t reads_waiting;
+    uint32_t submits, reads;
+};
+
+extern struct world *world; /* the one of the running test; this node leads it in term 1 */
+
+int setup(void **state);
+int teardown(void **state);
+
+/* --- What the protocol is made to do --- */
+
+/* Any event: the effects prepared so far are carried out. */
+void poke(void);
+void apply_upto(qr_slot slot); /* committed up to there */
+/* All reads that wait, from a state that has applied `slot`; before: end of the lease. */
+void confirm_reads(qr_slot slot, qr_time before);
+/* An entry of another leader takes the slot; what stood there and behind is dropped. */
+void noop_at(qr_slot slot, qr_term term);
+void lead(qr_term term);
+void follow_nobody(qr_term term);
+
+/* --- What the node does --- */
+
+void turn(void);
+void later(qr_time elapsed); /* both clocks go on */
+/* A client's command, words split at blanks. */
+void command(const char *line);
+/* What the client has heard since the last time. */
+void assert_heard(const char *expected);
+
+#endif
