@@ -7,6 +7,7 @@ this process ends, by whatever means, so do its nodes.
 import ctypes
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -25,6 +26,9 @@ LOG_SHOWN = 60  # lines of each node's log when a test failed
 _given_ports = set()
 running_clusters = []  # conftest.py shows their logs when a test fails
 _libc = ctypes.CDLL(None)
+# Some tests hold a thousand connections.
+_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, _files[1]), _files[1]))
 
 
 def die_with_parent():

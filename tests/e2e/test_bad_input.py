@@ -71,6 +71,19 @@ def test_a_client_that_never_reads_is_held_back(three):
         assert node.call("PING") == "PONG"
 
 
+def test_idle_clients_cost_little(three):
+    node = three.leader()
+    before = int(node.info()["used_memory"])
+    many = [node.connect() for _ in range(1000)]
+    for connection in many:
+        connection.send("PING")
+    assert [connection.read() for connection in many] == ["PONG"] * 1000
+    cost = int(node.info()["used_memory"]) - before
+    for connection in many:
+        connection.close()
+    assert cost < 1000 * 8192, f"{cost // 1000} bytes for each"
+
+
 def test_a_client_of_one_byte_at_a_time(three):
     """Scenario 113."""
     with three.nodes[0].connect() as connection:
