@@ -393,7 +393,10 @@ void replica_serve_blocked(struct replica *r)
         }
         bool behind_write = p->stream->writes_done < p->after_write;
         uint32_t holding = members_holding(r, p->stream->last_write);
-        if ((!behind_write && holding >= p->wanted) || (p->until != 0 && now >= p->until)) {
+        bool enough = !behind_write && holding >= p->wanted;
+        if (p->endless && !enough && now >= p->until) {
+            stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
+        } else if (enough || (p->until != 0 && now >= p->until)) {
             reply_integer(stream_reply(p), behind_write ? 0 : holding);
             stream_answered(p, STATUS_OK);
         } else {

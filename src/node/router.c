@@ -93,6 +93,11 @@ static void begin_wait(struct router *router, struct pending *p)
         p->wanted = wanted < 0 ? 0 : wanted > MEMBERS_MAX ? MEMBERS_MAX + 1 : (uint32_t)wanted;
         p->until = timeout_ms == 0 ? 0 : io_now(node->io) + timeout_ms * QR_MILLISECOND;
         p->after_write = p->stream != NULL ? p->stream->writes_begun : 0;
+        /* Whether its client is still there only the node knows that it is connected to. */
+        p->endless = timeout_ms == 0 && p->stream != NULL && !p->stream->ordered;
+        if (p->endless) {
+            p->until = io_now(node->io) + node->config.request_timeout_ms * QR_MILLISECOND;
+        }
         replica_wait(node->replica, p);
     }
 }
@@ -219,7 +224,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
         start_draining(router); /* T2: what follows in this epoch is refused too */
     }
     settle(router, p);
-    if (status == STATUS_NOT_LEADER) {
+    if (status == STATUS_NOT_LEADER || status == STATUS_EXPIRED) {
         struct pendings one = { 0 };
         pendings_push(&one, p);
         router_retry(router, &one, status);

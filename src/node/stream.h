@@ -40,6 +40,7 @@ struct pending {
     const struct command_spec *spec;
     enum pending_state state;
     bool confirmed; /* PENDING_READING: the protocol said yes */
+    bool endless;   /* BLOCKED for another node without a time-out: comes back at `until` */
     bool silent;    /* CLIENT REPLY OFF or SKIP */
     bool counted;   /* in its stream's writes_begun, or a read in its `reading` */
     uint8_t version; /* RESP version of the reply */

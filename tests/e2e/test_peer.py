@@ -8,6 +8,7 @@ import pytest
 import peer as wire
 from cluster import Cluster, wait_for
 from peer import Peer
+from resp import encode
 
 
 def tag_of(name):
@@ -118,3 +119,17 @@ def test_nonsense_from_a_proven_peer_stops_nobody(half):
         assert node.running(), node.log()[-2000:]
     assert node.call("PING") == "PONG"
     assert node.terminate() == 0
+
+
+def test_an_endless_wait_ends_with_its_client(three):
+    """WAIT 9 0 can never be satisfied; a client that gives up leaves nothing behind anywhere."""
+    follower, leader = three.followers()[0], three.leader()
+
+    def pending():
+        return [int(node.info()["pending_commands"]) for node in (leader, follower)]
+    with follower.connect() as far, leader.connect() as near:
+        far.send_raw(encode("WAIT", "9", "0"))
+        near.send_raw(encode("WAIT", "9", "0"))
+        wait_for(lambda: pending() == [2, 1], "both wait")
+    wait_for(lambda: pending() == [0, 0], "nobody waits", 20)
+    assert follower.call("WAIT", "2", "0") == 2

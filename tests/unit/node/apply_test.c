@@ -271,6 +271,17 @@ static void test_a_wait_of_a_client_that_is_gone_is_forgotten(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+static void test_an_endless_wait_of_another_node_comes_back(void **state)
+{
+    (void)state;
+    world->client.ordered = false; /* as a peer's stream */
+    command("wait 9 0");
+    turn();
+    later(world->node.config.request_timeout_ms * QR_MILLISECOND);
+    assert_heard("-TRYAGAIN the lease ended before the read was served\r\n");
+    assert_int_equal(world->node.pending_count, 0);
+}
+
 /* --- Bounds
  * --------------------------------------------------------------------------------------- */
 
@@ -362,6 +373,7 @@ int main(void)
         TEST(test_a_lost_tick_does_not_end_all_ticks),
         TEST(test_wait_counts_members_that_hold_the_last_write),
         TEST(test_a_wait_of_a_client_that_is_gone_is_forgotten),
+        TEST(test_an_endless_wait_of_another_node_comes_back),
         TEST(test_reads_are_delivered_only_while_there_is_room_P4),
         TEST(test_an_entry_that_is_no_operation_is_not_taken),
         TEST(test_a_checkpoint_that_is_due_holds_back_what_is_not_durable),

@@ -535,6 +535,28 @@ static void test_a_forwarded_wait_holds_nothing_back(void **state)
     assert_int_equal(router_forwarded(world->node.router), 0);
 }
 
+/* A leader gives an endless WAIT back now and then, so that none outlives its client there. */
+static void test_a_wait_that_comes_back_is_asked_again(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
+    const struct command_spec *spec = command_find(argv, 3, &container);
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    answer(0, STATUS_EXPIRED, "-TRYAGAIN\r\n");
+    turn_later(QR_MILLISECOND);
+    assert_int_equal(world->peers.count, 2);
+    answer(1, STATUS_OK, ":2\r\n");
+    assert_heard(":2\r\n");
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    stream_detach(&world->client);
+    answer(2, STATUS_EXPIRED, "-TRYAGAIN\r\n");
+    turn_later(QR_MILLISECOND);
+    assert_int_equal(world->peers.count, 3);
+    assert_int_equal(world->node.pending_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +576,7 @@ int main(void)
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
         ROUTER_TEST(test_a_client_that_leaves_leaves_nothing_behind),
         ROUTER_TEST(test_a_forwarded_wait_holds_nothing_back),
+        ROUTER_TEST(test_a_wait_that_comes_back_is_asked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
