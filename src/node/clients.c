@@ -340,19 +340,10 @@ static void on_drained(struct io_stream *stream)
     }
 }
 
-static bool waits(const struct client *client)
-{
-    const struct pending *p = client->stream.first;
-    while (p != NULL && (p->spec == NULL || p->spec->place != PLACE_WAIT)) {
-        p = p->next;
-    }
-    return p != NULL;
-}
-
 static void on_end(struct io_stream *stream)
 {
     struct client *client = io_stream_owner(stream);
-    if (waits(client)) {
+    if (stream_waits(&client->stream)) {
         client_kill(client); /* a WAIT may take for ever, and with it the connection */
         return;
     }

@@ -115,6 +115,15 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     return p;
 }
 
+bool stream_waits(const struct stream *stream)
+{
+    const struct pending *p = stream->first;
+    while (p != NULL && (p->spec == NULL || p->spec->place != PLACE_WAIT)) {
+        p = p->next;
+    }
+    return p != NULL;
+}
+
 static void unlink_from_stream(struct pending *p)
 {
     struct stream *stream = p->stream;

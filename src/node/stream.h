@@ -96,6 +96,9 @@ void pending_drop_op(struct pending *p);
 /* At the node's end: those without an answer too, whose streams and queues are gone. */
 void pending_free_all(struct node *node);
 
+/* Whether a WAIT has no answer yet. */
+bool stream_waits(const struct stream *stream);
+
 /* The stream's owner is gone: what is pending goes on without it. */
 void stream_detach(struct stream *stream);
 
