@@ -236,6 +236,8 @@ static void perform_trim(struct replica *r, const struct effect *e)
     if (log_read(r->node->log, r->group, e->trim.upto, e->trim.upto + 1, 1, &records) == 1 &&
         record_peek(records, &record) > 0) {
         log_trim(r->node->log, r->group, e->trim.upto, record.term);
+    } else { /* the next trim goes further; until then the log is longer than it need be */
+        node_log(r->node, NODE_LOG_WARNING, "The log is not trimmed: an entry cannot be read back");
     }
 }
 
