@@ -190,8 +190,8 @@ struct effect {
             uint32_t count;
             enum qr_status status;
         } answer;
-        /* Reads [first, first + count) may be served from a state that has applied `slot`. Reads are
-         * confirmed in order of request. */
+        /* Reads [first, first + count) may be served from a state that has applied `slot`. Reads
+         * are confirmed in order of request. */
         struct {
             qr_req first;
             uint32_t count;
