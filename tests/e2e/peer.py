@@ -50,14 +50,17 @@ def op(tag, *arguments):
 class Lane:
     """One connection, its handshake done."""
 
-    def __init__(self, node, cluster_id, uuid, lane, secret=b""):
-        self.lane, self.received = lane, b""
+    def __init__(self, node, cluster_id, uuid, lane, secret=b"", versions=(1, 1), wanted=1):
+        self.lane, self.received, self.refusal = lane, b"", None
         self.socket = socket.create_connection(("127.0.0.1", node.peer_port), 5 * PATIENCE)
         cluster = bytes.fromhex(cluster_id)
-        hello = struct.pack("<HH", 1, 1) + cluster + struct.pack("<II", 2, 1) + uuid + \
+        hello = struct.pack("<HH", *versions) + cluster + struct.pack("<II", 2, wanted) + uuid + \
             os.urandom(16) + bytes([lane])
         self.socket.sendall(frame(HELLO, hello))
         kind, welcome, _ = self.read()
+        if kind == REFUSED:
+            self.refusal = welcome.decode()
+            return
         assert kind == WELCOME, welcome
         proof = hmac.new(secret, b"proof   " + hello + welcome, hashlib.sha256).digest()
         self.socket.sendall(frame(PROOF, proof))

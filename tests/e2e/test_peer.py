@@ -39,6 +39,36 @@ def leads(cluster):
     return info is not None and info.get("raft_role") == "leader"
 
 
+def refusal(cluster, **options):
+    """What the node says to a greeting that it does not like."""
+    lane = wire.Lane(cluster.nodes[0], cluster.cluster_id, b"\7" * 16, wire.CONTROL, **options)
+    answer = (wire.REFUSED, lane.refusal.encode(), b"") if lane.refusal else lane.read()
+    closed = lane.read(1.0) is None
+    lane.close()
+    assert answer is not None and answer[0] == wire.REFUSED and closed
+    return answer[1].decode()
+
+
+def test_a_version_too_far_away_is_refused_in_words(half):
+    assert "wire version 7..9" in refusal(half, versions=(9, 7))
+    assert "wire version 0..0" in refusal(half, versions=(0, 0))
+    assert half.nodes[0].call("PING") == "PONG"
+
+
+def test_a_newer_peer_that_still_speaks_ours_is_taken(half):
+    lane = wire.Lane(half.nodes[0], half.cluster_id, b"\7" * 16, wire.CONTROL, versions=(2, 1))
+    assert lane.refusal is None
+    answer = lane.read(0.3)
+    assert answer is None or answer[0] != wire.REFUSED
+    lane.close()
+
+
+def test_another_secret_or_the_wrong_node_is_refused_in_words(half):
+    assert "cluster-secret differs" in refusal(half, secret=b"guess")
+    assert "looks for node 3, this is node 1" in refusal(half, wanted=3)
+    assert half.nodes[0].call("PING") == "PONG"
+
+
 def test_a_peer_that_comes_back_gets_no_answer_of_its_last_life(half):
     """Its power failed: no connection was closed, and the numbers of its commands begin anew."""
     first = connect(half)
