@@ -1,6 +1,7 @@
 /* The table of commands.def and its lookups. Everything is constant data: names are found by
  * halving the alphabetical table, so nothing is built at start. */
 #include "command/command.h"
+#include "command/rows.h"
 
 #include "base/panic.h"
 
@@ -37,22 +38,6 @@ static const struct command_spec table[] = {
 #undef LOCAL
 #undef WAITING
 #undef PARENT
-};
-
-/* Row of each tag, from the same list; a switch so that the compiler picks the shape. */
-enum row {
-#define READ(t, id, ...) ROW_##id,
-#define WRITE READ
-#define LOCAL READ
-#define WAITING READ
-#define PARENT READ
-#include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef PARENT
-    ROW_COUNT
 };
 
 _Static_assert(ROW_COUNT == ARRAY_COUNT(table), "one row per command");

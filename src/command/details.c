@@ -3,24 +3,9 @@
 #include "command/details.h"
 
 #include "base/panic.h"
+#include "command/rows.h"
 
 #include <string.h>
-
-/* Rows of commands.def by name, so that details.def may name them. */
-enum row {
-#define READ(t, id, ...) ROW_##id,
-#define WRITE READ
-#define LOCAL READ
-#define WAITING READ
-#define PARENT READ
-#include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef PARENT
-    ROW_COUNT
-};
 
 /* Parallel to `keys`, so that the groups of one command are a slice of it. */
 static const uint16_t keys_row[] = {

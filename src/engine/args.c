@@ -2,6 +2,7 @@
 #include "engine/call.h"
 
 #include "base/limits.h"
+#include "base/number.h"
 
 #include <limits.h>
 #include <string.h>
@@ -22,37 +23,9 @@ bool arg_is(struct span s, const char *word)
     return i == s.n || s.p[i] == 0;
 }
 
-bool parse_integer(struct span s, int64_t *out)
-{
-    size_t at = 0;
-    bool negative = s.n > 0 && s.p[0] == '-';
-    if (negative) {
-        at++;
-    }
-    if (s.n - at == 0 || s.n - at > 19) {
-        return false;
-    }
-    if (s.p[at] == '0' && (negative || s.n > 1)) {
-        return false;
-    }
-    uint64_t v = 0; /* 19 digits stay below 2^64 */
-    for (; at < s.n; at++) {
-        uint8_t digit = (uint8_t)(s.p[at] - '0');
-        if (digit > 9) {
-            return false;
-        }
-        v = v * 10 + digit;
-    }
-    if (v > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
-        return false;
-    }
-    *out = negative ? (int64_t)(0 - v) : (int64_t)v;
-    return true;
-}
-
 bool arg_integer(struct call *c, struct span s, int64_t *out)
 {
-    if (parse_integer(s, out)) {
+    if (number_from(s, out)) {
         return true;
     }
     reply_error(c->reply, "ERR value is not an integer or out of range");
@@ -62,7 +35,7 @@ bool arg_integer(struct call *c, struct span s, int64_t *out)
 bool arg_int(struct call *c, struct span s, int *out, const char *text)
 {
     int64_t v = 0;
-    bool integer = parse_integer(s, &v);
+    bool integer = number_from(s, &v);
     if (integer && v >= INT_MIN && v <= INT_MAX) {
         *out = (int)v;
         return true;

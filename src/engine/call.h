@@ -50,9 +50,7 @@ bool must_wait_for_tick(struct call *c);
 /* Whether the argument is this word, in any case, as far as C strings go: Redis compares so. */
 bool arg_is(struct span s, const char *word);
 
-/* A decimal integer as Redis takes it: no sign but '-', no leading zeros, no blanks. */
-bool parse_integer(struct span s, int64_t *out);
-
+/* A decimal integer as Redis takes it (base/number.h). */
 bool arg_integer(struct call *c, struct span s, int64_t *out);
 
 /* As arg_integer, within int; `text` replaces both errors when it is not NULL. */

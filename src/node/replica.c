@@ -326,8 +326,3 @@ uint8_t replica_members(const struct replica *r)
 {
     return r->members;
 }
-
-void replica_describe(const struct replica *r, struct text *out)
-{
-    r->protocol->describe(r->self, out);
-}

@@ -70,6 +70,5 @@ qr_slot replica_durable_slot(const struct replica *r);
 uint64_t replica_log_bytes(const struct replica *r);
 node_index replica_me(const struct replica *r);
 uint8_t replica_members(const struct replica *r);
-void replica_describe(const struct replica *r, struct text *out);
 
 #endif
