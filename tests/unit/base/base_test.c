@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
+#include "base/histogram.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -76,6 +77,42 @@ static void test_statuses_say_what_happened(void **state)
     assert_int_equal(strncmp(status_text(STATUS_UNCERTAIN), "UNCERTAIN ", 10), 0);
 }
 
+/* Every value lies within 1/64 below the top of its bucket, and buckets follow without a gap. */
+static void test_histogram_buckets_have_a_bounded_error(void **state)
+{
+    (void)state;
+    assert_int_equal(histogram_bucket(((uint64_t)1 << HISTOGRAM_VALUE_BITS) - 1),
+                     HISTOGRAM_BUCKETS - 1);
+    assert_int_equal(histogram_bucket(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
+    uint64_t low = 0;
+    for (uint32_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+        uint64_t top = histogram_bucket_top(bucket);
+        assert_int_equal(histogram_bucket(low), bucket);
+        assert_int_equal(histogram_bucket(top), bucket);
+        assert_true((top - low) * 64 <= low);
+        low = top + 1;
+    }
+}
+
+static void test_histogram_percentiles(void **state)
+{
+    (void)state;
+    static struct histogram h, other, all;
+    assert_int_equal(histogram_percentile(&h, 99), 0);
+    for (uint64_t value = 1; value <= 100; value++) {
+        histogram_add(value <= 40 ? &h : &other, value, 1);
+    }
+    histogram_merge(&all, &h);
+    histogram_merge(&all, &other);
+    assert_int_equal(histogram_percentile(&all, 0), 1);
+    assert_int_equal(histogram_percentile(&all, 50), 50);
+    assert_int_equal(histogram_percentile(&all, 99), 99);
+    assert_int_equal(histogram_percentile(&all, 99.5), 100);
+    assert_int_equal(all.sum, 5050);
+    histogram_add(&all, 1000003, 900);
+    assert_int_equal(histogram_percentile(&all, 99), 1000003); /* never above the largest seen */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +120,8 @@ int main(void)
         cmocka_unit_test(test_wire_round_trip_and_overrun),
         cmocka_unit_test(test_text_cuts_and_terminates),
         cmocka_unit_test(test_rng_is_the_published_sequence),
+        cmocka_unit_test(test_histogram_buckets_have_a_bounded_error),
+        cmocka_unit_test(test_histogram_percentiles),
         cmocka_unit_test(test_statuses_say_what_happened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
