@@ -22,19 +22,23 @@
 #define PREAUTH_BULK_BYTES_MAX (16 * KIB) /* before AUTH: protocol error */
 
 /* --- clients: past it the socket is not read until there is room again ---------------------- */
-#define CLIENTS_MAX 10000            /* default of maxclients: -ERR max number of clients reached */
+#define CLIENTS_MAX 10000 /* default of maxclients: -ERR max number of clients reached */
 /* Replies that may be under way for one connection, by the size that its replies have had of late:
  * with large replies fewer commands are taken at a time, but always a few. */
 #define CLIENT_WINDOW_BYTES (16 * MIB)
 #define CLIENT_WINDOW_MIN 8
-#define CLIENT_REPLY_GUESS (256 * KIB) /* before the first */
-#define CLIENT_READ_BYTES (64 * KIB) /* one read of a socket */
-#define CLIENT_PENDING_MAX 4096      /* commands of one connection without a reply yet */
-#define CLIENT_OUTPUT_BYTES_MAX (1 * MIB)  /* replies that the client has not taken yet */
+#define CLIENT_REPLY_GUESS (256 * KIB)    /* before the first */
+#define CLIENT_READ_BYTES (64 * KIB)      /* one read of a socket */
+#define CLIENT_PENDING_MAX 4096           /* commands of one connection without a reply yet */
+#define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
 /* Replies that could not wait (to writes, and to reads just ahead of one) go beyond it, up to here;
  * past it the client is closed. */
 #define CLIENT_OUTPUT_BYTES_KILL (256 * MIB)
-#define NODE_PENDING_MAX 65536             /* commands of all connections without a reply yet */
+#define ACCEPTS_PER_TURN 32         /* of one listener; more wait in the kernel for the next turn */
+#define LINGER_TIME_MS 1000         /* how long a dismissed client may go on sending; then reset */
+#define LINGER_BYTES_MAX (32 * MIB) /* and how much */
+#define LINGER_STREAMS_MAX 256      /* at a time; more dismissed ones are closed at once */
+#define NODE_PENDING_MAX 65536      /* commands of all connections without a reply yet */
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; forwards beyond: -THROTTLED */
 
 /* --- the log -------------------------------------------------------------------------------- */

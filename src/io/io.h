@@ -30,6 +30,9 @@ void io_free(struct io *io);
  * have called their owners since; at the start of io_run it is called once in any case. */
 void io_run(struct io *io, void (*turn)(void *context), void *context);
 void io_stop(struct io *io);
+/* When the first callback of this turn was called: what came since stood still for everyone else.
+ */
+qr_time io_turn_began(const struct io *io);
 
 qr_time io_now(struct io *io);                    /* CLOCK_BOOTTIME, read now (not cached) */
 qr_wall io_wall(struct io *io);                   /* CLOCK_REALTIME, read now */
@@ -81,7 +84,8 @@ struct io_stream_callbacks {
 struct io_listener;
 
 /* Listens on address:port (numeric; port 0 picks one). Each connection is given to on_accept, which
- * must call io_stream_open on it or close it. */
+ * must call io_stream_open on it or close it. A turn takes ACCEPTS_PER_TURN of them, so that a
+ * storm of connections does not stand in the way of those that are there. */
 int io_listen(struct io *io, const char *address, uint16_t port, int backlog,
               void (*on_accept)(void *context, struct io_stream *stream), void *context,
               struct io_listener **out);
@@ -112,6 +116,11 @@ size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken 
 void io_stream_read(struct io_stream *stream, bool on); /* pause or resume reading */
 void io_stream_close(struct io_stream *stream);         /* drops what is queued; on_close follows */
 void io_stream_finish(struct io_stream *stream);        /* closes once what is queued is written */
+/* The same for a peer that may still be sending: closing a socket with unread bytes resets the
+ * connection, and the reset can overtake our last words. So they are followed by the end of the
+ * stream, and what still comes is swallowed until the peer closes, within LINGER_TIME_MS and
+ * LINGER_BYTES_MAX. */
+void io_stream_dismiss(struct io_stream *stream);
 /* TCP keep-alive after `seconds` of silence; 0 turns it off. */
 void io_stream_keepalive(struct io_stream *stream, uint32_t seconds);
 /* "ip:port", "[ip]:port" for IPv6, "?:0" when the socket does not say. */

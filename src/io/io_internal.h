@@ -25,16 +25,35 @@ struct io {
 
     void (*turn)(void *context);
     void *turn_context;
-    bool touched;  /* an owner's callback ran since the last turn */
-    bool in_timer; /* inside a timer's callback: a timer started now waits for the next turn */
-    bool freeing;  /* io_free is at work: owners hear only of completions, never of streams */
+    bool touched;       /* an owner's callback ran since the last turn */
+    qr_time touched_at; /* the first of them */
+    uint64_t turns;
+    struct io_listener *held; /* have a connection that the next turn will take */
+    struct io_stream *lingering, *lingering_last; /* oldest first */
+    uint32_t lingering_count;
+    uv_timer_t linger_timer;
+    uint8_t *swallow; /* what lingering streams read goes here and is not looked at */
+    bool in_timer;    /* inside a timer's callback: a timer started now waits for the next turn */
+    bool freeing;     /* io_free is at work: owners hear only of completions, never of streams */
 };
 
 /* Every callback from libuv calls this before it calls its owner: the owner may have left something
  * that the next turn must flush. */
 static inline void io_touch(struct io *io)
 {
-    io->touched = true;
+    if (!io->touched) {
+        io->touched = true;
+        io->touched_at = io_now(io);
+    }
 }
+
+/* listen.c: after a turn, the connections that it had no time for. */
+void io_accept_held(struct io *io);
+
+/* stream.c */
+void io_linger_init(struct io *io);
+struct io_stream *io_stream_new(struct io *io);
+uv_stream_t *io_stream_handle(struct io_stream *stream);
+int io_parse_address(const char *address, uint16_t port, struct sockaddr_storage *out);
 
 #endif

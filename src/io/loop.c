@@ -18,7 +18,9 @@ static void run_turn(struct io *io)
 {
     if (io->touched && io->turn != NULL) {
         io->touched = false;
+        io->turns++;
         io->turn(io->turn_context);
+        io_accept_held(io);
     }
 }
 
@@ -45,6 +47,7 @@ struct io *io_new(void)
     uv_check_init(&io->loop, &io->check);
     io_handle_init(&io->check, &part_of_io);
     uv_check_start(&io->check, on_check);
+    io_linger_init(io);
     signal(SIGPIPE, SIG_IGN);
     return io;
 }
@@ -70,6 +73,7 @@ void io_free(struct io *io)
         busy = uv_loop_close(&io->loop);
     }
     qr_assert(busy == 0);
+    free(io->swallow);
     free(io);
 }
 
@@ -77,8 +81,13 @@ void io_run(struct io *io, void (*turn)(void *context), void *context)
 {
     io->turn = turn;
     io->turn_context = context;
-    io->touched = true;
+    io_touch(io);
     uv_run(&io->loop, UV_RUN_DEFAULT);
+}
+
+qr_time io_turn_began(const struct io *io)
+{
+    return io->touched_at;
 }
 
 void io_stop(struct io *io)

@@ -1,4 +1,4 @@
-/* TCP streams over libuv: listening, connecting, reading into the owner's buffer, writing.
+/* TCP streams over libuv: connecting, lingering, reading into the owner's buffer, writing.
  *
  * Writing. A write goes to the socket at once. What the socket does not take is copied: one piece
  * is with libuv (`sending`), later ones gather behind it (`gathered`) and follow as one piece. So a
@@ -8,11 +8,15 @@
  * it goes through close_with, once; on_close is the owner's last call and comes from the loop,
  * never from inside the call that closed it. */
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "io/io_internal.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#define SWALLOW_BYTES (64u * 1024)
 
 struct io_stream {
     uv_tcp_t tcp; /* first, see struct io_kind */
@@ -26,7 +30,11 @@ struct io_stream {
     size_t gathered_n, gathered_cap;
 
     bool finishing; /* close once everything is written */
+    bool dismissed; /* linger before that */
+    bool lingering; /* in io->lingering, until linger_until */
     bool closing;
+    uint64_t linger_until, swallowed;
+    struct io_stream *linger_next, *linger_previous;
     int close_error;
 
     uv_connect_t connect;
@@ -34,15 +42,7 @@ struct io_stream {
     void *connect_context;
 };
 
-struct io_listener {
-    uv_tcp_t tcp; /* first, see struct io_kind */
-    struct io *io;
-    uint16_t port;
-    void (*on_accept)(void *context, struct io_stream *stream);
-    void *context;
-};
-
-static uv_stream_t *uv_stream(struct io_stream *stream)
+uv_stream_t *io_stream_handle(struct io_stream *stream)
 {
     return (uv_stream_t *)&stream->tcp;
 }
@@ -63,7 +63,7 @@ static void stream_closed(uv_handle_t *handle)
 
 static const struct io_kind stream_kind = { .closed = stream_closed };
 
-static struct io_stream *stream_new(struct io *io)
+struct io_stream *io_stream_new(struct io *io)
 {
     struct io_stream *stream = qr_zalloc(sizeof *stream);
     stream->io = io;
@@ -72,12 +72,15 @@ static struct io_stream *stream_new(struct io *io)
     return stream;
 }
 
+static void stop_lingering(struct io_stream *stream);
+
 static void close_with(struct io_stream *stream, int error)
 {
     qr_assert(error <= 0);
     if (stream->closing || uv_is_closing((uv_handle_t *)&stream->tcp)) {
         return;
     }
+    stop_lingering(stream);
     stream->closing = true;
     stream->close_error = error;
     uv_close((uv_handle_t *)&stream->tcp, stream_closed);
@@ -88,6 +91,100 @@ void io_stream_close(struct io_stream *stream)
     close_with(stream, 0);
 }
 
+/* --- Lingering ------------------------------------------------------------------------------ */
+
+static void on_linger_timer(uv_timer_t *timer)
+{
+    struct io *io = (struct io *)((char *)timer - offsetof(struct io, linger_timer));
+    uint64_t now = uv_now(&io->loop);
+    while (io->lingering != NULL && io->lingering->linger_until <= now) {
+        close_with(io->lingering, 0);
+    }
+    if (io->lingering != NULL) {
+        uv_timer_start(timer, on_linger_timer, io->lingering->linger_until - now, 0);
+    }
+}
+
+void io_linger_init(struct io *io)
+{
+    static const struct io_kind part_of_io = { .closed = NULL };
+    uv_timer_init(&io->loop, &io->linger_timer);
+    io_handle_init(&io->linger_timer, &part_of_io);
+}
+
+static void stop_lingering(struct io_stream *stream)
+{
+    struct io *io = stream->io;
+    if (!stream->lingering) {
+        return;
+    }
+    stream->lingering = false;
+    io->lingering_count--;
+    if (stream->linger_previous != NULL) {
+        stream->linger_previous->linger_next = stream->linger_next;
+    } else {
+        io->lingering = stream->linger_next;
+    }
+    if (stream->linger_next != NULL) {
+        stream->linger_next->linger_previous = stream->linger_previous;
+    } else {
+        io->lingering_last = stream->linger_previous;
+    }
+}
+
+static void on_swallow_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct io *io = ((struct io_stream *)handle)->io;
+    if (io->swallow == NULL) {
+        io->swallow = qr_alloc(SWALLOW_BYTES);
+    }
+    *buffer = uv_buf_init((char *)io->swallow, SWALLOW_BYTES);
+}
+
+static void on_swallowed(uv_stream_t *handle, ssize_t n, const uv_buf_t *buffer)
+{
+    (void)buffer;
+    struct io_stream *stream = (struct io_stream *)handle;
+    stream->swallowed += n > 0 ? (uint64_t)n : 0;
+    if (n < 0 || stream->swallowed > LINGER_BYTES_MAX) {
+        close_with(stream, 0);
+    }
+}
+
+/* Says that nothing follows, and waits for the peer to have heard it. */
+static void linger(struct io_stream *stream)
+{
+    struct io *io = stream->io;
+    int fd = io_stream_fd(stream);
+    if (io->lingering_count >= LINGER_STREAMS_MAX || fd < 0 || shutdown(fd, SHUT_WR) != 0 ||
+        uv_read_start(io_stream_handle(stream), on_swallow_alloc, on_swallowed) != 0) {
+        close_with(stream, 0);
+        return;
+    }
+    stream->lingering = true;
+    stream->linger_until = uv_now(&io->loop) + LINGER_TIME_MS;
+    stream->linger_previous = io->lingering_last;
+    if (io->lingering_last != NULL) {
+        io->lingering_last->linger_next = stream;
+    } else {
+        io->lingering = stream;
+        uv_timer_start(&io->linger_timer, on_linger_timer, LINGER_TIME_MS, 0);
+    }
+    io->lingering_last = stream;
+    io->lingering_count++;
+}
+
+/* A finishing stream has nothing left to write. */
+static void finished(struct io_stream *stream)
+{
+    if (!stream->dismissed) {
+        close_with(stream, 0);
+    } else if (!stream->lingering) {
+        linger(stream);
+    }
+}
+
 void io_stream_finish(struct io_stream *stream)
 {
     qr_assert(stream->callbacks != NULL);
@@ -95,15 +192,21 @@ void io_stream_finish(struct io_stream *stream)
         return;
     }
     stream->finishing = true;
-    uv_read_stop(uv_stream(stream));
+    uv_read_stop(io_stream_handle(stream));
     if (io_stream_queued(stream) == 0) {
-        close_with(stream, 0);
+        finished(stream);
     }
+}
+
+void io_stream_dismiss(struct io_stream *stream)
+{
+    stream->dismissed = true;
+    io_stream_finish(stream);
 }
 
 /* --- Addresses ------------------------------------------------------------------------------ */
 
-static int parse_address(const char *address, uint16_t port, struct sockaddr_storage *out)
+int io_parse_address(const char *address, uint16_t port, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof *out);
     if (strchr(address, ':') != NULL) {
@@ -154,84 +257,6 @@ int io_stream_fd(const struct io_stream *stream)
     return uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0 ? fd : -1;
 }
 
-/* --- Listening ------------------------------------------------------------------------------ */
-
-static void listener_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static const struct io_kind listener_kind = { .closed = listener_closed };
-
-static void on_connection(uv_stream_t *handle, int status)
-{
-    struct io_listener *listener = (struct io_listener *)handle;
-    if (status != 0) {
-        return; /* the peer has gone already, or we are out of descriptors and libuv refused it */
-    }
-    struct io_stream *stream = stream_new(listener->io);
-    if (uv_accept(handle, uv_stream(stream)) != 0) {
-        close_with(stream, 0);
-        return;
-    }
-    io_touch(listener->io);
-    listener->on_accept(listener->context, stream);
-}
-
-static int bind_and_listen(struct io_listener *listener, const char *address, uint16_t port,
-                           int backlog)
-{
-    struct sockaddr_storage where;
-    int error = parse_address(address, port, &where);
-    if (error == 0) {
-        /* So that 0.0.0.0 and :: can be bound side by side. */
-        unsigned flags = where.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
-        error = uv_tcp_bind(&listener->tcp, (struct sockaddr *)&where, flags);
-    }
-    if (error == 0) {
-        error = uv_listen((uv_stream_t *)&listener->tcp, backlog, on_connection);
-    }
-    int size = sizeof where;
-    if (error == 0) {
-        error = uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&where, &size);
-    }
-    if (error == 0) {
-        listener->port = where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port
-                                                     : ((struct sockaddr_in *)&where)->sin_port;
-        listener->port = ntohs(listener->port);
-    }
-    return error;
-}
-
-int io_listen(struct io *io, const char *address, uint16_t port, int backlog,
-              void (*on_accept)(void *context, struct io_stream *stream), void *context,
-              struct io_listener **out)
-{
-    struct io_listener *listener = qr_zalloc(sizeof *listener);
-    listener->io = io;
-    listener->on_accept = on_accept;
-    listener->context = context;
-    uv_tcp_init(&io->loop, &listener->tcp);
-    io_handle_init(&listener->tcp, &listener_kind);
-    int error = bind_and_listen(listener, address, port, backlog);
-    if (error != 0) {
-        io_listener_close(listener);
-        listener = NULL;
-    }
-    *out = listener;
-    return error;
-}
-
-uint16_t io_listener_port(const struct io_listener *listener)
-{
-    return listener->port;
-}
-
-void io_listener_close(struct io_listener *listener)
-{
-    uv_close((uv_handle_t *)&listener->tcp, listener_closed);
-}
-
 /* --- Connecting ----------------------------------------------------------------------------- */
 
 static void on_connected(uv_connect_t *request, int status)
@@ -251,12 +276,12 @@ int io_connect(struct io *io, const char *address, uint16_t port,
                void *context, struct io_stream **out)
 {
     struct sockaddr_storage where;
-    int error = parse_address(address, port, &where);
+    int error = io_parse_address(address, port, &where);
     *out = NULL;
     if (error != 0) {
         return error;
     }
-    struct io_stream *stream = stream_new(io);
+    struct io_stream *stream = io_stream_new(io);
     stream->on_connect = on_connect;
     stream->connect_context = context;
     uv_req_set_data((uv_req_t *)&stream->connect, stream);
@@ -327,9 +352,9 @@ void io_stream_read(struct io_stream *stream, bool on)
     }
     int error = 0;
     if (on) {
-        error = uv_read_start(uv_stream(stream), on_alloc, on_data);
+        error = uv_read_start(io_stream_handle(stream), on_alloc, on_data);
     } else {
-        uv_read_stop(uv_stream(stream));
+        uv_read_stop(io_stream_handle(stream));
     }
     if (error != 0 && error != UV_EALREADY) {
         close_with(stream, error);
@@ -358,7 +383,7 @@ static void on_written(uv_write_t *request, int status)
     } else if (stream->gathered_n > 0) {
         send_gathered(stream);
     } else if (stream->finishing) {
-        close_with(stream, 0);
+        finished(stream);
     } else if (stream->callbacks->on_drained != NULL) {
         io_touch(stream->io);
         stream->callbacks->on_drained(stream);
@@ -374,7 +399,7 @@ static void send_gathered(struct io_stream *stream)
     stream->gathered = NULL;
     stream->gathered_n = stream->gathered_cap = 0;
     uv_req_set_data((uv_req_t *)&stream->write, stream);
-    int error = uv_write(&stream->write, uv_stream(stream), &buffer, 1, on_written);
+    int error = uv_write(&stream->write, io_stream_handle(stream), &buffer, 1, on_written);
     if (error != 0) {
         close_with(stream, error);
     }
@@ -409,7 +434,7 @@ static ssize_t try_write(struct io_stream *stream, const struct iovec *v, int co
     if (*bytes == 0) {
         return 0;
     }
-    ssize_t n = uv_try_write(uv_stream(stream), (const uv_buf_t *)v, (unsigned)*offered);
+    ssize_t n = uv_try_write(io_stream_handle(stream), (const uv_buf_t *)v, (unsigned)*offered);
     return n == UV_EAGAIN ? 0 : n;
 }
 

@@ -35,8 +35,9 @@ struct client {
     bool authenticated;
     bool no_evict, no_touch;
     enum reply_mode reply_mode;
-    bool overrun; /* too many replies were not taken: it is being closed, and hears no more */
-    bool closing; /* answer what is pending, then close; nothing more is read */
+    bool overrun;   /* too many replies were not taken: it is being closed, and hears no more */
+    bool closing;   /* answer what is pending, then close; nothing more is read */
+    bool dismissed; /* it may still be sending when that is done */
 
     /* Bytes in: [input, input + input_n), parsed up to input_at. */
     struct parser parser;

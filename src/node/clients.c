@@ -234,6 +234,7 @@ static void protocol_error(struct client *client)
     struct pending *p = begin_local(client, &reply);
     reply_errorf(reply, "ERR Protocol error: %s", client->parser.error);
     end_local(p);
+    client->dismissed = true;
     client_close_gently(client);
 }
 
@@ -422,7 +423,7 @@ static void flush_client(struct client *client)
         stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
     }
     if (client->closing && client->stream.first == NULL) {
-        io_stream_finish(client->socket);
+        (client->dismissed ? io_stream_dismiss : io_stream_finish)(client->socket);
     }
 }
 
@@ -500,7 +501,7 @@ static void turn_away(struct io_stream *stream, const char *text)
                                                      .on_close = ignore_close };
     io_stream_open(stream, &deaf, NULL);
     io_stream_write(stream, text, strlen(text));
-    io_stream_finish(stream);
+    io_stream_dismiss(stream);
 }
 
 static struct client *client_new(struct node *node, struct io_stream *stream)

@@ -149,7 +149,7 @@ static bool refuse(struct link *link, const char *format, ...)
     link_send(link, FRAME_REFUSED, span_of(why, strlen(why)), (struct span){ 0 }, false);
     link_flush(link);
     link->closing = true;
-    io_stream_finish(link->stream);
+    io_stream_dismiss(link->stream);
     return true;
 }
 

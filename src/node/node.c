@@ -165,7 +165,7 @@ static void turn(void *context)
         finish_stopping(node, began);
     }
     arm(node, began);
-    uint64_t took = (uint64_t)(io_now(node->io) - began);
+    uint64_t took = (uint64_t)(io_now(node->io) - io_turn_began(node->io));
     node->stats.loop_stall_max = max_u64(node->stats.loop_stall_max, took);
 }
 
