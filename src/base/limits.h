@@ -61,6 +61,11 @@
 #define FRAME_BYTES_MAX (80 * MIB)       /* a longer frame closes the connection */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
+/* --- figures about itself ------------------------------------------------------------------- */
+#define ERROR_CODES_MAX 64   /* error codes counted apart; further ones are counted together */
+#define ERROR_CODE_BYTES 32  /* of one, with its end; a longer one is cut */
+#define PERCENTILES_MAX 16   /* in latency-tracking-info-percentiles; more are refused */
+
 /* --- engine --------------------------------------------------------------------------------- */
 #define DATABASES 16               /* -ERR DB index is out of range */
 #define EXPIRE_BATCH_KEYS 1000     /* keys that one tick removes; more wait for the next */

@@ -29,6 +29,7 @@ static void flight_landed(struct log *log)
     log->marked = log->flight_mark;
     log->stats.batches += log->flight_batches;
     log->stats.syncs++;
+    histogram_add(&log->figures.sync_usec, (uint64_t)(io_now(log->io) - log->flight_began), 1);
     struct segment *s = segment_of(log, last->offset);
     free(s->image);
     s->image = NULL;
@@ -97,6 +98,8 @@ static bool flight_add(struct log *log, const struct segment *s, const struct ba
     batch_seal(log->config.uuid, &h, b->p);
     iov_add(log, b->p, n);
     *bytes += n;
+    histogram_add(&log->figures.batch_records, b->count, 1);
+    histogram_add(&log->figures.batch_bytes, n, 1);
     return true;
 }
 
@@ -120,6 +123,7 @@ static void flight_build(struct log *log, struct segment *s)
     qr_assert(n > 0);
     log->flight_batches = n;
     log->flight_mark = log->synced;
+    log->flight_began = io_now(log->io);
     log->stats.flush_bytes_max = max_u64(log->stats.flush_bytes_max, bytes);
 }
 

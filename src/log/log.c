@@ -153,6 +153,17 @@ void log_stats(const struct log *log, struct log_stats *out)
     }
 }
 
+const struct log_figures *log_figures(const struct log *log)
+{
+    return &log->figures;
+}
+
+void log_reset_stats(struct log *log)
+{
+    log->stats = (struct log_stats){ 0 };
+    log->figures = (struct log_figures){ 0 };
+}
+
 uint64_t log_group_bytes(const struct log *log, uint32_t group)
 {
     const struct group *g = groups_find(&log->groups, group);

@@ -9,6 +9,7 @@
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 
+#include "base/histogram.h"
 #include "base/types.h"
 #include "io/io.h"
 #include "log/record.h"
@@ -111,6 +112,15 @@ struct log_stats {
     uint32_t pin_group;   /* the group whose oldest live entry kept the oldest segment, last seen */
 };
 void log_stats(const struct log *log, struct log_stats *out);
+
+/* How batches and syncs were, since the start or log_reset_stats. */
+struct log_figures {
+    struct histogram sync_usec;     /* of a write with its sync, until the loop hears of it */
+    struct histogram batch_records; /* entries and state records of a batch */
+    struct histogram batch_bytes;   /* on disk */
+};
+const struct log_figures *log_figures(const struct log *log);
+void log_reset_stats(struct log *log);
 
 /* Bytes from the group's oldest live entry to the end: what log-max-bytes is compared with. */
 uint64_t log_group_bytes(const struct log *log, uint32_t group);

@@ -101,6 +101,8 @@ struct log {
     uint8_t *read_buffer;
     size_t read_cap;
     struct log_stats stats;
+    struct log_figures figures;
+    qr_time flight_began;
 };
 
 static inline struct segment *log_newest(const struct log *log)

@@ -360,6 +360,11 @@ bool checkpoint_step(struct checkpoint *cp, qr_time budget)
     return cp->phase == WALKING && cp->queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX;
 }
 
+uint64_t checkpoint_bytes(const struct checkpoint *cp)
+{
+    return cp->offset;
+}
+
 void checkpoint_abort(struct checkpoint *cp)
 {
     cp->done = NULL;

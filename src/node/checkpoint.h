@@ -50,6 +50,9 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
  * makes a turn, and when it is over: the pointer is then void if `done` has been called. */
 bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);
 
+/* Bytes written so far; in `done`, of the whole file. */
+uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);
+
 /* Gives up: `done` is not called, the engine is left alone at once, files and memory go when the
  * disk is done with them. If the file is just taking its place, it will. */
 void checkpoint_abort(struct checkpoint *checkpoint);

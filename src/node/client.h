@@ -50,6 +50,7 @@ struct client {
     struct stream stream; /* commands without a reply, oldest first */
     size_t reply_size;    /* a moving average */
     size_t reply_began;   /* out.n before the reply that is being written */
+    uint32_t replies;     /* whole ones in `out` */
     struct reply out;     /* replies of this turn, not yet handed to the socket */
 };
 

@@ -2,22 +2,13 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "node/clients_internal.h"
 #include "node/local.h"
 #include "node/node.h"
 #include "node/router.h"
 #include "node/run.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#define LISTENERS_MAX 16
-
-struct clients {
-    struct node *node;
-    struct io_listener *listeners[LISTENERS_MAX];
-    uint32_t listener_count;
-    uint8_t *spare_input; /* CLIENT_READ_BYTES that no client uses now, or NULL */
-};
 
 /* --- Replies -------------------------------------------------------------------------------- */
 
@@ -48,6 +39,21 @@ static struct reply *begin_reply(struct stream *stream, struct pending *p)
     return client->overrun ? &client->node->nowhere : &client->out;
 }
 
+/* A reply is in the output buffer, from reply_began on: what becomes of it is counted here, where
+ * its client is, whoever has written it. */
+static void note_reply(struct client *client)
+{
+    struct span reply =
+        span_of(client->out.p + client->reply_began, client->out.n - client->reply_began);
+    if (reply.n > 0) {
+        client->replies++;
+    }
+    if (reply.n > 0 && reply.p[0] == '-') {
+        client->node->stats.error_replies++;
+        measure_error(client->node->measure, reply);
+    }
+}
+
 static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
 {
     (void)p;
@@ -63,6 +69,9 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
         reply_free(&client->out);
         reply_init(&client->out, client->version);
         client_kill(client);
+    }
+    if (!client->overrun) {
+        note_reply(client);
     }
     mark_dirty(client);
 }
@@ -103,6 +112,7 @@ static struct pending *begin_local(struct client *client, struct reply **reply)
 {
     if (client->stream.first == NULL) {
         *reply = &client->out;
+        client->reply_began = client->out.n;
         client->out.version = client->version;
         mark_dirty(client);
         return NULL;
@@ -112,10 +122,12 @@ static struct pending *begin_local(struct client *client, struct reply **reply)
     return p;
 }
 
-static void end_local(struct pending *p)
+static void end_local(struct client *client, struct pending *p)
 {
     if (p != NULL) {
         stream_answered(p, STATUS_OK);
+    } else {
+        note_reply(client);
     }
 }
 
@@ -134,7 +146,7 @@ static void run_local(struct client *client, const struct command_spec *spec,
     struct node *node = client->node;
     struct command_stats *stats = &node->command_stats[command_index(spec)];
     struct reply *reply;
-    qr_time began = io_now(node->io);
+    qr_time began = node_clock(node);
     /* Judged by the mode that the command leaves behind: CLIENT REPLY ON is answered. */
     bool skip = client->reply_mode == REPLY_SKIP_NEXT && is_silent(client);
     struct pending *p = begin_local(client, &reply);
@@ -142,13 +154,16 @@ static void run_local(struct client *client, const struct command_spec *spec,
     reply->is_error = false;
     local_handler_of(spec)(client, argv, argc, reply);
     stats->calls++;
-    stats->usec += (uint64_t)(io_now(node->io) - began);
+    uint64_t usec = (uint64_t)(node_clock(node) - began);
+    stats->usec += usec;
     stats->failed += reply->is_error ? 1 : 0;
-    node->stats.error_replies += reply->is_error ? 1 : 0;
+    if (node->config.latency_tracking) {
+        measure_latency(node->measure, spec, (qr_time)usec);
+    }
     if (skip || client->reply_mode == REPLY_OFF) {
         reply->n = before;
     }
-    end_local(p);
+    end_local(client, p);
 }
 
 static void refuse_text(struct client *client, const struct command_spec *spec,
@@ -160,14 +175,13 @@ static void refuse_text(struct client *client, const struct command_spec *spec,
     struct pending *p = begin_local(client, &reply);
     size_t before = reply->n;
     write(reply, argv, argc);
-    client->node->stats.error_replies++;
     if (spec != NULL) {
         client->node->command_stats[command_index(spec)].rejected++;
     }
     if (silent) {
         reply->n = before;
     }
-    end_local(p);
+    end_local(client, p);
 }
 
 static void write_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
@@ -233,7 +247,7 @@ static void protocol_error(struct client *client)
     client->node->stats.protocol_errors++;
     struct pending *p = begin_local(client, &reply);
     reply_errorf(reply, "ERR Protocol error: %s", client->parser.error);
-    end_local(p);
+    end_local(client, p);
     client->dismissed = true;
     client_close_gently(client);
 }
@@ -328,8 +342,10 @@ static void on_read(struct io_stream *stream, size_t n)
     client->input_n += n;
     client->bytes_in += n;
     client->node->stats.bytes_in += n;
-    client->last_active = io_now(client->node->io);
+    client->last_active = node_clock(client->node);
+    uint64_t before = client->commands;
     run_input(client);
+    histogram_add(&client->node->measure->commands_per_read, client->commands - before, 1);
     return_input(client);
 }
 
@@ -393,6 +409,38 @@ static const struct io_stream_callbacks callbacks = { .on_read = on_read,
                                                       .on_end = on_end,
                                                       .on_close = on_close };
 
+void client_open(struct node *node, struct io_stream *stream)
+{
+    struct client *client = qr_zalloc(sizeof *client);
+    client->node = node;
+    client->id = ++node->next_client_id;
+    client->socket = stream;
+    client->version = 2;
+    client->reply_size = CLIENT_REPLY_GUESS;
+    client->authenticated = node->config.requirepass[0] == 0;
+    client->created = io_now(node->io);
+    client->last_active = client->created;
+    io_stream_peer_name(stream, client->peer_name, sizeof client->peer_name);
+    io_stream_local_name(stream, client->local_name, sizeof client->local_name);
+    stream_init(&client->stream, node, true);
+    client->stream.begin_reply = begin_reply;
+    client->stream.end_reply = end_reply;
+    client->stream.is_congested = is_congested;
+    reply_init(&client->out, 2);
+    parser_init(&client->parser);
+    client->parser.command_bytes_max = COMMAND_BYTES_MAX;
+    client->previous = node->clients_last;
+    if (node->clients_last != NULL) {
+        node->clients_last->next = client;
+    } else {
+        node->clients = client;
+    }
+    node->clients_last = client;
+    node->client_count++;
+    io_stream_open(stream, &callbacks, client);
+    io_stream_keepalive(stream, node->config.tcp_keepalive_s);
+}
+
 void client_close_gently(struct client *client)
 {
     client->closing = true;
@@ -414,6 +462,8 @@ static void flush_client(struct client *client)
     if (client->out.n > 0) {
         client->bytes_out += client->out.n;
         stats->bytes_out += client->out.n;
+        histogram_add(&client->node->measure->replies_per_write, client->replies, 1);
+        client->replies = 0;
         io_stream_write(client->socket, client->out.p, client->out.n);
         reply_reset(&client->out);
         if (client->out.cap > 4 * CLIENT_READ_BYTES) {
@@ -434,6 +484,7 @@ static void resume(struct client *client)
         client->node->paused_clients--;
         client->node->again = true;
         io_stream_read(client->socket, true);
+        (void)node_clock(client->node);
         run_input(client);
         return_input(client);
     }
@@ -470,131 +521,4 @@ void clients_housekeeping(struct clients *clients, qr_time now)
         }
         client = next;
     }
-}
-
-/* --- Accepting ------------------------------------------------------------------------------ */
-
-static void no_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
-{
-    (void)stream;
-    *p = NULL;
-    *n = 0;
-}
-
-static void ignore_read(struct io_stream *stream, size_t n)
-{
-    (void)stream;
-    (void)n;
-}
-
-static void ignore_close(struct io_stream *stream, int error)
-{
-    (void)stream;
-    (void)error;
-}
-
-/* One sentence, and gone. */
-static void turn_away(struct io_stream *stream, const char *text)
-{
-    static const struct io_stream_callbacks deaf = { .on_read = ignore_read,
-                                                     .buffer = no_buffer,
-                                                     .on_close = ignore_close };
-    io_stream_open(stream, &deaf, NULL);
-    io_stream_write(stream, text, strlen(text));
-    io_stream_dismiss(stream);
-}
-
-static struct client *client_new(struct node *node, struct io_stream *stream)
-{
-    struct client *client = qr_zalloc(sizeof *client);
-    client->node = node;
-    client->id = ++node->next_client_id;
-    client->socket = stream;
-    client->version = 2;
-    client->reply_size = CLIENT_REPLY_GUESS;
-    client->authenticated = node->config.requirepass[0] == 0;
-    client->created = io_now(node->io);
-    client->last_active = client->created;
-    io_stream_peer_name(stream, client->peer_name, sizeof client->peer_name);
-    io_stream_local_name(stream, client->local_name, sizeof client->local_name);
-    stream_init(&client->stream, node, true);
-    client->stream.begin_reply = begin_reply;
-    client->stream.end_reply = end_reply;
-    client->stream.is_congested = is_congested;
-    reply_init(&client->out, 2);
-    parser_init(&client->parser);
-    client->parser.command_bytes_max = COMMAND_BYTES_MAX;
-    client->previous = node->clients_last;
-    if (node->clients_last != NULL) {
-        node->clients_last->next = client;
-    } else {
-        node->clients = client;
-    }
-    node->clients_last = client;
-    node->client_count++;
-    return client;
-}
-
-static void on_accept(void *context, struct io_stream *stream)
-{
-    struct clients *clients = context;
-    struct node *node = clients->node;
-    char peer[64];
-    node->stats.connections_received++;
-    io_stream_peer_name(stream, peer, sizeof peer);
-    if (node->stopping) {
-        io_stream_close(stream);
-    } else if (node->client_count >= node->config.maxclients) {
-        node->stats.connections_rejected++;
-        turn_away(stream, "-ERR max number of clients reached\r\n");
-    } else if (config_denies_remote(&node->config, peer)) {
-        node->stats.connections_rejected++;
-        turn_away(stream, "-" CONFIG_DENIED_TEXT "\r\n");
-    } else {
-        io_stream_open(stream, &callbacks, client_new(node, stream));
-        io_stream_keepalive(stream, node->config.tcp_keepalive_s);
-    }
-}
-
-struct clients *clients_new(struct node *node, char *message, size_t cap)
-{
-    struct clients *clients = qr_zalloc(sizeof *clients);
-    char address[64];
-    bool optional;
-    clients->node = node;
-    for (uint32_t i = 0; clients->listener_count < LISTENERS_MAX &&
-                         config_bind_address(&node->config, i, address, &optional);
-         i++) {
-        int error = io_listen(node->io, address, node->config.port, (int)node->config.tcp_backlog,
-                              on_accept, clients, &clients->listeners[clients->listener_count]);
-        if (error == 0) {
-            clients->listener_count++;
-        } else if (!optional) {
-            (void)snprintf(message, cap, "Failed listening on %s port %u (TCP), aborting: %s",
-                           address, (unsigned)node->config.port, strerror(-error));
-            clients_free(clients);
-            return NULL;
-        }
-    }
-    return clients;
-}
-
-void clients_stop(struct clients *clients)
-{
-    for (uint32_t i = 0; i < clients->listener_count; i++) {
-        io_listener_close(clients->listeners[i]);
-    }
-    clients->listener_count = 0;
-    for (struct client *client = clients->node->clients; client != NULL; client = client->next) {
-        client_close_gently(client);
-    }
-}
-
-void clients_free(struct clients *clients)
-{
-    for (uint32_t i = 0; i < clients->listener_count; i++) {
-        io_listener_close(clients->listeners[i]);
-    }
-    free(clients->spare_input);
-    free(clients);
 }

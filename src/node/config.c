@@ -409,6 +409,16 @@ static void add_note(struct config *config, const char *name)
     text_put(&notes, name);
 }
 
+static bool are_percentiles(const char *text, struct text *error)
+{
+    double values[PERCENTILES_MAX];
+    if (config_percentiles(text, values) < 0) {
+        text_put(error, "argument must be a list of at most 16 numbers from 0 to 100");
+        return false;
+    }
+    return true;
+}
+
 bool directive_set(struct config *config, const struct directive *d, const struct span *words,
                    uint32_t n, bool running, struct text *error)
 {
@@ -430,7 +440,9 @@ bool directive_set(struct config *config, const struct directive *d, const struc
     case DIRECTIVE_TEXT:
     case DIRECTIVE_SECRET:
         config->bind_given = config->bind_given || d->offset == offsetof(struct config, bind);
-        return set_text((char *)config + d->offset, d->size, words, n, error);
+        return set_text((char *)config + d->offset, d->size, words, n, error) &&
+               (d->offset != offsetof(struct config, latency_percentiles) ||
+                are_percentiles(config->latency_percentiles, error));
     case DIRECTIVE_MEMBERS:
         return set_member(config, words, n, error);
     case DIRECTIVE_NOTED:

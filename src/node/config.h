@@ -68,6 +68,9 @@ struct config {
     uint32_t read_mode;                                   /* enum read_mode */
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
+    /* figures */
+    bool latency_tracking;
+    char latency_percentiles[128];
     /* process */
     uint32_t loglevel; /* 0 debug, 1 verbose, 2 notice, 3 warning */
     bool log_json;
@@ -102,6 +105,10 @@ bool config_check(const struct config *config, char *error, size_t cap);
 /* The i-th address to listen on, "*" spelt out as 0.0.0.0 and ::; false when there are no more.
  * An optional one may fail. */
 bool config_bind_address(const struct config *config, uint32_t i, char address[64], bool *optional);
+
+/* The percentiles in a text like latency-tracking-info-percentiles: how many, or -1 when it is no
+ * list of at most PERCENTILES_MAX numbers from 0 to 100. */
+int config_percentiles(const char *text, double out[PERCENTILES_MAX]);
 
 /* --- At run time ---------------------------------------------------------------------------- */
 

@@ -341,6 +341,22 @@ bool config_bind_address(const struct config *config, uint32_t i, char address[6
     }
 }
 
+int config_percentiles(const char *text, double out[PERCENTILES_MAX])
+{
+    int n = 0;
+    while (text += strspn(text, " "), *text != 0) {
+        char *end;
+        double value = strtod(text, &end);
+        bool number = end != text && (*end == ' ' || *end == 0) && value >= 0 && value <= 100;
+        if (!number || n == PERCENTILES_MAX) {
+            return -1;
+        }
+        out[n++] = value;
+        text = end;
+    }
+    return n;
+}
+
 bool config_denies_remote(const struct config *config, const char *peer_name)
 {
     if (!config->protected_mode || config->requirepass[0] != 0) {

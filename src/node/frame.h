@@ -31,6 +31,7 @@ enum frame_kind {
     FRAME_FORWARD,    /* a command for the leader */
     FRAME_REPLY,      /* its answer */
     FRAME_SPACE,      /* whether the sender is short of disk space */
+    FRAME_KINDS
 };
 
 struct frame {

@@ -3,6 +3,7 @@
 #include "node/info_internal.h"
 
 #include "base/alloc.h"
+#include "node/peers.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -294,6 +295,13 @@ static void section_stats(struct node *node, struct reply *out)
 void info_reset(struct node *node)
 {
     node->stats = (struct stats){ 0 };
+    measure_reset(node->measure);
+    if (node->log != NULL) {
+        log_reset_stats(node->log);
+    }
+    if (node->peers != NULL) {
+        peers_reset_stats(node->peers);
+    }
     memset(node->command_stats, 0, command_count() * sizeof *node->command_stats);
     if (node->engine != NULL) {
         engine_stats(node->engine, &node->info.base);
@@ -322,19 +330,39 @@ static void section_commandstats(struct node *node, struct reply *out)
     }
 }
 
-static void error_line(struct reply *out, const char *code, uint64_t count)
+static void section_errorstats(struct node *node, struct reply *out)
 {
-    if (count > 0) {
-        info_line(out, "errorstat_%s:count=%llu", code, (ull)count);
+    const struct measure *m = node->measure;
+    for (uint32_t i = 0; i < m->error_codes; i++) {
+        info_line(out, "errorstat_%s:count=%llu", m->errors[i].code, (ull)m->errors[i].count);
+    }
+    if (m->other_errors > 0) {
+        info_line(out, "errorstat_others:count=%llu", (ull)m->other_errors);
     }
 }
 
-static void section_errorstats(struct node *node, struct reply *out)
+/* "p50=1.003,p99=2.007": microseconds, in the form in which Redis prints them. */
+static void latency_line(const struct node *node, size_t command, struct reply *out)
 {
-    error_line(out, "CLUSTERDOWN", node->stats.clusterdown);
-    error_line(out, "ERR", node->stats.error_replies);
-    error_line(out, "TRYAGAIN", node->stats.leader_changed);
-    error_line(out, "UNCERTAIN", node->stats.uncertain);
+    double shares[PERCENTILES_MAX];
+    char values[PERCENTILES_MAX * 64] = "";
+    size_t n = 0;
+    int count = config_percentiles(node->config.latency_percentiles, shares);
+    for (int i = 0; i < count; i++) {
+        uint64_t v = histogram_percentile(node->measure->latency[command], shares[i]);
+        n += (size_t)snprintf(values + n, sizeof values - n, "%sp%.10g=%llu.000", i > 0 ? "," : "",
+                              shares[i], (ull)v);
+    }
+    info_line(out, "latency_percentiles_usec_%s:%s", command_at(command)->name, values);
+}
+
+static void section_latencystats(struct node *node, struct reply *out)
+{
+    for (size_t i = 0; i < command_count() && node->config.latency_tracking; i++) {
+        if (node->measure->latency[i] != NULL) {
+            latency_line(node, i, out);
+        }
+    }
 }
 
 static void section_keyspace(struct node *node, struct reply *out)
@@ -386,7 +414,7 @@ static const struct section {
     { "modules", "Modules", BY_DEFAULT | BY_EVERYTHING, section_empty },
     { "commandstats", "Commandstats", BY_ALL | BY_EVERYTHING, section_commandstats },
     { "errorstats", "Errorstats", ALWAYS, section_errorstats },
-    { "latencystats", "Latencystats", BY_ALL | BY_EVERYTHING, section_empty },
+    { "latencystats", "Latencystats", BY_ALL | BY_EVERYTHING, section_latencystats },
     { "cluster", "Cluster", ALWAYS, section_cluster },
     { "keyspace", "Keyspace", ALWAYS, section_keyspace },
     { "raft", "Raft", ALWAYS, info_raft },

@@ -188,7 +188,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "answers_leader_changed:%llu", (ull)s->leader_changed);
     info_line(out, "answers_clusterdown:%llu", (ull)s->clusterdown);
     info_line(out, "protocol_errors:%llu", (ull)s->protocol_errors);
-    info_line(out, "loop_stall_max_usec:%llu", (ull)s->loop_stall_max);
+    info_line(out, "loop_stall_max_usec:%llu", (ull)node->measure->turn_usec.max);
     info_line(out, "peer_messages_sent:%llu", (ull)s->peer_messages_sent);
     info_line(out, "peer_messages_received:%llu", (ull)s->peer_messages_received);
     info_line(out, "peer_messages_dropped:%llu", (ull)s->peer_messages_dropped);

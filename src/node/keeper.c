@@ -76,21 +76,35 @@ bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *mess
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
+static void note_done(struct keeper *keeper, uint64_t bytes)
+{
+    struct node *node = keeper->node;
+    struct measure *m = node->measure;
+    node->stats.checkpoints++;
+    m->checkpoint.bytes = bytes;
+    m->checkpoint.bytes_total += bytes;
+    m->checkpoint.usec = (uint64_t)(io_now(node->io) - keeper->began);
+    m->checkpoint.usec_total += m->checkpoint.usec;
+    m->checkpoint.ended = io_wall(node->io);
+}
+
 static void on_done(void *context, enum checkpoint_result result,
                     const struct checkpoint_header *header, const char *message)
 {
     struct keeper *keeper = context;
     struct node *node = keeper->node;
+    uint64_t bytes = checkpoint_bytes(keeper->writing);
     keeper->writing = NULL;
     switch (result) {
     case CHECKPOINT_DONE:
         keeper->slot = header->slot;
-        node->stats.checkpoints++;
+        note_done(keeper, bytes);
         node_log(node, NODE_LOG_NOTICE, "Checkpoint at slot %" PRIu64 " written in %" PRId64 " ms",
                  header->slot, (io_now(node->io) - keeper->began) / QR_MILLISECOND);
         replica_checkpointed(node->replica, header->slot);
         return;
     case CHECKPOINT_ABANDONED:
+        node->measure->checkpoint.abandoned++;
         keeper->not_before = io_now(node->io) + RETRY_INTERVAL;
         node_log(node, NODE_LOG_WARNING, "%s", message);
         return;

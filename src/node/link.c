@@ -25,6 +25,9 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
 {
     frame_append(&link->out, kind, head, tail, tail_is_records);
     struct stats *stats = &link->peers->node->stats;
+    if (link->peer != NODE_NONE) {
+        link->peers->peer[link->peer].stats.sent[kind]++;
+    }
     stats->peer_output_max = max_u64(stats->peer_output_max, link_queued(link));
 }
 
@@ -32,6 +35,10 @@ void link_flush(struct link *link)
 {
     if (link->out.n == 0 || link->closing) {
         return;
+    }
+    if (link->peer != NODE_NONE) {
+        link->peers->peer[link->peer].stats.bytes_sent += link->out.n;
+        link->peers->peer[link->peer].stats.writes++;
     }
     io_stream_write(link->stream, link->out.p, link->out.n);
     link->out.n = 0;
@@ -347,6 +354,9 @@ static bool on_frame(struct link *link, const struct frame *f)
     case LINK_UP:
         break;
     }
+    if (f->kind < FRAME_KINDS) {
+        link->peers->peer[link->peer].stats.received[f->kind]++;
+    }
     switch (f->kind) {
     case FRAME_PROTOCOL:
         return on_protocol(link, f);
@@ -383,7 +393,11 @@ static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
 static void on_read(struct io_stream *stream, size_t n)
 {
     struct link *link = io_stream_owner(stream);
+    (void)node_clock(link->peers->node);
     link->in_n += n;
+    if (link->peer != NODE_NONE) {
+        link->peers->peer[link->peer].stats.bytes_received += n;
+    }
     while (!link->closing) {
         struct frame frame;
         size_t bytes = 0;

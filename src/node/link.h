@@ -47,6 +47,7 @@ struct peer {
     bool up; /* the protocol was told so */
     bool space_low;
     struct relay relay;
+    struct peer_stats stats;
 };
 
 struct peers {

@@ -53,6 +53,7 @@ bool node_space_low(const struct node *node)
 static void on_durable(void *context, uint64_t position)
 {
     struct node *node = context;
+    (void)node_clock(node);
     replica_durable(node->replica, position);
 }
 
@@ -69,14 +70,17 @@ static void on_failure(void *context, int error, const char *what)
 /* --- The turn ------------------------------------------------------------------------------- */
 
 /* Tells people, and counts, when leadership moves. */
-static void watch_role(struct node *node)
+static void watch_role(struct node *node, qr_time clock)
 {
     struct outlook now;
     replica_outlook(node->replica, &now);
+    measure_acks(node->measure, &now, replica_members(node->replica), clock);
     if (now.role == node->seen_role && now.term == node->seen_term &&
         now.leader == node->seen_leader) {
         return;
     }
+    node->stats.leader_changes += now.leader != node->seen_leader && now.leader != NODE_NONE;
+    node->stats.elections_begun += now.role == ROLE_CANDIDATE && now.term != node->seen_term;
     if (now.role == ROLE_LEADER && node->seen_role != ROLE_LEADER) {
         node->stats.elections++;
         node_log(node, NODE_LOG_NOTICE, "Leads since term %" PRIu64, now.term);
@@ -147,7 +151,7 @@ static void turn(void *context)
     if (node->failed) {
         return;
     }
-    qr_time began = io_now(node->io);
+    qr_time began = node_clock(node);
     node->again = false;
     node->wake = began + QR_SECOND;
     router_turn(node->router);
@@ -156,7 +160,7 @@ static void turn(void *context)
         router_turn(node->router); /* a leader was found, or room was made, in this turn */
         replica_turn(node->replica);
     }
-    watch_role(node);
+    watch_role(node, began);
     keep_house(node, began);
     peers_flush(node->peers);
     log_flush(node->log);
@@ -165,8 +169,7 @@ static void turn(void *context)
         finish_stopping(node, began);
     }
     arm(node, began);
-    uint64_t took = (uint64_t)(io_now(node->io) - io_turn_began(node->io));
-    node->stats.loop_stall_max = max_u64(node->stats.loop_stall_max, took);
+    measure_turn(node->measure, (uint64_t)(node_clock(node) - io_turn_began(node->io)));
 }
 
 static void on_timer(struct io_timer *timer)
@@ -254,6 +257,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     node->logger = qr_alloc(sizeof *node->logger);
     *node->logger = logger_from(config);
     node->command_stats = qr_zalloc(command_count() * sizeof *node->command_stats);
+    node->measure = measure_new();
     reply_init(&node->nowhere, 2);
     node->nowhere.discard = true;
     node->io = io_new();
@@ -322,6 +326,7 @@ void node_free(struct node *node)
     pending_free_all(node);
     reply_free(&node->nowhere);
     free(node->command_stats);
+    measure_free(node->measure);
     free(node->logger);
     free(node);
 }

@@ -11,6 +11,7 @@
 #include "node/config.h"
 #include "node/identity.h"
 #include "node/info.h"
+#include "node/measure.h"
 #include "protocol/protocol.h"
 
 struct replica; /* replica.h: a protocol instance, its log group and its engine */
@@ -23,10 +24,9 @@ struct stats {
     uint64_t commands_processed, bytes_in, bytes_out;
     uint64_t forwarded, forwarded_for_others; /* sent to the leader; received as leader */
     uint64_t uncertain, leader_changed, clusterdown, protocol_errors, error_replies;
-    uint64_t loop_stall_max; /* microseconds of the longest turn */
     uint64_t peer_messages_sent, peer_messages_received, peer_messages_dropped;
     uint64_t peer_reconnects, peer_refused;
-    uint64_t elections, checkpoints;
+    uint64_t elections, elections_begun, leader_changes, checkpoints;
     uint64_t pending_max, client_output_max, peer_output_max; /* high-water marks */
 };
 
@@ -61,6 +61,8 @@ struct node {
     struct reply nowhere; /* swallows what nobody waits for */
 
     struct stats stats;
+    struct measure *measure;
+    qr_time clock; /* as last read, within this turn: for figures, not for decisions */
     struct info_state info;
     struct command_stats *command_stats; /* command_count() of them */
     struct logger *logger;
@@ -83,6 +85,13 @@ struct node {
     qr_time stop_at;
     int exit_code;
 };
+
+/* Reads the clock, and keeps what it says for figures. */
+static inline qr_time node_clock(struct node *node)
+{
+    node->clock = io_now(node->io);
+    return node->clock;
+}
 
 /* Whether this node or another member is short of disk space: growing commands are refused. */
 bool node_space_low(const struct node *node);

@@ -61,6 +61,30 @@ void peers_free(struct peers *peers)
     free(peers);
 }
 
+/* --- Figures -------------------------------------------------------------------------------- */
+
+const struct peer_stats *peers_stats(const struct peers *peers, node_index peer)
+{
+    return &peers->peer[peer].stats;
+}
+
+void peers_reset_stats(struct peers *peers)
+{
+    for (node_index i = 0; i < peers->count; i++) {
+        peers->peer[i].stats = (struct peer_stats){ 0 };
+    }
+}
+
+size_t peers_queued(const struct peers *peers, node_index peer)
+{
+    size_t n = 0;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        const struct link *link = peers->peer[peer].link[lane];
+        n += link != NULL ? link_queued(link) : 0;
+    }
+    return n;
+}
+
 /* --- Up and down ---------------------------------------------------------------------------- */
 
 bool peers_connected(const struct peers *peers, node_index peer)
@@ -95,6 +119,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
         return;
     }
     peers->node->stats.peer_reconnects++;
+    peer->stats.losses++;
     node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u",
              (unsigned)peers->node->identity.members[index].id);
     replica_peer(peers->node->replica, index, false);
@@ -156,13 +181,14 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now)
 /* --- Sending -------------------------------------------------------------------------------- */
 
 /* One message always fits: a command may be as large as the bound. */
-static bool has_room(struct peers *peers, struct link *link, size_t n)
+static bool has_room(struct peers *peers, node_index to, struct link *link, size_t n)
 {
     if (link != NULL &&
         (link_queued(link) == 0 || link_queued(link) + n <= PEER_OUTPUT_BYTES_MAX)) {
         return true;
     }
     peers->node->stats.peer_messages_dropped++;
+    peers->peer[to].stats.dropped++;
     return false;
 }
 
@@ -171,7 +197,7 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
 {
     uint8_t head[PROTOCOL_HEAD_BYTES + 4096];
     struct link *link = peers->peer[to].link[control ? LANE_CONTROL : LANE_DATA];
-    if (!has_room(peers, link, body.n + records.n)) {
+    if (!has_room(peers, to, link, body.n + records.n)) {
         return;
     }
     struct wire_writer w = wire_writer(head, sizeof head);

@@ -9,6 +9,7 @@
 #define NODE_PEERS_H
 
 #include "base/status.h"
+#include "node/frame.h"
 #include "base/types.h"
 #include "resp/reply.h"
 
@@ -27,6 +28,18 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records);
 
 bool peers_connected(const struct peers *peers, node_index peer); /* both lanes */
+
+/* What went to and came from a member since the start or peers_reset_stats; the first messages of a
+ * connection, before it is clear whose it is, are not in it. */
+struct peer_stats {
+    uint64_t sent[FRAME_KINDS], received[FRAME_KINDS]; /* messages, by enum frame_kind */
+    uint64_t dropped;                                  /* protocol messages that found no room */
+    uint64_t bytes_sent, bytes_received, writes;
+    uint64_t losses; /* of the connection */
+};
+const struct peer_stats *peers_stats(const struct peers *peers, node_index peer);
+void peers_reset_stats(struct peers *peers);
+size_t peers_queued(const struct peers *peers, node_index peer); /* bytes not yet sent to it */
 
 /* Whether a command may be forwarded now: connected, and its queue below half its bound. */
 bool peers_may_forward(const struct peers *peers, node_index peer);

@@ -56,6 +56,7 @@ static void send_message(struct replica *r, node_index to, const struct message 
             return;
         }
         hi = m->lo + (qr_slot)n;
+        measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
     }
     peers_send(r->node->peers, to, r->group, m->kind, r->protocol->codec->is_control(m->kind), body,
                m->lo, hi, m->term, records);

@@ -337,7 +337,7 @@ void router_command(struct router *router, struct stream *stream, const struct c
                     uint8_t version, uint8_t db, const struct span *argv, uint32_t argc,
                     bool silent)
 {
-    struct pending *p = stream_push(stream, spec, version, io_now(router->node->io));
+    struct pending *p = stream_push(stream, spec, version, router->node->clock);
     p->silent = silent;
     uint32_t words = command_name_words(spec);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db };
@@ -397,7 +397,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
     }
     struct node *node = router->node;
     node->stats.forwarded_for_others++;
-    struct pending *p = stream_push(&relay->stream, spec, version, io_now(node->io));
+    struct pending *p = stream_push(&relay->stream, spec, version, node->clock);
     p->id = id;
     relay->latest_epoch = epoch;
     if (epoch <= relay->refused_epoch || !replica_leads(node->replica)) {
@@ -511,7 +511,7 @@ static void let_deadlines_pass(struct router *router, qr_time now)
 void router_turn(struct router *router)
 {
     struct node *node = router->node;
-    qr_time now = io_now(node->io);
+    qr_time now = node_clock(node);
     follow_leader(router);
     route_waiting(router);
     if (now >= node->housekeeping) {

@@ -197,6 +197,16 @@ struct reply *stream_reply(struct pending *p)
     return reply;
 }
 
+/* p is answered: its reply is where its client will get it from. What a peer asked for counts where
+ * its client is. */
+static void count_latency(const struct pending *p)
+{
+    const struct node *node = p->node;
+    if (node->config.latency_tracking && p->spec != NULL && p->stream->ordered) {
+        measure_latency(node->measure, p->spec, node->clock - p->arrived);
+    }
+}
+
 /* Answers that came early and are now at the head of their stream (S3). */
 static void deliver_heads(struct stream *stream)
 {
@@ -207,6 +217,7 @@ static void deliver_heads(struct stream *stream)
             reply_raw(reply, span_of(p->reply.p, p->reply.n));
             stream->end_reply(stream, p, STATUS_OK);
         }
+        count_latency(p);
         unlink_from_stream(p);
         pending_free(p);
     }
@@ -234,6 +245,7 @@ void stream_answered(struct pending *p, enum qr_status status)
     if (!p->silent) {
         stream->end_reply(stream, p, status);
     }
+    count_latency(p);
     unlink_from_stream(p);
     pending_free(p);
     if (stream->ordered) {

@@ -376,10 +376,11 @@ int setup(void **state)
     struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX };
     world = calloc(1, sizeof *world);
     *state = world;
-    world->now = QR_SECOND;
+    world->now = world->node.clock = QR_SECOND;
     world->wall = 1700000000 * QR_SECOND;
     world->node.log = &world->log;
     config_defaults(&world->node.config);
+    world->node.measure = measure_new();
     world->node.command_stats = calloc(command_count(), sizeof *world->node.command_stats);
     reply_init(&world->node.nowhere, 2);
     world->node.nowhere.discard = true;
@@ -419,6 +420,7 @@ int teardown(void **state)
     reply_free(&world->out);
     reply_free(&world->node.nowhere);
     free(world->node.command_stats);
+    measure_free(world->node.measure);
     free(world);
     return 0;
 }

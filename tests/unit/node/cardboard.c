@@ -103,6 +103,38 @@ void log_stats(const struct log *log, struct log_stats *out)
     *out = (struct log_stats){ 0 };
 }
 
+void log_reset_stats(struct log *log)
+{
+    (void)log;
+}
+
+const struct log_figures *log_figures(const struct log *log)
+{
+    static const struct log_figures none;
+    (void)log;
+    return &none;
+}
+
+const struct peer_stats *peers_stats(const struct peers *peers, node_index peer)
+{
+    static const struct peer_stats some = { .sent = { [FRAME_PROTOCOL] = 3 }, .bytes_sent = 99 };
+    (void)peers;
+    (void)peer;
+    return &some;
+}
+
+void peers_reset_stats(struct peers *peers)
+{
+    (void)peers;
+}
+
+size_t peers_queued(const struct peers *peers, node_index peer)
+{
+    (void)peers;
+    (void)peer;
+    return 0;
+}
+
 enum log_space log_space(struct log *log)
 {
     (void)log;
@@ -135,7 +167,9 @@ void client_kill(struct client *client)
 int fresh(void **state)
 {
     (void)state;
+    measure_free(node.measure);
     memset(&node, 0, sizeof node);
+    node.measure = measure_new();
     memset(clients, 0, sizeof clients);
     memset(command_stats, 0, sizeof command_stats);
     config_defaults(&node.config);

@@ -188,7 +188,7 @@ static bool is_congested(const struct stream *stream)
 static int setup(void **state)
 {
     world = calloc(1, sizeof *world);
-    world->now = QR_SECOND;
+    world->now = world->node.clock = QR_SECOND;
     world->node.replica = &world->replica;
     world->node.peers = &world->peers;
     world->node.config.leader_wait_ms = 2000;

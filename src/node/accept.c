@@ -1,0 +1,100 @@
+/* The listeners of Redis clients: who is let in, and who is sent away with a word. */
+#include "node/clients_internal.h"
+
+#include "base/alloc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void no_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
+{
+    (void)stream;
+    *p = NULL;
+    *n = 0;
+}
+
+static void ignore_read(struct io_stream *stream, size_t n)
+{
+    (void)stream;
+    (void)n;
+}
+
+static void ignore_close(struct io_stream *stream, int error)
+{
+    (void)stream;
+    (void)error;
+}
+
+/* One sentence, and gone. */
+static void turn_away(struct io_stream *stream, const char *text)
+{
+    static const struct io_stream_callbacks deaf = { .on_read = ignore_read,
+                                                     .buffer = no_buffer,
+                                                     .on_close = ignore_close };
+    io_stream_open(stream, &deaf, NULL);
+    io_stream_write(stream, text, strlen(text));
+    io_stream_dismiss(stream);
+}
+
+static void on_accept(void *context, struct io_stream *stream)
+{
+    struct clients *clients = context;
+    struct node *node = clients->node;
+    char peer[64];
+    node->stats.connections_received++;
+    io_stream_peer_name(stream, peer, sizeof peer);
+    if (node->stopping) {
+        io_stream_close(stream);
+    } else if (node->client_count >= node->config.maxclients) {
+        node->stats.connections_rejected++;
+        turn_away(stream, "-ERR max number of clients reached\r\n");
+    } else if (config_denies_remote(&node->config, peer)) {
+        node->stats.connections_rejected++;
+        turn_away(stream, "-" CONFIG_DENIED_TEXT "\r\n");
+    } else {
+        client_open(node, stream);
+    }
+}
+
+struct clients *clients_new(struct node *node, char *message, size_t cap)
+{
+    struct clients *clients = qr_zalloc(sizeof *clients);
+    char address[64];
+    bool optional;
+    clients->node = node;
+    for (uint32_t i = 0; clients->listener_count < LISTENERS_MAX &&
+                         config_bind_address(&node->config, i, address, &optional);
+         i++) {
+        int error = io_listen(node->io, address, node->config.port, (int)node->config.tcp_backlog,
+                              on_accept, clients, &clients->listeners[clients->listener_count]);
+        if (error == 0) {
+            clients->listener_count++;
+        } else if (!optional) {
+            (void)snprintf(message, cap, "Failed listening on %s port %u (TCP), aborting: %s",
+                           address, (unsigned)node->config.port, strerror(-error));
+            clients_free(clients);
+            return NULL;
+        }
+    }
+    return clients;
+}
+
+void clients_stop(struct clients *clients)
+{
+    for (uint32_t i = 0; i < clients->listener_count; i++) {
+        io_listener_close(clients->listeners[i]);
+    }
+    clients->listener_count = 0;
+    for (struct client *client = clients->node->clients; client != NULL; client = client->next) {
+        client_close_gently(client);
+    }
+}
+
+void clients_free(struct clients *clients)
+{
+    for (uint32_t i = 0; i < clients->listener_count; i++) {
+        io_listener_close(clients->listeners[i]);
+    }
+    free(clients->spare_input);
+    free(clients);
+}
