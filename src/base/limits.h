@@ -38,8 +38,21 @@
 #define LINGER_TIME_MS 1000         /* how long a dismissed client may go on sending; then reset */
 #define LINGER_BYTES_MAX (32 * MIB) /* and how much */
 #define LINGER_STREAMS_MAX 256      /* at a time; more dismissed ones are closed at once */
-#define NODE_PENDING_MAX 65536      /* commands of all connections without a reply yet */
-#define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; forwards beyond: -THROTTLED */
+/* What one client may have carried out in one turn, and all together; the rest of their input waits
+ * in a queue, a share each in turn. */
+#define CLIENT_TURN_COMMANDS 512
+#define CLIENTS_TURN_USEC 2000
+/* Commands of all connections without a reply yet. Past it only those clients go on that have less
+ * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
+#define NODE_PENDING_MAX 65536
+#define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
+/* Default of maxmemory-clients: input and output buffers of all clients. Past it the one that holds
+ * most is closed. */
+#define CLIENTS_BYTES_MAX (1 * GIB)
+#define STARVED_TIME_MS 5000 /* no room for so long: the client that holds most is closed */
+#define PREAUTH_COMMAND_TIME_MS 10000 /* for one command before AUTH; then the client is closed */
+#define PREAUTH_TIME_MS 60000         /* until AUTH; then the client is closed */
+#define IDLE_TRIM_TIME_MS 2000        /* an idle client gives its reply buffer back */
 
 /* --- the log -------------------------------------------------------------------------------- */
 #define LOG_BLOCK_BYTES (4 * KIB)     /* a batch starts on a block boundary */

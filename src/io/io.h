@@ -112,6 +112,7 @@ void *io_stream_owner(const struct io_stream *stream);
 void io_stream_write(struct io_stream *stream, const void *p, size_t n);
 void io_stream_writev(struct io_stream *stream, const struct iovec *v, int count);
 size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
+size_t io_stream_memory(const struct io_stream *stream); /* that their copies take */
 
 void io_stream_read(struct io_stream *stream, bool on); /* pause or resume reading */
 void io_stream_close(struct io_stream *stream);         /* drops what is queued; on_close follows */

@@ -25,6 +25,7 @@ struct io_stream {
     void *owner;
 
     uint8_t *sending; /* with libuv, not to be touched */
+    size_t sending_cap;
     uv_write_t write;
     uint8_t *gathered;
     size_t gathered_n, gathered_cap;
@@ -375,6 +376,7 @@ static void on_written(uv_write_t *request, int status)
     struct io_stream *stream = uv_req_get_data((uv_req_t *)request);
     free(stream->sending);
     stream->sending = NULL;
+    stream->sending_cap = 0;
     if (stream->closing) {
         return;
     }
@@ -396,6 +398,7 @@ static void send_gathered(struct io_stream *stream)
     qr_assert(stream->gathered_n > 0);
     uv_buf_t buffer = { .base = (char *)stream->gathered, .len = stream->gathered_n };
     stream->sending = stream->gathered;
+    stream->sending_cap = stream->gathered_cap;
     stream->gathered = NULL;
     stream->gathered_n = stream->gathered_cap = 0;
     uv_req_set_data((uv_req_t *)&stream->write, stream);
@@ -479,4 +482,9 @@ void io_stream_write(struct io_stream *stream, const void *p, size_t n)
 size_t io_stream_queued(const struct io_stream *stream)
 {
     return uv_stream_get_write_queue_size((const uv_stream_t *)&stream->tcp) + stream->gathered_n;
+}
+
+size_t io_stream_memory(const struct io_stream *stream)
+{
+    return stream->sending_cap + stream->gathered_cap;
 }

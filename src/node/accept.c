@@ -2,6 +2,7 @@
 #include "node/clients_internal.h"
 
 #include "base/alloc.h"
+#include "base/limits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,37 @@ static void turn_away(struct io_stream *stream, const char *text)
     io_stream_open(stream, &deaf, NULL);
     io_stream_write(stream, text, strlen(text));
     io_stream_dismiss(stream);
+}
+
+/* A connection that may stay: from now on it is a client. */
+static void client_open(struct node *node, struct io_stream *stream)
+{
+    struct client *client = qr_zalloc(sizeof *client);
+    client->node = node;
+    client->id = ++node->next_client_id;
+    client->socket = stream;
+    client->version = 2;
+    client->reply_size = CLIENT_REPLY_GUESS;
+    client->authenticated = node->config.requirepass[0] == 0;
+    client->created = io_now(node->io);
+    client->last_active = client->created;
+    client->last_command_end = client->created;
+    io_stream_peer_name(stream, client->peer_name, sizeof client->peer_name);
+    io_stream_local_name(stream, client->local_name, sizeof client->local_name);
+    clients_init_stream(client);
+    reply_init(&client->out, 2);
+    parser_init(&client->parser);
+    client->parser.command_bytes_max = COMMAND_BYTES_MAX;
+    client->previous = node->clients_last;
+    if (node->clients_last != NULL) {
+        node->clients_last->next = client;
+    } else {
+        node->clients = client;
+    }
+    node->clients_last = client;
+    node->client_count++;
+    io_stream_open(stream, &clients_callbacks, client);
+    io_stream_keepalive(stream, node->config.tcp_keepalive_s);
 }
 
 static void on_accept(void *context, struct io_stream *stream)

@@ -26,6 +26,7 @@ struct client {
     char peer_name[64], local_name[64];
     char name[256], lib_name[64], lib_version[64]; /* "" = unset; longer ones are refused */
     qr_time created, last_active;
+    qr_time last_command_end; /* when its last command was complete */
     const struct command_spec *last_command;
     uint64_t commands, bytes_in, bytes_out;
 
@@ -35,6 +36,7 @@ struct client {
     bool authenticated;
     bool no_evict, no_touch;
     enum reply_mode reply_mode;
+    bool evicted;   /* it is being closed for what it holds */
     bool overrun;   /* too many replies were not taken: it is being closed, and hears no more */
     bool closing;   /* answer what is pending, then close; nothing more is read */
     bool dismissed; /* it may still be sending when that is done */
@@ -43,8 +45,12 @@ struct client {
     struct parser parser;
     uint8_t *input;
     size_t input_n, input_at, input_cap;
-    bool paused; /* reading stopped: too much is pending, or replies pile up */
-    bool dirty;  /* is in node->dirty: has replies to flush */
+    bool paused;              /* reading stopped: too much is pending, or replies pile up */
+    struct client_line *line; /* where its input waits, or NULL */
+    struct client *line_next, *line_previous;
+    qr_time line_since;
+    size_t accounted; /* its part of clients->bytes */
+    bool dirty;       /* is in node->dirty: has replies to flush */
     struct client *next_dirty;
 
     struct stream stream; /* commands without a reply, oldest first */
@@ -53,6 +59,12 @@ struct client {
     uint32_t replies;     /* whole ones in `out` */
     struct reply out;     /* replies of this turn, not yet handed to the socket */
 };
+
+/* Bytes of its buffers. */
+static inline size_t client_memory(const struct client *client)
+{
+    return client->input_cap + client->out.cap + io_stream_memory(client->socket);
+}
 
 /* Closes the connection once its pending commands are answered (QUIT, protocol errors). */
 void client_close_gently(struct client *client);

@@ -1,8 +1,8 @@
-#include "node/clients.h"
+/* Clients: their input, their commands, their replies. See clients.h. */
+#include "node/clients_internal.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "node/clients_internal.h"
 #include "node/local.h"
 #include "node/node.h"
 #include "node/router.h"
@@ -89,20 +89,42 @@ static bool is_congested(const struct stream *stream)
     return unsent(client_of((struct stream *)stream)) >= CLIENT_OUTPUT_BYTES_MAX;
 }
 
-static bool must_pause(const struct client *client)
+/* Whether the node has so much pending that this client has to wait too. Others' hoards must not
+ * stop those who have less than their share, nor those whose next command is small. */
+static bool is_node_full(const struct client *client)
 {
     const struct node *node = client->node;
-    return client->stream.count >= window(client) || unsent(client) >= CLIENT_OUTPUT_BYTES_MAX ||
-           node->pending_count >= NODE_PENDING_MAX || node->pending_bytes >= NODE_PENDING_BYTES_MAX;
+    if (node->pending_count >= NODE_PENDING_MAX) {
+        return client->stream.count > NODE_PENDING_MAX / node->client_count;
+    }
+    return node->pending_bytes >= NODE_PENDING_BYTES_MAX &&
+           (client->stream.count > NODE_PENDING_MAX / node->client_count ||
+            client->input_n - client->input_at >= CLIENT_READ_BYTES);
+}
+
+static bool must_pause(const struct client *client)
+{
+    return client->stream.count >= window(client) || unsent(client) >= CLIENT_OUTPUT_BYTES_MAX;
 }
 
 static bool may_resume(const struct client *client)
 {
-    const struct node *node = client->node;
     return client->stream.count <= window(client) / 2 &&
-           unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2 &&
-           node->pending_count <= NODE_PENDING_MAX / 2 &&
-           node->pending_bytes <= NODE_PENDING_BYTES_MAX / 2;
+           unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2;
+}
+
+static bool has_node_room(const struct node *node)
+{
+    return node->pending_count <= NODE_PENDING_MAX / 4 * 3 &&
+           node->pending_bytes <= NODE_PENDING_BYTES_MAX / 4 * 3;
+}
+
+void clients_init_stream(struct client *client)
+{
+    stream_init(&client->stream, client->node, true);
+    client->stream.begin_reply = begin_reply;
+    client->stream.end_reply = end_reply;
+    client->stream.is_congested = is_congested;
 }
 
 /* --- Commands ------------------------------------------------------------------------------- */
@@ -252,14 +274,36 @@ static void protocol_error(struct client *client)
     client_close_gently(client);
 }
 
-/* Parses and runs what has come, until it is used up, in error, or there is no room. */
+/* All clients together have used what one turn has for them (R4). */
+static bool is_turn_spent(struct clients *clients)
+{
+    struct io *io = clients->node->io;
+    if (!clients->spent && (++clients->commands & 7) == 0) {
+        qr_time until = io_turn_began(io) + CLIENTS_TURN_USEC;
+        until = until > clients->spend_until ? until : clients->spend_until;
+        clients->spent = io_now(io) >= until;
+    }
+    return clients->spent;
+}
+
+/* Parses and runs what has come, until it is used up, in error, or there is no room or time. */
 static void run_input(struct client *client)
 {
+    struct clients *clients = client->node->clients_io;
+    uint32_t share = CLIENT_TURN_COMMANDS;
     while (!client->closing && client->input_at < client->input_n) {
         if (must_pause(client)) {
             client->paused = true;
             client->node->paused_clients++;
             io_stream_read(client->socket, false);
+            return;
+        }
+        if (is_node_full(client)) {
+            clients_line_up(&clients->starved, client);
+            return;
+        }
+        if (share-- == 0 || is_turn_spent(clients)) {
+            clients_line_up(&clients->ready, client);
             return;
         }
         client->parser.authenticated = is_known(client);
@@ -275,6 +319,7 @@ static void run_input(struct client *client)
             return;
         case PARSE_COMMAND:
             client->input_at += client->parser.consumed;
+            client->last_command_end = client->last_active;
             if (client->parser.argc > 0) {
                 run_command(client, client->parser.argv, client->parser.argc);
             }
@@ -317,6 +362,11 @@ static void take_spare_input(struct client *client)
 static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
 {
     struct client *client = io_stream_owner(stream);
+    if (client->line != NULL) {
+        *p = NULL; /* it has input enough; move_on reads again */
+        *n = 0;
+        return;
+    }
     take_spare_input(client);
     if (client->input_at > 0) {
         memmove(client->input, client->input + client->input_at,
@@ -336,6 +386,16 @@ static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
     *n = client->input_cap - client->input_n;
 }
 
+/* What it holds, among what all clients hold. */
+static void account(struct client *client)
+{
+    struct clients *clients = client->node->clients_io;
+    size_t now = client_memory(client);
+    clients->bytes += now - client->accounted;
+    client->accounted = now;
+    clients->bytes_max = max_u64(clients->bytes_max, clients->bytes);
+}
+
 static void on_read(struct io_stream *stream, size_t n)
 {
     struct client *client = io_stream_owner(stream);
@@ -347,11 +407,13 @@ static void on_read(struct io_stream *stream, size_t n)
     run_input(client);
     histogram_add(&client->node->measure->commands_per_read, client->commands - before, 1);
     return_input(client);
+    account(client);
 }
 
 static void on_drained(struct io_stream *stream)
 {
     struct client *client = io_stream_owner(stream);
+    account(client);
     if (client->paused) {
         mark_dirty(client);
     }
@@ -394,7 +456,13 @@ static void on_close(struct io_stream *stream, int error)
 {
     (void)error;
     struct client *client = io_stream_owner(stream);
+    struct clients *clients = client->node->clients_io;
     client->node->paused_clients -= client->paused ? 1 : 0;
+    clients->bytes -= client->accounted;
+    if (clients->visit == client) {
+        clients->visit = client->next;
+    }
+    clients_leave_line(client);
     unlink_client(client);
     stream_detach(&client->stream);
     parser_free(&client->parser);
@@ -403,43 +471,11 @@ static void on_close(struct io_stream *stream, int error)
     free(client);
 }
 
-static const struct io_stream_callbacks callbacks = { .on_read = on_read,
-                                                      .buffer = give_buffer,
-                                                      .on_drained = on_drained,
-                                                      .on_end = on_end,
-                                                      .on_close = on_close };
-
-void client_open(struct node *node, struct io_stream *stream)
-{
-    struct client *client = qr_zalloc(sizeof *client);
-    client->node = node;
-    client->id = ++node->next_client_id;
-    client->socket = stream;
-    client->version = 2;
-    client->reply_size = CLIENT_REPLY_GUESS;
-    client->authenticated = node->config.requirepass[0] == 0;
-    client->created = io_now(node->io);
-    client->last_active = client->created;
-    io_stream_peer_name(stream, client->peer_name, sizeof client->peer_name);
-    io_stream_local_name(stream, client->local_name, sizeof client->local_name);
-    stream_init(&client->stream, node, true);
-    client->stream.begin_reply = begin_reply;
-    client->stream.end_reply = end_reply;
-    client->stream.is_congested = is_congested;
-    reply_init(&client->out, 2);
-    parser_init(&client->parser);
-    client->parser.command_bytes_max = COMMAND_BYTES_MAX;
-    client->previous = node->clients_last;
-    if (node->clients_last != NULL) {
-        node->clients_last->next = client;
-    } else {
-        node->clients = client;
-    }
-    node->clients_last = client;
-    node->client_count++;
-    io_stream_open(stream, &callbacks, client);
-    io_stream_keepalive(stream, node->config.tcp_keepalive_s);
-}
+const struct io_stream_callbacks clients_callbacks = { .on_read = on_read,
+                                                       .buffer = give_buffer,
+                                                       .on_drained = on_drained,
+                                                       .on_end = on_end,
+                                                       .on_close = on_close };
 
 void client_close_gently(struct client *client)
 {
@@ -477,16 +513,25 @@ static void flush_client(struct client *client)
     }
 }
 
+/* Goes on with its input where it stopped. */
+static void move_on(struct client *client)
+{
+    (void)node_clock(client->node);
+    run_input(client);
+    return_input(client);
+    account(client);
+    if (!client->paused && client->line == NULL && !client->closing) {
+        io_stream_read(client->socket, true);
+    }
+}
+
 static void resume(struct client *client)
 {
     if (client->paused && !client->closing && may_resume(client)) {
         client->paused = false;
         client->node->paused_clients--;
         client->node->again = true;
-        io_stream_read(client->socket, true);
-        (void)node_clock(client->node);
-        run_input(client);
-        return_input(client);
+        move_on(client);
     }
 }
 
@@ -501,24 +546,32 @@ void clients_flush(struct clients *clients)
         client->dirty = false;
         flush_client(client);
         resume(client);
+        account(client);
     }
-    /* Those that paused because the whole node was full have nothing of their own to wake them. */
-    if (node->paused_clients > 0 && node->pending_count <= NODE_PENDING_MAX / 2) {
-        for (struct client *client = node->clients; client != NULL; client = client->next) {
-            resume(client);
+    clients_evict(clients);
+    clients->spent = false;
+    node->again = node->again || clients->ready.count > 0;
+}
+
+static void advance(struct clients *clients, struct client_line *line)
+{
+    uint32_t count = line->count; /* each once: who needs more lines up again */
+    while (count-- > 0 && line->first != NULL && !is_turn_spent(clients)) {
+        struct client *client = line->first;
+        clients_leave_line(client);
+        if (!client->closing) {
+            move_on(client);
         }
     }
 }
 
-void clients_housekeeping(struct clients *clients, qr_time now)
+void clients_turn(struct clients *clients)
 {
-    struct node *node = clients->node;
-    qr_time idle = node->config.timeout_s * QR_SECOND;
-    for (struct client *client = node->clients; client != NULL && idle > 0;) {
-        struct client *next = client->next;
-        if (now - client->last_active > idle && client->stream.first == NULL) {
-            client_kill(client);
-        }
-        client = next;
+    clients->spent = false; /* beside what the new ones have used: those in line get on too */
+    clients->spend_until = io_now(clients->node->io) + CLIENTS_TURN_USEC;
+    advance(clients, &clients->ready);
+    if (clients->starved.count > 0 && has_node_room(clients->node)) {
+        advance(clients, &clients->starved);
+        clients->node->again = true;
     }
 }

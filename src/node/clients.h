@@ -16,10 +16,14 @@ void clients_free(struct clients *clients);
 /* No more connections and no more commands; what is pending is still answered. */
 void clients_stop(struct clients *clients);
 
+/* At the beginning of a turn: those whose input was too much for the last ones. */
+void clients_turn(struct clients *clients);
+
 /* At the end of a turn: hands replies to the sockets, reads on where there is room again. */
 void clients_flush(struct clients *clients);
 
-/* Once a second or so: closes those that were idle longer than `timeout`. */
+/* Now and then: closes those that were idle longer than `timeout`, or that should have said who
+ * they are by now; takes back what idle ones do not need. */
 void clients_housekeeping(struct clients *clients, qr_time now);
 
 #endif

@@ -1,4 +1,5 @@
-/* What clients.c and accept.c share. */
+/* What clients.c (input, commands, replies), accept.c (who comes in) and clients_bound.c (who has
+ * to wait or leave) share. */
 #ifndef NODE_CLIENTS_INTERNAL_H
 #define NODE_CLIENTS_INTERNAL_H
 
@@ -7,14 +8,35 @@
 
 #define LISTENERS_MAX 16
 
+/* Clients with input that waits, oldest first. */
+struct client_line {
+    struct client *first, *last;
+    uint32_t count;
+};
+
 struct clients {
     struct node *node;
     struct io_listener *listeners[LISTENERS_MAX];
     uint32_t listener_count;
     uint8_t *spare_input; /* CLIENT_READ_BYTES that no client uses now, or NULL */
+
+    struct client_line ready;   /* have used their share of a turn */
+    struct client_line starved; /* the node had no room for their commands */
+    qr_time spend_until;        /* what this turn has for their commands (CLIENTS_TURN_USEC) */
+    bool spent;
+    uint32_t commands; /* the clock is read for some of them only */
+
+    size_t bytes, bytes_max; /* input and output of all clients */
+    struct client *visit;    /* whom housekeeping saw last; NULL: begins anew */
 };
 
-/* A connection that may stay: from now on it is a client. */
-void client_open(struct node *node, struct io_stream *stream);
+extern const struct io_stream_callbacks clients_callbacks;
+void clients_init_stream(struct client *client);
+
+void clients_line_up(struct client_line *line, struct client *client);
+void clients_leave_line(struct client *client);
+
+/* Closes those that hold most until the rest is within maxmemory-clients. */
+void clients_evict(struct clients *clients);
 
 #endif

@@ -51,6 +51,7 @@ struct config {
     bool protected_mode;
     bool bind_given;
     uint32_t tcp_backlog, timeout_s, tcp_keepalive_s, maxclients;
+    uint64_t maxmemory_clients;
     char requirepass[512];
     /* data */
     char dir[1024];

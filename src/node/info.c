@@ -277,7 +277,7 @@ static void section_stats(struct node *node, struct reply *out)
     info_line(out, "sync_partial_err:0");
     info_line(out, "expired_keys:%llu", (ull)engine.expired_keys);
     info_line(out, "evicted_keys:0");
-    info_line(out, "evicted_clients:0");
+    info_line(out, "evicted_clients:%llu", (ull)stats->clients_evicted);
     info_line(out, "keyspace_hits:%llu", (ull)engine.keyspace_hits);
     info_line(out, "keyspace_misses:%llu", (ull)engine.keyspace_misses);
     info_line(out, "pubsub_channels:0");

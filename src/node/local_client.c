@@ -146,8 +146,11 @@ void local_client_line(const struct client *client, char *out, size_t cap)
     const struct command_spec *last = client->last_command;
     qr_time now = io_now(client->node->io);
     size_t used = client->input_n - client->input_at;
-    size_t output = client->out.n + io_stream_queued(client->socket);
-    size_t memory = sizeof *client + client->input_cap + client->out.cap + output;
+    size_t queued = io_stream_memory(client->socket);
+    size_t memory = sizeof *client + client_memory(client) + client->stream.op_bytes +
+                    client->stream.count * sizeof(struct pending);
+    static const char *const events[] = { "", "r", "w", "rw" };
+    bool reads = !client->paused && client->line == NULL && !client->closing;
     char flags[4];
     struct text letters = text_in(flags, sizeof flags);
     text_put(&letters, client->no_evict ? "e" : "");
@@ -164,7 +167,7 @@ void local_client_line(const struct client *client, char *out, size_t cap)
         (long long)((now - client->created) / QR_SECOND),
         (long long)((now - client->last_active) / QR_SECOND), flags, client->db, used,
         client->input_cap - client->input_n, client->out.cap, client->out.cap, client->out.n,
-        client->stream.count, io_stream_queued(client->socket), memory, client->paused ? "" : "r",
+        queued > 0 ? 1u : 0u, queued, memory, events[(reads ? 1 : 0) + (queued > 0 ? 2 : 0)],
         last != NULL ? last->name : "NULL", client->version, client->lib_name, client->lib_version);
     qr_assert(n > 0 && (size_t)n < cap);
 }

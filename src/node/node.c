@@ -154,6 +154,7 @@ static void turn(void *context)
     qr_time began = node_clock(node);
     node->again = false;
     node->wake = began + QR_SECOND;
+    clients_turn(node->clients_io);
     router_turn(node->router);
     replica_turn(node->replica);
     if (router_waiting(node->router) > 0 && replica_leader(node->replica) != NODE_NONE) {

@@ -20,7 +20,7 @@ struct router;  /* router.h: who carries out a command */
 
 /* Counters for INFO; CONFIG RESETSTAT zeroes them. */
 struct stats {
-    uint64_t connections_received, connections_rejected;
+    uint64_t connections_received, connections_rejected, clients_evicted;
     uint64_t commands_processed, bytes_in, bytes_out;
     uint64_t forwarded, forwarded_for_others; /* sent to the leader; received as leader */
     uint64_t uncertain, leader_changed, clusterdown, protocol_errors, error_replies;

@@ -121,10 +121,8 @@ static bool carry_out(struct router *router, struct pending *p)
         if (!replica_has_room(replica, p->op_bytes)) {
             return false;
         }
-        uint8_t *op = p->op;
         size_t n = p->op_bytes;
-        p->op = NULL;
-        router->node->pending_bytes -= n;
+        uint8_t *op = pending_take_op(p);
         memcpy(replica_write(replica, p, n), op, n);
         free(op);
         return true;

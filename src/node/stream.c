@@ -168,14 +168,27 @@ void pending_set_op(struct pending *p, uint8_t *op, size_t n)
     p->op = op;
     p->op_bytes = n;
     p->node->pending_bytes += n;
+    if (p->stream != NULL) {
+        p->stream->op_bytes += n;
+    }
+}
+
+uint8_t *pending_take_op(struct pending *p)
+{
+    uint8_t *op = p->op;
+    p->op = NULL;
+    p->node->pending_bytes -= p->op_bytes;
+    if (p->stream != NULL) {
+        qr_assert(p->stream->op_bytes >= p->op_bytes);
+        p->stream->op_bytes -= p->op_bytes;
+    }
+    return op;
 }
 
 void pending_drop_op(struct pending *p)
 {
     if (p->op != NULL) {
-        p->node->pending_bytes -= p->op_bytes;
-        free(p->op);
-        p->op = NULL;
+        free(pending_take_op(p));
     }
 }
 

@@ -33,28 +33,28 @@ enum pending_state {
 
 struct pending {
     struct node *node;
-    struct stream *stream; /* NULL: whoever asked is gone, the reply goes nowhere */
-    struct pending *next, *previous;           /* in stream order */
-    struct pending *age_next, *age_previous;   /* in order of arrival in the node */
+    struct stream *stream;           /* NULL: whoever asked is gone, the reply goes nowhere */
+    struct pending *next, *previous; /* in stream order */
+    struct pending *age_next, *age_previous;     /* in order of arrival in the node */
     struct pending *queue_next, *queue_previous; /* in the one queue that its state names */
     const struct command_spec *spec;
     enum pending_state state;
-    bool confirmed; /* PENDING_READING: the protocol said yes */
-    bool endless;   /* BLOCKED for another node without a time-out: comes back at `until` */
-    bool silent;    /* CLIENT REPLY OFF or SKIP */
-    bool counted;   /* in its stream's writes_begun, or a read in its `reading` */
+    bool confirmed;  /* PENDING_READING: the protocol said yes */
+    bool endless;    /* BLOCKED for another node without a time-out: comes back at `until` */
+    bool silent;     /* CLIENT REPLY OFF or SKIP */
+    bool counted;    /* in its stream's writes_begun, or a read in its `reading` */
     uint8_t version; /* RESP version of the reply */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */
     qr_req req;        /* READING: its number at the protocol; 0 until it has one */
     qr_slot slot; /* PROPOSED: where; READING: what must be applied; BLOCKED: what must be held */
     qr_term term;
-    qr_time until;       /* READING: end of the lease; BLOCKED: end of the wait; 0 = none */
+    qr_time until;        /* READING: end of the lease; BLOCKED: end of the wait; 0 = none */
     uint64_t after_write; /* READING: writes of its stream that come first (S1) */
-    uint64_t id;         /* a peer's number for it; of a forwarded one, ours */
-    uint32_t wanted;     /* BLOCKED: replicas */
-    struct reply reply;  /* ANSWERED */
-    uint8_t *op;         /* encoded operation (malloc); NULL when the log has it */
+    uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
+    uint32_t wanted;      /* BLOCKED: replicas */
+    struct reply reply;   /* ANSWERED */
+    uint8_t *op;          /* encoded operation (malloc); NULL when the log has it */
     size_t op_bytes;
 };
 
@@ -62,10 +62,11 @@ struct stream {
     struct node *node;
     struct pending *first, *last;
     uint32_t count;
-    uint32_t reading;        /* reads that were taken up here and have no answer */
+    size_t op_bytes;  /* of its pendings */
+    uint32_t reading; /* reads that were taken up here and have no answer */
     uint64_t writes_begun, writes_done;
-    qr_slot last_write;      /* slot of the last write applied for it; for WAIT */
-    bool ordered;            /* replies leave in order (a client) */
+    qr_slot last_write; /* slot of the last write applied for it; for WAIT */
+    bool ordered;       /* replies leave in order (a client) */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending. */
     struct reply *(*begin_reply)(struct stream *stream, struct pending *p);
@@ -77,8 +78,8 @@ struct stream {
 void stream_init(struct stream *stream, struct node *node, bool ordered);
 
 /* A new pending at the end of the stream. */
-struct pending *stream_push(struct stream *stream, const struct command_spec *spec,
-                            uint8_t version, qr_time now);
+struct pending *stream_push(struct stream *stream, const struct command_spec *spec, uint8_t version,
+                            qr_time now);
 
 /* The reply of p is to be written to the result; then call stream_answered. */
 struct reply *stream_reply(struct pending *p);
@@ -92,6 +93,7 @@ void stream_refuse(struct pending *p, enum qr_status status);
 /* Hands over an encoded operation, accounted in the node's pending_bytes; frees it. */
 void pending_set_op(struct pending *p, uint8_t *op, size_t n);
 void pending_drop_op(struct pending *p);
+uint8_t *pending_take_op(struct pending *p); /* the caller frees it */
 
 /* At the node's end: those without an answer too, whose streams and queues are gone. */
 void pending_free_all(struct node *node);

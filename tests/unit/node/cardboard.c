@@ -43,6 +43,12 @@ size_t io_stream_queued(const struct io_stream *stream)
     return 0;
 }
 
+size_t io_stream_memory(const struct io_stream *stream)
+{
+    (void)stream;
+    return 0;
+}
+
 int io_stream_fd(const struct io_stream *stream)
 {
     (void)stream;

@@ -1,0 +1,137 @@
+/* What clients may hold and how long they may stay.
+ *
+ * Whatever clients hold together has a bound (maxmemory-clients). Each has bounds of its own, but
+ * ten thousand of them would add up; so past it the one that holds most is closed, as Redis does.
+ */
+#include "node/clients_internal.h"
+
+#include "base/limits.h"
+#include "node/run.h"
+
+/* --- Lines ---------------------------------------------------------------------------------- */
+
+void clients_line_up(struct client_line *line, struct client *client)
+{
+    qr_assert(client->line == NULL);
+    client->line = line;
+    client->line_since = io_now(client->node->io);
+    client->line_next = NULL;
+    client->line_previous = line->last;
+    if (line->last != NULL) {
+        line->last->line_next = client;
+    } else {
+        line->first = client;
+    }
+    line->last = client;
+    line->count++;
+}
+
+void clients_leave_line(struct client *client)
+{
+    struct client_line *line = client->line;
+    if (line == NULL) {
+        return;
+    }
+    if (client->line_previous != NULL) {
+        client->line_previous->line_next = client->line_next;
+    } else {
+        line->first = client->line_next;
+    }
+    if (client->line_next != NULL) {
+        client->line_next->line_previous = client->line_previous;
+    } else {
+        line->last = client->line_previous;
+    }
+    line->count--;
+    client->line = NULL;
+}
+
+/* --- Leaving -------------------------------------------------------------------------------- */
+
+static size_t claim(const struct client *client)
+{
+    return client->accounted + client->stream.op_bytes;
+}
+
+static void evict_largest(struct clients *clients, const char *why)
+{
+    struct client *largest = NULL;
+    for (struct client *client = clients->node->clients; client != NULL; client = client->next) {
+        if (!client->evicted && !client->no_evict &&
+            (largest == NULL || claim(client) > claim(largest))) {
+            largest = client;
+        }
+    }
+    if (largest == NULL) {
+        return;
+    }
+    largest->evicted = true;
+    clients->node->stats.clients_evicted++;
+    clients->bytes -= largest->accounted; /* it goes when this turn's callbacks have run */
+    largest->accounted = 0;
+    node_log(clients->node, NODE_LOG_WARNING, "Closing client %s, which holds %zu bytes: %s",
+             largest->peer_name, client_memory(largest) + largest->stream.op_bytes, why);
+    client_kill(largest);
+}
+
+void clients_evict(struct clients *clients)
+{
+    size_t most = clients->node->config.maxmemory_clients;
+    for (uint32_t i = 0; i < 16 && clients->bytes > most; i++) {
+        evict_largest(clients, "maxmemory-clients is exceeded");
+    }
+}
+
+/* Those in line are served oldest first, so the first says how long nothing has moved. */
+static void relieve_starved(struct clients *clients, qr_time now)
+{
+    const struct client *first = clients->starved.first;
+    if (first != NULL && now - first->line_since > STARVED_TIME_MS * QR_MILLISECOND) {
+        evict_largest(clients, "commands of others find no room");
+    }
+}
+
+static bool has_overstayed(const struct client *client, qr_time now)
+{
+    const struct config *config = &client->node->config;
+    qr_time idle = now - client->last_active;
+    if (config->timeout_s > 0 && idle > config->timeout_s * QR_SECOND) {
+        return client->stream.first == NULL;
+    }
+    if (client->authenticated || config->requirepass[0] == 0) {
+        return false;
+    }
+    return now - client->created > PREAUTH_TIME_MS * QR_MILLISECOND ||
+           (client->input_at < client->input_n &&
+            now - client->last_command_end > PREAUTH_COMMAND_TIME_MS * QR_MILLISECOND);
+}
+
+static void visit(struct client *client, qr_time now)
+{
+    if (client->closing) {
+        return;
+    }
+    if (has_overstayed(client, now)) {
+        client_kill(client);
+    } else if (client->out.n == 0 && client->out.cap > 0 &&
+               now - client->last_active > IDLE_TRIM_TIME_MS * QR_MILLISECOND) {
+        reply_free(&client->out);
+        reply_init(&client->out, client->version);
+    }
+}
+
+void clients_housekeeping(struct clients *clients, qr_time now)
+{
+    /* A part of them each time, so that ten thousand are no stall; all within a second. */
+    uint32_t count = clients->node->client_count / 8 + 16;
+    struct client *client = clients->visit;
+    while (count-- > 0) {
+        client = client != NULL ? client->next : clients->node->clients;
+        if (client == NULL) {
+            break; /* begins anew next time */
+        }
+        visit(client, now);
+    }
+    clients->visit = client;
+    relieve_starved(clients, now);
+}
