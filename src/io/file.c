@@ -23,7 +23,32 @@
 
 struct io_file {
     int fd;
+    int read_fd; /* the same, or for IO_DIRECT one through the page cache: reads are of any size */
 };
+
+static int open_retrying(const char *path, int mode)
+{
+    int fd;
+    do {
+        fd = open(path, mode | O_CLOEXEC, 0640);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* A second descriptor that writes past the page cache; the first one where that is not to be had.
+ */
+static int open_direct(const char *path, int fd)
+{
+    int direct = open_retrying(path, O_RDWR | O_DIRECT);
+    return direct < 0 ? fd : direct;
+}
+
+/* Some file systems open for direct writes and then refuse them. */
+static bool leave_direct(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_DIRECT) != 0 && fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
 
 int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
 {
@@ -32,10 +57,7 @@ int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file
     if ((flags & IO_CREATE) != 0) {
         mode |= O_CREAT | O_EXCL;
     }
-    int fd;
-    do {
-        fd = open(path, mode | O_CLOEXEC, 0640);
-    } while (fd < 0 && errno == EINTR);
+    int fd = open_retrying(path, mode);
     if (fd < 0) {
         return -errno;
     }
@@ -45,7 +67,8 @@ int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file
         return error;
     }
     struct io_file *file = qr_zalloc(sizeof(*file));
-    file->fd = fd;
+    file->read_fd = fd;
+    file->fd = (flags & IO_DIRECT) != 0 ? open_direct(path, fd) : fd;
     *out = file;
     return 0;
 }
@@ -54,6 +77,9 @@ void io_file_close(struct io_file *file)
 {
     if (file != NULL) {
         close(file->fd);
+        if (file->read_fd != file->fd) {
+            close(file->read_fd);
+        }
         free(file);
     }
 }
@@ -68,7 +94,7 @@ int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset)
 {
     size_t done = 0;
     while (done < n) {
-        ssize_t r = pread(file->fd, (char *)p + done, n - done, (off_t)(offset + done));
+        ssize_t r = pread(file->read_fd, (char *)p + done, n - done, (off_t)(offset + done));
         if (r == 0) {
             break;
         }
@@ -88,7 +114,7 @@ int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t o
         if (r == 0) {
             return -EIO;
         }
-        if (r < 0 && errno != EINTR) {
+        if (r < 0 && errno != EINTR && !(errno == EINVAL && leave_direct(file->fd))) {
             return -errno;
         }
         done += r > 0 ? (size_t)r : 0;
@@ -127,7 +153,7 @@ static int write_all(int fd, const struct iovec *v, int count, uint64_t offset)
         part[0].iov_base = (char *)part[0].iov_base + skip;
         part[0].iov_len -= skip;
         ssize_t r = pwritev(fd, part, n, (off_t)offset);
-        if (r < 0 && errno == EINTR) {
+        if (r < 0 && (errno == EINTR || (errno == EINVAL && leave_direct(fd)))) {
             continue;
         }
         if (r <= 0) {
@@ -148,10 +174,12 @@ static void write_work(uv_work_t *work)
 {
     struct write_job *job = work->data;
     struct io_write *w = job->write;
+    qr_time began = io_now(job->io);
     job->error = write_all(w->file->fd, w->v, w->count, w->offset);
     if (job->error == 0) {
         job->error = io_file_sync(w->file);
     }
+    w->took = io_now(job->io) - began;
 }
 
 static void write_done(uv_work_t *work, int status)

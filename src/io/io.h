@@ -136,6 +136,11 @@ struct io_file;
 #define IO_CREATE 1u /* create; fails with -EEXIST when it is there */
 #define IO_WRITE 2u  /* open for reading and writing; without it reading only */
 #define IO_LOCK 4u   /* hold an exclusive advisory lock; -EAGAIN when another process has it */
+/* With IO_WRITE: writes go past the page cache, where the file system lets them. Every write must
+ * then have its buffer, length and offset on multiples of IO_BLOCK_BYTES. It still takes a sync to
+ * make them durable. */
+#define IO_DIRECT 8u
+#define IO_BLOCK_BYTES 4096u
 
 int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out);
 void io_file_close(struct io_file *file);
@@ -156,7 +161,8 @@ struct io_write {
     uint64_t offset;
     void (*done)(struct io_write *write, int error);
     void *context;
-    void *impl; /* owned by io */
+    qr_time took; /* set by io: the write with its sync, without the wait for a thread */
+    void *impl;   /* owned by io */
 };
 void io_file_write_sync(struct io *io, struct io_write *write);
 

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define PREWRITE_BYTES (1 * MIB)
+#define PREWRITE_SYNC_BYTES (8 * MIB)
 #define NO_SPACE_RETRY QR_SECOND
 
 enum janitor_task {
@@ -38,15 +39,20 @@ struct janitor_job {
     struct io_file *file;
 };
 
-/* In pieces with a sync each, so that the syncs of batches never queue behind a whole segment. */
+/* Synced now and then, so that the syncs of batches never queue behind a whole segment. */
 static int write_zeros(struct io_file *file, uint64_t bytes)
 {
-    uint8_t *zeros = qr_zalloc((size_t)min_u64(PREWRITE_BYTES, bytes));
+    uint8_t *zeros = aligned_alloc(IO_BLOCK_BYTES, PREWRITE_BYTES);
+    qr_assert(zeros != NULL);
+    memset(zeros, 0, PREWRITE_BYTES);
     int error = 0;
     for (uint64_t at = 0; at < bytes && error == 0; at += PREWRITE_BYTES) {
         size_t n = (size_t)min_u64(PREWRITE_BYTES, bytes - at);
         int64_t r = io_file_pwrite(file, zeros, n, at);
-        error = r < 0 ? (int)r : (size_t)r != n ? -EIO : io_file_sync(file);
+        error = r < 0 ? (int)r : (size_t)r != n ? -EIO : 0;
+        if (error == 0 && ((at + n) % PREWRITE_SYNC_BYTES == 0 || at + n == bytes)) {
+            error = io_file_sync(file);
+        }
     }
     free(zeros);
     return error;
@@ -56,7 +62,7 @@ static int prewrite(struct janitor_job *job)
 {
     struct io_file *file = NULL;
     (void)io_unlink(job->io, job->from); /* a leftover, or nothing */
-    int error = io_file_open(job->io, job->from, IO_CREATE | IO_WRITE, &file);
+    int error = io_file_open(job->io, job->from, IO_CREATE | IO_WRITE | IO_DIRECT, &file);
     if (error < 0) {
         return error;
     }
@@ -80,7 +86,7 @@ static void job_work(void *context)
         error = io_sync_dir(job->io, job->dir);
     }
     if (error == 0 && job->task == TASK_READY) {
-        error = io_file_open(job->io, job->to, IO_WRITE, &job->file);
+        error = io_file_open(job->io, job->to, IO_WRITE | IO_DIRECT, &job->file);
     }
     job->error = error;
 }
@@ -134,12 +140,20 @@ static uint32_t pool_target(const struct log *log)
     return n == 0 ? 1 : (uint32_t)n;
 }
 
+/* Dead segments are worth keeping, since a new one must be written once more before its use. */
+static uint32_t pool_most(const struct log *log)
+{
+    uint64_t n = log->config.recycle_bytes / log->config.segment_bytes;
+    return max_u64(n, pool_target(log)) > UINT32_MAX ? UINT32_MAX
+                                                     : (uint32_t)max_u64(n, pool_target(log));
+}
+
 static struct janitor_job *recycle_job(struct log *log)
 {
     struct segment s = log->segments[0];
     struct janitor_job *job = job_new(log, TASK_RECYCLE);
     segment_path(log, job->from, s.header.generation);
-    if (s.bytes == log->config.segment_bytes && log->free_count < pool_target(log)) {
+    if (s.bytes == log->config.segment_bytes && log->free_count < pool_most(log)) {
         job->name = log->next_name++;
         segment_free_path(log, job->to, job->name);
     }

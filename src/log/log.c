@@ -104,7 +104,7 @@ static void write_last_mark(struct log *log)
         .mark = log->synced,
         .first = s->header.first,
     };
-    uint8_t block[LOG_BLOCK_BYTES];
+    _Alignas(IO_BLOCK_BYTES) uint8_t block[LOG_BLOCK_BYTES];
     batch_seal(log->config.uuid, &h, block);
     if (io_file_pwrite(s->file, block, sizeof(block), s->header.body_offset + s->end - h.first) >
         0) {
@@ -143,6 +143,7 @@ void log_stats(const struct log *log, struct log_stats *out)
 {
     *out = log->stats;
     out->cache_bytes = log->chunk_bytes;
+    out->sync_usec = log->sync_sum / SYNC_WEIGHT;
     out->index_bytes = groups_memory(&log->groups);
     out->segments = log->segment_count;
     out->pin_group = log->pin_group;

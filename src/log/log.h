@@ -17,16 +17,25 @@
 
 struct log;
 
+/* Where a batch is written and synced. On the loop's thread it costs no switch of threads (two of
+ * them are dear beside a fast disk) but the loop stands still meanwhile. */
+enum log_sync {
+    LOG_SYNC_THREAD, /* on a helper thread */
+    LOG_SYNC_INLINE, /* on the loop's thread, unless a write is in flight on a helper thread */
+    LOG_SYNC_AUTO,   /* inline while the disk is quick and the batch small, see flush.c */
+};
+
 struct log_config {
     const char *dir;        /* the log's own directory; made when missing */
     uint8_t uuid[16];       /* of the data directory; another one's segments are refused */
     uint64_t segment_bytes; /* LOG_SEGMENT_BYTES unless a test wants small ones */
     uint64_t reserve_bytes; /* kept back so that deletes, trims and state records always fit */
     uint64_t cache_bytes;   /* tail cache */
-    bool must_exist;  /* this node has had a log: an empty directory was wiped, that is damage */
-    bool inline_sync; /* log_flush writes and syncs on the loop's thread, and calls on_durable from
-                         inside itself, unless a write is in flight on a helper thread */
-    /* Called from the loop when everything below `position` is durable. */
+    uint64_t recycle_bytes; /* of dead segments, kept at most to be used again */
+    bool must_exist; /* this node has had a log: an empty directory was wiped, that is damage */
+    enum log_sync sync;
+    /* Called from the loop when everything below `position` is durable; after an inline sync from
+     * inside log_flush. */
     void (*on_durable)(void *context, uint64_t position);
     /* A write or sync failed: the caller must stop the node; the log takes nothing more (R7).
      * `error` is a negative errno. */
@@ -85,8 +94,10 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term);
 /* The position behind everything appended so far. */
 uint64_t log_position(const struct log *log);
 
-/* Hands the gathered batch to the disk unless a sync is in flight (it then follows by itself). */
-void log_flush(struct log *log);
+/* Hands the gathered batch to the disk unless a sync is in flight (it then follows by itself).
+ * Returns whether something became durable at once, that is inline. */
+bool log_flush(struct log *log);
+void log_set_sync(struct log *log, enum log_sync sync);
 
 bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 
@@ -108,8 +119,10 @@ enum log_space log_space(struct log *log);
 struct log_stats {
     uint64_t batches, syncs, records, bytes, cache_bytes, segments, disk_bytes;
     uint64_t flush_bytes_max;
-    uint64_t index_bytes; /* memory of the index, beside the cache */
-    uint32_t pin_group;   /* the group whose oldest live entry kept the oldest segment, last seen */
+    uint64_t inline_syncs; /* of `syncs` */
+    uint64_t sync_usec;    /* of one write with its sync, of late (a moving average) */
+    uint64_t index_bytes;  /* memory of the index, beside the cache */
+    uint32_t pin_group; /* the group whose oldest live entry kept the oldest segment, last seen */
 };
 void log_stats(const struct log *log, struct log_stats *out);
 

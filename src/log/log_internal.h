@@ -25,6 +25,7 @@
 
 #define LOG_PATH_MAX 4096
 #define FLUSH_BATCHES_MAX 64u /* buffers of one write */
+#define SYNC_WEIGHT 64u       /* the last so many syncs make up the moving average */
 
 /* Memory that batches are gathered in and that later serves reads: batches stand in it one after
  * the other exactly as on disk, so that offset - first is the place of any record. */
@@ -79,6 +80,7 @@ struct log {
     uint32_t flight_batches; /* of pending, from its head; 0: nothing in flight */
     uint64_t flight_mark;
     uint64_t synced, marked;
+    uint64_t sync_sum; /* moving average of a write's microseconds, times SYNC_WEIGHT */
     bool flush_wanted; /* write as soon as the disk is free */
     bool failed, damaged, closing;
 

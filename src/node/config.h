@@ -67,6 +67,7 @@ struct config {
     /* protocol */
     uint32_t heartbeat_ms, lease_ms, election_timeout_ms; /* 25, 80, 300 */
     uint32_t read_mode;                                   /* enum read_mode */
+    uint32_t log_sync;                                    /* enum log_sync */
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
     /* figures */

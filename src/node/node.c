@@ -1,8 +1,8 @@
 /* A node's life and its turns (design: Driver).
  *
  * One turn: sockets, timers and disk completions have become events by callbacks; then everything
- * they gathered goes out at once: commands to the protocol, messages to the peers (before our own
- * sync, Raft thesis 10.2.1), one batch to the log, one write per client. */
+ * they gathered goes out at once: commands to the protocol, messages to the peers, one write per
+ * client, one batch to the log. */
 #include "node/node.h"
 
 #include "base/alloc.h"
@@ -145,6 +145,13 @@ static void arm(struct node *node, qr_time now)
     io_timer_start(node->io, &node->timer, at);
 }
 
+/* Messages to the peers, before our own sync (Raft thesis 10.2.1), and replies. */
+static void send_out(struct node *node)
+{
+    peers_flush(node->peers);
+    clients_flush(node->clients_io);
+}
+
 static void turn(void *context)
 {
     struct node *node = context;
@@ -163,9 +170,11 @@ static void turn(void *context)
     }
     watch_role(node, began);
     keep_house(node, began);
-    peers_flush(node->peers);
-    log_flush(node->log);
-    clients_flush(node->clients_io);
+    send_out(node);
+    while (log_flush(node->log)) { /* synced inline: what waited for it goes out as well */
+        replica_turn(node->replica);
+        send_out(node);
+    }
     if (node->stopping) {
         finish_stopping(node, began);
     }
@@ -188,6 +197,8 @@ static bool open_log(struct node *node, char *message, size_t cap)
                                  .segment_bytes = node->config.log_segment_bytes,
                                  .reserve_bytes = node->config.log_reserve_bytes,
                                  .cache_bytes = LOG_CACHE_BYTES_MAX,
+                                 .recycle_bytes = node->config.checkpoint_bytes,
+                                 .sync = (enum log_sync)node->config.log_sync,
                                  .must_exist = node->identity.log_made,
                                  .on_durable = on_durable,
                                  .on_failure = on_failure,
@@ -229,9 +240,8 @@ static bool open_data(struct node *node, char *message, size_t cap)
     if (node->peers == NULL) {
         return false;
     }
-    node->replica =
-        replica_new(node, &raft_protocol, GROUP, (uint8_t)node->identity.member_count,
-                    (node_index)identity_me(&node->identity), slot, term, message, cap);
+    node->replica = replica_new(node, &raft_protocol, GROUP, (uint8_t)node->identity.member_count,
+                                (node_index)identity_me(&node->identity), slot, term, message, cap);
     return node->replica != NULL;
 }
 
@@ -334,7 +344,9 @@ void node_free(struct node *node)
 
 void node_config_changed(struct node *node, const char *name)
 {
-    if (strcmp(name, "read-mode") == 0) {
+    if (strcmp(name, "log-sync") == 0) {
+        log_set_sync(node->log, (enum log_sync)node->config.log_sync);
+    } else if (strcmp(name, "read-mode") == 0) {
         replica_admin(node->replica, ADMIN_READ_MODE, node->config.read_mode);
     } else if (strcmp(name, "loglevel") == 0 || strcmp(name, "log-format") == 0 ||
                strcmp(name, "logfile") == 0) {

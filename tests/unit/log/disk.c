@@ -38,8 +38,15 @@ struct names {
 struct io_file {
     struct io *disk;
     struct inode *inode;
-    bool locks;
+    bool locks, direct;
 };
+
+/* What a disk refuses of a write past the page cache. */
+static void check_direct(const struct io_file *file, const void *p, size_t n, uint64_t at)
+{
+    qr_assert(!file->direct || ((uintptr_t)p % IO_BLOCK_BYTES == 0 && n % IO_BLOCK_BYTES == 0 &&
+                                at % IO_BLOCK_BYTES == 0));
+}
 
 struct work {
     struct work *next;
@@ -417,6 +424,7 @@ void io_file_write_sync(struct io *disk, struct io_write *write)
         return;
     }
     for (int i = 0; i < write->count; i++) {
+        check_direct(write->file, write->v[i].iov_base, write->v[i].iov_len, at);
         inode_write(write->file->inode, write->v[i].iov_base, write->v[i].iov_len, at);
         at += write->v[i].iov_len;
     }
@@ -448,6 +456,7 @@ int io_file_open(struct io *disk, const char *path, unsigned flags, struct io_fi
     file->disk = disk;
     file->inode = e->inode;
     file->locks = (flags & IO_LOCK) != 0;
+    file->direct = (flags & IO_DIRECT) != 0;
     disk->locked |= file->locks;
     for (size_t i = 0; i < ARRAY_COUNT(disk->open); i++) {
         if (disk->open[i] == NULL) {
@@ -500,6 +509,7 @@ int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t a
         at + n - file->inode->now.n > (uint64_t)io_free_bytes(disk, "")) {
         return -ENOSPC;
     }
+    check_direct(file, p, n, at);
     inode_write(file->inode, p, n, at);
     return (int64_t)n;
 }

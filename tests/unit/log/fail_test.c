@@ -40,7 +40,7 @@ static void fail_every_operation(bool inline_sync)
     for (uint64_t n = 1;; n++) {
         struct rig rig;
         rig_start(&rig, 64 * KIB);
-        rig.log->config.inline_sync = inline_sync;
+        rig.log->config.sync = inline_sync ? LOG_SYNC_INLINE : LOG_SYNC_THREAD;
         disk_fail_at(rig.disk, n, -EIO);
         qr_slot durable = live(&rig, 120);
         bool failed = rig.failure != 0;

@@ -73,7 +73,7 @@ static void inline_syncs_report_at_once(void **state)
     (void)state;
     struct rig rig;
     rig_start(&rig, 64 * KIB);
-    rig.log->config.inline_sync = true;
+    rig.log->config.sync = LOG_SYNC_INLINE;
     rig_append(&rig, 1, 1, 1);
     uint64_t position = log_position(rig.log);
     log_flush(rig.log);

@@ -309,7 +309,8 @@ static void run_seed(uint64_t seed, struct run *run)
         .segment_bytes = (4 + rng_below(&run->rng, 30)) * LOG_BLOCK_BYTES,
         .cache_bytes = rng_below(&run->rng, 3) * MIB,
         .reserve_bytes = rng_below(&run->rng, 100 * KIB),
-        .inline_sync = rng_chance(&run->rng, 1, 4),
+        .recycle_bytes = rng_chance(&run->rng, 1, 2) ? 512 * KIB : 0,
+        .sync = (enum log_sync)rng_below(&run->rng, 3),
     };
     for (uint32_t i = 0; i < GROUPS; i++) {
         run->now.group[i].term = 1;

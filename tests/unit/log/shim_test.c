@@ -108,7 +108,7 @@ static int child_main(const char *mode, const char *dir, bool inline_sync)
         .dir = dir,
         .segment_bytes = SEGMENT,
         .reserve_bytes = 2 * SEGMENT,
-        .inline_sync = inline_sync,
+        .sync = inline_sync ? LOG_SYNC_INLINE : LOG_SYNC_THREAD,
         .on_durable = child_durable,
         .on_failure = child_failed,
         .context = &c,
