@@ -39,3 +39,15 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
     }
     return h->max;
 }
+
+void histogram_cumulate(const struct histogram *h, uint64_t upto[HISTOGRAM_BOUNDS])
+{
+    uint64_t seen = 0;
+    uint32_t bucket = 0;
+    for (uint32_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
+        for (uint32_t end = histogram_bucket(histogram_bound(i)); bucket <= end; bucket++) {
+            seen += h->buckets[bucket];
+        }
+        upto[i] = seen;
+    }
+}

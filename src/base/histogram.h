@@ -49,4 +49,15 @@ void histogram_merge(struct histogram *h, const struct histogram *from);
  * above the largest value seen. 0 when nothing was counted. */
 uint64_t histogram_percentile(const struct histogram *h, double percent);
 
+/* Coarse bounds for showing a histogram: 1, 2, 4, ..., 64, and then 127, 255, 511 and so on, at
+ * which its counts are exact. */
+#define HISTOGRAM_BOUNDS (HISTOGRAM_VALUE_BITS + 1)
+static inline uint64_t histogram_bound(uint32_t i)
+{
+    return i <= HISTOGRAM_STEP_BITS ? (uint64_t)1 << i : ((uint64_t)1 << i) - 1;
+}
+
+/* How many of the values are at most each bound. */
+void histogram_cumulate(const struct histogram *h, uint64_t upto[HISTOGRAM_BOUNDS]);
+
 #endif

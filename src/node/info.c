@@ -3,13 +3,12 @@
 #include "node/info_internal.h"
 
 #include "base/alloc.h"
+#include "node/facts.h"
 #include "node/peers.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #define LINE_BYTES_MAX ((size_t)4096)
@@ -30,25 +29,6 @@ void info_line(struct reply *out, const char *format, ...)
 
 /* --- Memory and processor ------------------------------------------------------------------- */
 
-/* Resident bytes, from the second number of statm. */
-static uint64_t resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "re");
-    ull total = 0, resident = 0;
-    if (file != NULL) {
-        if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
-            resident = 0;
-        }
-        (void)fclose(file);
-    }
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t system_bytes(void)
-{
-    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void human(char out[32], uint64_t n)
 {
     static const char units[] = "KMGTP";
@@ -65,20 +45,6 @@ static void human(char out[32], uint64_t n)
     (void)snprintf(out, 32, "%.2f%c", v, units[unit]);
 }
 
-static uint64_t client_bytes(const struct node *node)
-{
-    uint64_t n = 0;
-    for (const struct client *c = node->clients; c != NULL; c = c->next) {
-        n += sizeof *c + c->input_cap + c->out.cap;
-    }
-    return n;
-}
-
-static uint64_t data_bytes(const struct node *node)
-{
-    return node->engine != NULL ? store_memory(engine_store(node->engine)) : 0;
-}
-
 static void memory_line(struct reply *out, const char *name, uint64_t n)
 {
     char text[32];
@@ -89,65 +55,52 @@ static void memory_line(struct reply *out, const char *name, uint64_t n)
 
 static void section_memory(struct node *node, struct reply *out)
 {
-    struct log_stats log = { 0 };
-    if (node->log != NULL) {
-        log_stats(node->log, &log);
-    }
-    uint64_t clients = client_bytes(node);
-    uint64_t data = data_bytes(node);
-    uint64_t overhead = clients + log.cache_bytes + node->pending_bytes;
-    uint64_t used = data + overhead;
-    uint64_t resident = resident_bytes();
-    node->info.memory_peak = max_u64(node->info.memory_peak, used);
-    memory_line(out, "used_memory", used);
-    memory_line(out, "used_memory_rss", resident);
+    struct memory_facts m;
+    facts_memory(node, &m);
+    node->info.memory_peak = max_u64(node->info.memory_peak, m.used);
+    memory_line(out, "used_memory", m.used);
+    memory_line(out, "used_memory_rss", m.resident);
     memory_line(out, "used_memory_peak", node->info.memory_peak);
     info_line(out, "used_memory_peak_perc:%.2f%%",
-              used == 0 ? 0.0 : 100.0 * (double)used / (double)node->info.memory_peak);
-    info_line(out, "used_memory_overhead:%llu", (ull)overhead);
+              m.used == 0 ? 0.0 : 100.0 * (double)m.used / (double)node->info.memory_peak);
+    info_line(out, "used_memory_overhead:%llu", (ull)m.overhead);
     info_line(out, "used_memory_startup:0");
-    info_line(out, "used_memory_dataset:%llu", (ull)data);
+    info_line(out, "used_memory_dataset:%llu", (ull)m.data);
     info_line(out, "used_memory_dataset_perc:%.2f%%",
-              used == 0 ? 0.0 : 100.0 * (double)data / (double)used);
-    memory_line(out, "total_system_memory", system_bytes());
+              m.used == 0 ? 0.0 : 100.0 * (double)m.data / (double)m.used);
+    memory_line(out, "total_system_memory", m.system);
     memory_line(out, "used_memory_lua", 0);
     info_line(out, "number_of_cached_scripts:0");
     info_line(out, "number_of_functions:0");
     memory_line(out, "maxmemory", 0);
     info_line(out, "maxmemory_policy:noeviction");
     info_line(out, "mem_fragmentation_ratio:%.2f",
-              used == 0 ? 0.0 : (double)resident / (double)used);
-    info_line(out, "mem_clients_normal:%llu", (ull)clients);
-    info_line(out, "mem_log_cache:%llu", (ull)log.cache_bytes);
+              m.used == 0 ? 0.0 : (double)m.resident / (double)m.used);
+    info_line(out, "mem_clients_normal:%llu", (ull)m.clients);
+    info_line(out, "mem_log_cache:%llu", (ull)m.log_cache);
     info_line(out, "mem_pending_commands:%llu", (ull)node->pending_bytes);
     info_line(out, "mem_allocator:libc");
     info_line(out, "active_defrag_running:0");
     info_line(out, "lazyfree_pending_objects:0");
 }
 
-static double seconds(struct timeval t)
-{
-    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
 static void section_cpu(struct node *node, struct reply *out)
 {
+    struct cpu_facts cpu;
     (void)node;
-    struct rusage self, children;
-    (void)getrusage(RUSAGE_SELF, &self);
-    (void)getrusage(RUSAGE_CHILDREN, &children);
-    info_line(out, "used_cpu_sys:%.6f", seconds(self.ru_stime));
-    info_line(out, "used_cpu_user:%.6f", seconds(self.ru_utime));
-    info_line(out, "used_cpu_sys_children:%.6f", seconds(children.ru_stime));
-    info_line(out, "used_cpu_user_children:%.6f", seconds(children.ru_utime));
+    facts_cpu(&cpu);
+    info_line(out, "used_cpu_sys:%.6f", cpu.system_s);
+    info_line(out, "used_cpu_user:%.6f", cpu.user_s);
+    info_line(out, "used_cpu_sys_children:%.6f", cpu.children_system_s);
+    info_line(out, "used_cpu_user_children:%.6f", cpu.children_user_s);
 }
 
 /* --- Server and clients --------------------------------------------------------------------- */
 
 static void section_server(struct node *node, struct reply *out)
 {
-    struct utsname os;
-    (void)uname(&os);
+    char os[256];
+    facts_os(os, sizeof os);
     qr_time up = (io_now(node->io) - node->started) / QR_SECOND;
     char executable[1024];
     ssize_t n = readlink("/proc/self/exe", executable, sizeof executable - 1);
@@ -159,7 +112,7 @@ static void section_server(struct node *node, struct reply *out)
     info_line(out, "redis_git_dirty:0");
     info_line(out, "redis_build_id:0");
     info_line(out, "redis_mode:standalone");
-    info_line(out, "os:%s %s %s", os.sysname, os.release, os.machine);
+    info_line(out, "os:%s", os);
     info_line(out, "arch_bits:%zu", 8 * sizeof(void *));
     info_line(out, "multiplexing_api:epoll");
     info_line(out, "gcc_version:%d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
@@ -180,19 +133,14 @@ static void section_server(struct node *node, struct reply *out)
 
 static void section_clients(struct node *node, struct reply *out)
 {
-    size_t input = 0, output = 0, blocked = 0;
-    for (const struct client *c = node->clients; c != NULL; c = c->next) {
-        input = c->input_cap > input ? c->input_cap : input;
-        output = c->out.n > output ? c->out.n : output;
-        const struct pending *first = c->stream.first;
-        blocked += first != NULL && first->state == PENDING_BLOCKED;
-    }
+    struct client_facts facts;
+    facts_clients(node, &facts);
     info_line(out, "connected_clients:%u", node->client_count);
     info_line(out, "cluster_connections:0");
     info_line(out, "maxclients:%u", node->config.maxclients);
-    info_line(out, "client_recent_max_input_buffer:%zu", input);
-    info_line(out, "client_recent_max_output_buffer:%zu", output);
-    info_line(out, "blocked_clients:%zu", blocked);
+    info_line(out, "client_recent_max_input_buffer:%zu", facts.input_max);
+    info_line(out, "client_recent_max_output_buffer:%zu", facts.output_max);
+    info_line(out, "blocked_clients:%zu", facts.blocked);
     info_line(out, "tracking_clients:0");
     info_line(out, "clients_in_timeout_table:0");
 }
@@ -247,22 +195,11 @@ static void sample_rates(struct node *node)
     info->bytes_out = stats->bytes_out;
 }
 
-static void engine_counters(const struct node *node, struct engine_stats *out)
-{
-    *out = (struct engine_stats){ 0 };
-    if (node->engine != NULL) {
-        engine_stats(node->engine, out);
-        out->expired_keys -= node->info.base.expired_keys;
-        out->keyspace_hits -= node->info.base.keyspace_hits;
-        out->keyspace_misses -= node->info.base.keyspace_misses;
-    }
-}
-
 static void section_stats(struct node *node, struct reply *out)
 {
     const struct stats *stats = &node->stats;
     struct engine_stats engine;
-    engine_counters(node, &engine);
+    facts_engine(node, &engine);
     sample_rates(node);
     info_line(out, "total_connections_received:%llu", (ull)stats->connections_received);
     info_line(out, "total_commands_processed:%llu", (ull)stats->commands_processed);

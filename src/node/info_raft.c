@@ -2,12 +2,11 @@
  * followers only, then as it is. Offsets are slots of the log. */
 #include "node/info_internal.h"
 
+#include "node/facts.h"
 #include "node/keeper.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/router.h"
-
-#include <stdio.h>
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
@@ -66,13 +65,10 @@ void info_replication(struct node *node, struct reply *out)
         info_line(out, "role:slave");
         leader(node, &outlook, out);
     }
-    /* The history that an offset belongs to is the cluster's; it never forks. */
-    char id[33];
-    for (size_t i = 0; i < 16; i++) {
-        (void)snprintf(id + 2 * i, 3, "%02x", node->identity.cluster[i]);
-    }
+    char history[41]; /* the one that an offset belongs to is the cluster's; it never forks */
+    facts_history(node, history);
     info_line(out, "master_failover_state:no-failover");
-    info_line(out, "master_replid:%s00000000", id);
+    info_line(out, "master_replid:%s", history);
     info_line(out, "master_replid2:%040d", 0);
     info_line(out, "master_repl_offset:%llu", (ull)outlook.commit);
     info_line(out, "second_repl_offset:-1");
@@ -140,6 +136,8 @@ void info_raft(struct node *node, struct reply *out)
     info_line(out, "raft_read_mode:%s",
               node->config.read_mode == READ_MODE_LEASE ? "lease" : "readindex");
     info_line(out, "raft_elections:%llu", (ull)node->stats.elections);
+    info_line(out, "raft_elections_begun:%llu", (ull)node->stats.elections_begun);
+    info_line(out, "raft_leader_changes:%llu", (ull)node->stats.leader_changes);
     info_line(out, "raft_members:%u", node->identity.member_count);
     for (uint32_t i = 0; i < node->identity.member_count; i++) {
         member_line(node, &outlook, i, out);
@@ -147,6 +145,14 @@ void info_raft(struct node *node, struct reply *out)
 }
 
 /* --- Quorate: queues and what became of commands -------------------------------------------- */
+
+static void info_histogram(struct reply *out, const char *name, const struct histogram *h)
+{
+    info_line(out, "%s:count=%llu,avg=%.2f,p50=%llu,p99=%llu,p99.9=%llu,max=%llu", name,
+              (ull)h->count, h->count == 0 ? 0.0 : (double)h->sum / (double)h->count,
+              (ull)histogram_percentile(h, 50), (ull)histogram_percentile(h, 99),
+              (ull)histogram_percentile(h, 99.9), (ull)h->max);
+}
 
 static void log_lines(struct node *node, struct reply *out)
 {
@@ -160,9 +166,60 @@ static void log_lines(struct node *node, struct reply *out)
     info_line(out, "log_records:%llu", (ull)log.records);
     info_line(out, "log_bytes:%llu", (ull)log.bytes);
     info_line(out, "log_flush_bytes_max:%llu", (ull)log.flush_bytes_max);
+    const struct log_figures *figures = log_figures(node->log);
+    info_histogram(out, "log_sync_usec", &figures->sync_usec);
+    info_histogram(out, "log_batch_records", &figures->batch_records);
+    info_histogram(out, "log_batch_bytes", &figures->batch_bytes);
     info_line(out, "log_segments:%llu", (ull)log.segments);
     info_line(out, "log_disk_bytes:%llu", (ull)log.disk_bytes);
     info_line(out, "log_space_low:%d", log_space(node->log) == LOG_SPACE_LOW ? 1 : 0);
+}
+
+static void loop_lines(const struct measure *m, struct reply *out)
+{
+    info_histogram(out, "loop_turn_usec", &m->turn_usec);
+    info_line(out, "loop_stall_max_usec:%llu", (ull)m->turn_usec.max);
+    for (uint32_t i = 0; i < STALL_LEVELS; i++) {
+        info_line(out, "loop_stalls_over_%ums:%llu", measure_stall_usec[i] / 1000,
+                  (ull)m->stalls[i]);
+    }
+    info_histogram(out, "commands_per_read", &m->commands_per_read);
+    info_histogram(out, "replies_per_write", &m->replies_per_write);
+    info_histogram(out, "records_per_append", &m->records_per_append);
+}
+
+static void checkpoint_lines(const struct measure *m, struct reply *out)
+{
+    info_line(out, "checkpoints_abandoned:%llu", (ull)m->checkpoint.abandoned);
+    info_line(out, "checkpoint_last_time:%lld", (long long)(m->checkpoint.ended / QR_SECOND));
+    info_line(out, "checkpoint_last_usec:%llu", (ull)m->checkpoint.usec);
+    info_line(out, "checkpoint_last_bytes:%llu", (ull)m->checkpoint.bytes);
+}
+
+static uint64_t total(const uint64_t *by_kind)
+{
+    uint64_t n = 0;
+    for (uint32_t kind = 0; kind < FRAME_KINDS; kind++) {
+        n += by_kind[kind];
+    }
+    return n;
+}
+
+static void peer_line(const struct node *node, node_index i, struct reply *out)
+{
+    static const struct histogram none;
+    const struct peer_stats *s = peers_stats(node->peers, i);
+    const struct histogram *append = node->measure->append_usec[i];
+    append = append != NULL ? append : &none;
+    info_line(out,
+              "peer%u:id=%u,messages_sent=%llu,messages_received=%llu,messages_dropped=%llu,"
+              "bytes_sent=%llu,bytes_received=%llu,writes=%llu,queued=%zu,losses=%llu,"
+              "appends=%llu,append_p50_usec=%llu,append_p99_usec=%llu,append_max_usec=%llu",
+              i, local_member(node, i)->id, (ull)total(s->sent), (ull)total(s->received),
+              (ull)s->dropped, (ull)s->bytes_sent, (ull)s->bytes_received, (ull)s->writes,
+              peers_queued(node->peers, i), (ull)s->losses, (ull)append->count,
+              (ull)histogram_percentile(append, 50), (ull)histogram_percentile(append, 99),
+              (ull)append->max);
 }
 
 void info_quorate(struct node *node, struct reply *out)
@@ -188,7 +245,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "answers_leader_changed:%llu", (ull)s->leader_changed);
     info_line(out, "answers_clusterdown:%llu", (ull)s->clusterdown);
     info_line(out, "protocol_errors:%llu", (ull)s->protocol_errors);
-    info_line(out, "loop_stall_max_usec:%llu", (ull)node->measure->turn_usec.max);
+    loop_lines(node->measure, out);
     info_line(out, "peer_messages_sent:%llu", (ull)s->peer_messages_sent);
     info_line(out, "peer_messages_received:%llu", (ull)s->peer_messages_received);
     info_line(out, "peer_messages_dropped:%llu", (ull)s->peer_messages_dropped);
@@ -197,5 +254,11 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "checkpoints:%llu", (ull)s->checkpoints);
     info_line(out, "checkpoint_slot:%llu",
               node->keeper != NULL ? (ull)keeper_slot(node->keeper) : 0ull);
+    checkpoint_lines(node->measure, out);
+    for (uint32_t i = 0; i < node->identity.member_count && node->peers != NULL; i++) {
+        if (i != identity_me(&node->identity)) {
+            peer_line(node, (node_index)i, out);
+        }
+    }
     log_lines(node, out);
 }

@@ -1,0 +1,97 @@
+#include "node/facts.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* Resident bytes, from the second number of statm. */
+static uint64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long long total = 0, resident = 0;
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
+            resident = 0;
+        }
+        (void)fclose(file);
+    }
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t client_bytes(const struct node *node)
+{
+    uint64_t n = 0;
+    for (const struct client *c = node->clients; c != NULL; c = c->next) {
+        n += sizeof *c + c->input_cap + c->out.cap;
+    }
+    return n;
+}
+
+void facts_memory(const struct node *node, struct memory_facts *out)
+{
+    struct log_stats log = { 0 };
+    if (node->log != NULL) {
+        log_stats(node->log, &log);
+    }
+    out->clients = client_bytes(node);
+    out->data = node->engine != NULL ? store_memory(engine_store(node->engine)) : 0;
+    out->log_cache = log.cache_bytes;
+    out->overhead = out->clients + out->log_cache + node->pending_bytes;
+    out->used = out->data + out->overhead;
+    out->resident = resident_bytes();
+    out->system = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void facts_clients(const struct node *node, struct client_facts *out)
+{
+    *out = (struct client_facts){ 0 };
+    for (const struct client *c = node->clients; c != NULL; c = c->next) {
+        const struct pending *first = c->stream.first;
+        out->input_max = c->input_cap > out->input_max ? c->input_cap : out->input_max;
+        out->output_max = c->out.n > out->output_max ? c->out.n : out->output_max;
+        out->blocked += first != NULL && first->state == PENDING_BLOCKED;
+    }
+}
+
+void facts_engine(const struct node *node, struct engine_stats *out)
+{
+    *out = (struct engine_stats){ 0 };
+    if (node->engine != NULL) {
+        engine_stats(node->engine, out);
+        out->expired_keys -= node->info.base.expired_keys;
+        out->keyspace_hits -= node->info.base.keyspace_hits;
+        out->keyspace_misses -= node->info.base.keyspace_misses;
+    }
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+void facts_cpu(struct cpu_facts *out)
+{
+    struct rusage self, children;
+    (void)getrusage(RUSAGE_SELF, &self);
+    (void)getrusage(RUSAGE_CHILDREN, &children);
+    out->system_s = seconds(self.ru_stime);
+    out->user_s = seconds(self.ru_utime);
+    out->children_system_s = seconds(children.ru_stime);
+    out->children_user_s = seconds(children.ru_utime);
+}
+
+void facts_os(char *p, size_t cap)
+{
+    struct utsname os;
+    (void)uname(&os);
+    (void)snprintf(p, cap, "%s %s %s", os.sysname, os.release, os.machine);
+}
+
+void facts_history(const struct node *node, char p[41])
+{
+    for (size_t i = 0; i < 16; i++) {
+        (void)snprintf(p + 2 * i, 3, "%02x", node->identity.cluster[i]);
+    }
+    (void)snprintf(p + 32, 9, "00000000");
+}
