@@ -27,9 +27,10 @@
  * with large replies fewer commands are taken at a time, but always a few. */
 #define CLIENT_WINDOW_BYTES (16 * MIB)
 #define CLIENT_WINDOW_MIN 8
-#define CLIENT_REPLY_GUESS (256 * KIB)    /* before the first */
-#define CLIENT_READ_BYTES (64 * KIB)      /* one read of a socket */
-#define CLIENT_PENDING_MAX 4096           /* commands of one connection without a reply yet */
+#define CLIENT_WINDOW_USEC 100000      /* the same, by the time that they have taken to execute */
+#define CLIENT_REPLY_GUESS (256 * KIB) /* before the first */
+#define CLIENT_READ_BYTES (64 * KIB)   /* one read of a socket */
+#define CLIENT_PENDING_MAX 4096        /* commands of one connection without a reply yet */
 #define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
 /* Replies that could not wait (to writes, and to reads just ahead of one) go beyond it, up to here;
  * past it the client is closed. */
@@ -42,6 +43,11 @@
  * in a queue, a share each in turn. */
 #define CLIENT_TURN_COMMANDS 512
 #define CLIENTS_TURN_USEC 2000
+/* Reads that one turn executes; at least one, and at most one of those that take long. */
+#define READS_TURN_USEC 2000
+#define LONG_READ_USEC 250
+#define LONG_READ_OP_BYTES (16 * KIB) /* so many arguments take long, whatever others did */
+#define DEADLINES_PER_SWEEP 4096      /* pending commands that are looked at for their time-outs */
 /* Commands of all connections without a reply yet. Past it only those clients go on that have less
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
@@ -75,9 +81,9 @@
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */
-#define ERROR_CODES_MAX 64   /* error codes counted apart; further ones are counted together */
-#define ERROR_CODE_BYTES 32  /* of one, with its end; a longer one is cut */
-#define PERCENTILES_MAX 16   /* in latency-tracking-info-percentiles; more are refused */
+#define ERROR_CODES_MAX 64  /* error codes counted apart; further ones are counted together */
+#define ERROR_CODE_BYTES 32 /* of one, with its end; a longer one is cut */
+#define PERCENTILES_MAX 16  /* in latency-tracking-info-percentiles; more are refused */
 
 /* --- engine --------------------------------------------------------------------------------- */
 #define DATABASES 16               /* -ERR DB index is out of range */

@@ -43,6 +43,55 @@ static void count_call(struct node *node, const struct command_spec *spec,
     stats->failed += reply->is_error ? 1 : 0;
 }
 
+/* What its stream's reads take, or, where a stream is a whole node's, all of its kind. */
+static bool takes_long(const struct replica *r, const struct pending *p)
+{
+    if (p->op_bytes >= LONG_READ_OP_BYTES || p->stream == NULL) {
+        return p->stream != NULL;
+    }
+    const struct command_stats *stats = &r->node->command_stats[command_index(p->spec)];
+    return p->stream->ordered ? p->stream->read_usec > LONG_READ_USEC
+                              : stats->usec > stats->calls * LONG_READ_USEC;
+}
+
+/* Whether this turn still has time for it (R4). Long reads have half of the time, so that ten
+ * clients with KEYS are to others as one, and leave them room to come in between. */
+static bool has_time_for(const struct replica *r, const struct pending *p)
+{
+    struct node *node = r->node;
+    const struct reads_pace *pace = &r->pace;
+    if (pace->served > 0 && node->clock >= io_turn_began(node->io) + READS_TURN_USEC) {
+        node->again = true;
+        return false;
+    }
+    if (!takes_long(r, p) || (!pace->served_long && pace->others == 0)) {
+        return true;
+    }
+    if (node->clock < pace->long_after) {
+        node->wake = pace->long_after < node->wake ? pace->long_after : node->wake;
+        return false;
+    }
+    node->again = node->again || pace->served_long;
+    return !pace->served_long;
+}
+
+static void note_time(struct replica *r, struct pending *p, qr_time took)
+{
+    struct reads_pace *pace = &r->pace;
+    pace->served++;
+    if (takes_long(r, p)) {
+        pace->served_long = true;
+        pace->long_after = r->node->clock + took;
+        pace->others = 0;
+    } else {
+        pace->others++;
+    }
+    if (p->stream != NULL) {
+        uint64_t usec = (uint64_t)(took < QR_SECOND ? took : QR_SECOND);
+        p->stream->read_usec = (uint32_t)((p->stream->read_usec * 3 + usec) / 4);
+    }
+}
+
 /* Executes a confirmed read and answers it. In `forced` mode log time rules alone: a read that must
  * be served now cannot wait for a tick. */
 static void serve_read(struct replica *r, struct pending *p, bool forced)
@@ -63,7 +112,9 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
         pendings_push(&r->due, p);
         return;
     }
+    qr_time began = node->clock;
     count_call(node, p->spec, reply);
+    note_time(r, p, node->clock - began);
     stream_answered(p, STATUS_OK);
 }
 
@@ -91,8 +142,12 @@ static void ask_again(struct replica *r, struct pending *p)
 /* Serves a confirmed read, or keeps it until it may be. p is in no queue. */
 static void try_read(struct replica *r, struct pending *p)
 {
-    bool congested = p->stream != NULL && p->stream->is_congested(p->stream); /* R4 */
-    if (r->applied < p->slot || waits_for_write(p) || congested) {
+    if (p->stream == NULL) { /* nobody waits for it any more */
+        stream_answered(p, STATUS_OK);
+    } else if (p->stream->is_congested(p->stream)) { /* R4 */
+        p->parked = true;
+        pendings_push(&p->stream->parked, p);
+    } else if (r->applied < p->slot || waits_for_write(p) || !has_time_for(r, p)) {
         pendings_push(&r->confirmed, p);
     } else if (p->until != 0 && node_clock(r->node) >= p->until) {
         ask_again(r, p);
@@ -142,6 +197,22 @@ void replica_serve_confirmed(struct replica *r)
     }
 }
 
+void replica_unpark(struct replica *r, struct stream *stream)
+{
+    struct pending *p;
+    while ((p = pendings_pop(&stream->parked)) != NULL) {
+        p->parked = false;
+        pendings_push(&r->confirmed, p);
+    }
+    r->node->again = true;
+}
+
+void replica_end_reads(struct replica *r)
+{
+    r->pace.served = 0;
+    r->pace.served_long = false;
+}
+
 static void ask_elsewhere(struct replica *r)
 {
     struct pendings refused = { 0 };
@@ -174,6 +245,9 @@ static void leave_read_queue(struct replica *r, struct pending *p)
     }
     if (is_due) {
         pendings_remove(&r->due, p);
+    } else if (p->parked) {
+        p->parked = false;
+        pendings_remove(&p->stream->parked, p);
     } else if (p->confirmed) {
         pendings_remove(&r->confirmed, p);
     } else if (p->req == 0) {
@@ -307,6 +381,7 @@ static void apply_command(struct replica *r, const struct record *record)
     reply->is_error = false;
     engine_apply(node->engine, &op, reply);
     count_call(node, p->spec, reply);
+    r->pace.others++;
     if (p->stream != NULL) {
         p->stream->last_write = record->slot;
     }

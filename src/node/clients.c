@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "node/local.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
 
@@ -76,11 +77,13 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
     mark_dirty(client);
 }
 
-/* How many commands may be without a reply: few where replies are large. */
+/* How many commands may be without a reply: few where replies are large or take long. */
 static uint32_t window(const struct client *client)
 {
     size_t n = CLIENT_WINDOW_BYTES / (client->reply_size + 1);
     n = n < CLIENT_WINDOW_MIN ? CLIENT_WINDOW_MIN : n;
+    size_t soon = 1 + CLIENT_WINDOW_USEC / (client->stream.read_usec + 1);
+    n = n < soon ? n : soon;
     return n > CLIENT_PENDING_MAX ? CLIENT_PENDING_MAX : (uint32_t)n;
 }
 
@@ -414,7 +417,7 @@ static void on_drained(struct io_stream *stream)
 {
     struct client *client = io_stream_owner(stream);
     account(client);
-    if (client->paused) {
+    if (client->paused || client->stream.parked.count > 0) {
         mark_dirty(client);
     }
 }
@@ -507,6 +510,9 @@ static void flush_client(struct client *client)
             reply_init(&client->out, client->version);
         }
         stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
+    }
+    if (client->stream.parked.count > 0 && unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2) {
+        replica_unpark(client->node->replica, &client->stream);
     }
     if (client->closing && client->stream.first == NULL) {
         (client->dismissed ? io_stream_dismiss : io_stream_finish)(client->socket);

@@ -421,7 +421,13 @@ static void on_read(struct io_stream *stream, size_t n)
 
 static void on_drained(struct io_stream *stream)
 {
-    (void)stream;
+    struct link *link = io_stream_owner(stream);
+    if (link->state == LINK_UP) {
+        struct stream *relay = &link->peers->peer[link->peer].relay.stream;
+        if (relay->parked.count > 0) {
+            replica_unpark(link->peers->node->replica, relay);
+        }
+    }
 }
 
 static const struct io_stream_callbacks callbacks = {

@@ -54,6 +54,7 @@ struct node {
 
     /* Commands without a reply, of all streams, in order of arrival. */
     struct pending *oldest, *youngest;
+    struct pending *sweep; /* where the look for passed deadlines goes on; NULL: at the oldest */
     struct pending *free_pendings; /* a pool: through `next` */
     uint64_t next_sequence;
     uint32_t pending_count;
@@ -69,19 +70,19 @@ struct node {
     struct io_timer timer; /* the next turn that nothing else would cause */
     bool again;            /* this turn left work for one more */
     uint32_t paused_clients;
-    qr_time wake;          /* when this turn wants another one at the latest */
-    qr_time housekeeping;  /* when deadlines of commands are looked at next */
+    qr_time wake;              /* when this turn wants another one at the latest */
+    qr_time housekeeping;      /* when deadlines of commands are looked at next */
     qr_time next_housekeeping; /* everything that is looked at now and then */
-    enum role seen_role;   /* what was last told to people */
+    enum role seen_role;       /* what was last told to people */
     qr_term seen_term;
     node_index seen_leader;
-    bool space_low;        /* as last told to the peers */
+    bool space_low; /* as last told to the peers */
     qr_time started;
     qr_wall started_wall;
     char run_id[41]; /* 40 hex digits, new at every start */
     bool loading;    /* replaying: -LOADING */
-    bool stopping; /* an orderly end is under way, until stop_at */
-    bool failed;   /* the environment failed: nothing leaves this node any more */
+    bool stopping;   /* an orderly end is under way, until stop_at */
+    bool failed;     /* the environment failed: nothing leaves this node any more */
     qr_time stop_at;
     int exit_code;
 };

@@ -47,6 +47,8 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
 void replica_read(struct replica *r, struct pending *p);
 /* WAIT: answered when `wanted` members hold what the stream has written, or at p->until. */
 void replica_wait(struct replica *r, struct pending *p);
+/* The stream takes replies again: its parked reads go on. */
+void replica_unpark(struct replica *r, struct stream *stream);
 /* Takes p out of whatever queue it is in here; the caller answers it. */
 void replica_forget(struct replica *r, struct pending *p);
 

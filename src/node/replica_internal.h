@@ -22,6 +22,14 @@ struct held {
     uint8_t body[];
 };
 
+/* How reads share the turns; see has_time_for in apply.c. */
+struct reads_pace {
+    uint32_t served;    /* in this turn */
+    bool served_long;   /* one of them was long */
+    uint32_t others;    /* commands since the last long one that were not */
+    qr_time long_after; /* when the next long one may run, if there are others */
+};
+
 struct replica {
     struct node *node;
     const struct protocol *protocol;
@@ -57,6 +65,7 @@ struct replica {
     struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
     struct pendings due;       /* met a due key, waiting for a tick */
     struct pendings blocked;   /* WAIT */
+    struct reads_pace pace;
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
     bool durable_only;         /* apply nothing that is not durable here: a checkpoint is due */
@@ -108,9 +117,10 @@ void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_ter
 /* The protocol confirmed or refused reads. */
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before);
-void replica_reads_refused(struct replica *r, qr_req first, uint32_t count,
-                           enum qr_status status);
+void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status);
 void replica_serve_confirmed(struct replica *r);
+/* The turn ends: the next has new time for reads. */
+void replica_end_reads(struct replica *r);
 /* Serves reads that met a due key, and WAITs whose members are there. */
 void replica_serve_due(struct replica *r);
 void replica_serve_blocked(struct replica *r);

@@ -493,16 +493,17 @@ static void let_deadlines_pass(struct router *router, qr_time now)
     qr_time shortest = node->config.leader_wait_ms < node->config.request_timeout_ms
                            ? node->config.leader_wait_ms * QR_MILLISECOND
                            : node->config.request_timeout_ms * QR_MILLISECOND;
-    struct pending *p = node->oldest;
-    while (p != NULL && now - p->arrived >= shortest) {
-        struct pending *next = p->age_next;
+    struct pending *p = node->sweep != NULL ? node->sweep : node->oldest;
+    /* Reads of clients that do not take their replies grow old by the thousand: a part of them each
+     * time. Answering one may free others, which node->sweep follows. */
+    for (uint32_t i = 0; i < DEADLINES_PER_SWEEP && p != NULL; i++) {
+        bool young = now - p->arrived < shortest;
+        node->sweep = young ? NULL : p->age_next;
         enum qr_status status;
-        if (overdue(&node->config, p, now, &status)) {
+        if (!young && overdue(&node->config, p, now, &status)) {
             expire(router, p, status);
-            /* Answering may have freed more than p: begin again, the list is short. */
-            next = node->oldest;
         }
-        p = next;
+        p = node->sweep;
     }
 }
 

@@ -71,6 +71,9 @@ static void age_push(struct node *node, struct pending *p)
 
 static void age_remove(struct node *node, struct pending *p)
 {
+    if (node->sweep == p) {
+        node->sweep = p->age_next;
+    }
     if (p->age_previous != NULL) {
         p->age_previous->age_next = p->age_next;
     } else {
@@ -277,6 +280,10 @@ void stream_refuse(struct pending *p, enum qr_status status)
 
 void stream_detach(struct stream *stream)
 {
+    struct pending *parked;
+    while ((parked = pendings_pop(&stream->parked)) != NULL) {
+        parked->state = PENDING_ANSWERED; /* there is nobody left to answer */
+    }
     while (stream->first != NULL) {
         struct pending *p = stream->first;
         unlink_from_stream(p);

@@ -40,6 +40,7 @@ struct pending {
     const struct command_spec *spec;
     enum pending_state state;
     bool confirmed;  /* PENDING_READING: the protocol said yes */
+    bool parked;     /* PENDING_READING: in its stream's `parked` */
     bool endless;    /* BLOCKED for another node without a time-out: comes back at `until` */
     bool silent;     /* CLIENT REPLY OFF or SKIP */
     bool counted;    /* in its stream's writes_begun, or a read in its `reading` */
@@ -58,12 +59,20 @@ struct pending {
     size_t op_bytes;
 };
 
+/* An intrusive queue through queue_next. */
+struct pendings {
+    struct pending *first, *last;
+    uint32_t count;
+};
+
 struct stream {
     struct node *node;
     struct pending *first, *last;
     uint32_t count;
-    size_t op_bytes;  /* of its pendings */
-    uint32_t reading; /* reads that were taken up here and have no answer */
+    size_t op_bytes;        /* of its pendings */
+    uint32_t reading;       /* reads that were taken up here and have no answer */
+    uint32_t read_usec;     /* what one takes, a moving average */
+    struct pendings parked; /* confirmed reads that wait for replies to be taken */
     uint64_t writes_begun, writes_done;
     qr_slot last_write; /* slot of the last write applied for it; for WAIT */
     bool ordered;       /* replies leave in order (a client) */
@@ -104,11 +113,8 @@ bool stream_waits(const struct stream *stream);
 /* The stream's owner is gone: what is pending goes on without it. */
 void stream_detach(struct stream *stream);
 
-/* An intrusive queue through queue_next. */
-struct pendings {
-    struct pending *first, *last;
-    uint32_t count;
-};
+/* --- Queues */
+
 void pendings_push(struct pendings *q, struct pending *p);
 void pendings_remove(struct pendings *q, struct pending *p);
 struct pending *pendings_pop(struct pendings *q); /* NULL when empty */

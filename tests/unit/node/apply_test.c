@@ -355,6 +355,46 @@ static void test_a_client_may_leave_in_the_middle_of_anything(void **state)
     assert_int_equal(world->node.pending_bytes, 0);
 }
 
+static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
+{
+    (void)state;
+    world->congested = true;
+    command("get a");
+    command("get b");
+    turn();
+    confirm_reads(0, 0);
+    turn();
+    assert_heard("");
+    assert_int_equal(world->client.parked.count, 2); /* nobody asks them in every turn */
+    world->congested = false;
+    turn();
+    assert_heard("");
+    replica_unpark(world->node.replica, &world->client);
+    assert_true(world->node.again);
+    turn();
+    assert_heard("$-1\r\n$-1\r\n");
+}
+
+static void test_a_turn_has_one_long_read_R4(void **state)
+{
+    (void)state;
+    world->client.read_usec = 100 * LONG_READ_USEC;
+    command("get a");
+    command("get b");
+    command("get c");
+    turn();
+    world->node.again = false;
+    confirm_reads(0, 0);
+    assert_heard("$-1\r\n");
+    assert_true(world->node.again);
+    turn(); /* the same one: what came before was in its callbacks */
+    assert_heard("");
+    turn();
+    assert_heard("$-1\r\n");
+    turn();
+    assert_heard("$-1\r\n");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -378,6 +418,8 @@ int main(void)
         TEST(test_an_entry_that_is_no_operation_is_not_taken),
         TEST(test_a_checkpoint_that_is_due_holds_back_what_is_not_durable),
         TEST(test_a_client_may_leave_in_the_middle_of_anything),
+        TEST(test_parked_reads_go_on_when_replies_are_taken_R4),
+        TEST(test_a_turn_has_one_long_read_R4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

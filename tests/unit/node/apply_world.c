@@ -24,6 +24,12 @@ qr_time io_now(struct io *io)
     return world->now;
 }
 
+qr_time io_turn_began(const struct io *io)
+{
+    (void)io;
+    return world->now;
+}
+
 qr_wall io_wall(struct io *io)
 {
     (void)io;
