@@ -2,6 +2,7 @@
 #include "main/main.h"
 
 #include "base/types.h"
+#include "bench/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@ static const char overview[] =
     "\n"
     "  quorate up --nodes 3           start a cluster on this machine\n"
     "  quorate server [CONFIG]        run one node\n"
+    "  quorate bench                  measure a server, or what a fault costs\n"
     "  quorate sim                    run protocols in a simulated, faulty world\n"
     "  quorate check-history FILE     check a recorded history of operations\n"
     "  quorate help SUBCOMMAND        more about one of them\n"
@@ -56,6 +58,7 @@ static const struct help helps[] = {
       "  -- OPTION...      the rest is passed to every quorate server\n"
       "\n"
       "Exit code: 0 after Ctrl-C or SIGTERM, 1 when a node could not be started.\n" },
+    { "bench", bench_help },
     { "sim",
       "quorate sim --strategy NAME [--seed N] [--count N]\n"
       "\n"

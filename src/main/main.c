@@ -2,6 +2,7 @@
 #include "main/main.h"
 
 #include "base/types.h"
+#include "bench/bench.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     { "server", SERVER_MAIN },
     { "up", up_main },
+    { "bench", bench_main },
     { "sim", SIM_MAIN },
     { "check-history", CHECK_HISTORY_MAIN },
 };
@@ -75,7 +77,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "quorate: there is no subcommand '%s'; see quorate --help\n", name);
         return 1;
     }
-    if (argc > 2 && is_help(argv[2])) {
+    /* -h with something behind it is an option of bench. */
+    if (argc > 2 && is_help(argv[2]) && (argc == 3 || argv[2][1] == '-')) {
         return print_help(name);
     }
     if (subcommand->run == NULL) {
