@@ -88,13 +88,14 @@ class Node:
         self.port, self.peer_port = port, peer_port
         self.directory = os.path.join(cluster.directory, f"node-{number}")
         self.log_path = os.path.join(cluster.directory, f"node-{number}.log")
+        self.wrapper = []  # words in front of the command line, such as a profiler's
         self.process = None
         self.paused = False
         self.stopped = False  # by the test, so that its end surprises nobody
 
     def arguments(self, extra=()):
         cluster = self.cluster
-        words = [BINARY, "server", "--dir", self.directory, "--port", str(self.port),
+        words = [*self.wrapper, BINARY, "server", "--dir", self.directory, "--port", str(self.port),
                  "--peer-port", str(self.peer_port), "--node-id", str(self.number),
                  "--cluster-id", cluster.cluster_id]
         for node in cluster.nodes:
