@@ -26,6 +26,10 @@ sim: all ## Simulate: make sim STRATEGY=raft SEED=42 COUNT=1 (without SEED: rand
 	build/quorate sim --strategy $(STRATEGY) --count $(COUNT) \
 	    --seed $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
+kills: build-test/build.ninja ## kill -9 at every failpoint, again and again: make kills COUNT=20
+	$(NINJA) -C build-test
+	tests/e2e/kills build-test $(if $(filter file,$(origin COUNT)),10,$(COUNT)) $(SEED)
+
 rewrite: all ## Write the expected output of tests/script anew; review the diff
 	build/quorate sim --rewrite --script $(wildcard tests/script/*/*.qt)
 
@@ -55,4 +59,4 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim rewrite mutants clients clean help deps
+.PHONY: all run test sim kills rewrite mutants clients clean help deps

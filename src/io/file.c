@@ -170,15 +170,46 @@ static int write_all(int fd, const struct iovec *v, int count, uint64_t offset)
     return 0;
 }
 
+/* What a process leaves that dies in the middle of a write: half of it. */
+static void write_half(struct io_file *file, const struct iovec *v, int count, uint64_t offset)
+{
+    size_t left = 0;
+    for (int i = 0; i < count; i++) {
+        left += v[i].iov_len;
+    }
+    left /= 2;
+    for (int i = 0; i < count && left > 0; i++) {
+        size_t n = min_u64(v[i].iov_len, left);
+        (void)io_file_pwrite(file, v[i].iov_base, n, offset);
+        offset += n;
+        left -= n;
+    }
+}
+
+/* Writes and syncs, past the four failpoints of the kind of file. */
+static int write_and_sync(struct io *io, const struct io_write *w)
+{
+    int error = io_failpoint(io, failpoint_at(w->points, FAIL_AT_WRITE));
+    if (error != 0) {
+        return error;
+    }
+    if (io_failpoint_kills(io, failpoint_at(w->points, FAIL_AT_TORN))) {
+        write_half(w->file, w->v, w->count, w->offset);
+    }
+    (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_TORN));
+    error = write_all(w->file->fd, w->v, w->count, w->offset);
+    error = error == 0 ? io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC)) : error;
+    error = error == 0 ? io_file_sync(w->file) : error;
+    (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNCED));
+    return error;
+}
+
 static void write_work(uv_work_t *work)
 {
     struct write_job *job = work->data;
     struct io_write *w = job->write;
     qr_time began = io_now(job->io);
-    job->error = write_all(w->file->fd, w->v, w->count, w->offset);
-    if (job->error == 0) {
-        job->error = io_file_sync(w->file);
-    }
+    job->error = write_and_sync(job->io, w);
     w->took = io_now(job->io) - began;
 }
 

@@ -10,6 +10,7 @@
 #define IO_IO_H
 
 #include "base/types.h"
+#include "io/failpoint.h"
 
 #include <sys/uio.h>
 
@@ -161,8 +162,9 @@ struct io_write {
     uint64_t offset;
     void (*done)(struct io_write *write, int error);
     void *context;
-    qr_time took; /* set by io: the write with its sync, without the wait for a thread */
-    void *impl;   /* owned by io */
+    enum failpoint points; /* the first of its four failpoints, or FAIL_NOWHERE */
+    qr_time took;          /* set by io: the write with its sync, without the wait for a thread */
+    void *impl;            /* owned by io */
 };
 void io_file_write_sync(struct io *io, struct io_write *write);
 

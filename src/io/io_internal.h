@@ -2,6 +2,7 @@
 #ifndef IO_IO_INTERNAL_H
 #define IO_IO_INTERNAL_H
 
+#include "io/failpoint.h"
 #include "io/io.h"
 
 #include <uv.h>
@@ -35,6 +36,7 @@ struct io {
     uint8_t *swallow; /* what lingering streams read goes here and is not looked at */
     bool in_timer;    /* inside a timer's callback: a timer started now waits for the next turn */
     bool freeing;     /* io_free is at work: owners hear only of completions, never of streams */
+    struct failpoints *failpoints; /* NULL: none is armed, as in every release build */
 };
 
 /* Every callback from libuv calls this before it calls its owner: the owner may have left something

@@ -49,6 +49,7 @@ struct io *io_new(void)
     uv_check_start(&io->check, on_check);
     io_linger_init(io);
     signal(SIGPIPE, SIG_IGN);
+    io->failpoints = failpoints_map();
     return io;
 }
 
@@ -73,6 +74,7 @@ void io_free(struct io *io)
         busy = uv_loop_close(&io->loop);
     }
     qr_assert(busy == 0);
+    failpoints_unmap(io->failpoints);
     free(io->swallow);
     free(io);
 }

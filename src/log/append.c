@@ -163,6 +163,7 @@ static uint8_t *take_room(struct log *log, size_t n, uint64_t *offset)
 void log_append(struct log *log, struct span records, uint32_t count)
 {
     struct group *g = NULL;
+    (void)io_failpoint(log->io, FAIL_PERSIST);
     for (uint32_t i = 0; i < count; i++) {
         struct record r;
         size_t n = record_peek(records, &r);
@@ -178,6 +179,7 @@ void log_append(struct log *log, struct span records, uint32_t count)
         records = span_of(records.p + n, records.n - n);
     }
     qr_assert(records.n == 0);
+    (void)io_failpoint(log->io, FAIL_PERSISTED);
 }
 
 static void append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot slot, qr_term term,
@@ -198,8 +200,10 @@ void log_truncate(struct log *log, uint32_t group, qr_slot from)
     if (from > g->last_slot) {
         return;
     }
+    (void)io_failpoint(log->io, FAIL_TRUNCATE);
     append_note(log, group, RECORD_TRUNCATE, from, 0, (struct span){ 0 });
     group_truncate(g, from);
+    (void)io_failpoint(log->io, FAIL_TRUNCATED);
     log->recycle_check = true;
 }
 
@@ -207,8 +211,10 @@ void log_state(struct log *log, uint32_t group, struct span state)
 {
     qr_assert(state.n <= LOG_STATE_BYTES_MAX);
     struct group *g = groups_get(&log->groups, group);
+    (void)io_failpoint(log->io, FAIL_STATE);
     append_note(log, group, RECORD_STATE, 0, 0, state);
     group_set_state(g, state);
+    (void)io_failpoint(log->io, FAIL_STATED);
 }
 
 void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
@@ -217,8 +223,10 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
     if (upto <= g->base_slot) {
         return;
     }
+    (void)io_failpoint(log->io, FAIL_TRIM);
     append_note(log, group, RECORD_TRIM, upto, term, (struct span){ 0 });
     group_trim(g, upto, term);
+    (void)io_failpoint(log->io, FAIL_TRIMMED);
     log->recycle_check = true;
 }
 

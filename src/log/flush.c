@@ -72,7 +72,9 @@ static void write_done(struct io_write *write, int error)
             log_close_batch(log);
             log_write_next(log); /* first the disk, then the news */
         }
-        log->config.on_durable(log->config.context, synced); /* may close the log: the last line */
+        struct io *io = log->io;
+        log->config.on_durable(log->config.context, synced); /* may close the log: the last use */
+        (void)io_failpoint(io, FAIL_LOG_TOLD);
     }
 }
 
@@ -122,6 +124,7 @@ static void flight_build(struct log *log, struct segment *s)
     struct io_write *w = &log->write;
     const struct batch *b = &log->pending[log->pending_head];
     *w = (struct io_write){ .file = s->file, .v = log->iov, .done = write_done, .context = log };
+    w->points = s->image != NULL ? FAIL_SEGMENT_WRITE : FAIL_LOG_WRITE;
     w->offset = s->header.body_offset + (b->offset - s->header.first);
     if (s->image != NULL) {
         qr_assert(b->offset == s->header.first);
@@ -140,11 +143,27 @@ static void flight_build(struct log *log, struct segment *s)
     log->stats.flush_bytes_max = max_u64(log->stats.flush_bytes_max, bytes);
 }
 
+/* The way of an inline write past the failpoints that io has for one on a helper thread. */
+static int pass_write(struct log *log)
+{
+    const struct io_write *w = &log->write;
+    int error = io_failpoint(log->io, failpoint_at(w->points, FAIL_AT_WRITE));
+    if (io_failpoint_kills(log->io, failpoint_at(w->points, FAIL_AT_TORN))) {
+        (void)io_file_pwrite(w->file, w->v[0].iov_base, w->v[0].iov_len / 2, w->offset);
+    }
+    (void)io_failpoint(log->io, failpoint_at(w->points, FAIL_AT_TORN));
+    return error;
+}
+
 /* The write and its sync on this thread. */
 static int flight_inline(struct log *log)
 {
     qr_time began = io_now(log->io);
     uint64_t at = log->write.offset;
+    int error = pass_write(log);
+    if (error < 0) {
+        return error;
+    }
     for (int i = 0; i < log->write.count; i++) {
         const struct iovec *v = &log->iov[i];
         int64_t r = io_file_pwrite(log->write.file, v->iov_base, v->iov_len, at);
@@ -153,7 +172,9 @@ static int flight_inline(struct log *log)
         }
         at += v->iov_len;
     }
-    int error = io_file_sync(log->write.file);
+    error = io_failpoint(log->io, failpoint_at(log->write.points, FAIL_AT_SYNC));
+    error = error < 0 ? error : io_file_sync(log->write.file);
+    (void)io_failpoint(log->io, failpoint_at(log->write.points, FAIL_AT_SYNCED));
     log->write.took = io_now(log->io) - began;
     log->stats.inline_syncs++;
     return error;
@@ -229,7 +250,9 @@ bool log_flush(struct log *log)
     }
     bool synced = log->synced > before;
     if (synced) {
+        struct io *io = log->io;
         log->config.on_durable(log->config.context, log->synced); /* may close the log */
+        (void)io_failpoint(io, FAIL_LOG_TOLD);
     }
     return synced;
 }

@@ -40,7 +40,7 @@ struct janitor_job {
 };
 
 /* Synced now and then, so that the syncs of batches never queue behind a whole segment. */
-static int write_zeros(struct io_file *file, uint64_t bytes)
+static int write_zeros(struct io *io, struct io_file *file, uint64_t bytes)
 {
     uint8_t *zeros = aligned_alloc(IO_BLOCK_BYTES, PREWRITE_BYTES);
     qr_assert(zeros != NULL);
@@ -51,7 +51,8 @@ static int write_zeros(struct io_file *file, uint64_t bytes)
         int64_t r = io_file_pwrite(file, zeros, n, at);
         error = r < 0 ? (int)r : (size_t)r != n ? -EIO : 0;
         if (error == 0 && ((at + n) % PREWRITE_SYNC_BYTES == 0 || at + n == bytes)) {
-            error = io_file_sync(file);
+            error = io_failpoint(io, FAIL_PREWRITE_HALF);
+            error = error < 0 ? error : io_file_sync(file);
         }
     }
     free(zeros);
@@ -62,11 +63,15 @@ static int prewrite(struct janitor_job *job)
 {
     struct io_file *file = NULL;
     (void)io_unlink(job->io, job->from); /* a leftover, or nothing */
-    int error = io_file_open(job->io, job->from, IO_CREATE | IO_WRITE | IO_DIRECT, &file);
+    int error = io_failpoint(job->io, FAIL_PREWRITE);
     if (error < 0) {
         return error;
     }
-    error = write_zeros(file, job->bytes);
+    error = io_file_open(job->io, job->from, IO_CREATE | IO_WRITE | IO_DIRECT, &file);
+    if (error < 0) {
+        return error;
+    }
+    error = write_zeros(job->io, file, job->bytes);
     io_file_close(file);
     if (error < 0) {
         (void)io_unlink(job->io, job->from);
@@ -77,13 +82,23 @@ static int prewrite(struct janitor_job *job)
 static void job_work(void *context)
 {
     struct janitor_job *job = context;
+    bool recycles = job->task == TASK_RECYCLE;
     int error = job->prewrite ? prewrite(job) : 0;
+    if (error == 0) {
+        error = io_failpoint(job->io, recycles ? FAIL_RECYCLE : FAIL_SEGMENT_NAME);
+    }
     if (error == 0) {
         error = job->to[0] == 0 ? io_unlink(job->io, job->from)
                                 : io_rename(job->io, job->from, job->to);
     }
     if (error == 0) {
+        error = io_failpoint(job->io, recycles ? FAIL_RECYCLED : FAIL_SEGMENT_NAMED);
+    }
+    if (error == 0) {
         error = io_sync_dir(job->io, job->dir);
+    }
+    if (!recycles) {
+        (void)io_failpoint(job->io, FAIL_SEGMENT_READY);
     }
     if (error == 0 && job->task == TASK_READY) {
         error = io_file_open(job->io, job->to, IO_WRITE | IO_DIRECT, &job->file);

@@ -106,10 +106,12 @@ static void write_last_mark(struct log *log)
     };
     _Alignas(IO_BLOCK_BYTES) uint8_t block[LOG_BLOCK_BYTES];
     batch_seal(log->config.uuid, &h, block);
+    (void)io_failpoint(log->io, FAIL_LAST_MARK);
     if (io_file_pwrite(s->file, block, sizeof(block), s->header.body_offset + s->end - h.first) >
         0) {
         (void)io_file_sync(s->file);
     }
+    (void)io_failpoint(log->io, FAIL_LAST_MARKED);
 }
 
 void log_close(struct log *log)

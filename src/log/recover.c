@@ -399,6 +399,7 @@ static enum log_open_result go_on(struct recovery *r)
 {
     struct log *log = r->log;
     uint64_t first = FIRST_LOG_OFFSET;
+    (void)io_failpoint(log->io, FAIL_RECOVER_REPLAYED);
     for (uint32_t i = 0; i < log->segment_count; i++) {
         const struct segment *s = &log->segments[i];
         int error = io_file_sync(s->file);
@@ -407,16 +408,19 @@ static enum log_open_result go_on(struct recovery *r)
         }
         first = s->header.first + s->header.capacity;
     }
-    int error = clean_up(r);
+    int error = io_failpoint(log->io, FAIL_RECOVER_SYNCED);
+    error = error < 0 ? error : clean_up(r);
     error = error < 0 ? error : check_pool(log);
     if (error < 0) {
         return io_failed(r, error, "an unused segment cannot be removed");
     }
+    (void)io_failpoint(log->io, FAIL_RECOVER_CLEANED);
     segment_begin(log, log->next_name, first, LOG_BLOCK_BYTES);
     error = segment_make_now(log, log_newest(log));
     if (error < 0) {
         return io_failed(r, error, "a new segment cannot be made; is the disk full?");
     }
+    (void)io_failpoint(log->io, FAIL_RECOVER_BEGUN);
     if (log->segment_count > 1) {
         struct segment *old = &log->segments[log->segment_count - 2];
         old->bytes = old->header.body_offset + old->end - old->header.first;
@@ -425,6 +429,7 @@ static enum log_open_result go_on(struct recovery *r)
             return io_failed(r, error, "a segment cannot be cut");
         }
     }
+    (void)io_failpoint(log->io, FAIL_RECOVER_CUT);
     log->end = log->synced = log->marked = first;
     return LOG_OPEN_OK;
 }
@@ -442,6 +447,10 @@ static enum log_open_result wiped(struct recovery *r)
 static enum log_open_result run(struct recovery *r)
 {
     struct found *top = NULL;
+    int error = io_failpoint(r->log->io, FAIL_RECOVER);
+    if (error < 0) {
+        return io_failed(r, error, "the directory cannot be read");
+    }
     enum log_open_result result = look_at_all(r);
     if (result == LOG_OPEN_OK) {
         result = find_top(r, &top);

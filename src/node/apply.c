@@ -107,6 +107,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     }
     struct reply *reply = stream_reply(p);
     reply->is_error = false;
+    (void)io_failpoint(node->io, FAIL_READ);
     if (engine_read(node->engine, &op, reply) == ENGINE_READ_DUE) {
         qr_assert(!forced);
         pendings_push(&r->due, p);
@@ -397,7 +398,9 @@ static void apply_record(struct replica *r, const struct record *record)
     r->applied_term = record->term;
     switch (record->kind) {
     case RECORD_COMMAND:
+        (void)io_failpoint(r->node->io, FAIL_APPLY);
         apply_command(r, record);
+        (void)io_failpoint(r->node->io, FAIL_APPLIED);
         return;
     case RECORD_TICK:
         if (op_tick_read(record->payload, &stamp)) {

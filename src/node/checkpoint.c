@@ -196,17 +196,22 @@ static void close_work(void *context)
         io_file_close(cp->file);
     }
     if (cp->failing) {
+        (void)io_failpoint(cp->io, FAIL_CHECKPOINT_DROP);
         (void)io_unlink(cp->io, cp->new_path); /* what stays is deleted by the next one */
+        (void)io_failpoint(cp->io, FAIL_CHECKPOINT_DROPPED);
         return;
     }
-    int error = io_rename(cp->io, cp->new_path, cp->path);
+    int error = io_failpoint(cp->io, FAIL_CHECKPOINT_RENAME);
+    error = error != 0 ? error : io_rename(cp->io, cp->new_path, cp->path);
     if (error != 0) {
         cp->result = result_of(error);
         say(cp, "cannot rename %s: %s", cp->new_path, strerror(-error));
         (void)io_unlink(cp->io, cp->new_path);
         return;
     }
-    error = io_sync_dir(cp->io, cp->dir);
+    error = io_failpoint(cp->io, FAIL_CHECKPOINT_RENAMED);
+    error = error != 0 ? error : io_sync_dir(cp->io, cp->dir);
+    (void)io_failpoint(cp->io, FAIL_CHECKPOINT_NAMED);
     if (error != 0) { /* which of the two files a crash would leave is unknown */
         cp->result = CHECKPOINT_FAILED;
         say(cp, "cannot sync directory %s: %s", cp->dir, strerror(-error));
@@ -285,7 +290,8 @@ static void start_write(struct checkpoint *cp)
                                    .count = count,
                                    .offset = cp->offset,
                                    .done = on_written,
-                                   .context = cp };
+                                   .context = cp,
+                                   .points = FAIL_CHECKPOINT_WRITE };
     cp->in_flight = true;
     io_file_write_sync(cp->io, &cp->write);
 }
@@ -294,9 +300,11 @@ static void start_write(struct checkpoint *cp)
 
 static void open_file(struct checkpoint *cp)
 {
-    int error = io_unlink(cp->io, cp->new_path);
+    int error = io_failpoint(cp->io, FAIL_CHECKPOINT_OPEN);
+    error = error != 0 ? error : io_unlink(cp->io, cp->new_path);
     if (error == 0 || error == -ENOENT) {
         error = io_file_open(cp->io, cp->new_path, IO_CREATE | IO_WRITE, &cp->file);
+        (void)io_failpoint(cp->io, FAIL_CHECKPOINT_OPENED);
     }
     if (error != 0) {
         say(cp, "cannot create %s: %s", cp->new_path, strerror(-error));
@@ -346,6 +354,7 @@ bool checkpoint_step(struct checkpoint *cp, qr_time budget)
         return false;
     }
     if (cp->queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX) {
+        (void)io_failpoint(cp->io, FAIL_CHECKPOINT_SLICE);
         walk(cp, budget);
     }
     if (cp->overrun) {

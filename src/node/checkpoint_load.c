@@ -179,7 +179,8 @@ static enum checkpoint_load_result load_file(struct loader *l)
 static enum checkpoint_load_result load(struct loader *l, const char *dir)
 {
     (void)snprintf(l->path, sizeof l->path, "%s/" CHECKPOINT_NEW_FILE, dir);
-    int error = io_unlink(l->io, l->path);
+    int error = io_failpoint(l->io, FAIL_LOAD);
+    error = error != 0 ? error : io_unlink(l->io, l->path);
     if (error != 0 && error != -ENOENT) {
         return unreadable(l, "delete the unfinished", error);
     }
@@ -214,6 +215,7 @@ enum checkpoint_load_result checkpoint_load(struct io *io, const char *dir, stru
     l->cap = cap;
     message[0] = 0;
     enum checkpoint_load_result result = load(l, dir);
+    (void)io_failpoint(io, FAIL_LOADED);
     free(l);
     return result;
 }

@@ -503,7 +503,9 @@ static void flush_client(struct client *client)
         stats->bytes_out += client->out.n;
         histogram_add(&client->node->measure->replies_per_write, client->replies, 1);
         client->replies = 0;
+        (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSH);
         io_stream_write(client->socket, client->out.p, client->out.n);
+        (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSHED);
         reply_reset(&client->out);
         if (client->out.cap > 4 * CLIENT_READ_BYTES) {
             reply_free(&client->out);

@@ -81,17 +81,22 @@ static int save(struct io *io, const struct identity *identity)
     path_in(identity->dir, "identity", path, sizeof path);
     path_in(identity->dir, "identity.new", fresh, sizeof fresh);
     (void)io_unlink(io, fresh); /* left over from a crash; if it stays, the next line says so */
-    int error = io_file_open(io, fresh, IO_CREATE | IO_WRITE, &file);
+    int error = io_failpoint(io, FAIL_IDENTITY_WRITE);
+    error = error != 0 ? error : io_file_open(io, fresh, IO_CREATE | IO_WRITE, &file);
     if (error != 0) {
         return error;
     }
     int64_t written = io_file_pwrite(file, text, n, 0);
-    error = written == (int64_t)n ? io_file_sync(file) : written < 0 ? (int)written : -EIO;
+    error = written < 0 ? (int)written : written < (int64_t)n ? -EIO : 0;
+    error = error != 0 ? error : io_failpoint(io, FAIL_IDENTITY_SYNC);
+    error = error != 0 ? error : io_file_sync(file);
     io_file_close(file);
-    if (error == 0) {
-        error = io_rename(io, fresh, path);
-    }
-    return error == 0 ? io_sync_dir(io, identity->dir) : error;
+    error = error != 0 ? error : io_failpoint(io, FAIL_IDENTITY_RENAME);
+    error = error != 0 ? error : io_rename(io, fresh, path);
+    error = error != 0 ? error : io_failpoint(io, FAIL_IDENTITY_RENAMED);
+    error = error != 0 ? error : io_sync_dir(io, identity->dir);
+    (void)io_failpoint(io, FAIL_IDENTITY_SAVED);
+    return error;
 }
 
 static bool parse_member(struct identity *identity, const char *line)
@@ -202,8 +207,8 @@ static bool take_members(const struct config *config, struct identity *identity,
             return say(message, cap, "two members have the id %" PRIu32, m->id);
         }
     }
-    return found || say(message, cap, "node-id %" PRIu32 " is not among the members",
-                        identity->node_id);
+    return found ||
+           say(message, cap, "node-id %" PRIu32 " is not among the members", identity->node_id);
 }
 
 static bool bootstrap(struct io *io, const struct config *config, struct identity *identity,
@@ -217,21 +222,21 @@ static bool bootstrap(struct io *io, const struct config *config, struct identit
             return say(message, cap, "cluster-id must be 32 hexadecimal digits");
         }
     } else if (identity->member_count > 1) {
-        return say(message, cap, "the members of a cluster are made with the same cluster-id: give "
-                                 "one (32 hexadecimal digits) to each");
+        return say(message, cap,
+                   "the members of a cluster are made with the same cluster-id: give "
+                   "one (32 hexadecimal digits) to each");
     } else {
         io_random(io, identity->cluster, 16);
     }
     io_random(io, identity->uuid, 16);
     memcpy(identity->peer_uuid[identity_me(identity)], identity->uuid, 16);
     int error = save(io, identity);
-    return error == 0 || say(message, cap, "%s cannot be written: %s", identity->dir,
-                             strerror(-error));
+    return error == 0 ||
+           say(message, cap, "%s cannot be written: %s", identity->dir, strerror(-error));
 }
 
 /* What the configuration says must be what the directory is; addresses may have changed. */
-static bool agree(const struct config *config, struct identity *identity, char *message,
-                  size_t cap)
+static bool agree(const struct config *config, struct identity *identity, char *message, size_t cap)
 {
     uint8_t cluster[16];
     if (config->node_id != 0 && config->node_id != identity->node_id) {
@@ -315,6 +320,7 @@ bool identity_open(struct io *io, const struct config *config, struct identity *
     if (!lock(io, out, message, cap)) {
         return false;
     }
+    (void)io_failpoint(io, FAIL_IDENTITY_MADE);
     if (!open_or_make(io, config, out, message, cap)) {
         identity_close(out);
         return false;

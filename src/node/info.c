@@ -356,6 +356,9 @@ static const struct section {
     { "keyspace", "Keyspace", ALWAYS, section_keyspace },
     { "raft", "Raft", ALWAYS, info_raft },
     { "quorate", "Quorate", ALWAYS, info_quorate },
+#ifdef QUORATE_FAILPOINTS
+    { "digest", "Digest", 0, info_digest },
+#endif
 };
 
 static bool wanted(const struct section *section, struct span name)

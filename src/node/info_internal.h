@@ -10,5 +10,6 @@ void info_line(struct reply *out, const char *format, ...) __attribute__((format
 void info_replication(struct node *node, struct reply *out);
 void info_raft(struct node *node, struct reply *out);
 void info_quorate(struct node *node, struct reply *out);
+void info_digest(struct node *node, struct reply *out); /* in builds with failpoints only */
 
 #endif

@@ -262,3 +262,12 @@ void info_quorate(struct node *node, struct reply *out)
     }
     log_lines(node, out);
 }
+
+#ifdef QUORATE_FAILPOINTS
+/* Whether replicas are equal; it reads everything in one go, so that it is for tests only (R4). */
+void info_digest(struct node *node, struct reply *out)
+{
+    info_line(out, "digest_slot:%llu", (ull)replica_applied(node->replica));
+    info_line(out, "digest:%016llx", (ull)engine_digest(node->engine));
+}
+#endif

@@ -101,7 +101,9 @@ static void on_done(void *context, enum checkpoint_result result,
         note_done(keeper, bytes);
         node_log(node, NODE_LOG_NOTICE, "Checkpoint at slot %" PRIu64 " written in %" PRId64 " ms",
                  header->slot, (io_now(node->io) - keeper->began) / QR_MILLISECOND);
+        (void)io_failpoint(node->io, FAIL_CHECKPOINT_DONE);
         replica_checkpointed(node->replica, header->slot);
+        (void)io_failpoint(node->io, FAIL_CHECKPOINT_TOLD);
         return;
     case CHECKPOINT_ABANDONED:
         node->measure->checkpoint.abandoned++;

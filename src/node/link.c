@@ -40,7 +40,9 @@ void link_flush(struct link *link)
         link->peers->peer[link->peer].stats.bytes_sent += link->out.n;
         link->peers->peer[link->peer].stats.writes++;
     }
+    (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSH);
     io_stream_write(link->stream, link->out.p, link->out.n);
+    (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSHED);
     link->out.n = 0;
     if (link->out.cap > 2 * MIB) {
         outbox_free(&link->out);

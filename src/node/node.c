@@ -91,6 +91,7 @@ static void watch_role(struct node *node, qr_time clock)
     } else if (now.role != ROLE_LEADER && node->seen_role == ROLE_LEADER) {
         node_log(node, NODE_LOG_NOTICE, "Leads no more (term %" PRIu64 ")", now.term);
     }
+    (void)io_failpoint(node->io, FAIL_ROLE);
     node->logger->role = now.role == ROLE_LEADER ? 'M' : 'S';
     node->seen_role = now.role;
     node->seen_term = now.term;
@@ -211,6 +212,7 @@ static bool open_log(struct node *node, char *message, size_t cap)
     if (result != LOG_OPEN_OK) {
         return false; /* damage: refuse to guess; repair from peers comes later */
     }
+    (void)io_failpoint(node->io, FAIL_LOG_OPENED);
     int error = identity_log_made(node->io, &node->identity);
     if (error != 0) {
         (void)snprintf(message, cap, "%s cannot be written: %s", node->config.dir,
@@ -275,6 +277,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     note_start(node);
     if (open_data(node, message, cap)) {
         node->clients_io = clients_new(node, message, cap);
+        (void)io_failpoint(node->io, FAIL_LISTENING);
     }
     if (node->clients_io == NULL) {
         node_free(node);

@@ -228,7 +228,9 @@ void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epo
     wire_put_u8(&w, version);
     qr_assert(w.n == FORWARD_HEAD_BYTES);
     qr_assert(peers_connected(peers, to));
+    (void)io_failpoint(peers->node->io, FAIL_FORWARD);
     link_send(peers->peer[to].link[LANE_DATA], FRAME_FORWARD, span_of(head, w.n), op, false);
+    (void)io_failpoint(peers->node->io, FAIL_FORWARDED);
 }
 
 struct reply *peers_reply_buffer(struct peers *peers)
@@ -258,7 +260,9 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
         link_drop(link, "too many replies are queued for it");
         return;
     }
+    (void)io_failpoint(peers->node->io, FAIL_REPLY_PEER);
     link_send(link, FRAME_REPLY, span_of(head, w.n), reply, false);
+    (void)io_failpoint(peers->node->io, FAIL_REPLIED_PEER);
 }
 
 void peers_tell_space(struct peers *peers, bool low)

@@ -57,9 +57,13 @@ static void send_message(struct replica *r, node_index to, const struct message 
         }
         hi = m->lo + (qr_slot)n;
         measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
+        (void)io_failpoint(r->node->io, FAIL_SEND_ENTRIES);
     }
     peers_send(r->node->peers, to, r->group, m->kind, r->protocol->codec->is_control(m->kind), body,
                m->lo, hi, m->term, records);
+    if (hi > m->lo) {
+        (void)io_failpoint(r->node->io, FAIL_SENT_ENTRIES);
+    }
 }
 
 static void perform_send(struct replica *r, const struct effect *e)
@@ -280,6 +284,16 @@ void replica_perform(struct replica *r, const struct effect *e)
     qr_unreachable();
 }
 
+/* What waited for its ticket is a promise that this node must keep from here on. */
+static void send_held(struct replica *r, const struct held *h)
+{
+    const struct message *m = &h->effect.send.message;
+    bool vote = r->protocol->codec->is_control(m->kind);
+    (void)io_failpoint(r->node->io, vote ? FAIL_SEND_VOTE : FAIL_SEND_ACK);
+    send_message(r, h->effect.send.to, m, span_of(h->body, h->body_bytes));
+    (void)io_failpoint(r->node->io, vote ? FAIL_SENT_VOTE : FAIL_SENT_ACK);
+}
+
 /* Effects whose ticket is durable now, in the order in which they were held. */
 void replica_release_held(struct replica *r)
 {
@@ -294,8 +308,7 @@ void replica_release_held(struct replica *r)
         }
         *link = h->next;
         if (h->effect.kind == EFFECT_SEND) {
-            send_message(r, h->effect.send.to, &h->effect.send.message,
-                         span_of(h->body, h->body_bytes));
+            send_held(r, h);
         } else {
             replica_perform(r, &h->effect);
         }

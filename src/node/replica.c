@@ -64,6 +64,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
         return false;
     }
     r->records = records;
+    (void)io_failpoint(r->node->io, FAIL_RECEIVE);
     struct event event = { .kind = EVENT_RECEIVE };
     event.receive.from = from;
     event.receive.message = (struct message){
@@ -71,6 +72,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     };
     replica_step(r, &event);
     r->records = (struct span){ 0 };
+    (void)io_failpoint(r->node->io, FAIL_RECEIVED);
     return true;
 }
 
@@ -96,6 +98,7 @@ void replica_durable(struct replica *r, uint64_t position)
     }
     qr_assert(upto > r->durable); /* tickets become durable in order */
     r->durable = upto;
+    (void)io_failpoint(r->node->io, FAIL_DURABLE);
     replica_release_held(r);
     struct event event = { .kind = EVENT_DURABLE };
     event.durable.upto = upto;
@@ -191,9 +194,11 @@ static void submit_batch(struct replica *r)
     struct event event = { .kind = EVENT_SUBMIT };
     event.submit.first = r->batch_first;
     event.submit.count = r->batch_count;
+    (void)io_failpoint(r->node->io, FAIL_SUBMIT);
     r->submitting = true;
     replica_step(r, &event);
     r->submitting = false;
+    (void)io_failpoint(r->node->io, FAIL_SUBMITTED);
     qr_assert(r->batch_count == 0); /* taken or refused as a whole */
 }
 

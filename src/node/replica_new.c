@@ -139,7 +139,9 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
         return NULL;
     }
     node->replica = r;
+    (void)io_failpoint(node->io, FAIL_REPLICA_START);
     replica_step(r, &event);
+    (void)io_failpoint(node->io, FAIL_REPLICA_STARTED);
     replica_admin(r, ADMIN_READ_MODE, node->config.read_mode);
     r->protocol->outlook(r->self, &r->outlook);
     return r;

@@ -89,6 +89,7 @@ class Node:
         self.directory = os.path.join(cluster.directory, f"node-{number}")
         self.log_path = os.path.join(cluster.directory, f"node-{number}.log")
         self.wrapper = []  # words in front of the command line, such as a profiler's
+        self.environment = {}
         self.process = None
         self.paused = False
         self.stopped = False  # by the test, so that its end surprises nobody
@@ -110,7 +111,8 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.arguments(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(os.environ, **(environment or {})), preexec_fn=die_with_parent)
+                env=dict(os.environ, **self.environment, **(environment or {})),
+                preexec_fn=die_with_parent)
         self.paused = self.stopped = False
 
     def running(self):

@@ -105,7 +105,7 @@ LOG = [
     ("recovery keeps what it did not sync", "recover.c",
      "int error = io_file_sync(s->file);", "int error = 0;"),
     ("inline write without a sync", "flush.c",
-     "return io_file_sync(log->write.file);", "return 0;"),
+     "error = error < 0 ? error : io_file_sync(log->write.file);", ""),
     ("failed write reported as done", "flush.c",
      "if (error < 0) { log->flight_batches = 0; } else if (!log->closing) {",
      "if (error < 0) { error = 0; } if (!log->closing) {"),

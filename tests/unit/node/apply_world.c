@@ -453,3 +453,12 @@ void assert_heard(const char *expected)
     assert_string_equal((const char *)world->out.p, expected);
     reply_reset(&world->out);
 }
+
+#ifdef QUORATE_FAILPOINTS
+int io_failpoint(struct io *io, enum failpoint point)
+{
+    (void)io;
+    (void)point;
+    return 0;
+}
+#endif

@@ -1,5 +1,5 @@
-/* docs/commands.md and docs/settings.md are printed from commands.def and config.def: this compares
- * what is checked in with what would be printed.
+/* docs/commands.md, settings.md and failpoints.md are printed from commands.def, config.def and
+ * failpoints.def: this compares what is checked in with what would be printed.
  *
  *     docs_test DOCS-DIRECTORY [--write] */
 #include "base/alloc.h"
@@ -192,6 +192,31 @@ static void write_settings(FILE *out)
     free(config);
 }
 
+/* --- Failpoints --------------------------------------------------------------------------------
+ */
+
+static void write_failpoints(FILE *out)
+{
+    static const struct {
+        const char *name, *life, *text;
+        bool errors;
+    } points[] = {
+#define FAILPOINT(name, life, errors, text) { #name, #life, text, errors },
+#include "io/failpoints.def"
+#undef FAILPOINT
+    };
+    (void)fputs("# Failpoints\n\n"
+                "Printed from `src/io/failpoints.def`; `docs_test docs --write` renews it. "
+                "docs/testing.md says how they\nare used; *reached by* is explained in that file. "
+                "*Error* marks the places where the disk can be\nmade to report one.\n\n"
+                "| name | reached by | error | where the process stands |\n|---|---|---|---|\n",
+                out);
+    for (size_t i = 0; i < ARRAY_COUNT(points); i++) {
+        (void)fprintf(out, "| %s | %s | %s | %s |\n", points[i].name, points[i].life,
+                      points[i].errors ? "yes" : "", points[i].text);
+    }
+}
+
 /* --- Comparing -----------------------------------------------------------------------------------
  */
 
@@ -236,11 +261,14 @@ int main(int argc, char **argv)
     const char *directory = argc > 1 ? argv[1] : "docs";
     bool commands = page(directory, "commands.md", write_commands, renew);
     bool settings = page(directory, "settings.md", write_settings, renew);
-    (void)printf("1..2\n%s 1 - docs/commands.md is what commands.def says\n",
+    bool failpoints = page(directory, "failpoints.md", write_failpoints, renew);
+    (void)printf("1..3\n%s 1 - docs/commands.md is what commands.def says\n",
                  commands ? "ok" : "not ok");
     (void)printf("%s 2 - docs/settings.md is what config.def says\n", settings ? "ok" : "not ok");
-    if (!commands || !settings) {
+    (void)printf("%s 3 - docs/failpoints.md is what failpoints.def says\n",
+                 failpoints ? "ok" : "not ok");
+    if (!commands || !settings || !failpoints) {
         (void)printf("# renew them: %s docs --write\n", argv[0]);
     }
-    return !commands || !settings;
+    return !commands || !settings || !failpoints;
 }

@@ -1,0 +1,349 @@
+"""Deaths at failpoints: a cluster under load in which one node after another dies at a named place.
+
+A case is a failpoint, whom it is to strike, and what happens there. A campaign works through cases
+with one cluster and one load generator; at its end nothing that was acknowledged may be missing,
+what clients saw must be linearizable, and the replicas must be equal.
+"""
+import collections
+import itertools
+import os
+import random
+import time
+
+from cluster import Cluster, PATIENCE, wait_for
+from failpoints import POINTS, Table
+from loadgen import LoadGenerator
+from resp import Closed, Error
+
+OPTIONS = ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb", "--log-reserve-bytes",
+           "512kb"]
+HOT = [1, 1, 2, 3, 5, 8, 13, 40, 120]  # which hit, counted from the moment of arming
+RARE = [1, 1, 2, 3]
+SETTLE_WRITES = 30  # acknowledged ones between two deaths
+STOPPED = ["READ", "APPLIED", "CLIENT_FLUSH", "SUBMITTED", "DURABLE", "LOG_SYNC", "SENT_ENTRIES",
+           "PEER_FLUSHED"]
+# Where a full disk is no reason to stop.
+FULL = ["CHECKPOINT_OPEN", "CHECKPOINT_WRITE", "CHECKPOINT_SYNC", "CHECKPOINT_RENAME", "PREWRITE",
+        "PREWRITE_HALF"]
+BORN = 3  # nodes of a cluster that is born
+SAVES = 4  # of the identity at a birth: bootstrap, the log is made, two peers are met
+
+
+class Case(collections.namedtuple("Case", "point role action hit")):
+    """`hit` matters for births only; elsewhere dice decide."""
+
+    def __str__(self):
+        words = [self.point.name, self.role, self.action, self.hit and str(self.hit)]
+        return "-".join(word for word in words if word)
+
+
+def cases():
+    """Every failpoint, and whom it strikes."""
+    for point in POINTS:
+        if point.life in ("ANY", "CHECKPOINT"):
+            yield Case(point, "leader", "kill", 0)
+            yield Case(point, "follower", "kill", 0)
+        elif point.life in ("LEADER", "FOLLOWER"):
+            yield Case(point, point.life.lower(), "kill", 0)
+        elif point.life == "BIRTH":
+            for hit in range(1, 2 if point.name == "IDENTITY_MADE" else SAVES + 1):
+                yield Case(point, "newborn", "kill", hit)
+        else:
+            yield Case(point, "", "kill", 0)
+        if point.errors:
+            yield Case(point, "newborn" if point.life == "BIRTH" else "", "EIO",
+                       1 if point.life == "BIRTH" else 0)
+        if point.name in FULL:
+            yield Case(point, "", "ENOSPC", 0)
+        if point.name in STOPPED:
+            yield Case(point, "leader", "stop", 0)
+
+
+def tables_for(cluster):
+    tables = {}
+    for node in cluster.nodes:
+        tables[node] = Table(os.path.join(cluster.directory, f"failpoints-{node.number}"))
+        node.environment = tables[node].environment()
+    return tables
+
+
+def died_at(node, point):
+    """Whether the node, which has ended, was killed there and nowhere else."""
+    assert node.process.returncode == -9, \
+        f"node {node.number} ended with {node.process.returncode} instead:\n{node.log()[-2000:]}"
+    last = [line for line in node.log().splitlines() if line.startswith("failpoint ")][-1:]
+    assert last and last[0].startswith(f"failpoint {point.name},"), f"{last}"
+    node.stopped = True
+    return True
+
+
+class Campaign:
+    """A cluster, its load, and what happens to them."""
+
+    def __init__(self, seed):
+        self.dice = random.Random(seed)
+        options = OPTIONS + ["--read-mode", self.dice.choice(["lease", "readindex"])]
+        self.cluster = Cluster(3, options=options, start=False)
+        self.table = tables_for(self.cluster)
+        self.load = None
+
+    def __enter__(self):
+        self.cluster.__enter__()
+        try:
+            self.cluster.start()
+            self.load = LoadGenerator(self.cluster, clients=9, depth=8, rate=1500, patience_ms=2500,
+                                      seed=self.dice.randrange(1 << 30)).__enter__()
+        except BaseException as problem:
+            self.cluster.__exit__(type(problem), problem, None)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.load.__exit__(kind, value, trace)
+        self.cluster.__exit__(kind, value, trace)
+
+    def run(self, case):
+        life = case.point.life
+        rare = life not in ("ANY", "LEADER", "FOLLOWER") or "SEGMENT" in case.point.name
+        hit = self.dice.choice(RARE if rare else HOT)
+        if case.action == "stop":
+            self.stop(case, hit)
+        elif case.action != "kill":
+            self.fail(case)
+        elif life == "START":
+            self.die_in_start(case, self.dice.choice(self.cluster.nodes))
+        elif life == "ELECTION":
+            self.die_in_election(case)
+        elif life == "CONFLICT":
+            self.die_in_conflict(case)
+        elif life == "END":
+            self.die_in_end(case)
+        elif life == "GIVE_UP":
+            self.die_giving_up(case)
+        else:
+            victim = self.strike(case, hit)
+            if case.role == "follower":
+                self.die_again(case, victim)
+        self.settle()
+
+    # --- Whom, and waiting for it ------------------------------------------------------------
+
+    def pick(self, role):
+        leader = self.cluster.leader()
+        if role == "leader":
+            return leader
+        return self.dice.choice([node for node in self.cluster.nodes
+                                 if role == "" or node is not leader])
+
+    def strike(self, case, hit, done=None):
+        """Arms the point in whoever has the role; returns the node to which it happened. The role
+        may pass to another node meanwhile, so this tries more than once."""
+        done = done or (lambda node: not node.running() and died_at(node, case.point))
+        for _ in range(4):
+            victim = self.pick(case.role)
+            self.table[victim].arm(case.point.name, hit, case.action)
+            if self.happens(lambda victim=victim: done(victim), 1) or \
+                    self.happens(lambda victim=victim: visit(victim) or done(victim), 4):
+                return victim
+            if self.table[victim].disarm(case.point.name) == 0 and self.happens(
+                    lambda victim=victim: done(victim)):
+                return victim
+        raise AssertionError(f"hit {hit} of {case.point.name} is never reached")
+
+    @staticmethod
+    def happens(condition, seconds=4.0):
+        try:
+            return wait_for(condition, "it", seconds, 0.003)
+        except AssertionError as problem:
+            if str(problem).startswith("in vain"):
+                return False
+            raise
+
+    def is_back(self, node):
+        info = node.try_info("raft")
+        return info and info["raft_leader_id"] != "0" and \
+            int(info["raft_applied"]) >= int(info["raft_commit"])
+
+    def die_again(self, case, victim):
+        """While it catches up, or soon after."""
+        self.load.wait_for_acknowledged(SETTLE_WRITES)
+        self.table[victim].arm(case.point.name)
+        victim.start()
+        assert self.happens(lambda: not victim.running(), 0.5) or \
+            self.happens(lambda: visit(victim) or not victim.running(), 8), \
+            f"{case.point.name} is not reached again"
+        died_at(victim, case.point)
+
+    def settle(self):
+        """Everybody lives, has everything, and the cluster serves."""
+        for node in self.cluster.nodes:
+            self.table[node].disarm_all()
+            if not node.running():
+                node.start()
+        for node in self.cluster.nodes:
+            wait_for(lambda node=node: self.is_back(node), f"node {node.number} is back", 15)
+        self.load.wait_for_acknowledged(SETTLE_WRITES)
+
+    # --- Lives -------------------------------------------------------------------------------
+
+    def die_in_start(self, case, victim):
+        victim.kill()
+        self.load.wait_for_acknowledged(SETTLE_WRITES)
+        for _ in range(2):
+            self.table[victim].arm(case.point.name)
+            victim.start()
+            wait_for(lambda: not victim.running(), f"death at {case.point.name}", 10, 0.003)
+            died_at(victim, case.point)
+
+    def die_in_election(self, case):
+        for _ in range(4):
+            leader = self.cluster.leader()
+            others = [node for node in self.cluster.nodes if node is not leader]
+            for node in others:
+                self.table[node].arm(case.point.name)
+            leader.terminate() if self.dice.random() < 0.5 else leader.kill()
+            if self.happens(lambda others=others: not all(node.running() for node in others)):
+                for node in others:
+                    self.table[node].disarm_all()
+                    assert node.running() or died_at(node, case.point)
+                return
+            self.settle()
+        raise AssertionError(f"{case.point.name} is never reached")
+
+    def die_in_conflict(self, case):
+        """A leader that is left alone logs what the others never see."""
+        leader = self.cluster.leader()
+        others = [node for node in self.cluster.nodes if node is not leader]
+        for node in others:
+            node.process.kill()
+        for node in others:
+            node.wait()
+        wait_for(lambda: is_in_doubt(leader), "entries of the leader alone")
+        leader.kill()
+        for node in others:
+            node.start()
+        self.load.wait_for_acknowledged(SETTLE_WRITES)
+        for _ in range(2):
+            self.table[leader].arm(case.point.name)
+            leader.start()
+            wait_for(lambda: not leader.running(), f"death at {case.point.name}", 10, 0.003)
+            died_at(leader, case.point)
+
+    def die_in_end(self, case):
+        victim = self.pick("")
+        self.table[victim].arm(case.point.name)
+        victim.process.terminate()
+        victim.wait()
+        died_at(victim, case.point)
+
+    def die_giving_up(self, case):
+        victim = self.pick("")
+        self.table[victim].arm("CHECKPOINT_WRITE", 1, "ENOSPC")
+        self.table[victim].arm(case.point.name)
+        wait_for(lambda: not victim.running(), f"death at {case.point.name}", 10, 0.003)
+        died_at(victim, case.point)
+
+    # --- Other blows -------------------------------------------------------------------------
+
+    def stop(self, case, hit):
+        """It stands still there for as long as another takes to be elected, and goes on."""
+        victim = self.strike(case, hit, is_stopped)
+        victim.paused = True
+        self.load.wait_for_acknowledged(SETTLE_WRITES)
+        victim.resume()
+
+    def fail(self, case):
+        """The disk reports an error: a full one is survived, any other ends the node."""
+        if case.point.life == "START":
+            victim = self.pick("")
+            victim.kill()
+            self.load.wait_for_acknowledged(SETTLE_WRITES)
+            self.table[victim].arm(case.point.name, 1, case.action)
+            victim.start()
+            happens = lambda: self.table[victim].order(case.point.name) == 0  # noqa: E731
+            wait_for(happens, f"{case.point.name} is reached", 10, 0.003)
+        else:
+            victim = self.strike(case, 1, lambda node: self.table[node].order(case.point.name) == 0)
+        if case.action == "ENOSPC":
+            self.load.wait_for_acknowledged(SETTLE_WRITES)
+            assert victim.running(), f"a full disk ended the node:\n{victim.log()[-1000:]}"
+            return
+        code = victim.wait()
+        assert code == 1, f"exit code {code}:\n{victim.log()[-1000:]}"
+        assert "Input/output error" in "".join(victim.log().splitlines()[-20:])
+
+    # --- The end -----------------------------------------------------------------------------
+
+    def finish(self):
+        """Judges what was seen and what is left."""
+        summary = self.load.finish()
+        self.load.check_history()
+        assert summary["checked"] > 0
+        wait_for(lambda: len(set(map(digest, self.cluster.nodes))) == 1, "the replicas are equal",
+                 10)
+        return summary
+
+
+def digest(node):
+    info = node.info("digest")
+    return info["digest_slot"], info["digest"]
+
+
+def is_in_doubt(node):
+    visit(node)
+    log = node.try_info("raft")
+    return log is not None and int(log["raft_last"]) > int(log["raft_commit"])
+
+
+def visit(node):
+    """Something for the node to do, though the load may have no connection to it."""
+    try:
+        with node.connect(timeout=0.2) as connection:
+            connection.send("SET", "visited", "1")
+            connection.send("GET", "visited")
+            connection.read()
+    except (OSError, Closed, Error):
+        pass
+
+
+def is_stopped(node):
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+def run_birth(group):
+    """A new cluster whose nodes each meet one of the cases while they are born."""
+    with Cluster(BORN, options=OPTIONS, start=False) as cluster:
+        tables = tables_for(cluster)
+        victims = list(zip(cluster.nodes, group))
+        for node, case in victims:
+            tables[node].arm(case.point.name, case.hit, case.action)
+        for node in cluster.nodes:
+            node.start()
+        for node, case in victims:
+            # A peer may be met only once the others live again.
+            wait_for(lambda node=node: not node.running(), f"{case}", 5) \
+                if case.hit <= 2 else None
+        deadline = time.monotonic() + 10 * PATIENCE
+        dead = set()
+        while len(dead) < len(victims):
+            assert time.monotonic() < deadline, f"not reached: {set(map(str, group)) - dead}"
+            for node, case in victims:
+                if not node.running() and str(case) not in dead:
+                    if case.action == "kill":
+                        died_at(node, case.point)
+                    else:
+                        assert node.process.returncode == 1
+                    dead.add(str(case))
+                    node.start()
+        cluster.wait_ready()
+        assert cluster.nodes[0].call("SET", "k", "v") == "OK"
+        cluster.kill_all()
+        cluster.start()
+        assert cluster.nodes[-1].call("GET", "k") == b"v"
+
+
+def groups_of(sequence, size):
+    sequence = iter(sequence)
+    while group := list(itertools.islice(sequence, size)):
+        yield group
