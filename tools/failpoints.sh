@@ -2,7 +2,8 @@
 # Whether a release build is free of failpoints, in TAP. Usage: failpoints.sh [source root]
 #
 # Every source that has a failpoint is compiled as for a release: the object must not know a
-# function or a text of them. The same check must fail once they are switched on, else it proves nothing.
+# function or a text of them. The same check must fail once they are switched on, else it proves
+# nothing.
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1 # assertions name the sources as they are called here
 cc=${CC:-cc}
