@@ -304,9 +304,10 @@ static bool add_address(struct parsing *p, const char *text, size_t n)
         return complain(p, "--host wants HOST[:PORT],...; not '%s'", p->hosts);
     }
     bool six = strchr(host, ':') != NULL;
-    snprintf(a->host, sizeof a->host, "%s", host);
+    memcpy(a->host, host, strlen(host) + 1);
     a->port = (uint16_t)port;
-    snprintf(a->name, sizeof a->name, "%s%s%s:%u", six ? "[" : "", host, six ? "]" : "", a->port);
+    snprintf(a->name, sizeof a->name, "%s%.*s%s:%u", six ? "[" : "", BENCH_HOST_BYTES_MAX - 1, host,
+             six ? "]" : "", a->port);
     o->address_count++;
     return true;
 }
