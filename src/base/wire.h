@@ -8,7 +8,35 @@
 
 #include "base/types.h"
 
+#include <endian.h>
 #include <string.h>
+
+/* Single fields at a place that is known to have room. */
+static inline void wire_store_u64(uint8_t *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, sizeof v);
+}
+
+static inline void wire_store_u32(uint8_t *p, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(p, &v, sizeof v);
+}
+
+static inline uint64_t wire_load_u64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
+}
+
+static inline uint32_t wire_load_u32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return le32toh(v);
+}
 
 struct wire_writer {
     uint8_t *p;
@@ -48,20 +76,14 @@ static inline void wire_put_bytes(struct wire_writer *w, const void *p, size_t n
 
 static inline void wire_put_u64(struct wire_writer *w, uint64_t v)
 {
-    uint8_t b[8];
-    for (unsigned i = 0; i < 8; i++) {
-        b[i] = (uint8_t)(v >> (8 * i));
-    }
-    wire_put_bytes(w, b, 8);
+    v = htole64(v);
+    wire_put_bytes(w, &v, sizeof v);
 }
 
 static inline void wire_put_u32(struct wire_writer *w, uint32_t v)
 {
-    uint8_t b[4];
-    for (unsigned i = 0; i < 4; i++) {
-        b[i] = (uint8_t)(v >> (8 * i));
-    }
-    wire_put_bytes(w, b, 4);
+    v = htole32(v);
+    wire_put_bytes(w, &v, sizeof v);
 }
 
 static inline void wire_put_u16(struct wire_writer *w, uint16_t v)
@@ -90,21 +112,13 @@ static inline struct span wire_get_bytes(struct wire_reader *r, size_t n)
 static inline uint64_t wire_get_u64(struct wire_reader *r)
 {
     struct span s = wire_get_bytes(r, 8);
-    uint64_t v = 0;
-    for (unsigned i = 0; i < s.n; i++) {
-        v |= (uint64_t)s.p[i] << (8 * i);
-    }
-    return v;
+    return s.n == 8 ? wire_load_u64(s.p) : 0;
 }
 
 static inline uint32_t wire_get_u32(struct wire_reader *r)
 {
     struct span s = wire_get_bytes(r, 4);
-    uint32_t v = 0;
-    for (unsigned i = 0; i < s.n; i++) {
-        v |= (uint32_t)s.p[i] << (8 * i);
-    }
-    return v;
+    return s.n == 4 ? wire_load_u32(s.p) : 0;
 }
 
 static inline uint16_t wire_get_u16(struct wire_reader *r)

@@ -6,6 +6,7 @@
 #include "base/panic.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define NAME_BYTES_MAX ((size_t)48)
 
@@ -109,6 +110,37 @@ const struct command_spec *command_find(const struct span *argv, uint32_t argc,
     spec = search(text, n);
     if (spec != NULL) {
         *container_spec = NULL;
+    }
+    return spec;
+}
+
+/* Names differ in their length, first or last letter, mostly. */
+static size_t memo_place(struct span name)
+{
+    uint32_t first = name.p[0] | 32u;
+    uint32_t last = name.p[name.n - 1] | 32u;
+    return (name.n * 29 + first * 5 + last) % ARRAY_COUNT(((struct command_memo *)0)->spec);
+}
+
+static bool is_name_of(const struct command_spec *spec, struct span name)
+{
+    return spec->name_bytes == name.n && strncasecmp(spec->name, (const char *)name.p, name.n) == 0;
+}
+
+const struct command_spec *command_recall(struct command_memo *memo, const struct span *argv,
+                                          uint32_t argc, const struct command_spec **container_spec)
+{
+    if (argv[0].n == 0) {
+        return command_find(argv, argc, container_spec);
+    }
+    const struct command_spec **known = &memo->spec[memo_place(argv[0])];
+    if (*known != NULL && is_name_of(*known, argv[0])) {
+        *container_spec = NULL;
+        return *known;
+    }
+    const struct command_spec *spec = command_find(argv, argc, container_spec);
+    if (spec != NULL && (spec->flags & CF_CONTAINER) == 0 && command_name_words(spec) == 1) {
+        *known = spec;
     }
     return spec;
 }

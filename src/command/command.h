@@ -55,6 +55,16 @@ struct command_spec {
 const struct command_spec *command_find(const struct span *argv, uint32_t argc,
                                         const struct command_spec **container_spec);
 
+/* What was found of late; zeroed memory is an empty one. */
+struct command_memo {
+    const struct command_spec *spec[64];
+};
+
+/* The same, looking at what was found before first. */
+const struct command_spec *command_recall(struct command_memo *memo, const struct span *argv,
+                                          uint32_t argc,
+                                          const struct command_spec **container_spec);
+
 /* By tag, for ops from the log; NULL when this binary does not know it. */
 const struct command_spec *command_by_tag(uint16_t tag);
 

@@ -44,9 +44,8 @@ void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32
 
 void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed)
 {
-    struct wire_writer w = wire_writer(p, SEED_AT + 8);
-    wire_put_u64(&w, (uint64_t)stamp);
-    wire_put_u64(&w, seed);
+    wire_store_u64(p, (uint64_t)stamp);
+    wire_store_u64(p + SEED_AT, seed);
 }
 
 /* Whether exactly argc arguments fill `args`. With their lengths they stay within the command's

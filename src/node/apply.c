@@ -101,7 +101,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     bool valid = op_read(span_of(p->op, p->op_bytes), &op);
     qr_assert(valid);              /* encoded here, or checked when it came from a peer */
     if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
-        op.stamp = forced ? engine_log_time(node->engine) : replica_stamp(r);
+        op.stamp = forced ? engine_log_time(node->engine) : r->read_stamp;
         op.seed = rng_next(&r->rng);
         op_stamp(p->op, op.stamp, op.seed);
     }
@@ -140,6 +140,15 @@ static void ask_again(struct replica *r, struct pending *p)
     router_retry(r->node->router, &one, STATUS_EXPIRED);
 }
 
+/* The clock for the reads that are served next. It is read once for all of them and by count_call
+ * between them: nothing is applied meanwhile, so that a lease which held at that reading, when the
+ * reads had all been asked already, makes each of them linearizable as of that moment. */
+static void look_at_clock(struct replica *r)
+{
+    (void)node_clock(r->node);
+    r->read_stamp = replica_stamp(r);
+}
+
 /* Serves a confirmed read, or keeps it until it may be. p is in no queue. */
 static void try_read(struct replica *r, struct pending *p)
 {
@@ -150,7 +159,7 @@ static void try_read(struct replica *r, struct pending *p)
         pendings_push(&p->stream->parked, p);
     } else if (r->applied < p->slot || waits_for_write(p) || !has_time_for(r, p)) {
         pendings_push(&r->confirmed, p);
-    } else if (p->until != 0 && node_clock(r->node) >= p->until) {
+    } else if (p->until != 0 && r->node->clock >= p->until) {
         ask_again(r, p);
     } else {
         serve_read(r, p, false);
@@ -160,7 +169,7 @@ static void try_read(struct replica *r, struct pending *p)
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before)
 {
-    (void)node_clock(r->node);
+    look_at_clock(r);
     while (r->reading.first != NULL && r->reading.first->req < first + count) {
         struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first); /* ranges are confirmed in order */
@@ -192,7 +201,9 @@ void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum
 void replica_serve_confirmed(struct replica *r)
 {
     uint32_t count = r->confirmed.count;
-    (void)(count > 0 ? node_clock(r->node) : 0);
+    if (count > 0) {
+        look_at_clock(r);
+    }
     while (count-- > 0) {
         try_read(r, pendings_pop(&r->confirmed));
     }
@@ -231,7 +242,7 @@ void replica_serve_due(struct replica *r)
     if (!replica_leads(r)) {
         ask_elsewhere(r); /* the tick is another node's to give */
     } else if (count > 0 && r->tick_slot <= r->applied) {
-        (void)node_clock(r->node);
+        look_at_clock(r);
         while (count-- > 0) {
             serve_read(r, pendings_pop(&r->due), false);
         }

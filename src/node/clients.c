@@ -242,7 +242,8 @@ static void run_command(struct client *client, const struct span *argv, uint32_t
 {
     struct node *node = client->node;
     const struct command_spec *container;
-    const struct command_spec *spec = command_find(argv, argc, &container);
+    const struct command_spec *spec =
+        command_recall(&node->client_commands, argv, argc, &container);
     client->commands++;
     node->stats.commands_processed++;
     if (spec == NULL) {

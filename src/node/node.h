@@ -51,6 +51,7 @@ struct node {
     struct client *dirty;                  /* have replies to flush at the end of this turn */
     uint32_t client_count;
     uint64_t next_client_id;
+    struct command_memo client_commands;
 
     /* Commands without a reply, of all streams, in order of arrival. */
     struct pending *oldest, *youngest;

@@ -208,10 +208,8 @@ static void refuse_batch(struct replica *r, const struct effect *e)
         memcpy(&n, r->batch + at, sizeof n);
         struct pending *p = r->batch_pending[i];
         if (p != NULL) {
-            uint8_t *op = qr_alloc(n);
-            memcpy(op, r->batch + at + RECORD_HEADER_BYTES, n);
             r->flight_bytes -= n;
-            pending_set_op(p, op, n);
+            memcpy(pending_take_room(p, n), r->batch + at + RECORD_HEADER_BYTES, n);
             pendings_push(&refused, p);
         }
         at += record_bytes(n);

@@ -155,7 +155,6 @@ static uint8_t *batch_record(struct replica *r, struct pending *p, size_t n)
 
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
 {
-    qr_assert(p->op == NULL);
     p->state = PENDING_PROPOSED;
     p->op_bytes = n;
     r->flight_bytes += n;

@@ -80,6 +80,7 @@ struct replica {
     /* Log time (design: expiry by log time). */
     qr_term stamp_term;
     qr_wall stamp_base, stamp_last;
+    qr_wall read_stamp; /* of the reads that are being served */
     qr_time stamp_base_now;
     qr_slot tick_slot; /* our last tick; a new one waits until it is applied */
     struct rng rng;

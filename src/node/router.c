@@ -122,9 +122,8 @@ static bool carry_out(struct router *router, struct pending *p)
             return false;
         }
         size_t n = p->op_bytes;
-        uint8_t *op = pending_take_op(p);
-        memcpy(replica_write(replica, p, n), op, n);
-        free(op);
+        memcpy(replica_write(replica, p, n), p->op, n);
+        pending_drop_op(p);
         return true;
     case PLACE_LOCAL:
     case PLACE_NONE:
@@ -343,9 +342,7 @@ void router_command(struct router *router, struct stream *stream, const struct c
     if (write_here(router, p, &head, argv + words, argc - words, n)) {
         return;
     }
-    uint8_t *op = qr_alloc(n);
-    op_write(op, &head, argv + words, argc - words);
-    pending_set_op(p, op, n);
+    op_write(pending_take_room(p, n), &head, argv + words, argc - words);
     route_or_wait(router, p);
 }
 
@@ -407,9 +404,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
         stream_refuse(p, STATUS_OVERLOADED);
         return true;
     }
-    uint8_t *copy = qr_alloc(bytes.n);
-    memcpy(copy, bytes.p, bytes.n);
-    pending_set_op(p, copy, bytes.n);
+    memcpy(pending_take_room(p, bytes.n), bytes.p, bytes.n);
     route_or_wait(router, p);
     return true;
 }

@@ -98,14 +98,13 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     } else {
         p = qr_alloc(sizeof *p);
     }
-    *p = (struct pending){
-        .stream = stream,
-        .node = node,
-        .spec = spec,
-        .version = version,
-        .arrived = now,
-        .sequence = ++node->next_sequence,
-    };
+    memset(p, 0, offsetof(struct pending, near));
+    p->stream = stream;
+    p->node = node;
+    p->spec = spec;
+    p->version = version;
+    p->arrived = now;
+    p->sequence = ++node->next_sequence;
     p->previous = stream->last;
     if (stream->last != NULL) {
         stream->last->next = p;
@@ -165,34 +164,32 @@ void pending_free_all(struct node *node)
     }
 }
 
-void pending_set_op(struct pending *p, uint8_t *op, size_t n)
+uint8_t *pending_take_room(struct pending *p, size_t n)
 {
     qr_assert(p->op == NULL);
-    p->op = op;
+    p->op = n <= sizeof p->near ? p->near : qr_alloc(n);
     p->op_bytes = n;
     p->node->pending_bytes += n;
     if (p->stream != NULL) {
         p->stream->op_bytes += n;
     }
+    return p->op;
 }
 
-uint8_t *pending_take_op(struct pending *p)
+void pending_drop_op(struct pending *p)
 {
-    uint8_t *op = p->op;
-    p->op = NULL;
+    if (p->op == NULL) {
+        return;
+    }
     p->node->pending_bytes -= p->op_bytes;
     if (p->stream != NULL) {
         qr_assert(p->stream->op_bytes >= p->op_bytes);
         p->stream->op_bytes -= p->op_bytes;
     }
-    return op;
-}
-
-void pending_drop_op(struct pending *p)
-{
-    if (p->op != NULL) {
-        free(pending_take_op(p));
+    if (p->op != p->near) {
+        free(p->op);
     }
+    p->op = NULL;
 }
 
 /* --- Replies -------------------------------------------------------------------------------- */

@@ -31,6 +31,9 @@ enum pending_state {
     PENDING_ANSWERED,  /* has its reply; earlier ones of the client do not */
 };
 
+/* Most reads fit: they cost no allocation. */
+#define PENDING_NEAR_BYTES 96u
+
 struct pending {
     struct node *node;
     struct stream *stream;           /* NULL: whoever asked is gone, the reply goes nowhere */
@@ -55,8 +58,9 @@ struct pending {
     uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
     uint32_t wanted;      /* BLOCKED: replicas */
     struct reply reply;   /* ANSWERED */
-    uint8_t *op;          /* encoded operation (malloc); NULL when the log has it */
+    uint8_t *op;          /* encoded operation: `near` or malloc; NULL when the log has it */
     size_t op_bytes;
+    uint8_t near[PENDING_NEAR_BYTES]; /* last: it is not cleared */
 };
 
 /* An intrusive queue through queue_next. */
@@ -99,10 +103,11 @@ void stream_answered(struct pending *p, enum qr_status status);
 /* Both in one: the text of a status. */
 void stream_refuse(struct pending *p, enum qr_status status);
 
-/* Hands over an encoded operation, accounted in the node's pending_bytes; frees it. */
-void pending_set_op(struct pending *p, uint8_t *op, size_t n);
+/* Room for an encoded operation of n bytes, which the caller writes there; it is p's from now on,
+ * accounted in the node's pending_bytes. */
+uint8_t *pending_take_room(struct pending *p, size_t n);
+/* Lets go of the operation; p->op_bytes stays as it is. */
 void pending_drop_op(struct pending *p);
-uint8_t *pending_take_op(struct pending *p); /* the caller frees it */
 
 /* At the node's end: those without an answer too, whose streams and queues are gone. */
 void pending_free_all(struct node *node);
