@@ -95,7 +95,7 @@ struct clients *clients_new(struct node *node, char *message, size_t cap)
     bool optional;
     clients->node = node;
     for (uint32_t i = 0; clients->listener_count < LISTENERS_MAX &&
-                         config_bind_address(&node->config, i, address, &optional);
+                         config_address(node->config.bind, i, address, &optional);
          i++) {
         int error = io_listen(node->io, address, node->config.port, (int)node->config.tcp_backlog,
                               on_accept, clients, &clients->listeners[clients->listener_count]);

@@ -71,6 +71,8 @@ struct config {
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
     /* figures */
+    uint16_t metrics_port;  /* 0: none */
+    char metrics_bind[256]; /* as bind: config_address */
     bool latency_tracking;
     char latency_percentiles[128];
     /* process */
@@ -104,9 +106,9 @@ bool config_parse_text(struct config *config, struct span text, const char *sour
 /* What no single directive can be blamed for: members, times. Part of config_parse_arguments. */
 bool config_check(const struct config *config, char *error, size_t cap);
 
-/* The i-th address to listen on, "*" spelt out as 0.0.0.0 and ::; false when there are no more.
- * An optional one may fail. */
-bool config_bind_address(const struct config *config, uint32_t i, char address[64], bool *optional);
+/* The i-th address in a list like `bind`, "*" spelt out as 0.0.0.0 and ::; false when there are no
+ * more. An optional one may fail. */
+bool config_address(const char *list, uint32_t i, char address[64], bool *optional);
 
 /* The percentiles in a text like latency-tracking-info-percentiles: how many, or -1 when it is no
  * list of at most PERCENTILES_MAX numbers from 0 to 100. */

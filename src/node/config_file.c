@@ -315,9 +315,9 @@ bool config_check(const struct config *config, char *error, size_t cap)
     return check_members(config, &out);
 }
 
-bool config_bind_address(const struct config *config, uint32_t i, char address[64], bool *optional)
+bool config_address(const char *list, uint32_t i, char address[64], bool *optional)
 {
-    const char *p = config->bind;
+    const char *p = list;
     for (;;) {
         p += strspn(p, " ");
         size_t n = strcspn(p, " ");

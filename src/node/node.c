@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/clients.h"
+#include "node/http.h"
 #include "node/keeper.h"
 #include "node/logline.h"
 #include "node/peers.h"
@@ -151,6 +152,7 @@ static void send_out(struct node *node)
 {
     peers_flush(node->peers);
     clients_flush(node->clients_io);
+    http_turn(node->http, began);
 }
 
 static void turn(void *context)
@@ -277,9 +279,10 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     note_start(node);
     if (open_data(node, message, cap)) {
         node->clients_io = clients_new(node, message, cap);
+        node->http = node->clients_io != NULL ? http_new(node, message, cap) : NULL;
         (void)io_failpoint(node->io, FAIL_LISTENING);
     }
-    if (node->clients_io == NULL) {
+    if (node->http == NULL) {
         node_free(node);
         return NULL;
     }
@@ -316,6 +319,9 @@ void node_free(struct node *node)
     io_timer_free(&node->timer);
     if (node->clients_io != NULL) {
         clients_free(node->clients_io);
+    }
+    if (node->http != NULL) {
+        http_free(node->http);
     }
     if (node->peers != NULL) {
         peers_free(node->peers);

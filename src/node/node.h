@@ -17,6 +17,7 @@
 struct replica; /* replica.h: a protocol instance, its log group and its engine */
 struct peers;   /* peers.h: connections to the other nodes */
 struct router;  /* router.h: who carries out a command */
+struct http;    /* http.h: figures for those who watch */
 
 /* Counters for INFO; CONFIG RESETSTAT zeroes them. */
 struct stats {
@@ -46,6 +47,7 @@ struct node {
     struct router *router;
     struct keeper *keeper;      /* keeper.h: checkpoints */
     struct clients *clients_io; /* clients.h: listeners */
+    struct http *http;
 
     struct client *clients, *clients_last; /* in order of id */
     struct client *dirty;                  /* have replies to flush at the end of this turn */

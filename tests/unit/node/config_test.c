@@ -278,15 +278,15 @@ static void test_bind_addresses(void **state)
     char address[64];
     bool optional;
     assert_true(parse("bind * -::* 10.0.0.1\n"));
-    assert_true(config_bind_address(&config, 0, address, &optional));
+    assert_true(config_address(config.bind, 0, address, &optional));
     assert_string_equal(address, "0.0.0.0");
     assert_false(optional);
-    assert_true(config_bind_address(&config, 1, address, &optional));
+    assert_true(config_address(config.bind, 1, address, &optional));
     assert_string_equal(address, "::");
     assert_true(optional);
-    assert_true(config_bind_address(&config, 2, address, &optional));
+    assert_true(config_address(config.bind, 2, address, &optional));
     assert_string_equal(address, "10.0.0.1");
-    assert_false(config_bind_address(&config, 3, address, &optional));
+    assert_false(config_address(config.bind, 3, address, &optional));
 }
 
 static void test_protected_mode(void **state)

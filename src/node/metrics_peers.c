@@ -1,0 +1,279 @@
+/* Rows of /metrics about consensus and the other members. */
+#include "node/metrics_internal.h"
+
+#include "node/local_internal.h"
+#include "node/peers.h"
+
+#include <stdio.h>
+
+/* Calls `write` for every other member, with its id as text. */
+static void each_peer(struct metrics *page, const struct metric_row *row,
+                      void (*write)(struct metrics *page, const struct metric_row *row,
+                                    node_index i, const char *id))
+{
+    const struct node *node = page->sources.node;
+    for (uint32_t i = 0; i < node->identity.member_count && node->peers != NULL; i++) {
+        if (i != identity_me(&node->identity)) {
+            char id[16];
+            (void)snprintf(id, sizeof id, "%u", local_member(node, i)->id);
+            write(page, row, (node_index)i, id);
+        }
+    }
+}
+
+static void peer_sample(struct metrics *page, const struct metric_row *row, const char *id,
+                        double value)
+{
+    metric_sample(&page->out, row->name, "", LABELS({ "peer", id }), value);
+}
+
+/* --- Consensus ------------------------------------------------------------------------------ */
+
+void write_roles(struct metrics *page, const struct metric_row *row)
+{
+    static const struct {
+        const char *name;
+        enum role role;
+    } roles[] = { { "leader", ROLE_LEADER },
+                  { "candidate", ROLE_CANDIDATE },
+                  { "follower", ROLE_FOLLOWER } };
+    for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
+        metric_sample(&page->out, row->name, "", LABELS({ "role", roles[i].name }),
+                      page->sources.ready && page->sources.outlook.role == roles[i].role);
+    }
+}
+
+/* Only a leader knows how far the others are. */
+static bool leads(const struct metrics *page)
+{
+    return page->sources.ready && page->sources.outlook.role == ROLE_LEADER;
+}
+
+static const struct member_outlook *member(const struct metrics *page, node_index i)
+{
+    return &page->sources.outlook.member[i];
+}
+
+static void match(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
+{
+    peer_sample(page, row, id, (double)member(page, i)->match);
+}
+
+void write_match(struct metrics *page, const struct metric_row *row)
+{
+    if (leads(page)) {
+        each_peer(page, row, match);
+    }
+}
+
+static void lag(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
+{
+    qr_slot last = page->sources.outlook.last;
+    qr_slot held = member(page, i)->match;
+    peer_sample(page, row, id, held < last ? (double)(last - held) : 0);
+}
+
+void write_lag(struct metrics *page, const struct metric_row *row)
+{
+    if (leads(page)) {
+        each_peer(page, row, lag);
+    }
+}
+
+static double silence_s(const struct metrics *page, node_index i)
+{
+    qr_time heard = member(page, i)->heard;
+    return heard == 0 ? 0 : (double)(io_now(page->sources.node->io) - heard) / (double)QR_SECOND;
+}
+
+static void silence(struct metrics *page, const struct metric_row *row, node_index i,
+                    const char *id)
+{
+    if (member(page, i)->heard != 0) {
+        peer_sample(page, row, id, silence_s(page, i));
+    }
+}
+
+void write_silence(struct metrics *page, const struct metric_row *row)
+{
+    if (leads(page)) {
+        each_peer(page, row, silence);
+    }
+}
+
+void write_records_per_append(struct metrics *page, const struct metric_row *row)
+{
+    metric_histogram(&page->out, row->name, NO_LABELS, &page->sources.measure->records_per_append,
+                     &metric_counts);
+}
+
+static void append(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
+{
+    const struct histogram *h = page->sources.measure->append_usec[i];
+    if (h != NULL) {
+        metric_histogram(&page->out, row->name, LABELS({ "peer", id }), h, &metric_seconds);
+    }
+}
+
+void write_appends(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, append);
+}
+
+/* --- As Redis knows it ---------------------------------------------------------------------- */
+
+static void slave_sample(struct metrics *page, const struct metric_row *row, node_index i,
+                         double value)
+{
+    const struct node *node = page->sources.node;
+    const struct member_config *m = local_member(node, i);
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", m->client_port);
+    if (leads(page) && local_is_follower(node, i)) {
+        metric_sample(
+            &page->out, row->name, "",
+            LABELS({ "slave_ip", m->address }, { "slave_port", port },
+                   { "slave_state", member(page, i)->needs_snapshot ? "wait_bgsave" : "online" }),
+            value);
+    }
+}
+
+static void slave_offset(struct metrics *page, const struct metric_row *row, node_index i,
+                         const char *id)
+{
+    (void)id;
+    slave_sample(page, row, i, (double)member(page, i)->match);
+}
+
+void write_slave_offset(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, slave_offset);
+}
+
+static void slave_lag(struct metrics *page, const struct metric_row *row, node_index i,
+                      const char *id)
+{
+    (void)id;
+    slave_sample(page, row, i, silence_s(page, i));
+}
+
+void write_slave_lag(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, slave_lag);
+}
+
+/* A sample with the leader's address; none on the leader itself. */
+static void master_sample(struct metrics *page, const struct metric_row *row, double value)
+{
+    const struct sources *s = &page->sources;
+    bool known = s->outlook.leader != NODE_NONE;
+    const struct member_config *m = known ? local_member(s->node, s->outlook.leader) : NULL;
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", known ? m->client_port : 0);
+    if (!leads(page)) {
+        metric_sample(&page->out, row->name, "",
+                      LABELS({ "master_host", known ? m->address : "" }, { "master_port", port }),
+                      value);
+    }
+}
+
+void write_slave_info(struct metrics *page, const struct metric_row *row)
+{
+    const struct sources *s = &page->sources;
+    if (!leads(page) && s->outlook.leader != NODE_NONE) {
+        const struct member_config *m = local_member(s->node, s->outlook.leader);
+        char port[8];
+        (void)snprintf(port, sizeof port, "%u", m->client_port);
+        metric_sample(
+            &page->out, row->name, "",
+            LABELS({ "master_host", m->address }, { "master_port", port }, { "read_only", "1" }),
+            1);
+    }
+}
+
+void write_master_link(struct metrics *page, const struct metric_row *row)
+{
+    master_sample(page, row, page->sources.outlook.leader != NODE_NONE);
+}
+
+void write_slave_repl(struct metrics *page, const struct metric_row *row)
+{
+    master_sample(page, row, (double)page->sources.applied);
+}
+
+/* --- Connections ---------------------------------------------------------------------------- */
+
+static void up(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
+{
+    peer_sample(page, row, id, peers_connected(page->sources.node->peers, i));
+}
+
+void write_peer_up(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, up);
+}
+
+/* The kinds that travel once a connection is made. */
+static void by_kind(struct metrics *page, const struct metric_row *row, const char *id,
+                    const uint64_t *counts)
+{
+    static const struct {
+        const char *name;
+        enum frame_kind kind;
+    } kinds[] = { { "protocol", FRAME_PROTOCOL },
+                  { "forward", FRAME_FORWARD },
+                  { "reply", FRAME_REPLY },
+                  { "space", FRAME_SPACE } };
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        metric_sample(&page->out, row->name, "", LABELS({ "peer", id }, { "kind", kinds[i].name }),
+                      (double)counts[kinds[i].kind]);
+    }
+}
+
+static void sent(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
+{
+    by_kind(page, row, id, peers_stats(page->sources.node->peers, i)->sent);
+}
+
+void write_sent(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, sent);
+}
+
+static void received(struct metrics *page, const struct metric_row *row, node_index i,
+                     const char *id)
+{
+    by_kind(page, row, id, peers_stats(page->sources.node->peers, i)->received);
+}
+
+void write_received(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, received);
+}
+
+#define PEER_STAT(name, field)                                                                \
+    static void name##_of(struct metrics *page, const struct metric_row *row, node_index i,   \
+                          const char *id)                                                     \
+    {                                                                                         \
+        peer_sample(page, row, id, (double)peers_stats(page->sources.node->peers, i)->field); \
+    }                                                                                         \
+    void write_##name(struct metrics *page, const struct metric_row *row)                     \
+    {                                                                                         \
+        each_peer(page, row, name##_of);                                                      \
+    }
+PEER_STAT(dropped, dropped)
+PEER_STAT(bytes_sent, bytes_sent)
+PEER_STAT(bytes_received, bytes_received)
+PEER_STAT(peer_writes, writes)
+PEER_STAT(losses, losses)
+#undef PEER_STAT
+
+static void queued(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
+{
+    peer_sample(page, row, id, (double)peers_queued(page->sources.node->peers, i));
+}
+
+void write_queued(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, queued);
+}
