@@ -53,7 +53,7 @@ static const struct help helps[] = {
       "  --nodes N         how many nodes, 1 to 15 (3)\n"
       "  --data DIR        where their data directories are (./quorate-data)\n"
       "  --base-port PORT  clients connect to PORT, PORT + 1 ... (7001); between themselves the\n"
-      "                    nodes use these + 10000\n"
+      "                    nodes use these + 10000, and their figures are on these + 300\n"
       "  --no-restart      leave a dead node dead\n"
       "  -- OPTION...      the rest is passed to every quorate server\n"
       "\n"

@@ -159,7 +159,8 @@ static bool start(struct up *up, struct up_child *child)
         stop_all(up, 1);
         return false;
     }
-    say("node %u: pid %d, redis-cli -p %u", child->id, (int)child->pid, child->port);
+    say("node %u: pid %d, redis-cli -p %u, http://127.0.0.1:%u/metrics", child->id,
+        (int)child->pid, child->port, (unsigned)child->port + UP_METRICS_OFFSET);
     return true;
 }
 

@@ -13,6 +13,8 @@
 
 #define UP_PATH_MAX 1024
 #define UP_LINE_MAX 4096  /* of a node's output; a longer line is broken */
+#define UP_METRICS_OFFSET 300 /* from a node's port to that of its figures; +100 and +200 are kept
+                                 for a cluster-aware and a sentinel listener */
 #define UP_OPTIONS_MAX 64 /* arguments passed on to every server; more are refused */
 
 struct up_options {

@@ -120,13 +120,15 @@ static bool write_configs(const struct up_options *options, const struct made_wi
 {
     char path[UP_PATH_MAX], name[32];
     for (uint32_t id = 1; id <= made->nodes; id++) {
-        char text[UP_PATH_MAX + 256 + MEMBERS_MAX * 64];
-        size_t n = (size_t)snprintf(text, sizeof text,
-                                    "# Written by quorate up at every start; changes are lost.\n"
-                                    "bind 127.0.0.1\nport %u\ndir \"%s/node-%u\"\nnode-id %u\n"
-                                    "cluster-id %s\ncluster-secret %s\n",
-                                    made->base_port + id - 1, options->data, id, id,
-                                    made->cluster_id, made->secret);
+        char text[UP_PATH_MAX + 512 + MEMBERS_MAX * 64];
+        size_t n =
+            (size_t)snprintf(text, sizeof text,
+                             "# Written by quorate up at every start; changes are lost.\n"
+                             "bind 127.0.0.1\nport %u\nmetrics-port %u\n"
+                             "dir \"%s/node-%u\"\nnode-id %u\n"
+                             "cluster-id %s\ncluster-secret %s\n",
+                             made->base_port + id - 1, made->base_port + id - 1 + UP_METRICS_OFFSET,
+                             options->data, id, id, made->cluster_id, made->secret);
         for (uint32_t member = 1; member <= made->nodes; member++) {
             n += (size_t)snprintf(text + n, sizeof text - n, "member %u 127.0.0.1 %u\n", member,
                                   made->base_port + member - 1);
@@ -245,7 +247,8 @@ static bool port_free(uint32_t port)
 bool up_ports_free(const struct up_options *options)
 {
     for (uint32_t i = 0; i < options->nodes; i++) {
-        if (!port_free(options->base_port + i) || !port_free(options->base_port + i + 10000)) {
+        uint32_t port = options->base_port + i;
+        if (!port_free(port) || !port_free(port + 10000) || !port_free(port + UP_METRICS_OFFSET)) {
             return false;
         }
     }

@@ -1,5 +1,5 @@
-/* HTTP for those who watch a node: GET /metrics is Prometheus's page, GET /health says that the node
- * is alive, GET /ready that it knows a leader. One request per connection, few connections, a
+/* HTTP for those who watch a node: GET /metrics is Prometheus's page, GET /health says that the
+ * node is alive, GET /ready that it knows a leader. One request per connection, few connections, a
  * deadline for each (base/limits.h); nothing here can be changed or asked about the data. */
 #ifndef NODE_HTTP_H
 #define NODE_HTTP_H

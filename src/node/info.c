@@ -153,9 +153,12 @@ static void section_persistence(struct node *node, struct reply *out)
     info_line(out, "async_loading:0");
     info_line(out, "rdb_changes_since_last_save:0");
     info_line(out, "rdb_bgsave_in_progress:0");
-    info_line(out, "rdb_last_save_time:%lld", (long long)(node->started_wall / QR_SECOND));
+    qr_wall saved = node->measure->checkpoint.ended;
+    uint64_t took_s = node->measure->checkpoint.usec / QR_SECOND;
+    info_line(out, "rdb_last_save_time:%lld",
+              (long long)((saved != 0 ? saved : node->started_wall) / QR_SECOND));
     info_line(out, "rdb_last_bgsave_status:ok");
-    info_line(out, "rdb_last_bgsave_time_sec:-1");
+    info_line(out, "rdb_last_bgsave_time_sec:%lld", saved != 0 ? (long long)took_s : -1LL);
     info_line(out, "rdb_current_bgsave_time_sec:-1");
     info_line(out, "rdb_saves:%llu", (ull)node->stats.checkpoints);
     info_line(out, "rdb_last_cow_size:0");

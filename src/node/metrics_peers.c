@@ -196,6 +196,16 @@ void write_master_link(struct metrics *page, const struct metric_row *row)
     master_sample(page, row, page->sources.outlook.leader != NODE_NONE);
 }
 
+void write_master_last_io(struct metrics *page, const struct metric_row *row)
+{
+    master_sample(page, row, page->sources.outlook.leader != NODE_NONE ? 0 : -1);
+}
+
+void write_master_sync(struct metrics *page, const struct metric_row *row)
+{
+    master_sample(page, row, 0);
+}
+
 void write_slave_repl(struct metrics *page, const struct metric_row *row)
 {
     master_sample(page, row, (double)page->sources.applied);

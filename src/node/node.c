@@ -152,7 +152,6 @@ static void send_out(struct node *node)
 {
     peers_flush(node->peers);
     clients_flush(node->clients_io);
-    http_turn(node->http, began);
 }
 
 static void turn(void *context)
@@ -178,6 +177,7 @@ static void turn(void *context)
         replica_turn(node->replica);
         send_out(node);
     }
+    http_turn(node->http, began);
     if (node->stopping) {
         finish_stopping(node, began);
     }

@@ -47,12 +47,12 @@ def port_is_free(port):
             return False
 
 
-def free_ports(count, also=0):
+def free_ports(count, also=()):
     """`count` ports in a row (and those `also` higher), below those that the kernel hands out."""
     for _ in range(1000):
         first = random.randrange(10100, 22000 - count)
         ports = list(range(first, first + count))
-        wanted = ports + ([port + also for port in ports] if also else [])
+        wanted = ports + [port + more for port in ports for more in also]
         if not _given_ports & set(wanted) and all(port_is_free(port) for port in wanted):
             _given_ports.update(wanted)
             return ports

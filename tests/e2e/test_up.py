@@ -78,7 +78,7 @@ def alive(pid):
 
 @pytest.fixture(name="base_port")
 def fixture_base_port():
-    return free_ports(3, also=10000)[0]
+    return free_ports(3, also=(300, 10000))[0]
 
 
 def test_up_keeps_data_between_runs(tmp_path, base_port):
