@@ -10,6 +10,7 @@
 #include "base/wire.h"
 
 #define SEED_AT 8u
+#define DATABASE_AT 20u
 #define LENGTH_BYTES 4u
 
 size_t op_bytes(const struct span *argv, uint32_t argc)
@@ -87,6 +88,17 @@ void op_arguments(const struct op *op, struct span *argv)
         argv[i] = wire_get_bytes(&r, wire_get_u32(&r));
     }
     qr_assert(wire_finished(&r)); /* op_read has checked it */
+}
+
+bool op_first_argument(struct span in, struct span *argument, uint8_t *db)
+{
+    if (in.n <= OP_HEADER_BYTES) {
+        return false;
+    }
+    *db = in.p[DATABASE_AT];
+    struct wire_reader r = wire_reader(span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES));
+    *argument = wire_get_bytes(&r, wire_get_u32(&r));
+    return !r.bad && *db < DATABASES;
 }
 
 void op_tick_write(uint8_t *p, qr_wall stamp, uint64_t seed)

@@ -48,6 +48,10 @@ bool op_read(struct span in, struct op *out);
 /* The arguments as spans into the op; `argv` has room for op->argc. */
 void op_arguments(const struct op *op, struct span *argv);
 
+/* The first argument of an encoded op, which nearly always is its key, and its database, without a
+ * check of the rest; false when there is none. For fetching ahead what the op will touch. */
+bool op_first_argument(struct span in, struct span *argument, uint8_t *db);
+
 /* A tick's payload, and reading it back; false when malformed. */
 void op_tick_write(uint8_t *p, qr_wall stamp, uint64_t seed);
 bool op_tick_read(struct span in, qr_wall *stamp);

@@ -47,6 +47,18 @@ void engine_apply(struct engine *engine, const struct op *op, struct reply *repl
     qr_assert(!c.due); /* by log time a key is there or gone */
 }
 
+void engine_prefetch(const struct engine *engine, const struct span *ops, uint32_t n)
+{
+    struct store_key keys[STORE_PREFETCH_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n && count < STORE_PREFETCH_MAX; i++) {
+        count += op_first_argument(ops[i], &keys[count].key, &keys[count].db);
+    }
+    if (count > 1) {
+        store_prefetch(engine->store, keys, count);
+    }
+}
+
 void engine_tick(struct engine *engine, qr_wall stamp)
 {
     move_log_time(engine, stamp);

@@ -315,11 +315,27 @@ void engine_cmd_SETRANGE(struct call *c)
 
 /* --- Several keys --------------------------------------------------------------------------- */
 
+/* Before argument i is used: fetches the keys that follow, every `step`-th argument, from memory.
+ */
+static void prefetch_keys(struct call *c, uint32_t i, uint32_t step)
+{
+    struct store_key keys[STORE_PREFETCH_MAX];
+    uint32_t n = 0;
+    if (i / step % STORE_PREFETCH_MAX != 0) {
+        return;
+    }
+    for (; i < c->argc && n < STORE_PREFETCH_MAX; i += step) {
+        keys[n++] = (struct store_key){ .key = c->argv[i], .db = c->db };
+    }
+    store_prefetch(c->engine->store, keys, n);
+}
+
 void engine_cmd_MGET(struct call *c)
 {
     size_t start = c->reply->n;
     reply_array(c->reply, c->argc);
     for (uint32_t i = 0; i < c->argc; i++) {
+        prefetch_keys(c, i, 1);
         const struct item *item = find_for_read(c, c->db, c->argv[i]);
         if (!reply_has_room(c, start, item == NULL ? 0 : item_value(item).n)) {
             return;
@@ -345,6 +361,7 @@ static bool pairs_are_good(struct call *c)
 static void put_pairs(struct call *c)
 {
     for (uint32_t i = 0; i < c->argc; i += 2) {
+        prefetch_keys(c, i, 2);
         put(c, c->argv[i], c->argv[i + 1], 0);
     }
 }

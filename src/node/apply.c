@@ -166,11 +166,25 @@ static void try_read(struct replica *r, struct pending *p)
     }
 }
 
+/* Starts fetching from memory what the next reads will look at. */
+static void prefetch_reads(const struct replica *r, const struct pending *p, uint32_t count)
+{
+    struct span ops[STORE_PREFETCH_MAX];
+    uint32_t n = 0;
+    for (; p != NULL && n < count && n < STORE_PREFETCH_MAX; p = p->queue_next) {
+        ops[n++] = span_of(p->op, p->op_bytes);
+    }
+    engine_prefetch(r->node->engine, ops, n);
+}
+
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before)
 {
     look_at_clock(r);
-    while (r->reading.first != NULL && r->reading.first->req < first + count) {
+    for (uint32_t i = 0; r->reading.first != NULL && r->reading.first->req < first + count; i++) {
+        if (i % STORE_PREFETCH_MAX == 0) {
+            prefetch_reads(r, r->reading.first, count - i);
+        }
         struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first); /* ranges are confirmed in order */
         p->confirmed = true;
@@ -427,26 +441,49 @@ static void apply_record(struct replica *r, const struct record *record)
     }
 }
 
+/* Starts fetching from memory what the next commands will touch. */
+static void prefetch_records(const struct replica *r, struct span records)
+{
+    struct span ops[STORE_PREFETCH_MAX];
+    struct record record;
+    uint32_t n = 0;
+    for (size_t at = 0; at < records.n && n < STORE_PREFETCH_MAX;) {
+        size_t bytes = record_peek(span_of(records.p + at, records.n - at), &record);
+        qr_assert(bytes > 0);
+        ops[n++] = record.payload; /* others than commands are too short to hold an argument */
+        at += bytes;
+    }
+    engine_prefetch(r->node->engine, ops, n);
+}
+
+static void apply_records(struct replica *r, struct span records)
+{
+    struct record record;
+    size_t at = 0;
+    for (uint32_t i = 0; at < records.n; i++) {
+        if (i % STORE_PREFETCH_MAX == 0) {
+            prefetch_records(r, span_of(records.p + at, records.n - at));
+        }
+        size_t n = record_peek(span_of(records.p + at, records.n - at), &record);
+        qr_assert(n > 0);
+        apply_record(r, &record);
+        at += n;
+    }
+}
+
 void replica_apply(struct replica *r, qr_time budget)
 {
     qr_time end = node_clock(r->node) + budget;
     qr_slot limit = replica_apply_limit(r);
     while (r->applied < limit) {
         struct span records;
-        struct record record;
         int64_t count = log_read(r->node->log, r->group, r->applied + 1, limit + 1,
                                  APPLY_CHUNK_BYTES, &records);
         if (count <= 0) {
             node_fail(r->node, "a committed entry cannot be read back from the log");
             return;
         }
-        size_t at = 0;
-        while (at < records.n) {
-            size_t n = record_peek(span_of(records.p + at, records.n - at), &record);
-            qr_assert(n > 0);
-            apply_record(r, &record);
-            at += n;
-        }
+        apply_records(r, records);
         if (node_clock(r->node) >= end) {
             break;
         }

@@ -55,6 +55,19 @@ struct item *store_find(struct store *store, uint8_t db, struct span key)
     return slot == NULL ? NULL : slot_item(slot);
 }
 
+void store_prefetch(const struct store *store, const struct store_key *keys, uint32_t n)
+{
+    uint64_t hashes[STORE_PREFETCH_MAX];
+    qr_assert(n <= STORE_PREFETCH_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        hashes[i] = hash_of(store, keys[i].key);
+        table_prefetch_slots(table_of(store, keys[i].db), hashes[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        table_prefetch_item(table_of(store, keys[i].db), hashes[i]);
+    }
+}
+
 static struct item *add(struct store *store, struct table *table, uint64_t hash, struct item *item)
 {
     store->item_bytes += item_memory(item);

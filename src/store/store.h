@@ -26,6 +26,19 @@ void store_free(struct store *store);
 /* NULL when there is none. Due keys are found too: expiry is the caller's rule. */
 struct item *store_find(struct store *store, uint8_t db, struct span key);
 
+/* A key of some database, for store_prefetch. */
+struct store_key {
+    struct span key;
+    uint8_t db;
+};
+
+#define STORE_PREFETCH_MAX 16 /* more at once would push each other out of the nearest cache */
+
+/* Starts fetching from memory what accesses to these keys will touch; nothing changes. An access
+ * waits twice for memory, once for the slot and once for the item: with up to STORE_PREFETCH_MAX
+ * keys that are known ahead these waits overlap. */
+void store_prefetch(const struct store *store, const struct store_key *keys, uint32_t n);
+
 struct span item_key(const struct item *item);
 struct span item_value(const struct item *item); /* a string's bytes */
 enum value_type item_type(const struct item *item);

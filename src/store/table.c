@@ -100,16 +100,24 @@ static inline void prefetch_item(const struct item *item)
     __builtin_prefetch((const char *)item + 128);
 }
 
+/* The first slot that is empty or not before the hash. */
+static inline uint32_t segment_seek(const struct segment *segment, uint64_t hash)
+{
+    uint32_t i = home_of(hash, segment->depth, segment->cap);
+    const struct slot *slots = segment->slots;
+    while (occupied(&slots[i]) && slots[i].hash < hash) {
+        i++;
+    }
+    return i;
+}
+
 /* The slot of that key, or where it belongs: the first that is empty or behind it. */
 static uint32_t segment_position(const struct segment *segment, uint64_t hash, struct span key,
                                  bool *found)
 {
-    uint32_t i = home_of(hash, segment->depth, segment->cap);
+    uint32_t i = segment_seek(segment, hash);
     const struct slot *slots = segment->slots;
     *found = false;
-    while (occupied(&slots[i]) && slots[i].hash < hash) {
-        i++;
-    }
     while (occupied(&slots[i]) && slots[i].hash == hash) {
         prefetch_item(slot_item(&slots[i]));
         int order = compare_keys(item_key(slot_item(&slots[i])), key);
@@ -397,6 +405,22 @@ struct slot *table_find(struct table *table, uint64_t hash, struct span key)
     return found ? &segment->slots[at] : NULL;
 }
 
+void table_prefetch_slots(const struct table *table, uint64_t hash)
+{
+    const struct segment *segment = table->directory[entry_of(table, hash)];
+    __builtin_prefetch(&segment->slots[home_of(hash, segment->depth, segment->cap)]);
+}
+
+void table_prefetch_item(const struct table *table, uint64_t hash)
+{
+    const struct segment *segment = table->directory[entry_of(table, hash)];
+    const struct slot *slot = &segment->slots[segment_seek(segment, hash)];
+    if (occupied(slot) && slot->hash == hash) {
+        __builtin_prefetch(slot_item(slot));
+        prefetch_item(slot_item(slot));
+    }
+}
+
 void table_insert(struct table *table, uint64_t hash, struct item *item, uint16_t walk)
 {
     struct slot slot = { .hash = hash, .word = 0 };
@@ -442,11 +466,8 @@ struct place table_seek(const struct table *table, uint64_t hash)
 {
     struct segment *segment = table->directory[entry_of(table, hash)];
     struct place place = { .segment = segment,
-                           .at = home_of(hash, segment->depth, segment->cap),
+                           .at = segment_seek(segment, hash),
                            .entry = first_entry(table, segment, hash) };
-    while (occupied(&segment->slots[place.at]) && segment->slots[place.at].hash < hash) {
-        place.at++;
-    }
     settle(table, &place);
     return place;
 }

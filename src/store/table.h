@@ -82,6 +82,11 @@ bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed);
 
 struct slot *table_find(struct table *table, uint64_t hash, struct span key);
 
+/* Starts fetching from memory what table_find will look at: first the slots, then, once they have
+ * had time to come, the item. Neither changes anything. */
+void table_prefetch_slots(const struct table *table, uint64_t hash);
+void table_prefetch_item(const struct table *table, uint64_t hash);
+
 /* Adds an item whose key is not there. Slots found before are invalid afterwards. */
 void table_insert(struct table *table, uint64_t hash, struct item *item, uint16_t walk);
 

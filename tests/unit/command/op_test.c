@@ -215,6 +215,29 @@ static void test_bounds(void **state)
     free(bytes);
 }
 
+static void test_first_argument(void **state)
+{
+    (void)state;
+    uint8_t bytes[64];
+    struct span argv[] = { SPAN_LITERAL("key"), SPAN_LITERAL("value") };
+    struct op head = { .level = 1, .tag = 2, .db = 7 };
+    struct span argument;
+    uint8_t db = 0;
+    op_write(bytes, &head, argv, 2);
+    size_t n = op_bytes(argv, 2);
+    assert_true(op_first_argument(span_of(bytes, n), &argument, &db));
+    assert_int_equal(db, 7);
+    assert_int_equal(argument.n, 3);
+    assert_memory_equal(argument.p, "key", 3);
+    for (size_t cut = 0; cut < OP_HEADER_BYTES + 4 + 3; cut++) {
+        assert_false(op_first_argument(span_of(bytes, cut), &argument, &db));
+    }
+    bytes[20] = 16; /* no such database */
+    assert_false(op_first_argument(span_of(bytes, n), &argument, &db));
+    op_write(bytes, &head, NULL, 0);
+    assert_false(op_first_argument(span_of(bytes, OP_HEADER_BYTES), &argument, &db));
+}
+
 static void test_ticks(void **state)
 {
     (void)state;
@@ -241,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_every_flip_is_refused_or_harmless),
         cmocka_unit_test(test_named_refusals),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_first_argument),
         cmocka_unit_test(test_ticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

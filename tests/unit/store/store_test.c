@@ -199,6 +199,70 @@ static void count_item(void *context, struct item *item)
     ++*(uint64_t *)context;
 }
 
+/* What an insertion may replace at once: a segment by two, or the directory by a copy. Nothing else
+ * takes time that grows with the number of keys. */
+static void test_growing_replaces_one_segment_at_a_time(void **state)
+{
+    (void)state;
+    enum { N = 100000, SLOTS_MAX = 1024, ENTRIES_MAX = 1024 };
+    struct store *store = store_new(&config);
+    struct table *table = store->tables[0];
+    static struct segment *before[ENTRIES_MAX], *other[ENTRIES_MAX];
+    uint8_t depth = 0;
+    uint64_t memory = 0;
+    uint32_t splits = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        put_number(store, 0, i, 0);
+        if (table->memory == memory) {
+            continue; /* no segment came or went */
+        }
+        assert_true(table->depth <= depth + 1);
+        uint32_t replaced = 0;
+        uint64_t entries = (uint64_t)1 << table->depth;
+        assert_true(entries <= ENTRIES_MAX);
+        for (uint64_t j = 0; j < entries; j++) {
+            struct segment *old = i == 0 ? NULL : before[j >> (table->depth - depth)];
+            bool is_new = table->directory[j] != old;
+            bool repeated = j > 0 && table->directory[j] == table->directory[j - 1];
+            replaced += is_new && !repeated;
+            assert_true(table->directory[j]->total <= SLOTS_MAX);
+            other[j] = table->directory[j];
+        }
+        assert_true(replaced <= 2);
+        splits += replaced == 2;
+        memcpy(before, other, entries * sizeof *before);
+        depth = table->depth;
+        memory = table->memory;
+    }
+    assert_true(splits > N / 600);
+    store_free(store);
+}
+
+static void test_fetching_ahead_changes_nothing(void **state)
+{
+    (void)state;
+    struct store *store = store_new(&config);
+    char buffer[STORE_PREFETCH_MAX][24];
+    struct store_key keys[STORE_PREFETCH_MAX];
+    for (uint32_t i = 0; i < 5000; i += 2) {
+        put_number(store, (uint8_t)(i % DATABASES), i, 1 + i);
+    }
+    uint64_t digest = store_digest(store);
+    store_prefetch(store, keys, 0);
+    for (uint32_t i = 0; i < 5000; i++) { /* every other key is there */
+        uint32_t at = i % STORE_PREFETCH_MAX;
+        keys[at] = (struct store_key){ .key = number_key(i, buffer[at]), .db = i % DATABASES };
+        if (at == STORE_PREFETCH_MAX - 1) {
+            store_prefetch(store, keys, STORE_PREFETCH_MAX);
+        }
+    }
+    keys[1] = (struct store_key){ .key = { 0 } };
+    store_prefetch(store, keys, 2);
+    assert_true(store_digest(store) == digest);
+    store_check(store);
+    store_free(store);
+}
+
 static void test_scan_of_an_empty_store_and_wild_cursors(void **state)
 {
     (void)state;
@@ -394,6 +458,8 @@ int main(void)
         cmocka_unit_test(test_memory_account_is_what_malloc_says),
 #endif
         cmocka_unit_test(test_a_million_keys),
+        cmocka_unit_test(test_growing_replaces_one_segment_at_a_time),
+        cmocka_unit_test(test_fetching_ahead_changes_nothing),
         cmocka_unit_test(test_clear_is_freed_in_slices),
         cmocka_unit_test(test_scan_of_an_empty_store_and_wild_cursors),
         cmocka_unit_test(test_equal_cursors_are_never_split),
