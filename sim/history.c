@@ -16,7 +16,7 @@
  *                   unknown       no answer, or one that leaves it open: it may take effect at any
  *                                 time after its start, or never
  *                   fail          surely not done
- *     start end microseconds of one clock; the end of an unknown operation is not looked at
+ *     start end times of one clock, in any unit; the end of an unknown operation is not looked at
  *
  * A value is written with %XX for a space, a percent sign, a line end or any other byte that is not
  * printable, or for a # that begins it; the empty value is `=` as a result and %% as an argument. A

@@ -12,14 +12,15 @@
 #include <sys/socket.h>
 
 #define SECOND_NS 1000000000
-#define FILL_PIPELINE 64u /* filling is not measured, so it may be quicker */
+#define DRAIN_GRACE_NS SECOND_NS /* for arrivals that were due before the end */
+#define FILL_PIPELINE 64u        /* filling is not measured, so it may be quicker */
 #define KEY_TEXT_BYTES (BENCH_PREFIX_BYTES_MAX + 12 + 1)
 #define REQUEST_HEAD_BYTES 320u /* more than a request without its value has */
 
 /* One operation on its way. */
 struct flight {
     int64_t due;  /* when it should have been sent: latency counts from here */
-    int64_t sent; /* when it was */
+    int64_t sent; /* when it was, as the history has it */
     uint64_t key;
     uint64_t mark; /* of a write: its sequence number; of a read: the key's floor */
     uint32_t bytes;
@@ -84,6 +85,7 @@ struct bench {
     int64_t run_began, measure_from, measure_to; /* measure_to: INT64_MAX without a duration */
     int64_t last_done;                           /* of the measured operations */
     int64_t last_good;                           /* any good reply */
+    int64_t stamp;                               /* the last one of the history */
     struct usage usage_from, usage_to;
     bool measuring; /* usage_from is taken */
     /* operations */

@@ -29,7 +29,6 @@ struct history *history_open(const char *path)
     return h;
 }
 
-/* Times are rounded outwards: an operation may seem longer than it was, never shorter. */
 void history_write(struct history *h, const struct history_line *l)
 {
     char result[32] = "unknown";
@@ -47,7 +46,7 @@ void history_write(struct history *h, const struct history_line *l)
         (void)snprintf(argument, sizeof argument, "v%" PRIx64, l->sequence);
     }
     (void)fprintf(h->file, "%" PRIu32 " %s %s %s %s %" PRId64 " %" PRId64 "\n", l->process, l->key,
-                  l->write ? "set" : "get", argument, result, l->start / 1000, l->end / 1000 + 1);
+                  l->write ? "set" : "get", argument, result, l->start, l->end);
 }
 
 bool history_close(struct history *h)

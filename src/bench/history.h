@@ -16,9 +16,9 @@ struct history_line {
     const char *key;
     bool write;
     enum history_outcome outcome;
-    bool nil, wrong;    /* of a read */
-    uint64_t sequence;  /* of the value that was written or read */
-    int64_t start, end; /* nanoseconds */
+    bool nil, wrong;   /* of a read */
+    uint64_t sequence; /* of the value that was written or read */
+    int64_t start, end;
 };
 
 /* NULL and errno when the file cannot be made. */

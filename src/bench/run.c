@@ -118,7 +118,7 @@ static void count_unsent(struct bench *b)
 static bool all_is_sent(const struct bench *b)
 {
     return b->options.rate == 0 || source_due(b) >= b->measure_to ||
-           b->now >= b->measure_to + SECOND_NS ||
+           b->now - DRAIN_GRACE_NS >= b->measure_to ||
            (b->options.limited && b->measured == b->options.requests);
 }
 

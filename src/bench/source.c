@@ -1,11 +1,17 @@
 /* The operations of a run, one after the other, and what becomes of them. */
 #include "bench/bench_internal.h"
 
-#define DRAIN_GRACE_NS SECOND_NS /* for arrivals that were due before the end */
-
 int64_t source_due(const struct bench *b)
 {
     return b->run_began + (int64_t)((double)b->arrivals * (SECOND_NS / b->options.rate));
+}
+
+/* The history's time. No two are alike: a request that is sent because a reply has come has the
+ * same `now`, and yet the one was before the other, which the checker has to know. */
+static int64_t stamp(struct bench *b)
+{
+    b->stamp = b->now > b->stamp ? b->now : b->stamp + 1;
+    return b->stamp;
 }
 
 /* --- The next one ---------------------------------------------------------------------------- */
@@ -32,7 +38,7 @@ static bool is_due(const struct bench *b, int64_t *due)
     }
     *due = source_due(b);
     return *due <= b->now && *due < b->measure_to &&
-           (b->phase == PHASE_RUN || b->now < b->measure_to + DRAIN_GRACE_NS);
+           (b->phase == PHASE_RUN || b->now - DRAIN_GRACE_NS < b->measure_to);
 }
 
 static bool next_to_run(struct bench *b, struct flight *f)
@@ -55,7 +61,7 @@ static bool next_to_run(struct bench *b, struct flight *f)
 
 bool source_next(struct bench *b, struct flight *f)
 {
-    *f = (struct flight){ .sent = b->now };
+    *f = (struct flight){ 0 };
     bool some = false;
     if (b->phase == PHASE_FILL) {
         some = next_to_fill(b, f);
@@ -65,6 +71,7 @@ bool source_next(struct bench *b, struct flight *f)
     if (!some) {
         return false;
     }
+    f->sent = stamp(b);
     if (f->write) {
         f->mark = b->ledger.next++;
         f->bytes = value_bytes(&b->form, f->mark);
@@ -89,7 +96,7 @@ static void note(struct bench *b, const struct client *c, const struct flight *f
     line.write = f->write;
     line.sequence = f->write ? f->mark : line.sequence;
     line.start = f->sent;
-    line.end = b->now;
+    line.end = stamp(b);
     history_write(b->history, &line);
 }
 
