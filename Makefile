@@ -17,7 +17,7 @@ all: build/build.ninja ## Build the release binary, build/quorate
 run: all ## Build, then start three nodes on 127.0.0.1:7001-7003 (Ctrl-C stops them)
 	build/quorate up --nodes 3
 
-test: build-test/build.ninja build-asan/build.ninja ## Build twice, run every test, add them up
+test: all build-test/build.ninja build-asan/build.ninja ## Build twice, run every test, add them up
 	$(NINJA) -C build-test
 	$(NINJA) -C build-asan
 	tools/run-tests build-test build-asan

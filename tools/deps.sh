@@ -37,6 +37,7 @@ look() {
     need python3 test -x /usr/bin/python3
     need python3-redis has_module redis
     need python3-pytest has_module pytest
+    need valgrind command -v valgrind
     if [ "${1:-}" = clients ]; then
         need nodejs command -v node
         need npm command -v npm
