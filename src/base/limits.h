@@ -27,10 +27,14 @@
  * with large replies fewer commands are taken at a time, but always a few. */
 #define CLIENT_WINDOW_BYTES (16 * MIB)
 #define CLIENT_WINDOW_MIN 8
-#define CLIENT_WINDOW_USEC 100000      /* the same, by the time that they have taken to execute */
-#define CLIENT_REPLY_GUESS (256 * KIB) /* before the first */
-#define CLIENT_READ_BYTES (64 * KIB)   /* one read of a socket */
-#define CLIENT_PENDING_MAX 4096        /* commands of one connection without a reply yet */
+/* The same two when the clients together hold more than a quarter of maxmemory-clients; then
+ * CLIENT_READ_BYTES take the place of CLIENT_OUTPUT_BYTES_MAX too. */
+#define CLIENT_WINDOW_BYTES_PRESSED (256 * KIB)
+#define CLIENT_WINDOW_USEC 100000       /* the same, by the time that they have taken to execute */
+#define CLIENT_REPLY_GUESS (256 * KIB)  /* before the first */
+#define CLIENT_KERNEL_BYTES (128 * KIB) /* replies that the kernel keeps unsent for one client */
+#define CLIENT_READ_BYTES (64 * KIB)    /* one read of a socket */
+#define CLIENT_PENDING_MAX 4096         /* commands of one connection without a reply yet */
 #define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
 /* Replies that could not wait (to writes, and to reads just ahead of one) go beyond it, up to here;
  * past it the client is closed. */
@@ -43,11 +47,13 @@
  * in a queue, a share each in turn. */
 #define CLIENT_TURN_COMMANDS 512
 #define CLIENTS_TURN_USEC 2000
-/* Reads that one turn executes; at least one, and at most one of those that take long. */
+/* Reads that one turn executes, and those that have a queue of their own (node/pace.c). */
 #define READS_TURN_USEC 2000
-#define LONG_READ_USEC 250
-#define LONG_READ_OP_BYTES (16 * KIB) /* so many arguments take long, whatever others did */
-#define DEADLINES_PER_SWEEP 4096      /* pending commands that are looked at for their time-outs */
+#define READS_TURN_BYTES (2 * MIB) /* their replies: writing them takes time too */
+#define LARGE_READ_USEC 250
+#define LARGE_READ_BYTES (16 * KIB)    /* of its reply, */
+#define LARGE_READ_OP_BYTES (16 * KIB) /* or of its arguments */
+#define DEADLINES_PER_SWEEP 4096       /* pending commands that are looked at for their time-outs */
 /* Commands of all connections without a reply yet. Past it only those clients go on that have less
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
@@ -102,14 +108,15 @@
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
-#define BENCH_ADDRESSES_MAX 16        /* servers to spread the connections over */
-#define BENCH_CONNECTIONS_MAX 10000   /* ... */
-#define BENCH_PIPELINE_MAX 4096       /* requests without a reply on one connection */
-#define BENCH_IN_FLIGHT_MAX 1000000   /* ... and on all of them; 48 bytes each */
-#define BENCH_KEYS_MAX 1000000000000  /* as many as twelve digits name */
+#define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */
+#define BENCH_CONNECTIONS_MAX 10000      /* ... */
+#define BENCH_PIPELINE_MAX 4096          /* requests without a reply on one connection */
+#define BENCH_IN_FLIGHT_MAX 1000000      /* ... and on all of them; 48 bytes each */
+#define BENCH_KEYS_MAX 1000000000000     /* as many as twelve digits name */
 #define BENCH_CHECKED_KEYS_MAX 100000000 /* with --check: 24 bytes each */
-#define BENCH_PREFIX_BYTES_MAX 128    /* of a key */
-#define BENCH_OUTPUT_BYTES (64 * KIB) /* requests of one connection that the kernel has not taken */
+#define BENCH_PREFIX_BYTES_MAX 128       /* of a key */
+#define BENCH_OUTPUT_BYTES (64 * KIB) /* requests of one connection that the kernel has not taken \
+                                       */
 #define BENCH_INPUT_BYTES (256 * KIB) /* one read, shared by all connections */
 #define BENCH_ERROR_CODES_MAX 16      /* kinds of error told apart; others count as one kind */
 

@@ -125,6 +125,8 @@ void io_stream_finish(struct io_stream *stream);        /* closes once what is q
 void io_stream_dismiss(struct io_stream *stream);
 /* TCP keep-alive after `seconds` of silence; 0 turns it off. */
 void io_stream_keepalive(struct io_stream *stream, uint32_t seconds);
+/* The kernel keeps about so many bytes that it could not send yet, instead of megabytes. */
+void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes);
 /* "ip:port", "[ip]:port" for IPv6, "?:0" when the socket does not say. */
 void io_stream_peer_name(const struct io_stream *stream, char *p, size_t n);
 void io_stream_local_name(const struct io_stream *stream, char *p, size_t n);

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #define SWALLOW_BYTES (64u * 1024)
@@ -365,6 +366,12 @@ void io_stream_read(struct io_stream *stream, bool on)
 void io_stream_keepalive(struct io_stream *stream, uint32_t seconds)
 {
     uv_tcp_keepalive(&stream->tcp, seconds > 0, seconds);
+}
+
+void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes)
+{
+    int value = (int)bytes; /* where the kernel does not know it, it keeps more */
+    (void)setsockopt(io_stream_fd(stream), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
 }
 
 /* --- Writing -------------------------------------------------------------------------------- */

@@ -65,6 +65,7 @@ static void client_open(struct node *node, struct io_stream *stream)
     node->clients_last = client;
     node->client_count++;
     io_stream_open(stream, &clients_callbacks, client);
+    io_stream_unsent_max(stream, CLIENT_KERNEL_BYTES);
     io_stream_keepalive(stream, node->config.tcp_keepalive_s);
 }
 

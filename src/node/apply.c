@@ -43,55 +43,6 @@ static void count_call(struct node *node, const struct command_spec *spec,
     stats->failed += reply->is_error ? 1 : 0;
 }
 
-/* What its stream's reads take, or, where a stream is a whole node's, all of its kind. */
-static bool takes_long(const struct replica *r, const struct pending *p)
-{
-    if (p->op_bytes >= LONG_READ_OP_BYTES || p->stream == NULL) {
-        return p->stream != NULL;
-    }
-    const struct command_stats *stats = &r->node->command_stats[command_index(p->spec)];
-    return p->stream->ordered ? p->stream->read_usec > LONG_READ_USEC
-                              : stats->usec > stats->calls * LONG_READ_USEC;
-}
-
-/* Whether this turn still has time for it (R4). Long reads have half of the time, so that ten
- * clients with KEYS are to others as one, and leave them room to come in between. */
-static bool has_time_for(const struct replica *r, const struct pending *p)
-{
-    struct node *node = r->node;
-    const struct reads_pace *pace = &r->pace;
-    if (pace->served > 0 && node->clock >= io_turn_began(node->io) + READS_TURN_USEC) {
-        node->again = true;
-        return false;
-    }
-    if (!takes_long(r, p) || (!pace->served_long && pace->others == 0)) {
-        return true;
-    }
-    if (node->clock < pace->long_after) {
-        node->wake = pace->long_after < node->wake ? pace->long_after : node->wake;
-        return false;
-    }
-    node->again = node->again || pace->served_long;
-    return !pace->served_long;
-}
-
-static void note_time(struct replica *r, struct pending *p, qr_time took)
-{
-    struct reads_pace *pace = &r->pace;
-    pace->served++;
-    if (takes_long(r, p)) {
-        pace->served_long = true;
-        pace->long_after = r->node->clock + took;
-        pace->others = 0;
-    } else {
-        pace->others++;
-    }
-    if (p->stream != NULL) {
-        uint64_t usec = (uint64_t)(took < QR_SECOND ? took : QR_SECOND);
-        p->stream->read_usec = (uint32_t)((p->stream->read_usec * 3 + usec) / 4);
-    }
-}
-
 /* Executes a confirmed read and answers it. In `forced` mode log time rules alone: a read that must
  * be served now cannot wait for a tick. */
 static void serve_read(struct replica *r, struct pending *p, bool forced)
@@ -106,6 +57,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
         op_stamp(p->op, op.stamp, op.seed);
     }
     struct reply *reply = stream_reply(p);
+    size_t before = reply->n;
     reply->is_error = false;
     (void)io_failpoint(node->io, FAIL_READ);
     if (engine_read(node->engine, &op, reply) == ENGINE_READ_DUE) {
@@ -115,7 +67,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     }
     qr_time began = node->clock;
     count_call(node, p->spec, reply);
-    note_time(r, p, node->clock - began);
+    pace_note_read(r, p, node->clock - began, reply->n - before);
     stream_answered(p, STATUS_OK);
 }
 
@@ -149,16 +101,32 @@ static void look_at_clock(struct replica *r)
     r->read_stamp = replica_stamp(r);
 }
 
-/* Serves a confirmed read, or keeps it until it may be. p is in no queue. */
-static void try_read(struct replica *r, struct pending *p)
+/* Replies are not taken, or those that wait for an earlier one are too many. */
+static bool is_congested(const struct pending *p)
+{
+    const struct stream *stream = p->stream;
+    return stream->is_congested(stream) ||
+           (stream->held_bytes >= CLIENT_OUTPUT_BYTES_MAX && stream->first != p);
+}
+
+static void keep_read(struct pendings *queue, struct pending *p, enum read_place place)
+{
+    p->place = place;
+    pendings_push(queue, p);
+}
+
+/* Serves a confirmed read, or keeps it until it may be; one that is large only where they have
+ * their turn. p is in no queue. */
+static void try_read(struct replica *r, struct pending *p, bool large_ones)
 {
     if (p->stream == NULL) { /* nobody waits for it any more */
         stream_answered(p, STATUS_OK);
-    } else if (p->stream->is_congested(p->stream)) { /* R4 */
-        p->parked = true;
-        pendings_push(&p->stream->parked, p);
-    } else if (r->applied < p->slot || waits_for_write(p) || !has_time_for(r, p)) {
-        pendings_push(&r->confirmed, p);
+    } else if (is_congested(p)) { /* R4 */
+        keep_read(&p->stream->parked, p, READ_PARKED);
+    } else if (r->applied < p->slot || waits_for_write(p)) {
+        keep_read(&r->confirmed, p, READ_CONFIRMED);
+    } else if (!large_ones && pace_is_large(r, p)) {
+        keep_read(&r->large, p, READ_LARGE);
     } else if (p->until != 0 && r->node->clock >= p->until) {
         ask_again(r, p);
     } else {
@@ -190,7 +158,11 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         p->confirmed = true;
         p->slot = slot;
         p->until = before;
-        try_read(r, p);
+        if (r->confirmed.count == 0 && pace_has_time(r)) {
+            try_read(r, p, false);
+        } else {
+            keep_read(&r->confirmed, p, READ_CONFIRMED); /* others have waited longer */
+        }
     }
 }
 
@@ -218,25 +190,31 @@ void replica_serve_confirmed(struct replica *r)
     if (count > 0) {
         look_at_clock(r);
     }
-    while (count-- > 0) {
-        try_read(r, pendings_pop(&r->confirmed));
+    while (count > 0 && pace_has_time(r)) {
+        try_read(r, pendings_pop(&r->confirmed), false);
+        count--;
     }
+    r->node->again = r->node->again || count > 0;
+}
+
+void replica_serve_large(struct replica *r)
+{
+    if (r->large.count > 0) {
+        look_at_clock(r);
+    }
+    while (r->large.count > 0 && pace_has_time_for_large(r)) {
+        try_read(r, pendings_pop(&r->large), true);
+    }
+    pace_end_turn(r);
 }
 
 void replica_unpark(struct replica *r, struct stream *stream)
 {
     struct pending *p;
     while ((p = pendings_pop(&stream->parked)) != NULL) {
-        p->parked = false;
-        pendings_push(&r->confirmed, p);
+        keep_read(&r->confirmed, p, READ_CONFIRMED);
     }
     r->node->again = true;
-}
-
-void replica_end_reads(struct replica *r)
-{
-    r->pace.served = 0;
-    r->pace.served_long = false;
 }
 
 static void ask_elsewhere(struct replica *r)
@@ -271,11 +249,11 @@ static void leave_read_queue(struct replica *r, struct pending *p)
     }
     if (is_due) {
         pendings_remove(&r->due, p);
-    } else if (p->parked) {
-        p->parked = false;
-        pendings_remove(&p->stream->parked, p);
     } else if (p->confirmed) {
-        pendings_remove(&r->confirmed, p);
+        struct pendings *queue = p->place == READ_PARKED  ? &p->stream->parked
+                                 : p->place == READ_LARGE ? &r->large
+                                                          : &r->confirmed;
+        pendings_remove(queue, p);
     } else if (p->req == 0) {
         pendings_remove(&r->new_reads, p);
     } else {
@@ -290,29 +268,34 @@ static bool is_open_read(const struct pending *p)
            (p->state == PENDING_WAITING && p->spec->place == PLACE_READ);
 }
 
-/* The first read from `at` on, or `end`. */
+static bool same_sender(const struct pending *p, const struct pending *q)
+{
+    return p->stream->ordered || p->sender == q->sender;
+}
+
+/* The first read from `at` on that is from the sender of `end`, or `end`. */
 static struct pending *next_reading(struct pending *at, const struct pending *end)
 {
-    while (at != end && !is_open_read(at)) {
+    while (at != end && !(is_open_read(at) && same_sender(at, end))) {
         at = at->next;
     }
     return at;
 }
 
 /* A write that is under way will serve, or has served, the reads ahead of itself. */
-static bool hides_no_read(const struct pending *p)
+static bool hides_no_read(const struct pending *p, const struct pending *write)
 {
-    return p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED;
+    return (p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED) && same_sender(p, write);
 }
 
-/* S2: reads of the same stream that arrived before the write p, which is about to be applied. */
+/* S2: reads of the same client that arrived before the write p, which is about to be applied. */
 static void serve_reads_ahead(struct replica *r, struct pending *p)
 {
-    if (p->stream == NULL || p->stream->reading == 0) {
+    if (p->stream == NULL || p->stream->reading == 0 || !(p->stream->ordered || p->after_reads)) {
         return;
     }
     struct pending *at = p;
-    while (at->previous != NULL && !hides_no_read(at->previous)) {
+    while (at->previous != NULL && !hides_no_read(at->previous, p)) {
         at = at->previous;
     }
     at = next_reading(at, p);
@@ -407,7 +390,7 @@ static void apply_command(struct replica *r, const struct record *record)
     reply->is_error = false;
     engine_apply(node->engine, &op, reply);
     count_call(node, p->spec, reply);
-    r->pace.others++;
+    pace_note_write(r);
     if (p->stream != NULL) {
         p->stream->last_write = record->slot;
     }

@@ -77,11 +77,24 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
     mark_dirty(client);
 }
 
+/* All clients together hold so much that each may only have little. */
+static bool is_pressed(const struct node *node)
+{
+    return node->clients_io->bytes > node->config.maxmemory_clients / 4;
+}
+
+static size_t output_limit(const struct client *client)
+{
+    return is_pressed(client->node) ? CLIENT_READ_BYTES : CLIENT_OUTPUT_BYTES_MAX;
+}
+
 /* How many commands may be without a reply: few where replies are large or take long. */
 static uint32_t window(const struct client *client)
 {
-    size_t n = CLIENT_WINDOW_BYTES / (client->reply_size + 1);
-    n = n < CLIENT_WINDOW_MIN ? CLIENT_WINDOW_MIN : n;
+    bool pressed = is_pressed(client->node);
+    size_t n =
+        (pressed ? CLIENT_WINDOW_BYTES_PRESSED : CLIENT_WINDOW_BYTES) / (client->reply_size + 1);
+    n = max_u64(n, pressed ? 1 : CLIENT_WINDOW_MIN);
     size_t soon = 1 + CLIENT_WINDOW_USEC / (client->stream.read_usec + 1);
     n = n < soon ? n : soon;
     return n > CLIENT_PENDING_MAX ? CLIENT_PENDING_MAX : (uint32_t)n;
@@ -89,7 +102,8 @@ static uint32_t window(const struct client *client)
 
 static bool is_congested(const struct stream *stream)
 {
-    return unsent(client_of((struct stream *)stream)) >= CLIENT_OUTPUT_BYTES_MAX;
+    const struct client *client = client_of((struct stream *)stream);
+    return unsent(client) >= output_limit(client);
 }
 
 /* Whether the node has so much pending that this client has to wait too. Others' hoards must not
@@ -107,13 +121,12 @@ static bool is_node_full(const struct client *client)
 
 static bool must_pause(const struct client *client)
 {
-    return client->stream.count >= window(client) || unsent(client) >= CLIENT_OUTPUT_BYTES_MAX;
+    return client->stream.count >= window(client) || unsent(client) >= output_limit(client);
 }
 
 static bool may_resume(const struct client *client)
 {
-    return client->stream.count <= window(client) / 2 &&
-           unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2;
+    return client->stream.count <= window(client) / 2 && unsent(client) <= output_limit(client) / 2;
 }
 
 static bool has_node_room(const struct node *node)
@@ -125,6 +138,7 @@ static bool has_node_room(const struct node *node)
 void clients_init_stream(struct client *client)
 {
     stream_init(&client->stream, client->node, true);
+    client->stream.sender = (uint32_t)client->id;
     client->stream.begin_reply = begin_reply;
     client->stream.end_reply = end_reply;
     client->stream.is_congested = is_congested;
@@ -514,7 +528,7 @@ static void flush_client(struct client *client)
         }
         stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
     }
-    if (client->stream.parked.count > 0 && unsent(client) <= CLIENT_OUTPUT_BYTES_MAX / 2) {
+    if (client->stream.parked.count > 0 && unsent(client) <= output_limit(client) / 2) {
         replica_unpark(client->node->replica, &client->stream);
     }
     if (client->closing && client->stream.first == NULL) {

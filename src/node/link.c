@@ -320,9 +320,11 @@ static bool on_forward(struct link *link, const struct frame *f)
     uint64_t id = wire_get_u64(&r);
     uint32_t epoch = wire_get_u32(&r);
     uint8_t version = wire_get_u8(&r);
+    uint32_t sender = wire_get_u32(&r);
+    uint8_t after_reads = wire_get_u8(&r);
     return wire_finished(&r) &&
            router_relayed(link->peers->node->router, &link->peers->peer[link->peer].relay, id,
-                          epoch, version, f->tail);
+                          epoch, version, sender, after_reads != 0, f->tail);
 }
 
 static bool on_reply(struct link *link, const struct frame *f)

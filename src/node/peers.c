@@ -219,13 +219,15 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
 }
 
 void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   struct span op)
+                   uint32_t sender, bool after_reads, struct span op)
 {
     uint8_t head[FORWARD_HEAD_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
     wire_put_u64(&w, id);
     wire_put_u32(&w, epoch);
     wire_put_u8(&w, version);
+    wire_put_u32(&w, sender);
+    wire_put_u8(&w, after_reads ? 1 : 0);
     qr_assert(w.n == FORWARD_HEAD_BYTES);
     qr_assert(peers_connected(peers, to));
     (void)io_failpoint(peers->node->io, FAIL_FORWARD);

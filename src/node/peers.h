@@ -43,8 +43,8 @@ size_t peers_queued(const struct peers *peers, node_index peer); /* bytes not ye
 
 /* Whether a command may be forwarded now: connected, and its queue below half its bound. */
 bool peers_may_forward(const struct peers *peers, node_index peer);
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch,
-                   uint8_t version, struct span op);
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
+                   uint32_t sender, bool after_reads, struct span op);
 
 /* The answer to a command that peer `to` forwarded. Written into the shared buffer first. */
 struct reply *peers_reply_buffer(struct peers *peers);

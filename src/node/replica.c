@@ -261,7 +261,7 @@ void replica_turn(struct replica *r)
     replica_serve_confirmed(r);
     replica_serve_due(r);
     replica_serve_blocked(r);
-    replica_end_reads(r);
+    replica_serve_large(r);
 }
 
 qr_time replica_deadline(struct replica *r)

@@ -22,12 +22,13 @@ struct held {
     uint8_t body[];
 };
 
-/* How reads share the turns; see has_time_for in apply.c. */
+/* What reads have had of this turn; see pace.c. */
 struct reads_pace {
-    uint32_t served;    /* in this turn */
-    bool served_long;   /* one of them was long */
-    uint32_t others;    /* commands since the last long one that were not */
-    qr_time long_after; /* when the next long one may run, if there are others */
+    uint32_t served, served_large;
+    size_t bytes;                   /* of their replies */
+    qr_time large_took;             /* to execute */
+    qr_time large_after;            /* when large ones may go on, if there is anything else to do */
+    uint32_t others, others_before; /* small commands in this turn and in the one before */
 };
 
 struct replica {
@@ -63,6 +64,7 @@ struct replica {
 
     struct pendings reading;   /* with the protocol, in order of req */
     struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
+    struct pendings large;     /* allowed, to be executed a few per turn (pace.c) */
     struct pendings due;       /* met a due key, waiting for a tick */
     struct pendings blocked;   /* WAIT */
     struct reads_pace pace;
@@ -120,8 +122,16 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
                              qr_time before);
 void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status);
 void replica_serve_confirmed(struct replica *r);
-/* The turn ends: the next has new time for reads. */
-void replica_end_reads(struct replica *r);
+/* At the end of the turn: reads that are large, as far as there is time. */
+void replica_serve_large(struct replica *r);
+
+/* pace.c */
+bool pace_is_large(const struct replica *r, const struct pending *p);
+bool pace_has_time(const struct replica *r);
+bool pace_has_time_for_large(const struct replica *r);
+void pace_note_read(struct replica *r, const struct pending *p, qr_time took, size_t bytes);
+void pace_note_write(struct replica *r);
+void pace_end_turn(struct replica *r);
 /* Serves reads that met a due key, and WAITs whose members are there. */
 void replica_serve_due(struct replica *r);
 void replica_serve_blocked(struct replica *r);

@@ -157,8 +157,13 @@ static void forward(struct router *router, struct pending *p, node_index leader)
     *forwarded(router, p->id) = p;
     router->forwarded_count++;
     router->node->stats.forwarded++;
-    peers_forward(router->node->peers, leader, p->id, router->epoch, p->version,
-                  span_of(p->op, p->op_bytes));
+    bool after_reads = p->stream != NULL && p->stream->reads_forwarded > 0;
+    uint32_t sender = p->stream != NULL ? p->stream->sender : 0;
+    if (p->stream != NULL && p->spec->place == PLACE_READ) {
+        p->stream->reads_forwarded++;
+    }
+    peers_forward(router->node->peers, leader, p->id, router->epoch, p->version, sender,
+                  after_reads, span_of(p->op, p->op_bytes));
 }
 
 /* Takes p out of the window. */
@@ -168,6 +173,10 @@ static void settle(struct router *router, struct pending *p)
     *forwarded(router, p->id) = NULL;
     qr_assert(router->forwarded_count > 0);
     router->forwarded_count--;
+    if (p->stream != NULL && p->spec->place == PLACE_READ) {
+        qr_assert(p->stream->reads_forwarded > 0);
+        p->stream->reads_forwarded--;
+    }
     if (router->forwarded_count == 0 && router->draining) {
         router->draining = false;
         router->epoch++;
@@ -380,7 +389,7 @@ void router_relay_init(struct relay *relay, struct node *node, node_index peer)
 }
 
 bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
-                    uint8_t version, struct span bytes)
+                    uint8_t version, uint32_t sender, bool after_reads, struct span bytes)
 {
     struct op op;
     if (!op_read(bytes, &op) || op.db >= DATABASES || (version != 2 && version != 3)) {
@@ -394,6 +403,8 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
     node->stats.forwarded_for_others++;
     struct pending *p = stream_push(&relay->stream, spec, version, node->clock);
     p->id = id;
+    p->sender = sender;
+    p->after_reads = after_reads;
     relay->latest_epoch = epoch;
     if (epoch <= relay->refused_epoch || !replica_leads(node->replica)) {
         refuse_relayed(p);

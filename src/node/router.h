@@ -36,7 +36,7 @@ struct relay {
 void router_relay_init(struct relay *relay, struct node *node, node_index peer);
 /* False when malformed (the caller closes the connection). */
 bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
-                    uint8_t version, struct span op);
+                    uint8_t version, uint32_t sender, bool after_reads, struct span op);
 
 /* The leader's answer to a forwarded command; NOT_LEADER and EXPIRED: it is asked again. */
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,

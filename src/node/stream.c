@@ -225,6 +225,7 @@ static void deliver_heads(struct stream *stream)
 {
     while (stream->first != NULL && stream->first->state == PENDING_ANSWERED) {
         struct pending *p = stream->first;
+        stream->held_bytes -= p->reply.n;
         if (!p->silent) {
             struct reply *reply = stream->begin_reply(stream, p);
             reply_raw(reply, span_of(p->reply.p, p->reply.n));
@@ -252,6 +253,7 @@ void stream_answered(struct pending *p, enum qr_status status)
     }
     if (stream->ordered && stream->first != p) {
         p->state = PENDING_ANSWERED;
+        stream->held_bytes += p->reply.n;
         pending_drop_op(p);
         return;
     }

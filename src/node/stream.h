@@ -10,6 +10,9 @@
  *    read had arrived, so whatever was acknowledged before lies at lower slots.
  * S3 A client's replies leave in stream order; a peer's replies carry an id and leave at once.
  *
+ * A peer's stream holds the commands of all its clients. S1 holds for it as a whole; S2 for each of
+ * its clients alone, for a write would otherwise drag the reads of all others before it.
+ *
  * So a pipeline that mixes reads and writes is never slower than the writes alone. */
 #ifndef NODE_STREAM_H
 #define NODE_STREAM_H
@@ -31,6 +34,8 @@ enum pending_state {
     PENDING_ANSWERED,  /* has its reply; earlier ones of the client do not */
 };
 
+enum read_place { READ_CONFIRMED, READ_LARGE, READ_PARKED };
+
 /* Most reads fit: they cost no allocation. */
 #define PENDING_NEAR_BYTES 96u
 
@@ -42,12 +47,12 @@ struct pending {
     struct pending *queue_next, *queue_previous; /* in the one queue that its state names */
     const struct command_spec *spec;
     enum pending_state state;
-    bool confirmed;  /* PENDING_READING: the protocol said yes */
-    bool parked;     /* PENDING_READING: in its stream's `parked` */
-    bool endless;    /* BLOCKED for another node without a time-out: comes back at `until` */
-    bool silent;     /* CLIENT REPLY OFF or SKIP */
-    bool counted;    /* in its stream's writes_begun, or a read in its `reading` */
-    uint8_t version; /* RESP version of the reply */
+    bool confirmed;        /* PENDING_READING: the protocol said yes */
+    enum read_place place; /* of a confirmed read: which queue it is in */
+    bool endless;          /* BLOCKED for another node without a time-out: comes back at `until` */
+    bool silent;           /* CLIENT REPLY OFF or SKIP */
+    bool counted;          /* in its stream's writes_begun, or a read in its `reading` */
+    uint8_t version;       /* RESP version of the reply */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */
     qr_req req;        /* READING: its number at the protocol; 0 until it has one */
@@ -56,6 +61,8 @@ struct pending {
     qr_time until;        /* READING: end of the lease; BLOCKED: end of the wait; 0 = none */
     uint64_t after_write; /* READING: writes of its stream that come first (S1) */
     uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
+    uint32_t sender;      /* which client of that peer has sent it */
+    bool after_reads;     /* that client has reads without an answer ahead of it */
     uint32_t wanted;      /* BLOCKED: replicas */
     struct reply reply;   /* ANSWERED */
     uint8_t *op;          /* encoded operation: `near` or malloc; NULL when the log has it */
@@ -73,10 +80,14 @@ struct stream {
     struct node *node;
     struct pending *first, *last;
     uint32_t count;
-    size_t op_bytes;        /* of its pendings */
-    uint32_t reading;       /* reads that were taken up here and have no answer */
-    uint32_t read_usec;     /* what one takes, a moving average */
-    struct pendings parked; /* confirmed reads that wait for replies to be taken */
+    size_t op_bytes;          /* of its pendings */
+    uint32_t sender;          /* under which its commands are forwarded */
+    uint32_t reads_forwarded; /* without an answer */
+    uint32_t reading;         /* reads that were taken up here and have no answer */
+    uint32_t read_usec;       /* what a read takes, a moving average */
+    size_t read_bytes;        /* and its reply */
+    size_t held_bytes;        /* replies that wait for an earlier one */
+    struct pendings parked;   /* confirmed reads that wait for replies to be taken */
     uint64_t writes_begun, writes_done;
     qr_slot last_write; /* slot of the last write applied for it; for WAIT */
     bool ordered;       /* replies leave in order (a client) */

@@ -118,7 +118,7 @@ class Peer:
         self.lanes[lane].send(PROTOCOL, head, records, records=True)
 
     def forward(self, number, command, epoch=1):
-        self.lanes[DATA].send(FORWARD, struct.pack("<QIB", number, epoch, 2), command)
+        self.lanes[DATA].send(FORWARD, struct.pack("<QIBIB", number, epoch, 2, 1, 1), command)
 
     def acknowledge(self):
         term, round_, sent, match = self.last

@@ -375,24 +375,65 @@ static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
     assert_heard("$-1\r\n$-1\r\n");
 }
 
-static void test_a_turn_has_one_long_read_R4(void **state)
+static void test_a_turn_executes_large_reads_as_far_as_there_is_time_R4(void **state)
 {
     (void)state;
-    world->client.read_usec = 100 * LONG_READ_USEC;
+    world->client.read_usec = 100 * LARGE_READ_USEC;
+    command("get a");
+    command("get b");
+    turn();
+    confirm_reads(0, 0);
+    assert_heard(""); /* not where they were confirmed: others may wait for that */
+    world->pace = READS_TURN_USEC;
+    turn();
+    assert_heard("$-1\r\n");
+    assert_true(world->node.wake <= world->now + QR_SECOND);
+    turn();
+    assert_heard("$-1\r\n");
+}
+
+static void test_a_small_read_does_not_wait_for_large_ones_R4(void **state)
+{
+    (void)state;
     command("get a");
     command("get b");
     command("get c");
     turn();
-    world->node.again = false;
+    world->pace = READS_TURN_USEC;
+    world->client.read_bytes = 100 * LARGE_READ_BYTES;
     confirm_reads(0, 0);
+    turn();
     assert_heard("$-1\r\n");
-    assert_true(world->node.again);
-    turn(); /* the same one: what came before was in its callbacks */
+    command("get d");
+    turn();
+    world->client.read_bytes = 0; /* as if it came from somebody else */
+    world->client.read_usec = 0;
+    confirm_reads(0, 0);
+    assert_true(world->client.last->state == PENDING_ANSWERED);
+    assert_true(world->client.last->previous->state == PENDING_READING);
+}
+
+/* What a peer's clients have asked for is one stream, but a write only concerns its sender. */
+static void test_a_forwarded_write_does_not_drag_the_reads_of_others_S2(void **state)
+{
+    (void)state;
+    world->client.ordered = false;
+    world->congested = true; /* so that no read is served by itself */
+    command("get a");
+    command("get b");
+    command("set a 1");
+    world->client.first->sender = 1;
+    world->client.first->next->sender = 2;
+    world->client.last->sender = 2;
+    world->client.last->after_reads = true;
+    turn();
+    confirm_reads(0, 0);
+    turn();
     assert_heard("");
-    turn();
-    assert_heard("$-1\r\n");
-    turn();
-    assert_heard("$-1\r\n");
+    apply_upto(1);
+    assert_heard("$-1\r\n+OK\r\n"); /* b */
+    assert_int_equal(world->client.count, 1);
+    assert_int_equal(world->client.parked.count, 1);
 }
 
 int main(void)
@@ -419,7 +460,9 @@ int main(void)
         TEST(test_a_checkpoint_that_is_due_holds_back_what_is_not_durable),
         TEST(test_a_client_may_leave_in_the_middle_of_anything),
         TEST(test_parked_reads_go_on_when_replies_are_taken_R4),
-        TEST(test_a_turn_has_one_long_read_R4),
+        TEST(test_a_turn_executes_large_reads_as_far_as_there_is_time_R4),
+        TEST(test_a_small_read_does_not_wait_for_large_ones_R4),
+        TEST(test_a_forwarded_write_does_not_drag_the_reads_of_others_S2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

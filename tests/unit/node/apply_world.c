@@ -21,13 +21,14 @@ struct world *world;
 qr_time io_now(struct io *io)
 {
     (void)io;
+    world->now += world->pace;
     return world->now;
 }
 
 qr_time io_turn_began(const struct io *io)
 {
     (void)io;
-    return world->now;
+    return world->began;
 }
 
 qr_wall io_wall(struct io *io)
@@ -140,8 +141,10 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
 }
 
 void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   struct span op)
+                   uint32_t sender, bool after_reads, struct span op)
 {
+    (void)sender;
+    (void)after_reads;
     (void)peers, (void)to, (void)id, (void)epoch, (void)version, (void)op;
     fail();
 }
@@ -328,6 +331,7 @@ void noop_at(qr_slot slot, qr_term term)
 
 void turn(void)
 {
+    world->began = world->now;
     router_turn(world->node.router);
     replica_turn(world->node.replica);
 }

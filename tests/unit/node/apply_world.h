@@ -22,7 +22,8 @@ struct world {
     struct log log;
     struct stream client;
     struct reply out;
-    qr_time now;
+    qr_time now, began; /* of the turn */
+    qr_time pace;       /* what passes between two looks at the clock */
     qr_wall wall;
     bool congested;
     /* The protocol: effects that the next step pushes, and what it was told. */

@@ -131,8 +131,10 @@ static void note_key(char *text, size_t cap, const char *before, struct span byt
 }
 
 void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   struct span op)
+                   uint32_t sender, bool after_reads, struct span op)
 {
+    (void)sender;
+    (void)after_reads;
     char before[8];
     (void)version;
     (void)snprintf(before, sizeof before, "%u:", (unsigned)to);
@@ -448,8 +450,8 @@ static void relay(struct relay *from, uint64_t id, uint32_t epoch, const char *k
     const struct command_spec *spec = command_by_name(name);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
     op_write(bytes, &head, argv, 2);
-    assert_true(
-        router_relayed(world->node.router, from, id, epoch, 2, span_of(bytes, op_bytes(argv, 2))));
+    assert_true(router_relayed(world->node.router, from, id, epoch, 2, 1, true,
+                               span_of(bytes, op_bytes(argv, 2))));
 }
 
 static void test_one_hop_only_T3(void **state)
@@ -483,7 +485,8 @@ static void test_a_malformed_operation_is_noticed(void **state)
     (void)state;
     struct relay from;
     router_relay_init(&from, &world->node, 2);
-    assert_false(router_relayed(world->node.router, &from, 1, 1, 2, SPAN_LITERAL("nonsense")));
+    assert_false(
+        router_relayed(world->node.router, &from, 1, 1, 2, 1, true, SPAN_LITERAL("nonsense")));
     assert_null(from.stream.first);
 }
 
