@@ -36,8 +36,13 @@ static bool resolve(struct bench *b)
             bench_fail(b, "%s cannot be found: %s", a->host, gai_strerror(error));
             return false;
         }
-        memcpy(&b->addresses[i], found->ai_addr, found->ai_addrlen);
-        b->address_bytes[i] = found->ai_addrlen;
+        const struct addrinfo *use = found; /* localhost: servers rather listen on 127.0.0.1 */
+        while (use->ai_family != AF_INET && use->ai_next != NULL) {
+            use = use->ai_next;
+        }
+        use = use->ai_family == AF_INET ? use : found;
+        memcpy(&b->addresses[i], use->ai_addr, use->ai_addrlen);
+        b->address_bytes[i] = use->ai_addrlen;
         freeaddrinfo(found);
     }
     return true;
@@ -71,11 +76,10 @@ static void raise_file_limit(const struct bench *b)
 static void make_clients(struct bench *b)
 {
     const struct bench_options *o = &b->options;
-    uint32_t deepest = (uint32_t)o->pipeline, slots = 1;
-    if (o->fill && deepest < FILL_PIPELINE) {
-        deepest = FILL_PIPELINE;
-    }
-    while (slots < deepest) {
+    uint32_t slots = 1;
+    b->fill_depth = (uint32_t)max_u64(min_u64(FILL_PIPELINE, FILL_BYTES / o->bytes_max), 1);
+    b->fill_depth = (uint32_t)max_u64(b->fill_depth, o->pipeline);
+    while (slots < (o->fill ? b->fill_depth : o->pipeline)) {
         slots *= 2;
     }
     b->ring_mask = slots - 1;

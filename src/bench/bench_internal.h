@@ -13,7 +13,10 @@
 
 #define SECOND_NS 1000000000
 #define DRAIN_GRACE_NS SECOND_NS /* for arrivals that were due before the end */
-#define FILL_PIPELINE 64u        /* filling is not measured, so it may be quicker */
+/* Filling is not measured, so it may be quicker than the pipeline allows; but large values would be
+ * too much for many a server. */
+#define FILL_PIPELINE 64u
+#define FILL_BYTES (128 * KIB) /* under way on a connection */
 #define KEY_TEXT_BYTES (BENCH_PREFIX_BYTES_MAX + 12 + 1)
 #define REQUEST_HEAD_BYTES 320u /* more than a request without its value has */
 
@@ -74,7 +77,7 @@ struct bench {
     int epoll, signals;
     struct client *clients;
     uint32_t client_count, open, sleeping; /* sleeping: with a wake to wait for */
-    uint32_t ring_mask;
+    uint32_t ring_mask, fill_depth;
     uint64_t in_flight;
     uint8_t *input;
     char set_head[REQUEST_HEAD_BYTES], get_head[REQUEST_HEAD_BYTES];

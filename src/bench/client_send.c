@@ -174,8 +174,7 @@ bool client_push(struct bench *b, struct client *c)
 
 static uint32_t depth(const struct bench *b)
 {
-    uint32_t pipeline = (uint32_t)b->options.pipeline;
-    return b->phase == PHASE_FILL && pipeline < FILL_PIPELINE ? FILL_PIPELINE : pipeline;
+    return b->phase == PHASE_FILL ? b->fill_depth : (uint32_t)b->options.pipeline;
 }
 
 bool client_may_send(const struct bench *b, const struct client *c)

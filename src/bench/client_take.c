@@ -175,7 +175,9 @@ static bool answered(struct bench *b, struct client *c, const struct reply_line 
         good(b, c, true);
     } else if (!write && line->type == '$' && line->number <= BULK_BYTES_MAX) {
         c->bulk_left = (uint64_t)line->number + 2;
-        value_reader_begin(&c->reader, (uint64_t)line->number);
+        if (b->options.check) {
+            value_reader_begin(&c->reader, (uint64_t)line->number);
+        }
     } else {
         return is_no_answer(b, c, write ? "SET" : "GET", line);
     }

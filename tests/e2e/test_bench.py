@@ -46,8 +46,8 @@ def check_history(path):
 
 
 class Server:
-    """`talk(read, write, wait)` is run for each connection: read() gives the next command as a list,
-    or ends the connection."""
+    """`talk(read, write, wait)` is run for each connection: read() gives the next command as a
+    list, or ends the connection."""
 
     def __init__(self, talk):
         self.talk = talk
@@ -286,6 +286,25 @@ def test_a_bad_server_is_named_and_no_figure_printed(name):
     assert (code, document["status"]) == (1, "failed")
     assert words in document["reason"] or name == "too much"
     assert "ops_per_second" not in out and "latency" not in out
+
+
+def test_password_user_and_database():
+    """They are sent as asked for, before anything else."""
+    heard = []
+
+    def talk(read, write, wait):
+        del wait
+        for _ in range(3):
+            heard.append(read())
+            write(b"+OK\r\n")
+        while True:
+            heard.append(read())
+            write(b"+OK\r\n")
+    with Server(talk) as server:
+        figures("-h", f"localhost:{server.port}", "--user", "me", "-a", "secret", "--db", 3, "-c",
+                1, "-n", 5, "-t", "set", "--warmup", 0)
+    assert heard[:3] == [[b"AUTH", b"me", b"secret"], [b"SELECT", b"3"], [b"PING"]]
+    assert len(heard) == 8 and all(words[0] == b"SET" for words in heard[3:])
 
 
 def test_nobody_there():
