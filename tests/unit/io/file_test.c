@@ -3,6 +3,8 @@
 #include "io/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +64,44 @@ static void transfers_are_whole(void **state)
     assert_int_equal(io_file_open(place->io, place->a, IO_CREATE, &file), -EEXIST);
     assert_int_equal(io_file_open(place->io, place->a, 0, &file), 0);
     assert_int_equal(io_file_pwrite(file, "x", 1, 0), -EBADF); /* opened for reading */
+    io_file_close(file);
+}
+
+/* Whether the process has a descriptor of that file that writes past the page cache. */
+static bool has_direct(const char *path)
+{
+    for (int fd = 3; fd < 64; fd++) {
+        char link[64];
+        char target[PATH_MAX] = { 0 };
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        if (readlink(link, target, sizeof(target) - 1) > 0 && strcmp(target, path) == 0 &&
+            (fcntl(fd, F_GETFL) & O_DIRECT) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is written past the cache is read through it, in any size; a write that the file system
+ * refuses because of its place goes through the cache, and so do those that follow. */
+static void direct_writes_fall_back(void **state)
+{
+    struct place *place = *state;
+    struct io_file *file;
+    _Alignas(IO_BLOCK_BYTES) static uint8_t block[2 * IO_BLOCK_BYTES];
+    memset(block, 'd', sizeof(block));
+    assert_int_equal(io_file_open(place->io, place->a, IO_CREATE | IO_WRITE | IO_DIRECT, &file), 0);
+    bool direct = has_direct(place->a); /* not on every file system */
+    assert_int_equal(io_file_pwrite(file, block, sizeof(block), 0), sizeof(block));
+    uint8_t p[5] = { 0 };
+    assert_int_equal(io_file_pread(file, p, 3, 4095), 3);
+    assert_memory_equal(p, "ddd", 3);
+    assert_int_equal(has_direct(place->a), direct);
+    assert_int_equal(io_file_pwrite(file, "odd", 3, 4097), 3);
+    assert_false(has_direct(place->a));
+    assert_int_equal(io_file_pread(file, p, 5, 4096), 5);
+    assert_memory_equal(p, "doddd", 5);
+    assert_int_equal(io_file_sync(file), 0);
     io_file_close(file);
 }
 
@@ -172,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_PLACE(transfers_are_whole),
+        IN_PLACE(direct_writes_fall_back),
         IN_PLACE(a_lock_is_held_until_the_file_is_closed),
         IN_PLACE(names_change),
         IN_PLACE(durable_writes_take_any_number_of_buffers),
