@@ -7,6 +7,7 @@
 STRATEGY ?= raft
 SEED ?=
 COUNT ?= 100
+BENCH ?=
 
 NINJA = ninja --quiet
 DEPS = tools/deps.sh
@@ -40,11 +41,20 @@ clients: all ## Try real client libraries against a real cluster
 	tools/deps.sh clients
 	tests/clients/run build/quorate
 
+bench: all ## SET and GET beside a floor, etcd and Redis; BENCH="--passes 5" are its options
+	tools/deps.sh bench || echo "make bench: goes on without what is missing"
+	$(NINJA) -C build bench/lbench bench/floor
+	bench/run $(BENCH)
+
+bench-failover: all ## How long no write is accepted: 20 kills, 20 stops, and the peers' gaps
+	tools/deps.sh bench || echo "make bench-failover: goes on without what is missing"
+	bench/failover $(BENCH)
+
 clean: ## Remove what was built; data directories stay
 	rm -rf build build-test build-asan
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 deps:
 	@$(DEPS)
@@ -59,4 +69,4 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills rewrite mutants clients clean help deps
+.PHONY: all run test sim kills rewrite mutants clients bench bench-failover clean help deps

@@ -1,19 +1,25 @@
 /* The floor: the cheapest honest replicated SET on one machine, as a yardstick. NOT a database: it
- * has no elections and no recovery, and its hash table takes only keys of 16 bytes.
+ * has no elections and no recovery, its hash table takes only keys of 16 bytes, it reads only
+ * requests of exactly the form that lbench sends, at most 4096 SETs of them at once.
  *
- * One leader and two forked followers, a thread each. A SET is answered when two of the three have
- * it in a log that was written and synced. The leader sends a batch to the followers before it
- * syncs its own copy, and gathers the next batch meanwhile; one batch is under way at a time.
+ * One leader and two forked followers. A SET is answered when two of the three have it in a log
+ * that was written and synced; a GET is answered from the leader's table. The leader sends a batch
+ * to the followers before its own copy is synced, and gathers the next one meanwhile.
  *
- *   floor PORT DIRECTORY
+ *   floor PORT DIRECTORY [inline|thread [LOG_MIB]]
+ *
+ * inline (the yardstick): the leader syncs in its loop, and one batch is under way at a time.
+ * thread: a thread syncs the leader's log, and up to four batches are under way.
  *
  * A batch on the wire and on disk: u32 bytes, u32 crc32c, u64 number, then 16 bytes of key, u8
  * length and the value, again and again. */
+#include "base/crc32c.h"
+#include "floor.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <nmmintrin.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,137 +27,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LOG_BYTES ((off_t)256 << 20)
+#define LOG_MIB 256
 #define BATCH_BYTES ((size_t)4 << 20)
 #define BATCH_HEAD 16
 #define BATCH_CLIENTS 4096u
-#define KEY_BYTES 16
-#define ITEM_BYTES 128 /* key, value and, in the last byte, the value's length */
-#define VALUE_MAX (ITEM_BYTES - KEY_BYTES - 1)
-#define TABLE_SLOTS (1u << 21)
-#define ITEMS_BYTES ((size_t)1 << 30)
+#define BATCHES 8u      /* more than may be under way */
+#define THREAD_WINDOW 4 /* batches under way when a thread syncs */
 #define IN_BYTES ((size_t)1 << 18)
 #define OUT_BYTES ((size_t)1 << 20)
 #define CLIENTS 4096
 
-static _Noreturn void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-/* --- The log --------------------------------------------------------------------------------- */
-
-struct file {
-    int fd;
-    off_t at;
-};
-
-static struct file log_open(const char *directory, int number)
-{
-    char path[512];
-    char *zeros = calloc(1, 1 << 20);
-    snprintf(path, sizeof path, "%s/floor-%d.log", directory, number);
-    struct file log = { .fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644) };
-    for (off_t n = 0; n < LOG_BYTES; n += 1 << 20) {
-        if (write(log.fd, zeros, 1 << 20) < 0) {
-            die(path);
-        }
-    }
-    free(zeros);
-    if (fsync(log.fd) != 0) {
-        die(path);
-    }
-    return log;
-}
-
-static void log_append(struct file *log, const char *p, size_t n)
-{
-    if (log->at + (off_t)n > LOG_BYTES) {
-        log->at = 0;
-    }
-    if (pwrite(log->fd, p, n, log->at) != (ssize_t)n || fdatasync(log->fd) != 0) {
-        die("log");
-    }
-    log->at += (off_t)n;
-}
-
-static uint32_t checksum(const char *p, size_t n)
-{
-    uint64_t crc = 0;
-    for (; n >= 8; p += 8, n -= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        crc = _mm_crc32_u64(crc, word);
-    }
-    for (; n > 0; n--) {
-        crc = _mm_crc32_u8((uint32_t)crc, (uint8_t)*p++);
-    }
-    return (uint32_t)crc;
-}
-
-/* --- The table ------------------------------------------------------------------------------- */
-
-struct table {
-    uint64_t *slots; /* upper half of the hash, number of the item; 0: empty */
-    char *items;
-    uint32_t count;
-};
-
-static struct table table_new(void)
-{
-    struct table t = { .slots = calloc(TABLE_SLOTS, sizeof(uint64_t)) };
-    t.items = mmap(NULL, ITEMS_BYTES, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return t;
-}
-
-static char *table_find(struct table *t, const char *key, bool insert)
-{
-    uint64_t a;
-    uint64_t b;
-    memcpy(&a, key, 8);
-    memcpy(&b, key + 8, 8);
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)(a ^ 0x9e3779b97f4a7c15u) * (b ^ 0xd6e8feb86659fd93u);
-    uint64_t hash = (uint64_t)product ^ (uint64_t)(product >> 64);
-    for (uint64_t i = hash % TABLE_SLOTS;; i = (i + 1) % TABLE_SLOTS) {
-        uint64_t slot = t->slots[i];
-        char *item = t->items + (size_t)(uint32_t)slot * ITEM_BYTES;
-        if (slot == 0 && !insert) {
-            return NULL;
-        }
-        if (slot == 0) {
-            t->slots[i] = (hash >> 32 << 32) | ++t->count;
-            item = t->items + (size_t)t->count * ITEM_BYTES;
-            memcpy(item, key, KEY_BYTES);
-            return item;
-        }
-        if (slot >> 32 == hash >> 32 && memcmp(item, key, KEY_BYTES) == 0) {
-            return item;
-        }
-    }
-}
-
-static void table_apply(struct table *t, const char *p, size_t n)
-{
-    const char *end = p + n;
-    while (p < end) {
-        uint8_t length = (uint8_t)p[KEY_BYTES];
-        char *item = table_find(t, p, true);
-        memcpy(item + KEY_BYTES, p + KEY_BYTES + 1, length);
-        item[ITEM_BYTES - 1] = (char)length;
-        p += KEY_BYTES + 1 + length;
-    }
-}
-
-/* --- Followers ---------------------------------------------------------------------------------
- */
+/* --- Followers -------------------------------------------------------------------------------- */
 
 static void write_all(int fd, const char *p, size_t n)
 {
@@ -181,7 +72,7 @@ static size_t whole_batches(const char *p, size_t n, uint64_t *number)
         if (n - at < BATCH_HEAD + bytes) {
             break;
         }
-        if (checksum(p + at + BATCH_HEAD, bytes) != crc) {
+        if (crc32c_extend(0, p + at + BATCH_HEAD, bytes) != crc) {
             fprintf(stderr, "floor: bad checksum\n");
             _exit(1);
         }
@@ -191,9 +82,8 @@ static size_t whole_batches(const char *p, size_t n, uint64_t *number)
     return at;
 }
 
-static _Noreturn void follow(int number, int fd, const char *directory)
+static _Noreturn void follow(int fd, struct file log)
 {
-    struct file log = log_open(directory, number);
     struct table table = table_new();
     char *in = malloc(2 * BATCH_BYTES);
     size_t n = 0;
@@ -208,7 +98,8 @@ static _Noreturn void follow(int number, int fd, const char *directory)
         if (last == 0) {
             continue;
         }
-        log_append(&log, in, used);
+        log_write(&log, in, used);
+        log_sync(&log);
         write_all(fd, (const char *)&last, sizeof last);
         for (size_t at = 0; at < used;) {
             uint32_t bytes;
@@ -221,8 +112,7 @@ static _Noreturn void follow(int number, int fd, const char *directory)
     }
 }
 
-/* --- The leader --------------------------------------------------------------------------------
- */
+/* --- The leader ------------------------------------------------------------------------------- */
 
 struct client {
     int fd;
@@ -234,22 +124,43 @@ struct client {
 struct batch {
     char *p;
     size_t n;
-    uint64_t number;
     struct client *clients[BATCH_CLIENTS]; /* who waits for an OK, one entry per SET */
     uint32_t client_count;
 };
 
+/* The thread that syncs the leader's log, if there is one. */
+struct syncer {
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted;
+    uint64_t to_write; /* up to which batch, under the mutex */
+    uint64_t written;  /* atomic */
+    int done;          /* an eventfd that wakes the leader */
+};
+
 struct leader {
     int epoll, listener;
+    bool threaded;
+    uint64_t window;
     int followers[2];
     uint64_t follower_has[2], own, committed, last_sent;
     struct file log;
     struct table table;
-    struct batch batches[2]; /* one gathers, one is under way */
-    int gathering;
+    struct batch batches[BATCHES]; /* batch number n is in n % BATCHES; last_sent + 1 gathers */
+    struct syncer syncer;
     struct client *dirty[CLIENTS];
     int dirty_count;
 };
+
+static struct batch *batch_of(struct leader *l, uint64_t number)
+{
+    return &l->batches[number % BATCHES];
+}
+
+static void batch_reset(struct batch *b)
+{
+    b->n = BATCH_HEAD;
+    b->client_count = 0;
+}
 
 static void mark_dirty(struct leader *l, struct client *c)
 {
@@ -259,48 +170,57 @@ static void mark_dirty(struct leader *l, struct client *c)
     }
 }
 
-static void batch_reset(struct batch *b)
+static void reply(struct leader *l, struct client *c, const char *p, size_t n)
 {
-    b->n = BATCH_HEAD;
-    b->client_count = 0;
+    memcpy(c->out + c->out_n, p, n);
+    c->out_n += n;
+    mark_dirty(l, c);
 }
 
 static void answer_get(struct leader *l, struct client *c, const char *key)
 {
     const char *item = table_find(&l->table, key, false);
     if (item == NULL) {
-        c->out_n += (size_t)sprintf(c->out + c->out_n, "$-1\r\n");
-    } else {
-        uint8_t length = (uint8_t)item[ITEM_BYTES - 1];
-        c->out_n += (size_t)sprintf(c->out + c->out_n, "$%u\r\n%.*s\r\n", length, (int)length,
-                                    item + KEY_BYTES);
+        reply(l, c, "$-1\r\n", 5);
+        return;
     }
+    uint8_t length = (uint8_t)item[ITEM_BYTES - 1];
+    char *out = c->out + c->out_n;
+    *out++ = '$';
+    if (length >= 100) {
+        *out++ = '1'; /* VALUE_MAX is below 200 */
+    }
+    if (length >= 10) {
+        *out++ = (char)('0' + length / 10 % 10);
+    }
+    *out++ = (char)('0' + length % 10);
+    memcpy(out, "\r\n", 2);
+    memcpy(out + 2, item + KEY_BYTES, length);
+    memcpy(out + 2 + length, "\r\n", 2);
+    c->out_n = (size_t)(out + 4 + length - c->out);
     mark_dirty(l, c);
 }
 
-/* Takes one request of exactly the form that lbench sends; its length, 0 when it is not whole or
- * does not fit in the batch. */
-static size_t take_request(struct leader *l, struct client *c, const char *p, size_t n)
+static _Noreturn void bad_request(void)
 {
-    static const size_t key_at = 4 + 4 + 5 + 5; /* *3.. $3.. SET.. $16.. */
-    struct batch *b = &l->batches[l->gathering];
-    if (n < key_at + KEY_BYTES + 2) {
-        return 0;
-    }
-    if (p[1] == '2') {
-        answer_get(l, c, p + key_at);
-        return key_at + KEY_BYTES + 2;
-    }
+    fprintf(stderr, "floor: not a request that it knows\n");
+    exit(1);
+}
+
+/* Takes the SET whose key stands at p + key_at; its length, 0 when it is not whole or does not fit
+ * in the batch. */
+static size_t take_set(struct leader *l, struct client *c, const char *p, size_t n, size_t key_at)
+{
+    struct batch *b = batch_of(l, l->last_sent + 1);
     const char *length_at = p + key_at + KEY_BYTES + 2;
     const char *line = memchr(length_at, '\n', n - (size_t)(length_at - p));
     if (line == NULL) {
         return 0;
     }
-    size_t length = (size_t)atoi(length_at + 1);
+    size_t length = (size_t)strtoul(length_at + 1, NULL, 10);
     size_t total = (size_t)(line + 1 - p) + length + 2;
-    if (p[0] != '*' || p[1] != '3' || length > VALUE_MAX) {
-        fprintf(stderr, "floor: not a request that it knows\n");
-        exit(1);
+    if (length > VALUE_MAX) {
+        bad_request();
     }
     if (n < total || b->client_count == BATCH_CLIENTS || b->n + ITEM_BYTES > BATCH_BYTES) {
         return 0;
@@ -312,6 +232,26 @@ static size_t take_request(struct leader *l, struct client *c, const char *p, si
     b->n += KEY_BYTES + 1 + length;
     b->clients[b->client_count++] = c;
     return total;
+}
+
+/* Takes one request; its length, 0 when there is no whole one. */
+static size_t take_request(struct leader *l, struct client *c, const char *p, size_t n)
+{
+    static const size_t key_at = 4 + 4 + 5 + 5; /* *3.. $3.. SET.. $16.. */
+    if (n > 0 && p[0] != '*') {
+        bad_request();
+    }
+    if (n < key_at + KEY_BYTES + 2) {
+        return 0;
+    }
+    if (p[1] == '3') {
+        return take_set(l, c, p, n, key_at);
+    }
+    if (p[1] != '2') {
+        bad_request();
+    }
+    answer_get(l, c, p + key_at);
+    return key_at + KEY_BYTES + 2;
 }
 
 static void read_client(struct leader *l, struct client *c)
@@ -356,43 +296,88 @@ static void read_follower(struct leader *l, int i)
     l->follower_has[i] = numbers[(size_t)r / sizeof numbers[0] - 1];
 }
 
-/* Sends what has gathered, when nothing is under way, and writes it to the own log. */
-static void send_batch(struct leader *l)
+static void *sync_log(void *argument)
 {
-    struct batch *b = &l->batches[l->gathering];
-    if (b->client_count == 0 || l->committed < l->last_sent) {
-        return;
+    struct leader *l = argument;
+    struct syncer *s = &l->syncer;
+    uint64_t written = 0;
+    for (;;) {
+        pthread_mutex_lock(&s->mutex);
+        while (s->to_write == written) {
+            pthread_cond_wait(&s->wanted, &s->mutex);
+        }
+        uint64_t to_write = s->to_write;
+        pthread_mutex_unlock(&s->mutex);
+        while (written < to_write) {
+            const struct batch *b = batch_of(l, ++written);
+            log_write(&l->log, b->p, b->n);
+        }
+        log_sync(&l->log);
+        __atomic_store_n(&s->written, written, __ATOMIC_RELEASE);
+        if (eventfd_write(s->done, 1) != 0) {
+            die("eventfd");
+        }
     }
-    b->number = ++l->last_sent;
-    uint32_t bytes = (uint32_t)(b->n - BATCH_HEAD);
-    uint32_t crc = checksum(b->p + BATCH_HEAD, bytes);
-    memcpy(b->p, &bytes, 4);
-    memcpy(b->p + 4, &crc, 4);
-    memcpy(b->p + 8, &b->number, 8);
-    write_all(l->followers[0], b->p, b->n);
-    write_all(l->followers[1], b->p, b->n);
-    l->gathering = 1 - l->gathering;
-    batch_reset(&l->batches[l->gathering]);
-    log_append(&l->log, b->p, b->n);
-    l->own = b->number;
+    return NULL;
 }
 
-/* Two of the three have it: applies and answers. */
-static void commit(struct leader *l)
+static void write_own(struct leader *l, const struct batch *b, uint64_t number)
 {
-    int holders = (l->own == l->last_sent) + (l->follower_has[0] == l->last_sent) +
-                  (l->follower_has[1] == l->last_sent);
-    if (l->committed == l->last_sent || holders < 2) {
+    if (!l->threaded) {
+        log_write(&l->log, b->p, b->n);
+        log_sync(&l->log);
+        l->own = number;
         return;
     }
-    struct batch *b = &l->batches[1 - l->gathering];
-    l->committed = l->last_sent;
-    table_apply(&l->table, b->p + BATCH_HEAD, b->n - BATCH_HEAD);
-    for (uint32_t i = 0; i < b->client_count; i++) {
-        struct client *c = b->clients[i];
-        memcpy(c->out + c->out_n, "+OK\r\n", 5);
-        c->out_n += 5;
-        mark_dirty(l, c);
+    pthread_mutex_lock(&l->syncer.mutex);
+    l->syncer.to_write = number;
+    pthread_cond_signal(&l->syncer.wanted);
+    pthread_mutex_unlock(&l->syncer.mutex);
+}
+
+/* Something has gathered, and there is room for one more batch under way. */
+static bool can_send(struct leader *l)
+{
+    return batch_of(l, l->last_sent + 1)->client_count > 0 &&
+           l->last_sent - l->committed < l->window && l->last_sent - l->own < BATCHES - 1;
+}
+
+/* Sends what has gathered and writes it to the own log. */
+static void send_batch(struct leader *l)
+{
+    struct batch *b = batch_of(l, l->last_sent + 1);
+    uint64_t number = ++l->last_sent;
+    uint32_t bytes = (uint32_t)(b->n - BATCH_HEAD);
+    uint32_t crc = crc32c_extend(0, b->p + BATCH_HEAD, bytes);
+    memcpy(b->p, &bytes, 4);
+    memcpy(b->p + 4, &crc, 4);
+    memcpy(b->p + 8, &number, 8);
+    write_all(l->followers[0], b->p, b->n);
+    write_all(l->followers[1], b->p, b->n);
+    batch_reset(batch_of(l, number + 1));
+    write_own(l, b, number);
+}
+
+static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t low = a < b ? a : b;
+    uint64_t high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
+/* Applies and answers what two of the three have. */
+static void commit(struct leader *l)
+{
+    if (l->threaded) {
+        l->own = __atomic_load_n(&l->syncer.written, __ATOMIC_ACQUIRE);
+    }
+    uint64_t upto = median(l->own, l->follower_has[0], l->follower_has[1]);
+    while (l->committed < upto) {
+        struct batch *b = batch_of(l, ++l->committed);
+        table_apply(&l->table, b->p + BATCH_HEAD, b->n - BATCH_HEAD);
+        for (uint32_t i = 0; i < b->client_count; i++) {
+            reply(l, b->clients[i], "+OK\r\n", 5);
+        }
     }
 }
 
@@ -409,27 +394,38 @@ static void flush_replies(struct leader *l)
     l->dirty_count = 0;
 }
 
+static void on_event(struct leader *l, void *who)
+{
+    if (who == &l->listener) {
+        accept_client(l);
+    } else if (who == &l->followers[0] || who == &l->followers[1]) {
+        read_follower(l, who == &l->followers[1]);
+    } else if (who == &l->syncer) {
+        eventfd_t count;
+        eventfd_read(l->syncer.done, &count);
+    } else {
+        read_client(l, who);
+    }
+}
+
+/* Sending comes before committing: the room that a commit makes is used one turn later, with what
+ * the clients that it answered have asked by then. Larger batches are worth more than an early
+ * start. */
 static void turn(struct leader *l)
 {
     struct epoll_event events[256];
-    int n = epoll_wait(l->epoll, events, 256, -1);
+    int n = epoll_wait(l->epoll, events, 256, can_send(l) ? 0 : -1);
     for (int i = 0; i < n; i++) {
-        void *who = events[i].data.ptr;
-        if (who == &l->listener) {
-            accept_client(l);
-        } else if (who == &l->followers[0] || who == &l->followers[1]) {
-            read_follower(l, who == &l->followers[1]);
-        } else {
-            read_client(l, who);
-        }
+        on_event(l, events[i].data.ptr);
+    }
+    if (can_send(l)) {
+        send_batch(l);
     }
     commit(l);
-    flush_replies(l); /* before the next sync */
-    send_batch(l);
+    flush_replies(l);
 }
 
-/* --- Start --------------------------------------------------------------------------------------
- */
+/* --- Start ------------------------------------------------------------------------------------ */
 
 static int listen_on(uint16_t port, struct sockaddr_in *address)
 {
@@ -446,7 +442,7 @@ static int listen_on(uint16_t port, struct sockaddr_in *address)
     return fd;
 }
 
-static int start_follower(int number, const char *directory)
+static int start_follower(int number, const char *directory, off_t log_bytes)
 {
     int on = 1;
     struct sockaddr_in address;
@@ -458,7 +454,7 @@ static int start_follower(int number, const char *directory)
             die("connect");
         }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        follow(number, fd, directory);
+        follow(fd, log_open(directory, number, log_bytes));
     }
     int fd = accept(listener, NULL, NULL);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -472,28 +468,55 @@ static void watch(struct leader *l, int fd, void *who)
     epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+static void start_syncer(struct leader *l)
+{
+    pthread_t thread;
+    l->syncer.done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    pthread_mutex_init(&l->syncer.mutex, NULL);
+    pthread_cond_init(&l->syncer.wanted, NULL);
+    if (pthread_create(&thread, NULL, sync_log, l) != 0) {
+        die("pthread_create");
+    }
+    watch(l, l->syncer.done, &l->syncer);
+}
+
+static void start(struct leader *l, uint16_t port, const char *directory, off_t log_bytes)
+{
+    struct sockaddr_in address;
+    for (int i = 0; i < 2; i++) {
+        l->followers[i] = start_follower(i + 1, directory, log_bytes);
+    }
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        l->batches[i].p = malloc(BATCH_BYTES);
+        batch_reset(&l->batches[i]);
+    }
+    l->log = log_open(directory, 0, log_bytes);
+    l->table = table_new();
+    l->window = l->threaded ? THREAD_WINDOW : 1;
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    l->listener = listen_on(port, &address);
+    watch(l, l->listener, &l->listener);
+    watch(l, l->followers[0], &l->followers[0]);
+    watch(l, l->followers[1], &l->followers[1]);
+    if (l->threaded) {
+        start_syncer(l);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct leader l;
-    struct sockaddr_in address;
-    if (argc != 3) {
-        fprintf(stderr, "floor PORT DIRECTORY\n");
+    const char *mode = argc > 3 ? argv[3] : "inline";
+    unsigned long log_mib = argc > 4 ? strtoul(argv[4], NULL, 10) : LOG_MIB;
+    l.threaded = strcmp(mode, "thread") == 0;
+    if (argc < 3 || argc > 5 || (!l.threaded && strcmp(mode, "inline") != 0) || log_mib < 8 ||
+        log_mib > 65536) {
+        fprintf(stderr, "floor PORT DIRECTORY [inline|thread [LOG_MIB]]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (int i = 0; i < 2; i++) {
-        l.followers[i] = start_follower(i + 1, argv[2]);
-        l.batches[i].p = malloc(BATCH_BYTES);
-        batch_reset(&l.batches[i]);
-    }
-    l.log = log_open(argv[2], 0);
-    l.table = table_new();
-    l.epoll = epoll_create1(EPOLL_CLOEXEC);
-    l.listener = listen_on((uint16_t)atoi(argv[1]), &address);
-    watch(&l, l.listener, &l.listener);
-    watch(&l, l.followers[0], &l.followers[0]);
-    watch(&l, l.followers[1], &l.followers[1]);
+    start(&l, (uint16_t)strtoul(argv[1], NULL, 10), argv[2], (off_t)log_mib << 20);
     for (;;) {
         turn(&l);
     }

@@ -1,37 +1,39 @@
 /* A closed-loop load generator on loopback: N connections with D requests outstanding on each.
  *
- * Speaks RESP (set, get) and etcd's gRPC (Put, Range), the latter framed by hand so that the client
- * costs a peer as little as it costs us. Keys are key:%012d, uniform over 100,000; values have 100
- * bytes. One thread, one epoll. The server's processes are watched through /proc.
+ * Speaks RESP and etcd's gRPC (Put, Range), the latter framed by hand so that the client costs a
+ * peer as little as it costs us. Keys are key:%012d, uniform over 100,000; values have 100 bytes.
+ * One thread, one epoll. The servers' processes are watched through /proc. For users there is
+ * `quorate bench`; this program is for comparisons, where the client must be cheap and the same.
  *
- *   lbench -P resp|etcd -p PORT -o set|get -c CONNECTIONS -d DEPTH -t SECONDS [-i PID,PID…] [-f]
+ *   lbench -p PORT[,PORT...] -o set|get|setwait -c CONNECTIONS -d DEPTH -t SECONDS
+ *          [-P resp|etcd] [-i PID,PID...] [-w COPIES] [-W WARM] [-T PATIENCE] [-f]
  *
- * -f writes every key once instead. Prints one line, separated by tabs:
- *   protocol op connections depth ops/s p50us p99us p999us maxus errors cpu-s/100k-ops rss-MB
- *   foreign%  -- CPU that neither the servers nor this program used, in percent of one core */
+ * Several ports share the connections. setwait sends DEPTH SETs and one WAIT COPIES on a
+ * connection, and then the next DEPTH; a SET is done when the WAIT is answered. -f writes every key
+ * once instead.
+ *
+ * It prints one line of JSON, or says what is wrong and ends with 1: every answer is checked (OK to
+ * a SET, the value that was written to a GET), and the first wrong one, a connection that breaks, a
+ * request that is not answered within PATIENCE seconds, or too few answers for percentiles end the
+ * run without a figure. foreign_percent is the CPU that neither the servers nor this program used,
+ * in percent of one core. */
 #include "lbench.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define WARM_NS 500000000u
-#define FILL_LIMIT_NS 120000000000u
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+#define FILL_SECONDS 300.0
+#define ANSWERS_MIN 100u /* fewer say nothing about a p99 */
+#define ANSWER_SHOWN 60
 
 _Noreturn void die(const char *what)
 {
@@ -40,118 +42,17 @@ _Noreturn void die(const char *what)
     exit(1);
 }
 
-/* --- Latencies: a histogram with 64 steps per power of two
- * ---------------------------------------- */
-
-static void histogram_add(struct histogram *h, uint64_t ns)
+_Noreturn void die_answer(const char *expected, const char *answer, size_t n)
 {
-    unsigned i = (unsigned)ns;
-    if (ns >= STEPS) {
-        unsigned power = 63u - (unsigned)__builtin_clzll(ns) - 6u;
-        i = (power + 1) * STEPS + (unsigned)((ns >> power) - STEPS);
+    fprintf(stderr, "lbench: a wrong answer: \"");
+    for (size_t i = 0; i < n && i < ANSWER_SHOWN && answer[i] != '\n'; i++) {
+        fputc(isprint((unsigned char)answer[i]) ? answer[i] : '.', stderr);
     }
-    h->count[i]++;
-    h->total++;
-    h->max = ns > h->max ? ns : h->max;
+    fprintf(stderr, "\", expected \"%.*s\"\n", (int)strcspn(expected, "\r"), expected);
+    exit(1);
 }
 
-/* Microseconds below which this part of all lies. */
-static double histogram_quantile(const struct histogram *h, double part)
-{
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < ARRAY(h->count); i++) {
-        seen += h->count[i];
-        if (seen > 0 && (double)seen >= part * (double)h->total) {
-            unsigned power = i / STEPS;
-            unsigned step = i % STEPS;
-            return (power > 0 ? (double)((uint64_t)(step + STEPS) << (power - 1)) : (double)i) /
-                   1000;
-        }
-    }
-    return 0;
-}
-
-/* --- What processes use
- * ----------------------------------------------------------------------------- */
-
-static double server_cpu(const struct bench *b)
-{
-    double seconds = 0;
-    for (int i = 0; i < b->pid_count; i++) {
-        char path[64];
-        char line[1024];
-        unsigned long user = 0;
-        unsigned long system = 0;
-        snprintf(path, sizeof path, "/proc/%d/stat", b->pids[i]);
-        FILE *file = fopen(path, "r");
-        if (file == NULL) {
-            continue;
-        }
-        if (fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL &&
-            sscanf(strrchr(line, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                   &user, &system) == 2) {
-            seconds += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-        }
-        fclose(file);
-    }
-    return seconds;
-}
-
-static double server_rss(const struct bench *b)
-{
-    double megabytes = 0;
-    for (int i = 0; i < b->pid_count; i++) {
-        char path[64];
-        long resident = 0;
-        snprintf(path, sizeof path, "/proc/%d/statm", b->pids[i]);
-        FILE *file = fopen(path, "r");
-        if (file != NULL) {
-            if (fscanf(file, "%*d %ld", &resident) == 1) {
-                megabytes += (double)resident * 4096 / 1048576;
-            }
-            fclose(file);
-        }
-    }
-    return megabytes;
-}
-
-static double machine_busy(void)
-{
-    unsigned long user, nice, system, idle, wait, irq, soft, stolen;
-    double seconds = 0;
-    FILE *file = fopen("/proc/stat", "r");
-    if (file == NULL) {
-        return 0;
-    }
-    if (fscanf(file, "cpu %lu %lu %lu %lu %lu %lu %lu %lu", &user, &nice, &system, &idle, &wait,
-               &irq, &soft, &stolen) == 8) {
-        seconds =
-            (double)(user + nice + system + irq + soft + stolen) / (double)sysconf(_SC_CLK_TCK);
-    }
-    fclose(file);
-    return seconds;
-}
-
-static double own_cpu(void)
-{
-    struct rusage use;
-    getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
-struct usage {
-    double server, own, machine;
-    uint64_t at;
-};
-
-static struct usage usage_now(const struct bench *b)
-{
-    return (struct usage){ server_cpu(b), own_cpu(), machine_busy(), now_ns() };
-}
-
-/* --- Requests ------------------------------------------------------------------------------------
- */
+/* --- Requests --------------------------------------------------------------------------------- */
 
 static uint64_t random_next(struct bench *b)
 {
@@ -161,21 +62,27 @@ static uint64_t random_next(struct bench *b)
     return b->random;
 }
 
-static void next_key(struct bench *b, char key[KEY_BYTES + 1])
+static uint64_t next_key(struct bench *b)
 {
-    uint64_t n = random_next(b) % KEYS;
-    if (b->fill) {
-        n = b->filled < KEYS ? b->filled++ : KEYS - 1;
-        b->stopping = b->filled == KEYS;
+    if (!b->fill) {
+        return random_next(b) % KEYS;
     }
-    snprintf(key, KEY_BYTES + 1, "key:%012llu", (unsigned long long)n);
+    uint64_t n = b->filled++;
+    b->stopping = b->filled == KEYS;
+    return n;
+}
+
+void put_key_digits(char *key, uint64_t number)
+{
+    for (char *digit = key + KEY_BYTES - 1; number > 0; digit--, number /= 10) {
+        *digit = (char)('0' + number % 10);
+    }
 }
 
 static void send_one(struct bench *b, struct connection *c)
 {
-    char key[KEY_BYTES + 1];
-    next_key(b, key);
-    c->sent_at[c->sent % RING] = b->now;
+    uint64_t key = next_key(b);
+    c->sent_at[c->sent % RING] = b->now_ns;
     if (b->etcd) {
         etcd_encode(b, c, key);
     } else {
@@ -185,17 +92,16 @@ static void send_one(struct bench *b, struct connection *c)
     c->in_flight++;
 }
 
-void completed(struct bench *b, struct connection *c, uint32_t sequence, bool error)
+void completed(struct bench *b, struct connection *c, uint32_t sequence)
 {
     c->in_flight--;
     c->done++;
     if (b->measuring) {
-        histogram_add(&b->histogram, b->now - c->sent_at[sequence % RING]);
-        b->errors += error;
+        histogram_add(&b->histogram, b->now_ns - c->sent_at[sequence % RING], 1);
     }
 }
 
-static void flush(struct connection *c)
+static void flush(struct bench *b, struct connection *c)
 {
     size_t at = 0;
     while (at < c->out_n) {
@@ -203,6 +109,10 @@ static void flush(struct connection *c)
         if (n < 0 && errno == EAGAIN) {
             struct timespec pause = { .tv_nsec = 20000 };
             nanosleep(&pause, NULL);
+            if ((double)(now_ns() - b->now_ns) > b->patience_seconds * 1e9) {
+                errno = 0;
+                die("the server does not read what it is sent");
+            }
         } else if (n < 0) {
             die("write");
         } else {
@@ -210,6 +120,17 @@ static void flush(struct connection *c)
         }
     }
     c->out_n = 0;
+}
+
+/* With setwait a round of requests begins when the last one is over. */
+static void refill(struct bench *b, struct connection *c)
+{
+    if (b->operation == OPERATION_SETWAIT && c->in_flight > 0) {
+        return;
+    }
+    while (!b->stopping && c->in_flight < b->depth) {
+        send_one(b, c);
+    }
 }
 
 static void on_readable(struct bench *b, struct connection *c)
@@ -227,40 +148,52 @@ static void on_readable(struct bench *b, struct connection *c)
     }
     c->in_n += (size_t)n;
     size_t used = b->etcd ? etcd_decode(b, c) : resp_decode(b, c);
-    memmove(c->in, c->in + used, c->in_n - used);
-    c->in_n -= used;
-    while (!b->stopping && c->in_flight < b->depth) {
-        send_one(b, c);
+    if (used > 0 && used < c->in_n) {
+        memmove(c->in, c->in + used, c->in_n - used);
     }
-    flush(c);
+    c->in_n -= used;
+    refill(b, c);
+    flush(b, c);
 }
 
-/* --- The run
- * -------------------------------------------------------------------------------------- */
+/* --- The run ---------------------------------------------------------------------------------- */
+
+static void connect_one(struct bench *b, struct connection *c, uint16_t port)
+{
+    int on = 1;
+    struct timeval patience = { .tv_sec = (time_t)b->patience_seconds + 1 };
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    c->in = malloc(BUFFER_BYTES);
+    c->out = malloc(BUFFER_BYTES);
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (c->in == NULL || c->out == NULL || c->fd < 0 ||
+        connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        die("connect");
+    }
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    if (b->etcd) {
+        etcd_hello(c);
+    }
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
+    if (epoll_ctl(b->epoll, EPOLL_CTL_ADD, c->fd, &event) != 0) {
+        die("epoll_ctl");
+    }
+}
 
 static void connect_all(struct bench *b)
 {
-    int on = 1;
     b->epoll = epoll_create1(EPOLL_CLOEXEC);
     b->connections = calloc(b->connection_count, sizeof *b->connections);
-    for (uint32_t i = 0; i < b->connection_count; i++) {
-        struct connection *c = &b->connections[i];
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(b->port) };
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        c->in = malloc(BUFFER_BYTES);
-        c->out = malloc(BUFFER_BYTES);
-        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) {
-            die("connect");
-        }
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        fcntl(c->fd, F_SETFL, O_NONBLOCK);
-        if (b->etcd) {
-            etcd_hello(c);
-        }
-        struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
-        epoll_ctl(b->epoll, EPOLL_CTL_ADD, c->fd, &event);
+    if (b->epoll < 0 || b->connections == NULL) {
+        die("start");
     }
+    for (uint32_t i = 0; i < b->connection_count; i++) {
+        connect_one(b, &b->connections[i], b->ports[i % b->port_count]);
+    }
+    errno = 0;
 }
 
 static bool anything_in_flight(const struct bench *b)
@@ -273,99 +206,249 @@ static bool anything_in_flight(const struct bench *b)
     return false;
 }
 
+/* How long the oldest request has been waiting for its answer. */
+static uint64_t longest_wait_ns(const struct bench *b)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < b->connection_count; i++) {
+        const struct connection *c = &b->connections[i];
+        uint64_t waited = c->in_flight > 0 ? b->now_ns - c->sent_at[c->done % RING] : 0;
+        longest = waited > longest ? waited : longest;
+    }
+    return longest;
+}
+
+static void check_patience(struct bench *b)
+{
+    if ((double)longest_wait_ns(b) > b->patience_seconds * 1e9) {
+        char what[80];
+        snprintf(what, sizeof what, "a request was not answered within %g s", b->patience_seconds);
+        errno = 0;
+        die(what);
+    }
+}
+
+static void send_first(struct bench *b)
+{
+    b->now_ns = now_ns();
+    for (uint32_t i = 0; i < b->connection_count; i++) {
+        refill(b, &b->connections[i]);
+        flush(b, &b->connections[i]);
+    }
+}
+
 /* Runs the loop; returns what was used since measuring began. */
 static struct usage run(struct bench *b)
 {
-    uint64_t warm_until = now_ns() + (b->fill ? 0 : WARM_NS);
-    uint64_t end = warm_until + (b->fill ? FILL_LIMIT_NS : (uint64_t)(b->seconds * 1e9));
+    uint64_t start = now_ns();
+    uint64_t warm_until = start + (uint64_t)((b->fill ? 0 : b->warm_seconds) * 1e9);
+    uint64_t end = warm_until + (uint64_t)((b->fill ? FILL_SECONDS : b->seconds) * 1e9);
+    uint64_t look_at = start;
     struct usage before = usage_now(b);
-    b->now = now_ns();
     b->measuring = b->fill;
-    for (uint32_t i = 0; i < b->connection_count; i++) {
-        for (uint32_t k = 0; k < b->depth && !b->stopping; k++) {
-            send_one(b, &b->connections[i]);
-        }
-        flush(&b->connections[i]);
-    }
-    while (b->now < end && (b->fill ? anything_in_flight(b) : true)) {
+    send_first(b);
+    while (b->now_ns < end && !(b->fill && !anything_in_flight(b))) {
         struct epoll_event events[256];
-        int n = epoll_wait(b->epoll, events, 256, 1000);
-        b->now = now_ns();
-        if (!b->measuring && b->now >= warm_until) {
+        int n = epoll_wait(b->epoll, events, 256, 100);
+        b->now_ns = now_ns();
+        if (!b->measuring && b->now_ns >= warm_until) {
             b->measuring = true;
             before = usage_now(b);
         }
         for (int i = 0; i < n; i++) {
             on_readable(b, events[i].data.ptr);
         }
+        if (b->now_ns >= look_at) {
+            look_at = b->now_ns + 100000000u;
+            check_patience(b);
+        }
     }
     struct usage after = usage_now(b);
     return (struct usage){ after.server - before.server, after.own - before.own,
-                           after.machine - before.machine, after.at - before.at };
+                           after.machine - before.machine, after.at_ns - before.at_ns };
+}
+
+/* A run whose figures would mean nothing ends here. */
+static void judge(struct bench *b)
+{
+    char what[100];
+    uint64_t answers = b->histogram.count;
+    uint64_t least = b->fill ? KEYS : ANSWERS_MIN;
+    if (answers < least) {
+        snprintf(what, sizeof what, "too slow: %llu answers instead of at least %llu",
+                 (unsigned long long)answers, (unsigned long long)least);
+        errno = 0;
+        die(what);
+    }
+    /* What is still under way at the end has waited so long at least. */
+    uint64_t waited = longest_wait_ns(b);
+    b->histogram.max = waited > b->histogram.max ? waited : b->histogram.max;
+}
+
+static double percentile_us(const struct bench *b, double percent)
+{
+    return (double)histogram_percentile(&b->histogram, percent) / 1000;
 }
 
 static void print_result(const struct bench *b, const struct usage *u)
 {
-    const struct histogram *h = &b->histogram;
-    double seconds = (double)u->at / 1e9;
-    double ops = (double)h->total;
-    printf("%s\t%s\t%u\t%u\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%llu\t%.3f\t%.0f\t%.0f\n",
-           b->etcd ? "etcd" : "resp", b->get ? "get" : "set", b->connection_count, b->depth,
-           ops / seconds, histogram_quantile(h, .5), histogram_quantile(h, .99),
-           histogram_quantile(h, .999), (double)h->max / 1000, (unsigned long long)b->errors,
-           ops > 0 ? u->server / ops * 1e5 : 0, server_rss(b),
+    static const char *const operations[] = { "set", "get", "setwait" };
+    double seconds = (double)u->at_ns / 1e9;
+    double answers = (double)b->histogram.count;
+    printf("{\"protocol\":\"%s\",\"operation\":\"%s\",\"connections\":%u,\"depth\":%u,"
+           "\"seconds\":%.3f,\"answers\":%.0f,\"ops_per_s\":%.0f,"
+           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,"
+           "\"server_cpu_s_per_100k\":%.4f,\"client_cpu_s_per_100k\":%.4f,"
+           "\"server_rss_mb\":%.0f,\"foreign_percent\":%.0f}\n",
+           b->etcd ? "etcd" : "resp", operations[b->operation], b->connection_count, b->depth,
+           seconds, answers, answers / seconds, percentile_us(b, 50), percentile_us(b, 99),
+           percentile_us(b, 99.9), (double)b->histogram.max / 1000, u->server / answers * 1e5,
+           u->own / answers * 1e5, server_rss_mb(b),
            (u->machine - u->server - u->own) / seconds * 100);
 }
 
-static void parse_pids(struct bench *b, char *list)
+/* --- Arguments -------------------------------------------------------------------------------- */
+
+static _Noreturn void usage_error(const char *what)
 {
-    for (char *p = strtok(list, ","); p != NULL && b->pid_count < PIDS; p = strtok(NULL, ",")) {
-        b->pids[b->pid_count++] = atoi(p);
+    fprintf(stderr, "lbench: %s; the top of bench/lbench.c explains the options\n", what);
+    exit(2);
+}
+
+static uint32_t parse_count(const char *text, uint32_t max)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (!isdigit((unsigned char)text[0]) || *end != '\0' || n == 0 || n > max) {
+        usage_error("a number that is missing or out of range");
+    }
+    return (uint32_t)n;
+}
+
+static double parse_seconds(const char *text)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 3600)) {
+        usage_error("seconds that are missing or out of range");
+    }
+    return seconds;
+}
+
+/* Numbers with commas between them. */
+static uint32_t parse_list(char *text, uint32_t max, uint32_t *numbers, uint32_t room)
+{
+    uint32_t count = 0;
+    char *rest = text;
+    for (char *part = strsep(&rest, ","); part != NULL; part = strsep(&rest, ",")) {
+        if (count == room) {
+            usage_error("a list that is too long");
+        }
+        numbers[count++] = parse_count(part, max);
+    }
+    return count;
+}
+
+static void parse_ports(struct bench *b, char *text)
+{
+    uint32_t numbers[PORTS];
+    b->port_count = parse_list(text, UINT16_MAX, numbers, PORTS);
+    for (uint32_t i = 0; i < b->port_count; i++) {
+        b->ports[i] = (uint16_t)numbers[i];
+    }
+}
+
+static void parse_pids(struct bench *b, char *text)
+{
+    uint32_t numbers[PIDS];
+    b->pid_count = parse_list(text, INT32_MAX, numbers, PIDS);
+    for (uint32_t i = 0; i < b->pid_count; i++) {
+        b->pids[i] = (int)numbers[i];
+    }
+}
+
+static enum operation parse_operation(const char *text)
+{
+    if (strcmp(text, "set") == 0) {
+        return OPERATION_SET;
+    }
+    if (strcmp(text, "get") == 0) {
+        return OPERATION_GET;
+    }
+    if (strcmp(text, "setwait") == 0) {
+        return OPERATION_SETWAIT;
+    }
+    usage_error("-o is set, get or setwait");
+}
+
+static void parse_option(struct bench *b, int option)
+{
+    switch (option) {
+    case 'P':
+        b->etcd = strcmp(optarg, "etcd") == 0;
+        if (!b->etcd && strcmp(optarg, "resp") != 0) {
+            usage_error("-P is resp or etcd");
+        }
+        break;
+    case 'p':
+        parse_ports(b, optarg);
+        break;
+    case 'o':
+        b->operation = parse_operation(optarg);
+        break;
+    case 'c':
+        b->connection_count = parse_count(optarg, 10000);
+        break;
+    case 'd':
+        b->depth = parse_count(optarg, RING - 1);
+        break;
+    case 't':
+        b->seconds = parse_seconds(optarg);
+        break;
+    case 'W':
+        b->warm_seconds = parse_seconds(optarg);
+        break;
+    case 'T':
+        b->patience_seconds = parse_seconds(optarg);
+        break;
+    case 'w':
+        b->copies = parse_count(optarg, 9);
+        break;
+    case 'i':
+        parse_pids(b, optarg);
+        break;
+    case 'f':
+        b->fill = true;
+        break;
+    default:
+        usage_error("an unknown option");
     }
 }
 
 int main(int argc, char **argv)
 {
-    static struct bench b = { .connection_count = 1, .depth = 1, .seconds = 3 };
+    static struct bench b = { .connection_count = 1,
+                              .depth = 1,
+                              .copies = 1,
+                              .seconds = 3,
+                              .warm_seconds = 0.5,
+                              .patience_seconds = 5 };
     int option;
+    while ((option = getopt(argc, argv, "P:p:o:c:d:t:W:T:w:i:f")) != -1) {
+        parse_option(&b, option);
+    }
+    if (b.port_count == 0 || optind != argc) {
+        usage_error("-p PORT is missing, or there are words too many");
+    }
+    if (b.etcd && b.operation == OPERATION_SETWAIT) {
+        usage_error("etcd has no WAIT");
+    }
     b.random = now_ns() | 1;
-    while ((option = getopt(argc, argv, "P:p:o:c:d:t:i:f")) != -1) {
-        switch (option) {
-        case 'P':
-            b.etcd = strcmp(optarg, "etcd") == 0;
-            break;
-        case 'p':
-            b.port = (uint16_t)atoi(optarg);
-            break;
-        case 'o':
-            b.get = strcmp(optarg, "get") == 0;
-            break;
-        case 'c':
-            b.connection_count = (uint32_t)atoi(optarg);
-            break;
-        case 'd':
-            b.depth = (uint32_t)atoi(optarg);
-            break;
-        case 't':
-            b.seconds = atof(optarg);
-            break;
-        case 'i':
-            parse_pids(&b, optarg);
-            break;
-        case 'f':
-            b.fill = true;
-            break;
-        default:
-            return 2;
-        }
-    }
-    if (b.port == 0 || b.connection_count == 0 || b.depth == 0 || b.depth >= RING) {
-        fprintf(stderr, "lbench: see the top of lbench.c\n");
-        return 2;
-    }
     memset(b.value, 'v', VALUE_BYTES);
+    resp_prepare(&b);
     connect_all(&b);
     struct usage used = run(&b);
+    judge(&b);
     print_result(&b, &used);
     return 0;
 }

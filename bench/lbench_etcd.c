@@ -4,6 +4,7 @@
  * its headers into HPACK's dynamic table; the later ones refer to them with four bytes. */
 #include "lbench.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ enum frame {
 #define ACKNOWLEDGED 1
 #define FRAME_HEAD 9
 #define GRPC_HEAD 5
+#define FRAME_BYTES_MAX 16384u  /* RFC 9113 section 4.2, as we ask for no more */
 #define WINDOW_BYTES (1u << 20) /* reported back when so many were received */
 
 static void put_u32(char *p, uint32_t v)
@@ -85,7 +87,9 @@ static size_t put_headers(const struct bench *b, struct connection *c, char *out
     *p++ = (char)0x86; /* :scheme http */
     if (!c->greeted) {
         c->greeted = true;
-        p = put_header(p, 4, NULL, b->get ? "/etcdserverpb.KV/Range" : "/etcdserverpb.KV/Put");
+        p = put_header(p, 4, NULL,
+                       b->operation == OPERATION_GET ? "/etcdserverpb.KV/Range"
+                                                     : "/etcdserverpb.KV/Put");
         p = put_header(p, 1, NULL, "127.0.0.1");
         p = put_header(p, 31, NULL, "application/grpc");
         p = put_header(p, 0, "te", "trailers");
@@ -97,7 +101,7 @@ static size_t put_headers(const struct bench *b, struct connection *c, char *out
     return (size_t)(p - out);
 }
 
-void etcd_encode(struct bench *b, struct connection *c, const char *key)
+void etcd_encode(struct bench *b, struct connection *c, uint64_t key)
 {
     char headers[256];
     uint32_t stream = c->sent * 2 + 1;
@@ -110,9 +114,10 @@ void etcd_encode(struct bench *b, struct connection *c, const char *key)
     p = message;
     *p++ = 0x0a; /* field 1: key */
     *p++ = KEY_BYTES;
-    memcpy(p, key, KEY_BYTES);
+    memcpy(p, "key:000000000000", KEY_BYTES);
+    put_key_digits(p, key);
     p += KEY_BYTES;
-    if (!b->get) {
+    if (b->operation != OPERATION_GET) {
         *p++ = 0x12; /* field 2: value */
         *p++ = VALUE_BYTES;
         memcpy(p, b->value, VALUE_BYTES);
@@ -125,46 +130,76 @@ void etcd_encode(struct bench *b, struct connection *c, const char *key)
     c->out_n = (size_t)(p - c->out);
 }
 
-static void on_data(struct connection *c, uint32_t sequence, uint32_t n)
+/* Whether a message holds the value that was written. It stands in front of the last field, the
+ * number of keys found; what is unusual is searched for it. */
+static bool holds_value(const struct bench *b, const char *p, uint32_t n)
 {
+    static const uint32_t count_bytes = 2;
+    if (n >= VALUE_BYTES + count_bytes &&
+        memcmp(p + n - count_bytes - VALUE_BYTES, b->value, VALUE_BYTES) == 0) {
+        return true;
+    }
+    return memmem(p, n, b->value, VALUE_BYTES) != NULL;
+}
+
+static void on_data(struct bench *b, struct connection *c, uint32_t sequence, const char *p,
+                    uint32_t n)
+{
+    if (b->operation == OPERATION_GET && !holds_value(b, p, n)) {
+        errno = 0;
+        die("etcd answered without the value that was written");
+    }
     c->has_data[sequence % RING] = true;
     c->unreported += n;
     if (c->unreported > WINDOW_BYTES) {
-        char *p = frame_head(c->out + c->out_n, 4, FRAME_WINDOW, 0, 0);
-        put_u32(p, c->unreported);
+        char *out = frame_head(c->out + c->out_n, 4, FRAME_WINDOW, 0, 0);
+        put_u32(out, c->unreported);
         c->out_n += FRAME_HEAD + 4;
         c->unreported = 0;
     }
 }
 
+/* The trailers, which end a stream. Their status is compressed; an error comes without a message.
+ */
+static void on_end(struct bench *b, struct connection *c, uint32_t sequence)
+{
+    if (!c->has_data[sequence % RING]) {
+        errno = 0;
+        die("etcd answered with an error");
+    }
+    completed(b, c, sequence);
+}
+
+static void on_control(struct connection *c, const char *frame, enum frame kind, uint32_t n)
+{
+    if ((frame[4] & ACKNOWLEDGED) != 0 || (kind == FRAME_PING && n != 8)) {
+        return;
+    }
+    uint32_t echoed = kind == FRAME_PING ? 8 : 0;
+    char *p = frame_head(c->out + c->out_n, echoed, kind, ACKNOWLEDGED, 0);
+    memcpy(p, frame + FRAME_HEAD, echoed);
+    c->out_n += FRAME_HEAD + echoed;
+}
+
 static void on_frame(struct bench *b, struct connection *c, const char *frame, uint32_t n)
 {
-    uint8_t flags = (uint8_t)frame[4];
+    enum frame kind = (enum frame)frame[3];
     uint32_t sequence = ((get_u32(frame + 5) & 0x7fffffff) - 1) / 2;
-    switch ((enum frame)frame[3]) {
+    errno = 0;
+    switch (kind) {
     case FRAME_DATA:
-        on_data(c, sequence, n);
+        on_data(b, c, sequence, frame + FRAME_HEAD, n);
         break;
-    case FRAME_HEADERS: /* the trailers end a stream */
-        if ((flags & END_STREAM) != 0) {
-            completed(b, c, sequence, !c->has_data[sequence % RING]);
+    case FRAME_HEADERS:
+        if ((frame[4] & END_STREAM) != 0) {
+            on_end(b, c, sequence);
         }
         break;
     case FRAME_RESET:
-        completed(b, c, sequence, true);
-        break;
+        die("etcd reset a stream");
     case FRAME_SETTINGS:
-        if ((flags & ACKNOWLEDGED) == 0) {
-            frame_head(c->out + c->out_n, 0, FRAME_SETTINGS, ACKNOWLEDGED, 0);
-            c->out_n += FRAME_HEAD;
-        }
-        break;
     case FRAME_PING:
-        if ((flags & ACKNOWLEDGED) == 0) {
-            char *p = frame_head(c->out + c->out_n, 8, FRAME_PING, ACKNOWLEDGED, 0);
-            memcpy(p, frame + FRAME_HEAD, 8);
-            c->out_n += FRAME_HEAD + 8;
-        }
+        on_control(c, frame, kind, n);
         break;
     case FRAME_GOAWAY:
         die("etcd sent GOAWAY");
@@ -179,6 +214,9 @@ size_t etcd_decode(struct bench *b, struct connection *c)
     while (c->in_n - at >= FRAME_HEAD) {
         const uint8_t *u = (const uint8_t *)c->in + at;
         uint32_t n = (uint32_t)u[0] << 16 | (uint32_t)u[1] << 8 | u[2];
+        if (n > FRAME_BYTES_MAX) {
+            die_answer("a frame of HTTP/2", c->in + at, c->in_n - at);
+        }
         if (c->in_n - at < FRAME_HEAD + n) {
             break;
         }

@@ -1,45 +1,99 @@
-/* The load generator's RESP. */
+/* The load generator's RESP. All requests of a run differ only in the key's digits, and the answers
+ * to all GETs are equal, because every value is: so encoding is a copy and checking a comparison.
+ */
 #include "lbench.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void resp_encode(struct bench *b, struct connection *c, const char *key)
+static const char ok[] = "+OK\r\n";
+
+void resp_prepare(struct bench *b)
+{
+    bool get = b->operation == OPERATION_GET;
+    int n =
+        snprintf(b->request, sizeof b->request, "*%d\r\n$3\r\n%s\r\n$%d\r\nkey:000000000000\r\n",
+                 get ? 2 : 3, get ? "GET" : "SET", KEY_BYTES);
+    b->key_at = (size_t)n - KEY_BYTES - 2;
+    if (!get) {
+        n += snprintf(b->request + n, sizeof b->request - (size_t)n, "$%d\r\n%.*s\r\n", VALUE_BYTES,
+                      VALUE_BYTES, b->value);
+    }
+    b->request_n = (size_t)n;
+    n = snprintf(b->answer, sizeof b->answer, "$%d\r\n%.*s\r\n", VALUE_BYTES, VALUE_BYTES,
+                 b->value);
+    b->answer_n = (size_t)n;
+}
+
+void resp_encode(struct bench *b, struct connection *c, uint64_t key)
 {
     char *out = c->out + c->out_n;
-    if (b->get) {
-        out += sprintf(out, "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", KEY_BYTES, key);
-    } else {
-        out += sprintf(out, "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n", KEY_BYTES, key, VALUE_BYTES);
-        memcpy(out, b->value, VALUE_BYTES);
-        memcpy(out + VALUE_BYTES, "\r\n", 2);
-        out += VALUE_BYTES + 2;
+    memcpy(out, b->request, b->request_n);
+    put_key_digits(out + b->key_at, key);
+    c->out_n += b->request_n;
+    if (b->operation == OPERATION_SETWAIT && (c->sent + 1) % b->depth == 0) {
+        c->out_n += (size_t)snprintf(c->out + c->out_n, 64,
+                                     "*3\r\n$4\r\nWAIT\r\n$1\r\n%u\r\n$4\r\n5000\r\n", b->copies);
     }
-    c->out_n = (size_t)(out - c->out);
+}
+
+/* Takes one answer that is known to the byte; its length, 0 while it may still become that. */
+static size_t take_exactly(const char *p, size_t n, const char *answer, size_t answer_n)
+{
+    size_t compared = n < answer_n ? n : answer_n;
+    if (memcmp(p, answer, compared) != 0) {
+        die_answer(answer, p, n);
+    }
+    return compared == answer_n ? answer_n : 0;
+}
+
+/* The answer to a WAIT: so many replicas have all SETs of this round. */
+static size_t take_wait(struct bench *b, struct connection *c, const char *p, size_t n)
+{
+    const char *end = memchr(p, '\n', n);
+    if (end == NULL && n < 16) {
+        return 0;
+    }
+    if (end == NULL || p[0] != ':' || strtol(p + 1, NULL, 10) < (long)b->copies) {
+        die_answer("a count of enough replicas", p, n);
+    }
+    for (; c->unconfirmed > 0; c->unconfirmed--) {
+        completed(b, c, c->done);
+    }
+    return (size_t)(end + 1 - p);
+}
+
+static size_t take_answer(struct bench *b, struct connection *c, const char *p, size_t n)
+{
+    size_t used;
+    if (b->operation == OPERATION_SETWAIT && c->unconfirmed == b->depth) {
+        return take_wait(b, c, p, n);
+    }
+    if (b->operation == OPERATION_GET) {
+        used = take_exactly(p, n, b->answer, b->answer_n);
+    } else {
+        used = take_exactly(p, n, ok, sizeof ok - 1);
+    }
+    if (used > 0 && b->operation == OPERATION_SETWAIT) {
+        c->unconfirmed++;
+    } else if (used > 0) {
+        completed(b, c, c->done);
+    }
+    return used;
 }
 
 size_t resp_decode(struct bench *b, struct connection *c)
 {
-    const char *p = c->in;
-    const char *end = c->in + c->in_n;
-    while (p < end) {
-        const char *line = memchr(p, '\n', (size_t)(end - p));
-        if (line == NULL) {
+    size_t at = 0;
+    while (at < c->in_n) {
+        if (c->in_flight == 0) {
+            die_answer("nothing, for nothing was asked", c->in + at, c->in_n - at);
+        }
+        size_t used = take_answer(b, c, c->in + at, c->in_n - at);
+        if (used == 0) {
             break;
         }
-        const char *next = line + 1;
-        long n = *p == '$' ? strtol(p + 1, NULL, 10) : -1;
-        if (n >= 0) {
-            if (end - next < n + 2) {
-                break;
-            }
-            next += n + 2;
-        }
-        if (*p == '-' && b->errors < 3) {
-            fprintf(stderr, "lbench: %.*s\n", (int)(line - p), p);
-        }
-        completed(b, c, c->done, *p == '-');
-        p = next;
+        at += used;
     }
-    return (size_t)(p - c->in);
+    return at;
 }

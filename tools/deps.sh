@@ -3,6 +3,7 @@
 #
 #   tools/deps.sh            what make, make run, make test and make sim need
 #   tools/deps.sh clients    and what make clients needs
+#   tools/deps.sh bench      and the servers that make bench compares with
 #
 # On Debian and Ubuntu it installs what is missing with apt-get (sudo when not root) and asks
 # nothing. Elsewhere it names what is missing and fails. When nothing is missing it only looks.
@@ -42,6 +43,10 @@ look() {
         need nodejs command -v node
         need npm command -v npm
     fi
+    if [ "${1:-}" = bench ]; then
+        need etcd-server command -v etcd
+        need etcd-client command -v etcdctl
+    fi
 }
 
 look "${1:-}"
@@ -62,8 +67,8 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
 fi
 
-# Installing redis-server would start a service, which we neither need nor want: only its binary
-# serves as the oracle of our tests.
+# Installing redis-server or etcd-server would start a service, which we neither need nor want: only
+# their binaries are used, as the oracle of our tests and as peers to be measured.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
     trap '$as_root rm -f $policy' EXIT

@@ -1,0 +1,148 @@
+"""Systems whose leader is struck again and again. `run` gives one gap and leaves a healthy system."""
+import os
+import signal
+
+from cluster import free_ports, wait_for
+from processes import Processes
+from systems import START_SECONDS, Etcd, Quorate, Redis, try_call
+from writers import EtcdHttp, Resp, Writers
+
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+def measure_gap(ports, protocol, strike):
+    writers = Writers(ports, protocol)
+    try:
+        return writers.gap(strike)
+    finally:
+        writers.close()
+
+
+class OurFailover:
+    """Heartbeats of 25 ms, election time-outs of 300 to 600 ms, unless OPTIONs say otherwise."""
+    name, settings = "quorate", "election-timeout-ms 300"
+
+    def __init__(self, directory, options):
+        self.system = Quorate(directory, options)
+        self.missing = []
+
+    def start(self):
+        self.system.start()
+
+    def run(self, how):
+        cluster = self.system.cluster
+        leader = cluster.wait_ready(START_SECONDS)
+        ports = [node.port for node in cluster.followers()]
+        try:
+            return measure_gap(ports, Resp, leader.kill if how == "kill" else leader.pause)
+        finally:
+            self.system.struck = leader
+            self.system.heal()
+
+    def close(self):
+        self.system.close()
+
+
+class EtcdFailover:
+    """The same protocol. Its election time-outs are random between one and two times the setting, as
+    ours are."""
+
+    def __init__(self, directory, heartbeat_ms, election_ms):
+        self.name = "etcd"
+        self.settings = f"heartbeat-interval {heartbeat_ms}, election-timeout {election_ms}"
+        self.missing = Etcd.missing()
+        self.system = Etcd(directory, ("--heartbeat-interval", str(heartbeat_ms),
+                                       "--election-timeout", str(election_ms)))
+
+    def start(self):
+        self.system.start()
+
+    def run(self, how):
+        system = self.system
+        leader_port = system.locate()
+        leader = system.clients.index(leader_port)
+        process = system.processes[leader]
+        ports = [port for port in system.clients if port != leader_port]
+        try:
+            return measure_gap(ports, EtcdHttp, lambda: os.kill(process.pid, SIGNALS[how]))
+        finally:
+            if how == "kill":
+                process.wait()
+                system.respawn(leader)
+            else:
+                process.send_signal(signal.SIGCONT)
+            wait_for(self.all_healthy, "etcd to be healthy again", START_SECONDS)
+
+    def all_healthy(self):
+        return self.system.find_leader() and self.system.all_answer()
+
+    def close(self):
+        self.system.close()
+
+
+class SentinelFailover:
+    """Redis with two replicas and three Sentinels, a new set for each run: a primary that comes back
+    is made a replica only after many seconds. Writes that the old primary took and the new one does
+    not have are lost, which no gap shows."""
+
+    def __init__(self, directory, down_after_ms):
+        self.name, self.down_after_ms = "redis sentinel", down_after_ms
+        self.settings = f"down-after-milliseconds {down_after_ms}, appendfsync everysec"
+        self.missing = Redis.missing()
+        self.directory = directory
+        self.redis = self.sentinels = None
+
+    def start(self):
+        """Each run starts its own."""
+
+    def start_all(self):
+        self.redis = Redis(self.directory, "everysec")
+        self.redis.start()
+        self.sentinels = Sentinels(self.directory, self.redis.locate(), self.down_after_ms)
+        self.sentinels.start()
+
+    def run(self, how):
+        self.start_all()
+        try:
+            primary = self.redis.processes[0]
+            return measure_gap(self.redis.all_ports[1:], Resp,
+                               lambda: os.kill(primary.pid, SIGNALS[how]))
+        finally:
+            self.close()
+
+    def close(self):
+        for system in (self.sentinels, self.redis):
+            if system is not None:
+                system.close()
+        self.redis = self.sentinels = None
+
+
+class Sentinels(Processes):
+    """Three that watch one primary; two have to agree."""
+    name = "sentinels"
+
+    def __init__(self, directory, primary, down_after_ms):
+        super().__init__(directory)
+        self.primary, self.down_after_ms, self.ports_of_all = primary, down_after_ms, []
+
+    def start(self):
+        self.make_directory()
+        self.ports_of_all = free_ports(3)
+        for port in self.ports_of_all:
+            path = os.path.join(self.directory, f"{port}.conf")
+            with open(path, "w", encoding="ascii") as file:
+                file.write(f"port {port}\nbind 127.0.0.1\ndir {self.directory}\n"
+                           f"sentinel monitor m 127.0.0.1 {self.primary} 2\n"
+                           f"sentinel down-after-milliseconds m {self.down_after_ms}\n"
+                           "sentinel failover-timeout m 10000\n")
+            self.spawn("redis-server", path, "--sentinel")
+        wait_for(self.know_each_other, "the sentinels to know each other", START_SECONDS)
+
+    def know_each_other(self):
+        self.check_running()
+        for port in self.ports_of_all:
+            for what, count in (("REPLICAS", 2), ("SENTINELS", 2)):
+                known = try_call(port, "SENTINEL", what, "m")
+                if known is None or len(known) != count:
+                    return False
+        return True

@@ -1,0 +1,92 @@
+"""One measurement: lbench against a system, repeated while the machine is busy with other things.
+
+A measurement that goes wrong raises BenchError; nothing of it is kept.
+"""
+import json
+import subprocess
+import time
+
+from processes import BenchError
+from rows import CELLS, Row
+
+FIELDS = ("ops_per_s", "p50_us", "p99_us", "max_us", "server_cpu_s_per_100k",
+          "client_cpu_s_per_100k", "foreign_percent", "answers", "seconds")
+STRIKE_AFTER = 0.2  # seconds of measuring before a follower is struck
+WARM = 0.5
+
+
+class Load:
+    """How to measure. `noise` is the foreign CPU, in percent of a core, above which a run is
+    repeated, at most `tries` times; the run with the least foreign CPU is kept."""
+
+    def __init__(self, lbench, seconds, noise=15, tries=3, warm=WARM):
+        self.lbench, self.seconds, self.warm = lbench, seconds, warm
+        self.noise, self.tries = noise, tries
+
+    def words(self, system, row, cell, fill=False):
+        connections, depth = CELLS[cell]
+        ports = system.ports() if row.spread else [system.locate()]
+        words = [self.lbench, "-P", system.protocol, "-p", ",".join(map(str, ports)),
+                 "-o", row.lbench_operation(), "-c", str(connections), "-d", str(depth),
+                 "-t", str(self.seconds), "-W", str(self.warm)]
+        if not row.fault:  # else a process of theirs ends, and with it its account
+            words += ["-i", ",".join(map(str, system.pids()))]
+        return words + (["-f"] if fill else [])
+
+    def fill(self, system):
+        """Writes every key once."""
+        run_lbench(self.words(system, Row("set", "fill", system.name, ""), "p16", fill=True),
+                   system.name)
+
+    def once(self, system, row, cell):
+        if row.read_mode:
+            system.set_read_mode(row.read_mode)
+        where = system.locate()
+        strike = (lambda: system.strike(row.fault)) if row.fault else None
+        try:
+            figures = run_lbench(self.words(system, row, cell), row.key(cell), strike,
+                                 self.warm + STRIKE_AFTER)
+        finally:
+            if row.fault:
+                system.heal()
+        system.check_running()
+        figures["moved"] = system.locate() != where
+        return figures
+
+    def measure(self, system, row, cell):
+        """The quietest of the runs; `noisy` says that even it was not quiet."""
+        runs = []
+        for _ in range(self.tries):
+            runs.append(self.once(system, row, cell))
+            if not runs[-1]["moved"] and runs[-1]["foreign_percent"] <= self.noise:
+                break
+        settled = [run for run in runs if not run["moved"]]
+        if not settled:
+            raise BenchError(f"{row.key(cell)}: the leader changed in each of {len(runs)} runs")
+        best = min(settled, key=lambda run: run["foreign_percent"])
+        del best["moved"]
+        return dict(best, tries=len(runs), noisy=best["foreign_percent"] > self.noise)
+
+
+def run_lbench(words, what, strike=None, strike_after=0.0):
+    """The line that lbench printed, as a dictionary with FIELDS."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        if strike is not None:
+            time.sleep(strike_after)
+            strike()
+        out, err = process.communicate(timeout=900)
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        raise BenchError(f"{what}: {err.strip() or f'lbench ended with {process.returncode}'}")
+    return parse_line(out, what)
+
+
+def parse_line(text, what):
+    try:
+        figures = json.loads(text)
+        return {name: float(figures[name]) for name in FIELDS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{what}: lbench printed {text!r}: {error}") from error

@@ -1,0 +1,208 @@
+"""How each system is started, all of them with three nodes on loopback and their data side by side.
+"""
+import os
+import subprocess
+
+from cluster import Cluster, free_ports, wait_for
+from processes import BenchError, Processes, port_answers
+from resp import Closed, Connection, Error
+
+START_SECONDS = 60
+
+
+def call(port, *arguments):
+    with Connection(port, timeout=10) as connection:
+        return connection.call(*arguments)
+
+
+def try_call(port, *arguments):
+    try:
+        return call(port, *arguments)
+    except (OSError, Closed, Error):
+        return None
+
+
+class Quorate:
+    """Our nodes, by the harness of the end-to-end tests."""
+    name, protocol, needs, package = "quorate", "resp", (), ""
+
+    def __init__(self, directory, options=()):
+        self.directory = os.path.join(directory, "data-" + self.name)
+        self.options = options
+        self.cluster = None
+        self.struck = None
+
+    @classmethod
+    def missing(cls):
+        return []
+
+    def start(self):
+        Processes.make_directory(self)
+        self.cluster = Cluster(3, options=self.options, directory=self.directory)
+        self.cluster.__enter__()
+
+    def check_running(self):
+        for node in self.cluster.nodes:
+            if not node.running() and node is not self.struck:
+                raise BenchError(f"{self.name}: node {node.number} ended by itself:\n"
+                                 + node.log()[-2000:])
+
+    def locate(self):
+        return self.cluster.leader().port
+
+    def ports(self):
+        return [node.port for node in self.cluster.nodes]
+
+    def pids(self):
+        return [node.process.pid for node in self.cluster.nodes]
+
+    def set_read_mode(self, mode):
+        for node in self.cluster.nodes:
+            node.call("CONFIG", "SET", "read-mode", mode)
+
+    def strike(self, fault):
+        self.struck = self.cluster.followers()[0]
+        if fault == "kill":
+            self.struck.kill()
+        else:
+            self.struck.pause()
+
+    def heal(self):
+        if self.struck.paused:
+            self.struck.resume()
+        else:
+            self.struck.start()
+        self.struck = None
+        self.cluster.wait_ready(START_SECONDS)
+        self.cluster.wait_applied(START_SECONDS)
+
+    def close(self):
+        if self.cluster is not None:
+            self.cluster.__exit__(None, None, None)
+            self.cluster = None
+        Processes.close(self)
+
+    processes = words = ()  # what Processes.close would end
+
+
+class Floor(Processes):
+    """The yardstick; bench/floor.c says what it is."""
+    name = "floor"
+
+    def __init__(self, directory, program, log_mib=256):
+        super().__init__(directory)
+        self.program, self.log_mib, self.port = program, log_mib, None
+
+    def start(self):
+        self.make_directory()
+        self.port = free_ports(1)[0]
+        self.spawn(self.program, str(self.port), self.directory, "inline",
+                   str(self.log_mib))
+        wait_for(lambda: self.check_running() or port_answers(self.port), "the floor",
+                 START_SECONDS)
+
+    def locate(self):
+        return self.port
+
+    def pids(self):
+        leader = self.processes[0].pid
+        with open(f"/proc/{leader}/task/{leader}/children", encoding="ascii") as file:
+            return [leader] + [int(pid) for pid in file.read().split()]
+
+
+class Etcd(Processes):
+    """`options` go to every node."""
+    name, protocol = "etcd", "etcd"
+    needs, package = ("etcd", "etcdctl"), "etcd-server and etcd-client"
+
+    def __init__(self, directory, options=()):
+        super().__init__(directory)
+        self.options, self.clients = options, []
+
+    def start(self):
+        self.make_directory()
+        self.clients = free_ports(3)
+        peers = free_ports(3)
+        cluster = ",".join(f"n{i}=http://127.0.0.1:{peers[i]}" for i in range(3))
+        for i in range(3):
+            client, peer = f"http://127.0.0.1:{self.clients[i]}", f"http://127.0.0.1:{peers[i]}"
+            self.spawn("etcd", "--name", f"n{i}", "--data-dir", f"{self.directory}/{i}",
+                       "--listen-client-urls", client, "--advertise-client-urls", client,
+                       "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                       "--initial-cluster", cluster, "--initial-cluster-state", "new",
+                       "--log-level", "error", "--quota-backend-bytes", "6000000000",
+                       "--max-concurrent-streams", "100000",
+                       "--auto-compaction-mode", "revision",
+                       "--auto-compaction-retention", "200000", *self.options)
+        self.locate()
+
+    def status(self):
+        """The fields of each node that answers: its address first, the fifth whether it leads."""
+        endpoints = ",".join(f"127.0.0.1:{port}" for port in self.clients)
+        done = subprocess.run(["etcdctl", "--endpoints", endpoints, "endpoint", "status"],
+                              env=dict(os.environ, ETCDCTL_API="3"), stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+        return [line.split(", ") for line in done.stdout.splitlines()]
+
+    def find_leader(self):
+        for fields in self.status():
+            if len(fields) > 4 and fields[4] == "true":
+                return int(fields[0].split(":")[1])
+        return None
+
+    def all_answer(self):
+        return len(self.status()) == len(self.clients)
+
+    def locate(self):
+        return wait_for(lambda: self.check_running() or self.find_leader(), "a leader of etcd",
+                        START_SECONDS)
+
+
+class Redis(Processes):
+    """A primary with two replicas. `fsync` is appendfsync."""
+    needs, package = ("redis-server",), "redis-server"
+
+    def __init__(self, directory, fsync):
+        self.name, self.fsync = f"redis-{fsync}", fsync
+        super().__init__(directory)
+        self.all_ports = []
+
+    def start(self):
+        self.make_directory()
+        self.all_ports = free_ports(3)
+        for port in self.all_ports:
+            data = os.path.join(self.directory, str(port))
+            os.makedirs(data)
+            replica = [] if port == self.all_ports[0] else \
+                ["--replicaof", f"127.0.0.1 {self.all_ports[0]}"]
+            self.spawn("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", data,
+                       "--save", "", "--daemonize", "no", "--loglevel", "warning",
+                       "--appendonly", "yes", "--appendfsync", self.fsync,
+                       "--auto-aof-rewrite-percentage", "0",
+                       "--repl-diskless-sync-delay", "0", *replica)
+        wait_for(self.replicas_online, f"the replicas of {self.name}", START_SECONDS)
+
+    def replicas_online(self):
+        self.check_running()
+        info = try_call(self.all_ports[0], "INFO", "replication")
+        return info is not None and info.count(b"state=online") == 2
+
+    def locate(self):
+        return self.all_ports[0]
+
+
+def make(name, directory, floor, options):
+    """`floor` is the floor's program, and the MiB of its logs."""
+    if name == "quorate":
+        return Quorate(directory, options)
+    if name == "floor":
+        return Floor(directory, *floor)
+    if name == "etcd":
+        return Etcd(directory)
+    if name.startswith("redis-"):
+        return Redis(directory, name.removeprefix("redis-"))
+    raise BenchError(f"no such system: {name}")
+
+
+CLASSES = {"quorate": Quorate, "floor": Floor, "etcd": Etcd, "redis-always": Redis,
+           "redis-everysec": Redis}
