@@ -39,6 +39,7 @@ look() {
     need python3-redis has_module redis
     need python3-pytest has_module pytest
     need valgrind command -v valgrind
+    need python3-prometheus-client has_module prometheus_client
     if [ "${1:-}" = clients ]; then
         need nodejs command -v node
         need npm command -v npm

@@ -92,7 +92,7 @@
 #define PERCENTILES_MAX 16  /* in latency-tracking-info-percentiles; more are refused */
 #define HTTP_CONNECTIONS_MAX 16          /* to metrics-port; more are closed at once */
 #define HTTP_REQUEST_BYTES_MAX (8 * KIB) /* 431 */
-#define HTTP_TIME_MS 10000 /* for a request and its answer; then the connection is closed */
+#define HTTP_TIME_MS 5000 /* for a request and its answer; then the connection is closed */
 
 /* --- engine --------------------------------------------------------------------------------- */
 #define DATABASES 16               /* -ERR DB index is out of range */

@@ -163,6 +163,7 @@ static void log_lines(struct node *node, struct reply *out)
     log_stats(node->log, &log);
     info_line(out, "log_batches:%llu", (ull)log.batches);
     info_line(out, "log_syncs:%llu", (ull)log.syncs);
+    info_line(out, "log_inline_syncs:%llu", (ull)log.inline_syncs);
     info_line(out, "log_records:%llu", (ull)log.records);
     info_line(out, "log_bytes:%llu", (ull)log.bytes);
     info_line(out, "log_flush_bytes_max:%llu", (ull)log.flush_bytes_max);
@@ -171,6 +172,7 @@ static void log_lines(struct node *node, struct reply *out)
     info_histogram(out, "log_batch_records", &figures->batch_records);
     info_histogram(out, "log_batch_bytes", &figures->batch_bytes);
     info_line(out, "log_segments:%llu", (ull)log.segments);
+    info_line(out, "log_cache_bytes:%llu", (ull)log.cache_bytes);
     info_line(out, "log_disk_bytes:%llu", (ull)log.disk_bytes);
     info_line(out, "log_space_low:%d", log_space(node->log) == LOG_SPACE_LOW ? 1 : 0);
 }

@@ -23,7 +23,7 @@
 
 static const struct metric_row rows[] = {
 #define ONE(name, type, help, expression) { #name, #type, help, value_of_##name, NULL },
-#define MANY(name, type, help, writer) { #name, #type, help, NULL, writer },
+#define MANY(name, type, labels, help, writer) { #name, #type, help, NULL, writer },
 #include "node/metrics.def"
 #undef ONE
 #undef MANY

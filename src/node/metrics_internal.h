@@ -67,7 +67,7 @@ void metric_histogram(struct reply *out, const char *name, const struct metric_l
 /* --- metrics_rows.c, metrics_peers.c -------------------------------------------------------- */
 
 #define ONE(...)
-#define MANY(name, type, help, writer) \
+#define MANY(name, type, labels, help, writer) \
     void writer(struct metrics *page, const struct metric_row *row);
 #include "node/metrics.def"
 #undef ONE

@@ -83,9 +83,9 @@ def parse_info(data):
 class Node:
     """One `quorate server`, running or not."""
 
-    def __init__(self, cluster, number, port, peer_port):
+    def __init__(self, cluster, number, port, peer_port, metrics_port):
         self.cluster, self.number = cluster, number
-        self.port, self.peer_port = port, peer_port
+        self.port, self.peer_port, self.metrics_port = port, peer_port, metrics_port
         self.directory = os.path.join(cluster.directory, f"node-{number}")
         self.log_path = os.path.join(cluster.directory, f"node-{number}.log")
         self.wrapper = []  # words in front of the command line, such as a profiler's
@@ -98,6 +98,7 @@ class Node:
         cluster = self.cluster
         words = [*self.wrapper, BINARY, "server", "--dir", self.directory, "--port", str(self.port),
                  "--peer-port", str(self.peer_port), "--node-id", str(self.number),
+                 "--metrics-port", str(self.metrics_port),
                  "--cluster-id", cluster.cluster_id]
         for node in cluster.nodes:
             words += ["--member", str(node.number), "127.0.0.1", str(node.port),
@@ -178,8 +179,9 @@ class Cluster:
         self.directory = directory or tempfile.mkdtemp(prefix="quorate-e2e-")
         self.cluster_id = "%032x" % random.getrandbits(128)
         self.options = list(options)
-        ports = free_ports(2 * size)
-        self.nodes = [Node(self, i + 1, ports[i], ports[size + i]) for i in range(size)]
+        ports = free_ports(3 * size)
+        self.nodes = [Node(self, i + 1, ports[i], ports[size + i], ports[2 * size + i])
+                      for i in range(size)]
         self.start_now = start
 
     def __enter__(self):

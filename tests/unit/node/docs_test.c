@@ -217,6 +217,43 @@ static void write_failpoints(FILE *out)
     }
 }
 
+/* --- Metrics -----------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name, *type, *labels, *help;
+} metrics[] = {
+#define ONE(name, type, help, expression) { #name, #type, "", help },
+#define MANY(name, type, labels, help, writer) { #name, #type, labels, help },
+#include "node/metrics.def"
+#undef ONE
+#undef MANY
+};
+
+static void write_metrics(FILE *out)
+{
+    (void)fputs(
+        "# Metrics\n\n"
+        "Printed from `src/node/metrics.def`; `docs_test docs --write` renews it.\n\n"
+        "With `metrics-port` set, a node serves `GET /metrics` in Prometheus's text format, `GET "
+        "/health` (200 while\nits loop turns) and `GET /ready` (503 while it knows no leader) on "
+        "the addresses of `metrics-bind`.\n`quorate up` uses each node's port + 300. Names that "
+        "begin with `redis_` are those of redis_exporter, so\nthat its dashboards show a node; "
+        "what Redis does not have begins with `quorate_`. [info.md](info.md)\nlists the fields of "
+        "INFO, which says the same to a client.\n\n"
+        "Counters begin anew with the process and with CONFIG RESETSTAT. A command counts as "
+        "executed where that\nwas done, mostly on the leader; latencies, errors and replies count "
+        "at the node that the client is\nconnected to, so that sums over all nodes are right. "
+        "Bounds of histograms are powers of two, less one\nfrom 127 on, where the counts are "
+        "exact.\n\n"
+        "| metric | type | labels | what it is |\n|---|---|---|---|\n",
+        out);
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+        (void)fprintf(out, "| %s | %s | %s | %s |\n", metrics[i].name, metrics[i].type,
+                      metrics[i].labels, metrics[i].help);
+    }
+}
+
 /* --- Comparing -----------------------------------------------------------------------------------
  */
 
@@ -257,18 +294,26 @@ static bool page(const char *directory, const char *name, void (*write)(FILE *),
 
 int main(int argc, char **argv)
 {
+    static const struct {
+        const char *name, *source;
+        void (*write)(FILE *);
+    } pages[] = { { "commands.md", "commands.def", write_commands },
+                  { "settings.md", "config.def", write_settings },
+                  { "failpoints.md", "failpoints.def", write_failpoints },
+                  { "metrics.md", "metrics.def", write_metrics } };
+    const size_t count = sizeof pages / sizeof pages[0];
     bool renew = argc > 2 && strcmp(argv[2], "--write") == 0;
     const char *directory = argc > 1 ? argv[1] : "docs";
-    bool commands = page(directory, "commands.md", write_commands, renew);
-    bool settings = page(directory, "settings.md", write_settings, renew);
-    bool failpoints = page(directory, "failpoints.md", write_failpoints, renew);
-    (void)printf("1..3\n%s 1 - docs/commands.md is what commands.def says\n",
-                 commands ? "ok" : "not ok");
-    (void)printf("%s 2 - docs/settings.md is what config.def says\n", settings ? "ok" : "not ok");
-    (void)printf("%s 3 - docs/failpoints.md is what failpoints.def says\n",
-                 failpoints ? "ok" : "not ok");
-    if (!commands || !settings || !failpoints) {
+    bool all = true;
+    (void)printf("1..%zu\n", count);
+    for (size_t i = 0; i < count; i++) {
+        bool same = page(directory, pages[i].name, pages[i].write, renew);
+        (void)printf("%s %zu - docs/%s is what %s says\n", same ? "ok" : "not ok", i + 1,
+                     pages[i].name, pages[i].source);
+        all = all && same;
+    }
+    if (!all) {
         (void)printf("# renew them: %s docs --write\n", argv[0]);
     }
-    return !commands || !settings || !failpoints;
+    return !all;
 }
