@@ -124,6 +124,9 @@ static void make_values(struct bench *b)
 static bool prepare(struct bench *b)
 {
     const struct bench_options *o = &b->options;
+    if (!resolve(b)) { /* first, while Ctrl-C still ends us by itself */
+        return false;
+    }
     if (o->history_path != NULL) {
         b->history = history_open(o->history_path);
         if (b->history == NULL) {
@@ -146,7 +149,7 @@ static bool prepare(struct bench *b)
     b->progress_is_line = isatty(STDERR_FILENO) == 1;
     b->show_progress = o->progress || (b->progress_is_line && !o->no_progress);
     b->seen = qr_zalloc(sizeof *b->seen);
-    return !b->failed && resolve(b);
+    return !b->failed;
 }
 
 static void let_go(struct bench *b)

@@ -1,6 +1,7 @@
 """`quorate bench`: its figures are what happened, and where there can be none it says why."""
 import collections
 import json
+import os
 import re
 import resource
 import signal
@@ -165,13 +166,25 @@ def test_figures_of_a_mixed_run(three):
 
 def test_the_table_and_the_histogram(three):
     code, out, err = bench("-p", three.nodes[0].port, "-n", 500, "--warmup", 0, "--histogram",
-                           "-c", 4, "--progress")
+                           "-c", 4)
     assert code == 0
     assert re.search(r"^reads +\d+ +\d+( +\d+\.\d{3}){5}$", out, re.M)
     assert re.search(r"^writes +\d+ +\d+( +\d+\.\d{3}){5}$", out, re.M)
     assert out.count("1/(1-Percentile)") == 2
     assert "NaN" not in out and "inf" not in out
-    assert "second" not in err or "replies" in err
+    assert err == ""
+
+
+def test_progress_on_a_terminal(three):
+    """A line that is written over each second, and is gone at the end; none in a file."""
+    ours, theirs = os.openpty()
+    subprocess.run([BINARY, "bench", "-h", hosts(three), "--duration", "1.2", "--warmup", "0", "-c",
+                    "2"], stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert re.match(r"\r\x1b\[K1 s: \d+ replies in the last second, p50 \d", said)
+    assert said.endswith("errors 0\r\x1b[K")
 
 
 def test_fill_alone(three, tmp_path):
@@ -359,6 +372,18 @@ def test_an_honest_store_is_found_so(tmp_path):
     assert code == 0 and "2005 operations on 5 keys" in out
 
 
+def test_replies_that_come_byte_by_byte():
+    def talk(read, write, wait):
+        def drip(data):
+            for i in range(len(data)):
+                write(data[i:i + 1])
+        store_that(honest)(read, drip, wait)
+    with Server(talk) as server:
+        found = figures("-p", server.port, "-c", 1, "-P", 3, "-r", 3, "--check", "--fill", "-n",
+                        100, "--warmup", 0, "--reads", 0.6)
+    assert found["operations"] == 100 and found["values_checked"] > 30
+
+
 # --- Faults -------------------------------------------------------------------------------------
 
 
@@ -412,6 +437,21 @@ def with_a_wrong_read(path):
     with open(path + ".wrong", "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     return path + ".wrong"
+
+
+def test_a_stopped_leader_under_reconnect():
+    """SIGSTOP: nothing is refused, it only does not answer. The connections go elsewhere."""
+    with Cluster(3) as cluster, Running(
+            "-h", hosts(cluster), "-c", 6, "-r", 50, "--duration", 3, "--warmup", 0, "--reconnect",
+            "--check", "--fill", "--timeout", 0.5, "--json", "-") as running:
+        wait_for_commands(cluster, 1000)
+        cluster.leader().pause()
+        code, out, err = running.finish()
+    assert code == 0, out + err
+    faults = json.loads(out)["faults"]
+    assert faults["errors"]["time-out"] >= 2
+    assert max(faults["longest_gap_ms_of_connections"]) > 500
+    assert faults["longest_gap"]["any"]["ms"] < 3000
 
 
 def test_a_killed_leader_under_reconnect_check_and_history(tmp_path):

@@ -109,8 +109,7 @@ const char *once_value(uint32_t key, size_t *n)
 /* --- The history ---------------------------------------------------------------------------- */
 
 /* One line of the form that `quorate check-history` reads (sim/history.c): process key kind
- * argument result start end. Nothing here needs its escapes. Times are rounded outwards: an
- * operation may seem longer than it was, never shorter. */
+ * argument result start end. Nothing here needs its escapes. */
 static void write_operation(FILE *file, const struct record *record, const struct operation *op)
 {
     static const char *const names[] = { [KIND_GET] = "get",
@@ -132,7 +131,7 @@ static void write_operation(FILE *file, const struct record *record, const struc
         (void)fputs(op->kind == KIND_GET ? "nil" : "ok", file);
     }
     int64_t end = op->outcome == OUTCOME_OK || op->outcome == OUTCOME_FAIL ? op->end : op->start;
-    (void)fprintf(file, " %" PRId64 " %" PRId64 "\n", op->start / 1000, end / 1000 + 1);
+    (void)fprintf(file, " %" PRId64 " %" PRId64 "\n", op->start, end);
 }
 
 bool record_write(const struct record *record, const char *path)
