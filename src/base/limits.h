@@ -72,6 +72,7 @@
 #define LOG_BATCH_BYTES_MAX (4 * MIB) /* a batch that would grow beyond is closed */
 #define LOG_CACHE_BYTES_MAX (128 * MIB) /* tail cache; older entries are read from the file */
 #define LOG_CHUNK_BYTES (1 * MIB)       /* the cache grows and is evicted by these */
+#define LOG_BACKLOG_BYTES_MAX (64 * MIB) /* not durable yet: a leader takes no more writes */
 #define LOG_STATE_BYTES_MAX (4 * KIB)   /* a protocol's state record; a longer one is a bug */
 #define LOG_GROUPS_MAX 65536            /* more are a bug of whoever places groups */
 

@@ -235,3 +235,8 @@ uint64_t log_position(const struct log *log)
     const struct batch *b = &log->open;
     return b->p == NULL ? log->end : b->offset + BATCH_HEADER_BYTES + b->payload;
 }
+
+uint64_t log_backlog(const struct log *log)
+{
+    return log_position(log) - log->synced;
+}

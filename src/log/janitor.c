@@ -218,11 +218,6 @@ static struct janitor_job *next_job(struct log *log)
     return NULL;
 }
 
-static bool is_full(int error)
-{
-    return error == -ENOSPC || error == -EDQUOT;
-}
-
 /* Takes over what a job has made. */
 static void job_take(struct log *log, const struct janitor_job *job)
 {
@@ -247,11 +242,11 @@ static void job_done(void *context)
     log->job = NULL;
     if (error == 0) {
         job_take(log, job);
-    } else if (is_full(error) && job->prewrite) {
+    } else if (log_is_full(error) && job->prewrite) {
         log->no_space = true;
         log->retry_at = io_now(log->io) + NO_SPACE_RETRY;
     }
-    bool fatal = error < 0 && !(is_full(error) && job->prewrite);
+    bool fatal = error < 0 && !(log_is_full(error) && job->prewrite);
     free(job);
     if (log->closing) {
         log_release(log);

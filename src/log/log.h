@@ -94,6 +94,9 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term);
 /* The position behind everything appended so far. */
 uint64_t log_position(const struct log *log);
 
+/* Bytes appended that are not durable: they stay in memory for as long as the disk is stuck. */
+uint64_t log_backlog(const struct log *log);
+
 /* Hands the gathered batch to the disk unless a sync is in flight (it then follows by itself).
  * Returns whether something became durable at once, that is inline. */
 bool log_flush(struct log *log);
@@ -113,7 +116,11 @@ int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t
 
 /* --- Space ---------------------------------------------------------------------------------- */
 
-enum log_space { LOG_SPACE_OK, LOG_SPACE_LOW /* growing commands get -NOSPACE */ };
+enum log_space {
+    LOG_SPACE_OK,
+    LOG_SPACE_LOW, /* the reserve is in use: growing commands get -NOSPACE */
+    LOG_SPACE_NONE /* most of it is used up: all writes do; what is left is for the protocol */
+};
 enum log_space log_space(struct log *log);
 
 struct log_stats {

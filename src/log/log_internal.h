@@ -23,6 +23,8 @@
 #include "log/index.h"
 #include "log/log.h"
 
+#include <errno.h>
+
 #define LOG_PATH_MAX 4096
 #define FLUSH_BATCHES_MAX 64u /* buffers of one write */
 #define SYNC_WEIGHT 64u       /* the last so many syncs make up the moving average */
@@ -106,6 +108,12 @@ struct log {
     struct log_figures figures;
     qr_time flight_began;
 };
+
+/* A want of room, which may pass; any other error ends the log. */
+static inline bool log_is_full(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
 
 static inline struct segment *log_newest(const struct log *log)
 {

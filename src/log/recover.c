@@ -394,6 +394,23 @@ static int check_pool(struct log *log)
     return error;
 }
 
+/* Makes the segment that follows: the usual one, or where the disk is full one as small as 64 KiB,
+ * so that a node can start there and serve reads. */
+static int begin_next(struct log *log, uint64_t first)
+{
+    uint64_t usual = log->config.segment_bytes;
+    int error;
+    do {
+        segment_begin(log, log->next_name, first, LOG_BLOCK_BYTES);
+        error = segment_make_now(log, log_newest(log));
+        log->config.segment_bytes =
+            log->config.segment_bytes / 2 / LOG_BLOCK_BYTES * LOG_BLOCK_BYTES;
+        log->segment_count -= error < 0 ? 1 : 0;
+    } while (log_is_full(error) && log->config.segment_bytes >= 64 * KIB);
+    log->config.segment_bytes = usual;
+    return error;
+}
+
 /* Syncs what is kept and begins a new segment behind it. */
 static enum log_open_result go_on(struct recovery *r)
 {
@@ -415,8 +432,7 @@ static enum log_open_result go_on(struct recovery *r)
         return io_failed(r, error, "an unused segment cannot be removed");
     }
     (void)io_failpoint(log->io, FAIL_RECOVER_CLEANED);
-    segment_begin(log, log->next_name, first, LOG_BLOCK_BYTES);
-    error = segment_make_now(log, log_newest(log));
+    error = begin_next(log, first);
     if (error < 0) {
         return io_failed(r, error, "a new segment cannot be made; is the disk full?");
     }

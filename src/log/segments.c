@@ -176,7 +176,7 @@ void segment_find_dead(struct log *log)
 enum log_space log_space(struct log *log)
 {
     if (log->damaged || log->failed) {
-        return LOG_SPACE_LOW;
+        return LOG_SPACE_NONE;
     }
     qr_time now = io_now(log->io);
     if (log->fs_free_at == 0 || now - log->fs_free_at > FREE_BYTES_FRESH) {
@@ -186,8 +186,12 @@ enum log_space log_space(struct log *log)
         janitor_kick(log);
     }
     const struct segment *s = log_newest(log);
-    uint64_t left = log->fs_free + log->free_count * log->config.segment_bytes;
+    uint64_t segment_bytes = log->config.segment_bytes;
+    uint64_t reserve = log->config.reserve_bytes;
+    /* Free space is of use in whole segments. */
+    uint64_t left = log->fs_free / segment_bytes * segment_bytes;
+    left += log->free_count * segment_bytes;
     left += log->ready != NULL ? log->ready_bytes : 0;
     left += s->header.first + s->header.capacity - log->end;
-    return left < log->config.reserve_bytes ? LOG_SPACE_LOW : LOG_SPACE_OK;
+    return left >= reserve ? LOG_SPACE_OK : left >= reserve / 4 ? LOG_SPACE_LOW : LOG_SPACE_NONE;
 }

@@ -23,14 +23,14 @@
 #define WIRE_VERSION_OLDEST 1
 
 enum frame_kind {
-    FRAME_HELLO = 1,  /* dialer: who I am, whom I want */
-    FRAME_WELCOME,    /* acceptor: who I am, proof */
-    FRAME_PROOF,      /* dialer: proof */
-    FRAME_REFUSED,    /* either: why not, in words */
-    FRAME_PROTOCOL,   /* a message of a group's protocol */
-    FRAME_FORWARD,    /* a command for the leader */
-    FRAME_REPLY,      /* its answer */
-    FRAME_SPACE,      /* whether the sender is short of disk space */
+    FRAME_HELLO = 1, /* dialer: who I am, whom I want */
+    FRAME_WELCOME,   /* acceptor: who I am, proof */
+    FRAME_PROOF,     /* dialer: proof */
+    FRAME_REFUSED,   /* either: why not, in words */
+    FRAME_PROTOCOL,  /* a message of a group's protocol */
+    FRAME_FORWARD,   /* a command for the leader */
+    FRAME_REPLY,     /* its answer */
+    FRAME_SPACE,     /* how the sender stands for disk space: enum log_space */
     FRAME_KINDS
 };
 

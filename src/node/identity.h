@@ -10,13 +10,13 @@
 #include "node/config.h"
 
 struct identity {
-    uint8_t cluster[16]; /* cluster id */
-    uint8_t uuid[16];    /* of this data directory */
-    uint32_t node_id;    /* 1.. */
+    uint8_t cluster[16];                       /* cluster id */
+    uint8_t uuid[16];                          /* of this data directory */
+    uint32_t node_id;                          /* 1.. */
     struct member_config members[MEMBERS_MAX]; /* in order of id: the index is the node index */
     uint32_t member_count;
     uint8_t peer_uuid[MEMBERS_MAX][16]; /* by node index; zero: not met yet */
-    bool log_made; /* from then on a directory without its log has lost it */
+    bool log_made;                      /* from then on a directory without its log has lost it */
     char dir[1024];
     struct io_file *lock;
 };

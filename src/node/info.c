@@ -1,6 +1,7 @@
 /* INFO: Redis's sections and fields, because clients and dashboards read them, and our own. A field
  * that has no meaning here has the value that it has on an idle Redis. */
 #include "node/info_internal.h"
+#include "node/keeper.h"
 
 #include "base/alloc.h"
 #include "node/facts.h"
@@ -157,7 +158,8 @@ static void section_persistence(struct node *node, struct reply *out)
     uint64_t took_s = node->measure->checkpoint.usec / QR_SECOND;
     info_line(out, "rdb_last_save_time:%lld",
               (long long)((saved != 0 ? saved : node->started_wall) / QR_SECOND));
-    info_line(out, "rdb_last_bgsave_status:ok");
+    bool bad = node->keeper != NULL && keeper_abandoned(node->keeper);
+    info_line(out, "rdb_last_bgsave_status:%s", bad ? "err" : "ok");
     info_line(out, "rdb_last_bgsave_time_sec:%lld", saved != 0 ? (long long)took_s : -1LL);
     info_line(out, "rdb_current_bgsave_time_sec:-1");
     info_line(out, "rdb_saves:%llu", (ull)node->stats.checkpoints);

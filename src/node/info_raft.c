@@ -174,7 +174,7 @@ static void log_lines(struct node *node, struct reply *out)
     info_line(out, "log_segments:%llu", (ull)log.segments);
     info_line(out, "log_cache_bytes:%llu", (ull)log.cache_bytes);
     info_line(out, "log_disk_bytes:%llu", (ull)log.disk_bytes);
-    info_line(out, "log_space_low:%d", log_space(node->log) == LOG_SPACE_LOW ? 1 : 0);
+    info_line(out, "log_space_low:%d", (int)log_space(node->log));
 }
 
 static void loop_lines(const struct measure *m, struct reply *out)

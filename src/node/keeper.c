@@ -11,17 +11,19 @@
 
 #define SLICE (QR_MILLISECOND / 2) /* of loop time a turn */
 #define REMIND_INTERVAL QR_SECOND
-#define RETRY_INTERVAL (10 * QR_SECOND) /* after one was abandoned */
+#define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 
 struct keeper {
     struct node *node;
     struct checkpoint *writing;
     qr_slot slot;      /* of the last checkpoint in place; 0 = none */
     uint64_t begun_at; /* log position when it began */
+    uint64_t before;   /* begun_at of the one before, in case this one is abandoned */
     qr_time began;
     qr_time not_before; /* the next one */
     qr_time remind_at;
     bool busy;
+    bool abandoned; /* the last one was */
 };
 
 struct keeper *keeper_new(struct node *node)
@@ -98,6 +100,7 @@ static void on_done(void *context, enum checkpoint_result result,
     switch (result) {
     case CHECKPOINT_DONE:
         keeper->slot = header->slot;
+        keeper->abandoned = false;
         note_done(keeper, bytes);
         node_log(node, NODE_LOG_NOTICE, "Checkpoint at slot %" PRIu64 " written in %" PRId64 " ms",
                  header->slot, (io_now(node->io) - keeper->began) / QR_MILLISECOND);
@@ -107,6 +110,8 @@ static void on_done(void *context, enum checkpoint_result result,
         return;
     case CHECKPOINT_ABANDONED:
         node->measure->checkpoint.abandoned++;
+        keeper->abandoned = true;
+        keeper->begun_at = keeper->before; /* as due as it was */
         keeper->not_before = io_now(node->io) + RETRY_INTERVAL;
         node_log(node, NODE_LOG_WARNING, "%s", message);
         return;
@@ -121,8 +126,11 @@ static bool is_due(const struct keeper *keeper, qr_time now)
 {
     const struct node *node = keeper->node;
     qr_slot applied = replica_applied(node->replica);
-    return log_position(node->log) - keeper->begun_at >= node->config.checkpoint_bytes &&
-           applied > keeper->slot && now >= keeper->not_before && !node->stopping;
+    uint64_t grown = log_position(node->log) - keeper->begun_at;
+    /* On a full disk it pays sooner: segments that nothing needs are used again. */
+    bool pays = grown >= node->config.checkpoint_bytes ||
+                (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
+    return pays && applied > keeper->slot && now >= keeper->not_before && !node->stopping;
 }
 
 static void begin(struct keeper *keeper, qr_time now)
@@ -131,6 +139,7 @@ static void begin(struct keeper *keeper, qr_time now)
     struct checkpoint_header header = header_of(node);
     header.slot = replica_applied(node->replica);
     header.term = replica_applied_term(node->replica);
+    keeper->before = keeper->begun_at;
     keeper->begun_at = log_position(node->log);
     keeper->began = now;
     keeper->writing =
@@ -167,6 +176,11 @@ void keeper_turn(struct keeper *keeper)
 bool keeper_busy(const struct keeper *keeper)
 {
     return keeper->busy;
+}
+
+bool keeper_abandoned(const struct keeper *keeper)
+{
+    return keeper->abandoned;
 }
 
 qr_slot keeper_slot(const struct keeper *keeper)

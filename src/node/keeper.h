@@ -21,6 +21,8 @@ bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *mess
 /* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
 void keeper_turn(struct keeper *keeper);
 bool keeper_busy(const struct keeper *keeper); /* wants another turn at once */
+/* Whether the last one did not come about: no room, or the disk was too slow. */
+bool keeper_abandoned(const struct keeper *keeper);
 qr_slot keeper_slot(const struct keeper *keeper); /* of the last checkpoint */
 
 #endif

@@ -369,8 +369,11 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_REPLY:
         return on_reply(link, f);
     case FRAME_SPACE:
-        link->peers->peer[link->peer].space_low = f->head.n == 1 && f->head.p[0] != 0;
-        return f->head.n == 1;
+        if (f->head.n != 1 || f->head.p[0] > LOG_SPACE_NONE) {
+            return false;
+        }
+        link->peers->peer[link->peer].space = (enum log_space)f->head.p[0];
+        return true;
     default:
         return false;
     }

@@ -47,7 +47,7 @@ struct peer {
     struct link *dialing[LANES];
     qr_time dial_at[LANES];
     bool up; /* the protocol was told so */
-    bool space_low;
+    enum log_space space;
     struct relay relay;
     struct peer_stats stats;
 };

@@ -44,9 +44,10 @@ void node_fail(struct node *node, const char *why)
     }
 }
 
-bool node_space_low(const struct node *node)
+enum log_space node_space(const struct node *node)
 {
-    return node->space_low || peers_any_space_low(node->peers);
+    enum log_space others = peers_space(node->peers);
+    return node->space > others ? node->space : others;
 }
 
 /* --- The log's callbacks -------------------------------------------------------------------- */
@@ -101,13 +102,17 @@ static void watch_role(struct node *node, qr_time clock)
 
 static void watch_space(struct node *node)
 {
-    bool low = log_space(node->log) == LOG_SPACE_LOW;
-    if (low != node->space_low) {
-        node->space_low = low;
-        node_log(node, NODE_LOG_WARNING, "%s",
-                 low ? "Disk space is short: growing commands get -NOSPACE, deletes still work"
-                     : "Disk space is sufficient again");
-        peers_tell_space(node->peers, low);
+    static const char *const news[] = {
+        [LOG_SPACE_OK] = "Disk space is sufficient again",
+        [LOG_SPACE_LOW] = "Disk space is short: growing commands get -NOSPACE, deletes still work",
+        [LOG_SPACE_NONE] = "Disk space is used up: all writes get -NOSPACE, reads still work",
+    };
+    node->space_position = log_position(node->log);
+    enum log_space space = log_space(node->log);
+    if (space != node->space) {
+        node->space = space;
+        node_log(node, NODE_LOG_WARNING, "%s", news[space]);
+        peers_tell_space(node->peers, space);
     }
 }
 
@@ -115,9 +120,14 @@ static void keep_house(struct node *node, qr_time now)
 {
     qr_time peers_next = peers_housekeeping(node->peers, now);
     node->wake = peers_next < node->wake ? peers_next : node->wake;
-    if (now >= node->next_housekeeping) {
-        node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
+    /* A fast disk writes the whole reserve between two rounds. */
+    uint64_t written = log_position(node->log) - node->space_position;
+    bool due = now >= node->next_housekeeping;
+    if (due || written > node->config.log_reserve_bytes / 16) {
         watch_space(node);
+    }
+    if (due) {
+        node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
         clients_housekeeping(node->clients_io, now);
     }
     keeper_turn(node->keeper);

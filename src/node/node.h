@@ -79,7 +79,8 @@ struct node {
     enum role seen_role;       /* what was last told to people */
     qr_term seen_term;
     node_index seen_leader;
-    bool space_low; /* as last told to the peers */
+    enum log_space space;    /* as last told to the peers */
+    uint64_t space_position; /* of the log, when it was looked at last */
     qr_time started;
     qr_wall started_wall;
     char run_id[41]; /* 40 hex digits, new at every start */
@@ -97,7 +98,8 @@ static inline qr_time node_clock(struct node *node)
     return node->clock;
 }
 
-/* Whether this node or another member is short of disk space: growing commands are refused. */
-bool node_space_low(const struct node *node);
+/* The worst that is known of the members' disk space: growing commands, or all writes, are refused.
+ */
+enum log_space node_space(const struct node *node);
 
 #endif

@@ -108,7 +108,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
         }
     }
     peer->up = false;
-    peer->space_low = false;
+    peer->space = LOG_SPACE_OK;
     stream_detach(&peer->relay.stream);
     router_relay_init(&peer->relay, peers->node, index);
     if (!was_up) {
@@ -136,8 +136,8 @@ void peers_link_up(struct peers *peers, struct link *link)
         peer->up = true;
         node_log(peers->node, NODE_LOG_NOTICE, "Connected to node %u",
                  (unsigned)peers->node->identity.members[link->peer].id);
-        uint8_t low = peers->node->space_low ? 1 : 0;
-        link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&low, 1), (struct span){ 0 },
+        uint8_t space = (uint8_t)peers->node->space;
+        link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&space, 1), (struct span){ 0 },
                   false);
         replica_peer(peers->node->replica, link->peer, true);
     }
@@ -267,9 +267,9 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
     (void)io_failpoint(peers->node->io, FAIL_REPLIED_PEER);
 }
 
-void peers_tell_space(struct peers *peers, bool low)
+void peers_tell_space(struct peers *peers, enum log_space space)
 {
-    uint8_t byte = low ? 1 : 0;
+    uint8_t byte = (uint8_t)space;
     for (node_index i = 0; i < peers->count; i++) {
         if (peers->peer[i].link[LANE_CONTROL] != NULL) {
             link_send(peers->peer[i].link[LANE_CONTROL], FRAME_SPACE, span_of(&byte, 1),
@@ -278,14 +278,13 @@ void peers_tell_space(struct peers *peers, bool low)
     }
 }
 
-bool peers_any_space_low(const struct peers *peers)
+enum log_space peers_space(const struct peers *peers)
 {
+    enum log_space worst = LOG_SPACE_OK;
     for (node_index i = 0; i < peers->count; i++) {
-        if (peers->peer[i].space_low) {
-            return true;
-        }
+        worst = peers->peer[i].space > worst ? peers->peer[i].space : worst;
     }
-    return false;
+    return worst;
 }
 
 void peers_flush(struct peers *peers)

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "node/frame.h"
 #include "base/types.h"
+#include "log/log.h"
 #include "resp/reply.h"
 
 struct node;
@@ -52,9 +53,10 @@ bool peers_reply_congested(const struct peers *peers, node_index to);
 void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
                  struct span reply);
 
-/* Whether this node is short of disk space; told to everybody when it changes. */
-void peers_tell_space(struct peers *peers, bool low);
-bool peers_any_space_low(const struct peers *peers);
+/* How this node stands for disk space; told to everybody when it changes. And the worst that the
+ * others have told. */
+void peers_tell_space(struct peers *peers, enum log_space space);
+enum log_space peers_space(const struct peers *peers);
 
 /* Once at the end of a turn: hands what was gathered to the sockets. */
 void peers_flush(struct peers *peers);

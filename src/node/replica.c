@@ -133,7 +133,10 @@ bool replica_has_room(const struct replica *r, size_t n)
     /* A new leader may still have much to apply: what it takes now must fit behind that. */
     bool fits = r->outlook.last + r->batch_count - r->applied < FLIGHTS / 2;
     bool light = r->flight_bytes == 0 || r->flight_bytes + n <= UNCOMMITTED_BYTES_MAX;
-    return fits && light && r->batch_count < r->outlook.room &&
+    /* The others may commit without this disk; its memory must not pay for that. */
+    uint64_t backlog = log_backlog(r->node->log);
+    bool keeps_up = backlog == 0 || backlog + r->batch_n + n <= LOG_BACKLOG_BYTES_MAX;
+    return fits && light && keeps_up && r->batch_count < r->outlook.room &&
            (r->batch_n == 0 || r->batch_n + record_bytes(n) <= LOG_BATCH_BYTES_MAX);
 }
 

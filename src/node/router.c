@@ -63,7 +63,8 @@ static bool leads_here(const struct router *router)
 
 static bool refused_for_space(struct router *router, const struct command_spec *spec)
 {
-    return (spec->flags & CF_DENYOOM) != 0 && node_space_low(router->node);
+    enum log_space space = node_space(router->node);
+    return space == LOG_SPACE_NONE || (space == LOG_SPACE_LOW && (spec->flags & CF_DENYOOM) != 0);
 }
 
 /* WAIT numreplicas timeout: the arguments of its op. */

@@ -1,4 +1,5 @@
 """Disks that fail: a full one, and one whose n-th write or sync fails."""
+import errno
 import os
 import shutil
 import subprocess
@@ -41,7 +42,8 @@ class SmallDisk:
         if os.geteuid() != 0:
             inside += ["-U", "--preserve-credentials"]
         arguments = node.arguments(extra)
-        if os.path.exists(os.path.join(self.path, "node", "identity")):
+        inner = os.path.relpath(node.directory, self.directory)
+        if os.path.exists(os.path.join(self.path, inner, "identity")):
             arguments.remove("--bootstrap")
         with open(node.log_path, "ab") as log:
             node.process = subprocess.Popen(inside + arguments, stdin=subprocess.DEVNULL,
@@ -54,10 +56,12 @@ class SmallDisk:
 
     def leave(self, free):
         """Fills the file system with a ballast, so that `free` bytes are left."""
-        with open(os.path.join(self.path, "ballast"), "ab") as ballast:
-            left = self.free_bytes() - free
-            assert left > 0
-            ballast.write(b"\1" * left)
+        with open(os.path.join(self.path, "ballast"), "ab", buffering=0) as ballast:
+            while self.free_bytes() > free:  # the nodes take some of it meanwhile
+                try:
+                    ballast.write(b"\1" * (self.free_bytes() - free))
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
 
     def give_back(self):
         os.unlink(os.path.join(self.path, "ballast"))
@@ -121,10 +125,147 @@ def test_full_disk(where):
             disk.close()
 
 
+# --- All nodes on one full disk, and then some --------------------------------------------------
+
+TIGHT = ["--log-segment-bytes", "256kb", "--log-reserve-bytes", "1mb", "--checkpoint-bytes"]
+
+
+class FullDisk:
+    """Three nodes whose directories lie on one small disk."""
+
+    def __init__(self, size, options):
+        self.cluster = Cluster(3, options=options, start=False)
+        self.disk = SmallDisk(os.path.join(self.cluster.directory, "small"), size)
+        for node in self.cluster.nodes:
+            node.directory = os.path.join(self.disk.directory, f"node-{node.number}")
+
+    def __enter__(self):
+        self.cluster.__enter__()
+        self.start()
+        return self
+
+    def start(self):
+        for node in self.cluster.nodes:
+            self.disk.start(node)
+        self.cluster.wait_ready()
+
+    def __exit__(self, *problem):
+        self.cluster.__exit__(*problem)
+        self.disk.close()
+
+
+def resident_bytes(node):
+    with open(f"/proc/{node.process.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_deletes_end_where_the_reserve_does():
+    """Scenario 56: past the last of the reserve even deletes are refused, surely not applied; memory
+    stays where it is, and space that is given back is found."""
+    with FullDisk(32 * MIB, TIGHT + ["100mb"]) as full:
+        cluster, disk = full.cluster, full.disk
+        keys = [f"k:{i}" for i in range(6000)]
+        with cluster.leader().connect(timeout=30) as connection:
+            assert set(connection.pipeline([("SET", key, "v") for key in keys])) == {"OK"}
+            before = [resident_bytes(node) for node in cluster.nodes]
+            gone = refused = 0
+            while refused < 1000:
+                disk.leave(0)  # a file that could not be made has left room
+                reply = connection.pipeline([("DEL", keys[gone])])[0]
+                if reply == 1:
+                    gone += 1
+                else:
+                    assert reply.kind() == "NOSPACE", reply
+                    refused += 1
+                assert gone < len(keys), "deletes are never refused"
+            assert gone > 50, "the reserve held hardly any deletes"
+            assert connection.call("EXISTS", *keys) == len(keys) - gone
+        for node, bytes_before in zip(cluster.nodes, before):
+            assert resident_bytes(node) < bytes_before + 8 * MIB
+        disk.give_back()
+        wait_for(lambda: accepts(cluster.nodes[1]), "writes are accepted again", 15)
+        cluster.kill_all()
+        full.start()
+        assert cluster.nodes[0].call("DEL", *keys) == len(keys) - gone
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_all_start_on_a_full_disk(left):
+    """Scenario 56: on what the reserve holds, or in a smaller segment; else they say why not."""
+    with FullDisk(32 * MIB, TIGHT + ["100mb"]) as full:
+        cluster, disk = full.cluster, full.disk
+        assert cluster.nodes[0].call("SET", "k", "v") == "OK"
+        disk.leave(left * MIB)
+        for _ in range(3):
+            cluster.kill_all()
+            for node in cluster.nodes:
+                disk.start(node)
+            wait_for(lambda: all(reads(node, "k") == b"v" for node in cluster.nodes),
+                     "the nodes serve", 15)
+        for _ in range(0 if left else 20):  # every start takes a segment, and an end comes
+            cluster.kill_all()
+            disk.leave(0)
+            for node in cluster.nodes:
+                disk.start(node)
+            wait_for(lambda: has_ended(cluster) or
+                     all(reads(node, "k") == b"v" for node in cluster.nodes), "a start", 15)
+            if has_ended(cluster):
+                break
+        else:
+            assert left, "nobody ever misses a segment"
+        disk.give_back()
+        for node in cluster.nodes:
+            if not node.running():
+                assert node.process.returncode == 1
+                assert "disk full" in node.log()
+                disk.start(node)
+        wait_for(lambda: accepts(cluster.nodes[1]), "writes are accepted again", 15)
+        assert cluster.nodes[2].call("GET", "k") == b"v"
+
+
+def test_a_checkpoint_on_a_full_disk_is_tried_again():
+    """Scenario 56: it fails in words, is repeated without any help, and takes no memory along."""
+    with FullDisk(128 * MIB, TIGHT + ["100mb"]) as full:
+        cluster, disk = full.cluster, full.disk
+        with cluster.leader().connect(timeout=30) as connection:
+            values = [("SET", f"k:{i}", b"x" * 20_000) for i in range(400)]
+            assert set(connection.pipeline(values)) == {"OK"}
+        disk.leave(2 * MIB)
+        before = [resident_bytes(node) for node in cluster.nodes]
+        for node in cluster.nodes:
+            node.call("CONFIG", "SET", "checkpoint-bytes", "1mb")
+        for node in cluster.nodes:
+            wait_for(lambda node=node: node.log().count("No space left on device") >= 2,
+                     f"node {node.number} says twice that it has no room", 20)
+            info = node.info()
+            assert info["rdb_last_bgsave_status"] == "err"
+            assert info["checkpoints"] == "0"
+        for node, bytes_before in zip(cluster.nodes, before):
+            assert resident_bytes(node) < bytes_before + 24 * MIB
+        disk.give_back()
+        for node in cluster.nodes:
+            wait_for(lambda node=node: node.info()["checkpoints"] != "0", "a checkpoint", 20)
+            assert node.info()["rdb_last_bgsave_status"] == "ok"
+        cluster.kill_all()
+        full.start()
+        assert cluster.nodes[0].call("EXISTS", *[f"k:{i}" for i in range(400)]) == 400
+
+
+def has_ended(cluster):
+    return any(not node.running() for node in cluster.nodes)
+
+
+def reads(node, key):
+    try:
+        return node.call("GET", key)
+    except (Error, Closed, OSError):
+        return None
+
+
 def accepts(node):
     try:
         return node.call("SET", "more", b"x" * 1000) == "OK"
-    except Error:
+    except (Error, Closed, OSError):
         return False
 
 

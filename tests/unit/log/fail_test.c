@@ -206,6 +206,30 @@ static void a_first_open_on_a_full_disk_says_so(void **state)
     rig_stop(&rig);
 }
 
+static void where_no_usual_segment_fits_a_smaller_one_will_do(void **state)
+{
+    (void)state;
+    struct rig rig = { .disk = disk_new(), .config = { .dir = "log" } };
+    rig.config.segment_bytes = 256 * KIB;
+    disk_set_capacity(rig.disk, 100 * KIB);
+    rig_open(&rig, LOG_OPEN_OK);
+    rig_append(&rig, 1, 1, 1);
+    rig_flush(&rig);
+    disk_settle(rig.disk);
+    assert_true(rig.durable >= log_position(rig.log));
+    disk_set_capacity(rig.disk, 4 * MIB);
+    disk_advance(rig.disk, 2 * QR_SECOND);
+    for (qr_slot slot = 2; slot < 100; slot++) { /* and then usual ones follow */
+        rig_append(&rig, 1, slot, 1);
+        rig_flush(&rig);
+        disk_settle(rig.disk);
+    }
+    assert_true(rig.durable >= log_position(rig.log));
+    rig_restart(&rig, LOG_OPEN_OK); /* scenario 56 */
+    rig_expect(&rig, 1, 1, 100);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +239,7 @@ int main(void)
         cmocka_unit_test(the_reserve_outlives_a_full_disk),
         cmocka_unit_test(writes_wait_when_even_the_reserve_is_used_up),
         cmocka_unit_test(a_first_open_on_a_full_disk_says_so),
+        cmocka_unit_test(where_no_usual_segment_fits_a_smaller_one_will_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

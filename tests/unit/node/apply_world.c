@@ -56,9 +56,9 @@ void node_fail(struct node *node, const char *why)
     fail_msg("%s", why);
 }
 
-bool node_space_low(const struct node *node)
+enum log_space node_space(const struct node *node)
 {
-    return node->space_low;
+    return node->space;
 }
 
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
@@ -102,6 +102,12 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
     (void)group;
     (void)upto;
     (void)term;
+}
+
+uint64_t log_backlog(const struct log *log)
+{
+    (void)log;
+    return 0;
 }
 
 uint64_t log_position(const struct log *log)

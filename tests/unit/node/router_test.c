@@ -109,9 +109,9 @@ void replica_forget(struct replica *r, struct pending *p)
     (void)p;
 }
 
-bool node_space_low(const struct node *node)
+enum log_space node_space(const struct node *node)
 {
-    return node->space_low;
+    return node->space;
 }
 
 bool peers_may_forward(const struct peers *peers, node_index peer)
@@ -432,11 +432,16 @@ static void test_short_of_space_only_growing_commands_are_refused(void **state)
     (void)state;
     world->replica.leads = true;
     world->replica.leader = 0;
-    world->node.space_low = true;
+    world->node.space = LOG_SPACE_LOW;
     command("set", "a");
     assert_heard("-NOSPACE a quorum member is short of disk space, the command was not "
                  "applied\r\n");
     command("del", "a");
+    assert_int_equal(world->replica.write_count, 1);
+    world->node.space = LOG_SPACE_NONE;
+    command("del", "a");
+    assert_heard("-NOSPACE a quorum member is short of disk space, the command was not "
+                 "applied\r\n");
     assert_int_equal(world->replica.write_count, 1);
 }
 
