@@ -188,8 +188,8 @@ class Campaign:
         """Everybody lives, has everything, and the cluster serves."""
         for node in self.cluster.nodes:
             self.table[node].disarm_all()
-        for node in self.cluster.nodes:
-            wait_for(lambda node=node: self.is_back(node), f"node {node.number} is back", 15)
+        wait_for(lambda: all([self.is_back(node) for node in self.cluster.nodes]),
+                 "all nodes are back", 15)  # a list: the others are needed for the first
         self.load.wait_for_acknowledged(SETTLE_WRITES)
 
     # --- Lives -------------------------------------------------------------------------------

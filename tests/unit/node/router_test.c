@@ -438,11 +438,18 @@ static void test_short_of_space_only_growing_commands_are_refused(void **state)
                  "applied\r\n");
     command("del", "a");
     assert_int_equal(world->replica.write_count, 1);
+}
+
+static void test_without_any_space_all_writes_are_refused(void **state)
+{
+    (void)state;
+    world->replica.leads = true;
+    world->replica.leader = 0;
     world->node.space = LOG_SPACE_NONE;
     command("del", "a");
     assert_heard("-NOSPACE a quorum member is short of disk space, the command was not "
                  "applied\r\n");
-    assert_int_equal(world->replica.write_count, 1);
+    assert_int_equal(world->replica.write_count, 0);
 }
 
 /* --- As the leader for another node --------------------------------------------------------- */
@@ -579,6 +586,7 @@ int main(void)
         ROUTER_TEST(test_own_leadership_waits_for_what_was_forwarded_T2),
         ROUTER_TEST(test_without_room_commands_wait),
         ROUTER_TEST(test_short_of_space_only_growing_commands_are_refused),
+        ROUTER_TEST(test_without_any_space_all_writes_are_refused),
         ROUTER_TEST(test_one_hop_only_T3),
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
