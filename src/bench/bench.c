@@ -112,8 +112,8 @@ static void make_values(struct bench *b)
         run = (uint32_t)bench_clock();
     }
     b->rng = rng_from(o->seed);
-    value_form_init(&b->form, o->check, run >> (32 - VALUE_RUN_BITS), (uint32_t)o->bytes_min,
-                    (uint32_t)o->bytes_max);
+    value_form_init(&b->form, o->check, run >> (32 - VALUE_RUN_BITS), o->seed,
+                    (uint32_t)o->bytes_min, (uint32_t)o->bytes_max);
     b->picker = picker_new(&o->distribution, o->keys);
     b->ledger.next = 1;
     if (o->check) {

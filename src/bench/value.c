@@ -14,14 +14,14 @@ _Static_assert(RUN_DIGITS + KEY_DIGITS + SEQUENCE_DIGITS + 3 == VALUE_HEAD_BYTES
 _Static_assert(RUN_DIGITS * 4 == VALUE_RUN_BITS, "a digit is four bits");
 _Static_assert(SEQUENCE_DIGITS * 4 == VALUE_SEQUENCE_BITS, "a digit is four bits");
 
-void value_form_init(struct value_form *form, bool checked, uint32_t run, uint32_t bytes_min,
-                     uint32_t bytes_max)
+void value_form_init(struct value_form *form, bool checked, uint32_t run, uint64_t seed,
+                     uint32_t bytes_min, uint32_t bytes_max)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct rng rng = rng_from(1); /* the same pattern in every run */
     *form = (struct value_form){
-        .checked = checked, .run = run, .bytes_min = bytes_min, .bytes_max = bytes_max
+        .checked = checked, .run = run, .seed = seed, .bytes_min = bytes_min, .bytes_max = bytes_max
     };
     for (uint32_t i = 0; i < VALUE_PATTERN_BYTES; i++) {
         form->pattern[i] = letters[rng_below(&rng, 64)];
@@ -34,7 +34,7 @@ uint32_t value_bytes(const struct value_form *form, uint64_t sequence)
     if (form->bytes_min == form->bytes_max) {
         return form->bytes_min;
     }
-    struct rng rng = rng_from(sequence ^ ((uint64_t)form->run << VALUE_SEQUENCE_BITS));
+    struct rng rng = rng_from(sequence ^ form->seed << VALUE_SEQUENCE_BITS);
     return form->bytes_min + (uint32_t)rng_below(&rng, form->bytes_max - form->bytes_min + 1);
 }
 

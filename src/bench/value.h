@@ -21,12 +21,13 @@
 struct value_form {
     bool checked;
     uint32_t run;
+    uint64_t seed; /* of the sizes */
     uint32_t bytes_min, bytes_max;
     char pattern[2 * VALUE_PATTERN_BYTES];
 };
 
-void value_form_init(struct value_form *form, bool checked, uint32_t run, uint32_t bytes_min,
-                     uint32_t bytes_max);
+void value_form_init(struct value_form *form, bool checked, uint32_t run, uint64_t seed,
+                     uint32_t bytes_min, uint32_t bytes_max);
 
 /* How long the value of this write is. */
 uint32_t value_bytes(const struct value_form *form, uint64_t sequence);

@@ -15,7 +15,7 @@
 static struct value_form form_of(uint32_t bytes_min, uint32_t bytes_max)
 {
     struct value_form form;
-    value_form_init(&form, true, RUN, bytes_min, bytes_max);
+    value_form_init(&form, true, RUN, 7, bytes_min, bytes_max);
     return form;
 }
 
