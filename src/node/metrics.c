@@ -87,7 +87,7 @@ void metrics_free(struct metrics *page)
 bool metrics_step(struct metrics *page, qr_time budget)
 {
     struct io *io = page->sources.node->io;
-    qr_time end = io_now(io) + budget;
+    page->until = io_now(io) + budget;
     while (page->row < ARRAY_COUNT(rows)) {
         const struct metric_row *row = &rows[page->row];
         if (page->item == 0) {
@@ -99,7 +99,7 @@ bool metrics_step(struct metrics *page, qr_time budget)
             row->write(page, row);
         }
         page->row += page->item == 0 ? 1 : 0;
-        if (io_now(io) >= end) {
+        if (io_now(io) >= page->until) {
             break;
         }
     }

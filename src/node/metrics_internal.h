@@ -29,7 +29,8 @@ struct metrics {
     struct sources sources;
     struct reply out; /* a growing buffer */
     size_t row;
-    size_t item; /* where a row with many items goes on; 0: at its beginning */
+    size_t item;   /* where a row with many items goes on; 0: at its beginning */
+    qr_time until; /* the end of this slice */
 };
 
 struct metric_row {

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define COMMANDS_AT_A_TIME 8 /* with a histogram each: a tenth of a millisecond */
-
 struct number_text {
     char p[24];
 };
@@ -86,17 +84,18 @@ void write_rejected(struct metrics *page, const struct metric_row *row)
     write_command_stat(page, row, offsetof(struct command_stats, rejected), 1);
 }
 
-/* Goes on with a few commands that have been called. */
+/* Goes on with the commands that have been called, as far as this slice reaches. */
 static void some_commands(struct metrics *page, const struct metric_row *row,
                           void (*write)(struct metrics *page, const struct metric_row *row,
                                         const char *name, const struct histogram *h))
 {
-    size_t written = 0;
-    for (; page->item < command_count() && written < COMMANDS_AT_A_TIME; page->item++) {
+    struct io *io = page->sources.node->io;
+    bool time_left = true;
+    for (; page->item < command_count() && time_left; page->item++) {
         const struct histogram *h = page->sources.measure->latency[page->item];
         if (h != NULL) {
             write(page, row, command_at(page->item)->name, h);
-            written++;
+            time_left = io_now(io) < page->until;
         }
     }
     page->item = page->item < command_count() ? page->item : 0;

@@ -2,6 +2,8 @@
  * backslash and a line feed are escaped in help texts, and in label values quotes too. */
 #include "node/metrics_internal.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,32 +13,39 @@ const struct metric_scale metric_usec = { 4, 23, 1 };
 const struct metric_scale metric_counts = { 0, 12, 1 };
 const struct metric_scale metric_bytes = { 12, 23, 1 };
 
+static void put_bytes(struct reply *out, const char *p, size_t n)
+{
+    memcpy(reply_reserve(out, n), p, n);
+    out->n += n;
+}
+
 static void put(struct reply *out, const char *text)
 {
-    size_t n = strlen(text);
-    memcpy(reply_reserve(out, n), text, n);
-    out->n += n;
+    put_bytes(out, text, strlen(text));
 }
 
 static void put_escaped(struct reply *out, const char *text, bool quotes)
 {
-    for (; *text != 0; text++) {
-        char c[3] = { *text, 0, 0 };
-        if (*text == '\\' || *text == '\n' || (*text == '"' && quotes)) {
-            c[0] = '\\';
-            c[1] = *text == '\n' ? 'n' : *text;
+    for (;;) {
+        size_t plain = strcspn(text, quotes ? "\\\n\"" : "\\\n");
+        put_bytes(out, text, plain);
+        text += plain;
+        if (*text == 0) {
+            return;
         }
-        put(out, c);
+        put(out, *text == '\n' ? "\\n" : *text == '"' ? "\\\"" : "\\\\");
+        text++;
     }
 }
 
 static void put_number(struct reply *out, double value)
 {
     char text[40];
-    if (isinf(value) || isnan(value)) {
+    if (value >= 0 && value < 1e15 && value == (double)(uint64_t)value) {
+        struct text t = text_in(text, sizeof text);
+        text_u64(&t, (uint64_t)value);
+    } else if (isinf(value) || isnan(value)) {
         (void)snprintf(text, sizeof text, "%s", isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
-    } else if (value == floor(value) && fabs(value) < 1e15) {
-        (void)snprintf(text, sizeof text, "%.0f", value);
     } else {
         (void)snprintf(text, sizeof text, "%.12g", value);
     }
@@ -56,9 +65,9 @@ void metric_head(struct reply *out, const struct metric_row *row)
     put(out, "\n");
 }
 
-/* The name and the labels, with one more label unless its name is NULL. */
+/* The name and the labels; with `open` one more label may follow, and then close_series. */
 static void put_series(struct reply *out, const char *name, const char *suffix,
-                       const struct metric_label *labels, const char *more, const char *value)
+                       const struct metric_label *labels, bool open)
 {
     put(out, name);
     put(out, suffix);
@@ -71,31 +80,23 @@ static void put_series(struct reply *out, const char *name, const char *suffix,
         put(out, "\"");
         between = ",";
     }
-    if (more != NULL) {
-        put(out, between);
-        put(out, more);
-        put(out, "=\"");
-        put(out, value);
-        put(out, "\"");
-        between = ",";
-    }
-    put(out, *between == ',' ? "} " : " ");
+    put(out, open ? between : *between == ',' ? "} " : " ");
 }
 
 void metric_sample(struct reply *out, const char *name, const char *suffix,
                    const struct metric_label *labels, double value)
 {
-    put_series(out, name, suffix, labels, NULL, NULL);
+    put_series(out, name, suffix, labels, false);
     put_number(out, value);
     put(out, "\n");
 }
 
-static void put_bucket(struct reply *out, const char *name, const struct metric_label *labels,
-                       const char *bound, uint64_t count)
+/* Repeats n bytes that stand in `out` already, from `at` on. */
+static void repeat(struct reply *out, size_t at, size_t n)
 {
-    put_series(out, name, "_bucket", labels, "le", bound);
-    put_number(out, (double)count);
-    put(out, "\n");
+    (void)reply_reserve(out, n); /* may move the buffer */
+    memcpy(out->p + out->n, out->p + at, n);
+    out->n += n;
 }
 
 void metric_histogram(struct reply *out, const char *name, const struct metric_label *labels,
@@ -103,12 +104,20 @@ void metric_histogram(struct reply *out, const char *name, const struct metric_l
 {
     uint64_t upto[HISTOGRAM_BOUNDS];
     histogram_cumulate(h, upto);
+    size_t series = out->n;
+    put_series(out, name, "_bucket", labels, true);
+    put(out, "le=\"");
+    size_t series_n = out->n - series;
     for (uint32_t i = scale->first; i <= scale->last; i++) {
-        char bound[40];
-        (void)snprintf(bound, sizeof bound, "%.12g", (double)histogram_bound(i) / scale->divisor);
-        put_bucket(out, name, labels, bound, upto[i]);
+        put_number(out, (double)histogram_bound(i) / scale->divisor);
+        put(out, "\"} ");
+        put_number(out, (double)upto[i]);
+        put(out, "\n");
+        repeat(out, series, series_n);
     }
-    put_bucket(out, name, labels, "+Inf", h->count);
+    put(out, "+Inf\"} ");
+    put_number(out, (double)h->count);
+    put(out, "\n");
     metric_sample(out, name, "_sum", labels, (double)h->sum / scale->divisor);
     metric_sample(out, name, "_count", labels, (double)h->count);
 }
