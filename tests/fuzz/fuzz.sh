@@ -2,7 +2,7 @@
 # Runs a fuzz target under libFuzzer (needs clang). What fails is left as crash-* in the current
 # directory: shorten it, give it a name, and keep it in the target's corpus.
 #
-#     tests/fuzz/fuzz.sh resp|config|op|frame|glob [SECONDS]
+#     tests/fuzz/fuzz.sh resp|config|op|frame|glob|http [SECONDS]
 set -eu
 cd "$(dirname "$0")/../.."
 name=$1
@@ -13,6 +13,7 @@ resp) sources="$sources src/resp/parse.c src/resp/reply.c" ;;
 config) sources="$sources src/resp/parse.c src/node/config.c src/node/config_file.c" ;;
 op) sources="$sources src/command/op.c src/command/command.c" ;;
 frame) sources="$sources src/node/frame.c" ;;
+http) sources="$sources src/node/http_parse.c" ;;
 glob) sources="$sources src/engine/glob.c" ;;
 *) echo "no such target: $name" >&2 && exit 2 ;;
 esac

@@ -94,6 +94,23 @@ static void test_histogram_buckets_have_a_bounded_error(void **state)
     }
 }
 
+static void test_histogram_counts_are_exact_at_the_bounds(void **state)
+{
+    static struct histogram h;
+    uint64_t upto[HISTOGRAM_BOUNDS], naive[HISTOGRAM_BOUNDS] = { 0 };
+    (void)state;
+    for (uint64_t value = 0; value < 5000; value++) {
+        uint64_t v = value * value;
+        histogram_add(&h, v, 1);
+        for (uint32_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
+            naive[i] += v <= histogram_bound(i);
+        }
+    }
+    histogram_cumulate(&h, upto);
+    assert_memory_equal(upto, naive, sizeof naive);
+    assert_int_equal(upto[HISTOGRAM_BOUNDS - 1], h.count);
+}
+
 static void test_histogram_percentiles(void **state)
 {
     (void)state;
@@ -121,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_text_cuts_and_terminates),
         cmocka_unit_test(test_rng_is_the_published_sequence),
         cmocka_unit_test(test_histogram_buckets_have_a_bounded_error),
+        cmocka_unit_test(test_histogram_counts_are_exact_at_the_bounds),
         cmocka_unit_test(test_histogram_percentiles),
         cmocka_unit_test(test_statuses_say_what_happened),
     };
