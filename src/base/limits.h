@@ -33,6 +33,8 @@
 #define CLIENT_WINDOW_USEC 100000       /* the same, by the time that they have taken to execute */
 #define CLIENT_REPLY_GUESS (256 * KIB)  /* before the first */
 #define CLIENT_KERNEL_BYTES (128 * KIB) /* replies that the kernel keeps unsent for one client */
+#define BUFFER_KEPT_BYTES (8 * MIB)     /* an empty buffer of the node that is larger goes back */
+#define IO_GIVE_BYTES (256 * KIB)       /* more is handed to a socket as it is instead of copied */
 #define CLIENT_READ_BYTES (64 * KIB)    /* one read of a socket */
 #define CLIENT_PENDING_MAX 4096         /* commands of one connection without a reply yet */
 #define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
@@ -70,28 +72,32 @@
 #define LOG_BLOCK_BYTES (4 * KIB)     /* a batch starts on a block boundary */
 #define LOG_SEGMENT_BYTES (64 * MIB)  /* default; a larger record gets a segment of its own size */
 #define LOG_BATCH_BYTES_MAX (4 * MIB) /* a batch that would grow beyond is closed */
-#define LOG_CACHE_BYTES_MAX (128 * MIB) /* tail cache; older entries are read from the file */
-#define LOG_CHUNK_BYTES (1 * MIB)       /* the cache grows and is evicted by these */
+#define LOG_CACHE_BYTES_MAX (128 * MIB)  /* tail cache; older entries are read from the file */
+#define LOG_CHUNK_BYTES (1 * MIB)        /* the cache grows and is evicted by these */
 #define LOG_BACKLOG_BYTES_MAX (64 * MIB) /* not durable yet: a leader takes no more writes */
-#define LOG_STATE_BYTES_MAX (4 * KIB)   /* a protocol's state record; a longer one is a bug */
-#define LOG_GROUPS_MAX 65536            /* more are a bug of whoever places groups */
+#define LOG_STATE_BYTES_MAX (4 * KIB)    /* a protocol's state record; a longer one is a bug */
+#define LOG_GROUPS_MAX 65536             /* more are a bug of whoever places groups */
 
 /* --- protocols ------------------------------------------------------------------------------ */
 #define UNCOMMITTED_ENTRIES_MAX 65536     /* SUBMIT is not delivered beyond it (P4) */
 #define UNCOMMITTED_BYTES_MAX (256 * MIB) /* kept by the driver, which knows the bytes */
 #define APPEND_ENTRIES_MAX 4096           /* entries attached to one message */
 #define APPEND_BYTES_MAX (1 * MIB)        /* the driver attaches fewer entries when bytes run out */
-#define APPENDS_IN_FLIGHT_MAX 64          /* messages to one follower without an answer yet */
+/* Entries attached for one follower in one turn, at least one message, and what all of them may
+ * take from files instead of the cache. The rest is asked for again. */
+#define APPEND_TURN_BYTES (4 * MIB)
+#define READ_BACK_TURN_BYTES (1 * MIB)
+#define APPENDS_IN_FLIGHT_MAX 64 /* messages to one follower without an answer yet */
 
 /* --- peers ---------------------------------------------------------------------------------- */
 #define FRAME_BYTES_MAX (80 * MIB)       /* a longer frame closes the connection */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */
-#define ERROR_CODES_MAX 64  /* error codes counted apart; further ones are counted together */
-#define ERROR_CODE_BYTES 32 /* of one, with its end; a longer one is cut */
-#define PERCENTILES_MAX 16  /* in latency-tracking-info-percentiles; more are refused */
-#define HTTP_CONNECTIONS_MAX 16          /* to metrics-port; more are closed at once */
+#define ERROR_CODES_MAX 64      /* error codes counted apart; further ones are counted together */
+#define ERROR_CODE_BYTES 32     /* of one, with its end; a longer one is cut */
+#define PERCENTILES_MAX 16      /* in latency-tracking-info-percentiles; more are refused */
+#define HTTP_CONNECTIONS_MAX 16 /* to metrics-port; more are closed at once */
 #define HTTP_REQUEST_BYTES_MAX (8 * KIB) /* 431 */
 #define HTTP_TIME_MS 5000 /* for a request and its answer; then the connection is closed */
 
@@ -116,7 +122,8 @@
 #define BENCH_KEYS_MAX 1000000000000     /* as many as twelve digits name */
 #define BENCH_CHECKED_KEYS_MAX 100000000 /* with --check: 24 bytes each */
 #define BENCH_PREFIX_BYTES_MAX 128       /* of a key */
-#define BENCH_OUTPUT_BYTES (64 * KIB) /* requests of one connection that the kernel has not taken \
+#define BENCH_OUTPUT_BYTES                                                                        \
+    (64 * KIB)                        /* requests of one connection that the kernel has not taken \
                                        */
 #define BENCH_INPUT_BYTES (256 * KIB) /* one read, shared by all connections */
 #define BENCH_ERROR_CODES_MAX 16      /* kinds of error told apart; others count as one kind */

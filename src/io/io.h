@@ -112,6 +112,8 @@ void *io_stream_owner(const struct io_stream *stream);
  */
 void io_stream_write(struct io_stream *stream, const void *p, size_t n);
 void io_stream_writev(struct io_stream *stream, const struct iovec *v, int count);
+/* The same for what malloc gave: it is not copied, and freed when it is written. */
+void io_stream_give(struct io_stream *stream, void *p, size_t n);
 size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
 size_t io_stream_memory(const struct io_stream *stream); /* that their copies take */
 

@@ -376,7 +376,7 @@ void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes)
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
-static void send_gathered(struct io_stream *stream);
+static void send_gathered(struct io_stream *stream, size_t from);
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -390,7 +390,7 @@ static void on_written(uv_write_t *request, int status)
     if (status != 0) {
         close_with(stream, status);
     } else if (stream->gathered_n > 0) {
-        send_gathered(stream);
+        send_gathered(stream, 0);
     } else if (stream->finishing) {
         finished(stream);
     } else if (stream->callbacks->on_drained != NULL) {
@@ -399,11 +399,11 @@ static void on_written(uv_write_t *request, int status)
     }
 }
 
-static void send_gathered(struct io_stream *stream)
+static void send_gathered(struct io_stream *stream, size_t from)
 {
     qr_assert(stream->sending == NULL);
-    qr_assert(stream->gathered_n > 0);
-    uv_buf_t buffer = { .base = (char *)stream->gathered, .len = stream->gathered_n };
+    qr_assert(stream->gathered_n > from);
+    uv_buf_t buffer = { .base = (char *)stream->gathered + from, .len = stream->gathered_n - from };
     stream->sending = stream->gathered;
     stream->sending_cap = stream->gathered_cap;
     stream->gathered = NULL;
@@ -476,7 +476,35 @@ void io_stream_writev(struct io_stream *stream, const struct iovec *v, int count
         skip -= cut;
     }
     if (stream->sending == NULL && stream->gathered_n > 0) {
-        send_gathered(stream);
+        send_gathered(stream, 0);
+    }
+}
+
+void io_stream_give(struct io_stream *stream, void *p, size_t n)
+{
+    struct iovec v = { .iov_base = p, .iov_len = n };
+    int offered = 0;
+    size_t bytes = 0;
+    ssize_t taken = 0;
+    bool dead = stream->closing || stream->finishing;
+    if (!dead && stream->sending == NULL) {
+        taken = try_write(stream, &v, 1, &offered, &bytes);
+    }
+    if (dead || taken < 0 || (size_t)taken == n) {
+        free(p);
+        if (taken < 0) {
+            close_with(stream, (int)taken);
+        }
+    } else if (stream->gathered_n > 0) {
+        gather(stream, p, n); /* taken is 0: something is being sent */
+        free(p);
+    } else {
+        free(stream->gathered);
+        stream->gathered = p;
+        stream->gathered_n = stream->gathered_cap = n;
+        if (stream->sending == NULL) {
+            send_gathered(stream, (size_t)taken);
+        }
     }
 }
 

@@ -114,6 +114,9 @@ bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
                  struct span *out);
 
+/* Bytes that log_read had to take from files so far. */
+uint64_t log_read_back_bytes(const struct log *log);
+
 /* --- Space ---------------------------------------------------------------------------------- */
 
 enum log_space {
@@ -126,9 +129,10 @@ enum log_space log_space(struct log *log);
 struct log_stats {
     uint64_t batches, syncs, records, bytes, cache_bytes, segments, disk_bytes;
     uint64_t flush_bytes_max;
-    uint64_t inline_syncs; /* of `syncs` */
-    uint64_t sync_usec;    /* of one write with its sync, of late (a moving average) */
-    uint64_t index_bytes;  /* memory of the index, beside the cache */
+    uint64_t read_back_bytes; /* from files, because the cache had them no more */
+    uint64_t inline_syncs;    /* of `syncs` */
+    uint64_t sync_usec;       /* of one write with its sync, of late (a moving average) */
+    uint64_t index_bytes;     /* memory of the index, beside the cache */
     uint32_t pin_group; /* the group whose oldest live entry kept the oldest segment, last seen */
 };
 void log_stats(const struct log *log, struct log_stats *out);

@@ -38,6 +38,11 @@ static const uint8_t *cache_find(const struct log *log, uint64_t offset, size_t 
 
 static void read_room(struct log *log, size_t n)
 {
+    if (log->read_cap > BUFFER_KEPT_BYTES && n <= BUFFER_KEPT_BYTES) {
+        free(log->read_buffer);
+        log->read_buffer = NULL;
+        log->read_cap = 0;
+    }
     if (n > log->read_cap) {
         log->read_cap = n < 64 * KIB ? 64 * KIB : n;
         log->read_buffer = qr_realloc(log->read_buffer, log->read_cap);
@@ -102,6 +107,7 @@ static int take_from_file(struct reading *r, const struct run *run, qr_slot end)
     uint8_t *p = qr_alloc(run->bytes);
     int64_t got = io_file_pread(s->file, p, run->bytes,
                                 s->header.body_offset + (run->offset - s->header.first));
+    r->log->stats.read_back_bytes += run->bytes;
     int result = got < 0 ? (int)got : take_run(r, p, (size_t)got, run->slot, end, true);
     free(p);
     return result;
@@ -135,4 +141,9 @@ int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t
     }
     *out = span_of(r.lent != NULL ? r.lent : log->read_buffer, r.n);
     return (int64_t)(r.next - lo);
+}
+
+uint64_t log_read_back_bytes(const struct log *log)
+{
+    return log->stats.read_back_bytes;
 }

@@ -69,6 +69,29 @@ static void client_open(struct node *node, struct io_stream *stream)
     io_stream_keepalive(stream, node->config.tcp_keepalive_s);
 }
 
+void clients_unlink(struct client *client)
+{
+    struct node *node = client->node;
+    if (client->previous != NULL) {
+        client->previous->next = client->next;
+    } else {
+        node->clients = client->next;
+    }
+    if (client->next != NULL) {
+        client->next->previous = client->previous;
+    } else {
+        node->clients_last = client->previous;
+    }
+    node->client_count--;
+    if (client->dirty) {
+        struct client **link = &node->dirty;
+        while (*link != client) {
+            link = &(*link)->next_dirty;
+        }
+        *link = client->next_dirty;
+    }
+}
+
 static void on_accept(void *context, struct io_stream *stream)
 {
     struct clients *clients = context;

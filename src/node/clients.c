@@ -447,29 +447,6 @@ static void on_end(struct io_stream *stream)
     client_close_gently(client); /* it may still read: `printf ... | nc` wants its replies */
 }
 
-static void unlink_client(struct client *client)
-{
-    struct node *node = client->node;
-    if (client->previous != NULL) {
-        client->previous->next = client->next;
-    } else {
-        node->clients = client->next;
-    }
-    if (client->next != NULL) {
-        client->next->previous = client->previous;
-    } else {
-        node->clients_last = client->previous;
-    }
-    node->client_count--;
-    if (client->dirty) {
-        struct client **link = &node->dirty;
-        while (*link != client) {
-            link = &(*link)->next_dirty;
-        }
-        *link = client->next_dirty;
-    }
-}
-
 static void on_close(struct io_stream *stream, int error)
 {
     (void)error;
@@ -481,7 +458,7 @@ static void on_close(struct io_stream *stream, int error)
         clients->visit = client->next;
     }
     clients_leave_line(client);
-    unlink_client(client);
+    clients_unlink(client);
     stream_detach(&client->stream);
     parser_free(&client->parser);
     reply_free(&client->out);
@@ -519,13 +496,14 @@ static void flush_client(struct client *client)
         histogram_add(&client->node->measure->replies_per_write, client->replies, 1);
         client->replies = 0;
         (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSH);
-        io_stream_write(client->socket, client->out.p, client->out.n);
-        (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSHED);
-        reply_reset(&client->out);
-        if (client->out.cap > 4 * CLIENT_READ_BYTES) {
-            reply_free(&client->out);
+        if (client->out.n > IO_GIVE_BYTES) {
+            io_stream_give(client->socket, client->out.p, client->out.n);
             reply_init(&client->out, client->version);
+        } else {
+            io_stream_write(client->socket, client->out.p, client->out.n);
+            reply_reset(&client->out);
         }
+        (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSHED);
         stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
     }
     if (client->stream.parked.count > 0 && unsent(client) <= output_limit(client) / 2) {

@@ -32,6 +32,8 @@ struct clients {
 
 extern const struct io_stream_callbacks clients_callbacks;
 void clients_init_stream(struct client *client);
+/* It is no client any more. */
+void clients_unlink(struct client *client);
 
 void clients_line_up(struct client_line *line, struct client *client);
 void clients_leave_line(struct client *client);

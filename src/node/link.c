@@ -41,12 +41,14 @@ void link_flush(struct link *link)
         link->peers->peer[link->peer].stats.writes++;
     }
     (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSH);
-    io_stream_write(link->stream, link->out.p, link->out.n);
-    (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSHED);
-    link->out.n = 0;
-    if (link->out.cap > 2 * MIB) {
-        outbox_free(&link->out);
+    if (link->out.n > IO_GIVE_BYTES) {
+        io_stream_give(link->stream, link->out.p, link->out.n);
+        link->out = (struct outbox){ 0 };
+    } else {
+        io_stream_write(link->stream, link->out.p, link->out.n);
+        link->out.n = 0;
     }
+    (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSHED);
 }
 
 /* --- Life ----------------------------------------------------------------------------------- */
@@ -386,6 +388,11 @@ static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
         memmove(link->in, link->in + link->in_at, link->in_n - link->in_at);
         link->in_n -= link->in_at;
         link->in_at = 0;
+    }
+    if (link->in_n == 0 && link->in_cap > BUFFER_KEPT_BYTES) {
+        free(link->in);
+        link->in = NULL;
+        link->in_cap = 0;
     }
     size_t want = link->state == LINK_UP ? READ_BYTES : 2 * STRANGER_FRAME_BYTES_MAX;
     if (link->in_cap - link->in_n < want) {

@@ -264,6 +264,10 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
     }
     (void)io_failpoint(peers->node->io, FAIL_REPLY_PEER);
     link_send(link, FRAME_REPLY, span_of(head, w.n), reply, false);
+    if (peers->reply.cap > BUFFER_KEPT_BYTES) {
+        reply_free(&peers->reply); /* `reply` stood in it */
+        reply_init(&peers->reply, 2);
+    }
     (void)io_failpoint(peers->node->io, FAIL_REPLIED_PEER);
 }
 

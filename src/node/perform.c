@@ -44,18 +44,46 @@ void replica_hold(struct replica *r, const struct effect *e)
 
 /* --- Effects -------------------------------------------------------------------------------- */
 
+/* Whether this turn has room for more entries to that follower (R4). One that is far behind asks
+ * for much at once, and its entries come from files. What cannot be attached leaves a gap, behind
+ * which entries are no use to it: they follow when it has refused them. */
+static bool may_attach(struct replica *r, node_index to)
+{
+    struct attached *a = &r->attached[to];
+    bool room =
+        a->bytes == 0 || (a->bytes < APPEND_TURN_BYTES && r->read_back < READ_BACK_TURN_BYTES);
+    a->cut = a->cut || !room;
+    return !a->cut;
+}
+
+static void note_attached(struct replica *r, node_index to, size_t bytes, bool all,
+                          uint64_t read_before)
+{
+    r->attached[to].bytes += bytes;
+    r->attached[to].cut = !all;
+    r->read_back += log_read_back_bytes(r->node->log) - read_before;
+}
+
+void replica_end_sends(struct replica *r)
+{
+    memset(r->attached, 0, sizeof r->attached);
+    r->read_back = 0;
+}
+
 static void send_message(struct replica *r, node_index to, const struct message *m,
                          struct span body)
 {
     struct span records = { 0 };
     qr_slot hi = m->lo;
-    if (m->hi > m->lo) {
+    if (m->hi > m->lo && may_attach(r, to)) {
+        uint64_t read_before = log_read_back_bytes(r->node->log);
         int64_t n = log_read(r->node->log, r->group, m->lo, m->hi, APPEND_BYTES_MAX, &records);
         if (n < 0) {
             node_fail(r->node, "an entry of the log cannot be read back");
             return;
         }
         hi = m->lo + (qr_slot)n;
+        note_attached(r, to, records.n, hi == m->hi, read_before);
         measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
         (void)io_failpoint(r->node->io, FAIL_SEND_ENTRIES);
     }
@@ -122,6 +150,11 @@ static void persist_batch(struct replica *r, const struct effect *e)
     log_append(r->node->log, span_of(r->batch, r->batch_n), r->batch_count);
     r->batch_count = 0;
     r->batch_n = 0;
+    if (r->batch_cap > BUFFER_KEPT_BYTES) {
+        free(r->batch);
+        r->batch = NULL;
+        r->batch_cap = 0;
+    }
 }
 
 static void persist_noop(struct replica *r, const struct effect *e)

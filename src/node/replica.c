@@ -265,6 +265,7 @@ void replica_turn(struct replica *r)
     replica_serve_due(r);
     replica_serve_blocked(r);
     replica_serve_large(r);
+    replica_end_sends(r);
 }
 
 qr_time replica_deadline(struct replica *r)

@@ -31,6 +31,12 @@ struct reads_pace {
     uint32_t others, others_before; /* small commands in this turn and in the one before */
 };
 
+/* Entries that went to a follower in this turn. */
+struct attached {
+    size_t bytes;
+    bool cut; /* not all that were wanted: what follows has a gap before it */
+};
+
 struct replica {
     struct node *node;
     const struct protocol *protocol;
@@ -78,6 +84,8 @@ struct replica {
     qr_ticket durable;
     qr_slot durable_last; /* entries up to here were durable with that ticket */
     struct held *held, *held_last;
+    struct attached attached[MEMBERS_MAX];
+    uint64_t read_back; /* bytes from files for them */
 
     /* Log time (design: expiry by log time). */
     qr_term stamp_term;
@@ -104,6 +112,9 @@ void replica_perform(struct replica *r, const struct effect *e);
 /* Keeps an effect until its ticket is durable, and lets those go whose ticket is. */
 void replica_hold(struct replica *r, const struct effect *e);
 void replica_release_held(struct replica *r);
+
+/* The turn ends: the next has new room for entries. */
+void replica_end_sends(struct replica *r);
 
 /* Up to where entries may be applied now. */
 static inline qr_slot replica_apply_limit(const struct replica *r)

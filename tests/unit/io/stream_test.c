@@ -340,6 +340,42 @@ static void test_finish_delivers_what_is_queued(void **state)
     free(w);
 }
 
+/* Given, written and given again: more than the socket takes each time, then little. */
+static void give_pattern(struct world *w)
+{
+    uint8_t *bytes = pattern(BIG);
+    size_t cuts[] = { 0, BIG / 2, BIG / 2 + 10, BIG - 100, BIG };
+    for (int i = 0; i < 4; i++) {
+        size_t n = cuts[i + 1] - cuts[i];
+        if (i == 1) {
+            io_stream_write(w->client.stream, bytes + cuts[i], n);
+            continue;
+        }
+        uint8_t *gift = qr_alloc(n);
+        memcpy(gift, bytes + cuts[i], n);
+        io_stream_give(w->client.stream, gift, n);
+    }
+    assert_true(io_stream_memory(w->client.stream) >= io_stream_queued(w->client.stream));
+    free(bytes);
+}
+
+static void test_what_is_given_is_sent_in_order(void **state)
+{
+    (void)state;
+    struct world *w = qr_alloc(sizeof *w);
+    world_init(w, client_got_all);
+    w->server.echo = true;
+    world_run(w, give_pattern);
+    uint8_t *bytes = pattern(BIG);
+    assert_int_equal(w->client.got_n, BIG);
+    assert_memory_equal(w->client.got, bytes, BIG);
+    io_stream_close(w->client.stream);
+    io_stream_give(w->client.stream, qr_alloc(100), 100); /* not leaked, as ASan sees */
+    free(bytes);
+    world_free(w);
+    free(w);
+}
+
 static void shut_client(struct world *w)
 {
     shutdown(io_stream_fd(w->client.stream), SHUT_WR);
@@ -519,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_writev_takes_any_number_of_buffers),
         cmocka_unit_test(test_a_slow_reader_fills_the_queue_and_drains_it),
         cmocka_unit_test(test_no_room_pauses_reading_until_it_is_resumed),
+        cmocka_unit_test(test_what_is_given_is_sent_in_order),
         cmocka_unit_test(test_finish_delivers_what_is_queued),
         cmocka_unit_test(test_a_peer_that_sends_no_more_still_gets_its_answer),
         cmocka_unit_test(test_a_reset_is_an_error_of_the_stream),

@@ -436,6 +436,18 @@ static void test_a_forwarded_write_does_not_drag_the_reads_of_others_S2(void **s
     assert_int_equal(world->client.parked.count, 1);
 }
 
+static void test_a_slow_disk_of_the_leader_holds_new_writes_back_R4(void **state)
+{
+    (void)state;
+    world->unsynced = LOG_BACKLOG_BYTES_MAX + 1; /* the others have committed all of it */
+    command("set a 1");
+    turn();
+    assert_int_equal(world->submits, 0);
+    world->unsynced = 0;
+    turn();
+    assert_int_equal(world->submits, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -462,6 +474,7 @@ int main(void)
         TEST(test_parked_reads_go_on_when_replies_are_taken_R4),
         TEST(test_a_turn_executes_large_reads_as_far_as_there_is_time_R4),
         TEST(test_a_small_read_does_not_wait_for_large_ones_R4),
+        TEST(test_a_slow_disk_of_the_leader_holds_new_writes_back_R4),
         TEST(test_a_forwarded_write_does_not_drag_the_reads_of_others_S2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

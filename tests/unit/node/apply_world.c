@@ -107,7 +107,7 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
 uint64_t log_backlog(const struct log *log)
 {
     (void)log;
-    return 0;
+    return world->unsynced;
 }
 
 uint64_t log_position(const struct log *log)
@@ -119,6 +119,12 @@ uint64_t log_group_bytes(const struct log *log, uint32_t group)
 {
     (void)log;
     (void)group;
+    return 0;
+}
+
+uint64_t log_read_back_bytes(const struct log *log)
+{
+    (void)log;
     return 0;
 }
 

@@ -26,6 +26,7 @@ struct world {
     qr_time pace;       /* what passes between two looks at the clock */
     qr_wall wall;
     bool congested;
+    uint64_t unsynced; /* bytes of the log that the disk does not have yet */
     /* The protocol: effects that the next step pushes, and what it was told. */
     struct effect next[EFFECTS];
     uint32_t next_count;
