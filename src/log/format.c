@@ -49,6 +49,16 @@ void segment_header_encode(const struct segment_header *h, uint8_t *p)
     header_encode_at(h, p + SEGMENT_COPY_OFFSET);
 }
 
+/* What every writer keeps to. A header that does not is as good as none, whatever its checksum
+ * says: recovery follows its numbers. */
+static bool header_makes_sense(const struct segment_header *h)
+{
+    return h->generation > h->prev_generation && h->first >= h->prev_end &&
+           h->first <= UINT64_MAX / 4 && h->capacity <= UINT64_MAX / 4 &&
+           h->body_offset >= LOG_BLOCK_BYTES && h->body_offset % LOG_BLOCK_BYTES == 0 &&
+           h->restate_bytes <= h->body_offset - LOG_BLOCK_BYTES;
+}
+
 static enum header_read header_decode_at(const uint8_t *p, struct segment_header *out)
 {
     struct wire_reader r = wire_reader(span_of(p, SEGMENT_HEADER_BYTES));
@@ -70,7 +80,7 @@ static enum header_read header_decode_at(const uint8_t *p, struct segment_header
     out->restate_bytes = wire_get_u32(&r);
     out->restate_crc = wire_get_u32(&r);
     out->body_offset = wire_get_u32(&r);
-    return HEADER_OK;
+    return header_makes_sense(out) ? HEADER_OK : HEADER_NONE;
 }
 
 enum header_read segment_header_decode(const uint8_t *p, struct segment_header *out)

@@ -134,7 +134,7 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     out->base_slot = g->base_slot;
     out->base_term = g->base_term;
     out->last_slot = g->last_slot;
-    out->runs = g->terms + g->term_head;
+    out->runs = g->term_count > 0 ? g->terms + g->term_head : NULL;
     out->run_count = g->term_count;
     out->state = span_of(g->state, g->state_n);
     out->damaged = g->damaged;

@@ -34,6 +34,7 @@ struct recovery {
     uint32_t count, cap;
     uint64_t *tmp; /* numbers of .tmp files */
     uint32_t tmp_count, tmp_cap;
+    uint64_t stated; /* log offset below which everything was synced, says what is passed over */
     struct window window;
     char *message;
     size_t message_cap;
@@ -184,12 +185,14 @@ static struct found *find_number(struct recovery *r, uint64_t number)
     return NULL;
 }
 
-/* Whether some batch in the file proves that its beginning was once on disk. */
+/* Whether some batch in the file proves that its beginning was once on disk. If not, what it says
+ * of the segments before it is true all the same: it was begun after they were synced. */
 static bool was_synced(struct recovery *r, const struct found *f)
 {
     uint64_t first = 0;
     r->window = (struct window){ .file = f->file, .p = r->window.p, .cap = r->window.cap };
     uint64_t mark = replay_highest_mark(r->log, &r->window, f->number, LOG_BLOCK_BYTES, &first);
+    r->stated = max_u64(r->stated, max_u64(mark, f->whole ? f->header.prev_end : 0));
     return mark > first;
 }
 
@@ -291,7 +294,8 @@ static enum log_open_result replay_top(struct recovery *r)
         return damaged(r, generation, at, "its records contradict each other");
     }
     uint64_t first = 0;
-    if (replay_highest_mark(r->log, &r->window, generation, at, &first) > s->end) {
+    uint64_t mark = replay_highest_mark(r->log, &r->window, generation, at, &first);
+    if (max_u64(mark, r->stated) > s->end) {
         return damaged(r, generation, at, "a synced batch is bad");
     }
     if (first != 0 || replay_looks_begun(s, &r->window)) {
@@ -471,7 +475,8 @@ static enum log_open_result run(struct recovery *r)
     if (result == LOG_OPEN_OK) {
         result = find_top(r, &top);
     }
-    if (result == LOG_OPEN_OK && top == NULL && r->log->config.must_exist) {
+    if (result == LOG_OPEN_OK && top == NULL &&
+        (r->log->config.must_exist || r->stated > FIRST_LOG_OFFSET)) {
         result = wiped(r);
     }
     if (result == LOG_OPEN_OK && top != NULL) {

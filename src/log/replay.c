@@ -6,12 +6,21 @@
 
 #define WINDOW_BYTES (256 * KIB)
 
+static bool file_holds(struct io_file *file, uint64_t n)
+{
+    int64_t size = io_file_size(file);
+    return size > 0 && (uint64_t)size >= n;
+}
+
 const uint8_t *window_at(struct window *w, uint64_t at, size_t need)
 {
     if (at >= w->at && at + need <= w->at + w->n) {
         return w->p + (at - w->at);
     }
     size_t cap = need > WINDOW_BYTES ? need : WINDOW_BYTES;
+    if (need > WINDOW_BYTES && !file_holds(w->file, at + need)) {
+        return NULL; /* a length that was not written by us: no memory for it */
+    }
     if (cap > w->cap) {
         free(w->p);
         w->p = qr_alloc(cap);

@@ -5,6 +5,8 @@
  * lost silently. */
 #include "rig.h"
 
+#include "base/crc32c.h"
+#include "base/wire.h"
 #include "log/log_internal.h"
 
 #include <string.h>
@@ -335,6 +337,68 @@ static void a_missing_segment_is_told(void **state)
     rig_stop(&built);
 }
 
+/* The newest segment's beginning may be torn, which says nothing against the log; but it was begun
+ * only when the segment before was synced. When that one's beginning is bad too, its batch is lost,
+ * and that must be told. */
+static void two_lost_beginnings_are_damage(void **state)
+{
+    (void)state;
+    struct rig rig;
+    build(&rig, false, 1);
+    for (int i = 0; i < 2; i++) {
+        struct segment_header h;
+        size_t n;
+        uint8_t *p = top_segment(&rig, &h, &n);
+        memset(p + LOG_BLOCK_BYTES, 0xff, 64);
+        if (i == 0) { /* out of the way, so that the one before is the top now */
+            p[0] ^= 1;
+            p[SEGMENT_COPY_OFFSET] ^= 1;
+        }
+    }
+    rig_open(&rig, LOG_OPEN_DAMAGED);
+    rig_stop(&rig);
+}
+
+/* A header with a right checksum that no writer makes, such as one whose segment before is itself:
+ * recovery must neither follow it round in a circle nor take its lengths for granted. */
+static void a_header_without_sense_is_none(void **state)
+{
+    (void)state;
+    struct rig built;
+    build(&built, true, 1);
+    for (unsigned field = 0; field < 6; field++) {
+        struct rig rig = copy_of(&built);
+        struct segment_header h;
+        size_t n;
+        uint8_t *p = top_segment(&rig, &h, &n);
+        uint64_t *const wide[] = { &h.prev_generation, &h.prev_end, &h.first, &h.capacity };
+        uint32_t *const narrow[] = { &h.restate_bytes, &h.body_offset };
+        if (field < 4) {
+            *wide[field] = field == 0 ? h.generation : UINT64_MAX - 7 * LOG_BLOCK_BYTES;
+        } else {
+            *narrow[field - 4] = field == 4 ? UINT32_MAX : 0;
+        }
+        /* The encoder refuses such a header: the checksum is made here. */
+        for (size_t copy = 0; copy <= SEGMENT_COPY_OFFSET; copy += SEGMENT_COPY_OFFSET) {
+            struct wire_writer w = wire_writer(p + copy + 40, 44);
+            wire_put_u64(&w, h.first);
+            wire_put_u64(&w, h.capacity);
+            wire_put_u64(&w, h.prev_generation);
+            wire_put_u64(&w, h.prev_end);
+            wire_put_u32(&w, h.restate_bytes);
+            wire_put_u32(&w, h.restate_crc);
+            wire_put_u32(&w, h.body_offset);
+            uint32_t crc = crc32c_extend(crc32c_extend(0, p + copy, 12), p + copy + 16, 80);
+            w = wire_writer(p + copy + 12, 4);
+            wire_put_u32(&w, crc);
+        }
+        assert_int_equal(segment_header_decode(p, &h), HEADER_NONE);
+        rig_open(&rig, LOG_OPEN_DAMAGED);
+        rig_stop(&rig);
+    }
+    rig_stop(&built);
+}
+
 /* A damaged log is left as it is: a second look finds the same. */
 static void damage_is_found_again(void **state)
 {
@@ -369,6 +433,8 @@ int main(void)
         cmocka_unit_test(a_tail_may_tear_anywhere),
         cmocka_unit_test(a_batch_behind_a_gap_never_comes_back),
         cmocka_unit_test(a_missing_segment_is_told),
+        cmocka_unit_test(two_lost_beginnings_are_damage),
+        cmocka_unit_test(a_header_without_sense_is_none),
         cmocka_unit_test(damage_is_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 #include "disk.h"
+#include "disk_names.h"
 
 #include "base/alloc.h"
 
@@ -23,16 +24,6 @@ struct inode {
     struct bytes now, durable;
     struct unsynced *unsynced;
     size_t unsynced_n, unsynced_cap;
-};
-
-struct entry {
-    char name[48];
-    struct inode *inode;
-};
-
-struct names {
-    struct entry *v; /* by name */
-    size_t n, cap;
 };
 
 struct io_file {
@@ -164,56 +155,6 @@ static void inode_lose(struct inode *inode, struct rng *rng)
 
 /* --- Names ---------------------------------------------------------------------------------- */
 
-static struct entry *names_find(struct names *names, const char *name)
-{
-    for (size_t i = 0; i < names->n; i++) {
-        if (strcmp(names->v[i].name, name) == 0) {
-            return &names->v[i];
-        }
-    }
-    return NULL;
-}
-
-static void names_copy(struct names *to, const struct names *from)
-{
-    if (from->n > to->cap) {
-        to->cap = from->n;
-        to->v = qr_realloc(to->v, to->cap * sizeof(struct entry));
-    }
-    to->n = from->n;
-    if (from->n > 0) {
-        memcpy(to->v, from->v, from->n * sizeof(struct entry));
-    }
-}
-
-static void names_put(struct names *names, const char *name, struct inode *inode)
-{
-    struct entry *e = names_find(names, name);
-    if (e == NULL) {
-        if (names->n == names->cap) {
-            names->cap = names->cap == 0 ? 16 : names->cap * 2;
-            names->v = qr_realloc(names->v, names->cap * sizeof(struct entry));
-        }
-        size_t i = names->n++;
-        for (; i > 0 && strcmp(names->v[i - 1].name, name) > 0; i--) {
-            names->v[i] = names->v[i - 1];
-        }
-        e = &names->v[i];
-        strncpy(e->name, name, sizeof(e->name) - 1);
-        e->name[sizeof(e->name) - 1] = 0;
-    }
-    e->inode = inode;
-}
-
-static void names_drop(struct names *names, const char *name)
-{
-    struct entry *e = names_find(names, name);
-    qr_assert(e != NULL);
-    size_t i = (size_t)(e - names->v);
-    memmove(e, e + 1, (names->n - i - 1) * sizeof(*e));
-    names->n--;
-}
-
 static void names_changed(struct io *disk)
 {
     if (disk->history_n == disk->history_cap) {
@@ -334,6 +275,26 @@ struct io *disk_copy(const struct io *disk)
     names_copy(&copy->durable, &copy->now);
     copy->clock = disk->clock;
     return copy;
+}
+
+struct io *disk_after_power_loss(const struct io *disk, struct rng *rng)
+{
+    struct io *after = disk_new();
+    size_t kept = rng_below(rng, disk->history_n + 1);
+    const struct names *names = kept == 0 ? &disk->durable : &disk->history[kept - 1];
+    for (size_t i = 0; i < names->n; i++) {
+        const struct inode *from = names->v[i].inode;
+        struct inode *inode = inode_new(after);
+        bytes_put(&inode->durable, from->durable.p, from->durable.n, 0);
+        for (size_t k = 0; k < from->unsynced_n; k++) {
+            unsynced_push(inode, from->unsynced[k].p, from->unsynced[k].n, from->unsynced[k].at);
+        }
+        inode_lose(inode, rng);
+        names_put(&after->now, names->v[i].name, inode);
+    }
+    names_copy(&after->durable, &after->now);
+    after->clock = disk->clock;
+    return after;
 }
 
 void disk_fail_at(struct io *disk, uint64_t n, int error)
@@ -602,3 +563,19 @@ int io_list(struct io *disk, const char *path, void (*each)(void *context, const
     }
     return 0;
 }
+
+#ifdef QUORATE_FAILPOINTS
+int io_failpoint(struct io *io, enum failpoint point)
+{
+    (void)io;
+    (void)point;
+    return 0;
+}
+
+bool io_failpoint_kills(struct io *io, enum failpoint point)
+{
+    (void)io;
+    (void)point;
+    return false;
+}
+#endif

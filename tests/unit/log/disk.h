@@ -23,6 +23,9 @@ void disk_kill(struct io *disk);
 /* The machine loses power: as above, and unsynced bytes and names survive by chance. */
 void disk_power_loss(struct io *disk, struct rng *rng);
 
+/* The disk as a power loss at this moment would leave it; this one goes on as if nothing was. */
+struct io *disk_after_power_loss(const struct io *disk, struct rng *rng);
+
 /* A copy of what is on the disk now, without anything under way. */
 struct io *disk_copy(const struct io *disk);
 

@@ -135,19 +135,3 @@ struct log_group rig_group(struct rig *rig, uint32_t group)
     assert_true(log_group_state(rig->log, group, &g));
     return g;
 }
-
-#ifdef QUORATE_FAILPOINTS
-int io_failpoint(struct io *io, enum failpoint point)
-{
-    (void)io;
-    (void)point;
-    return 0;
-}
-
-bool io_failpoint_kills(struct io *io, enum failpoint point)
-{
-    (void)io;
-    (void)point;
-    return false;
-}
-#endif
