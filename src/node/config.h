@@ -47,7 +47,7 @@ enum {
 struct config {
     /* network */
     uint16_t port, peer_port; /* peer_port 0: port + 10000 */
-    char bind[256];           /* space-separated numeric addresses: config_bind_address */
+    char bind[256];           /* space-separated numeric addresses: config_address */
     bool protected_mode;
     bool bind_given;
     uint32_t tcp_backlog, timeout_s, tcp_keepalive_s, maxclients;

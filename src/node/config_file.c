@@ -293,9 +293,28 @@ static bool check_members(const struct config *config, struct text *out)
     return true;
 }
 
+/* A '-' stands in front of an address that may fail, never alone. */
+static bool check_addresses(const char *name, const char *list, struct text *out)
+{
+    char address[64];
+    bool optional;
+    for (uint32_t i = 0; config_address(list, i, address, &optional); i++) {
+        if (address[0] == 0) {
+            text_put(out, name);
+            text_put(out, ": '-' without an address behind it");
+            return false;
+        }
+    }
+    return true;
+}
+
 bool config_check(const struct config *config, char *error, size_t cap)
 {
     struct text out = text_in(error, cap);
+    if (!check_addresses("bind", config->bind, &out) ||
+        !check_addresses("metrics-bind", config->metrics_bind, &out)) {
+        return false;
+    }
     if (config->cluster_id[0] != 0 && !is_cluster_id(config->cluster_id)) {
         text_put(&out, "cluster-id: must be 32 hex digits");
         return false;

@@ -117,6 +117,23 @@ static bool parse_member(struct identity *identity, const char *line)
     return true;
 }
 
+/* What the readers above forgive would be guessed at later: a file counts only when it is, byte for
+ * byte, what this node writes, its members are in order, and this node is one of them. */
+static bool is_whole(const struct identity *identity, const char *text, size_t n)
+{
+    char again[IDENTITY_BYTES_MAX];
+    bool found = false;
+    for (uint32_t i = 0; i < identity->member_count; i++) {
+        const struct member_config *m = &identity->members[i];
+        found = found || m->id == identity->node_id;
+        if (i > 0 && m->id <= identity->members[i - 1].id) {
+            return false;
+        }
+    }
+    return found && print_identity(identity, again, sizeof again) == n &&
+           memcmp(again, text, n) == 0;
+}
+
 static bool parse_identity(struct identity *identity, char *text)
 {
     char cluster[40];
@@ -164,7 +181,7 @@ static bool load(struct io *io, struct io_file *file, struct identity *identity,
                    "newer version",
                    identity->dir, version, IDENTITY_VERSION);
     }
-    if (!parse_identity(identity, text)) {
+    if (!parse_identity(identity, text) || !is_whole(identity, text, (size_t)n)) {
         return say(message, cap,
                    "%s/identity is damaged: restore it from a backup, or wipe the directory and "
                    "let the node join anew",

@@ -287,6 +287,9 @@ static void test_bind_addresses(void **state)
     assert_true(config_address(config.bind, 2, address, &optional));
     assert_string_equal(address, "10.0.0.1");
     assert_false(config_address(config.bind, 3, address, &optional));
+    assert_true(parse("bind 127.0.0.1 -\n"));
+    assert_false(config_check(&config, error, sizeof error)); /* a '-' in front of nothing */
+    assert_non_null(strstr(error, "bind"));
 }
 
 static void test_protected_mode(void **state)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/crc32c.h"
 #include "node/identity.h"
 
 struct fixture {
@@ -162,6 +163,50 @@ static void test_any_flipped_byte_is_noticed(void **state)
     identity_close(&identity);
 }
 
+/* A right checksum over what this node would never write: members out of order or without itself,
+ * ports that are none, two lines in one. */
+static void test_a_file_of_another_hand_is_refused(void **state)
+{
+#define ZEROS "00000000000000000000000000000000"
+    struct fixture *f = *state;
+    struct identity identity;
+    static const struct {
+        const char *members;
+        unsigned node;
+        bool good;
+    } files[] = {
+        { "member 1 a 1 2 " ZEROS "\nmember 2 b 3 4 " ZEROS "\n", 2, true },
+        { "member 1 a 1 2 " ZEROS "\nmember 2 b 3 4 " ZEROS "\n", 3, false },
+        { "member 2 a 1 2 " ZEROS "\nmember 1 b 3 4 " ZEROS "\n", 2, false },
+        { "member 2 a 1 2 " ZEROS "\nmember 2 b 3 4 " ZEROS "\n", 2, false },
+        { "member 1 a 1 2 " ZEROS "\nmember 2 b 65539 4 " ZEROS "\n", 2, false },
+        { "member 1 a 1 2 " ZEROS "\nmember 2 b\n3 4 " ZEROS "\n", 2, false },
+    };
+    assert_true(open_it(f, &identity));
+    identity_close(&identity);
+    struct config plain = { .port = 7001 };
+    memcpy(plain.dir, f->config.dir, sizeof plain.dir);
+    f->config = plain;
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        char text[1000], path[1100];
+        int n = snprintf(text, sizeof text,
+                         "quorate-data 1\ncluster " ZEROS "\nnode %u\nuuid " ZEROS "\nlog 0\n%s",
+                         files[i].node, files[i].members);
+        n += snprintf(text + n, sizeof text - (size_t)n, "crc32c %08x\n",
+                      crc32c_extend(0, text, (size_t)n));
+        (void)snprintf(path, sizeof path, "%s/identity", f->config.dir);
+        FILE *file = fopen(path, "wb");
+        assert_non_null(file);
+        assert_int_equal(fwrite(text, 1, (size_t)n, file), n);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(open_it(f, &identity), files[i].good);
+        if (files[i].good) {
+            identity_close(&identity);
+        }
+    }
+#undef ZEROS
+}
+
 /* Scenario 53: a wiped node comes back under its old id. */
 static void test_a_peer_with_another_directory_is_noticed(void **state)
 {
@@ -187,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_or_cluster_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_member_may_move_but_not_appear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_flipped_byte_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_of_another_hand_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_peer_with_another_directory_is_noticed, setup,
                                         teardown),
     };
