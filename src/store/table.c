@@ -93,11 +93,12 @@ static uint32_t segment_gather(const struct segment *segment, struct slot *out)
     return n;
 }
 
-/* The key lies behind the value: for a small item all of it is fetched at once. */
+/* The key lies behind the value: for a small item all of it is fetched at once. The item may be
+ * NULL (an empty slot), which a prefetch forgives and pointer arithmetic does not. */
 static inline void prefetch_item(const struct item *item)
 {
-    __builtin_prefetch((const char *)item + 64);
-    __builtin_prefetch((const char *)item + 128);
+    __builtin_prefetch((const void *)((uintptr_t)item + 64));
+    __builtin_prefetch((const void *)((uintptr_t)item + 128));
 }
 
 /* The first slot that is empty or not before the hash. */
