@@ -154,6 +154,32 @@ static bool parse_result(char *text, struct model_result *out)
     return text[0] == '=' && parse_value(text + 1, &out->value);
 }
 
+/* Whether a command of that kind can answer so at all. The search takes it for granted. */
+static bool result_fits(enum op_kind kind, const struct model_result *result)
+{
+    const struct model_value *v = &result->value;
+    switch (result->kind) {
+    case RESULT_OK:
+        return kind == OP_SET;
+    case RESULT_NIL:
+        return kind == OP_GET;
+    case RESULT_VALUE:
+        break;
+    case RESULT_UNKNOWN:
+    case RESULT_FAIL:
+        return true;
+    }
+    if (kind == OP_DEL) {
+        return v->length == 1 && (v->small[0] == '0' || v->small[0] == '1');
+    }
+    uint32_t sign = kind == OP_INCR && v->length > 1 && v->small[0] == '-' ? 1 : 0;
+    bool number = v->length > sign && v->length <= 20;
+    for (uint32_t i = sign; number && i < v->length; i++) {
+        number = v->small[i] >= '0' && v->small[i] <= '9';
+    }
+    return kind == OP_GET || (number && kind != OP_SET);
+}
+
 static bool parse_number(const char *text, int64_t *out)
 {
     char *end;
@@ -174,7 +200,8 @@ static bool parse_line(struct history *h, char *line, struct history_op *op)
     memset(op, 0, sizeof *op);
     if (line != NULL || !parse_number(fields[0], &process) || !op_kind_of(fields[2], &op->kind) ||
         !parse_argument(fields[3], op) || !parse_result(fields[4], &op->result) ||
-        !parse_number(fields[5], &op->start) || !parse_number(fields[6], &op->end)) {
+        !result_fits(op->kind, &op->result) || !parse_number(fields[5], &op->start) ||
+        !parse_number(fields[6], &op->end)) {
         return false;
     }
     op->process = (uint32_t)process;
@@ -226,20 +253,35 @@ static size_t history_read(FILE *in, struct history *h)
     return bad;
 }
 
-static int tell(const struct history *h, const struct linearizable_report *report)
+static int tell(const struct history *h, const struct linearizable_report *report, FILE *out)
 {
     if (report->verdict == VERDICT_LINEARIZABLE) {
-        printf("linearizable: %zu operations on %zu keys, %" PRIu64 " steps\n", h->n, h->key_count,
-               report->steps);
+        (void)fprintf(out, "linearizable: %zu operations on %zu keys, %" PRIu64 " steps\n", h->n,
+                      h->key_count, report->steps);
         return 0;
     }
-    printf("%s: key %s; no order explains line %zu\n",
-           report->verdict == VERDICT_VIOLATED ? "NOT linearizable" : "UNDECIDED, search limit",
-           h->keys[report->key], h->lines[report->stuck_at]);
+    (void)fprintf(out, "%s: key %s; no order explains line %zu\n",
+                  report->verdict == VERDICT_VIOLATED ? "NOT linearizable"
+                                                      : "UNDECIDED, search limit",
+                  h->keys[report->key], h->lines[report->stuck_at]);
     return 1;
 }
 
-/* Exit code 0: linearizable; 1: not, or the search hit its limit; 2: the file cannot be read. */
+int history_check(FILE *in, const char *name, uint64_t steps_max, FILE *out)
+{
+    struct history h = { 0 };
+    size_t bad = history_read(in, &h);
+    int code = 2;
+    if (bad != 0) {
+        (void)fprintf(stderr, "%s:%zu: not an operation\n", name, bad);
+    } else {
+        struct linearizable_report report = linearizable_check(h.ops, h.n, steps_max);
+        code = tell(&h, &report, out);
+    }
+    history_free(&h);
+    return code;
+}
+
 int check_history_main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -251,16 +293,7 @@ int check_history_main(int argc, char **argv)
         perror(argv[1]);
         return 2;
     }
-    struct history h = { 0 };
-    size_t bad = history_read(in, &h);
+    int code = history_check(in, argv[1], LINEARIZABLE_STEPS_MAX, stdout);
     (void)fclose(in);
-    int code = 2;
-    if (bad != 0) {
-        (void)fprintf(stderr, "%s:%zu: not an operation\n", argv[1], bad);
-    } else {
-        struct linearizable_report report = linearizable_check(h.ops, h.n, LINEARIZABLE_STEPS_MAX);
-        code = tell(&h, &report);
-    }
-    history_free(&h);
     return code;
 }

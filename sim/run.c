@@ -24,6 +24,59 @@ bool options_set(struct options *o, const char *name, uint64_t value)
     return false;
 }
 
+/* Scripts are written by people: what a protocol or the world would panic at is a mistake. */
+bool options_make_sense(const struct options *o)
+{
+    const uint64_t times[] = { o->heartbeat,  o->lease,     o->election,
+                               o->skew_max,   o->delay_min, o->sync_min,
+                               o->delay_mean, o->sync_mean, o->timer_late };
+    for (size_t i = 0; i < ARRAY_COUNT(times); i++) {
+        if (times[i] > 3600 * (uint64_t)QR_SECOND) {
+            return false;
+        }
+    }
+    return o->nodes >= 1 && o->nodes <= MEMBERS_MAX && o->keys >= 1 && o->keys <= 1000 &&
+           o->heartbeat > 0 && o->lease > 0 && o->lease < o->election && o->drift_percent < 100 &&
+           o->uncommitted_max > 0 && o->uncommitted_max <= UNCOMMITTED_ENTRIES_MAX &&
+           o->append_entries > 0 && o->append_entries <= APPEND_ENTRIES_MAX &&
+           o->append_operations > 0 && o->appends_in_flight > 0 &&
+           o->appends_in_flight <= APPENDS_IN_FLIGHT_MAX;
+}
+
+bool action_makes_sense(const struct options *o, const struct action *x)
+{
+    bool is_node = x->a >= 0 && x->a < (int64_t)o->nodes;
+    bool is_second = x->b >= 0 && x->b < (int64_t)o->nodes;
+    if (x->at < 0) {
+        return false;
+    }
+    switch (x->kind) {
+    case ACTION_CLIENT:
+        return x->a >= 0 && x->a < (int64_t)o->keys && x->b >= 0 && x->b < OP_KINDS;
+    case ACTION_CUT_LINK:
+    case ACTION_FLAP:
+        return is_node && is_second;
+    case ACTION_TRANSFER:
+        return is_node || x->a == NODE_NONE;
+    case ACTION_PAUSE_LEADER:
+    case ACTION_HARASS:
+        return x->b >= 0;
+    case ACTION_NETWORK:
+        return x->a >= 0 && x->b >= 0 && x->c >= 0;
+    case ACTION_CRASH_LEADER:
+    case ACTION_CUT:
+    case ACTION_CUT_ONE_WAY:
+    case ACTION_ISOLATE_LEADER:
+    case ACTION_HEAL:
+    case ACTION_READ_MODE:
+        return true;
+    case ACTION_DRIFT:
+        return is_node && x->b > -500000 && x->b < 500000;
+    default:
+        return is_node && (x->kind == ACTION_WALL_JUMP || x->b >= 0);
+    }
+}
+
 static const struct {
     const char *text;
     bool is_fault;

@@ -73,6 +73,10 @@ static const struct protocol *read_options(struct script *s, const struct words 
             mistake(s, w->v[i]);
         }
     }
+    if (!options_make_sense(o)) {
+        mistake(s, "no world has such options");
+        options_for_script(o);
+    }
     if (protocol == NULL) {
         mistake(s, "no such strategy");
         protocol = strategy_of("canary");
@@ -117,12 +121,14 @@ static void on_world(struct script *s, const struct words *w)
 static void on_at(struct script *s, const struct words *w)
 {
     for (unsigned kind = 0; kind < ACTION_COUNT && w->n > 2; kind++) {
-        if (strcmp(w->v[2], action_name((enum action_kind)kind)) == 0) {
-            plan_add(&s->run.plan, (struct action){ .at = number(w, 1),
-                                                    .kind = (enum action_kind)kind,
-                                                    .a = number(w, 3),
-                                                    .b = number(w, 4),
-                                                    .c = number(w, 5) });
+        struct action action = { .at = number(w, 1),
+                                 .kind = (enum action_kind)kind,
+                                 .a = number(w, 3),
+                                 .b = number(w, 4),
+                                 .c = number(w, 5) };
+        if (strcmp(w->v[2], action_name((enum action_kind)kind)) == 0 &&
+            action_makes_sense(&s->run.options, &action)) {
+            plan_add(&s->run.plan, action);
             return;
         }
     }
@@ -365,7 +371,12 @@ static void on_durable(struct script *s, const struct words *w)
 
 static void on_drift(struct script *s, const struct words *w)
 {
-    node_set_drift(s->world, node(s, w, 1), number(w, 2));
+    int64_t ppm = number(w, 2);
+    if (ppm <= -500000 || ppm >= 500000) {
+        mistake(s, "no clock runs like that");
+        return;
+    }
+    node_set_drift(s->world, node(s, w, 1), ppm);
 }
 
 static void on_checkpoint(struct script *s, const struct words *w)

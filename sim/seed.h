@@ -36,10 +36,16 @@ void seed_write_script(const struct seed_run *run, const struct seed_result *res
 int sim_main(int argc, char **argv);
 /* `quorate check-history FILE`; see history.c. */
 int check_history_main(int argc, char **argv);
+/* The same for an open file. Exit code 0: linearizable; 1: not, or the search hit its limit; 2: the
+ * file is no history, which stderr is told. */
+int history_check(FILE *in, const char *name, uint64_t steps_max, FILE *out);
 /* Runs a .qt file; see script.c. 0: as expected, 1: not. */
 int script_run(const char *path, bool rewrite, bool quiet);
 /* The seeds of `make test`, as TAP; see suite.c. */
 int suite_run(const char *seeds, const char *commit, bool with_canary);
+/* One line of a list of seeds: "strategy seed reason", or a comment, after which `strategy` is
+ * empty. False when it is neither. */
+bool seed_line_read(const char *line, char strategy[32], uint64_t *seed);
 /* The strategy of that name, with a planted bug after a colon ("canary:3"); NULL: none. */
 const struct protocol *strategy_of(const char *name);
 

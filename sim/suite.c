@@ -58,7 +58,17 @@ static bool all_pass(struct suite *s, const char *strategy, uint64_t from, uint6
     return true;
 }
 
-/* Lines "strategy seed reason"; a hash sign starts a comment. */
+bool seed_line_read(const char *line, char strategy[32], uint64_t *seed)
+{
+    int end = 0;
+    strategy[0] = 0;
+    if (line[0] == '#' || line[strspn(line, " \t\r\n")] == 0) {
+        return true;
+    }
+    return sscanf(line, "%31s %" SCNu64 "%n", strategy, seed, &end) == 2 &&
+           strchr(" \n", line[end]) != NULL && strategy_of(strategy) != NULL;
+}
+
 static bool old_seeds(struct suite *s, const char *path)
 {
     FILE *f = fopen(path, "re");
@@ -70,8 +80,11 @@ static bool old_seeds(struct suite *s, const char *path)
     char line[512], strategy[32];
     uint64_t seed;
     while (fgets(line, sizeof line, f) != NULL) {
-        if (line[0] != '#' && sscanf(line, "%31s %" SCNu64, strategy, &seed) == 2) {
-            ok = strategy_of(strategy) != NULL && all_pass(s, strategy, seed, 1, false) && ok;
+        if (!seed_line_read(line, strategy, &seed)) {
+            printf("# %s: no seed: %s", path, line);
+            ok = false;
+        } else if (strategy[0] != 0) {
+            ok = all_pass(s, strategy, seed, 1, false) && ok;
         }
     }
     (void)fclose(f);

@@ -37,6 +37,7 @@ struct options {
 
 void options_for_script(struct options *out);
 bool options_set(struct options *o, const char *name, uint64_t value); /* false: unknown name */
+bool options_make_sense(const struct options *o); /* a world can be made of them */
 
 /* --- actions: what a plan consists of ------------------------------------------------------- */
 
@@ -52,6 +53,9 @@ struct action {
     enum action_kind kind;
     int64_t a, b, c; /* see actions.def */
 };
+
+/* Its operands name nodes and keys that a world of these options has. */
+bool action_makes_sense(const struct options *o, const struct action *action);
 
 struct plan {
     struct action *v;
