@@ -38,6 +38,7 @@
 #define BATCH_CLIENTS 4096u
 #define BATCHES 8u      /* more than may be under way */
 #define THREAD_WINDOW 4 /* batches under way when a thread syncs */
+#define GATHER_MS 1
 #define IN_BYTES ((size_t)1 << 18)
 #define OUT_BYTES ((size_t)1 << 20)
 #define CLIENTS 4096
@@ -410,11 +411,11 @@ static void on_event(struct leader *l, void *who)
 
 /* Sending comes before committing: the room that a commit makes is used one turn later, with what
  * the clients that it answered have asked by then. Larger batches are worth more than an early
- * start. */
+ * start; only when nobody asks any more does a batch wait for GATHER_MS. */
 static void turn(struct leader *l)
 {
     struct epoll_event events[256];
-    int n = epoll_wait(l->epoll, events, 256, can_send(l) ? 0 : -1);
+    int n = epoll_wait(l->epoll, events, 256, can_send(l) ? GATHER_MS : -1);
     for (int i = 0; i < n; i++) {
         on_event(l, events[i].data.ptr);
     }

@@ -48,7 +48,7 @@ _Noreturn void die_answer(const char *expected, const char *answer, size_t n)
     for (size_t i = 0; i < n && i < ANSWER_SHOWN && answer[i] != '\n'; i++) {
         fputc(isprint((unsigned char)answer[i]) ? answer[i] : '.', stderr);
     }
-    fprintf(stderr, "\", expected \"%.*s\"\n", (int)strcspn(expected, "\r"), expected);
+    fprintf(stderr, "\", expected %.*s\n", (int)strcspn(expected, "\r"), expected);
     exit(1);
 }
 

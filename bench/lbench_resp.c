@@ -42,7 +42,9 @@ static size_t take_exactly(const char *p, size_t n, const char *answer, size_t a
 {
     size_t compared = n < answer_n ? n : answer_n;
     if (memcmp(p, answer, compared) != 0) {
-        die_answer(answer, p, n);
+        size_t line = strcspn(answer, "\n") + 1;
+        bool same_line = compared > line && memcmp(p, answer, line) == 0;
+        die_answer(same_line ? "the value that was written" : answer, p, n);
     }
     return compared == answer_n ? answer_n : 0;
 }

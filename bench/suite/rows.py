@@ -9,7 +9,8 @@ import dataclasses
 CELLS = {"c1": (1, 1), "c16": (16, 1), "c64": (64, 1), "p16": (16, 16)}
 CELL_TEXT = {"c1": "1 connection", "c16": "16 connections", "c64": "64 connections",
              "p16": "16 connections x 16 pipelined"}
-SYSTEMS = ("quorate", "floor", "etcd", "redis-always", "redis-everysec")
+SYSTEMS = ("quorate", "floor", "etcd", "redis-always", "redis-everysec", "floor-thread")
+USUAL = SYSTEMS[:-1]  # the floor's other mode only when it is asked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,8 @@ ROWS = (
     Row("set", "quorate", "quorate", f"OK means: {TWO_OF_THREE}; linearizable"),
     Row("set", "floor", "floor",
         "OK means: in the synced logs of 2 of 3 processes; no elections, no recovery: a yardstick"),
+    Row("set", "floor, sync thread", "floor-thread",
+        "the same; a thread syncs the leader's log, four batches are under way"),
     Row("set", "etcd", "etcd", f"OK means: {TWO_OF_THREE}; linearizable"),
     Row("set", "redis always + WAIT 1", "redis-always", asks="setwait",
         guarantee="the WAIT's answer means: synced by the primary, received by one replica that "

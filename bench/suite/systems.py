@@ -86,17 +86,17 @@ class Quorate:
 
 
 class Floor(Processes):
-    """The yardstick; bench/floor.c says what it is."""
-    name = "floor"
+    """The yardstick; bench/floor.c says what it is, and its modes."""
 
-    def __init__(self, directory, program, log_mib=256):
+    def __init__(self, directory, program, log_mib=256, mode="inline"):
+        self.name = "floor" if mode == "inline" else f"floor-{mode}"
         super().__init__(directory)
-        self.program, self.log_mib, self.port = program, log_mib, None
+        self.program, self.log_mib, self.mode, self.port = program, log_mib, mode, None
 
     def start(self):
         self.make_directory()
         self.port = free_ports(1)[0]
-        self.spawn(self.program, str(self.port), self.directory, "inline",
+        self.spawn(self.program, str(self.port), self.directory, self.mode,
                    str(self.log_mib))
         wait_for(lambda: self.check_running() or port_answers(self.port), "the floor",
                  START_SECONDS)
@@ -197,6 +197,8 @@ def make(name, directory, floor, options):
         return Quorate(directory, options)
     if name == "floor":
         return Floor(directory, *floor)
+    if name == "floor-thread":
+        return Floor(directory, *floor, mode="thread")
     if name == "etcd":
         return Etcd(directory)
     if name.startswith("redis-"):
@@ -204,5 +206,5 @@ def make(name, directory, floor, options):
     raise BenchError(f"no such system: {name}")
 
 
-CLASSES = {"quorate": Quorate, "floor": Floor, "etcd": Etcd, "redis-always": Redis,
-           "redis-everysec": Redis}
+CLASSES = {"quorate": Quorate, "floor": Floor, "floor-thread": Floor, "etcd": Etcd,
+           "redis-always": Redis, "redis-everysec": Redis}

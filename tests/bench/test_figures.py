@@ -6,6 +6,7 @@ import figures
 import gaps
 import load
 import musts
+import processes
 import report
 import session
 import writers
@@ -110,6 +111,14 @@ def test_every_pass_begins_with_another_system():
     assert session.rotated([], 1) == []
 
 
+def test_what_is_not_installed_is_left_out_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(processes.shutil, "which", lambda name: None if name == "etcdctl" else name)
+    found, left_out = session.available(["quorate", "floor", "etcd", "redis-always"])
+    assert found == ["quorate", "floor", "redis-always"]
+    assert left_out == ["etcd is left out: etcdctl not installed (Debian: etcd-server and "
+                        "etcd-client)."]
+
+
 # --- One measurement -----------------------------------------------------------------------------
 
 
@@ -140,7 +149,7 @@ class FakeLoad(load.Load):
 def measure(monkeypatch):
     def measure(foreign, ports=(1,), tries=3):
         fake = FakeLoad(foreign, tries)
-        monkeypatch.setattr(load, "run_lbench", lambda *_: run(ops=100 - fake.foreign[0]) | {
+        monkeypatch.setattr(load, "run_lbench", lambda *_: run(ops=1 + fake.foreign[0]) | {
             "foreign_percent": fake.foreign.pop(0)})
         return fake.measure(FakeSystem(ports), ROWS[0], "c64")
     return measure
