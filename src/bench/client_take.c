@@ -2,6 +2,8 @@
  * nothing that a server of Redis's protocol would say. */
 #include "bench/bench_internal.h"
 
+#include "base/panic.h"
+
 #include <string.h>
 
 #define BULK_BYTES_MAX ((int64_t)512 << 20) /* Redis's own bound */
@@ -209,7 +211,11 @@ bool client_take(struct bench *b, struct client *c, const uint8_t *p, size_t n)
         }
         at += (size_t)took;
     }
+    if (b->failed) { /* by a wrong value, for one: there may be much behind it */
+        return false;
+    }
     c->carry_n = n - at;
+    qr_assert(c->carry_n < REPLY_LINE_BYTES_MAX);
     memcpy(c->carry, p + at, c->carry_n);
-    return !b->failed;
+    return true;
 }

@@ -385,6 +385,19 @@ def test_a_wrong_value_ends_the_run(name, tmp_path):
     assert code == 1 and "NOT linearizable" in out
 
 
+def test_a_wrong_value_with_much_behind_it():
+    def talk(read, write, wait):
+        read()
+        write(b"+PONG\r\n")
+        for _ in range(100):
+            read()
+        write(bulk(b"wrong" * 100) * 100)
+        wait(60)
+    with Server(talk) as server:
+        code, out, err = bench("-p", server.port, "-c", 1, "-P", 100, "-t", "get", "--check")
+    assert (code, out) == (1, "") and "nobody has written so" in err
+
+
 def test_an_honest_store_is_found_so(tmp_path):
     history = str(tmp_path / "history")
     with Server(store_that(honest)) as server:
