@@ -1,6 +1,6 @@
 """Prometheus's text format 0.0.4, read as strictly as its specification allows, and a scrape.
 
-`parse` raises ValueError for whatever Prometheus would reject or misread: samples of one family that
+`parse` raises ValueError for whatever Prometheus would reject or misread: samples of a family that
 are not together, a type after a sample, double series, counters that are negative, histograms whose
 buckets do not grow or do not end in +Inf and the count.
 """

@@ -1,4 +1,4 @@
-"""/metrics, INFO and LATENCY: valid, complete, documented, and in agreement with what clients did."""
+"""/metrics, INFO and LATENCY: valid, complete, documented, and agreeing with what clients did."""
 import os
 import re
 import socket
