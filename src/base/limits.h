@@ -87,10 +87,13 @@
  * take from files instead of the cache. The rest is asked for again. */
 #define APPEND_TURN_BYTES (4 * MIB)
 #define READ_BACK_TURN_BYTES (1 * MIB)
+#define HELD_EFFECTS_MAX 65536   /* a stuck disk: messages that wait for it are dropped */
 #define APPENDS_IN_FLIGHT_MAX 64 /* messages to one follower without an answer yet */
 
 /* --- peers ---------------------------------------------------------------------------------- */
-#define FRAME_BYTES_MAX (80 * MIB)       /* a longer frame closes the connection */
+#define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
+#define STRANGERS_MAX 64 /* accepted connections that have not proven themselves; more are closed \
+                          */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */

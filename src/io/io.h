@@ -125,6 +125,7 @@ void io_stream_finish(struct io_stream *stream);        /* closes once what is q
  * stream, and what still comes is swallowed until the peer closes, within LINGER_TIME_MS and
  * LINGER_BYTES_MAX. */
 void io_stream_dismiss(struct io_stream *stream);
+uint32_t io_lingering(const struct io *io); /* how many of them are waited for */
 /* TCP keep-alive after `seconds` of silence; 0 turns it off. */
 void io_stream_keepalive(struct io_stream *stream, uint32_t seconds);
 /* The kernel keeps about so many bytes that it could not send yet, instead of megabytes. */

@@ -114,6 +114,11 @@ void io_linger_init(struct io *io)
     io_handle_init(&io->linger_timer, &part_of_io);
 }
 
+uint32_t io_lingering(const struct io *io)
+{
+    return io->lingering_count;
+}
+
 static void stop_lingering(struct io_stream *stream)
 {
     struct io *io = stream->io;

@@ -117,6 +117,8 @@ int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t
 /* Bytes that log_read had to take from files so far. */
 uint64_t log_read_back_bytes(const struct log *log);
 
+uint64_t log_cache_bytes(const struct log *log); /* of the log in memory */
+
 /* --- Space ---------------------------------------------------------------------------------- */
 
 enum log_space {

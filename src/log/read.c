@@ -147,3 +147,8 @@ uint64_t log_read_back_bytes(const struct log *log)
 {
     return log->stats.read_back_bytes;
 }
+
+uint64_t log_cache_bytes(const struct log *log)
+{
+    return log->chunk_bytes;
+}

@@ -379,3 +379,8 @@ void checkpoint_abort(struct checkpoint *cp)
     cp->done = NULL;
     fail(cp, CHECKPOINT_ABANDONED);
 }
+
+size_t checkpoint_queued_bytes(const struct checkpoint *cp)
+{
+    return cp->queued_bytes;
+}

@@ -53,6 +53,9 @@ bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);
 /* Bytes written so far; in `done`, of the whole file. */
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);
 
+/* Bytes that wait for the disk. */
+size_t checkpoint_queued_bytes(const struct checkpoint *checkpoint);
+
 /* Gives up: `done` is not called, the engine is left alone at once, files and memory go when the
  * disk is done with them. If the file is just taking its place, it will. */
 void checkpoint_abort(struct checkpoint *checkpoint);

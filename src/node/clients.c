@@ -411,7 +411,6 @@ static void account(struct client *client)
     size_t now = client_memory(client);
     clients->bytes += now - client->accounted;
     client->accounted = now;
-    clients->bytes_max = max_u64(clients->bytes_max, clients->bytes);
 }
 
 static void on_read(struct io_stream *stream, size_t n)
@@ -490,6 +489,7 @@ void client_kill(struct client *client)
 static void flush_client(struct client *client)
 {
     struct stats *stats = &client->node->stats;
+    struct clients *clients = client->node->clients_io;
     if (client->out.n > 0) {
         client->bytes_out += client->out.n;
         stats->bytes_out += client->out.n;
@@ -504,6 +504,7 @@ static void flush_client(struct client *client)
             reply_reset(&client->out);
         }
         (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSHED);
+        clients->output_most = max_u64(clients->output_most, unsent(client));
         stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
     }
     if (client->stream.parked.count > 0 && unsent(client) <= output_limit(client) / 2) {
@@ -541,6 +542,7 @@ void clients_flush(struct clients *clients)
     struct node *node = clients->node;
     struct client *dirty = node->dirty;
     node->dirty = NULL;
+    clients->output_most = 0;
     while (dirty != NULL) {
         struct client *client = dirty;
         dirty = client->next_dirty;

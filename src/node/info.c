@@ -236,6 +236,7 @@ static void section_stats(struct node *node, struct reply *out)
 
 void info_reset(struct node *node)
 {
+    memset(node->queues, 0, sizeof node->queues);
     node->stats = (struct stats){ 0 };
     measure_reset(node->measure);
     if (node->log != NULL) {

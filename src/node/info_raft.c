@@ -232,6 +232,11 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "pending_commands_limit:%u", NODE_PENDING_MAX);
     info_line(out, "pending_bytes:%zu", node->pending_bytes);
     info_line(out, "pending_bytes_limit:%zu", NODE_PENDING_BYTES_MAX);
+    for (enum queue_id id = 0; id < QUEUES; id++) {
+        info_line(out, "queue_%s:now=%llu,most=%llu,limit=%llu", queue_name(id),
+                  (ull)node->queues[id].now, (ull)node->queues[id].most,
+                  (ull)queue_limit(node, id));
+    }
     info_line(out, "paused_clients:%u", node->paused_clients);
     info_line(out, "client_output_high:%llu", (ull)s->client_output_max);
     info_line(out, "client_output_limit:%zu", CLIENT_OUTPUT_BYTES_MAX);

@@ -187,3 +187,8 @@ qr_slot keeper_slot(const struct keeper *keeper)
 {
     return keeper->slot;
 }
+
+size_t keeper_queued_bytes(const struct keeper *keeper)
+{
+    return keeper->writing != NULL ? checkpoint_queued_bytes(keeper->writing) : 0;
+}

@@ -23,6 +23,7 @@ void keeper_turn(struct keeper *keeper);
 bool keeper_busy(const struct keeper *keeper); /* wants another turn at once */
 /* Whether the last one did not come about: no room, or the disk was too slow. */
 bool keeper_abandoned(const struct keeper *keeper);
-qr_slot keeper_slot(const struct keeper *keeper); /* of the last checkpoint */
+size_t keeper_queued_bytes(const struct keeper *keeper); /* that wait for the disk */
+qr_slot keeper_slot(const struct keeper *keeper);        /* of the last checkpoint */
 
 #endif

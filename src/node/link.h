@@ -10,13 +10,9 @@
 #include "node/peers.h"
 #include "node/router.h"
 
-#define STRANGERS_MAX                                                           \
-    64 /* accepted connections that have not proven themselves; more are closed \
-        */
-
 #define PROTOCOL_HEAD_BYTES 30u /* group, kind, lo, hi, term; the body follows */
-#define FORWARD_HEAD_BYTES \
-    18u                     /* id, epoch, RESP version, sender, after reads; the tail is the op */
+/* id, epoch, RESP version, sender, after reads; the op is the tail */
+#define FORWARD_HEAD_BYTES 18u
 #define REPLY_HEAD_BYTES 9u /* id, status; the reply is the tail */
 
 enum link_state {

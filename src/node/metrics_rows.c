@@ -235,3 +235,29 @@ void write_keys_expiring(struct metrics *page, const struct metric_row *row)
 {
     write_databases(page, row, store_count_expires);
 }
+
+/* --- Queues --------------------------------------------------------------------------------- */
+
+void write_queue_now(struct metrics *page, const struct metric_row *row)
+{
+    for (enum queue_id id = 0; id < QUEUES; id++) {
+        metric_sample(&page->out, row->name, "", LABELS({ "queue", queue_name(id) }),
+                      (double)page->sources.node->queues[id].now);
+    }
+}
+
+void write_queue_most(struct metrics *page, const struct metric_row *row)
+{
+    for (enum queue_id id = 0; id < QUEUES; id++) {
+        metric_sample(&page->out, row->name, "", LABELS({ "queue", queue_name(id) }),
+                      (double)page->sources.node->queues[id].most);
+    }
+}
+
+void write_queue_limit(struct metrics *page, const struct metric_row *row)
+{
+    for (enum queue_id id = 0; id < QUEUES; id++) {
+        metric_sample(&page->out, row->name, "", LABELS({ "queue", queue_name(id) }),
+                      (double)queue_limit(page->sources.node, id));
+    }
+}

@@ -162,6 +162,7 @@ static void send_out(struct node *node)
 {
     peers_flush(node->peers);
     clients_flush(node->clients_io);
+    queues_measure(node);
 }
 
 static void turn(void *context)

@@ -11,6 +11,7 @@
 #include "node/config.h"
 #include "node/identity.h"
 #include "node/info.h"
+#include "node/queues.h"
 #include "node/measure.h"
 #include "protocol/protocol.h"
 
@@ -65,6 +66,7 @@ struct node {
     struct reply nowhere; /* swallows what nobody waits for */
 
     struct stats stats;
+    struct queue_level queues[QUEUES];
     struct measure *measure;
     qr_time clock; /* as last read, within this turn: for figures, not for decisions */
     struct info_state info;

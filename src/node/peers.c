@@ -301,3 +301,20 @@ void peers_flush(struct peers *peers)
         }
     }
 }
+
+size_t peers_queued_most(const struct peers *peers)
+{
+    size_t most = 0;
+    for (node_index i = 0; i < peers->count; i++) {
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            const struct link *link = peers->peer[i].link[lane];
+            most = max_u64(most, link != NULL ? link_queued(link) : 0);
+        }
+    }
+    return most;
+}
+
+uint32_t peers_strangers(const struct peers *peers)
+{
+    return peers->stranger_count;
+}

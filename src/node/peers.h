@@ -64,4 +64,9 @@ void peers_flush(struct peers *peers);
 /* Dials what is not connected. Returns when it wants to be called next. */
 qr_time peers_housekeeping(struct peers *peers, qr_time now);
 
+/* Bytes that wait for the peer that has most of them; connections that have not proven themselves.
+ */
+size_t peers_queued_most(const struct peers *peers);
+uint32_t peers_strangers(const struct peers *peers);
+
 #endif

@@ -24,6 +24,10 @@ void replica_hold(struct replica *r, const struct effect *e)
 {
     qr_assert(e->kind != EFFECT_PERSIST); /* a PERSIST mints tickets, it cannot wait for one */
     size_t n = 0;
+    if (e->kind == EFFECT_SEND && r->held_count >= HELD_EFFECTS_MAX) {
+        r->node->stats.peer_messages_dropped++;
+        return;
+    }
     if (e->kind == EFFECT_SEND) {
         n = encode_body(r, e->send.message.kind, e->send.message.body);
     }
@@ -40,6 +44,7 @@ void replica_hold(struct replica *r, const struct effect *e)
         r->held = h;
     }
     r->held_last = h;
+    r->held_count++;
 }
 
 /* --- Effects -------------------------------------------------------------------------------- */
@@ -338,6 +343,7 @@ void replica_release_held(struct replica *r)
             continue;
         }
         *link = h->next;
+        r->held_count--;
         if (h->effect.kind == EFFECT_SEND) {
             send_held(r, h);
         } else {

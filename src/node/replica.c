@@ -60,6 +60,10 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     if (!r->protocol->codec->decode(kind, body, r->received_body)) {
         return false;
     }
+    if (hi > lo && log_backlog(r->node->log) > LOG_BACKLOG_BYTES_MAX) {
+        r->node->stats.peer_messages_dropped++;
+        return true; /* this disk does not keep up: as if it had been lost on the way */
+    }
     if (hi < lo || hi - lo > APPEND_ENTRIES_MAX || !records_fit(r, records, lo, hi, term)) {
         return false;
     }
@@ -294,6 +298,19 @@ qr_time replica_deadline(struct replica *r)
 void replica_outlook(const struct replica *r, struct outlook *out)
 {
     r->protocol->outlook(r->self, out);
+}
+
+void replica_queues(const struct replica *r, struct replica_queues *out)
+{
+    const struct outlook *o = &r->outlook;
+    *out = (struct replica_queues){
+        .reads = r->new_reads.count + r->reading.count + r->confirmed.count + r->large.count +
+                 r->due.count,
+        .blocked = r->blocked.count,
+        .held = r->held_count,
+        .uncommitted = o->role == ROLE_LEADER && o->last > o->commit ? o->last - o->commit : 0,
+        .flight_bytes = r->flight_bytes,
+    };
 }
 
 node_index replica_leader(const struct replica *r)

@@ -59,6 +59,14 @@ void replica_turn(struct replica *r);
 /* When the next turn is wanted at the latest; QR_NEVER = not by itself. */
 qr_time replica_deadline(struct replica *r);
 
+/* What is queued here, for INFO. */
+struct replica_queues {
+    uint32_t reads, blocked, held;
+    uint64_t uncommitted;
+    size_t flight_bytes;
+};
+void replica_queues(const struct replica *r, struct replica_queues *out);
+
 /* --- Looking in ----------------------------------------------------------------------------- */
 
 void replica_outlook(const struct replica *r, struct outlook *out);

@@ -84,6 +84,7 @@ struct replica {
     qr_ticket durable;
     qr_slot durable_last; /* entries up to here were durable with that ticket */
     struct held *held, *held_last;
+    uint32_t held_count;
     struct attached attached[MEMBERS_MAX];
     uint64_t read_back; /* bytes from files for them */
 

@@ -1,0 +1,52 @@
+#include "node/clients_internal.h"
+#include "node/keeper.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/router.h"
+
+static void level(struct node *node, enum queue_id id, uint64_t now)
+{
+    struct queue_level *q = &node->queues[id];
+    q->now = now;
+    q->most = max_u64(q->most, now);
+}
+
+/* With a high-water mark of its own, which sees into the turn. */
+static void marked(struct node *node, enum queue_id id, uint64_t now, uint64_t most)
+{
+    level(node, id, now);
+    node->queues[id].most = max_u64(node->queues[id].most, most);
+}
+
+static void measure_clients(struct node *node)
+{
+    const struct clients *clients = node->clients_io;
+    level(node, QUEUE_clients, node->client_count);
+    level(node, QUEUE_clients_bytes, clients->bytes);
+    marked(node, QUEUE_client_output_bytes, clients->output_most, node->stats.client_output_max);
+    level(node, QUEUE_clients_ready, clients->ready.count);
+    level(node, QUEUE_clients_starved, clients->starved.count);
+    level(node, QUEUE_lingering, io_lingering(node->io));
+    marked(node, QUEUE_pending_commands, node->pending_count, node->stats.pending_max);
+    level(node, QUEUE_pending_bytes, node->pending_bytes);
+}
+
+void queues_measure(struct node *node)
+{
+    struct replica_queues replica;
+    replica_queues(node->replica, &replica);
+    measure_clients(node);
+    level(node, QUEUE_reads, replica.reads);
+    level(node, QUEUE_blocked, replica.blocked);
+    level(node, QUEUE_waiting, router_waiting(node->router));
+    level(node, QUEUE_forwarded, router_forwarded(node->router));
+    level(node, QUEUE_uncommitted_entries, replica.uncommitted);
+    level(node, QUEUE_uncommitted_bytes, replica.flight_bytes);
+    level(node, QUEUE_held_effects, replica.held);
+    marked(node, QUEUE_peer_output_bytes, peers_queued_most(node->peers),
+           node->stats.peer_output_max);
+    level(node, QUEUE_strangers, peers_strangers(node->peers));
+    level(node, QUEUE_log_backlog_bytes, log_backlog(node->log));
+    level(node, QUEUE_log_cache_bytes, log_cache_bytes(node->log));
+    level(node, QUEUE_checkpoint_bytes, keeper_queued_bytes(node->keeper));
+}

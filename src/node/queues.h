@@ -1,0 +1,29 @@
+/* How full every bounded queue of the node is and was (R4): the rows of queues.def, measured at the
+ * end of each turn, for INFO and /metrics. */
+#ifndef NODE_QUEUES_H
+#define NODE_QUEUES_H
+
+#include "base/types.h"
+
+struct node;
+
+enum queue_id {
+#define QUEUE(name, limit, what) QUEUE_##name,
+#include "node/queues.def"
+#undef QUEUE
+    QUEUES
+};
+
+struct queue_level {
+    uint64_t now, most;
+};
+
+/* At the end of a turn. */
+void queues_measure(struct node *node);
+
+/* The same for all that show them. */
+const char *queue_name(enum queue_id id);
+const char *queue_meaning(enum queue_id id);
+uint64_t queue_limit(const struct node *node, enum queue_id id);
+
+#endif

@@ -1,0 +1,34 @@
+#include "base/limits.h"
+#include "node/node.h"
+
+static const struct {
+    const char *name, *what;
+} rows[] = {
+#define QUEUE(name, limit, what) { #name, what },
+#include "node/queues.def"
+#undef QUEUE
+};
+
+const char *queue_name(enum queue_id id)
+{
+    return rows[id].name;
+}
+
+const char *queue_meaning(enum queue_id id)
+{
+    return rows[id].what;
+}
+
+uint64_t queue_limit(const struct node *node, enum queue_id id)
+{
+    switch (id) {
+#define QUEUE(name, limit, what) \
+    case QUEUE_##name:           \
+        return (uint64_t)(limit);
+#include "node/queues.def"
+#undef QUEUE
+    case QUEUES:
+        break;
+    }
+    qr_unreachable();
+}
