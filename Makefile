@@ -8,6 +8,8 @@ STRATEGY ?= raft
 SEED ?=
 COUNT ?= 100
 BENCH ?=
+TARGET ?=
+MINUTES ?= 10
 
 NINJA = ninja --quiet
 DEPS = tools/deps.sh
@@ -37,6 +39,10 @@ rewrite: all ## Write the expected output of tests/script anew; review the diff
 mutants: deps ## Plant bugs in copies of the code, one at a time; each must be caught
 	tests/mutants/run
 
+fuzz: ## Fuzz with clang: make fuzz TARGET=resp MINUTES=10 (without TARGET: all, MINUTES each)
+	tools/deps.sh fuzz
+	tests/fuzz/run --minutes $(MINUTES) $(TARGET)
+
 clients: all ## Try real client libraries against a real cluster
 	tools/deps.sh clients
 	tests/clients/run build/quorate
@@ -51,7 +57,7 @@ bench-failover: all ## How long no write is accepted: 20 kills, 20 stops, and th
 	bench/failover $(BENCH)
 
 clean: ## Remove what was built; data directories stay
-	rm -rf build build-test build-asan
+	rm -rf build build-test build-asan build-fuzz build-fuzzcov
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -69,4 +75,4 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills rewrite mutants clients bench bench-failover clean help deps
+.PHONY: all run test sim kills rewrite mutants fuzz clients bench bench-failover clean help deps

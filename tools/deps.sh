@@ -4,6 +4,7 @@
 #   tools/deps.sh            what make, make run, make test and make sim need
 #   tools/deps.sh clients    and what make clients needs
 #   tools/deps.sh bench      and the servers that make bench compares with
+#   tools/deps.sh fuzz       and what make fuzz needs
 #
 # On Debian and Ubuntu it installs what is missing with apt-get (sudo when not root) and asks
 # nothing. Elsewhere it names what is missing and fails. When nothing is missing it only looks.
@@ -17,6 +18,10 @@ need() { # need PACKAGE COMMAND...: the package is missing when the command fail
 }
 has_module() {
     /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(u.find_spec('$1') is None)"
+}
+has_fuzzer() { # clang's runtime is a package of its own
+    echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
+        clang -x c -fsanitize=fuzzer,address -o /dev/null -
 }
 has_libraries() {
     pkg-config --exists "$1"
@@ -47,6 +52,11 @@ look() {
     if [ "${1:-}" = bench ]; then
         need etcd-server command -v etcd
         need etcd-client command -v etcdctl
+    fi
+    if [ "${1:-}" = fuzz ]; then
+        need clang command -v clang
+        need llvm command -v llvm-cov
+        need libclang-rt-dev has_fuzzer
     fi
 }
 

@@ -1,10 +1,13 @@
-/* Configuration files: whatever they hold, they are read or refused with a reason; what was read
- * can be shown, and what CONFIG SET accepts is what CONFIG GET then shows. */
+/* Configuration files and command lines: whatever they hold, they are read or refused with a
+ * reason; what was read can be shown, and what is shown, read or set again, is the same.
+ *
+ * The input is a file; behind a `!` it is a command line, a word per line. */
 #include "fuzz.h"
 
 #include "base/alloc.h"
 #include "node/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void show_all(const struct config *config)
@@ -38,25 +41,106 @@ static void set_again(struct config *config)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+/* What is shown, written into a file of its own, reads back as what is shown. */
+static void read_back(const struct config *config)
 {
-    /* `include` would read this machine's files; it has a test of its own. */
-    for (size_t i = 0; i + 7 <= n; i++) {
-        if ((data[i] | 32) == 'i' && (data[i + 1] | 32) == 'n' && (data[i + 2] | 32) == 'c') {
-            return 0;
+    char value[CONFIG_VALUE_BYTES], after[CONFIG_VALUE_BYTES], error[4096];
+    char line[5 * CONFIG_VALUE_BYTES];
+    struct config *again = qr_alloc(sizeof *again);
+    config_defaults(again);
+    for (uint32_t i = 0; i < config_count(); i++) {
+        struct text text = text_in(value, sizeof value), text_after = text_in(after, sizeof after);
+        if (!config_shown(i)) {
+            continue;
+        }
+        config_value(config, i, &text);
+        int n = snprintf(line, sizeof line, "%s \"", config_name(i));
+        for (const char *p = value; *p != 0; p++) {
+            n += snprintf(line + n, sizeof line - (size_t)n, "\\x%02x", (unsigned)(uint8_t)*p);
+        }
+        n += snprintf(line + n, sizeof line - (size_t)n, "\"\n");
+        qr_assert((size_t)n < sizeof line);
+        if (config_parse_text(again, span_of(line, (size_t)n), "again", error, sizeof error)) {
+            config_value(again, i, &text_after);
+            qr_assert(strcmp(value, after) == 0);
         }
     }
-    if (memchr(data, '\\', n) != NULL && memchr(data, 'x', n) != NULL) {
-        return 0; /* nor may it hide behind an escape */
+    free(again);
+}
+
+static void show_addresses(const struct config *config)
+{
+    char address[64];
+    bool optional;
+    for (uint32_t i = 0; config_address(config->bind, i, address, &optional); i++) {
+        qr_assert(i < 256 && address[0] != 0);
     }
+    (void)config_denies_remote(config, "[::1]:7001");
+}
+
+/* --- Files: an `include` finds the input itself ---------------------------------------------- */
+
+static const uint8_t *file;
+static size_t file_bytes;
+
+FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    if (file == NULL) {
+        return __real_fopen(path, mode);
+    }
+    return path[0] == '!' || file_bytes == 0 ? NULL
+                                             : fmemopen((void *)(uintptr_t)file, file_bytes, "r");
+}
+
+/* --- Command lines: a line of the input is a word -------------------------------------------- */
+
+#define WORDS_MAX 40
+
+static bool parse_words(struct config *config, const uint8_t *data, size_t n, char *error,
+                        size_t cap)
+{
+    char *words = qr_alloc(n + 1);
+    char *argv[WORDS_MAX];
+    int argc = 0;
+    memcpy(words, data, n);
+    words[n] = 0;
+    for (char *at = words; at != NULL && argc < WORDS_MAX;) {
+        argv[argc++] = at;
+        at = strchr(at, '\n');
+        if (at != NULL) {
+            *at++ = 0;
+        }
+    }
+    /* "-" would read standard input */
+    bool ok = strcmp(argv[0], "-") != 0 && config_parse_arguments(argc, argv, config, error, cap);
+    free(words);
+    return ok;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
     struct config *config = qr_alloc(sizeof *config);
     char error[4096] = "";
+    file = data;
+    file_bytes = n;
     config_defaults(config);
-    bool ok = config_parse_text(config, span_of(data, n), "fuzz", error, sizeof error);
-    qr_assert(ok == (error[0] == 0));
+    if (n > 0 && data[0] == '!') {
+        if (parse_words(config, data + 1, n - 1, error, sizeof error)) {
+            qr_assert(error[0] == 0);
+        }
+    } else {
+        bool ok = config_parse_text(config, span_of(data, n), "fuzz", error, sizeof error);
+        qr_assert(ok == (error[0] == 0));
+    }
+    if (config_check(config, error, sizeof error)) {
+        show_addresses(config);
+    }
     show_all(config);
     set_again(config);
-    (void)config_check(config, error, sizeof error);
+    read_back(config);
+    file = NULL;
     free(config);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* A fuzz target: one file per target defines it. libFuzzer calls it when built by fuzz.sh; replay.c
+/* A fuzz target: one file per target defines it. libFuzzer calls it (tests/fuzz/run); replay.c
  * calls it with the corpus and with seeded mutations of it, so that `make test` needs no clang.
  * Targets abort (qr_assert) on whatever must not be. */
 #ifndef TESTS_FUZZ_H

@@ -1,7 +1,9 @@
-/* Runs a fuzz target without libFuzzer: every file of its corpus, every prefix of the short ones,
- * and seeded mutations of them. The same inputs in every run.
+/* Runs a fuzz target without libFuzzer: every file of its corpus, short ones also cut short, and
+ * seeded mutations of them. The same inputs in every run.
  *
- *     NAME_replay CORPUS-DIRECTORY [MUTATIONS] */
+ *     NAME_replay CORPUS-DIRECTORY [MUTATIONS]
+ *
+ * MUTATIONS are spread over all files. With 0 each file runs once, as it is. */
 #include "fuzz.h"
 
 #include "base/alloc.h"
@@ -12,8 +14,10 @@
 #include <string.h>
 
 #define INPUT_BYTES_MAX ((size_t)1 << 20)
-#define FILES_MAX 1000
-#define PREFIX_BYTES_MAX 300 /* inputs up to this long are also tried cut short everywhere */
+#define FILES_MAX 4000
+#define PREFIXES_MAX                                                                 \
+    20 /* so many cuts of an input are tried, evenly spread, if it has a share of so \
+        * many mutations */
 
 struct input {
     char name[256];
@@ -38,8 +42,11 @@ static bool read_input(const char *directory, const char *name, struct input *ou
         return false;
     }
     (void)snprintf(out->name, sizeof out->name, "%s", name);
-    out->p = qr_alloc(INPUT_BYTES_MAX);
-    out->n = fread(out->p, 1, INPUT_BYTES_MAX, file);
+    uint8_t *room = qr_alloc(INPUT_BYTES_MAX);
+    out->n = fread(room, 1, INPUT_BYTES_MAX, file);
+    out->p = qr_alloc(out->n);
+    memcpy(out->p, room, out->n);
+    free(room);
     (void)fclose(file);
     return true;
 }
@@ -113,8 +120,9 @@ static void replay(const struct input *input, const struct input *other, uint64_
                    uint8_t *room, uint64_t *random)
 {
     try(input->p, input->n);
-    for (size_t n = 0; input->n <= PREFIX_BYTES_MAX && n < input->n; n++) {
-        try(input->p, n);
+    size_t prefixes = mutations < PREFIXES_MAX ? mutations : PREFIXES_MAX;
+    for (size_t i = 0; i < prefixes && input->n > prefixes; i++) {
+        try(input->p, input->n * i / prefixes);
     }
     for (uint64_t i = 0; i < mutations; i++) {
         memcpy(room, input->p, input->n);
@@ -126,16 +134,19 @@ int main(int argc, char **argv)
 {
     static struct input inputs[FILES_MAX];
     uint64_t random = 88172645463325252u;
-    uint64_t mutations = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000;
     size_t count = argc > 1 ? read_corpus(argv[1], inputs) : 0;
+    uint64_t mutations = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000;
+    mutations = count > 0 && mutations > 0 ? 1 + mutations / count : 0;
     uint8_t *room = qr_alloc(INPUT_BYTES_MAX);
-    (void)printf("1..%zu\n", count > 0 ? count : 1);
+    (void)printf("1..1\n");
     for (size_t i = 0; i < count; i++) {
         (void)printf("# %s\n", inputs[i].name);
         (void)fflush(stdout); /* an abort must not hide which one it was */
         const struct input *other = &inputs[next_random(&random) % count];
         replay(&inputs[i], other, inputs[i].n > 4096 ? mutations / 100 : mutations, room, &random);
-        (void)printf("ok %zu - %s\n", i + 1, inputs[i].name);
+    }
+    if (count > 0) {
+        (void)printf("ok 1 - %zu inputs\n", count);
     }
     for (size_t i = 0; i < count; i++) {
         free(inputs[i].p);

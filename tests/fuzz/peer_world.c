@@ -1,0 +1,323 @@
+#include "peer_world.h"
+
+#include "base/alloc.h"
+#include "command/op.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "protocol/raft/raft_messages.h"
+#include "tests/unit/log/disk.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The calls below know no world but through a node or a stream; io is the disk, its user is this.
+ */
+static struct world *the_world;
+
+static void tell(uint8_t frame, node_index from, struct span fields, struct span attached)
+{
+    struct told *told = &the_world->told;
+    told->count++;
+    told->frame = frame;
+    told->from = from;
+    told->bytes.n = 0;
+    frame_append(&told->bytes, frame, fields, attached, false);
+}
+
+/* --- io: streams ---------------------------------------------------------------------------- */
+
+void io_stream_open(struct io_stream *s, const struct io_stream_callbacks *callbacks, void *owner)
+{
+    s->callbacks = callbacks;
+    s->owner = owner;
+}
+
+void *io_stream_owner(const struct io_stream *s)
+{
+    return s->owner;
+}
+
+void io_stream_close(struct io_stream *s)
+{
+    s->closing = true;
+}
+
+void io_stream_finish(struct io_stream *s)
+{
+    s->closing = true;
+}
+
+void io_stream_dismiss(struct io_stream *s)
+{
+    s->closing = true;
+}
+
+size_t io_stream_queued(const struct io_stream *s)
+{
+    (void)s;
+    return 0;
+}
+
+void io_stream_write(struct io_stream *s, const void *p, size_t n)
+{
+    qr_assert(s->open && !s->connecting);
+    struct outbox *o = &s->sent;
+    o->p = qr_realloc(o->p, o->n + n);
+    memcpy(o->p + o->n, p, n);
+    o->n += n;
+}
+
+void io_stream_give(struct io_stream *s, void *p, size_t n)
+{
+    io_stream_write(s, p, n);
+    free(p);
+}
+
+void io_stream_peer_name(const struct io_stream *s, char *p, size_t n)
+{
+    (void)s;
+    (void)snprintf(p, n, "127.0.0.1:1");
+}
+
+int io_listen(struct io *io, const char *address, uint16_t port, int backlog,
+              void (*on_accept)(void *context, struct io_stream *stream), void *context,
+              struct io_listener **out)
+{
+    (void)io;
+    (void)address;
+    (void)port;
+    (void)backlog;
+    the_world->on_accept = on_accept;
+    the_world->accept_context = context;
+    *out = (struct io_listener *)the_world;
+    return 0;
+}
+
+void io_listener_close(struct io_listener *listener)
+{
+    (void)listener;
+}
+
+int io_connect(struct io *io, const char *address, uint16_t port,
+               void (*on_connect)(void *context, struct io_stream *stream, int error),
+               void *context, struct io_stream **out)
+{
+    (void)io;
+    (void)address;
+    (void)port;
+    struct io_stream *s = peer_world_stream(the_world);
+    if (s == NULL) {
+        return -EMFILE;
+    }
+    s->dialed = s->connecting = true;
+    s->on_connect = on_connect;
+    s->context = context;
+    *out = s;
+    return 0;
+}
+
+void io_random(struct io *io, void *p, size_t n)
+{
+    (void)io;
+    for (size_t i = 0; i < n; i++) {
+        ((uint8_t *)p)[i] = (uint8_t)(the_world->chance++ * 37 + 11);
+    }
+}
+
+/* --- The node around the peers -------------------------------------------------------------- */
+
+void node_log(struct node *node, enum node_log_level level, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    (void)node;
+    (void)level;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments); /* the arguments can be read */
+    va_end(arguments);
+}
+
+bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct span body,
+                     qr_slot lo, qr_slot hi, qr_term term, struct span records)
+{
+    (void)r;
+    qr_assert(from < MEMBERS && from != ME);
+    void *message = qr_zalloc(raft_codec.body_max);
+    bool valid = raft_codec.decode(kind, body, message);
+    free(message);
+    if (!valid) {
+        return false;
+    }
+    uint8_t fields[PROTOCOL_HEAD_BYTES + 4096];
+    struct wire_writer w = wire_writer(fields, sizeof fields);
+    wire_put_u32(&w, 0);
+    wire_put_u16(&w, kind);
+    wire_put_u64(&w, lo);
+    wire_put_u64(&w, hi);
+    wire_put_u64(&w, term);
+    wire_put_bytes(&w, body.p, body.n);
+    qr_assert(!w.bad);
+    tell(FRAME_PROTOCOL, from, span_of(fields, w.n), records);
+    return true;
+}
+
+void replica_peer(struct replica *r, node_index peer, bool up)
+{
+    (void)r;
+    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(the_world->up[peer] != up);
+    the_world->up[peer] = up;
+}
+
+void replica_unpark(struct replica *r, struct stream *stream)
+{
+    (void)r;
+    (void)stream;
+}
+
+void router_relay_init(struct relay *relay, struct node *node, node_index peer)
+{
+    *relay = (struct relay){ .peer = peer, .stream.node = node };
+}
+
+bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
+                    uint8_t version, uint32_t sender, bool after_reads, struct span op)
+{
+    struct op read;
+    (void)router;
+    if (!op_read(op, &read) || (version != 2 && version != 3)) {
+        return false;
+    }
+    uint8_t fields[FORWARD_HEAD_BYTES];
+    struct wire_writer w = wire_writer(fields, sizeof fields);
+    wire_put_u64(&w, id);
+    wire_put_u32(&w, epoch);
+    wire_put_u8(&w, version);
+    wire_put_u32(&w, sender);
+    wire_put_u8(&w, after_reads);
+    tell(FRAME_FORWARD, relay->peer, span_of(fields, w.n), op);
+    return true;
+}
+
+void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
+                  struct span reply)
+{
+    (void)router;
+    uint8_t fields[REPLY_HEAD_BYTES];
+    struct wire_writer w = wire_writer(fields, sizeof fields);
+    wire_put_u64(&w, id);
+    wire_put_u8(&w, (uint8_t)status);
+    tell(FRAME_REPLY, from, span_of(fields, w.n), reply);
+}
+
+void router_peer_down(struct router *router, node_index peer)
+{
+    (void)router;
+    qr_assert(the_world->up[peer]);
+}
+
+void stream_detach(struct stream *stream)
+{
+    (void)stream;
+}
+
+/* --- The world ------------------------------------------------------------------------------ */
+
+static void make_identity(struct world *w)
+{
+    struct config config = { .node_id = ME + 1, .bootstrap = true, .member_count = MEMBERS };
+    char message[512];
+    (void)snprintf(config.dir, sizeof config.dir, "data");
+    (void)snprintf(config.cluster_id, sizeof config.cluster_id, "%032d", 7);
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        config.members[i] = (struct member_config){ .id = i + 1, .client_port = 7001 };
+        (void)snprintf(config.members[i].address, sizeof config.members[i].address, "127.0.0.1");
+    }
+    qr_assert(identity_open(w->disk, &config, &w->node.identity, message, sizeof message));
+}
+
+struct world *peer_world_new(void)
+{
+    struct world *w = qr_zalloc(sizeof *w);
+    char message[512];
+    the_world = w;
+    w->disk = disk_new();
+    disk_advance(w->disk, 100 * QR_SECOND);
+    w->node.io = w->disk;
+    (void)snprintf(w->node.config.cluster_secret, sizeof w->node.config.cluster_secret, "secret");
+    make_identity(w);
+    w->node.peers = peers_new(&w->node, message, sizeof message);
+    qr_assert(w->node.peers != NULL);
+    return w;
+}
+
+void peer_world_free(struct world *w)
+{
+    w->node.stopping = true;
+    peers_free(w->node.peers);
+    identity_close(&w->node.identity);
+    disk_free(w->disk);
+    for (uint32_t i = 0; i < STREAMS_MAX; i++) {
+        free(w->stream[i].sent.p);
+    }
+    outbox_free(&w->told.bytes);
+    free(w);
+}
+
+struct io_stream *peer_world_stream(struct world *w)
+{
+    for (uint32_t i = 0; i < STREAMS_MAX; i++) {
+        if (!w->stream[i].open) {
+            free(w->stream[i].sent.p);
+            w->stream[i] = (struct io_stream){ .world = w, .open = true };
+            return &w->stream[i];
+        }
+    }
+    return NULL;
+}
+
+void peer_world_settle(struct world *w)
+{
+    for (uint32_t i = 0; i < STREAMS_MAX; i++) {
+        struct io_stream *s = &w->stream[i];
+        if (s->open && s->closing && !s->connecting) {
+            s->callbacks->on_close(s, 0);
+            s->open = false;
+            i = UINT32_MAX; /* it may have closed others */
+        }
+    }
+}
+
+void peer_world_receive(struct io_stream *s, struct span bytes, size_t longest)
+{
+    while (bytes.n > 0 && s->open && !s->closing && !s->connecting) {
+        uint8_t *p;
+        size_t n;
+        s->callbacks->buffer(s, &p, &n);
+        qr_assert(n > 0);
+        n = min_u64(n, min_u64(longest, bytes.n));
+        memcpy(p, bytes.p, n);
+        s->callbacks->on_read(s, n);
+        bytes = span_of(bytes.p + n, bytes.n - n);
+    }
+}
+
+/* Bounded, counted, and nobody is up who is not proven on both connections. */
+void peer_world_check(struct world *w)
+{
+    const struct peers *peers = w->node.peers;
+    uint32_t strangers = 0;
+    for (const struct link *link = peers->links; link != NULL; link = link->next) {
+        strangers += !link->dialed && link->state != LINK_UP;
+        qr_assert(link->in_at <= link->in_n && link->in_n <= link->in_cap);
+        qr_assert(link->state == LINK_UP || link->in_cap <= 16 * KIB);
+        qr_assert(link->state != LINK_UP || (link->peer < MEMBERS && link->peer != ME));
+    }
+    qr_assert(strangers == peers->stranger_count && strangers <= STRANGERS_MAX);
+    for (node_index i = 0; i < MEMBERS; i++) {
+        qr_assert(peers->peer[i].up == w->up[i]);
+        qr_assert(!w->up[i] || peers_connected(peers, i));
+    }
+}

@@ -1,0 +1,52 @@
+/* A node's peers without a node: link.c and peers.c are real, the streams, the replica and the
+ * router are played. What the replica and the router are told is kept for comparison. */
+#ifndef TESTS_FUZZ_PEER_WORLD_H
+#define TESTS_FUZZ_PEER_WORLD_H
+
+#include "node/link.h"
+#include "node/node.h"
+
+#define STREAMS_MAX 24u
+#define MEMBERS 3u
+#define ME 1u /* node index: it dials 0 and is dialed by 2 */
+
+struct io_stream {
+    struct world *world;
+    const struct io_stream_callbacks *callbacks;
+    void *owner;
+    bool open, closing, dialed, connecting;
+    void (*on_connect)(void *context, struct io_stream *stream, int error);
+    void *context;
+    struct outbox sent;         /* what the node has written */
+    uint8_t hello[HELLO_BYTES]; /* what the test has said in its handshake */
+};
+
+/* The last thing that the replica or the router was given. */
+struct told {
+    uint32_t count;
+    uint8_t frame; /* its kind */
+    node_index from;
+    struct outbox bytes; /* its fields, and what was attached */
+};
+
+struct world {
+    struct io *disk;
+    struct node node;
+    struct io_stream stream[STREAMS_MAX];
+    void (*on_accept)(void *context, struct io_stream *stream);
+    void *accept_context;
+    struct told told;
+    bool up[MEMBERS]; /* as the replica was told */
+    uint64_t chance;
+};
+
+struct world *peer_world_new(void);
+void peer_world_free(struct world *w);
+struct io_stream *peer_world_stream(struct world *w); /* an unused one, or NULL */
+/* Closed streams tell their owners, as the loop would between two callbacks. */
+void peer_world_settle(struct world *w);
+/* The other side sends; in pieces no longer than `longest`. */
+void peer_world_receive(struct io_stream *stream, struct span bytes, size_t longest);
+void peer_world_check(struct world *w);
+
+#endif
