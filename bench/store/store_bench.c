@@ -236,6 +236,7 @@ static void measure_image(struct engine *engine, const struct options *o, struct
     struct engine *copy = new_engine();
     began = cpu_us();
     size_t at = 0;
+    engine_image_expect(copy, image->n);
     for (uint32_t i = 0; i < image->count; at = image->ends[i], i++) {
         bool good = engine_image_load(copy, span_of(image->p + at, image->ends[i] - at));
         qr_assert(good);

@@ -64,6 +64,10 @@ void engine_image_begin(struct engine *engine, void (*sink)(void *context, struc
 bool engine_image_next(struct engine *engine, uint32_t items);
 void engine_image_end(struct engine *engine); /* gives up; harmless when none is running */
 
+/* Says how long the image that is about to be loaded is; so the store can make room for its items
+ * at once. It need not be exact, nor be said. */
+void engine_image_expect(struct engine *engine, uint64_t bytes);
+
 /* Loads an image into an empty engine, chunk by chunk as the sink saw them; false when malformed:
  * the engine's content is then worth nothing. Time moves only when the last chunk is in. */
 bool engine_image_load(struct engine *engine, struct span chunk);

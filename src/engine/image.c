@@ -28,6 +28,9 @@ enum image_tag {
 #define ITEM_HEAD_BYTES 23u
 #define MORE_HEAD_BYTES 5u
 
+#define SAMPLE_ITEMS 32u /* in a chunk that tells what the others are like */
+#define WALK_ITEMS 16u   /* of at most IMAGE_SLICE_BYTES, or one */
+
 /* A value is not split for the sake of a smaller rest: a new chunk is begun instead. */
 #define PIECE_BYTES_MIN (4 * KIB)
 
@@ -70,6 +73,21 @@ static void put_piece(struct image_writer *writer, struct span *value)
     value->n -= n;
 }
 
+static void put_item_head(struct wire_writer *chunk, uint8_t db, const struct item *item,
+                          uint32_t piece_n)
+{
+    uint8_t bytes[ITEM_HEAD_BYTES];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
+    wire_put_u8(&w, IMAGE_ITEM);
+    wire_put_u8(&w, db);
+    wire_put_u8(&w, (uint8_t)item_type(item));
+    wire_put_u64(&w, (uint64_t)item_expire(item));
+    wire_put_u32(&w, (uint32_t)item_key(item).n);
+    wire_put_u32(&w, (uint32_t)item_value(item).n);
+    wire_put_u32(&w, piece_n);
+    wire_put_bytes(chunk, bytes, sizeof bytes);
+}
+
 /* Called by the store for every item of the image. */
 static void emit(void *context, uint8_t db, const struct item *item)
 {
@@ -81,13 +99,8 @@ static void emit(void *context, uint8_t db, const struct item *item)
     if (room(writer) < head + min_u64(value.n, PIECE_BYTES_MIN)) {
         hand_out(writer);
     }
-    wire_put_u8(chunk, IMAGE_ITEM);
-    wire_put_u8(chunk, db);
-    wire_put_u8(chunk, (uint8_t)item_type(item));
-    wire_put_u64(chunk, (uint64_t)item_expire(item));
-    wire_put_u32(chunk, (uint32_t)key.n);
-    wire_put_u32(chunk, (uint32_t)value.n);
-    wire_put_u32(chunk, (uint32_t)min_u64(value.n, room(writer) - key.n - 4));
+    uint32_t piece_n = (uint32_t)min_u64(value.n, room(writer) - head);
+    put_item_head(chunk, db, item, piece_n);
     wire_put_bytes(chunk, key.p, key.n);
     writer->bytes += head + value.n;
     put_piece(writer, &value);
@@ -134,8 +147,9 @@ bool engine_image_next(struct engine *engine, uint32_t items)
     struct image_writer *writer = engine->image_writer;
     qr_assert(writer != NULL);
     uint64_t start = writer->bytes;
-    for (uint32_t i = 0; i < items && writer->bytes - start < IMAGE_SLICE_BYTES; i++) {
-        if (!store_walk_next(engine->store, 1)) {
+    for (uint32_t n; items > 0 && writer->bytes - start < IMAGE_SLICE_BYTES; items -= n) {
+        n = (uint32_t)min_u64(items, WALK_ITEMS);
+        if (!store_walk_next(engine->store, n)) {
             put_trailer(writer);
             engine_image_end(engine);
             return false;
@@ -164,7 +178,9 @@ struct image_reader {
     enum load_phase phase;
     qr_wall log_time;
     uint64_t items;
-    uint32_t crc; /* of the chunks before this one */
+    uint32_t crc;          /* of the chunks before this one */
+    uint64_t expected;     /* bytes that are still to come, as far as is known */
+    bool roomy[DATABASES]; /* the store has been told what to expect */
 
     /* The item whose value is not complete yet; `left` is 0 when there is none. */
     struct item *item;
@@ -287,18 +303,40 @@ static bool load_record(struct engine *engine, struct image_reader *reader, stru
     }
 }
 
-bool engine_image_load(struct engine *engine, struct span chunk)
+static struct image_reader *get_reader(struct engine *engine)
 {
-    struct image_reader *reader = engine->image_reader;
-    if (reader == NULL) {
-        reader = qr_zalloc(sizeof *reader);
+    if (engine->image_reader == NULL) {
+        struct image_reader *reader = qr_zalloc(sizeof *reader);
         reader->phase = store_is_empty(engine->store) ? LOAD_HEADER : LOAD_REFUSED;
         engine->image_reader = reader;
     }
+    return engine->image_reader;
+}
+
+void engine_image_expect(struct engine *engine, uint64_t bytes)
+{
+    get_reader(engine)->expected = bytes;
+}
+
+/* The rest of the image is taken to be like this chunk, which held that many items. */
+static void make_room(struct engine *engine, struct image_reader *reader, size_t n, uint64_t items)
+{
+    if (items >= SAMPLE_ITEMS && !reader->roomy[reader->db]) {
+        uint64_t more = reader->expected / n * items;
+        store_expect(engine->store, reader->db, store_count(engine->store, reader->db) + more);
+        reader->roomy[reader->db] = true;
+    }
+    reader->expected -= min_u64(reader->expected, n);
+}
+
+bool engine_image_load(struct engine *engine, struct span chunk)
+{
+    struct image_reader *reader = get_reader(engine);
     if (reader->phase == LOAD_REFUSED || chunk.n == 0 || chunk.n > IMAGE_CHUNK_BYTES) {
         reader->phase = LOAD_REFUSED;
         return false;
     }
+    uint64_t items = reader->items;
     struct wire_reader in = wire_reader(chunk);
     while (in.at < in.n) {
         if (!load_record(engine, reader, &in)) {
@@ -307,6 +345,7 @@ bool engine_image_load(struct engine *engine, struct span chunk)
         }
     }
     reader->crc = crc32c_extend(reader->crc, chunk.p, chunk.n);
+    make_room(engine, reader, chunk.n, reader->items - items);
     return true;
 }
 

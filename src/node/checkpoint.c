@@ -18,11 +18,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WRITE_BLOCKS_MAX 16u      /* of one write */
-#define WRITE_BYTES_MIN (1 * MIB) /* while the walk goes on: fewer are not worth a sync */
-#define WALK_ITEMS 16u            /* between two looks at the clock */
+/* A write and its sync stop the log's syncs on the same disk for their own length: a write of 1 MiB
+ * is as fast per byte as a longer one, and short. */
+#define WRITE_BLOCKS_MAX 4u
+#define WRITE_BYTES_MIN (768 * KIB) /* while the walk goes on: fewer are not worth a sync */
+#define WALK_ITEMS 16u              /* between two looks at the clock */
 
 enum phase { WALKING, WRITING, CLOSING };
+
+/* Blocks are used again, for their memory is already there: the kernel has to clear each page that
+ * it gives out. */
+#define BLOCK_BYTES_MAX (CHECKPOINT_BLOCK_HEAD_BYTES + IMAGE_CHUNK_BYTES)
+#define SPARE_MAX (CHECKPOINT_QUEUED_BYTES_MAX / IMAGE_CHUNK_BYTES)
 
 struct block {
     struct block *next;
@@ -47,6 +54,8 @@ struct checkpoint {
     uint64_t salt, number; /* of the next block */
     uint64_t offset;       /* where the next block goes */
     struct block *first, *last;
+    struct block *spare;
+    uint32_t spares;
     size_t queued_bytes; /* not durable yet, in flight or not */
     struct io_write write;
     struct iovec v[WRITE_BLOCKS_MAX];
@@ -80,22 +89,49 @@ static void queue(struct checkpoint *cp, struct block *block)
     cp->queued_bytes += block->n;
 }
 
+static void give_back(struct checkpoint *cp, struct block *block)
+{
+    if (cp->spares == SPARE_MAX) {
+        free(block);
+        return;
+    }
+    block->next = cp->spare;
+    cp->spare = block;
+    cp->spares++;
+}
+
 static void drop(struct checkpoint *cp, unsigned count)
 {
     for (; count > 0 && cp->first != NULL; count--) {
         struct block *block = cp->first;
         cp->first = block->next;
         cp->queued_bytes -= block->n;
-        free(block);
+        give_back(cp, block);
     }
     if (cp->first == NULL) {
         cp->last = NULL;
     }
 }
 
-static struct block *new_block(size_t n, struct wire_writer *w)
+static void free_spare(struct checkpoint *cp)
 {
-    struct block *block = qr_alloc(sizeof *block + n);
+    while (cp->spare != NULL) {
+        struct block *block = cp->spare;
+        cp->spare = block->next;
+        free(block);
+    }
+}
+
+static struct block *new_block(struct checkpoint *cp, size_t n, struct wire_writer *w)
+{
+    struct block *block = cp->spare;
+    qr_assert(n <= BLOCK_BYTES_MAX);
+    if (block != NULL) {
+        cp->spare = block->next;
+        cp->spares--;
+    } else {
+        block = qr_alloc(sizeof *block + BLOCK_BYTES_MAX);
+    }
     block->n = n;
     *w = wire_writer(block->bytes, n);
     return block;
@@ -104,7 +140,7 @@ static struct block *new_block(size_t n, struct wire_writer *w)
 static void queue_header(struct checkpoint *cp)
 {
     struct wire_writer w;
-    struct block *block = new_block(CHECKPOINT_HEADER_BYTES, &w);
+    struct block *block = new_block(cp, CHECKPOINT_HEADER_BYTES, &w);
     wire_put_bytes(&w, CHECKPOINT_MAGIC, 8);
     wire_put_u16(&w, CHECKPOINT_FORMAT);
     wire_put_u16(&w, SEMANTICS_LEVEL);
@@ -129,7 +165,7 @@ static void queue_chunk(void *context, struct span chunk)
         return;
     }
     struct wire_writer w;
-    struct block *block = new_block(CHECKPOINT_BLOCK_HEAD_BYTES + chunk.n, &w);
+    struct block *block = new_block(cp, CHECKPOINT_BLOCK_HEAD_BYTES + chunk.n, &w);
     uint32_t length = (uint32_t)chunk.n;
     wire_put_u32(&w, length);
     wire_put_u32(&w, checkpoint_block_crc(cp->salt, cp->number, length, chunk.p, chunk.n));
@@ -142,7 +178,7 @@ static void queue_chunk(void *context, struct span chunk)
 static void queue_trailer(struct checkpoint *cp)
 {
     struct wire_writer w;
-    struct block *block = new_block(CHECKPOINT_TRAILER_BYTES, &w);
+    struct block *block = new_block(cp, CHECKPOINT_TRAILER_BYTES, &w);
     uint8_t counts[16];
     struct wire_writer c = wire_writer(counts, sizeof counts);
     wire_put_u64(&c, cp->number);
@@ -233,6 +269,7 @@ static void close_file(struct checkpoint *cp)
     qr_assert(cp->phase != CLOSING);
     cp->phase = CLOSING;
     drop(cp, UINT32_MAX);
+    free_spare(cp);
     if (!cp->failing) {
         cp->result = CHECKPOINT_DONE;
         say(cp, "checkpoint at slot %llu: %llu bytes", (unsigned long long)cp->header.slot,

@@ -163,6 +163,7 @@ static enum checkpoint_load_result load_file(struct loader *l)
         return unreadable(l, "read the size of", (int)size);
     }
     l->size = (uint64_t)size;
+    engine_image_expect(l->engine, l->size);
     enum checkpoint_load_result result = load_header(l);
     for (uint32_t length = 1; result == CHECKPOINT_LOADED && length != 0;) {
         result = get(l, CHECKPOINT_BLOCK_HEAD_BYTES, "the file ends before its trailer");

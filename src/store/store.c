@@ -230,6 +230,11 @@ uint64_t store_count(const struct store *store, uint8_t db)
     return table_of(store, db)->count;
 }
 
+void store_expect(struct store *store, uint8_t db, uint64_t items)
+{
+    table_expect(table_of(store, db), items);
+}
+
 uint64_t store_count_expires(const struct store *store, uint8_t db)
 {
     return table_of(store, db)->due.count;

@@ -67,6 +67,10 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
 void store_swap(struct store *store, uint8_t db_a, uint8_t db_b);
 
 uint64_t store_count(const struct store *store, uint8_t db);
+
+/* For a load in hash order: says that the database, which holds a few items of it, is about to get
+ * as many in all. In that order a table would otherwise grow at its end alone, where it is full. */
+void store_expect(struct store *store, uint8_t db, uint64_t items);
 uint64_t store_count_expires(const struct store *store, uint8_t db);
 uint64_t store_memory(const struct store *store); /* bytes, as accounted */
 
@@ -100,8 +104,8 @@ struct item *store_first_due(struct store *store, uint8_t *db);
 void store_walk_begin(struct store *store,
                       void (*emit)(void *context, uint8_t db, const struct item *item),
                       void *context);
-/* Visits `count` items more, some of them perhaps emitted before; false when the walk is complete.
- */
+/* Visits `count` items more, some of them perhaps emitted before, and fewer when they are large: 64
+ * KiB of a value count as another item. False when the walk is complete. */
 bool store_walk_next(struct store *store, uint32_t count);
 void store_walk_end(struct store *store); /* also to give up */
 

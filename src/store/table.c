@@ -291,6 +291,28 @@ static void split(struct table *table, struct segment *segment, uint64_t first)
     link_segment(table, high, first + segment_entries(table, low));
 }
 
+/* Beyond this the expectation is not worth the memory of empty segments. */
+#define EXPECT_MAX ((uint64_t)1 << 24)
+
+void table_expect(struct table *table, uint64_t items)
+{
+    uint8_t depth = 0;
+    uint64_t expected = min_u64(items, EXPECT_MAX);
+    while (expected >> depth > CAP_MAX - CAP_MAX / 4) {
+        depth++;
+    }
+    for (uint64_t entry = 0; entry < directory_size(table);) {
+        struct segment *segment = table->directory[entry];
+        if (segment->depth < depth) {
+            bool doubles = segment->depth == table->depth;
+            split(table, segment, entry);
+            entry = doubles ? 2 * entry : entry;
+        } else {
+            entry += segment_entries(table, segment);
+        }
+    }
+}
+
 /* Gives a segment another number of homes. */
 static void rebuild(struct table *table, struct segment *segment, uint64_t first, uint32_t cap)
 {

@@ -90,6 +90,9 @@ void table_prefetch_item(const struct table *table, uint64_t hash);
 /* Adds an item whose key is not there. Slots found before are invalid afterwards. */
 void table_insert(struct table *table, uint64_t hash, struct item *item, uint16_t walk);
 
+/* Splits the table into as many segments as that many items will need. */
+void table_expect(struct table *table, uint64_t items);
+
 /* Takes the slot out; its item stays the caller's. Slots found before are invalid afterwards. */
 void table_remove(struct table *table, struct slot *slot);
 

@@ -13,6 +13,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define WALK_UNIT_BYTES (64 * KIB)
+
+/* What emitting an item costs, in small items: a large one counts as several. */
+static uint32_t weight_of(const struct item *item)
+{
+    return 1 + (uint32_t)(item_value_n(item) / WALK_UNIT_BYTES);
+}
+
 static void finish_slot(struct store *store, struct table *table, struct slot *slot)
 {
     if (slot_walk(slot) == store->walk.number) {
@@ -81,7 +89,7 @@ bool store_walk_next(struct store *store, uint32_t count)
     struct walk *walk = &store->walk;
     qr_assert(walk->active);
     qr_assert(count > 0);
-    uint32_t visited = 0;
+    uint64_t visited = 0;
     while (walk->at < DATABASES) {
         struct table *table = walk->tables[walk->at];
         struct place place = table_seek(table, walk->point);
@@ -90,7 +98,7 @@ bool store_walk_next(struct store *store, uint32_t count)
                 walk->point = slot->hash;
                 return true;
             }
-            visited++;
+            visited += weight_of(slot_item(slot));
             walk->point = slot->hash;
             finish_slot(store, table, slot);
         }

@@ -116,6 +116,33 @@ static void test_an_empty_engine(void **state)
     engine_free(engine);
 }
 
+/* What is said about an image's length decides about room only, be it wrong. */
+static void test_an_expected_length_changes_no_content(void **state)
+{
+    (void)state;
+    struct engine *engine = new_engine();
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < 30000; i++) {
+        put(engine, i % 7 == 0 ? 3 : 1, i, 50, i % 5 == 0 ? 1000 : 0);
+    }
+    struct image image = { 0 };
+    take(engine, &image);
+    for (size_t i = 0; i < image.count; i++) {
+        bytes += image.chunks[i].n;
+    }
+    const uint64_t lengths[] = { 0, 1, bytes, 1000 * bytes, UINT64_MAX };
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
+        struct engine *copy = new_engine();
+        engine_image_expect(copy, lengths[i]);
+        assert_true(load(copy, &image));
+        assert_true(engine_digest(copy) == engine_digest(engine));
+        store_check(engine_store(copy));
+        engine_free(copy);
+    }
+    free_image(&image);
+    engine_free(engine);
+}
+
 /* Keys and values of the limits' sizes, timed and not; a value of 32 MiB comes in chunks. */
 static void test_long_keys_and_values(void **state)
 {
@@ -536,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_an_empty_engine),
+        cmocka_unit_test(test_an_expected_length_changes_no_content),
         cmocka_unit_test(test_long_keys_and_values),
         cmocka_unit_test(test_chunk_borders),
         cmocka_unit_test(test_the_image_is_the_state_at_its_beginning),

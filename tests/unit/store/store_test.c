@@ -238,6 +238,54 @@ static void test_growing_replaces_one_segment_at_a_time(void **state)
     store_free(store);
 }
 
+static uint64_t slots_of_largest_segment(const struct table *table)
+{
+    uint64_t most = 0;
+    for (uint64_t i = 0; i < (uint64_t)1 << table->depth; i++) {
+        most = max_u64(most, table->directory[i]->total);
+    }
+    return most;
+}
+
+static void add_to_other(void *context, struct item *item)
+{
+    store_put(context, 0, item_key(item), item_value(item), 0);
+}
+
+/* Loading in the order of the hashes fills a table at its end alone. Where it was told what to
+ * expect, no segment ever holds more than its share. */
+static void test_an_expected_load_in_hash_order(void **state)
+{
+    (void)state;
+    enum { N = 50000 };
+    struct store *store = store_new(&config);
+    struct store *copy = store_new(&config);
+    uint64_t most = 0;
+    uint64_t cursor = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        put_number(store, 0, i, 0);
+    }
+    do {
+        cursor = store_scan(store, 0, cursor, 1000, add_to_other, copy);
+        if (store_count(copy, 0) < 2000) {
+            store_expect(copy, 0, N);
+            assert_true(store_count(copy, 0) < 2000);
+        }
+        most = max_u64(most, slots_of_largest_segment(copy->tables[0]));
+    } while (cursor != 0);
+    assert_true(most < 1024);
+    assert_true(store_digest(copy) == store_digest(store));
+    store_check(copy);
+    for (uint32_t i = 0; i < N; i++) { /* and what was made for them goes with them */
+        char buffer[24];
+        assert_true(store_delete(copy, 0, number_key(i, buffer)));
+    }
+    assert_true(store_memory(copy) < store_memory(store) / 50);
+    store_check(copy);
+    store_free(copy);
+    store_free(store);
+}
+
 static void test_fetching_ahead_changes_nothing(void **state)
 {
     (void)state;
@@ -403,6 +451,40 @@ static void test_a_cleared_and_swapped_database_is_still_walked(void **state)
     store_free(store);
 }
 
+static void count_walked(void *context, uint8_t db, const struct item *item)
+{
+    (void)db;
+    (void)item;
+    ++*(uint32_t *)context;
+}
+
+/* So that a slice of a walk has about as many bytes, whatever the values are. */
+static void test_large_items_count_for_more_in_a_walk(void **state)
+{
+    (void)state;
+    struct store *store = store_new(&config);
+    uint8_t *bytes = NULL;
+    char buffer[24];
+    for (uint32_t i = 0; i < 100; i++) {
+        (void)store_resize(store, 0, number_key(i, buffer), 256 * KIB, &bytes);
+        put_number(store, 1, i, 0);
+    }
+    uint32_t seen = 0;
+    store_walk_begin(store, count_walked, &seen);
+    assert_true(store_walk_next(store, 16));
+    assert_in_range(seen, 1, 4);
+    while (seen < 100) {
+        uint32_t before = seen;
+        assert_true(store_walk_next(store, 16));
+        assert_true(seen > before);
+    }
+    uint32_t before = seen;
+    assert_true(store_walk_next(store, 16));
+    assert_in_range(seen - before, 1, 17);
+    store_walk_end(store);
+    store_free(store);
+}
+
 /* The slots' walk numbers come round; what an abandoned walk has left behind must not be missed. */
 static void test_many_abandoned_walks(void **state)
 {
@@ -459,6 +541,7 @@ int main(void)
 #endif
         cmocka_unit_test(test_a_million_keys),
         cmocka_unit_test(test_growing_replaces_one_segment_at_a_time),
+        cmocka_unit_test(test_an_expected_load_in_hash_order),
         cmocka_unit_test(test_fetching_ahead_changes_nothing),
         cmocka_unit_test(test_clear_is_freed_in_slices),
         cmocka_unit_test(test_scan_of_an_empty_store_and_wild_cursors),
@@ -466,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_due_order_is_expire_db_key),
         cmocka_unit_test(test_rename_onto_itself_and_over_another),
         cmocka_unit_test(test_a_cleared_and_swapped_database_is_still_walked),
+        cmocka_unit_test(test_large_items_count_for_more_in_a_walk),
         cmocka_unit_test(test_many_abandoned_walks),
         cmocka_unit_test(test_a_walk_number_comes_round),
     };
