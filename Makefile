@@ -56,6 +56,11 @@ bench-failover: all ## How long no write is accepted: 20 kills, 20 stops, and th
 	tools/deps.sh bench || echo "make bench-failover: goes on without what is missing"
 	bench/failover $(BENCH)
 
+bench-store: all ## The memory store, restart and checkpoints against their bounds
+	$(NINJA) -C build bench/store/store_bench
+	build/bench/store/store_bench --dir build/store-bench.data; \
+	    first=$$?; bench/store/processes --directory build && exit $$first
+
 clean: ## Remove what was built; data directories stay
 	rm -rf build build-test build-asan build-fuzz build-fuzzcov
 
@@ -75,4 +80,5 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills rewrite mutants fuzz clients bench bench-failover clean help deps
+.PHONY: all run test sim kills rewrite mutants fuzz clients bench bench-failover bench-store \
+    clean help deps
