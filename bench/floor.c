@@ -187,18 +187,10 @@ static void answer_get(struct leader *l, struct client *c, const char *key)
     }
     uint8_t length = (uint8_t)item[ITEM_BYTES - 1];
     char *out = c->out + c->out_n;
-    *out++ = '$';
-    if (length >= 100) {
-        *out++ = '1'; /* VALUE_MAX is below 200 */
-    }
-    if (length >= 10) {
-        *out++ = (char)('0' + length / 10 % 10);
-    }
-    *out++ = (char)('0' + length % 10);
-    memcpy(out, "\r\n", 2);
-    memcpy(out + 2, item + KEY_BYTES, length);
-    memcpy(out + 2 + length, "\r\n", 2);
-    c->out_n = (size_t)(out + 4 + length - c->out);
+    out += snprintf(out, 8, "$%u\r\n", length);
+    memcpy(out, item + KEY_BYTES, length);
+    memcpy(out + length, "\r\n", 2);
+    c->out_n = (size_t)(out + length + 2 - c->out);
     mark_dirty(l, c);
 }
 
