@@ -1,4 +1,4 @@
-"""Systems whose leader is struck again and again. `run` gives one gap and leaves a healthy system."""
+"""Systems whose leader is struck again and again. `run` gives a gap and leaves a healthy system."""
 import os
 import signal
 
@@ -44,8 +44,8 @@ class OurFailover:
 
 
 class EtcdFailover:
-    """The same protocol. Its election time-outs are random between one and two times the setting, as
-    ours are."""
+    """The same protocol. Its election time-outs are random between one and two times the setting,
+    as ours are."""
 
     def __init__(self, directory, heartbeat_ms, election_ms):
         self.name = "etcd"
@@ -81,9 +81,9 @@ class EtcdFailover:
 
 
 class SentinelFailover:
-    """Redis with two replicas and three Sentinels, a new set for each run: a primary that comes back
-    is made a replica only after many seconds. Writes that the old primary took and the new one does
-    not have are lost, which no gap shows."""
+    """Redis with two replicas and three Sentinels, a new set for each run: a primary that comes
+    back is made a replica only after many seconds. Writes that the old primary took and the new one
+    does not have are lost, which no gap shows."""
 
     def __init__(self, directory, down_after_ms):
         self.name, self.down_after_ms = "redis sentinel", down_after_ms

@@ -1,5 +1,5 @@
-"""What the gaps of several fail-overs say together. A gap is in milliseconds, infinite when no write
-was accepted any more."""
+"""What the gaps of several fail-overs say together. A gap is in milliseconds, infinite when no
+write was accepted any more."""
 import math
 import statistics
 

@@ -1,7 +1,7 @@
 """The bounds that this bench can decide, and whether they are reached.
 
-A bound holds when both our best pass against the other's best pass and the ratio of the medians keep
-it. Ones without another side are absolute.
+A bound holds when both our best pass against the other's best pass and the ratio of the medians
+keep it. Ones without another side are absolute.
 """
 import dataclasses
 

@@ -1,5 +1,5 @@
-"""What the bench makes of numbers: medians, bests, ratios, verdicts and the report, for numbers whose
-outcome is known."""
+"""What the bench makes of numbers: medians, bests, ratios, verdicts and the report, for numbers
+whose outcome is known."""
 import pytest
 
 import figures
@@ -14,8 +14,8 @@ from processes import BenchError
 from rows import CELLS, ROWS
 
 
-def run(row="quorate", operation="set", cell="c64", ops=1000, p50=100, p99=500, cpu=1.0, noisy=False,
-        number=0):
+def run(row="quorate", operation="set", cell="c64", ops=1000, p50=100, p99=500, cpu=1.0,
+        noisy=False, number=0):
     return {"operation": operation, "row": row, "cell": cell, "pass": number, "ops_per_s": ops,
             "p50_us": p50, "p99_us": p99, "max_us": 2 * p99, "server_cpu_s_per_100k": cpu,
             "client_cpu_s_per_100k": 0.5, "foreign_percent": 40 if noisy else 3, "noisy": noisy,
@@ -221,7 +221,8 @@ def test_cells_are_those_of_the_workload():
 
 def test_gaps_are_summed_up_by_median_worst_and_best():
     summary = gaps.summarise([30.0, 10.0, 20.0, 90.0])
-    assert (summary["median"], summary["worst"], summary["best"], summary["runs"]) == (25, 90, 10, 4)
+    assert (summary["median"], summary["worst"], summary["best"]) == (25, 90, 10)
+    assert summary["runs"] == 4
 
 
 def test_a_bound_for_gaps_is_on_the_worst():

@@ -1,5 +1,5 @@
-"""The bench's programs against servers that work, and against ones that do not: then they say so, end
-with another code than 0, and print no figure (bad input of make bench)."""
+"""The bench's programs against servers that work, and against ones that do not: then they say so,
+end with another code than 0, and print no figure (bad input of make bench)."""
 import json
 import os
 import socket
@@ -155,11 +155,15 @@ def test_a_server_that_answers_as_it_should_is_measured(floor):
         assert 0 < line["p50_us"] <= line["p99_us"] <= line["max_us"]
 
 
+def bench(program, *words):
+    return subprocess.run([sys.executable, os.path.join(ROOT, "bench", program), *words],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=150,
+                          check=False)
+
+
 def bench_run(*words):
-    return subprocess.run([sys.executable, os.path.join(ROOT, "bench", "run"), "--build", BUILD,
-                           "--passes", "1", "--seconds", "0.3", "--warm", "0.1", "--tries", "1",
-                           "--cells", "c64", "--floor-log-mib", "16", *words], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=150, check=False)
+    return bench("run", "--build", BUILD, "--passes", "1", "--seconds", "0.3", "--warm", "0.1",
+                 "--tries", "1", "--cells", "c64", "--floor-log-mib", "16", *words)
 
 
 def test_a_short_run_measures_ours_and_the_floor(tmp_path):
@@ -187,10 +191,8 @@ def test_a_run_with_a_server_that_cannot_serve_prints_no_figures(tmp_path):
 
 def test_a_short_run_measures_a_fail_over(tmp_path):
     data = tmp_path / "gaps.json"
-    done = subprocess.run(
-        [sys.executable, os.path.join(ROOT, "bench", "failover"), "--only", "quorate", "--runs", "1",
-         "--how", "kill", "--directory", str(tmp_path), "--json", str(data)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
+    done = bench("failover", "--only", "quorate", "--runs", "1", "--how", "kill",
+                 "--directory", str(tmp_path), "--json", str(data))
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(data.read_text(encoding="utf-8"))
     assert [(r["system"], r["how"], len(r["gaps"])) for r in result] == [("quorate", "kill", 1)]
