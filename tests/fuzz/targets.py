@@ -27,4 +27,6 @@ TARGETS = {
     "config": (4096, ["src/node/config.c", "src/node/config_file.c"]),
     "frame": (4096, ["src/node/frame.c"]),
     "http": (4096, ["src/node/http_parse.c"]),
+    "bench": (8192, ["src/bench/client_take.c", "src/bench/ledger.c", "src/bench/source.c",
+                     "src/bench/tally.c", "src/bench/value.c", "src/resp/scan.c"]),
 }
