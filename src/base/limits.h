@@ -119,16 +119,14 @@
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */
-#define BENCH_CONNECTIONS_MAX 10000      /* ... */
+#define BENCH_CONNECTIONS_MAX 10000      /* in all */
 #define BENCH_PIPELINE_MAX 4096          /* requests without a reply on one connection */
 #define BENCH_IN_FLIGHT_MAX 1000000      /* ... and on all of them; 48 bytes each */
 #define BENCH_KEYS_MAX 1000000000000     /* as many as twelve digits name */
 #define BENCH_CHECKED_KEYS_MAX 100000000 /* with --check: 24 bytes each */
 #define BENCH_PREFIX_BYTES_MAX 128       /* of a key */
-#define BENCH_OUTPUT_BYTES                                                                        \
-    (64 * KIB)                        /* requests of one connection that the kernel has not taken \
-                                       */
-#define BENCH_INPUT_BYTES (256 * KIB) /* one read, shared by all connections */
-#define BENCH_ERROR_CODES_MAX 16      /* kinds of error told apart; others count as one kind */
+#define BENCH_OUTPUT_BYTES (64 * KIB)    /* of a connection; more waits for the kernel */
+#define BENCH_INPUT_BYTES (256 * KIB)    /* one read, shared by all connections */
+#define BENCH_ERROR_CODES_MAX 16         /* kinds of error told apart; others count as one kind */
 
 #endif
