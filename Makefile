@@ -52,6 +52,9 @@ bench: all ## SET and GET beside a floor, etcd and Redis; BENCH="--passes 5" are
 	$(NINJA) -C build bench/lbench bench/floor
 	bench/run $(BENCH)
 
+bench-overload: all ## Ten minutes of each kind of overload; BENCH="--minutes 1 --only slow"
+	bench/overload $(BENCH)
+
 bench-failover: all ## How long no write is accepted: 20 kills, 20 stops, and the peers' gaps
 	tools/deps.sh bench || echo "make bench-failover: goes on without what is missing"
 	bench/failover $(BENCH)
@@ -81,4 +84,4 @@ build-asan/build.ninja: | deps
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
 .PHONY: all run test sim kills rewrite mutants fuzz clients bench bench-failover bench-store \
-    clean help deps
+    bench-overload clean help deps

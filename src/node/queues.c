@@ -1,3 +1,4 @@
+/* What is in the queues, looked up where they are: see queues.h. */
 #include "node/clients_internal.h"
 #include "node/keeper.h"
 #include "node/peers.h"

@@ -1,3 +1,4 @@
+/* The table of queues.def, for whoever shows it: see queues.h. */
 #include "base/limits.h"
 #include "node/node.h"
 

@@ -88,7 +88,7 @@ class Connection:
         if kind == b"+":
             return rest.decode()
         if kind == b"-":
-            return Error(rest.decode())
+            return Error(rest.decode("utf-8", "replace"))
         if kind == b":":
             return int(rest)
         if kind in b"$=":
