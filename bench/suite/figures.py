@@ -11,9 +11,11 @@ MORE_IS_BETTER = {"ops_per_s": True, "p50_us": False, "p99_us": False,
                   "server_cpu_s_per_100k": False}
 
 
-def values(runs, operation, row, cell, figure):
-    return [run[figure] for run in runs
-            if (run["operation"], run["row"], run["cell"]) == (operation, row, cell)]
+def runs_of(runs, operation, row, cell):
+    """Those that count: the quiet ones, or all when none was quiet."""
+    own = [run for run in runs
+           if (run["operation"], run["row"], run["cell"]) == (operation, row, cell)]
+    return [run for run in own if not run["noisy"]] or own
 
 
 def best(numbers, figure):
@@ -22,21 +24,21 @@ def best(numbers, figure):
 
 def summarise(runs, operation, row, cell):
     """The line of a table, or None when it was not measured."""
-    speeds = values(runs, operation, row, cell, "ops_per_s")
-    if not speeds:
+    own = runs_of(runs, operation, row, cell)
+    if not own:
         return None
+    speeds = [run["ops_per_s"] for run in own]
     line = {"operation": operation, "row": row, "cell": cell, "passes": len(speeds),
             "slowest": min(speeds), "fastest": max(speeds)}
     for figure in MORE_IS_BETTER:
-        numbers = values(runs, operation, row, cell, figure)
+        numbers = [run[figure] for run in own]
         line[figure] = statistics.median(numbers)
         line["best_" + figure] = best(numbers, figure)
     for figure in ("foreign_percent", "max_us"):
-        line[figure] = max(values(runs, operation, row, cell, figure))
-    client = [run["client_cpu_s_per_100k"] * run["ops_per_s"] / 1000 for run in runs
-              if (run["operation"], run["row"], run["cell"]) == (operation, row, cell)]
-    line["client_percent"] = statistics.median(client)
-    line["noisy"] = any(values(runs, operation, row, cell, "noisy"))
+        line[figure] = max(run[figure] for run in own)
+    line["client_percent"] = statistics.median(
+        run["client_cpu_s_per_100k"] * run["ops_per_s"] / 1000 for run in own)
+    line["noisy"] = own[0]["noisy"]
     return line
 
 

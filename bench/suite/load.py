@@ -29,9 +29,9 @@ class Load:
         words = [self.lbench, "-P", system.protocol, "-p", ",".join(map(str, ports)),
                  "-o", row.lbench_operation(), "-c", str(connections), "-d", str(depth),
                  "-t", str(self.seconds), "-W", str(self.warm)]
-        if not row.fault:  # else a process of theirs ends, and with it its account
-            words += ["-i", ",".join(map(str, system.pids()))]
-        return words + (["-f"] if fill else [])
+        # Who is about to be struck is left out: when a process ends, so does its account.
+        pids = system.spared_pids() if row.fault else system.pids()
+        return words + ["-i", ",".join(map(str, pids))] + (["-f"] if fill else [])
 
     def fill(self, system):
         """Writes every key once."""

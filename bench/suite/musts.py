@@ -91,7 +91,7 @@ def judge(must, runs):
     return {"group": must.group, "text": must.text, "at_least": must.at_least,
             "bound": must.bound, "aim": must.aim, "median": median, "best": best,
             "verdict": verdict_of(must, median, best),
-            "noisy": any(side["noisy"] for side in (ours, theirs) if side)}
+            "noisy": best is not None and any(side["noisy"] for side in (ours, theirs) if side)}
 
 
 def judge_all(runs):

@@ -30,9 +30,11 @@ def times(number):
     return "–" if number is None else f"{number:.2f}x" if number < 10 else f"{number:.1f}x"
 
 
-def speed(line):
-    return (f"{count(line['ops_per_s'])} ({count(line['slowest'])}–{count(line['fastest'])})"
-            + (MARK if line["noisy"] else ""))
+def speed(line, passes):
+    """`passes` is how many there were; fewer count when some were not quiet."""
+    fewer = "" if line["passes"] == passes else f"; {line['passes']} of {passes}"
+    extremes = f"{count(line['slowest'])}–{count(line['fastest'])}"
+    return f"{count(line['ops_per_s'])} ({extremes}{fewer})" + (MARK if line["noisy"] else "")
 
 
 def compare(runs, line):
@@ -51,7 +53,8 @@ def compare(runs, line):
 def table_row(runs, line):
     cost = milliseconds(line["max_us"]) if line["operation"] == "fault" else \
         f"{line['server_cpu_s_per_100k']:.2f}"
-    return [line["row"], speed(line), milliseconds(line["p50_us"]), milliseconds(line["p99_us"]),
+    passes = 1 + max(run["pass"] for run in runs)
+    return [line["row"], speed(line, passes), milliseconds(line["p50_us"]), milliseconds(line["p99_us"]),
             cost, f"{line['client_percent']:.0f} %"] + compare(runs, line)
 
 
@@ -94,8 +97,9 @@ def notes(result):
             "(near 100 % the client is the limit). A bound holds when both ratios keep it."]
     noisy = sum(run["noisy"] for run in result["runs"])
     if noisy:
-        said.append(f"†: other programs used more than {s['noise']:g} % of a core in {noisy} of "
-                    f"{len(result['runs'])} runs, also when they were repeated.")
+        said.append(f"Other programs used more than {s['noise']:g} % of a core in {noisy} of "
+                    f"{len(result['runs'])} runs, also when they were repeated. These do not count "
+                    "where another pass was quiet; lines without a quiet one have a †.")
     return said + result["left_out"]
 
 

@@ -60,14 +60,25 @@ class Quorate:
         for node in self.cluster.nodes:
             node.call("CONFIG", "SET", "read-mode", mode)
 
+    def victim(self):
+        """The first follower."""
+        leader = self.cluster.leader()
+        return next(node for node in self.cluster.nodes if node is not leader)
+
+    def spared_pids(self):
+        victim = self.victim()
+        return [node.process.pid for node in self.cluster.nodes if node is not victim]
+
     def strike(self, fault):
-        self.struck = self.cluster.followers()[0]
+        self.struck = self.victim()
         if fault == "kill":
             self.struck.kill()
         else:
             self.struck.pause()
 
     def heal(self):
+        if self.struck is None:
+            return
         if self.struck.paused:
             self.struck.resume()
         else:

@@ -50,6 +50,15 @@ def test_the_client_is_shown_in_percent_of_a_core():
     assert line["client_percent"] == pytest.approx(50)  # 0.5 s for what takes a second
 
 
+def test_busy_passes_count_only_where_none_was_quiet():
+    runs = [run(ops=100), run(ops=900, noisy=True, number=1), run(ops=200, number=2)]
+    line = figures.summarise(runs, "set", "quorate", "c64")
+    assert (line["passes"], line["fastest"], line["noisy"]) == (2, 200, False)
+    assert "; 2 of 3)" in report.cell_table(runs, "set", "c64")[1][1]
+    line = figures.summarise(runs[1:2], "set", "quorate", "c64")
+    assert (line["passes"], line["fastest"], line["noisy"]) == (1, 900, True)
+
+
 def test_a_ratio_to_nothing_says_nothing():
     assert figures.ratio(3, 0) is None
     assert figures.ratio(3, 2) == 1.5
