@@ -1,0 +1,146 @@
+/* Streams alone: what becomes of answers and their figures (stream.h S3). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/node.h"
+
+static struct node *node;
+static struct stream stream;
+static struct reply out;
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    return node->clock;
+}
+
+static struct reply *begin_reply(struct stream *s, struct pending *p)
+{
+    (void)s;
+    (void)p;
+    return &out;
+}
+
+static void end_reply(struct stream *s, struct pending *p, enum qr_status status)
+{
+    (void)s;
+    (void)p;
+    (void)status;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    node = calloc(1, sizeof *node);
+    node->clock = QR_SECOND;
+    node->measure = measure_new();
+    node->command_stats = calloc(command_count(), sizeof *node->command_stats);
+    node->config.latency_tracking = true;
+    stream_init(&stream, node, true);
+    stream.begin_reply = begin_reply;
+    stream.end_reply = end_reply;
+    reply_init(&out, 2);
+    reply_init(&node->nowhere, 2);
+    node->nowhere.discard = true;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    stream_detach(&stream);
+    pending_free_all(node);
+    measure_free(node->measure);
+    free(node->command_stats);
+    free(node);
+    reply_free(&out);
+    return 0;
+}
+
+static struct pending *push(const char *name)
+{
+    const struct command_spec *spec = command_by_name(span_of(name, strlen(name)));
+    return stream_push(&stream, spec, 2, node->clock);
+}
+
+static void answer(struct pending *p, const char *status)
+{
+    reply_status(stream_reply(p), status);
+    stream_answered(p, STATUS_OK);
+}
+
+static const struct histogram *latency(const char *name)
+{
+    const struct command_spec *spec = command_by_name(span_of(name, strlen(name)));
+    return node->measure->latency[command_index(spec)];
+}
+
+static void test_a_latency_ends_when_the_reply_is_where_the_client_gets_it(void **state)
+{
+    (void)state;
+    struct pending *first = push("set"), *second = push("get");
+    node->clock += 100;
+    answer(second, "B"); /* has to wait for the first */
+    assert_null(latency("get"));
+    node->clock += 200;
+    answer(first, "A");
+    assert_int_equal(out.n, 8);
+    assert_memory_equal(out.p, "+A\r\n+B\r\n", 8);
+    assert_int_equal(latency("set")->sum, 300);
+    assert_int_equal(latency("get")->sum, 300);
+}
+
+static void test_refusals_have_a_latency_too(void **state)
+{
+    (void)state;
+    struct pending *p = push("set");
+    node->clock += 5 * QR_SECOND;
+    stream_refuse(p, STATUS_UNCERTAIN);
+    assert_int_equal(latency("set")->sum, 5 * QR_SECOND);
+}
+
+static void test_what_a_peer_asked_for_counts_where_its_client_is(void **state)
+{
+    (void)state;
+    stream.ordered = false;
+    answer(push("set"), "A");
+    assert_null(latency("set"));
+}
+
+static void test_who_is_gone_has_no_latency(void **state)
+{
+    (void)state;
+    struct pending *p = push("set");
+    stream_detach(&stream);
+    answer(p, "A");
+    assert_null(latency("set"));
+}
+
+static void test_nothing_is_measured_without_latency_tracking(void **state)
+{
+    (void)state;
+    node->config.latency_tracking = false;
+    answer(push("set"), "A");
+    assert_null(latency("set"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_a_latency_ends_when_the_reply_is_where_the_client_gets_it, begin, end),
+        cmocka_unit_test_setup_teardown(test_refusals_have_a_latency_too, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_a_peer_asked_for_counts_where_its_client_is,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(test_who_is_gone_has_no_latency, begin, end),
+        cmocka_unit_test_setup_teardown(test_nothing_is_measured_without_latency_tracking, begin,
+                                        end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
