@@ -54,8 +54,9 @@ def table_row(runs, line):
     cost = milliseconds(line["max_us"]) if line["operation"] == "fault" else \
         f"{line['server_cpu_s_per_100k']:.2f}"
     passes = 1 + max(run["pass"] for run in runs)
-    return [line["row"], speed(line, passes), milliseconds(line["p50_us"]), milliseconds(line["p99_us"]),
-            cost, f"{line['client_percent']:.0f} %"] + compare(runs, line)
+    return [line["row"], speed(line, passes), milliseconds(line["p50_us"]),
+            milliseconds(line["p99_us"]), cost, f"{line['client_percent']:.0f} %",
+            *compare(runs, line)]
 
 
 def cell_table(runs, operation, cell):

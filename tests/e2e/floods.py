@@ -225,7 +225,8 @@ def nonsense(started, stop, ports):
 def fill(node, keys, prefix):
     with node.connect(60) as connection:
         for at in range(0, keys, 1000):
-            pairs = [w for i in range(at, min(at + 1000, keys)) for w in (f"{prefix}-{i}", "v" * 20)]
+            pairs = [w for i in range(at, min(at + 1000, keys))
+                     for w in (f"{prefix}-{i}", "v" * 20)]
             connection.call("MSET", *pairs)
 
 

@@ -40,7 +40,8 @@ SCENARIOS = [
     Scenario("never readers at a follower",
              lambda p, n: [Flood(floods.never_readers, p[1:2], n // 16)]),
     Scenario("one byte a second", lambda p, n: [
-        Flood(floods.one_byte_a_second, p, n), Flood(floods.one_byte_a_second, p[:1], 20, 4 << 20)]),
+        Flood(floods.one_byte_a_second, p, n),
+        Flood(floods.one_byte_a_second, p[:1], 20, 4 << 20)]),
     Scenario("idle connections", lambda p, n: [Flood(floods.idle, p[:1], n * 5)]),
     Scenario("storm of connections", lambda p, n: [Flood(floods.storm, p, n * 5)]),
     Scenario("huge values", lambda p, n: [

@@ -160,8 +160,8 @@ def resident_bytes(node):
 
 
 def test_deletes_end_where_the_reserve_does():
-    """Scenario 56: past the last of the reserve even deletes are refused, surely not applied; memory
-    stays where it is, and space that is given back is found."""
+    """Scenario 56: past the last of the reserve even deletes are refused, surely not applied;
+    memory stays where it is, and space that is given back is found."""
     with FullDisk(32 * MIB, TIGHT + ["100mb"]) as full:
         cluster, disk = full.cluster, full.disk
         keys = [f"k:{i}" for i in range(6000)]
