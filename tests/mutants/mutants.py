@@ -2,7 +2,8 @@
 
 What stands there must occur exactly once in the file, white space apart: a mutant that no longer
 applies is an error, not a success. `raft` mutants are judged by the simulator, the scripts, the
-paper tests and the unit tests of the protocol; `log` mutants by the unit tests of the log.
+paper tests and the unit tests of the protocol; `log` mutants by the unit tests of the log; `fuzz`
+mutants, whose first part names a fuzz target, by the replay of that target's corpus.
 """
 
 RAFT = [
@@ -89,8 +90,11 @@ RAFT = [
 
 LOG = [
     ("recovery ignores the synced mark", "recover.c",
-     "if (replay_highest_mark(r->log, &r->window, generation, at, &first) > s->end) {",
-     "if (replay_highest_mark(r->log, &r->window, generation, at, &first) > UINT64_MAX - 1) {"),
+     "if (max_u64(mark, r->stated) > s->end) {", "if (mark > UINT64_MAX - 1) {"),
+    ("what a lost beginning states is not heard", "recover.c",
+     "if (max_u64(mark, r->stated) > s->end) {", "if (mark > s->end) {"),
+    ("headers without sense believed", "format.c",
+     "return header_makes_sense(out) ? HEADER_OK : HEADER_NONE;", "return HEADER_OK;"),
     ("record checksum not checked", "record.c",
      "if (n == 0 || get_u32(in.p) != crc32c_extend(0, in.p + 4, n - 4)) {", "if (n == 0) {"),
     ("batch checksum not checked", "replay.c",
@@ -111,4 +115,33 @@ LOG = [
      "if (error < 0) { error = 0; } if (!log->closing) {"),
     ("foreign segments accepted", "recover.c",
      "if (memcmp(f->header.uuid, r->log->config.uuid, 16) != 0) {", "if (false) {"),
+]
+
+FUZZ = [
+    ("resp: a line whose end is not there yet", "resp/parse.c",
+     "return end + 1 < n ? LINE_WHOLE : LINE_PART;", "return LINE_WHOLE;"),
+    ("reply: the exponent's sign lost", "resp/reply.c",
+     "out[at++] = exponent < 0 ? '-' : '+';", "out[at++] = '+';"),
+    ("op: bytes behind the arguments", "command/op.c",
+     "return wire_finished(&r); }", "return !r.bad; }"),
+    ("glob: ranges in one order only", "engine/glob.c",
+     "int8_t low = from < to ? from : to;", "int8_t low = from;"),
+    ("engine: an image takes what is written meanwhile", "store/walk.c",
+     "table->walk_wants = true;", "table->walk_wants = false;"),
+    ("checkpoint: expiry lost", "engine/image.c",
+     "wire_get_bytes(in, piece_n), reader->expire);", "wire_get_bytes(in, piece_n), 0);"),
+    ("log: a truncation lost", "log/replay.c", "group_truncate(g, r->slot);", "(void)g;"),
+    ("identity: members out of order", "node/identity.c",
+     "if (i > 0 && m->id <= identity->members[i - 1].id) {", "if (false) {"),
+    ("history: answers that do not exist", "../sim/history.c",
+     "!result_fits(op->kind, &op->result) ||", ""),
+    ("script: any number of nodes", "../sim/run.c",
+     "return o->nodes >= 1 && o->nodes <= MEMBERS_MAX && o->keys >= 1", "return o->keys >= 1"),
+    ("message: fields out of range", "protocol/schema_codec.h",
+     "in->bad = in->bad || !schema_valid_##name(v);", "in->bad = in->bad;"),
+    ("peer: a welcome without proof", "node/link.c", "if (!proven) {", "if (false) {"),
+    ("frame: the mark of records lost", "node/frame.c",
+     "wire_put_u8(&w, tail_is_records ? 1 : 0);", "wire_put_u8(&w, 0);"),
+    ("config: a minus alone is an address", "node/config_file.c",
+     "if (address[0] == 0) {", "if (false) {"),
 ]
