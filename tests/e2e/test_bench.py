@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -180,7 +181,9 @@ def test_progress_on_a_terminal(three):
     ours, theirs = os.openpty()
     subprocess.run([BINARY, "bench", "-h", hosts(three), "--duration", "1.2", "--warmup", "0", "-c",
                     "2"], stdout=subprocess.DEVNULL, stderr=theirs, check=True)
-    said = os.read(ours, 4096).decode()
+    said = ""
+    while not said.endswith("errors 0\r\x1b[K") and select.select([ours], [], [], 2 * PATIENCE)[0]:
+        said += os.read(ours, 4096).decode()  # a terminal hands over piece by piece
     os.close(ours)
     os.close(theirs)
     assert re.match(r"\r\x1b\[K1 s: \d+ replies in the last second, p50 \d", said)
@@ -200,7 +203,7 @@ def test_fill_alone(three, tmp_path):
 
 def test_values_come_back_as_they_were_sent(three):
     """Also such as fit no buffer: 128 requests of 200 kB are under way, and the client may have
-    16 MiB of memory."""
+    16 MiB of memory. (With --reconnect: so much data may cost a busy machine its leader.)"""
     def little_memory():
         die_with_parent()
         if not SANITIZED:
@@ -209,10 +212,11 @@ def test_values_come_back_as_they_were_sent(three):
     done = subprocess.run(
         [BINARY, "bench", "-h", hosts(three), "--check", "--fill", "-r", "30", "-d", "32-400000",
          "-c", "8", "-P", "16", "-n", "300", "--reads", "0.8", "--prefix", "big:", "--warmup", "0",
-         "--json", "-"], stdout=subprocess.PIPE, check=True, preexec_fn=little_memory,
-        timeout=40 * PATIENCE)
+         "--reconnect", "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+        preexec_fn=little_memory, timeout=40 * PATIENCE)
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["values_checked"] == found["reads"]["operations"] > 0
+    assert found["values_checked"] >= found["reads"]["operations"] > 0
 
 
 def commands_sent(seed):
