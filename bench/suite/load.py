@@ -1,6 +1,6 @@
 """One measurement: lbench against a system, repeated while the machine is busy with other things.
 
-A measurement that goes wrong raises BenchError; nothing of it is kept.
+A run that goes wrong gives no figures. When no run of a cell went well, BenchError ends it all.
 """
 import json
 import subprocess
@@ -35,8 +35,14 @@ class Load:
 
     def fill(self, system):
         """Writes every key once."""
-        run_lbench(self.words(system, Row("set", "fill", system.name, ""), "p16", fill=True),
-                   system.name)
+        row = Row("set", "fill", system.name, "")
+        for left in reversed(range(self.tries)):
+            try:
+                run_lbench(self.words(system, row, "p16", fill=True), f"{system.name}: fill")
+                return
+            except BenchError:
+                if left == 0:
+                    raise
 
     def once(self, system, row, cell):
         if row.read_mode:
@@ -50,22 +56,28 @@ class Load:
             if row.fault:
                 system.heal()
         system.check_running()
-        figures["moved"] = system.locate() != where
+        if system.locate() != where:
+            raise BenchError(f"{row.key(cell)}: the leader changed")
         return figures
 
     def measure(self, system, row, cell):
-        """The quietest of the runs; `noisy` says that even it was not quiet."""
-        runs = []
-        for _ in range(self.tries):
-            runs.append(self.once(system, row, cell))
-            if not runs[-1]["moved"] and runs[-1]["foreign_percent"] <= self.noise:
+        """The quietest of the runs; `noisy` says that even it was not quiet. One that went wrong
+        is told of in `failures`; when all of them did there is no figure."""
+        runs, failures = [], []
+        while len(runs) + len(failures) < self.tries:
+            try:
+                runs.append(self.once(system, row, cell))
+            except BenchError as error:
+                failures.append(str(error))
+                print(f"{error}; once more" if len(failures) < self.tries else error, flush=True)
+                continue
+            if runs[-1]["foreign_percent"] <= self.noise:
                 break
-        settled = [run for run in runs if not run["moved"]]
-        if not settled:
-            raise BenchError(f"{row.key(cell)}: the leader changed in each of {len(runs)} runs")
-        best = min(settled, key=lambda run: run["foreign_percent"])
-        del best["moved"]
-        return dict(best, tries=len(runs), noisy=best["foreign_percent"] > self.noise)
+        if not runs:
+            raise BenchError(failures[-1])
+        best = min(runs, key=lambda run: run["foreign_percent"])
+        return dict(best, tries=len(runs), failures=failures,
+                    noisy=best["foreign_percent"] > self.noise)
 
 
 def run_lbench(words, what, strike=None, strike_after=0.0):

@@ -101,6 +101,10 @@ def notes(result):
         said.append(f"Other programs used more than {s['noise']:g} % of a core in {noisy} of "
                     f"{len(result['runs'])} runs, also when they were repeated. These do not count "
                     "where another pass was quiet; lines without a quiet one have a †.")
+    failures = [failure for run in result["runs"] for failure in run["failures"]]
+    if failures:
+        said.append(f"Runs that went wrong, gave no figures and were repeated: {len(failures)} ("
+                    + "; ".join(sorted(set(failures))) + ").")
     return said + result["left_out"]
 
 

@@ -19,7 +19,7 @@ def run(row="quorate", operation="set", cell="c64", ops=1000, p50=100, p99=500, 
     return {"operation": operation, "row": row, "cell": cell, "pass": number, "ops_per_s": ops,
             "p50_us": p50, "p99_us": p99, "max_us": 2 * p99, "server_cpu_s_per_100k": cpu,
             "client_cpu_s_per_100k": 0.5, "foreign_percent": 40 if noisy else 3, "noisy": noisy,
-            "answers": ops, "seconds": 1, "tries": 1}
+            "answers": ops, "seconds": 1, "tries": 1, "failures": []}
 
 
 def must(text):
@@ -176,9 +176,23 @@ def test_a_busy_run_is_repeated_and_the_quietest_kept(measure):
 
 def test_a_run_in_which_the_leader_changed_is_thrown_away(measure):
     figure = measure([1, 2], ports=(7, 8, 8, 8))
-    assert (figure["tries"], figure["foreign_percent"]) == (2, 2)
+    assert (figure["tries"], figure["foreign_percent"]) == (1, 2)
+    assert figure["failures"] == ["set quorate c64: the leader changed"]
+    assert "went wrong, gave no figures and were repeated: 1" in report.text(result([figure | {"cell": "c64"}]))
     with pytest.raises(BenchError, match="leader changed"):
         measure([1, 1], ports=(1, 2, 3, 4), tries=2)
+
+
+def test_when_every_run_goes_wrong_there_is_no_figure(monkeypatch):
+    asked = []
+
+    def fail(*_):
+        asked.append(1)
+        raise BenchError("a wrong answer")
+    monkeypatch.setattr(load, "run_lbench", fail)
+    with pytest.raises(BenchError, match="a wrong answer"):
+        FakeLoad([0]).measure(FakeSystem(), ROWS[0], "c64")
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("line", ["", "not JSON", "{}", '{"ops_per_s": "fast"}', "[1]"])
