@@ -22,18 +22,33 @@ static void show_all(const struct config *config)
     }
 }
 
+/* The value of a directive that is shown and not what it is by default; those would be the same in
+ * every run. */
+static bool was_given(const struct config *config, const struct config *defaults, uint32_t i,
+                      char value[CONFIG_VALUE_BYTES])
+{
+    char before[CONFIG_VALUE_BYTES];
+    struct text text = text_in(value, CONFIG_VALUE_BYTES);
+    struct text text_before = text_in(before, sizeof before);
+    if (!config_shown(i)) {
+        return false;
+    }
+    config_value(config, i, &text);
+    config_value(defaults, i, &text_before);
+    return strcmp(value, before) != 0;
+}
+
 /* Sets every directive that may change to its own value: nothing may be refused or changed. */
-static void set_again(struct config *config)
+static void set_again(struct config *config, const struct config *defaults)
 {
     char value[CONFIG_VALUE_BYTES], after[CONFIG_VALUE_BYTES], error[512];
     for (uint32_t i = 0; i < config_count(); i++) {
-        struct text text = text_in(value, sizeof value), text_after = text_in(after, sizeof after);
-        if (!config_shown(i)) {
+        struct text text_after = text_in(after, sizeof after);
+        if (!was_given(config, defaults, i, value)) {
             continue;
         }
-        config_value(config, i, &text);
         struct span pair[2] = { span_of(config_name(i), strlen(config_name(i))),
-                                span_of(value, text.n) };
+                                span_of(value, strlen(value)) };
         bool set = config_set_runtime(config, pair, 2, error, sizeof error);
         qr_assert(set || strstr(error, "immutable") != NULL);
         config_value(config, i, &text_after);
@@ -42,18 +57,17 @@ static void set_again(struct config *config)
 }
 
 /* What is shown, written into a file of its own, reads back as what is shown. */
-static void read_back(const struct config *config)
+static void read_back(const struct config *config, const struct config *defaults)
 {
     char value[CONFIG_VALUE_BYTES], after[CONFIG_VALUE_BYTES], error[4096];
     char line[5 * CONFIG_VALUE_BYTES];
     struct config *again = qr_alloc(sizeof *again);
     config_defaults(again);
     for (uint32_t i = 0; i < config_count(); i++) {
-        struct text text = text_in(value, sizeof value), text_after = text_in(after, sizeof after);
-        if (!config_shown(i)) {
+        struct text text_after = text_in(after, sizeof after);
+        if (!was_given(config, defaults, i, value)) {
             continue;
         }
-        config_value(config, i, &text);
         int n = snprintf(line, sizeof line, "%s \"", config_name(i));
         for (const char *p = value; *p != 0; p++) {
             n += snprintf(line + n, sizeof line - (size_t)n, "\\x%02x", (unsigned)(uint8_t)*p);
@@ -121,11 +135,12 @@ static bool parse_words(struct config *config, const uint8_t *data, size_t n, ch
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct config *config = qr_alloc(sizeof *config);
+    struct config *config = qr_alloc(sizeof *config), *defaults = qr_alloc(sizeof *defaults);
     char error[4096] = "";
     file = data;
     file_bytes = n;
     config_defaults(config);
+    config_defaults(defaults);
     if (n > 0 && data[0] == '!') {
         if (parse_words(config, data + 1, n - 1, error, sizeof error)) {
             qr_assert(error[0] == 0);
@@ -138,9 +153,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         show_addresses(config);
     }
     show_all(config);
-    set_again(config);
-    read_back(config);
+    set_again(config, defaults);
+    read_back(config, defaults);
     file = NULL;
+    free(defaults);
     free(config);
     return 0;
 }
