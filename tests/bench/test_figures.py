@@ -178,7 +178,8 @@ def test_a_run_in_which_the_leader_changed_is_thrown_away(measure):
     figure = measure([1, 2], ports=(7, 8, 8, 8))
     assert (figure["tries"], figure["foreign_percent"]) == (1, 2)
     assert figure["failures"] == ["set quorate c64: the leader changed"]
-    assert "went wrong, gave no figures and were repeated: 1" in report.text(result([figure | {"cell": "c64"}]))
+    told = report.text(result([figure | {"cell": "c64"}]))
+    assert "went wrong, gave no figures and were repeated: 1" in told
     with pytest.raises(BenchError, match="leader changed"):
         measure([1, 1], ports=(1, 2, 3, 4), tries=2)
 
