@@ -16,6 +16,11 @@ struct node;
 /* CLIENT REPLY; SKIP_NEXT is set by CLIENT REPLY SKIP, which itself has no reply. */
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT };
 
+/* Of one client, or the largest of several. */
+struct buffer_sizes {
+    size_t input, output;
+};
+
 struct client {
     struct node *node;
     struct client *previous, *next; /* node->clients, in order of id */

@@ -120,6 +120,16 @@ static void visit(struct client *client, qr_time now)
     }
 }
 
+static void note_sizes(struct clients *clients, const struct client *client)
+{
+    struct buffer_sizes *most = &clients->largest;
+    struct buffer_sizes *recent = &clients->node->recent;
+    most->input = client->input_cap > most->input ? client->input_cap : most->input;
+    most->output = client->out.n > most->output ? client->out.n : most->output;
+    recent->input = most->input > recent->input ? most->input : recent->input;
+    recent->output = most->output > recent->output ? most->output : recent->output;
+}
+
 void clients_housekeeping(struct clients *clients, qr_time now)
 {
     /* A part of them each time, so that ten thousand are no stall; all within a second. */
@@ -128,8 +138,11 @@ void clients_housekeeping(struct clients *clients, qr_time now)
     while (count-- > 0) {
         client = client != NULL ? client->next : clients->node->clients;
         if (client == NULL) {
+            clients->node->recent = clients->largest;
+            clients->largest = (struct buffer_sizes){ 0 };
             break; /* begins anew next time */
         }
+        note_sizes(clients, client);
         visit(client, now);
     }
     clients->visit = client;

@@ -26,9 +26,10 @@ struct clients {
     bool spent;
     uint32_t commands; /* the clock is read for some of them only */
 
-    size_t bytes;         /* input and output of all clients */
-    size_t output_most;   /* bytes that wait for one of those that got replies in this turn */
-    struct client *visit; /* whom housekeeping saw last; NULL: begins anew */
+    size_t bytes;       /* input and output of all clients */
+    size_t output_most; /* bytes that wait for one of those that got replies in this turn */
+    struct buffer_sizes largest; /* in this round of housekeeping */
+    struct client *visit;        /* whom housekeeping saw last; NULL: begins anew */
 };
 
 extern const struct io_stream_callbacks clients_callbacks;

@@ -10,11 +10,6 @@ struct memory_facts {
 };
 void facts_memory(const struct node *node, struct memory_facts *out);
 
-struct client_facts {
-    size_t input_max, output_max, blocked;
-};
-void facts_clients(const struct node *node, struct client_facts *out);
-
 /* The engine's counters since CONFIG RESETSTAT. */
 void facts_engine(const struct node *node, struct engine_stats *out);
 

@@ -134,14 +134,12 @@ static void section_server(struct node *node, struct reply *out)
 
 static void section_clients(struct node *node, struct reply *out)
 {
-    struct client_facts facts;
-    facts_clients(node, &facts);
     info_line(out, "connected_clients:%u", node->client_count);
     info_line(out, "cluster_connections:0");
     info_line(out, "maxclients:%u", node->config.maxclients);
-    info_line(out, "client_recent_max_input_buffer:%zu", facts.input_max);
-    info_line(out, "client_recent_max_output_buffer:%zu", facts.output_max);
-    info_line(out, "blocked_clients:%zu", facts.blocked);
+    info_line(out, "client_recent_max_input_buffer:%zu", node->recent.input);
+    info_line(out, "client_recent_max_output_buffer:%zu", node->recent.output);
+    info_line(out, "blocked_clients:%llu", (ull)node->queues[QUEUE_blocked].now);
     info_line(out, "tracking_clients:0");
     info_line(out, "clients_in_timeout_table:0");
 }

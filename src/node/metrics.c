@@ -65,7 +65,6 @@ static void gather(struct sources *s, const struct node *node)
     }
     facts_engine(node, &s->engine);
     facts_memory(node, &s->memory);
-    facts_clients(node, &s->clients);
     facts_cpu(&s->cpu);
     gather_consensus(s, node);
 }

@@ -15,7 +15,6 @@ struct sources {
     struct log_stats log;
     struct engine_stats engine;
     struct memory_facts memory;
-    struct client_facts clients;
     struct cpu_facts cpu;
     struct outlook outlook;
     bool ready; /* there is an outlook */

@@ -53,6 +53,7 @@ struct node {
     struct client *clients, *clients_last; /* in order of id */
     struct client *dirty;                  /* have replies to flush at the end of this turn */
     uint32_t client_count;
+    struct buffer_sizes recent; /* the largest ones of a client, within the last second or two */
     uint64_t next_client_id;
     struct command_memo client_commands;
 

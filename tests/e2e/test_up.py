@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import prometheus
 from cluster import BINARY, PATIENCE, die_with_parent, free_ports, wait_for
 from resp import Closed, Connection, Error
 
@@ -91,6 +92,9 @@ def test_up_keeps_data_between_runs(tmp_path, base_port):
     with Up(tmp_path, base_port) as up:
         up.wait_ready()
         assert up.call(3, "GET", "kept") == b"value"
+        for url in re.findall(r"http://127\.0\.0\.1:(\d+)/metrics", up.said()):
+            assert prometheus.scrape(int(url))["redis_up"].total() == 1
+        assert f"http://127.0.0.1:{base_port + 302}/metrics" in up.said()
         up.process.terminate()
         assert up.process.wait(20 * PATIENCE) == 0
 
