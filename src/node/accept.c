@@ -151,6 +151,9 @@ void clients_free(struct clients *clients)
     for (uint32_t i = 0; i < clients->listener_count; i++) {
         io_listener_close(clients->listeners[i]);
     }
+    while (clients->node->clients != NULL) {
+        clients_forget(clients->node->clients); /* io closes their sockets without a word */
+    }
     free(clients->spare_input);
     free(clients);
 }

@@ -446,10 +446,8 @@ static void on_end(struct io_stream *stream)
     client_close_gently(client); /* it may still read: `printf ... | nc` wants its replies */
 }
 
-static void on_close(struct io_stream *stream, int error)
+void clients_forget(struct client *client)
 {
-    (void)error;
-    struct client *client = io_stream_owner(stream);
     struct clients *clients = client->node->clients_io;
     client->node->paused_clients -= client->paused ? 1 : 0;
     clients->bytes -= client->accounted;
@@ -463,6 +461,12 @@ static void on_close(struct io_stream *stream, int error)
     reply_free(&client->out);
     free(client->input);
     free(client);
+}
+
+static void on_close(struct io_stream *stream, int error)
+{
+    (void)error;
+    clients_forget(io_stream_owner(stream));
 }
 
 const struct io_stream_callbacks clients_callbacks = { .on_read = on_read,

@@ -36,6 +36,8 @@ extern const struct io_stream_callbacks clients_callbacks;
 void clients_init_stream(struct client *client);
 /* It is no client any more. */
 void clients_unlink(struct client *client);
+/* The same, and all of it is given back; its socket is closed, or closing. */
+void clients_forget(struct client *client);
 
 void clients_line_up(struct client_line *line, struct client *client);
 void clients_leave_line(struct client *client);

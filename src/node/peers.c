@@ -57,6 +57,9 @@ void peers_free(struct peers *peers)
         io_listener_close(peers->listener);
     }
     links_free(peers);
+    for (node_index i = 0; i < peers->count; i++) {
+        stream_detach(&peers->peer[i].relay.stream); /* what it asked for is given back later */
+    }
     reply_free(&peers->reply);
     free(peers);
 }
