@@ -55,7 +55,9 @@
 #define LARGE_READ_USEC 250
 #define LARGE_READ_BYTES (16 * KIB)    /* of its reply, */
 #define LARGE_READ_OP_BYTES (16 * KIB) /* or of its arguments */
-#define DEADLINES_PER_SWEEP 4096       /* pending commands that are looked at for their time-outs */
+#define SENDERS_KEPT 1024    /* clients of a peer whose reads are known; others count as small */
+#define READS_LOOKED_AT 4096 /* confirmed reads that are looked at in one go; others wait */
+#define DEADLINES_PER_SWEEP 4096 /* pending commands that are looked at for their time-outs */
 /* Commands of all connections without a reply yet. Past it only those clients go on that have less
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
@@ -92,8 +94,10 @@
 
 /* --- peers ---------------------------------------------------------------------------------- */
 #define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
-#define STRANGERS_MAX 64 /* accepted connections that have not proven themselves; more are closed \
-                          */
+#define STRANGERS_MAX                                                           \
+    64 /* accepted connections that have not proven themselves; more are closed \
+        */
+#define RELAY_OUTPUT_BYTES_MAX (4 * MIB) /* replies for one peer's clients; its reads wait */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */

@@ -34,6 +34,9 @@ void io_stop(struct io *io);
 /* When the first callback of this turn was called: what came since stood still for everyone else.
  */
 qr_time io_turn_began(const struct io *io);
+/* Whether the sockets were looked at after that moment, so that what had come by then is delivered.
+ * Ask before acting on silence: the loop itself may have stood still. */
+bool io_has_polled_since(const struct io *io, qr_time at);
 
 qr_time io_now(struct io *io);                    /* CLOCK_BOOTTIME, read now (not cached) */
 qr_wall io_wall(struct io *io);                   /* CLOCK_REALTIME, read now */

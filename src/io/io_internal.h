@@ -26,8 +26,9 @@ struct io {
 
     void (*turn)(void *context);
     void *turn_context;
-    bool touched;       /* an owner's callback ran since the last turn */
-    qr_time touched_at; /* the first of them */
+    bool touched;                    /* an owner's callback ran since the last turn */
+    qr_time touched_at;              /* the first of them */
+    qr_time poll_began, polled_from; /* the poll of this turn; the last one that is complete */
     uint64_t turns;
     struct io_listener *held; /* have a connection that the next turn will take */
     struct io_stream *lingering, *lingering_last; /* oldest first */

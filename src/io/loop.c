@@ -26,12 +26,21 @@ static void run_turn(struct io *io)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    run_turn((struct io *)((char *)prepare - offsetof(struct io, prepare)));
+    struct io *io = (struct io *)((char *)prepare - offsetof(struct io, prepare));
+    run_turn(io);
+    io->poll_began = io_now(io);
 }
 
 static void on_check(uv_check_t *check)
 {
-    run_turn((struct io *)((char *)check - offsetof(struct io, check)));
+    struct io *io = (struct io *)((char *)check - offsetof(struct io, check));
+    io->polled_from = io->poll_began;
+    run_turn(io);
+}
+
+bool io_has_polled_since(const struct io *io, qr_time at)
+{
+    return io->polled_from >= at;
 }
 
 static const struct io_kind part_of_io = { .closed = NULL };

@@ -187,14 +187,19 @@ void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum
 void replica_serve_confirmed(struct replica *r)
 {
     uint32_t count = r->confirmed.count;
+    uint32_t looks = count < READS_LOOKED_AT ? count : READS_LOOKED_AT;
     if (count > 0) {
         look_at_clock(r);
     }
-    while (count > 0 && pace_has_time(r)) {
+    while (looks > 0 && pace_has_time(r)) {
         try_read(r, pendings_pop(&r->confirmed), false);
-        count--;
+        looks--;
     }
-    r->node->again = r->node->again || count > 0;
+    r->node->again = r->node->again || looks > 0;
+    if (count > READS_LOOKED_AT) { /* most of them wait for a write, which makes a turn itself */
+        qr_time soon = r->node->clock + QR_MILLISECOND;
+        r->node->wake = soon < r->node->wake ? soon : r->node->wake;
+    }
 }
 
 void replica_serve_large(struct replica *r)

@@ -95,7 +95,7 @@ static uint32_t window(const struct client *client)
     size_t n =
         (pressed ? CLIENT_WINDOW_BYTES_PRESSED : CLIENT_WINDOW_BYTES) / (client->reply_size + 1);
     n = max_u64(n, pressed ? 1 : CLIENT_WINDOW_MIN);
-    size_t soon = 1 + CLIENT_WINDOW_USEC / (client->stream.read_usec + 1);
+    size_t soon = 1 + CLIENT_WINDOW_USEC / (client->stream.history.usec + 1);
     n = n < soon ? n : soon;
     return n > CLIENT_PENDING_MAX ? CLIENT_PENDING_MAX : (uint32_t)n;
 }
@@ -353,17 +353,26 @@ static void run_input(struct client *client)
 static void return_input(struct client *client)
 {
     struct clients *clients = client->node->clients_io;
-    if (client->input == NULL || client->input_at < client->input_n) {
+    size_t left = client->input_n - client->input_at;
+    if (client->input == NULL || left > CLIENT_READ_BYTES / 16) {
         return;
+    }
+    uint8_t *rest = NULL; /* a few bytes do not keep much room: they may be all for a long time */
+    if (left > 0) {
+        if (client->input_cap < CLIENT_READ_BYTES) {
+            return;
+        }
+        rest = qr_alloc(left);
+        memcpy(rest, client->input + client->input_at, left);
     }
     if (client->input_cap == CLIENT_READ_BYTES && clients->spare_input == NULL) {
         clients->spare_input = client->input;
     } else {
         free(client->input);
     }
-    client->input = NULL;
-    client->input_cap = 0;
-    client->input_n = 0;
+    client->input = rest;
+    client->input_cap = left;
+    client->input_n = left;
     client->input_at = 0;
 }
 

@@ -4,20 +4,32 @@
  * that take long or have large replies stand in a queue of their own, so that a client which asks
  * for little never waits behind a thousand that ask for much. Of those each turn executes one at
  * least; while there is anything else to do, only a little of it and half of the time. */
+#include "base/alloc.h"
 #include "node/replica_internal.h"
 
-/* A stream that is a whole node's tells nothing about the next read; its kind does. */
+/* What is known of the client that p comes from. A peer's stream is that of all its clients. */
+static struct read_history *history_of(const struct pending *p)
+{
+    struct stream *stream = p->stream;
+    if (stream->ordered) {
+        return &stream->history;
+    }
+    if (stream->senders == NULL) {
+        stream->senders = qr_zalloc(SENDERS_KEPT * sizeof *stream->senders);
+    }
+    struct read_history *h = &stream->senders[p->sender % SENDERS_KEPT];
+    if (h->sender != p->sender) {
+        *h = (struct read_history){ .sender = p->sender };
+    }
+    return h;
+}
+
 bool pace_is_large(const struct replica *r, const struct pending *p)
 {
-    const struct stream *stream = p->stream;
-    if (p->op_bytes >= LARGE_READ_OP_BYTES) {
-        return true;
-    }
-    if (stream->ordered) {
-        return stream->read_usec > LARGE_READ_USEC || stream->read_bytes > LARGE_READ_BYTES;
-    }
-    const struct command_stats *stats = &r->node->command_stats[command_index(p->spec)];
-    return stats->usec > stats->calls * LARGE_READ_USEC;
+    (void)r;
+    const struct read_history *h = history_of(p);
+    return p->op_bytes >= LARGE_READ_OP_BYTES || h->usec > LARGE_READ_USEC ||
+           h->bytes > LARGE_READ_BYTES;
 }
 
 static bool is_turn_over(const struct replica *r)
@@ -56,9 +68,9 @@ void pace_note_read(struct replica *r, const struct pending *p, qr_time took, si
     } else {
         pace->others++;
     }
-    uint64_t usec = (uint64_t)(took < QR_SECOND ? took : QR_SECOND);
-    p->stream->read_usec = (uint32_t)((p->stream->read_usec * 3 + usec) / 4);
-    p->stream->read_bytes = (p->stream->read_bytes * 3 + bytes) / 4;
+    struct read_history *h = history_of(p);
+    h->usec = (uint32_t)((h->usec * 3ull + min_u64((uint64_t)took, UINT32_MAX)) / 4);
+    h->bytes = (uint32_t)((h->bytes * 3ull + min_u64(bytes, UINT32_MAX)) / 4);
 }
 
 void pace_note_write(struct replica *r)

@@ -246,7 +246,7 @@ struct reply *peers_reply_buffer(struct peers *peers)
 bool peers_reply_congested(const struct peers *peers, node_index to)
 {
     const struct link *link = peers->peer[to].link[LANE_DATA];
-    return link != NULL && link_queued(link) > PEER_OUTPUT_BYTES_MAX / 2;
+    return link != NULL && link_queued(link) > RELAY_OUTPUT_BYTES_MAX;
 }
 
 void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,

@@ -246,7 +246,12 @@ static void look(struct replica *r)
 
 void replica_turn(struct replica *r)
 {
-    if (r->protocol->deadline(r->self) <= io_now(r->node->io)) {
+    /* After a stall of our own the messages that prove others alive still wait in the sockets. */
+    qr_time deadline = r->protocol->deadline(r->self);
+    bool due = deadline <= io_now(r->node->io);
+    if (due && !io_has_polled_since(r->node->io, deadline)) {
+        r->node->again = true;
+    } else if (due) {
         struct event event = { .kind = EVENT_TIMER };
         replica_step(r, &event);
     }

@@ -294,4 +294,6 @@ void stream_detach(struct stream *stream)
         }
     }
     stream->reading = 0;
+    free(stream->senders);
+    stream->senders = NULL;
 }

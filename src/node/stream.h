@@ -76,18 +76,24 @@ struct pendings {
     uint32_t count;
 };
 
+/* What reads have taken of late, moving averages. */
+struct read_history {
+    uint32_t sender;
+    uint32_t usec, bytes;
+};
+
 struct stream {
     struct node *node;
     struct pending *first, *last;
     uint32_t count;
-    size_t op_bytes;          /* of its pendings */
-    uint32_t sender;          /* under which its commands are forwarded */
-    uint32_t reads_forwarded; /* without an answer */
-    uint32_t reading;         /* reads that were taken up here and have no answer */
-    uint32_t read_usec;       /* what a read takes, a moving average */
-    size_t read_bytes;        /* and its reply */
-    size_t held_bytes;        /* replies that wait for an earlier one */
-    struct pendings parked;   /* confirmed reads that wait for replies to be taken */
+    size_t op_bytes;              /* of its pendings */
+    uint32_t sender;              /* under which its commands are forwarded */
+    uint32_t reads_forwarded;     /* without an answer */
+    uint32_t reading;             /* reads that were taken up here and have no answer */
+    struct read_history history;  /* of its reads (a client) */
+    struct read_history *senders; /* SENDERS_KEPT of them, by sender (a peer) */
+    size_t held_bytes;            /* replies that wait for an earlier one */
+    struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     uint64_t writes_begun, writes_done;
     qr_slot last_write; /* slot of the last write applied for it; for WAIT */
     bool ordered;       /* replies leave in order (a client) */

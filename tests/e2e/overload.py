@@ -77,6 +77,7 @@ class Watch:
         self.resident = {}  # by node: [(moment, bytes)]
         self.most = {}      # by queue: (share of the limit, most, limit) where it was highest
         self.stall = 0
+        self.stopped = None  # a node that stands still by itself
         self.evicted = 0
 
     def look(self):
@@ -86,7 +87,8 @@ class Watch:
                 continue
             self.resident.setdefault(node.number, []).append(
                 (time.monotonic(), int(info["used_memory_rss"])))
-            self.stall = max(self.stall, int(info["loop_stall_max_usec"]))
+            if node is not self.stopped:
+                self.stall = max(self.stall, int(info["loop_stall_max_usec"]))
             self.evicted = max(self.evicted, int(info["evicted_clients"]))
             for name, (_, most, limit) in queues(info).items():
                 self.most[name] = max(self.most.get(name, (0, 0, limit)),
@@ -141,6 +143,7 @@ def run(cluster, scenario, before, during, after, scale, pause=0.5):
     reset(cluster)
     term = int(leader.info("raft")["raft_term"])
     watch, moments = Watch(cluster), []
+    watch.stopped = others[-1] if scenario.harm else None
 
     def phase(seconds):
         moments.append(time.monotonic())

@@ -14,7 +14,7 @@ from loadgen import LoadGenerator
 from resp import Closed, Error, encode
 
 # A loaded machine may hold a process back for longer than a leader may be silent.
-PATIENT = ["--election-timeout-ms", "1000"]
+PATIENT = ["--election-timeout-ms", "1500"]
 SCALE = 250
 MEMORY = 1 << 30
 

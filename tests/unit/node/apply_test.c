@@ -378,7 +378,7 @@ static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
 static void test_a_turn_executes_large_reads_as_far_as_there_is_time_R4(void **state)
 {
     (void)state;
-    world->client.read_usec = 100 * LARGE_READ_USEC;
+    world->client.history.usec = 100 * LARGE_READ_USEC;
     command("get a");
     command("get b");
     turn();
@@ -400,14 +400,14 @@ static void test_a_small_read_does_not_wait_for_large_ones_R4(void **state)
     command("get c");
     turn();
     world->pace = READS_TURN_USEC;
-    world->client.read_bytes = 100 * LARGE_READ_BYTES;
+    world->client.history.bytes = 100 * LARGE_READ_BYTES;
     confirm_reads(0, 0);
     turn();
     assert_heard("$-1\r\n");
     command("get d");
     turn();
-    world->client.read_bytes = 0; /* as if it came from somebody else */
-    world->client.read_usec = 0;
+    world->client.history.bytes = 0; /* as if it came from somebody else */
+    world->client.history.usec = 0;
     confirm_reads(0, 0);
     assert_true(world->client.last->state == PENDING_ANSWERED);
     assert_true(world->client.last->previous->state == PENDING_READING);
