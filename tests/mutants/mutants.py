@@ -96,7 +96,7 @@ LOG = [
     ("headers without sense believed", "format.c",
      "return header_makes_sense(out) ? HEADER_OK : HEADER_NONE;", "return HEADER_OK;"),
     ("record checksum not checked", "record.c",
-     "if (n == 0 || get_u32(in.p) != crc32c_extend(0, in.p + 4, n - 4)) {", "if (n == 0) {"),
+     "if (n == 0 || wire_load_u32(in.p) != crc32c_extend(0, in.p + 4, n - 4)) {", "if (n == 0) {"),
     ("batch checksum not checked", "replay.c",
      "return p != NULL && batch_check(s->header.uuid, h, p) ? p : NULL;", "return p;"),
     ("generation not checked", "replay.c", "h->generation != s->header.generation ||", ""),
