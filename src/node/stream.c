@@ -226,11 +226,9 @@ static void deliver_heads(struct stream *stream)
     while (stream->first != NULL && stream->first->state == PENDING_ANSWERED) {
         struct pending *p = stream->first;
         stream->held_bytes -= p->reply.n;
-        if (!p->silent) {
-            struct reply *reply = stream->begin_reply(stream, p);
-            reply_raw(reply, span_of(p->reply.p, p->reply.n));
-            stream->end_reply(stream, p, STATUS_OK);
-        }
+        struct reply *reply = stream->begin_reply(stream, p);
+        reply_raw(reply, span_of(p->reply.p, p->reply.n)); /* of a silent one nothing */
+        stream->end_reply(stream, p, STATUS_OK);
         count_latency(p);
         unlink_from_stream(p);
         pending_free(p);
@@ -257,9 +255,10 @@ void stream_answered(struct pending *p, enum qr_status status)
         pending_drop_op(p);
         return;
     }
-    if (!p->silent) {
-        stream->end_reply(stream, p, status);
+    if (p->silent) {
+        (void)stream->begin_reply(stream, p); /* nothing follows, but its owner may wait for room */
     }
+    stream->end_reply(stream, p, status);
     count_latency(p);
     unlink_from_stream(p);
     pending_free(p);

@@ -98,7 +98,8 @@ struct stream {
     qr_slot last_write; /* slot of the last write applied for it; for WAIT */
     bool ordered;       /* replies leave in order (a client) */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
-     * for its first pending. */
+     * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
+     * for room. */
     struct reply *(*begin_reply)(struct stream *stream, struct pending *p);
     /* Replies pile up: reads that may wait do. */
     bool (*is_congested)(const struct stream *stream);

@@ -76,6 +76,14 @@ def test_resp3(node):
         assert connection.call("INCRBYFLOAT", "f", "1") == b"2.5"
 
 
+def test_a_client_that_wants_no_replies_is_read_on(node):
+    with node.connect() as connection:
+        for command in (("SET", "unheard", "1"), ("GET", "unheard")):
+            requests = encode("CLIENT", "REPLY", "OFF") + encode(*command) * 10000
+            connection.send_raw(requests + encode("CLIENT", "REPLY", "ON"))
+            assert connection.read() == "OK"
+
+
 # --- Order --------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@
 static struct node *node;
 static struct stream stream;
 static struct reply out;
+static uint32_t ended; /* how often the owner heard of an answer */
 
 qr_time io_now(struct io *io)
 {
@@ -32,6 +33,7 @@ static void end_reply(struct stream *s, struct pending *p, enum qr_status status
     (void)s;
     (void)p;
     (void)status;
+    ended++;
 }
 
 static int begin(void **state)
@@ -96,6 +98,20 @@ static void test_a_latency_ends_when_the_reply_is_where_the_client_gets_it(void 
     assert_int_equal(latency("get")->sum, 300);
 }
 
+/* CLIENT REPLY OFF: a client that is not read from, for too much is pending, waits for just that. */
+static void test_the_owner_hears_of_silent_answers_too_R4(void **state)
+{
+    (void)state;
+    struct pending *first = push("set"), *second = push("get");
+    first->silent = second->silent = true;
+    ended = 0;
+    answer(second, "B");
+    assert_int_equal(ended, 0);
+    answer(first, "A");
+    assert_int_equal(ended, 2);
+    assert_int_equal(out.n, 0);
+}
+
 static void test_refusals_have_a_latency_too(void **state)
 {
     (void)state;
@@ -135,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_a_latency_ends_when_the_reply_is_where_the_client_gets_it, begin, end),
+        cmocka_unit_test_setup_teardown(test_the_owner_hears_of_silent_answers_too_R4, begin, end),
         cmocka_unit_test_setup_teardown(test_refusals_have_a_latency_too, begin, end),
         cmocka_unit_test_setup_teardown(test_what_a_peer_asked_for_counts_where_its_client_is,
                                         begin, end),
