@@ -186,6 +186,12 @@ static void write_half(struct io_file *file, const struct iovec *v, int count, u
     }
 }
 
+static bool needs_sync(const struct io_write *w)
+{
+    int flags = w->sync_later ? fcntl(w->file->fd, F_GETFL) : 0;
+    return flags < 0 || (flags & O_DIRECT) == 0;
+}
+
 /* Writes and syncs, past the four failpoints of the kind of file. */
 static int write_and_sync(struct io *io, const struct io_write *w)
 {
@@ -199,7 +205,7 @@ static int write_and_sync(struct io *io, const struct io_write *w)
     (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_TORN));
     error = write_all(w->file->fd, w->v, w->count, w->offset);
     error = error == 0 ? io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC)) : error;
-    error = error == 0 ? io_file_sync(w->file) : error;
+    error = error == 0 && needs_sync(w) ? io_file_sync(w->file) : error;
     (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNCED));
     return error;
 }

@@ -171,8 +171,11 @@ struct io_write {
     void (*done)(struct io_write *write, int error);
     void *context;
     enum failpoint points; /* the first of its four failpoints, or FAIL_NOWHERE */
-    qr_time took;          /* set by io: the write with its sync, without the wait for a thread */
-    void *impl;            /* owned by io */
+    /* Past the page cache without a sync: a later write of the file makes it durable with its own.
+     * Where writes go through the cache it is synced all the same. */
+    bool sync_later;
+    qr_time took; /* set by io: the write with its sync, without the wait for a thread */
+    void *impl;   /* owned by io */
 };
 void io_file_write_sync(struct io *io, struct io_write *write);
 

@@ -2,11 +2,13 @@
  *
  *   start -> WALKING: chunks of the image are queued and written while the walk goes on
  *         -> WRITING: the walk is over, the trailer is queued, the rest goes to the disk
- *         -> CLOSING: a helper thread renames and syncs the directory, or deletes the file
+ *         -> CLOSING: a helper thread syncs, renames and syncs the directory, or deletes the file
  *         -> done
  *
- * From everywhere a failure leads to CLOSING, once no write is in flight. One write is in flight at
- * a time, synced by itself: a sync at the end of gigabytes would stall the log's syncs. */
+ * From everywhere a failure leads to CLOSING, once no write is in flight. The file is put together
+ * in pages that are written one at a time, past the page cache, with one sync at the end: what the
+ * log syncs on the same disk meanwhile waits for one page at most, and for no journal of the file
+ * system. */
 #include "node/checkpoint.h"
 
 #include "node/checkpoint_format.h"
@@ -18,23 +20,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A write and its sync stop the log's syncs on the same disk for their own length: a write of 1 MiB
- * is as fast per byte as a longer one, and short. */
-#define WRITE_BLOCKS_MAX 4u
-#define WRITE_BYTES_MIN (768 * KIB) /* while the walk goes on: fewer are not worth a sync */
-#define WALK_ITEMS 16u              /* between two looks at the clock */
+#define PAGE_BYTES (1 * MIB)
+#define SPARE_MAX (CHECKPOINT_QUEUED_BYTES_MAX / PAGE_BYTES)
+#define WALK_ITEMS 16u /* between two looks at the clock */
 
 enum phase { WALKING, WRITING, CLOSING };
 
-/* Blocks are used again, for their memory is already there: the kernel has to clear each page that
- * it gives out. */
-#define BLOCK_BYTES_MAX (CHECKPOINT_BLOCK_HEAD_BYTES + IMAGE_CHUNK_BYTES)
-#define SPARE_MAX (CHECKPOINT_QUEUED_BYTES_MAX / IMAGE_CHUNK_BYTES)
-
-struct block {
-    struct block *next;
+/* Pages are used again, for their memory is already there: the kernel has to clear what it gives
+ * out. All but the last are full when they are written. */
+struct page {
+    struct page *next;
     size_t n;
-    uint8_t bytes[];
+    uint8_t *bytes; /* PAGE_BYTES, on a block's border */
 };
 
 struct checkpoint {
@@ -53,12 +50,12 @@ struct checkpoint {
     struct io_file *file;
     uint64_t salt, number; /* of the next block */
     uint64_t offset;       /* where the next block goes */
-    struct block *first, *last;
-    struct block *spare;
+    struct page *first, *last;
+    struct page *spare;
     uint32_t spares;
-    size_t queued_bytes; /* not durable yet, in flight or not */
+    size_t queued_bytes; /* not written yet, in flight or not */
     struct io_write write;
-    struct iovec v[WRITE_BLOCKS_MAX];
+    struct iovec v;
 
     char dir[1024], new_path[1088], path[1088];
     char message[1400];
@@ -77,70 +74,78 @@ __attribute__((format(printf, 2, 3))) static void say(struct checkpoint *cp, con
 
 /* --- The queue ------------------------------------------------------------------------------- */
 
-static void queue(struct checkpoint *cp, struct block *block)
+static struct page *new_page(struct checkpoint *cp)
 {
-    block->next = NULL;
-    if (cp->last == NULL) {
-        cp->first = block;
-    } else {
-        cp->last->next = block;
-    }
-    cp->last = block;
-    cp->queued_bytes += block->n;
-}
-
-static void give_back(struct checkpoint *cp, struct block *block)
-{
-    if (cp->spares == SPARE_MAX) {
-        free(block);
-        return;
-    }
-    block->next = cp->spare;
-    cp->spare = block;
-    cp->spares++;
-}
-
-static void drop(struct checkpoint *cp, unsigned count)
-{
-    for (; count > 0 && cp->first != NULL; count--) {
-        struct block *block = cp->first;
-        cp->first = block->next;
-        cp->queued_bytes -= block->n;
-        give_back(cp, block);
-    }
-    if (cp->first == NULL) {
-        cp->last = NULL;
-    }
-}
-
-static void free_spare(struct checkpoint *cp)
-{
-    while (cp->spare != NULL) {
-        struct block *block = cp->spare;
-        cp->spare = block->next;
-        free(block);
-    }
-}
-
-static struct block *new_block(struct checkpoint *cp, size_t n, struct wire_writer *w)
-{
-    struct block *block = cp->spare;
-    qr_assert(n <= BLOCK_BYTES_MAX);
-    if (block != NULL) {
-        cp->spare = block->next;
+    struct page *page = cp->spare;
+    if (page != NULL) {
+        cp->spare = page->next;
         cp->spares--;
     } else {
-        block = qr_alloc(sizeof *block + BLOCK_BYTES_MAX);
+        page = qr_alloc(sizeof *page);
+        page->bytes = aligned_alloc(IO_BLOCK_BYTES, PAGE_BYTES);
+        qr_assert(page->bytes != NULL);
     }
-    block->n = n;
-    *w = wire_writer(block->bytes, n);
-    return block;
+    page->n = 0;
+    page->next = NULL;
+    return page;
+}
+
+static void free_page(struct page *page)
+{
+    free(page->bytes);
+    free(page);
+}
+
+/* Adds bytes to the file's end. */
+static void queue(struct checkpoint *cp, const uint8_t *p, size_t n)
+{
+    cp->queued_bytes += n;
+    while (n > 0) {
+        if (cp->last == NULL || cp->last->n == PAGE_BYTES) {
+            struct page *page = new_page(cp);
+            *(cp->last == NULL ? &cp->first : &cp->last->next) = page;
+            cp->last = page;
+        }
+        size_t part = (size_t)min_u64(n, PAGE_BYTES - cp->last->n);
+        memcpy(cp->last->bytes + cp->last->n, p, part);
+        cp->last->n += part;
+        p += part;
+        n -= part;
+    }
+}
+
+static void drop_page(struct checkpoint *cp)
+{
+    struct page *page = cp->first;
+    cp->first = page->next;
+    cp->last = cp->first == NULL ? NULL : cp->last;
+    cp->queued_bytes -= page->n;
+    if (cp->spares < SPARE_MAX) {
+        page->next = cp->spare;
+        cp->spare = page;
+        cp->spares++;
+    } else {
+        free_page(page);
+    }
+}
+
+static void free_pages(struct checkpoint *cp)
+{
+    while (cp->first != NULL) {
+        drop_page(cp);
+    }
+    while (cp->spare != NULL) {
+        struct page *page = cp->spare;
+        cp->spare = page->next;
+        free_page(page);
+    }
+    cp->spares = 0;
 }
 
 static void queue_header(struct checkpoint *cp)
 {
-    struct wire_writer w;
-    struct block *block = new_block(cp, CHECKPOINT_HEADER_BYTES, &w);
+    uint8_t bytes[CHECKPOINT_HEADER_BYTES];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
     wire_put_bytes(&w, CHECKPOINT_MAGIC, 8);
     wire_put_u16(&w, CHECKPOINT_FORMAT);
     wire_put_u16(&w, SEMANTICS_LEVEL);
@@ -152,8 +157,8 @@ static void queue_header(struct checkpoint *cp)
     wire_put_u64(&w, (uint64_t)engine_log_time(cp->engine));
     wire_put_u64(&w, cp->salt);
     wire_put_u32(&w, crc32c_extend(0, w.p, w.n));
-    qr_assert(!w.bad && w.n == CHECKPOINT_HEADER_BYTES);
-    queue(cp, block);
+    qr_assert(!w.bad && w.n == sizeof bytes);
+    queue(cp, bytes, sizeof bytes);
 }
 
 /* The engine's sink. It may run inside a write of the engine, so it only takes what it gets. */
@@ -164,21 +169,21 @@ static void queue_chunk(void *context, struct span chunk)
         cp->overrun = true;
         return;
     }
-    struct wire_writer w;
-    struct block *block = new_block(cp, CHECKPOINT_BLOCK_HEAD_BYTES + chunk.n, &w);
+    uint8_t head[CHECKPOINT_BLOCK_HEAD_BYTES];
+    struct wire_writer w = wire_writer(head, sizeof head);
     uint32_t length = (uint32_t)chunk.n;
     wire_put_u32(&w, length);
     wire_put_u32(&w, checkpoint_block_crc(cp->salt, cp->number, length, chunk.p, chunk.n));
-    wire_put_bytes(&w, chunk.p, chunk.n);
     qr_assert(!w.bad);
     cp->number++;
-    queue(cp, block);
+    queue(cp, head, sizeof head);
+    queue(cp, chunk.p, chunk.n);
 }
 
 static void queue_trailer(struct checkpoint *cp)
 {
-    struct wire_writer w;
-    struct block *block = new_block(cp, CHECKPOINT_TRAILER_BYTES, &w);
+    uint8_t bytes[CHECKPOINT_TRAILER_BYTES];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
     uint8_t counts[16];
     struct wire_writer c = wire_writer(counts, sizeof counts);
     wire_put_u64(&c, cp->number);
@@ -187,7 +192,7 @@ static void queue_trailer(struct checkpoint *cp)
     wire_put_u32(&w, checkpoint_block_crc(cp->salt, cp->number, 0, counts, sizeof counts));
     wire_put_bytes(&w, counts, sizeof counts);
     qr_assert(!w.bad);
-    queue(cp, block);
+    queue(cp, bytes, sizeof bytes);
 }
 
 /* --- Failing --------------------------------------------------------------------------------- */
@@ -224,10 +229,25 @@ static void fail(struct checkpoint *cp, enum checkpoint_result result)
 
 /* --- Closing: on a helper thread, for it may wait for the disk ------------------------------ */
 
+/* Makes what was written durable, at its right length. */
+static void sync_file(struct checkpoint *cp)
+{
+    int error = io_file_truncate(cp->file, cp->offset);
+    error = error == 0 ? io_file_sync(cp->file) : error;
+    if (error != 0) {
+        cp->failing = true;
+        cp->result = result_of(error);
+        say(cp, "cannot sync %s: %s", cp->new_path, strerror(-error));
+    }
+}
+
 /* Deleting a file of gigabytes takes its time, too. */
 static void close_work(void *context)
 {
     struct checkpoint *cp = context;
+    if (!cp->failing) {
+        sync_file(cp);
+    }
     if (cp->file != NULL) {
         io_file_close(cp->file);
     }
@@ -268,8 +288,7 @@ static void close_file(struct checkpoint *cp)
     qr_assert(!cp->in_flight);
     qr_assert(cp->phase != CLOSING);
     cp->phase = CLOSING;
-    drop(cp, UINT32_MAX);
-    free_spare(cp);
+    free_pages(cp);
     if (!cp->failing) {
         cp->result = CHECKPOINT_DONE;
         say(cp, "checkpoint at slot %llu: %llu bytes", (unsigned long long)cp->header.slot,
@@ -290,10 +309,8 @@ static void on_written(struct io_write *write, int error)
     struct checkpoint *cp = write->context;
     cp->in_flight = false;
     if (error == 0) {
-        for (int i = 0; i < write->count; i++) {
-            cp->offset += write->v[i].iov_len;
-        }
-        drop(cp, (unsigned)write->count);
+        cp->offset += cp->first->n;
+        drop_page(cp);
     } else {
         say(cp, "cannot write %s: %s", cp->new_path, strerror(-error));
         fail(cp, result_of(error));
@@ -308,27 +325,29 @@ static void on_written(struct io_write *write, int error)
     }
 }
 
-/* Hands what is queued to the disk, or finishes when there is nothing more. */
+/* Hands the next page to the disk, or finishes when there is nothing more. */
 static void start_write(struct checkpoint *cp)
 {
-    if (cp->in_flight || (cp->phase == WALKING && cp->queued_bytes < WRITE_BYTES_MIN)) {
+    if (cp->in_flight || (cp->phase == WALKING && cp->queued_bytes < PAGE_BYTES)) {
         return;
     }
     if (cp->first == NULL) {
         close_file(cp);
         return;
     }
-    int count = 0;
-    for (struct block *b = cp->first; b != NULL && count < (int)WRITE_BLOCKS_MAX; b = b->next) {
-        cp->v[count++] = (struct iovec){ .iov_base = b->bytes, .iov_len = b->n };
-    }
+    struct page *page = cp->first;
+    qr_assert(page->n == PAGE_BYTES || (cp->phase == WRITING && page == cp->last));
+    size_t n = (page->n + IO_BLOCK_BYTES - 1) / IO_BLOCK_BYTES * IO_BLOCK_BYTES;
+    memset(page->bytes + page->n, 0, n - page->n); /* cut off again when the file is closed */
+    cp->v = (struct iovec){ .iov_base = page->bytes, .iov_len = n };
     cp->write = (struct io_write){ .file = cp->file,
-                                   .v = cp->v,
-                                   .count = count,
+                                   .v = &cp->v,
+                                   .count = 1,
                                    .offset = cp->offset,
                                    .done = on_written,
                                    .context = cp,
-                                   .points = FAIL_CHECKPOINT_WRITE };
+                                   .points = FAIL_CHECKPOINT_WRITE,
+                                   .sync_later = true };
     cp->in_flight = true;
     io_file_write_sync(cp->io, &cp->write);
 }
@@ -340,7 +359,7 @@ static void open_file(struct checkpoint *cp)
     int error = io_failpoint(cp->io, FAIL_CHECKPOINT_OPEN);
     error = error != 0 ? error : io_unlink(cp->io, cp->new_path);
     if (error == 0 || error == -ENOENT) {
-        error = io_file_open(cp->io, cp->new_path, IO_CREATE | IO_WRITE, &cp->file);
+        error = io_file_open(cp->io, cp->new_path, IO_CREATE | IO_WRITE | IO_DIRECT, &cp->file);
         (void)io_failpoint(cp->io, FAIL_CHECKPOINT_OPENED);
     }
     if (error != 0) {
