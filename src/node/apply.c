@@ -207,7 +207,7 @@ void replica_serve_large(struct replica *r)
     if (r->large.count > 0) {
         look_at_clock(r);
     }
-    while (r->large.count > 0 && pace_has_time_for_large(r)) {
+    for (uint32_t i = 0; r->large.count > 0 && pace_has_time_for_large(r, i); i++) {
         try_read(r, pendings_pop(&r->large), true);
     }
     pace_end_turn(r);

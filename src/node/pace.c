@@ -43,7 +43,7 @@ bool pace_has_time(const struct replica *r)
     return pace->served == 0 || (pace->bytes < READS_TURN_BYTES && !is_turn_over(r));
 }
 
-bool pace_has_time_for_large(const struct replica *r)
+bool pace_has_time_for_large(const struct replica *r, uint32_t tried)
 {
     const struct reads_pace *pace = &r->pace;
     bool alone = pace->others + pace->others_before == 0;
@@ -51,7 +51,7 @@ bool pace_has_time_for_large(const struct replica *r)
         return false;
     }
     size_t most = alone ? READS_TURN_BYTES : READS_TURN_BYTES / 8;
-    return pace->served_large == 0 || (pace->bytes < most && !is_turn_over(r));
+    return tried == 0 || (pace->bytes < most && !is_turn_over(r));
 }
 
 void pace_note_read(struct replica *r, const struct pending *p, qr_time took, size_t bytes)

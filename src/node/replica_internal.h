@@ -140,7 +140,8 @@ void replica_serve_large(struct replica *r);
 /* pace.c */
 bool pace_is_large(const struct replica *r, const struct pending *p);
 bool pace_has_time(const struct replica *r);
-bool pace_has_time_for_large(const struct replica *r);
+/* `tried` of them had their turn already, whatever they turned out to be. */
+bool pace_has_time_for_large(const struct replica *r, uint32_t tried);
 void pace_note_read(struct replica *r, const struct pending *p, qr_time took, size_t bytes);
 void pace_note_write(struct replica *r);
 void pace_end_turn(struct replica *r);

@@ -392,6 +392,24 @@ static void test_a_turn_executes_large_reads_as_far_as_there_is_time_R4(void **s
     assert_heard("$-1\r\n");
 }
 
+/* What was large when it came is not when its turn comes: thousands of them are a long turn too. */
+static void test_reads_that_were_large_have_no_endless_turn_R4(void **state)
+{
+    (void)state;
+    world->client.history.usec = 100 * LARGE_READ_USEC;
+    for (int i = 0; i < 100; i++) {
+        command("get a");
+    }
+    turn();
+    confirm_reads(0, 0);
+    world->client.history.usec = 0;
+    world->pace = LARGE_READ_USEC / 2;
+    qr_time before = world->now;
+    turn();
+    assert_true(world->client.count > 0);
+    assert_true(world->now - before < 2 * READS_TURN_USEC);
+}
+
 static void test_a_small_read_does_not_wait_for_large_ones_R4(void **state)
 {
     (void)state;
@@ -473,6 +491,7 @@ int main(void)
         TEST(test_a_client_may_leave_in_the_middle_of_anything),
         TEST(test_parked_reads_go_on_when_replies_are_taken_R4),
         TEST(test_a_turn_executes_large_reads_as_far_as_there_is_time_R4),
+        TEST(test_reads_that_were_large_have_no_endless_turn_R4),
         TEST(test_a_small_read_does_not_wait_for_large_ones_R4),
         TEST(test_a_slow_disk_of_the_leader_holds_new_writes_back_R4),
         TEST(test_a_forwarded_write_does_not_drag_the_reads_of_others_S2),
