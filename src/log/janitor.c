@@ -286,6 +286,10 @@ int segment_make_now(struct log *log, struct segment *s)
         int64_t r = io_file_pwrite(s->file, s->image, s->header.body_offset, 0);
         error = r < 0 ? (int)r : io_file_sync(s->file);
     }
+    if (error < 0 && s->file != NULL) { /* the caller forgets the segment */
+        io_file_close(s->file);
+        s->file = NULL;
+    }
     free(job);
     free(s->image);
     s->image = NULL;
