@@ -106,19 +106,6 @@ static bool is_congested(const struct stream *stream)
     return unsent(client) >= output_limit(client);
 }
 
-/* Whether the node has so much pending that this client has to wait too. Others' hoards must not
- * stop those who have less than their share, nor those whose next command is small. */
-static bool is_node_full(const struct client *client)
-{
-    const struct node *node = client->node;
-    if (node->pending_count >= NODE_PENDING_MAX) {
-        return client->stream.count > NODE_PENDING_MAX / node->client_count;
-    }
-    return node->pending_bytes >= NODE_PENDING_BYTES_MAX &&
-           (client->stream.count > NODE_PENDING_MAX / node->client_count ||
-            client->input_n - client->input_at >= CLIENT_READ_BYTES);
-}
-
 static bool must_pause(const struct client *client)
 {
     return client->stream.count >= window(client) || unsent(client) >= output_limit(client);
@@ -316,7 +303,7 @@ static void run_input(struct client *client)
             io_stream_read(client->socket, false);
             return;
         }
-        if (is_node_full(client)) {
+        if (stream_finds_no_room(&client->stream, client->input_n - client->input_at)) {
             clients_line_up(&clients->starved, client);
             return;
         }

@@ -1,6 +1,7 @@
 #include "node/stream.h"
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "node/node.h"
 
 #include <stdlib.h>
@@ -190,6 +191,21 @@ void pending_drop_op(struct pending *p)
         free(p->op);
     }
     p->op = NULL;
+}
+
+bool stream_finds_no_room(const struct stream *stream, size_t input)
+{
+    const struct node *node = stream->node;
+    size_t bytes = node->pending_bytes;
+    if (node->pending_count >= 2 * NODE_PENDING_MAX || bytes >= 2 * NODE_PENDING_BYTES_MAX) {
+        return true; /* many small shares are as much as a hoard */
+    }
+    bool many = stream->count > NODE_PENDING_MAX / node->client_count;
+    if (node->pending_count >= NODE_PENDING_MAX) {
+        return many;
+    }
+    bool heavy = stream->op_bytes > NODE_PENDING_BYTES_MAX / node->client_count;
+    return bytes >= NODE_PENDING_BYTES_MAX && (many || heavy || input >= CLIENT_READ_BYTES);
 }
 
 /* --- Replies -------------------------------------------------------------------------------- */

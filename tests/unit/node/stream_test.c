@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "node/node.h"
 
 static struct node *node;
@@ -112,6 +113,33 @@ static void test_the_owner_hears_of_silent_answers_too_R4(void **state)
     assert_int_equal(out.n, 0);
 }
 
+/* Each of a thousand clients keeps below its share of commands, with 48 KiB in each. */
+static void test_small_shares_of_large_commands_are_bounded_R4(void **state)
+{
+    (void)state;
+    node->client_count = 1000;
+    node->pending_bytes = NODE_PENDING_BYTES_MAX; /* of others */
+    struct pending *p = NULL;
+    uint32_t taken = 0;
+    while (!stream_finds_no_room(&stream, 100) && taken < 1000) {
+        p = push("set");
+        memset(pending_take_room(p, 48 * KIB), 0, 48 * KIB);
+        taken++;
+    }
+    assert_int_equal(taken, NODE_PENDING_BYTES_MAX / 1000 / (48 * KIB) + 1);
+    stream.op_bytes = 0; /* of somebody who has nothing */
+    assert_false(stream_finds_no_room(&stream, 100));
+    assert_true(stream_finds_no_room(&stream, CLIENT_READ_BYTES));
+    size_t others = node->pending_bytes;
+    node->pending_bytes = 2 * NODE_PENDING_BYTES_MAX;
+    assert_true(stream_finds_no_room(&stream, 100));
+    node->pending_bytes = others;
+    node->pending_count += 2 * NODE_PENDING_MAX;
+    assert_true(stream_finds_no_room(&stream, 100));
+    node->pending_count -= 2 * NODE_PENDING_MAX;
+    stream.op_bytes = taken * 48 * KIB;
+}
+
 static void test_refusals_have_a_latency_too(void **state)
 {
     (void)state;
@@ -152,6 +180,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_a_latency_ends_when_the_reply_is_where_the_client_gets_it, begin, end),
         cmocka_unit_test_setup_teardown(test_the_owner_hears_of_silent_answers_too_R4, begin, end),
+        cmocka_unit_test_setup_teardown(test_small_shares_of_large_commands_are_bounded_R4, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(test_refusals_have_a_latency_too, begin, end),
         cmocka_unit_test_setup_teardown(test_what_a_peer_asked_for_counts_where_its_client_is,
                                         begin, end),
