@@ -94,9 +94,7 @@
 
 /* --- peers ---------------------------------------------------------------------------------- */
 #define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
-#define STRANGERS_MAX                                                           \
-    64 /* accepted connections that have not proven themselves; more are closed \
-        */
+#define STRANGERS_MAX 64           /* connections without proof of who they are; more are closed */
 #define RELAY_OUTPUT_BYTES_MAX (4 * MIB) /* replies for one peer's clients; its reads wait */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 

@@ -312,9 +312,7 @@ static void run_input(struct client *client)
             return;
         }
         client->parser.authenticated = is_known(client);
-        client->parser.bulk_bytes_max = client->node->config.max_value_bytes > KEY_BYTES_MAX
-                                            ? client->node->config.max_value_bytes
-                                            : KEY_BYTES_MAX;
+        client->parser.bulk_bytes_max = client->node->config.max_value_bytes;
         switch (parser_next(&client->parser, client->input + client->input_at,
                             client->input_n - client->input_at)) {
         case PARSE_INCOMPLETE:

@@ -99,7 +99,7 @@ static void test_a_latency_ends_when_the_reply_is_where_the_client_gets_it(void 
     assert_int_equal(latency("get")->sum, 300);
 }
 
-/* CLIENT REPLY OFF: a client that is not read from, for too much is pending, waits for just that. */
+/* CLIENT REPLY OFF: a client that is not read from, since too much is pending, waits for that. */
 static void test_the_owner_hears_of_silent_answers_too_R4(void **state)
 {
     (void)state;
