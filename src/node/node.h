@@ -69,7 +69,7 @@ struct node {
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;
-    qr_time clock; /* as last read, within this turn: for figures; for decisions see look_at_clock */
+    qr_time clock; /* as last read, in this turn: for figures; for decisions see look_at_clock */
     struct info_state info;
     struct command_stats *command_stats; /* command_count() of them */
     struct logger *logger;
