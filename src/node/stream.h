@@ -127,7 +127,7 @@ uint8_t *pending_take_room(struct pending *p, size_t n);
 /* Lets go of the operation; p->op_bytes stays as it is. */
 void pending_drop_op(struct pending *p);
 
-/* Whether the node has so much pending that this client's stream, with `input` bytes not parsed yet,
+/* Whether the node has so much pending that this client's stream, with `input` bytes not parsed,
  * has to wait. Others' hoards must not stop those who have less than their share, nor those whose
  * next command is small; but nobody goes on at twice the bounds (R4). */
 bool stream_finds_no_room(const struct stream *stream, size_t input);
