@@ -433,6 +433,7 @@ static void on_drained(struct io_stream *stream)
 static void on_end(struct io_stream *stream)
 {
     struct client *client = io_stream_owner(stream);
+    return_input(client);
     if (stream_waits(&client->stream)) {
         client_kill(client); /* a WAIT may take for ever, and with it the connection */
         return;
