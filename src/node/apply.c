@@ -76,6 +76,11 @@ static bool waits_for_write(const struct pending *p)
     return p->stream != NULL && p->stream->writes_done < p->after_write; /* S1 */
 }
 
+static bool waits_for_read(const struct pending *p)
+{
+    return stream_reads_of(p)->done < p->after_read; /* S2 */
+}
+
 /* p, which is in no queue, goes back to the router. */
 static void stop_reading(struct pending *p)
 {
@@ -125,8 +130,10 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
         keep_read(&p->stream->parked, p, READ_PARKED);
     } else if (r->applied < p->slot || waits_for_write(p)) {
         keep_read(&r->confirmed, p, READ_CONFIRMED);
-    } else if (!large_ones && pace_is_large(r, p)) {
-        keep_read(&r->large, p, READ_LARGE);
+    } else if (large_ones && waits_for_read(p)) {
+        keep_read(&r->confirmed, p, READ_CONFIRMED);
+    } else if (!large_ones && (waits_for_read(p) || pace_is_large(r, p))) {
+        keep_read(&r->large, p, READ_LARGE); /* or behind one of its client's */
     } else if (p->until != 0 && r->node->clock >= p->until) {
         ask_again(r, p);
     } else {
@@ -207,8 +214,12 @@ void replica_serve_large(struct replica *r)
     if (r->large.count > 0) {
         look_at_clock(r);
     }
+    uint32_t served = r->pace.served;
     for (uint32_t i = 0; r->large.count > 0 && pace_has_time_for_large(r, i); i++) {
         try_read(r, pendings_pop(&r->large), true);
+    }
+    if (r->pace.served > served && r->confirmed.count > 0) {
+        r->node->again = true; /* some of these may have waited for some of those (S2) */
     }
     pace_end_turn(r);
 }

@@ -4,30 +4,12 @@
  * that take long or have large replies stand in a queue of their own, so that a client which asks
  * for little never waits behind a thousand that ask for much. Of those each turn executes one at
  * least; while there is anything else to do, only a little of it and half of the time. */
-#include "base/alloc.h"
 #include "node/replica_internal.h"
-
-/* What is known of the client that p comes from. A peer's stream is that of all its clients. */
-static struct read_history *history_of(const struct pending *p)
-{
-    struct stream *stream = p->stream;
-    if (stream->ordered) {
-        return &stream->history;
-    }
-    if (stream->senders == NULL) {
-        stream->senders = qr_zalloc(SENDERS_KEPT * sizeof *stream->senders);
-    }
-    struct read_history *h = &stream->senders[p->sender % SENDERS_KEPT];
-    if (h->sender != p->sender) {
-        *h = (struct read_history){ .sender = p->sender };
-    }
-    return h;
-}
 
 bool pace_is_large(const struct replica *r, const struct pending *p)
 {
     (void)r;
-    const struct read_history *h = history_of(p);
+    const struct read_history *h = stream_reads_of(p);
     return p->op_bytes >= LARGE_READ_OP_BYTES || h->usec > LARGE_READ_USEC ||
            h->bytes > LARGE_READ_BYTES;
 }
@@ -68,7 +50,7 @@ void pace_note_read(struct replica *r, const struct pending *p, qr_time took, si
     } else {
         pace->others++;
     }
-    struct read_history *h = history_of(p);
+    struct read_history *h = stream_reads_of(p);
     h->usec = (uint32_t)((h->usec * 3ull + min_u64((uint64_t)took, UINT32_MAX)) / 4);
     h->bytes = (uint32_t)((h->bytes * 3ull + min_u64(bytes, UINT32_MAX)) / 4);
 }

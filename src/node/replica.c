@@ -180,8 +180,11 @@ void replica_read(struct replica *r, struct pending *p)
     p->confirmed = false;
     p->req = 0;
     if (p->stream != NULL) {
-        p->stream->reading += p->counted ? 0 : 1;
-        p->counted = true;
+        if (!p->counted) {
+            p->stream->reading++;
+            p->after_read = stream_reads_of(p)->begun++;
+            p->counted = true;
+        }
         p->after_write = p->stream->writes_begun;
     }
     pendings_push(&r->new_reads, p);

@@ -118,6 +118,23 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     return p;
 }
 
+struct read_history *stream_reads_of(const struct pending *p)
+{
+    struct stream *stream = p->stream;
+    if (stream->ordered) {
+        return &stream->history;
+    }
+    if (stream->senders == NULL) {
+        stream->senders = qr_zalloc(SENDERS_KEPT * sizeof *stream->senders);
+    }
+    struct read_history *h = &stream->senders[p->sender % SENDERS_KEPT];
+    if (h->sender != p->sender) {
+        h->sender = p->sender;
+        h->usec = h->bytes = 0; /* the counts go on: some may have no answer yet */
+    }
+    return h;
+}
+
 bool stream_waits(const struct stream *stream)
 {
     const struct pending *p = stream->first;
@@ -261,6 +278,9 @@ void stream_answered(struct pending *p, enum qr_status status)
     if (p->counted && p->spec->place == PLACE_READ) {
         qr_assert(stream->reading > 0);
         stream->reading--;
+        struct read_history *reads = stream_reads_of(p);
+        reads->done++;
+        qr_assert(reads->done <= reads->begun);
     } else if (p->counted) {
         stream->writes_done++;
         qr_assert(stream->writes_done <= stream->writes_begun); /* S1 */

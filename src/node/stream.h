@@ -8,6 +8,7 @@
  * S2 A read ahead of a write is served, at the latest, just before that write is applied. The state
  *    at that point is linearizable without any further proof: the write was proposed after the
  *    read had arrived, so whatever was acknowledged before lies at lower slots.
+ *    And never before an earlier read of its client, which may take another queue (pace.c).
  * S3 A client's replies leave in stream order; a peer's replies carry an id and leave at once.
  *
  * A peer's stream holds the commands of all its clients. S1 holds for it as a whole; S2 for each of
@@ -60,6 +61,7 @@ struct pending {
     qr_term term;
     qr_time until;        /* READING: end of the lease; BLOCKED: end of the wait; 0 = none */
     uint64_t after_write; /* READING: writes of its stream that come first (S1) */
+    uint64_t after_read;  /* and reads of its client (S2) */
     uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;      /* which client of that peer has sent it */
     bool after_reads;     /* that client has reads without an answer ahead of it */
@@ -76,10 +78,12 @@ struct pendings {
     uint32_t count;
 };
 
-/* What reads have taken of late, moving averages. */
+/* The reads of one client: what they have taken of late (moving averages), how many were taken up
+ * here, and how many of those are answered. */
 struct read_history {
     uint32_t sender;
     uint32_t usec, bytes;
+    uint64_t begun, done;
 };
 
 struct stream {
@@ -134,6 +138,10 @@ bool stream_finds_no_room(const struct stream *stream, size_t input);
 
 /* At the node's end: those without an answer too, whose streams and queues are gone. */
 void pending_free_all(struct node *node);
+
+/* The reads of the client that p is from. A peer's stream is that of all its clients; the few that
+ * share a place in its table only wait for each other. */
+struct read_history *stream_reads_of(const struct pending *p);
 
 /* Whether a WAIT has no answer yet. */
 bool stream_waits(const struct stream *stream);

@@ -422,13 +422,52 @@ static void test_a_small_read_does_not_wait_for_large_ones_R4(void **state)
     confirm_reads(0, 0);
     turn();
     assert_heard("$-1\r\n");
-    command("get d");
+    struct stream other = world->client;
+    stream_init(&other, &world->node, true);
+    other.begin_reply = world->client.begin_reply;
+    other.end_reply = world->client.end_reply;
+    other.is_congested = world->client.is_congested;
+    command_from(&other, "get d");
     turn();
-    world->client.history.bytes = 0; /* as if it came from somebody else */
-    world->client.history.usec = 0;
     confirm_reads(0, 0);
-    assert_true(world->client.last->state == PENDING_ANSWERED);
-    assert_true(world->client.last->previous->state == PENDING_READING);
+    assert_int_equal(other.count, 0);
+    assert_true(world->client.last->state == PENDING_READING);
+}
+
+/* Else the first could see a write that the second does not. */
+static void small_read_behind_a_large_one(void)
+{
+    command("get a");
+    stream_reads_of(world->client.last)->usec = 100 * LARGE_READ_USEC;
+    command("get b");
+    turn();
+    confirm_reads(0, 0);
+    assert_heard("");
+    world->pace = READS_TURN_USEC; /* one large read a turn */
+    command("get c");
+    turn();
+    assert_heard("$-1\r\n");
+    stream_reads_of(world->client.last)->usec = 0;
+    confirm_reads(0, 0);
+    assert_heard("");
+    assert_true(world->client.last->state == PENDING_READING);
+    assert_int_equal(world->client.count, 2);
+    world->pace = 0;
+    later(QR_SECOND);
+    assert_heard("$-1\r\n$-1\r\n");
+}
+
+static void test_reads_of_one_client_keep_their_order_S2(void **state)
+{
+    (void)state;
+    small_read_behind_a_large_one();
+}
+
+static void test_reads_of_a_client_of_a_peer_keep_their_order_S2(void **state)
+{
+    (void)state;
+    world->client.ordered = false;
+    small_read_behind_a_large_one();
 }
 
 /* What a peer's clients have asked for is one stream, but a write only concerns its sender. */
@@ -440,8 +479,11 @@ static void test_a_forwarded_write_does_not_drag_the_reads_of_others_S2(void **s
     command("get a");
     command("get b");
     command("set a 1");
-    world->client.first->sender = 1;
-    world->client.first->next->sender = 2;
+    uint32_t sender = 0;
+    for (struct pending *p = world->client.first; p != world->client.last; p = p->next) {
+        p->sender = ++sender;
+        p->after_read = stream_reads_of(p)->begun++;
+    }
     world->client.last->sender = 2;
     world->client.last->after_reads = true;
     turn();
@@ -493,6 +535,8 @@ int main(void)
         TEST(test_a_turn_executes_large_reads_as_far_as_there_is_time_R4),
         TEST(test_reads_that_were_large_have_no_endless_turn_R4),
         TEST(test_a_small_read_does_not_wait_for_large_ones_R4),
+        TEST(test_reads_of_one_client_keep_their_order_S2),
+        TEST(test_reads_of_a_client_of_a_peer_keep_their_order_S2),
         TEST(test_a_slow_disk_of_the_leader_holds_new_writes_back_R4),
         TEST(test_a_forwarded_write_does_not_drag_the_reads_of_others_S2),
     };

@@ -454,8 +454,12 @@ int teardown(void **state)
     return 0;
 }
 
-/* Words split at blanks. */
 void command(const char *line)
+{
+    command_from(&world->client, line);
+}
+
+void command_from(struct stream *stream, const char *line)
 {
     char words[128];
     struct span argv[8];
@@ -467,7 +471,7 @@ void command(const char *line)
     const struct command_spec *container;
     const struct command_spec *spec = command_find(argv, argc, &container);
     assert_non_null(spec);
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, argc, false);
+    router_command(world->node.router, stream, spec, 2, 0, argv, argc, false);
 }
 
 void assert_heard(const char *expected)

@@ -61,6 +61,7 @@ void turn(void);
 void later(qr_time elapsed); /* both clocks go on */
 /* A client's command, words split at blanks. */
 void command(const char *line);
+void command_from(struct stream *stream, const char *line);
 /* What the client has heard since the last time. */
 void assert_heard(const char *expected);
 
