@@ -31,6 +31,17 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
     stats->peer_output_max = max_u64(stats->peer_output_max, link_queued(link));
 }
 
+/* The peer takes replies: its clients' reads that waited for that go on. */
+static void unpark(struct link *link)
+{
+    if (link->state == LINK_UP) {
+        struct stream *relay = &link->peers->peer[link->peer].relay.stream;
+        if (relay->parked.count > 0) {
+            replica_unpark(link->peers->node->replica, relay);
+        }
+    }
+}
+
 void link_flush(struct link *link)
 {
     if (link->out.n == 0 || link->closing) {
@@ -49,6 +60,9 @@ void link_flush(struct link *link)
         link->out.n = 0;
     }
     (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSHED);
+    if (link_queued(link) == 0) {
+        unpark(link); /* the kernel has taken all of it: nothing will be drained */
+    }
 }
 
 /* --- Life ----------------------------------------------------------------------------------- */
@@ -435,13 +449,7 @@ static void on_read(struct io_stream *stream, size_t n)
 
 static void on_drained(struct io_stream *stream)
 {
-    struct link *link = io_stream_owner(stream);
-    if (link->state == LINK_UP) {
-        struct stream *relay = &link->peers->peer[link->peer].relay.stream;
-        if (relay->parked.count > 0) {
-            replica_unpark(link->peers->node->replica, relay);
-        }
-    }
+    unpark(io_stream_owner(stream));
 }
 
 static const struct io_stream_callbacks callbacks = {
