@@ -19,8 +19,8 @@
 #include "base/wire.h"
 
 #define FRAME_HEADER_BYTES 16u
-#define WIRE_VERSION 1
-#define WIRE_VERSION_OLDEST 1
+#define WIRE_VERSION 2 /* 2: FORWARD names its sender */
+#define WIRE_VERSION_OLDEST 2
 
 enum frame_kind {
     FRAME_HELLO = 1, /* dialer: who I am, whom I want */

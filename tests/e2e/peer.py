@@ -50,7 +50,7 @@ def op(tag, *arguments):
 class Lane:
     """One connection, its handshake done."""
 
-    def __init__(self, node, cluster_id, uuid, lane, secret=b"", versions=(1, 1), wanted=1):
+    def __init__(self, node, cluster_id, uuid, lane, secret=b"", versions=(2, 2), wanted=1):
         self.lane, self.received, self.refusal = lane, b"", None
         self.socket = socket.create_connection(("127.0.0.1", node.peer_port), 5 * PATIENCE)
         cluster = bytes.fromhex(cluster_id)

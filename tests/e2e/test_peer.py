@@ -56,7 +56,7 @@ def test_a_version_too_far_away_is_refused_in_words(half):
 
 
 def test_a_newer_peer_that_still_speaks_ours_is_taken(half):
-    lane = wire.Lane(half.nodes[0], half.cluster_id, b"\7" * 16, wire.CONTROL, versions=(2, 1))
+    lane = wire.Lane(half.nodes[0], half.cluster_id, b"\7" * 16, wire.CONTROL, versions=(3, 2))
     assert lane.refusal is None
     answer = lane.read(0.3)
     assert answer is None or answer[0] != wire.REFUSED
