@@ -6,6 +6,7 @@
 #include "node/clients_internal.h"
 
 #include "base/limits.h"
+#include "node/router.h"
 #include "node/run.h"
 
 /* --- Lines ---------------------------------------------------------------------------------- */
@@ -53,6 +54,18 @@ static size_t claim(const struct client *client)
     return client->accounted + client->stream.op_bytes;
 }
 
+/* What nobody has taken up yet goes with its client: others wait for just that room. */
+static void drop_waiting(struct client *client)
+{
+    for (struct pending *p = client->stream.first; p != NULL; p = p->next) {
+        if (p->state == PENDING_WAITING) {
+            router_recall(client->node->router, p);
+            pending_drop_op(p);
+            p->state = PENDING_ANSWERED; /* freed with the stream */
+        }
+    }
+}
+
 static void evict_largest(struct clients *clients, const char *why)
 {
     struct client *largest = NULL;
@@ -71,6 +84,7 @@ static void evict_largest(struct clients *clients, const char *why)
     largest->accounted = 0;
     node_log(clients->node, NODE_LOG_WARNING, "Closing client %s, which holds %zu bytes: %s",
              largest->peer_name, client_memory(largest) + largest->stream.op_bytes, why);
+    drop_waiting(largest);
     client_kill(largest);
 }
 
