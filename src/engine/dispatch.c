@@ -76,18 +76,28 @@ static void give_back_arguments(struct engine *engine)
     }
 }
 
-void dispatch(struct call *c, const struct op *op)
+/* The handler of the op, or NULL when it is refused. */
+static handler *begin(struct call *c, const struct op *op)
 {
     handler *handle = handler_of(op->tag);
     c->spec = command_by_tag(op->tag);
     if (handle == NULL || c->spec == NULL || op->db >= DATABASES) {
         refuse(c);
-        return;
+        return NULL;
     }
     c->db = op->db;
     c->seed = op->seed;
     if (!command_arity_fits(c->spec, op->argc + command_name_words(c->spec))) {
         reply_arity_error(c);
+        return NULL;
+    }
+    return handle;
+}
+
+void dispatch(struct call *c, const struct op *op)
+{
+    handler *handle = begin(c, op);
+    if (handle == NULL) {
         return;
     }
     take_arguments(c, op);
@@ -95,4 +105,17 @@ void dispatch(struct call *c, const struct op *op)
         handle(c);
     }
     give_back_arguments(c->engine);
+}
+
+void dispatch_arguments(struct call *c, const struct op *op, const struct span *argv)
+{
+    handler *handle = begin(c, op);
+    if (handle == NULL) {
+        return;
+    }
+    c->argv = argv;
+    c->argc = op->argc;
+    if (keys_fit(c)) {
+        handle(c);
+    }
 }

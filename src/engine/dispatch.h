@@ -7,5 +7,7 @@
 /* Carries out an op at c->now; engine, reply, db and now of the call are set by the caller. What
  * the op's sender got wrong (tag, number of arguments, length of a key) is answered as an error. */
 void dispatch(struct call *c, const struct op *op);
+/* The same with op->argc arguments that stand outside the op. */
+void dispatch_arguments(struct call *c, const struct op *op, const struct span *argv);
 
 #endif

@@ -74,7 +74,9 @@ void engine_tick(struct engine *engine, qr_wall stamp)
     }
 }
 
-enum engine_read_result engine_read(struct engine *engine, const struct op *op, struct reply *reply)
+/* argv: the arguments, or NULL when the op holds them. */
+static enum engine_read_result read_with(struct engine *engine, const struct op *op,
+                                         const struct span *argv, struct reply *reply)
 {
     const struct command_spec *spec = command_by_tag(op->tag);
     if (spec == NULL || spec->place != PLACE_READ) {
@@ -87,7 +89,11 @@ enum engine_read_result engine_read(struct engine *engine, const struct op *op, 
     struct engine_stats stats = engine->stats;
     qr_wall now = op->stamp > engine->log_time ? op->stamp : engine->log_time;
     struct call c = { .engine = engine, .reply = reply, .now = now };
-    dispatch(&c, op);
+    if (argv != NULL) {
+        dispatch_arguments(&c, op, argv);
+    } else {
+        dispatch(&c, op);
+    }
     if (c.due) {
         reply->n = before;
         reply->is_error = error_before;
@@ -95,6 +101,18 @@ enum engine_read_result engine_read(struct engine *engine, const struct op *op, 
         return ENGINE_READ_DUE;
     }
     return ENGINE_READ_DONE;
+}
+
+enum engine_read_result engine_read(struct engine *engine, const struct op *op, struct reply *reply)
+{
+    return read_with(engine, op, NULL, reply);
+}
+
+enum engine_read_result engine_read_arguments(struct engine *engine, const struct op *op,
+                                              const struct span *argv, struct reply *reply)
+{
+    qr_assert(argv != NULL);
+    return read_with(engine, op, argv, reply);
 }
 
 qr_wall engine_log_time(const struct engine *engine)

@@ -44,6 +44,11 @@ enum engine_read_result {
 enum engine_read_result engine_read(struct engine *engine, const struct op *op,
                                     struct reply *reply);
 
+/* The same with the op->argc arguments as the client sent them, without the name; op->args is not
+ * looked at. */
+enum engine_read_result engine_read_arguments(struct engine *engine, const struct op *op,
+                                              const struct span *argv, struct reply *reply);
+
 qr_wall engine_log_time(const struct engine *engine);
 /* When the next tick is wanted: the earliest expiry; QR_NEVER when nothing expires. */
 qr_wall engine_next_due(struct engine *engine);

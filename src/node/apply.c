@@ -33,8 +33,8 @@ qr_wall replica_stamp(struct replica *r)
 
 /* Commands are executed one after the other: the reading of the clock at the end of one is that at
  * the beginning of the next. */
-static void count_call(struct node *node, const struct command_spec *spec,
-                       const struct reply *reply)
+void replica_count_call(struct node *node, const struct command_spec *spec,
+                        const struct reply *reply)
 {
     qr_time began = node->clock;
     struct command_stats *stats = &node->command_stats[command_index(spec)];
@@ -66,7 +66,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
         return;
     }
     qr_time began = node->clock;
-    count_call(node, p->spec, reply);
+    replica_count_call(node, p->spec, reply);
     pace_note_read(r, p, node->clock - began, reply->n - before);
     stream_answered(p, STATUS_OK);
 }
@@ -97,9 +97,10 @@ static void ask_again(struct replica *r, struct pending *p)
     router_retry(r->node->router, &one, STATUS_EXPIRED);
 }
 
-/* The clock for the reads that are served next. It is read once for all of them and by count_call
- * between them: nothing is applied meanwhile, so that a lease which held at that reading, when the
- * reads had all been asked already, makes each of them linearizable as of that moment. */
+/* The clock for the reads that are served next. It is read once for all of them and by
+ * replica_count_call between them: nothing is applied meanwhile, so that a lease which held at that
+ * reading, when the reads had all been asked already, makes each of them linearizable as of that
+ * moment. */
 static void look_at_clock(struct replica *r)
 {
     (void)node_clock(r->node);
@@ -155,6 +156,10 @@ static void prefetch_reads(const struct replica *r, const struct pending *p, uin
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before)
 {
+    if (before != 0) {
+        r->lease_until = before;
+        r->lease_slot = slot;
+    }
     look_at_clock(r);
     for (uint32_t i = 0; r->reading.first != NULL && r->reading.first->req < first + count; i++) {
         if (i % STORE_PREFETCH_MAX == 0) {
@@ -405,7 +410,7 @@ static void apply_command(struct replica *r, const struct record *record)
     struct reply *reply = stream_reply(p);
     reply->is_error = false;
     engine_apply(node->engine, &op, reply);
-    count_call(node, p->spec, reply);
+    replica_count_call(node, p->spec, reply);
     pace_note_write(r);
     if (p->stream != NULL) {
         p->stream->last_write = record->slot;

@@ -121,6 +121,7 @@ void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument)
 {
     struct event event = { .kind = EVENT_ADMIN };
     event.admin.order = order;
+    r->lease_until = order == ADMIN_READ_MODE ? 0 : r->lease_until;
     event.admin.argument = argument;
     replica_step(r, &event);
 }
@@ -244,11 +245,13 @@ static void look(struct replica *r)
     r->protocol->outlook(r->self, &r->outlook);
     if (r->outlook.term != term) {
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
+        r->lease_until = 0;
     }
 }
 
 void replica_turn(struct replica *r)
 {
+    r->stamped = false;
     /* After a stall of our own the messages that prove others alive still wait in the sockets. */
     qr_time deadline = r->protocol->deadline(r->self);
     bool due = deadline <= io_now(r->node->io);

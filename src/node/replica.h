@@ -14,6 +14,8 @@
 #include "node/stream.h"
 #include "protocol/protocol.h"
 
+struct op; /* command/op.h */
+
 struct node;
 struct replica;
 
@@ -45,6 +47,10 @@ bool replica_has_room(const struct replica *r, size_t n);
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
 /* Adds a read, whose p->op is set, to this turn's batch. */
 void replica_read(struct replica *r, struct pending *p);
+/* Executes a read at once and answers it, when a lease covers it and nothing is in its way. False:
+ * nothing was done. The stream has nothing pending; `head` has the op's tag, db and argc. */
+bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
+                      uint8_t version, const struct op *head, const struct span *argv);
 /* WAIT: answered when `wanted` members hold what the stream has written, or at p->until. */
 void replica_wait(struct replica *r, struct pending *p);
 /* The stream takes replies again: its parked reads go on. */

@@ -93,6 +93,13 @@ struct replica {
     qr_wall stamp_base, stamp_last;
     qr_wall read_stamp; /* of the reads that are being served */
     qr_time stamp_base_now;
+
+    /* A read that arrives before lease_until, once lease_slot is applied, needs no word from the
+     * protocol (read_now.c). */
+    qr_time lease_until;
+    qr_slot lease_slot;
+    bool stamped; /* read_stamp is of this turn */
+
     qr_slot tick_slot; /* our last tick; a new one waits until it is applied */
     struct rng rng;
 };
@@ -101,6 +108,10 @@ struct replica {
 #define APPLY_BUDGET (2 * QR_MILLISECOND)
 
 #define FLIGHTS (UNCOMMITTED_ENTRIES_MAX * 2) /* slots, with room for what a turn applies */
+
+/* One more execution of a command, which took from node->clock, as last read, until now. */
+void replica_count_call(struct node *node, const struct command_spec *spec,
+                        const struct reply *reply);
 
 /* The stamp for something that happens now, under the leader's clock. */
 qr_wall replica_stamp(struct replica *r);

@@ -340,14 +340,26 @@ static bool write_here(struct router *router, struct pending *p, const struct op
     return true;
 }
 
+/* A read on a leader with a lease, and nothing of its client ahead of it. */
+static bool read_now(struct router *router, struct stream *stream, const struct command_spec *spec,
+                     uint8_t version, const struct op *head, const struct span *argv)
+{
+    return spec->place == PLACE_READ && stream->ordered && stream->first == NULL &&
+           router->waiting.count == 0 && leads_here(router) &&
+           replica_read_now(router->node->replica, stream, spec, version, head, argv);
+}
+
 void router_command(struct router *router, struct stream *stream, const struct command_spec *spec,
                     uint8_t version, uint8_t db, const struct span *argv, uint32_t argc,
                     bool silent)
 {
+    uint32_t words = command_name_words(spec);
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db, .argc = argc - words };
+    if (!silent && read_now(router, stream, spec, version, &head, argv + words)) {
+        return;
+    }
     struct pending *p = stream_push(stream, spec, version, router->node->clock);
     p->silent = silent;
-    uint32_t words = command_name_words(spec);
-    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db };
     size_t n = op_bytes(argv + words, argc - words);
     if (write_here(router, p, &head, argv + words, argc - words, n)) {
         return;

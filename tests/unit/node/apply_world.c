@@ -468,6 +468,7 @@ void command_from(struct stream *stream, const char *line)
     for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " ")) {
         argv[argc++] = span_of(word, strlen(word));
     }
+    (void)node_clock(&world->node); /* as clients.c does when bytes arrive */
     const struct command_spec *container;
     const struct command_spec *spec = command_find(argv, argc, &container);
     assert_non_null(spec);

@@ -1,0 +1,65 @@
+/* Reads under a lease that are answered where they arrive.
+ *
+ * The protocol confirms reads under a lease with the moment until which the confirmation is good:
+ * it votes for nobody else before then, nor hands leadership over (protocol/raft/lease.c). So it
+ * covers every read that arrives earlier, and such a read needs neither an encoding nor a place in
+ * a queue, as long as nothing else of its stream is pending (S1, S2).
+ *
+ * Linearizable as of node->clock: that was read after the read's bytes, and again after whatever
+ * was applied since, so at that moment the read had been asked, the lease held, and the state was
+ * as it is now. */
+#include "node/node.h"
+#include "node/replica_internal.h"
+
+#define ARGUMENTS_MAX 8u /* more keys take longer: they go where time is shared (pace.c) */
+
+static bool is_covered(const struct replica *r)
+{
+    return r->node->clock < r->lease_until && r->applied >= r->lease_slot;
+}
+
+static bool is_small(const struct stream *stream, const struct command_spec *spec,
+                     const struct op *head)
+{
+    return (spec->flags & CF_FAST) != 0 && head->argc <= ARGUMENTS_MAX &&
+           stream->history.usec <= LARGE_READ_USEC && stream->history.bytes <= LARGE_READ_BYTES;
+}
+
+static uint32_t average(uint32_t so_far, uint64_t value)
+{
+    return (uint32_t)((so_far * 3ull + min_u64(value, UINT32_MAX)) / 4);
+}
+
+bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
+                      uint8_t version, const struct op *head, const struct span *argv)
+{
+    struct node *node = r->node;
+    qr_assert(stream->ordered && stream->first == NULL);
+    if (!is_covered(r) || !is_small(stream, spec, head) || stream->is_congested(stream)) {
+        return false;
+    }
+    if (!r->stamped) {
+        r->read_stamp = replica_stamp(r);
+        r->stamped = true;
+    }
+    struct op op = *head;
+    op.stamp = r->read_stamp;
+    op.seed = rng_next(&r->rng);
+    qr_time began = node->clock;
+    struct reply *reply = stream->begin_reply(stream, NULL);
+    size_t before = reply->n;
+    reply->version = version;
+    reply->is_error = false;
+    (void)io_failpoint(node->io, FAIL_READ);
+    if (engine_read_arguments(node->engine, &op, argv, reply) == ENGINE_READ_DUE) {
+        return false; /* it has to wait for a tick, and then has its turn among the others */
+    }
+    replica_count_call(node, spec, reply);
+    if (node->config.latency_tracking) {
+        measure_latency(node->measure, spec, node->clock - began);
+    }
+    stream->history.usec = average(stream->history.usec, (uint64_t)(node->clock - began));
+    stream->history.bytes = average(stream->history.bytes, reply->n - before);
+    stream->end_reply(stream, NULL, STATUS_OK);
+    return true;
+}
