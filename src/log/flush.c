@@ -12,7 +12,7 @@
  * own length: worth it where that is short and the batch small enough that parsing on meanwhile
  * would not have gained more. */
 #define INLINE_SYNC_USEC_MAX 300u
-#define INLINE_SYNC_BYTES_MAX (32 * KIB)
+#define INLINE_SYNC_BYTES_MAX (16 * KIB)
 
 void log_fail(struct log *log, int error, const char *what)
 {
