@@ -116,6 +116,7 @@
 /* --- checkpoints ---------------------------------------------------------------------------- */
 #define IMAGE_CHUNK_BYTES (256 * KIB) /* the next chunk is begun; long values are split */
 #define IMAGE_SLICE_BYTES (1 * MIB)   /* a slice of the walk ends when it would grow beyond */
+#define CHECKPOINT_BYTES_PER_SECOND 400000000    /* a faster one would hold up the log's syncs */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
 

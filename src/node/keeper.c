@@ -1,6 +1,7 @@
 #include "node/keeper.h"
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "node/checkpoint.h"
 #include "node/node.h"
 #include "node/replica.h"
@@ -9,7 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define SLICE (QR_MILLISECOND / 2) /* of loop time a turn */
+#define SLICE (QR_MILLISECOND / 10) /* of loop time a turn */
 #define REMIND_INTERVAL QR_SECOND
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 
@@ -122,13 +123,20 @@ static void on_done(void *context, enum checkpoint_result result,
     qr_unreachable();
 }
 
+/* Members apply the same entries and may share a disk: each begins at a time of its own. */
+static uint64_t threshold(const struct node *node)
+{
+    uint64_t bytes = node->config.checkpoint_bytes;
+    return bytes - bytes / 8 * (replica_me(node->replica) % 4u);
+}
+
 static bool is_due(const struct keeper *keeper, qr_time now)
 {
     const struct node *node = keeper->node;
     qr_slot applied = replica_applied(node->replica);
     uint64_t grown = log_position(node->log) - keeper->begun_at;
     /* On a full disk it pays sooner: segments that nothing needs are used again. */
-    bool pays = grown >= node->config.checkpoint_bytes ||
+    bool pays = grown >= threshold(node) ||
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
     return pays && applied > keeper->slot && now >= keeper->not_before && !node->stopping;
 }
@@ -155,6 +163,24 @@ static void remind(struct keeper *keeper, qr_time now)
     }
 }
 
+/* When the checkpoint has to go on to keep its pace. */
+static qr_time step_due(const struct keeper *keeper)
+{
+    uint64_t bytes = checkpoint_bytes(keeper->writing) + checkpoint_queued_bytes(keeper->writing);
+    return keeper->began + (qr_time)(bytes / (CHECKPOINT_BYTES_PER_SECOND / QR_SECOND));
+}
+
+/* A slice, unless it is ahead of its pace; true when the next one is wanted at once. */
+static bool step(struct keeper *keeper, qr_time now)
+{
+    qr_time due = step_due(keeper);
+    if (now < due) {
+        keeper->node->wake = due < keeper->node->wake ? due : keeper->node->wake;
+        return false;
+    }
+    return checkpoint_step(keeper->writing, SLICE);
+}
+
 void keeper_turn(struct keeper *keeper)
 {
     struct node *node = keeper->node;
@@ -168,7 +194,7 @@ void keeper_turn(struct keeper *keeper)
     }
     /* Where the others sync faster, what is applied is always a little ahead of the own disk. */
     replica_apply_durable_only(node->replica, due && !durable);
-    if (keeper->writing != NULL && checkpoint_step(keeper->writing, SLICE)) {
+    if (keeper->writing != NULL && step(keeper, now)) {
         keeper->busy = true;
     }
 }
