@@ -265,6 +265,18 @@ int io_rename(struct io *io, const char *from, const char *to)
     return rename(from, to) == 0 ? 0 : -errno;
 }
 
+int io_exchange(struct io *io, const char *a, const char *b)
+{
+    (void)io;
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0 ? 0 : -errno;
+}
+
+int io_link(struct io *io, const char *from, const char *to)
+{
+    (void)io;
+    return link(from, to) == 0 ? 0 : -errno;
+}
+
 int io_unlink(struct io *io, const char *path)
 {
     (void)io;

@@ -181,6 +181,9 @@ void io_file_write_sync(struct io *io, struct io_write *write);
 
 int io_mkdir(struct io *io, const char *path); /* 0 also when it is there */
 int io_rename(struct io *io, const char *from, const char *to);
+/* Two names of one directory swap what they stand for, at once; -EINVAL where it cannot be done. */
+int io_exchange(struct io *io, const char *a, const char *b);
+int io_link(struct io *io, const char *from, const char *to); /* one more name of the same file */
 int io_unlink(struct io *io, const char *path);
 int io_sync_dir(struct io *io, const char *path);
 int64_t io_free_bytes(struct io *io,

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SPARE_ROOM 8u /* the old file is kept while so many times its size are free */
 #define PAGE_BYTES (1 * MIB)
 #define SPARE_MAX (CHECKPOINT_QUEUED_BYTES_MAX / PAGE_BYTES)
 #define WALK_ITEMS 16u /* between two looks at the clock */
@@ -57,7 +58,8 @@ struct checkpoint {
     struct io_write write;
     struct iovec v;
 
-    char dir[1024], new_path[1088], path[1088];
+    char dir[1024], new_path[1088], path[1088], spare_path[1088];
+    bool exchanged; /* the file that was replaced has the new one's name */
     char message[1400];
 };
 
@@ -241,6 +243,28 @@ static void sync_file(struct checkpoint *cp)
     }
 }
 
+/* The old file and the new one swap their names, where there is room for both; else the old one
+ * goes. The spare is never the file that is in force, or writing over it would destroy that. */
+static int take_place(struct checkpoint *cp)
+{
+    int64_t room = io_free_bytes(cp->io, cp->dir);
+    bool fits = room > 0 && (uint64_t)room / SPARE_ROOM >= cp->offset;
+    int error = fits ? io_exchange(cp->io, cp->new_path, cp->path) : -ENOENT;
+    cp->exchanged = error == 0;
+    bool plainly = error == -ENOENT || error == -EINVAL || error == -ENOSYS;
+    return plainly ? io_rename(cp->io, cp->new_path, cp->path) : error;
+}
+
+/* What was replaced waits to be written over. Without it the next one is dearer, that is all. */
+static void keep_spare(struct checkpoint *cp)
+{
+    if (cp->exchanged) {
+        (void)io_unlink(cp->io, cp->spare_path);
+        (void)io_link(cp->io, cp->new_path, cp->spare_path);
+        (void)io_unlink(cp->io, cp->new_path);
+    }
+}
+
 /* Deleting a file of gigabytes takes its time, too. */
 static void close_work(void *context)
 {
@@ -258,7 +282,7 @@ static void close_work(void *context)
         return;
     }
     int error = io_failpoint(cp->io, FAIL_CHECKPOINT_RENAME);
-    error = error != 0 ? error : io_rename(cp->io, cp->new_path, cp->path);
+    error = error != 0 ? error : take_place(cp);
     if (error != 0) {
         cp->result = result_of(error);
         say(cp, "cannot rename %s: %s", cp->new_path, strerror(-error));
@@ -271,7 +295,9 @@ static void close_work(void *context)
     if (error != 0) { /* which of the two files a crash would leave is unknown */
         cp->result = CHECKPOINT_FAILED;
         say(cp, "cannot sync directory %s: %s", cp->dir, strerror(-error));
+        return;
     }
+    keep_spare(cp);
 }
 
 static void close_done(void *context)
@@ -359,7 +385,10 @@ static void open_file(struct checkpoint *cp)
     int error = io_failpoint(cp->io, FAIL_CHECKPOINT_OPEN);
     error = error != 0 ? error : io_unlink(cp->io, cp->new_path);
     if (error == 0 || error == -ENOENT) {
-        error = io_file_open(cp->io, cp->new_path, IO_CREATE | IO_WRITE | IO_DIRECT, &cp->file);
+        bool again = io_link(cp->io, cp->spare_path, cp->new_path) == 0;
+        again = again && io_unlink(cp->io, cp->spare_path) == 0;
+        unsigned flags = (again ? 0 : IO_CREATE) | IO_WRITE | IO_DIRECT;
+        error = io_file_open(cp->io, cp->new_path, flags, &cp->file);
         (void)io_failpoint(cp->io, FAIL_CHECKPOINT_OPENED);
     }
     if (error != 0) {
@@ -381,6 +410,7 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
     qr_assert(strlen(dir) < sizeof cp->dir);
     (void)snprintf(cp->dir, sizeof cp->dir, "%s", dir);
     (void)snprintf(cp->new_path, sizeof cp->new_path, "%s/" CHECKPOINT_NEW_FILE, dir);
+    (void)snprintf(cp->spare_path, sizeof cp->spare_path, "%s/" CHECKPOINT_SPARE_FILE, dir);
     (void)snprintf(cp->path, sizeof cp->path, "%s/" CHECKPOINT_FILE, dir);
     io_random(io, &cp->salt, sizeof cp->salt);
     open_file(cp);

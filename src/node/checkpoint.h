@@ -11,6 +11,9 @@
 
 #define CHECKPOINT_FILE "checkpoint"
 #define CHECKPOINT_NEW_FILE "checkpoint.new"
+/* The one before, to be written over by the next: its blocks are there already, so that the next
+ * one's sync has no metadata to commit, for which the log's syncs would wait. */
+#define CHECKPOINT_SPARE_FILE "checkpoint.spare"
 
 /* Whose state it is and up to where. */
 struct checkpoint_header {

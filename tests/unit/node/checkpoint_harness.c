@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -45,6 +46,8 @@ int __real_io_file_open(struct io *io, const char *path, unsigned flags, struct 
 int __wrap_io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out);
 int __real_io_rename(struct io *io, const char *from, const char *to);
 int __wrap_io_rename(struct io *io, const char *from, const char *to);
+int __real_io_exchange(struct io *io, const char *a, const char *b);
+int __wrap_io_exchange(struct io *io, const char *a, const char *b);
 int __real_io_sync_dir(struct io *io, const char *path);
 int __wrap_io_sync_dir(struct io *io, const char *path);
 void __real_io_file_write_sync(struct io *io, struct io_write *write);
@@ -57,6 +60,11 @@ int __wrap_io_offload(struct io *io, void (*work)(void *context), void (*done)(v
 int __wrap_io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
 {
     return hit(CALL_OPEN) ? fault.error : __real_io_file_open(io, path, flags, out);
+}
+
+int __wrap_io_exchange(struct io *io, const char *a, const char *b)
+{
+    return hit(CALL_RENAME) ? fault.error : __real_io_exchange(io, a, b);
 }
 
 int __wrap_io_rename(struct io *io, const char *from, const char *to)
@@ -184,12 +192,27 @@ bool world_has(const struct world *w, const char *name)
     return access(path, F_OK) == 0;
 }
 
+/* The spare is written over: it must never be the file that is in force, whatever came between. */
+static void check_spare(const struct world *w)
+{
+    char path[128];
+    struct stat spare;
+    struct stat in_force;
+    world_path(w, CHECKPOINT_SPARE_FILE, path);
+    bool has = stat(path, &spare) == 0;
+    world_path(w, CHECKPOINT_FILE, path);
+    assert_true(!has || stat(path, &in_force) != 0 || spare.st_ino != in_force.st_ino);
+}
+
 void world_close(struct world *w)
 {
     char path[128];
+    check_spare(w);
     world_path(w, CHECKPOINT_FILE, path);
     (void)unlink(path);
     world_path(w, CHECKPOINT_NEW_FILE, path);
+    (void)unlink(path);
+    world_path(w, CHECKPOINT_SPARE_FILE, path);
     (void)unlink(path);
     assert_int_equal(rmdir(w->dir), 0);
     io_timer_free(&w->timer);

@@ -1,0 +1,88 @@
+/* Reads under a lease that are answered where they arrive (node/read_now.c), in the world of
+ * apply_test.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+
+/* The lease that the protocol has given with one read covers those that arrive until its end. */
+static void lease_until(qr_time end)
+{
+    command("get a");
+    turn();
+    confirm_reads(0, end);
+    turn();
+    assert_heard("$-1\r\n");
+}
+
+static void test_a_read_within_the_lease_is_answered_at_once_G1(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    uint32_t reads = world->reads;
+    command("get a");
+    assert_heard("$-1\r\n"); /* in the middle of a turn, without a word to the protocol */
+    command("exists a");
+    assert_heard(":0\r\n");
+    turn();
+    assert_int_equal(world->reads, reads);
+}
+
+static void test_a_read_after_the_lease_asks_the_protocol_G1(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    later(QR_SECOND);
+    uint32_t reads = world->reads;
+    command("get a");
+    assert_heard("");
+    turn();
+    assert_true(world->reads > reads);
+}
+
+static void test_a_read_within_the_lease_stays_behind_its_clients_write_S1(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    command("set a 1");
+    command("get a");
+    turn();
+    assert_heard("");
+    apply_upto(1);
+    confirm_reads(0, 0);
+    turn();
+    assert_heard("+OK\r\n$1\r\n1\r\n");
+}
+
+static void test_a_lease_ends_with_its_term_and_with_the_read_mode_G1(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    lead(2);
+    command("get a");
+    assert_heard("");
+    turn();
+    confirm_reads(0, world->now + QR_SECOND);
+    turn();
+    assert_heard("$-1\r\n");
+    replica_admin(world->node.replica, ADMIN_READ_MODE, 0);
+    command("get a");
+    assert_heard("");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_read_within_the_lease_is_answered_at_once_G1),
+        TEST(test_a_read_after_the_lease_asks_the_protocol_G1),
+        TEST(test_a_read_within_the_lease_stays_behind_its_clients_write_S1),
+        TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
