@@ -158,9 +158,8 @@ static uint32_t pool_target(const struct log *log)
 /* Dead segments are worth keeping, since a new one must be written once more before its use. */
 static uint32_t pool_most(const struct log *log)
 {
-    uint64_t n = log->config.recycle_bytes / log->config.segment_bytes;
-    return max_u64(n, pool_target(log)) > UINT32_MAX ? UINT32_MAX
-                                                     : (uint32_t)max_u64(n, pool_target(log));
+    uint64_t n = max_u64(log->config.recycle_bytes / log->config.segment_bytes, pool_target(log));
+    return (uint32_t)min_u64(n, UINT32_MAX);
 }
 
 static struct janitor_job *recycle_job(struct log *log)

@@ -36,6 +36,17 @@ bool pace_has_time_for_large(const struct replica *r, uint32_t tried)
     return tried == 0 || (pace->bytes < most && !is_turn_over(r));
 }
 
+static uint32_t average(uint32_t so_far, uint64_t value)
+{
+    return (uint32_t)((so_far * 3ull + min_u64(value, UINT32_MAX)) / 4);
+}
+
+void pace_note_history(struct read_history *history, qr_time took, size_t bytes)
+{
+    history->usec = average(history->usec, (uint64_t)took);
+    history->bytes = average(history->bytes, bytes);
+}
+
 void pace_note_read(struct replica *r, const struct pending *p, qr_time took, size_t bytes)
 {
     struct reads_pace *pace = &r->pace;
@@ -50,9 +61,7 @@ void pace_note_read(struct replica *r, const struct pending *p, qr_time took, si
     } else {
         pace->others++;
     }
-    struct read_history *h = stream_reads_of(p);
-    h->usec = (uint32_t)((h->usec * 3ull + min_u64((uint64_t)took, UINT32_MAX)) / 4);
-    h->bytes = (uint32_t)((h->bytes * 3ull + min_u64(bytes, UINT32_MAX)) / 4);
+    pace_note_history(stream_reads_of(p), took, bytes);
 }
 
 void pace_note_write(struct replica *r)

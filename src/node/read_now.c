@@ -25,11 +25,6 @@ static bool is_small(const struct stream *stream, const struct command_spec *spe
            stream->history.usec <= LARGE_READ_USEC && stream->history.bytes <= LARGE_READ_BYTES;
 }
 
-static uint32_t average(uint32_t so_far, uint64_t value)
-{
-    return (uint32_t)((so_far * 3ull + min_u64(value, UINT32_MAX)) / 4);
-}
-
 bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
                       uint8_t version, const struct op *head, const struct span *argv)
 {
@@ -58,8 +53,7 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     if (node->config.latency_tracking) {
         measure_latency(node->measure, spec, node->clock - began);
     }
-    stream->history.usec = average(stream->history.usec, (uint64_t)(node->clock - began));
-    stream->history.bytes = average(stream->history.bytes, reply->n - before);
+    pace_note_history(&stream->history, node->clock - began, reply->n - before);
     stream->end_reply(stream, NULL, STATUS_OK);
     return true;
 }

@@ -154,6 +154,8 @@ bool pace_has_time(const struct replica *r);
 /* `tried` of them had their turn already, whatever they turned out to be. */
 bool pace_has_time_for_large(const struct replica *r, uint32_t tried);
 void pace_note_read(struct replica *r, const struct pending *p, qr_time took, size_t bytes);
+/* What the reads of one client take: moving averages of the last few. */
+void pace_note_history(struct read_history *history, qr_time took, size_t bytes);
 void pace_note_write(struct replica *r);
 void pace_end_turn(struct replica *r);
 /* Serves reads that met a due key, and WAITs whose members are there. */
