@@ -350,6 +350,9 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
     case EFFECT_TRACE:
         trace(w, n, x);
         break;
+    case EFFECT_SNAPSHOT: /* no protocol wants them yet */
+    case EFFECT_INSTALL:
+        break;
     }
 }
 

@@ -63,6 +63,13 @@ void driver_tell(struct world *w, const struct sim_node *n, const struct effect 
     case EFFECT_TRIM:
         world_tell(w, "%d trim ..%" PRIu64, n->index, x->trim.upto);
         break;
+    case EFFECT_SNAPSHOT:
+        world_tell(w, "%d snapshot to %d from slot %" PRIu64 " on", n->index, x->snapshot.to,
+                   x->snapshot.least);
+        break;
+    case EFFECT_INSTALL:
+        world_tell(w, "%d install ..%" PRIu64, n->index, x->install.slot);
+        break;
     case EFFECT_TRACE:
         break;
     }

@@ -51,6 +51,8 @@ struct log_group {
     qr_slot last_slot;
     const struct term_run *runs; /* of (base_slot, last_slot] */
     uint32_t run_count;
+    const qr_slot *members; /* of the entries RECORD_MEMBERS in (base_slot, last_slot], ascending */
+    uint32_t members_count;
     struct span state; /* payload of the last RECORD_STATE; empty when there was none */
     bool damaged;      /* bytes below the synced mark are bad: the group must not guess */
 };

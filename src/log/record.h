@@ -25,6 +25,7 @@ enum record_kind {
     RECORD_COMMAND = 1,   /* an entry: one command (command/op.h) */
     RECORD_NOOP = 2,      /* an entry: the first of a leader's term */
     RECORD_TICK = 3,      /* an entry: log time moves, due keys go */
+    RECORD_MEMBERS = 4,   /* an entry: who takes part from here on (node/roster.h) */
     RECORD_STATE = 16,    /* not an entry: the protocol's state record; slot 0 */
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
@@ -41,7 +42,7 @@ struct record {
 
 static inline bool record_is_entry(uint8_t kind)
 {
-    return kind >= RECORD_COMMAND && kind <= RECORD_TICK;
+    return kind >= RECORD_COMMAND && kind <= RECORD_MEMBERS;
 }
 
 /* Bytes of a record with that payload. */

@@ -316,6 +316,9 @@ void replica_perform(struct replica *r, const struct effect *e)
     case EFFECT_TRACE:
         perform_trace(r, e);
         return;
+    case EFFECT_SNAPSHOT: /* no protocol wants them yet */
+    case EFFECT_INSTALL:
+        return;
     }
     qr_unreachable();
 }

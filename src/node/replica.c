@@ -34,6 +34,9 @@ void replica_step(struct replica *r, struct event *event)
 static bool has_meaning(const struct record *record)
 {
     struct op op;
+    if (record->kind == RECORD_MEMBERS) {
+        return false; /* nobody makes them yet */
+    }
     return record->kind != RECORD_COMMAND || op_read(record->payload, &op);
 }
 

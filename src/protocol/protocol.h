@@ -70,6 +70,26 @@ struct codec {
     uint16_t kind_max;                  /* the largest tag in use, for iteration */
 };
 
+/* --- Members -------------------------------------------------------------------------------- */
+
+/* Who takes part, as sets of node indexes (bit i: node i). A majority of `voters` decides and,
+ * while `outgoing` is not empty, a majority of that too (joint consensus, Raft diss. 4.3). A node
+ * may be in `outgoing` and in another set at once; otherwise the sets do not overlap. All empty: a
+ * node that has not joined yet. */
+struct membership {
+    uint16_t voters;
+    uint16_t outgoing;  /* the voters before, until the change is over */
+    uint16_t learners;  /* replicate, do not count, become voters when they have caught up */
+    uint16_t observers; /* replicate, never count, never become voters by themselves */
+};
+
+/* The membership that the entry at `slot` states: in force from that entry on, committed or not
+ * (diss. 4.1). Slot 0: the one that the group was made with. */
+struct membership_at {
+    qr_slot slot;
+    struct membership members;
+};
+
 /* --- Events: everything a protocol can learn ------------------------------------------------ */
 
 enum event_kind {
@@ -82,6 +102,7 @@ enum event_kind {
     EVENT_TIMER,     /* deadline() has come */
     EVENT_PEER,      /* a connection opened or closed */
     EVENT_ADMIN,     /* an operator's order */
+    EVENT_OFFER,     /* a snapshot of another member is here, whole, checked and durable */
     /* EXECUTED, FETCHED and VIEW join with the strategies that need them. */
 };
 
@@ -94,6 +115,7 @@ struct term_run {
 enum admin_kind {
     ADMIN_TRANSFER = 1, /* argument = node to lead next, or NODE_NONE for the most up to date */
     ADMIN_READ_MODE,    /* argument = enum read_mode */
+    ADMIN_MEMBERS,      /* members = the membership wanted, not joint */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };
@@ -116,10 +138,15 @@ struct event {
             uint32_t run_count;
             bool
                 forgetful; /* damage, wipe or lost acknowledgements: neither vote nor acknowledge */
+            /* Ascending: the first is in force at applied_slot, the others follow in the log. */
+            const struct membership_at *memberships;
+            uint32_t membership_count;
         } start;
         struct {
             node_index from;
             struct message message;
+            const struct membership_at *memberships; /* in the attached records, ascending */
+            uint32_t membership_count;
         } receive;
         struct {
             qr_req first; /* operations [first, first + count) */
@@ -143,7 +170,19 @@ struct event {
         struct {
             enum admin_kind order;
             uint64_t argument;
+            struct membership members;
+            bool forced;     /* although it could cost the quorum */
+            qr_time timeout; /* give up after so long; 0: the protocol's own */
+            qr_req req;      /* ANSWERed when it is done or refused; 0: nobody waits */
         } admin;
+        /* The driver keeps the snapshot until the end of this step: without an INSTALL it goes. */
+        struct {
+            node_index from;
+            qr_term term; /* of the leader that had it sent */
+            qr_slot slot; /* the state up to here */
+            qr_term slot_term;
+            struct membership_at membership; /* in force at that slot */
+        } offer;
     };
 };
 
@@ -157,7 +196,9 @@ enum effect_kind {
     EFFECT_READ,        /* reads are confirmed */
     EFFECT_TRIM,        /* entries up to a slot are needed no more */
     EFFECT_TRACE,       /* something worth telling */
-    /* EXECUTE, MERGE, FETCH, SNAPSHOT, INSTALL, ROLLBACK, DISCARD join with their strategies. */
+    EFFECT_SNAPSHOT,    /* bring a member up by a checkpoint */
+    EFFECT_INSTALL,     /* the snapshot offered takes the place of state and log */
+    /* EXECUTE, MERGE, FETCH, ROLLBACK, DISCARD join with their strategies. */
 };
 
 struct effect {
@@ -177,6 +218,7 @@ struct effect {
             qr_slot lo, hi; /* lo == hi: no entries */
             qr_term term;   /* of the entries */
             qr_req req;     /* request of entry lo, ascending by one; 0: not from a SUBMIT */
+            const struct membership *members; /* NULL: no such entry */
         } persist;
         struct {
             node_index to;
@@ -205,10 +247,24 @@ struct effect {
             uint16_t point; /* a tag of the protocol's trace list */
             uint64_t argument[3];
         } trace;
+        /* `to` lacks what this log has no more. Said again now and then while it does; the driver
+         * knows what is under way already. */
+        struct {
+            node_index to;
+            qr_slot least; /* the checkpoint must hold the state up to here at least */
+            qr_term term;  /* of this leader: comes back in OFFER */
+        } snapshot;
+        /* State and checkpoint become the snapshot's. The log keeps its entries behind `slot` when
+         * it holds (slot, term), else it becomes empty there. PERSIST and APPLY go on behind. */
+        struct {
+            qr_ticket ticket; /* durable when all of that is */
+            qr_slot slot;
+            qr_term term;
+        } install;
     };
 };
 
-_Static_assert(sizeof(struct effect) <= 72, "an effect stays small");
+_Static_assert(sizeof(struct effect) <= 80, "an effect stays small");
 
 /* What one step pushes into. The driver owns the arrays and resets them before every step. */
 struct effects {
@@ -262,6 +318,7 @@ struct member_outlook {
     qr_slot match;       /* durable there up to here */
     qr_time heard;       /* when it last answered; 0: never in this term */
     bool needs_snapshot; /* what it lacks is trimmed here */
+    bool forgetful;      /* it has lost what it promised, and does not count */
 };
 
 /* What the driver routes by and INFO shows. A leader's members are filled, others are zero. */
@@ -273,7 +330,10 @@ struct outlook {
     uint32_t room;               /* operations that SUBMIT may bring now; 0: wait */
     bool can_serve;              /* leader with an entry of its own term committed */
     bool forgetful;
-    uint8_t members;
+    uint8_t members;              /* indexes in use are below it */
+    struct membership membership; /* in force */
+    qr_slot membership_slot;      /* stated by this entry; > commit: not decided yet */
+    node_index transfer_to;       /* a leader that hands over; NODE_NONE: none */
     struct member_outlook member[15];
 };
 

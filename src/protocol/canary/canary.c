@@ -498,6 +498,7 @@ void canary_step(void *self, const struct event *event, struct effects *out)
     case EVENT_SNAPSHOT: /* it never trims, knows no connections and takes no orders */
     case EVENT_PEER:
     case EVENT_ADMIN:
+    case EVENT_OFFER:
         break;
     }
 }

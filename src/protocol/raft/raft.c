@@ -317,6 +317,8 @@ static void on_admin(struct raft *r, struct effects *out, enum admin_kind order,
         raft_trace(out, POINT_READ_MODE, argument, 0, 0);
         r->read_mode = argument == READ_MODE_LEASE ? READ_MODE_LEASE : READ_MODE_READINDEX;
         return;
+    case ADMIN_MEMBERS:
+        return;
     }
     qr_unreachable();
 }
@@ -397,6 +399,8 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
     case EVENT_ADMIN:
         on_admin(r, out, event->admin.order, event->admin.argument);
         return;
+    case EVENT_OFFER:
+        return; /* without an INSTALL it is let go */
     }
     qr_unreachable();
 }
@@ -446,6 +450,7 @@ static void raft_outlook(const void *self, struct outlook *out)
         .can_serve = r->phase == PHASE_LEADER && r->commit >= r->term_start,
         .forgetful = r->forgetful,
         .members = r->members,
+        .transfer_to = r->transfer_to,
     };
     for (node_index i = 0; r->phase == PHASE_LEADER && i < r->members; i++) {
         const struct peer *p = &r->peer[i];

@@ -209,6 +209,8 @@ static void carry_out(struct group *g, node_index i, const struct mail *received
         case EFFECT_READ:
         case EFFECT_ANSWER:
         case EFFECT_TRIM:
+        case EFFECT_SNAPSHOT:
+        case EFFECT_INSTALL:
             do_note(node, e);
             break;
         case EFFECT_TRACE: {

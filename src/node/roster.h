@@ -1,0 +1,44 @@
+/* The roster: the nodes of the cluster by index, as an entry RECORD_MEMBERS of the log states it.
+ *
+ * The protocol knows sets of indexes (struct membership); here is who and where they are. A node is
+ * its id and the UUID of its directory; its addresses may change. An index stays a node's for as
+ * long as it takes part, and is free again when the entry that drops it is committed.
+ *
+ * A new entry gives an index to another node only when that index is free in a committed roster: so
+ * an older roster that comes back by truncation never names another node at an index in use. */
+#ifndef NODE_ROSTER_H
+#define NODE_ROSTER_H
+
+#include "base/limits.h"
+#include "base/types.h"
+#include "protocol/protocol.h"
+
+struct roster_node {
+    uint32_t id;      /* 0: the index is free */
+    uint8_t uuid[16]; /* of its data directory; zero: not met yet */
+    char address[64]; /* numeric */
+    uint16_t client_port, peer_port;
+    uint8_t priority; /* to lead; the highest that keeps up does. 100 unless set */
+};
+
+struct roster {
+    struct membership members;
+    struct roster_node node[MEMBERS_MAX]; /* by node index */
+};
+
+#define ROSTER_BYTES_MAX 2048u /* of its encoding */
+
+/* Encodes into p (ROSTER_BYTES_MAX bytes); returns how many. */
+size_t roster_write(const struct roster *roster, uint8_t *p);
+
+/* False when the bytes are none: out of bounds, sets that overlap or name free indexes, two nodes
+ * with one id or UUID. */
+bool roster_read(struct span in, struct roster *out);
+
+/* Every index in any of the sets. */
+uint16_t membership_all(const struct membership *members);
+
+/* The index of the node with that id; NODE_NONE when there is none. */
+node_index roster_find(const struct roster *roster, uint32_t id);
+
+#endif
