@@ -176,6 +176,9 @@ void log_append(struct log *log, struct span records, uint32_t count)
         uint64_t offset;
         memcpy(take_room(log, n, &offset), records.p, n);
         group_append(g, r.slot, r.term, offset, (uint32_t)n);
+        if (r.kind == RECORD_MEMBERS) {
+            group_note_members(g);
+        }
         records = span_of(records.p + n, records.n - n);
     }
     qr_assert(records.n == 0);
@@ -227,6 +230,15 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
     append_note(log, group, RECORD_TRIM, upto, term, (struct span){ 0 });
     group_trim(g, upto, term);
     (void)io_failpoint(log->io, FAIL_TRIMMED);
+    log->recycle_check = true;
+}
+
+void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
+{
+    struct group *g = groups_get(&log->groups, group);
+    qr_assert(slot > 0 || term == 0); /* behind slot 0 is the very beginning */
+    append_note(log, group, RECORD_RESET, slot, term, (struct span){ 0 });
+    group_reset(g, slot, term);
     log->recycle_check = true;
 }
 

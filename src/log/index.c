@@ -76,6 +76,7 @@ void groups_free(struct groups *groups)
     for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
         free(g->runs);
         free(g->terms);
+        free(g->members);
         free(g->state);
         free(g);
     }
@@ -89,7 +90,7 @@ uint64_t groups_memory(const struct groups *groups)
     struct group *g;
     for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
         n += sizeof(*g) + g->run_cap * sizeof(struct run) + g->term_cap * sizeof(struct term_run) +
-             g->state_cap;
+             g->members_cap * sizeof(qr_slot) + g->state_cap;
     }
     return n;
 }
@@ -152,6 +153,28 @@ void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, 
     runs_push(g, (struct run){ .slot = slot, .offset = offset, .bytes = bytes, .count = 1 });
 }
 
+void group_note_members(struct group *g)
+{
+    qr_assert(g->members_count == 0 || g->members[g->members_count - 1] < g->last_slot);
+    if (g->members_count == g->members_cap) {
+        g->members_cap = g->members_cap == 0 ? 4 : g->members_cap * 2;
+        g->members = qr_realloc(g->members, g->members_cap * sizeof(qr_slot));
+    }
+    g->members[g->members_count++] = g->last_slot;
+}
+
+/* Forgets those outside (lo, hi]. */
+static void members_keep(struct group *g, qr_slot lo, qr_slot hi)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < g->members_count; i++) {
+        if (g->members[i] > lo && g->members[i] <= hi) {
+            g->members[kept++] = g->members[i];
+        }
+    }
+    g->members_count = kept;
+}
+
 void group_missing(struct group *g, qr_slot last, qr_term term)
 {
     qr_assert(last > g->last_slot);
@@ -161,12 +184,12 @@ void group_missing(struct group *g, qr_slot last, qr_term term)
     runs_push(g, (struct run){ .slot = from, .offset = RUN_MISSING });
 }
 
-/* Forgets all entries and starts empty behind `upto`. */
-static void group_reset(struct group *g, qr_slot upto, qr_term term)
+void group_reset(struct group *g, qr_slot slot, qr_term term)
 {
     g->run_head = g->run_count = 0;
     g->term_head = g->term_count = 0;
-    g->base_slot = g->last_slot = upto;
+    g->members_count = 0;
+    g->base_slot = g->last_slot = slot;
     g->base_term = term;
 }
 
@@ -187,6 +210,7 @@ void group_truncate(struct group *g, qr_slot from)
         g->term_count--;
     }
     g->last_slot = from - 1;
+    members_keep(g, g->base_slot, g->last_slot);
 }
 
 void group_trim(struct group *g, qr_slot upto, qr_term term)
@@ -210,6 +234,7 @@ void group_trim(struct group *g, qr_slot upto, qr_term term)
     }
     qr_assert(g->run_count > 0 && group_run(g, 0)->slot <= upto + 1);
     g->terms[g->term_head].slot = upto + 1;
+    members_keep(g, upto, g->last_slot);
 }
 
 void group_set_state(struct group *g, struct span state)

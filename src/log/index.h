@@ -31,6 +31,8 @@ struct group {
     uint32_t run_head, run_count, run_cap;
     struct term_run *terms;
     uint32_t term_head, term_count, term_cap;
+    qr_slot *members; /* slots of the entries that state a roster, live ones only; few */
+    uint32_t members_count, members_cap;
     uint8_t *state;
     uint32_t state_n, state_cap;
     bool damaged;
@@ -51,11 +53,15 @@ struct group *groups_next(const struct groups *groups, uint32_t *at);
 
 /* Entry `slot`, which must follow last_slot, lies at `offset` and is `bytes` long. */
 void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, uint32_t bytes);
+/* The last entry appended states a roster. */
+void group_note_members(struct group *g);
 /* Entries up to `last` ought to be there, but nothing says where. */
 void group_missing(struct group *g, qr_slot last, qr_term term);
 void group_truncate(struct group *g, qr_slot from);
 /* Beyond last_slot too: the group then starts empty behind `upto` (an installed snapshot). */
 void group_trim(struct group *g, qr_slot upto, qr_term term);
+/* Forgets all entries; the group goes on, empty, behind `slot`, wherever it stood before. */
+void group_reset(struct group *g, qr_slot slot, qr_term term);
 void group_set_state(struct group *g, struct span state);
 
 qr_term group_last_term(const struct group *g);

@@ -136,6 +136,8 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     out->last_slot = g->last_slot;
     out->runs = g->term_count > 0 ? g->terms + g->term_head : NULL;
     out->run_count = g->term_count;
+    out->members = g->members;
+    out->members_count = g->members_count;
     out->state = span_of(g->state, g->state_n);
     out->damaged = g->damaged;
     return true;

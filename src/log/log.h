@@ -93,6 +93,11 @@ void log_state(struct log *log, uint32_t group, struct span state);
  * Segments that hold nothing live are recycled. The caller waits for its checkpoint first. */
 void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term);
 
+/* Drops all of the group's entries: it goes on behind `slot`, whose term is `term`, wherever it
+ * stood before, also behind a lower slot than its base (a state that was lost is built anew). One
+ * record: a crash leaves all of the entries or none. */
+void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term);
+
 /* The position behind everything appended so far. */
 uint64_t log_position(const struct log *log);
 

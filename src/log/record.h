@@ -30,6 +30,7 @@ enum record_kind {
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
     RECORD_LAST = 19,     /* not an entry: restates that `slot` (of `term`) is the group's last */
+    RECORD_RESET = 20,    /* not an entry: all entries are dropped, it goes on behind `slot` */
 };
 
 struct record {

@@ -52,6 +52,9 @@ static bool apply_entry(struct log *log, const struct record *r, uint64_t offset
         return false;
     }
     group_append(g, r->slot, r->term, offset, (uint32_t)record_bytes(r->payload.n));
+    if (r->kind == RECORD_MEMBERS) {
+        group_note_members(g);
+    }
     return true;
 }
 
@@ -83,6 +86,7 @@ static bool apply_record(struct log *log, const struct record *r, uint64_t offse
     case RECORD_COMMAND:
     case RECORD_NOOP:
     case RECORD_TICK:
+    case RECORD_MEMBERS:
         return apply_entry(log, r, offset);
     case RECORD_STATE:
         if (r->payload.n > LOG_STATE_BYTES_MAX) {
@@ -94,6 +98,12 @@ static bool apply_record(struct log *log, const struct record *r, uint64_t offse
         return apply_truncate(log, r);
     case RECORD_TRIM:
         group_trim(groups_get(&log->groups, r->group), r->slot, r->term);
+        return true;
+    case RECORD_RESET:
+        if (r->slot == 0 && r->term != 0) {
+            return false;
+        }
+        group_reset(groups_get(&log->groups, r->group), r->slot, r->term);
         return true;
     case RECORD_LAST:
         return apply_last(log, r);

@@ -244,7 +244,8 @@ static bool step(struct life *life, struct feed *f)
         twin_trim(life, group, feed_u8(f));
         break;
     case 5:
-        twin_install(life, group, feed_below(f, 10));
+        feed_below(f, 2) == 0 ? twin_install(life, group, feed_below(f, 10))
+                              : twin_reset(life, group, feed_u8(f));
         break;
     case 6:
         twin_state(life, group, feed_u8(f));

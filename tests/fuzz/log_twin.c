@@ -91,6 +91,16 @@ void twin_install(struct life *life, uint32_t group, uint32_t gap)
     twin_keep(life);
 }
 
+void twin_reset(struct life *life, uint32_t group, uint32_t which)
+{
+    struct twin_group *g = &life->now.group[group];
+    g->base = g->last = which % (g->last + 10);
+    g->base_term = g->base > 0 ? g->term : 0;
+    g->known = true;
+    log_reset(life->log, twin_group_id(group), g->base, g->base_term);
+    twin_keep(life);
+}
+
 void twin_state(struct life *life, uint32_t group, size_t bytes)
 {
     uint8_t p[4 + 255] = { 0 };

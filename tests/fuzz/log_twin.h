@@ -43,6 +43,7 @@ void twin_append(struct life *life, uint32_t group, uint32_t count);
 void twin_truncate(struct life *life, uint32_t group, uint32_t which);
 void twin_trim(struct life *life, uint32_t group, uint32_t which);
 void twin_install(struct life *life, uint32_t group, uint32_t gap);
+void twin_reset(struct life *life, uint32_t group, uint32_t which);
 void twin_state(struct life *life, uint32_t group, size_t bytes);
 
 bool twin_is(struct life *life, const struct twin *want); /* the log's groups are like that */

@@ -215,6 +215,60 @@ static void a_snapshot_moves_the_base_beyond_the_end(void **state)
     rig_stop(&rig);
 }
 
+/* A roster that was overwritten or trimmed away is not in the list (scenarios 13, 25). */
+static void rosters_are_known_by_slot(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    for (qr_slot slot = 1; slot <= 12; slot++) {
+        rig_append_kind(&rig, 1, slot, 1, slot % 3 == 0 ? RECORD_MEMBERS : RECORD_COMMAND);
+    }
+    log_truncate(rig.log, 1, 12);
+    rig_append(&rig, 1, 12, 2);
+    log_trim(rig.log, 1, 3, 1);
+    rig_flush(&rig);
+    for (int round = 0; round < 2; round++) {
+        struct log_group g = rig_group(&rig, 1);
+        assert_int_equal(g.members_count, 2);
+        assert_int_equal(g.members[0], 6);
+        assert_int_equal(g.members[1], 9);
+        rig_restart(&rig, LOG_OPEN_OK);
+    }
+    log_truncate(rig.log, 1, 4);
+    assert_int_equal(rig_group(&rig, 1).members_count, 0);
+    rig_stop(&rig);
+}
+
+/* An installed snapshot that contradicts the log, or a state that was lost: nothing of the old
+ * entries comes back, whether the group goes on behind or before where it stood. */
+static void a_reset_drops_everything(void **state)
+{
+    (void)state;
+    for (qr_slot slot = 0; slot <= 40; slot += 10) {
+        struct rig rig;
+        rig_start(&rig, 64 * KIB);
+        for (qr_slot i = 1; i <= 25; i++) {
+            rig_append(&rig, 1, i, 1);
+        }
+        log_trim(rig.log, 1, 15, 1);
+        rig_flush(&rig);
+        log_reset(rig.log, 1, slot, slot > 0 ? 2 : 0);
+        rig_append(&rig, 1, slot + 1, 3);
+        rig_flush(&rig);
+        for (int round = 0; round < 3; round++) { /* the last from a restatement */
+            struct log_group g = rig_group(&rig, 1);
+            assert_int_equal(g.base_slot, slot);
+            assert_int_equal(g.base_term, slot > 0 ? 2 : 0);
+            assert_int_equal(g.last_slot, slot + 1);
+            assert_int_equal(g.members_count, 0);
+            assert_true(rig_has(&rig, 1, slot + 1, 3));
+            rig_restart(&rig, LOG_OPEN_OK);
+        }
+        rig_stop(&rig);
+    }
+}
+
 /* Appends one entry of n payload bytes. */
 static void append_big(struct rig *rig, qr_slot slot, size_t n)
 {
@@ -415,6 +469,8 @@ int main(void)
         cmocka_unit_test(trimmed_segments_are_used_again),
         cmocka_unit_test(a_group_that_pins_the_log_is_named),
         cmocka_unit_test(a_snapshot_moves_the_base_beyond_the_end),
+        cmocka_unit_test(rosters_are_known_by_slot),
+        cmocka_unit_test(a_reset_drops_everything),
         cmocka_unit_test(a_record_may_be_larger_than_a_segment),
         cmocka_unit_test(records_that_did_not_fit_in_a_chunk_come_back),
         cmocka_unit_test(old_entries_come_from_the_file),

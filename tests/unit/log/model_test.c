@@ -20,7 +20,8 @@ struct twin_group {
     qr_slot base, last;
     qr_term base_term, term; /* term: of the next entry */
     uint8_t terms[SLOTS];    /* by slot modulo SLOTS */
-    uint64_t state;          /* 0: none */
+    bool states_roster[SLOTS];
+    uint64_t state; /* 0: none */
     bool known;
 };
 
@@ -67,7 +68,9 @@ static void do_append(struct run *run, uint32_t i)
         g->last++;
         g->terms[g->last % SLOTS] = (uint8_t)g->term;
         g->known = true;
-        rig_append(&run->rig, group_id(i), g->last, g->term);
+        g->states_roster[g->last % SLOTS] = rng_chance(&run->rng, 1, 8);
+        rig_append_kind(&run->rig, group_id(i), g->last, g->term,
+                        g->states_roster[g->last % SLOTS] ? RECORD_MEMBERS : RECORD_COMMAND);
         keep(run);
     }
 }
@@ -95,6 +98,17 @@ static void do_trim(struct run *run, uint32_t i)
     g->base_term = term_at(g, upto);
     g->base = upto;
     log_trim(run->rig.log, group_id(i), upto, g->base_term);
+    keep(run);
+}
+
+/* What was lost is built anew: the group goes on behind any slot, before or beyond its own. */
+static void do_reset(struct run *run, uint32_t i)
+{
+    struct twin_group *g = &run->now.group[i];
+    g->base = g->last = rng_below(&run->rng, g->last + 10);
+    g->base_term = g->base > 0 ? g->term : 0;
+    g->known = true;
+    log_reset(run->rig.log, group_id(i), g->base, g->base_term);
     keep(run);
 }
 
@@ -137,7 +151,12 @@ static bool same_group(struct run *run, uint32_t i, const struct twin_group *wan
         return false;
     }
     uint32_t at = 0;
+    uint32_t rosters = 0;
     for (qr_slot slot = want->base + 1; slot <= want->last; slot++) {
+        if (want->states_roster[slot % SLOTS] &&
+            (rosters == g.members_count || g.members[rosters++] != slot)) {
+            return false;
+        }
         while (at + 1 < g.run_count && g.runs[at + 1].slot <= slot) {
             at++;
         }
@@ -146,7 +165,7 @@ static bool same_group(struct run *run, uint32_t i, const struct twin_group *wan
             return false;
         }
     }
-    return true;
+    return rosters == g.members_count;
 }
 
 static bool same(struct run *run, const struct twin *want)
@@ -279,7 +298,7 @@ static void one_step(struct run *run)
     } else if (dice < 47) {
         do_trim(run, i);
     } else if (dice < 48) {
-        do_install(run, i);
+        rng_chance(&run->rng, 1, 2) ? do_install(run, i) : do_reset(run, i);
     } else if (dice < 53) {
         do_state(run, i);
     } else if (dice < 75) {

@@ -92,9 +92,14 @@ size_t rig_payload(uint32_t group, qr_slot slot, qr_term term, uint8_t *p)
 
 void rig_append(struct rig *rig, uint32_t group, qr_slot slot, qr_term term)
 {
+    rig_append_kind(rig, group, slot, term, RECORD_COMMAND);
+}
+
+void rig_append_kind(struct rig *rig, uint32_t group, qr_slot slot, qr_term term, uint8_t kind)
+{
     uint8_t p[RECORD_HEADER_BYTES + RIG_PAYLOAD_MAX];
     size_t n = rig_payload(group, slot, term, p + RECORD_HEADER_BYTES);
-    record_seal(p, group, RECORD_COMMAND, slot, term, n);
+    record_seal(p, group, kind, slot, term, n);
     log_append(rig->log, span_of(p, record_bytes(n)), 1);
 }
 

@@ -36,6 +36,7 @@ void rig_stop(struct rig *rig);   /* forgets the log, frees the disk */
 /* Payload bytes of an entry: a size between 0 and RIG_PAYLOAD_MAX, mostly small. */
 size_t rig_payload(uint32_t group, qr_slot slot, qr_term term, uint8_t *p);
 void rig_append(struct rig *rig, uint32_t group, qr_slot slot, qr_term term);
+void rig_append_kind(struct rig *rig, uint32_t group, qr_slot slot, qr_term term, uint8_t kind);
 void rig_flush(struct rig *rig); /* and waits until it is durable */
 
 /* Whether entry `slot` of the group can be read and is the one of that term. */
