@@ -210,13 +210,18 @@ static int write_and_sync(struct io *io, const struct io_write *w)
     return error;
 }
 
+int io_file_write_now(struct io *io, struct io_write *write)
+{
+    qr_time began = io_now(io);
+    int error = write_and_sync(io, write);
+    write->took = io_now(io) - began;
+    return error;
+}
+
 static void write_work(uv_work_t *work)
 {
     struct write_job *job = work->data;
-    struct io_write *w = job->write;
-    qr_time began = io_now(job->io);
-    job->error = write_and_sync(job->io, w);
-    w->took = io_now(job->io) - began;
+    job->error = io_file_write_now(job->io, job->write);
 }
 
 static void write_done(uv_work_t *work, int status)

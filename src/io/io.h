@@ -178,6 +178,8 @@ struct io_write {
     void *impl;   /* owned by io */
 };
 void io_file_write_sync(struct io *io, struct io_write *write);
+/* The same on this thread: returns what `done`, which is not called, would have been given. */
+int io_file_write_now(struct io *io, struct io_write *write);
 
 int io_mkdir(struct io *io, const char *path); /* 0 also when it is there */
 int io_rename(struct io *io, const char *from, const char *to);

@@ -143,43 +143,6 @@ static void flight_build(struct log *log, struct segment *s)
     log->stats.flush_bytes_max = max_u64(log->stats.flush_bytes_max, bytes);
 }
 
-/* The way of an inline write past the failpoints that io has for one on a helper thread. */
-static int pass_write(struct log *log)
-{
-    const struct io_write *w = &log->write;
-    int error = io_failpoint(log->io, failpoint_at(w->points, FAIL_AT_WRITE));
-    if (io_failpoint_kills(log->io, failpoint_at(w->points, FAIL_AT_TORN))) {
-        (void)io_file_pwrite(w->file, w->v[0].iov_base, w->v[0].iov_len / 2, w->offset);
-    }
-    (void)io_failpoint(log->io, failpoint_at(w->points, FAIL_AT_TORN));
-    return error;
-}
-
-/* The write and its sync on this thread. */
-static int flight_inline(struct log *log)
-{
-    qr_time began = io_now(log->io);
-    uint64_t at = log->write.offset;
-    int error = pass_write(log);
-    if (error < 0) {
-        return error;
-    }
-    for (int i = 0; i < log->write.count; i++) {
-        const struct iovec *v = &log->iov[i];
-        int64_t r = io_file_pwrite(log->write.file, v->iov_base, v->iov_len, at);
-        if (r != (int64_t)v->iov_len) {
-            return r < 0 ? (int)r : -EIO;
-        }
-        at += v->iov_len;
-    }
-    error = io_failpoint(log->io, failpoint_at(log->write.points, FAIL_AT_SYNC));
-    error = error < 0 ? error : io_file_sync(log->write.file);
-    (void)io_failpoint(log->io, failpoint_at(log->write.points, FAIL_AT_SYNCED));
-    log->write.took = io_now(log->io) - began;
-    log->stats.inline_syncs++;
-    return error;
-}
-
 /* Writes everything that is pending on this thread. Returns 0 or a negative errno. */
 static int flush_inline(struct log *log)
 {
@@ -190,7 +153,8 @@ static int flush_inline(struct log *log)
             return 0; /* the janitor goes on when it has a file */
         }
         flight_build(log, s);
-        int error = flight_inline(log);
+        int error = io_file_write_now(log->io, &log->write);
+        log->stats.inline_syncs++;
         if (error < 0) {
             log->flight_batches = 0;
             return error;

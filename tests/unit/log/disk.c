@@ -475,6 +475,20 @@ int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t a
     return (int64_t)n;
 }
 
+int io_file_write_now(struct io *disk, struct io_write *write)
+{
+    (void)disk;
+    uint64_t at = write->offset;
+    for (int i = 0; i < write->count; i++) {
+        int64_t r = io_file_pwrite(write->file, write->v[i].iov_base, write->v[i].iov_len, at);
+        if (r < 0) {
+            return (int)r;
+        }
+        at += write->v[i].iov_len;
+    }
+    return io_file_sync(write->file);
+}
+
 int io_file_sync(struct io_file *file)
 {
     if (fails(file->disk)) {
