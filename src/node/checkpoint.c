@@ -5,13 +5,12 @@
  *         -> CLOSING: a helper thread syncs, renames and syncs the directory, or deletes the file
  *         -> done
  *
- * From everywhere a failure leads to CLOSING, once no write is in flight. The file is put together
- * in pages that are written one at a time, past the page cache, with one sync at the end: what the
- * log syncs on the same disk meanwhile waits for one page at most, and for no journal of the file
- * system. */
+ * From everywhere a failure leads to CLOSING, once no write is in flight. It is synced once,
+ * at the end. */
 #include "node/checkpoint.h"
 
 #include "node/checkpoint_format.h"
+#include "node/page_file.h"
 
 #include "base/alloc.h"
 
@@ -20,20 +19,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPARE_ROOM 8u /* the old file is kept while so many times its size are free */
-#define PAGE_BYTES (1 * MIB)
-#define SPARE_MAX (CHECKPOINT_QUEUED_BYTES_MAX / PAGE_BYTES)
+#define SPARE_ROOM 8u  /* the old file is kept while so many times its size are free */
 #define WALK_ITEMS 16u /* between two looks at the clock */
 
 enum phase { WALKING, WRITING, CLOSING };
-
-/* Pages are used again, for their memory is already there: the kernel has to clear what it gives
- * out. All but the last are full when they are written. */
-struct page {
-    struct page *next;
-    size_t n;
-    uint8_t *bytes; /* PAGE_BYTES, on a block's border */
-};
 
 struct checkpoint {
     struct io *io;
@@ -44,19 +33,11 @@ struct checkpoint {
 
     enum phase phase;
     enum checkpoint_result result;
-    bool failing;   /* to be closed as soon as nothing is in flight */
-    bool overrun;   /* the backlog's limit was met inside a write of the engine */
-    bool in_flight; /* `write` is */
+    bool failing; /* to be closed as soon as nothing is in flight */
+    bool overrun; /* the backlog's limit was met inside a write of the engine */
 
-    struct io_file *file;
-    uint64_t salt, number; /* of the next block */
-    uint64_t offset;       /* where the next block goes */
-    struct page *first, *last;
-    struct page *spare;
-    uint32_t spares;
-    size_t queued_bytes; /* not written yet, in flight or not */
-    struct io_write write;
-    struct iovec v;
+    struct page_file pages;
+    uint64_t number; /* of the next block */
 
     char dir[1024], new_path[1088], path[1088], spare_path[1088];
     bool exchanged; /* the file that was replaced has the new one's name */
@@ -76,98 +57,19 @@ __attribute__((format(printf, 2, 3))) static void say(struct checkpoint *cp, con
 
 /* --- The queue ------------------------------------------------------------------------------- */
 
-static struct page *new_page(struct checkpoint *cp)
-{
-    struct page *page = cp->spare;
-    if (page != NULL) {
-        cp->spare = page->next;
-        cp->spares--;
-    } else {
-        page = qr_alloc(sizeof *page);
-        page->bytes = aligned_alloc(IO_BLOCK_BYTES, PAGE_BYTES);
-        qr_assert(page->bytes != NULL);
-    }
-    page->n = 0;
-    page->next = NULL;
-    return page;
-}
-
-static void free_page(struct page *page)
-{
-    free(page->bytes);
-    free(page);
-}
-
-/* Adds bytes to the file's end. */
-static void queue(struct checkpoint *cp, const uint8_t *p, size_t n)
-{
-    cp->queued_bytes += n;
-    while (n > 0) {
-        if (cp->last == NULL || cp->last->n == PAGE_BYTES) {
-            struct page *page = new_page(cp);
-            *(cp->last == NULL ? &cp->first : &cp->last->next) = page;
-            cp->last = page;
-        }
-        size_t part = (size_t)min_u64(n, PAGE_BYTES - cp->last->n);
-        memcpy(cp->last->bytes + cp->last->n, p, part);
-        cp->last->n += part;
-        p += part;
-        n -= part;
-    }
-}
-
-static void drop_page(struct checkpoint *cp)
-{
-    struct page *page = cp->first;
-    cp->first = page->next;
-    cp->last = cp->first == NULL ? NULL : cp->last;
-    cp->queued_bytes -= page->n;
-    if (cp->spares < SPARE_MAX) {
-        page->next = cp->spare;
-        cp->spare = page;
-        cp->spares++;
-    } else {
-        free_page(page);
-    }
-}
-
-static void free_pages(struct checkpoint *cp)
-{
-    while (cp->first != NULL) {
-        drop_page(cp);
-    }
-    while (cp->spare != NULL) {
-        struct page *page = cp->spare;
-        cp->spare = page->next;
-        free_page(page);
-    }
-    cp->spares = 0;
-}
-
 static void queue_header(struct checkpoint *cp)
 {
-    uint8_t bytes[CHECKPOINT_HEADER_BYTES];
-    struct wire_writer w = wire_writer(bytes, sizeof bytes);
-    wire_put_bytes(&w, CHECKPOINT_MAGIC, 8);
-    wire_put_u16(&w, CHECKPOINT_FORMAT);
-    wire_put_u16(&w, SEMANTICS_LEVEL);
-    wire_put_u32(&w, cp->header.group);
-    wire_put_bytes(&w, cp->header.cluster, 16);
-    wire_put_bytes(&w, cp->header.uuid, 16);
-    wire_put_u64(&w, cp->header.slot);
-    wire_put_u64(&w, cp->header.term);
-    wire_put_u64(&w, (uint64_t)engine_log_time(cp->engine));
-    wire_put_u64(&w, cp->salt);
-    wire_put_u32(&w, crc32c_extend(0, w.p, w.n));
-    qr_assert(!w.bad && w.n == sizeof bytes);
-    queue(cp, bytes, sizeof bytes);
+    uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
+    cp->header.log_time = engine_log_time(cp->engine);
+    cp->header.format = CHECKPOINT_FORMAT;
+    page_file_put(&cp->pages, bytes, checkpoint_header_write(&cp->header, bytes));
 }
 
 /* The engine's sink. It may run inside a write of the engine, so it only takes what it gets. */
 static void queue_chunk(void *context, struct span chunk)
 {
     struct checkpoint *cp = context;
-    if (cp->overrun || cp->queued_bytes + chunk.n > CHECKPOINT_BACKLOG_BYTES_MAX) {
+    if (cp->overrun || cp->pages.queued_bytes + chunk.n > CHECKPOINT_BACKLOG_BYTES_MAX) {
         cp->overrun = true;
         return;
     }
@@ -175,11 +77,11 @@ static void queue_chunk(void *context, struct span chunk)
     struct wire_writer w = wire_writer(head, sizeof head);
     uint32_t length = (uint32_t)chunk.n;
     wire_put_u32(&w, length);
-    wire_put_u32(&w, checkpoint_block_crc(cp->salt, cp->number, length, chunk.p, chunk.n));
+    wire_put_u32(&w, checkpoint_block_crc(cp->header.salt, cp->number, length, chunk.p, chunk.n));
     qr_assert(!w.bad);
     cp->number++;
-    queue(cp, head, sizeof head);
-    queue(cp, chunk.p, chunk.n);
+    page_file_put(&cp->pages, head, sizeof head);
+    page_file_put(&cp->pages, chunk.p, chunk.n);
 }
 
 static void queue_trailer(struct checkpoint *cp)
@@ -189,12 +91,12 @@ static void queue_trailer(struct checkpoint *cp)
     uint8_t counts[16];
     struct wire_writer c = wire_writer(counts, sizeof counts);
     wire_put_u64(&c, cp->number);
-    wire_put_u64(&c, cp->offset + cp->queued_bytes + CHECKPOINT_TRAILER_BYTES);
+    wire_put_u64(&c, cp->pages.offset + cp->pages.queued_bytes + CHECKPOINT_TRAILER_BYTES);
     wire_put_u32(&w, 0);
-    wire_put_u32(&w, checkpoint_block_crc(cp->salt, cp->number, 0, counts, sizeof counts));
+    wire_put_u32(&w, checkpoint_block_crc(cp->header.salt, cp->number, 0, counts, sizeof counts));
     wire_put_bytes(&w, counts, sizeof counts);
     qr_assert(!w.bad);
-    queue(cp, bytes, sizeof bytes);
+    page_file_put(&cp->pages, bytes, sizeof bytes);
 }
 
 /* --- Failing --------------------------------------------------------------------------------- */
@@ -224,7 +126,7 @@ static void fail(struct checkpoint *cp, enum checkpoint_result result)
     if (cp->phase == WALKING) {
         engine_image_end(cp->engine);
     }
-    if (!cp->in_flight) {
+    if (!cp->pages.in_flight) {
         close_file(cp);
     }
 }
@@ -234,8 +136,8 @@ static void fail(struct checkpoint *cp, enum checkpoint_result result)
 /* Makes what was written durable, at its right length. */
 static void sync_file(struct checkpoint *cp)
 {
-    int error = io_file_truncate(cp->file, cp->offset);
-    error = error == 0 ? io_file_sync(cp->file) : error;
+    int error = io_file_truncate(cp->pages.file, cp->pages.offset);
+    error = error == 0 ? io_file_sync(cp->pages.file) : error;
     if (error != 0) {
         cp->failing = true;
         cp->result = result_of(error);
@@ -248,7 +150,7 @@ static void sync_file(struct checkpoint *cp)
 static int take_place(struct checkpoint *cp)
 {
     int64_t room = io_free_bytes(cp->io, cp->dir);
-    bool fits = room > 0 && (uint64_t)room / SPARE_ROOM >= cp->offset;
+    bool fits = room > 0 && (uint64_t)room / SPARE_ROOM >= cp->pages.offset;
     int error = fits ? io_exchange(cp->io, cp->new_path, cp->path) : -ENOENT;
     cp->exchanged = error == 0;
     bool plainly = error == -ENOENT || error == -EINVAL || error == -ENOSYS;
@@ -272,9 +174,7 @@ static void close_work(void *context)
     if (!cp->failing) {
         sync_file(cp);
     }
-    if (cp->file != NULL) {
-        io_file_close(cp->file);
-    }
+    io_file_close(cp->pages.file);
     if (cp->failing) {
         (void)io_failpoint(cp->io, FAIL_CHECKPOINT_DROP);
         (void)io_unlink(cp->io, cp->new_path); /* what stays is deleted by the next one */
@@ -311,14 +211,14 @@ static void close_done(void *context)
 
 static void close_file(struct checkpoint *cp)
 {
-    qr_assert(!cp->in_flight);
     qr_assert(cp->phase != CLOSING);
     cp->phase = CLOSING;
-    free_pages(cp);
+    page_file_free(&cp->pages);
+    cp->header.bytes = cp->pages.offset;
     if (!cp->failing) {
         cp->result = CHECKPOINT_DONE;
         say(cp, "checkpoint at slot %llu: %llu bytes", (unsigned long long)cp->header.slot,
-            (unsigned long long)cp->offset);
+            (unsigned long long)cp->header.bytes);
     }
     if (io_offload(cp->io, close_work, close_done, cp) != 0) {
         close_work(cp);
@@ -328,16 +228,19 @@ static void close_file(struct checkpoint *cp)
 
 /* --- Writing --------------------------------------------------------------------------------- */
 
-static void start_write(struct checkpoint *cp);
-
-static void on_written(struct io_write *write, int error)
+/* Hands the next page to the disk, or finishes when there is nothing more. */
+static void write_on(struct checkpoint *cp)
 {
-    struct checkpoint *cp = write->context;
-    cp->in_flight = false;
-    if (error == 0) {
-        cp->offset += cp->first->n;
-        drop_page(cp);
-    } else {
+    page_file_write(&cp->pages, cp->phase == WRITING);
+    if (cp->phase == WRITING && cp->pages.first == NULL) {
+        close_file(cp);
+    }
+}
+
+static void on_written(struct page_file *pages, int error)
+{
+    struct checkpoint *cp = pages->owner;
+    if (error != 0) {
         say(cp, "cannot write %s: %s", cp->new_path, strerror(-error));
         fail(cp, result_of(error));
     }
@@ -347,35 +250,8 @@ static void on_written(struct io_write *write, int error)
     if (cp->failing) {
         close_file(cp);
     } else {
-        start_write(cp);
+        write_on(cp);
     }
-}
-
-/* Hands the next page to the disk, or finishes when there is nothing more. */
-static void start_write(struct checkpoint *cp)
-{
-    if (cp->in_flight || (cp->phase == WALKING && cp->queued_bytes < PAGE_BYTES)) {
-        return;
-    }
-    if (cp->first == NULL) {
-        close_file(cp);
-        return;
-    }
-    struct page *page = cp->first;
-    qr_assert(page->n == PAGE_BYTES || (cp->phase == WRITING && page == cp->last));
-    size_t n = (page->n + IO_BLOCK_BYTES - 1) / IO_BLOCK_BYTES * IO_BLOCK_BYTES;
-    memset(page->bytes + page->n, 0, n - page->n); /* cut off again when the file is closed */
-    cp->v = (struct iovec){ .iov_base = page->bytes, .iov_len = n };
-    cp->write = (struct io_write){ .file = cp->file,
-                                   .v = &cp->v,
-                                   .count = 1,
-                                   .offset = cp->offset,
-                                   .done = on_written,
-                                   .context = cp,
-                                   .points = FAIL_CHECKPOINT_WRITE,
-                                   .sync_later = true };
-    cp->in_flight = true;
-    io_file_write_sync(cp->io, &cp->write);
 }
 
 /* --- The interface --------------------------------------------------------------------------- */
@@ -388,7 +264,7 @@ static void open_file(struct checkpoint *cp)
         bool again = io_link(cp->io, cp->spare_path, cp->new_path) == 0;
         again = again && io_unlink(cp->io, cp->spare_path) == 0;
         unsigned flags = (again ? 0 : IO_CREATE) | IO_WRITE | IO_DIRECT;
-        error = io_file_open(cp->io, cp->new_path, flags, &cp->file);
+        error = io_file_open(cp->io, cp->new_path, flags, &cp->pages.file);
         (void)io_failpoint(cp->io, FAIL_CHECKPOINT_OPENED);
     }
     if (error != 0) {
@@ -412,7 +288,10 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
     (void)snprintf(cp->new_path, sizeof cp->new_path, "%s/" CHECKPOINT_NEW_FILE, dir);
     (void)snprintf(cp->spare_path, sizeof cp->spare_path, "%s/" CHECKPOINT_SPARE_FILE, dir);
     (void)snprintf(cp->path, sizeof cp->path, "%s/" CHECKPOINT_FILE, dir);
-    io_random(io, &cp->salt, sizeof cp->salt);
+    io_random(io, &cp->header.salt, sizeof cp->header.salt);
+    cp->pages = (struct page_file){
+        .io = io, .on_written = on_written, .owner = cp, .points = FAIL_CHECKPOINT_WRITE
+    };
     open_file(cp);
     queue_header(cp);
     engine_image_begin(engine, queue_chunk, cp);
@@ -427,7 +306,7 @@ static void walk(struct checkpoint *cp, qr_time budget)
             cp->phase = WRITING;
             break;
         }
-    } while (cp->queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX && io_now(cp->io) < end);
+    } while (cp->pages.queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX && io_now(cp->io) < end);
 }
 
 bool checkpoint_step(struct checkpoint *cp, qr_time budget)
@@ -435,29 +314,37 @@ bool checkpoint_step(struct checkpoint *cp, qr_time budget)
     if (cp->failing || cp->phase != WALKING) {
         return false;
     }
-    if (cp->file == NULL) {
+    if (cp->pages.file == NULL) {
         fail(cp, cp->result); /* it could not be created */
         return false;
     }
-    if (cp->queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX) {
+    if (cp->pages.queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX) {
         (void)io_failpoint(cp->io, FAIL_CHECKPOINT_SLICE);
         walk(cp, budget);
     }
     if (cp->overrun) {
-        say(cp, "gave up a checkpoint: %zu bytes wait for a slow disk", cp->queued_bytes);
+        say(cp, "gave up a checkpoint: %zu bytes wait for a slow disk", cp->pages.queued_bytes);
         fail(cp, CHECKPOINT_ABANDONED);
         return false;
     }
     if (cp->phase == WRITING) {
         queue_trailer(cp);
     }
-    start_write(cp);
-    return cp->phase == WALKING && cp->queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX;
+    write_on(cp);
+    return cp->phase == WALKING && cp->pages.queued_bytes < CHECKPOINT_QUEUED_BYTES_MAX;
 }
 
 uint64_t checkpoint_bytes(const struct checkpoint *cp)
 {
-    return cp->offset;
+    return cp->pages.offset;
+}
+
+void checkpoint_cancel(struct checkpoint *cp)
+{
+    if (!cp->failing && cp->phase != CLOSING) {
+        say(cp, "gave up a checkpoint: another node's takes its place");
+        fail(cp, CHECKPOINT_ABANDONED);
+    }
 }
 
 void checkpoint_abort(struct checkpoint *cp)
@@ -468,5 +355,5 @@ void checkpoint_abort(struct checkpoint *cp)
 
 size_t checkpoint_queued_bytes(const struct checkpoint *cp)
 {
-    return cp->queued_bytes;
+    return cp->pages.queued_bytes;
 }

@@ -8,12 +8,16 @@
 
 #include "engine/engine.h"
 #include "io/io.h"
+#include "node/roster.h"
 
 #define CHECKPOINT_FILE "checkpoint"
 #define CHECKPOINT_NEW_FILE "checkpoint.new"
 /* The one before, to be written over by the next: its blocks are there already, so that the next
  * one's sync has no metadata to commit, for which the log's syncs would wait. */
 #define CHECKPOINT_SPARE_FILE "checkpoint.spare"
+
+/* What a follower has of another node's checkpoint so far (snapshot_fetch.h). */
+#define CHECKPOINT_RECEIVED_FILE "checkpoint.received"
 
 /* Whose state it is and up to where. */
 struct checkpoint_header {
@@ -22,6 +26,18 @@ struct checkpoint_header {
     uint32_t group;
     qr_slot slot; /* everything up to it is applied */
     qr_term term; /* of that slot */
+    /* It came from another node and took the place of state and log: a log that says otherwise is
+     * an older one, whose end was never written. */
+    bool installed;
+    qr_slot roster_slot;   /* of the entry that states the roster; 0: the group was made with it */
+    uint16_t roster_bytes; /* 0: it is not known, as in format 1 */
+    uint8_t roster[ROSTER_BYTES_MAX]; /* in force at `slot`, as roster_write made it */
+
+    /* Filled in by the writer and the readers. */
+    uint64_t salt;    /* random: it stands for the file */
+    qr_wall log_time; /* of the state */
+    uint16_t format;
+    uint64_t bytes; /* of the file */
 };
 
 /* --- Writing --------------------------------------------------------------------------------- */
@@ -59,6 +75,10 @@ uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);
 /* Bytes that wait for the disk. */
 size_t checkpoint_queued_bytes(const struct checkpoint *checkpoint);
 
+/* Gives up, unless the file is just taking its place: `done` says what came of it. The engine is
+ * left alone at once. */
+void checkpoint_cancel(struct checkpoint *checkpoint);
+
 /* Gives up: `done` is not called, the engine is left alone at once, files and memory go when the
  * disk is done with them. If the file is just taking its place, it will. */
 void checkpoint_abort(struct checkpoint *checkpoint);
@@ -74,7 +94,7 @@ enum checkpoint_load_result {
 };
 
 /* Loads the directory's checkpoint into an empty engine. `header` names the cluster, the directory
- * and the group that are expected; slot and term are filled in. Unless the result is LOADED or NONE
+ * and the group that are expected; the rest is filled in. Unless the result is LOADED or NONE
  * the engine's content is worth nothing, the node must not start, and `message` (cap bytes) says in
  * one sentence what was found and what to do. A left-over of an unfinished checkpoint is deleted.
  * The caller still has to compare the slot with where the log begins (scenario 48). */

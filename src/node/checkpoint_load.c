@@ -15,16 +15,16 @@
 
 struct loader {
     struct io *io;
-    struct engine *engine;
+    struct checkpoint_reader reader;
     struct checkpoint_header *header;
     struct io_file *file;
     char path[1088];
     char *message;
     size_t cap;
 
-    uint64_t size, offset, number, salt;
-    qr_wall log_time;
-    uint8_t buffer[IMAGE_CHUNK_BYTES];
+    uint64_t size;
+    size_t n; /* bytes in the buffer, from the reader's offset on */
+    uint8_t buffer[4 * CHECKPOINT_UNIT_BYTES_MAX];
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct loader *l, const char *format, ...)
@@ -41,7 +41,7 @@ static enum checkpoint_load_result damaged(struct loader *l, const char *what)
         "checkpoint %s is damaged at byte %llu: %s; the log behind it may be trimmed, so it cannot "
         "be passed over: restore this data directory from a backup, or move it away and replace "
         "this node",
-        l->path, (unsigned long long)l->offset, what);
+        l->path, (unsigned long long)l->reader.offset, what);
     return CHECKPOINT_DAMAGED;
 }
 
@@ -60,100 +60,71 @@ static enum checkpoint_load_result foreign(struct loader *l, const char *what)
     return CHECKPOINT_FOREIGN;
 }
 
-/* Reads exactly n bytes at the offset into the buffer. */
-static enum checkpoint_load_result get(struct loader *l, size_t n, const char *what)
+/* Fills the buffer; false at an error. */
+static bool fill(struct loader *l, int64_t *error)
 {
-    qr_assert(n <= sizeof l->buffer);
-    int64_t got = io_file_pread(l->file, l->buffer, n, l->offset);
-    if (got < 0) {
-        return unreadable(l, "read", (int)got);
-    }
-    if ((size_t)got < n) {
-        return damaged(l, what);
-    }
-    l->offset += n;
-    return CHECKPOINT_LOADED;
+    uint64_t at = l->reader.offset + l->n;
+    int64_t got = io_file_pread(l->file, l->buffer + l->n, sizeof l->buffer - l->n, at);
+    l->n += got > 0 ? (size_t)got : 0;
+    *error = got;
+    return got >= 0;
 }
 
-static enum checkpoint_load_result load_header(struct loader *l)
+static const char *what_is_missing(const struct loader *l)
 {
-    enum checkpoint_load_result result =
-        get(l, CHECKPOINT_HEADER_BYTES, "the file ends inside its header");
-    if (result != CHECKPOINT_LOADED) {
-        return result;
+    if (!l->reader.begun) {
+        return "the file ends inside its header";
     }
-    struct wire_reader in = wire_reader(span_of(l->buffer, CHECKPOINT_HEADER_BYTES));
-    bool magic = memcmp(wire_get_bytes(&in, 8).p, CHECKPOINT_MAGIC, 8) == 0;
-    uint16_t format = wire_get_u16(&in);
-    uint16_t level = wire_get_u16(&in);
-    uint32_t group = wire_get_u32(&in);
-    bool cluster = memcmp(wire_get_bytes(&in, 16).p, l->header->cluster, 16) == 0;
-    bool uuid = memcmp(wire_get_bytes(&in, 16).p, l->header->uuid, 16) == 0;
-    l->header->slot = wire_get_u64(&in);
-    l->header->term = wire_get_u64(&in);
-    l->log_time = (qr_wall)wire_get_u64(&in);
-    l->salt = wire_get_u64(&in);
-    uint32_t crc = crc32c_extend(0, l->buffer, in.at);
-    if (wire_get_u32(&in) != crc || !magic) {
-        l->offset = 0;
-        return damaged(l, "its header is not one");
-    }
-    if (format != CHECKPOINT_FORMAT) {
-        return foreign(l, "has a format of another version");
-    }
-    if (level > SEMANTICS_LEVEL) {
-        return foreign(l, "was written at a higher semantics level");
-    }
-    if (!cluster || !uuid || group != l->header->group) {
-        return foreign(l, "belongs to another cluster, data directory or group");
-    }
-    return CHECKPOINT_LOADED;
+    return l->n < CHECKPOINT_BLOCK_HEAD_BYTES ? "the file ends before its trailer"
+                                              : "the file ends inside a block";
 }
 
-static enum checkpoint_load_result load_trailer(struct loader *l, uint32_t crc)
+static bool is_expected(const struct loader *l)
 {
-    enum checkpoint_load_result result =
-        get(l, CHECKPOINT_TRAILER_BYTES - CHECKPOINT_BLOCK_HEAD_BYTES,
-            "the file ends inside its trailer");
-    if (result != CHECKPOINT_LOADED) {
-        return result;
-    }
-    if (checkpoint_block_crc(l->salt, l->number, 0, l->buffer, 16) != crc) {
-        return damaged(l, "bad checksum of the trailer");
-    }
-    struct wire_reader in = wire_reader(span_of(l->buffer, 16));
-    if (wire_get_u64(&in) != l->number || wire_get_u64(&in) != l->offset) {
-        return damaged(l, "the trailer counts other blocks or bytes");
-    }
-    if (l->offset != l->size) {
-        return damaged(l, "there are bytes behind the trailer");
-    }
-    if (!engine_image_complete(l->engine)) {
-        return damaged(l, "the image has no end");
-    }
-    if (engine_log_time(l->engine) != l->log_time) {
-        return damaged(l, "header and image disagree about the time");
-    }
-    return CHECKPOINT_LOADED;
+    const struct checkpoint_header *found = &l->reader.header;
+    return memcmp(found->cluster, l->header->cluster, sizeof found->cluster) == 0 &&
+           memcmp(found->uuid, l->header->uuid, sizeof found->uuid) == 0 &&
+           found->group == l->header->group;
 }
 
-static enum checkpoint_load_result load_block(struct loader *l, uint32_t length, uint32_t crc)
+/* The header first, alone, to see whose file it is; then as much as the buffer holds. */
+static enum checkpoint_reading read_some(struct loader *l, size_t *taken)
 {
-    if (length > IMAGE_CHUNK_BYTES) {
-        return damaged(l, "a block is longer than any");
+    uint32_t units = l->reader.begun ? UINT32_MAX : 1;
+    enum checkpoint_reading result =
+        checkpoint_read(&l->reader, span_of(l->buffer, l->n), units, taken);
+    memmove(l->buffer, l->buffer + *taken, l->n - *taken);
+    l->n -= *taken;
+    return result;
+}
+
+static enum checkpoint_load_result load_on(struct loader *l)
+{
+    for (;;) {
+        int64_t error;
+        size_t taken;
+        bool begun = l->reader.begun;
+        if (!fill(l, &error)) {
+            return unreadable(l, "read", (int)error);
+        }
+        switch (read_some(l, &taken)) {
+        case CHECKPOINT_READING_MORE:
+            break;
+        case CHECKPOINT_READING_BAD:
+            return damaged(l, l->reader.why);
+        case CHECKPOINT_READING_FOREIGN:
+            return foreign(l, l->reader.why);
+        case CHECKPOINT_READING_END:
+            return l->reader.offset == l->size ? CHECKPOINT_LOADED
+                                               : damaged(l, "there are bytes behind the trailer");
+        }
+        if (taken == 0 && error == 0) {
+            return damaged(l, what_is_missing(l));
+        }
+        if (!begun && l->reader.begun && !is_expected(l)) {
+            return foreign(l, "belongs to another cluster, data directory or group");
+        }
     }
-    enum checkpoint_load_result result = get(l, length, "the file ends inside a block");
-    if (result != CHECKPOINT_LOADED) {
-        return result;
-    }
-    if (checkpoint_block_crc(l->salt, l->number, length, l->buffer, length) != crc) {
-        return damaged(l, "bad checksum of the block before");
-    }
-    if (!engine_image_load(l->engine, span_of(l->buffer, length))) {
-        return damaged(l, "the block before is no part of an image");
-    }
-    l->number++;
-    return CHECKPOINT_LOADED;
 }
 
 static enum checkpoint_load_result load_file(struct loader *l)
@@ -163,16 +134,10 @@ static enum checkpoint_load_result load_file(struct loader *l)
         return unreadable(l, "read the size of", (int)size);
     }
     l->size = (uint64_t)size;
-    engine_image_expect(l->engine, l->size);
-    enum checkpoint_load_result result = load_header(l);
-    for (uint32_t length = 1; result == CHECKPOINT_LOADED && length != 0;) {
-        result = get(l, CHECKPOINT_BLOCK_HEAD_BYTES, "the file ends before its trailer");
-        if (result == CHECKPOINT_LOADED) {
-            struct wire_reader in = wire_reader(span_of(l->buffer, CHECKPOINT_BLOCK_HEAD_BYTES));
-            length = wire_get_u32(&in);
-            uint32_t crc = wire_get_u32(&in);
-            result = length == 0 ? load_trailer(l, crc) : load_block(l, length, crc);
-        }
+    engine_image_expect(l->reader.engine, l->size);
+    enum checkpoint_load_result result = load_on(l);
+    if (result == CHECKPOINT_LOADED) {
+        *l->header = l->reader.header;
     }
     return result;
 }
@@ -210,7 +175,7 @@ enum checkpoint_load_result checkpoint_load(struct io *io, const char *dir, stru
 {
     struct loader *l = qr_zalloc(sizeof *l);
     l->io = io;
-    l->engine = engine;
+    l->reader.engine = engine;
     l->header = header;
     l->message = message;
     l->cap = cap;

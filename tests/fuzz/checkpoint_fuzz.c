@@ -140,13 +140,18 @@ static void put_u32(uint8_t *p, uint32_t v)
 /* Every checksum right again: of the header, of the blocks, of the trailer. */
 static void mend(uint8_t *p, size_t n)
 {
-    if (n < CHECKPOINT_HEADER_BYTES) {
+    if (n < CHECKPOINT_HEADER_BYTES_MIN) {
         return;
     }
-    put_u32(p + 80, crc32c_extend(0, p, 80));
-    struct wire_reader r = wire_reader(span_of(p + 72, 8));
+    size_t roster = (size_t)p[82] | (size_t)p[83] << 8;
+    size_t at =
+        p[8] == 1 && p[9] == 0 ? CHECKPOINT_HEADER_BYTES_1 : CHECKPOINT_HEADER_BYTES_MIN + roster;
+    if (n < at) {
+        return;
+    }
+    put_u32(p + at - 4, crc32c_extend(0, p, at - 4));
+    struct wire_reader r = wire_reader(span_of(p + CHECKPOINT_SALT_AT, 8));
     uint64_t salt = wire_get_u64(&r), number = 0;
-    size_t at = CHECKPOINT_HEADER_BYTES;
     while (n - at >= CHECKPOINT_BLOCK_HEAD_BYTES) {
         uint32_t length = get_u32(p + at);
         size_t bytes = length == 0 ? 16 : length;

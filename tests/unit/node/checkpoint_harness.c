@@ -252,12 +252,17 @@ static void turn(void *context)
     }
 }
 
-void world_start(struct world *w)
+static void start_with(struct world *w, const struct checkpoint_header *header)
 {
     w->called = false;
     w->timer.fire = on_timer;
-    w->checkpoint = checkpoint_start(w->io, w->dir, w->engine, &test_header, on_done, w);
+    w->checkpoint = checkpoint_start(w->io, w->dir, w->engine, header, on_done, w);
     assert_false(w->called);
+}
+
+void world_start(struct world *w)
+{
+    start_with(w, &test_header);
 }
 
 void world_run(struct world *w)
@@ -266,11 +271,16 @@ void world_run(struct world *w)
     io_run(w->io, turn, w);
 }
 
-void world_take(struct world *w)
+void world_take_with(struct world *w, const struct checkpoint_header *header)
 {
-    world_start(w);
+    start_with(w, header);
     world_run(w);
     assert_true(w->called);
+}
+
+void world_take(struct world *w)
+{
+    world_take_with(w, &test_header);
 }
 
 enum checkpoint_load_result world_load(struct world *w, struct engine **out, char message[1400])

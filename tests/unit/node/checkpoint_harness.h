@@ -38,6 +38,7 @@ void world_start(struct world *w);
 void world_run(struct world *w);
 /* Writes a checkpoint to its end; the result is in the world. */
 void world_take(struct world *w);
+void world_take_with(struct world *w, const struct checkpoint_header *header);
 
 /* Loads into a new engine, which is the caller's; or only asks for the result. */
 enum checkpoint_load_result world_load(struct world *w, struct engine **out, char message[1400]);

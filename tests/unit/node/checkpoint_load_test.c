@@ -93,8 +93,8 @@ static void test_blocks_of_another_checkpoint_are_refused(void **state)
     world_take(w);
     uint8_t *two = read_file(w, &m);
     assert_int_equal(n, m);
-    memcpy(two + CHECKPOINT_HEADER_BYTES, one + CHECKPOINT_HEADER_BYTES,
-           n - CHECKPOINT_HEADER_BYTES);
+    memcpy(two + CHECKPOINT_HEADER_BYTES_MIN, one + CHECKPOINT_HEADER_BYTES_MIN,
+           n - CHECKPOINT_HEADER_BYTES_MIN);
     write_file(w, two, n);
     assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
     write_file(w, one, n);
@@ -106,8 +106,8 @@ static void test_blocks_of_another_checkpoint_are_refused(void **state)
 
 static void seal_header(uint8_t *bytes)
 {
-    struct wire_writer w = wire_writer(bytes + CHECKPOINT_HEADER_BYTES - 4, 4);
-    wire_put_u32(&w, crc32c_extend(0, bytes, CHECKPOINT_HEADER_BYTES - 4));
+    struct wire_writer w = wire_writer(bytes + CHECKPOINT_HEADER_BYTES_MIN - 4, 4);
+    wire_put_u32(&w, crc32c_extend(0, bytes, CHECKPOINT_HEADER_BYTES_MIN - 4));
 }
 
 static void test_a_newer_version_is_foreign_not_damaged(void **state)
@@ -139,7 +139,7 @@ static void test_a_well_formed_file_with_a_wrong_content(void **state)
     world_take(w);
     uint8_t *bytes = read_file(w, &n);
     uint64_t salt = 0;
-    memcpy(&salt, bytes + 72, 8);
+    memcpy(&salt, bytes + CHECKPOINT_SALT_AT, 8);
 
     bytes[64]++; /* the header's log time is not the image's */
     seal_header(bytes);
@@ -153,14 +153,82 @@ static void test_a_well_formed_file_with_a_wrong_content(void **state)
     uint8_t counts[16];
     struct wire_writer c = wire_writer(counts, sizeof counts);
     wire_put_u64(&c, 0);
-    wire_put_u64(&c, CHECKPOINT_HEADER_BYTES + CHECKPOINT_TRAILER_BYTES);
-    struct wire_writer t = wire_writer(bytes + CHECKPOINT_HEADER_BYTES, CHECKPOINT_TRAILER_BYTES);
+    wire_put_u64(&c, CHECKPOINT_HEADER_BYTES_MIN + CHECKPOINT_TRAILER_BYTES);
+    struct wire_writer t =
+        wire_writer(bytes + CHECKPOINT_HEADER_BYTES_MIN, CHECKPOINT_TRAILER_BYTES);
     wire_put_u32(&t, 0);
     wire_put_u32(&t, checkpoint_block_crc(salt, 0, 0, counts, sizeof counts));
     wire_put_bytes(&t, counts, sizeof counts);
-    write_file(w, bytes, CHECKPOINT_HEADER_BYTES + CHECKPOINT_TRAILER_BYTES);
+    write_file(w, bytes, CHECKPOINT_HEADER_BYTES_MIN + CHECKPOINT_TRAILER_BYTES);
     assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
     assert_non_null(strstr(message, "the image has no end"));
+    free(bytes);
+    world_close(w);
+}
+
+/* What the version before wrote: the header ends behind the salt. */
+static void test_the_format_before_is_read(void **state)
+{
+    (void)state;
+    struct world *w = world_open(2000);
+    size_t n;
+    world_take(w);
+    uint8_t *bytes = read_file(w, &n);
+    size_t less = CHECKPOINT_HEADER_BYTES_MIN - CHECKPOINT_HEADER_BYTES_1;
+    memmove(bytes + CHECKPOINT_HEADER_BYTES_1, bytes + CHECKPOINT_HEADER_BYTES_MIN,
+            n - CHECKPOINT_HEADER_BYTES_MIN);
+    n -= less;
+    bytes[8] = 1;
+    struct wire_writer w1 = wire_writer(bytes + CHECKPOINT_HEADER_BYTES_1 - 4, 4);
+    wire_put_u32(&w1, crc32c_extend(0, bytes, CHECKPOINT_HEADER_BYTES_1 - 4));
+    uint64_t salt, blocks;
+    memcpy(&salt, bytes + CHECKPOINT_SALT_AT, 8);
+    uint8_t *trailer = bytes + n - CHECKPOINT_TRAILER_BYTES;
+    memcpy(&blocks, trailer + 8, 8);
+    struct wire_writer t = wire_writer(trailer + 16, 8);
+    wire_put_u64(&t, n);
+    t = wire_writer(trailer + 4, 4);
+    wire_put_u32(&t, checkpoint_block_crc(salt, blocks, 0, trailer + 8, 16));
+    write_file(w, bytes, n);
+    assert_loads_as(w, engine_digest(w->engine));
+    free(bytes);
+    world_close(w);
+}
+
+/* What the header says beside the state comes back as it was, and every byte of it is guarded. */
+static void test_the_roster_travels_with_the_state(void **state)
+{
+    (void)state;
+    struct world *w = world_open(10);
+    struct checkpoint_header header = test_header;
+    char message[1400];
+    header.installed = true;
+    header.roster_slot = 99;
+    header.roster_bytes = ROSTER_BYTES_MAX;
+    for (size_t i = 0; i < sizeof header.roster; i++) {
+        header.roster[i] = (uint8_t)(i * 7);
+    }
+    world_take_with(w, &header);
+    struct checkpoint_header found = test_header;
+    struct engine *engine = engine_new(&test_config);
+    assert_int_equal(checkpoint_load(w->io, w->dir, engine, &found, message, sizeof message),
+                     CHECKPOINT_LOADED);
+    engine_free(engine);
+    assert_true(found.installed);
+    assert_int_equal(found.roster_slot, 99);
+    assert_int_equal(found.roster_bytes, ROSTER_BYTES_MAX);
+    assert_memory_equal(found.roster, header.roster, sizeof found.roster);
+    assert_int_equal(found.salt, w->header.salt);
+    assert_int_equal(found.bytes, w->header.bytes);
+    size_t n;
+    uint8_t *bytes = read_file(w, &n);
+    assert_int_equal(n, found.bytes);
+    for (size_t i = 80; i < CHECKPOINT_HEADER_BYTES_MAX; i++) {
+        bytes[i] ^= 0x10;
+        write_file(w, bytes, n);
+        assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+        bytes[i] ^= 0x10;
+    }
     free(bytes);
     world_close(w);
 }
@@ -213,6 +281,8 @@ int main(void)
         cmocka_unit_test(test_blocks_of_another_checkpoint_are_refused),
         cmocka_unit_test(test_a_newer_version_is_foreign_not_damaged),
         cmocka_unit_test(test_a_well_formed_file_with_a_wrong_content),
+        cmocka_unit_test(test_the_format_before_is_read),
+        cmocka_unit_test(test_the_roster_travels_with_the_state),
         cmocka_unit_test(test_a_disk_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
