@@ -19,7 +19,9 @@
 #include "base/wire.h"
 
 #define FRAME_HEADER_BYTES 16u
-#define WIRE_VERSION 2 /* 2: FORWARD names its sender */
+/* 2: FORWARD names its sender. 3: the frames from FRAME_JOIN on; links of version 2 never see them.
+ */
+#define WIRE_VERSION 3
 #define WIRE_VERSION_OLDEST 2
 
 enum frame_kind {
@@ -31,6 +33,9 @@ enum frame_kind {
     FRAME_FORWARD,   /* a command for the leader */
     FRAME_REPLY,     /* its answer */
     FRAME_SPACE,     /* how the sender stands for disk space: enum log_space */
+    FRAME_DIGEST = 17, /* the digests of the sender's state at some slots */
+    FRAME_ALARM,       /* an alarm as the sender knows it */
+    FRAME_HEALTH = 22, /* how the sender's disk does, and whether it may lead */
     FRAME_KINDS
 };
 

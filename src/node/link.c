@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "node/alarm.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -207,6 +208,7 @@ static bool acceptable(struct link *link, const struct greeting *g)
                        me->members[link->peer].id);
     }
     link->peer = from;
+    link->version = g->version < WIRE_VERSION ? g->version : WIRE_VERSION;
     return true;
 }
 
@@ -390,6 +392,8 @@ static bool on_frame(struct link *link, const struct frame *f)
         }
         link->peers->peer[link->peer].space = (enum log_space)f->head.p[0];
         return true;
+    case FRAME_ALARM:
+        return alarm_receive(link->peers->node, f->head);
     default:
         return false;
     }

@@ -29,6 +29,7 @@ struct link {
     struct link *next, *previous; /* peers->links: all of them */
     enum link_state state;
     enum lane lane;
+    uint16_t version; /* of the wire, that both speak; 0 until it is known */
     node_index peer; /* NODE_NONE until an accepted one has said who it is */
     bool dialed, closing;
     qr_time since;

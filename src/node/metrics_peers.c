@@ -233,7 +233,10 @@ static void by_kind(struct metrics *page, const struct metric_row *row, const ch
     } kinds[] = { { "protocol", FRAME_PROTOCOL },
                   { "forward", FRAME_FORWARD },
                   { "reply", FRAME_REPLY },
-                  { "space", FRAME_SPACE } };
+                  { "space", FRAME_SPACE },
+                  { "digest", FRAME_DIGEST },
+                  { "alarm", FRAME_ALARM },
+                  { "health", FRAME_HEALTH } };
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         metric_sample(&page->out, row->name, "", LABELS({ "peer", id }, { "kind", kinds[i].name }),
                       (double)counts[kinds[i].kind]);

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "node/alarm.h"
 #include "node/clients.h"
 #include "node/http.h"
 #include "node/keeper.h"
@@ -113,6 +114,11 @@ static void watch_space(struct node *node)
         node->space = space;
         node_log(node, NODE_LOG_WARNING, "%s", news[space]);
         peers_tell_space(node->peers, space);
+    }
+    if (space == LOG_SPACE_OK) {
+        alarm_clear(node, ALARM_NOSPACE);
+    } else {
+        alarm_raise(node, ALARM_NOSPACE, "%s", news[space]);
     }
 }
 
@@ -236,8 +242,11 @@ static bool open_log(struct node *node, char *message, size_t cap)
 
 static bool open_data(struct node *node, char *message, size_t cap)
 {
-    if (!identity_open(node->io, &node->config, &node->identity, message, cap) ||
-        !open_log(node, message, cap)) {
+    if (!identity_open(node->io, &node->config, &node->identity, message, cap)) {
+        return false;
+    }
+    alarms_init(&node->alarms, node->identity.node_id);
+    if (!open_log(node, message, cap)) {
         return false;
     }
     /* Not max-value-bytes, which may differ from node to node: execution must not. */

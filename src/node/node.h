@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "io/io.h"
 #include "log/log.h"
+#include "node/alarms.h"
 #include "node/client.h"
 #include "node/config.h"
 #include "node/identity.h"
@@ -66,6 +67,7 @@ struct node {
     size_t pending_bytes;
     struct reply nowhere; /* swallows what nobody waits for */
 
+    struct alarms alarms; /* alarm.h */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "node/alarm.h"
 #include "node/link.h"
 #include "node/node.h"
 #include "node/replica.h"
@@ -142,6 +143,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         uint8_t space = (uint8_t)peers->node->space;
         link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&space, 1), (struct span){ 0 },
                   false);
+        alarm_tell_all(peers->node, link->peer);
         replica_peer(peers->node->replica, link->peer, true);
     }
 }
@@ -281,6 +283,17 @@ void peers_tell_space(struct peers *peers, enum log_space space)
         if (peers->peer[i].link[LANE_CONTROL] != NULL) {
             link_send(peers->peer[i].link[LANE_CONTROL], FRAME_SPACE, span_of(&byte, 1),
                       (struct span){ 0 }, false);
+        }
+    }
+}
+
+void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
+{
+    for (node_index i = 0; i < peers->count; i++) {
+        struct link *link = peers->peer[i].link[LANE_CONTROL];
+        if (link != NULL && (to == NODE_NONE || to == i) && link->version >= 3 &&
+            link_queued(link) <= PEER_OUTPUT_BYTES_MAX) {
+            link_send(link, kind, head, (struct span){ 0 }, false);
         }
     }
 }

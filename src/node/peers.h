@@ -58,6 +58,10 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 void peers_tell_space(struct peers *peers, enum log_space space);
 enum log_space peers_space(const struct peers *peers);
 
+/* A small frame of wire version 3 to one peer, or to all (NODE_NONE); not to those that are away or
+ * of an older version. */
+void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head);
+
 /* Once at the end of a turn: hands what was gathered to the sockets. */
 void peers_flush(struct peers *peers);
 

@@ -26,6 +26,11 @@ static void tell(uint8_t frame, node_index from, struct span fields, struct span
     frame_append(&told->bytes, frame, fields, attached, false);
 }
 
+qr_wall io_wall(struct io *io)
+{
+    return 1700000000000000 + io_now(io);
+}
+
 /* --- io: streams ---------------------------------------------------------------------------- */
 
 void io_stream_open(struct io_stream *s, const struct io_stream_callbacks *callbacks, void *owner)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cardboard.h"
+#include "node/alarm.h"
 #include "node/keeper.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -296,4 +297,19 @@ const char *run(const char *line)
     assert_true(reply.n == 0 || end_of_reply(reply.p, reply.p + reply.n) == reply.p + reply.n);
     reply_free(&reply);
     return out;
+}
+
+bool alarm_ack(struct node *n, uint32_t reporter, uint32_t number)
+{
+    return alarms_ack(&n->alarms, reporter, number) != NULL;
+}
+
+uint32_t alarm_ack_all(struct node *n)
+{
+    const struct alarm *list[ALARMS_MAX];
+    uint32_t count = alarms_list(&n->alarms, list);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)alarms_ack(&n->alarms, list[i]->reporter, list[i]->number);
+    }
+    return count;
 }
