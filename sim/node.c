@@ -195,7 +195,9 @@ static void start_event(struct world *w, struct sim_node *n)
     _Alignas(16) uint8_t state[1024];
     n->runs = qr_realloc(n->runs, (n->log.n + 1) * sizeof *n->runs);
     struct event e = { .kind = EVENT_START };
-    e.start.members = (uint8_t)w->options.nodes;
+    struct membership_at made = { .members.voters = (uint16_t)((1u << w->options.nodes) - 1) };
+    e.start.memberships = &made;
+    e.start.membership_count = 1;
     if (n->log.state_kind != 0) {
         bool good = w->protocol->codec->decode(n->log.state_kind,
                                                span_of(n->log.state, n->log.state_n), state);

@@ -88,7 +88,6 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
     }
     r->durable_last = group.last_slot; /* recovery has synced what it kept */
     event->kind = EVENT_START;
-    event->start.members = r->members;
     event->start.base_slot = group.base_slot;
     event->start.base_term = group.base_term;
     event->start.last_slot = group.last_slot;
@@ -138,6 +137,9 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
         replica_free(r);
         return NULL;
     }
+    struct membership_at made = { .members.voters = (uint16_t)((1u << members) - 1) };
+    event.start.memberships = &made;
+    event.start.membership_count = 1;
     node->replica = r;
     (void)io_failpoint(node->io, FAIL_REPLICA_START);
     replica_step(r, &event);

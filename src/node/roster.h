@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/types.h"
 #include "protocol/protocol.h"
+#include "protocol/quorum.h" /* membership_all and so on */
 
 struct roster_node {
     uint32_t id;      /* 0: the index is free */
@@ -34,9 +35,6 @@ size_t roster_write(const struct roster *roster, uint8_t *p);
 /* False when the bytes are none: out of bounds, sets that overlap or name free indexes, two nodes
  * with one id or UUID. */
 bool roster_read(struct span in, struct roster *out);
-
-/* Every index in any of the sets. */
-uint16_t membership_all(const struct membership *members);
 
 /* The index of the node with that id; NODE_NONE when there is none. */
 node_index roster_find(const struct roster *roster, uint32_t id);

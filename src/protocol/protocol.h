@@ -126,7 +126,6 @@ struct event {
     qr_wall wall; /* may jump: used for stamps and skew detection only */
     union {
         struct {
-            uint8_t members;     /* node indexes 0 .. members-1 take part */
             uint16_t state_kind; /* kind of the last durable PERSIST.state; 0: none was written */
             const void *state;
             qr_slot base_slot; /* the log is trimmed up to here; its first entry follows */
@@ -138,14 +137,16 @@ struct event {
             uint32_t run_count;
             bool
                 forgetful; /* damage, wipe or lost acknowledgements: neither vote nor acknowledge */
-            /* Ascending: the first is in force at applied_slot, the others follow in the log. */
+            /* Ascending: the first is in force at applied_slot, the others follow in the log. None:
+             * a node that has not joined yet. */
             const struct membership_at *memberships;
             uint32_t membership_count;
         } start;
         struct {
             node_index from;
             struct message message;
-            const struct membership_at *memberships; /* in the attached records, ascending */
+            /* Those that the attached records state, ascending, each sound (quorum.h). */
+            const struct membership_at *memberships;
             uint32_t membership_count;
         } receive;
         struct {

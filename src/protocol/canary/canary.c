@@ -3,6 +3,7 @@
  *
  * Each planted bug is one condition, marked by has(c, BUG_...): what stands without it is right. */
 #include "protocol/canary/state.h"
+#include "protocol/quorum.h"
 
 static bool has(const struct canary *c, enum bug bug)
 {
@@ -425,7 +426,7 @@ static void on_durable(struct canary *c, struct effects *out, qr_ticket upto)
 static void on_start(struct canary *c, const struct event *event)
 {
     c->started = true;
-    c->members = event->start.members;
+    c->members = (uint8_t)quorum_count(event->start.memberships[0].members.voters);
     c->base = event->start.base_slot;
     c->base_term = event->start.base_term;
     c->last = c->durable = event->start.last_slot;

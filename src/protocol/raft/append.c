@@ -78,7 +78,8 @@ static bool has_previous(const struct raft *r, const struct raft_append *m)
 
 /* Figure 2, AppendEntries 3 and 4: the first entry [lo, hi) of `term` that is missing here, after
  * dropping what contradicts. False when the trail cannot take them. */
-static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term)
+static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term,
+                  const struct stated *stated)
 {
     lo = max_u64(lo, r->commit + 1); /* A2 */
     if (lo >= hi) {
@@ -97,6 +98,25 @@ static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, q
         return false;
     }
     raft_persist_entries(r, out, lo, hi, term, 0, false);
+    for (uint32_t i = 0; i < stated->count; i++) {
+        if (stated->v[i].slot >= lo) {
+            raft_members_stated(r, &stated->v[i]);
+        }
+    }
+    return true;
+}
+
+/* Whether the driver found memberships as a leader writes them. */
+static bool are_sound(const struct message *message, const struct stated *stated)
+{
+    qr_slot above = message->lo - 1;
+    for (uint32_t i = 0; i < stated->count; i++) {
+        const struct membership_at *at = &stated->v[i];
+        if (at->slot <= above || at->slot >= message->hi || !membership_is_sound(&at->members)) {
+            return false;
+        }
+        above = at->slot;
+    }
     return true;
 }
 
@@ -118,10 +138,10 @@ static void advance(struct raft *r, qr_slot leader_commit)
 }
 
 void raft_on_append(struct raft *r, struct effects *out, node_index from,
-                    const struct message *message)
+                    const struct message *message, const struct stated *stated)
 {
     const struct raft_append *m = message->body;
-    if (!is_well_formed(message, m)) {
+    if (!is_well_formed(message, m) || !are_sound(message, stated)) {
         raft_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
@@ -134,7 +154,8 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
         return;
     }
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
-    if (message->lo < message->hi && !store(r, out, message->lo, message->hi, message->term)) {
+    if (message->lo < message->hi &&
+        !store(r, out, message->lo, message->hi, message->term, stated)) {
         return;
     }
     r->matched = max_u64(r->matched, max_u64(hi - 1, r->commit));

@@ -16,6 +16,16 @@ static void check_log(const struct raft *r)
     qr_assert(!r->state_dirty);
 }
 
+static void check_members(const struct raft *r)
+{
+    qr_assert(r->me < MEMBERS_MAX);
+    qr_assert(r->before.slot <= r->members.slot);
+    qr_assert(r->before.slot <= r->commit); /* M1 */
+    qr_assert(r->members.slot <= r->trail.last_slot);
+    bool none = membership_all(&r->members.members) == 0;
+    qr_assert(none ? r->members.slot == 0 : membership_is_sound(&r->members.members));
+}
+
 static void check_peer(const struct raft *r, const struct peer *p)
 {
     qr_assert(p->match < p->next);
@@ -30,16 +40,15 @@ static void check_leader(const struct raft *r)
 {
     qr_assert(r->leader == r->me);
     qr_assert(r->vote == r->me);
-    qr_assert(quorum_of(r->votes, r->members));
     qr_assert(!r->forgetful);
     qr_assert(r->term_start <= r->trail.last_slot);
     qr_assert(r->trail.base_slot >= r->term_start ||
               trail_term(&r->trail, r->term_start) == r->term);
     qr_assert(trail_last_term(&r->trail) == r->term);
-    for (node_index i = 0; i < r->members; i++) {
-        if (i != r->me) {
-            check_peer(r, &r->peer[i]);
-        }
+    qr_assert((r->feed & raft_bit(r->me)) == 0);
+    qr_assert((membership_all(&r->members.members) & ~r->feed & ~raft_bit(r->me)) == 0);
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        check_peer(r, &r->peer[set_first(rest)]);
     }
     for (uint32_t i = 1; i < r->read_count; i++) { /* D1 */
         const struct read_range *a = &r->reads[i - 1];
@@ -52,9 +61,8 @@ static void check_leader(const struct raft *r)
 
 static void check_state(const struct raft *r)
 {
-    qr_assert(r->me < r->members);
-    qr_assert(r->members <= MEMBERS_MAX);
     check_log(r);
+    check_members(r);
     if (r->phase == PHASE_LEADER) {
         check_leader(r);
         return;
@@ -83,11 +91,15 @@ static void check_delta(const struct raft *r, const struct raft *b)
         return;
     }
     qr_assert(b->vote == NODE_NONE || r->vote == b->vote); /* one vote per term */
-    qr_assert(b->phase == PHASE_LEADER || r->phase != PHASE_LEADER || b->phase == PHASE_CANDIDATE);
+    if (b->phase != PHASE_LEADER && r->phase == PHASE_LEADER) {
+        qr_assert(b->phase == PHASE_CANDIDATE);
+        qr_assert(quorum_of(r->votes, &b->members.members));
+    }
     if (b->phase == PHASE_LEADER && r->phase == PHASE_LEADER) {
         qr_assert(r->trail.last_slot >= b->trail.last_slot); /* Leader Append-Only */
         qr_assert(r->term_start == b->term_start);
-        for (node_index i = 0; i < r->members; i++) {
+        for (uint32_t rest = r->feed & b->feed; rest != 0; rest &= rest - 1) {
+            node_index i = set_first(rest);
             qr_assert(r->peer[i].match >= b->peer[i].match);
             qr_assert(r->peer[i].round_echoed >= b->peer[i].round_echoed);
         }

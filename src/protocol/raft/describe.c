@@ -69,6 +69,15 @@ static void mix_log(uint64_t *d, const struct raft *r)
     mix(d, r->floor);
 }
 
+static void mix_members(uint64_t *d, const struct membership_at *at)
+{
+    mix(d, at->slot);
+    mix(d, at->members.voters);
+    mix(d, at->members.outgoing);
+    mix(d, at->members.learners);
+    mix(d, at->members.observers);
+}
+
 static void mix_role(uint64_t *d, const struct raft *r)
 {
     mix(d, r->term);
@@ -107,8 +116,8 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, r->reads[i].round);
         mix(d, r->reads[i].slot);
     }
-    for (node_index i = 0; i < r->members; i++) {
-        const struct peer *p = &r->peer[i];
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        const struct peer *p = &r->peer[set_first(rest)];
         mix(d, p->match);
         mix(d, p->next);
         mix(d, p->round_sent);
@@ -127,12 +136,13 @@ uint64_t raft_digest(const void *self)
     const struct raft *r = self;
     uint64_t d = 0;
     mix(&d, r->me);
-    mix(&d, r->members);
     mix(&d, r->forgetful);
     mix(&d, r->rng.state);
     mix(&d, (uint64_t)r->now);
     mix_role(&d, r);
     mix_log(&d, r);
+    mix_members(&d, &r->members);
+    mix_members(&d, &r->before);
     mix_leader(&d, r);
     return d;
 }

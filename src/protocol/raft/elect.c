@@ -23,7 +23,7 @@ void raft_election_reset(struct raft *r)
 
 qr_time raft_campaign_at(const struct raft *r)
 {
-    if (r->forgetful) {
+    if (r->forgetful || !raft_may_lead(r)) {
         return QR_NEVER;
     }
     /* A campaign is a vote for oneself: the promise not to vote forbids it too. */
@@ -60,6 +60,7 @@ static void leave_leadership(struct raft *r, struct effects *out)
     raft_trace(out, POINT_STEPPED_DOWN, r->term, 0, 0);
     raft_refuse_reads(r, out);
     r->transfer_to = NODE_NONE;
+    r->feed = 0;
     /* Reads answered under a lease may still be served: no vote for another before they cannot. */
     r->promise_until = r->promise_until > r->lease_given ? r->promise_until : r->lease_given;
 }
@@ -87,6 +88,12 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     r->leader_closed = false;
 }
 
+/* Whom a candidate asks. */
+static uint16_t electorate(const struct raft *r)
+{
+    return (uint16_t)(membership_voters(&r->members.members) & ~raft_bit(r->me));
+}
+
 /* --- Asking first --------------------------------------------------------------------------- */
 
 void raft_begin_prevote(struct raft *r, struct effects *out)
@@ -103,15 +110,13 @@ void raft_begin_prevote(struct raft *r, struct effects *out)
     r->leader = NODE_NONE;
     r->votes = raft_bit(r->me);
     r->rival_until = r->now + r->limits.heartbeat;
-    for (node_index to = 0; to < r->members; to++) {
-        if (to != r->me) {
-            struct raft_prevote *m = RAFT_SEND(out, to, PREVOTE, prevote, 0);
-            m->term = r->term + 1;
-            m->last_slot = r->trail.last_slot;
-            m->last_term = trail_last_term(&r->trail);
-        }
+    for (uint32_t rest = electorate(r); rest != 0; rest &= rest - 1) {
+        struct raft_prevote *m = RAFT_SEND(out, set_first(rest), PREVOTE, prevote, 0);
+        m->term = r->term + 1;
+        m->last_slot = r->trail.last_slot;
+        m->last_term = trail_last_term(&r->trail);
     }
-    if (quorum_of(r->votes, r->members)) {
+    if (quorum_of(r->votes, &r->members.members)) {
         raft_begin_election(r, out, false);
     }
 }
@@ -173,7 +178,7 @@ void raft_on_prevote_reply(struct raft *r, struct effects *out, node_index from,
         return; /* of an earlier question */
     }
     r->votes |= raft_bit(from);
-    if (quorum_of(r->votes, r->members)) {
+    if (quorum_of(r->votes, &r->members.members)) {
         raft_begin_election(r, out, false);
     }
 }
@@ -195,14 +200,13 @@ void raft_begin_election(struct raft *r, struct effects *out, bool transfer)
     raft_trace(out, POINT_ELECTION_BEGUN, r->term, 0, 0);
     raft_persist_state(r, out);
     r->vote_ticket = r->state_ticket;
-    for (node_index to = 0; to < r->members; to++) {
-        if (to != r->me) {
-            struct raft_vote *m = RAFT_SEND(out, to, VOTE, vote, r->vote_ticket); /* E4 */
-            m->term = r->term;
-            m->last_slot = r->trail.last_slot;
-            m->last_term = trail_last_term(&r->trail);
-            m->transfer = transfer;
-        }
+    for (uint32_t rest = electorate(r); rest != 0; rest &= rest - 1) {
+        node_index to = set_first(rest);
+        struct raft_vote *m = RAFT_SEND(out, to, VOTE, vote, r->vote_ticket); /* E4 */
+        m->term = r->term;
+        m->last_slot = r->trail.last_slot;
+        m->last_term = trail_last_term(&r->trail);
+        m->transfer = transfer;
     }
 }
 
@@ -210,7 +214,7 @@ static void count_vote(struct raft *r, struct effects *out, node_index voter)
 {
     qr_assert(r->phase == PHASE_CANDIDATE);
     r->votes |= raft_bit(voter);
-    if (quorum_of(r->votes, r->members)) {
+    if (quorum_of(r->votes, &r->members.members)) {
         raft_become_leader(r, out);
     }
 }

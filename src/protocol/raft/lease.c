@@ -39,7 +39,7 @@ qr_time raft_promise(struct raft *r, qr_time lease)
 void raft_promise_forgotten(struct raft *r)
 {
     /* Alone there is nobody to have promised anything to. */
-    r->promise_until = r->members == 1 ? r->now : r->now + stretch(r, r->limits.lease);
+    r->promise_until = raft_is_alone(r) ? r->now : r->now + stretch(r, r->limits.lease);
 }
 
 qr_time raft_lease_wanted(const struct raft *r)
@@ -55,9 +55,10 @@ qr_time raft_lease_end(const struct raft *r)
         return 0;
     }
     uint64_t from[MEMBERS_MAX];
-    for (node_index i = 0; i < r->members; i++) {
+    for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         from[i] = i == r->me ? (uint64_t)r->now : (uint64_t)r->peer[i].lease_from;
     }
-    qr_time start = (qr_time)quorum_reached(from, r->members);
+    qr_time start = (qr_time)quorum_reached(from, &r->members.members);
     return start == 0 ? 0 : start + shrink(r, r->limits.lease);
 }

@@ -28,8 +28,8 @@ void raft_persist_state(struct raft *r, struct effects *out)
     }
 }
 
-void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term,
-                          qr_req req, bool noop)
+struct effect *raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi,
+                                    qr_term term, qr_req req, bool noop)
 {
     qr_assert(lo < hi);
     qr_assert(lo <= r->trail.last_slot + 1); /* no gap */
@@ -39,6 +39,7 @@ void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_sl
         raft_trace(out, POINT_TRUNCATED, lo, r->trail.last_slot, 0);
         trail_truncate(&r->trail, lo);
         journal_truncate(&r->journal, lo);
+        raft_members_truncated(r, lo);
     }
     struct effect *e = push_persist(r, out);
     e->persist.lo = lo;
@@ -48,6 +49,19 @@ void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_sl
     e->persist.noop = noop;
     trail_append(&r->trail, hi, term);
     journal_wrote(&r->journal, e->persist.ticket, hi - 1);
+    return e;
+}
+
+void raft_persist_members(struct raft *r, struct effects *out, const struct membership *members)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    qr_assert(membership_is_sound(members));
+    struct membership *stated = effects_scratch(out, sizeof *stated);
+    *stated = *members;
+    qr_slot slot = r->trail.last_slot + 1;
+    struct effect *e = raft_persist_entries(r, out, slot, slot + 1, r->term, 0, false);
+    e->persist.members = stated;
+    raft_members_stated(r, &(struct membership_at){ .slot = slot, .members = *members });
 }
 
 qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot)

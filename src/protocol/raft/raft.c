@@ -9,14 +9,15 @@
  *   append.c     the follower's side                             paper 5.3
  *   read.c       linearizable reads by read index                diss. 6.4
  *   lease.c      and by lease                                    diss. 6.4.1
+ *   members.c    who takes part, and changes of that             diss. 4
  *   transfer.c   handing leadership over                         diss. 3.10
  *   skew.c       leaving leadership when the wall clock is off
  *   persist.c    what must be durable, and since which ticket
  *   trail.c      which term stands at which slot; journal.c: which slots are durable
  *   check.c      invariants; describe.c: text, digest, trace points
  *
- * Of the paper this is not here yet: membership changes (the members are fixed at START) and
- * InstallSnapshot (a member that needs what is trimmed shows needs_snapshot in the outlook).
+ * Of the paper this is not here yet: InstallSnapshot (a member that needs what is trimmed shows
+ * needs_snapshot in the outlook).
  *
  * One instance per group and node: a flat struct raft, no pointers inside. */
 #include "protocol/raft/raft.h"
@@ -85,13 +86,10 @@ static void raft_init(void *self, const struct protocol_limits *limits, node_ind
 static void on_start(struct raft *r, struct effects *out, const struct event *event)
 {
     qr_assert(!r->started);
-    qr_assert(event->start.members >= 1);
-    qr_assert(event->start.members <= MEMBERS_MAX);
-    qr_assert(r->me < event->start.members);
+    qr_assert(r->me < MEMBERS_MAX);
     qr_assert(event->start.base_slot <= event->start.applied_slot);
     qr_assert(event->start.applied_slot <= event->start.last_slot);
     r->started = true;
-    r->members = event->start.members;
     r->forgetful = event->start.forgetful;
     if (event->start.state_kind != 0) {
         qr_assert(event->start.state_kind == RAFT_HARD_STATE);
@@ -113,9 +111,10 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
     r->applied = event->start.applied_slot;
     r->checkpoint = event->start.applied_slot;
     r->commit = max_u64(r->applied, r->trail.base_slot); /* T4 */
+    raft_members_start(r, event->start.memberships, event->start.membership_count);
     raft_promise_forgotten(r);
     raft_election_reset(r);
-    if (r->members == 1) {
+    if (raft_is_alone(r)) {
         r->election_due = r->now; /* nobody to wait for */
     }
     raft_trace(out, POINT_STARTED, r->term, r->trail.last_slot, 0);
@@ -205,10 +204,12 @@ static bool is_absurd(const struct raft *r, const struct message *message)
     return term > r->trail.base_term + UINT32_MAX / 2;
 }
 
+/* Any index may speak: a node that joins knows nobody, and a membership here may be old. Who counts
+ * for what is each rule's own matter. */
 static void on_receive(struct raft *r, struct effects *out, node_index from,
-                       const struct message *message)
+                       const struct message *message, const struct stated *stated)
 {
-    if (from >= r->members || from == r->me || is_absurd(r, message)) {
+    if (from >= MEMBERS_MAX || from == r->me || is_absurd(r, message)) {
         raft_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
@@ -220,7 +221,7 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
         on_election_message(r, out, from, message);
         return;
     case RAFT_APPEND:
-        raft_on_append(r, out, from, message);
+        raft_on_append(r, out, from, message, stated);
         return;
     case RAFT_APPEND_ACK:
         raft_on_append_ack(r, out, from, message->body);
@@ -286,11 +287,11 @@ static void on_snapshot(struct raft *r, struct effects *out, qr_slot slot, bool 
 
 static void on_peer(struct raft *r, struct effects *out, node_index node, bool up)
 {
-    if (node >= r->members || node == r->me) {
+    if (node >= MEMBERS_MAX || node == r->me) {
         return;
     }
     if (r->phase == PHASE_LEADER) {
-        if (up) {
+        if (up && (r->feed & raft_bit(node)) != 0) {
             raft_probe(r, node); /* what was in flight may be lost */
             raft_send_heartbeat(r, out, node);
             raft_replicate(r, out, node);
@@ -360,11 +361,12 @@ static qr_time raft_deadline(const void *self)
     if (r->phase != PHASE_LEADER) {
         return raft_campaign_at(r);
     }
-    if (r->members == 1) {
-        return QR_NEVER;
+    if (r->feed == 0) {
+        return QR_NEVER; /* nobody to speak to */
     }
+    qr_time heard = raft_quorum_heard(r);
     qr_time due = earlier(r->heartbeat_due, raft_transfer_deadline(r));
-    return earlier(due, raft_quorum_heard(r) + r->limits.election);
+    return heard == QR_NEVER ? due : earlier(due, heard + r->limits.election);
 }
 
 /* --- The step ------------------------------------------------------------------------------- */
@@ -376,7 +378,8 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
         on_start(r, out, event);
         return;
     case EVENT_RECEIVE:
-        on_receive(r, out, event->receive.from, &event->receive.message);
+        on_receive(r, out, event->receive.from, &event->receive.message,
+                   &(struct stated){ event->receive.memberships, event->receive.membership_count });
         return;
     case EVENT_SUBMIT:
         on_submit(r, out, event->submit.first, event->submit.count);
@@ -449,10 +452,17 @@ static void raft_outlook(const void *self, struct outlook *out)
         .room = room(r),
         .can_serve = r->phase == PHASE_LEADER && r->commit >= r->term_start,
         .forgetful = r->forgetful,
-        .members = r->members,
+        .membership = r->members.members,
+        .membership_slot = r->members.slot,
         .transfer_to = r->transfer_to,
     };
-    for (node_index i = 0; r->phase == PHASE_LEADER && i < r->members; i++) {
+    uint32_t known = membership_all(&r->members.members) | r->feed;
+    for (uint32_t rest = known; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        out->members = (uint8_t)(i + 1);
+        if (r->phase != PHASE_LEADER) {
+            continue;
+        }
         const struct peer *p = &r->peer[i];
         out->member[i] = (struct member_outlook){
             .match = i == r->me ? r->journal.durable_slot : p->match,

@@ -90,17 +90,20 @@ void raft_on_read(struct raft *r, struct effects *out, qr_req first, uint32_t co
 static uint64_t round_confirmed(const struct raft *r)
 {
     uint64_t echoed[MEMBERS_MAX];
-    for (node_index i = 0; i < r->members; i++) {
+    for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         echoed[i] = i == r->me ? r->round : r->peer[i].round_echoed;
     }
-    return quorum_reached(echoed, r->members);
+    return quorum_reached(echoed, &r->members.members);
 }
 
 static void announce_round(struct raft *r, struct effects *out)
 {
     r->announced = r->round;
-    for (node_index to = 0; to < r->members; to++) {
-        if (to != r->me && r->peer[to].round_sent < r->round) {
+    uint32_t voters = r->feed & membership_voters(&r->members.members);
+    for (uint32_t rest = voters; rest != 0; rest &= rest - 1) {
+        node_index to = set_first(rest);
+        if (r->peer[to].round_sent < r->round) {
             raft_send_heartbeat(r, out, to);
         }
     }

@@ -27,9 +27,10 @@ void raft_become_leader(struct raft *r, struct effects *out)
     r->announced = 0;
     r->round_used = false;
     qr_assert(r->read_count == 0);
-    for (node_index i = 0; i < r->members; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         r->peer[i] = (struct peer){ .next = r->trail.last_slot + 1, .mode = PEER_PROBE };
     }
+    raft_members_lead(r);
     raft_trace(out, POINT_ELECTED, r->term, r->trail.last_slot, 0);
     r->term_start = r->trail.last_slot + 1;
     raft_persist_entries(r, out, r->term_start, r->term_start + 1, r->term, 0,
@@ -64,7 +65,7 @@ static void send_append(struct raft *r, struct effects *out, node_index to, bool
         message->hi = hi;
         message->term = trail_term(&r->trail, p->next);
     }
-    p->in_flight++;
+    p->in_flight = (uint16_t)(p->in_flight + (p->in_flight < UINT16_MAX));
     p->round_sent = r->round;
     r->round_used = true;
     if (p->mode == PEER_PROBE) {
@@ -109,10 +110,8 @@ void raft_replicate(struct raft *r, struct effects *out, node_index to)
 
 void raft_replicate_all(struct raft *r, struct effects *out)
 {
-    for (node_index to = 0; to < r->members; to++) {
-        if (to != r->me) {
-            raft_replicate(r, out, to);
-        }
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        raft_replicate(r, out, set_first(rest));
     }
 }
 
@@ -148,10 +147,8 @@ void raft_heartbeat_all(struct raft *r, struct effects *out)
 {
     r->heartbeat_due = r->now + r->limits.heartbeat;
     r->floor = max_u64(r->floor, raft_floor(r));
-    for (node_index to = 0; to < r->members; to++) {
-        if (to == r->me) {
-            continue;
-        }
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        node_index to = set_first(rest);
         raft_send_heartbeat(r, out, to);
         struct peer *p = &r->peer[to];
         if (!is_within_reach(r, out, to)) {
@@ -177,7 +174,8 @@ static struct peer *note_answer(struct raft *r, struct effects *out, node_index 
         raft_become_follower(r, out, term, NODE_NONE);
         return NULL;
     }
-    if (term < r->term || r->phase != PHASE_LEADER || round > r->round || sent > r->now) {
+    bool fed = r->phase == PHASE_LEADER && (r->feed & raft_bit(from)) != 0;
+    if (term < r->term || !fed || round > r->round || sent > r->now) {
         return NULL;
     }
     struct peer *p = &r->peer[from];
@@ -194,10 +192,11 @@ void raft_advance_commit(struct raft *r)
 {
     qr_assert(r->phase == PHASE_LEADER);
     uint64_t match[MEMBERS_MAX];
-    for (node_index i = 0; i < r->members; i++) {
+    for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         match[i] = i == r->me ? r->journal.durable_slot : r->peer[i].match; /* G1 */
     }
-    qr_slot reached = quorum_reached(match, r->members);
+    qr_slot reached = quorum_reached(match, &r->members.members);
     if (reached > r->commit && reached >= r->term_start) { /* G2 */
         qr_assert(trail_term(&r->trail, reached) == r->term);
         r->commit = reached;
@@ -213,7 +212,7 @@ void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
     }
     bool progress = m->match > p->match;
     p->match = max_u64(p->match, m->match);
-    p->in_flight -= p->in_flight > 0;
+    p->in_flight = (uint16_t)(p->in_flight - (p->in_flight > 0));
     if (p->mode != PEER_REPLICATE || (progress && p->in_flight == 0)) {
         /* All is answered: what is not acknowledged was not attached, or was lost (G3). Without
          * progress this would turn every old answer into a new message. */
@@ -279,18 +278,19 @@ void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
 qr_time raft_quorum_heard(const struct raft *r)
 {
     uint64_t heard[MEMBERS_MAX];
-    for (node_index i = 0; i < r->members; i++) {
+    for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         qr_time at = r->peer[i].heard > r->elected_at ? r->peer[i].heard : r->elected_at;
         heard[i] = i == r->me ? (uint64_t)QR_NEVER : (uint64_t)at;
     }
-    return (qr_time)quorum_reached(heard, r->members);
+    return (qr_time)quorum_reached(heard, &r->members.members);
 }
 
 qr_slot raft_floor(const struct raft *r)
 {
     qr_slot floor = r->journal.durable_slot;
-    for (node_index i = 0; i < r->members; i++) {
-        floor = i == r->me ? floor : min_u64(floor, r->peer[i].match);
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        floor = min_u64(floor, r->peer[set_first(rest)].match);
     }
     return floor;
 }

@@ -56,17 +56,18 @@ static node_index nearest_beyond(const struct raft *r, int side)
 {
     node_index nearest = NODE_NONE;
     uint32_t beyond = 0;
-    for (node_index i = 0; i < r->members; i++) {
+    for (uint32_t rest = r->members.members.voters; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         int64_t d = distance(r, i, side);
         if (d <= r->limits.skew_max) {
             continue;
         }
-        beyond++;
+        beyond |= raft_bit(i);
         if (is_lively(r, i) && (nearest == NODE_NONE || d < distance(r, nearest, side))) {
             nearest = i;
         }
     }
-    return beyond >= quorum_size(r->members) ? nearest : NODE_NONE;
+    return quorum_of_set(beyond, r->members.members.voters) ? nearest : NODE_NONE;
 }
 
 void raft_yield_when_skewed(struct raft *r, struct effects *out)

@@ -11,7 +11,7 @@
 #include "protocol/raft/raft_messages.h"
 #include "protocol/raft/trail.h"
 
-#define READ_RANGES 32u     /* ranges of reads that wait for a round; full: no room */
+#define READ_RANGES 24u     /* ranges of reads that wait for a round; full: no room */
 #define APPENDS_PER_STEP 2u /* to one follower: acknowledgements pull the rest */
 
 enum trace_point {
@@ -42,8 +42,8 @@ struct peer {
     uint64_t round_echoed; /* and that came back */
     qr_time heard;         /* when it last answered in this term; 0: never */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
-    uint32_t in_flight;    /* APPENDs that have no answer yet, about */
     int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
+    uint16_t in_flight;    /* APPENDs that have no answer yet, about */
     uint8_t mode;
     bool probed; /* PROBE: an APPEND is on its way */
 };
@@ -60,7 +60,6 @@ struct raft {
     /* Set by init and START. */
     struct protocol_limits limits;
     node_index me;
-    uint8_t members;
     bool started, forgetful;
 
     struct rng rng;
@@ -81,6 +80,11 @@ struct raft {
     qr_slot trimmed;    /* the log itself begins behind it */
     qr_slot checkpoint; /* of the last SNAPSHOT */
     qr_slot floor;      /* every member holds the log up to here */
+
+    /* Who takes part (members.c). */
+    struct membership_at members; /* in force: what the last such entry of the log states */
+    struct membership_at before;  /* what the one before it states: committed */
+    uint16_t feed;                /* whom a leader sends to */
 
     /* Any role. */
     uint8_t phase;
@@ -139,12 +143,29 @@ void raft_persist_state(struct raft *r, struct effects *out);
 
 /* Writes entries [lo, hi) of `term` at the end of the log or over its uncommitted tail. `req` as in
  * EFFECT_PERSIST. The state record goes with them when it changed. */
-void raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term,
-                          qr_req req, bool noop);
+struct effect *raft_persist_entries(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi,
+                                    qr_term term, qr_req req, bool noop);
+
+/* Writes an entry that states that membership, which is in force from now on. */
+void raft_persist_members(struct raft *r, struct effects *out, const struct membership *members);
 
 /* The ticket that makes the current term, the vote and the log up to `slot` durable; 0: they are.
  */
 qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot);
+
+/* --- members.c ------------------------------------------------------------------------------ */
+
+void raft_members_start(struct raft *r, const struct membership_at *v, uint32_t count);
+/* An entry that states a membership is in the log now. */
+void raft_members_stated(struct raft *r, const struct membership_at *at);
+/* Entries at and after `from` are dropped. */
+void raft_members_truncated(struct raft *r, qr_slot from);
+/* This node leads: whom it sends to. */
+void raft_members_lead(struct raft *r);
+/* Nobody else votes, whatever becomes of the entries that are not committed. */
+bool raft_is_alone(const struct raft *r);
+/* Whether it may campaign: it votes, or its vote may still be needed. */
+bool raft_may_lead(const struct raft *r);
 
 /* --- elect.c -------------------------------------------------------------------------------- */
 
@@ -163,12 +184,18 @@ void raft_on_vote(struct raft *r, struct effects *out, node_index from, const st
 void raft_on_vote_reply(struct raft *r, struct effects *out, node_index from,
                         const struct raft_vote_reply *m);
 
+/* Memberships in the records of a received message. */
+struct stated {
+    const struct membership_at *v;
+    uint32_t count;
+};
+
 /* --- append.c: the follower's side of replication ------------------------------------------- */
 
 /* A message of a leader of `term` came from `from`: refuses an older term, follows otherwise. */
 bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term);
 void raft_on_append(struct raft *r, struct effects *out, node_index from,
-                    const struct message *message);
+                    const struct message *message, const struct stated *stated);
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m);
 

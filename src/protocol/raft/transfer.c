@@ -14,7 +14,8 @@
 static node_index most_up_to_date(const struct raft *r)
 {
     node_index best = NODE_NONE;
-    for (node_index i = 0; i < r->members; i++) {
+    for (uint32_t rest = r->members.members.voters; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         const struct peer *p = &r->peer[i];
         bool lively = i != r->me && p->heard != 0 && r->now < p->heard + r->limits.election;
         if (lively && (best == NODE_NONE || p->match > r->peer[best].match)) {
@@ -31,7 +32,8 @@ void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument)
         return;
     }
     node_index to = argument == NODE_NONE ? most_up_to_date(r) : (node_index)min_u64(argument, 255);
-    if (to >= r->members || to == r->me) {
+    bool votes = to < MEMBERS_MAX && (r->members.members.voters & raft_bit(to)) != 0;
+    if (!votes || to == r->me) {
         raft_trace(out, POINT_TRANSFER_REFUSED, argument, 0, 0);
         return;
     }

@@ -121,7 +121,10 @@ static void do_persist(struct group *g, node_index i, const struct effect *e,
     w->entries = zalloc(count * sizeof w->entries[0]);
     for (uint32_t k = 0; k < count; k++) {
         struct group_entry entry = { .term = e->persist.term };
-        if (e->persist.req != 0) {
+        if (e->persist.members != NULL) {
+            qr_assert(count == 1 && !e->persist.noop && e->persist.req == 0);
+            entry.members = *e->persist.members;
+        } else if (e->persist.req != 0) {
             entry.req = e->persist.req + k;
         } else if (!e->persist.noop) {
             qr_assert(received != NULL);
@@ -325,9 +328,22 @@ void group_sync(struct group *g, node_index i)
     group_step(g, i, &event);
 }
 
+static bool states_members(const struct group_entry *e)
+{
+    return membership_all(&e->members) != 0;
+}
+
 static void deliver(struct group *g, const struct mail *m)
 {
     struct event event = { .kind = EVENT_RECEIVE };
+    struct membership_at stated[GROUP_LOG];
+    event.receive.memberships = stated;
+    for (qr_slot s = m->lo; s < m->hi; s++) {
+        if (states_members(&m->entries[s - m->lo])) {
+            stated[event.receive.membership_count++] =
+                (struct membership_at){ .slot = s, .members = m->entries[s - m->lo].members };
+        }
+    }
     event.receive.from = m->from;
     event.receive.message = (struct message){
         .kind = m->kind, .body = &m->body, .lo = m->lo, .hi = m->hi, .term = m->term
@@ -461,8 +477,17 @@ static void start(struct group *g, node_index i)
             runs[run_count++] = (struct term_run){ .slot = s, .term = node->log.entry[s].term };
         }
     }
+    struct membership_at stated[GROUP_LOG] = { node->log.base_members };
+    uint32_t stated_count = 1;
+    for (qr_slot s = node->log.base + 1; s <= node->log.last; s++) {
+        if (states_members(&node->log.entry[s])) {
+            stated[stated_count++] =
+                (struct membership_at){ .slot = s, .members = node->log.entry[s].members };
+        }
+    }
     struct event event = { .kind = EVENT_START };
-    event.start.members = g->n;
+    event.start.memberships = stated;
+    event.start.membership_count = stated_count;
     event.start.state_kind = node->disk.has_state ? RAFT_HARD_STATE : 0;
     event.start.state = &node->disk.state;
     event.start.base_slot = node->log.base;
@@ -490,6 +515,7 @@ struct group *group_new_limited(node_index n, const struct protocol_limits *limi
         node->out.cap = needs.effects;
         node->out.scratch = zalloc(needs.scratch);
         node->out.scratch_cap = needs.scratch;
+        node->disk.base_members.members.voters = (uint16_t)((1u << n) - 1);
         start(g, i);
     }
     g->now += g->limits.lease * 2; /* the promise of a start has ended */

@@ -16,7 +16,8 @@
 
 struct group_entry {
     qr_term term;
-    qr_req req; /* 0: a NOOP or not from this test */
+    qr_req req;                /* 0: a NOOP, a membership, or not from this test */
+    struct membership members; /* all empty: it states none */
 };
 
 struct group_write {
@@ -53,6 +54,7 @@ struct mail {
 struct group_image {
     qr_slot base, last;
     qr_term base_term;
+    struct membership_at base_members; /* in force at base */
     bool has_state;
     struct raft_hard_state state;
     struct group_entry entry[GROUP_LOG]; /* by slot */

@@ -78,7 +78,9 @@ static struct victim victim_new(uint64_t seed)
     v.out.scratch_cap = needs.scratch;
     raft_protocol.init(v.raft, &limits, 1, seed);
     struct event start = { .kind = EVENT_START };
-    start.start.members = 3;
+    struct membership_at made = { .members.voters = 7 };
+    start.start.memberships = &made;
+    start.start.membership_count = 1;
     step(&v, &start);
     v.now += QR_SECOND; /* past the promise of a start */
     return v;

@@ -1,6 +1,5 @@
-/* The journal against a naive twin that keeps every ticket, and the arithmetic of majorities. */
+/* The journal against a naive twin that keeps every ticket. */
 #include "base/rng.h"
-#include "protocol/quorum.h"
 #include "protocol/raft/journal.h"
 
 #include <setjmp.h>
@@ -122,57 +121,12 @@ static void test_a_truncated_ticket_proves_only_what_is_left(void **state)
     assert_int_equal(j.durable_slot, 20);
 }
 
-/* --- Majorities ------------------------------------------------------------------------------- */
-
-static void test_quorum_reached_equals_counting(void **state)
-{
-    (void)state;
-    struct rng rng = rng_from(11);
-    for (int i = 0; i < 20000; i++) {
-        uint32_t n = 1 + (uint32_t)rng_below(&rng, MEMBERS_MAX);
-        uint64_t v[MEMBERS_MAX];
-        for (uint32_t k = 0; k < n; k++) {
-            v[k] = rng_below(&rng, 6);
-        }
-        uint64_t best = 0;
-        for (uint64_t candidate = 0; candidate < 6; candidate++) {
-            uint32_t at_least = 0;
-            for (uint32_t k = 0; k < n; k++) {
-                at_least += v[k] >= candidate;
-            }
-            best = 2 * at_least > n ? candidate : best;
-        }
-        assert_int_equal(quorum_reached(v, n), best);
-    }
-}
-
-static void test_two_majorities_always_share_a_member(void **state)
-{
-    (void)state;
-    for (uint32_t n = 1; n <= 9; n++) {
-        for (uint32_t a = 0; a < 1u << n; a++) {
-            for (uint32_t b = 0; b < 1u << n; b++) {
-                assert_false(quorum_of(a, n) && quorum_of(b, n) && (a & b) == 0);
-            }
-        }
-        assert_true(quorum_of((1u << n) - 1, n));
-        assert_false(quorum_of(0, n));
-    }
-    assert_int_equal(quorum_size(1), 1);
-    assert_int_equal(quorum_size(2), 2);
-    assert_int_equal(quorum_size(3), 2);
-    assert_int_equal(quorum_size(4), 3);
-    assert_int_equal(quorum_size(15), 8);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_journal_never_promises_more_than_its_twin),
         cmocka_unit_test(test_journal_keeps_most_of_its_precision_when_full),
         cmocka_unit_test(test_a_truncated_ticket_proves_only_what_is_left),
-        cmocka_unit_test(test_quorum_reached_equals_counting),
-        cmocka_unit_test(test_two_majorities_always_share_a_member),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
