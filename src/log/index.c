@@ -78,6 +78,7 @@ void groups_free(struct groups *groups)
         free(g->terms);
         free(g->members);
         free(g->state);
+        free(g->ages);
         free(g);
     }
     free(groups->slots);

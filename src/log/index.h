@@ -35,6 +35,7 @@ struct group {
     uint32_t members_count, members_cap;
     uint8_t *state;
     uint32_t state_n, state_cap;
+    struct age_marks *ages; /* retention.c */
     bool damaged;
 };
 

@@ -158,4 +158,14 @@ void log_reset_stats(struct log *log);
 /* Bytes from the group's oldest live entry to the end: what log-max-bytes is compared with. */
 uint64_t log_group_bytes(const struct log *log, uint32_t group);
 
+/* --- Retention: up to which slot the group would have to be trimmed ... ----------------------- */
+
+/* ... so that log_group_bytes is at most about `bytes`; its base when it is already. */
+qr_slot log_slot_over_bytes(const struct log *log, uint32_t group, uint64_t bytes);
+
+/* ... so that no entry is much older than `age`. Entries carry no time: each call notes where the
+ * log stands, so it has to be asked about once a second, always for about the same age; the answer
+ * is exact to that interval or a 32nd of `age`. What a start finds counts as new. */
+qr_slot log_slot_over_age(struct log *log, uint32_t group, qr_time age);
+
 #endif

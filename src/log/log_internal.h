@@ -7,6 +7,7 @@
  *   janitor.c   their files: prepared ahead, recycled behind (on a helper thread)
  *   recover.c   what survived
  *   read.c      entries back out
+ *   retention.c how far to trim to keep within a bound
  *
  * Invariants:
  *   I1  marked <= synced <= end. Below synced everything is on disk; marked is the newest synced

@@ -351,6 +351,66 @@ static void old_entries_come_from_the_file(void **state)
     rig_stop(&rig);
 }
 
+/* --- Retention ------------------------------------------------------------------------------- */
+
+static void a_bound_in_bytes_names_a_slot(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 128 * KIB);
+    assert_int_equal(log_slot_over_bytes(rig.log, 1, 0), 0);
+    for (qr_slot slot = 1; slot <= 2000; slot++) {
+        rig_append(&rig, 1, slot, 1);
+        if (slot % 7 == 0) {
+            rig_flush(&rig);
+        }
+    }
+    log_trim(rig.log, 1, 10, 1);
+    uint64_t all = log_group_bytes(rig.log, 1);
+    assert_int_equal(log_slot_over_bytes(rig.log, 1, all), 10);
+    qr_slot before = 2000;
+    for (uint64_t bytes = 0; bytes < all; bytes += 50000) {
+        qr_slot upto = log_slot_over_bytes(rig.log, 1, bytes);
+        assert_in_range(upto, 11, before);
+        assert_true(upto < before || bytes == 0);
+        before = upto;
+        if (bytes == 500000) {
+            log_trim(rig.log, 1, upto, 1);
+            assert_in_range(log_group_bytes(rig.log, 1), bytes - 64 * KIB, bytes);
+            break;
+        }
+    }
+    rig_stop(&rig);
+}
+
+static void a_bound_in_age_names_a_slot(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 128 * KIB);
+    assert_int_equal(log_slot_over_age(rig.log, 1, 100 * QR_SECOND), 0);
+    for (qr_slot slot = 1; slot <= 1000; slot++) { /* one a second */
+        rig_append(&rig, 1, slot, 1);
+        disk_advance(rig.disk, QR_SECOND);
+        qr_slot upto = log_slot_over_age(rig.log, 1, 100 * QR_SECOND);
+        if (slot <= 100) {
+            assert_int_equal(upto, 0);
+        } else {
+            assert_in_range(upto, slot > 105 ? slot - 105 : 0, slot - 100);
+        }
+    }
+    log_truncate(rig.log, 1, 500);
+    assert_int_equal(log_slot_over_age(rig.log, 1, 100 * QR_SECOND), 499);
+    log_trim(rig.log, 1, 499, 1);
+    rig_flush(&rig);
+    rig_restart(&rig, LOG_OPEN_OK);
+    rig_append(&rig, 1, 500, 1);
+    assert_int_equal(log_slot_over_age(rig.log, 1, QR_SECOND), 499);
+    disk_advance(rig.disk, QR_SECOND);
+    assert_int_equal(log_slot_over_age(rig.log, 1, QR_SECOND), 500);
+    rig_stop(&rig);
+}
+
 /* --- Refusals ------------------------------------------------------------------------------- */
 
 static void filled(struct rig *rig)
@@ -474,6 +534,8 @@ int main(void)
         cmocka_unit_test(a_record_may_be_larger_than_a_segment),
         cmocka_unit_test(records_that_did_not_fit_in_a_chunk_come_back),
         cmocka_unit_test(old_entries_come_from_the_file),
+        cmocka_unit_test(a_bound_in_bytes_names_a_slot),
+        cmocka_unit_test(a_bound_in_age_names_a_slot),
         cmocka_unit_test(another_logs_segments_are_refused),
         cmocka_unit_test(a_newer_format_is_refused),
         cmocka_unit_test(a_cut_file_is_refused),
