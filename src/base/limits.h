@@ -90,6 +90,7 @@
 #define APPEND_TURN_BYTES (4 * MIB)
 #define READ_BACK_TURN_BYTES (1 * MIB)
 #define HELD_EFFECTS_MAX 65536   /* a stuck disk: messages that wait for it are dropped */
+#define MEMBERSHIPS_RECEIVED_MAX 16 /* changes that one message is looked through for */
 #define APPENDS_IN_FLIGHT_MAX 64 /* messages to one follower without an answer yet */
 
 /* --- peers ---------------------------------------------------------------------------------- */

@@ -437,6 +437,10 @@ static void apply_record(struct replica *r, const struct record *record)
         }
         (void)landing(r, record->slot, record->term);
         return;
+    case RECORD_MEMBERS:
+        replica_roster_applied(r, record);
+        (void)landing(r, record->slot, record->term);
+        return;
     case RECORD_NOOP:
         (void)landing(r, record->slot, record->term);
         return;
@@ -500,7 +504,7 @@ void replica_apply(struct replica *r, qr_time budget)
 static uint32_t members_holding(const struct replica *r, qr_slot slot)
 {
     uint32_t holding = 0;
-    for (node_index i = 0; i < r->members; i++) {
+    for (node_index i = 0; i < r->outlook.members; i++) {
         holding += i != r->me && r->outlook.member[i].match >= slot ? 1 : 0;
     }
     return holding;

@@ -372,6 +372,22 @@ uint32_t identity_me(const struct identity *identity)
     qr_unreachable();
 }
 
+void identity_roster(const struct identity *identity, struct roster *out)
+{
+    *out = (struct roster){ 0 };
+    for (uint32_t i = 0; i < identity->member_count; i++) {
+        const struct member_config *m = &identity->members[i];
+        struct roster_node *node = &out->node[i];
+        *node = (struct roster_node){ .id = m->id,
+                                      .client_port = m->client_port,
+                                      .peer_port = m->peer_port,
+                                      .priority = ROSTER_PRIORITY };
+        memcpy(node->uuid, identity->peer_uuid[i], sizeof node->uuid);
+        (void)snprintf(node->address, sizeof node->address, "%s", m->address);
+        out->members.voters |= (uint16_t)(1u << i);
+    }
+}
+
 enum identity_peer identity_meet(struct io *io, struct identity *identity, uint32_t index,
                                  const uint8_t uuid[16])
 {

@@ -8,6 +8,7 @@
 
 #include "io/io.h"
 #include "node/config.h"
+#include "node/roster.h"
 
 struct identity {
     uint8_t cluster[16];                       /* cluster id */
@@ -29,6 +30,9 @@ void identity_close(struct identity *identity);
 
 /* The log of a new directory is there: remembers it, durably. 0 or a negative errno. */
 int identity_log_made(struct io *io, struct identity *identity);
+
+/* The members that the cluster was made with, all of them voters. */
+void identity_roster(const struct identity *identity, struct roster *out);
 
 uint32_t identity_me(const struct identity *identity); /* node index of this node */
 

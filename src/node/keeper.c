@@ -50,7 +50,7 @@ static struct checkpoint_header header_of(const struct node *node)
     return header;
 }
 
-bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *message, size_t cap)
+bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message, size_t cap)
 {
     struct node *node = keeper->node;
     struct checkpoint_header header = header_of(node);
@@ -59,14 +59,12 @@ bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *mess
     keeper->begun_at = position > behind ? position - behind : 0;
     switch (checkpoint_load(node->io, node->config.dir, node->engine, &header, message, cap)) {
     case CHECKPOINT_NONE:
-        *slot = 0;
-        *term = 0;
         return true;
     case CHECKPOINT_LOADED:
         keeper->slot = header.slot;
         keeper->begun_at = position; /* what follows it is replayed, not worth another at once */
-        *slot = header.slot;
-        *term = header.term;
+        base->slot = header.slot;
+        base->term = header.term;
         node_log(node, NODE_LOG_NOTICE, "Loaded the checkpoint at slot %" PRIu64, header.slot);
         return true;
     case CHECKPOINT_FOREIGN:

@@ -10,13 +10,14 @@
 
 struct node;
 struct keeper;
+struct replica_base;
 
 struct keeper *keeper_new(struct node *node);
 void keeper_free(struct keeper *keeper);
 
-/* Loads the checkpoint into the empty engine; slot 0 when there is none. False with a message when
- * there is one that cannot be trusted. */
-bool keeper_load(struct keeper *keeper, qr_slot *slot, qr_term *term, char *message, size_t cap);
+/* Loads the checkpoint into the empty engine; *base stays as it is when there is none. False with a
+ * message when there is one that cannot be trusted. */
+bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message, size_t cap);
 
 /* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
 void keeper_turn(struct keeper *keeper);

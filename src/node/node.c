@@ -77,7 +77,7 @@ static void watch_role(struct node *node, qr_time clock)
 {
     struct outlook now;
     replica_outlook(node->replica, &now);
-    measure_acks(node->measure, &now, replica_members(node->replica), clock);
+    measure_acks(node->measure, &now, now.members, clock);
     if (now.role == node->seen_role && now.term == node->seen_term &&
         now.leader == node->seen_leader) {
         return;
@@ -141,7 +141,7 @@ static void keep_house(struct node *node, qr_time now)
 
 static void finish_stopping(struct node *node, qr_time now)
 {
-    bool handed_over = !replica_leads(node->replica) || replica_members(node->replica) == 1;
+    bool handed_over = !replica_leads(node->replica) || replica_is_alone(node->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0;
     if ((handed_over && settled) || now >= node->stop_at) {
         io_stop(node->io);
@@ -254,9 +254,9 @@ static bool open_data(struct node *node, char *message, size_t cap)
     memcpy(config.hash_key, node->identity.cluster, 16);
     node->engine = engine_new(&config);
     node->keeper = keeper_new(node);
-    qr_slot slot;
-    qr_term term;
-    if (!keeper_load(node->keeper, &slot, &term, message, cap)) {
+    struct replica_base base = { .slot = 0 };
+    identity_roster(&node->identity, &base.roster);
+    if (!keeper_load(node->keeper, &base, message, cap)) {
         return false;
     }
     node->router = router_new(node);
@@ -264,8 +264,8 @@ static bool open_data(struct node *node, char *message, size_t cap)
     if (node->peers == NULL) {
         return false;
     }
-    node->replica = replica_new(node, &raft_protocol, GROUP, (uint8_t)node->identity.member_count,
-                                (node_index)identity_me(&node->identity), slot, term, message, cap);
+    node->replica = replica_new(node, &raft_protocol, GROUP,
+                                (node_index)identity_me(&node->identity), &base, message, cap);
     return node->replica != NULL;
 }
 
@@ -311,7 +311,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
 
 static void hand_over(struct node *node)
 {
-    if (replica_leads(node->replica) && replica_members(node->replica) > 1) {
+    if (replica_leads(node->replica) && !replica_is_alone(node->replica)) {
         replica_admin(node->replica, ADMIN_TRANSFER, NODE_NONE);
     }
 }

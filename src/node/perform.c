@@ -188,6 +188,9 @@ static void persist_received(struct replica *r, const struct effect *e)
         bytes += n;
     }
     log_append(r->node->log, span_of(rest.p, bytes), count);
+    if (r->received_count > 0) {
+        replica_roster_appended(r, e->persist.lo, e->persist.hi);
+    }
 }
 
 /* What is dropped is not durable any more, whatever was synced before; neither is what will replace
@@ -208,11 +211,14 @@ static void persist_entries(struct replica *r, const struct effect *e)
         qr_assert(e->persist.lo > r->applied); /* D2: what is applied is never taken back */
         log_truncate(r->node->log, r->group, e->persist.lo);
         undo_durable(r, e->persist.lo);
+        replica_roster_truncated(r, e->persist.lo);
     }
     if (e->persist.req != 0) {
         persist_batch(r, e);
     } else if (e->persist.noop) {
         persist_noop(r, e);
+    } else if (e->persist.members != NULL) {
+        replica_persist_members(r, e);
     } else {
         persist_received(r, e);
     }

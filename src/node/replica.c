@@ -31,25 +31,26 @@ void replica_step(struct replica *r, struct event *event)
 /* --- Events --------------------------------------------------------------------------------- */
 
 /* What is in the log will be applied: a command that cannot be read must not get there. */
-static bool has_meaning(const struct record *record)
+static bool has_meaning(struct replica *r, const struct record *record)
 {
     struct op op;
     if (record->kind == RECORD_MEMBERS) {
-        return false; /* nobody makes them yet */
+        return replica_roster_received(r, record);
     }
     return record->kind != RECORD_COMMAND || op_read(record->payload, &op);
 }
 
 /* Checks that the records are exactly the entries [lo, hi) of that term and group. */
-static bool records_fit(const struct replica *r, struct span records, qr_slot lo, qr_slot hi,
+static bool records_fit(struct replica *r, struct span records, qr_slot lo, qr_slot hi,
                         qr_term term)
 {
     size_t at = 0;
+    r->received_count = 0;
     for (qr_slot slot = lo; slot < hi; slot++) {
         struct record record;
         size_t n = record_read(span_of(records.p + at, records.n - at), &record);
         if (n == 0 || record.slot != slot || record.term != term || record.group != r->group ||
-            !record_is_entry(record.kind) || !has_meaning(&record)) {
+            !record_is_entry(record.kind) || !has_meaning(r, &record)) {
             return false;
         }
         at += n;
@@ -77,6 +78,8 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     event.receive.message = (struct message){
         .kind = kind, .body = r->received_body, .lo = lo, .hi = hi, .term = term
     };
+    event.receive.memberships = r->received;
+    event.receive.membership_count = r->received_count;
     replica_step(r, &event);
     r->records = (struct span){ 0 };
     (void)io_failpoint(r->node->io, FAIL_RECEIVED);
@@ -362,7 +365,20 @@ node_index replica_me(const struct replica *r)
     return r->me;
 }
 
-uint8_t replica_members(const struct replica *r)
+const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
 {
-    return r->members;
+    *slot = r->roster_slot;
+    return &r->roster;
+}
+
+const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
+{
+    *slot = r->applied_roster_slot;
+    return &r->applied_roster;
+}
+
+bool replica_is_alone(const struct replica *r)
+{
+    const struct membership *m = &r->roster.members;
+    return ((m->voters | m->outgoing) & ~(1u << r->me)) == 0;
 }

@@ -11,6 +11,7 @@
 #ifndef NODE_REPLICA_H
 #define NODE_REPLICA_H
 
+#include "node/roster.h"
 #include "node/stream.h"
 #include "protocol/protocol.h"
 
@@ -19,11 +20,19 @@ struct op; /* command/op.h */
 struct node;
 struct replica;
 
-/* Builds the replica from the log and the engine, both recovered up to `checkpoint_slot`, and
- * steps START. NULL with a message when log and checkpoint do not fit together. */
+/* What the replica begins with: the state that the engine holds. */
+struct replica_base {
+    qr_slot slot; /* of the checkpoint; 0: there is none */
+    qr_term term;
+    struct roster roster; /* in force at `slot`, and the slot of its entry */
+    qr_slot roster_slot;  /* 0: the one that the group was made with */
+};
+
+/* Builds the replica from the log and the engine, and steps START. NULL with a message when log
+ * and checkpoint do not fit together. */
 struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
-                            uint8_t members, node_index me, qr_slot checkpoint_slot,
-                            qr_term checkpoint_term, char *message, size_t cap);
+                            node_index me, const struct replica_base *base, char *message,
+                            size_t cap);
 void replica_free(struct replica *r);
 
 /* --- Events --------------------------------------------------------------------------------- */
@@ -85,6 +94,11 @@ void replica_apply_durable_only(struct replica *r, bool on);
 qr_slot replica_durable_slot(const struct replica *r);
 uint64_t replica_log_bytes(const struct replica *r);
 node_index replica_me(const struct replica *r);
-uint8_t replica_members(const struct replica *r);
+/* Who takes part: as the latest entry of the log says, committed or not, and as of what is applied
+ * here. *slot is that of the entry. */
+const struct roster *replica_roster(const struct replica *r, qr_slot *slot);
+const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot);
+/* Whether any other node votes: without one there is nobody to hand over to. */
+bool replica_is_alone(const struct replica *r);
 
 #endif

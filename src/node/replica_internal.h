@@ -43,7 +43,15 @@ struct replica {
     void *self;
     uint32_t group;
     node_index me;
-    uint8_t members;
+    struct roster roster; /* in force: the latest in the log, at roster_slot */
+    qr_slot roster_slot;
+    struct roster applied_roster; /* in force at what is applied here */
+    qr_slot applied_roster_slot;
+    const struct roster_node *joining; /* by node index: whom the order being stepped brings */
+    struct membership_at *start_memberships; /* until START was stepped */
+    uint32_t start_membership_count;
+    struct membership_at received[MEMBERSHIPS_RECEIVED_MAX]; /* in the records being stepped */
+    uint32_t received_count;
     struct effects effects;
     struct outlook outlook; /* as of the last step */
     void *received_body;    /* decoded body of the message being stepped */
@@ -136,6 +144,22 @@ static inline qr_slot replica_apply_limit(const struct replica *r)
 
 /* Applies what is allowed, for at most about `budget` microseconds. */
 void replica_apply(struct replica *r, qr_time budget);
+
+/* --- replica_members.c: the roster follows the log */
+
+/* The rosters of log and checkpoint, for START. False with a message when one cannot be read. */
+bool replica_rosters_load(struct replica *r, const struct replica_base *base, char *message,
+                          size_t cap);
+/* Takes note of a record that came from a peer; false when it is no roster. */
+bool replica_roster_received(struct replica *r, const struct record *record);
+/* PERSIST.members: the entry, with who and where the members are. */
+void replica_persist_members(struct replica *r, const struct effect *e);
+/* The entries [lo, hi) were appended; entries at or after `from` were dropped. */
+void replica_roster_appended(struct replica *r, qr_slot lo, qr_slot hi);
+void replica_roster_truncated(struct replica *r, qr_slot from);
+void replica_roster_applied(struct replica *r, const struct record *record);
+/* A snapshot took the place of the state: `roster` is in force at its slot, the log was cut. */
+void replica_roster_installed(struct replica *r, const struct roster *roster, qr_slot slot);
 
 /* A proposed write got its slot. */
 void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_term term);

@@ -50,21 +50,21 @@ static qr_term term_at(const struct log_group *group, qr_slot slot)
 }
 
 /* The event that tells the protocol what survived. False when log and checkpoint do not join. */
-static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term checkpoint_term,
-                        struct event *event, char *message, size_t cap)
+static bool start_event(struct replica *r, const struct replica_base *base, struct event *event,
+                        char *message, size_t cap)
 {
     struct log_group group = { .group = r->group };
     bool known = log_group_state(r->node->log, r->group, &group);
-    if (known && group.base_slot > checkpoint_slot) {
+    if (known && group.base_slot > base->slot) {
         (void)snprintf(message, cap,
                        "the log begins after slot %llu but the checkpoint ends at slot %llu: the "
                        "checkpoint file was lost or replaced; restore it, or wipe this directory "
                        "and let the node join anew",
-                       (unsigned long long)group.base_slot, (unsigned long long)checkpoint_slot);
+                       (unsigned long long)group.base_slot, (unsigned long long)base->slot);
         return false;
     }
-    if (known && checkpoint_slot > 0 && group.last_slot >= checkpoint_slot &&
-        term_at(&group, checkpoint_slot) != checkpoint_term) {
+    if (known && base->slot > 0 && group.last_slot >= base->slot &&
+        term_at(&group, base->slot) != base->term) {
         /* A checkpoint is only taken of what is durable in this log: they cannot part by
          * themselves. */
         (void)snprintf(
@@ -72,15 +72,15 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
             "log and checkpoint disagree about slot %llu: one of them is not this node's; "
             "restore both from the same time, or wipe this directory and let the node "
             "join anew",
-            (unsigned long long)checkpoint_slot);
+            (unsigned long long)base->slot);
         return false;
     }
-    if (!known || group.last_slot < checkpoint_slot) {
+    if (!known || group.last_slot < base->slot) {
         /* The checkpoint is ahead of what the log kept: it alone is the base. */
-        log_trim(r->node->log, r->group, checkpoint_slot, checkpoint_term);
-        group.base_slot = checkpoint_slot;
-        group.base_term = checkpoint_term;
-        group.last_slot = checkpoint_slot;
+        log_trim(r->node->log, r->group, base->slot, base->term);
+        group.base_slot = base->slot;
+        group.base_term = base->term;
+        group.last_slot = base->slot;
         group.run_count = 0;
         if (!known) {
             group.state = (struct span){ 0 };
@@ -88,13 +88,15 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
     }
     r->durable_last = group.last_slot; /* recovery has synced what it kept */
     event->kind = EVENT_START;
+    event->start.memberships = r->start_memberships;
+    event->start.membership_count = r->start_membership_count;
     event->start.base_slot = group.base_slot;
     event->start.base_term = group.base_term;
     event->start.last_slot = group.last_slot;
     event->start.runs = group.runs;
     event->start.run_count = group.run_count;
     event->start.forgetful = group.damaged;
-    event->start.applied_slot = checkpoint_slot;
+    event->start.applied_slot = base->slot;
     if (group.state.n >= 2) {
         event->start.state_kind = (uint16_t)(group.state.p[0] | (group.state.p[1] << 8));
         if (!r->protocol->codec->decode(event->start.state_kind,
@@ -111,8 +113,8 @@ static bool start_event(struct replica *r, qr_slot checkpoint_slot, qr_term chec
 }
 
 struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
-                            uint8_t members, node_index me, qr_slot checkpoint_slot,
-                            qr_term checkpoint_term, char *message, size_t cap)
+                            node_index me, const struct replica_base *base, char *message,
+                            size_t cap)
 {
     struct protocol_limits limits = limits_of(&node->config);
     struct needs needs = protocol->needs(&limits);
@@ -121,11 +123,10 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
     r->protocol = protocol;
     r->group = group;
     r->me = me;
-    r->members = members;
     r->next_req = 1;
-    r->applied = checkpoint_slot;
-    r->apply_to = checkpoint_slot;
-    r->applied_term = checkpoint_term;
+    r->applied = base->slot;
+    r->apply_to = base->slot;
+    r->applied_term = base->term;
     uint64_t seed;
     io_random(node->io, &seed, sizeof seed);
     r->rng = rng_from(seed);
@@ -133,17 +134,17 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
     memset(r->self, 0, needs.state);
     protocol->init(r->self, &limits, me, rng_next(&r->rng));
     struct event event = { 0 };
-    if (!start_event(r, checkpoint_slot, checkpoint_term, &event, message, cap)) {
+    if (!replica_rosters_load(r, base, message, cap) ||
+        !start_event(r, base, &event, message, cap)) {
         replica_free(r);
         return NULL;
     }
-    struct membership_at made = { .members.voters = (uint16_t)((1u << members) - 1) };
-    event.start.memberships = &made;
-    event.start.membership_count = 1;
     node->replica = r;
     (void)io_failpoint(node->io, FAIL_REPLICA_START);
     replica_step(r, &event);
     (void)io_failpoint(node->io, FAIL_REPLICA_STARTED);
+    free(r->start_memberships);
+    r->start_memberships = NULL;
     replica_admin(r, ADMIN_READ_MODE, node->config.read_mode);
     r->protocol->outlook(r->self, &r->outlook);
     return r;
@@ -165,5 +166,6 @@ void replica_free(struct replica *r)
     free(r->batch_pending);
     free(r->flights);
     free(r->marks);
+    free(r->start_memberships);
     free(r);
 }

@@ -27,6 +27,7 @@ struct roster {
     struct roster_node node[MEMBERS_MAX]; /* by node index */
 };
 
+#define ROSTER_PRIORITY 100    /* unless set */
 #define ROSTER_BYTES_MAX 2048u /* of its encoding */
 
 /* Encodes into p (ROSTER_BYTES_MAX bytes); returns how many. */
@@ -38,5 +39,8 @@ bool roster_read(struct span in, struct roster *out);
 
 /* The index of the node with that id; NODE_NONE when there is none. */
 node_index roster_find(const struct roster *roster, uint32_t id);
+
+/* Whether the directory of that node is known. */
+bool roster_uuid_known(const struct roster_node *node);
 
 #endif

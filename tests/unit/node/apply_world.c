@@ -416,8 +416,9 @@ int setup(void **state)
     reply_init(&world->out, 2);
     world->node.engine = engine_new(&config);
     world->outlook = (struct outlook){ .leader = NODE_NONE, .room = 1000, .members = 5 };
+    struct replica_base base = { .roster.members.voters = 31 };
     world->node.router = router_new(&world->node);
-    assert_non_null(replica_new(&world->node, &protocol, 0, 5, 0, 0, 0, message, sizeof message));
+    assert_non_null(replica_new(&world->node, &protocol, 0, 0, &base, message, sizeof message));
     stream_init(&world->client, &world->node, true);
     world->client.begin_reply = begin_reply;
     world->client.end_reply = end_reply;

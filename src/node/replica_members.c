@@ -1,0 +1,146 @@
+/* The roster follows the log: in force from the moment its entry is appended, as it was before when
+ * the entry is dropped (Raft diss. 4.1). The protocol knows the sets; who the members are and where
+ * stands in the entries, which are made here. */
+#include "node/replica_internal.h"
+
+#include "base/alloc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The roster that the entry at `slot` states; false when it cannot be read back. */
+static bool roster_at(struct replica *r, qr_slot slot, struct roster *out)
+{
+    struct span records;
+    struct record record;
+    return log_read(r->node->log, r->group, slot, slot + 1, 1, &records) == 1 &&
+           record_peek(records, &record) > 0 && record.kind == RECORD_MEMBERS &&
+           roster_read(record.payload, out);
+}
+
+bool replica_rosters_load(struct replica *r, const struct replica_base *base, char *message,
+                          size_t cap)
+{
+    struct log_group group = { 0 };
+    bool known = log_group_state(r->node->log, r->group, &group);
+    uint32_t count = known ? group.members_count : 0;
+    qr_slot *slots =
+        qr_alloc((count + 1) * sizeof *slots); /* the log's own go with the next read */
+    if (count > 0) {
+        memcpy(slots, group.members, count * sizeof *slots);
+    }
+    r->applied_roster = base->roster;
+    r->applied_roster_slot = base->roster_slot;
+    r->roster = base->roster;
+    r->roster_slot = base->roster_slot;
+    r->start_memberships = qr_alloc((count + 1) * sizeof *r->start_memberships);
+    r->start_memberships[0] = (struct membership_at){ base->roster_slot, base->roster.members };
+    r->start_membership_count = 1;
+    bool readable = true;
+    for (uint32_t i = 0; i < count && readable; i++) {
+        if (slots[i] <= base->slot) {
+            continue;
+        }
+        readable = roster_at(r, slots[i], &r->roster);
+        r->roster_slot = slots[i];
+        r->start_memberships[r->start_membership_count++] =
+            (struct membership_at){ slots[i], r->roster.members };
+    }
+    free(slots);
+    if (!readable) {
+        (void)snprintf(message, cap,
+                       "the entry at slot %llu of the log, which states the members, cannot be "
+                       "read: restore the directory, or wipe it and let the node join anew",
+                       (unsigned long long)r->roster_slot);
+    }
+    return readable;
+}
+
+bool replica_roster_received(struct replica *r, const struct record *record)
+{
+    struct roster roster;
+    if (!roster_read(record->payload, &roster) || roster.members.voters == 0) {
+        return false;
+    }
+    if (r->received_count < MEMBERSHIPS_RECEIVED_MAX) {
+        r->received[r->received_count++] = (struct membership_at){ record->slot, roster.members };
+    }
+    return true;
+}
+
+void replica_roster_appended(struct replica *r, qr_slot lo, qr_slot hi)
+{
+    struct log_group group = { 0 };
+    (void)log_group_state(r->node->log, r->group, &group);
+    qr_slot last = group.members_count > 0 ? group.members[group.members_count - 1] : 0;
+    if (last >= lo && last < hi) {
+        bool readable = roster_at(r, last, &r->roster);
+        qr_assert(readable); /* it was checked when it came */
+        r->roster_slot = last;
+    }
+}
+
+/* The roster in force is the log's last one, unless that is applied already. */
+static void look_behind_applied(struct replica *r, qr_slot last)
+{
+    r->roster = r->applied_roster;
+    r->roster_slot = r->applied_roster_slot;
+    if (last > r->applied_roster_slot) {
+        bool readable = roster_at(r, last, &r->roster);
+        qr_assert(readable);
+        r->roster_slot = last;
+    }
+}
+
+void replica_roster_installed(struct replica *r, const struct roster *roster, qr_slot slot)
+{
+    struct log_group group = { 0 };
+    (void)log_group_state(r->node->log, r->group, &group);
+    r->applied_roster = *roster;
+    r->applied_roster_slot = slot;
+    look_behind_applied(r, group.members_count > 0 ? group.members[group.members_count - 1] : 0);
+}
+
+void replica_roster_truncated(struct replica *r, qr_slot from)
+{
+    if (r->roster_slot < from) {
+        return;
+    }
+    struct log_group group = { 0 };
+    (void)log_group_state(r->node->log, r->group, &group);
+    qr_slot last = group.members_count > 0 ? group.members[group.members_count - 1] : 0;
+    qr_assert(last < from);
+    look_behind_applied(r, last);
+}
+
+/* Who is known: those of the roster in force, and whom the order being stepped brings. */
+static struct roster composed(const struct replica *r, const struct membership *members)
+{
+    struct roster roster = { .members = *members };
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if ((membership_all(members) >> i & 1) != 0) {
+            bool brought = r->joining != NULL && r->joining[i].id != 0;
+            roster.node[i] = brought ? r->joining[i] : r->roster.node[i];
+            qr_assert(roster.node[i].id != 0);
+        }
+    }
+    return roster;
+}
+
+void replica_persist_members(struct replica *r, const struct effect *e)
+{
+    uint8_t record[RECORD_HEADER_BYTES + ROSTER_BYTES_MAX];
+    qr_assert(e->persist.hi - e->persist.lo == 1);
+    r->roster = composed(r, e->persist.members);
+    r->roster_slot = e->persist.lo;
+    size_t n = roster_write(&r->roster, record + RECORD_HEADER_BYTES);
+    record_seal(record, r->group, RECORD_MEMBERS, e->persist.lo, e->persist.term, n);
+    log_append(r->node->log, span_of(record, record_bytes(n)), 1);
+}
+
+void replica_roster_applied(struct replica *r, const struct record *record)
+{
+    bool valid = roster_read(record->payload, &r->applied_roster);
+    qr_assert(valid); /* checked when it came, or made here */
+    r->applied_roster_slot = record->slot;
+}

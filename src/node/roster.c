@@ -1,0 +1,128 @@
+/* The encoding of a roster, the payload of RECORD_MEMBERS.
+ *
+ *   offset size
+ *        0    1  version of this layout: 1
+ *        1    8  voters, outgoing, learners, observers: a u16 of bits by node index each
+ *        9    -  per node of any of these sets, in order of index:
+ *                  4  id
+ *                 16  directory UUID; zero: not met yet
+ *                  2  client port
+ *                  2  peer port
+ *                  1  priority
+ *                  1  bytes of the address, which follows
+ *
+ * There is one encoding per roster, and it is read back only when it is that one. */
+#include "node/roster.h"
+
+#include "base/panic.h"
+#include "base/wire.h"
+
+#include <string.h>
+
+#define ROSTER_VERSION 1
+
+_Static_assert(9 + MEMBERS_MAX * (26 + sizeof((struct roster_node *)0)->address - 1) <=
+                   ROSTER_BYTES_MAX,
+               "every roster fits");
+
+node_index roster_find(const struct roster *roster, uint32_t id)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (id != 0 && roster->node[i].id == id) {
+            return i;
+        }
+    }
+    return NODE_NONE;
+}
+
+bool roster_uuid_known(const struct roster_node *node)
+{
+    static const uint8_t unknown[sizeof node->uuid] = { 0 };
+    return memcmp(node->uuid, unknown, sizeof unknown) != 0;
+}
+
+size_t roster_write(const struct roster *roster, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, ROSTER_BYTES_MAX);
+    wire_put_u8(&w, ROSTER_VERSION);
+    wire_put_u16(&w, roster->members.voters);
+    wire_put_u16(&w, roster->members.outgoing);
+    wire_put_u16(&w, roster->members.learners);
+    wire_put_u16(&w, roster->members.observers);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *node = &roster->node[i];
+        if ((membership_all(&roster->members) >> i & 1) == 0) {
+            continue;
+        }
+        qr_assert(node->id != 0);
+        uint8_t length = (uint8_t)strnlen(node->address, sizeof node->address - 1);
+        wire_put_u32(&w, node->id);
+        wire_put_bytes(&w, node->uuid, sizeof node->uuid);
+        wire_put_u16(&w, node->client_port);
+        wire_put_u16(&w, node->peer_port);
+        wire_put_u8(&w, node->priority);
+        wire_put_u8(&w, length);
+        wire_put_bytes(&w, node->address, length);
+    }
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+/* Only what an address is made of: it is shown to people and looked up by none. */
+static bool is_address(const char *text)
+{
+    return text[0] != 0 && strspn(text, "0123456789abcdefABCDEF:.%") == strlen(text);
+}
+
+static bool read_node(struct wire_reader *r, struct roster_node *node)
+{
+    node->id = wire_get_u32(r);
+    struct span uuid = wire_get_bytes(r, sizeof node->uuid);
+    node->client_port = wire_get_u16(r);
+    node->peer_port = wire_get_u16(r);
+    node->priority = wire_get_u8(r);
+    size_t length = wire_get_u8(r);
+    struct span address = wire_get_bytes(r, length);
+    if (r->bad || length >= sizeof node->address || memchr(address.p, 0, length) != NULL) {
+        return false;
+    }
+    memcpy(node->uuid, uuid.p, sizeof node->uuid);
+    memcpy(node->address, address.p, length);
+    return node->id != 0 && is_address(node->address);
+}
+
+static bool is_another(const struct roster *roster, node_index index)
+{
+    const struct roster_node *node = &roster->node[index];
+    for (node_index i = 0; i < index; i++) {
+        const struct roster_node *other = &roster->node[i];
+        bool same_directory =
+            roster_uuid_known(node) && memcmp(other->uuid, node->uuid, sizeof node->uuid) == 0;
+        if (other->id == node->id || same_directory) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool roster_read(struct span in, struct roster *out)
+{
+    struct wire_reader r = wire_reader(in);
+    *out = (struct roster){ 0 };
+    uint8_t version = wire_get_u8(&r);
+    out->members.voters = wire_get_u16(&r);
+    out->members.outgoing = wire_get_u16(&r);
+    out->members.learners = wire_get_u16(&r);
+    out->members.observers = wire_get_u16(&r);
+    if (r.bad || version != ROSTER_VERSION ||
+        (membership_all(&out->members) != 0 && !membership_is_sound(&out->members))) {
+        return false;
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if ((membership_all(&out->members) >> i & 1) != 0 &&
+            (!read_node(&r, &out->node[i]) || !is_another(out, i))) {
+            return false;
+        }
+    }
+    return wire_finished(&r);
+}
