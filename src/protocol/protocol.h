@@ -334,6 +334,7 @@ struct outlook {
     uint8_t members;              /* indexes in use are below it */
     struct membership membership; /* in force */
     qr_slot membership_slot;      /* stated by this entry; > commit: not decided yet */
+    uint16_t leaving;             /* dropped, but a leader still sends to them so that they know */
     node_index transfer_to;       /* a leader that hands over; NODE_NONE: none */
     struct member_outlook member[15];
 };

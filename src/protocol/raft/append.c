@@ -76,6 +76,21 @@ static bool has_previous(const struct raft *r, const struct raft_append *m)
            trail_term(&r->trail, m->prev_slot) == m->prev_term;
 }
 
+/* Whether the memberships at and after `lo` follow from what is in force before it. */
+static bool continue_members(const struct raft *r, const struct stated *stated, qr_slot lo)
+{
+    const struct membership *before =
+        lo <= r->members.slot ? &r->before.members : &r->members.members;
+    for (uint32_t i = 0; i < stated->count; i++) {
+        const struct membership_at *at = &stated->v[i];
+        if (at->slot >= lo && !raft_members_follow(before, &at->members)) {
+            return false;
+        }
+        before = at->slot >= lo ? &at->members : before;
+    }
+    return true;
+}
+
 /* Figure 2, AppendEntries 3 and 4: the first entry [lo, hi) of `term` that is missing here, after
  * dropping what contradicts. False when the trail cannot take them. */
 static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, qr_term term,
@@ -93,6 +108,10 @@ static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, q
         raft_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
         return false; /* no leader takes back an entry of its term, and terms never fall */
     }
+    if (!continue_members(r, stated, lo)) {
+        raft_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
+        return false;
+    }
     if (!trail_has_room(&r->trail, term, r->commit)) {
         raft_trace(out, POINT_TRAIL_FULL, term, 0, 0);
         return false;
@@ -100,7 +119,7 @@ static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, q
     raft_persist_entries(r, out, lo, hi, term, 0, false);
     for (uint32_t i = 0; i < stated->count; i++) {
         if (stated->v[i].slot >= lo) {
-            raft_members_stated(r, &stated->v[i]);
+            raft_members_stated(r, out, &stated->v[i]);
         }
     }
     return true;

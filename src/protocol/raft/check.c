@@ -24,6 +24,11 @@ static void check_members(const struct raft *r)
     qr_assert(r->members.slot <= r->trail.last_slot);
     bool none = membership_all(&r->members.members) == 0;
     qr_assert(none ? r->members.slot == 0 : membership_is_sound(&r->members.members));
+    if (r->members.slot > r->before.slot) {
+        qr_assert(raft_members_follow(&r->before.members, &r->members.members)); /* M2 */
+    } else {
+        qr_assert(membership_equal(&r->before.members, &r->members.members));
+    }
 }
 
 static void check_peer(const struct raft *r, const struct peer *p)
@@ -45,8 +50,13 @@ static void check_leader(const struct raft *r)
     qr_assert(r->trail.base_slot >= r->term_start ||
               trail_term(&r->trail, r->term_start) == r->term);
     qr_assert(trail_last_term(&r->trail) == r->term);
-    qr_assert((r->feed & raft_bit(r->me)) == 0);
-    qr_assert((membership_all(&r->members.members) & ~r->feed & ~raft_bit(r->me)) == 0);
+    uint16_t all = membership_all(&r->members.members);
+    qr_assert((all & r->leaving) == 0);
+    qr_assert(r->feed == ((all | r->leaving) & ~raft_bit(r->me)));
+    qr_assert((r->caught_up & ~r->members.members.learners) == 0);
+    qr_assert(r->transfer_to == NODE_NONE ||
+              (r->members.members.voters & raft_bit(r->transfer_to)) != 0);
+    qr_assert(!r->transfer_closed || r->transfer_to != NODE_NONE);
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         check_peer(r, &r->peer[set_first(rest)]);
     }
@@ -70,6 +80,8 @@ static void check_state(const struct raft *r)
     qr_assert(r->leader != r->me);
     qr_assert(r->read_count == 0);
     qr_assert(r->transfer_to == NODE_NONE);
+    qr_assert(r->feed == 0);
+    qr_assert(r->change_req == 0);
     qr_assert(r->matched <= r->trail.last_slot);
     qr_assert(r->phase != PHASE_CANDIDATE || r->vote == r->me);
     qr_assert(r->phase == PHASE_FOLLOWER || r->leader == NODE_NONE);
@@ -98,6 +110,10 @@ static void check_delta(const struct raft *r, const struct raft *b)
     if (b->phase == PHASE_LEADER && r->phase == PHASE_LEADER) {
         qr_assert(r->trail.last_slot >= b->trail.last_slot); /* Leader Append-Only */
         qr_assert(r->term_start == b->term_start);
+        if (r->members.slot != b->members.slot) { /* C1 */
+            qr_assert(b->members.slot <= r->commit);
+            qr_assert(r->commit >= r->term_start);
+        }
         for (uint32_t rest = r->feed & b->feed; rest != 0; rest &= rest - 1) {
             node_index i = set_first(rest);
             qr_assert(r->peer[i].match >= b->peer[i].match);

@@ -16,6 +16,29 @@ static const char *phase_name(uint8_t phase)
     qr_unreachable();
 }
 
+static void put_set(struct text *out, const char *name, uint32_t set)
+{
+    const char *before = name;
+    for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
+        text_put(out, before);
+        text_u64(out, set_first(rest));
+        before = ",";
+    }
+}
+
+/* The members that the group was made with go without saying. */
+static void put_members(struct text *out, const struct membership_at *at)
+{
+    if (at->slot == 0) {
+        return;
+    }
+    text_field(out, "members", at->slot);
+    put_set(out, " voters=", at->members.voters);
+    put_set(out, " outgoing=", at->members.outgoing);
+    put_set(out, " learners=", at->members.learners);
+    put_set(out, " observers=", at->members.observers);
+}
+
 void raft_describe(const void *self, struct text *out)
 {
     const struct raft *r = self;
@@ -33,6 +56,7 @@ void raft_describe(const void *self, struct text *out)
     if (r->transfer_to != NODE_NONE) {
         text_field(out, "transfer_to", r->transfer_to);
     }
+    put_members(out, &r->members);
     if (r->forgetful) {
         text_put(out, " forgetful");
     }
@@ -101,10 +125,20 @@ static void mix_leader(uint64_t *d, const struct raft *r)
 {
     mix(d, r->term_start);
     mix(d, (uint64_t)r->heartbeat_due);
-    mix(d, (uint64_t)r->elected_at);
+    mix(d, (uint64_t)r->patient_from);
     mix(d, (uint64_t)r->lease_given);
     mix(d, r->lease_barred);
     mix(d, r->transfer_sent);
+    mix(d, r->transfer_closed);
+    mix(d, r->transfer_req);
+    mix(d, r->leaving);
+    mix(d, (uint64_t)r->leaving_since);
+    mix(d, r->change_req);
+    mix(d, r->retiring);
+    mix(d, r->caught_up);
+    mix(d, r->learner);
+    mix(d, r->learner_slot);
+    mix(d, (uint64_t)r->learner_since);
     mix(d, r->transfer_to);
     mix(d, (uint64_t)r->transfer_due);
     mix(d, r->round);

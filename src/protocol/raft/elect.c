@@ -59,8 +59,9 @@ static void leave_leadership(struct raft *r, struct effects *out)
 {
     raft_trace(out, POINT_STEPPED_DOWN, r->term, 0, 0);
     raft_refuse_reads(r, out);
-    r->transfer_to = NODE_NONE;
-    r->feed = 0;
+    raft_change_leave(r, out);
+    r->transfer_to = NODE_NONE; /* whoever waits for it hears when somebody leads */
+    r->transfer_closed = false;
     /* Reads answered under a lease may still be served: no vote for another before they cannot. */
     r->promise_until = r->promise_until > r->lease_given ? r->promise_until : r->lease_given;
 }
@@ -82,6 +83,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     }
     if (leader != NODE_NONE) {
         raft_trace(out, POINT_FOLLOWS, term, leader, 0);
+        raft_transfer_over(r, out, STATUS_OK);
     }
     r->phase = PHASE_FOLLOWER;
     r->leader = leader;

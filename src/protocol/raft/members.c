@@ -4,66 +4,85 @@
  * committed or not; when the entry is dropped, the one before it is in force again.
  *
  * M1 A leader appends a membership only when the one before it and an entry of its own term are
- *    committed: one change at a time (diss. 4.1; the second half closes the hole that was found in
- *    2015 in changes of single servers). So of the memberships in one log only the last can be
- *    uncommitted, whoever wrote them, and a log that holds two proves the commit of the first:
- *    two are all that an instance must remember. */
+ *    committed: one change at a time. (Without the second half two leaders in turn can each begin
+ *    one on top of the same membership; that hole was found in changes of single servers in 2015.)
+ *    So of the memberships in one log only the last can be uncommitted, whoever wrote them, and a
+ *    log that holds two proves the commit of the first: two are all that an instance remembers.
+ * M2 Two memberships in a row have the same voters, or one of them is joint: first (new, old), then
+ *    (new). Of the voters of any two in a row every two decisions share a node (quorum_test.c). */
 #include "protocol/raft/state.h"
+
+bool raft_members_follow(const struct membership *before, const struct membership *next)
+{
+    if (membership_all(before) == 0) {
+        return true; /* it has not joined: it cannot know what was before */
+    }
+    if (next->outgoing != 0) {
+        return before->outgoing == 0 && next->outgoing == before->voters;
+    }
+    return next->voters == before->voters; /* M2 */
+}
 
 void raft_members_start(struct raft *r, const struct membership_at *v, uint32_t count)
 {
     if (count == 0) {
         return; /* it has not joined */
     }
+    qr_assert(v[0].slot <= r->applied);
+    for (uint32_t i = 1; i < count; i++) {
+        qr_assert(v[i].slot > r->applied);
+        qr_assert(v[i].slot > v[i - 1].slot);
+        qr_assert(raft_members_follow(&v[i - 1].members, &v[i].members));
+    }
     r->before = v[count > 1 ? count - 2 : 0];
     r->members = v[count - 1];
-    qr_assert(r->before.slot <= r->members.slot);
     qr_assert(r->members.slot <= r->trail.last_slot);
     r->commit = max_u64(r->commit, r->before.slot); /* M1 */
 }
 
-void raft_members_stated(struct raft *r, const struct membership_at *at)
+void raft_members_stated(struct raft *r, struct effects *out, const struct membership_at *at)
 {
     qr_assert(at->slot > r->members.slot);
     qr_assert(at->slot <= r->trail.last_slot);
+    qr_assert(raft_members_follow(&r->members.members, &at->members));
+    raft_trace(out, POINT_MEMBERS_STATED, at->slot, at->members.voters, at->members.outgoing);
     r->before = r->members;
     r->members = *at;
     r->commit = max_u64(r->commit, r->before.slot); /* M1 */
-    if (r->phase == PHASE_LEADER) {
-        raft_members_lead(r);
-    }
 }
 
-void raft_members_lead(struct raft *r)
-{
-    qr_assert(r->phase == PHASE_LEADER);
-    r->feed = (uint16_t)(membership_all(&r->members.members) & ~raft_bit(r->me));
-}
-
-void raft_members_truncated(struct raft *r, qr_slot from)
+void raft_members_truncated(struct raft *r, struct effects *out, qr_slot from)
 {
     qr_assert(from > r->before.slot);
     if (from <= r->members.slot) {
+        raft_trace(out, POINT_MEMBERS_REVERTED, r->members.slot, r->before.slot, 0);
         r->members = r->before;
     }
 }
 
 bool raft_is_alone(const struct raft *r)
 {
-    uint16_t others = membership_voters(&r->members.members);
+    uint16_t voters = membership_voters(&r->members.members);
     if (r->members.slot > r->commit) {
-        others |= membership_voters(&r->before.members);
+        voters |= membership_voters(&r->before.members);
     }
-    return others == raft_bit(r->me);
+    return voters == raft_bit(r->me);
 }
 
 bool raft_may_lead(const struct raft *r)
 {
     uint16_t able = membership_voters(&r->members.members);
     if (r->members.slot > r->commit) {
-        /* Until the entry that drops it is committed, the others may not be able to do without
-         * it: its log may be ahead of all of theirs (diss. 4.2.2). */
+        /* Until the entry that drops it is known to be committed, the others may not be able to do
+         * without it: its log may be ahead of all of theirs (diss. 4.2.2). */
         able |= membership_voters(&r->before.members);
     }
     return (able & raft_bit(r->me)) != 0;
+}
+
+bool raft_is_lively(const struct raft *r, node_index i)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    const struct peer *p = &r->peer[i];
+    return i == r->me || (p->heard != 0 && r->now < p->heard + r->limits.election);
 }

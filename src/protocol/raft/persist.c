@@ -39,7 +39,7 @@ struct effect *raft_persist_entries(struct raft *r, struct effects *out, qr_slot
         raft_trace(out, POINT_TRUNCATED, lo, r->trail.last_slot, 0);
         trail_truncate(&r->trail, lo);
         journal_truncate(&r->journal, lo);
-        raft_members_truncated(r, lo);
+        raft_members_truncated(r, out, lo);
     }
     struct effect *e = push_persist(r, out);
     e->persist.lo = lo;
@@ -61,7 +61,9 @@ void raft_persist_members(struct raft *r, struct effects *out, const struct memb
     qr_slot slot = r->trail.last_slot + 1;
     struct effect *e = raft_persist_entries(r, out, slot, slot + 1, r->term, 0, false);
     e->persist.members = stated;
-    raft_members_stated(r, &(struct membership_at){ .slot = slot, .members = *members });
+    uint16_t all_before = membership_all(&r->members.members);
+    raft_members_stated(r, out, &(struct membership_at){ .slot = slot, .members = *members });
+    raft_change_stated(r, all_before);
 }
 
 qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot)

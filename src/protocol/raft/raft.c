@@ -9,7 +9,8 @@
  *   append.c     the follower's side                             paper 5.3
  *   read.c       linearizable reads by read index                diss. 6.4
  *   lease.c      and by lease                                    diss. 6.4.1
- *   members.c    who takes part, and changes of that             diss. 4
+ *   members.c    who takes part                                  diss. 4.1, 4.3
+ *   change.c     the leader changes that                         diss. 4
  *   transfer.c   handing leadership over                         diss. 3.10
  *   skew.c       leaving leadership when the wall clock is off
  *   persist.c    what must be durable, and since which ticket
@@ -24,10 +25,11 @@
 
 #include "protocol/raft/state.h"
 
-/* The most that one step pushes: per member two APPENDs with entries, one more and a heartbeat from
- * the timer, and an answer; every waiting range of reads answered; two PERSISTs, APPLY, TRIM; and
- * a handful of trace points. */
-#define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 4) + READ_RANGES + 1 + 4 + 16)
+/* The most that one step pushes: per member two APPENDs with entries, as many again when it ends
+ * with another membership, one more and a heartbeat from the timer, and an answer; every waiting
+ * range of reads answered; three PERSISTs, APPLY, TRIM, two orders answered; and a handful of trace
+ * points. */
+#define STEP_EFFECTS (MEMBERS_MAX * (2 * APPENDS_PER_STEP + 4) + READ_RANGES + 1 + 7 + 20)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct raft_append))
 
 /* --- Small tools ---------------------------------------------------------------------------- */
@@ -51,6 +53,17 @@ void *raft_send(struct effects *out, node_index to, uint16_t kind, size_t body_b
     e->send.message.kind = kind;
     e->send.message.body = body;
     return body;
+}
+
+void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status)
+{
+    if (first == 0) {
+        return;
+    }
+    struct effect *e = effects_push(out, EFFECT_ANSWER);
+    e->answer.first = first;
+    e->answer.count = count;
+    e->answer.status = status;
 }
 
 static qr_time earlier(qr_time a, qr_time b)
@@ -80,6 +93,7 @@ static void raft_init(void *self, const struct protocol_limits *limits, node_ind
     r->vote = NODE_NONE;
     r->leader = NODE_NONE;
     r->transfer_to = NODE_NONE;
+    r->learner = NODE_NONE;
     r->read_mode = READ_MODE_READINDEX;
 }
 
@@ -131,7 +145,7 @@ static uint32_t room(const struct raft *r)
         return r->limits.uncommitted_max; /* refused at once rather than kept waiting */
     }
     uint64_t open = r->trail.last_slot - r->commit;
-    bool closed = r->transfer_to != NODE_NONE || r->read_count == READ_RANGES;
+    bool closed = r->transfer_closed || r->read_count == READ_RANGES;
     return closed || open >= r->limits.uncommitted_max ? 0
                                                        : r->limits.uncommitted_max - (uint32_t)open;
 }
@@ -139,13 +153,10 @@ static uint32_t room(const struct raft *r)
 static void on_submit(struct raft *r, struct effects *out, qr_req first, uint32_t count)
 {
     qr_assert(count > 0);
-    bool leads = r->phase == PHASE_LEADER && r->transfer_to == NODE_NONE;
+    bool leads = r->phase == PHASE_LEADER && !r->transfer_closed;
     uint64_t open = r->trail.last_slot - r->commit;
     if (!leads || open + count > r->limits.uncommitted_max) {
-        struct effect *e = effects_push(out, EFFECT_ANSWER);
-        e->answer.first = first;
-        e->answer.count = count;
-        e->answer.status = leads ? STATUS_OVERLOADED : STATUS_NOT_LEADER;
+        raft_answer(out, first, count, leads ? STATUS_OVERLOADED : STATUS_NOT_LEADER);
         return;
     }
     qr_slot lo = r->trail.last_slot + 1;
@@ -308,17 +319,19 @@ static void on_peer(struct raft *r, struct effects *out, node_index node, bool u
     }
 }
 
-static void on_admin(struct raft *r, struct effects *out, enum admin_kind order, uint64_t argument)
+static void on_admin(struct raft *r, struct effects *out, const struct event *event)
 {
-    switch (order) {
+    uint64_t argument = event->admin.argument;
+    switch (event->admin.order) {
     case ADMIN_TRANSFER:
-        raft_on_transfer(r, out, argument);
+        raft_on_transfer(r, out, argument, event->admin.timeout, event->admin.req);
         return;
     case ADMIN_READ_MODE:
         raft_trace(out, POINT_READ_MODE, argument, 0, 0);
         r->read_mode = argument == READ_MODE_LEASE ? READ_MODE_LEASE : READ_MODE_READINDEX;
         return;
     case ADMIN_MEMBERS:
+        raft_on_members(r, out, event);
         return;
     }
     qr_unreachable();
@@ -338,6 +351,9 @@ static void on_timer(struct raft *r, struct effects *out)
         if (r->now >= raft_campaign_at(r)) {
             raft_begin_prevote(r, out);
         }
+        if (r->now >= raft_transfer_deadline(r)) {
+            raft_transfer_over(r, out, STATUS_HANDOVER); /* nobody leads */
+        }
         return;
     }
     if (has_lost_quorum(r)) {
@@ -348,6 +364,7 @@ static void on_timer(struct raft *r, struct effects *out)
     if (r->now >= r->heartbeat_due) {
         raft_heartbeat_all(r, out);
         r->transfer_sent = false; /* the message may be lost: say it again */
+        raft_change_round(r, out);
         raft_yield_when_skewed(r, out);
     }
 }
@@ -359,7 +376,7 @@ static qr_time raft_deadline(const void *self)
         return QR_NEVER;
     }
     if (r->phase != PHASE_LEADER) {
-        return raft_campaign_at(r);
+        return earlier(raft_campaign_at(r), raft_transfer_deadline(r));
     }
     if (r->feed == 0) {
         return QR_NEVER; /* nobody to speak to */
@@ -400,7 +417,7 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
         on_peer(r, out, event->peer.node, event->peer.up);
         return;
     case EVENT_ADMIN:
-        on_admin(r, out, event->admin.order, event->admin.argument);
+        on_admin(r, out, event);
         return;
     case EVENT_OFFER:
         return; /* without an INSTALL it is let go */
@@ -422,6 +439,9 @@ static void finish(struct raft *r, struct effects *out)
         e->apply.lo = r->applied + 1;
         e->apply.hi = r->commit + 1;
         r->applied = r->commit;
+    }
+    if (r->phase == PHASE_LEADER) {
+        raft_change_proceed(r, out);
     }
 }
 
@@ -454,6 +474,7 @@ static void raft_outlook(const void *self, struct outlook *out)
         .forgetful = r->forgetful,
         .membership = r->members.members,
         .membership_slot = r->members.slot,
+        .leaving = r->leaving,
         .transfer_to = r->transfer_to,
     };
     uint32_t known = membership_all(&r->members.members) | r->feed;

@@ -18,14 +18,6 @@
  * a round serves those first. */
 #include "protocol/raft/state.h"
 
-static void answer_reads(struct effects *out, qr_req first, uint32_t count, enum qr_status status)
-{
-    struct effect *e = effects_push(out, EFFECT_ANSWER);
-    e->answer.first = first;
-    e->answer.count = count;
-    e->answer.status = status;
-}
-
 static void confirm(struct effects *out, qr_req first, uint32_t count, qr_slot slot, qr_time before)
 {
     struct effect *e = effects_push(out, EFFECT_READ);
@@ -68,7 +60,7 @@ static void wait_for_round(struct raft *r, struct effects *out, qr_req first, ui
         return;
     }
     if (r->read_count == READ_RANGES) {
-        answer_reads(out, first, count, STATUS_OVERLOADED); /* the driver was told: no room */
+        raft_answer(out, first, count, STATUS_OVERLOADED); /* the driver was told: no room */
         return;
     }
     r->reads[r->read_count++] =
@@ -79,7 +71,7 @@ void raft_on_read(struct raft *r, struct effects *out, qr_req first, uint32_t co
 {
     qr_assert(count > 0);
     if (r->phase != PHASE_LEADER) {
-        answer_reads(out, first, count, STATUS_NOT_LEADER);
+        raft_answer(out, first, count, STATUS_NOT_LEADER);
         return;
     }
     if (!answer_under_lease(r, out, first, count)) {
@@ -137,7 +129,7 @@ void raft_refuse_reads(struct raft *r, struct effects *out)
         raft_trace(out, POINT_READS_REFUSED, r->read_count, 0, 0);
     }
     for (uint32_t i = 0; i < r->read_count; i++) {
-        answer_reads(out, r->reads[i].first, r->reads[i].count, STATUS_NOT_LEADER); /* D2 */
+        raft_answer(out, r->reads[i].first, r->reads[i].count, STATUS_NOT_LEADER); /* D2 */
     }
     r->read_count = 0;
 }

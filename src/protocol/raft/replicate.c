@@ -18,19 +18,18 @@ void raft_become_leader(struct raft *r, struct effects *out)
     r->leader = r->me;
     r->leader_closed = false;
     r->matched = 0;
-    r->elected_at = r->now;
+    r->patient_from = r->now;
     r->lease_given = 0;
     r->lease_barred = false;
     r->skewed_until = 0; /* what another leader said; now all members' clocks will tell */
     r->transfer_to = NODE_NONE;
+    r->transfer_closed = false;
     r->round = 1;
     r->announced = 0;
     r->round_used = false;
     qr_assert(r->read_count == 0);
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        r->peer[i] = (struct peer){ .next = r->trail.last_slot + 1, .mode = PEER_PROBE };
-    }
-    raft_members_lead(r);
+    raft_change_lead(r);
+    raft_transfer_over(r, out, STATUS_HANDOVER);
     raft_trace(out, POINT_ELECTED, r->term, r->trail.last_slot, 0);
     r->term_start = r->trail.last_slot + 1;
     raft_persist_entries(r, out, r->term_start, r->term_start + 1, r->term, 0,
@@ -210,7 +209,8 @@ void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
     if (p == NULL || m->match > r->trail.last_slot) {
         return;
     }
-    bool progress = m->match > p->match;
+    qr_slot before = p->match;
+    bool progress = m->match > before;
     p->match = max_u64(p->match, m->match);
     p->in_flight = (uint16_t)(p->in_flight - (p->in_flight > 0));
     if (p->mode != PEER_REPLICATE || (progress && p->in_flight == 0)) {
@@ -223,7 +223,10 @@ void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
     if (p->next == p->match + 1) {
         p->in_flight = 0; /* answers may have been lost: now none is missing */
     }
-    raft_advance_commit(r);
+    if (progress) {
+        raft_advance_commit(r);
+        raft_change_answered(r, out, from, before);
+    }
     raft_replicate(r, out, from);
 }
 
@@ -265,6 +268,9 @@ void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
         return;
     }
     raft_note_skew(r, from, m->wall);
+    if (m->matched) {
+        raft_change_told(r, out, from, m->sent);
+    }
     if (p->mode != PEER_REPLICATE || m->matched) {
         return;
     }
@@ -280,7 +286,7 @@ qr_time raft_quorum_heard(const struct raft *r)
     uint64_t heard[MEMBERS_MAX];
     for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        qr_time at = r->peer[i].heard > r->elected_at ? r->peer[i].heard : r->elected_at;
+        qr_time at = r->peer[i].heard > r->patient_from ? r->peer[i].heard : r->patient_from;
         heard[i] = i == r->me ? (uint64_t)QR_NEVER : (uint64_t)at;
     }
     return (qr_time)quorum_reached(heard, &r->members.members);
@@ -289,7 +295,7 @@ qr_time raft_quorum_heard(const struct raft *r)
 qr_slot raft_floor(const struct raft *r)
 {
     qr_slot floor = r->journal.durable_slot;
-    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+    for (uint32_t rest = r->feed & ~r->leaving; rest != 0; rest &= rest - 1) {
         floor = min_u64(floor, r->peer[set_first(rest)].match);
     }
     return floor;

@@ -45,11 +45,6 @@ static int64_t distance(const struct raft *r, node_index i, int side)
     return i == r->me ? 0 : (int64_t)side * r->peer[i].skew_ms * 1000;
 }
 
-static bool is_lively(const struct raft *r, node_index i)
-{
-    return r->peer[i].heard != 0 && r->now < r->peer[i].heard + r->limits.election;
-}
-
 /* The nearest lively member on that side when a majority is beyond the bound there; else
  * NODE_NONE. A leader with a quorum always has one: two majorities share a member. */
 static node_index nearest_beyond(const struct raft *r, int side)
@@ -63,7 +58,7 @@ static node_index nearest_beyond(const struct raft *r, int side)
             continue;
         }
         beyond |= raft_bit(i);
-        if (is_lively(r, i) && (nearest == NODE_NONE || d < distance(r, nearest, side))) {
+        if (raft_is_lively(r, i) && (nearest == NODE_NONE || d < distance(r, nearest, side))) {
             nearest = i;
         }
     }
@@ -84,6 +79,6 @@ void raft_yield_when_skewed(struct raft *r, struct effects *out)
     if (tried) {
         raft_become_follower(r, out, r->term, NODE_NONE); /* W1 */
     } else {
-        raft_on_transfer(r, out, to);
+        raft_on_transfer(r, out, to, 0, 0);
     }
 }

@@ -84,7 +84,6 @@ struct raft {
     /* Who takes part (members.c). */
     struct membership_at members; /* in force: what the last such entry of the log states */
     struct membership_at before;  /* what the one before it states: committed */
-    uint16_t feed;                /* whom a leader sends to */
 
     /* Any role. */
     uint8_t phase;
@@ -105,17 +104,28 @@ struct raft {
     /* Leaders. */
     qr_slot term_start; /* the NOOP of this term */
     qr_time heartbeat_due;
-    qr_time elected_at;
-    qr_time lease_given; /* the latest end of a lease that reads were answered under */
-    bool lease_barred;   /* no leases for the rest of this term (transfer.c) */
+    qr_time patient_from; /* silence counts from here: elected, or new members */
+    qr_time lease_given;  /* the latest end of a lease that reads were answered under */
+    bool lease_barred;    /* no leases for the rest of this term (transfer.c) */
     bool transfer_sent;
+    bool transfer_closed;   /* the target is near: no operations are taken any more */
     node_index transfer_to; /* NODE_NONE: no transfer */
     qr_time transfer_due;   /* give up then */
+    qr_req transfer_req;    /* waits for the outcome, whoever leads; 0: nobody does */
     uint64_t round;         /* the read round that messages carry now */
     uint64_t announced;     /* the latest round that heartbeats went out for */
     bool round_used;        /* a message has carried `round` */
     uint32_t read_count;
     struct read_range reads[READ_RANGES];
+    uint16_t feed;         /* whom it sends to: all members and those that leave */
+    uint16_t leaving;      /* dropped, but they may not know */
+    qr_time leaving_since; /* what is sent later tells them; 0: it is not decided yet */
+    qr_req change_req;     /* waits for the end of the change of the members */
+    bool retiring;         /* it votes no more, and has tried to hand over */
+    uint16_t caught_up;    /* learners whose last round was short */
+    node_index learner;    /* the one whose round it is; NODE_NONE: none */
+    qr_slot learner_slot;  /* the round ends when it holds the log up to here */
+    qr_time learner_since;
     struct peer peer[MEMBERS_MAX];
 };
 
@@ -127,6 +137,9 @@ static inline uint16_t raft_bit(node_index node)
 {
     return (uint16_t)(1u << node);
 }
+
+/* Refuses or grants requests [first, first + count); none when first is 0. */
+void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
 
 void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c);
 
@@ -156,16 +169,34 @@ qr_ticket raft_ticket(struct raft *r, struct effects *out, qr_slot slot);
 /* --- members.c ------------------------------------------------------------------------------ */
 
 void raft_members_start(struct raft *r, const struct membership_at *v, uint32_t count);
+/* Whether a log may hold these two in a row. */
+bool raft_members_follow(const struct membership *before, const struct membership *next);
 /* An entry that states a membership is in the log now. */
-void raft_members_stated(struct raft *r, const struct membership_at *at);
+void raft_members_stated(struct raft *r, struct effects *out, const struct membership_at *at);
 /* Entries at and after `from` are dropped. */
-void raft_members_truncated(struct raft *r, qr_slot from);
-/* This node leads: whom it sends to. */
-void raft_members_lead(struct raft *r);
+void raft_members_truncated(struct raft *r, struct effects *out, qr_slot from);
 /* Nobody else votes, whatever becomes of the entries that are not committed. */
 bool raft_is_alone(const struct raft *r);
 /* Whether it may campaign: it votes, or its vote may still be needed. */
 bool raft_may_lead(const struct raft *r);
+/* Heard within an election time-out: what a leader knows of a member's life. */
+bool raft_is_lively(const struct raft *r, node_index i);
+
+/* --- change.c: the leader changes the members ------------------------------------------------ */
+
+void raft_change_lead(struct raft *r);
+void raft_change_leave(struct raft *r, struct effects *out);
+/* The leader has stated another membership, which is in force; `all` took part before. */
+void raft_change_stated(struct raft *r, uint16_t all);
+void raft_on_members(struct raft *r, struct effects *out, const struct event *event);
+/* Goes on with a change as far as it is decided; promotes learners. */
+void raft_change_proceed(struct raft *r, struct effects *out);
+/* A member acknowledged, `before` was its match: a learner may have caught up. */
+void raft_change_answered(struct raft *r, struct effects *out, node_index from, qr_slot before);
+/* A member answered a heartbeat sent then: one that leaves may know it. */
+void raft_change_told(struct raft *r, struct effects *out, node_index from, qr_time sent);
+/* With each heartbeat: the next round of a learner. */
+void raft_change_round(struct raft *r, struct effects *out);
 
 /* --- elect.c -------------------------------------------------------------------------------- */
 
@@ -250,7 +281,15 @@ void raft_yield_when_skewed(struct raft *r, struct effects *out);
 
 /* --- transfer.c ----------------------------------------------------------------------------- */
 
-void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument);
+/* timeout 0: an election time-out; req 0: nobody waits. */
+void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr_time timeout,
+                      qr_req req);
+/* Answers the one who waits for a transfer, if any. */
+void raft_transfer_over(struct raft *r, struct effects *out, enum qr_status status);
+/* The voter to hand over to: the most up to date of those heard lately; NODE_NONE: nobody. */
+node_index raft_successor(const struct raft *r);
+/* The target votes no more: gives up. */
+void raft_transfer_recheck(struct raft *r, struct effects *out);
 void raft_transfer_proceed(struct raft *r, struct effects *out);
 /* When raft_transfer_proceed wants to run; QR_NEVER: not by time. */
 qr_time raft_transfer_deadline(const struct raft *r);

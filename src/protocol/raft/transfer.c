@@ -7,46 +7,93 @@
  * X1 Leases are revoked first: from the order on no read is answered under one, and TIMEOUT_NOW
  *    leaves only when the last lease that was used has ended. After TIMEOUT_NOW this leadership
  *    uses no lease any more, even when the transfer is given up: the message, or the campaign that
- *    it causes, may arrive much later. */
+ *    it causes, may arrive much later.
+ * X2 Operations are taken until the target is near, so that the pause is one exchange long and not
+ *    as long as the target is behind.
+ * X3 The order is answered when somebody leads: OK by another's first word, HANDOVER when this node
+ *    leads still, or again, or nobody does in time. */
 #include "protocol/raft/state.h"
 
-/* The member that is furthest, among those heard lately; ties go to the lowest index (P7). */
-static node_index most_up_to_date(const struct raft *r)
+/* Ties go to the lowest index (P7). */
+node_index raft_successor(const struct raft *r)
 {
     node_index best = NODE_NONE;
     for (uint32_t rest = r->members.members.voters; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        const struct peer *p = &r->peer[i];
-        bool lively = i != r->me && p->heard != 0 && r->now < p->heard + r->limits.election;
-        if (lively && (best == NODE_NONE || p->match > r->peer[best].match)) {
+        bool able = i != r->me && raft_is_lively(r, i);
+        if (able && (best == NODE_NONE || r->peer[i].match > r->peer[best].match)) {
             best = i;
         }
     }
     return best;
 }
 
-void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument)
+static bool is_voter(const struct raft *r, node_index i)
 {
-    if (r->phase != PHASE_LEADER || r->transfer_to != NODE_NONE) {
+    return i < MEMBERS_MAX && (r->members.members.voters & raft_bit(i)) != 0;
+}
+
+static enum qr_status judge(const struct raft *r, node_index to)
+{
+    if (r->phase != PHASE_LEADER) {
+        return STATUS_NOT_LEADER;
+    }
+    if (r->transfer_to != NODE_NONE) {
+        return STATUS_HANDING_OVER;
+    }
+    return is_voter(r, to) && to != r->me ? STATUS_OK : STATUS_NOT_A_VOTER;
+}
+
+void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr_time timeout,
+                      qr_req req)
+{
+    node_index to = (node_index)min_u64(argument, NODE_NONE);
+    if (to == NODE_NONE && r->phase == PHASE_LEADER) {
+        to = raft_successor(r);
+    }
+    enum qr_status status = judge(r, to);
+    if (status != STATUS_OK) {
         raft_trace(out, POINT_TRANSFER_REFUSED, argument, 0, 0);
+        raft_answer(out, req, 1, status);
         return;
     }
-    node_index to = argument == NODE_NONE ? most_up_to_date(r) : (node_index)min_u64(argument, 255);
-    bool votes = to < MEMBERS_MAX && (r->members.members.voters & raft_bit(to)) != 0;
-    if (!votes || to == r->me) {
-        raft_trace(out, POINT_TRANSFER_REFUSED, argument, 0, 0);
-        return;
-    }
+    qr_assert(r->transfer_req == 0);
     r->transfer_to = to;
     r->transfer_sent = false;
-    r->transfer_due = r->now + r->limits.election;
+    r->transfer_closed = false;
+    r->transfer_due = r->now + (timeout > 0 ? timeout : r->limits.election);
+    r->transfer_req = req;
     raft_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
 }
 
-/* The target holds the whole log and no read can still be served under a lease. */
-static bool is_ready(const struct raft *r)
+void raft_transfer_over(struct raft *r, struct effects *out, enum qr_status status)
 {
-    return r->peer[r->transfer_to].match == r->trail.last_slot && r->now >= r->lease_given;
+    raft_answer(out, r->transfer_req, 1, status);
+    r->transfer_req = 0;
+}
+
+static void give_up(struct raft *r, struct effects *out)
+{
+    qr_assert(r->transfer_to != NODE_NONE);
+    raft_trace(out, POINT_TRANSFER_GIVEN_UP, r->transfer_to, 0, 0);
+    r->transfer_to = NODE_NONE;
+    r->transfer_closed = false;
+    raft_transfer_over(r, out, STATUS_HANDOVER);
+}
+
+void raft_transfer_recheck(struct raft *r, struct effects *out)
+{
+    if (r->transfer_to != NODE_NONE && !is_voter(r, r->transfer_to)) {
+        give_up(r, out);
+    }
+}
+
+/* What the target lacks may be under way to it, and no read can still be served under a lease. */
+static bool is_near(const struct raft *r)
+{
+    const struct peer *p = &r->peer[r->transfer_to];
+    uint64_t window = (uint64_t)r->limits.append_entries * r->limits.appends_in_flight;
+    return r->trail.last_slot - p->match <= window && r->now >= r->lease_given;
 }
 
 void raft_transfer_proceed(struct raft *r, struct effects *out)
@@ -56,11 +103,12 @@ void raft_transfer_proceed(struct raft *r, struct effects *out)
         return;
     }
     if (r->now >= r->transfer_due) {
-        raft_trace(out, POINT_TRANSFER_GIVEN_UP, r->transfer_to, 0, 0);
-        r->transfer_to = NODE_NONE;
+        give_up(r, out);
         return;
     }
-    if (r->transfer_sent || !is_ready(r)) {
+    r->transfer_closed = r->transfer_closed || is_near(r); /* X2 */
+    bool ready = r->transfer_closed && r->peer[r->transfer_to].match == r->trail.last_slot;
+    if (r->transfer_sent || !ready) {
         return;
     }
     struct raft_timeout_now *m = RAFT_SEND(out, r->transfer_to, TIMEOUT_NOW, timeout_now, 0);
@@ -72,11 +120,10 @@ void raft_transfer_proceed(struct raft *r, struct effects *out)
 
 qr_time raft_transfer_deadline(const struct raft *r)
 {
-    if (r->transfer_to == NODE_NONE) {
+    if (r->transfer_to == NODE_NONE && r->transfer_req == 0) {
         return QR_NEVER;
     }
-    bool waits_for_lease = !r->transfer_sent && r->now < r->lease_given &&
-                           r->peer[r->transfer_to].match == r->trail.last_slot;
+    bool waits_for_lease = r->transfer_to != NODE_NONE && r->now < r->lease_given;
     return waits_for_lease && r->lease_given < r->transfer_due ? r->lease_given : r->transfer_due;
 }
 
@@ -88,6 +135,10 @@ void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
     }
     if (!trail_has_room(&r->trail, r->term + 1, r->commit)) {
         raft_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
+        return;
+    }
+    if (!raft_may_lead(r)) {
+        raft_trace(out, POINT_NO_VOTER, from, 0, 0);
         return;
     }
     raft_trace(out, POINT_TIMEOUT_NOW, from, m->term, 0);
