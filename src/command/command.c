@@ -31,6 +31,7 @@ static const struct command_spec table[] = {
 #define WRITE(t, id, ...) ROW(PLACE_WRITE, t, __VA_ARGS__)
 #define LOCAL(t, id, ...) ROW(PLACE_LOCAL, t, __VA_ARGS__)
 #define WAITING(t, id, ...) ROW(PLACE_WAIT, t, __VA_ARGS__)
+#define ORDER(t, id, ...) ROW(PLACE_ORDER, t, __VA_ARGS__)
 #define PARENT(t, id, text, ar, fl, ...) \
     ROW(PLACE_NONE, t, text, ar, (fl) | CF_CONTAINER, __VA_ARGS__)
 #include "command/commands.def"
@@ -38,6 +39,7 @@ static const struct command_spec table[] = {
 #undef WRITE
 #undef LOCAL
 #undef WAITING
+#undef ORDER
 #undef PARENT
 };
 
@@ -154,12 +156,14 @@ const struct command_spec *command_by_tag(uint16_t tag)
 #define WRITE READ
 #define LOCAL READ
 #define WAITING READ
+#define ORDER READ
 #define PARENT(...)
 #include "command/commands.def"
 #undef READ
 #undef WRITE
 #undef LOCAL
 #undef WAITING
+#undef ORDER
 #undef PARENT
     default:
         return NULL;

@@ -11,6 +11,7 @@ enum command_place {
     PLACE_READ,  /* by the leader's engine, once confirmed (linearizable) */
     PLACE_WRITE, /* by every engine, through the log */
     PLACE_WAIT,  /* by the leader: WAIT */
+    PLACE_ORDER, /* by the leader's protocol: FAILOVER (node/orders.h) */
     PLACE_NONE,  /* nowhere: a container of subcommands */
 };
 

@@ -7,12 +7,14 @@ enum row {
 #define WRITE READ
 #define LOCAL READ
 #define WAITING READ
+#define ORDER READ
 #define PARENT READ
 #include "command/commands.def"
 #undef READ
 #undef WRITE
 #undef LOCAL
 #undef WAITING
+#undef ORDER
 #undef PARENT
     ROW_COUNT
 };

@@ -26,12 +26,14 @@ typedef void handler(struct call *c);
 #define LOCAL(...)
 #define PARENT(...)
 #define WAITING(...)
+#define ORDER(...)
 #include "command/commands.def"
 #undef READ
 #undef WRITE
 #undef LOCAL
 #undef PARENT
 #undef WAITING
+#undef ORDER
 
 /* --- Keys (lookup.c) ------------------------------------------------------------------------ */
 

@@ -19,12 +19,14 @@ static handler *const handlers[] = {
 #define LOCAL(...)
 #define PARENT(...)
 #define WAITING(...)
+#define ORDER(...)
 #include "command/commands.def"
 #undef READ
 #undef WRITE
 #undef LOCAL
 #undef PARENT
 #undef WAITING
+#undef ORDER
 };
 
 static handler *handler_of(uint16_t tag)

@@ -358,6 +358,8 @@ void replica_forget(struct replica *r, struct pending *p)
         leave_read_queue(r, p);
     } else if (p->state == PENDING_BLOCKED) {
         pendings_remove(&r->blocked, p);
+    } else if (p->state == PENDING_ORDERED) {
+        pendings_remove(&r->orders, p);
     } else if (p->state == PENDING_PROPOSED) {
         struct pending **link = flight(r, p->slot);
         while (*link != NULL && *link != p) {

@@ -9,6 +9,7 @@
 #define READ(...)
 #define WRITE(...)
 #define WAITING(...)
+#define ORDER(...)
 #define PARENT(...)
 #define LOCAL(tag, ident, ...)                                                            \
     void local_cmd_##ident(struct client *client, const struct span *argv, uint32_t argc, \
@@ -17,6 +18,7 @@
 #undef READ
 #undef WRITE
 #undef WAITING
+#undef ORDER
 #undef PARENT
 #undef LOCAL
 

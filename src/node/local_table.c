@@ -13,12 +13,14 @@ static local_handler *const handlers[] = {
 #define READ(...) NULL,
 #define WRITE(...) NULL,
 #define WAITING(...) NULL,
+#define ORDER(...) NULL,
 #define PARENT(...) NULL,
 #define LOCAL(tag, ident, ...) local_cmd_##ident,
 #include "command/commands.def"
 #undef READ
 #undef WRITE
 #undef WAITING
+#undef ORDER
 #undef PARENT
 #undef LOCAL
 };

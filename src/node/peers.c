@@ -97,6 +97,11 @@ bool peers_connected(const struct peers *peers, node_index peer)
            peers->peer[peer].link[LANE_DATA] != NULL;
 }
 
+uint16_t peers_wire_version(const struct peers *peers, node_index peer)
+{
+    return peers_connected(peers, peer) ? peers->peer[peer].link[LANE_CONTROL]->version : 0;
+}
+
 /* Both connections of a peer go together, and with them everything that was asked over them: what
  * comes next may be another life of that process, to which our answers would mean something else.
  */

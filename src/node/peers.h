@@ -29,6 +29,8 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records);
 
 bool peers_connected(const struct peers *peers, node_index peer); /* both lanes */
+/* What it speaks with this node; 0 while it is not connected. */
+uint16_t peers_wire_version(const struct peers *peers, node_index peer);
 
 /* What went to and came from a member since the start or peers_reset_stats; the first messages of a
  * connection, before it is clear whose it is, are not in it. */

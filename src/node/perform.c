@@ -267,7 +267,7 @@ static void perform_answer(struct replica *r, const struct effect *e)
 {
     if (r->submitting && e->answer.first == r->batch_first) {
         refuse_batch(r, e);
-    } else {
+    } else if (!replica_order_answered(r, e->answer.first, e->answer.status)) {
         replica_reads_refused(r, e->answer.first, e->answer.count, e->answer.status);
     }
 }

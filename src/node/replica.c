@@ -203,6 +203,39 @@ void replica_wait(struct replica *r, struct pending *p)
     pendings_push(&r->blocked, p);
 }
 
+void replica_order(struct replica *r, struct pending *p, struct event *event)
+{
+    p->state = PENDING_ORDERED;
+    p->req = r->next_req++;
+    pendings_push(&r->orders, p);
+    event->kind = EVENT_ADMIN;
+    event->admin.req = p->req;
+    replica_step(r, event);
+}
+
+bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status)
+{
+    struct pending *p = r->orders.first;
+    while (p != NULL && p->req != req) {
+        p = p->queue_next;
+    }
+    if (p == NULL) {
+        return false;
+    }
+    pendings_remove(&r->orders, p);
+    if (status == STATUS_OK) {
+        reply_status(stream_reply(p), "OK");
+        stream_answered(p, STATUS_OK);
+    } else if (status == STATUS_NOT_LEADER) {
+        struct pendings one = { 0 };
+        pendings_push(&one, p);
+        router_retry(r->node->router, &one, status);
+    } else {
+        stream_refuse(p, status);
+    }
+    return true;
+}
+
 static void submit_batch(struct replica *r)
 {
     r->batch_first = r->next_req;
@@ -245,6 +278,17 @@ static bool tick_wanted(struct replica *r)
     return may_tick(r) && engine_next_due(r->node->engine) <= replica_stamp(r);
 }
 
+/* Until the protocol answers transfers itself: what its outlook tells of them. */
+static void watch_orders(struct replica *r)
+{
+    const struct outlook *now = &r->outlook;
+    bool over = now->transfer_to == NODE_NONE && now->leader != NODE_NONE;
+    while (over && r->orders.count > 0) {
+        (void)replica_order_answered(r, r->orders.first->req,
+                                     now->role == ROLE_LEADER ? STATUS_HANDOVER : STATUS_OK);
+    }
+}
+
 static void look(struct replica *r)
 {
     qr_term term = r->outlook.term;
@@ -253,6 +297,7 @@ static void look(struct replica *r)
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
     }
+    watch_orders(r);
 }
 
 void replica_turn(struct replica *r)

@@ -62,6 +62,9 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
                       uint8_t version, const struct op *head, const struct span *argv);
 /* WAIT: answered when `wanted` members hold what the stream has written, or at p->until. */
 void replica_wait(struct replica *r, struct pending *p);
+/* An ADMIN event for the protocol that p waits for: it gets OK, or the status that the protocol
+ * answers. */
+void replica_order(struct replica *r, struct pending *p, struct event *event);
 /* The stream takes replies again: its parked reads go on. */
 void replica_unpark(struct replica *r, struct stream *stream);
 /* Takes p out of whatever queue it is in here; the caller answers it. */

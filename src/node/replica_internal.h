@@ -81,6 +81,7 @@ struct replica {
     struct pendings large;     /* allowed, to be executed a few per turn (pace.c) */
     struct pendings due;       /* met a due key, waiting for a tick */
     struct pendings blocked;   /* WAIT */
+    struct pendings orders;    /* with the protocol, which answers each */
     struct reads_pace pace;
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
@@ -163,6 +164,9 @@ void replica_roster_installed(struct replica *r, const struct roster *roster, qr
 
 /* A proposed write got its slot. */
 void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_term term);
+
+/* The protocol has carried out an order, or not; false when nobody waits for that number. */
+bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status);
 
 /* The protocol confirmed or refused reads. */
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/number.h"
 #include "node/node.h"
+#include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
 
@@ -114,6 +115,9 @@ static bool carry_out(struct router *router, struct pending *p)
     case PLACE_WAIT:
         begin_wait(router, p);
         return true;
+    case PLACE_ORDER:
+        orders_begin(router->node, p);
+        return true;
     case PLACE_WRITE:
         if (refused_for_space(router, p->spec)) {
             stream_refuse(p, STATUS_NOSPACE);
@@ -203,7 +207,7 @@ static void give_up_forwarded(struct router *router)
             continue;
         }
         settle(router, p);
-        if (p->spec->place == PLACE_WRITE) {
+        if (p->spec->place == PLACE_WRITE || p->spec->place == PLACE_ORDER) {
             router->node->stats.uncertain++;
             stream_refuse(p, STATUS_UNCERTAIN);
         } else {
@@ -314,6 +318,12 @@ static bool route(struct router *router, struct pending *p)
     if (leader == NODE_NONE || leader == replica_me(router->node->replica) || relayed ||
         !may_forward(router, leader)) {
         return false;
+    }
+    if (p->spec->place == PLACE_ORDER && peers_wire_version(router->node->peers, leader) < 3) {
+        reply_error(stream_reply(p),
+                    "ERR the leader runs a version that does not know this command");
+        stream_answered(p, STATUS_OK);
+        return true;
     }
     forward(router, p, leader);
     return true;
@@ -471,6 +481,8 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
     qr_time leader_wait = config->leader_wait_ms * QR_MILLISECOND;
     qr_time request_timeout = config->request_timeout_ms * QR_MILLISECOND;
     bool write = p->spec != NULL && p->spec->place == PLACE_WRITE;
+    bool patient =
+        p->spec != NULL && (p->spec->place == PLACE_WAIT || p->spec->place == PLACE_ORDER);
     switch (p->state) {
     case PENDING_WAITING:
         *status = STATUS_CLUSTERDOWN;
@@ -483,8 +495,9 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
         return age >= request_timeout && !p->confirmed; /* then it waits only for its own stream */
     case PENDING_FORWARDED:
         *status = write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
-        return (p->spec->place != PLACE_WAIT || p->stream == NULL) && age >= request_timeout;
+        return (!patient || p->stream == NULL) && age >= request_timeout;
     case PENDING_BLOCKED:
+    case PENDING_ORDERED:
     case PENDING_ANSWERED:
         return false;
     }

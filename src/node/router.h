@@ -8,7 +8,8 @@
  *    next. Forwards carry an epoch; a node that refuses one refuses the rest of that epoch, so that
  *    a command cannot slip past an earlier one that was refused.
  * T3 A forwarded command is never forwarded again (one hop): refused ones come back.
- * T4 A write whose fate is unknown is answered -UNCERTAIN and never tried again. A read may be. */
+ * T4 A write, or an order, whose fate is unknown is answered -UNCERTAIN and never tried again. A
+ *    read may be. */
 #ifndef NODE_ROUTER_H
 #define NODE_ROUTER_H
 

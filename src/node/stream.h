@@ -32,6 +32,7 @@ enum pending_state {
     PENDING_READING,   /* a read with the protocol, or confirmed and waiting for S1 */
     PENDING_FORWARDED, /* sent to the leader */
     PENDING_BLOCKED,   /* WAIT */
+    PENDING_ORDERED,   /* an order that the protocol carries out */
     PENDING_ANSWERED,  /* has its reply; earlier ones of the client do not */
 };
 

@@ -16,7 +16,8 @@ def tag_of(name):
     with open(path, encoding="utf-8") as table:
         for line in table:
             words = line.replace("(", ",").split(",")
-            if words[0] in ("READ", "WRITE", "WAITING") and words[2].strip() == name.upper():
+            kinds = ("READ", "WRITE", "WAITING", "ORDER")
+            if words[0] in kinds and words[2].strip() == name.upper():
                 return int(words[1])
     raise AssertionError(f"no {name} in the table")
 

@@ -24,6 +24,7 @@ static const char *place_name(enum command_place place)
     case PLACE_WRITE:
         return "all, through the log";
     case PLACE_WAIT:
+    case PLACE_ORDER:
         return "the leader";
     case PLACE_NONE:
         break;

@@ -1,0 +1,273 @@
+/* See router_world.h. The functions stand in for the rest of the node. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "node/orders.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "router_world.h"
+
+struct world *world;
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    return world->now;
+}
+
+bool replica_leads(const struct replica *r)
+{
+    return r->leads;
+}
+
+node_index replica_leader(const struct replica *r)
+{
+    return r->leader;
+}
+
+node_index replica_me(const struct replica *r)
+{
+    (void)r;
+    return 0;
+}
+
+bool replica_has_room(const struct replica *r, size_t n)
+{
+    (void)n;
+    return r->room > 0;
+}
+
+uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
+{
+    p->state = PENDING_PROPOSED;
+    p->slot = r->write_count + 1;
+    r->room--;
+    r->writes[r->write_count] = p;
+    r->ops[r->write_count] = malloc(n);
+    return r->ops[r->write_count++];
+}
+
+void replica_read(struct replica *r, struct pending *p)
+{
+    p->state = PENDING_READING;
+    if (p->stream != NULL) {
+        p->stream->reading++;
+    }
+    pendings_push(&r->reads, p);
+}
+
+bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
+                      uint8_t version, const struct op *head, const struct span *argv)
+{
+    return !r && !stream && !spec && !version && !head && !argv; /* all take the usual way */
+}
+
+void replica_wait(struct replica *r, struct pending *p)
+{
+    (void)r;
+    p->state = PENDING_BLOCKED;
+}
+
+void replica_forget(struct replica *r, struct pending *p)
+{
+    (void)r;
+    (void)p;
+}
+
+void orders_begin(struct node *node, struct pending *p)
+{
+    (void)node;
+    p->state = PENDING_ORDERED;
+    world->replica.orders++;
+}
+
+enum log_space node_space(const struct node *node)
+{
+    return node->space;
+}
+
+bool peers_may_forward(const struct peers *peers, node_index peer)
+{
+    (void)peer;
+    return peers->connected;
+}
+
+uint16_t peers_wire_version(const struct peers *peers, node_index peer)
+{
+    (void)peer;
+    return peers->version;
+}
+
+static void note_key(char *text, size_t cap, const char *before, struct span bytes)
+{
+    struct op op;
+    struct span argv[4];
+    assert_true(op_read(bytes, &op));
+    op_arguments(&op, argv);
+    size_t n = strlen(text);
+    (void)snprintf(text + n, cap - n, "%s%.*s ", before, (int)argv[0].n, (const char *)argv[0].p);
+}
+
+void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
+                   uint32_t sender, bool after_reads, struct span op)
+{
+    (void)sender;
+    (void)after_reads;
+    char before[8];
+    (void)version;
+    (void)snprintf(before, sizeof before, "%u:", (unsigned)to);
+    note_key(peers->forwarded, sizeof peers->forwarded, before, op);
+    peers->epochs[peers->count % 64] = epoch;
+    peers->ids[peers->count++ % 64] = id;
+}
+
+bool peers_reply_congested(const struct peers *peers, node_index to)
+{
+    (void)peers;
+    (void)to;
+    return false;
+}
+
+struct reply *peers_reply_buffer(struct peers *peers)
+{
+    return &peers->reply;
+}
+
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 struct span reply)
+{
+    (void)to;
+    (void)reply;
+    size_t n = strlen(peers->replies);
+    (void)snprintf(peers->replies + n, sizeof peers->replies - n, "%u:%d ", (unsigned)id,
+                   (int)status);
+}
+
+/* --- Tools ---------------------------------------------------------------------------------- */
+
+static struct reply *begin_reply(struct stream *stream, struct pending *p)
+{
+    (void)stream;
+    (void)p;
+    return &world->out;
+}
+
+static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    (void)stream;
+    (void)p;
+    (void)status;
+}
+
+static bool is_congested(const struct stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+int setup(void **state)
+{
+    world = calloc(1, sizeof *world);
+    world->now = world->node.clock = QR_SECOND;
+    world->node.replica = &world->replica;
+    world->node.peers = &world->peers;
+    world->node.config.leader_wait_ms = 2000;
+    world->node.config.request_timeout_ms = 5000;
+    world->node.command_stats = calloc(command_count(), sizeof *world->node.command_stats);
+    reply_init(&world->node.nowhere, 2);
+    world->node.nowhere.discard = true;
+    reply_init(&world->out, 2);
+    reply_init(&world->peers.reply, 2);
+    world->replica.leader = NODE_NONE;
+    world->replica.room = 100;
+    world->peers.connected = true;
+    world->peers.version = 3;
+    world->node.router = router_new(&world->node);
+    stream_init(&world->client, &world->node, true);
+    world->client.begin_reply = begin_reply;
+    world->client.end_reply = end_reply;
+    world->client.is_congested = is_congested;
+    *state = world;
+    return 0;
+}
+
+int teardown(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < world->replica.write_count; i++) {
+        free(world->replica.ops[i]);
+    }
+    stream_detach(&world->client);
+    while (world->node.oldest != NULL) {
+        struct pending *p = world->node.oldest;
+        p->state = PENDING_WAITING;
+        p->stream = NULL;
+        stream_answered(p, STATUS_OK);
+    }
+    while (world->node.free_pendings != NULL) {
+        struct pending *p = world->node.free_pendings;
+        world->node.free_pendings = p->next;
+        free(p);
+    }
+    router_free(world->node.router);
+    reply_free(&world->out);
+    reply_free(&world->peers.reply);
+    free(world->node.command_stats);
+    free(world);
+    return 0;
+}
+
+void command(const char *name, const char *key)
+{
+    struct span argv[3] = { span_of(name, strlen(name)), span_of(key, strlen(key)),
+                            SPAN_LITERAL("v") };
+    uint32_t argc = strcmp(name, "set") == 0 ? 3 : 2;
+    const struct command_spec *container;
+    const struct command_spec *spec = command_find(argv, argc, &container);
+    assert_non_null(spec);
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, argc, false);
+}
+
+void turn_later(qr_time elapsed)
+{
+    world->now += elapsed;
+    router_turn(world->node.router);
+}
+
+void answer(uint32_t nth, enum qr_status status, const char *reply)
+{
+    router_reply(world->node.router, world->replica.leader, world->peers.ids[nth], status,
+                 span_of(reply, strlen(reply)));
+}
+
+void answer_from(node_index from, uint32_t nth, enum qr_status status, const char *reply)
+{
+    router_reply(world->node.router, from, world->peers.ids[nth], status,
+                 span_of(reply, strlen(reply)));
+}
+
+void assert_heard(const char *expected)
+{
+    assert_int_equal(world->out.n, strlen(expected));
+    assert_memory_equal(world->out.p, expected, strlen(expected));
+    reply_reset(&world->out);
+}
+
+const char *proposed(void)
+{
+    static char keys[256];
+    keys[0] = 0;
+    for (uint32_t i = 0; i < world->replica.write_count; i++) {
+        note_key(keys, sizeof keys, "",
+                 span_of(world->replica.ops[i], OP_HEADER_BYTES + 4 + 1 + 4 + 1));
+    }
+    return keys;
+}

@@ -1,0 +1,51 @@
+/* What router_test.c plays around the router: the replica, the peers, one client. */
+#ifndef TESTS_UNIT_NODE_ROUTER_WORLD_H
+#define TESTS_UNIT_NODE_ROUTER_WORLD_H
+
+#include "node/node.h"
+#include "node/router.h"
+
+struct replica {
+    bool leads;
+    node_index leader;
+    uint32_t room;
+    char log[256]; /* the keys of what was proposed or read, in order; reads in lower case */
+    struct pendings reads;
+    struct pending *writes[64];
+    uint8_t *ops[64];
+    uint32_t write_count;
+    uint32_t orders;
+};
+
+struct peers {
+    bool connected;
+    uint16_t version;
+    char forwarded[256]; /* "<peer>:<key> " in order */
+    uint64_t ids[64];
+    uint32_t epochs[64];
+    uint32_t count;
+    char replies[256]; /* "<id>:<status> " to the peer that forwarded */
+    struct reply reply;
+};
+
+struct world {
+    struct node node;
+    struct replica replica;
+    struct peers peers;
+    struct stream client;
+    struct reply out;
+    qr_time now;
+};
+
+extern struct world *world; /* the one of the running test */
+
+int setup(void **state);
+int teardown(void **state);
+void command(const char *name, const char *key);
+void turn_later(qr_time elapsed);
+void answer(uint32_t nth, enum qr_status status, const char *reply);
+void answer_from(node_index from, uint32_t nth, enum qr_status status, const char *reply);
+void assert_heard(const char *expected);
+const char *proposed(void);
+
+#endif
