@@ -530,6 +530,9 @@ void driver_checkpoint(struct world *w, struct sim_node *n)
                                      .slot = n->applied,
                                      .chain = n->applied_chain };
     n->taking.term = image_term(&n->log, n->applied);
+    struct outlook outlook;
+    node_outlook(w, n, &outlook);
+    n->taking.commit_term = outlook.term;
     n->taking.values = qr_alloc(size);
     memcpy(n->taking.values, n->values, size);
     qr_time delay = 2 * world_delay(w, w->options.sync_min, w->options.sync_mean);
@@ -550,7 +553,9 @@ void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number
     n->taking = (struct checkpoint){ 0 };
     w->counters->checkpoints++;
     struct event e = { .kind = EVENT_SNAPSHOT,
-                       .snapshot = { .slot = n->safe.slot,
-                                     .force = world_chance(w, w->options.force_trim) } };
+                       .snapshot = { .slot = n->safe.slot } };
+    if (world_chance(w, w->options.force_trim)) {
+        e.snapshot.release = n->safe.slot;
+    }
     node_step(w, n, &e);
 }

@@ -208,6 +208,7 @@ static void start_event(struct world *w, struct sim_node *n)
     e.start.base_slot = n->log.base;
     e.start.base_term = n->log.base_term;
     e.start.applied_slot = n->applied;
+    e.start.commit_term = n->safe.number != 0 ? n->safe.commit_term : 0;
     e.start.last_slot = image_last(&n->log);
     e.start.runs = n->runs;
     e.start.run_count = runs_of(&n->log, n->runs, (uint32_t)n->log.n + 1);

@@ -187,7 +187,7 @@ struct held {
 struct checkpoint {
     uint64_t number; /* 0: none */
     qr_slot slot;
-    qr_term term;
+    qr_term term, commit_term;
     uint64_t chain;
     struct model_value *values;
 };

@@ -119,7 +119,7 @@ void replica_checkpointed(struct replica *r, qr_slot slot)
 {
     struct event event = { .kind = EVENT_SNAPSHOT };
     event.snapshot.slot = slot;
-    event.snapshot.force = replica_log_bytes(r) > r->node->config.log_max_bytes;
+    event.snapshot.release = replica_log_bytes(r) > r->node->config.log_max_bytes ? slot : 0;
     replica_step(r, &event);
 }
 

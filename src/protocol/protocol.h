@@ -132,11 +132,17 @@ struct event {
             qr_term base_term;
             qr_slot applied_slot; /* the checkpoint holds the state up to here, so it is committed;
                                      base_slot <= applied_slot <= last_slot; APPLY goes on behind */
-            qr_slot last_slot;    /* last entry of the log; == base_slot when it is empty */
+            /* The term in which this was known: outlook().term when the checkpoint's state was
+             * fixed, or the `term` of the OFFER that it came by. Kept in the checkpoint, because
+             * the state record that says so may be lost; 0: an old checkpoint does not say. */
+            qr_term commit_term;
+            qr_slot last_slot;           /* last entry of the log; == base_slot when it is empty */
             const struct term_run *runs; /* terms of (base_slot, last_slot], ascending */
             uint32_t run_count;
-            bool
-                forgetful; /* damage, wipe or lost acknowledgements: neither vote nor acknowledge */
+            /* Damage, wipe or lost acknowledgements: neither vote nor acknowledge. Said at every
+             * start until a state record that the protocol wrote since is durable; that one says
+             * it from then on. Never with a membership in which this node is the only voter. */
+            bool forgetful;
             /* Ascending: the first is in force at applied_slot, the others follow in the log. None:
              * a node that has not joined yet. */
             const struct membership_at *memberships;
@@ -161,8 +167,11 @@ struct event {
             qr_ticket upto;
         } durable;
         struct {
-            qr_slot slot; /* state up to here is in a durable checkpoint */
-            bool force;   /* the log is over its bound: trim even what a slow member still needs */
+            qr_slot slot;    /* state up to here is in a durable checkpoint */
+            qr_slot release; /* retention: entries up to here may go although a slow member needs
+                                them; 0: none */
+            qr_slot pin;     /* entries behind it stay: a member loads a snapshot up to it; 0: no
+                                such member */
         } snapshot;
         struct {
             node_index node;
@@ -179,7 +188,8 @@ struct event {
         /* The driver keeps the snapshot until the end of this step: without an INSTALL it goes. */
         struct {
             node_index from;
-            qr_term term; /* of the leader that had it sent */
+            qr_term term; /* in which the sender knew the state to be committed: the commit_term of
+                             its checkpoint */
             qr_slot slot; /* the state up to here */
             qr_term slot_term;
             struct membership_at membership; /* in force at that slot */
@@ -253,10 +263,12 @@ struct effect {
         struct {
             node_index to;
             qr_slot least; /* the checkpoint must hold the state up to here at least */
-            qr_term term;  /* of this leader: comes back in OFFER */
+            qr_term term;  /* of this leader */
         } snapshot;
-        /* State and checkpoint become the snapshot's. The log keeps its entries behind `slot` when
-         * it holds (slot, term), else it becomes empty there. PERSIST and APPLY go on behind. */
+        /* State and checkpoint become the snapshot's, durably, and only then the log becomes empty
+         * and begins behind `slot`: nothing in it goes on there. What APPLY wanted and is not
+         * executed yet falls away, what was proposed here and has no answer is uncertain. PERSIST
+         * and APPLY go on behind. A checkpoint that is being taken is of no use any more. */
         struct {
             qr_ticket ticket; /* durable when all of that is */
             qr_slot slot;

@@ -44,10 +44,21 @@ bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term t
 static void acknowledge(struct raft *r, struct effects *out, const struct raft_append *m,
                         qr_slot match)
 {
+    if (r->forgetful) {
+        raft_forgetful_ack(r, out, r->leader);
+        return;
+    }
     qr_ticket after = raft_ticket(r, out, match); /* A3 */
     struct raft_append_ack *reply = RAFT_SEND(out, r->leader, APPEND_ACK, append_ack, after);
     ECHO(reply, m, r);
     reply->match = match;
+}
+
+void raft_acknowledge_unasked(struct raft *r, struct effects *out)
+{
+    qr_assert(r->phase == PHASE_FOLLOWER);
+    qr_assert(r->leader != NODE_NONE);
+    acknowledge(r, out, &(struct raft_append){ 0 }, r->matched); /* echoes no round, no lease */
 }
 
 /* The leader has prev_term at prev_slot and this log does not. The hint is the last slot here that
@@ -56,6 +67,10 @@ static void reject(struct raft *r, struct effects *out, const struct raft_append
 {
     qr_slot hint = trail_last_within(&r->trail, m->prev_slot, m->prev_term);
     hint = max_u64(hint, r->commit); /* A2 */
+    if (r->forgetful) {
+        raft_forgetful_reject(r, out, m->prev_slot, hint);
+        return;
+    }
     qr_ticket after = raft_ticket(r, out, 0);
     struct raft_append_reject *reply =
         RAFT_SEND(out, r->leader, APPEND_REJECT, append_reject, after);
@@ -164,7 +179,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
         raft_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
-    if (!raft_follow(r, out, from, m->term) || r->forgetful) {
+    if (!raft_follow(r, out, from, m->term)) {
         return;
     }
     r->floor = max_u64(r->floor, m->floor);
@@ -186,12 +201,16 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m)
 {
-    if (!raft_follow(r, out, from, m->term) || r->forgetful) {
+    if (!raft_follow(r, out, from, m->term)) {
         return;
     }
     r->floor = max_u64(r->floor, m->floor);
     advance(r, m->commit);
     raft_compare_wall(r, m->wall);
+    if (r->forgetful) {
+        raft_forgetful_ack(r, out, from);
+        return;
+    }
     struct raft_heartbeat_ack *reply =
         RAFT_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, raft_ticket(r, out, 0));
     ECHO(reply, m, r);

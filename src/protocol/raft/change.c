@@ -84,7 +84,8 @@ static void state_members(struct raft *r, struct effects *out, const struct memb
 static bool is_ready(const struct raft *r, node_index i)
 {
     bool votes = (membership_voters(&r->members.members) & raft_bit(i)) != 0;
-    return i == r->me || (raft_is_lively(r, i) && (votes || (r->caught_up & raft_bit(i)) != 0));
+    bool able = raft_is_lively(r, i) && raft_counts(r, i);
+    return i == r->me || (able && (votes || (r->caught_up & raft_bit(i)) != 0));
 }
 
 static bool is_safe(const struct raft *r, uint16_t voters)
@@ -199,7 +200,8 @@ static void promote(struct raft *r, struct effects *out)
     uint16_t able = 0;
     for (uint32_t rest = now->learners & r->caught_up; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        able = (uint16_t)(able | (raft_is_lively(r, i) ? raft_bit(i) : 0));
+        bool ready = raft_is_lively(r, i) && raft_counts(r, i);
+        able = (uint16_t)(able | (ready ? raft_bit(i) : 0));
     }
     bool pair = quorum_count(now->voters) + quorum_count(able) == 2;
     if (able == 0 || pair || r->transfer_to != NODE_NONE) {

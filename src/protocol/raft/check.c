@@ -39,6 +39,8 @@ static void check_peer(const struct raft *r, const struct peer *p)
     qr_assert(p->round_sent <= r->round);
     qr_assert(p->heard <= r->now);
     qr_assert(p->lease_from <= p->heard);
+    qr_assert(p->recovery <= RECOVERY_TOLD);
+    qr_assert(p->recovery == RECOVERY_NONE || p->life != 0);
 }
 
 static void check_leader(const struct raft *r)
@@ -47,6 +49,7 @@ static void check_leader(const struct raft *r)
     qr_assert(r->vote == r->me);
     qr_assert(!r->forgetful);
     qr_assert(r->term_start <= r->trail.last_slot);
+    qr_assert(r->barrier <= r->trail.last_slot);
     qr_assert(r->trail.base_slot >= r->term_start ||
               trail_term(&r->trail, r->term_start) == r->term);
     qr_assert(trail_last_term(&r->trail) == r->term);
@@ -71,6 +74,8 @@ static void check_leader(const struct raft *r)
 
 static void check_state(const struct raft *r)
 {
+    qr_assert(r->forgetful == (r->life != 0));
+    qr_assert(!r->forgetful || (r->vote == NODE_NONE && r->phase == PHASE_FOLLOWER));
     check_log(r);
     check_members(r);
     if (r->phase == PHASE_LEADER) {
@@ -116,6 +121,9 @@ static void check_delta(const struct raft *r, const struct raft *b)
         }
         for (uint32_t rest = r->feed & b->feed; rest != 0; rest &= rest - 1) {
             node_index i = set_first(rest);
+            if (r->peer[i].life != b->peer[i].life) {
+                continue; /* it has lost what it had */
+            }
             qr_assert(r->peer[i].match >= b->peer[i].match);
             qr_assert(r->peer[i].round_echoed >= b->peer[i].round_echoed);
         }

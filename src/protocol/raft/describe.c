@@ -124,6 +124,7 @@ static void mix_role(uint64_t *d, const struct raft *r)
 static void mix_leader(uint64_t *d, const struct raft *r)
 {
     mix(d, r->term_start);
+    mix(d, r->barrier);
     mix(d, (uint64_t)r->heartbeat_due);
     mix(d, (uint64_t)r->patient_from);
     mix(d, (uint64_t)r->lease_given);
@@ -162,6 +163,8 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, (uint64_t)p->skew_ms);
         mix(d, p->mode);
         mix(d, p->probed);
+        mix(d, p->recovery);
+        mix(d, p->life);
     }
 }
 
@@ -171,6 +174,7 @@ uint64_t raft_digest(const void *self)
     uint64_t d = 0;
     mix(&d, r->me);
     mix(&d, r->forgetful);
+    mix(&d, r->life);
     mix(&d, r->rng.state);
     mix(&d, (uint64_t)r->now);
     mix_role(&d, r);

@@ -39,6 +39,13 @@ void journal_truncate(struct journal *j, qr_slot from)
     }
 }
 
+void journal_replace(struct journal *j, qr_ticket ticket, qr_slot commit, qr_slot slot)
+{
+    qr_assert(slot > commit);
+    journal_truncate(j, commit + 1); /* J4 */
+    journal_wrote(j, ticket, slot);
+}
+
 void journal_durable(struct journal *j, qr_ticket upto)
 {
     qr_assert(upto <= j->minted);

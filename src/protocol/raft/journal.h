@@ -7,7 +7,9 @@
  * J1 Marks ascend strictly in ticket and never fall in slot, all above the durable pair.
  * J2 A mark never promises more than its ticket does: when there are too many, every second one
  *    is dropped, and its slots become durable with a later ticket than they could have.
- * J3 Truncation lowers the slots of older marks: those tickets held entries that are gone. */
+ * J3 Truncation lowers the slots of older marks: those tickets held entries that are gone.
+ * J4 So does a snapshot that takes the log's place, down to what was committed: that is the same in
+ *    both. Up to its own slot the log is durable with the snapshot's ticket, not earlier. */
 #ifndef PROTOCOL_RAFT_JOURNAL_H
 #define PROTOCOL_RAFT_JOURNAL_H
 
@@ -34,6 +36,9 @@ qr_ticket journal_mint(struct journal *j);
 void journal_wrote(struct journal *j, qr_ticket ticket, qr_slot last_slot);
 /* Entries at and after `from` are dropped. */
 void journal_truncate(struct journal *j, qr_slot from);
+/* A snapshot up to `slot` replaces a log that was committed up to `commit`; `ticket` was minted for
+ * it just now. */
+void journal_replace(struct journal *j, qr_ticket ticket, qr_slot commit, qr_slot slot);
 void journal_durable(struct journal *j, qr_ticket upto);
 /* The ticket that makes the log durable up to `slot`; 0 when it is. */
 qr_ticket journal_covering(const struct journal *j, qr_slot slot);

@@ -51,6 +51,16 @@ void raft_members_stated(struct raft *r, struct effects *out, const struct membe
     r->commit = max_u64(r->commit, r->before.slot); /* M1 */
 }
 
+void raft_members_installed(struct raft *r, struct effects *out, const struct membership_at *at)
+{
+    qr_assert(at->slot <= r->commit);
+    if (at->slot != r->members.slot) {
+        raft_trace(out, POINT_MEMBERS_STATED, at->slot, at->members.voters, at->members.outgoing);
+    }
+    r->members = *at;
+    r->before = *at;
+}
+
 void raft_members_truncated(struct raft *r, struct effects *out, qr_slot from)
 {
     qr_assert(from > r->before.slot);

@@ -4,17 +4,29 @@
  * Here the answer names the ticket that it depends on (R5); raft_ticket gives that ticket. */
 #include "protocol/raft/state.h"
 
+static void put_state(const struct raft *r, struct effects *out, struct effect *e)
+{
+    if (r->forgetful) {
+        struct raft_forgetful_state *forgetful = effects_scratch(out, sizeof *forgetful);
+        forgetful->term = r->term;
+        e->persist.state_kind = RAFT_FORGETFUL_STATE;
+        e->persist.state = forgetful;
+        return;
+    }
+    struct raft_hard_state *state = effects_scratch(out, sizeof *state);
+    state->term = r->term;
+    state->vote = r->vote;
+    e->persist.state_kind = RAFT_HARD_STATE;
+    e->persist.state = state;
+}
+
 /* One PERSIST, with the state record in it when that changed in this step. */
 static struct effect *push_persist(struct raft *r, struct effects *out)
 {
     struct effect *e = effects_push(out, EFFECT_PERSIST);
     e->persist.ticket = journal_mint(&r->journal);
     if (r->state_dirty) {
-        struct raft_hard_state *state = effects_scratch(out, sizeof *state);
-        state->term = r->term;
-        state->vote = r->vote;
-        e->persist.state_kind = RAFT_HARD_STATE;
-        e->persist.state = state;
+        put_state(r, out, e);
         r->state_dirty = false;
         r->state_ticket = e->persist.ticket;
     }

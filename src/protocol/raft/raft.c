@@ -12,13 +12,12 @@
  *   members.c    who takes part                                  diss. 4.1, 4.3
  *   change.c     the leader changes that                         diss. 4
  *   transfer.c   handing leadership over                         diss. 3.10
+ *   snapshot.c   checkpoints, and members brought up by them     diss. 5
+ *   forget.c     members that may have lost what they promised
  *   skew.c       leaving leadership when the wall clock is off
  *   persist.c    what must be durable, and since which ticket
  *   trail.c      which term stands at which slot; journal.c: which slots are durable
  *   check.c      invariants; describe.c: text, digest, trace points
- *
- * Of the paper this is not here yet: InstallSnapshot (a member that needs what is trimmed shows
- * needs_snapshot in the outlook).
  *
  * One instance per group and node: a flat struct raft, no pointers inside. */
 #include "protocol/raft/raft.h"
@@ -26,10 +25,10 @@
 #include "protocol/raft/state.h"
 
 /* The most that one step pushes: per member two APPENDs with entries, as many again when it ends
- * with another membership, one more and a heartbeat from the timer, and an answer; every waiting
- * range of reads answered; three PERSISTs, APPLY, TRIM, two orders answered; and a handful of trace
- * points. */
-#define STEP_EFFECTS (MEMBERS_MAX * (2 * APPENDS_PER_STEP + 4) + READ_RANGES + 1 + 7 + 20)
+ * with another membership or with a barrier, one more, a heartbeat, a SNAPSHOT and a trace point
+ * from the timer, and an answer; every waiting range of reads answered; three PERSISTs, INSTALL,
+ * APPLY, TRIM, two orders answered; and a handful of trace points. */
+#define STEP_EFFECTS (MEMBERS_MAX * (2 * APPENDS_PER_STEP + 5) + READ_RANGES + 1 + 8 + 20)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct raft_append))
 
 /* --- Small tools ---------------------------------------------------------------------------- */
@@ -97,6 +96,20 @@ static void raft_init(void *self, const struct protocol_limits *limits, node_ind
     r->read_mode = READ_MODE_READINDEX;
 }
 
+static void load_state(struct raft *r, uint16_t kind, const void *body)
+{
+    if (kind == RAFT_HARD_STATE) {
+        const struct raft_hard_state *state = body;
+        r->term = state->term;
+        r->vote = state->vote;
+    } else if (kind == RAFT_FORGETFUL_STATE) {
+        const struct raft_forgetful_state *state = body;
+        r->term = state->term;
+    } else {
+        qr_assert(kind == 0);
+    }
+}
+
 static void on_start(struct raft *r, struct effects *out, const struct event *event)
 {
     qr_assert(!r->started);
@@ -104,20 +117,18 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
     qr_assert(event->start.base_slot <= event->start.applied_slot);
     qr_assert(event->start.applied_slot <= event->start.last_slot);
     r->started = true;
-    r->forgetful = event->start.forgetful;
-    if (event->start.state_kind != 0) {
-        qr_assert(event->start.state_kind == RAFT_HARD_STATE);
-        const struct raft_hard_state *state = event->start.state;
-        r->term = state->term;
-        r->vote = state->vote;
+    load_state(r, event->start.state_kind, event->start.state);
+    if (event->start.forgetful || event->start.state_kind == RAFT_FORGETFUL_STATE) {
+        raft_forget_start(r);
     }
     trail_load(&r->trail, event->start.base_slot, event->start.base_term, event->start.last_slot,
                event->start.runs, event->start.run_count);
     journal_start(&r->journal, event->start.last_slot);
-    if (trail_last_term(&r->trail) > r->term) {
-        /* Entries of a term are written with or after its state record; a checkpoint that came
-         * from elsewhere may be ahead of both. */
-        r->term = trail_last_term(&r->trail);
+    qr_term seen = max_u64(trail_last_term(&r->trail), event->start.commit_term);
+    if (seen > r->term) {
+        /* Entries of a term are written with or after its state record; the checkpoint may be ahead
+         * of both (S2). No vote of that term has left: its record would have been durable. */
+        r->term = seen;
         r->vote = NODE_NONE;
         r->state_dirty = true;
     }
@@ -207,12 +218,10 @@ static void on_election_message(struct raft *r, struct effects *out, node_index 
 #undef FIELD
 #undef END
 
-/* A term that a trail could not hold next to what it holds (T5): no group gets there by elections.
- * Taken over, it would end all elections for good. */
 static bool is_absurd(const struct raft *r, const struct message *message)
 {
     qr_term term = *(const qr_term *)message->body; /* the first field of every kind */
-    return term > r->trail.base_term + UINT32_MAX / 2;
+    return raft_is_absurd(r, term);
 }
 
 /* Any index may speak: a node that joins knows nobody, and a membership here may be old. Who counts
@@ -252,6 +261,15 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
     case RAFT_TIMEOUT_NOW:
         raft_on_timeout_now(r, out, from, message->body);
         return;
+    case RAFT_FORGETFUL_ACK:
+        raft_on_forgetful_ack(r, out, from, message->body);
+        return;
+    case RAFT_FORGETFUL_REJECT:
+        raft_on_forgetful_reject(r, out, from, message->body);
+        return;
+    case RAFT_RECOVERED:
+        raft_on_recovered(r, out, from, message->body);
+        return;
     }
     raft_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
@@ -268,32 +286,6 @@ static void on_durable(struct raft *r, struct effects *out, qr_ticket upto)
     if (r->phase == PHASE_LEADER) {
         raft_advance_commit(r);
     }
-}
-
-/* Trims what a checkpoint holds and no member needs any more. */
-static void trim(struct raft *r, struct effects *out, bool force)
-{
-    qr_slot upto = force ? r->checkpoint : min_u64(r->checkpoint, r->floor);
-    if (upto <= r->trimmed) {
-        return;
-    }
-    qr_assert(upto <= r->applied);
-    if (upto > r->trail.base_slot) {
-        trail_trim(&r->trail, upto);
-    }
-    r->trimmed = upto;
-    struct effect *e = effects_push(out, EFFECT_TRIM);
-    e->trim.upto = upto;
-}
-
-static void on_snapshot(struct raft *r, struct effects *out, qr_slot slot, bool force)
-{
-    qr_assert(slot <= r->applied);
-    r->checkpoint = max_u64(r->checkpoint, slot);
-    if (r->phase == PHASE_LEADER) {
-        r->floor = max_u64(r->floor, raft_floor(r));
-    }
-    trim(r, out, force);
 }
 
 static void on_peer(struct raft *r, struct effects *out, node_index node, bool up)
@@ -408,7 +400,8 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
         on_durable(r, out, event->durable.upto);
         return;
     case EVENT_SNAPSHOT:
-        on_snapshot(r, out, event->snapshot.slot, event->snapshot.force);
+        raft_on_snapshot(r, out, event->snapshot.slot, event->snapshot.release,
+                         event->snapshot.pin);
         return;
     case EVENT_TIMER:
         on_timer(r, out);
@@ -420,7 +413,8 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
         on_admin(r, out, event);
         return;
     case EVENT_OFFER:
-        return; /* without an INSTALL it is let go */
+        raft_on_offer(r, out, event);
+        return;
     }
     qr_unreachable();
 }
@@ -489,6 +483,7 @@ static void raft_outlook(const void *self, struct outlook *out)
             .match = i == r->me ? r->journal.durable_slot : p->match,
             .heard = i == r->me ? r->now : p->heard,
             .needs_snapshot = p->mode == PEER_SNAPSHOT,
+            .forgetful = !raft_counts(r, i),
         };
     }
 }

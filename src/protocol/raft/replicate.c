@@ -31,6 +31,7 @@ void raft_become_leader(struct raft *r, struct effects *out)
     raft_change_lead(r);
     raft_transfer_over(r, out, STATUS_HANDOVER);
     raft_trace(out, POINT_ELECTED, r->term, r->trail.last_slot, 0);
+    r->barrier = 0;
     r->term_start = r->trail.last_slot + 1;
     raft_persist_entries(r, out, r->term_start, r->term_start + 1, r->term, 0,
                          true); /* 6.4 step 1 */
@@ -81,6 +82,8 @@ static bool is_within_reach(struct raft *r, struct effects *out, node_index to)
     if (p->mode != PEER_SNAPSHOT && p->next - 1 < r->trail.base_slot) {
         raft_trace(out, POINT_NEEDS_SNAPSHOT, to, r->trail.base_slot + 1, 0);
         p->mode = PEER_SNAPSHOT;
+        p->in_flight = 0;
+        raft_want_snapshot(r, out, to);
     }
     return p->mode != PEER_SNAPSHOT;
 }
@@ -142,6 +145,35 @@ void raft_send_heartbeat(struct raft *r, struct effects *out, node_index to)
     r->round_used = true;
 }
 
+/* Now and then only: every such APPEND is refused until a snapshot is installed. */
+static void remind_of_snapshot(struct raft *r, struct effects *out, node_index to)
+{
+    struct peer *p = &r->peer[to];
+    if (++p->in_flight < SNAPSHOT_REMINDER) {
+        return;
+    }
+    p->next = r->trail.base_slot + 1; /* S5: it may have been brought so far meanwhile */
+    send_append(r, out, to, false);
+    raft_want_snapshot(r, out, to);
+    p->in_flight = 0;
+}
+
+/* The APPEND that goes with a heartbeat to a member of which something is awaited: a repeated probe
+ * carries nothing, the follower may be down or slow. */
+static void remind(struct raft *r, struct effects *out, node_index to)
+{
+    struct peer *p = &r->peer[to];
+    if (p->mode == PEER_SNAPSHOT) {
+        remind_of_snapshot(r, out, to);
+    } else if (!is_within_reach(r, out, to)) {
+        return;
+    } else if (p->mode == PEER_PROBE) {
+        send_append(r, out, to, !p->probed);
+    } else if (p->match + 1 < p->next || p->recovery != RECOVERY_NONE) {
+        send_append(r, out, to, false); /* G3, V4 */
+    }
+}
+
 void raft_heartbeat_all(struct raft *r, struct effects *out)
 {
     r->heartbeat_due = r->now + r->limits.heartbeat;
@@ -149,16 +181,7 @@ void raft_heartbeat_all(struct raft *r, struct effects *out)
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         node_index to = set_first(rest);
         raft_send_heartbeat(r, out, to);
-        struct peer *p = &r->peer[to];
-        if (!is_within_reach(r, out, to)) {
-            continue;
-        }
-        if (p->mode == PEER_PROBE) {
-            /* A repeated probe carries nothing: the follower may be down or slow. */
-            send_append(r, out, to, !p->probed);
-        } else if (p->match + 1 < p->next) {
-            send_append(r, out, to, false); /* G3 */
-        }
+        remind(r, out, to);
     }
     r->announced = r->round;
 }
@@ -167,7 +190,7 @@ void raft_heartbeat_all(struct raft *r, struct effects *out)
 
 /* What every answer tells. NULL when it is not for this leadership. */
 static struct peer *note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
-                                uint64_t round, qr_time sent, qr_time lease)
+                                uint64_t round, qr_time sent, qr_time lease, qr_slot match)
 {
     if (term > r->term) {
         raft_become_follower(r, out, term, NODE_NONE);
@@ -178,6 +201,9 @@ static struct peer *note_answer(struct raft *r, struct effects *out, node_index 
         return NULL;
     }
     struct peer *p = &r->peer[from];
+    if (!raft_hear_again(r, out, from, match)) {
+        return NULL;
+    }
     p->heard = r->now;
     p->round_echoed = max_u64(p->round_echoed, round);
     if (lease == r->limits.lease && sent > p->lease_from) {
@@ -194,6 +220,7 @@ void raft_advance_commit(struct raft *r)
     for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
         match[i] = i == r->me ? r->journal.durable_slot : r->peer[i].match; /* G1 */
+        match[i] = raft_counts(r, i) ? match[i] : 0;
     }
     qr_slot reached = quorum_reached(match, &r->members.members);
     if (reached > r->commit && reached >= r->term_start) { /* G2 */
@@ -205,13 +232,20 @@ void raft_advance_commit(struct raft *r)
 void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
                         const struct raft_append_ack *m)
 {
-    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
-    if (p == NULL || m->match > r->trail.last_slot) {
-        return;
+    qr_slot match = m->match <= r->trail.last_slot ? m->match : 0;
+    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, match);
+    if (p != NULL && match == m->match) {
+        raft_take_match(r, out, from, match);
     }
+}
+
+void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_slot match)
+{
+    qr_assert(match <= r->trail.last_slot);
+    struct peer *p = &r->peer[from];
     qr_slot before = p->match;
-    bool progress = m->match > before;
-    p->match = max_u64(p->match, m->match);
+    bool progress = match > before;
+    p->match = max_u64(before, match);
     p->in_flight = (uint16_t)(p->in_flight - (p->in_flight > 0));
     if (p->mode != PEER_REPLICATE || (progress && p->in_flight == 0)) {
         /* All is answered: what is not acknowledged was not attached, or was lost (G3). Without
@@ -242,28 +276,36 @@ static qr_slot last_common(const struct raft *r, qr_slot hint_slot, qr_term hint
 void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
                            const struct raft_append_reject *m)
 {
-    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
-    if (p == NULL || p->mode == PEER_SNAPSHOT || m->prev_slot <= p->match) {
+    if (note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL) {
+        raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
+    }
+}
+
+void raft_back_off(struct raft *r, struct effects *out, node_index from, qr_slot prev_slot,
+                   qr_slot hint_slot, qr_term hint_term)
+{
+    struct peer *p = &r->peer[from];
+    if (p->mode == PEER_SNAPSHOT || prev_slot <= p->match) {
         return; /* it has caught up since */
     }
-    if (p->mode == PEER_PROBE && m->prev_slot != p->next - 1) {
+    if (p->mode == PEER_PROBE && prev_slot != p->next - 1) {
         return; /* of an earlier probe */
     }
-    qr_slot common = m->hint_slot < r->trail.base_slot
-                         ? m->hint_slot
-                         : last_common(r, min_u64(m->hint_slot, r->trail.last_slot), m->hint_term);
+    qr_slot common = hint_slot < r->trail.base_slot
+                         ? hint_slot
+                         : last_common(r, min_u64(hint_slot, r->trail.last_slot), hint_term);
     p->mode = PEER_PROBE;
     p->probed = false;
     p->in_flight = 0;
     p->next = max_u64(common, p->match) + 1;
-    raft_trace(out, POINT_REJECTED, from, m->prev_slot, p->next);
+    raft_trace(out, POINT_REJECTED, from, prev_slot, p->next);
     raft_replicate(r, out, from);
 }
 
 void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
                            const struct raft_heartbeat_ack *m)
 {
-    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease);
+    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0);
     if (p == NULL) {
         return;
     }
@@ -286,7 +328,8 @@ qr_time raft_quorum_heard(const struct raft *r)
     uint64_t heard[MEMBERS_MAX];
     for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        qr_time at = r->peer[i].heard > r->patient_from ? r->peer[i].heard : r->patient_from;
+        bool heard_since = raft_counts(r, i) && r->peer[i].heard > r->patient_from;
+        qr_time at = heard_since ? r->peer[i].heard : r->patient_from;
         heard[i] = i == r->me ? (uint64_t)QR_NEVER : (uint64_t)at;
     }
     return (qr_time)quorum_reached(heard, &r->members.members);

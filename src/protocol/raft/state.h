@@ -11,8 +11,9 @@
 #include "protocol/raft/raft_messages.h"
 #include "protocol/raft/trail.h"
 
-#define READ_RANGES 24u     /* ranges of reads that wait for a round; full: no room */
-#define APPENDS_PER_STEP 2u /* to one follower: acknowledgements pull the rest */
+#define READ_RANGES 24u      /* ranges of reads that wait for a round; full: no room */
+#define APPENDS_PER_STEP 2u  /* to one follower: acknowledgements pull the rest */
+#define SNAPSHOT_REMINDER 8u /* heartbeats from one reminder of a snapshot to the next */
 
 enum trace_point {
 #define POINT(tag, NAME, sentence) POINT_##NAME = (tag),
@@ -32,20 +33,32 @@ enum phase { PHASE_FOLLOWER = 0, PHASE_PRECANDIDATE, PHASE_CANDIDATE, PHASE_LEAD
  *        APPEND_REJECT, restart of the follower, new connection
  *
  * PROBE sends one APPEND and waits, because it does not know where the logs agree; REPLICATE sends
- * ahead of the acknowledgements; SNAPSHOT sends heartbeats only, until snapshots exist. */
+ * ahead of the acknowledgements; SNAPSHOT sends heartbeats and empty APPENDs, while the drivers
+ * bring the member a snapshot (snapshot.c). */
 enum peer_mode { PEER_PROBE = 0, PEER_REPLICATE, PEER_SNAPSHOT };
 
+/* How far a forgetful member has come, as its leader knows (forget.c). */
+enum recovery {
+    RECOVERY_NONE = 0, /* not forgetful: it counts */
+    RECOVERY_UNBARRED, /* no barrier has been made since its life was heard of */
+    RECOVERY_BARRED,   /* `barrier` is for it too */
+    RECOVERY_TOLD,     /* RECOVERED was sent */
+};
+
 struct peer {
-    qr_slot match;         /* its log equals ours up to here, durably; never falls in a term */
+    qr_slot match;         /* its log equals ours up to here, durably; falls with a new life only */
     qr_slot next;          /* the next entry to send, match < next */
     uint64_t round_sent;   /* the latest read round that a message took there */
     uint64_t round_echoed; /* and that came back */
     qr_time heard;         /* when it last answered in this term; 0: never */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
     int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
-    uint16_t in_flight;    /* APPENDs that have no answer yet, about */
+    uint16_t in_flight;    /* APPENDs that have no answer yet, about; SNAPSHOT: heartbeats since the
+                              last reminder */
     uint8_t mode;
-    bool probed; /* PROBE: an APPEND is on its way */
+    bool probed;      /* PROBE: an APPEND is on its way */
+    uint8_t recovery; /* enum recovery */
+    uint32_t life;    /* the last that it was forgetful in; 0: none in this term */
 };
 
 /* Reads [first, first + count) wait until `round` is confirmed. */
@@ -61,6 +74,7 @@ struct raft {
     struct protocol_limits limits;
     node_index me;
     bool started, forgetful;
+    uint32_t life; /* of a forgetful node: a number of this start; else 0 */
 
     struct rng rng;
     qr_time now; /* of the event being stepped; never falls */
@@ -103,6 +117,7 @@ struct raft {
 
     /* Leaders. */
     qr_slot term_start; /* the NOOP of this term */
+    qr_slot barrier;    /* the latest NOOP made for forgetful members; 0: none (forget.c) */
     qr_time heartbeat_due;
     qr_time patient_from; /* silence counts from here: elected, or new members */
     qr_time lease_given;  /* the latest end of a lease that reads were answered under */
@@ -141,6 +156,19 @@ static inline uint16_t raft_bit(node_index node)
 /* Refuses or grants requests [first, first + count); none when first is 0. */
 void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
 
+/* Whether a leader counts what that member (or it itself) has reached. */
+static inline bool raft_counts(const struct raft *r, node_index node)
+{
+    return node == r->me || r->peer[node].recovery == RECOVERY_NONE;
+}
+
+/* A term that a trail could not hold next to what it holds (T5): no group gets there by elections.
+ * Taken over, it would end all elections for good. */
+static inline bool raft_is_absurd(const struct raft *r, qr_term term)
+{
+    return term > r->trail.base_term + UINT32_MAX / 2;
+}
+
 void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c);
 
 /* Pushes a SEND that waits for `after`; the caller fills the zeroed body that it returns. */
@@ -175,6 +203,8 @@ bool raft_members_follow(const struct membership *before, const struct membershi
 void raft_members_stated(struct raft *r, struct effects *out, const struct membership_at *at);
 /* Entries at and after `from` are dropped. */
 void raft_members_truncated(struct raft *r, struct effects *out, qr_slot from);
+/* A snapshot with that membership takes the place of the log. */
+void raft_members_installed(struct raft *r, struct effects *out, const struct membership_at *at);
 /* Nobody else votes, whatever becomes of the entries that are not committed. */
 bool raft_is_alone(const struct raft *r);
 /* Whether it may campaign: it votes, or its vote may still be needed. */
@@ -227,6 +257,8 @@ struct stated {
 bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term);
 void raft_on_append(struct raft *r, struct effects *out, node_index from,
                     const struct message *message, const struct stated *stated);
+/* An acknowledgement of `matched` that no APPEND asked for. */
+void raft_acknowledge_unasked(struct raft *r, struct effects *out);
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m);
 
@@ -246,10 +278,38 @@ void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
                            const struct raft_append_reject *m);
 void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
                            const struct raft_heartbeat_ack *m);
+/* The member's log equals the leader's up to `match`: goes on from there. */
+void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_slot match);
+/* The member has refused an APPEND behind prev_slot: asks from the hint on. */
+void raft_back_off(struct raft *r, struct effects *out, node_index from, qr_slot prev_slot,
+                   qr_slot hint_slot, qr_term hint_term);
 /* The time at which a majority, with this leader in it, was last heard; QR_NEVER when alone. */
 qr_time raft_quorum_heard(const struct raft *r);
 /* The smallest match of all members, the leader's own durable log included. */
 qr_slot raft_floor(const struct raft *r);
+
+/* --- snapshot.c ----------------------------------------------------------------------------- */
+
+void raft_on_snapshot(struct raft *r, struct effects *out, qr_slot slot, qr_slot release,
+                      qr_slot pin);
+/* The member is in mode SNAPSHOT: has a snapshot brought to it when it is there. */
+void raft_want_snapshot(struct raft *r, struct effects *out, node_index to);
+void raft_on_offer(struct raft *r, struct effects *out, const struct event *event);
+
+/* --- forget.c ------------------------------------------------------------------------------- */
+
+void raft_forget_start(struct raft *r);
+/* The forgetful node's answers to an APPEND or a HEARTBEAT. */
+void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to);
+void raft_forgetful_reject(struct raft *r, struct effects *out, qr_slot prev_slot, qr_slot hint);
+void raft_on_recovered(struct raft *r, struct effects *out, node_index from,
+                       const struct raft_recovered *m);
+void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_forgetful_ack *m);
+void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index from,
+                              const struct raft_forgetful_reject *m);
+/* A normal answer came, with that match (0: it tells none): whether the member counts. */
+bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match);
 
 /* --- read.c --------------------------------------------------------------------------------- */
 

@@ -102,10 +102,15 @@ void trail_append(struct trail *t, qr_slot hi, qr_term term)
     t->last_slot = hi - 1;
 }
 
+void trail_reset(struct trail *t, qr_slot base_slot, qr_term base_term)
+{
+    *t = (struct trail){ .base_slot = base_slot, .base_term = base_term, .last_slot = base_slot };
+}
+
 void trail_load(struct trail *t, qr_slot base_slot, qr_term base_term, qr_slot last_slot,
                 const struct term_run *runs, uint32_t count)
 {
-    *t = (struct trail){ .base_slot = base_slot, .base_term = base_term, .last_slot = base_slot };
+    trail_reset(t, base_slot, base_term);
     for (uint32_t i = 0; i < count; i++) {
         qr_assert(runs[i].slot == t->last_slot + 1);
         trail_append(t, i + 1 < count ? runs[i + 1].slot : last_slot + 1, runs[i].term);

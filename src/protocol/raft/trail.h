@@ -76,6 +76,9 @@ void trail_truncate(struct trail *t, qr_slot from);
 /* Forgets the entries up to `upto`, a known slot. */
 void trail_trim(struct trail *t, qr_slot upto);
 
+/* Empty, behind (base_slot, base_term). */
+void trail_reset(struct trail *t, qr_slot base_slot, qr_term base_term);
+
 /* Panics unless T1 and T2 hold. */
 void trail_check(const struct trail *t);
 

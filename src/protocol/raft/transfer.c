@@ -20,7 +20,7 @@ node_index raft_successor(const struct raft *r)
     node_index best = NODE_NONE;
     for (uint32_t rest = r->members.members.voters; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        bool able = i != r->me && raft_is_lively(r, i);
+        bool able = i != r->me && raft_is_lively(r, i) && raft_counts(r, i);
         if (able && (best == NODE_NONE || r->peer[i].match > r->peer[best].match)) {
             best = i;
         }
@@ -41,7 +41,7 @@ static enum qr_status judge(const struct raft *r, node_index to)
     if (r->transfer_to != NODE_NONE) {
         return STATUS_HANDING_OVER;
     }
-    return is_voter(r, to) && to != r->me ? STATUS_OK : STATUS_NOT_A_VOTER;
+    return is_voter(r, to) && to != r->me && raft_counts(r, to) ? STATUS_OK : STATUS_NOT_A_VOTER;
 }
 
 void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr_time timeout,

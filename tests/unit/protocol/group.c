@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *zalloc(size_t n)
-{
-    void *p = calloc(1, n);
-    qr_assert(p != NULL);
-    return p;
-}
-
 struct protocol_limits group_limits(void)
 {
     return (struct protocol_limits){
@@ -89,63 +82,13 @@ void group_lose(struct group *g, node_index from, node_index to, uint16_t kind)
 
 /* --- Carrying out effects --------------------------------------------------------------------- */
 
-static void image_put(struct group_image *image, qr_slot lo, qr_slot hi,
-                      const struct group_entry *entries)
-{
-    qr_assert(lo <= image->last + 1);
-    qr_assert(lo > image->base);
-    qr_assert(hi <= GROUP_LOG);
-    memcpy(&image->entry[lo], entries, (hi - lo) * sizeof entries[0]);
-    image->last = hi - 1;
-}
-
-static void do_persist(struct group *g, node_index i, const struct effect *e,
-                       const struct mail *received)
-{
-    struct group_node *node = &g->node[i];
-    qr_assert(node->write_count < GROUP_WRITES);
-    struct group_write *w = &node->write[node->write_count++];
-    *w = (struct group_write){ .ticket = e->persist.ticket,
-                               .lo = e->persist.lo,
-                               .hi = e->persist.hi };
-    if (e->persist.state_kind != 0) {
-        w->has_state = true;
-        w->state = *(const struct raft_hard_state *)e->persist.state;
-        node->log.state = w->state;
-        node->log.has_state = true;
-    }
-    uint32_t count = (uint32_t)(w->hi - w->lo);
-    if (count == 0) {
-        return;
-    }
-    w->entries = zalloc(count * sizeof w->entries[0]);
-    for (uint32_t k = 0; k < count; k++) {
-        struct group_entry entry = { .term = e->persist.term };
-        if (e->persist.members != NULL) {
-            qr_assert(count == 1 && !e->persist.noop && e->persist.req == 0);
-            entry.members = *e->persist.members;
-        } else if (e->persist.req != 0) {
-            entry.req = e->persist.req + k;
-        } else if (!e->persist.noop) {
-            qr_assert(received != NULL);
-            qr_assert(w->lo + k >= received->lo);
-            qr_assert(w->lo + k < received->hi);
-            entry = received->entries[w->lo + k - received->lo];
-            qr_assert(entry.term == e->persist.term);
-        }
-        w->entries[k] = entry;
-    }
-    qr_assert(w->lo > node->applied);
-    image_put(&node->log, w->lo, w->hi, w->entries);
-}
-
 static void attach(struct group *g, struct group_node *node, struct mail *m)
 {
     if (m->hi <= m->lo) {
         return;
     }
     m->hi = min_u64(m->hi, m->lo + g->attach_max);
-    m->entries = zalloc((m->hi - m->lo) * sizeof m->entries[0]);
+    m->entries = group_zalloc((m->hi - m->lo) * sizeof m->entries[0]);
     qr_assert(m->lo > node->log.base);
     qr_assert(m->hi - 1 <= node->log.last);
     for (qr_slot s = m->lo; s < m->hi; s++) {
@@ -187,19 +130,23 @@ static void do_note(struct group_node *node, const struct effect *e)
         note->first = e->answer.first;
         note->count = e->answer.count;
         note->status = e->answer.status;
+    } else if (e->kind == EFFECT_SNAPSHOT) {
+        note->slot = e->snapshot.least;
+        note->to = e->snapshot.to;
     } else {
-        note->slot = e->trim.upto;
+        note->slot = e->kind == EFFECT_INSTALL ? e->install.slot : e->trim.upto;
     }
 }
 
-static void carry_out(struct group *g, node_index i, const struct mail *received)
+static void carry_out(struct group *g, node_index i, const struct event *event,
+                      const struct mail *received)
 {
     struct group_node *node = &g->node[i];
     for (uint32_t k = 0; k < node->out.n; k++) {
         const struct effect *e = &node->out.v[k];
         switch (e->kind) {
         case EFFECT_PERSIST:
-            do_persist(g, i, e, received);
+            group_disk_persist(g, i, e, received);
             break;
         case EFFECT_SEND:
             do_send(g, i, e);
@@ -209,11 +156,14 @@ static void carry_out(struct group *g, node_index i, const struct mail *received
             node->applied = e->apply.hi - 1;
             qr_assert(node->applied <= node->log.last);
             break;
+        case EFFECT_INSTALL:
+            do_note(node, e);
+            group_disk_install(g, i, e, event);
+            break;
         case EFFECT_READ:
         case EFFECT_ANSWER:
         case EFFECT_TRIM:
         case EFFECT_SNAPSHOT:
-        case EFFECT_INSTALL:
             do_note(node, e);
             break;
         case EFFECT_TRACE: {
@@ -241,7 +191,7 @@ static void step(struct group *g, node_index i, struct event *event, const struc
     node->out.scratch_n = 0;
     raft_protocol.step(node->raft, event, &node->out);
     raft_protocol.check(node->raft, node->before);
-    carry_out(g, i, received);
+    carry_out(g, i, event, received);
 }
 
 void group_step(struct group *g, node_index i, struct event *event)
@@ -293,31 +243,42 @@ void group_peer(struct group *g, node_index i, node_index peer, bool up)
     group_step(g, i, &event);
 }
 
-void group_checkpoint(struct group *g, node_index i, qr_slot slot, bool force)
+void group_checkpoint(struct group *g, node_index i, qr_slot slot, qr_slot release, qr_slot pin)
 {
     struct event event = { .kind = EVENT_SNAPSHOT };
     event.snapshot.slot = slot;
-    event.snapshot.force = force;
+    event.snapshot.release = release;
+    event.snapshot.pin = pin;
     group_step(g, i, &event);
+}
+
+void group_offer(struct group *g, node_index i, qr_slot slot, qr_term slot_term, qr_term term)
+{
+    struct event event = { .kind = EVENT_OFFER };
+    event.offer.from = i == 0 ? 1 : 0;
+    event.offer.slot = slot;
+    event.offer.slot_term = slot_term;
+    event.offer.term = term;
+    const struct raft *source = g->offered != NULL ? g->offered : g->node[event.offer.from].raft;
+    event.offer.membership = source->members.slot <= slot ? source->members : source->before;
+    group_step(g, i, &event);
+}
+
+void group_bring_snapshot(struct group *g, node_index from, node_index to)
+{
+    const struct group_node *source = &g->node[from];
+    g->offered = source->raft;
+    g->offered_log = &source->log;
+    group_offer(g, to, source->applied, trail_term(&source->raft->trail, source->applied),
+                source->raft->term);
+    g->offered = NULL;
+    g->offered_log = NULL;
 }
 
 void group_sync(struct group *g, node_index i)
 {
     struct group_node *node = &g->node[i];
-    for (uint32_t k = 0; k < node->write_count; k++) {
-        struct group_write *w = &node->write[k];
-        qr_assert(w->ticket == node->durable + 1);
-        node->durable = w->ticket;
-        if (w->has_state) {
-            node->disk.state = w->state;
-            node->disk.has_state = true;
-        }
-        if (w->hi > w->lo) {
-            image_put(&node->disk, w->lo, w->hi, w->entries);
-        }
-        free(w->entries);
-    }
-    node->write_count = 0;
+    group_disk_sync(node);
     for (uint32_t k = 0; k < g->mail_count; k++) {
         if (g->mail[k].from == i && g->mail[k].after <= node->durable) {
             g->mail[k].after = 0;
@@ -360,7 +321,7 @@ void group_deliver(struct group *g, node_index from, node_index to, uint16_t kin
     qr_assert(raft_codec.encode(kind, body, &w));
     qr_assert(raft_codec.decode(kind, span_of(wire, w.n), &m.body));
     if (hi > lo) {
-        m.entries = zalloc((hi - lo) * sizeof m.entries[0]);
+        m.entries = group_zalloc((hi - lo) * sizeof m.entries[0]);
         for (qr_slot s = lo; s < hi; s++) {
             m.entries[s - lo].term = term;
         }
@@ -488,8 +449,13 @@ static void start(struct group *g, node_index i)
     struct event event = { .kind = EVENT_START };
     event.start.memberships = stated;
     event.start.membership_count = stated_count;
-    event.start.state_kind = node->disk.has_state ? RAFT_HARD_STATE : 0;
-    event.start.state = &node->disk.state;
+    struct raft_forgetful_state forgetful = { .term = node->disk.state.term };
+    if (node->disk.has_state) {
+        event.start.state_kind = node->disk.forgetful ? RAFT_FORGETFUL_STATE : RAFT_HARD_STATE;
+    }
+    event.start.state = node->disk.forgetful ? (const void *)&forgetful : &node->disk.state;
+    event.start.forgetful = node->damaged;
+    event.start.commit_term = node->disk.commit_term;
     event.start.base_slot = node->log.base;
     event.start.base_term = node->log.base_term;
     event.start.applied_slot = node->log.base;
@@ -501,7 +467,7 @@ static void start(struct group *g, node_index i)
 
 struct group *group_new_limited(node_index n, const struct protocol_limits *limits)
 {
-    struct group *g = zalloc(sizeof *g);
+    struct group *g = group_zalloc(sizeof *g);
     g->n = n;
     g->limits = *limits;
     g->now = QR_SECOND;
@@ -509,11 +475,11 @@ struct group *group_new_limited(node_index n, const struct protocol_limits *limi
     struct needs needs = raft_protocol.needs(limits);
     for (node_index i = 0; i < n; i++) {
         struct group_node *node = &g->node[i];
-        node->raft = zalloc(needs.state);
-        node->before = zalloc(needs.state);
-        node->out.v = zalloc(needs.effects * sizeof node->out.v[0]);
+        node->raft = group_zalloc(needs.state);
+        node->before = group_zalloc(needs.state);
+        node->out.v = group_zalloc(needs.effects * sizeof node->out.v[0]);
         node->out.cap = needs.effects;
-        node->out.scratch = zalloc(needs.scratch);
+        node->out.scratch = group_zalloc(needs.scratch);
         node->out.scratch_cap = needs.scratch;
         node->disk.base_members.members.voters = (uint16_t)((1u << n) - 1);
         start(g, i);
@@ -528,20 +494,12 @@ struct group *group_new(node_index n)
     return group_new_limited(n, &limits);
 }
 
-static void forget_writes(struct group_node *node)
-{
-    for (uint32_t k = 0; k < node->write_count; k++) {
-        free(node->write[k].entries);
-    }
-    node->write_count = 0;
-}
-
 void group_free(struct group *g)
 {
     group_lose_mail(g);
     for (node_index i = 0; i < g->n; i++) {
         struct group_node *node = &g->node[i];
-        forget_writes(node);
+        group_disk_forget(node);
         free(node->raft);
         free(node->before);
         free(node->out.v);
@@ -552,7 +510,7 @@ void group_free(struct group *g)
 
 void group_crash(struct group *g, node_index i)
 {
-    forget_writes(&g->node[i]);
+    group_disk_forget(&g->node[i]);
     g->node[i].up = false;
     for (uint32_t k = g->mail_count; k > 0; k--) {
         if (g->mail[k - 1].from == i && g->mail[k - 1].after != 0) {
@@ -572,19 +530,15 @@ void group_restart(struct group *g, node_index i, bool wait)
     }
 }
 
-void group_disk_append(struct group *g, node_index i, qr_term term, uint32_t count)
+void group_restart_damaged(struct group *g, node_index i, qr_slot last)
 {
-    struct group_image *disk = &g->node[i].disk;
-    for (uint32_t k = 0; k < count; k++) {
-        struct group_entry entry = { .term = term };
-        image_put(disk, disk->last + 1, disk->last + 2, &entry);
-    }
-}
-
-void group_disk_state(struct group *g, node_index i, qr_term term, node_index vote)
-{
-    g->node[i].disk.has_state = true;
-    g->node[i].disk.state = (struct raft_hard_state){ .term = term, .vote = vote };
+    struct group_node *node = &g->node[i];
+    group_crash(g, i);
+    qr_assert(last >= node->disk.base);
+    node->disk.last = min_u64(node->disk.last, last);
+    node->disk.has_state = node->disk.forgetful = false;
+    node->damaged = true;
+    start(g, i);
 }
 
 /* --- What happened ---------------------------------------------------------------------------- */

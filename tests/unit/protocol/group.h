@@ -23,8 +23,12 @@ struct group_entry {
 struct group_write {
     qr_ticket ticket;
     bool has_state;
+    bool forgetful; /* a FORGETFUL_STATE: only the term counts */
     struct raft_hard_state state;
     qr_slot lo, hi;
+    bool install; /* an INSTALL: the log begins behind `lo`, of `term`, known in `commit_term` */
+    qr_term term, commit_term;
+    struct membership_at members;
     struct group_entry *entries;
 };
 
@@ -46,6 +50,9 @@ struct mail {
         struct raft_heartbeat_ack heartbeat_ack;
         struct raft_stale stale;
         struct raft_timeout_now timeout_now;
+        struct raft_forgetful_ack forgetful_ack;
+        struct raft_forgetful_reject forgetful_reject;
+        struct raft_recovered recovered;
     } body;
     struct group_entry *entries; /* hi - lo of them, owned */
 };
@@ -55,17 +62,19 @@ struct group_image {
     qr_slot base, last;
     qr_term base_term;
     struct membership_at base_members; /* in force at base */
-    bool has_state;
+    qr_term commit_term;               /* in the checkpoint up to `base` */
+    bool has_state, forgetful;
     struct raft_hard_state state;
     struct group_entry entry[GROUP_LOG]; /* by slot */
 };
 
 /* An answer that the driver would have got. */
 struct group_note {
-    enum effect_kind kind; /* READ, ANSWER or TRIM */
+    enum effect_kind kind; /* READ, ANSWER, TRIM, SNAPSHOT or INSTALL */
     qr_req first;
     uint32_t count;
-    qr_slot slot; /* of READ and TRIM; applied: how far APPLY had come before it */
+    qr_slot slot; /* of all but ANSWER; applied: how far APPLY had come before it */
+    node_index to;
     qr_slot applied;
     qr_time before;
     enum qr_status status;
@@ -73,6 +82,7 @@ struct group_note {
 
 struct group_node {
     bool up, disk_held, cut;
+    bool damaged;        /* START.forgetful until that is durable */
     qr_wall wall_offset; /* how far its wall clock is off */
     struct raft *raft, *before;
     struct group_image log, disk;
@@ -83,7 +93,7 @@ struct group_node {
     qr_req next_req;
     struct group_note note[GROUP_NOTES];
     uint32_t note_count;
-    uint32_t point_count[64]; /* trace points reached */
+    uint32_t point_count[128]; /* trace points reached */
     struct effects out;
 };
 
@@ -96,6 +106,8 @@ struct group {
     uint32_t mail_count;
     uint32_t attach_max; /* the driver attaches at most so many entries */
     uint32_t starts;
+    const struct raft *offered; /* by group_bring_snapshot: where the state is from */
+    const struct group_image *offered_log;
 };
 
 struct protocol_limits group_limits(void);
@@ -112,7 +124,12 @@ qr_req group_submit(struct group *g, node_index i, uint32_t count);
 qr_req group_read(struct group *g, node_index i, uint32_t count);
 void group_admin(struct group *g, node_index i, enum admin_kind order, uint64_t argument);
 void group_peer(struct group *g, node_index i, node_index peer, bool up);
-void group_checkpoint(struct group *g, node_index i, qr_slot slot, bool force);
+/* A checkpoint up to `slot` is durable. */
+void group_checkpoint(struct group *g, node_index i, qr_slot slot, qr_slot release, qr_slot pin);
+/* Node `from` fixes a checkpoint of what it has applied, and node `to` has got it. */
+void group_bring_snapshot(struct group *g, node_index from, node_index to);
+/* A snapshot of that slot and term, known to be committed in `term`, lies on the disk of node i. */
+void group_offer(struct group *g, node_index i, qr_slot slot, qr_term slot_term, qr_term term);
 
 /* Makes everything that node i has written durable and releases what waited for it. */
 void group_sync(struct group *g, node_index i);
@@ -120,6 +137,8 @@ void group_sync(struct group *g, node_index i);
 void group_crash(struct group *g, node_index i);
 /* Starts it from its disk; the time moves past its start promise when `wait` is set. */
 void group_restart(struct group *g, node_index i, bool wait);
+/* The same after damage: the log has lost everything behind `last`, the state record too. */
+void group_restart_damaged(struct group *g, node_index i, qr_slot last);
 /* Changes the disk of a crashed or new node. */
 void group_disk_append(struct group *g, node_index i, qr_term term, uint32_t count);
 void group_disk_state(struct group *g, node_index i, qr_term term, node_index vote);
@@ -147,5 +166,14 @@ bool group_deliver_one(struct group *g, node_index from, node_index to, uint16_t
 const struct group_note *group_noted(const struct group *g, node_index i, enum effect_kind kind,
                                      qr_req first);
 struct raft *group_raft(struct group *g, node_index i);
+
+/* group_disk.c, for group.c. */
+void *group_zalloc(size_t n);
+void group_disk_persist(struct group *g, node_index i, const struct effect *e,
+                        const struct mail *received);
+void group_disk_install(struct group *g, node_index i, const struct effect *e,
+                        const struct event *event);
+void group_disk_sync(struct group_node *node); /* everything written is durable */
+void group_disk_forget(struct group_node *node);
 
 #endif

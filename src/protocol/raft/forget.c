@@ -1,0 +1,210 @@
+/* A forgetful member: one that may have lost what it promised, by a damaged disk, a wiped one, or
+ * acknowledgements that were not durable. It may have lost entries that it acknowledged, and votes
+ * that it gave. Until it holds again whatever it may have promised, it follows, stores and applies,
+ * but neither votes nor campaigns nor promises leases, and its answers are of a kind of their own
+ * that no leader counts: not for the commit index, not for reads, not for having a quorum.
+ *
+ *   forgetful F                              leader L of term t
+ *     FORGETFUL_ACK match, life  ---------->   first of this life: what F had acknowledged is void;
+ *                                              appends a NOOP, the barrier, at slot b
+ *     FORGETFUL_ACK match >= b   ---------->   b committed, F not counted:
+ *                                <----------   RECOVERED b
+ *     state record with a vote for L, then
+ *     APPEND_ACK match >= b      ---------->   counts again
+ *
+ * Why that is enough:
+ *
+ * V1 Lost entries. L was elected without F's vote, or before the loss; either way it has every
+ *    committed entry, also those that F helped to commit: the votes for L and the acknowledgements
+ *    of the entry share a member that is not F (Leader Completeness, with F out of one of the
+ *    quorums). F holds L's log up to b when it recovers. Entries that were acknowledged and are not
+ *    committed yet, and never will be by L, nobody relies on.
+ * V2 Lost votes. F may have voted in a term u for a candidate C, and forgotten.
+ *    u < t: F is in term t now.  u = t: F comes back with its vote of t given, to L.
+ *    u > t: F must not vote again in u. It may, because C cannot win any more: C asked F before the
+ *    loss, with a log that lacks the barrier, which was made after it. The barrier is on a majority
+ *    without F. One of C's other voters, N, is in that majority; N took the barrier in term t < u,
+ *    so before it voted in u, and it does not vote for a log that is behind its own. Could C's log
+ *    be ahead with an entry of a term v, t < v < u? Its leader was elected before C asked, so
+ *    before the barrier, by a majority that shares a member other than F with the barrier's; that
+ *    member would have refused the barrier as of an older term. And the entries of term t that C
+ *    had were made by L before the barrier, so its log ends before b.
+ *    So no two leaders of a term u come from a vote that F gives twice.
+ * V3 The barrier must be younger than the loss. `life` is drawn at each start; a leader that hears
+ *    a new one makes a new barrier, and RECOVERED names the life it is for.
+ * V4 Links reorder. While the leader takes F for forgetful, an APPEND_ACK of F counts only when it
+ *    reaches the barrier after RECOVERED was sent: what F acknowledged before the loss lies below
+ *    the barrier, and what it acknowledged as a forgetful member is no APPEND_ACK.
+ * V5 That F is forgetful is durable (FORGETFUL_STATE) until the state record of its recovery is.
+ *    Everything that F says as a normal member waits for that one.
+ *
+ * When so many members are forgetful that the others are no majority, no barrier is ever committed
+ * and the group stands still: what was acknowledged may exist nowhere but on the disks that are
+ * missing. That is for an operator to decide. */
+#include "protocol/raft/state.h"
+
+/* --- The forgetful member ------------------------------------------------------------------- */
+
+void raft_forget_start(struct raft *r)
+{
+    r->forgetful = true;
+    r->vote = NODE_NONE;
+    r->life = (uint32_t)rng_next(&r->rng) | 1; /* V3 */
+    r->state_dirty = true;                     /* V5 */
+}
+
+void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to)
+{
+    qr_assert(r->forgetful);
+    qr_ticket after = raft_ticket(r, out, r->matched);
+    struct raft_forgetful_ack *reply = RAFT_SEND(out, to, FORGETFUL_ACK, forgetful_ack, after);
+    reply->term = r->term;
+    reply->match = r->matched;
+    reply->life = r->life;
+}
+
+void raft_forgetful_reject(struct raft *r, struct effects *out, qr_slot prev_slot, qr_slot hint)
+{
+    qr_assert(r->forgetful);
+    qr_ticket after = raft_ticket(r, out, 0);
+    struct raft_forgetful_reject *reply =
+        RAFT_SEND(out, r->leader, FORGETFUL_REJECT, forgetful_reject, after);
+    reply->term = r->term;
+    reply->prev_slot = prev_slot;
+    reply->hint_slot = hint;
+    reply->hint_term = trail_term(&r->trail, hint);
+    reply->life = r->life;
+}
+
+void raft_on_recovered(struct raft *r, struct effects *out, node_index from,
+                       const struct raft_recovered *m)
+{
+    if (!raft_follow(r, out, from, m->term)) {
+        return;
+    }
+    if (!r->forgetful || m->life != r->life || m->slot == 0 || m->slot > r->matched) {
+        raft_trace(out, POINT_DROPPED, RAFT_RECOVERED, from, 0);
+        return;
+    }
+    raft_trace(out, POINT_RECOVERED, r->term, from, m->slot);
+    r->forgetful = false;
+    r->life = 0;
+    r->vote = from; /* V2 */
+    r->state_dirty = true;
+    raft_acknowledge_unasked(r, out); /* V5 */
+}
+
+/* --- Its leader ----------------------------------------------------------------------------- */
+
+static bool is_majority_left(const struct raft *r)
+{
+    uint32_t bits = 0;
+    for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        bits |= raft_counts(r, i) ? raft_bit(i) : 0u;
+    }
+    return quorum_of(bits, &r->members.members);
+}
+
+/* A life not heard of before: what it acknowledged earlier is void. */
+static void begin_life(struct raft *r, struct effects *out, node_index from, uint32_t life)
+{
+    struct peer *p = &r->peer[from];
+    raft_trace(out, POINT_FORGETFUL_MEMBER, from, life, 0);
+    p->life = life;
+    p->recovery = RECOVERY_UNBARRED;
+    p->match = 0;
+    p->round_echoed = 0;
+    p->lease_from = 0;
+    p->skew_ms = 0;
+    raft_probe(r, from);
+    if (!is_majority_left(r)) {
+        raft_trace(out, POINT_FORGETFUL_MAJORITY, r->term, 0, 0);
+    }
+}
+
+/* What every answer of a forgetful member tells. NULL when it is not for this leadership, or of a
+ * life that has recovered. */
+static struct peer *note_forgetful(struct raft *r, struct effects *out, node_index from,
+                                   qr_term term, uint32_t life)
+{
+    if (term > r->term) {
+        raft_become_follower(r, out, term, NODE_NONE);
+        return NULL;
+    }
+    bool fed = (r->feed & raft_bit(from)) != 0;
+    if (term < r->term || r->phase != PHASE_LEADER || !fed || life == 0) {
+        return NULL;
+    }
+    struct peer *p = &r->peer[from];
+    if (p->life != life) {
+        begin_life(r, out, from, life);
+    }
+    p->heard = r->now;
+    return p->recovery == RECOVERY_NONE ? NULL : p;
+}
+
+/* One barrier at a time is on its way; it serves all members whose lives were heard before it. */
+static void make_barrier(struct raft *r, struct effects *out)
+{
+    if (r->barrier > r->commit || r->transfer_to != NODE_NONE) {
+        return; /* their next answer comes with the next heartbeat */
+    }
+    r->barrier = r->trail.last_slot + 1;
+    raft_trace(out, POINT_BARRIER, r->term, r->barrier, 0);
+    raft_persist_entries(r, out, r->barrier, r->barrier + 1, r->term, 0, true);
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        struct peer *p = &r->peer[set_first(rest)];
+        p->recovery = p->recovery == RECOVERY_UNBARRED ? RECOVERY_BARRED : p->recovery; /* V3 */
+    }
+    raft_replicate_all(r, out);
+}
+
+static void tell_recovered(struct raft *r, struct effects *out, node_index to)
+{
+    struct peer *p = &r->peer[to];
+    qr_assert(p->recovery >= RECOVERY_BARRED);
+    raft_trace(out, POINT_RECOVERY_TOLD, to, r->barrier, 0);
+    p->recovery = RECOVERY_TOLD;
+    struct raft_recovered *m = RAFT_SEND(out, to, RECOVERED, recovered, 0);
+    m->term = r->term;
+    m->slot = r->barrier;
+    m->life = p->life;
+}
+
+void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
+                           const struct raft_forgetful_ack *m)
+{
+    struct peer *p = note_forgetful(r, out, from, m->term, m->life);
+    if (p == NULL || m->match > r->trail.last_slot) {
+        return;
+    }
+    if (m->match > 0) {
+        raft_take_match(r, out, from, m->match);
+    } else if (p->mode == PEER_PROBE) {
+        raft_replicate(r, out, from);
+    }
+    if (p->recovery == RECOVERY_UNBARRED) {
+        make_barrier(r, out);
+    } else if (p->match >= r->barrier && r->commit >= r->barrier) {
+        tell_recovered(r, out, from);
+    }
+}
+
+void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index from,
+                              const struct raft_forgetful_reject *m)
+{
+    if (note_forgetful(r, out, from, m->term, m->life) != NULL) {
+        raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
+    }
+}
+
+bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match)
+{
+    struct peer *p = &r->peer[from];
+    if (p->recovery == RECOVERY_TOLD && match >= r->barrier) { /* V4 */
+        raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
+        p->recovery = RECOVERY_NONE;
+    }
+    return p->recovery == RECOVERY_NONE;
+}
