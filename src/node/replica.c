@@ -278,17 +278,6 @@ static bool tick_wanted(struct replica *r)
     return may_tick(r) && engine_next_due(r->node->engine) <= replica_stamp(r);
 }
 
-/* Until the protocol answers transfers itself: what its outlook tells of them. */
-static void watch_orders(struct replica *r)
-{
-    const struct outlook *now = &r->outlook;
-    bool over = now->transfer_to == NODE_NONE && now->leader != NODE_NONE;
-    while (over && r->orders.count > 0) {
-        (void)replica_order_answered(r, r->orders.first->req,
-                                     now->role == ROLE_LEADER ? STATUS_HANDOVER : STATUS_OK);
-    }
-}
-
 static void look(struct replica *r)
 {
     qr_term term = r->outlook.term;
@@ -297,7 +286,6 @@ static void look(struct replica *r)
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
     }
-    watch_orders(r);
 }
 
 void replica_turn(struct replica *r)

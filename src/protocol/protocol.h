@@ -113,9 +113,12 @@ struct term_run {
 };
 
 enum admin_kind {
-    ADMIN_TRANSFER = 1, /* argument = node to lead next, or NODE_NONE for the most up to date */
+    /* argument = node to lead next, or NODE_NONE for the most up to date; this node itself: the
+     * hand-over that is under way is given up */
+    ADMIN_TRANSFER = 1,
     ADMIN_READ_MODE,    /* argument = enum read_mode */
     ADMIN_MEMBERS,      /* members = the membership wanted, not joint */
+    ADMIN_STAND_BACK,   /* argument = 1: not to lead until it is 0; goes on voting and persisting */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };
@@ -343,6 +346,8 @@ struct outlook {
     uint32_t room;               /* operations that SUBMIT may bring now; 0: wait */
     bool can_serve;              /* leader with an entry of its own term committed */
     bool forgetful;
+    bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
+    bool stands_back; /* it was told to */
     uint8_t members;              /* indexes in use are below it */
     struct membership membership; /* in force */
     qr_slot membership_slot;      /* stated by this entry; > commit: not decided yet */

@@ -116,6 +116,7 @@ static void mix_role(uint64_t *d, const struct raft *r)
     mix(d, (uint64_t)r->promise_until);
     mix(d, (uint64_t)r->election_due);
     mix(d, (uint64_t)r->skewed_until);
+    mix(d, r->stands_back);
     mix(d, r->votes);
     mix(d, r->vote_ticket);
     mix(d, (uint64_t)r->rival_until);
@@ -131,6 +132,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
     mix(d, r->lease_barred);
     mix(d, r->transfer_sent);
     mix(d, r->transfer_closed);
+    mix(d, r->stood_back);
     mix(d, r->transfer_req);
     mix(d, r->leaving);
     mix(d, (uint64_t)r->leaving_since);

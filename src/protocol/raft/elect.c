@@ -23,7 +23,7 @@ void raft_election_reset(struct raft *r)
 
 qr_time raft_campaign_at(const struct raft *r)
 {
-    if (r->forgetful || !raft_may_lead(r)) {
+    if (r->forgetful || r->stands_back || !raft_may_lead(r)) { /* X4 */
         return QR_NEVER;
     }
     /* A campaign is a vote for oneself: the promise not to vote forbids it too. */

@@ -325,6 +325,9 @@ static void on_admin(struct raft *r, struct effects *out, const struct event *ev
     case ADMIN_MEMBERS:
         raft_on_members(r, out, event);
         return;
+    case ADMIN_STAND_BACK:
+        raft_on_stand_back(r, out, argument != 0);
+        return;
     }
     qr_unreachable();
 }
@@ -358,6 +361,9 @@ static void on_timer(struct raft *r, struct effects *out)
         r->transfer_sent = false; /* the message may be lost: say it again */
         raft_change_round(r, out);
         raft_yield_when_skewed(r, out);
+    }
+    if (r->phase == PHASE_LEADER) {
+        raft_yield_when_standing_back(r, out);
     }
 }
 
@@ -466,6 +472,8 @@ static void raft_outlook(const void *self, struct outlook *out)
         .room = room(r),
         .can_serve = r->phase == PHASE_LEADER && r->commit >= r->term_start,
         .forgetful = r->forgetful,
+        .skewed = r->now < r->skewed_until,
+        .stands_back = r->stands_back,
         .membership = r->members.members,
         .membership_slot = r->members.slot,
         .leaving = r->leaving,

@@ -21,6 +21,7 @@ void raft_become_leader(struct raft *r, struct effects *out)
     r->patient_from = r->now;
     r->lease_given = 0;
     r->lease_barred = false;
+    r->stood_back = false;
     r->skewed_until = 0; /* what another leader said; now all members' clocks will tell */
     r->transfer_to = NODE_NONE;
     r->transfer_closed = false;

@@ -74,7 +74,8 @@ struct raft {
     struct protocol_limits limits;
     node_index me;
     bool started, forgetful;
-    uint32_t life; /* of a forgetful node: a number of this start; else 0 */
+    bool stands_back; /* ADMIN_STAND_BACK */
+    uint32_t life;    /* of a forgetful node: a number of this start; else 0 */
 
     struct rng rng;
     qr_time now; /* of the event being stepped; never falls */
@@ -136,6 +137,7 @@ struct raft {
     uint16_t leaving;      /* dropped, but they may not know */
     qr_time leaving_since; /* what is sent later tells them; 0: it is not decided yet */
     qr_req change_req;     /* waits for the end of the change of the members */
+    bool stood_back;       /* has tried to hand over because it stands back */
     bool retiring;         /* it votes no more, and has tried to hand over */
     uint16_t caught_up;    /* learners whose last round was short */
     node_index learner;    /* the one whose round it is; NODE_NONE: none */
@@ -342,6 +344,10 @@ void raft_yield_when_skewed(struct raft *r, struct effects *out);
 /* --- transfer.c ----------------------------------------------------------------------------- */
 
 /* timeout 0: an election time-out; req 0: nobody waits. */
+/* ADMIN_STAND_BACK, and what a leader does about it with each heartbeat. */
+void raft_on_stand_back(struct raft *r, struct effects *out, bool on);
+void raft_yield_when_standing_back(struct raft *r, struct effects *out);
+
 void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr_time timeout,
                       qr_req req);
 /* Answers the one who waits for a transfer, if any. */

@@ -11,7 +11,10 @@
  * X2 Operations are taken until the target is near, so that the pause is one exchange long and not
  *    as long as the target is behind.
  * X3 The order is answered when somebody leads: OK by another's first word, HANDOVER when this node
- *    leads still, or again, or nobody does in time. */
+ *    leads still, or again, or nobody does in time.
+ * X4 A node that stands back (its driver does not trust its state) neither campaigns nor takes
+ *    over. It votes and persists like any other: the group's safety and majority need it. As leader
+ *    it hands over, and steps down when that does not succeed. */
 #include "protocol/raft/state.h"
 
 /* Ties go to the lowest index (P7). */
@@ -44,12 +47,33 @@ static enum qr_status judge(const struct raft *r, node_index to)
     return is_voter(r, to) && to != r->me && raft_counts(r, to) ? STATUS_OK : STATUS_NOT_A_VOTER;
 }
 
+void raft_transfer_over(struct raft *r, struct effects *out, enum qr_status status)
+{
+    raft_answer(out, r->transfer_req, 1, status);
+    r->transfer_req = 0;
+}
+
+static void give_up(struct raft *r, struct effects *out)
+{
+    qr_assert(r->transfer_to != NODE_NONE);
+    raft_trace(out, POINT_TRANSFER_GIVEN_UP, r->transfer_to, 0, 0);
+    r->transfer_to = NODE_NONE;
+    r->transfer_closed = false;
+    raft_transfer_over(r, out, STATUS_HANDOVER);
+}
+
 void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr_time timeout,
                       qr_req req)
 {
     node_index to = (node_index)min_u64(argument, NODE_NONE);
     if (to == NODE_NONE && r->phase == PHASE_LEADER) {
         to = raft_successor(r);
+    }
+    if (to == r->me && r->transfer_to != NODE_NONE) {
+        qr_assert(r->phase == PHASE_LEADER);
+        give_up(r, out);
+        raft_answer(out, req, 1, STATUS_OK);
+        return;
     }
     enum qr_status status = judge(r, to);
     if (status != STATUS_OK) {
@@ -64,21 +88,6 @@ void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr
     r->transfer_due = r->now + (timeout > 0 ? timeout : r->limits.election);
     r->transfer_req = req;
     raft_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
-}
-
-void raft_transfer_over(struct raft *r, struct effects *out, enum qr_status status)
-{
-    raft_answer(out, r->transfer_req, 1, status);
-    r->transfer_req = 0;
-}
-
-static void give_up(struct raft *r, struct effects *out)
-{
-    qr_assert(r->transfer_to != NODE_NONE);
-    raft_trace(out, POINT_TRANSFER_GIVEN_UP, r->transfer_to, 0, 0);
-    r->transfer_to = NODE_NONE;
-    r->transfer_closed = false;
-    raft_transfer_over(r, out, STATUS_HANDOVER);
 }
 
 void raft_transfer_recheck(struct raft *r, struct effects *out)
@@ -141,6 +150,40 @@ void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
         raft_trace(out, POINT_NO_VOTER, from, 0, 0);
         return;
     }
+    if (r->stands_back) {
+        raft_trace(out, POINT_STANDS_BACK, 1, from, 0); /* X4 */
+        return;
+    }
     raft_trace(out, POINT_TIMEOUT_NOW, from, m->term, 0);
     raft_begin_election(r, out, true); /* no question first: the leader has asked for it */
+}
+
+/* --- Standing back -------------------------------------------------------------------------- */
+
+void raft_on_stand_back(struct raft *r, struct effects *out, bool on)
+{
+    raft_trace(out, POINT_STANDS_BACK, on, r->me, 0);
+    r->stands_back = on;
+    if (on && r->phase == PHASE_LEADER) {
+        raft_yield_when_standing_back(r, out);
+    } else if (on && r->phase != PHASE_FOLLOWER) {
+        raft_become_follower(r, out, r->term, NODE_NONE); /* what it has asked for is void */
+    }
+}
+
+void raft_yield_when_standing_back(struct raft *r, struct effects *out)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    if (!r->stands_back || r->transfer_to != NODE_NONE || raft_is_alone(r)) {
+        return; /* alone there is nobody else to lead */
+    }
+    if (r->stood_back) {
+        raft_become_follower(r, out, r->term, NODE_NONE);
+        return;
+    }
+    node_index to = raft_successor(r);
+    if (to != NODE_NONE) {
+        r->stood_back = true;
+        raft_on_transfer(r, out, to, 0, 0);
+    }
 }
