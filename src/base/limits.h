@@ -89,9 +89,9 @@
  * take from files instead of the cache. The rest is asked for again. */
 #define APPEND_TURN_BYTES (4 * MIB)
 #define READ_BACK_TURN_BYTES (1 * MIB)
-#define HELD_EFFECTS_MAX 65536   /* a stuck disk: messages that wait for it are dropped */
+#define HELD_EFFECTS_MAX 65536      /* a stuck disk: messages that wait for it are dropped */
 #define MEMBERSHIPS_RECEIVED_MAX 16 /* changes that one message is looked through for */
-#define APPENDS_IN_FLIGHT_MAX 64 /* messages to one follower without an answer yet */
+#define APPENDS_IN_FLIGHT_MAX 64    /* messages to one follower without an answer yet */
 
 /* --- peers ---------------------------------------------------------------------------------- */
 #define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
@@ -120,6 +120,12 @@
 #define CHECKPOINT_BYTES_PER_SECOND 400000000    /* a faster one would hold up the log's syncs */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
+
+/* --- snapshots for other nodes -------------------------------------------------------------- */
+#define SNAPSHOT_PIECE_BYTES (128 * KIB)  /* of one message */
+#define SNAPSHOT_READ_BYTES (512 * KIB)   /* of one read of the file */
+#define SNAPSHOT_WINDOW_BYTES (4 * MIB)   /* that a follower asks for ahead of what it has loaded */
+#define SNAPSHOT_OUTPUT_BYTES (512 * KIB) /* queued for a peer: the next piece waits */
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */

@@ -137,6 +137,11 @@ void engine_stats(const struct engine *engine, struct engine_stats *out)
     *out = engine->stats;
 }
 
+void engine_keep_stats(struct engine *engine, const struct engine *before)
+{
+    engine->stats = before->stats;
+}
+
 uint64_t engine_digest(struct engine *engine)
 {
     struct rng mix = rng_from(store_digest(engine->store) ^ (uint64_t)engine->log_time);

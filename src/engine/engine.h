@@ -83,6 +83,8 @@ struct engine_stats {
     uint64_t expired_keys, keyspace_hits, keyspace_misses;
 };
 void engine_stats(const struct engine *engine, struct engine_stats *out);
+/* The counters go on where those of another engine, which this one takes the place of, stand. */
+void engine_keep_stats(struct engine *engine, const struct engine *before);
 uint64_t engine_digest(struct engine *engine); /* content and log time */
 
 #endif

@@ -396,6 +396,31 @@ static struct pending *landing(struct replica *r, qr_slot slot, qr_term term)
     return winner;
 }
 
+void replica_flights_lost(struct replica *r, qr_slot slot)
+{
+    struct pendings lost = { 0 };
+    for (uint32_t i = 0; i < FLIGHTS; i++) {
+        struct pending **link = &r->flights[i];
+        while (*link != NULL) {
+            struct pending *p = *link;
+            if (p->slot > slot) {
+                link = &p->queue_next;
+                continue;
+            }
+            *link = p->queue_next;
+            p->queue_next = NULL;
+            qr_assert(r->flight_bytes >= p->op_bytes);
+            r->flight_bytes -= p->op_bytes;
+            pendings_push(&lost, p);
+        }
+    }
+    struct pending *p;
+    while ((p = pendings_pop(&lost)) != NULL) {
+        r->node->stats.uncertain++;
+        stream_refuse(p, STATUS_UNCERTAIN);
+    }
+}
+
 static void apply_command(struct replica *r, const struct record *record)
 {
     struct node *node = r->node;

@@ -298,6 +298,13 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
     return cp;
 }
 
+void checkpoint_forget_spare(struct io *io, const char *dir)
+{
+    char path[1088];
+    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_SPARE_FILE, dir);
+    (void)io_unlink(io, path);
+}
+
 static void walk(struct checkpoint *cp, qr_time budget)
 {
     qr_time end = io_now(cp->io) + budget;

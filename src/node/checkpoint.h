@@ -24,8 +24,9 @@ struct checkpoint_header {
     uint8_t cluster[16]; /* cluster id */
     uint8_t uuid[16];    /* of the data directory */
     uint32_t group;
-    qr_slot slot; /* everything up to it is applied */
-    qr_term term; /* of that slot */
+    qr_slot slot;        /* everything up to it is applied */
+    qr_term term;        /* of that slot */
+    qr_term commit_term; /* in which the state was known to be committed; 0: not known */
     /* It came from another node and took the place of state and log: a log that says otherwise is
      * an older one, whose end was never written. */
     bool installed;
@@ -68,6 +69,9 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
  * that is, when the loop should not sleep; false while it waits for the disk, whose completion
  * makes a turn, and when it is over: the pointer is then void if `done` has been called. */
 bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);
+
+/* The old file is still being read: the next checkpoint must not be written over it. */
+void checkpoint_forget_spare(struct io *io, const char *dir);
 
 /* Bytes written so far; in `done`, of the whole file. */
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);

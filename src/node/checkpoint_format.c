@@ -24,6 +24,7 @@ size_t checkpoint_header_write(const struct checkpoint_header *h, uint8_t *p)
     wire_put_u16(&w, h->installed ? FLAG_INSTALLED : 0);
     wire_put_u16(&w, h->roster_bytes);
     wire_put_u64(&w, h->roster_slot);
+    wire_put_u64(&w, h->commit_term);
     wire_put_bytes(&w, h->roster, h->roster_bytes);
     wire_put_u32(&w, crc32c_extend(0, w.p, w.n));
     qr_assert(!w.bad && w.n == CHECKPOINT_HEADER_BYTES_MIN + h->roster_bytes);
@@ -48,6 +49,7 @@ static bool read_roster(struct wire_reader *in, struct checkpoint_header *out)
     out->installed = (wire_get_u16(in) & FLAG_INSTALLED) != 0;
     out->roster_bytes = wire_get_u16(in);
     out->roster_slot = wire_get_u64(in);
+    out->commit_term = wire_get_u64(in);
     if (out->roster_bytes > sizeof out->roster) {
         return false;
     }

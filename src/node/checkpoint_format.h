@@ -1,10 +1,10 @@
 /* The layout of a checkpoint file, for its writer and its readers (docs/checkpoint-format.md).
  *
  *   header  magic 8, format 2, semantics level 2, group 4, cluster 16, uuid 16, slot 8, term 8,
- *           log time 8, salt 8, flags 2, bytes of the roster 2, slot of the roster 8, roster,
- *           crc32c 4 of all before; in format 1 the checksum follows the salt
- *   block   8 bytes and the chunk: length 4, crc32c 4, chunk; any number of them
- *   trailer 24 bytes: zero 4, crc32c 4, blocks 8, bytes of the file 8
+ *           log time 8, salt 8, flags 2, bytes of the roster 2, slot of the roster 8, commit term
+ * 8, roster, crc32c 4 of all before; in format 1 the checksum follows the salt block   8 bytes and
+ * the chunk: length 4, crc32c 4, chunk; any number of them trailer 24 bytes: zero 4, crc32c 4,
+ * blocks 8, bytes of the file 8
  *
  * The checksum of a block covers the file's salt, the block's number and its length too: no stale,
  * misplaced or foreign block passes, and every byte of the file is under a checksum (scenarios 46,
@@ -20,8 +20,8 @@
 #define CHECKPOINT_MAGIC "QRCHKPNT"
 #define CHECKPOINT_FORMAT 2u
 #define CHECKPOINT_SALT_AT 72u
-#define CHECKPOINT_HEADER_BYTES_1 84u   /* of format 1 */
-#define CHECKPOINT_HEADER_BYTES_MIN 96u /* of format 2, without a roster */
+#define CHECKPOINT_HEADER_BYTES_1 84u    /* of format 1 */
+#define CHECKPOINT_HEADER_BYTES_MIN 104u /* of format 2, without a roster */
 #define CHECKPOINT_HEADER_BYTES_MAX (CHECKPOINT_HEADER_BYTES_MIN + ROSTER_BYTES_MAX)
 #define CHECKPOINT_BLOCK_HEAD_BYTES 8u
 #define CHECKPOINT_TRAILER_BYTES 24u
@@ -63,6 +63,7 @@ struct checkpoint_reader {
     uint64_t offset;                 /* of what is read next: all before was right */
     uint64_t number;                 /* of the next block */
     bool begun, ended;
+    bool spoiled;    /* a block was no part of an image: the engine is worth nothing */
     const char *why; /* after BAD or FOREIGN, for people */
 };
 
@@ -75,9 +76,8 @@ enum checkpoint_reading {
 
 /* Reads what stands whole at the start of `in`, at most `units` headers, blocks or trailers; *taken
  * is how many bytes that was. With MORE and nothing taken it needs more bytes than `in` has; a unit
- * is never longer than CHECKPOINT_UNIT_BYTES_MAX. After BAD and FOREIGN the engine is worth
- * nothing.
- */
+ * is never longer than CHECKPOINT_UNIT_BYTES_MAX. After BAD and FOREIGN nothing more is read;
+ * unless it is spoiled the engine holds what came before `offset`. */
 enum checkpoint_reading checkpoint_read(struct checkpoint_reader *reader, struct span in,
                                         uint32_t units, size_t *taken);
 

@@ -65,6 +65,7 @@ static enum checkpoint_reading read_chunk(struct checkpoint_reader *r, struct sp
         return bad(r, "bad checksum of a block");
     }
     if (!engine_image_load(r->engine, chunk)) {
+        r->spoiled = true;
         return bad(r, "a block is no part of an image");
     }
     r->number++;

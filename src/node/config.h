@@ -57,6 +57,9 @@ struct config {
     char dir[1024];
     uint64_t max_value_bytes, log_max_bytes, log_segment_bytes, log_reserve_bytes;
     uint64_t checkpoint_bytes; /* log bytes after which a checkpoint is taken */
+    uint64_t log_max_entries;  /* 0: no bound */
+    uint32_t log_max_age_s;    /* 0: no bound */
+    uint64_t snapshot_rate;    /* bytes per second */
     /* cluster: only read when a data directory is made (--bootstrap) */
     uint32_t node_id;
     char cluster_id[33]; /* 32 hex digits; empty: random, for a one-node cluster */

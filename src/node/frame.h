@@ -25,14 +25,18 @@
 #define WIRE_VERSION_OLDEST 2
 
 enum frame_kind {
-    FRAME_HELLO = 1, /* dialer: who I am, whom I want */
-    FRAME_WELCOME,   /* acceptor: who I am, proof */
-    FRAME_PROOF,     /* dialer: proof */
-    FRAME_REFUSED,   /* either: why not, in words */
-    FRAME_PROTOCOL,  /* a message of a group's protocol */
-    FRAME_FORWARD,   /* a command for the leader */
-    FRAME_REPLY,     /* its answer */
-    FRAME_SPACE,     /* how the sender stands for disk space: enum log_space */
+    FRAME_HELLO = 1,           /* dialer: who I am, whom I want */
+    FRAME_WELCOME,             /* acceptor: who I am, proof */
+    FRAME_PROOF,               /* dialer: proof */
+    FRAME_REFUSED,             /* either: why not, in words */
+    FRAME_PROTOCOL,            /* a message of a group's protocol */
+    FRAME_FORWARD,             /* a command for the leader */
+    FRAME_REPLY,               /* its answer */
+    FRAME_SPACE,               /* how the sender stands for disk space: enum log_space */
+    FRAME_SNAPSHOT_OFFER = 11, /* snapshot.h */
+    FRAME_SNAPSHOT_READ,
+    FRAME_SNAPSHOT_DATA,
+    FRAME_SNAPSHOT_GONE,
     FRAME_DIGEST = 17, /* the digests of the sender's state at some slots */
     FRAME_ALARM,       /* an alarm as the sender knows it */
     FRAME_HEALTH = 22, /* how the sender's disk does, and whether it may lead */

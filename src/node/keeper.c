@@ -6,25 +6,36 @@
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SLICE (QR_MILLISECOND / 10) /* of loop time a turn */
 #define REMIND_INTERVAL QR_SECOND
+#define RECLAIM_INTERVAL QR_SECOND /* between checkpoints that are taken for the sake of the log \
+                                    */
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
+
+#define GROUP 0u
 
 struct keeper {
     struct node *node;
     struct checkpoint *writing;
     qr_slot slot;      /* of the last checkpoint in place; 0 = none */
+    uint64_t salt;     /* of its file */
     uint64_t begun_at; /* log position when it began */
     uint64_t before;   /* begun_at of the one before, in case this one is abandoned */
     qr_time began;
     qr_time not_before; /* the next one */
     qr_time remind_at;
+    qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
+    qr_time ended;   /* the last one */
     bool busy;
     bool abandoned; /* the last one was */
+    bool cancelled; /* the one being written */
 };
 
 struct keeper *keeper_new(struct node *node)
@@ -50,6 +61,12 @@ static struct checkpoint_header header_of(const struct node *node)
     return header;
 }
 
+static bool take_roster(const struct checkpoint_header *header, struct replica_base *base)
+{
+    base->roster_slot = header->roster_slot;
+    return roster_read(span_of(header->roster, header->roster_bytes), &base->roster);
+}
+
 bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message, size_t cap)
 {
     struct node *node = keeper->node;
@@ -62,9 +79,18 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
         return true;
     case CHECKPOINT_LOADED:
         keeper->slot = header.slot;
+        keeper->salt = header.salt;
         keeper->begun_at = position; /* what follows it is replayed, not worth another at once */
         base->slot = header.slot;
         base->term = header.term;
+        base->installed = header.installed;
+        base->commit_term = header.commit_term;
+        if (header.roster_bytes > 0 && !take_roster(&header, base)) {
+            (void)snprintf(message, cap,
+                           "the checkpoint says of its members what this version of quorate cannot "
+                           "read: start the version that wrote it");
+            return false;
+        }
         node_log(node, NODE_LOG_NOTICE, "Loaded the checkpoint at slot %" PRIu64, header.slot);
         return true;
     case CHECKPOINT_FOREIGN:
@@ -73,6 +99,37 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
         return false;
     }
     qr_unreachable();
+}
+
+/* --- Retention ------------------------------------------------------------------------------ */
+
+/* Up to which slot the log may be trimmed although a slow member needs more: as far as its bounds
+ * in bytes, entries and age ask for it, and no further. */
+static qr_slot release_of(const struct node *node)
+{
+    const struct config *config = &node->config;
+    struct log_group group = { 0 };
+    (void)log_group_state(node->log, GROUP, &group);
+    qr_slot release = log_slot_over_bytes(node->log, GROUP, config->log_max_bytes);
+    uint64_t entries = config->log_max_entries;
+    if (entries > 0 && group.last_slot > entries) {
+        release = max_u64(release, group.last_slot - entries);
+    }
+    if (config->log_max_age_s > 0) {
+        qr_time age = (qr_time)config->log_max_age_s * QR_SECOND;
+        release = max_u64(release, log_slot_over_age(node->log, GROUP, age));
+    }
+    return release;
+}
+
+/* What a member that is being brought up needs stays, unless the disk is running full: then this
+ * node comes first. */
+static void tell_protocol(struct keeper *keeper)
+{
+    struct node *node = keeper->node;
+    qr_slot pin = node->space == LOG_SPACE_OK ? source_pin(node->source) : 0;
+    keeper->release = release_of(node);
+    replica_checkpointed(node->replica, keeper->slot, keeper->release, pin);
 }
 
 /* --- Writing -------------------------------------------------------------------------------- */
@@ -99,15 +156,21 @@ static void on_done(void *context, enum checkpoint_result result,
     switch (result) {
     case CHECKPOINT_DONE:
         keeper->slot = header->slot;
+        keeper->salt = header->salt;
         keeper->abandoned = false;
         note_done(keeper, bytes);
+        keeper->ended = io_now(node->io);
         node_log(node, NODE_LOG_NOTICE, "Checkpoint at slot %" PRIu64 " written in %" PRId64 " ms",
                  header->slot, (io_now(node->io) - keeper->began) / QR_MILLISECOND);
         (void)io_failpoint(node->io, FAIL_CHECKPOINT_DONE);
-        replica_checkpointed(node->replica, header->slot);
+        tell_protocol(keeper);
         (void)io_failpoint(node->io, FAIL_CHECKPOINT_TOLD);
+        source_checkpointed(node->source);
         return;
     case CHECKPOINT_ABANDONED:
+        if (keeper->cancelled) {
+            return;
+        }
         node->measure->checkpoint.abandoned++;
         keeper->abandoned = true;
         keeper->begun_at = keeper->before; /* as due as it was */
@@ -119,6 +182,15 @@ static void on_done(void *context, enum checkpoint_result result,
         return;
     }
     qr_unreachable();
+}
+
+/* The log is over its bounds, and only a new checkpoint lets the rest go. Not one after the other:
+ * what comes in meanwhile is over the bounds as well. */
+static bool must_reclaim(const struct keeper *keeper, qr_time now)
+{
+    qr_time took = keeper->ended - keeper->began;
+    return keeper->release > keeper->slot &&
+           now >= keeper->ended + (took > RECLAIM_INTERVAL ? 4 * took : RECLAIM_INTERVAL);
 }
 
 /* Members apply the same entries and may share a disk: each begins at a time of its own. */
@@ -136,7 +208,10 @@ static bool is_due(const struct keeper *keeper, qr_time now)
     /* On a full disk it pays sooner: segments that nothing needs are used again. */
     bool pays = grown >= threshold(node) ||
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
-    return pays && applied > keeper->slot && now >= keeper->not_before && !node->stopping;
+    qr_slot wanted = source_wants(node->source);
+    bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);
+    return useful && applied > keeper->slot && now >= keeper->not_before && !node->stopping &&
+           !fetch_is_whole(node->fetch);
 }
 
 static void begin(struct keeper *keeper, qr_time now)
@@ -145,6 +220,13 @@ static void begin(struct keeper *keeper, qr_time now)
     struct checkpoint_header header = header_of(node);
     header.slot = replica_applied(node->replica);
     header.term = replica_applied_term(node->replica);
+    header.commit_term = replica_term(node->replica);
+    const struct roster *roster = replica_applied_roster(node->replica, &header.roster_slot);
+    header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
+    if (source_holds_old_file(node->source, keeper->salt)) {
+        checkpoint_forget_spare(node->io, node->config.dir);
+    }
+    keeper->cancelled = false;
     keeper->before = keeper->begun_at;
     keeper->begun_at = log_position(node->log);
     keeper->began = now;
@@ -152,13 +234,32 @@ static void begin(struct keeper *keeper, qr_time now)
         checkpoint_start(node->io, node->config.dir, node->engine, &header, on_done, keeper);
 }
 
-/* A slow member may have caught up since the last checkpoint: more of the log can go. */
+/* A slow member may have caught up since the last checkpoint, or the log may have outgrown its
+ * bounds: more of it can go. */
 static void remind(struct keeper *keeper, qr_time now)
 {
-    if (keeper->slot > 0 && now >= keeper->remind_at) {
+    if (now >= keeper->remind_at) {
         keeper->remind_at = now + REMIND_INTERVAL;
-        replica_checkpointed(keeper->node->replica, keeper->slot);
+        tell_protocol(keeper);
     }
+}
+
+bool keeper_is_quiet(struct keeper *keeper)
+{
+    if (keeper->writing != NULL) {
+        keeper->cancelled = true;
+        checkpoint_cancel(keeper->writing);
+    }
+    return keeper->writing == NULL;
+}
+
+void keeper_installed(struct keeper *keeper, const struct checkpoint_header *header)
+{
+    qr_assert(keeper->writing == NULL);
+    keeper->slot = header->slot;
+    keeper->salt = header->salt;
+    keeper->begun_at = log_position(keeper->node->log);
+    keeper->abandoned = false;
 }
 
 /* When the checkpoint has to go on to keep its pace. */

@@ -11,6 +11,7 @@
 struct node;
 struct keeper;
 struct replica_base;
+struct checkpoint_header;
 
 struct keeper *keeper_new(struct node *node);
 void keeper_free(struct keeper *keeper);
@@ -21,6 +22,11 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 
 /* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
 void keeper_turn(struct keeper *keeper);
+/* Ends a checkpoint that is being written: another node's is about to take its place. False: not
+ * yet, its file may just be taking its place. */
+bool keeper_is_quiet(struct keeper *keeper);
+/* Another node's checkpoint has taken the place of this node's. */
+void keeper_installed(struct keeper *keeper, const struct checkpoint_header *header);
 bool keeper_busy(const struct keeper *keeper); /* wants another turn at once */
 /* Whether the last one did not come about: no room, or the disk was too slow. */
 bool keeper_abandoned(const struct keeper *keeper);

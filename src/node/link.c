@@ -6,6 +6,7 @@
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -394,6 +395,11 @@ static bool on_frame(struct link *link, const struct frame *f)
         return true;
     case FRAME_ALARM:
         return alarm_receive(link->peers->node, f->head);
+    case FRAME_SNAPSHOT_OFFER:
+    case FRAME_SNAPSHOT_READ:
+    case FRAME_SNAPSHOT_DATA:
+    case FRAME_SNAPSHOT_GONE:
+        return snapshot_receive(link->peers->node, link->peer, f);
     default:
         return false;
     }

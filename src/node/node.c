@@ -16,6 +16,8 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
 #include "protocol/raft/raft.h"
 
 #include <inttypes.h>
@@ -136,7 +138,9 @@ static void keep_house(struct node *node, qr_time now)
         node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
         clients_housekeeping(node->clients_io, now);
     }
+    node->again = fetch_turn(node->fetch, now) || node->again;
     keeper_turn(node->keeper);
+    source_turn(node->source, now);
 }
 
 static void finish_stopping(struct node *node, qr_time now)
@@ -250,10 +254,12 @@ static bool open_data(struct node *node, char *message, size_t cap)
         return false;
     }
     /* Not max-value-bytes, which may differ from node to node: execution must not. */
-    struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX };
-    memcpy(config.hash_key, node->identity.cluster, 16);
-    node->engine = engine_new(&config);
+    node->engine_config.value_bytes_max = VALUE_BYTES_MAX;
+    memcpy(node->engine_config.hash_key, node->identity.cluster, 16);
+    node->engine = engine_new(&node->engine_config);
     node->keeper = keeper_new(node);
+    node->source = source_new(node);
+    node->fetch = fetch_new(node);
     struct replica_base base = { .slot = 0 };
     identity_roster(&node->identity, &base.roster);
     if (!keeper_load(node->keeper, &base, message, cap)) {
@@ -354,6 +360,8 @@ void node_free(struct node *node)
     }
     if (node->keeper != NULL) {
         keeper_free(node->keeper);
+        source_free(node->source);
+        fetch_free(node->fetch);
     }
     if (node->log != NULL) {
         log_close(node->log);

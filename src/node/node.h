@@ -44,10 +44,13 @@ struct node {
     struct identity identity;
     struct log *log;
     struct engine *engine;
+    struct engine_config engine_config;
     struct replica *replica;
     struct peers *peers;
     struct router *router;
     struct keeper *keeper;      /* keeper.h: checkpoints */
+    struct source *source;      /* snapshot_source.h: they go to other nodes */
+    struct fetch *fetch;        /* snapshot_fetch.h: and come from them */
     struct clients *clients_io; /* clients.h: listeners */
     struct http *http;
 

@@ -9,6 +9,7 @@
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -124,6 +125,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
         return;
     }
     router_peer_down(peers->node->router, index);
+    snapshot_peer(peers->node, index, false);
     if (peers->node->stopping) {
         return;
     }
@@ -150,6 +152,7 @@ void peers_link_up(struct peers *peers, struct link *link)
                   false);
         alarm_tell_all(peers->node, link->peer);
         replica_peer(peers->node->replica, link->peer, true);
+        snapshot_peer(peers->node, link->peer, true);
     }
 }
 
@@ -301,6 +304,23 @@ void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span he
             link_send(link, kind, head, (struct span){ 0 }, false);
         }
     }
+}
+
+bool peers_bulk_room(const struct peers *peers, node_index to)
+{
+    return peers_connected(peers, to) &&
+           link_queued(peers->peer[to].link[LANE_DATA]) <= SNAPSHOT_OUTPUT_BYTES;
+}
+
+bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct span head,
+                     struct span tail)
+{
+    struct link *link = peers->peer[to].link[LANE_DATA];
+    if (link == NULL || link->version < 3) {
+        return false;
+    }
+    link_send(link, kind, head, tail, false);
+    return true;
 }
 
 enum log_space peers_space(const struct peers *peers)

@@ -64,6 +64,12 @@ enum log_space peers_space(const struct peers *peers);
  * of an older version. */
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head);
 
+/* A large frame of wire version 3, on the connection for data: false when the peer is away. Ask
+ * first whether there is room, so that bulk never stands in the way of what matters more. */
+bool peers_bulk_room(const struct peers *peers, node_index to);
+bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct span head,
+                     struct span tail);
+
 /* Once at the end of a turn: hands what was gathered to the sockets. */
 void peers_flush(struct peers *peers);
 

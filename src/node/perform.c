@@ -5,6 +5,7 @@
 #include "node/peers.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/snapshot_source.h"
 
 #include <string.h>
 
@@ -106,7 +107,7 @@ static void perform_send(struct replica *r, const struct effect *e)
     send_message(r, e->send.to, m, span_of(r->encoded, n));
 }
 
-static void mark_ticket(struct replica *r, qr_ticket ticket)
+void replica_mark_ticket(struct replica *r, qr_ticket ticket)
 {
     struct log_group group = { 0 };
     (void)log_group_state(r->node->log, r->group, &group);
@@ -237,7 +238,7 @@ static void perform_persist(struct replica *r, const struct effect *e)
     if (e->persist.hi > e->persist.lo) {
         persist_entries(r, e);
     }
-    mark_ticket(r, e->persist.ticket);
+    replica_mark_ticket(r, e->persist.ticket);
 }
 
 /* Refused writes are still in the batch: they were stepped just now. */
@@ -322,8 +323,11 @@ void replica_perform(struct replica *r, const struct effect *e)
     case EFFECT_TRACE:
         perform_trace(r, e);
         return;
-    case EFFECT_SNAPSHOT: /* no protocol wants them yet */
+    case EFFECT_SNAPSHOT:
+        source_wanted(r->node->source, e->snapshot.to, e->snapshot.least);
+        return;
     case EFFECT_INSTALL:
+        replica_perform_install(r, e);
         return;
     }
     qr_unreachable();

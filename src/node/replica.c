@@ -115,11 +115,15 @@ void replica_durable(struct replica *r, uint64_t position)
     replica_step(r, &event);
 }
 
-void replica_checkpointed(struct replica *r, qr_slot slot)
+void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin)
 {
+    if (slot == 0) {
+        return;
+    }
     struct event event = { .kind = EVENT_SNAPSHOT };
     event.snapshot.slot = slot;
-    event.snapshot.release = replica_log_bytes(r) > r->node->config.log_max_bytes ? slot : 0;
+    event.snapshot.release = release;
+    event.snapshot.pin = pin;
     replica_step(r, &event);
 }
 
@@ -366,6 +370,13 @@ void replica_queues(const struct replica *r, struct replica_queues *out)
 node_index replica_leader(const struct replica *r)
 {
     return r->outlook.leader;
+}
+
+qr_term replica_term(const struct replica *r)
+{
+    struct outlook outlook;
+    r->protocol->outlook(r->self, &outlook);
+    return outlook.term;
 }
 
 qr_slot replica_applied(const struct replica *r)

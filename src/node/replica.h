@@ -19,6 +19,7 @@ struct op; /* command/op.h */
 
 struct node;
 struct replica;
+struct checkpoint_header;
 
 /* What the replica begins with: the state that the engine holds. */
 struct replica_base {
@@ -26,6 +27,8 @@ struct replica_base {
     qr_term term;
     struct roster roster; /* in force at `slot`, and the slot of its entry */
     qr_slot roster_slot;  /* 0: the one that the group was made with */
+    qr_term commit_term;  /* in which the state was known to be committed; 0: not known */
+    bool installed;       /* it came from another node: a log that disagrees is older */
 };
 
 /* Builds the replica from the log and the engine, and steps START. NULL with a message when log
@@ -43,7 +46,12 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
                      qr_slot lo, qr_slot hi, qr_term term, struct span records);
 void replica_peer(struct replica *r, node_index peer, bool up);
 void replica_durable(struct replica *r, uint64_t position);
-void replica_checkpointed(struct replica *r, qr_slot slot);
+/* A checkpoint holds the state up to `slot` (0: there is none yet). Entries up to `release` may go
+ * whoever needs them, those behind `pin` may not. */
+void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin);
+/* Another node's checkpoint is here, whole and durable: the protocol installs it or not. */
+void replica_offer(struct replica *r, node_index from, const struct checkpoint_header *header,
+                   const struct roster *roster);
 void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument);
 
 /* --- Commands; only while replica_leads ----------------------------------------------------- */
@@ -89,6 +97,7 @@ void replica_queues(const struct replica *r, struct replica_queues *out);
 
 void replica_outlook(const struct replica *r, struct outlook *out);
 node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */
+qr_term replica_term(const struct replica *r);      /* as of the last step */
 qr_slot replica_applied(const struct replica *r);
 qr_term replica_applied_term(const struct replica *r);
 /* While it is on nothing is applied that is not durable in this node's own log. */

@@ -47,6 +47,7 @@ struct replica {
     qr_slot roster_slot;
     struct roster applied_roster; /* in force at what is applied here */
     qr_slot applied_roster_slot;
+    const struct roster *offered;      /* of the snapshot in the offer being stepped */
     const struct roster_node *joining; /* by node index: whom the order being stepped brings */
     struct membership_at *start_memberships; /* until START was stepped */
     uint32_t start_membership_count;
@@ -133,6 +134,15 @@ void replica_perform(struct replica *r, const struct effect *e);
 /* Keeps an effect until its ticket is durable, and lets those go whose ticket is. */
 void replica_hold(struct replica *r, const struct effect *e);
 void replica_release_held(struct replica *r);
+
+/* The log is durable for that ticket once everything appended so far is. */
+void replica_mark_ticket(struct replica *r, qr_ticket ticket);
+/* EFFECT_INSTALL (replica_install.c). */
+void replica_perform_install(struct replica *r, const struct effect *e);
+/* Proposed writes up to `slot`, whose outcome this node will never see, are answered so. */
+void replica_flights_lost(struct replica *r, qr_slot slot);
+/* Whether the log holds the entry at `slot`, with that term. */
+bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term);
 
 /* The turn ends: the next has new room for entries. */
 void replica_end_sends(struct replica *r);

@@ -3,6 +3,8 @@
 
 #include "base/alloc.h"
 
+#include "node/run.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -39,14 +41,19 @@ static void allocate(struct replica *r, const struct needs *needs)
     r->marks = qr_alloc(r->marks_cap * sizeof *r->marks);
 }
 
-/* The term of an entry that the log holds, or of its base. */
-static qr_term term_at(const struct log_group *group, qr_slot slot)
+/* The snapshot was installed and the end came before the log's record of it was written: what the
+ * log holds was dropped, or is older than the state. */
+static void finish_install(struct replica *r, const struct replica_base *base)
 {
-    qr_term term = group->base_term;
-    for (uint32_t i = 0; i < group->run_count && group->runs[i].slot <= slot; i++) {
-        term = group->runs[i].term;
+    struct log_group group = { 0 };
+    if (base->installed && log_group_state(r->node->log, r->group, &group) &&
+        group.base_slot <= base->slot && group.last_slot >= base->slot &&
+        !replica_log_holds(&group, base->slot, base->term)) {
+        node_log(r->node, NODE_LOG_NOTICE,
+                 "The log ends before the snapshot at slot %llu was installed: it is emptied",
+                 (unsigned long long)base->slot);
+        log_reset(r->node->log, r->group, base->slot, base->term);
     }
-    return term;
 }
 
 /* The event that tells the protocol what survived. False when log and checkpoint do not join. */
@@ -64,7 +71,7 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
         return false;
     }
     if (known && base->slot > 0 && group.last_slot >= base->slot &&
-        term_at(&group, base->slot) != base->term) {
+        !replica_log_holds(&group, base->slot, base->term)) {
         /* A checkpoint is only taken of what is durable in this log: they cannot part by
          * themselves. */
         (void)snprintf(
@@ -97,6 +104,7 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
     event->start.run_count = group.run_count;
     event->start.forgetful = group.damaged;
     event->start.applied_slot = base->slot;
+    event->start.commit_term = base->commit_term;
     if (group.state.n >= 2) {
         event->start.state_kind = (uint16_t)(group.state.p[0] | (group.state.p[1] << 8));
         if (!r->protocol->codec->decode(event->start.state_kind,
@@ -134,6 +142,7 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
     memset(r->self, 0, needs.state);
     protocol->init(r->self, &limits, me, rng_next(&r->rng));
     struct event event = { 0 };
+    finish_install(r, base);
     if (!replica_rosters_load(r, base, message, cap) ||
         !start_event(r, base, &event, message, cap)) {
         replica_free(r);

@@ -4,6 +4,7 @@
 #include "command/op.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot.h"
 #include "protocol/raft/raft_messages.h"
 #include "tests/unit/log/disk.h"
 
@@ -174,6 +175,21 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     qr_assert(peer < MEMBERS && peer != ME);
     qr_assert(the_world->up[peer] != up);
     the_world->up[peer] = up;
+}
+
+void snapshot_peer(struct node *node, node_index peer, bool up)
+{
+    (void)node;
+    (void)up;
+    qr_assert(peer < MEMBERS && peer != ME);
+}
+
+bool snapshot_receive(struct node *node, node_index from, const struct frame *frame)
+{
+    (void)node;
+    qr_assert(from < MEMBERS && from != ME);
+    tell(frame->kind, from, frame->head, frame->tail);
+    return true;
 }
 
 void replica_unpark(struct replica *r, struct stream *stream)

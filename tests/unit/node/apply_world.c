@@ -15,7 +15,10 @@
 #include "log/log.h"
 #include "node/orders.h"
 #include "node/peers.h"
+#include "node/keeper.h"
 #include "node/run.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
 
 struct world *world;
 
@@ -71,7 +74,7 @@ enum log_space node_space(const struct node *node)
 
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
 {
-    *out = (struct log_group){ .group = group, .last_slot = log->last };
+    *out = (struct log_group){ .group = group, .last_slot = log->last, .base_term = log->term };
     return true;
 }
 
@@ -110,6 +113,14 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
     (void)group;
     (void)upto;
     (void)term;
+}
+
+void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
+{
+    (void)group;
+    (void)term;
+    log->last = slot;
+    log->resets++;
 }
 
 uint64_t log_backlog(const struct log *log)
@@ -201,6 +212,39 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 {
     (void)peers, (void)to, (void)id, (void)status, (void)reply;
     fail();
+}
+
+/* --- Snapshots -------------------------------------------------------------------------------- */
+
+void source_wanted(struct source *source, node_index to, qr_slot least)
+{
+    (void)source;
+    (void)to;
+    (void)least;
+}
+
+int fetch_install(struct fetch *fetch, struct engine **engine, const struct checkpoint_header **out)
+{
+    (void)fetch;
+    *engine = world->snapshot;
+    *out = &world->snapshot_header;
+    world->snapshot = NULL;
+    return 0;
+}
+
+void keeper_installed(struct keeper *keeper, const struct checkpoint_header *header)
+{
+    (void)keeper;
+    (void)header;
+}
+
+int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *context),
+               void *context)
+{
+    (void)io;
+    work(context);
+    done(context);
+    return 0;
 }
 
 /* --- The protocol ----------------------------------------------------------------------------- */

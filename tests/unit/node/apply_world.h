@@ -4,6 +4,7 @@
 #define TESTS_NODE_APPLY_WORLD_H
 
 #include "engine/engine.h"
+#include "node/checkpoint.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/router.h"
@@ -15,6 +16,8 @@ struct log {
     uint8_t *record[SLOTS];
     size_t bytes[SLOTS];
     qr_slot last;
+    qr_term term; /* of its entries, where the driver asks for it */
+    uint32_t resets;
 };
 
 struct world {
@@ -36,6 +39,9 @@ struct world {
     qr_req first_read; /* of the reads that wait, all of them */
     uint32_t reads_waiting;
     uint32_t submits, reads;
+    /* What another node has sent, whole. */
+    struct engine *snapshot;
+    struct checkpoint_header snapshot_header;
 };
 
 extern struct world *world; /* the one of the running test; this node leads it in term 1 */

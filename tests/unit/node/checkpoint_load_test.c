@@ -204,6 +204,7 @@ static void test_the_roster_travels_with_the_state(void **state)
     char message[1400];
     header.installed = true;
     header.roster_slot = 99;
+    header.commit_term = 57;
     header.roster_bytes = ROSTER_BYTES_MAX;
     for (size_t i = 0; i < sizeof header.roster; i++) {
         header.roster[i] = (uint8_t)(i * 7);
@@ -216,6 +217,7 @@ static void test_the_roster_travels_with_the_state(void **state)
     engine_free(engine);
     assert_true(found.installed);
     assert_int_equal(found.roster_slot, 99);
+    assert_int_equal(found.commit_term, 57);
     assert_int_equal(found.roster_bytes, ROSTER_BYTES_MAX);
     assert_memory_equal(found.roster, header.roster, sizeof found.roster);
     assert_int_equal(found.salt, w->header.salt);

@@ -1,0 +1,103 @@
+/* A snapshot takes the place of state and log: see EFFECT_INSTALL in protocol.h.
+ *
+ * The order is what a crash in between is survived by: the file gets the checkpoint's name,
+ * durably; then the log is emptied, by a record that the effect's ticket waits for. A start in
+ * between finds a checkpoint that says it was installed beside a log that knows nothing of it, and
+ * believes the checkpoint (replica_new.c). */
+#include "node/replica_internal.h"
+
+#include "node/checkpoint.h"
+#include "node/keeper.h"
+#include "node/run.h"
+#include "node/snapshot_fetch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void free_engine(void *context)
+{
+    engine_free(context);
+}
+
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+/* Whatever points to the state finds the new one through the node. */
+static void swap_engines(struct node *node, struct engine *engine)
+{
+    struct engine *old = node->engine;
+    engine_keep_stats(engine, old);
+    node->engine = engine;
+    if (io_offload(node->io, free_engine, nothing, old) != 0) { /* millions of items */
+        engine_free(old);
+    }
+}
+
+bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term)
+{
+    if (slot < group->base_slot || slot > group->last_slot) {
+        return false;
+    }
+    qr_term found = group->base_term;
+    for (uint32_t i = 0; i < group->run_count && group->runs[i].slot <= slot; i++) {
+        found = group->runs[i].term;
+    }
+    return found == term;
+}
+
+/* What is dropped is not durable any more; what the snapshot holds is. */
+static void empty_log(struct replica *r, qr_slot slot, qr_term term)
+{
+    log_reset(r->node->log, r->group, slot, term);
+    r->durable_last = slot;
+    for (uint32_t i = 0; i < r->marks_count; i++) {
+        r->marks[(r->marks_first + i) % r->marks_cap].last = slot;
+    }
+}
+
+void replica_perform_install(struct replica *r, const struct effect *e)
+{
+    struct node *node = r->node;
+    struct engine *engine;
+    const struct checkpoint_header *header;
+    qr_assert(r->offered != NULL);
+    qr_assert(e->install.slot > r->applied); /* D2: state never goes back */
+    int error = fetch_install(node->fetch, &engine, &header);
+    qr_assert(header->slot == e->install.slot && header->term == e->install.term);
+    if (error != 0) {
+        char why[256];
+        (void)snprintf(why, sizeof why, "a snapshot cannot take the checkpoint's place: %s",
+                       strerror(-error));
+        engine_free(engine);
+        node_fail(node, why);
+        return;
+    }
+    swap_engines(node, engine);
+    r->applied = e->install.slot;
+    r->apply_to = e->install.slot;
+    r->applied_term = e->install.term;
+    r->lease_until = 0;
+    empty_log(r, e->install.slot, e->install.term);
+    (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
+    replica_roster_installed(r, r->offered, header->roster_slot);
+    keeper_installed(node->keeper, header);
+    replica_mark_ticket(r, e->install.ticket);
+    replica_flights_lost(r, e->install.slot);
+    (void)io_failpoint(node->io, FAIL_INSTALLED);
+}
+
+void replica_offer(struct replica *r, node_index from, const struct checkpoint_header *header,
+                   const struct roster *roster)
+{
+    struct event event = { .kind = EVENT_OFFER };
+    event.offer.from = from;
+    event.offer.term = header->commit_term;
+    event.offer.slot = header->slot;
+    event.offer.slot_term = header->term;
+    event.offer.membership = (struct membership_at){ header->roster_slot, roster->members };
+    r->offered = roster;
+    replica_step(r, &event);
+    r->offered = NULL;
+}

@@ -1,0 +1,113 @@
+#include "node/snapshot.h"
+
+#include "base/limits.h"
+#include "node/node.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
+
+size_t snapshot_offer_write(const struct snapshot_offer *offer, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, SNAPSHOT_HEAD_BYTES_MAX);
+    wire_put_u64(&w, offer->file);
+    wire_put_u64(&w, offer->slot);
+    wire_put_u64(&w, offer->slot_term);
+    wire_put_u64(&w, offer->bytes);
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+bool snapshot_offer_read(struct span in, struct snapshot_offer *out)
+{
+    struct wire_reader r = wire_reader(in);
+    out->file = wire_get_u64(&r);
+    out->slot = wire_get_u64(&r);
+    out->slot_term = wire_get_u64(&r);
+    out->bytes = wire_get_u64(&r);
+    return wire_finished(&r) && out->slot > 0 && out->slot_term > 0 && out->bytes > 0 &&
+           out->bytes <= INT64_MAX;
+}
+
+size_t snapshot_piece_write(const struct snapshot_piece *piece, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, SNAPSHOT_HEAD_BYTES_MAX);
+    wire_put_u64(&w, piece->file);
+    wire_put_u64(&w, piece->offset);
+    wire_put_u32(&w, piece->n);
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+bool snapshot_piece_read(struct span in, struct snapshot_piece *out)
+{
+    struct wire_reader r = wire_reader(in);
+    out->file = wire_get_u64(&r);
+    out->offset = wire_get_u64(&r);
+    out->n = wire_get_u32(&r);
+    return wire_finished(&r) && out->offset <= INT64_MAX && out->n > 0 &&
+           out->n <= SNAPSHOT_WINDOW_BYTES;
+}
+
+size_t snapshot_gone_write(uint64_t file, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, SNAPSHOT_HEAD_BYTES_MAX);
+    wire_put_u64(&w, file);
+    return w.n;
+}
+
+bool snapshot_gone_read(struct span in, uint64_t *file)
+{
+    struct wire_reader r = wire_reader(in);
+    *file = wire_get_u64(&r);
+    return wire_finished(&r);
+}
+
+void snapshot_peer(struct node *node, node_index peer, bool up)
+{
+    fetch_peer(node->fetch, peer, up);
+    if (!up) {
+        source_peer_down(node->source, peer);
+    }
+}
+
+static bool on_data(struct node *node, node_index from, const struct frame *f)
+{
+    struct snapshot_piece piece;
+    if (!snapshot_piece_read(f->head, &piece) || f->tail.n != piece.n ||
+        piece.n > SNAPSHOT_PIECE_BYTES) {
+        return false;
+    }
+    fetch_on_data(node->fetch, from, &piece, f->tail);
+    return true;
+}
+
+bool snapshot_receive(struct node *node, node_index from, const struct frame *f)
+{
+    struct snapshot_offer offer;
+    struct snapshot_piece piece;
+    uint64_t file;
+    if (f->kind == FRAME_SNAPSHOT_DATA) {
+        return on_data(node, from, f);
+    }
+    if (f->tail.n > 0) {
+        return false;
+    }
+    switch (f->kind) {
+    case FRAME_SNAPSHOT_OFFER:
+        if (!snapshot_offer_read(f->head, &offer)) {
+            return false;
+        }
+        fetch_on_offer(node->fetch, from, &offer);
+        return true;
+    case FRAME_SNAPSHOT_READ:
+        return snapshot_piece_read(f->head, &piece) && source_on_read(node->source, from, &piece);
+    case FRAME_SNAPSHOT_GONE:
+        if (!snapshot_gone_read(f->head, &file)) {
+            return false;
+        }
+        fetch_on_gone(node->fetch, from, file);
+        source_on_refused(node->source, from, file);
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,50 @@
+/* Snapshots between nodes: what their frames hold, and who gets them (decision 022).
+ *
+ *   source                                     follower
+ *     | OFFER: file, slot, its term, bytes ------->|   again and again while it needs one
+ *     |<- READ: file, offset, n -------------------|   as far as it has room
+ *     | DATA: file, offset, bytes ---------------->|   pieces, in order
+ *     | GONE: file ------------------------------->|   that file is here no more
+ *     |<- GONE: file ------------------------------|   that file was refused
+ *
+ * A file is named by its salt. It is a checkpoint as it lies on the source's disk, so that a
+ * follower may go on at any offset, after a lost connection, its own restart or the source's. */
+#ifndef NODE_SNAPSHOT_H
+#define NODE_SNAPSHOT_H
+
+#include "base/types.h"
+#include "base/wire.h"
+#include "node/frame.h"
+
+struct node;
+
+struct snapshot_offer {
+    uint64_t file;
+    qr_slot slot; /* the state up to here */
+    qr_term slot_term;
+    uint64_t bytes;
+};
+
+struct snapshot_piece {
+    uint64_t file;
+    uint64_t offset;
+    uint32_t n;
+};
+
+#define SNAPSHOT_HEAD_BYTES_MAX 40u
+
+/* Each returns the length of what it writes; the reading ones are false when it is malformed. */
+size_t snapshot_offer_write(const struct snapshot_offer *offer, uint8_t *p);
+bool snapshot_offer_read(struct span in, struct snapshot_offer *out);
+size_t snapshot_piece_write(const struct snapshot_piece *piece, uint8_t *p); /* READ and DATA */
+bool snapshot_piece_read(struct span in, struct snapshot_piece *out);
+size_t snapshot_gone_write(uint64_t file, uint8_t *p);
+bool snapshot_gone_read(struct span in, uint64_t *file);
+
+/* A connection to a peer opened or closed. */
+void snapshot_peer(struct node *node, node_index peer, bool up);
+
+/* A frame of one of the four kinds came. False: it makes no sense, the connection is closed. */
+bool snapshot_receive(struct node *node, node_index from, const struct frame *frame);
+
+#endif

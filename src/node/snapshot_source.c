@@ -1,0 +1,477 @@
+#include "node/snapshot_source.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/alarm.h"
+#include "node/checkpoint_format.h"
+#include "node/keeper.h"
+#include "node/node.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PIN_TIME (10 * QR_SECOND)             /* without a read */
+#define OFFER_INTERVAL (100 * QR_MILLISECOND) /* to one member */
+#define CAUGHT_UP 1000u /* entries: a member that lacks no more follows by itself */
+#define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
+
+struct follower {
+    bool wanted; /* by the protocol, and not reading yet */
+    qr_slot least;
+    qr_time offered;
+    uint64_t next, end;  /* it asks for these bytes of the file */
+    uint64_t sent;       /* of the file: up to here */
+    qr_time began, read; /* its first and its last read of the file; 0: none */
+    uint64_t began_at;   /* offset of the first */
+    qr_slot match;       /* once it has installed: where it stands, */
+    qr_time moved;       /* and since when */
+};
+
+/* The one read under way. */
+struct job {
+    struct source *source;
+    struct io_file *file;
+    uint64_t offset;
+    size_t n;
+    int64_t got;
+    uint8_t bytes[SNAPSHOT_READ_BYTES];
+};
+
+struct source {
+    struct node *node;
+    struct io_file *file;            /* NULL: none is open */
+    struct checkpoint_header header; /* of the open file */
+    struct follower follower[MEMBERS_MAX];
+    node_index turn; /* whose piece was read last */
+    bool reading, closing;
+    struct job *job; /* its memory; freed with the file */
+    node_index job_to;
+    uint64_t refused_file;
+    qr_slot unusable; /* the checkpoint at this slot could not be opened, or was refused */
+    qr_time due;      /* when the rate lets the next piece go */
+    struct source_figures figures;
+};
+
+struct source *source_new(struct node *node)
+{
+    struct source *s = qr_zalloc(sizeof *s);
+    s->node = node;
+    return s;
+}
+
+static uint32_t id_of(const struct source *s, node_index member)
+{
+    qr_slot slot;
+    return replica_roster(s->node->replica, &slot)->node[member].id;
+}
+
+static void close_work(void *context)
+{
+    io_file_close(context); /* the last name of a large file may be gone: its blocks go now */
+}
+
+static void close_done(void *context)
+{
+    (void)context;
+}
+
+static void close_file(struct source *s)
+{
+    qr_assert(!s->reading);
+    if (s->file != NULL && io_offload(s->node->io, close_work, close_done, s->file) != 0) {
+        io_file_close(s->file);
+    }
+    s->file = NULL;
+    free(s->job);
+    s->job = NULL;
+    s->figures.memory = 0;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        struct follower *f = &s->follower[i];
+        f->next = f->end = f->sent = 0;
+        f->read = f->began = 0;
+    }
+}
+
+void source_free(struct source *s)
+{
+    s->closing = true;
+    if (!s->reading) {
+        io_file_close(s->file);
+        free(s->job);
+        free(s);
+    }
+}
+
+/* --- The file ------------------------------------------------------------------------------- */
+
+static bool read_header(struct io_file *file, struct checkpoint_header *out)
+{
+    uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
+    size_t length;
+    int64_t n = io_file_pread(file, bytes, sizeof bytes, 0);
+    int64_t size = io_file_size(file);
+    if (n <= 0 || size <= 0 ||
+        checkpoint_header_read(span_of(bytes, (size_t)n), out, &length) != CHECKPOINT_HEADER_OK) {
+        return false;
+    }
+    out->bytes = (uint64_t)size;
+    return out->format == CHECKPOINT_FORMAT; /* an older header cannot say whose it becomes */
+}
+
+static bool is_being_read(const struct source *s, qr_time now)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (s->follower[i].read != 0 && now - s->follower[i].read < PIN_TIME) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Opens the checkpoint in force unless the open file will do. False: there is none that holds the
+ * state up to `least`. */
+static bool open_file(struct source *s, qr_slot least, qr_time now)
+{
+    if (s->file != NULL && s->header.slot >= least && s->header.salt != s->refused_file &&
+        (is_being_read(s, now) || s->header.slot == keeper_slot(s->node->keeper))) {
+        return true;
+    }
+    if (s->reading || keeper_slot(s->node->keeper) < least) {
+        return false;
+    }
+    close_file(s);
+    char path[1100];
+    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_FILE, s->node->config.dir);
+    if (io_file_open(s->node->io, path, 0, &s->file) != 0) {
+        s->file = NULL;
+        return false;
+    }
+    if (!read_header(s->file, &s->header) || s->header.slot < least ||
+        s->header.salt == s->refused_file) {
+        s->unusable = keeper_slot(s->node->keeper);
+        close_file(s);
+        return false;
+    }
+    return true;
+}
+
+/* --- Offering ------------------------------------------------------------------------------- */
+
+static void offer(struct source *s, node_index to, qr_time now)
+{
+    struct follower *f = &s->follower[to];
+    if (f->read != 0 && now - f->read < QR_SECOND) {
+        return; /* it is at it */
+    }
+    if (f->offered != 0 && now - f->offered < OFFER_INTERVAL) {
+        return;
+    }
+    if (!open_file(s, f->least, now)) {
+        return; /* source_wants tells the keeper */
+    }
+    uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
+    struct snapshot_offer o = { .file = s->header.salt,
+                                .slot = s->header.slot,
+                                .slot_term = s->header.term,
+                                .bytes = s->header.bytes };
+    (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_OFFER);
+    peers_tell(s->node->peers, to, FRAME_SNAPSHOT_OFFER,
+               span_of(head, snapshot_offer_write(&o, head)));
+    f->offered = now;
+    s->figures.offers++;
+}
+
+void source_wanted(struct source *s, node_index to, qr_slot least)
+{
+    qr_assert(to < MEMBERS_MAX);
+    struct follower *f = &s->follower[to];
+    f->wanted = true;
+    f->least = least;
+    offer(s, to, io_now(s->node->io));
+}
+
+qr_slot source_wants(const struct source *s)
+{
+    qr_slot most = 0;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct follower *f = &s->follower[i];
+        bool served =
+            s->file != NULL && s->header.slot >= f->least && s->header.salt != s->refused_file;
+        most = f->wanted && !served ? max_u64(most, max_u64(f->least, s->unusable + 1)) : most;
+    }
+    return most;
+}
+
+void source_checkpointed(struct source *s)
+{
+    qr_time now = io_now(s->node->io);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (s->follower[i].wanted) {
+            s->follower[i].offered = 0;
+            offer(s, i, now);
+        }
+    }
+}
+
+/* --- Reading -------------------------------------------------------------------------------- */
+
+static void say_gone(struct source *s, node_index to, uint64_t file)
+{
+    uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
+    s->figures.gone++;
+    peers_tell(s->node->peers, to, FRAME_SNAPSHOT_GONE,
+               span_of(head, snapshot_gone_write(file, head)));
+}
+
+bool source_on_read(struct source *s, node_index from, const struct snapshot_piece *piece)
+{
+    qr_time now = io_now(s->node->io);
+    bool here = s->file != NULL && s->header.salt == piece->file;
+    /* After a restart of this node nothing is open, yet the file may still be in force. */
+    if (!here && (s->reading || is_being_read(s, now) || !open_file(s, 0, now) ||
+                  s->header.salt != piece->file)) {
+        say_gone(s, from, piece->file);
+        return true;
+    }
+    if (piece->offset + piece->n > s->header.bytes) {
+        return false;
+    }
+    struct follower *f = &s->follower[from];
+    if (f->read == 0) {
+        f->began = now;
+        f->began_at = piece->offset;
+    }
+    f->read = now;
+    f->wanted = false;
+    f->match = 0;
+    if (piece->offset != f->end) { /* it begins, or goes on where a connection was lost */
+        f->next = piece->offset;
+    }
+    f->end = piece->offset + piece->n;
+    if (f->end - f->next > SNAPSHOT_WINDOW_BYTES) {
+        return false;
+    }
+    s->node->again = true;
+    return true;
+}
+
+void source_on_refused(struct source *s, node_index from, uint64_t file)
+{
+    if (s->file == NULL || s->header.salt != file || s->refused_file == file) {
+        return; /* about a file of others; or an answer to this node as a follower */
+    }
+    s->refused_file = file;
+    s->figures.refused++;
+    struct follower *f = &s->follower[from];
+    f->wanted = true;
+    f->read = 0;
+    f->next = f->end = 0;
+    f->least = max_u64(f->least, s->header.slot + 1);
+    node_log(s->node, NODE_LOG_WARNING,
+             "Node %" PRIu32 " cannot use this node's checkpoint at slot %" PRIu64
+             ": a new one is taken; check this node's disk",
+             id_of(s, from), s->header.slot);
+    alarm_raise(s->node, ALARM_SNAPSHOT, "node %" PRIu32 " found this node's checkpoint damaged",
+                id_of(s, from));
+}
+
+void source_peer_down(struct source *s, node_index peer)
+{
+    struct follower *f = &s->follower[peer];
+    f->next = f->end = 0;
+    f->wanted = false; /* said again when it is back */
+    f->offered = 0;
+}
+
+/* --- Sending -------------------------------------------------------------------------------- */
+
+static void send_pieces(struct source *s, node_index to, const struct job *job)
+{
+    struct follower *f = &s->follower[to];
+    size_t got = (size_t)job->got;
+    for (size_t at = 0; at < got && f->next == job->offset + at; at += SNAPSHOT_PIECE_BYTES) {
+        uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
+        size_t n = min_u64(got - at, SNAPSHOT_PIECE_BYTES);
+        struct snapshot_piece piece = { .file = s->header.salt,
+                                        .offset = f->next,
+                                        .n = (uint32_t)n };
+        size_t head_n = snapshot_piece_write(&piece, head);
+        (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_SEND);
+        if (!peers_send_bulk(s->node->peers, to, FRAME_SNAPSHOT_DATA, span_of(head, head_n),
+                             span_of(job->bytes + at, n))) {
+            return;
+        }
+        f->next += n;
+        f->sent = f->next;
+        s->figures.pieces++;
+        s->figures.bytes += n;
+    }
+}
+
+static void job_work(void *context)
+{
+    struct job *job = context;
+    job->got = io_file_pread(job->file, job->bytes, job->n, job->offset);
+}
+
+static void job_done(void *context)
+{
+    struct job *job = context;
+    struct source *s = job->source;
+    s->reading = false;
+    if (s->closing) {
+        source_free(s);
+        return;
+    }
+    struct follower *f = &s->follower[s->job_to];
+    if (job->got == (int64_t)job->n) {
+        if (f->next == job->offset && f->end > f->next) {
+            send_pieces(s, s->job_to, job);
+        }
+    } else {
+        alarm_raise(s->node, ALARM_SNAPSHOT, "this node's checkpoint cannot be read");
+        node_log(s->node, NODE_LOG_WARNING, "The checkpoint at slot %" PRIu64 " cannot be read",
+                 s->header.slot);
+        s->refused_file = s->header.salt;
+        say_gone(s, s->job_to, s->header.salt);
+        close_file(s);
+    }
+    s->node->again = true;
+}
+
+/* Whether bytes for that member can go out now. */
+static bool may_send(const struct source *s, node_index to)
+{
+    const struct follower *f = &s->follower[to];
+    return f->end > f->next && peers_bulk_room(s->node->peers, to);
+}
+
+/* The next member in turn that waits for bytes and has room for them; NODE_NONE: none. */
+static node_index next_reader(const struct source *s)
+{
+    for (node_index i = 1; i <= MEMBERS_MAX; i++) {
+        node_index to = (node_index)((s->turn + i) % MEMBERS_MAX);
+        if (may_send(s, to)) {
+            return to;
+        }
+    }
+    return NODE_NONE;
+}
+
+static void start_read(struct source *s, node_index to, qr_time now)
+{
+    struct follower *f = &s->follower[to];
+    if (s->job == NULL) {
+        s->job = qr_alloc(sizeof *s->job);
+        s->figures.memory = sizeof *s->job;
+    }
+    size_t n = min_u64(f->end - f->next, SNAPSHOT_READ_BYTES);
+    s->job->source = s;
+    s->job->file = s->file;
+    s->job->offset = f->next;
+    s->job->n = n;
+    s->job_to = to;
+    s->turn = to;
+    uint64_t rate = s->node->config.snapshot_rate;
+    s->due = (s->due > now - BURST_TIME ? s->due : now - BURST_TIME) +
+             (qr_time)((uint64_t)n * QR_SECOND / rate);
+    s->reading = io_offload(s->node->io, job_work, job_done, s->job) == 0;
+}
+
+/* --- The turn ------------------------------------------------------------------------------- */
+
+/* Members that have installed the snapshot and follow behind it: where they stand. */
+static void watch_members(struct source *s, qr_time now)
+{
+    struct outlook outlook;
+    replica_outlook(s->node->replica, &outlook);
+    bool leads = outlook.role == ROLE_LEADER;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        struct follower *f = &s->follower[i];
+        if (f->read == 0) {
+            continue;
+        }
+        qr_slot match = leads ? outlook.member[i].match : 0;
+        if (match >= s->header.slot && match > f->match) {
+            f->match = match;
+            f->read = f->moved = now;
+        }
+        bool done = f->match > 0 && f->match + CAUGHT_UP >= outlook.last;
+        if (done || now - f->read >= PIN_TIME) {
+            f->read = 0;
+            f->match = 0;
+        }
+    }
+}
+
+qr_slot source_pin(const struct source *s)
+{
+    qr_slot pin = 0;
+    for (node_index i = 0; s->file != NULL && i < MEMBERS_MAX; i++) {
+        const struct follower *f = &s->follower[i];
+        if (f->read != 0) {
+            qr_slot needs = max_u64(s->header.slot, f->match);
+            pin = pin == 0 ? needs : min_u64(pin, needs);
+        }
+    }
+    return pin;
+}
+
+bool source_holds_old_file(const struct source *s, uint64_t in_force)
+{
+    return s->file != NULL && s->header.salt != in_force;
+}
+
+void source_turn(struct source *s, qr_time now)
+{
+    if (s->file == NULL || s->reading) {
+        return;
+    }
+    watch_members(s, now);
+    if (!is_being_read(s, now)) {
+        bool offered = false;
+        for (node_index i = 0; i < MEMBERS_MAX; i++) {
+            offered = offered || s->follower[i].wanted;
+        }
+        if (!offered) {
+            close_file(s);
+        }
+        return;
+    }
+    node_index to = next_reader(s);
+    if (to == NODE_NONE) {
+        return; /* a read or a connection that takes more will make a turn */
+    }
+    if (now < s->due) {
+        s->node->wake = s->due < s->node->wake ? s->due : s->node->wake;
+        return;
+    }
+    start_read(s, to, now);
+}
+
+/* --- Figures -------------------------------------------------------------------------------- */
+
+struct source_progress source_progress_of(const struct source *s, node_index member)
+{
+    const struct follower *f = &s->follower[member];
+    struct source_progress p = { 0 };
+    p.active = s->file != NULL && f->began != 0 && f->read != 0 && f->match == 0;
+    if (p.active) {
+        qr_time took = io_now(s->node->io) - f->began;
+        p.sent = f->sent;
+        p.total = s->header.bytes;
+        p.bytes_per_second = took > 0 && f->sent > f->began_at
+                                 ? (f->sent - f->began_at) * (uint64_t)QR_SECOND / (uint64_t)took
+                                 : 0;
+    }
+    return p;
+}
+
+const struct source_figures *source_figures(const struct source *s)
+{
+    return &s->figures;
+}

@@ -1,0 +1,60 @@
+/* Giving this node's checkpoint to members that need it (decision 022; rows L5, L7, U15-U22).
+ *
+ * A follower pulls, so all that is known of it here is how far it asks. One file is open for all of
+ * them. While it is read it stays, whatever newer checkpoints take its name, and the log behind its
+ * slot stays; ten seconds without a read end that. Any node that has the file answers, leader or
+ * not. Pieces go out as the follower asks, as its connection takes them, and no faster than
+ * snapshot-bytes-per-second. */
+#ifndef NODE_SNAPSHOT_SOURCE_H
+#define NODE_SNAPSHOT_SOURCE_H
+
+#include "node/snapshot.h"
+
+struct source;
+
+struct source *source_new(struct node *node);
+/* What a helper thread still holds is freed when it is done: before io_free. */
+void source_free(struct source *source);
+
+/* The protocol wants `to` brought up by a checkpoint that holds the state up to `least` (again and
+ * again while it does). */
+void source_wanted(struct source *source, node_index to, qr_slot least);
+
+/* False: it asks for what cannot be. */
+bool source_on_read(struct source *source, node_index from, const struct snapshot_piece *piece);
+/* The follower has found that file unusable: it gets another one. */
+void source_on_refused(struct source *source, node_index from, uint64_t file);
+void source_peer_down(struct source *source, node_index peer);
+
+/* Once a turn. */
+void source_turn(struct source *source, qr_time now);
+
+/* A member waits for a checkpoint that holds the state up to the returned slot; 0: none does. */
+qr_slot source_wants(const struct source *source);
+/* A new checkpoint is in its place. */
+void source_checkpointed(struct source *source);
+
+/* Entries behind this slot are still needed by members that are being brought up; 0: no member is.
+ */
+qr_slot source_pin(const struct source *source);
+
+/* The open file is not the checkpoint in force any more: its blocks must not be written over. */
+bool source_holds_old_file(const struct source *source, uint64_t in_force);
+
+/* How far a member is, for INFO. */
+struct source_progress {
+    bool active;
+    uint64_t sent, total; /* bytes of the file */
+    uint64_t bytes_per_second;
+};
+struct source_progress source_progress_of(const struct source *source, node_index member);
+
+struct source_figures {
+    uint64_t offers, pieces, bytes; /* sent */
+    uint64_t gone;                  /* reads of files that were not there */
+    uint64_t refused;               /* files that a follower found unusable */
+    size_t memory;                  /* the buffer of the one read under way */
+};
+const struct source_figures *source_figures(const struct source *source);
+
+#endif
