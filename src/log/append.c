@@ -177,7 +177,7 @@ void log_append(struct log *log, struct span records, uint32_t count)
         memcpy(take_room(log, n, &offset), records.p, n);
         group_append(g, r.slot, r.term, offset, (uint32_t)n);
         if (r.kind == RECORD_MEMBERS) {
-            group_note_members(g);
+            group_note_members(g, r.slot);
         }
         records = span_of(records.p + n, records.n - n);
     }
@@ -185,8 +185,8 @@ void log_append(struct log *log, struct span records, uint32_t count)
     (void)io_failpoint(log->io, FAIL_PERSISTED);
 }
 
-static void append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot slot, qr_term term,
-                        struct span payload)
+uint64_t log_append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot slot, qr_term term,
+                         struct span payload)
 {
     uint64_t offset;
     uint8_t *p = take_room(log, record_bytes(payload.n), &offset);
@@ -194,6 +194,7 @@ static void append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot s
         memcpy(p + RECORD_HEADER_BYTES, payload.p, payload.n);
     }
     record_seal(p, group, kind, slot, term, payload.n);
+    return offset;
 }
 
 void log_truncate(struct log *log, uint32_t group, qr_slot from)
@@ -204,7 +205,7 @@ void log_truncate(struct log *log, uint32_t group, qr_slot from)
         return;
     }
     (void)io_failpoint(log->io, FAIL_TRUNCATE);
-    append_note(log, group, RECORD_TRUNCATE, from, 0, (struct span){ 0 });
+    (void)log_append_note(log, group, RECORD_TRUNCATE, from, 0, (struct span){ 0 });
     group_truncate(g, from);
     (void)io_failpoint(log->io, FAIL_TRUNCATED);
     log->recycle_check = true;
@@ -215,7 +216,7 @@ void log_state(struct log *log, uint32_t group, struct span state)
     qr_assert(state.n <= LOG_STATE_BYTES_MAX);
     struct group *g = groups_get(&log->groups, group);
     (void)io_failpoint(log->io, FAIL_STATE);
-    append_note(log, group, RECORD_STATE, 0, 0, state);
+    (void)log_append_note(log, group, RECORD_STATE, 0, 0, state);
     group_set_state(g, state);
     (void)io_failpoint(log->io, FAIL_STATED);
 }
@@ -227,7 +228,7 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
         return;
     }
     (void)io_failpoint(log->io, FAIL_TRIM);
-    append_note(log, group, RECORD_TRIM, upto, term, (struct span){ 0 });
+    (void)log_append_note(log, group, RECORD_TRIM, upto, term, (struct span){ 0 });
     group_trim(g, upto, term);
     (void)io_failpoint(log->io, FAIL_TRIMMED);
     log->recycle_check = true;
@@ -237,7 +238,7 @@ void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
 {
     struct group *g = groups_get(&log->groups, group);
     qr_assert(slot > 0 || term == 0); /* behind slot 0 is the very beginning */
-    append_note(log, group, RECORD_RESET, slot, term, (struct span){ 0 });
+    (void)log_append_note(log, group, RECORD_RESET, slot, term, (struct span){ 0 });
     group_reset(g, slot, term);
     log->recycle_check = true;
 }

@@ -77,6 +77,7 @@ void groups_free(struct groups *groups)
         free(g->runs);
         free(g->terms);
         free(g->members);
+        free(g->patches);
         free(g->state);
         free(g->ages);
         free(g);
@@ -91,7 +92,8 @@ uint64_t groups_memory(const struct groups *groups)
     struct group *g;
     for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
         n += sizeof(*g) + g->run_cap * sizeof(struct run) + g->term_cap * sizeof(struct term_run) +
-             g->members_cap * sizeof(qr_slot) + g->state_cap;
+             g->members_cap * sizeof(qr_slot) + g->patches_cap * sizeof(struct patch) +
+             g->state_cap;
     }
     return n;
 }
@@ -154,14 +156,18 @@ void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, 
     runs_push(g, (struct run){ .slot = slot, .offset = offset, .bytes = bytes, .count = 1 });
 }
 
-void group_note_members(struct group *g)
+void group_note_members(struct group *g, qr_slot slot)
 {
-    qr_assert(g->members_count == 0 || g->members[g->members_count - 1] < g->last_slot);
+    qr_assert(slot > g->base_slot && slot <= g->last_slot);
     if (g->members_count == g->members_cap) {
         g->members_cap = g->members_cap == 0 ? 4 : g->members_cap * 2;
         g->members = qr_realloc(g->members, g->members_cap * sizeof(qr_slot));
     }
-    g->members[g->members_count++] = g->last_slot;
+    uint32_t i = g->members_count++;
+    for (; i > 0 && g->members[i - 1] > slot; i--) {
+        g->members[i] = g->members[i - 1];
+    }
+    g->members[i] = slot;
 }
 
 /* Forgets those outside (lo, hi]. */
@@ -185,11 +191,20 @@ void group_missing(struct group *g, qr_slot last, qr_term term)
     runs_push(g, (struct run){ .slot = from, .offset = RUN_MISSING });
 }
 
+void group_hole(struct group *g, qr_slot last, qr_term term, bool exact)
+{
+    group_missing(g, last, term);
+    struct run *run = &g->runs[g->run_head + g->run_count - 1];
+    run->offset = RUN_HOLE;
+    run->count = exact ? 1 : 0;
+}
+
 void group_reset(struct group *g, qr_slot slot, qr_term term)
 {
     g->run_head = g->run_count = 0;
     g->term_head = g->term_count = 0;
     g->members_count = 0;
+    g->patches_count = 0;
     g->base_slot = g->last_slot = slot;
     g->base_term = term;
 }
@@ -212,6 +227,7 @@ void group_truncate(struct group *g, qr_slot from)
     }
     g->last_slot = from - 1;
     members_keep(g, g->base_slot, g->last_slot);
+    group_keep_patches(g, g->base_slot, g->last_slot);
 }
 
 void group_trim(struct group *g, qr_slot upto, qr_term term)
@@ -236,6 +252,7 @@ void group_trim(struct group *g, qr_slot upto, qr_term term)
     qr_assert(g->run_count > 0 && group_run(g, 0)->slot <= upto + 1);
     g->terms[g->term_head].slot = upto + 1;
     members_keep(g, upto, g->last_slot);
+    group_keep_patches(g, upto, g->last_slot);
 }
 
 void group_set_state(struct group *g, struct span state)
@@ -250,19 +267,16 @@ void group_set_state(struct group *g, struct span state)
     g->state_n = (uint32_t)state.n;
 }
 
-bool group_has_missing(const struct group *g)
-{
-    for (uint32_t i = 0; i < g->run_count; i++) {
-        if (group_run(g, i)->offset == RUN_MISSING) {
-            return true;
-        }
-    }
-    return false;
-}
-
 uint64_t group_first_offset(const struct group *g)
 {
-    return g->run_count == 0 ? RUN_MISSING : group_run(g, 0)->offset;
+    uint64_t first = RUN_MISSING;
+    for (uint32_t i = 0; i < g->run_count && first == RUN_MISSING; i++) {
+        first = run_is_lost(group_run(g, i)) ? RUN_MISSING : group_run(g, i)->offset;
+    }
+    for (uint32_t i = 0; i < g->patches_count; i++) {
+        first = min_u64(first, g->patches[i].offset);
+    }
+    return first;
 }
 
 uint32_t group_find_run(const struct group *g, qr_slot slot)

@@ -11,16 +11,25 @@
 #define LOG_INDEX_H
 
 #include "base/types.h"
+#include "log/record.h"
 #include "protocol/protocol.h"
 
 #define RUN_ENTRIES_MAX 64u
-#define RUN_MISSING UINT64_MAX /* offset of entries that recovery did not find */
+#define RUN_MISSING UINT64_MAX    /* offset of entries that recovery did not find */
+#define RUN_HOLE (UINT64_MAX - 1) /* of entries whose bytes are damaged, and nothing else is */
 
 struct run {
     qr_slot slot;    /* of its first record */
     uint64_t offset; /* log offset of its first record */
     uint32_t bytes;  /* may reach beyond the entries in use after a truncation */
-    uint32_t count;  /* records in those bytes */
+    uint32_t count;  /* records in those bytes; of a hole: 1 when its term is certain, else 0 */
+};
+
+/* An entry of a lost run that was fetched from a peer. */
+struct patch {
+    qr_slot slot;
+    uint64_t offset; /* log offset of the entry's record, inside a RECORD_PATCH */
+    uint32_t bytes;
 };
 
 struct group {
@@ -33,6 +42,8 @@ struct group {
     uint32_t term_head, term_count, term_cap;
     qr_slot *members; /* slots of the entries that state a roster, live ones only; few */
     uint32_t members_count, members_cap;
+    struct patch *patches; /* ascending in slot, live ones only; few */
+    uint32_t patches_count, patches_cap;
     uint8_t *state;
     uint32_t state_n, state_cap;
     struct age_marks *ages; /* retention.c */
@@ -54,10 +65,12 @@ struct group *groups_next(const struct groups *groups, uint32_t *at);
 
 /* Entry `slot`, which must follow last_slot, lies at `offset` and is `bytes` long. */
 void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, uint32_t bytes);
-/* The last entry appended states a roster. */
-void group_note_members(struct group *g);
+/* That entry states a roster. */
+void group_note_members(struct group *g, qr_slot slot);
 /* Entries up to `last` ought to be there, but nothing says where. */
 void group_missing(struct group *g, qr_slot last, qr_term term);
+/* Entries up to `last` are damaged; they have that term or, unless `exact`, perhaps a later one. */
+void group_hole(struct group *g, qr_slot last, qr_term term, bool exact);
 void group_truncate(struct group *g, qr_slot from);
 /* Beyond last_slot too: the group then starts empty behind `upto` (an installed snapshot). */
 void group_trim(struct group *g, qr_slot upto, qr_term term);
@@ -66,8 +79,22 @@ void group_reset(struct group *g, qr_slot slot, qr_term term);
 void group_set_state(struct group *g, struct span state);
 
 qr_term group_last_term(const struct group *g);
-/* Whether any entry that is still wanted was not found. */
-bool group_has_missing(const struct group *g);
+/* A stretch of entries that are lost: slots [lo, hi] of the live run `run`. */
+struct lost {
+    qr_slot lo, hi;
+    const struct run *run;
+};
+/* The first stretch at or after `from`; false when there is none. */
+bool group_next_lost(const struct group *g, qr_slot from, struct lost *out);
+
+/* Whether the entry is lost and may have that term. */
+bool group_lacks(const struct group *g, qr_slot slot, qr_term term);
+/* A lost entry's record lies at `offset`. Of one stretch the lower slots come first. */
+void group_patch(struct group *g, const struct record *r, uint64_t offset, uint32_t bytes);
+const struct patch *group_find_patch(const struct group *g, qr_slot slot); /* NULL: none */
+void group_keep_patches(struct group *g, qr_slot lo, qr_slot hi);          /* those in (lo, hi] */
+qr_term group_term(const struct group *g, qr_slot slot); /* of an entry in [base_slot, last_slot] */
+
 /* Log offset of the oldest live entry; RUN_MISSING when there is none. */
 uint64_t group_first_offset(const struct group *g);
 
@@ -76,6 +103,11 @@ uint32_t group_find_run(const struct group *g, qr_slot slot);
 static inline const struct run *group_run(const struct group *g, uint32_t i)
 {
     return &g->runs[g->run_head + i];
+}
+
+static inline bool run_is_lost(const struct run *run)
+{
+    return run->offset >= RUN_HOLE;
 }
 
 /* Bytes of memory that the index takes. */

@@ -33,6 +33,10 @@ struct log_config {
     uint64_t cache_bytes;   /* tail cache */
     uint64_t recycle_bytes; /* of dead segments, kept at most to be used again */
     bool must_exist; /* this node has had a log: an empty directory was wiped, that is damage */
+    /* Where the log is damaged beyond its holes it is cut instead of opened for reading only: what
+     * lies behind the damage is lost to it, and its files are kept as *.damaged. The caller must
+     * have made durable that this replica is forgetful. */
+    bool cut_damage;
     enum log_sync sync;
     /* Called from the loop when everything below `position` is durable; after an inline sync from
      * inside log_flush. */
@@ -58,7 +62,7 @@ struct log_group {
 };
 
 enum log_open_result {
-    LOG_OPEN_OK = 0,
+    LOG_OPEN_OK = 0,  /* perhaps with holes: see log_holes */
     LOG_OPEN_FOREIGN, /* segments of another UUID, or of a newer format */
     LOG_OPEN_DAMAGED, /* opened for reading; the damaged groups are marked */
     LOG_OPEN_IO,      /* the directory could not be read or written; errno in the message */
@@ -66,7 +70,8 @@ enum log_open_result {
 
 /* Opens and recovers: finds the end by the synced mark, cuts a torn tail, syncs what it keeps.
  * `message` (cap bytes) gets one sentence that says what was found and what to do about it; with
- * LOG_OPEN_OK it is empty, or tells that the end of an unfinished write was cut. */
+ * LOG_OPEN_OK it is empty, or tells that the end of an unfinished write was cut, that there are
+ * holes, or what was cut as damaged. */
 enum log_open_result log_open(struct io *io, const struct log_config *config, struct log **out,
                               char *message, size_t cap);
 /* Waits for nothing: call it when log_idle, or lose what was not durable (a crash does too). What a
@@ -97,6 +102,20 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term);
  * stood before, also behind a lower slot than its base (a state that was lost is built anew). One
  * record: a crash leaves all of the entries or none. */
 void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term);
+
+/* Entries [lo, hi] whose bytes are damaged while everything else is proven (docs/log-format.md). */
+struct log_hole {
+    qr_slot lo, hi;
+    qr_term term;      /* of all of them; 0: not known */
+    qr_term next_term; /* of the entry hi + 1; 0: there is none */
+};
+
+/* The group's holes, in order, at most `max` of them. A replica must not start while it has any. */
+uint32_t log_holes(const struct log *log, uint32_t group, struct log_hole *out, uint32_t max);
+
+/* Fills a hole with the entry's sealed record, as a peer has it; within a hole in order of slot.
+ * False when that entry is not lost, or the neighbours' terms contradict. */
+bool log_patch(struct log *log, uint32_t group, struct span record);
 
 /* The position behind everything appended so far. */
 uint64_t log_position(const struct log *log);

@@ -5,8 +5,10 @@
  *   flush.c     batches to the disk, one write with its sync at a time
  *   segments.c  how a segment begins, which are needed no more, what space is left
  *   janitor.c   their files: prepared ahead, recycled behind (on a helper thread)
- *   recover.c   what survived
+ *   recover.c, replay.c, resume.c   what survived
  *   read.c      entries back out
+ *   salvage.c   what is left of a batch with bad bytes
+ *   patch.c     lost entries and what takes their place
  *   retention.c how far to trim to keep within a bound
  *
  * Invariants:
@@ -122,6 +124,9 @@ static inline struct segment *log_newest(const struct log *log)
 }
 
 /* append.c */
+/* A record that is no entry; returns its log offset. */
+uint64_t log_append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot slot, qr_term term,
+                         struct span payload);
 void log_close_batch(struct log *log);
 void log_evict(struct log *log);
 void log_batch_retire(struct log *log, uint32_t count); /* the oldest pending ones are durable */

@@ -113,6 +113,31 @@ static int take_from_file(struct reading *r, const struct run *run, qr_slot end)
     return result;
 }
 
+/* Takes what is wanted of a run. */
+static int take_stretch(struct reading *r, const struct run *run, qr_slot end)
+{
+    size_t n;
+    const uint8_t *p = cache_find(r->log, run->offset, &n);
+    return p != NULL ? take_run(r, p, n, run->slot, end, false) : take_from_file(r, run, end);
+}
+
+/* Of a run that is lost, the entries that were patched. */
+static int take_patched(struct reading *r, qr_slot end)
+{
+    int more = 1;
+    while (more > 0 && r->next < end) {
+        const struct patch *patch = group_find_patch(r->group, r->next);
+        if (patch == NULL) {
+            return -EBADMSG;
+        }
+        struct run one = {
+            .slot = patch->slot, .offset = patch->offset, .bytes = patch->bytes, .count = 1
+        };
+        more = take_stretch(r, &one, patch->slot + 1);
+    }
+    return more;
+}
+
 int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
                  struct span *out)
 {
@@ -126,15 +151,7 @@ int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t
     for (uint32_t i = group_find_run(g, lo); more > 0; i++) {
         const struct run *run = group_run(g, i);
         qr_slot end = i + 1 < g->run_count ? group_run(g, i + 1)->slot : g->last_slot + 1;
-        size_t n;
-        const uint8_t *p = run->offset == RUN_MISSING ? NULL : cache_find(log, run->offset, &n);
-        if (run->offset == RUN_MISSING) {
-            more = -EBADMSG;
-        } else if (p != NULL) {
-            more = take_run(&r, p, n, run->slot, end, false);
-        } else {
-            more = take_from_file(&r, run, end);
-        }
+        more = run_is_lost(run) ? take_patched(&r, end) : take_stretch(&r, run, end);
     }
     if (more < 0 && r.n == 0) {
         return more;

@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-/* What a command may carry beyond its arguments: stamps, request ids, lengths. */
-#define RECORD_PAYLOAD_MAX (COMMAND_BYTES_MAX + 1 * KIB)
+/* What a command may carry beyond its arguments: stamps, request ids, lengths; and around it, in a
+ * patch, its own header. */
+#define RECORD_PAYLOAD_MAX (COMMAND_BYTES_MAX + 1 * KIB + RECORD_HEADER_BYTES)
 
 void record_seal(uint8_t *p, uint32_t group, uint8_t kind, qr_slot slot, qr_term term, size_t n)
 {

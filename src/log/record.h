@@ -30,6 +30,7 @@ enum record_kind {
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
     RECORD_LAST = 19,     /* not an entry: restates that `slot` (of `term`) is the group's last */
+    RECORD_PATCH = 21,    /* not an entry: its payload is the record of an entry that was damaged */
     RECORD_RESET = 20,    /* not an entry: all entries are dropped, it goes on behind `slot` */
 };
 
@@ -56,7 +57,7 @@ static inline size_t record_bytes(size_t payload)
 void record_seal(uint8_t *p, uint32_t group, uint8_t kind, qr_slot slot, qr_term term, size_t n);
 
 /* Reads the record at the start of `in`. Returns its size, or 0 when it is cut short, damaged or
- * longer than COMMAND_BYTES_MAX + 1 KiB; *out is then untouched. */
+ * longer than any may be; *out is then untouched. */
 size_t record_read(struct span in, struct record *out);
 
 /* The same without the checksum: for records that were checked before. */

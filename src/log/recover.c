@@ -9,8 +9,11 @@
  *      ends, so that nothing behind the cut can ever come back to life, and its log offsets begin
  *      behind all that the old segment could have held.
  *
- * A damaged log is opened for reading only and nothing in the directory is changed. */
-#include "log/replay.h"
+ * A batch below the synced mark whose bytes are bad may still be read as far as its records can be
+ * told (salvage.c). Anything worse is damage: the log is opened for reading only and nothing in the
+ * directory is changed; or, if the caller wants that, it is read again up to the damage, and cut
+ * there. */
+#include "log/recover.h"
 
 #include "base/alloc.h"
 
@@ -18,27 +21,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-struct found {
-    uint64_t number; /* from the name */
-    uint64_t bytes;
-    struct io_file *file;
-    struct segment_header header;
-    bool whole;   /* the header is; else the file was never used, or is damaged */
-    bool chained; /* in use: its file belongs to log->segments now */
-};
-
-struct recovery {
-    struct log *log;
-    struct found *found; /* .log files by number, ascending */
-    uint32_t count, cap;
-    uint64_t *tmp; /* numbers of .tmp files */
-    uint32_t tmp_count, tmp_cap;
-    uint64_t stated; /* log offset below which everything was synced, says what is passed over */
-    struct window window;
-    char *message;
-    size_t message_cap;
-};
 
 /* --- What is in the directory --------------------------------------------------------------- */
 
@@ -92,19 +74,13 @@ static void note_name(void *context, const char *name)
         free_name_push(r->log, number);
     } else if (parse_name(name, ".tmp", &number)) {
         numbers_push(&r->tmp, &r->tmp_count, &r->tmp_cap, number);
-    } else {
+    } else if (!parse_name(name, ".damaged", &number)) {
         return;
     }
     r->log->next_name = max_u64(r->log->next_name, number + 1);
 }
 
 /* --- Outcomes ------------------------------------------------------------------------------- */
-
-static enum log_open_result io_failed(struct recovery *r, int error, const char *what)
-{
-    snprintf(r->message, r->message_cap, "log %s: %s: %s", r->log->dir, what, strerror(-error));
-    return LOG_OPEN_IO;
-}
 
 static enum log_open_result foreign(struct recovery *r, const struct found *f, const char *why)
 {
@@ -113,19 +89,27 @@ static enum log_open_result foreign(struct recovery *r, const struct found *f, c
     return LOG_OPEN_FOREIGN;
 }
 
-/* Everything is suspect: what was lost may have concerned any group. */
+/* Everything is suspect: what was lost may have concerned any group. Only what lies below log
+ * offset `limit` is proven. */
 static enum log_open_result damaged(struct recovery *r, uint64_t number, uint64_t at,
-                                    const char *what)
+                                    uint64_t limit, const char *what)
 {
     struct group *g;
     for (uint32_t i = 0; (g = groups_next(&r->log->groups, &i)) != NULL;) {
         g->damaged = true;
     }
     r->log->damaged = true;
-    snprintf(r->message, r->message_cap,
-             "log %s: segment %016" PRIx64 ".log is damaged at byte %" PRIu64 " (%s); nothing was "
-             "changed: keep the files, and rebuild this replica from its peers or from a backup",
-             r->log->dir, number, at, what);
+    r->limit = limit < r->limit ? limit : 0;
+    if (r->message[0] == 0 || !r->log->config.cut_damage) {
+        snprintf(r->message, r->message_cap,
+                 "log %s: segment %016" PRIx64 ".log is damaged at byte %" PRIu64 " (%s); %s",
+                 r->log->dir, number, at, what,
+                 r->log->config.cut_damage
+                     ? "it was cut there: this replica has forgotten what followed, the files are "
+                       "kept as *.damaged until the others have brought it up again"
+                     : "nothing was changed: keep the files, and rebuild this replica from its "
+                       "peers or from a backup");
+    }
     return LOG_OPEN_DAMAGED;
 }
 
@@ -138,14 +122,14 @@ static enum log_open_result look_at(struct recovery *r, struct found *f)
     segment_path(r->log, path, f->number);
     int error = io_file_open(r->log->io, path, IO_WRITE, &f->file);
     if (error < 0) {
-        return io_failed(r, error, "a segment cannot be opened");
+        return recover_io_failed(r, error, "a segment cannot be opened");
     }
     int64_t size = io_file_size(f->file);
     f->bytes = size < 0 ? 0 : (uint64_t)size;
     uint8_t block[LOG_BLOCK_BYTES] = { 0 };
     int64_t got = io_file_pread(f->file, block, sizeof(block), 0);
     if (got < 0) {
-        return io_failed(r, (int)got, "a segment cannot be read");
+        return recover_io_failed(r, (int)got, "a segment cannot be read");
     }
     switch (segment_header_decode(block, &f->header)) {
     case HEADER_NEWER:
@@ -158,6 +142,7 @@ static enum log_open_result look_at(struct recovery *r, struct found *f)
     if (memcmp(f->header.uuid, r->log->config.uuid, 16) != 0) {
         return foreign(r, f, "belongs to the log of another data directory: put it back there");
     }
+    r->next = max_u64(r->next, f->header.first + f->header.capacity);
     f->whole = f->header.generation == f->number; /* else a recycled file before its first use */
     return LOG_OPEN_OK;
 }
@@ -166,7 +151,7 @@ static enum log_open_result look_at_all(struct recovery *r)
 {
     int error = io_list(r->log->io, r->log->dir, note_name, r);
     if (error < 0) {
-        return io_failed(r, error, "the directory cannot be read");
+        return recover_io_failed(r, error, "the directory cannot be read");
     }
     enum log_open_result result = LOG_OPEN_OK;
     for (uint32_t i = 0; i < r->count && result == LOG_OPEN_OK; i++) {
@@ -190,8 +175,9 @@ static struct found *find_number(struct recovery *r, uint64_t number)
 static bool was_synced(struct recovery *r, const struct found *f)
 {
     uint64_t first = 0;
-    r->window = (struct window){ .file = f->file, .p = r->window.p, .cap = r->window.cap };
-    uint64_t mark = replay_highest_mark(r->log, &r->window, f->number, LOG_BLOCK_BYTES, &first);
+    window_move(&r->replay.window, f->file);
+    uint64_t mark =
+        replay_highest_mark(r->log, &r->replay.window, f->number, LOG_BLOCK_BYTES, &first);
     r->stated = max_u64(r->stated, max_u64(mark, f->whole ? f->header.prev_end : 0));
     return mark > first;
 }
@@ -199,13 +185,22 @@ static bool was_synced(struct recovery *r, const struct found *f)
 static bool restate_is_whole(struct recovery *r, const struct found *f)
 {
     const struct segment_header *h = &f->header;
-    r->window = (struct window){ .file = f->file, .p = r->window.p, .cap = r->window.cap };
+    window_move(&r->replay.window, f->file);
     if (h->restate_bytes > h->body_offset - LOG_BLOCK_BYTES) {
         return false;
     }
-    const uint8_t *p = window_at(&r->window, LOG_BLOCK_BYTES, h->restate_bytes);
+    const uint8_t *p = window_at(&r->replay.window, LOG_BLOCK_BYTES, h->restate_bytes);
     return p != NULL &&
            restate_crc(h->uuid, h->generation, span_of(p, h->restate_bytes)) == h->restate_crc;
+}
+
+/* Why a file that is not the top cannot have been one that was never used; NULL when it can. */
+static const char *was_used(struct recovery *r, const struct found *f)
+{
+    if (f->bytes < 2 * LOG_BLOCK_BYTES || f->bytes % LOG_BLOCK_BYTES != 0) {
+        return "the file is cut off";
+    }
+    return was_synced(r, f) ? "its beginning is bad though it was synced" : NULL;
 }
 
 /* The newest segment whose beginning is whole. One without was never used, unless its batches prove
@@ -215,15 +210,20 @@ static enum log_open_result find_top(struct recovery *r, struct found **top)
     *top = NULL;
     for (uint32_t i = r->count; i > 0; i--) {
         struct found *f = &r->found[i - 1];
+        if (f->dropped) {
+            continue;
+        }
         if (f->whole && restate_is_whole(r, f)) {
             *top = f;
             return LOG_OPEN_OK;
         }
-        if (f->bytes < 2 * LOG_BLOCK_BYTES || f->bytes % LOG_BLOCK_BYTES != 0) {
-            return damaged(r, f->number, f->bytes, "the file is cut off");
+        const char *why = was_used(r, f);
+        if (why != NULL && !r->log->config.cut_damage) {
+            return damaged(r, f->number, 0, 0, why);
         }
-        if (was_synced(r, f)) {
-            return damaged(r, f->number, 0, "its beginning is bad though it was synced");
+        if (why != NULL) {
+            (void)damaged(r, f->number, 0, UINT64_MAX - 1, why); /* what lies before it may stay */
+            f->dropped = true;
         }
         f->whole = false;
     }
@@ -232,15 +232,16 @@ static enum log_open_result find_top(struct recovery *r, struct found **top)
 
 /* --- The chain ------------------------------------------------------------------------------ */
 
-/* Moves the chain that ends in `top` into log->segments, oldest first. */
+/* Moves the chain that ends in `top` into log->segments, oldest first; not what the limit cuts. */
 static enum log_open_result chain(struct recovery *r, struct found *top)
 {
-    uint32_t n = 0;
-    for (struct found *f = top; f != NULL; n++) {
-        f->chained = true;
+    r->stop = UINT64_MAX;
+    for (struct found *f = top; f != NULL;) {
+        f->chained = f->header.first < r->limit;
+        r->stop = f->chained ? r->stop : f->header.prev_end;
         struct found *before = find_number(r, f->header.prev_generation);
         if (before != NULL && !before->whole) {
-            return damaged(r, before->number, 0, "its header is bad");
+            return damaged(r, before->number, 0, 0, "its header is bad");
         }
         f = before;
     }
@@ -251,54 +252,75 @@ static enum log_open_result chain(struct recovery *r, struct found *top)
             s->header = f->header;
             s->bytes = f->bytes;
             s->file = f->file;
+            s->end = f->header.first;
         }
     }
-    qr_assert(r->log->segment_count == n);
     return LOG_OPEN_OK;
 }
 
-/* Replays segment i; all of it must be there. */
-static enum log_open_result replay_sealed(struct recovery *r, uint32_t i)
+/* Replays a segment up to `stop`, also through bad batches that lie below `synced`, as far as it
+ * can be told what they held. */
+static enum replay_end replay_through(struct recovery *r, struct segment *s, uint64_t stop,
+                                      uint64_t synced)
 {
-    struct segment *s = &r->log->segments[i];
-    uint64_t stop = r->log->segments[i + 1].header.prev_end;
-    switch (replay_batches(r->log, s, &r->window, stop)) {
+    enum replay_end end = replay_batches(&r->replay, s, stop);
+    while (end == REPLAY_STOPS && replay_salvage(&r->replay, s, synced)) {
+        r->bad++;
+        end = replay_batches(&r->replay, s, stop);
+    }
+    return end;
+}
+
+static uint64_t file_at(const struct segment *s, uint64_t offset)
+{
+    return s->header.body_offset + (offset - s->header.first);
+}
+
+/* Replays a segment that ends at `stop`; all of it must be there. */
+static enum log_open_result replay_sealed(struct recovery *r, struct segment *s, uint64_t stop)
+{
+    switch (replay_through(r, s, stop, stop)) {
     case REPLAY_WHOLE:
         return LOG_OPEN_OK;
     case REPLAY_IO:
-        return io_failed(r, r->window.error, "a segment cannot be read");
+        return recover_io_failed(r, r->replay.window.error, "a segment cannot be read");
     case REPLAY_STOPS:
     case REPLAY_WRONG:
         break;
     }
-    return damaged(r, s->header.generation, s->header.body_offset + s->end - s->header.first,
-                   "a synced batch is bad");
+    return damaged(r, s->header.generation, file_at(s, s->end), s->end, "a synced batch is bad");
 }
 
 /* Replays the top segment and decides between a torn tail and damage. */
 static enum log_open_result replay_top(struct recovery *r)
 {
     struct segment *s = log_newest(r->log);
+    struct window *w = &r->replay.window;
     uint64_t generation = s->header.generation;
+    uint64_t stop = s->header.first + s->header.capacity;
+    enum replay_end end = replay_batches(&r->replay, s, stop);
     if (s->bytes < s->header.body_offset + s->header.capacity) {
-        (void)replay_batches(r->log, s, &r->window, s->header.first + s->header.capacity);
-        return damaged(r, generation, s->bytes, "the file is shorter than its header says");
-    }
-    enum replay_end end =
-        replay_batches(r->log, s, &r->window, s->header.first + s->header.capacity);
-    uint64_t at = s->header.body_offset + s->end - s->header.first;
-    if (end == REPLAY_IO) {
-        return io_failed(r, r->window.error, "a segment cannot be read");
-    }
-    if (end == REPLAY_WRONG) {
-        return damaged(r, generation, at, "its records contradict each other");
+        return damaged(r, generation, s->bytes, s->end, "the file is shorter than its header says");
     }
     uint64_t first = 0;
-    uint64_t mark = replay_highest_mark(r->log, &r->window, generation, at, &first);
-    if (max_u64(mark, r->stated) > s->end) {
-        return damaged(r, generation, at, "a synced batch is bad");
+    uint64_t mark = replay_highest_mark(r->log, w, generation, file_at(s, s->end), &first);
+    mark = max_u64(mark, r->stated);
+    if (end == REPLAY_STOPS && mark > s->end) {
+        end = replay_through(r, s, stop, mark);
+        first = 0;
+        (void)replay_highest_mark(r->log, w, generation, file_at(s, s->end), &first);
     }
-    if (first != 0 || replay_looks_begun(s, &r->window)) {
+    uint64_t at = file_at(s, s->end);
+    if (end == REPLAY_IO) {
+        return recover_io_failed(r, w->error, "a segment cannot be read");
+    }
+    if (end == REPLAY_WRONG) {
+        return damaged(r, generation, at, s->end, "its records contradict each other");
+    }
+    if (mark > s->end) {
+        return damaged(r, generation, at, s->end, "a synced batch is bad");
+    }
+    if (!recover_was_cut(r) && (first != 0 || replay_looks_begun(s, w))) {
         snprintf(r->message, r->message_cap,
                  "log %s: the last write had not been finished; its remains at byte %" PRIu64
                  " of segment %016" PRIx64 ".log are cut, nothing of it was acknowledged",
@@ -313,11 +335,20 @@ static enum log_open_result replay(struct recovery *r)
     enum log_open_result result = LOG_OPEN_OK;
     for (uint32_t i = 0; i < log->segment_count && result == LOG_OPEN_OK; i++) {
         struct segment *s = &log->segments[i];
-        r->window = (struct window){ .file = s->file, .p = r->window.p, .cap = r->window.cap };
-        if (!replay_restate(log, s, &r->window)) {
-            return damaged(r, s->header.generation, LOG_BLOCK_BYTES, "its restatement is bad");
+        bool newest = i + 1 == log->segment_count;
+        uint64_t stop = newest ? min_u64(r->stop, r->limit) : s[1].header.prev_end;
+        window_move(&r->replay.window, s->file);
+        if (!replay_restate(&r->replay, s)) {
+            return damaged(r, s->header.generation, LOG_BLOCK_BYTES, s->header.first,
+                           "its restatement is bad");
         }
-        result = i + 1 < log->segment_count ? replay_sealed(r, i) : replay_top(r);
+        bool sealed = stop <= s->header.first + s->header.capacity;
+        result = sealed ? replay_sealed(r, s, stop) : replay_top(r);
+    }
+    if (result == LOG_OPEN_OK && r->replay.open > 0) {
+        const struct segment *s = segment_of(log, r->replay.open_at);
+        return damaged(r, s->header.generation, file_at(s, r->replay.open_at), r->replay.open_at,
+                       "records that may be more than entries are bad");
     }
     return result;
 }
@@ -328,13 +359,18 @@ static enum log_open_result find_missing(struct recovery *r)
     struct group *g;
     bool missing = false;
     for (uint32_t i = 0; (g = groups_next(&r->log->groups, &i)) != NULL;) {
-        g->damaged = group_has_missing(g);
-        missing |= g->damaged;
+        struct lost lost;
+        for (qr_slot from = 0; !missing && group_next_lost(g, from, &lost); from = lost.hi + 1) {
+            missing = lost.run->offset == RUN_MISSING;
+        }
     }
     if (!missing) {
         return LOG_OPEN_OK;
     }
-    r->log->damaged = true;
+    (void)damaged(r, r->log->segments[0].header.generation, 0, 0, "segments before it are missing");
+    if (r->log->config.cut_damage) {
+        return LOG_OPEN_DAMAGED;
+    }
     snprintf(r->message, r->message_cap,
              "log %s: segments before %016" PRIx64 ".log are missing and hold entries that are "
              "still needed; nothing was changed: put them back, or rebuild this replica from its "
@@ -343,140 +379,26 @@ static enum log_open_result find_missing(struct recovery *r)
     return LOG_OPEN_DAMAGED;
 }
 
-/* --- Going on ------------------------------------------------------------------------------- */
-
-/* Files that no chain needs go to the pool, or away. */
-static int clean_up(struct recovery *r)
-{
-    struct log *log = r->log;
-    char path[LOG_PATH_MAX];
-    char to[LOG_PATH_MAX];
-    int error = 0;
-    for (uint32_t i = 0; i < r->count && error == 0; i++) {
-        struct found *f = &r->found[i];
-        if (f->chained) {
-            continue;
-        }
-        segment_path(log, path, f->number);
-        if (f->bytes == log->config.segment_bytes) {
-            segment_free_path(log, to, log->next_name);
-            free_name_push(log, log->next_name++);
-            error = io_rename(log->io, path, to);
-        } else {
-            error = io_unlink(log->io, path);
-        }
-    }
-    for (uint32_t i = 0; i < r->tmp_count && error == 0; i++) {
-        snprintf(path, sizeof(path), "%s/%016" PRIx64 ".tmp", log->dir, r->tmp[i]);
-        error = io_unlink(log->io, path);
-    }
-    return error;
-}
-
-/* Pool files of another size, from another setting or an unfinished life, are useless. */
-static int check_pool(struct log *log)
-{
-    uint32_t kept = 0;
-    int error = 0;
-    for (uint32_t i = 0; i < log->free_count && error == 0; i++) {
-        char path[LOG_PATH_MAX];
-        struct io_file *file = NULL;
-        segment_free_path(log, path, log->free_names[i]);
-        error = io_file_open(log->io, path, 0, &file);
-        if (error < 0) {
-            break;
-        }
-        bool fits = io_file_size(file) == (int64_t)log->config.segment_bytes;
-        io_file_close(file);
-        if (fits) {
-            log->free_names[kept++] = log->free_names[i];
-        } else {
-            error = io_unlink(log->io, path);
-        }
-    }
-    log->free_count = kept;
-    return error;
-}
-
-/* Makes the segment that follows: the usual one, or where the disk is full one as small as 64 KiB,
- * so that a node can start there and serve reads. */
-static int begin_next(struct log *log, uint64_t first)
-{
-    uint64_t usual = log->config.segment_bytes;
-    int error;
-    do {
-        segment_begin(log, log->next_name, first, LOG_BLOCK_BYTES);
-        error = segment_make_now(log, log_newest(log));
-        log->config.segment_bytes =
-            log->config.segment_bytes / 2 / LOG_BLOCK_BYTES * LOG_BLOCK_BYTES;
-        log->segment_count -= error < 0 ? 1 : 0;
-    } while (log_is_full(error) && log->config.segment_bytes >= 64 * KIB);
-    log->config.segment_bytes = usual;
-    return error;
-}
-
-/* Syncs what is kept and begins a new segment behind it. */
-static enum log_open_result go_on(struct recovery *r)
-{
-    struct log *log = r->log;
-    uint64_t first = FIRST_LOG_OFFSET;
-    (void)io_failpoint(log->io, FAIL_RECOVER_REPLAYED);
-    for (uint32_t i = 0; i < log->segment_count; i++) {
-        const struct segment *s = &log->segments[i];
-        int error = io_file_sync(s->file);
-        if (error < 0) {
-            return io_failed(r, error, "a segment cannot be synced");
-        }
-        first = s->header.first + s->header.capacity;
-    }
-    int error = io_failpoint(log->io, FAIL_RECOVER_SYNCED);
-    error = error < 0 ? error : clean_up(r);
-    error = error < 0 ? error : check_pool(log);
-    if (error < 0) {
-        return io_failed(r, error, "an unused segment cannot be removed");
-    }
-    (void)io_failpoint(log->io, FAIL_RECOVER_CLEANED);
-    error = begin_next(log, first);
-    if (error < 0) {
-        return io_failed(r, error, "a new segment cannot be made; is the disk full?");
-    }
-    (void)io_failpoint(log->io, FAIL_RECOVER_BEGUN);
-    if (log->segment_count > 1) {
-        struct segment *old = &log->segments[log->segment_count - 2];
-        old->bytes = old->header.body_offset + old->end - old->header.first;
-        error = io_file_truncate(old->file, old->bytes);
-        if (error < 0) {
-            return io_failed(r, error, "a segment cannot be cut");
-        }
-    }
-    (void)io_failpoint(log->io, FAIL_RECOVER_CUT);
-    log->end = log->synced = log->marked = first;
-    return LOG_OPEN_OK;
-}
-
 static enum log_open_result wiped(struct recovery *r)
 {
     r->log->damaged = true;
-    snprintf(r->message, r->message_cap,
-             "log %s: there is no log though this node has had one; nothing was changed: put it "
-             "back, or rebuild this replica from its peers or from a backup",
-             r->log->dir);
+    r->limit = 0;
+    snprintf(r->message, r->message_cap, "log %s: there is no log though this node has had one; %s",
+             r->log->dir,
+             r->log->config.cut_damage
+                 ? "this replica has forgotten it and begins a new one"
+                 : "nothing was changed: put it back, or rebuild this replica from its peers or "
+                   "from a backup");
     return LOG_OPEN_DAMAGED;
 }
 
-static enum log_open_result run(struct recovery *r)
+/* Everything that is below the limit, or the damage in it. */
+static enum log_open_result read_all(struct recovery *r)
 {
     struct found *top = NULL;
-    int error = io_failpoint(r->log->io, FAIL_RECOVER);
-    if (error < 0) {
-        return io_failed(r, error, "the directory cannot be read");
-    }
-    enum log_open_result result = look_at_all(r);
-    if (result == LOG_OPEN_OK) {
-        result = find_top(r, &top);
-    }
-    if (result == LOG_OPEN_OK && top == NULL &&
-        (r->log->config.must_exist || r->stated > FIRST_LOG_OFFSET)) {
+    enum log_open_result result = r->limit == 0 ? LOG_OPEN_OK : find_top(r, &top);
+    bool lost = r->log->config.must_exist || r->stated > FIRST_LOG_OFFSET;
+    if (result == LOG_OPEN_OK && top == NULL && lost && !recover_was_cut(r)) {
         result = wiped(r);
     }
     if (result == LOG_OPEN_OK && top != NULL) {
@@ -485,15 +407,68 @@ static enum log_open_result run(struct recovery *r)
     if (result == LOG_OPEN_OK) {
         result = replay(r);
     }
-    if (result == LOG_OPEN_OK) {
-        result = find_missing(r);
+    return result == LOG_OPEN_OK ? find_missing(r) : result;
+}
+
+/* Forgets what was read, so that it can be read again up to the limit. */
+static void unread(struct recovery *r)
+{
+    groups_free(&r->log->groups);
+    r->log->segment_count = 0;
+    r->log->damaged = false;
+    r->replay.open = 0;
+    r->bad = 0;
+    for (uint32_t i = 0; i < r->count; i++) {
+        r->found[i].chained = false;
     }
-    return result == LOG_OPEN_OK ? go_on(r) : result;
+}
+
+/* Says which entries have to come from the other members. */
+static void tell_holes(struct recovery *r)
+{
+    uint64_t n = 0;
+    struct group *g;
+    struct lost lost;
+    for (uint32_t i = 0; (g = groups_next(&r->log->groups, &i)) != NULL;) {
+        for (qr_slot from = 0; group_next_lost(g, from, &lost); from = lost.hi + 1) {
+            n += lost.hi - lost.lo + 1;
+        }
+    }
+    if (r->bad > 0 && !recover_was_cut(r)) {
+        snprintf(r->message, r->message_cap,
+                 "log %s: %" PRIu32 " batches have bad bytes; %" PRIu64
+                 " entries have to be fetched from the other members, all others are intact",
+                 r->log->dir, r->bad, n);
+    }
+}
+
+static enum log_open_result run(struct recovery *r)
+{
+    int error = io_failpoint(r->log->io, FAIL_RECOVER);
+    if (error < 0) {
+        return recover_io_failed(r, error, "the directory cannot be read");
+    }
+    enum log_open_result result = look_at_all(r);
+    if (result == LOG_OPEN_OK) {
+        result = read_all(r);
+    }
+    while (result == LOG_OPEN_DAMAGED && r->log->config.cut_damage) {
+        unread(r);
+        result = read_all(r);
+    }
+    if (result == LOG_OPEN_OK) {
+        r->log->damaged = false;
+        tell_holes(r);
+        result = recover_go_on(r);
+    }
+    return result;
 }
 
 enum log_open_result log_recover(struct log *log, char *message, size_t cap)
 {
     struct recovery r = { .log = log, .message = message, .message_cap = cap };
+    r.replay.log = log;
+    r.limit = UINT64_MAX;
     log->next_name = 1;
     enum log_open_result result = run(&r);
     bool adopted = log->segment_count > 0; /* then the chained files are the log's */
@@ -502,7 +477,7 @@ enum log_open_result log_recover(struct log *log, char *message, size_t cap)
             io_file_close(r.found[i].file);
         }
     }
-    window_free(&r.window);
+    window_free(&r.replay.window);
     free(r.found);
     free(r.tmp);
     return result;

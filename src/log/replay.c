@@ -37,6 +37,14 @@ const uint8_t *window_at(struct window *w, uint64_t at, size_t need)
     return w->n >= need ? w->p : NULL;
 }
 
+void window_move(struct window *w, struct io_file *file)
+{
+    w->file = file;
+    w->n = 0;
+    w->at = 0;
+    w->error = 0;
+}
+
 void window_free(struct window *w)
 {
     free(w->p);
@@ -45,15 +53,30 @@ void window_free(struct window *w)
 
 /* --- Records -------------------------------------------------------------------------------- */
 
-static bool apply_entry(struct log *log, const struct record *r, uint64_t offset)
+/* Entries between the last one and this one are holes, if as many records as that are bad. When
+ * both ends have one term, every entry between them has it, and nothing was truncated there: a log
+ * that holds an entry of a term holds all that its leader had before it. */
+static bool apply_gap(struct replay *replay, struct group *g, const struct record *r)
 {
-    struct group *g = groups_get(&log->groups, r->group);
-    if (r->slot != g->last_slot + 1 || r->term < group_last_term(g)) {
+    uint64_t gap = r->slot - g->last_slot - 1;
+    if (gap > replay->open) {
+        return false;
+    }
+    group_hole(g, r->slot - 1, group_last_term(g), r->term == group_last_term(g));
+    replay->open -= (uint32_t)gap;
+    return true;
+}
+
+static bool apply_entry(struct replay *replay, const struct record *r, uint64_t offset)
+{
+    struct group *g = groups_get(&replay->log->groups, r->group);
+    if (r->slot <= g->last_slot || r->term < group_last_term(g) ||
+        (r->slot > g->last_slot + 1 && !apply_gap(replay, g, r))) {
         return false;
     }
     group_append(g, r->slot, r->term, offset, (uint32_t)record_bytes(r->payload.n));
     if (r->kind == RECORD_MEMBERS) {
-        group_note_members(g);
+        group_note_members(g, r->slot);
     }
     return true;
 }
@@ -70,24 +93,49 @@ static bool apply_truncate(struct log *log, const struct record *r)
 
 /* What a restatement says must be there; entries of segments that are gone may be missing, as long
  * as a later trim drops them. */
-static bool apply_last(struct log *log, const struct record *r)
+static bool apply_last(struct replay *replay, const struct record *r)
 {
-    struct group *g = groups_get(&log->groups, r->group);
-    if (r->slot > g->last_slot) {
-        group_missing(g, r->slot, r->term);
+    struct group *g = groups_get(&replay->log->groups, r->group);
+    qr_term before = group_last_term(g);
+    if (r->slot <= g->last_slot || r->slot - g->last_slot > replay->open || r->term < before) {
+        if (r->slot > g->last_slot) {
+            group_missing(g, r->slot, r->term);
+        }
+        return r->slot == g->last_slot;
     }
-    return r->slot == g->last_slot;
+    replay->open -= (uint32_t)(r->slot - g->last_slot);
+    if (r->slot > g->last_slot + 1) {
+        group_hole(g, r->slot - 1, before, r->term == before);
+    }
+    group_hole(g, r->slot, r->term, true);
+    return true;
 }
 
-/* False when the record does not fit what came before it. */
-static bool apply_record(struct log *log, const struct record *r, uint64_t offset)
+/* A patch of what is not lost, or not any more, is passed over. */
+static bool apply_patch(struct log *log, const struct record *r, uint64_t offset)
 {
+    struct group *g = groups_get(&log->groups, r->group);
+    struct record inner;
+    size_t n = record_read(r->payload, &inner);
+    if (n == 0 || n != r->payload.n || !record_is_entry(inner.kind) || inner.group != r->group ||
+        inner.slot != r->slot || inner.term != r->term) {
+        return false;
+    }
+    if (group_lacks(g, r->slot, r->term)) {
+        group_patch(g, &inner, offset + RECORD_HEADER_BYTES, (uint32_t)n);
+    }
+    return true;
+}
+
+bool replay_record(struct replay *replay, const struct record *r, uint64_t offset)
+{
+    struct log *log = replay->log;
     switch (r->kind) {
     case RECORD_COMMAND:
     case RECORD_NOOP:
     case RECORD_TICK:
     case RECORD_MEMBERS:
-        return apply_entry(log, r, offset);
+        return apply_entry(replay, r, offset);
     case RECORD_STATE:
         if (r->payload.n > LOG_STATE_BYTES_MAX) {
             return false;
@@ -105,20 +153,22 @@ static bool apply_record(struct log *log, const struct record *r, uint64_t offse
         }
         group_reset(groups_get(&log->groups, r->group), r->slot, r->term);
         return true;
+    case RECORD_PATCH:
+        return apply_patch(log, r, offset);
     case RECORD_LAST:
-        return apply_last(log, r);
+        return apply_last(replay, r);
     default:
         return false;
     }
 }
 
 /* Applies `count` records that fill all of `in`; the first lies at log offset `offset`. */
-static bool apply_records(struct log *log, struct span in, uint64_t offset, uint64_t count)
+static bool apply_records(struct replay *replay, struct span in, uint64_t offset, uint64_t count)
 {
     for (; count > 0; count--) {
         struct record r;
         size_t n = record_read(in, &r);
-        if (n == 0 || !apply_record(log, &r, offset)) {
+        if (n == 0 || !replay_record(replay, &r, offset)) {
             return false;
         }
         in = span_of(in.p + n, in.n - n);
@@ -127,13 +177,13 @@ static bool apply_records(struct log *log, struct span in, uint64_t offset, uint
     return in.n == 0;
 }
 
-bool replay_restate(struct log *log, const struct segment *s, struct window *w)
+bool replay_restate(struct replay *replay, const struct segment *s)
 {
     const struct segment_header *h = &s->header;
     if (h->restate_bytes > h->body_offset - LOG_BLOCK_BYTES) {
         return false;
     }
-    const uint8_t *p = window_at(w, LOG_BLOCK_BYTES, h->restate_bytes);
+    const uint8_t *p = window_at(&replay->window, LOG_BLOCK_BYTES, h->restate_bytes);
     if (p == NULL) {
         return false;
     }
@@ -144,7 +194,7 @@ bool replay_restate(struct log *log, const struct segment *s, struct window *w)
     while (in.n > 0) {
         struct record r;
         size_t n = record_read(in, &r);
-        if (n == 0 || record_is_entry(r.kind) || !apply_record(log, &r, 0)) {
+        if (n == 0 || record_is_entry(r.kind) || !replay_record(replay, &r, 0)) {
             return false;
         }
         in = span_of(in.p + n, in.n - n);
@@ -173,9 +223,9 @@ static const uint8_t *batch_at(const struct segment *s, struct window *w, uint64
     return p != NULL && batch_check(s->header.uuid, h, p) ? p : NULL;
 }
 
-enum replay_end replay_batches(struct log *log, struct segment *s, struct window *w, uint64_t stop)
+enum replay_end replay_batches(struct replay *r, struct segment *s, uint64_t stop)
 {
-    s->end = s->header.first;
+    struct window *w = &r->window;
     while (s->end < stop) {
         struct batch_header h;
         const uint8_t *p = batch_at(s, w, s->end, &h);
@@ -183,7 +233,7 @@ enum replay_end replay_batches(struct log *log, struct segment *s, struct window
             return w->error < 0 ? REPLAY_IO : REPLAY_STOPS;
         }
         struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);
-        if (!apply_records(log, records, h.offset + BATCH_HEADER_BYTES, h.count)) {
+        if (!apply_records(r, records, h.offset + BATCH_HEADER_BYTES, h.count)) {
             return REPLAY_WRONG;
         }
         s->end += h.bytes;

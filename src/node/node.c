@@ -232,7 +232,8 @@ static bool open_log(struct node *node, char *message, size_t cap)
     if (result == LOG_OPEN_OK && message[0] != 0) {
         node_log(node, NODE_LOG_NOTICE, "%s", message);
     }
-    if (result != LOG_OPEN_OK) {
+    struct log_hole hole;
+    if (result != LOG_OPEN_OK || log_holes(node->log, GROUP, &hole, 1) > 0) {
         return false; /* damage: refuse to guess; repair from peers comes later */
     }
     (void)io_failpoint(node->io, FAIL_LOG_OPENED);

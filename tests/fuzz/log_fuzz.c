@@ -97,6 +97,7 @@ static void crash(struct life *life, struct feed *f)
         disk_power_loss(life->disk, &rng);
     }
     qr_assert(open_log(life) == LOG_OPEN_OK);
+    twin_fill_holes(life); /* of an earlier harm, whose patches were lost with the power */
     check_kept(life, durable);
 }
 
@@ -196,6 +197,30 @@ static void check_damaged(struct life *life)
     }
 }
 
+/* Cut where it is damaged, it is a log again, and serves nothing wrong. */
+static void check_cut(struct life *life)
+{
+    forget(life);
+    life->config.cut_damage = true;
+    for (int round = 0; round < 2; round++) {
+        qr_assert(open_log(life) == LOG_OPEN_OK);
+        for (uint32_t i = 0; i < TWIN_GROUPS; i++) {
+            struct log_group g;
+            if (!log_group_state(life->log, twin_group_id(i), &g)) {
+                continue;
+            }
+            qr_assert(!g.damaged);
+            qr_assert(g.last_slot - g.base_slot < 100000);
+            for (qr_slot slot = g.base_slot + 1; slot <= g.last_slot; slot++) {
+                qr_assert(twin_reads_right_or_not(life, i, slot));
+            }
+        }
+        forget(life);
+        life->config.cut_damage = false;
+    }
+    qr_assert(open_log(life) == LOG_OPEN_OK);
+}
+
 /* True when the life goes on. */
 static bool harm(struct life *life, struct feed *f)
 {
@@ -214,10 +239,12 @@ static bool harm(struct life *life, struct feed *f)
     qr_assert(least <= synced);
     switch (open_log(life)) {
     case LOG_OPEN_OK:
+        twin_fill_holes(life);
         check_kept(life, least);
         return true;
     case LOG_OPEN_DAMAGED:
         check_damaged(life);
+        check_cut(life);
         return false;
     case LOG_OPEN_FOREIGN: /* no harm makes a whole header of another log or a later format */
     case LOG_OPEN_IO:

@@ -179,6 +179,36 @@ void twin_check_entries(struct life *life)
     }
 }
 
+/* A peer that had the same log as this one at some time knows the entry. */
+static bool fill(struct life *life, uint32_t i, qr_slot slot)
+{
+    struct log_group g;
+    uint8_t p[RECORD_HEADER_BYTES + PAYLOAD_MAX];
+    uint32_t id = twin_group_id(i);
+    bool filled = false;
+    qr_assert(log_group_state(life->log, id, &g));
+    for (uint32_t k = life->kept_n; k > 0 && !filled; k--) {
+        const struct twin_group *peer = &life->kept[k - 1].group[i];
+        if (peer->base == g.base_slot && peer->last == g.last_slot) {
+            qr_term term = term_at(peer, slot);
+            size_t n = payload(id, slot, term, p + RECORD_HEADER_BYTES);
+            record_seal(p, id, RECORD_COMMAND, slot, term, n);
+            filled = log_patch(life->log, id, span_of(p, record_bytes(n)));
+        }
+    }
+    return filled;
+}
+
+void twin_fill_holes(struct life *life)
+{
+    for (uint32_t i = 0; i < TWIN_GROUPS; i++) {
+        struct log_hole hole;
+        while (log_holes(life->log, twin_group_id(i), &hole, 1) == 1) {
+            qr_assert(fill(life, i, hole.lo)); /* else the hole is not one that ever was an entry */
+        }
+    }
+}
+
 bool twin_reads_right_or_not(struct life *life, uint32_t group, qr_slot slot)
 {
     struct span out;

@@ -48,6 +48,8 @@ void twin_state(struct life *life, uint32_t group, size_t bytes);
 
 bool twin_is(struct life *life, const struct twin *want); /* the log's groups are like that */
 void twin_check_entries(struct life *life); /* every entry can be read, and is right */
+/* Fills every hole with the entry that a peer would have. */
+void twin_fill_holes(struct life *life);
 /* The entry cannot be read, or its bytes follow from its group, slot and term. */
 bool twin_reads_right_or_not(struct life *life, uint32_t group, qr_slot slot);
 

@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "log/log_internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Every byte; with the address sanitizer, which is slow, every seventh. */
@@ -96,8 +97,76 @@ static void check_damaged(struct rig *rig)
 }
 
 struct tally {
-    uint32_t harmless, cut, damaged;
+    uint32_t harmless, holes, cut, damaged;
 };
+
+/* The term of an entry that build() left. */
+static qr_term built_term(uint32_t group, qr_slot slot)
+{
+    return group == 1 && slot == 3 ? 2 : 1;
+}
+
+/* Fills every hole with what a peer would have; returns how many entries that were. */
+static uint32_t fill_holes(struct rig *rig)
+{
+    uint32_t filled = 0;
+    for (uint32_t group = 1; group <= 2; group++) {
+        struct log_hole hole;
+        while (log_holes(rig->log, group, &hole, 1) == 1) {
+            struct span out;
+            qr_term term = built_term(group, hole.lo);
+            assert_in_range(log_read(rig->log, group, hole.lo, hole.lo + 1, 1, &out), -EBADMSG,
+                            -EBADMSG);
+            assert_true(hole.term == 0 || hole.term == term);
+            assert_true(hole.term != 0 || hole.next_term != 0);
+            assert_false(rig_patch(rig, group, hole.lo, term + 9));
+            assert_true(rig_patch(rig, group, hole.lo, term));
+            assert_true(rig_has(rig, group, hole.lo, term));
+            assert_false(rig_patch(rig, group, hole.lo, term)); /* it is not lost any more */
+            filled++;
+        }
+    }
+    return filled;
+}
+
+/* A damaged log that is cut holds entries of some moment, and goes on. The disk may fail, and the
+ * power, at any moment of it. */
+static void cut_and_go_on(struct rig *rig, uint64_t seed)
+{
+    struct rng rng = rng_from(seed);
+    rig_forget(rig);
+    rig->config.cut_damage = true;
+    for (int i = 0; i < 2; i++) {
+        disk_fail_at(rig->disk, 1 + rng_below(&rng, 12), -EIO);
+        enum log_open_result result =
+            log_open(rig->disk, &rig->config, &rig->log, rig->message, sizeof(rig->message));
+        assert_true(result == LOG_OPEN_OK || result == LOG_OPEN_IO);
+        if (result == LOG_OPEN_OK) {
+            rig_forget(rig);
+        }
+        rig->log = NULL;
+        disk_fail_at(rig->disk, 0, 0);
+        disk_power_loss(rig->disk, &rng);
+    }
+    rig_open(rig, LOG_OPEN_OK);
+    rig->config.cut_damage = false;
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t group = 1; group <= 2; group++) {
+            struct log_group g = { 0 };
+            (void)log_group_state(rig->log, group, &g);
+            assert_false(g.damaged);
+            (void)fill_holes(rig);
+            for (qr_slot slot = g.base_slot + 1; slot <= g.last_slot; slot++) {
+                assert_true(rig_has(rig, group, slot, built_term(group, slot)) ||
+                            rig_has(rig, group, slot, 7) ||
+                            (group == 1 && slot == 3 && rig_has(rig, 1, 3, 1)));
+            }
+            rig_append(rig, group, g.last_slot + 1, 7);
+        }
+        rig_flush(rig);
+        rig_restart(rig, LOG_OPEN_OK);
+    }
+}
 
 /* A copy of what was built, to be harmed. */
 static struct rig copy_of(const struct rig *built)
@@ -114,7 +183,16 @@ static void judge(struct rig *rig, bool clean, qr_slot batches, struct tally *ta
 {
     enum log_open_result result =
         log_open(rig->disk, &rig->config, &rig->log, rig->message, sizeof(rig->message));
-    if (result == LOG_OPEN_OK && is_built(rig, batches)) {
+    uint32_t filled = result == LOG_OPEN_OK ? fill_holes(rig) : 0;
+    if (filled > 0) {
+        assert_true(is_built(rig, batches));
+        for (int round = 0; round < 2; round++) { /* from its place, then behind a restatement */
+            rig_flush(rig);
+            rig_restart(rig, LOG_OPEN_OK);
+            assert_true(is_built(rig, batches));
+        }
+        tally->holes++;
+    } else if (result == LOG_OPEN_OK && is_built(rig, batches)) {
         tally->harmless++;
     } else if (result == LOG_OPEN_OK) {
         if (clean || !is_built(rig, batches - 1)) {
@@ -125,7 +203,9 @@ static void judge(struct rig *rig, bool clean, qr_slot batches, struct tally *ta
         assert_int_equal(result, LOG_OPEN_DAMAGED);
         assert_non_null(strstr(rig->message, "rebuild this replica"));
         check_damaged(rig);
-        tally->damaged++;
+        if (tally->damaged++ % 5 == 0) {
+            cut_and_go_on(rig, at);
+        }
     }
     rig_stop(rig);
 }
@@ -155,7 +235,8 @@ static struct tally flip_every_byte(bool clean)
     rig_stop(&built);
     assert_true(tally.harmless >
                 1000 / STRIDE); /* unused bytes, spare files, one copy of a header */
-    assert_true(tally.damaged > 1000 / STRIDE);
+    assert_true(tally.damaged > 200 / STRIDE);
+    assert_true(tally.holes > 1000 / STRIDE);
     return tally;
 }
 

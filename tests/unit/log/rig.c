@@ -103,6 +103,14 @@ void rig_append_kind(struct rig *rig, uint32_t group, qr_slot slot, qr_term term
     log_append(rig->log, span_of(p, record_bytes(n)), 1);
 }
 
+bool rig_patch(struct rig *rig, uint32_t group, qr_slot slot, qr_term term)
+{
+    uint8_t p[RECORD_HEADER_BYTES + RIG_PAYLOAD_MAX];
+    size_t n = rig_payload(group, slot, term, p + RECORD_HEADER_BYTES);
+    record_seal(p, group, RECORD_COMMAND, slot, term, n);
+    return log_patch(rig->log, group, span_of(p, record_bytes(n)));
+}
+
 void rig_flush(struct rig *rig)
 {
     uint64_t position = log_position(rig->log);

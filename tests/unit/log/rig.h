@@ -37,6 +37,8 @@ void rig_stop(struct rig *rig);   /* forgets the log, frees the disk */
 size_t rig_payload(uint32_t group, qr_slot slot, qr_term term, uint8_t *p);
 void rig_append(struct rig *rig, uint32_t group, qr_slot slot, qr_term term);
 void rig_append_kind(struct rig *rig, uint32_t group, qr_slot slot, qr_term term, uint8_t kind);
+/* Fills a hole with that entry; false when the log does not take it. */
+bool rig_patch(struct rig *rig, uint32_t group, qr_slot slot, qr_term term);
 void rig_flush(struct rig *rig); /* and waits until it is durable */
 
 /* Whether entry `slot` of the group can be read and is the one of that term. */
