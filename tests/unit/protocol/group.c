@@ -235,6 +235,32 @@ void group_admin(struct group *g, node_index i, enum admin_kind order, uint64_t 
     group_step(g, i, &event);
 }
 
+static qr_req order(struct group *g, node_index i, struct event *event)
+{
+    event->kind = EVENT_ADMIN;
+    event->admin.req = g->node[i].next_req++;
+    group_step(g, i, event);
+    return event->admin.req;
+}
+
+qr_req group_change(struct group *g, node_index i, struct membership wanted, bool forced)
+{
+    struct event event = { 0 };
+    event.admin.order = ADMIN_MEMBERS;
+    event.admin.members = wanted;
+    event.admin.forced = forced;
+    return order(g, i, &event);
+}
+
+qr_req group_hand_over(struct group *g, node_index i, node_index to, qr_time timeout)
+{
+    struct event event = { 0 };
+    event.admin.order = ADMIN_TRANSFER;
+    event.admin.argument = to;
+    event.admin.timeout = timeout;
+    return order(g, i, &event);
+}
+
 void group_peer(struct group *g, node_index i, node_index peer, bool up)
 {
     struct event event = { .kind = EVENT_PEER };
@@ -289,11 +315,6 @@ void group_sync(struct group *g, node_index i)
     group_step(g, i, &event);
 }
 
-static bool states_members(const struct group_entry *e)
-{
-    return membership_all(&e->members) != 0;
-}
-
 static void deliver(struct group *g, const struct mail *m)
 {
     struct event event = { .kind = EVENT_RECEIVE };
@@ -336,7 +357,8 @@ static void deliver_at(struct group *g, uint32_t at)
     struct mail m = g->mail[at];
     g->mail[at].entries = NULL;
     remove_mail(g, at);
-    if (g->node[m.to].up && !g->node[m.to].cut && !g->node[m.from].cut) {
+    bool apart = ((g->island >> m.to ^ g->island >> m.from) & 1) != 0;
+    if (g->node[m.to].up && !g->node[m.to].cut && !g->node[m.from].cut && !apart) {
         deliver(g, &m);
     }
     free(m.entries);
@@ -465,7 +487,8 @@ static void start(struct group *g, node_index i)
     group_step(g, i, &event);
 }
 
-struct group *group_new_limited(node_index n, const struct protocol_limits *limits)
+static struct group *make(node_index n, const struct protocol_limits *limits,
+                          struct membership members)
 {
     struct group *g = group_zalloc(sizeof *g);
     g->n = n;
@@ -481,11 +504,24 @@ struct group *group_new_limited(node_index n, const struct protocol_limits *limi
         node->out.cap = needs.effects;
         node->out.scratch = group_zalloc(needs.scratch);
         node->out.scratch_cap = needs.scratch;
-        node->disk.base_members.members.voters = (uint16_t)((1u << n) - 1);
+        if ((membership_all(&members) & raft_bit(i)) != 0) {
+            node->disk.base_members.members = members;
+        }
         start(g, i);
     }
     g->now += g->limits.lease * 2; /* the promise of a start has ended */
     return g;
+}
+
+struct group *group_new_limited(node_index n, const struct protocol_limits *limits)
+{
+    return make(n, limits, (struct membership){ .voters = (uint16_t)((1u << n) - 1) });
+}
+
+struct group *group_new_of(node_index n, struct membership members)
+{
+    struct protocol_limits limits = group_limits();
+    return make(n, &limits, members);
 }
 
 struct group *group_new(node_index n)
@@ -557,4 +593,15 @@ const struct group_note *group_noted(const struct group *g, node_index i, enum e
         }
     }
     return NULL;
+}
+
+int group_answer(const struct group *g, node_index i, qr_req req)
+{
+    const struct group_note *note = group_noted(g, i, EFFECT_ANSWER, req);
+    return note == NULL ? -1 : (int)note->status;
+}
+
+struct membership group_members(struct group *g, node_index i)
+{
+    return group_raft(g, i)->members.members;
 }

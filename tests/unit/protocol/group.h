@@ -20,6 +20,11 @@ struct group_entry {
     struct membership members; /* all empty: it states none */
 };
 
+static inline bool states_members(const struct group_entry *e)
+{
+    return membership_all(&e->members) != 0;
+}
+
 struct group_write {
     qr_ticket ticket;
     bool has_state;
@@ -104,6 +109,7 @@ struct group {
     struct group_node node[MEMBERS_MAX];
     struct mail mail[GROUP_MAIL];
     uint32_t mail_count;
+    uint16_t island;     /* messages between these nodes and the others are lost */
     uint32_t attach_max; /* the driver attaches at most so many entries */
     uint32_t starts;
     const struct raft *offered; /* by group_bring_snapshot: where the state is from */
@@ -116,6 +122,8 @@ struct protocol_limits group_limits(void);
  * by the promise of a start. */
 struct group *group_new(node_index n);
 struct group *group_new_limited(node_index n, const struct protocol_limits *limits);
+/* Of n nodes, of which only those in `members` know that and take part; the others wait. */
+struct group *group_new_of(node_index n, struct membership members);
 void group_free(struct group *g);
 
 void group_step(struct group *g, node_index i, struct event *event);
@@ -123,6 +131,9 @@ void group_timer(struct group *g, node_index i); /* TIMER, now */
 qr_req group_submit(struct group *g, node_index i, uint32_t count);
 qr_req group_read(struct group *g, node_index i, uint32_t count);
 void group_admin(struct group *g, node_index i, enum admin_kind order, uint64_t argument);
+/* Orders a change of the members, or a hand-over; returns the request that is answered. */
+qr_req group_change(struct group *g, node_index i, struct membership wanted, bool forced);
+qr_req group_hand_over(struct group *g, node_index i, node_index to, qr_time timeout);
 void group_peer(struct group *g, node_index i, node_index peer, bool up);
 /* A checkpoint up to `slot` is durable. */
 void group_checkpoint(struct group *g, node_index i, qr_slot slot, qr_slot release, qr_slot pin);
@@ -141,6 +152,8 @@ void group_restart(struct group *g, node_index i, bool wait);
 void group_restart_damaged(struct group *g, node_index i, qr_slot last);
 /* Changes the disk of a crashed or new node. */
 void group_disk_append(struct group *g, node_index i, qr_term term, uint32_t count);
+/* The disk of a crashed node keeps a checkpoint up to `slot` and the entries behind it. */
+void group_disk_trim(struct group *g, node_index i, qr_slot slot);
 void group_disk_state(struct group *g, node_index i, qr_term term, node_index vote);
 
 /* Hands a message to node `to`; entries [lo, hi) of `term` come with it when hi > lo. */
@@ -165,7 +178,11 @@ bool group_deliver_one(struct group *g, node_index from, node_index to, uint16_t
 
 const struct group_note *group_noted(const struct group *g, node_index i, enum effect_kind kind,
                                      qr_req first);
+/* The status that a request was answered with; -1: it waits. */
+int group_answer(const struct group *g, node_index i, qr_req req);
 struct raft *group_raft(struct group *g, node_index i);
+/* What the last membership in its log states. */
+struct membership group_members(struct group *g, node_index i);
 
 /* group_disk.c, for group.c. */
 void *group_zalloc(size_t n);

@@ -153,6 +153,20 @@ void group_disk_append(struct group *g, node_index i, qr_term term, uint32_t cou
     }
 }
 
+void group_disk_trim(struct group *g, node_index i, qr_slot slot)
+{
+    struct group_image *disk = &g->node[i].disk;
+    qr_assert(slot <= disk->last);
+    for (qr_slot s = disk->base + 1; s <= slot; s++) {
+        if (states_members(&disk->entry[s])) {
+            disk->base_members =
+                (struct membership_at){ .slot = s, .members = disk->entry[s].members };
+        }
+    }
+    disk->base = slot;
+    disk->base_term = disk->entry[slot].term;
+}
+
 void group_disk_state(struct group *g, node_index i, qr_term term, node_index vote)
 {
     g->node[i].disk.has_state = true;
