@@ -119,7 +119,9 @@ static void check_delta(const struct raft *r, const struct raft *b)
             qr_assert(b->members.slot <= r->commit);
             qr_assert(r->commit >= r->term_start);
         }
-        for (uint32_t rest = r->feed & b->feed; rest != 0; rest &= rest - 1) {
+        /* One that had left and takes part again is known anew. */
+        uint32_t stayed = r->feed & b->feed & ~b->leaving;
+        for (uint32_t rest = stayed; rest != 0; rest &= rest - 1) {
             node_index i = set_first(rest);
             if (r->peer[i].life != b->peer[i].life) {
                 continue; /* it has lost what it had */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define SEEDS 150u
+#define SEEDS 600u
 #define STEPS 2500u
 #define TERMS 4096u
 #define READS 64u
@@ -25,6 +25,10 @@ struct history {
     struct rng rng;
     uint64_t messages, syncs, times, requests, accidents; /* weights of this seed's chaos */
     uint64_t lost_in, time_max, late_in, leases;
+    uint64_t changes;                      /* one request in so many changes the members; 0: none */
+    struct membership wanted[MEMBERS_MAX]; /* by node: the order that it was given last */
+    qr_req change_req[MEMBERS_MAX];
+    uint64_t changed, promoted, retired, reverted;
     qr_slot checked[MEMBERS_MAX];            /* applied entries already compared */
     struct group_entry committed[GROUP_LOG]; /* by slot */
     qr_slot committed_last;
@@ -56,6 +60,7 @@ static void check_applied(struct group *g, struct history *h, node_index i)
         }
         assert_int_equal(e.term, h->committed[s].term);
         assert_int_equal(e.req, h->committed[s].req);
+        assert_true(membership_equal(&e.members, &h->committed[s].members));
     }
     h->checked[i] = node->applied;
 }
@@ -103,10 +108,30 @@ static void check_reads(struct group *g, struct history *h, node_index i)
     node->note_count = 0;
 }
 
+/* Scenario 33: an order is granted when the membership that it wanted is decided, not before. */
+static void check_change(struct group *g, struct history *h, node_index i)
+{
+    if (h->change_req[i] == 0) {
+        return;
+    }
+    int status = group_answer(g, i, h->change_req[i]);
+    if (status == STATUS_OK) {
+        const struct raft *r = group_raft(g, i);
+        bool promoted = r->members.slot > r->commit; /* a learner, in the same step */
+        const struct membership_at *at = promoted ? &r->before : &r->members;
+        assert_int_equal(at->members.voters, h->wanted[i].voters);
+        assert_int_equal(at->members.outgoing, 0);
+        assert_true(at->slot <= r->commit);
+        h->changed++;
+    }
+    h->change_req[i] = status < 0 ? h->change_req[i] : 0;
+}
+
 static void check_all(struct group *g, struct history *h)
 {
     for (node_index i = 0; i < g->n; i++) {
         if (g->node[i].up) {
+            check_change(g, h, i);
             check_applied(g, h, i);
             check_leader(g, h, i);
             check_reads(g, h, i);
@@ -150,6 +175,32 @@ static void some_time(struct group *g, struct history *h)
     }
 }
 
+/* Any other membership, or one that differs in one node only. */
+static void some_change(struct group *g, struct history *h, node_index i)
+{
+    struct membership m = group_members(g, i);
+    bool all = rng_chance(&h->rng, 1, 2);
+    node_index one = (node_index)rng_below(&h->rng, g->n);
+    for (node_index k = 0; k < g->n; k++) {
+        if (!all && k != one) {
+            continue;
+        }
+        uint16_t others = (uint16_t)~raft_bit(k);
+        m = (struct membership){ .voters = m.voters & others,
+                                 .learners = m.learners & others,
+                                 .observers = m.observers & others };
+        uint16_t *sets[] = { &m.voters, &m.voters, &m.voters, &m.learners, &m.observers, NULL };
+        uint16_t *in = sets[rng_below(&h->rng, 6)];
+        if (in != NULL) {
+            *in |= raft_bit(k);
+        }
+    }
+    m.outgoing = 0;
+    bool forced = rng_chance(&h->rng, 3, 4);
+    h->wanted[i] = m;
+    h->change_req[i] = group_change(g, i, m, forced);
+}
+
 static void some_request(struct group *g, struct history *h, node_index i)
 {
     struct outlook o;
@@ -157,7 +208,9 @@ static void some_request(struct group *g, struct history *h, node_index i)
     if (o.role != ROLE_LEADER || o.room == 0 || o.last > GROUP_LOG / 2) {
         return;
     }
-    if (rng_chance(&h->rng, 1, 2)) {
+    if (h->changes > 0 && h->change_req[i] == 0 && rng_chance(&h->rng, 1, h->changes)) {
+        some_change(g, h, i);
+    } else if (rng_chance(&h->rng, 1, 2)) {
         group_submit(g, i, 1 + (uint32_t)rng_below(&h->rng, 5));
     } else if (h->read_count < READS) {
         struct read_fact fact = { .node = i, .must_see = highest_commit(g) };
@@ -193,6 +246,7 @@ static void some_accident(struct group *g, struct history *h, node_index i)
     switch (rng_below(&h->rng, 10)) {
     case 0:
         forget_reads_of(h, i);
+        h->change_req[i] = 0;
         h->checked[i] = 0;
         group_restart(g, i, false);
         return;
@@ -252,19 +306,25 @@ static void happen(struct group *g, struct history *h)
 static void check_liveness(struct group *g, struct history *h)
 {
     g->attach_max = UINT32_MAX;
+    memset(h->change_req, 0, sizeof h->change_req); /* learners may be promoted right behind it */
     for (node_index i = 0; i < g->n; i++) {
         g->node[i].cut = false;
     }
-    group_elapse(g, 3 * QR_SECOND);
+    group_elapse(g, 4 * QR_SECOND);
     check_all(g, h);
-    node_index leader = group_raft(g, 0)->leader;
+    node_index leader = NODE_NONE;
+    for (node_index i = 0; i < g->n; i++) {
+        leader = group_raft(g, i)->phase == PHASE_LEADER ? i : leader;
+    }
     assert_int_not_equal(leader, NODE_NONE);
-    assert_int_equal(group_raft(g, leader)->phase, PHASE_LEADER);
     group_submit(g, leader, 1);
     group_elapse(g, 100 * QR_MILLISECOND);
     check_all(g, h);
-    for (node_index i = 0; i < g->n; i++) {
-        assert_int_equal(g->node[i].applied, group_raft(g, leader)->trail.last_slot);
+    struct membership m = group_members(g, leader);
+    assert_int_equal(m.outgoing, 0); /* whoever led has ended the change that it found */
+    assert_true((m.voters & raft_bit(leader)) != 0);
+    for (uint32_t rest = membership_all(&m); rest != 0; rest &= rest - 1) {
+        assert_int_equal(g->node[set_first(rest)].applied, group_raft(g, leader)->trail.last_slot);
     }
 }
 
@@ -281,6 +341,7 @@ static void choose_weather(struct history *h)
     h->late_in = 2 + rng_below(&h->rng, 30);
     h->lost_in = 2 + rng_below(&h->rng, 40);
     h->time_max = time_max[rng_below(&h->rng, 5)] * QR_MILLISECOND;
+    h->changes = rng_chance(&h->rng, 1, 2) ? 0 : 1 + rng_below(&h->rng, 6);
 }
 
 static void run(uint64_t seed, struct history *h)
@@ -291,8 +352,11 @@ static void run(uint64_t seed, struct history *h)
     h->committed_last = 0;
     memset(h->checked, 0, sizeof h->checked);
     h->read_count = 0;
+    memset(h->change_req, 0, sizeof h->change_req);
     node_index n = (node_index)(1 + rng_below(&h->rng, 5));
-    struct group *g = group_new(n);
+    uint16_t voters = (uint16_t)((1u << n) - 1);
+    n = (node_index)(n + (h->changes > 0 ? 2 : 0)); /* they may join */
+    struct group *g = group_new_of(n, (struct membership){ .voters = voters });
     g->attach_max = (uint32_t)(1 + rng_below(&h->rng, 8));
     for (uint32_t i = 0; i < STEPS; i++) {
         happen(g, h);
@@ -300,6 +364,9 @@ static void run(uint64_t seed, struct history *h)
     check_liveness(g, h);
     for (node_index i = 0; i < n; i++) {
         h->truncations += g->node[i].point_count[POINT_TRUNCATED];
+        h->reverted += g->node[i].point_count[POINT_MEMBERS_REVERTED];
+        h->promoted += g->node[i].point_count[POINT_PROMOTES];
+        h->retired += g->node[i].point_count[POINT_RETIRES];
     }
     group_free(g);
 }
@@ -320,9 +387,16 @@ static void test_safety_under_chaos_and_progress_after_it(void **state)
     }
     /* The chaos must have been one. */
     if (only == NULL) {
-        print_message("%u entries, %u leaders, %u reads (%u leased), %u truncations\n",
+        print_message("# %u entries, %u leaders, %u reads (%u leased), %u truncations\n",
                       (unsigned)h->commits, (unsigned)h->leaders, (unsigned)h->confirmed,
                       (unsigned)h->leased, (unsigned)h->truncations);
+        print_message("# %u changes of the members, %u promotions, %u leaders removed, %u reverted\n",
+                      (unsigned)h->changed, (unsigned)h->promoted, (unsigned)h->retired,
+                      (unsigned)h->reverted);
+        assert_true(h->changed > SEEDS / 8);
+        assert_true(h->promoted > 0);
+        assert_true(h->retired > 0);
+        assert_true(h->reverted > 0);
         assert_true(h->leaders > 2 * SEEDS);
         assert_true(h->commits > 20 * SEEDS);
         assert_true(h->confirmed > SEEDS);
