@@ -1,17 +1,15 @@
-#include "node/snapshot_fetch.h"
+/* What is asked for and what comes: see snapshot_fetch.h. snapshot_file.c has what becomes of it. */
+#include "node/snapshot_fetch_internal.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
-#include "node/checkpoint_format.h"
 #include "node/keeper.h"
 #include "node/node.h"
-#include "node/page_file.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,36 +19,7 @@
 #define ASK_INTERVAL QR_SECOND          /* asked again when nothing comes */
 #define SOURCE_PATIENCE (3 * QR_SECOND) /* a source that is away may come back with its file */
 #define SOURCE_SILENCE (10 * QR_SECOND) /* one that is there but gives nothing */
-#define RETRY_INTERVAL (5 * QR_SECOND)  /* after a full disk */
 #define ASK_BYTES_MIN (SNAPSHOT_WINDOW_BYTES / 8)
-
-enum phase { IDLE, REREADING, PULLING, SYNCING, WHOLE, DROPPING };
-
-struct fetch {
-    struct node *node;
-    enum phase phase;
-    node_index source;
-    struct snapshot_offer offer;
-    struct checkpoint_reader reader; /* of the new engine */
-    struct roster roster;            /* from its header */
-    struct page_file pages;
-
-    uint8_t *in; /* what has come from reader.offset on: in[in_at .. in_n) */
-    size_t in_at, in_n;
-    uint64_t asked; /* the source sends up to here */
-    qr_time began, heard, asked_at;
-    uint64_t resumed_at;
-    bool installing, installed; /* in the step of the offer */
-    bool keep_file;             /* dropped, but what is there may be gone on with */
-    int sync_error;
-    bool working; /* a helper thread is at the file */
-    bool closing;
-
-    uint64_t refused_file;
-    qr_time not_before;
-    char path[1088];
-    struct fetch_figures figures;
-};
 
 struct fetch *fetch_new(struct node *node)
 {
@@ -72,90 +41,6 @@ static uint32_t source_id(const struct fetch *f)
     return replica_roster(f->node->replica, &slot)->node[f->source].id;
 }
 
-/* --- Ending --------------------------------------------------------------------------------- */
-
-/* Freeing millions of items takes long; nobody else knows them. */
-static void free_engine_work(void *context)
-{
-    engine_free(context);
-}
-
-static void nothing(void *context)
-{
-    (void)context;
-}
-
-static void let_engine_go(struct fetch *f)
-{
-    struct engine *engine = f->reader.engine;
-    f->reader.engine = NULL;
-    if (engine != NULL && io_offload(f->node->io, free_engine_work, nothing, engine) != 0) {
-        engine_free(engine);
-    }
-}
-
-static void close_work(void *context)
-{
-    struct fetch *f = context;
-    io_file_close(f->pages.file);
-    if (!f->keep_file) {
-        (void)io_unlink(f->node->io, f->path);
-    }
-}
-
-static void close_done(void *context)
-{
-    struct fetch *f = context;
-    f->working = false;
-    f->pages.file = NULL;
-    f->phase = IDLE;
-    if (f->closing) {
-        free(f);
-    }
-}
-
-/* Goes on when no write is in flight. */
-static void close_up(struct fetch *f)
-{
-    qr_assert(f->phase == DROPPING);
-    if (f->pages.in_flight || f->working) {
-        return;
-    }
-    page_file_free(&f->pages);
-    f->working = true;
-    if (io_offload(f->node->io, close_work, close_done, f) != 0) {
-        close_work(f);
-        close_done(f);
-    }
-}
-
-static void drop(struct fetch *f)
-{
-    qr_assert(f->phase != IDLE && f->phase != DROPPING);
-    let_engine_go(f);
-    free(f->in);
-    f->in = NULL;
-    f->in_at = f->in_n = 0;
-    f->phase = DROPPING;
-    close_up(f);
-}
-
-void fetch_free(struct fetch *f)
-{
-    f->closing = true;
-    f->keep_file = true; /* the next life goes on with it */
-    if (f->phase != IDLE && f->phase != DROPPING) {
-        struct engine *engine = f->reader.engine;
-        f->reader.engine = NULL;
-        if (engine != NULL) {
-            engine_free(engine);
-        }
-        drop(f);
-    } else if (f->phase == IDLE) {
-        free(f);
-    }
-}
-
 __attribute__((format(printf, 2, 3))) static void refuse(struct fetch *f, const char *format, ...)
 {
     char why[200];
@@ -173,26 +58,7 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct fetch *f, const 
     uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
     peers_tell(f->node->peers, f->source, FRAME_SNAPSHOT_GONE,
                span_of(head, snapshot_gone_write(f->offer.file, head)));
-    drop(f);
-}
-
-/* The disk has no room: the attempt ends, the node goes on. Anything else may mean that the disk
- * lies (R7). */
-static void disk_failed(struct fetch *f, const char *what, int error)
-{
-    char why[1400];
-    (void)snprintf(why, sizeof why, "cannot %s %s: %s", what, f->path, strerror(-error));
-    bool full = error == -ENOSPC || error == -EDQUOT || error == -EFBIG || error == -EMFILE ||
-                error == -ENFILE;
-    if (!full) {
-        node_fail(f->node, why);
-        return;
-    }
-    f->figures.given_up++;
-    f->not_before = io_now(f->node->io) + RETRY_INTERVAL;
-    node_log(f->node, NODE_LOG_WARNING, "Gave up a snapshot, to be tried again later: %s", why);
-    alarm_raise(f->node, ALARM_SNAPSHOT, "a snapshot finds no room on the disk");
-    drop(f);
+    fetch_drop(f);
 }
 
 /* --- Asking --------------------------------------------------------------------------------- */
@@ -224,11 +90,6 @@ static void ask_again(struct fetch *f, qr_time now)
 
 /* --- Loading -------------------------------------------------------------------------------- */
 
-static bool is_ours(const struct fetch *f, const struct checkpoint_header *h)
-{
-    return memcmp(h->cluster, f->node->identity.cluster, sizeof h->cluster) == 0 && h->group == 0;
-}
-
 /* The header of the file that is being written: this node's, but the state is another's. */
 static void put_header(struct fetch *f)
 {
@@ -245,7 +106,7 @@ static void put_header(struct fetch *f)
 static bool take_header(struct fetch *f)
 {
     const struct checkpoint_header *h = &f->reader.header;
-    if (!is_ours(f, h)) {
+    if (!fetch_is_ours(f, h)) {
         refuse(f, "it belongs to another cluster or group");
         return false;
     }
@@ -261,8 +122,6 @@ static bool take_header(struct fetch *f)
     put_header(f);
     return true;
 }
-
-static void begin_syncing(struct fetch *f);
 
 /* Loads one header, block or trailer of what has come; false when there is none whole. */
 static bool load_one(struct fetch *f)
@@ -285,7 +144,7 @@ static bool load_one(struct fetch *f)
             refuse(f, "it ends before its end");
             return false;
         }
-        begin_syncing(f);
+        fetch_begin_syncing(f);
         return false;
     }
     if (taken == 0 && received(f) == f->offer.bytes) {
@@ -307,112 +166,6 @@ static bool load_some(struct fetch *f, qr_time now)
         }
     }
     return false; /* the disk makes a turn when it has taken a page */
-}
-
-/* --- The file ------------------------------------------------------------------------------- */
-
-static void sync_work(void *context)
-{
-    struct fetch *f = context;
-    int error = io_failpoint(f->node->io, FAIL_SNAPSHOT_WHOLE);
-    error = error == 0 ? io_file_truncate(f->pages.file, f->offer.bytes) : error;
-    error = error == 0 ? io_file_sync(f->pages.file) : error;
-    f->sync_error = error;
-}
-
-static void sync_done(void *context)
-{
-    struct fetch *f = context;
-    f->working = false;
-    if (f->phase == DROPPING) {
-        close_up(f);
-        return;
-    }
-    if (f->sync_error != 0) {
-        disk_failed(f, "sync", f->sync_error);
-        return;
-    }
-    f->phase = WHOLE;
-    f->node->again = true;
-}
-
-/* The last pages, then the sync. */
-static void write_rest(struct fetch *f)
-{
-    page_file_write(&f->pages, true);
-    if (f->pages.first != NULL || f->working) {
-        return;
-    }
-    f->working = true;
-    if (io_offload(f->node->io, sync_work, sync_done, f) != 0) {
-        sync_work(f);
-        sync_done(f);
-    }
-}
-
-static void begin_syncing(struct fetch *f)
-{
-    f->phase = SYNCING;
-    free(f->in);
-    f->in = NULL;
-    f->in_at = f->in_n = 0;
-    write_rest(f);
-}
-
-static void on_written(struct page_file *pages, int error)
-{
-    struct fetch *f = pages->owner;
-    if (f->phase == DROPPING) {
-        close_up(f);
-    } else if (error != 0) {
-        disk_failed(f, "write", error);
-    } else if (f->phase == SYNCING) {
-        write_rest(f);
-    } else {
-        page_file_write(&f->pages, false);
-        f->node->again = true;
-    }
-}
-
-/* Pages begin on a block's border: what stands before the reader's place in that block is written
- * again. */
-static bool rewind_to_block(struct fetch *f)
-{
-    uint8_t block[IO_BLOCK_BYTES];
-    f->pages.offset = f->reader.offset / IO_BLOCK_BYTES * IO_BLOCK_BYTES;
-    size_t n = (size_t)(f->reader.offset - f->pages.offset);
-    int64_t got = n == 0 ? 0 : io_file_pread(f->pages.file, block, n, f->pages.offset);
-    page_file_put(&f->pages, block, got == (int64_t)n ? n : 0);
-    return got == (int64_t)n;
-}
-
-static void new_engine(struct fetch *f)
-{
-    let_engine_go(f);
-    f->reader = (struct checkpoint_reader){ .engine = engine_new(&f->node->engine_config) };
-    engine_image_expect(f->reader.engine, f->offer.bytes);
-}
-
-/* The file is made anew; false when that fails. */
-static bool start_afresh(struct fetch *f)
-{
-    struct io *io = f->node->io;
-    io_file_close(f->pages.file);
-    f->pages.file = NULL;
-    page_file_free(&f->pages);
-    (void)io_unlink(io, f->path);
-    int error = io_failpoint(io, FAIL_SNAPSHOT_OPEN);
-    error = error != 0
-                ? error
-                : io_file_open(io, f->path, IO_CREATE | IO_WRITE | IO_DIRECT, &f->pages.file);
-    new_engine(f);
-    f->in_at = f->in_n = 0;
-    f->pages.offset = 0;
-    if (error != 0) {
-        f->pages.file = NULL;
-        disk_failed(f, "create", error);
-    }
-    return error == 0;
 }
 
 static void begin_pulling(struct fetch *f, qr_time now)
@@ -437,25 +190,10 @@ static void begin_pulling(struct fetch *f, qr_time now)
 
 /* --- Going on with what is there -------------------------------------------------------------- */
 
-/* Whether the file on disk is a beginning of the one offered. */
-static bool is_beginning(struct fetch *f)
-{
-    uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
-    struct checkpoint_header h;
-    size_t length;
-    int64_t n = io_file_pread(f->pages.file, bytes, sizeof bytes, 0);
-    return n > 0 &&
-           checkpoint_header_read(span_of(bytes, (size_t)n), &h, &length) == CHECKPOINT_HEADER_OK &&
-           is_ours(f, &h) && h.installed && h.salt == f->offer.file && h.slot == f->offer.slot &&
-           h.term == f->offer.slot_term &&
-           memcmp(h.uuid, f->node->identity.uuid, sizeof h.uuid) == 0 &&
-           roster_read(span_of(h.roster, h.roster_bytes), &f->roster);
-}
-
 /* Nothing more of the file can be read back. */
 static void end_rereading(struct fetch *f, qr_time now)
 {
-    if ((f->reader.spoiled || !rewind_to_block(f)) && !start_afresh(f)) {
+    if ((f->reader.spoiled || !fetch_rewind_to_block(f)) && !fetch_start_afresh(f)) {
         return;
     }
     begin_pulling(f, now);
@@ -475,7 +213,7 @@ static void reread_some(struct fetch *f, qr_time now)
         f->resumed_at = f->reader.offset;
         f->figures.resumed++;
         f->pages.offset = f->reader.offset;
-        begin_syncing(f);
+        fetch_begin_syncing(f);
     } else if (result != CHECKPOINT_READING_MORE || (taken == 0 && got <= 0)) {
         f->reader.spoiled = f->reader.spoiled || result == CHECKPOINT_READING_END;
         end_rereading(f, now);
@@ -483,13 +221,6 @@ static void reread_some(struct fetch *f, qr_time now)
 }
 
 /* --- Offers --------------------------------------------------------------------------------- */
-
-static bool has_space(struct fetch *f)
-{
-    const struct config *config = &f->node->config;
-    int64_t free_bytes = io_free_bytes(f->node->io, config->dir);
-    return free_bytes < 0 || (uint64_t)free_bytes >= f->offer.bytes + config->log_reserve_bytes;
-}
 
 static void begin(struct fetch *f, node_index from, const struct snapshot_offer *offer)
 {
@@ -500,20 +231,10 @@ static void begin(struct fetch *f, node_index from, const struct snapshot_offer 
     f->keep_file = false;
     f->began = f->heard = now;
     f->figures.begun++;
-    f->pages = (struct page_file){
-        .io = f->node->io, .on_written = on_written, .owner = f, .points = FAIL_SNAPSHOT_WRITE
-    };
     f->in = qr_alloc(SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX);
-    new_engine(f);
-    int error = io_file_open(f->node->io, f->path, IO_WRITE | IO_DIRECT, &f->pages.file);
-    f->pages.file = error == 0 ? f->pages.file : NULL;
-    if (f->pages.file != NULL && is_beginning(f)) {
+    if (fetch_open_beginning(f)) {
         f->node->again = true;
-        return;
-    }
-    if (!has_space(f)) {
-        disk_failed(f, "make room for", -ENOSPC);
-    } else if (start_afresh(f)) {
+    } else if (fetch_start_afresh(f)) {
         begin_pulling(f, now);
     }
 }
@@ -550,7 +271,7 @@ void fetch_on_offer(struct fetch *f, node_index from, const struct snapshot_offe
         node_log(f->node, NODE_LOG_NOTICE,
                  "Node %" PRIu32 " gives no more of its snapshot: another one is taken",
                  source_id(f));
-        drop(f); /* the next offer begins */
+        fetch_drop(f); /* the next offer begins */
     }
 }
 
@@ -584,7 +305,7 @@ void fetch_on_gone(struct fetch *f, node_index from, uint64_t file)
                  "Node %" PRIu32 " has the snapshot at slot %" PRIu64
                  " no more: a newer one follows",
                  source_id(f), f->offer.slot);
-        drop(f);
+        fetch_drop(f);
     }
 }
 
@@ -596,38 +317,6 @@ void fetch_peer(struct fetch *f, node_index peer, bool up)
 }
 
 /* --- Installing ----------------------------------------------------------------------------- */
-
-static void close_old_work(void *context)
-{
-    io_file_close(context);
-}
-
-/* The file that is replaced stays open until a helper thread closes it: the blocks of gigabytes
- * take their time to go. */
-int fetch_install(struct fetch *f, struct engine **engine, const struct checkpoint_header **out)
-{
-    struct io *io = f->node->io;
-    struct io_file *old = NULL;
-    char path[1088];
-    qr_assert(f->installing && !f->installed);
-    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_FILE, f->node->config.dir);
-    if (io_file_open(io, path, 0, &old) != 0) {
-        old = NULL;
-    }
-    int error = io_failpoint(io, FAIL_INSTALL_RENAME);
-    error = error == 0 ? io_rename(io, f->path, path) : error;
-    error = error == 0 ? io_failpoint(io, FAIL_INSTALL_RENAMED) : error;
-    error = error == 0 ? io_sync_dir(io, f->node->config.dir) : error;
-    (void)io_failpoint(io, FAIL_INSTALL_NAMED);
-    if (old != NULL && io_offload(io, close_old_work, nothing, old) != 0) {
-        io_file_close(old);
-    }
-    f->installed = true;
-    *engine = f->reader.engine;
-    *out = &f->reader.header;
-    f->reader.engine = NULL;
-    return error;
-}
 
 static void offer_to_protocol(struct fetch *f)
 {
@@ -653,7 +342,7 @@ static void offer_to_protocol(struct fetch *f)
         node_log(f->node, NODE_LOG_NOTICE, "The snapshot at slot %" PRIu64 " is needed no more",
                  f->offer.slot);
     }
-    drop(f);
+    fetch_drop(f);
 }
 
 bool fetch_is_whole(const struct fetch *f)
@@ -683,7 +372,7 @@ bool fetch_turn(struct fetch *f, qr_time now)
     if (f->phase != IDLE && f->phase != DROPPING && f->phase != WHOLE &&
         replica_applied(f->node->replica) >= f->offer.slot) {
         f->figures.dropped++; /* the log has brought it after all */
-        drop(f);
+        fetch_drop(f);
     }
     switch (f->phase) {
     case REREADING:
