@@ -2,61 +2,7 @@
  * consensus (4.3), with learners that catch up (4.2.1), leaders that leave (4.2.2) and removed
  * servers that disturb nobody (4.2.3). One test each: set up, act, check. */
 #include "tests/paper/paper.h"
-
-#define SET(...) set_of((const node_index[]){ __VA_ARGS__ }, sizeof((node_index[]){ __VA_ARGS__ }))
-
-static uint16_t set_of(const node_index *v, size_t n)
-{
-    uint16_t set = 0;
-    for (size_t i = 0; i < n; i++) {
-        set |= raft_bit(v[i]);
-    }
-    return set;
-}
-
-static struct membership voters_of(uint16_t set)
-{
-    return (struct membership){ .voters = set };
-}
-
-static void assert_members(struct group *g, node_index i, struct membership expected)
-{
-    struct membership m = group_members(g, i);
-    assert_int_equal(m.voters, expected.voters);
-    assert_int_equal(m.outgoing, expected.outgoing);
-    assert_int_equal(m.learners, expected.learners);
-    assert_int_equal(m.observers, expected.observers);
-}
-
-/* Nodes 0..voters-1 vote and 0 leads; the others of n wait to join. */
-static struct group *group_led_by_0(node_index n, node_index voters)
-{
-    struct group *g = group_new_of(n, voters_of((uint16_t)((1u << voters) - 1)));
-    group_elect(g, 0);
-    group_elapse(g, 30 * QR_MILLISECOND);
-    return g;
-}
-
-/* Changes and waits until it is over. */
-static void change(struct group *g, node_index leader, struct membership wanted)
-{
-    qr_req req = group_change(g, leader, wanted, true);
-    group_elapse(g, 30 * QR_MILLISECOND);
-    assert_int_equal(group_answer(g, leader, req), STATUS_OK);
-}
-
-static node_index leader_of(struct group *g)
-{
-    node_index leader = NODE_NONE;
-    for (node_index i = 0; i < g->n; i++) {
-        const struct raft *r = group_raft(g, i);
-        if (g->node[i].up && r->phase == PHASE_LEADER &&
-            (leader == NODE_NONE || r->term > group_raft(g, leader)->term)) {
-            leader = i;
-        }
-    }
-    return leader;
-}
+#include "tests/unit/protocol/members.h"
 
 /* --- 4.1 Safety ----------------------------------------------------------------------------------
  */

@@ -390,9 +390,10 @@ static void test_safety_under_chaos_and_progress_after_it(void **state)
         print_message("# %u entries, %u leaders, %u reads (%u leased), %u truncations\n",
                       (unsigned)h->commits, (unsigned)h->leaders, (unsigned)h->confirmed,
                       (unsigned)h->leased, (unsigned)h->truncations);
-        print_message("# %u changes of the members, %u promotions, %u leaders removed, %u reverted\n",
-                      (unsigned)h->changed, (unsigned)h->promoted, (unsigned)h->retired,
-                      (unsigned)h->reverted);
+        print_message(
+            "# %u changes of the members, %u promotions, %u leaders removed, %u reverted\n",
+            (unsigned)h->changed, (unsigned)h->promoted, (unsigned)h->retired,
+            (unsigned)h->reverted);
         assert_true(h->changed > SEEDS / 8);
         assert_true(h->promoted > 0);
         assert_true(h->retired > 0);

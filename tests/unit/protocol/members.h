@@ -1,0 +1,66 @@
+/* What tests of changes of the members share: sets, and a group in which some nodes wait. */
+#ifndef TESTS_UNIT_PROTOCOL_MEMBERS_H
+#define TESTS_UNIT_PROTOCOL_MEMBERS_H
+
+#include "tests/unit/protocol/group.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#define SET(...) set_of((const node_index[]){ __VA_ARGS__ }, sizeof((node_index[]){ __VA_ARGS__ }))
+
+static inline uint16_t set_of(const node_index *v, size_t n)
+{
+    uint16_t set = 0;
+    for (size_t i = 0; i < n; i++) {
+        set |= raft_bit(v[i]);
+    }
+    return set;
+}
+
+static inline struct membership voters_of(uint16_t set)
+{
+    return (struct membership){ .voters = set };
+}
+
+static inline void assert_members(struct group *g, node_index i, struct membership expected)
+{
+    struct membership m = group_members(g, i);
+    assert_int_equal(m.voters, expected.voters);
+    assert_int_equal(m.outgoing, expected.outgoing);
+    assert_int_equal(m.learners, expected.learners);
+    assert_int_equal(m.observers, expected.observers);
+}
+
+/* Nodes 0..voters-1 vote and 0 leads; the others of n wait to join. */
+static inline struct group *group_led_by_0(node_index n, node_index voters)
+{
+    struct group *g = group_new_of(n, voters_of((uint16_t)((1u << voters) - 1)));
+    group_elect(g, 0);
+    group_elapse(g, 30 * QR_MILLISECOND);
+    return g;
+}
+
+/* Changes and waits until it is over. */
+static inline void change(struct group *g, node_index leader, struct membership wanted)
+{
+    qr_req req = group_change(g, leader, wanted, true);
+    group_elapse(g, 30 * QR_MILLISECOND);
+    assert_int_equal(group_answer(g, leader, req), STATUS_OK);
+}
+
+static inline node_index leader_of(struct group *g)
+{
+    node_index leader = NODE_NONE;
+    for (node_index i = 0; i < g->n; i++) {
+        const struct raft *r = group_raft(g, i);
+        if (g->node[i].up && r->phase == PHASE_LEADER &&
+            (leader == NODE_NONE || r->term > group_raft(g, leader)->term)) {
+            leader = i;
+        }
+    }
+    return leader;
+}
+
+#endif
