@@ -150,6 +150,11 @@ struct event {
              * a node that has not joined yet. */
             const struct membership_at *memberships;
             uint32_t membership_count;
+            /* The entry that took this node in, told when it joined and said at every start. Where
+             * the log before it names the node's index, another node is meant. 0: it was there
+             * from the beginning. */
+            qr_slot joined_slot;
+            qr_term joined_term;
         } start;
         struct {
             node_index from;

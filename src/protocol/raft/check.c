@@ -76,6 +76,8 @@ static void check_state(const struct raft *r)
 {
     qr_assert(r->forgetful == (r->life != 0));
     qr_assert(!r->forgetful || (r->vote == NODE_NONE && r->phase == PHASE_FOLLOWER));
+    qr_assert(r->phase == PHASE_FOLLOWER || r->trail.last_slot >= r->joined_slot); /* M3 */
+    qr_assert(r->term >= r->joined_term);
     check_log(r);
     check_members(r);
     if (r->phase == PHASE_LEADER) {

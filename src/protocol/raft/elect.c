@@ -44,12 +44,14 @@ static bool in_touch(const struct raft *r)
 /* 5.4.1: the log with the later last term is more up to date, then the longer one. */
 static int compare_log(const struct raft *r, qr_term last_term, qr_slot last_slot)
 {
-    qr_term own_term = trail_last_term(&r->trail);
+    bool new = r->trail.last_slot < r->joined_slot; /* M3 */
+    qr_term own_term = new ? r->joined_term : trail_last_term(&r->trail);
+    qr_slot own_slot = new ? r->joined_slot : r->trail.last_slot;
     if (last_term != own_term) {
         return last_term > own_term ? 1 : -1;
     }
-    if (last_slot != r->trail.last_slot) {
-        return last_slot > r->trail.last_slot ? 1 : -1;
+    if (last_slot != own_slot) {
+        return last_slot > own_slot ? 1 : -1;
     }
     return 0;
 }

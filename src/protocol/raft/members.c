@@ -9,7 +9,12 @@
  *    So of the memberships in one log only the last can be uncommitted, whoever wrote them, and a
  *    log that holds two proves the commit of the first: two are all that an instance remembers.
  * M2 Two memberships in a row have the same voters, or one of them is joint: first (new, old), then
- *    (new). Of the voters of any two in a row every two decisions share a node (quorum_test.c). */
+ *    (new). Of the voters of any two in a row every two decisions share a node (quorum_test.c).
+ * M3 An index is given again. The new node there must not speak for the old one to those who do not
+ *    know yet that it is gone: {0, 1, 2} is made {1}, and index 0 is another node now; node 2, who
+ *    was away, would win its vote, or lead on in its old term with its acknowledgements. So a new
+ *    node knows the committed entry that took it in. It votes as if its log held that already,
+ *    campaigns only when it does, and is in no earlier term. */
 #include "protocol/raft/state.h"
 
 bool raft_members_follow(const struct membership *before, const struct membership *next)
@@ -70,13 +75,19 @@ void raft_members_truncated(struct raft *r, struct effects *out, qr_slot from)
     }
 }
 
+/* Its log does not yet reach the entry that took it in (M3). */
+static bool is_new(const struct raft *r)
+{
+    return r->trail.last_slot < r->joined_slot;
+}
+
 bool raft_is_alone(const struct raft *r)
 {
     uint16_t voters = membership_voters(&r->members.members);
     if (r->members.slot > r->commit) {
         voters |= membership_voters(&r->before.members);
     }
-    return voters == raft_bit(r->me);
+    return voters == raft_bit(r->me) && !is_new(r);
 }
 
 bool raft_may_lead(const struct raft *r)
@@ -87,7 +98,7 @@ bool raft_may_lead(const struct raft *r)
          * without it: its log may be ahead of all of theirs (diss. 4.2.2). */
         able |= membership_voters(&r->before.members);
     }
-    return (able & raft_bit(r->me)) != 0;
+    return (able & raft_bit(r->me)) != 0 && !is_new(r);
 }
 
 bool raft_is_lively(const struct raft *r, node_index i)

@@ -124,7 +124,10 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
     trail_load(&r->trail, event->start.base_slot, event->start.base_term, event->start.last_slot,
                event->start.runs, event->start.run_count);
     journal_start(&r->journal, event->start.last_slot);
+    r->joined_slot = event->start.joined_slot;
+    r->joined_term = event->start.joined_term;
     qr_term seen = max_u64(trail_last_term(&r->trail), event->start.commit_term);
+    seen = max_u64(seen, r->joined_term); /* M3 */
     if (seen > r->term) {
         /* Entries of a term are written with or after its state record; the checkpoint may be ahead
          * of both (S2). No vote of that term has left: its record would have been durable. */

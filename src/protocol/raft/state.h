@@ -99,6 +99,8 @@ struct raft {
     /* Who takes part (members.c). */
     struct membership_at members; /* in force: what the last such entry of the log states */
     struct membership_at before;  /* what the one before it states: committed */
+    qr_slot joined_slot; /* the entry that took this node in, committed; 0: it was made with it */
+    qr_term joined_term;
 
     /* Any role. */
     uint8_t phase;
