@@ -4,7 +4,8 @@
  * A process crash keeps what was handed to the kernel (the sync in flight) and may lose a tail of
  * what still stood in the process's own buffers. A power loss loses any subset of what was not
  * synced; recovery cuts the log at the first gap, as the real log does with its synced mark, so
- * that a prefix comes back, its last write perhaps torn. */
+ * that a prefix comes back, its last write perhaps torn. What is damaged later, and what a lost
+ * disk means, is in members.c. */
 #include "sim/world.h"
 
 void disk_write_free(struct disk_write *write)
@@ -17,9 +18,15 @@ void disk_write_free(struct disk_write *write)
 static void lay_down(struct image *i, const struct disk_write *write, size_t count)
 {
     if (write->state_kind != 0) {
+        i->older_kind = i->state_kind;
+        i->older_n = i->state_n;
+        memcpy(i->older, i->state, sizeof i->older);
         i->state_kind = write->state_kind;
         i->state_n = write->state_n;
         memcpy(i->state, write->state, write->state_n);
+    }
+    if (write->install.number != 0) {
+        image_reset(i, write->install.slot, write->install.term, write->install.chain);
     }
     if (write->lo == write->hi) {
         return;
@@ -49,6 +56,10 @@ static void land(struct sim_node *n, size_t count)
         lay_down(&n->disk, write, entries_of(write));
         if (write->state_kind != 0) {
             n->durable_term = write->term_then;
+            n->damaged = false; /* the protocol has written down that it is forgetful, or no more */
+        }
+        if (write->install.slot > n->safe.slot) {
+            n->safe = write->install;
         }
         n->synced = write->ticket;
         disk_write_free(write);
@@ -142,6 +153,19 @@ static size_t survivors_of_power(struct world *w, const struct sim_node *n)
     return survivors;
 }
 
+/* An installed checkpoint has its name before the log is reset: the crash may come in between. */
+static void cut_install(struct world *w, struct sim_node *n)
+{
+    for (size_t k = 0; k < n->write_count; k++) {
+        const struct checkpoint *file = &n->writes[k].install;
+        if (file->slot > n->safe.slot && world_chance(w, 500)) {
+            n->safe = *file;
+            w->counters->installs_cut++;
+            return;
+        }
+    }
+}
+
 void disk_crash(struct world *w, struct sim_node *n, bool power)
 {
     size_t survivors = power ? survivors_of_power(w, n) : survivors_of_process(w, n);
@@ -155,6 +179,7 @@ void disk_crash(struct world *w, struct sim_node *n, bool power)
         n->durable_term = torn->state_kind != 0 ? torn->term_then : n->durable_term;
         w->counters->torn_writes++;
     }
+    cut_install(w, n);
     for (size_t k = 0; k < n->write_count; k++) {
         disk_write_free(&n->writes[k]);
     }

@@ -32,7 +32,9 @@ static void draw_disk(struct rng *r, struct options *o)
     o->sync_mean = half(r) ? between(r, 50, 2000) : between(r, 2000, 20000);
     o->release_first = half(r);
     o->checkpoint_every = half(r) ? between(r, 3, 80) : 0;
-    o->force_trim = o->checkpoint_every != 0 && rng_chance(r, 1, 4) ? between(r, 1, 200) : 0;
+    o->retain = o->checkpoint_every != 0 && rng_chance(r, 1, 4) ? between(r, 1, 60) : 0;
+    o->chunks = between(r, 1, 6);
+    o->pin = between(r, 200, 3000) * 1000;
 }
 
 static void draw_limits(struct rng *r, struct options *o)
@@ -82,6 +84,18 @@ static void draw_election_world(struct rng *r, struct options *o)
     o->elections = 1;
 }
 
+/* Half of the worlds have operators, who let nodes come and go; most of these have room for new
+ * ones beside those that were removed. */
+static void draw_operators(struct rng *r, struct options *o)
+{
+    if (!half(r)) {
+        return;
+    }
+    o->operators = 1;
+    uint64_t room = MEMBERS_MAX - o->nodes;
+    o->joiners = rng_chance(r, 1, 8) ? 0 : between(r, 1, room < 5 ? room : 5);
+}
+
 void faults_draw_options(uint64_t seed, struct options *out)
 {
     struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + 1);
@@ -104,6 +118,8 @@ void faults_draw_options(uint64_t seed, struct options *out)
         draw_election_world(&r, out);
     }
     out->refuse_here = half(&r);
+    out->join_by_hand = 0;
+    draw_operators(&r, out);
 }
 
 /* --- the plan
@@ -124,7 +140,7 @@ static void add(struct drawing *d, qr_time later, enum action_kind kind, int64_t
 
 static int64_t some_node(struct drawing *d)
 {
-    return (int64_t)rng_below(&d->rng, d->o->nodes);
+    return (int64_t)rng_below(&d->rng, d->o->nodes + d->o->joiners);
 }
 
 /* Down times: mostly short, sometimes longer than an election. */
@@ -256,11 +272,139 @@ static void draw_weather(struct drawing *d)
         (int64_t)d->o->delay_mean);
 }
 
+/* --- operators and lost disks */
+
+/* Not that its disk is slow or its link cut, but that it is so for long: what it lacks is trimmed.
+ */
+static void draw_laggard(struct drawing *d)
+{
+    int64_t node = some_node(d);
+    qr_time length = (qr_time)between(&d->rng, 500, 4000) * 1000;
+    if (half(&d->rng)) {
+        add(d, 0, ACTION_CUT, (int64_t)1 << node, 0, 0);
+        add(d, length, ACTION_HEAL, 0, 0, 0);
+    } else {
+        add(d, 0, ACTION_CRASH, node, 0, 0);
+        add(d, length, ACTION_RESTART, node, 0, 0);
+    }
+}
+
+static void draw_damage(struct drawing *d)
+{
+    int64_t node = some_node(d);
+    uint64_t entries = half(&d->rng) ? between(&d->rng, 1, 5) : between(&d->rng, 1, 200);
+    add(d, 0, ACTION_DAMAGE, node, (int64_t)entries, (int64_t)rng_below(&d->rng, 3));
+    add(d, down_time(d), ACTION_RESTART, node, 0, 0);
+}
+
+/* The disk is lost, and some time later the node is taken in anew, in the old one's place. */
+static void draw_wipe(struct drawing *d)
+{
+    int64_t node = some_node(d);
+    add(d, 0, ACTION_WIPE, node, 0, 0);
+    add(d, down_time(d), ACTION_REPLACE, (int64_t)1 << node, 0, 0);
+}
+
+static void draw_addition(struct drawing *d)
+{
+    add(d, 0, ACTION_ADD, (int64_t)rng_below(&d->rng, 8), half(&d->rng), 0);
+}
+
+static void draw_removal(struct drawing *d)
+{
+    add(d, 0, ACTION_REMOVE, half(&d->rng) ? NODE_NONE : some_node(d), half(&d->rng), 0);
+}
+
+static void draw_role(struct drawing *d)
+{
+    add(d, 0, half(&d->rng) ? ACTION_PROMOTE : ACTION_DEMOTE, some_node(d), half(&d->rng),
+        half(&d->rng));
+}
+
+/* Several at once; and in the middle of it all of them lose their power, or the leader dies. */
+static void draw_replacement(struct drawing *d)
+{
+    int64_t nodes = (int64_t)d->o->nodes;
+    int64_t mask = (int64_t)between(&d->rng, 1, (1u << (nodes + (int64_t)d->o->joiners)) - 1);
+    add(d, 0, ACTION_REPLACE, half(&d->rng) ? mask : mask & ((1 << nodes) - 1), half(&d->rng), 0);
+    qr_time soon = 1 + (qr_time)rng_below(&d->rng, 20 * (d->o->delay_min + d->o->delay_mean));
+    switch (rng_below(&d->rng, 3)) {
+    case 0:
+        add(d, soon, ACTION_CRASH_LEADER, half(&d->rng), 0, 0);
+        break;
+    case 1:
+        for (int64_t i = 0; i < nodes + (int64_t)d->o->joiners; i++) {
+            add(d, soon, ACTION_POWER, i, 0, 0);
+        }
+        break;
+    default:
+        return;
+    }
+    for (int64_t i = 0; i < nodes + (int64_t)d->o->joiners; i++) {
+        add(d, soon + down_time(d), ACTION_RESTART, i, 0, 0);
+    }
+}
+
+static void draw_island(struct drawing *d)
+{
+    add(d, 0, ACTION_ISLAND, 0, 0, 0);
+    add(d, down_time(d), ACTION_HEAL, 0, 0, 0);
+}
+
+/* Everybody leaves in turn, all are killed, all start, all come back (scenario 32). */
+static void draw_mystery(struct drawing *d)
+{
+    qr_time step = (qr_time)between(&d->rng, 20, 300) * 1000, at = 0;
+    int64_t nodes = (int64_t)d->o->nodes;
+    for (int64_t i = 0; i < nodes; i++) {
+        add(d, at += step, ACTION_REMOVE, i, 1, 0);
+    }
+    for (int64_t i = 0; i < nodes + (int64_t)d->o->joiners; i++) {
+        add(d, at + step, half(&d->rng) ? ACTION_CRASH : ACTION_POWER, i, 0, 0);
+        add(d, at + 2 * step, ACTION_RESTART, i, 0, 0);
+    }
+    at += 3 * step;
+    for (int64_t i = 0; i < nodes; i++) {
+        add(d, at += step, ACTION_ADD, 0, 1, 0);
+    }
+}
+
 typedef void draw_fault(struct drawing *d);
 static draw_fault *const classes[] = {
     draw_crash,      draw_cut,   draw_voter,  draw_harassment, draw_pause,
     draw_disk_fault, draw_clock, draw_orders, draw_connection, draw_weather,
 };
+
+static draw_fault *const orders[] = {
+    draw_addition, draw_removal, draw_role,    draw_replacement, draw_addition,
+    draw_island,   draw_mystery, draw_laggard, draw_wipe,        draw_damage,
+};
+
+/* Some of the classes, from time to time until the safety phase ends. */
+static void draw_times(struct drawing *d, draw_fault *const *on, size_t n, qr_time gap_max)
+{
+    d->at = 300000;
+    while (d->at < (qr_time)d->o->duration) {
+        on[rng_below(&d->rng, n)](d);
+        d->at += 1 + (qr_time)rng_below(&d->rng, (uint64_t)gap_max);
+    }
+}
+
+static void draw_orders_and_losses(struct drawing *d)
+{
+    draw_fault *on[ARRAY_COUNT(orders)];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
+        bool possible =
+            d->o->operators != 0 || orders[i] == draw_laggard || orders[i] == draw_damage;
+        if (possible && half(&d->rng)) {
+            on[n++] = orders[i];
+        }
+    }
+    if (n > 0) {
+        draw_times(d, on, n, (qr_time)d->o->duration / (qr_time)between(&d->rng, 3, 16));
+    }
+}
 
 static void draw_faults(struct drawing *d)
 {
@@ -282,11 +426,7 @@ static void draw_faults(struct drawing *d)
     if (d->o->elections != 0) {
         gap_max = (qr_time)d->o->election * (qr_time)between(&d->rng, 2, 10);
     }
-    d->at = 300000;
-    while (d->at < (qr_time)d->o->duration) {
-        on[rng_below(&d->rng, n)](d);
-        d->at += 1 + (qr_time)rng_below(&d->rng, (uint64_t)gap_max);
-    }
+    draw_times(d, on, n, gap_max);
 }
 
 /* The types of keys differ, so that every kind of operation succeeds: the second key is a counter,
@@ -338,5 +478,6 @@ void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out)
     struct drawing d = { .rng = rng_from(seed * 0xd1342543de82ef95u + 2), .o = o, .plan = out };
     draw_faults(&d);
     draw_clients(&d);
+    draw_orders_and_losses(&d);
     qsort(out->v, out->n, sizeof *out->v, by_time);
 }

@@ -2,7 +2,7 @@
  *
  * A write is answered OK when APPLY covers its slot with its term; it surely failed when APPLY
  * covers its slot with another term; everything else is uncertain. */
-#include "sim/world.h"
+#include "sim/checkers/safety.h"
 
 #include <inttypes.h>
 
@@ -52,14 +52,15 @@ static void leave(struct world *w, struct sim_node *n, struct packet *p)
     network_send(w, p);
 }
 
-static void check_send(struct world *w, const struct sim_node *n, const struct effect *x)
+static void check_send(struct world *w, struct sim_node *n, const struct effect *x)
 {
-    if (x->send.to >= w->options.nodes || x->send.to == n->index) {
+    if (x->send.to >= w->node_count || x->send.to == n->index) {
         world_violation(w, VIOLATION_CONTRACT, "node %d sends to %d", n->index, x->send.to);
     }
     if (x->send.message.lo > x->send.message.hi) {
         world_violation(w, VIOLATION_CONTRACT, "node %d sends an inverted range", n->index);
     }
+    safety_sent(w, n, x);
 }
 
 /* --- persist -------------------------------------------------------------------------------- */
@@ -78,23 +79,30 @@ static struct pending *pending_of(struct sim_node *n, qr_req req)
     return lo < n->pending_count && n->pending[lo].req == req ? &n->pending[lo] : NULL;
 }
 
-/* Which client attempt stands in `slot` of a PERSIST: from the SUBMIT being stepped, from the
- * message being received, or none (the no-op). */
-static uint32_t attempt_for(struct world *w, struct sim_node *n, const struct effect *x,
-                            qr_slot slot, const struct packet *received)
+/* What stands in `slot` of a PERSIST: from the SUBMIT being stepped, from the message being
+ * received, or what the driver makes: a membership, or nothing. */
+static struct entry entry_for(struct world *w, struct sim_node *n, const struct effect *x,
+                              qr_slot slot, const struct packet *received)
 {
+    struct entry made = { .term = x->persist.term };
+    if (x->persist.members != NULL) {
+        made.members = *x->persist.members;
+        safety_stated(w, n, slot, &made.members);
+        return made;
+    }
     if (x->persist.noop) {
-        return 0;
+        return made;
     }
     if (x->persist.req != 0) {
         struct pending *p = pending_of(n, x->persist.req + (slot - x->persist.lo));
-        if (p == NULL || p->is_read || p->slot != 0) {
+        if (p == NULL || p->is_read || p->slot != 0 || p->order != 0) {
             world_violation(w, VIOLATION_CONTRACT,
                             "node %d persists a request that it does not have", n->index);
         }
         p->slot = slot;
         p->term = x->persist.term;
-        return p->attempt;
+        made.attempt = p->attempt;
+        return made;
     }
     if (received == NULL || slot < received->lo || slot >= received->hi ||
         received->term != x->persist.term) {
@@ -102,7 +110,9 @@ static uint32_t attempt_for(struct world *w, struct sim_node *n, const struct ef
                         "node %d persists entry %" PRIu64 " that did not come with the message",
                         n->index, slot);
     }
-    return received->entries[slot - received->lo].attempt;
+    made.attempt = received->entries[slot - received->lo].attempt;
+    made.members = received->entries[slot - received->lo].members;
+    return made;
 }
 
 static void check_persist(struct world *w, const struct sim_node *n, const struct effect *x)
@@ -111,7 +121,8 @@ static void check_persist(struct world *w, const struct sim_node *n, const struc
         world_violation(w, VIOLATION_CONTRACT, "node %d mints ticket %" PRIu64 " after %" PRIu64,
                         n->index, x->persist.ticket, n->minted);
     }
-    if (x->persist.lo > x->persist.hi || (x->persist.noop && x->persist.hi != x->persist.lo + 1)) {
+    bool made = x->persist.noop || x->persist.members != NULL;
+    if (x->persist.lo > x->persist.hi || (made && x->persist.hi != x->persist.lo + 1)) {
         world_violation(w, VIOLATION_CONTRACT, "node %d persists a malformed range", n->index);
     }
     if (x->persist.lo < x->persist.hi &&
@@ -168,9 +179,8 @@ static void persist(struct world *w, struct sim_node *n, const struct effect *x,
         uint64_t chain = image_chain(&n->log, x->persist.lo - 1);
         for (size_t i = 0; i < count; i++) {
             struct entry *e = &write.entries[i];
-            e->attempt = attempt_for(w, n, x, x->persist.lo + i, received);
-            e->term = x->persist.term;
-            e->chain = chain = safety_chain(chain, e->term, e->attempt);
+            *e = entry_for(w, n, x, x->persist.lo + i, received);
+            e->chain = chain = safety_chain(chain, e);
         }
     }
     disk_persist(w, n, &write);
@@ -194,7 +204,7 @@ static void answer_write(struct world *w, struct sim_node *n, qr_slot slot, cons
     /* A slot may have been proposed twice here, in two terms. */
     for (size_t i = 0; i < n->pending_count;) {
         struct pending *p = &n->pending[i];
-        if (p->is_read || p->slot != slot) {
+        if (p->is_read || p->order != 0 || p->slot != slot) {
             i++;
             continue;
         }
@@ -252,13 +262,16 @@ static void apply(struct world *w, struct sim_node *n, const struct effect *x)
         struct model_result result = execute(w, n->values, copy.attempt);
         n->applied = slot;
         n->applied_chain = copy.chain;
+        if (states_members(&copy)) {
+            n->membership = (struct membership_at){ .slot = slot, .members = copy.members };
+        }
         w->counters->applied++;
         answer_write(w, n, slot, &copy, result);
     }
     serve_reads(w, n);
     uint64_t every = w->options.checkpoint_every;
-    if (every != 0 && n->applied >= (n->safe.number != 0 ? n->safe.slot : 0) + every) {
-        driver_checkpoint(w, n);
+    if (every != 0 && n->applied >= n->safe.slot + every) {
+        snapshots_take(w, n);
     }
 }
 
@@ -270,8 +283,12 @@ static void refuse(struct world *w, struct sim_node *n, const struct effect *x)
             world_violation(w, VIOLATION_CONTRACT, "node %d answers request %" PRIu64 " twice",
                             n->index, req);
         }
-        uint32_t attempt = p->attempt;
+        uint32_t attempt = p->attempt, order = p->order;
         drop_pending(n, p);
+        if (order != 0) {
+            members_answer(w, n, order, x->answer.status);
+            continue;
+        }
         workload_answer(w, attempt, x->answer.status, (struct model_result){ .kind = RESULT_OK });
     }
 }
@@ -350,8 +367,11 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
     case EFFECT_TRACE:
         trace(w, n, x);
         break;
-    case EFFECT_SNAPSHOT: /* no protocol wants them yet */
+    case EFFECT_SNAPSHOT:
+        snapshots_wanted(w, n, x->snapshot.to, x->snapshot.least);
+        break;
     case EFFECT_INSTALL:
+        snapshots_install(w, n, x);
         break;
     }
 }
@@ -514,48 +534,38 @@ void driver_forget(struct sim_node *n)
     n->held_count = 0;
     n->pending_count = 0;
     n->waiting_count = 0;
-    free(n->taking.values);
     n->taking = (struct checkpoint){ 0 };
 }
 
-/* --- checkpoints ---------------------------------------------------------------------------- */
-
-void driver_checkpoint(struct world *w, struct sim_node *n)
+void driver_order(struct world *w, struct sim_node *n, uint32_t number)
 {
-    if (n->taking.number != 0 || n->applied == (n->safe.number != 0 ? n->safe.slot : 0)) {
-        return;
-    }
-    size_t size = (w->options.keys + 1) * sizeof *n->values;
-    n->taking = (struct checkpoint){ .number = ++n->checkpoint_number,
-                                     .slot = n->applied,
-                                     .chain = n->applied_chain };
-    n->taking.term = image_term(&n->log, n->applied);
-    struct outlook outlook;
-    node_outlook(w, n, &outlook);
-    n->taking.commit_term = outlook.term;
-    n->taking.values = qr_alloc(size);
-    memcpy(n->taking.values, n->values, size);
-    qr_time delay = 2 * world_delay(w, w->options.sync_min, w->options.sync_mean);
-    world_push(w, delay,
-               (struct item){ .kind = ITEM_CHECKPOINT,
-                              .node = n->index,
-                              .incarnation = n->incarnation,
-                              .a = (int64_t)n->taking.number });
-}
-
-void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number)
-{
-    if (n->taking.number != number) {
-        return;
-    }
-    free(n->safe.values);
-    n->safe = n->taking;
-    n->taking = (struct checkpoint){ 0 };
-    w->counters->checkpoints++;
-    struct event e = { .kind = EVENT_SNAPSHOT,
-                       .snapshot = { .slot = n->safe.slot } };
-    if (world_chance(w, w->options.force_trim)) {
-        e.snapshot.release = n->safe.slot;
+    const struct order *o = &w->orders[number];
+    qr_req req = n->next_req++;
+    add_pending(n, (struct pending){ .req = req, .order = number });
+    struct event e = { .kind = EVENT_ADMIN,
+                       .admin = { .order = ADMIN_MEMBERS,
+                                  .members = o->wanted,
+                                  .forced = o->forced,
+                                  .timeout = o->timeout,
+                                  .req = req } };
+    if (o->verb == VERB_TRANSFER) {
+        e.admin.order = ADMIN_TRANSFER;
+        e.admin.argument = o->nodes;
     }
     node_step(w, n, &e);
+}
+
+void driver_skip(struct world *w, struct sim_node *n)
+{
+    for (size_t i = 0; i < n->pending_count;) {
+        struct pending *p = &n->pending[i];
+        if (p->is_read || p->slot == 0) {
+            i++;
+            continue;
+        }
+        uint32_t attempt = p->attempt;
+        drop_pending(n, p);
+        workload_answer(w, attempt, STATUS_UNCERTAIN, (struct model_result){ 0 });
+    }
+    serve_reads(w, n);
 }

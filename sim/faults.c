@@ -16,8 +16,8 @@ static void set_cut(struct world *w, node_index from, node_index to, bool cut)
  */
 static void cut_mask(struct world *w, uint64_t mask, bool out, bool in)
 {
-    for (node_index i = 0; i < w->options.nodes; i++) {
-        for (node_index j = 0; j < w->options.nodes; j++) {
+    for (node_index i = 0; i < w->node_count; i++) {
+        for (node_index j = 0; j < w->node_count; j++) {
             if ((mask >> i & 1) != 0 && (mask >> j & 1) == 0) {
                 w->cut[i][j] |= out;
                 w->cut[j][i] |= in;
@@ -29,7 +29,7 @@ static void cut_mask(struct world *w, uint64_t mask, bool out, bool in)
 /* The others see their connections to the node close, as after a reset. */
 static void close_connections(struct world *w, node_index node)
 {
-    for (node_index i = 0; i < w->options.nodes && node != NODE_NONE; i++) {
+    for (node_index i = 0; i < w->node_count && node != NODE_NONE; i++) {
         if (i != node && w->nodes[i].up) {
             world_push(w, 0,
                        (struct item){ .kind = ITEM_PEER,
@@ -110,7 +110,7 @@ static void client(struct world *w, const struct action *x)
  * Clients write at the new one and read at the old one. */
 static void probe_rival(struct world *w, const struct sim_node *n)
 {
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         const struct sim_node *old = &w->nodes[i];
         if (old == n || !old->up || old->role != ROLE_LEADER ||
             w->operation_count > OPERATIONS_MAX) {
@@ -167,14 +167,69 @@ void faults_strike(struct world *w, struct sim_node *n)
 
 void faults_rejoin(struct world *w, node_index node)
 {
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         w->cut[i][node] = w->cut[node][i] = false;
+    }
+}
+
+/* To the leader, or to anybody, who refuses. */
+static bool order(struct world *w, node_index leader, enum verb verb, int64_t nodes, bool forced)
+{
+    node_index at = leader;
+    if (!w->knows_members || nodes < 0 || nodes > UINT16_MAX) {
+        return false;
+    }
+    if (at == NODE_NONE || world_chance(w, 50)) {
+        at = (node_index)rng_below(&w->rng, w->node_count);
+    }
+    if (!w->nodes[at].up) {
+        return false;
+    }
+    (void)members_order(w, at, verb, (uint16_t)nodes, forced);
+    return true;
+}
+
+static int64_t set_of(const struct world *w, int64_t node, node_index leader)
+{
+    int64_t at = node == NODE_NONE ? leader : node;
+    return at >= 0 && at < w->node_count ? (int64_t)1 << at : -1;
+}
+
+/* The leader is cut off from all others and asked to remove them (scenario 31). */
+static bool island(struct world *w, node_index leader)
+{
+    if (leader == NODE_NONE) {
+        return false;
+    }
+    uint16_t others = membership_all(members_decided(w)) & (uint16_t)~node_bit(leader);
+    cut_mask(w, (uint64_t)1 << leader, true, true);
+    return order(w, leader, VERB_REMOVE, others, true);
+}
+
+static bool carry_out_members(struct world *w, const struct action *x, node_index leader)
+{
+    switch (x->kind) {
+    case ACTION_ADD:
+        return order(w, leader, x->a == 1 ? VERB_OBSERVER : VERB_LEARNER, 0, x->b != 0);
+    case ACTION_REMOVE:
+        return order(w, leader, VERB_REMOVE, set_of(w, x->a, leader), x->b != 0);
+    case ACTION_PROMOTE:
+        return order(w, leader, VERB_VOTER, set_of(w, x->a, leader), x->b != 0);
+    case ACTION_DEMOTE:
+        return order(w, leader, x->c != 0 ? VERB_LEARNER : VERB_OBSERVER, set_of(w, x->a, leader),
+                     x->b != 0);
+    case ACTION_REPLACE:
+        return order(w, leader, VERB_REPLACE, x->a, x->b != 0);
+    case ACTION_ISLAND:
+        return island(w, leader);
+    default:
+        qr_unreachable();
     }
 }
 
 static bool carry_out_node(struct world *w, const struct action *x)
 {
-    struct sim_node *n = &w->nodes[x->a < (int64_t)w->options.nodes ? x->a : 0];
+    struct sim_node *n = &w->nodes[x->a < (int64_t)w->node_count ? x->a : 0];
     bool was_up = n->up;
     switch (x->kind) {
     case ACTION_CRASH:
@@ -209,9 +264,13 @@ static bool carry_out_node(struct world *w, const struct action *x)
         return true;
     case ACTION_CHECKPOINT:
         if (was_up) {
-            driver_checkpoint(w, n);
+            snapshots_take(w, n);
         }
         return was_up;
+    case ACTION_WIPE:
+        return members_wipe(w, n->index);
+    case ACTION_DAMAGE:
+        return members_damage(w, n->index, (uint64_t)x->b, x->c);
     case ACTION_FLAP:
         flap(w, n->index, (node_index)x->b);
         return was_up;
@@ -258,11 +317,13 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
         w->harass_crash = x->c != 0;
         return true;
     case ACTION_TRANSFER:
-        push_admin(w, leader, ADMIN_TRANSFER, x->a);
+        if (leader != NODE_NONE) {
+            (void)members_order(w, leader, VERB_TRANSFER, (uint16_t)x->a, false);
+        }
         return leader != NODE_NONE;
     case ACTION_READ_MODE:
         w->options.lease_reads = (uint64_t)x->a;
-        for (node_index i = 0; i < w->options.nodes; i++) {
+        for (node_index i = 0; i < w->node_count; i++) {
             push_admin(w, i, ADMIN_READ_MODE, x->a);
         }
         return true;
@@ -271,6 +332,13 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
         w->options.duplicate = (uint64_t)x->b;
         w->options.delay_mean = (uint64_t)x->c;
         return true;
+    case ACTION_ADD:
+    case ACTION_REMOVE:
+    case ACTION_PROMOTE:
+    case ACTION_DEMOTE:
+    case ACTION_REPLACE:
+    case ACTION_ISLAND:
+        return carry_out_members(w, x, leader);
     default:
         return carry_out_node(w, x);
     }
@@ -293,61 +361,14 @@ void faults_carry_out(struct world *w, const struct action *x)
     }
 }
 
-/* Whether a leader with the shortest log of the core can bring the node up to date: the node must
- * hold, in this history, the slot where that log begins. */
-static bool can_follow(struct world *w, const struct sim_node *n, qr_slot base)
+void faults_heal_core(struct world *w, uint16_t core)
 {
-    if (n->disk.base >= base) {
-        return true;
-    }
-    const struct entry *e = image_at(&n->disk, base);
-    return e != NULL && base < w->committed_count && e->chain == w->committed[base].chain;
-}
-
-static void install_on(struct world *w, struct sim_node *n, const struct sim_node *donor)
-{
-    node_crash(w, n, false);
-    size_t size = (w->options.keys + 1) * sizeof *n->values;
-    free(n->safe.values);
-    n->safe = donor->safe;
-    n->safe.number = ++n->checkpoint_number;
-    n->safe.values = qr_alloc(size);
-    memcpy(n->safe.values, donor->safe.values, size);
-    w->counters->installs++;
-}
-
-/* A member too far behind gets the newest checkpoint of the core: what an operator would copy until
- * snapshots travel. It loses nothing that it acknowledged: what it has ends below the checkpoint,
- * or left the committed history before it. */
-static void install(struct world *w, uint64_t core)
-{
-    const struct sim_node *donor = NULL;
-    qr_slot base = 0;
-    for (node_index i = 0; i < w->options.nodes; i++) {
-        const struct sim_node *n = &w->nodes[i];
-        if ((core >> i & 1) == 0) {
-            continue;
-        }
-        base = max_u64(base, n->disk.base);
-        if (n->safe.number != 0 && (donor == NULL || n->safe.slot > donor->safe.slot)) {
-            donor = n;
-        }
-    }
-    for (node_index i = 0; donor != NULL && i < w->options.nodes; i++) {
-        if ((core >> i & 1) != 0 && !can_follow(w, &w->nodes[i], base)) {
-            install_on(w, &w->nodes[i], donor);
-        }
-    }
-}
-
-void faults_heal_core(struct world *w, uint64_t core)
-{
-    world_tell(w, "- the core %llx heals, the others are gone", (unsigned long long)core);
+    world_tell(w, "- the core %x heals, the others are gone", core);
     memset(w->cut, 0, sizeof w->cut);
     w->calm = true;
-    w->options.force_trim = 0; /* it could leave a member behind that nobody helps any more */
+    w->core = core;
     w->options.delay_mean = w->options.delay_mean > 5000 ? 5000 : w->options.delay_mean;
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         struct sim_node *n = &w->nodes[i];
         n->crash_in = n->crash_after_state = -1;
         n->slow = 1;
@@ -359,8 +380,7 @@ void faults_heal_core(struct world *w, uint64_t core)
             disk_start_sync(w, n);
         }
     }
-    install(w, core);
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         if ((core >> i & 1) != 0) {
             node_start(w, &w->nodes[i]);
         }

@@ -39,6 +39,13 @@ void image_truncate(struct image *i, qr_slot from)
     }
 }
 
+void image_clear(struct image *i)
+{
+    struct entry *v = i->v;
+    size_t cap = i->cap;
+    *i = (struct image){ .base_chain = IMAGE_CHAIN, .v = v, .cap = cap };
+}
+
 void image_append(struct image *i, struct entry e)
 {
     if (i->n == i->cap) {
@@ -46,6 +53,14 @@ void image_append(struct image *i, struct entry e)
         i->v = qr_realloc(i->v, i->cap * sizeof *i->v);
     }
     i->v[i->n++] = e;
+}
+
+void image_reset(struct image *i, qr_slot slot, qr_term term, uint64_t chain)
+{
+    i->n = 0;
+    i->base = slot;
+    i->base_term = term;
+    i->base_chain = chain;
 }
 
 /* Whatever stands behind `upto` stays only if it continues what is trimmed. */

@@ -53,10 +53,21 @@ static void print_counters(const struct counters *c, const struct protocol *prot
            ", reordered %" PRIu64 ", with fewer entries than asked %" PRIu64 "\n",
            c->messages, c->lost, c->cut_off, c->duplicated, c->reordered, c->short_appends);
     printf("disks: effects held %" PRIu64 ", writes lost %" PRIu64 ", torn %" PRIu64
-           ", checkpoints %" PRIu64 ", trims %" PRIu64 ", installs %" PRIu64
-           ", crashes between effects %" PRIu64 ", expired leases %" PRIu64 "\n",
-           c->held_effects, c->lost_writes, c->torn_writes, c->checkpoints, c->trims, c->installs,
+           ", checkpoints %" PRIu64 ", trims %" PRIu64 ", crashes between effects %" PRIu64
+           ", expired leases %" PRIu64 "\n",
+           c->held_effects, c->lost_writes, c->torn_writes, c->checkpoints, c->trims,
            c->crashes_between_effects, c->expired);
+    printf("members: orders %" PRIu64 " (done %" PRIu64 ", refused %" PRIu64 ", uncertain %" PRIu64
+           "), changes %" PRIu64 ", joined %" PRIu64 ", indexes used again %" PRIu64 "\n",
+           c->orders, c->orders_done, c->orders_refused, c->orders_uncertain, c->changes, c->joined,
+           c->reused);
+    printf("snapshots: offers %" PRIu64 " (taken for one %" PRIu64 "), loaded %" PRIu64
+           ", resumed %" PRIu64 ", begun anew %" PRIu64 ", gone %" PRIu64 ", installed %" PRIu64
+           ", cut in between %" PRIu64 "\n",
+           c->offers, c->taken_for, c->offered, c->resumed, c->restarted, c->gone, c->installs,
+           c->installs_cut);
+    printf("lost disks %" PRIu64 ", damaged ones %" PRIu64 ", recovered %" PRIu64 "\n", c->wiped,
+           c->damaged, c->recovered);
     printf("faults:");
     for (unsigned i = 0; i < ACTION_COUNT; i++) {
         printf(" %s %" PRIu64, action_name((enum action_kind)i), c->actions[i]);

@@ -2,6 +2,20 @@
  * the network does not call anything back. */
 #include "sim/world.h"
 
+static bool takes(struct world *w, node_index from, node_index to)
+{
+    w->counters->messages++;
+    if (w->cut[from][to]) {
+        w->counters->cut_off++;
+        return false;
+    }
+    if (!w->calm && world_chance(w, w->options.loss)) {
+        w->counters->lost++;
+        return false;
+    }
+    return true;
+}
+
 static void carry(struct world *w, struct packet *packet)
 {
     qr_time delay = world_delay(w, w->options.delay_min, w->options.delay_mean);
@@ -22,14 +36,9 @@ static void carry(struct world *w, struct packet *packet)
 
 void network_send(struct world *w, struct packet *packet)
 {
-    w->counters->messages++;
-    if (w->cut[packet->from][packet->to]) {
-        w->counters->cut_off++;
-        free(packet);
-        return;
-    }
-    if (!w->calm && world_chance(w, w->options.loss)) {
-        w->counters->lost++;
+    packet->from_identity = w->nodes[packet->from].identity;
+    packet->to_identity = w->nodes[packet->to].identity;
+    if (!takes(w, packet->from, packet->to)) {
         free(packet);
         return;
     }
@@ -42,6 +51,17 @@ void network_send(struct world *w, struct packet *packet)
         carry(w, twin);
     }
     carry(w, packet);
+}
+
+/* The data lane: it keeps no order with the messages. */
+void network_send_frame(struct world *w, struct frame *frame)
+{
+    if (!takes(w, frame->from, frame->to)) {
+        free(frame);
+        return;
+    }
+    world_push(w, world_delay(w, w->options.delay_min, w->options.delay_mean),
+               (struct item){ .kind = ITEM_FRAME, .node = frame->to, .p = frame });
 }
 
 static void tell_peer(struct world *w, node_index node, node_index peer, bool up)
@@ -61,7 +81,7 @@ static void tell_peer(struct world *w, node_index node, node_index peer, bool up
  * loss sends no FIN) or the link is cut. */
 void network_connections(struct world *w, node_index node, bool up, bool silent)
 {
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         if (i == node || silent || w->cut[node][i] || w->cut[i][node]) {
             continue;
         }

@@ -1,5 +1,5 @@
 /* A node's life: its clocks, one step at a time, crash and restart, pause and resume. */
-#include "sim/world.h"
+#include "sim/checkers/safety.h"
 
 #define SPINS_MAX 2000u /* timer events at one moment of true time */
 
@@ -50,8 +50,9 @@ void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm)
 
 static const char *event_name(const struct event *e)
 {
-    static const char *const names[] = { "?",       "start",    "receive", "submit", "read",
-                                         "durable", "snapshot", "timer",   "peer",   "admin" };
+    static const char *const names[] = { "?",    "start",   "receive",  "submit",
+                                         "read", "durable", "snapshot", "timer",
+                                         "peer", "admin",   "offer" };
     return names[e->kind];
 }
 
@@ -88,6 +89,7 @@ static void step_with(struct world *w, struct sim_node *n, struct event *e,
     w->out.scratch_n = 0;
     w->protocol->step(n->self, e, &w->out);
     w->protocol->check(n->self, n->before);
+    safety_leading(w, n);
     world_mix(w, ((uint64_t)e->kind << 8) ^ n->index ^ ((uint64_t)w->now << 16));
     if (w->deep_digest) {
         world_mix(w, w->protocol->digest(n->self));
@@ -113,8 +115,32 @@ void node_step(struct world *w, struct sim_node *n, struct event *e)
     step_with(w, n, e, NULL);
 }
 
+/* What entries state about members, behind `after`, into n->memberships from `count` on. */
+static uint32_t stated(struct sim_node *n, uint32_t count, qr_slot lo, const struct entry *v,
+                       size_t entries)
+{
+    for (size_t k = 0; k < entries; k++) {
+        if (!states_members(&v[k])) {
+            continue;
+        }
+        if (count >= n->memberships_cap) {
+            n->memberships_cap = n->memberships_cap == 0 ? 16 : n->memberships_cap * 2;
+            n->memberships =
+                qr_realloc(n->memberships, n->memberships_cap * sizeof *n->memberships);
+        }
+        n->memberships[count++] = (struct membership_at){ .slot = lo + k, .members = v[k].members };
+    }
+    return count;
+}
+
 static void receive(struct world *w, struct sim_node *n, const struct packet *p)
 {
+    if (p->to_identity != n->identity || p->from_identity != w->nodes[p->from].identity) {
+        return; /* the connection was another node's */
+    }
+    if (w->calm && (w->core & node_bit(p->from)) == 0) {
+        return; /* the last word of one that is gone could tie up those that are left */
+    }
     _Alignas(16) uint8_t body[1024];
     const struct codec *codec = w->protocol->codec;
     qr_assert(codec->body_max <= sizeof body);
@@ -128,6 +154,8 @@ static void receive(struct world *w, struct sim_node *n, const struct packet *p)
                                                  .lo = p->lo,
                                                  .hi = p->hi,
                                                  .term = p->term } } };
+    e.receive.membership_count = stated(n, 0, p->lo, p->entries, (size_t)(p->hi - p->lo));
+    e.receive.memberships = n->memberships;
     step_with(w, n, &e, p);
 }
 
@@ -144,6 +172,11 @@ void node_crash(struct world *w, struct sim_node *n, bool power)
     n->crash_in = n->crash_after_state = -1;
     n->role = ROLE_FOLLOWER;
     n->pumping = false;
+    n->received.asking = false;
+    if (power) { /* the last pieces may not have been on the disk */
+        n->received.pieces -= rng_below(&w->rng, n->received.pieces + 1);
+    }
+    memset(n->kept, 0, sizeof n->kept);
     for (size_t i = 0; i < n->stalled_count; i++) {
         free(n->stalled[i].p);
     }
@@ -168,8 +201,9 @@ void node_crash_briefly(struct world *w, struct sim_node *n, bool power)
  * the checkpoint alone is the base then. */
 static void recover(struct sim_node *n)
 {
-    n->applied = n->safe.number != 0 ? n->safe.slot : 0;
+    n->applied = n->safe.slot;
     n->applied_chain = n->safe.number != 0 ? n->safe.chain : n->log.base_chain;
+    n->membership = n->safe.number != 0 ? n->safe.membership : n->born;
     const struct entry *e = image_at(&n->disk, n->applied);
     if (n->applied > n->disk.base && (e == NULL || e->chain != n->safe.chain)) {
         image_trim(&n->disk, n->safe.slot, n->safe.term, n->safe.chain);
@@ -195,9 +229,7 @@ static void start_event(struct world *w, struct sim_node *n)
     _Alignas(16) uint8_t state[1024];
     n->runs = qr_realloc(n->runs, (n->log.n + 1) * sizeof *n->runs);
     struct event e = { .kind = EVENT_START };
-    struct membership_at made = { .members.voters = (uint16_t)((1u << w->options.nodes) - 1) };
-    e.start.memberships = &made;
-    e.start.membership_count = 1;
+    e.start.forgetful = n->damaged;
     if (n->log.state_kind != 0) {
         bool good = w->protocol->codec->decode(n->log.state_kind,
                                                span_of(n->log.state, n->log.state_n), state);
@@ -212,17 +244,53 @@ static void start_event(struct world *w, struct sim_node *n)
     e.start.last_slot = image_last(&n->log);
     e.start.runs = n->runs;
     e.start.run_count = runs_of(&n->log, n->runs, (uint32_t)n->log.n + 1);
+    if (n->memberships == NULL) {
+        n->memberships_cap = 16;
+        n->memberships = qr_alloc(n->memberships_cap * sizeof *n->memberships);
+    }
+    size_t behind = (size_t)(n->applied - n->log.base);
+    n->memberships[0] = n->membership;
+    e.start.membership_count = stated(n, 1, n->applied + 1, n->log.v + behind, n->log.n - behind);
+    e.start.memberships = n->memberships;
+    e.start.joined_slot = n->joined_slot;
+    e.start.joined_term = n->joined_term;
     uint32_t incarnation = n->incarnation;
     node_step(w, n, &e);
     if (n->incarnation == incarnation) {
         safety_restarted(w, n);
+        snapshots_resume(w, n);
     }
+}
+
+void node_clear(struct sim_node *n)
+{
+    qr_assert(!n->up);
+    image_clear(&n->log);
+    image_clear(&n->disk);
+    n->safe = (struct checkpoint){ 0 };
+    memset(n->kept, 0, sizeof n->kept);
+    n->received = (struct received){ 0 };
+    n->born = n->membership = (struct membership_at){ 0 };
+    n->joined_slot = 0;
+    n->joined_term = 0;
+    n->durable_term = 0;
+    n->checked_commit = 0;
+    n->identity++;
+    n->life = LIFE_NONE;
+    n->damaged = n->lost = n->removed = n->was_member = false;
 }
 
 void node_start(struct world *w, struct sim_node *n)
 {
-    if (n->up) {
+    if (n->up || n->life == LIFE_NONE || n->life == LIFE_DEAD) {
         return;
+    }
+    if (n->life == LIFE_JOINING) {
+        if ((membership_all(members_decided(w)) >> n->index & 1) == 0) {
+            return; /* who asked to join begins when it is a member */
+        }
+        n->life = LIFE_NODE;
+        w->counters->joined++;
     }
     recover(n);
     size_t size = (w->options.keys + 1) * sizeof *n->values;
@@ -236,6 +304,7 @@ void node_start(struct world *w, struct sim_node *n)
     n->term = 0;
     n->role = ROLE_FOLLOWER;
     n->timer_at = -1;
+    n->removed = false; /* until it applies that again, it cannot know */
     n->minted = n->synced = 0;
     memset(n->self, 0, w->needs.state);
     w->protocol->init(n->self, &w->limits, n->index, rng_next(&w->rng));
@@ -284,7 +353,7 @@ void node_outlook(struct world *w, const struct sim_node *n, struct outlook *out
 node_index world_leader(struct world *w)
 {
     node_index best = NODE_NONE;
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
         if (n->up && n->role == ROLE_LEADER &&
             (best == NODE_NONE || n->term > w->nodes[best].term)) {
@@ -337,7 +406,19 @@ static void node_item(struct world *w, struct sim_node *n, struct item *item)
         disk_synced(w, n, (uint64_t)item->a);
         break;
     case ITEM_CHECKPOINT:
-        driver_checkpoint_done(w, n, (uint64_t)item->a);
+        snapshots_taken(w, n, (uint64_t)item->a);
+        break;
+    case ITEM_FRAME:
+        snapshots_frame(w, n, item->p);
+        break;
+    case ITEM_FETCH:
+        snapshots_silent(w, n, (uint64_t)item->a, (uint64_t)item->b);
+        break;
+    case ITEM_OFFER:
+        snapshots_offer(w, n, (uint64_t)item->a);
+        break;
+    case ITEM_ORDER:
+        members_arrive(w, n, (uint32_t)item->a);
         break;
     case ITEM_REQUEST:
         workload_arrive(w, n, (uint32_t)item->a);

@@ -35,7 +35,8 @@ bool options_make_sense(const struct options *o)
             return false;
         }
     }
-    return o->nodes >= 1 && o->nodes <= MEMBERS_MAX && o->keys >= 1 && o->keys <= 1000 &&
+    return o->nodes >= 1 && o->nodes <= MEMBERS_MAX && o->joiners <= MEMBERS_MAX - o->nodes &&
+           o->chunks >= 1 && o->chunks <= 100 && o->keys >= 1 && o->keys <= 1000 &&
            o->heartbeat > 0 && o->lease > 0 && o->lease < o->election && o->drift_percent < 100 &&
            o->uncommitted_max > 0 && o->uncommitted_max <= UNCOMMITTED_ENTRIES_MAX &&
            o->append_entries > 0 && o->append_entries <= APPEND_ENTRIES_MAX &&
@@ -45,8 +46,9 @@ bool options_make_sense(const struct options *o)
 
 bool action_makes_sense(const struct options *o, const struct action *x)
 {
-    bool is_node = x->a >= 0 && x->a < (int64_t)o->nodes;
-    bool is_second = x->b >= 0 && x->b < (int64_t)o->nodes;
+    int64_t nodes = (int64_t)(o->nodes + o->joiners);
+    bool is_node = x->a >= 0 && x->a < nodes;
+    bool is_second = x->b >= 0 && x->b < nodes;
     if (x->at < 0) {
         return false;
     }
@@ -69,6 +71,12 @@ bool action_makes_sense(const struct options *o, const struct action *x)
     case ACTION_ISOLATE_LEADER:
     case ACTION_HEAL:
     case ACTION_READ_MODE:
+    case ACTION_ADD:
+    case ACTION_REMOVE:
+    case ACTION_PROMOTE:
+    case ACTION_DEMOTE:
+    case ACTION_REPLACE:
+    case ACTION_ISLAND:
         return true;
     case ACTION_DRIFT:
         return is_node && x->b > -500000 && x->b < 500000;
@@ -160,7 +168,11 @@ static void make_node(struct world *w, node_index i)
     n->wall_offset = WALL_START;
     n->slow = 1;
     n->crash_in = n->crash_after_state = -1;
-    n->log.base_chain = n->disk.base_chain = 1;
+    n->log.base_chain = n->disk.base_chain = IMAGE_CHAIN;
+    if (i < w->options.nodes) {
+        n->life = LIFE_NODE;
+        n->born.members.voters = (uint16_t)((1u << w->options.nodes) - 1);
+    }
     n->values = qr_zalloc(BYTES_OF(w->options.keys + 1, sizeof *n->values));
     n->next_req = 1;
 }
@@ -190,9 +202,14 @@ struct world *world_new(const struct protocol *protocol, const struct options *o
     w->committed_count = 1;
     w->committed_cap = 512;
     w->committed = qr_zalloc(w->committed_cap * sizeof *w->committed);
-    for (node_index i = 0; i < options->nodes; i++) {
+    w->order_count = 1;
+    w->order_cap = 16;
+    w->orders = qr_zalloc(w->order_cap * sizeof *w->orders);
+    w->node_count = (node_index)(options->nodes + options->joiners);
+    for (node_index i = 0; i < w->node_count; i++) {
         make_node(w, i);
     }
+    members_commit(w, 0, 0, &w->nodes[0].born.members);
     return w;
 }
 
@@ -212,7 +229,8 @@ static void free_node(struct sim_node *n)
     free(n->writes);
     free(n->held);
     free(n->values);
-    free(n->safe.values);
+    free(n->ghost.v);
+    free(n->memberships);
     free(n->pending);
     free(n->waiting);
     free(n->stalled);
@@ -221,9 +239,15 @@ static void free_node(struct sim_node *n)
 
 void world_free(struct world *w)
 {
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         free_node(&w->nodes[i]);
     }
+    for (size_t i = 0; i < w->file_count; i++) {
+        free(w->files[i]);
+    }
+    free(w->files);
+    free(w->orders);
+    free(w->decided);
     queue_free(&w->queue);
     free(w->current.p);
     plan_free(&w->plan);
@@ -241,9 +265,12 @@ void world_free(struct world *w)
 
 void world_start(struct world *w)
 {
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    struct outlook o;
+    for (node_index i = 0; i < w->node_count; i++) {
         node_start(w, &w->nodes[i]);
     }
+    node_outlook(w, &w->nodes[0], &o);
+    w->knows_members = o.membership.voters != 0;
 }
 
 #define QUEUE_MAX 20000u /* items under way; a seed has some hundreds */

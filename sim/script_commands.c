@@ -1,6 +1,8 @@
 /* The commands of scripts; see docs/testing.md. */
 #include "sim/script.h"
 
+#include "sim/checkers/safety.h"
+
 #include <inttypes.h>
 
 #define WORDS_MAX 64u
@@ -29,7 +31,7 @@ static int64_t number(const struct words *w, unsigned i)
 static struct sim_node *node(struct script *s, const struct words *w, unsigned i)
 {
     int64_t index = number(w, i);
-    if (i >= w->n || index < 0 || index >= (int64_t)s->world->options.nodes) {
+    if (i >= w->n || index < 0 || index >= (int64_t)s->world->node_count) {
         mistake(s, "no such node");
         return &s->world->nodes[0];
     }
@@ -381,8 +383,8 @@ static void on_drift(struct script *s, const struct words *w)
 
 static void on_checkpoint(struct script *s, const struct words *w)
 {
-    s->world->options.force_trim = w->n > 2 && strcmp(w->v[2], "force") == 0 ? 1000 : 0;
-    driver_checkpoint(s->world, node(s, w, 1));
+    s->world->release_all = w->n > 2 && strcmp(w->v[2], "force") == 0;
+    snapshots_take(s->world, node(s, w, 1));
     run_for(s, 1000);
 }
 
@@ -398,7 +400,8 @@ static void order(struct script *s, node_index to, enum admin_kind kind, int64_t
 
 static void on_transfer(struct script *s, const struct words *w)
 {
-    order(s, node(s, w, 1)->index, ADMIN_TRANSFER, w->n > 2 ? number(w, 2) : NODE_NONE);
+    (void)members_order(s->world, node(s, w, 1)->index, VERB_TRANSFER,
+                        (uint16_t)(w->n > 2 ? number(w, 2) : NODE_NONE), false);
     run_for(s, 0);
 }
 
@@ -406,7 +409,7 @@ static void on_mode(struct script *s, const struct words *w)
 {
     bool lease = w->n > 1 && strcmp(w->v[1], "lease") == 0;
     s->world->options.lease_reads = lease;
-    for (node_index i = 0; i < s->world->options.nodes; i++) {
+    for (node_index i = 0; i < s->world->node_count; i++) {
         if (s->world->nodes[i].up) {
             order(s, i, ADMIN_READ_MODE, lease ? READ_MODE_LEASE : READ_MODE_READINDEX);
         }
@@ -454,7 +457,7 @@ static void on_elect(struct script *s, const struct words *w)
 static void on_print(struct script *s, const struct words *w)
 {
     (void)w;
-    for (node_index i = 0; i < s->world->options.nodes; i++) {
+    for (node_index i = 0; i < s->world->node_count; i++) {
         const struct sim_node *n = &s->world->nodes[i];
         char line[300];
         struct text t = text_in(line, sizeof line);

@@ -2,6 +2,8 @@
  * others are gone, then the verdict of the checkers. */
 #include "sim/seed.h"
 
+#include "sim/checkers/safety.h"
+
 #include <signal.h>
 
 #define LIVENESS_WAIT \
@@ -24,22 +26,6 @@ static void on_abort(int signal_number)
     if (panic_target != NULL) {
         siglongjmp(*panic_target, 2);
     }
-}
-
-static uint64_t draw_core(struct world *w)
-{
-    uint64_t core = 0, size = w->options.nodes / 2 + 1;
-    if (world_chance(w, 250)) {
-        size = w->options.nodes;
-    }
-    while (size > 0) {
-        uint64_t bit = (uint64_t)1 << rng_below(&w->rng, w->options.nodes);
-        if ((core & bit) == 0) {
-            core |= bit;
-            size--;
-        }
-    }
-    return core;
 }
 
 /* Waits until the operation is done; tries again with another one when it was refused or lost. */
@@ -65,14 +51,34 @@ static void must_finish(struct world *w, uint32_t key, enum op_kind kind, qr_tim
                     kind == OP_GET ? "read" : "write", (long long)(wait / 1000));
 }
 
+/* Learners become voters, who forgot remembers, who is behind is brought up. */
+static void must_settle(struct world *w, uint16_t core)
+{
+    qr_slot target = w->committed_count - 1;
+    qr_time until = w->now + LIVENESS_WAIT;
+    const char *why = safety_unsettled(w, core, target);
+    while (why != NULL && w->now < until) {
+        world_run_until(w, w->now + 50000);
+        why = safety_unsettled(w, core, target);
+    }
+    if (why != NULL) {
+        world_violation(w, VIOLATION_LIVENESS, "%s", why);
+    }
+}
+
 static void liveness_phase(struct world *w)
 {
-    faults_heal_core(w, draw_core(w));
+    uint16_t core = members_core(w);
+    faults_heal_core(w, core);
     must_finish(w, 0, OP_SET, LIVENESS_WAIT);
     for (uint32_t key = 0; key < w->options.keys; key++) {
         must_finish(w, key, OP_GET, READ_WAIT);
     }
+    if (w->knows_members) {
+        must_settle(w, core);
+    }
     world_run_until(w, w->now + 2 * QR_SECOND); /* open operations end */
+    safety_unanswered(w);
 }
 
 static void whole_run(struct world *w)

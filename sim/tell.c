@@ -54,7 +54,8 @@ void driver_tell(struct world *w, const struct sim_node *n, const struct effect 
         world_tell(w, "%d apply %" PRIu64 "..%" PRIu64, n->index, x->apply.lo, x->apply.hi - 1);
         break;
     case EFFECT_ANSWER:
-        world_tell(w, "%d refuse %u: %s", n->index, x->answer.count, status_text(x->answer.status));
+        world_tell(w, "%d %s %u: %s", n->index, x->answer.status == STATUS_OK ? "answer" : "refuse",
+                   x->answer.count, status_text(x->answer.status));
         break;
     case EFFECT_READ:
         world_tell(w, "%d confirm %u reads at %" PRIu64 "%s", n->index, x->read.count, x->read.slot,

@@ -153,6 +153,16 @@ void workload_hear(struct world *w, uint32_t attempt)
                (struct item){ .kind = ITEM_RETRY, .node = NODE_NONE, .a = a->operation });
 }
 
+/* Clients know the nodes that there are, removed ones too. */
+static node_index some_place(struct world *w)
+{
+    node_index node = (node_index)rng_below(&w->rng, w->node_count);
+    while (w->nodes[node].life != LIFE_NODE) {
+        node = (node_index)((node + 1) % w->node_count);
+    }
+    return node;
+}
+
 /* Mostly to whom it believes to lead, often to anybody: that is how a deposed leader gets reads. */
 void workload_retry(struct world *w, uint32_t operation)
 {
@@ -161,7 +171,7 @@ void workload_retry(struct world *w, uint32_t operation)
         return;
     }
     node_index leader = world_leader(w);
-    node_index node = (node_index)rng_below(&w->rng, w->options.nodes);
+    node_index node = some_place(w);
     if (leader != NODE_NONE && world_chance(w, 600)) {
         node = leader;
     }

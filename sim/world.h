@@ -10,6 +10,8 @@
  *   disk.c       what a crash leaves
  *   network.c    who hears what, when, how often
  *   workload.c   clients and what they were told
+ *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
+ *   snapshots.c  checkpoints, and how one travels to a node that needs it
  *   draw.c       the world and the plan of a seed
  *   faults.c     how an action of a plan is carried out
  *   checkers/    what must never be
@@ -20,7 +22,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/rng.h"
-#include "protocol/protocol.h"
+#include "protocol/quorum.h"
 #include "sim/checkers/linearizable.h"
 
 #include <setjmp.h>
@@ -71,8 +73,24 @@ const char *action_name(enum action_kind kind);
 
 struct entry {
     qr_term term;
-    uint64_t chain;   /* hash of everything up to and including this entry */
-    uint32_t attempt; /* 0: the no-op */
+    uint64_t chain;            /* hash of everything up to and including this entry */
+    struct membership members; /* that it states; empty: none */
+    uint32_t attempt;          /* 0: the no-op, or a membership */
+};
+
+static inline bool states_members(const struct entry *e)
+{
+    return e->members.voters != 0;
+}
+
+/* The applied state at a slot, as a file: what it says never changes. */
+struct checkpoint {
+    uint64_t number; /* of the world; 0: none */
+    qr_slot slot;
+    qr_term term, commit_term; /* commit_term: in which this was known to be committed */
+    uint64_t chain;
+    struct membership_at membership;  /* in force at `slot` */
+    const struct model_value *values; /* the world owns them */
 };
 
 #define STATE_BYTES_MAX 256u
@@ -85,9 +103,9 @@ struct image {
     uint64_t base_chain;
     struct entry *v;
     size_t n, cap;
-    uint16_t state_kind;
-    size_t state_n;
-    uint8_t state[STATE_BYTES_MAX];
+    uint16_t state_kind, older_kind; /* older: the state record before the last */
+    size_t state_n, older_n;
+    uint8_t state[STATE_BYTES_MAX], older[STATE_BYTES_MAX];
 };
 
 qr_slot image_last(const struct image *i);
@@ -97,7 +115,11 @@ const struct entry *image_at(const struct image *i, qr_slot slot);
 qr_term image_term(const struct image *i, qr_slot slot);
 uint64_t image_chain(const struct image *i, qr_slot slot);
 void image_truncate(struct image *i, qr_slot from);
+void image_clear(struct image *i); /* nothing was ever written */
+#define IMAGE_CHAIN 1              /* hash of the empty log */
 void image_append(struct image *i, struct entry e);
+/* Nothing is left; the log goes on behind `slot`. */
+void image_reset(struct image *i, qr_slot slot, qr_term term, uint64_t chain);
 void image_trim(struct image *i, qr_slot upto, qr_term term, uint64_t chain);
 void image_copy(struct image *to, const struct image *from);
 
@@ -109,19 +131,32 @@ struct disk_write {
     uint8_t state[STATE_BYTES_MAX];
     qr_slot lo, hi;
     struct entry *entries;
-    qr_term term_then; /* outlook().term after the step that wrote it */
+    qr_term term_then;         /* outlook().term after the step that wrote it */
+    struct checkpoint install; /* of an INSTALL: the checkpoint takes the log's place */
 };
 
 /* --- what travels --------------------------------------------------------------------------- */
 
 struct packet {
     node_index from, to;
+    uint32_t from_identity, to_identity; /* a connection is between these two, not their indexes */
     uint16_t kind;
     size_t body_n;
     uint8_t body[STATE_BYTES_MAX]; /* encoded */
     qr_slot lo, hi;
     qr_term term;
     struct entry entries[]; /* [lo, hi) */
+};
+
+enum frame_kind { FRAME_OFFER = 1, FRAME_READ, FRAME_DATA, FRAME_GONE };
+
+/* What the drivers say to each other about a checkpoint that travels. */
+struct frame {
+    node_index from, to;
+    uint32_t from_identity, to_identity;
+    enum frame_kind kind;
+    struct checkpoint file;
+    uint64_t piece;
 };
 
 /* --- the queue ------------------------------------------------------------------------------ */
@@ -144,7 +179,11 @@ enum item_kind {
     ITEM_PROBE,       /* a = op_kind: a client asks this node */
     ITEM_CRASH,       /* a = power; it restarts soon */
     ITEM_STRIKE,      /* a harassed leader's time is over */
-    ITEM_REJOIN       /* the links of the node work again */
+    ITEM_REJOIN,      /* the links of the node work again */
+    ITEM_FRAME,       /* p = frame */
+    ITEM_FETCH,       /* a = file, b = pieces: has anything come since? */
+    ITEM_OFFER,       /* a = file: all of it is here and durable */
+    ITEM_ORDER        /* a = order: reaches the node */
 };
 
 struct item {
@@ -177,6 +216,7 @@ struct pending {
     qr_term term;
     qr_time before;
     bool is_read, confirmed;
+    uint32_t order; /* an operator's, not a client's; 0: a client's */
 };
 
 struct held {
@@ -184,16 +224,35 @@ struct held {
     struct packet *packet; /* of a SEND, body already encoded */
 };
 
-struct checkpoint {
-    uint64_t number; /* 0: none */
-    qr_slot slot;
-    qr_term term, commit_term;
-    uint64_t chain;
-    struct model_value *values;
+/* An index is a place; who stands there may change. */
+enum life {
+    LIFE_NONE = 0, /* nobody yet */
+    LIFE_JOINING,  /* a new node waits until it is a member; its disk is empty */
+    LIFE_NODE,     /* it has a disk */
+    LIFE_DEAD      /* its disk is lost: it never comes back under this index */
+};
+
+/* What a node has of a checkpoint of another one. It survives a restart. */
+struct received {
+    struct checkpoint file; /* number 0: nothing */
+    node_index source;
+    uint64_t pieces;
+    bool asking; /* a READ is on its way, or its answer */
+    unsigned silent;
+};
+
+#define KEPT_MAX 4u
+
+/* A checkpoint that somebody reads stays, although a newer one has taken its place. */
+struct kept {
+    struct checkpoint file;
+    qr_time until;
 };
 
 struct sim_node {
     node_index index;
+    enum life life;
+    uint32_t identity; /* of its disk */
     bool up, paused;
     uint32_t incarnation;
     void *self, *before;
@@ -223,8 +282,17 @@ struct sim_node {
     struct model_value *values; /* the state machine */
     qr_slot applied;
     uint64_t applied_chain;
+    struct membership_at born, membership; /* what it began with; of the applied state */
+    qr_slot joined_slot; /* of the entry that took it in; 0: it was there from the start */
+    qr_term joined_term;
     struct checkpoint safe, taking; /* durable; being written */
-    uint64_t checkpoint_number;
+    struct kept kept[KEPT_MAX];
+    struct received received;
+    struct checkpoint offered; /* during the step of an OFFER */
+    bool damaged;              /* the next START is a forgetful one */
+    bool lost;                 /* it has lost what it may have promised, and not recovered */
+    qr_slot lost_commit;       /* what was committed when that happened */
+    struct image ghost;        /* its disk before */
 
     struct pending *pending; /* ascending by req */
     size_t pending_count, pending_cap;
@@ -233,7 +301,9 @@ struct sim_node {
     size_t waiting_count, waiting_cap;
     bool pumping;
 
-    struct term_run *runs; /* for START */
+    struct term_run *runs;             /* for START */
+    struct membership_at *memberships; /* for START and RECEIVE */
+    size_t memberships_cap;
 
     struct item *stalled; /* what reached the node while it was paused */
     size_t stalled_count, stalled_cap;
@@ -247,6 +317,8 @@ struct sim_node {
     qr_slot checked_commit;
     enum role role;
     qr_term term;
+    bool was_member, removed; /* it has applied a membership without itself */
+    qr_time removed_at;
 };
 
 /* --- clients -------------------------------------------------------------------------------- */
@@ -270,6 +342,29 @@ struct operation {
     node_index fixed; /* the node it must go to (scripts), or NODE_NONE */
     bool done, acked;
     qr_slot acked_slot;
+};
+
+/* --- operators ------------------------------------------------------------------------------ */
+
+enum verb {
+    VERB_LEARNER = 0, /* `nodes` is 0: at a free index */
+    VERB_OBSERVER,
+    VERB_VOTER,
+    VERB_REMOVE,
+    VERB_REPLACE, /* the nodes by new learners, in one change */
+    VERB_TRANSFER
+};
+
+/* An order to one node. What is wanted is composed when it arrives, from what that node knows. */
+struct order {
+    enum verb verb;
+    node_index at;
+    uint16_t nodes;
+    bool forced, given, answered;
+    enum qr_status status;
+    struct membership wanted;
+    size_t decided; /* how many memberships were when it arrived, the latest not counted */
+    qr_time timeout;
 };
 
 /* --- violations ----------------------------------------------------------------------------- */
@@ -307,6 +402,9 @@ struct counters {
     uint64_t short_appends, acked, refused, unknown, reads, expired, retried;
     uint64_t leader_changes, seeds_with_change, elections, checkpoints, trims, installs;
     uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
+    uint64_t orders, orders_done, orders_refused, orders_uncertain, changes, joined, reused;
+    uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
+    uint64_t damaged, wiped, recovered, promoted;
     uint64_t virtual_us;
     uint64_t lin_steps;
 };
@@ -331,14 +429,18 @@ struct world {
     struct effects out;
 
     struct sim_node nodes[MEMBERS_MAX];
+    node_index node_count;              /* the first members, and the indexes for those who join */
+    bool knows_members;                 /* the protocol's outlook tells a membership */
     bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* from, to */
     qr_time link_last[MEMBERS_MAX][MEMBERS_MAX];
     unsigned only_timer; /* scripts: timers of all nodes but only_timer - 1 wait; 0: none do */
     bool hold_messages;  /* scripts: messages wait for `deliver` */
+    bool release_all;    /* scripts: a checkpoint lets its log go whoever needs it */
     int64_t harass;      /* how many leaders to come are struck */
     qr_time harass_within;
     bool harass_crash;
     bool calm; /* the core has healed: no loss, no duplicates */
+    uint16_t core;
 
     struct operation *operations; /* [0] is not used */
     size_t operation_count, operation_cap;
@@ -346,12 +448,20 @@ struct world {
     size_t attempt_count, attempt_cap;
     size_t open_operations;
 
+    struct order *orders; /* [0] is not used */
+    size_t order_count, order_cap;
+    struct model_value **files; /* the states of all checkpoints */
+    size_t file_count, file_cap;
+
     struct committed *committed; /* by slot; [0] is not used */
     size_t committed_count, committed_cap;
+    struct membership_at *decided; /* the committed memberships; [0]: of the beginning */
+    size_t decided_count, decided_cap;
     struct term_fact *facts; /* hash table: (slot, term) -> chain */
     size_t fact_count, fact_cap;
     node_index *leader_of; /* by term */
     size_t leader_cap;
+    qr_slot counted;     /* up to here a leader's majorities were looked at */
     qr_term commit_term; /* the latest term in which something was committed */
     uint64_t leader_changes;
     uint64_t fault_count;
@@ -394,6 +504,8 @@ qr_time node_clock(const struct world *w, const struct sim_node *n);
 void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm);
 void node_start(struct world *w, struct sim_node *n);
 void node_crash(struct world *w, struct sim_node *n, bool power);
+/* The place is another node's now, whose disk is empty. */
+void node_clear(struct sim_node *n);
 /* Restarts within the node's restart_within. */
 void node_crash_briefly(struct world *w, struct sim_node *n, bool power);
 void node_step(struct world *w, struct sim_node *n, struct event *e);
@@ -408,8 +520,39 @@ void driver_carry_out(struct world *w, struct sim_node *n, const struct event *e
 void driver_release(struct world *w, struct sim_node *n, qr_ticket upto);
 void driver_pump(struct world *w, struct sim_node *n);
 void driver_forget(struct sim_node *n);
-void driver_checkpoint(struct world *w, struct sim_node *n);
-void driver_checkpoint_done(struct world *w, struct sim_node *n, uint64_t number);
+/* Gives the order to the protocol, which answers it some time. */
+void driver_order(struct world *w, struct sim_node *n, uint32_t order);
+/* State and log are others now: what was proposed here and waits will not be told its end. */
+void driver_skip(struct world *w, struct sim_node *n);
+
+/* snapshots.c */
+void snapshots_take(struct world *w, struct sim_node *n);
+void snapshots_taken(struct world *w, struct sim_node *n, uint64_t number);
+void snapshots_wanted(struct world *w, struct sim_node *n, node_index to, qr_slot least);
+void snapshots_frame(struct world *w, struct sim_node *n, const struct frame *frame);
+void snapshots_silent(struct world *w, struct sim_node *n, uint64_t file, uint64_t pieces);
+void snapshots_offer(struct world *w, struct sim_node *n, uint64_t file);
+void snapshots_install(struct world *w, struct sim_node *n, const struct effect *x);
+void snapshots_resume(struct world *w, struct sim_node *n); /* after a restart */
+
+/* members.c */
+static inline uint16_t node_bit(node_index node)
+{
+    return (uint16_t)(1u << node);
+}
+/* In force in this log: what its last such entry states, or `before`. */
+struct membership_at members_in_force(const struct image *i, struct membership_at before);
+const struct membership *members_decided(const struct world *w); /* the latest committed one */
+void members_commit(struct world *w, qr_slot slot, qr_term term, const struct membership *m);
+uint32_t members_order(struct world *w, node_index at, enum verb verb, uint16_t nodes, bool forced);
+void members_arrive(struct world *w, struct sim_node *n, uint32_t order);
+void members_answer(struct world *w, struct sim_node *n, uint32_t order, enum qr_status status);
+/* The disk of the node is gone, or damaged from `entries` before its end on. False when that would
+ * be more than the protocol promises to survive. */
+bool members_wipe(struct world *w, node_index node);
+bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
+/* Nodes that can decide whatever is decided in their logs; mostly no more than it takes. */
+uint16_t members_core(struct world *w);
 
 /* tell.c */
 void driver_tell(struct world *w, const struct sim_node *n, const struct effect *x);
@@ -423,7 +566,8 @@ void disk_crash(struct world *w, struct sim_node *n, bool power);
 void disk_write_free(struct disk_write *write);
 
 /* network.c */
-void network_send(struct world *w, struct packet *packet); /* takes it */
+void network_send(struct world *w, struct packet *packet);     /* takes it */
+void network_send_frame(struct world *w, struct frame *frame); /* takes it */
 void network_connections(struct world *w, node_index node, bool up, bool silent);
 
 /* workload.c */
@@ -448,15 +592,6 @@ void faults_new_leader(struct world *w, struct sim_node *n); /* a harassed one i
 void faults_probe(struct world *w, node_index node, enum op_kind kind);
 void faults_strike(struct world *w, struct sim_node *n);
 void faults_rejoin(struct world *w, node_index node);
-void faults_heal_core(struct world *w, uint64_t core); /* bit per node */
-
-/* checkers/safety.c */
-void safety_appended(struct world *w, struct sim_node *n, qr_slot slot);
-void safety_truncating(struct world *w, struct sim_node *n, qr_slot from);
-void safety_after_step(struct world *w, struct sim_node *n);
-void safety_applying(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e);
-void safety_restarted(struct world *w, struct sim_node *n);
-void safety_at_end(struct world *w);
-uint64_t safety_chain(uint64_t before, qr_term term, uint32_t attempt);
+void faults_heal_core(struct world *w, uint16_t core); /* bit per node */
 
 #endif

@@ -4,14 +4,23 @@
  * Every entry carries a hash of all that comes before it, so that one comparison of two hashes
  * compares two prefixes: log matching, leader completeness and the quorum rule each cost one look
  * at one slot. */
-#include "sim/world.h"
+#include "sim/checkers/safety.h"
 
 #include <inttypes.h>
 
-uint64_t safety_chain(uint64_t before, qr_term term, uint32_t attempt)
+uint64_t safety_chain(uint64_t before, const struct entry *e)
 {
-    struct rng r = rng_from(before ^ (term * 0x9e3779b97f4a7c15u) ^ ((uint64_t)attempt << 32));
-    return rng_next(&r) | 1;
+    struct rng r =
+        rng_from(before ^ (e->term * 0x9e3779b97f4a7c15u) ^ ((uint64_t)e->attempt << 32));
+    uint64_t chain = rng_next(&r) | 1;
+    if (states_members(e)) {
+        uint64_t sets;
+        _Static_assert(sizeof sets == sizeof e->members, "four sets of sixteen bits");
+        memcpy(&sets, &e->members, sizeof sets);
+        r = rng_from(chain ^ sets);
+        chain = rng_next(&r) | 1;
+    }
+    return chain;
 }
 
 /* --- log matching
@@ -118,24 +127,34 @@ static void became_leader(struct world *w, struct sim_node *n, qr_term term)
 /* --- commitment
  * ---------------------------------------------------------------------------------------- */
 
-static bool has_on_disk(const struct sim_node *n, qr_slot slot, uint64_t chain)
+static void check_quorum(struct world *w, struct sim_node *n, qr_slot slot, uint64_t chain,
+                         const struct outlook *o)
 {
-    if ((n->safe.number != 0 && n->safe.slot >= slot) || n->disk.base >= slot) {
-        return true; /* a checkpoint holds committed entries only */
+    uint16_t holders = 0;
+    for (node_index i = 0; i < w->node_count; i++) {
+        holders |= safety_on_disk(&w->nodes[i], slot, chain) ? node_bit(i) : 0;
     }
-    return slot <= image_last(&n->disk) && image_chain(&n->disk, slot) == chain;
+    /* What is decided may begin the next change in the same step. */
+    struct outlook before = { 0 };
+    w->protocol->outlook(n->before, &before);
+    bool enough = quorum_of(holders, &o->membership) || quorum_of(holders, &before.membership);
+    if (!(w->knows_members ? enough : quorum_of(holders, &w->decided[0].members))) {
+        world_violation(w, VIOLATION_QUORUM,
+                        "node %d commits slot %" PRIu64 ", on the disks of %x only", n->index, slot,
+                        holders);
+    }
+    w->counted = slot;
 }
 
-static void check_quorum(struct world *w, struct sim_node *n, qr_slot slot, uint64_t chain)
+/* Only the leader that commits knows by which membership it counted: it is looked at before its
+ * effects, which a crash may cut short. */
+void safety_leading(struct world *w, struct sim_node *n)
 {
-    uint64_t count = 0;
-    for (node_index i = 0; i < w->options.nodes; i++) {
-        count += has_on_disk(&w->nodes[i], slot, chain) ? 1 : 0;
-    }
-    if (count * 2 <= w->options.nodes) {
-        world_violation(w, VIOLATION_QUORUM,
-                        "node %d commits slot %" PRIu64 ", on %" PRIu64 " disks", n->index, slot,
-                        count);
+    struct outlook o;
+    node_outlook(w, n, &o);
+    const struct entry *e = o.role == ROLE_LEADER ? image_at(&n->log, o.commit) : NULL;
+    if (e != NULL && o.commit > w->counted && o.commit > n->checked_commit) {
+        check_quorum(w, n, o.commit, e->chain, &o);
     }
 }
 
@@ -150,6 +169,9 @@ static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const 
     w->commit_term = max_u64(w->commit_term, by);
     w->committed[w->committed_count++] =
         (struct committed){ .term = e->term, .by = by, .chain = e->chain, .attempt = e->attempt };
+    if (states_members(e)) {
+        members_commit(w, slot, e->term, &e->members);
+    }
     if (e->attempt == 0) {
         return;
     }
@@ -175,8 +197,8 @@ static void check_commit(struct world *w, struct sim_node *n, const struct outlo
         qr_assert(e != NULL);
         if (slot >= w->committed_count) {
             commit_new(w, n, slot, e, o->term);
-            if (slot == o->commit) {
-                check_quorum(w, n, slot, e->chain);
+            if (slot == o->commit && slot > w->counted && o->role == ROLE_LEADER) {
+                check_quorum(w, n, slot, e->chain, o);
             }
         } else if (w->committed[slot].chain != e->chain) {
             world_violation(w, VIOLATION_STATE_MACHINE_SAFETY,
@@ -206,6 +228,7 @@ void safety_after_step(struct world *w, struct sim_node *n)
     n->role = o.role;
     n->term = o.term;
     check_commit(w, n, &o);
+    safety_members(w, n, &o);
 }
 
 /* The commit index of the step that applies is looked at after the step; what is applied in the
@@ -240,7 +263,7 @@ void safety_restarted(struct world *w, struct sim_node *n)
 static void check_acknowledged(struct world *w)
 {
     qr_slot held = 0;
-    for (node_index i = 0; i < w->options.nodes; i++) {
+    for (node_index i = 0; i < w->node_count; i++) {
         held = w->nodes[i].up ? max_u64(held, w->nodes[i].checked_commit) : held;
     }
     for (size_t i = 1; i < w->operation_count; i++) {
