@@ -122,10 +122,10 @@
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
 
 /* --- snapshots for other nodes -------------------------------------------------------------- */
-#define SNAPSHOT_PIECE_BYTES (128 * KIB)  /* of one message */
-#define SNAPSHOT_READ_BYTES (512 * KIB)   /* of one read of the file */
-#define SNAPSHOT_WINDOW_BYTES (4 * MIB)   /* that a follower asks for ahead of what it has loaded */
-#define SNAPSHOT_OUTPUT_BYTES (512 * KIB) /* queued for a peer: the next piece waits */
+#define SNAPSHOT_PIECE_BYTES (128 * KIB) /* of one message */
+#define SNAPSHOT_READ_BYTES (512 * KIB)  /* of one read of the file */
+#define SNAPSHOT_WINDOW_BYTES (4 * MIB)  /* that a follower asks for ahead of what it has loaded */
+#define SNAPSHOT_OUTPUT_BYTES (1 * MIB)  /* queued for a peer: the next piece waits */
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */

@@ -1,4 +1,4 @@
-/* What is asked for and what comes: see snapshot_fetch.h. snapshot_file.c has what becomes of it. */
+/* What is asked for and what comes: see snapshot_fetch.h. What becomes of it: snapshot_file.c. */
 #include "node/snapshot_fetch_internal.h"
 
 #include "base/alloc.h"
@@ -232,9 +232,7 @@ static void begin(struct fetch *f, node_index from, const struct snapshot_offer 
     f->began = f->heard = now;
     f->figures.begun++;
     f->in = qr_alloc(SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX);
-    if (fetch_open_beginning(f)) {
-        f->node->again = true;
-    } else if (fetch_start_afresh(f)) {
+    if (!fetch_open_beginning(f) && fetch_start_afresh(f)) {
         begin_pulling(f, now);
     }
 }
@@ -293,7 +291,6 @@ void fetch_on_data(struct fetch *f, node_index from, const struct snapshot_piece
     f->in_n += bytes.n;
     f->figures.bytes += bytes.n;
     f->heard = io_now(f->node->io);
-    f->node->again = true;
     (void)io_failpoint(f->node->io, FAIL_SNAPSHOT_DATA);
 }
 

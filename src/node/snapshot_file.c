@@ -141,7 +141,6 @@ static void sync_done(void *context)
         return;
     }
     f->phase = WHOLE;
-    f->node->again = true;
 }
 
 /* The last pages, then the sync. */
@@ -178,7 +177,6 @@ static void on_written(struct page_file *pages, int error)
         write_rest(f);
     } else {
         page_file_write(&f->pages, false);
-        f->node->again = true;
     }
 }
 

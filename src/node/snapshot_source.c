@@ -255,8 +255,7 @@ bool source_on_read(struct source *s, node_index from, const struct snapshot_pie
     if (f->end - f->next > SNAPSHOT_WINDOW_BYTES) {
         return false;
     }
-    s->node->again = true;
-    return true;
+    return true; /* the turn that follows sends */
 }
 
 void source_on_refused(struct source *s, node_index from, uint64_t file)
@@ -340,7 +339,6 @@ static void job_done(void *context)
         say_gone(s, s->job_to, s->header.salt);
         close_file(s);
     }
-    s->node->again = true;
 }
 
 /* Whether bytes for that member can go out now. */
@@ -350,14 +348,17 @@ static bool may_send(const struct source *s, node_index to)
     return f->end > f->next && peers_bulk_room(s->node->peers, to);
 }
 
-/* The next member in turn that waits for bytes and has room for them; NODE_NONE: none. */
-static node_index next_reader(const struct source *s)
+/* The next member in turn that waits for bytes and has room for them; NODE_NONE: none. What finds
+ * no room may have it as soon as this turn has ended. */
+static node_index next_reader(const struct source *s, bool *waits)
 {
+    *waits = false;
     for (node_index i = 1; i <= MEMBERS_MAX; i++) {
         node_index to = (node_index)((s->turn + i) % MEMBERS_MAX);
         if (may_send(s, to)) {
             return to;
         }
+        *waits = *waits || s->follower[to].end > s->follower[to].next;
     }
     return NODE_NONE;
 }
@@ -442,12 +443,11 @@ void source_turn(struct source *s, qr_time now)
         }
         return;
     }
-    node_index to = next_reader(s);
-    if (to == NODE_NONE) {
-        return; /* a read or a connection that takes more will make a turn */
-    }
-    if (now < s->due) {
-        s->node->wake = s->due < s->node->wake ? s->due : s->node->wake;
+    bool waits;
+    node_index to = next_reader(s, &waits);
+    qr_time wake = to != NODE_NONE ? s->due : waits ? now + QR_MILLISECOND : QR_NEVER;
+    if (to == NODE_NONE || now < s->due) {
+        s->node->wake = wake < s->node->wake ? wake : s->node->wake;
         return;
     }
     start_read(s, to, now);
