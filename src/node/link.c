@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
+#include "node/health.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -395,6 +396,8 @@ static bool on_frame(struct link *link, const struct frame *f)
         return true;
     case FRAME_ALARM:
         return alarm_receive(link->peers->node, f->head);
+    case FRAME_HEALTH:
+        return health_receive(link->peers->node, link->peer, f->head);
     case FRAME_SNAPSHOT_OFFER:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_DATA:
