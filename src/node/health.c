@@ -207,7 +207,7 @@ qr_time health_lag(const struct node *node, node_index member, qr_time now)
 /* --- Who leads ------------------------------------------------------------------------------ */
 
 /* Another node leads, or none: who has lost leadership soon after it got it (L5)? */
-static void watch_leader(struct node *node, const struct outlook *o, qr_time now)
+void health_leader(struct node *node, const struct outlook *o, qr_time now)
 {
     struct health *h = &node->health;
     if (o->leader == h->leader) {
@@ -348,7 +348,6 @@ qr_time health_turn(struct node *node, qr_time now)
     replica_outlook(node->replica, &o);
     watch_disk(node, now);
     watch_clock(node, &o, now);
-    watch_leader(node, &o, now);
     if (o.role == ROLE_LEADER) {
         watch_members(node, &o, now);
         consider_handing_over(node, &o, now);

@@ -68,6 +68,9 @@ void health_init(struct health *h, qr_time now);
 /* Now and then; returns when it wants to be called next. */
 qr_time health_turn(struct node *node, qr_time now);
 
+/* Whenever another node leads, or none. */
+void health_leader(struct node *node, const struct outlook *o, qr_time now);
+
 /* Frame HEALTH. False when malformed. */
 bool health_receive(struct node *node, node_index from, struct span head);
 void health_peer(struct node *node, node_index peer, bool up);

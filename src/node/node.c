@@ -85,6 +85,7 @@ static void watch_role(struct node *node, qr_time clock)
         now.leader == node->seen_leader) {
         return;
     }
+    health_leader(node, &now, clock);
     node->stats.leader_changes += now.leader != node->seen_leader && now.leader != NODE_NONE;
     node->stats.elections_begun += now.role == ROLE_CANDIDATE && now.term != node->seen_term;
     if (now.role == ROLE_LEADER && node->seen_role != ROLE_LEADER) {
