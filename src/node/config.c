@@ -391,6 +391,10 @@ static bool set_member(struct config *config, const struct span *words, uint32_t
     if (!set_text(m->address, sizeof m->address, &words[1], 1, error)) {
         return false;
     }
+    if (strspn(m->address, "0123456789abcdefABCDEF:.%") != strlen(m->address)) {
+        text_put(error, "the member's address must be numeric");
+        return false;
+    }
     config->member_count++;
     return true;
 }

@@ -67,14 +67,12 @@ struct config {
     struct member_config members[MEMBERS_MAX];
     uint32_t member_count;
     bool bootstrap;
+    char join[1024]; /* host:port[@peer-port],...: config_join_target */
+    bool observer;
     /* protocol */
     uint32_t heartbeat_ms, lease_ms, election_timeout_ms; /* 25, 80, 300 */
     uint32_t read_mode;                                   /* enum read_mode */
     uint32_t log_sync;                                    /* enum log_sync */
-    uint8_t leader_priority;                              /* 100 */
-    uint32_t leader_priority_delay_ms;                    /* 10000 */
-    uint32_t slow_disk_ms;                                /* 200; 0: no disk is slow */
-    uint32_t lag_alarm_ms;                                /* 10000; 0: no alarm */
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
     /* figures */
@@ -116,6 +114,15 @@ bool config_check(const struct config *config, char *error, size_t cap);
 /* The i-th address in a list like `bind`, "*" spelt out as 0.0.0.0 and ::; false when there are no
  * more. An optional one may fail. */
 bool config_address(const char *list, uint32_t i, char address[64], bool *optional);
+
+/* Where others reach a node that listens on `bind`: `address` stays when it is among them or they
+ * do not say, else the first one that is no loopback takes its place. */
+void config_own_address(const struct config *config, char address[64]);
+
+/* Entry i of `join`: host, and the port for peers there; false when there are no more or, with
+ * *valid unset, when it is none. */
+bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *peer_port,
+                        bool *valid);
 
 /* The percentiles in a text like latency-tracking-info-percentiles: how many, or -1 when it is no
  * list of at most PERCENTILES_MAX numbers from 0 to 100. */

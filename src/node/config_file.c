@@ -4,6 +4,7 @@
 #include "node/config_internal.h"
 
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/panic.h"
 #include "resp/parse.h"
 
@@ -308,6 +309,24 @@ static bool check_addresses(const char *name, const char *list, struct text *out
     return true;
 }
 
+static bool check_join(const struct config *config, struct text *out)
+{
+    char host[64];
+    uint16_t port;
+    bool valid = true;
+    for (uint32_t i = 0; config_join_target(config->join, i, host, &port, &valid); i++) {
+    }
+    if (!valid) {
+        text_put(out,
+                 "join: addresses of nodes that are there, host:port[@peer-port], separated by "
+                 "commas");
+    } else if (config->join[0] != 0 && config->bootstrap) {
+        text_put(out, "join: a node is either made with the cluster (--bootstrap) or joins it");
+        valid = false;
+    }
+    return valid;
+}
+
 bool config_check(const struct config *config, char *error, size_t cap)
 {
     struct text out = text_in(error, cap);
@@ -331,7 +350,69 @@ bool config_check(const struct config *config, char *error, size_t cap)
         text_put(&out, "peer-port: must be given, because the client port plus 10000 is no port");
         return false;
     }
-    return check_members(config, &out);
+    return check_join(config, &out) && check_members(config, &out);
+}
+
+void config_own_address(const struct config *config, char address[64])
+{
+    char first[64] = "";
+    char candidate[64];
+    bool optional;
+    for (uint32_t i = 0; config_address(config->bind, i, candidate, &optional); i++) {
+        bool any = strcmp(candidate, "0.0.0.0") == 0 || strcmp(candidate, "::") == 0;
+        if (any || strcmp(candidate, address) == 0) {
+            return;
+        }
+        bool loopback = strncmp(first, "127.", 4) == 0 || strcmp(first, "::1") == 0;
+        if (first[0] == 0 || loopback) {
+            memcpy(first, candidate, sizeof first);
+        }
+    }
+    if (config->bind_given && first[0] != 0) {
+        memcpy(address, first, sizeof first);
+    }
+}
+
+bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *peer_port,
+                        bool *valid)
+{
+    const char *p = list;
+    *valid = true;
+    for (; i > 0 && *p != 0; i--) {
+        p += strcspn(p, ", ");
+        p += strspn(p, ", ");
+    }
+    size_t n = strcspn(p, ", ");
+    if (n == 0) {
+        return false;
+    }
+    *valid = false;
+    struct span at =
+        span_of(p, n); /* host:port[@peer-port]; the host may hold colons or brackets */
+    const uint8_t *peer = memchr(at.p, '@', n);
+    size_t whole = peer != NULL ? (size_t)(peer - at.p) : n;
+    const uint8_t *colon = memrchr(at.p, ':', whole);
+    if (colon == NULL) {
+        return false;
+    }
+    size_t bytes = (size_t)(colon - at.p);
+    bool bracketed = bytes >= 2 && at.p[0] == '[' && colon[-1] == ']';
+    struct span name = bracketed ? span_of(at.p + 1, bytes - 2) : span_of(at.p, bytes);
+    struct span port = span_of(colon + 1, (size_t)(at.p + whole - colon - 1));
+    int64_t client = 0;
+    int64_t to = 0;
+    if (name.n == 0 || name.n >= 64 || !number_from(port, &client) || client < 1 ||
+        client > UINT16_MAX) {
+        return false;
+    }
+    to = client + 10000;
+    if (peer != NULL && !number_from(span_of(peer + 1, n - whole - 1), &to)) {
+        return false;
+    }
+    (void)snprintf(host, 64, "%.*s", (int)name.n, (const char *)name.p);
+    *peer_port = (uint16_t)to;
+    *valid = to >= 1 && to <= UINT16_MAX;
+    return *valid;
 }
 
 bool config_address(const char *list, uint32_t i, char address[64], bool *optional)

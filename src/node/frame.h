@@ -33,6 +33,8 @@ enum frame_kind {
     FRAME_FORWARD,             /* a command for the leader */
     FRAME_REPLY,               /* its answer */
     FRAME_SPACE,               /* how the sender stands for disk space: enum log_space */
+    FRAME_JOIN = 9,            /* a node that wants to be taken in: join.h */
+    FRAME_JOINED,              /* what became of that */
     FRAME_SNAPSHOT_OFFER = 11, /* snapshot.h */
     FRAME_SNAPSHOT_READ,
     FRAME_SNAPSHOT_DATA,

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IDENTITY_VERSION 1
+#define IDENTITY_VERSION 2 /* 2: of a node that has joined, or was removed */
 #define IDENTITY_BYTES_MAX 8192
 
 static void hex_of(const uint8_t *p, size_t n, char *out)
@@ -52,18 +52,36 @@ static bool say(char *message, size_t cap, const char *format, ...)
 
 /* --- The file ------------------------------------------------------------------------------- */
 
+static bool is_of_the_first(const struct identity *identity)
+{
+    return identity->joined == 0 && !identity->removed;
+}
+
+/* What the versions before 2 can read is written as they do. */
 static size_t print_identity(const struct identity *identity, char *out, size_t cap)
 {
     char cluster[33];
     char uuid[33];
+    bool first = is_of_the_first(identity);
     hex_of(identity->cluster, 16, cluster);
     hex_of(identity->uuid, 16, uuid);
     int n = snprintf(out, cap, "quorate-data %d\ncluster %s\nnode %" PRIu32 "\nuuid %s\nlog %d\n",
-                     IDENTITY_VERSION, cluster, identity->node_id, uuid, identity->log_made);
-    for (uint32_t i = 0; i < identity->member_count; i++) {
-        const struct member_config *m = &identity->members[i];
-        hex_of(identity->peer_uuid[i], 16, uuid);
-        n += snprintf(out + n, cap - (size_t)n, "member %" PRIu32 " %s %u %u %s\n", m->id,
+                     first ? 1 : 2, cluster, identity->node_id, uuid, identity->log_made);
+    if (!first) {
+        n += snprintf(out + n, cap - (size_t)n, "joined %" PRIu64 "\nremoved %d\n",
+                      identity->joined, identity->removed);
+    }
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *m = &identity->members[i];
+        if (m->id == 0) {
+            continue;
+        }
+        char index[16] = "";
+        hex_of(m->uuid, 16, uuid);
+        if (!first) {
+            (void)snprintf(index, sizeof index, "%" PRIu32 " ", i);
+        }
+        n += snprintf(out + n, cap - (size_t)n, "member %s%" PRIu32 " %s %u %u %s\n", index, m->id,
                       m->address, (unsigned)m->client_port, (unsigned)m->peer_port, uuid);
     }
     n += snprintf(out + n, cap - (size_t)n, "crc32c %08x\n", crc32c_extend(0, out, (size_t)n));
@@ -71,15 +89,17 @@ static size_t print_identity(const struct identity *identity, char *out, size_t 
     return (size_t)n;
 }
 
-static int save(struct io *io, const struct identity *identity)
+/* Writes a file of the directory by way of another, so that it is there whole or not at all. */
+static int put_file(struct io *io, const struct identity *identity, const char *name,
+                    const char *text, size_t n)
 {
-    char text[IDENTITY_BYTES_MAX];
     char path[1100];
     char fresh[1100];
+    char fresh_name[32];
     struct io_file *file;
-    size_t n = print_identity(identity, text, sizeof text);
-    path_in(identity->dir, "identity", path, sizeof path);
-    path_in(identity->dir, "identity.new", fresh, sizeof fresh);
+    (void)snprintf(fresh_name, sizeof fresh_name, "%s.new", name);
+    path_in(identity->dir, name, path, sizeof path);
+    path_in(identity->dir, fresh_name, fresh, sizeof fresh);
     (void)io_unlink(io, fresh); /* left over from a crash; if it stays, the next line says so */
     int error = io_failpoint(io, FAIL_IDENTITY_WRITE);
     error = error != 0 ? error : io_file_open(io, fresh, IO_CREATE | IO_WRITE, &file);
@@ -99,45 +119,93 @@ static int save(struct io *io, const struct identity *identity)
     return error;
 }
 
-static bool parse_member(struct identity *identity, const char *line)
+static int save(struct io *io, const struct identity *identity)
+{
+    char text[IDENTITY_BYTES_MAX];
+    size_t n = print_identity(identity, text, sizeof text);
+    return put_file(io, identity, "identity", text, n);
+}
+
+/* "member [INDEX] ID ADDRESS PORT PEER-PORT UUID"; without an index they are numbered. */
+static bool parse_member(struct identity *identity, const char *line, bool indexed, uint32_t *next)
 {
     char uuid[40];
-    unsigned client_port;
-    unsigned peer_port;
-    struct member_config *m = &identity->members[identity->member_count];
-    if (identity->member_count == MEMBERS_MAX ||
-        sscanf(line, "member %" SCNu32 " %63s %u %u %39s", &m->id, m->address, &client_port,
-               &peer_port, uuid) != 5 ||
-        !bytes_of(uuid, identity->peer_uuid[identity->member_count], 16)) {
+    struct roster_node m = { .priority = ROSTER_PRIORITY };
+    int at = 0;
+    uint32_t index = *next;
+    if (indexed && sscanf(line, "member %" SCNu32 " %n", &index, &at) != 1) {
         return false;
     }
-    m->client_port = (uint16_t)client_port;
-    m->peer_port = (uint16_t)peer_port;
-    identity->member_count++;
-    return true;
+    line += indexed ? (size_t)at : strlen("member ");
+    unsigned client_port;
+    unsigned peer_port;
+    if (index < *next || index >= MEMBERS_MAX ||
+        sscanf(line, "%" SCNu32 " %63s %u %u %39s", &m.id, m.address, &client_port, &peer_port,
+               uuid) != 5 ||
+        !bytes_of(uuid, m.uuid, 16)) {
+        return false;
+    }
+    m.client_port = (uint16_t)client_port;
+    m.peer_port = (uint16_t)peer_port;
+    identity->members[index] = m;
+    *next = index + 1;
+    return m.id != 0;
+}
+
+/* Where this node is among the members; false when it is not, or when an id is there twice or, in
+ * a cluster as it was made, not in its order. */
+static bool find_me(struct identity *identity)
+{
+    uint32_t last = 0;
+    identity->me = NODE_NONE;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        uint32_t id = identity->members[i].id;
+        if (id == 0) {
+            continue;
+        }
+        if (id == identity->node_id) {
+            identity->me = i;
+        }
+        for (node_index k = 0; k < i; k++) {
+            if (identity->members[k].id == id) {
+                return false;
+            }
+        }
+        if (identity->joined == 0 && id <= last) {
+            return false;
+        }
+        last = id;
+    }
+    return identity->me != NODE_NONE;
 }
 
 /* What the readers above forgive would be guessed at later: a file counts only when it is, byte for
  * byte, what this node writes, its members are in order, and this node is one of them. */
-static bool is_whole(const struct identity *identity, const char *text, size_t n)
+static bool is_whole(struct identity *identity, const char *text, size_t n)
 {
     char again[IDENTITY_BYTES_MAX];
-    bool found = false;
-    for (uint32_t i = 0; i < identity->member_count; i++) {
-        const struct member_config *m = &identity->members[i];
-        found = found || m->id == identity->node_id;
-        if (i > 0 && m->id <= identity->members[i - 1].id) {
-            return false;
-        }
-    }
-    return found && print_identity(identity, again, sizeof again) == n &&
+    return find_me(identity) && print_identity(identity, again, sizeof again) == n &&
            memcmp(again, text, n) == 0;
+}
+
+static bool parse_history(struct identity *identity, char **line)
+{
+    int consumed = 0;
+    int removed = 0;
+    if (sscanf(*line, "joined %" SCNu64 "\nremoved %d\n%n", &identity->joined, &removed,
+               &consumed) != 2) {
+        return false;
+    }
+    identity->removed = removed != 0;
+    *line += consumed;
+    return consumed > 0;
 }
 
 static bool parse_identity(struct identity *identity, char *text)
 {
     char cluster[40];
     char uuid[40];
+    int version = 0;
     int consumed = 0;
     int log_made = 0;
     char *crc_line = strstr(text, "\ncrc32c ");
@@ -146,21 +214,25 @@ static bool parse_identity(struct identity *identity, char *text)
         crc32c_extend(0, text, (size_t)(crc_line + 1 - text)) != crc) {
         return false;
     }
-    if (sscanf(text, "quorate-data %*d\ncluster %39s\nnode %" SCNu32 "\nuuid %39s\nlog %d\n%n",
-               cluster, &identity->node_id, uuid, &log_made, &consumed) != 4 ||
+    if (sscanf(text, "quorate-data %d\ncluster %39s\nnode %" SCNu32 "\nuuid %39s\nlog %d\n%n",
+               &version, cluster, &identity->node_id, uuid, &log_made, &consumed) != 5 ||
         consumed == 0 || !bytes_of(cluster, identity->cluster, 16) ||
         !bytes_of(uuid, identity->uuid, 16)) {
         return false;
     }
     identity->log_made = log_made != 0;
     char *line = text + consumed;
+    if (version == 2 && !parse_history(identity, &line)) {
+        return false;
+    }
+    uint32_t next = 0;
     while (strncmp(line, "member ", 7) == 0) {
-        if (!parse_member(identity, line)) {
+        if (!parse_member(identity, line, version == 2, &next)) {
             return false;
         }
         line = strchr(line, '\n') + 1;
     }
-    return line == crc_line + 1 && identity->member_count > 0;
+    return line == crc_line + 1;
 }
 
 static bool load(struct io *io, struct io_file *file, struct identity *identity, char *message,
@@ -199,32 +271,43 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+static uint16_t peer_port_of(uint16_t peer_port, uint16_t client_port)
+{
+    return peer_port != 0 ? peer_port : (uint16_t)(client_port + 10000);
+}
+
+/* Where a node is, as its configuration says. */
+static void place(struct roster_node *node, const struct member_config *m)
+{
+    (void)snprintf(node->address, sizeof node->address, "%s", m->address);
+    node->client_port = m->client_port;
+    node->peer_port = peer_port_of(m->peer_port, m->client_port);
+}
+
 static bool take_members(const struct config *config, struct identity *identity, char *message,
                          size_t cap)
 {
+    struct member_config members[MEMBERS_MAX];
+    uint32_t count = config->member_count;
     identity->node_id = config->node_id != 0 ? config->node_id : 1;
-    identity->member_count = config->member_count;
-    memcpy(identity->members, config->members, sizeof identity->members);
-    if (identity->member_count == 0) {
-        struct member_config *m = &identity->members[0];
+    memcpy(members, config->members, sizeof members);
+    if (count == 0) {
+        struct member_config *m = &members[count++];
         *m = (struct member_config){ .id = identity->node_id, .client_port = config->port };
-        (void)snprintf(m->address, sizeof m->address, "127.0.0.1");
         m->peer_port = config->peer_port;
-        identity->member_count = 1;
+        (void)snprintf(m->address, sizeof m->address, "127.0.0.1");
+        config_own_address(config, m->address);
     }
-    qsort(identity->members, identity->member_count, sizeof identity->members[0], by_id);
-    bool found = false;
-    for (uint32_t i = 0; i < identity->member_count; i++) {
-        struct member_config *m = &identity->members[i];
-        found = found || m->id == identity->node_id;
-        if (m->peer_port == 0) {
-            m->peer_port = (uint16_t)(m->client_port + 10000);
-        }
-        if (i > 0 && m->id == identity->members[i - 1].id) {
-            return say(message, cap, "two members have the id %" PRIu32, m->id);
+    qsort(members, count, sizeof members[0], by_id);
+    for (uint32_t i = 0; i < count; i++) {
+        identity->members[i] =
+            (struct roster_node){ .id = members[i].id, .priority = ROSTER_PRIORITY };
+        place(&identity->members[i], &members[i]);
+        if (i > 0 && members[i].id == members[i - 1].id) {
+            return say(message, cap, "two members have the id %" PRIu32, members[i].id);
         }
     }
-    return found ||
+    return find_me(identity) ||
            say(message, cap, "node-id %" PRIu32 " is not among the members", identity->node_id);
 }
 
@@ -238,7 +321,7 @@ static bool bootstrap(struct io *io, const struct config *config, struct identit
         if (!bytes_of(config->cluster_id, identity->cluster, 16)) {
             return say(message, cap, "cluster-id must be 32 hexadecimal digits");
         }
-    } else if (identity->member_count > 1) {
+    } else if (config->member_count > 1) {
         return say(message, cap,
                    "the members of a cluster are made with the same cluster-id: give "
                    "one (32 hexadecimal digits) to each");
@@ -246,13 +329,30 @@ static bool bootstrap(struct io *io, const struct config *config, struct identit
         io_random(io, identity->cluster, 16);
     }
     io_random(io, identity->uuid, 16);
-    memcpy(identity->peer_uuid[identity_me(identity)], identity->uuid, 16);
+    memcpy(identity->members[identity->me].uuid, identity->uuid, 16);
     int error = save(io, identity);
     return error == 0 ||
            say(message, cap, "%s cannot be written: %s", identity->dir, strerror(-error));
 }
 
-/* What the configuration says must be what the directory is; addresses may have changed. */
+/* Where this node is now: what its configuration says of itself. */
+static void place_me(const struct config *config, struct identity *identity)
+{
+    struct roster_node *me = &identity->members[identity->me];
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if (config->members[i].id == identity->node_id) {
+            return; /* agree has taken that */
+        }
+    }
+    config_own_address(config, me->address);
+    if (config->peer_port != 0 || (config->port != 0 && config->port != me->client_port)) {
+        me->peer_port = peer_port_of(config->peer_port, config->port);
+    }
+    me->client_port = config->port != 0 ? config->port : me->client_port;
+}
+
+/* What the configuration says must be what the directory is; addresses may have changed. Members
+ * that it does not know may have come since: the log will tell. */
 static bool agree(const struct config *config, struct identity *identity, char *message, size_t cap)
 {
     uint8_t cluster[16];
@@ -268,23 +368,13 @@ static bool agree(const struct config *config, struct identity *identity, char *
                    identity->dir);
     }
     for (uint32_t i = 0; i < config->member_count; i++) {
-        bool found = false;
-        for (uint32_t k = 0; k < identity->member_count; k++) {
-            struct member_config *m = &identity->members[k];
-            if (m->id == config->members[i].id) {
-                *m = config->members[i];
-                m->peer_port =
-                    m->peer_port != 0 ? m->peer_port : (uint16_t)(m->client_port + 10000);
-                found = true;
+        for (uint32_t k = 0; k < MEMBERS_MAX; k++) {
+            if (identity->members[k].id == config->members[i].id) {
+                place(&identity->members[k], &config->members[i]);
             }
         }
-        if (!found) {
-            return say(message, cap,
-                       "member %" PRIu32 " is not a member of the cluster in %s: membership is "
-                       "changed in the running cluster, not by configuration",
-                       config->members[i].id, identity->dir);
-        }
     }
+    place_me(config, identity);
     return true;
 }
 
@@ -309,12 +399,16 @@ static bool open_or_make(struct io *io, const struct config *config, struct iden
     struct io_file *file;
     path_in(identity->dir, "identity", path, sizeof path);
     int error = io_file_open(io, path, 0, &file);
+    if (error == -ENOENT && config->join[0] != 0) {
+        return true; /* to be asked for */
+    }
     if (error == -ENOENT) {
         return config->bootstrap
                    ? bootstrap(io, config, identity, message, cap)
                    : say(message, cap,
-                         "%s is not a data directory of quorate: make one with --bootstrap, or "
-                         "name the right directory with --dir",
+                         "%s is not a data directory of quorate: make one with --bootstrap or, to "
+                         "take part in a cluster that is there, with --join; or name the right "
+                         "directory with --dir",
                          identity->dir);
     }
     if (error != 0) {
@@ -330,7 +424,8 @@ bool identity_open(struct io *io, const struct config *config, struct identity *
 {
     *out = (struct identity){ 0 };
     (void)snprintf(out->dir, sizeof out->dir, "%s", config->dir);
-    int error = config->bootstrap ? io_mkdir(io, config->dir) : 0;
+    bool make = config->bootstrap || config->join[0] != 0;
+    int error = make ? io_mkdir(io, config->dir) : 0;
     if (error != 0) {
         return say(message, cap, "%s cannot be made: %s", config->dir, strerror(-error));
     }
@@ -362,46 +457,79 @@ int identity_log_made(struct io *io, struct identity *identity)
     return save(io, identity);
 }
 
+/* --- Joining, leaving ----------------------------------------------------------------------- */
+
+int identity_join_uuid(struct io *io, struct identity *identity)
+{
+    char path[1100];
+    char text[64] = "";
+    struct io_file *file;
+    path_in(identity->dir, "joining", path, sizeof path);
+    int error = io_file_open(io, path, 0, &file);
+    if (error == 0) {
+        int64_t n = io_file_pread(file, text, 32, 0);
+        io_file_close(file);
+        if (n == 32 && bytes_of(text, identity->uuid, 16)) {
+            return 0;
+        }
+    } else if (error != -ENOENT) {
+        return error;
+    }
+    io_random(io, identity->uuid, 16);
+    hex_of(identity->uuid, 16, text);
+    return put_file(io, identity, "joining", text, 32);
+}
+
+int identity_join(struct io *io, struct identity *identity)
+{
+    char path[1100];
+    qr_assert(identity->joined > 0);
+    bool found = find_me(identity);
+    qr_assert(found);
+    int error = save(io, identity);
+    path_in(identity->dir, "joining", path, sizeof path);
+    if (error == 0) {
+        (void)io_unlink(io, path); /* if it stays, nobody looks at it */
+    }
+    return error;
+}
+
+int identity_removed(struct io *io, struct identity *identity)
+{
+    if (identity->removed) {
+        return 0;
+    }
+    identity->removed = true;
+    return save(io, identity);
+}
+
 uint32_t identity_me(const struct identity *identity)
 {
-    for (uint32_t i = 0; i < identity->member_count; i++) {
-        if (identity->members[i].id == identity->node_id) {
-            return i;
-        }
-    }
-    qr_unreachable();
+    return identity->me;
 }
 
 void identity_roster(const struct identity *identity, struct roster *out)
 {
     *out = (struct roster){ 0 };
-    for (uint32_t i = 0; i < identity->member_count; i++) {
-        const struct member_config *m = &identity->members[i];
-        struct roster_node *node = &out->node[i];
-        *node = (struct roster_node){ .id = m->id,
-                                      .client_port = m->client_port,
-                                      .peer_port = m->peer_port,
-                                      .priority = ROSTER_PRIORITY };
-        memcpy(node->uuid, identity->peer_uuid[i], sizeof node->uuid);
-        (void)snprintf(node->address, sizeof node->address, "%s", m->address);
-        out->members.voters |= (uint16_t)(1u << i);
+    for (uint32_t i = 0; i < MEMBERS_MAX && identity->joined == 0; i++) {
+        out->node[i] = identity->members[i];
+        out->members.voters |= (uint16_t)(out->node[i].id != 0 ? 1u << i : 0);
     }
 }
 
 enum identity_peer identity_meet(struct io *io, struct identity *identity, uint32_t index,
                                  const uint8_t uuid[16])
 {
-    static const uint8_t unknown[16] = { 0 };
-    uint8_t *known = identity->peer_uuid[index];
+    uint8_t *known = identity->members[index].uuid;
     if (memcmp(known, uuid, 16) == 0) {
         return IDENTITY_PEER_KNOWN;
     }
-    if (memcmp(known, unknown, 16) != 0) {
+    if (roster_uuid_known(&identity->members[index])) {
         return IDENTITY_PEER_OTHER_DIRECTORY;
     }
     memcpy(known, uuid, 16);
     if (save(io, identity) != 0) {
-        memcpy(known, unknown, 16);
+        memset(known, 0, 16);
         return IDENTITY_PEER_NOT_SAVED;
     }
     return IDENTITY_PEER_KNOWN;

@@ -1,8 +1,13 @@
-/* The data directory: who this node is, whom it knows, and a lock against a second process.
+/* The data directory: who this node is, whom it knew at first, and a lock against a second process.
  *
- * `identity` is a small text file, made once by --bootstrap, replaced atomically when a peer's
- * directory UUID is learnt. An empty directory is refused without --bootstrap: a node that has
- * forgotten what it acknowledged must not vote as if it had not. */
+ * `identity` is a small text file, made once by --bootstrap or when a cluster has taken the node in
+ * (--join), replaced atomically when there is something to remember. An empty directory is refused
+ * without one of the two: a node that has forgotten what it acknowledged must not vote as if it had
+ * not.
+ *
+ * Who takes part later stands in the log (roster.h). The members here are those that the cluster
+ * was made with, or those that were there when this node joined: whom to talk to until its log
+ * says more. */
 #ifndef NODE_IDENTITY_H
 #define NODE_IDENTITY_H
 
@@ -11,19 +16,21 @@
 #include "node/roster.h"
 
 struct identity {
-    uint8_t cluster[16];                       /* cluster id */
-    uint8_t uuid[16];                          /* of this data directory */
-    uint32_t node_id;                          /* 1.. */
-    struct member_config members[MEMBERS_MAX]; /* in order of id: the index is the node index */
-    uint32_t member_count;
-    uint8_t peer_uuid[MEMBERS_MAX][16]; /* by node index; zero: not met yet */
-    bool log_made;                      /* from then on a directory without its log has lost it */
+    uint8_t cluster[16]; /* cluster id */
+    uint8_t uuid[16];    /* of this data directory */
+    uint32_t node_id;    /* 1.. */
+    node_index me;
+    qr_slot joined; /* the entry that brought this node in; 0: the cluster was made with it */
+    bool removed;   /* it takes part no more */
+    struct roster_node members[MEMBERS_MAX]; /* by node index; id 0: none */
+    bool log_made; /* from then on a directory without its log has lost it */
     char dir[1024];
     struct io_file *lock;
 };
 
 /* Opens the directory, or makes it when config->bootstrap says so. False with one sentence that
- * says what is wrong and what to do. */
+ * says what is wrong and what to do. With config->join an empty directory is opened too: its
+ * node_id is 0 until identity_join. */
 bool identity_open(struct io *io, const struct config *config, struct identity *out, char *message,
                    size_t cap);
 void identity_close(struct identity *identity);
@@ -31,8 +38,20 @@ void identity_close(struct identity *identity);
 /* The log of a new directory is there: remembers it, durably. 0 or a negative errno. */
 int identity_log_made(struct io *io, struct identity *identity);
 
-/* The members that the cluster was made with, all of them voters. */
+/* The members that the cluster was made with, all of them voters; nobody when this node has joined:
+ * then the log says who took part before. */
 void identity_roster(const struct identity *identity, struct roster *out);
+
+/* A cluster has taken this node in: makes the identity of the directory. `identity` has its uuid,
+ * cluster, node_id, me, joined and members filled in. 0 or a negative errno. */
+int identity_join(struct io *io, struct identity *identity);
+
+/* The UUID of a directory that is to join: the same one at every try, so that the cluster knows it
+ * again. 0 or a negative errno. */
+int identity_join_uuid(struct io *io, struct identity *identity);
+
+/* This node takes part no more: remembers it. 0 or a negative errno. */
+int identity_removed(struct io *io, struct identity *identity);
 
 uint32_t identity_me(const struct identity *identity); /* node index of this node */
 

@@ -20,15 +20,15 @@ static qr_time silence(const struct node *node, const struct member_outlook *mem
 static void followers(const struct node *node, const struct outlook *outlook, struct reply *out)
 {
     uint32_t connected = 0;
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         connected += local_is_follower(node, i);
     }
     info_line(out, "connected_slaves:%u", connected);
     uint32_t number = 0;
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         const struct member_outlook *member = &outlook->member[i];
         if (local_is_follower(node, i)) {
-            const struct member_config *m = local_member(node, i);
+            const struct roster_node *m = local_member(node, i);
             info_line(out, "slave%u:ip=%s,port=%u,state=%s,offset=%llu,lag=%lld", number++,
                       m->address, m->client_port, member->needs_snapshot ? "wait_bgsave" : "online",
                       (ull)member->match, (long long)(silence(node, member) / QR_SECOND));
@@ -39,7 +39,7 @@ static void followers(const struct node *node, const struct outlook *outlook, st
 static void leader(const struct node *node, const struct outlook *outlook, struct reply *out)
 {
     bool known = outlook->leader != NODE_NONE;
-    const struct member_config *m = known ? local_member(node, outlook->leader) : NULL;
+    const struct roster_node *m = known ? local_member(node, outlook->leader) : NULL;
     ull applied = node->replica != NULL ? replica_applied(node->replica) : 0;
     info_line(out, "master_host:%s", known ? m->address : "");
     info_line(out, "master_port:%u", known ? m->client_port : 0);
@@ -67,8 +67,7 @@ void info_replication(struct node *node, struct reply *out)
     }
     char history[41]; /* the one that an offset belongs to is the cluster's; it never forks */
     facts_history(node, history);
-    info_line(out, "master_failover_state:%s",
-              outlook.transfer_to != NODE_NONE ? "waiting-for-sync" : "no-failover");
+    info_line(out, "master_failover_state:no-failover");
     info_line(out, "master_replid:%s", history);
     info_line(out, "master_replid2:%040d", 0);
     info_line(out, "master_repl_offset:%llu", (ull)outlook.commit);
@@ -98,23 +97,42 @@ static const char *role_name(enum role role)
 static void member_line(const struct node *node, const struct outlook *outlook, uint32_t i,
                         struct reply *out)
 {
-    const struct member_config *m = local_member(node, i);
+    const struct roster_node *m = local_member(node, i);
     const struct member_outlook *member = &outlook->member[i];
+    const char *role = roster_role(&outlook->membership, (node_index)i);
     bool me = i == identity_me(&node->identity);
     if (me || outlook->role != ROLE_LEADER) { /* only a leader knows how far the others are */
-        info_line(out, "raft_member%u:id=%u,addr=%s,port=%u,peer_port=%u,state=%s", i, m->id,
-                  m->address, m->client_port, m->peer_port,
+        info_line(out, "raft_member%u:id=%u,role=%s,addr=%s,port=%u,peer_port=%u,state=%s", i,
+                  m->id, role, m->address, m->client_port, m->peer_port,
                   me ? "self" : (local_is_follower(node, i) ? "connected" : "away"));
         return;
     }
-    info_line(out,
-              "raft_member%u:id=%u,addr=%s,port=%u,peer_port=%u,state=%s,match=%llu,lag=%llu,"
-              "heard_ms=%lld,needs_snapshot=%d",
-              i, m->id, m->address, m->client_port, m->peer_port,
-              local_is_follower(node, i) ? "connected" : "away", (ull)member->match,
-              member->match > outlook->last ? 0ull : (ull)(outlook->last - member->match),
-              member->heard == 0 ? -1LL : (long long)(silence(node, member) / QR_MILLISECOND),
-              member->needs_snapshot ? 1 : 0);
+    info_line(
+        out,
+        "raft_member%u:id=%u,role=%s,addr=%s,port=%u,peer_port=%u,state=%s,match=%llu,lag=%llu,"
+        "heard_ms=%lld,needs_snapshot=%d",
+        i, m->id, role, m->address, m->client_port, m->peer_port,
+        local_is_follower(node, i) ? "connected" : "away", (ull)member->match,
+        member->match > outlook->last ? 0ull : (ull)(outlook->last - member->match),
+        member->heard == 0 ? -1LL : (long long)(silence(node, member) / QR_MILLISECOND),
+        member->needs_snapshot ? 1 : 0);
+}
+
+static void members_lines(const struct node *node, const struct outlook *outlook, struct reply *out)
+{
+    const struct membership *m = &outlook->membership;
+    info_line(out, "raft_members:%u", quorum_count(membership_all(m)));
+    info_line(out, "raft_voters:%u", quorum_count(m->voters));
+    info_line(out, "raft_learners:%u", quorum_count(m->learners));
+    info_line(out, "raft_observers:%u", quorum_count(m->observers));
+    info_line(out, "raft_joint:%d", m->outgoing != 0 ? 1 : 0);
+    info_line(out, "raft_membership_slot:%llu", (ull)outlook->membership_slot);
+    info_line(out, "raft_removed:%d", node->removed ? 1 : 0);
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        if (node->known[i].id != 0) {
+            member_line(node, outlook, i, out);
+        }
+    }
 }
 
 void info_raft(struct node *node, struct reply *out)
@@ -139,10 +157,7 @@ void info_raft(struct node *node, struct reply *out)
     info_line(out, "raft_elections:%llu", (ull)node->stats.elections);
     info_line(out, "raft_elections_begun:%llu", (ull)node->stats.elections_begun);
     info_line(out, "raft_leader_changes:%llu", (ull)node->stats.leader_changes);
-    info_line(out, "raft_members:%u", node->identity.member_count);
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
-        member_line(node, &outlook, i, out);
-    }
+    members_lines(node, &outlook, out);
 }
 
 /* --- Quorate: queues and what became of commands -------------------------------------------- */
@@ -263,8 +278,8 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "checkpoint_slot:%llu",
               node->keeper != NULL ? (ull)keeper_slot(node->keeper) : 0ull);
     checkpoint_lines(node->measure, out);
-    for (uint32_t i = 0; i < node->identity.member_count && node->peers != NULL; i++) {
-        if (i != identity_me(&node->identity)) {
+    for (uint32_t i = 0; i < MEMBERS_MAX && node->peers != NULL; i++) {
+        if (i != identity_me(&node->identity) && node->known[i].id != 0) {
             peer_line(node, (node_index)i, out);
         }
     }

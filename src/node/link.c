@@ -3,7 +3,8 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
-#include "node/health.h"
+#include "node/join.h"
+#include "node/members.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -144,6 +145,14 @@ void link_expire_handshakes(struct peers *peers, qr_time since)
 
 /* --- Handshake ------------------------------------------------------------------------------ */
 
+/* What this node says of itself, to those who understand it. */
+static struct claim claim_to(const struct link *link)
+{
+    struct claim claim = members_claim(link->peers->node);
+    claim.made = link->version >= CLAIM_VERSION;
+    return claim;
+}
+
 static struct greeting greeting_to(struct link *link, uint32_t to)
 {
     const struct identity *me = &link->peers->node->identity;
@@ -158,10 +167,18 @@ static struct greeting greeting_to(struct link *link, uint32_t to)
     return g;
 }
 
-/* Says no in words to the other side and to our log, and closes once that is sent. */
-static bool refuse(struct link *link, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static bool refuse(struct link *link, const char *format, ...)
+/* Behind the words, for a node that takes part no more: it is to stop for good. */
+#define REFUSED_FOR_GOOD 1
+
+static void say_no(struct link *link, const char *why, struct span code)
+{
+    link_send(link, FRAME_REFUSED, span_of(why, strlen(why)), code, false);
+    link_flush(link);
+    link->closing = true;
+    io_stream_dismiss(link->stream);
+}
+
+bool link_refuse(struct link *link, const char *format, ...)
 {
     char why[400];
     char name[64];
@@ -174,60 +191,76 @@ static bool refuse(struct link *link, const char *format, ...)
     if (link->peer != NODE_NONE) {
         peers_refused(link->peers, link->peer);
     }
-    link_send(link, FRAME_REFUSED, span_of(why, strlen(why)), (struct span){ 0 }, false);
-    link_flush(link);
-    link->closing = true;
-    io_stream_dismiss(link->stream);
+    say_no(link, why, (struct span){ 0 });
     return true;
 }
 
-/* Whether the greeting is from a member of this cluster that may talk to us; refuses otherwise. */
+void link_dismiss(struct link *link)
+{
+    static const uint8_t code[] = { REFUSED_FOR_GOOD };
+    say_no(link, "the cluster has removed this node", span_of(code, sizeof code));
+}
+
+/* Whether the greeting may be from a member of this cluster that looks for this one, or from one
+ * that wants to be; refuses otherwise. */
 static bool acceptable(struct link *link, const struct greeting *g)
 {
     struct node *node = link->peers->node;
     struct identity *me = &node->identity;
+    static const uint8_t unknown[16] = { 0 };
     if (g->version < WIRE_VERSION_OLDEST || g->oldest > WIRE_VERSION) {
-        return !refuse(
+        return !link_refuse(
             link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
             g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
     }
-    if (memcmp(g->cluster, me->cluster, 16) != 0) {
-        return !refuse(link, "it belongs to another cluster: check the member addresses");
-    }
-    if (g->to != me->node_id) {
-        return !refuse(link, "it looks for node %u, this is node %u: check the member addresses",
-                       g->to, me->node_id);
-    }
-    node_index from = NODE_NONE;
-    for (node_index i = 0; i < me->member_count; i++) {
-        from = me->members[i].id == g->from && g->from != me->node_id ? i : from;
-    }
-    if (from == NODE_NONE) {
-        return !refuse(link, "node %u is not another member of this cluster", g->from);
-    }
-    if (link->peer != NODE_NONE && link->peer != from) {
-        return !refuse(link, "node %u answered in the place of node %u", g->from,
-                       me->members[link->peer].id);
-    }
-    link->peer = from;
     link->version = g->version < WIRE_VERSION ? g->version : WIRE_VERSION;
+    link->joins = !link->dialed && g->to == 0 && link->version >= CLAIM_VERSION;
+    bool any = link->joins && memcmp(g->cluster, unknown, 16) == 0;
+    if (!any && memcmp(g->cluster, me->cluster, 16) != 0) {
+        return !link_refuse(link, "it belongs to another cluster: check the member addresses");
+    }
+    if (g->to != me->node_id && !link->joins) {
+        return !link_refuse(link,
+                            "it looks for node %u, this is node %u: check the member addresses",
+                            g->to, me->node_id);
+    }
+    if (g->from == me->node_id && !link->joins) {
+        return !link_refuse(
+            link, "it calls itself node %u, as this one: check the member addresses", g->from);
+    }
+    if (link->peer != NODE_NONE && node->known[link->peer].id != g->from) {
+        return !link_refuse(link, "node %u answered in the place of node %u", g->from,
+                            node->known[link->peer].id);
+    }
     return true;
 }
 
-/* After the proof: is it the directory we know? */
-static bool same_directory(struct link *link, const uint8_t uuid[16])
+/* After the proof: who is it, and is it the directory we know? */
+static bool introduced(struct link *link, const struct greeting *g)
 {
     struct node *node = link->peers->node;
-    switch (identity_meet(node->io, &node->identity, link->peer, uuid)) {
-    case IDENTITY_PEER_KNOWN:
+    node_index index = link->peer;
+    switch (members_meet(node, g, &link->claim, &index)) {
+    case MEMBERS_WELCOME:
+        if (link->peer != NODE_NONE && link->peer != index) {
+            return !link_refuse(link, "node %u is known under another index", g->from);
+        }
+        link->peer = index;
         return true;
-    case IDENTITY_PEER_OTHER_DIRECTORY:
-        return !refuse(link,
-                       "node %u comes with another data directory than before: it may have "
-                       "forgotten what it acknowledged; give it back its directory",
-                       node->identity.members[link->peer].id);
-    case IDENTITY_PEER_NOT_SAVED:
-        return !refuse(link, "its identity could not be saved to disk");
+    case MEMBERS_NOT_ONE:
+        return !link_refuse(link, "node %u is not another member of this cluster", g->from);
+    case MEMBERS_REMOVED:
+        node_log(node, NODE_LOG_NOTICE, "Sent node %u away: it takes part no more", g->from);
+        link_dismiss(link);
+        return false;
+    case MEMBERS_OTHER_DIRECTORY:
+        return !link_refuse(link,
+                            "node %u comes with another data directory than before: it may have "
+                            "forgotten what it acknowledged; give it back its directory, or wipe "
+                            "it and start it with --join",
+                            g->from);
+    case MEMBERS_NOT_SAVED:
+        return !link_refuse(link, "its identity could not be saved to disk");
     }
     qr_unreachable();
 }
@@ -255,9 +288,10 @@ static bool on_hello(struct link *link, struct span head)
         return true;
     }
     struct greeting mine = greeting_to(link, g.from);
-    welcome_write(link->welcome, &mine, span_of(link->hello, HELLO_BYTES),
-                  link->peers->node->config.cluster_secret);
-    link_send(link, FRAME_WELCOME, span_of(link->welcome, WELCOME_BYTES), (struct span){ 0 },
+    struct claim claim = claim_to(link);
+    link->welcome_n = welcome_write(link->welcome, &mine, &claim, span_of(link->hello, HELLO_BYTES),
+                                    link->peers->node->config.cluster_secret);
+    link_send(link, FRAME_WELCOME, span_of(link->welcome, link->welcome_n), (struct span){ 0 },
               false);
     link_flush(link);
     link->state = LINK_EXPECTS_PROOF;
@@ -270,21 +304,22 @@ static bool on_welcome(struct link *link, struct span head)
     bool proven;
     const char *secret = link->peers->node->config.cluster_secret;
     struct span hello = span_of(link->hello, HELLO_BYTES);
-    if (!welcome_read(head, &g, hello, secret, &proven)) {
+    if (!welcome_read(head, &g, &link->claim, hello, secret, &proven)) {
         return false;
     }
     if (!acceptable(link, &g)) {
         return true;
     }
     if (!proven) {
-        return refuse(link, "its proof fails: the cluster-secret differs");
+        return link_refuse(link, "its proof fails: the cluster-secret differs");
     }
-    if (!same_directory(link, g.uuid)) {
+    if (!introduced(link, &g)) {
         return true;
     }
-    uint8_t proof[PROOF_BYTES];
-    proof_write(proof, hello, head, secret);
-    link_send(link, FRAME_PROOF, span_of(proof, PROOF_BYTES), (struct span){ 0 }, false);
+    uint8_t proof[PROOF_BYTES_MAX];
+    struct claim claim = claim_to(link);
+    size_t n = proof_write(proof, &claim, hello, head, secret);
+    link_send(link, FRAME_PROOF, span_of(proof, n), (struct span){ 0 }, false);
     link_flush(link);
     become_up(link);
     return true;
@@ -294,20 +329,26 @@ static bool on_proof(struct link *link, struct span head)
 {
     struct greeting g;
     struct span hello = span_of(link->hello, HELLO_BYTES);
-    if (!proof_holds(head, hello, span_of(link->welcome, WELCOME_BYTES),
+    if (!proof_holds(head, &link->claim, hello, span_of(link->welcome, link->welcome_n),
                      link->peers->node->config.cluster_secret)) {
-        return refuse(link, "its proof fails: the cluster-secret differs");
+        return link_refuse(link, "its proof fails: the cluster-secret differs");
     }
     bool valid = hello_read(hello, &g);
     qr_assert(valid);
-    if (same_directory(link, g.uuid)) {
+    if (link->joins) {
+        link->state = LINK_JOINS;
+    } else if (introduced(link, &g)) {
         become_up(link);
     }
     return true;
 }
 
-static void on_refused(struct link *link, struct span head)
+static void on_refused(struct link *link, struct span head, struct span code)
 {
+    /* It has proven that it knows the secret, and had a reason to look who we are. */
+    if (link->state == LINK_UP && code.n == 1 && code.p[0] == REFUSED_FOR_GOOD) {
+        members_removed(link->peers->node, "its cluster has removed it");
+    }
     if (link->dialed) {
         peers_refused(link->peers, link->peer);
     }
@@ -330,6 +371,9 @@ static bool on_protocol(struct link *link, const struct frame *f)
         return false;
     }
     link->peers->node->stats.peer_messages_received++;
+    if (!members_may_speak(link->peers->node, link->peer)) {
+        return true;
+    }
     return replica_receive(link->peers->node->replica, link->peer, kind,
                            span_of(f->head.p + r.at, f->head.n - r.at), lo, hi, term, f->tail);
 }
@@ -363,7 +407,7 @@ static bool on_reply(struct link *link, const struct frame *f)
 static bool on_frame(struct link *link, const struct frame *f)
 {
     if (f->kind == FRAME_REFUSED) {
-        on_refused(link, f->head);
+        on_refused(link, f->head, f->tail);
         return true;
     }
     switch (link->state) {
@@ -375,6 +419,8 @@ static bool on_frame(struct link *link, const struct frame *f)
         return f->kind == FRAME_WELCOME && on_welcome(link, f->head);
     case LINK_EXPECTS_PROOF:
         return f->kind == FRAME_PROOF && on_proof(link, f->head);
+    case LINK_JOINS:
+        return f->kind == FRAME_JOIN && join_asked(link, f->head);
     case LINK_UP:
         break;
     }
@@ -396,8 +442,6 @@ static bool on_frame(struct link *link, const struct frame *f)
         return true;
     case FRAME_ALARM:
         return alarm_receive(link->peers->node, f->head);
-    case FRAME_HEALTH:
-        return health_receive(link->peers->node, link->peer, f->head);
     case FRAME_SNAPSHOT_OFFER:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_DATA:
@@ -483,7 +527,7 @@ static void on_connect(void *context, struct io_stream *stream, int error)
     link->state = LINK_EXPECTS_WELCOME;
     link->since = io_now(peers->node->io);
     io_stream_open(stream, &callbacks, link);
-    struct greeting g = greeting_to(link, peers->node->identity.members[link->peer].id);
+    struct greeting g = greeting_to(link, peers->node->known[link->peer].id);
     hello_write(link->hello, &g);
     link_send(link, FRAME_HELLO, span_of(link->hello, HELLO_BYTES), (struct span){ 0 }, false);
     link_flush(link);
@@ -491,7 +535,7 @@ static void on_connect(void *context, struct io_stream *stream, int error)
 
 void link_dial(struct peers *peers, node_index peer, enum lane lane)
 {
-    const struct member_config *m = &peers->node->identity.members[peer];
+    const struct roster_node *m = &peers->node->known[peer];
     struct link *link = link_new(peers);
     link->dialed = true;
     link->peer = peer;

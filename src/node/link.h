@@ -20,6 +20,7 @@ enum link_state {
     LINK_EXPECTS_HELLO,
     LINK_EXPECTS_WELCOME,
     LINK_EXPECTS_PROOF,
+    LINK_JOINS, /* has proven the secret and wants to be a member */
     LINK_UP
 };
 
@@ -30,10 +31,13 @@ struct link {
     enum link_state state;
     enum lane lane;
     uint16_t version; /* of the wire, that both speak; 0 until it is known */
-    node_index peer; /* NODE_NONE until an accepted one has said who it is */
+    node_index peer;  /* NODE_NONE until an accepted one has said who it is */
     bool dialed, closing;
     qr_time since;
-    uint8_t hello[HELLO_BYTES], welcome[WELCOME_BYTES];
+    uint8_t hello[HELLO_BYTES], welcome[WELCOME_BYTES_MAX];
+    size_t welcome_n;
+    struct claim claim; /* what it says of itself */
+    bool joins;         /* it has proven itself, but is no member yet */
     uint8_t *in;
     size_t in_n, in_at, in_cap;
     struct outbox out;
@@ -47,13 +51,15 @@ struct peer {
     enum log_space space;
     struct relay relay;
     struct peer_stats stats;
+    qr_time lost_at;
+    qr_time leaves_at; /* it takes part no more: when its connections go; 0: it does */
 };
 
 struct peers {
     struct node *node;
     struct io_listener *listener;
     node_index me;
-    uint8_t count;
+    qr_time retires_at; /* this node takes part no more; 0: it does */
     struct peer peer[MEMBERS_MAX];
     struct link *links;
     uint32_t stranger_count;
@@ -71,6 +77,11 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
                bool tail_is_records);
 void link_flush(struct link *link);
 size_t link_queued(const struct link *link);
+
+/* Says no in words to the other side and to our log, and closes once that is sent. */
+bool link_refuse(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same to a node that takes part no more: it is to stop for good. */
+void link_dismiss(struct link *link);
 
 void peers_link_up(struct peers *peers, struct link *link);
 void peers_link_down(struct peers *peers, struct link *link);

@@ -42,8 +42,8 @@ bool local_leads(const struct node *node)
 
 bool local_is_follower(const struct node *node, uint32_t index)
 {
-    return index != identity_me(&node->identity) && node->peers != NULL &&
-           peers_connected(node->peers, (node_index)index);
+    return index != identity_me(&node->identity) && node->known[index].id != 0 &&
+           node->peers != NULL && peers_connected(node->peers, (node_index)index);
 }
 
 static void reply_number_text(struct reply *reply, uint64_t v)
@@ -58,16 +58,16 @@ static void write_leader(const struct node *node, const struct outlook *outlook,
                          struct reply *reply)
 {
     size_t followers = 0;
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         followers += local_is_follower(node, i);
     }
     reply_array(reply, 3);
     reply_bulk_text(reply, "master");
     reply_integer(reply, (int64_t)outlook->commit);
     reply_array(reply, followers);
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         if (local_is_follower(node, i)) {
-            const struct member_config *m = local_member(node, i);
+            const struct roster_node *m = local_member(node, i);
             reply_array(reply, 3);
             reply_bulk_text(reply, m->address);
             reply_number_text(reply, m->client_port);
@@ -86,7 +86,7 @@ static void write_follower(const struct node *node, const struct outlook *outloo
         reply_integer(reply, 0);
         reply_bulk_text(reply, "connect");
     } else {
-        const struct member_config *m = local_member(node, outlook->leader);
+        const struct roster_node *m = local_member(node, outlook->leader);
         reply_bulk_text(reply, m->address);
         reply_integer(reply, m->client_port);
         reply_bulk_text(reply, "connected");

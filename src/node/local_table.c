@@ -139,8 +139,8 @@ void local_help(struct reply *reply, const char *container, const char *const *l
     reply_status(reply, "    Lists these subcommands.");
 }
 
-const struct member_config *local_member(const struct node *node, uint32_t index)
+const struct roster_node *local_member(const struct node *node, uint32_t index)
 {
-    qr_assert(index < node->identity.member_count);
-    return &node->identity.members[index];
+    qr_assert(index < MEMBERS_MAX);
+    return &node->known[index];
 }

@@ -39,7 +39,7 @@ static void gather_consensus(struct sources *s, const struct node *node)
         s->applied = replica_applied(node->replica);
         s->raft_log_bytes = replica_log_bytes(node->replica);
     }
-    for (uint32_t i = 0; i < node->identity.member_count && s->outlook.role == ROLE_LEADER; i++) {
+    for (uint32_t i = 0; i < MEMBERS_MAX && s->outlook.role == ROLE_LEADER; i++) {
         s->followers += local_is_follower(node, i);
     }
     if (node->router != NULL) {

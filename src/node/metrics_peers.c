@@ -12,8 +12,8 @@ static void each_peer(struct metrics *page, const struct metric_row *row,
                                     node_index i, const char *id))
 {
     const struct node *node = page->sources.node;
-    for (uint32_t i = 0; i < node->identity.member_count && node->peers != NULL; i++) {
-        if (i != identity_me(&node->identity)) {
+    for (uint32_t i = 0; i < MEMBERS_MAX && node->peers != NULL; i++) {
+        if (i != identity_me(&node->identity) && node->known[i].id != 0) {
             char id[16];
             (void)snprintf(id, sizeof id, "%u", local_member(node, i)->id);
             write(page, row, (node_index)i, id);
@@ -126,7 +126,7 @@ static void slave_sample(struct metrics *page, const struct metric_row *row, nod
                          double value)
 {
     const struct node *node = page->sources.node;
-    const struct member_config *m = local_member(node, i);
+    const struct roster_node *m = local_member(node, i);
     char port[8];
     (void)snprintf(port, sizeof port, "%u", m->client_port);
     if (leads(page) && local_is_follower(node, i)) {
@@ -167,7 +167,7 @@ static void master_sample(struct metrics *page, const struct metric_row *row, do
 {
     const struct sources *s = &page->sources;
     bool known = s->outlook.leader != NODE_NONE;
-    const struct member_config *m = known ? local_member(s->node, s->outlook.leader) : NULL;
+    const struct roster_node *m = known ? local_member(s->node, s->outlook.leader) : NULL;
     char port[8];
     (void)snprintf(port, sizeof port, "%u", known ? m->client_port : 0);
     if (!leads(page)) {
@@ -181,7 +181,7 @@ void write_slave_info(struct metrics *page, const struct metric_row *row)
 {
     const struct sources *s = &page->sources;
     if (!leads(page) && s->outlook.leader != NODE_NONE) {
-        const struct member_config *m = local_member(s->node, s->outlook.leader);
+        const struct roster_node *m = local_member(s->node, s->outlook.leader);
         char port[8];
         (void)snprintf(port, sizeof port, "%u", m->client_port);
         metric_sample(
@@ -230,12 +230,9 @@ static void by_kind(struct metrics *page, const struct metric_row *row, const ch
     static const struct {
         const char *name;
         enum frame_kind kind;
-    } kinds[] = { { "protocol", FRAME_PROTOCOL },
-                  { "forward", FRAME_FORWARD },
-                  { "reply", FRAME_REPLY },
-                  { "space", FRAME_SPACE },
-                  { "digest", FRAME_DIGEST },
-                  { "alarm", FRAME_ALARM },
+    } kinds[] = { { "protocol", FRAME_PROTOCOL }, { "forward", FRAME_FORWARD },
+                  { "reply", FRAME_REPLY },       { "space", FRAME_SPACE },
+                  { "digest", FRAME_DIGEST },     { "alarm", FRAME_ALARM },
                   { "health", FRAME_HEALTH } };
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         metric_sample(&page->out, row->name, "", LABELS({ "peer", id }, { "kind", kinds[i].name }),

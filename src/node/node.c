@@ -9,9 +9,10 @@
 #include "base/limits.h"
 #include "node/alarm.h"
 #include "node/clients.h"
-#include "node/health.h"
 #include "node/http.h"
+#include "node/join.h"
 #include "node/keeper.h"
+#include "node/members.h"
 #include "node/logline.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -85,7 +86,6 @@ static void watch_role(struct node *node, qr_time clock)
         now.leader == node->seen_leader) {
         return;
     }
-    health_leader(node, &now, clock);
     node->stats.leader_changes += now.leader != node->seen_leader && now.leader != NODE_NONE;
     node->stats.elections_begun += now.role == ROLE_CANDIDATE && now.term != node->seen_term;
     if (now.role == ROLE_LEADER && node->seen_role != ROLE_LEADER) {
@@ -94,7 +94,7 @@ static void watch_role(struct node *node, qr_time clock)
     } else if (now.role != ROLE_LEADER && now.leader != NODE_NONE &&
                now.leader != node->seen_leader) {
         node_log(node, NODE_LOG_NOTICE, "Follows node %" PRIu32 " in term %" PRIu64,
-                 node->identity.members[now.leader].id, now.term);
+                 node->known[now.leader].id, now.term);
     } else if (now.role != ROLE_LEADER && node->seen_role == ROLE_LEADER) {
         node_log(node, NODE_LOG_NOTICE, "Leads no more (term %" PRIu64 ")", now.term);
     }
@@ -140,8 +140,6 @@ static void keep_house(struct node *node, qr_time now)
         node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
         clients_housekeeping(node->clients_io, now);
     }
-    qr_time health_next = health_turn(node, now);
-    node->wake = health_next < node->wake ? health_next : node->wake;
     node->again = fetch_turn(node->fetch, now) || node->again;
     keeper_turn(node->keeper);
     source_turn(node->source, now);
@@ -196,6 +194,10 @@ static void turn(void *context)
         replica_turn(node->replica);
     }
     watch_role(node, began);
+    if (replica_roster_changes(node->replica) != node->followed) {
+        node->followed = replica_roster_changes(node->replica);
+        members_follow(node);
+    }
     keep_house(node, began);
     send_out(node);
     while (log_flush(node->log)) { /* synced inline: what waited for it goes out as well */
@@ -251,9 +253,12 @@ static bool open_log(struct node *node, char *message, size_t cap)
 
 static bool open_data(struct node *node, char *message, size_t cap)
 {
-    if (!identity_open(node->io, &node->config, &node->identity, message, cap)) {
+    if (!identity_open(node->io, &node->config, &node->identity, message, cap) ||
+        (node->config.join[0] != 0 &&
+         !join_cluster(node->io, &node->config, &node->identity, node->logger, message, cap))) {
         return false;
     }
+    node->removed = node->identity.removed;
     alarms_init(&node->alarms, node->identity.node_id);
     if (!open_log(node, message, cap)) {
         return false;
@@ -308,7 +313,6 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     node->nowhere.discard = true;
     node->io = io_new();
     note_start(node);
-    health_init(&node->health, node->started);
     if (open_data(node, message, cap)) {
         node->clients_io = clients_new(node, message, cap);
         node->http = node->clients_io != NULL ? http_new(node, message, cap) : NULL;
@@ -323,13 +327,8 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
 
 static void hand_over(struct node *node)
 {
-    struct outlook now;
-    replica_outlook(node->replica, &now);
-    if (now.role == ROLE_LEADER && now.transfer_to == NODE_NONE) {
-        node_index to = health_successor(node, &now);
-        if (to != NODE_NONE) {
-            replica_admin(node->replica, ADMIN_TRANSFER, to);
-        }
+    if (replica_leads(node->replica) && !replica_is_alone(node->replica)) {
+        replica_admin(node->replica, ADMIN_TRANSFER, NODE_NONE);
     }
 }
 

@@ -10,7 +10,6 @@
 #include "node/alarms.h"
 #include "node/client.h"
 #include "node/config.h"
-#include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
 #include "node/queues.h"
@@ -43,6 +42,11 @@ struct node {
     struct io *io;
     struct config config;
     struct identity identity;
+    struct roster_node known[MEMBERS_MAX]; /* who has which index, as far as this node knows */
+    uint16_t guests;                       /* of those: known from themselves alone */
+    uint16_t aliens;   /* of those: the log has another node at that index still */
+    uint32_t followed; /* replica_roster_changes that were looked at */
+    bool removed;      /* it takes part in its cluster no more */
     struct log *log;
     struct engine *engine;
     struct engine_config engine_config;
@@ -72,8 +76,6 @@ struct node {
     struct reply nowhere; /* swallows what nobody waits for */
 
     struct alarms alarms; /* alarm.h */
-    struct health health; /* health.h */
-    bool quarantined;     /* its state differs from the others': it serves nothing */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;

@@ -30,7 +30,7 @@ static node_index member_with_id(const struct node *node, struct span text)
     if (!local_id(text, &id)) {
         return NODE_NONE;
     }
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         if (local_member(node, i)->id == id) {
             return (node_index)i;
         }
@@ -44,8 +44,8 @@ static node_index member_at(const struct node *node, struct span host, struct sp
     if (!local_id(port, &number)) {
         return NODE_NONE;
     }
-    for (uint32_t i = 0; i < node->identity.member_count; i++) {
-        const struct member_config *m = local_member(node, i);
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *m = local_member(node, i);
         if (m->client_port == number && local_is(host, m->address)) {
             return (node_index)i;
         }
@@ -140,8 +140,10 @@ static const char *obstacle(const struct node *node, const struct failover *f,
                                                    : "ERR FAILOVER target is not connected, "
                                                      "nothing was changed";
     }
-    if (health_successor(node, now) != NODE_NONE) {
-        return NULL;
+    for (node_index i = 0; i < now->members; i++) {
+        if (i != replica_me(node->replica) && peers_connected(node->peers, i)) {
+            return NULL;
+        }
     }
     return "ERR FAILOVER requires connected replicas.";
 }
@@ -166,8 +168,6 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
         return;
     }
     struct event event = { .admin = { .order = ADMIN_TRANSFER, .timeout = f.timeout } };
-    event.admin.argument = f.abort             ? replica_me(node->replica)
-                           : f.to != NODE_NONE ? f.to
-                                               : health_successor(node, &now);
+    event.admin.argument = f.abort ? replica_me(node->replica) : f.to;
     replica_order(node->replica, p, &event);
 }

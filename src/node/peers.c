@@ -5,8 +5,8 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
-#include "node/health.h"
 #include "node/link.h"
+#include "node/members.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -17,12 +17,16 @@
 
 #define DIAL_INTERVAL (50 * QR_MILLISECOND)
 #define REFUSED_INTERVAL (1 * QR_SECOND)
+/* The lower index leaves it to the higher one, which may not know it, or its address. */
+#define SECOND_DIAL_INTERVAL (1 * QR_SECOND)
+/* What a node that was dropped still hears: that the entry which drops it is committed. */
+#define LEAVE_TIME (2 * QR_SECOND)
 #define HANDSHAKE_TIMEOUT (2 * QR_SECOND)
 
 static void on_accept(void *context, struct io_stream *stream)
 {
     struct peers *peers = context;
-    if (peers->stranger_count >= STRANGERS_MAX) {
+    if (peers->stranger_count >= STRANGERS_MAX || peers->node->removed) {
         io_stream_close(stream);
         return;
     }
@@ -32,15 +36,16 @@ static void on_accept(void *context, struct io_stream *stream)
 struct peers *peers_new(struct node *node, char *message, size_t cap)
 {
     struct peers *peers = qr_zalloc(sizeof *peers);
-    const struct member_config *me = &node->identity.members[identity_me(&node->identity)];
+    const struct roster_node *me = &node->identity.members[identity_me(&node->identity)];
+    bool alone = true;
     peers->node = node;
     peers->me = (node_index)identity_me(&node->identity);
-    peers->count = (uint8_t)node->identity.member_count;
     reply_init(&peers->reply, 2);
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         router_relay_init(&peers->peer[i].relay, node, i);
+        alone = alone && (i == peers->me || node->identity.members[i].id == 0);
     }
-    if (peers->count == 1) {
+    if (node->removed) {
         return peers; /* nobody to talk to, nothing to listen for */
     }
     int error =
@@ -48,6 +53,10 @@ struct peers *peers_new(struct node *node, char *message, size_t cap)
     if (error != 0) {
         (void)snprintf(message, cap, "cannot listen for peers on %s:%u: %s", me->address,
                        (unsigned)me->peer_port, strerror(-error));
+        if (alone) {
+            node_log(node, NODE_LOG_WARNING, "No other node can join this one: %s", message);
+            return peers;
+        }
         peers_free(peers);
         return NULL;
     }
@@ -60,7 +69,7 @@ void peers_free(struct peers *peers)
         io_listener_close(peers->listener);
     }
     links_free(peers);
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         stream_detach(&peers->peer[i].relay.stream); /* what it asked for is given back later */
     }
     reply_free(&peers->reply);
@@ -76,7 +85,7 @@ const struct peer_stats *peers_stats(const struct peers *peers, node_index peer)
 
 void peers_reset_stats(struct peers *peers)
 {
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         peers->peer[i].stats = (struct peer_stats){ 0 };
     }
 }
@@ -111,6 +120,8 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
 {
     struct peer *peer = &peers->peer[index];
     bool was_up = peer->up;
+    peer->lost_at = was_up ? io_now(peers->node->io) : peer->lost_at;
+    peer->leaves_at = 0;
     for (unsigned lane = 0; lane < LANES; lane++) {
         struct link *link = peer->link[lane];
         peer->link[lane] = NULL;
@@ -119,8 +130,10 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
         }
     }
     peer->up = false;
+    if (index > peers->me) {
+        peer->dial_at[LANE_CONTROL] = peer->dial_at[LANE_DATA] = 0;
+    }
     peer->space = LOG_SPACE_OK;
-    health_peer(peers->node, index, false);
     stream_detach(&peer->relay.stream);
     router_relay_init(&peer->relay, peers->node, index);
     if (!was_up) {
@@ -133,9 +146,9 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     }
     peers->node->stats.peer_reconnects++;
     peer->stats.losses++;
-    node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u",
-             (unsigned)peers->node->identity.members[index].id);
+    node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u", (unsigned)peers->node->known[index].id);
     replica_peer(peers->node->replica, index, false);
+    members_lost(peers->node, index);
 }
 
 void peers_link_up(struct peers *peers, struct link *link)
@@ -148,12 +161,11 @@ void peers_link_up(struct peers *peers, struct link *link)
     if (peers_connected(peers, link->peer)) {
         peer->up = true;
         node_log(peers->node, NODE_LOG_NOTICE, "Connected to node %u",
-                 (unsigned)peers->node->identity.members[link->peer].id);
+                 (unsigned)peers->node->known[link->peer].id);
         uint8_t space = (uint8_t)peers->node->space;
         link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&space, 1), (struct span){ 0 },
                   false);
         alarm_tell_all(peers->node, link->peer);
-        health_peer(peers->node, link->peer, true);
         replica_peer(peers->node->replica, link->peer, true);
         snapshot_peer(peers->node, link->peer, true);
     }
@@ -174,20 +186,90 @@ void peers_refused(struct peers *peers, node_index peer)
     }
 }
 
+qr_time peers_lost_at(const struct peers *peers, node_index peer)
+{
+    return peers->peer[peer].lost_at;
+}
+
+bool peers_claim(const struct peers *peers, node_index peer, struct claim *out)
+{
+    if (!peers_connected(peers, peer)) {
+        return false;
+    }
+    *out = peers->peer[peer].link[LANE_CONTROL]->claim;
+    return out->made;
+}
+
+/* --- Coming and going ----------------------------------------------------------------------- */
+
+bool peers_leave(struct peers *peers, node_index index, bool at_once)
+{
+    struct peer *peer = &peers->peer[index];
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        if (peer->dialing[lane] != NULL && peer->dialing[lane]->state != LINK_DIALING) {
+            link_drop(peer->dialing[lane], "another node has its place");
+        }
+    }
+    if (!peer->up || at_once) {
+        lose_peer(peers, index, "it takes part no more");
+        peer->stats = (struct peer_stats){ 0 };
+        return false;
+    }
+    if (peer->leaves_at == 0) {
+        peer->leaves_at = io_now(peers->node->io) + LEAVE_TIME;
+    }
+    return true;
+}
+
+void peers_retire(struct peers *peers)
+{
+    peers->retires_at = io_now(peers->node->io) + LEAVE_TIME;
+}
+
+/* Those whose time has come hear why. */
+static void let_go(struct peers *peers, qr_time now)
+{
+    bool retired = peers->retires_at != 0 && now >= peers->retires_at;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        struct peer *peer = &peers->peer[i];
+        if (peer->up && retired) {
+            lose_peer(peers, i, "this node takes part no more");
+        } else if (peer->up && peer->leaves_at != 0 && now >= peer->leaves_at) {
+            link_dismiss(peer->link[LANE_CONTROL]);
+            lose_peer(peers, i, "it takes part no more");
+        }
+    }
+}
+
+/* When to dial, if at all: the higher index at once, the other after a while. */
+static qr_time dial_at(struct peers *peers, node_index i, unsigned lane, qr_time now)
+{
+    struct peer *peer = &peers->peer[i];
+    bool first = i < peers->me;
+    if (peers->node->known[i].id == 0 || i == peers->me || peers->retires_at != 0 ||
+        peer->leaves_at != 0 || peer->link[lane] != NULL || peer->dialing[lane] != NULL) {
+        return QR_NEVER;
+    }
+    if (!first && peer->dial_at[lane] == 0) {
+        peer->dial_at[lane] = now + SECOND_DIAL_INTERVAL;
+    }
+    return peer->dial_at[lane];
+}
+
 qr_time peers_housekeeping(struct peers *peers, qr_time now)
 {
     qr_time next = now + HANDSHAKE_TIMEOUT;
-    for (node_index i = 0; i < peers->me; i++) { /* the higher index dials the lower */
+    let_go(peers, now);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct peer *peer = &peers->peer[i];
+        qr_time interval = i < peers->me ? DIAL_INTERVAL : SECOND_DIAL_INTERVAL;
         for (unsigned lane = 0; lane < LANES; lane++) {
-            if (peer->link[lane] != NULL || peer->dialing[lane] != NULL) {
-                continue;
-            }
-            if (now >= peer->dial_at[lane]) {
-                peer->dial_at[lane] = now + DIAL_INTERVAL;
+            qr_time at = dial_at(peers, i, lane, now);
+            if (now >= at) {
+                at = peer->dial_at[lane] = now + interval;
                 link_dial(peers, i, (enum lane)lane);
             }
-            next = peer->dial_at[lane] < next ? peer->dial_at[lane] : next;
+            next = at < next ? at : next;
         }
     }
     link_expire_handshakes(peers, now - HANDSHAKE_TIMEOUT);
@@ -290,7 +372,7 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 void peers_tell_space(struct peers *peers, enum log_space space)
 {
     uint8_t byte = (uint8_t)space;
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if (peers->peer[i].link[LANE_CONTROL] != NULL) {
             link_send(peers->peer[i].link[LANE_CONTROL], FRAME_SPACE, span_of(&byte, 1),
                       (struct span){ 0 }, false);
@@ -300,7 +382,7 @@ void peers_tell_space(struct peers *peers, enum log_space space)
 
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
 {
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct link *link = peers->peer[i].link[LANE_CONTROL];
         if (link != NULL && (to == NODE_NONE || to == i) && link->version >= 3 &&
             link_queued(link) <= PEER_OUTPUT_BYTES_MAX) {
@@ -329,7 +411,7 @@ bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct sp
 enum log_space peers_space(const struct peers *peers)
 {
     enum log_space worst = LOG_SPACE_OK;
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         worst = peers->peer[i].space > worst ? peers->peer[i].space : worst;
     }
     return worst;
@@ -337,7 +419,7 @@ enum log_space peers_space(const struct peers *peers)
 
 void peers_flush(struct peers *peers)
 {
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         for (unsigned lane = 0; lane < LANES; lane++) {
             if (peers->peer[i].link[lane] != NULL) {
                 link_flush(peers->peer[i].link[lane]);
@@ -349,7 +431,7 @@ void peers_flush(struct peers *peers)
 size_t peers_queued_most(const struct peers *peers)
 {
     size_t most = 0;
-    for (node_index i = 0; i < peers->count; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         for (unsigned lane = 0; lane < LANES; lane++) {
             const struct link *link = peers->peer[i].link[lane];
             most = max_u64(most, link != NULL ? link_queued(link) : 0);

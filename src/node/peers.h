@@ -1,10 +1,11 @@
 /* Connections to the other members: two per pair of nodes, so that bulk never delays a heartbeat.
  *
- * The member with the higher index dials, both use the connection in both directions. Before
- * anything else each side proves that it belongs to the cluster: cluster id, node ids, directory
- * UUIDs, wire version, and an HMAC over the cluster secret and both nonces (handshake.c). A peer
- * whose directory has another UUID than the one remembered for its id is refused: its log may have
- * forgotten what it acknowledged. */
+ * The member with the higher index dials, and when that has not come about for a second the other
+ * does too; both use the connection in both directions. Before anything else each side proves that
+ * it belongs to the cluster: cluster id, node ids, directory UUIDs, wire version, and an HMAC over
+ * the cluster secret and both nonces (handshake.c). A peer whose directory has another UUID than
+ * the one remembered for its id is refused: its log may have forgotten what it acknowledged. Who
+ * the members are changes while the node runs (members.h). */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
@@ -14,6 +15,7 @@
 #include "log/log.h"
 #include "resp/reply.h"
 
+struct claim;
 struct node;
 struct peers;
 
@@ -27,6 +29,17 @@ void peers_free(struct peers *peers);
  * is queued for it: to a protocol that is a lossy link. */
 void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records);
+
+/* Another node takes part under that index, or none: its connections go, at once or when it has had
+ * the time to learn why. Whether it is still connected. */
+bool peers_leave(struct peers *peers, node_index index, bool at_once);
+/* This node takes part no more: all connections go, soon. */
+void peers_retire(struct peers *peers);
+
+/* When the last connection of both lanes was lost; 0: there was none since the start. */
+qr_time peers_lost_at(const struct peers *peers, node_index peer);
+/* Where the peer says it is; false: it is not connected or of a version that does not say. */
+bool peers_claim(const struct peers *peers, node_index peer, struct claim *out);
 
 bool peers_connected(const struct peers *peers, node_index peer); /* both lanes */
 /* What it speaks with this node; 0 while it is not connected. */

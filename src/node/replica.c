@@ -217,8 +217,31 @@ void replica_order(struct replica *r, struct pending *p, struct event *event)
     replica_step(r, event);
 }
 
+enum qr_status replica_change(struct replica *r, struct pending *p, struct event *event,
+                              const struct roster_node *brought)
+{
+    enum qr_status status = STATUS_OK;
+    r->joining = brought;
+    if (p != NULL) {
+        replica_order(r, p, event);
+    } else {
+        event->admin.req = r->next_req++;
+        r->change_req = event->admin.req;
+        r->change_status = STATUS_OK;
+        replica_step(r, event);
+        r->change_req = 0;
+        status = r->change_status;
+    }
+    r->joining = NULL;
+    return status;
+}
+
 bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status)
 {
+    if (req != 0 && req == r->change_req) {
+        r->change_status = status;
+        return true;
+    }
     struct pending *p = r->orders.first;
     while (p != NULL && p->req != req) {
         p = p->queue_next;
@@ -419,6 +442,11 @@ const struct roster *replica_applied_roster(const struct replica *r, qr_slot *sl
 {
     *slot = r->applied_roster_slot;
     return &r->applied_roster;
+}
+
+uint32_t replica_roster_changes(const struct replica *r)
+{
+    return r->roster_changes;
 }
 
 bool replica_is_alone(const struct replica *r)

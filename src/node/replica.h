@@ -73,6 +73,10 @@ void replica_wait(struct replica *r, struct pending *p);
 /* An ADMIN event for the protocol that p waits for: it gets OK, or the status that the protocol
  * answers. */
 void replica_order(struct replica *r, struct pending *p, struct event *event);
+/* An order that changes the members, with p or without, in which case the refusal is returned, or
+ * OK when it is under way; `brought` says who has an index anew, by index, id 0: nobody. */
+enum qr_status replica_change(struct replica *r, struct pending *p, struct event *event,
+                              const struct roster_node *brought);
 /* The stream takes replies again: its parked reads go on. */
 void replica_unpark(struct replica *r, struct stream *stream);
 /* Takes p out of whatever queue it is in here; the caller answers it. */
@@ -110,6 +114,8 @@ node_index replica_me(const struct replica *r);
  * here. *slot is that of the entry. */
 const struct roster *replica_roster(const struct replica *r, qr_slot *slot);
 const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot);
+/* Grows whenever one of the two is another one. */
+uint32_t replica_roster_changes(const struct replica *r);
 /* Whether any other node votes: without one there is nobody to hand over to. */
 bool replica_is_alone(const struct replica *r);
 

@@ -47,7 +47,10 @@ struct replica {
     qr_slot roster_slot;
     struct roster applied_roster; /* in force at what is applied here */
     qr_slot applied_roster_slot;
-    const struct roster *offered;      /* of the snapshot in the offer being stepped */
+    const struct roster *offered; /* of the snapshot in the offer being stepped */
+    uint32_t roster_changes;      /* of both */
+    qr_req change_req; /* of the change being stepped for which nobody waits, and its refusal */
+    enum qr_status change_status;
     const struct roster_node *joining; /* by node index: whom the order being stepped brings */
     struct membership_at *start_memberships; /* until START was stepped */
     uint32_t start_membership_count;

@@ -33,6 +33,7 @@ bool replica_rosters_load(struct replica *r, const struct replica_base *base, ch
     r->applied_roster_slot = base->roster_slot;
     r->roster = base->roster;
     r->roster_slot = base->roster_slot;
+    r->roster_changes = 1;
     r->start_memberships = qr_alloc((count + 1) * sizeof *r->start_memberships);
     r->start_memberships[0] = (struct membership_at){ base->roster_slot, base->roster.members };
     r->start_membership_count = 1;
@@ -77,6 +78,7 @@ void replica_roster_appended(struct replica *r, qr_slot lo, qr_slot hi)
         bool readable = roster_at(r, last, &r->roster);
         qr_assert(readable); /* it was checked when it came */
         r->roster_slot = last;
+        r->roster_changes++;
     }
 }
 
@@ -85,6 +87,7 @@ static void look_behind_applied(struct replica *r, qr_slot last)
 {
     r->roster = r->applied_roster;
     r->roster_slot = r->applied_roster_slot;
+    r->roster_changes++;
     if (last > r->applied_roster_slot) {
         bool readable = roster_at(r, last, &r->roster);
         qr_assert(readable);
@@ -121,6 +124,10 @@ static struct roster composed(const struct replica *r, const struct membership *
         if ((membership_all(members) >> i & 1) != 0) {
             bool brought = r->joining != NULL && r->joining[i].id != 0;
             roster.node[i] = brought ? r->joining[i] : r->roster.node[i];
+            const struct roster_node *known = &r->node->known[i];
+            if (!roster_uuid_known(&roster.node[i]) && known->id == roster.node[i].id) {
+                memcpy(roster.node[i].uuid, known->uuid, sizeof known->uuid);
+            }
             qr_assert(roster.node[i].id != 0);
         }
     }
@@ -133,6 +140,7 @@ void replica_persist_members(struct replica *r, const struct effect *e)
     qr_assert(e->persist.hi - e->persist.lo == 1);
     r->roster = composed(r, e->persist.members);
     r->roster_slot = e->persist.lo;
+    r->roster_changes++;
     size_t n = roster_write(&r->roster, record + RECORD_HEADER_BYTES);
     record_seal(record, r->group, RECORD_MEMBERS, e->persist.lo, e->persist.term, n);
     log_append(r->node->log, span_of(record, record_bytes(n)), 1);
@@ -143,4 +151,5 @@ void replica_roster_applied(struct replica *r, const struct record *record)
     bool valid = roster_read(record->payload, &r->applied_roster);
     qr_assert(valid); /* checked when it came, or made here */
     r->applied_roster_slot = record->slot;
+    r->roster_changes++;
 }

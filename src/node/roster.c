@@ -25,14 +25,30 @@ _Static_assert(9 + MEMBERS_MAX * (26 + sizeof((struct roster_node *)0)->address 
                    ROSTER_BYTES_MAX,
                "every roster fits");
 
+/* It is in `outgoing` alone: its id may be another's already. */
+static bool is_leaving(const struct membership *m, node_index i)
+{
+    return ((m->voters | m->learners | m->observers) >> i & 1) == 0;
+}
+
 node_index roster_find(const struct roster *roster, uint32_t id)
 {
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (id != 0 && roster->node[i].id == id) {
-            return i;
-        }
+    node_index found = NODE_NONE;
+    for (node_index i = 0; i < MEMBERS_MAX && id != 0; i++) {
+        bool better = found == NODE_NONE || is_leaving(&roster->members, found);
+        found = roster->node[i].id == id && better ? i : found;
     }
-    return NODE_NONE;
+    return found;
+}
+
+const char *roster_role(const struct membership *members, node_index index)
+{
+    unsigned bit = 1u << index;
+    return (members->voters & bit) != 0      ? "voter"
+           : (members->learners & bit) != 0  ? "learner"
+           : (members->observers & bit) != 0 ? "observer"
+           : (members->outgoing & bit) != 0  ? "leaving"
+                                             : "none";
 }
 
 bool roster_uuid_known(const struct roster_node *node)
@@ -68,10 +84,11 @@ size_t roster_write(const struct roster *roster, uint8_t *p)
     return w.n;
 }
 
-/* Only what an address is made of: it is shown to people and looked up by none. */
-static bool is_address(const char *text)
+bool roster_is_address(const char *text)
 {
-    return text[0] != 0 && strspn(text, "0123456789abcdefABCDEF:.%") == strlen(text);
+    return text[0] != 0 &&
+           strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        ":.%-_") == strlen(text);
 }
 
 static bool read_node(struct wire_reader *r, struct roster_node *node)
@@ -88,7 +105,7 @@ static bool read_node(struct wire_reader *r, struct roster_node *node)
     }
     memcpy(node->uuid, uuid.p, sizeof node->uuid);
     memcpy(node->address, address.p, length);
-    return node->id != 0 && is_address(node->address);
+    return node->id != 0 && roster_is_address(node->address);
 }
 
 static bool is_another(const struct roster *roster, node_index index)
@@ -98,7 +115,9 @@ static bool is_another(const struct roster *roster, node_index index)
         const struct roster_node *other = &roster->node[i];
         bool same_directory =
             roster_uuid_known(node) && memcmp(other->uuid, node->uuid, sizeof node->uuid) == 0;
-        if (other->id == node->id || same_directory) {
+        bool same_id = other->id == node->id && !is_leaving(&roster->members, i) &&
+                       !is_leaving(&roster->members, index);
+        if (same_id || same_directory) {
             return false;
         }
     }

@@ -34,11 +34,18 @@ struct roster {
 size_t roster_write(const struct roster *roster, uint8_t *p);
 
 /* False when the bytes are none: out of bounds, sets that overlap or name free indexes, two nodes
- * with one id or UUID. */
+ * with one UUID, or with one id when neither is about to go. */
 bool roster_read(struct span in, struct roster *out);
 
-/* The index of the node with that id; NODE_NONE when there is none. */
+/* The index of the node with that id; NODE_NONE when there is none. While a change is under way
+ * that gives an id to another directory, both have it: this is the one that stays. */
 node_index roster_find(const struct roster *roster, uint32_t id);
+
+/* What a node is to the group, in a word: voter, learner, observer, leaving, none. */
+const char *roster_role(const struct membership *members, node_index index);
+
+/* Whether a text is made of what numeric addresses are made of. */
+bool roster_is_address(const char *text);
 
 /* Whether the directory of that node is known. */
 bool roster_uuid_known(const struct roster_node *node);

@@ -116,9 +116,9 @@ enum admin_kind {
     /* argument = node to lead next, or NODE_NONE for the most up to date; this node itself: the
      * hand-over that is under way is given up */
     ADMIN_TRANSFER = 1,
-    ADMIN_READ_MODE,    /* argument = enum read_mode */
-    ADMIN_MEMBERS,      /* members = the membership wanted, not joint */
-    ADMIN_STAND_BACK,   /* argument = 1: not to lead until it is 0; goes on voting and persisting */
+    ADMIN_READ_MODE,  /* argument = enum read_mode */
+    ADMIN_MEMBERS,    /* members = the membership wanted, not joint */
+    ADMIN_STAND_BACK, /* argument = 1: not to lead until it is 0; goes on voting and persisting */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };
@@ -190,6 +190,7 @@ struct event {
             uint64_t argument;
             struct membership members;
             bool forced;     /* although it could cost the quorum */
+            bool restated;   /* an entry even if nothing changes: who the members are does */
             qr_time timeout; /* give up after so long; 0: the protocol's own */
             qr_req req;      /* ANSWERed when it is done or refused; 0: nobody waits */
         } admin;
@@ -353,7 +354,7 @@ struct outlook {
     bool forgetful;
     bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
     bool stands_back; /* it was told to */
-    uint8_t members;              /* indexes in use are below it */
+    uint8_t members;  /* indexes in use are below it */
     struct membership membership; /* in force */
     qr_slot membership_slot;      /* stated by this entry; > commit: not decided yet */
     uint16_t leaving;             /* dropped, but a leader still sends to them so that they know */

@@ -52,29 +52,25 @@ static bool open_it(struct io *disk, struct identity *out)
 
 static void check_members(const struct identity *identity)
 {
-    qr_assert(identity->member_count >= 1 && identity->member_count <= MEMBERS_MAX);
-    qr_assert(identity_me(identity) < identity->member_count);
-    for (uint32_t i = 1; i < identity->member_count; i++) {
-        qr_assert(identity->members[i].id > identity->members[i - 1].id);
+    qr_assert(identity_me(identity) < MEMBERS_MAX);
+    qr_assert(identity->members[identity_me(identity)].id == identity->node_id);
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        uint32_t id = identity->members[i].id;
+        qr_assert(id == 0 || identity->joined > 0 || id > last);
+        last = id;
+        for (uint32_t k = 0; k < i && id != 0; k++) {
+            qr_assert(identity->members[k].id != id);
+        }
     }
 }
 
 static bool same(const struct identity *a, const struct identity *b)
 {
-    if (a->node_id != b->node_id || a->member_count != b->member_count ||
-        a->log_made != b->log_made || memcmp(a->cluster, b->cluster, 16) != 0 ||
-        memcmp(a->uuid, b->uuid, 16) != 0 ||
-        memcmp(a->peer_uuid, b->peer_uuid, sizeof a->peer_uuid) != 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->member_count; i++) {
-        const struct member_config *x = &a->members[i], *y = &b->members[i];
-        if (x->id != y->id || x->client_port != y->client_port || x->peer_port != y->peer_port ||
-            strcmp(x->address, y->address) != 0) {
-            return false;
-        }
-    }
-    return true;
+    return a->node_id == b->node_id && a->me == b->me && a->joined == b->joined &&
+           a->removed == b->removed && a->log_made == b->log_made &&
+           memcmp(a->cluster, b->cluster, 16) == 0 && memcmp(a->uuid, b->uuid, 16) == 0 &&
+           memcmp(a->members, b->members, sizeof a->members) == 0;
 }
 
 /* Learns what can be learnt, and finds it again. */
@@ -82,9 +78,9 @@ static void learn(struct io *disk, struct identity *identity)
 {
     static const uint8_t uuid[16] = { 1, 2, 3 };
     struct identity again;
-    uint32_t last = identity->member_count - 1;
-    (void)identity_meet(disk, identity, last, uuid);
+    (void)identity_meet(disk, identity, identity_me(identity), uuid);
     qr_assert(identity_log_made(disk, identity) == 0);
+    qr_assert(uuid[0] + identity->uuid[0] < 128 || identity_removed(disk, identity) == 0);
     identity_close(identity);
     qr_assert(open_it(disk, &again));
     qr_assert(same(identity, &again));

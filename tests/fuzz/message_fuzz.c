@@ -94,26 +94,28 @@ static void hello(struct span in)
 static void welcome(struct feed *f)
 {
     uint32_t flip = feed_u16(f);
-    uint8_t said[HELLO_BYTES] = { 0 }, out[WELCOME_BYTES], proof[PROOF_BYTES];
+    uint8_t said[HELLO_BYTES] = { 0 }, out[WELCOME_BYTES_MAX], proof[PROOF_BYTES_MAX];
     struct span s = feed_bytes(f, HELLO_BYTES);
     memcpy(said, s.p, s.n);
     struct greeting g, read;
+    struct claim mine = { .made = (flip >> 11) % 2 == 1, .index = 3, .address = "::1" };
+    struct claim claim;
     bool proven;
     qr_assert(hello_read(span_of(said, sizeof said), &g));
-    welcome_write(out, &g, span_of(said, sizeof said), "secret");
-    struct span bytes = span_of(out, sizeof out);
-    qr_assert(welcome_read(bytes, &read, span_of(said, sizeof said), "secret", &proven));
+    struct span hello = span_of(said, sizeof said);
+    struct span bytes = span_of(out, welcome_write(out, &g, &mine, hello, "secret"));
+    qr_assert(welcome_read(bytes, &read, &claim, hello, "secret", &proven));
     g.lane = 0;
     qr_assert(proven && memcmp(&g, &read, sizeof g) == 0);
-    proof_write(proof, span_of(said, sizeof said), bytes, "secret");
-    struct span hello = span_of(said, sizeof said), proof_bytes = span_of(proof, sizeof proof);
-    qr_assert(proof_holds(proof_bytes, hello, bytes, "secret"));
-    qr_assert(!proof_holds(proof_bytes, hello, bytes, "Secret"));
-    qr_assert(!proof_holds(span_of(out + WELCOME_BYTES - PROOF_BYTES, PROOF_BYTES), hello, bytes,
-                           "secret"));
-    out[flip % sizeof out] ^= (uint8_t)(1u << (flip >> 8) % 8);
-    qr_assert(!proof_holds(proof_bytes, hello, bytes, "secret"));
-    qr_assert(welcome_read(bytes, &read, hello, "secret", &proven) && !proven);
+    qr_assert(claim.made == mine.made && (!mine.made || strcmp(claim.address, "::1") == 0));
+    struct span last = span_of(proof, proof_write(proof, &mine, hello, bytes, "secret"));
+    qr_assert(proof_holds(last, &claim, hello, bytes, "secret"));
+    qr_assert(!proof_holds(last, &claim, hello, bytes, "Secret"));
+    qr_assert(!proof_holds(span_of(bytes.p + bytes.n - PROOF_BYTES, PROOF_BYTES), &claim, hello,
+                           bytes, "secret"));
+    out[flip % bytes.n] ^= (uint8_t)(1u << (flip >> 8) % 8);
+    qr_assert(!proof_holds(last, &claim, hello, bytes, "secret"));
+    qr_assert(!welcome_read(bytes, &read, &claim, hello, "secret", &proven) || !proven);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

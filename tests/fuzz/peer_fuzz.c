@@ -53,6 +53,8 @@ static void lie_about(struct greeting *g, unsigned lie)
         g->version = g->oldest = WIRE_VERSION + 1;
     } else if (lie == 7) {
         g->lane = LANES;
+    } else if (lie == 8) {
+        g->to = 0; /* it wants to join */
     }
 }
 
@@ -81,37 +83,55 @@ static void say_hello(struct io_stream *s, struct feed *f)
     send_frame(s, FRAME_HELLO, span_of(s->hello, HELLO_BYTES), (struct span){ 0 }, false, 1000);
 }
 
+/* What the honest member says of itself; a lie makes it another index, or newer than it can be. */
+static struct claim claim_of(const struct greeting *g, unsigned lie)
+{
+    struct claim claim = { .made = lie != 3, .index = (node_index)(g->from - 1) };
+    claim.client_port = 7001;
+    claim.peer_port = 17001;
+    claim.index = lie == 4 ? (node_index)(g->nonce[0] % MEMBERS_MAX) : claim.index;
+    claim.slot = lie == 5 ? g->nonce[0] : 0;
+    claim.index = claim.index < MEMBERS_MAX ? claim.index : NODE_NONE;
+    strcpy(claim.address, "127.0.0.1");
+    return claim;
+}
+
 /* The dialer's last word: the proof over what was said. */
 static void say_proof(struct io_stream *s, struct feed *f)
 {
-    uint8_t proof[PROOF_BYTES];
+    uint8_t proof[PROOF_BYTES_MAX];
     struct span welcome = sent_frame(s, FRAME_WELCOME);
-    if (welcome.n != WELCOME_BYTES) {
+    struct greeting g;
+    if (welcome.n == 0 || !hello_read(span_of(s->hello, HELLO_BYTES), &g)) {
         return;
     }
     unsigned lie = feed_below(f, 16);
-    proof_write(proof, span_of(s->hello, HELLO_BYTES), welcome, lie == 1 ? "wrong" : "secret");
+    struct claim claim = claim_of(&g, lie);
+    size_t n = proof_write(proof, &claim, span_of(s->hello, HELLO_BYTES), welcome,
+                           lie == 1 ? "wrong" : "secret");
     proof[0] ^= lie == 2;
     struct link *link = s->owner;
     bool may = link->state == LINK_EXPECTS_PROOF && !s->closing;
     struct link before = *link;
-    send_frame(s, FRAME_PROOF, span_of(proof, PROOF_BYTES), (struct span){ 0 }, false, 1000);
-    qr_assert(!may || lie == 1 || lie == 2 || s->closing || link->state == LINK_UP);
+    send_frame(s, FRAME_PROOF, span_of(proof, n), (struct span){ 0 }, false, 1000);
+    bool in = link->state == LINK_UP || link->state == LINK_JOINS;
+    qr_assert(!may || lie == 1 || lie == 2 || s->closing || in);
     qr_assert(before.state == LINK_UP || link->state != LINK_UP || (lie != 1 && lie != 2));
 }
 
 /* To one whom the node has dialed: the answer to its HELLO. */
 static void say_welcome(struct io_stream *s, struct feed *f)
 {
-    uint8_t out[WELCOME_BYTES];
+    uint8_t out[WELCOME_BYTES_MAX];
     struct span hello = sent_frame(s, FRAME_HELLO);
     struct greeting g = greeting_of(s, 2 * (feed_u8(f) & 1), 0);
     unsigned lie = feed_below(f, 24);
     lie_about(&g, lie);
     if (hello.n == HELLO_BYTES) {
         bool was_up = ((struct link *)s->owner)->state == LINK_UP;
-        welcome_write(out, &g, hello, lie == 10 ? "wrong" : "secret");
-        send_frame(s, FRAME_WELCOME, span_of(out, sizeof out), (struct span){ 0 }, false, 1000);
+        struct claim claim = claim_of(&g, lie);
+        size_t n = welcome_write(out, &g, &claim, hello, lie == 10 ? "wrong" : "secret");
+        send_frame(s, FRAME_WELCOME, span_of(out, n), (struct span){ 0 }, false, 1000);
         bool up = ((struct link *)s->owner)->state == LINK_UP;
         qr_assert(was_up || !up || (lie != 10 && lie != 0 && lie != 6));
     }

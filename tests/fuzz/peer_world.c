@@ -2,7 +2,8 @@
 
 #include "base/alloc.h"
 #include "command/op.h"
-#include "node/health.h"
+#include "node/join.h"
+#include "node/members.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot.h"
@@ -26,19 +27,6 @@ static void tell(uint8_t frame, node_index from, struct span fields, struct span
     told->from = from;
     told->bytes.n = 0;
     frame_append(&told->bytes, frame, fields, attached, false);
-}
-
-bool health_receive(struct node *node, node_index from, struct span head)
-{
-    (void)node;
-    return from < MEMBERS_MAX && head.n >= 6;
-}
-
-void health_peer(struct node *node, node_index peer, bool up)
-{
-    (void)node;
-    (void)peer;
-    (void)up;
 }
 
 qr_wall io_wall(struct io *io)
@@ -258,6 +246,27 @@ void stream_detach(struct stream *stream)
     (void)stream;
 }
 
+/* --- Members: those that the cluster was made with ------------------------------------------ */
+
+const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
+{
+    (void)r;
+    *slot = 0;
+    return &the_world->roster;
+}
+
+const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
+{
+    return replica_roster(r, slot);
+}
+
+bool join_asked(struct link *link, struct span head)
+{
+    struct join_request request;
+    qr_assert(link->state == LINK_JOINS);
+    return join_request_read(head, &request);
+}
+
 /* --- The world ------------------------------------------------------------------------------ */
 
 static void make_identity(struct world *w)
@@ -285,6 +294,8 @@ struct world *peer_world_new(void)
     make_identity(w);
     w->node.peers = peers_new(&w->node, message, sizeof message);
     qr_assert(w->node.peers != NULL);
+    identity_roster(&w->node.identity, &w->roster);
+    members_follow(&w->node);
     return w;
 }
 

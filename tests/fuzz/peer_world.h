@@ -30,6 +30,7 @@ struct told {
 };
 
 struct world {
+    struct roster roster;
     struct io *disk;
     struct node node;
     struct io_stream stream[STREAMS_MAX];

@@ -17,7 +17,10 @@ static void check(const struct roster *roster)
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *node = &roster->node[i];
         qr_assert((node->id != 0) == ((all >> i & 1) != 0));
-        qr_assert(node->id == 0 || roster_find(roster, node->id) == i);
+        node_index found = roster_find(roster, node->id);
+        bool stays = ((m->voters | m->learners | m->observers) >> i & 1) != 0;
+        qr_assert(node->id == 0 ? found == NODE_NONE : roster->node[found].id == node->id);
+        qr_assert(!stays || found == i);
         qr_assert(memchr(node->address, 0, sizeof node->address) != NULL);
     }
 }

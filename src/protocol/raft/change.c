@@ -132,7 +132,8 @@ void raft_on_members(struct raft *r, struct effects *out, const struct event *ev
 {
     const struct membership *wanted = &event->admin.members;
     enum qr_status status = judge(r, wanted, event->admin.forced);
-    if (status != STATUS_OK || membership_equal(wanted, &r->members.members)) {
+    bool nothing = !event->admin.restated && membership_equal(wanted, &r->members.members);
+    if (status != STATUS_OK || nothing) {
         raft_trace(out, POINT_CHANGE_ANSWERED, wanted->voters, status, 0);
         raft_answer(out, event->admin.req, 1, status);
         return;

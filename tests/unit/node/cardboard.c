@@ -189,12 +189,11 @@ int fresh(void **state)
     node.command_stats = command_stats;
     node.replica = (struct replica *)&outlook; /* never looked into */
     node.peers = (struct peers *)&outlook;
-    node.identity.member_count = 3;
     node.identity.node_id = 1;
     strcpy(node.run_id, "0123456789012345678901234567890123456789");
     for (uint32_t i = 0; i < 3; i++) {
-        struct member_config *m = &node.identity.members[i];
-        *m = (struct member_config){ .id = i + 1, .client_port = (uint16_t)(7001 + i) };
+        struct roster_node *m = &node.known[i];
+        *m = (struct roster_node){ .id = i + 1, .client_port = (uint16_t)(7001 + i) };
         m->peer_port = (uint16_t)(17001 + i);
         strcpy(m->address, "127.0.0.1");
         clients[i].node = &node;
@@ -216,6 +215,7 @@ int fresh(void **state)
                                 .last = 43,
                                 .first = 1,
                                 .can_serve = true,
+                                .membership.voters = 7,
                                 .members = 3 };
     outlook.member[1] = (struct member_outlook){ .match = 40, .heard = 99 * QR_SECOND };
     changed[0] = 0;

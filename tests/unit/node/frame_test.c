@@ -110,28 +110,76 @@ static struct greeting greeting(uint32_t from, uint32_t to)
     return g;
 }
 
+static struct claim a_claim(void)
+{
+    struct claim claim = { .made = true, .index = 4, .slot = 77, .client_port = 7001 };
+    claim.peer_port = 17001;
+    strcpy(claim.address, "10.0.0.1");
+    return claim;
+}
+
+/* Scenario 14: what a node says of itself is bound to its proof; nodes of version 2 say nothing. */
+static void test_a_claim_comes_with_its_proof(void **state)
+{
+    (void)state;
+    uint8_t hello[HELLO_BYTES];
+    uint8_t welcome[WELCOME_BYTES_MAX];
+    uint8_t proof[PROOF_BYTES_MAX];
+    struct greeting dialer = greeting(3, 1);
+    struct greeting acceptor = greeting(1, 3);
+    struct claim mine = a_claim();
+    struct claim none = { .made = false };
+    struct claim claim;
+    struct greeting seen;
+    bool proven = false;
+    hello_write(hello, &dialer);
+    struct span said = span_of(hello, sizeof hello);
+    size_t n = welcome_write(welcome, &acceptor, &mine, said, "secret");
+    assert_true(welcome_read(span_of(welcome, n), &seen, &claim, said, "secret", &proven));
+    assert_true(proven && claim.made && claim.index == 4 && claim.slot == 77);
+    assert_string_equal(claim.address, "10.0.0.1");
+    welcome[61] ^= 1; /* of the slot */
+    assert_true(welcome_read(span_of(welcome, n), &seen, &claim, said, "secret", &proven));
+    assert_false(proven);
+    n = welcome_write(welcome, &acceptor, &none, said, "secret");
+    assert_int_equal(n, 60 + PROOF_BYTES); /* what version 2 expects */
+    assert_true(welcome_read(span_of(welcome, n), &seen, &claim, said, "secret", &proven));
+    assert_true(proven && !claim.made);
+    size_t proof_n = proof_write(proof, &mine, said, span_of(welcome, n), "secret");
+    assert_true(proof_holds(span_of(proof, proof_n), &claim, said, span_of(welcome, n), "secret"));
+    assert_int_equal(claim.peer_port, 17001);
+    assert_false(
+        proof_holds(span_of(proof, PROOF_BYTES), &claim, said, span_of(welcome, n), "secret"));
+    proof[PROOF_BYTES] ^= 1;
+    assert_false(proof_holds(span_of(proof, proof_n), &claim, said, span_of(welcome, n), "secret"));
+}
+
 static void test_a_handshake_between_friends(void **state)
 {
     (void)state;
     uint8_t hello[HELLO_BYTES];
-    uint8_t welcome[WELCOME_BYTES];
-    uint8_t proof[PROOF_BYTES];
+    uint8_t welcome[WELCOME_BYTES_MAX];
+    uint8_t proof[PROOF_BYTES_MAX];
     struct greeting dialer = greeting(3, 1);
     struct greeting acceptor = greeting(1, 3);
     struct greeting seen;
+    struct claim mine = a_claim();
+    struct claim claim;
     bool proven = false;
     hello_write(hello, &dialer);
     assert_true(hello_read(span_of(hello, sizeof hello), &seen));
     assert_int_equal(seen.from, 3);
     assert_int_equal(seen.lane, 1);
-    welcome_write(welcome, &acceptor, span_of(hello, sizeof hello), "secret");
-    assert_true(welcome_read(span_of(welcome, sizeof welcome), &seen,
+    size_t welcome_n =
+        welcome_write(welcome, &acceptor, &mine, span_of(hello, sizeof hello), "secret");
+    assert_true(welcome_read(span_of(welcome, welcome_n), &seen, &claim,
                              span_of(hello, sizeof hello), "secret", &proven));
     assert_true(proven);
     assert_int_equal(seen.from, 1);
-    proof_write(proof, span_of(hello, sizeof hello), span_of(welcome, sizeof welcome), "secret");
-    assert_true(proof_holds(span_of(proof, sizeof proof), span_of(hello, sizeof hello),
-                            span_of(welcome, sizeof welcome), "secret"));
+    size_t proof_n = proof_write(proof, &mine, span_of(hello, sizeof hello),
+                                 span_of(welcome, welcome_n), "secret");
+    assert_true(proof_holds(span_of(proof, proof_n), &claim, span_of(hello, sizeof hello),
+                            span_of(welcome, welcome_n), "secret"));
 }
 
 static void test_another_secret_or_a_replay_proves_nothing(void **state)
@@ -139,30 +187,34 @@ static void test_another_secret_or_a_replay_proves_nothing(void **state)
     (void)state;
     uint8_t hello[HELLO_BYTES];
     uint8_t other_hello[HELLO_BYTES];
-    uint8_t welcome[WELCOME_BYTES];
-    uint8_t proof[PROOF_BYTES];
+    uint8_t welcome[WELCOME_BYTES_MAX];
+    uint8_t proof[PROOF_BYTES_MAX];
     struct greeting dialer = greeting(3, 1);
     struct greeting acceptor = greeting(1, 3);
     struct greeting seen;
+    struct claim mine = a_claim();
+    struct claim claim;
     bool proven = true;
     hello_write(hello, &dialer);
     dialer.nonce[0] ^= 1;
     hello_write(other_hello, &dialer);
-    welcome_write(welcome, &acceptor, span_of(hello, sizeof hello), "secret");
-    assert_true(welcome_read(span_of(welcome, sizeof welcome), &seen,
+    size_t welcome_n =
+        welcome_write(welcome, &acceptor, &mine, span_of(hello, sizeof hello), "secret");
+    assert_true(welcome_read(span_of(welcome, welcome_n), &seen, &claim,
                              span_of(hello, sizeof hello), "another", &proven));
     assert_false(proven);
     proven = true;
-    assert_true(welcome_read(span_of(welcome, sizeof welcome), &seen,
+    assert_true(welcome_read(span_of(welcome, welcome_n), &seen, &claim,
                              span_of(other_hello, sizeof other_hello), "secret", &proven));
     assert_false(proven);
-    proof_write(proof, span_of(hello, sizeof hello), span_of(welcome, sizeof welcome), "secret");
-    assert_false(proof_holds(span_of(proof, sizeof proof), span_of(other_hello, sizeof other_hello),
-                             span_of(welcome, sizeof welcome), "secret"));
-    /* A welcome's proof is no dialer's proof: the purposes differ. */
-    assert_false(proof_holds(span_of(welcome + WELCOME_BYTES - PROOF_BYTES, PROOF_BYTES),
-                             span_of(hello, sizeof hello), span_of(welcome, sizeof welcome),
+    size_t proof_n = proof_write(proof, &mine, span_of(hello, sizeof hello),
+                                 span_of(welcome, welcome_n), "secret");
+    assert_false(proof_holds(span_of(proof, proof_n), &claim,
+                             span_of(other_hello, sizeof other_hello), span_of(welcome, welcome_n),
                              "secret"));
+    /* A welcome's proof is no dialer's proof: the purposes differ. */
+    assert_false(proof_holds(span_of(welcome + welcome_n - PROOF_BYTES, PROOF_BYTES), &claim,
+                             span_of(hello, sizeof hello), span_of(welcome, welcome_n), "secret"));
 }
 
 static void test_cut_greetings_are_refused(void **state)
@@ -183,8 +235,17 @@ static void test_numbers_as_redis_reads_them(void **state)
     int64_t v;
     static const char *const good[] = { "0", "1", "-1", "9223372036854775807",
                                         "-9223372036854775808" };
-    static const char *const bad[] = { "",    "-",    "+1",  "01", "-0", " 1", "1 ", "1a", "0x1",
-                                       "9223372036854775808", "-9223372036854775809",
+    static const char *const bad[] = { "",
+                                       "-",
+                                       "+1",
+                                       "01",
+                                       "-0",
+                                       " 1",
+                                       "1 ",
+                                       "1a",
+                                       "0x1",
+                                       "9223372036854775808",
+                                       "-9223372036854775809",
                                        "99999999999999999999" };
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         assert_true(number_from(span_of(good[i], strlen(good[i])), &v));
@@ -205,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_an_enormous_frame_is_bad_at_once),
         cmocka_unit_test(test_garbage_is_never_complete),
         cmocka_unit_test(test_a_handshake_between_friends),
+        cmocka_unit_test(test_a_claim_comes_with_its_proof),
         cmocka_unit_test(test_another_secret_or_a_replay_proves_nothing),
         cmocka_unit_test(test_cut_greetings_are_refused),
         cmocka_unit_test(test_numbers_as_redis_reads_them),

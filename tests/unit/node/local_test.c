@@ -419,7 +419,7 @@ static void test_info(void **state)
     CHECK("info commandstats",
           "$96\r\n# Commandstats\r\ncmdstat_get:calls=4,usec=10,usec_per_call=2.50,"
           "rejected_calls=0,failed_calls=1\r\n\r\n");
-    CHECK_HAS("info raft", "raft_member1:id=2,addr=127.0.0.1,port=7002,peer_port=17002,"
+    CHECK_HAS("info raft", "raft_member1:id=2,role=voter,addr=127.0.0.1,port=7002,peer_port=17002,"
                            "state=connected,match=40,lag=3,heard_ms=1000,needs_snapshot=0\r\n");
     CHECK_HAS("info everything", "# Latencystats\r\n");
     outlook.role = ROLE_FOLLOWER;

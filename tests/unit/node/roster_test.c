@@ -54,6 +54,17 @@ static void test_a_roster_comes_back(void **state)
     assert_true(comes_back(&roster));
 }
 
+/* A wiped node under its old id: the old directory leaves while the new one comes. */
+static void test_an_id_may_pass_to_another_directory(void **state)
+{
+    (void)state;
+    struct roster roster = sample();
+    roster.node[3].id = 4; /* node 4 at 2 is only in `outgoing` */
+    assert_true(comes_back(&roster));
+    assert_int_equal(roster_find(&roster, 4), 3);
+    assert_int_equal(roster_find(&roster, 2), 1);
+}
+
 static void test_the_largest_fits(void **state)
 {
     (void)state;
@@ -131,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_roster_comes_back),
+        cmocka_unit_test(test_an_id_may_pass_to_another_directory),
         cmocka_unit_test(test_the_largest_fits),
         cmocka_unit_test(test_a_node_outside_the_sets_is_not_written),
         cmocka_unit_test(test_what_no_node_writes_is_refused),

@@ -1,0 +1,116 @@
+#include "node/change.h"
+
+#include "node/members.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <string.h>
+
+static uint16_t bit_of(node_index i)
+{
+    return (uint16_t)(1u << i);
+}
+
+const char *change_begin(struct node *node, struct change *out)
+{
+    qr_slot slot;
+    qr_slot applied_slot;
+    struct outlook outlook;
+    const struct roster *roster = replica_roster(node->replica, &slot);
+    (void)replica_applied_roster(node->replica, &applied_slot);
+    replica_outlook(node->replica, &outlook);
+    *out = (struct change){ .now = *roster, .wanted = roster->members, .added = NODE_NONE };
+    if (outlook.role != ROLE_LEADER || !outlook.can_serve) {
+        return "TRYAGAIN the leader is not ready, nothing was changed";
+    }
+    if (slot != applied_slot || roster->members.outgoing != 0) {
+        return status_text(STATUS_CHANGING);
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (roster->node[i].id != 0 && peers_connected(node->peers, i) &&
+            peers_wire_version(node->peers, i) < CLAIM_VERSION) {
+            return "ERR a member runs a version that knows no changes of the members: upgrade all "
+                   "nodes first, nothing was changed";
+        }
+    }
+    return NULL;
+}
+
+node_index change_add(struct change *change, const struct roster_node *node, bool observer)
+{
+    node_index i = 0;
+    while (i < MEMBERS_MAX && (change->now.node[i].id != 0 || change->node[i].id != 0)) {
+        i++;
+    }
+    if (i == MEMBERS_MAX) {
+        return NODE_NONE;
+    }
+    *(observer ? &change->wanted.observers : &change->wanted.learners) |= bit_of(i);
+    change->node[i] = *node;
+    change->added = i;
+    return i;
+}
+
+void change_drop(struct change *change, node_index index)
+{
+    uint16_t keep = (uint16_t)~bit_of(index);
+    change->wanted.voters &= keep;
+    change->wanted.learners &= keep;
+    change->wanted.observers &= keep;
+}
+
+void change_node(struct change *change, node_index index, const struct roster_node *node)
+{
+    change->node[index] = *node;
+    change->restated = true;
+}
+
+enum qr_status change_order(struct node *node, const struct change *change, bool forced,
+                            struct pending *p)
+{
+    struct event event = { .kind = EVENT_ADMIN };
+    event.admin.order = ADMIN_MEMBERS;
+    event.admin.members = change->wanted;
+    event.admin.forced = forced;
+    event.admin.restated = change->restated;
+    return replica_change(node->replica, p, &event, change->node);
+}
+
+/* --- Addresses ------------------------------------------------------------------------------ */
+
+/* Where member i is, by its own word; false when it has not said so. */
+static bool whereabouts(const struct node *node, node_index i, struct claim *out)
+{
+    if (i == replica_me(node->replica)) {
+        *out = members_claim(node);
+        return true;
+    }
+    return peers_claim(node->peers, i, out);
+}
+
+void change_follow_addresses(struct node *node)
+{
+    struct change change;
+    if (!replica_leads(node->replica) || change_begin(node, &change) != NULL) {
+        return;
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        struct roster_node now = change.now.node[i];
+        struct claim claim;
+        if (now.id == 0 || !whereabouts(node, i, &claim) ||
+            (now.client_port == claim.client_port && now.peer_port == claim.peer_port &&
+             strcmp(now.address, claim.address) == 0)) {
+            continue;
+        }
+        now.client_port = claim.client_port;
+        now.peer_port = claim.peer_port;
+        memcpy(now.address, claim.address, sizeof now.address);
+        change_node(&change, i, &now);
+        node_log(node, NODE_LOG_NOTICE, "Node %u is at %s:%u now", now.id, now.address,
+                 (unsigned)now.client_port);
+    }
+    if (change.restated) {
+        (void)change_order(node, &change, false, NULL);
+    }
+}

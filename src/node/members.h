@@ -1,0 +1,43 @@
+/* Who has which index, as far as this node knows: node->known.
+ *
+ * Mostly that is the roster of its log. A node that joins knows what it was told; one that was away
+ * hears of changes from the nodes that came meanwhile, before its log does. A directory keeps its
+ * index for as long as it takes part and never comes back under another, so that an index and the
+ * slot of a committed roster are enough for two nodes to find out which of them is behind. */
+#ifndef NODE_MEMBERS_H
+#define NODE_MEMBERS_H
+
+#include "node/handshake.h"
+#include "node/node.h"
+
+/* The log states another roster, or nothing has been looked at yet. */
+void members_follow(struct node *node);
+
+/* What this node says of itself to others. */
+struct claim members_claim(const struct node *node);
+
+enum members_verdict {
+    MEMBERS_WELCOME,
+    MEMBERS_NOT_ONE,         /* its id is none of a member's */
+    MEMBERS_REMOVED,         /* it was one, and is no more */
+    MEMBERS_OTHER_DIRECTORY, /* its id is a member's, its directory another one */
+    MEMBERS_NOT_SAVED,       /* its directory is new here and could not be noted down */
+};
+
+/* Who that is that has proven the cluster secret, and under which index it takes part. What is new
+ * about it is remembered. */
+enum members_verdict members_meet(struct node *node, const struct greeting *g,
+                                  const struct claim *claim, node_index *index);
+
+/* Whether a message from that index may be used now. Where an index has passed to another node and
+ * this one's log does not know it yet, its votes and acknowledgements must not count as the
+ * other's; what a leader has to say may be followed. */
+bool members_may_speak(const struct node *node, node_index from);
+
+/* Both connections to it are gone. */
+void members_lost(struct node *node, node_index index);
+
+/* This node takes part no more. */
+void members_removed(struct node *node, const char *why);
+
+#endif
