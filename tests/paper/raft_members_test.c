@@ -52,8 +52,14 @@ static void test_4_1_one_change_at_a_time(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(5, 3);
-    qr_req first = group_change(g, 0, voters_of(SET(0, 1, 2, 3)), true);
+    struct membership watched = { .voters = SET(0, 1, 2), .observers = SET(3) };
+    qr_req observer = group_change(g, 0, watched, false);
+    qr_req early = group_change(g, 0, voters_of(SET(0, 1)), false);
+    assert_int_equal(group_answer(g, 0, early), STATUS_CHANGING);
+    group_settle(g);
+    assert_int_equal(group_answer(g, 0, observer), STATUS_OK);
 
+    qr_req first = group_change(g, 0, voters_of(SET(0, 1, 2, 3)), true);
     qr_req joint = group_change(g, 0, voters_of(SET(0, 1, 2, 4)), true);
     assert_int_equal(group_answer(g, 0, joint), STATUS_CHANGING);
     g->island = SET(0, 1, 2, 3); /* the final entry reaches the new member late */
@@ -204,12 +210,15 @@ static void test_4_2_1_a_learner_that_is_behind_stays_one(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(4, 3);
-    g->node[3].disk_held = true; /* it acknowledges nothing */
+    g->node[3].cut = true;
     change(g, 0, (struct membership){ .voters = SET(0, 1, 2), .learners = SET(3) });
+    g->node[3].cut = false;
+    g->attach_max = 0; /* it is heard, and gets no entries */
     group_elapse(g, 3 * QR_SECOND);
+    assert_true(raft_is_lively(group_raft(g, 0), 3));
     assert_int_equal(group_members(g, 0).learners, SET(3));
 
-    g->node[3].disk_held = false;
+    g->attach_max = UINT32_MAX;
     group_elapse(g, QR_SECOND);
 
     assert_members(g, 0, voters_of(SET(0, 1, 2, 3)));
@@ -351,6 +360,21 @@ static void test_4_2_2_a_removed_leader_steps_down_without_a_successor(void **st
     g->island = 0;
     group_elapse(g, 2 * QR_SECOND);
     assert_true(leader_of(g) == 1 || leader_of(g) == 2);
+    group_free(g);
+}
+
+/* Nor does it try again and again with a successor that lives and does not take over. */
+static void test_4_2_2_a_removed_leader_steps_down_when_its_successor_does_not(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    group_admin(g, 1, ADMIN_STAND_BACK, 1);
+    group_admin(g, 2, ADMIN_STAND_BACK, 1);
+    group_change(g, 0, voters_of(SET(1, 2)), false);
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    group_elapse(g, 150 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_FOLLOWER);
     group_free(g);
 }
 
@@ -537,6 +561,23 @@ static void test_4_3_a_joint_lease_needs_promises_of_both(void **state)
     group_free(g);
 }
 
+/* CheckQuorum (6.2): voters that are new have not been silent. */
+static void test_4_3_new_voters_have_an_election_timeout_to_answer(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(7, 3);
+    group_elapse(g, 2 * QR_SECOND);
+    g->island = SET(0, 1, 2);
+    group_change(g, 0, voters_of(SET(0, 3, 4, 5, 6)), true);
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    g->island = 0;
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_members(g, 0, voters_of(SET(0, 3, 4, 5, 6)));
+    assert_int_equal(group_raft(g, 0)->term, 1);
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_4_2_2_a_leader_that_leaves_does_not_count_itself),
         cmocka_unit_test(test_4_2_2_a_removed_leader_hands_over),
         cmocka_unit_test(test_4_2_2_a_removed_leader_steps_down_without_a_successor),
+        cmocka_unit_test(test_4_2_2_a_removed_leader_steps_down_when_its_successor_does_not),
         cmocka_unit_test(test_4_2_2_a_server_that_leaves_may_be_needed_until_that_is_committed),
         cmocka_unit_test(test_4_2_2_a_demoted_leader_hands_over_and_follows),
         cmocka_unit_test(test_4_2_3_a_removed_server_disturbs_nobody),
@@ -562,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_4_3_joint_elections_need_both_majorities),
         cmocka_unit_test(test_4_3_a_voter_of_either_side_may_lead),
         cmocka_unit_test(test_4_3_a_joint_lease_needs_promises_of_both),
+        cmocka_unit_test(test_4_3_new_voters_have_an_election_timeout_to_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

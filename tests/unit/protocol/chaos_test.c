@@ -197,8 +197,11 @@ static void some_change(struct group *g, struct history *h, node_index i)
     }
     m.outgoing = 0;
     bool forced = rng_chance(&h->rng, 3, 4);
-    h->wanted[i] = m;
-    h->change_req[i] = group_change(g, i, m, forced);
+    qr_req req = group_change(g, i, m, forced);
+    if (h->change_req[i] == 0) {
+        h->wanted[i] = m;
+        h->change_req[i] = req;
+    }
 }
 
 static void some_request(struct group *g, struct history *h, node_index i)
@@ -208,7 +211,7 @@ static void some_request(struct group *g, struct history *h, node_index i)
     if (o.role != ROLE_LEADER || o.room == 0 || o.last > GROUP_LOG / 2) {
         return;
     }
-    if (h->changes > 0 && h->change_req[i] == 0 && rng_chance(&h->rng, 1, h->changes)) {
+    if (h->changes > 0 && rng_chance(&h->rng, 1, h->changes)) {
         some_change(g, h, i);
     } else if (rng_chance(&h->rng, 1, 2)) {
         group_submit(g, i, 1 + (uint32_t)rng_below(&h->rng, 5));
