@@ -25,7 +25,7 @@ struct history {
     struct rng rng;
     uint64_t messages, syncs, times, requests, accidents; /* weights of this seed's chaos */
     uint64_t lost_in, time_max, late_in, leases;
-    uint64_t changes;                      /* one request in so many changes the members; 0: none */
+    uint64_t changes;                      /* of the members, a weight too */
     struct membership wanted[MEMBERS_MAX]; /* by node: the order that it was given last */
     qr_req change_req[MEMBERS_MAX];
     uint64_t changed, promoted, retired, reverted;
@@ -175,9 +175,14 @@ static void some_time(struct group *g, struct history *h)
     }
 }
 
-/* Any other membership, or one that differs in one node only. */
+/* Any other membership, or one that differs in one node only. Whoever believes that it leads is
+ * told.
+ */
 static void some_change(struct group *g, struct history *h, node_index i)
 {
+    for (node_index k = 0; k < g->n && group_raft(g, i)->phase != PHASE_LEADER; k++) {
+        i = (node_index)((i + 1) % g->n);
+    }
     struct membership m = group_members(g, i);
     bool all = rng_chance(&h->rng, 1, 2);
     node_index one = (node_index)rng_below(&h->rng, g->n);
@@ -211,9 +216,7 @@ static void some_request(struct group *g, struct history *h, node_index i)
     if (o.role != ROLE_LEADER || o.room == 0 || o.last > GROUP_LOG / 2) {
         return;
     }
-    if (h->changes > 0 && rng_chance(&h->rng, 1, h->changes)) {
-        some_change(g, h, i);
-    } else if (rng_chance(&h->rng, 1, 2)) {
+    if (rng_chance(&h->rng, 1, 2)) {
         group_submit(g, i, 1 + (uint32_t)rng_below(&h->rng, 5));
     } else if (h->read_count < READS) {
         struct read_fact fact = { .node = i, .must_see = highest_commit(g) };
@@ -269,6 +272,9 @@ static void some_accident(struct group *g, struct history *h, node_index i)
         }
         return;
     case 4:
+        g->island = (uint16_t)rng_below(&h->rng, 1u << g->n);
+        g->island = rng_chance(&h->rng, 1, 3) ? 0 : g->island;
+        return;
     case 5:
         g->node[i].cut = rng_chance(&h->rng, 1, 2);
         return;
@@ -286,8 +292,8 @@ static void some_accident(struct group *g, struct history *h, node_index i)
 static void happen(struct group *g, struct history *h)
 {
     node_index i = (node_index)rng_below(&h->rng, g->n);
-    uint64_t choice =
-        rng_below(&h->rng, h->messages + h->syncs + h->times + h->requests + h->accidents);
+    uint64_t choice = rng_below(&h->rng, h->messages + h->syncs + h->times + h->requests +
+                                             h->accidents + h->changes);
     if (g->mail_count > GROUP_MAIL - 200) {
         group_lose_mail(g);
     }
@@ -297,8 +303,10 @@ static void happen(struct group *g, struct history *h)
         group_sync(g, i);
     } else if ((choice -= h->syncs) < h->times) {
         some_time(g, h);
-    } else if (choice - h->times < h->requests) {
+    } else if ((choice -= h->times) < h->requests) {
         some_request(g, h, i);
+    } else if ((choice -= h->requests) < h->changes) {
+        some_change(g, h, i);
     } else {
         some_accident(g, h, i);
     }
@@ -309,6 +317,7 @@ static void happen(struct group *g, struct history *h)
 static void check_liveness(struct group *g, struct history *h)
 {
     g->attach_max = UINT32_MAX;
+    g->island = 0;
     memset(h->change_req, 0, sizeof h->change_req); /* learners may be promoted right behind it */
     for (node_index i = 0; i < g->n; i++) {
         g->node[i].cut = false;
@@ -344,7 +353,7 @@ static void choose_weather(struct history *h)
     h->late_in = 2 + rng_below(&h->rng, 30);
     h->lost_in = 2 + rng_below(&h->rng, 40);
     h->time_max = time_max[rng_below(&h->rng, 5)] * QR_MILLISECOND;
-    h->changes = rng_chance(&h->rng, 1, 2) ? 0 : 1 + rng_below(&h->rng, 6);
+    h->changes = rng_chance(&h->rng, 1, 2) ? 0 : 1 + rng_below(&h->rng, 60);
 }
 
 static void run(uint64_t seed, struct history *h)
