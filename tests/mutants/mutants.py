@@ -122,7 +122,7 @@ RAFT = [
     ("members: whoever leaves stops campaigning too early", "members.c",
      "able |= membership_voters(&r->before.members);", ""),
     ("members: a removed node campaigns", "members.c",
-     "return (able & raft_bit(r->me)) != 0;", "return able != 0 || true;"),
+     "return (able & raft_bit(r->me)) != 0 && !is_new(r);", "return able != 0 || !is_new(r);"),
     ("members: the removed are not told", "change.c",
      "r->leaving = (uint16_t)((r->leaving | all_before) & ~all);", "(void)all_before;"),
     ("members: a removed leader stays", "change.c", "retire(r, out); /* C3 */", ""),
