@@ -158,6 +158,11 @@ void log_stats(const struct log *log, struct log_stats *out)
     }
 }
 
+qr_time log_sync_waits(const struct log *log)
+{
+    return log->flight_batches > 0 ? io_now(log->io) - log->flight_began : 0;
+}
+
 const struct log_figures *log_figures(const struct log *log)
 {
     return &log->figures;

@@ -165,6 +165,9 @@ struct log_stats {
 };
 void log_stats(const struct log *log, struct log_stats *out);
 
+/* How long the write that is under way has taken so far; 0: none is. */
+qr_time log_sync_waits(const struct log *log);
+
 /* How batches and syncs were, since the start or log_reset_stats. */
 struct log_figures {
     struct histogram sync_usec;     /* of a write with its sync, until the loop hears of it */

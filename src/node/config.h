@@ -73,6 +73,10 @@ struct config {
     uint32_t heartbeat_ms, lease_ms, election_timeout_ms; /* 25, 80, 300 */
     uint32_t read_mode;                                   /* enum read_mode */
     uint32_t log_sync;                                    /* enum log_sync */
+    uint8_t leader_priority;                              /* 100 */
+    uint32_t leader_priority_delay_ms;                    /* 10000 */
+    uint32_t slow_disk_ms;                                /* 200; 0: no disk is slow */
+    uint32_t lag_alarm_ms;                                /* 10000; 0: no alarm */
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
     /* figures */

@@ -67,7 +67,8 @@ void info_replication(struct node *node, struct reply *out)
     }
     char history[41]; /* the one that an offset belongs to is the cluster's; it never forks */
     facts_history(node, history);
-    info_line(out, "master_failover_state:no-failover");
+    info_line(out, "master_failover_state:%s",
+              outlook.transfer_to != NODE_NONE ? "waiting-for-sync" : "no-failover");
     info_line(out, "master_replid:%s", history);
     info_line(out, "master_replid2:%040d", 0);
     info_line(out, "master_repl_offset:%llu", (ull)outlook.commit);

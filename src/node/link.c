@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
+#include "node/health.h"
 #include "node/join.h"
 #include "node/members.h"
 #include "node/node.h"
@@ -442,6 +443,8 @@ static bool on_frame(struct link *link, const struct frame *f)
         return true;
     case FRAME_ALARM:
         return alarm_receive(link->peers->node, f->head);
+    case FRAME_HEALTH:
+        return health_receive(link->peers->node, link->peer, f->head);
     case FRAME_SNAPSHOT_OFFER:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_DATA:

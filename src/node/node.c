@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "node/alarm.h"
 #include "node/clients.h"
+#include "node/health.h"
 #include "node/http.h"
 #include "node/join.h"
 #include "node/keeper.h"
@@ -86,6 +87,7 @@ static void watch_role(struct node *node, qr_time clock)
         now.leader == node->seen_leader) {
         return;
     }
+    health_leader(node, &now, clock);
     node->stats.leader_changes += now.leader != node->seen_leader && now.leader != NODE_NONE;
     node->stats.elections_begun += now.role == ROLE_CANDIDATE && now.term != node->seen_term;
     if (now.role == ROLE_LEADER && node->seen_role != ROLE_LEADER) {
@@ -140,6 +142,8 @@ static void keep_house(struct node *node, qr_time now)
         node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
         clients_housekeeping(node->clients_io, now);
     }
+    qr_time health_next = health_turn(node, now);
+    node->wake = health_next < node->wake ? health_next : node->wake;
     node->again = fetch_turn(node->fetch, now) || node->again;
     keeper_turn(node->keeper);
     source_turn(node->source, now);
@@ -313,6 +317,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     node->nowhere.discard = true;
     node->io = io_new();
     note_start(node);
+    health_init(&node->health, node->started);
     if (open_data(node, message, cap)) {
         node->clients_io = clients_new(node, message, cap);
         node->http = node->clients_io != NULL ? http_new(node, message, cap) : NULL;
@@ -327,8 +332,13 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
 
 static void hand_over(struct node *node)
 {
-    if (replica_leads(node->replica) && !replica_is_alone(node->replica)) {
-        replica_admin(node->replica, ADMIN_TRANSFER, NODE_NONE);
+    struct outlook now;
+    replica_outlook(node->replica, &now);
+    if (now.role == ROLE_LEADER && now.transfer_to == NODE_NONE) {
+        node_index to = health_successor(node, &now);
+        if (to != NODE_NONE) {
+            replica_admin(node->replica, ADMIN_TRANSFER, to);
+        }
     }
 }
 

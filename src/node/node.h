@@ -10,6 +10,7 @@
 #include "node/alarms.h"
 #include "node/client.h"
 #include "node/config.h"
+#include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
 #include "node/queues.h"
@@ -76,6 +77,8 @@ struct node {
     struct reply nowhere; /* swallows what nobody waits for */
 
     struct alarms alarms; /* alarm.h */
+    struct health health; /* health.h */
+    bool quarantined;     /* its state differs from the others': it serves nothing */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;

@@ -140,10 +140,8 @@ static const char *obstacle(const struct node *node, const struct failover *f,
                                                    : "ERR FAILOVER target is not connected, "
                                                      "nothing was changed";
     }
-    for (node_index i = 0; i < now->members; i++) {
-        if (i != replica_me(node->replica) && peers_connected(node->peers, i)) {
-            return NULL;
-        }
+    if (health_successor(node, now) != NODE_NONE) {
+        return NULL;
     }
     return "ERR FAILOVER requires connected replicas.";
 }
@@ -168,6 +166,8 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
         return;
     }
     struct event event = { .admin = { .order = ADMIN_TRANSFER, .timeout = f.timeout } };
-    event.admin.argument = f.abort ? replica_me(node->replica) : f.to;
+    event.admin.argument = f.abort             ? replica_me(node->replica)
+                           : f.to != NODE_NONE ? f.to
+                                               : health_successor(node, &now);
     replica_order(node->replica, p, &event);
 }

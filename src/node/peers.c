@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
+#include "node/health.h"
 #include "node/link.h"
 #include "node/members.h"
 #include "node/node.h"
@@ -134,6 +135,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
         peer->dial_at[LANE_CONTROL] = peer->dial_at[LANE_DATA] = 0;
     }
     peer->space = LOG_SPACE_OK;
+    health_peer(peers->node, index, false);
     stream_detach(&peer->relay.stream);
     router_relay_init(&peer->relay, peers->node, index);
     if (!was_up) {
@@ -166,6 +168,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&space, 1), (struct span){ 0 },
                   false);
         alarm_tell_all(peers->node, link->peer);
+        health_peer(peers->node, link->peer, true);
         replica_peer(peers->node->replica, link->peer, true);
         snapshot_peer(peers->node, link->peer, true);
     }

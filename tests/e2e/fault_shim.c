@@ -5,6 +5,7 @@
  *   FAULT_AT      which operation, from 1; 0 or nothing: none, only count
  *   FAULT_KIND    EIO (default), ENOSPC, or KILL
  *   FAULT_ONLY    "write" or "sync": count and fail only these; nothing: both
+ *   FAULT_SLOW    a file that holds how many milliseconds each sync takes; it may change
  *   FAULT_COUNTS  a file outside FAULT_DIR that always holds "<operations> <writes> <syncs>\n",
  *                 each padded to 10 digits, as of the operation that began last
  *
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One thread counts at a time, or the file could go back to an older count. */
@@ -64,6 +66,28 @@ static void note_counts(void)
     char line[40];
     int n = snprintf(line, sizeof(line), "%010lu %010lu %010lu\n", operations, writes, syncs);
     (void)syscall(SYS_pwrite64, counts_fd, line, (size_t)n, 0);
+}
+
+/* A slow disk: waits for as many milliseconds as the file says now. */
+static void wait_for_the_disk(int fd)
+{
+    const char *path = getenv("FAULT_SLOW");
+    int saved = errno;
+    if (path == NULL || !concerns(fd)) {
+        errno = saved;
+        return;
+    }
+    char text[16] = { 0 };
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0 && read(file, text, sizeof(text) - 1) > 0) {
+        long ms = strtol(text, NULL, 10);
+        struct timespec span = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+        (void)nanosleep(&span, NULL);
+    }
+    if (file >= 0) {
+        (void)close(file);
+    }
+    errno = saved;
 }
 
 /* Counts an operation on fd; true when it must fail (errno is set). */
@@ -130,10 +154,12 @@ ssize_t pwritev(int fd, const struct iovec *v, int count, off_t offset)
 
 int fsync(int fd)
 {
+    wait_for_the_disk(fd);
     return fault(fd, true) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
+    wait_for_the_disk(fd);
     return fault(fd, true) ? -1 : (int)syscall(SYS_fdatasync, fd);
 }

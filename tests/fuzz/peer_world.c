@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "command/op.h"
+#include "node/health.h"
 #include "node/join.h"
 #include "node/members.h"
 #include "node/replica.h"
@@ -27,6 +28,19 @@ static void tell(uint8_t frame, node_index from, struct span fields, struct span
     told->from = from;
     told->bytes.n = 0;
     frame_append(&told->bytes, frame, fields, attached, false);
+}
+
+bool health_receive(struct node *node, node_index from, struct span head)
+{
+    (void)node;
+    return from < MEMBERS_MAX && head.n >= 6;
+}
+
+void health_peer(struct node *node, node_index peer, bool up)
+{
+    (void)node;
+    (void)peer;
+    (void)up;
 }
 
 qr_wall io_wall(struct io *io)
