@@ -17,6 +17,14 @@ static qr_time silence(const struct node *node, const struct member_outlook *mem
     return member->heard == 0 ? 0 : io_now(node->io) - member->heard;
 }
 
+static const char *slave_state(const struct node *node, const struct outlook *outlook, node_index i)
+{
+    if (outlook->member[i].needs_snapshot) {
+        return "wait_bgsave";
+    }
+    return info_replica_state(node, outlook, i) == REPLICA_BOOTSTRAP ? "send_bulk" : "online";
+}
+
 static void followers(const struct node *node, const struct outlook *outlook, struct reply *out)
 {
     uint32_t connected = 0;
@@ -30,8 +38,13 @@ static void followers(const struct node *node, const struct outlook *outlook, st
         if (local_is_follower(node, i)) {
             const struct roster_node *m = local_member(node, i);
             info_line(out, "slave%u:ip=%s,port=%u,state=%s,offset=%llu,lag=%lld", number++,
-                      m->address, m->client_port, member->needs_snapshot ? "wait_bgsave" : "online",
+                      m->address, m->client_port, slave_state(node, outlook, (node_index)i),
                       (ull)member->match, (long long)(silence(node, member) / QR_SECOND));
+        }
+    }
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        if (i != identity_me(&node->identity) && node->known[i].id != 0) {
+            info_replica_line(node, outlook, (node_index)i, local_member(node, i)->id, out);
         }
     }
 }
@@ -45,7 +58,7 @@ static void leader(const struct node *node, const struct outlook *outlook, struc
     info_line(out, "master_port:%u", known ? m->client_port : 0);
     info_line(out, "master_link_status:%s", known ? "up" : "down");
     info_line(out, "master_last_io_seconds_ago:%d", known ? 0 : -1);
-    info_line(out, "master_sync_in_progress:0");
+    info_sync_lines(node, out);
     info_line(out, "slave_read_repl_offset:%llu", (ull)outlook->last);
     info_line(out, "slave_repl_offset:%llu", applied);
     info_line(out, "slave_priority:100");
@@ -279,6 +292,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "checkpoint_slot:%llu",
               node->keeper != NULL ? (ull)keeper_slot(node->keeper) : 0ull);
     checkpoint_lines(node->measure, out);
+    info_snapshot_lines(node, out);
     for (uint32_t i = 0; i < MEMBERS_MAX && node->peers != NULL; i++) {
         if (i != identity_me(&node->identity) && node->known[i].id != 0) {
             peer_line(node, (node_index)i, out);

@@ -62,6 +62,8 @@ static void gather(struct sources *s, const struct node *node)
     }
     if (node->keeper != NULL) {
         s->checkpoint_slot = keeper_slot(node->keeper);
+        s->source = source_figures(node->source);
+        fetch_figures(node->fetch, &s->fetch);
     }
     facts_engine(node, &s->engine);
     facts_memory(node, &s->memory);

@@ -5,6 +5,8 @@
 
 #include "node/facts.h"
 #include "node/metrics.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
 #include "resp/reply.h"
 
 /* What the samples of a page are taken from; gathered once, at its beginning. */
@@ -22,6 +24,8 @@ struct sources {
     double uptime_s, last_save_s;
     uint32_t leader_id, followers, waiting, forwarded;
     uint64_t applied, raft_log_bytes, checkpoint_slot;
+    const struct source_figures *source;
+    struct fetch_figures fetch;
 };
 
 struct metrics {

@@ -203,7 +203,7 @@ void write_master_last_io(struct metrics *page, const struct metric_row *row)
 
 void write_master_sync(struct metrics *page, const struct metric_row *row)
 {
-    master_sample(page, row, 0);
+    master_sample(page, row, page->sources.fetch.active ? 1 : 0);
 }
 
 void write_slave_repl(struct metrics *page, const struct metric_row *row)
@@ -230,9 +230,13 @@ static void by_kind(struct metrics *page, const struct metric_row *row, const ch
     static const struct {
         const char *name;
         enum frame_kind kind;
-    } kinds[] = { { "protocol", FRAME_PROTOCOL }, { "forward", FRAME_FORWARD },
-                  { "reply", FRAME_REPLY },       { "space", FRAME_SPACE },
-                  { "digest", FRAME_DIGEST },     { "alarm", FRAME_ALARM },
+    } kinds[] = { { "protocol", FRAME_PROTOCOL },
+                  { "forward", FRAME_FORWARD },
+                  { "reply", FRAME_REPLY },
+                  { "space", FRAME_SPACE },
+                  { "snapshot", FRAME_SNAPSHOT_DATA },
+                  { "digest", FRAME_DIGEST },
+                  { "alarm", FRAME_ALARM },
                   { "health", FRAME_HEALTH } };
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         metric_sample(&page->out, row->name, "", LABELS({ "peer", id }, { "kind", kinds[i].name }),

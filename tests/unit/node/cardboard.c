@@ -16,6 +16,8 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
 
 struct node node;
 struct client clients[3];
@@ -102,6 +104,32 @@ qr_slot keeper_slot(const struct keeper *keeper)
 {
     (void)keeper;
     return 0;
+}
+
+struct source_progress source_progress_of(const struct source *source, node_index member)
+{
+    (void)source;
+    (void)member;
+    return (struct source_progress){ 0 };
+}
+
+const struct source_figures *source_figures(const struct source *source)
+{
+    static const struct source_figures none;
+    (void)source;
+    return &none;
+}
+
+qr_slot source_pin(const struct source *source)
+{
+    (void)source;
+    return 0;
+}
+
+void fetch_figures(const struct fetch *fetch, struct fetch_figures *out)
+{
+    (void)fetch;
+    *out = (struct fetch_figures){ 0 };
 }
 
 uint32_t identity_me(const struct identity *identity)

@@ -411,6 +411,10 @@ static void test_info(void **state)
     assert_null(strstr(run("info"), "# Commandstats"));
     CHECK_HAS("info replication", "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n"
                                   "slave0:ip=127.0.0.1,port=7002,state=online,offset=40,lag=1\r\n"
+                                  "replica1:id=2,state=online,lag_ops=3,bootstrap_pct=100,"
+                                  "snapshot_sent=0,snapshot_bytes=0,snapshot_bytes_per_second=0\r\n"
+                                  "replica2:id=3,state=away,lag_ops=-1,bootstrap_pct=100,"
+                                  "snapshot_sent=0,snapshot_bytes=0,snapshot_bytes_per_second=0\r\n"
                                   "master_failover_state:no-failover\r\n");
     CHECK("info cluster nope CLUSTER", "$30\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n");
     CHECK("info nope", "$0\r\n\r\n");
