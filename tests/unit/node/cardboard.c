@@ -237,6 +237,7 @@ int fresh(void **state)
     node.clients_last = &clients[2];
     node.client_count = 3;
     outlook = (struct outlook){ .role = ROLE_LEADER,
+                                .transfer_to = NODE_NONE,
                                 .leader = 0,
                                 .term = 5,
                                 .commit = 42,
