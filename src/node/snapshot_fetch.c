@@ -37,8 +37,7 @@ static uint64_t received(const struct fetch *f)
 
 static uint32_t source_id(const struct fetch *f)
 {
-    qr_slot slot;
-    return replica_roster(f->node->replica, &slot)->node[f->source].id;
+    return f->node->known[f->source].id;
 }
 
 __attribute__((format(printf, 2, 3))) static void refuse(struct fetch *f, const char *format, ...)

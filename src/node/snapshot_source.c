@@ -65,8 +65,7 @@ struct source *source_new(struct node *node)
 
 static uint32_t id_of(const struct source *s, node_index member)
 {
-    qr_slot slot;
-    return replica_roster(s->node->replica, &slot)->node[member].id;
+    return s->node->known[member].id;
 }
 
 static void close_work(void *context)
