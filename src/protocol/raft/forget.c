@@ -155,7 +155,10 @@ static void make_barrier(struct raft *r, struct effects *out)
     raft_persist_entries(r, out, r->barrier, r->barrier + 1, r->term, 0, true);
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         struct peer *p = &r->peer[set_first(rest)];
-        p->recovery = p->recovery == RECOVERY_UNBARRED ? RECOVERY_BARRED : p->recovery; /* V3 */
+        if (p->recovery == RECOVERY_UNBARRED) {
+            p->recovery = RECOVERY_BARRED; /* V3 */
+            p->barrier = r->barrier;
+        }
     }
     raft_replicate_all(r, out);
 }
@@ -164,11 +167,11 @@ static void tell_recovered(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
     qr_assert(p->recovery >= RECOVERY_BARRED);
-    raft_trace(out, POINT_RECOVERY_TOLD, to, r->barrier, 0);
+    raft_trace(out, POINT_RECOVERY_TOLD, to, p->barrier, 0);
     p->recovery = RECOVERY_TOLD;
     struct raft_recovered *m = RAFT_SEND(out, to, RECOVERED, recovered, 0);
     m->term = r->term;
-    m->slot = r->barrier;
+    m->slot = p->barrier;
     m->life = p->life;
 }
 
@@ -179,14 +182,15 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
     if (p == NULL || m->match > r->trail.last_slot) {
         return;
     }
-    if (m->match > 0) {
+    bool at_start = p->mode == PEER_PROBE && p->next == 1; /* all logs are equal up to 0 */
+    if (m->match > 0 || at_start) {
         raft_take_match(r, out, from, m->match);
     } else if (p->mode == PEER_PROBE) {
         raft_replicate(r, out, from);
     }
     if (p->recovery == RECOVERY_UNBARRED) {
         make_barrier(r, out);
-    } else if (p->match >= r->barrier && r->commit >= r->barrier) {
+    } else if (p->match >= p->barrier && r->commit >= p->barrier) {
         tell_recovered(r, out, from);
     }
 }
@@ -202,7 +206,7 @@ void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index fr
 bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match)
 {
     struct peer *p = &r->peer[from];
-    if (p->recovery == RECOVERY_TOLD && match >= r->barrier) { /* V4 */
+    if (p->recovery == RECOVERY_TOLD && match >= p->barrier) { /* V4 */
         raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
     }

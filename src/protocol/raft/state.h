@@ -41,7 +41,7 @@ enum peer_mode { PEER_PROBE = 0, PEER_REPLICATE, PEER_SNAPSHOT };
 enum recovery {
     RECOVERY_NONE = 0, /* not forgetful: it counts */
     RECOVERY_UNBARRED, /* no barrier has been made since its life was heard of */
-    RECOVERY_BARRED,   /* `barrier` is for it too */
+    RECOVERY_BARRED,   /* a barrier is made */
     RECOVERY_TOLD,     /* RECOVERED was sent */
 };
 
@@ -59,6 +59,7 @@ struct peer {
     bool probed;      /* PROBE: an APPEND is on its way */
     uint8_t recovery; /* enum recovery */
     uint32_t life;    /* the last that it was forgetful in; 0: none in this term */
+    qr_slot barrier;  /* BARRED, TOLD: the one that was made for it */
 };
 
 /* Reads [first, first + count) wait until `round` is confirmed. */
