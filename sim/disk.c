@@ -6,7 +6,7 @@
  * synced; recovery cuts the log at the first gap, as the real log does with its synced mark, so
  * that a prefix comes back, its last write perhaps torn. What is damaged later, and what a lost
  * disk means, is in members.c. */
-#include "sim/world.h"
+#include "sim/checkers/safety.h"
 
 void disk_write_free(struct disk_write *write)
 {
@@ -48,16 +48,25 @@ static size_t entries_of(const struct disk_write *write)
     return (size_t)(write->hi - write->lo);
 }
 
+static void state_landed(struct world *w, struct sim_node *n, const struct disk_write *write)
+{
+    if (write->state_kind == 0) {
+        return;
+    }
+    n->durable_term = write->term_then;
+    n->damaged = false; /* the protocol has written down that it is forgetful, or no more */
+    if (n->lost && !write->forgetful_then) {
+        safety_recovered(w, n);
+    }
+}
+
 /* The first `count` writes have reached the disk. */
-static void land(struct sim_node *n, size_t count)
+static void land(struct world *w, struct sim_node *n, size_t count)
 {
     for (size_t k = 0; k < count; k++) {
         struct disk_write *write = &n->writes[k];
         lay_down(&n->disk, write, entries_of(write));
-        if (write->state_kind != 0) {
-            n->durable_term = write->term_then;
-            n->damaged = false; /* the protocol has written down that it is forgetful, or no more */
-        }
+        state_landed(w, n, write);
         if (write->install.slot > n->safe.slot) {
             n->safe = write->install;
         }
@@ -113,7 +122,7 @@ void disk_synced(struct world *w, struct sim_node *n, uint64_t number)
     while (count < n->write_count && n->writes[count].ticket <= upto) {
         count++;
     }
-    land(n, count);
+    land(w, n, count);
     n->syncing = false;
     disk_start_sync(w, n);
     n->sync_upto = n->minted;
@@ -170,13 +179,13 @@ void disk_crash(struct world *w, struct sim_node *n, bool power)
 {
     size_t survivors = power ? survivors_of_power(w, n) : survivors_of_process(w, n);
     w->counters->lost_writes += n->write_count - survivors;
-    land(n, survivors);
+    land(w, n, survivors);
     if (n->write_count > 0 && entries_of(&n->writes[0]) > 0 && world_chance(w, 300)) {
         /* Recovery reads record by record: the state record may stand, and some of the entries. */
         struct disk_write *torn = &n->writes[0];
         size_t keep = rng_below(&w->rng, entries_of(torn));
         lay_down(&n->disk, torn, keep);
-        n->durable_term = torn->state_kind != 0 ? torn->term_then : n->durable_term;
+        state_landed(w, n, torn);
         w->counters->torn_writes++;
     }
     cut_install(w, n);

@@ -159,7 +159,8 @@ static void persist(struct world *w, struct sim_node *n, const struct effect *x,
     struct disk_write write = { .ticket = x->persist.ticket,
                                 .lo = x->persist.lo,
                                 .hi = x->persist.hi,
-                                .term_then = outlook.term };
+                                .term_then = outlook.term,
+                                .forgetful_then = outlook.forgetful };
     if (x->persist.state_kind != 0) {
         struct wire_writer out = wire_writer(write.state, sizeof write.state);
         if (!w->protocol->codec->encode(x->persist.state_kind, x->persist.state, &out) || out.bad) {

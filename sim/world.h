@@ -131,7 +131,8 @@ struct disk_write {
     uint8_t state[STATE_BYTES_MAX];
     qr_slot lo, hi;
     struct entry *entries;
-    qr_term term_then;         /* outlook().term after the step that wrote it */
+    qr_term term_then; /* of the outlook after the step that wrote it */
+    bool forgetful_then;
     struct checkpoint install; /* of an INSTALL: the checkpoint takes the log's place */
 };
 

@@ -31,11 +31,12 @@ void safety_lost(struct world *w, struct sim_node *n)
     n->lost_commit = w->committed_count - 1;
 }
 
+/* It has written down that it remembers: from now on it counts with what it has. */
 void safety_recovered(struct world *w, struct sim_node *n)
 {
     qr_slot slot = n->lost_commit;
-    if (slot > n->log.base &&
-        (slot > image_last(&n->log) || image_chain(&n->log, slot) != w->committed[slot].chain)) {
+    if (slot > n->disk.base &&
+        (slot > image_last(&n->disk) || image_chain(&n->disk, slot) != w->committed[slot].chain)) {
         world_violation(w, VIOLATION_FORGETFUL,
                         "node %d is to remember, and lacks slot %" PRIu64
                         " that was committed when it was damaged",
@@ -129,9 +130,6 @@ void safety_members(struct world *w, struct sim_node *n, const struct outlook *o
     }
     check_in_force(w, n, o);
     check_removed(w, n, o);
-    if (n->lost && !o->forgetful) {
-        safety_recovered(w, n);
-    }
 }
 
 /* --- what is said ----------------------------------------------------------------------------- */
