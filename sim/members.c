@@ -275,9 +275,12 @@ void members_answer(struct world *w, struct sim_node *n, uint32_t number, enum q
 
 /* --- who can go on ---------------------------------------------------------------------------- */
 
-static bool decides(const struct membership *m, uint16_t core)
+/* Also when learners who are gone are made voters, because the leader has not noticed yet. */
+static bool decides(const struct membership *m, uint16_t core, uint16_t able)
 {
-    return m->voters == 0 || quorum_of(core, m);
+    uint32_t gone = quorum_count(m->learners & (uint16_t)~core);
+    bool later = 2 * quorum_count(m->voters & able) > quorum_count(m->voters) + gone;
+    return m->voters == 0 || (quorum_of(able, m) && later);
 }
 
 /* Whatever the logs of these nodes say about members: a majority of it is among them. Older
@@ -286,12 +289,12 @@ static bool core_decides(const struct world *w, uint16_t core)
 {
     uint16_t able = core & (uint16_t)~lost_nodes(w);
     qr_slot decided = w->decided[w->decided_count - 1].slot;
-    bool good = decides(members_decided(w), able);
+    bool good = decides(members_decided(w), core, able);
     for (node_index i = 0; i < w->node_count; i++) {
         const struct image *images[] = { &w->nodes[i].log, &w->nodes[i].disk };
         for (unsigned k = 0; k < 2 && (core >> i & 1) != 0; k++) {
             struct membership_at m = members_in_force(images[k], (struct membership_at){ 0 });
-            good = good && (m.slot <= decided || decides(&m.members, able));
+            good = good && (m.slot <= decided || decides(&m.members, core, able));
         }
     }
     return good;
