@@ -232,6 +232,9 @@ void members_arrive(struct world *w, struct sim_node *n, uint32_t number)
     struct order *o = &w->orders[number];
     struct outlook outlook;
     node_outlook(w, n, &outlook);
+    if (w->calm) {
+        return; /* it waited at a node that stood still */
+    }
     uint16_t fresh = 0;
     if (o->verb != VERB_TRANSFER) {
         struct membership now = outlook.membership;
