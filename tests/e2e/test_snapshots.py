@@ -1,0 +1,366 @@
+"""Members that come back: from the log within its bounds, beyond them by another's checkpoint.
+
+Rows L5-L8, U15-U22, U25; scenarios 27, 28, 41, 56, 58, 63.
+"""
+import os
+import re
+import shutil
+
+import pytest
+
+from cluster import Cluster, wait_for
+from loadgen import LoadGenerator
+from resp import Error
+from test_disk import SmallDisk
+
+MIB = 1 << 20
+# The log keeps so little that whoever was away needs a snapshot.
+SHORT = ["--log-max-entries", "500", "--log-segment-bytes", "1mb"]
+VALUE = 4000
+
+
+def fill(node, first, count, value=VALUE):
+    with node.connect(timeout=30) as connection:
+        for start in range(first, first + count, 100):
+            replies = connection.pipeline(
+                [("SET", f"key:{i}", (b"%d," % i) * (value // len(b"%d," % i)))
+                 for i in range(start, min(start + 100, first + count))])
+            assert set(replies) == {"OK"}, replies
+
+
+def number(node, field):
+    info = node.try_info()
+    return int(info[field]) if info else -1
+
+
+def wait_trimmed(node, beyond):
+    wait_for(lambda: number(node, "raft_first") > beyond, f"node {node.number} trims its log", 15)
+
+
+def wait_installed(node, count=1):
+    wait_for(lambda: number(node, "snapshots_installed") >= count,
+             f"node {node.number} installs a snapshot", 20)
+
+
+def assert_equal(cluster):
+    """All that run hold the same state at the same slot."""
+    cluster.wait_applied()
+
+    def digests():
+        infos = [node.info("digest") for node in cluster.alive()]
+        return {(info["digest_slot"], info["digest"]) for info in infos}
+    wait_for(lambda: len(digests()) == 1, "the replicas are equal", 10, 0.05)
+
+
+def strand(cluster, node, keys=2000):
+    """Ends the node, and goes on until the log has no more what it lacks."""
+    held = number(node, "raft_last")
+    node.kill()
+    leader = cluster.leader()
+    fill(leader, 0, keys)
+    wait_trimmed(leader, held + 1)
+    return leader
+
+
+def slow_down(node, rate):
+    node.call("CONFIG", "SET", "snapshot-bytes-per-second", rate)
+
+
+def a_follower(cluster):
+    return cluster.followers()[0]
+
+
+def pulled(node):
+    return number(node, "snapshot_done_bytes")
+
+
+# --- From the log, or not ------------------------------------------------------------------------
+
+
+def test_within_retention_the_log_is_enough():
+    """Row L8: the log reaches back to where the member stood."""
+    with Cluster(3, ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb"]) as cluster:
+        node = a_follower(cluster)
+        node.kill()
+        leader = cluster.leader()
+        fill(leader, 0, 1500)
+        wait_for(lambda: number(leader, "checkpoints") > 0, "a checkpoint", 15)
+        node.start()
+        assert_equal(cluster)
+        assert number(node, "snapshots_begun") == 0
+        assert number(leader, "snapshot_offers") == 0
+
+
+@pytest.mark.parametrize("bound", [["--log-max-entries", "500"], ["--log-max-age", "1"],
+                                   ["--log-max-bytes", "64mb"]], ids=lambda bound: bound[0][2:])
+def test_the_log_is_trimmed_as_far_as_its_bound_asks(bound):
+    """Row U25, by itself and although a member is away: entries, age, bytes. Checkpoints are taken
+    for that, whatever checkpoint-bytes says (U23)."""
+    options = ["--log-segment-bytes", "1mb", "--checkpoint-bytes", "8gb", *bound]
+    with Cluster(3, options) as cluster:
+        a_follower(cluster).kill()
+        leader = cluster.leader()
+        if bound[0] == "--log-max-bytes":
+            for _ in range(3):
+                fill(leader, 0, 800, value=30_000)
+        else:
+            fill(leader, 0, 2000, value=100)
+        wait_trimmed(leader, 10)
+        info = leader.info()
+        kept = int(info["raft_last"]) - int(info["raft_first"]) + 1
+        if bound[0] == "--log-max-entries":
+            wait_for(lambda: number(leader, "raft_last") - number(leader, "raft_first") < 501,
+                     "no more than 500 entries", 10)
+            assert kept >= 499  # and no less
+        elif bound[0] == "--log-max-bytes":
+            wait_for(lambda: number(leader, "raft_log_bytes") <= 66 * MIB, "64 MiB are left", 10)
+            assert number(leader, "raft_log_bytes") >= 60 * MIB
+
+
+def test_a_stopped_follower_costs_the_leader_no_memory():
+    """U21: what it lacks is in the log, which is on disk."""
+    with Cluster(3, ["--log-max-bytes", "64mb", "--checkpoint-bytes", "32mb"]) as cluster:
+        node, leader = a_follower(cluster), cluster.leader()
+        node.pause()
+
+        def write(rounds):
+            for _ in range(rounds):
+                fill(leader, 0, 400, value=30_000)
+            info = leader.info()
+            return int(info["used_memory_rss"]), int(info["raft_first"])
+        before, _ = write(18)  # 200 MiB: every cache and queue is full
+        after, first = write(8)
+        assert after - before < 24 * MIB, (before, after)
+        node.resume()
+        wait_installed(node)
+        assert first > 1
+        assert_equal(cluster)
+
+
+# --- By snapshot ----------------------------------------------------------------------------------
+
+
+def test_beyond_retention_a_snapshot_under_load():
+    """U15, U22: writes go on all the time, nothing is lost, and it does catch up. Scenario 41: again
+    as soon as it is there, and once more."""
+    options = ["--log-max-entries", "3000", "--log-segment-bytes", "1mb"]
+    with Cluster(3, options) as cluster, LoadGenerator(cluster, clients=6, rate=4000) as load:
+        node = a_follower(cluster)
+        load.wait_for_acknowledged(500)
+        node.kill()
+        leader = cluster.leader()
+        fill(leader, 0, 4000)
+        wait_trimmed(leader, 1000)
+        node.start()
+        wait_installed(node)
+        wait_for(lambda: "state=online" in leader.info()[f"replica{node.number - 1}"],
+                 "it has caught up", 15)
+        for round_number in (1, 2):
+            node.pause()
+            held = number(leader, "raft_last")
+            fill(leader, 4000 * round_number, 3500)
+            wait_trimmed(leader, held + 1)
+            node.resume()
+            wait_for(lambda: number(node, "snapshots_installed") > round_number, "one more", 20)
+        load.wait_for_acknowledged(500)
+        summary = load.finish()
+        assert summary.get("lost", 0) == 0
+        load.check_history()
+        assert_equal(cluster)
+
+
+def test_the_receiver_dies_in_the_middle_and_goes_on():
+    """U15, U19: never from zero. Asserted by the bytes that its second life gets."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        leader = strand(cluster, node, 4000)  # 16 MB
+        slow_down(leader, "10mb")
+        node.start()
+        wait_for(lambda: pulled(node) > 6 * MIB, "some megabytes", 10)
+        node.kill()
+        slow_down(leader, "1gb")
+        node.start()
+        wait_installed(node)
+        info = node.info()
+        assert int(info["snapshots_resumed"]) == 1
+        assert int(info["snapshot_bytes_received"]) < 12 * MIB
+        assert "Goes on with the snapshot" in node.log()
+        assert_equal(cluster)
+        assert not os.path.exists(os.path.join(node.directory, "checkpoint.received"))
+
+
+def test_the_source_dies_in_the_middle_and_comes_back():
+    """Another node leads meanwhile. The file is still there, so it is gone on with."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        source = strand(cluster, node, 4000)
+        slow_down(source, "10mb")
+        node.start()
+        wait_for(lambda: pulled(node) > 6 * MIB, "some megabytes", 10)
+        source.kill()
+        wait_for(lambda: cluster.leader() is not source, "another leader", 10)
+        source.start(["--snapshot-bytes-per-second", "1gb"])
+        wait_installed(node)
+        info = node.info()
+        assert int(info["snapshots_begun"]) == 1
+        assert int(info["snapshot_bytes_received"]) < 19 * MIB
+        assert_equal(cluster)
+
+
+def test_the_leader_changes_in_the_middle():
+    """L7: the follower goes on with whom it began, leader or not; nothing comes twice."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        source = strand(cluster, node, 4000)
+        slow_down(source, "10mb")
+        node.start()
+        wait_for(lambda: pulled(node) > 2 * MIB, "some megabytes", 10)
+        source.call("FAILOVER")
+        wait_for(lambda: cluster.leader() is not source, "another leader", 10)
+        slow_down(source, "1gb")
+        wait_installed(node)
+        info = node.info()
+        assert int(info["snapshots_begun"]) == 1
+        assert int(info["snapshot_bytes_received"]) < 19 * MIB
+        assert_equal(cluster)
+
+
+def test_two_members_share_one_file():
+    """One open file, and new checkpoints meanwhile do not disturb it (scenario 28)."""
+    with Cluster(5, SHORT + ["--checkpoint-bytes", "2mb"]) as cluster:
+        nodes = cluster.followers()[:2]
+        nodes[1].kill()
+        leader = strand(cluster, nodes[0], 3000)
+        slow_down(leader, "6mb")
+        nodes[0].start()
+        wait_for(lambda: pulled(nodes[0]) > MIB, "a megabyte", 10)
+        checkpoints = number(leader, "checkpoints")
+        fill(leader, 3000, 1500)
+        nodes[1].start()
+        wait_for(lambda: pulled(nodes[1]) > 0, "the other pulls too", 10)
+        assert number(leader, "checkpoints") > checkpoints
+        files = f"/proc/{leader.process.pid}/fd"
+        names = [os.readlink(os.path.join(files, fd)) for fd in os.listdir(files)
+                 if os.path.exists(os.path.join(files, fd))]
+        names = [name for name in map(os.path.basename, names) if name.startswith("checkpoint")]
+        assert len([name for name in names if not name.startswith("checkpoint.new")]) <= 1, names
+        slow_down(leader, "1gb")
+        slots = set()
+        for node in nodes:
+            wait_installed(node)
+            slots.update(re.findall(r"Pulls the snapshot at slot (\d+)", node.log()))
+        assert len(slots) == 1
+        assert_equal(cluster)
+
+
+def test_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
+    """Scenario 58: the follower's own checkpoint is given up, the snapshot takes its place."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        fill(node, 0, 4000)  # its own state is worth writing
+        cluster.wait_applied()
+        leader = cluster.leader()
+        node.kill()
+        held = number(leader, "raft_last")
+        fill(leader, 2000, 4000)
+        wait_trimmed(leader, held + 1)
+        node.start(["--checkpoint-bytes", "64kb"])
+        wait_installed(node)
+        assert_equal(cluster)
+        node.kill()
+        node.start()
+        assert_equal(cluster)
+
+
+# --- Bad input ------------------------------------------------------------------------------------
+
+
+def test_a_damaged_snapshot_is_refused_and_replaced():
+    """Scenarios 27, 63: said, counted, never installed; the source takes a new one."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        leader = strand(cluster, node)
+        wait_for(lambda: number(leader, "raft_last") - number(leader, "checkpoint_slot") < 5,
+                 "the checkpoint that will be offered", 10)
+        with open(os.path.join(leader.directory, "checkpoint"), "r+b") as file:
+            file.seek(MIB)
+            byte = file.read(1)
+            file.seek(MIB)
+            file.write(bytes([byte[0] ^ 4]))
+        leader.call("SET", "one", "more")  # what a new checkpoint needs
+        node.start()
+        wait_installed(node)
+        assert number(node, "snapshots_refused") == 1
+        assert number(leader, "snapshot_files_refused") == 1
+        assert "Refused the snapshot at slot" in node.log()
+        assert "bad checksum of a block" in node.log()
+        assert "cannot use this node's checkpoint" in leader.log()
+        assert_equal(cluster)
+
+
+def test_a_snapshot_of_another_cluster_is_refused():
+    """The issue's bad input: a file that is whole, but not ours."""
+    with Cluster(1, ["--checkpoint-bytes", "64kb"]) as other:
+        fill(other.nodes[0], 0, 100)
+        wait_for(lambda: number(other.nodes[0], "checkpoints") > 0, "a checkpoint", 10)
+        foreign = os.path.join(other.directory, "foreign")
+        shutil.copy(os.path.join(other.nodes[0].directory, "checkpoint"), foreign)
+        with Cluster(3, SHORT) as cluster:
+            node = a_follower(cluster)
+            leader = strand(cluster, node)
+            shutil.copyfile(foreign, os.path.join(leader.directory, "checkpoint.foreign"))
+            os.replace(os.path.join(leader.directory, "checkpoint.foreign"),
+                       os.path.join(leader.directory, "checkpoint"))
+            leader.call("SET", "one", "more")
+            node.start()
+            wait_installed(node)  # once the leader has taken a checkpoint of its own
+            assert number(node, "snapshots_installed") == 1
+            assert_equal(cluster)
+
+
+def test_no_room_for_a_snapshot():
+    """Scenario 56: the attempt is given up before the disk is full, and made again."""
+    with Cluster(3, SHORT + ["--log-reserve-bytes", "4mb"], start=False) as cluster:
+        small = cluster.nodes[0]
+        mount = os.path.join(cluster.directory, "small")
+        disk = SmallDisk(mount, 64 * MIB)
+        try:
+            small.directory = os.path.join(mount, "node")
+            slow = ["--election-timeout-ms", "3000"]
+            disk.start(small, slow)
+            cluster.nodes[1].start()
+            cluster.nodes[2].start()
+            cluster.wait_ready()
+            strand(cluster, small, 3000)
+            disk.leave(12 * MIB)
+            disk.start(small, slow)
+            wait_for(lambda: number(small, "snapshots_given_up") > 0, "it is given up", 15)
+            assert small.running()
+            assert "Gave up a snapshot, to be tried again later" in small.log()
+            disk.give_back()
+            wait_installed(small)
+            assert_equal(cluster)
+        finally:
+            small.kill()
+            disk.close()
+
+
+def test_reads_that_wait_and_writes_in_flight_are_answered():
+    """A member that asks others meanwhile: every command gets an answer."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        leader = strand(cluster, node)
+        slow_down(leader, "8mb")
+        node.start()
+        wait_for(lambda: pulled(node) > 0, "it pulls", 10)
+        with node.connect() as connection:
+            for i in range(200):
+                connection.send("GET", f"key:{i}")
+                connection.send("SET", f"new:{i}", i)
+            slow_down(leader, "1gb")
+            for i in range(200):
+                value, done = connection.read(), connection.read()
+                assert value.startswith(b"%d," % i), value
+                assert done == "OK" or isinstance(done, Error), done
+        wait_installed(node)
+        assert_equal(cluster)
