@@ -63,4 +63,30 @@ static inline node_index leader_of(struct group *g)
     return leader;
 }
 
+static inline void assert_no_answer(struct group *g, node_index i, qr_req req)
+{
+    assert_int_equal(group_answer(g, i, req), -1);
+}
+
+/* Every node that takes part holds the same committed log and the same members. */
+static inline void assert_agreement(struct group *g)
+{
+    node_index leader = leader_of(g);
+    assert_int_not_equal(leader, NODE_NONE);
+    struct membership m = group_members(g, leader);
+    qr_slot commit = group_raft(g, leader)->commit;
+    for (uint32_t rest = membership_all(&m); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        if (!g->node[i].up) {
+            continue;
+        }
+        assert_members(g, i, m);
+        assert_int_equal(g->node[i].applied, commit);
+        for (qr_slot s = g->node[i].log.base + 1; s <= commit; s++) {
+            assert_int_equal(g->node[i].log.entry[s].term, g->node[leader].log.entry[s].term);
+            assert_int_equal(g->node[i].log.entry[s].req, g->node[leader].log.entry[s].req);
+        }
+    }
+}
+
 #endif
