@@ -21,16 +21,33 @@ __attribute__((target("sse4.2"))) static uint32_t extend_sse42(uint32_t crc, con
                                                                size_t n)
 {
     uint64_t wide = crc;
+    for (; n >= 32; p += 32, n -= 32) { /* what is short counts by its instructions */
+        uint64_t word[4];
+        memcpy(word, p, sizeof word);
+        wide = __builtin_ia32_crc32di(wide, word[0]);
+        wide = __builtin_ia32_crc32di(wide, word[1]);
+        wide = __builtin_ia32_crc32di(wide, word[2]);
+        wide = __builtin_ia32_crc32di(wide, word[3]);
+    }
     for (; n >= 8; p += 8, n -= 8) {
         uint64_t word;
-        memcpy(&word, p, 8);
+        memcpy(&word, p, sizeof word);
         wide = __builtin_ia32_crc32di(wide, word);
     }
     crc = (uint32_t)wide;
-    for (; n > 0; p++, n--) {
-        crc = __builtin_ia32_crc32qi(crc, *p);
+    if ((n & 4) != 0) {
+        uint32_t word;
+        memcpy(&word, p, sizeof word);
+        crc = __builtin_ia32_crc32si(crc, word);
+        p += 4;
     }
-    return crc;
+    if ((n & 2) != 0) {
+        uint16_t word;
+        memcpy(&word, p, sizeof word);
+        crc = __builtin_ia32_crc32hi(crc, word);
+        p += 2;
+    }
+    return (n & 1) != 0 ? __builtin_ia32_crc32qi(crc, *p) : crc;
 }
 #endif
 

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "base/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -142,8 +143,42 @@ void engine_keep_stats(struct engine *engine, const struct engine *before)
     engine->stats = before->stats;
 }
 
-uint64_t engine_digest(struct engine *engine)
+uint64_t engine_rolling_digest(struct engine *engine)
 {
-    struct rng mix = rng_from(store_digest(engine->store) ^ (uint64_t)engine->log_time);
+    struct rng mix = rng_from(store_rolling_digest(engine->store) ^ (uint64_t)engine->log_time);
     return rng_next(&mix);
 }
+
+uint64_t engine_digest(struct engine *engine)
+{
+    struct rng mix = rng_from(store_digest(engine->store) ^ engine_rolling_digest(engine));
+    return rng_next(&mix);
+}
+
+void engine_content_digest(struct engine *engine, uint8_t out[20])
+{
+    uint8_t words[24] = { 0 };
+    uint64_t digest = store_rolling_digest(engine->store);
+    struct rng mix = rng_from(digest);
+    for (size_t i = 0; i < 3 && digest != 0; i++) {
+        wire_store_u64(words + 8 * i, rng_next(&mix));
+    }
+    memcpy(out, words, 20);
+}
+
+#ifdef QUORATE_FAILPOINTS
+bool engine_corrupt(struct engine *engine, uint8_t db, struct span key)
+{
+    const struct item *item = store_find(engine->store, db, key);
+    if (item == NULL) {
+        return false;
+    }
+    struct span old = item_value(item);
+    uint8_t *copy = qr_alloc(old.n + 1);
+    memcpy(copy, old.p, old.n);
+    copy[old.n] = 'x';
+    (void)store_put(engine->store, db, key, span_of(copy, old.n + 1), item_expire(item));
+    free(copy);
+    return true;
+}
+#endif

@@ -85,6 +85,16 @@ struct engine_stats {
 void engine_stats(const struct engine *engine, struct engine_stats *out);
 /* The counters go on where those of another engine, which this one takes the place of, stand. */
 void engine_keep_stats(struct engine *engine, const struct engine *before);
-uint64_t engine_digest(struct engine *engine); /* content and log time */
+/* Both cover content and log time, and are the same on all replicas that have applied the same: the
+ * rolling one is changed with the state and costs nothing to ask for, the other is made anew. */
+uint64_t engine_rolling_digest(struct engine *engine);
+uint64_t engine_digest(struct engine *engine);
+/* 160 bits of the rolling one, of the content alone; zero when there is none. */
+void engine_content_digest(struct engine *engine, uint8_t out[20]);
+
+#ifdef QUORATE_FAILPOINTS
+/* Changes the value of a key, silently, as a bug would; false when there is no such key. */
+bool engine_corrupt(struct engine *engine, uint8_t db, struct span key);
+#endif
 
 #endif

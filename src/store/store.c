@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "store/digest.h"
 
 #include <string.h>
 
@@ -68,9 +69,19 @@ void store_prefetch(const struct store *store, const struct store_key *keys, uin
     }
 }
 
+/* The item that a caller of store_resize was given counts again, as it is now. */
+static void settle(struct store *store)
+{
+    if (store->open_item != NULL) {
+        store->open_table->digest += digest_item(store->open_hash, store->open_item);
+        store->open_item = NULL;
+    }
+}
+
 static struct item *add(struct store *store, struct table *table, uint64_t hash, struct item *item)
 {
     store->item_bytes += item_memory(item);
+    table->digest += digest_item(hash, item);
     table_insert(table, hash, item, walk_mark(store));
     if (item_expire(item) != 0) {
         due_add(&table->due, item);
@@ -111,6 +122,7 @@ static bool aliases(const struct item *item, struct span value)
 struct item *store_put(struct store *store, uint8_t db, struct span key, struct span value,
                        qr_wall expire)
 {
+    settle(store);
     struct table *table = table_of(store, db);
     uint64_t hash = hash_of(store, key);
     struct slot *slot = table_find(table, hash, key);
@@ -128,10 +140,12 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
         memcpy(copy, value.p, value.n);
         value.p = copy;
     }
+    table->digest -= digest_item(hash, slot_item(slot));
     struct item *item = reshape(store, table, slot, value.n, expire);
     if (value.n > 0) {
         memcpy(item_value_bytes(item), value.p, value.n);
     }
+    table->digest += digest_item(hash, item);
     free(copy);
     return item;
 }
@@ -139,6 +153,7 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
 struct item *store_resize(struct store *store, uint8_t db, struct span key, size_t n,
                           uint8_t **bytes)
 {
+    settle(store);
     struct table *table = table_of(store, db);
     uint64_t hash = hash_of(store, key);
     struct slot *slot = table_find(table, hash, key);
@@ -147,10 +162,15 @@ struct item *store_resize(struct store *store, uint8_t db, struct span key, size
         item = item_new(key, TYPE_STRING, n, 0);
         memset(item_value_bytes(item), 0, n);
         add(store, table, hash, item);
+        table->digest -= digest_item(hash, item);
     } else {
         walk_touch(store, table, slot);
+        table->digest -= digest_item(hash, slot_item(slot));
         item = reshape(store, table, slot, n, item_expire(slot_item(slot)));
     }
+    store->open_table = table;
+    store->open_item = item;
+    store->open_hash = hash;
     *bytes = item_value_bytes(item);
     return item;
 }
@@ -161,15 +181,21 @@ struct item *store_set_expire(struct store *store, uint8_t db, struct item *item
     struct span key = item_key(item);
     struct slot *slot = table_find(table, hash_of(store, key), key);
     qr_assert(slot != NULL && slot_item(slot) == item);
+    settle(store);
     walk_touch(store, table, slot);
-    return reshape(store, table, slot, item_value_n(item), expire);
+    table->digest -= digest_item(slot->hash, item);
+    item = reshape(store, table, slot, item_value_n(item), expire);
+    table->digest += digest_item(slot->hash, item);
+    return item;
 }
 
 /* Takes the item out of its database; the caller owns it and its bytes in the account. */
 static struct item *take(struct store *store, struct table *table, struct slot *slot)
 {
+    settle(store);
     walk_touch(store, table, slot);
     struct item *item = slot_item(slot);
+    table->digest -= digest_item(slot->hash, item);
     if (item_expire(item) != 0) {
         due_remove(&table->due, item);
     }
@@ -249,6 +275,21 @@ uint64_t store_memory(const struct store *store)
     return memory;
 }
 
+/* --- Digest ---------------------------------------------------------------------------------- */
+
+uint64_t store_rolling_digest(struct store *store)
+{
+    settle(store);
+    uint64_t digest = 0;
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        const struct table *table = store->tables[db];
+        uint64_t own =
+            digest_mix(table->digest ^ 0x9e3779b97f4a7c15u, table->count ^ (uint64_t)~db);
+        digest += table->count > 0 ? own : 0;
+    }
+    return digest;
+}
+
 /* --- Clearing -------------------------------------------------------------------------------- */
 
 void store_discard_table(struct store *store, struct table *table)
@@ -267,6 +308,7 @@ void store_discard_table(struct store *store, struct table *table)
 void store_clear(struct store *store, uint8_t db)
 {
     struct table *table = table_of(store, db);
+    settle(store);
     if (table->count == 0) {
         return;
     }
@@ -346,16 +388,19 @@ struct item *store_first_due(struct store *store, uint8_t *db)
 
 void store_check(struct store *store)
 {
+    settle(store);
     uint64_t bytes = 0;
     for (uint8_t db = 0; db < DATABASES; db++) {
         struct table *table = store->tables[db];
         table_check(table);
         uint64_t expires = 0;
+        uint64_t digest = 0;
         struct place place = table_seek(table, 0);
         for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
             const struct item *item = slot_item(slot);
             qr_assert(hash_of(store, item_key(item)) == slot->hash);
             bytes += item_memory(item);
+            digest += digest_item(slot->hash, item);
             if (item_expire(item) != 0) {
                 expires++;
                 qr_assert(item->heap_at < table->due.count);
@@ -364,6 +409,7 @@ void store_check(struct store *store)
             }
         }
         qr_assert(expires == table->due.count);
+        qr_assert(digest == table->digest);
     }
     qr_assert(bytes <= store->item_bytes);
     qr_assert(store->garbage != NULL || store->walk.active || bytes == store->item_bytes);

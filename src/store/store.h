@@ -109,8 +109,12 @@ void store_walk_begin(struct store *store,
 bool store_walk_next(struct store *store, uint32_t count);
 void store_walk_end(struct store *store); /* also to give up */
 
-/* A digest of the whole content that does not depend on layout or history. O(n); for tests and
- * replica comparison. */
+/* A digest of the whole content, changed with it, so that asking costs nothing. It does not depend
+ * on layout or history; 0 when there is nothing. */
+uint64_t store_rolling_digest(struct store *store);
+
+/* Another one, made anew: a digest of the whole content that does not depend on layout or history.
+ * O(n); for tests and replica comparison. */
 uint64_t store_digest(struct store *store);
 
 /* Panics when an invariant of the inside does not hold; for tests. O(n). */

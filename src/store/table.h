@@ -40,6 +40,7 @@ struct table {
     uint8_t depth;
     uint64_t count;   /* items */
     uint64_t memory;  /* bytes of directory and segments; not of items, nor of the due heap */
+    uint64_t digest;  /* rolling (digest.h) */
     uint64_t deepest; /* segments of the directory's own depth */
     struct due due;
 

@@ -124,7 +124,7 @@ void store_walk_end(struct store *store)
 
 /* --- Digest ---------------------------------------------------------------------------------- */
 
-static uint64_t digest_item(uint64_t digest, uint8_t db, const struct item *item)
+static uint64_t chain_item(uint64_t digest, uint8_t db, const struct item *item)
 {
     uint64_t head[5] = { db, (uint64_t)item_type(item), (uint64_t)item_expire(item),
                          item_key(item).n, item_value(item).n };
@@ -140,7 +140,7 @@ uint64_t store_digest(struct store *store)
         struct table *table = store->tables[db];
         struct place place = table_seek(table, 0);
         for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
-            digest = digest_item(digest, db, slot_item(slot));
+            digest = chain_item(digest, db, slot_item(slot));
         }
     }
     return digest;
