@@ -40,7 +40,9 @@ static void carry_out(struct victim *v, const struct event *event)
                 assert_true(e->persist.lo > v->applied);
                 assert_true(e->persist.lo <= v->last + 1);
                 v->last = e->persist.hi - 1;
-                if (e->persist.req == 0 && !e->persist.noop) {
+                if (e->persist.members != NULL) {
+                    assert_true(membership_is_sound(e->persist.members));
+                } else if (e->persist.req == 0 && !e->persist.noop) {
                     assert_int_equal(event->kind, EVENT_RECEIVE);
                     assert_true(e->persist.lo >= m->lo && e->persist.hi == m->hi);
                     assert_int_equal(e->persist.term, m->term);
@@ -153,6 +155,31 @@ static void aim(struct victim *v, uint16_t kind, void *body, struct message *m)
     }
 }
 
+/* What a driver makes of records: mostly what follows from what is in force, or anything. */
+static struct membership some_members(struct victim *v)
+{
+    struct membership m = v->raft->members.members;
+    switch (rng_below(&v->rng, 5)) {
+    case 0:
+        m = (struct membership){ .voters = (uint16_t)rng_next(&v->rng),
+                                 .outgoing = (uint16_t)rng_next(&v->rng),
+                                 .learners = (uint16_t)rng_next(&v->rng) };
+        return m;
+    case 1:
+        m.outgoing = m.voters;
+        m.voters = 1 + (uint16_t)rng_below(&v->rng, 15);
+        break;
+    case 2:
+        m.outgoing = 0;
+        break;
+    default:
+        m.learners = (uint16_t)rng_below(&v->rng, 16);
+        break;
+    }
+    m.learners = (uint16_t)(m.learners & ~m.voters);
+    return m;
+}
+
 static void receive(struct victim *v)
 {
     uint64_t body[64] = { 0 };
@@ -162,6 +189,12 @@ static void receive(struct victim *v)
     if (raft_codec.name(kind) != NULL) {
         raft_codec.random(kind, rng_next(&v->rng), body);
         aim(v, kind, body, &event.receive.message);
+    }
+    struct membership_at stated = { .members = some_members(v) };
+    if (rng_below(&v->rng, 4) == 0) {
+        stated.slot = event.receive.message.lo + rng_below(&v->rng, 4);
+        event.receive.memberships = &stated;
+        event.receive.membership_count = 1;
     }
     event.receive.from = (node_index)rng_below(&v->rng, 4);
     event.receive.message.kind = kind;
@@ -174,7 +207,7 @@ static void live(struct victim *v)
     struct event event = { 0 };
     struct outlook o;
     raft_protocol.outlook(v->raft, &o);
-    switch (rng_below(&v->rng, 10)) {
+    switch (rng_below(&v->rng, 12)) {
     case 0:
         v->now += (qr_time)rng_below(&v->rng, 400 * QR_MILLISECOND);
         event.kind = EVENT_TIMER;
@@ -200,6 +233,18 @@ static void live(struct victim *v)
         event.peer.up = rng_below(&v->rng, 2) > 0;
         step(v, &event);
         return;
+    case 4:
+        event.kind = EVENT_ADMIN;
+        event.admin.req = v->next_req++;
+        event.admin.order = ADMIN_TRANSFER;
+        event.admin.argument = rng_below(&v->rng, 5);
+        if (rng_below(&v->rng, 2) > 0) {
+            event.admin.order = ADMIN_MEMBERS;
+            event.admin.members.voters = (uint16_t)rng_below(&v->rng, 16);
+            event.admin.forced = rng_below(&v->rng, 2) > 0;
+        }
+        step(v, &event);
+        return;
     default:
         receive(v);
         return;
@@ -211,6 +256,7 @@ static void test_no_message_makes_a_step_fail(void **state)
     (void)state;
     uint32_t led = 0;
     uint32_t stored = 0;
+    uint32_t changed = 0;
     for (uint64_t seed = 1; seed <= LIVES; seed++) {
         struct victim v = victim_new(seed);
         for (int i = 0; i < STEPS; i++) {
@@ -218,10 +264,12 @@ static void test_no_message_makes_a_step_fail(void **state)
             led += v.raft->phase == PHASE_LEADER ? 1 : 0;
         }
         stored += v.last > 0 ? 1 : 0;
+        changed += v.raft->members.slot > 0 ? 1 : 0;
         victim_free(&v);
     }
     assert_true(led > 100); /* else it has only been refused */
     assert_true(stored > LIVES / 4);
+    assert_true(changed > LIVES / 20);
 }
 
 int main(void)
