@@ -1,38 +1,32 @@
-/* The commands of scripts; see docs/testing.md. */
+/* The commands of scripts; see docs/testing.md. Those about nodes are in script_nodes.c. */
 #include "sim/script.h"
 
 #include "sim/checkers/safety.h"
 
 #include <inttypes.h>
 
-#define WORDS_MAX 64u
 #define PATIENCE (10 * QR_SECOND)
 #define ELECT_WAIT (5 * QR_SECOND)
 #define SETTLE 100000
 
-struct words {
-    char *v[WORDS_MAX];
-    unsigned n;
-};
-
 /* A script with a mistake fails by what it prints. */
-static void mistake(struct script *s, const char *what)
+void script_mistake(struct script *s, const char *what)
 {
     char line[200];
     (void)snprintf(line, sizeof line, "mistake: %s", what);
     script_say(s, line);
 }
 
-static int64_t number(const struct words *w, unsigned i)
+int64_t script_number(const struct words *w, unsigned i)
 {
     return i < w->n ? strtoll(w->v[i], NULL, 0) : 0;
 }
 
-static struct sim_node *node(struct script *s, const struct words *w, unsigned i)
+struct sim_node *script_node(struct script *s, const struct words *w, unsigned i)
 {
-    int64_t index = number(w, i);
+    int64_t index = script_number(w, i);
     if (i >= w->n || index < 0 || index >= (int64_t)s->world->node_count) {
-        mistake(s, "no such node");
+        script_mistake(s, "no such node");
         return &s->world->nodes[0];
     }
     return &s->world->nodes[index];
@@ -48,7 +42,7 @@ static qr_time duration(const char *text)
                                    : value;
 }
 
-static void run_for(struct script *s, qr_time length)
+void script_run_for(struct script *s, qr_time length)
 {
     world_run_until(s->world, s->world->now + length);
 }
@@ -64,7 +58,7 @@ static const struct protocol *read_options(struct script *s, const struct words 
     for (unsigned i = 2; i < w->n; i++) {
         char *equals = strchr(w->v[i], '=');
         if (equals == NULL) {
-            mistake(s, w->v[i]);
+            script_mistake(s, w->v[i]);
             continue;
         }
         *equals = 0;
@@ -72,15 +66,15 @@ static const struct protocol *read_options(struct script *s, const struct words 
         if (strcmp(w->v[i], "seed") == 0) {
             *seed = value;
         } else if (!options_set(o, strcmp(w->v[i], "n") == 0 ? "nodes" : w->v[i], value)) {
-            mistake(s, w->v[i]);
+            script_mistake(s, w->v[i]);
         }
     }
     if (!options_make_sense(o)) {
-        mistake(s, "no world has such options");
+        script_mistake(s, "no world has such options");
         options_for_script(o);
     }
     if (protocol == NULL) {
-        mistake(s, "no such strategy");
+        script_mistake(s, "no such strategy");
         protocol = strategy_of("canary");
     }
     return protocol;
@@ -108,7 +102,7 @@ static void on_cluster(struct script *s, const struct words *w)
         return;
     }
     world_start(s->world);
-    run_for(s, 5000);
+    script_run_for(s, 5000);
     s->world->tell = script_tell;
     s->world->tell_context = s;
 }
@@ -123,25 +117,25 @@ static void on_world(struct script *s, const struct words *w)
 static void on_at(struct script *s, const struct words *w)
 {
     for (unsigned kind = 0; kind < ACTION_COUNT && w->n > 2; kind++) {
-        struct action action = { .at = number(w, 1),
+        struct action action = { .at = script_number(w, 1),
                                  .kind = (enum action_kind)kind,
-                                 .a = number(w, 3),
-                                 .b = number(w, 4),
-                                 .c = number(w, 5) };
+                                 .a = script_number(w, 3),
+                                 .b = script_number(w, 4),
+                                 .c = script_number(w, 5) };
         if (strcmp(w->v[2], action_name((enum action_kind)kind)) == 0 &&
             action_makes_sense(&s->run.options, &action)) {
             plan_add(&s->run.plan, action);
             return;
         }
     }
-    mistake(s, "no such action");
+    script_mistake(s, "no such action");
 }
 
 static void on_run(struct script *s, const struct words *w)
 {
     (void)w;
     if (s->run.protocol == NULL) {
-        mistake(s, "run without world");
+        script_mistake(s, "run without world");
         return;
     }
     struct seed_result result = seed_execute(&s->run);
@@ -155,7 +149,7 @@ static uint32_t key_of(struct script *s, const struct words *w, unsigned i)
 {
     uint64_t key = i < w->n && w->v[i][0] == 'k' ? strtoull(w->v[i] + 1, NULL, 10) : UINT64_MAX;
     if (key >= s->world->options.keys) {
-        mistake(s, "keys are k0, k1, ...");
+        script_mistake(s, "keys are k0, k1, ...");
         return 0;
     }
     return (uint32_t)key;
@@ -165,33 +159,33 @@ static void on_submit(struct script *s, const struct words *w)
 {
     enum op_kind kind = OP_SET;
     if (w->n < 4 || !op_kind_of(w->v[2], &kind)) {
-        mistake(s, "submit NODE set|incr|append|del KEY [VALUE]");
+        script_mistake(s, "submit NODE set|incr|append|del KEY [VALUE]");
         return;
     }
     struct model_value argument = { 0 };
     if (w->n > 4) {
         argument = model_value_of(span_of(w->v[4], strlen(w->v[4])));
     }
-    node_index to = node(s, w, 1)->index;
+    node_index to = script_node(s, w, 1)->index;
     workload_try(s->world,
                  workload_operation(s->world, key_of(s, w, 3), kind, argument, to, PATIENCE), to);
-    run_for(s, 0);
+    script_run_for(s, 0);
 }
 
 static void on_read(struct script *s, const struct words *w)
 {
-    node_index to = node(s, w, 1)->index;
+    node_index to = script_node(s, w, 1)->index;
     workload_try(s->world,
                  workload_operation(s->world, key_of(s, w, 2), OP_GET, (struct model_value){ 0 },
                                     to, PATIENCE),
                  to);
-    run_for(s, 0);
+    script_run_for(s, 0);
 }
 
 /* --- the network
  * ------------------------------------------------------------------------------------ */
 
-static uint64_t mask_of(const char *list)
+uint64_t script_mask(const char *list)
 {
     uint64_t mask = 0;
     for (const char *p = list; *p != 0;) {
@@ -206,10 +200,10 @@ static uint64_t mask_of(const char *list)
 static void on_cut(struct script *s, const struct words *w)
 {
     if (w->n != 4) {
-        mistake(s, "cut NODES | NODES, or cut NODES > NODES");
+        script_mistake(s, "cut NODES | NODES, or cut NODES > NODES");
         return;
     }
-    uint64_t left = mask_of(w->v[1]), right = mask_of(w->v[3]);
+    uint64_t left = script_mask(w->v[1]), right = script_mask(w->v[3]);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         for (node_index j = 0; j < MEMBERS_MAX; j++) {
             if ((left >> i & 1) != 0 && (right >> j & 1) != 0) {
@@ -272,7 +266,7 @@ static void on_deliver(struct script *s, const struct words *w)
         world_push(s->world, 0, taken[i]);
     }
     free(taken);
-    run_for(s, 0);
+    script_run_for(s, 0);
 }
 
 static void on_drop(struct script *s, const struct words *w)
@@ -312,14 +306,14 @@ static void on_flow(struct script *s, const struct words *w)
 
 static void connection(struct script *s, const struct words *w, bool up)
 {
-    const struct sim_node *n = node(s, w, 1);
+    const struct sim_node *n = script_node(s, w, 1);
     world_push(s->world, 0,
                (struct item){ .kind = ITEM_PEER,
                               .node = n->index,
                               .b = up,
-                              .a = node(s, w, 2)->index,
+                              .a = script_node(s, w, 2)->index,
                               .incarnation = n->incarnation });
-    run_for(s, 0);
+    script_run_for(s, 0);
 }
 
 static void on_close(struct script *s, const struct words *w)
@@ -332,120 +326,35 @@ static void on_open(struct script *s, const struct words *w)
     connection(s, w, true);
 }
 
-/* --- nodes
- * ------------------------------------------------------------------------------------------ */
-
-static void on_crash(struct script *s, const struct words *w)
-{
-    node_crash(s->world, node(s, w, 1), false);
-}
-
-static void on_power(struct script *s, const struct words *w)
-{
-    node_crash(s->world, node(s, w, 1), true);
-}
-
-static void on_restart(struct script *s, const struct words *w)
-{
-    node_start(s->world, node(s, w, 1));
-    run_for(s, 0);
-}
-
-static void on_pause(struct script *s, const struct words *w)
-{
-    node_pause(s->world, node(s, w, 1));
-}
-
-static void on_resume(struct script *s, const struct words *w)
-{
-    node_resume(s->world, node(s, w, 1));
-    run_for(s, 0);
-}
-
-/* durable NODE off: its disk holds every sync; on: they go through again. */
-static void on_durable(struct script *s, const struct words *w)
-{
-    struct sim_node *n = node(s, w, 1);
-    n->slow = w->n > 2 && strcmp(w->v[2], "off") == 0 ? 0 : 1;
-    disk_start_sync(s->world, n);
-    run_for(s, 1000);
-}
-
-static void on_drift(struct script *s, const struct words *w)
-{
-    int64_t ppm = number(w, 2);
-    if (ppm <= -500000 || ppm >= 500000) {
-        mistake(s, "no clock runs like that");
-        return;
-    }
-    node_set_drift(s->world, node(s, w, 1), ppm);
-}
-
-static void on_checkpoint(struct script *s, const struct words *w)
-{
-    s->world->release_all = w->n > 2 && strcmp(w->v[2], "force") == 0;
-    snapshots_take(s->world, node(s, w, 1));
-    run_for(s, 1000);
-}
-
-static void order(struct script *s, node_index to, enum admin_kind kind, int64_t argument)
-{
-    world_push(s->world, 0,
-               (struct item){ .kind = ITEM_ADMIN,
-                              .node = to,
-                              .a = kind,
-                              .b = argument,
-                              .incarnation = s->world->nodes[to].incarnation });
-}
-
-static void on_transfer(struct script *s, const struct words *w)
-{
-    (void)members_order(s->world, node(s, w, 1)->index, VERB_TRANSFER,
-                        (uint16_t)(w->n > 2 ? number(w, 2) : NODE_NONE), false);
-    run_for(s, 0);
-}
-
-static void on_mode(struct script *s, const struct words *w)
-{
-    bool lease = w->n > 1 && strcmp(w->v[1], "lease") == 0;
-    s->world->options.lease_reads = lease;
-    for (node_index i = 0; i < s->world->node_count; i++) {
-        if (s->world->nodes[i].up) {
-            order(s, i, ADMIN_READ_MODE, lease ? READ_MODE_LEASE : READ_MODE_READINDEX);
-        }
-    }
-    run_for(s, 0);
-}
-
 /* --- time
  * ------------------------------------------------------------------------------------------- */
 
 static void on_elapse(struct script *s, const struct words *w)
 {
     quieter(s);
-    run_for(s, w->n > 1 ? duration(w->v[1]) : 0);
+    script_run_for(s, w->n > 1 ? duration(w->v[1]) : 0);
 }
 
 static void on_settle(struct script *s, const struct words *w)
 {
     (void)w;
     quieter(s);
-    run_for(s, SETTLE);
+    script_run_for(s, SETTLE);
 }
 
 /* Lets time pass for NODE's timer only, until it leads; `bare`: not a moment longer, so that what
  * it sends first is still on its way. */
 static void on_elect(struct script *s, const struct words *w)
 {
-    node_index who = node(s, w, 1)->index;
+    node_index who = script_node(s, w, 1)->index;
     quieter(s);
     s->world->only_timer = who + 1;
     qr_time until = s->world->now + ELECT_WAIT;
     while (world_leader(s->world) != who && s->world->now < until) {
-        run_for(s, 100);
+        script_run_for(s, 100);
     }
     s->world->only_timer = 0;
-    run_for(s, w->n > 2 ? 0 : 20000);
+    script_run_for(s, w->n > 2 ? 0 : 20000);
     if (world_leader(s->world) != who) {
         script_say(s, "nobody is elected");
     }
@@ -505,11 +414,7 @@ static void on_show(struct script *s, const struct words *w)
 /* --- dispatch
  * --------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    void (*run)(struct script *s, const struct words *w);
-    bool needs_world;
-} commands[] = {
+static const struct script_command commands[] = {
     { "cluster", on_cluster, false },
     { "world", on_world, false },
     { "at", on_at, false },
@@ -526,22 +431,26 @@ static const struct {
     { "flow", on_flow, true },
     { "close", on_close, true },
     { "open", on_open, true },
-    { "crash", on_crash, true },
-    { "power", on_power, true },
-    { "restart", on_restart, true },
-    { "pause", on_pause, true },
-    { "resume", on_resume, true },
-    { "durable", on_durable, true },
-    { "drift", on_drift, true },
-    { "checkpoint", on_checkpoint, true },
-    { "transfer", on_transfer, true },
-    { "mode", on_mode, true },
     { "elapse", on_elapse, true },
     { "settle", on_settle, true },
     { "elect", on_elect, true },
     { "print", on_print, true },
     { "check", on_check, true },
+    { NULL, NULL, false },
 };
+
+static const struct script_command *find(const char *name)
+{
+    const struct script_command *tables[] = { commands, script_node_commands };
+    for (size_t t = 0; t < ARRAY_COUNT(tables); t++) {
+        for (const struct script_command *c = tables[t]; c->name != NULL; c++) {
+            if (strcmp(name, c->name) == 0) {
+                return c;
+            }
+        }
+    }
+    return NULL;
+}
 
 void script_command(struct script *s, char *line)
 {
@@ -551,21 +460,19 @@ void script_command(struct script *s, char *line)
             w.v[w.n++] = word;
         }
     }
-    for (size_t i = 0; i < ARRAY_COUNT(commands) && w.n > 0; i++) {
-        if (strcmp(w.v[0], commands[i].name) != 0) {
-            continue;
-        }
-        if (commands[i].needs_world && s->world == NULL) {
-            mistake(s, "no cluster yet");
-            return;
-        }
-        if (s->world != NULL) {
-            s->world->show = SHOW_EFFECTS | SHOW_SENDS | s->show;
-        }
-        commands[i].run(s, &w);
+    const struct script_command *c = w.n > 0 ? find(w.v[0]) : NULL;
+    if (c == NULL) {
+        script_mistake(s, "no such command");
         return;
     }
-    mistake(s, "no such command");
+    if (c->needs_world && s->world == NULL) {
+        script_mistake(s, "no cluster yet");
+        return;
+    }
+    if (s->world != NULL) {
+        s->world->show = SHOW_EFFECTS | SHOW_SENDS | s->show;
+    }
+    c->run(s, &w);
 }
 
 void script_end(struct script *s)
