@@ -277,7 +277,11 @@ static qr_slot last_common(const struct raft *r, qr_slot hint_slot, qr_term hint
 void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
                            const struct raft_append_reject *m)
 {
-    if (note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL) {
+    bool counts = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL;
+    /* A refusal promises nothing: it is heard although the word that ends V4 was lost. */
+    bool fed = r->phase == PHASE_LEADER && (r->feed & raft_bit(from)) != 0;
+    bool told = fed && m->term == r->term && r->peer[from].recovery == RECOVERY_TOLD;
+    if (counts || told) {
         raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
     }
 }
