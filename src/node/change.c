@@ -66,9 +66,27 @@ void change_node(struct change *change, node_index index, const struct roster_no
     change->restated = true;
 }
 
+/* Whether a majority of the voters to be is connected: the protocol, which judges too, goes by what
+ * it has heard of late. */
+static bool is_safe(const struct node *node, const struct change *change)
+{
+    uint16_t there = bit_of(replica_me(node->replica));
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        there |= peers_connected(node->peers, i) ? bit_of(i) : 0;
+    }
+    return change->wanted.voters == change->now.members.voters || change->wanted.voters == 0 ||
+           quorum_of_set(there, change->wanted.voters);
+}
+
 enum qr_status change_order(struct node *node, const struct change *change, bool forced,
                             struct pending *p)
 {
+    if (!forced && !is_safe(node, change)) {
+        if (p != NULL) {
+            stream_refuse(p, STATUS_UNSAFE);
+        }
+        return STATUS_UNSAFE;
+    }
     struct event event = { .kind = EVENT_ADMIN };
     event.admin.order = ADMIN_MEMBERS;
     event.admin.members = change->wanted;

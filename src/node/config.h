@@ -123,10 +123,10 @@ bool config_address(const char *list, uint32_t i, char address[64], bool *option
  * do not say, else the first one that is no loopback takes its place. */
 void config_own_address(const struct config *config, char address[64]);
 
-/* Entry i of `join`: host, and the port for peers there; false when there are no more or, with
- * *valid unset, when it is none. */
+/* Entry i of `join`: host, and the ports for peers and clients there; false when there are no more
+ * or, with *valid unset, when it is none. */
 bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *peer_port,
-                        bool *valid);
+                        uint16_t *client_port, bool *valid);
 
 /* The percentiles in a text like latency-tracking-info-percentiles: how many, or -1 when it is no
  * list of at most PERCENTILES_MAX numbers from 0 to 100. */

@@ -313,8 +313,10 @@ static bool check_join(const struct config *config, struct text *out)
 {
     char host[64];
     uint16_t port;
+    uint16_t client_port;
     bool valid = true;
-    for (uint32_t i = 0; config_join_target(config->join, i, host, &port, &valid); i++) {
+    for (uint32_t i = 0; config_join_target(config->join, i, host, &port, &client_port, &valid);
+         i++) {
     }
     if (!valid) {
         text_put(out,
@@ -374,7 +376,7 @@ void config_own_address(const struct config *config, char address[64])
 }
 
 bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *peer_port,
-                        bool *valid)
+                        uint16_t *client_port, bool *valid)
 {
     const char *p = list;
     *valid = true;
@@ -411,6 +413,7 @@ bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *p
     }
     (void)snprintf(host, 64, "%.*s", (int)name.n, (const char *)name.p);
     *peer_port = (uint16_t)to;
+    *client_port = (uint16_t)client;
     *valid = to >= 1 && to <= UINT16_MAX;
     return *valid;
 }

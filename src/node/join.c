@@ -319,14 +319,15 @@ static void on_connect(void *context, struct io_stream *stream, int error)
 static void dial(struct joining *j)
 {
     bool valid;
+    uint16_t clients;
     if (j->leader[0] != 0) {
         memcpy(j->host, j->leader, sizeof j->host);
         j->port = j->leader_port;
         j->leader[0] = 0;
     } else {
-        if (!config_join_target(j->config->join, j->next, j->host, &j->port, &valid)) {
+        if (!config_join_target(j->config->join, j->next, j->host, &j->port, &clients, &valid)) {
             j->next = 0;
-            valid = config_join_target(j->config->join, 0, j->host, &j->port, &valid);
+            valid = config_join_target(j->config->join, 0, j->host, &j->port, &clients, &valid);
             qr_assert(valid); /* config_check */
         }
         j->next++;
@@ -347,8 +348,9 @@ static bool went_round(const struct joining *j)
 {
     char host[64];
     uint16_t port;
+    uint16_t clients;
     bool valid;
-    return !config_join_target(j->config->join, j->tried, host, &port, &valid);
+    return !config_join_target(j->config->join, j->tried, host, &port, &clients, &valid);
 }
 
 static void on_timer(struct io_timer *timer)

@@ -153,6 +153,29 @@ void local_cmd_MEMORY_HELP(struct client *client, const struct span *argv, uint3
     local_help(reply, "MEMORY", lines, ARRAY_COUNT(lines));
 }
 
+void local_cmd_MEMBER_HELP(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply)
+{
+    static const char *const lines[] = {
+        "ADD <id> <host:port> [OBSERVER]",
+        "    Makes room for a node that is then started with --join.",
+        "DEMOTE <id> [OBSERVER] [FORCE]",
+        "    Makes a member an observer: it keeps a copy and never votes.",
+        "LIST",
+        "    The members as the leader sees them.",
+        "PROMOTE <id> [FORCE]",
+        "    Makes an observer a learner, a learner a voter.",
+        "REMOVE <id> [FORCE]",
+        "    Removes a node; it stops serving.",
+        "SET <id> PRIORITY <n> | ADDRESS <host:port>",
+        "    Sets how much a node is preferred as leader, or where it is.",
+    };
+    (void)client;
+    (void)argv;
+    (void)argc;
+    local_help(reply, "MEMBER", lines, ARRAY_COUNT(lines));
+}
+
 void local_cmd_MODULE_LIST(struct client *client, const struct span *argv, uint32_t argc,
                            struct reply *reply)
 {

@@ -74,7 +74,12 @@ void members_follow(struct node *node)
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         follow_index(node, i);
     }
-    if (!node->removed && !takes_part(node)) {
+    if (node->removed || takes_part(node)) {
+        return;
+    }
+    if (replica_leads(node->replica)) {
+        node->followed--; /* it serves until it has handed over: to be looked at again */
+    } else {
         members_removed(node, "it was removed from its cluster");
     }
 }

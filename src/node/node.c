@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
+#include "node/change.h"
 #include "node/clients.h"
 #include "node/health.h"
 #include "node/http.h"
@@ -141,6 +142,7 @@ static void keep_house(struct node *node, qr_time now)
     if (due) {
         node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
         clients_housekeeping(node->clients_io, now);
+        change_follow_addresses(node);
     }
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;

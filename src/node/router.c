@@ -59,7 +59,8 @@ uint32_t router_forwarded(const struct router *router)
 
 static bool leads_here(const struct router *router)
 {
-    return replica_leads(router->node->replica) && router->forwarded_count == 0;
+    return !router->node->removed && replica_leads(router->node->replica) &&
+           router->forwarded_count == 0;
 }
 
 static bool refused_for_space(struct router *router, const struct command_spec *spec)
@@ -308,6 +309,10 @@ void router_recall(struct router *router, struct pending *p)
 static bool route(struct router *router, struct pending *p)
 {
     bool relayed = p->stream != NULL && !p->stream->ordered;
+    if (router->node->removed && !relayed) {
+        stream_refuse(p, STATUS_REMOVED);
+        return true;
+    }
     if (relayed && replica_leads(router->node->replica)) {
         return carry_out(router, p);
     }

@@ -274,6 +274,12 @@ const struct roster *replica_applied_roster(const struct replica *r, qr_slot *sl
     return replica_roster(r, slot);
 }
 
+bool replica_leads(const struct replica *r)
+{
+    (void)r;
+    return false;
+}
+
 bool join_asked(struct link *link, struct span head)
 {
     struct join_request request;

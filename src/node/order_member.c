@@ -1,0 +1,320 @@
+/* MEMBER: who takes part, and changing that. Carried out by the leader, whatever node was asked;
+ * the answer to a change comes when all of it is decided (scenario 33).
+ *
+ *   MEMBER LIST
+ *   MEMBER ADD id host:port[@peer-port] [OBSERVER]
+ *   MEMBER REMOVE id [FORCE]
+ *   MEMBER PROMOTE id [FORCE]
+ *   MEMBER DEMOTE id [OBSERVER] [FORCE]
+ *   MEMBER SET id PRIORITY n | ADDRESS host:port[@peer-port]
+ *
+ * ADD makes room for a node that has not come yet: it is to be started with --join. */
+#include "node/orders.h"
+
+#include "base/number.h"
+#include "node/change.h"
+#include "node/local_internal.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void refuse(struct pending *p, const char *text)
+{
+    reply_error(stream_reply(p), text);
+    stream_answered(p, STATUS_OK);
+}
+
+/* Gives the order; what is forced is noted down first. */
+static void order(struct node *node, struct pending *p, const struct change *change, bool forced,
+                  const char *what, uint32_t id)
+{
+    if (forced) {
+        node_log(node, NODE_LOG_WARNING, "MEMBER %s %u FORCE was ordered", what, id);
+    } else {
+        node_log(node, NODE_LOG_NOTICE, "MEMBER %s %u was ordered", what, id);
+    }
+    (void)change_order(node, change, forced, p);
+}
+
+/* Begins a change; false when it was refused. */
+static bool begin(struct node *node, struct pending *p, struct change *change)
+{
+    const char *why_not = change_begin(node, change);
+    if (why_not != NULL) {
+        refuse(p, why_not);
+    }
+    return why_not == NULL;
+}
+
+/* The member whose id the argument is, in a change that begins; NODE_NONE when it was refused. */
+static node_index member_of(struct node *node, struct pending *p, struct span id,
+                            struct change *change)
+{
+    uint64_t number;
+    if (!local_id(id, &number) || number > UINT16_MAX) {
+        refuse(p, "ERR a node id is a number from 1 to 65535");
+        return NODE_NONE;
+    }
+    if (!begin(node, p, change)) {
+        return NODE_NONE;
+    }
+    node_index i = roster_find(&change->now, (uint32_t)number);
+    if (i == NODE_NONE) {
+        refuse(p, "ERR there is no member with that id, nothing was changed");
+    }
+    return i;
+}
+
+/* host:port[@peer-port] into the node; false when it was refused. */
+static bool read_place(struct pending *p, struct span text, struct roster_node *out)
+{
+    char place[160];
+    bool valid = false;
+    uint16_t client_port = 0;
+    if (text.n < sizeof place && memchr(text.p, ',', text.n) == NULL &&
+        memchr(text.p, ' ', text.n) == NULL) {
+        (void)snprintf(place, sizeof place, "%.*s", (int)text.n, (const char *)text.p);
+        (void)config_join_target(place, 0, out->address, &out->peer_port, &client_port, &valid);
+    }
+    if (!valid || !roster_is_address(out->address)) {
+        refuse(p, "ERR an address is host:port or host:port@peer-port, the host numeric");
+        return false;
+    }
+    out->client_port = client_port;
+    return true;
+}
+
+/* Whether another member has that place; refuses. */
+static bool is_taken(struct pending *p, const struct change *change, node_index except,
+                     const struct roster_node *place)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *n = &change->now.node[i];
+        if (i != except && n->id != 0 && strcmp(n->address, place->address) == 0 &&
+            (n->peer_port == place->peer_port || n->client_port == place->client_port)) {
+            refuse(p, "ERR another member has that address, nothing was changed");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The words behind the arguments: each at most once. False when it was refused. */
+static bool read_words(struct pending *p, const struct span *argv, uint32_t argc, bool *force,
+                       bool *observer)
+{
+    bool none = false;
+    force = force != NULL ? force : &none;
+    observer = observer != NULL ? observer : &none;
+    *force = *observer = false;
+    for (uint32_t i = 0; i < argc; i++) {
+        if (force != &none && local_is(argv[i], "FORCE") && !*force) {
+            *force = true;
+        } else if (observer != &none && local_is(argv[i], "OBSERVER") && !*observer) {
+            *observer = true;
+        } else {
+            refuse(p, "ERR syntax error");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- LIST ----------------------------------------------------------------------------------- */
+
+static const char *state_of(const struct node *node, node_index i, const struct outlook *o)
+{
+    return i == replica_me(node->replica)     ? "self"
+           : !peers_connected(node->peers, i) ? "away"
+           : o->member[i].forgetful           ? "forgetful"
+           : o->member[i].needs_snapshot      ? "snapshot"
+                                              : "connected";
+}
+
+static void field_text(struct reply *reply, const char *name, const char *text)
+{
+    reply_bulk_text(reply, name);
+    reply_bulk_text(reply, text);
+}
+
+static void field_number(struct reply *reply, const char *name, uint64_t value)
+{
+    reply_bulk_text(reply, name);
+    reply_integer(reply, (int64_t)value);
+}
+
+static void write_member(struct reply *reply, const struct node *node, node_index i,
+                         const struct roster *roster, const struct outlook *o)
+{
+    const struct roster_node *n = &roster->node[i];
+    bool me = i == replica_me(node->replica);
+    qr_slot match = me ? o->last : o->member[i].match;
+    char place[96];
+    char uuid[33] = "";
+    const struct roster_node *met = roster_uuid_known(n) ? n : &node->known[i];
+    for (size_t k = 0; k < sizeof met->uuid && roster_uuid_known(met); k++) {
+        (void)snprintf(uuid + 2 * k, 3, "%02x", met->uuid[k]);
+    }
+    bool six = strchr(n->address, ':') != NULL;
+    (void)snprintf(place, sizeof place, "%s%s%s:%u@%u", six ? "[" : "", n->address, six ? "]" : "",
+                   n->client_port, n->peer_port);
+    reply_map(reply, 10);
+    field_number(reply, "id", n->id);
+    field_number(reply, "index", i);
+    field_text(reply, "role", roster_role(&roster->members, i));
+    field_number(reply, "leader", me ? 1 : 0);
+    field_text(reply, "address", place);
+    field_text(reply, "uuid", uuid);
+    field_text(reply, "state", state_of(node, i, o));
+    field_number(reply, "match", match);
+    field_number(reply, "lag", match < o->last ? o->last - match : 0);
+    field_number(reply, "priority", n->priority);
+}
+
+void order_cmd_MEMBER_LIST(struct node *node, struct pending *p, const struct span *argv,
+                           uint32_t argc)
+{
+    struct outlook o;
+    qr_slot slot;
+    const struct roster *roster = replica_roster(node->replica, &slot);
+    struct reply *reply = stream_reply(p);
+    (void)argv;
+    (void)argc;
+    replica_outlook(node->replica, &o);
+    uint16_t all = membership_all(&roster->members);
+    reply_array(reply, quorum_count(all));
+    for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
+        write_member(reply, node, set_first(rest), roster, &o);
+    }
+    stream_answered(p, STATUS_OK);
+}
+
+/* --- Changes -------------------------------------------------------------------------------- */
+
+void order_cmd_MEMBER_ADD(struct node *node, struct pending *p, const struct span *argv,
+                          uint32_t argc)
+{
+    struct change change;
+    struct roster_node fresh = { .priority = ROSTER_PRIORITY };
+    uint64_t id;
+    bool observer;
+    if (!local_id(argv[0], &id) || id > UINT16_MAX) {
+        refuse(p, "ERR a node id is a number from 1 to 65535");
+        return;
+    }
+    if (!read_place(p, argv[1], &fresh) || !read_words(p, argv + 2, argc - 2, NULL, &observer) ||
+        !begin(node, p, &change)) {
+        return;
+    }
+    fresh.id = (uint32_t)id;
+    if (roster_find(&change.now, fresh.id) != NODE_NONE) {
+        refuse(p, "ERR there is a member with that id already, nothing was changed");
+    } else if (is_taken(p, &change, NODE_NONE, &fresh)) {
+        return;
+    } else if (change_add(&change, &fresh, observer) == NODE_NONE) {
+        refuse(p, "ERR the cluster is full, nothing was changed");
+    } else {
+        order(node, p, &change, false, "ADD", fresh.id);
+    }
+}
+
+void order_cmd_MEMBER_REMOVE(struct node *node, struct pending *p, const struct span *argv,
+                             uint32_t argc)
+{
+    struct change change;
+    bool force;
+    if (!read_words(p, argv + 1, argc - 1, &force, NULL)) {
+        return;
+    }
+    node_index i = member_of(node, p, argv[0], &change);
+    if (i != NODE_NONE) {
+        change_drop(&change, i);
+        order(node, p, &change, force, "REMOVE", change.now.node[i].id);
+    }
+}
+
+void order_cmd_MEMBER_PROMOTE(struct node *node, struct pending *p, const struct span *argv,
+                              uint32_t argc)
+{
+    struct change change;
+    bool force;
+    if (!read_words(p, argv + 1, argc - 1, &force, NULL)) {
+        return;
+    }
+    node_index i = member_of(node, p, argv[0], &change);
+    if (i == NODE_NONE) {
+        return;
+    }
+    uint16_t bit = (uint16_t)(1u << i);
+    bool was_observer = (change.wanted.observers & bit) != 0;
+    if ((change.wanted.voters & bit) != 0) {
+        refuse(p, "ERR that member is a voter already, nothing was changed");
+        return;
+    }
+    change_drop(&change, i);
+    *(was_observer ? &change.wanted.learners : &change.wanted.voters) |= bit;
+    order(node, p, &change, force, "PROMOTE", change.now.node[i].id);
+}
+
+void order_cmd_MEMBER_DEMOTE(struct node *node, struct pending *p, const struct span *argv,
+                             uint32_t argc)
+{
+    struct change change;
+    bool force;
+    bool observer;
+    if (!read_words(p, argv + 1, argc - 1, &force, &observer)) {
+        return;
+    }
+    node_index i = member_of(node, p, argv[0], &change);
+    if (i == NODE_NONE) {
+        return;
+    }
+    uint16_t bit = (uint16_t)(1u << i);
+    if ((change.wanted.observers & bit) != 0) {
+        refuse(p, "ERR that member is an observer already, nothing was changed");
+        return;
+    }
+    change_drop(&change, i);
+    change.wanted.observers |= bit; /* a learner would become a voter by itself */
+    order(node, p, &change, force, "DEMOTE", change.now.node[i].id);
+}
+
+void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct span *argv,
+                          uint32_t argc)
+{
+    struct change change;
+    int64_t priority = 0;
+    bool of_priority = local_is(argv[1], "PRIORITY");
+    (void)argc;
+    if (!of_priority && !local_is(argv[1], "ADDRESS")) {
+        refuse(p, "ERR syntax error");
+        return;
+    }
+    if (of_priority && (!number_from(argv[2], &priority) || priority < 0 || priority > 255)) {
+        refuse(p, "ERR a priority is a number from 0 to 255");
+        return;
+    }
+    node_index i = member_of(node, p, argv[0], &change);
+    if (i == NODE_NONE) {
+        return;
+    }
+    struct roster_node n = change.now.node[i];
+    if (of_priority) {
+        n.priority = (uint8_t)priority;
+    } else {
+        if (i == replica_me(node->replica) || peers_connected(node->peers, i)) {
+            refuse(p, "ERR that member is connected and says itself where it is: start it with "
+                      "another address, nothing was changed");
+            return;
+        }
+        memset(n.address, 0, sizeof n.address);
+        if (!read_place(p, argv[2], &n) || is_taken(p, &change, i, &n)) {
+            return;
+        }
+    }
+    change_node(&change, i, &n);
+    order(node, p, &change, false, "SET", n.id);
+}
