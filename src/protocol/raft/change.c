@@ -276,6 +276,16 @@ static void retire(struct raft *r, struct effects *out)
     raft_transfer_proceed(r, out);
 }
 
+static void end_change(struct raft *r, struct effects *out)
+{
+    if (r->transfer_closed) {
+        return; /* the target has all there is, and ends the change when it leads: X5 */
+    }
+    struct membership final = r->members.members;
+    final.outgoing = 0;
+    state_members(r, out, &final);
+}
+
 void raft_change_proceed(struct raft *r, struct effects *out)
 {
     qr_assert(r->phase == PHASE_LEADER);
@@ -284,9 +294,7 @@ void raft_change_proceed(struct raft *r, struct effects *out)
         return; /* C1 */
     }
     if (r->members.members.outgoing != 0) {
-        struct membership final = r->members.members;
-        final.outgoing = 0;
-        state_members(r, out, &final);
+        end_change(r, out);
         return;
     }
     if (r->change_req != 0) {

@@ -117,6 +117,8 @@ static void check_delta(const struct raft *r, const struct raft *b)
     }
     if (b->phase == PHASE_LEADER && r->phase == PHASE_LEADER) {
         qr_assert(r->trail.last_slot >= b->trail.last_slot); /* Leader Append-Only */
+        qr_assert(!b->transfer_closed || !r->transfer_closed ||
+                  r->trail.last_slot == b->trail.last_slot); /* X5 */
         qr_assert(r->term_start == b->term_start);
         if (r->members.slot != b->members.slot) { /* C1 */
             qr_assert(b->members.slot <= r->commit);

@@ -18,11 +18,17 @@ static const char *phase_name(uint8_t phase)
 
 static void put_set(struct text *out, const char *name, uint32_t set)
 {
-    const char *before = name;
+    text_put(out, name);
     for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
-        text_put(out, before);
+        text_put(out, rest == set ? "" : ",");
         text_u64(out, set_first(rest));
-        before = ",";
+    }
+}
+
+static void put_some(struct text *out, const char *name, uint32_t set)
+{
+    if (set != 0) {
+        put_set(out, name, set);
     }
 }
 
@@ -33,10 +39,10 @@ static void put_members(struct text *out, const struct membership_at *at)
         return;
     }
     text_field(out, "members", at->slot);
-    put_set(out, " voters=", at->members.voters);
-    put_set(out, " outgoing=", at->members.outgoing);
-    put_set(out, " learners=", at->members.learners);
-    put_set(out, " observers=", at->members.observers);
+    put_some(out, " voters=", at->members.voters);
+    put_some(out, " outgoing=", at->members.outgoing);
+    put_some(out, " learners=", at->members.learners);
+    put_some(out, " observers=", at->members.observers);
 }
 
 void raft_describe(const void *self, struct text *out)
@@ -207,6 +213,8 @@ void raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *ou
     for (const char *s = sentence_of(point); *s != 0; s++) {
         if (s[0] == '%' && s[1] >= '0' && s[1] <= '2') {
             text_u64(out, argument[*++s - '0']);
+        } else if (s[0] == '{' && s[1] >= '0' && s[1] <= '2') {
+            put_set(out, "{", (uint32_t)argument[*++s - '0']);
         } else {
             text_char(out, *s);
         }

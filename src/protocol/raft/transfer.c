@@ -14,7 +14,9 @@
  *    leads still, or again, or nobody does in time.
  * X4 A node that stands back (its driver does not trust its state) neither campaigns nor takes
  *    over. It votes and persists like any other: the group's safety and majority need it. As leader
- *    it hands over, and steps down when that does not succeed. */
+ *    it hands over, and steps down when that does not succeed.
+ * X5 Once operations are held back nothing at all is appended: behind an entry that the target does
+ *    not have when it campaigns, nobody would vote for it. */
 #include "protocol/raft/state.h"
 
 /* Ties go to the lowest index (P7). */
