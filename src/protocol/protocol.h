@@ -201,7 +201,8 @@ struct event {
                              its checkpoint */
             qr_slot slot; /* the state up to here */
             qr_term slot_term;
-            struct membership_at membership; /* in force at that slot */
+            /* In force at that slot; empty when the sender does not know: it joined later. */
+            struct membership_at membership;
         } offer;
     };
 };

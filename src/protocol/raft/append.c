@@ -45,7 +45,7 @@ static void acknowledge(struct raft *r, struct effects *out, const struct raft_a
                         qr_slot match)
 {
     if (r->forgetful) {
-        raft_forgetful_ack(r, out, r->leader);
+        raft_forgetful_ack(r, out, r->leader, true);
         return;
     }
     qr_ticket after = raft_ticket(r, out, match); /* A3 */
@@ -208,7 +208,7 @@ void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
     advance(r, m->commit);
     raft_compare_wall(r, m->wall);
     if (r->forgetful) {
-        raft_forgetful_ack(r, out, from);
+        raft_forgetful_ack(r, out, from, r->matched != 0);
         return;
     }
     struct raft_heartbeat_ack *reply =

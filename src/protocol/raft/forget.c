@@ -53,13 +53,14 @@ void raft_forget_start(struct raft *r)
     r->state_dirty = true;                     /* V5 */
 }
 
-void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to)
+void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to, bool matched)
 {
     qr_assert(r->forgetful);
     qr_ticket after = raft_ticket(r, out, r->matched);
     struct raft_forgetful_ack *reply = RAFT_SEND(out, to, FORGETFUL_ACK, forgetful_ack, after);
     reply->term = r->term;
     reply->match = r->matched;
+    reply->matched = matched;
     reply->life = r->life;
 }
 
@@ -182,10 +183,9 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
     if (p == NULL || m->match > r->trail.last_slot) {
         return;
     }
-    bool at_start = p->mode == PEER_PROBE && p->next == 1; /* all logs are equal up to 0 */
-    if (m->match > 0 || at_start) {
+    if (m->matched) {
         raft_take_match(r, out, from, m->match);
-    } else if (p->mode == PEER_PROBE) {
+    } else {
         raft_replicate(r, out, from);
     }
     if (p->recovery == RECOVERY_UNBARRED) {

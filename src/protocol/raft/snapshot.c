@@ -82,12 +82,20 @@ struct offer {
     struct membership_at membership;
 };
 
+/* A node to which nobody tells the members has not joined, or not yet heard again that it has: it
+ * does not campaign. Members of an earlier slot than the log's would be worse than none. */
+static bool is_membership_sound(const struct membership_at *at, qr_slot slot)
+{
+    bool unknown = membership_all(&at->members) == 0;
+    return unknown ? at->slot == 0 : at->slot <= slot && membership_is_sound(&at->members);
+}
+
 /* Whether it can be a snapshot of this group at all. Terms never fall along a log. */
 static bool is_sound(const struct raft *r, const struct offer *o)
 {
     return o->slot <= UINT64_MAX / 2 && o->slot_term > 0 && o->slot_term <= o->term &&
            o->slot_term >= trail_term(&r->trail, r->commit) && !raft_is_absurd(r, o->term) &&
-           o->membership.slot <= o->slot && membership_is_sound(&o->membership.members);
+           is_membership_sound(&o->membership, o->slot);
 }
 
 static bool holds(const struct raft *r, const struct offer *o)
@@ -134,12 +142,12 @@ void raft_on_offer(struct raft *r, struct effects *out, const struct event *even
                        .slot_term = event->offer.slot_term,
                        .term = event->offer.term,
                        .membership = event->offer.membership };
-    if (!is_sound(r, &o)) {
-        raft_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
-        return;
-    }
     if (o.slot <= r->commit || (r->phase == PHASE_LEADER && o.term <= r->term)) {
         raft_trace(out, POINT_OFFER_STALE, o.slot, r->commit, 0); /* S1, S6 */
+        return;
+    }
+    if (!is_sound(r, &o)) {
+        raft_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
         return;
     }
     if (o.term > r->term) {

@@ -305,7 +305,7 @@ void raft_on_offer(struct raft *r, struct effects *out, const struct event *even
 
 void raft_forget_start(struct raft *r);
 /* The forgetful node's answers to an APPEND or a HEARTBEAT. */
-void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to);
+void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to, bool matched);
 void raft_forgetful_reject(struct raft *r, struct effects *out, qr_slot prev_slot, qr_slot hint);
 void raft_on_recovered(struct raft *r, struct effects *out, node_index from,
                        const struct raft_recovered *m);

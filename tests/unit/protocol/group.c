@@ -244,27 +244,25 @@ void group_checkpoint(struct group *g, node_index i, qr_slot slot, qr_slot relea
     group_step(g, i, &event);
 }
 
-void group_offer(struct group *g, node_index i, qr_slot slot, qr_term slot_term, qr_term term)
+void group_offer(struct group *g, node_index i, const struct group_snapshot *snapshot)
 {
     struct event event = { .kind = EVENT_OFFER };
-    event.offer.from = i == 0 ? 1 : 0;
-    event.offer.slot = slot;
-    event.offer.slot_term = slot_term;
-    event.offer.term = term;
-    const struct raft *source = g->offered != NULL ? g->offered : g->node[event.offer.from].raft;
-    event.offer.membership = source->members.slot <= slot ? source->members : source->before;
+    event.offer.from = snapshot->from;
+    event.offer.slot = snapshot->slot;
+    event.offer.slot_term = snapshot->slot_term;
+    event.offer.term = snapshot->term;
+    event.offer.membership = snapshot->membership;
+    g->offered = snapshot;
     group_step(g, i, &event);
+    g->offered = NULL;
 }
 
 void group_bring_snapshot(struct group *g, node_index from, node_index to)
 {
-    const struct group_node *source = &g->node[from];
-    g->offered = source->raft;
-    g->offered_log = &source->log;
-    group_offer(g, to, source->applied, trail_term(&source->raft->trail, source->applied),
-                source->raft->term);
-    g->offered = NULL;
-    g->offered_log = NULL;
+    struct group_snapshot *snapshot = group_zalloc(sizeof *snapshot);
+    group_fix_snapshot(g, from, snapshot);
+    group_offer(g, to, snapshot);
+    free(snapshot);
 }
 
 void group_sync(struct group *g, node_index i)

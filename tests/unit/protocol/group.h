@@ -73,6 +73,14 @@ struct group_image {
     struct group_entry entry[GROUP_LOG]; /* by slot */
 };
 
+struct group_snapshot {
+    node_index from;
+    qr_slot slot;
+    qr_term slot_term, term; /* term: in which it was known to be committed */
+    struct membership_at membership;
+    struct group_entry entry[GROUP_LOG]; /* up to `slot`: what the state stands for */
+};
+
 /* An answer that the driver would have got. */
 struct group_note {
     enum effect_kind kind; /* READ, ANSWER, TRIM, SNAPSHOT or INSTALL */
@@ -112,8 +120,7 @@ struct group {
     uint16_t island;     /* messages between these nodes and the others are lost */
     uint32_t attach_max; /* the driver attaches at most so many entries */
     uint32_t starts;
-    const struct raft *offered; /* by group_bring_snapshot: where the state is from */
-    const struct group_image *offered_log;
+    const struct group_snapshot *offered; /* in the step of an OFFER */
 };
 
 struct protocol_limits group_limits(void);
@@ -137,10 +144,12 @@ qr_req group_hand_over(struct group *g, node_index i, node_index to, qr_time tim
 void group_peer(struct group *g, node_index i, node_index peer, bool up);
 /* A checkpoint up to `slot` is durable. */
 void group_checkpoint(struct group *g, node_index i, qr_slot slot, qr_slot release, qr_slot pin);
-/* Node `from` fixes a checkpoint of what it has applied, and node `to` has got it. */
+/* Node `from` fixes a checkpoint of what it has applied. */
+void group_fix_snapshot(const struct group *g, node_index from, struct group_snapshot *out);
+/* A snapshot lies on the disk of node i. */
+void group_offer(struct group *g, node_index i, const struct group_snapshot *snapshot);
+/* Both at once. */
 void group_bring_snapshot(struct group *g, node_index from, node_index to);
-/* A snapshot of that slot and term, known to be committed in `term`, lies on the disk of node i. */
-void group_offer(struct group *g, node_index i, qr_slot slot, qr_term slot_term, qr_term term);
 
 /* Makes everything that node i has written durable and releases what waited for it. */
 void group_sync(struct group *g, node_index i);

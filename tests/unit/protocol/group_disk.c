@@ -44,13 +44,23 @@ static void image_state(struct group_image *image, const struct group_write *w)
 /* The entries up to the base are kept as what the state stands for. */
 static void image_install(struct group_image *image, const struct group_write *w)
 {
-    if (w->entries != NULL) {
-        memcpy(image->entry, w->entries, (w->lo + 1) * sizeof w->entries[0]);
-    }
+    memcpy(image->entry, w->entries, (w->lo + 1) * sizeof w->entries[0]);
     image->base = image->last = w->lo;
     image->base_term = w->term;
     image->commit_term = w->commit_term;
     image->base_members = w->members;
+}
+
+void group_fix_snapshot(const struct group *g, node_index from, struct group_snapshot *out)
+{
+    const struct group_node *node = &g->node[from];
+    const struct raft *r = node->raft;
+    *out = (struct group_snapshot){ .from = from,
+                                    .slot = node->applied,
+                                    .slot_term = trail_term(&r->trail, node->applied),
+                                    .term = r->term };
+    out->membership = r->members.slot <= node->applied ? r->members : r->before;
+    memcpy(out->entry, node->log.entry, (out->slot + 1) * sizeof out->entry[0]);
 }
 
 void group_disk_install(struct group *g, node_index i, const struct effect *e,
@@ -70,10 +80,8 @@ void group_disk_install(struct group *g, node_index i, const struct effect *e,
                                .term = e->install.term,
                                .commit_term = event->offer.term,
                                .members = event->offer.membership };
-    if (g->offered_log != NULL) {
-        w->entries = group_zalloc((w->lo + 1) * sizeof w->entries[0]);
-        memcpy(w->entries, g->offered_log->entry, (w->lo + 1) * sizeof w->entries[0]);
-    }
+    w->entries = group_zalloc((w->lo + 1) * sizeof w->entries[0]);
+    memcpy(w->entries, g->offered->entry, (w->lo + 1) * sizeof w->entries[0]);
     image_install(&node->log, w);
     node->applied = e->install.slot;
 }
