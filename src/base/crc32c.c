@@ -61,3 +61,30 @@ uint32_t crc32c_extend(uint32_t crc, const void *p, size_t n)
 #endif
     return ~extend_portable(crc, p, n);
 }
+
+/* --- Joining: appending n zero bytes multiplies by x^(8n) modulo the polynomial ---------------
+ * The bits of a checksum are in reverse: x^0 is the highest. */
+
+static uint32_t multiply(uint32_t a, uint32_t b)
+{
+    uint32_t product = 0;
+    for (uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+        product ^= (a & bit) != 0 ? b : 0;
+        b = (b >> 1) ^ ((b & 1) != 0 ? POLYNOMIAL_REFLECTED : 0);
+    }
+    return product;
+}
+
+uint32_t crc32c_join(struct crc32c_join *join, uint32_t first, uint32_t second, uint64_t n)
+{
+    if (join->n != n || join->factor == 0) {
+        uint32_t square = 1u << 23; /* x^8 */
+        join->factor = 1u << 31;
+        for (uint64_t left = n; left != 0; left >>= 1) {
+            join->factor = (left & 1) != 0 ? multiply(square, join->factor) : join->factor;
+            square = multiply(square, square);
+        }
+        join->n = n;
+    }
+    return multiply(join->factor, first) ^ second;
+}

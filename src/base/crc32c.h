@@ -9,4 +9,12 @@
  * Chaining over pieces gives the checksum of their concatenation. */
 uint32_t crc32c_extend(uint32_t crc, const void *p, size_t n);
 
+/* The checksum of two byte strings in a row from those of each, the second being n bytes long.
+ * `join` (zeroes at first) remembers the last n. */
+struct crc32c_join {
+    uint64_t n;
+    uint32_t factor;
+};
+uint32_t crc32c_join(struct crc32c_join *join, uint32_t first, uint32_t second, uint64_t n);
+
 #endif

@@ -11,9 +11,13 @@
 #define MEMBERS_MAX 15 /* members of one group; more are refused when a cluster is made */
 
 /* --- keys, values, commands: past it the command gets an error and nothing happens ---------- */
-#define KEY_BYTES_MAX (64 * KIB)          /* -ERR key is too long */
-#define VALUE_BYTES_MAX (32 * MIB)        /* default and ceiling of max-value-bytes, for now */
-#define COMMAND_BYTES_MAX (64 * MIB)      /* all arguments of one command; one log record */
+#define KEY_BYTES_MAX (64 * KIB)    /* -ERR key is too long */
+#define VALUE_BYTES_MAX (512 * MIB) /* default and ceiling of max-value-bytes */
+/* Longer values, arguments and parts of replies are kept in pieces (base/rope.h), and such
+ * arguments travel as blobs ahead of their command. */
+#define LARGE_BYTES (256 * KIB)
+#define COMMAND_BYTES_MAX (64 * MIB) /* all other arguments of one command; one log record */
+#define REQUEST_BYTES_MAX (VALUE_BYTES_MAX + COMMAND_BYTES_MAX) /* all arguments of one command */
 #define COMMAND_ARGUMENTS_MAX 1048576     /* protocol error: invalid multibulk length */
 #define INLINE_BYTES_MAX (64 * KIB)       /* protocol error: too big inline request */
 #define LOCAL_NAMES_MAX 1024              /* names in one CONFIG GET, ...: -ERR too many ... */
@@ -36,7 +40,11 @@
 #define BUFFER_KEPT_BYTES (8 * MIB)     /* an empty buffer of the node that is larger goes back */
 #define IO_GIVE_BYTES (256 * KIB)       /* more is handed to a socket as it is instead of copied */
 #define CLIENT_READ_BYTES (64 * KIB)    /* one read of a socket */
-#define CLIENT_PENDING_MAX 4096         /* commands of one connection without a reply yet */
+#define APART_READ_BYTES (256 * KIB)    /* ... for a large argument */
+/* Replies with large values: written at a time to one client, and in a turn to all. */
+#define OUTPUT_SLICE_BYTES (512 * KIB)
+#define OUTPUT_TURN_BYTES (2 * MIB)
+#define CLIENT_PENDING_MAX 4096           /* commands of one connection without a reply yet */
 #define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
 /* Replies that could not wait (to writes, and to reads just ahead of one) go beyond it, up to here;
  * past it the client is closed. */
@@ -89,6 +97,11 @@
  * take from files instead of the cache. The rest is asked for again. */
 #define APPEND_TURN_BYTES (4 * MIB)
 #define READ_BACK_TURN_BYTES (1 * MIB)
+/* Large arguments go into the log in parts: of one entry, in one turn, and without a commit yet.
+ * What comes meanwhile waits behind so much. */
+#define BLOB_PART_BYTES (256 * KIB)
+#define BLOB_TURN_BYTES (1 * MIB)
+#define BLOB_FLIGHT_BYTES (4 * MIB)
 #define HELD_EFFECTS_MAX 65536      /* a stuck disk: messages that wait for it are dropped */
 #define MEMBERSHIPS_RECEIVED_MAX 16 /* changes that one message is looked through for */
 #define APPENDS_IN_FLIGHT_MAX 64    /* messages to one follower without an answer yet */
@@ -97,6 +110,11 @@
 #define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
 #define STRANGERS_MAX 64           /* connections without proof of who they are; more are closed */
 #define RELAY_OUTPUT_BYTES_MAX (4 * MIB) /* replies for one peer's clients; its reads wait */
+#define LONG_REPLY_BYTES (1 * MIB) /* a longer reply, and all large arguments, go in pieces: */
+#define PIECE_BYTES (256 * KIB)    /* of one message; others go between */
+#define PIECES_PER_TURN 8 /* the next ones wait for the next turn */
+#define PIECES_QUEUED_BYTES (1 * MIB)    /* the next piece waits */
+#define CARGO_WINDOW_BYTES (4 * MIB)     /* sent to the leader ahead of what it has carried on */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */
@@ -111,8 +129,13 @@
 #define DATABASES 16               /* -ERR DB index is out of range */
 #define EXPIRE_BATCH_KEYS 1000     /* keys that one tick removes; more wait for the next */
 #define REPLY_BYTES_MAX (48 * MIB) /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
-#define SCAN_COUNT_MAX 10000       /* keys that one SCAN visits; a higher COUNT means this */
-#define IDLE_FREE_ITEMS 256        /* values that one engine_idle frees */
+#define REPLY_APART_MAX (1 * GIB)  /* the same where it refers to large values: too long */
+#define SCAN_COUNT_MAX 10000 /* keys that one SCAN visits; a higher COUNT means this */
+/* Blobs of which the command has not been applied. A leader begins no more before there is room. */
+#define STAGED_BYTES_MAX (1 * GIB)
+#define STAGED_BLOBS_MAX 8192
+#define IDLE_FREE_ITEMS 256 /* values that one engine_idle frees */
+#define IDLE_FREE_PIECES 8  /* and pieces of one that is large */
 
 /* --- checkpoints ---------------------------------------------------------------------------- */
 #define IMAGE_CHUNK_BYTES (256 * KIB) /* the next chunk is begun; long values are split */
@@ -120,6 +143,7 @@
 #define CHECKPOINT_BYTES_PER_SECOND 400000000    /* a faster one would hold up the log's syncs */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
+#define CHECKPOINT_HELD_BYTES_MAX (1 * GIB)      /* replaced values kept for it: the same */
 
 /* --- snapshots for other nodes -------------------------------------------------------------- */
 #define SNAPSHOT_PIECE_BYTES (128 * KIB) /* of one message */

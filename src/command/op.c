@@ -11,13 +11,16 @@
 
 #define SEED_AT 8u
 #define DATABASE_AT 20u
+#define REFS_AT 22u
 #define LENGTH_BYTES 4u
+#define REF_MARK 0x80000000u
+#define REF_BYTES 12u
 
 size_t op_bytes(const struct span *argv, uint32_t argc)
 {
     size_t n = OP_HEADER_BYTES;
     for (uint32_t i = 0; i < argc; i++) {
-        n += LENGTH_BYTES + argv[i].n;
+        n += LENGTH_BYTES + (op_is_ref(argv[i]) ? REF_BYTES : argv[i].n);
     }
     return n;
 }
@@ -35,11 +38,20 @@ void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32
     wire_put_u8(&w, 0);
     wire_put_u16(&w, 0);
     wire_put_u32(&w, argc);
+    uint16_t refs = 0;
     for (uint32_t i = 0; i < argc; i++) {
+        if (op_is_ref(argv[i])) {
+            wire_put_u32(&w, REF_MARK);
+            wire_put_u64(&w, refs++);
+            wire_put_u32(&w, (uint32_t)argv[i].n);
+            continue;
+        }
         qr_assert(argv[i].n <= COMMAND_BYTES_MAX);
         wire_put_u32(&w, (uint32_t)argv[i].n);
         wire_put_bytes(&w, argv[i].p, argv[i].n);
     }
+    p[REFS_AT] = (uint8_t)refs;
+    p[REFS_AT + 1] = (uint8_t)(refs >> 8);
     qr_assert(!w.bad && w.n == w.cap);
 }
 
@@ -49,18 +61,34 @@ void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed)
     wire_store_u64(p + SEED_AT, seed);
 }
 
+/* The next argument: a span, or a length without bytes and *ref. */
+static struct span next_argument(struct wire_reader *r, struct op_ref *ref)
+{
+    uint32_t n = wire_get_u32(r);
+    if (n != REF_MARK) {
+        return wire_get_bytes(r, n);
+    }
+    ref->blob = wire_get_u64(r);
+    ref->n = wire_get_u32(r);
+    return (struct span){ .n = ref->n };
+}
+
 /* Whether exactly argc arguments fill `args`. With their lengths they stay within the command's
  * bound, so that an op from a peer always fits a record of the log. */
-static bool arguments_fit(struct span args, uint32_t argc)
+static bool arguments_fit(struct span args, uint32_t argc, uint32_t refs)
 {
     if (argc > COMMAND_ARGUMENTS_MAX || args.n > COMMAND_BYTES_MAX) {
         return false;
     }
     struct wire_reader r = wire_reader(args);
+    struct op_ref ref = { 0 };
     for (uint32_t i = 0; i < argc && !r.bad; i++) {
-        (void)wire_get_bytes(&r, wire_get_u32(&r));
+        if (op_is_ref(next_argument(&r, &ref))) {
+            bool fits = refs-- > 0 && ref.n <= VALUE_BYTES_MAX;
+            r.bad = r.bad || !fits;
+        }
     }
-    return wire_finished(&r);
+    return wire_finished(&r) && refs == 0;
 }
 
 bool op_read(struct span in, struct op *out)
@@ -72,22 +100,51 @@ bool op_read(struct span in, struct op *out)
     out->tag = wire_get_u16(&r);
     out->db = wire_get_u8(&r);
     uint32_t zeros = wire_get_u8(&r);
-    zeros |= wire_get_u16(&r);
+    out->refs = wire_get_u16(&r);
     out->argc = wire_get_u32(&r);
     if (r.bad || zeros != 0 || out->stamp < 0 || out->db >= DATABASES) {
         return false;
     }
     out->args = wire_get_bytes(&r, in.n - r.at);
-    return arguments_fit(out->args, out->argc);
+    return arguments_fit(out->args, out->argc, out->refs);
 }
 
-void op_arguments(const struct op *op, struct span *argv)
+void op_arguments(const struct op *op, struct span *argv, struct op_ref *refs)
 {
     struct wire_reader r = wire_reader(op->args);
+    struct op_ref ref;
     for (uint32_t i = 0; i < op->argc; i++) {
-        argv[i] = wire_get_bytes(&r, wire_get_u32(&r));
+        argv[i] = next_argument(&r, &ref);
+        if (refs != NULL && op_is_ref(argv[i])) {
+            *refs++ = ref;
+        }
     }
     qr_assert(wire_finished(&r)); /* op_read has checked it */
+}
+
+void op_number_refs(uint8_t *p, size_t n, uint64_t first)
+{
+    struct op op;
+    bool valid = op_read(span_of(p, n), &op);
+    qr_assert(valid);
+    struct wire_reader r = wire_reader(op.args);
+    struct op_ref ref;
+    for (uint32_t i = 0; i < op.argc; i++) {
+        if (op_is_ref(next_argument(&r, &ref))) {
+            wire_store_u64(p + OP_HEADER_BYTES + r.at - REF_BYTES, first + ref.blob);
+        }
+    }
+}
+
+uint64_t op_ref_bytes(const struct op *op)
+{
+    struct wire_reader r = wire_reader(op->args);
+    struct op_ref ref;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < op->argc; i++) {
+        n += op_is_ref(next_argument(&r, &ref)) ? ref.n : 0;
+    }
+    return n;
 }
 
 bool op_first_argument(struct span in, struct span *argument, uint8_t *db)

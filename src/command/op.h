@@ -8,9 +8,10 @@
  *       18    2  command tag (command/commands.def)
  *       20    1  database
  *       21    1  zero
- *       22    2  zero
+ *       22    2  how many arguments are references
  *       24    4  argument count, with the command's name left out
- *       28    -  each argument: u32 length, bytes
+ *       28    -  each argument: u32 length, bytes; or a reference to a blob (node/blobs.h):
+ *                u32 80000000h, u64 number of the blob, u32 its bytes
  *
  * RECORD_TICK's payload is the first 18 bytes. */
 #ifndef COMMAND_OP_H
@@ -28,14 +29,27 @@ struct op {
     uint16_t level;
     uint16_t tag;
     uint8_t db;
-    uint32_t argc;     /* arguments after the command's name (and subcommand) */
-    struct span args;  /* the encoded arguments: iterate with op_next */
+    uint16_t refs;    /* arguments that are references */
+    uint32_t argc;    /* arguments after the command's name (and subcommand) */
+    struct span args; /* the encoded arguments */
 };
+
+/* An argument that is a reference. */
+struct op_ref {
+    uint64_t blob;
+    uint32_t n;
+};
+
+/* Whether an argument to be encoded is a reference: a length without bytes. */
+static inline bool op_is_ref(struct span argument)
+{
+    return argument.p == NULL && argument.n > 0;
+}
 
 /* Bytes of an op with these arguments. */
 size_t op_bytes(const struct span *argv, uint32_t argc);
 
-/* Writes an op to p, which has op_bytes of room. */
+/* Writes an op to p, which has op_bytes of room. References are numbered from 0 in their order. */
 void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32_t argc);
 
 /* Sets stamp and seed of an op that is already encoded. */
@@ -45,8 +59,14 @@ void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed);
  * beyond COMMAND_ARGUMENTS_MAX or COMMAND_BYTES_MAX (the arguments with their lengths). */
 bool op_read(struct span in, struct op *out);
 
-/* The arguments as spans into the op; `argv` has room for op->argc. */
-void op_arguments(const struct op *op, struct span *argv);
+/* The arguments as spans into the op; `argv` has room for op->argc. References become lengths
+ * without bytes, and where `refs` is not NULL they stand there in their order, op->refs of them. */
+void op_arguments(const struct op *op, struct span *argv, struct op_ref *refs);
+
+/* Adds `first` to the numbers of all references of an encoded op. */
+void op_number_refs(uint8_t *p, size_t n, uint64_t first);
+/* The bytes of all blobs that an op refers to. */
+uint64_t op_ref_bytes(const struct op *op);
 
 /* The first argument of an encoded op, which nearly always is its key, and its database, without a
  * check of the rest; false when there is none. For fetching ahead what the op will touch. */

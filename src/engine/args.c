@@ -65,6 +65,12 @@ bool arg_db(struct call *c, struct span s, uint8_t *out)
     return true;
 }
 
+struct store_bytes arg_bytes(const struct call *c, uint32_t i)
+{
+    return (struct store_bytes){ .span = c->argv[i],
+                                 .rope = c->ropes != NULL ? c->ropes[i] : NULL };
+}
+
 bool value_fits(struct call *c, uint64_t n)
 {
     if (n <= c->engine->config.value_bytes_max) {
@@ -74,13 +80,14 @@ bool value_fits(struct call *c, uint64_t n)
     return false;
 }
 
-bool reply_has_room(struct call *c, size_t start, size_t n)
+bool reply_has_room(struct call *c, size_t start, size_t n, bool shared)
 {
-    size_t written = c->reply->discard ? 0 : c->reply->n - start;
-    if (n <= REPLY_BYTES_MAX && written <= REPLY_BYTES_MAX - n) {
+    size_t written = c->reply->discard ? 0 : reply_bytes_behind(c->reply, start);
+    size_t most = shared || c->reply->parts != NULL ? REPLY_APART_MAX : REPLY_BYTES_MAX;
+    if (n <= most && written <= most - n) {
         return true;
     }
-    c->reply->n = start;
+    reply_cut(c->reply, start);
     reply_error(c->reply, "ERR reply is too long, ask for less at a time");
     return false;
 }

@@ -12,6 +12,7 @@ struct call {
     const struct command_spec *spec;
     const struct span *argv; /* the command's name is left out: argv[0] is the first argument */
     uint32_t argc;
+    struct rope **ropes; /* of arguments that came as blobs; NULL: none did */
     uint64_t seed;
     qr_wall now; /* log time; for a read the leader's clock when that is later */
     uint8_t db;
@@ -61,12 +62,17 @@ bool arg_int(struct call *c, struct span s, int *out, const char *text);
 /* A number of a database. */
 bool arg_db(struct call *c, struct span s, uint8_t *out);
 
+/* All bytes of an argument, also of one that came as a blob: of such a one argv has the beginning.
+ */
+struct store_bytes arg_bytes(const struct call *c, uint32_t i);
+
 /* Whether a string of n bytes may be stored. */
 bool value_fits(struct call *c, uint64_t n);
 
-/* Whether n bytes more may follow in a reply that began at `start`. If not, what was written since
- * goes, and an error takes its place. */
-bool reply_has_room(struct call *c, size_t start, size_t n);
+/* Whether n bytes more, of which the reply only has a reference if they are `shared`, may follow in
+ * a reply that began at `start`. If not, what was written since goes, and an error takes its place.
+ */
+bool reply_has_room(struct call *c, size_t start, size_t n, bool shared);
 
 /* The error text that an argument is quoted in ends at its first zero byte, as Redis's does. */
 void reply_quoting(struct call *c, const char *before, struct span s, const char *after);

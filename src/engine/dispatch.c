@@ -64,9 +64,46 @@ static void take_arguments(struct call *c, const struct op *op)
         engine->argv = qr_realloc(engine->argv, op->argc * sizeof *engine->argv);
         engine->argv_capacity = op->argc;
     }
-    op_arguments(op, engine->argv);
+    op_arguments(op, engine->argv, NULL);
     c->argv = engine->argv;
     c->argc = op->argc;
+}
+
+/* Puts blobs in the places of their references: in argv stands the beginning of each, which is
+ * longer than any key, name or number. False when one is not there. */
+static bool take_blobs(struct call *c, const struct op *op, struct op_ref *refs)
+{
+    struct engine *engine = c->engine;
+    op_arguments(op, engine->argv, refs);
+    engine->ropes = qr_zalloc(op->argc * sizeof(struct rope *));
+    c->ropes = engine->ropes;
+    for (uint32_t i = 0; i < op->argc; i++) {
+        if (op_is_ref(engine->argv[i])) {
+            c->ropes[i] = staging_find(engine, *refs++);
+            if (c->ropes[i] == NULL) {
+                return false;
+            }
+            engine->argv[i] = rope_slice(c->ropes[i], 0);
+        }
+    }
+    return true;
+}
+
+/* A command with references: its blobs are used up, whatever it answers. */
+static void dispatch_with_blobs(struct call *c, const struct op *op, handler *handle)
+{
+    struct op_ref *refs = qr_alloc(op->refs * sizeof *refs);
+    if (!take_blobs(c, op, refs)) {
+        refuse(c);
+    } else if (keys_fit(c)) {
+        handle(c);
+    }
+    for (uint32_t i = 0; i < op->refs; i++) {
+        staging_drop(c->engine, refs[i].blob);
+    }
+    free(refs);
+    free(c->engine->ropes);
+    c->engine->ropes = NULL;
 }
 
 static void give_back_arguments(struct engine *engine)
@@ -103,7 +140,9 @@ void dispatch(struct call *c, const struct op *op)
         return;
     }
     take_arguments(c, op);
-    if (keys_fit(c)) {
+    if (op->refs > 0) {
+        dispatch_with_blobs(c, op, handle);
+    } else if (keys_fit(c)) {
         handle(c);
     }
     give_back_arguments(c->engine);

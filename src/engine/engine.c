@@ -23,6 +23,7 @@ struct engine *engine_new(const struct engine_config *config)
 void engine_free(struct engine *engine)
 {
     engine_image_free(engine);
+    staging_clear(engine);
     store_free(engine->store);
     free(engine->argv);
     free(engine);
@@ -96,7 +97,7 @@ static enum engine_read_result read_with(struct engine *engine, const struct op 
         dispatch(&c, op);
     }
     if (c.due) {
-        reply->n = before;
+        reply_cut(reply, before);
         reply->is_error = error_before;
         engine->stats = stats; /* it will be asked again, and counted then */
         return ENGINE_READ_DUE;
@@ -146,6 +147,7 @@ void engine_keep_stats(struct engine *engine, const struct engine *before)
 uint64_t engine_rolling_digest(struct engine *engine)
 {
     struct rng mix = rng_from(store_rolling_digest(engine->store) ^ (uint64_t)engine->log_time);
+    mix = rng_from(rng_next(&mix) ^ staging_digest(engine));
     return rng_next(&mix);
 }
 
@@ -173,12 +175,8 @@ bool engine_corrupt(struct engine *engine, uint8_t db, struct span key)
     if (item == NULL) {
         return false;
     }
-    struct span old = item_value(item);
-    uint8_t *copy = qr_alloc(old.n + 1);
-    memcpy(copy, old.p, old.n);
-    copy[old.n] = 'x';
-    (void)store_put(engine->store, db, key, span_of(copy, old.n + 1), item_expire(item));
-    free(copy);
+    struct store_bytes more = { .span = SPAN_LITERAL("x") };
+    store_write(engine->store, db, key, item_value_n(item), more);
     return true;
 }
 #endif

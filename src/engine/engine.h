@@ -27,6 +27,21 @@ struct store *engine_store(struct engine *engine);
  * arguments answer an error and change nothing, the same on every replica. */
 void engine_apply(struct engine *engine, const struct op *op, struct reply *reply);
 
+/* --- Blobs: arguments that come in parts, in log order, before the command that refers to them ---
+ */
+
+/* An entry of that term is next. Blobs of an earlier one go: nothing can refer to them any more. */
+void engine_enter_term(struct engine *engine, qr_term term);
+/* A part of a blob, in order; what does not fit (a gap, another length, too many of them) is passed
+ * over, the same on every replica, and a command that refers to it is refused. */
+void engine_blob_part(struct engine *engine, uint64_t number, uint64_t total, uint64_t at,
+                      struct span bytes);
+/* Whoever sent it gave up. */
+void engine_blob_drop(struct engine *engine, uint64_t number);
+uint64_t engine_staged_bytes(const struct engine *engine); /* of blobs, as announced */
+/* Frees a rope in slices, by engine_idle. */
+void engine_discard_rope(struct engine *engine, struct rope *rope);
+
 /* Fetches from memory what these encoded ops will touch, up to STORE_PREFETCH_MAX of them: for a
  * run of ops that are executed right afterwards. Nothing changes. */
 void engine_prefetch(const struct engine *engine, const struct span *ops, uint32_t n);
@@ -68,6 +83,8 @@ void engine_image_begin(struct engine *engine, void (*sink)(void *context, struc
  */
 bool engine_image_next(struct engine *engine, uint32_t items);
 void engine_image_end(struct engine *engine); /* gives up; harmless when none is running */
+/* Bytes of large values that are kept for the image alone: they have been replaced meanwhile. */
+uint64_t engine_image_held(const struct engine *engine);
 
 /* Says how long the image that is about to be loaded is; so the store can make room for its items
  * at once. It need not be exact, nor be said. */

@@ -1,7 +1,8 @@
 /* The inside of struct engine, for the files of this directory only.
  *
- * What a replica's state is made of: the store's content and the log time. An image holds exactly
- * those two, and the digest covers exactly those two; statistics and scratch are neither. */
+ * What a replica's state is made of: the store's content, the blobs that no command has used yet,
+ * and the log time. An image holds exactly those, and the digest covers exactly those; statistics
+ * and scratch are neither. */
 #ifndef ENGINE_ENGINE_INTERNAL_H
 #define ENGINE_ENGINE_INTERNAL_H
 
@@ -11,8 +12,32 @@
 struct image_writer;
 struct image_reader;
 
+/* Bytes of an argument that a later command of the same term will refer to (staging.c). */
+struct blob {
+    uint64_t number, total;
+    struct rope *rope; /* what has come of it */
+};
+
+struct staging {
+    qr_term term; /* of all of them */
+    struct blob *v;
+    uint32_t count, cap;
+    uint64_t bytes; /* their totals */
+};
+
+/* Drops all blobs; the ropes go to the store's bin. */
+void staging_clear(struct engine *engine);
+/* The blob when it has come whole and has n bytes, else NULL. */
+struct rope *staging_find(struct engine *engine, struct op_ref ref);
+void staging_drop(struct engine *engine, uint64_t number);
+/* Puts a blob there that an image holds; false when there is no room. The rope is not its own yet:
+ * the caller appends to it. */
+struct rope *staging_add(struct engine *engine, qr_term term, uint64_t number, uint64_t total);
+uint64_t staging_digest(const struct engine *engine); /* 0 when there is nothing */
+
 struct engine {
     struct engine_config config;
+    struct staging staging;
     struct store *store;
     qr_wall log_time; /* the largest stamp applied so far; 0 at the start */
     struct engine_stats stats;
@@ -23,6 +48,7 @@ struct engine {
     /* The arguments of the command that runs, reused between commands. */
     struct span *argv;
     uint32_t argv_capacity;
+    struct rope **ropes; /* of those that are references */
 };
 
 /* Gives back what image.c keeps, in whatever state it is; called by engine_free before the store

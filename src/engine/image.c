@@ -18,15 +18,21 @@
 
 /* Hand-written tags, on disk; never reused. */
 enum image_tag {
-    IMAGE_HEADER = 1,  /* u32 magic, u16 format, u16 semantics level, i64 log time */
-    IMAGE_ITEM = 2,    /* u8 db, u8 type, i64 expire, u32 key bytes, u32 value bytes, u32 piece
-                        * bytes, key, the first piece of the value */
-    IMAGE_MORE = 3,    /* u32 piece bytes, the next piece of the last item's value */
-    IMAGE_TRAILER = 4, /* u64 items, u32 crc32c of the image up to and with the items */
+    IMAGE_HEADER = 1,     /* u32 magic, u16 format, u16 semantics level, i64 log time */
+    IMAGE_ITEM = 2,       /* u8 db, u8 type, i64 expire, u32 key bytes, u32 value bytes, u32 piece
+                           * bytes, key, the first piece of the value */
+    IMAGE_MORE = 3,       /* u32 piece bytes, the next piece of the last item's value */
+    IMAGE_TRAILER = 4,    /* u64 items, u32 crc32c of the image up to and with the items */
+    IMAGE_BLOB = 5,       /* u64 term, u64 number, u32 bytes in all, u32 bytes that are there, u32
+                           * piece bytes, the first piece of them; counts as an item */
+    IMAGE_LARGE = 6,      /* as IMAGE_ITEM, with a value of more than LARGE_BYTES */
+    IMAGE_LARGE_MORE = 7, /* u32 piece bytes, the next piece of the last blob or large item; items
+                           * that are not large may come between */
 };
 
 #define ITEM_HEAD_BYTES 23u
 #define MORE_HEAD_BYTES 5u
+#define BLOB_HEAD_BYTES 29u
 
 #define SAMPLE_ITEMS 32u /* in a chunk that tells what the others are like */
 #define WALK_ITEMS 16u   /* of at most IMAGE_SLICE_BYTES, or one */
@@ -39,7 +45,21 @@ _Static_assert(IMAGE_CHUNK_BYTES >= ITEM_HEAD_BYTES + KEY_BYTES_MAX + PIECE_BYTE
 
 /* --- Writing --------------------------------------------------------------------------------- */
 
+/* Something large that is part of the image and is put into it a slice at a time. Its rope is held
+ * meanwhile, whatever becomes of the value. */
+struct large {
+    struct large *next;
+    struct rope *rope;
+    size_t at;      /* what is in the image; SIZE_MAX: not even its head */
+    uint8_t head_n; /* of `head`: what precedes the bytes of the first piece, but their length */
+    uint8_t head[BLOB_HEAD_BYTES];
+    struct span key; /* owned; empty for a blob */
+};
+
 struct image_writer {
+    struct engine *engine;
+    struct large *large, *large_last;
+    bool walked; /* the store has handed out all items */
     void (*sink)(void *context, struct span chunk);
     void *context;
     struct wire_writer chunk; /* being filled */
@@ -73,19 +93,111 @@ static void put_piece(struct image_writer *writer, struct span *value)
     value->n -= n;
 }
 
-static void put_item_head(struct wire_writer *chunk, uint8_t db, const struct item *item,
-                          uint32_t piece_n)
+static struct wire_writer item_head(uint8_t *bytes, uint8_t db, const struct item *item)
 {
-    uint8_t bytes[ITEM_HEAD_BYTES];
-    struct wire_writer w = wire_writer(bytes, sizeof bytes);
-    wire_put_u8(&w, IMAGE_ITEM);
+    struct wire_writer w = wire_writer(bytes, ITEM_HEAD_BYTES);
+    wire_put_u8(&w, item_rope(item) != NULL ? IMAGE_LARGE : IMAGE_ITEM);
     wire_put_u8(&w, db);
     wire_put_u8(&w, (uint8_t)item_type(item));
     wire_put_u64(&w, (uint64_t)item_expire(item));
     wire_put_u32(&w, (uint32_t)item_key(item).n);
-    wire_put_u32(&w, (uint32_t)item_value(item).n);
+    wire_put_u32(&w, (uint32_t)item_value_n(item));
+    return w;
+}
+
+static void put_item_head(struct wire_writer *chunk, uint8_t db, const struct item *item,
+                          uint32_t piece_n)
+{
+    uint8_t bytes[ITEM_HEAD_BYTES];
+    struct wire_writer w = item_head(bytes, db, item);
     wire_put_u32(&w, piece_n);
     wire_put_bytes(chunk, bytes, sizeof bytes);
+}
+
+/* --- Large ones: a slice at a time */
+
+static struct large *keep_large(struct image_writer *writer, struct rope *rope)
+{
+    struct large *large = qr_zalloc(sizeof *large);
+    large->rope = rope_ref(rope);
+    large->at = SIZE_MAX;
+    *(writer->large == NULL ? &writer->large : &writer->large_last->next) = large;
+    writer->large_last = large;
+    return large;
+}
+
+static void keep_large_item(struct image_writer *writer, uint8_t db, const struct item *item)
+{
+    struct large *large = keep_large(writer, item_rope(item));
+    struct span key = item_key(item);
+    struct wire_writer w = item_head(large->head, db, item);
+    large->head_n = (uint8_t)w.n;
+    uint8_t *copy = qr_alloc(key.n);
+    if (key.n > 0) {
+        memcpy(copy, key.p, key.n);
+    }
+    large->key = span_of(copy, key.n);
+}
+
+static void keep_blobs(struct image_writer *writer)
+{
+    const struct staging *staging = &writer->engine->staging;
+    for (uint32_t i = 0; i < staging->count; i++) {
+        const struct blob *blob = &staging->v[i];
+        struct large *large = keep_large(writer, blob->rope);
+        struct wire_writer w = wire_writer(large->head, sizeof large->head);
+        wire_put_u8(&w, IMAGE_BLOB);
+        wire_put_u64(&w, staging->term);
+        wire_put_u64(&w, blob->number);
+        wire_put_u32(&w, (uint32_t)blob->total);
+        wire_put_u32(&w, (uint32_t)blob->rope->n);
+        large->head_n = (uint8_t)w.n;
+    }
+}
+
+static void drop_large(struct image_writer *writer)
+{
+    struct large *large = writer->large;
+    writer->large = large->next;
+    engine_discard_rope(writer->engine, large->rope);
+    free((void *)(uintptr_t)large->key.p);
+    free(large);
+    writer->items++;
+}
+
+/* Another chunk's worth of the first one that waits. */
+static void put_large(struct image_writer *writer)
+{
+    struct large *large = writer->large;
+    struct wire_writer *chunk = &writer->chunk;
+    size_t total = large->rope->n;
+    size_t head = MORE_HEAD_BYTES;
+    if (large->at == SIZE_MAX) {
+        head = large->head_n + 4 + large->key.n;
+        if (room(writer) < head + min_u64(total, PIECE_BYTES_MIN)) {
+            hand_out(writer);
+        }
+        wire_put_bytes(chunk, large->head, large->head_n);
+        large->at = 0;
+    } else {
+        hand_out(writer);
+        wire_put_u8(chunk, IMAGE_LARGE_MORE);
+    }
+    size_t key_n = large->at == 0 ? large->key.n : 0;
+    size_t n = (size_t)min_u64(total - large->at, room(writer) - 4 - key_n);
+    wire_put_u32(chunk, (uint32_t)n);
+    wire_put_bytes(chunk, large->key.p, key_n);
+    writer->bytes += head + n;
+    while (n > 0) {
+        struct span piece = rope_slice(large->rope, large->at);
+        piece.n = (size_t)min_u64(piece.n, n);
+        wire_put_bytes(chunk, piece.p, piece.n);
+        large->at += piece.n;
+        n -= piece.n;
+    }
+    if (large->at == total) {
+        drop_large(writer);
+    }
 }
 
 /* Called by the store for every item of the image. */
@@ -93,6 +205,10 @@ static void emit(void *context, uint8_t db, const struct item *item)
 {
     struct image_writer *writer = context;
     struct wire_writer *chunk = &writer->chunk;
+    if (item_rope(item) != NULL) {
+        keep_large_item(writer, db, item);
+        return;
+    }
     struct span key = item_key(item);
     struct span value = item_value(item);
     size_t head = ITEM_HEAD_BYTES + key.n;
@@ -130,6 +246,7 @@ void engine_image_begin(struct engine *engine, void (*sink)(void *context, struc
 {
     qr_assert(engine->image_writer == NULL);
     struct image_writer *writer = qr_zalloc(sizeof *writer);
+    writer->engine = engine;
     writer->sink = sink;
     writer->context = context;
     writer->chunk = wire_writer(qr_alloc(IMAGE_CHUNK_BYTES), IMAGE_CHUNK_BYTES);
@@ -139,6 +256,7 @@ void engine_image_begin(struct engine *engine, void (*sink)(void *context, struc
     wire_put_u16(&writer->chunk, SEMANTICS_LEVEL);
     wire_put_u64(&writer->chunk, (uint64_t)engine->log_time);
     engine->image_writer = writer;
+    keep_blobs(writer);
     store_walk_begin(engine->store, emit, writer);
 }
 
@@ -149,7 +267,13 @@ bool engine_image_next(struct engine *engine, uint32_t items)
     uint64_t start = writer->bytes;
     for (uint32_t n; items > 0 && writer->bytes - start < IMAGE_SLICE_BYTES; items -= n) {
         n = (uint32_t)min_u64(items, WALK_ITEMS);
-        if (!store_walk_next(engine->store, n)) {
+        if (writer->large != NULL) {
+            put_large(writer);
+        } else if (writer->walked || !store_walk_next(engine->store, n)) {
+            writer->walked = true; /* its last items may be large */
+            if (writer->large != NULL) {
+                continue;
+            }
             put_trailer(writer);
             engine_image_end(engine);
             return false;
@@ -166,13 +290,38 @@ void engine_image_end(struct engine *engine)
     }
     store_walk_end(engine->store);
     engine->image_writer = NULL;
+    while (writer->large != NULL) {
+        drop_large(writer);
+    }
     free(writer->chunk.p);
     free(writer);
+}
+
+uint64_t engine_image_held(const struct engine *engine)
+{
+    uint64_t held = 0;
+    if (engine->image_writer != NULL) {
+        for (const struct large *l = engine->image_writer->large; l != NULL; l = l->next) {
+            held += l->rope->refs == 1 ? l->rope->n : 0;
+        }
+    }
+    return held;
 }
 
 /* --- Loading --------------------------------------------------------------------------------- */
 
 enum load_phase { LOAD_HEADER, LOAD_ITEMS, LOAD_COMPLETE, LOAD_REFUSED };
+
+/* Something whose bytes have not all come: an item with its key, or a blob. */
+struct incoming {
+    bool open;
+    struct rope *rope; /* of a blob it is the staging's */
+    size_t left;
+    uint8_t *key; /* NULL: a blob */
+    size_t key_n;
+    uint8_t db;
+    qr_wall expire;
+};
 
 struct image_reader {
     enum load_phase phase;
@@ -182,12 +331,8 @@ struct image_reader {
     uint64_t expected;     /* bytes that are still to come, as far as is known */
     bool roomy[DATABASES]; /* the store has been told what to expect */
 
-    /* The item whose value is not complete yet; `left` is 0 when there is none. */
-    struct item *item;
-    uint8_t *at;
-    size_t left;
-    uint8_t db;
-    qr_wall expire;
+    struct incoming item, large;
+    uint8_t db; /* of the last item */
 };
 
 static bool store_is_empty(struct store *store)
@@ -211,57 +356,91 @@ static bool load_header(struct image_reader *reader, struct wire_reader *in)
            reader->log_time >= 0;
 }
 
-static void finish_item(struct engine *engine, struct image_reader *reader)
+static void forget(struct incoming *in)
 {
-    if (reader->expire != 0) {
-        store_set_expire(engine->store, reader->db, reader->item, reader->expire);
+    if (in->open && in->key != NULL) {
+        rope_release(in->rope);
     }
-    reader->item = NULL;
-    reader->items++;
+    free(in->key);
+    *in = (struct incoming){ 0 };
 }
 
-static bool load_piece(struct engine *engine, struct image_reader *reader, struct wire_reader *in,
-                       size_t n)
+/* All of it has come. False: the key is there already. */
+static bool finish(struct engine *engine, struct image_reader *reader, struct incoming *value)
 {
-    struct span piece = wire_get_bytes(in, n);
-    if (in->bad || n > reader->left) {
+    struct span key = span_of(value->key, value->key_n);
+    if (value->key != NULL && store_find(engine->store, value->db, key) != NULL) {
         return false;
     }
-    if (n > 0) {
-        memcpy(reader->at, piece.p, n);
+    if (value->key != NULL) {
+        store_put_rope(engine->store, value->db, key, value->rope, value->expire);
+        value->open = false; /* the rope is the store's */
     }
-    reader->at += n;
-    reader->left -= n;
-    if (reader->left == 0) {
-        finish_item(engine, reader);
-    }
+    forget(value);
+    reader->items++;
     return true;
 }
 
-static bool load_item(struct engine *engine, struct image_reader *reader, struct wire_reader *in)
+static bool load_piece(struct engine *engine, struct image_reader *reader, struct wire_reader *in,
+                       struct incoming *value, size_t n)
+{
+    struct span piece = wire_get_bytes(in, n);
+    if (in->bad || !value->open || n > value->left) {
+        return false;
+    }
+    rope_append_of(value->rope, piece, value->left);
+    value->left -= n;
+    return value->left > 0 || finish(engine, reader, value);
+}
+
+static bool load_item(struct engine *engine, struct image_reader *reader, struct wire_reader *in,
+                      struct incoming *value)
 {
     reader->db = wire_get_u8(in);
     uint8_t type = wire_get_u8(in);
-    reader->expire = (qr_wall)wire_get_u64(in);
+    qr_wall expire = (qr_wall)wire_get_u64(in);
     size_t key_n = wire_get_u32(in);
     size_t value_n = wire_get_u32(in);
     size_t piece_n = wire_get_u32(in);
     struct span key = wire_get_bytes(in, key_n);
-    if (in->bad || reader->db >= DATABASES || type != TYPE_STRING || reader->expire < 0 ||
+    if (in->bad || value->open || reader->db >= DATABASES || type != TYPE_STRING || expire < 0 ||
         key_n > KEY_BYTES_MAX || value_n > VALUE_BYTES_MAX || piece_n > value_n ||
-        (piece_n == 0 && value_n > 0)) {
+        (piece_n == 0 && value_n > 0) || store_find(engine->store, reader->db, key) != NULL) {
         return false;
     }
-    uint64_t count = store_count(engine->store, reader->db);
     if (piece_n == value_n) {
-        store_put(engine->store, reader->db, key, wire_get_bytes(in, piece_n), reader->expire);
+        store_put(engine->store, reader->db, key, wire_get_bytes(in, piece_n), expire);
         reader->items++;
-    } else {
-        reader->item = store_resize(engine->store, reader->db, key, value_n, &reader->at);
-        reader->left = value_n;
-        load_piece(engine, reader, in, piece_n);
+        return !in->bad;
     }
-    return !in->bad && store_count(engine->store, reader->db) == count + 1; /* not twice */
+    *value = (struct incoming){ .open = true,
+                                .rope = rope_new(),
+                                .left = value_n,
+                                .key = qr_alloc(key_n),
+                                .key_n = key_n,
+                                .db = reader->db,
+                                .expire = expire };
+    if (key_n > 0) {
+        memcpy(value->key, key.p, key_n);
+    }
+    return load_piece(engine, reader, in, value, piece_n);
+}
+
+static bool load_blob(struct engine *engine, struct image_reader *reader, struct wire_reader *in)
+{
+    qr_term term = wire_get_u64(in);
+    uint64_t number = wire_get_u64(in);
+    size_t total = wire_get_u32(in);
+    size_t n = wire_get_u32(in);
+    size_t piece_n = wire_get_u32(in);
+    bool first = engine->staging.count == 0;
+    if (in->bad || reader->large.open || n > total || piece_n > n ||
+        (!first && engine->staging.term != term)) {
+        return false;
+    }
+    struct rope *rope = staging_add(engine, term, number, total);
+    reader->large = (struct incoming){ .open = true, .rope = rope, .left = n };
+    return rope != NULL && load_piece(engine, reader, in, &reader->large, piece_n);
 }
 
 static bool load_trailer(struct engine *engine, struct image_reader *reader, struct wire_reader *in)
@@ -286,18 +465,23 @@ static bool load_record(struct engine *engine, struct image_reader *reader, stru
     if (reader->phase != LOAD_ITEMS) {
         return false; /* bytes behind the trailer */
     }
-    if (tag == IMAGE_MORE && reader->item != NULL) {
+    if (tag == IMAGE_MORE || tag == IMAGE_LARGE_MORE) {
         size_t n = wire_get_u32(in);
-        return n > 0 && load_piece(engine, reader, in, n);
+        struct incoming *value = tag == IMAGE_MORE ? &reader->item : &reader->large;
+        return n > 0 && load_piece(engine, reader, in, value, n);
     }
-    if (reader->item != NULL) {
+    if (reader->item.open) {
         return false; /* its value is not complete */
     }
     switch (tag) {
     case IMAGE_ITEM:
-        return load_item(engine, reader, in);
+        return load_item(engine, reader, in, &reader->item);
+    case IMAGE_LARGE:
+        return load_item(engine, reader, in, &reader->large);
+    case IMAGE_BLOB:
+        return load_blob(engine, reader, in);
     case IMAGE_TRAILER:
-        return load_trailer(engine, reader, in);
+        return !reader->large.open && load_trailer(engine, reader, in);
     default:
         return false;
     }
@@ -357,6 +541,10 @@ bool engine_image_complete(const struct engine *engine)
 void engine_image_free(struct engine *engine)
 {
     engine_image_end(engine);
+    if (engine->image_reader != NULL) {
+        forget(&engine->image_reader->item);
+        forget(&engine->image_reader->large);
+    }
     free(engine->image_reader);
     engine->image_reader = NULL;
 }

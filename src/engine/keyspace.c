@@ -152,7 +152,12 @@ void engine_cmd_COPY(struct call *c)
         return;
     }
     const struct item *source = store_find(c->engine->store, c->db, from);
-    (void)store_put(c->engine->store, to_db, to, item_value(source), item_expire(source));
+    struct rope *rope = item_rope(source);
+    if (rope != NULL) {
+        (void)store_put_rope(c->engine->store, to_db, to, rope_ref(rope), item_expire(source));
+    } else {
+        (void)store_put(c->engine->store, to_db, to, item_value(source), item_expire(source));
+    }
     reply_integer(c->reply, 1);
 }
 

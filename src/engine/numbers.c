@@ -22,11 +22,17 @@ static void put_number(struct call *c, const struct item *old, const char *text,
     (void)store_put(c->engine->store, c->db, c->argv[0], span_of(text, n), expire);
 }
 
+/* A large value is no number. */
+static struct span text_of(const struct item *item)
+{
+    return item_rope(item) != NULL ? (struct span){ 0 } : item_value(item);
+}
+
 static void add(struct call *c, int64_t step)
 {
     const struct item *old = find_for_write(c, c->db, c->argv[0]);
     int64_t v = 0;
-    if (old != NULL && !arg_integer(c, item_value(old), &v)) {
+    if (old != NULL && !arg_integer(c, text_of(old), &v)) {
         return;
     }
     if (__builtin_add_overflow(v, step, &v)) {
@@ -118,7 +124,7 @@ void engine_cmd_INCRBYFLOAT(struct call *c)
 {
     const struct item *old = find_for_write(c, c->db, c->argv[0]);
     long double v = 0, step = 0;
-    if ((old != NULL && !arg_long_double(c, item_value(old), &v)) ||
+    if ((old != NULL && !arg_long_double(c, text_of(old), &v)) ||
         !arg_long_double(c, c->argv[1], &step)) {
         return;
     }

@@ -55,7 +55,7 @@ static void set_pattern(struct collector *k, struct span pattern)
 /* Ends a reply that began at `start` with the keys. */
 static void reply_keys(struct call *c, size_t start, struct collector *k)
 {
-    if (reply_has_room(c, start, k->bytes)) {
+    if (reply_has_room(c, start, k->bytes, false)) {
         reply_array(c->reply, k->n);
         for (size_t i = 0; i < k->n; i++) {
             reply_bulk(c->reply, k->keys[i]);

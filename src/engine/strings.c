@@ -10,21 +10,34 @@
 
 static void reply_value(struct call *c, const struct item *item)
 {
+    struct rope *rope = item != NULL ? item_rope(item) : NULL;
     if (item == NULL) {
         reply_null(c->reply);
+    } else if (rope != NULL) {
+        reply_bulk_rope(c->reply, rope, 0, rope->n);
     } else {
         reply_bulk(c->reply, item_value(item));
     }
 }
 
-/* Stores a value. A time that has passed removes the key at once, as if the tick came now. */
-static void put(struct call *c, struct span key, struct span value, qr_wall expire)
+/* Stores argument i as a value. A time that has passed removes the key at once, as if the tick came
+ * now. */
+static void put(struct call *c, struct span key, uint32_t i, qr_wall expire)
 {
+    struct store_bytes value = arg_bytes(c, i);
     if (expire != 0 && expire <= c->now) {
         (void)store_delete(c->engine->store, c->db, key);
+    } else if (value.rope != NULL) {
+        (void)store_put_rope(c->engine->store, c->db, key, rope_ref((struct rope *)value.rope),
+                             expire);
     } else {
-        (void)store_put(c->engine->store, c->db, key, value, expire);
+        (void)store_put(c->engine->store, c->db, key, value.span, expire);
     }
+}
+
+static bool argument_fits(struct call *c, uint32_t i)
+{
+    return value_fits(c, store_bytes_n(arg_bytes(c, i)));
 }
 
 /* --- SET and GETEX: options ----------------------------------------------------------------- */
@@ -118,8 +131,7 @@ void engine_cmd_SET(struct call *c)
 {
     struct string_options o = { 0 };
     qr_wall expire = 0;
-    if (!read_options(c, 2, true, &o) || !option_expire(c, &o, &expire) ||
-        !value_fits(c, c->argv[1].n)) {
+    if (!read_options(c, 2, true, &o) || !option_expire(c, &o, &expire) || !argument_fits(c, 1)) {
         return;
     }
     struct item *old = find_for_write(c, c->db, c->argv[0]);
@@ -135,7 +147,7 @@ void engine_cmd_SET(struct call *c)
     if (o.keep_ttl && old != NULL) {
         expire = item_expire(old);
     }
-    put(c, c->argv[0], c->argv[1], expire);
+    put(c, c->argv[0], 1, expire);
     if (!o.get) {
         reply_ok(c);
     }
@@ -143,12 +155,12 @@ void engine_cmd_SET(struct call *c)
 
 void engine_cmd_SETNX(struct call *c)
 {
-    if (!value_fits(c, c->argv[1].n)) {
+    if (!argument_fits(c, 1)) {
         return;
     }
     bool missing = find_for_write(c, c->db, c->argv[0]) == NULL;
     if (missing) {
-        put(c, c->argv[0], c->argv[1], 0);
+        put(c, c->argv[0], 1, 0);
     }
     reply_integer(c->reply, missing);
 }
@@ -157,8 +169,8 @@ void engine_cmd_SETNX(struct call *c)
 static void set_with_time(struct call *c, bool seconds)
 {
     int64_t ms = 0;
-    if (arg_expire_ms(c, c->argv[1], seconds, true, &ms) && value_fits(c, c->argv[2].n)) {
-        put(c, c->argv[0], c->argv[2], expire_from_ms(ms));
+    if (arg_expire_ms(c, c->argv[1], seconds, true, &ms) && argument_fits(c, 2)) {
+        put(c, c->argv[0], 2, expire_from_ms(ms));
         reply_ok(c);
     }
 }
@@ -182,11 +194,11 @@ void engine_cmd_GET(struct call *c)
 
 void engine_cmd_GETSET(struct call *c)
 {
-    if (!value_fits(c, c->argv[1].n)) {
+    if (!argument_fits(c, 1)) {
         return;
     }
     reply_value(c, find_for_write(c, c->db, c->argv[0]));
-    put(c, c->argv[0], c->argv[1], 0);
+    put(c, c->argv[0], 1, 0);
 }
 
 void engine_cmd_GETDEL(struct call *c)
@@ -224,15 +236,16 @@ void engine_cmd_GETEX(struct call *c)
 void engine_cmd_STRLEN(struct call *c)
 {
     const struct item *item = find_for_read(c, c->db, c->argv[0]);
-    reply_integer(c->reply, item == NULL ? 0 : (int64_t)item_value(item).n);
+    reply_integer(c->reply, item == NULL ? 0 : (int64_t)item_value_n(item));
 }
 
-/* Turns Redis's inclusive, possibly negative bounds into a part of `s`. */
-static struct span part_of(struct span s, int64_t start, int64_t end)
+/* Turns Redis's inclusive, possibly negative bounds into a part of a string of n bytes: where it
+ * begins, and how long it is. */
+static size_t part_of(int64_t n, int64_t start, int64_t end, size_t *from)
 {
-    int64_t n = (int64_t)s.n;
+    *from = 0;
     if (start < 0 && end < 0 && start > end) {
-        return (struct span){ 0 };
+        return 0;
     }
     start = start < 0 ? start + n : start;
     end = end < 0 ? end + n : end;
@@ -240,9 +253,10 @@ static struct span part_of(struct span s, int64_t start, int64_t end)
     end = end < 0 ? 0 : end;
     end = end >= n ? n - 1 : end;
     if (start > end) {
-        return (struct span){ 0 };
+        return 0;
     }
-    return span_of(s.p + start, (size_t)(end - start + 1));
+    *from = (size_t)start;
+    return (size_t)(end - start + 1);
 }
 
 static void get_range(struct call *c)
@@ -252,8 +266,16 @@ static void get_range(struct call *c)
         return;
     }
     const struct item *item = find_for_read(c, c->db, c->argv[0]);
-    struct span value = item == NULL ? (struct span){ 0 } : item_value(item);
-    reply_bulk(c->reply, part_of(value, start, end));
+    struct rope *rope = item != NULL ? item_rope(item) : NULL;
+    size_t from;
+    size_t n = part_of(item == NULL ? 0 : (int64_t)item_value_n(item), start, end, &from);
+    if (n == 0) {
+        reply_bulk(c->reply, (struct span){ 0 });
+    } else if (rope != NULL) {
+        reply_bulk_rope(c->reply, rope, from, n);
+    } else {
+        reply_bulk(c->reply, span_of(item_value(item).p + from, n));
+    }
 }
 
 void engine_cmd_GETRANGE(struct call *c)
@@ -271,25 +293,22 @@ void engine_cmd_SUBSTR(struct call *c)
 void engine_cmd_APPEND(struct call *c)
 {
     const struct item *old = find_for_write(c, c->db, c->argv[0]);
-    size_t at = old == NULL ? 0 : item_value(old).n;
-    struct span more = c->argv[1];
-    if (!value_fits(c, at + more.n)) {
+    size_t at = old == NULL ? 0 : item_value_n(old);
+    struct store_bytes more = arg_bytes(c, 1);
+    size_t n = at + store_bytes_n(more);
+    if (!value_fits(c, n)) {
         return;
     }
-    if (old == NULL || more.n > 0) {
-        uint8_t *bytes = NULL;
-        (void)store_resize(c->engine->store, c->db, c->argv[0], at + more.n, &bytes);
-        if (more.n > 0) {
-            memcpy(bytes + at, more.p, more.n);
-        }
+    if (old == NULL || n > at) {
+        store_write(c->engine->store, c->db, c->argv[0], at, more);
     }
-    reply_integer(c->reply, (int64_t)(at + more.n));
+    reply_integer(c->reply, (int64_t)n);
 }
 
 void engine_cmd_SETRANGE(struct call *c)
 {
     int64_t offset = 0;
-    struct span value = c->argv[2];
+    struct store_bytes value = arg_bytes(c, 2);
     if (!arg_integer(c, c->argv[1], &offset)) {
         return;
     }
@@ -298,19 +317,17 @@ void engine_cmd_SETRANGE(struct call *c)
         return;
     }
     const struct item *old = find_for_write(c, c->db, c->argv[0]);
-    size_t n = old == NULL ? 0 : item_value(old).n;
-    if (value.n == 0) {
+    size_t n = old == NULL ? 0 : item_value_n(old);
+    size_t more = store_bytes_n(value);
+    if (more == 0) {
         reply_integer(c->reply, (int64_t)n);
         return;
     }
-    if (!value_fits(c, (uint64_t)offset + value.n)) {
+    if (!value_fits(c, (uint64_t)offset + more)) {
         return;
     }
-    n = (size_t)max_u64(n, (uint64_t)offset + value.n);
-    uint8_t *bytes = NULL;
-    (void)store_resize(c->engine->store, c->db, c->argv[0], n, &bytes);
-    memcpy(bytes + offset, value.p, value.n);
-    reply_integer(c->reply, (int64_t)n);
+    store_write(c->engine->store, c->db, c->argv[0], (size_t)offset, value);
+    reply_integer(c->reply, (int64_t)max_u64(n, (uint64_t)offset + more));
 }
 
 /* --- Several keys --------------------------------------------------------------------------- */
@@ -337,7 +354,8 @@ void engine_cmd_MGET(struct call *c)
     for (uint32_t i = 0; i < c->argc; i++) {
         prefetch_keys(c, i, 1);
         const struct item *item = find_for_read(c, c->db, c->argv[i]);
-        if (!reply_has_room(c, start, item == NULL ? 0 : item_value(item).n)) {
+        if (!reply_has_room(c, start, item == NULL ? 0 : item_value_n(item),
+                            item != NULL && item_rope(item) != NULL)) {
             return;
         }
         reply_value(c, item);
@@ -351,7 +369,7 @@ static bool pairs_are_good(struct call *c)
         return false;
     }
     for (uint32_t i = 1; i < c->argc; i += 2) {
-        if (!value_fits(c, c->argv[i].n)) {
+        if (!argument_fits(c, i)) {
             return false;
         }
     }
@@ -362,7 +380,7 @@ static void put_pairs(struct call *c)
 {
     for (uint32_t i = 0; i < c->argc; i += 2) {
         prefetch_keys(c, i, 2);
-        put(c, c->argv[i], c->argv[i + 1], 0);
+        put(c, c->argv[i], i + 1, 0);
     }
 }
 

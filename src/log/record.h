@@ -19,6 +19,7 @@
 #include "base/types.h"
 
 #define RECORD_HEADER_BYTES 32u
+#define RECORD_KIND_AT 28u
 
 /* Hand-written tags, on disk and on the wire; never reused. */
 enum record_kind {
@@ -26,6 +27,7 @@ enum record_kind {
     RECORD_NOOP = 2,      /* an entry: the first of a leader's term */
     RECORD_TICK = 3,      /* an entry: log time moves, due keys go */
     RECORD_MEMBERS = 4,   /* an entry: who takes part from here on (node/roster.h) */
+    RECORD_BLOB = 5,      /* an entry: a part of a large argument (node/blobs.h) */
     RECORD_STATE = 16,    /* not an entry: the protocol's state record; slot 0 */
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
@@ -44,7 +46,7 @@ struct record {
 
 static inline bool record_is_entry(uint8_t kind)
 {
-    return kind >= RECORD_COMMAND && kind <= RECORD_MEMBERS;
+    return kind >= RECORD_COMMAND && kind <= RECORD_BLOB;
 }
 
 /* Bytes of a record with that payload. */

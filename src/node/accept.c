@@ -56,6 +56,8 @@ static void client_open(struct node *node, struct io_stream *stream)
     reply_init(&client->out, 2);
     parser_init(&client->parser);
     client->parser.command_bytes_max = COMMAND_BYTES_MAX;
+    client->parser.apart_min = LARGE_BYTES;
+    client->parser.apart_bytes_max = REQUEST_BYTES_MAX;
     client->previous = node->clients_last;
     if (node->clients_last != NULL) {
         node->clients_last->next = client;

@@ -67,7 +67,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     }
     qr_time began = node->clock;
     replica_count_call(node, p->spec, reply);
-    pace_note_read(r, p, node->clock - began, reply->n - before);
+    pace_note_read(r, p, node->clock - began, reply_bytes_behind(reply, before));
     stream_answered(p, STATUS_OK);
 }
 
@@ -350,12 +350,18 @@ void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_ter
     qr_assert(slot > r->applied && slot - r->applied <= FLIGHTS);
     p->queue_next = *at; /* an older one at this slot is from an earlier term (D1) */
     *at = p;
+    if (p->cargo != NULL) { /* the log has all of it */
+        pending_drop_op(p);
+        pending_drop_cargo(p);
+    }
 }
 
 void replica_forget(struct replica *r, struct pending *p)
 {
     if (p->state == PENDING_READING) {
         leave_read_queue(r, p);
+    } else if (p->state == PENDING_LOADING) {
+        blobs_forget(r, p);
     } else if (p->state == PENDING_BLOCKED) {
         pendings_remove(&r->blocked, p);
     } else if (p->state == PENDING_ORDERED) {
@@ -450,6 +456,9 @@ static void apply_record(struct replica *r, const struct record *record)
     qr_wall stamp;
     qr_assert(record->slot == r->applied + 1); /* D2 */
     qr_assert(record->term >= r->applied_term);
+    if (record->term != r->applied_term) {
+        engine_enter_term(r->node->engine, record->term);
+    }
     r->applied = record->slot;
     r->applied_term = record->term;
     switch (record->kind) {
@@ -466,6 +475,10 @@ static void apply_record(struct replica *r, const struct record *record)
         return;
     case RECORD_MEMBERS:
         replica_roster_applied(r, record);
+        (void)landing(r, record->slot, record->term);
+        return;
+    case RECORD_BLOB:
+        blobs_apply(r, record);
         (void)landing(r, record->slot, record->term);
         return;
     case RECORD_NOOP:
@@ -485,7 +498,9 @@ static void prefetch_records(const struct replica *r, struct span records)
     for (size_t at = 0; at < records.n && n < STORE_PREFETCH_MAX;) {
         size_t bytes = record_peek(span_of(records.p + at, records.n - at), &record);
         qr_assert(bytes > 0);
-        ops[n++] = record.payload; /* others than commands are too short to hold an argument */
+        if (record.kind == RECORD_COMMAND) {
+            ops[n++] = record.payload;
+        }
         at += bytes;
     }
     engine_prefetch(r->node->engine, ops, n);

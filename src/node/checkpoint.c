@@ -329,6 +329,9 @@ bool checkpoint_step(struct checkpoint *cp, qr_time budget)
         (void)io_failpoint(cp->io, FAIL_CHECKPOINT_SLICE);
         walk(cp, budget);
     }
+    if (engine_image_held(cp->engine) > CHECKPOINT_HELD_BYTES_MAX) {
+        cp->overrun = true;
+    }
     if (cp->overrun) {
         say(cp, "gave up a checkpoint: %zu bytes wait for a slow disk", cp->pages.queued_bytes);
         fail(cp, CHECKPOINT_ABANDONED);

@@ -8,6 +8,7 @@
 #include "command/command.h"
 #include "io/io.h"
 #include "resp/parse.h"
+#include "node/cargo.h"
 #include "node/stream.h"
 #include "resp/reply.h"
 
@@ -58,17 +59,36 @@ struct client {
     bool dirty;       /* is in node->dirty: has replies to flush */
     struct client *next_dirty;
 
-    struct stream stream; /* commands without a reply, oldest first */
-    size_t reply_size;    /* a moving average */
-    size_t reply_began;   /* out.n before the reply that is being written */
-    uint32_t replies;     /* whole ones in `out` */
-    struct reply out;     /* replies of this turn, not yet handed to the socket */
+    struct stream stream;         /* commands without a reply, oldest first */
+    size_t reply_size;            /* a moving average */
+    size_t reply_began;           /* out.n before the reply that is being written */
+    uint32_t replies;             /* whole ones in `out` */
+    struct reply out;             /* replies of this turn, not yet handed to the socket */
+    struct reply_place out_place; /* up to where they are, when large values are among them */
+    size_t out_sent;
+
+    struct cargo *cargo; /* large arguments of the command that is coming, or NULL */
+    size_t apart_left;   /* bytes still to come of the last of them */
 };
+
+/* Bytes of large values that are only kept for its replies. */
+static inline size_t client_pinned(const struct client *client)
+{
+    const struct reply_parts *parts = client->out.parts;
+    size_t n = 0;
+    for (uint32_t i = client->out_place.part; parts != NULL && i < parts->count; i++) {
+        n += parts->v[i].rope->refs == 1 ? parts->v[i].n : 0;
+    }
+    return n;
+}
 
 /* Bytes of its buffers. */
 static inline size_t client_memory(const struct client *client)
 {
-    return client->input_cap + client->out.cap + io_stream_memory(client->socket);
+    size_t pinned = client->out.parts != NULL ? client_pinned(client) : 0;
+    size_t cargo = client->cargo != NULL ? (size_t)client->cargo->come : 0;
+    return client->input_cap + client->out.cap + io_stream_memory(client->socket) + pinned + cargo +
+           client->stream.cargo_bytes;
 }
 
 /* Closes the connection once its pending commands are answered (QUIT, protocol errors). */

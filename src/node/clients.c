@@ -13,7 +13,7 @@
 
 /* --- Replies -------------------------------------------------------------------------------- */
 
-static void mark_dirty(struct client *client)
+void client_mark_dirty(struct client *client)
 {
     if (!client->dirty) {
         client->dirty = true;
@@ -27,11 +27,6 @@ static struct client *client_of(struct stream *stream)
     return (struct client *)((char *)stream - offsetof(struct client, stream));
 }
 
-static size_t unsent(const struct client *client)
-{
-    return client->out.n + io_stream_queued(client->socket);
-}
-
 static struct reply *begin_reply(struct stream *stream, struct pending *p)
 {
     (void)p;
@@ -42,7 +37,7 @@ static struct reply *begin_reply(struct stream *stream, struct pending *p)
 
 /* A reply is in the output buffer, from reply_began on: what becomes of it is counted here, where
  * its client is, whoever has written it. */
-static void note_reply(struct client *client)
+void client_note_reply(struct client *client)
 {
     struct span reply =
         span_of(client->out.p + client->reply_began, client->out.n - client->reply_began);
@@ -60,21 +55,21 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
     (void)p;
     (void)status;
     struct client *client = client_of(stream);
-    size_t size = client->overrun ? 0 : client->out.n - client->reply_began;
+    size_t size = client->overrun ? 0 : reply_bytes_behind(&client->out, client->reply_began);
     client->reply_size = (client->reply_size * 7 + size) / 8;
-    if (!client->overrun && unsent(client) > CLIENT_OUTPUT_BYTES_KILL) {
+    size_t held = client->out.n + io_stream_queued(client->socket); /* values are shared */
+    if (!client->overrun && held > CLIENT_OUTPUT_BYTES_KILL) {
         client->overrun = true;
         node_log(client->node, NODE_LOG_WARNING,
                  "Client %s does not take its replies: %zu bytes wait, closing it",
-                 client->peer_name, unsent(client));
-        reply_free(&client->out);
-        reply_init(&client->out, client->version);
+                 client->peer_name, client_unsent(client));
+        client_drop_output(client);
         client_kill(client);
     }
     if (!client->overrun) {
-        note_reply(client);
+        client_note_reply(client);
     }
-    mark_dirty(client);
+    client_mark_dirty(client);
 }
 
 /* All clients together hold so much that each may only have little. */
@@ -103,17 +98,19 @@ static uint32_t window(const struct client *client)
 static bool is_congested(const struct stream *stream)
 {
     const struct client *client = client_of((struct stream *)stream);
-    return unsent(client) >= output_limit(client);
+    return client_unsent(client) >= output_limit(client);
 }
 
 static bool must_pause(const struct client *client)
 {
-    return client->stream.count >= window(client) || unsent(client) >= output_limit(client);
+    return client->stream.laden > 0 || client->stream.count >= window(client) ||
+           client_unsent(client) >= output_limit(client);
 }
 
 static bool may_resume(const struct client *client)
 {
-    return client->stream.count <= window(client) / 2 && unsent(client) <= output_limit(client) / 2;
+    return client->stream.laden == 0 && client->stream.count <= window(client) / 2 &&
+           client_unsent(client) <= output_limit(client) / 2;
 }
 
 static bool has_node_room(const struct node *node)
@@ -131,153 +128,7 @@ void clients_init_stream(struct client *client)
     client->stream.is_congested = is_congested;
 }
 
-/* --- Commands ------------------------------------------------------------------------------- */
-
-/* The reply of something that this node answers itself, in its place among the others. */
-static struct pending *begin_local(struct client *client, struct reply **reply)
-{
-    if (client->stream.first == NULL) {
-        *reply = &client->out;
-        client->reply_began = client->out.n;
-        client->out.version = client->version;
-        mark_dirty(client);
-        return NULL;
-    }
-    struct pending *p = stream_push(&client->stream, NULL, client->version, client->last_active);
-    *reply = stream_reply(p);
-    return p;
-}
-
-static void end_local(struct client *client, struct pending *p)
-{
-    if (p != NULL) {
-        stream_answered(p, STATUS_OK);
-    } else {
-        note_reply(client);
-    }
-}
-
-static bool is_silent(struct client *client)
-{
-    if (client->reply_mode == REPLY_SKIP_NEXT) {
-        client->reply_mode = REPLY_ON;
-        return true;
-    }
-    return client->reply_mode == REPLY_OFF;
-}
-
-static void run_local(struct client *client, const struct command_spec *spec,
-                      const struct span *argv, uint32_t argc)
-{
-    struct node *node = client->node;
-    struct command_stats *stats = &node->command_stats[command_index(spec)];
-    struct reply *reply;
-    qr_time began = node_clock(node);
-    /* Judged by the mode that the command leaves behind: CLIENT REPLY ON is answered. */
-    bool skip = client->reply_mode == REPLY_SKIP_NEXT && is_silent(client);
-    struct pending *p = begin_local(client, &reply);
-    size_t before = reply->n;
-    reply->is_error = false;
-    local_handler_of(spec)(client, argv, argc, reply);
-    stats->calls++;
-    uint64_t usec = (uint64_t)(node_clock(node) - began);
-    stats->usec += usec;
-    stats->failed += reply->is_error ? 1 : 0;
-    if (node->config.latency_tracking) {
-        measure_latency(node->measure, spec, (qr_time)usec);
-    }
-    if (skip || client->reply_mode == REPLY_OFF) {
-        reply->n = before;
-    }
-    end_local(client, p);
-}
-
-static void refuse_text(struct client *client, const struct command_spec *spec,
-                        void (*write)(struct reply *, const struct span *, uint32_t),
-                        const struct span *argv, uint32_t argc)
-{
-    struct reply *reply;
-    bool silent = is_silent(client);
-    struct pending *p = begin_local(client, &reply);
-    size_t before = reply->n;
-    write(reply, argv, argc);
-    if (spec != NULL) {
-        client->node->command_stats[command_index(spec)].rejected++;
-    }
-    if (silent) {
-        reply->n = before;
-    }
-    end_local(client, p);
-}
-
-static void write_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "ERR command is too large (its arguments exceed 64mb together)");
-}
-
-/* It has authenticated itself, or need not (any more). */
-static bool is_known(const struct client *client)
-{
-    return client->authenticated || client->node->config.requirepass[0] == 0;
-}
-
-static void write_no_auth(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "NOAUTH Authentication required.");
-}
-
-static size_t total_bytes(const struct span *argv, uint32_t argc)
-{
-    size_t n = 0;
-    for (uint32_t i = 0; i < argc; i++) {
-        n += argv[i].n;
-    }
-    return n;
-}
-
-static void run_command(struct client *client, const struct span *argv, uint32_t argc)
-{
-    struct node *node = client->node;
-    const struct command_spec *container;
-    const struct command_spec *spec =
-        command_recall(&node->client_commands, argv, argc, &container);
-    client->commands++;
-    node->stats.commands_processed++;
-    if (spec == NULL) {
-        refuse_text(client, NULL,
-                    container != NULL ? local_unknown_subcommand : local_unknown_command, argv,
-                    argc);
-        return;
-    }
-    client->last_command = spec;
-    if (!command_arity_fits(spec, argc)) {
-        refuse_text(client, spec, local_wrong_arity, argv, argc);
-    } else if (!is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
-        refuse_text(client, spec, write_no_auth, argv, argc);
-    } else if (spec->place == PLACE_LOCAL || spec->place == PLACE_NONE) {
-        run_local(client, spec, argv, argc);
-    } else if (total_bytes(argv, argc) + 8 * (size_t)argc > COMMAND_BYTES_MAX) {
-        refuse_text(client, spec, write_too_long, argv, argc);
-    } else {
-        router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,
-                       is_silent(client));
-    }
-}
-
-static void protocol_error(struct client *client)
-{
-    struct reply *reply;
-    client->node->stats.protocol_errors++;
-    struct pending *p = begin_local(client, &reply);
-    reply_errorf(reply, "ERR Protocol error: %s", client->parser.error);
-    end_local(client, p);
-    client->dismissed = true;
-    client_close_gently(client);
-}
+/* --- Input ---------------------------------------------------------------------------------- */
 
 /* All clients together have used what one turn has for them (R4). */
 static bool is_turn_spent(struct clients *clients)
@@ -296,7 +147,7 @@ static void run_input(struct client *client)
 {
     struct clients *clients = client->node->clients_io;
     uint32_t share = CLIENT_TURN_COMMANDS;
-    while (!client->closing && client->input_at < client->input_n) {
+    while (!client->closing && client->apart_left == 0 && client->input_at < client->input_n) {
         if (must_pause(client)) {
             client->paused = true;
             client->node->paused_clients++;
@@ -311,20 +162,23 @@ static void run_input(struct client *client)
             clients_line_up(&clients->ready, client);
             return;
         }
-        client->parser.authenticated = is_known(client);
+        client->parser.authenticated = client_is_known(client);
         client->parser.bulk_bytes_max = client->node->config.max_value_bytes;
         switch (parser_next(&client->parser, client->input + client->input_at,
                             client->input_n - client->input_at)) {
+        case PARSE_APART:
+            client_begin_apart(client);
+            break;
         case PARSE_INCOMPLETE:
             return;
         case PARSE_ERROR:
-            protocol_error(client);
+            client_protocol_error(client);
             return;
         case PARSE_COMMAND:
             client->input_at += client->parser.consumed;
             client->last_command_end = client->last_active;
             if (client->parser.argc > 0) {
-                run_command(client, client->parser.argv, client->parser.argc);
+                client_run_command(client, client->parser.argv, client->parser.argc);
             }
             break;
         }
@@ -379,6 +233,10 @@ static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
         *n = 0;
         return;
     }
+    if (client->apart_left > 0) {
+        *p = client_apart_room(client, n);
+        return;
+    }
     take_spare_input(client);
     if (client->input_at > 0) {
         memmove(client->input, client->input + client->input_at,
@@ -410,7 +268,11 @@ static void account(struct client *client)
 static void on_read(struct io_stream *stream, size_t n)
 {
     struct client *client = io_stream_owner(stream);
-    client->input_n += n;
+    if (client->apart_left > 0) {
+        client_apart_came(client, n);
+    } else {
+        client->input_n += n;
+    }
     client->bytes_in += n;
     client->node->stats.bytes_in += n;
     client->last_active = node_clock(client->node);
@@ -425,8 +287,8 @@ static void on_drained(struct io_stream *stream)
 {
     struct client *client = io_stream_owner(stream);
     account(client);
-    if (client->paused || client->stream.parked.count > 0) {
-        mark_dirty(client);
+    if (client->paused || client->stream.parked.count > 0 || client->out.parts != NULL) {
+        client_mark_dirty(client);
     }
 }
 
@@ -454,6 +316,7 @@ void clients_forget(struct client *client)
     stream_detach(&client->stream);
     parser_free(&client->parser);
     reply_free(&client->out);
+    cargo_free(client->node, client->cargo);
     free(client->input);
     free(client);
 }
@@ -474,7 +337,7 @@ void client_close_gently(struct client *client)
 {
     client->closing = true;
     io_stream_read(client->socket, false);
-    mark_dirty(client);
+    client_mark_dirty(client);
 }
 
 void client_kill(struct client *client)
@@ -489,27 +352,16 @@ static void flush_client(struct client *client)
 {
     struct stats *stats = &client->node->stats;
     struct clients *clients = client->node->clients_io;
-    if (client->out.n > 0) {
-        client->bytes_out += client->out.n;
-        stats->bytes_out += client->out.n;
-        histogram_add(&client->node->measure->replies_per_write, client->replies, 1);
-        client->replies = 0;
-        (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSH);
-        if (client->out.n > IO_GIVE_BYTES) {
-            io_stream_give(client->socket, client->out.p, client->out.n);
-            reply_init(&client->out, client->version);
-        } else {
-            io_stream_write(client->socket, client->out.p, client->out.n);
-            reply_reset(&client->out);
-        }
-        (void)io_failpoint(client->node->io, FAIL_CLIENT_FLUSHED);
-        clients->output_most = max_u64(clients->output_most, unsent(client));
-        stats->client_output_max = max_u64(stats->client_output_max, unsent(client));
+    if (client_write_output(client)) {
+        client_mark_dirty(client);
+        client->node->again = true;
     }
-    if (client->stream.parked.count > 0 && unsent(client) <= output_limit(client) / 2) {
+    clients->output_most = max_u64(clients->output_most, client_unsent(client));
+    stats->client_output_max = max_u64(stats->client_output_max, client_unsent(client));
+    if (client->stream.parked.count > 0 && client_unsent(client) <= output_limit(client) / 2) {
         replica_unpark(client->node->replica, &client->stream);
     }
-    if (client->closing && client->stream.first == NULL) {
+    if (client->closing && client->stream.first == NULL && client->out.parts == NULL) {
         (client->dismissed ? io_stream_dismiss : io_stream_finish)(client->socket);
     }
 }
@@ -542,6 +394,7 @@ void clients_flush(struct clients *clients)
     struct client *dirty = node->dirty;
     node->dirty = NULL;
     clients->output_most = 0;
+    clients->apart_room = OUTPUT_TURN_BYTES;
     while (dirty != NULL) {
         struct client *client = dirty;
         dirty = client->next_dirty;

@@ -41,6 +41,9 @@ enum frame_kind {
     FRAME_SNAPSHOT_GONE,
     FRAME_DIGEST = 17, /* the digests of the sender's state at some slots */
     FRAME_ALARM,       /* an alarm as the sender knows it */
+    FRAME_PIECE = 19,  /* of the large arguments of a forwarded command */
+    FRAME_REPLY_PIECE, /* of a long answer, which FRAME_REPLY ends */
+    FRAME_CREDIT,      /* how much of such arguments the leader has carried on */
     FRAME_HEALTH = 22, /* how the sender's disk does, and whether it may lead */
     FRAME_KINDS
 };

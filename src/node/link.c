@@ -404,6 +404,29 @@ static bool on_reply(struct link *link, const struct frame *f)
     return true;
 }
 
+static bool on_piece(struct link *link, const struct frame *f)
+{
+    if (f->head.n != PIECE_HEAD_BYTES || f->tail.n == 0) {
+        return false;
+    }
+    uint64_t id = wire_load_u64(f->head.p);
+    if (f->kind == FRAME_PIECE) {
+        return router_piece(&link->peers->peer[link->peer].relay, id, f->tail);
+    }
+    router_reply_piece(link->peers->node->router, link->peer, id, f->tail);
+    return true;
+}
+
+static bool on_credit(struct link *link, const struct frame *f)
+{
+    if (f->head.n != CREDIT_HEAD_BYTES) {
+        return false;
+    }
+    router_credit(link->peers->node->router, link->peer, wire_load_u64(f->head.p),
+                  wire_load_u64(f->head.p + 8));
+    return true;
+}
+
 /* False: the frame makes no sense here; the connection is closed. */
 static bool on_frame(struct link *link, const struct frame *f)
 {
@@ -435,6 +458,11 @@ static bool on_frame(struct link *link, const struct frame *f)
         return on_forward(link, f);
     case FRAME_REPLY:
         return on_reply(link, f);
+    case FRAME_PIECE:
+    case FRAME_REPLY_PIECE:
+        return on_piece(link, f);
+    case FRAME_CREDIT:
+        return on_credit(link, f);
     case FRAME_SPACE:
         if (f->head.n != 1 || f->head.p[0] > LOG_SPACE_NONE) {
             return false;

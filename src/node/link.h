@@ -13,7 +13,9 @@
 #define PROTOCOL_HEAD_BYTES 30u /* group, kind, lo, hi, term; the body follows */
 /* id, epoch, RESP version, sender, after reads; the op is the tail */
 #define FORWARD_HEAD_BYTES 18u
-#define REPLY_HEAD_BYTES 9u /* id, status; the reply is the tail */
+#define PIECE_HEAD_BYTES 8u   /* id; the bytes are the tail */
+#define CREDIT_HEAD_BYTES 16u /* id, bytes */
+#define REPLY_HEAD_BYTES 9u   /* id, status; the reply is the tail */
 
 enum link_state {
     LINK_DIALING,
@@ -50,6 +52,7 @@ struct peer {
     bool up; /* the protocol was told so */
     enum log_space space;
     struct relay relay;
+    struct long_reply *long_replies; /* to its commands, in order (pieces.c) */
     struct peer_stats stats;
     qr_time lost_at;
     qr_time leaves_at; /* it takes part no more: when its connections go; 0: it does */
@@ -82,6 +85,10 @@ size_t link_queued(const struct link *link);
 bool link_refuse(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same to a node that takes part no more: it is to stop for good. */
 void link_dismiss(struct link *link);
+
+/* Sends of a peer's long replies what its connection takes; forgets them. */
+void pieces_send(struct peers *peers, struct peer *peer);
+void pieces_drop(struct peer *peer);
 
 void peers_link_up(struct peers *peers, struct link *link);
 void peers_link_down(struct peers *peers, struct link *link);

@@ -37,7 +37,7 @@ void orders_begin(struct node *node, struct pending *p)
         return;
     }
     struct span *argv = qr_alloc((op.argc + 1) * sizeof *argv);
-    op_arguments(&op, argv);
+    op_arguments(&op, argv, NULL);
     handler(node, p, argv, op.argc);
     free(argv);
 }

@@ -71,6 +71,8 @@ void peers_free(struct peers *peers)
     }
     links_free(peers);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        pieces_drop(&peers->peer[i]);
+        router_relay_lost(&peers->peer[i].relay);
         stream_detach(&peers->peer[i].relay.stream); /* what it asked for is given back later */
     }
     reply_free(&peers->reply);
@@ -136,6 +138,8 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     }
     peer->space = LOG_SPACE_OK;
     health_peer(peers->node, index, false);
+    pieces_drop(peer);
+    router_relay_lost(&peer->relay);
     stream_detach(&peer->relay.stream);
     router_relay_init(&peer->relay, peers->node, index);
     if (!was_up) {
@@ -336,42 +340,6 @@ void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epo
     (void)io_failpoint(peers->node->io, FAIL_FORWARDED);
 }
 
-struct reply *peers_reply_buffer(struct peers *peers)
-{
-    return &peers->reply;
-}
-
-bool peers_reply_congested(const struct peers *peers, node_index to)
-{
-    const struct link *link = peers->peer[to].link[LANE_DATA];
-    return link != NULL && link_queued(link) > RELAY_OUTPUT_BYTES_MAX;
-}
-
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
-                 struct span reply)
-{
-    uint8_t head[REPLY_HEAD_BYTES];
-    struct link *link = peers->peer[to].link[LANE_DATA];
-    if (link == NULL) {
-        return; /* it asked over a connection that is gone, and counts the answer as unknown */
-    }
-    struct wire_writer w = wire_writer(head, sizeof head);
-    wire_put_u64(&w, id);
-    wire_put_u8(&w, (uint8_t)status);
-    qr_assert(w.n == REPLY_HEAD_BYTES);
-    if (link_queued(link) > CLIENT_OUTPUT_BYTES_KILL) {
-        link_drop(link, "too many replies are queued for it");
-        return;
-    }
-    (void)io_failpoint(peers->node->io, FAIL_REPLY_PEER);
-    link_send(link, FRAME_REPLY, span_of(head, w.n), reply, false);
-    if (peers->reply.cap > BUFFER_KEPT_BYTES) {
-        reply_free(&peers->reply); /* `reply` stood in it */
-        reply_init(&peers->reply, 2);
-    }
-    (void)io_failpoint(peers->node->io, FAIL_REPLIED_PEER);
-}
-
 void peers_tell_space(struct peers *peers, enum log_space space)
 {
     uint8_t byte = (uint8_t)space;
@@ -423,6 +391,9 @@ enum log_space peers_space(const struct peers *peers)
 void peers_flush(struct peers *peers)
 {
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (peers->peer[i].long_replies != NULL) {
+            pieces_send(peers, &peers->peer[i]);
+        }
         for (unsigned lane = 0; lane < LANES; lane++) {
             if (peers->peer[i].link[lane] != NULL) {
                 link_flush(peers->peer[i].link[lane]);

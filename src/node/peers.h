@@ -62,11 +62,17 @@ bool peers_may_forward(const struct peers *peers, node_index peer);
 void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
                    uint32_t sender, bool after_reads, struct span op);
 
-/* The answer to a command that peer `to` forwarded. Written into the shared buffer first. */
+/* Whether the next piece of something large may go to it now; the pieces of the arguments of a
+ * command that was forwarded to it, and how much of those it may go on with. */
+bool peers_takes_piece(const struct peers *peers, node_index peer);
+void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span bytes);
+void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t bytes);
+
+/* The answer to a command that peer `to` forwarded, written into the shared buffer first. A long
+ * one is kept and goes in pieces, in order with other long ones. */
 struct reply *peers_reply_buffer(struct peers *peers);
 bool peers_reply_congested(const struct peers *peers, node_index to);
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
-                 struct span reply);
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status);
 
 /* How this node stands for disk space; told to everybody when it changes. And the worst that the
  * others have told. */

@@ -139,12 +139,13 @@ static void persist_batch(struct replica *r, const struct effect *e)
         uint8_t *record = r->batch + at;
         uint32_t n;
         memcpy(&n, record, sizeof n); /* replica_write left the length there */
-        uint8_t kind = RECORD_COMMAND;
+        uint8_t kind = record[RECORD_KIND_AT];
         qr_slot slot = e->persist.lo + i;
-        if (r->batch_pending[i] == NULL) {
-            kind = RECORD_TICK;
+        if (kind == RECORD_TICK) {
             op_tick_write(record + RECORD_HEADER_BYTES, stamp, rng_next(&r->rng));
             r->tick_slot = slot;
+        } else if (kind == RECORD_BLOB) {
+            blobs_proposed(r, span_of(record + RECORD_HEADER_BYTES, n));
         } else {
             op_stamp(record + RECORD_HEADER_BYTES, stamp, rng_next(&r->rng));
             replica_took_off(r, r->batch_pending[i], slot, e->persist.term);
@@ -254,13 +255,16 @@ static void refuse_batch(struct replica *r, const struct effect *e)
         struct pending *p = r->batch_pending[i];
         if (p != NULL) {
             r->flight_bytes -= n;
-            memcpy(pending_take_room(p, n), r->batch + at + RECORD_HEADER_BYTES, n);
+            if (p->op == NULL) { /* one with a cargo keeps its own */
+                memcpy(pending_take_room(p, n), r->batch + at + RECORD_HEADER_BYTES, n);
+            }
             pendings_push(&refused, p);
         }
         at += record_bytes(n);
     }
     r->batch_count = 0;
     r->batch_n = 0;
+    blobs_refused(r, &refused);
     router_retry(r->node->router, &refused, e->answer.status);
 }
 

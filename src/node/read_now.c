@@ -53,7 +53,7 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     if (node->config.latency_tracking) {
         measure_latency(node->measure, spec, node->clock - began);
     }
-    pace_note_history(&stream->history, node->clock - began, reply->n - before);
+    pace_note_history(&stream->history, node->clock - began, reply_bytes_behind(reply, before));
     stream->end_reply(stream, NULL, STATUS_OK);
     return true;
 }

@@ -37,6 +37,9 @@ static bool has_meaning(struct replica *r, const struct record *record)
     if (record->kind == RECORD_MEMBERS) {
         return replica_roster_received(r, record);
     }
+    if (record->kind == RECORD_BLOB) {
+        return blobs_has_meaning(record->payload);
+    }
     return record->kind != RECORD_COMMAND || op_read(record->payload, &op);
 }
 
@@ -155,7 +158,7 @@ bool replica_has_room(const struct replica *r, size_t n)
            (r->batch_n == 0 || r->batch_n + record_bytes(n) <= LOG_BATCH_BYTES_MAX);
 }
 
-static uint8_t *batch_record(struct replica *r, struct pending *p, size_t n)
+static uint8_t *batch_record(struct replica *r, struct pending *p, uint8_t kind, size_t n)
 {
     size_t total = r->batch_n + record_bytes(n);
     if (total > r->batch_cap) {
@@ -166,6 +169,7 @@ static uint8_t *batch_record(struct replica *r, struct pending *p, size_t n)
     uint8_t *record = r->batch + r->batch_n;
     uint32_t length = (uint32_t)n;
     memcpy(record, &length, sizeof length);
+    record[RECORD_KIND_AT] = kind;
     r->batch_pending[r->batch_count++] = p;
     r->batch_n = total;
     return record + RECORD_HEADER_BYTES;
@@ -180,7 +184,17 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
         p->counted = true;
         p->stream->writes_begun++;
     }
-    return batch_record(r, p, n);
+    return batch_record(r, p, RECORD_COMMAND, n);
+}
+
+uint8_t *replica_batch(struct replica *r, uint8_t kind, size_t n)
+{
+    return batch_record(r, NULL, kind, n);
+}
+
+void replica_load(struct replica *r, struct pending *p)
+{
+    blobs_load(r, p);
 }
 
 void replica_read(struct replica *r, struct pending *p)
@@ -331,13 +345,14 @@ void replica_turn(struct replica *r)
         replica_apply(r, APPLY_BUDGET);
     }
     if (tick_wanted(r)) {
-        (void)batch_record(r, NULL, OP_TICK_BYTES);
+        (void)batch_record(r, NULL, RECORD_TICK, OP_TICK_BYTES);
     }
     /* Reads first: they arrived, at the latest, together with the batch, so that the messages which
      * carry the batch also confirm the reads. */
     if (r->new_reads.count > 0 && r->outlook.room > 0) { /* P4 */
         submit_reads(r);
     }
+    blobs_turn(r);
     if (r->batch_count > 0) {
         submit_batch(r);
     }

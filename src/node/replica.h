@@ -62,6 +62,8 @@ bool replica_has_room(const struct replica *r, size_t n);
 /* Adds a write to this turn's batch; the caller encodes its op (n bytes) into the result at once.
  */
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
+/* A write whose large arguments go into the log ahead of it; p keeps its op until then. */
+void replica_load(struct replica *r, struct pending *p);
 /* Adds a read, whose p->op is set, to this turn's batch. */
 void replica_read(struct replica *r, struct pending *p);
 /* Executes a read at once and answers it, when a lease covers it and nothing is in its way. False:

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "node/node.h"
+#include "node/blobs.h"
 #include "node/replica.h"
 
 /* A ticket becomes durable with everything the log holds below `position`. */
@@ -85,7 +86,9 @@ struct replica {
     struct pendings large;     /* allowed, to be executed a few per turn (pace.c) */
     struct pendings due;       /* met a due key, waiting for a tick */
     struct pendings blocked;   /* WAIT */
-    struct pendings orders;    /* with the protocol, which answers each */
+    struct pendings loading;   /* their large arguments go into the log first (blobs.h) */
+    struct blobs blobs;
+    struct pendings orders; /* with the protocol, which answers each */
     struct reads_pace pace;
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
@@ -128,6 +131,10 @@ void replica_count_call(struct node *node, const struct command_spec *spec,
 
 /* The stamp for something that happens now, under the leader's clock. */
 qr_wall replica_stamp(struct replica *r);
+
+/* Adds an entry of that kind, which nobody waits for, to this turn's batch. Its payload of n bytes
+ * is to be written to the result at once. */
+uint8_t *replica_batch(struct replica *r, uint8_t kind, size_t n);
 
 /* Steps the protocol and carries out its effects. */
 void replica_step(struct replica *r, struct event *event);

@@ -166,6 +166,7 @@ void replica_free(struct replica *r)
         r->held = h->next;
         free(h);
     }
+    blobs_free(r);
     free(r->self);
     free(r->effects.v);
     free(r->effects.scratch);

@@ -1,4 +1,6 @@
-#include "node/router.h"
+/* Who carries out a command, and the queue of those that wait for it: see router.h. What is too
+ * large for one message is in router_cargo.c. */
+#include "node/router_internal.h"
 
 #include "base/alloc.h"
 #include "base/number.h"
@@ -11,22 +13,9 @@
 
 /* Places for forwards in flight, by id; a power of two. At most half of them are taken, so that the
  * next free one is near: a WAIT may keep its place for as long as it likes. */
-#define FORWARD_WINDOW ((uint64_t)NODE_PENDING_MAX * 2)
 
 /* How long answers of a former leader are awaited before what it had is given up. */
 #define DRAIN_TIME (100 * QR_MILLISECOND)
-
-struct router {
-    struct node *node;
-    struct pendings waiting;    /* by sequence (T1) */
-    struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
-    uint64_t next_id;
-    uint32_t forwarded_count;
-    node_index target; /* of what is in flight */
-    uint32_t epoch;
-    bool draining; /* nothing more is forwarded until all in flight is settled (T2) */
-    qr_time drain_until;
-};
 
 struct router *router_new(struct node *node)
 {
@@ -79,7 +68,7 @@ static void begin_wait(struct router *router, struct pending *p)
     int64_t timeout_ms = 0;
     bool valid = op_read(span_of(p->op, p->op_bytes), &op) && op.argc == 2;
     if (valid) {
-        op_arguments(&op, argv);
+        op_arguments(&op, argv, NULL);
     }
     if (!valid || !number_from(argv[0], &wanted)) {
         reply_error(stream_reply(p), "ERR value is not an integer or out of range");
@@ -124,6 +113,10 @@ static bool carry_out(struct router *router, struct pending *p)
             stream_refuse(p, STATUS_NOSPACE);
             return true;
         }
+        if (p->cargo != NULL) {
+            replica_load(replica, p);
+            return true;
+        }
         if (!replica_has_room(replica, p->op_bytes)) {
             return false;
         }
@@ -140,11 +133,6 @@ static bool carry_out(struct router *router, struct pending *p)
 
 /* --- To the leader -------------------------------------------------------------------------- */
 
-static struct pending **forwarded(struct router *router, uint64_t id)
-{
-    return &router->forwarded[id % FORWARD_WINDOW];
-}
-
 static bool may_forward(const struct router *router, node_index leader)
 {
     return !router->draining && router->forwarded_count < FORWARD_WINDOW / 2 &&
@@ -156,11 +144,11 @@ static void forward(struct router *router, struct pending *p, node_index leader)
 {
     router->target = leader;
     p->state = PENDING_FORWARDED;
-    while (*forwarded(router, router->next_id) != NULL) {
+    while (*router_forwarded_at(router, router->next_id) != NULL) {
         router->next_id++;
     }
     p->id = router->next_id++;
-    *forwarded(router, p->id) = p;
+    *router_forwarded_at(router, p->id) = p;
     router->forwarded_count++;
     router->node->stats.forwarded++;
     bool after_reads = p->stream != NULL && p->stream->reads_forwarded > 0;
@@ -170,15 +158,26 @@ static void forward(struct router *router, struct pending *p, node_index leader)
     }
     peers_forward(router->node->peers, leader, p->id, router->epoch, p->version, sender,
                   after_reads, span_of(p->op, p->op_bytes));
+    if (p->cargo != NULL) {
+        p->cargo->place = (struct cargo_place){ 0 };
+        p->cargo->credit = 0;
+        p->moved = router->node->clock;
+        pendings_push(&router->loads, p);
+    }
 }
 
 /* Takes p out of the window. */
 static void settle(struct router *router, struct pending *p)
 {
-    qr_assert(*forwarded(router, p->id) == p);
-    *forwarded(router, p->id) = NULL;
+    qr_assert(*router_forwarded_at(router, p->id) == p);
+    *router_forwarded_at(router, p->id) = NULL;
     qr_assert(router->forwarded_count > 0);
     router->forwarded_count--;
+    if (p->cargo != NULL) {
+        pendings_remove(&router->loads, p);
+    }
+    rope_release(p->arriving);
+    p->arriving = NULL;
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
         qr_assert(p->stream->reads_forwarded > 0);
         p->stream->reads_forwarded--;
@@ -197,13 +196,20 @@ static void start_draining(struct router *router)
     }
 }
 
+/* The leader cannot have proposed it: it has not got all of it. */
+static bool is_held_back(const struct pending *p)
+{
+    return p->cargo != NULL && !cargo_is_carried(p->cargo);
+}
+
 /* T4: writes are uncertain, reads are tried again. */
 static void give_up_forwarded(struct router *router)
 {
     struct pendings reads = { 0 };
     router->draining = router->forwarded_count > 0;
     for (uint64_t i = 0; i < FORWARD_WINDOW && router->forwarded_count > 0; i++) {
-        struct pending *p = *forwarded(router, router->next_id + i); /* in order of id, mostly */
+        struct pending *p =
+            *router_forwarded_at(router, router->next_id + i); /* in order of id, mostly */
         if (p == NULL) {
             continue;
         }
@@ -228,20 +234,27 @@ void router_peer_down(struct router *router, node_index peer)
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
                   struct span reply)
 {
-    struct pending *p = *forwarded(router, id);
+    struct pending *p = *router_forwarded_at(router, id);
     if (p == NULL || p->id != id || router->target != from) {
         return; /* given up before its answer came */
     }
     if (status == STATUS_NOT_LEADER) {
         start_draining(router); /* T2: what follows in this epoch is refused too */
     }
+    struct rope *arrived = p->arriving;
+    p->arriving = NULL;
     settle(router, p);
     if (status == STATUS_NOT_LEADER || status == STATUS_EXPIRED) {
+        rope_release(arrived);
         struct pendings one = { 0 };
         pendings_push(&one, p);
         router_retry(router, &one, status);
     } else {
-        reply_raw(stream_reply(p), reply);
+        struct reply *out = stream_reply(p);
+        if (arrived != NULL) {
+            reply_raw_rope(out, arrived);
+        }
+        reply_raw(out, reply);
         stream_answered(p, STATUS_OK);
     }
 }
@@ -334,7 +347,7 @@ static bool route(struct router *router, struct pending *p)
     return true;
 }
 
-static void route_or_wait(struct router *router, struct pending *p)
+void router_take(struct router *router, struct pending *p)
 {
     if (router->waiting.count > 0 || !route(router, p)) {
         p->state = PENDING_WAITING;
@@ -380,7 +393,7 @@ void router_command(struct router *router, struct stream *stream, const struct c
         return;
     }
     op_write(pending_take_room(p, n), &head, argv + words, argc - words);
-    route_or_wait(router, p);
+    router_take(router, p);
 }
 
 /* --- For other nodes ------------------------------------------------------------------------ */
@@ -396,8 +409,7 @@ static struct reply *relay_begin_reply(struct stream *stream, struct pending *p)
 static void relay_end_reply(struct stream *stream, struct pending *p, enum qr_status status)
 {
     struct relay *relay = (struct relay *)stream;
-    struct reply *reply = peers_reply_buffer(stream->node->peers);
-    peers_reply(stream->node->peers, relay->peer, p->id, status, span_of(reply->p, reply->n));
+    peers_reply(stream->node->peers, relay->peer, p->id, status);
 }
 
 static bool relay_is_congested(const struct stream *stream)
@@ -444,7 +456,10 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
         return true;
     }
     memcpy(pending_take_room(p, bytes.n), bytes.p, bytes.n);
-    route_or_wait(router, p);
+    if (op.refs > 0 && !router_expect_pieces(relay, p, &op)) {
+        return false;
+    }
+    router_take(router, p);
     return true;
 }
 
@@ -482,7 +497,7 @@ static void route_waiting(struct router *router)
 static bool overdue(const struct config *config, const struct pending *p, qr_time now,
                     enum qr_status *status)
 {
-    qr_time age = now - p->arrived;
+    qr_time age = now - (p->moved > p->arrived ? p->moved : p->arrived);
     qr_time leader_wait = config->leader_wait_ms * QR_MILLISECOND;
     qr_time request_timeout = config->request_timeout_ms * QR_MILLISECOND;
     bool write = p->spec != NULL && p->spec->place == PLACE_WRITE;
@@ -498,8 +513,11 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
     case PENDING_READING:
         *status = STATUS_CLUSTERDOWN;
         return age >= request_timeout && !p->confirmed; /* then it waits only for its own stream */
+    case PENDING_LOADING:
+        *status = STATUS_STALLED;
+        return age >= request_timeout;
     case PENDING_FORWARDED:
-        *status = write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
+        *status = is_held_back(p) ? STATUS_STALLED : write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
         return (!patient || p->stream == NULL) && age >= request_timeout;
     case PENDING_BLOCKED:
     case PENDING_ORDERED:
@@ -550,6 +568,9 @@ void router_turn(struct router *router)
     qr_time now = node_clock(node);
     follow_leader(router);
     route_waiting(router);
+    if (router->loads.count > 0) {
+        router_send_pieces(router);
+    }
     if (now >= node->housekeeping) {
         node->housekeeping = now + 20 * QR_MILLISECOND;
         let_deadlines_pass(router, now);

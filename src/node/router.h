@@ -27,17 +27,35 @@ void router_command(struct router *router, struct stream *stream, const struct c
                     uint8_t version, uint8_t db, const struct span *argv, uint32_t argc,
                     bool silent);
 
+/* The same with large arguments, which are the router's from now on (router_cargo.c). */
+void router_command_laden(struct router *router, struct stream *stream,
+                          const struct command_spec *spec, uint8_t version, uint8_t db,
+                          const struct span *argv, uint32_t argc, bool silent, struct cargo *cargo);
+
 /* A command that peer `from` forwarded; `relay` is that peer's stream. `op` is checked here. */
 struct relay {
     struct stream stream;
     node_index peer;
     uint32_t latest_epoch;  /* of what came last */
     uint32_t refused_epoch; /* everything up to it is refused (T2) */
+    struct pending *loads;  /* those whose large arguments are still coming: cargo->next */
 };
 void router_relay_init(struct relay *relay, struct node *node, node_index peer);
 /* False when malformed (the caller closes the connection). */
 bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
                     uint8_t version, uint32_t sender, bool after_reads, struct span op);
+
+/* A piece of the large arguments of a command that the peer forwarded; false when malformed. */
+bool router_piece(struct relay *relay, uint64_t id, struct span bytes);
+/* No more pieces are wanted. */
+void router_forget_cargo(struct cargo *cargo);
+/* The connection to the peer is gone: call it before stream_detach. */
+void router_relay_lost(struct relay *relay);
+
+/* How much of the large arguments of a command of ours the leader has carried on. */
+void router_credit(struct router *router, node_index from, uint64_t id, uint64_t bytes);
+/* A piece of a long reply; router_reply ends it. */
+void router_reply_piece(struct router *router, node_index from, uint64_t id, struct span bytes);
 
 /* The leader's answer to a forwarded command; NOT_LEADER and EXPIRED: it is asked again. */
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,

@@ -158,6 +158,8 @@ static void unlink_from_stream(struct pending *p)
         stream->last = p->previous;
     }
     stream->count--;
+    stream->laden -= p->laden ? 1 : 0;
+    p->laden = false;
 }
 
 static void pending_free(struct pending *p)
@@ -165,6 +167,8 @@ static void pending_free(struct pending *p)
     struct node *node = p->node;
     age_remove(node, p);
     pending_drop_op(p);
+    pending_drop_cargo(p);
+    rope_release(p->arriving);
     reply_free(&p->reply);
     p->next = node->free_pendings;
     node->free_pendings = p;
@@ -208,6 +212,28 @@ void pending_drop_op(struct pending *p)
         free(p->op);
     }
     p->op = NULL;
+}
+
+void pending_take_cargo(struct pending *p, struct cargo *cargo)
+{
+    qr_assert(p->cargo == NULL && p->stream != NULL);
+    p->cargo = cargo;
+    p->laden = true;
+    p->stream->laden++;
+    p->stream->cargo_bytes += cargo->total;
+}
+
+void pending_drop_cargo(struct pending *p)
+{
+    if (p->cargo == NULL) {
+        return;
+    }
+    if (p->stream != NULL) {
+        qr_assert(p->stream->cargo_bytes >= p->cargo->total);
+        p->stream->cargo_bytes -= p->cargo->total;
+    }
+    cargo_free(p->node, p->cargo);
+    p->cargo = NULL;
 }
 
 bool stream_finds_no_room(const struct stream *stream, size_t input)
@@ -258,9 +284,9 @@ static void deliver_heads(struct stream *stream)
 {
     while (stream->first != NULL && stream->first->state == PENDING_ANSWERED) {
         struct pending *p = stream->first;
-        stream->held_bytes -= p->reply.n;
+        stream->held_bytes -= reply_bytes(&p->reply);
         struct reply *reply = stream->begin_reply(stream, p);
-        reply_raw(reply, span_of(p->reply.p, p->reply.n)); /* of a silent one nothing */
+        reply_move(reply, &p->reply); /* of a silent one nothing */
         stream->end_reply(stream, p, STATUS_OK);
         count_latency(p);
         unlink_from_stream(p);
@@ -287,8 +313,9 @@ void stream_answered(struct pending *p, enum qr_status status)
     }
     if (stream->ordered && stream->first != p) {
         p->state = PENDING_ANSWERED;
-        stream->held_bytes += p->reply.n;
+        stream->held_bytes += reply_bytes(&p->reply);
         pending_drop_op(p);
+        pending_drop_cargo(p);
         return;
     }
     if (p->silent) {
@@ -296,6 +323,7 @@ void stream_answered(struct pending *p, enum qr_status status)
     }
     stream->end_reply(stream, p, status);
     count_latency(p);
+    pending_drop_cargo(p);
     unlink_from_stream(p);
     pending_free(p);
     if (stream->ordered) {
@@ -320,6 +348,8 @@ void stream_detach(struct stream *stream)
     }
     while (stream->first != NULL) {
         struct pending *p = stream->first;
+        size_t cargo = p->cargo != NULL ? (size_t)p->cargo->total : 0;
+        stream->cargo_bytes -= cargo;
         unlink_from_stream(p);
         p->stream = NULL;
         p->next = NULL;

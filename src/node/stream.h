@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "command/command.h"
+#include "node/cargo.h"
 #include "resp/reply.h"
 
 struct node;
@@ -28,6 +29,7 @@ struct stream;
 
 enum pending_state {
     PENDING_WAITING,   /* in the router's queue: no leader, or no room */
+    PENDING_LOADING,   /* its large arguments go into the log ahead of it (blobs.c) */
     PENDING_PROPOSED,  /* a write with the protocol; has a slot after PERSIST */
     PENDING_READING,   /* a read with the protocol, or confirmed and waiting for S1 */
     PENDING_FORWARDED, /* sent to the leader */
@@ -70,6 +72,10 @@ struct pending {
     struct reply reply;   /* ANSWERED */
     uint8_t *op;          /* encoded operation: `near` or malloc; NULL when the log has it */
     size_t op_bytes;
+    struct cargo *cargo;   /* its large arguments (cargo.h); NULL: none, or the log has them */
+    bool laden;            /* it came with some */
+    struct rope *arriving; /* FORWARDED: what has come of a long reply */
+    qr_time moved;         /* when large things of it moved last; 0: never */
     uint8_t near[PENDING_NEAR_BYTES]; /* last: it is not cleared */
 };
 
@@ -92,6 +98,8 @@ struct stream {
     struct pending *first, *last;
     uint32_t count;
     size_t op_bytes;              /* of its pendings */
+    uint32_t laden;               /* those with large arguments; */
+    size_t cargo_bytes;           /* which are here */
     uint32_t sender;              /* under which its commands are forwarded */
     uint32_t reads_forwarded;     /* without an answer */
     uint32_t reading;             /* reads that were taken up here and have no answer */
@@ -131,6 +139,9 @@ void stream_refuse(struct pending *p, enum qr_status status);
 uint8_t *pending_take_room(struct pending *p, size_t n);
 /* Lets go of the operation; p->op_bytes stays as it is. */
 void pending_drop_op(struct pending *p);
+/* p's large arguments, which are its own from now on. */
+void pending_take_cargo(struct pending *p, struct cargo *cargo);
+void pending_drop_cargo(struct pending *p);
 
 /* Whether the node has so much pending that this client's stream, with `input` bytes not parsed,
  * has to wait. Others' hoards must not stop those who have less than their share, nor those whose

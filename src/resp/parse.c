@@ -20,12 +20,14 @@
 #define ARGV_CAPACITY_MIN 16u
 #define ARGV_CAPACITY_KEPT 1024u
 #define INLINE_BYTES_KEPT 1024u
+#define APART_TAKEN INT64_MAX /* in `bulk`: the owner has its bytes */
 
 void parser_init(struct parser *p)
 {
     *p = (struct parser){
         .bulk_bytes_max = COMMAND_BYTES_MAX,
         .command_bytes_max = COMMAND_BYTES_MAX,
+        .apart_min = SIZE_MAX,
         .items = -1,
         .bulk = -1,
     };
@@ -56,6 +58,7 @@ static enum parse_result done(struct parser *p)
     p->items = -1;
     p->bulk = -1;
     p->want = 0;
+    p->apart_sum = 0;
     return PARSE_COMMAND;
 }
 
@@ -192,11 +195,26 @@ static enum parse_result bulk_header(struct parser *p, const uint8_t *buffer, si
     }
     p->at += length + 2;
     p->scanned = 0;
-    if (p->at + (size_t)bytes > p->command_bytes_max) {
+    p->is_apart = (size_t)bytes > p->apart_min;
+    p->apart_sum += p->is_apart ? (size_t)bytes : 0;
+    if (p->is_apart ? p->apart_sum > p->apart_bytes_max
+                    : p->at + (size_t)bytes > p->command_bytes_max) {
         return fail(p, "too big request");
     }
     p->bulk = bytes;
     return PARSE_COMMAND;
+}
+
+/* The owner takes the bytes of the argument; behind them only its line end is read here. */
+static enum parse_result apart(struct parser *p)
+{
+    *next_argument(p) =
+        (struct span){ .p = (const uint8_t *)(uintptr_t)p->at, .n = (size_t)p->bulk };
+    p->apart = (size_t)p->bulk;
+    p->consumed = p->at;
+    p->is_apart = false;
+    p->bulk = APART_TAKEN;
+    return PARSE_APART;
 }
 
 static enum parse_result read_array(struct parser *p, const uint8_t *buffer, size_t n)
@@ -209,9 +227,19 @@ static enum parse_result read_array(struct parser *p, const uint8_t *buffer, siz
         if (p->bulk < 0 && (result = bulk_header(p, buffer, n)) != PARSE_COMMAND) {
             return result;
         }
-        size_t bytes = (size_t)p->bulk;
+        if (p->is_apart) {
+            return apart(p);
+        }
+        bool taken = p->bulk == APART_TAKEN;
+        size_t bytes = taken ? 0 : (size_t)p->bulk;
         if (n - p->at < bytes + 2) {
             return incomplete(p, p->at + bytes + 2);
+        }
+        if (taken) {
+            p->at += 2;
+            p->bulk = -1;
+            p->items--;
+            continue;
         }
         *next_argument(p) = (struct span){ .p = (const uint8_t *)(uintptr_t)p->at, .n = bytes };
         p->at += bytes + 2;
@@ -219,7 +247,8 @@ static enum parse_result read_array(struct parser *p, const uint8_t *buffer, siz
         p->items--;
     }
     for (uint32_t i = 0; i < p->argc; i++) {
-        p->argv[i].p = buffer + (uintptr_t)p->argv[i].p;
+        bool is_here = p->argv[i].n <= p->apart_min;
+        p->argv[i].p = is_here ? buffer + (uintptr_t)p->argv[i].p : NULL;
     }
     return done(p);
 }

@@ -4,7 +4,10 @@
  * The caller owns the buffer. Arguments are spans into it (no copy), valid until the caller moves
  * or refills it; those of an inline command are spans into the parser, valid until the next call.
  * Error texts are Redis's. Whatever a header announces, memory is taken only for what has come:
- * the argument table grows with the arguments received (scenario 111). */
+ * the argument table grows with the arguments received (scenario 111).
+ *
+ * Where the owner wants it, long arguments stay out of the buffer: PARSE_APART says that the bytes
+ * of one come next, and the owner puts them elsewhere without a copy. */
 #ifndef RESP_PARSE_H
 #define RESP_PARSE_H
 
@@ -12,6 +15,8 @@
 
 enum parse_result {
     PARSE_COMMAND,    /* argv is filled; argc may be 0 (an empty line: no reply) */
+    PARSE_APART,      /* `apart` bytes of an argument follow: the owner takes them out of the buffer
+                         from `consumed` on and off the socket, then goes on with what is behind */
     PARSE_INCOMPLETE, /* feed more bytes; `want` says how many at least, if known */
     PARSE_ERROR,      /* `error` is the text after "Protocol error: "; close the connection */
 };
@@ -21,9 +26,12 @@ struct parser {
     bool authenticated;    /* lifts the pre-AUTH limits */
     size_t bulk_bytes_max; /* proto-max-bulk-len */
     size_t command_bytes_max;
+    size_t apart_min;       /* longer arguments are kept apart; SIZE_MAX: none */
+    size_t apart_bytes_max; /* of a command, together */
     /* results */
-    struct span *argv; /* owned by the parser, reused */
+    struct span *argv; /* owned by the parser, reused; those kept apart have a length only */
     uint32_t argc;
+    size_t apart;
     size_t consumed; /* bytes of the buffer that the command took */
     /* After INCOMPLETE: bytes that the command needs at least, its start being buffer[0]; 0 when
      * nothing is announced. It is the client's claim, so reserve for it with a bound. */
@@ -35,6 +43,8 @@ struct parser {
     size_t scanned; /* bytes behind `at` that hold no line end */
     int64_t items;  /* still to be read; -1: no header read yet */
     int64_t bulk;   /* -1: no bulk header read yet */
+    bool is_apart;  /* the argument that was announced last is the owner's */
+    size_t apart_sum;
     uint32_t capacity;
     uint8_t *inline_copy; /* unquoted inline arguments */
     size_t inline_capacity;

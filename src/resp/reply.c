@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define REPLY_BYTES_MIN ((size_t)128)
+#define PART_BYTES_MIN ((size_t)64 * 1024) /* less is copied */
 
 /* The longest number with its type byte and line end. */
 #define HEADER_BYTES_MAX ((size_t)24)
@@ -24,8 +25,56 @@ void reply_init(struct reply *r, uint8_t version)
 
 void reply_free(struct reply *r)
 {
+    reply_cut(r, 0);
     free(r->p);
     *r = (struct reply){ .version = r->version };
+}
+
+void reply_cut(struct reply *r, size_t n)
+{
+    struct reply_parts *parts = r->parts;
+    r->n = n;
+    /* A part never stands at the beginning of what is written: its length comes before it, or it
+     * is all of a reply. */
+    while (parts != NULL && parts->count > 0 && (n == 0 || parts->v[parts->count - 1].at > n)) {
+        struct reply_part *last = &parts->v[--parts->count];
+        parts->bytes -= last->n;
+        rope_release(last->rope);
+    }
+    if (parts != NULL && parts->count == 0) {
+        free(parts);
+        r->parts = NULL;
+    }
+}
+
+static void add_part(struct reply *r, struct rope *rope, size_t from, size_t n)
+{
+    struct reply_parts *parts = r->parts;
+    uint32_t count = parts != NULL ? parts->count : 0;
+    if (parts == NULL || count == parts->cap) {
+        uint32_t cap = count == 0 ? 2 : count * 2;
+        parts = qr_realloc(parts, sizeof *parts + cap * sizeof parts->v[0]);
+        parts->cap = cap;
+        parts->count = count;
+        parts->bytes = count == 0 ? 0 : parts->bytes;
+        r->parts = parts;
+    }
+    parts->v[parts->count++] =
+        (struct reply_part){ .at = r->n, .rope = rope, .from = from, .n = n };
+    parts->bytes += n;
+}
+
+size_t reply_bytes_behind(const struct reply *r, size_t start)
+{
+    size_t n = r->n - start;
+    for (uint32_t i = r->parts != NULL ? r->parts->count : 0; i > 0; i--) {
+        const struct reply_part *part = &r->parts->v[i - 1];
+        if (part->at <= start) {
+            break;
+        }
+        n += part->n;
+    }
+    return n;
 }
 
 uint8_t *reply_reserve(struct reply *r, size_t n)
@@ -334,4 +383,88 @@ void reply_push(struct reply *r, size_t n)
 void reply_raw(struct reply *r, struct span s)
 {
     put(r, s.p, s.n);
+}
+
+/* --- Ropes ----------------------------------------------------------------------------------- */
+
+void reply_bulk_rope(struct reply *r, struct rope *rope, size_t from, size_t n)
+{
+    r->is_error = false;
+    if (r->discard) {
+        return;
+    }
+    header(r, '$', (int64_t)n);
+    if (n >= PART_BYTES_MIN) {
+        add_part(r, rope_ref(rope), from, n);
+    } else {
+        rope_copy(rope, from, n, reply_reserve(r, n));
+        r->n += n;
+    }
+    put(r, "\r\n", 2);
+}
+
+void reply_raw_rope(struct reply *r, struct rope *rope)
+{
+    if (r->discard || rope->n == rope->start) {
+        rope_release(rope);
+    } else {
+        add_part(r, rope, rope->start, rope->n - rope->start);
+    }
+}
+
+void reply_move(struct reply *r, struct reply *from)
+{
+    size_t at = 0;
+    uint32_t count = from->parts != NULL ? from->parts->count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct reply_part *part = &from->parts->v[i];
+        put(r, from->p + at, part->at - at);
+        at = part->at;
+        if (r->discard) {
+            rope_release(part->rope);
+        } else {
+            add_part(r, part->rope, part->from, part->n);
+        }
+    }
+    put(r, from->p + at, from->n - at);
+    free(from->parts);
+    from->parts = NULL;
+    reply_reset(from);
+}
+
+/* The part that comes next, when it is its turn. */
+static const struct reply_part *part_here(const struct reply *r, const struct reply_place *place)
+{
+    bool left = r->parts != NULL && place->part < r->parts->count;
+    const struct reply_part *part = left ? &r->parts->v[place->part] : NULL;
+    return part != NULL && part->at == place->at ? part : NULL;
+}
+
+struct span reply_slice(const struct reply *r, const struct reply_place *place)
+{
+    const struct reply_part *part = part_here(r, place);
+    if (part != NULL) {
+        struct span s = rope_slice(part->rope, part->from + place->part_at);
+        return span_of(s.p,
+                       (size_t)(s.n < part->n - place->part_at ? s.n : part->n - place->part_at));
+    }
+    bool left = r->parts != NULL && place->part < r->parts->count;
+    size_t end = left ? r->parts->v[place->part].at : r->n;
+    return span_of(r->p + place->at, end - place->at);
+}
+
+void reply_pass(const struct reply *r, struct reply_place *place, size_t n)
+{
+    const struct reply_part *part = part_here(r, place);
+    if (part == NULL) {
+        place->at += n;
+        qr_assert(place->at <= r->n);
+        return;
+    }
+    place->part_at += n;
+    qr_assert(place->part_at <= part->n);
+    if (place->part_at == part->n) {
+        place->part++;
+        place->part_at = 0;
+    }
 }

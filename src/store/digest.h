@@ -22,7 +22,10 @@ static inline uint64_t digest_mix(uint64_t a, uint64_t b)
 static inline uint64_t digest_item(uint64_t hash, const struct item *item)
 {
     size_t n = item_value_n(item);
-    uint64_t crc = crc32c_extend(0, (const uint8_t *)item + item_head_bytes(item), n);
+    struct rope *rope = item_rope(item);
+    uint64_t crc = rope != NULL
+                       ? rope_crc(rope)
+                       : crc32c_extend(0, (const uint8_t *)item + item_head_bytes(item), n);
     uint64_t value = crc << 32 | (uint32_t)n;
     uint64_t time = (uint64_t)item_expire(item) << 4 | item_type(item);
     return digest_mix(hash ^ 0x9e3779b97f4a7c15u,

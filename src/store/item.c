@@ -38,7 +38,7 @@ static void write_head(struct item *item, uint8_t type, size_t key_n, size_t n, 
 
 struct item *item_new(struct span key, enum value_type type, size_t n, qr_wall expire)
 {
-    qr_assert(n <= UINT32_MAX && key.n <= KEY_BYTES_MAX);
+    qr_assert(n <= LARGE_BYTES && key.n <= KEY_BYTES_MAX);
     size_t head = head_bytes_for(key.n, n, expire);
     struct item *item = qr_alloc(head + n + key.n);
     write_head(item, (uint8_t)type, key.n, n, expire);
@@ -48,10 +48,48 @@ struct item *item_new(struct span key, enum value_type type, size_t n, qr_wall e
     return item;
 }
 
+struct item *item_new_large(struct span key, enum value_type type, struct rope *rope,
+                            qr_wall expire)
+{
+    qr_assert(rope->n > LARGE_BYTES && rope->n <= UINT32_MAX && key.n <= KEY_BYTES_MAX);
+    struct item *item = qr_alloc(sizeof *item + sizeof rope + key.n);
+    write_head(item, (uint8_t)type | ITEM_LARGE, key.n, rope->n, expire);
+    item_set_rope(item, rope);
+    if (key.n > 0) {
+        memcpy((uint8_t *)(item + 1) + sizeof rope, key.p, key.n);
+    }
+    return item;
+}
+
+void item_set_rope(struct item *item, struct rope *rope)
+{
+    qr_assert(item_is_large(item));
+    memcpy(item + 1, &rope, sizeof rope);
+    item->value_n32 = (uint32_t)rope->n;
+}
+
+struct rope *item_rope(const struct item *item)
+{
+    struct rope *rope = NULL;
+    if (item_is_large(item)) {
+        memcpy(&rope, item + 1, sizeof rope);
+    }
+    return rope;
+}
+
+void item_free(struct item *item, struct rope_bin *bin)
+{
+    if (item_is_large(item)) {
+        rope_discard(bin, item_rope(item));
+    }
+    free(item);
+}
+
 /* The header changes its size: the value has to move, at most 64 KiB of it unless the value itself
  * crosses that border. */
 static struct item *rebuild(struct item *item, struct span key, size_t n, qr_wall expire)
 {
+    qr_assert(!item_is_large(item));
     size_t keep = (size_t)min_u64(n, item_value_n(item));
     struct item *fresh = item_new(key, item_type(item), n, expire);
     uint8_t *value = item_value_bytes(fresh);
@@ -63,12 +101,15 @@ static struct item *rebuild(struct item *item, struct span key, size_t n, qr_wal
 
 struct item *item_reshape(struct item *item, struct span key, size_t n, qr_wall expire)
 {
-    qr_assert(n <= UINT32_MAX && key.n <= KEY_BYTES_MAX);
+    qr_assert(key.n <= KEY_BYTES_MAX);
+    qr_assert(item_is_large(item) ? n == item_value_n(item) : n <= LARGE_BYTES);
+    size_t value_n = n;
     size_t head = item_head_bytes(item);
     if (head != head_bytes_for(key.n, n, expire)) {
         return rebuild(item, key, n, expire);
     }
-    size_t old = item_value_n(item);
+    size_t old = item_inner_n(item);
+    n = item_is_large(item) ? old : n;
     struct span own = item_key(item);
     bool same_key = key.p == own.p && key.n == own.n;
     size_t size = head + n + key.n;
@@ -88,7 +129,7 @@ struct item *item_reshape(struct item *item, struct span key, size_t n, qr_wall 
     if (n > old) {
         memset(value + old, 0, n - old);
     }
-    write_head(item, (uint8_t)(item->head & ITEM_TYPE), key.n, n, expire);
+    write_head(item, item->head & (ITEM_TYPE | ITEM_LARGE), key.n, value_n, expire);
     return item;
 }
 
@@ -101,11 +142,17 @@ bool item_has_key(const struct item *item, struct span key)
 struct span item_key(const struct item *item)
 {
     const uint8_t *p = (const uint8_t *)item + item_head_bytes(item);
-    return span_of(p + item_value_n(item), item_key_n(item));
+    return span_of(p + item_inner_n(item), item_key_n(item));
+}
+
+size_t item_value_n(const struct item *item)
+{
+    return item_is_wide(item) ? item->value_n32 : item->value_n;
 }
 
 struct span item_value(const struct item *item)
 {
+    qr_assert(!item_is_large(item));
     return span_of((const uint8_t *)item + item_head_bytes(item), item_value_n(item));
 }
 
@@ -121,5 +168,6 @@ qr_wall item_expire(const struct item *item)
 
 size_t item_memory(const struct item *item)
 {
-    return block_cost(item_head_bytes(item) + item_value_n(item) + item_key_n(item));
+    uint64_t rope = item_is_large(item) ? rope_cost(item_value_n(item)) : 0;
+    return block_cost(item_head_bytes(item) + item_inner_n(item) + item_key_n(item)) + rope;
 }

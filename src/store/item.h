@@ -3,6 +3,7 @@
  *   compact  4 bytes   head, key length, value length        value | key
  *   timed   16 bytes   the same, heap position, expiry       value | key
  *   wide    24 bytes   the same and 32-bit lengths           value | key
+ *   large   24 bytes   a wide one whose value is a rope      pointer | key
  *
  * The form follows from the content alone (lengths, whether it expires), so the memory of a
  * database does too. The value comes first, so that neither a rename nor an append copies it: the
@@ -11,6 +12,8 @@
 #ifndef STORE_ITEM_H
 #define STORE_ITEM_H
 
+#include "base/limits.h"
+#include "base/rope.h"
 #include "store/store.h"
 
 struct item {
@@ -26,6 +29,7 @@ struct item {
 #define ITEM_TYPE 0x0fu
 #define ITEM_TIMED 0x10u
 #define ITEM_WIDE 0x20u
+#define ITEM_LARGE 0x40u
 
 static inline bool item_is_wide(const struct item *item)
 {
@@ -40,8 +44,17 @@ static inline size_t item_head_bytes(const struct item *item)
     return (item->head & ITEM_TIMED) != 0 ? 16 : 4;
 }
 
-static inline size_t item_value_n(const struct item *item)
+static inline bool item_is_large(const struct item *item)
 {
+    return (item->head & ITEM_LARGE) != 0;
+}
+
+/* Bytes between the head and the key. */
+static inline size_t item_inner_n(const struct item *item)
+{
+    if (item_is_large(item)) {
+        return sizeof(struct rope *);
+    }
     return item_is_wide(item) ? item->value_n32 : item->value_n;
 }
 
@@ -62,11 +75,20 @@ static inline size_t block_cost(size_t n)
     return cost < 32 ? 32 : cost;
 }
 
-/* A new item with that key, n bytes of value that the caller fills, and an expiry (0 = never). */
+/* A new item with that key, n <= LARGE_BYTES bytes of value that the caller fills, and an expiry
+ * (0 = never). */
 struct item *item_new(struct span key, enum value_type type, size_t n, qr_wall expire);
+/* One with more, which are the rope's; the reference to it is the item's from now on. */
+struct item *item_new_large(struct span key, enum value_type type, struct rope *rope,
+                            qr_wall expire);
+/* Another rope in the place of a large item's, which is the caller's then. */
+void item_set_rope(struct item *item, struct rope *rope);
+/* Frees an item; the rope of a large one goes to the bin. */
+void item_free(struct item *item, struct rope_bin *bin);
 
 /* Changes key, value length and expiry, each copying no more than it must; bytes of the value that
- * are both old and new stay, further ones are zero. `key` must not lie in the item unless it is the
+ * are both old and new stay, further ones are zero. A large item keeps its length, and no other
+ * becomes large. `key` must not lie in the item unless it is the
  * item's own key, unchanged. Returns the item's new address. */
 struct item *item_reshape(struct item *item, struct span key, size_t n, qr_wall expire);
 

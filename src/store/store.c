@@ -69,15 +69,6 @@ void store_prefetch(const struct store *store, const struct store_key *keys, uin
     }
 }
 
-/* The item that a caller of store_resize was given counts again, as it is now. */
-static void settle(struct store *store)
-{
-    if (store->open_item != NULL) {
-        store->open_table->digest += digest_item(store->open_hash, store->open_item);
-        store->open_item = NULL;
-    }
-}
-
 static struct item *add(struct store *store, struct table *table, uint64_t hash, struct item *item)
 {
     store->item_bytes += item_memory(item);
@@ -112,6 +103,20 @@ static struct item *reshape(struct store *store, struct table *table, struct slo
     return item;
 }
 
+/* Takes the item out of its database; the caller owns it and its bytes in the account. */
+static struct item *take(struct store *store, struct table *table, struct slot *slot)
+{
+    walk_touch(store, table, slot);
+    struct item *item = slot_item(slot);
+    table->digest -= digest_item(slot->hash, item);
+    if (item_expire(item) != 0) {
+        due_remove(&table->due, item);
+    }
+    table_remove(table, slot);
+    store->item_bytes -= item_memory(item);
+    return item;
+}
+
 static bool aliases(const struct item *item, struct span value)
 {
     struct span own = item_value(item);
@@ -119,13 +124,26 @@ static bool aliases(const struct item *item, struct span value)
     return value.n > 0 && value.p < key.p + key.n && value.p + value.n > own.p;
 }
 
+static bool has_large(const struct slot *slot)
+{
+    return slot != NULL && item_is_large(slot_item(slot));
+}
+
 struct item *store_put(struct store *store, uint8_t db, struct span key, struct span value,
                        qr_wall expire)
 {
-    settle(store);
     struct table *table = table_of(store, db);
     uint64_t hash = hash_of(store, key);
     struct slot *slot = table_find(table, hash, key);
+    if (value.n > LARGE_BYTES) {
+        struct rope *rope = rope_new();
+        rope_append_of(rope, value, value.n);
+        return store_put_rope(store, db, key, rope, expire);
+    }
+    if (has_large(slot)) {
+        item_free(take(store, table, slot), &store->bin);
+        slot = NULL;
+    }
     if (slot == NULL) {
         struct item *item = item_new(key, TYPE_STRING, value.n, expire);
         if (value.n > 0) {
@@ -150,11 +168,38 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
     return item;
 }
 
-struct item *store_resize(struct store *store, uint8_t db, struct span key, size_t n,
-                          uint8_t **bytes)
+static struct item *put_rope(struct store *store, struct table *table, struct span key,
+                             struct rope *rope, qr_wall expire)
 {
-    settle(store);
-    struct table *table = table_of(store, db);
+    uint64_t hash = hash_of(store, key);
+    struct slot *slot = table_find(table, hash, key);
+    struct item *item = item_new_large(key, TYPE_STRING, rope, expire); /* before its key may go */
+    if (slot != NULL) {
+        item_free(take(store, table, slot), &store->bin);
+    }
+    return add(store, table, hash, item);
+}
+
+struct item *store_put_rope(struct store *store, uint8_t db, struct span key, struct rope *rope,
+                            qr_wall expire)
+{
+    if (rope->n > LARGE_BYTES) {
+        return put_rope(store, table_of(store, db), key, rope, expire);
+    }
+    uint8_t *bytes = qr_alloc(rope->n);
+    rope_copy(rope, 0, rope->n, bytes);
+    struct item *item = store_put(store, db, key, span_of(bytes, rope->n), expire);
+    free(bytes);
+    rope_release(rope);
+    return item;
+}
+
+/* --- Writing into a value -------------------------------------------------------------------- */
+
+/* The value becomes at most LARGE_BYTES long. */
+static void write_small(struct store *store, struct table *table, struct span key, size_t n,
+                        size_t at, struct store_bytes bytes)
+{
     uint64_t hash = hash_of(store, key);
     struct slot *slot = table_find(table, hash, key);
     struct item *item;
@@ -168,11 +213,65 @@ struct item *store_resize(struct store *store, uint8_t db, struct span key, size
         table->digest -= digest_item(hash, slot_item(slot));
         item = reshape(store, table, slot, n, item_expire(slot_item(slot)));
     }
-    store->open_table = table;
-    store->open_item = item;
-    store->open_hash = hash;
-    *bytes = item_value_bytes(item);
-    return item;
+    if (bytes.rope != NULL) {
+        rope_copy(bytes.rope, 0, bytes.rope->n, item_value_bytes(item) + at);
+    } else if (bytes.span.n > 0) {
+        memcpy(item_value_bytes(item) + at, bytes.span.p, bytes.span.n);
+    }
+    table->digest += digest_item(hash, item);
+}
+
+/* A rope with the bytes put at `at`: the one given or another in its place. */
+static struct rope *write_rope(struct store *store, struct rope *rope, size_t at,
+                               struct store_bytes bytes)
+{
+    size_t n = store_bytes_n(bytes);
+    rope_zeros(rope, at > rope->n ? at - rope->n : 0);
+    if (bytes.rope != NULL) {
+        struct rope *joined = rope_new();
+        rope_share(joined, rope, 0, at);
+        rope_share(joined, bytes.rope, 0, n);
+        rope_share(joined, rope, (size_t)min_u64(at + n, rope->n),
+                   rope->n - (size_t)min_u64(at + n, rope->n));
+        rope_discard(&store->bin, rope);
+        return joined;
+    }
+    size_t inside = (size_t)min_u64(n, rope->n - at);
+    rope_write(rope, at, span_of(bytes.span.p, inside));
+    rope_append(rope, span_of(bytes.span.p + inside, n - inside));
+    return rope;
+}
+
+void store_write(struct store *store, uint8_t db, struct span key, size_t at,
+                 struct store_bytes bytes)
+{
+    struct table *table = table_of(store, db);
+    struct slot *slot = table_find(table, hash_of(store, key), key);
+    struct item *item = slot != NULL ? slot_item(slot) : NULL;
+    size_t old = item != NULL ? item_value_n(item) : 0;
+    size_t n = (size_t)max_u64(old, at + store_bytes_n(bytes));
+    if (n <= LARGE_BYTES) {
+        write_small(store, table, key, n, at, bytes);
+    } else if (!has_large(slot)) {
+        struct rope *rope = rope_new();
+        if (old > 0) {
+            rope_append_of(rope, item_value(item), 2 * old);
+        }
+        rope = write_rope(store, rope, at, bytes);
+        (void)put_rope(store, table, key, rope, item != NULL ? item_expire(item) : 0);
+    } else {
+        walk_touch(store, table, slot);
+        store->item_bytes -= item_memory(item);
+        table->digest -= digest_item(slot->hash, item);
+        item_set_rope(item, write_rope(store, rope_own(item_rope(item)), at, bytes));
+        table->digest += digest_item(slot->hash, item);
+        store->item_bytes += item_memory(item);
+    }
+}
+
+struct rope_bin *store_bin(struct store *store)
+{
+    return &store->bin;
 }
 
 struct item *store_set_expire(struct store *store, uint8_t db, struct item *item, qr_wall expire)
@@ -181,26 +280,10 @@ struct item *store_set_expire(struct store *store, uint8_t db, struct item *item
     struct span key = item_key(item);
     struct slot *slot = table_find(table, hash_of(store, key), key);
     qr_assert(slot != NULL && slot_item(slot) == item);
-    settle(store);
     walk_touch(store, table, slot);
     table->digest -= digest_item(slot->hash, item);
     item = reshape(store, table, slot, item_value_n(item), expire);
     table->digest += digest_item(slot->hash, item);
-    return item;
-}
-
-/* Takes the item out of its database; the caller owns it and its bytes in the account. */
-static struct item *take(struct store *store, struct table *table, struct slot *slot)
-{
-    settle(store);
-    walk_touch(store, table, slot);
-    struct item *item = slot_item(slot);
-    table->digest -= digest_item(slot->hash, item);
-    if (item_expire(item) != 0) {
-        due_remove(&table->due, item);
-    }
-    table_remove(table, slot);
-    store->item_bytes -= item_memory(item);
     return item;
 }
 
@@ -211,7 +294,7 @@ bool store_delete(struct store *store, uint8_t db, struct span key)
     if (slot == NULL) {
         return false;
     }
-    free(take(store, table, slot));
+    item_free(take(store, table, slot), &store->bin);
     return true;
 }
 
@@ -234,7 +317,7 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
     }
     slot = table_find(target, hash, to);
     if (slot != NULL) {
-        free(take(store, target, slot));
+        item_free(take(store, target, slot), &store->bin);
     }
     item = item_reshape(item, span_of(copy, to.n), item_value_n(item), item_expire(item));
     free(copy);
@@ -277,9 +360,8 @@ uint64_t store_memory(const struct store *store)
 
 /* --- Digest ---------------------------------------------------------------------------------- */
 
-uint64_t store_rolling_digest(struct store *store)
+uint64_t store_rolling_digest(const struct store *store)
 {
-    settle(store);
     uint64_t digest = 0;
     for (uint8_t db = 0; db < DATABASES; db++) {
         const struct table *table = store->tables[db];
@@ -308,7 +390,6 @@ void store_discard_table(struct store *store, struct table *table)
 void store_clear(struct store *store, uint8_t db)
 {
     struct table *table = table_of(store, db);
-    settle(store);
     if (table->count == 0) {
         return;
     }
@@ -319,19 +400,20 @@ void store_clear(struct store *store, uint8_t db)
 bool store_idle(struct store *store, uint32_t items)
 {
     struct table *table = store->garbage;
+    bool more = rope_bin_empty_slice(&store->bin, IDLE_FREE_PIECES);
     if (table == NULL) {
-        return false;
+        return more;
     }
     struct table *next = table->next;
     uint64_t own = table->memory + due_memory(&table->due);
     uint64_t freed = 0;
-    if (!table_free_slice(table, items, &freed)) {
+    if (!table_free_slice(table, items, &freed, &store->bin)) {
         store->garbage = next;
         store->garbage_bytes -= own;
         freed -= own;
     }
     store->item_bytes -= freed;
-    return store->garbage != NULL;
+    return store->garbage != NULL || store->bin.first != NULL;
 }
 
 /* --- Order ----------------------------------------------------------------------------------- */
@@ -388,7 +470,6 @@ struct item *store_first_due(struct store *store, uint8_t *db)
 
 void store_check(struct store *store)
 {
-    settle(store);
     uint64_t bytes = 0;
     for (uint8_t db = 0; db < DATABASES; db++) {
         struct table *table = store->tables[db];

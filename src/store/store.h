@@ -7,6 +7,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "base/rope.h"
 #include "base/types.h"
 
 struct store;
@@ -40,7 +41,10 @@ struct store_key {
 void store_prefetch(const struct store *store, const struct store_key *keys, uint32_t n);
 
 struct span item_key(const struct item *item);
-struct span item_value(const struct item *item); /* a string's bytes */
+size_t item_value_n(const struct item *item);    /* bytes of a string */
+struct span item_value(const struct item *item); /* a string's bytes; not of a large one */
+/* A string of more than LARGE_BYTES; NULL: it has no more. Who keeps it takes a reference. */
+struct rope *item_rope(const struct item *item);
 enum value_type item_type(const struct item *item);
 qr_wall item_expire(const struct item *item); /* microseconds; 0 = never */
 size_t item_memory(const struct item *item);  /* bytes that it costs, for MEMORY USAGE */
@@ -50,11 +54,26 @@ size_t item_memory(const struct item *item);  /* bytes that it costs, for MEMORY
 struct item *store_put(struct store *store, uint8_t db, struct span key, struct span value,
                        qr_wall expire);
 
-/* A string of n bytes (the old bytes kept, the rest zero) to be changed in place by the caller at
- * once: APPEND, SETRANGE. Creates the key when missing. Keeps the expiry. Returns the item, and
- * its writable bytes in *bytes. */
-struct item *store_resize(struct store *store, uint8_t db, struct span key, size_t n,
-                          uint8_t **bytes);
+/* The same with a rope's bytes, of which none is copied when they are more than LARGE_BYTES; the
+ * caller's reference is the store's from now on. `expire` as above. */
+struct item *store_put_rope(struct store *store, uint8_t db, struct span key, struct rope *rope,
+                            qr_wall expire);
+
+/* Bytes that come from either. */
+struct store_bytes {
+    struct span span;
+    const struct rope *rope; /* NULL: the span */
+};
+
+static inline size_t store_bytes_n(struct store_bytes bytes)
+{
+    return bytes.rope != NULL ? bytes.rope->n : bytes.span.n;
+}
+
+/* Puts bytes at an offset of a string, which grows by zeros where it is too short: APPEND,
+ * SETRANGE. Creates the key when missing. Keeps the expiry. The bytes must not be the item's. */
+void store_write(struct store *store, uint8_t db, struct span key, size_t at,
+                 struct store_bytes bytes);
 
 /* Sets or (0) takes away the expiry. Returns the item (addresses change). */
 struct item *store_set_expire(struct store *store, uint8_t db, struct item *item, qr_wall expire);
@@ -79,6 +98,9 @@ void store_clear(struct store *store, uint8_t db);
 
 /* Frees at most `items` of what was cleared or replaced; true while more is left. */
 bool store_idle(struct store *store, uint32_t items);
+
+/* Where ropes go that store_idle is to free. */
+struct rope_bin *store_bin(struct store *store);
 
 /* --- Order ----------------------------------------------------------------------------------- */
 
@@ -111,7 +133,7 @@ void store_walk_end(struct store *store); /* also to give up */
 
 /* A digest of the whole content, changed with it, so that asking costs nothing. It does not depend
  * on layout or history; 0 when there is nothing. */
-uint64_t store_rolling_digest(struct store *store);
+uint64_t store_rolling_digest(const struct store *store);
 
 /* Another one, made anew: a digest of the whole content that does not depend on layout or history.
  * O(n); for tests and replica comparison. */

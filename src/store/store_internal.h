@@ -23,12 +23,8 @@ struct store {
     struct table *garbage;  /* cleared tables, freed by store_idle */
     uint64_t item_bytes;    /* items of live and cleared tables */
     uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
+    struct rope_bin bin;    /* values that are let go */
     struct walk walk;
-    /* An item whose bytes its caller is changing (store_resize): it is not in the digest until the
-     * next call. */
-    struct table *open_table;
-    struct item *open_item;
-    uint64_t open_hash;
 };
 
 /* Before anything happens to the slot's item: emits it when a walk is not done with it. */

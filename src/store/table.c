@@ -394,7 +394,7 @@ struct table *table_new(void)
     return table;
 }
 
-bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed)
+bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed, struct rope_bin *bin)
 {
     uint32_t done = 0;
     while (table->freed_upto < directory_size(table) && done < items) {
@@ -404,7 +404,7 @@ bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed)
         for (uint32_t i = 0; i < segment->total; i++) {
             if (occupied(&segment->slots[i])) {
                 *freed += item_memory(slot_item(&segment->slots[i]));
-                free(slot_item(&segment->slots[i]));
+                item_free(slot_item(&segment->slots[i]), bin);
                 done++;
             }
         }

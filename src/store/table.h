@@ -78,8 +78,8 @@ void slot_set_item(struct slot *slot, struct item *item);
 struct table *table_new(void);
 
 /* Frees slots with their items, `items` of them or a few more; true while more is left. The table
- * itself goes with the last; *freed grows by the bytes given back. */
-bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed);
+ * itself goes with the last; *freed grows by the bytes given back. Ropes go to the bin. */
+bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed, struct rope_bin *bin);
 
 struct slot *table_find(struct table *table, uint64_t hash, struct span key);
 

@@ -15,10 +15,11 @@
 
 #define WALK_UNIT_BYTES (64 * KIB)
 
-/* What emitting an item costs, in small items: a large one counts as several. */
+/* What emitting an item costs, in small items: a longer one counts as several. Of a large one
+ * whoever it is emitted to takes a reference only. */
 static uint32_t weight_of(const struct item *item)
 {
-    return 1 + (uint32_t)(item_value_n(item) / WALK_UNIT_BYTES);
+    return item_is_large(item) ? 1 : 1 + (uint32_t)(item_value_n(item) / WALK_UNIT_BYTES);
 }
 
 static void finish_slot(struct store *store, struct table *table, struct slot *slot)
@@ -124,13 +125,29 @@ void store_walk_end(struct store *store)
 
 /* --- Digest ---------------------------------------------------------------------------------- */
 
+/* What the same bytes in one piece would give. */
+static uint64_t chain_rope(uint64_t digest, const struct rope *rope)
+{
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    (void)XXH3_64bits_reset_withSeed(&state, digest);
+    for (size_t at = 0; at < rope->n;) {
+        struct span s = rope_slice(rope, at);
+        (void)XXH3_64bits_update(&state, s.p, s.n);
+        at += s.n;
+    }
+    return XXH3_64bits_digest(&state);
+}
+
 static uint64_t chain_item(uint64_t digest, uint8_t db, const struct item *item)
 {
+    struct rope *rope = item_rope(item);
     uint64_t head[5] = { db, (uint64_t)item_type(item), (uint64_t)item_expire(item),
-                         item_key(item).n, item_value(item).n };
+                         item_key(item).n, item_value_n(item) };
     digest = XXH3_64bits_withSeed(head, sizeof head, digest);
     digest = XXH3_64bits_withSeed(item_key(item).p, item_key(item).n, digest);
-    return XXH3_64bits_withSeed(item_value(item).p, item_value(item).n, digest);
+    return rope != NULL ? chain_rope(digest, rope)
+                        : XXH3_64bits_withSeed(item_value(item).p, item_value(item).n, digest);
 }
 
 uint64_t store_digest(struct store *store)

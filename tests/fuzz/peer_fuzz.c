@@ -235,7 +235,9 @@ static void say_something(struct world *w, struct feed *f)
         peers_send(w->node.peers, to, 0, RAFT_VOTE, true, bytes, 1, 2, 3, bytes);
         break;
     case 1:
-        peers_reply(w->node.peers, to, 7, STATUS_OK, bytes);
+        reply_reset(peers_reply_buffer(w->node.peers));
+        reply_raw(peers_reply_buffer(w->node.peers), bytes);
+        peers_reply(w->node.peers, to, 7, STATUS_OK);
         break;
     case 2:
         if (peers_may_forward(w->node.peers, to)) {

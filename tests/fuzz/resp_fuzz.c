@@ -20,6 +20,8 @@ static bool drain(struct parser *p, const uint8_t *block, size_t n, size_t *used
         case PARSE_INCOMPLETE:
             qr_assert(p->want == 0 || p->want > n - *used);
             return true;
+        case PARSE_APART:
+            qr_unreachable(); /* not asked for */
         case PARSE_ERROR:
             reply_error(out, p->error);
             return false;

@@ -53,7 +53,7 @@ static bool read_exactly(const uint8_t *p, size_t n)
     if (good) {
         struct span *argv = calloc(op.argc + 1, sizeof *argv);
         assert_non_null(argv);
-        op_arguments(&op, argv);
+        op_arguments(&op, argv, NULL);
         size_t total = OP_HEADER_BYTES;
         for (uint32_t i = 0; i < op.argc; i++) {
             total += 4 + argv[i].n;
@@ -79,7 +79,7 @@ static void test_round_trip(void **state)
         assert_true(op.level == s.head.level && op.tag == s.head.tag && op.db == s.head.db);
         assert_int_equal(op.argc, s.head.argc);
         struct span argv[ARGUMENTS_MAX];
-        op_arguments(&op, argv);
+        op_arguments(&op, argv, NULL);
         for (uint32_t j = 0; j < op.argc; j++) {
             assert_int_equal(argv[j].n, s.argv[j].n);
             assert_memory_equal(argv[j].p, s.argv[j].p, argv[j].n);

@@ -207,10 +207,25 @@ bool peers_reply_congested(const struct peers *peers, node_index to)
     return false;
 }
 
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
-                 struct span reply)
+bool peers_takes_piece(const struct peers *peers, node_index peer)
 {
-    (void)peers, (void)to, (void)id, (void)status, (void)reply;
+    (void)peers, (void)peer;
+    return true;
+}
+
+void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span bytes)
+{
+    (void)peers, (void)to, (void)id, (void)bytes;
+}
+
+void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t bytes)
+{
+    (void)peers, (void)to, (void)id, (void)bytes;
+}
+
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status)
+{
+    (void)peers, (void)to, (void)id, (void)status;
     fail();
 }
 

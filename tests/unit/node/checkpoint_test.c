@@ -154,8 +154,8 @@ static void test_without_a_helper_thread(void **state)
 /* Every key is overwritten while the disk stands still: the walk's backlog is bounded. */
 static void overwrite(struct world *w)
 {
-    static uint8_t value[512 * 1024];
-    if (w->turns > 600) {
+    static uint8_t value[256 * 1024];
+    if (w->turns > 1300) {
         fault_let_go(w);
         return;
     }
@@ -167,9 +167,9 @@ static void test_a_backlog_is_bounded(void **state)
 {
     (void)state;
     struct world *w = world_open(0);
-    uint8_t *value = qr_zalloc(512 * 1024);
-    for (uint32_t i = 0; i < 700; i++) {
-        store_put(engine_store(w->engine), 0, span_of(&i, sizeof i), span_of(value, 512 * 1024), 0);
+    uint8_t *value = qr_zalloc(256 * 1024);
+    for (uint32_t i = 0; i < 1400; i++) {
+        store_put(engine_store(w->engine), 0, span_of(&i, sizeof i), span_of(value, 256 * 1024), 0);
     }
     free(value);
     fault_withhold();

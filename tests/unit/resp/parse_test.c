@@ -43,6 +43,9 @@ static bool drain(struct parser *p, const uint8_t *buffer, size_t n, size_t *at,
             write_command(out, p);
             *at += p->consumed;
             break;
+        case PARSE_APART:
+            fail();
+            return false;
         case PARSE_INCOMPLETE:
             assert_true(p->want == 0 || p->want > n - *at);
             return true;

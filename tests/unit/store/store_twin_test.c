@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/crc32c.h"
+#include "base/limits.h"
 #include "twin.h"
 
 struct world {
@@ -76,7 +78,8 @@ static void do_put(struct world *w)
     struct span value = span_of(bytes, n);
     qr_wall expire = any_expire(w);
     struct item *old = store_find(w->store, db, key);
-    if (old != NULL && rng_chance(&w->rng, 1, 5)) { /* the value lies in the item itself */
+    if (old != NULL && item_rope(old) == NULL &&
+        rng_chance(&w->rng, 1, 5)) { /* the value lies in the item itself */
         struct span own = item_value(old);
         size_t skip = (size_t)rng_below(&w->rng, own.n + 1);
         value = span_of(own.p + skip, (size_t)rng_below(&w->rng, own.n - skip + 1));
@@ -87,22 +90,57 @@ static void do_put(struct world *w)
     assert_true(twin_agrees(w->twin, db, id, item));
 }
 
-static void do_resize(struct world *w)
+static uint32_t crc_of(const struct rope *rope)
 {
-    uint8_t buffer[512], *bytes;
+    uint32_t crc = 0;
+    for (size_t at = 0; at < rope->n;) {
+        struct span s = rope_slice(rope, at);
+        crc = crc32c_extend(crc, s.p, s.n);
+        at += s.n;
+    }
+    return crc;
+}
+
+/* Bytes into a value, beyond its end too; now and then so many that it becomes large, or more. */
+static void do_write(struct world *w)
+{
+    static uint8_t bytes[400 * 1024];
+    uint8_t buffer[512];
     uint8_t db = any_db(w);
     uint32_t id = any_id(w);
     struct cell *cell = &w->twin->cells[db][id];
-    size_t n = (size_t)rng_below(&w->rng, rng_chance(&w->rng, 1, 100) ? 70000 : 200);
-    uint8_t *expected = qr_zalloc(n);
-    memcpy(expected, cell->value == NULL ? expected : cell->value, cell->n < n ? cell->n : n);
-    store_resize(w->store, db, twin_key(id, buffer), n, &bytes);
-    assert_memory_equal(bytes, expected, n);
-    if (n > 0) {
-        bytes[n - 1] = expected[n - 1] = (uint8_t)rng_next(&w->rng);
+    bool large = rng_chance(&w->rng, 1, 300) || cell->n > LARGE_BYTES;
+    size_t at = (size_t)rng_below(&w->rng, large ? cell->n + 300000 : 200);
+    size_t n = (size_t)rng_below(&w->rng, large ? sizeof bytes : 100);
+    size_t total = at + n > cell->n ? at + n : cell->n;
+    if (total > 2000000) {
+        return;
     }
-    twin_set(w->twin, db, id, span_of(expected, n), cell->expire);
+    memset(bytes, (int)rng_below(&w->rng, 256), n);
+    uint8_t *expected = qr_zalloc(total);
+    if (cell->n > 0) {
+        memcpy(expected, cell->value, cell->n);
+    }
+    memcpy(expected + at, bytes, n);
+    struct store_bytes with = { .span = span_of(bytes, n) };
+    struct rope *rope = NULL;
+    if (rng_chance(&w->rng, 1, 3)) {
+        rope = rope_new();
+        rope_append(rope, with.span);
+        with.rope = rope;
+    }
+    struct item *old = store_find(w->store, db, twin_key(id, buffer));
+    struct rope *held = old != NULL && item_rope(old) != NULL ? rope_ref(item_rope(old)) : NULL;
+    uint64_t sum = held != NULL ? crc_of(held) : 0;
+    store_write(w->store, db, twin_key(id, buffer), at, with);
+    if (held != NULL) { /* who holds a value keeps it as it was */
+        assert_int_equal(crc_of(held), sum);
+        rope_release(held);
+    }
+    rope_release(rope);
+    twin_set(w->twin, db, id, span_of(expected, total), cell->expire);
     free(expected);
+    assert_true(twin_agrees(w->twin, db, id, store_find(w->store, db, twin_key(id, buffer))));
 }
 
 static void do_expire(struct world *w)
@@ -321,7 +359,7 @@ static void step(struct world *w, const struct phase *phase)
     } else if (dice < phase->puts + phase->deletes) {
         do_delete(w);
     } else if (dice < 720) {
-        do_resize(w);
+        do_write(w);
     } else if (dice < 830) {
         do_expire(w);
     } else if (dice < 900) {

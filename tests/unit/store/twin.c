@@ -109,9 +109,18 @@ bool twin_agrees(const struct twin *twin, uint8_t db, uint32_t id, const struct 
     if (item == NULL) {
         return !cell->there;
     }
-    struct span value = item_value(item);
-    return cell->there && twin_key_id(item_key(item)) == id && item_expire(item) == cell->expire &&
-           value.n == cell->n && (value.n == 0 || memcmp(value.p, cell->value, value.n) == 0);
+    uint8_t *copy = NULL;
+    struct rope *rope = item_rope(item);
+    if (rope != NULL) {
+        copy = qr_alloc(rope->n);
+        rope_copy(rope, 0, rope->n, copy);
+    }
+    struct span value = rope != NULL ? span_of(copy, rope->n) : item_value(item);
+    bool same = cell->there && twin_key_id(item_key(item)) == id &&
+                item_expire(item) == cell->expire && value.n == cell->n &&
+                (value.n == 0 || memcmp(value.p, cell->value, value.n) == 0);
+    free(copy);
+    return same;
 }
 
 struct store *twin_store(const struct twin *twin, const struct store_config *config, uint64_t seed)

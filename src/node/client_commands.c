@@ -1,0 +1,210 @@
+/* Commands of a client: who carries each out, and what is refused on the spot. */
+#include "node/clients_internal.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/local.h"
+#include "node/router.h"
+
+/* The reply of something that this node answers itself, in its place among the others. */
+static struct pending *begin_local(struct client *client, struct reply **reply)
+{
+    if (client->stream.first == NULL) {
+        *reply = &client->out;
+        client->reply_began = client->out.n;
+        client->out.version = client->version;
+        client_mark_dirty(client);
+        return NULL;
+    }
+    struct pending *p = stream_push(&client->stream, NULL, client->version, client->last_active);
+    *reply = stream_reply(p);
+    return p;
+}
+
+static void end_local(struct client *client, struct pending *p)
+{
+    if (p != NULL) {
+        stream_answered(p, STATUS_OK);
+    } else {
+        client_note_reply(client);
+    }
+}
+
+static bool is_silent(struct client *client)
+{
+    if (client->reply_mode == REPLY_SKIP_NEXT) {
+        client->reply_mode = REPLY_ON;
+        return true;
+    }
+    return client->reply_mode == REPLY_OFF;
+}
+
+static void run_local(struct client *client, const struct command_spec *spec,
+                      const struct span *argv, uint32_t argc)
+{
+    struct node *node = client->node;
+    struct command_stats *stats = &node->command_stats[command_index(spec)];
+    struct reply *reply;
+    qr_time began = node_clock(node);
+    /* Judged by the mode that the command leaves behind: CLIENT REPLY ON is answered. */
+    bool skip = client->reply_mode == REPLY_SKIP_NEXT && is_silent(client);
+    struct pending *p = begin_local(client, &reply);
+    size_t before = reply->n;
+    reply->is_error = false;
+    local_handler_of(spec)(client, argv, argc, reply);
+    stats->calls++;
+    uint64_t usec = (uint64_t)(node_clock(node) - began);
+    stats->usec += usec;
+    stats->failed += reply->is_error ? 1 : 0;
+    if (node->config.latency_tracking) {
+        measure_latency(node->measure, spec, (qr_time)usec);
+    }
+    if (skip || client->reply_mode == REPLY_OFF) {
+        reply->n = before;
+    }
+    end_local(client, p);
+}
+
+static void refuse_text(struct client *client, const struct command_spec *spec,
+                        void (*write)(struct reply *, const struct span *, uint32_t),
+                        const struct span *argv, uint32_t argc)
+{
+    struct reply *reply;
+    bool silent = is_silent(client);
+    struct pending *p = begin_local(client, &reply);
+    size_t before = reply->n;
+    write(reply, argv, argc);
+    if (spec != NULL) {
+        client->node->command_stats[command_index(spec)].rejected++;
+    }
+    if (silent) {
+        reply->n = before;
+    }
+    end_local(client, p);
+}
+
+static void write_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR command is too large (its arguments exceed 64mb together)");
+}
+
+/* It has authenticated itself, or need not (any more). */
+bool client_is_known(const struct client *client)
+{
+    return client->authenticated || client->node->config.requirepass[0] == 0;
+}
+
+static void write_no_auth(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "NOAUTH Authentication required.");
+}
+
+static size_t total_bytes(const struct span *argv, uint32_t argc)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < argc; i++) {
+        n += op_is_ref(argv[i]) ? 0 : argv[i].n;
+    }
+    return n;
+}
+
+static void write_argument_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR argument is too long");
+}
+
+/* Refuses what can be refused before anything is looked at but names and counts. */
+static bool is_refused(struct client *client, const struct command_spec *spec,
+                       const struct command_spec *container, const struct span *argv, uint32_t argc)
+{
+    if (spec == NULL) {
+        refuse_text(client, NULL,
+                    container != NULL ? local_unknown_subcommand : local_unknown_command, argv,
+                    argc);
+    } else if (!command_arity_fits(spec, argc)) {
+        refuse_text(client, spec, local_wrong_arity, argv, argc);
+    } else if (!client_is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
+        refuse_text(client, spec, write_no_auth, argv, argc);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool is_local(const struct command_spec *spec)
+{
+    return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
+}
+
+/* The same for a command with large arguments: only writes carry them on. */
+static void run_laden(struct client *client, const struct span *argv, uint32_t argc)
+{
+    struct node *node = client->node;
+    const struct command_spec *container;
+    struct span *beginnings = client_beginnings(client, argv, argc);
+    const struct command_spec *spec =
+        command_recall(&node->client_commands, beginnings, argc, &container);
+    client->last_command = spec != NULL ? spec : client->last_command;
+    struct cargo *cargo = client->cargo;
+    if (is_refused(client, spec, container, beginnings, argc)) {
+        ;
+    } else if (is_local(spec) && client_join(client, beginnings, argv, argc)) {
+        run_local(client, spec, beginnings, argc);
+        client_unjoin(beginnings, argv, argc);
+    } else if (spec->place != PLACE_WRITE) {
+        refuse_text(client, spec, write_argument_too_long, beginnings, argc);
+    } else if (total_bytes(argv, argc) + 16 * (size_t)argc > COMMAND_BYTES_MAX) {
+        refuse_text(client, spec, write_too_long, beginnings, argc);
+    } else {
+        client->cargo = NULL;
+        router_command_laden(node->router, &client->stream, spec, client->version, client->db, argv,
+                             argc, is_silent(client), cargo);
+        cargo = NULL;
+    }
+    free(beginnings);
+    cargo_free(node, cargo);
+    client->cargo = NULL;
+}
+
+void client_run_command(struct client *client, const struct span *argv, uint32_t argc)
+{
+    struct node *node = client->node;
+    const struct command_spec *container;
+    client->commands++;
+    node->stats.commands_processed++;
+    if (client->cargo != NULL) {
+        run_laden(client, argv, argc);
+        return;
+    }
+    const struct command_spec *spec =
+        command_recall(&node->client_commands, argv, argc, &container);
+    client->last_command = spec != NULL ? spec : client->last_command;
+    if (is_refused(client, spec, container, argv, argc)) {
+        return;
+    }
+    if (is_local(spec)) {
+        run_local(client, spec, argv, argc);
+    } else if (total_bytes(argv, argc) + 8 * (size_t)argc > COMMAND_BYTES_MAX) {
+        refuse_text(client, spec, write_too_long, argv, argc);
+    } else {
+        router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,
+                       is_silent(client));
+    }
+}
+
+void client_protocol_error(struct client *client)
+{
+    struct reply *reply;
+    client->node->stats.protocol_errors++;
+    struct pending *p = begin_local(client, &reply);
+    reply_errorf(reply, "ERR Protocol error: %s", client->parser.error);
+    end_local(client, p);
+    client->dismissed = true;
+    client_close_gently(client);
+}

@@ -1,0 +1,145 @@
+/* What is too large for one message: arguments on their way to the leader, replies on their way
+ * back, both in pieces between which everything else goes.
+ *
+ *   origin                          leader
+ *   FORWARD (op with references) →
+ *   PIECE, PIECE, …              →  into the log as they come (blobs.h)
+ *                                ←  CREDIT: so much is in the log; more may come
+ *                                ←  REPLY_PIECE, …, REPLY
+ *
+ * The origin keeps all of the arguments until it has its answer and begins anew when the leader was
+ * none. */
+#include "node/router_internal.h"
+
+#include "base/alloc.h"
+#include "node/peers.h"
+#include "node/replica.h"
+
+#include <string.h>
+
+void router_command_laden(struct router *router, struct stream *stream,
+                          const struct command_spec *spec, uint8_t version, uint8_t db,
+                          const struct span *argv, uint32_t argc, bool silent, struct cargo *cargo)
+{
+    uint32_t words = command_name_words(spec);
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db };
+    struct pending *p = stream_push(stream, spec, version, router->node->clock);
+    p->silent = silent;
+    size_t n = op_bytes(argv + words, argc - words);
+    op_write(pending_take_room(p, n), &head, argv + words, argc - words);
+    pending_take_cargo(p, cargo);
+    router_take(router, p);
+}
+
+/* --- At the origin -------------------------------------------------------------------------- */
+
+static bool send_piece(struct router *router, struct pending *p)
+{
+    struct cargo *cargo = p->cargo;
+    uint64_t ahead = cargo->place.bytes - cargo->credit;
+    struct span s = cargo_slice(cargo, PIECE_BYTES);
+    if (s.n == 0 || ahead + s.n > CARGO_WINDOW_BYTES ||
+        !peers_takes_piece(router->node->peers, router->target)) {
+        return false;
+    }
+    peers_piece(router->node->peers, router->target, p->id, s);
+    cargo_pass(cargo, s.n);
+    p->moved = router->node->clock;
+    return true;
+}
+
+void router_send_pieces(struct router *router)
+{
+    uint32_t stuck = 0;
+    size_t turn = 0;
+    while (stuck < router->loads.count && turn++ < PIECES_PER_TURN) {
+        struct pending *p = pendings_pop(&router->loads);
+        pendings_push(&router->loads, p);
+        stuck = send_piece(router, p) ? 0 : stuck + 1;
+    }
+    router->node->again = router->node->again || turn > PIECES_PER_TURN;
+}
+
+void router_credit(struct router *router, node_index from, uint64_t id, uint64_t bytes)
+{
+    struct pending *p = *router_forwarded_at(router, id);
+    if (p == NULL || p->id != id || router->target != from || p->cargo == NULL) {
+        return; /* given up before */
+    }
+    if (bytes > p->cargo->credit && bytes <= p->cargo->place.bytes) {
+        p->cargo->credit = bytes;
+        p->moved = router->node->clock;
+    }
+}
+
+void router_reply_piece(struct router *router, node_index from, uint64_t id, struct span bytes)
+{
+    struct pending *p = *router_forwarded_at(router, id);
+    if (p == NULL || p->id != id || router->target != from) {
+        return;
+    }
+    p->moved = router->node->clock;
+    if (p->stream == NULL) {
+        return; /* nobody waits for it any more */
+    }
+    p->arriving = p->arriving != NULL ? p->arriving : rope_new();
+    rope_append_of(p->arriving, bytes, LONG_REPLY_BYTES);
+}
+
+/* --- At the leader -------------------------------------------------------------------------- */
+
+bool router_expect_pieces(struct relay *relay, struct pending *p, const struct op *op)
+{
+    if (p->spec->place != PLACE_WRITE || op_ref_bytes(op) > REQUEST_BYTES_MAX) {
+        return false;
+    }
+    struct span *argv = qr_alloc(op->argc * sizeof *argv);
+    struct op_ref *refs = qr_alloc(op->refs * sizeof *refs);
+    op_arguments(op, argv, refs);
+    free(argv);
+    struct cargo *cargo = cargo_new();
+    bool good = true;
+    for (uint32_t i = 0; i < op->refs; i++) {
+        good = good && refs[i].blob == i;
+        (void)cargo_add(cargo, refs[i].n);
+    }
+    free(refs);
+    cargo->relay = relay;
+    cargo->of = p;
+    cargo->next = relay->loads;
+    relay->loads = p;
+    pending_take_cargo(p, cargo);
+    return good;
+}
+
+bool router_piece(struct relay *relay, uint64_t id, struct span bytes)
+{
+    struct pending *p = relay->loads;
+    while (p != NULL && p->id != id) {
+        p = p->cargo->next;
+    }
+    if (p == NULL) {
+        return true; /* refused meanwhile */
+    }
+    struct cargo *cargo = p->cargo;
+    p->moved = p->node->clock;
+    return cargo->come + bytes.n - cargo->told <= CARGO_WINDOW_BYTES && cargo_fill(cargo, bytes);
+}
+
+void router_forget_cargo(struct cargo *cargo)
+{
+    struct pending **link = &cargo->relay->loads;
+    while (*link != cargo->of) {
+        qr_assert(*link != NULL);
+        link = &(*link)->cargo->next;
+    }
+    *link = cargo->next;
+    cargo->relay = NULL;
+}
+
+void router_relay_lost(struct relay *relay)
+{
+    while (relay->loads != NULL) {
+        router_forget_cargo(relay->loads->cargo);
+    }
+}
