@@ -24,7 +24,8 @@ STOPPED = ["READ", "APPLIED", "CLIENT_FLUSH", "SUBMITTED", "DURABLE", "LOG_SYNC"
            "PEER_FLUSHED"]
 # Where a full disk is no reason to stop.
 FULL = ["CHECKPOINT_OPEN", "CHECKPOINT_WRITE", "CHECKPOINT_SYNC", "CHECKPOINT_RENAME", "PREWRITE",
-        "PREWRITE_HALF"]
+        "PREWRITE_HALF", "SNAPSHOT_WRITE"]
+SHORT_LOG = 50  # entries: whoever was away needs a snapshot
 BORN = 3  # nodes of a cluster that is born
 SAVES = 4  # of the identity at a birth: bootstrap, the log is made, two peers are met
 
@@ -120,6 +121,8 @@ class Campaign:
             self.die_in_end(case)
         elif life == "GIVE_UP":
             self.die_giving_up(case)
+        elif life in ("SOURCE", "FETCH"):
+            self.die_in_snapshot(case)
         else:
             victim = self.strike(case, hit)
             if case.role == "follower":
@@ -237,6 +240,38 @@ class Campaign:
             wait_for(lambda: not leader.running(), f"death at {case.point.name}", 10, 0.003)
             died_at(leader, case.point)
 
+    def shorten_logs(self, entries):
+        for node in self.cluster.alive():
+            wait_for(lambda node=node: not node.running() or can_set(node, entries),
+                     f"node {node.number} takes a setting")
+
+    def strand(self, node):
+        """Ends it; the others go on until their logs have no more what it lacks."""
+        node.kill()
+        self.shorten_logs(SHORT_LOG)
+        held = int(self.cluster.leader().info("raft")["raft_last"])
+        wait_for(lambda: all(int(other.info("raft")["raft_first"]) > held
+                             for other in self.cluster.alive()), "the log is trimmed", 15)
+
+    def die_in_snapshot(self, case):
+        """Either end of one. Its leader may change just then, so this tries more than once."""
+        for _ in range(3):
+            node = self.pick("follower")
+            self.strand(node)
+            victim = node if case.point.life == "FETCH" else self.cluster.leader()
+            self.table[victim].arm(case.point.name)
+            node.start()
+            dead = self.happens(lambda victim=victim: not victim.running())
+            self.table[victim].disarm_all()
+            if dead:
+                died_at(victim, case.point)
+                if not node.running():
+                    node.start()
+            self.shorten_logs(0)
+            if dead:
+                return
+        raise AssertionError(f"{case.point.name} is never reached")
+
     def die_in_end(self, case):
         for _ in range(6):
             victim = self.pick("")
@@ -265,14 +300,18 @@ class Campaign:
 
     def fail(self, case):
         """The disk reports an error: a full one is survived, any other ends the node."""
-        if case.point.life == "START":
-            victim = self.pick("")
-            victim.kill()
-            self.load.wait_for_acknowledged(SETTLE_WRITES)
+        if case.point.life in ("START", "FETCH"):
+            victim = self.pick("follower")
+            if case.point.life == "FETCH":
+                self.strand(victim)
+            else:
+                victim.kill()
+                self.load.wait_for_acknowledged(SETTLE_WRITES)
             self.table[victim].arm(case.point.name, 1, case.action)
             victim.start()
             happens = lambda: self.table[victim].order(case.point.name) == 0  # noqa: E731
             wait_for(happens, f"{case.point.name} is reached", 10, 0.003)
+            self.shorten_logs(0)
         else:
             victim = self.strike(case, 1, lambda node: self.table[node].order(case.point.name) == 0)
         if case.action == "ENOSPC":
@@ -293,6 +332,13 @@ class Campaign:
         wait_for(lambda: len(set(map(digest, self.cluster.nodes))) == 1, "the replicas are equal",
                  10)
         return summary
+
+
+def can_set(node, entries):
+    try:
+        return node.call("CONFIG", "SET", "log-max-entries", entries) == "OK"
+    except (OSError, Closed, Error):
+        return False
 
 
 def digest(node):
