@@ -1,0 +1,324 @@
+/* Forgetful members: what they may not do, who counts them, and how they come back. Numbers in
+ * names are scenarios of the catalogue of failures. */
+#include "tests/unit/protocol/members.h"
+
+/* 0 leads, everybody has 11 entries. */
+static struct group *written(node_index n)
+{
+    struct group *g = group_led_by_0(n, n);
+    group_submit(g, 0, 10);
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_int_equal(g->node[2].log.last, 11);
+    return g;
+}
+
+/* 53, 61: it has lost everything, and comes back by itself. */
+static void test_53_a_member_that_lost_its_disk_comes_back(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 0);
+    assert_true(group_raft(g, 2)->forgetful);
+    struct outlook o;
+    raft_protocol.outlook(group_raft(g, 2), &o);
+    assert_true(o.forgetful);
+
+    group_deliver_one(g, 2, 0, RAFT_FORGETFUL_ACK);
+    group_elapse(g, 100 * QR_MILLISECOND);
+
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_int_equal(g->node[2].disk.last, 12); /* and the barrier */
+    assert_false(g->node[2].disk.forgetful);
+    assert_int_equal(group_raft(g, 2)->vote, 0); /* V2: the vote of this term is given */
+    raft_protocol.outlook(group_raft(g, 0), &o);
+    assert_false(o.member[2].forgetful);
+    assert_int_equal(o.member[2].match, 12);
+    group_crash(g, 1);
+    group_submit(g, 0, 1);
+    group_elapse(g, 30 * QR_MILLISECOND);
+    assert_int_equal(g->node[0].applied, 13); /* it counts */
+    group_free(g);
+}
+
+/* 61, 62: it votes for nobody, asks nobody, promises nothing. */
+static void test_61_it_neither_votes_nor_campaigns(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_crash(g, 0);
+    group_restart_damaged(g, 2, 5);
+    group_lose_mail(g);
+    g->now += QR_SECOND;
+    struct raft_vote v = { .term = 9, .last_slot = 50, .last_term = 8, .transfer = true };
+    struct raft_prevote p = { .term = 9, .last_slot = 50, .last_term = 8 };
+    group_deliver(g, 1, 2, RAFT_VOTE, &v, 0, 0, 0);
+    group_deliver(g, 1, 2, RAFT_PREVOTE, &p, 0, 0, 0);
+    struct raft_timeout_now t = { .term = 1 };
+    group_deliver(g, 0, 2, RAFT_TIMEOUT_NOW, &t, 0, 0, 0);
+    group_sync(g, 2);
+    assert_int_equal(g->mail_count, 0);
+    assert_int_equal(raft_protocol.deadline(group_raft(g, 2)), QR_NEVER);
+    group_elapse(g, 5 * QR_SECOND); /* node 1 alone elects nobody: stuck, but nothing is lost */
+    assert_int_equal(leader_of(g), NODE_NONE);
+    group_restart(g, 0, false);
+    group_elapse(g, 3 * QR_SECOND);
+    assert_int_not_equal(leader_of(g), NODE_NONE);
+    assert_false(group_raft(g, 2)->forgetful);
+    group_free(g);
+}
+
+/* Its answers commit nothing, confirm no read, give no lease, keep no leader, and it is no
+ * successor. */
+static void test_its_leader_counts_it_nowhere(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_admin(g, 0, ADMIN_READ_MODE, READ_MODE_LEASE);
+    group_restart_damaged(g, 2, 11); /* it has lost no entry, but how should it know? */
+    group_crash(g, 1);
+    group_elapse(g, 100 * QR_MILLISECOND); /* leases run out */
+    struct outlook o;
+    raft_protocol.outlook(group_raft(g, 0), &o);
+    assert_true(o.member[2].forgetful);
+    assert_true(o.member[2].heard > 0);
+    qr_slot commit = o.commit;
+    group_submit(g, 0, 1);
+    qr_req read = group_read(g, 0, 1);
+    group_admin(g, 0, ADMIN_TRANSFER, 2);
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    assert_int_equal(g->node[2].log.last, group_raft(g, 0)->trail.last_slot); /* it has them */
+    assert_int_equal(group_raft(g, 0)->commit, commit);
+    assert_null(group_noted(g, 0, EFFECT_READ, read));
+    assert_int_equal(group_raft(g, 0)->transfer_to, NODE_NONE);
+    assert_int_equal(g->node[0].point_count[POINT_FORGETFUL_MAJORITY], 0);
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_FOLLOWER); /* CheckQuorum */
+    group_free(g);
+}
+
+/* V4: what it acknowledged before the loss counts no more, however late it comes. */
+static void test_v4_an_acknowledgement_from_before_does_not_count(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_crash(g, 1);
+    group_submit(g, 0, 4);
+    group_sync(g, 0);
+    group_deliver_one(g, 0, 2, RAFT_APPEND);
+    group_sync(g, 2);
+    struct mail late = *group_sent(g, 2, 0, RAFT_APPEND_ACK);
+    assert_int_equal(late.body.append_ack.match, 15);
+    group_lose_mail(g);
+    group_restart_damaged(g, 2, 11);
+    group_peer(g, 0, 2, true);
+    g->node[2].disk_held = true;
+    group_settle(g);
+    group_sync(g, 2);
+    group_deliver_one(g, 2, 0, RAFT_FORGETFUL_ACK);
+    assert_true(group_raft(g, 0)->peer[2].recovery != RECOVERY_NONE);
+    group_deliver(g, 2, 0, RAFT_APPEND_ACK, &late.body, 0, 0, 0);
+    assert_int_equal(group_raft(g, 0)->commit, 11);
+    assert_true(group_raft(g, 0)->peer[2].recovery != RECOVERY_NONE);
+    group_free(g);
+}
+
+/* V2, V3: not before the barrier is on a majority without it. */
+static void test_v2_no_recovery_before_the_others_hold_the_barrier(void **state)
+{
+    (void)state;
+    struct group *g = written(5);
+    g->node[1].cut = g->node[3].cut = g->node[4].cut = true;
+    group_restart_damaged(g, 2, 0);
+    group_elapse(g, 200 * QR_MILLISECOND);
+    const struct raft *leader = group_raft(g, 0);
+    assert_int_equal(leader->phase, PHASE_LEADER);
+    assert_int_equal(leader->peer[2].recovery, RECOVERY_BARRED);
+    assert_true(leader->peer[2].match >= leader->barrier);
+    assert_true(group_raft(g, 2)->forgetful);
+    g->node[1].cut = false; /* two of five beside it */
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_true(group_raft(g, 2)->forgetful);
+    g->node[3].cut = false; /* three */
+    group_elapse(g, 100 * QR_MILLISECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    group_free(g);
+}
+
+/* V3: a start in the middle is a life of its own, with a barrier of its own. */
+static void test_v3_a_restart_in_the_middle_begins_anew(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 3);
+    group_sync(g, 2);
+    g->node[1].disk_held = true; /* no barrier is committed */
+    group_elapse(g, 60 * QR_MILLISECOND);
+    uint32_t first = group_raft(g, 2)->life;
+    qr_slot barrier = group_raft(g, 0)->barrier;
+    assert_true(barrier > 0);
+    group_restart(g, 2, false);
+    assert_true(group_raft(g, 2)->forgetful); /* V5: its disk says so */
+    uint32_t second = group_raft(g, 2)->life;
+    assert_int_not_equal(first, second);
+    struct raft_recovered old = { .term = 1, .slot = 1, .life = first };
+    group_deliver(g, 0, 2, RAFT_RECOVERED, &old, 0, 0, 0);
+    assert_true(group_raft(g, 2)->forgetful);
+    g->node[1].disk_held = false;
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_true(group_raft(g, 0)->barrier > barrier);
+    group_free(g);
+}
+
+/* The leader changes in the middle: the next one makes a barrier of its term. */
+static void test_the_leader_changes_in_the_middle(void **state)
+{
+    (void)state;
+    struct group *g = written(5);
+    g->node[2].cut = true;
+    group_restart_damaged(g, 2, 3);
+    group_crash(g, 0);
+    group_lose_mail(g);
+    group_elapse(g, QR_SECOND);
+    node_index next = leader_of(g);
+    assert_true(next != NODE_NONE && next != 2);
+    g->node[2].cut = false;
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_int_equal(group_raft(g, 2)->vote, next);
+    group_free(g);
+}
+
+/* RECOVERED is for one life, one term, and for whoever has come that far. */
+static void test_a_recovery_that_is_not_its_own_is_dropped(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 0);
+    uint32_t life = group_raft(g, 2)->life;
+    struct raft_append m = { .term = 3, .prev_slot = 0 };
+    group_deliver(g, 1, 2, RAFT_APPEND, &m, 1, 5, 1);
+    struct raft_recovered r = { .term = 3, .slot = 5, .life = life };
+    group_deliver(g, 1, 2, RAFT_RECOVERED, &r, 0, 0, 0); /* beyond its log */
+    r = (struct raft_recovered){ .term = 3, .slot = 4, .life = life + 2 };
+    group_deliver(g, 1, 2, RAFT_RECOVERED, &r, 0, 0, 0); /* another life */
+    r = (struct raft_recovered){ .term = 2, .slot = 4, .life = life };
+    group_deliver(g, 0, 2, RAFT_RECOVERED, &r, 0, 0, 0); /* of a leader who is one no more */
+    r = (struct raft_recovered){ .term = 3, .slot = 0, .life = life };
+    group_deliver(g, 1, 2, RAFT_RECOVERED, &r, 0, 0, 0); /* no barrier */
+    assert_true(group_raft(g, 2)->forgetful);
+    r.slot = 4;
+    group_deliver(g, 1, 2, RAFT_RECOVERED, &r, 0, 0, 0);
+    assert_false(group_raft(g, 2)->forgetful);
+    group_free(g);
+}
+
+/* V5: what it says as a normal member waits for the record, and a crash before that is a start as a
+ * forgetful one. */
+static void test_v5_it_recovers_when_its_record_is_durable(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 0);
+    group_sync(g, 2);
+    struct raft_append m = { .term = 3, .prev_slot = 0 };
+    group_deliver(g, 1, 2, RAFT_APPEND, &m, 1, 5, 1);
+    group_sync(g, 2);
+    group_lose_mail(g);
+    struct raft_recovered r = { .term = 3, .slot = 4, .life = group_raft(g, 2)->life };
+    group_deliver(g, 1, 2, RAFT_RECOVERED, &r, 0, 0, 0);
+    assert_null(group_sent(g, 2, 1, RAFT_APPEND_ACK));
+    assert_int_equal(group_held(g, 2, 1, RAFT_APPEND_ACK)->body.append_ack.match, 4);
+    group_restart(g, 2, false);
+    assert_true(group_raft(g, 2)->forgetful);
+    assert_int_equal(group_raft(g, 2)->term, 3); /* the term is kept all the while */
+    group_free(g);
+}
+
+/* All voters but one are forgetful: there is no majority that remembers. It says so and stays. */
+static void test_a_majority_that_forgets_stands_still(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 1, 0);
+    group_restart_damaged(g, 2, 0);
+    group_elapse(g, 250 * QR_MILLISECOND);
+    assert_int_equal(g->node[0].point_count[POINT_FORGETFUL_MAJORITY], 1);
+    qr_slot commit = group_raft(g, 0)->commit;
+    group_elapse(g, 5 * QR_SECOND);
+    assert_int_equal(leader_of(g), NODE_NONE);
+    assert_int_equal(group_raft(g, 0)->commit, commit);
+    assert_true(group_raft(g, 1)->forgetful);
+    assert_int_equal(g->node[0].log.entry[11].term, 1); /* nothing was taken from it */
+    group_free(g);
+}
+
+static void test_a_forgetful_member_is_brought_a_snapshot(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_checkpoint(g, 0, 11, 11, 0);
+    group_restart_damaged(g, 2, 2);
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].mode, PEER_SNAPSHOT);
+    group_bring_snapshot(g, 0, 2);
+    assert_null(group_held(g, 2, 0, RAFT_APPEND_ACK));
+    assert_non_null(group_held(g, 2, 0, RAFT_FORGETFUL_ACK));
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_int_equal(g->node[2].applied, group_raft(g, 0)->trail.last_slot);
+    group_free(g);
+}
+
+/* A learner that forgot is no voter yet, and does not become one before it remembers. */
+static void test_a_forgetful_learner_is_not_promoted(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(4, 3);
+    struct membership m = { .voters = SET(0, 1, 2), .learners = SET(3) };
+    group_crash(g, 3);
+    change(g, 0, m);
+    g->node[1].disk_held = g->node[2].disk_held = true; /* no barrier */
+    group_restart_damaged(g, 3, 0);
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[3].match, group_raft(g, 0)->trail.last_slot);
+    assert_int_equal(group_members(g, 0).learners, SET(3));
+    g->node[1].disk_held = g->node[2].disk_held = false;
+    group_elapse(g, QR_SECOND);
+    assert_false(group_raft(g, 3)->forgetful);
+    assert_int_equal(group_members(g, leader_of(g)).voters, SET(0, 1, 2, 3));
+    group_free(g);
+}
+
+/* The driver does not start it; should it, it elects nobody. */
+static void test_the_only_voter_does_not_elect_itself(void **state)
+{
+    (void)state;
+    struct group *g = group_new(1);
+    group_elapse(g, 10 * QR_MILLISECOND);
+    group_restart_damaged(g, 0, 0);
+    group_elapse(g, 5 * QR_SECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_FOLLOWER);
+    group_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_53_a_member_that_lost_its_disk_comes_back),
+        cmocka_unit_test(test_61_it_neither_votes_nor_campaigns),
+        cmocka_unit_test(test_its_leader_counts_it_nowhere),
+        cmocka_unit_test(test_v4_an_acknowledgement_from_before_does_not_count),
+        cmocka_unit_test(test_v2_no_recovery_before_the_others_hold_the_barrier),
+        cmocka_unit_test(test_v3_a_restart_in_the_middle_begins_anew),
+        cmocka_unit_test(test_the_leader_changes_in_the_middle),
+        cmocka_unit_test(test_a_recovery_that_is_not_its_own_is_dropped),
+        cmocka_unit_test(test_v5_it_recovers_when_its_record_is_durable),
+        cmocka_unit_test(test_a_majority_that_forgets_stands_still),
+        cmocka_unit_test(test_a_forgetful_member_is_brought_a_snapshot),
+        cmocka_unit_test(test_a_forgetful_learner_is_not_promoted),
+        cmocka_unit_test(test_the_only_voter_does_not_elect_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
