@@ -286,7 +286,7 @@ static void on_durable(struct raft *r, struct effects *out, qr_ticket upto)
     }
     journal_durable(&r->journal, upto);
     raft_count_own_vote(r, out);
-    if (r->phase == PHASE_LEADER) {
+    if (r->phase == PHASE_LEADER && r->journal.durable_slot > r->commit) {
         raft_advance_commit(r);
     }
 }
@@ -443,7 +443,7 @@ static void finish(struct raft *r, struct effects *out)
         e->apply.hi = r->commit + 1;
         r->applied = r->commit;
     }
-    if (r->phase == PHASE_LEADER) {
+    if (r->phase == PHASE_LEADER && !raft_change_rests(r)) {
         raft_change_proceed(r, out);
     }
 }

@@ -258,8 +258,10 @@ void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_sl
     if (p->next == p->match + 1) {
         p->in_flight = 0; /* answers may have been lost: now none is missing */
     }
-    if (progress) {
+    if (progress && match > r->commit) {
         raft_advance_commit(r);
+    }
+    if (progress) {
         raft_change_answered(r, out, from, before);
     }
     raft_replicate(r, out, from);

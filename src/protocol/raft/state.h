@@ -224,6 +224,14 @@ void raft_change_leave(struct raft *r, struct effects *out);
 /* The leader has stated another membership, which is in force; `all` took part before. */
 void raft_change_stated(struct raft *r, uint16_t all);
 void raft_on_members(struct raft *r, struct effects *out, const struct event *event);
+/* Whether there is nothing to go on with: no change is under way, nobody leaves or has caught up.
+ */
+static inline bool raft_change_rests(const struct raft *r)
+{
+    uint16_t work = r->leaving | r->caught_up | r->members.members.outgoing;
+    return work == 0 && r->change_req == 0 && (r->members.members.voters & raft_bit(r->me)) != 0;
+}
+
 /* Goes on with a change as far as it is decided; promotes learners. */
 void raft_change_proceed(struct raft *r, struct effects *out);
 /* A member acknowledged, `before` was its match: a learner may have caught up. */
