@@ -84,7 +84,14 @@ static void test_a_silent_member_is_brought_nothing(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
-    group_elapse(g, QR_SECOND);
+    g->node[2].cut = false;
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_true(noted(g, 0, EFFECT_SNAPSHOT) > 0);
+    g->node[2].cut = true;
+    group_elapse(g, 400 * QR_MILLISECOND);
+    g->node[0].note_count = 0;
+    group_elapse(g, 2 * QR_SECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].mode, PEER_SNAPSHOT);
     assert_int_equal(noted(g, 0, EFFECT_SNAPSHOT), 0);
     group_free(g);
 }
