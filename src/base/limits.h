@@ -146,6 +146,7 @@
 #define CHECKPOINT_HELD_BYTES_MAX (1 * GIB)      /* replaced values kept for it: the same */
 
 /* --- snapshots for other nodes -------------------------------------------------------------- */
+#define REPAIR_REPLY_BYTES_MAX (512 * KIB) /* of one answer, beyond its first entry: asked again */
 #define SNAPSHOT_PIECE_BYTES (128 * KIB) /* of one message */
 #define SNAPSHOT_READ_BYTES (512 * KIB)  /* of one read of the file */
 #define SNAPSHOT_WINDOW_BYTES (4 * MIB)  /* that a follower asks for ahead of what it has loaded */

@@ -145,6 +145,9 @@ uint64_t log_read_back_bytes(const struct log *log);
 
 uint64_t log_cache_bytes(const struct log *log); /* of the log in memory */
 
+/* Removes the segments that were kept as *.damaged; best effort. */
+void log_drop_damaged(struct log *log);
+
 /* --- Space ---------------------------------------------------------------------------------- */
 
 enum log_space {

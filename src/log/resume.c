@@ -127,3 +127,20 @@ enum log_open_result recover_go_on(struct recovery *r)
     log->end = log->synced = log->marked = first;
     return LOG_OPEN_OK;
 }
+
+/* --- Evidence ------------------------------------------------------------------------------- */
+
+static void drop_one(void *context, const char *name)
+{
+    struct log *log = context;
+    char path[LOG_PATH_MAX];
+    if (strlen(name) == 24 && strcmp(name + 16, ".damaged") == 0) {
+        snprintf(path, sizeof(path), "%s/%.24s", log->dir, name);
+        (void)io_unlink(log->io, path);
+    }
+}
+
+void log_drop_damaged(struct log *log)
+{
+    (void)io_list(log->io, log->dir, drop_one, log);
+}

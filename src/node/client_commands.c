@@ -119,6 +119,20 @@ static void write_argument_too_long(struct reply *reply, const struct span *argv
     reply_error(reply, "ERR argument is too long");
 }
 
+static void write_loading(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply,
+                "LOADING damaged entries of this node's log are being fetched from the other "
+                "members, see INFO raft; the command was not applied");
+}
+
+static bool is_local(const struct command_spec *spec)
+{
+    return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
+}
+
 /* Refuses what can be refused before anything is looked at but names and counts. */
 static bool is_refused(struct client *client, const struct command_spec *spec,
                        const struct command_spec *container, const struct span *argv, uint32_t argc)
@@ -131,15 +145,12 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
         refuse_text(client, spec, local_wrong_arity, argv, argc);
     } else if (!client_is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
         refuse_text(client, spec, write_no_auth, argv, argc);
+    } else if (client->node->loading && !is_local(spec)) {
+        refuse_text(client, spec, write_loading, argv, argc);
     } else {
         return false;
     }
     return true;
-}
-
-static bool is_local(const struct command_spec *spec)
-{
-    return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
 }
 
 /* The same for a command with large arguments: only writes carry them on. */

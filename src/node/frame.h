@@ -39,6 +39,8 @@ enum frame_kind {
     FRAME_SNAPSHOT_READ,
     FRAME_SNAPSHOT_DATA,
     FRAME_SNAPSHOT_GONE,
+    FRAME_REPAIR_ASK = 15, /* repair.h */
+    FRAME_REPAIR_REPLY,
     FRAME_DIGEST = 17, /* the digests of the sender's state at some slots */
     FRAME_ALARM,       /* an alarm as the sender knows it */
     FRAME_PIECE = 19,  /* of the large arguments of a forwarded command */

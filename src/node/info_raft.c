@@ -160,6 +160,12 @@ void info_raft(struct node *node, struct reply *out)
     info_line(out, "raft_leader_id:%u", known ? local_member(node, outlook.leader)->id : 0);
     info_line(out, "raft_can_serve:%d", outlook.can_serve ? 1 : 0);
     info_line(out, "raft_forgetful:%d", outlook.forgetful ? 1 : 0);
+    info_line(out, "raft_repairing:%d", node->loading ? 1 : 0);
+    info_line(out, "raft_repair_patched:%llu", (ull)node->repair.patched);
+    info_line(out, "raft_repair_holes:%u", node->repair.holes);
+    info_line(out, "raft_repair_first:%llu", (ull)node->repair.first);
+    info_line(out, "raft_repair_never:%u", node->repair.never);
+    info_line(out, "raft_repair_gone:%u", node->repair.gone);
     info_line(out, "raft_commit:%llu", (ull)outlook.commit);
     info_line(out, "raft_applied:%llu", ready ? (ull)replica_applied(node->replica) : 0ull);
     info_line(out, "raft_last:%llu", (ull)outlook.last);

@@ -34,8 +34,9 @@ struct keeper {
     qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
     qr_time ended;   /* the last one */
     bool busy;
-    bool abandoned; /* the last one was */
-    bool cancelled; /* the one being written */
+    bool abandoned;    /* the last one was */
+    bool found_damage; /* in the file, when it was loaded */
+    bool cancelled;    /* the one being written */
 };
 
 struct keeper *keeper_new(struct node *node)
@@ -93,8 +94,10 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
         }
         node_log(node, NODE_LOG_NOTICE, "Loaded the checkpoint at slot %" PRIu64, header.slot);
         return true;
-    case CHECKPOINT_FOREIGN:
     case CHECKPOINT_DAMAGED:
+        keeper->found_damage = true;
+        return false;
+    case CHECKPOINT_FOREIGN:
     case CHECKPOINT_UNREADABLE:
         return false;
     }
@@ -301,6 +304,11 @@ void keeper_turn(struct keeper *keeper)
 bool keeper_busy(const struct keeper *keeper)
 {
     return keeper->busy;
+}
+
+bool keeper_found_damage(const struct keeper *keeper)
+{
+    return keeper->found_damage;
 }
 
 bool keeper_abandoned(const struct keeper *keeper)

@@ -20,6 +20,9 @@ void keeper_free(struct keeper *keeper);
  * message when there is one that cannot be trusted. */
 bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message, size_t cap);
 
+/* Whether keeper_load failed because the file is damaged; the engine may hold a part of it. */
+bool keeper_found_damage(const struct keeper *keeper);
+
 /* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
 void keeper_turn(struct keeper *keeper);
 /* Ends a checkpoint that is being written: another node's is about to take its place. False: not

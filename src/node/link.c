@@ -7,6 +7,7 @@
 #include "node/join.h"
 #include "node/members.h"
 #include "node/node.h"
+#include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot.h"
@@ -478,6 +479,9 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_SNAPSHOT_DATA:
     case FRAME_SNAPSHOT_GONE:
         return snapshot_receive(link->peers->node, link->peer, f);
+    case FRAME_REPAIR_ASK:
+    case FRAME_REPAIR_REPLY:
+        return repairer_receive(link->peers->node, link->peer, f);
     default:
         return false;
     }

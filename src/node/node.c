@@ -10,6 +10,7 @@
 #include "node/alarm.h"
 #include "node/change.h"
 #include "node/clients.h"
+#include "node/damage.h"
 #include "node/health.h"
 #include "node/http.h"
 #include "node/join.h"
@@ -17,6 +18,7 @@
 #include "node/members.h"
 #include "node/logline.h"
 #include "node/peers.h"
+#include "node/repair.h"
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
@@ -149,6 +151,7 @@ static void keep_house(struct node *node, qr_time now)
     node->again = fetch_turn(node->fetch, now) || node->again;
     keeper_turn(node->keeper);
     source_turn(node->source, now);
+    repairer_turn(node, now);
 }
 
 static void finish_stopping(struct node *node, qr_time now)
@@ -225,7 +228,8 @@ static void on_timer(struct io_timer *timer)
 
 /* --- Making --------------------------------------------------------------------------------- */
 
-static bool open_log(struct node *node, char *message, size_t cap)
+/* Opens log and checkpoint. */
+static bool open_state(struct node *node, struct replica_base *base, char *message, size_t cap)
 {
     char dir[1100];
     (void)snprintf(dir, sizeof dir, "%s/log", node->config.dir);
@@ -240,13 +244,9 @@ static bool open_log(struct node *node, char *message, size_t cap)
                                  .on_failure = on_failure,
                                  .context = node };
     memcpy(config.uuid, node->identity.uuid, 16);
-    enum log_open_result result = log_open(node->io, &config, &node->log, message, cap);
-    if (result == LOG_OPEN_OK && message[0] != 0) {
-        node_log(node, NODE_LOG_NOTICE, "%s", message);
-    }
-    struct log_hole hole;
-    if (result != LOG_OPEN_OK || log_holes(node->log, GROUP, &hole, 1) > 0) {
-        return false; /* damage: refuse to guess; repair from peers comes later */
+    identity_roster(&node->identity, &base->roster);
+    if (!damage_open(node, &config, base, message, cap)) {
+        return false;
     }
     (void)io_failpoint(node->io, FAIL_LOG_OPENED);
     int error = identity_log_made(node->io, &node->identity);
@@ -266,9 +266,6 @@ static bool open_data(struct node *node, char *message, size_t cap)
     }
     node->removed = node->identity.removed;
     alarms_init(&node->alarms, node->identity.node_id);
-    if (!open_log(node, message, cap)) {
-        return false;
-    }
     /* Not max-value-bytes, which may differ from node to node: execution must not. */
     node->engine_config.value_bytes_max = VALUE_BYTES_MAX;
     memcpy(node->engine_config.hash_key, node->identity.cluster, 16);
@@ -277,8 +274,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
     node->source = source_new(node);
     node->fetch = fetch_new(node);
     struct replica_base base = { .slot = 0 };
-    identity_roster(&node->identity, &base.roster);
-    if (!keeper_load(node->keeper, &base, message, cap)) {
+    if (!open_state(node, &base, message, cap)) {
         return false;
     }
     node->router = router_new(node);
@@ -288,7 +284,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
     }
     node->replica = replica_new(node, &raft_protocol, GROUP,
                                 (node_index)identity_me(&node->identity), &base, message, cap);
-    return node->replica != NULL;
+    return node->replica != NULL && repairer_begin(node, &base, message, cap);
 }
 
 static void note_start(struct node *node)
@@ -377,6 +373,7 @@ void node_free(struct node *node)
     if (node->replica != NULL) {
         replica_free(node->replica);
     }
+    repairer_free(node->repairer);
     if (node->router != NULL) {
         router_free(node->router);
     }

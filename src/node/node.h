@@ -39,6 +39,14 @@ struct command_stats {
     uint64_t calls, usec, rejected, failed;
 };
 
+/* What a log that is being repaired lacks, for INFO (repair.h). */
+struct repair_figures {
+    uint32_t holes; /* looked at now; there may be more */
+    qr_slot first;
+    uint32_t never, gone; /* members that said so of the first */
+    uint64_t patched;     /* entries so far */
+};
+
 struct node {
     struct io *io;
     struct config config;
@@ -99,10 +107,13 @@ struct node {
     uint64_t space_position; /* of the log, when it was looked at last */
     qr_time started;
     qr_wall started_wall;
-    char run_id[41]; /* 40 hex digits, new at every start */
-    bool loading;    /* replaying: -LOADING */
-    bool stopping;   /* an orderly end is under way, until stop_at */
-    bool failed;     /* the environment failed: nothing leaves this node any more */
+    char run_id[41];           /* 40 hex digits, new at every start */
+    bool loading;              /* repairing its log, the replica has not started: -LOADING */
+    bool forgetful;            /* marked as such in the directory (damage.h) */
+    struct repairer *repairer; /* repair.h; NULL: the log is whole */
+    struct repair_figures repair;
+    bool stopping; /* an orderly end is under way, until stop_at */
+    bool failed;   /* the environment failed: nothing leaves this node any more */
     qr_time stop_at;
     int exit_code;
 };

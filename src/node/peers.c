@@ -9,6 +9,7 @@
 #include "node/link.h"
 #include "node/members.h"
 #include "node/node.h"
+#include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot.h"
@@ -147,6 +148,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     }
     router_peer_down(peers->node->router, index);
     snapshot_peer(peers->node, index, false);
+    repairer_peer(peers->node, index, false);
     if (peers->node->stopping) {
         return;
     }
@@ -175,6 +177,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         health_peer(peers->node, link->peer, true);
         replica_peer(peers->node->replica, link->peer, true);
         snapshot_peer(peers->node, link->peer, true);
+        repairer_peer(peers->node, link->peer, true);
     }
 }
 

@@ -15,6 +15,9 @@
 void replica_step(struct replica *r, struct event *event)
 {
     struct effects *out = &r->effects;
+    if (!r->started) {
+        return; /* to the others as if this node was away still */
+    }
     out->n = 0;
     out->scratch_n = 0;
     event->now = io_now(r->node->io);
@@ -31,7 +34,7 @@ void replica_step(struct replica *r, struct event *event)
 /* --- Events --------------------------------------------------------------------------------- */
 
 /* What is in the log will be applied: a command that cannot be read must not get there. */
-static bool has_meaning(struct replica *r, const struct record *record)
+bool replica_has_meaning(struct replica *r, const struct record *record)
 {
     struct op op;
     if (record->kind == RECORD_MEMBERS) {
@@ -53,7 +56,7 @@ static bool records_fit(struct replica *r, struct span records, qr_slot lo, qr_s
         struct record record;
         size_t n = record_read(span_of(records.p + at, records.n - at), &record);
         if (n == 0 || record.slot != slot || record.term != term || record.group != r->group ||
-            !record_is_entry(record.kind) || !has_meaning(r, &record)) {
+            !record_is_entry(record.kind) || !replica_has_meaning(r, &record)) {
             return false;
         }
         at += n;
@@ -332,6 +335,9 @@ static void look(struct replica *r)
 void replica_turn(struct replica *r)
 {
     r->stamped = false;
+    if (!r->started) {
+        return;
+    }
     /* After a stall of our own the messages that prove others alive still wait in the sockets. */
     qr_time deadline = r->protocol->deadline(r->self);
     bool due = deadline <= io_now(r->node->io);
@@ -366,6 +372,9 @@ void replica_turn(struct replica *r)
 
 qr_time replica_deadline(struct replica *r)
 {
+    if (!r->started) {
+        return QR_NEVER;
+    }
     qr_time at = r->protocol->deadline(r->self);
     if (r->applied < replica_apply_limit(r)) {
         return 0;
@@ -389,6 +398,10 @@ qr_time replica_deadline(struct replica *r)
 
 void replica_outlook(const struct replica *r, struct outlook *out)
 {
+    if (!r->started) {
+        *out = r->outlook;
+        return;
+    }
     r->protocol->outlook(r->self, out);
 }
 
@@ -413,7 +426,7 @@ node_index replica_leader(const struct replica *r)
 qr_term replica_term(const struct replica *r)
 {
     struct outlook outlook;
-    r->protocol->outlook(r->self, &outlook);
+    replica_outlook(r, &outlook);
     return outlook.term;
 }
 

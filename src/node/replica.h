@@ -28,14 +28,19 @@ struct replica_base {
     struct roster roster; /* in force at `slot`, and the slot of its entry */
     qr_slot roster_slot;  /* 0: the one that the group was made with */
     qr_term commit_term;  /* in which the state was known to be committed; 0: not known */
+    bool forgetful;       /* this node has lost what it promised (damage.h) */
     bool installed;       /* it came from another node: a log that disagrees is older */
 };
 
-/* Builds the replica from the log and the engine, and steps START. NULL with a message when log
- * and checkpoint do not fit together. */
+/* Builds the replica beside the log and the engine. It does nothing before replica_start: messages
+ * are dropped, it neither leads nor follows. NULL with a message when what the log says of the
+ * members cannot be read. */
 struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
                             node_index me, const struct replica_base *base, char *message,
                             size_t cap);
+/* Steps START; the log has no holes any more. False with a message when log and checkpoint do not
+ * fit together. */
+bool replica_start(struct replica *r, const struct replica_base *base, char *message, size_t cap);
 void replica_free(struct replica *r);
 
 /* --- Events --------------------------------------------------------------------------------- */
@@ -44,6 +49,9 @@ void replica_free(struct replica *r);
  * false when it is malformed (the caller closes the connection). */
 bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct span body,
                      qr_slot lo, qr_slot hi, qr_term term, struct span records);
+/* Whether the entry could be applied. */
+struct record;
+bool replica_has_meaning(struct replica *r, const struct record *record);
 void replica_peer(struct replica *r, node_index peer, bool up);
 void replica_durable(struct replica *r, uint64_t position);
 /* A checkpoint holds the state up to `slot` (0: there is none yet). Entries up to `release` may go

@@ -44,6 +44,7 @@ struct replica {
     void *self;
     uint32_t group;
     node_index me;
+    bool started; /* has learnt what survived */
     struct roster roster; /* in force: the latest in the log, at roster_slot */
     qr_slot roster_slot;
     struct roster applied_roster; /* in force at what is applied here */

@@ -102,7 +102,7 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
     event->start.last_slot = group.last_slot;
     event->start.runs = group.runs;
     event->start.run_count = group.run_count;
-    event->start.forgetful = group.damaged;
+    event->start.forgetful = base->forgetful;
     event->start.applied_slot = base->slot;
     event->start.commit_term = base->commit_term;
     if (group.state.n >= 2) {
@@ -141,22 +141,35 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
     allocate(r, &needs);
     memset(r->self, 0, needs.state);
     protocol->init(r->self, &limits, me, rng_next(&r->rng));
-    struct event event = { 0 };
-    finish_install(r, base);
-    if (!replica_rosters_load(r, base, message, cap) ||
-        !start_event(r, base, &event, message, cap)) {
+    r->outlook.leader = NODE_NONE;
+    if (!replica_rosters_load(r, base, message, cap)) { /* as far as it can be read, for repair */
         replica_free(r);
         return NULL;
     }
     node->replica = r;
-    (void)io_failpoint(node->io, FAIL_REPLICA_START);
-    replica_step(r, &event);
-    (void)io_failpoint(node->io, FAIL_REPLICA_STARTED);
+    return r;
+}
+
+bool replica_start(struct replica *r, const struct replica_base *base, char *message, size_t cap)
+{
+    struct event event = { 0 };
+    qr_assert(!r->started);
+    finish_install(r, base);
     free(r->start_memberships);
     r->start_memberships = NULL;
-    replica_admin(r, ADMIN_READ_MODE, node->config.read_mode);
+    if (!replica_rosters_load(r, base, message, cap) ||
+        !start_event(r, base, &event, message, cap)) {
+        return false;
+    }
+    r->started = true;
+    (void)io_failpoint(r->node->io, FAIL_REPLICA_START);
+    replica_step(r, &event);
+    (void)io_failpoint(r->node->io, FAIL_REPLICA_STARTED);
+    free(r->start_memberships);
+    r->start_memberships = NULL;
+    replica_admin(r, ADMIN_READ_MODE, r->node->config.read_mode);
     r->protocol->outlook(r->self, &r->outlook);
-    return r;
+    return true;
 }
 
 void replica_free(struct replica *r)

@@ -11,6 +11,7 @@ import random
 import time
 
 from cluster import Cluster, PATIENCE, wait_for
+from damage import entries, flip_entry, write_at
 from failpoints import POINTS, Table
 from loadgen import LoadGenerator
 from resp import Closed, Error
@@ -119,6 +120,8 @@ class Campaign:
             self.die_in_conflict(case)
         elif life == "END":
             self.die_in_end(case)
+        elif life in ("HOLE", "DAMAGE"):
+            self.die_after_damage(case)
         elif life == "GIVE_UP":
             self.die_giving_up(case)
         elif life in ("SOURCE", "FETCH"):
@@ -280,6 +283,25 @@ class Campaign:
                 died_at(victim, case.point)
                 return
             self.settle()  # something was still to be written when it ended: that leaves no mark
+        raise AssertionError(f"{case.point.name} is never reached")
+
+    def die_after_damage(self, case):
+        for _ in range(4):  # entries that a checkpoint covers need no repair
+            victim = self.pick("")
+            victim.kill()
+            self.load.wait_for_acknowledged(SETTLE_WRITES)
+            found = entries(victim)
+            hit = found[sorted(found)[-min(40, len(found) // 2)]]  # the last write may be cut
+            if case.point.life == "HOLE":
+                flip_entry(hit)
+            else:
+                write_at(hit.path, hit.batch, bytes(64))
+            self.table[victim].arm(case.point.name)
+            victim.start()
+            if self.happens(lambda victim=victim: not victim.running(), 6):
+                died_at(victim, case.point)
+                return
+            self.settle()
         raise AssertionError(f"{case.point.name} is never reached")
 
     def die_giving_up(self, case):

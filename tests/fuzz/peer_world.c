@@ -7,6 +7,7 @@
 #include "node/members.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/repair.h"
 #include "node/snapshot.h"
 #include "protocol/raft/raft_messages.h"
 #include "tests/unit/log/disk.h"
@@ -201,6 +202,21 @@ void snapshot_peer(struct node *node, node_index peer, bool up)
 }
 
 bool snapshot_receive(struct node *node, node_index from, const struct frame *frame)
+{
+    (void)node;
+    qr_assert(from < MEMBERS && from != ME);
+    tell(frame->kind, from, frame->head, frame->tail);
+    return true;
+}
+
+void repairer_peer(struct node *node, node_index peer, bool up)
+{
+    (void)node;
+    (void)up;
+    qr_assert(peer < MEMBERS && peer != ME);
+}
+
+bool repairer_receive(struct node *node, node_index from, const struct frame *frame)
 {
     (void)node;
     qr_assert(from < MEMBERS && from != ME);

@@ -492,6 +492,7 @@ int setup(void **state)
     struct replica_base base = { .roster.members.voters = 31 };
     world->node.router = router_new(&world->node);
     assert_non_null(replica_new(&world->node, &protocol, 0, 0, &base, message, sizeof message));
+    assert_true(replica_start(world->node.replica, &base, message, sizeof message));
     stream_init(&world->client, &world->node, true);
     world->client.begin_reply = begin_reply;
     world->client.end_reply = end_reply;

@@ -1,0 +1,347 @@
+"""Damaged disks: what is lost on one node comes back from the others, and nothing that was
+acknowledged is lost, whoever is hit (scenarios 46, 47, 48, 53, 57, 61, 62, 63, 105, 108, 109)."""
+import os
+import random
+import shutil
+
+from cluster import Cluster, wait_for
+from damage import entries, flip, flip_entry, records, segments, write_at
+from loadgen import LoadGenerator
+from resp import Error
+from test_restart import check, fill
+
+SMALL = ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb", "--log-reserve-bytes",
+         "512kb", "--log-max-entries", "1000"]
+
+
+def digests(cluster):
+    found = set()
+    for node in cluster.alive():
+        info = node.try_info("digest")
+        found.add((info["digest_slot"], info["digest"]) if info else None)
+    return found
+
+
+def all_equal(cluster):
+    wait_for(lambda: len(digests(cluster)) == 1 and None not in digests(cluster),
+             "the replicas are equal", 20)
+
+
+def raft(node, field):
+    info = node.try_info("raft")
+    return info and info[field]
+
+
+def is_whole(node):
+    """It takes part as if nothing had been."""
+    return raft(node, "raft_repairing") == "0" and raft(node, "raft_forgetful") == "0" and \
+        not os.path.exists(os.path.join(node.directory, "forgetful"))
+
+
+def wait_whole(cluster):
+    for node in cluster.nodes:
+        wait_for(lambda node=node: is_whole(node), f"node {node.number} is whole", 20)
+    cluster.wait_ready()
+    all_equal(cluster)
+
+
+def middle(node, part=0.5):
+    """An entry from the middle of the log."""
+    found = entries(node)
+    return found[sorted(found)[int(len(found) * part)]]
+
+
+# --- Single entries -----------------------------------------------------------------------------
+
+
+def test_a_damaged_entry_comes_from_the_others():
+    """Scenarios 62, 105."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 2000)
+        cluster.wait_applied()
+        victim = cluster.followers()[0]
+        victim.kill()
+        flip_entry(middle(victim))
+        victim.start()
+        wait_whole(cluster)
+        check(victim, "k", 2000)
+        assert "Repairing" in victim.log() and "1 entries were fetched" in victim.log()
+        # It is repaired for good: alone with one other it can vote, lead, and start again.
+        victim.kill()
+        victim.start()
+        wait_whole(cluster)
+        assert victim.log().count("The log is repaired") == 1
+
+
+def test_clients_are_told_while_a_node_repairs():
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 500)
+        cluster.wait_applied()
+        cluster.terminate_all()
+        victim = cluster.nodes[0]
+        flip_entry(middle(victim))
+        victim.start()
+        wait_for(lambda: raft(victim, "raft_repairing") == "1", "it repairs")
+        assert int(raft(victim, "raft_repair_holes")) == 1
+        assert int(raft(victim, "raft_repair_first")) > 0
+        assert victim.call("PING") == "PONG"
+        for command in (["GET", "k:1"], ["SET", "k:1", "x"], ["FLUSHALL"]):
+            try:
+                victim.call(*command)
+                raise AssertionError("served")
+            except Error as error:
+                assert str(error).startswith("LOADING"), error
+        cluster.start()
+        wait_whole(cluster)
+        check(victim, "k", 500)
+
+
+def test_damage_on_all_nodes_heals_when_it_is_in_different_places():
+    """A helix: no node has a whole log, and together they have everything."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 3000)
+        cluster.wait_applied()
+        cluster.terminate_all()
+        dice = random.Random(7)
+        common = sorted(set.intersection(*[set(entries(node)) for node in cluster.nodes]))[5:-5]
+        hit = dice.sample(common, 60)
+        for i, node in enumerate(cluster.nodes):
+            found = entries(node)
+            for slot in hit[i::3]:
+                flip_entry(found[slot])
+        cluster.start()
+        wait_whole(cluster)
+        for node in cluster.nodes:
+            assert "20 entries were fetched" in node.log(), node.log()[-2000:]
+            check(node, "k", 3000)
+        assert all("forgotten" not in node.log() for node in cluster.nodes)
+
+
+def test_a_zeroed_sector_inside_records():
+    """Scenario 109: lengths are gone with it, and many entries."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 3000, size=60)
+        cluster.wait_applied()
+        victim = cluster.leader()
+        victim.kill()
+        big = {}
+        for record in records(victim):
+            big.setdefault((record.path, record.batch), []).append(record)
+        batch = max(big.values(), key=len)
+        assert len(batch) > 20
+        at = (batch[0].at + 1024) // 512 * 512
+        write_at(batch[0].path, at, bytes(512))
+        victim.start()
+        wait_whole(cluster)
+        assert "entries were fetched" in victim.log()
+        check(victim, "k", 3000, size=60)
+
+
+def test_padding_and_spare_bytes():
+    """Scenario 47: what no record covers may be bad without harm."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 300)
+        cluster.wait_applied()
+        victim = cluster.followers()[0]
+        victim.kill()
+        last = records(victim)[len(records(victim)) // 2]
+        ends = {}
+        for record in records(victim):
+            ends[record.batch, record.path] = record.at + record.bytes
+        for (batch, path), end in ends.items():
+            if end % 4096 and (batch, path) != (last.batch, last.path):
+                flip(path, end)
+                break
+        victim.start()
+        wait_whole(cluster)
+        check(victim, "k", 300)
+
+
+def test_who_is_damaged_and_would_have_led_repairs_first():
+    """Scenario 62: the corrupt log of a leader never overwrites the good ones."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 1000)
+        cluster.wait_applied()
+        victim = cluster.leader()
+        third = cluster.followers()[0]
+        third.kill()  # it falls behind: only the victim and one other have the rest
+        other = cluster.followers()[0]
+        fill(other, "late", 1000)
+        cluster.wait_applied()
+        cluster.terminate_all()
+        found = entries(victim)
+        for slot in sorted(found)[-40:-10]:
+            flip_entry(found[slot])
+        victim.start()
+        third.start()  # a majority, but the victim's log has the end and cannot be used yet
+        wait_for(lambda: raft(victim, "raft_repairing") == "1", "it repairs")
+        wait_for(lambda: raft(third, "raft_leader_id") == "0", "nobody leads")
+        other.start()
+        wait_whole(cluster)
+        for node in cluster.nodes:
+            check(node, "k", 1000)
+            check(node, "late", 1000)
+
+
+# --- More than entries --------------------------------------------------------------------------
+
+
+def damage_worse(victim, how):
+    paths = segments(victim)
+    used = sorted({record.path for record in records(victim)})
+    path = used[len(used) // 2]
+    if how == "truncate":
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) // 2 // 4096 * 4096)
+    elif how == "short":  # scenario 108: shorter than its header says, not even whole blocks
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) // 3 + 7)
+    elif how == "zero":
+        write_at(path, 0, bytes(os.path.getsize(path)))
+    elif how == "lose":
+        os.unlink(path)
+    elif how == "header":
+        batch = records(victim)[len(records(victim)) // 2]
+        write_at(batch.path, batch.batch, bytes(64))
+    elif how == "misdirected":  # scenario 46: a block written over another one
+        mine = [record for record in records(victim) if record.path == path]
+        other = next(record for record in mine if record.batch != mine[-1].batch)
+        with open(path, "rb") as file:
+            file.seek(mine[-1].batch)
+            block = file.read(4096)
+        write_at(path, other.batch, block)
+    elif how == "wipe":  # the log's directory; the identity knows that there was one
+        shutil.rmtree(os.path.join(victim.directory, "log"))
+    else:
+        raise AssertionError(how)
+    assert paths
+
+
+def forgets_and_comes_back(how, options=(), count=2000):
+    with Cluster(3, options=options) as cluster:
+        fill(cluster.nodes[0], "k", count)
+        cluster.wait_applied()
+        victim = cluster.followers()[0]
+        victim.kill()
+        damage_worse(victim, how)
+        fill(cluster.leader(), "meanwhile", 200)
+        victim.start()
+        wait_whole(cluster)
+        assert "has forgotten" in victim.log(), victim.log()[-2000:]
+        assert "has recovered" in victim.log()
+        check(victim, "k", count)
+        check(victim, "meanwhile", 200)
+        left = os.listdir(victim.directory) + os.listdir(os.path.join(victim.directory, "log"))
+        assert not [name for name in left if "damaged" in name]
+        # It counts again: with one other it makes a quorum, and what they say is durable.
+        third = next(node for node in cluster.nodes
+                     if node is not victim and node is not cluster.leader())
+        third.kill()
+        cluster.wait_ready()
+        fill(victim, "after", 100)
+        cluster.kill_all()
+        cluster.start()
+        check(third, "after", 100)
+
+
+def test_a_cut_segment():
+    forgets_and_comes_back("truncate")
+
+
+def test_a_segment_that_is_shorter_than_its_header_says():
+    forgets_and_comes_back("short", SMALL)
+
+
+def test_a_zeroed_segment():
+    forgets_and_comes_back("zero")
+
+
+def test_a_lost_segment():
+    forgets_and_comes_back("lose")
+
+
+def test_a_batch_without_its_header():
+    forgets_and_comes_back("header")
+
+
+def test_a_misdirected_write():
+    forgets_and_comes_back("misdirected")
+
+
+def test_a_wiped_log_directory():
+    """Scenario 53, as far as the identity is still there."""
+    forgets_and_comes_back("wipe")
+
+
+def test_a_wiped_log_directory_is_fed_by_snapshot():
+    forgets_and_comes_back("wipe", SMALL, count=20000)
+
+
+def test_a_damaged_checkpoint():
+    """Scenario 63: it is never ignored in silence; the state comes from the others."""
+    with Cluster(3, options=SMALL) as cluster:
+        fill(cluster.nodes[0], "k", 8000)
+        cluster.wait_applied()
+        victim = cluster.followers()[0]
+        wait_for(lambda: int(raft(victim, "raft_first")) > 1000, "its log is trimmed", 20)
+        victim.kill()
+        path = os.path.join(victim.directory, "checkpoint")
+        flip(path, os.path.getsize(path) // 2)
+        victim.start()
+        wait_whole(cluster)
+        assert "has forgotten" in victim.log() and "checkpoint" in victim.log()
+        check(victim, "k", 8000)
+
+
+def test_a_lost_checkpoint_and_a_stale_one():
+    """Scenarios 48, 61: a log that begins behind the checkpoint does not fit it."""
+    with Cluster(3, options=SMALL) as cluster:
+        fill(cluster.nodes[0], "k", 4000)
+        cluster.wait_applied()
+        victim = cluster.followers()[0]
+        wait_for(lambda: int(raft(victim, "raft_first")) > 500, "its log is trimmed", 20)
+        victim.kill()
+        path = os.path.join(victim.directory, "checkpoint")
+        stale = path + "-of-before"
+        shutil.copy(path, stale)
+        victim.start()
+        cluster.wait_ready()
+        trimmed = int(raft(victim, "raft_first"))
+        fill(cluster.nodes[0], "more", 8000)
+        wait_for(lambda: int(raft(victim, "raft_first")) > trimmed + 4000, "more is trimmed", 20)
+        for loss in (lambda: os.replace(stale, path), lambda: os.unlink(path)):
+            victim.kill()
+            loss()
+            victim.start()
+            wait_whole(cluster)
+            check(victim, "k", 4000)
+            check(victim, "more", 8000)
+        assert victim.log().count("has recovered") == 2
+
+
+# --- Under load ---------------------------------------------------------------------------------
+
+
+def test_damage_again_and_again_under_load():
+    """Every node in turn, entries and worse; nothing acknowledged is lost."""
+    dice = random.Random(11)
+    with Cluster(3, options=SMALL) as cluster:
+        with LoadGenerator(cluster, clients=6, depth=8, rate=1500, patience_ms=1500,
+                           seed=3) as load:
+            load.wait_for_acknowledged(500)
+            for round_ in range(6):
+                victim = cluster.nodes[round_ % 3]
+                victim.kill()
+                load.wait_for_acknowledged(100)
+                found = entries(victim)
+                if round_ % 2 == 0:
+                    for slot in dice.sample(sorted(found)[:-3], min(10, len(found) - 3)):
+                        flip_entry(found[slot])
+                else:
+                    damage_worse(victim, dice.choice(["truncate", "zero", "header", "wipe"]))
+                victim.start()
+                wait_for(lambda victim=victim: is_whole(victim), "it is whole", 20)
+                load.wait_for_acknowledged(100)
+            load.finish()
+            load.check_history()
+        wait_whole(cluster)
