@@ -1,5 +1,5 @@
-"""Harm to the files of a node that does not run: reads the log as docs/log-format.md has it, so that
-a test can hit a record, a batch, or a segment."""
+"""Harm to the files of a node that does not run: reads the log as docs/log-format.md has it, so
+that a test can hit a record, a batch, or a segment."""
 import collections
 import os
 import struct
