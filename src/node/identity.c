@@ -68,8 +68,8 @@ static size_t print_identity(const struct identity *identity, char *out, size_t 
     int n = snprintf(out, cap, "quorate-data %d\ncluster %s\nnode %" PRIu32 "\nuuid %s\nlog %d\n",
                      first ? 1 : 2, cluster, identity->node_id, uuid, identity->log_made);
     if (!first) {
-        n += snprintf(out + n, cap - (size_t)n, "joined %" PRIu64 "\nremoved %d\n",
-                      identity->joined, identity->removed);
+        n += snprintf(out + n, cap - (size_t)n, "joined %" PRIu64 " %" PRIu64 "\nremoved %d\n",
+                      identity->joined, identity->joined_term, identity->removed);
     }
     for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *m = &identity->members[i];
@@ -192,8 +192,8 @@ static bool parse_history(struct identity *identity, char **line)
 {
     int consumed = 0;
     int removed = 0;
-    if (sscanf(*line, "joined %" SCNu64 "\nremoved %d\n%n", &identity->joined, &removed,
-               &consumed) != 2) {
+    if (sscanf(*line, "joined %" SCNu64 " %" SCNu64 "\nremoved %d\n%n", &identity->joined,
+               &identity->joined_term, &removed, &consumed) != 3) {
         return false;
     }
     identity->removed = removed != 0;

@@ -20,8 +20,9 @@ struct identity {
     uint8_t uuid[16];    /* of this data directory */
     uint32_t node_id;    /* 1.. */
     node_index me;
-    qr_slot joined; /* the entry that brought this node in; 0: the cluster was made with it */
-    bool removed;   /* it takes part no more */
+    qr_slot joined;      /* the entry that brought this node in; 0: the cluster was made with it */
+    qr_term joined_term; /* in which it was known to be committed */
+    bool removed;        /* it takes part no more */
     struct roster_node members[MEMBERS_MAX]; /* by node index; id 0: none */
     bool log_made; /* from then on a directory without its log has lost it */
     char dir[1024];

@@ -178,6 +178,7 @@ static void on_taken(struct joining *j, const struct join_answer *answer)
     identity->node_id = answer->id;
     identity->me = answer->index;
     identity->joined = answer->slot;
+    identity->joined_term = answer->term;
     memcpy(identity->members, answer->roster.node, sizeof identity->members);
     int error = identity_join(j->io, identity);
     if (error != 0) {

@@ -38,6 +38,7 @@ struct join_answer {
     uint32_t id;
     node_index index;
     qr_slot slot;
+    qr_term term; /* in which that was known to be committed */
     struct roster roster;
     uint16_t peer_port;
     char text[256]; /* an address or a sentence */

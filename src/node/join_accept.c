@@ -52,6 +52,9 @@ static struct join_answer taken(const struct node *node, node_index index)
             memcpy(answer.roster.node[i].uuid, node->known[i].uuid, 16);
         }
     }
+    struct outlook outlook;
+    replica_outlook(node->replica, &outlook);
+    answer.term = outlook.term;
     answer.id = applied->node[index].id;
     memcpy(answer.cluster, node->identity.cluster, 16);
     return answer;

@@ -71,6 +71,7 @@ size_t join_answer_write(const struct join_answer *answer, uint8_t *head, uint8_
         wire_put_u32(&w, answer->id);
         wire_put_u8(&w, answer->index);
         wire_put_u64(&w, answer->slot);
+        wire_put_u64(&w, answer->term);
         *tail_n = roster_write(&answer->roster, tail);
     } else {
         wire_put_u16(&w, answer->peer_port);
@@ -83,7 +84,7 @@ size_t join_answer_write(const struct join_answer *answer, uint8_t *head, uint8_
 /* The roster must have the node where the answer says that it is. */
 static bool is_consistent(const struct join_answer *answer)
 {
-    return answer->index < MEMBERS_MAX && answer->id != 0 && answer->slot > 0 &&
+    return answer->index < MEMBERS_MAX && answer->id != 0 && answer->slot > 0 && answer->term > 0 &&
            answer->roster.node[answer->index].id == answer->id;
 }
 
@@ -97,6 +98,7 @@ bool join_answer_read(struct span head, struct span tail, struct join_answer *ou
         out->id = wire_get_u32(&r);
         out->index = wire_get_u8(&r);
         out->slot = wire_get_u64(&r);
+        out->term = wire_get_u64(&r);
         if (!wire_finished(&r) || !roster_read(tail, &out->roster)) {
             return false;
         }

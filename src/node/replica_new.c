@@ -105,6 +105,8 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
     event->start.forgetful = base->forgetful;
     event->start.applied_slot = base->slot;
     event->start.commit_term = base->commit_term;
+    event->start.joined_slot = r->node->identity.joined;
+    event->start.joined_term = r->node->identity.joined_term;
     if (group.state.n >= 2) {
         event->start.state_kind = (uint16_t)(group.state.p[0] | (group.state.p[1] << 8));
         if (!r->protocol->codec->decode(event->start.state_kind,

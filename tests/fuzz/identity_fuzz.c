@@ -68,8 +68,9 @@ static void check_members(const struct identity *identity)
 static bool same(const struct identity *a, const struct identity *b)
 {
     return a->node_id == b->node_id && a->me == b->me && a->joined == b->joined &&
-           a->removed == b->removed && a->log_made == b->log_made &&
-           memcmp(a->cluster, b->cluster, 16) == 0 && memcmp(a->uuid, b->uuid, 16) == 0 &&
+           a->joined_term == b->joined_term && a->removed == b->removed &&
+           a->log_made == b->log_made && memcmp(a->cluster, b->cluster, 16) == 0 &&
+           memcmp(a->uuid, b->uuid, 16) == 0 &&
            memcmp(a->members, b->members, sizeof a->members) == 0;
 }
 

@@ -240,6 +240,7 @@ static void test_joining_may_be_cut_short_anywhere(void **state)
     identity.node_id = 9;
     identity.me = 1;
     identity.joined = 44;
+    identity.joined_term = 7;
     memset(identity.cluster, 0xab, 16);
     identity.members[1] = (struct roster_node){ .id = 9, .client_port = 7, .peer_port = 8 };
     identity.members[4] = (struct roster_node){ .id = 2, .client_port = 5, .peer_port = 6 };
@@ -252,6 +253,7 @@ static void test_joining_may_be_cut_short_anywhere(void **state)
     assert_int_equal(identity.node_id, 9);
     assert_int_equal(identity_me(&identity), 1);
     assert_int_equal(identity.joined, 44);
+    assert_int_equal(identity.joined_term, 7);
     assert_int_equal(identity.members[4].id, 2); /* ids need not be in order */
     assert_false(identity.removed);
     struct roster made_with;
