@@ -174,6 +174,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, p->recovery);
         mix(d, p->life);
         mix(d, p->barrier);
+        mix(d, (uint64_t)p->probed_since);
     }
 }
 

@@ -158,21 +158,27 @@ static void make_barrier(struct raft *r, struct effects *out)
         struct peer *p = &r->peer[set_first(rest)];
         if (p->recovery == RECOVERY_UNBARRED) {
             p->recovery = RECOVERY_BARRED; /* V3 */
-            p->barrier = r->barrier;
+            p->barrier = (uint32_t)(r->barrier - r->term_start);
         }
     }
     raft_replicate_all(r, out);
+}
+
+static qr_slot barrier_of(const struct raft *r, const struct peer *p)
+{
+    qr_assert(p->recovery >= RECOVERY_BARRED);
+    return r->term_start + p->barrier;
 }
 
 static void tell_recovered(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
     qr_assert(p->recovery >= RECOVERY_BARRED);
-    raft_trace(out, POINT_RECOVERY_TOLD, to, p->barrier, 0);
+    raft_trace(out, POINT_RECOVERY_TOLD, to, barrier_of(r, p), 0);
     p->recovery = RECOVERY_TOLD;
     struct raft_recovered *m = RAFT_SEND(out, to, RECOVERED, recovered, 0);
     m->term = r->term;
-    m->slot = p->barrier;
+    m->slot = barrier_of(r, p);
     m->life = p->life;
 }
 
@@ -190,7 +196,7 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
     }
     if (p->recovery == RECOVERY_UNBARRED) {
         make_barrier(r, out);
-    } else if (p->match >= p->barrier && r->commit >= p->barrier) {
+    } else if (p->match >= barrier_of(r, p) && r->commit >= barrier_of(r, p)) {
         tell_recovered(r, out, from);
     }
 }
@@ -206,7 +212,7 @@ void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index fr
 bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match)
 {
     struct peer *p = &r->peer[from];
-    if (p->recovery == RECOVERY_TOLD && match >= p->barrier) { /* V4 */
+    if (p->recovery == RECOVERY_TOLD && match >= barrier_of(r, p)) { /* V4 */
         raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
     }

@@ -52,14 +52,15 @@ struct peer {
     uint64_t round_echoed; /* and that came back */
     qr_time heard;         /* when it last answered in this term; 0: never */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
+    qr_time probed_since;  /* refusals of what was sent before it say nothing new */
     int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
     uint16_t in_flight;    /* APPENDs that have no answer yet, about; SNAPSHOT: heartbeats since the
                               last reminder */
-    uint8_t mode;
-    bool probed;      /* PROBE: an APPEND is on its way */
-    uint8_t recovery; /* enum recovery */
-    uint32_t life;    /* the last that it was forgetful in; 0: none in this term */
-    qr_slot barrier;  /* BARRED, TOLD: the one that was made for it */
+    uint8_t mode : 4;      /* enum peer_mode */
+    uint8_t recovery : 4;  /* enum recovery */
+    bool probed;           /* PROBE: an APPEND is on its way */
+    uint32_t life;         /* the last that it was forgetful in; 0: none in this term */
+    uint32_t barrier; /* BARRED, TOLD: the one made for it, that many slots behind term_start */
 };
 
 /* Reads [first, first + count) wait until `round` is confirmed. */
