@@ -32,7 +32,8 @@ static void draw_disk(struct rng *r, struct options *o)
     o->sync_mean = half(r) ? between(r, 50, 2000) : between(r, 2000, 20000);
     o->release_first = half(r);
     o->checkpoint_every = half(r) ? between(r, 3, 80) : 0;
-    o->retain = o->checkpoint_every != 0 && rng_chance(r, 1, 4) ? between(r, 1, 60) : 0;
+    o->retain = o->checkpoint_every != 0 && half(r) ? between(r, 1, 60) : 0;
+    o->strike_installs = half(r) ? between(r, 100, 700) : 0;
     o->chunks = between(r, 1, 6);
     o->pin = between(r, 200, 3000) * 1000;
 }

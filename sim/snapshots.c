@@ -321,5 +321,13 @@ void snapshots_install(struct world *w, struct sim_node *n, const struct effect 
     n->membership = file.membership;
     n->taking = (struct checkpoint){ 0 };
     w->counters->installs++;
+    if (!w->calm && world_chance(w, w->options.strike_installs)) {
+        n->restart_within = 100000;
+        world_push(w, (qr_time)rng_below(&w->rng, w->options.sync_min + w->options.sync_mean),
+                   (struct item){ .kind = ITEM_CRASH,
+                                  .node = n->index,
+                                  .a = world_chance(w, 500),
+                                  .incarnation = n->incarnation });
+    }
     driver_skip(w, n);
 }
