@@ -238,6 +238,7 @@ void members_arrive(struct world *w, struct sim_node *n, uint32_t number)
     uint16_t fresh = 0;
     if (o->verb != VERB_TRANSFER) {
         struct membership now = outlook.membership;
+        o->decided = w->decided_count - 1;
         bool asks = compose(w, o, &now, &o->wanted, &fresh);
         o->wanted.outgoing = 0;
         uint16_t taken = membership_all(members_decided(w)) | node_bit(n->index);
@@ -245,9 +246,11 @@ void members_arrive(struct world *w, struct sim_node *n, uint32_t number)
             return;
         }
         expect(w, fresh);
+        if (membership_equal(&o->wanted, &now)) {
+            o->decided = 0; /* nothing to do: a leader that is over may say so too */
+        }
     }
     o->given = true;
-    o->decided = w->decided_count - 1;
     w->counters->orders++;
     driver_order(w, n, number);
 }

@@ -182,6 +182,13 @@ static void go_on(struct world *w, struct sim_node *n)
                               .a = (int64_t)r->file.number });
 }
 
+static void tell_resumed(struct world *w, const struct sim_node *n)
+{
+    w->counters->resumed++;
+    world_tell(w, "%d goes on with the checkpoint at %" PRIu64 " of node %d, piece %" PRIu64,
+               n->index, n->received.file.slot, n->received.source, n->received.pieces + 1);
+}
+
 /* What is on its way from a source that answers is not given up for a newer file. */
 static void on_offer(struct world *w, struct sim_node *n, const struct frame *f)
 {
@@ -201,7 +208,9 @@ static void on_offer(struct world *w, struct sim_node *n, const struct frame *f)
     }
     r->source = f->from;
     if (!r->asking) {
-        w->counters->resumed += r->pieces > 0 ? 1 : 0;
+        if (r->pieces > 0) {
+            tell_resumed(w, n);
+        }
         go_on(w, n);
     }
 }
@@ -268,7 +277,7 @@ void snapshots_resume(struct world *w, struct sim_node *n)
         n->received = (struct received){ 0 };
         return;
     }
-    w->counters->resumed++;
+    tell_resumed(w, n);
     go_on(w, n);
 }
 
