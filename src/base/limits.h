@@ -110,11 +110,11 @@
 #define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
 #define STRANGERS_MAX 64           /* connections without proof of who they are; more are closed */
 #define RELAY_OUTPUT_BYTES_MAX (4 * MIB) /* replies for one peer's clients; its reads wait */
-#define LONG_REPLY_BYTES (1 * MIB) /* a longer reply, and all large arguments, go in pieces: */
-#define PIECE_BYTES (256 * KIB)    /* of one message; others go between */
-#define PIECES_PER_TURN 8 /* the next ones wait for the next turn */
-#define PIECES_QUEUED_BYTES (1 * MIB)    /* the next piece waits */
-#define CARGO_WINDOW_BYTES (4 * MIB)     /* sent to the leader ahead of what it has carried on */
+#define LONG_REPLY_BYTES (1 * MIB)    /* a longer reply, and all large arguments, go in pieces: */
+#define PIECE_BYTES (256 * KIB)       /* of one message; others go between */
+#define PIECES_PER_TURN 8             /* the next ones wait for the next turn */
+#define PIECES_QUEUED_BYTES (1 * MIB) /* the next piece waits */
+#define CARGO_WINDOW_BYTES (4 * MIB)  /* sent to the leader ahead of what it has carried on */
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */
@@ -130,7 +130,7 @@
 #define EXPIRE_BATCH_KEYS 1000     /* keys that one tick removes; more wait for the next */
 #define REPLY_BYTES_MAX (48 * MIB) /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
 #define REPLY_APART_MAX (1 * GIB)  /* the same where it refers to large values: too long */
-#define SCAN_COUNT_MAX 10000 /* keys that one SCAN visits; a higher COUNT means this */
+#define SCAN_COUNT_MAX 10000       /* keys that one SCAN visits; a higher COUNT means this */
 /* Blobs of which the command has not been applied. A leader begins no more before there is room. */
 #define STAGED_BYTES_MAX (1 * GIB)
 #define STAGED_BLOBS_MAX 8192
@@ -151,6 +151,10 @@
 #define SNAPSHOT_READ_BYTES (512 * KIB)  /* of one read of the file */
 #define SNAPSHOT_WINDOW_BYTES (4 * MIB)  /* that a follower asks for ahead of what it has loaded */
 #define SNAPSHOT_OUTPUT_BYTES (1 * MIB)  /* queued for a peer: the next piece waits */
+
+/* Loaded in a second while the source has clients to serve; then the rest waits. */
+#define SNAPSHOT_BUSY_ITEMS 330000u
+#define SNAPSHOT_BUSY_BYTES (280 * MIB)
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */

@@ -33,6 +33,7 @@ size_t snapshot_piece_write(const struct snapshot_piece *piece, uint8_t *p)
     wire_put_u64(&w, piece->file);
     wire_put_u64(&w, piece->offset);
     wire_put_u32(&w, piece->n);
+    wire_put_u8(&w, piece->busy ? 1 : 0);
     qr_assert(!w.bad);
     return w.n;
 }
@@ -43,6 +44,7 @@ bool snapshot_piece_read(struct span in, struct snapshot_piece *out)
     out->file = wire_get_u64(&r);
     out->offset = wire_get_u64(&r);
     out->n = wire_get_u32(&r);
+    out->busy = wire_get_u8(&r) != 0;
     return wire_finished(&r) && out->offset <= INT64_MAX && out->n > 0 &&
            out->n <= SNAPSHOT_WINDOW_BYTES;
 }

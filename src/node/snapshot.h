@@ -3,7 +3,7 @@
  *   source                                     follower
  *     | OFFER: file, slot, its term, bytes ------->|   again and again while it needs one
  *     |<- READ: file, offset, n -------------------|   as far as it has room
- *     | DATA: file, offset, bytes ---------------->|   pieces, in order
+ *     | DATA: file, offset, busy?, bytes --------->|   pieces, in order
  *     | GONE: file ------------------------------->|   that file is here no more
  *     |<- GONE: file ------------------------------|   that file was refused
  *
@@ -29,6 +29,7 @@ struct snapshot_piece {
     uint64_t file;
     uint64_t offset;
     uint32_t n;
+    bool busy; /* DATA: the source has clients to serve, so the follower leaves it time */
 };
 
 #define SNAPSHOT_HEAD_BYTES_MAX 40u

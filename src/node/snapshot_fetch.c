@@ -289,6 +289,7 @@ void fetch_on_data(struct fetch *f, node_index from, const struct snapshot_piece
     memcpy(f->in + f->in_n, bytes.p, bytes.n);
     f->in_n += bytes.n;
     f->figures.bytes += bytes.n;
+    f->busy = piece->busy;
     f->heard = io_now(f->node->io);
     (void)io_failpoint(f->node->io, FAIL_SNAPSHOT_DATA);
 }
@@ -348,9 +349,36 @@ bool fetch_is_whole(const struct fetch *f)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
+static uint64_t items_of(const struct fetch *f)
+{
+    uint64_t items = 0;
+    for (uint8_t db = 0; db < DATABASES; db++) {
+        items += store_count(engine_store(f->reader.engine), db);
+    }
+    return items;
+}
+
+/* While the source has clients to serve, machine, network and disk are left to them: no more than
+ * so many items and bytes a second. */
+static void pause(struct fetch *f, qr_time now, uint64_t items, uint64_t offset)
+{
+    if (f->busy && f->phase == PULLING) {
+        uint64_t usec = (items_of(f) - items) * (uint64_t)QR_SECOND / SNAPSHOT_BUSY_ITEMS;
+        usec += (f->reader.offset - offset) * (uint64_t)QR_SECOND / SNAPSHOT_BUSY_BYTES;
+        f->load_due = now + (qr_time)usec;
+    }
+}
+
 static bool pull(struct fetch *f, qr_time now)
 {
+    if (now < f->load_due) {
+        f->node->wake = f->load_due < f->node->wake ? f->load_due : f->node->wake;
+        return false;
+    }
+    uint64_t items = items_of(f);
+    uint64_t offset = f->reader.offset;
     bool more = load_some(f, now);
+    pause(f, now, items, offset);
     if (f->phase != PULLING) {
         return f->phase == WHOLE;
     }

@@ -20,7 +20,9 @@ struct fetch {
 
     uint8_t *in; /* what has come from reader.offset on: in[in_at .. in_n) */
     size_t in_at, in_n;
-    uint64_t asked; /* the source sends up to here */
+    bool busy;        /* the source has clients to serve */
+    qr_time load_due; /* so nothing is loaded before then */
+    uint64_t asked;   /* the source sends up to here */
     qr_time began, heard, asked_at;
     uint64_t resumed_at;
     bool installing, installed; /* in the step of the offer */

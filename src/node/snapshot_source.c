@@ -17,6 +17,8 @@
 #define PIN_TIME (10 * QR_SECOND)             /* without a read */
 #define OFFER_INTERVAL (100 * QR_MILLISECOND) /* to one member */
 #define CAUGHT_UP 1000u /* entries: a member that lacks no more follows by itself */
+#define LOOK_INTERVAL (100 * QR_MILLISECOND)
+#define BUSY_COMMANDS_PER_SECOND 500u
 #define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
 
 struct follower {
@@ -51,8 +53,11 @@ struct source {
     struct job *job; /* its memory; freed with the file */
     node_index job_to;
     uint64_t refused_file;
-    qr_slot unusable; /* the checkpoint at this slot could not be opened, or was refused */
-    qr_time due;      /* when the rate lets the next piece go */
+    qr_slot unusable;  /* the checkpoint at this slot could not be opened, or was refused */
+    uint64_t commands; /* of clients, until looked_at; and whether there are many of late */
+    qr_time looked_at;
+    bool busy;
+    qr_time due; /* when the rate lets the next piece go */
     struct source_figures figures;
 };
 
@@ -294,9 +299,9 @@ static void send_pieces(struct source *s, node_index to, const struct job *job)
     for (size_t at = 0; at < got && f->next == job->offset + at; at += SNAPSHOT_PIECE_BYTES) {
         uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
         size_t n = min_u64(got - at, SNAPSHOT_PIECE_BYTES);
-        struct snapshot_piece piece = { .file = s->header.salt,
-                                        .offset = f->next,
-                                        .n = (uint32_t)n };
+        struct snapshot_piece piece = {
+            .file = s->header.salt, .offset = f->next, .n = (uint32_t)n, .busy = s->busy
+        };
         size_t head_n = snapshot_piece_write(&piece, head);
         (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_SEND);
         if (!peers_send_bulk(s->node->peers, to, FRAME_SNAPSHOT_DATA, span_of(head, head_n),
@@ -382,6 +387,20 @@ static void start_read(struct source *s, node_index to, qr_time now)
     s->reading = io_offload(s->node->io, job_work, job_done, s->job) == 0;
 }
 
+/* Whether clients want something of this node. */
+static void watch_clients(struct source *s, qr_time now)
+{
+    qr_time passed = now - s->looked_at;
+    if (passed >= LOOK_INTERVAL) {
+        const struct stats *stats = &s->node->stats;
+        uint64_t commands = stats->commands_processed + stats->forwarded_for_others;
+        uint64_t more = commands > s->commands ? commands - s->commands : 0;
+        s->busy = more * (uint64_t)QR_SECOND / (uint64_t)passed > BUSY_COMMANDS_PER_SECOND;
+        s->commands = commands;
+        s->looked_at = now;
+    }
+}
+
 /* --- The turn ------------------------------------------------------------------------------- */
 
 /* Members that have installed the snapshot and follow behind it: where they stand. */
@@ -432,6 +451,7 @@ void source_turn(struct source *s, qr_time now)
         return;
     }
     watch_members(s, now);
+    watch_clients(s, now);
     if (!is_being_read(s, now)) {
         bool offered = false;
         for (node_index i = 0; i < MEMBERS_MAX; i++) {
