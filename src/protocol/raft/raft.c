@@ -432,6 +432,10 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
  * they were promised and not more than they must wait for. */
 static void finish(struct raft *r, struct effects *out)
 {
+    bool campaigns = r->phase == PHASE_PRECANDIDATE || r->phase == PHASE_CANDIDATE;
+    if (campaigns && !raft_may_lead(r)) {
+        raft_become_follower(r, out, r->term, NODE_NONE); /* it learned that it is removed */
+    }
     raft_persist_state(r, out);
     if (r->phase == PHASE_LEADER) {
         raft_transfer_proceed(r, out);
