@@ -194,15 +194,20 @@ static struct janitor_job *next_job(struct log *log)
         io_file_close(log->ready); /* too small for one huge record: it will be replaced */
         log->ready = NULL;
     }
+    /* A file is named only when the beginning of the segment before is on disk: a later name proves
+     * that what stands before it was used, even if nothing of it can be read any more. */
+    const struct segment *before = waits ? s - 1 : s;
+    bool in_turn = before < log->segments || before->image == NULL;
     bool recyclable = log->recycle_count > 0 && log->marked >= log->recycle_above;
     bool huge = bytes > log->config.segment_bytes; /* no recycled file will do */
-    if (waits && log->ready == NULL && (from_pool || (may_grow && (huge || !recyclable)))) {
+    if (waits && in_turn && log->ready == NULL &&
+        (from_pool || (may_grow && (huge || !recyclable)))) {
         return ready_job(log, generation, bytes);
     }
     if (recyclable) {
         return recycle_job(log); /* into an empty pool first: a rename is cheaper than a prewrite */
     }
-    if (log->ready == NULL && !waits && (from_pool || may_grow)) {
+    if (log->ready == NULL && !waits && in_turn && (from_pool || may_grow)) {
         return ready_job(log, generation, bytes);
     }
     if (log->free_count + 1 < pool_target(log) && may_grow) {

@@ -200,7 +200,8 @@ static const char *was_used(struct recovery *r, const struct found *f)
     if (f->bytes < 2 * LOG_BLOCK_BYTES || f->bytes % LOG_BLOCK_BYTES != 0) {
         return "the file is cut off";
     }
-    return was_synced(r, f) ? "its beginning is bad though it was synced" : NULL;
+    bool followed = f->number < r->found[r->count - 1].number; /* janitor.c: one at a time */
+    return followed || was_synced(r, f) ? "its beginning is bad though it was synced" : NULL;
 }
 
 /* The newest segment whose beginning is whole. One without was never used, unless its batches prove

@@ -1,5 +1,6 @@
 #include "node/damage.h"
 
+#include "node/alarm.h"
 #include "node/checkpoint.h"
 #include "node/keeper.h"
 #include "node/node.h"
@@ -66,7 +67,10 @@ void damage_turn(struct node *node)
     }
     replica_outlook(node->replica, &outlook);
     if (outlook.forgetful) {
-        return; /* its own state record says so from here on, but more may be lost before it does */
+        alarm_raise(node, ALARM_DAMAGED,
+                    "it has forgotten what it promised, see its directory's "
+                    "file `forgetful`");
+        return;
     }
     char path[1100];
     path_of(node, path, sizeof path, FORGETFUL_FILE);
@@ -79,6 +83,7 @@ void damage_turn(struct node *node)
     }
     (void)io_failpoint(node->io, FAIL_FORGETFUL_ENDED);
     node->forgetful = false;
+    alarm_clear(node, ALARM_DAMAGED);
     path_of(node, path, sizeof path, CHECKPOINT_DAMAGED_FILE);
     (void)io_unlink(node->io, path);
     log_drop_damaged(node->log);

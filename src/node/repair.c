@@ -1,6 +1,7 @@
 #include "node/repair.h"
 
 #include "base/alloc.h"
+#include "node/alarm.h"
 #include "node/damage.h"
 #include "node/node.h"
 #include "node/peers.h"
@@ -206,6 +207,9 @@ static void finish(struct node *node)
     repairer_free(r);
     node->repairer = NULL;
     node->loading = false;
+    if (!node->forgetful) {
+        alarm_clear(node, ALARM_DAMAGED);
+    }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if (peers_connected(node->peers, i)) {
             replica_peer(node->replica, i, true);
@@ -307,6 +311,8 @@ bool repairer_begin(struct node *node, const struct replica_base *base, char *me
     repair_init(&r->repair, (node_index)identity_me(&node->identity),
                 &replica_roster(node->replica, &stated_at)->members);
     look(node);
+    alarm_raise(node, ALARM_DAMAGED, "entries of its log are damaged, the first at slot %" PRIu64,
+                hole.lo);
     node_log(node, NODE_LOG_WARNING,
              "Repairing: entries of the log are damaged, the first at slot %" PRIu64
              "; they are fetched from the other members before this node takes part",

@@ -38,6 +38,13 @@ def is_whole(node):
         not os.path.exists(os.path.join(node.directory, "forgetful"))
 
 
+def flat(reply):
+    """All strings of a nested reply."""
+    if isinstance(reply, (list, tuple)):
+        return [part for item in reply for part in flat(item)]
+    return [reply if isinstance(reply, bytes) else str(reply).encode()]
+
+
 def wait_whole(cluster):
     for node in cluster.nodes:
         wait_for(lambda node=node: is_whole(node), f"node {node.number} is whole", 20)
@@ -84,6 +91,7 @@ def test_clients_are_told_while_a_node_repairs():
         wait_for(lambda: raft(victim, "raft_repairing") == "1", "it repairs")
         assert int(raft(victim, "raft_repair_holes")) == 1
         assert int(raft(victim, "raft_repair_first")) > 0
+        assert any(b"DAMAGED" in line for line in flat(victim.call("ALARM", "LIST")))
         assert victim.call("PING") == "PONG"
         for command in (["GET", "k:1"], ["SET", "k:1", "x"], ["FLUSHALL"]):
             try:
@@ -189,14 +197,14 @@ def test_who_is_damaged_and_would_have_led_repairs_first():
 def damage_worse(victim, how):
     paths = segments(victim)
     used = sorted({record.path for record in records(victim)})
-    path = used[len(used) // 2]
+    path = used[-1] if how == "zero newest" else used[len(used) // 2]
     if how == "truncate":
         with open(path, "r+b") as file:
             file.truncate(os.path.getsize(path) // 2 // 4096 * 4096)
     elif how == "short":  # scenario 108: shorter than its header says, not even whole blocks
         with open(path, "r+b") as file:
             file.truncate(os.path.getsize(path) // 3 + 7)
-    elif how == "zero":
+    elif how in ("zero", "zero newest"):
         write_at(path, 0, bytes(os.path.getsize(path)))
     elif how == "lose":
         os.unlink(path)
@@ -254,6 +262,11 @@ def test_a_segment_that_is_shorter_than_its_header_says():
 
 def test_a_zeroed_segment():
     forgets_and_comes_back("zero")
+
+
+def test_a_zeroed_newest_segment():
+    """It looks like one that was never used."""
+    forgets_and_comes_back("zero newest", SMALL)
 
 
 def test_a_lost_segment():

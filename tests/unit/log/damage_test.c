@@ -418,6 +418,26 @@ static void a_missing_segment_is_told(void **state)
     rig_stop(&built);
 }
 
+/* Zeros all over look like a file that was never used; but the next one had its name already. */
+static void a_zeroed_newest_segment_is_told(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    for (qr_slot slot = 1; rig.log->segment_count < 3; slot++) {
+        rig_append(&rig, 1, slot, 1);
+        rig_flush(&rig);
+        disk_settle(rig.disk);
+    }
+    rig_forget(&rig);
+    struct segment_header h;
+    size_t n;
+    uint8_t *p = top_segment(&rig, &h, &n);
+    memset(p, 0, n);
+    rig_open(&rig, LOG_OPEN_DAMAGED);
+    rig_stop(&rig);
+}
+
 /* The newest segment's beginning may be torn, which says nothing against the log; but it was begun
  * only when the segment before was synced. When that one's beginning is bad too, its batch is lost,
  * and that must be told. */
@@ -514,6 +534,7 @@ int main(void)
         cmocka_unit_test(a_tail_may_tear_anywhere),
         cmocka_unit_test(a_batch_behind_a_gap_never_comes_back),
         cmocka_unit_test(a_missing_segment_is_told),
+        cmocka_unit_test(a_zeroed_newest_segment_is_told),
         cmocka_unit_test(two_lost_beginnings_are_damage),
         cmocka_unit_test(a_header_without_sense_is_none),
         cmocka_unit_test(damage_is_found_again),
