@@ -112,8 +112,14 @@ def change(node, *words):
     wait_for(carried_out, f"MEMBER {' '.join(words)}", 20)
 
 
+def is_settled(node):
+    """While a change is joint the voters before it are still needed."""
+    return (node.try_info("raft") or {}).get("raft_joint") == "0"
+
+
 def wait_roles(node, want, seconds=20.0):
-    wait_for(lambda: try_roles(node) == want, f"members become {want}", seconds, 0.05)
+    wait_for(lambda: try_roles(node) == want and is_settled(node), f"members become {want}",
+             seconds, 0.05)
 
 
 def start_joined(node):
