@@ -127,6 +127,8 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
 {
     if (p->stream == NULL) { /* nobody waits for it any more */
         stream_answered(p, STATUS_OK);
+    } else if (r->frozen) {
+        ask_again(r, p);
     } else if (is_congested(p)) { /* R4 */
         keep_read(&p->stream->parked, p, READ_PARKED);
     } else if (r->applied < p->slot || waits_for_write(p)) {
@@ -252,7 +254,7 @@ static void ask_elsewhere(struct replica *r)
 void replica_serve_due(struct replica *r)
 {
     uint32_t count = r->due.count;
-    if (!replica_leads(r)) {
+    if (!replica_leads(r) || r->frozen) {
         ask_elsewhere(r); /* the tick is another node's to give */
     } else if (count > 0 && r->tick_slot <= r->applied) {
         look_at_clock(r);
@@ -451,6 +453,16 @@ static void apply_command(struct replica *r, const struct record *record)
     stream_answered(p, STATUS_OK);
 }
 
+/* Log time is the same on all replicas that have applied the same. */
+static void note_period(struct replica *r, qr_slot slot)
+{
+    int64_t period = replica_digest_period(r);
+    if (period != r->digest_period) {
+        r->digest_period = period;
+        quarantine_note_state(r->node, slot);
+    }
+}
+
 static void apply_record(struct replica *r, const struct record *record)
 {
     qr_wall stamp;
@@ -465,11 +477,13 @@ static void apply_record(struct replica *r, const struct record *record)
     case RECORD_COMMAND:
         (void)io_failpoint(r->node->io, FAIL_APPLY);
         apply_command(r, record);
+        note_period(r, record->slot);
         (void)io_failpoint(r->node->io, FAIL_APPLIED);
         return;
     case RECORD_TICK:
         if (op_tick_read(record->payload, &stamp)) {
             engine_tick(r->node->engine, stamp);
+            note_period(r, record->slot);
         }
         (void)landing(r, record->slot, record->term);
         return;

@@ -69,6 +69,13 @@ enum digest_verdict digests_judge(struct digests *d, qr_slot slot, node_index *o
         return n > 0 ? DIGEST_AGREES : DIGEST_UNKNOWN;
     }
     d->differed++;
+    uint32_t with_own = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        with_own += said[i] == own;
+    }
+    if (with_own >= 2 && 2 * with_own > n + 1) {
+        return DIGEST_UPHELD;
+    }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t agree = 0;
         for (uint32_t k = 0; k < n; k++) {

@@ -10,8 +10,9 @@
 #include "base/limits.h"
 #include "base/types.h"
 
-#define DIGESTS_KEPT 32u /* of each node; one about every second: followers may be so far behind \
-                          */
+#define DIGESTS_KEPT                                                            \
+    32u /* of each node; one about every second: followers may be so far behind \
+         */
 
 struct digest_ring {
     qr_slot slot[DIGESTS_KEPT]; /* 0: none */
@@ -28,6 +29,7 @@ struct digests {
 enum digest_verdict {
     DIGEST_UNKNOWN,  /* nobody has told of that slot, or this node has none */
     DIGEST_AGREES,   /* with all who have told */
+    DIGEST_UPHELD,   /* somebody differs, but this node is with more than half */
     DIGEST_DISPUTED, /* somebody differs, and this node is not outvoted */
     DIGEST_OUTVOTED, /* this node is wrong */
 };

@@ -5,6 +5,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot_source.h"
 
 #define LOOK_INTERVAL (100 * QR_MILLISECOND)
 #define TELL_INTERVAL (500 * QR_MILLISECOND)
@@ -79,6 +80,7 @@ void health_peer(struct node *node, node_index peer, bool up)
 {
     struct health *h = &node->health;
     h->told[peer] = (struct member_health){ 0 };
+    quarantine_peer(node, peer);
     h->watch[peer].keeps_up_since = 0;
     if (up) {
         health_tell(node, peer);
@@ -173,6 +175,19 @@ static void watch_lag(struct node *node, node_index i, qr_time now)
     }
 }
 
+/* A member in quarantine needs a state that is right; everything that its log holds is behind it.
+ */
+static void feed_anew(struct node *node, const struct outlook *o, node_index i)
+{
+    struct member_watch *w = &node->health.watch[i];
+    if (!node->health.told[i].quarantined) {
+        w->least = 0;
+    } else if (peers_connected(node->peers, i) && o->member[i].match > 0) {
+        w->least = w->least != 0 ? w->least : o->member[i].match;
+        source_wanted(node->source, i, w->least);
+    }
+}
+
 static void watch_members(struct node *node, const struct outlook *o, qr_time now)
 {
     struct health *h = &node->health;
@@ -189,6 +204,7 @@ static void watch_members(struct node *node, const struct outlook *o, qr_time no
         } else if (w->keeps_up_since == 0) {
             w->keeps_up_since = now;
         }
+        feed_anew(node, o, i);
         bool fresh = o->member[i].heard != 0 && now - o->member[i].heard < QR_SECOND;
         if (fresh && o->member[i].match >= h->commit_before) {
             w->caught_at = now;
@@ -340,8 +356,8 @@ static void consider_handing_over(struct node *node, const struct outlook *o, qr
 qr_time health_turn(struct node *node, qr_time now)
 {
     struct health *h = &node->health;
-    if (now < h->next) {
-        return h->next;
+    if (now < h->next || node->loading) {
+        return h->next < now ? now + LOOK_INTERVAL : h->next;
     }
     h->next = now + LOOK_INTERVAL;
     struct outlook o;

@@ -166,6 +166,8 @@ void info_raft(struct node *node, struct reply *out)
     info_line(out, "raft_repair_first:%llu", (ull)node->repair.first);
     info_line(out, "raft_repair_never:%u", node->repair.never);
     info_line(out, "raft_repair_gone:%u", node->repair.gone);
+    info_line(out, "raft_stands_back:%d", outlook.stands_back ? 1 : 0);
+    info_line(out, "raft_skewed:%d", outlook.skewed ? 1 : 0);
     info_line(out, "raft_commit:%llu", (ull)outlook.commit);
     info_line(out, "raft_applied:%llu", ready ? (ull)replica_applied(node->replica) : 0ull);
     info_line(out, "raft_last:%llu", (ull)outlook.last);
@@ -188,6 +190,27 @@ static void info_histogram(struct reply *out, const char *name, const struct his
               (ull)h->count, h->count == 0 ? 0.0 : (double)h->sum / (double)h->count,
               (ull)histogram_percentile(h, 50), (ull)histogram_percentile(h, 99),
               (ull)histogram_percentile(h, 99.9), (ull)h->max);
+}
+
+static void health_lines(struct node *node, struct reply *out)
+{
+    const struct health *h = &node->health;
+    const struct quarantine *q = &node->quarantine;
+    const struct alarm *list[ALARMS_MAX];
+    info_line(out, "alarms:%u", alarms_list(&node->alarms, list));
+    info_line(out, "alarms_dropped:%u", node->alarms.dropped);
+    info_line(out, "disk_sync_usec:%u", h->sync_usec);
+    info_line(out, "disk_slow:%d", h->slow_since != 0 ? 1 : 0);
+    info_line(out, "hand_overs_for_priority:%llu", (ull)h->handed_over_priority);
+    info_line(out, "hand_overs_for_slow_disk:%llu", (ull)h->handed_over_slow);
+    info_line(out, "quarantined:%d", node->quarantined ? 1 : 0);
+    info_line(out, "quarantines:%llu", (ull)q->begun);
+    info_line(out, "state_digest_slot:%llu",
+              node->replica != NULL ? (ull)replica_applied(node->replica) : 0ull);
+    info_line(out, "state_digest:%016llx",
+              node->engine != NULL ? (ull)engine_rolling_digest(node->engine) : 0ull);
+    info_line(out, "state_digests_compared:%llu", (ull)q->digests.compared);
+    info_line(out, "state_digests_differed:%llu", (ull)q->digests.differed);
 }
 
 static void log_lines(struct node *node, struct reply *out)
@@ -288,6 +311,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "answers_leader_changed:%llu", (ull)s->leader_changed);
     info_line(out, "answers_clusterdown:%llu", (ull)s->clusterdown);
     info_line(out, "protocol_errors:%llu", (ull)s->protocol_errors);
+    health_lines(node, out);
     loop_lines(node->measure, out);
     info_line(out, "peer_messages_sent:%llu", (ull)s->peer_messages_sent);
     info_line(out, "peer_messages_received:%llu", (ull)s->peer_messages_received);

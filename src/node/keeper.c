@@ -213,7 +213,7 @@ static bool is_due(const struct keeper *keeper, qr_time now)
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
     qr_slot wanted = source_wants(node->source);
     bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);
-    return useful && applied > keeper->slot && now >= keeper->not_before && !node->stopping &&
+    return useful && !node->quarantined && applied > keeper->slot && now >= keeper->not_before && !node->stopping &&
            !fetch_is_whole(node->fetch);
 }
 

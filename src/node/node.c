@@ -148,6 +148,8 @@ static void keep_house(struct node *node, qr_time now)
     }
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;
+    qr_time quarantine_next = quarantine_turn(node, now);
+    node->wake = quarantine_next < node->wake ? quarantine_next : node->wake;
     node->again = fetch_turn(node->fetch, now) || node->again;
     keeper_turn(node->keeper);
     source_turn(node->source, now);
@@ -266,6 +268,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
     }
     node->removed = node->identity.removed;
     alarms_init(&node->alarms, node->identity.node_id);
+    quarantine_open(node);
     /* Not max-value-bytes, which may differ from node to node: execution must not. */
     node->engine_config.value_bytes_max = VALUE_BYTES_MAX;
     memcpy(node->engine_config.hash_key, node->identity.cluster, 16);
@@ -378,6 +381,7 @@ void node_free(struct node *node)
         router_free(node->router);
     }
     if (node->keeper != NULL) {
+        quarantine_free(node);
         keeper_free(node->keeper);
         source_free(node->source);
         fetch_free(node->fetch);

@@ -13,6 +13,7 @@
 #include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
+#include "node/quarantine.h"
 #include "node/queues.h"
 #include "node/measure.h"
 #include "protocol/protocol.h"
@@ -86,7 +87,8 @@ struct node {
 
     struct alarms alarms; /* alarm.h */
     struct health health; /* health.h */
-    bool quarantined;     /* its state differs from the others': it serves nothing */
+    struct quarantine quarantine;
+    bool quarantined; /* its state differs from the others': it serves nothing */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;

@@ -440,6 +440,12 @@ qr_term replica_applied_term(const struct replica *r)
     return r->applied_term;
 }
 
+void replica_freeze(struct replica *r, bool on)
+{
+    r->frozen = on;
+    r->lease_until = 0;
+}
+
 void replica_apply_durable_only(struct replica *r, bool on)
 {
     r->durable_only = on;

@@ -114,6 +114,12 @@ node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */
 qr_term replica_term(const struct replica *r);      /* as of the last step */
 qr_slot replica_applied(const struct replica *r);
 qr_term replica_applied_term(const struct replica *r);
+/* The state is not to be trusted: nothing more is applied to it and nothing is read from it. */
+void replica_freeze(struct replica *r, bool on);
+/* The received snapshot takes the place of a frozen state: everything up to its slot is in this
+ * node's log, committed, and the log goes on behind it. False: it is none of that, or not yet. */
+bool replica_reinstall(struct replica *r, const struct checkpoint_header *header,
+                       const struct roster *roster);
 /* While it is on nothing is applied that is not durable in this node's own log. */
 void replica_apply_durable_only(struct replica *r, bool on);
 /* What is applied up to here is also durable in this node's own log. */

@@ -75,6 +75,7 @@ void replica_perform_install(struct replica *r, const struct effect *e)
         return;
     }
     swap_engines(node, engine);
+    r->digest_period = replica_digest_period(r);
     r->applied = e->install.slot;
     r->apply_to = e->install.slot;
     r->applied_term = e->install.term;
@@ -86,6 +87,37 @@ void replica_perform_install(struct replica *r, const struct effect *e)
     replica_mark_ticket(r, e->install.ticket);
     replica_flights_lost(r, e->install.slot);
     (void)io_failpoint(node->io, FAIL_INSTALLED);
+}
+
+bool replica_reinstall(struct replica *r, const struct checkpoint_header *header,
+                       const struct roster *roster)
+{
+    struct node *node = r->node;
+    struct log_group group = { 0 };
+    struct engine *engine;
+    const struct checkpoint_header *installed;
+    qr_assert(r->frozen);
+    bool known = log_group_state(node->log, r->group, &group);
+    if (!known || header->slot > r->apply_to || header->slot < r->applied ||
+        !replica_log_holds(&group, header->slot, header->term)) {
+        return false;
+    }
+    qr_assert(header->slot >= keeper_slot(node->keeper));
+    int error = fetch_install(node->fetch, &engine, &installed);
+    if (error != 0) {
+        engine_free(engine);
+        node_fail(node, "a snapshot cannot take the checkpoint's place");
+        return false;
+    }
+    swap_engines(node, engine);
+    r->digest_period = replica_digest_period(r);
+    r->applied = header->slot; /* what follows is applied from the log, to the new state */
+    r->applied_term = header->term;
+    r->applied_roster = *roster;
+    r->applied_roster_slot = header->roster_slot;
+    keeper_installed(node->keeper, installed);
+    replica_flights_lost(r, header->slot); /* their replies are the other node's */
+    return true;
 }
 
 void replica_offer(struct replica *r, node_index from, const struct checkpoint_header *header,

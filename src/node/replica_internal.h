@@ -94,6 +94,8 @@ struct replica {
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
     bool durable_only;         /* apply nothing that is not durable here: a checkpoint is due */
+    bool frozen;               /* apply nothing, read nothing: quarantine.h */
+    int64_t digest_period;     /* of log time: the state is compared where it changes */
     qr_term applied_term;
 
     struct ticket_mark *marks; /* a ring of tickets not yet durable */
@@ -161,7 +163,16 @@ void replica_end_sends(struct replica *r);
 /* Up to where entries may be applied now. */
 static inline qr_slot replica_apply_limit(const struct replica *r)
 {
+    if (r->frozen) {
+        return r->applied;
+    }
     return r->durable_only ? min_u64(r->apply_to, r->durable_last) : r->apply_to;
+}
+
+/* The state is another one: compared from its next period on. */
+static inline int64_t replica_digest_period(const struct replica *r)
+{
+    return engine_log_time(r->node->engine) >> 20; /* about a second */
 }
 
 /* Applies what is allowed, for at most about `budget` microseconds. */

@@ -134,6 +134,8 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
     r->group = group;
     r->me = me;
     r->next_req = 1;
+    r->frozen = node->quarantined;
+    r->digest_period = replica_digest_period(r);
     r->applied = base->slot;
     r->apply_to = base->slot;
     r->applied_term = base->term;
@@ -170,6 +172,9 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
     free(r->start_memberships);
     r->start_memberships = NULL;
     replica_admin(r, ADMIN_READ_MODE, r->node->config.read_mode);
+    if (r->node->quarantined) {
+        quarantine_start(r->node);
+    }
     r->protocol->outlook(r->self, &r->outlook);
     return true;
 }

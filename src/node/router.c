@@ -48,8 +48,8 @@ uint32_t router_forwarded(const struct router *router)
 
 static bool leads_here(const struct router *router)
 {
-    return !router->node->removed && replica_leads(router->node->replica) &&
-           router->forwarded_count == 0;
+    return !router->node->removed && !router->node->quarantined &&
+           replica_leads(router->node->replica) && router->forwarded_count == 0;
 }
 
 static bool refused_for_space(struct router *router, const struct command_spec *spec)
@@ -326,7 +326,7 @@ static bool route(struct router *router, struct pending *p)
         stream_refuse(p, STATUS_REMOVED);
         return true;
     }
-    if (relayed && replica_leads(router->node->replica)) {
+    if (relayed && replica_leads(router->node->replica) && !router->node->quarantined) {
         return carry_out(router, p);
     }
     if (leads_here(router)) {

@@ -244,11 +244,17 @@ static bool has_hope(const struct fetch *f, qr_time now)
     return f->phase != PULLING || now - f->heard < (received(f) > 0 ? patience : ASK_INTERVAL);
 }
 
+/* What its state already holds a node does not need; unless that state is wrong. */
+static bool is_needed(const struct fetch *f, qr_slot slot)
+{
+    return f->node->quarantined || slot > replica_applied(f->node->replica);
+}
+
 void fetch_on_offer(struct fetch *f, node_index from, const struct snapshot_offer *offer)
 {
     qr_time now = io_now(f->node->io);
-    if (f->phase == DROPPING || offer->slot <= replica_applied(f->node->replica) ||
-        now < f->not_before || f->node->stopping) {
+    if (f->phase == DROPPING || !is_needed(f, offer->slot) || now < f->not_before ||
+        f->node->stopping) {
         return;
     }
     if (f->phase == IDLE) {
@@ -319,10 +325,16 @@ static void offer_to_protocol(struct fetch *f)
 {
     f->installing = true;
     f->installed = false;
-    replica_offer(f->node->replica, f->source, &f->reader.header, &f->roster);
+    bool wrong = f->node->quarantined; /* the state that is here: any snapshot is better */
+    if (!wrong || !replica_reinstall(f->node->replica, &f->reader.header, &f->roster)) {
+        replica_offer(f->node->replica, f->source, &f->reader.header, &f->roster);
+    }
     f->installing = false;
     if (f->node->failed) {
         return;
+    }
+    if (wrong && f->installed) {
+        quarantine_end(f->node);
     }
     qr_time took = io_now(f->node->io) - f->began;
     if (f->installed) {
@@ -394,7 +406,7 @@ static bool pull(struct fetch *f, qr_time now)
 bool fetch_turn(struct fetch *f, qr_time now)
 {
     if (f->phase != IDLE && f->phase != DROPPING && f->phase != WHOLE &&
-        replica_applied(f->node->replica) >= f->offer.slot) {
+        !is_needed(f, f->offer.slot)) {
         f->figures.dropped++; /* the log has brought it after all */
         fetch_drop(f);
     }
@@ -405,6 +417,9 @@ bool fetch_turn(struct fetch *f, qr_time now)
     case PULLING:
         return pull(f, now);
     case WHOLE:
+        if (f->node->quarantined && !quarantine_may_end(f->node)) {
+            return false;
+        }
         if (keeper_is_quiet(f->node->keeper)) {
             offer_to_protocol(f);
         }

@@ -414,7 +414,9 @@ static void watch_members(struct source *s, qr_time now)
         if (f->read == 0) {
             continue;
         }
-        qr_slot match = leads ? outlook.member[i].match : 0;
+        /* The log of one in quarantine has all; it is the state that has to come. */
+        bool follows = leads && !s->node->health.told[i].quarantined;
+        qr_slot match = follows ? outlook.member[i].match : 0;
         if (match >= s->header.slot && match > f->match) {
             f->match = match;
             f->read = f->moved = now;

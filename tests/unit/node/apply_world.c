@@ -164,6 +164,23 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
     (void)term, (void)records;
 }
 
+void quarantine_start(struct node *node)
+{
+    (void)node;
+}
+
+void quarantine_note_state(struct node *node, qr_slot slot)
+{
+    (void)node;
+    (void)slot;
+}
+
+qr_slot keeper_slot(const struct keeper *keeper)
+{
+    (void)keeper;
+    return 0;
+}
+
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     (void)peers;

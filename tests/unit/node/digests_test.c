@@ -51,7 +51,7 @@ static void test_the_other_two_are_not_outvoted_by_one(void **state)
     digests_told(&d, 1, 5, 2);
     assert_int_equal(digests_judge(&d, 5, &other), DIGEST_AGREES);
     digests_told(&d, 2, 5, 1);
-    assert_int_equal(digests_judge(&d, 5, &other), DIGEST_DISPUTED);
+    assert_int_equal(digests_judge(&d, 5, &other), DIGEST_UPHELD);
     assert_int_equal(other, 2);
 }
 

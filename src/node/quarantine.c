@@ -1,0 +1,309 @@
+#include "node/quarantine.h"
+
+#include "node/alarm.h"
+#include "node/checkpoint.h"
+#include "node/health.h"
+#include "node/keeper.h"
+#include "node/node.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_INTERVAL (500 * QR_MILLISECOND)
+#define DISPUTE_TIME \
+    (5 * QR_SECOND) /* the others may not have told yet, or a later slot is clear */
+#define SLICE (QR_MILLISECOND / 5)
+#define MARK "quarantined"
+#define DIGEST_VERSION 1u
+#define DIGEST_BYTES 17u
+
+static uint32_t id_of(const struct node *node, node_index i)
+{
+    return i < MEMBERS_MAX ? node->known[i].id : 0;
+}
+
+/* --- The mark ------------------------------------------------------------------------------- */
+
+static void mark_path(const struct node *node, char *path, size_t cap)
+{
+    (void)snprintf(path, cap, "%s/" MARK, node->config.dir);
+}
+
+static void set_mark(struct node *node)
+{
+    char path[1100];
+    struct io_file *file;
+    mark_path(node, path, sizeof path);
+    int error = io_file_open(node->io, path, IO_CREATE | IO_WRITE, &file);
+    if (error == 0) {
+        io_file_close(file);
+        error = io_sync_dir(node->io, node->config.dir);
+    }
+    if (error != 0 && error != -EEXIST) {
+        node_log(node, NODE_LOG_WARNING, "%s cannot be written: %s", path, strerror(-error));
+    }
+}
+
+static void remove_mark(struct node *node)
+{
+    char path[1100];
+    mark_path(node, path, sizeof path);
+    int error = io_unlink(node->io, path);
+    error = error == 0 ? io_sync_dir(node->io, node->config.dir) : error;
+    if (error != 0 && error != -ENOENT) {
+        node_log(node, NODE_LOG_WARNING, "%s cannot be removed: %s", path, strerror(-error));
+    }
+}
+
+/* --- Beginning and end ---------------------------------------------------------------------- */
+
+void quarantine_open(struct node *node)
+{
+    char path[1100];
+    struct io_file *file;
+    struct quarantine *q = &node->quarantine;
+    (void)snprintf(q->directory, sizeof q->directory, "%s/quarantine", node->config.dir);
+    mark_path(node, path, sizeof path);
+    if (io_file_open(node->io, path, 0, &file) == 0) {
+        io_file_close(file);
+        node->quarantined = true;
+        q->saved = true; /* by the life before, as far as it came */
+    }
+}
+
+static void stand_back(struct node *node, const char *why)
+{
+    replica_freeze(node->replica, true);
+    replica_admin(node->replica, ADMIN_STAND_BACK, 1);
+    alarm_raise(node, ALARM_CORRUPT, "%s", why);
+    health_tell(node, NODE_NONE);
+}
+
+void quarantine_start(struct node *node)
+{
+    qr_assert(node->quarantined);
+    stand_back(node, "the state was found to differ from that of the others before the last start: "
+                     "this node serves nothing until it has been fed anew");
+}
+
+static void begin(struct node *node, qr_slot slot)
+{
+    struct quarantine *q = &node->quarantine;
+    char why[ALARM_TEXT_BYTES];
+    qr_assert(!node->quarantined);
+    node->quarantined = true;
+    q->begun++;
+    q->begun_at = replica_applied(node->replica);
+    q->saved = false;
+    q->disputed_since = 0;
+    digests_forget_own(&q->digests);
+    set_mark(node);
+    (void)snprintf(
+        why, sizeof why,
+        "the state at slot %" PRIu64 " differs from that of the others, which agree: this "
+        "node serves nothing until it has been fed anew; the state is kept in quarantine/",
+        slot);
+    stand_back(node, why);
+}
+
+void quarantine_end(struct node *node)
+{
+    struct quarantine *q = &node->quarantine;
+    qr_assert(node->quarantined);
+    node->quarantined = false;
+    q->ended++;
+    q->noted = q->quiet = 0;
+    remove_mark(node);
+    replica_freeze(node->replica, false);
+    replica_admin(node->replica, ADMIN_STAND_BACK, 0);
+    alarm_clear(node, ALARM_CORRUPT);
+    health_tell(node, NODE_NONE);
+    node_log(node, NODE_LOG_NOTICE, "The state is that of another node now: out of quarantine");
+}
+
+/* --- Saving (Q3) ---------------------------------------------------------------------------- */
+
+static void on_saved(void *context, enum checkpoint_result result,
+                     const struct checkpoint_header *header, const char *message)
+{
+    struct node *node = context;
+    struct quarantine *q = &node->quarantine;
+    q->saving = NULL;
+    q->saved = true;
+    if (result == CHECKPOINT_DONE) {
+        checkpoint_forget_spare(node->io, q->directory);
+        node_log(node, NODE_LOG_NOTICE,
+                 "Saved the state at slot %" PRIu64 " in %s/" CHECKPOINT_FILE, header->slot,
+                 q->directory);
+    } else { /* of the disk's own errors the log hears soon enough */
+        node_log(node, NODE_LOG_WARNING, "The state is not saved: %s", message);
+    }
+}
+
+static void save(struct node *node)
+{
+    struct quarantine *q = &node->quarantine;
+    struct checkpoint_header header = { .group = 0 };
+    memcpy(header.cluster, node->identity.cluster, sizeof header.cluster);
+    memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
+    header.slot = q->begun_at;
+    header.term = replica_applied_term(node->replica);
+    const struct roster *roster = replica_applied_roster(node->replica, &header.roster_slot);
+    header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
+    int error = io_mkdir(node->io, q->directory);
+    if (error != 0) {
+        node_log(node, NODE_LOG_WARNING, "%s cannot be made: %s", q->directory, strerror(-error));
+        q->saved = true;
+        return;
+    }
+    q->saving = checkpoint_start(node->io, q->directory, node->engine, &header, on_saved, node);
+}
+
+static bool save_some(struct node *node)
+{
+    struct quarantine *q = &node->quarantine;
+    if (q->saved) {
+        return false;
+    }
+    if (q->saving == NULL && keeper_is_quiet(node->keeper)) {
+        save(node);
+    }
+    return q->saving != NULL && checkpoint_step(q->saving, SLICE);
+}
+
+bool quarantine_may_end(const struct node *node)
+{
+    return node->quarantine.saved && node->quarantine.saving == NULL;
+}
+
+void quarantine_free(struct node *node)
+{
+    if (node->quarantine.saving != NULL) {
+        checkpoint_abort(node->quarantine.saving);
+        node->quarantine.saving = NULL;
+    }
+}
+
+/* --- Comparing ------------------------------------------------------------------------------ */
+
+static void dispute(struct node *node, qr_slot slot, node_index other)
+{
+    struct quarantine *q = &node->quarantine;
+    if (q->disputed_since == 0) {
+        q->disputed_since = io_now(node->io);
+    }
+    q->disputed_at = slot;
+    q->disputed_with = other;
+}
+
+static void judge(struct node *node, qr_slot slot)
+{
+    struct quarantine *q = &node->quarantine;
+    node_index other = NODE_NONE;
+    switch (digests_judge(&q->digests, slot, &other)) {
+    case DIGEST_UNKNOWN:
+        return;
+    case DIGEST_AGREES:
+        if (slot > q->disputed_at && !node->quarantined) {
+            q->disputed_since = 0;
+            alarm_clear(node, ALARM_CORRUPT);
+        }
+        return;
+    case DIGEST_UPHELD: /* the other one will find out, or has */
+        q->disputed_since = 0;
+        return;
+    case DIGEST_DISPUTED:
+        dispute(node, slot, other);
+        return;
+    case DIGEST_OUTVOTED:
+        if (!node->quarantined) {
+            begin(node, slot);
+        }
+        return;
+    }
+    qr_unreachable();
+}
+
+void quarantine_note_state(struct node *node, qr_slot slot)
+{
+    struct quarantine *q = &node->quarantine;
+    if (node->quarantined || slot == 0) {
+        return;
+    }
+    uint8_t head[DIGEST_BYTES];
+    struct wire_writer w = wire_writer(head, sizeof head);
+    uint64_t digest = engine_rolling_digest(node->engine);
+    q->noted = slot;
+    digests_own(&q->digests, slot, digest);
+    wire_put_u8(&w, DIGEST_VERSION);
+    wire_put_u64(&w, slot);
+    wire_put_u64(&w, digest);
+    qr_assert(!w.bad && w.n == sizeof head);
+    peers_tell(node->peers, NODE_NONE, FRAME_DIGEST, span_of(head, w.n));
+}
+
+bool quarantine_receive(struct node *node, node_index from, struct span head)
+{
+    struct wire_reader r = wire_reader(head);
+    uint8_t version = wire_get_u8(&r);
+    qr_slot slot = wire_get_u64(&r);
+    uint64_t digest = wire_get_u64(&r);
+    if (r.bad || from >= MEMBERS_MAX) {
+        return false;
+    }
+    if (version == DIGEST_VERSION) { /* digests made in another way say nothing */
+        digests_told(&node->quarantine.digests, from, slot, digest);
+        judge(node, slot);
+    }
+    return true;
+}
+
+void quarantine_peer(struct node *node, node_index peer)
+{
+    digests_forget(&node->quarantine.digests, peer);
+}
+
+/* Where nothing happens all stand at the same slot. */
+static void note_quiet_state(struct node *node)
+{
+    struct quarantine *q = &node->quarantine;
+    qr_slot applied = replica_applied(node->replica);
+    if (applied == q->quiet && applied != q->noted) {
+        quarantine_note_state(node, applied);
+    }
+    q->quiet = applied;
+}
+
+static void look(struct node *node, qr_time now)
+{
+    struct quarantine *q = &node->quarantine;
+    note_quiet_state(node);
+    judge(node, q->noted);
+    if (q->disputed_since != 0 && now - q->disputed_since >= DISPUTE_TIME && !node->quarantined) {
+        alarm_raise(node, ALARM_CORRUPT,
+                    "the state at slot %" PRIu64 " differs from that of node %u, and no majority "
+                    "says which is right; nobody was stopped",
+                    q->disputed_at, id_of(node, q->disputed_with));
+    }
+}
+
+qr_time quarantine_turn(struct node *node, qr_time now)
+{
+    struct quarantine *q = &node->quarantine;
+    if (node->loading) {
+        return now + LOOK_INTERVAL; /* the replica has not begun */
+    }
+    if (node->quarantined && save_some(node)) {
+        node->again = true;
+    }
+    if (now >= q->next) {
+        q->next = now + LOOK_INTERVAL;
+        look(node, now);
+    }
+    return q->next;
+}

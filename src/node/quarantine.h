@@ -1,0 +1,60 @@
+/* Comparing states, and a node whose state is wrong (decision 025; U27, T14).
+ *
+ * Nodes note the digest of their state at the same slots: where log time comes to another second,
+ * and where all is quiet. They tell each other, and whoever is outvoted (digests.h) goes into
+ * quarantine:
+ *
+ *   Q1 It executes nothing more and answers nothing from its state: reads and what was proposed
+ * wait for another leader, or for the state that is to come. Q2 It does not lead and does not
+ * campaign (ADMIN_STAND_BACK), but goes on voting and persisting. Q3 Its state is written to
+ * quarantine/checkpoint for people to look at; there is one at a time. Q4 Then a checkpoint of
+ * another node takes the place of its state and of its checkpoint, and its own log, which was never
+ * in doubt, brings it up from there. Q5 A file remembers it over restarts until Q4 is done.
+ *
+ * Where nobody is outvoted there is an alarm and nothing else. */
+#ifndef NODE_QUARANTINE_H
+#define NODE_QUARANTINE_H
+
+#include "node/digests.h"
+
+struct node;
+struct checkpoint;
+
+struct quarantine {
+    struct digests digests;
+    qr_slot noted, quiet; /* the last slot noted; applied at the last look */
+    qr_time next;
+
+    qr_time disputed_since; /* 0: not */
+    qr_slot disputed_at;
+    node_index disputed_with;
+
+    qr_slot begun_at; /* the state as it was found */
+    struct checkpoint *saving;
+    struct engine *spoiled; /* what is being saved, once it is the node's no more */
+    bool saved;
+    char directory[1088];
+    uint64_t begun, ended; /* for INFO */
+};
+
+/* At the start, before the replica: does the directory say that its state is wrong? */
+void quarantine_open(struct node *node);
+/* The replica has begun, with such a state. */
+void quarantine_start(struct node *node);
+void quarantine_free(struct node *node);
+
+/* Everything up to `slot` is applied, nothing behind it. */
+void quarantine_note_state(struct node *node, qr_slot slot);
+/* Frame DIGEST. False when malformed. */
+bool quarantine_receive(struct node *node, node_index from, struct span head);
+void quarantine_peer(struct node *node, node_index peer);
+
+/* Once a turn; returns when it wants to be called next. */
+qr_time quarantine_turn(struct node *node, qr_time now);
+
+/* Another state may take the place of this one: it is saved, or cannot be. */
+bool quarantine_may_end(const struct node *node);
+/* It has. */
+void quarantine_end(struct node *node);
+
+#endif
