@@ -14,9 +14,10 @@
 #include <string.h>
 
 #define SLICE (QR_MILLISECOND / 10) /* of loop time a turn */
-#define REMIND_INTERVAL (250 * QR_MILLISECOND)
-/* Between checkpoints that are taken for the sake of the log, and four times what the last took. */
-#define RECLAIM_INTERVAL (250 * QR_MILLISECOND)
+#define REMIND_INTERVAL QR_SECOND
+#define RECLAIM_INTERVAL                                                    \
+    QR_SECOND /* between checkpoints that are taken for the sake of the log \
+               */
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 
 #define GROUP 0u
@@ -191,9 +192,9 @@ static void on_done(void *context, enum checkpoint_result result,
  * what comes in meanwhile is over the bounds as well. */
 static bool must_reclaim(const struct keeper *keeper, qr_time now)
 {
-    qr_time pause = 4 * (keeper->ended - keeper->began);
-    pause = pause > RECLAIM_INTERVAL ? pause : RECLAIM_INTERVAL;
-    return keeper->release > keeper->slot && now >= keeper->ended + pause;
+    qr_time took = keeper->ended - keeper->began;
+    return keeper->release > keeper->slot &&
+           now >= keeper->ended + (took > RECLAIM_INTERVAL ? 4 * took : RECLAIM_INTERVAL);
 }
 
 /* Members apply the same entries and may share a disk: each begins at a time of its own. */
@@ -213,8 +214,8 @@ static bool is_due(const struct keeper *keeper, qr_time now)
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
     qr_slot wanted = source_wants(node->source);
     bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);
-    return useful && !node->quarantined && applied > keeper->slot && now >= keeper->not_before && !node->stopping &&
-           !fetch_is_whole(node->fetch);
+    return useful && !node->quarantined && applied > keeper->slot && now >= keeper->not_before &&
+           !node->stopping && !fetch_is_whole(node->fetch);
 }
 
 static void begin(struct keeper *keeper, qr_time now)
