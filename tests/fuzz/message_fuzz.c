@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "node/handshake.h"
+#include "node/repair.h"
 #include "protocol/raft/raft_messages.h"
 
 #include <string.h>
@@ -118,10 +119,28 @@ static void welcome(struct feed *f)
     qr_assert(!welcome_read(bytes, &read, &claim, hello, "secret", &proven) || !proven);
 }
 
+/* --- Repair --------------------------------------------------------------------------------- */
+
+/* What can be read is written back the same, and a question is no answer. */
+static void repair_frames(struct span in)
+{
+    uint8_t p[REPAIR_HEAD_BYTES_MAX];
+    struct repair_hole hole;
+    enum repair_answer answer;
+    bool asks = repair_ask_read(in, &hole);
+    if (asks) {
+        qr_assert(repair_ask_write(&hole, p) == in.n && memcmp(p, in.p, in.n) == 0);
+    }
+    if (repair_reply_read(in, &hole, &answer)) {
+        qr_assert(!asks && hole.lo <= hole.hi);
+        qr_assert(repair_reply_write(&hole, answer, p) == in.n && memcmp(p, in.p, in.n) == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct feed f = { .p = data, .n = n };
-    unsigned what = feed_below(&f, 6);
+    unsigned what = feed_below(&f, 7);
     uint16_t kind = feed_u16(&f);
     const struct codec *codec = (what & 1) != 0 ? &raft_codec : &canary_codec;
     if (what < 2) {
@@ -130,8 +149,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         encode_first(codec, (uint16_t)(kind % (codec->kind_max + 2)), feed_u64(&f));
     } else if (what == 4) {
         hello(span_of(f.p, f.n));
-    } else {
+    } else if (what == 5) {
         welcome(&f);
+    } else {
+        repair_frames(span_of(f.p, f.n));
     }
     return 0;
 }
