@@ -43,6 +43,24 @@ void write_roles(struct metrics *page, const struct metric_row *row)
     }
 }
 
+void write_alarms(struct metrics *page, const struct metric_row *row)
+{
+    static const enum alarm_kind kinds[] = {
+#define ALARM(tag, NAME, sentence) ALARM_##NAME,
+#include "node/alarms.def"
+#undef ALARM
+    };
+    const struct alarm *list[ALARMS_MAX];
+    uint32_t n = alarms_list(&page->sources.node->alarms, list);
+    for (size_t k = 0; k < ARRAY_COUNT(kinds); k++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            count += list[i]->kind == kinds[k];
+        }
+        metric_sample(&page->out, row->name, "", LABELS({ "alarm", alarm_name(kinds[k]) }), count);
+    }
+}
+
 /* Only a leader knows how far the others are. */
 static bool leads(const struct metrics *page)
 {
