@@ -68,7 +68,7 @@ static void reject(struct raft *r, struct effects *out, const struct raft_append
     qr_slot hint = trail_last_within(&r->trail, m->prev_slot, m->prev_term);
     hint = max_u64(hint, r->commit); /* A2 */
     if (r->forgetful) {
-        raft_forgetful_reject(r, out, m->prev_slot, hint);
+        raft_forgetful_reject(r, out, m, hint);
         return;
     }
     qr_ticket after = raft_ticket(r, out, 0);

@@ -41,7 +41,7 @@ static void check_peer(const struct raft *r, const struct peer *p)
     qr_assert(p->lease_from <= p->heard);
     qr_assert(p->recovery <= RECOVERY_TOLD);
     qr_assert(p->recovery == RECOVERY_NONE || p->life != 0);
-    qr_assert(p->recovery < RECOVERY_BARRED || r->term_start + p->barrier <= r->barrier);
+    qr_assert(p->recovery < RECOVERY_BARRED || r->barrier > r->term_start);
 }
 
 static void check_leader(const struct raft *r)

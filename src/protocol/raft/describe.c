@@ -173,7 +173,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, p->probed);
         mix(d, p->recovery);
         mix(d, p->life);
-        mix(d, p->barrier);
+        mix(d, p->barrier_low);
         mix(d, (uint64_t)p->probed_since);
     }
 }

@@ -33,8 +33,8 @@
  * V3 The barrier must be younger than the loss. `life` is drawn at each start; a leader that hears
  *    a new one makes a new barrier, and RECOVERED names the life it is for.
  * V4 Links reorder. While the leader takes F for forgetful, an APPEND_ACK of F counts only when it
- *    reaches the barrier after RECOVERED was sent: what F acknowledged before the loss lies below
- *    the barrier, and what it acknowledged as a forgetful member is no APPEND_ACK.
+ *    reaches the barrier: what F acknowledged before the loss lies below it, and what it
+ *    acknowledged as a forgetful member is no APPEND_ACK. So F has heard RECOVERED.
  * V5 That F is forgetful is durable (FORGETFUL_STATE) until the state record of its recovery is.
  *    Everything that F says as a normal member waits for that one.
  *
@@ -64,14 +64,16 @@ void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to, bool
     reply->life = r->life;
 }
 
-void raft_forgetful_reject(struct raft *r, struct effects *out, qr_slot prev_slot, qr_slot hint)
+void raft_forgetful_reject(struct raft *r, struct effects *out, const struct raft_append *m,
+                           qr_slot hint)
 {
     qr_assert(r->forgetful);
     qr_ticket after = raft_ticket(r, out, 0);
     struct raft_forgetful_reject *reply =
         RAFT_SEND(out, r->leader, FORGETFUL_REJECT, forgetful_reject, after);
     reply->term = r->term;
-    reply->prev_slot = prev_slot;
+    reply->prev_slot = m->prev_slot;
+    reply->sent = m->sent;
     reply->hint_slot = hint;
     reply->hint_term = trail_term(&r->trail, hint);
     reply->life = r->life;
@@ -158,22 +160,23 @@ static void make_barrier(struct raft *r, struct effects *out)
         struct peer *p = &r->peer[set_first(rest)];
         if (p->recovery == RECOVERY_UNBARRED) {
             p->recovery = RECOVERY_BARRED; /* V3 */
-            p->barrier = (uint32_t)(r->barrier - r->term_start);
+            p->barrier_low = (uint32_t)r->barrier;
         }
     }
     raft_replicate_all(r, out);
 }
 
+/* Never too low: one that is 2^32 slots older than the latest would seem younger than it is. */
 static qr_slot barrier_of(const struct raft *r, const struct peer *p)
 {
     qr_assert(p->recovery >= RECOVERY_BARRED);
-    return r->term_start + p->barrier;
+    return r->barrier - (uint32_t)((uint32_t)r->barrier - p->barrier_low);
 }
 
 static void tell_recovered(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
-    qr_assert(p->recovery >= RECOVERY_BARRED);
+    qr_assert(p->recovery == RECOVERY_BARRED);
     raft_trace(out, POINT_RECOVERY_TOLD, to, barrier_of(r, p), 0);
     p->recovery = RECOVERY_TOLD;
     struct raft_recovered *m = RAFT_SEND(out, to, RECOVERED, recovered, 0);
@@ -196,7 +199,8 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
     }
     if (p->recovery == RECOVERY_UNBARRED) {
         make_barrier(r, out);
-    } else if (p->match >= barrier_of(r, p) && r->commit >= barrier_of(r, p)) {
+    } else if (p->recovery == RECOVERY_BARRED && p->match >= barrier_of(r, p) &&
+               r->commit >= barrier_of(r, p)) {
         tell_recovered(r, out, from);
     }
 }
@@ -204,7 +208,8 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
 void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index from,
                               const struct raft_forgetful_reject *m)
 {
-    if (note_forgetful(r, out, from, m->term, m->life) != NULL) {
+    struct peer *p = note_forgetful(r, out, from, m->term, m->life);
+    if (p != NULL && m->sent >= p->probed_since) {
         raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
     }
 }
@@ -212,9 +217,10 @@ void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index fr
 bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match)
 {
     struct peer *p = &r->peer[from];
-    if (p->recovery == RECOVERY_TOLD && match >= barrier_of(r, p)) { /* V4 */
+    if (p->recovery >= RECOVERY_BARRED && match >= barrier_of(r, p)) { /* V4 */
         raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
+        raft_advance_commit(r); /* what it holds already counts from now on */
     }
     return p->recovery == RECOVERY_NONE;
 }

@@ -164,6 +164,9 @@ static void remind_of_snapshot(struct raft *r, struct effects *out, node_index t
 static void remind(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
+    if (p->recovery == RECOVERY_TOLD) {
+        p->recovery = RECOVERY_BARRED; /* RECOVERED may be lost: its next answer will tell */
+    }
     if (p->mode == PEER_SNAPSHOT) {
         remind_of_snapshot(r, out, to);
     } else if (!is_within_reach(r, out, to)) {
@@ -247,6 +250,10 @@ void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_sl
     qr_slot before = p->match;
     bool progress = match > before;
     p->match = max_u64(before, match);
+    if (p->mode == PEER_SNAPSHOT && p->match < r->trail.base_slot) {
+        p->next = max_u64(p->next, p->match + 1);
+        return; /* that it is behind is not news */
+    }
     p->in_flight = (uint16_t)(p->in_flight - (p->in_flight > 0));
     if (p->mode != PEER_REPLICATE || (progress && p->in_flight == 0)) {
         /* All is answered: what is not acknowledged was not attached, or was lost (G3). Without
@@ -282,7 +289,7 @@ void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
     bool counts = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL;
     /* A refusal promises nothing: it is heard although the word that ends V4 was lost. */
     bool fed = r->phase == PHASE_LEADER && (r->feed & raft_bit(from)) != 0;
-    bool told = fed && m->term == r->term && r->peer[from].recovery == RECOVERY_TOLD;
+    bool told = fed && m->term == r->term && r->peer[from].recovery >= RECOVERY_BARRED;
     /* Else each of many old refusals would start over, and what that sends be refused again. */
     if ((counts || told) && m->sent >= r->peer[from].probed_since) {
         raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);

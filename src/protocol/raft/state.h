@@ -42,7 +42,7 @@ enum recovery {
     RECOVERY_NONE = 0, /* not forgetful: it counts */
     RECOVERY_UNBARRED, /* no barrier has been made since its life was heard of */
     RECOVERY_BARRED,   /* a barrier is made */
-    RECOVERY_TOLD,     /* RECOVERED was sent */
+    RECOVERY_TOLD,     /* RECOVERED was sent since the last heartbeat */
 };
 
 struct peer {
@@ -60,7 +60,7 @@ struct peer {
     uint8_t recovery : 4;  /* enum recovery */
     bool probed;           /* PROBE: an APPEND is on its way */
     uint32_t life;         /* the last that it was forgetful in; 0: none in this term */
-    uint32_t barrier; /* BARRED, TOLD: the one made for it, that many slots behind term_start */
+    uint32_t barrier_low;  /* BARRED, TOLD: of the one made for it, the low half */
 };
 
 /* Reads [first, first + count) wait until `round` is confirmed. */
@@ -315,7 +315,8 @@ void raft_on_offer(struct raft *r, struct effects *out, const struct event *even
 void raft_forget_start(struct raft *r);
 /* The forgetful node's answers to an APPEND or a HEARTBEAT. */
 void raft_forgetful_ack(struct raft *r, struct effects *out, node_index to, bool matched);
-void raft_forgetful_reject(struct raft *r, struct effects *out, qr_slot prev_slot, qr_slot hint);
+void raft_forgetful_reject(struct raft *r, struct effects *out, const struct raft_append *m,
+                           qr_slot hint);
 void raft_on_recovered(struct raft *r, struct effects *out, node_index from,
                        const struct raft_recovered *m);
 void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,

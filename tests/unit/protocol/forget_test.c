@@ -97,6 +97,109 @@ static void test_its_leader_counts_it_nowhere(void **state)
     group_free(g);
 }
 
+/* What it holds counts with its first word as a normal member: no other need follow. */
+static void test_what_it_holds_already_counts_when_it_is_back(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    g->node[1].disk_held = true;
+    group_restart_damaged(g, 2, 11);
+    group_elapse(g, 60 * QR_MILLISECOND);
+    group_sync(g, 1);
+    while (group_deliver_one(g, 1, 0, RAFT_APPEND_ACK)) {
+    }
+    assert_int_equal(group_raft(g, 0)->commit, 12); /* the barrier */
+    group_crash(g, 1);
+    group_lose_mail(g);
+    group_submit(g, 0, 1);
+    group_sync(g, 0);
+    assert_true(group_deliver_one(g, 0, 2, RAFT_APPEND));
+    group_sync(g, 2);
+    assert_true(group_deliver_one(g, 2, 0, RAFT_FORGETFUL_ACK));
+    assert_int_equal(group_raft(g, 0)->peer[2].match, 13);
+    assert_true(group_deliver_one(g, 0, 2, RAFT_RECOVERED));
+    assert_int_equal(group_raft(g, 0)->commit, 12);
+    group_sync(g, 2);
+    assert_true(group_deliver_one(g, 2, 0, RAFT_APPEND_ACK));
+    assert_int_equal(group_raft(g, 0)->commit, 13);
+    group_free(g);
+}
+
+/* The entries for an empty log are lost, then the word that it may count: both are said again. */
+static void test_what_is_lost_on_the_way_is_said_again(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 0);
+    group_lose_mail(g);
+    g->now += 25 * QR_MILLISECOND;
+    group_timer(g, 0);
+    group_deliver_one(g, 0, 2, RAFT_HEARTBEAT);
+    group_sync(g, 2);
+    group_deliver_one(g, 2, 0, RAFT_FORGETFUL_ACK);
+    group_deliver_one(g, 0, 2, RAFT_APPEND);
+    group_sync(g, 2);
+    group_deliver_one(g, 2, 0, RAFT_FORGETFUL_REJECT);
+    assert_int_equal(group_sent(g, 0, 2, RAFT_APPEND)->lo, 1);
+    group_lose(g, 0, 2, RAFT_APPEND);
+    g->node[1].disk_held = true;
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].match, 12);
+    g->node[1].disk_held = false;
+    group_sync(g, 1);
+    while (group_deliver_one(g, 1, 0, RAFT_APPEND_ACK)) {
+    }
+    g->now += 25 * QR_MILLISECOND;
+    group_timer(g, 0);
+    group_deliver_one(g, 0, 2, RAFT_HEARTBEAT);
+    group_sync(g, 2);
+    group_deliver_one(g, 2, 0, RAFT_FORGETFUL_ACK);
+    group_lose(g, 0, 2, RAFT_RECOVERED);
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_int_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    group_free(g);
+}
+
+/* 62: the log of the node that was to lead next is damaged. The others keep what they have. */
+static void test_62_a_damaged_member_deletes_nothing_at_the_others(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 1, 4);
+    group_crash(g, 0);
+    group_lose_mail(g);
+    group_elapse(g, 2 * QR_SECOND);
+    assert_int_equal(g->node[2].log.last, 11);
+    group_restart(g, 0, false);
+    group_elapse(g, 2 * QR_SECOND);
+    assert_int_not_equal(leader_of(g), 1);
+    for (node_index i = 0; i < 3; i++) {
+        assert_true(g->node[i].applied >= 11);
+        assert_int_equal(g->node[i].log.entry[11].req, 10);
+    }
+    group_free(g);
+}
+
+/* 4: all are killed and started, then all others killed: who is alone answers no read. */
+static void test_4_who_is_left_alone_answers_nothing(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    for (node_index i = 0; i < 3; i++) {
+        group_restart(g, i, false);
+    }
+    group_lose_mail(g);
+    group_crash(g, 1);
+    group_crash(g, 2);
+    qr_req read = group_read(g, 0, 1);
+    group_elapse(g, 3 * QR_SECOND);
+    assert_null(group_noted(g, 0, EFFECT_READ, read));
+    assert_int_equal(group_noted(g, 0, EFFECT_ANSWER, read)->status, STATUS_NOT_LEADER);
+    assert_int_equal(g->node[0].applied, 0); /* nobody says what is committed */
+    group_free(g);
+}
+
 /* V4: what it acknowledged before the loss counts no more, however late it comes. */
 static void test_v4_an_acknowledgement_from_before_does_not_count(void **state)
 {
@@ -309,6 +412,10 @@ int main(void)
         cmocka_unit_test(test_53_a_member_that_lost_its_disk_comes_back),
         cmocka_unit_test(test_61_it_neither_votes_nor_campaigns),
         cmocka_unit_test(test_its_leader_counts_it_nowhere),
+        cmocka_unit_test(test_what_it_holds_already_counts_when_it_is_back),
+        cmocka_unit_test(test_what_is_lost_on_the_way_is_said_again),
+        cmocka_unit_test(test_62_a_damaged_member_deletes_nothing_at_the_others),
+        cmocka_unit_test(test_4_who_is_left_alone_answers_nothing),
         cmocka_unit_test(test_v4_an_acknowledgement_from_before_does_not_count),
         cmocka_unit_test(test_v2_no_recovery_before_the_others_hold_the_barrier),
         cmocka_unit_test(test_v3_a_restart_in_the_middle_begins_anew),

@@ -289,6 +289,49 @@ static void test_24_the_vote_survives_an_installation_and_a_restart(void **state
     group_free(g);
 }
 
+/* 16: entries behind a trim are dropped and written anew; a restart finds what was written. */
+static void test_16_entries_behind_a_trim_are_replaced(void **state)
+{
+    (void)state;
+    struct group *g = group_new(3);
+    struct raft_append m = { .term = 1, .prev_slot = 0, .commit = 6 };
+    group_deliver(g, 1, 0, RAFT_APPEND, &m, 1, 11, 1);
+    group_checkpoint(g, 0, 6, 6, 0);
+    m = (struct raft_append){ .term = 2, .prev_slot = 4, .prev_term = 1, .commit = 6 };
+    group_deliver(g, 2, 0, RAFT_APPEND, &m, 5, 7, 1); /* from before the trim: they are here */
+    assert_int_equal(group_raft(g, 0)->trail.last_slot, 10);
+    m = (struct raft_append){ .term = 2, .prev_slot = 6, .prev_term = 1, .commit = 6 };
+    group_deliver(g, 2, 0, RAFT_APPEND, &m, 7, 9, 2);
+    assert_int_equal(group_raft(g, 0)->trail.last_slot, 8);
+    group_settle(g);
+    group_restart(g, 0, true);
+    assert_int_equal(group_raft(g, 0)->trail.last_slot, 8);
+    assert_int_equal(trail_last_term(&group_raft(g, 0)->trail), 2);
+    group_free(g);
+}
+
+/* 17: the snapshot is newer than all of the log; what the log begins with follows from it. */
+static void test_17_a_start_behind_a_snapshot_with_an_empty_log(void **state)
+{
+    (void)state;
+    struct group *g = one_is_behind();
+    group_bring_snapshot(g, 0, 2);
+    group_sync(g, 2);
+    assert_int_equal(g->node[2].disk.last, 21);
+    group_restart(g, 2, true);
+    struct outlook o;
+    raft_protocol.outlook(group_raft(g, 2), &o);
+    assert_int_equal(o.first, 22);
+    assert_int_equal(o.last, 21);
+    assert_int_equal(o.commit, 21);
+    g->node[2].cut = false;
+    group_submit(g, 0, 3);
+    group_elapse(g, 60 * QR_MILLISECOND);
+    assert_int_equal(g->node[2].applied, 24);
+    assert_int_equal(noted(g, 2, EFFECT_INSTALL), 0);
+    group_free(g);
+}
+
 /* 59: a refusal behind an installation names the snapshot's slot and term. */
 static void test_59_a_refusal_behind_an_installation(void **state)
 {
@@ -429,6 +472,8 @@ int main(void)
         cmocka_unit_test(test_41_two_snapshots_shortly_after_one_another),
         cmocka_unit_test(test_58_a_checkpoint_begun_before_an_installation_trims_nothing),
         cmocka_unit_test(test_24_the_vote_survives_an_installation_and_a_restart),
+        cmocka_unit_test(test_16_entries_behind_a_trim_are_replaced),
+        cmocka_unit_test(test_17_a_start_behind_a_snapshot_with_an_empty_log),
         cmocka_unit_test(test_59_a_refusal_behind_an_installation),
         cmocka_unit_test(test_55_members_come_with_the_snapshot),
         cmocka_unit_test(test_an_offer_brings_the_term_in_which_it_was_committed),
