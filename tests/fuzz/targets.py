@@ -16,6 +16,7 @@ TARGETS = {
     "checkpoint": (1024, ["src/node/checkpoint.c", "src/node/checkpoint_load.c",
                           "src/engine/image.c"]),
     "identity": (2048, ["src/node/identity.c"]),
+    "join": (2048, ["src/node/join_frames.c"]),
     "roster": (2048, ["src/node/roster.c"]),
     "history": (1024, ["sim/history.c", "sim/checkers/linearizable.c", "sim/checkers/search.c",
                        "sim/checkers/model.c"]),
