@@ -89,10 +89,13 @@ def test_a_peer_that_comes_back_gets_no_answer_of_its_last_life(half):
     first.close()
 
 
+SNAPSHOT = OFFER, READ, DATA, GONE = range(11, 15)
+
+
 def random_frame(dice):
     """Well-formed outside, so that the checksum hides nothing behind it."""
     kind = dice.choice([wire.PROTOCOL] * 4 + [wire.FORWARD] * 3 + [wire.REPLY, wire.SPACE,
-                       wire.HELLO, wire.WELCOME, wire.PROOF, 0, 9, 255])
+                       wire.HELLO, wire.WELCOME, wire.PROOF, 0, 9, 255, *SNAPSHOT, *SNAPSHOT])
     def number():
         return dice.choice([0, 1, 2, 3, dice.getrandbits(8), dice.getrandbits(64), 2**64 - 1])
     if kind == wire.PROTOCOL:
@@ -117,6 +120,15 @@ def random_frame(dice):
     if kind == wire.REPLY:
         return wire.frame(kind, struct.pack("<QB", number(), dice.getrandbits(8)),
                           dice.randbytes(5))
+    if kind in SNAPSHOT:
+        size = dice.choice([1, 1000, 1 << 17, number() % (1 << 32)])
+        file = dice.choice([7, 7, number()])
+        head = {OFFER: struct.pack("<QQQQ", file, number(), number(), dice.choice([9000, number()])),
+                READ: struct.pack("<QQIB", file, number(), size, 0),
+                DATA: struct.pack("<QQIB", file, dice.choice([0, number()]), size, 1),
+                GONE: struct.pack("<Q", file)}[kind]
+        tail = dice.randbytes(min(size, 1 << 17)) if kind == DATA else b""
+        return wire.frame(kind, head, tail)
     return wire.frame(kind, dice.randbytes(dice.choice([0, 1, 2, 61, 92])), dice.randbytes(3))
 
 

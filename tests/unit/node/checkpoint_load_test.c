@@ -235,6 +235,59 @@ static void test_the_roster_travels_with_the_state(void **state)
     world_close(w);
 }
 
+/* As a follower reads another node's: in whatever pieces it comes. */
+static void test_pieces_of_any_size_make_the_same_state(void **state)
+{
+    (void)state;
+    struct world *w = world_open(3000);
+    size_t n;
+    world_take(w);
+    uint8_t *bytes = read_file(w, &n);
+    const size_t sizes[] = { 1, 7, 4096, 131072, n };
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        struct checkpoint_reader reader = { .engine = engine_new(&test_config) };
+        enum checkpoint_reading result = CHECKPOINT_READING_MORE;
+        size_t here = 0;
+        while (result == CHECKPOINT_READING_MORE && here < n) {
+            size_t taken;
+            here += min_u64(sizes[i], n - here);
+            struct span rest = span_of(bytes + reader.offset, here - reader.offset);
+            result = checkpoint_read(&reader, rest, UINT32_MAX, &taken);
+        }
+        assert_int_equal(result, CHECKPOINT_READING_END);
+        assert_int_equal(here, n);
+        assert_int_equal(reader.offset, n);
+        assert_true(engine_digest(reader.engine) == engine_digest(w->engine));
+        engine_free(reader.engine);
+    }
+    free(bytes);
+    world_close(w);
+}
+
+/* What came before a bad block stays good, so that it can be gone on with. */
+static void test_a_bad_block_does_not_spoil_what_came_before(void **state)
+{
+    (void)state;
+    struct world *w = world_open(3000);
+    size_t n, taken;
+    world_take(w);
+    uint8_t *bytes = read_file(w, &n);
+    struct checkpoint_reader reader = { .engine = engine_new(&test_config) };
+    bytes[n / 2] ^= 8;
+    assert_int_equal(checkpoint_read(&reader, span_of(bytes, n), UINT32_MAX, &taken),
+                     CHECKPOINT_READING_BAD);
+    assert_int_equal(taken, reader.offset);
+    assert_in_range(taken, CHECKPOINT_HEADER_BYTES_MIN, n / 2);
+    assert_false(reader.spoiled);
+    bytes[n / 2] ^= 8;
+    struct span rest = span_of(bytes + reader.offset, n - reader.offset);
+    assert_int_equal(checkpoint_read(&reader, rest, UINT32_MAX, &taken), CHECKPOINT_READING_END);
+    assert_true(engine_digest(reader.engine) == engine_digest(w->engine));
+    engine_free(reader.engine);
+    free(bytes);
+    world_close(w);
+}
+
 static void test_a_disk_that_cannot_be_read(void **state)
 {
     (void)state;
@@ -285,6 +338,8 @@ int main(void)
         cmocka_unit_test(test_a_well_formed_file_with_a_wrong_content),
         cmocka_unit_test(test_the_format_before_is_read),
         cmocka_unit_test(test_the_roster_travels_with_the_state),
+        cmocka_unit_test(test_pieces_of_any_size_make_the_same_state),
+        cmocka_unit_test(test_a_bad_block_does_not_spoil_what_came_before),
         cmocka_unit_test(test_a_disk_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

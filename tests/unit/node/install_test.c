@@ -1,0 +1,133 @@
+/* A snapshot in the place of state and log: what waited for the old ones gets its answer (replica.h
+ * D1, D2; decision 022). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+#include "log/log.h"
+#include "store/store.h"
+
+#define UNCERTAIN "-UNCERTAIN the write was proposed and its fate is unknown\r\n"
+
+/* The protocol installs a snapshot up to `slot`, in which key `a` has that value. */
+static void install(qr_slot slot, qr_term term, const char *value)
+{
+    struct engine_config config = { .value_bytes_max = 1000 };
+    struct roster roster = { .members.voters = 7 };
+    world->snapshot = engine_new(&config);
+    store_put(engine_store(world->snapshot), 0, SPAN_LITERAL("a"), span_of(value, strlen(value)),
+              0);
+    world->snapshot_header =
+        (struct checkpoint_header){ .slot = slot, .term = term, .commit_term = term };
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_INSTALL };
+    e->install.ticket = ++world->minted;
+    e->install.slot = slot;
+    e->install.term = term;
+    replica_offer(world->node.replica, 1, &world->snapshot_header, &roster);
+    world->outlook.commit = slot;
+    world->outlook.last = slot;
+    assert_null(world->snapshot); /* it is the node's */
+}
+
+static void test_writes_that_the_snapshot_covers_are_uncertain_D1(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("set b 2");
+    turn();
+    install(2, 2, "9");
+    assert_heard(UNCERTAIN UNCERTAIN);
+    assert_int_equal(replica_applied(world->node.replica), 2);
+    assert_int_equal(replica_applied_term(world->node.replica), 2);
+}
+
+/* It may be far ahead: further than there are places for writes in flight. */
+static void test_a_snapshot_far_ahead_leaves_no_write_behind_D1(void **state)
+{
+    (void)state;
+    command("set a 1");
+    turn();
+    install(10000000, 2, "9");
+    assert_heard(UNCERTAIN);
+}
+
+static void test_a_write_behind_the_snapshot_is_decided_by_its_slot_D1(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("set a 2");
+    command("set a 3");
+    turn();
+    install(2, 2, "9");
+    assert_heard(UNCERTAIN UNCERTAIN);
+    noop_at(3, 2);
+    apply_upto(3);
+    assert_heard("-TRYAGAIN not applied, leader changed\r\n");
+}
+
+static void test_a_read_that_waits_is_answered_from_the_snapshot(void **state)
+{
+    (void)state;
+    command("get a");
+    turn();
+    confirm_reads(3, 0);
+    turn();
+    assert_heard("");
+    install(5, 2, "9");
+    turn();
+    assert_heard("$1\r\n9\r\n");
+}
+
+/* The log is emptied, and what is behind goes on from there: nothing before it is durable or not.
+ */
+static void test_the_log_begins_behind_the_snapshot(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("set a 2");
+    command("set a 3");
+    turn();
+    install(2, 2, "9");
+    assert_int_equal(world->log.resets, 1);
+    assert_int_equal(world->log.last, 2);
+    assert_int_equal(replica_durable_slot(world->node.replica), 2);
+    replica_durable(world->node.replica, log_position(&world->log));
+    assert_int_equal(replica_durable_slot(world->node.replica), 2);
+    noop_at(3, 2);
+    apply_upto(3);
+    assert_int_equal(replica_applied(world->node.replica), 3);
+}
+
+static void test_the_roster_of_the_snapshot_is_in_force(void **state)
+{
+    (void)state;
+    qr_slot slot;
+    install(5, 2, "9");
+    assert_int_equal(replica_applied_roster(world->node.replica, &slot)->members.voters, 7);
+    assert_int_equal(replica_roster(world->node.replica, &slot)->members.voters, 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_writes_that_the_snapshot_covers_are_uncertain_D1,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_snapshot_far_ahead_leaves_no_write_behind_D1, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_write_behind_the_snapshot_is_decided_by_its_slot_D1,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_read_that_waits_is_answered_from_the_snapshot, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_the_log_begins_behind_the_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_roster_of_the_snapshot_is_in_force, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
