@@ -123,7 +123,8 @@ def random_frame(dice):
     if kind in SNAPSHOT:
         size = dice.choice([1, 1000, 1 << 17, number() % (1 << 32)])
         file = dice.choice([7, 7, number()])
-        head = {OFFER: struct.pack("<QQQQ", file, number(), number(), dice.choice([9000, number()])),
+        total = dice.choice([9000, number()])
+        head = {OFFER: struct.pack("<QQQQ", file, number(), number(), total),
                 READ: struct.pack("<QQIB", file, number(), size, 0),
                 DATA: struct.pack("<QQIB", file, dice.choice([0, number()]), size, 1),
                 GONE: struct.pack("<Q", file)}[kind]
