@@ -3,7 +3,7 @@ import os
 import signal
 
 from cluster import free_ports, wait_for
-from processes import Processes
+from processes import BenchError, Processes
 from systems import START_SECONDS, Etcd, Quorate, Redis, try_call
 from writers import EtcdHttp, Resp, Writers
 
@@ -14,6 +14,20 @@ def measure_gap(ports, protocol, strike):
     writers = Writers(ports, protocol)
     try:
         return writers.gap(strike)
+    finally:
+        writers.close()
+
+
+def measure_hand_over(node, ports):
+    """FAILOVER, which is answered when another node leads; no write may be refused meanwhile."""
+    writers = Writers(ports, Resp)
+    try:
+        with node.connect() as connection:
+            gap = writers.gap(lambda: connection.send("FAILOVER"))
+            answer = connection.read()
+        if answer != "OK" or writers.refused > 0:
+            raise BenchError(f"FAILOVER: {answer}, {writers.refused} writes refused")
+        return gap
     finally:
         writers.close()
 
@@ -32,6 +46,8 @@ class OurFailover:
     def run(self, how):
         cluster = self.system.cluster
         leader = cluster.wait_ready(START_SECONDS)
+        if how == "planned":
+            return measure_hand_over(leader, [node.port for node in cluster.nodes])
         ports = [node.port for node in cluster.followers()]
         try:
             return measure_gap(ports, Resp, leader.kill if how == "kill" else leader.pause)

@@ -90,6 +90,7 @@ class Writers:
         self.later = []  # (when, number, attempt): refused ones, to be sent again
         self.number = 0
         self.struck = None
+        self.refused = 0
 
     def begin(self, port):
         self.heard[port] = time.monotonic()
@@ -131,6 +132,7 @@ class Writers:
         self.heard[attempt.port] = now
         if accepted and self.struck is not None and attempt.sent >= self.struck:
             return (now - self.struck) * 1000
+        self.refused += not accepted
         self.number += 1
         heapq.heappush(self.later, (now + AGAIN_AFTER, self.number, attempt))
         return None
