@@ -128,7 +128,7 @@ void op_number_refs(uint8_t *p, size_t n, uint64_t first)
     bool valid = op_read(span_of(p, n), &op);
     qr_assert(valid);
     struct wire_reader r = wire_reader(op.args);
-    struct op_ref ref;
+    struct op_ref ref = { 0 };
     for (uint32_t i = 0; i < op.argc; i++) {
         if (op_is_ref(next_argument(&r, &ref))) {
             wire_store_u64(p + OP_HEADER_BYTES + r.at - REF_BYTES, first + ref.blob);
@@ -139,7 +139,7 @@ void op_number_refs(uint8_t *p, size_t n, uint64_t first)
 uint64_t op_ref_bytes(const struct op *op)
 {
     struct wire_reader r = wire_reader(op->args);
-    struct op_ref ref;
+    struct op_ref ref = { 0 };
     uint64_t n = 0;
     for (uint32_t i = 0; i < op->argc; i++) {
         n += op_is_ref(next_argument(&r, &ref)) ? ref.n : 0;
