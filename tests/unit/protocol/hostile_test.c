@@ -26,6 +26,7 @@ struct victim {
     qr_ticket minted;
     qr_slot last, applied;
     qr_req next_req;
+    uint32_t installed;
 };
 
 /* What the driver would insist on (replica.c). */
@@ -48,6 +49,13 @@ static void carry_out(struct victim *v, const struct event *event)
                     assert_int_equal(e->persist.term, m->term);
                 }
             }
+        } else if (e->kind == EFFECT_INSTALL) {
+            assert_int_equal(event->kind, EVENT_OFFER);
+            assert_int_equal(e->install.slot, event->offer.slot);
+            assert_true(e->install.slot > v->applied);
+            v->minted = e->install.ticket;
+            v->last = v->applied = e->install.slot;
+            v->installed++;
         } else if (e->kind == EFFECT_APPLY) {
             assert_int_equal(e->apply.lo, v->applied + 1);
             assert_true(e->apply.hi <= v->last + 1);
@@ -83,6 +91,7 @@ static struct victim victim_new(uint64_t seed)
     struct membership_at made = { .members.voters = 7 };
     start.start.memberships = &made;
     start.start.membership_count = 1;
+    start.start.forgetful = seed % 3 == 0;
     step(&v, &start);
     v.now += QR_SECOND; /* past the promise of a start */
     return v;
@@ -149,6 +158,21 @@ static void aim(struct victim *v, uint16_t kind, void *body, struct message *m)
         a->hint_term = around(&v->rng, r->term);
         a->round = around(&v->rng, r->round);
         a->sent = v->now;
+    } else if (kind == RAFT_FORGETFUL_ACK) {
+        struct raft_forgetful_ack *a = body;
+        a->match = around(&v->rng, r->trail.last_slot);
+        a->life = (uint32_t)rng_below(&v->rng, 3);
+    } else if (kind == RAFT_FORGETFUL_REJECT) {
+        struct raft_forgetful_reject *a = body;
+        a->prev_slot = around(&v->rng, r->trail.last_slot);
+        a->hint_slot = around(&v->rng, r->trail.last_slot);
+        a->hint_term = around(&v->rng, r->term);
+        a->life = (uint32_t)rng_below(&v->rng, 3);
+        a->sent = v->now;
+    } else if (kind == RAFT_RECOVERED) {
+        struct raft_recovered *a = body;
+        a->slot = around(&v->rng, r->matched);
+        a->life = r->life + (uint32_t)rng_below(&v->rng, 4) / 3;
     } else if (kind == RAFT_VOTE_REPLY || kind == RAFT_PREVOTE_REPLY) {
         struct raft_vote_reply *a = body;
         a->granted = rng_below(&v->rng, 4) > 0;
@@ -202,6 +226,23 @@ static void receive(struct victim *v)
     step(v, &event);
 }
 
+/* A file that is whole, of a member that is none. */
+static void be_offered(struct victim *v)
+{
+    const struct raft *r = v->raft;
+    struct event event = { .kind = EVENT_OFFER };
+    event.offer.from = 2;
+    event.offer.slot = around(&v->rng, rng_below(&v->rng, 2) > 0 ? r->commit : r->trail.last_slot);
+    event.offer.slot_term = around(&v->rng, trail_last_term(&r->trail));
+    event.offer.term = r->term + rng_below(&v->rng, 8) / 6;
+    event.offer.membership.slot = around(&v->rng, r->members.slot);
+    event.offer.membership.members = some_members(v);
+    if (rng_below(&v->rng, 2) > 0) {
+        event.offer.membership = r->before;
+    }
+    step(v, &event);
+}
+
 static void live(struct victim *v)
 {
     struct event event = { 0 };
@@ -245,6 +286,18 @@ static void live(struct victim *v)
         }
         step(v, &event);
         return;
+    case 5:
+        if (rng_below(&v->rng, 4) == 0) {
+            be_offered(v);
+        }
+        return;
+    case 6:
+        event.kind = EVENT_SNAPSHOT;
+        event.snapshot.slot = v->applied - rng_below(&v->rng, 4) % (v->applied + 1);
+        event.snapshot.release = around(&v->rng, v->applied);
+        event.snapshot.pin = rng_below(&v->rng, 2) * around(&v->rng, v->applied);
+        step(v, &event);
+        return;
     default:
         receive(v);
         return;
@@ -257,6 +310,8 @@ static void test_no_message_makes_a_step_fail(void **state)
     uint32_t led = 0;
     uint32_t stored = 0;
     uint32_t changed = 0;
+    uint32_t installed = 0;
+    uint32_t recovered = 0;
     for (uint64_t seed = 1; seed <= LIVES; seed++) {
         struct victim v = victim_new(seed);
         for (int i = 0; i < STEPS; i++) {
@@ -265,11 +320,15 @@ static void test_no_message_makes_a_step_fail(void **state)
         }
         stored += v.last > 0 ? 1 : 0;
         changed += v.raft->members.slot > 0 ? 1 : 0;
+        installed += v.installed > 0 ? 1 : 0;
+        recovered += seed % 3 == 0 && !v.raft->forgetful ? 1 : 0;
         victim_free(&v);
     }
     assert_true(led > 100); /* else it has only been refused */
     assert_true(stored > LIVES / 4);
     assert_true(changed > LIVES / 20);
+    assert_true(installed > LIVES / 4);
+    assert_true(recovered > 10);
 }
 
 int main(void)

@@ -268,7 +268,7 @@ static void test_58_a_checkpoint_begun_before_an_installation_trims_nothing(void
 }
 
 /* 24, 26: term and vote survive an installation and a restart behind it, and the log goes on. */
-static void test_24_the_vote_survives_an_installation_and_a_restart(void **state)
+static void test_24_26_the_vote_survives_an_installation_and_a_restart(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -471,7 +471,7 @@ int main(void)
         cmocka_unit_test(test_28_a_leader_installs_nothing),
         cmocka_unit_test(test_41_two_snapshots_shortly_after_one_another),
         cmocka_unit_test(test_58_a_checkpoint_begun_before_an_installation_trims_nothing),
-        cmocka_unit_test(test_24_the_vote_survives_an_installation_and_a_restart),
+        cmocka_unit_test(test_24_26_the_vote_survives_an_installation_and_a_restart),
         cmocka_unit_test(test_16_entries_behind_a_trim_are_replaced),
         cmocka_unit_test(test_17_a_start_behind_a_snapshot_with_an_empty_log),
         cmocka_unit_test(test_59_a_refusal_behind_an_installation),
