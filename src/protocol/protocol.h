@@ -192,7 +192,12 @@ struct event {
             bool forced;     /* although it could cost the quorum */
             bool restated;   /* an entry even if nothing changes: who the members are does */
             qr_time timeout; /* give up after so long; 0: the protocol's own */
-            qr_req req;      /* ANSWERed when it is done or refused; 0: nobody waits */
+            /* ANSWERed when it is done or refused; 0: nobody waits. MEMBERS: OK when the membership
+             * wanted is committed, UNCERTAIN when leadership ended before; else nothing was
+             * changed: NOT_LEADER, CHANGING, HANDING_OVER, UNSAFE, LAST_VOTER. TRANSFER: OK when
+             * another leads, HANDOVER when nobody does in time; NOT_LEADER, HANDING_OVER,
+             * NOT_A_VOTER. */
+            qr_req req;
         } admin;
         /* The driver keeps the snapshot until the end of this step: without an INSTALL it goes. */
         struct {
