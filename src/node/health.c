@@ -161,11 +161,12 @@ static bool keeps_up(const struct node *node, const struct outlook *o, node_inde
            !m->needs_snapshot && !m->forgetful && m->match + NEAR_ENTRIES >= o->last;
 }
 
-static void watch_lag(struct node *node, node_index i, qr_time now)
+/* Whoever joins is expected to be behind for a while. */
+static void watch_lag(struct node *node, node_index i, bool joins, qr_time now)
 {
     qr_time most = (qr_time)node->config.lag_alarm_ms * QR_MILLISECOND;
     qr_time lag = health_lag(node, i, now);
-    if (most == 0 || lag < LOOK_INTERVAL * 2) {
+    if (most == 0 || joins || lag < LOOK_INTERVAL * 2) {
         alarm_clear_about(node, ALARM_LAG, id_of(node, i));
     } else if (lag >= most) {
         alarm_raise_about(node, ALARM_LAG, id_of(node, i), "it %s for %lld s",
@@ -209,7 +210,7 @@ static void watch_members(struct node *node, const struct outlook *o, qr_time no
         if (fresh && o->member[i].match >= h->commit_before) {
             w->caught_at = now;
         }
-        watch_lag(node, i, now);
+        watch_lag(node, i, (o->membership.learners & 1u << i) != 0, now);
     }
     h->commit_before = o->commit;
 }

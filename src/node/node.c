@@ -156,8 +156,21 @@ static void keep_house(struct node *node, qr_time now)
     repairer_turn(node, now);
 }
 
+static void hand_over(struct node *node)
+{
+    struct outlook now;
+    replica_outlook(node->replica, &now);
+    if (now.role == ROLE_LEADER && now.transfer_to == NODE_NONE) {
+        node_index to = health_successor(node, &now);
+        if (to != NODE_NONE) {
+            replica_admin(node->replica, ADMIN_TRANSFER, to);
+        }
+    }
+}
+
 static void finish_stopping(struct node *node, qr_time now)
 {
+    hand_over(node); /* again, if it was given up */
     bool handed_over = !replica_leads(node->replica) || replica_is_alone(node->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0;
     if ((handed_over && settled) || now >= node->stop_at) {
@@ -329,18 +342,6 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
         return NULL;
     }
     return node;
-}
-
-static void hand_over(struct node *node)
-{
-    struct outlook now;
-    replica_outlook(node->replica, &now);
-    if (now.role == ROLE_LEADER && now.transfer_to == NODE_NONE) {
-        node_index to = health_successor(node, &now);
-        if (to != NODE_NONE) {
-            replica_admin(node->replica, ADMIN_TRANSFER, to);
-        }
-    }
 }
 
 void node_stop(struct node *node)

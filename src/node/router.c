@@ -14,7 +14,8 @@
 /* Places for forwards in flight, by id; a power of two. At most half of them are taken, so that the
  * next free one is near: a WAIT may keep its place for as long as it likes. */
 
-/* How long answers of a former leader are awaited before what it had is given up. */
+/* How long the next answer of a former leader is awaited before what it had is given up. One that
+ * has handed over lives, and answers what it has proposed when its successor commits it. */
 #define DRAIN_TIME (100 * QR_MILLISECOND)
 
 struct router *router_new(struct node *node)
@@ -243,6 +244,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     }
     struct rope *arrived = p->arriving;
     p->arriving = NULL;
+    router->drain_until = io_now(router->node->io) + DRAIN_TIME;
     settle(router, p);
     if (status == STATUS_NOT_LEADER || status == STATUS_EXPIRED) {
         rope_release(arrived);

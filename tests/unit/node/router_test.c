@@ -113,6 +113,25 @@ static void test_a_former_leader_that_is_silent_is_given_up_T4(void **state)
     assert_heard("$-1\r\n");
 }
 
+static void test_a_former_leader_that_goes_on_answering_is_waited_for(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    command("set", "a");
+    command("set", "b");
+    command("set", "c");
+    world->replica.leader = 2;
+    turn_later(0);
+    turn_later(90 * QR_MILLISECOND);
+    answer_from(1, 0, STATUS_OK, "+OK\r\n");
+    turn_later(90 * QR_MILLISECOND);
+    answer_from(1, 1, STATUS_OK, "+OK\r\n");
+    turn_later(90 * QR_MILLISECOND);
+    assert_heard("+OK\r\n+OK\r\n");
+    turn_later(20 * QR_MILLISECOND);
+    assert_heard("-UNCERTAIN the write was proposed and its fate is unknown\r\n");
+}
+
 static void test_a_lost_connection_gives_up_at_once_T4(void **state)
 {
     (void)state;
@@ -340,6 +359,7 @@ int main(void)
         ROUTER_TEST(test_a_refused_epoch_is_sent_again_whole_and_in_order_T2),
         ROUTER_TEST(test_a_refusal_by_the_same_leader_holds_the_rest_back_T2),
         ROUTER_TEST(test_a_former_leader_that_is_silent_is_given_up_T4),
+        ROUTER_TEST(test_a_former_leader_that_goes_on_answering_is_waited_for),
         ROUTER_TEST(test_a_lost_connection_gives_up_at_once_T4),
         ROUTER_TEST(test_an_order_is_carried_out_by_the_leader_and_never_twice_T4),
         ROUTER_TEST(test_an_order_is_not_sent_to_a_leader_that_does_not_know_orders),
