@@ -114,14 +114,29 @@ static void carry_out(struct session *s, const struct span *argv, uint32_t argc)
     }
 }
 
+static void put(const uint8_t *p, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        ssize_t done = write(STDOUT_FILENO, p + at, n - at);
+        qr_assert(done > 0);
+        at += (size_t)done;
+    }
+}
+
+/* The buffer, with what the reply holds of large values between its bytes. */
 static void flush(struct reply *r)
 {
     size_t at = 0;
-    while (at < r->n) {
-        ssize_t n = write(STDOUT_FILENO, r->p + at, r->n - at);
-        qr_assert(n > 0);
-        at += (size_t)n;
+    for (uint32_t i = 0; r->parts != NULL && i < r->parts->count; i++) {
+        const struct reply_part *part = &r->parts->v[i];
+        put(r->p + at, part->at - at);
+        at = part->at;
+        uint8_t *bytes = qr_alloc(part->n);
+        rope_copy(part->rope, part->from, part->n, bytes);
+        put(bytes, part->n);
+        free(bytes);
     }
+    put(r->p + at, r->n - at);
     reply_reset(r);
 }
 
