@@ -127,7 +127,7 @@ static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, q
         raft_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
         return false;
     }
-    if (!trail_has_room(&r->trail, term, r->commit)) {
+    if (!trail_has_room(&r->trail, lo, term, r->commit)) {
         raft_trace(out, POINT_TRAIL_FULL, term, 0, 0);
         return false;
     }
@@ -187,6 +187,8 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
         reject(r, out, m);
         return;
     }
+    r->matched = max_u64(r->matched, max_u64(m->prev_slot, r->commit));
+    advance(r, m->commit); /* first, so that the trail may forget what is committed (T3) */
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (message->lo < message->hi &&
         !store(r, out, message->lo, message->hi, message->term, stated)) {

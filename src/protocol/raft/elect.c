@@ -105,7 +105,7 @@ void raft_begin_prevote(struct raft *r, struct effects *out)
     qr_assert(r->phase != PHASE_LEADER);
     qr_assert(!r->forgetful);
     raft_election_reset(r);
-    if (!trail_has_room(&r->trail, r->term + 1, r->commit)) {
+    if (!trail_has_room(&r->trail, r->trail.last_slot + 1, r->term + 1, r->commit)) {
         raft_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
         return; /* its first entry would not fit; another member's log may be shorter */
     }

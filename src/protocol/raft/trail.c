@@ -69,12 +69,15 @@ qr_slot trail_first_difference(const struct trail *t, qr_slot lo, qr_slot hi, qr
     return min_u64(slot, hi);
 }
 
-bool trail_has_room(const struct trail *t, qr_term term, qr_slot commit)
+bool trail_has_room(const struct trail *t, qr_slot from, qr_term term, qr_slot commit)
 {
+    qr_assert(from > t->base_slot);
+    qr_assert(from <= t->last_slot + 1);
     if (term - t->base_term > UINT32_MAX) {
         return false; /* T5 */
     }
-    if (t->count < TRAIL_RUNS || trail_last_term(t) == term) {
+    bool full = t->count == TRAIL_RUNS && trail_run(t, TRAIL_RUNS - 1).slot < from;
+    if (!full || trail_term(t, from - 1) == term) {
         return true;
     }
     return trail_run(t, 1).slot - 1 <= commit;

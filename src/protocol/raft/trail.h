@@ -11,13 +11,14 @@
  * T3 The trail is bounded. When a new run finds it full, the oldest run is forgotten: the base
  *    moves up to the run's last slot, as if it had been trimmed. Only committed entries may be
  *    forgotten. A follower that is behind the base then needs a snapshot, although the log itself
- *    may still hold what it lacks. Whoever adds a run asks trail_has_room first.
- * T4 Everything below the base is committed, also after a restart: loading the runs of the log
- *    forgets the oldest ones again, and never more of them than were forgotten before the crash,
- *    because the log that survives has at most the runs of the log before. (So TRAIL_RUNS may grow
- *    between versions, but not shrink.)
- * T5 last_slot - base_slot and last term - base_term are below 2^32. A log of so many entries would
- *    be far beyond log-max-bytes; a term that leaps so far finds no room. */
+ *    may still hold what it lacks: a checkpoint that reaches the base is brought to it
+ * (snapshot.c). Whoever adds a run asks trail_has_room first. With as many terms as that of which
+ * nothing is committed, a node does not campaign; one whose log is shorter may. T4 Everything below
+ * the base is committed, also after a restart: loading the runs of the log forgets the oldest ones
+ * again, and never more of them than were forgotten before the crash, because the log that survives
+ * has at most the runs of the log before. (So TRAIL_RUNS may grow between versions, but not
+ * shrink.) T5 last_slot - base_slot and last term - base_term are below 2^32. A log of so many
+ * entries would be far beyond log-max-bytes; a term that leaps so far finds no room. */
 #ifndef PROTOCOL_RAFT_TRAIL_H
 #define PROTOCOL_RAFT_TRAIL_H
 
@@ -64,8 +65,9 @@ qr_slot trail_last_within(const struct trail *t, qr_slot slot, qr_term term);
 /* The first slot of [lo, hi) that does not hold an entry of `term` here; hi when all do. */
 qr_slot trail_first_difference(const struct trail *t, qr_slot lo, qr_slot hi, qr_term term);
 
-/* Whether entries of `term` can follow when everything up to `commit` may be forgotten (T3, T5). */
-bool trail_has_room(const struct trail *t, qr_term term, qr_slot commit);
+/* Whether entries of `term` can stand from slot `from` on, in the place of what stands there now,
+ * when everything up to `commit` may be forgotten (T3, T5). */
+bool trail_has_room(const struct trail *t, qr_slot from, qr_term term, qr_slot commit);
 
 /* Entries (last_slot, hi) of `term` follow. */
 void trail_append(struct trail *t, qr_slot hi, qr_term term);

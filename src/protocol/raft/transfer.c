@@ -144,7 +144,7 @@ void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
     if (!raft_follow(r, out, from, m->term) || r->forgetful) {
         return;
     }
-    if (!trail_has_room(&r->trail, r->term + 1, r->commit)) {
+    if (!trail_has_room(&r->trail, r->trail.last_slot + 1, r->term + 1, r->commit)) {
         raft_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
         return;
     }

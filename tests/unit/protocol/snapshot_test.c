@@ -458,6 +458,33 @@ static void test_who_was_away_for_more_terms_than_a_trail_holds(void **state)
     group_free(g);
 }
 
+/* A follower whose trail is full of terms that it does not know to be committed: the message that
+ * brings another term says that they are, or takes some of them back. */
+static void test_a_full_trail_takes_what_makes_room(void **state)
+{
+    (void)state;
+    for (int contradicts = 0; contradicts < 2; contradicts++) {
+        struct group *g = group_new(3);
+        for (qr_term term = 1; term <= TRAIL_RUNS; term++) {
+            group_disk_append(g, 0, term, 1);
+        }
+        group_disk_state(g, 0, TRAIL_RUNS, NODE_NONE);
+        group_restart(g, 0, true);
+        qr_slot prev = contradicts ? 100 : TRAIL_RUNS;
+        struct raft_append m = { .term = 200, .prev_slot = prev, .prev_term = prev };
+        if (!contradicts) {
+            group_deliver(g, 1, 0, RAFT_APPEND, &m, prev + 1, prev + 2, 200);
+            assert_int_equal(group_raft(g, 0)->trail.last_slot, prev); /* no room */
+            m.commit = prev;
+        }
+        group_deliver(g, 1, 0, RAFT_APPEND, &m, prev + 1, prev + 2, 200);
+        assert_int_equal(group_raft(g, 0)->trail.last_slot, prev + 1);
+        assert_int_equal(trail_last_term(&group_raft(g, 0)->trail), 200);
+        assert_int_equal(group_raft(g, 0)->commit, m.commit);
+        group_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_an_offer_brings_the_term_in_which_it_was_committed),
         cmocka_unit_test(test_a_start_is_in_the_term_of_its_checkpoint),
         cmocka_unit_test(test_a_candidate_that_installs_is_no_candidate),
+        cmocka_unit_test(test_a_full_trail_takes_what_makes_room),
         cmocka_unit_test(test_who_was_away_for_more_terms_than_a_trail_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,12 +93,15 @@ static void test_a_full_trail_forgets_its_oldest_run(void **state)
     struct trail t = { 0 };
     trail_load(&t, 0, 0, 0, NULL, 0);
     for (qr_term term = 1; term <= TRAIL_RUNS; term++) {
-        assert_true(trail_has_room(&t, term, 0));
+        assert_true(trail_has_room(&t, t.last_slot + 1, term, 0));
         trail_append(&t, t.last_slot + 3, term); /* two entries each */
     }
-    assert_true(trail_has_room(&t, TRAIL_RUNS, 0));      /* the last run goes on */
-    assert_false(trail_has_room(&t, TRAIL_RUNS + 1, 1)); /* slot 2 of the first run may change */
-    assert_true(trail_has_room(&t, TRAIL_RUNS + 1, 2));
+    assert_true(trail_has_room(&t, t.last_slot + 1, TRAIL_RUNS, 0)); /* the last run goes on */
+    /* Slot 2 of the first run may change; but the last run may be replaced. */
+    assert_false(trail_has_room(&t, t.last_slot + 1, TRAIL_RUNS + 1, 1));
+    assert_false(trail_has_room(&t, t.last_slot, TRAIL_RUNS + 1, 1));
+    assert_true(trail_has_room(&t, t.last_slot - 1, TRAIL_RUNS + 1, 1));
+    assert_true(trail_has_room(&t, t.last_slot + 1, TRAIL_RUNS + 1, 2));
     trail_append(&t, t.last_slot + 2, TRAIL_RUNS + 1);
     trail_check(&t);
     assert_int_equal(t.base_slot, 2);
@@ -167,8 +170,8 @@ static void test_slots_and_terms_beyond_32_bits(void **state)
         assert_int_equal(trail_term(&t, base + 2 * i), term + i);
         assert_int_equal(trail_run(&t, (uint32_t)i - 1).slot, base + 2 * i - 1);
     }
-    assert_true(trail_has_room(&t, term + UINT32_MAX, 0));
-    assert_false(trail_has_room(&t, term + UINT32_MAX + 1ull, 0));
+    assert_true(trail_has_room(&t, t.last_slot + 1, term + UINT32_MAX, 0));
+    assert_false(trail_has_room(&t, t.last_slot + 1, term + UINT32_MAX + 1ull, 0));
     trail_trim(&t, base + 7);
     trail_check(&t);
     assert_int_equal(trail_last_term(&t), term + 6);
