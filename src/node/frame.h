@@ -19,8 +19,8 @@
 #include "base/wire.h"
 
 #define FRAME_HEADER_BYTES 16u
-/* 2: FORWARD names its sender. 3: the frames from FRAME_JOIN on; links of version 2 never see them.
- */
+/* 2: FORWARD names its sender. 3: WELCOME and PROOF carry a claim (handshake.h); the frames from
+ * FRAME_JOIN on, which links of version 2 never see. */
 #define WIRE_VERSION 3
 #define WIRE_VERSION_OLDEST 2
 

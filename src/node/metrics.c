@@ -7,6 +7,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/router.h"
+#include "protocol/quorum.h"
 
 #include <unistd.h>
 

@@ -75,6 +75,15 @@ enum log_space node_space(const struct node *node)
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
 {
     *out = (struct log_group){ .group = group, .last_slot = log->last, .base_term = log->term };
+    for (qr_slot slot = 1; slot <= log->last; slot++) {
+        struct record record;
+        if (log->record[slot] != NULL &&
+            record_peek(span_of(log->record[slot], log->bytes[slot]), &record) > 0 &&
+            record.kind == RECORD_MEMBERS) {
+            log->members[out->members_count++] = slot;
+        }
+    }
+    out->members = log->members;
     return true;
 }
 
@@ -367,7 +376,8 @@ static void step(void *self, const struct event *event, struct effects *out)
     for (uint32_t i = 0; i < world->next_count; i++) {
         if (world->next[i].kind == EFFECT_PERSIST) {
             persist(out, world->next[i].persist.lo, world->next[i].persist.hi,
-                    world->next[i].persist.term, 0, true);
+                    world->next[i].persist.term, 0, world->next[i].persist.members == NULL);
+            out->v[out->n - 1].persist.members = world->next[i].persist.members;
         } else {
             *push(out, world->next[i].kind) = world->next[i];
         }
@@ -435,6 +445,17 @@ void noop_at(qr_slot slot, qr_term term)
     e->persist.lo = slot;
     e->persist.hi = slot + 1;
     e->persist.term = term;
+    poke();
+}
+
+void members_at(qr_slot slot, qr_term term, const struct membership *members)
+{
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_PERSIST };
+    e->persist.lo = slot;
+    e->persist.hi = slot + 1;
+    e->persist.term = term;
+    e->persist.members = members;
     poke();
 }
 
@@ -507,6 +528,11 @@ int setup(void **state)
     world->node.engine = engine_new(&config);
     world->outlook = (struct outlook){ .leader = NODE_NONE, .room = 1000, .members = 5 };
     struct replica_base base = { .roster.members.voters = 31 };
+    for (node_index i = 0; i < 5; i++) {
+        struct roster_node *n = &base.roster.node[i];
+        *n = (struct roster_node){ .id = i + 1u, .client_port = 7001, .peer_port = 17001 };
+        strcpy(n->address, "10.0.0.1");
+    }
     world->node.router = router_new(&world->node);
     assert_non_null(replica_new(&world->node, &protocol, 0, 0, &base, message, sizeof message));
     assert_true(replica_start(world->node.replica, &base, message, sizeof message));

@@ -16,7 +16,8 @@ struct log {
     uint8_t *record[SLOTS];
     size_t bytes[SLOTS];
     qr_slot last;
-    qr_term term; /* of its entries, where the driver asks for it */
+    qr_slot members[SLOTS]; /* of the entries that state them, as last asked for */
+    qr_term term;           /* of its entries, where the driver asks for it */
     uint32_t resets;
 };
 
@@ -58,6 +59,8 @@ void apply_upto(qr_slot slot); /* committed up to there */
 void confirm_reads(qr_slot slot, qr_time before);
 /* An entry of another leader takes the slot; what stood there and behind is dropped. */
 void noop_at(qr_slot slot, qr_term term);
+/* The same with an entry that states the members. */
+void members_at(qr_slot slot, qr_term term, const struct membership *members);
 void lead(qr_term term);
 void follow_nobody(qr_term term);
 

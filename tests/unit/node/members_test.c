@@ -1,0 +1,136 @@
+/* The roster of a replica follows its log: in force when appended, as before when dropped, decided
+ * when applied (scenarios 12, 18, 25; Raft diss. 4.1). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+#include "log/log.h"
+
+static const struct roster *in_force(qr_slot expected)
+{
+    qr_slot slot;
+    const struct roster *roster = replica_roster(world->node.replica, &slot);
+    assert_int_equal(slot, expected);
+    return roster;
+}
+
+static const struct roster *decided(qr_slot expected)
+{
+    qr_slot slot;
+    const struct roster *roster = replica_applied_roster(world->node.replica, &slot);
+    assert_int_equal(slot, expected);
+    return roster;
+}
+
+static void test_an_entry_is_in_force_at_once_and_decided_when_applied(void **state)
+{
+    (void)state;
+    struct membership four = { .voters = 15 };
+    uint32_t changes = replica_roster_changes(world->node.replica);
+    in_force(0);
+    members_at(1, 1, &four);
+    assert_int_equal(in_force(1)->members.voters, 15);
+    assert_int_equal(in_force(1)->node[3].id, 4);
+    assert_int_equal(in_force(1)->node[4].id, 0); /* whoever is in no set is forgotten */
+    assert_int_equal(decided(0)->members.voters, 31);
+    assert_true(replica_roster_changes(world->node.replica) > changes);
+    apply_upto(1);
+    assert_int_equal(decided(1)->members.voters, 15);
+}
+
+/* Scenario 25: the rollback of an entry that states members. */
+static void test_a_dropped_entry_gives_back_the_one_before(void **state)
+{
+    (void)state;
+    struct membership joint = { .voters = 15, .outgoing = 31 };
+    struct membership final = { .voters = 15 };
+    members_at(1, 1, &joint);
+    apply_upto(1);
+    members_at(2, 1, &final);
+    assert_int_equal(in_force(2)->members.outgoing, 0);
+    noop_at(2, 2);
+    assert_int_equal(in_force(1)->members.outgoing, 31);
+    assert_int_equal(in_force(1)->node[4].id, 5); /* it is a member again, and known */
+    members_at(3, 2, &final);
+    noop_at(3, 3);
+    in_force(1);
+}
+
+static void test_one_that_is_not_applied_gives_way_to_the_one_before_it_in_the_log(void **state)
+{
+    (void)state;
+    struct membership joint = { .voters = 15, .outgoing = 31 };
+    struct membership final = { .voters = 15 };
+    members_at(1, 1, &joint);
+    members_at(2, 1, &final);
+    noop_at(2, 2);
+    assert_int_equal(in_force(1)->members.outgoing, 31);
+    noop_at(1, 3);
+    assert_int_equal(in_force(0)->members.voters, 31);
+}
+
+/* What a node learnt of directories since the cluster was made gets into the next entry. */
+static void test_directories_that_were_met_are_written_down(void **state)
+{
+    (void)state;
+    struct membership same = { .voters = 31 };
+    world->node.known[2] = (struct roster_node){ .id = 3, .uuid = { 7 } };
+    world->node.known[3] = (struct roster_node){ .id = 9, .uuid = { 8 } }; /* another node */
+    members_at(1, 1, &same);
+    assert_int_equal(in_force(1)->node[2].uuid[0], 7);
+    assert_int_equal(in_force(1)->node[3].uuid[0], 0);
+    assert_string_equal(in_force(1)->node[2].address, "10.0.0.1");
+}
+
+static size_t record_of(const uint8_t *payload, size_t n, uint8_t *out)
+{
+    memcpy(out + RECORD_HEADER_BYTES, payload, n);
+    record_seal(out, 0, RECORD_MEMBERS, 1, 1, n);
+    return record_bytes(n);
+}
+
+static bool receive(const uint8_t *record, size_t n)
+{
+    return replica_receive(world->node.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
+                           span_of(record, n));
+}
+
+static void test_a_message_brings_no_roster_that_is_none(void **state)
+{
+    (void)state;
+    uint8_t payload[ROSTER_BYTES_MAX];
+    uint8_t record[RECORD_HEADER_BYTES + ROSTER_BYTES_MAX];
+    struct roster roster = *in_force(0);
+    size_t n = roster_write(&roster, payload);
+    assert_true(receive(record, record_of(payload, n, record)));
+    assert_false(receive(record, record_of(payload, n - 1, record)));
+    roster.members = (struct membership){ 0 }; /* nobody decides */
+    n = roster_write(&roster, payload);
+    assert_false(receive(record, record_of(payload, n, record)));
+    in_force(1); /* the protocol has persisted what came */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_an_entry_is_in_force_at_once_and_decided_when_applied,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_dropped_entry_gives_back_the_one_before, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            test_one_that_is_not_applied_gives_way_to_the_one_before_it_in_the_log, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(test_directories_that_were_met_are_written_down, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_message_brings_no_roster_that_is_none, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
