@@ -12,6 +12,7 @@ from cluster import Cluster, wait_for
 from loadgen import LoadGenerator
 from resp import Error
 from test_disk import SmallDisk
+from test_members import GrowingCluster, start_joined, wait_roles
 
 MIB = 1 << 20
 # The log keeps so little that whoever was away needs a snapshot.
@@ -213,6 +214,24 @@ def test_the_leader_changes_in_the_middle():
         info = node.info()
         assert int(info["snapshots_begun"]) == 1
         assert int(info["snapshot_bytes_received"]) < 19 * MIB
+        assert_equal(cluster)
+
+
+def test_a_new_member_begins_with_a_snapshot():
+    """Rows L5, R7: it knows who the members are from the snapshot alone (scenarios 18, 19), also
+    after a restart."""
+    with GrowingCluster(2, SHORT) as cluster:
+        first, second = cluster.nodes
+        fill(first, 0, 2000)
+        wait_trimmed(first, 1000)
+        start_joined(second)
+        wait_roles(first, {1: "voter", 2: "learner"})
+        wait_installed(second)
+        assert_equal(cluster)
+        second.kill()
+        second.start()
+        wait_roles(second, {1: "voter", 2: "learner"})
+        fill(second, 2000, 100)
         assert_equal(cluster)
 
 
