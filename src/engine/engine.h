@@ -39,8 +39,8 @@ void engine_blob_part(struct engine *engine, uint64_t number, uint64_t total, ui
 /* Whoever sent it gave up. */
 void engine_blob_drop(struct engine *engine, uint64_t number);
 uint64_t engine_staged_bytes(const struct engine *engine); /* of blobs, as announced */
-/* Frees a rope in slices, by engine_idle. */
-void engine_discard_rope(struct engine *engine, struct rope *rope);
+/* Where ropes go that engine_idle is to free, in slices. */
+struct rope_bin *engine_bin(struct engine *engine);
 
 /* Fetches from memory what these encoded ops will touch, up to STORE_PREFETCH_MAX of them: for a
  * run of ops that are executed right afterwards. Nothing changes. */

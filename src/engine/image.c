@@ -159,7 +159,7 @@ static void drop_large(struct image_writer *writer)
 {
     struct large *large = writer->large;
     writer->large = large->next;
-    engine_discard_rope(writer->engine, large->rope);
+    rope_discard(engine_bin(writer->engine), large->rope);
     free((void *)(uintptr_t)large->key.p);
     free(large);
     writer->items++;

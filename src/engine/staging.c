@@ -101,9 +101,9 @@ uint64_t engine_staged_bytes(const struct engine *engine)
     return engine->staging.bytes;
 }
 
-void engine_discard_rope(struct engine *engine, struct rope *rope)
+struct rope_bin *engine_bin(struct engine *engine)
 {
-    rope_discard(store_bin(engine->store), rope);
+    return store_bin(engine->store);
 }
 
 /* Their order in the table is a matter of history: the sum does not depend on it. */

@@ -20,7 +20,7 @@ void cargo_free(struct node *node, struct cargo *cargo)
         router_forget_cargo(cargo);
     }
     for (uint32_t i = 0; i < cargo->count; i++) {
-        engine_discard_rope(node->engine, cargo->v[i].rope);
+        rope_discard(engine_bin(node->engine), cargo->v[i].rope);
     }
     free(cargo->v);
     free(cargo);

@@ -77,7 +77,8 @@ static inline size_t client_pinned(const struct client *client)
     const struct reply_parts *parts = client->out.parts;
     size_t n = 0;
     for (uint32_t i = client->out_place.part; parts != NULL && i < parts->count; i++) {
-        n += parts->v[i].rope->refs == 1 ? parts->v[i].n : 0;
+        const struct rope *rope = parts->v[i].rope;
+        n += rope->refs == 1 ? rope->n - rope->start : 0;
     }
     return n;
 }

@@ -88,7 +88,7 @@ void link_dismiss(struct link *link);
 
 /* Sends of a peer's long replies what its connection takes; forgets them. */
 void pieces_send(struct peers *peers, struct peer *peer);
-void pieces_drop(struct peer *peer);
+void pieces_drop(struct peers *peers, struct peer *peer);
 
 void peers_link_up(struct peers *peers, struct link *link);
 void peers_link_down(struct peers *peers, struct link *link);

@@ -392,10 +392,10 @@ void node_free(struct node *node)
     }
     io_free(node->io);
     identity_close(&node->identity); /* the lock goes last: nothing is written any more */
+    pending_free_all(node); /* large things of theirs go to the engine's bin */
     if (node->engine != NULL) {
         engine_free(node->engine);
     }
-    pending_free_all(node);
     reply_free(&node->nowhere);
     free(node->command_stats);
     measure_free(node->measure);

@@ -72,7 +72,7 @@ void peers_free(struct peers *peers)
     }
     links_free(peers);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        pieces_drop(&peers->peer[i]);
+        pieces_drop(peers, &peers->peer[i]);
         router_relay_lost(&peers->peer[i].relay);
         stream_detach(&peers->peer[i].relay.stream); /* what it asked for is given back later */
     }
@@ -139,7 +139,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     }
     peer->space = LOG_SPACE_OK;
     health_peer(peers->node, index, false);
-    pieces_drop(peer);
+    pieces_drop(peers, peer);
     router_relay_lost(&peer->relay);
     stream_detach(&peer->relay.stream);
     router_relay_init(&peer->relay, peers->node, index);

@@ -105,18 +105,19 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
     (void)io_failpoint(peers->node->io, FAIL_REPLIED_PEER);
 }
 
-static void drop_first(struct peer *peer)
+static void drop_first(struct peers *peers, struct peer *peer)
 {
     struct long_reply *l = peer->long_replies;
     peer->long_replies = l->next;
+    reply_discard_parts(&l->reply, engine_bin(peers->node->engine));
     reply_free(&l->reply);
     free(l);
 }
 
-void pieces_drop(struct peer *peer)
+void pieces_drop(struct peers *peers, struct peer *peer)
 {
     while (peer->long_replies != NULL) {
-        drop_first(peer);
+        drop_first(peers, peer);
     }
 }
 
@@ -146,7 +147,7 @@ void pieces_send(struct peers *peers, struct peer *peer)
             send_piece(link, l, piece);
         } else {
             send_reply(link, l->id, l->status, (struct span){ 0 });
-            drop_first(peer);
+            drop_first(peers, peer);
         }
     }
 }

@@ -177,8 +177,10 @@ static void settle(struct router *router, struct pending *p)
     if (p->cargo != NULL) {
         pendings_remove(&router->loads, p);
     }
-    rope_release(p->arriving);
-    p->arriving = NULL;
+    if (p->arriving != NULL) {
+        rope_discard(engine_bin(router->node->engine), p->arriving);
+        p->arriving = NULL;
+    }
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
         qr_assert(p->stream->reads_forwarded > 0);
         p->stream->reads_forwarded--;
@@ -247,7 +249,9 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     router->drain_until = io_now(router->node->io) + DRAIN_TIME;
     settle(router, p);
     if (status == STATUS_NOT_LEADER || status == STATUS_EXPIRED) {
-        rope_release(arrived);
+        if (arrived != NULL) {
+            rope_discard(engine_bin(router->node->engine), arrived);
+        }
         struct pendings one = { 0 };
         pendings_push(&one, p);
         router_retry(router, &one, status);

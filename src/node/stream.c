@@ -168,7 +168,10 @@ static void pending_free(struct pending *p)
     age_remove(node, p);
     pending_drop_op(p);
     pending_drop_cargo(p);
-    rope_release(p->arriving);
+    if (p->arriving != NULL) {
+        rope_discard(engine_bin(node->engine), p->arriving);
+        p->arriving = NULL;
+    }
     reply_free(&p->reply);
     p->next = node->free_pendings;
     node->free_pendings = p;

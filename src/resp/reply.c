@@ -453,7 +453,16 @@ struct span reply_slice(const struct reply *r, const struct reply_place *place)
     return span_of(r->p + place->at, end - place->at);
 }
 
-void reply_pass(const struct reply *r, struct reply_place *place, size_t n)
+void reply_discard_parts(struct reply *r, struct rope_bin *bin)
+{
+    for (uint32_t i = 0; r->parts != NULL && i < r->parts->count; i++) {
+        rope_discard(bin, r->parts->v[i].rope);
+    }
+    free(r->parts);
+    r->parts = NULL;
+}
+
+void reply_pass(struct reply *r, struct reply_place *place, size_t n)
 {
     const struct reply_part *part = part_here(r, place);
     if (part == NULL) {
@@ -463,6 +472,9 @@ void reply_pass(const struct reply *r, struct reply_place *place, size_t n)
     }
     place->part_at += n;
     qr_assert(place->part_at <= part->n);
+    if (part->rope->refs == 1) {
+        rope_drop_front(part->rope, part->from + place->part_at);
+    }
     if (place->part_at == part->n) {
         place->part++;
         place->part_at = 0;
