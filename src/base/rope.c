@@ -267,8 +267,7 @@ void rope_copy(const struct rope *rope, size_t from, size_t n, uint8_t *out)
 
 static uint32_t chunk_crc(struct rope_chunk *chunk)
 {
-    chunk->crc =
-        crc32c_extend(chunk->crc, chunk->bytes + chunk->crc_n, chunk->n - chunk->crc_n);
+    chunk->crc = crc32c_extend(chunk->crc, chunk->bytes + chunk->crc_n, chunk->n - chunk->crc_n);
     chunk->crc_n = chunk->n;
     return chunk->crc;
 }

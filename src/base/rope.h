@@ -28,9 +28,9 @@ struct rope_piece {
 
 struct rope {
     uint32_t refs;
-    uint32_t count, cap; /* pieces */
+    uint32_t count, cap;     /* pieces */
     uint32_t crc, crc_count; /* of its first so many pieces */
-    size_t start, n;     /* bytes [start, n) are there: start moves by rope_drop_front only */
+    size_t start, n;         /* bytes [start, n) are there: start moves by rope_drop_front only */
     struct rope_piece *pieces;
     struct rope *next; /* in a bin */
 };

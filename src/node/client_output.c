@@ -49,8 +49,9 @@ static size_t write_slice(struct client *client, size_t most)
         n += s.n;
     }
     if (count > 0) {
-        io_stream_writev(client->socket, v, count);
+        io_stream_writev(client->socket, v, count); /* takes or copies them */
     }
+    reply_shed(&client->out, &client->out_place);
     client->out_sent += n;
     return n;
 }

@@ -127,7 +127,7 @@ static void visit(struct client *client, qr_time now)
     }
     if (has_overstayed(client, now)) {
         client_kill(client);
-    } else if (client->out.n == 0 && client->out.cap > 0 &&
+    } else if (reply_bytes(&client->out) == 0 && client->out.cap > 0 &&
                now - client->last_active > IDLE_TRIM_TIME_MS * QR_MILLISECOND) {
         reply_free(&client->out);
         reply_init(&client->out, client->version);

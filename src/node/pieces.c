@@ -128,6 +128,7 @@ static void send_piece(struct link *link, struct long_reply *l, struct span piec
     put_id(head, l->id);
     link_send(link, FRAME_REPLY_PIECE, span_of(head, sizeof head), piece, false);
     reply_pass(&l->reply, &l->place, piece.n);
+    reply_shed(&l->reply, &l->place);
 }
 
 void pieces_send(struct peers *peers, struct peer *peer)

@@ -69,7 +69,7 @@ size_t reply_bytes_behind(const struct reply *r, size_t start)
     size_t n = r->n - start;
     for (uint32_t i = r->parts != NULL ? r->parts->count : 0; i > 0; i--) {
         const struct reply_part *part = &r->parts->v[i - 1];
-        if (part->at <= start) {
+        if (part->at < start) {
             break;
         }
         n += part->n;
@@ -462,7 +462,18 @@ void reply_discard_parts(struct reply *r, struct rope_bin *bin)
     r->parts = NULL;
 }
 
-void reply_pass(struct reply *r, struct reply_place *place, size_t n)
+void reply_shed(struct reply *r, const struct reply_place *place)
+{
+    for (uint32_t i = place->part > 0 ? place->part - 1 : 0;
+         r->parts != NULL && i < r->parts->count && i <= place->part; i++) {
+        const struct reply_part *part = &r->parts->v[i];
+        if (part->rope->refs == 1) {
+            rope_drop_front(part->rope, part->from + (i < place->part ? part->n : place->part_at));
+        }
+    }
+}
+
+void reply_pass(const struct reply *r, struct reply_place *place, size_t n)
 {
     const struct reply_part *part = part_here(r, place);
     if (part == NULL) {
@@ -472,9 +483,6 @@ void reply_pass(struct reply *r, struct reply_place *place, size_t n)
     }
     place->part_at += n;
     qr_assert(place->part_at <= part->n);
-    if (part->rope->refs == 1) {
-        rope_drop_front(part->rope, part->from + place->part_at);
-    }
     if (place->part_at == part->n) {
         place->part++;
         place->part_at = 0;

@@ -86,8 +86,10 @@ struct reply_place {
 };
 /* The bytes from there on that lie together; empty at the end. */
 struct span reply_slice(const struct reply *r, const struct reply_place *place);
-/* n bytes of that slice are dealt with: what only this reply has kept of a large value goes. */
-void reply_pass(struct reply *r, struct reply_place *place, size_t n);
+/* n bytes of that slice are dealt with. */
+void reply_pass(const struct reply *r, struct reply_place *place, size_t n);
+/* What only this reply has kept of large values goes as far as the place. */
+void reply_shed(struct reply *r, const struct reply_place *place);
 /* Hands the ropes of a reply that is not wanted to a bin. */
 void reply_discard_parts(struct reply *r, struct rope_bin *bin);
 
