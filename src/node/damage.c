@@ -113,7 +113,7 @@ static bool is_alone(struct node *node, const struct replica_base *base)
     uint16_t voters = membership_voters(&roster.members);
     uint16_t known = 0;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        known |= node->identity.members[i].id != 0 ? (uint16_t)(1u << i) : 0;
+        known = (uint16_t)(known | (node->identity.members[i].id != 0 ? 1u << i : 0));
     }
     return ((voters != 0 ? voters : known) & (uint16_t)~me) == 0;
 }
