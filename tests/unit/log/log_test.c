@@ -222,7 +222,10 @@ static void rosters_are_known_by_slot(void **state)
     struct rig rig;
     rig_start(&rig, 64 * KIB);
     for (qr_slot slot = 1; slot <= 12; slot++) {
-        rig_append_kind(&rig, 1, slot, 1, slot % 3 == 0 ? RECORD_MEMBERS : RECORD_COMMAND);
+        rig_append_kind(&rig, 1, slot, 1,
+                        slot % 3 == 0   ? RECORD_MEMBERS
+                        : slot % 3 == 1 ? RECORD_BLOB
+                                        : RECORD_COMMAND);
     }
     log_truncate(rig.log, 1, 12);
     rig_append(&rig, 1, 12, 2);
