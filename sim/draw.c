@@ -97,6 +97,15 @@ static void draw_operators(struct rng *r, struct options *o)
     o->joiners = rng_chance(r, 1, 8) ? 0 : between(r, 1, room < 5 ? room : 5);
 }
 
+/* A world in which members forget, one soon after the other, while messages are lost. */
+static void draw_damaged_world(struct rng *r, struct options *o)
+{
+    o->nodes = half(r) ? 5 : 7;
+    o->loss = between(r, 20, 300);
+    o->append_entries = between(r, 1, 3);
+    o->damages = 1;
+}
+
 void faults_draw_options(uint64_t seed, struct options *out)
 {
     struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + 1);
@@ -117,6 +126,8 @@ void faults_draw_options(uint64_t seed, struct options *out)
         out->lease_reads = 1;
     } else if (rng_chance(&r, 1, 4)) {
         draw_election_world(&r, out);
+    } else if (rng_chance(&r, 1, 5)) {
+        draw_damaged_world(&r, out);
     }
     out->refuse_here = half(&r);
     out->join_by_hand = 0;
@@ -393,8 +404,11 @@ static void draw_times(struct drawing *d, draw_fault *const *on, size_t n, qr_ti
 
 static void draw_orders_and_losses(struct drawing *d)
 {
-    draw_fault *on[ARRAY_COUNT(orders)];
+    draw_fault *on[ARRAY_COUNT(orders) + 1];
     size_t n = 0;
+    if (d->o->damages != 0) {
+        on[n++] = draw_damage;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
         bool possible =
             d->o->operators != 0 || orders[i] == draw_laggard || orders[i] == draw_damage;
@@ -403,7 +417,8 @@ static void draw_orders_and_losses(struct drawing *d)
         }
     }
     if (n > 0) {
-        draw_times(d, on, n, (qr_time)d->o->duration / (qr_time)between(&d->rng, 3, 16));
+        uint64_t often = d->o->damages != 0 ? between(&d->rng, 10, 40) : between(&d->rng, 3, 16);
+        draw_times(d, on, n, (qr_time)d->o->duration / (qr_time)often);
     }
 }
 
