@@ -460,6 +460,40 @@ static void two_lost_beginnings_are_damage(void **state)
     rig_stop(&rig);
 }
 
+/* The newest segment's beginning is torn, but its header says how far the one before was synced. */
+static void what_a_torn_beginning_states_is_heard(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 5 * LOG_BLOCK_BYTES);
+    rig.config.reserve_bytes = 0;
+    for (qr_slot slot = 1; rig.log->segment_count < 2; slot++) {
+        rig_append_kind(&rig, 1, slot, 1, RECORD_NOOP);
+        rig_flush(&rig);
+    }
+    rig_forget(&rig);
+    struct segment_header h;
+    struct segment_header before;
+    size_t n;
+    memset(top_segment(&rig, &h, &n) + LOG_BLOCK_BYTES, 0xff, 64);
+    for (size_t i = disk_files(rig.disk); i > 0; i--) {
+        const uint8_t *p = disk_bytes(rig.disk, i - 1, &n);
+        bool log = strstr(disk_name(rig.disk, i - 1), ".log") != NULL;
+        if (log && segment_header_decode(p, &before) != HEADER_OK) {
+            disk_remove(rig.disk, i - 1); /* named ahead: it would prove the same */
+        }
+    }
+    for (size_t i = 0; i < disk_files(rig.disk); i++) {
+        uint8_t *p = disk_bytes(rig.disk, i, &n);
+        if (n >= LOG_BLOCK_BYTES && segment_header_decode(p, &before) == HEADER_OK &&
+            before.generation == h.prev_generation) {
+            memset(p + before.body_offset + (h.prev_end - before.first) - LOG_BLOCK_BYTES, 0, 64);
+        }
+    }
+    rig_open(&rig, LOG_OPEN_DAMAGED);
+    rig_stop(&rig);
+}
+
 /* A header with a right checksum that no writer makes, such as one whose segment before is itself:
  * recovery must neither follow it round in a circle nor take its lengths for granted. */
 static void a_header_without_sense_is_none(void **state)
@@ -536,6 +570,7 @@ int main(void)
         cmocka_unit_test(a_missing_segment_is_told),
         cmocka_unit_test(a_zeroed_newest_segment_is_told),
         cmocka_unit_test(two_lost_beginnings_are_damage),
+        cmocka_unit_test(what_a_torn_beginning_states_is_heard),
         cmocka_unit_test(a_header_without_sense_is_none),
         cmocka_unit_test(damage_is_found_again),
     };
