@@ -62,6 +62,7 @@ struct peers {
     struct node *node;
     struct io_listener *listener;
     node_index me;
+    node_index end; /* all that are known or connected have an index below it */
     qr_time retires_at; /* this node takes part no more; 0: it does */
     struct peer peer[MEMBERS_MAX];
     struct link *links;

@@ -74,6 +74,7 @@ void members_follow(struct node *node)
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         follow_index(node, i);
     }
+    peers_known(node->peers);
     if (node->removed || takes_part(node)) {
         return;
     }
@@ -179,6 +180,7 @@ static void take_in(struct node *node, const struct greeting *g, const struct cl
                                    .priority = ROSTER_PRIORITY };
     memcpy(known->uuid, g->uuid, sizeof known->uuid);
     memcpy(known->address, claim->address, sizeof known->address);
+    peers_known(node->peers);
 }
 
 enum members_verdict members_meet(struct node *node, const struct greeting *g,

@@ -212,6 +212,13 @@ bool peers_claim(const struct peers *peers, node_index peer, struct claim *out)
 
 /* --- Coming and going ----------------------------------------------------------------------- */
 
+void peers_known(struct peers *peers)
+{
+    for (node_index i = peers->end; i < MEMBERS_MAX; i++) {
+        peers->end = peers->node->known[i].id != 0 ? i + 1 : peers->end;
+    }
+}
+
 bool peers_leave(struct peers *peers, node_index index, bool at_once)
 {
     struct peer *peer = &peers->peer[index];
@@ -240,7 +247,7 @@ void peers_retire(struct peers *peers)
 static void let_go(struct peers *peers, qr_time now)
 {
     bool retired = peers->retires_at != 0 && now >= peers->retires_at;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         struct peer *peer = &peers->peer[i];
         if (peer->up && retired) {
             lose_peer(peers, i, "this node takes part no more");
@@ -270,7 +277,7 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now)
 {
     qr_time next = now + HANDSHAKE_TIMEOUT;
     let_go(peers, now);
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         struct peer *peer = &peers->peer[i];
         qr_time interval = i < peers->me ? DIAL_INTERVAL : SECOND_DIAL_INTERVAL;
         for (unsigned lane = 0; lane < LANES; lane++) {
@@ -385,7 +392,7 @@ bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct sp
 enum log_space peers_space(const struct peers *peers)
 {
     enum log_space worst = LOG_SPACE_OK;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         worst = peers->peer[i].space > worst ? peers->peer[i].space : worst;
     }
     return worst;
@@ -393,7 +400,7 @@ enum log_space peers_space(const struct peers *peers)
 
 void peers_flush(struct peers *peers)
 {
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         if (peers->peer[i].long_replies != NULL) {
             pieces_send(peers, &peers->peer[i]);
         }
