@@ -254,7 +254,7 @@ const char *safety_unsettled(struct world *w, uint16_t core, qr_slot target)
         if (n->lost) {
             return "a forgetful node is not brought up";
         }
-        if (n->applied < target && !o.member[i].needs_snapshot /* NEXT */) {
+        if (n->applied < target) {
             return "a member is not brought up";
         }
     }
