@@ -161,6 +161,37 @@ static void test_what_is_lost_on_the_way_is_said_again(void **state)
     group_free(g);
 }
 
+/* Its first word as a normal member is lost, and entries for it: its refusals must be heard. */
+static void test_its_refusals_are_heard_before_it_counts(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 11);
+    for (uint32_t i = 0; i < 100 && group_raft(g, 2)->forgetful; i++) {
+        g->now += QR_MILLISECOND;
+        group_timer(g, 0);
+        for (node_index k = 0; k < 3; k++) {
+            group_sync(g, k);
+        }
+        while (group_deliver_one(g, 0, 1, RAFT_APPEND) ||
+               group_deliver_one(g, 1, 0, RAFT_APPEND_ACK) ||
+               group_deliver_one(g, 0, 2, RAFT_HEARTBEAT) ||
+               group_deliver_one(g, 0, 2, RAFT_APPEND) ||
+               group_deliver_one(g, 2, 0, RAFT_FORGETFUL_ACK) ||
+               group_deliver_one(g, 0, 2, RAFT_RECOVERED)) {
+        }
+    }
+    assert_false(group_raft(g, 2)->forgetful);
+    group_submit(g, 0, 5);
+    group_lose_mail(g);
+    assert_int_not_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    group_raft(g, 0)->peer[2].next = group_raft(g, 0)->trail.last_slot + 1; /* all was sent */
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    assert_int_equal(g->node[2].log.last, group_raft(g, 0)->trail.last_slot);
+    group_free(g);
+}
+
 /* 62: the log of the node that was to lead next is damaged. The others keep what they have. */
 static void test_62_a_damaged_member_deletes_nothing_at_the_others(void **state)
 {
@@ -414,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_its_leader_counts_it_nowhere),
         cmocka_unit_test(test_what_it_holds_already_counts_when_it_is_back),
         cmocka_unit_test(test_what_is_lost_on_the_way_is_said_again),
+        cmocka_unit_test(test_its_refusals_are_heard_before_it_counts),
         cmocka_unit_test(test_62_a_damaged_member_deletes_nothing_at_the_others),
         cmocka_unit_test(test_4_who_is_left_alone_answers_nothing),
         cmocka_unit_test(test_v4_an_acknowledgement_from_before_does_not_count),
