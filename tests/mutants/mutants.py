@@ -191,8 +191,6 @@ RAFT = [
     ("forget: one barrier for all", "forget.c",
      "return r->barrier - (uint32_t)((uint32_t)r->barrier - p->barrier_low);",
      "(void)p; return r->barrier;"),
-    ("forget: not heard when it refuses", "replicate.c",
-     "if ((counts || told) &&", "if (counts && (told || true) &&"),
     ("old refusals breed appends", "replicate.c",
      "&& m->sent >= r->peer[from].probed_since) {", ") {"),
     ("no CheckQuorum", "raft.c", "if (has_lost_quorum(r)) {", "if (false) {"),
