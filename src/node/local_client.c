@@ -146,6 +146,7 @@ void local_client_line(const struct client *client, char *out, size_t cap)
     const struct command_spec *last = client->last_command;
     qr_time now = io_now(client->node->io);
     size_t used = client->input_n - client->input_at;
+    used += client->cargo != NULL ? (size_t)client->cargo->come : 0; /* large arguments */
     size_t queued = io_stream_memory(client->socket);
     size_t memory = sizeof *client + client_memory(client) + client->stream.op_bytes +
                     client->stream.count * sizeof(struct pending);
