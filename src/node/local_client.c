@@ -148,6 +148,7 @@ void local_client_line(const struct client *client, char *out, size_t cap)
     size_t used = client->input_n - client->input_at;
     used += client->cargo != NULL ? (size_t)client->cargo->come : 0; /* large arguments */
     size_t queued = io_stream_memory(client->socket);
+    queued += client->out.parts != NULL ? reply_bytes(&client->out) - client->out_sent : 0;
     size_t memory = sizeof *client + client_memory(client) + client->stream.op_bytes +
                     client->stream.count * sizeof(struct pending);
     static const char *const events[] = { "", "r", "w", "rw" };
