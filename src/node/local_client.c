@@ -147,9 +147,10 @@ void local_client_line(const struct client *client, char *out, size_t cap)
     qr_time now = io_now(client->node->io);
     size_t used = client->input_n - client->input_at;
     used += client->cargo != NULL ? (size_t)client->cargo->come : 0; /* large arguments */
-    size_t queued = io_stream_memory(client->socket);
-    queued += client->out.parts != NULL ? reply_bytes(&client->out) - client->out_sent : 0;
-    size_t memory = sizeof *client + client_memory(client) + client->stream.op_bytes +
+    /* Values that a reply refers to may be the store's too; here they are shown as the client's. */
+    size_t values = client->out.parts != NULL ? reply_bytes(&client->out) - client->out_sent : 0;
+    size_t queued = io_stream_memory(client->socket) + values;
+    size_t memory = sizeof *client + client_memory(client) + values + client->stream.op_bytes +
                     client->stream.count * sizeof(struct pending);
     static const char *const events[] = { "", "r", "w", "rw" };
     bool reads = !client->paused && client->line == NULL && !client->closing;
