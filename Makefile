@@ -31,7 +31,13 @@ sim: all ## Simulate: make sim STRATEGY=raft SEED=42 COUNT=1 (without SEED: rand
 
 kills: build-test/build.ninja ## kill -9 at every failpoint, again and again: make kills COUNT=20
 	$(NINJA) -C build-test
-	tests/e2e/kills build-test $(if $(filter file,$(origin COUNT)),10,$(COUNT)) $(SEED)
+	tests/e2e/kills build-test test_failpoints.py $(if $(filter file,$(origin COUNT)),10,$(COUNT)) \
+	    $(SEED)
+
+turnover: build-test/build.ninja ## Members come, go, die, forget under load: make turnover COUNT=20
+	$(NINJA) -C build-test
+	QUORATE_STEPS=60 tests/e2e/kills build-test test_turnover.py \
+	    $(if $(filter file,$(origin COUNT)),10,$(COUNT)) $(SEED)
 
 rewrite: all ## Write the expected output of tests/script anew; review the diff
 	build/quorate sim --rewrite --script $(wildcard tests/script/*/*.qt)
@@ -83,5 +89,5 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills rewrite mutants fuzz clients bench bench-failover bench-store \
+.PHONY: all run test sim kills turnover rewrite mutants fuzz clients bench bench-failover bench-store \
     bench-overload clean help deps

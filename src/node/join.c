@@ -15,6 +15,7 @@
 #define ASK_INTERVAL (100 * QR_MILLISECOND)
 #define DIAL_INTERVAL (200 * QR_MILLISECOND)
 #define ANSWER_TIMEOUT (2 * QR_SECOND)
+#define STAY_TIME (2 * QR_SECOND) /* with a node that only says "later": another may know more */
 #define PROGRESS_INTERVAL (10 * QR_SECOND) /* the same reason is told again */
 #define INPUT_BYTES 8192u
 
@@ -26,6 +27,7 @@ struct joining {
     struct io_timer timer;
     struct io_stream *stream;
     bool proven, later;
+    qr_time met_at;       /* when this connection was made */
     bool looking;         /* the directory has an identity: only whether it is of that cluster */
     uint32_t next, tried; /* of the addresses in config->join */
     char host[64];
@@ -279,7 +281,7 @@ static void on_close(struct io_stream *stream, int error)
 {
     struct joining *j = io_stream_owner(stream);
     (void)error;
-    if (j->leader[0] == 0 && !j->ended) {
+    if (j->leader[0] == 0 && !j->ended && !j->later) {
         tell(j, "%s:%u has closed the connection; trying on", j->host, (unsigned)j->port);
     }
     try_next(j, j->leader[0] != 0 ? 0 : DIAL_INTERVAL);
@@ -303,6 +305,7 @@ static void on_connect(void *context, struct io_stream *stream, int error)
         return;
     }
     j->stream = stream;
+    j->met_at = io_now(j->io);
     j->in_n = 0;
     j->proven = false;
     io_stream_open(stream, &callbacks, j);
@@ -359,11 +362,11 @@ static void on_timer(struct io_timer *timer)
     struct joining *j = timer->context;
     if (j->ended) {
         io_stop(j->io); /* see join_cluster */
-    } else if (j->stream != NULL && j->later) {
+    } else if (j->stream != NULL && j->later && io_now(j->io) < j->met_at + STAY_TIME) {
         j->later = false;
         ask(j);
     } else if (j->stream != NULL) {
-        hang_up(j); /* too slow: the next one */
+        hang_up(j); /* too slow, or cut off from its cluster: the next one */
     } else if (j->looking && went_round(j)) {
         end(j, true); /* nobody can say */
     } else {

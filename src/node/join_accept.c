@@ -168,7 +168,7 @@ static struct join_answer answer_to(const struct link *link, const struct join_r
     qr_slot slot;
     node_index index = find_directory(replica_applied_roster(node->replica, &slot), request->uuid);
     if (node->removed) {
-        return say(JOIN_REFUSED, "the node that was asked takes part in its cluster no more");
+        return say(JOIN_LATER, "the node that was asked takes part in its cluster no more");
     }
     if (node->config.cluster_secret[0] == 0 && !is_near(link)) {
         return say(JOIN_REFUSED,

@@ -379,6 +379,9 @@ def test_remove_the_leader_under_load_and_it_stops_serving():
             with pytest.raises(Error, match="^REMOVED"):
                 leader.call(*command)
         assert leader.call("PING") == "PONG"
+        fresh = new_node(cluster)
+        fresh.asked = [leader, rest[0]]  # the first takes nobody in
+        start_joined(fresh)
         leader.kill()
         leader.start()  # it remembers
         with pytest.raises(Error, match="^REMOVED"):

@@ -68,7 +68,7 @@ void client_drop(struct load *load, struct client *client)
     }
     close(client->fd); /* and so it leaves the epoll */
     client->fd = -1;
-    client->connected = false;
+    client->connected = client->leaving = false;
     client->in_n = client->out_n = client->out_at = 0;
     client->dial_at = clock_now() + DIAL_PAUSE;
 }
@@ -136,10 +136,12 @@ static bool starts_with(const struct reply_view *view, const char *word)
     return view->n >= n && memcmp(view->p, word, n) == 0;
 }
 
-static void refused(struct load *load, struct operation *op, const struct reply_view *view)
+static void refused(struct load *load, struct client *client, struct operation *op,
+                    const struct reply_view *view)
 {
-    static const char *const surely_not[] = { "CLUSTERDOWN ", "TRYAGAIN ", "NOSPACE ", "THROTTLED ",
-                                              "LOADING " };
+    static const char *const surely_not[] = { "CLUSTERDOWN ", "TRYAGAIN ", "NOSPACE ",
+                                              "THROTTLED ",   "LOADING ",  "REMOVED " };
+    client->leaving |= starts_with(view, "REMOVED ");
     op->outcome = OUTCOME_UNKNOWN;
     if (starts_with(view, "UNCERTAIN ")) {
         *(is_write(op->kind) ? &load->progress->uncertain : &load->progress->uncertain_reads) += 1;
@@ -172,13 +174,14 @@ static bool has_right_shape(enum kind kind, const struct reply_view *view)
     return false;
 }
 
-static void answered(struct load *load, struct operation *op, const struct reply_view *view)
+static void answered(struct load *load, struct client *client, struct operation *op,
+                     const struct reply_view *view)
 {
     struct progress *progress = load->progress;
     progress->writes_in_flight -= is_write(op->kind);
     op->end = clock_now();
     if (view->type == '-') {
-        refused(load, op, view);
+        refused(load, client, op, view);
         return;
     }
     if (!has_right_shape(op->kind, view)) {
@@ -202,7 +205,7 @@ static void take_replies(struct load *load, struct client *client)
         qr_assert(client->flight_n > 0); /* a reply that nobody asked for */
         uint32_t index = client->flight[client->flight_first++ % DEPTH_MAX];
         client->flight_n--;
-        answered(load, &load->record.operations[index], &view);
+        answered(load, client, &load->record.operations[index], &view);
         at += n;
         if (at == client->in_n) {
             break;

@@ -47,7 +47,7 @@ static void send_more(struct load *load, struct pace *pace, int64_t now)
     for (uint32_t i = 0; i < load->client_count && pace->budget >= 1; i++) {
         struct client *client = &load->clients[pace->next++ % load->client_count];
         uint32_t burst = 1 + (uint32_t)rng_below(&load->rng, load->depth);
-        if (!client->connected || client->flight_n + burst > load->depth) {
+        if (!client->connected || client->leaving || client->flight_n + burst > load->depth) {
             continue;
         }
         client_send(load, client, burst);
@@ -61,7 +61,8 @@ static void dial_and_drop(struct load *load, int64_t now)
         struct client *client = &load->clients[i];
         if (client->fd < 0 && now >= client->dial_at) {
             client_dial(load, client);
-        } else if (client->fd >= 0 && client_stalled(load, client, now)) {
+        } else if (client->fd >= 0 && (client_stalled(load, client, now) ||
+                                       (client->leaving && client->flight_n == 0))) {
             client_drop(load, client);
         }
     }

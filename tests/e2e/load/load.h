@@ -69,6 +69,7 @@ struct client {
     uint16_t port;
     int fd; /* -1: not connected */
     bool connected;
+    bool leaving;               /* its node is no member any more; another one is asked */
     int64_t dial_at;            /* when not connected */
     uint32_t flight[DEPTH_MAX]; /* indices of operations without a reply, a ring */
     uint32_t flight_first, flight_n;

@@ -1,0 +1,392 @@
+"""Members that come, go, die, forget and lose parts of their disks, in an order that dice decide,
+while clients go on. The nodes sit on seats: ports that stay while members come and go.
+
+What is done keeps within what a cluster can survive: nothing is lost on a second node before the
+first one has recovered. Everything else may happen at the same time. At the end all members are
+equal, they agree on who they are, nothing that was acknowledged is missing, and what clients saw is
+linearizable.
+"""
+import os
+import random
+import shutil
+import time
+
+from cluster import BINARY, Cluster, Node, free_ports, wait_for
+from damage import entries, flip_entry, segments, write_at
+from loadgen import LoadGenerator
+from resp import Closed, Error
+
+SEATS = 5
+OPTIONS = ["--checkpoint-bytes", "64kb", "--log-segment-bytes", "64kb", "--log-reserve-bytes",
+           "256kb", "--log-max-entries", "400"]
+# What an order may answer: nothing was done, or it is not known.
+EXPECTED = ("TRYAGAIN", "UNSAFE", "UNCERTAIN", "CLUSTERDOWN", "REMOVED", "LOADING")
+EXPECTED_TEXTS = ("last voter", "already", "No such member", "no such member", "is not a member",
+                  "timed out", "only another voter", "FAILOVER", "no member", "hand over")
+BAD_WORDS = ("panic:", "AddressSanitizer", "LeakSanitizer", "runtime error:")
+TROUBLE = (Error, Closed, OSError)
+
+
+class Seat(Node):
+    """One place for a node: a directory and ports. Who sits there changes."""
+
+    id = 0  # wanted at the next birth; 0: any
+    founder = False
+    observer = False
+
+    def arguments(self, extra=()):
+        words = [*self.wrapper, BINARY, "server", "--dir", self.directory, "--port",
+                 str(self.port), "--peer-port", str(self.peer_port), *self.cluster.options]
+        if self.founder:
+            words += ["--node-id", str(self.number), "--cluster-id", self.cluster.cluster_id]
+            for node in self.cluster.nodes[:3]:
+                words += ["--member", str(node.number), "127.0.0.1", str(node.port),
+                          str(node.peer_port)]
+            return words + ([] if self.is_born() else ["--bootstrap"])
+        others = [node for node in self.cluster.nodes if node is not self]
+        words += ["--join", ",".join(f"127.0.0.1:{n.port}@{n.peer_port}" for n in others)]
+        words += ["--observer", "yes"] if self.observer else []
+        return words + (["--node-id", str(self.id)] if self.id else [])
+
+    def is_born(self):
+        return os.path.exists(os.path.join(self.directory, "identity"))
+
+    def wipe(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.founder = False
+
+    def who(self):
+        """The id of the member that sits here; 0 when it is not known."""
+        info = self.try_info("raft")
+        return int(info["raft_node_id"]) if info else 0
+
+
+class MemberCampaign:
+    """A cluster, its load, and what happens to them."""
+
+    def __init__(self, seed, options=()):
+        self.dice = random.Random(seed)
+        self.cluster = Cluster(3, start=False, options=OPTIONS + [
+            "--read-mode", self.dice.choice(["lease", "readindex"]), *options])
+        ports = free_ports(2 * SEATS)
+        self.seats = [Seat(self.cluster, i + 1, ports[i], ports[SEATS + i], 0)
+                      for i in range(SEATS)]
+        for seat in self.seats[:3]:
+            seat.founder = True
+        self.cluster.nodes = self.seats
+        self.taken = set(self.seats[:3])  # seats with a member, or somebody who is to become one
+        self.losing = None  # the seat that something was lost on, until all is well again
+        self.load = None
+        self.done = []
+        self.seed = seed
+
+    def __enter__(self):
+        self.cluster.__enter__()
+        try:
+            for seat in self.taken:
+                seat.start()
+            self.cluster.wait_ready()
+            self.load = LoadGenerator(self.cluster, clients=9, depth=6, rate=1200, patience_ms=800,
+                                      seed=self.dice.randrange(1 << 30)).__enter__()
+        except BaseException as problem:
+            self.cluster.__exit__(type(problem), problem, None)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.load.__exit__(kind, value, trace)
+        print(f"QUORATE_SEED={self.seed}: " + ", ".join(self.done))
+        self.cluster.__exit__(kind, value, trace)
+
+    # --- What is there -----------------------------------------------------------------------
+
+    def say(self, what):
+        self.done.append(what)
+
+    def check_lives(self):
+        for seat in self.seats:
+            assert seat.process is None or seat.stopped or seat.process.poll() is None, \
+                f"seat {seat.number} ended with {seat.process.returncode}:\n{seat.log()[-3000:]}"
+
+    def alive(self):
+        return [seat for seat in self.taken if seat.running() and not seat.paused]
+
+    def rows(self, seat):
+        rows = {}
+        for row in seat.call("MEMBER", "LIST", timeout=2.0):
+            pairs = {row[i].decode(): row[i + 1] for i in range(0, len(row), 2)}
+            pairs = {k: v.decode() if isinstance(v, bytes) else v for k, v in pairs.items()}
+            rows[pairs["id"]] = pairs
+        return rows
+
+    def leader(self):
+        """The seat of the leader; None when there is none."""
+        return self.cluster.find_leader()
+
+    def members(self):
+        """Seat: row, as the leader has it; empty when nobody leads."""
+        leader = self.leader()
+        try:
+            rows = self.rows(leader) if leader else {}
+        except TROUBLE:
+            return {}
+        by_port = {f"127.0.0.1:{seat.port}@{seat.peer_port}": seat for seat in self.seats}
+        return {by_port[row["address"]]: row for row in rows.values()}
+
+    def breathe(self, writes=30, seconds=1.5):
+        """Some work is done; not more than so long is waited for it."""
+        goal, until = self.load.word("acknowledged") + writes, time.monotonic() + seconds
+        while self.load.word("acknowledged") < goal and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def order(self, *words, of=None):
+        """An order to anybody; whether it was carried out."""
+        seat = of or self.dice.choice(self.alive())
+        try:
+            seat.call(*words, timeout=4.0)
+            self.say(f"ok {' '.join(words)}")
+            return True
+        except (Closed, OSError) as trouble:
+            self.say(f"{trouble!r} {' '.join(words)}")
+            return False
+        except Error as reason:
+            assert str(reason).startswith(EXPECTED) or \
+                any(text in str(reason) for text in EXPECTED_TEXTS), f"{words}: {reason}"
+            self.say(f"{str(reason)[:20]} {' '.join(words)}")
+            return False
+
+    # --- What happens ------------------------------------------------------------------------
+
+    def kill(self):
+        seat = self.dice.choice(self.alive())
+        self.say(f"kill {seat.number}")
+        seat.kill()
+        self.breathe(self.dice.choice([0, 30, 500]))
+        seat.start()
+
+    def stop(self):
+        seat = self.leader() or self.dice.choice(self.alive())
+        if self.dice.random() < 0.5:
+            seat = self.dice.choice(self.alive())
+        self.say(f"stop {seat.number}")
+        seat.pause()
+        self.breathe(self.dice.choice([100, 1000]), 2.5)
+        seat.resume()
+
+    def kill_all(self):
+        self.say("kill all")
+        seats = [seat for seat in self.seats if seat.running()]
+        for seat in seats:
+            seat.process.kill()
+        for seat in seats:
+            seat.wait()
+        self.dice.shuffle(seats)
+        for seat in seats:
+            seat.start()
+            if self.dice.random() < 0.3:
+                self.breathe(1, 0.5)
+
+    def join(self):
+        free = [seat for seat in self.seats if seat not in self.taken]
+        if not free:
+            return
+        seat = self.dice.choice(free)
+        seat.id, seat.observer = 0, self.dice.random() < 0.2
+        self.say(f"join {seat.number}{' observer' if seat.observer else ''}")
+        seat.wipe()
+        seat.start()
+        self.taken.add(seat)
+        if self.dice.random() < 0.3:
+            time.sleep(self.dice.random() * 0.2)  # anywhere
+            seat.kill()
+            seat.start()
+
+    def remove(self):
+        """Of somebody who lives, most often the leader; or of a dead one, with FORCE."""
+        members = self.members()
+        voters = [seat for seat, row in members.items() if row["role"] == "voter"]
+        if len(voters) < 3 or self.losing:
+            return
+        leader = self.leader()
+        seat = leader if leader in members and self.dice.random() < 0.4 else \
+            self.dice.choice(list(members))
+        words = ["MEMBER", "REMOVE", str(members[seat]["id"])]
+        if seat is not leader and self.dice.random() < 0.4:
+            seat.kill()
+            words.append("FORCE") if len(voters) > 3 or self.all_well() else None
+        self.say(f"remove {seat.number}")
+        others = [other for other in self.alive() if other is not seat]
+        went = self.order(*words, of=self.dice.choice(others))
+        if went and self.dice.random() < 0.5:
+            if not seat.running():
+                seat.start()
+            wait_for(lambda: (seat.try_info("raft") or {}).get("raft_removed") == "1",
+                     f"seat {seat.number} hears that it was removed", 10)
+        if went:
+            if seat.running():
+                seat.kill()
+            seat.wipe()
+            self.taken.discard(seat)
+        elif not seat.running():
+            seat.start()  # whether it is a member settles itself
+
+    def promote(self):
+        for seat, row in self.members().items():
+            if row["role"] == "observer":
+                self.order("MEMBER", "PROMOTE", str(row["id"]))
+                return
+
+    def demote(self):
+        members = self.members()
+        voters = [seat for seat, row in members.items() if row["role"] == "voter"]
+        if len(voters) > 2 and not self.losing:
+            self.order("MEMBER", "DEMOTE", str(members[self.dice.choice(voters)]["id"]))
+
+    def fail_over(self):
+        members = self.members()
+        if members:
+            seat = self.dice.choice(list(members))
+            self.order("FAILOVER", "TO", str(members[seat]["id"]), "TIMEOUT", "1000")
+
+    def wipe(self):
+        """Everything is lost; it comes back under its id."""
+        seat = self.lose()
+        if seat is None:
+            return
+        seat.id = seat.who()
+        if seat.id == 0:
+            self.losing = None
+            return
+        self.say(f"wipe {seat.number}")
+        seat.kill()
+        seat.wipe()
+        seat.observer = False
+        self.breathe(self.dice.choice([0, 30, 500]))
+        seat.start()
+
+    def damage(self):
+        seat = self.lose()
+        if seat is None:
+            return
+        how = self.dice.choice(["flip", "zero", "checkpoint", "sector"])
+        self.say(f"damage {seat.number} {how}")
+        seat.kill()
+        checkpoint = os.path.join(seat.directory, "checkpoint")
+        if how == "checkpoint" and os.path.exists(checkpoint):
+            size = os.path.getsize(checkpoint)
+            write_at(checkpoint, self.dice.randrange(size), b"\xa5" * 16)
+        elif how == "zero":
+            path = segments(seat)[-1]
+            write_at(path, 0, bytes(os.path.getsize(path)))
+        else:
+            found = entries(seat)
+            slots = sorted(found)[:-40]
+            for slot in self.dice.sample(slots, min(3, len(slots))):
+                if how == "flip":
+                    flip_entry(found[slot])
+                else:
+                    write_at(found[slot].path, found[slot].at // 512 * 512, bytes(512))
+        self.breathe(self.dice.choice([0, 30, 500]))
+        seat.start()
+
+    def lose(self):
+        """A seat that may lose something now, or None."""
+        if self.losing is not None and not self.all_well():
+            return None
+        if not self.all_well():
+            return None
+        members = self.members()
+        if sum(row["role"] == "voter" for row in members.values()) < 3:
+            return None
+        self.losing = self.dice.choice(list(members))
+        return self.losing
+
+    # --- Well again --------------------------------------------------------------------------
+
+    def all_well(self):
+        """Everybody on a seat is a member that is whole and keeps up, and no change is under way."""
+        members = self.members()
+        if not members or set(members) != self.taken:
+            return False
+        roles = [row["role"] for row in members.values()]
+        if "learner" in roles and roles.count("voter") > 1:
+            return False
+        for seat in members:
+            info = seat.try_info("raft")
+            if info is None or info["raft_leader_id"] == "0" or info["raft_joint"] != "0" or \
+                    info["raft_forgetful"] != "0" or info["raft_repairing"] != "0" or \
+                    int(info["raft_applied"]) + 2000 < int(info["raft_commit"]):
+                return False
+        self.losing = None
+        return True
+
+    def settle(self, seconds=25):
+        def well():
+            self.check_lives()
+            for seat in list(self.taken):
+                info = seat.try_info("raft") or {}
+                if info.get("raft_removed") == "1":  # an order whose answer was not heard
+                    seat.kill()
+                    seat.wipe()
+                    self.taken.discard(seat)
+            return self.all_well()
+        try:
+            wait_for(well, "all is well", seconds, 0.05)
+        except AssertionError:
+            for seat in self.seats:
+                info = seat.try_info("raft")
+                print(seat.number, seat.running(), info)
+                try:
+                    print([(r["id"], r["index"], r["role"], r["state"], r["lag"])
+                           for r in self.rows(seat).values()])
+                except TROUBLE as trouble:
+                    print(repr(trouble))
+            raise
+        self.load.wait_for_acknowledged(30)
+        self.say("well")
+
+    ACTIONS = {"kill": 3, "stop": 2, "kill_all": 1, "join": 4, "remove": 3, "promote": 2,
+               "demote": 1, "fail_over": 2, "wipe": 2, "damage": 3}
+
+    def run(self, steps):
+        for _ in range(steps):
+            name = self.dice.choices(list(self.ACTIONS), self.ACTIONS.values())[0]
+            getattr(self, name)()
+            self.check_lives()
+            if self.dice.random() < 0.35:
+                self.settle()
+            else:
+                self.breathe(self.dice.choice([0, 10, 100]))
+
+    def finish(self):
+        self.settle()
+        summary = self.load.finish()
+        self.load.check_history()
+        assert summary["checked"] > 0
+        wait_for(lambda: len({digest(seat) for seat in self.taken}) == 1, "the replicas are equal",
+                 10)
+        views = {tuple((n, row["index"], row["role"], row["uuid"], row["address"], row["leader"])
+                       for n, row in sorted(self.rows(seat).items())) for seat in self.taken}
+        assert len(views) == 1, views
+        for seat in self.seats:
+            bad = [line for line in seat.log().splitlines()
+                   if any(word in line for word in BAD_WORDS)]
+            assert not bad, bad
+        for seat in self.taken:
+            alarms = seat.call("ALARM", "LIST")
+            assert b"CORRUPT" not in flat(alarms), alarms
+        return summary
+
+
+def flat(reply):
+    if isinstance(reply, (list, tuple)):
+        return [part for item in reply for part in flat(item)]
+    return [reply if isinstance(reply, bytes) else str(reply).encode()]
+
+
+def digest(seat):
+    try:
+        info = seat.info("raft")
+        return info["raft_applied"], seat.call("DEBUG", "DIGEST")
+    except TROUBLE:
+        return seat.number, None
