@@ -89,5 +89,5 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills turnover rewrite mutants fuzz clients bench bench-failover bench-store \
-    bench-overload clean help deps
+.PHONY: all run test sim kills turnover rewrite mutants fuzz clients bench bench-failover \
+    bench-store bench-overload clean help deps

@@ -304,7 +304,7 @@ class MemberCampaign:
     # --- Well again --------------------------------------------------------------------------
 
     def all_well(self):
-        """Everybody on a seat is a member that is whole and keeps up, and no change is under way."""
+        """All on seats are members that are whole and keep up, and no change is under way."""
         members = self.members()
         if not members or set(members) != self.taken:
             return False
