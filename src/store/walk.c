@@ -11,6 +11,7 @@
 #include "base/panic.h"
 
 #define XXH_INLINE_ALL
+#define XXH_NO_INLINE_HINTS 1 /* gcc -Og cannot keep them */
 #include <xxhash.h>
 
 #define WALK_UNIT_BYTES (64 * KIB)
