@@ -9,6 +9,7 @@ linearizable.
 import os
 import random
 import shutil
+import threading
 import time
 
 from cluster import BINARY, Cluster, Node, free_ports, wait_for
@@ -17,8 +18,12 @@ from loadgen import LoadGenerator
 from resp import Closed, Error
 
 SEATS = 5
-OPTIONS = ["--checkpoint-bytes", "64kb", "--log-segment-bytes", "64kb", "--log-reserve-bytes",
-           "256kb", "--log-max-entries", "400"]
+OPTIONS = ["--log-segment-bytes", "64kb", "--log-reserve-bytes", "256kb", "--log-max-entries",
+           "400"]
+SMALL = ["--checkpoint-bytes", "64kb"]
+# A snapshot takes so long that other things happen meanwhile.
+LARGE = ["--checkpoint-bytes", "512kb", "--snapshot-bytes-per-second", "2mb"]
+LARGE_KEYS, LARGE_VALUE = 2000, 2000
 # What an order may answer: nothing was done, or it is not known.
 EXPECTED = ("TRYAGAIN", "UNSAFE", "UNCERTAIN", "CLUSTERDOWN", "REMOVED", "LOADING")
 EXPECTED_TEXTS = ("last voter", "already", "No such member", "no such member", "is not a member",
@@ -66,7 +71,9 @@ class MemberCampaign:
 
     def __init__(self, seed, options=()):
         self.dice = random.Random(seed)
-        self.cluster = Cluster(3, start=False, options=OPTIONS + [
+        self.large = self.dice.random() < 0.4
+        self.hurry = self.dice.choice([0.1, 0.2, 0.4])  # how often it is waited until all is well
+        self.cluster = Cluster(3, start=False, options=OPTIONS + (LARGE if self.large else SMALL) + [
             "--read-mode", self.dice.choice(["lease", "readindex"]), *options])
         ports = free_ports(2 * SEATS)
         self.seats = [Seat(self.cluster, i + 1, ports[i], ports[SEATS + i], 0)
@@ -76,6 +83,7 @@ class MemberCampaign:
         self.cluster.nodes = self.seats
         self.taken = set(self.seats[:3])  # seats with a member, or somebody who is to become one
         self.losing = None  # the seat that something was lost on, until all is well again
+        self.rotten = False
         self.load = None
         self.done = []
         self.seed = seed
@@ -86,6 +94,11 @@ class MemberCampaign:
             for seat in self.taken:
                 seat.start()
             self.cluster.wait_ready()
+            if self.large:
+                with self.cluster.leader().connect(timeout=30) as connection:
+                    for n in range(0, LARGE_KEYS, 100):
+                        connection.pipeline([("SET", f"large:{n + i}", "v" * LARGE_VALUE)
+                                             for i in range(100)])
             self.load = LoadGenerator(self.cluster, clients=9, depth=6, rate=1200, patience_ms=800,
                                       seed=self.dice.randrange(1 << 30)).__enter__()
         except BaseException as problem:
@@ -131,7 +144,8 @@ class MemberCampaign:
         except TROUBLE:
             return {}
         by_port = {f"127.0.0.1:{seat.port}@{seat.peer_port}": seat for seat in self.seats}
-        return {by_port[row["address"]]: row for row in rows.values()}
+        return {by_port[row["address"]]: row for row in rows.values()
+                if row["address"] in by_port}  # else it moves just now
 
     def breathe(self, writes=30, seconds=1.5):
         """Some work is done; not more than so long is waited for it."""
@@ -174,12 +188,19 @@ class MemberCampaign:
         seat.resume()
 
     def kill_all(self):
-        self.say("kill all")
+        """Sometimes all logs are damaged then, each in another place: together they are whole."""
+        helix = self.losing is None and self.dice.random() < 0.4 and self.all_well()
+        self.say("helix" if helix else "kill all")
         seats = [seat for seat in self.seats if seat.running()]
         for seat in seats:
             seat.process.kill()
         for seat in seats:
             seat.wait()
+        if helix:
+            found = {seat: entries(seat) for seat in seats}
+            slots = sorted(set.intersection(*[set(each) for each in found.values()]))[2:-40]
+            for i, slot in enumerate(self.dice.sample(slots, min(len(slots), 4 * len(seats)))):
+                flip_entry(found[seats[i % len(seats)]][slot])
         self.dice.shuffle(seats)
         for seat in seats:
             seat.start()
@@ -229,6 +250,32 @@ class MemberCampaign:
             self.taken.discard(seat)
         elif not seat.running():
             seat.start()  # whether it is a member settles itself
+
+    def remove_in_the_dark(self):
+        """An order whose answer nobody hears: whoever was to carry it out dies meanwhile."""
+        members = self.members()
+        voters = [seat for seat, row in members.items() if row["role"] == "voter"]
+        if len(voters) < 3 or self.losing:
+            return
+        seat, victim = self.dice.choice(list(members)), self.leader() or voters[0]
+        self.say(f"remove {seat.number} in the dark")
+        order = threading.Thread(target=self.order, daemon=True, args=(
+            "MEMBER", "REMOVE", str(members[seat]["id"])), kwargs={"of": victim})
+        order.start()
+        time.sleep(self.dice.random() * 0.02)  # anywhere
+        victim.kill()
+        order.join()
+        victim.start()
+
+    def move(self):
+        """It listens to its peers elsewhere from now on."""
+        seat = self.dice.choice(self.alive())
+        if seat.founder or not seat.is_born() or not self.all_well():
+            return
+        self.say(f"move {seat.number}")
+        seat.terminate()
+        seat.peer_port, = free_ports(1)
+        seat.start()
 
     def promote(self):
         for seat, row in self.members().items():
@@ -289,6 +336,35 @@ class MemberCampaign:
         self.breathe(self.dice.choice([0, 30, 500]))
         seat.start()
 
+    def rot(self):
+        """A state that a bug has changed: the others outvote it. Nobody may load it meanwhile, so
+        nothing else happens until all is well."""
+        seat = self.lose()
+        if seat is None or not self.order("SET", "rot", str(self.dice.random())):
+            return
+        self.settle()
+        self.say(f"rot {seat.number}")
+        if seat.call("DEBUG", "CORRUPT", "rot") != 1:
+            return
+        self.rotten = True
+        if self.dice.random() < 0.5:
+            self.breathe(self.dice.choice([0, 30, 500]))
+            seat.kill()
+            seat.start()
+        if self.dice.random() < 0.3:
+            seat.pause()
+            self.breathe(100)
+            seat.resume()
+        compared = self.compared(seat)
+        wait_for(lambda: self.load.word("acknowledged") and self.compared(seat) != compared,
+                 "it is compared", 20)
+        self.settle()
+
+    @staticmethod
+    def compared(seat):
+        info = seat.try_info() or {}
+        return info.get("state_digests_compared"), info.get("process_id")
+
     def lose(self):
         """A seat that may lose something now, or None."""
         if self.losing is not None and not self.all_well():
@@ -315,12 +391,15 @@ class MemberCampaign:
             info = seat.try_info("raft")
             if info is None or info["raft_leader_id"] == "0" or info["raft_joint"] != "0" or \
                     info["raft_forgetful"] != "0" or info["raft_repairing"] != "0" or \
+                    (seat.try_info() or {}).get("quarantined") != "0" or \
                     int(info["raft_applied"]) + 2000 < int(info["raft_commit"]):
                 return False
         self.losing = None
         return True
 
     def settle(self, seconds=25):
+        began = time.monotonic()
+
         def well():
             self.check_lives()
             for seat in list(self.taken):
@@ -343,17 +422,18 @@ class MemberCampaign:
                     print(repr(trouble))
             raise
         self.load.wait_for_acknowledged(30)
-        self.say("well")
+        self.say(f"well after {time.monotonic() - began:.1f} s")
 
     ACTIONS = {"kill": 3, "stop": 2, "kill_all": 1, "join": 4, "remove": 3, "promote": 2,
-               "demote": 1, "fail_over": 2, "wipe": 2, "damage": 3}
+               "demote": 1, "fail_over": 2, "wipe": 2, "damage": 3, "move": 1,
+               "remove_in_the_dark": 1, "rot": 1}
 
     def run(self, steps):
         for _ in range(steps):
             name = self.dice.choices(list(self.ACTIONS), self.ACTIONS.values())[0]
             getattr(self, name)()
             self.check_lives()
-            if self.dice.random() < 0.35:
+            if self.dice.random() < self.hurry:
                 self.settle()
             else:
                 self.breathe(self.dice.choice([0, 10, 100]))
@@ -374,7 +454,7 @@ class MemberCampaign:
             assert not bad, bad
         for seat in self.taken:
             alarms = seat.call("ALARM", "LIST")
-            assert b"CORRUPT" not in flat(alarms), alarms
+            assert self.rotten or b"CORRUPT" not in flat(alarms), alarms
         return summary
 
 
