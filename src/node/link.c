@@ -103,6 +103,7 @@ static void link_free(struct link *link)
     }
     if (link->dialed && peers->peer[link->peer].dialing[link->lane] == link) {
         peers->peer[link->peer].dialing[link->lane] = NULL;
+        peers->look_at = 0;
     }
     outbox_free(&link->out);
     free(link->in);
@@ -273,6 +274,7 @@ static void become_up(struct link *link)
         link->peers->stranger_count--;
     } else {
         link->peers->peer[link->peer].dialing[link->lane] = NULL;
+        link->peers->look_at = 0;
     }
     link->state = LINK_UP;
     peers_link_up(link->peers, link);

@@ -64,6 +64,7 @@ struct peers {
     node_index me;
     node_index end; /* all that are known or connected have an index below it */
     qr_time retires_at; /* this node takes part no more; 0: it does */
+    qr_time look_at;    /* nothing is to be dialed or let go before; 0: look */
     struct peer peer[MEMBERS_MAX];
     struct link *links;
     uint32_t stranger_count;

@@ -83,13 +83,13 @@ static void on_failure(void *context, int error, const char *what)
 /* Tells people, and counts, when leadership moves. */
 static void watch_role(struct node *node, qr_time clock)
 {
-    struct outlook now;
-    replica_outlook(node->replica, &now);
-    measure_acks(node->measure, &now, now.members, clock);
-    if (now.role == node->seen_role && now.term == node->seen_term &&
-        now.leader == node->seen_leader) {
+    const struct outlook *seen = replica_seen(node->replica);
+    measure_acks(node->measure, seen, seen->members, clock);
+    if (seen->role == node->seen_role && seen->term == node->seen_term &&
+        seen->leader == node->seen_leader) {
         return;
     }
+    struct outlook now = *seen;
     health_leader(node, &now, clock);
     node->stats.leader_changes += now.leader != node->seen_leader && now.leader != NODE_NONE;
     node->stats.elections_begun += now.role == ROLE_CANDIDATE && now.term != node->seen_term;
@@ -392,7 +392,7 @@ void node_free(struct node *node)
     }
     io_free(node->io);
     identity_close(&node->identity); /* the lock goes last: nothing is written any more */
-    pending_free_all(node); /* large things of theirs go to the engine's bin */
+    pending_free_all(node);          /* large things of theirs go to the engine's bin */
     if (node->engine != NULL) {
         engine_free(node->engine);
     }

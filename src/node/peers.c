@@ -24,6 +24,7 @@
 /* What a node that was dropped still hears: that the entry which drops it is committed. */
 #define LEAVE_TIME (2 * QR_SECOND)
 #define HANDSHAKE_TIMEOUT (2 * QR_SECOND)
+#define LOOK_INTERVAL (100 * QR_MILLISECOND) /* for what no event tells */
 
 static void on_accept(void *context, struct io_stream *stream)
 {
@@ -122,6 +123,7 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
  */
 static void lose_peer(struct peers *peers, node_index index, const char *why)
 {
+    peers->look_at = 0;
     struct peer *peer = &peers->peer[index];
     bool was_up = peer->up;
     peer->lost_at = was_up ? io_now(peers->node->io) : peer->lost_at;
@@ -190,6 +192,7 @@ void peers_link_down(struct peers *peers, struct link *link)
 
 void peers_refused(struct peers *peers, node_index peer)
 {
+    peers->look_at = 0;
     peers->node->stats.peer_refused++;
     for (unsigned lane = 0; lane < LANES; lane++) {
         peers->peer[peer].dial_at[lane] = io_now(peers->node->io) + REFUSED_INTERVAL;
@@ -214,6 +217,7 @@ bool peers_claim(const struct peers *peers, node_index peer, struct claim *out)
 
 void peers_known(struct peers *peers)
 {
+    peers->look_at = 0;
     for (node_index i = peers->end; i < MEMBERS_MAX; i++) {
         peers->end = peers->node->known[i].id != 0 ? i + 1 : peers->end;
     }
@@ -234,12 +238,14 @@ bool peers_leave(struct peers *peers, node_index index, bool at_once)
     }
     if (peer->leaves_at == 0) {
         peer->leaves_at = io_now(peers->node->io) + LEAVE_TIME;
+        peers->look_at = 0;
     }
     return true;
 }
 
 void peers_retire(struct peers *peers)
 {
+    peers->look_at = 0;
     peers->retires_at = io_now(peers->node->io) + LEAVE_TIME;
 }
 
@@ -275,7 +281,10 @@ static qr_time dial_at(struct peers *peers, node_index i, unsigned lane, qr_time
 
 qr_time peers_housekeeping(struct peers *peers, qr_time now)
 {
-    qr_time next = now + HANDSHAKE_TIMEOUT;
+    if (now < peers->look_at) {
+        return peers->look_at;
+    }
+    qr_time next = now + LOOK_INTERVAL;
     let_go(peers, now);
     for (node_index i = 0; i < peers->end; i++) {
         struct peer *peer = &peers->peer[i];
@@ -290,6 +299,7 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now)
         }
     }
     link_expire_handshakes(peers, now - HANDSHAKE_TIMEOUT);
+    peers->look_at = next;
     return next;
 }
 
@@ -353,7 +363,7 @@ void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epo
 void peers_tell_space(struct peers *peers, enum log_space space)
 {
     uint8_t byte = (uint8_t)space;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         if (peers->peer[i].link[LANE_CONTROL] != NULL) {
             link_send(peers->peer[i].link[LANE_CONTROL], FRAME_SPACE, span_of(&byte, 1),
                       (struct span){ 0 }, false);
@@ -363,7 +373,7 @@ void peers_tell_space(struct peers *peers, enum log_space space)
 
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
 {
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         struct link *link = peers->peer[i].link[LANE_CONTROL];
         if (link != NULL && (to == NODE_NONE || to == i) && link->version >= 3 &&
             link_queued(link) <= PEER_OUTPUT_BYTES_MAX) {
@@ -415,7 +425,7 @@ void peers_flush(struct peers *peers)
 size_t peers_queued_most(const struct peers *peers)
 {
     size_t most = 0;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; i < peers->end; i++) {
         for (unsigned lane = 0; lane < LANES; lane++) {
             const struct link *link = peers->peer[i].link[lane];
             most = max_u64(most, link != NULL ? link_queued(link) : 0);

@@ -405,6 +405,11 @@ void replica_outlook(const struct replica *r, struct outlook *out)
     r->protocol->outlook(r->self, out);
 }
 
+const struct outlook *replica_seen(const struct replica *r)
+{
+    return &r->outlook;
+}
+
 void replica_queues(const struct replica *r, struct replica_queues *out)
 {
     const struct outlook *o = &r->outlook;

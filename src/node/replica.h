@@ -110,6 +110,7 @@ void replica_queues(const struct replica *r, struct replica_queues *out);
 /* --- Looking in ----------------------------------------------------------------------------- */
 
 void replica_outlook(const struct replica *r, struct outlook *out);
+const struct outlook *replica_seen(const struct replica *r); /* as of the end of its last turn */
 node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */
 qr_term replica_term(const struct replica *r);      /* as of the last step */
 qr_slot replica_applied(const struct replica *r);

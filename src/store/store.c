@@ -11,9 +11,34 @@
 
 #include <string.h>
 
+static bool is_ahead(const struct ahead *ahead, uint32_t i, struct span key)
+{
+    return i < ahead->count && ahead->v[i].n == key.n && memcmp(ahead->v[i].key, key.p, key.n) == 0;
+}
+
 static uint64_t hash_of(const struct store *store, struct span key)
 {
+    struct ahead *ahead = store->ahead;
+    for (uint32_t i = ahead->at; i < ahead->at + 2; i++) {
+        if (is_ahead(ahead, i, key)) {
+            ahead->at = i;
+            return ahead->v[i].hash;
+        }
+    }
     return siphash(store->key, key.p, key.n);
+}
+
+/* Its hash, which will be wanted after those of the keys before it. */
+static uint64_t hash_ahead(struct ahead *ahead, struct siphash_key by, struct span key)
+{
+    uint64_t hash = siphash(by, key.p, key.n);
+    if (key.n <= AHEAD_KEY_BYTES) {
+        uint32_t i = ahead->count++;
+        ahead->v[i].hash = hash;
+        ahead->v[i].n = (uint32_t)key.n;
+        memcpy(ahead->v[i].key, key.p, key.n);
+    }
+    return hash;
 }
 
 static struct table *table_of(const struct store *store, uint8_t db)
@@ -26,6 +51,7 @@ struct store *store_new(const struct store_config *config)
 {
     struct store *store = qr_zalloc(sizeof *store);
     store->key = siphash_key_from(config->hash_key);
+    store->ahead = qr_zalloc(sizeof *store->ahead);
     for (uint8_t db = 0; db < DATABASES; db++) {
         store->tables[db] = table_new();
     }
@@ -45,6 +71,7 @@ void store_free(struct store *store)
     }
     qr_assert(store->item_bytes == 0);
     qr_assert(store->garbage_bytes == 0);
+    free(store->ahead);
     free(store);
 }
 
@@ -60,8 +87,9 @@ void store_prefetch(const struct store *store, const struct store_key *keys, uin
 {
     uint64_t hashes[STORE_PREFETCH_MAX];
     qr_assert(n <= STORE_PREFETCH_MAX);
+    store->ahead->count = store->ahead->at = 0;
     for (uint32_t i = 0; i < n; i++) {
-        hashes[i] = hash_of(store, keys[i].key);
+        hashes[i] = hash_ahead(store->ahead, store->key, keys[i].key);
         table_prefetch_slots(table_of(store, keys[i].db), hashes[i]);
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -17,8 +17,23 @@ struct walk {
     void *context;
 };
 
+/* Keys that were looked ahead for, with their hashes, in the order in which they will be wanted:
+ * hashing is the dearest part of a lookup, and this spares the second time. A key is believed only
+ * when its bytes are the same; longer ones are not kept. */
+#define AHEAD_KEY_BYTES 40u
+
+struct ahead {
+    uint32_t count, at; /* the key at `at` was wanted last, or is wanted next */
+    struct {
+        uint64_t hash;
+        uint32_t n;
+        uint8_t key[AHEAD_KEY_BYTES];
+    } v[STORE_PREFETCH_MAX];
+};
+
 struct store {
     struct siphash_key key;
+    struct ahead *ahead;
     struct table *tables[DATABASES];
     struct table *garbage;  /* cleared tables, freed by store_idle */
     uint64_t item_bytes;    /* items of live and cleared tables */
