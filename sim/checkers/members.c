@@ -26,7 +26,9 @@ void safety_lost(struct world *w, struct sim_node *n)
     n->ghost.base = max_u64(n->ghost.base, n->safe.slot);
     n->ghost.n =
         image_last(&n->disk) > n->ghost.base ? (size_t)(image_last(&n->disk) - n->ghost.base) : 0;
-    memmove(n->ghost.v, n->ghost.v + (n->disk.n - n->ghost.n), n->ghost.n * sizeof *n->ghost.v);
+    if (n->ghost.n > 0) {
+        memmove(n->ghost.v, n->ghost.v + (n->disk.n - n->ghost.n), n->ghost.n * sizeof *n->ghost.v);
+    }
     n->lost = true;
     n->lost_commit = w->committed_count - 1;
 }

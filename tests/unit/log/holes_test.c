@@ -243,9 +243,8 @@ static void a_patch_outlives_the_segment_of_its_hole(void **state)
     }
     log_truncate(rig.log, 1, hole + 1); /* now it is the oldest, and the last */
     slot = hole;
-    uint32_t begun = 0;
-    for (uint64_t newest = 0; begun < 5; newest = rig.log->next_name) {
-        begun += rig.log->next_name > newest ? 1 : 0;
+    uint64_t wanted = log_newest(rig.log)->header.generation + 5;
+    while (log_newest(rig.log)->header.generation < wanted) {
         rig_append(&rig, 1, ++slot, 2);
         rig_flush(&rig);
         disk_settle(rig.disk);
