@@ -73,8 +73,9 @@ class MemberCampaign:
         self.dice = random.Random(seed)
         self.large = self.dice.random() < 0.4
         self.hurry = self.dice.choice([0.1, 0.2, 0.4])  # how often it is waited until all is well
-        self.cluster = Cluster(3, start=False, options=OPTIONS + (LARGE if self.large else SMALL) + [
-            "--read-mode", self.dice.choice(["lease", "readindex"]), *options])
+        self.cluster = Cluster(3, start=False, options=[
+            *OPTIONS, *(LARGE if self.large else SMALL), "--read-mode",
+            self.dice.choice(["lease", "readindex"]), *options])
         ports = free_ports(2 * SEATS)
         self.seats = [Seat(self.cluster, i + 1, ports[i], ports[SEATS + i], 0)
                       for i in range(SEATS)]
