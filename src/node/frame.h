@@ -23,6 +23,7 @@
  * FRAME_JOIN on, which links of version 2 never see. */
 #define WIRE_VERSION 3
 #define WIRE_VERSION_OLDEST 2
+#define WIRE_VERSION_PIECES 3 /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... */
 
 enum frame_kind {
     FRAME_HELLO = 1,           /* dialer: who I am, whom I want */

@@ -80,6 +80,8 @@ static void section_memory(struct node *node, struct reply *out)
     info_line(out, "mem_clients_normal:%llu", (ull)m.clients);
     info_line(out, "mem_log_cache:%llu", (ull)m.log_cache);
     info_line(out, "mem_pending_commands:%llu", (ull)node->pending_bytes);
+    info_line(out, "mem_staged_arguments:%llu",
+              node->engine != NULL ? (ull)engine_staged_bytes(node->engine) : 0);
     info_line(out, "mem_allocator:libc");
     info_line(out, "active_defrag_running:0");
     info_line(out, "lazyfree_pending_objects:0");

@@ -118,6 +118,15 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
     return peers_connected(peers, peer) ? peers->peer[peer].link[LANE_CONTROL]->version : 0;
 }
 
+bool peers_all_speak(const struct peers *peers, uint16_t version)
+{
+    bool all = true;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        all = all && (!peers_connected(peers, i) || peers_wire_version(peers, i) >= version);
+    }
+    return all;
+}
+
 /* Both connections of a peer go together, and with them everything that was asked over them: what
  * comes next may be another life of that process, to which our answers would mean something else.
  */

@@ -46,6 +46,8 @@ bool peers_claim(const struct peers *peers, node_index peer, struct claim *out);
 bool peers_connected(const struct peers *peers, node_index peer); /* both lanes */
 /* What it speaks with this node; 0 while it is not connected. */
 uint16_t peers_wire_version(const struct peers *peers, node_index peer);
+/* Whether all that are connected speak that version, or a later one. */
+bool peers_all_speak(const struct peers *peers, uint16_t version);
 
 /* What went to and came from a member since the start or peers_reset_stats; the first messages of a
  * connection, before it is clear whose it is, are not in it. */

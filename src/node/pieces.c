@@ -71,6 +71,25 @@ static void send_reply(struct link *link, uint64_t id, enum qr_status status, st
     link_send(link, FRAME_REPLY, span_of(head, sizeof head), reply, false);
 }
 
+/* To a peer that knows no pieces: in one message, as far as one can hold it. */
+static void send_whole(struct peers *peers, struct link *link, uint64_t id, enum qr_status status)
+{
+    struct reply *reply = &peers->reply;
+    struct reply_place place = { 0 };
+    struct reply whole;
+    reply_init(&whole, reply->version);
+    if (reply_bytes(reply) <= REPLY_BYTES_MAX) {
+        for (struct span s; (s = reply_slice(reply, &place)).n > 0;) {
+            reply_raw(&whole, s);
+            reply_pass(reply, &place, s.n);
+        }
+    } else {
+        reply_error(&whole, "ERR reply is too long for the version that this node runs");
+    }
+    send_reply(link, id, status, span_of(whole.p, whole.n));
+    reply_free(&whole);
+}
+
 static void keep_long(struct peers *peers, struct peer *peer, uint64_t id, enum qr_status status)
 {
     struct long_reply **last = &peer->long_replies;
@@ -97,7 +116,10 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
         return;
     }
     (void)io_failpoint(peers->node->io, FAIL_REPLY_PEER);
-    if (reply->parts != NULL || reply->n > LONG_REPLY_BYTES) {
+    bool is_long = reply->parts != NULL || reply->n > LONG_REPLY_BYTES;
+    if (is_long && link->version < WIRE_VERSION_PIECES) {
+        send_whole(peers, link, id, status);
+    } else if (is_long) {
         keep_long(peers, &peers->peer[to], id, status);
     } else {
         send_reply(link, id, status, span_of(reply->p, reply->n));

@@ -115,7 +115,7 @@ static bool carry_out(struct router *router, struct pending *p)
             return true;
         }
         if (p->cargo != NULL) {
-            replica_load(replica, p);
+            router_load(router, p);
             return true;
         }
         if (!replica_has_room(replica, p->op_bytes)) {
@@ -349,6 +349,10 @@ static bool route(struct router *router, struct pending *p)
         stream_answered(p, STATUS_OK);
         return true;
     }
+    if (p->cargo != NULL && peers_wire_version(router->node->peers, leader) < WIRE_VERSION_PIECES) {
+        stream_refuse(p, STATUS_UPGRADE);
+        return true;
+    }
     forward(router, p, leader);
     return true;
 }
@@ -432,6 +436,7 @@ void router_relay_init(struct relay *relay, struct node *node, node_index peer)
     relay->stream.is_congested = relay_is_congested;
     relay->peer = peer;
     relay->refused_epoch = 0;
+    relay->loads = NULL;
 }
 
 bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,

@@ -88,6 +88,16 @@ void router_reply_piece(struct router *router, node_index from, uint64_t id, str
 
 /* --- At the leader -------------------------------------------------------------------------- */
 
+/* A member of an older version could not read the entries, and would be stuck in front of them. */
+void router_load(struct router *router, struct pending *p)
+{
+    if (peers_all_speak(router->node->peers, WIRE_VERSION_PIECES)) {
+        replica_load(router->node->replica, p);
+    } else {
+        stream_refuse(p, STATUS_UPGRADE);
+    }
+}
+
 bool router_expect_pieces(struct relay *relay, struct pending *p, const struct op *op)
 {
     if (p->spec->place != PLACE_WRITE || op_ref_bytes(op) > REQUEST_BYTES_MAX) {

@@ -30,7 +30,9 @@ static inline struct pending **router_forwarded_at(struct router *router, uint64
 /* A command on its way: to where it is carried out, or into the queue. */
 void router_take(struct router *router, struct pending *p);
 
-/* router_cargo.c: sends on what may be sent of large arguments. */
+/* router_cargo.c: here, p's large arguments go into the log. */
+void router_load(struct router *router, struct pending *p);
+/* Sends on what may be sent of large arguments. */
 void router_send_pieces(struct router *router);
 /* The command of a peer that p stands for has large arguments, which come in pieces; false when
  * they make no sense. */

@@ -31,8 +31,7 @@ qr_time io_now(struct io *io)
 
 bool io_has_polled_since(const struct io *io, qr_time at)
 {
-    (void)io;
-    (void)at;
+    (void)io, (void)at;
     return true;
 }
 
@@ -56,8 +55,7 @@ void io_random(struct io *io, void *p, size_t n)
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
 {
-    (void)node;
-    (void)level;
+    (void)node, (void)level;
     (void)format;
 }
 
@@ -108,23 +106,19 @@ void log_truncate(struct log *log, uint32_t group, qr_slot from)
 
 void log_state(struct log *log, uint32_t group, struct span state)
 {
-    (void)log;
-    (void)group;
+    (void)log, (void)group;
     (void)state;
 }
 
 void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
 {
-    (void)log;
-    (void)group;
-    (void)upto;
-    (void)term;
+    (void)log, (void)group;
+    (void)upto, (void)term;
 }
 
 void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
 {
-    (void)group;
-    (void)term;
+    (void)group, (void)term;
     log->last = slot;
     log->resets++;
 }
@@ -142,8 +136,7 @@ uint64_t log_position(const struct log *log)
 
 uint64_t log_group_bytes(const struct log *log, uint32_t group)
 {
-    (void)log;
-    (void)group;
+    (void)log, (void)group;
     return 0;
 }
 
@@ -156,8 +149,7 @@ uint64_t log_read_back_bytes(const struct log *log)
 int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
                  struct span *out)
 {
-    (void)group;
-    (void)max_bytes;
+    (void)group, (void)max_bytes;
     assert_true(lo < hi && hi <= log->last + 1);
     *out = span_of(log->record[lo], log->bytes[lo]);
     return 1;
@@ -177,8 +169,7 @@ void quarantine_start(struct node *node)
 
 void quarantine_note_state(struct node *node, qr_slot slot)
 {
-    (void)node;
-    (void)slot;
+    (void)node, (void)slot;
 }
 
 qr_slot keeper_slot(const struct keeper *keeper)
@@ -192,6 +183,13 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
     (void)peers;
     (void)peer;
     return 0;
+}
+
+bool peers_all_speak(const struct peers *peers, uint16_t version)
+{
+    (void)peers;
+    (void)version;
+    return true;
 }
 
 void orders_begin(struct node *node, struct pending *p)

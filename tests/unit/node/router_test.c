@@ -283,6 +283,169 @@ static void test_a_malformed_operation_is_noticed(void **state)
     assert_null(from.stream.first);
 }
 
+/* --- Large arguments (router_cargo.c) ------------------------------------------------------- */
+
+/* SET a <n bytes, which are there>. */
+static void large(size_t n)
+{
+    static const uint8_t bytes[64 * KIB];
+    struct span argv[3] = { SPAN_LITERAL("set"), SPAN_LITERAL("a"), { .n = n } };
+    struct cargo *cargo = cargo_new();
+    (void)cargo_add(cargo, n);
+    for (size_t at = 0; at < n; at += sizeof bytes) {
+        assert_true(cargo_fill(cargo, span_of(bytes, (size_t)min_u64(n - at, sizeof bytes))));
+    }
+    assert_true(cargo_is_whole(cargo));
+    router_command_laden(world->node.router, &world->client, command_by_name(argv[0]), 2, 0, argv,
+                         3, false, cargo);
+}
+
+static void turns(int n)
+{
+    while (n-- > 0) {
+        turn_later(0);
+    }
+}
+
+static void test_pieces_wait_for_credit_R4(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    large(6 * MIB);
+    turns(5);
+    uint64_t first = world->peers.piece_bytes;
+    uint64_t id = world->peers.ids[0];
+    assert_in_range(first, CARGO_WINDOW_BYTES - PIECE_BYTES + 1, CARGO_WINDOW_BYTES);
+    router_credit(world->node.router, 2, id, MIB);       /* of another node */
+    router_credit(world->node.router, 1, id + 1, MIB);   /* for another command */
+    router_credit(world->node.router, 1, id, first + 1); /* for more than it got */
+    turns(5);
+    assert_int_equal(world->peers.piece_bytes, first);
+    router_credit(world->node.router, 1, id, MIB);
+    router_credit(world->node.router, 1, id, 1); /* it does not shrink */
+    turns(5);
+    assert_in_range(world->peers.piece_bytes, CARGO_WINDOW_BYTES + MIB - PIECE_BYTES + 1,
+                    CARGO_WINDOW_BYTES + MIB);
+    router_credit(world->node.router, 1, id, 3 * MIB);
+    turns(5);
+    assert_int_equal(world->peers.piece_bytes, 6 * MIB);
+    answer(0, STATUS_OK, "+OK\r\n");
+    assert_heard("+OK\r\n");
+    assert_int_equal(world->node.pending_bytes, 0);
+}
+
+static void test_the_next_leader_gets_all_pieces_T2(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    large(MIB);
+    turns(2);
+    assert_int_equal(world->peers.piece_bytes, MIB);
+    answer(0, STATUS_NOT_LEADER, "");
+    world->replica.leader = 2;
+    world->peers.piece_bytes = 0;
+    turns(3);
+    assert_string_equal(world->peers.forwarded, "1:a 2:a ");
+    assert_int_equal(world->peers.piece_bytes, MIB);
+    answer_from(2, 1, STATUS_OK, "+OK\r\n");
+    assert_heard("+OK\r\n");
+}
+
+/* The leader has not had all of it, so it cannot have been proposed. */
+static void test_pieces_that_get_no_credit_are_surely_not_applied_T4(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    large(6 * MIB);
+    turns(5);
+    turn_later(60 * QR_SECOND);
+    assert_heard("-TRYAGAIN not applied, its large arguments did not get through in time\r\n");
+}
+
+#define UPGRADE                                                                             \
+    "-UPGRADE a member runs a version that knows no arguments beyond 256 KiB: upgrade all " \
+    "nodes first, the command was not applied\r\n"
+
+static void test_members_of_an_older_version_get_no_large_arguments(void **state)
+{
+    (void)state;
+    world->peers.version = 2;
+    world->replica.leader = 1;
+    large(MIB);
+    assert_heard(UPGRADE);
+    world->replica.leader = 0;
+    world->replica.leads = true;
+    large(MIB);
+    assert_heard(UPGRADE);
+    assert_null(world->replica.load);
+    assert_string_equal(world->peers.forwarded, "");
+    world->peers.version = 3;
+    large(MIB);
+    assert_non_null(world->replica.load);
+}
+
+/* As the leader: a peer's SET a <n bytes> with its reference numbered so. */
+static bool relay_large(struct relay *from, uint64_t id, size_t n, uint64_t number)
+{
+    uint8_t bytes[128];
+    struct span argv[2] = { SPAN_LITERAL("a"), { .n = n } };
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = command_by_name(SPAN_LITERAL("set"))->tag };
+    op_write(bytes, &head, argv, 2);
+    op_number_refs(bytes, op_bytes(argv, 2), number);
+    return router_relayed(world->node.router, from, id, 1, 2, 1, true,
+                          span_of(bytes, op_bytes(argv, 2)));
+}
+
+static void lead_for(struct relay *from)
+{
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    router_relay_init(from, &world->node, 2);
+}
+
+static void leave(struct relay *from)
+{
+    router_relay_lost(from);
+    assert_null(from->loads);
+    stream_detach(&from->stream);
+}
+
+static void test_pieces_that_make_no_sense_are_noticed(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[PIECE_BYTES];
+    struct span piece = span_of(bytes, sizeof bytes);
+    struct relay from;
+    lead_for(&from);
+    assert_true(relay_large(&from, 1, MIB, 0));
+    assert_true(
+        router_piece(&from, 9, piece)); /* of a command that was refused, as far as we know */
+    for (int i = 0; i < 3; i++) {
+        assert_true(router_piece(&from, 1, piece));
+    }
+    assert_true(router_piece(&from, 1, span_of(bytes, PIECE_BYTES - 1)));
+    assert_false(router_piece(&from, 1, span_of(bytes, 2))); /* more than was announced */
+    assert_int_equal(from.loads->cargo->come, MIB - 1);
+    assert_true(router_piece(&from, 1, span_of(bytes, 1)));
+    assert_false(router_piece(&from, 1, span_of(bytes, 1)));
+    assert_false(relay_large(&from, 2, MIB, 1)); /* numbers begin at 0 */
+    leave(&from);
+}
+
+static void test_pieces_without_credit_are_noticed_R4(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[PIECE_BYTES];
+    struct relay from;
+    lead_for(&from);
+    assert_true(relay_large(&from, 1, 8 * MIB, 0));
+    for (size_t n = 0; n < CARGO_WINDOW_BYTES; n += sizeof bytes) {
+        assert_true(router_piece(&from, 1, span_of(bytes, sizeof bytes)));
+    }
+    assert_false(router_piece(&from, 1, span_of(bytes, 1)));
+    leave(&from);
+}
+
 static void test_a_client_that_leaves_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -370,6 +533,12 @@ int main(void)
         ROUTER_TEST(test_one_hop_only_T3),
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
+        ROUTER_TEST(test_pieces_wait_for_credit_R4),
+        ROUTER_TEST(test_the_next_leader_gets_all_pieces_T2),
+        ROUTER_TEST(test_pieces_that_get_no_credit_are_surely_not_applied_T4),
+        ROUTER_TEST(test_members_of_an_older_version_get_no_large_arguments),
+        ROUTER_TEST(test_pieces_that_make_no_sense_are_noticed),
+        ROUTER_TEST(test_pieces_without_credit_are_noticed_R4),
         ROUTER_TEST(test_a_client_that_leaves_leaves_nothing_behind),
         ROUTER_TEST(test_a_forwarded_wait_holds_nothing_back),
         ROUTER_TEST(test_a_wait_that_comes_back_is_asked_again),

@@ -15,6 +15,7 @@ struct replica {
     uint8_t *ops[64];
     uint32_t write_count;
     uint32_t orders;
+    struct pending *load; /* the last that came with a cargo */
 };
 
 struct peers {
@@ -24,6 +25,8 @@ struct peers {
     uint64_t ids[64];
     uint32_t epochs[64];
     uint32_t count;
+    uint64_t piece_bytes;
+    uint32_t piece_count;
     char replies[256]; /* "<id>:<status> " to the peer that forwarded */
     struct reply reply;
 };
@@ -34,6 +37,7 @@ struct world {
     struct peers peers;
     struct stream client;
     struct reply out;
+    struct rope_bin bin;
     qr_time now;
 };
 

@@ -1,0 +1,246 @@
+/* Large arguments on their way into the log (blobs.h B1, B2): whatever happens among the parts, a
+ * command is applied with all of them or not at all. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+#include "base/limits.h"
+#include "base/wire.h"
+#include "log/record.h"
+#include "node/blobs.h"
+
+#define BYTES (600 * KIB)
+
+/* The i-th byte of a value; no two parts of it are alike. */
+static uint8_t byte_at(char seed, size_t i)
+{
+    return (uint8_t)((size_t)seed + i * 31 + (i >> 10));
+}
+
+static void come(struct cargo *cargo, char seed, size_t n)
+{
+    uint8_t *p = malloc(n);
+    for (size_t i = 0; i < n; i++) {
+        p[i] = byte_at(seed, (size_t)cargo->come + i);
+    }
+    assert_true(cargo_fill(cargo, span_of(p, n)));
+    free(p);
+}
+
+/* SET key <n bytes, of which none has come>. */
+static struct cargo *set_large(struct stream *stream, const char *key, size_t n)
+{
+    struct span argv[3] = { SPAN_LITERAL("set"), span_of(key, strlen(key)), { .n = n } };
+    struct cargo *cargo = cargo_new();
+    (void)cargo_add(cargo, n);
+    (void)node_clock(&world->node);
+    router_command_laden(world->node.router, stream, command_by_name(argv[0]), 2, 0, argv, 3, false,
+                         cargo);
+    return cargo;
+}
+
+static void assert_value(const char *key, size_t n)
+{
+    struct item *item = store_find(engine_store(world->node.engine), 0, span_of(key, strlen(key)));
+    assert_non_null(item);
+    assert_int_equal(item_value_n(item), n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(rope_slice(item_rope(item), i).p[0], byte_at(key[0], i));
+    }
+}
+
+static uint64_t staged(void)
+{
+    return engine_staged_bytes(world->node.engine);
+}
+
+static void apply_all(void)
+{
+    apply_upto(world->log.last);
+}
+
+/* The number of the blob that the entry is a part of; 0: it is another entry. */
+static uint64_t number_at(qr_slot slot)
+{
+    struct record r;
+    assert_true(record_read(span_of(world->log.record[slot], world->log.bytes[slot]), &r) > 0);
+    struct wire_reader in = wire_reader(r.payload);
+    return r.kind == RECORD_BLOB ? wire_get_u64(&in) : 0;
+}
+
+static void test_parts_of_two_stand_side_by_side_U16(void **state)
+{
+    (void)state;
+    struct stream other;
+    stream_init(&other, &world->node, true);
+    other.begin_reply = world->client.begin_reply;
+    other.end_reply = world->client.end_reply;
+    other.is_congested = world->client.is_congested;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    struct cargo *b = set_large(&other, "b", BYTES);
+    come(a, 'a', 300 * KIB);
+    come(b, 'b', 300 * KIB);
+    turn();
+    assert_int_equal(world->log.last, 4);
+    assert_true(number_at(1) != number_at(2));
+    assert_true(number_at(1) == number_at(3) && number_at(2) == number_at(4));
+    apply_all();
+    assert_int_equal(staged(), 2 * BYTES); /* as announced */
+    come(b, 'b', BYTES - 300 * KIB);
+    turn();
+    come(a, 'a', BYTES - 300 * KIB);
+    turn();
+    apply_all();
+    assert_heard("+OK\r\n+OK\r\n");
+    assert_value("a", BYTES);
+    assert_value("b", BYTES);
+    assert_int_equal(staged(), 0);
+    stream_detach(&other);
+}
+
+static void test_a_new_leader_begins_anew_B1_B2(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', 300 * KIB);
+    turn();
+    apply_all();
+    assert_int_equal(staged(), BYTES);
+    follow_nobody(2);
+    noop_at(world->log.last + 1, 2);
+    apply_all();
+    assert_int_equal(staged(), 0); /* what the dead one left */
+    come(a, 'a', BYTES - 300 * KIB);
+    lead(3);
+    turn();
+    assert_heard("");
+    apply_all();
+    assert_heard("+OK\r\n");
+    assert_value("a", BYTES);
+    assert_int_equal(staged(), 0);
+}
+
+/* The parts and the command of the refused batch are proposed again, those before it are not. */
+static void test_a_refused_batch_is_carried_on_again_B1(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', 300 * KIB);
+    turn();
+    qr_slot before = world->log.last;
+    for (int round = 0; round < 2; round++) {
+        world->refuses = true;
+        come(a, 'a', 100 * KIB);
+        turn();
+        assert_int_equal(world->log.last, before);
+    }
+    come(a, 'a', BYTES - 500 * KIB);
+    turn(); /* with its command */
+    assert_int_equal(world->log.last, before);
+    world->refuses = false;
+    turn();
+    turn();
+    apply_all();
+    assert_heard("+OK\r\n");
+    assert_value("a", BYTES);
+    assert_int_equal(staged(), 0);
+}
+
+static void test_a_client_that_leaves_among_the_parts_leaves_none(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', 300 * KIB);
+    turn();
+    apply_all();
+    assert_int_equal(staged(), BYTES);
+    stream_detach(&world->client);
+    turn();
+    turn();
+    apply_all();
+    assert_int_equal(staged(), 0);
+    assert_int_equal(world->node.pending_count, 0);
+}
+
+static void test_arguments_that_stop_coming_are_surely_not_applied_B1(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', 300 * KIB);
+    turn();
+    apply_all();
+    later(60 * QR_SECOND);
+    assert_heard("-TRYAGAIN not applied, its large arguments did not get through in time\r\n");
+    later(QR_SECOND);
+    apply_all();
+    assert_int_equal(staged(), 0);
+}
+
+static void test_parts_wait_for_those_before_them_R4(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", 6 * MIB);
+    come(a, 'a', 6 * MIB);
+    size_t bytes = 0;
+    for (int i = 0; i < 10; i++) {
+        turn();
+    }
+    for (qr_slot slot = 1; slot <= world->log.last; slot++) {
+        bytes += world->log.bytes[slot];
+    }
+    assert_in_range(bytes, BLOB_FLIGHT_BYTES - 2 * BLOB_PART_BYTES, BLOB_FLIGHT_BYTES + 4 * KIB);
+    for (int i = 0; i < 10; i++) {
+        apply_all();
+        turn();
+    }
+    apply_all();
+    assert_heard("+OK\r\n");
+    assert_value("a", 6 * MIB);
+}
+
+static void test_parts_that_make_no_sense_are_not_taken(void **state)
+{
+    (void)state;
+    struct {
+        uint64_t total, at, n;
+        bool good;
+    } cases[] = { { 9, 0, 9, true },
+                  { 9, 8, 1, true },
+                  { 0, 0, 0, true },
+                  { 9, 0, 0, false },
+                  { 9, 9, 1, false },
+                  { 9, UINT64_MAX, 2, false },
+                  { 0, 1, 0, false },
+                  { 0, 0, 1, false },
+                  { VALUE_BYTES_MAX, 0, 9, true },
+                  { VALUE_BYTES_MAX + 1, 0, 9, false } };
+    uint8_t p[BLOB_HEAD_BYTES + 9] = { 0 };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        wire_store_u64(p + 8, cases[i].total);
+        wire_store_u64(p + 16, cases[i].at);
+        assert_int_equal(blobs_has_meaning(span_of(p, BLOB_HEAD_BYTES + (size_t)cases[i].n)),
+                         cases[i].good);
+    }
+    assert_false(blobs_has_meaning(span_of(p, BLOB_HEAD_BYTES - 1)));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_parts_of_two_stand_side_by_side_U16),
+        TEST(test_a_new_leader_begins_anew_B1_B2),
+        TEST(test_a_refused_batch_is_carried_on_again_B1),
+        TEST(test_a_client_that_leaves_among_the_parts_leaves_none),
+        TEST(test_arguments_that_stop_coming_are_surely_not_applied_B1),
+        TEST(test_parts_wait_for_those_before_them_R4),
+        TEST(test_parts_that_make_no_sense_are_not_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
