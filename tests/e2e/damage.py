@@ -5,7 +5,7 @@ import os
 import struct
 
 BLOCK = 4096
-ENTRY_KINDS = (1, 2, 3, 4)
+ENTRY_KINDS = (1, 2, 3, 4, 5)
 
 Record = collections.namedtuple("Record", "path at bytes kind slot term batch")
 

@@ -80,6 +80,26 @@ def test_a_damaged_entry_comes_from_the_others():
         assert victim.log().count("The log is repaired") == 1
 
 
+def test_parts_of_a_large_value_come_from_the_others():
+    """Scenarios 62, 105, with U16: a part is an entry like any other."""
+    value = os.urandom(3 << 20)
+    with Cluster(3) as cluster:
+        assert cluster.nodes[0].call("SET", "large", value) == "OK"
+        fill(cluster.nodes[0], "k", 100)
+        cluster.wait_applied()
+        victim = cluster.followers()[0]
+        victim.kill()
+        parts = [record for _, record in sorted(entries(victim).items()) if record.kind == 5]
+        assert len(parts) >= 12
+        for record in (parts[0], parts[5], parts[-1]):
+            flip_entry(record)
+        victim.start()
+        wait_whole(cluster)
+        assert "3 entries were fetched" in victim.log()
+        assert victim.call("GET", "large") == value
+        check(victim, "k", 100)
+
+
 def test_clients_are_told_while_a_node_repairs():
     with Cluster(3) as cluster:
         fill(cluster.nodes[0], "k", 500)

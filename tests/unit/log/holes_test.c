@@ -33,14 +33,19 @@ static uint8_t *bytes_of(struct rig *rig, uint32_t group, qr_slot slot)
     return NULL;
 }
 
+/* Roster, parts of a large argument, commands. */
+static uint8_t kind_of(qr_slot slot)
+{
+    return slot == 15 ? RECORD_MEMBERS : slot >= 5 && slot <= 8 ? RECORD_BLOB : RECORD_COMMAND;
+}
+
 /* A log of 30 entries in one batch, of terms 1 (to 10), 2 (to 20) and 3, and a batch behind it. */
 static void build(struct rig *rig)
 {
     rig_start(rig, 1 * MIB);
     log_state(rig->log, 1, SPAN_LITERAL("vote"));
     for (qr_slot slot = 1; slot <= 30; slot++) {
-        rig_append_kind(rig, 1, slot, 1 + (slot - 1) / 10,
-                        slot == 15 ? RECORD_MEMBERS : RECORD_COMMAND);
+        rig_append_kind(rig, 1, slot, 1 + (slot - 1) / 10, kind_of(slot));
     }
     rig_flush(rig);
     rig_append(rig, 1, 31, 3);

@@ -107,7 +107,7 @@ bool rig_patch(struct rig *rig, uint32_t group, qr_slot slot, qr_term term)
 {
     uint8_t p[RECORD_HEADER_BYTES + RIG_PAYLOAD_MAX];
     size_t n = rig_payload(group, slot, term, p + RECORD_HEADER_BYTES);
-    record_seal(p, group, RECORD_COMMAND, slot, term, n);
+    record_seal(p, group, slot % 3 == 0 ? RECORD_BLOB : RECORD_COMMAND, slot, term, n);
     return log_patch(rig->log, group, span_of(p, record_bytes(n)));
 }
 
