@@ -39,6 +39,10 @@ turnover: build-test/build.ninja ## Members come, go, die, forget under load: ma
 	QUORATE_STEPS=60 tests/e2e/kills build-test test_turnover.py \
 	    $(if $(filter file,$(origin COUNT)),10,$(COUNT)) $(SEED)
 
+large: build-test/build.ninja ## Values of 512 MiB (10 GiB of memory and disk; minutes)
+	$(NINJA) -C build-test
+	QUORATE_LARGE_MB=512 tests/e2e/kills build-test test_blobs.py 1
+
 rewrite: all ## Write the expected output of tests/script anew; review the diff
 	build/quorate sim --rewrite --script $(wildcard tests/script/*/*.qt)
 
