@@ -308,6 +308,86 @@ static void test_never_scans_twice(void **state)
     free(input);
 }
 
+/* What comes of input[0, n) in pieces of `step` bytes when arguments of more than 4 bytes are taken
+ * out of the buffer, at most 16 bytes of them in a command: a letter per result, and the bytes
+ * taken. */
+static void feed_apart(const char *input, size_t n, size_t step, struct text *out)
+{
+    struct parser p;
+    parser_init(&p);
+    p.authenticated = true;
+    p.apart_min = 4;
+    p.apart_bytes_max = 16;
+    uint8_t *buffer = malloc(n + 1);
+    size_t there = 0;
+    size_t left = 0;
+    enum parse_result result = PARSE_INCOMPLETE;
+    for (size_t at = 0; at < n && result != PARSE_ERROR; at += step) {
+        size_t end = at + step < n ? at + step : n;
+        for (size_t i = at; i < end; i++) {
+            if (left > 0) {
+                text_char(out, input[i]);
+                left--;
+            } else {
+                buffer[there++] = (uint8_t)input[i];
+            }
+        }
+        while (left == 0 && (result = parser_next(&p, buffer, there)) != PARSE_INCOMPLETE) {
+            size_t drop = p.consumed;
+            size_t from = 0;
+            if (result == PARSE_ERROR) {
+                text_char(out, '!');
+                text_put(out, p.error);
+                break;
+            }
+            if (result == PARSE_COMMAND) {
+                text_char(out, '[');
+                text_u64(out, p.argc);
+                text_char(out, ']');
+            } else { /* what is there of it goes, what is in front of it stays */
+                from = p.consumed;
+                drop = there - from < p.apart ? there - from : p.apart;
+                text_char(out, '{');
+                for (size_t i = 0; i < drop; i++) {
+                    text_char(out, (char)buffer[from + i]);
+                }
+                left = p.apart - drop;
+            }
+            memmove(buffer + from, buffer + from + drop, there - from - drop);
+            there -= drop;
+        }
+    }
+    free(buffer);
+    parser_free(&p);
+}
+
+/* Whatever a large argument holds is not looked at, and what follows it is read as ever. */
+static void test_arguments_kept_apart_U16(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *input, *expected;
+    } cases[] = {
+        { "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$6\r\nabcdef\r\n*1\r\n$4\r\nPING\r\n", "{abcdef[3][1]" },
+        { "*2\r\n$5\r\n\r\n*1x\r\n$8\r\n$1\r\na\r\n*\r\n*x\r\n",
+          "{\r\n*1x{$1\r\na\r\n*[2]!invalid multibulk length" },
+        { "*2\r\n$5\r\nabcde\r\nx1\r\n", "{abcde!expected '$', got 'x'" },
+        { "*3\r\n$8\r\nabcdefgh\r\n$8\r\nabcdefgh\r\n$5\r\nabcde\r\n",
+          "{abcdefgh{abcdefgh!too big request" },
+        { "*1\r\n$17\r\n", "!too big request" },
+        { "*1\r\n$-5\r\n", "!invalid bulk length" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        for (size_t step = 1; step <= strlen(cases[i].input); step++) {
+            char got[256];
+            struct text out = text_in(got, sizeof got);
+            feed_apart(cases[i].input, strlen(cases[i].input), step, &out);
+            assert_false(out.cut);
+            assert_string_equal(got, cases[i].expected);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_room_is_given_back),
         cmocka_unit_test(test_a_command_has_a_bound),
         cmocka_unit_test(test_never_scans_twice),
+        cmocka_unit_test(test_arguments_kept_apart_U16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
