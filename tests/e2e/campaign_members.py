@@ -232,6 +232,8 @@ class MemberCampaign:
         leader = self.leader()
         seat = leader if leader in members and self.dice.random() < 0.4 else \
             self.dice.choice(list(members))
+        if not seat.is_born():  # it still asks, and would be taken in once more
+            return
         words = ["MEMBER", "REMOVE", str(members[seat]["id"])]
         if seat is not leader and self.dice.random() < 0.4:
             seat.kill()
