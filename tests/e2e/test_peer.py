@@ -8,7 +8,7 @@ import pytest
 import peer as wire
 from cluster import Cluster, wait_for
 from peer import Peer
-from resp import encode
+from resp import Error, encode
 
 
 def tag_of(name):
@@ -87,6 +87,23 @@ def test_a_peer_that_comes_back_gets_no_answer_of_its_last_life(half):
     assert second.replies == [(1, 0, b"$-1\r\n")]
     second.close()
     first.close()
+
+
+def test_a_peer_of_version_2_gets_nothing_in_parts(half):
+    """It knows neither the entries of large arguments nor replies in pieces (decision 026)."""
+    peer = connect(half)
+    assert peer.live(lambda: leads(half))
+    try:
+        half.nodes[0].call("SET", "large", b"x" * 300000)
+        raise AssertionError("taken")
+    except Error as error:
+        assert str(error).startswith("UPGRADE"), error
+    for number in range(1, 9):
+        peer.forward(number, wire.op(tag_of("set"), b"k%d" % number, b"y" * 200000))
+    peer.forward(9, wire.op(tag_of("mget"), *[b"k%d" % number for number in range(1, 9)]))
+    assert peer.live(lambda: len(peer.replies) == 9)
+    assert peer.replies[8] == (9, 0, b"*8\r\n" + b"$200000\r\n%s\r\n" % (b"y" * 200000) * 8)
+    peer.close()
 
 
 SNAPSHOT = OFFER, READ, DATA, GONE = range(11, 15)
