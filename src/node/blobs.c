@@ -231,7 +231,20 @@ void blobs_proposed(struct replica *r, struct span payload)
     r->blobs.flight_bytes += payload.n;
 }
 
-void blobs_refused(struct replica *r, struct pendings *refused)
+void blobs_unproposed(struct replica *r, struct span payload)
+{
+    if (wire_load_u64(payload.p + 8) == 0) {
+        note_dropped(&r->blobs, wire_load_u64(payload.p)); /* to be said again */
+    }
+}
+
+/* Whether router_retry keeps it. */
+static bool comes_back(const struct pending *p, enum qr_status status)
+{
+    return p->stream != NULL && (p->stream->ordered || status != STATUS_NOT_LEADER);
+}
+
+void blobs_refused(struct replica *r, struct pendings *refused, enum qr_status status)
 {
     for (struct pending *p = r->loading.first; p != NULL; p = p->queue_next) {
         p->cargo->place = p->cargo->mark;
@@ -239,6 +252,9 @@ void blobs_refused(struct replica *r, struct pendings *refused)
     for (struct pending *p = refused->first; p != NULL; p = p->queue_next) {
         if (p->cargo != NULL) {
             p->cargo->place = p->cargo->mark;
+            if (!comes_back(p, status)) { /* this node may lead on: a hand-over called off */
+                abandon(r, p->cargo);
+            }
         }
     }
 }

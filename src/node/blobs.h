@@ -14,6 +14,7 @@
 #ifndef NODE_BLOBS_H
 #define NODE_BLOBS_H
 
+#include "base/status.h"
 #include "base/types.h"
 
 struct engine;
@@ -42,8 +43,10 @@ void blobs_forget(struct replica *r, struct pending *p);
 void blobs_turn(struct replica *r);
 /* A part got its slot. */
 void blobs_proposed(struct replica *r, struct span payload);
+/* One that got none. */
+void blobs_unproposed(struct replica *r, struct span payload);
 /* The batch was refused: what was in it has not been carried on. */
-void blobs_refused(struct replica *r, struct pendings *refused);
+void blobs_refused(struct replica *r, struct pendings *refused, enum qr_status status);
 /* Whether the payload of a RECORD_BLOB can be applied. */
 bool blobs_has_meaning(struct span payload);
 void blobs_apply(struct replica *r, const struct record *record);

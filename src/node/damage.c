@@ -21,16 +21,18 @@ static void path_of(const struct node *node, char *path, size_t cap, const char 
 
 /* --- The mark ------------------------------------------------------------------------------- */
 
-static bool is_marked(const struct node *node)
+/* 1: it is there, 0: it is not; negative: nobody knows, and a guess could cost what a vote cost. */
+static int is_marked(const struct node *node)
 {
     char path[1100];
     struct io_file *file = NULL;
     path_of(node, path, sizeof path, FORGETFUL_FILE);
-    if (io_file_open(node->io, path, 0, &file) < 0) {
-        return false;
+    int error = io_file_open(node->io, path, 0, &file);
+    if (error < 0) {
+        return error == -ENOENT ? 0 : error;
     }
     io_file_close(file);
-    return true;
+    return 1;
 }
 
 int damage_mark(struct node *node, const char *why)
@@ -38,8 +40,9 @@ int damage_mark(struct node *node, const char *why)
     char path[1100];
     struct io_file *file = NULL;
     node->forgetful = true;
-    if (is_marked(node)) {
-        return 0;
+    int marked = is_marked(node);
+    if (marked != 0) { /* the life that wrote it may have ended before its name was durable */
+        return marked < 0 ? marked : io_sync_dir(node->io, node->config.dir);
     }
     node_log(node, NODE_LOG_WARNING,
              "This node has forgotten what it promised, and neither votes nor counts until the "
@@ -261,7 +264,11 @@ bool damage_open(struct node *node, const struct log_config *config, struct repl
     if (!load(node, base, &found, message, cap)) {
         return false;
     }
-    node->forgetful = is_marked(node);
+    int marked = is_marked(node);
+    if (marked < 0) {
+        return failed(message, cap, "whether the file `forgetful` is there cannot be seen", marked);
+    }
+    node->forgetful = marked != 0;
     bool missing = state_is_missing(node, base);
     if (missing && !found.checkpoint && !found.log) {
         (void)snprintf(found.why, sizeof found.why,

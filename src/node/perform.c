@@ -259,12 +259,14 @@ static void refuse_batch(struct replica *r, const struct effect *e)
                 memcpy(pending_take_room(p, n), r->batch + at + RECORD_HEADER_BYTES, n);
             }
             pendings_push(&refused, p);
+        } else if (r->batch[at + RECORD_KIND_AT] == RECORD_BLOB) {
+            blobs_unproposed(r, span_of(r->batch + at + RECORD_HEADER_BYTES, n));
         }
         at += record_bytes(n);
     }
     r->batch_count = 0;
     r->batch_n = 0;
-    blobs_refused(r, &refused);
+    blobs_refused(r, &refused, e->answer.status);
     router_retry(r->node->router, &refused, e->answer.status);
 }
 

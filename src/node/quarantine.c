@@ -69,8 +69,12 @@ void quarantine_open(struct node *node)
     struct quarantine *q = &node->quarantine;
     (void)snprintf(q->directory, sizeof q->directory, "%s/quarantine", node->config.dir);
     mark_path(node, path, sizeof path);
-    if (io_file_open(node->io, path, 0, &file) == 0) {
+    int error = io_file_open(node->io, path, 0, &file);
+    if (error == 0) {
         io_file_close(file);
+    }
+    if (error !=
+        -ENOENT) { /* where it cannot be seen, too: a state that may be wrong is not served */
         node->quarantined = true;
         q->saved = true; /* by the life before, as far as it came */
     }

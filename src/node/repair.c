@@ -86,7 +86,8 @@ static bool send_records(struct node *node, node_index to, const struct view *v,
     uint8_t head[REPAIR_HEAD_BYTES_MAX];
     uint8_t *records = NULL;
     size_t n = 0;
-    for (qr_slot slot = asked->lo; slot <= asked->hi && slot <= v->log.last_slot; slot++) {
+    qr_slot first = max_u64(asked->lo, v->log.base_slot + 1);
+    for (qr_slot slot = first; slot <= asked->hi && slot <= v->log.last_slot; slot++) {
         struct span one;
         if (!repair_holds(&v->log, asked, slot)) {
             continue;

@@ -468,6 +468,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
     }
     memcpy(pending_take_room(p, bytes.n), bytes.p, bytes.n);
     if (op.refs > 0 && !router_expect_pieces(relay, p, &op)) {
+        stream_refuse(p, STATUS_BAD_MESSAGE); /* no queue would ever know it */
         return false;
     }
     router_take(router, p);

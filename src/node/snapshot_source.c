@@ -234,6 +234,10 @@ static void say_gone(struct source *s, node_index to, uint64_t file)
 bool source_on_read(struct source *s, node_index from, const struct snapshot_piece *piece)
 {
     qr_time now = io_now(s->node->io);
+    if (s->node->quarantined) { /* its file may hold what is wrong with its state */
+        say_gone(s, from, piece->file);
+        return true;
+    }
     bool here = s->file != NULL && s->header.salt == piece->file;
     /* After a restart of this node nothing is open, yet the file may still be in force. */
     if (!here && (s->reading || is_being_read(s, now) || !open_file(s, 0, now) ||

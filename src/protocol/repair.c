@@ -60,7 +60,8 @@ static bool may_know_more(const struct repair_log *log, const struct repair_hole
 
 enum repair_answer repair_judge(const struct repair_log *log, const struct repair_hole *asked)
 {
-    for (qr_slot slot = asked->lo; slot <= asked->hi && slot <= log->last_slot; slot++) {
+    qr_slot first = max_u64(asked->lo, log->base_slot + 1);
+    for (qr_slot slot = first; slot <= asked->hi && slot <= log->last_slot; slot++) {
         if (repair_holds(log, asked, slot)) {
             return REPAIR_HAS;
         }

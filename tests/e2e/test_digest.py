@@ -11,6 +11,8 @@ from cluster import Cluster, wait_for
 from loadgen import LoadGenerator
 from resp import Closed, Error
 from test_leadership import alarms, writers
+from test_snapshots import (MIB, SHORT, a_follower, assert_equal, pulled, slow_down, strand,
+                            wait_installed)
 
 
 def digests(nodes):
@@ -159,3 +161,22 @@ def test_a_corrupt_replica_under_load_harms_no_history():
         assert len(digests(cluster.nodes)) == 1
         with pytest.raises((Error, Closed)):
             bad.call("DEBUG", "SLEEP", "1")
+
+
+def test_a_source_that_is_outvoted_gives_no_more():
+    """A member that has begun with its file must not finish with it: two that are wrong would
+    outvote those that are right."""
+    with Cluster(4, SHORT) as cluster:
+        node = a_follower(cluster)
+        source = strand(cluster, node, 4000)
+        slow_down(source, "2mb")
+        node.start()
+        wait_for(lambda: pulled(node) > 2 * MIB, "some megabytes", 10)
+        assert source.call("DEBUG", "CORRUPT", "key:7") == 1
+        other = next(n for n in cluster.nodes if n not in (node, source))
+        wait_for(lambda: written(other) and not source.leads(), "it does not lead", 10)
+        wait_for(lambda: "has the snapshot" in node.log(), "its source gives no more", 10)
+        wait_installed(node)
+        assert int(node.info()["snapshots_begun"]) == 2
+        wait_for(lambda: [r for r in is_corrupt(source) if r["until"] > 0], "it is over", 20)
+        assert_equal(cluster)

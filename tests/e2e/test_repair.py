@@ -8,7 +8,7 @@ from cluster import Cluster, wait_for
 from damage import entries, flip, flip_entry, records, segments, write_at
 from loadgen import LoadGenerator
 from resp import Error
-from test_restart import check, fill
+from test_restart import check, fails_to_start, fill
 
 SMALL = ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb", "--log-reserve-bytes",
          "512kb", "--log-max-entries", "1000"]
@@ -324,6 +324,19 @@ def test_a_damaged_checkpoint():
         wait_whole(cluster)
         assert "has forgotten" in victim.log() and "checkpoint" in victim.log()
         check(victim, "k", 8000)
+
+
+def test_whether_it_has_forgotten_must_be_known():
+    """Scenario 53: a mark that cannot be looked at may be there; no start takes it for absent."""
+    with Cluster(3) as cluster:
+        victim = cluster.followers()[0]
+        assert victim.terminate() == 0
+        mark = os.path.join(victim.directory, "forgetful")
+        os.symlink("forgetful", mark)
+        assert "`forgetful`" in fails_to_start(victim)
+        os.unlink(mark)
+        victim.start()
+        wait_whole(cluster)
 
 
 def test_a_lost_checkpoint_and_a_stale_one():

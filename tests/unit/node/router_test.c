@@ -250,7 +250,7 @@ static void relay(struct relay *from, uint64_t id, uint32_t epoch, const char *k
 static void test_one_hop_only_T3(void **state)
 {
     (void)state;
-    struct relay from;
+    struct relay from = { 0 };
     router_relay_init(&from, &world->node, 2);
     world->replica.leader = 1;
     relay(&from, 7, 1, "a");
@@ -261,7 +261,7 @@ static void test_one_hop_only_T3(void **state)
 static void test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2(void **state)
 {
     (void)state;
-    struct relay from;
+    struct relay from = { 0 };
     router_relay_init(&from, &world->node, 2);
     relay(&from, 1, 4, "a");
     world->replica.leads = true; /* just now: the second must not slip past the first */
@@ -276,13 +276,30 @@ static void test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2(void **stat
 static void test_a_malformed_operation_is_noticed(void **state)
 {
     (void)state;
-    struct relay from;
+    struct relay from = { 0 };
     router_relay_init(&from, &world->node, 2);
     assert_false(
         router_relayed(world->node.router, &from, 1, 1, 2, 1, true, SPAN_LITERAL("nonsense")));
     assert_null(from.stream.first);
 }
 
+/* References where there are none: it must not stay behind in no queue at all. */
+static void test_a_read_with_references_is_noticed(void **state)
+{
+    (void)state;
+    struct relay from = { 0 };
+    uint8_t bytes[128];
+    struct span argv[1] = { { .n = 2 * LARGE_BYTES } };
+    const struct command_spec *spec = command_by_name(SPAN_LITERAL("get"));
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
+    router_relay_init(&from, &world->node, 2);
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    op_write(bytes, &head, argv, 1);
+    assert_false(router_relayed(world->node.router, &from, 1, 1, 2, 1, true,
+                                span_of(bytes, op_bytes(argv, 1))));
+    assert_null(from.stream.first);
+    assert_int_equal(world->node.pending_count, 0);
 /* --- Large arguments (router_cargo.c) ------------------------------------------------------- */
 
 /* SET a <n bytes, which are there>. */
@@ -533,6 +550,7 @@ int main(void)
         ROUTER_TEST(test_one_hop_only_T3),
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
+        ROUTER_TEST(test_a_read_with_references_is_noticed),
         ROUTER_TEST(test_pieces_wait_for_credit_R4),
         ROUTER_TEST(test_the_next_leader_gets_all_pieces_T2),
         ROUTER_TEST(test_pieces_that_get_no_credit_are_surely_not_applied_T4),

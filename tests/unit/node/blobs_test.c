@@ -1,0 +1,90 @@
+/* Blobs that a leader begins to stage and does not use (blobs.h B1, B2): the driver is real, the
+ * protocol, the log and the peers are played. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+#include "base/limits.h"
+#include "log/log.h"
+
+static uint8_t large[LARGE_BYTES + 1000];
+
+static struct reply *begin_relayed(struct stream *stream, struct pending *p)
+{
+    (void)stream, (void)p;
+    reply_reset(&world->node.nowhere);
+    return &world->node.nowhere;
+}
+
+static void end_relayed(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    (void)stream, (void)p, (void)status;
+}
+
+/* A peer's SET of a large value, its first part in the log and applied. */
+static void begin_large(struct relay *from)
+{
+    uint8_t bytes[128];
+    struct span argv[2] = { SPAN_LITERAL("a"), { .n = sizeof large } };
+    const struct command_spec *spec = command_by_name(SPAN_LITERAL("set"));
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
+    router_relay_init(from, &world->node, 2);
+    from->stream.begin_reply = begin_relayed;
+    from->stream.end_reply = end_relayed;
+    op_write(bytes, &head, argv, 2);
+    assert_true(router_relayed(world->node.router, from, 7, 1, 2, 1, false,
+                               span_of(bytes, op_bytes(argv, 2))));
+    assert_true(router_piece(from, 7, span_of(large, BLOB_PART_BYTES)));
+    turn();
+    apply_upto(1);
+    assert_int_equal(engine_staged_bytes(world->node.engine), sizeof large);
+}
+
+/* The next batch is refused, but this node goes on to lead: a hand-over was called off. */
+static void lead_on_after_a_refusal(void)
+{
+    world->refuses = true;
+    turn();
+    world->refuses = false;
+    turn();
+    apply_upto(world->log.last);
+    assert_int_equal(engine_staged_bytes(world->node.engine), 0);
+}
+
+static void test_what_a_refused_command_had_in_the_log_is_given_up_B2(void **state)
+{
+    (void)state;
+    struct relay from = { 0 };
+    begin_large(&from);
+    assert_true(
+        router_piece(&from, 7, span_of(large + BLOB_PART_BYTES, sizeof large - BLOB_PART_BYTES)));
+    lead_on_after_a_refusal();
+    assert_null(from.stream.first);
+}
+
+static void test_a_blob_is_given_up_again_when_that_was_refused_B2(void **state)
+{
+    (void)state;
+    struct relay from = { 0 };
+    begin_large(&from);
+    router_relay_lost(&from);
+    stream_detach(&from.stream);
+    lead_on_after_a_refusal();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_what_a_refused_command_had_in_the_log_is_given_up_B2,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_blob_is_given_up_again_when_that_was_refused_B2,
+                                        setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
