@@ -8,6 +8,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot_source.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -106,6 +107,7 @@ static void begin(struct node *node, qr_slot slot)
     q->saved = false;
     q->disputed_since = 0;
     digests_forget_own(&q->digests);
+    source_distrust(node->source);
     set_mark(node);
     (void)snprintf(
         why, sizeof why,

@@ -53,8 +53,9 @@ struct source {
     struct job *job; /* its memory; freed with the file */
     node_index job_to;
     uint64_t refused_file;
-    qr_slot unusable;  /* the checkpoint at this slot could not be opened, or was refused */
-    uint64_t commands; /* of clients, until looked_at; and whether there are many of late */
+    uint64_t distrusted; /* the file that was open when this node's state was found to be wrong */
+    qr_slot unusable;    /* the checkpoint at this slot could not be opened, or was refused */
+    uint64_t commands;   /* of clients, until looked_at; and whether there are many of late */
     qr_time looked_at;
     bool busy;
     qr_time due; /* when the rate lets the next piece go */
@@ -231,10 +232,26 @@ static void say_gone(struct source *s, node_index to, uint64_t file)
                span_of(head, snapshot_gone_write(file, head)));
 }
 
+void source_distrust(struct source *s)
+{
+    if (s->file == NULL) {
+        return;
+    }
+    s->distrusted = s->refused_file = s->header.salt;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        struct follower *f = &s->follower[i];
+        if (f->read != 0) {
+            say_gone(s, i, s->header.salt);
+        }
+        f->next = f->end = 0;
+        f->read = f->began = 0;
+    }
+}
+
 bool source_on_read(struct source *s, node_index from, const struct snapshot_piece *piece)
 {
     qr_time now = io_now(s->node->io);
-    if (s->node->quarantined) { /* its file may hold what is wrong with its state */
+    if (s->node->quarantined || (s->distrusted != 0 && piece->file == s->distrusted)) {
         say_gone(s, from, piece->file);
         return true;
     }

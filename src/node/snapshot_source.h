@@ -19,6 +19,8 @@ void source_free(struct source *source);
 /* The protocol wants `to` brought up by a checkpoint that holds the state up to `least` (again and
  * again while it does). */
 void source_wanted(struct source *source, node_index to, qr_slot least);
+/* This node's state is wrong, so its file may be: whoever has begun with it is not to finish. */
+void source_distrust(struct source *source);
 
 /* False: it asks for what cannot be. */
 bool source_on_read(struct source *source, node_index from, const struct snapshot_piece *piece);
