@@ -300,6 +300,8 @@ static void test_a_read_with_references_is_noticed(void **state)
                                 span_of(bytes, op_bytes(argv, 1))));
     assert_null(from.stream.first);
     assert_int_equal(world->node.pending_count, 0);
+}
+
 /* --- Large arguments (router_cargo.c) ------------------------------------------------------- */
 
 /* SET a <n bytes, which are there>. */
