@@ -189,19 +189,20 @@ class MemberCampaign:
         seat.resume()
 
     def kill_all(self):
-        """Sometimes all logs are damaged then, each in another place: together they are whole."""
-        helix = self.losing is None and self.dice.random() < 0.4 and self.all_well()
-        self.say("helix" if helix else "kill all")
+        """Sometimes a log is damaged then. Not more than one: what is damaged on two and was
+        trimmed on the third makes two of three forgetful, and nobody leads (docs/repair.md)."""
+        holes = self.lose() if self.dice.random() < 0.4 else None
+        self.say("kill all, holes" if holes else "kill all")
         seats = [seat for seat in self.seats if seat.running()]
         for seat in seats:
             seat.process.kill()
         for seat in seats:
             seat.wait()
-        if helix:
-            found = {seat: entries(seat) for seat in seats}
-            slots = sorted(set.intersection(*[set(each) for each in found.values()]))[2:-40]
-            for i, slot in enumerate(self.dice.sample(slots, min(len(slots), 4 * len(seats)))):
-                flip_entry(found[seats[i % len(seats)]][slot])
+        if holes:
+            found = entries(holes)
+            slots = sorted(found)[:-40]
+            for slot in self.dice.sample(slots, min(len(slots), 8)):
+                flip_entry(found[slot])
         self.dice.shuffle(seats)
         for seat in seats:
             seat.start()
