@@ -25,8 +25,8 @@ static struct rope_chunk *chunk_new(size_t cap)
 
 static void chunk_release(struct rope_chunk *chunk)
 {
-    qr_assert(chunk->refs > 0);
-    if (--chunk->refs == 0) {
+    qr_assert(rope_counted(&chunk->refs) > 0);
+    if (rope_count_down(&chunk->refs)) {
         free(chunk);
     }
 }
@@ -43,7 +43,7 @@ struct rope *rope_new(void)
 /* Frees up to `pieces` from the end; true while more is left. */
 static bool free_slice(struct rope *rope, uint32_t pieces)
 {
-    qr_assert(rope->refs == 0);
+    qr_assert(rope_counted(&rope->refs) == 0);
     while (rope->count > 0 && pieces > 0) {
         chunk_release(rope->pieces[--rope->count].chunk);
         pieces--;
@@ -61,8 +61,8 @@ void rope_release(struct rope *rope)
     if (rope == NULL) {
         return;
     }
-    qr_assert(rope->refs > 0);
-    if (--rope->refs == 0) {
+    qr_assert(rope_counted(&rope->refs) > 0);
+    if (rope_count_down(&rope->refs)) {
         (void)free_slice(rope, UINT32_MAX);
     }
 }
@@ -70,7 +70,7 @@ void rope_release(struct rope *rope)
 static struct rope_piece *piece_add(struct rope *rope, struct rope_chunk *chunk, uint32_t from,
                                     uint32_t n)
 {
-    qr_assert(rope->refs == 1);
+    qr_assert(rope_counted(&rope->refs) == 1);
     if (rope->count == rope->cap) {
         rope->cap = rope->cap == 0 ? 4 : rope->cap * 2;
         rope->pieces = qr_realloc(rope->pieces, rope->cap * sizeof *rope->pieces);
@@ -83,12 +83,12 @@ static struct rope_piece *piece_add(struct rope *rope, struct rope_chunk *chunk,
 
 struct rope *rope_own(struct rope *rope)
 {
-    if (rope->refs == 1) {
+    if (rope_counted(&rope->refs) == 1) {
         return rope;
     }
     struct rope *own = rope_new();
     rope_share(own, rope, rope->start, rope->n - rope->start);
-    rope->refs--;
+    rope_release(rope);
     return own;
 }
 
@@ -96,11 +96,11 @@ struct rope *rope_own(struct rope *rope)
 
 uint8_t *rope_room(struct rope *rope, size_t want, size_t *n)
 {
-    qr_assert(rope->refs == 1);
+    qr_assert(rope_counted(&rope->refs) == 1);
     qr_assert(want > 0);
     const struct rope_piece *last = rope->count > 0 ? &rope->pieces[rope->count - 1] : NULL;
-    if (last == NULL || last->chunk->refs > 1 || last->from + last->n != last->chunk->n ||
-        last->chunk->n == last->chunk->cap) {
+    if (last == NULL || rope_counted(&last->chunk->refs) > 1 ||
+        last->from + last->n != last->chunk->n || last->chunk->n == last->chunk->cap) {
         last = piece_add(rope, chunk_new((size_t)min_u64(want, ROPE_CHUNK_BYTES)), 0, 0);
     }
     *n = (size_t)min_u64(want, last->chunk->cap - last->chunk->n);
@@ -159,7 +159,7 @@ void rope_share(struct rope *rope, const struct rope *other, size_t from, size_t
         uint32_t skip = (uint32_t)(from - piece->at);
         uint32_t part = (uint32_t)min_u64(n, piece->n - skip);
         if (part > 0) {
-            piece->chunk->refs++;
+            rope_count_up(&piece->chunk->refs);
             (void)piece_add(rope, piece->chunk, piece->from + skip, part);
         }
         from += part;
@@ -177,7 +177,7 @@ void rope_zeros(struct rope *rope, size_t n)
     memset(zeros->bytes, 0, cap);
     zeros->n = cap;
     for (; n > 0; n -= min_u64(n, cap)) {
-        zeros->refs++;
+        rope_count_up(&zeros->refs);
         (void)piece_add(rope, zeros, 0, (uint32_t)min_u64(n, cap));
     }
     chunk_release(zeros);
@@ -188,7 +188,7 @@ void rope_zeros(struct rope *rope, size_t n)
 /* The piece's bytes become its own. */
 static void own_bytes(struct rope_piece *piece)
 {
-    if (piece->chunk->refs == 1) {
+    if (rope_counted(&piece->chunk->refs) == 1) {
         return;
     }
     struct rope_chunk *copy = chunk_new(piece->n);
@@ -201,7 +201,7 @@ static void own_bytes(struct rope_piece *piece)
 
 void rope_write(struct rope *rope, size_t at, struct span bytes)
 {
-    qr_assert(rope->refs == 1);
+    qr_assert(rope_counted(&rope->refs) == 1);
     qr_assert(at >= rope->start && at + bytes.n <= rope->n);
     for (uint32_t i = bytes.n > 0 ? find(rope, at) : 0; bytes.n > 0; i++) {
         struct rope_piece *piece = &rope->pieces[i];
@@ -222,7 +222,7 @@ void rope_write(struct rope *rope, size_t at, struct span bytes)
 void rope_drop_front(struct rope *rope, size_t at)
 {
     uint32_t gone = 0;
-    qr_assert(rope->refs == 1);
+    qr_assert(rope_counted(&rope->refs) == 1);
     qr_assert(at <= rope->n);
     /* The last piece stays: it may grow. */
     while (gone + 1 < rope->count && rope->pieces[gone].at + rope->pieces[gone].n <= at) {
@@ -303,11 +303,9 @@ void rope_discard(struct rope_bin *bin, struct rope *rope)
     if (rope == NULL) {
         return;
     }
-    if (rope->refs > 1) {
-        rope->refs--;
+    if (!rope_count_down(&rope->refs)) {
         return;
     }
-    rope->refs = 0;
     rope->next = bin->first;
     bin->first = rope;
 }

@@ -5,7 +5,9 @@
  * that somebody else may change takes a reference, and a change needs the only reference to the
  * rope (rope_own makes a copy of the row, not of the bytes). A chunk that several ropes hold is
  * copied before its bytes change; it is the most that one change copies. One thread owns all of a
- * worker's ropes (R3). */
+ * worker's ropes (R3), with one exception: a state that is replaced as a whole is freed by a helper
+ * thread, while replies may still hold some of its ropes. So references are counted atomically, and
+ * who sees one reference alone has it. */
 #ifndef BASE_ROPE_H
 #define BASE_ROPE_H
 
@@ -37,9 +39,25 @@ struct rope {
 
 struct rope *rope_new(void);
 
+static inline void rope_count_up(uint32_t *refs)
+{
+    (void)__atomic_fetch_add(refs, 1, __ATOMIC_RELAXED);
+}
+
+/* True when that was the last one. */
+static inline bool rope_count_down(uint32_t *refs)
+{
+    return __atomic_sub_fetch(refs, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
+static inline uint32_t rope_counted(const uint32_t *refs)
+{
+    return __atomic_load_n(refs, __ATOMIC_ACQUIRE);
+}
+
 static inline struct rope *rope_ref(struct rope *rope)
 {
-    rope->refs++;
+    rope_count_up(&rope->refs);
     return rope;
 }
 

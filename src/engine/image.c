@@ -302,7 +302,7 @@ uint64_t engine_image_held(const struct engine *engine)
     uint64_t held = 0;
     if (engine->image_writer != NULL) {
         for (const struct large *l = engine->image_writer->large; l != NULL; l = l->next) {
-            held += l->rope->refs == 1 ? l->rope->n : 0;
+            held += rope_counted(&l->rope->refs) == 1 ? l->rope->n : 0;
         }
     }
     return held;

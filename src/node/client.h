@@ -78,7 +78,7 @@ static inline size_t client_pinned(const struct client *client)
     size_t n = 0;
     for (uint32_t i = client->out_place.part; parts != NULL && i < parts->count; i++) {
         const struct rope *rope = parts->v[i].rope;
-        n += rope->refs == 1 ? rope->n - rope->start : 0;
+        n += rope_counted(&rope->refs) == 1 ? rope->n - rope->start : 0;
     }
     return n;
 }

@@ -172,12 +172,12 @@ static void on_done(void *context, enum checkpoint_result result,
         source_checkpointed(node->source);
         return;
     case CHECKPOINT_ABANDONED:
+        keeper->begun_at = keeper->before; /* as due as it was */
         if (keeper->cancelled) {
             return;
         }
         node->measure->checkpoint.abandoned++;
         keeper->abandoned = true;
-        keeper->begun_at = keeper->before; /* as due as it was */
         keeper->not_before = io_now(node->io) + RETRY_INTERVAL;
         node_log(node, NODE_LOG_WARNING, "%s", message);
         return;

@@ -45,7 +45,9 @@ static void set_mark(struct node *node)
         io_file_close(file);
         error = io_sync_dir(node->io, node->config.dir);
     }
-    if (error != 0 && error != -EEXIST) {
+    if (error == -EIO) {
+        node_fail(node, "the mark of a state that is not to be served cannot be written"); /* R7 */
+    } else if (error != 0 && error != -EEXIST) {
         node_log(node, NODE_LOG_WARNING, "%s cannot be written: %s", path, strerror(-error));
     }
 }

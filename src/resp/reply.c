@@ -467,7 +467,7 @@ void reply_shed(struct reply *r, const struct reply_place *place)
     for (uint32_t i = place->part > 0 ? place->part - 1 : 0;
          r->parts != NULL && i < r->parts->count && i <= place->part; i++) {
         const struct reply_part *part = &r->parts->v[i];
-        if (part->rope->refs == 1) {
+        if (rope_counted(&part->rope->refs) == 1) {
             rope_drop_front(part->rope, part->from + (i < place->part ? part->n : place->part_at));
         }
     }
