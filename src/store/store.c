@@ -32,7 +32,7 @@ static uint64_t hash_of(const struct store *store, struct span key)
 static uint64_t hash_ahead(struct ahead *ahead, struct siphash_key by, struct span key)
 {
     uint64_t hash = siphash(by, key.p, key.n);
-    if (key.n <= AHEAD_KEY_BYTES) {
+    if (key.n > 0 && key.n <= AHEAD_KEY_BYTES) {
         uint32_t i = ahead->count++;
         ahead->v[i].hash = hash;
         ahead->v[i].n = (uint32_t)key.n;

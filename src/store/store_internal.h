@@ -19,7 +19,7 @@ struct walk {
 
 /* Keys that were looked ahead for, with their hashes, in the order in which they will be wanted:
  * hashing is the dearest part of a lookup, and this spares the second time. A key is believed only
- * when its bytes are the same; longer ones are not kept. */
+ * when its bytes are the same; longer ones, and the empty one, are not kept. */
 #define AHEAD_KEY_BYTES 40u
 
 struct ahead {
