@@ -33,6 +33,7 @@
 
 #define GROUP 0u /* the one partition of keyspace 0 */
 #define STOP_TIME (3 * QR_SECOND)
+#define QUIET_TIME (30 * QR_MILLISECOND)
 #define HOUSEKEEPING_INTERVAL (100 * QR_MILLISECOND)
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
@@ -168,11 +169,23 @@ static void hand_over(struct node *node)
     }
 }
 
+/* Members that do not know the new leader yet forward to this one: what still stands in its sockets
+ * when it ends would be of unknown fate to them. */
+static bool is_left_alone(struct node *node, qr_time now)
+{
+    if (node->stats.forwarded_for_others != node->quiet_forwards) {
+        node->quiet_forwards = node->stats.forwarded_for_others;
+        node->quiet_since = now;
+    }
+    return node->quiet_since == 0 || now - node->quiet_since >= QUIET_TIME;
+}
+
 static void finish_stopping(struct node *node, qr_time now)
 {
     hand_over(node); /* again, if it was given up */
     bool handed_over = !replica_leads(node->replica) || replica_is_alone(node->replica);
-    bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0;
+    bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
+                   is_left_alone(node, now);
     if ((handed_over && settled) || now >= node->stop_at) {
         io_stop(node->io);
     }
@@ -349,6 +362,8 @@ void node_stop(struct node *node)
     if (!node->stopping) {
         node->stopping = true;
         node->stop_at = io_now(node->io) + STOP_TIME;
+        node->quiet_forwards = node->stats.forwarded_for_others;
+        node->quiet_since = replica_leads(node->replica) ? io_now(node->io) : 0;
         clients_stop(node->clients_io);
         hand_over(node);
         io_timer_start(node->io, &node->timer, 0);

@@ -117,6 +117,8 @@ struct node {
     bool stopping; /* an orderly end is under way, until stop_at */
     bool failed;   /* the environment failed: nothing leaves this node any more */
     qr_time stop_at;
+    qr_time quiet_since;     /* of a former leader that stops: nobody has forwarded to it since */
+    uint64_t quiet_forwards; /* ... by this count */
     int exit_code;
 };
 

@@ -155,8 +155,7 @@ def test_beyond_retention_a_snapshot_under_load():
         wait_for(lambda: "state=online" in leader.info()[f"replica{node.number - 1}"],
                  "it has caught up", 15)
         load.wait_for_acknowledged(500)
-        summary = load.finish()
-        assert summary.get("lost", 0) == 0
+        load.finish()
         load.check_history()
         assert_equal(cluster)
 
