@@ -301,7 +301,7 @@ class Campaign:
         raise AssertionError(f"{case.point.name} is never reached")
 
     def die_after_damage(self, case):
-        for _ in range(4):  # entries that a checkpoint covers need no repair
+        for _ in range(10):  # entries that a checkpoint covers need no repair
             victim = self.pick("")
             victim.kill()
             self.load.wait_for_acknowledged(SETTLE_WRITES)
