@@ -243,10 +243,13 @@ class Campaign:
             wait_for(lambda: not leader.running(), f"death at {case.point.name}", 10, 0.003)
             died_at(leader, case.point)
 
-    def shorten_logs(self, entries):
+    def set_everywhere(self, name, value):
         for node in self.cluster.alive():
-            wait_for(lambda node=node: not node.running() or can_set(node, entries),
+            wait_for(lambda node=node: not node.running() or can_set(node, name, value),
                      f"node {node.number} takes a setting")
+
+    def shorten_logs(self, entries):
+        self.set_everywhere("log-max-entries", entries)
 
     def strand(self, node):
         """Ends it; the others go on until their logs have no more what it lacks."""
@@ -301,7 +304,11 @@ class Campaign:
         raise AssertionError(f"{case.point.name} is never reached")
 
     def die_after_damage(self, case):
-        for _ in range(10):  # entries that a checkpoint covers need no repair
+        """To entries that no checkpoint covers, neither the victim's nor another's: these need no
+        repair, and those are not in the log that could give them."""
+        for _ in range(3):
+            self.set_everywhere("checkpoint-bytes", "1gb")
+            self.load.wait_for_acknowledged(4 * SETTLE_WRITES)
             victim = self.pick("")
             victim.kill()
             self.load.wait_for_acknowledged(SETTLE_WRITES)
@@ -313,7 +320,9 @@ class Campaign:
                 write_at(hit.path, hit.batch, bytes(64))
             self.table[victim].arm(case.point.name)
             victim.start()
-            if self.happens(lambda victim=victim: not victim.running(), 6):
+            dead = self.happens(lambda victim=victim: not victim.running(), 8)
+            self.set_everywhere("checkpoint-bytes", "256kb")
+            if dead:
                 died_at(victim, case.point)
                 return
             self.settle()
@@ -369,9 +378,9 @@ class Campaign:
         return summary
 
 
-def can_set(node, entries):
+def can_set(node, name, value):
     try:
-        return node.call("CONFIG", "SET", "log-max-entries", entries) == "OK"
+        return node.call("CONFIG", "SET", name, value) == "OK"
     except (OSError, Closed, Error):
         return False
 
