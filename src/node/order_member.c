@@ -123,6 +123,17 @@ static bool read_words(struct pending *p, const struct span *argv, uint32_t argc
     return true;
 }
 
+/* The member that "id [FORCE] [OBSERVER]" names, in a change that begins; NODE_NONE when it was
+ * refused. A word whose place is NULL is not allowed. */
+static node_index member_and_words(struct node *node, struct pending *p, const struct span *argv,
+                                   uint32_t argc, bool *force, bool *observer,
+                                   struct change *change)
+{
+    return read_words(p, argv + 1, argc - 1, force, observer)
+               ? member_of(node, p, argv[0], change)
+               : NODE_NONE;
+}
+
 /* --- LIST ----------------------------------------------------------------------------------- */
 
 static const char *state_of(const struct node *node, node_index i, const struct outlook *o)
@@ -226,10 +237,7 @@ void order_cmd_MEMBER_REMOVE(struct node *node, struct pending *p, const struct 
 {
     struct change change;
     bool force;
-    if (!read_words(p, argv + 1, argc - 1, &force, NULL)) {
-        return;
-    }
-    node_index i = member_of(node, p, argv[0], &change);
+    node_index i = member_and_words(node, p, argv, argc, &force, NULL, &change);
     if (i != NODE_NONE) {
         change_drop(&change, i);
         order(node, p, &change, force, "REMOVE", change.now.node[i].id);
@@ -241,10 +249,7 @@ void order_cmd_MEMBER_PROMOTE(struct node *node, struct pending *p, const struct
 {
     struct change change;
     bool force;
-    if (!read_words(p, argv + 1, argc - 1, &force, NULL)) {
-        return;
-    }
-    node_index i = member_of(node, p, argv[0], &change);
+    node_index i = member_and_words(node, p, argv, argc, &force, NULL, &change);
     if (i == NODE_NONE) {
         return;
     }
@@ -265,10 +270,7 @@ void order_cmd_MEMBER_DEMOTE(struct node *node, struct pending *p, const struct 
     struct change change;
     bool force;
     bool observer;
-    if (!read_words(p, argv + 1, argc - 1, &force, &observer)) {
-        return;
-    }
-    node_index i = member_of(node, p, argv[0], &change);
+    node_index i = member_and_words(node, p, argv, argc, &force, &observer, &change);
     if (i == NODE_NONE) {
         return;
     }
