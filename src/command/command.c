@@ -35,12 +35,6 @@ static const struct command_spec table[] = {
 #define PARENT(t, id, text, ar, fl, ...) \
     ROW(PLACE_NONE, t, text, ar, (fl) | CF_CONTAINER, __VA_ARGS__)
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef ORDER
-#undef PARENT
 };
 
 _Static_assert(ROW_COUNT == ARRAY_COUNT(table), "one row per command");
@@ -157,14 +151,7 @@ const struct command_spec *command_by_tag(uint16_t tag)
 #define LOCAL READ
 #define WAITING READ
 #define ORDER READ
-#define PARENT(...)
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef ORDER
-#undef PARENT
     default:
         return NULL;
     }

@@ -10,12 +10,6 @@ enum row {
 #define ORDER READ
 #define PARENT READ
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef ORDER
-#undef PARENT
     ROW_COUNT
 };
 

@@ -24,17 +24,7 @@ typedef void handler(struct call *c);
 /* The handlers are declared by the table of commands itself. */
 #define READ(tag, ident, ...) void engine_cmd_##ident(struct call *c);
 #define WRITE(tag, ident, ...) void engine_cmd_##ident(struct call *c);
-#define LOCAL(...)
-#define PARENT(...)
-#define WAITING(...)
-#define ORDER(...)
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef PARENT
-#undef WAITING
-#undef ORDER
 
 /* --- Keys (lookup.c) ------------------------------------------------------------------------ */
 

@@ -16,17 +16,7 @@
 static handler *const handlers[] = {
 #define READ(tag, ident, ...) [tag] = engine_cmd_##ident,
 #define WRITE(tag, ident, ...) [tag] = engine_cmd_##ident,
-#define LOCAL(...)
-#define PARENT(...)
-#define WAITING(...)
-#define ORDER(...)
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef PARENT
-#undef WAITING
-#undef ORDER
 };
 
 static handler *handler_of(uint16_t tag)

@@ -6,21 +6,10 @@
 #include "node/node.h"
 
 /* The prototypes of all handlers: local_cmd_<IDENT>, one per LOCAL row of commands.def. */
-#define READ(...)
-#define WRITE(...)
-#define WAITING(...)
-#define ORDER(...)
-#define PARENT(...)
 #define LOCAL(tag, ident, ...)                                                            \
     void local_cmd_##ident(struct client *client, const struct span *argv, uint32_t argc, \
                            struct reply *reply);
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef WAITING
-#undef ORDER
-#undef PARENT
-#undef LOCAL
 
 /* Whether an argument is this word, in any case. */
 bool local_is(struct span argument, const char *word);

@@ -17,12 +17,6 @@ static local_handler *const handlers[] = {
 #define PARENT(...) NULL,
 #define LOCAL(tag, ident, ...) local_cmd_##ident,
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef WAITING
-#undef ORDER
-#undef PARENT
-#undef LOCAL
 };
 
 local_handler *local_handler_of(const struct command_spec *spec)

@@ -18,12 +18,6 @@ static order_handler *const handlers[] = {
 #define PARENT(...) NULL,
 #define ORDER(tag, ident, ...) order_cmd_##ident,
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef PARENT
-#undef ORDER
 };
 
 void orders_begin(struct node *node, struct pending *p)

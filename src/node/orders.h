@@ -12,20 +12,9 @@ void orders_begin(struct node *node, struct pending *p);
 
 /* The handlers: order_cmd_<IDENT>, one per ORDER row of commands.def. argv[0] is the first argument
  * behind the name. Each answers p, or gives it to replica_order. */
-#define READ(...)
-#define WRITE(...)
-#define LOCAL(...)
-#define WAITING(...)
-#define PARENT(...)
 #define ORDER(tag, ident, ...)                                                            \
     void order_cmd_##ident(struct node *node, struct pending *p, const struct span *argv, \
                            uint32_t argc);
 #include "command/commands.def"
-#undef READ
-#undef WRITE
-#undef LOCAL
-#undef WAITING
-#undef PARENT
-#undef ORDER
 
 #endif
