@@ -405,7 +405,7 @@ struct counters {
     uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
     uint64_t orders, orders_done, orders_refused, orders_uncertain, changes, joined, reused;
     uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
-    uint64_t damaged, wiped, recovered, promoted;
+    uint64_t damaged, wiped, recovered;
     uint64_t virtual_us;
     uint64_t lin_steps;
 };
@@ -426,7 +426,6 @@ struct world {
     struct queue queue;
     struct item current; /* being carried out; what it owns is freed with it */
     struct plan plan;
-    size_t plan_at;
     struct effects out;
 
     struct sim_node nodes[MEMBERS_MAX];

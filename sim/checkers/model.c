@@ -113,12 +113,6 @@ struct model_result model_apply(enum op_kind kind, const struct model_value *arg
     qr_unreachable();
 }
 
-const char *op_kind_name(enum op_kind kind)
-{
-    qr_assert((unsigned)kind < OP_KINDS);
-    return kind_names[kind];
-}
-
 bool op_kind_of(const char *name, enum op_kind *out)
 {
     for (unsigned i = 0; i < OP_KINDS; i++) {

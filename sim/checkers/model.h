@@ -43,7 +43,6 @@ bool model_result_equal(const struct model_result *a, const struct model_result 
 struct model_result model_apply(enum op_kind kind, const struct model_value *argument,
                                 struct model_value *state);
 
-const char *op_kind_name(enum op_kind kind);
 /* False when the name is unknown. */
 bool op_kind_of(const char *name, enum op_kind *out);
 

@@ -74,8 +74,6 @@ void reply_ok(struct call *c);
 
 /* --- Expiry (expire.c): Redis counts milliseconds, the store microseconds ------------------- */
 
-int64_t now_ms(const struct call *c);
-
 /* The store's form of a time in milliseconds above 0. Beyond the year 294,000 it saturates. */
 qr_wall expire_from_ms(int64_t ms);
 

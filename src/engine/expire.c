@@ -6,7 +6,7 @@
 
 #define US_PER_MS 1000
 
-int64_t now_ms(const struct call *c)
+static int64_t now_ms(const struct call *c)
 {
     return c->now / US_PER_MS;
 }

@@ -93,7 +93,6 @@ bool group_lacks(const struct group *g, qr_slot slot, qr_term term);
 void group_patch(struct group *g, const struct record *r, uint64_t offset, uint32_t bytes);
 const struct patch *group_find_patch(const struct group *g, qr_slot slot); /* NULL: none */
 void group_keep_patches(struct group *g, qr_slot lo, qr_slot hi);          /* those in (lo, hi] */
-qr_term group_term(const struct group *g, qr_slot slot); /* of an entry in [base_slot, last_slot] */
 
 /* Log offset of the oldest live entry; RUN_MISSING when there is none. */
 uint64_t group_first_offset(const struct group *g);

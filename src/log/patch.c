@@ -66,7 +66,8 @@ static uint32_t find_terms(const struct group *g, qr_slot slot)
     return i;
 }
 
-qr_term group_term(const struct group *g, qr_slot slot)
+/* Of an entry in [base_slot, last_slot]. */
+static qr_term term_at(const struct group *g, qr_slot slot)
 {
     qr_assert(slot >= g->base_slot && slot <= g->last_slot);
     return slot == g->base_slot ? g->base_term : g->terms[g->term_head + find_terms(g, slot)].term;
@@ -128,8 +129,8 @@ static bool term_fits(const struct group *g, const struct lost *lost, qr_slot sl
     }
     bool later = i + 1 < g->term_count;
     bool followed = lost->hi < g->last_slot;
-    return term >= group_term(g, slot - 1) && (!later || term <= run[1].term) &&
-           (!followed || term <= group_term(g, lost->hi + 1)) &&
+    return term >= term_at(g, slot - 1) && (!later || term <= run[1].term) &&
+           (!followed || term <= term_at(g, lost->hi + 1)) &&
            (term > run->term || run->slot == slot);
 }
 
@@ -170,8 +171,8 @@ uint32_t log_holes(const struct log *log, uint32_t group, struct log_hole *out, 
         out[n] = (struct log_hole){
             .lo = lost.lo,
             .hi = lost.hi,
-            .term = lost.run->count == 1 ? group_term(g, lost.lo) : 0,
-            .next_term = followed ? group_term(g, lost.hi + 1) : 0,
+            .term = lost.run->count == 1 ? term_at(g, lost.lo) : 0,
+            .next_term = followed ? term_at(g, lost.hi + 1) : 0,
         };
         from = lost.hi + 1;
     }

@@ -27,7 +27,7 @@ void health_init(struct health *h, qr_time now)
     h->pause = PAUSE_LEAST;
 }
 
-uint8_t health_priority(const struct node *node)
+static uint8_t own_priority(const struct node *node)
 {
     qr_slot slot;
     const struct roster *roster = replica_roster(node->replica, &slot);
@@ -54,7 +54,7 @@ void health_tell(struct node *node, node_index to)
     unsigned flags = (is_fit(node, io_now(node->io)) ? HEALTH_FIT : 0) |
                      (node->quarantined ? HEALTH_QUARANTINED : 0);
     wire_put_u32(&w, node->health.sync_usec);
-    wire_put_u8(&w, health_priority(node));
+    wire_put_u8(&w, own_priority(node));
     wire_put_u8(&w, (uint8_t)flags);
     qr_assert(!w.bad && w.n == sizeof head);
     peers_tell(node->peers, to, FRAME_HEALTH, span_of(head, w.n));
@@ -161,11 +161,18 @@ static bool keeps_up(const struct node *node, const struct outlook *o, node_inde
            !m->needs_snapshot && !m->forgetful && m->match + NEAR_ENTRIES >= o->last;
 }
 
+/* How long a member has not kept up; 0: it does, or this node does not lead. */
+static qr_time lag_of(const struct node *node, node_index member, qr_time now)
+{
+    const struct health *h = &node->health;
+    return h->leader == replica_me(node->replica) ? now - h->watch[member].caught_at : 0;
+}
+
 /* Whoever joins is expected to be behind for a while. */
 static void watch_lag(struct node *node, node_index i, bool joins, qr_time now)
 {
     qr_time most = (qr_time)node->config.lag_alarm_ms * QR_MILLISECOND;
-    qr_time lag = health_lag(node, i, now);
+    qr_time lag = lag_of(node, i, now);
     if (most == 0 || joins || lag < LOOK_INTERVAL * 2) {
         alarm_clear_about(node, ALARM_LAG, id_of(node, i));
     } else if (lag >= most) {
@@ -213,12 +220,6 @@ static void watch_members(struct node *node, const struct outlook *o, qr_time no
         watch_lag(node, i, (o->membership.learners & 1u << i) != 0, now);
     }
     h->commit_before = o->commit;
-}
-
-qr_time health_lag(const struct node *node, node_index member, qr_time now)
-{
-    const struct health *h = &node->health;
-    return h->leader == replica_me(node->replica) ? now - h->watch[member].caught_at : 0;
 }
 
 /* --- Who leads ------------------------------------------------------------------------------ */
@@ -296,7 +297,7 @@ static node_index preferred(const struct node *node, const struct outlook *o, qr
 {
     const struct health *h = &node->health;
     node_index best = NODE_NONE;
-    uint8_t most = health_priority(node);
+    uint8_t most = own_priority(node);
     for (node_index i = 0; i < o->members; i++) {
         const struct member_watch *w = &h->watch[i];
         qr_time span = (qr_time)node->config.leader_priority_delay_ms * QR_MILLISECOND;

@@ -81,8 +81,4 @@ void health_tell(struct node *node, node_index to); /* NODE_NONE: all */
  * of the highest priority, then the furthest; NODE_NONE: there is none. */
 node_index health_successor(const struct node *node, const struct outlook *now);
 
-uint8_t health_priority(const struct node *node); /* of this node */
-/* How long a member has not kept up; 0: it does, or this node does not lead. */
-qr_time health_lag(const struct node *node, node_index member, qr_time now);
-
 #endif

@@ -181,7 +181,9 @@ static void say_no(struct link *link, const char *why, struct span code)
     io_stream_dismiss(link->stream);
 }
 
-bool link_refuse(struct link *link, const char *format, ...)
+/* Says no in words to the other side and to our log, and closes once that is sent. Returns false,
+ * for the caller to return. */
+static bool __attribute__((format(printf, 2, 3))) refuse(struct link *link, const char *format, ...)
 {
     char why[400];
     char name[64];
@@ -195,7 +197,7 @@ bool link_refuse(struct link *link, const char *format, ...)
         peers_refused(link->peers, link->peer);
     }
     say_no(link, why, (struct span){ 0 });
-    return true;
+    return false;
 }
 
 void link_dismiss(struct link *link)
@@ -212,28 +214,27 @@ static bool acceptable(struct link *link, const struct greeting *g)
     struct identity *me = &node->identity;
     static const uint8_t unknown[16] = { 0 };
     if (g->version < WIRE_VERSION_OLDEST || g->oldest > WIRE_VERSION) {
-        return !link_refuse(
-            link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
-            g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
+        return refuse(link,
+                      "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
+                      g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
     }
     link->version = g->version < WIRE_VERSION ? g->version : WIRE_VERSION;
     link->joins = !link->dialed && g->to == 0 && link->version >= CLAIM_VERSION;
     bool any = link->joins && memcmp(g->cluster, unknown, 16) == 0;
     if (!any && memcmp(g->cluster, me->cluster, 16) != 0) {
-        return !link_refuse(link, "it belongs to another cluster: check the member addresses");
+        return refuse(link, "it belongs to another cluster: check the member addresses");
     }
     if (g->to != me->node_id && !link->joins) {
-        return !link_refuse(link,
-                            "it looks for node %u, this is node %u: check the member addresses",
-                            g->to, me->node_id);
+        return refuse(link, "it looks for node %u, this is node %u: check the member addresses",
+                      g->to, me->node_id);
     }
     if (g->from == me->node_id && !link->joins) {
-        return !link_refuse(
-            link, "it calls itself node %u, as this one: check the member addresses", g->from);
+        return refuse(link, "it calls itself node %u, as this one: check the member addresses",
+                      g->from);
     }
     if (link->peer != NODE_NONE && node->known[link->peer].id != g->from) {
-        return !link_refuse(link, "node %u answered in the place of node %u", g->from,
-                            node->known[link->peer].id);
+        return refuse(link, "node %u answered in the place of node %u", g->from,
+                      node->known[link->peer].id);
     }
     return true;
 }
@@ -246,24 +247,24 @@ static bool introduced(struct link *link, const struct greeting *g)
     switch (members_meet(node, g, &link->claim, &index)) {
     case MEMBERS_WELCOME:
         if (link->peer != NODE_NONE && link->peer != index) {
-            return !link_refuse(link, "node %u is known under another index", g->from);
+            return refuse(link, "node %u is known under another index", g->from);
         }
         link->peer = index;
         return true;
     case MEMBERS_NOT_ONE:
-        return !link_refuse(link, "node %u is not another member of this cluster", g->from);
+        return refuse(link, "node %u is not another member of this cluster", g->from);
     case MEMBERS_REMOVED:
         node_log(node, NODE_LOG_NOTICE, "Sent node %u away: it takes part no more", g->from);
         link_dismiss(link);
         return false;
     case MEMBERS_OTHER_DIRECTORY:
-        return !link_refuse(link,
-                            "node %u comes with another data directory than before: it may have "
-                            "forgotten what it acknowledged; give it back its directory, or wipe "
-                            "it and start it with --join",
-                            g->from);
+        return refuse(link,
+                      "node %u comes with another data directory than before: it may have "
+                      "forgotten what it acknowledged; give it back its directory, or wipe "
+                      "it and start it with --join",
+                      g->from);
     case MEMBERS_NOT_SAVED:
-        return !link_refuse(link, "its identity could not be saved to disk");
+        return refuse(link, "its identity could not be saved to disk");
     }
     qr_unreachable();
 }
@@ -315,7 +316,7 @@ static bool on_welcome(struct link *link, struct span head)
         return true;
     }
     if (!proven) {
-        return link_refuse(link, "its proof fails: the cluster-secret differs");
+        return !refuse(link, "its proof fails: the cluster-secret differs");
     }
     if (!introduced(link, &g)) {
         return true;
@@ -335,7 +336,7 @@ static bool on_proof(struct link *link, struct span head)
     struct span hello = span_of(link->hello, HELLO_BYTES);
     if (!proof_holds(head, &link->claim, hello, span_of(link->welcome, link->welcome_n),
                      link->peers->node->config.cluster_secret)) {
-        return link_refuse(link, "its proof fails: the cluster-secret differs");
+        return !refuse(link, "its proof fails: the cluster-secret differs");
     }
     bool valid = hello_read(hello, &g);
     qr_assert(valid);

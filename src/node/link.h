@@ -62,7 +62,7 @@ struct peers {
     struct node *node;
     struct io_listener *listener;
     node_index me;
-    node_index end; /* all that are known or connected have an index below it */
+    node_index end;     /* all that are known or connected have an index below it */
     qr_time retires_at; /* this node takes part no more; 0: it does */
     qr_time look_at;    /* nothing is to be dialed or let go before; 0: look */
     struct peer peer[MEMBERS_MAX];
@@ -83,9 +83,8 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
 void link_flush(struct link *link);
 size_t link_queued(const struct link *link);
 
-/* Says no in words to the other side and to our log, and closes once that is sent. */
-bool link_refuse(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same to a node that takes part no more: it is to stop for good. */
+/* Says no to a node that takes part no more, and closes once that is sent: it is to stop for good.
+ */
 void link_dismiss(struct link *link);
 
 /* Sends of a peer's long replies what its connection takes; forgets them. */

@@ -141,7 +141,10 @@ void local_cmd_CLIENT_NO_TOUCH(struct client *client, const struct span *argv, u
 
 /* --- Looking -------------------------------------------------------------------------------- */
 
-void local_client_line(const struct client *client, char *out, size_t cap)
+#define CLIENT_LINE_BYTES ((size_t)2048)
+
+/* One line of CLIENT LIST, with its line end. */
+static void client_line(const struct client *client, char *out, size_t cap)
 {
     const struct command_spec *last = client->last_command;
     qr_time now = io_now(client->node->io);
@@ -181,7 +184,7 @@ void local_cmd_CLIENT_INFO(struct client *client, const struct span *argv, uint3
     (void)argv;
     (void)argc;
     char line[CLIENT_LINE_BYTES];
-    local_client_line(client, line, sizeof line);
+    client_line(client, line, sizeof line);
     reply_verbatim(reply, span_of(line, strlen(line)));
 }
 
@@ -218,7 +221,7 @@ static const struct client *by_id(const struct node *node, uint64_t id)
 static void add_line(struct reply *lines, const struct client *client)
 {
     char *line = (char *)reply_reserve(lines, CLIENT_LINE_BYTES);
-    local_client_line(client, line, CLIENT_LINE_BYTES);
+    client_line(client, line, CLIENT_LINE_BYTES);
     lines->n += strlen(line);
 }
 

@@ -45,10 +45,6 @@ void local_subcommands_of(const struct command_spec *spec, size_t *begin, size_t
 bool local_name_allowed(const struct client *client, struct span name, struct reply *reply);
 void local_set_name(struct client *client, struct span name);
 
-/* One line of CLIENT LIST, with its line end; cap is CLIENT_LINE_BYTES. */
-#define CLIENT_LINE_BYTES ((size_t)2048)
-void local_client_line(const struct client *client, char *out, size_t cap);
-
 /* --- The node as its replica sees it */
 
 /* False, and an outlook without a leader, while the node is still starting. */

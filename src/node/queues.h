@@ -23,7 +23,6 @@ void queues_measure(struct node *node);
 
 /* The same for all that show them. */
 const char *queue_name(enum queue_id id);
-const char *queue_meaning(enum queue_id id);
 uint64_t queue_limit(const struct node *node, enum queue_id id);
 
 #endif

@@ -2,22 +2,15 @@
 #include "base/limits.h"
 #include "node/node.h"
 
-static const struct {
-    const char *name, *what;
-} rows[] = {
-#define QUEUE(name, limit, what) { #name, what },
+static const char *const names[] = {
+#define QUEUE(name, limit, what) #name,
 #include "node/queues.def"
 #undef QUEUE
 };
 
 const char *queue_name(enum queue_id id)
 {
-    return rows[id].name;
-}
-
-const char *queue_meaning(enum queue_id id)
-{
-    return rows[id].what;
+    return names[id];
 }
 
 uint64_t queue_limit(const struct node *node, enum queue_id id)

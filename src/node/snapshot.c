@@ -16,7 +16,8 @@ size_t snapshot_offer_write(const struct snapshot_offer *offer, uint8_t *p)
     return w.n;
 }
 
-bool snapshot_offer_read(struct span in, struct snapshot_offer *out)
+/* The reading ones are false when the frame is malformed. */
+static bool read_offer(struct span in, struct snapshot_offer *out)
 {
     struct wire_reader r = wire_reader(in);
     out->file = wire_get_u64(&r);
@@ -38,7 +39,7 @@ size_t snapshot_piece_write(const struct snapshot_piece *piece, uint8_t *p)
     return w.n;
 }
 
-bool snapshot_piece_read(struct span in, struct snapshot_piece *out)
+static bool read_piece(struct span in, struct snapshot_piece *out)
 {
     struct wire_reader r = wire_reader(in);
     out->file = wire_get_u64(&r);
@@ -56,7 +57,7 @@ size_t snapshot_gone_write(uint64_t file, uint8_t *p)
     return w.n;
 }
 
-bool snapshot_gone_read(struct span in, uint64_t *file)
+static bool read_gone(struct span in, uint64_t *file)
 {
     struct wire_reader r = wire_reader(in);
     *file = wire_get_u64(&r);
@@ -74,8 +75,7 @@ void snapshot_peer(struct node *node, node_index peer, bool up)
 static bool on_data(struct node *node, node_index from, const struct frame *f)
 {
     struct snapshot_piece piece;
-    if (!snapshot_piece_read(f->head, &piece) || f->tail.n != piece.n ||
-        piece.n > SNAPSHOT_PIECE_BYTES) {
+    if (!read_piece(f->head, &piece) || f->tail.n != piece.n || piece.n > SNAPSHOT_PIECE_BYTES) {
         return false;
     }
     fetch_on_data(node->fetch, from, &piece, f->tail);
@@ -95,15 +95,15 @@ bool snapshot_receive(struct node *node, node_index from, const struct frame *f)
     }
     switch (f->kind) {
     case FRAME_SNAPSHOT_OFFER:
-        if (!snapshot_offer_read(f->head, &offer)) {
+        if (!read_offer(f->head, &offer)) {
             return false;
         }
         fetch_on_offer(node->fetch, from, &offer);
         return true;
     case FRAME_SNAPSHOT_READ:
-        return snapshot_piece_read(f->head, &piece) && source_on_read(node->source, from, &piece);
+        return read_piece(f->head, &piece) && source_on_read(node->source, from, &piece);
     case FRAME_SNAPSHOT_GONE:
-        if (!snapshot_gone_read(f->head, &file)) {
+        if (!read_gone(f->head, &file)) {
             return false;
         }
         fetch_on_gone(node->fetch, from, file);

@@ -34,13 +34,10 @@ struct snapshot_piece {
 
 #define SNAPSHOT_HEAD_BYTES_MAX 40u
 
-/* Each returns the length of what it writes; the reading ones are false when it is malformed. */
+/* Each returns the length of what it writes. */
 size_t snapshot_offer_write(const struct snapshot_offer *offer, uint8_t *p);
-bool snapshot_offer_read(struct span in, struct snapshot_offer *out);
 size_t snapshot_piece_write(const struct snapshot_piece *piece, uint8_t *p); /* READ and DATA */
-bool snapshot_piece_read(struct span in, struct snapshot_piece *out);
 size_t snapshot_gone_write(uint64_t file, uint8_t *p);
-bool snapshot_gone_read(struct span in, uint64_t *file);
 
 /* A connection to a peer opened or closed. */
 void snapshot_peer(struct node *node, node_index peer, bool up);

@@ -44,8 +44,6 @@ bool fetch_is_ours(const struct fetch *f, const struct checkpoint_header *h);
 
 /* Gives up what there is; the file goes too, unless keep_file. IDLE once the disk is done. */
 void fetch_drop(struct fetch *f);
-/* `error` is a negative errno: of a full disk, or else the node stops (R7). */
-void fetch_disk_failed(struct fetch *f, const char *what, int error);
 
 /* Opens what is there, beside a new engine; false when it is no beginning of the file offered. */
 bool fetch_open_beginning(struct fetch *f);

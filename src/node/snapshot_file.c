@@ -99,8 +99,8 @@ void fetch_free(struct fetch *f)
 }
 
 /* The disk has no room: the attempt ends, the node goes on. Anything else may mean that the disk
- * lies (R7). */
-void fetch_disk_failed(struct fetch *f, const char *what, int error)
+ * lies (R7). `error` is a negative errno. */
+static void disk_failed(struct fetch *f, const char *what, int error)
 {
     char why[1400];
     (void)snprintf(why, sizeof why, "cannot %s %s: %s", what, f->path, strerror(-error));
@@ -137,7 +137,7 @@ static void sync_done(void *context)
         return;
     }
     if (f->sync_error != 0) {
-        fetch_disk_failed(f, "sync", f->sync_error);
+        disk_failed(f, "sync", f->sync_error);
         return;
     }
     f->phase = WHOLE;
@@ -172,7 +172,7 @@ static void on_written(struct page_file *pages, int error)
     if (f->phase == DROPPING) {
         close_up(f);
     } else if (error != 0) {
-        fetch_disk_failed(f, "write", error);
+        disk_failed(f, "write", error);
     } else if (f->phase == SYNCING) {
         write_rest(f);
     } else {
@@ -217,7 +217,7 @@ bool fetch_start_afresh(struct fetch *f)
     f->in_at = f->in_n = 0;
     f->pages.offset = 0;
     if (!has_space(f)) {
-        fetch_disk_failed(f, "make room for", -ENOSPC);
+        disk_failed(f, "make room for", -ENOSPC);
         return false;
     }
     int error = io_failpoint(io, FAIL_SNAPSHOT_OPEN);
@@ -226,7 +226,7 @@ bool fetch_start_afresh(struct fetch *f)
                 : io_file_open(io, f->path, IO_CREATE | IO_WRITE | IO_DIRECT, &f->pages.file);
     if (error != 0) {
         f->pages.file = NULL;
-        fetch_disk_failed(f, "create", error);
+        disk_failed(f, "create", error);
     }
     return error == 0;
 }
