@@ -15,8 +15,8 @@
  *     present with or without it.) See first_del for dels of unknown outcome.
  *   - A list that only grows must not outgrow what somebody still has to see.
  *   - On a key with get, set and del a set can wait until somebody is about to see it, or must go
- * first because no other event comes before its return: nothing else can tell when it happened. So
- * can a del of unknown outcome, until somebody misses the key.
+ *     first because no other event comes before its return: nothing else can tell when it happened.
+ *     So can a del of unknown outcome, until somebody misses the key.
  *
  * Operations of unknown outcome stand outside of the list: they have no return and so never force
  * anything. They are tried last at each point, since most of them explain nothing. The search is

@@ -2,8 +2,9 @@
  *
  * uniform   all keys alike
  * zipf      key k, counted from 0, in proportion to 1 / (k + 1)^theta: key 0 is the most popular.
- *           Rejection-inversion (Hoermann and Derflinger 1996): no table, any number of keys,
- * exact. hot       the first keys, a given share of all, get a given share of the operations */
+ *           Rejection-inversion (Hoermann and Derflinger 1996): exact, without a table, for any
+ *           number of keys.
+ * hot       the first keys, a given share of all, get a given share of the operations */
 #ifndef BENCH_PICK_H
 #define BENCH_PICK_H
 

@@ -5,8 +5,8 @@
  *
  *   hits     how often it was reached; counted here
  *   order    what happens: 0 nothing, else (at << 16 | action), set by the test. It is carried out
- * at hit `at` (48 bits), or at the next one if that is past, and erased. An action below 4096 is an
- * errno, 0x1000 + n is signal n; 0x2000 in addition keeps the order. */
+ *            at hit `at` (48 bits), or at the next one if that is past, and erased. An action below
+ *            4096 is an errno, 0x1000 + n is signal n; 0x2000 in addition keeps the order. */
 #include "io/failpoint.h"
 
 #include "base/panic.h"

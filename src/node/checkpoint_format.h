@@ -1,10 +1,11 @@
 /* The layout of a checkpoint file, for its writer and its readers (docs/checkpoint-format.md).
  *
  *   header  magic 8, format 2, semantics level 2, group 4, cluster 16, uuid 16, slot 8, term 8,
- *           log time 8, salt 8, flags 2, bytes of the roster 2, slot of the roster 8, commit term
- * 8, roster, crc32c 4 of all before; in format 1 the checksum follows the salt block   8 bytes and
- * the chunk: length 4, crc32c 4, chunk; any number of them trailer 24 bytes: zero 4, crc32c 4,
- * blocks 8, bytes of the file 8
+ *           log time 8, salt 8, flags 2, bytes of the roster 2, slot of the roster 8,
+ *           commit term 8, roster, crc32c 4 of all before;
+ *           in format 1 the checksum follows the salt
+ *   block   8 bytes and the chunk: length 4, crc32c 4, chunk; any number of them
+ *   trailer 24 bytes: zero 4, crc32c 4, blocks 8, bytes of the file 8
  *
  * The checksum of a block covers the file's salt, the block's number and its length too: no stale,
  * misplaced or foreign block passes, and every byte of the file is under a checksum (scenarios 46,

@@ -129,9 +129,8 @@ static node_index member_and_words(struct node *node, struct pending *p, const s
                                    uint32_t argc, bool *force, bool *observer,
                                    struct change *change)
 {
-    return read_words(p, argv + 1, argc - 1, force, observer)
-               ? member_of(node, p, argv[0], change)
-               : NODE_NONE;
+    return read_words(p, argv + 1, argc - 1, force, observer) ? member_of(node, p, argv[0], change)
+                                                              : NODE_NONE;
 }
 
 /* --- LIST ----------------------------------------------------------------------------------- */

@@ -5,11 +5,13 @@
  * quarantine:
  *
  *   Q1 It executes nothing more and answers nothing from its state: reads and what was proposed
- * wait for another leader, or for the state that is to come. Q2 It does not lead and does not
- * campaign (ADMIN_STAND_BACK), but goes on voting and persisting. Q3 Its state is written to
- * quarantine/checkpoint for people to look at; there is one at a time. Q4 Then a checkpoint of
- * another node takes the place of its state and of its checkpoint, and its own log, which was never
- * in doubt, brings it up from there. Q5 A file remembers it over restarts until Q4 is done.
+ *      wait for another leader, or for the state that is to come.
+ *   Q2 It does not lead and does not campaign (ADMIN_STAND_BACK), but goes on voting and
+ *      persisting.
+ *   Q3 Its state is written to quarantine/checkpoint for people to look at; there is one at a time.
+ *   Q4 Then a checkpoint of another node takes the place of its state and of its checkpoint, and
+ *      its own log, which was never in doubt, brings it up to date from there.
+ *   Q5 A file remembers it over restarts until Q4 is done.
  *
  * Where nobody is outvoted there is an alarm and nothing else. */
 #ifndef NODE_QUARANTINE_H

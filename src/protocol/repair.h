@@ -10,11 +10,11 @@
  * H2 What a majority of the voters says it never had was not committed. It may be dropped.
  * H3 What a member has trimmed was committed and is in its checkpoint; what another entry stands in
  *    the place of, that cannot be told from ours, is there or was not committed. Both may be
- * dropped here: the leader brings what belongs there. H4 Dropping forgets promises. Whoever drops
- * starts forgetful (raft/forget.c), and so can harm nobody; H2 and H3 are about not standing still,
- * or losing a copy, without need. H5 A member that has forgotten itself, or whose log is damaged
- * there too, knows nothing: it is asked again. Without an answer that decides, a node waits for
- * ever, and says for what. */
+ *    dropped here: the leader brings what belongs there.
+ * H4 Dropping forgets promises. Whoever drops starts forgetful (raft/forget.c), and so can harm
+ *    nobody; H2 and H3 are about not standing still, or losing a copy, without need.
+ * H5 A member that has forgotten itself, or whose log is damaged there too, knows nothing: it is
+ *    asked again. Without an answer that decides, a node waits for ever, and says for what. */
 #ifndef PROTOCOL_REPAIR_H
 #define PROTOCOL_REPAIR_H
 

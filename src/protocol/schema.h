@@ -2,9 +2,11 @@
  *
  * A protocol writes one commented file-style list, for example raft/raft_messages.def:
  *
- *     MESSAGE(3, APPEND, append, DATA, "leader to follower: the entries after (prev_slot,
- * prev_term)") FIELD(term, term) FIELD(slot, prev_slot) END(append) RETIRED(9, "tag of the first
- * snapshot format")
+ *     MESSAGE(3, APPEND, append, DATA, "leader to follower: the entries behind prev_slot")
+ *     FIELD(term, term)
+ *     FIELD(slot, prev_slot)
+ *     END(append)
+ *     RETIRED(9, "tag of the first snapshot format")
  *
  * Tags are written by hand and never reused; they are on disk and on the wire. A lane is CONTROL
  * (small and urgent), DATA, or RECORD (a durable state record, never sent). Including this header

@@ -1,7 +1,7 @@
 /* The leader changes the members: Raft diss. chapter 4, by joint consensus (4.3).
  *
  *   order --> joint (new, old) --committed--> final (new) --committed--> answer, and the leader
- * that votes no more hands over
+ *                                                                that votes no more hands over
  *
  * A change that touches no voter is final at once. The final entry follows from the joint one, so
  * any later leader ends a change that it finds begun.
@@ -10,11 +10,12 @@
  * C2 A learner is promoted when it catches up within an election time-out: so the entry that makes
  *    it a voter does not wait for it (4.2.1). Learners take turns: a round is all that the log held
  *    when it began. One voter becomes three, never two: two that need each other are worse than
- * one. C3 A leader that votes no more leads until the entry that says so is committed, and does not
- * count itself; then it hands over and steps down (4.2.2). C4 Whoever is dropped is sent to until
- * it knows that, or for a few election time-outs: else it would take the silence for a lost leader.
- * What it does then cannot disturb (4.2.3): it never campaigns once it knows, its pre-votes are
- * refused before. */
+ *    one.
+ * C3 A leader that votes no more leads until the entry that says so is committed, and does not
+ *    count itself; then it hands over and steps down (4.2.2).
+ * C4 Whoever is dropped is sent to until it knows that, or for a few election time-outs: else it
+ *    would take the silence for a lost leader. What it does then cannot disturb (4.2.3): it never
+ *    campaigns once it knows, its pre-votes are refused before. */
 #include "protocol/raft/state.h"
 
 #define FAREWELL 4 /* election time-outs */

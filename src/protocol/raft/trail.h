@@ -12,13 +12,14 @@
  *    moves up to the run's last slot, as if it had been trimmed. Only committed entries may be
  *    forgotten. A follower that is behind the base then needs a snapshot, although the log itself
  *    may still hold what it lacks: a checkpoint that reaches the base is brought to it
- * (snapshot.c). Whoever adds a run asks trail_has_room first. With as many terms as that of which
- * nothing is committed, a node does not campaign; one whose log is shorter may. T4 Everything below
- * the base is committed, also after a restart: loading the runs of the log forgets the oldest ones
- * again, and never more of them than were forgotten before the crash, because the log that survives
- * has at most the runs of the log before. (So TRAIL_RUNS may grow between versions, but not
- * shrink.) T5 last_slot - base_slot and last term - base_term are below 2^32. A log of so many
- * entries would be far beyond log-max-bytes; a term that leaps so far finds no room. */
+ *    (snapshot.c). Whoever adds a run asks trail_has_room first. With as many terms as that of
+ *    which nothing is committed, a node does not campaign; one whose log is shorter may.
+ * T4 Everything below the base is committed, also after a restart: loading the runs of the log
+ *    forgets the oldest ones again, and never more of them than were forgotten before the crash,
+ *    because the log that survives has at most the runs of the log before. (So TRAIL_RUNS may grow
+ *    between versions, but not shrink.)
+ * T5 last_slot - base_slot and last term - base_term are below 2^32. A log of so many entries would
+ *    be far beyond log-max-bytes; a term that leaps so far finds no room. */
 #ifndef PROTOCOL_RAFT_TRAIL_H
 #define PROTOCOL_RAFT_TRAIL_H
 
