@@ -106,7 +106,7 @@ static enum log_open_result damaged(struct recovery *r, uint64_t number, uint64_
                  r->log->dir, number, at, what,
                  r->log->config.cut_damage
                      ? "it was cut there: this replica has forgotten what followed, the files are "
-                       "kept as *.damaged until the others have brought it up again"
+                       "kept as *.damaged until the others have brought it up to date"
                      : "nothing was changed: keep the files, and rebuild this replica from its "
                        "peers or from a backup");
     }

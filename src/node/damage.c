@@ -46,7 +46,7 @@ int damage_mark(struct node *node, const char *why)
     }
     node_log(node, NODE_LOG_WARNING,
              "This node has forgotten what it promised, and neither votes nor counts until the "
-             "others have brought it up again: %s",
+             "others have brought it up to date: %s",
              why);
     path_of(node, path, sizeof path, FORGETFUL_FILE);
     int error = io_failpoint(node->io, FAIL_FORGETFUL_MARK);

@@ -178,7 +178,7 @@ static void watch_lag(struct node *node, node_index i, bool joins, qr_time now)
     } else if (lag >= most) {
         alarm_raise_about(node, ALARM_LAG, id_of(node, i), "it %s for %lld s",
                           peers_connected(node->peers, i) ? "has not kept up with the log"
-                                                          : "is not connected to the leader",
+                                                          : "has not been connected to the leader",
                           (long long)(lag / QR_SECOND));
     }
 }

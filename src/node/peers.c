@@ -57,7 +57,7 @@ struct peers *peers_new(struct node *node, char *message, size_t cap)
         (void)snprintf(message, cap, "cannot listen for peers on %s:%u: %s", me->address,
                        (unsigned)me->peer_port, strerror(-error));
         if (alone) {
-            node_log(node, NODE_LOG_WARNING, "No other node can join this one: %s", message);
+            node_log(node, NODE_LOG_WARNING, "No other node can reach this one: %s", message);
             return peers;
         }
         peers_free(peers);

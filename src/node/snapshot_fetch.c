@@ -140,14 +140,14 @@ static bool load_one(struct fetch *f)
     page_file_put(&f->pages, rest.p, taken);
     if (result == CHECKPOINT_READING_END) {
         if (f->reader.offset != f->offer.bytes) {
-            refuse(f, "it ends before its end");
+            refuse(f, "it is shorter than was offered");
             return false;
         }
         fetch_begin_syncing(f);
         return false;
     }
     if (taken == 0 && received(f) == f->offer.bytes) {
-        refuse(f, "it has no end");
+        refuse(f, "its end is missing");
     }
     return taken > 0;
 }
