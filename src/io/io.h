@@ -63,6 +63,8 @@ int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, i
  * is called. `work` may touch only what `context` hands it. */
 int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *context),
                void *context);
+/* The same for what nobody waits for; done at once where no thread is to be had. */
+void io_aside(struct io *io, void (*work)(void *context), void *context);
 
 /* --- Streams: TCP --------------------------------------------------------------------------- */
 

@@ -304,3 +304,15 @@ int io_offload(struct io *io, void (*work)(void *context), void (*done)(void *co
     }
     return failed;
 }
+
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+void io_aside(struct io *io, void (*work)(void *context), void *context)
+{
+    if (io_offload(io, work, nothing, context) != 0) {
+        work(context);
+    }
+}

@@ -19,20 +19,36 @@ static void free_engine(void *context)
     engine_free(context);
 }
 
-static void nothing(void *context)
-{
-    (void)context;
-}
-
 /* Whatever points to the state finds the new one through the node. */
 static void swap_engines(struct node *node, struct engine *engine)
 {
     struct engine *old = node->engine;
     engine_keep_stats(engine, old);
     node->engine = engine;
-    if (io_offload(node->io, free_engine, nothing, old) != 0) { /* millions of items */
-        engine_free(old);
+    io_aside(node->io, free_engine, old); /* millions of items */
+}
+
+/* The snapshot's file becomes the checkpoint, its state the state; what is behind its slot is
+ * applied from the log. NULL when the disk failed: the node stops. */
+static const struct checkpoint_header *take_state(struct replica *r)
+{
+    struct node *node = r->node;
+    struct engine *engine;
+    const struct checkpoint_header *header;
+    int error = fetch_install(node->fetch, &engine, &header);
+    if (error != 0) {
+        char why[256];
+        (void)snprintf(why, sizeof why, "a snapshot cannot take the checkpoint's place: %s",
+                       strerror(-error));
+        engine_free(engine);
+        node_fail(node, why);
+        return NULL;
     }
+    swap_engines(node, engine);
+    r->digest_period = replica_digest_period(r);
+    r->applied = header->slot;
+    r->applied_term = header->term;
+    return header;
 }
 
 bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term)
@@ -60,25 +76,14 @@ static void empty_log(struct replica *r, qr_slot slot, qr_term term)
 void replica_perform_install(struct replica *r, const struct effect *e)
 {
     struct node *node = r->node;
-    struct engine *engine;
-    const struct checkpoint_header *header;
     qr_assert(r->offered != NULL);
     qr_assert(e->install.slot > r->applied); /* D2: state never goes back */
-    int error = fetch_install(node->fetch, &engine, &header);
-    qr_assert(header->slot == e->install.slot && header->term == e->install.term);
-    if (error != 0) {
-        char why[256];
-        (void)snprintf(why, sizeof why, "a snapshot cannot take the checkpoint's place: %s",
-                       strerror(-error));
-        engine_free(engine);
-        node_fail(node, why);
+    const struct checkpoint_header *header = take_state(r);
+    if (header == NULL) {
         return;
     }
-    swap_engines(node, engine);
-    r->digest_period = replica_digest_period(r);
-    r->applied = e->install.slot;
+    qr_assert(header->slot == e->install.slot && header->term == e->install.term);
     r->apply_to = e->install.slot;
-    r->applied_term = e->install.term;
     r->lease_until = 0;
     empty_log(r, e->install.slot, e->install.term);
     (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
@@ -94,8 +99,6 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
 {
     struct node *node = r->node;
     struct log_group group = { 0 };
-    struct engine *engine;
-    const struct checkpoint_header *installed;
     qr_assert(r->frozen);
     bool known = log_group_state(node->log, r->group, &group);
     if (!known || header->slot > r->apply_to || header->slot < r->applied ||
@@ -103,16 +106,11 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
         return false;
     }
     qr_assert(header->slot >= keeper_slot(node->keeper));
-    int error = fetch_install(node->fetch, &engine, &installed);
-    if (error != 0) {
-        engine_free(engine);
-        node_fail(node, "a snapshot cannot take the checkpoint's place");
+    const struct checkpoint_header *installed = take_state(r);
+    if (installed == NULL) {
         return false;
     }
-    swap_engines(node, engine);
-    r->digest_period = replica_digest_period(r);
-    r->applied = header->slot; /* what follows is applied from the log, to the new state */
-    r->applied_term = header->term;
+    qr_assert(installed->slot == header->slot && installed->term == header->term);
     r->applied_roster = *roster;
     r->applied_roster_slot = header->roster_slot;
     keeper_installed(node->keeper, installed);

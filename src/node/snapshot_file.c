@@ -22,17 +22,12 @@ static void free_engine_work(void *context)
     engine_free(context);
 }
 
-static void nothing(void *context)
-{
-    (void)context;
-}
-
 static void let_engine_go(struct fetch *f)
 {
     struct engine *engine = f->reader.engine;
     f->reader.engine = NULL;
-    if (engine != NULL && io_offload(f->node->io, free_engine_work, nothing, engine) != 0) {
-        engine_free(engine);
+    if (engine != NULL) {
+        io_aside(f->node->io, free_engine_work, engine);
     }
 }
 
@@ -288,8 +283,8 @@ int fetch_install(struct fetch *f, struct engine **engine, const struct checkpoi
     error = error == 0 ? io_failpoint(io, FAIL_INSTALL_RENAMED) : error;
     error = error == 0 ? io_sync_dir(io, f->node->config.dir) : error;
     (void)io_failpoint(io, FAIL_INSTALL_NAMED);
-    if (old != NULL && io_offload(io, close_old_work, nothing, old) != 0) {
-        io_file_close(old);
+    if (old != NULL) {
+        io_aside(io, close_old_work, old);
     }
     f->installed = true;
     *engine = f->reader.engine;

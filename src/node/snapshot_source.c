@@ -79,16 +79,11 @@ static void close_work(void *context)
     io_file_close(context); /* the last name of a large file may be gone: its blocks go now */
 }
 
-static void close_done(void *context)
-{
-    (void)context;
-}
-
 static void close_file(struct source *s)
 {
     qr_assert(!s->reading);
-    if (s->file != NULL && io_offload(s->node->io, close_work, close_done, s->file) != 0) {
-        io_file_close(s->file);
+    if (s->file != NULL) {
+        io_aside(s->node->io, close_work, s->file);
     }
     s->file = NULL;
     free(s->job);
