@@ -13,7 +13,7 @@ import time
 from cluster import Cluster, PATIENCE, wait_for
 from damage import entries, flip_entry, write_at
 from failpoints import POINTS, Table
-from loadgen import LoadGenerator
+from loadgen import LoadGenerator, UnderLoad
 from resp import Closed, Error
 
 OPTIONS = ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb", "--log-reserve-bytes",
@@ -79,30 +79,19 @@ def died_at(node, point):
     return True
 
 
-class Campaign:
-    """A cluster, its load, and what happens to them."""
+class Campaign(UnderLoad):
+    """What happens to three nodes."""
 
     def __init__(self, seed):
         self.dice = random.Random(seed)
         options = OPTIONS + ["--read-mode", self.dice.choice(["lease", "readindex"])]
         self.cluster = Cluster(3, options=options, start=False)
         self.table = tables_for(self.cluster)
-        self.load = None
 
-    def __enter__(self):
-        self.cluster.__enter__()
-        try:
-            self.cluster.start()
-            self.load = LoadGenerator(self.cluster, clients=9, depth=8, rate=1500, patience_ms=800,
-                                      seed=self.dice.randrange(1 << 30)).__enter__()
-        except BaseException as problem:
-            self.cluster.__exit__(type(problem), problem, None)
-            raise
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.load.__exit__(kind, value, trace)
-        self.cluster.__exit__(kind, value, trace)
+    def begin(self):
+        self.cluster.start()
+        return LoadGenerator(self.cluster, clients=9, depth=8, rate=1500, patience_ms=800,
+                             seed=self.dice.randrange(1 << 30))
 
     def run(self, case):
         life = case.point.life

@@ -14,8 +14,8 @@ import time
 
 from cluster import BINARY, Cluster, Node, free_ports, wait_for
 from damage import entries, flip_entry, segments, write_at
-from loadgen import LoadGenerator
-from resp import Closed, Error
+from loadgen import LoadGenerator, UnderLoad
+from resp import Closed, Error, as_rows
 
 SEATS = 5
 OPTIONS = ["--log-segment-bytes", "64kb", "--log-reserve-bytes", "256kb", "--log-max-entries",
@@ -66,8 +66,8 @@ class Seat(Node):
         return int(info["raft_node_id"]) if info else 0
 
 
-class MemberCampaign:
-    """A cluster, its load, and what happens to them."""
+class MemberCampaign(UnderLoad):
+    """What happens to members on five seats."""
 
     def __init__(self, seed, options=()):
         self.dice = random.Random(seed)
@@ -85,32 +85,24 @@ class MemberCampaign:
         self.taken = set(self.seats[:3])  # seats with a member, or somebody who is to become one
         self.losing = None  # the seat that something was lost on, until all is well again
         self.rotten = False
-        self.load = None
         self.done = []
         self.seed = seed
 
-    def __enter__(self):
-        self.cluster.__enter__()
-        try:
-            for seat in self.taken:
-                seat.start()
-            self.cluster.wait_ready()
-            if self.large:
-                with self.cluster.leader().connect(timeout=30) as connection:
-                    for n in range(0, LARGE_KEYS, 100):
-                        connection.pipeline([("SET", f"large:{n + i}", "v" * LARGE_VALUE)
-                                             for i in range(100)])
-            self.load = LoadGenerator(self.cluster, clients=9, depth=6, rate=1200, patience_ms=800,
-                                      seed=self.dice.randrange(1 << 30)).__enter__()
-        except BaseException as problem:
-            self.cluster.__exit__(type(problem), problem, None)
-            raise
-        return self
+    def begin(self):
+        for seat in self.taken:
+            seat.start()
+        self.cluster.wait_ready()
+        if self.large:
+            with self.cluster.leader().connect(timeout=30) as connection:
+                for n in range(0, LARGE_KEYS, 100):
+                    connection.pipeline([("SET", f"large:{n + i}", "v" * LARGE_VALUE)
+                                         for i in range(100)])
+        return LoadGenerator(self.cluster, clients=9, depth=6, rate=1200, patience_ms=800,
+                             seed=self.dice.randrange(1 << 30))
 
-    def __exit__(self, kind, value, trace):
-        self.load.__exit__(kind, value, trace)
+    def __exit__(self, *problem):
         print(f"QUORATE_SEED={self.seed}: " + ", ".join(self.done))
-        self.cluster.__exit__(kind, value, trace)
+        super().__exit__(*problem)
 
     # --- What is there -----------------------------------------------------------------------
 
@@ -126,12 +118,7 @@ class MemberCampaign:
         return [seat for seat in self.taken if seat.running() and not seat.paused]
 
     def rows(self, seat):
-        rows = {}
-        for row in seat.call("MEMBER", "LIST", timeout=2.0):
-            pairs = {row[i].decode(): row[i + 1] for i in range(0, len(row), 2)}
-            pairs = {k: v.decode() if isinstance(v, bytes) else v for k, v in pairs.items()}
-            rows[pairs["id"]] = pairs
-        return rows
+        return {row["id"]: row for row in as_rows(seat.call("MEMBER", "LIST", timeout=2.0))}
 
     def leader(self):
         """The seat of the leader; None when there is none."""
@@ -457,15 +444,9 @@ class MemberCampaign:
                    if any(word in line for word in BAD_WORDS)]
             assert not bad, bad
         for seat in self.taken:
-            alarms = seat.call("ALARM", "LIST")
-            assert self.rotten or b"CORRUPT" not in flat(alarms), alarms
+            alarms = as_rows(seat.call("ALARM", "LIST"))
+            assert self.rotten or "CORRUPT" not in {row["alarm"] for row in alarms}, alarms
         return summary
-
-
-def flat(reply):
-    if isinstance(reply, (list, tuple)):
-        return [part for item in reply for part in flat(item)]
-    return [reply if isinstance(reply, bytes) else str(reply).encode()]
 
 
 def digest(seat):

@@ -1,4 +1,5 @@
 """The load generator (tests/e2e/load) as an object: started, watched, steered, judged."""
+import contextlib
 import mmap
 import os
 import struct
@@ -63,3 +64,22 @@ class LoadGenerator:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, f"check-history: {done.stdout[-4000:]}"
         return done.stdout
+
+
+class UnderLoad:
+    """What has a cluster, and a load that `begin` returns once the cluster is started."""
+
+    cluster = load = ends = None
+
+    def begin(self):
+        raise NotImplementedError
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.cluster)
+            self.load = stack.enter_context(self.begin())
+            self.ends = stack.pop_all()
+        return self
+
+    def __exit__(self, *problem):
+        self.ends.__exit__(*problem)

@@ -96,7 +96,7 @@ class Connection:
         if kind in b"*~>":
             return None if rest == b"-1" else [self.read() for _ in range(int(rest))]
         if kind == b"%":
-            return {as_key(self.read()): self.read() for _ in range(int(rest))}
+            return {as_text(self.read()): self.read() for _ in range(int(rest))}
         if kind == b"_":
             return None
         if kind == b"#":
@@ -126,5 +126,10 @@ class Connection:
             return bytes(self.buffer[self.at:])
 
 
-def as_key(value):
+def as_text(value):
     return value.decode() if isinstance(value, bytes) else value
+
+
+def as_rows(reply):
+    """A reply of maps, which RESP2 has as flat arrays."""
+    return [{as_text(row[i]): as_text(row[i + 1]) for i in range(0, len(row), 2)} for row in reply]

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import PATIENCE, Cluster, wait_for
 from loadgen import LoadGenerator
-from resp import Closed, Error
+from resp import Closed, Error, as_rows
 
 SHIM = os.environ.get("QUORATE_FAULT_SHIM", "")
 QUICK = ["--leader-priority-delay-ms", "300"]
@@ -62,13 +62,8 @@ def moved_to(cluster, node):
 
 
 def alarms(node, name=None):
-    found = []
-    for row in node.call("ALARM", "LIST"):
-        row = {row[i].decode(): row[i + 1] for i in range(0, len(row), 2)}
-        row = {k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()}
-        if name in (None, row["alarm"]):
-            found.append(row)
-    return found
+    rows = as_rows(node.call("ALARM", "LIST"))
+    return [row for row in rows if name in (None, row["alarm"])]
 
 
 # --- FAILOVER ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from cluster import PATIENCE, Cluster, Node, free_ports, wait_for
 from loadgen import LoadGenerator
-from resp import Closed, Error
+from resp import Closed, Error, as_rows, as_text
 
 
 class Joiner(Node):
@@ -81,12 +81,7 @@ def new_node(cluster, kind=Joiner):
 
 
 def members(node, timeout=10.0):
-    rows = {}
-    for row in node.call("MEMBER", "LIST", timeout=timeout):
-        pairs = {row[i].decode(): row[i + 1] for i in range(0, len(row), 2)}
-        pairs = {k: v.decode() if isinstance(v, bytes) else v for k, v in pairs.items()}
-        rows[pairs["id"]] = pairs
-    return rows
+    return {row["id"]: row for row in as_rows(node.call("MEMBER", "LIST", timeout=timeout))}
 
 
 def roles(node):
@@ -328,7 +323,6 @@ def test_replies_have_the_same_fields_in_resp2_and_resp3():
         with node.connect() as connection:
             connection.call("HELLO", "3")
             rows = connection.call("MEMBER", "LIST")
-        rows = [{as_text(name): value for name, value in row.items()} for row in rows]
         assert [row["id"] for row in rows] == [1, 2, 3]
         assert all(len(row) == 10 for row in rows)
         assert sum(row["leader"] for row in rows) == 1
@@ -432,10 +426,6 @@ def test_wiped_node_under_its_old_id_joins_anew_53():
         assert members(again)[again.number]["index"] == 3
         cluster.followers()[0 if cluster.followers()[0] is not again else 1].kill()
         assert wait_for(lambda: get(again, "key:99"), "two of three serve") == b"99"
-
-
-def as_text(value):
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def fail_over(cluster, target, to):

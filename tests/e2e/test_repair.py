@@ -8,6 +8,7 @@ from cluster import Cluster, wait_for
 from damage import entries, flip, flip_entry, records, segments, write_at
 from loadgen import LoadGenerator
 from resp import Error
+from test_leadership import alarms
 from test_restart import check, fails_to_start, fill
 
 SMALL = ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb", "--log-reserve-bytes",
@@ -36,13 +37,6 @@ def is_whole(node):
     """It takes part as if nothing had been."""
     return raft(node, "raft_repairing") == "0" and raft(node, "raft_forgetful") == "0" and \
         not os.path.exists(os.path.join(node.directory, "forgetful"))
-
-
-def flat(reply):
-    """All strings of a nested reply."""
-    if isinstance(reply, (list, tuple)):
-        return [part for item in reply for part in flat(item)]
-    return [reply if isinstance(reply, bytes) else str(reply).encode()]
 
 
 def wait_whole(cluster):
@@ -111,7 +105,7 @@ def test_clients_are_told_while_a_node_repairs():
         wait_for(lambda: raft(victim, "raft_repairing") == "1", "it repairs")
         assert int(raft(victim, "raft_repair_holes")) == 1
         assert int(raft(victim, "raft_repair_first")) > 0
-        assert any(b"DAMAGED" in line for line in flat(victim.call("ALARM", "LIST")))
+        assert alarms(victim, "DAMAGED")
         assert victim.call("PING") == "PONG"
         for command in (["GET", "k:1"], ["SET", "k:1", "x"], ["FLUSHALL"]):
             try:
