@@ -75,7 +75,7 @@ bench-store: all ## The memory store, restart and checkpoints against their boun
 	    first=$$?; bench/store/processes --directory build && exit $$first
 
 clean: ## Remove what was built; data directories stay
-	rm -rf build build-test build-asan build-fuzz build-fuzzcov
+	rm -rf build build-test build-asan build-fuzz build-fuzzcov build-mutants
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from cluster import Cluster, wait_for
+from failpoints import Table
 from loadgen import LoadGenerator
 from resp import Closed, Error
 from test_leadership import alarms, writers
@@ -120,6 +121,35 @@ def test_quarantine_outlives_a_restart():
         wait_for(lambda: bad.info()["quarantined"] == "0", "it is fed")
         cluster.wait_applied()
         assert len(digests([bad, others[0]])) == 1
+
+
+def test_quarantine_is_on_disk_before_it_is_over():
+    """The node dies when it has the state of another one, but not yet in the place of its own."""
+    with Cluster(3, start=False) as cluster:
+        tables = {node: Table(os.path.join(cluster.directory, f"failpoints-{node.number}"))
+                  for node in cluster.nodes}
+        for node, table in tables.items():
+            node.environment = table.environment()
+        cluster.start()
+        fill(cluster)
+        bad = cluster.followers()[0]
+        others = [node for node in cluster.nodes if node is not bad]
+        tables[bad].arm("INSTALL_RENAME")
+        assert bad.call("DEBUG", "CORRUPT", "key:7") == 1
+        wait_for(lambda: written(others[0]) and not bad.running(), "it dies", 20)
+        bad.stopped = True
+        for node in others:
+            node.kill()
+        bad.start()
+        wait_for(lambda: bad.try_info("raft"), "it runs")
+        assert bad.info()["quarantined"] == "1"
+        for node in others:
+            node.start()
+        wait_for(lambda: bad.info()["quarantined"] == "0", "it is fed", 20)
+        cluster.wait_ready()
+        cluster.wait_applied()
+        assert len(digests(cluster.nodes)) == 1
+        assert bad.call("GET", "key:7") == b"7" * 20
 
 
 def test_of_two_that_differ_nobody_is_stopped():

@@ -88,6 +88,12 @@ def roles(node):
     return {member: row["role"] for member, row in members(node).items()}
 
 
+def silence(leader, node):
+    """For how many milliseconds the leader has not heard of a member."""
+    line = leader.info("raft")[f"raft_member{members(leader)[node.number]['index']}"]
+    return int(line.split("heard_ms=")[1].split(",")[0])
+
+
 def try_roles(node):
     try:
         return roles(node)
@@ -260,7 +266,17 @@ def test_what_cannot_join_hears_why_and_changes_nothing():
         node.id = None
         start_joined(node)
         wait_roles(first, {1: "voter", 2: "learner"})
+        third = cluster.new_node()
+        third.options = node.options
+        third.id = 2
+        assert "in use by another directory" in fails_to_start(third)
         node.kill()
+        wait_for(lambda: members(first)[2]["state"] == "away", "it is away")
+        third.start()  # the first one may have lost its connection only
+        wait_for(lambda: "was connected a moment ago" in third.log(), "it says what it waits for")
+        third.kill()
+        third.id, third.peer_port = None, node.peer_port
+        assert "is the address of node 2" in fails_to_start(third)
         node.asked = other.nodes  # the directory is of another cluster
         assert "does not know the cluster" in fails_to_start(node)
         assert roles(first) == {1: "voter", 2: "learner"}
@@ -309,6 +325,15 @@ def test_orders_that_would_harm_are_refused_and_change_nothing():
         with pytest.raises(Error, match="^UNSAFE"):  # leaves two, one of them dead
             leader.call("MEMBER", "REMOVE", str(others[1].number))
         assert roles(leader) == want
+        others[0].start()
+        wait_for(lambda: members(leader)[others[0].number]["state"] == "connected", "it is back")
+        others[0].pause()  # a connection alone makes no quorum
+        wait_for(lambda: silence(leader, others[0]) > 400, "it is silent")
+        with pytest.raises(Error, match="^UNSAFE"):
+            leader.call("MEMBER", "REMOVE", str(others[1].number))
+        assert members(leader)[others[0].number]["state"] == "connected"
+        assert roles(leader) == want
+        others[0].kill()
         change(leader, "REMOVE", str(others[0].number))
         change(leader, "REMOVE", str(others[1].number), "FORCE")
         assert "FORCE was ordered" in cluster.leader().log()
@@ -501,8 +526,12 @@ def test_priority_and_demotion_are_entries_too():
         assert node.call("SET", "through", "an observer") == "OK"
         with pytest.raises(Error, match="observer already"):
             node.call("MEMBER", "DEMOTE", str(node.number))
-        change(node, "PROMOTE", str(node.number))
-        wait_roles(node, {1: "voter", 2: "voter", 3: "voter"})
+        node.kill()
+        leader = cluster.leader()
+        change(leader, "PROMOTE", str(node.number))
+        assert roles(leader)[node.number] == "learner"  # it has not caught up
+        node.start()
+        wait_roles(leader, {1: "voter", 2: "voter", 3: "voter"})
 
 
 def test_an_announced_node_comes_under_its_id():
@@ -511,11 +540,13 @@ def test_an_announced_node_comes_under_its_id():
         change(first, "ADD", "7", f"127.0.0.1:{node.port}@{node.peer_port}",
                           "OBSERVER")
         assert roles(first) == {1: "voter", 7: "observer"}
+        change(first, "SET", "7", "PRIORITY", "9")
         node.id = 7
         start_joined(node)
         assert roles(first) == {1: "voter", 7: "observer"}
         wait_for(lambda: members(first)[7]["state"] == "connected", "it is connected")
         assert len(members(first)[7]["uuid"]) == 32
+        assert members(first)[7]["priority"] == 9
 
 
 # --- All at once -------------------------------------------------------------------------------

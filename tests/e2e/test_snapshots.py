@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from cluster import Cluster, wait_for
+from damage import flip, write_at
 from loadgen import LoadGenerator
 from resp import Error
 from test_disk import SmallDisk
@@ -284,25 +285,26 @@ def test_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
 # --- Bad input ------------------------------------------------------------------------------------
 
 
-def test_a_damaged_snapshot_is_refused_and_replaced():
+@pytest.mark.parametrize("damage,why", [
+    (flip, "bad checksum of a block"),
+    (lambda path, at: os.truncate(path, os.path.getsize(path) - 20), "it has no end"),
+    (lambda path, at: write_at(path, os.path.getsize(path), b"more"), "it ends before its end")],
+    ids=["flipped", "cut", "longer"])
+def test_a_damaged_snapshot_is_refused_and_replaced(damage, why):
     """Scenarios 27, 63: said, counted, never installed; the source takes a new one."""
     with Cluster(3, SHORT) as cluster:
         node = a_follower(cluster)
         leader = strand(cluster, node)
         wait_for(lambda: number(leader, "raft_last") - number(leader, "checkpoint_slot") < 5,
                  "the checkpoint that will be offered", 10)
-        with open(os.path.join(leader.directory, "checkpoint"), "r+b") as file:
-            file.seek(MIB)
-            byte = file.read(1)
-            file.seek(MIB)
-            file.write(bytes([byte[0] ^ 4]))
+        damage(os.path.join(leader.directory, "checkpoint"), MIB)
         leader.call("SET", "one", "more")  # what a new checkpoint needs
         node.start()
         wait_installed(node)
         assert number(node, "snapshots_refused") == 1
         assert number(leader, "snapshot_files_refused") == 1
         assert "Refused the snapshot at slot" in node.log()
-        assert "bad checksum of a block" in node.log()
+        assert why in node.log()
         assert "cannot use this node's checkpoint" in leader.log()
         assert_equal(cluster)
 

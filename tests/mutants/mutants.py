@@ -3,7 +3,9 @@
 What stands there must occur exactly once in the file, white space apart: a mutant that no longer
 applies is an error, not a success. `raft` mutants are judged by the simulator, the scripts, the
 paper tests and the unit tests of the protocol; `log` mutants by the unit tests of the log; `fuzz`
-mutants, whose first part names a fuzz target, by the replay of that target's corpus.
+mutants, whose first part names a fuzz target, by the replay of that target's corpus. `driver`
+mutants (src/node and what is beside it) name their judge in second place: a program of tests/unit,
+or a test in tests/e2e.
 """
 
 RAFT = [
@@ -358,4 +360,7 @@ FUZZ = [
      "wire_put_u8(&w, tail_is_records ? 1 : 0);", "wire_put_u8(&w, 0);"),
     ("config: a minus alone is an address", "node/config_file.c",
      "if (address[0] == 0) {", "if (false) {"),
+]
+
+DRIVER = [
 ]

@@ -55,8 +55,7 @@ void io_random(struct io *io, void *p, size_t n)
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
 {
-    (void)node, (void)level;
-    (void)format;
+    (void)node, (void)level, (void)format;
 }
 
 void node_fail(struct node *node, const char *why)
@@ -90,6 +89,7 @@ void log_append(struct log *log, struct span records, uint32_t count)
         assert_true(n > 0);
         assert_int_equal(record.slot, log->last + 1);
         log->last = record.slot;
+        log->position++;
         free(log->record[record.slot]);
         log->record[record.slot] = malloc(n);
         log->bytes[record.slot] = n;
@@ -102,6 +102,7 @@ void log_truncate(struct log *log, uint32_t group, qr_slot from)
 {
     (void)group;
     log->last = from - 1;
+    log->position++;
 }
 
 void log_state(struct log *log, uint32_t group, struct span state)
@@ -120,6 +121,7 @@ void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
 {
     (void)group, (void)term;
     log->last = slot;
+    log->position++;
     log->resets++;
 }
 
@@ -131,7 +133,7 @@ uint64_t log_backlog(const struct log *log)
 
 uint64_t log_position(const struct log *log)
 {
-    return log->last;
+    return log->position;
 }
 
 uint64_t log_group_bytes(const struct log *log, uint32_t group)
@@ -180,8 +182,7 @@ qr_slot keeper_slot(const struct keeper *keeper)
 
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
-    (void)peers;
-    (void)peer;
+    (void)peers, (void)peer;
     return 0;
 }
 
@@ -200,17 +201,15 @@ void orders_begin(struct node *node, struct pending *p)
 
 bool peers_may_forward(const struct peers *peers, node_index peer)
 {
-    (void)peers;
-    (void)peer;
+    (void)peers, (void)peer;
     return false;
 }
 
 void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
                    uint32_t sender, bool after_reads, struct span op)
 {
-    (void)sender;
+    (void)peers, (void)to, (void)id, (void)epoch, (void)version, (void)op, (void)sender;
     (void)after_reads;
-    (void)peers, (void)to, (void)id, (void)epoch, (void)version, (void)op;
     fail();
 }
 
@@ -241,7 +240,8 @@ void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span by
 
 void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t bytes)
 {
-    (void)peers, (void)to, (void)id, (void)bytes;
+    (void)peers, (void)to, (void)id;
+    world->credit = bytes;
 }
 
 void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status)
@@ -254,9 +254,7 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 
 void source_wanted(struct source *source, node_index to, qr_slot least)
 {
-    (void)source;
-    (void)to;
-    (void)least;
+    (void)source, (void)to, (void)least;
 }
 
 int fetch_install(struct fetch *fetch, struct engine **engine, const struct checkpoint_header **out)
@@ -363,6 +361,8 @@ static void step(void *self, const struct event *event, struct effects *out)
     } else if (event->kind == EVENT_RECEIVE) {
         const struct message *m = &event->receive.message;
         persist(out, m->lo, m->hi, m->term, 0, false);
+    } else if (event->kind == EVENT_DURABLE) {
+        world->durable = event->durable.upto;
     }
     for (uint32_t i = 0; i < world->next_count; i++) {
         if (world->next[i].kind == EFFECT_PERSIST) {

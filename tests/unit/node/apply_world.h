@@ -16,6 +16,7 @@ struct log {
     uint8_t *record[SLOTS];
     size_t bytes[SLOTS];
     qr_slot last;
+    uint64_t position;      /* what was ever written; never less */
     qr_slot members[SLOTS]; /* of the entries that state them, as last asked for */
     qr_term term;           /* of its entries, where the driver asks for it */
     uint32_t resets;
@@ -31,12 +32,14 @@ struct world {
     qr_wall wall;
     bool congested;
     uint64_t unsynced; /* bytes of the log that the disk does not have yet */
+    uint64_t credit;   /* the last that a peer was given */
     /* The protocol: effects that the next step pushes, and what it was told. */
     struct effect next[EFFECTS];
     uint32_t next_count;
     struct outlook outlook;
     bool refuses; /* SUBMIT and READ are answered NOT_LEADER */
     qr_ticket minted;
+    qr_ticket durable; /* as the driver has told */
     qr_req first_read; /* of the reads that wait, all of them */
     uint32_t reads_waiting;
     uint32_t submits, reads;

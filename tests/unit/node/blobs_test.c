@@ -64,6 +64,9 @@ static void test_what_a_refused_command_had_in_the_log_is_given_up_B2(void **sta
     begin_large(&from);
     assert_true(
         router_piece(&from, 7, span_of(large + BLOB_PART_BYTES, sizeof large - BLOB_PART_BYTES)));
+    world->refuses = true;
+    turn();
+    assert_int_equal(world->credit, BLOB_PART_BYTES); /* for what is in the log, and no more */
     lead_on_after_a_refusal();
     assert_null(from.stream.first);
 }

@@ -92,7 +92,9 @@ static void test_the_first_word_counts_and_old_ones_go(void **state)
     (void)state;
     digests_own(&d, 5, 1);
     digests_told(&d, 1, 5, 1);
-    digests_told(&d, 1, 5, 2);
+    for (uint32_t i = 0; i < DIGESTS_KEPT; i++) {
+        digests_told(&d, 1, 5, 2);
+    }
     assert_int_equal(digests_judge(&d, 5, &other), DIGEST_AGREES);
     for (qr_slot slot = 6; slot < 6 + DIGESTS_KEPT; slot++) {
         digests_told(&d, 1, slot, 7);

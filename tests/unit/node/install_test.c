@@ -85,6 +85,24 @@ static void test_a_read_that_waits_is_answered_from_the_snapshot(void **state)
     assert_heard("$1\r\n9\r\n");
 }
 
+static void test_no_lease_outlives_it(void **state)
+{
+    (void)state;
+    command("get a");
+    turn();
+    confirm_reads(0, world->now + 10 * QR_SECOND);
+    turn();
+    assert_heard("$-1\r\n");
+    command("get a");
+    assert_heard("$-1\r\n"); /* within the lease */
+    install(5, 2, "9");
+    uint32_t before = world->reads;
+    command("get a");
+    turn();
+    assert_heard("");
+    assert_int_equal(world->reads, before + 1);
+}
+
 /* The log is emptied, and what is behind goes on from there: nothing before it is durable or not.
  */
 static void test_the_log_begins_behind_the_snapshot(void **state)
@@ -94,12 +112,17 @@ static void test_the_log_begins_behind_the_snapshot(void **state)
     command("set a 2");
     command("set a 3");
     turn();
+    uint64_t written = log_position(&world->log);
     install(2, 2, "9");
+    qr_ticket ticket = world->minted;
     assert_int_equal(world->log.resets, 1);
     assert_int_equal(world->log.last, 2);
     assert_int_equal(replica_durable_slot(world->node.replica), 2);
-    replica_durable(world->node.replica, log_position(&world->log));
+    replica_durable(world->node.replica, written);
     assert_int_equal(replica_durable_slot(world->node.replica), 2);
+    assert_true(world->durable < ticket); /* not before the log's record of it is on disk */
+    replica_durable(world->node.replica, log_position(&world->log));
+    assert_int_equal(world->durable, ticket);
     noop_at(3, 2);
     apply_upto(3);
     assert_int_equal(replica_applied(world->node.replica), 3);
@@ -125,6 +148,7 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_read_that_waits_is_answered_from_the_snapshot, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_no_lease_outlives_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_log_begins_behind_the_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_roster_of_the_snapshot_is_in_force, setup,
                                         teardown),

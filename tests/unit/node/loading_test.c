@@ -204,6 +204,66 @@ static void test_parts_wait_for_those_before_them_R4(void **state)
     assert_value("a", 6 * MIB);
 }
 
+/* Two arguments: the command waits for both. */
+static void test_a_command_comes_behind_all_its_parts_B1(void **state)
+{
+    (void)state;
+    struct span argv[5] = {
+        SPAN_LITERAL("mset"), SPAN_LITERAL("a"), { .n = BYTES }, SPAN_LITERAL("b"), { .n = BYTES }
+    };
+    struct cargo *cargo = cargo_new();
+    (void)cargo_add(cargo, BYTES);
+    (void)cargo_add(cargo, BYTES);
+    (void)node_clock(&world->node);
+    router_command_laden(world->node.router, &world->client, command_by_name(argv[0]), 2, 0, argv,
+                         5, false, cargo);
+    come(cargo, 'a', BYTES);
+    for (int i = 0; i < 4; i++) {
+        turn();
+    }
+    apply_all();
+    for (qr_slot slot = 1; slot <= world->log.last; slot++) {
+        assert_int_not_equal(number_at(slot), 0);
+    }
+    come(cargo, 'a', BYTES);
+    turn();
+    apply_all();
+    assert_heard("+OK\r\n");
+    assert_value("a", BYTES);
+    assert_int_equal(staged(), 0);
+}
+
+/* More than may be staged waits until others have gone. */
+static void test_what_is_staged_is_bounded_R4(void **state)
+{
+    (void)state;
+    struct stream others[2];
+    for (int i = 0; i < 2; i++) {
+        stream_init(&others[i], &world->node, true);
+        others[i].begin_reply = world->client.begin_reply;
+        others[i].end_reply = world->client.end_reply;
+        others[i].is_congested = world->client.is_congested;
+        come(set_large(&others[i], "b", STAGED_BYTES_MAX / 2), 'b', BLOB_PART_BYTES);
+    }
+    turn();
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', BYTES);
+    turn();
+    apply_all();
+    turn();
+    apply_all();
+    assert_int_equal(world->log.last, 2);
+    assert_int_equal(staged(), STAGED_BYTES_MAX);
+    stream_detach(&others[0]);
+    for (int i = 0; i < 3; i++) {
+        turn();
+        apply_all();
+    }
+    assert_heard("+OK\r\n");
+    assert_value("a", BYTES);
+    stream_detach(&others[1]);
+}
+
 static void test_parts_that_make_no_sense_are_not_taken(void **state)
 {
     (void)state;
@@ -240,6 +300,8 @@ int main(void)
         TEST(test_a_client_that_leaves_among_the_parts_leaves_none),
         TEST(test_arguments_that_stop_coming_are_surely_not_applied_B1),
         TEST(test_parts_wait_for_those_before_them_R4),
+        TEST(test_a_command_comes_behind_all_its_parts_B1),
+        TEST(test_what_is_staged_is_bounded_R4),
         TEST(test_parts_that_make_no_sense_are_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
