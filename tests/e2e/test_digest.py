@@ -12,8 +12,7 @@ from failpoints import Table
 from loadgen import LoadGenerator
 from resp import Closed, Error
 from test_leadership import alarms, writers
-from test_snapshots import (MIB, SHORT, a_follower, assert_equal, pulled, slow_down, strand,
-                            wait_installed)
+from test_snapshots import MIB, assert_equal, pulling, wait_installed
 
 
 def digests(nodes):
@@ -196,12 +195,7 @@ def test_a_corrupt_replica_under_load_harms_no_history():
 def test_a_source_that_is_outvoted_gives_no_more():
     """A member that has begun with its file must not finish with it: two that are wrong would
     outvote those that are right."""
-    with Cluster(4, SHORT) as cluster:
-        node = a_follower(cluster)
-        source = strand(cluster, node, 4000)
-        slow_down(source, "2mb")
-        node.start()
-        wait_for(lambda: pulled(node) > 2 * MIB, "some megabytes", 10)
+    with pulling("2mb", 2 * MIB, size=4) as (cluster, node, source):
         assert source.call("DEBUG", "CORRUPT", "key:7") == 1
         other = next(n for n in cluster.nodes if n not in (node, source))
         wait_for(lambda: written(other) and not source.leads(), "it does not lead", 10)

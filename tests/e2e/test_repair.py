@@ -1,5 +1,6 @@
 """Damaged disks: what is lost on one node comes back from the others, and nothing that was
 acknowledged is lost, whoever is hit (scenarios 46, 47, 48, 53, 57, 61, 62, 63, 105, 108, 109)."""
+import contextlib
 import os
 import random
 import shutil
@@ -52,16 +53,23 @@ def middle(node, part=0.5):
     return found[sorted(found)[int(len(found) * part)]]
 
 
+@contextlib.contextmanager
+def killed(count, options=(), size=100, leads=False):
+    """One of three nodes, whose directory may be harmed now; each has `count` keys "k"."""
+    with Cluster(3, options=options) as cluster:
+        fill(cluster.nodes[0], "k", count, size=size)
+        cluster.wait_applied()
+        victim = cluster.leader() if leads else cluster.followers()[0]
+        victim.kill()
+        yield cluster, victim
+
+
 # --- Single entries -----------------------------------------------------------------------------
 
 
 def test_a_damaged_entry_comes_from_the_others():
     """Scenarios 62, 105."""
-    with Cluster(3) as cluster:
-        fill(cluster.nodes[0], "k", 2000)
-        cluster.wait_applied()
-        victim = cluster.followers()[0]
-        victim.kill()
+    with killed(2000) as (cluster, victim):
         flip_entry(middle(victim))
         victim.start()
         wait_whole(cluster)
@@ -141,11 +149,7 @@ def test_damage_on_all_nodes_heals_when_it_is_in_different_places():
 
 def test_a_zeroed_sector_inside_records():
     """Scenario 109: lengths are gone with it, and many entries."""
-    with Cluster(3) as cluster:
-        fill(cluster.nodes[0], "k", 3000, size=60)
-        cluster.wait_applied()
-        victim = cluster.leader()
-        victim.kill()
+    with killed(3000, size=60, leads=True) as (cluster, victim):
         big = {}
         for record in records(victim):
             big.setdefault((record.path, record.batch), []).append(record)
@@ -161,11 +165,7 @@ def test_a_zeroed_sector_inside_records():
 
 def test_padding_and_spare_bytes():
     """Scenario 47: what no record covers may be bad without harm."""
-    with Cluster(3) as cluster:
-        fill(cluster.nodes[0], "k", 300)
-        cluster.wait_applied()
-        victim = cluster.followers()[0]
-        victim.kill()
+    with killed(300) as (cluster, victim):
         last = records(victim)[len(records(victim)) // 2]
         ends = {}
         for record in records(victim):
@@ -240,11 +240,7 @@ def damage_worse(victim, how):
 
 
 def forgets_and_comes_back(how, options=(), count=2000):
-    with Cluster(3, options=options) as cluster:
-        fill(cluster.nodes[0], "k", count)
-        cluster.wait_applied()
-        victim = cluster.followers()[0]
-        victim.kill()
+    with killed(count, options) as (cluster, victim):
         damage_worse(victim, how)
         fill(cluster.leader(), "meanwhile", 200)
         victim.start()

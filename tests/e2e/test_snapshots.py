@@ -2,6 +2,7 @@
 
 Rows L5-L8, U15-U22, U25; scenarios 27, 28, 41, 56, 58, 63.
 """
+import contextlib
 import os
 import re
 import shutil
@@ -74,6 +75,18 @@ def a_follower(cluster):
 
 def pulled(node):
     return number(node, "snapshot_done_bytes")
+
+
+@contextlib.contextmanager
+def pulling(rate, beyond, size=3, keys=4000):
+    """A follower that has more than so many bytes of a snapshot of 16 MB, and its source."""
+    with Cluster(size, SHORT) as cluster:
+        node = a_follower(cluster)
+        source = strand(cluster, node, keys)
+        slow_down(source, rate)
+        node.start()
+        wait_for(lambda: pulled(node) > beyond, "it pulls", 10)
+        yield cluster, node, source
 
 
 # --- From the log, or not ------------------------------------------------------------------------
@@ -163,12 +176,7 @@ def test_beyond_retention_a_snapshot_under_load():
 
 def test_the_receiver_dies_in_the_middle_and_goes_on():
     """U15, U19: never from zero. Asserted by the bytes that its second life gets."""
-    with Cluster(3, SHORT) as cluster:
-        node = a_follower(cluster)
-        leader = strand(cluster, node, 4000)  # 16 MB
-        slow_down(leader, "10mb")
-        node.start()
-        wait_for(lambda: pulled(node) > 6 * MIB, "some megabytes", 10)
+    with pulling("10mb", 6 * MIB) as (cluster, node, leader):
         node.kill()
         slow_down(leader, "1gb")
         node.start()
@@ -183,12 +191,7 @@ def test_the_receiver_dies_in_the_middle_and_goes_on():
 
 def test_the_source_dies_in_the_middle_and_comes_back():
     """Another node leads meanwhile. The file is still there, so it is gone on with."""
-    with Cluster(3, SHORT) as cluster:
-        node = a_follower(cluster)
-        source = strand(cluster, node, 4000)
-        slow_down(source, "10mb")
-        node.start()
-        wait_for(lambda: pulled(node) > 6 * MIB, "some megabytes", 10)
+    with pulling("10mb", 6 * MIB) as (cluster, node, source):
         source.kill()
         wait_for(lambda: cluster.leader() is not source, "another leader", 10)
         source.start(["--snapshot-bytes-per-second", "1gb"])
@@ -201,12 +204,7 @@ def test_the_source_dies_in_the_middle_and_comes_back():
 
 def test_the_leader_changes_in_the_middle():
     """L7: the follower goes on with whom it began, leader or not; nothing comes twice."""
-    with Cluster(3, SHORT) as cluster:
-        node = a_follower(cluster)
-        source = strand(cluster, node, 4000)
-        slow_down(source, "10mb")
-        node.start()
-        wait_for(lambda: pulled(node) > 2 * MIB, "some megabytes", 10)
+    with pulling("10mb", 2 * MIB) as (cluster, node, source):
         source.call("FAILOVER")
         wait_for(lambda: cluster.leader() is not source, "another leader", 10)
         slow_down(source, "1gb")
@@ -358,12 +356,7 @@ def test_no_room_for_a_snapshot():
 
 def test_reads_that_wait_and_writes_in_flight_are_answered():
     """A member that asks others meanwhile: every command gets an answer."""
-    with Cluster(3, SHORT) as cluster:
-        node = a_follower(cluster)
-        leader = strand(cluster, node)
-        slow_down(leader, "8mb")
-        node.start()
-        wait_for(lambda: pulled(node) > 0, "it pulls", 10)
+    with pulling("8mb", 0, keys=2000) as (cluster, node, leader):
         with node.connect() as connection:
             for i in range(200):
                 connection.send("GET", f"key:{i}")
