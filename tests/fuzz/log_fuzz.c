@@ -48,19 +48,11 @@ static enum log_open_result open_log(struct life *life)
 /* Frees the log's memory as a dying process would. */
 static void forget(struct life *life)
 {
-    struct log *log = life->log;
-    disk_kill(life->disk);
-    if (log == NULL) {
-        return;
+    if (life->log != NULL) {
+        disk_kill_log(life->disk, life->log);
+    } else {
+        disk_kill(life->disk);
     }
-    for (uint32_t i = 0; i < log->segment_count; i++) {
-        log->segments[i].file = NULL;
-    }
-    log->ready = log->lock = NULL;
-    free(log->job);
-    log->job = NULL;
-    log->flight_batches = 0;
-    log_close(log);
     life->log = NULL;
 }
 

@@ -20,6 +20,16 @@ static void offer(struct group *g, node_index i, qr_slot slot, qr_term slot_term
     free(s);
 }
 
+/* The log of node 0 holds entries of terms 1, 1, 2, 3; three of them are committed. */
+static struct group *group_with_a_log(void)
+{
+    struct group *g = group_new(3);
+    REFILL(g, 0, 3, 1, 1, 2, 3);
+    struct raft_append m = append_of(3, 4, 3, 3);
+    group_deliver(g, 1, 0, RAFT_APPEND, &m, 0, 0, 0);
+    return g;
+}
+
 static uint32_t installed(const struct group *g, node_index i)
 {
     return g->node[i].point_count[POINT_INSTALLED];
@@ -52,16 +62,13 @@ static void test_5_1_each_server_discards_its_log_independently(void **state)
 static void test_5_1_the_last_included_index_and_term_are_kept(void **state)
 {
     (void)state;
-    struct group *g = group_new(3);
-    REFILL(g, 0, 3, 1, 1, 2, 3);
-    struct raft_append m = append_of(3, 4, 3, 3);
-    group_deliver(g, 1, 0, RAFT_APPEND, &m, 0, 0, 0);
+    struct group *g = group_with_a_log();
     group_checkpoint(g, 0, 3, 3, 0);
     const struct trail *t = &group_raft(g, 0)->trail;
     assert_int_equal(t->base_slot, 3);
     assert_int_equal(trail_term(t, 3), 2);
     group_lose_mail(g);
-    m = append_of(4, 3, 2, 3);
+    struct raft_append m = append_of(4, 3, 2, 3);
     group_deliver(g, 2, 0, RAFT_APPEND, &m, 4, 5, 4);
     assert_int_equal(t->last_slot, 4);
     assert_int_equal(trail_term(t, 4), 4);
@@ -148,10 +155,7 @@ static void test_figure_5_3_a_later_term_is_taken_over_first(void **state)
 static void test_figure_5_3_rule_5_a_smaller_index_is_ignored(void **state)
 {
     (void)state;
-    struct group *g = group_new(3);
-    REFILL(g, 0, 3, 1, 1, 2, 3);
-    struct raft_append m = append_of(3, 4, 3, 3);
-    group_deliver(g, 1, 0, RAFT_APPEND, &m, 0, 0, 0);
+    struct group *g = group_with_a_log();
     offer(g, 0, 2, 1, 3);
     offer(g, 0, 3, 2, 3);
     assert_int_equal(installed(g, 0), 0);

@@ -17,9 +17,10 @@ void disk_free(struct io *disk);
 bool disk_step(struct io *disk);
 void disk_settle(struct io *disk); /* steps until there is none */
 
-/* The process dies: work under way is dropped (its bytes may be written), open files are closed.
- * The log that used the disk must be forgotten, not closed. */
+/* The process dies: work under way is dropped (its bytes may be written), open files are closed. */
 void disk_kill(struct io *disk);
+struct log;
+void disk_kill_log(struct io *disk, struct log *log); /* with the log that used it (dead_log.c) */
 /* The machine loses power: as above, and unsynced bytes and names survive by chance. */
 void disk_power_loss(struct io *disk, struct rng *rng);
 

@@ -53,16 +53,7 @@ void rig_forget(struct rig *rig)
     if (rig->log == NULL) {
         return;
     }
-    struct log *log = rig->log;
-    disk_kill(rig->disk); /* the files are closed with it */
-    for (uint32_t i = 0; i < log->segment_count; i++) {
-        log->segments[i].file = NULL;
-    }
-    log->ready = log->lock = NULL;
-    free(log->job);
-    log->job = NULL;
-    log->flight_batches = 0;
-    log_close(log);
+    disk_kill_log(rig->disk, rig->log);
     rig->log = NULL;
 }
 

@@ -65,6 +65,24 @@ static void apply_all(void)
     apply_upto(world->log.last);
 }
 
+/* SET a, of whose value a half has come and is in the log. */
+static struct cargo *half_come(void)
+{
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', BYTES / 2);
+    turn();
+    return a;
+}
+
+/* It is applied with all of its value. */
+static void assert_set(void)
+{
+    apply_all();
+    assert_heard("+OK\r\n");
+    assert_value("a", BYTES);
+    assert_int_equal(staged(), 0);
+}
+
 /* The number of the blob that the entry is a part of; 0: it is another entry. */
 static uint64_t number_at(qr_slot slot)
 {
@@ -91,7 +109,7 @@ static void test_parts_of_two_stand_side_by_side_U16(void **state)
     assert_true(number_at(1) != number_at(2));
     assert_true(number_at(1) == number_at(3) && number_at(2) == number_at(4));
     apply_all();
-    assert_int_equal(staged(), 2 * BYTES); /* as announced */
+    assert_int_equal(staged(), 2 * BYTES);
     come(b, 'b', BYTES - 300 * KIB);
     turn();
     come(a, 'a', BYTES - 300 * KIB);
@@ -107,11 +125,9 @@ static void test_parts_of_two_stand_side_by_side_U16(void **state)
 static void test_a_new_leader_begins_anew_B1_B2(void **state)
 {
     (void)state;
-    struct cargo *a = set_large(&world->client, "a", BYTES);
-    come(a, 'a', 300 * KIB);
-    turn();
+    struct cargo *a = half_come();
     apply_all();
-    assert_int_equal(staged(), BYTES);
+    assert_int_equal(staged(), BYTES); /* as announced */
     follow_nobody(2);
     noop_at(world->log.last + 1, 2);
     apply_all();
@@ -120,19 +136,14 @@ static void test_a_new_leader_begins_anew_B1_B2(void **state)
     lead(3);
     turn();
     assert_heard("");
-    apply_all();
-    assert_heard("+OK\r\n");
-    assert_value("a", BYTES);
-    assert_int_equal(staged(), 0);
+    assert_set();
 }
 
 /* The parts and the command of the refused batch are proposed again, those before it are not. */
 static void test_a_refused_batch_is_carried_on_again_B1(void **state)
 {
     (void)state;
-    struct cargo *a = set_large(&world->client, "a", BYTES);
-    come(a, 'a', 300 * KIB);
-    turn();
+    struct cargo *a = half_come();
     qr_slot before = world->log.last;
     for (int round = 0; round < 2; round++) {
         world->refuses = true;
@@ -146,20 +157,15 @@ static void test_a_refused_batch_is_carried_on_again_B1(void **state)
     world->refuses = false;
     turn();
     turn();
-    apply_all();
-    assert_heard("+OK\r\n");
-    assert_value("a", BYTES);
-    assert_int_equal(staged(), 0);
+    assert_set();
 }
 
 static void test_a_client_that_leaves_among_the_parts_leaves_none(void **state)
 {
     (void)state;
-    struct cargo *a = set_large(&world->client, "a", BYTES);
-    come(a, 'a', 300 * KIB);
-    turn();
+    (void)half_come();
     apply_all();
-    assert_int_equal(staged(), BYTES);
+    assert_int_equal(staged(), BYTES); /* as announced */
     stream_detach(&world->client);
     turn();
     turn();
@@ -171,9 +177,7 @@ static void test_a_client_that_leaves_among_the_parts_leaves_none(void **state)
 static void test_arguments_that_stop_coming_are_surely_not_applied_B1(void **state)
 {
     (void)state;
-    struct cargo *a = set_large(&world->client, "a", BYTES);
-    come(a, 'a', 300 * KIB);
-    turn();
+    (void)half_come();
     apply_all();
     later(60 * QR_SECOND);
     assert_heard("-TRYAGAIN not applied, its large arguments did not get through in time\r\n");
