@@ -449,6 +449,7 @@ static void apply_command(struct replica *r, const struct record *record)
     pace_note_write(r);
     if (p->stream != NULL) {
         p->stream->last_write = record->slot;
+        p->stream->last_write_term = record->term;
     }
     stream_answered(p, STATUS_OK);
 }
@@ -553,45 +554,4 @@ void replica_apply(struct replica *r, qr_time budget)
         }
     }
     replica_serve_confirmed(r);
-}
-
-/* --- WAIT ----------------------------------------------------------------------------------- */
-
-static uint32_t members_holding(const struct replica *r, qr_slot slot)
-{
-    uint32_t holding = 0;
-    for (node_index i = 0; i < r->outlook.members; i++) {
-        holding += i != r->me && r->outlook.member[i].match >= slot ? 1 : 0;
-    }
-    return holding;
-}
-
-void replica_serve_blocked(struct replica *r)
-{
-    uint32_t count = r->blocked.count;
-    qr_time now = count > 0 ? node_clock(r->node) : 0;
-    while (count-- > 0) {
-        struct pending *p = pendings_pop(&r->blocked);
-        if (!replica_leads(r)) {
-            reply_error(stream_reply(p), "UNBLOCKED force unblock from blocking operation, "
-                                         "instance state changed (master -> replica?)");
-            stream_answered(p, STATUS_OK);
-            continue;
-        }
-        if (p->stream == NULL) {
-            stream_answered(p, STATUS_OK); /* whoever asked is gone */
-            continue;
-        }
-        bool behind_write = p->stream->writes_done < p->after_write;
-        uint32_t holding = members_holding(r, p->stream->last_write);
-        bool enough = !behind_write && holding >= p->wanted;
-        if (p->endless && !enough && now >= p->until) {
-            stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
-        } else if (enough || (p->until != 0 && now >= p->until)) {
-            reply_integer(stream_reply(p), behind_write ? 0 : holding);
-            stream_answered(p, STATUS_OK);
-        } else {
-            pendings_push(&r->blocked, p);
-        }
-    }
 }

@@ -169,5 +169,6 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
     event.admin.argument = f.abort             ? replica_me(node->replica)
                            : f.to != NODE_NONE ? f.to
                                                : health_successor(node, &now);
+    p->wanted = f.to != NODE_NONE ? f.to + 1u : 0;
     replica_order(node->replica, p, &event);
 }

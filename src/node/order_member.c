@@ -135,6 +135,29 @@ static node_index member_and_words(struct node *node, struct pending *p, const s
 
 /* --- LIST ----------------------------------------------------------------------------------- */
 
+/* What LIST tells: as the leader sees it, or, while this node can reach none, as it knows itself:
+ * other members may have decided something else since. */
+struct view {
+    struct outlook o;
+    const struct roster *roster;
+    bool leads;
+    bool decided; /* what the members are is; else the latest word of the log, which may be dropped
+                   */
+};
+
+static struct view view_of(const struct node *node)
+{
+    struct view view;
+    qr_slot slot;
+    qr_slot applied;
+    view.roster = replica_roster(node->replica, &slot);
+    (void)replica_applied_roster(node->replica, &applied);
+    replica_outlook(node->replica, &view.o);
+    view.leads = view.o.role == ROLE_LEADER && view.o.can_serve;
+    view.decided = slot == applied && view.roster->members.outgoing == 0;
+    return view;
+}
+
 static const char *state_of(const struct node *node, node_index i, const struct outlook *o)
 {
     return i == replica_me(node->replica)     ? "self"
@@ -150,17 +173,19 @@ static void field_text(struct reply *reply, const char *name, const char *text)
     reply_bulk_text(reply, text);
 }
 
-static void field_number(struct reply *reply, const char *name, uint64_t value)
+static void field_number(struct reply *reply, const char *name, int64_t value)
 {
     reply_bulk_text(reply, name);
-    reply_integer(reply, (int64_t)value);
+    reply_integer(reply, value);
 }
 
 static void write_member(struct reply *reply, const struct node *node, node_index i,
-                         const struct roster *roster, const struct outlook *o)
+                         const struct view *view)
 {
-    const struct roster_node *n = &roster->node[i];
+    const struct outlook *o = &view->o;
+    const struct roster_node *n = &view->roster->node[i];
     bool me = i == replica_me(node->replica);
+    bool known = me || view->leads; /* what the others hold only a leader knows */
     qr_slot match = me ? o->last : o->member[i].match;
     char place[96];
     char uuid[33] = "";
@@ -171,33 +196,35 @@ static void write_member(struct reply *reply, const struct node *node, node_inde
     bool six = strchr(n->address, ':') != NULL;
     (void)snprintf(place, sizeof place, "%s%s%s:%u@%u", six ? "[" : "", n->address, six ? "]" : "",
                    n->client_port, n->peer_port);
-    reply_map(reply, 10);
+    reply_map(reply, 12);
     field_number(reply, "id", n->id);
     field_number(reply, "index", i);
-    field_text(reply, "role", roster_role(&roster->members, i));
-    field_number(reply, "leader", me ? 1 : 0);
+    field_text(reply, "role", roster_role(&view->roster->members, i));
+    field_number(reply, "leader", me && view->leads ? 1 : 0);
     field_text(reply, "address", place);
     field_text(reply, "uuid", uuid);
     field_text(reply, "state", state_of(node, i, o));
-    field_number(reply, "match", match);
-    field_number(reply, "lag", match < o->last ? o->last - match : 0);
+    field_number(reply, "match", known ? (int64_t)match : -1);
+    field_number(reply, "lag",
+                 !view->leads      ? -1
+                 : match < o->last ? (int64_t)(o->last - match)
+                                   : 0);
     field_number(reply, "priority", n->priority);
+    field_text(reply, "view", view->leads ? "leader" : "local");
+    field_number(reply, "decided", view->decided ? 1 : 0);
 }
 
 void order_cmd_MEMBER_LIST(struct node *node, struct pending *p, const struct span *argv,
                            uint32_t argc)
 {
-    struct outlook o;
-    qr_slot slot;
-    const struct roster *roster = replica_roster(node->replica, &slot);
+    struct view view = view_of(node);
     struct reply *reply = stream_reply(p);
     (void)argv;
     (void)argc;
-    replica_outlook(node->replica, &o);
-    uint16_t all = membership_all(&roster->members);
+    uint16_t all = membership_all(&view.roster->members);
     reply_array(reply, quorum_count(all));
     for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
-        write_member(reply, node, set_first(rest), roster, &o);
+        write_member(reply, node, set_first(rest), &view);
     }
     stream_answered(p, STATUS_OK);
 }

@@ -3,7 +3,10 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 #include "command/op.h"
+#include "node/node.h"
+#include "node/replica.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef void order_handler(struct node *node, struct pending *p, const struct span *argv,
@@ -34,4 +37,71 @@ void orders_begin(struct node *node, struct pending *p)
     op_arguments(&op, argv, NULL);
     handler(node, p, argv, op.argc);
     free(argv);
+}
+
+static bool is_order(const struct command_spec *spec, order_handler *handler)
+{
+    return spec != NULL && handlers[command_index(spec)] == handler;
+}
+
+bool orders_only_asks(const struct command_spec *spec)
+{
+    return is_order(spec, order_cmd_MEMBER_LIST);
+}
+
+/* --- How they end --------------------------------------------------------------------------- */
+
+static void refuse(struct pending *p, const char *text)
+{
+    reply_error(stream_reply(p), text);
+    stream_answered(p, STATUS_OK);
+}
+
+void orders_uncertain(struct pending *p)
+{
+    p->node->stats.uncertain++;
+    if (is_order(p->spec, order_cmd_FAILOVER)) {
+        refuse(p, "UNCERTAIN the leader was lost while it handed over; ROLE and INFO raft tell who "
+                  "leads now");
+    } else {
+        refuse(p, "UNCERTAIN leadership ended before a majority held the change of the members "
+                  "(which FORCE does not replace): the next leader carries it out as a whole or "
+                  "drops it; when MEMBER LIST says view leader, it shows which");
+    }
+}
+
+/* A hand-over that did not bring about what was asked for. */
+static void refuse_failover(struct node *node, struct pending *p, const char *why)
+{
+    char text[160];
+    struct outlook now;
+    replica_outlook(node->replica, &now);
+    bool here = now.role == ROLE_LEADER;
+    node_index leader = here ? replica_me(node->replica) : now.leader;
+    if (leader == NODE_NONE) {
+        (void)snprintf(text, sizeof text, "ERR FAILOVER %s, no node leads at the moment", why);
+    } else {
+        (void)snprintf(text, sizeof text, "ERR FAILOVER %s, node %u %s", why,
+                       (unsigned)node->known[leader].id, here ? "still leads" : "leads now");
+    }
+    refuse(p, text);
+}
+
+void orders_ended(struct node *node, struct pending *p, enum qr_status status)
+{
+    struct outlook now;
+    replica_outlook(node->replica, &now);
+    bool failover = is_order(p->spec, order_cmd_FAILOVER);
+    if (failover && status == STATUS_HANDOVER) {
+        refuse_failover(node, p, "timed out or was called off");
+    } else if (failover && status == STATUS_OK && p->wanted != 0 && now.leader != p->wanted - 1) {
+        refuse_failover(node, p, "went to another node than asked for");
+    } else if (status == STATUS_OK) {
+        reply_status(stream_reply(p), "OK");
+        stream_answered(p, STATUS_OK);
+    } else if (status == STATUS_UNCERTAIN) {
+        orders_uncertain(p);
+    } else {
+        stream_refuse(p, status);
+    }
 }

@@ -10,6 +10,16 @@
  * protocol (replica_order). */
 void orders_begin(struct node *node, struct pending *p);
 
+/* Whether it changes nothing: it may be asked again, and where no leader can be reached
+ * orders_begin answers it from what this node knows, and says so. */
+bool orders_only_asks(const struct command_spec *spec);
+
+/* The protocol has answered p. */
+void orders_ended(struct node *node, struct pending *p, enum qr_status status);
+
+/* Leadership ended, or the connection to the leader, before p was answered. */
+void orders_uncertain(struct pending *p);
+
 /* The handlers: order_cmd_<IDENT>, one per ORDER row of commands.def. argv[0] is the first argument
  * behind the name. Each answers p, or gives it to replica_order. */
 #define ORDER(tag, ident, ...)                                                            \

@@ -3,6 +3,7 @@
 #include "node/replica.h"
 
 #include "base/alloc.h"
+#include "node/orders.h"
 #include "node/replica_internal.h"
 #include "node/router.h"
 #include "node/run.h"
@@ -218,12 +219,6 @@ void replica_read(struct replica *r, struct pending *p)
     pendings_push(&r->new_reads, p);
 }
 
-void replica_wait(struct replica *r, struct pending *p)
-{
-    p->state = PENDING_BLOCKED;
-    pendings_push(&r->blocked, p);
-}
-
 void replica_order(struct replica *r, struct pending *p, struct event *event)
 {
     p->state = PENDING_ORDERED;
@@ -267,15 +262,12 @@ bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status
         return false;
     }
     pendings_remove(&r->orders, p);
-    if (status == STATUS_OK) {
-        reply_status(stream_reply(p), "OK");
-        stream_answered(p, STATUS_OK);
-    } else if (status == STATUS_NOT_LEADER) {
+    if (status == STATUS_NOT_LEADER) {
         struct pendings one = { 0 };
         pendings_push(&one, p);
         router_retry(r->node->router, &one, status);
     } else {
-        stream_refuse(p, status);
+        orders_ended(r->node, p, status);
     }
     return true;
 }

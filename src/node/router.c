@@ -3,7 +3,6 @@
 #include "node/router_internal.h"
 
 #include "base/alloc.h"
-#include "base/number.h"
 #include "node/node.h"
 #include "node/orders.h"
 #include "node/peers.h"
@@ -59,42 +58,6 @@ static bool refused_for_space(struct router *router, const struct command_spec *
     return space == LOG_SPACE_NONE || (space == LOG_SPACE_LOW && (spec->flags & CF_DENYOOM) != 0);
 }
 
-/* WAIT numreplicas timeout: the arguments of its op. */
-static void begin_wait(struct router *router, struct pending *p)
-{
-    struct node *node = router->node;
-    struct op op;
-    struct span argv[2];
-    int64_t wanted = 0;
-    int64_t timeout_ms = 0;
-    bool valid = op_read(span_of(p->op, p->op_bytes), &op) && op.argc == 2;
-    if (valid) {
-        op_arguments(&op, argv, NULL);
-    }
-    if (!valid || !number_from(argv[0], &wanted)) {
-        reply_error(stream_reply(p), "ERR value is not an integer or out of range");
-        stream_answered(p, STATUS_OK);
-    } else if (!number_from(argv[1], &timeout_ms)) {
-        reply_error(stream_reply(p), "ERR timeout is not an integer or out of range");
-        stream_answered(p, STATUS_OK);
-    } else if (timeout_ms < 0) {
-        reply_error(stream_reply(p), "ERR timeout is negative");
-        stream_answered(p, STATUS_OK);
-    } else {
-        qr_time most = QR_NEVER / 2 / QR_MILLISECOND;
-        timeout_ms = timeout_ms < most ? timeout_ms : most;
-        p->wanted = wanted < 0 ? 0 : wanted > MEMBERS_MAX ? MEMBERS_MAX + 1 : (uint32_t)wanted;
-        p->until = timeout_ms == 0 ? 0 : io_now(node->io) + timeout_ms * QR_MILLISECOND;
-        p->after_write = p->stream != NULL ? p->stream->writes_begun : 0;
-        /* Whether its client is still there only the node knows that it is connected to. */
-        p->endless = timeout_ms == 0 && p->stream != NULL && !p->stream->ordered;
-        if (p->endless) {
-            p->until = io_now(node->io) + node->config.request_timeout_ms * QR_MILLISECOND;
-        }
-        replica_wait(node->replica, p);
-    }
-}
-
 /* False when there is no room now. p is in no queue and has its op. */
 static bool carry_out(struct router *router, struct pending *p)
 {
@@ -104,7 +67,7 @@ static bool carry_out(struct router *router, struct pending *p)
         replica_read(replica, p);
         return true;
     case PLACE_WAIT:
-        begin_wait(router, p);
+        router_begin_wait(router, p);
         return true;
     case PLACE_ORDER:
         orders_begin(router->node, p);
@@ -143,6 +106,9 @@ static bool may_forward(const struct router *router, node_index leader)
 
 static void forward(struct router *router, struct pending *p, node_index leader)
 {
+    if (p->spec->place == PLACE_WAIT) {
+        router_shorten_wait(router, p);
+    }
     router->target = leader;
     p->state = PENDING_FORWARDED;
     while (*router_forwarded_at(router, router->next_id) != NULL) {
@@ -217,9 +183,11 @@ static void give_up_forwarded(struct router *router)
             continue;
         }
         settle(router, p);
-        if (p->spec->place == PLACE_WRITE || p->spec->place == PLACE_ORDER) {
+        if (p->spec->place == PLACE_WRITE) {
             router->node->stats.uncertain++;
             stream_refuse(p, STATUS_UNCERTAIN);
+        } else if (p->spec->place == PLACE_ORDER && !orders_only_asks(p->spec)) {
+            orders_uncertain(p);
         } else {
             pendings_push(&reads, p);
         }
@@ -324,6 +292,17 @@ void router_recall(struct router *router, struct pending *p)
     pendings_remove(&router->waiting, p);
 }
 
+/* An order that only asks is answered from what this node knows when no leader can be reached. */
+static bool asked_here(const struct router *router, const struct pending *p)
+{
+    const struct replica *replica = router->node->replica;
+    node_index leader = replica_leader(replica);
+    return p->spec->place == PLACE_ORDER && orders_only_asks(p->spec) && !router->node->removed &&
+           p->stream != NULL && p->stream->ordered &&
+           (leader == NODE_NONE || leader == replica_me(replica) ||
+            !peers_connected(router->node->peers, leader));
+}
+
 /* False when p has to wait. p is in no queue and has its op. */
 static bool route(struct router *router, struct pending *p)
 {
@@ -335,7 +314,7 @@ static bool route(struct router *router, struct pending *p)
     if (relayed && replica_leads(router->node->replica) && !router->node->quarantined) {
         return carry_out(router, p);
     }
-    if (leads_here(router)) {
+    if (leads_here(router) || asked_here(router, p)) {
         return carry_out(router, p);
     }
     node_index leader = replica_leader(router->node->replica);
@@ -359,7 +338,8 @@ static bool route(struct router *router, struct pending *p)
 
 void router_take(struct router *router, struct pending *p)
 {
-    if (router->waiting.count > 0 || !route(router, p)) {
+    bool waits = router->waiting.count > 0 && !asked_here(router, p);
+    if (waits || !route(router, p)) {
         p->state = PENDING_WAITING;
         pendings_push(&router->waiting, p); /* T1 */
     }
@@ -513,6 +493,7 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
     qr_time leader_wait = config->leader_wait_ms * QR_MILLISECOND;
     qr_time request_timeout = config->request_timeout_ms * QR_MILLISECOND;
     bool write = p->spec != NULL && p->spec->place == PLACE_WRITE;
+    bool asks = p->spec != NULL && p->spec->place == PLACE_ORDER && orders_only_asks(p->spec);
     bool patient =
         p->spec != NULL && (p->spec->place == PLACE_WAIT || p->spec->place == PLACE_ORDER);
     switch (p->state) {
@@ -530,7 +511,8 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
         return age >= request_timeout;
     case PENDING_FORWARDED:
         *status = is_held_back(p) ? STATUS_STALLED : write ? STATUS_UNCERTAIN : STATUS_CLUSTERDOWN;
-        return (!patient || p->stream == NULL) && age >= request_timeout;
+        return asks ? age >= leader_wait
+                    : (!patient || p->stream == NULL) && age >= request_timeout;
     case PENDING_BLOCKED:
     case PENDING_ORDERED:
     case PENDING_ANSWERED:
@@ -548,6 +530,16 @@ static void expire(struct router *router, struct pending *p, enum qr_status stat
         settle(router, p);
     } else {
         replica_forget(node->replica, p);
+    }
+    if (p->stream != NULL && p->stream->ordered && p->spec != NULL &&
+        p->spec->place == PLACE_ORDER && orders_only_asks(p->spec)) {
+        orders_begin(node, p); /* the leader does not answer: what is known here */
+        return;
+    }
+    if (p->spec != NULL && p->spec->place == PLACE_WAIT && status == STATUS_CLUSTERDOWN) {
+        node->stats.clusterdown++;
+        router_refuse_wait(p);
+        return;
     }
     node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
     node->stats.clusterdown += status == STATUS_CLUSTERDOWN ? 1 : 0;

@@ -30,6 +30,12 @@ static inline struct pending **router_forwarded_at(struct router *router, uint64
 /* A command on its way: to where it is carried out, or into the queue. */
 void router_take(struct router *router, struct pending *p);
 
+/* router_wait.c: WAIT is counted here; it goes on to a leader with what is left of its time; there
+ * is no leader. */
+void router_begin_wait(struct router *router, struct pending *p);
+void router_shorten_wait(struct router *router, struct pending *p);
+void router_refuse_wait(struct pending *p);
+
 /* router_cargo.c: here, p's large arguments go into the log. */
 void router_load(struct router *router, struct pending *p);
 /* Sends on what may be sent of large arguments. */

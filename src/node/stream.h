@@ -62,20 +62,20 @@ struct pending {
     qr_req req;        /* READING: its number at the protocol; 0 until it has one */
     qr_slot slot; /* PROPOSED: where; READING: what must be applied; BLOCKED: what must be held */
     qr_term term;
-    qr_time until;        /* READING: end of the lease; BLOCKED: end of the wait; 0 = none */
+    qr_time until;        /* READING: end of the lease; a WAIT's end; 0 = none */
     uint64_t after_write; /* READING: writes of its stream that come first (S1) */
     uint64_t after_read;  /* and reads of its client (S2) */
     uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;      /* which client of that peer has sent it */
     bool after_reads;     /* that client has reads without an answer ahead of it */
-    uint32_t wanted;      /* BLOCKED: replicas */
+    uint32_t wanted;      /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
     struct reply reply;   /* ANSWERED */
     uint8_t *op;          /* encoded operation: `near` or malloc; NULL when the log has it */
     size_t op_bytes;
     struct cargo *cargo;   /* its large arguments (cargo.h); NULL: none, or the log has them */
     bool laden;            /* it came with some */
     struct rope *arriving; /* FORWARDED: what has come of a long reply */
-    qr_time moved;         /* when large things of it moved last; 0: never */
+    qr_time moved;         /* when large things of it moved last, or it lost its leader; 0: never */
     uint8_t near[PENDING_NEAR_BYTES]; /* last: it is not cleared */
 };
 
@@ -108,8 +108,9 @@ struct stream {
     size_t held_bytes;            /* replies that wait for an earlier one */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     uint64_t writes_begun, writes_done;
-    qr_slot last_write; /* slot of the last write applied for it; for WAIT */
-    bool ordered;       /* replies leave in order (a client) */
+    qr_slot last_write;      /* slot of the last write applied for it; for WAIT */
+    qr_term last_write_term; /* and its term */
+    bool ordered;            /* replies leave in order (a client) */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
      * for room. */

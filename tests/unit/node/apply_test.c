@@ -243,51 +243,6 @@ static void test_a_lost_tick_does_not_end_all_ticks(void **state)
     assert_heard(":0\r\n");
 }
 
-/* --- WAIT ----------------------------------------------------------------------------------------
- */
-
-static void test_wait_counts_members_that_hold_the_last_write(void **state)
-{
-    (void)state;
-    command("set a 1");
-    command("wait 2 0");
-    turn();
-    world->outlook.member[1].match = 1;
-    world->outlook.member[2].match = 1;
-    turn();
-    assert_heard(""); /* its write is not applied */
-    apply_upto(1);
-    turn();
-    assert_heard("+OK\r\n:2\r\n");
-    command("wait 4 100");
-    turn();
-    assert_heard("");
-    later(101 * QR_MILLISECOND);
-    assert_heard(":2\r\n");
-}
-
-static void test_a_wait_of_a_client_that_is_gone_is_forgotten(void **state)
-{
-    (void)state;
-    command("wait 9 0");
-    turn();
-    assert_int_equal(world->node.pending_count, 1);
-    stream_detach(&world->client);
-    turn();
-    assert_int_equal(world->node.pending_count, 0);
-}
-
-static void test_an_endless_wait_of_another_node_comes_back(void **state)
-{
-    (void)state;
-    world->client.ordered = false; /* as a peer's stream */
-    command("wait 9 0");
-    turn();
-    later(world->node.config.request_timeout_ms * QR_MILLISECOND);
-    assert_heard("-TRYAGAIN the lease ended before the read was served\r\n");
-    assert_int_equal(world->node.pending_count, 0);
-}
-
 /* --- Bounds
  * --------------------------------------------------------------------------------------- */
 
@@ -525,9 +480,6 @@ int main(void)
         TEST(test_a_read_whose_lease_has_ended_asks_again),
         TEST(test_a_read_of_a_due_key_waits_for_the_tick),
         TEST(test_a_lost_tick_does_not_end_all_ticks),
-        TEST(test_wait_counts_members_that_hold_the_last_write),
-        TEST(test_a_wait_of_a_client_that_is_gone_is_forgotten),
-        TEST(test_an_endless_wait_of_another_node_comes_back),
         TEST(test_reads_are_delivered_only_while_there_is_room_P4),
         TEST(test_an_entry_that_is_no_operation_is_not_taken),
         TEST(test_a_checkpoint_that_is_due_holds_back_what_is_not_durable),

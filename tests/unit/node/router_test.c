@@ -482,55 +482,6 @@ static void test_a_client_that_leaves_leaves_nothing_behind(void **state)
 
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-/* A WAIT may take for ever: neither does it hold the window of forwards back, nor is it kept when
- * its client has gone. */
-static void test_a_forwarded_wait_holds_nothing_back(void **state)
-{
-    (void)state;
-    const struct command_spec *container;
-    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
-    struct stream other = world->client;
-    world->replica.leader = 1;
-    router_command(world->node.router, &world->client, command_find(argv, 3, &container), 2, 0,
-                   argv, 3, true);
-    struct span set[3] = { SPAN_LITERAL("set"), SPAN_LITERAL("k"), SPAN_LITERAL("v") };
-    const struct command_spec *spec = command_find(set, 3, &container);
-    for (uint32_t i = 1; i < 3 * NODE_PENDING_MAX; i++) {
-        router_command(world->node.router, &other, spec, 2, 0, set, 3, false);
-        assert_int_equal(world->peers.count, i + 1);
-        answer(i % 64, STATUS_OK, "+OK\r\n");
-        reply_reset(&world->out);
-    }
-    assert_int_equal(router_forwarded(world->node.router), 1);
-    turn_later(60 * QR_SECOND);
-    assert_int_equal(router_forwarded(world->node.router), 1);
-    stream_detach(&world->client);
-    turn_later(QR_SECOND);
-    assert_int_equal(router_forwarded(world->node.router), 0);
-}
-
-/* A leader gives an endless WAIT back now and then, so that none outlives its client there. */
-static void test_a_wait_that_comes_back_is_asked_again(void **state)
-{
-    (void)state;
-    const struct command_spec *container;
-    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
-    const struct command_spec *spec = command_find(argv, 3, &container);
-    world->replica.leader = 1;
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
-    answer(0, STATUS_EXPIRED, "-TRYAGAIN\r\n");
-    turn_later(QR_MILLISECOND);
-    assert_int_equal(world->peers.count, 2);
-    answer(1, STATUS_OK, ":2\r\n");
-    assert_heard(":2\r\n");
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
-    stream_detach(&world->client);
-    answer(2, STATUS_EXPIRED, "-TRYAGAIN\r\n");
-    turn_later(QR_MILLISECOND);
-    assert_int_equal(world->peers.count, 3);
-    assert_int_equal(world->node.pending_count, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,8 +511,6 @@ int main(void)
         ROUTER_TEST(test_pieces_that_make_no_sense_are_noticed),
         ROUTER_TEST(test_pieces_without_credit_are_noticed_R4),
         ROUTER_TEST(test_a_client_that_leaves_leaves_nothing_behind),
-        ROUTER_TEST(test_a_forwarded_wait_holds_nothing_back),
-        ROUTER_TEST(test_a_wait_that_comes_back_is_asked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,12 @@ void orders_begin(struct node *node, struct pending *p)
     world->replica.orders++;
 }
 
+bool peers_connected(const struct peers *peers, node_index peer)
+{
+    (void)peer;
+    return peers->connected;
+}
+
 enum log_space node_space(const struct node *node)
 {
     return node->space;
@@ -114,7 +120,7 @@ bool peers_all_speak(const struct peers *peers, uint16_t version)
 static void note_key(char *text, size_t cap, const char *before, struct span bytes)
 {
     struct op op;
-    struct span argv[4];
+    struct span argv[4] = { 0 };
     struct op_ref refs[4];
     assert_true(op_read(bytes, &op));
     op_arguments(&op, argv, refs);
@@ -131,6 +137,14 @@ void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epo
     (void)version;
     (void)snprintf(before, sizeof before, "%u:", (unsigned)to);
     note_key(peers->forwarded, sizeof peers->forwarded, before, op);
+    struct op read;
+    struct span argv[4];
+    assert_true(op_read(op, &read) && read.argc <= 4);
+    if (read.argc > 0 && read.refs == 0) {
+        op_arguments(&read, argv, NULL);
+        (void)snprintf(peers->last, sizeof peers->last, "%.*s", (int)argv[read.argc - 1].n,
+                       (const char *)argv[read.argc - 1].p);
+    }
     peers->epochs[peers->count % 64] = epoch;
     peers->ids[peers->count++ % 64] = id;
 }

@@ -22,6 +22,7 @@ struct peers {
     bool connected;
     uint16_t version;
     char forwarded[256]; /* "<peer>:<key> " in order */
+    char last[32];       /* the last argument of the latest */
     uint64_t ids[64];
     uint32_t epochs[64];
     uint32_t count;

@@ -1,0 +1,83 @@
+/* WAIT on the leader: how many other members hold what its client has written.
+ *
+ * Writes that this leadership has applied for a stream are known by the last one's slot. All that
+ * is known of others (an earlier leader's, those over an earlier connection of a peer) is that they
+ * lie where something is committed by the time the WAIT comes: that is waited for then. So the
+ * number is never too high, and never is a write counted that could still be lost. */
+#include "node/replica_internal.h"
+
+#include "node/node.h"
+#include "node/router.h"
+
+void replica_wait(struct replica *r, struct pending *p)
+{
+    p->state = PENDING_BLOCKED;
+    p->slot = 0;
+    pendings_push(&r->blocked, p);
+}
+
+static uint32_t members_holding(const struct replica *r, qr_slot slot)
+{
+    uint32_t holding = 0;
+    for (node_index i = 0; i < r->outlook.members; i++) {
+        holding += i != r->me && r->outlook.member[i].match >= slot ? 1 : 0;
+    }
+    return holding;
+}
+
+/* Its own writes are not decided yet, or this node does not know yet what is. */
+static bool is_behind(const struct replica *r, const struct pending *p)
+{
+    return p->stream->writes_done < p->after_write || !r->outlook.can_serve;
+}
+
+static uint32_t holding_of(struct replica *r, struct pending *p)
+{
+    const struct stream *stream = p->stream;
+    bool known = stream->last_write != 0 && stream->last_write_term == r->outlook.term;
+    if (!known && p->slot == 0) {
+        p->slot = r->outlook.commit;
+    }
+    return members_holding(r, known ? stream->last_write : p->slot);
+}
+
+/* False: it goes on waiting. */
+static bool serve(struct replica *r, struct pending *p, qr_time now)
+{
+    if (p->stream == NULL) {
+        stream_answered(p, STATUS_OK); /* whoever asked is gone */
+        return true;
+    }
+    bool behind = is_behind(r, p);
+    uint32_t holding = behind ? 0 : holding_of(r, p);
+    bool enough = !behind && holding >= p->wanted;
+    bool over = p->until != 0 && now >= p->until;
+    if (!enough && over && p->endless) {
+        stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
+    } else if (enough || over) {
+        reply_integer(stream_reply(p), holding);
+        stream_answered(p, STATUS_OK);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void replica_serve_blocked(struct replica *r)
+{
+    uint32_t count = r->blocked.count;
+    qr_time now = count > 0 ? node_clock(r->node) : 0;
+    struct pendings leaving = { 0 };
+    while (count-- > 0) {
+        struct pending *p = pendings_pop(&r->blocked);
+        if (!replica_leads(r)) {
+            p->moved = now; /* the next leader is waited for from here on */
+            pendings_push(&leaving, p);
+        } else if (!serve(r, p, now)) {
+            pendings_push(&r->blocked, p);
+        }
+    }
+    if (leaving.count > 0) {
+        router_retry(r->node->router, &leaving, STATUS_NOT_LEADER);
+    }
+}

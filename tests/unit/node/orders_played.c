@@ -1,0 +1,20 @@
+/* What the driver asks of orders, for tests that play them (router_world.c, apply_world.c). */
+#include "node/orders.h"
+
+#include <string.h>
+
+bool orders_only_asks(const struct command_spec *spec)
+{
+    return strcmp(spec->name, "member|list") == 0;
+}
+
+void orders_uncertain(struct pending *p)
+{
+    stream_refuse(p, STATUS_UNCERTAIN);
+}
+
+void orders_ended(struct node *node, struct pending *p, enum qr_status status)
+{
+    (void)node;
+    stream_refuse(p, status);
+}

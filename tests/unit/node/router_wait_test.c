@@ -1,0 +1,142 @@
+/* What the router does for commands that wait at the leader (WAIT) and for questions about the
+ * cluster; see router_world.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "router_world.h"
+
+/* A WAIT may take for ever: neither does it hold the window of forwards back, nor is it kept when
+ * its client has gone. */
+static void test_a_forwarded_wait_holds_nothing_back(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
+    struct stream other = world->client;
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->client, command_find(argv, 3, &container), 2, 0,
+                   argv, 3, true);
+    struct span set[3] = { SPAN_LITERAL("set"), SPAN_LITERAL("k"), SPAN_LITERAL("v") };
+    const struct command_spec *spec = command_find(set, 3, &container);
+    for (uint32_t i = 1; i < 3 * NODE_PENDING_MAX; i++) {
+        router_command(world->node.router, &other, spec, 2, 0, set, 3, false);
+        assert_int_equal(world->peers.count, i + 1);
+        answer(i % 64, STATUS_OK, "+OK\r\n");
+        reply_reset(&world->out);
+    }
+    assert_int_equal(router_forwarded(world->node.router), 1);
+    turn_later(60 * QR_SECOND);
+    assert_int_equal(router_forwarded(world->node.router), 1);
+    stream_detach(&world->client);
+    turn_later(QR_SECOND);
+    assert_int_equal(router_forwarded(world->node.router), 0);
+}
+
+/* A leader gives an endless WAIT back now and then, so that none outlives its client there. */
+static void test_a_wait_that_comes_back_is_asked_again(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
+    const struct command_spec *spec = command_find(argv, 3, &container);
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    answer(0, STATUS_EXPIRED, "-TRYAGAIN\r\n");
+    turn_later(QR_MILLISECOND);
+    assert_int_equal(world->peers.count, 2);
+    answer(1, STATUS_OK, ":2\r\n");
+    assert_heard(":2\r\n");
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    stream_detach(&world->client);
+    answer(2, STATUS_EXPIRED, "-TRYAGAIN\r\n");
+    turn_later(QR_MILLISECOND);
+    assert_int_equal(world->peers.count, 3);
+    assert_int_equal(world->node.pending_count, 0);
+}
+
+/* The next leader gets a WAIT with what is left of its time, so that it ends when it was to. */
+static void test_a_wait_goes_on_with_what_is_left_of_its_time(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("5000") };
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->client, command_find(argv, 3, &container), 2, 0,
+                   argv, 3, false);
+    assert_string_equal(world->peers.last, "5000");
+    world->now += 3 * QR_SECOND;
+    answer(0, STATUS_NOT_LEADER, "");
+    world->replica.leader = 2;
+    turn_later(0);
+    assert_string_equal(world->peers.last, "2000");
+    world->now += 3 * QR_SECOND;
+    answer(1, STATUS_NOT_LEADER, "");
+    world->replica.leader = 1;
+    turn_later(0);
+    assert_string_equal(world->peers.last, "1"); /* 0 would be for ever */
+    answer(2, STATUS_OK, ":1\r\n");
+    assert_heard(":1\r\n");
+}
+
+static void ask_for_members(void)
+{
+    struct span argv[2] = { SPAN_LITERAL("member"), SPAN_LITERAL("list") };
+    const struct command_spec *container;
+    router_command(world->node.router, &world->client, command_find(argv, 2, &container), 2, 0,
+                   argv, 2, false);
+}
+
+static void test_who_the_members_are_is_told_without_a_leader_at_once(void **state)
+{
+    (void)state;
+    ask_for_members();
+    assert_int_equal(world->replica.orders, 1);
+    command("set", "a"); /* others wait; what is asked about the cluster does not */
+    ask_for_members();
+    assert_int_equal(world->replica.orders, 2);
+    world->replica.leader = 2;
+    turn_later(0);
+    ask_for_members();
+    assert_int_equal(world->replica.orders, 2);
+    assert_int_equal(world->peers.count, 2); /* the leader is asked when there is one */
+    router_peer_down(world->node.router, 2);
+    world->replica.leader = NODE_NONE;
+    turn_later(0);
+    assert_int_equal(world->replica.orders, 3); /* and when it is lost, nothing is uncertain */
+}
+
+static void test_a_leader_that_does_not_answer_is_not_waited_for_in_vain(void **state)
+{
+    (void)state;
+    world->replica.leader = 2;
+    ask_for_members();
+    turn_later(1999 * QR_MILLISECOND);
+    assert_int_equal(world->replica.orders, 0);
+    turn_later(21 * QR_MILLISECOND);
+    assert_int_equal(world->replica.orders, 1);
+    assert_int_equal(router_forwarded(world->node.router), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_forwarded_wait_holds_nothing_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_wait_that_comes_back_is_asked_again, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_wait_goes_on_with_what_is_left_of_its_time, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_who_the_members_are_is_told_without_a_leader_at_once,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_leader_that_does_not_answer_is_not_waited_for_in_vain, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
