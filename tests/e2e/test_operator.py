@@ -22,7 +22,7 @@ def views(node):
     return {(row["view"], row["leader"], row["decided"]) for row in members(node).values()}
 
 
-# --- Who the members are ---------------------------------------------------------------------------
+# --- Who the members are ------------------------------------------------------------------------
 
 def test_without_a_leader_the_members_are_told_at_once_and_marked():
     """It may be out of date, and says so; what only a leader knows is not made up."""
@@ -69,7 +69,7 @@ def test_a_change_that_loses_its_quorum_says_what_may_have_happened():
                                  {n: "voter" for n in (1, 2, 3) if n != others[0].number})
 
 
-# --- FAILOVER and WAIT -----------------------------------------------------------------------------
+# --- FAILOVER and WAIT --------------------------------------------------------------------------
 
 def test_failover_to_a_node_is_not_ok_when_another_one_leads():
     with Cluster(5) as cluster:
