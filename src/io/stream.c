@@ -9,6 +9,7 @@
  * never from inside the call that closed it. */
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/linked.h"
 #include "io/io_internal.h"
 
 #include <limits.h>
@@ -127,16 +128,7 @@ static void stop_lingering(struct io_stream *stream)
     }
     stream->lingering = false;
     io->lingering_count--;
-    if (stream->linger_previous != NULL) {
-        stream->linger_previous->linger_next = stream->linger_next;
-    } else {
-        io->lingering = stream->linger_next;
-    }
-    if (stream->linger_next != NULL) {
-        stream->linger_next->linger_previous = stream->linger_previous;
-    } else {
-        io->lingering_last = stream->linger_previous;
-    }
+    LINKED_REMOVE(io->lingering, io->lingering_last, stream, linger_previous, linger_next);
 }
 
 static void on_swallow_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -171,14 +163,10 @@ static void linger(struct io_stream *stream)
     }
     stream->lingering = true;
     stream->linger_until = uv_now(&io->loop) + LINGER_TIME_MS;
-    stream->linger_previous = io->lingering_last;
-    if (io->lingering_last != NULL) {
-        io->lingering_last->linger_next = stream;
-    } else {
-        io->lingering = stream;
+    if (io->lingering == NULL) {
         uv_timer_start(&io->linger_timer, on_linger_timer, LINGER_TIME_MS, 0);
     }
-    io->lingering_last = stream;
+    LINKED_APPEND(io->lingering, io->lingering_last, stream, linger_previous, linger_next);
     io->lingering_count++;
 }
 

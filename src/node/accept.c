@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/linked.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,13 +59,7 @@ static void client_open(struct node *node, struct io_stream *stream)
     client->parser.command_bytes_max = COMMAND_BYTES_MAX;
     client->parser.apart_min = LARGE_BYTES;
     client->parser.apart_bytes_max = REQUEST_BYTES_MAX;
-    client->previous = node->clients_last;
-    if (node->clients_last != NULL) {
-        node->clients_last->next = client;
-    } else {
-        node->clients = client;
-    }
-    node->clients_last = client;
+    LINKED_APPEND(node->clients, node->clients_last, client, previous, next);
     node->client_count++;
     io_stream_open(stream, &clients_callbacks, client);
     io_stream_unsent_max(stream, CLIENT_KERNEL_BYTES);
@@ -74,16 +69,7 @@ static void client_open(struct node *node, struct io_stream *stream)
 void clients_unlink(struct client *client)
 {
     struct node *node = client->node;
-    if (client->previous != NULL) {
-        client->previous->next = client->next;
-    } else {
-        node->clients = client->next;
-    }
-    if (client->next != NULL) {
-        client->next->previous = client->previous;
-    } else {
-        node->clients_last = client->previous;
-    }
+    LINKED_REMOVE(node->clients, node->clients_last, client, previous, next);
     node->client_count--;
     if (client->dirty) {
         struct client **link = &node->dirty;

@@ -6,6 +6,7 @@
 #include "node/clients_internal.h"
 
 #include "base/limits.h"
+#include "base/linked.h"
 #include "node/router.h"
 #include "node/run.h"
 
@@ -16,14 +17,7 @@ void clients_line_up(struct client_line *line, struct client *client)
     qr_assert(client->line == NULL);
     client->line = line;
     client->line_since = io_now(client->node->io);
-    client->line_next = NULL;
-    client->line_previous = line->last;
-    if (line->last != NULL) {
-        line->last->line_next = client;
-    } else {
-        line->first = client;
-    }
-    line->last = client;
+    LINKED_APPEND(line->first, line->last, client, line_previous, line_next);
     line->count++;
 }
 
@@ -33,16 +27,7 @@ void clients_leave_line(struct client *client)
     if (line == NULL) {
         return;
     }
-    if (client->line_previous != NULL) {
-        client->line_previous->line_next = client->line_next;
-    } else {
-        line->first = client->line_next;
-    }
-    if (client->line_next != NULL) {
-        client->line_next->line_previous = client->line_previous;
-    } else {
-        line->last = client->line_previous;
-    }
+    LINKED_REMOVE(line->first, line->last, client, line_previous, line_next);
     line->count--;
     client->line = NULL;
 }

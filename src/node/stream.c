@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/linked.h"
 #include "node/node.h"
 
 #include <stdlib.h>
@@ -16,14 +17,7 @@ void stream_init(struct stream *stream, struct node *node, bool ordered)
 
 void pendings_push(struct pendings *q, struct pending *p)
 {
-    p->queue_next = NULL;
-    p->queue_previous = q->last;
-    if (q->last != NULL) {
-        q->last->queue_next = p;
-    } else {
-        q->first = p;
-    }
-    q->last = p;
+    LINKED_APPEND(q->first, q->last, p, queue_previous, queue_next);
     q->count++;
 }
 
@@ -31,16 +25,7 @@ void pendings_remove(struct pendings *q, struct pending *p)
 {
     qr_assert(q->count > 0);
     qr_assert(p->queue_previous != NULL || q->first == p);
-    if (p->queue_previous != NULL) {
-        p->queue_previous->queue_next = p->queue_next;
-    } else {
-        q->first = p->queue_next;
-    }
-    if (p->queue_next != NULL) {
-        p->queue_next->queue_previous = p->queue_previous;
-    } else {
-        q->last = p->queue_previous;
-    }
+    LINKED_REMOVE(q->first, q->last, p, queue_previous, queue_next);
     p->queue_next = NULL;
     p->queue_previous = NULL;
     q->count--;
@@ -59,13 +44,7 @@ struct pending *pendings_pop(struct pendings *q)
 
 static void age_push(struct node *node, struct pending *p)
 {
-    p->age_previous = node->youngest;
-    if (node->youngest != NULL) {
-        node->youngest->age_next = p;
-    } else {
-        node->oldest = p;
-    }
-    node->youngest = p;
+    LINKED_APPEND(node->oldest, node->youngest, p, age_previous, age_next);
     node->pending_count++;
     node->stats.pending_max = max_u64(node->stats.pending_max, node->pending_count);
 }
@@ -75,16 +54,7 @@ static void age_remove(struct node *node, struct pending *p)
     if (node->sweep == p) {
         node->sweep = p->age_next;
     }
-    if (p->age_previous != NULL) {
-        p->age_previous->age_next = p->age_next;
-    } else {
-        node->oldest = p->age_next;
-    }
-    if (p->age_next != NULL) {
-        p->age_next->age_previous = p->age_previous;
-    } else {
-        node->youngest = p->age_previous;
-    }
+    LINKED_REMOVE(node->oldest, node->youngest, p, age_previous, age_next);
     qr_assert(node->pending_count > 0);
     node->pending_count--;
 }
@@ -106,13 +76,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     p->version = version;
     p->arrived = now;
     p->sequence = ++node->next_sequence;
-    p->previous = stream->last;
-    if (stream->last != NULL) {
-        stream->last->next = p;
-    } else {
-        stream->first = p;
-    }
-    stream->last = p;
+    LINKED_APPEND(stream->first, stream->last, p, previous, next);
     stream->count++;
     age_push(node, p);
     return p;
@@ -147,16 +111,7 @@ bool stream_waits(const struct stream *stream)
 static void unlink_from_stream(struct pending *p)
 {
     struct stream *stream = p->stream;
-    if (p->previous != NULL) {
-        p->previous->next = p->next;
-    } else {
-        stream->first = p->next;
-    }
-    if (p->next != NULL) {
-        p->next->previous = p->previous;
-    } else {
-        stream->last = p->previous;
-    }
+    LINKED_REMOVE(stream->first, stream->last, p, previous, next);
     stream->count--;
     stream->laden -= p->laden ? 1 : 0;
     p->laden = false;
