@@ -19,16 +19,11 @@ static void write_row(struct reply *reply, const struct alarm *row)
     reply_map(reply, 6);
     reply_bulk_text(reply, "id");
     write_id(reply, row);
-    reply_bulk_text(reply, "alarm");
-    reply_bulk_text(reply, name != NULL ? name : "UNKNOWN"); /* of a newer version */
-    reply_bulk_text(reply, "node");
-    reply_integer(reply, row->about);
-    reply_bulk_text(reply, "since");
-    reply_integer(reply, row->since / QR_MILLISECOND);
-    reply_bulk_text(reply, "until");
-    reply_integer(reply, row->over / QR_MILLISECOND);
-    reply_bulk_text(reply, "text");
-    reply_bulk_text(reply, row->text);
+    reply_field_text(reply, "alarm", name != NULL ? name : "UNKNOWN"); /* of a newer version */
+    reply_field_integer(reply, "node", row->about);
+    reply_field_integer(reply, "since", row->since / QR_MILLISECOND);
+    reply_field_integer(reply, "until", row->over / QR_MILLISECOND);
+    reply_field_text(reply, "text", row->text);
 }
 
 void local_cmd_ALARM_LIST(struct client *client, const struct span *argv, uint32_t argc,

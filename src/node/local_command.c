@@ -76,31 +76,24 @@ static void write_keys(struct reply *reply, const struct command_keys *keys)
 {
     reply_map(reply, keys->note[0] != 0 ? 4 : 3);
     if (keys->note[0] != 0) {
-        reply_bulk_text(reply, "notes");
-        reply_bulk_text(reply, keys->note);
+        reply_field_text(reply, "notes", keys->note);
     }
     reply_bulk_text(reply, "flags");
     write_words(reply, keys->flags, true);
     reply_bulk_text(reply, "begin_search");
     reply_map(reply, 2);
-    reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, "index");
+    reply_field_text(reply, "type", "index");
     reply_bulk_text(reply, "spec");
     reply_map(reply, 1);
-    reply_bulk_text(reply, "index");
-    reply_integer(reply, keys->first);
+    reply_field_integer(reply, "index", keys->first);
     reply_bulk_text(reply, "find_keys");
     reply_map(reply, 2);
-    reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, "range");
+    reply_field_text(reply, "type", "range");
     reply_bulk_text(reply, "spec");
     reply_map(reply, 3);
-    reply_bulk_text(reply, "lastkey");
-    reply_integer(reply, keys->last);
-    reply_bulk_text(reply, "keystep");
-    reply_integer(reply, keys->step);
-    reply_bulk_text(reply, "limit");
-    reply_integer(reply, 0);
+    reply_field_integer(reply, "lastkey", keys->last);
+    reply_field_integer(reply, "keystep", keys->step);
+    reply_field_integer(reply, "limit", 0);
 }
 
 /* All but the last element, which are the subcommands. */

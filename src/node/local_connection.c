@@ -132,18 +132,12 @@ void local_cmd_AUTH(struct client *client, const struct span *argv, uint32_t arg
 static void write_hello(const struct client *client, struct reply *reply)
 {
     reply_map(reply, 7);
-    reply_bulk_text(reply, "server");
-    reply_bulk_text(reply, "redis");
-    reply_bulk_text(reply, "version");
-    reply_bulk_text(reply, REDIS_VERSION);
-    reply_bulk_text(reply, "proto");
-    reply_integer(reply, client->version);
-    reply_bulk_text(reply, "id");
-    reply_integer(reply, (int64_t)client->id);
-    reply_bulk_text(reply, "mode");
-    reply_bulk_text(reply, "standalone");
-    reply_bulk_text(reply, "role");
-    reply_bulk_text(reply, local_leads(client->node) ? "master" : "replica");
+    reply_field_text(reply, "server", "redis");
+    reply_field_text(reply, "version", REDIS_VERSION);
+    reply_field_integer(reply, "proto", client->version);
+    reply_field_integer(reply, "id", (int64_t)client->id);
+    reply_field_text(reply, "mode", "standalone");
+    reply_field_text(reply, "role", local_leads(client->node) ? "master" : "replica");
     reply_bulk_text(reply, "modules");
     reply_array(reply, 0);
 }

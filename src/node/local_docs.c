@@ -201,11 +201,9 @@ static void write_argument(struct reply *reply, struct argument a, uint32_t *key
     reply_map(reply, (size_t)2 + key + has_token + flagged + a.group);
     reply_bulk_text(reply, "name");
     write_name(reply, a.inner);
-    reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, type);
+    reply_field_text(reply, "type", type);
     if (key) {
-        reply_bulk_text(reply, "key_spec_index");
-        reply_integer(reply, (*keys)++);
+        reply_field_integer(reply, "key_spec_index", (*keys)++);
     }
     if (has_token) {
         reply_bulk_text(reply, "token");
@@ -258,14 +256,10 @@ static void write_row(struct reply *reply, const struct command_spec *spec, bool
     const char *syntax = command_syntax_of(spec);
     reply_bulk_text(reply, spec->name);
     reply_map(reply, (size_t)4 + more + (syntax[0] != 0));
-    reply_bulk_text(reply, "summary");
-    reply_bulk_text(reply, spec->summary);
-    reply_bulk_text(reply, "since");
-    reply_bulk_text(reply, spec->since);
-    reply_bulk_text(reply, "group");
-    reply_bulk_text(reply, spec->group);
-    reply_bulk_text(reply, "complexity");
-    reply_bulk_text(reply, spec->complexity);
+    reply_field_text(reply, "summary", spec->summary);
+    reply_field_text(reply, "since", spec->since);
+    reply_field_text(reply, "group", spec->group);
+    reply_field_text(reply, "complexity", spec->complexity);
     if (syntax[0] != 0) {
         uint32_t keys = 0;
         reply_bulk_text(reply, "arguments");

@@ -25,8 +25,7 @@ static void write_command(const struct node *node, size_t command, struct reply 
     const struct histogram *h = node->measure->latency[command];
     reply_bulk_text(reply, command_at(command)->name);
     reply_map(reply, 2);
-    reply_bulk_text(reply, "calls");
-    reply_integer(reply, (int64_t)h->count);
+    reply_field_integer(reply, "calls", (int64_t)h->count);
     reply_bulk_text(reply, "histogram_usec");
     write_buckets(h, reply);
 }

@@ -18,12 +18,6 @@ struct failover {
     bool abort;
 };
 
-static void refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 static node_index member_with_id(const struct node *node, struct span text)
 {
     uint64_t id;
@@ -60,15 +54,15 @@ static bool read_target(struct node *node, struct pending *p, const struct span 
     bool host =
         left >= 3 && !local_is(argv[*at + 2], "TIMEOUT") && !local_is(argv[*at + 2], "FORCE");
     if (left < 2) {
-        refuse(p, "ERR syntax error");
+        order_refuse(p, "ERR syntax error");
         return false;
     }
     out->to =
         host ? member_at(node, argv[*at + 1], argv[*at + 2]) : member_with_id(node, argv[*at + 1]);
     *at += host ? 3 : 2;
     if (out->to == NODE_NONE) {
-        refuse(p, host ? "ERR FAILOVER target HOST and PORT is not a member of this cluster."
-                       : "ERR FAILOVER target is not a member of this cluster.");
+        order_refuse(p, host ? "ERR FAILOVER target HOST and PORT is not a member of this cluster."
+                             : "ERR FAILOVER target is not a member of this cluster.");
         return false;
     }
     return true;
@@ -79,15 +73,15 @@ static bool read_timeout(struct pending *p, const struct span *argv, uint32_t ar
 {
     int64_t ms;
     if (argc - *at < 2) {
-        refuse(p, "ERR syntax error");
+        order_refuse(p, "ERR syntax error");
         return false;
     }
     if (!number_from(argv[*at + 1], &ms)) {
-        refuse(p, "ERR value is not an integer or out of range");
+        order_refuse(p, "ERR value is not an integer or out of range");
         return false;
     }
     if (ms <= 0 || ms > QR_NEVER / 2 / QR_MILLISECOND) {
-        refuse(p, "ERR FAILOVER timeout must be greater than 0");
+        order_refuse(p, "ERR FAILOVER timeout must be greater than 0");
         return false;
     }
     out->timeout = ms * QR_MILLISECOND;
@@ -113,11 +107,12 @@ static bool read_arguments(struct node *node, struct pending *p, const struct sp
             out->abort = true;
             at++;
         } else if (local_is(argv[at], "FORCE")) {
-            refuse(p, "ERR FAILOVER FORCE could lose writes: a leader that is gone is replaced "
-                      "without it");
+            order_refuse(p,
+                         "ERR FAILOVER FORCE could lose writes: a leader that is gone is replaced "
+                         "without it");
             return false;
         } else {
-            refuse(p, "ERR syntax error");
+            order_refuse(p, "ERR syntax error");
             return false;
         }
     }
@@ -162,7 +157,7 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
     }
     const char *why_not = obstacle(node, &f, &now);
     if (why_not != NULL) {
-        refuse(p, why_not);
+        order_refuse(p, why_not);
         return;
     }
     struct event event = { .admin = { .order = ADMIN_TRANSFER, .timeout = f.timeout } };

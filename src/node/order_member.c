@@ -21,12 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 /* Gives the order; what is forced is noted down first. */
 static void order(struct node *node, struct pending *p, const struct change *change, bool forced,
                   const char *what, uint32_t id)
@@ -44,7 +38,7 @@ static bool begin(struct node *node, struct pending *p, struct change *change)
 {
     const char *why_not = change_begin(node, change);
     if (why_not != NULL) {
-        refuse(p, why_not);
+        order_refuse(p, why_not);
     }
     return why_not == NULL;
 }
@@ -55,7 +49,7 @@ static node_index member_of(struct node *node, struct pending *p, struct span id
 {
     uint64_t number;
     if (!local_id(id, &number) || number > UINT16_MAX) {
-        refuse(p, "ERR a node id is a number from 1 to 65535");
+        order_refuse(p, "ERR a node id is a number from 1 to 65535");
         return NODE_NONE;
     }
     if (!begin(node, p, change)) {
@@ -63,7 +57,7 @@ static node_index member_of(struct node *node, struct pending *p, struct span id
     }
     node_index i = roster_find(&change->now, (uint32_t)number);
     if (i == NODE_NONE) {
-        refuse(p, "ERR there is no member with that id, nothing was changed");
+        order_refuse(p, "ERR there is no member with that id, nothing was changed");
     }
     return i;
 }
@@ -80,7 +74,7 @@ static bool read_place(struct pending *p, struct span text, struct roster_node *
         (void)config_join_target(place, 0, out->address, &out->peer_port, &client_port, &valid);
     }
     if (!valid || !roster_is_address(out->address)) {
-        refuse(p, "ERR an address is host:port or host:port@peer-port, the host numeric");
+        order_refuse(p, "ERR an address is host:port or host:port@peer-port, the host numeric");
         return false;
     }
     out->client_port = client_port;
@@ -95,7 +89,7 @@ static bool is_taken(struct pending *p, const struct change *change, node_index 
         const struct roster_node *n = &change->now.node[i];
         if (i != except && n->id != 0 && strcmp(n->address, place->address) == 0 &&
             (n->peer_port == place->peer_port || n->client_port == place->client_port)) {
-            refuse(p, "ERR another member has that address, nothing was changed");
+            order_refuse(p, "ERR another member has that address, nothing was changed");
             return true;
         }
     }
@@ -116,7 +110,7 @@ static bool read_words(struct pending *p, const struct span *argv, uint32_t argc
         } else if (observer != &none && local_is(argv[i], "OBSERVER") && !*observer) {
             *observer = true;
         } else {
-            refuse(p, "ERR syntax error");
+            order_refuse(p, "ERR syntax error");
             return false;
         }
     }
@@ -167,18 +161,6 @@ static const char *state_of(const struct node *node, node_index i, const struct 
                                               : "connected";
 }
 
-static void field_text(struct reply *reply, const char *name, const char *text)
-{
-    reply_bulk_text(reply, name);
-    reply_bulk_text(reply, text);
-}
-
-static void field_number(struct reply *reply, const char *name, int64_t value)
-{
-    reply_bulk_text(reply, name);
-    reply_integer(reply, value);
-}
-
 static void write_member(struct reply *reply, const struct node *node, node_index i,
                          const struct view *view)
 {
@@ -197,21 +179,21 @@ static void write_member(struct reply *reply, const struct node *node, node_inde
     (void)snprintf(place, sizeof place, "%s%s%s:%u@%u", six ? "[" : "", n->address, six ? "]" : "",
                    n->client_port, n->peer_port);
     reply_map(reply, 12);
-    field_number(reply, "id", n->id);
-    field_number(reply, "index", i);
-    field_text(reply, "role", roster_role(&view->roster->members, i));
-    field_number(reply, "leader", me && view->leads ? 1 : 0);
-    field_text(reply, "address", place);
-    field_text(reply, "uuid", uuid);
-    field_text(reply, "state", state_of(node, i, o));
-    field_number(reply, "match", known ? (int64_t)match : -1);
-    field_number(reply, "lag",
-                 !view->leads      ? -1
-                 : match < o->last ? (int64_t)(o->last - match)
-                                   : 0);
-    field_number(reply, "priority", n->priority);
-    field_text(reply, "view", view->leads ? "leader" : "local");
-    field_number(reply, "decided", view->decided ? 1 : 0);
+    reply_field_integer(reply, "id", n->id);
+    reply_field_integer(reply, "index", i);
+    reply_field_text(reply, "role", roster_role(&view->roster->members, i));
+    reply_field_integer(reply, "leader", me && view->leads ? 1 : 0);
+    reply_field_text(reply, "address", place);
+    reply_field_text(reply, "uuid", uuid);
+    reply_field_text(reply, "state", state_of(node, i, o));
+    reply_field_integer(reply, "match", known ? (int64_t)match : -1);
+    reply_field_integer(reply, "lag",
+                        !view->leads      ? -1
+                        : match < o->last ? (int64_t)(o->last - match)
+                                          : 0);
+    reply_field_integer(reply, "priority", n->priority);
+    reply_field_text(reply, "view", view->leads ? "leader" : "local");
+    reply_field_integer(reply, "decided", view->decided ? 1 : 0);
 }
 
 void order_cmd_MEMBER_LIST(struct node *node, struct pending *p, const struct span *argv,
@@ -239,7 +221,7 @@ void order_cmd_MEMBER_ADD(struct node *node, struct pending *p, const struct spa
     uint64_t id;
     bool observer;
     if (!local_id(argv[0], &id) || id > UINT16_MAX) {
-        refuse(p, "ERR a node id is a number from 1 to 65535");
+        order_refuse(p, "ERR a node id is a number from 1 to 65535");
         return;
     }
     if (!read_place(p, argv[1], &fresh) || !read_words(p, argv + 2, argc - 2, NULL, &observer) ||
@@ -248,11 +230,11 @@ void order_cmd_MEMBER_ADD(struct node *node, struct pending *p, const struct spa
     }
     fresh.id = (uint32_t)id;
     if (roster_find(&change.now, fresh.id) != NODE_NONE) {
-        refuse(p, "ERR there is a member with that id already, nothing was changed");
+        order_refuse(p, "ERR there is a member with that id already, nothing was changed");
     } else if (is_taken(p, &change, NODE_NONE, &fresh)) {
         return;
     } else if (change_add(&change, &fresh, observer) == NODE_NONE) {
-        refuse(p, "ERR the cluster is full, nothing was changed");
+        order_refuse(p, "ERR the cluster is full, nothing was changed");
     } else {
         order(node, p, &change, false, "ADD", fresh.id);
     }
@@ -282,7 +264,7 @@ void order_cmd_MEMBER_PROMOTE(struct node *node, struct pending *p, const struct
     uint16_t bit = (uint16_t)(1u << i);
     bool was_observer = (change.wanted.observers & bit) != 0;
     if ((change.wanted.voters & bit) != 0) {
-        refuse(p, "ERR that member is a voter already, nothing was changed");
+        order_refuse(p, "ERR that member is a voter already, nothing was changed");
         return;
     }
     change_drop(&change, i);
@@ -302,7 +284,7 @@ void order_cmd_MEMBER_DEMOTE(struct node *node, struct pending *p, const struct 
     }
     uint16_t bit = (uint16_t)(1u << i);
     if ((change.wanted.observers & bit) != 0) {
-        refuse(p, "ERR that member is an observer already, nothing was changed");
+        order_refuse(p, "ERR that member is an observer already, nothing was changed");
         return;
     }
     change_drop(&change, i);
@@ -318,11 +300,11 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
     bool of_priority = local_is(argv[1], "PRIORITY");
     (void)argc;
     if (!of_priority && !local_is(argv[1], "ADDRESS")) {
-        refuse(p, "ERR syntax error");
+        order_refuse(p, "ERR syntax error");
         return;
     }
     if (of_priority && (!number_from(argv[2], &priority) || priority < 0 || priority > 255)) {
-        refuse(p, "ERR a priority is a number from 0 to 255");
+        order_refuse(p, "ERR a priority is a number from 0 to 255");
         return;
     }
     node_index i = member_of(node, p, argv[0], &change);
@@ -334,8 +316,9 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
         n.priority = (uint8_t)priority;
     } else {
         if (i == replica_me(node->replica) || peers_connected(node->peers, i)) {
-            refuse(p, "ERR that member is connected and says itself where it is: start it with "
-                      "another address, nothing was changed");
+            order_refuse(p,
+                         "ERR that member is connected and says itself where it is: start it with "
+                         "another address, nothing was changed");
             return;
         }
         memset(n.address, 0, sizeof n.address);

@@ -205,6 +205,18 @@ void reply_bulk_text(struct reply *r, const char *s)
     reply_bulk(r, span_of(s, strlen(s)));
 }
 
+void reply_field_text(struct reply *r, const char *name, const char *text)
+{
+    reply_bulk_text(r, name);
+    reply_bulk_text(r, text);
+}
+
+void reply_field_integer(struct reply *r, const char *name, int64_t value)
+{
+    reply_bulk_text(r, name);
+    reply_integer(r, value);
+}
+
 void reply_null(struct reply *r)
 {
     if (r->version == 3) {

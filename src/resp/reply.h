@@ -70,7 +70,10 @@ void reply_array(struct reply *r, size_t n);         /* n elements follow */
 void reply_map(struct reply *r, size_t pairs);       /* 2n array or %n */
 void reply_set(struct reply *r, size_t n);           /* array or ~ */
 void reply_push(struct reply *r, size_t n);          /* array or > */
-void reply_raw(struct reply *r, struct span s);      /* bytes that are RESP already */
+/* A pair of a map: its name and its value. */
+void reply_field_text(struct reply *r, const char *name, const char *text);
+void reply_field_integer(struct reply *r, const char *name, int64_t value);
+void reply_raw(struct reply *r, struct span s); /* bytes that are RESP already */
 /* A bulk of n bytes of a rope, by reference where that pays. */
 void reply_bulk_rope(struct reply *r, struct rope *rope, size_t from, size_t n);
 /* Bytes of a rope that are RESP already. The reference is the reply's from now on. */
