@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "io/failpoint.h"
 
+#include <errno.h>
 #include <sys/uio.h>
 
 struct io;
@@ -143,6 +144,14 @@ int io_stream_fd(const struct io_stream *stream); /* for CLIENT LIST; -1 where t
 /* --- Files ---------------------------------------------------------------------------------- */
 
 struct io_file;
+
+/* Whether an error of a file says only that there is no room, on the disk or among the descriptors:
+ * that passes. Any other may mean that the disk lies (R7). */
+static inline bool io_wants_room(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EFBIG || error == -EMFILE ||
+           error == -ENFILE;
+}
 
 #define IO_CREATE 1u /* create; fails with -EEXIST when it is there */
 #define IO_WRITE 2u  /* open for reading and writing; without it reading only */

@@ -37,11 +37,11 @@ static void note_dropped(struct blobs *b, uint64_t number)
     b->dropped[b->dropped_count++] = number;
 }
 
-/* What is in the log of it will not be used: to be called once p will not come back. */
-static void abandon(struct replica *r, const struct cargo *cargo)
+void blobs_abandon(struct replica *r, const struct cargo *cargo)
 {
     struct blobs *b = &r->blobs;
-    if (!cargo->begun || cargo->term != b->term) {
+    qr_assert(cargo->begun && !cargo->used);
+    if (cargo->term != b->term) {
         return; /* its term is over, or will have ended with the next entry */
     }
     for (uint32_t i = 0; i < cargo->count; i++) {
@@ -69,7 +69,6 @@ void blobs_forget(struct replica *r, struct pending *p)
 {
     qr_assert(p->state == PENDING_LOADING);
     pendings_remove(&r->loading, p);
-    abandon(r, p->cargo);
 }
 
 void blobs_free(struct replica *r)
@@ -138,6 +137,7 @@ static size_t carry(struct replica *r, struct pending *p, bool *done)
         uint8_t *op = replica_write(r, p, n);
         memcpy(op, p->op, n);
         op_number_refs(op, n, cargo->first_number);
+        cargo->used = true;
         *done = true;
         return n;
     }
@@ -238,13 +238,7 @@ void blobs_unproposed(struct replica *r, struct span payload)
     }
 }
 
-/* Whether router_retry keeps it. */
-static bool comes_back(const struct pending *p, enum qr_status status)
-{
-    return p->stream != NULL && (p->stream->ordered || status != STATUS_NOT_LEADER);
-}
-
-void blobs_refused(struct replica *r, struct pendings *refused, enum qr_status status)
+void blobs_refused(struct replica *r, struct pendings *refused)
 {
     for (struct pending *p = r->loading.first; p != NULL; p = p->queue_next) {
         p->cargo->place = p->cargo->mark;
@@ -252,9 +246,7 @@ void blobs_refused(struct replica *r, struct pendings *refused, enum qr_status s
     for (struct pending *p = refused->first; p != NULL; p = p->queue_next) {
         if (p->cargo != NULL) {
             p->cargo->place = p->cargo->mark;
-            if (!comes_back(p, status)) { /* this node may lead on: a hand-over called off */
-                abandon(r, p->cargo);
-            }
+            p->cargo->used = false; /* and this node may lead on: a hand-over called off */
         }
     }
 }

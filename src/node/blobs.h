@@ -14,10 +14,9 @@
 #ifndef NODE_BLOBS_H
 #define NODE_BLOBS_H
 
-#include "base/status.h"
 #include "base/types.h"
 
-struct engine;
+struct cargo;
 struct pending;
 struct pendings;
 struct record;
@@ -39,6 +38,8 @@ struct blobs {
 void blobs_load(struct replica *r, struct pending *p);
 /* p is taken out of the queue of those that load. */
 void blobs_forget(struct replica *r, struct pending *p);
+/* What is in the log of it will not be used: it goes, whatever queue its command was in. */
+void blobs_abandon(struct replica *r, const struct cargo *cargo);
 /* Once a turn, before the batch is submitted: adds to it what may be. */
 void blobs_turn(struct replica *r);
 /* A part got its slot. */
@@ -46,7 +47,7 @@ void blobs_proposed(struct replica *r, struct span payload);
 /* One that got none. */
 void blobs_unproposed(struct replica *r, struct span payload);
 /* The batch was refused: what was in it has not been carried on. */
-void blobs_refused(struct replica *r, struct pendings *refused, enum qr_status status);
+void blobs_refused(struct replica *r, struct pendings *refused);
 /* Whether the payload of a RECORD_BLOB can be applied. */
 bool blobs_has_meaning(struct span payload);
 void blobs_apply(struct replica *r, const struct record *record);

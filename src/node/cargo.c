@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "engine/engine.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "node/router.h"
 
 struct cargo *cargo_new(void)
@@ -18,6 +19,9 @@ void cargo_free(struct node *node, struct cargo *cargo)
     }
     if (cargo->relay != NULL) {
         router_forget_cargo(cargo);
+    }
+    if (cargo->begun && !cargo->used && node->replica != NULL) {
+        replica_abandon(node->replica, cargo);
     }
     for (uint32_t i = 0; i < cargo->count; i++) {
         rope_discard(engine_bin(node->engine), cargo->v[i].rope);

@@ -35,6 +35,7 @@ struct cargo {
     bool begun; /* some of it is in the log of this term, under these numbers */
     qr_term term;
     uint64_t first_number;
+    bool used; /* its command is proposed, too: the blobs are the command's */
 
     uint64_t credit;           /* to the leader: how much of it the leader has carried on */
     struct relay *relay;       /* from a peer; NULL: from a client of this node */
@@ -44,7 +45,9 @@ struct cargo {
 };
 
 struct cargo *cargo_new(void);
-/* Its bytes go in slices. NULL is nothing. */
+/* Its bytes go in slices, and what the log has of it is given up unless it is used. NULL is
+ * nothing.
+ */
 void cargo_free(struct node *node, struct cargo *cargo);
 
 /* One more part, of n bytes that are still to come. */

@@ -14,7 +14,6 @@
 
 #include "base/alloc.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,16 +103,7 @@ static void queue_trailer(struct checkpoint *cp)
 /* A lack of room passes; anything else may mean that the disk lies (R7). */
 static enum checkpoint_result result_of(int error)
 {
-    switch (-error) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EMFILE:
-    case ENFILE:
-        return CHECKPOINT_ABANDONED;
-    default:
-        return CHECKPOINT_FAILED;
-    }
+    return io_wants_room(error) ? CHECKPOINT_ABANDONED : CHECKPOINT_FAILED;
 }
 
 static void fail(struct checkpoint *cp, enum checkpoint_result result)
@@ -298,11 +288,12 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
     return cp;
 }
 
-void checkpoint_forget_spare(struct io *io, const char *dir)
+int checkpoint_forget_spare(struct io *io, const char *dir)
 {
     char path[1088];
     (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_SPARE_FILE, dir);
-    (void)io_unlink(io, path);
+    int error = io_unlink(io, path);
+    return error == -ENOENT ? 0 : error;
 }
 
 static void walk(struct checkpoint *cp, qr_time budget)

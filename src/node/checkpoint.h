@@ -70,8 +70,9 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
  * makes a turn, and when it is over: the pointer is then void if `done` has been called. */
 bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);
 
-/* The old file is still being read: the next checkpoint must not be written over it. */
-void checkpoint_forget_spare(struct io *io, const char *dir);
+/* The old file is still being read: the next checkpoint must not be written over it. 0, or a
+ * negative errno: it may still be. */
+int checkpoint_forget_spare(struct io *io, const char *dir);
 
 /* Bytes written so far; in `done`, of the whole file. */
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);

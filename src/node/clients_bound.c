@@ -46,6 +46,7 @@ static void drop_waiting(struct client *client)
         if (p->state == PENDING_WAITING) {
             router_recall(client->node->router, p);
             pending_drop_op(p);
+            pending_drop_cargo(p);
             p->state = PENDING_ANSWERED; /* freed with the stream */
         }
     }

@@ -88,7 +88,7 @@ void damage_turn(struct node *node)
     node->forgetful = false;
     alarm_clear(node, ALARM_DAMAGED);
     path_of(node, path, sizeof path, CHECKPOINT_DAMAGED_FILE);
-    (void)io_unlink(node->io, path);
+    (void)io_unlink(node->io, path); /* for people only, as what is damaged of the log */
     log_drop_damaged(node->log);
     node_log(node, NODE_LOG_NOTICE, "This node has recovered: it votes and counts again");
 }

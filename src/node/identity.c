@@ -469,6 +469,9 @@ int identity_join_uuid(struct io *io, struct identity *identity)
     if (error == 0) {
         int64_t n = io_file_pread(file, text, 32, 0);
         io_file_close(file);
+        if (n < 0) {
+            return (int)n;
+        }
         if (n == 32 && bytes_of(text, identity->uuid, 16)) {
             return 0;
         }
@@ -518,7 +521,7 @@ void identity_roster(const struct identity *identity, struct roster *out)
 }
 
 enum identity_peer identity_meet(struct io *io, struct identity *identity, uint32_t index,
-                                 const uint8_t uuid[16])
+                                 const uint8_t uuid[16], int *error)
 {
     uint8_t *known = identity->members[index].uuid;
     if (memcmp(known, uuid, 16) == 0) {
@@ -528,7 +531,8 @@ enum identity_peer identity_meet(struct io *io, struct identity *identity, uint3
         return IDENTITY_PEER_OTHER_DIRECTORY;
     }
     memcpy(known, uuid, 16);
-    if (save(io, identity) != 0) {
+    *error = save(io, identity);
+    if (*error != 0) {
         memset(known, 0, 16);
         return IDENTITY_PEER_NOT_SAVED;
     }

@@ -57,9 +57,9 @@ int identity_removed(struct io *io, struct identity *identity);
 uint32_t identity_me(const struct identity *identity); /* node index of this node */
 
 /* Whether `uuid` is the directory of that member as far as this node knows; learns it (durably) the
- * first time. */
+ * first time. *error is a negative errno where that could not be saved. */
 enum identity_peer { IDENTITY_PEER_KNOWN, IDENTITY_PEER_OTHER_DIRECTORY, IDENTITY_PEER_NOT_SAVED };
 enum identity_peer identity_meet(struct io *io, struct identity *identity, uint32_t index,
-                                 const uint8_t uuid[16]);
+                                 const uint8_t uuid[16], int *error);
 
 #endif

@@ -218,18 +218,29 @@ static bool is_due(const struct keeper *keeper, qr_time now)
            !node->stopping && !fetch_is_whole(node->fetch);
 }
 
+/* Followers still read the file that would be written over: it is to lose its spare name. */
+static bool spare_is_free(struct node *node)
+{
+    int error = checkpoint_forget_spare(node->io, node->config.dir);
+    if (error != 0) {
+        node_disk_failed(node, "the spare checkpoint file cannot be deleted", error);
+    }
+    return error == 0;
+}
+
 static void begin(struct keeper *keeper, qr_time now)
 {
     struct node *node = keeper->node;
+    if (source_holds_old_file(node->source, keeper->salt) && !spare_is_free(node)) {
+        keeper->not_before = now + RETRY_INTERVAL;
+        return;
+    }
     struct checkpoint_header header = header_of(node);
     header.slot = replica_applied(node->replica);
     header.term = replica_applied_term(node->replica);
     header.commit_term = replica_term(node->replica);
     const struct roster *roster = replica_applied_roster(node->replica, &header.roster_slot);
     header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
-    if (source_holds_old_file(node->source, keeper->salt)) {
-        checkpoint_forget_spare(node->io, node->config.dir);
-    }
     keeper->cancelled = false;
     keeper->before = keeper->begun_at;
     keeper->begun_at = log_position(node->log);

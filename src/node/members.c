@@ -104,9 +104,8 @@ void members_removed(struct node *node, const char *why)
              "wipe %s and start it with --join",
              why, node->config.dir);
     int error = identity_removed(node->io, &node->identity);
-    if (error != 0) {
-        node_log(node, NODE_LOG_WARNING, "%s cannot be written: %s", node->config.dir,
-                 strerror(-error));
+    if (error != 0) { /* for want of room: after a restart it learns it again */
+        node_disk_failed(node, "that this node was removed cannot be noted down", error);
     }
     peers_retire(node->peers);
 }
@@ -138,12 +137,14 @@ static enum members_verdict recognise(struct node *node, node_index i, const uin
         return memcmp(known->uuid, uuid, 16) == 0 ? MEMBERS_WELCOME : MEMBERS_OTHER_DIRECTORY;
     }
     if (node->identity.members[i].id == known->id) {
-        switch (identity_meet(node->io, &node->identity, i, uuid)) {
+        int error = 0;
+        switch (identity_meet(node->io, &node->identity, i, uuid, &error)) {
         case IDENTITY_PEER_KNOWN:
             break;
         case IDENTITY_PEER_OTHER_DIRECTORY:
             return MEMBERS_OTHER_DIRECTORY;
-        case IDENTITY_PEER_NOT_SAVED:
+        case IDENTITY_PEER_NOT_SAVED: /* it may come again */
+            node_disk_failed(node, "who another member is cannot be noted down", error);
             return MEMBERS_NOT_SAVED;
         }
     }

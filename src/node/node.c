@@ -391,6 +391,7 @@ void node_free(struct node *node)
     }
     if (node->replica != NULL) {
         replica_free(node->replica);
+        node->replica = NULL; /* what is freed behind has nothing to say to it */
     }
     repairer_free(node->repairer);
     if (node->router != NULL) {

@@ -266,7 +266,7 @@ static void refuse_batch(struct replica *r, const struct effect *e)
     }
     r->batch_count = 0;
     r->batch_n = 0;
-    blobs_refused(r, &refused, e->answer.status);
+    blobs_refused(r, &refused);
     router_retry(r->node->router, &refused, e->answer.status);
 }
 

@@ -43,23 +43,27 @@ static void set_mark(struct node *node)
     int error = io_file_open(node->io, path, IO_CREATE | IO_WRITE, &file);
     if (error == 0) {
         io_file_close(file);
+    }
+    if (error == 0 || error == -EEXIST) { /* the try before may not have come to the sync */
         error = io_sync_dir(node->io, node->config.dir);
     }
-    if (error == -EIO) {
-        node_fail(node, "the mark of a state that is not to be served cannot be written"); /* R7 */
-    } else if (error != 0 && error != -EEXIST) {
-        node_log(node, NODE_LOG_WARNING, "%s cannot be written: %s", path, strerror(-error));
+    node->quarantine.marked = error == 0; /* else it is tried again */
+    if (error != 0) {
+        node_disk_failed(node, "the mark of a state that is not to be served cannot be written",
+                         error);
     }
 }
 
+/* If it stayed, a good state would not be served after the next start. */
 static void remove_mark(struct node *node)
 {
     char path[1100];
+    node->quarantine.marked = false;
     mark_path(node, path, sizeof path);
     int error = io_unlink(node->io, path);
     error = error == 0 ? io_sync_dir(node->io, node->config.dir) : error;
     if (error != 0 && error != -ENOENT) {
-        node_log(node, NODE_LOG_WARNING, "%s cannot be removed: %s", path, strerror(-error));
+        node_fail(node, "the mark of a state that was not to be served cannot be removed");
     }
 }
 
@@ -78,7 +82,7 @@ void quarantine_open(struct node *node)
     }
     if (error !=
         -ENOENT) { /* where it cannot be seen, too: a state that may be wrong is not served */
-        node->quarantined = true;
+        node->quarantined = q->marked = true;
         q->saved = true; /* by the life before, as far as it came */
     }
 }
@@ -143,12 +147,15 @@ static void on_saved(void *context, enum checkpoint_result result,
     struct quarantine *q = &node->quarantine;
     q->saving = NULL;
     q->saved = true;
-    if (result == CHECKPOINT_DONE) {
-        checkpoint_forget_spare(node->io, q->directory);
+    if (result == CHECKPOINT_FAILED) {
+        node_fail(node, message);
+    } else if (result == CHECKPOINT_DONE) {
+        (void)checkpoint_forget_spare(node->io,
+                                      q->directory); /* of use to nobody, in nobody's way */
         node_log(node, NODE_LOG_NOTICE,
                  "Saved the state at slot %" PRIu64 " in %s/" CHECKPOINT_FILE, header->slot,
                  q->directory);
-    } else { /* of the disk's own errors the log hears soon enough */
+    } else {
         node_log(node, NODE_LOG_WARNING, "The state is not saved: %s", message);
     }
 }
@@ -165,7 +172,7 @@ static void save(struct node *node)
     header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
     int error = io_mkdir(node->io, q->directory);
     if (error != 0) {
-        node_log(node, NODE_LOG_WARNING, "%s cannot be made: %s", q->directory, strerror(-error));
+        node_disk_failed(node, "a directory for the state cannot be made, it is not saved", error);
         q->saved = true;
         return;
     }
@@ -290,6 +297,9 @@ static void note_quiet_state(struct node *node)
 static void look(struct node *node, qr_time now)
 {
     struct quarantine *q = &node->quarantine;
+    if (node->quarantined && !q->marked) {
+        set_mark(node);
+    }
     note_quiet_state(node);
     judge(node, q->noted);
     if (q->disputed_since != 0 && now - q->disputed_since >= DISPUTE_TIME && !node->quarantined) {

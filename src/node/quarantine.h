@@ -35,6 +35,7 @@ struct quarantine {
     struct checkpoint *saving;
     struct engine *spoiled; /* what is being saved, once it is the node's no more */
     bool saved;
+    bool marked; /* Q5 */
     char directory[1088];
     uint64_t begun, ended; /* for INFO */
 };

@@ -201,6 +201,11 @@ void replica_load(struct replica *r, struct pending *p)
     blobs_load(r, p);
 }
 
+void replica_abandon(struct replica *r, const struct cargo *cargo)
+{
+    blobs_abandon(r, cargo);
+}
+
 void replica_read(struct replica *r, struct pending *p)
 {
     qr_assert(p->op != NULL);

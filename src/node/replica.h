@@ -72,6 +72,8 @@ bool replica_has_room(const struct replica *r, size_t n);
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
 /* A write whose large arguments go into the log ahead of it; p keeps its op until then. */
 void replica_load(struct replica *r, struct pending *p);
+/* A cargo of which the log has a part goes, and its command was not proposed. */
+void replica_abandon(struct replica *r, const struct cargo *cargo);
 /* Adds a read, whose p->op is set, to this turn's batch. */
 void replica_read(struct replica *r, struct pending *p);
 /* Executes a read at once and answers it, when a lease covers it and nothing is in its way. False:

@@ -68,7 +68,7 @@ void router_peer_down(struct router *router, node_index peer);
  * to the queue, in their places. */
 void router_retry(struct router *router, struct pendings *refused, enum qr_status status);
 
-/* Takes back a read that waits for another attempt; it keeps its op. */
+/* Takes back what waits for another attempt; it keeps its op. */
 void router_recall(struct router *router, struct pending *p);
 
 /* Once per turn, before replica_turn: follows the leader, routes what waits, lets deadlines pass.

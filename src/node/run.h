@@ -21,6 +21,9 @@ void node_stop(struct node *node);
 /* The environment failed (a write, a sync, a damaged entry): the node stops at once, answers
  * nothing more, and says why (R7). */
 void node_fail(struct node *node, const char *why);
+/* A small file of the data directory could not be written or deleted: `error` is a negative errno.
+ * Where there is only no room for it that is told and the node goes on; else it stops. */
+void node_disk_failed(struct node *node, const char *what, int error);
 
 void node_free(struct node *node);
 

@@ -35,7 +35,7 @@ static void close_work(void *context)
 {
     struct fetch *f = context;
     io_file_close(f->pages.file);
-    if (!f->keep_file) {
+    if (!f->keep_file) { /* if it stays, it is no beginning of what is offered next */
         (void)io_unlink(f->node->io, f->path);
     }
 }
@@ -99,9 +99,7 @@ static void disk_failed(struct fetch *f, const char *what, int error)
 {
     char why[1400];
     (void)snprintf(why, sizeof why, "cannot %s %s: %s", what, f->path, strerror(-error));
-    bool full = error == -ENOSPC || error == -EDQUOT || error == -EFBIG || error == -EMFILE ||
-                error == -ENFILE;
-    if (!full) {
+    if (!io_wants_room(error)) {
         node_fail(f->node, why);
         return;
     }

@@ -55,6 +55,7 @@ struct source {
     uint64_t refused_file;
     uint64_t distrusted; /* the file that was open when this node's state was found to be wrong */
     qr_slot unusable;    /* the checkpoint at this slot could not be opened, or was refused */
+    qr_slot told_of;     /* the checkpoint of which that was told last */
     uint64_t commands;   /* of clients, until looked_at; and whether there are many of late */
     qr_time looked_at;
     bool busy;
@@ -132,6 +133,18 @@ static bool is_being_read(const struct source *s, qr_time now)
     return false;
 }
 
+/* Told once per checkpoint. Unless it is for now only, another one is to be taken. */
+static void cannot_use(struct source *s, const char *why, bool for_good)
+{
+    qr_slot slot = keeper_slot(s->node->keeper);
+    if (s->told_of != slot) {
+        node_log(s->node, NODE_LOG_WARNING,
+                 "The checkpoint at slot %" PRIu64 " cannot be offered: %s", slot, why);
+    }
+    s->told_of = slot;
+    s->unusable = for_good ? slot : s->unusable;
+}
+
 /* Opens the checkpoint in force unless the open file will do. False: there is none that holds the
  * state up to `least`. */
 static bool open_file(struct source *s, qr_slot least, qr_time now)
@@ -146,13 +159,16 @@ static bool open_file(struct source *s, qr_slot least, qr_time now)
     close_file(s);
     char path[1100];
     (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_FILE, s->node->config.dir);
-    if (io_file_open(s->node->io, path, 0, &s->file) != 0) {
+    int error = io_file_open(s->node->io, path, 0, &s->file);
+    if (error != 0) {
         s->file = NULL;
+        cannot_use(s, strerror(-error), !io_wants_room(error));
         return false;
     }
-    if (!read_header(s->file, &s->header) || s->header.slot < least ||
-        s->header.salt == s->refused_file) {
-        s->unusable = keeper_slot(s->node->keeper);
+    bool readable = read_header(s->file, &s->header);
+    if (!readable || s->header.slot < least || s->header.salt == s->refused_file) {
+        cannot_use(s, readable ? "it was refused before" : "it is damaged, or of an older version",
+                   true);
         close_file(s);
         return false;
     }

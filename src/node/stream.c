@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/linked.h"
 #include "node/node.h"
+#include "node/router.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,10 @@ void stream_detach(struct stream *stream)
     }
     while (stream->first != NULL) {
         struct pending *p = stream->first;
+        if (p->state == PENDING_WAITING && p->cargo != NULL) { /* much, for nobody */
+            router_recall(stream->node->router, p);
+            p->state = PENDING_ANSWERED;
+        }
         size_t cargo = p->cargo != NULL ? (size_t)p->cargo->total : 0;
         stream->cargo_bytes -= cargo;
         unlink_from_stream(p);

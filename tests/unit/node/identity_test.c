@@ -274,12 +274,14 @@ static void test_a_peer_with_another_directory_is_noticed(void **state)
     struct identity identity;
     uint8_t uuid[16] = { 1 };
     uint8_t other[16] = { 2 };
+    int error = 0;
     assert_true(open_it(f, &identity));
-    assert_int_equal(identity_meet(f->io, &identity, 0, uuid), IDENTITY_PEER_KNOWN);
-    assert_int_equal(identity_meet(f->io, &identity, 0, uuid), IDENTITY_PEER_KNOWN);
+    assert_int_equal(identity_meet(f->io, &identity, 0, uuid, &error), IDENTITY_PEER_KNOWN);
+    assert_int_equal(identity_meet(f->io, &identity, 0, uuid, &error), IDENTITY_PEER_KNOWN);
     identity_close(&identity);
     assert_true(open_it(f, &identity)); /* remembered over a restart */
-    assert_int_equal(identity_meet(f->io, &identity, 0, other), IDENTITY_PEER_OTHER_DIRECTORY);
+    assert_int_equal(identity_meet(f->io, &identity, 0, other, &error),
+                     IDENTITY_PEER_OTHER_DIRECTORY);
     identity_close(&identity);
 }
 

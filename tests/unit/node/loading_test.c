@@ -174,6 +174,50 @@ static void test_a_client_that_leaves_among_the_parts_leaves_none(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+/* Its batch was refused and it waits for the next try when its client leaves: what the log has of
+ * it goes at once, not with the term. */
+static void test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', 300 * KIB);
+    turn();
+    apply_all();
+    come(a, 'a', BYTES - 300 * KIB);
+    world->refuses = true;
+    turn(); /* with its command: back to those that wait */
+    assert_int_equal(router_waiting(world->node.router), 1);
+    assert_int_equal(staged(), BYTES);
+    stream_detach(&world->client);
+    assert_int_equal(router_waiting(world->node.router), 0);
+    assert_int_equal(world->node.pending_count, 0);
+    world->refuses = false;
+    turn();
+    apply_all();
+    assert_int_equal(staged(), 0);
+    assert_null(store_find(engine_store(world->node.engine), 0, SPAN_LITERAL("a")));
+}
+
+/* The same when it has waited too long there. */
+static void test_what_waits_too_long_for_the_next_try_leaves_nothing_B2(void **state)
+{
+    (void)state;
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', 300 * KIB);
+    turn();
+    apply_all();
+    come(a, 'a', BYTES - 300 * KIB);
+    world->refuses = true;
+    turn();
+    world->node.quarantined = true; /* or whatever else keeps it from being carried out */
+    later(60 * QR_SECOND);
+    assert_heard("-CLUSTERDOWN no leader, the command was not applied\r\n");
+    world->refuses = world->node.quarantined = false;
+    turn();
+    apply_all();
+    assert_int_equal(staged(), 0);
+}
+
 static void test_arguments_that_stop_coming_are_surely_not_applied_B1(void **state)
 {
     (void)state;
@@ -302,6 +346,8 @@ int main(void)
         TEST(test_a_new_leader_begins_anew_B1_B2),
         TEST(test_a_refused_batch_is_carried_on_again_B1),
         TEST(test_a_client_that_leaves_among_the_parts_leaves_none),
+        TEST(test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2),
+        TEST(test_what_waits_too_long_for_the_next_try_leaves_nothing_B2),
         TEST(test_arguments_that_stop_coming_are_surely_not_applied_B1),
         TEST(test_parts_wait_for_those_before_them_R4),
         TEST(test_a_command_comes_behind_all_its_parts_B1),

@@ -191,6 +191,12 @@ void replica_load(struct replica *r, struct pending *p)
     r->load = p;
 }
 
+void replica_abandon(struct replica *r, const struct cargo *cargo)
+{
+    (void)r, (void)cargo;
+    fail();
+}
+
 void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status)
 {
     (void)to;
