@@ -79,7 +79,9 @@ static void learn(struct io *disk, struct identity *identity)
 {
     static const uint8_t uuid[16] = { 1, 2, 3 };
     struct identity again;
-    (void)identity_meet(disk, identity, identity_me(identity), uuid);
+    int error = 0;
+    enum identity_peer met = identity_meet(disk, identity, identity_me(identity), uuid, &error);
+    qr_assert(error == 0 && met != IDENTITY_PEER_NOT_SAVED);
     qr_assert(identity_log_made(disk, identity) == 0);
     qr_assert(uuid[0] + identity->uuid[0] < 128 || identity_removed(disk, identity) == 0);
     identity_close(identity);
