@@ -134,7 +134,10 @@ void engine_cmd_SET(struct call *c)
     if (!read_options(c, 2, true, &o) || !option_expire(c, &o, &expire) || !argument_fits(c, 1)) {
         return;
     }
-    struct item *old = find_for_write(c, c->db, c->argv[0]);
+    /* Looked for only where it matters what was there: putting finds its place as well. */
+    bool matters = o.get || o.nx || o.xx || o.keep_ttl ||
+                   store_count_expires(c->engine->store, c->db) > 0; /* it may be due */
+    struct item *old = matters ? find_for_write(c, c->db, c->argv[0]) : NULL;
     if (o.get) {
         reply_value(c, old);
     }

@@ -21,13 +21,12 @@ static inline uint64_t digest_mix(uint64_t a, uint64_t b)
 /* `hash`: of its key. */
 static inline uint64_t digest_item(uint64_t hash, const struct item *item)
 {
-    size_t n = item_value_n(item);
-    struct rope *rope = item_rope(item);
-    uint64_t crc = rope != NULL
-                       ? rope_crc(rope)
+    size_t n = item_length(item);
+    uint64_t crc = item_is_large(item)
+                       ? rope_crc(item_rope(item))
                        : crc32c_extend(0, (const uint8_t *)item + item_head_bytes(item), n);
     uint64_t value = crc << 32 | (uint32_t)n;
-    uint64_t time = (uint64_t)item_expire(item) << 4 | item_type(item);
+    uint64_t time = (uint64_t)item_due(item) << 4 | (item->head & ITEM_TYPE);
     return digest_mix(hash ^ 0x9e3779b97f4a7c15u,
                       digest_mix(value ^ 0xbf58476d1ce4e5b9u, time ^ 0x94d049bb133111ebu));
 }

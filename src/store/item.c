@@ -147,7 +147,7 @@ struct span item_key(const struct item *item)
 
 size_t item_value_n(const struct item *item)
 {
-    return item_is_wide(item) ? item->value_n32 : item->value_n;
+    return item_length(item);
 }
 
 struct span item_value(const struct item *item)
@@ -163,7 +163,7 @@ enum value_type item_type(const struct item *item)
 
 qr_wall item_expire(const struct item *item)
 {
-    return (item->head & ITEM_TIMED) != 0 ? item->expire : 0;
+    return item_due(item);
 }
 
 size_t item_memory(const struct item *item)

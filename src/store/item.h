@@ -63,6 +63,17 @@ static inline size_t item_key_n(const struct item *item)
     return item_is_wide(item) ? item->key_n32 : item->key_n;
 }
 
+/* item_value_n and item_expire (store.h) for those who ask with every change. */
+static inline size_t item_length(const struct item *item)
+{
+    return item_is_wide(item) ? item->value_n32 : item->value_n;
+}
+
+static inline qr_wall item_due(const struct item *item)
+{
+    return (item->head & ITEM_TIMED) != 0 ? item->expire : 0;
+}
+
 static inline uint8_t *item_value_bytes(struct item *item)
 {
     return (uint8_t *)item + item_head_bytes(item);

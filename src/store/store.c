@@ -103,6 +103,7 @@ static struct item *add(struct store *store, struct table *table, uint64_t hash,
     table->digest += digest_item(hash, item);
     table_insert(table, hash, item, walk_mark(store));
     if (item_expire(item) != 0) {
+        store->first_due_known = false;
         due_add(&table->due, item);
     }
     return item;
@@ -114,6 +115,9 @@ static struct item *reshape(struct store *store, struct table *table, struct slo
 {
     struct item *item = slot_item(slot);
     qr_wall old = item_expire(item);
+    if (old != 0 || expire != 0) {
+        store->first_due_known = false;
+    }
     if (old != 0 && old != expire) {
         due_remove(&table->due, item);
     }
@@ -138,6 +142,7 @@ static struct item *take(struct store *store, struct table *table, struct slot *
     struct item *item = slot_item(slot);
     table->digest -= digest_item(slot->hash, item);
     if (item_expire(item) != 0) {
+        store->first_due_known = false;
         due_remove(&table->due, item);
     }
     table_remove(table, slot);
@@ -356,6 +361,7 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
 void store_swap(struct store *store, uint8_t db_a, uint8_t db_b)
 {
     struct table *table = table_of(store, db_a);
+    store->first_due_known = false;
     store->tables[db_a] = table_of(store, db_b);
     store->tables[db_b] = table;
 }
@@ -421,6 +427,7 @@ void store_clear(struct store *store, uint8_t db)
     if (table->count == 0) {
         return;
     }
+    store->first_due_known = false;
     store->tables[db] = table_new();
     store_discard_table(store, table);
 }
@@ -481,17 +488,27 @@ struct item *store_at(struct store *store, uint8_t db, uint64_t point)
     return slot == NULL ? NULL : slot_item(slot);
 }
 
-struct item *store_first_due(struct store *store, uint8_t *db)
+static void find_first_due(struct store *store)
 {
     struct item *first = NULL;
     for (uint8_t i = 0; i < DATABASES; i++) {
         struct item *item = due_first(&store->tables[i]->due);
         if (item != NULL && (first == NULL || item->expire < first->expire)) {
             first = item;
-            *db = i;
+            store->first_due_db = i;
         }
     }
-    return first;
+    store->first_due = first;
+    store->first_due_known = true;
+}
+
+struct item *store_first_due(struct store *store, uint8_t *db)
+{
+    if (!store->first_due_known) {
+        find_first_due(store);
+    }
+    *db = store->first_due_db;
+    return store->first_due;
 }
 
 /* --- Checks ---------------------------------------------------------------------------------- */
@@ -520,6 +537,10 @@ void store_check(struct store *store)
         qr_assert(expires == table->due.count);
         qr_assert(digest == table->digest);
     }
+    struct item *first_due = store->first_due;
+    bool known = store->first_due_known;
+    find_first_due(store);
+    qr_assert(!known || store->first_due == first_due);
     qr_assert(bytes <= store->item_bytes);
     qr_assert(store->garbage != NULL || store->walk.active || bytes == store->item_bytes);
 }

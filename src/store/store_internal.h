@@ -39,6 +39,9 @@ struct store {
     uint64_t item_bytes;    /* items of live and cleared tables */
     uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
     struct rope_bin bin;    /* values that are let go */
+    struct item *first_due; /* of all databases, in first_due_db; asked for in every turn */
+    uint8_t first_due_db;
+    bool first_due_known; /* no key with an expiry came, went or moved since */
     struct walk walk;
 };
 
