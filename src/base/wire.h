@@ -24,6 +24,12 @@ static inline void wire_store_u32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
+static inline void wire_store_u16(uint8_t *p, uint16_t v)
+{
+    v = htole16(v);
+    memcpy(p, &v, sizeof v);
+}
+
 static inline uint64_t wire_load_u64(const uint8_t *p)
 {
     uint64_t v;
@@ -36,6 +42,13 @@ static inline uint32_t wire_load_u32(const uint8_t *p)
     uint32_t v;
     memcpy(&v, p, sizeof v);
     return le32toh(v);
+}
+
+static inline uint16_t wire_load_u16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return le16toh(v);
 }
 
 struct wire_writer {

@@ -14,6 +14,7 @@
     { .tag = (t),                                                          \
       .name = (text),                                                      \
       .name_bytes = sizeof(text) - 1,                                      \
+      .name_words = __builtin_strchr(text, '|') != NULL ? 2 : 1,           \
       .place = (where),                                                    \
       .arity = (ar),                                                       \
       .flags = (fl),                                                       \
@@ -155,20 +156,6 @@ const struct command_spec *command_by_tag(uint16_t tag)
     default:
         return NULL;
     }
-}
-
-uint32_t command_name_words(const struct command_spec *spec)
-{
-    return memchr(spec->name, '|', spec->name_bytes) != NULL ? 2 : 1;
-}
-
-bool command_arity_fits(const struct command_spec *spec, uint32_t argc)
-{
-    qr_assert(spec->arity != 0);
-    if (spec->arity > 0) {
-        return argc == (uint32_t)spec->arity;
-    }
-    return argc >= (uint32_t)-spec->arity;
 }
 
 size_t command_index(const struct command_spec *spec)

@@ -39,6 +39,7 @@ struct command_spec {
     uint16_t tag;         /* hand-written, in the log, never reused; 0 for a PARENT */
     const char *name;     /* lower case; "client|list" for a subcommand */
     uint8_t name_bytes;
+    uint8_t name_words;   /* 2 for a subcommand */
     enum command_place place;
     int16_t arity;        /* Redis's: counts the name; negative = at least */
     uint32_t flags;       /* CF_ */
@@ -70,9 +71,15 @@ const struct command_spec *command_recall(struct command_memo *memo, const struc
 const struct command_spec *command_by_tag(uint16_t tag);
 
 /* How many leading arguments are the name: 1, or 2 for a subcommand. */
-uint32_t command_name_words(const struct command_spec *spec);
+static inline uint32_t command_name_words(const struct command_spec *spec)
+{
+    return spec->name_words;
+}
 
-bool command_arity_fits(const struct command_spec *spec, uint32_t argc);
+static inline bool command_arity_fits(const struct command_spec *spec, uint32_t argc)
+{
+    return spec->arity > 0 ? argc == (uint32_t)spec->arity : argc >= (uint32_t)-spec->arity;
+}
 
 /* Where the row of a spec is in the table: command_at(command_index(spec)) == spec. */
 size_t command_index(const struct command_spec *spec);

@@ -10,8 +10,12 @@
 #include "base/wire.h"
 
 #define SEED_AT 8u
+#define LEVEL_AT 16u
+#define TAG_AT 18u
 #define DATABASE_AT 20u
+#define ZERO_AT 21u
 #define REFS_AT 22u
+#define COUNT_AT 24u
 #define LENGTH_BYTES 4u
 #define REF_MARK 0x80000000u
 #define REF_BYTES 12u
@@ -29,30 +33,31 @@ void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32
 {
     qr_assert(argc <= COMMAND_ARGUMENTS_MAX);
     qr_assert(head->db < DATABASES);
-    struct wire_writer w = wire_writer(p, op_bytes(argv, argc));
-    wire_put_u64(&w, (uint64_t)head->stamp);
-    wire_put_u64(&w, head->seed);
-    wire_put_u16(&w, head->level);
-    wire_put_u16(&w, head->tag);
-    wire_put_u8(&w, head->db);
-    wire_put_u8(&w, 0);
-    wire_put_u16(&w, 0);
-    wire_put_u32(&w, argc);
+    uint8_t *at = p + OP_HEADER_BYTES;
     uint16_t refs = 0;
     for (uint32_t i = 0; i < argc; i++) {
         if (op_is_ref(argv[i])) {
-            wire_put_u32(&w, REF_MARK);
-            wire_put_u64(&w, refs++);
-            wire_put_u32(&w, (uint32_t)argv[i].n);
+            wire_store_u32(at, REF_MARK);
+            wire_store_u64(at + LENGTH_BYTES, refs++);
+            wire_store_u32(at + LENGTH_BYTES + 8, (uint32_t)argv[i].n);
+            at += LENGTH_BYTES + REF_BYTES;
             continue;
         }
         qr_assert(argv[i].n <= COMMAND_BYTES_MAX);
-        wire_put_u32(&w, (uint32_t)argv[i].n);
-        wire_put_bytes(&w, argv[i].p, argv[i].n);
+        wire_store_u32(at, (uint32_t)argv[i].n);
+        at += LENGTH_BYTES;
+        if (argv[i].n > 0) {
+            memcpy(at, argv[i].p, argv[i].n);
+            at += argv[i].n;
+        }
     }
-    p[REFS_AT] = (uint8_t)refs;
-    p[REFS_AT + 1] = (uint8_t)(refs >> 8);
-    qr_assert(!w.bad && w.n == w.cap);
+    op_stamp(p, head->stamp, head->seed);
+    wire_store_u16(p + LEVEL_AT, head->level);
+    wire_store_u16(p + TAG_AT, head->tag);
+    p[DATABASE_AT] = head->db;
+    p[ZERO_AT] = 0;
+    wire_store_u16(p + REFS_AT, refs);
+    wire_store_u32(p + COUNT_AT, argc);
 }
 
 void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed)
@@ -62,7 +67,7 @@ void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed)
 }
 
 /* The next argument: a span, or a length without bytes and *ref. */
-static struct span next_argument(struct wire_reader *r, struct op_ref *ref)
+static inline struct span next_argument(struct wire_reader *r, struct op_ref *ref)
 {
     uint32_t n = wire_get_u32(r);
     if (n != REF_MARK) {
@@ -91,32 +96,37 @@ static bool arguments_fit(struct span args, uint32_t argc, uint32_t refs)
     return wire_finished(&r) && refs == 0;
 }
 
-bool op_read(struct span in, struct op *out)
+bool op_peek(struct span in, struct op *out)
 {
-    struct wire_reader r = wire_reader(in);
-    out->stamp = (qr_wall)wire_get_u64(&r);
-    out->seed = wire_get_u64(&r);
-    out->level = wire_get_u16(&r);
-    out->tag = wire_get_u16(&r);
-    out->db = wire_get_u8(&r);
-    uint32_t zeros = wire_get_u8(&r);
-    out->refs = wire_get_u16(&r);
-    out->argc = wire_get_u32(&r);
-    if (r.bad || zeros != 0 || out->stamp < 0 || out->db >= DATABASES) {
+    if (in.n < OP_HEADER_BYTES) {
         return false;
     }
-    out->args = wire_get_bytes(&r, in.n - r.at);
-    return arguments_fit(out->args, out->argc, out->refs);
+    out->stamp = (qr_wall)wire_load_u64(in.p);
+    out->seed = wire_load_u64(in.p + SEED_AT);
+    out->level = wire_load_u16(in.p + LEVEL_AT);
+    out->tag = wire_load_u16(in.p + TAG_AT);
+    out->db = in.p[DATABASE_AT];
+    out->refs = wire_load_u16(in.p + REFS_AT);
+    out->argc = wire_load_u32(in.p + COUNT_AT);
+    out->args = span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES);
+    return in.p[ZERO_AT] == 0 && out->stamp >= 0 && out->db < DATABASES;
+}
+
+bool op_read(struct span in, struct op *out)
+{
+    return op_peek(in, out) && arguments_fit(out->args, out->argc, out->refs);
 }
 
 void op_arguments(const struct op *op, struct span *argv, struct op_ref *refs)
 {
     struct wire_reader r = wire_reader(op->args);
     struct op_ref ref;
+    uint32_t found = 0;
     for (uint32_t i = 0; i < op->argc; i++) {
         argv[i] = next_argument(&r, &ref);
         if (refs != NULL && op_is_ref(argv[i])) {
-            *refs++ = ref;
+            qr_assert(found < op->refs);
+            refs[found++] = ref;
         }
     }
     qr_assert(wire_finished(&r)); /* op_read has checked it */

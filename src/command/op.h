@@ -58,6 +58,9 @@ void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed);
 /* Checks the whole op; false when malformed (wrong lengths, no such database, a negative stamp) or
  * beyond COMMAND_ARGUMENTS_MAX or COMMAND_BYTES_MAX (the arguments with their lengths). */
 bool op_read(struct span in, struct op *out);
+/* Looks only at the header, of an op that was checked when it came or was written here:
+ * op_arguments panics when the arguments do not fill the rest. */
+bool op_peek(struct span in, struct op *out);
 
 /* The arguments as spans into the op; `argv` has room for op->argc. References become lengths
  * without bytes, and where `refs` is not NULL they stand there in their order, op->refs of them. */

@@ -49,7 +49,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
 {
     struct op op;
     struct node *node = r->node;
-    bool valid = op_read(span_of(p->op, p->op_bytes), &op);
+    bool valid = op_peek(span_of(p->op, p->op_bytes), &op);
     qr_assert(valid);              /* encoded here, or checked when it came from a peer */
     if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
         op.stamp = forced ? engine_log_time(node->engine) : r->read_stamp;
@@ -434,7 +434,7 @@ static void apply_command(struct replica *r, const struct record *record)
     struct node *node = r->node;
     struct op op;
     struct pending *p = landing(r, record->slot, record->term);
-    bool valid = op_read(record->payload, &op);
+    bool valid = op_peek(record->payload, &op);
     qr_assert(valid); /* the checksum held and whoever proposed it had checked */
     if (p == NULL) {
         reply_reset(&node->nowhere);
