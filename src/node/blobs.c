@@ -218,7 +218,7 @@ void blobs_turn(struct replica *r)
     if (r->loading.count > 0) {
         look_after(r);
     }
-    if (replica_leads(r)) {
+    if ((b->dropped_count > 0 || r->loading.count > 0) && replica_leads(r)) {
         put_dropped(r);
         carry_on(r);
     }

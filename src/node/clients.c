@@ -423,7 +423,7 @@ static void advance(struct clients *clients, struct client_line *line)
 void clients_turn(struct clients *clients)
 {
     clients->spent = false; /* beside what the new ones have used: those in line get on too */
-    clients->spend_until = io_now(clients->node->io) + CLIENTS_TURN_USEC;
+    clients->spend_until = clients->node->clock + CLIENTS_TURN_USEC;
     advance(clients, &clients->ready);
     if (clients->starved.count > 0 && has_node_room(clients->node)) {
         advance(clients, &clients->starved);

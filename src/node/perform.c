@@ -56,6 +56,7 @@ void replica_hold(struct replica *r, const struct effect *e)
 static bool may_attach(struct replica *r, node_index to)
 {
     struct attached *a = &r->attached[to];
+    r->attaches = true;
     bool room =
         a->bytes == 0 || (a->bytes < APPEND_TURN_BYTES && r->read_back < READ_BACK_TURN_BYTES);
     a->cut = a->cut || !room;
@@ -72,8 +73,11 @@ static void note_attached(struct replica *r, node_index to, size_t bytes, bool a
 
 void replica_end_sends(struct replica *r)
 {
-    memset(r->attached, 0, sizeof r->attached);
-    r->read_back = 0;
+    if (r->attaches) {
+        r->attaches = false;
+        memset(r->attached, 0, sizeof r->attached);
+        r->read_back = 0;
+    }
 }
 
 static void send_message(struct replica *r, node_index to, const struct message *m,

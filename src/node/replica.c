@@ -19,6 +19,8 @@ void replica_step(struct replica *r, struct event *event)
     if (!r->started) {
         return; /* to the others as if this node was away still */
     }
+    r->stepped = true;
+    r->deadline_known = false;
     out->n = 0;
     out->scratch_n = 0;
     event->now = io_now(r->node->io);
@@ -307,26 +309,47 @@ static void submit_reads(struct replica *r)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
-/* Whether a tick may be proposed: one at a time, and not before the term has begun. */
-static bool may_tick(const struct replica *r)
+/* When the next tick is wanted, if one may be proposed: one at a time, and not before the term has
+ * begun. */
+static qr_wall next_tick(struct replica *r)
 {
-    return replica_leads(r) && r->outlook.can_serve && r->tick_slot <= r->applied &&
-           replica_has_room(r, OP_TICK_BYTES);
+    bool may = replica_leads(r) && r->outlook.can_serve && r->tick_slot <= r->applied;
+    qr_wall due = may ? engine_next_due(r->node->engine) : QR_NEVER;
+    return due != QR_NEVER && replica_has_room(r, OP_TICK_BYTES) ? due : QR_NEVER;
 }
 
 static bool tick_wanted(struct replica *r)
 {
-    return may_tick(r) && engine_next_due(r->node->engine) <= replica_stamp(r);
+    qr_wall due = next_tick(r);
+    return due != QR_NEVER && due <= replica_stamp(r);
 }
 
+/* What only a step can change is asked for once after it. */
 static void look(struct replica *r)
 {
     qr_term term = r->outlook.term;
+    if (!r->stepped) {
+        return;
+    }
+    r->stepped = false;
+    uint8_t members = r->outlook.members;
     r->protocol->outlook(r->self, &r->outlook);
+    for (uint8_t i = r->outlook.members; i < members; i++) {
+        r->outlook.member[i] = (struct member_outlook){ 0 };
+    }
     if (r->outlook.term != term) {
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
     }
+}
+
+static qr_time protocol_deadline(struct replica *r)
+{
+    if (!r->deadline_known) {
+        r->deadline_known = true;
+        r->deadline = r->protocol->deadline(r->self);
+    }
+    return r->deadline;
 }
 
 void replica_turn(struct replica *r)
@@ -336,8 +359,8 @@ void replica_turn(struct replica *r)
         return;
     }
     /* After a stall of our own the messages that prove others alive still wait in the sockets. */
-    qr_time deadline = r->protocol->deadline(r->self);
-    bool due = deadline <= io_now(r->node->io);
+    qr_time deadline = protocol_deadline(r);
+    bool due = deadline <= r->node->clock; /* as of this turn: later ones make another */
     if (due && !io_has_polled_since(r->node->io, deadline)) {
         r->node->again = true;
     } else if (due) {
@@ -360,9 +383,15 @@ void replica_turn(struct replica *r)
         submit_batch(r);
     }
     look(r);
-    replica_serve_confirmed(r);
-    replica_serve_due(r);
-    replica_serve_blocked(r);
+    if (r->confirmed.count > 0) {
+        replica_serve_confirmed(r);
+    }
+    if (r->due.count > 0) {
+        replica_serve_due(r);
+    }
+    if (r->blocked.count > 0) {
+        replica_serve_blocked(r);
+    }
     replica_serve_large(r);
     replica_end_sends(r);
 }
@@ -372,17 +401,15 @@ qr_time replica_deadline(struct replica *r)
     if (!r->started) {
         return QR_NEVER;
     }
-    qr_time at = r->protocol->deadline(r->self);
+    qr_time at = protocol_deadline(r);
     if (r->applied < replica_apply_limit(r)) {
         return 0;
     }
-    if (may_tick(r)) {
-        qr_wall due = engine_next_due(r->node->engine);
-        if (due != QR_NEVER) {
-            qr_wall wait = due - replica_stamp(r);
-            qr_time tick = io_now(r->node->io) + (wait > 0 ? wait : 0);
-            at = tick < at ? tick : at;
-        }
+    qr_wall due = next_tick(r);
+    if (due != QR_NEVER) {
+        qr_wall wait = due - replica_stamp(r);
+        qr_time tick = io_now(r->node->io) + (wait > 0 ? wait : 0);
+        at = tick < at ? tick : at;
     }
     if (r->blocked.count > 0) {
         qr_time soon = io_now(r->node->io) + 10 * QR_MILLISECOND;
@@ -399,6 +426,7 @@ void replica_outlook(const struct replica *r, struct outlook *out)
         *out = r->outlook;
         return;
     }
+    *out = (struct outlook){ 0 };
     r->protocol->outlook(r->self, out);
 }
 

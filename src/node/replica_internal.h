@@ -59,7 +59,10 @@ struct replica {
     struct membership_at received[MEMBERSHIPS_RECEIVED_MAX]; /* in the records being stepped */
     uint32_t received_count;
     struct effects effects;
-    struct outlook outlook; /* as of the last step */
+    struct outlook outlook; /* as of the last look */
+    bool stepped;           /* since then */
+    bool deadline_known;    /* of the protocol, as of the last step */
+    qr_time deadline;
     void *received_body;    /* decoded body of the message being stepped */
     uint8_t *encoded;       /* room for an encoded body or state record */
     size_t encoded_cap;
@@ -106,6 +109,7 @@ struct replica {
     uint32_t held_count;
     struct attached attached[MEMBERS_MAX];
     uint64_t read_back; /* bytes from files for them */
+    bool attaches;      /* either says something */
 
     /* Log time (design: expiry by log time). */
     qr_term stamp_term;

@@ -569,9 +569,11 @@ static void let_deadlines_pass(struct router *router, qr_time now)
 void router_turn(struct router *router)
 {
     struct node *node = router->node;
-    qr_time now = node_clock(node);
+    qr_time now = node->clock;
     follow_leader(router);
-    route_waiting(router);
+    if (router->waiting.first != NULL) {
+        route_waiting(router);
+    }
     if (router->loads.count > 0) {
         router_send_pieces(router);
     }

@@ -360,7 +360,7 @@ struct outlook {
     bool forgetful;
     bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
     bool stands_back; /* it was told to */
-    uint8_t members;  /* indexes in use are below it */
+    uint8_t members;  /* indexes in use are below it; of others `member` says nothing */
     struct membership membership; /* in force */
     qr_slot membership_slot;      /* stated by this entry; > commit: not decided yet */
     uint16_t leaving;             /* dropped, but a leader still sends to them so that they know */

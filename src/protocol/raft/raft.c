@@ -382,8 +382,11 @@ static qr_time raft_deadline(const void *self)
     if (r->feed == 0) {
         return QR_NEVER; /* nobody to speak to */
     }
-    qr_time heard = raft_quorum_heard(r);
     qr_time due = earlier(r->heartbeat_due, raft_transfer_deadline(r));
+    if (raft_quorum_heard_since(r, due - r->limits.election)) {
+        return due; /* as nearly always: contact cannot be lost before it */
+    }
+    qr_time heard = raft_quorum_heard(r);
     return heard == QR_NEVER ? due : earlier(due, heard + r->limits.election);
 }
 
@@ -464,42 +467,40 @@ static void raft_step(void *self, const struct event *event, struct effects *out
 
 /* --- Looking in ----------------------------------------------------------------------------- */
 
+/* Asked after nearly every step: field by field, and no member that is not there. */
 static void raft_outlook(const void *self, struct outlook *out)
 {
     const struct raft *r = self;
-    *out = (struct outlook){
-        .role = r->phase == PHASE_LEADER     ? ROLE_LEADER
-                : r->phase == PHASE_FOLLOWER ? ROLE_FOLLOWER
-                                             : ROLE_CANDIDATE,
-        .leader = r->leader,
-        .term = r->term,
-        .commit = r->commit,
-        .last = r->trail.last_slot,
-        .first = r->trimmed + 1,
-        .room = room(r),
-        .can_serve = r->phase == PHASE_LEADER && r->commit >= r->term_start,
-        .forgetful = r->forgetful,
-        .skewed = r->now < r->skewed_until,
-        .stands_back = r->stands_back,
-        .membership = r->members.members,
-        .membership_slot = r->members.slot,
-        .leaving = r->leaving,
-        .transfer_to = r->transfer_to,
-    };
+    bool leads = r->phase == PHASE_LEADER;
+    out->role = leads ? ROLE_LEADER : r->phase == PHASE_FOLLOWER ? ROLE_FOLLOWER : ROLE_CANDIDATE;
+    out->leader = r->leader;
+    out->term = r->term;
+    out->commit = r->commit;
+    out->last = r->trail.last_slot;
+    out->first = r->trimmed + 1;
+    out->room = room(r);
+    out->can_serve = leads && r->commit >= r->term_start;
+    out->forgetful = r->forgetful;
+    out->skewed = r->now < r->skewed_until;
+    out->stands_back = r->stands_back;
+    out->membership = r->members.members;
+    out->membership_slot = r->members.slot;
+    out->leaving = r->leaving;
+    out->transfer_to = r->transfer_to;
     uint32_t known = membership_all(&r->members.members) | r->feed;
-    for (uint32_t rest = known; rest != 0; rest &= rest - 1) {
-        node_index i = set_first(rest);
+    out->members = 0;
+    for (node_index i = 0; known >> i != 0; i++) {
+        const struct peer *p = &r->peer[i];
+        struct member_outlook *m = &out->member[i];
         out->members = (uint8_t)(i + 1);
-        if (r->phase != PHASE_LEADER) {
+        if (!leads || (known >> i & 1) == 0) {
+            *m = (struct member_outlook){ 0 };
             continue;
         }
-        const struct peer *p = &r->peer[i];
-        out->member[i] = (struct member_outlook){
-            .match = i == r->me ? r->journal.durable_slot : p->match,
-            .heard = i == r->me ? r->now : p->heard,
-            .needs_snapshot = p->mode == PEER_SNAPSHOT,
-            .forgetful = !raft_counts(r, i),
-        };
+        m->match = i == r->me ? r->journal.durable_slot : p->match;
+        m->heard = i == r->me ? r->now : p->heard;
+        m->needs_snapshot = p->mode == PEER_SNAPSHOT;
+        m->forgetful = !raft_counts(r, i);
     }
 }
 

@@ -299,6 +299,8 @@ void raft_back_off(struct raft *r, struct effects *out, node_index from, qr_slot
                    qr_slot hint_slot, qr_term hint_term);
 /* The time at which a majority, with this leader in it, was last heard; QR_NEVER when alone. */
 qr_time raft_quorum_heard(const struct raft *r);
+/* Whether that is at or after `time`. */
+bool raft_quorum_heard_since(const struct raft *r, qr_time time);
 /* The smallest match of all members, the leader's own durable log included. */
 qr_slot raft_floor(const struct raft *r);
 

@@ -30,6 +30,9 @@ static uint32_t run_of(const struct trail *t, qr_slot slot)
 qr_term trail_term(const struct trail *t, qr_slot slot)
 {
     qr_assert(trail_knows(t, slot));
+    if (slot == t->last_slot && t->count > 0) {
+        return trail_run(t, t->count - 1).term;
+    }
     return slot == t->base_slot ? t->base_term : trail_run(t, run_of(t, slot)).term;
 }
 

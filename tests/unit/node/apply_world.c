@@ -456,6 +456,8 @@ void members_at(qr_slot slot, qr_term term, const struct membership *members)
 void turn(void)
 {
     world->began = world->now;
+    (void)node_clock(&world->node);
+    poke(); /* a protocol's outlook is another one after a step only */
     router_turn(world->node.router);
     replica_turn(world->node.replica);
 }

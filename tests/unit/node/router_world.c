@@ -295,6 +295,7 @@ void command(const char *name, const char *key)
 void turn_later(qr_time elapsed)
 {
     world->now += elapsed;
+    (void)node_clock(&world->node);
     router_turn(world->node.router);
 }
 
