@@ -148,6 +148,7 @@ struct timer {
     struct io *io;
     struct io_timer *owner;
     qr_time at;
+    qr_time armed; /* libuv has it for then */
 };
 
 static void timer_closed(uv_handle_t *handle)
@@ -177,6 +178,7 @@ static void on_timer(uv_timer_t *handle)
 static void arm(struct timer *t)
 {
     uv_loop_t *loop = &t->io->loop;
+    t->armed = t->at;
     uv_update_time(loop);
     qr_time wait = t->at - io_now(t->io);
     uint64_t delay_ms = 0;
@@ -208,7 +210,11 @@ void io_timer_start(struct io *io, struct io_timer *timer, qr_time at)
     }
     qr_assert(t->owner == timer); /* a struct io_timer must not be copied or moved */
     t->at = at;
-    arm(t);
+    /* An owner that puts it off again and again, as a node does with each turn, pays when it would
+     * have fired. */
+    if (at < t->armed || !uv_is_active((const uv_handle_t *)&t->handle)) {
+        arm(t);
+    }
 }
 
 void io_timer_stop(struct io_timer *timer)

@@ -284,6 +284,9 @@ uint32_t group_find_run(const struct group *g, qr_slot slot)
     qr_assert(slot > g->base_slot && slot <= g->last_slot);
     uint32_t lo = 0;
     uint32_t hi = g->run_count; /* the answer is in [lo, hi) */
+    if (group_run(g, hi - 1)->slot <= slot) {
+        return hi - 1; /* what is sent and applied was appended just now, mostly */
+    }
     while (hi - lo > 1) {
         uint32_t middle = lo + (hi - lo) / 2;
         if (group_run(g, middle)->slot <= slot) {
