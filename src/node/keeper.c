@@ -295,10 +295,9 @@ static bool step(struct keeper *keeper, qr_time now)
     return checkpoint_step(keeper->writing, SLICE);
 }
 
-void keeper_turn(struct keeper *keeper)
+void keeper_turn(struct keeper *keeper, qr_time now)
 {
     struct node *node = keeper->node;
-    qr_time now = io_now(node->io);
     keeper->busy = engine_idle(keeper->node->engine);
     remind(keeper, now);
     bool due = keeper->writing == NULL && is_due(keeper, now);

@@ -24,7 +24,7 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 bool keeper_found_damage(const struct keeper *keeper);
 
 /* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
-void keeper_turn(struct keeper *keeper);
+void keeper_turn(struct keeper *keeper, qr_time now);
 /* Ends a checkpoint that is being written: another node's is about to take its place. False: not
  * yet, its file may just be taking its place. */
 bool keeper_is_quiet(struct keeper *keeper);

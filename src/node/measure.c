@@ -100,6 +100,7 @@ void measure_append(struct measure *m, node_index to, uint32_t count, qr_slot la
 {
     histogram_add(&m->records_per_append, count, 1);
     if (m->watched[to].slot == 0) {
+        m->watching++;
         m->watched[to].slot = last;
         m->watched[to].sent = now;
     }
@@ -107,14 +108,16 @@ void measure_append(struct measure *m, node_index to, uint32_t count, qr_slot la
 
 void measure_acks(struct measure *m, const struct outlook *outlook, uint8_t members, qr_time now)
 {
-    for (node_index i = 0; i < members; i++) {
+    for (node_index i = 0; i < members && m->watching > 0; i++) {
         if (m->watched[i].slot == 0) {
             continue;
         }
         if (outlook->role != ROLE_LEADER) {
             m->watched[i].slot = 0;
+            m->watching--;
         } else if (outlook->member[i].match >= m->watched[i].slot) {
             m->watched[i].slot = 0;
+            m->watching--;
             add_lazily(&m->append_usec[i], (uint64_t)(now - m->watched[i].sent));
         }
     }

@@ -43,6 +43,7 @@ struct measure {
         qr_slot slot; /* 0: none is watched */
         qr_time sent;
     } watched[MEMBERS_MAX];
+    uint32_t watching; /* how many of them */
 
     struct {
         uint64_t bytes, bytes_total, usec, usec_total, abandoned;

@@ -242,7 +242,7 @@ void write_queue_now(struct metrics *page, const struct metric_row *row)
 {
     for (enum queue_id id = 0; id < QUEUES; id++) {
         metric_sample(&page->out, row->name, "", LABELS({ "queue", queue_name(id) }),
-                      (double)page->sources.node->queues[id].now);
+                      (double)queue_now(page->sources.node, id));
     }
 }
 

@@ -152,7 +152,7 @@ static void keep_house(struct node *node, qr_time now)
     qr_time quarantine_next = quarantine_turn(node, now);
     node->wake = quarantine_next < node->wake ? quarantine_next : node->wake;
     node->again = fetch_turn(node->fetch, now) || node->again;
-    keeper_turn(node->keeper);
+    keeper_turn(node->keeper, now);
     source_turn(node->source, now);
     repairer_turn(node, now);
 }

@@ -424,8 +424,9 @@ void peers_flush(struct peers *peers)
             pieces_send(peers, &peers->peer[i]);
         }
         for (unsigned lane = 0; lane < LANES; lane++) {
-            if (peers->peer[i].link[lane] != NULL) {
-                link_flush(peers->peer[i].link[lane]);
+            struct link *link = peers->peer[i].link[lane];
+            if (link != NULL && link->out.n > 0) {
+                link_flush(link);
             }
         }
     }

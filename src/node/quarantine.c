@@ -313,6 +313,9 @@ static void look(struct node *node, qr_time now)
 qr_time quarantine_turn(struct node *node, qr_time now)
 {
     struct quarantine *q = &node->quarantine;
+    if (now < q->next && !node->quarantined) {
+        return q->next;
+    }
     if (node->loading) {
         return now + LOOK_INTERVAL; /* the replica has not begun */
     }

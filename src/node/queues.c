@@ -1,42 +1,37 @@
-/* What is in the queues, looked up where they are: see queues.h. */
+/* What is in the queues, looked up where they are: see queues.h. Some have a high-water mark of
+ * their own, which sees into the turn. */
 #include "node/clients_internal.h"
 #include "node/keeper.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/router.h"
 
+static void note_most(struct node *node, enum queue_id id, uint64_t most)
+{
+    if (most > node->queues[id].most) {
+        node->queues[id].most = most;
+    }
+}
+
 static void level(struct node *node, enum queue_id id, uint64_t now)
 {
-    struct queue_level *q = &node->queues[id];
-    q->now = now;
-    q->most = max_u64(q->most, now);
-}
-
-/* With a high-water mark of its own, which sees into the turn. */
-static void marked(struct node *node, enum queue_id id, uint64_t now, uint64_t most)
-{
-    level(node, id, now);
-    node->queues[id].most = max_u64(node->queues[id].most, most);
-}
-
-static void measure_clients(struct node *node)
-{
-    const struct clients *clients = node->clients_io;
-    level(node, QUEUE_clients, node->client_count);
-    level(node, QUEUE_clients_bytes, clients->bytes);
-    marked(node, QUEUE_client_output_bytes, clients->output_most, node->stats.client_output_max);
-    level(node, QUEUE_clients_ready, clients->ready.count);
-    level(node, QUEUE_clients_starved, clients->starved.count);
-    level(node, QUEUE_lingering, io_lingering(node->io));
-    marked(node, QUEUE_pending_commands, node->pending_count, node->stats.pending_max);
-    level(node, QUEUE_pending_bytes, node->pending_bytes);
+    node->queues[id].now = now;
+    note_most(node, id, now);
 }
 
 void queues_measure(struct node *node)
 {
+    const struct clients *clients = node->clients_io;
     struct replica_queues replica;
     replica_queues(node->replica, &replica);
-    measure_clients(node);
+    level(node, QUEUE_clients, node->client_count);
+    level(node, QUEUE_clients_bytes, clients->bytes);
+    level(node, QUEUE_client_output_bytes, clients->output_most);
+    level(node, QUEUE_clients_ready, clients->ready.count);
+    level(node, QUEUE_clients_starved, clients->starved.count);
+    level(node, QUEUE_lingering, io_lingering(node->io));
+    level(node, QUEUE_pending_commands, node->pending_count);
+    level(node, QUEUE_pending_bytes, node->pending_bytes);
     level(node, QUEUE_reads, replica.reads);
     level(node, QUEUE_blocked, replica.blocked);
     level(node, QUEUE_waiting, router_waiting(node->router));
@@ -44,10 +39,16 @@ void queues_measure(struct node *node)
     level(node, QUEUE_uncommitted_entries, replica.uncommitted);
     level(node, QUEUE_uncommitted_bytes, replica.flight_bytes);
     level(node, QUEUE_held_effects, replica.held);
-    marked(node, QUEUE_peer_output_bytes, peers_queued_most(node->peers),
-           node->stats.peer_output_max);
+    note_most(node, QUEUE_client_output_bytes, node->stats.client_output_max);
+    note_most(node, QUEUE_pending_commands, node->stats.pending_max);
+    note_most(node, QUEUE_peer_output_bytes, node->stats.peer_output_max);
     level(node, QUEUE_strangers, peers_strangers(node->peers));
     level(node, QUEUE_log_backlog_bytes, log_backlog(node->log));
     level(node, QUEUE_log_cache_bytes, log_cache_bytes(node->log));
     level(node, QUEUE_checkpoint_bytes, keeper_queued_bytes(node->keeper));
+}
+
+uint64_t queue_now(const struct node *node, enum queue_id id)
+{
+    return id == QUEUE_peer_output_bytes ? peers_queued_most(node->peers) : node->queues[id].now;
 }

@@ -20,6 +20,8 @@ struct queue_level {
 
 /* At the end of a turn. */
 void queues_measure(struct node *node);
+/* For those who show it: `now`, or looked up where that costs more than a look. */
+uint64_t queue_now(const struct node *node, enum queue_id id);
 
 /* The same for all that show them. */
 const char *queue_name(enum queue_id id);

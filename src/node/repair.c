@@ -248,7 +248,9 @@ void repairer_turn(struct node *node, qr_time now)
 {
     struct repairer *r = node->repairer;
     if (r == NULL) {
-        damage_turn(node);
+        if (node->forgetful) {
+            damage_turn(node);
+        }
         return;
     }
     struct repair_step step = repair_next(&r->repair, now);

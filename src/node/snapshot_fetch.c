@@ -405,8 +405,10 @@ static bool pull(struct fetch *f, qr_time now)
 
 bool fetch_turn(struct fetch *f, qr_time now)
 {
-    if (f->phase != IDLE && f->phase != DROPPING && f->phase != WHOLE &&
-        !is_needed(f, f->offer.slot)) {
+    if (f->phase == IDLE) {
+        return false;
+    }
+    if (f->phase != DROPPING && f->phase != WHOLE && !is_needed(f, f->offer.slot)) {
         f->figures.dropped++; /* the log has brought it after all */
         fetch_drop(f);
     }

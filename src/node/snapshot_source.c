@@ -9,6 +9,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "protocol/quorum.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +23,6 @@
 #define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
 
 struct follower {
-    bool wanted; /* by the protocol, and not reading yet */
     qr_slot least;
     qr_time offered;
     uint64_t next, end;  /* it asks for these bytes of the file */
@@ -48,6 +48,7 @@ struct source {
     struct io_file *file;            /* NULL: none is open */
     struct checkpoint_header header; /* of the open file */
     struct follower follower[MEMBERS_MAX];
+    uint16_t wanting; /* those for whom the protocol wants it, and who do not read yet */
     node_index turn; /* whose piece was read last */
     bool reading, closing;
     struct job *job; /* its memory; freed with the file */
@@ -68,6 +69,11 @@ struct source *source_new(struct node *node)
     struct source *s = qr_zalloc(sizeof *s);
     s->node = node;
     return s;
+}
+
+static uint16_t bit_of(node_index member)
+{
+    return (uint16_t)(1u << member);
 }
 
 static uint32_t id_of(const struct source *s, node_index member)
@@ -205,7 +211,7 @@ void source_wanted(struct source *s, node_index to, qr_slot least)
 {
     qr_assert(to < MEMBERS_MAX);
     struct follower *f = &s->follower[to];
-    f->wanted = true;
+    s->wanting |= bit_of(to);
     f->least = least;
     offer(s, to, io_now(s->node->io));
 }
@@ -213,11 +219,11 @@ void source_wanted(struct source *s, node_index to, qr_slot least)
 qr_slot source_wants(const struct source *s)
 {
     qr_slot most = 0;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        const struct follower *f = &s->follower[i];
+    for (uint32_t rest = s->wanting; rest != 0; rest &= rest - 1) {
+        const struct follower *f = &s->follower[set_first(rest)];
         bool served =
             s->file != NULL && s->header.slot >= f->least && s->header.salt != s->refused_file;
-        most = f->wanted && !served ? max_u64(most, max_u64(f->least, s->unusable + 1)) : most;
+        most = !served ? max_u64(most, max_u64(f->least, s->unusable + 1)) : most;
     }
     return most;
 }
@@ -226,7 +232,7 @@ void source_checkpointed(struct source *s)
 {
     qr_time now = io_now(s->node->io);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (s->follower[i].wanted) {
+        if ((s->wanting & bit_of(i)) != 0) {
             s->follower[i].offered = 0;
             offer(s, i, now);
         }
@@ -282,7 +288,7 @@ bool source_on_read(struct source *s, node_index from, const struct snapshot_pie
         f->began_at = piece->offset;
     }
     f->read = now;
-    f->wanted = false;
+    s->wanting &= (uint16_t)~bit_of(from);
     f->match = 0;
     if (piece->offset != f->end) { /* it begins, or goes on where a connection was lost */
         f->next = piece->offset;
@@ -302,7 +308,7 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
     s->refused_file = file;
     s->figures.refused++;
     struct follower *f = &s->follower[from];
-    f->wanted = true;
+    s->wanting |= bit_of(from);
     f->read = 0;
     f->next = f->end = 0;
     f->least = max_u64(f->least, s->header.slot + 1);
@@ -318,7 +324,7 @@ void source_peer_down(struct source *s, node_index peer)
 {
     struct follower *f = &s->follower[peer];
     f->next = f->end = 0;
-    f->wanted = false; /* said again when it is back */
+    s->wanting &= (uint16_t)~bit_of(peer); /* said again when it is back */
     f->offered = 0;
 }
 
@@ -487,11 +493,7 @@ void source_turn(struct source *s, qr_time now)
     watch_members(s, now);
     watch_clients(s, now);
     if (!is_being_read(s, now)) {
-        bool offered = false;
-        for (node_index i = 0; i < MEMBERS_MAX; i++) {
-            offered = offered || s->follower[i].wanted;
-        }
-        if (!offered) {
+        if (s->wanting == 0) {
             close_file(s);
         }
         return;

@@ -169,6 +169,11 @@ void peers_reset_stats(struct peers *peers)
     (void)peers;
 }
 
+uint64_t queue_now(const struct node *of, enum queue_id id)
+{
+    return of->queues[id].now;
+}
+
 size_t peers_queued(const struct peers *peers, node_index peer)
 {
     (void)peers;
