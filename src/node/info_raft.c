@@ -293,8 +293,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "pending_bytes_limit:%zu", NODE_PENDING_BYTES_MAX);
     for (enum queue_id id = 0; id < QUEUES; id++) {
         info_line(out, "queue_%s:now=%llu,most=%llu,limit=%llu", queue_name(id),
-                  (ull)queue_now(node, id), (ull)node->queues[id].most,
-                  (ull)queue_limit(node, id));
+                  (ull)queue_now(node, id), (ull)node->queues[id].most, (ull)queue_limit(node, id));
     }
     info_line(out, "paused_clients:%u", node->paused_clients);
     info_line(out, "client_output_high:%llu", (ull)s->client_output_max);
