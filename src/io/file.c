@@ -24,6 +24,7 @@
 struct io_file {
     int fd;
     int read_fd; /* the same, or for IO_DIRECT one through the page cache: reads are of any size */
+    bool reads_direct; /* through `fd`, those that are aligned */
 };
 
 static int open_retrying(const char *path, int mode)
@@ -35,11 +36,10 @@ static int open_retrying(const char *path, int mode)
     return fd;
 }
 
-/* A second descriptor that writes past the page cache; the first one where that is not to be had.
- */
-static int open_direct(const char *path, int fd)
+/* A second descriptor that goes past the page cache; the first one where that is not to be had. */
+static int open_direct(const char *path, int fd, bool writes)
 {
-    int direct = open_retrying(path, O_RDWR | O_DIRECT);
+    int direct = open_retrying(path, (writes ? O_RDWR : O_RDONLY) | O_DIRECT);
     return direct < 0 ? fd : direct;
 }
 
@@ -68,7 +68,9 @@ int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file
     }
     struct io_file *file = qr_zalloc(sizeof(*file));
     file->read_fd = fd;
-    file->fd = (flags & IO_DIRECT) != 0 ? open_direct(path, fd) : fd;
+    bool writes = mode != O_RDONLY;
+    file->fd = (flags & IO_DIRECT) != 0 ? open_direct(path, fd, writes) : fd;
+    file->reads_direct = !writes && file->fd != fd;
     *out = file;
     return 0;
 }
@@ -90,15 +92,23 @@ int64_t io_file_size(struct io_file *file)
     return fstat(file->fd, &st) == 0 ? (int64_t)st.st_size : -errno;
 }
 
+static bool is_aligned(const void *p, size_t n, uint64_t offset)
+{
+    return ((uintptr_t)p | n | offset) % IO_BLOCK_BYTES == 0;
+}
+
 int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset)
 {
     size_t done = 0;
     while (done < n) {
-        ssize_t r = pread(file->read_fd, (char *)p + done, n - done, (off_t)(offset + done));
+        char *to = (char *)p + done;
+        bool direct = file->reads_direct && is_aligned(to, n - done, offset + done);
+        int fd = direct ? file->fd : file->read_fd;
+        ssize_t r = pread(fd, to, n - done, (off_t)(offset + done));
         if (r == 0) {
             break;
         }
-        if (r < 0 && errno != EINTR) {
+        if (r < 0 && errno != EINTR && !(errno == EINVAL && leave_direct(fd))) {
             return -errno;
         }
         done += r > 0 ? (size_t)r : 0;

@@ -158,7 +158,7 @@ static inline bool io_wants_room(int error)
 #define IO_LOCK 4u   /* hold an exclusive advisory lock; -EAGAIN when another process has it */
 /* With IO_WRITE: writes go past the page cache, where the file system lets them. Every write must
  * then have its buffer, length and offset on multiples of IO_BLOCK_BYTES. It still takes a sync to
- * make them durable. */
+ * make them durable. Without IO_WRITE: reads that are aligned so go past it. */
 #define IO_DIRECT 8u
 #define IO_BLOCK_BYTES 4096u
 

@@ -45,6 +45,7 @@ static bool is_fit(const struct node *node, qr_time now)
 
 #define HEALTH_FIT 1u
 #define HEALTH_QUARANTINED 2u
+#define HEALTH_GIVES 4u
 #define HEALTH_BYTES 6u /* a later version may append */
 
 void health_tell(struct node *node, node_index to)
@@ -52,7 +53,8 @@ void health_tell(struct node *node, node_index to)
     uint8_t head[HEALTH_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
     unsigned flags = (is_fit(node, io_now(node->io)) ? HEALTH_FIT : 0) |
-                     (node->quarantined ? HEALTH_QUARANTINED : 0);
+                     (node->quarantined ? HEALTH_QUARANTINED : 0) |
+                     (source_pin(node->source) != 0 ? HEALTH_GIVES : 0);
     wire_put_u32(&w, node->health.sync_usec);
     wire_put_u8(&w, own_priority(node));
     wire_put_u8(&w, (uint8_t)flags);
@@ -69,6 +71,7 @@ bool health_receive(struct node *node, node_index from, struct span head)
     uint8_t flags = wire_get_u8(&r);
     told.fit = (flags & HEALTH_FIT) != 0;
     told.quarantined = (flags & HEALTH_QUARANTINED) != 0;
+    told.gives = (flags & HEALTH_GIVES) != 0;
     if (r.bad || from >= MEMBERS_MAX) {
         return false;
     }
@@ -85,6 +88,17 @@ void health_peer(struct node *node, node_index peer, bool up)
     if (up) {
         health_tell(node, peer);
     }
+}
+
+bool health_brings_up(const struct node *node)
+{
+    bool gives = source_pin(node->source) != 0;
+    qr_time now = io_now(node->io);
+    for (node_index i = 0; i < MEMBERS_MAX && !gives; i++) {
+        const struct member_health *t = &node->health.told[i];
+        gives = t->gives && t->heard != 0 && now - t->heard <= TOLD_VALID;
+    }
+    return gives;
 }
 
 /* --- The own disk and clock ----------------------------------------------------------------- */
@@ -373,8 +387,10 @@ qr_time health_turn(struct node *node, qr_time now)
         h->pause = PAUSE_LEAST;
         h->not_before = 0;
     }
-    if (now >= h->next_tell) {
+    bool gives = source_pin(node->source) != 0;
+    if (now >= h->next_tell || gives != h->gives) {
         h->next_tell = now + TELL_INTERVAL;
+        h->gives = gives;
         health_tell(node, NODE_NONE);
     }
     return h->next;

@@ -31,6 +31,7 @@ struct member_health {
     uint8_t priority;
     bool fit;         /* to be preferred: its disk is fine and its state is trusted */
     bool quarantined; /* its state differs from the others' */
+    bool gives;       /* its checkpoint to a member that is being brought up */
 };
 
 /* What is known of a member besides. */
@@ -46,6 +47,7 @@ struct health {
     struct member_health told[MEMBERS_MAX];
     struct member_watch watch[MEMBERS_MAX];
     qr_time next, next_tell;
+    bool gives; /* as last told */
 
     /* The own disk. */
     uint64_t syncs_seen, usec_seen;
@@ -80,5 +82,8 @@ void health_tell(struct node *node, node_index to); /* NODE_NONE: all */
 /* The voter that should lead instead of this node, which leads: connected, trusted, then fit, then
  * of the highest priority, then the furthest; NODE_NONE: there is none. */
 node_index health_successor(const struct node *node, const struct outlook *now);
+
+/* Whether any member is being brought up by another one's checkpoint, as far as is known here. */
+bool health_brings_up(const struct node *node);
 
 #endif

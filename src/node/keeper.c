@@ -15,10 +15,11 @@
 
 #define SLICE (QR_MILLISECOND / 10) /* of loop time a turn */
 #define REMIND_INTERVAL QR_SECOND
-#define RECLAIM_INTERVAL                                                    \
+#define RECLAIM_INTERVAL \
     QR_SECOND /* between checkpoints that are taken for the sake of the log \
                */
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
+#define BRINGING_UP_FACTOR 4u          /* so much more log before a checkpoint */
 
 #define GROUP 0u
 
@@ -204,13 +205,21 @@ static uint64_t threshold(const struct node *node)
     return bytes - bytes / 8 * (replica_me(node->replica) % 4u);
 }
 
+/* While a member is brought up the log behind its snapshot stays, so that a checkpoint would let
+ * none of it go: it waits, and disk and machine are the clients' and the new member's. */
+static bool has_grown_enough(const struct node *node, uint64_t grown)
+{
+    uint64_t enough = threshold(node);
+    return grown >= enough && (grown / BRINGING_UP_FACTOR >= enough || !health_brings_up(node));
+}
+
 static bool is_due(const struct keeper *keeper, qr_time now)
 {
     const struct node *node = keeper->node;
     qr_slot applied = replica_applied(node->replica);
     uint64_t grown = log_position(node->log) - keeper->begun_at;
     /* On a full disk it pays sooner: segments that nothing needs are used again. */
-    bool pays = grown >= threshold(node) ||
+    bool pays = has_grown_enough(node, grown) ||
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
     qr_slot wanted = source_wants(node->source);
     bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);

@@ -33,14 +33,16 @@ struct follower {
     qr_time moved;       /* and since when */
 };
 
-/* The one read under way. */
+/* The one read under way, of whole blocks of the disk: past the page cache, which would not see
+ * these bytes twice. */
 struct job {
     struct source *source;
     struct io_file *file;
-    uint64_t offset;
+    uint64_t offset; /* of the bytes that are wanted, */
     size_t n;
+    size_t ahead; /* and so many that are read before them */
     int64_t got;
-    uint8_t bytes[SNAPSHOT_READ_BYTES];
+    uint8_t *block; /* SNAPSHOT_READ_BYTES and a block at either end */
 };
 
 struct source {
@@ -86,6 +88,26 @@ static void close_work(void *context)
     io_file_close(context); /* the last name of a large file may be gone: its blocks go now */
 }
 
+static void free_job(struct source *s)
+{
+    if (s->job != NULL) {
+        free(s->job->block);
+        free(s->job);
+        s->job = NULL;
+    }
+    s->figures.memory = 0;
+}
+
+static void make_job(struct source *s)
+{
+    size_t bytes = SNAPSHOT_READ_BYTES + 2 * IO_BLOCK_BYTES;
+    s->job = qr_zalloc(sizeof *s->job);
+    s->job->source = s;
+    s->job->block = aligned_alloc(IO_BLOCK_BYTES, bytes);
+    qr_assert(s->job->block != NULL);
+    s->figures.memory = sizeof *s->job + bytes;
+}
+
 static void close_file(struct source *s)
 {
     qr_assert(!s->reading);
@@ -93,9 +115,7 @@ static void close_file(struct source *s)
         io_aside(s->node->io, close_work, s->file);
     }
     s->file = NULL;
-    free(s->job);
-    s->job = NULL;
-    s->figures.memory = 0;
+    free_job(s);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct follower *f = &s->follower[i];
         f->next = f->end = f->sent = 0;
@@ -108,7 +128,7 @@ void source_free(struct source *s)
     s->closing = true;
     if (!s->reading) {
         io_file_close(s->file);
-        free(s->job);
+        free_job(s);
         free(s);
     }
 }
@@ -165,7 +185,7 @@ static bool open_file(struct source *s, qr_slot least, qr_time now)
     close_file(s);
     char path[1100];
     (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_FILE, s->node->config.dir);
-    int error = io_file_open(s->node->io, path, 0, &s->file);
+    int error = io_file_open(s->node->io, path, IO_DIRECT, &s->file);
     if (error != 0) {
         s->file = NULL;
         cannot_use(s, strerror(-error), !io_wants_room(error));
@@ -333,17 +353,17 @@ void source_peer_down(struct source *s, node_index peer)
 static void send_pieces(struct source *s, node_index to, const struct job *job)
 {
     struct follower *f = &s->follower[to];
-    size_t got = (size_t)job->got;
-    for (size_t at = 0; at < got && f->next == job->offset + at; at += SNAPSHOT_PIECE_BYTES) {
+    const uint8_t *bytes = job->block + job->ahead;
+    for (size_t at = 0; at < job->n && f->next == job->offset + at; at += SNAPSHOT_PIECE_BYTES) {
         uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
-        size_t n = min_u64(got - at, SNAPSHOT_PIECE_BYTES);
+        size_t n = min_u64(job->n - at, SNAPSHOT_PIECE_BYTES);
         struct snapshot_piece piece = {
             .file = s->header.salt, .offset = f->next, .n = (uint32_t)n, .busy = s->busy
         };
         size_t head_n = snapshot_piece_write(&piece, head);
         (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_SEND);
         if (!peers_send_bulk(s->node->peers, to, FRAME_SNAPSHOT_DATA, span_of(head, head_n),
-                             span_of(job->bytes + at, n))) {
+                             span_of(bytes + at, n))) {
             return;
         }
         f->next += n;
@@ -356,7 +376,9 @@ static void send_pieces(struct source *s, node_index to, const struct job *job)
 static void job_work(void *context)
 {
     struct job *job = context;
-    job->got = io_file_pread(job->file, job->bytes, job->n, job->offset);
+    size_t blocks = (job->ahead + job->n + IO_BLOCK_BYTES - 1) / IO_BLOCK_BYTES;
+    job->got =
+        io_file_pread(job->file, job->block, blocks * IO_BLOCK_BYTES, job->offset - job->ahead);
 }
 
 static void job_done(void *context)
@@ -369,7 +391,7 @@ static void job_done(void *context)
         return;
     }
     struct follower *f = &s->follower[s->job_to];
-    if (job->got == (int64_t)job->n) {
+    if (job->got >= (int64_t)(job->ahead + job->n)) {
         if (f->next == job->offset && f->end > f->next) {
             send_pieces(s, s->job_to, job);
         }
@@ -409,13 +431,12 @@ static void start_read(struct source *s, node_index to, qr_time now)
 {
     struct follower *f = &s->follower[to];
     if (s->job == NULL) {
-        s->job = qr_alloc(sizeof *s->job);
-        s->figures.memory = sizeof *s->job;
+        make_job(s);
     }
     size_t n = min_u64(f->end - f->next, SNAPSHOT_READ_BYTES);
-    s->job->source = s;
     s->job->file = s->file;
     s->job->offset = f->next;
+    s->job->ahead = f->next % IO_BLOCK_BYTES;
     s->job->n = n;
     s->job_to = to;
     s->turn = to;
