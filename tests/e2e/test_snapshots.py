@@ -262,8 +262,8 @@ def test_two_members_share_one_file():
 
 
 def test_checkpoints_wait_while_a_member_is_brought_up():
-    """Row L5: the log behind its snapshot stays, so they would let nothing go. Four times as much log
-    makes them due all the same, at the source and at the others."""
+    """Row L5: the log behind its snapshot stays, so they would let nothing go. Four times as much
+    log makes them due all the same, at the source and at the others."""
     with Cluster(3, SHORT + ["--checkpoint-bytes", "1mb"]) as cluster:
         node = a_follower(cluster)
         leader = strand(cluster, node)
@@ -311,7 +311,7 @@ def test_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
 
 @pytest.mark.parametrize("damage,why", [
     (flip, "bad checksum of a block"),
-    (lambda path, at: os.truncate(path, os.path.getsize(path) - 20), "it has no end"),
+    (lambda path, at: os.truncate(path, os.path.getsize(path) - 20), "its end is missing"),
     (lambda path, at: write_at(path, os.path.getsize(path), b"more"), "it ends before its end")],
     ids=["flipped", "cut", "longer"])
 def test_a_damaged_snapshot_is_refused_and_replaced(damage, why):
