@@ -27,6 +27,7 @@ STOPPED = ["READ", "APPLIED", "CLIENT_FLUSH", "SUBMITTED", "DURABLE", "LOG_SYNC"
 FULL = ["CHECKPOINT_OPEN", "CHECKPOINT_WRITE", "CHECKPOINT_SYNC", "CHECKPOINT_RENAME", "PREWRITE",
         "PREWRITE_HALF", "SNAPSHOT_WRITE"]
 SHORT_LOG = 50  # entries: whoever was away needs a snapshot
+FORGOT = "has forgotten what it promised"
 BORN = 3  # nodes of a cluster that is born
 SAVES = 4  # of the identity at a birth: bootstrap, the log is made, two peers are met
 
@@ -255,6 +256,7 @@ class Campaign(UnderLoad):
             self.strand(node)
             victim = node if case.point.life == "FETCH" else self.cluster.leader()
             self.table[victim].arm(case.point.name)
+            forgot = node.log().count(FORGOT)
             node.start()
             dead = self.happens(lambda victim=victim: not victim.running())
             self.table[victim].disarm_all()
@@ -262,6 +264,8 @@ class Campaign(UnderLoad):
                 died_at(victim, case.point)
                 if not node.running():
                     node.start()
+                wait_for(lambda node=node: self.is_back(node), "the member is brought up", 15)
+                assert node.log().count(FORGOT) == forgot  # the snapshot explains the log
             self.shorten_logs(0)
             if dead:
                 return

@@ -35,6 +35,14 @@ def written(node):
         return False
 
 
+def try_failover(cluster, node):
+    """Leadership to it; false while the others have not heard that it is well."""
+    try:
+        return cluster.leader().call("FAILOVER", "TO", str(node.number)) == "OK"
+    except Error:
+        return False
+
+
 def is_corrupt(node):
     """While its digest is not the others'; its state serves nobody."""
     return [row for row in alarms(node, "CORRUPT") if row["node"] == node.number]
@@ -85,7 +93,8 @@ def test_a_replica_that_is_outvoted_is_fed_anew_while_others_serve(who):
         assert len(digests(cluster.nodes)) == 1
         assert os.path.exists(os.path.join(bad.directory, "quarantine", "checkpoint"))
         assert not os.path.exists(os.path.join(bad.directory, "quarantined"))
-        # Its disk is right as well, and it may lead again.
+        # It may lead again; and its disk is right as well.
+        wait_for(lambda: bad.leads() or try_failover(cluster, bad), "it leads again")
         bad.kill()
         bad.start()
         cluster.wait_ready()

@@ -424,7 +424,12 @@ def test_a_node_that_was_away_learns_that_it_was_removed_13_29():
         with pytest.raises(Error, match="^REMOVED"):
             away.call("GET", "x")
         assert leader.info("raft")["raft_term"] == term
-        cluster.kill_all()  # replaying the log does not bring it back
+        cluster.kill_all()
+        away.start()  # nobody is there to tell it again
+        wait_for(lambda: away.try_info("raft"), "it is up")
+        with pytest.raises(Error, match="^REMOVED"):
+            away.call("GET", "x")
+        away.kill()  # replaying the log does not bring it back
         for node in cluster.nodes:
             if node is not away:
                 node.start()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import time
 
 import pytest
 
@@ -177,6 +178,9 @@ def test_beyond_retention_a_snapshot_under_load():
 def test_the_receiver_dies_in_the_middle_and_goes_on():
     """U15, U19: never from zero. Asserted by the bytes that its second life gets."""
     with pulling("10mb", 6 * MIB) as (cluster, node, leader):
+        began, before = time.monotonic(), pulled(node)
+        wait_for(lambda: pulled(node) > before + 3 * MIB, "it goes on", 10)
+        assert time.monotonic() - began > 0.2  # the rate holds
         node.kill()
         slow_down(leader, "1gb")
         node.start()
@@ -187,6 +191,18 @@ def test_the_receiver_dies_in_the_middle_and_goes_on():
         assert "Goes on with the snapshot" in node.log()
         assert_equal(cluster)
         assert not os.path.exists(os.path.join(node.directory, "checkpoint.received"))
+
+
+def test_what_is_left_of_another_file_is_of_no_use():
+    """The receiver dies, and comes back when another node leads, whose file is not the same."""
+    with pulling("10mb", 6 * MIB) as (cluster, node, source):
+        node.kill()
+        assert source.call("FAILOVER") == "OK"
+        node.start()
+        wait_installed(node)
+        info = node.info()
+        assert (info["snapshots_resumed"], info["snapshots_refused"]) == ("0", "0")
+        assert_equal(cluster)
 
 
 def test_the_source_dies_in_the_middle_and_comes_back():
@@ -334,10 +350,10 @@ def test_a_damaged_snapshot_is_refused_and_replaced(damage, why):
 
 
 def test_a_snapshot_of_another_cluster_is_refused():
-    """The issue's bad input: a file that is whole, but not ours."""
+    """The issue's bad input: a file that is whole, and far enough, but not ours."""
     with Cluster(1, ["--checkpoint-bytes", "64kb"]) as other:
-        fill(other.nodes[0], 0, 100)
-        wait_for(lambda: number(other.nodes[0], "checkpoints") > 0, "a checkpoint", 10)
+        fill(other.nodes[0], 0, 4000, value=100)
+        wait_for(lambda: number(other.nodes[0], "checkpoint_slot") > 3000, "a checkpoint", 10)
         foreign = os.path.join(other.directory, "foreign")
         shutil.copy(os.path.join(other.nodes[0].directory, "checkpoint"), foreign)
         with Cluster(3, SHORT) as cluster:
@@ -350,6 +366,7 @@ def test_a_snapshot_of_another_cluster_is_refused():
             node.start()
             wait_installed(node)  # once the leader has taken a checkpoint of its own
             assert number(node, "snapshots_installed") == 1
+            assert "it belongs to another cluster or group" in node.log()
             assert_equal(cluster)
 
 

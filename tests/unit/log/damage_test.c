@@ -299,25 +299,6 @@ static void every_misdirected_block_is_told_or_harmless(void **state)
     rig_stop(&built);
 }
 
-/* The file that holds the newest segment, and where its batches begin. */
-static uint8_t *top_segment(struct rig *rig, struct segment_header *h, size_t *n)
-{
-    uint8_t *top = NULL;
-    for (size_t i = 0; i < disk_files(rig->disk); i++) {
-        struct segment_header one;
-        size_t bytes;
-        uint8_t *p = disk_bytes(rig->disk, i, &bytes);
-        if (bytes >= LOG_BLOCK_BYTES && segment_header_decode(p, &one) == HEADER_OK &&
-            (top == NULL || one.generation > h->generation)) {
-            top = p;
-            *h = one;
-            *n = bytes;
-        }
-    }
-    assert_non_null(top);
-    return top;
-}
-
 /* A torn tail at every place: the batches before it are there, the log goes on, and what was cut
  * stays cut even when its bytes come back. */
 static void a_tail_may_tear_anywhere(void **state)
@@ -328,11 +309,11 @@ static void a_tail_may_tear_anywhere(void **state)
     build(&built, false, batches);
     struct segment_header h;
     size_t n;
-    (void)top_segment(&built, &h, &n);
+    (void)rig_top_segment(&built, &h, &n);
     for (size_t at = h.body_offset; at <= h.body_offset + 2 * LOG_BLOCK_BYTES; at += 37) {
         struct rig rig = built;
         rig.disk = disk_copy(built.disk);
-        uint8_t *p = top_segment(&rig, &h, &n);
+        uint8_t *p = rig_top_segment(&rig, &h, &n);
         memset(p + at, 0, n - at);
         /* A batch ends in padding, so a tear behind its records does not hurt it. */
         qr_slot whole = 0;
@@ -372,7 +353,7 @@ static void a_batch_behind_a_gap_never_comes_back(void **state)
     rig_forget(&rig);
     struct segment_header h;
     size_t n;
-    uint8_t *p = top_segment(&rig, &h, &n);
+    uint8_t *p = rig_top_segment(&rig, &h, &n);
     memset(p + h.body_offset + first_bytes / 2, 0, 512); /* a sector of the first is lost */
     rig_open(&rig, LOG_OPEN_OK);
     struct log_group g;
@@ -384,6 +365,44 @@ static void a_batch_behind_a_gap_never_comes_back(void **state)
     rig_restart(&rig, LOG_OPEN_OK);
     assert_int_equal(rig_group(&rig, 1).last_slot, 1);
     assert_true(rig_has(&rig, 1, 1, 9));
+    rig_stop(&rig);
+}
+
+/* P5: the same in the first write of a segment whose header is lost too. The file is used again,
+ * for the same offsets: only its generation tells what the life before left in it. */
+static void a_batch_of_another_life_never_comes_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 4 * MIB);
+    qr_slot slot = 0;
+    while (rig.log->segment_count < 2) {
+        rig_append(&rig, 1, ++slot, 1);
+        if (rig.log->segment_count < 2) {
+            rig_flush(&rig);
+        }
+    }
+    qr_slot first = slot;
+    qr_slot second = 0;
+    disk_settle(rig.disk);
+    while (rig.log->pending_count < 2) {
+        rig_append(&rig, 1, ++slot, 1);
+        second = second == 0 && rig.log->pending_count == 1 ? slot : second;
+    }
+    log_flush(rig.log);
+    rig_forget(&rig);
+    struct segment_header h;
+    size_t n;
+    uint8_t *p = rig_top_segment(&rig, &h, &n);
+    memset(p, 0, h.body_offset + 512);
+    rig_open(&rig, LOG_OPEN_OK);
+    assert_int_equal(rig_group(&rig, 1).last_slot, first - 1);
+    for (slot = first; slot < second; slot++) {
+        rig_append(&rig, 1, slot, 1);
+    }
+    rig_flush(&rig);
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_int_equal(rig_group(&rig, 1).last_slot, second - 1);
     rig_stop(&rig);
 }
 
@@ -432,7 +451,7 @@ static void a_zeroed_newest_segment_is_told(void **state)
     rig_forget(&rig);
     struct segment_header h;
     size_t n;
-    uint8_t *p = top_segment(&rig, &h, &n);
+    uint8_t *p = rig_top_segment(&rig, &h, &n);
     memset(p, 0, n);
     rig_open(&rig, LOG_OPEN_DAMAGED);
     rig_stop(&rig);
@@ -449,7 +468,7 @@ static void two_lost_beginnings_are_damage(void **state)
     for (int i = 0; i < 2; i++) {
         struct segment_header h;
         size_t n;
-        uint8_t *p = top_segment(&rig, &h, &n);
+        uint8_t *p = rig_top_segment(&rig, &h, &n);
         memset(p + LOG_BLOCK_BYTES, 0xff, 64);
         if (i == 0) { /* out of the way, so that the one before is the top now */
             p[0] ^= 1;
@@ -475,7 +494,7 @@ static void what_a_torn_beginning_states_is_heard(void **state)
     struct segment_header h;
     struct segment_header before;
     size_t n;
-    memset(top_segment(&rig, &h, &n) + LOG_BLOCK_BYTES, 0xff, 64);
+    memset(rig_top_segment(&rig, &h, &n) + LOG_BLOCK_BYTES, 0xff, 64);
     for (size_t i = disk_files(rig.disk); i > 0; i--) {
         const uint8_t *p = disk_bytes(rig.disk, i - 1, &n);
         bool log = strstr(disk_name(rig.disk, i - 1), ".log") != NULL;
@@ -505,7 +524,7 @@ static void a_header_without_sense_is_none(void **state)
         struct rig rig = copy_of(&built);
         struct segment_header h;
         size_t n;
-        uint8_t *p = top_segment(&rig, &h, &n);
+        uint8_t *p = rig_top_segment(&rig, &h, &n);
         uint64_t *const wide[] = { &h.prev_generation, &h.prev_end, &h.first, &h.capacity };
         uint32_t *const narrow[] = { &h.restate_bytes, &h.body_offset };
         if (field < 4) {
@@ -542,7 +561,7 @@ static void damage_is_found_again(void **state)
     build(&rig, true, 1);
     struct segment_header h;
     size_t n;
-    top_segment(&rig, &h, &n)[h.body_offset + 70] ^= 1;
+    rig_top_segment(&rig, &h, &n)[h.body_offset + 70] ^= 1;
     size_t files = disk_files(rig.disk);
     uint64_t operations = disk_operations(rig.disk);
     for (int i = 0; i < 3; i++) {
@@ -567,6 +586,7 @@ int main(void)
         cmocka_unit_test(every_misdirected_block_is_told_or_harmless),
         cmocka_unit_test(a_tail_may_tear_anywhere),
         cmocka_unit_test(a_batch_behind_a_gap_never_comes_back),
+        cmocka_unit_test(a_batch_of_another_life_never_comes_back),
         cmocka_unit_test(a_missing_segment_is_told),
         cmocka_unit_test(a_zeroed_newest_segment_is_told),
         cmocka_unit_test(two_lost_beginnings_are_damage),

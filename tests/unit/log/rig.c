@@ -139,3 +139,21 @@ struct log_group rig_group(struct rig *rig, uint32_t group)
     assert_true(log_group_state(rig->log, group, &g));
     return g;
 }
+
+uint8_t *rig_top_segment(struct rig *rig, struct segment_header *h, size_t *n)
+{
+    uint8_t *top = NULL;
+    for (size_t i = 0; i < disk_files(rig->disk); i++) {
+        struct segment_header one;
+        size_t bytes;
+        uint8_t *p = disk_bytes(rig->disk, i, &bytes);
+        if (bytes >= LOG_BLOCK_BYTES && segment_header_decode(p, &one) == HEADER_OK &&
+            (top == NULL || one.generation > h->generation)) {
+            top = p;
+            *h = one;
+            *n = bytes;
+        }
+    }
+    assert_non_null(top);
+    return top;
+}

@@ -5,6 +5,7 @@
 #include "disk.h"
 
 #include "base/limits.h"
+#include "log/format.h"
 #include "log/log.h"
 
 #include <setjmp.h>
@@ -46,5 +47,8 @@ bool rig_has(struct rig *rig, uint32_t group, qr_slot slot, qr_term term);
 /* Entries [lo, hi) are there; their term is 1. */
 void rig_expect(struct rig *rig, uint32_t group, qr_slot lo, qr_slot hi);
 struct log_group rig_group(struct rig *rig, uint32_t group);
+
+/* The file that holds the newest segment, and where its batches begin. */
+uint8_t *rig_top_segment(struct rig *rig, struct segment_header *h, size_t *n);
 
 #endif
