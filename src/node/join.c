@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "node/frame.h"
 #include "node/handshake.h"
+#include "node/repeats.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 #define DIAL_INTERVAL (200 * QR_MILLISECOND)
 #define ANSWER_TIMEOUT (2 * QR_SECOND)
 #define STAY_TIME (2 * QR_SECOND) /* with a node that only says "later": another may know more */
-#define PROGRESS_INTERVAL (10 * QR_SECOND) /* the same reason is told again */
+#define PROGRESS_INTERVAL (30 * QR_SECOND) /* the same reason is told again */
 #define INPUT_BYTES 8192u
 
 struct joining {
@@ -26,8 +27,8 @@ struct joining {
     struct logger logger;
     struct io_timer timer;
     struct io_stream *stream;
-    bool proven, later;
-    qr_time met_at;       /* when this connection was made */
+    bool proven, later, told_why; /* of this connection */
+    qr_time met_at;               /* when this connection was made */
     bool looking;         /* the directory has an identity: only whether it is of that cluster */
     uint32_t next, tried; /* of the addresses in config->join */
     char host[64];
@@ -38,8 +39,9 @@ struct joining {
     uint8_t hello[HELLO_BYTES];
     uint8_t in[INPUT_BYTES];
     size_t in_n;
-    char told[400]; /* the last line, and when */
-    qr_time told_at;
+    bool welcomed;      /* it has answered as a node does */
+    uint32_t strangers; /* addresses one after the other at which no node is */
+    struct repeats told;
     bool ended, taken;
     char *message;
     size_t cap;
@@ -50,18 +52,15 @@ struct joining {
 static void tell(struct joining *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void tell(struct joining *j, const char *format, ...)
 {
-    char line[sizeof j->told];
+    char line[400];
+    uint32_t kept_back;
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    qr_time now = io_now(j->io);
-    if (strcmp(line, j->told) == 0 && now < j->told_at + PROGRESS_INTERVAL) {
-        return;
+    if (repeats_due(&j->told, line, io_now(j->io), PROGRESS_INTERVAL, &kept_back)) {
+        logger_line(&j->logger, LOGGER_NOTICE, "%s", line);
     }
-    memcpy(j->told, line, sizeof line);
-    j->told_at = now;
-    logger_line(&j->logger, LOGGER_NOTICE, "%s", line);
 }
 
 static void end(struct joining *j, bool taken)
@@ -238,6 +237,42 @@ static void on_frame(struct joining *j, const struct frame *f)
     }
 }
 
+static uint32_t target_count(const struct joining *j)
+{
+    char host[64];
+    uint16_t port;
+    uint16_t clients;
+    bool valid;
+    uint32_t n = 0;
+    while (config_join_target(j->config->join, n, host, &port, &clients, &valid)) {
+        n++;
+    }
+    return n;
+}
+
+/* What came is no frame: something else listens there. When that is so everywhere, waiting does not
+ * help. */
+static void on_stranger(struct joining *j)
+{
+    static const char advice[] = "--join takes a node's port for clients, to which 10000 is added, "
+                                 "or host:port@peer-port";
+    char said[33];
+    size_t n = min_u64(j->in_n, sizeof said - 1);
+    for (size_t i = 0; i < n; i++) {
+        said[i] = (char)(j->in[i] >= 0x20 && j->in[i] < 0x7f ? j->in[i] : '.');
+    }
+    said[n] = 0;
+    if (!j->looking && ++j->strangers >= target_count(j)) {
+        fail(j, "%s:%u is no node's port for peers, it answers '%s': %s", j->host,
+             (unsigned)j->port, said, advice);
+    } else {
+        tell(j, "%s:%u is no node's port for peers, it answers '%s': %s; trying on", j->host,
+             (unsigned)j->port, said, advice);
+        j->told_why = true;
+        hang_up(j);
+    }
+}
+
 static void on_read(struct io_stream *stream, size_t n)
 {
     struct joining *j = io_stream_owner(stream);
@@ -249,10 +284,16 @@ static void on_read(struct io_stream *stream, size_t n)
         if (result == FRAME_INCOMPLETE && j->in_n < sizeof j->in) {
             return;
         }
+        if (result != FRAME_COMPLETE && !j->welcomed) {
+            on_stranger(j);
+            return;
+        }
         if (result != FRAME_COMPLETE) {
             hang_up(j);
             return;
         }
+        j->welcomed = true;
+        j->strangers = 0;
         on_frame(j, &frame);
         memmove(j->in, j->in + bytes, j->in_n - bytes);
         j->in_n -= bytes;
@@ -281,8 +322,9 @@ static void on_close(struct io_stream *stream, int error)
 {
     struct joining *j = io_stream_owner(stream);
     (void)error;
-    if (j->leader[0] == 0 && !j->ended && !j->later) {
-        tell(j, "%s:%u has closed the connection; trying on", j->host, (unsigned)j->port);
+    if (j->leader[0] == 0 && !j->ended && !j->later && !j->told_why) {
+        tell(j, "%s:%u has closed the connection%s; trying on", j->host, (unsigned)j->port,
+             j->welcomed ? "" : " without a word: is that a node's port for peers?");
     }
     try_next(j, j->leader[0] != 0 ? 0 : DIAL_INTERVAL);
 }
@@ -307,7 +349,7 @@ static void on_connect(void *context, struct io_stream *stream, int error)
     j->stream = stream;
     j->met_at = io_now(j->io);
     j->in_n = 0;
-    j->proven = false;
+    j->proven = j->welcomed = j->told_why = false;
     io_stream_open(stream, &callbacks, j);
     find_own_place(j);
     struct greeting g = { .version = WIRE_VERSION,
@@ -320,22 +362,49 @@ static void on_connect(void *context, struct io_stream *stream, int error)
     send_frame(j, FRAME_HELLO, j->hello, HELLO_BYTES);
 }
 
+/* Whether that is where this node itself will listen: lists are often the same on all nodes. */
+static bool is_myself(const struct config *config, const char *host, uint16_t port)
+{
+    char own[64] = "127.0.0.1";
+    config_own_address(config, own);
+    uint16_t own_port =
+        config->peer_port != 0 ? config->peer_port : (uint16_t)(config->port + 10000);
+    return port == own_port && strcmp(host, own) == 0;
+}
+
+/* The next of the addresses into host and port; false when all are this node's own. */
+static bool next_target(struct joining *j)
+{
+    uint32_t n = target_count(j);
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t clients;
+        bool valid;
+        (void)config_join_target(j->config->join, j->next % n, j->host, &j->port, &clients, &valid);
+        qr_assert(valid); /* config_check */
+        j->next = j->next % n + 1;
+        j->tried++;
+        if (!is_myself(j->config, j->host, j->port)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void dial(struct joining *j)
 {
-    bool valid;
-    uint16_t clients;
     if (j->leader[0] != 0) {
         memcpy(j->host, j->leader, sizeof j->host);
         j->port = j->leader_port;
         j->leader[0] = 0;
-    } else {
-        if (!config_join_target(j->config->join, j->next, j->host, &j->port, &clients, &valid)) {
-            j->next = 0;
-            valid = config_join_target(j->config->join, 0, j->host, &j->port, &clients, &valid);
-            qr_assert(valid); /* config_check */
-        }
-        j->next++;
-        j->tried++;
+    } else if (!next_target(j) && j->looking) {
+        end(j, true);
+        return;
+    } else if (is_myself(j->config, j->host, j->port)) {
+        fail(j,
+             "--join names nobody but this node itself, %s:%u: name nodes of the cluster that it "
+             "is to join",
+             j->host, (unsigned)j->port);
+        return;
     }
     if (!j->looking) {
         tell(j, "Asking %s:%u to take this node in", j->host, (unsigned)j->port);
@@ -350,11 +419,7 @@ static void dial(struct joining *j)
 
 static bool went_round(const struct joining *j)
 {
-    char host[64];
-    uint16_t port;
-    uint16_t clients;
-    bool valid;
-    return !config_join_target(j->config->join, j->tried, host, &port, &clients, &valid);
+    return j->tried >= target_count(j);
 }
 
 static void on_timer(struct io_timer *timer)
@@ -365,6 +430,13 @@ static void on_timer(struct io_timer *timer)
     } else if (j->stream != NULL && j->later && io_now(j->io) < j->met_at + STAY_TIME) {
         j->later = false;
         ask(j);
+    } else if (j->stream != NULL && !j->welcomed) {
+        tell(j,
+             "%s:%u takes connections and says nothing: a node that hangs, or no node's port for "
+             "peers; trying on",
+             j->host, (unsigned)j->port);
+        j->told_why = true;
+        hang_up(j);
     } else if (j->stream != NULL) {
         hang_up(j); /* too slow, or cut off from its cluster: the next one */
     } else if (j->looking && went_round(j)) {

@@ -175,6 +175,11 @@ static struct join_answer answer_to(const struct link *link, const struct join_r
                    "the cluster has no cluster-secret: whoever reaches it could join; "
                    "give all nodes one first");
     }
+    if (replica_leads(node->replica) && index == NODE_NONE &&
+        replica_has_removed(node->replica, request->uuid)) {
+        return say(JOIN_REFUSED, "it was taken in and then removed (MEMBER REMOVE); to join anew, "
+                                 "wipe its directory");
+    }
     if (replica_leads(node->replica)) {
         bool mine = index != NODE_NONE && request->id != 0 && node->known[index].id != request->id;
         return mine ? say(JOIN_REFUSED, "this directory is node %u already", node->known[index].id)

@@ -170,42 +170,6 @@ static struct greeting greeting_to(struct link *link, uint32_t to)
     return g;
 }
 
-/* Behind the words, for a node that takes part no more: it is to stop for good. */
-#define REFUSED_FOR_GOOD 1
-
-static void say_no(struct link *link, const char *why, struct span code)
-{
-    link_send(link, FRAME_REFUSED, span_of(why, strlen(why)), code, false);
-    link_flush(link);
-    link->closing = true;
-    io_stream_dismiss(link->stream);
-}
-
-/* Says no in words to the other side and to our log, and closes once that is sent. Returns false,
- * for the caller to return. */
-static bool __attribute__((format(printf, 2, 3))) refuse(struct link *link, const char *format, ...)
-{
-    char why[400];
-    char name[64];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    io_stream_peer_name(link->stream, name, sizeof name);
-    node_log(link->peers->node, NODE_LOG_WARNING, "Refused the peer at %s: %s", name, why);
-    if (link->peer != NODE_NONE) {
-        peers_refused(link->peers, link->peer);
-    }
-    say_no(link, why, (struct span){ 0 });
-    return false;
-}
-
-void link_dismiss(struct link *link)
-{
-    static const uint8_t code[] = { REFUSED_FOR_GOOD };
-    say_no(link, "the cluster has removed this node", span_of(code, sizeof code));
-}
-
 /* Whether the greeting may be from a member of this cluster that looks for this one, or from one
  * that wants to be; refuses otherwise. */
 static bool acceptable(struct link *link, const struct greeting *g)
@@ -214,27 +178,28 @@ static bool acceptable(struct link *link, const struct greeting *g)
     struct identity *me = &node->identity;
     static const uint8_t unknown[16] = { 0 };
     if (g->version < WIRE_VERSION_OLDEST || g->oldest > WIRE_VERSION) {
-        return refuse(link,
-                      "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
-                      g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
+        return link_refuse(
+            link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
+            g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
     }
     link->version = g->version < WIRE_VERSION ? g->version : WIRE_VERSION;
     link->joins = !link->dialed && g->to == 0 && link->version >= CLAIM_VERSION;
     bool any = link->joins && memcmp(g->cluster, unknown, 16) == 0;
     if (!any && memcmp(g->cluster, me->cluster, 16) != 0) {
-        return refuse(link, "it belongs to another cluster: check the member addresses");
+        return link_refuse(link, "it belongs to another cluster: check the member addresses");
     }
     if (g->to != me->node_id && !link->joins) {
-        return refuse(link, "it looks for node %u, this is node %u: check the member addresses",
-                      g->to, me->node_id);
+        return link_refuse(link,
+                           "it looks for node %u, this is node %u: check the member addresses",
+                           g->to, me->node_id);
     }
     if (g->from == me->node_id && !link->joins) {
-        return refuse(link, "it calls itself node %u, as this one: check the member addresses",
-                      g->from);
+        return link_refuse(link, "it calls itself node %u, as this one: check the member addresses",
+                           g->from);
     }
     if (link->peer != NODE_NONE && node->known[link->peer].id != g->from) {
-        return refuse(link, "node %u answered in the place of node %u", g->from,
-                      node->known[link->peer].id);
+        return link_refuse(link, "node %u answered in the place of node %u", g->from,
+                           node->known[link->peer].id);
     }
     return true;
 }
@@ -247,24 +212,25 @@ static bool introduced(struct link *link, const struct greeting *g)
     switch (members_meet(node, g, &link->claim, &index)) {
     case MEMBERS_WELCOME:
         if (link->peer != NODE_NONE && link->peer != index) {
-            return refuse(link, "node %u is known under another index", g->from);
+            return link_refuse(link, "node %u is known under another index", g->from);
         }
         link->peer = index;
         return true;
     case MEMBERS_NOT_ONE:
-        return refuse(link, "node %u is not another member of this cluster", g->from);
+        return link_refuse(link, "node %u is not another member of this cluster", g->from);
     case MEMBERS_REMOVED:
-        node_log(node, NODE_LOG_NOTICE, "Sent node %u away: it takes part no more", g->from);
+        node_log_rarely(node, NODE_LOG_NOTICE, "Sent node %u away: it takes part no more", g->from);
         link_dismiss(link);
         return false;
     case MEMBERS_OTHER_DIRECTORY:
-        return refuse(link,
-                      "node %u comes with another data directory than before: it may have "
-                      "forgotten what it acknowledged; give it back its directory, or wipe "
-                      "it and start it with --join",
-                      g->from);
+        return link_refuse(
+            link,
+            "node %u comes with another data directory than before: it may have "
+            "forgotten what it acknowledged; start it with the old directory, or with "
+            "an empty one and --join in place of --bootstrap",
+            g->from);
     case MEMBERS_NOT_SAVED:
-        return refuse(link, "its identity could not be saved to disk");
+        return link_refuse(link, "its identity could not be saved to disk");
     }
     qr_unreachable();
 }
@@ -316,7 +282,7 @@ static bool on_welcome(struct link *link, struct span head)
         return true;
     }
     if (!proven) {
-        return !refuse(link, "its proof fails: the cluster-secret differs");
+        return !link_refuse(link, "its proof fails: the cluster-secret differs");
     }
     if (!introduced(link, &g)) {
         return true;
@@ -336,7 +302,7 @@ static bool on_proof(struct link *link, struct span head)
     struct span hello = span_of(link->hello, HELLO_BYTES);
     if (!proof_holds(head, &link->claim, hello, span_of(link->welcome, link->welcome_n),
                      link->peers->node->config.cluster_secret)) {
-        return !refuse(link, "its proof fails: the cluster-secret differs");
+        return !link_refuse(link, "its proof fails: the cluster-secret differs");
     }
     bool valid = hello_read(hello, &g);
     qr_assert(valid);
@@ -346,20 +312,6 @@ static bool on_proof(struct link *link, struct span head)
         become_up(link);
     }
     return true;
-}
-
-static void on_refused(struct link *link, struct span head, struct span code)
-{
-    /* It has proven that it knows the secret, and had a reason to look who we are. */
-    if (link->state == LINK_UP && code.n == 1 && code.p[0] == REFUSED_FOR_GOOD) {
-        members_removed(link->peers->node, "its cluster has removed it");
-    }
-    if (link->dialed) {
-        peers_refused(link->peers, link->peer);
-    }
-    node_log(link->peers->node, NODE_LOG_WARNING, "A peer refused this node: %.*s",
-             (int)(head.n < 400 ? head.n : 400), (const char *)head.p);
-    link_drop(link, "refused");
 }
 
 /* --- Frames --------------------------------------------------------------------------------- */
@@ -435,7 +387,7 @@ static bool on_credit(struct link *link, const struct frame *f)
 static bool on_frame(struct link *link, const struct frame *f)
 {
     if (f->kind == FRAME_REFUSED) {
-        on_refused(link, f->head, f->tail);
+        link_refused(link, f->head, f->tail);
         return true;
     }
     switch (link->state) {

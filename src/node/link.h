@@ -49,6 +49,7 @@ struct peer {
     struct link *link[LANES]; /* up; NULL: not connected */
     struct link *dialing[LANES];
     qr_time dial_at[LANES];
+    qr_time refused_at, refused_for; /* the last time; how long nothing is tried after that */
     bool up; /* the protocol was told so */
     enum log_space space;
     struct relay relay;
@@ -83,6 +84,11 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
 void link_flush(struct link *link);
 size_t link_queued(const struct link *link);
 
+/* Says no in words to the other side and to our log, and closes once that is sent. Returns false,
+ * for the caller to return. */
+bool link_refuse(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The other side has said no. */
+void link_refused(struct link *link, struct span head, struct span code);
 /* Says no to a node that takes part no more, and closes once that is sent: it is to stop for good.
  */
 void link_dismiss(struct link *link);

@@ -35,6 +35,7 @@
 #define STOP_TIME (3 * QR_SECOND)
 #define QUIET_TIME (30 * QR_MILLISECOND)
 #define HOUSEKEEPING_INTERVAL (100 * QR_MILLISECOND)
+#define LOG_RARELY (60 * QR_SECOND) /* how long a text that was logged is kept back */
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
 {
@@ -42,6 +43,25 @@ void node_log(struct node *node, enum node_log_level level, const char *format, 
     va_start(arguments, format);
     logger_line_v(node->logger, (enum logger_level)level, format, arguments);
     va_end(arguments);
+}
+
+void node_log_rarely(struct node *node, enum node_log_level level, const char *format, ...)
+{
+    char text[LOG_LINE_BYTES_MAX];
+    uint32_t more;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!repeats_due(&node->repeats, text, io_now(node->io), LOG_RARELY, &more)) {
+        return;
+    }
+    if (more == 0) {
+        node_log(node, level, "%s", text);
+    } else {
+        node_log(node, level, "%s (%" PRIu32 " times more since this was last written)", text,
+                 more);
+    }
 }
 
 void node_fail(struct node *node, const char *why)

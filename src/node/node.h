@@ -15,6 +15,7 @@
 #include "node/info.h"
 #include "node/quarantine.h"
 #include "node/queues.h"
+#include "node/repeats.h"
 #include "node/measure.h"
 #include "protocol/protocol.h"
 
@@ -96,6 +97,7 @@ struct node {
     struct info_state info;
     struct command_stats *command_stats; /* command_count() of them */
     struct logger *logger;
+    struct repeats repeats; /* of what is logged rarely */
     struct io_timer timer; /* the next turn that nothing else would cause */
     bool again;            /* this turn left work for one more */
     uint32_t paused_clients;

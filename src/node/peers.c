@@ -18,7 +18,8 @@
 #include <string.h>
 
 #define DIAL_INTERVAL (50 * QR_MILLISECOND)
-#define REFUSED_INTERVAL (1 * QR_SECOND)
+#define REFUSED_INTERVAL (1 * QR_SECOND) /* at first; doubled until somebody else is known */
+#define REFUSED_INTERVAL_MAX (16 * QR_SECOND)
 /* The lower index leaves it to the higher one, which may not know it, or its address. */
 #define SECOND_DIAL_INTERVAL (1 * QR_SECOND)
 /* What a node that was dropped still hears: that the entry which drops it is committed. */
@@ -49,6 +50,7 @@ struct peers *peers_new(struct node *node, char *message, size_t cap)
         alone = alone && (i == peers->me || node->identity.members[i].id == 0);
     }
     if (node->removed) {
+        peers->retires_at = io_now(node->io);
         return peers; /* nobody to talk to, nothing to listen for */
     }
     int error =
@@ -179,6 +181,7 @@ void peers_link_up(struct peers *peers, struct link *link)
     peer->link[link->lane] = link;
     if (peers_connected(peers, link->peer)) {
         peer->up = true;
+        peer->refused_for = 0;
         node_log(peers->node, NODE_LOG_NOTICE, "Connected to node %u",
                  (unsigned)peers->node->known[link->peer].id);
         uint8_t space = (uint8_t)peers->node->space;
@@ -199,12 +202,21 @@ void peers_link_down(struct peers *peers, struct link *link)
     }
 }
 
-void peers_refused(struct peers *peers, node_index peer)
+void peers_refused(struct peers *peers, node_index index)
 {
+    struct peer *peer = &peers->peer[index];
+    qr_time now = io_now(peers->node->io);
     peers->look_at = 0;
     peers->node->stats.peer_refused++;
+    if (peer->refused_for == 0) {
+        peer->refused_for = REFUSED_INTERVAL;
+    } else if (now >= peer->refused_at + peer->refused_for / 2) { /* not the other lane's */
+        qr_time twice = 2 * peer->refused_for;
+        peer->refused_for = twice < REFUSED_INTERVAL_MAX ? twice : REFUSED_INTERVAL_MAX;
+    }
+    peer->refused_at = now;
     for (unsigned lane = 0; lane < LANES; lane++) {
-        peers->peer[peer].dial_at[lane] = io_now(peers->node->io) + REFUSED_INTERVAL;
+        peer->dial_at[lane] = now + peer->refused_for;
     }
 }
 
@@ -229,6 +241,14 @@ void peers_known(struct peers *peers)
     peers->look_at = 0;
     for (node_index i = peers->end; i < MEMBERS_MAX; i++) {
         peers->end = peers->node->known[i].id != 0 ? i + 1 : peers->end;
+    }
+    for (node_index i = 0; i < peers->end; i++) {
+        struct peer *peer = &peers->peer[i];
+        qr_time soon = peer->refused_at + REFUSED_INTERVAL;
+        for (unsigned lane = 0; lane < LANES && peer->refused_for != 0; lane++) {
+            peer->dial_at[lane] = soon < peer->dial_at[lane] ? soon : peer->dial_at[lane];
+        }
+        peer->refused_for = 0; /* what stood in the way may be gone */
     }
 }
 

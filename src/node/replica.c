@@ -508,6 +508,11 @@ const struct roster *replica_applied_roster(const struct replica *r, qr_slot *sl
     return &r->applied_roster;
 }
 
+bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
+{
+    return graves_hold(&r->graves, uuid);
+}
+
 uint32_t replica_roster_changes(const struct replica *r)
 {
     return r->roster_changes;

@@ -133,6 +133,8 @@ node_index replica_me(const struct replica *r);
  * here. *slot is that of the entry. */
 const struct roster *replica_roster(const struct replica *r, qr_slot *slot);
 const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot);
+/* Whether that directory took part and was removed, as far as is remembered. */
+bool replica_has_removed(const struct replica *r, const uint8_t uuid[16]);
 /* Grows whenever one of the two is another one. */
 uint32_t replica_roster_changes(const struct replica *r);
 /* Whether any other node votes: without one there is nobody to hand over to. */

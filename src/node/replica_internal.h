@@ -44,10 +44,11 @@ struct replica {
     void *self;
     uint32_t group;
     node_index me;
-    bool started; /* has learnt what survived */
+    bool started;         /* has learnt what survived */
     struct roster roster; /* in force: the latest in the log, at roster_slot */
     qr_slot roster_slot;
     struct roster applied_roster; /* in force at what is applied here */
+    struct graves graves;         /* who has left */
     qr_slot applied_roster_slot;
     const struct roster *offered; /* of the snapshot in the offer being stepped */
     uint32_t roster_changes;      /* of both */

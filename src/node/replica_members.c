@@ -99,6 +99,7 @@ void replica_roster_installed(struct replica *r, const struct roster *roster, qr
 {
     struct log_group group = { 0 };
     (void)log_group_state(r->node->log, r->group, &group);
+    graves_follow(&r->graves, &r->applied_roster, roster);
     r->applied_roster = *roster;
     r->applied_roster_slot = slot;
     look_behind_applied(r, group.members_count > 0 ? group.members[group.members_count - 1] : 0);
@@ -148,8 +149,10 @@ void replica_persist_members(struct replica *r, const struct effect *e)
 
 void replica_roster_applied(struct replica *r, const struct record *record)
 {
+    struct roster before = r->applied_roster;
     bool valid = roster_read(record->payload, &r->applied_roster);
     qr_assert(valid); /* checked when it came, or made here */
+    graves_follow(&r->graves, &before, &r->applied_roster);
     r->applied_roster_slot = record->slot;
     r->roster_changes++;
 }

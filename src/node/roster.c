@@ -145,3 +145,32 @@ bool roster_read(struct span in, struct roster *out)
     }
     return wire_finished(&r);
 }
+
+static bool has_directory(const struct roster *roster, const uint8_t uuid[16])
+{
+    bool found = false;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        found = found || (roster->node[i].id != 0 && memcmp(roster->node[i].uuid, uuid, 16) == 0);
+    }
+    return found;
+}
+
+void graves_follow(struct graves *graves, const struct roster *before, const struct roster *after)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *n = &before->node[i];
+        if (n->id != 0 && roster_uuid_known(n) && !has_directory(after, n->uuid)) {
+            memcpy(graves->uuid[graves->next++ % GRAVES_KEPT], n->uuid, 16);
+        }
+    }
+}
+
+bool graves_hold(const struct graves *graves, const uint8_t uuid[16])
+{
+    static const uint8_t none[16] = { 0 };
+    bool found = false;
+    for (uint32_t i = 0; i < GRAVES_KEPT; i++) {
+        found = found || memcmp(graves->uuid[i], uuid, 16) == 0;
+    }
+    return found && memcmp(uuid, none, 16) != 0;
+}

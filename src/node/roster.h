@@ -44,6 +44,18 @@ node_index roster_find(const struct roster *roster, uint32_t id);
 /* What a node is to the group, in a word: voter, learner, observer, leaving, none. */
 const char *roster_role(const struct membership *members, node_index index);
 
+/* Directories that have left the cluster, the latest: whoever asks to be taken in and was removed
+ * meanwhile is to hear that, and not to come back. Kept in memory; what a node replays at its start
+ * tells it again. */
+#define GRAVES_KEPT 64
+struct graves {
+    uint8_t uuid[GRAVES_KEPT][16];
+    uint32_t next;
+};
+/* A roster takes the place of another one, decided. */
+void graves_follow(struct graves *graves, const struct roster *before, const struct roster *after);
+bool graves_hold(const struct graves *graves, const uint8_t uuid[16]);
+
 /* Whether a text is made of what numeric addresses are made of. */
 bool roster_is_address(const char *text);
 

@@ -32,5 +32,8 @@ void node_config_changed(struct node *node, const char *name);
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same for what goes on for long: a text is written once, and again every minute. */
+void node_log_rarely(struct node *node, enum node_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -138,6 +138,36 @@ static void test_nodes_are_found_by_id(void **state)
     assert_int_equal(membership_all(&roster.members), 31);
 }
 
+/* Scenario 29: whoever has left is known by its directory, for as long as there is room. */
+static void test_directories_that_have_left_are_remembered(void **state)
+{
+    (void)state;
+    struct graves graves = { 0 };
+    struct roster before = { 0 };
+    struct roster after = { 0 };
+    static const uint8_t nobody[16] = { 0 };
+    before.node[0] = (struct roster_node){ .id = 1, .uuid = { 1 } };
+    before.node[1] = (struct roster_node){ .id = 2, .uuid = { 2 } };
+    before.node[2] = (struct roster_node){ .id = 3 }; /* not met yet */
+    after.node[0] = before.node[0];
+    after.node[4] = before.node[1]; /* wherever it stands, it is there */
+    graves_follow(&graves, &before, &after);
+    assert_false(graves_hold(&graves, before.node[1].uuid));
+    assert_false(graves_hold(&graves, nobody));
+    after.node[4] = (struct roster_node){ .id = 2, .uuid = { 9 } }; /* another one, same id */
+    graves_follow(&graves, &before, &after);
+    assert_true(graves_hold(&graves, before.node[1].uuid));
+    assert_false(graves_hold(&graves, after.node[4].uuid));
+    assert_false(graves_hold(&graves, before.node[0].uuid));
+    for (uint32_t i = 0; i < GRAVES_KEPT; i++) {
+        before = (struct roster){ 0 };
+        before.node[0] = (struct roster_node){ .id = 1, .uuid = { 3, (uint8_t)i } };
+        graves_follow(&graves, &before, &after);
+    }
+    assert_true(graves_hold(&graves, before.node[0].uuid));
+    assert_false(graves_hold(&graves, (const uint8_t[16]){ 2 }));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_what_no_node_writes_is_refused),
         cmocka_unit_test(test_every_cut_and_every_longer_one_is_refused),
         cmocka_unit_test(test_nodes_are_found_by_id),
+        cmocka_unit_test(test_directories_that_have_left_are_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
