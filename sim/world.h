@@ -536,10 +536,6 @@ void snapshots_install(struct world *w, struct sim_node *n, const struct effect 
 void snapshots_resume(struct world *w, struct sim_node *n); /* after a restart */
 
 /* members.c */
-static inline uint16_t node_bit(node_index node)
-{
-    return (uint16_t)(1u << node);
-}
 /* In force in this log: what its last such entry states, or `before`. */
 struct membership_at members_in_force(const struct image *i, struct membership_at before);
 const struct membership *members_decided(const struct world *w); /* the latest committed one */

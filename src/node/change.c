@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static uint16_t bit_of(node_index i)
-{
-    return (uint16_t)(1u << i);
-}
-
 const char *change_begin(struct node *node, struct change *out)
 {
     qr_slot slot;
@@ -46,7 +41,7 @@ node_index change_add(struct change *change, const struct roster_node *node, boo
     if (i == MEMBERS_MAX) {
         return NODE_NONE;
     }
-    *(observer ? &change->wanted.observers : &change->wanted.learners) |= bit_of(i);
+    *(observer ? &change->wanted.observers : &change->wanted.learners) |= node_bit(i);
     change->node[i] = *node;
     change->added = i;
     return i;
@@ -54,7 +49,7 @@ node_index change_add(struct change *change, const struct roster_node *node, boo
 
 void change_drop(struct change *change, node_index index)
 {
-    uint16_t keep = (uint16_t)~bit_of(index);
+    uint16_t keep = (uint16_t)~node_bit(index);
     change->wanted.voters &= keep;
     change->wanted.learners &= keep;
     change->wanted.observers &= keep;
@@ -70,9 +65,9 @@ void change_node(struct change *change, node_index index, const struct roster_no
  * it has heard of late. */
 static bool is_safe(const struct node *node, const struct change *change)
 {
-    uint16_t there = bit_of(replica_me(node->replica));
+    uint16_t there = node_bit(replica_me(node->replica));
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        there |= peers_connected(node->peers, i) ? bit_of(i) : 0;
+        there |= peers_connected(node->peers, i) ? node_bit(i) : 0;
     }
     return change->wanted.voters == change->now.members.voters || change->wanted.voters == 0 ||
            quorum_of_set(there, change->wanted.voters);

@@ -40,7 +40,7 @@ static void follow_index(struct node *node, node_index i)
 {
     struct roster_node now = stated(node, i);
     struct roster_node *known = &node->known[i];
-    uint16_t bit = (uint16_t)(1u << i);
+    uint16_t bit = node_bit(i);
     if (now.id == 0 && (node->guests & bit) != 0) {
         return; /* it is known from itself; the log may follow */
     }
@@ -87,7 +87,7 @@ void members_follow(struct node *node)
 
 void members_lost(struct node *node, node_index index)
 {
-    uint16_t bit = (uint16_t)(1u << index);
+    uint16_t bit = node_bit(index);
     node->guests = (uint16_t)(node->guests & ~bit);
     node->aliens = (uint16_t)(node->aliens & ~bit);
     node->known[index] = stated(node, index);
@@ -169,7 +169,7 @@ static node_index index_of(const struct node *node, uint32_t id, const uint8_t u
 static void take_in(struct node *node, const struct greeting *g, const struct claim *claim)
 {
     struct roster_node *known = &node->known[claim->index];
-    uint16_t bit = (uint16_t)(1u << claim->index);
+    uint16_t bit = node_bit(claim->index);
     (void)peers_leave(node->peers, claim->index, true);
     if (stated(node, claim->index).id != 0) {
         node->aliens |= bit;

@@ -261,7 +261,7 @@ void order_cmd_MEMBER_PROMOTE(struct node *node, struct pending *p, const struct
     if (i == NODE_NONE) {
         return;
     }
-    uint16_t bit = (uint16_t)(1u << i);
+    uint16_t bit = node_bit(i);
     bool was_observer = (change.wanted.observers & bit) != 0;
     if ((change.wanted.voters & bit) != 0) {
         order_refuse(p, "ERR that member is a voter already, nothing was changed");
@@ -282,7 +282,7 @@ void order_cmd_MEMBER_DEMOTE(struct node *node, struct pending *p, const struct 
     if (i == NODE_NONE) {
         return;
     }
-    uint16_t bit = (uint16_t)(1u << i);
+    uint16_t bit = node_bit(i);
     if ((change.wanted.observers & bit) != 0) {
         order_refuse(p, "ERR that member is an observer already, nothing was changed");
         return;

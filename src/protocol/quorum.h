@@ -22,6 +22,12 @@ static inline uint32_t quorum_count(uint32_t set)
     return count;
 }
 
+/* The set of one node. */
+static inline uint16_t node_bit(node_index node)
+{
+    return (uint16_t)(1u << node);
+}
+
 /* The lowest node of a set that is not empty. Sets are walked in order of index (P7):
  * for (uint32_t rest = set; rest != 0; rest &= rest - 1) { node_index i = set_first(rest); ... } */
 static inline node_index set_first(uint32_t set)

@@ -117,7 +117,7 @@ void repair_look(struct repair *r, const struct repair_hole *holes, uint32_t cou
 void repair_peer(struct repair *r, node_index peer, bool up)
 {
     qr_assert(peer < MEMBERS_MAX && peer != r->me);
-    uint16_t bit = (uint16_t)(1u << peer);
+    uint16_t bit = node_bit(peer);
     r->up = up ? r->up | bit : r->up & (uint16_t)~bit;
     for (uint32_t i = 0; i < r->count; i++) {
         r->question[i].ask_at[peer] = 0; /* what it has said stands; it may know more by now */
@@ -138,7 +138,7 @@ void repair_answered(struct repair *r, node_index from, const struct repair_hole
     if (q == NULL || from == r->me) {
         return;
     }
-    uint16_t bit = (uint16_t)(1u << from);
+    uint16_t bit = node_bit(from);
     q->never &= (uint16_t)~bit;
     q->gone &= (uint16_t)~bit;
     switch (answer) {

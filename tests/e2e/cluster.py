@@ -150,6 +150,20 @@ class Node:
         with self.connect(timeout) as connection:
             return connection.call(*arguments)
 
+    def listens(self):
+        try:
+            self.connect().close()
+            return True
+        except OSError:
+            return False
+
+    def get(self, key):
+        """None while it does not answer, too."""
+        try:
+            return self.call("GET", key)
+        except (Error, Closed, OSError):
+            return None
+
     def info(self, section="everything"):
         return parse_info(self.call("INFO", section, timeout=3.0))
 

@@ -126,7 +126,7 @@ def test_requirepass():
     with Cluster(1, start=False, options=["--requirepass", "secret"]) as cluster:
         node = cluster.nodes[0]
         node.start()
-        wait_for(lambda: can_connect(node), "the node listens")
+        wait_for(lambda: node.listens(), "the node listens")
         with node.connect() as connection:
             with pytest.raises(Error, match="NOAUTH Authentication required."):
                 connection.call("GET", "x")
@@ -143,14 +143,6 @@ def test_requirepass():
         with node.connect() as connection:
             connection.send_raw(b"*2\r\n$3\r\nGET\r\n$16385\r\n")
             assert b"unauthenticated" in connection.read_until_closed()
-
-
-def can_connect(node):
-    try:
-        node.connect().close()
-        return True
-    except OSError:
-        return False
 
 
 def own_address():

@@ -200,7 +200,7 @@ def test_all_start_on_a_full_disk(left):
             cluster.kill_all()
             for node in cluster.nodes:
                 disk.start(node)
-            wait_for(lambda: all(reads(node, "k") == b"v" for node in cluster.nodes),
+            wait_for(lambda: all(node.get("k") == b"v" for node in cluster.nodes),
                      "the nodes serve", 15)
         for _ in range(0 if left else 20):  # every start takes a segment, and an end comes
             cluster.kill_all()
@@ -208,7 +208,7 @@ def test_all_start_on_a_full_disk(left):
             for node in cluster.nodes:
                 disk.start(node)
             wait_for(lambda: has_ended(cluster) or
-                     all(reads(node, "k") == b"v" for node in cluster.nodes), "a start", 15)
+                     all(node.get("k") == b"v" for node in cluster.nodes), "a start", 15)
             if has_ended(cluster):
                 break
         else:
@@ -253,13 +253,6 @@ def test_a_checkpoint_on_a_full_disk_is_tried_again():
 
 def has_ended(cluster):
     return any(not node.running() for node in cluster.nodes)
-
-
-def reads(node, key):
-    try:
-        return node.call("GET", key)
-    except (Error, Closed, OSError):
-        return None
 
 
 def accepts(node):
@@ -317,7 +310,7 @@ class Shimmed:
                 if connection is not None:
                     wait_for(lambda: not self.node.running(), "the node to end", 10)
                     return done
-                wait_for(lambda: not self.node.running() or listens(self.node),
+                wait_for(lambda: not self.node.running() or self.node.listens(),
                          "the node to listen or to end", 10)
             except Error as error:  # it has just started, or just failed
                 assert error.kind() in ("CLUSTERDOWN", "UNCERTAIN", "LOADING"), error
@@ -325,14 +318,6 @@ class Shimmed:
                 connection.close()
                 return None
         raise AssertionError("neither writes nor the failure happened")
-
-
-def listens(node):
-    try:
-        node.connect().close()
-        return True
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("kind", ["EIO", "KILL"])
@@ -354,7 +339,7 @@ def test_the_nth_write_or_sync_fails(kind):
             code = node.wait()
             assert code == (1 if kind == "EIO" else -9), node.log()[-2000:]
             node.start()
-            wait_for(lambda: listens(node), f"a restart after operation {at} failed", 10)
+            wait_for(lambda: node.listens(), f"a restart after operation {at} failed", 10)
             with node.connect() as connection:
                 wait_for(lambda: connection.pipeline([("SET", "probe", "1")]) == ["OK"], "a leader")
                 assert connection.call("GET", "first") == b"life"

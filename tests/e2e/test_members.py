@@ -455,7 +455,7 @@ def test_wiped_node_under_its_old_id_joins_anew_53():
         wait_roles(cluster.leader(), {1: "voter", 2: "voter", 3: "voter"})
         assert members(again)[again.number]["index"] == 3
         cluster.followers()[0 if cluster.followers()[0] is not again else 1].kill()
-        assert wait_for(lambda: get(again, "key:99"), "two of three serve") == b"99"
+        assert wait_for(lambda: again.get("key:99"), "two of three serve") == b"99"
 
 
 def fail_over(cluster, target, to):
@@ -467,13 +467,6 @@ def fail_over(cluster, target, to):
     except (Error, Closed, OSError):
         pass
     return target.leads()
-
-
-def get(node, key):
-    try:
-        return node.call("GET", key)
-    except (Error, Closed, OSError):
-        return None
 
 
 def test_an_index_used_anew_is_not_the_node_before_14():

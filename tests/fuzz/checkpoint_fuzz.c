@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/crc32c.h"
+#include "base/wire.h"
 #include "engine/engine.h"
 #include "node/checkpoint.h"
 #include "node/checkpoint_format.h"
@@ -125,18 +126,6 @@ static enum checkpoint_load_result load(struct world *w, bool mended, uint64_t *
 
 /* --- Harm ----------------------------------------------------------------------------------- */
 
-static uint32_t get_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_u32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
-}
-
 /* Every checksum right again: of the header, of the blocks, of the trailer. */
 static void mend(uint8_t *p, size_t n)
 {
@@ -149,17 +138,17 @@ static void mend(uint8_t *p, size_t n)
     if (n < at) {
         return;
     }
-    put_u32(p + at - 4, crc32c_extend(0, p, at - 4));
+    wire_store_u32(p + at - 4, crc32c_extend(0, p, at - 4));
     struct wire_reader r = wire_reader(span_of(p + CHECKPOINT_SALT_AT, 8));
     uint64_t salt = wire_get_u64(&r), number = 0;
     while (n - at >= CHECKPOINT_BLOCK_HEAD_BYTES) {
-        uint32_t length = get_u32(p + at);
+        uint32_t length = wire_load_u32(p + at);
         size_t bytes = length == 0 ? 16 : length;
         if (bytes > n - at - CHECKPOINT_BLOCK_HEAD_BYTES) {
             return;
         }
         const uint8_t *body = p + at + CHECKPOINT_BLOCK_HEAD_BYTES;
-        put_u32(p + at + 4, checkpoint_block_crc(salt, number++, length, body, bytes));
+        wire_store_u32(p + at + 4, checkpoint_block_crc(salt, number++, length, body, bytes));
         at += CHECKPOINT_BLOCK_HEAD_BYTES + bytes;
         if (length == 0) {
             return;
@@ -217,7 +206,7 @@ static void read_image(struct feed *f)
     uint8_t *chunk = qr_alloc(n + 1);
     memcpy(chunk, f->p, n);
     if (n > 13 && chunk[n - 13] == 4) {
-        put_u32(chunk + n - 4, crc32c_extend(0, chunk, n - 4));
+        wire_store_u32(chunk + n - 4, crc32c_extend(0, chunk, n - 4));
     }
     struct engine *a = new_engine(), *b = new_engine();
     if (engine_image_load(a, span_of(chunk, n)) && engine_image_complete(a)) {

@@ -2,6 +2,7 @@
 
 #include "base/crc32c.h"
 #include "base/limits.h"
+#include "base/wire.h"
 #include "log/format.h"
 
 #include <string.h>
@@ -236,23 +237,11 @@ uint64_t twin_stated(const struct life *life, const uint8_t *p, size_t n)
 
 /* --- Mending -------------------------------------------------------------------------------- */
 
-static uint32_t get_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_u32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
-}
-
 static void mend_records(uint8_t *p, size_t n)
 {
-    while (n >= RECORD_HEADER_BYTES && get_u32(p + 4) <= n - RECORD_HEADER_BYTES) {
-        size_t bytes = RECORD_HEADER_BYTES + get_u32(p + 4);
-        put_u32(p, crc32c_extend(0, p + 4, bytes - 4));
+    while (n >= RECORD_HEADER_BYTES && wire_load_u32(p + 4) <= n - RECORD_HEADER_BYTES) {
+        size_t bytes = RECORD_HEADER_BYTES + wire_load_u32(p + 4);
+        wire_store_u32(p, crc32c_extend(0, p + 4, bytes - 4));
         p += bytes;
         n -= bytes;
     }
@@ -260,20 +249,21 @@ static void mend_records(uint8_t *p, size_t n)
 
 static void mend_header(const uint8_t uuid[16], uint8_t *p, size_t n)
 {
-    uint32_t restated = get_u32(p + 72);
+    uint32_t restated = wire_load_u32(p + 72);
     if (restated <= n && n - restated >= LOG_BLOCK_BYTES) {
         mend_records(p + LOG_BLOCK_BYTES, restated);
         uint32_t crc = crc32c_extend(0, uuid, 16);
         crc = crc32c_extend(crc, p + 32, 8);
-        put_u32(p + 76, crc32c_extend(crc, p + LOG_BLOCK_BYTES, restated));
+        wire_store_u32(p + 76, crc32c_extend(crc, p + LOG_BLOCK_BYTES, restated));
     }
-    put_u32(p + 12, crc32c_extend(crc32c_extend(0, p, 12), p + 16, SEGMENT_HEADER_BYTES - 16));
+    wire_store_u32(p + 12,
+                   crc32c_extend(crc32c_extend(0, p, 12), p + 16, SEGMENT_HEADER_BYTES - 16));
 }
 
 void twin_mend(const struct life *life, uint8_t *p, size_t n)
 {
     for (size_t at = 0; at + LOG_BLOCK_BYTES <= n; at += LOG_BLOCK_BYTES) {
-        uint32_t bytes = get_u32(p + at + 8);
+        uint32_t bytes = wire_load_u32(p + at + 8);
         if (memcmp(p + at, "QRLOGSEG", 8) == 0) {
             mend_header(life->config.uuid, p + at, n - at);
         } else if (memcmp(p + at, "QQRB", 4) == 0 && bytes >= BATCH_HEADER_BYTES &&
@@ -281,7 +271,7 @@ void twin_mend(const struct life *life, uint8_t *p, size_t n)
             mend_records(p + at + BATCH_HEADER_BYTES, bytes - BATCH_HEADER_BYTES);
             uint32_t crc = crc32c_extend(0, life->config.uuid, 16);
             crc = crc32c_extend(crc, p + at, 4);
-            put_u32(p + at + 4, crc32c_extend(crc, p + at + 8, bytes - 8));
+            wire_store_u32(p + at + 4, crc32c_extend(crc, p + at + 8, bytes - 8));
         }
     }
 }

@@ -3,14 +3,6 @@
  * closed connections. Reads are in raft_read_test.c. One test each: set up, act, check. */
 #include "tests/paper/paper.h"
 
-static struct group *group_led_by_0(node_index n)
-{
-    struct group *g = group_new(n);
-    group_elect(g, 0);
-    group_elapse(g, 30 * QR_MILLISECOND);
-    return g;
-}
-
 /* --- 3.10 Leadership transfer
  * --------------------------------------------------------------------- */
 
@@ -19,7 +11,7 @@ static struct group *group_led_by_0(node_index n)
 static void test_3_10_transfer_waits_for_the_targets_log(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_submit(g, 0, 3);
 
     group_admin(g, 0, ADMIN_TRANSFER, 2);
@@ -42,7 +34,7 @@ static void test_3_10_transfer_waits_for_the_targets_log(void **state)
 static void test_3_10_a_transfer_is_given_up_after_an_election_timeout(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->node[2].cut = true;
     group_submit(g, 0, 1);
     group_admin(g, 0, ADMIN_TRANSFER, 2);
@@ -60,7 +52,7 @@ static void test_3_10_a_transfer_is_given_up_after_an_election_timeout(void **st
 static void test_3_10_any_target_means_the_most_up_to_date(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(5);
+    struct group *g = group_led_by_0(5, 5);
     g->node[1].cut = true;
     group_submit(g, 0, 2);
     group_settle(g);
@@ -75,7 +67,7 @@ static void test_3_10_any_target_means_the_most_up_to_date(void **state)
 static void test_3_10_leases_end_before_the_target_may_campaign(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_admin(g, 0, ADMIN_READ_MODE, READ_MODE_LEASE);
     group_elapse(g, 30 * QR_MILLISECOND);
     qr_time before = group_noted(g, 0, EFFECT_READ, group_read(g, 0, 1))->before;
@@ -110,7 +102,7 @@ static void test_3_10_leases_end_before_the_target_may_campaign(void **state)
 static void test_4_2_3_a_server_in_touch_with_a_leader_ignores_elections(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     struct raft_vote v = { .term = 9, .last_slot = 99, .last_term = 8 };
     struct raft_prevote p = { .term = 9, .last_slot = 99, .last_term = 8 };
     for (node_index i = 0; i < 2; i++) { /* the leader and a follower */
@@ -133,7 +125,7 @@ static void test_4_2_3_a_server_in_touch_with_a_leader_ignores_elections(void **
 static void test_6_2_a_leader_without_a_quorum_steps_down(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(5);
+    struct group *g = group_led_by_0(5, 5);
     for (node_index i = 1; i < 4; i++) {
         g->node[i].cut = true;
     }
@@ -153,7 +145,7 @@ static void test_6_2_a_leader_without_a_quorum_steps_down(void **state)
 static void test_6_2_a_leader_with_a_bare_quorum_stays(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(5);
+    struct group *g = group_led_by_0(5, 5);
     g->node[1].cut = true;
     g->node[2].cut = true;
     group_elapse(g, 3 * QR_SECOND);
@@ -170,7 +162,7 @@ static void test_6_2_a_leader_with_a_bare_quorum_stays(void **state)
 static void test_9_6_a_partitioned_server_keeps_its_term(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->node[2].cut = true;
     group_elapse(g, 5 * QR_SECOND);
     assert_int_equal(group_raft(g, 2)->term, 1);
@@ -240,7 +232,7 @@ static void test_9_6_a_killed_leader_is_replaced_within_milliseconds(void **stat
 {
     (void)state;
     for (int round = 0; round < 20; round++) {
-        struct group *g = group_led_by_0(3);
+        struct group *g = group_led_by_0(3, 3);
         group_elapse(g, round * QR_MILLISECOND);
         group_crash(g, 0);
         g->node[0].cut = true;
@@ -260,7 +252,7 @@ static void test_9_6_a_killed_leader_is_replaced_within_milliseconds(void **stat
 static void test_9_6_one_closed_connection_deposes_nobody(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_peer(g, 1, 0, false);
     group_elapse(g, QR_SECOND);
     assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
@@ -278,7 +270,7 @@ static void test_9_6_one_closed_connection_deposes_nobody(void **state)
 static void test_10_2_1_the_leaders_own_disk_may_be_last(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->node[0].disk_held = true;
     group_submit(g, 0, 4);
     assert_int_equal(group_sent(g, 0, 1, RAFT_APPEND)->after, 0);
@@ -292,7 +284,7 @@ static void test_10_2_1_the_leaders_own_disk_may_be_last(void **state)
 static void test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->node[0].disk_held = true;
     g->node[2].cut = true;
     group_submit(g, 0, 4);
@@ -307,7 +299,7 @@ static void test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable(void **st
 static void test_10_2_2_appends_are_pipelined_up_to_the_window(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     for (int i = 0; i < 10; i++) {
         group_submit(g, 0, 1);
     }
@@ -322,7 +314,7 @@ static void test_10_2_2_appends_are_pipelined_up_to_the_window(void **state)
 static void test_10_2_2_what_was_not_attached_follows_at_once(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->attach_max = 3;
     group_submit(g, 0, 40);
     group_settle(g);

@@ -186,7 +186,7 @@ static void test_4_3_joint_elections_need_both_majorities(void **state)
             5, (struct membership){ .voters = SET(0, 3, 4), .outgoing = SET(0, 1, 2) });
         g->island = side == 0 ? SET(0, 1, 2) : side == 1 ? SET(0, 3, 4) : SET(0, 1, 3);
         for (node_index i = 0; i < 5; i++) {
-            if ((g->island & raft_bit(i)) == 0) {
+            if ((g->island & node_bit(i)) == 0) {
                 group_crash(g, i);
             }
         }

@@ -2,17 +2,9 @@
  * design that make promises binding. One test each: set up, act, check. */
 #include "tests/paper/paper.h"
 
-static struct group *group_led_by_0(node_index n)
-{
-    struct group *g = group_new(n);
-    group_elect(g, 0);
-    group_elapse(g, 30 * QR_MILLISECOND);
-    return g;
-}
-
 static struct group *group_with_lease(node_index n)
 {
-    struct group *g = group_led_by_0(n);
+    struct group *g = group_led_by_0(n, n);
     group_admin(g, 0, ADMIN_READ_MODE, READ_MODE_LEASE);
     group_elapse(g, 30 * QR_MILLISECOND);
     return g;
@@ -54,7 +46,7 @@ static void test_6_4_step_1_a_read_waits_for_an_entry_of_the_term(void **state)
 static void test_6_4_step_2_the_read_index_is_the_commit_index_at_arrival(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_submit(g, 0, 4);
     group_settle(g);
     assert_int_equal(group_raft(g, 0)->commit, 5);
@@ -73,7 +65,7 @@ static void test_6_4_step_2_the_read_index_is_the_commit_index_at_arrival(void *
 static void test_6_4_step_3_a_majority_must_answer_a_new_round(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(5);
+    struct group *g = group_led_by_0(5, 5);
 
     qr_req read = group_read(g, 0, 1);
     for (node_index i = 1; i < 5; i++) {
@@ -94,7 +86,7 @@ static void test_6_4_step_3_a_majority_must_answer_a_new_round(void **state)
 static void test_6_4_step_3_answers_to_an_earlier_round_do_not_count(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->now = group_raft(g, 0)->heartbeat_due;
     group_timer(g, 0); /* heartbeats leave and are answered */
     for (node_index i = 1; i < 3; i++) {
@@ -115,7 +107,7 @@ static void test_6_4_step_3_answers_to_an_earlier_round_do_not_count(void **stat
 static void test_6_4_step_3_a_replaced_leader_confirms_nothing(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->node[0].cut = true;
     group_peer(g, 1, 0, false);
     group_peer(g, 2, 0, false);
@@ -150,7 +142,7 @@ static void test_6_4_step_3_a_replaced_leader_confirms_nothing(void **state)
 static void test_6_4_step_4_the_read_comes_before_what_is_applied_with_it(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     qr_req read = group_read(g, 0, 1);
     group_submit(g, 0, 1);
     group_sync(g, 0);
@@ -172,7 +164,7 @@ static void test_6_4_step_4_the_read_comes_before_what_is_applied_with_it(void *
 static void test_6_4_reads_share_rounds(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
 
     qr_req first = group_read(g, 0, 1);
     qr_req others[10];
@@ -198,7 +190,7 @@ static void test_6_4_reads_share_rounds(void **state)
 static void test_6_4_appends_confirm_reads(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     qr_req first = group_read(g, 0, 1);
     qr_req second = group_read(g, 0, 1); /* waits for the next round */
     group_submit(g, 0, 1);               /* which these appends carry */
@@ -216,7 +208,7 @@ static void test_6_4_appends_confirm_reads(void **state)
 static void test_6_4_a_follower_refuses_reads(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     qr_req read = group_read(g, 1, 3);
     assert_int_equal(group_noted(g, 1, EFFECT_ANSWER, read + 2)->status, STATUS_NOT_LEADER);
     group_free(g);
@@ -226,7 +218,7 @@ static void test_6_4_a_follower_refuses_reads(void **state)
 static void test_6_4_waiting_reads_are_bounded(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     struct outlook o;
     for (uint32_t i = 0; i < READ_RANGES; i++) {
         raft_protocol.outlook(group_raft(g, 0), &o);
@@ -252,7 +244,7 @@ static void test_6_4_waiting_reads_are_bounded(void **state)
 static void test_6_4_1_a_lease_counts_from_the_sending_and_shrinks_by_the_drift(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_admin(g, 0, ADMIN_READ_MODE, READ_MODE_LEASE);
     g->now = group_raft(g, 0)->heartbeat_due;
     qr_time sent = g->now;

@@ -24,7 +24,7 @@ static void compute_feed(struct raft *r)
 {
     uint16_t all = membership_all(&r->members.members);
     qr_assert((all & r->leaving) == 0);
-    r->feed = (uint16_t)((all | r->leaving) & ~raft_bit(r->me));
+    r->feed = (uint16_t)((all | r->leaving) & ~node_bit(r->me));
 }
 
 static void fresh_peer(struct raft *r, node_index i)
@@ -84,9 +84,9 @@ static void state_members(struct raft *r, struct effects *out, const struct memb
 /* Whether i could do a voter's work at once. */
 static bool is_ready(const struct raft *r, node_index i)
 {
-    bool votes = (membership_voters(&r->members.members) & raft_bit(i)) != 0;
+    bool votes = (membership_voters(&r->members.members) & node_bit(i)) != 0;
     bool able = raft_is_lively(r, i) && raft_counts(r, i);
-    return i == r->me || (able && (votes || (r->caught_up & raft_bit(i)) != 0));
+    return i == r->me || (able && (votes || (r->caught_up & node_bit(i)) != 0));
 }
 
 static bool is_safe(const struct raft *r, uint16_t voters)
@@ -94,7 +94,7 @@ static bool is_safe(const struct raft *r, uint16_t voters)
     uint16_t ready = 0;
     for (uint32_t rest = voters; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        ready = (uint16_t)(ready | (is_ready(r, i) ? raft_bit(i) : 0));
+        ready = (uint16_t)(ready | (is_ready(r, i) ? node_bit(i) : 0));
     }
     return quorum_of_set(ready, voters);
 }
@@ -149,7 +149,7 @@ void raft_on_members(struct raft *r, struct effects *out, const struct event *ev
 
 static void end_round(struct raft *r, struct effects *out, bool in_time)
 {
-    uint16_t bit = raft_bit(r->learner);
+    uint16_t bit = node_bit(r->learner);
     if (in_time && (r->caught_up & bit) == 0) {
         raft_trace(out, POINT_CAUGHT_UP, r->learner, r->learner_slot, 0);
     }
@@ -158,7 +158,7 @@ static void end_round(struct raft *r, struct effects *out, bool in_time)
 
 static bool is_learner(const struct raft *r, node_index i)
 {
-    return i < MEMBERS_MAX && (r->members.members.learners & raft_bit(i)) != 0;
+    return i < MEMBERS_MAX && (r->members.members.learners & node_bit(i)) != 0;
 }
 
 /* Ends the round when it can be judged. */
@@ -190,7 +190,7 @@ void raft_change_round(struct raft *r, struct effects *out)
         return; /* it still has time */
     }
     uint32_t behind =
-        r->learner == NODE_NONE ? learners : learners & ~(2 * raft_bit(r->learner) - 1u);
+        r->learner == NODE_NONE ? learners : learners & ~(2 * node_bit(r->learner) - 1u);
     r->learner = set_first(behind != 0 ? behind : learners); /* the next in turn */
     r->learner_slot = r->trail.last_slot;
     r->learner_since = r->now;
@@ -203,7 +203,7 @@ static void promote(struct raft *r, struct effects *out)
     for (uint32_t rest = now->learners & r->caught_up; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
         bool ready = raft_is_lively(r, i) && raft_counts(r, i);
-        able = (uint16_t)(able | (ready ? raft_bit(i) : 0));
+        able = (uint16_t)(able | (ready ? node_bit(i) : 0));
     }
     bool pair = quorum_count(now->voters) + quorum_count(able) == 2;
     if (able == 0 || pair || r->transfer_to != NODE_NONE) {
@@ -241,10 +241,10 @@ static void see_off(struct raft *r, struct effects *out)
 void raft_change_told(struct raft *r, struct effects *out, node_index from, qr_time sent)
 {
     /* The heartbeat that it answered told the commit of the entry that drops it. */
-    bool knows = (r->leaving & raft_bit(from)) != 0 && r->leaving_since != 0 &&
+    bool knows = (r->leaving & node_bit(from)) != 0 && r->leaving_since != 0 &&
                  r->peer[from].match >= r->members.slot && sent > r->leaving_since;
     if (knows) {
-        let_go(r, out, raft_bit(from), true);
+        let_go(r, out, node_bit(from), true);
     }
 }
 
@@ -254,7 +254,7 @@ void raft_change_answered(struct raft *r, struct effects *out, node_index from, 
         judge_round(r, out);
     }
     bool learns = before < r->members.slot && r->peer[from].match >= r->members.slot;
-    if (learns && (r->leaving & raft_bit(from)) != 0 && r->leaving_since != 0) {
+    if (learns && (r->leaving & node_bit(from)) != 0 && r->leaving_since != 0) {
         r->leaving_since = r->now; /* it holds the entry: the next heartbeat tells the commit */
     }
 }
@@ -302,7 +302,7 @@ void raft_change_proceed(struct raft *r, struct effects *out)
         raft_answer(out, r->change_req, 1, STATUS_OK);
         r->change_req = 0;
     }
-    if ((r->members.members.voters & raft_bit(r->me)) == 0) {
+    if ((r->members.members.voters & node_bit(r->me)) == 0) {
         retire(r, out); /* C3 */
     } else if (r->caught_up != 0) {
         promote(r, out);

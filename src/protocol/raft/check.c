@@ -56,10 +56,10 @@ static void check_leader(const struct raft *r)
     qr_assert(trail_last_term(&r->trail) == r->term);
     uint16_t all = membership_all(&r->members.members);
     qr_assert((all & r->leaving) == 0);
-    qr_assert(r->feed == ((all | r->leaving) & ~raft_bit(r->me)));
+    qr_assert(r->feed == ((all | r->leaving) & ~node_bit(r->me)));
     qr_assert((r->caught_up & ~r->members.members.learners) == 0);
     qr_assert(r->transfer_to == NODE_NONE ||
-              (r->members.members.voters & raft_bit(r->transfer_to)) != 0);
+              (r->members.members.voters & node_bit(r->transfer_to)) != 0);
     qr_assert(!r->transfer_closed || r->transfer_to != NODE_NONE);
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         check_peer(r, &r->peer[set_first(rest)]);

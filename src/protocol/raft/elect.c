@@ -95,7 +95,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
 /* Whom a candidate asks. */
 static uint16_t electorate(const struct raft *r)
 {
-    return (uint16_t)(membership_voters(&r->members.members) & ~raft_bit(r->me));
+    return (uint16_t)(membership_voters(&r->members.members) & ~node_bit(r->me));
 }
 
 /* --- Asking first --------------------------------------------------------------------------- */
@@ -112,7 +112,7 @@ void raft_begin_prevote(struct raft *r, struct effects *out)
     raft_trace(out, POINT_PREVOTE_BEGUN, r->term + 1, 0, 0);
     r->phase = PHASE_PRECANDIDATE;
     r->leader = NODE_NONE;
-    r->votes = raft_bit(r->me);
+    r->votes = node_bit(r->me);
     r->rival_until = r->now + r->limits.heartbeat;
     for (uint32_t rest = electorate(r); rest != 0; rest &= rest - 1) {
         struct raft_prevote *m = RAFT_SEND(out, set_first(rest), PREVOTE, prevote, 0);
@@ -181,7 +181,7 @@ void raft_on_prevote_reply(struct raft *r, struct effects *out, node_index from,
     if (r->phase != PHASE_PRECANDIDATE || m->term != r->term + 1) {
         return; /* of an earlier question */
     }
-    r->votes |= raft_bit(from);
+    r->votes |= node_bit(from);
     if (quorum_of(r->votes, &r->members.members)) {
         raft_begin_election(r, out, false);
     }
@@ -217,7 +217,7 @@ void raft_begin_election(struct raft *r, struct effects *out, bool transfer)
 static void count_vote(struct raft *r, struct effects *out, node_index voter)
 {
     qr_assert(r->phase == PHASE_CANDIDATE);
-    r->votes |= raft_bit(voter);
+    r->votes |= node_bit(voter);
     if (quorum_of(r->votes, &r->members.members)) {
         raft_become_leader(r, out);
     }

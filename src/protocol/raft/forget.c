@@ -104,7 +104,7 @@ static bool is_majority_left(const struct raft *r)
     uint32_t bits = 0;
     for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        bits |= raft_counts(r, i) ? raft_bit(i) : 0u;
+        bits |= raft_counts(r, i) ? node_bit(i) : 0u;
     }
     return quorum_of(bits, &r->members.members);
 }
@@ -135,7 +135,7 @@ static struct peer *note_forgetful(struct raft *r, struct effects *out, node_ind
         raft_become_follower(r, out, term, NODE_NONE);
         return NULL;
     }
-    bool fed = (r->feed & raft_bit(from)) != 0;
+    bool fed = (r->feed & node_bit(from)) != 0;
     if (term < r->term || r->phase != PHASE_LEADER || !fed || life == 0) {
         return NULL;
     }

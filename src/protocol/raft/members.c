@@ -87,7 +87,7 @@ bool raft_is_alone(const struct raft *r)
     if (r->members.slot > r->commit) {
         voters |= membership_voters(&r->before.members);
     }
-    return voters == raft_bit(r->me) && !is_new(r);
+    return voters == node_bit(r->me) && !is_new(r);
 }
 
 bool raft_may_lead(const struct raft *r)
@@ -98,7 +98,7 @@ bool raft_may_lead(const struct raft *r)
          * without it: its log may be ahead of all of theirs (diss. 4.2.2). */
         able |= membership_voters(&r->before.members);
     }
-    return (able & raft_bit(r->me)) != 0 && !is_new(r);
+    return (able & node_bit(r->me)) != 0 && !is_new(r);
 }
 
 bool raft_is_lively(const struct raft *r, node_index i)

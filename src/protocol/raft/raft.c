@@ -297,7 +297,7 @@ static void on_peer(struct raft *r, struct effects *out, node_index node, bool u
         return;
     }
     if (r->phase == PHASE_LEADER) {
-        if (up && (r->feed & raft_bit(node)) != 0) {
+        if (up && (r->feed & node_bit(node)) != 0) {
             raft_probe(r, node); /* what was in flight may be lost */
             raft_send_heartbeat(r, out, node);
             raft_replicate(r, out, node);

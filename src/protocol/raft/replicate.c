@@ -200,7 +200,7 @@ static struct peer *note_answer(struct raft *r, struct effects *out, node_index 
         raft_become_follower(r, out, term, NODE_NONE);
         return NULL;
     }
-    bool fed = r->phase == PHASE_LEADER && (r->feed & raft_bit(from)) != 0;
+    bool fed = r->phase == PHASE_LEADER && (r->feed & node_bit(from)) != 0;
     if (term < r->term || !fed || round > r->round || sent > r->now) {
         return NULL;
     }
@@ -288,7 +288,7 @@ void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
 {
     bool counts = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL;
     /* A refusal promises nothing: it is heard although the word that ends V4 was lost. */
-    bool fed = r->phase == PHASE_LEADER && (r->feed & raft_bit(from)) != 0;
+    bool fed = r->phase == PHASE_LEADER && (r->feed & node_bit(from)) != 0;
     bool told = fed && m->term == r->term && r->peer[from].recovery >= RECOVERY_BARRED;
     /* Else each of many old refusals would start over, and what that sends be refused again. */
     if ((counts || told) && m->sent >= r->peer[from].probed_since) {

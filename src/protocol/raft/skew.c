@@ -57,7 +57,7 @@ static node_index nearest_beyond(const struct raft *r, int side)
         if (d <= r->limits.skew_max) {
             continue;
         }
-        beyond |= raft_bit(i);
+        beyond |= node_bit(i);
         if (raft_is_lively(r, i) && (nearest == NODE_NONE || d < distance(r, nearest, side))) {
             nearest = i;
         }

@@ -154,11 +154,6 @@ _Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small
 
 /* --- raft.c: small tools ---------------------------------------------------------------------- */
 
-static inline uint16_t raft_bit(node_index node)
-{
-    return (uint16_t)(1u << node);
-}
-
 /* Refuses or grants requests [first, first + count); none when first is 0. */
 void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
 
@@ -230,7 +225,7 @@ void raft_on_members(struct raft *r, struct effects *out, const struct event *ev
 static inline bool raft_change_rests(const struct raft *r)
 {
     uint16_t work = r->leaving | r->caught_up | r->members.members.outgoing;
-    return work == 0 && r->change_req == 0 && (r->members.members.voters & raft_bit(r->me)) != 0;
+    return work == 0 && r->change_req == 0 && (r->members.members.voters & node_bit(r->me)) != 0;
 }
 
 /* Goes on with a change as far as it is decided; promotes learners. */

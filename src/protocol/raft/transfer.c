@@ -35,7 +35,7 @@ node_index raft_successor(const struct raft *r)
 
 static bool is_voter(const struct raft *r, node_index i)
 {
-    return i < MEMBERS_MAX && (r->members.members.voters & raft_bit(i)) != 0;
+    return i < MEMBERS_MAX && (r->members.members.voters & node_bit(i)) != 0;
 }
 
 static enum qr_status judge(const struct raft *r, node_index to)

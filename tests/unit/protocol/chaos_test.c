@@ -194,14 +194,14 @@ static void some_change(struct group *g, struct history *h, node_index i)
         if (!all && k != one) {
             continue;
         }
-        uint16_t others = (uint16_t)~raft_bit(k);
+        uint16_t others = (uint16_t)~node_bit(k);
         m = (struct membership){ .voters = m.voters & others,
                                  .learners = m.learners & others,
                                  .observers = m.observers & others };
         uint16_t *sets[] = { &m.voters, &m.voters, &m.voters, &m.learners, &m.observers, NULL };
         uint16_t *in = sets[rng_below(&h->rng, 6)];
         if (in != NULL) {
-            *in |= raft_bit(k);
+            *in |= node_bit(k);
         }
     }
     m.outgoing = 0;
@@ -393,7 +393,7 @@ static void check_liveness(struct group *g, struct history *h)
     check_all(g, h);
     struct membership m = group_members(g, leader);
     assert_int_equal(m.outgoing, 0); /* whoever led has ended the change that it found */
-    assert_true((m.voters & raft_bit(leader)) != 0);
+    assert_true((m.voters & node_bit(leader)) != 0);
     for (uint32_t rest = membership_all(&m); rest != 0; rest &= rest - 1) {
         assert_int_equal(g->node[set_first(rest)].applied, group_raft(g, leader)->trail.last_slot);
     }

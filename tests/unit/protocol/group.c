@@ -404,6 +404,15 @@ void group_elect(struct group *g, node_index i)
     qr_assert(g->node[i].raft->phase == PHASE_LEADER);
 }
 
+struct group *group_led_by_0(node_index n, node_index voters)
+{
+    struct membership members = { .voters = (uint16_t)((1u << voters) - 1) };
+    struct group *g = group_new_of(n, members);
+    group_elect(g, 0);
+    group_elapse(g, 30 * QR_MILLISECOND);
+    return g;
+}
+
 /* --- Life ------------------------------------------------------------------------------------- */
 
 static void start(struct group *g, node_index i)
@@ -468,7 +477,7 @@ static struct group *make(node_index n, const struct protocol_limits *limits,
         node->out.cap = needs.effects;
         node->out.scratch = group_zalloc(needs.scratch);
         node->out.scratch_cap = needs.scratch;
-        if ((membership_all(&members) & raft_bit(i)) != 0) {
+        if ((membership_all(&members) & node_bit(i)) != 0) {
             node->disk.base_members.members = members;
         }
         start(g, i);

@@ -131,6 +131,8 @@ struct group *group_new(node_index n);
 struct group *group_new_limited(node_index n, const struct protocol_limits *limits);
 /* Of n nodes, of which only those in `members` know that and take part; the others wait. */
 struct group *group_new_of(node_index n, struct membership members);
+/* Nodes 0..voters-1 vote, and have heard that 0 leads; the others of n wait to join. */
+struct group *group_led_by_0(node_index n, node_index voters);
 void group_free(struct group *g);
 
 void group_step(struct group *g, node_index i, struct event *event);

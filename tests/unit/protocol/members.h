@@ -14,7 +14,7 @@ static inline uint16_t set_of(const node_index *v, size_t n)
 {
     uint16_t set = 0;
     for (size_t i = 0; i < n; i++) {
-        set |= raft_bit(v[i]);
+        set |= node_bit(v[i]);
     }
     return set;
 }
@@ -31,15 +31,6 @@ static inline void assert_members(struct group *g, node_index i, struct membersh
     assert_int_equal(m.outgoing, expected.outgoing);
     assert_int_equal(m.learners, expected.learners);
     assert_int_equal(m.observers, expected.observers);
-}
-
-/* Nodes 0..voters-1 vote and 0 leads; the others of n wait to join. */
-static inline struct group *group_led_by_0(node_index n, node_index voters)
-{
-    struct group *g = group_new_of(n, voters_of((uint16_t)((1u << voters) - 1)));
-    group_elect(g, 0);
-    group_elapse(g, 30 * QR_MILLISECOND);
-    return g;
 }
 
 /* Changes and waits until it is over. */

@@ -146,8 +146,8 @@ static void test_scenario_3_a_change_while_the_leader_is_isolated(void **state)
     (void)state;
     for (node_index added = 3; added < 5; added++) {
         struct group *g = group_led_by_0(5, 3);
-        g->island = raft_bit(0) | raft_bit(added); /* a joiner is with it */
-        group_change(g, 0, voters_of((uint16_t)(SET(0, 1, 2) | raft_bit(added))), true);
+        g->island = node_bit(0) | node_bit(added); /* a joiner is with it */
+        group_change(g, 0, voters_of((uint16_t)(SET(0, 1, 2) | node_bit(added))), true);
         qr_req lost = group_submit(g, 0, 4);
         group_elapse(g, 2 * QR_SECOND);
         assert_int_equal(group_raft(g, 0)->commit, 1); /* nothing by itself */
@@ -411,7 +411,7 @@ static void test_scenario_32_leave_in_turn_kill_all_join_all_repeatedly(void **s
             group_elapse(g, QR_SECOND);
             node_index leader = leader_of(g);
             struct membership m = group_members(g, leader);
-            m.voters = (uint16_t)(m.voters & ~raft_bit((node_index)((i + turn) % 5)));
+            m.voters = (uint16_t)(m.voters & ~node_bit((node_index)((i + turn) % 5)));
             qr_req req = group_change(g, leader, m, true);
             group_submit(g, leader, 2);
             group_elapse(g, 100 * QR_MILLISECOND);

@@ -10,18 +10,10 @@
 
 #include "group.h"
 
-static struct group *group_led_by_0(node_index n)
-{
-    struct group *g = group_new(n);
-    group_elect(g, 0);
-    group_elapse(g, 30 * QR_MILLISECOND);
-    return g;
-}
-
 static void test_a_follower_that_stands_back_votes_and_persists_but_never_campaigns(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_admin(g, 2, ADMIN_STAND_BACK, 1);
     struct outlook o;
     raft_protocol.outlook(group_raft(g, 2), &o);
@@ -48,7 +40,7 @@ static void test_a_follower_that_stands_back_votes_and_persists_but_never_campai
 static void test_a_leader_that_stands_back_hands_over(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_submit(g, 0, 2);
     group_settle(g);
     group_admin(g, 0, ADMIN_STAND_BACK, 1);
@@ -62,7 +54,7 @@ static void test_a_leader_that_stands_back_hands_over(void **state)
 static void test_a_leader_that_cannot_hand_over_steps_down(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_admin(g, 1, ADMIN_STAND_BACK, 1); /* the successor will not do it either */
     group_admin(g, 0, ADMIN_STAND_BACK, 1);
     group_elapse(g, 2 * QR_SECOND);
@@ -74,7 +66,7 @@ static void test_a_leader_that_cannot_hand_over_steps_down(void **state)
 static void test_nobody_takes_over_who_stands_back(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     group_admin(g, 2, ADMIN_STAND_BACK, 1);
     group_admin(g, 0, ADMIN_TRANSFER, 2);
     group_elapse(g, 400 * QR_MILLISECOND);
@@ -100,7 +92,7 @@ static void test_a_candidate_that_stands_back_drops_its_campaign(void **state)
 static void test_alone_a_leader_stays(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(1);
+    struct group *g = group_led_by_0(1, 1);
     group_admin(g, 0, ADMIN_STAND_BACK, 1);
     group_elapse(g, QR_SECOND);
     assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
@@ -110,7 +102,7 @@ static void test_alone_a_leader_stays(void **state)
 static void test_a_hand_over_is_called_off(void **state)
 {
     (void)state;
-    struct group *g = group_led_by_0(3);
+    struct group *g = group_led_by_0(3, 3);
     g->node[2].cut = true;
     group_submit(g, 0, 1);
     group_settle(g);
