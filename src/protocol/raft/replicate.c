@@ -356,10 +356,10 @@ bool raft_quorum_heard_since(const struct raft *r, qr_time time)
     if (r->patient_from >= time) {
         return true;
     }
-    uint32_t bits = raft_bit(r->me);
+    uint32_t bits = node_bit(r->me);
     for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        bits |= raft_counts(r, i) && r->peer[i].heard >= time ? raft_bit(i) : 0;
+        bits |= raft_counts(r, i) && r->peer[i].heard >= time ? node_bit(i) : 0;
     }
     return quorum_of(bits, &r->members.members);
 }
