@@ -29,7 +29,6 @@ uint32_t workload_operation(struct world *w, uint32_t key, enum op_kind kind,
                     .argument = argument,
                     .start = w->now,
                     .result = { .kind = RESULT_UNKNOWN } },
-        .give_up = w->now + patience,
         .fixed = fixed,
     };
     w->open_operations++;
@@ -47,7 +46,6 @@ void workload_try(struct world *w, uint32_t operation, node_index node)
     uint32_t number = (uint32_t)w->attempt_count++;
     w->attempts[number] = (struct attempt){ .operation = operation, .node = node };
     w->operations[operation].attempt = number;
-    w->operations[operation].tries++;
     world_push(w, w->operations[operation].fixed == NODE_NONE ? client_delay(w) : 0,
                (struct item){ .kind = ITEM_REQUEST, .node = node, .a = number });
 }

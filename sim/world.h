@@ -338,8 +338,6 @@ struct attempt {
 struct operation {
     struct history_op record;
     uint32_t attempt; /* the latest */
-    uint32_t tries;
-    qr_time give_up;
     node_index fixed; /* the node it must go to (scripts), or NODE_NONE */
     bool done, acked;
     qr_slot acked_slot;
@@ -407,7 +405,6 @@ struct counters {
     uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
     uint64_t damaged, wiped, recovered;
     uint64_t virtual_us;
-    uint64_t lin_steps;
 };
 
 #define SHOW_EFFECTS 1u

@@ -292,7 +292,6 @@ void safety_at_end(struct world *w)
     struct linearizable_report report =
         linearizable_check(ops, w->operation_count - 1, LINEARIZABLE_STEPS_MAX);
     free(ops);
-    w->counters->lin_steps += report.steps;
     if (report.verdict != VERDICT_LINEARIZABLE) {
         world_violation(w,
                         report.verdict == VERDICT_VIOLATED ? VIOLATION_LINEARIZABILITY

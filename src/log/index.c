@@ -86,18 +86,6 @@ void groups_free(struct groups *groups)
     *groups = (struct groups){ 0 };
 }
 
-uint64_t groups_memory(const struct groups *groups)
-{
-    uint64_t n = groups->cap * sizeof(struct group *);
-    struct group *g;
-    for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
-        n += sizeof(*g) + g->run_cap * sizeof(struct run) + g->term_cap * sizeof(struct term_run) +
-             g->members_cap * sizeof(qr_slot) + g->patches_cap * sizeof(struct patch) +
-             g->state_cap;
-    }
-    return n;
-}
-
 /* --- Lists that lose their front and their back --------------------------------------------- */
 
 /* Makes room for one more behind head + count; returns the new block. */

@@ -109,7 +109,4 @@ static inline bool run_is_lost(const struct run *run)
     return run->offset >= RUN_HOLE;
 }
 
-/* Bytes of memory that the index takes. */
-uint64_t groups_memory(const struct groups *groups);
-
 #endif

@@ -148,7 +148,6 @@ void log_stats(const struct log *log, struct log_stats *out)
     *out = log->stats;
     out->cache_bytes = log->chunk_bytes;
     out->sync_usec = log->sync_sum / SYNC_WEIGHT;
-    out->index_bytes = groups_memory(&log->groups);
     out->segments = log->segment_count;
     out->pin_group = log->pin_group;
     out->disk_bytes = log->free_count * log->config.segment_bytes;

@@ -163,7 +163,6 @@ struct log_stats {
     uint64_t read_back_bytes; /* from files, because the cache had them no more */
     uint64_t inline_syncs;    /* of `syncs` */
     uint64_t sync_usec;       /* of one write with its sync, of late (a moving average) */
-    uint64_t index_bytes;     /* memory of the index, beside the cache */
     uint32_t pin_group; /* the group whose oldest live entry kept the oldest segment, last seen */
 };
 void log_stats(const struct log *log, struct log_stats *out);

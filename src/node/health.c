@@ -21,7 +21,7 @@
 
 void health_init(struct health *h, qr_time now)
 {
-    *h = (struct health){ .leader = NODE_NONE, .handing_to = NODE_NONE };
+    *h = (struct health){ .leader = NODE_NONE };
     h->next = now;
     h->next_tell = now;
     h->pause = PAUSE_LEAST;
@@ -254,7 +254,6 @@ void health_leader(struct node *node, const struct outlook *o, qr_time now)
     bool led = h->leader == replica_me(node->replica);
     h->leader = o->leader;
     h->leader_since = now;
-    h->handing_to = NODE_NONE;
     if (h->leader == replica_me(node->replica)) {
         for (node_index i = 0; i < MEMBERS_MAX; i++) {
             h->watch[i].caught_at = now;
@@ -343,7 +342,6 @@ static void hand_over(struct node *node, node_index to, const char *why, qr_time
 {
     struct health *h = &node->health;
     node_log(node, NODE_LOG_NOTICE, "Hands leadership over to node %u: %s", id_of(node, to), why);
-    h->handing_to = to;
     h->not_before = now + h->pause; /* L4 */
     h->pause = h->pause * 2 < PAUSE_MOST ? h->pause * 2 : PAUSE_MOST;
     replica_admin(node->replica, ADMIN_TRANSFER, to);

@@ -62,7 +62,6 @@ struct health {
     qr_time leader_since;
     qr_slot commit_before;
     qr_time pause, not_before; /* of hand-overs (L4) */
-    node_index handing_to;     /* by us; NODE_NONE: not */
     uint64_t handed_over_slow, handed_over_priority;
 };
 
