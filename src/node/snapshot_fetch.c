@@ -140,7 +140,7 @@ static bool load_one(struct fetch *f)
     page_file_put(&f->pages, rest.p, taken);
     if (result == CHECKPOINT_READING_END) {
         if (f->reader.offset != f->offer.bytes) {
-            refuse(f, "it is shorter than was offered");
+            refuse(f, "it goes on behind its end");
             return false;
         }
         fetch_begin_syncing(f);

@@ -328,7 +328,7 @@ def test_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
 @pytest.mark.parametrize("damage,why", [
     (flip, "bad checksum of a block"),
     (lambda path, at: os.truncate(path, os.path.getsize(path) - 20), "its end is missing"),
-    (lambda path, at: write_at(path, os.path.getsize(path), b"more"), "it is shorter than was offered")],
+    (lambda path, at: write_at(path, os.path.getsize(path), b"more"), "it goes on behind its end")],
     ids=["flipped", "cut", "longer"])
 def test_a_damaged_snapshot_is_refused_and_replaced(damage, why):
     """Scenarios 27, 63: said, counted, never installed; the source takes a new one."""
