@@ -7,7 +7,7 @@
  *   queue.c      what happens next
  *   node.c       a node's life: clocks, steps, crash and restart
  *   driver.c     effects: persist, hold, send, apply, answer (what src/node does for real)
- *   disk.c       what a crash leaves
+ *   disk.c       what a crash leaves; image.c: a log as an array of entries
  *   network.c    who hears what, when, how often
  *   workload.c   clients and what they were told
  *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
@@ -15,7 +15,10 @@
  *   draw.c       the world and the plan of a seed
  *   faults.c     how an action of a plan is carried out
  *   checkers/    what must never be
- *   run.c        a seed from start to verdict; shrink.c, script.c, main.c stand above it */
+ *   tell.c       what an effect reads like
+ *   run.c        a world from its making to its end, step by step
+ *
+ * Above it stand seed.c (a seed to its verdict), shrink.c, suite.c, script.c and main.c. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 

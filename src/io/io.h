@@ -1,9 +1,9 @@
 /* The node's only door to the world: clocks, files, sockets, timers, threads (R2).
  *
- * io_uv.c and friends implement it over libuv and POSIX; a later io_sim.c implements the same
- * header for the simulator, so no caller may reach around it. One struct io is one event loop on
- * one thread; everything below belongs to that thread. Callbacks run from io_run only, never from
- * inside a call.
+ * The files beside it implement it over libuv and POSIX; tests implement the parts that they need
+ * in memory (tests/unit/log/disk.c), so no caller may reach around it. One struct io is one event
+ * loop on one thread; everything below belongs to that thread. Callbacks run from io_run only,
+ * never from inside a call.
  *
  * Errors are negative errno values; 0 or a count is success. */
 #ifndef IO_IO_H

@@ -3,7 +3,8 @@
  * A group's entries are a list of runs. A run is a stretch of records of one group that follow each
  * other inside one batch, at most RUN_ENTRIES_MAX of them: a slot is found by binary search among
  * the runs and a short walk over record headers. Runs and term runs are dropped from the front by
- * trim and from the back by truncation, never changed in between.
+ * trim and from the back by truncation. What is between changes only when an entry of a hole is
+ * fetched and its term is known (patch.c).
  *
  * Invariants: runs ascend in slot; the first run covers base_slot + 1 (it may begin before it) when
  * the group has entries; term runs ascend in slot and in term. */

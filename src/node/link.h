@@ -1,5 +1,6 @@
 /* One connection to a peer: its handshake, the frames that come in, the bytes that go out. Shared
- * by peers.c and link.c only. */
+ * by the files that own connections (peers.c, link.c, link_refuse.c) and those that answer on one
+ * (join_accept.c, pieces.c). */
 #ifndef NODE_LINK_H
 #define NODE_LINK_H
 

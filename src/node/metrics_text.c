@@ -65,7 +65,7 @@ void metric_head(struct reply *out, const struct metric_row *row)
     put(out, "\n");
 }
 
-/* The name and the labels; with `open` one more label may follow, and then close_series. */
+/* The name and the labels; with `open` the caller adds one more label and closes the brace. */
 static void put_series(struct reply *out, const char *name, const char *suffix,
                        const struct metric_label *labels, bool open)
 {

@@ -54,15 +54,15 @@ static bool read_target(struct node *node, struct pending *p, const struct span 
     bool host =
         left >= 3 && !local_is(argv[*at + 2], "TIMEOUT") && !local_is(argv[*at + 2], "FORCE");
     if (left < 2) {
-        order_refuse(p, "ERR syntax error");
+        orders_refuse(p, "ERR syntax error");
         return false;
     }
     out->to =
         host ? member_at(node, argv[*at + 1], argv[*at + 2]) : member_with_id(node, argv[*at + 1]);
     *at += host ? 3 : 2;
     if (out->to == NODE_NONE) {
-        order_refuse(p, host ? "ERR FAILOVER target HOST and PORT is not a member of this cluster."
-                             : "ERR FAILOVER target is not a member of this cluster.");
+        orders_refuse(p, host ? "ERR FAILOVER target HOST and PORT is not a member of this cluster."
+                              : "ERR FAILOVER target is not a member of this cluster.");
         return false;
     }
     return true;
@@ -73,15 +73,15 @@ static bool read_timeout(struct pending *p, const struct span *argv, uint32_t ar
 {
     int64_t ms;
     if (argc - *at < 2) {
-        order_refuse(p, "ERR syntax error");
+        orders_refuse(p, "ERR syntax error");
         return false;
     }
     if (!number_from(argv[*at + 1], &ms)) {
-        order_refuse(p, "ERR value is not an integer or out of range");
+        orders_refuse(p, "ERR value is not an integer or out of range");
         return false;
     }
     if (ms <= 0 || ms > QR_NEVER / 2 / QR_MILLISECOND) {
-        order_refuse(p, "ERR FAILOVER timeout must be greater than 0");
+        orders_refuse(p, "ERR FAILOVER timeout must be greater than 0");
         return false;
     }
     out->timeout = ms * QR_MILLISECOND;
@@ -107,12 +107,12 @@ static bool read_arguments(struct node *node, struct pending *p, const struct sp
             out->abort = true;
             at++;
         } else if (local_is(argv[at], "FORCE")) {
-            order_refuse(p,
-                         "ERR FAILOVER FORCE could lose writes: a leader that is gone is replaced "
-                         "without it");
+            orders_refuse(p,
+                          "ERR FAILOVER FORCE could lose writes: a leader that is gone is replaced "
+                          "without it");
             return false;
         } else {
-            order_refuse(p, "ERR syntax error");
+            orders_refuse(p, "ERR syntax error");
             return false;
         }
     }
@@ -157,7 +157,7 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
     }
     const char *why_not = obstacle(node, &f, &now);
     if (why_not != NULL) {
-        order_refuse(p, why_not);
+        orders_refuse(p, why_not);
         return;
     }
     struct event event = { .admin = { .order = ADMIN_TRANSFER, .timeout = f.timeout } };

@@ -1,5 +1,6 @@
-/* MEMBER: who takes part, and changing that. Carried out by the leader, whatever node was asked;
- * the answer to a change comes when all of it is decided (scenario 33).
+/* MEMBER: who takes part, and changing that. Carried out by the leader, whatever node was asked
+ * (LIST by the node itself where no leader can be reached); the answer to a change comes when all
+ * of it is decided (scenario 33).
  *
  *   MEMBER LIST
  *   MEMBER ADD id host:port[@peer-port] [OBSERVER]
@@ -38,7 +39,7 @@ static bool begin(struct node *node, struct pending *p, struct change *change)
 {
     const char *why_not = change_begin(node, change);
     if (why_not != NULL) {
-        order_refuse(p, why_not);
+        orders_refuse(p, why_not);
     }
     return why_not == NULL;
 }
@@ -49,7 +50,7 @@ static node_index member_of(struct node *node, struct pending *p, struct span id
 {
     uint64_t number;
     if (!local_id(id, &number) || number > UINT16_MAX) {
-        order_refuse(p, "ERR a node id is a number from 1 to 65535");
+        orders_refuse(p, "ERR a node id is a number from 1 to 65535");
         return NODE_NONE;
     }
     if (!begin(node, p, change)) {
@@ -57,7 +58,7 @@ static node_index member_of(struct node *node, struct pending *p, struct span id
     }
     node_index i = roster_find(&change->now, (uint32_t)number);
     if (i == NODE_NONE) {
-        order_refuse(p, "ERR there is no member with that id, nothing was changed");
+        orders_refuse(p, "ERR there is no member with that id, nothing was changed");
     }
     return i;
 }
@@ -74,7 +75,7 @@ static bool read_place(struct pending *p, struct span text, struct roster_node *
         (void)config_join_target(place, 0, out->address, &out->peer_port, &client_port, &valid);
     }
     if (!valid || !roster_is_address(out->address)) {
-        order_refuse(p, "ERR an address is host:port or host:port@peer-port, the host numeric");
+        orders_refuse(p, "ERR an address is host:port or host:port@peer-port, the host numeric");
         return false;
     }
     out->client_port = client_port;
@@ -89,7 +90,7 @@ static bool is_taken(struct pending *p, const struct change *change, node_index 
         const struct roster_node *n = &change->now.node[i];
         if (i != except && n->id != 0 && strcmp(n->address, place->address) == 0 &&
             (n->peer_port == place->peer_port || n->client_port == place->client_port)) {
-            order_refuse(p, "ERR another member has that address, nothing was changed");
+            orders_refuse(p, "ERR another member has that address, nothing was changed");
             return true;
         }
     }
@@ -110,7 +111,7 @@ static bool read_words(struct pending *p, const struct span *argv, uint32_t argc
         } else if (observer != &none && local_is(argv[i], "OBSERVER") && !*observer) {
             *observer = true;
         } else {
-            order_refuse(p, "ERR syntax error");
+            orders_refuse(p, "ERR syntax error");
             return false;
         }
     }
@@ -221,7 +222,7 @@ void order_cmd_MEMBER_ADD(struct node *node, struct pending *p, const struct spa
     uint64_t id;
     bool observer;
     if (!local_id(argv[0], &id) || id > UINT16_MAX) {
-        order_refuse(p, "ERR a node id is a number from 1 to 65535");
+        orders_refuse(p, "ERR a node id is a number from 1 to 65535");
         return;
     }
     if (!read_place(p, argv[1], &fresh) || !read_words(p, argv + 2, argc - 2, NULL, &observer) ||
@@ -230,11 +231,11 @@ void order_cmd_MEMBER_ADD(struct node *node, struct pending *p, const struct spa
     }
     fresh.id = (uint32_t)id;
     if (roster_find(&change.now, fresh.id) != NODE_NONE) {
-        order_refuse(p, "ERR there is a member with that id already, nothing was changed");
+        orders_refuse(p, "ERR there is a member with that id already, nothing was changed");
     } else if (is_taken(p, &change, NODE_NONE, &fresh)) {
         return;
     } else if (change_add(&change, &fresh, observer) == NODE_NONE) {
-        order_refuse(p, "ERR the cluster is full, nothing was changed");
+        orders_refuse(p, "ERR the cluster is full, nothing was changed");
     } else {
         order(node, p, &change, false, "ADD", fresh.id);
     }
@@ -264,7 +265,7 @@ void order_cmd_MEMBER_PROMOTE(struct node *node, struct pending *p, const struct
     uint16_t bit = node_bit(i);
     bool was_observer = (change.wanted.observers & bit) != 0;
     if ((change.wanted.voters & bit) != 0) {
-        order_refuse(p, "ERR that member is a voter already, nothing was changed");
+        orders_refuse(p, "ERR that member is a voter already, nothing was changed");
         return;
     }
     change_drop(&change, i);
@@ -284,7 +285,7 @@ void order_cmd_MEMBER_DEMOTE(struct node *node, struct pending *p, const struct 
     }
     uint16_t bit = node_bit(i);
     if ((change.wanted.observers & bit) != 0) {
-        order_refuse(p, "ERR that member is an observer already, nothing was changed");
+        orders_refuse(p, "ERR that member is an observer already, nothing was changed");
         return;
     }
     change_drop(&change, i);
@@ -300,11 +301,11 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
     bool of_priority = local_is(argv[1], "PRIORITY");
     (void)argc;
     if (!of_priority && !local_is(argv[1], "ADDRESS")) {
-        order_refuse(p, "ERR syntax error");
+        orders_refuse(p, "ERR syntax error");
         return;
     }
     if (of_priority && (!number_from(argv[2], &priority) || priority < 0 || priority > 255)) {
-        order_refuse(p, "ERR a priority is a number from 0 to 255");
+        orders_refuse(p, "ERR a priority is a number from 0 to 255");
         return;
     }
     node_index i = member_of(node, p, argv[0], &change);
@@ -316,9 +317,9 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
         n.priority = (uint8_t)priority;
     } else {
         if (i == replica_me(node->replica) || peers_connected(node->peers, i)) {
-            order_refuse(p,
-                         "ERR that member is connected and says itself where it is: start it with "
-                         "another address, nothing was changed");
+            orders_refuse(p,
+                          "ERR that member is connected and says itself where it is: start it with "
+                          "another address, nothing was changed");
             return;
         }
         memset(n.address, 0, sizeof n.address);

@@ -51,7 +51,7 @@ bool orders_only_asks(const struct command_spec *spec)
 
 /* --- How they end --------------------------------------------------------------------------- */
 
-void order_refuse(struct pending *p, const char *text)
+void orders_refuse(struct pending *p, const char *text)
 {
     reply_error(stream_reply(p), text);
     stream_answered(p, STATUS_OK);
@@ -61,14 +61,14 @@ void orders_uncertain(struct pending *p)
 {
     p->node->stats.uncertain++;
     if (is_order(p->spec, order_cmd_FAILOVER)) {
-        order_refuse(
+        orders_refuse(
             p, "UNCERTAIN the leader was lost while it handed over; ROLE and INFO raft tell who "
                "leads now");
     } else {
-        order_refuse(p,
-                     "UNCERTAIN leadership ended before a majority held the change of the members "
-                     "(which FORCE does not replace): the next leader carries it out as a whole or "
-                     "drops it; when MEMBER LIST says view leader, it shows which");
+        orders_refuse(
+            p, "UNCERTAIN leadership ended before a majority held the change of the members "
+               "(which FORCE does not replace): the next leader carries it out as a whole or "
+               "drops it; when MEMBER LIST says view leader, it shows which");
     }
 }
 
@@ -86,7 +86,7 @@ static void refuse_failover(struct node *node, struct pending *p, const char *wh
         (void)snprintf(text, sizeof text, "ERR FAILOVER %s, node %u %s", why,
                        (unsigned)node->known[leader].id, here ? "still leads" : "leads now");
     }
-    order_refuse(p, text);
+    orders_refuse(p, text);
 }
 
 void orders_ended(struct node *node, struct pending *p, enum qr_status status)

@@ -21,7 +21,7 @@ void orders_ended(struct node *node, struct pending *p, enum qr_status status);
 void orders_uncertain(struct pending *p);
 
 /* Answers p with an error. */
-void order_refuse(struct pending *p, const char *text);
+void orders_refuse(struct pending *p, const char *text);
 
 /* The handlers: order_cmd_<IDENT>, one per ORDER row of commands.def. argv[0] is the first argument
  * behind the name. Each answers p, or gives it to replica_order. */

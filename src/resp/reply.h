@@ -2,8 +2,8 @@
  *
  * A reply is written once, in the client's protocol version, by whoever executes the command; other
  * nodes relay the bytes unchanged. Parts of large values are not copied: the reply holds references
- * to their ropes, which stand at their places between the bytes (base/rope.h). A NULL-buffer reply
- * (`reply_discard`) swallows everything: a follower applies entries that nobody waits for. */
+ * to their ropes, which stand at their places between the bytes (base/rope.h). A reply with
+ * `discard` set swallows everything: a follower applies entries that nobody waits for. */
 #ifndef RESP_REPLY_H
 #define RESP_REPLY_H
 
