@@ -154,7 +154,7 @@
 
 /* Loaded in a second while the source has clients to serve; then the rest waits. */
 #define SNAPSHOT_BUSY_ITEMS 220000u
-#define SNAPSHOT_BUSY_BYTES (280 * MIB)
+#define SNAPSHOT_BUSY_BYTES (224 * MIB)
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */

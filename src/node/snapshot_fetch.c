@@ -16,6 +16,8 @@
 #include <string.h>
 
 #define SLICE (QR_MILLISECOND)          /* of loop time a turn, to load what has come */
+#define BUSY_SLICE (SLICE / 4)          /* the same while others need the machine */
+#define BURST_TIME (5 * QR_MILLISECOND) /* unused pace that may be made up for */
 #define ASK_INTERVAL QR_SECOND          /* asked again when nothing comes */
 #define SOURCE_PATIENCE (3 * QR_SECOND) /* a source that is away may come back with its file */
 #define SOURCE_SILENCE (10 * QR_SECOND) /* one that is there but gives nothing */
@@ -155,7 +157,7 @@ static bool load_one(struct fetch *f)
 /* Loads for a slice; true when more could be loaded at once. */
 static bool load_some(struct fetch *f, qr_time now)
 {
-    qr_time end = now + SLICE;
+    qr_time end = now + (f->busy ? BUSY_SLICE : SLICE);
     while (f->pages.queued_bytes <= CHECKPOINT_QUEUED_BYTES_MAX) {
         if (!load_one(f)) {
             return false;
@@ -377,7 +379,8 @@ static void pause(struct fetch *f, qr_time now, uint64_t items, uint64_t offset)
     if (f->busy && f->phase == PULLING) {
         uint64_t usec = (items_of(f) - items) * (uint64_t)QR_SECOND / SNAPSHOT_BUSY_ITEMS;
         usec += (f->reader.offset - offset) * (uint64_t)QR_SECOND / SNAPSHOT_BUSY_BYTES;
-        f->load_due = now + (qr_time)usec;
+        qr_time from = f->load_due > now - BURST_TIME ? f->load_due : now - BURST_TIME;
+        f->load_due = from + (qr_time)usec;
     }
 }
 
