@@ -85,8 +85,8 @@ struct lost {
     qr_slot lo, hi;
     const struct run *run;
 };
-/* The first stretch at or after `from`; false when there is none. */
-bool group_next_lost(const struct group *g, qr_slot from, struct lost *out);
+/* The first stretch of [from, upto], which may go on behind it; false when there is none. */
+bool group_next_lost(const struct group *g, qr_slot from, qr_slot upto, struct lost *out);
 
 /* Whether the entry is lost and may have that term. */
 bool group_lacks(const struct group *g, qr_slot slot, qr_term term);

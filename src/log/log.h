@@ -112,6 +112,9 @@ struct log_hole {
 
 /* The group's holes, in order, at most `max` of them. A replica must not start while it has any. */
 uint32_t log_holes(const struct log *log, uint32_t group, struct log_hole *out, uint32_t max);
+/* Those that touch [lo, hi]; what the first has before `lo` is not told. */
+uint32_t log_holes_in(const struct log *log, uint32_t group, qr_slot lo, qr_slot hi,
+                      struct log_hole *out, uint32_t max);
 
 /* Fills a hole with the entry's sealed record, as a peer has it; within a hole in order of slot.
  * False when that entry is not lost, or the neighbours' terms contradict. */

@@ -11,12 +11,14 @@
 
 const struct patch *group_find_patch(const struct group *g, qr_slot slot)
 {
-    for (uint32_t i = 0; i < g->patches_count; i++) {
-        if (g->patches[i].slot == slot) {
-            return &g->patches[i];
-        }
+    uint32_t lo = 0;
+    uint32_t hi = g->patches_count;
+    while (lo < hi) {
+        uint32_t middle = lo + (hi - lo) / 2;
+        lo = g->patches[middle].slot < slot ? middle + 1 : lo;
+        hi = g->patches[middle].slot < slot ? hi : middle;
     }
-    return NULL;
+    return lo < g->patches_count && g->patches[lo].slot == slot ? &g->patches[lo] : NULL;
 }
 
 void group_keep_patches(struct group *g, qr_slot lo, qr_slot hi)
@@ -30,15 +32,18 @@ void group_keep_patches(struct group *g, qr_slot lo, qr_slot hi)
     g->patches_count = kept;
 }
 
-bool group_next_lost(const struct group *g, qr_slot from, struct lost *out)
+bool group_next_lost(const struct group *g, qr_slot from, qr_slot upto, struct lost *out)
 {
-    for (uint32_t i = 0; i < g->run_count; i++) {
+    from = max_u64(from, g->base_slot + 1);
+    upto = min_u64(upto, g->last_slot);
+    uint32_t first = from <= upto ? group_find_run(g, from) : g->run_count;
+    for (uint32_t i = first; i < g->run_count && group_run(g, i)->slot <= upto; i++) {
         const struct run *run = group_run(g, i);
         qr_slot end = i + 1 < g->run_count ? group_run(g, i + 1)->slot : g->last_slot + 1;
         if (!run_is_lost(run) || end <= from) {
             continue;
         }
-        qr_slot lo = max_u64(max_u64(run->slot, g->base_slot + 1), from);
+        qr_slot lo = max_u64(run->slot, from);
         while (lo < end && group_find_patch(g, lo) != NULL) {
             lo++;
         }
@@ -46,7 +51,7 @@ bool group_next_lost(const struct group *g, qr_slot from, struct lost *out)
         while (hi + 1 < end && group_find_patch(g, hi + 1) == NULL) {
             hi++;
         }
-        if (lo < end) {
+        if (lo < end && lo <= upto) {
             *out = (struct lost){ .lo = lo, .hi = hi, .run = run };
             return true;
         }
@@ -139,7 +144,7 @@ static bool term_fits(const struct group *g, const struct lost *lost, qr_slot sl
 bool group_lacks(const struct group *g, qr_slot slot, qr_term term)
 {
     struct lost lost;
-    return slot > g->base_slot && slot <= g->last_slot && group_next_lost(g, slot, &lost) &&
+    return slot > g->base_slot && slot <= g->last_slot && group_next_lost(g, slot, slot, &lost) &&
            lost.lo == slot && term_fits(g, &lost, slot, term);
 }
 
@@ -161,12 +166,13 @@ void group_patch(struct group *g, const struct record *r, uint64_t offset, uint3
     }
 }
 
-uint32_t log_holes(const struct log *log, uint32_t group, struct log_hole *out, uint32_t max)
+uint32_t log_holes_in(const struct log *log, uint32_t group, qr_slot lo, qr_slot hi,
+                      struct log_hole *out, uint32_t max)
 {
     const struct group *g = groups_find(&log->groups, group);
     uint32_t n = 0;
     struct lost lost;
-    for (qr_slot from = 0; g != NULL && n < max && group_next_lost(g, from, &lost); n++) {
+    for (qr_slot from = lo; g != NULL && n < max && group_next_lost(g, from, hi, &lost); n++) {
         bool followed = lost.hi < g->last_slot;
         out[n] = (struct log_hole){
             .lo = lost.lo,
@@ -177,6 +183,11 @@ uint32_t log_holes(const struct log *log, uint32_t group, struct log_hole *out, 
         from = lost.hi + 1;
     }
     return n;
+}
+
+uint32_t log_holes(const struct log *log, uint32_t group, struct log_hole *out, uint32_t max)
+{
+    return log_holes_in(log, group, 0, UINT64_MAX, out, max);
 }
 
 bool log_patch(struct log *log, uint32_t group, struct span record)

@@ -361,7 +361,8 @@ static enum log_open_result find_missing(struct recovery *r)
     bool missing = false;
     for (uint32_t i = 0; (g = groups_next(&r->log->groups, &i)) != NULL;) {
         struct lost lost;
-        for (qr_slot from = 0; !missing && group_next_lost(g, from, &lost); from = lost.hi + 1) {
+        for (qr_slot from = 0; !missing && group_next_lost(g, from, UINT64_MAX, &lost);
+             from = lost.hi + 1) {
             missing = lost.run->offset == RUN_MISSING;
         }
     }
@@ -431,7 +432,7 @@ static void tell_holes(struct recovery *r)
     struct group *g;
     struct lost lost;
     for (uint32_t i = 0; (g = groups_next(&r->log->groups, &i)) != NULL;) {
-        for (qr_slot from = 0; group_next_lost(g, from, &lost); from = lost.hi + 1) {
+        for (qr_slot from = 0; group_next_lost(g, from, UINT64_MAX, &lost); from = lost.hi + 1) {
             n += lost.hi - lost.lo + 1;
         }
     }

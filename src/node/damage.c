@@ -4,6 +4,7 @@
 #include "node/checkpoint.h"
 #include "node/keeper.h"
 #include "node/node.h"
+#include "node/repair.h"
 #include "node/run.h"
 
 #include <errno.h>
@@ -22,11 +23,11 @@ static void path_of(const struct node *node, char *path, size_t cap, const char 
 /* --- The mark ------------------------------------------------------------------------------- */
 
 /* 1: it is there, 0: it is not; negative: nobody knows, and a guess could cost what a vote cost. */
-static int is_marked(const struct node *node)
+static int is_there(const struct node *node, const char *name)
 {
     char path[1100];
     struct io_file *file = NULL;
-    path_of(node, path, sizeof path, FORGETFUL_FILE);
+    path_of(node, path, sizeof path, name);
     int error = io_file_open(node->io, path, 0, &file);
     if (error < 0) {
         return error == -ENOENT ? 0 : error;
@@ -40,7 +41,7 @@ int damage_mark(struct node *node, const char *why)
     char path[1100];
     struct io_file *file = NULL;
     node->forgetful = true;
-    int marked = is_marked(node);
+    int marked = is_there(node, FORGETFUL_FILE);
     if (marked != 0) { /* the life that wrote it may have ended before its name was durable */
         return marked < 0 ? marked : io_sync_dir(node->io, node->config.dir);
     }
@@ -62,10 +63,22 @@ int damage_mark(struct node *node, const char *why)
     return error;
 }
 
+/* What was kept for evidence goes when the node counts and has another checkpoint. */
+static void drop_kept_checkpoint(struct node *node)
+{
+    char path[1100];
+    if (node->kept_checkpoint && keeper_slot(node->keeper) > 0) {
+        node->kept_checkpoint = false;
+        path_of(node, path, sizeof path, CHECKPOINT_DAMAGED_FILE);
+        (void)io_unlink(node->io, path);
+    }
+}
+
 void damage_turn(struct node *node)
 {
     struct outlook outlook;
-    if (!node->forgetful || node->repairer != NULL) {
+    if (!node->forgetful) {
+        drop_kept_checkpoint(node);
         return;
     }
     replica_outlook(node->replica, &outlook);
@@ -87,8 +100,6 @@ void damage_turn(struct node *node)
     (void)io_failpoint(node->io, FAIL_FORGETFUL_ENDED);
     node->forgetful = false;
     alarm_clear(node, ALARM_DAMAGED);
-    path_of(node, path, sizeof path, CHECKPOINT_DAMAGED_FILE);
-    (void)io_unlink(node->io, path); /* for people only, as what is damaged of the log */
     log_drop_damaged(node->log);
     node_log(node, NODE_LOG_NOTICE, "This node has recovered: it votes and counts again");
 }
@@ -154,6 +165,7 @@ static int put_checkpoint_away(struct node *node)
     path_of(node, from, sizeof from, CHECKPOINT_FILE);
     path_of(node, to, sizeof to, CHECKPOINT_DAMAGED_FILE);
     int error = io_rename(node->io, from, to);
+    node->kept_checkpoint = true;
     return error < 0 ? error : io_sync_dir(node->io, node->config.dir);
 }
 
@@ -237,15 +249,32 @@ static bool go_on_without(struct node *node, const struct log_config *config,
     return true;
 }
 
+bool damage_cover(struct node *node, const struct repair *r, const struct replica_base *base)
+{
+    struct log_group group = { 0 };
+    (void)log_group_state(node->log, GROUP, &group);
+    if (r->count == 0 || r->question[0].hole.lo > base->slot || group.base_slot >= base->slot) {
+        return false;
+    }
+    /* One that was taken here was taken of this log. */
+    enum repair_fit fit =
+        base->installed ? repair_own_fit(node, r, base->slot, base->term) : REPAIR_KEEP;
+    if (fit == REPAIR_KEEP) {
+        log_trim(node->log, GROUP, base->slot, base->term);
+    } else if (fit == REPAIR_REPLACE) {
+        log_reset(node->log, GROUP, base->slot, base->term);
+    }
+    return fit != REPAIR_UNFIT;
+}
+
 /* Entries that the checkpoint covers need no repair. */
 static void trim_what_is_covered(struct node *node, const struct replica_base *base)
 {
-    struct log_hole hole;
-    struct log_group group = { 0 };
-    if (log_holes(node->log, GROUP, &hole, 1) > 0 && hole.lo <= base->slot &&
-        log_group_state(node->log, GROUP, &group) && group.base_slot < base->slot) {
-        log_trim(node->log, GROUP, base->slot, base->term);
-    }
+    struct repair r;
+    struct repair_hole holes[REPAIR_QUESTIONS_MAX];
+    repair_init(&r, (node_index)identity_me(&node->identity), &base->roster.members);
+    repair_look(&r, holes, repair_own_holes(node, holes));
+    (void)damage_cover(node, &r, base);
 }
 
 bool damage_open(struct node *node, const struct log_config *config, struct replica_base *base,
@@ -264,11 +293,12 @@ bool damage_open(struct node *node, const struct log_config *config, struct repl
     if (!load(node, base, &found, message, cap)) {
         return false;
     }
-    int marked = is_marked(node);
+    int marked = is_there(node, FORGETFUL_FILE);
     if (marked < 0) {
         return failed(message, cap, "whether the file `forgetful` is there cannot be seen", marked);
     }
     node->forgetful = marked != 0;
+    node->kept_checkpoint = is_there(node, CHECKPOINT_DAMAGED_FILE) > 0;
     bool missing = state_is_missing(node, base);
     if (missing && !found.checkpoint && !found.log) {
         (void)snprintf(found.why, sizeof found.why,
@@ -282,15 +312,17 @@ bool damage_open(struct node *node, const struct log_config *config, struct repl
                        "the log ends before slot %" PRIu64 ", where the checkpoint was taken of it",
                        base->slot);
     }
-    bool forgets = found.log || missing || cut_off;
-    if (forgets && is_alone(node, base)) {
+    /* Where the log is whole nothing is forgotten: another's checkpoint will do (repair.h). */
+    bool heals = missing && !found.log && !cut_off && !node->forgetful;
+    bool forgets = found.log || cut_off || (missing && !heals);
+    if ((forgets || missing) && is_alone(node, base)) {
         return refuse(message, cap, found.why);
     }
     if ((forgets || found.checkpoint) &&
         !go_on_without(node, config, &found, forgets, message, cap)) {
         return false;
     }
-    if (state_is_missing(node, base)) {
+    if (state_is_missing(node, base) && !heals) {
         begin_anew(node);
     }
     trim_what_is_covered(node, base);

@@ -23,7 +23,8 @@
  * FRAME_JOIN on, which links of version 2 never see. */
 #define WIRE_VERSION 3
 #define WIRE_VERSION_OLDEST 2
-#define WIRE_VERSION_PIECES 3 /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... */
+#define WIRE_VERSION_PIECES 3 /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... \
+                               */
 
 enum frame_kind {
     FRAME_HELLO = 1,           /* dialer: who I am, whom I want */
@@ -42,12 +43,13 @@ enum frame_kind {
     FRAME_SNAPSHOT_GONE,
     FRAME_REPAIR_ASK = 15, /* repair.h */
     FRAME_REPAIR_REPLY,
-    FRAME_DIGEST = 17, /* the digests of the sender's state at some slots */
-    FRAME_ALARM,       /* an alarm as the sender knows it */
-    FRAME_PIECE = 19,  /* of the large arguments of a forwarded command */
-    FRAME_REPLY_PIECE, /* of a long answer, which FRAME_REPLY ends */
-    FRAME_CREDIT,      /* how much of such arguments the leader has carried on */
-    FRAME_HEALTH = 22, /* how the sender's disk does, and whether it may lead */
+    FRAME_DIGEST = 17,       /* the digests of the sender's state at some slots */
+    FRAME_ALARM,             /* an alarm as the sender knows it */
+    FRAME_PIECE = 19,        /* of the large arguments of a forwarded command */
+    FRAME_REPLY_PIECE,       /* of a long answer, which FRAME_REPLY ends */
+    FRAME_CREDIT,            /* how much of such arguments the leader has carried on */
+    FRAME_HEALTH = 22,       /* how the sender's disk does, and whether it may lead */
+    FRAME_REPAIR_FETCH = 23, /* repair.h */
     FRAME_KINDS
 };
 

@@ -438,6 +438,7 @@ static bool on_frame(struct link *link, const struct frame *f)
         return snapshot_receive(link->peers->node, link->peer, f);
     case FRAME_REPAIR_ASK:
     case FRAME_REPAIR_REPLY:
+    case FRAME_REPAIR_FETCH:
         return repairer_receive(link->peers->node, link->peer, f);
     default:
         return false;

@@ -114,6 +114,7 @@ struct node {
     char run_id[41];           /* 40 hex digits, new at every start */
     bool loading;              /* repairing its log, the replica has not started: -LOADING */
     bool forgetful;            /* marked as such in the directory (damage.h) */
+    bool kept_checkpoint;      /* a damaged one is kept beside */
     struct repairer *repairer; /* repair.h; NULL: the log is whole */
     struct repair_figures repair;
     bool stopping; /* an orderly end is under way, until stop_at */

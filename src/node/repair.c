@@ -2,10 +2,13 @@
 
 #include "base/alloc.h"
 #include "node/alarm.h"
+#include "node/checkpoint.h"
 #include "node/damage.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/run.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,118 +22,19 @@ struct repairer {
     struct replica_base base; /* what the replica will begin with */
     uint64_t patched, asked, answered;
     qr_time remind_at;
-    bool dropped;
+    bool dropped, installed;
 };
-
-/* --- The own log ---------------------------------------------------------------------------- */
-
-/* The log for repair_judge, with copies of its lists. */
-struct view {
-    struct repair_log log;
-    struct term_run *runs;
-    struct repair_hole *holes;
-};
-
-static uint32_t holes_of(struct node *node, struct repair_hole *out, uint32_t max)
-{
-    struct log_hole *holes = qr_alloc((max + 1) * sizeof *holes);
-    uint32_t n = log_holes(node->log, GROUP, holes, max);
-    for (uint32_t i = 0; i < n; i++) {
-        out[i] = (struct repair_hole){ .lo = holes[i].lo,
-                                       .hi = holes[i].hi,
-                                       .term = holes[i].term,
-                                       .next_term = holes[i].next_term };
-    }
-    free(holes);
-    return n;
-}
-
-static struct view view_of(struct node *node)
-{
-    struct view v = { 0 };
-    struct log_group group = { 0 };
-    struct outlook outlook;
-    (void)log_group_state(node->log, GROUP, &group);
-    replica_outlook(node->replica, &outlook);
-    v.runs = qr_alloc((group.run_count + 1) * sizeof *v.runs);
-    if (group.run_count > 0) {
-        memcpy(v.runs, group.runs, group.run_count * sizeof *v.runs);
-    }
-    uint32_t cap = 16;
-    do { /* all of them: a hole that is not known would be taken for entries */
-        cap *= 2;
-        v.holes = qr_realloc(v.holes, cap * sizeof *v.holes);
-        v.log.hole_count = holes_of(node, v.holes, cap);
-    } while (v.log.hole_count == cap);
-    v.log.base_slot = group.base_slot;
-    v.log.last_slot = group.last_slot;
-    v.log.runs = v.runs;
-    v.log.run_count = group.run_count;
-    v.log.holes = v.holes;
-    v.log.forgetful = node->forgetful || outlook.forgetful;
-    return v;
-}
-
-static void view_free(struct view *v)
-{
-    free(v->runs);
-    free(v->holes);
-}
-
-/* --- Answering ------------------------------------------------------------------------------ */
-
-/* Sends the records of the hole that are in the log, as many as go into one frame. */
-static bool send_records(struct node *node, node_index to, const struct view *v,
-                         const struct repair_hole *asked)
-{
-    uint8_t head[REPAIR_HEAD_BYTES_MAX];
-    uint8_t *records = NULL;
-    size_t n = 0;
-    qr_slot first = max_u64(asked->lo, v->log.base_slot + 1);
-    for (qr_slot slot = first; slot <= asked->hi && slot <= v->log.last_slot; slot++) {
-        struct span one;
-        if (!repair_holds(&v->log, asked, slot)) {
-            continue;
-        }
-        if (log_read(node->log, GROUP, slot, slot + 1, 1, &one) != 1 ||
-            (n > 0 && n + one.n > REPAIR_REPLY_BYTES_MAX)) {
-            break; /* damaged since the start, or enough for one answer */
-        }
-        records = qr_realloc(records, n + one.n);
-        memcpy(records + n, one.p, one.n);
-        n += one.n;
-    }
-    size_t head_n = repair_reply_write(asked, REPAIR_HAS, head);
-    if (n > 0 && peers_bulk_room(node->peers, to)) { /* else it asks again */
-        (void)peers_send_bulk(node->peers, to, FRAME_REPAIR_REPLY, span_of(head, head_n),
-                              span_of(records, n));
-    }
-    free(records);
-    return n > 0;
-}
-
-static void on_ask(struct node *node, node_index from, const struct repair_hole *asked)
-{
-    uint8_t head[REPAIR_HEAD_BYTES_MAX];
-    struct view v = view_of(node);
-    enum repair_answer answer = repair_judge(&v.log, asked);
-    if (answer == REPAIR_HAS && !send_records(node, from, &v, asked)) {
-        answer = REPAIR_UNKNOWN;
-    }
-    if (answer != REPAIR_HAS) {
-        size_t n = repair_reply_write(asked, answer, head);
-        peers_tell(node->peers, from, FRAME_REPAIR_REPLY, span_of(head, n));
-    }
-    view_free(&v);
-}
 
 /* --- Repairing ------------------------------------------------------------------------------ */
 
 static void look(struct node *node)
 {
+    struct repairer *r = node->repairer;
     struct repair_hole holes[REPAIR_QUESTIONS_MAX];
-    uint32_t n = holes_of(node, holes, REPAIR_QUESTIONS_MAX);
-    repair_look(&node->repairer->repair, holes, n);
+    struct log_group group = { 0 };
+    repair_look(&r->repair, holes, repair_own_holes(node, holes));
+    (void)log_group_state(node->log, GROUP, &group);
+    repair_lost_state(&r->repair, group.base_slot > r->base.slot ? group.base_slot : 0);
 }
 
 /* Takes the entries over; how many. */
@@ -167,21 +71,35 @@ static void on_reply(struct node *node, node_index from, const struct repair_hol
     repair_answered(&r->repair, from, asked, answer, node_clock(node));
 }
 
-/* Entries that the rule allows to drop (H2, H3): the others will bring what belongs there. */
-static void drop(struct node *node, qr_slot from)
+/* Entries that the rule allows to drop (H2, H4): the others will bring what belongs there. */
+static void drop(struct node *node, const struct repair_step *step)
 {
     char why[200];
+    bool state = step->action == REPAIR_DROP_STATE;
     (void)snprintf(why, sizeof why,
-                   "entries from slot %" PRIu64 " on are damaged and were not committed, or are in "
-                   "the others' checkpoints only",
-                   from);
+                   state ? "its checkpoint is lost, its log begins behind slot %" PRIu64
+                           ", and no member has had a checkpoint that reaches it"
+                         : "entries from slot %" PRIu64 " on are damaged and were not committed, "
+                           "or are in checkpoints only that do not fit",
+                   state ? node->repairer->repair.state_lost : step->hole.lo);
     if (damage_mark(node, why) < 0) {
         node_fail(node, "the file `forgetful` cannot be written");
         return;
     }
-    log_truncate(node->log, GROUP, from);
+    if (state) {
+        log_reset(node->log, GROUP, 0, 0);
+    } else {
+        log_truncate(node->log, GROUP, step->hole.lo);
+    }
     node->repairer->dropped = true;
     look(node);
+}
+
+static void ask_for_checkpoint(struct node *node, const struct repair_step *step)
+{
+    uint8_t head[REPAIR_HEAD_BYTES_MAX];
+    peers_tell(node->peers, step->to, FRAME_REPAIR_FETCH,
+               span_of(head, repair_fetch_write(step->least, head)));
 }
 
 static void ask(struct node *node, const struct repair_step *step)
@@ -203,8 +121,9 @@ static void finish(struct node *node)
         node_fail(node, message);
         return;
     }
-    node_log(node, NODE_LOG_NOTICE, "The log is repaired: %" PRIu64 " entries were fetched%s",
-             r->patched, r->dropped ? ", the others were dropped" : "");
+    node_log(node, NODE_LOG_NOTICE, "The log is repaired: %" PRIu64 " entries were fetched%s%s",
+             r->patched, r->installed ? ", and a checkpoint" : "",
+             r->dropped ? ", the others were dropped" : "");
     repairer_free(r);
     node->repairer = NULL;
     node->loading = false;
@@ -226,10 +145,21 @@ static void remind(struct node *node, qr_time now)
         return;
     }
     r->remind_at = now + REMIND_INTERVAL;
-    node_log(node, NODE_LOG_WARNING,
-             "Repairing: entries %" PRIu64 " to %" PRIu64 " of the log are damaged, and no member "
-             "that is connected (%u) has them so far; %" PRIu64 " were fetched",
-             q->hole.lo, q->hole.hi, (unsigned)__builtin_popcount(r->repair.up), r->patched);
+    unsigned up = (unsigned)__builtin_popcount(r->repair.up);
+    if (r->repair.coming) {
+        node_log(node, NODE_LOG_NOTICE, "Repairing: a checkpoint of another member is on its way");
+    } else if (r->repair.count > 0) {
+        node_log(node, NODE_LOG_WARNING,
+                 "Repairing: entries %" PRIu64 " to %" PRIu64
+                 " of the log are damaged, and no member that is connected (%u) has them so far; "
+                 "%" PRIu64 " were fetched",
+                 q->hole.lo, q->hole.hi, up, r->patched);
+    } else {
+        node_log(node, NODE_LOG_WARNING,
+                 "Repairing: the checkpoint is lost, and no member that is connected (%u) has had "
+                 "one that reaches slot %" PRIu64 " so far",
+                 up, r->repair.state_lost);
+    }
 }
 
 static void note_figures(struct node *node)
@@ -240,7 +170,16 @@ static void note_figures(struct node *node)
     if (r->repair.count > 0) {
         node->repair.first = q->hole.lo;
         node->repair.never = (uint32_t)__builtin_popcount(q->never);
-        node->repair.gone = (uint32_t)__builtin_popcount(q->gone);
+        node->repair.gone = (uint32_t)__builtin_popcount(q->trimmed | q->other);
+    }
+}
+
+/* A checkpoint came from elsewhere, and the end before the log said so: it may fit by now. */
+static void use_own(struct node *node)
+{
+    struct repairer *r = node->repairer;
+    if (r->base.installed && damage_cover(node, &r->repair, &r->base)) {
+        look(node);
     }
 }
 
@@ -248,17 +187,24 @@ void repairer_turn(struct node *node, qr_time now)
 {
     struct repairer *r = node->repairer;
     if (r == NULL) {
-        if (node->forgetful) {
+        if (node->forgetful || node->kept_checkpoint) {
             damage_turn(node);
         }
         return;
     }
+    use_own(node);
+    repair_coming(&r->repair, fetch_has_hope(node->fetch, now));
     struct repair_step step = repair_next(&r->repair, now);
-    for (; step.action == REPAIR_ASK; step = repair_next(&r->repair, now)) {
-        ask(node, &step);
+    for (; step.action == REPAIR_ASK || step.action == REPAIR_FETCH;
+         step = repair_next(&r->repair, now)) {
+        if (step.action == REPAIR_ASK) {
+            ask(node, &step);
+        } else {
+            ask_for_checkpoint(node, &step);
+        }
     }
-    if (step.action == REPAIR_DROP) {
-        drop(node, step.hole.lo);
+    if (step.action == REPAIR_DROP || step.action == REPAIR_DROP_STATE) {
+        drop(node, &step);
         node->again = true;
     } else if (step.action == REPAIR_WAIT) {
         remind(node, now);
@@ -270,6 +216,35 @@ void repairer_turn(struct node *node, qr_time now)
         node->again = true;
     }
     note_figures(node);
+}
+
+/* --- A checkpoint in the place of what is lost (H3) ------------------------------------------- */
+
+bool repairer_offered(struct node *node, node_index from, qr_slot slot, qr_term term)
+{
+    struct repair_view view;
+    repair_view(node, slot, slot, &view);
+    return repair_offered(&node->repairer->repair, &view.log, from, slot, term, node_clock(node));
+}
+
+bool repairer_needs(struct node *node, qr_slot slot, qr_term term)
+{
+    return repair_own_fit(node, &node->repairer->repair, slot, term) != REPAIR_UNFIT;
+}
+
+void repairer_whole(struct node *node, const struct checkpoint_header *header,
+                    const struct roster *roster)
+{
+    struct repairer *r = node->repairer;
+    enum repair_fit fit = repair_own_fit(node, &r->repair, header->slot, header->term);
+    if (fit == REPAIR_UNFIT ||
+        !replica_install_repaired(node->replica, header, roster, fit == REPAIR_KEEP, &r->base)) {
+        return;
+    }
+    qr_slot stated_at;
+    r->installed = true;
+    r->repair.members = replica_roster(node->replica, &stated_at)->members;
+    look(node);
 }
 
 void repairer_peer(struct node *node, node_index peer, bool up)
@@ -287,7 +262,15 @@ bool repairer_receive(struct node *node, node_index from, const struct frame *f)
         if (!repair_ask_read(f->head, &hole) || f->tail.n > 0) {
             return false;
         }
-        on_ask(node, from, &hole);
+        repair_on_ask(node, from, &hole);
+        return true;
+    }
+    if (f->kind == FRAME_REPAIR_FETCH) {
+        qr_slot least;
+        if (!repair_fetch_read(f->head, &least) || f->tail.n > 0) {
+            return false;
+        }
+        source_asked(node->source, from, least);
         return true;
     }
     if (!repair_reply_read(f->head, &hole, &answer)) {
@@ -299,27 +282,44 @@ bool repairer_receive(struct node *node, node_index from, const struct frame *f)
     return true;
 }
 
+static void tell_begin(struct node *node)
+{
+    const struct repair *r = &node->repairer->repair;
+    if (r->state_lost != 0) {
+        alarm_raise(node, ALARM_DAMAGED, "its checkpoint is damaged or lost");
+        node_log(node, NODE_LOG_WARNING,
+                 "Repairing: the checkpoint is damaged or lost, and the log begins behind slot "
+                 "%" PRIu64 "; another member's is fetched before this node takes part",
+                 r->state_lost);
+    }
+    if (r->count > 0) {
+        qr_slot first = r->question[0].hole.lo;
+        alarm_raise(node, ALARM_DAMAGED,
+                    "entries of its log are damaged, the first at slot %" PRIu64, first);
+        node_log(node, NODE_LOG_WARNING,
+                 "Repairing: entries of the log are damaged, the first at slot %" PRIu64
+                 "; they are fetched from the other members before this node takes part",
+                 first);
+    }
+}
+
 bool repairer_begin(struct node *node, const struct replica_base *base, char *message, size_t cap)
 {
-    struct log_hole hole;
-    if (log_holes(node->log, GROUP, &hole, 1) == 0) {
-        return replica_start(node->replica, base, message, cap);
-    }
     struct repairer *r = qr_zalloc(sizeof *r);
     qr_slot stated_at;
     r->base = *base;
     r->remind_at = io_now(node->io) + QR_SECOND;
     node->repairer = r;
-    node->loading = true;
     repair_init(&r->repair, (node_index)identity_me(&node->identity),
                 &replica_roster(node->replica, &stated_at)->members);
     look(node);
-    alarm_raise(node, ALARM_DAMAGED, "entries of its log are damaged, the first at slot %" PRIu64,
-                hole.lo);
-    node_log(node, NODE_LOG_WARNING,
-             "Repairing: entries of the log are damaged, the first at slot %" PRIu64
-             "; they are fetched from the other members before this node takes part",
-             hole.lo);
+    if (r->repair.count == 0 && r->repair.state_lost == 0) {
+        repairer_free(r);
+        node->repairer = NULL;
+        return replica_start(node->replica, base, message, cap);
+    }
+    node->loading = true;
+    tell_begin(node);
     return true;
 }
 

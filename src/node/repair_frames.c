@@ -1,4 +1,4 @@
-/* The two frames of repair, see repair.h. */
+/* The three frames of repair, see repair.h. */
 #include "node/repair.h"
 
 #include "base/panic.h"
@@ -52,5 +52,20 @@ bool repair_reply_read(struct span in, struct repair_hole *hole, enum repair_ans
     }
     uint8_t tag = wire_get_u8(&r);
     *answer = (enum repair_answer)tag;
-    return wire_finished(&r) && tag >= REPAIR_HAS && tag <= REPAIR_UNKNOWN;
+    return wire_finished(&r) && tag >= REPAIR_HAS && tag <= REPAIR_MATCHES;
+}
+
+size_t repair_fetch_write(qr_slot least, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, REPAIR_HEAD_BYTES_MAX);
+    wire_put_u64(&w, least);
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+bool repair_fetch_read(struct span in, qr_slot *least)
+{
+    struct wire_reader r = wire_reader(in);
+    *least = wire_get_u64(&r);
+    return wire_finished(&r);
 }

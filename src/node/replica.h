@@ -123,6 +123,11 @@ void replica_freeze(struct replica *r, bool on);
  * node's log, committed, and the log goes on behind it. False: it is none of that, or not yet. */
 bool replica_reinstall(struct replica *r, const struct checkpoint_header *header,
                        const struct roster *roster);
+/* Before replica_start, where entries or the state are lost: the received checkpoint takes their
+ * place. The log goes on behind it, if `keep`, or becomes empty; *base says what the replica begins
+ * with. False: the node has failed. */
+bool replica_install_repaired(struct replica *r, const struct checkpoint_header *header,
+                              const struct roster *roster, bool keep, struct replica_base *base);
 /* While it is on nothing is applied that is not durable in this node's own log. */
 void replica_apply_durable_only(struct replica *r, bool on);
 /* What is applied up to here is also durable in this node's own log. */

@@ -118,6 +118,36 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
     return true;
 }
 
+bool replica_install_repaired(struct replica *r, const struct checkpoint_header *header,
+                              const struct roster *roster, bool keep, struct replica_base *base)
+{
+    struct node *node = r->node;
+    qr_assert(!r->started);
+    const struct checkpoint_header *installed = take_state(r);
+    if (installed == NULL) {
+        return false;
+    }
+    r->apply_to = header->slot;
+    *base = (struct replica_base){ .slot = header->slot,
+                                   .term = header->term,
+                                   .roster = *roster,
+                                   .roster_slot = header->roster_slot,
+                                   .commit_term = header->commit_term,
+                                   .forgetful = base->forgetful,
+                                   .installed = true };
+    if (keep) {
+        log_trim(node->log, r->group, header->slot, header->term);
+    } else {
+        log_reset(node->log, r->group, header->slot, header->term);
+    }
+    (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
+    keeper_installed(node->keeper, installed);
+    char message[600]; /* a roster that cannot be read is told by the start */
+    (void)replica_rosters_load(r, base, message, sizeof message);
+    (void)io_failpoint(node->io, FAIL_INSTALLED);
+    return true;
+}
+
 void replica_offer(struct replica *r, node_index from, const struct checkpoint_header *header,
                    const struct roster *roster)
 {

@@ -33,7 +33,8 @@ bool replica_rosters_load(struct replica *r, const struct replica_base *base, ch
     r->applied_roster_slot = base->roster_slot;
     r->roster = base->roster;
     r->roster_slot = base->roster_slot;
-    r->roster_changes = 1;
+    r->roster_changes++;
+    free(r->start_memberships);
     r->start_memberships = qr_alloc((count + 1) * sizeof *r->start_memberships);
     r->start_memberships[0] = (struct membership_at){ base->roster_slot, base->roster.members };
     r->start_membership_count = 1;

@@ -159,8 +159,6 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
     struct event event = { 0 };
     qr_assert(!r->started);
     finish_install(r, base);
-    free(r->start_memberships);
-    r->start_memberships = NULL;
     if (!replica_rosters_load(r, base, message, cap) ||
         !start_event(r, base, &event, message, cap)) {
         return false;

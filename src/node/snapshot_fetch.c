@@ -7,6 +7,7 @@
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
 
@@ -29,6 +30,7 @@ struct fetch *fetch_new(struct node *node)
     f->node = node;
     f->source = NODE_NONE;
     (void)snprintf(f->path, sizeof f->path, "%s/" CHECKPOINT_RECEIVED_FILE, node->config.dir);
+    fetch_look_for_left(f);
     return f;
 }
 
@@ -229,7 +231,7 @@ static void begin(struct fetch *f, node_index from, const struct snapshot_offer 
     f->offer = *offer;
     f->source = from;
     f->phase = REREADING;
-    f->keep_file = false;
+    f->keep_file = f->left = false;
     f->began = f->heard = now;
     f->figures.begun++;
     f->in = qr_alloc(SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX);
@@ -246,16 +248,33 @@ static bool has_hope(const struct fetch *f, qr_time now)
     return f->phase != PULLING || now - f->heard < (received(f) > 0 ? patience : ASK_INTERVAL);
 }
 
-/* What its state already holds a node does not need; unless that state is wrong. */
-static bool is_needed(const struct fetch *f, qr_slot slot)
+bool fetch_has_hope(const struct fetch *f, qr_time now)
 {
-    return f->node->quarantined || slot > replica_applied(f->node->replica);
+    return f->phase != IDLE && f->phase != DROPPING && has_hope(f, now);
+}
+
+/* What its state already holds a node does not need; unless that state is wrong, or its log
+ * damaged. */
+static bool is_needed(const struct fetch *f, qr_slot slot, qr_term term)
+{
+    struct node *node = f->node;
+    if (node->repairer != NULL) {
+        return repairer_needs(node, slot, term);
+    }
+    return node->quarantined || slot > replica_applied(node->replica);
+}
+
+static bool is_wanted(const struct fetch *f, node_index from, const struct snapshot_offer *offer)
+{
+    struct node *node = f->node;
+    return node->repairer != NULL ? repairer_offered(node, from, offer->slot, offer->slot_term)
+                                  : is_needed(f, offer->slot, offer->slot_term);
 }
 
 void fetch_on_offer(struct fetch *f, node_index from, const struct snapshot_offer *offer)
 {
     qr_time now = io_now(f->node->io);
-    if (f->phase == DROPPING || !is_needed(f, offer->slot) || now < f->not_before ||
+    if (f->phase == DROPPING || !is_wanted(f, from, offer) || now < f->not_before ||
         f->node->stopping) {
         return;
     }
@@ -327,8 +346,11 @@ static void offer_to_protocol(struct fetch *f)
 {
     f->installing = true;
     f->installed = false;
-    bool wrong = f->node->quarantined; /* the state that is here: any snapshot is better */
-    if (!wrong || !replica_reinstall(f->node->replica, &f->reader.header, &f->roster)) {
+    bool repairs = f->node->repairer != NULL;
+    bool wrong = f->node->quarantined && !repairs; /* the state that is here: any is better */
+    if (repairs) {
+        repairer_whole(f->node, &f->reader.header, &f->roster);
+    } else if (!wrong || !replica_reinstall(f->node->replica, &f->reader.header, &f->roster)) {
         replica_offer(f->node->replica, f->source, &f->reader.header, &f->roster);
     }
     f->installing = false;
@@ -408,12 +430,17 @@ static bool pull(struct fetch *f, qr_time now)
 
 bool fetch_turn(struct fetch *f, qr_time now)
 {
-    if (f->phase == IDLE) {
+    if (f->phase == IDLE && !f->left) {
         return false;
     }
-    if (f->phase != DROPPING && f->phase != WHOLE && !is_needed(f, f->offer.slot)) {
+    if (f->phase != IDLE && f->phase != DROPPING && f->phase != WHOLE &&
+        !is_needed(f, f->offer.slot, f->offer.slot_term)) {
         f->figures.dropped++; /* the log has brought it after all */
         fetch_drop(f);
+    }
+    if (f->phase == IDLE && f->left && f->node->repairer == NULL &&
+        !is_needed(f, f->left_slot, 0)) {
+        fetch_drop_left(f);
     }
     switch (f->phase) {
     case REREADING:
@@ -422,7 +449,7 @@ bool fetch_turn(struct fetch *f, qr_time now)
     case PULLING:
         return pull(f, now);
     case WHOLE:
-        if (f->node->quarantined && !quarantine_may_end(f->node)) {
+        if (f->node->quarantined && f->node->repairer == NULL && !quarantine_may_end(f->node)) {
             return false;
         }
         if (keeper_is_quiet(f->node->keeper)) {

@@ -31,6 +31,9 @@ void fetch_peer(struct fetch *fetch, node_index peer, bool up);
 /* Once a turn; true: it wants another one at once. */
 bool fetch_turn(struct fetch *fetch, qr_time now);
 
+/* Something is being fetched, and its source gives it. */
+bool fetch_has_hope(const struct fetch *fetch, qr_time now);
+
 /* No checkpoint may begin: one that was received is about to take its place. */
 bool fetch_is_whole(const struct fetch *fetch);
 

@@ -31,6 +31,8 @@ struct fetch {
     bool working; /* a helper thread is at the file */
     bool closing;
 
+    bool left; /* an earlier life has left a file of this slot, and it was not gone on with */
+    qr_slot left_slot; /* 0: not known */
     uint64_t refused_file;
     qr_time not_before;
     char path[1088];
@@ -44,6 +46,9 @@ bool fetch_is_ours(const struct fetch *f, const struct checkpoint_header *h);
 
 /* Gives up what there is; the file goes too, unless keep_file. IDLE once the disk is done. */
 void fetch_drop(struct fetch *f);
+/* Looks whether an earlier life has left one; gives that up. */
+void fetch_look_for_left(struct fetch *f);
+void fetch_drop_left(struct fetch *f);
 
 /* Opens what is there, beside a new engine; false when it is no beginning of the file offered. */
 bool fetch_open_beginning(struct fetch *f);

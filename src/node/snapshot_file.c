@@ -77,6 +77,31 @@ void fetch_drop(struct fetch *f)
     close_up(f);
 }
 
+void fetch_look_for_left(struct fetch *f)
+{
+    uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
+    struct checkpoint_header h;
+    struct io_file *file;
+    size_t length;
+    if (io_file_open(f->node->io, f->path, 0, &file) != 0) {
+        return;
+    }
+    int64_t n = io_file_pread(file, bytes, sizeof bytes, 0);
+    bool readable = n > 0 && checkpoint_header_read(span_of(bytes, (size_t)n), &h, &length) ==
+                                 CHECKPOINT_HEADER_OK;
+    f->left = true;
+    f->left_slot = readable ? h.slot : 0;
+    io_file_close(file);
+}
+
+void fetch_drop_left(struct fetch *f)
+{
+    qr_assert(f->phase == IDLE && f->pages.file == NULL);
+    f->left = f->keep_file = false;
+    f->phase = DROPPING;
+    close_up(f);
+}
+
 void fetch_free(struct fetch *f)
 {
     f->closing = true;

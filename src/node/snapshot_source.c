@@ -23,6 +23,7 @@
 #define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
 
 struct follower {
+    bool repairs; /* it has asked itself: its replica does not run */
     qr_slot least;
     qr_time offered;
     uint64_t next, end;  /* it asks for these bytes of the file */
@@ -232,8 +233,19 @@ void source_wanted(struct source *s, node_index to, qr_slot least)
     qr_assert(to < MEMBERS_MAX);
     struct follower *f = &s->follower[to];
     s->wanting |= bit_of(to);
+    f->repairs = false;
     f->least = least;
     offer(s, to, io_now(s->node->io));
+}
+
+void source_asked(struct source *s, node_index to, qr_slot least)
+{
+    struct node *node = s->node;
+    if (!node->quarantined) {
+        /* A replica that has applied that much takes a new one, if need be. */
+        source_wanted(s, to, replica_applied(node->replica) >= least ? least : 0);
+        s->follower[to].repairs = true;
+    }
 }
 
 qr_slot source_wants(const struct source *s)
@@ -345,6 +357,7 @@ void source_peer_down(struct source *s, node_index peer)
     struct follower *f = &s->follower[peer];
     f->next = f->end = 0;
     s->wanting &= (uint16_t)~bit_of(peer); /* said again when it is back */
+    f->repairs = false;
     f->offered = 0;
 }
 
@@ -474,7 +487,7 @@ static void watch_members(struct source *s, qr_time now)
             continue;
         }
         /* The log of one in quarantine has all; it is the state that has to come. */
-        bool follows = leads && !s->node->health.told[i].quarantined;
+        bool follows = leads && !f->repairs && !s->node->health.told[i].quarantined;
         qr_slot match = follows ? outlook.member[i].match : 0;
         if (match >= s->header.slot && match > f->match) {
             f->match = match;

@@ -19,6 +19,9 @@ void source_free(struct source *source);
 /* The protocol wants `to` brought up by a checkpoint that holds the state up to `least` (again and
  * again while it does). */
 void source_wanted(struct source *source, node_index to, qr_slot least);
+/* A member that repairs itself asks for one, best up to `least` or later: it is offered the newest
+ * that can be had. */
+void source_asked(struct source *source, node_index to, qr_slot least);
 /* This node's state is wrong, so its file may be: whoever has begun with it is not to finish. */
 void source_distrust(struct source *source);
 

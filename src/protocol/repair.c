@@ -5,6 +5,10 @@
 #define ASK_INTERVAL (300 * QR_MILLISECOND)
 /* So long what could be dropped is kept, for the sake of a member that may still have it. */
 #define DROP_DELAY (2 * QR_SECOND)
+#define FETCH_INTERVAL QR_SECOND
+/* So long members may offer what does not fit, and so long nothing at all. */
+#define UNFIT_PATIENCE (10 * QR_SECOND)
+#define SILENCE_PATIENCE (60 * QR_SECOND)
 
 /* --- Answering ------------------------------------------------------------------------------ */
 
@@ -19,16 +23,26 @@ static const struct repair_hole *hole_at(const struct repair_log *log, qr_slot s
     return NULL;
 }
 
+/* The term run that holds the slot. */
+static uint32_t run_of(const struct repair_log *log, qr_slot slot)
+{
+    uint32_t lo = 0;
+    uint32_t hi = log->run_count;
+    qr_assert(hi > 0 && log->runs[0].slot <= slot);
+    while (hi - lo > 1) {
+        uint32_t middle = lo + (hi - lo) / 2;
+        lo = log->runs[middle].slot <= slot ? middle : lo;
+        hi = log->runs[middle].slot <= slot ? hi : middle;
+    }
+    return lo;
+}
+
 /* The term of an entry that the log holds or held; 0 when that is not certain. */
 static qr_term term_at(const struct repair_log *log, qr_slot slot)
 {
     qr_assert(slot > log->base_slot && slot <= log->last_slot);
     const struct repair_hole *hole = hole_at(log, slot);
-    qr_term term = 0;
-    for (uint32_t i = 0; i < log->run_count && log->runs[i].slot <= slot; i++) {
-        term = log->runs[i].term;
-    }
-    return hole != NULL ? hole->term : term;
+    return hole != NULL ? hole->term : log->runs[run_of(log, slot)].term;
 }
 
 /* Whether the entry behind the hole is in the log: then all of the hole is, or was (H1). */
@@ -38,13 +52,45 @@ static bool reaches(const struct repair_log *log, const struct repair_hole *aske
            term_at(log, asked->hi + 1) == asked->next_term;
 }
 
-bool repair_holds(const struct repair_log *log, const struct repair_hole *asked, qr_slot slot)
+/* The first run of that term or a later one. */
+static uint32_t run_from_term(const struct repair_log *log, qr_term term)
 {
-    qr_assert(slot >= asked->lo && slot <= asked->hi);
-    if (slot <= log->base_slot || slot > log->last_slot || hole_at(log, slot) != NULL) {
-        return false;
+    uint32_t lo = 0;
+    uint32_t hi = log->run_count;
+    while (lo < hi) {
+        uint32_t middle = lo + (hi - lo) / 2;
+        lo = log->runs[middle].term < term ? middle + 1 : lo;
+        hi = log->runs[middle].term < term ? hi : middle;
     }
-    return reaches(log, asked) || (asked->term != 0 && term_at(log, slot) == asked->term);
+    return lo;
+}
+
+/* Leaves of [*lo, *hi] what has the term. */
+static void cut_to_term(const struct repair_log *log, qr_term term, qr_slot *lo, qr_slot *hi)
+{
+    uint32_t first = run_from_term(log, term);
+    uint32_t end = run_from_term(log, term + 1);
+    *lo = first < end ? max_u64(*lo, log->runs[first].slot) : *hi + 1;
+    *hi = end < log->run_count ? min_u64(*hi, log->runs[end].slot - 1) : *hi;
+}
+
+bool repair_held(const struct repair_log *log, const struct repair_hole *asked, qr_slot from,
+                 qr_slot *lo, qr_slot *hi)
+{
+    *lo = max_u64(max_u64(asked->lo, from), log->base_slot + 1);
+    *hi = min_u64(asked->hi, log->last_slot);
+    if (*lo <= *hi && !reaches(log, asked)) {
+        cut_to_term(log, asked->term, lo, hi);
+    }
+    for (uint32_t i = 0; i < log->hole_count && log->holes[i].lo <= *hi; i++) {
+        const struct repair_hole *hole = &log->holes[i];
+        if (hole->lo > *lo) {
+            *hi = hole->lo - 1;
+        } else if (hole->hi >= *lo) {
+            *lo = hole->hi + 1;
+        }
+    }
+    return *lo <= *hi;
 }
 
 /* Whether what the log knows less of than it once did could have been the answer. */
@@ -60,14 +106,13 @@ static bool may_know_more(const struct repair_log *log, const struct repair_hole
 
 enum repair_answer repair_judge(const struct repair_log *log, const struct repair_hole *asked)
 {
-    qr_slot first = max_u64(asked->lo, log->base_slot + 1);
-    for (qr_slot slot = first; slot <= asked->hi && slot <= log->last_slot; slot++) {
-        if (repair_holds(log, asked, slot)) {
-            return REPAIR_HAS;
-        }
+    qr_slot lo, hi;
+    if (repair_held(log, asked, asked->lo, &lo, &hi)) {
+        return REPAIR_HAS;
     }
     if (asked->lo <= log->base_slot) {
-        return REPAIR_TRIMMED;
+        bool matches = asked->hi == log->base_slot && reaches(log, asked);
+        return matches ? REPAIR_MATCHES : REPAIR_TRIMMED;
     }
     if (may_know_more(log, asked)) {
         return REPAIR_UNKNOWN;
@@ -102,16 +147,19 @@ void repair_look(struct repair *r, const struct repair_hole *holes, uint32_t cou
 {
     qr_assert(count <= REPAIR_QUESTIONS_MAX);
     struct repair_question old[REPAIR_QUESTIONS_MAX];
+    bool changed = count != r->count;
     for (uint32_t i = 0; i < count; i++) {
         qr_assert(holes[i].lo > 0 && holes[i].lo <= holes[i].hi);
         qr_assert(i == 0 || holes[i].lo > holes[i - 1].hi);
         const struct repair_question *same = find(r, &holes[i]);
+        changed = changed || same == NULL;
         old[i] = same != NULL ? *same : (struct repair_question){ .hole = holes[i] };
     }
     for (uint32_t i = 0; i < count; i++) {
         r->question[i] = old[i];
     }
     r->count = count;
+    r->unfit_from = changed ? 0 : r->unfit_from;
 }
 
 void repair_peer(struct repair *r, node_index peer, bool up)
@@ -119,15 +167,21 @@ void repair_peer(struct repair *r, node_index peer, bool up)
     qr_assert(peer < MEMBERS_MAX && peer != r->me);
     uint16_t bit = node_bit(peer);
     r->up = up ? r->up | bit : r->up & (uint16_t)~bit;
+    r->unfit_from &= (uint16_t)~bit;
     for (uint32_t i = 0; i < r->count; i++) {
         r->question[i].ask_at[peer] = 0; /* what it has said stands; it may know more by now */
     }
 }
 
-/* Whether everything from the hole on may be dropped (H2, H3). */
-static bool may_drop(const struct repair *r, const struct repair_question *q)
+void repair_lost_state(struct repair *r, qr_slot slot)
 {
-    return q->gone != 0 || quorum_of(q->never, &r->members);
+    r->state_lost = slot;
+}
+
+/* Whether it may come to dropping everything from the hole on (H2), or to a checkpoint (H3). */
+static bool is_decided(const struct repair *r, const struct repair_question *q)
+{
+    return q->trimmed != 0 || q->other != 0 || quorum_of(q->never, &r->members);
 }
 
 void repair_answered(struct repair *r, node_index from, const struct repair_hole *asked,
@@ -140,43 +194,176 @@ void repair_answered(struct repair *r, node_index from, const struct repair_hole
     }
     uint16_t bit = node_bit(from);
     q->never &= (uint16_t)~bit;
-    q->gone &= (uint16_t)~bit;
+    q->trimmed &= (uint16_t)~bit;
+    q->other &= (uint16_t)~bit;
+    q->ask_at[from] = QR_NEVER;
     switch (answer) {
     case REPAIR_NEVER:
         q->never |= bit;
-        q->ask_at[from] = QR_NEVER;
+        break;
+    case REPAIR_MATCHES:
+        r->unfit_from = q->matches ? r->unfit_from : 0;
+        q->matches = true; /* for good: it is about what is committed */
+        q->trimmed |= bit;
         break;
     case REPAIR_TRIMMED:
+        q->trimmed |= bit;
+        break;
     case REPAIR_OTHER:
-        q->gone |= bit;
-        q->ask_at[from] = QR_NEVER;
+        q->other |= bit;
         break;
     case REPAIR_HAS:
     case REPAIR_UNKNOWN:
         q->ask_at[from] = now + ASK_INTERVAL;
         break;
     }
-    q->decided_at = !may_drop(r, q) ? 0 : q->decided_at == 0 ? now : q->decided_at;
+    q->decided_at = !is_decided(r, q) ? 0 : q->decided_at == 0 ? now : q->decided_at;
+}
+
+/* --- Checkpoints ---------------------------------------------------------------------------- */
+
+/* Whether there is anything that the checkpoint would bring back. */
+static bool is_of_use(const struct repair *r, const struct repair_log *own, qr_slot slot)
+{
+    return slot >= own->base_slot &&
+           (r->state_lost != 0 || (r->count > 0 && slot >= r->question[0].hole.lo));
+}
+
+/* Whether the lost entry at the slot is the one that was committed there. */
+static bool is_matched(const struct repair *r, qr_slot slot)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct repair_question *q = &r->question[i];
+        if (slot >= q->hole.lo && slot <= q->hole.hi) {
+            return q->matches;
+        }
+    }
+    return false;
+}
+
+enum repair_fit repair_fits(const struct repair *r, const struct repair_log *own, qr_slot slot,
+                            qr_term term)
+{
+    if (!is_of_use(r, own, slot) || term < own->base_term) {
+        return REPAIR_UNFIT;
+    }
+    if (slot > own->last_slot) {
+        return REPAIR_REPLACE;
+    }
+    if (slot == own->base_slot) {
+        return term == own->base_term ? REPAIR_KEEP : REPAIR_UNFIT;
+    }
+    qr_term ours = term_at(own, slot);
+    if (ours == term || (ours == 0 && is_matched(r, slot))) {
+        return REPAIR_KEEP;
+    }
+    return ours != 0 || slot == own->last_slot ? REPAIR_REPLACE : REPAIR_UNFIT;
 }
 
 /* Whether everybody who could still have it has said that it has not. */
 static bool all_have_answered(const struct repair *r, const struct repair_question *q)
 {
     uint16_t others = membership_all(&r->members) & (uint16_t) ~(1u << r->me);
-    return (others & ~(q->never | q->gone)) == 0;
+    return (others & ~(q->never | q->trimmed | q->other)) == 0;
 }
+
+/* Nobody is waited for any longer who may have the entries. */
+static bool is_ripe(const struct repair *r, const struct repair_question *q, qr_time now)
+{
+    return q->decided_at != 0 && (all_have_answered(r, q) || now >= q->decided_at + DROP_DELAY);
+}
+
+/* Who has a checkpoint that is wanted now, and from which slot on it helps. */
+static uint16_t who_has_one(const struct repair *r, qr_time now, qr_slot *least)
+{
+    uint16_t who = r->state_lost != 0 ? r->up : 0;
+    *least = max_u64(r->state_lost, r->unfit + 1);
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct repair_question *q = &r->question[i];
+        const struct repair_hole *hole = &q->hole;
+        if (q->trimmed != 0 && is_ripe(r, q, now)) {
+            bool behind = hole->term == 0 && !q->matches && hole->next_term != 0;
+            who |= q->trimmed & r->up;
+            *least = max_u64(*least, behind ? hole->hi + 1 : hole->hi);
+        }
+    }
+    return who & (uint16_t) ~(1u << r->me);
+}
+
+bool repair_offered(struct repair *r, const struct repair_log *own, node_index from, qr_slot slot,
+                    qr_term term, qr_time now)
+{
+    qr_slot least;
+    if (who_has_one(r, now, &least) == 0) {
+        return false; /* perhaps the entries come, which is cheaper */
+    }
+    if (repair_fits(r, own, slot, term) != REPAIR_UNFIT) {
+        return true;
+    }
+    r->unfit_from |= (uint16_t)(1u << from);
+    r->unfit = max_u64(r->unfit, slot);
+    return false;
+}
+
+void repair_coming(struct repair *r, bool coming)
+{
+    r->coming = coming;
+    if (coming) {
+        r->unfit = 0;
+        r->unfit_from = 0;
+    }
+}
+
+/* Whether those who are asked for a checkpoint have none that helps. */
+static bool is_in_vain(const struct repair *r, qr_time now)
+{
+    return (r->unfit_at != 0 && now >= r->unfit_at + UNFIT_PATIENCE) ||
+           (r->asked_at != 0 && now >= r->asked_at + SILENCE_PATIENCE);
+}
+
+/* One at a time: each of them may have to take a checkpoint first. */
+static node_index next_of(uint16_t who, node_index last)
+{
+    uint16_t later = who & (uint16_t) ~((2u << last) - 1);
+    return set_first(later != 0 ? later : who);
+}
+
+/* Sets `step` to whom to ask for a checkpoint, or to when that is. */
+static bool next_fetch(struct repair *r, qr_time now, struct repair_step *step)
+{
+    uint16_t who = who_has_one(r, now, &step->least);
+    if (who == 0 || r->coming) {
+        r->asked_at = r->unfit_at = 0;
+        return false;
+    }
+    bool unfit = (who & ~r->unfit_from) == 0;
+    r->asked_at = r->asked_at == 0 ? now : r->asked_at;
+    r->unfit_at = !unfit ? 0 : r->unfit_at == 0 ? now : r->unfit_at;
+    if (now < r->fetch_at) {
+        step->at = r->fetch_at < step->at ? r->fetch_at : step->at;
+        return false;
+    }
+    r->fetch_at = now + FETCH_INTERVAL;
+    r->fetch_last = next_of(who, r->fetch_last);
+    step->action = REPAIR_FETCH;
+    step->to = r->fetch_last;
+    return true;
+}
+
+/* --- The next step -------------------------------------------------------------------------- */
 
 /* Sets `step` to what is to be done about one hole, or to when that is. */
 static bool next_about(struct repair *r, struct repair_question *q, qr_time now,
                        struct repair_step *step)
 {
     step->hole = q->hole;
-    bool may = may_drop(r, q);
-    if (may && (all_have_answered(r, q) || now >= q->decided_at + DROP_DELAY)) {
+    bool ripe = is_ripe(r, q, now);
+    bool helpless = q->trimmed == 0 || is_in_vain(r, now);
+    if (ripe && helpless && !r->coming) {
         step->action = REPAIR_DROP;
         return true;
     }
-    qr_time at = may ? q->decided_at + DROP_DELAY : QR_NEVER;
+    qr_time at = q->decided_at != 0 && !ripe ? q->decided_at + DROP_DELAY : QR_NEVER;
     for (uint32_t rest = r->up & ~(1u << r->me); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
         if (q->ask_at[i] <= now) {
@@ -199,6 +386,13 @@ struct repair_step repair_next(struct repair *r, qr_time now)
             return step;
         }
     }
-    step.action = r->count == 0 ? REPAIR_DONE : REPAIR_WAIT;
+    if (next_fetch(r, now, &step)) {
+        return step;
+    }
+    if (r->state_lost != 0 && !r->coming && is_in_vain(r, now)) {
+        step.action = REPAIR_DROP_STATE;
+        return step;
+    }
+    step.action = r->count == 0 && r->state_lost == 0 ? REPAIR_DONE : REPAIR_WAIT;
     return step;
 }

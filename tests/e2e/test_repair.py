@@ -40,6 +40,17 @@ def is_whole(node):
         not os.path.exists(os.path.join(node.directory, "forgetful"))
 
 
+def left_over(node):
+    """Files that are of no more use."""
+    return [name for name in os.listdir(node.directory) + os.listdir(
+        os.path.join(node.directory, "log")) if "damaged" in name or name.endswith("received")]
+
+
+def going_on(cluster):
+    """Alarms whose cause goes on, as every node knows them."""
+    return {row["alarm"] for node in cluster.nodes for row in alarms(node) if row["until"] == 0}
+
+
 def wait_whole(cluster):
     for node in cluster.nodes:
         wait_for(lambda node=node: is_whole(node), f"node {node.number} is whole", 20)
@@ -205,6 +216,78 @@ def test_who_is_damaged_and_would_have_led_repairs_first():
             check(node, "late", 1000)
 
 
+# --- What only a checkpoint has -----------------------------------------------------------------
+
+
+def only_in_the_checkpoint_of(cluster, third):
+    """Writes, of which `third` has the first thousands in its checkpoint only, and the others in
+    their logs only."""
+    for node in cluster.nodes:
+        bounds = (64 << 10, 50) if node is third else (1 << 40, 0)
+        for name, bound in zip(("checkpoint-bytes", "log-max-entries"), bounds):
+            assert node.call("CONFIG", "SET", name, bound) == "OK"
+    fill(cluster.nodes[0], "k", 4000)
+    cluster.wait_applied()
+    wait_for(lambda: fill(cluster.nodes[0], "more", 20) or int(raft(third, "raft_first")) > 3000,
+             "its log is trimmed", 20)
+    cluster.wait_applied()
+
+
+def rot(node, slots):
+    found = entries(node)
+    for slot in slots:
+        flip_entry(found[slot])
+
+
+def nothing_is_forgotten(cluster):
+    wait_whole(cluster)
+    for node in cluster.nodes:
+        check(node, "k", 4000)
+        assert "forgotten" not in node.log(), node.log()[-2000:]
+    wait_for(lambda: not going_on(cluster), "no alarm stays")
+    wait_for(lambda: not any(left_over(node) for node in cluster.nodes), "nothing is left over")
+
+
+def test_two_logs_lack_what_only_the_third_has_in_its_checkpoint():
+    """Scenario 62, U26: all are killed, and two of three logs rot where the third was trimmed. Two
+    that had to forget would leave nobody who may lead."""
+    with Cluster(3, options=["--log-segment-bytes", "256kb"]) as cluster:
+        first, second, third = cluster.nodes
+        only_in_the_checkpoint_of(cluster, third)
+        cluster.kill_all()
+        rot(first, [100, 101, 500, 2000])
+        rot(second, [100, 700, 701, 702])
+        cluster.start()
+        nothing_is_forgotten(cluster)
+        assert all("and a checkpoint" in node.log() for node in (first, second))
+        fill(first, "after", 100)
+        cluster.kill_all()
+        cluster.start()
+        wait_whole(cluster)
+        for node in (first, second):
+            assert node.log().count("Repairing: entries of the log") == 1
+        check(third, "after", 100)
+
+
+def test_two_checkpoints_are_lost_and_the_third_is_not_there_yet():
+    """Scenario 48: as above, and the third comes late."""
+    with Cluster(3, options=SMALL) as cluster:
+        fill(cluster.nodes[0], "k", 4000)
+        for node in cluster.nodes:
+            wait_for(lambda node=node: int(raft(node, "raft_first")) > 500, "trimmed", 20)
+        cluster.wait_applied()
+        newest = max(cluster.nodes, key=lambda node: int(node.info()["checkpoint_slot"]))
+        cluster.kill_all()
+        others = [node for node in cluster.nodes if node is not newest]
+        for node in others:
+            os.unlink(os.path.join(node.directory, "checkpoint"))
+            node.start()
+        for node in others:
+            wait_for(lambda node=node: raft(node, "raft_repairing") == "1", "it repairs")
+        newest.start()
+        nothing_is_forgotten(cluster)
+
+
 # --- More than entries --------------------------------------------------------------------------
 
 
@@ -301,7 +384,8 @@ def test_a_wiped_log_directory_is_fed_by_snapshot():
 
 
 def test_a_damaged_checkpoint():
-    """Scenario 63: it is never ignored in silence; the state comes from the others."""
+    """Scenario 63: it is never ignored in silence; the state comes from another. The log is whole,
+    so nothing is forgotten."""
     with Cluster(3, options=SMALL) as cluster:
         fill(cluster.nodes[0], "k", 8000)
         cluster.wait_applied()
@@ -312,7 +396,9 @@ def test_a_damaged_checkpoint():
         flip(path, os.path.getsize(path) // 2)
         victim.start()
         wait_whole(cluster)
-        assert "has forgotten" in victim.log() and "checkpoint" in victim.log()
+        assert "Repairing: the checkpoint is damaged" in victim.log()
+        assert "forgotten" not in victim.log()
+        wait_for(lambda: not left_over(victim), "what was damaged goes")
         check(victim, "k", 8000)
 
 
@@ -352,7 +438,7 @@ def test_a_lost_checkpoint_and_a_stale_one():
             wait_whole(cluster)
             check(victim, "k", 4000)
             check(victim, "more", 8000)
-        assert victim.log().count("has recovered") == 2
+        assert victim.log().count("and a checkpoint") == 2
 
 
 # --- Under load ---------------------------------------------------------------------------------
