@@ -2,9 +2,9 @@
 while clients go on. The nodes sit on seats: ports that stay while members come and go.
 
 What is done keeps within what a cluster can survive: nothing but single entries is lost on a second
-node before the first one has recovered. Everything else may happen at the same time. At the end all members are
-equal, they agree on who they are, nothing that was acknowledged is missing, and what clients saw is
-linearizable.
+node before the first one has recovered. Everything else may happen at the same time. At the end all
+members are equal, they agree on who they are, nothing that was acknowledged is missing, and what
+clients saw is linearizable.
 """
 import os
 import random
