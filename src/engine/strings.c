@@ -4,7 +4,6 @@
  * which of two errors a client sees. */
 #include "engine/call.h"
 
-#include "base/limits.h"
 
 #include <string.h>
 

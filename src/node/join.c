@@ -2,7 +2,6 @@
 #include "node/join.h"
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "node/frame.h"
 #include "node/handshake.h"
 #include "node/repeats.h"

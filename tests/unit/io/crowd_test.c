@@ -88,6 +88,20 @@ static void world_free(struct world *w)
 
 /* --- Accepting ------------------------------------------------------------------------------ */
 
+static void crowd_comes(struct world *w, int *guests)
+{
+    for (int i = 0; i < CROWD; i++) {
+        guests[i] = connect_guest(w);
+    }
+}
+
+static void crowd_goes(const int *guests)
+{
+    for (int i = 0; i < CROWD; i++) {
+        close(guests[i]);
+    }
+}
+
 static void count_accepted(void *context)
 {
     struct world *w = context;
@@ -105,15 +119,11 @@ static void test_a_crowd_is_accepted_a_few_per_turn(void **state)
     struct world w;
     int guests[CROWD];
     world_init(&w);
-    for (int i = 0; i < CROWD; i++) {
-        guests[i] = connect_guest(&w);
-    }
+    crowd_comes(&w, guests);
     run_bounded(w.io, count_accepted, &w);
     assert_int_equal(w.accepted, CROWD);
     assert_in_range(w.most_per_turn, 2, ACCEPTS_PER_TURN + 1); /* one was held from the last */
-    for (int i = 0; i < CROWD; i++) {
-        close(guests[i]);
-    }
+    crowd_goes(guests);
     world_free(&w);
 }
 
@@ -132,14 +142,10 @@ static void test_a_listener_may_close_with_a_crowd_before_it(void **state)
     struct world w;
     int guests[CROWD];
     world_init(&w);
-    for (int i = 0; i < CROWD; i++) {
-        guests[i] = connect_guest(&w);
-    }
+    crowd_comes(&w, guests);
     run_bounded(w.io, close_when_full, &w);
     world_free(&w);
-    for (int i = 0; i < CROWD; i++) {
-        close(guests[i]);
-    }
+    crowd_goes(guests);
 }
 
 /* --- Dismissing ----------------------------------------------------------------------------- */
