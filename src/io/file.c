@@ -241,7 +241,11 @@ static void write_done(uv_work_t *work, int status)
     int error = status != 0 ? status : job->error;
     io_touch(job->io);
     w->impl = NULL;
-    free(job);
+    if (job->io->spare_write == NULL) {
+        job->io->spare_write = job; /* the log writes one batch after the other */
+    } else {
+        free(job);
+    }
     w->done(w, error);
 }
 
@@ -249,7 +253,11 @@ void io_file_write_sync(struct io *io, struct io_write *write)
 {
     qr_assert(write->file != NULL);
     qr_assert(write->count > 0);
-    struct write_job *job = qr_zalloc(sizeof(*job));
+    struct write_job *job = io->spare_write;
+    io->spare_write = NULL;
+    if (job == NULL) {
+        job = qr_zalloc(sizeof(*job));
+    }
     job->work.data = job;
     job->io = io;
     job->write = write;

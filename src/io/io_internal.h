@@ -34,6 +34,7 @@ struct io {
     struct io_stream *lingering, *lingering_last; /* oldest first */
     uint32_t lingering_count;
     uv_timer_t linger_timer;
+    struct write_job *spare_write; /* file.c: the next durable write needs no memory */
     uint8_t *swallow; /* what lingering streams read goes here and is not looked at */
     bool in_timer;    /* inside a timer's callback: a timer started now waits for the next turn */
     bool freeing;     /* io_free is at work: owners hear only of completions, never of streams */

@@ -85,6 +85,7 @@ void io_free(struct io *io)
     qr_assert(busy == 0);
     failpoints_unmap(io->failpoints);
     free(io->swallow);
+    free(io->spare_write);
     free(io);
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#define NEAR_RUNS 3u
 #define RUN_BYTES_MAX (16 * KIB) /* a longer stretch is split, so that a walk stays short */
 
 /* --- The table ------------------------------------------------------------------------------ */
@@ -272,8 +273,11 @@ uint32_t group_find_run(const struct group *g, qr_slot slot)
     qr_assert(slot > g->base_slot && slot <= g->last_slot);
     uint32_t lo = 0;
     uint32_t hi = g->run_count; /* the answer is in [lo, hi) */
-    if (group_run(g, hi - 1)->slot <= slot) {
-        return hi - 1; /* what is sent and applied was appended just now, mostly */
+    /* What is sent and applied was appended just now, mostly: the end first. */
+    for (uint32_t i = 1; i <= NEAR_RUNS && i <= hi; i++) {
+        if (group_run(g, hi - i)->slot <= slot) {
+            return hi - i;
+        }
     }
     while (hi - lo > 1) {
         uint32_t middle = lo + (hi - lo) / 2;

@@ -105,7 +105,9 @@ static void on_failure(void *context, int error, const char *what)
 static void watch_role(struct node *node, qr_time clock)
 {
     const struct outlook *seen = replica_seen(node->replica);
-    measure_acks(node->measure, seen, seen->members, clock);
+    if (node->measure->watching > 0) {
+        measure_acks(node->measure, seen, seen->members, clock);
+    }
     if (seen->role == node->seen_role && seen->term == node->seen_term &&
         seen->leader == node->seen_leader) {
         return;

@@ -488,11 +488,10 @@ static void raft_outlook(const void *self, struct outlook *out)
     out->leaving = r->leaving;
     out->transfer_to = r->transfer_to;
     uint32_t known = membership_all(&r->members.members) | r->feed;
-    out->members = 0;
-    for (node_index i = 0; known >> i != 0; i++) {
+    out->members = known == 0 ? 0 : (uint8_t)(32 - __builtin_clz(known));
+    for (node_index i = 0; i < out->members; i++) {
         const struct peer *p = &r->peer[i];
         struct member_outlook *m = &out->member[i];
-        out->members = (uint8_t)(i + 1);
         if (!leads || (known >> i & 1) == 0) {
             *m = (struct member_outlook){ 0 };
             continue;
