@@ -67,7 +67,7 @@ void op_stamp(uint8_t *p, qr_wall stamp, uint64_t seed)
 }
 
 /* The next argument: a span, or a length without bytes and *ref. */
-static inline struct span next_argument(struct wire_reader *r, struct op_ref *ref)
+static struct span next_argument(struct wire_reader *r, struct op_ref *ref)
 {
     uint32_t n = wire_get_u32(r);
     if (n != REF_MARK) {
@@ -78,12 +78,39 @@ static inline struct span next_argument(struct wire_reader *r, struct op_ref *re
     return (struct span){ .n = ref->n };
 }
 
+/* The arguments of an op that has no references, as nearly all have none; argv may be NULL. Whether
+ * exactly argc of them fill `args`. */
+static bool plain_arguments(struct span args, uint32_t argc, struct span *argv)
+{
+    const uint8_t *at = args.p;
+    size_t left = args.n;
+    for (uint32_t i = 0; i < argc; i++) {
+        if (left < LENGTH_BYTES) {
+            return false;
+        }
+        size_t n = wire_load_u32(at);
+        left -= LENGTH_BYTES;
+        if (n > left) {
+            return false;
+        }
+        if (argv != NULL) {
+            argv[i] = span_of(at + LENGTH_BYTES, n);
+        }
+        at += LENGTH_BYTES + n;
+        left -= n;
+    }
+    return left == 0;
+}
+
 /* Whether exactly argc arguments fill `args`. With their lengths they stay within the command's
  * bound, so that an op from a peer always fits a record of the log. */
 static bool arguments_fit(struct span args, uint32_t argc, uint32_t refs)
 {
     if (argc > COMMAND_ARGUMENTS_MAX || args.n > COMMAND_BYTES_MAX) {
         return false;
+    }
+    if (refs == 0) {
+        return plain_arguments(args, argc, NULL);
     }
     struct wire_reader r = wire_reader(args);
     struct op_ref ref = { 0 };
@@ -119,6 +146,11 @@ bool op_read(struct span in, struct op *out)
 
 void op_arguments(const struct op *op, struct span *argv, struct op_ref *refs)
 {
+    if (op->refs == 0) {
+        bool fit = plain_arguments(op->args, op->argc, argv);
+        qr_assert(fit); /* op_read has checked it */
+        return;
+    }
     struct wire_reader r = wire_reader(op->args);
     struct op_ref ref;
     uint32_t found = 0;

@@ -109,7 +109,6 @@ static void give_back_arguments(struct engine *engine)
 static handler *begin(struct call *c, const struct op *op)
 {
     handler *handle = handler_of(op->tag);
-    c->spec = command_by_tag(op->tag);
     if (handle == NULL || c->spec == NULL || op->db >= DATABASES) {
         refuse(c);
         return NULL;

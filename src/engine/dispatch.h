@@ -4,7 +4,7 @@
 
 #include "engine/call.h"
 
-/* Carries out an op at c->now; engine, reply, db and now of the call are set by the caller. What
+/* Carries out an op at c->now; engine, reply, spec and now of the call are set by the caller. What
  * the op's sender got wrong (tag, number of arguments, length of a key) is answered as an error. */
 void dispatch(struct call *c, const struct op *op);
 /* The same with op->argc arguments that stand outside the op. */

@@ -44,7 +44,9 @@ static void move_log_time(struct engine *engine, qr_wall stamp)
 void engine_apply(struct engine *engine, const struct op *op, struct reply *reply)
 {
     move_log_time(engine, op->stamp);
-    struct call c = { .engine = engine, .reply = reply, .now = engine->log_time };
+    struct call c = {
+        .engine = engine, .reply = reply, .spec = command_by_tag(op->tag), .now = engine->log_time
+    };
     dispatch(&c, op);
     qr_assert(!c.due); /* by log time a key is there or gone */
 }
@@ -80,8 +82,8 @@ void engine_tick(struct engine *engine, qr_wall stamp)
 static enum engine_read_result read_with(struct engine *engine, const struct op *op,
                                          const struct span *argv, struct reply *reply)
 {
-    const struct command_spec *spec = command_by_tag(op->tag);
-    if (spec == NULL || spec->place != PLACE_READ) {
+    struct call c = { .engine = engine, .reply = reply, .spec = command_by_tag(op->tag) };
+    if (c.spec == NULL || c.spec->place != PLACE_READ) {
         reply_error(reply,
                     status_text(STATUS_BAD_MESSAGE)); /* a write may only come from the log */
         return ENGINE_READ_DONE;
@@ -89,8 +91,7 @@ static enum engine_read_result read_with(struct engine *engine, const struct op 
     size_t before = reply->n;
     bool error_before = reply->is_error;
     struct engine_stats stats = engine->stats;
-    qr_wall now = op->stamp > engine->log_time ? op->stamp : engine->log_time;
-    struct call c = { .engine = engine, .reply = reply, .now = now };
+    c.now = op->stamp > engine->log_time ? op->stamp : engine->log_time;
     if (argv != NULL) {
         dispatch_arguments(&c, op, argv);
     } else {

@@ -201,7 +201,8 @@ void client_run_command(struct client *client, const struct span *argv, uint32_t
     }
     if (is_local(spec)) {
         run_local(client, spec, argv, argc);
-    } else if (total_bytes(argv, argc) + 8 * (size_t)argc > COMMAND_BYTES_MAX) {
+    } else if (client->parser.consumed + 8 * (size_t)argc > COMMAND_BYTES_MAX &&
+               total_bytes(argv, argc) + 8 * (size_t)argc > COMMAND_BYTES_MAX) {
         refuse_text(client, spec, write_too_long, argv, argc);
     } else {
         router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,

@@ -83,12 +83,9 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     return p;
 }
 
-struct read_history *stream_reads_of(const struct pending *p)
+struct read_history *stream_reads_of_sender(const struct pending *p)
 {
     struct stream *stream = p->stream;
-    if (stream->ordered) {
-        return &stream->history;
-    }
     if (stream->senders == NULL) {
         stream->senders = qr_zalloc(SENDERS_KEPT * sizeof *stream->senders);
     }
@@ -128,7 +125,9 @@ static void pending_free(struct pending *p)
         rope_discard(engine_bin(node->engine), p->arriving);
         p->arriving = NULL;
     }
-    reply_free(&p->reply);
+    if (p->reply.cap > 0 || p->reply.parts != NULL) {
+        reply_free(&p->reply);
+    }
     p->next = node->free_pendings;
     node->free_pendings = p;
 }

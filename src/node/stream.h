@@ -154,7 +154,11 @@ void pending_free_all(struct node *node);
 
 /* The reads of the client that p is from. A peer's stream is that of all its clients; the few that
  * share a place in its table only wait for each other. */
-struct read_history *stream_reads_of(const struct pending *p);
+struct read_history *stream_reads_of_sender(const struct pending *p);
+static inline struct read_history *stream_reads_of(const struct pending *p)
+{
+    return p->stream->ordered ? &p->stream->history : stream_reads_of_sender(p);
+}
 
 /* Whether a WAIT has no answer yet. */
 bool stream_waits(const struct stream *stream);
