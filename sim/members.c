@@ -58,9 +58,13 @@ static uint16_t lost_nodes(const struct world *w)
     return lost;
 }
 
+/* Also when learners who are lost are made voters, because the leader has not noticed yet. */
 static bool survives(const struct membership *m, uint16_t lost)
 {
-    return quorum_of((uint16_t)~lost, m);
+    uint32_t late = quorum_count(m->learners & lost);
+    uint32_t left = quorum_count(m->voters & (uint16_t)~lost);
+    return quorum_of((uint16_t)~lost, m) &&
+           (late == 0 || 2 * left > quorum_count(m->voters) + late);
 }
 
 static bool log_survives(const struct image *i, uint16_t lost)
