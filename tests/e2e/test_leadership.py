@@ -10,6 +10,7 @@ import pytest
 from cluster import PATIENCE, Cluster, wait_for
 from loadgen import LoadGenerator
 from resp import Closed, Error, as_rows
+from test_members import silence
 
 SHIM = os.environ.get("QUORATE_FAULT_SHIM", "")
 QUICK = ["--leader-priority-delay-ms", "300"]
@@ -157,6 +158,8 @@ def test_a_target_that_does_not_answer_keeps_the_leader_and_can_be_called_off():
                      "waiting-for-sync", "it waits")
             with pytest.raises(Error, match="already in progress"):
                 leader.call("FAILOVER")
+            deadline = time.monotonic() + 0.6  # two election time-outs: it has more time than that
+            wait_for(lambda: time.monotonic() > deadline, "a while")
             assert leader.call("FAILOVER", "ABORT") == "OK"
             assert isinstance(waiting.read(), Error)
         assert leader.call("SET", "k", "w") == "OK"
@@ -165,6 +168,23 @@ def test_a_target_that_does_not_answer_keeps_the_leader_and_can_be_called_off():
 
 
 # --- Preference ----------------------------------------------------------------------------------
+
+def test_a_hand_over_without_a_target_goes_to_the_best():
+    """Among those that could lead: the highest priority."""
+    with Cluster(3, options=["--leader-priority-delay-ms", "600000"]) as cluster:
+        for best, other in ((0, 1), (1, 0)):
+            leader, followers = cluster.leader(), cluster.followers()
+            leader.call("MEMBER", "SET", str(followers[best].number), "PRIORITY", "150")
+            leader.call("MEMBER", "SET", str(followers[other].number), "PRIORITY", "50")
+            for node in followers:  # it says so when they meet again
+                node.kill()
+                node.start()
+                cluster.wait_ready()
+                wait_for(lambda n=node, to=leader: silence(to, n) >= 0, "it is heard")
+            assert cluster.leader() is leader
+            assert leader.call("FAILOVER") == "OK"
+            moved_to(cluster, followers[best])
+
 
 def test_the_voter_with_the_highest_priority_leads_and_does_not_flap():
     with Cluster(3, options=QUICK) as cluster:

@@ -288,6 +288,59 @@ def test_two_checkpoints_are_lost_and_the_third_is_not_there_yet():
         nothing_is_forgotten(cluster)
 
 
+def only_two_have(cluster, count):
+    """Writes that one of three nodes never gets; returns that node, the leader and the third."""
+    without = cluster.followers()[0]
+    without.kill()
+    leader = cluster.leader()
+    fill(leader, "two", count)
+    for i in range(20):  # more batches: the last one may be cut
+        leader.call("SET", f"more:{i}", i)
+    cluster.wait_applied()
+    other = next(node for node in cluster.nodes if node not in (without, leader))
+    cluster.kill_all()
+    return without, leader, other
+
+
+def test_who_has_forgotten_does_not_say_that_it_never_had_an_entry():
+    """Scenario 62: acknowledged by two, damaged on one, forgotten by the other, never on the third:
+    it is not dropped, and the node says what it waits for."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 100)
+        cluster.wait_applied()
+        _, holder, other = only_two_have(cluster, 100)
+        flip_entry(middle(holder, 0.7))
+        damage_worse(other, "wipe")
+        for node in cluster.nodes:
+            node.start()
+        wait_for(lambda: "no member that is connected (2) has them" in holder.log(), "it waits", 15)
+        assert raft(holder, "raft_repairing") == "1"
+        assert "has forgotten" not in holder.log()
+
+
+def test_entries_that_only_a_leader_had_are_dropped_with_a_mark():
+    """Scenario 105: a majority never had them; but who drops entries has forgotten what it said."""
+    with Cluster(3) as cluster:
+        fill(cluster.nodes[0], "k", 100)
+        cluster.wait_applied()
+        leader, others = cluster.leader(), cluster.followers()
+        for node in others:
+            node.kill()
+        with leader.connect() as connection:
+            for i in range(6):
+                last = int(raft(leader, "raft_last"))
+                connection.send("SET", f"doubt:{i}", i)
+                wait_for(lambda least=last: int(raft(leader, "raft_last")) > least, "it is logged",
+                         pause=0.001)
+        leader.kill()
+        flip_entry(sorted(entries(leader).items())[-3][1])
+        cluster.start()
+        wait_whole(cluster)
+        assert "has forgotten what it promised" in leader.log()
+        assert "the others were dropped" in leader.log()
+        check(leader, "k", 100)
+
+
 # --- More than entries --------------------------------------------------------------------------
 
 
@@ -377,6 +430,21 @@ def test_a_misdirected_write():
 def test_a_wiped_log_directory():
     """Scenario 53, as far as the identity is still there."""
     forgets_and_comes_back("wipe")
+
+
+def test_the_mark_stays_until_the_others_have_helped():
+    """Scenario 53: what it has forgotten it knows over any number of starts."""
+    with killed(100) as (cluster, victim):
+        damage_worse(victim, "wipe")
+        cluster.kill_all()
+        for _ in range(2):
+            victim.start()
+            wait_for(lambda: raft(victim, "raft_forgetful") == "1", "it has forgotten")
+            assert os.path.exists(os.path.join(victim.directory, "forgetful"))
+            victim.kill()
+        cluster.start()
+        wait_whole(cluster)
+        check(victim, "k", 100)
 
 
 def test_a_wiped_log_directory_is_fed_by_snapshot():

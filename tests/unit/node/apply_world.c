@@ -420,8 +420,8 @@ int setup(void **state)
 {
     char message[256];
     struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX };
-    world = calloc(1, sizeof *world);
-    *state = world;
+    *state = world = calloc(1, sizeof *world);
+    world->protocol = &protocol;
     world->now = world->node.clock = QR_SECOND;
     world->wall = 1700000000 * QR_SECOND;
     world->node.log = &world->log;

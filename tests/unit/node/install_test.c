@@ -128,6 +128,43 @@ static void test_the_log_begins_behind_the_snapshot(void **state)
     assert_int_equal(replica_applied(world->node.replica), 3);
 }
 
+/* A start with a checkpoint up to slot 2, beside a log that holds other entries there. */
+static bool start_beside(bool installed)
+{
+    char message[600];
+    struct replica_base base = { .slot = 2, .term = 2, .installed = installed };
+    base.roster = *replica_roster(world->node.replica, &base.roster_slot);
+    replica_free(world->node.replica);
+    assert_non_null(
+        replica_new(&world->node, world->protocol, 0, 0, &base, message, sizeof message));
+    return replica_start(world->node.replica, &base, message, sizeof message);
+}
+
+/* The end came between the two halves of an installation. */
+static void test_a_start_finishes_it(void **state)
+{
+    (void)state;
+    world->log.term = 1;
+    noop_at(1, 1);
+    noop_at(2, 1);
+    noop_at(3, 1);
+    assert_true(start_beside(true));
+    assert_int_equal(world->log.resets, 1);
+    assert_int_equal(world->log.last, 2);
+    assert_int_equal(replica_applied(world->node.replica), 2);
+}
+
+/* One of the two is not this node's. */
+static void test_a_start_believes_no_other_checkpoint(void **state)
+{
+    (void)state;
+    world->log.term = 1;
+    noop_at(1, 1);
+    noop_at(2, 1);
+    assert_false(start_beside(false));
+    assert_int_equal(world->log.resets, 0);
+}
+
 static void test_the_roster_of_the_snapshot_is_in_force(void **state)
 {
     (void)state;
@@ -150,6 +187,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_no_lease_outlives_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_log_begins_behind_the_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_finishes_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_believes_no_other_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_roster_of_the_snapshot_is_in_force, setup,
                                         teardown),
     };

@@ -60,7 +60,8 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term)
 
 void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
 {
-    (void)group, (void)term;
+    (void)group;
+    log->term = term;
     log->last = slot;
     log->position++;
     log->resets++;
