@@ -74,11 +74,6 @@ struct source *source_new(struct node *node)
     return s;
 }
 
-static uint16_t bit_of(node_index member)
-{
-    return (uint16_t)(1u << member);
-}
-
 static uint32_t id_of(const struct source *s, node_index member)
 {
     return s->node->known[member].id;
@@ -232,7 +227,7 @@ void source_wanted(struct source *s, node_index to, qr_slot least)
 {
     qr_assert(to < MEMBERS_MAX);
     struct follower *f = &s->follower[to];
-    s->wanting |= bit_of(to);
+    s->wanting |= node_bit(to);
     f->repairs = false;
     f->least = least;
     offer(s, to, io_now(s->node->io));
@@ -264,7 +259,7 @@ void source_checkpointed(struct source *s)
 {
     qr_time now = io_now(s->node->io);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if ((s->wanting & bit_of(i)) != 0) {
+        if ((s->wanting & node_bit(i)) != 0) {
             s->follower[i].offered = 0;
             offer(s, i, now);
         }
@@ -320,7 +315,7 @@ bool source_on_read(struct source *s, node_index from, const struct snapshot_pie
         f->began_at = piece->offset;
     }
     f->read = now;
-    s->wanting &= (uint16_t)~bit_of(from);
+    s->wanting &= (uint16_t)~node_bit(from);
     f->match = 0;
     if (piece->offset != f->end) { /* it begins, or goes on where a connection was lost */
         f->next = piece->offset;
@@ -340,7 +335,7 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
     s->refused_file = file;
     s->figures.refused++;
     struct follower *f = &s->follower[from];
-    s->wanting |= bit_of(from);
+    s->wanting |= node_bit(from);
     f->read = 0;
     f->next = f->end = 0;
     f->least = max_u64(f->least, s->header.slot + 1);
@@ -356,7 +351,7 @@ void source_peer_down(struct source *s, node_index peer)
 {
     struct follower *f = &s->follower[peer];
     f->next = f->end = 0;
-    s->wanting &= (uint16_t)~bit_of(peer); /* said again when it is back */
+    s->wanting &= (uint16_t)~node_bit(peer); /* said again when it is back */
     f->repairs = false;
     f->offered = 0;
 }

@@ -334,7 +334,7 @@ FUZZ = [
     ("reply: the exponent's sign lost", "resp/reply.c",
      "out[at++] = exponent < 0 ? '-' : '+';", "out[at++] = '+';"),
     ("op: bytes behind the arguments", "command/op.c",
-     "return wire_finished(&r) && refs == 0;", "return !r.bad && refs == 0;"),
+     "return left == 0;", "return true;"),
     ("glob: ranges in one order only", "engine/glob.c",
      "int8_t low = from < to ? from : to;", "int8_t low = from;"),
     ("engine: an image takes what is written meanwhile", "store/walk.c",
