@@ -18,6 +18,7 @@ static const struct refusal {
     { "READONLY", true, true },    { "TRYAGAIN", true, false },   { "THROTTLED", true, false },
     { "NOSPACE", true, false },    { "NOREPLICAS", true, false }, { "MISCONF", true, false },
     { "OOM", true, false },        { "BUSY", true, false },       { "UNCERTAIN", false, false },
+    { "REMOVED", true, true },
 };
 
 static size_t code_length(struct span text)

@@ -123,6 +123,8 @@ bool config_address(const char *list, uint32_t i, char address[64], bool *option
  * do not say, else the first one that is no loopback takes its place. */
 void config_own_address(const struct config *config, char address[64]);
 
+/* Whether the host is an address and no name: names are not looked up. */
+bool config_is_numeric(const char *host);
 /* Entry i of `join`: host, and the ports for peers and clients there; false when there are no more
  * or, with *valid unset, when it is none. */
 bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *peer_port,

@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "resp/parse.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -315,13 +316,16 @@ static bool check_join(const struct config *config, struct text *out)
     uint16_t port;
     uint16_t client_port;
     bool valid = true;
+    bool numeric = true;
     for (uint32_t i = 0; config_join_target(config->join, i, host, &port, &client_port, &valid);
          i++) {
+        numeric = numeric && config_is_numeric(host);
     }
-    if (!valid) {
+    if (!valid || !numeric) {
         text_put(out,
                  "join: addresses of nodes that are there, host:port[@peer-port], separated by "
-                 "commas");
+                 "commas; the hosts are numeric, names are not looked up");
+        valid = false;
     } else if (config->join[0] != 0 && config->bootstrap) {
         text_put(out, "join: a node is either made with the cluster (--bootstrap) or joins it");
         valid = false;
@@ -373,6 +377,14 @@ void config_own_address(const struct config *config, char address[64])
     if (config->bind_given && first[0] != 0) {
         memcpy(address, first, sizeof first);
     }
+}
+
+bool config_is_numeric(const char *host)
+{
+    char address[64];
+    uint8_t bytes[16];
+    (void)snprintf(address, sizeof address, "%.*s", (int)strcspn(host, "%"), host);
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, address, bytes) == 1;
 }
 
 bool config_join_target(const char *list, uint32_t i, char host[64], uint16_t *peer_port,

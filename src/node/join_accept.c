@@ -100,8 +100,10 @@ static bool place_is_free(const struct roster *roster, node_index except,
         const struct roster_node *n = &roster->node[i];
         if (n->id != 0 && i != except && n->peer_port == request->peer_port &&
             strcmp(n->address, request->address) == 0) {
-            *answer = say(JOIN_REFUSED, "%s:%u is the address of node %u", n->address,
-                          (unsigned)n->peer_port, n->id);
+            *answer = say(JOIN_REFUSED,
+                          "%s:%u is the address of node %u: to take its place start with node-id "
+                          "%u, or remove it first (MEMBER REMOVE %u)",
+                          n->address, (unsigned)n->peer_port, n->id, n->id, n->id);
             return false;
         }
     }

@@ -162,11 +162,11 @@ void local_cmd_MEMBER_HELP(struct client *client, const struct span *argv, uint3
         "DEMOTE <id> [OBSERVER] [FORCE]",
         "    Makes a member an observer: it keeps a copy and never votes.",
         "LIST",
-        "    The members as the leader sees them.",
+        "    The members as the leader sees them; without one, as this node does (view).",
         "PROMOTE <id> [FORCE]",
         "    Makes an observer a learner, a learner a voter.",
         "REMOVE <id> [FORCE]",
-        "    Removes a node; it stops serving.",
+        "    Removes a node; it stops serving. FORCE: even if the rest could lose its quorum.",
         "SET <id> PRIORITY <n> | ADDRESS <host:port>",
         "    Sets how much a node is preferred as leader, or where it is.",
     };

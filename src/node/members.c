@@ -69,8 +69,34 @@ static bool takes_part(const struct node *node)
     return slot <= node->identity.joined || is_same(&applied->node[node->identity.me], me);
 }
 
+/* Who the members are, when that is decided anew. */
+static void tell_members(struct node *node)
+{
+    char line[sizeof node->members_told];
+    struct text text = text_in(line, sizeof line);
+    qr_slot slot;
+    const struct roster *roster = replica_applied_roster(node->replica, &slot);
+    if (slot == 0 || roster->members.outgoing != 0) {
+        return; /* as it was made; or the change goes on */
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (roster->node[i].id != 0) {
+            text_put(&text, text.n > 0 ? ", " : "");
+            text_u64(&text, roster->node[i].id);
+            text_put(&text, " (");
+            text_put(&text, roster_role(&roster->members, i));
+            text_put(&text, ")");
+        }
+    }
+    if (strcmp(line, node->members_told) != 0) {
+        memcpy(node->members_told, line, sizeof line);
+        node_log(node, NODE_LOG_NOTICE, "Members now: %s", line);
+    }
+}
+
 void members_follow(struct node *node)
 {
+    tell_members(node);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         follow_index(node, i);
     }

@@ -55,9 +55,10 @@ struct node {
     struct identity identity;
     struct roster_node known[MEMBERS_MAX]; /* who has which index, as far as this node knows */
     uint16_t guests;                       /* of those: known from themselves alone */
-    uint16_t aliens;   /* of those: the log has another node at that index still */
-    uint32_t followed; /* replica_roster_changes that were looked at */
-    bool removed;      /* it takes part in its cluster no more */
+    uint16_t aliens;        /* of those: the log has another node at that index still */
+    uint32_t followed;      /* replica_roster_changes that were looked at */
+    char members_told[400]; /* in the log file, last */
+    bool removed;           /* it takes part in its cluster no more */
     struct log *log;
     struct engine *engine;
     struct engine_config engine_config;
@@ -98,8 +99,8 @@ struct node {
     struct command_stats *command_stats; /* command_count() of them */
     struct logger *logger;
     struct repeats repeats; /* of what is logged rarely */
-    struct io_timer timer; /* the next turn that nothing else would cause */
-    bool again;            /* this turn left work for one more */
+    struct io_timer timer;  /* the next turn that nothing else would cause */
+    bool again;             /* this turn left work for one more */
     uint32_t paused_clients;
     qr_time wake;              /* when this turn wants another one at the latest */
     qr_time housekeeping;      /* when deadlines of commands are looked at next */

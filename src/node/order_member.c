@@ -74,7 +74,7 @@ static bool read_place(struct pending *p, struct span text, struct roster_node *
         (void)snprintf(place, sizeof place, "%.*s", (int)text.n, (const char *)text.p);
         (void)config_join_target(place, 0, out->address, &out->peer_port, &client_port, &valid);
     }
-    if (!valid || !roster_is_address(out->address)) {
+    if (!valid || !config_is_numeric(out->address)) {
         orders_refuse(p, "ERR an address is host:port or host:port@peer-port, the host numeric");
         return false;
     }
@@ -204,10 +204,16 @@ void order_cmd_MEMBER_LIST(struct node *node, struct pending *p, const struct sp
     struct reply *reply = stream_reply(p);
     (void)argv;
     (void)argc;
-    uint16_t all = membership_all(&view.roster->members);
-    reply_array(reply, quorum_count(all));
-    for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
-        write_member(reply, node, set_first(rest), &view);
+    uint32_t rest = membership_all(&view.roster->members);
+    reply_array(reply, quorum_count((uint16_t)rest));
+    while (rest != 0) {
+        node_index next = set_first(rest); /* in order of id */
+        for (uint32_t others = rest; others != 0; others &= others - 1) {
+            node_index i = set_first(others);
+            next = view.roster->node[i].id < view.roster->node[next].id ? i : next;
+        }
+        write_member(reply, node, next, &view);
+        rest &= ~(1u << next);
     }
     stream_answered(p, STATUS_OK);
 }

@@ -72,6 +72,13 @@ void orders_uncertain(struct pending *p)
     }
 }
 
+void orders_leaderless(struct pending *p)
+{
+    orders_refuse(p,
+                  "CLUSTERDOWN no leader, nothing was changed: a majority of the voters has to run "
+                  "(MEMBER LIST shows who is away)");
+}
+
 /* A hand-over that did not bring about what was asked for. */
 static void refuse_failover(struct node *node, struct pending *p, const char *why)
 {

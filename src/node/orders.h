@@ -17,6 +17,9 @@ bool orders_only_asks(const struct command_spec *spec);
 /* The protocol has answered p. */
 void orders_ended(struct node *node, struct pending *p, enum qr_status status);
 
+/* There is no leader to carry p out. */
+void orders_leaderless(struct pending *p);
+
 /* Leadership ended, or the connection to the leader, before p was answered. */
 void orders_uncertain(struct pending *p);
 

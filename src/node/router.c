@@ -541,6 +541,11 @@ static void expire(struct router *router, struct pending *p, enum qr_status stat
         router_refuse_wait(p);
         return;
     }
+    if (p->spec != NULL && p->spec->place == PLACE_ORDER && status == STATUS_CLUSTERDOWN) {
+        node->stats.clusterdown++;
+        orders_leaderless(p);
+        return;
+    }
     node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
     node->stats.clusterdown += status == STATUS_CLUSTERDOWN ? 1 : 0;
     stream_refuse(p, status);

@@ -2,6 +2,7 @@
 
 Growth from one node to three, wiped and dead nodes, leaders that are removed, strangers; every
 scenario of failures.md that is a failed change of members has its number in a name or a comment."""
+import collections
 import os
 import shutil
 import threading
@@ -159,6 +160,7 @@ class Retrier(threading.Thread):
         self.cluster, self.prefix = cluster, name
         self.ending = threading.Event()
         self.done, self.longest, self.failure = 0, 0.0, None
+        self.errors = collections.Counter()  # by first word, or kind; each was tried again
 
     def once(self, key, value):
         began, turn = time.monotonic(), 0
@@ -176,6 +178,8 @@ class Retrier(threading.Thread):
                 if isinstance(reason, Error) and \
                         not str(reason).encode().startswith(self.AGAIN):
                     raise
+                self.errors[str(reason).split()[0] if isinstance(reason, Error) else
+                            "closed" if connection is not None else "refused"] += 1
                 if connection is not None:
                     connection.close()
                 connection, turn = None, turn + 1
@@ -220,9 +224,11 @@ def test_1_2_3_under_load_learner_first():
         start_joined(third)
         wait_roles(second, {1: "voter", 2: "voter", 3: "voter"})
         client.wait_for_more(50)
+        assert set(client.errors) <= {"refused"}  # by a node that does not listen yet
         first.kill()  # now any one may go
         client.wait_for_more(50)
         client.finish(second)
+        assert client.errors["UNCERTAIN"] <= 1, client.errors  # one leader was killed, one client
         info = third.info("raft")
         assert (info["raft_members"], info["raft_voters"], info["raft_joint"]) == ("3", "3", "0")
 

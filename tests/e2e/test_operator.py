@@ -1,5 +1,6 @@
 """What an operator hears (row R7): without a leader, when things go wrong half way, when a node is
 pointed at the wrong place. Every refusal is one clear sentence and changes nothing."""
+import collections
 import os
 import re
 import shutil
@@ -14,9 +15,9 @@ import pytest
 from cluster import PATIENCE, Cluster, free_ports, wait_for
 from loadgen import LoadGenerator
 from peer import Lane
-from resp import Closed, Error
-from test_members import (GrowingCluster, Joiner, change, fails_to_start, members, new_node, roles,
-                          start_joined, wait_roles)
+from resp import Closed, Error, as_rows
+from test_members import (GrowingCluster, Joiner, Retrier, as_kind, change, fails_to_start,
+                          members, new_node, roles, start_joined, wait_roles)
 
 
 def try_write(node):
@@ -55,8 +56,32 @@ def test_without_a_leader_the_members_are_told_at_once_and_marked():
             assert rows[asked.number]["match"] > 0
             with pytest.raises(Error, match="^CLUSTERDOWN"):
                 raise waiting.read()
+            with pytest.raises(Error, match="^CLUSTERDOWN no leader, nothing was changed: a m"):
+                asked.call("MEMBER", "REMOVE", str(other.number), "FORCE")
         other.start()
         wait_for(lambda: {row["view"] for row in members(asked).values()} == {"leader"}, "a leader")
+
+
+def test_the_members_are_listed_by_id_and_told_in_the_log_when_they_change():
+    with GrowingCluster(3) as cluster:
+        first, ninth, second = cluster.nodes
+        ninth.id, second.id = 9, 2
+        start_joined(ninth)
+        start_joined(second)
+        wait_roles(first, {1: "voter", 2: "voter", 9: "voter"})
+        change(first, "REMOVE", "9")
+        wait_for(lambda: 9 not in members(first), "it is gone")
+        ninth.kill()
+        shutil.rmtree(ninth.directory)
+        ninth.id = 7  # at a lower index than 2
+        start_joined(ninth)
+        assert [row["id"] for row in as_rows(first.call("MEMBER", "LIST"))] == [1, 2, 7]
+        for text in ("1 (voter), 9 (learner)", "1 (voter), 9 (voter), 2 (voter)",
+                     "1 (voter), 2 (voter)"):
+            wait_for(lambda t=text: f"Members now: {t}" in second.log() + first.log(), text)
+        for place in ("localhost:7001", "300.1.1.1:7001", "::1:", "127.0.0.1:0", "a b:1"):
+            with pytest.raises(Error, match="an address is"):
+                first.call("MEMBER", "ADD", "12", place)
 
 
 def test_a_change_that_loses_its_quorum_says_what_may_have_happened():
@@ -158,6 +183,53 @@ def test_a_wiped_founder_under_its_old_command_line_is_refused_quietly_with_the_
         cluster.nodes[at] = again
         start_joined(again)
         wait_roles(others[0], {1: "voter", 2: "voter", 3: "voter"})
+
+
+# --- Under load ----------------------------------------------------------------------------------
+
+def test_nodes_added_replaced_and_removed_under_load_cost_a_retrying_client_nothing():
+    """One node becomes three, each is replaced in turn, the leader among them, by another directory
+    under its id, and two leave. What clients meet is counted by kind: a removed node says so, and
+    whoever is stopped refuses connections. No write is uncertain, nothing waits for a leader, and
+    what all of them saw is linearizable."""
+    with GrowingCluster(4) as cluster:
+        clients = [Retrier(cluster, f"retry{n}") for n in range(3)]
+        for client in clients:
+            client.start()
+        with LoadGenerator(cluster, rate=1000) as load:
+            load.wait_for_acknowledged(200)
+            nodes = cluster.nodes
+            for node in nodes[1:]:
+                start_joined(node)
+            wait_roles(nodes[3], {n: "voter" for n in (1, 2, 3, 4)})
+            for client in clients:
+                assert set(client.errors) <= {"refused"}, client.errors  # it does not listen yet
+            change(nodes[0], "REMOVE", "4")
+            for number, node in enumerate(nodes[:3], 1):
+                asked = nodes[number % 3]
+                change(asked, "REMOVE", str(number))
+                wait_for(lambda n=node: n.try_info("raft")["raft_removed"] == "1", "it knows")
+                for client in clients:
+                    client.wait_for_more(20)
+                assert node.terminate() == 0
+                shutil.rmtree(node.directory)
+                nodes[number - 1] = again = as_kind(Joiner, node)
+                again.asked, again.id = [n for n in nodes[:3] if n is not again], number
+                start_joined(again)
+                wait_roles(asked, {n: "voter" for n in (1, 2, 3)})
+            for number in (1, 2):
+                change(nodes[2], "REMOVE", str(number))
+            for client in clients:
+                client.wait_for_more(20)
+                client.finish(nodes[2])
+            load.finish()
+            for word in ("uncertain", "uncertain_reads", "unexpected"):
+                assert load.word(word) == 0, word
+            load.check_history()
+        met = sum((client.errors for client in clients), collections.Counter())
+        assert set(met) <= {"REMOVED", "refused", "closed"}, met
+        assert max(client.longest for client in clients) < 1.0 * PATIENCE
+        assert roles(nodes[2]) == {3: "voter"}
 
 
 class PaperJoiner:
@@ -308,6 +380,9 @@ def test_a_joiner_at_the_port_for_clients_says_so():
 def test_a_joiner_at_a_silent_port_at_a_dead_one_and_at_itself():
     with GrowingCluster(2) as cluster:
         first, node = cluster.nodes
+        node.asked, node.options = [], ["--join", "localhost:7001"]
+        assert "names are not looked up" in fails_to_start(node)
+        node.options = []
         join_at(node, node.peer_port)
         assert "--join names nobody but this node itself" in fails_to_start(node)
         silent, dead = Talker(None), dead_port()

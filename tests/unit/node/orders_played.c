@@ -13,6 +13,11 @@ void orders_uncertain(struct pending *p)
     stream_refuse(p, STATUS_UNCERTAIN);
 }
 
+void orders_leaderless(struct pending *p)
+{
+    stream_refuse(p, STATUS_CLUSTERDOWN);
+}
+
 void orders_ended(struct node *node, struct pending *p, enum qr_status status)
 {
     (void)node;
