@@ -153,7 +153,7 @@
 #define SNAPSHOT_OUTPUT_BYTES (1 * MIB)  /* queued for a peer: the next piece waits */
 
 /* Loaded in a second while the source has clients to serve; then the rest waits. */
-#define SNAPSHOT_BUSY_ITEMS 220000u
+#define SNAPSHOT_BUSY_ITEMS 205000u
 #define SNAPSHOT_BUSY_BYTES (224 * MIB)
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */

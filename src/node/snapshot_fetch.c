@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define SLICE (QR_MILLISECOND)          /* of loop time a turn, to load what has come */
-#define BUSY_SLICE (SLICE / 4)          /* the same while others need the machine */
 #define BURST_TIME (5 * QR_MILLISECOND) /* unused pace that may be made up for */
 #define ASK_INTERVAL QR_SECOND          /* asked again when nothing comes */
 #define SOURCE_PATIENCE (3 * QR_SECOND) /* a source that is away may come back with its file */
@@ -156,15 +155,16 @@ static bool load_one(struct fetch *f)
     return taken > 0;
 }
 
-/* Loads for a slice; true when more could be loaded at once. */
+/* Loads for a slice, or one block while others need the machine; true when more could be loaded at
+ * once. */
 static bool load_some(struct fetch *f, qr_time now)
 {
-    qr_time end = now + (f->busy ? BUSY_SLICE : SLICE);
+    qr_time end = now + SLICE;
     while (f->pages.queued_bytes <= CHECKPOINT_QUEUED_BYTES_MAX) {
         if (!load_one(f)) {
             return false;
         }
-        if (io_now(f->node->io) >= end) {
+        if (f->busy || io_now(f->node->io) >= end) {
             return f->in_n > f->in_at;
         }
     }
