@@ -364,4 +364,24 @@ FUZZ = [
 ]
 
 DRIVER = [
+    ("a WAIT counts what another leader's write does not reach", "unit/node/wait", "wait.c",
+     "stream->last_write_term == r->outlook.term;", "true;"),
+    ("a WAIT goes on with another time-out", "unit/node/router_wait", "router_wait.c",
+     "op_write(pending_take_room(p, n), &head, argv, 2);",
+     "op_write(pending_take_room(p, n), &head, argv, 2); p->op[p->op_bytes - 1] ^= 1;"),
+    ("MEMBER LIST waits for a leader behind others", "unit/node/router_wait", "router.c",
+     "bool waits = router->waiting.count > 0 && !asked_here(router, p);",
+     "bool waits = router->waiting.count > 0;"),
+    ("who stays is taken for removed", "unit/node/roster", "roster.c",
+     "!has_directory(after, n->uuid)", "has_directory(after, n->uuid)"),
+    ("a joiner that was removed comes back",
+     "e2e/operator::test_a_joiner_that_was_removed_before_it_heard_that_it_was_taken_in_is_told",
+     "join_accept.c", "replica_has_removed(node->replica, request->uuid)",
+     "replica_has_removed(node->replica, node->identity.uuid)"),
+    ("FAILOVER TO is OK whoever leads",
+     "e2e/operator::test_failover_to_a_node_is_not_ok_when_another_one_leads", "orders.c",
+     "now.leader != p->wanted - 1", "now.leader == NODE_NONE"),
+    ("a removed node dials for ever",
+     "e2e/operator::test_an_id_is_used_again_right_after_its_removal_29", "peers.c",
+     "peers->retires_at = io_now(node->io); return peers;", "return peers;"),
 ]
