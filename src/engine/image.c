@@ -35,6 +35,7 @@ enum image_tag {
 #define BLOB_HEAD_BYTES 29u
 
 #define SAMPLE_ITEMS 32u /* in a chunk that tells what the others are like */
+#define EXPECT_TIMES 64u
 #define WALK_ITEMS 16u   /* of at most IMAGE_SLICE_BYTES, or one */
 
 /* A value is not split for the sake of a smaller rest: a new chunk is begun instead. */
@@ -329,7 +330,7 @@ struct image_reader {
     uint64_t items;
     uint32_t crc;          /* of the chunks before this one */
     uint64_t expected;     /* bytes that are still to come, as far as is known */
-    bool roomy[DATABASES]; /* the store has been told what to expect */
+    uint64_t roomy[DATABASES]; /* items: so many the store has been told to expect */
 
     struct incoming item, large;
     uint8_t db; /* of the last item */
@@ -502,13 +503,16 @@ void engine_image_expect(struct engine *engine, uint64_t bytes)
     get_reader(engine)->expected = bytes;
 }
 
-/* The rest of the image is taken to be like this chunk, which held that many items. */
+/* The rest of the image is taken to be like this chunk, which held that many items. What is said to
+ * come is another node's word: it is believed as far as EXPECT_TIMES what is there, and again when
+ * that has come. */
 static void make_room(struct engine *engine, struct image_reader *reader, size_t n, uint64_t items)
 {
-    if (items >= SAMPLE_ITEMS && !reader->roomy[reader->db]) {
-        uint64_t more = reader->expected / n * items;
-        store_expect(engine->store, reader->db, store_count(engine->store, reader->db) + more);
-        reader->roomy[reader->db] = true;
+    uint64_t count = store_count(engine->store, reader->db);
+    if (items >= SAMPLE_ITEMS && count >= reader->roomy[reader->db]) {
+        uint64_t more = min_u64(reader->expected / n * items, count * EXPECT_TIMES);
+        store_expect(engine->store, reader->db, count + more);
+        reader->roomy[reader->db] = count + more;
     }
     reader->expected -= min_u64(reader->expected, n);
 }

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 
+from campaign import tables_for
 from cluster import Cluster, wait_for
 from damage import entries, flip, flip_entry, records, segments, write_at
 from loadgen import LoadGenerator
@@ -219,13 +220,17 @@ def test_who_is_damaged_and_would_have_led_repairs_first():
 # --- What only a checkpoint has -----------------------------------------------------------------
 
 
+def set_bounds(node, third):
+    bounds = (64 << 10, 50) if node is third else (1 << 40, 0)
+    for name, bound in zip(("checkpoint-bytes", "log-max-entries"), bounds):
+        assert node.call("CONFIG", "SET", name, bound) == "OK"
+
+
 def only_in_the_checkpoint_of(cluster, third):
     """Writes, of which `third` has the first thousands in its checkpoint only, and the others in
     their logs only."""
     for node in cluster.nodes:
-        bounds = (64 << 10, 50) if node is third else (1 << 40, 0)
-        for name, bound in zip(("checkpoint-bytes", "log-max-entries"), bounds):
-            assert node.call("CONFIG", "SET", name, bound) == "OK"
+        set_bounds(node, third)
     fill(cluster.nodes[0], "k", 4000)
     cluster.wait_applied()
     wait_for(lambda: fill(cluster.nodes[0], "more", 20) or int(raft(third, "raft_first")) > 3000,
@@ -267,6 +272,37 @@ def test_two_logs_lack_what_only_the_third_has_in_its_checkpoint():
         for node in (first, second):
             assert node.log().count("Repairing: entries of the log") == 1
         check(third, "after", 100)
+
+
+def test_whoever_dies_while_a_checkpoint_fills_a_hole_goes_on():
+    """Scenario 56, U26: kill -9 of the node that repairs itself at steps of the installation, and of
+    the one that gives the checkpoint, in mid-transfer."""
+    with Cluster(3, options=["--log-segment-bytes", "256kb"], start=False) as cluster:
+        tables = tables_for(cluster)
+        cluster.start()
+        first, second, third = cluster.nodes
+        only_in_the_checkpoint_of(cluster, third)
+        rounds = [(first, point) for point in (
+            "INSTALL_RENAME", "INSTALL_NAMED", "INSTALL_RESET", "REPAIRED")]
+        for victim, point in [*rounds, (third, "SNAPSHOT_SEND")]:
+            trimmed = int(raft(first, "raft_last"))
+            wait_for(lambda: fill(cluster.leader(), "more", 20) or
+                     int(raft(third, "raft_first")) > trimmed + 20, "its log is trimmed", 20)
+            cluster.wait_applied()
+            cluster.kill_all()
+            for node in (first, second):
+                rot(node, [trimmed + 5, trimmed + 8])
+            tables[victim].arm(point)
+            for node in cluster.nodes:
+                node.start()
+            victim.stopped = True
+            wait_for(lambda victim=victim: not victim.running(), f"death at {point}", 20)
+            victim.wait()
+            victim.start()
+            nothing_is_forgotten(cluster)
+            for node in (first, second):
+                set_bounds(node, third)
+            set_bounds(third, third)
 
 
 def test_two_checkpoints_are_lost_and_the_third_is_not_there_yet():

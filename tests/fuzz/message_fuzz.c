@@ -127,6 +127,11 @@ static void repair_frames(struct span in)
     uint8_t p[REPAIR_HEAD_BYTES_MAX];
     struct repair_hole hole;
     enum repair_answer answer;
+    qr_slot least;
+    bool fetches = repair_fetch_read(in, &least);
+    if (fetches) {
+        qr_assert(repair_fetch_write(least, p) == in.n && memcmp(p, in.p, in.n) == 0);
+    }
     bool asks = repair_ask_read(in, &hole);
     if (asks) {
         qr_assert(repair_ask_write(&hole, p) == in.n && memcmp(p, in.p, in.n) == 0);
