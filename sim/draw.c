@@ -103,6 +103,10 @@ static void draw_damaged_world(struct rng *r, struct options *o)
     o->nodes = half(r) ? 5 : 7;
     o->loss = between(r, 20, 300);
     o->append_entries = between(r, 1, 3);
+    if (half(r)) { /* what one has lost the others have in checkpoints only */
+        o->checkpoint_every = between(r, 5, 40);
+        o->retain = between(r, 1, 20);
+    }
     o->damages = 1;
 }
 
@@ -309,6 +313,16 @@ static void draw_damage(struct drawing *d)
     add(d, down_time(d), ACTION_RESTART, node, 0, 0);
 }
 
+/* Entries are lost on several nodes at once. */
+static void draw_rot(struct drawing *d)
+{
+    uint64_t nodes = rng_below(&d->rng, ((uint64_t)1 << d->o->nodes) - 1) + 1;
+    add(d, 0, ACTION_ROT, (int64_t)nodes, (int64_t)between(&d->rng, 1, 12), 0);
+    for (int64_t i = 0; i < (int64_t)d->o->nodes; i++) {
+        add(d, down_time(d), ACTION_RESTART, i, 0, 0);
+    }
+}
+
 /* The disk is lost, and some time later the node is taken in anew, in the old one's place. */
 static void draw_wipe(struct drawing *d)
 {
@@ -404,10 +418,11 @@ static void draw_times(struct drawing *d, draw_fault *const *on, size_t n, qr_ti
 
 static void draw_orders_and_losses(struct drawing *d)
 {
-    draw_fault *on[ARRAY_COUNT(orders) + 1];
+    draw_fault *on[ARRAY_COUNT(orders) + 2];
     size_t n = 0;
     if (d->o->damages != 0) {
         on[n++] = draw_damage;
+        on[n++] = draw_rot;
     }
     for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
         bool possible =

@@ -332,6 +332,8 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
         w->options.duplicate = (uint64_t)x->b;
         w->options.delay_mean = (uint64_t)x->c;
         return true;
+    case ACTION_ROT:
+        return rot_strike(w, (uint16_t)x->a, (uint64_t)x->b);
     case ACTION_ADD:
     case ACTION_REMOVE:
     case ACTION_PROMOTE:

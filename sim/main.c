@@ -68,6 +68,9 @@ static void print_counters(const struct counters *c, const struct protocol *prot
            c->installs_cut);
     printf("lost disks %" PRIu64 ", damaged ones %" PRIu64 ", recovered %" PRIu64 "\n", c->wiped,
            c->damaged, c->recovered);
+    printf("logs with holes %" PRIu64 ": patched %" PRIu64 ", covered by a checkpoint %" PRIu64
+           "\n",
+           c->rotten, c->patched, c->covered);
     printf("faults:");
     for (unsigned i = 0; i < ACTION_COUNT; i++) {
         printf(" %s %" PRIu64, action_name((enum action_kind)i), c->actions[i]);

@@ -105,6 +105,11 @@ static bool all_survive(const struct world *w, uint16_t lost)
 static bool may_lose(const struct world *w, node_index node)
 {
     const struct sim_node *n = &w->nodes[node];
+    for (node_index i = 0; i < w->node_count; i++) {
+        if (w->nodes[i].rotten_count > 0) {
+            return false; /* this may be who has what the other lacks */
+        }
+    }
     return w->knows_members && n->life == LIFE_NODE &&
            all_survive(w, lost_nodes(w) | node_bit(node));
 }
@@ -313,12 +318,14 @@ static bool core_decides(const struct world *w, uint16_t core)
 uint16_t members_core(struct world *w)
 {
     uint16_t core = 0, all = membership_all(members_decided(w));
+    bool whole = true;
     for (node_index i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
         bool joins = n->life == LIFE_JOINING && (all >> i & 1) != 0;
         core |= n->life == LIFE_NODE || joins ? node_bit(i) : 0;
+        whole = whole && n->rotten_count == 0;
     }
-    if (world_chance(w, 250)) {
+    if (world_chance(w, 250) || !whole) {
         return core;
     }
     for (unsigned tries = 0; tries < 3u * w->node_count; tries++) {

@@ -278,6 +278,7 @@ void node_clear(struct sim_node *n)
     n->identity++;
     n->life = LIFE_NONE;
     n->damaged = n->lost = n->removed = n->was_member = false;
+    n->rotten_count = 0;
 }
 
 void node_start(struct world *w, struct sim_node *n)
@@ -291,6 +292,9 @@ void node_start(struct world *w, struct sim_node *n)
         }
         n->life = LIFE_NODE;
         w->counters->joined++;
+    }
+    if (!rot_is_healed(w, n)) {
+        return;
     }
     recover(n);
     size_t size = (w->options.keys + 1) * sizeof *n->values;
@@ -464,7 +468,7 @@ void world_one(struct world *w, struct item *item)
         node_resume(w, n);
         return;
     case ITEM_RESTART:
-        if (!w->calm) { /* who is not of the core stays gone */
+        if (!w->calm || (w->core >> item->node & 1) != 0) { /* who is not of the core stays gone */
             node_start(w, n);
         }
         return;

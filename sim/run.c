@@ -71,6 +71,7 @@ bool action_makes_sense(const struct options *o, const struct action *x)
     case ACTION_ISOLATE_LEADER:
     case ACTION_HEAL:
     case ACTION_READ_MODE:
+    case ACTION_ROT:
     case ACTION_ADD:
     case ACTION_REMOVE:
     case ACTION_PROMOTE:

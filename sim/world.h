@@ -11,6 +11,7 @@
  *   network.c    who hears what, when, how often
  *   workload.c   clients and what they were told
  *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
+ *   rot.c        entries that are lost on disks, and how they come back
  *   snapshots.c  checkpoints, and how one travels to a node that needs it
  *   draw.c       the world and the plan of a seed
  *   faults.c     how an action of a plan is carried out
@@ -246,6 +247,7 @@ struct received {
 };
 
 #define KEPT_MAX 4u
+#define ROTTEN_MAX 8u
 
 /* A checkpoint that somebody reads stays, although a newer one has taken its place. */
 struct kept {
@@ -293,6 +295,7 @@ struct sim_node {
     struct kept kept[KEPT_MAX];
     struct received received;
     struct checkpoint offered; /* during the step of an OFFER */
+    qr_slot rotten[ROTTEN_MAX], rotten_count; /* entries of its disk that are lost */
     bool damaged;              /* the next START is a forgetful one */
     bool lost;                 /* it has lost what it may have promised, and not recovered */
     qr_slot lost_commit;       /* what was committed when that happened */
@@ -406,7 +409,7 @@ struct counters {
     uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
     uint64_t orders, orders_done, orders_refused, orders_uncertain, changes, joined, reused;
     uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
-    uint64_t damaged, wiped, recovered;
+    uint64_t damaged, wiped, recovered, rotten, patched, covered;
     uint64_t virtual_us;
 };
 
@@ -549,6 +552,10 @@ bool members_wipe(struct world *w, node_index node);
 bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
 /* Nodes that can decide whatever is decided in their logs; mostly no more than it takes. */
 uint16_t members_core(struct world *w);
+
+/* rot.c: some entries of these nodes are lost, if they can be; whether a node may start again */
+bool rot_strike(struct world *w, uint16_t nodes, uint64_t entries);
+bool rot_is_healed(struct world *w, struct sim_node *n);
 
 /* tell.c */
 void driver_tell(struct world *w, const struct sim_node *n, const struct effect *x);

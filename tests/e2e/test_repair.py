@@ -275,8 +275,8 @@ def test_two_logs_lack_what_only_the_third_has_in_its_checkpoint():
 
 
 def test_whoever_dies_while_a_checkpoint_fills_a_hole_goes_on():
-    """Scenario 56, U26: kill -9 of the node that repairs itself at steps of the installation, and of
-    the one that gives the checkpoint, in mid-transfer."""
+    """Scenario 56, U26: kill -9 of the node that repairs itself at steps of the installation, and
+    of the one that gives the checkpoint, in mid-transfer."""
     with Cluster(3, options=["--log-segment-bytes", "256kb"], start=False) as cluster:
         tables = tables_for(cluster)
         cluster.start()
