@@ -16,7 +16,11 @@
 /* Longer values, arguments and parts of replies are kept in pieces (base/rope.h), and such
  * arguments travel as blobs ahead of their command. */
 #define LARGE_BYTES (256 * KIB)
-#define COMMAND_BYTES_MAX (64 * MIB) /* all other arguments of one command; one log record */
+#define COMMAND_BYTES_MAX (64 * MIB) /* all other arguments: protocol error, and of a log record */
+/* What a client may put into one command beside large arguments: a step of the loop writes, sends
+ * and executes all of it, so it is as much as a batch of the log. -ERR command is too large. */
+#define STEP_BYTES_MAX (4 * MIB)
+#define STEP_ARGUMENTS_MAX 131072
 #define REQUEST_BYTES_MAX (VALUE_BYTES_MAX + COMMAND_BYTES_MAX) /* all arguments of one command */
 #define COMMAND_ARGUMENTS_MAX 1048576     /* protocol error: invalid multibulk length */
 #define INLINE_BYTES_MAX (64 * KIB)       /* protocol error: too big inline request */
@@ -57,6 +61,7 @@
  * in a queue, a share each in turn. */
 #define CLIENT_TURN_COMMANDS 512
 #define CLIENTS_TURN_USEC 2000
+#define CLIENT_HEAVY_BYTES (64 * KIB) /* after a longer command the clock is looked at */
 /* Reads that one turn executes, and those that have a queue of their own (node/pace.c). */
 #define READS_TURN_USEC 2000
 #define READS_TURN_BYTES (2 * MIB) /* their replies: writing them takes time too */

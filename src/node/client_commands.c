@@ -87,7 +87,10 @@ static void write_too_long(struct reply *reply, const struct span *argv, uint32_
 {
     (void)argv;
     (void)argc;
-    reply_error(reply, "ERR command is too large (its arguments exceed 64mb together)");
+    reply_errorf(reply,
+                 "ERR command is too large (at most %u arguments, and at most %u bytes of those "
+                 "that are not longer than %u): send it in parts",
+                 (unsigned)STEP_ARGUMENTS_MAX, (unsigned)STEP_BYTES_MAX, (unsigned)LARGE_BYTES);
 }
 
 /* It has authenticated itself, or need not (any more). */
@@ -110,6 +113,12 @@ static size_t total_bytes(const struct span *argv, uint32_t argc)
         n += op_is_ref(argv[i]) ? 0 : argv[i].n;
     }
     return n;
+}
+
+static bool is_too_much(const struct client *client, const struct span *argv, uint32_t argc)
+{
+    return argc > STEP_ARGUMENTS_MAX ||
+           (client->parser.consumed > STEP_BYTES_MAX && total_bytes(argv, argc) > STEP_BYTES_MAX);
 }
 
 static void write_argument_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
@@ -170,7 +179,7 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
         client_unjoin(beginnings, argv, argc);
     } else if (spec->place != PLACE_WRITE) {
         refuse_text(client, spec, write_argument_too_long, beginnings, argc);
-    } else if (total_bytes(argv, argc) + 16 * (size_t)argc > COMMAND_BYTES_MAX) {
+    } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, beginnings, argc);
     } else {
         client->cargo = NULL;
@@ -201,8 +210,7 @@ void client_run_command(struct client *client, const struct span *argv, uint32_t
     }
     if (is_local(spec)) {
         run_local(client, spec, argv, argc);
-    } else if (client->parser.consumed + 8 * (size_t)argc > COMMAND_BYTES_MAX &&
-               total_bytes(argv, argc) + 8 * (size_t)argc > COMMAND_BYTES_MAX) {
+    } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
     } else {
         router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,

@@ -177,6 +177,7 @@ static void run_input(struct client *client)
         case PARSE_COMMAND:
             client->input_at += client->parser.consumed;
             client->last_command_end = client->last_active;
+            clients->commands |= client->parser.consumed > CLIENT_HEAVY_BYTES ? 7 : 0;
             if (client->parser.argc > 0) {
                 client_run_command(client, client->parser.argv, client->parser.argc);
             }

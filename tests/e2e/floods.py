@@ -210,6 +210,12 @@ def heavy_commands(started, stop, ports, keys):
             [("KEYS", "*nothing*"), ["MGET"] + names[:10_000], ("KEYS", "many-1*")] * 10)
 
 
+def many_arguments(started, stop, ports, name, keys):
+    """As much as one command may be."""
+    forever(started, stop, ports, [["MSET"] + [word for i in range(keys) for word in
+                                               (f"wide-{name}-{i}", b"w" * 100)]])
+
+
 def mass_delete(started, stop, ports, keys):
     names = [f"mass-{i}" for i in range(keys)]
     pairs = [word for name in names for word in (name, "v")]

@@ -50,6 +50,9 @@ SCENARIOS = [
     Scenario("KEYS and MGET of many keys",
              lambda p, n: several(floods.heavy_commands, 4 if n >= 1000 else 2, p[:1], KEYS),
              prepare=fill_many),
+    Scenario("commands of many arguments", lambda p, n: [
+        Flood(floods.many_arguments, p[i:][:1], i, 35_000 if n >= 1000 else 10_000)
+        for i in range(2)]),
     Scenario("DEL of many keys", lambda p, n: [Flood(floods.mass_delete, p[:1], n * 20)]),
     Scenario("nonsense", lambda p, n: [Flood(floods.nonsense, p[:1])]),
     Scenario("a follower stopped", lambda p, n: several(floods.writers, 3, p[:1]),

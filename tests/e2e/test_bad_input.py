@@ -40,6 +40,25 @@ def test_malformed_requests_close_their_connection_only(three, name):
         assert bystander.call("GET", "bystander") == name.encode()
 
 
+@pytest.mark.parametrize("pairs, size", [(65_536, 1), (4096, 1024)], ids=["arguments", "bytes"])
+def test_a_command_that_would_hold_up_all_others_is_refused(three, pairs, size):
+    """R4, U16: with an error that says what fits, and with no effect. A little less is no trouble.
+    What is large is not counted: it travels by itself."""
+    key = f"wide-{pairs}"
+    words = [word for i in range(pairs) for word in (f"{key}-{i}", b"x" * size)]
+    large = b"y" * (300 << 10)
+    for node in (three.leader(), three.followers()[0]):
+        with node.connect() as connection:
+            for last in ([], [key, large]):
+                with pytest.raises(Error, match="ERR command is too large"):
+                    connection.call("MSET", *words, *last)
+            assert connection.call("EXISTS", f"{key}-0", key) == 0
+            fewer = words[:-400]
+            assert connection.call("MSET", *fewer, key, large) == "OK"
+            assert connection.call("EXISTS", f"{key}-0", fewer[-2], key) == 3
+            assert connection.call("DEL", *fewer[::2], key) == len(fewer) // 2 + 1
+
+
 def test_random_garbage_harms_nobody(three):
     node = three.nodes[0]
     for i in range(50):

@@ -69,6 +69,8 @@ def test_large_values_through_leader_and_follower_while_others_go_on():
     with Cluster(3) as cluster:
         leader, follower = cluster.leader(), cluster.followers()[0]
         term = leader.info("raft")["raft_term"]
+        for node in cluster.nodes:
+            node.call("CONFIG", "RESETSTAT")
         plain = [Plain(leader), Plain(follower)]
         round_trip(leader, "a")
         round_trip(follower, "b")
@@ -77,6 +79,10 @@ def test_large_values_through_leader_and_follower_while_others_go_on():
             assert not client.errors
             assert client.count > 10
         assert leader.info("raft")["raft_term"] == term  # nobody missed a heartbeat
+        stalls = [int(node.info()["loop_stall_max_usec"]) / 1000 for node in cluster.nodes]
+        print(f"figure: longest stalls of the loops {stalls} ms, node {leader.number} leads; "
+              f"the others waited {[round(1000 * client.worst) for client in plain]} ms at most")
+        assert max(stalls) < 300 * PATIENCE, "longer than the others wait for their leader"
         cluster.wait_applied()
         digests = {node.call("GET", "a")[-20:] for node in cluster.nodes}
         assert len(digests) == 1
