@@ -120,6 +120,9 @@
 #define PIECES_PER_TURN 8             /* the next ones wait for the next turn */
 #define PIECES_QUEUED_BYTES (1 * MIB) /* the next piece waits */
 #define CARGO_WINDOW_BYTES (4 * MIB)  /* sent to the leader ahead of what it has carried on */
+#define CARGO_WINDOWS_BYTES (1 * GIB) /* of all commands of other nodes together: -THROTTLED */
+/* Replies for one peer that wait to go in pieces; past it the connection is dropped. */
+#define LONG_REPLIES_BYTES_MAX (1 * GIB)
 #define PEER_OUTPUT_BYTES_MAX (64 * MIB) /* more messages to it are dropped and counted */
 
 /* --- figures about itself ------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ static void settle(struct replica *r, struct pending *p)
     }
     cargo_shed(cargo);
     if (cargo->place.bytes > cargo->told) {
+        r->node->relayed_bytes -= cargo->place.bytes - cargo->told;
         cargo->told = cargo->place.bytes;
         peers_credit(r->node->peers, cargo->relay->peer, p->id, cargo->told);
     }

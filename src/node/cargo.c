@@ -20,6 +20,12 @@ void cargo_free(struct node *node, struct cargo *cargo)
     if (cargo->relay != NULL) {
         router_forget_cargo(cargo);
     }
+    if (cargo->window > 0) {
+        qr_assert(node->windows_bytes >= cargo->window);
+        qr_assert(node->relayed_bytes >= cargo->come - cargo->told);
+        node->windows_bytes -= cargo->window;
+        node->relayed_bytes -= cargo->come - cargo->told;
+    }
     if (cargo->begun && !cargo->used && node->replica != NULL) {
         replica_abandon(node->replica, cargo);
     }

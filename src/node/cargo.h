@@ -41,6 +41,7 @@ struct cargo {
     struct relay *relay;       /* from a peer; NULL: from a client of this node */
     struct pending *of, *next; /* the peer's cargos that may still get pieces */
     uint64_t told;             /* credit that the peer has been given */
+    uint64_t window;           /* what it may bring here ahead of that; 0: from a client */
     uint32_t shed;             /* parts that are let go */
 };
 

@@ -86,5 +86,6 @@ void info_snapshot_lines(const struct node *node, struct reply *out)
     info_line(out, "snapshot_bytes_sent:%llu", (ull)s->bytes);
     info_line(out, "snapshot_reads_gone:%llu", (ull)s->gone);
     info_line(out, "snapshot_files_refused:%llu", (ull)s->refused);
+    info_line(out, "snapshot_files_unusable:%llu", (ull)s->unusable);
     info_line(out, "snapshot_pin:%llu", (ull)source_pin(node->source));
 }

@@ -55,6 +55,7 @@ struct peer {
     enum log_space space;
     struct relay relay;
     struct long_reply *long_replies; /* to its commands, in order (pieces.c) */
+    size_t long_bytes;               /* of them, still to go */
     struct peer_stats stats;
     qr_time lost_at;
     qr_time leaves_at; /* it takes part no more: when its connections go; 0: it does */

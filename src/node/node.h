@@ -85,6 +85,8 @@ struct node {
     uint64_t next_sequence;
     uint32_t pending_count;
     size_t pending_bytes;
+    size_t relayed_bytes; /* large arguments from other nodes, here and not in the log */
+    size_t windows_bytes; /* what such commands may bring here at most, all together */
     struct reply nowhere; /* swallows what nobody waits for */
 
     struct alarms alarms; /* alarm.h */

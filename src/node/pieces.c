@@ -11,6 +11,7 @@ struct long_reply {
     enum qr_status status;
     struct reply reply;
     struct reply_place place;
+    size_t left; /* bytes to go */
 };
 
 static struct link *data_link(const struct peers *peers, node_index peer)
@@ -63,6 +64,15 @@ bool peers_reply_congested(const struct peers *peers, node_index to)
     return link != NULL && (long_ones || link_queued(link) > RELAY_OUTPUT_BYTES_MAX);
 }
 
+size_t peers_long_most(const struct peers *peers)
+{
+    size_t most = 0;
+    for (node_index i = 0; i < peers->end; i++) {
+        most = max_u64(most, peers->peer[i].long_bytes);
+    }
+    return most;
+}
+
 static void send_reply(struct link *link, uint64_t id, enum qr_status status, struct span reply)
 {
     uint8_t head[REPLY_HEAD_BYTES];
@@ -100,6 +110,8 @@ static void keep_long(struct peers *peers, struct peer *peer, uint64_t id, enum 
     l->id = id;
     l->status = status;
     l->reply = peers->reply;
+    l->left = reply_bytes(&l->reply);
+    peer->long_bytes += l->left;
     reply_init(&peers->reply, 2);
     *last = l;
 }
@@ -111,7 +123,8 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
     if (link == NULL) {
         return; /* it asked over a connection that is gone, and counts the answer as unknown */
     }
-    if (link_queued(link) > CLIENT_OUTPUT_BYTES_KILL) {
+    if (link_queued(link) > CLIENT_OUTPUT_BYTES_KILL ||
+        peers->peer[to].long_bytes > LONG_REPLIES_BYTES_MAX) {
         link_drop(link, "too many replies are queued for it");
         return;
     }
@@ -131,6 +144,7 @@ static void drop_first(struct peers *peers, struct peer *peer)
 {
     struct long_reply *l = peer->long_replies;
     peer->long_replies = l->next;
+    peer->long_bytes -= l->left;
     reply_discard_parts(&l->reply, engine_bin(peers->node->engine));
     reply_free(&l->reply);
     free(l);
@@ -143,14 +157,18 @@ void pieces_drop(struct peers *peers, struct peer *peer)
     }
 }
 
-static void send_piece(struct link *link, struct long_reply *l, struct span piece)
+static void send_piece(struct link *link, struct peer *peer, struct span piece)
 {
+    struct long_reply *l = peer->long_replies;
     uint8_t head[PIECE_HEAD_BYTES];
     piece.n = (size_t)min_u64(piece.n, PIECE_BYTES);
     put_id(head, l->id);
     link_send(link, FRAME_REPLY_PIECE, span_of(head, sizeof head), piece, false);
     reply_pass(&l->reply, &l->place, piece.n);
     reply_shed(&l->reply, &l->place);
+    qr_assert(l->left >= piece.n);
+    l->left -= piece.n;
+    peer->long_bytes -= piece.n;
 }
 
 void pieces_send(struct peers *peers, struct peer *peer)
@@ -167,7 +185,7 @@ void pieces_send(struct peers *peers, struct peer *peer)
         }
         struct span piece = reply_slice(&l->reply, &l->place);
         if (piece.n > 0) {
-            send_piece(link, l, piece);
+            send_piece(link, peer, piece);
         } else {
             send_reply(link, l->id, l->status, (struct span){ 0 });
             drop_first(peers, peer);

@@ -5,6 +5,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/router.h"
+#include "node/snapshot_fetch.h"
 
 static void note_most(struct node *node, enum queue_id id, uint64_t most)
 {
@@ -36,6 +37,11 @@ void queues_measure(struct node *node)
     level(node, QUEUE_blocked, replica.blocked);
     level(node, QUEUE_waiting, router_waiting(node->router));
     level(node, QUEUE_forwarded, router_forwarded(node->router));
+    level(node, QUEUE_staged_bytes, engine_staged_bytes(node->engine));
+    level(node, QUEUE_parts_bytes, replica.parts_bytes);
+    level(node, QUEUE_relayed_bytes, node->relayed_bytes);
+    level(node, QUEUE_long_reply_bytes, peers_long_most(node->peers));
+    level(node, QUEUE_snapshot_bytes, fetch_memory(node->fetch));
     level(node, QUEUE_uncommitted_entries, replica.uncommitted);
     level(node, QUEUE_uncommitted_bytes, replica.flight_bytes);
     level(node, QUEUE_held_effects, replica.held);

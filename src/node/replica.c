@@ -445,6 +445,7 @@ void replica_queues(const struct replica *r, struct replica_queues *out)
         .held = r->held_count,
         .uncommitted = o->role == ROLE_LEADER && o->last > o->commit ? o->last - o->commit : 0,
         .flight_bytes = r->flight_bytes,
+        .parts_bytes = r->blobs.flight_bytes,
     };
 }
 

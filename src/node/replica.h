@@ -106,6 +106,7 @@ struct replica_queues {
     uint32_t reads, blocked, held;
     uint64_t uncommitted;
     size_t flight_bytes;
+    size_t parts_bytes; /* of large arguments, among these entries */
 };
 void replica_queues(const struct replica *r, struct replica_queues *out);
 

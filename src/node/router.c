@@ -442,7 +442,8 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
         return true;
     }
     if (node->pending_count > 2 * NODE_PENDING_MAX ||
-        node->pending_bytes > 2 * NODE_PENDING_BYTES_MAX) {
+        node->pending_bytes > 2 * NODE_PENDING_BYTES_MAX ||
+        (op.refs > 0 && node->windows_bytes > CARGO_WINDOWS_BYTES)) {
         stream_refuse(p, STATUS_OVERLOADED);
         return true;
     }

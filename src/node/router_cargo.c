@@ -114,6 +114,8 @@ bool router_expect_pieces(struct relay *relay, struct pending *p, const struct o
         (void)cargo_add(cargo, refs[i].n);
     }
     free(refs);
+    cargo->window = min_u64(cargo->total, CARGO_WINDOW_BYTES);
+    p->node->windows_bytes += cargo->window;
     cargo->relay = relay;
     cargo->of = p;
     cargo->next = relay->loads;
@@ -133,7 +135,11 @@ bool router_piece(struct relay *relay, uint64_t id, struct span bytes)
     }
     struct cargo *cargo = p->cargo;
     p->moved = p->node->clock;
-    return cargo->come + bytes.n - cargo->told <= CARGO_WINDOW_BYTES && cargo_fill(cargo, bytes);
+    if (cargo->come + bytes.n - cargo->told > CARGO_WINDOW_BYTES || !cargo_fill(cargo, bytes)) {
+        return false;
+    }
+    p->node->relayed_bytes += bytes.n;
+    return true;
 }
 
 void router_forget_cargo(struct cargo *cargo)

@@ -464,6 +464,12 @@ bool fetch_turn(struct fetch *f, qr_time now)
     qr_unreachable();
 }
 
+size_t fetch_memory(const struct fetch *f)
+{
+    return f->pages.queued_bytes +
+           (f->in != NULL ? SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX : 0);
+}
+
 void fetch_figures(const struct fetch *f, struct fetch_figures *out)
 {
     *out = f->figures;
@@ -481,6 +487,5 @@ void fetch_figures(const struct fetch *f, struct fetch_figures *out)
                                 ? (f->reader.offset - min_u64(f->resumed_at, f->reader.offset)) *
                                       (uint64_t)QR_SECOND / (uint64_t)took
                                 : 0;
-    out->memory = f->pages.queued_bytes +
-                  (f->in != NULL ? SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX : 0);
+    out->memory = fetch_memory(f);
 }

@@ -58,5 +58,6 @@ struct fetch_figures {
     size_t memory;
 };
 void fetch_figures(const struct fetch *fetch, struct fetch_figures *out);
+size_t fetch_memory(const struct fetch *fetch); /* that waits to be loaded or written */
 
 #endif

@@ -52,7 +52,7 @@ struct source {
     struct checkpoint_header header; /* of the open file */
     struct follower follower[MEMBERS_MAX];
     uint16_t wanting; /* those for whom the protocol wants it, and who do not read yet */
-    node_index turn; /* whose piece was read last */
+    node_index turn;  /* whose piece was read last */
     bool reading, closing;
     struct job *job; /* its memory; freed with the file */
     node_index job_to;
@@ -131,7 +131,11 @@ void source_free(struct source *s)
 
 /* --- The file ------------------------------------------------------------------------------- */
 
-static bool read_header(struct io_file *file, struct checkpoint_header *out)
+static const char of_an_older_version[] = "it is of an older version";
+
+/* NULL, or what is wrong with it. */
+static const char *read_header(const struct source *s, struct io_file *file,
+                               struct checkpoint_header *out)
 {
     uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
     size_t length;
@@ -139,10 +143,14 @@ static bool read_header(struct io_file *file, struct checkpoint_header *out)
     int64_t size = io_file_size(file);
     if (n <= 0 || size <= 0 ||
         checkpoint_header_read(span_of(bytes, (size_t)n), out, &length) != CHECKPOINT_HEADER_OK) {
-        return false;
+        return "its header is damaged";
+    }
+    if (out->format != CHECKPOINT_FORMAT) { /* its header cannot say whose it becomes */
+        return of_an_older_version;
     }
     out->bytes = (uint64_t)size;
-    return out->format == CHECKPOINT_FORMAT; /* an older header cannot say whose it becomes */
+    bool ours = memcmp(out->cluster, s->node->identity.cluster, sizeof out->cluster) == 0;
+    return ours ? NULL : "it belongs to another cluster";
 }
 
 static bool is_being_read(const struct source *s, qr_time now)
@@ -160,8 +168,12 @@ static void cannot_use(struct source *s, const char *why, bool for_good)
 {
     qr_slot slot = keeper_slot(s->node->keeper);
     if (s->told_of != slot) {
+        s->figures.unusable++;
         node_log(s->node, NODE_LOG_WARNING,
                  "The checkpoint at slot %" PRIu64 " cannot be offered: %s", slot, why);
+    }
+    if (s->told_of != slot && why != of_an_older_version) {
+        alarm_raise(s->node, ALARM_SNAPSHOT, "this node's checkpoint cannot be offered: %s", why);
     }
     s->told_of = slot;
     s->unusable = for_good ? slot : s->unusable;
@@ -187,10 +199,12 @@ static bool open_file(struct source *s, qr_slot least, qr_time now)
         cannot_use(s, strerror(-error), !io_wants_room(error));
         return false;
     }
-    bool readable = read_header(s->file, &s->header);
-    if (!readable || s->header.slot < least || s->header.salt == s->refused_file) {
-        cannot_use(s, readable ? "it was refused before" : "it is damaged, or of an older version",
-                   true);
+    const char *wrong = read_header(s, s->file, &s->header);
+    if (wrong == NULL && (s->header.slot < least || s->header.salt == s->refused_file)) {
+        wrong = s->header.slot < least ? "it is not the one that was taken" : "it was refused";
+    }
+    if (wrong != NULL) {
+        cannot_use(s, wrong, true);
         close_file(s);
         return false;
     }

@@ -58,6 +58,7 @@ struct source_figures {
     uint64_t offers, pieces, bytes; /* sent */
     uint64_t gone;                  /* reads of files that were not there */
     uint64_t refused;               /* files that a follower found unusable */
+    uint64_t unusable;              /* files that this node itself did */
     size_t memory;                  /* the buffer of the one read under way */
 };
 const struct source_figures *source_figures(const struct source *source);

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 
+import overload
 from cluster import Cluster, PATIENCE, wait_for
 from resp import Closed, Error
 
@@ -83,6 +84,11 @@ def test_large_values_through_leader_and_follower_while_others_go_on():
         print(f"figure: longest stalls of the loops {stalls} ms, node {leader.number} leads; "
               f"the others waited {[round(1000 * client.worst) for client in plain]} ms at most")
         assert max(stalls) < 300 * PATIENCE, "longer than the others wait for their leader"
+        queues = overload.queues(leader.info())
+        for name in ("staged_bytes", "parts_bytes", "relayed_bytes", "long_reply_bytes"):
+            now, most, limit = queues[name]
+            assert 0 < most <= limit, (name, queues[name])  # R4: seen, and bounded
+            assert now < most, (name, queues[name])
         cluster.wait_applied()
         digests = {node.call("GET", "a")[-20:] for node in cluster.nodes}
         assert len(digests) == 1

@@ -3,9 +3,9 @@
 Rows L5-L8, U15-U22, U25; scenarios 27, 28, 41, 56, 58, 63.
 """
 import contextlib
+import hashlib
 import os
 import re
-import shutil
 import time
 
 import pytest
@@ -349,25 +349,110 @@ def test_a_damaged_snapshot_is_refused_and_replaced(damage, why):
         assert_equal(cluster)
 
 
+def content(node, name="checkpoint"):
+    with open(os.path.join(node.directory, name), "rb") as file:
+        return file.read()
+
+
+def state(node):
+    """What a snapshot would change: the state, the file of it, and what is known of others."""
+    info = node.info("digest")
+    return info["digest_slot"], info["digest"], hashlib.sha256(content(node)).digest()
+
+
+def alarms(node):
+    return [row for row in node.call("ALARM", "LIST") if b"SNAPSHOT" in repr(row).encode()]
+
+
 def test_a_snapshot_of_another_cluster_is_refused():
-    """The issue's bad input: a file that is whole, and far enough, but not ours."""
+    """The issue's bad input: a file that is whole, but not ours. The node that has it does not
+    offer it, says so, and takes another one."""
     with Cluster(1, ["--checkpoint-bytes", "64kb"]) as other:
-        fill(other.nodes[0], 0, 4000, value=100)
-        wait_for(lambda: number(other.nodes[0], "checkpoint_slot") > 3000, "a checkpoint", 10)
-        foreign = os.path.join(other.directory, "foreign")
-        shutil.copy(os.path.join(other.nodes[0].directory, "checkpoint"), foreign)
-        with Cluster(3, SHORT) as cluster:
-            node = a_follower(cluster)
-            leader = strand(cluster, node)
-            shutil.copyfile(foreign, os.path.join(leader.directory, "checkpoint.foreign"))
-            os.replace(os.path.join(leader.directory, "checkpoint.foreign"),
-                       os.path.join(leader.directory, "checkpoint"))
-            leader.call("SET", "one", "more")
-            node.start()
-            wait_installed(node)  # once the leader has taken a checkpoint of its own
-            assert number(node, "snapshots_installed") == 1
-            assert "it belongs to another cluster or group" in node.log()
-            assert_equal(cluster)
+        fill(other.nodes[0], 0, 100)
+        wait_for(lambda: number(other.nodes[0], "checkpoints") > 0, "a checkpoint", 10)
+        foreign = content(other.nodes[0])
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        leader = strand(cluster, node)
+        wait_for(lambda: number(leader, "raft_last") - number(leader, "checkpoint_slot") < 5,
+                 "the checkpoint that would be offered", 10)
+        path = os.path.join(leader.directory, "checkpoint")
+        with open(path + ".foreign", "wb") as file:
+            file.write(foreign)
+        os.replace(path + ".foreign", path)
+        node.start()
+        wait_for(lambda: number(leader, "snapshot_files_unusable") == 1, "it was looked at", 10)
+        assert "cannot be offered: it belongs to another cluster" in leader.log()
+        assert alarms(leader)
+        assert number(leader, "snapshot_offers") == 0
+        assert number(node, "snapshots_begun") == 0  # it never got to see it
+        leader.call("SET", "one", "more")  # what a new checkpoint needs
+        wait_installed(node)
+        assert number(node, "snapshots_installed") == 1
+        assert_equal(cluster)
+
+
+def with_cluster(file, cluster):
+    """The checkpoint with another cluster in its header, all checksums right."""
+    roster_bytes = int.from_bytes(file[82:84], "little")
+    end = 100 + roster_bytes
+    header = file[:16] + cluster + file[32:end]
+    return header + crc32c(header).to_bytes(4, "little") + file[end + 4:]
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+@pytest.mark.parametrize("harm, said", [
+    (lambda file: with_cluster(file, b"another cluster!"),
+     "it belongs to another cluster or group"),
+    (lambda file: file[:MIB] + bytes([file[MIB] ^ 4]) + file[MIB + 1:], "bad checksum of a block"),
+    (lambda file: file[:-30] + bytes(30), "bad"),
+], ids=["foreign", "damaged", "cut"])
+def test_what_is_refused_changes_nothing(harm, said):
+    """Scenarios 27, 63, and the bad input of another cluster: the source has offered the file when
+    it turns into another one. Until there is a better one the node is as it was."""
+    with Cluster(3, SHORT) as cluster:
+        node = a_follower(cluster)
+        fill(cluster.leader(), 5000, 1500)
+        wait_for(lambda: number(node, "checkpoints") > 0, "a checkpoint of its own", 15)
+        cluster.wait_applied()
+        wait_for(lambda: not os.path.exists(os.path.join(node.directory, "checkpoint.new")),
+                 "it is written", 5)
+        leader = strand(cluster, node)
+        wait_for(lambda: number(leader, "raft_last") - number(leader, "checkpoint_slot") < 5,
+                 "the checkpoint that will be offered", 10)
+        slow_down(leader, "64kb")
+        node.start()
+        wait_for(lambda: number(leader, "snapshot_offers") > 0, "an offer", 10)
+        node.kill()
+        path = os.path.join(leader.directory, "checkpoint")
+        file = harm(content(leader))
+        with open(path, "r+b") as place:
+            place.write(file)  # where it lies: the leader has it open
+        received = os.path.join(node.directory, "checkpoint.received")
+        if os.path.exists(received):
+            os.unlink(received)
+        slow_down(leader, "1gb")
+        node.start()
+        before = state(node)
+        wait_for(lambda: number(node, "snapshots_refused") == 1, "it is refused", 15)
+        assert "Refused the snapshot at slot" in node.log()
+        assert said in node.log()
+        assert alarms(node)
+        wait_for(lambda: number(leader, "snapshot_files_refused") == 1, "the source knows", 5)
+        wait_for(lambda: not os.path.exists(received), "the file goes", 5)
+        assert state(node) == before
+        assert number(node, "snapshots_installed") == 0
+        leader.call("SET", "one", "more")
+        wait_installed(node)
+        assert_equal(cluster)
 
 
 def test_no_room_for_a_snapshot():
