@@ -14,6 +14,7 @@
 #include "node/alarm.h"
 #include "node/keeper.h"
 #include "node/peers.h"
+#include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "store/store.h"
@@ -129,6 +130,27 @@ bool quarantine_may_end(const struct node *node)
 void quarantine_end(struct node *node)
 {
     (void)node;
+}
+
+bool repairer_offered(struct node *node, node_index from, qr_slot slot, qr_term term)
+{
+    (void)node, (void)from, (void)slot, (void)term;
+    fail();
+    return false;
+}
+
+bool repairer_needs(struct node *node, qr_slot slot, qr_term term)
+{
+    (void)node, (void)slot, (void)term;
+    fail();
+    return false;
+}
+
+void repairer_whole(struct node *node, const struct checkpoint_header *header,
+                    const struct roster *roster)
+{
+    (void)node, (void)header, (void)roster;
+    fail();
 }
 
 qr_slot replica_applied(const struct replica *r)
