@@ -507,6 +507,26 @@ def test_a_damaged_checkpoint():
         check(victim, "k", 8000)
 
 
+def test_what_a_snapshot_left_goes_when_the_log_has_caught_up():
+    """Scenario 56: nobody will go on with it."""
+    with Cluster(3, options=SMALL) as cluster:
+        fill(cluster.nodes[0], "k", 2000)
+        for node in cluster.nodes:
+            wait_for(lambda node=node: int(node.info()["checkpoint_slot"]) > 0, "a checkpoint")
+        cluster.terminate_all()
+        for node, left in zip(cluster.nodes, (b"", b"no checkpoint" * 1000, None)):
+            path = os.path.join(node.directory, "checkpoint")
+            if left is None:
+                shutil.copy(path, path + ".received")
+            else:
+                with open(path + ".received", "wb") as file:
+                    file.write(left)
+            shutil.copy(path, path + ".damaged")
+        cluster.start()
+        wait_whole(cluster)
+        wait_for(lambda: not any(left_over(node) for node in cluster.nodes), "nothing is left over")
+
+
 def test_whether_it_has_forgotten_must_be_known():
     """Scenario 53: a mark that cannot be looked at may be there; no start takes it for absent."""
     with Cluster(3) as cluster:
