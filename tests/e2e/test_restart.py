@@ -250,6 +250,16 @@ def test_damage_in_the_log_of_a_lone_node_is_refused():
         check(node, "precious", 2000)
 
 
+def test_a_lost_log_of_a_lone_node_is_refused():
+    """Scenario 53: a node that has forgotten everything needs others that have not."""
+    with Cluster(1) as cluster:
+        node = cluster.nodes[0]
+        fill(node, "before", 10)
+        node.kill()
+        shutil.rmtree(os.path.join(node.directory, "log"))
+        assert "No other member could repair this node" in fails_to_start(node)
+
+
 def test_a_torn_tail_is_cut():
     """Scenario 104: the last batch was being written when the power went."""
     with Cluster(1) as cluster:

@@ -3,9 +3,8 @@
 What stands there must occur exactly once in the file, white space apart: a mutant that no longer
 applies is an error, not a success. `raft` mutants are judged by the simulator, the scripts, the
 paper tests and the unit tests of the protocol; `log` mutants by the unit tests of the log; `fuzz`
-mutants, whose first part names a fuzz target, by the replay of that target's corpus. `driver`
-mutants (src/node and what is beside it) name their judge in second place: a program of tests/unit,
-or a test in tests/e2e.
+mutants, whose first part names a fuzz target, by the replay of that target's corpus. Those of the
+driver stand in driver.py.
 """
 
 RAFT = [
@@ -379,27 +378,4 @@ FUZZ = [
      "wire_put_u8(&w, tail_is_records ? 1 : 0);", "wire_put_u8(&w, 0);"),
     ("config: a minus alone is an address", "node/config_file.c",
      "if (address[0] == 0) {", "if (false) {"),
-]
-
-DRIVER = [
-    ("a WAIT counts what another leader's write does not reach", "unit/node/wait", "wait.c",
-     "stream->last_write_term == r->outlook.term;", "true;"),
-    ("a WAIT goes on with another time-out", "unit/node/router_wait", "router_wait.c",
-     "op_write(pending_take_room(p, n), &head, argv, 2);",
-     "op_write(pending_take_room(p, n), &head, argv, 2); p->op[p->op_bytes - 1] ^= 1;"),
-    ("MEMBER LIST waits for a leader behind others", "unit/node/router_wait", "router.c",
-     "bool waits = router->waiting.count > 0 && !asked_here(router, p);",
-     "bool waits = router->waiting.count > 0;"),
-    ("who stays is taken for removed", "unit/node/roster", "roster.c",
-     "!has_directory(after, n->uuid)", "has_directory(after, n->uuid)"),
-    ("a joiner that was removed comes back",
-     "e2e/operator::test_a_joiner_that_was_removed_before_it_heard_that_it_was_taken_in_is_told",
-     "join_accept.c", "replica_has_removed(node->replica, request->uuid)",
-     "replica_has_removed(node->replica, node->identity.uuid)"),
-    ("FAILOVER TO is OK whoever leads",
-     "e2e/operator::test_failover_to_a_node_is_not_ok_when_another_one_leads", "orders.c",
-     "now.leader != p->wanted - 1", "now.leader == NODE_NONE"),
-    ("a removed node dials for ever",
-     "e2e/operator::test_an_id_is_used_again_right_after_its_removal_29", "peers.c",
-     "peers->retires_at = io_now(node->io); return peers;", "return peers;"),
 ]
