@@ -36,10 +36,23 @@ static int open_retrying(const char *path, int mode)
     return fd;
 }
 
-/* A second descriptor that goes past the page cache; the first one where that is not to be had. */
+static bool are_of_one_file(int a, int b)
+{
+    struct stat one;
+    struct stat two;
+    return fstat(a, &one) == 0 && fstat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+/* A second descriptor that goes past the page cache; the first one where that is not to be had, or
+ * where the name was given to another file meanwhile. */
 static int open_direct(const char *path, int fd, bool writes)
 {
     int direct = open_retrying(path, (writes ? O_RDWR : O_RDONLY) | O_DIRECT);
+    if (direct >= 0 && !are_of_one_file(fd, direct)) {
+        close(direct);
+        direct = -1;
+    }
     return direct < 0 ? fd : direct;
 }
 

@@ -275,6 +275,9 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
             continue;
         }
         p->state = PENDING_WAITING;
+        if (p->spec->place == PLACE_WAIT) {
+            p->moved = router->node->clock; /* the next leader is waited for from here on */
+        }
         at = at != NULL && at->sequence > p->sequence ? NULL : at;
         struct pending *next = at != NULL ? at->queue_next : router->waiting.first;
         while (next != NULL && next->sequence < p->sequence) {

@@ -71,7 +71,6 @@ void replica_serve_blocked(struct replica *r)
     while (count-- > 0) {
         struct pending *p = pendings_pop(&r->blocked);
         if (!replica_leads(r)) {
-            p->moved = now; /* the next leader is waited for from here on */
             pendings_push(&leaving, p);
         } else if (!serve(r, p, now)) {
             pendings_push(&r->blocked, p);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +133,52 @@ static void direct_reads_are_of_any_size(void **state)
     io_file_close(file);
 }
 
+struct swapping {
+    struct place *place;
+    atomic_bool over;
+};
+
+static void *swap_names(void *context)
+{
+    struct swapping *s = context;
+    while (!atomic_load(&s->over)) {
+        (void)io_exchange(s->place->io, s->place->a, s->place->b);
+    }
+    return NULL;
+}
+
+/* Another file may take the name while it is opened, as a new checkpoint takes that of the old one:
+ * what is read is of one of the two all the same. */
+static void direct_and_other_reads_are_of_one_file(void **state)
+{
+    struct place *place = *state;
+    struct swapping s = { .place = place };
+    struct io_file *file;
+    _Alignas(IO_BLOCK_BYTES) static uint8_t block[IO_BLOCK_BYTES];
+    for (int i = 0; i < 2; i++) {
+        memset(block, 'a' + i, sizeof(block));
+        assert_int_equal(io_file_open(place->io, i == 0 ? place->a : place->b, IO_CREATE, &file),
+                         0);
+        assert_int_equal(io_file_pwrite(file, block, sizeof(block), 0), sizeof(block));
+        assert_int_equal(io_file_sync(file), 0);
+        io_file_close(file);
+    }
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, swap_names, &s), 0);
+    int torn = 0;
+    for (int i = 0; i < 3000; i++) {
+        uint8_t byte = 0;
+        assert_int_equal(io_file_open(place->io, place->a, IO_DIRECT, &file), 0);
+        assert_int_equal(io_file_pread(file, &byte, 1, 1), 1);
+        assert_int_equal(io_file_pread(file, block, sizeof(block), 0), sizeof(block));
+        torn += byte != block[1];
+        io_file_close(file);
+    }
+    atomic_store(&s.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(torn, 0);
+}
+
 static void a_lock_is_held_until_the_file_is_closed(void **state)
 {
     struct place *place = *state;
@@ -240,6 +288,7 @@ int main(void)
         IN_PLACE(transfers_are_whole),
         IN_PLACE(direct_writes_fall_back),
         IN_PLACE(direct_reads_are_of_any_size),
+        IN_PLACE(direct_and_other_reads_are_of_one_file),
         IN_PLACE(a_lock_is_held_until_the_file_is_closed),
         IN_PLACE(names_change),
         IN_PLACE(durable_writes_take_any_number_of_buffers),

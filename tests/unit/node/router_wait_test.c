@@ -86,6 +86,36 @@ static void test_a_wait_goes_on_with_what_is_left_of_its_time(void **state)
     assert_heard(":1\r\n");
 }
 
+/* Its time at the leader was not spent waiting for one: the next one has leader-wait to appear. */
+static void test_a_wait_whose_leader_is_lost_waits_for_the_next_one_u1(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("60000") };
+    const struct command_spec *spec = command_find(argv, 3, &container);
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    for (uint32_t i = 0; i < 2; i++) { /* it dies; it steps down */
+        turn_later(10 * QR_SECOND);
+        world->replica.leader = NODE_NONE;
+        if (i == 0) {
+            router_peer_down(world->node.router, 1);
+        } else {
+            answer_from(2, 1, STATUS_NOT_LEADER, "");
+        }
+        turn_later(1980 * QR_MILLISECOND);
+        assert_heard("");
+        world->replica.leader = 2;
+        turn_later(0);
+        assert_int_equal(world->peers.count, i + 2);
+    }
+    world->replica.leader = NODE_NONE;
+    router_peer_down(world->node.router, 2);
+    turn_later(2 * QR_SECOND);
+    assert_memory_equal(world->out.p, "-CLUSTERDOWN", 12);
+    assert_int_equal(world->node.pending_count, 0);
+}
+
 static void ask_for_members(void)
 {
     struct span argv[2] = { SPAN_LITERAL("member"), SPAN_LITERAL("list") };
@@ -133,6 +163,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_goes_on_with_what_is_left_of_its_time, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_a_wait_whose_leader_is_lost_waits_for_the_next_one_u1,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_the_members_are_is_told_without_a_leader_at_once,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
