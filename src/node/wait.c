@@ -31,14 +31,16 @@ static bool is_behind(const struct replica *r, const struct pending *p)
     return p->stream->writes_done < p->after_write || !r->outlook.can_serve;
 }
 
-static uint32_t holding_of(struct replica *r, struct pending *p)
+/* The slot is found once: what is written behind the WAIT, by other clients of a peer say, would
+ * always be lacking somewhere. */
+static uint32_t holding_of(const struct replica *r, struct pending *p)
 {
     const struct stream *stream = p->stream;
     bool known = stream->last_write != 0 && stream->last_write_term == r->outlook.term;
-    if (!known && p->slot == 0) {
-        p->slot = r->outlook.commit;
+    if (p->slot == 0) {
+        p->slot = known ? stream->last_write : r->outlook.commit;
     }
-    return members_holding(r, known ? stream->last_write : p->slot);
+    return members_holding(r, p->slot);
 }
 
 /* False: it goes on waiting. */

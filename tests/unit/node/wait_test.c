@@ -31,6 +31,27 @@ static void test_wait_counts_members_that_hold_the_last_write(void **state)
     assert_heard(":2\r\n");
 }
 
+/* U1: on a stream that others write on as well, the last write is always one that somebody lacks
+ * for a moment. */
+static void test_wait_is_not_about_what_was_written_behind_it(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("wait 2 0");
+    turn();
+    apply_upto(1);
+    world->outlook.member[1].match = 1;
+    turn();
+    assert_heard("+OK\r\n");
+    command("set b 1");
+    turn();
+    apply_upto(2);
+    world->outlook.member[1].match = 2;
+    world->outlook.member[2].match = 1;
+    turn();
+    assert_heard(":2\r\n+OK\r\n");
+}
+
 /* U1: what the client has written under another leader is somewhere up to what is committed. */
 static void test_wait_counts_nobody_who_may_lack_what_another_leader_has_taken(void **state)
 {
@@ -116,6 +137,8 @@ static void test_an_endless_wait_of_another_node_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_wait_is_not_about_what_was_written_behind_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_wait_counts_members_that_hold_the_last_write, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
