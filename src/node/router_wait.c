@@ -47,15 +47,17 @@ void router_begin_wait(struct router *router, struct pending *p)
     p->wanted = wait.wanted < 0             ? 0
                 : wait.wanted > MEMBERS_MAX ? MEMBERS_MAX + 1
                                             : (uint32_t)wait.wanted;
-    if (p->until == 0 && wait.timeout_ms != 0) {
-        p->until = io_now(node->io) + wait.timeout_ms * QR_MILLISECOND;
+    qr_time timeout = wait.timeout_ms * QR_MILLISECOND;
+    qr_time longest = node->config.request_timeout_ms * QR_MILLISECOND;
+    /* Whether its client is still there only the node knows that it is connected to. */
+    bool relayed = p->stream != NULL && !p->stream->ordered;
+    p->comes_back = relayed && (timeout == 0 || timeout > longest);
+    if (p->comes_back) {
+        p->until = io_now(node->io) + longest;
+    } else if (p->until == 0 && timeout != 0) {
+        p->until = io_now(node->io) + timeout;
     }
     p->after_write = p->stream != NULL ? p->stream->writes_begun : 0;
-    /* Whether its client is still there only the node knows that it is connected to. */
-    p->endless = wait.timeout_ms == 0 && p->stream != NULL && !p->stream->ordered;
-    if (p->endless) {
-        p->until = io_now(node->io) + node->config.request_timeout_ms * QR_MILLISECOND;
-    }
     replica_wait(node->replica, p);
 }
 

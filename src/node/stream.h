@@ -53,7 +53,7 @@ struct pending {
     enum pending_state state;
     bool confirmed;        /* PENDING_READING: the protocol said yes */
     enum read_place place; /* of a confirmed read: which queue it is in */
-    bool endless;          /* BLOCKED for another node without a time-out: comes back at `until` */
+    bool comes_back;       /* BLOCKED for another node, and for long: handed back at `until` */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
     bool counted;          /* in its stream's writes_begun, or a read in its `reading` */
     uint8_t version;       /* RESP version of the reply */

@@ -54,7 +54,7 @@ static bool serve(struct replica *r, struct pending *p, qr_time now)
     uint32_t holding = behind ? 0 : holding_of(r, p);
     bool enough = !behind && holding >= p->wanted;
     bool over = p->until != 0 && now >= p->until;
-    if (!enough && over && p->endless) {
+    if (!enough && over && p->comes_back) {
         stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
     } else if (enough || over) {
         reply_integer(stream_reply(p), holding);

@@ -183,14 +183,15 @@ def test_nonsense_from_a_proven_peer_stops_nobody(half):
 
 
 def test_an_endless_wait_ends_with_its_client(three):
-    """WAIT 9 0 can never be satisfied; a client that gives up leaves nothing behind anywhere."""
+    """WAIT 9 can never be satisfied; a client that gives up leaves nothing behind anywhere."""
     follower, leader = three.followers()[0], three.leader()
 
     def pending():
         return [int(node.info()["pending_commands"]) for node in (leader, follower)]
-    with follower.connect() as far, leader.connect() as near:
+    with follower.connect() as far, follower.connect() as patient, leader.connect() as near:
         far.send_raw(encode("WAIT", "9", "0"))
+        patient.send_raw(encode("WAIT", "9", "86400000"))
         near.send_raw(encode("WAIT", "9", "0"))
-        wait_for(lambda: pending() == [2, 1], "both wait")
+        wait_for(lambda: pending() == [3, 2], "all wait")
     wait_for(lambda: pending() == [0, 0], "nobody waits", 20)
     assert follower.call("WAIT", "2", "0") == 2

@@ -134,6 +134,21 @@ static void test_an_endless_wait_of_another_node_comes_back(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+/* Whoever asked for so much patience may be gone, and only the node it was connected to knows. */
+static void test_a_long_wait_of_another_node_comes_back_too(void **state)
+{
+    (void)state;
+    world->client.ordered = false; /* as a peer's stream */
+    command("wait 9 86400000");
+    command("wait 9 100");
+    turn();
+    later(101 * QR_MILLISECOND);
+    assert_heard(":4\r\n");
+    later(world->node.config.request_timeout_ms * QR_MILLISECOND);
+    assert_heard("-TRYAGAIN the lease ended before the read was served\r\n");
+    assert_int_equal(world->node.pending_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +163,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_wait_without_a_leader_says_that_the_writes_stay,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_of_a_client_that_is_gone_is_forgotten, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_wait_of_another_node_comes_back_too, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_an_endless_wait_of_another_node_comes_back, setup,
                                         teardown),
