@@ -382,6 +382,7 @@ void faults_heal_core(struct world *w, uint16_t core)
             disk_start_sync(w, n);
         }
     }
+    rot_restore(w, core);
     for (node_index i = 0; i < w->node_count; i++) {
         if ((core >> i & 1) != 0) {
             node_start(w, &w->nodes[i]);

@@ -341,6 +341,7 @@ void node_resume(struct world *w, struct sim_node *n)
     }
     world_tell(w, "%d goes on", n->index);
     n->paused = false;
+    n->removed_at = w->now; /* it has had no time to act on that */
     for (size_t i = 0; i < n->stalled_count; i++) {
         n->stalled[i].at = w->now;
         queue_push(&w->queue, n->stalled[i]);

@@ -33,15 +33,17 @@ static void forget_rot(struct sim_node *n, qr_slot lo, qr_slot hi)
 
 /* --- rotting ---------------------------------------------------------------------------------- */
 
-static bool somebody_else_has(const struct world *w, const struct sim_node *n, qr_slot slot)
+static bool somebody_else_has(const struct world *w, uint16_t nodes, const struct sim_node *n,
+                              qr_slot slot)
 {
     uint64_t chain = w->committed[slot].chain;
     for (node_index i = 0; i < w->node_count; i++) {
         const struct sim_node *p = &w->nodes[i];
         bool has = p != n && p->life == LIFE_NODE && !p->lost && !p->damaged;
-        if (has && (p->safe.slot >= slot ||
-                    (slot > p->disk.base && slot <= image_last(&p->disk) &&
-                     image_chain(&p->disk, slot) == chain && !is_rotten(p, slot)))) {
+        if (has && (nodes & node_bit(i)) != 0 &&
+            (p->safe.slot >= slot ||
+             (slot > p->disk.base && slot <= image_last(&p->disk) &&
+              image_chain(&p->disk, slot) == chain && !is_rotten(p, slot)))) {
             return true;
         }
     }
@@ -59,7 +61,7 @@ static bool may_rot(const struct world *w, const struct sim_node *n, qr_slot slo
     qr_term term = image_term(disk, slot);
     return image_term(disk, slot - 1) == term && image_term(disk, slot + 1) == term &&
            !is_rotten(n, slot - 1) && !is_rotten(n, slot) && !is_rotten(n, slot + 1) &&
-           somebody_else_has(w, n, slot);
+           somebody_else_has(w, UINT16_MAX, n, slot);
 }
 
 bool rot_strike(struct world *w, uint16_t nodes, uint64_t entries)
@@ -86,6 +88,25 @@ bool rot_strike(struct world *w, uint16_t nodes, uint64_t entries)
         w->counters->rotten += n->rotten_count > 0;
     }
     return any;
+}
+
+/* Whoever could have given an entry may be gone for good by now. Then a node waits for ever, as it
+ * should: an operator restores its disk. */
+void rot_restore(struct world *w, uint16_t core)
+{
+    for (node_index i = 0; i < w->node_count; i++) {
+        struct sim_node *n = &w->nodes[i];
+        unsigned k = 0;
+        while (k < n->rotten_count) {
+            qr_slot slot = n->rotten[k];
+            if (somebody_else_has(w, core, n, slot)) {
+                k++;
+            } else {
+                world_tell(w, "%d gets back entry %" PRIu64, i, slot);
+                forget_rot(n, slot, slot);
+            }
+        }
+    }
 }
 
 /* --- repairing -------------------------------------------------------------------------------- */

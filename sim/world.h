@@ -556,6 +556,7 @@ uint16_t members_core(struct world *w);
 /* rot.c: some entries of these nodes are lost, if they can be; whether a node may start again */
 bool rot_strike(struct world *w, uint16_t nodes, uint64_t entries);
 bool rot_is_healed(struct world *w, struct sim_node *n);
+void rot_restore(struct world *w, uint16_t core); /* what nobody in the core can give */
 
 /* tell.c */
 void driver_tell(struct world *w, const struct sim_node *n, const struct effect *x);

@@ -289,14 +289,22 @@ def test_checkpoints_wait_while_a_member_is_brought_up():
         wait_for(lambda: pulled(node) > 0, "it pulls", 10)
         cluster.leader().call("SET", "one", "more")
         others = [other for other in cluster.alive() if other is not node]
+
+        def taken():
+            before = {other: number(other, "checkpoints") for other in others}
+            fill(leader, 2000, 350)
+            last = number(leader, "raft_last")
+            wait_for(lambda: all(number(other, "raft_applied") >= last for other in others),
+                     "all have it")
+            return {other: number(other, "checkpoints") - before[other] for other in others}
+        # The others hear of it by word of mouth.
+        wait_for(lambda: not any(taken().values()), "1.4 MB without a checkpoint", 5)
         before = {other: number(other, "checkpoints") for other in others}
         fill(leader, 2000, 1400)  # 5.6 MB
         for other in others:
             wait_for(lambda other=other: number(other, "checkpoints") > before[other],
                      "a checkpoint", 10)
-            # What was told last by word of mouth may be a tenth of a second old.
-            most = 1 if other is leader else 2
-            assert number(other, "checkpoints") - before[other] <= most
+            assert number(other, "checkpoints") - before[other] <= 2
         slow_down(leader, "1gb")
         wait_installed(node)
         assert_equal(cluster)

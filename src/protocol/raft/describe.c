@@ -126,6 +126,7 @@ static void mix_role(uint64_t *d, const struct raft *r)
     mix(d, r->votes);
     mix(d, r->vote_ticket);
     mix(d, (uint64_t)r->rival_until);
+    mix(d, r->called);
 }
 
 static void mix_leader(uint64_t *d, const struct raft *r)

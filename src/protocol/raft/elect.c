@@ -64,6 +64,7 @@ static void leave_leadership(struct raft *r, struct effects *out)
     raft_change_leave(r, out);
     r->transfer_to = NODE_NONE; /* whoever waits for it hears when somebody leads */
     r->transfer_closed = false;
+    r->called = false;
     /* Reads answered under a lease may still be served: no vote for another before they cannot. */
     r->promise_until = r->promise_until > r->lease_given ? r->promise_until : r->lease_given;
 }
@@ -90,6 +91,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     r->phase = PHASE_FOLLOWER;
     r->leader = leader;
     r->leader_closed = false;
+    r->called = r->called && leader == NODE_NONE;
 }
 
 /* Whom a candidate asks. */
@@ -139,6 +141,16 @@ static bool would_vote(const struct raft *r, node_index from, const struct raft_
     return !rivals || order > 0 || from < r->me;
 }
 
+/* M4: it lacks what this log has, and takes this node for a voter. */
+static void hear_call(struct raft *r, struct effects *out, node_index from)
+{
+    if (!r->called && (r->members.members.learners & node_bit(r->me)) != 0) {
+        raft_trace(out, POINT_CALLED, from, r->trail.last_slot, 0);
+        r->called = true;
+        raft_election_reset(r);
+    }
+}
+
 void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
                      const struct raft_prevote *m)
 {
@@ -161,6 +173,8 @@ void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
         qr_time wait = r->limits.heartbeat;
         qr_time later = r->now + wait + (qr_time)rng_below(&r->rng, (uint64_t)wait);
         r->election_due = r->election_due > later ? r->election_due : later;
+    } else if (compare_log(r, m->last_term, m->last_slot) < 0) {
+        hear_call(r, out, from);
     }
     struct raft_prevote_reply *reply =
         RAFT_SEND(out, from, PREVOTE_REPLY, prevote_reply, raft_ticket(r, out, 0));

@@ -14,7 +14,13 @@
  *    know yet that it is gone: {0, 1, 2} is made {1}, and index 0 is another node now; node 2, who
  *    was away, would win its vote, or lead on in its old term with its acknowledgements. So a new
  *    node knows the committed entry that took it in. It votes as if its log held that already,
- *    campaigns only when it does, and is in no earlier term. */
+ *    campaigns only when it does, and is in no earlier term.
+ * M4 A learner may have to lead. Of {0, 1, 2} node 0 has an entry that makes learner 3 a voter; node
+ *    1 led after it without that entry, brought its own to nobody but 3, and died. Now 0 does not
+ *    vote for 2, nor can it win without 3, whose log is ahead of all. So a learner that refuses a
+ *    candidate for its log, which asks none but voters, is called: until it hears a leader it may
+ *    campaign, by the votes of its own membership's voters, as one who is dropped may (C3). Its own
+ *    vote counts nowhere, and it hands over when what it brought is committed. */
 #include "protocol/raft/state.h"
 
 bool raft_members_follow(const struct membership *before, const struct membership *next)
@@ -98,7 +104,8 @@ bool raft_may_lead(const struct raft *r)
          * without it: its log may be ahead of all of theirs (diss. 4.2.2). */
         able |= membership_voters(&r->before.members);
     }
-    return (able & node_bit(r->me)) != 0 && !is_new(r);
+    bool called = r->called && (r->members.members.learners & node_bit(r->me)) != 0; /* M4 */
+    return (called || (able & node_bit(r->me)) != 0) && !is_new(r);
 }
 
 bool raft_is_lively(const struct raft *r, node_index i)

@@ -119,6 +119,7 @@ struct raft {
     uint16_t votes;        /* bits of the members that granted */
     qr_ticket vote_ticket; /* of the own vote: it counts when it is durable */
     qr_time rival_until;   /* PRECANDIDATE: until then the lower index goes first */
+    bool called;           /* M4: a learner that voters cannot do without, for now */
 
     /* Leaders. */
     qr_slot term_start; /* the NOOP of this term */

@@ -467,6 +467,41 @@ static void test_scenario_77_joiners_make_no_second_majority(void **state)
     group_free(g);
 }
 
+/* M4: of three voters the one with the longest log died. What it had brought to nobody but a learner
+ * stands in the way of the other two, of whom one takes that learner for a voter. */
+static void test_M4_a_learner_that_is_ahead_of_the_voters_leads_until_they_have_it(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(4, 3);
+    change(g, 0, (struct membership){ .voters = SET(0, 1, 2), .learners = SET(3) });
+    (void)group_change(g, 0, voters_of(SET(0, 1, 2, 3)), true);
+    group_lose_mail(g); /* nobody hears of it */
+
+    group_time_out(g, 1);
+    assert_true(group_deliver_one(g, 1, 2, RAFT_PREVOTE));
+    assert_true(group_deliver_one(g, 2, 1, RAFT_PREVOTE_REPLY));
+    group_sync(g, 1);
+    assert_true(group_deliver_one(g, 1, 2, RAFT_VOTE));
+    group_sync(g, 2);
+    assert_true(group_deliver_one(g, 2, 1, RAFT_VOTE_REPLY));
+    assert_int_equal(group_raft(g, 1)->phase, PHASE_LEADER);
+    assert_true(group_deliver_one(g, 1, 3, RAFT_APPEND));
+    group_sync(g, 3);
+    group_crash(g, 1);
+    group_lose_mail(g);
+    assert_true(group_raft(g, 0)->trail.last_slot > group_raft(g, 2)->trail.last_slot);
+    assert_int_equal(trail_last_term(&group_raft(g, 3)->trail), group_raft(g, 3)->term);
+
+    group_elapse(g, 5 * QR_SECOND);
+    node_index leader = leader_of(g);
+    assert_true(leader == 0 || leader == 2); /* the learner has handed over */
+    assert_true(g->node[3].point_count[POINT_CALLED] > 0);
+    assert_true(g->node[3].point_count[POINT_ELECTED] > 0);
+    assert_false(group_raft(g, 3)->called); /* no longer than it must */
+    assert_agreement(g);
+    group_free(g);
+}
+
 /* A node that has not joined waits: it neither campaigns nor leads, and takes a leader's word. */
 static void test_a_node_that_has_not_joined_waits(void **state)
 {
@@ -526,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_scenario_31_an_isolated_leader_never_commits_alone),
         cmocka_unit_test(test_scenario_32_leave_in_turn_kill_all_join_all_repeatedly),
         cmocka_unit_test(test_scenario_77_joiners_make_no_second_majority),
+        cmocka_unit_test(test_M4_a_learner_that_is_ahead_of_the_voters_leads_until_they_have_it),
         cmocka_unit_test(test_a_node_that_has_not_joined_waits),
         cmocka_unit_test(test_memberships_that_do_not_follow_are_dropped),
     };
