@@ -18,7 +18,6 @@
  *   checkers/    what must never be
  *   tell.c       what an effect reads like
  *   run.c        a world from its making to its end, step by step
- *
  * Above it stand seed.c (a seed to its verdict), shrink.c, suite.c, script.c and main.c. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H

@@ -64,7 +64,6 @@ static void leave_leadership(struct raft *r, struct effects *out)
     raft_change_leave(r, out);
     r->transfer_to = NODE_NONE; /* whoever waits for it hears when somebody leads */
     r->transfer_closed = false;
-    r->called = false;
     /* Reads answered under a lease may still be served: no vote for another before they cannot. */
     r->promise_until = r->promise_until > r->lease_given ? r->promise_until : r->lease_given;
 }

@@ -467,8 +467,8 @@ static void test_scenario_77_joiners_make_no_second_majority(void **state)
     group_free(g);
 }
 
-/* M4: of three voters the one with the longest log died. What it had brought to nobody but a learner
- * stands in the way of the other two, of whom one takes that learner for a voter. */
+/* M4: of three voters the one with the longest log died. What it had brought to nobody but a
+ * learner stands in the way of the other two, of whom one takes that learner for a voter. */
 static void test_M4_a_learner_that_is_ahead_of_the_voters_leads_until_they_have_it(void **state)
 {
     (void)state;
