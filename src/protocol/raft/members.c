@@ -16,9 +16,9 @@
  *    node knows the committed entry that took it in. It votes as if its log held that already,
  *    campaigns only when it does, and is in no earlier term.
  * M4 A learner may have to lead. Of {0, 1, 2} node 0 has an entry that makes learner 3 a voter;
- *    node 1 led after it without that entry, brought its own to nobody but 3, and died. Now 0 does not
- *    vote for 2, nor can it win without 3, whose log is ahead of all. So a learner that refuses a
- *    candidate for its log, which asks none but voters, is called: until it hears a leader it may
+ *    node 1 led after it without that entry, brought its own to nobody but 3, and died. Now 0 does
+ *    not vote for 2, nor can it win without 3, whose log is ahead of all. So a learner that refuses
+ *    a candidate for its log, which asks none but voters, is called: until it hears a leader it may
  *    campaign, by the votes of its own membership's voters, as one who is dropped may (C3). Its own
  *    vote counts nowhere, and it hands over when what it brought is committed. */
 #include "protocol/raft/state.h"
