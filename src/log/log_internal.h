@@ -99,6 +99,7 @@ struct log {
     uint32_t recycle_count; /* oldest segments that nothing needs ... */
     uint64_t recycle_above; /* ... once marked has reached this */
     bool recycle_check;     /* a trim or a new segment may have freed some */
+    bool lacks;             /* recovery has found holes: they may be there still */
     uint32_t pin_group;     /* has the oldest live entry, as of the last look */
     bool no_space;          /* the last prewrite found the disk full */
     qr_time retry_at;

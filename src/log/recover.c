@@ -436,6 +436,7 @@ static void tell_holes(struct recovery *r)
             n += lost.hi - lost.lo + 1;
         }
     }
+    r->log->lacks = n > 0;
     if (r->bad > 0 && !recover_was_cut(r)) {
         snprintf(r->message, r->message_cap,
                  "log %s: %" PRIu32 " batches have bad bytes; %" PRIu64

@@ -148,11 +148,26 @@ static uint64_t oldest_live(struct log *log)
     return oldest;
 }
 
+/* Whether a hole is still open. What is left of its batch is what proves, at another start, that
+ * entries are lost there and nothing else. */
+static bool lacks_entries(struct log *log)
+{
+    const struct group *g;
+    struct lost lost;
+    bool lacks = false;
+    for (uint32_t at = 0; log->lacks && !lacks && (g = groups_next(&log->groups, &at)) != NULL;) {
+        lacks = group_next_lost(g, 0, UINT64_MAX, &lost);
+    }
+    log->lacks = lacks;
+    return lacks;
+}
+
 /* Looks which of the oldest segments nothing needs (I4). They go once a durable batch states that
  * everything up to here is on disk: the trims, and the restatement that replaces theirs. */
 void segment_find_dead(struct log *log)
 {
-    if (!log->recycle_check || log->recycle_count > 0 || log->segment_count < 2) {
+    if (!log->recycle_check || log->recycle_count > 0 || log->segment_count < 2 ||
+        lacks_entries(log)) {
         return;
     }
     log->recycle_check = false;

@@ -259,6 +259,53 @@ static void a_patch_outlives_the_segment_of_its_hole(void **state)
     rig_stop(&rig);
 }
 
+/* A segment of which nothing is wanted but what is lost in it stays until that is filled: without it
+ * nobody could tell after a death in between that only entries are lost. */
+static void the_segment_of_a_hole_stays_until_it_is_filled(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    qr_slot slot = 0;
+    while (rig.log->segment_count < 3) {
+        rig_append(&rig, 1, ++slot, 1);
+        rig_flush(&rig);
+    }
+    disk_settle(rig.disk);
+    const struct group *g = groups_find(&rig.log->groups, 1);
+    qr_slot hole = 2;
+    while (segment_of(rig.log, group_run(g, group_find_run(g, hole + 2))->offset) ==
+           &rig.log->segments[0]) {
+        hole++; /* the last two of the first segment */
+    }
+    bytes_of(&rig, 1, hole)[6] ^= 1;
+    bytes_of(&rig, 1, hole + 1)[6] ^= 1;
+    log_trim(rig.log, 1, hole - 1, 1);
+    rig_flush(&rig);
+    uint64_t oldest = rig.log->segments[0].header.generation;
+    for (int round = 0; round < 2; round++) {
+        rig_restart(&rig, LOG_OPEN_OK);
+        (void)rig_patch(&rig, 1, hole, 1);
+        for (int i = 0; i < 3; i++) {
+            log_state(rig.log, 1, SPAN_LITERAL("vote"));
+            rig_flush(&rig);
+            disk_settle(rig.disk);
+        }
+        assert_int_equal(only_hole(&rig).lo, hole + 1);
+        assert_int_equal(rig.log->segments[0].header.generation, oldest);
+    }
+    assert_true(rig_patch(&rig, 1, hole + 1, 1));
+    for (int i = 0; i < 3; i++) {
+        log_state(rig.log, 1, SPAN_LITERAL("vote"));
+        rig_flush(&rig);
+        disk_settle(rig.disk);
+    }
+    assert_true(rig.log->segments[0].header.generation > oldest);
+    rig_restart(&rig, LOG_OPEN_OK);
+    rig_expect(&rig, 1, hole, slot + 1);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_roster_in_a_hole_is_known_again),
         cmocka_unit_test(what_may_be_more_than_an_entry_is_damage),
         cmocka_unit_test(a_patch_outlives_the_segment_of_its_hole),
+        cmocka_unit_test(the_segment_of_a_hole_stays_until_it_is_filled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
