@@ -247,6 +247,11 @@ void repairer_whole(struct node *node, const struct checkpoint_header *header,
     look(node);
 }
 
+bool repairer_lost_state(const struct repairer *repairer)
+{
+    return repairer != NULL && repairer->repair.state_lost != 0;
+}
+
 void repairer_peer(struct node *node, node_index peer, bool up)
 {
     if (node->repairer != NULL) {

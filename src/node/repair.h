@@ -40,6 +40,8 @@ void repairer_peer(struct node *node, node_index peer, bool up);
 /* A frame of one of the three kinds came. False: it makes no sense, the connection is closed. */
 bool repairer_receive(struct node *node, node_index from, const struct frame *frame);
 
+/* Whether the state up to where the log begins is lost. */
+bool repairer_lost_state(const struct repairer *repairer);
 /* While it repairs: a member offers a checkpoint; whether to get it. */
 bool repairer_offered(struct node *node, node_index from, qr_slot slot, qr_term term);
 /* Whether the one that is coming is still of use. */

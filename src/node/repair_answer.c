@@ -50,7 +50,9 @@ void repair_view(struct node *node, qr_slot lo, qr_slot hi, struct repair_view *
                                     .run_count = group.run_count,
                                     .holes = out->holes,
                                     .hole_count = n,
-                                    .forgetful = node->forgetful || outlook.forgetful };
+                                    .forgetful = node->forgetful || outlook.forgetful,
+                                    .repairs = node->repairer != NULL,
+                                    .state_lost = repairer_lost_state(node->repairer) };
 }
 
 enum repair_fit repair_own_fit(struct node *node, const struct repair *r, qr_slot slot,

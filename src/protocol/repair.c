@@ -111,6 +111,9 @@ enum repair_answer repair_judge(const struct repair_log *log, const struct repai
         return REPAIR_HAS;
     }
     if (asked->lo <= log->base_slot) {
+        if (log->state_lost) {
+            return REPAIR_UNKNOWN; /* until it has one to give */
+        }
         bool matches = asked->hi == log->base_slot && reaches(log, asked);
         return matches ? REPAIR_MATCHES : REPAIR_TRIMMED;
     }
@@ -118,7 +121,10 @@ enum repair_answer repair_judge(const struct repair_log *log, const struct repai
         return REPAIR_UNKNOWN;
     }
     bool there = asked->lo <= log->last_slot;
-    return there && asked->term == 0 ? REPAIR_OTHER : REPAIR_NEVER;
+    if (there && asked->term == 0) {
+        return log->repairs ? REPAIR_UNKNOWN : REPAIR_OTHER;
+    }
+    return REPAIR_NEVER;
 }
 
 /* --- Asking --------------------------------------------------------------------------------- */
@@ -314,6 +320,23 @@ void repair_coming(struct repair *r, bool coming)
     }
 }
 
+/* Whether a majority has said that it has not what is lost here: it could lead without this node
+ * (H4). */
+static bool is_known(const struct repair *r, const struct repair_question *q)
+{
+    return quorum_of(q->never | q->trimmed | q->other, &r->members);
+}
+
+/* The same of all that a checkpoint is wanted for. */
+static bool all_is_known(const struct repair *r)
+{
+    bool known = r->state_lost == 0 || quorum_of(r->unfit_from, &r->members);
+    for (uint32_t i = 0; i < r->count; i++) {
+        known = known && (r->question[i].trimmed == 0 || is_known(r, &r->question[i]));
+    }
+    return known;
+}
+
 /* Whether those who are asked for a checkpoint have none that helps. */
 static bool is_in_vain(const struct repair *r, qr_time now)
 {
@@ -336,8 +359,9 @@ static bool next_fetch(struct repair *r, qr_time now, struct repair_step *step)
         r->asked_at = r->unfit_at = 0;
         return false;
     }
-    bool unfit = (who & ~r->unfit_from) == 0;
-    r->asked_at = r->asked_at == 0 ? now : r->asked_at;
+    bool known = all_is_known(r);
+    bool unfit = known && (who & ~r->unfit_from) == 0;
+    r->asked_at = !known ? 0 : r->asked_at == 0 ? now : r->asked_at;
     r->unfit_at = !unfit ? 0 : r->unfit_at == 0 ? now : r->unfit_at;
     if (now < r->fetch_at) {
         step->at = r->fetch_at < step->at ? r->fetch_at : step->at;
@@ -358,7 +382,7 @@ static bool next_about(struct repair *r, struct repair_question *q, qr_time now,
 {
     step->hole = q->hole;
     bool ripe = is_ripe(r, q, now);
-    bool helpless = q->trimmed == 0 || is_in_vain(r, now);
+    bool helpless = is_known(r, q) && (q->trimmed == 0 || is_in_vain(r, now));
     if (ripe && helpless && !r->coming) {
         step->action = REPAIR_DROP;
         return true;

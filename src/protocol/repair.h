@@ -27,7 +27,10 @@
  *    the log begins.
  * H4 Dropping (H2) forgets promises. Whoever drops starts forgetful (raft/forget.c), and so can
  *    harm nobody; H2 is about not standing still, or losing a copy, without need. It is also the
- *    way out where a checkpoint was promised by H3 and none comes that fits.
+ *    way out where a checkpoint was promised by H3 and none comes that fits. It does so
+ *    only when a majority of the voters has said that it has not what is lost: they can lead, and
+ *    bring it up. Else it would only be one more that has forgotten, and what it dropped may be what
+ *    another one lacks.
  * H5 A member that has forgotten itself, or whose log is damaged there too, knows nothing: it is
  *    asked again. Without an answer that decides, a node waits for ever, and says for what. */
 #ifndef PROTOCOL_REPAIR_H
@@ -65,7 +68,9 @@ struct repair_log {
     const struct repair_hole
         *holes; /* its own, ascending; at least those that touch the question */
     uint32_t hole_count;
-    bool forgetful; /* it may have held more than it does */
+    bool forgetful;  /* it may have held more than it does */
+    bool repairs;    /* its own holes, or its state; it may drop what it has */
+    bool state_lost; /* the one up to its beginning */
 };
 
 /* The next entries of the hole, at or behind `from`, that are in the log and proven to be those

@@ -136,6 +136,13 @@ static void trimmed_at(struct repair *r, node_index peer, qr_time now)
     assert_int_equal(repair_next(r, now).action, REPAIR_WAIT);
 }
 
+static void knows_nothing(struct repair *r, node_index peer, qr_time now)
+{
+    repair_peer(r, peer, true);
+    assert_int_equal(repair_next(r, now).action, REPAIR_ASK);
+    repair_answered(r, peer, &hole, REPAIR_NEVER, now);
+}
+
 static void a_checkpoint_fits_or_not_H3(void **state)
 {
     (void)state;
@@ -191,6 +198,7 @@ static void one_that_does_not_fit_is_no_way_out_H4(void **state)
     (void)state;
     struct repair r;
     trimmed_at(&r, 1, 1);
+    knows_nothing(&r, 2, 1);
     assert_int_equal(repair_next(&r, 3 * QR_SECOND).action, REPAIR_FETCH);
     assert_false(repair_offered(&r, &own, 1, 4, 2, 3 * QR_SECOND));
     assert_int_equal(repair_next(&r, 4 * QR_SECOND).action, REPAIR_FETCH);
@@ -203,9 +211,35 @@ static void a_member_that_gives_none_is_no_way_out_H4(void **state)
     (void)state;
     struct repair r;
     trimmed_at(&r, 1, 1);
+    knows_nothing(&r, 2, 1);
     assert_int_equal(repair_next(&r, 3 * QR_SECOND).action, REPAIR_FETCH);
     assert_int_equal(repair_next(&r, 62 * QR_SECOND).action, REPAIR_FETCH);
     assert_int_equal(repair_next(&r, 64 * QR_SECOND).action, REPAIR_DROP);
+}
+
+/* The third is away or damaged. Nobody could lead without it, were this node to forget; it may have
+ * what is lost, and may lack what this node has. */
+static void nothing_is_dropped_where_the_others_could_not_lead_H4(void **state)
+{
+    (void)state;
+    struct repair r;
+    trimmed_at(&r, 1, 1);
+    for (qr_time now = 3 * QR_SECOND; now < 1000 * QR_SECOND; now += QR_SECOND) {
+        assert_int_equal(repair_next(&r, now).action, REPAIR_FETCH);
+        assert_false(repair_offered(&r, &own, 1, 4, 2, now));
+    }
+    knows_nothing(&r, 2, 1000 * QR_SECOND); /* they may lead from now on, and get further */
+    assert_int_equal(repair_next(&r, 1000 * QR_SECOND).action, REPAIR_FETCH);
+    assert_int_equal(repair_next(&r, 1009 * QR_SECOND).action, REPAIR_FETCH);
+    assert_int_equal(repair_next(&r, 1010 * QR_SECOND).action, REPAIR_DROP);
+    repair_init(&r, 0, &three);
+    repair_lost_state(&r, 3);
+    repair_peer(&r, 1, true); /* it has lost its own as well */
+    repair_peer(&r, 2, true);
+    assert_false(repair_offered(&r, &own, 2, 2, 1, QR_SECOND));
+    for (qr_time now = QR_SECOND; now < 1000 * QR_SECOND; now += QR_SECOND) {
+        assert_int_equal(repair_next(&r, now).action, REPAIR_FETCH);
+    }
 }
 
 /* The state alone is lost: every member is asked in turn, and without any it waits. */
@@ -243,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_that_comes_is_waited_for),
         cmocka_unit_test(one_that_does_not_fit_is_no_way_out_H4),
         cmocka_unit_test(a_member_that_gives_none_is_no_way_out_H4),
+        cmocka_unit_test(nothing_is_dropped_where_the_others_could_not_lead_H4),
         cmocka_unit_test(a_lost_state_is_fetched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

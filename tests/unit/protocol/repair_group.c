@@ -56,7 +56,9 @@ static void view_of(const struct node *node, struct view *v)
                                  .last_slot = node->last,
                                  .runs = v->runs,
                                  .holes = v->holes,
-                                 .forgetful = node->forgetful } };
+                                 .forgetful = node->forgetful,
+                                 .repairs = node->repair.count > 0 || node->repair.state_lost != 0,
+                                 .state_lost = node->repair.state_lost != 0 } };
     v->log.hole_count = holes_of(node, v->holes);
     for (qr_slot slot = node->base + 1; slot <= node->last; slot++) {
         v->runs[v->log.run_count++] = (struct term_run){ slot, node->term[slot] };
@@ -239,6 +241,20 @@ static bool turn(struct group *g, node_index me, qr_time now)
     }
 }
 
+/* Until that time. */
+static void go_on(struct group *g, qr_time until)
+{
+    while (g->now < until) {
+        for (node_index i = 0; i < g->n; i++) {
+            if (!g->node[i].away) {
+                (void)turn(g, i, g->now);
+            }
+        }
+        bool late = g->now > 30 * QR_SECOND;
+        g->now += (late ? 2000 : g->now > 4 * QR_SECOND ? 500 : 150) * QR_MILLISECOND;
+    }
+}
+
 void repair_group_run(struct group *g)
 {
     memcpy(g->as_was, g->node, sizeof g->node);
@@ -253,14 +269,56 @@ void repair_group_run(struct group *g)
         }
         look(&g->node[i]);
     }
-    bool waits = false;
-    for (qr_time now = 1; now < 30 * QR_SECOND; now += (waits ? 500 : 150) * QR_MILLISECOND) {
-        waits = now > 4 * QR_SECOND;
-        g->now = now;
-        for (node_index i = 0; i < g->n; i++) {
-            if (!g->node[i].away) {
-                (void)turn(g, i, now);
+    g->now = 1;
+    go_on(g, 30 * QR_SECOND);
+}
+
+void repair_group_return(struct group *g)
+{
+    go_on(g, 100 * QR_SECOND);
+    for (node_index i = 0; i < g->n; i++) {
+        for (node_index j = 0; j < g->n; j++) {
+            if (j != i && (g->node[i].away || g->node[j].away)) {
+                repair_peer(&g->node[i].repair, j, true);
             }
+        }
+    }
+    for (node_index i = 0; i < g->n; i++) {
+        g->node[i].away = false;
+    }
+    go_on(g, 120 * QR_SECOND);
+}
+
+static bool was_acknowledged(const struct group *g, qr_slot slot, qr_term term)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n; i++) {
+        n += g->as_was[i].last >= slot && g->as_was[i].term[slot] == term;
+    }
+    return 2 * n > g->n;
+}
+
+static bool is_somewhere(const struct node *nodes, uint32_t n, qr_slot slot, qr_term term)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct node *node = &nodes[i];
+        bool whole = slot > node->base && slot <= node->last && !node->lost[slot];
+        bool state = node->checkpoint >= node->base && slot <= node->checkpoint;
+        if ((whole || state) && node->term[slot] == term) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void repair_group_judge_kept(const struct group *g)
+{
+    for (uint32_t i = 0; i < g->n; i++) {
+        const struct node *was = &g->as_was[i];
+        for (qr_slot slot = was->base + 1; slot <= was->last; slot++) {
+            bool kept = is_somewhere(g->as_was, g->n, slot, was->term[slot]) &&
+                        was_acknowledged(g, slot, was->term[slot]);
+            assert_true(!kept || is_somewhere(g->node, g->n, slot, was->term[slot]));
         }
     }
 }
@@ -313,7 +371,7 @@ void repair_group_judge(const struct group *g, bool helix)
 void repair_node_fill(struct node *node, const qr_term *main, qr_slot last, qr_slot base,
                       uint32_t damage, bool away)
 {
-    *node = (struct node){ .base = base, .last = last, .away = away };
+    *node = (struct node){ .base = base, .last = last, .checkpoint = base, .away = away };
     for (qr_slot slot = 1; slot <= last; slot++) {
         node->term[slot] = main[slot];
         /* Recovery tells a hole only where an entry follows. */

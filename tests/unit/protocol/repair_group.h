@@ -54,6 +54,12 @@ void repair_group_run(struct group *g);
  * that may take an entry behind it, which may be lost in the others' logs in turn.) */
 void repair_group_judge(const struct group *g, bool helix);
 
+/* Who was away comes back, after another minute. */
+void repair_group_return(struct group *g);
+/* What a majority had acknowledged, and one had still, somebody has at the end. That is certain as
+ * long as nothing was trimmed. */
+void repair_group_judge_kept(const struct group *g);
+
 /* A log of the history `main` up to `last`; bit i of `damage`: slot i + 1 is damaged. */
 void repair_node_fill(struct node *node, const qr_term *main, qr_slot last, qr_slot base,
                       uint32_t damage, bool away);
