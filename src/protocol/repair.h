@@ -29,7 +29,7 @@
  *    harm nobody; H2 is about not standing still, or losing a copy, without need. It is also the
  *    way out where a checkpoint was promised by H3 and none comes that fits. It does so
  *    only when a majority of the voters has said that it has not what is lost: they can lead, and
- *    bring it up. Else it would only be one more that has forgotten, and what it dropped may be what
+ *    bring it up. Else it would be one more that has forgotten, and what it dropped may be what
  *    another one lacks.
  * H5 A member that has forgotten itself, or whose log is damaged there too, knows nothing: it is
  *    asked again. Without an answer that decides, a node waits for ever, and says for what. */

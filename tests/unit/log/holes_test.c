@@ -259,8 +259,8 @@ static void a_patch_outlives_the_segment_of_its_hole(void **state)
     rig_stop(&rig);
 }
 
-/* A segment of which nothing is wanted but what is lost in it stays until that is filled: without it
- * nobody could tell after a death in between that only entries are lost. */
+/* A segment of which nothing is wanted but what is lost in it stays until that is filled: without
+ * it nobody could tell after a death in between that only entries are lost. */
 static void the_segment_of_a_hole_stays_until_it_is_filled(void **state)
 {
     (void)state;

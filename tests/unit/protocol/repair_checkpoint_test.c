@@ -175,6 +175,7 @@ static void a_checkpoint_that_comes_is_waited_for(void **state)
     (void)state;
     struct repair r;
     trimmed_at(&r, 1, 1);
+    knows_nothing(&r, 2, 1);
     struct repair_step step = repair_next(&r, 3 * QR_SECOND);
     assert_int_equal(step.action, REPAIR_FETCH);
     assert_int_equal(step.to, 1);
@@ -239,6 +240,7 @@ static void nothing_is_dropped_where_the_others_could_not_lead_H4(void **state)
     assert_false(repair_offered(&r, &own, 2, 2, 1, QR_SECOND));
     for (qr_time now = QR_SECOND; now < 1000 * QR_SECOND; now += QR_SECOND) {
         assert_int_equal(repair_next(&r, now).action, REPAIR_FETCH);
+        assert_int_equal(repair_next(&r, now).action, REPAIR_WAIT);
     }
 }
 

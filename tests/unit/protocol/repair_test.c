@@ -165,6 +165,22 @@ static void a_forgetful_log_knows_nothing(void **state)
     assert_int_equal(repair_judge(&log, &hole), REPAIR_MATCHES);
     log.base_slot = 7;
     assert_int_equal(repair_judge(&log, &hole), REPAIR_TRIMMED);
+    log.state_lost = true; /* nor what only its checkpoint had */
+    assert_int_equal(repair_judge(&log, &hole), REPAIR_UNKNOWN);
+}
+
+/* A log that is being repaired may lose what it has: it is not one more that can do without. */
+static void who_repairs_has_no_other_entry(void **state)
+{
+    (void)state;
+    struct term_run runs[] = { { 4, 2 } };
+    struct repair_log log = { .base_slot = 3, .last_slot = 6, .runs = runs, .run_count = 1 };
+    struct repair_hole unsure = hole;
+    unsure.term = 0;
+    assert_int_equal(repair_judge(&log, &unsure), REPAIR_OTHER);
+    log.repairs = true;
+    assert_int_equal(repair_judge(&log, &unsure), REPAIR_UNKNOWN);
+    assert_int_equal(repair_judge(&log, &hole), REPAIR_HAS);
 }
 
 int main(void)
@@ -176,6 +192,7 @@ int main(void)
         cmocka_unit_test(both_majorities_must_say_never),
         cmocka_unit_test(what_could_be_dropped_is_kept_for_a_while),
         cmocka_unit_test(a_forgetful_log_knows_nothing),
+        cmocka_unit_test(who_repairs_has_no_other_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
