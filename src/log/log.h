@@ -135,13 +135,16 @@ bool log_idle(const struct log *log); /* nothing gathered, nothing in flight */
 
 /* --- Reading -------------------------------------------------------------------------------- */
 
-/* Records of the entries [lo, hi), as many as fit in max_bytes but at least one. From the tail
+/* Records of the entries [lo, hi), at least one and no more than fit in max_bytes. From the tail
  * cache where they are there, else read from the file into a buffer of the log. *out is one run of
  * sealed records, borrowed until the next call into the log. Returns how many entries it holds, 0
  * on a range that the log does not hold, or a negative errno (bad checksum: -EBADMSG). Entries can
  * be read as soon as log_append returned. */
 int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t max_bytes,
                  struct span *out);
+
+/* Bytes of log from the batch on that holds that entry; 0: it is not there. */
+uint64_t log_bytes_from(const struct log *log, uint32_t group, qr_slot slot);
 
 /* Bytes that log_read had to take from files so far. */
 uint64_t log_read_back_bytes(const struct log *log);

@@ -97,12 +97,16 @@ static int take_run(struct reading *r, const uint8_t *p, size_t n, qr_slot slot,
     return r->next < r->hi;
 }
 
-/* Reads a run's bytes from its segment and takes what is wanted. */
+/* Reads a run's bytes from its segment and takes what is wanted. A run of which only a part would
+ * fit is left to the next read, which would have to read it again. */
 static int take_from_file(struct reading *r, const struct run *run, qr_slot end)
 {
     const struct segment *s = segment_of(r->log, run->offset);
     if (run->offset < s->header.first || s->file == NULL) {
         return -EBADMSG;
+    }
+    if (r->n > 0 && r->n + run->bytes > r->max_bytes) {
+        return 0;
     }
     uint8_t *p = qr_alloc(run->bytes);
     int64_t got = io_file_pread(s->file, p, run->bytes,
@@ -158,6 +162,16 @@ int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t
     }
     *out = span_of(r.lent != NULL ? r.lent : log->read_buffer, r.n);
     return (int64_t)(r.next - lo);
+}
+
+uint64_t log_bytes_from(const struct log *log, uint32_t group, qr_slot slot)
+{
+    const struct group *g = groups_find(&log->groups, group);
+    if (g == NULL || slot <= g->base_slot || slot > g->last_slot) {
+        return 0;
+    }
+    const struct run *run = group_run(g, group_find_run(g, slot));
+    return run_is_lost(run) ? 0 : log_position(log) - run->offset;
 }
 
 uint64_t log_read_back_bytes(const struct log *log)

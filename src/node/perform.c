@@ -50,25 +50,40 @@ void replica_hold(struct replica *r, const struct effect *e)
 
 /* --- Effects -------------------------------------------------------------------------------- */
 
-/* Whether this turn has room for more entries to that follower (R4). One that is far behind asks
- * for much at once, and its entries come from files. What cannot be attached leaves a gap, behind
- * which entries are no use to it: they follow when it has refused them. */
-static bool may_attach(struct replica *r, node_index to)
+/* What could not be attached leaves a gap, behind which entries are no use to a follower: they come
+ * when it has refused what follows. */
+static bool is_behind_gap(const struct replica *r, node_index to, qr_slot lo)
 {
-    struct attached *a = &r->attached[to];
-    r->attaches = true;
-    bool room =
-        a->bytes == 0 || (a->bytes < APPEND_TURN_BYTES && r->read_back < READ_BACK_TURN_BYTES);
-    a->cut = a->cut || !room;
-    return !a->cut;
+    qr_slot gap = r->feed.member[to].gap;
+    return gap != 0 && lo > gap && lo > r->outlook.member[to].match + 1;
 }
 
-static void note_attached(struct replica *r, node_index to, size_t bytes, bool all,
-                          uint64_t read_before)
+/* Whether this turn has room for more entries to that follower (R4). One that is far behind asks
+ * for much at once, and its entries come from files. */
+static bool may_attach(struct replica *r, node_index to, qr_slot lo)
 {
-    r->attached[to].bytes += bytes;
-    r->attached[to].cut = !all;
-    r->read_back += log_read_back_bytes(r->node->log) - read_before;
+    size_t bytes = r->attached[to];
+    r->attaches = true;
+    bool room = bytes == 0 || (bytes < APPEND_TURN_BYTES && r->read_back < READ_BACK_TURN_BYTES);
+    r->feed.member[to].gap = room ? 0 : lo;
+    return room;
+}
+
+/* Whether the pace counts: far behind, and nobody waits for it. */
+static bool is_paced(const struct replica *r, qr_slot lo)
+{
+    return r->feed.paced && lo <= r->outlook.commit &&
+           log_bytes_from(r->node->log, r->group, lo) > CATCH_UP_NEAR_BYTES;
+}
+
+static void note_attached(struct replica *r, node_index to, const struct message *m, qr_slot hi,
+                          size_t bytes)
+{
+    r->attached[to] += bytes;
+    r->feed.member[to].gap = hi < m->hi ? hi : 0;
+    if (is_paced(r, m->lo)) {
+        feed_took(&r->feed, to, bytes, r->node->clock);
+    }
 }
 
 void replica_end_sends(struct replica *r)
@@ -85,15 +100,22 @@ static void send_message(struct replica *r, node_index to, const struct message 
 {
     struct span records = { 0 };
     qr_slot hi = m->lo;
-    if (m->hi > m->lo && may_attach(r, to)) {
+    bool wanted = m->hi > m->lo && !is_behind_gap(r, to, m->lo);
+    if (wanted && is_paced(r, m->lo) && feed_must_wait(&r->feed, to, r->node->clock)) {
+        feed_keep(&r->feed, to, m, body);
+        return;
+    }
+    if (wanted && may_attach(r, to, m->lo)) {
         uint64_t read_before = log_read_back_bytes(r->node->log);
-        int64_t n = log_read(r->node->log, r->group, m->lo, m->hi, APPEND_BYTES_MAX, &records);
+        size_t most = is_paced(r, m->lo) ? CATCH_UP_APPEND_BYTES : APPEND_BYTES_MAX;
+        int64_t n = log_read(r->node->log, r->group, m->lo, m->hi, most, &records);
         if (n < 0) {
             node_fail(r->node, "an entry of the log cannot be read back");
             return;
         }
         hi = m->lo + (qr_slot)n;
-        note_attached(r, to, records.n, hi == m->hi, read_before);
+        r->read_back += log_read_back_bytes(r->node->log) - read_before;
+        note_attached(r, to, m, hi, records.n);
         measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
         (void)io_failpoint(r->node->io, FAIL_SEND_ENTRIES);
     }
@@ -101,6 +123,34 @@ static void send_message(struct replica *r, node_index to, const struct message 
                m->lo, hi, m->term, records);
     if (hi > m->lo) {
         (void)io_failpoint(r->node->io, FAIL_SENT_ENTRIES);
+    }
+}
+
+/* What the pace lets go now; for the rest this node wakes itself. */
+void replica_feed(struct replica *r)
+{
+    struct node *node = r->node;
+    struct feed *f = &r->feed;
+    const struct outlook *o = &r->outlook;
+    struct feed_sight sight = { .now = node->clock,
+                                .term = o->role == ROLE_LEADER ? o->term : 0,
+                                .position = log_position(node->log),
+                                .commands = node->stats.commands_processed +
+                                            node->stats.forwarded_for_others,
+                                .commit = o->commit,
+                                .last = o->last,
+                                .hurried = o->transfer_to != NODE_NONE };
+    feed_look(f, &sight);
+    for (uint32_t rest = f->waiting; rest != 0; rest &= rest - 1) {
+        node_index to = set_first(rest);
+        if (feed_must_wait(f, to, node->clock)) {
+            qr_time due = f->member[to].due;
+            node->wake = due < node->wake ? due : node->wake;
+            continue;
+        }
+        struct late *late = feed_take(f, to);
+        send_message(r, to, &late->message, span_of(late->body, late->body_bytes));
+        free(late);
     }
 }
 

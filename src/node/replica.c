@@ -100,6 +100,7 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     struct event event = { .kind = EVENT_PEER };
     event.peer.node = peer;
     event.peer.up = up;
+    feed_forget(&r->feed, peer); /* it is asked anew where it stands */
     replica_step(r, &event);
 }
 
@@ -393,6 +394,7 @@ void replica_turn(struct replica *r)
         replica_serve_blocked(r);
     }
     replica_serve_large(r);
+    replica_feed(r);
     replica_end_sends(r);
 }
 

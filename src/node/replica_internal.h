@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "node/node.h"
 #include "node/blobs.h"
+#include "node/feed.h"
 #include "node/replica.h"
 
 /* A ticket becomes durable with everything the log holds below `position`. */
@@ -30,12 +31,6 @@ struct reads_pace {
     qr_time large_took;             /* to execute */
     qr_time large_after;            /* when large ones may go on, if there is anything else to do */
     uint32_t others, others_before; /* small commands in this turn and in the one before */
-};
-
-/* Entries that went to a follower in this turn. */
-struct attached {
-    size_t bytes;
-    bool cut; /* not all that were wanted: what follows has a gap before it */
 };
 
 struct replica {
@@ -64,8 +59,8 @@ struct replica {
     bool stepped;           /* since then */
     bool deadline_known;    /* of the protocol, as of the last step */
     qr_time deadline;
-    void *received_body;    /* decoded body of the message being stepped */
-    uint8_t *encoded;       /* room for an encoded body or state record */
+    void *received_body; /* decoded body of the message being stepped */
+    uint8_t *encoded;    /* room for an encoded body or state record */
     size_t encoded_cap;
 
     /* The event being stepped, for PERSIST (R6). */
@@ -108,9 +103,10 @@ struct replica {
     qr_slot durable_last; /* entries up to here were durable with that ticket */
     struct held *held, *held_last;
     uint32_t held_count;
-    struct attached attached[MEMBERS_MAX];
-    uint64_t read_back; /* bytes from files for them */
-    bool attaches;      /* either says something */
+    size_t attached[MEMBERS_MAX]; /* bytes of entries that went to each in this turn */
+    uint64_t read_back;           /* of those: from files */
+    bool attaches;                /* either says something */
+    struct feed feed;
 
     /* Log time (design: expiry by log time). */
     qr_term stamp_term;
@@ -162,6 +158,8 @@ void replica_flights_lost(struct replica *r, qr_slot slot);
 /* Whether the log holds the entry at `slot`, with that term. */
 bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term);
 
+/* Sends what had to wait for the pace of members that are far behind. */
+void replica_feed(struct replica *r);
 /* The turn ends: the next has new room for entries. */
 void replica_end_sends(struct replica *r);
 

@@ -184,6 +184,9 @@ void replica_free(struct replica *r)
         r->held = h->next;
         free(h);
     }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        feed_forget(&r->feed, i);
+    }
     blobs_free(r);
     free(r->self);
     free(r->effects.v);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "node/alarm.h"
 #include "node/checkpoint_format.h"
+#include "node/feed.h"
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/peers.h"
@@ -18,8 +19,6 @@
 #define PIN_TIME (10 * QR_SECOND)             /* without a read */
 #define OFFER_INTERVAL (100 * QR_MILLISECOND) /* to one member */
 #define CAUGHT_UP 1000u /* entries: a member that lacks no more follows by itself */
-#define LOOK_INTERVAL (100 * QR_MILLISECOND)
-#define BUSY_COMMANDS_PER_SECOND 500u
 #define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
 
 struct follower {
@@ -60,10 +59,9 @@ struct source {
     uint64_t distrusted; /* the file that was open when this node's state was found to be wrong */
     qr_slot unusable;    /* the checkpoint at this slot could not be opened, or was refused */
     qr_slot told_of;     /* the checkpoint of which that was told last */
-    uint64_t commands;   /* of clients, until looked_at; and whether there are many of late */
-    qr_time looked_at;
-    bool busy;
-    qr_time due; /* when the rate lets the next piece go */
+    struct demand demand;
+    qr_time spent_from; /* the rate that is in force has been used up from then on, */
+    size_t spent;       /* by so many bytes */
     struct source_figures figures;
 };
 
@@ -380,7 +378,7 @@ static void send_pieces(struct source *s, node_index to, const struct job *job)
         uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
         size_t n = min_u64(job->n - at, SNAPSHOT_PIECE_BYTES);
         struct snapshot_piece piece = {
-            .file = s->header.salt, .offset = f->next, .n = (uint32_t)n, .busy = s->busy
+            .file = s->header.salt, .offset = f->next, .n = (uint32_t)n, .busy = s->demand.busy
         };
         size_t head_n = snapshot_piece_write(&piece, head);
         (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_SEND);
@@ -449,6 +447,13 @@ static node_index next_reader(const struct source *s, bool *waits)
     return NODE_NONE;
 }
 
+/* When the rate lets the next piece go; another rate counts at once. */
+static qr_time due(const struct source *s)
+{
+    return s->spent_from +
+           (qr_time)((uint64_t)s->spent * QR_SECOND / s->node->config.snapshot_rate);
+}
+
 static void start_read(struct source *s, node_index to, qr_time now)
 {
     struct follower *f = &s->follower[to];
@@ -462,24 +467,10 @@ static void start_read(struct source *s, node_index to, qr_time now)
     s->job->n = n;
     s->job_to = to;
     s->turn = to;
-    uint64_t rate = s->node->config.snapshot_rate;
-    s->due = (s->due > now - BURST_TIME ? s->due : now - BURST_TIME) +
-             (qr_time)((uint64_t)n * QR_SECOND / rate);
+    qr_time last = due(s);
+    s->spent_from = last > now - BURST_TIME ? last : now - BURST_TIME;
+    s->spent = n;
     s->reading = io_offload(s->node->io, job_work, job_done, s->job) == 0;
-}
-
-/* Whether clients want something of this node. */
-static void watch_clients(struct source *s, qr_time now)
-{
-    qr_time passed = now - s->looked_at;
-    if (passed >= LOOK_INTERVAL) {
-        const struct stats *stats = &s->node->stats;
-        uint64_t commands = stats->commands_processed + stats->forwarded_for_others;
-        uint64_t more = commands > s->commands ? commands - s->commands : 0;
-        s->busy = more * (uint64_t)QR_SECOND / (uint64_t)passed > BUSY_COMMANDS_PER_SECOND;
-        s->commands = commands;
-        s->looked_at = now;
-    }
 }
 
 /* --- The turn ------------------------------------------------------------------------------- */
@@ -534,7 +525,8 @@ void source_turn(struct source *s, qr_time now)
         return;
     }
     watch_members(s, now);
-    watch_clients(s, now);
+    const struct stats *stats = &s->node->stats;
+    demand_look(&s->demand, stats->commands_processed + stats->forwarded_for_others, now);
     if (!is_being_read(s, now)) {
         if (s->wanting == 0) {
             close_file(s);
@@ -543,8 +535,8 @@ void source_turn(struct source *s, qr_time now)
     }
     bool waits;
     node_index to = next_reader(s, &waits);
-    qr_time wake = to != NODE_NONE ? s->due : waits ? now + QR_MILLISECOND : QR_NEVER;
-    if (to == NODE_NONE || now < s->due) {
+    qr_time wake = to != NODE_NONE ? due(s) : waits ? now + QR_MILLISECOND : QR_NEVER;
+    if (to == NODE_NONE || now < wake) {
         s->node->wake = wake < s->node->wake ? wake : s->node->wake;
         return;
     }

@@ -102,6 +102,26 @@ static void test_no_more_than_the_rate_goes_out_U18(void **state)
     assert_in_range(source_progress_of(source(), 1).bytes_per_second, MIB * 3 / 4, MIB * 5 / 4);
 }
 
+/* After a very low rate nobody waits for what that would have allowed. */
+static void test_another_rate_counts_at_once_U18(void **state)
+{
+    (void)state;
+    world->node[SOURCE].config.snapshot_rate = 64 * KIB; /* a read every eight seconds */
+    take_checkpoint(SLOT, BYTES, 'a');
+    want(1);
+    for (int i = 0; i < 100; i++) {
+        carry(NODE_NONE);
+        turn_all(QR_MILLISECOND);
+    }
+    assert_int_equal(figures()->bytes, SNAPSHOT_READ_BYTES);
+    world->node[SOURCE].config.snapshot_rate = 64 * MIB;
+    for (int i = 0; i < 20; i++) {
+        carry(NODE_NONE);
+        turn_all(QR_MILLISECOND);
+    }
+    assert_in_range(figures()->bytes, MIB, BYTES + MIB);
+}
+
 static void test_two_share_the_rate(void **state)
 {
     (void)state;
@@ -258,6 +278,7 @@ int main(void)
         TEST(test_a_pin_ends_with_the_reads_U25),
         TEST(test_a_pin_goes_with_who_follows_behind_it_L8),
         TEST(test_no_more_than_the_rate_goes_out_U18),
+        TEST(test_another_rate_counts_at_once_U18),
         TEST(test_two_share_the_rate),
         TEST(test_who_takes_nothing_costs_nothing_U21),
         TEST(test_what_is_not_there_is_gone),
