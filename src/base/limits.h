@@ -103,11 +103,9 @@
 #define APPEND_TURN_BYTES (4 * MIB)
 #define READ_BACK_TURN_BYTES (1 * MIB)
 /* While clients need the machine a member that lacks more than NEAR is fed so much a second, or
- * one and a half times what the log grows if that is more; the rest waits. One message to it holds
- * more than others, since each takes a round trip. */
+ * twice what the log grows if that is more; the rest waits. */
 #define CATCH_UP_BYTES_PER_SECOND_MIN (24 * MIB)
 #define CATCH_UP_NEAR_BYTES (8 * MIB)
-#define CATCH_UP_APPEND_BYTES (2 * MIB)
 /* Large arguments go into the log in parts: of one entry, in one turn, and without a commit yet.
  * What comes meanwhile waits behind so much. */
 #define BLOB_PART_BYTES (256 * KIB)

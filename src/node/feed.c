@@ -70,7 +70,7 @@ void feed_look(struct feed *f, const struct feed_sight *sight)
 
 uint64_t feed_rate(const struct feed *f)
 {
-    return max_u64(CATCH_UP_BYTES_PER_SECOND_MIN, f->growth + f->growth / 2);
+    return max_u64(CATCH_UP_BYTES_PER_SECOND_MIN, 2 * f->growth);
 }
 
 void feed_took(struct feed *f, node_index to, size_t bytes, qr_time now)

@@ -107,8 +107,7 @@ static void send_message(struct replica *r, node_index to, const struct message 
     }
     if (wanted && may_attach(r, to, m->lo)) {
         uint64_t read_before = log_read_back_bytes(r->node->log);
-        size_t most = is_paced(r, m->lo) ? CATCH_UP_APPEND_BYTES : APPEND_BYTES_MAX;
-        int64_t n = log_read(r->node->log, r->group, m->lo, m->hi, most, &records);
+        int64_t n = log_read(r->node->log, r->group, m->lo, m->hi, APPEND_BYTES_MAX, &records);
         if (n < 0) {
             node_fail(r->node, "an entry of the log cannot be read back");
             return;
