@@ -1,7 +1,7 @@
 /* How fast members that lack much of the log are fed while clients need the machine.
  *
  * What is committed already nobody waits for: a member that is far behind gets it no faster than
- * half as fast again as the log grows, or a floor, so that the pace never keeps it from catching
+ * twice as fast as the log grows, or a floor, so that the pace never keeps it from catching
  * up and clients keep most of disks and processors. There is no pace while clients are idle, nor
  * while what they have written waits to be committed, or for a handover: that may depend on this
  * very member.

@@ -210,18 +210,25 @@ static void what_may_be_more_than_an_entry_is_damage(void **state)
     }
 }
 
+/* Entries of term 1 until there are three segments; returns the last slot. */
+static qr_slot fill_three_segments(struct rig *rig)
+{
+    qr_slot slot = 0;
+    while (rig->log->segment_count < 3) {
+        rig_append(rig, 1, ++slot, 1);
+        rig_flush(rig);
+    }
+    disk_settle(rig->disk);
+    return slot;
+}
+
 /* The segment with the hole goes before the one with the patch. */
 static void a_patch_outlives_the_segment_of_its_hole(void **state)
 {
     (void)state;
     struct rig rig;
     rig_start(&rig, 64 * KIB);
-    qr_slot slot = 0;
-    while (rig.log->segment_count < 3) {
-        rig_append(&rig, 1, ++slot, 1);
-        rig_flush(&rig);
-    }
-    disk_settle(rig.disk);
+    qr_slot slot = fill_three_segments(&rig);
     const struct group *g = groups_find(&rig.log->groups, 1);
     qr_slot hole = g->runs[group_find_run(g, 2)].slot;
     while (segment_of(rig.log, group_run(g, group_find_run(g, hole + 1))->offset) ==
@@ -266,12 +273,7 @@ static void the_segment_of_a_hole_stays_until_it_is_filled(void **state)
     (void)state;
     struct rig rig;
     rig_start(&rig, 64 * KIB);
-    qr_slot slot = 0;
-    while (rig.log->segment_count < 3) {
-        rig_append(&rig, 1, ++slot, 1);
-        rig_flush(&rig);
-    }
-    disk_settle(rig.disk);
+    qr_slot slot = fill_three_segments(&rig);
     const struct group *g = groups_find(&rig.log->groups, 1);
     qr_slot hole = 2;
     while (segment_of(rig.log, group_run(g, group_find_run(g, hole + 2))->offset) ==

@@ -174,18 +174,24 @@ static void test_a_client_that_leaves_among_the_parts_leaves_none(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
-/* Its batch was refused and it waits for the next try when its client leaves: what the log has of
- * it goes at once, not with the term. */
-static void test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2(void **state)
+/* All of it is in the log when its batch is refused, with its command: back to those that wait. */
+static void set_large_and_have_it_refused(void)
 {
-    (void)state;
     struct cargo *a = set_large(&world->client, "a", BYTES);
     come(a, 'a', 300 * KIB);
     turn();
     apply_all();
     come(a, 'a', BYTES - 300 * KIB);
     world->refuses = true;
-    turn(); /* with its command: back to those that wait */
+    turn();
+}
+
+/* Its batch was refused and it waits for the next try when its client leaves: what the log has of
+ * it goes at once, not with the term. */
+static void test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2(void **state)
+{
+    (void)state;
+    set_large_and_have_it_refused();
     assert_int_equal(router_waiting(world->node.router), 1);
     assert_int_equal(staged(), BYTES);
     stream_detach(&world->client);
@@ -202,13 +208,7 @@ static void test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2(void
 static void test_what_waits_too_long_for_the_next_try_leaves_nothing_B2(void **state)
 {
     (void)state;
-    struct cargo *a = set_large(&world->client, "a", BYTES);
-    come(a, 'a', 300 * KIB);
-    turn();
-    apply_all();
-    come(a, 'a', BYTES - 300 * KIB);
-    world->refuses = true;
-    turn();
+    set_large_and_have_it_refused();
     world->node.quarantined = true; /* or whatever else keeps it from being carried out */
     later(60 * QR_SECOND);
     assert_heard("-CLUSTERDOWN no leader, the command was not applied\r\n");
