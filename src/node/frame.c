@@ -20,6 +20,10 @@ static uint8_t *outbox_reserve(struct outbox *o, size_t n)
     return o->p + o->n;
 }
 
+#define FLAG_RECORDS 1u
+#define FLAG_GROUP 2u
+
+/* `head` with the group in front of it. */
 static uint32_t checksum(const uint8_t *header, struct span head, struct span tail,
                          bool tail_is_records)
 {
@@ -29,28 +33,49 @@ static uint32_t checksum(const uint8_t *header, struct span head, struct span ta
     return tail_is_records ? crc : crc32c_extend(crc, tail.p, tail.n);
 }
 
+uint16_t frame_wire_version(uint8_t kind, uint32_t group)
+{
+    if (group != 0 || kind >= FRAME_BEAT) {
+        return WIRE_VERSION_GROUPS;
+    }
+    return kind >= FRAME_JOIN ? 3 : 0;
+}
+
 void frame_append(struct outbox *o, uint8_t kind, struct span head, struct span tail,
                   bool tail_is_records)
 {
+    frame_append_group(o, 0, kind, head, tail, tail_is_records);
+}
+
+void frame_append_group(struct outbox *o, uint32_t group, uint8_t kind, struct span head,
+                        struct span tail, bool tail_is_records)
+{
     qr_assert(head.n + tail.n <= FRAME_BYTES_MAX);
-    uint8_t *p = outbox_reserve(o, FRAME_HEADER_BYTES + head.n + tail.n);
+    size_t named = group != 0 ? FRAME_GROUP_BYTES : 0;
+    size_t bytes = FRAME_HEADER_BYTES + named + head.n + tail.n;
+    uint8_t *p = outbox_reserve(o, bytes);
     struct wire_writer w = wire_writer(p, FRAME_HEADER_BYTES);
     wire_put_u32(&w, (uint32_t)head.n);
     wire_put_u32(&w, (uint32_t)tail.n);
     wire_put_u32(&w, 0);
     wire_put_u8(&w, kind);
-    wire_put_u8(&w, tail_is_records ? 1 : 0);
+    wire_put_u8(&w, (tail_is_records ? FLAG_RECORDS : 0) | (group != 0 ? FLAG_GROUP : 0));
     wire_put_u16(&w, 0);
-    uint32_t crc = checksum(p, head, tail, tail_is_records);
-    w = wire_writer(p + 8, 4);
-    wire_put_u32(&w, crc);
+    uint8_t *body = p + FRAME_HEADER_BYTES;
+    if (named > 0) {
+        w = wire_writer(body, FRAME_GROUP_BYTES);
+        wire_put_u32(&w, group);
+    }
     if (head.n > 0) {
-        memcpy(p + FRAME_HEADER_BYTES, head.p, head.n);
+        memcpy(body + named, head.p, head.n);
     }
     if (tail.n > 0) {
-        memcpy(p + FRAME_HEADER_BYTES + head.n, tail.p, tail.n);
+        memcpy(body + named + head.n, tail.p, tail.n);
     }
-    o->n += FRAME_HEADER_BYTES + head.n + tail.n;
+    uint32_t crc = checksum(p, span_of(body, named + head.n), tail, tail_is_records);
+    w = wire_writer(p + 8, 4);
+    wire_put_u32(&w, crc);
+    o->n += bytes;
 }
 
 enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes)
@@ -66,15 +91,20 @@ enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes)
     uint8_t flags = wire_get_u8(&r);
     uint16_t zero = wire_get_u16(&r);
     if (head > FRAME_BYTES_MAX || tail > FRAME_BYTES_MAX || head + tail > FRAME_BYTES_MAX ||
-        flags > 1 || zero != 0) {
+        flags > (FLAG_RECORDS | FLAG_GROUP) || zero != 0) {
         return FRAME_BAD;
     }
-    *bytes = FRAME_HEADER_BYTES + head + tail;
+    const uint8_t *body = in.p + FRAME_HEADER_BYTES;
+    size_t named = (flags & FLAG_GROUP) != 0 ? FRAME_GROUP_BYTES : 0;
+    *bytes = FRAME_HEADER_BYTES + named + head + tail;
     if (in.n < *bytes) {
         return FRAME_INCOMPLETE;
     }
     *out = (struct frame){ .kind = kind,
-                           .head = span_of(in.p + FRAME_HEADER_BYTES, head),
-                           .tail = span_of(in.p + FRAME_HEADER_BYTES + head, tail) };
-    return checksum(in.p, out->head, out->tail, flags == 1) == crc ? FRAME_COMPLETE : FRAME_BAD;
+                           .group = named > 0 ? wire_load_u32(body) : 0,
+                           .head = span_of(body + named, head),
+                           .tail = span_of(body + named + head, tail) };
+    bool whole =
+        checksum(in.p, span_of(body, named + head), out->tail, (flags & FLAG_RECORDS) != 0) == crc;
+    return whole && (named == 0 || out->group != 0) ? FRAME_COMPLETE : FRAME_BAD;
 }

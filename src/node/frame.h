@@ -3,15 +3,16 @@
  *   offset size
  *        0    4  bytes of the head
  *        4    4  bytes of the tail
- *        8    4  crc32c of the 12 other header bytes, the head, and the tail unless it is records,
- *                which carry their own checksums
+ *        8    4  crc32c of the 12 other header bytes, the group, the head, and the tail unless it
+ *                is records, which carry their own checksums
  *       12    1  kind
- *       13    1  1: the tail is log records
+ *       13    1  flags. 1: the tail is log records; 2: a group precedes the head
  *       14    2  zero
- *       16    -  head, tail
+ *       16    4  the group that it is about, not 0; only with flag 2, and under the checksum
+ *        -    -  head, tail
  *
- * All integers are little-endian. A longer frame than FRAME_BYTES_MAX, a bad checksum or an unknown
- * kind closes the connection. */
+ * A frame without a group is about group 0 or about none. All integers are little-endian. A longer
+ * frame than FRAME_BYTES_MAX, a bad checksum or an unknown kind closes the connection. */
 #ifndef NODE_FRAME_H
 #define NODE_FRAME_H
 
@@ -19,12 +20,16 @@
 #include "base/wire.h"
 
 #define FRAME_HEADER_BYTES 16u
+#define FRAME_GROUP_BYTES 4u
 /* 2: FORWARD names its sender. 3: WELCOME and PROOF carry a claim (handshake.h); the frames from
- * FRAME_JOIN on, which links of version 2 never see. */
-#define WIRE_VERSION 3
+ * FRAME_JOIN on, which links of version 2 never see. 4: frames name a group; those from FRAME_BEAT
+ * on. */
+#define WIRE_VERSION 4
 #define WIRE_VERSION_OLDEST 2
-#define WIRE_VERSION_PIECES 3 /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... \
+#define WIRE_VERSION_PIECES \
+    3                         /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... \
                                */
+#define WIRE_VERSION_GROUPS 4 /* knows other groups than 0 */
 
 enum frame_kind {
     FRAME_HELLO = 1,           /* dialer: who I am, whom I want */
@@ -50,11 +55,17 @@ enum frame_kind {
     FRAME_CREDIT,            /* how much of such arguments the leader has carried on */
     FRAME_HEALTH = 22,       /* how the sender's disk does, and whether it may lead */
     FRAME_REPAIR_FETCH = 23, /* repair.h */
+    FRAME_BEAT = 24,         /* nothing but that the sender lives */
+    FRAME_LEADS,             /* groups that the sender leads now */
+    FRAME_RENEW,             /* asks group 0's leader for the lease of the sender */
+    FRAME_RENEWED,           /* its answer */
+    FRAME_REPORT = 28,       /* what group 0's leader wants to know of the sender */
     FRAME_KINDS
 };
 
 struct frame {
     uint8_t kind;
+    uint32_t group; /* 0: the frame names none */
     struct span head, tail;
 };
 
@@ -69,6 +80,12 @@ void outbox_free(struct outbox *o);
  * unless it is records (which carry their own). */
 void frame_append(struct outbox *o, uint8_t kind, struct span head, struct span tail,
                   bool tail_is_records);
+/* The same about a group; group 0 is what a frame without one means. */
+void frame_append_group(struct outbox *o, uint32_t group, uint8_t kind, struct span head,
+                        struct span tail, bool tail_is_records);
+
+/* The first version of the wire that knows such a frame; 0: all do. */
+uint16_t frame_wire_version(uint8_t kind, uint32_t group);
 
 enum frame_result { FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_BAD };
 

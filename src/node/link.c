@@ -29,7 +29,14 @@ size_t link_queued(const struct link *link)
 void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,
                bool tail_is_records)
 {
-    frame_append(&link->out, kind, head, tail, tail_is_records);
+    link_send_group(link, 0, kind, head, tail, tail_is_records);
+}
+
+void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct span head,
+                     struct span tail, bool tail_is_records)
+{
+    qr_assert(link->version >= frame_wire_version(kind, group));
+    frame_append_group(&link->out, group, kind, head, tail, tail_is_records);
     struct stats *stats = &link->peers->node->stats;
     if (link->peer != NODE_NONE) {
         link->peers->peer[link->peer].stats.sent[kind]++;
@@ -325,7 +332,7 @@ static bool on_protocol(struct link *link, const struct frame *f)
     qr_slot hi = wire_get_u64(&r);
     qr_term term = wire_get_u64(&r);
     if (r.bad || group != 0) {
-        return false;
+        return !r.bad && link->version >= WIRE_VERSION_GROUPS; /* as on_group */
     }
     link->peers->node->stats.peer_messages_received++;
     if (!members_may_speak(link->peers->node, link->peer)) {
@@ -383,16 +390,17 @@ static bool on_credit(struct link *link, const struct frame *f)
     return true;
 }
 
-/* False: the frame makes no sense here; the connection is closed. */
-static bool on_frame(struct link *link, const struct frame *f)
+/* About a group that this node does not know yet, or no longer: nobody waits for it here. */
+static bool on_group(struct link *link, const struct frame *f)
 {
-    if (f->kind == FRAME_REFUSED) {
-        link_refused(link, f->head, f->tail);
-        return true;
-    }
+    (void)link;
+    return f->kind > FRAME_PROTOCOL && f->kind < FRAME_KINDS;
+}
+
+/* Before the connection is up. */
+static bool on_early_frame(struct link *link, const struct frame *f)
+{
     switch (link->state) {
-    case LINK_DIALING:
-        return false;
     case LINK_EXPECTS_HELLO:
         return f->kind == FRAME_HELLO && on_hello(link, f->head);
     case LINK_EXPECTS_WELCOME:
@@ -401,11 +409,31 @@ static bool on_frame(struct link *link, const struct frame *f)
         return f->kind == FRAME_PROOF && on_proof(link, f->head);
     case LINK_JOINS:
         return f->kind == FRAME_JOIN && join_asked(link, f->head);
+    case LINK_DIALING:
     case LINK_UP:
         break;
     }
+    return false;
+}
+
+/* False: the frame makes no sense here; the connection is closed. */
+static bool on_frame(struct link *link, const struct frame *f)
+{
+    if (f->kind == FRAME_REFUSED) {
+        link_refused(link, f->head, f->tail);
+        return true;
+    }
+    if (link->state != LINK_UP) {
+        return f->group == 0 && on_early_frame(link, f);
+    }
     if (f->kind < FRAME_KINDS) {
         link->peers->peer[link->peer].stats.received[f->kind]++;
+    }
+    if (link->version < frame_wire_version(f->kind, f->group)) {
+        return false;
+    }
+    if (f->group != 0) {
+        return on_group(link, f);
     }
     switch (f->kind) {
     case FRAME_PROTOCOL:
@@ -440,6 +468,12 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_REPAIR_REPLY:
     case FRAME_REPAIR_FETCH:
         return repairer_receive(link->peers->node, link->peer, f);
+    case FRAME_BEAT:
+    case FRAME_LEADS:
+    case FRAME_RENEW:
+    case FRAME_RENEWED:
+    case FRAME_REPORT:
+        return true;
     default:
         return false;
     }

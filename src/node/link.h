@@ -51,7 +51,7 @@ struct peer {
     struct link *dialing[LANES];
     qr_time dial_at[LANES];
     qr_time refused_at, refused_for; /* the last time; how long nothing is tried after that */
-    bool up; /* the protocol was told so */
+    bool up;                         /* the protocol was told so */
     enum log_space space;
     struct relay relay;
     struct long_reply *long_replies; /* to its commands, in order (pieces.c) */
@@ -83,6 +83,9 @@ void link_expire_handshakes(struct peers *peers, qr_time since);
 
 void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,
                bool tail_is_records);
+/* The same about a group; only where the version of the wire knows it (frame_wire_version). */
+void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct span head,
+                     struct span tail, bool tail_is_records);
 void link_flush(struct link *link);
 size_t link_queued(const struct link *link);
 

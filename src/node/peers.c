@@ -335,9 +335,10 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now)
 /* --- Sending -------------------------------------------------------------------------------- */
 
 /* One message always fits: a command may be as large as the bound. */
-static bool has_room(struct peers *peers, node_index to, struct link *link, size_t n)
+static bool has_room(struct peers *peers, node_index to, struct link *link, uint16_t version,
+                     size_t n)
 {
-    if (link != NULL &&
+    if (link != NULL && link->version >= version &&
         (link_queued(link) == 0 || link_queued(link) + n <= PEER_OUTPUT_BYTES_MAX)) {
         return true;
     }
@@ -351,7 +352,8 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
 {
     uint8_t head[PROTOCOL_HEAD_BYTES + 4096];
     struct link *link = peers->peer[to].link[control ? LANE_CONTROL : LANE_DATA];
-    if (!has_room(peers, to, link, body.n + records.n)) {
+    uint16_t version = frame_wire_version(FRAME_PROTOCOL, group);
+    if (!has_room(peers, to, link, version, body.n + records.n)) {
         return;
     }
     struct wire_writer w = wire_writer(head, sizeof head);
@@ -372,8 +374,8 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
            link_queued(peers->peer[peer].link[LANE_DATA]) < PEER_OUTPUT_BYTES_MAX / 2;
 }
 
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   uint32_t sender, bool after_reads, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
+                   uint8_t version, uint32_t sender, bool after_reads, struct span op)
 {
     uint8_t head[FORWARD_HEAD_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
@@ -385,7 +387,8 @@ void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epo
     qr_assert(w.n == FORWARD_HEAD_BYTES);
     qr_assert(peers_connected(peers, to));
     (void)io_failpoint(peers->node->io, FAIL_FORWARD);
-    link_send(peers->peer[to].link[LANE_DATA], FRAME_FORWARD, span_of(head, w.n), op, false);
+    link_send_group(peers->peer[to].link[LANE_DATA], group, FRAME_FORWARD, span_of(head, w.n), op,
+                    false);
     (void)io_failpoint(peers->node->io, FAIL_FORWARDED);
 }
 
@@ -402,11 +405,18 @@ void peers_tell_space(struct peers *peers, enum log_space space)
 
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
 {
+    peers_tell_group(peers, to, 0, kind, head);
+}
+
+void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                      struct span head)
+{
+    uint16_t version = frame_wire_version(kind, group);
     for (node_index i = 0; i < peers->end; i++) {
         struct link *link = peers->peer[i].link[LANE_CONTROL];
-        if (link != NULL && (to == NODE_NONE || to == i) && link->version >= 3 &&
+        if (link != NULL && (to == NODE_NONE || to == i) && link->version >= version &&
             link_queued(link) <= PEER_OUTPUT_BYTES_MAX) {
-            link_send(link, kind, head, (struct span){ 0 }, false);
+            link_send_group(link, group, kind, head, (struct span){ 0 }, false);
         }
     }
 }
@@ -420,11 +430,17 @@ bool peers_bulk_room(const struct peers *peers, node_index to)
 bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct span head,
                      struct span tail)
 {
+    return peers_send_bulk_group(peers, to, 0, kind, head, tail);
+}
+
+bool peers_send_bulk_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                           struct span head, struct span tail)
+{
     struct link *link = peers->peer[to].link[LANE_DATA];
-    if (link == NULL || link->version < 3) {
+    if (link == NULL || link->version < frame_wire_version(kind, group)) {
         return false;
     }
-    link_send(link, kind, head, tail, false);
+    link_send_group(link, group, kind, head, tail, false);
     return true;
 }
 

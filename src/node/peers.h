@@ -26,7 +26,7 @@ struct peers *peers_new(struct node *node, char *message, size_t cap);
 void peers_free(struct peers *peers);
 
 /* A protocol message with attached records; dropped (and counted) when the peer is away or too much
- * is queued for it: to a protocol that is a lossy link. */
+ * is queued for it, or it does not know the group: to a protocol that is a lossy link. */
 void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records);
 
@@ -63,13 +63,14 @@ size_t peers_queued(const struct peers *peers, node_index peer); /* bytes not ye
 
 /* Whether a command may be forwarded now: connected, and its queue below half its bound. */
 bool peers_may_forward(const struct peers *peers, node_index peer);
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   uint32_t sender, bool after_reads, struct span op);
+void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
+                   uint8_t version, uint32_t sender, bool after_reads, struct span op);
 
 /* Whether the next piece of something large may go to it now; the pieces of the arguments of a
  * command that was forwarded to it, and how much of those it may go on with. */
 bool peers_takes_piece(const struct peers *peers, node_index peer);
-void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span bytes);
+void peers_piece(struct peers *peers, node_index to, uint32_t group, uint64_t id,
+                 struct span bytes);
 void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t bytes);
 
 /* The answer to a command that peer `to` forwarded, written into the shared buffer first. A long
@@ -83,15 +84,19 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 void peers_tell_space(struct peers *peers, enum log_space space);
 enum log_space peers_space(const struct peers *peers);
 
-/* A small frame of wire version 3 to one peer, or to all (NODE_NONE); not to those that are away or
- * of an older version. */
+/* A small frame to one peer, or to all (NODE_NONE); not to those that are away or of a version of
+ * the wire that does not know it. */
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head);
+void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                      struct span head);
 
-/* A large frame of wire version 3, on the connection for data: false when the peer is away. Ask
+/* A large frame, on the connection for data: false when the peer is away or does not know it. Ask
  * first whether there is room, so that bulk never stands in the way of what matters more. */
 bool peers_bulk_room(const struct peers *peers, node_index to);
 bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct span head,
                      struct span tail);
+bool peers_send_bulk_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                           struct span head, struct span tail);
 
 /* Once at the end of a turn: hands what was gathered to the sockets. */
 void peers_flush(struct peers *peers);

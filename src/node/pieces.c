@@ -32,11 +32,12 @@ bool peers_takes_piece(const struct peers *peers, node_index peer)
     return peers_connected(peers, peer) && link_queued(link) < PIECES_QUEUED_BYTES;
 }
 
-void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span bytes)
+void peers_piece(struct peers *peers, node_index to, uint32_t group, uint64_t id, struct span bytes)
 {
     uint8_t head[PIECE_HEAD_BYTES];
     put_id(head, id);
-    link_send(data_link(peers, to), FRAME_PIECE, span_of(head, sizeof head), bytes, false);
+    link_send_group(data_link(peers, to), group, FRAME_PIECE, span_of(head, sizeof head), bytes,
+                    false);
 }
 
 void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t bytes)

@@ -123,7 +123,7 @@ static void forward(struct router *router, struct pending *p, node_index leader)
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
         p->stream->reads_forwarded++;
     }
-    peers_forward(router->node->peers, leader, p->id, router->epoch, p->version, sender,
+    peers_forward(router->node->peers, leader, 0, p->id, router->epoch, p->version, sender,
                   after_reads, span_of(p->op, p->op_bytes));
     if (p->cargo != NULL) {
         p->cargo->place = (struct cargo_place){ 0 };

@@ -42,7 +42,7 @@ static bool send_piece(struct router *router, struct pending *p)
         !peers_takes_piece(router->node->peers, router->target)) {
         return false;
     }
-    peers_piece(router->node->peers, router->target, p->id, s);
+    peers_piece(router->node->peers, router->target, 0, p->id, s);
     cargo_pass(cargo, s.n);
     p->moved = router->node->clock;
     return true;

@@ -25,6 +25,19 @@ static void send_frame(struct io_stream *s, uint8_t kind, struct span head, stru
     outbox_free(&out);
 }
 
+/* Any frame, about any group. */
+static void send_any(struct io_stream *s, struct feed *f)
+{
+    struct outbox out = { 0 };
+    struct span head = feed_bytes(f, feed_u8(f));
+    uint8_t kind = (uint8_t)feed_below(f, FRAME_KINDS + 1);
+    struct span tail = feed_bytes(f, feed_u8(f));
+    unsigned flags = feed_u8(f);
+    frame_append_group(&out, flags >> 1, kind, head, tail, flags & 1);
+    peer_world_receive(s, span_of(out.p, out.n), 50);
+    outbox_free(&out);
+}
+
 /* --- The handshake, as an honest member plays it; `lie` makes it differ in one place --------- */
 
 static struct greeting greeting_of(const struct io_stream *s, node_index from, uint8_t lane)
@@ -55,6 +68,9 @@ static void lie_about(struct greeting *g, unsigned lie)
         g->lane = LANES;
     } else if (lie == 8) {
         g->to = 0; /* it wants to join */
+    } else if (lie < 11) {
+        g->version =
+            lie == 9 ? WIRE_VERSION_GROUPS - 1 : WIRE_VERSION_OLDEST; /* not upgraded yet */
     }
 }
 
@@ -230,9 +246,17 @@ static void say_something(struct world *w, struct feed *f)
 {
     node_index to = 2 * (feed_u8(f) & 1);
     struct span bytes = feed_bytes(f, feed_u8(f));
-    switch (feed_below(f, 4)) {
+    switch (feed_below(f, 6)) {
+    case 4:
+        peers_tell_group(w->node.peers, NODE_NONE, (uint32_t)bytes.n / 2, FRAME_BEAT, bytes);
+        break;
+    case 5:
+        (void)peers_send_bulk_group(w->node.peers, to, (uint32_t)bytes.n / 2, FRAME_SNAPSHOT_DATA,
+                                    bytes, bytes);
+        break;
     case 0:
-        peers_send(w->node.peers, to, 0, RAFT_VOTE, true, bytes, 1, 2, 3, bytes);
+        peers_send(w->node.peers, to, (uint32_t)bytes.n / 2, RAFT_VOTE, true, bytes, 1, 2, 3,
+                   bytes);
         break;
     case 1:
         reply_reset(peers_reply_buffer(w->node.peers));
@@ -241,7 +265,7 @@ static void say_something(struct world *w, struct feed *f)
         break;
     case 2:
         if (peers_may_forward(w->node.peers, to)) {
-            peers_forward(w->node.peers, to, 1, 2, 3, 4, true, bytes);
+            peers_forward(w->node.peers, to, 0, 1, 2, 3, 4, true, bytes);
         }
         break;
     default:
@@ -259,9 +283,7 @@ static void on_stream(struct io_stream *s, unsigned what, struct feed *f)
         peer_world_receive(s, bytes, 1 + feed_u8(f));
         break;
     case 1:
-        bytes = feed_bytes(f, feed_u8(f));
-        send_frame(s, (uint8_t)feed_below(f, 12), bytes, feed_bytes(f, feed_u8(f)), feed_u8(f) & 1,
-                   50);
+        send_any(s, f);
         break;
     case 2:
         say_hello(s, f);

@@ -92,6 +92,16 @@ size_t io_stream_queued(const struct io_stream *s)
 void io_stream_write(struct io_stream *s, const void *p, size_t n)
 {
     qr_assert(s->open && !s->connecting);
+    const struct link *link = s->owner;
+    struct frame frame;
+    size_t bytes;
+    for (size_t at = 0; at < n; at += bytes) { /* whole frames, which the other side knows */
+        struct span rest = span_of((const uint8_t *)p + at, n - at);
+        qr_assert(frame_read(rest, &frame, &bytes) == FRAME_COMPLETE);
+        qr_assert(frame_wire_version(frame.kind, frame.group) <= link->version);
+        qr_assert(frame.kind != FRAME_PROTOCOL || link->version >= WIRE_VERSION_GROUPS ||
+                  wire_load_u32(frame.head.p) == 0);
+    }
     struct outbox *o = &s->sent;
     o->p = qr_realloc(o->p, o->n + n);
     memcpy(o->p + o->n, p, n);

@@ -122,9 +122,10 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
     return false;
 }
 
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   uint32_t sender, bool after_reads, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
+                   uint8_t version, uint32_t sender, bool after_reads, struct span op)
 {
+    (void)group;
     (void)peers, (void)to, (void)id, (void)epoch, (void)version, (void)op, (void)sender;
     (void)after_reads;
     fail();
@@ -150,8 +151,9 @@ bool peers_takes_piece(const struct peers *peers, node_index peer)
     return true;
 }
 
-void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span bytes)
+void peers_piece(struct peers *peers, node_index to, uint32_t group, uint64_t id, struct span bytes)
 {
+    (void)group;
     (void)peers, (void)to, (void)id, (void)bytes;
 }
 

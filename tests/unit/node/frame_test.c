@@ -7,15 +7,25 @@
 
 #include <cmocka.h>
 
+#include "base/crc32c.h"
 #include "base/number.h"
 #include "base/rng.h"
 #include "node/frame.h"
 #include "node/handshake.h"
 
+#define GROUP 0x01020304u
+
 static struct outbox sample(bool records)
 {
     struct outbox o = { 0 };
     frame_append(&o, FRAME_FORWARD, SPAN_LITERAL("head"), SPAN_LITERAL("the tail"), records);
+    return o;
+}
+
+static struct outbox grouped(void)
+{
+    struct outbox o = { 0 };
+    frame_append_group(&o, GROUP, FRAME_DIGEST, SPAN_LITERAL("head"), SPAN_LITERAL("tail"), false);
     return o;
 }
 
@@ -28,39 +38,91 @@ static void test_a_frame_comes_back_whole(void **state)
     assert_int_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_COMPLETE);
     assert_int_equal(bytes, o.n);
     assert_int_equal(f.kind, FRAME_FORWARD);
+    assert_int_equal(f.group, 0);
     assert_memory_equal(f.head.p, "head", 4);
     assert_int_equal(f.tail.n, 8);
     assert_memory_equal(f.tail.p, "the tail", 8);
     outbox_free(&o);
 }
 
+static void test_a_frame_names_its_group(void **state)
+{
+    (void)state;
+    struct outbox o = grouped(), none = { 0 };
+    struct frame f;
+    size_t bytes;
+    assert_int_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_COMPLETE);
+    assert_int_equal(bytes, o.n);
+    assert_int_equal(f.group, GROUP);
+    assert_int_equal(f.kind, FRAME_DIGEST);
+    assert_int_equal(f.head.n, 4);
+    assert_memory_equal(f.head.p, "head", 4);
+    assert_int_equal(f.tail.n, 4);
+    assert_memory_equal(f.tail.p, "tail", 4);
+    frame_append_group(&none, 0, FRAME_DIGEST, SPAN_LITERAL("head"), SPAN_LITERAL("tail"), false);
+    assert_int_equal(none.n, o.n - FRAME_GROUP_BYTES); /* as older versions write it */
+    assert_int_equal(none.p[13], 0);
+    outbox_free(&none);
+    outbox_free(&o);
+}
+
+/* There is one way to say group 0. */
+static void test_group_0_is_not_named(void **state)
+{
+    (void)state;
+    struct outbox o = grouped();
+    struct frame f;
+    size_t bytes;
+    memset(o.p + FRAME_HEADER_BYTES, 0, FRAME_GROUP_BYTES);
+    uint32_t crc = crc32c_extend(0, o.p, 8);
+    crc = crc32c_extend(crc, o.p + 12, o.n - 12);
+    wire_store_u32(o.p + 8, crc);
+    assert_int_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_BAD);
+    outbox_free(&o);
+}
+
+static void test_each_frame_has_its_version(void **state)
+{
+    (void)state;
+    assert_int_equal(frame_wire_version(FRAME_REPLY, 0), 0);
+    assert_int_equal(frame_wire_version(FRAME_FORWARD, 2), 4);
+    assert_int_equal(frame_wire_version(FRAME_JOIN, 0), 3);
+    assert_int_equal(frame_wire_version(FRAME_REPAIR_FETCH, 0), 3);
+    assert_int_equal(frame_wire_version(FRAME_BEAT, 0), 4);
+}
+
 static void test_every_cut_is_incomplete(void **state)
 {
     (void)state;
-    struct outbox o = sample(false);
+    struct outbox all[] = { sample(false), grouped() };
     struct frame f;
     size_t bytes;
-    for (size_t n = 0; n < o.n; n++) {
-        assert_int_equal(frame_read(span_of(o.p, n), &f, &bytes), FRAME_INCOMPLETE);
+    for (unsigned i = 0; i < 2; i++) {
+        for (size_t n = 0; n < all[i].n; n++) {
+            assert_int_equal(frame_read(span_of(all[i].p, n), &f, &bytes), FRAME_INCOMPLETE);
+        }
+        outbox_free(&all[i]);
     }
-    outbox_free(&o);
 }
 
 /* A flipped length may ask for more bytes than there are; nothing flipped is ever taken. */
 static void test_no_flipped_byte_is_taken(void **state)
 {
     (void)state;
-    struct outbox o = sample(false);
+    struct outbox all[] = { sample(false), grouped() };
     struct frame f;
     size_t bytes;
-    for (size_t i = 0; i < o.n; i++) {
-        for (unsigned bit = 0; bit < 8; bit++) {
-            o.p[i] ^= (uint8_t)(1u << bit);
-            assert_int_not_equal(frame_read(span_of(o.p, o.n), &f, &bytes), FRAME_COMPLETE);
-            o.p[i] ^= (uint8_t)(1u << bit);
+    for (unsigned o = 0; o < 2; o++) {
+        for (size_t i = 0; i < all[o].n; i++) {
+            for (unsigned bit = 0; bit < 8; bit++) {
+                all[o].p[i] ^= (uint8_t)(1u << bit);
+                struct span in = span_of(all[o].p, all[o].n);
+                assert_int_not_equal(frame_read(in, &f, &bytes), FRAME_COMPLETE);
+                all[o].p[i] ^= (uint8_t)(1u << bit);
+            }
         }
+        outbox_free(&all[o]);
     }
-    outbox_free(&o);
 }
 
 static void test_records_are_not_checked_twice(void **state)
@@ -260,6 +322,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_frame_comes_back_whole),
+        cmocka_unit_test(test_a_frame_names_its_group),
+        cmocka_unit_test(test_group_0_is_not_named),
+        cmocka_unit_test(test_each_frame_has_its_version),
         cmocka_unit_test(test_every_cut_is_incomplete),
         cmocka_unit_test(test_no_flipped_byte_is_taken),
         cmocka_unit_test(test_records_are_not_checked_twice),

@@ -33,6 +33,13 @@ static enum qr_status status;
 void link_send(struct link *l, uint8_t kind, struct span head, struct span tail,
                bool tail_is_records)
 {
+    link_send_group(l, 0, kind, head, tail, tail_is_records);
+}
+
+void link_send_group(struct link *l, uint32_t group, uint8_t kind, struct span head,
+                     struct span tail, bool tail_is_records)
+{
+    assert_int_equal(group, 0);
     assert_ptr_equal(l, &link);
     assert_false(tail_is_records);
     size_t n = strlen(kinds);

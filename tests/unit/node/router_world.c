@@ -128,9 +128,10 @@ static void note_key(char *text, size_t cap, const char *before, struct span byt
     (void)snprintf(text + n, cap - n, "%s%.*s ", before, (int)argv[0].n, (const char *)argv[0].p);
 }
 
-void peers_forward(struct peers *peers, node_index to, uint64_t id, uint32_t epoch, uint8_t version,
-                   uint32_t sender, bool after_reads, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
+                   uint8_t version, uint32_t sender, bool after_reads, struct span op)
 {
+    (void)group;
     (void)sender;
     (void)after_reads;
     char before[8];
@@ -167,8 +168,9 @@ bool peers_takes_piece(const struct peers *peers, node_index peer)
     return true;
 }
 
-void peers_piece(struct peers *peers, node_index to, uint64_t id, struct span bytes)
+void peers_piece(struct peers *peers, node_index to, uint32_t group, uint64_t id, struct span bytes)
 {
+    (void)group;
     (void)to, (void)id;
     peers->piece_bytes += bytes.n;
     peers->piece_count++;
