@@ -76,6 +76,22 @@ static inline uint32_t command_name_words(const struct command_spec *spec)
     return spec->name_words;
 }
 
+/* Which arguments are keys, the name counted: first, first + step, ... below end; none: an empty
+ * range. Where the arity fits. */
+struct key_range {
+    uint32_t first, end, step;
+};
+
+static inline struct key_range command_keys(const struct command_spec *spec, uint32_t argc)
+{
+    if (spec->first_key == 0) {
+        return (struct key_range){ .step = 1 };
+    }
+    int64_t last = spec->last_key < 0 ? (int64_t)argc + spec->last_key : spec->last_key;
+    uint32_t end = last < (int64_t)argc ? (uint32_t)(last + 1) : argc;
+    return (struct key_range){ (uint32_t)spec->first_key, end, (uint32_t)spec->key_step };
+}
+
 static inline bool command_arity_fits(const struct command_spec *spec, uint32_t argc)
 {
     return spec->arity > 0 ? argc == (uint32_t)spec->arity : argc >= (uint32_t)-spec->arity;

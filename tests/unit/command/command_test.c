@@ -90,6 +90,29 @@ static void test_arity(void **state)
     assert_true(command_arity_fits(find("command", NULL, &container), 1));
 }
 
+static void assert_keys(const char *name, const char *sub, uint32_t argc, uint32_t first,
+                        uint32_t end, uint32_t step)
+{
+    const struct command_spec *container;
+    struct key_range keys = command_keys(find(name, sub, &container), argc);
+    assert_int_equal(keys.first, first);
+    assert_int_equal(keys.end, end);
+    assert_int_equal(keys.step, step);
+}
+
+static void test_keys_are_where_the_table_says(void **state)
+{
+    (void)state;
+    assert_keys("get", NULL, 2, 1, 2, 1);
+    assert_keys("set", NULL, 7, 1, 2, 1);
+    assert_keys("mget", NULL, 5, 1, 5, 1);
+    assert_keys("mset", NULL, 5, 1, 5, 2);
+    assert_keys("copy", NULL, 6, 1, 3, 1);
+    assert_keys("memory", "usage", 5, 2, 3, 1);
+    assert_keys("dbsize", NULL, 1, 0, 0, 1); /* none */
+    assert_keys("scan", NULL, 4, 0, 0, 1);
+}
+
 static void test_writes_say_so(void **state)
 {
     (void)state;
@@ -110,6 +133,7 @@ int main(void)
         cmocka_unit_test(test_lookup_ignores_case_and_knows_subcommands),
         cmocka_unit_test(test_unknown_names),
         cmocka_unit_test(test_arity),
+        cmocka_unit_test(test_keys_are_where_the_table_says),
         cmocka_unit_test(test_writes_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
