@@ -159,8 +159,8 @@ static bool start(struct up *up, struct up_child *child)
         stop_all(up, 1);
         return false;
     }
-    say("node %u: pid %d, redis-cli -p %u, http://127.0.0.1:%u/metrics", child->id,
-        (int)child->pid, child->port, (unsigned)child->port + UP_METRICS_OFFSET);
+    say("node %u: pid %d, redis-cli -p %u, http://127.0.0.1:%u/metrics", child->id, (int)child->pid,
+        child->port, (unsigned)child->port + UP_METRICS_OFFSET);
     return true;
 }
 
@@ -252,7 +252,11 @@ static void on_report(struct up *up, struct up_child *child)
         }
     }
     if (!up->announced) {
-        say("all nodes are ready; try: redis-cli -p %u set greeting hello", up->options.base_port);
+        uint32_t port = up->options.base_port;
+        say("all nodes are ready; try: redis-cli -p %u set greeting hello", port);
+        say("clients that follow the leader by themselves: cluster nodes at port %u, sentinels of "
+            "mymaster at port %u",
+            port + UP_CLUSTER_OFFSET, port + UP_SENTINEL_OFFSET);
         up->announced = true;
     }
 }

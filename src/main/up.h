@@ -12,9 +12,12 @@
 #include <sys/types.h>
 
 #define UP_PATH_MAX 1024
-#define UP_LINE_MAX 4096  /* of a node's output; a longer line is broken */
-#define UP_METRICS_OFFSET 300 /* from a node's port to that of its figures; +100 and +200 are kept
-                                 for a cluster-aware and a sentinel listener */
+#define UP_LINE_MAX 4096 /* of a node's output; a longer line is broken */
+/* From a node's port to the one for cluster-aware clients, the one for clients that ask a sentinel,
+ * and that of its figures. */
+#define UP_CLUSTER_OFFSET 100
+#define UP_SENTINEL_OFFSET 200
+#define UP_METRICS_OFFSET 300
 #define UP_OPTIONS_MAX 64 /* arguments passed on to every server; more are refused */
 
 struct up_options {

@@ -121,14 +121,14 @@ static bool write_configs(const struct up_options *options, const struct made_wi
     char path[UP_PATH_MAX], name[32];
     for (uint32_t id = 1; id <= made->nodes; id++) {
         char text[UP_PATH_MAX + 512 + MEMBERS_MAX * 64];
-        size_t n =
-            (size_t)snprintf(text, sizeof text,
-                             "# Written by quorate up at every start; changes are lost.\n"
-                             "bind 127.0.0.1\nport %u\nmetrics-port %u\n"
-                             "dir \"%s/node-%u\"\nnode-id %u\n"
-                             "cluster-id %s\ncluster-secret %s\n",
-                             made->base_port + id - 1, made->base_port + id - 1 + UP_METRICS_OFFSET,
-                             options->data, id, id, made->cluster_id, made->secret);
+        uint32_t port = made->base_port + id - 1;
+        size_t n = (size_t)snprintf(
+            text, sizeof text,
+            "# Written by quorate up at every start; changes are lost.\n"
+            "bind 127.0.0.1\nport %u\ncluster-port %u\nsentinel-port %u\nmetrics-port %u\n"
+            "dir \"%s/node-%u\"\nnode-id %u\ncluster-id %s\ncluster-secret %s\n",
+            port, port + UP_CLUSTER_OFFSET, port + UP_SENTINEL_OFFSET, port + UP_METRICS_OFFSET,
+            options->data, id, id, made->cluster_id, made->secret);
         for (uint32_t member = 1; member <= made->nodes; member++) {
             n += (size_t)snprintf(text + n, sizeof text - n, "member %u 127.0.0.1 %u\n", member,
                                   made->base_port + member - 1);
@@ -248,7 +248,8 @@ bool up_ports_free(const struct up_options *options)
 {
     for (uint32_t i = 0; i < options->nodes; i++) {
         uint32_t port = options->base_port + i;
-        if (!port_free(port) || !port_free(port + 10000) || !port_free(port + UP_METRICS_OFFSET)) {
+        if (!port_free(port) || !port_free(port + 10000) || !port_free(port + UP_CLUSTER_OFFSET) ||
+            !port_free(port + UP_SENTINEL_OFFSET) || !port_free(port + UP_METRICS_OFFSET)) {
             return false;
         }
     }

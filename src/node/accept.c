@@ -39,10 +39,11 @@ static void turn_away(struct io_stream *stream, const char *text)
 }
 
 /* A connection that may stay: from now on it is a client. */
-static void client_open(struct node *node, struct io_stream *stream)
+static void client_open(struct node *node, enum listener_kind kind, struct io_stream *stream)
 {
     struct client *client = qr_zalloc(sizeof *client);
     client->node = node;
+    client->listener = kind;
     client->id = ++node->next_client_id;
     client->socket = stream;
     client->version = 2;
@@ -82,8 +83,8 @@ void clients_unlink(struct client *client)
 
 static void on_accept(void *context, struct io_stream *stream)
 {
-    struct clients *clients = context;
-    struct node *node = clients->node;
+    const struct listener *listener = context;
+    struct node *node = listener->clients->node;
     char peer[64];
     node->stats.connections_received++;
     io_stream_peer_name(stream, peer, sizeof peer);
@@ -96,26 +97,45 @@ static void on_accept(void *context, struct io_stream *stream)
         node->stats.connections_rejected++;
         turn_away(stream, "-" CONFIG_DENIED_TEXT "\r\n");
     } else {
-        client_open(node, stream);
+        client_open(node, listener->kind, stream);
     }
 }
 
-struct clients *clients_new(struct node *node, char *message, size_t cap)
+/* Listens on every address of config->bind; false with a message when one is taken. */
+static bool listen_on(struct clients *clients, enum listener_kind kind, uint16_t port,
+                      char *message, size_t cap)
 {
-    struct clients *clients = qr_zalloc(sizeof *clients);
+    struct node *node = clients->node;
     char address[64];
     bool optional;
-    clients->node = node;
-    for (uint32_t i = 0; clients->listener_count < LISTENERS_MAX &&
-                         config_address(node->config.bind, i, address, &optional);
-         i++) {
-        int error = io_listen(node->io, address, node->config.port, (int)node->config.tcp_backlog,
-                              on_accept, clients, &clients->listeners[clients->listener_count]);
+    for (uint32_t i = 0;
+         i < LISTENERS_MAX && config_address(node->config.bind, i, address, &optional); i++) {
+        struct listener *listener = &clients->listeners[clients->listener_count];
+        *listener = (struct listener){ .clients = clients, .kind = kind };
+        int error = io_listen(node->io, address, port, (int)node->config.tcp_backlog, on_accept,
+                              listener, &listener->io);
         if (error == 0) {
             clients->listener_count++;
         } else if (!optional) {
             (void)snprintf(message, cap, "Failed listening on %s port %u (TCP), aborting: %s",
-                           address, (unsigned)node->config.port, strerror(-error));
+                           address, (unsigned)port, strerror(-error));
+            return false;
+        }
+    }
+    return true;
+}
+
+struct clients *clients_new(struct node *node, char *message, size_t cap)
+{
+    const uint16_t ports[LISTENER_KINDS] = {
+        [LISTENER_PLAIN] = node->config.port,
+        [LISTENER_CLUSTER] = node->config.cluster_port,
+        [LISTENER_SENTINEL] = node->config.sentinel_port,
+    };
+    struct clients *clients = qr_zalloc(sizeof *clients);
+    clients->node = node;
+    for (enum listener_kind kind = 0; kind < LISTENER_KINDS; kind++) {
+        if (ports[kind] != 0 && !listen_on(clients, kind, ports[kind], message, cap)) {
             clients_free(clients);
             return NULL;
         }
@@ -126,7 +146,7 @@ struct clients *clients_new(struct node *node, char *message, size_t cap)
 void clients_stop(struct clients *clients)
 {
     for (uint32_t i = 0; i < clients->listener_count; i++) {
-        io_listener_close(clients->listeners[i]);
+        io_listener_close(clients->listeners[i].io);
     }
     clients->listener_count = 0;
     for (struct client *client = clients->node->clients; client != NULL; client = client->next) {
@@ -137,7 +157,7 @@ void clients_stop(struct clients *clients)
 void clients_free(struct clients *clients)
 {
     for (uint32_t i = 0; i < clients->listener_count; i++) {
-        io_listener_close(clients->listeners[i]);
+        io_listener_close(clients->listeners[i].io);
     }
     while (clients->node->clients != NULL) {
         clients_forget(clients->node->clients); /* io closes their sockets without a word */

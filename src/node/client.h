@@ -17,6 +17,14 @@ struct node;
 /* CLIENT REPLY; SKIP_NEXT is set by CLIENT REPLY SKIP, which itself has no reply. */
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT };
 
+/* By which port it came: what commands it knows and what it is told differ. */
+enum listener_kind {
+    LISTENER_PLAIN,    /* any node carries out any command */
+    LISTENER_CLUSTER,  /* cluster-port: MOVED to the leader (redirect.h) */
+    LISTENER_SENTINEL, /* sentinel-port: asks who leads (local_sentinel.c) */
+    LISTENER_KINDS
+};
+
 /* Of one client, or the largest of several. */
 struct buffer_sizes {
     size_t input, output;
@@ -27,6 +35,7 @@ struct client {
     struct client *previous, *next; /* node->clients, in order of id */
     uint64_t id;
     struct io_stream *socket;
+    enum listener_kind listener;
 
     /* What CLIENT LIST shows. */
     char peer_name[64], local_name[64];
@@ -41,6 +50,7 @@ struct client {
     uint8_t version; /* RESP 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;
+    bool readonly; /* LISTENER_CLUSTER: it takes reads from whatever node it has asked */
     enum reply_mode reply_mode;
     bool evicted;   /* it is being closed for what it holds */
     bool overrun;   /* too many replies were not taken: it is being closed, and hears no more */

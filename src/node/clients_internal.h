@@ -6,7 +6,13 @@
 #include "node/clients.h"
 #include "node/node.h"
 
-#define LISTENERS_MAX 16
+#define LISTENERS_MAX 16 /* addresses, of each kind */
+
+struct listener {
+    struct clients *clients;
+    enum listener_kind kind;
+    struct io_listener *io;
+};
 
 /* Clients with input that waits, oldest first. */
 struct client_line {
@@ -16,7 +22,7 @@ struct client_line {
 
 struct clients {
     struct node *node;
-    struct io_listener *listeners[LISTENERS_MAX];
+    struct listener listeners[LISTENERS_MAX * LISTENER_KINDS];
     uint32_t listener_count;
     uint8_t *spare_input; /* CLIENT_READ_BYTES that no client uses now, or NULL */
 

@@ -423,6 +423,46 @@ static bool are_percentiles(const char *text, struct text *error)
     return true;
 }
 
+/* What clients are told must not break the replies that it stands in. */
+static bool is_told_to_clients(const struct directive *d)
+{
+    static const size_t told[] = {
+        offsetof(struct config, cluster_keyspace),
+        offsetof(struct config, cluster_announce_ip),
+        offsetof(struct config, cluster_announce_hostname),
+        offsetof(struct config, replica_announce_ip),
+        offsetof(struct config, sentinel_master_name),
+    };
+    bool is = false;
+    for (size_t i = 0; i < ARRAY_COUNT(told); i++) {
+        is = is || d->offset == told[i];
+    }
+    return is;
+}
+
+static bool is_word(const char *text, struct text *error)
+{
+    size_t n = strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:_%-");
+    if (text[n] != 0) {
+        text_put(error, "argument must be made of letters, digits and .:_%-");
+    }
+    return text[n] == 0;
+}
+
+static bool set_checked_text(struct config *config, const struct directive *d,
+                             const struct span *words, uint32_t n, struct text *error)
+{
+    char *field = (char *)config + d->offset;
+    config->bind_given = config->bind_given || d->offset == offsetof(struct config, bind);
+    if (!set_text(field, d->size, words, n, error)) {
+        return false;
+    }
+    if (d->offset == offsetof(struct config, latency_percentiles)) {
+        return are_percentiles(config->latency_percentiles, error);
+    }
+    return !is_told_to_clients(d) || is_word(field, error);
+}
+
 bool directive_set(struct config *config, const struct directive *d, const struct span *words,
                    uint32_t n, bool running, struct text *error)
 {
@@ -443,10 +483,7 @@ bool directive_set(struct config *config, const struct directive *d, const struc
         return set_choice(config, d, words[0], error);
     case DIRECTIVE_TEXT:
     case DIRECTIVE_SECRET:
-        config->bind_given = config->bind_given || d->offset == offsetof(struct config, bind);
-        return set_text((char *)config + d->offset, d->size, words, n, error) &&
-               (d->offset != offsetof(struct config, latency_percentiles) ||
-                are_percentiles(config->latency_percentiles, error));
+        return set_checked_text(config, d, words, n, error);
     case DIRECTIVE_MEMBERS:
         return set_member(config, words, n, error);
     case DIRECTIVE_NOTED:

@@ -13,6 +13,9 @@ struct member_config {
     uint16_t peer_port; /* client_port + 10000 unless given */
 };
 
+/* cluster-preferred-endpoint-type: by what clients are told to reach a node. */
+enum endpoint_type { ENDPOINT_IP, ENDPOINT_HOSTNAME, ENDPOINT_UNKNOWN };
+
 /* How many directives are kept and shown without effect. */
 enum {
     CONFIG_NOTED = 0
@@ -53,6 +56,13 @@ struct config {
     uint32_t tcp_backlog, timeout_s, tcp_keepalive_s, maxclients;
     uint64_t maxmemory_clients;
     char requirepass[512];
+    /* listeners for clients that follow the leader by themselves */
+    uint16_t cluster_port, cluster_announce_port; /* 0: none; 0: cluster_port */
+    char cluster_keyspace[64];                    /* its id or name */
+    char cluster_announce_ip[64], cluster_announce_hostname[256];
+    uint32_t cluster_endpoint; /* enum endpoint_type */
+    uint16_t sentinel_port, replica_announce_port;
+    char replica_announce_ip[64], sentinel_master_name[64];
     /* data */
     char dir[1024];
     uint64_t max_value_bytes, log_max_bytes, log_segment_bytes, log_reserve_bytes;

@@ -79,7 +79,7 @@ def alive(pid):
 
 @pytest.fixture(name="base_port")
 def fixture_base_port():
-    return free_ports(3, also=(300, 10000))[0]
+    return free_ports(3, also=(100, 200, 300, 10000))[0]
 
 
 def test_up_keeps_data_between_runs(tmp_path, base_port):
