@@ -15,7 +15,7 @@ qr_wall replica_stamp(struct replica *r)
 {
     qr_time now = io_now(r->node->io);
     qr_wall wall = io_wall(r->node->io);
-    qr_wall log_time = engine_log_time(r->node->engine);
+    qr_wall log_time = engine_log_time(r->partition->engine);
     if (r->stamp_term != r->outlook.term) {
         r->stamp_term = r->outlook.term;
         r->stamp_base = wall > log_time ? wall : log_time;
@@ -52,7 +52,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     bool valid = op_peek(span_of(p->op, p->op_bytes), &op);
     qr_assert(valid);              /* encoded here, or checked when it came from a peer */
     if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
-        op.stamp = forced ? engine_log_time(node->engine) : r->read_stamp;
+        op.stamp = forced ? engine_log_time(r->partition->engine) : r->read_stamp;
         op.seed = rng_next(&r->rng);
         op_stamp(p->op, op.stamp, op.seed);
     }
@@ -60,7 +60,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     size_t before = reply->n;
     reply->is_error = false;
     (void)io_failpoint(node->io, FAIL_READ);
-    if (engine_read(node->engine, &op, reply) == ENGINE_READ_DUE) {
+    if (engine_read(r->partition->engine, &op, reply) == ENGINE_READ_DUE) {
         qr_assert(!forced);
         pendings_push(&r->due, p);
         return;
@@ -152,7 +152,7 @@ static void prefetch_reads(const struct replica *r, const struct pending *p, uin
     for (; p != NULL && n < count && n < STORE_PREFETCH_MAX; p = p->queue_next) {
         ops[n++] = span_of(p->op, p->op_bytes);
     }
-    engine_prefetch(r->node->engine, ops, n);
+    engine_prefetch(r->partition->engine, ops, n);
 }
 
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
@@ -438,13 +438,13 @@ static void apply_command(struct replica *r, const struct record *record)
     qr_assert(valid); /* the checksum held and whoever proposed it had checked */
     if (p == NULL) {
         reply_reset(&node->nowhere);
-        engine_apply(node->engine, &op, &node->nowhere);
+        engine_apply(r->partition->engine, &op, &node->nowhere);
         return;
     }
     serve_reads_ahead(r, p);
     struct reply *reply = stream_reply(p);
     reply->is_error = false;
-    engine_apply(node->engine, &op, reply);
+    engine_apply(r->partition->engine, &op, reply);
     replica_count_call(node, p->spec, reply);
     pace_note_write(r);
     if (p->stream != NULL) {
@@ -460,7 +460,7 @@ static void note_period(struct replica *r, qr_slot slot)
     int64_t period = replica_digest_period(r);
     if (period != r->digest_period) {
         r->digest_period = period;
-        quarantine_note_state(r->node, slot);
+        quarantine_note_state(r->partition, slot);
     }
 }
 
@@ -470,7 +470,7 @@ static void apply_record(struct replica *r, const struct record *record)
     qr_assert(record->slot == r->applied + 1); /* D2 */
     qr_assert(record->term >= r->applied_term);
     if (record->term != r->applied_term) {
-        engine_enter_term(r->node->engine, record->term);
+        engine_enter_term(r->partition->engine, record->term);
     }
     r->applied = record->slot;
     r->applied_term = record->term;
@@ -483,7 +483,7 @@ static void apply_record(struct replica *r, const struct record *record)
         return;
     case RECORD_TICK:
         if (op_tick_read(record->payload, &stamp)) {
-            engine_tick(r->node->engine, stamp);
+            engine_tick(r->partition->engine, stamp);
             note_period(r, record->slot);
         }
         (void)landing(r, record->slot, record->term);
@@ -518,7 +518,7 @@ static void prefetch_records(const struct replica *r, struct span records)
         }
         at += bytes;
     }
-    engine_prefetch(r->node->engine, ops, n);
+    engine_prefetch(r->partition->engine, ops, n);
 }
 
 static void apply_records(struct replica *r, struct span records)

@@ -109,7 +109,7 @@ static bool begin(struct replica *r, struct cargo *cargo)
     if (cargo->begun && cargo->term == b->term) {
         return true;
     }
-    uint64_t staged = engine_staged_bytes(r->node->engine) + b->opening_bytes;
+    uint64_t staged = engine_staged_bytes(r->partition->engine) + b->opening_bytes;
     if (staged > 0 && staged + cargo->total > STAGED_BYTES_MAX) {
         return false;
     }
@@ -268,7 +268,7 @@ bool blobs_has_meaning(struct span payload)
 void blobs_apply(struct replica *r, const struct record *record)
 {
     struct blobs *b = &r->blobs;
-    struct engine *engine = r->node->engine;
+    struct engine *engine = r->partition->engine;
     struct wire_reader in = wire_reader(record->payload);
     uint64_t number = wire_get_u64(&in);
     uint64_t total = wire_get_u64(&in);

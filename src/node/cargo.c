@@ -26,11 +26,11 @@ void cargo_free(struct node *node, struct cargo *cargo)
         node->windows_bytes -= cargo->window;
         node->relayed_bytes -= cargo->come - cargo->told;
     }
-    if (cargo->begun && !cargo->used && node->replica != NULL) {
-        replica_abandon(node->replica, cargo);
+    if (cargo->begun && !cargo->used && node->zero->replica != NULL) {
+        replica_abandon(node->zero->replica, cargo);
     }
     for (uint32_t i = 0; i < cargo->count; i++) {
-        rope_discard(engine_bin(node->engine), cargo->v[i].rope);
+        rope_discard(engine_bin(node->zero->engine), cargo->v[i].rope);
     }
     free(cargo->v);
     free(cargo);

@@ -12,9 +12,9 @@ const char *change_begin(struct node *node, struct change *out)
     qr_slot slot;
     qr_slot applied_slot;
     struct outlook outlook;
-    const struct roster *roster = replica_roster(node->replica, &slot);
-    (void)replica_applied_roster(node->replica, &applied_slot);
-    replica_outlook(node->replica, &outlook);
+    const struct roster *roster = replica_roster(node->zero->replica, &slot);
+    (void)replica_applied_roster(node->zero->replica, &applied_slot);
+    replica_outlook(node->zero->replica, &outlook);
     *out = (struct change){ .now = *roster, .wanted = roster->members, .added = NODE_NONE };
     if (outlook.role != ROLE_LEADER || !outlook.can_serve) {
         return "TRYAGAIN the leader is not ready, nothing was changed";
@@ -65,7 +65,7 @@ void change_node(struct change *change, node_index index, const struct roster_no
  * it has heard of late. */
 static bool is_safe(const struct node *node, const struct change *change)
 {
-    uint16_t there = node_bit(replica_me(node->replica));
+    uint16_t there = node_bit(replica_me(node->zero->replica));
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         there |= peers_connected(node->peers, i) ? node_bit(i) : 0;
     }
@@ -87,7 +87,7 @@ enum qr_status change_order(struct node *node, const struct change *change, bool
     event.admin.members = change->wanted;
     event.admin.forced = forced;
     event.admin.restated = change->restated;
-    return replica_change(node->replica, p, &event, change->node);
+    return replica_change(node->zero->replica, p, &event, change->node);
 }
 
 /* --- Addresses ------------------------------------------------------------------------------ */
@@ -95,7 +95,7 @@ enum qr_status change_order(struct node *node, const struct change *change, bool
 /* Where member i is, by its own word; false when it has not said so. */
 static bool whereabouts(const struct node *node, node_index i, struct claim *out)
 {
-    if (i == replica_me(node->replica)) {
+    if (i == replica_me(node->zero->replica)) {
         *out = members_claim(node);
         return true;
     }
@@ -105,7 +105,7 @@ static bool whereabouts(const struct node *node, node_index i, struct claim *out
 void change_follow_addresses(struct node *node)
 {
     struct change change;
-    if (!replica_leads(node->replica) || change_begin(node, &change) != NULL) {
+    if (!replica_leads(node->zero->replica) || change_begin(node, &change) != NULL) {
         return;
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {

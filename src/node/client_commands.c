@@ -154,7 +154,7 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
         refuse_text(client, spec, local_wrong_arity, argv, argc);
     } else if (!client_is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
         refuse_text(client, spec, write_no_auth, argv, argc);
-    } else if (client->node->loading && !is_local(spec)) {
+    } else if (client->node->zero->loading && !is_local(spec)) {
         refuse_text(client, spec, write_loading, argv, argc);
     } else {
         return false;

@@ -14,7 +14,7 @@ size_t client_unsent(const struct client *client)
 
 void client_drop_output(struct client *client)
 {
-    reply_discard_parts(&client->out, engine_bin(client->node->engine));
+    reply_discard_parts(&client->out, engine_bin(client->node->zero->engine));
     reply_free(&client->out);
     reply_init(&client->out, client->version);
     client->out_place = (struct reply_place){ 0 };

@@ -67,8 +67,8 @@ int damage_mark(struct node *node, const char *why)
 static void drop_kept_checkpoint(struct node *node)
 {
     char path[1100];
-    if (node->kept_checkpoint && keeper_slot(node->keeper) > 0) {
-        node->kept_checkpoint = false;
+    if (node->zero->kept_checkpoint && keeper_slot(node->zero->keeper) > 0) {
+        node->zero->kept_checkpoint = false;
         path_of(node, path, sizeof path, CHECKPOINT_DAMAGED_FILE);
         (void)io_unlink(node->io, path);
     }
@@ -81,7 +81,7 @@ void damage_turn(struct node *node)
         drop_kept_checkpoint(node);
         return;
     }
-    replica_outlook(node->replica, &outlook);
+    replica_outlook(node->zero->replica, &outlook);
     if (outlook.forgetful) {
         alarm_raise(node, ALARM_DAMAGED,
                     "it has forgotten what it promised, see its directory's "
@@ -153,8 +153,8 @@ static bool failed(char *message, size_t cap, const char *what, int error)
 
 static void fresh_engine(struct node *node)
 {
-    engine_free(node->engine);
-    node->engine = engine_new(&node->engine_config);
+    engine_free(node->zero->engine);
+    node->zero->engine = engine_new(&node->engine_config);
 }
 
 /* The checkpoint cannot be trusted: without it the state is empty. */
@@ -165,7 +165,7 @@ static int put_checkpoint_away(struct node *node)
     path_of(node, from, sizeof from, CHECKPOINT_FILE);
     path_of(node, to, sizeof to, CHECKPOINT_DAMAGED_FILE);
     int error = io_rename(node->io, from, to);
-    node->kept_checkpoint = true;
+    node->zero->kept_checkpoint = true;
     return error < 0 ? error : io_sync_dir(node->io, node->config.dir);
 }
 
@@ -210,10 +210,10 @@ static bool load(struct node *node, struct replica_base *base, struct finding *f
                  size_t cap)
 {
     struct replica_base none = *base;
-    if (keeper_load(node->keeper, base, message, cap)) {
+    if (keeper_load(node->zero->keeper, base, message, cap)) {
         return true;
     }
-    if (!keeper_found_damage(node->keeper)) {
+    if (!keeper_found_damage(node->zero->keeper)) {
         return false;
     }
     found->checkpoint = true;
@@ -258,7 +258,7 @@ bool damage_cover(struct node *node, const struct repair *r, const struct replic
     }
     /* One that was taken here was taken of this log. */
     enum repair_fit fit =
-        base->installed ? repair_own_fit(node, r, base->slot, base->term) : REPAIR_KEEP;
+        base->installed ? repair_own_fit(node->zero, r, base->slot, base->term) : REPAIR_KEEP;
     if (fit == REPAIR_KEEP) {
         log_trim(node->log, GROUP, base->slot, base->term);
     } else if (fit == REPAIR_REPLACE) {
@@ -273,7 +273,7 @@ static void trim_what_is_covered(struct node *node, const struct replica_base *b
     struct repair r;
     struct repair_hole holes[REPAIR_QUESTIONS_MAX];
     repair_init(&r, (node_index)identity_me(&node->identity), &base->roster.members);
-    repair_look(&r, holes, repair_own_holes(node, holes));
+    repair_look(&r, holes, repair_own_holes(node->zero, holes));
     (void)damage_cover(node, &r, base);
 }
 
@@ -298,7 +298,7 @@ bool damage_open(struct node *node, const struct log_config *config, struct repl
         return failed(message, cap, "whether the file `forgetful` is there cannot be seen", marked);
     }
     node->forgetful = marked != 0;
-    node->kept_checkpoint = is_there(node, CHECKPOINT_DAMAGED_FILE) > 0;
+    node->zero->kept_checkpoint = is_there(node, CHECKPOINT_DAMAGED_FILE) > 0;
     bool missing = state_is_missing(node, base);
     if (missing && !found.checkpoint && !found.log) {
         (void)snprintf(found.why, sizeof found.why,

@@ -33,7 +33,7 @@ void facts_memory(const struct node *node, struct memory_facts *out)
         log_stats(node->log, &log);
     }
     out->clients = client_bytes(node);
-    out->data = node->engine != NULL ? store_memory(engine_store(node->engine)) : 0;
+    out->data = node->zero->engine != NULL ? store_memory(engine_store(node->zero->engine)) : 0;
     out->log_cache = log.cache_bytes;
     out->overhead = out->clients + out->log_cache + node->pending_bytes;
     out->used = out->data + out->overhead;
@@ -44,8 +44,8 @@ void facts_memory(const struct node *node, struct memory_facts *out)
 void facts_engine(const struct node *node, struct engine_stats *out)
 {
     *out = (struct engine_stats){ 0 };
-    if (node->engine != NULL) {
-        engine_stats(node->engine, out);
+    if (node->zero->engine != NULL) {
+        engine_stats(node->zero->engine, out);
         out->expired_keys -= node->info.base.expired_keys;
         out->keyspace_hits -= node->info.base.keyspace_hits;
         out->keyspace_misses -= node->info.base.keyspace_misses;

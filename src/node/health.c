@@ -30,15 +30,15 @@ void health_init(struct health *h, qr_time now)
 static uint8_t own_priority(const struct node *node)
 {
     qr_slot slot;
-    const struct roster *roster = replica_roster(node->replica, &slot);
-    uint8_t stated = roster->node[replica_me(node->replica)].priority;
+    const struct roster *roster = replica_roster(node->zero->replica, &slot);
+    uint8_t stated = roster->node[replica_me(node->zero->replica)].priority;
     return stated != ROSTER_PRIORITY ? stated : (uint8_t)node->config.leader_priority;
 }
 
 static bool is_fit(const struct node *node, qr_time now)
 {
     const struct health *h = &node->health;
-    return h->slow_since == 0 && now >= h->fit_from && !node->quarantined;
+    return h->slow_since == 0 && now >= h->fit_from && !node->zero->quarantined;
 }
 
 /* --- Telling -------------------------------------------------------------------------------- */
@@ -53,8 +53,8 @@ void health_tell(struct node *node, node_index to)
     uint8_t head[HEALTH_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
     unsigned flags = (is_fit(node, io_now(node->io)) ? HEALTH_FIT : 0) |
-                     (node->quarantined ? HEALTH_QUARANTINED : 0) |
-                     (source_pin(node->source) != 0 ? HEALTH_GIVES : 0);
+                     (node->zero->quarantined ? HEALTH_QUARANTINED : 0) |
+                     (source_pin(node->zero->source) != 0 ? HEALTH_GIVES : 0);
     wire_put_u32(&w, node->health.sync_usec);
     wire_put_u8(&w, own_priority(node));
     wire_put_u8(&w, (uint8_t)flags);
@@ -83,7 +83,7 @@ void health_peer(struct node *node, node_index peer, bool up)
 {
     struct health *h = &node->health;
     h->told[peer] = (struct member_health){ 0 };
-    quarantine_peer(node, peer);
+    quarantine_peer(node->zero, peer);
     h->watch[peer].keeps_up_since = 0;
     if (up) {
         health_tell(node, peer);
@@ -92,7 +92,7 @@ void health_peer(struct node *node, node_index peer, bool up)
 
 bool health_brings_up(const struct node *node)
 {
-    bool gives = source_pin(node->source) != 0;
+    bool gives = source_pin(node->zero->source) != 0;
     qr_time now = io_now(node->io);
     for (node_index i = 0; i < MEMBERS_MAX && !gives; i++) {
         const struct member_health *t = &node->health.told[i];
@@ -163,7 +163,7 @@ static void watch_clock(struct node *node, const struct outlook *o, qr_time now)
 static uint32_t id_of(const struct node *node, node_index i)
 {
     qr_slot slot;
-    return replica_roster(node->replica, &slot)->node[i].id;
+    return replica_roster(node->zero->replica, &slot)->node[i].id;
 }
 
 /* Whether it holds, but for what is on its way, all that this leader has. */
@@ -179,7 +179,7 @@ static bool keeps_up(const struct node *node, const struct outlook *o, node_inde
 static qr_time lag_of(const struct node *node, node_index member, qr_time now)
 {
     const struct health *h = &node->health;
-    return h->leader == replica_me(node->replica) ? now - h->watch[member].caught_at : 0;
+    return h->leader == replica_me(node->zero->replica) ? now - h->watch[member].caught_at : 0;
 }
 
 /* Whoever joins is expected to be behind for a while. */
@@ -206,7 +206,7 @@ static void feed_anew(struct node *node, const struct outlook *o, node_index i)
         w->least = 0;
     } else if (peers_connected(node->peers, i) && o->member[i].match > 0) {
         w->least = w->least != 0 ? w->least : o->member[i].match;
-        source_wanted(node->source, i, w->least);
+        source_wanted(node->zero->source, i, w->least);
     }
 }
 
@@ -216,7 +216,7 @@ static void watch_members(struct node *node, const struct outlook *o, qr_time no
     uint32_t all = membership_all(&o->membership);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct member_watch *w = &h->watch[i];
-        if (i == replica_me(node->replica) || (all & 1u << i) == 0) {
+        if (i == replica_me(node->zero->replica) || (all & 1u << i) == 0) {
             w->keeps_up_since = 0;
             w->caught_at = now;
             continue;
@@ -245,16 +245,16 @@ void health_leader(struct node *node, const struct outlook *o, qr_time now)
     if (o->leader == h->leader) {
         return;
     }
-    if (h->leader != NODE_NONE && h->leader != replica_me(node->replica) &&
+    if (h->leader != NODE_NONE && h->leader != replica_me(node->zero->replica) &&
         !peers_connected(node->peers, h->leader) && now - h->leader_since < SOON) {
         struct member_watch *w = &h->watch[h->leader];
         w->losses = (uint8_t)(w->losses + (w->losses < LOSSES_MAX));
         w->lost_at = now;
     }
-    bool led = h->leader == replica_me(node->replica);
+    bool led = h->leader == replica_me(node->zero->replica);
     h->leader = o->leader;
     h->leader_since = now;
-    if (h->leader == replica_me(node->replica)) {
+    if (h->leader == replica_me(node->zero->replica)) {
         for (node_index i = 0; i < MEMBERS_MAX; i++) {
             h->watch[i].caught_at = now;
             h->watch[i].keeps_up_since = 0;
@@ -268,7 +268,7 @@ void health_leader(struct node *node, const struct outlook *o, qr_time now)
 static bool is_eligible(const struct node *node, const struct outlook *o, node_index i)
 {
     const struct member_outlook *m = &o->member[i];
-    return i != replica_me(node->replica) && (o->membership.voters & 1u << i) != 0 &&
+    return i != replica_me(node->zero->replica) && (o->membership.voters & 1u << i) != 0 &&
            peers_connected(node->peers, i) && m->heard != 0 && !m->forgetful &&
            !node->health.told[i].quarantined;
 }
@@ -344,7 +344,7 @@ static void hand_over(struct node *node, node_index to, const char *why, qr_time
     node_log(node, NODE_LOG_NOTICE, "Hands leadership over to node %u: %s", id_of(node, to), why);
     h->not_before = now + h->pause; /* L4 */
     h->pause = h->pause * 2 < PAUSE_MOST ? h->pause * 2 : PAUSE_MOST;
-    replica_admin(node->replica, ADMIN_TRANSFER, to);
+    replica_admin(node->zero->replica, ADMIN_TRANSFER, to);
 }
 
 static void consider_handing_over(struct node *node, const struct outlook *o, qr_time now)
@@ -370,12 +370,12 @@ static void consider_handing_over(struct node *node, const struct outlook *o, qr
 qr_time health_turn(struct node *node, qr_time now)
 {
     struct health *h = &node->health;
-    if (now < h->next || node->loading) {
+    if (now < h->next || node->zero->loading) {
         return h->next < now ? now + LOOK_INTERVAL : h->next;
     }
     h->next = now + LOOK_INTERVAL;
     struct outlook o;
-    replica_outlook(node->replica, &o);
+    replica_outlook(node->zero->replica, &o);
     watch_disk(node, now);
     watch_clock(node, &o, now);
     if (o.role == ROLE_LEADER) {
@@ -385,7 +385,7 @@ qr_time health_turn(struct node *node, qr_time now)
         h->pause = PAUSE_LEAST;
         h->not_before = 0;
     }
-    bool gives = source_pin(node->source) != 0;
+    bool gives = source_pin(node->zero->source) != 0;
     if (now >= h->next_tell || gives != h->gives) {
         h->next_tell = now + TELL_INTERVAL;
         h->gives = gives;

@@ -73,7 +73,7 @@ static void answer_ready(struct exchange *e)
     const struct node *node = e->http->node;
     if (node->stopping) {
         answer_text(e, "503 Service Unavailable", "stopping\n");
-    } else if (replica_leader(node->replica) == NODE_NONE) {
+    } else if (replica_leader(node->zero->replica) == NODE_NONE) {
         answer_text(e, "503 Service Unavailable", "no leader is known\n");
     } else {
         answer_text(e, "200 OK", "ready\n");

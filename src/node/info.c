@@ -81,7 +81,7 @@ static void section_memory(struct node *node, struct reply *out)
     info_line(out, "mem_log_cache:%llu", (ull)m.log_cache);
     info_line(out, "mem_pending_commands:%llu", (ull)node->pending_bytes);
     info_line(out, "mem_staged_arguments:%llu",
-              node->engine != NULL ? (ull)engine_staged_bytes(node->engine) : 0);
+              node->zero->engine != NULL ? (ull)engine_staged_bytes(node->zero->engine) : 0);
     info_line(out, "mem_allocator:libc");
     info_line(out, "active_defrag_running:0");
     info_line(out, "lazyfree_pending_objects:0");
@@ -150,7 +150,7 @@ static void section_clients(struct node *node, struct reply *out)
 
 static void section_persistence(struct node *node, struct reply *out)
 {
-    info_line(out, "loading:%d", node->loading ? 1 : 0);
+    info_line(out, "loading:%d", node->zero->loading ? 1 : 0);
     info_line(out, "async_loading:0");
     info_line(out, "rdb_changes_since_last_save:0");
     info_line(out, "rdb_bgsave_in_progress:0");
@@ -158,7 +158,7 @@ static void section_persistence(struct node *node, struct reply *out)
     uint64_t took_s = node->measure->checkpoint.usec / QR_SECOND;
     info_line(out, "rdb_last_save_time:%lld",
               (long long)((saved != 0 ? saved : node->started_wall) / QR_SECOND));
-    bool bad = node->keeper != NULL && keeper_abandoned(node->keeper);
+    bool bad = node->zero->keeper != NULL && keeper_abandoned(node->zero->keeper);
     info_line(out, "rdb_last_bgsave_status:%s", bad ? "err" : "ok");
     info_line(out, "rdb_last_bgsave_time_sec:%lld", saved != 0 ? (long long)took_s : -1LL);
     info_line(out, "rdb_current_bgsave_time_sec:-1");
@@ -246,8 +246,8 @@ void info_reset(struct node *node)
         peers_reset_stats(node->peers);
     }
     memset(node->command_stats, 0, command_count() * sizeof *node->command_stats);
-    if (node->engine != NULL) {
-        engine_stats(node->engine, &node->info.base);
+    if (node->zero->engine != NULL) {
+        engine_stats(node->zero->engine, &node->info.base);
     }
     node->info.sampled = io_now(node->io);
     node->info.commands = 0;
@@ -310,10 +310,10 @@ static void section_latencystats(struct node *node, struct reply *out)
 
 static void section_keyspace(struct node *node, struct reply *out)
 {
-    if (node->engine == NULL) {
+    if (node->zero->engine == NULL) {
         return;
     }
-    const struct store *store = engine_store(node->engine);
+    const struct store *store = engine_store(node->zero->engine);
     for (uint8_t db = 0; db < DATABASES; db++) {
         uint64_t keys = store_count(store, db);
         if (keys > 0) {

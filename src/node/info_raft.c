@@ -53,7 +53,7 @@ static void leader(const struct node *node, const struct outlook *outlook, struc
 {
     bool known = outlook->leader != NODE_NONE;
     const struct roster_node *m = known ? local_member(node, outlook->leader) : NULL;
-    ull applied = node->replica != NULL ? replica_applied(node->replica) : 0;
+    ull applied = node->zero->replica != NULL ? replica_applied(node->zero->replica) : 0;
     info_line(out, "master_host:%s", known ? m->address : "");
     info_line(out, "master_port:%u", known ? m->client_port : 0);
     info_line(out, "master_link_status:%s", known ? "up" : "down");
@@ -160,20 +160,21 @@ void info_raft(struct node *node, struct reply *out)
     info_line(out, "raft_leader_id:%u", known ? local_member(node, outlook.leader)->id : 0);
     info_line(out, "raft_can_serve:%d", outlook.can_serve ? 1 : 0);
     info_line(out, "raft_forgetful:%d", outlook.forgetful ? 1 : 0);
-    info_line(out, "raft_repairing:%d", node->loading ? 1 : 0);
-    info_line(out, "raft_repair_patched:%llu", (ull)node->repair.patched);
-    info_line(out, "raft_repair_holes:%u", node->repair.holes);
-    info_line(out, "raft_repair_first:%llu", (ull)node->repair.first);
-    info_line(out, "raft_repair_never:%u", node->repair.never);
-    info_line(out, "raft_repair_gone:%u", node->repair.gone);
+    info_line(out, "raft_repairing:%d", node->zero->loading ? 1 : 0);
+    info_line(out, "raft_repair_patched:%llu", (ull)node->zero->repair.patched);
+    info_line(out, "raft_repair_holes:%u", node->zero->repair.holes);
+    info_line(out, "raft_repair_first:%llu", (ull)node->zero->repair.first);
+    info_line(out, "raft_repair_never:%u", node->zero->repair.never);
+    info_line(out, "raft_repair_gone:%u", node->zero->repair.gone);
     info_line(out, "raft_stands_back:%d", outlook.stands_back ? 1 : 0);
     info_line(out, "raft_skewed:%d", outlook.skewed ? 1 : 0);
     info_line(out, "raft_commit:%llu", (ull)outlook.commit);
-    info_line(out, "raft_applied:%llu", ready ? (ull)replica_applied(node->replica) : 0ull);
+    info_line(out, "raft_applied:%llu", ready ? (ull)replica_applied(node->zero->replica) : 0ull);
     info_line(out, "raft_last:%llu", (ull)outlook.last);
     info_line(out, "raft_first:%llu", (ull)outlook.first);
     info_line(out, "raft_room:%u", outlook.room);
-    info_line(out, "raft_log_bytes:%llu", ready ? (ull)replica_log_bytes(node->replica) : 0ull);
+    info_line(out, "raft_log_bytes:%llu",
+              ready ? (ull)replica_log_bytes(node->zero->replica) : 0ull);
     info_line(out, "raft_read_mode:%s",
               node->config.read_mode == READ_MODE_LEASE ? "lease" : "readindex");
     info_line(out, "raft_elections:%llu", (ull)node->stats.elections);
@@ -195,7 +196,7 @@ static void info_histogram(struct reply *out, const char *name, const struct his
 static void health_lines(struct node *node, struct reply *out)
 {
     const struct health *h = &node->health;
-    const struct quarantine *q = &node->quarantine;
+    const struct quarantine *q = &node->zero->quarantine;
     const struct alarm *list[ALARMS_MAX];
     info_line(out, "alarms:%u", alarms_list(&node->alarms, list));
     info_line(out, "alarms_dropped:%u", node->alarms.dropped);
@@ -203,12 +204,12 @@ static void health_lines(struct node *node, struct reply *out)
     info_line(out, "disk_slow:%d", h->slow_since != 0 ? 1 : 0);
     info_line(out, "hand_overs_for_priority:%llu", (ull)h->handed_over_priority);
     info_line(out, "hand_overs_for_slow_disk:%llu", (ull)h->handed_over_slow);
-    info_line(out, "quarantined:%d", node->quarantined ? 1 : 0);
+    info_line(out, "quarantined:%d", node->zero->quarantined ? 1 : 0);
     info_line(out, "quarantines:%llu", (ull)q->begun);
     info_line(out, "state_digest_slot:%llu",
-              node->replica != NULL ? (ull)replica_applied(node->replica) : 0ull);
+              node->zero->replica != NULL ? (ull)replica_applied(node->zero->replica) : 0ull);
     info_line(out, "state_digest:%016llx",
-              node->engine != NULL ? (ull)engine_rolling_digest(node->engine) : 0ull);
+              node->zero->engine != NULL ? (ull)engine_rolling_digest(node->zero->engine) : 0ull);
     info_line(out, "state_digests_compared:%llu", (ull)q->digests.compared);
     info_line(out, "state_digests_differed:%llu", (ull)q->digests.differed);
 }
@@ -319,7 +320,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "peer_refused:%llu", (ull)s->peer_refused);
     info_line(out, "checkpoints:%llu", (ull)s->checkpoints);
     info_line(out, "checkpoint_slot:%llu",
-              node->keeper != NULL ? (ull)keeper_slot(node->keeper) : 0ull);
+              node->zero->keeper != NULL ? (ull)keeper_slot(node->zero->keeper) : 0ull);
     checkpoint_lines(node->measure, out);
     info_snapshot_lines(node, out);
     for (uint32_t i = 0; i < MEMBERS_MAX && node->peers != NULL; i++) {
@@ -334,7 +335,7 @@ void info_quorate(struct node *node, struct reply *out)
 /* Whether replicas are equal; it reads everything in one go, so that it is for tests only (R4). */
 void info_digest(struct node *node, struct reply *out)
 {
-    info_line(out, "digest_slot:%llu", (ull)replica_applied(node->replica));
-    info_line(out, "digest:%016llx", (ull)engine_digest(node->engine));
+    info_line(out, "digest_slot:%llu", (ull)replica_applied(node->zero->replica));
+    info_line(out, "digest:%016llx", (ull)engine_digest(node->zero->engine));
 }
 #endif

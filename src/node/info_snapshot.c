@@ -22,7 +22,7 @@ enum replica_state info_replica_state(const struct node *node, const struct outl
     if (!local_is_follower(node, i)) {
         return REPLICA_AWAY;
     }
-    if (member->needs_snapshot || source_progress_of(node->source, i).active) {
+    if (member->needs_snapshot || source_progress_of(node->zero->source, i).active) {
         return REPLICA_BOOTSTRAP;
     }
     uint64_t lag = outlook->last > member->match ? outlook->last - member->match : 0;
@@ -39,7 +39,7 @@ void info_replica_line(const struct node *node, const struct outlook *outlook, n
                                          [REPLICA_ONLINE] = "online" };
     enum replica_state state = info_replica_state(node, outlook, i);
     const struct member_outlook *member = &outlook->member[i];
-    struct source_progress p = source_progress_of(node->source, i);
+    struct source_progress p = source_progress_of(node->zero->source, i);
     uint64_t lag = outlook->last > member->match ? outlook->last - member->match : 0;
     bool tells_lag = state == REPLICA_CATCHUP || state == REPLICA_ONLINE;
     info_line(out,
@@ -54,7 +54,7 @@ void info_replica_line(const struct node *node, const struct outlook *outlook, n
 void info_sync_lines(const struct node *node, struct reply *out)
 {
     struct fetch_figures f;
-    fetch_figures(node->fetch, &f);
+    fetch_figures(node->zero->fetch, &f);
     qr_time silence = f.active ? io_now(node->io) - f.heard : 0;
     info_line(out, "master_sync_in_progress:%d", f.active ? 1 : 0);
     info_line(out, "master_sync_total_bytes:%llu", (ull)f.total);
@@ -68,8 +68,8 @@ void info_sync_lines(const struct node *node, struct reply *out)
 void info_snapshot_lines(const struct node *node, struct reply *out)
 {
     struct fetch_figures f;
-    const struct source_figures *s = source_figures(node->source);
-    fetch_figures(node->fetch, &f);
+    const struct source_figures *s = source_figures(node->zero->source);
+    fetch_figures(node->zero->fetch, &f);
     info_line(out, "snapshot_source:%u", f.source);
     info_line(out, "snapshot_done_bytes:%llu", (ull)f.done);
     info_line(out, "snapshot_total_bytes:%llu", (ull)f.total);
@@ -87,5 +87,5 @@ void info_snapshot_lines(const struct node *node, struct reply *out)
     info_line(out, "snapshot_reads_gone:%llu", (ull)s->gone);
     info_line(out, "snapshot_files_refused:%llu", (ull)s->refused);
     info_line(out, "snapshot_files_unusable:%llu", (ull)s->unusable);
-    info_line(out, "snapshot_pin:%llu", (ull)source_pin(node->source));
+    info_line(out, "snapshot_pin:%llu", (ull)source_pin(node->zero->source));
 }

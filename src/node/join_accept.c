@@ -41,7 +41,7 @@ static node_index find_directory(const struct roster *roster, const uint8_t uuid
 static struct join_answer taken(const struct node *node, node_index index)
 {
     struct join_answer answer = { .result = JOIN_TAKEN, .index = index };
-    const struct roster *applied = replica_applied_roster(node->replica, &answer.slot);
+    const struct roster *applied = replica_applied_roster(node->zero->replica, &answer.slot);
     answer.roster = *applied;
     if (applied->members.outgoing != 0) {
         return say(JOIN_LATER, "node %u is being taken in", applied->node[index].id);
@@ -53,7 +53,7 @@ static struct join_answer taken(const struct node *node, node_index index)
         }
     }
     struct outlook outlook;
-    replica_outlook(node->replica, &outlook);
+    replica_outlook(node->zero->replica, &outlook);
     answer.term = outlook.term;
     answer.id = applied->node[index].id;
     memcpy(answer.cluster, node->identity.cluster, 16);
@@ -80,7 +80,7 @@ static bool may_replace(const struct node *node, node_index old, const struct jo
     qr_time away = io_now(node->io) - peers_lost_at(node->peers, old);
     bool same_place =
         known->peer_port == request->peer_port && strcmp(known->address, request->address) == 0;
-    if (old == replica_me(node->replica) || peers_connected(node->peers, old)) {
+    if (old == replica_me(node->zero->replica) || peers_connected(node->peers, old)) {
         *answer = say(JOIN_REFUSED, "node %u is in use by another directory, which is connected",
                       known->id);
         return false;
@@ -166,9 +166,10 @@ static bool is_near(const struct link *link)
 static struct join_answer answer_to(const struct link *link, const struct join_request *request)
 {
     struct node *node = link->peers->node;
-    node_index leader = replica_leader(node->replica);
+    node_index leader = replica_leader(node->zero->replica);
     qr_slot slot;
-    node_index index = find_directory(replica_applied_roster(node->replica, &slot), request->uuid);
+    node_index index =
+        find_directory(replica_applied_roster(node->zero->replica, &slot), request->uuid);
     if (node->removed) {
         return say(JOIN_LATER, "the node that was asked takes part in its cluster no more");
     }
@@ -177,18 +178,18 @@ static struct join_answer answer_to(const struct link *link, const struct join_r
                    "the cluster has no cluster-secret: whoever reaches it could join; "
                    "give all nodes one first");
     }
-    if (replica_leads(node->replica) && index == NODE_NONE &&
-        replica_has_removed(node->replica, request->uuid)) {
+    if (replica_leads(node->zero->replica) && index == NODE_NONE &&
+        replica_has_removed(node->zero->replica, request->uuid)) {
         return say(JOIN_REFUSED, "it was taken in and then removed (MEMBER REMOVE); to join anew, "
                                  "wipe its directory");
     }
-    if (replica_leads(node->replica)) {
+    if (replica_leads(node->zero->replica)) {
         bool mine = index != NODE_NONE && request->id != 0 && node->known[index].id != request->id;
         return mine ? say(JOIN_REFUSED, "this directory is node %u already", node->known[index].id)
                : index != NODE_NONE ? taken(node, index)
                                     : begin(node, request);
     }
-    if (leader == NODE_NONE || leader == replica_me(node->replica)) {
+    if (leader == NODE_NONE || leader == replica_me(node->zero->replica)) {
         return say(JOIN_LATER, "no leader is known to node %u", node->identity.node_id);
     }
     struct join_answer answer = say(JOIN_ELSEWHERE, "%s", node->known[leader].address);

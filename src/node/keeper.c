@@ -21,10 +21,9 @@
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 #define BRINGING_UP_FACTOR 4u          /* so much more log before a checkpoint */
 
-#define GROUP 0u
-
 struct keeper {
     struct node *node;
+    struct partition *partition;
     struct checkpoint *writing;
     qr_slot slot;      /* of the last checkpoint in place; 0 = none */
     uint64_t salt;     /* of its file */
@@ -41,10 +40,11 @@ struct keeper {
     bool cancelled;    /* the one being written */
 };
 
-struct keeper *keeper_new(struct node *node)
+struct keeper *keeper_new(struct partition *partition)
 {
     struct keeper *keeper = qr_zalloc(sizeof *keeper);
-    keeper->node = node;
+    keeper->node = partition->node;
+    keeper->partition = partition;
     return keeper;
 }
 
@@ -56,9 +56,10 @@ void keeper_free(struct keeper *keeper)
     free(keeper);
 }
 
-static struct checkpoint_header header_of(const struct node *node)
+static struct checkpoint_header header_of(const struct partition *partition)
 {
-    struct checkpoint_header header = { .group = 0 };
+    const struct node *node = partition->node;
+    struct checkpoint_header header = { .group = partition->group };
     memcpy(header.cluster, node->identity.cluster, sizeof header.cluster);
     memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
     return header;
@@ -73,11 +74,12 @@ static bool take_roster(const struct checkpoint_header *header, struct replica_b
 bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message, size_t cap)
 {
     struct node *node = keeper->node;
-    struct checkpoint_header header = header_of(node);
+    struct checkpoint_header header = header_of(keeper->partition);
     uint64_t behind = log_group_bytes(node->log, header.group);
     uint64_t position = log_position(node->log);
     keeper->begun_at = position > behind ? position - behind : 0;
-    switch (checkpoint_load(node->io, node->config.dir, node->engine, &header, message, cap)) {
+    switch (checkpoint_load(node->io, node->config.dir, keeper->partition->engine, &header, message,
+                            cap)) {
     case CHECKPOINT_NONE:
         return true;
     case CHECKPOINT_LOADED:
@@ -110,19 +112,20 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 
 /* Up to which slot the log may be trimmed although a slow member needs more: as far as its bounds
  * in bytes, entries and age ask for it, and no further. */
-static qr_slot release_of(const struct node *node)
+static qr_slot release_of(const struct partition *partition)
 {
+    const struct node *node = partition->node;
     const struct config *config = &node->config;
     struct log_group group = { 0 };
-    (void)log_group_state(node->log, GROUP, &group);
-    qr_slot release = log_slot_over_bytes(node->log, GROUP, config->log_max_bytes);
+    (void)log_group_state(node->log, partition->group, &group);
+    qr_slot release = log_slot_over_bytes(node->log, partition->group, config->log_max_bytes);
     uint64_t entries = config->log_max_entries;
     if (entries > 0 && group.last_slot > entries) {
         release = max_u64(release, group.last_slot - entries);
     }
     if (config->log_max_age_s > 0) {
         qr_time age = (qr_time)config->log_max_age_s * QR_SECOND;
-        release = max_u64(release, log_slot_over_age(node->log, GROUP, age));
+        release = max_u64(release, log_slot_over_age(node->log, partition->group, age));
     }
     return release;
 }
@@ -132,9 +135,9 @@ static qr_slot release_of(const struct node *node)
 static void tell_protocol(struct keeper *keeper)
 {
     struct node *node = keeper->node;
-    qr_slot pin = node->space == LOG_SPACE_OK ? source_pin(node->source) : 0;
-    keeper->release = release_of(node);
-    replica_checkpointed(node->replica, keeper->slot, keeper->release, pin);
+    qr_slot pin = node->space == LOG_SPACE_OK ? source_pin(keeper->partition->source) : 0;
+    keeper->release = release_of(keeper->partition);
+    replica_checkpointed(keeper->partition->replica, keeper->slot, keeper->release, pin);
 }
 
 /* --- Writing -------------------------------------------------------------------------------- */
@@ -170,7 +173,7 @@ static void on_done(void *context, enum checkpoint_result result,
         (void)io_failpoint(node->io, FAIL_CHECKPOINT_DONE);
         tell_protocol(keeper);
         (void)io_failpoint(node->io, FAIL_CHECKPOINT_TOLD);
-        source_checkpointed(node->source);
+        source_checkpointed(keeper->partition->source);
         return;
     case CHECKPOINT_ABANDONED:
         keeper->begun_at = keeper->before; /* as due as it was */
@@ -199,32 +202,34 @@ static bool must_reclaim(const struct keeper *keeper, qr_time now)
 }
 
 /* Members apply the same entries and may share a disk: each begins at a time of its own. */
-static uint64_t threshold(const struct node *node)
+static uint64_t threshold(const struct partition *partition)
 {
-    uint64_t bytes = node->config.checkpoint_bytes;
-    return bytes - bytes / 8 * (replica_me(node->replica) % 4u);
+    uint64_t bytes = partition->node->config.checkpoint_bytes;
+    return bytes - bytes / 8 * (replica_me(partition->replica) % 4u);
 }
 
 /* While a member is brought up the log behind its snapshot stays, so that a checkpoint would let
  * none of it go: it waits, and disk and machine are the clients' and the new member's. */
-static bool has_grown_enough(const struct node *node, uint64_t grown)
+static bool has_grown_enough(const struct partition *partition, uint64_t grown)
 {
-    uint64_t enough = threshold(node);
-    return grown >= enough && (grown / BRINGING_UP_FACTOR >= enough || !health_brings_up(node));
+    uint64_t enough = threshold(partition);
+    return grown >= enough &&
+           (grown / BRINGING_UP_FACTOR >= enough || !health_brings_up(partition->node));
 }
 
 static bool is_due(const struct keeper *keeper, qr_time now)
 {
     const struct node *node = keeper->node;
-    qr_slot applied = replica_applied(node->replica);
+    const struct partition *partition = keeper->partition;
+    qr_slot applied = replica_applied(partition->replica);
     uint64_t grown = log_position(node->log) - keeper->begun_at;
     /* On a full disk it pays sooner: segments that nothing needs are used again. */
-    bool pays = has_grown_enough(node, grown) ||
+    bool pays = has_grown_enough(partition, grown) ||
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
-    qr_slot wanted = source_wants(node->source);
+    qr_slot wanted = source_wants(partition->source);
     bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);
-    return useful && !node->quarantined && applied > keeper->slot && now >= keeper->not_before &&
-           !node->stopping && !fetch_is_whole(node->fetch);
+    return useful && !partition->quarantined && applied > keeper->slot &&
+           now >= keeper->not_before && !node->stopping && !fetch_is_whole(partition->fetch);
 }
 
 /* Followers still read the file that would be written over: it is to lose its spare name. */
@@ -240,22 +245,23 @@ static bool spare_is_free(struct node *node)
 static void begin(struct keeper *keeper, qr_time now)
 {
     struct node *node = keeper->node;
-    if (source_holds_old_file(node->source, keeper->salt) && !spare_is_free(node)) {
+    struct partition *partition = keeper->partition;
+    if (source_holds_old_file(partition->source, keeper->salt) && !spare_is_free(node)) {
         keeper->not_before = now + RETRY_INTERVAL;
         return;
     }
-    struct checkpoint_header header = header_of(node);
-    header.slot = replica_applied(node->replica);
-    header.term = replica_applied_term(node->replica);
-    header.commit_term = replica_term(node->replica);
-    const struct roster *roster = replica_applied_roster(node->replica, &header.roster_slot);
+    struct checkpoint_header header = header_of(partition);
+    header.slot = replica_applied(partition->replica);
+    header.term = replica_applied_term(partition->replica);
+    header.commit_term = replica_term(partition->replica);
+    const struct roster *roster = replica_applied_roster(partition->replica, &header.roster_slot);
     header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
     keeper->cancelled = false;
     keeper->before = keeper->begun_at;
     keeper->begun_at = log_position(node->log);
     keeper->began = now;
     keeper->writing =
-        checkpoint_start(node->io, node->config.dir, node->engine, &header, on_done, keeper);
+        checkpoint_start(node->io, node->config.dir, partition->engine, &header, on_done, keeper);
 }
 
 /* A slow member may have caught up since the last checkpoint, or the log may have outgrown its
@@ -306,16 +312,16 @@ static bool step(struct keeper *keeper, qr_time now)
 
 void keeper_turn(struct keeper *keeper, qr_time now)
 {
-    struct node *node = keeper->node;
-    keeper->busy = engine_idle(keeper->node->engine);
+    struct partition *partition = keeper->partition;
+    keeper->busy = engine_idle(partition->engine);
     remind(keeper, now);
     bool due = keeper->writing == NULL && is_due(keeper, now);
-    bool durable = replica_durable_slot(node->replica) >= replica_applied(node->replica);
+    bool durable = replica_durable_slot(partition->replica) >= replica_applied(partition->replica);
     if (due && durable) {
         begin(keeper, now);
     }
     /* Where the others sync faster, what is applied is always a little ahead of the own disk. */
-    replica_apply_durable_only(node->replica, due && !durable);
+    replica_apply_durable_only(partition->replica, due && !durable);
     if (keeper->writing != NULL && step(keeper, now)) {
         keeper->busy = true;
     }

@@ -8,12 +8,12 @@
 
 #include "base/types.h"
 
-struct node;
+struct partition;
 struct keeper;
 struct replica_base;
 struct checkpoint_header;
 
-struct keeper *keeper_new(struct node *node);
+struct keeper *keeper_new(struct partition *partition);
 void keeper_free(struct keeper *keeper);
 
 /* Loads the checkpoint into the empty engine; *base stays as it is when there is none. False with a

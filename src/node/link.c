@@ -50,7 +50,7 @@ static void unpark(struct link *link)
     if (link->state == LINK_UP) {
         struct stream *relay = &link->peers->peer[link->peer].relay.stream;
         if (relay->parked.count > 0) {
-            replica_unpark(link->peers->node->replica, relay);
+            replica_unpark(link->peers->node->zero->replica, relay);
         }
     }
 }
@@ -338,7 +338,7 @@ static bool on_protocol(struct link *link, const struct frame *f)
     if (!members_may_speak(link->peers->node, link->peer)) {
         return true;
     }
-    return replica_receive(link->peers->node->replica, link->peer, kind,
+    return replica_receive(link->peers->node->zero->replica, link->peer, kind,
                            span_of(f->head.p + r.at, f->head.n - r.at), lo, hi, term, f->tail);
 }
 
@@ -456,18 +456,18 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_ALARM:
         return alarm_receive(link->peers->node, f->head);
     case FRAME_DIGEST:
-        return quarantine_receive(link->peers->node, link->peer, f->head);
+        return quarantine_receive(link->peers->node->zero, link->peer, f->head);
     case FRAME_HEALTH:
         return health_receive(link->peers->node, link->peer, f->head);
     case FRAME_SNAPSHOT_OFFER:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_DATA:
     case FRAME_SNAPSHOT_GONE:
-        return snapshot_receive(link->peers->node, link->peer, f);
+        return snapshot_receive(link->peers->node->zero, link->peer, f);
     case FRAME_REPAIR_ASK:
     case FRAME_REPAIR_REPLY:
     case FRAME_REPAIR_FETCH:
-        return repairer_receive(link->peers->node, link->peer, f);
+        return repairer_receive(link->peers->node->zero, link->peer, f);
     case FRAME_BEAT:
     case FRAME_LEADS:
     case FRAME_RENEW:

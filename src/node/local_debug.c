@@ -8,7 +8,7 @@ static void digest(const struct node *node, struct reply *reply)
 {
     uint8_t bytes[20];
     char text[41];
-    engine_content_digest(node->engine, bytes);
+    engine_content_digest(node->zero->engine, bytes);
     for (size_t i = 0; i < sizeof bytes; i++) {
         (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
     }
@@ -21,7 +21,7 @@ static bool test_subcommand(struct client *client, const struct span *argv, uint
 {
 #ifdef QUORATE_FAILPOINTS
     if (argc == 3 && local_is(argv[1], "CORRUPT")) { /* this node's copy of a key, alone */
-        reply_integer(reply, engine_corrupt(client->node->engine, client->db, argv[2]));
+        reply_integer(reply, engine_corrupt(client->node->zero->engine, client->db, argv[2]));
         return true;
     }
 #endif
@@ -39,7 +39,7 @@ void local_cmd_DEBUG(struct client *client, const struct span *argv, uint32_t ar
         "DIGEST",
         "    A digest of all data as this node has it; equal replicas have equal ones.",
     };
-    if (argc == 2 && local_is(argv[1], "DIGEST") && client->node->engine != NULL) {
+    if (argc == 2 && local_is(argv[1], "DIGEST") && client->node->zero->engine != NULL) {
         digest(client->node, reply);
     } else if (argc == 2 && local_is(argv[1], "HELP")) {
         local_help(reply, "DEBUG", lines, ARRAY_COUNT(lines));

@@ -27,10 +27,10 @@ void local_cmd_TIME(struct client *client, const struct span *argv, uint32_t arg
 bool local_outlook(const struct node *node, struct outlook *out)
 {
     *out = (struct outlook){ .leader = NODE_NONE };
-    if (node->replica == NULL) {
+    if (node->zero->replica == NULL) {
         return false; /* still starting */
     }
-    replica_outlook(node->replica, out);
+    replica_outlook(node->zero->replica, out);
     return true;
 }
 
@@ -91,7 +91,8 @@ static void write_follower(const struct node *node, const struct outlook *outloo
         reply_integer(reply, m->client_port);
         reply_bulk_text(reply, "connected");
     }
-    reply_integer(reply, node->replica != NULL ? (int64_t)replica_applied(node->replica) : 0);
+    reply_integer(reply,
+                  node->zero->replica != NULL ? (int64_t)replica_applied(node->zero->replica) : 0);
 }
 
 void local_cmd_ROLE(struct client *client, const struct span *argv, uint32_t argc,

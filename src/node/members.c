@@ -21,8 +21,8 @@ static struct roster_node stated(const struct node *node, node_index i)
 {
     qr_slot slot;
     qr_slot applied_slot;
-    const struct roster *roster = replica_roster(node->replica, &slot);
-    const struct roster *applied = replica_applied_roster(node->replica, &applied_slot);
+    const struct roster *roster = replica_roster(node->zero->replica, &slot);
+    const struct roster *applied = replica_applied_roster(node->zero->replica, &applied_slot);
     struct roster_node n = slot < node->identity.joined ? node->identity.members[i]
                            : roster->node[i].id != 0    ? roster->node[i]
                                                         : applied->node[i];
@@ -64,7 +64,7 @@ static void follow_index(struct node *node, node_index i)
 static bool takes_part(const struct node *node)
 {
     qr_slot slot;
-    const struct roster *applied = replica_applied_roster(node->replica, &slot);
+    const struct roster *applied = replica_applied_roster(node->zero->replica, &slot);
     const struct roster_node *me = &node->identity.members[node->identity.me];
     return slot <= node->identity.joined || is_same(&applied->node[node->identity.me], me);
 }
@@ -75,7 +75,7 @@ static void tell_members(struct node *node)
     char line[sizeof node->members_told];
     struct text text = text_in(line, sizeof line);
     qr_slot slot;
-    const struct roster *roster = replica_applied_roster(node->replica, &slot);
+    const struct roster *roster = replica_applied_roster(node->zero->replica, &slot);
     if (slot == 0 || roster->members.outgoing != 0) {
         return; /* as it was made; or the change goes on */
     }
@@ -104,7 +104,7 @@ void members_follow(struct node *node)
     if (node->removed || takes_part(node)) {
         return;
     }
-    if (replica_leads(node->replica)) {
+    if (replica_leads(node->zero->replica)) {
         node->followed--; /* it serves until it has handed over: to be looked at again */
     } else {
         members_removed(node, "it was removed from its cluster");
@@ -147,9 +147,9 @@ struct claim members_claim(const struct node *node)
                            .client_port = me->client_port,
                            .peer_port = me->peer_port };
     memcpy(claim.address, me->address, sizeof claim.address);
-    if (node->replica != NULL) {
+    if (node->zero->replica != NULL) {
         qr_slot slot;
-        (void)replica_applied_roster(node->replica, &slot);
+        (void)replica_applied_roster(node->zero->replica, &slot);
         claim.slot = slot > claim.slot ? slot : claim.slot;
     }
     return claim;
@@ -216,7 +216,7 @@ enum members_verdict members_meet(struct node *node, const struct greeting *g,
     qr_slot slot = 0;
     node_index i = index_of(node, g->from, g->uuid);
     enum members_verdict verdict = MEMBERS_NOT_ONE;
-    (void)replica_applied_roster(node->replica, &slot);
+    (void)replica_applied_roster(node->zero->replica, &slot);
     slot = max_u64(slot, node->identity.joined);
     if (i != NODE_NONE && i != node->identity.me) {
         *index = i;

@@ -37,8 +37,8 @@ static void gather_consensus(struct sources *s, const struct node *node)
         s->leader_id = local_member(node, s->outlook.leader)->id;
     }
     if (s->ready) {
-        s->applied = replica_applied(node->replica);
-        s->raft_log_bytes = replica_log_bytes(node->replica);
+        s->applied = replica_applied(node->zero->replica);
+        s->raft_log_bytes = replica_log_bytes(node->zero->replica);
     }
     for (uint32_t i = 0; i < MEMBERS_MAX && s->outlook.role == ROLE_LEADER; i++) {
         s->followers += local_is_follower(node, i);
@@ -61,10 +61,10 @@ static void gather(struct sources *s, const struct node *node)
         log_stats(node->log, &s->log);
         s->space_low = log_space(node->log) == LOG_SPACE_LOW;
     }
-    if (node->keeper != NULL) {
-        s->checkpoint_slot = keeper_slot(node->keeper);
-        s->source = source_figures(node->source);
-        fetch_figures(node->fetch, &s->fetch);
+    if (node->zero->keeper != NULL) {
+        s->checkpoint_slot = keeper_slot(node->zero->keeper);
+        s->source = source_figures(node->zero->source);
+        fetch_figures(node->zero->fetch, &s->fetch);
     }
     facts_engine(node, &s->engine);
     facts_memory(node, &s->memory);

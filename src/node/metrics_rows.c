@@ -218,11 +218,11 @@ static void write_databases(struct metrics *page, const struct metric_row *row,
                             uint64_t (*count)(const struct store *store, uint8_t db))
 {
     const struct node *node = page->sources.node;
-    for (uint8_t db = 0; db < DATABASES && node->engine != NULL; db++) {
+    for (uint8_t db = 0; db < DATABASES && node->zero->engine != NULL; db++) {
         char name[8];
         (void)snprintf(name, sizeof name, "db%u", db);
         metric_sample(&page->out, row->name, "", LABELS({ "db", name }),
-                      (double)count(engine_store(node->engine), db));
+                      (double)count(engine_store(node->zero->engine), db));
     }
 }
 

@@ -31,7 +31,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GROUP 0u /* the one partition of keyspace 0 */
 #define STOP_TIME (3 * QR_SECOND)
 #define QUIET_TIME (30 * QR_MILLISECOND)
 #define HOUSEKEEPING_INTERVAL (100 * QR_MILLISECOND)
@@ -86,7 +85,7 @@ static void on_durable(void *context, uint64_t position)
 {
     struct node *node = context;
     (void)node_clock(node);
-    replica_durable(node->replica, position);
+    replica_durable(node->zero->replica, position);
 }
 
 static void on_failure(void *context, int error, const char *what)
@@ -104,7 +103,7 @@ static void on_failure(void *context, int error, const char *what)
 /* Tells people, and counts, when leadership moves. */
 static void watch_role(struct node *node, qr_time clock)
 {
-    const struct outlook *seen = replica_seen(node->replica);
+    const struct outlook *seen = replica_seen(node->zero->replica);
     if (node->measure->watching > 0) {
         measure_acks(node->measure, seen, seen->members, clock);
     }
@@ -171,22 +170,22 @@ static void keep_house(struct node *node, qr_time now)
     }
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;
-    qr_time quarantine_next = quarantine_turn(node, now);
+    qr_time quarantine_next = quarantine_turn(node->zero, now);
     node->wake = quarantine_next < node->wake ? quarantine_next : node->wake;
-    node->again = fetch_turn(node->fetch, now) || node->again;
-    keeper_turn(node->keeper, now);
-    source_turn(node->source, now);
-    repairer_turn(node, now);
+    node->again = fetch_turn(node->zero->fetch, now) || node->again;
+    keeper_turn(node->zero->keeper, now);
+    source_turn(node->zero->source, now);
+    repairer_turn(node->zero, now);
 }
 
 static void hand_over(struct node *node)
 {
     struct outlook now;
-    replica_outlook(node->replica, &now);
+    replica_outlook(node->zero->replica, &now);
     if (now.role == ROLE_LEADER && now.transfer_to == NODE_NONE) {
         node_index to = health_successor(node, &now);
         if (to != NODE_NONE) {
-            replica_admin(node->replica, ADMIN_TRANSFER, to);
+            replica_admin(node->zero->replica, ADMIN_TRANSFER, to);
         }
     }
 }
@@ -205,7 +204,7 @@ static bool is_left_alone(struct node *node, qr_time now)
 static void finish_stopping(struct node *node, qr_time now)
 {
     hand_over(node); /* again, if it was given up */
-    bool handed_over = !replica_leads(node->replica) || replica_is_alone(node->replica);
+    bool handed_over = !replica_leads(node->zero->replica) || replica_is_alone(node->zero->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
                    is_left_alone(node, now);
     if ((handed_over && settled) || now >= node->stop_at) {
@@ -216,13 +215,13 @@ static void finish_stopping(struct node *node, qr_time now)
 
 static void arm(struct node *node, qr_time now)
 {
-    qr_time at = replica_deadline(node->replica);
+    qr_time at = replica_deadline(node->zero->replica);
     at = node->wake < at ? node->wake : at;
     at = node->next_housekeeping < at ? node->next_housekeeping : at;
     if (node->pending_count > 0 && node->housekeeping < at) {
         at = node->housekeeping;
     }
-    if (node->again || keeper_busy(node->keeper)) {
+    if (node->again || keeper_busy(node->zero->keeper)) {
         at = now;
     }
     io_timer_start(node->io, &node->timer, at);
@@ -247,20 +246,20 @@ static void turn(void *context)
     node->wake = began + QR_SECOND;
     clients_turn(node->clients_io);
     router_turn(node->router);
-    replica_turn(node->replica);
-    if (router_waiting(node->router) > 0 && replica_leader(node->replica) != NODE_NONE) {
+    replica_turn(node->zero->replica);
+    if (router_waiting(node->router) > 0 && replica_leader(node->zero->replica) != NODE_NONE) {
         router_turn(node->router); /* a leader was found, or room was made, in this turn */
-        replica_turn(node->replica);
+        replica_turn(node->zero->replica);
     }
     watch_role(node, began);
-    if (replica_roster_changes(node->replica) != node->followed) {
-        node->followed = replica_roster_changes(node->replica);
+    if (replica_roster_changes(node->zero->replica) != node->followed) {
+        node->followed = replica_roster_changes(node->zero->replica);
         members_follow(node);
     }
     keep_house(node, began);
     send_out(node);
     while (log_flush(node->log)) { /* synced inline: what waited for it goes out as well */
-        replica_turn(node->replica);
+        replica_turn(node->zero->replica);
         send_out(node);
     }
     http_turn(node->http, began);
@@ -316,14 +315,14 @@ static bool open_data(struct node *node, char *message, size_t cap)
     }
     node->removed = node->identity.removed;
     alarms_init(&node->alarms, node->identity.node_id);
-    quarantine_open(node);
+    quarantine_open(node->zero);
     /* Not max-value-bytes, which may differ from node to node: execution must not. */
     node->engine_config.value_bytes_max = VALUE_BYTES_MAX;
     memcpy(node->engine_config.hash_key, node->identity.cluster, 16);
-    node->engine = engine_new(&node->engine_config);
-    node->keeper = keeper_new(node);
-    node->source = source_new(node);
-    node->fetch = fetch_new(node);
+    node->zero->engine = engine_new(&node->engine_config);
+    node->zero->keeper = keeper_new(node->zero);
+    node->zero->source = source_new(node->zero);
+    node->zero->fetch = fetch_new(node->zero);
     struct replica_base base = { .slot = 0 };
     if (!open_state(node, &base, message, cap)) {
         return false;
@@ -333,9 +332,9 @@ static bool open_data(struct node *node, char *message, size_t cap)
     if (node->peers == NULL) {
         return false;
     }
-    node->replica = replica_new(node, &raft_protocol, GROUP,
-                                (node_index)identity_me(&node->identity), &base, message, cap);
-    return node->replica != NULL && repairer_begin(node, &base, message, cap);
+    struct replica *replica = replica_new(
+        node->zero, &raft_protocol, (node_index)identity_me(&node->identity), &base, message, cap);
+    return replica != NULL && repairer_begin(node->zero, &base, message, cap);
 }
 
 static void note_start(struct node *node)
@@ -365,6 +364,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     reply_init(&node->nowhere, 2);
     node->nowhere.discard = true;
     node->io = io_new();
+    node->zero = partition_new(node, 0);
     note_start(node);
     health_init(&node->health, node->started);
     if (open_data(node, message, cap)) {
@@ -385,7 +385,7 @@ void node_stop(struct node *node)
         node->stopping = true;
         node->stop_at = io_now(node->io) + STOP_TIME;
         node->quiet_forwards = node->stats.forwarded_for_others;
-        node->quiet_since = replica_leads(node->replica) ? io_now(node->io) : 0;
+        node->quiet_since = replica_leads(node->zero->replica) ? io_now(node->io) : 0;
         clients_stop(node->clients_io);
         hand_over(node);
         io_timer_start(node->io, &node->timer, 0);
@@ -411,19 +411,19 @@ void node_free(struct node *node)
     if (node->peers != NULL) {
         peers_free(node->peers);
     }
-    if (node->replica != NULL) {
-        replica_free(node->replica);
-        node->replica = NULL; /* what is freed behind has nothing to say to it */
+    if (node->zero->replica != NULL) {
+        replica_free(node->zero->replica);
+        node->zero->replica = NULL; /* what is freed behind has nothing to say to it */
     }
-    repairer_free(node->repairer);
+    repairer_free(node->zero->repairer);
     if (node->router != NULL) {
         router_free(node->router);
     }
-    if (node->keeper != NULL) {
-        quarantine_free(node);
-        keeper_free(node->keeper);
-        source_free(node->source);
-        fetch_free(node->fetch);
+    if (node->zero->keeper != NULL) {
+        quarantine_free(node->zero);
+        keeper_free(node->zero->keeper);
+        source_free(node->zero->source);
+        fetch_free(node->zero->fetch);
     }
     if (node->log != NULL) {
         log_close(node->log);
@@ -431,9 +431,10 @@ void node_free(struct node *node)
     io_free(node->io);
     identity_close(&node->identity); /* the lock goes last: nothing is written any more */
     pending_free_all(node);          /* large things of theirs go to the engine's bin */
-    if (node->engine != NULL) {
-        engine_free(node->engine);
+    if (node->zero->engine != NULL) {
+        engine_free(node->zero->engine);
     }
+    partition_free(node->zero);
     reply_free(&node->nowhere);
     free(node->command_stats);
     measure_free(node->measure);
@@ -446,7 +447,7 @@ void node_config_changed(struct node *node, const char *name)
     if (strcmp(name, "log-sync") == 0) {
         log_set_sync(node->log, (enum log_sync)node->config.log_sync);
     } else if (strcmp(name, "read-mode") == 0) {
-        replica_admin(node->replica, ADMIN_READ_MODE, node->config.read_mode);
+        replica_admin(node->zero->replica, ADMIN_READ_MODE, node->config.read_mode);
     } else if (strcmp(name, "loglevel") == 0 || strcmp(name, "log-format") == 0 ||
                strcmp(name, "logfile") == 0) {
         char role = node->logger->role;

@@ -1,4 +1,4 @@
-/* A node: one worker that owns a replica, its log group, its engine and its connections (R3).
+/* A node: one worker that owns partitions, their log and its connections (R3).
  *
  * Everything hangs off this struct and is passed by pointer; there is no global state. */
 #ifndef NODE_NODE_H
@@ -13,16 +13,15 @@
 #include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
-#include "node/quarantine.h"
+#include "node/partition.h"
 #include "node/queues.h"
 #include "node/repeats.h"
 #include "node/measure.h"
 #include "protocol/protocol.h"
 
-struct replica; /* replica.h: a protocol instance, its log group and its engine */
-struct peers;   /* peers.h: connections to the other nodes */
-struct router;  /* router.h: who carries out a command */
-struct http;    /* http.h: figures for those who watch */
+struct peers;  /* peers.h: connections to the other nodes */
+struct router; /* router.h: who carries out a command */
+struct http;   /* http.h: figures for those who watch */
 
 /* Counters for INFO; CONFIG RESETSTAT zeroes them. */
 struct stats {
@@ -41,14 +40,6 @@ struct command_stats {
     uint64_t calls, usec, rejected, failed;
 };
 
-/* What a log that is being repaired lacks, for INFO (repair.h). */
-struct repair_figures {
-    uint32_t holes; /* looked at now; there may be more */
-    qr_slot first;
-    uint32_t never, gone; /* members that said so of the first */
-    uint64_t patched;     /* entries so far */
-};
-
 struct node {
     struct io *io;
     struct config config;
@@ -60,14 +51,10 @@ struct node {
     char members_told[400]; /* in the log file, last */
     bool removed;           /* it takes part in its cluster no more */
     struct log *log;
-    struct engine *engine;
     struct engine_config engine_config;
-    struct replica *replica;
+    struct partition *zero; /* of group 0 */
     struct peers *peers;
     struct router *router;
-    struct keeper *keeper;      /* keeper.h: checkpoints */
-    struct source *source;      /* snapshot_source.h: they go to other nodes */
-    struct fetch *fetch;        /* snapshot_fetch.h: and come from them */
     struct clients *clients_io; /* clients.h: listeners */
     struct http *http;
 
@@ -91,8 +78,6 @@ struct node {
 
     struct alarms alarms; /* alarm.h */
     struct health health; /* health.h */
-    struct quarantine quarantine;
-    bool quarantined; /* its state differs from the others': it serves nothing */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;
@@ -114,14 +99,10 @@ struct node {
     uint64_t space_position; /* of the log, when it was looked at last */
     qr_time started;
     qr_wall started_wall;
-    char run_id[41];           /* 40 hex digits, new at every start */
-    bool loading;              /* repairing its log, the replica has not started: -LOADING */
-    bool forgetful;            /* marked as such in the directory (damage.h) */
-    bool kept_checkpoint;      /* a damaged one is kept beside */
-    struct repairer *repairer; /* repair.h; NULL: the log is whole */
-    struct repair_figures repair;
-    bool stopping; /* an orderly end is under way, until stop_at */
-    bool failed;   /* the environment failed: nothing leaves this node any more */
+    char run_id[41]; /* 40 hex digits, new at every start */
+    bool forgetful;  /* marked as such in the directory (damage.h) */
+    bool stopping;   /* an orderly end is under way, until stop_at */
+    bool failed;     /* the environment failed: nothing leaves this node any more */
     qr_time stop_at;
     qr_time quiet_since;     /* of a former leader that stops: nobody has forwarded to it since */
     uint64_t quiet_forwards; /* ... by this count */

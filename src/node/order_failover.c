@@ -149,8 +149,8 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
     if (!read_arguments(node, p, argv, argc, &f)) {
         return;
     }
-    replica_outlook(node->replica, &now);
-    if (f.to == replica_me(node->replica)) { /* it leads: nothing to do */
+    replica_outlook(node->zero->replica, &now);
+    if (f.to == replica_me(node->zero->replica)) { /* it leads: nothing to do */
         reply_status(stream_reply(p), "OK");
         stream_answered(p, STATUS_OK);
         return;
@@ -161,9 +161,9 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
         return;
     }
     struct event event = { .admin = { .order = ADMIN_TRANSFER, .timeout = f.timeout } };
-    event.admin.argument = f.abort             ? replica_me(node->replica)
+    event.admin.argument = f.abort             ? replica_me(node->zero->replica)
                            : f.to != NODE_NONE ? f.to
                                                : health_successor(node, &now);
     p->wanted = f.to != NODE_NONE ? f.to + 1u : 0;
-    replica_order(node->replica, p, &event);
+    replica_order(node->zero->replica, p, &event);
 }

@@ -145,9 +145,9 @@ static struct view view_of(const struct node *node)
     struct view view;
     qr_slot slot;
     qr_slot applied;
-    view.roster = replica_roster(node->replica, &slot);
-    (void)replica_applied_roster(node->replica, &applied);
-    replica_outlook(node->replica, &view.o);
+    view.roster = replica_roster(node->zero->replica, &slot);
+    (void)replica_applied_roster(node->zero->replica, &applied);
+    replica_outlook(node->zero->replica, &view.o);
     view.leads = view.o.role == ROLE_LEADER && view.o.can_serve;
     view.decided = slot == applied && view.roster->members.outgoing == 0;
     return view;
@@ -155,11 +155,11 @@ static struct view view_of(const struct node *node)
 
 static const char *state_of(const struct node *node, node_index i, const struct outlook *o)
 {
-    return i == replica_me(node->replica)     ? "self"
-           : !peers_connected(node->peers, i) ? "away"
-           : o->member[i].forgetful           ? "forgetful"
-           : o->member[i].needs_snapshot      ? "snapshot"
-                                              : "connected";
+    return i == replica_me(node->zero->replica) ? "self"
+           : !peers_connected(node->peers, i)   ? "away"
+           : o->member[i].forgetful             ? "forgetful"
+           : o->member[i].needs_snapshot        ? "snapshot"
+                                                : "connected";
 }
 
 static void write_member(struct reply *reply, const struct node *node, node_index i,
@@ -167,7 +167,7 @@ static void write_member(struct reply *reply, const struct node *node, node_inde
 {
     const struct outlook *o = &view->o;
     const struct roster_node *n = &view->roster->node[i];
-    bool me = i == replica_me(node->replica);
+    bool me = i == replica_me(node->zero->replica);
     bool known = me || view->leads; /* what the others hold only a leader knows */
     qr_slot match = me ? o->last : o->member[i].match;
     char place[96];
@@ -322,7 +322,7 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
     if (of_priority) {
         n.priority = (uint8_t)priority;
     } else {
-        if (i == replica_me(node->replica) || peers_connected(node->peers, i)) {
+        if (i == replica_me(node->zero->replica) || peers_connected(node->peers, i)) {
             orders_refuse(p,
                           "ERR that member is connected and says itself where it is: start it with "
                           "another address, nothing was changed");

@@ -84,9 +84,9 @@ static void refuse_failover(struct node *node, struct pending *p, const char *wh
 {
     char text[160];
     struct outlook now;
-    replica_outlook(node->replica, &now);
+    replica_outlook(node->zero->replica, &now);
     bool here = now.role == ROLE_LEADER;
-    node_index leader = here ? replica_me(node->replica) : now.leader;
+    node_index leader = here ? replica_me(node->zero->replica) : now.leader;
     if (leader == NODE_NONE) {
         (void)snprintf(text, sizeof text, "ERR FAILOVER %s, no node leads at the moment", why);
     } else {
@@ -99,7 +99,7 @@ static void refuse_failover(struct node *node, struct pending *p, const char *wh
 void orders_ended(struct node *node, struct pending *p, enum qr_status status)
 {
     struct outlook now;
-    replica_outlook(node->replica, &now);
+    replica_outlook(node->zero->replica, &now);
     bool failover = is_order(p->spec, order_cmd_FAILOVER);
     if (failover && status == STATUS_HANDOVER) {
         refuse_failover(node, p, "timed out or was called off");

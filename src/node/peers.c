@@ -160,15 +160,15 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
         return;
     }
     router_peer_down(peers->node->router, index);
-    snapshot_peer(peers->node, index, false);
-    repairer_peer(peers->node, index, false);
+    snapshot_peer(peers->node->zero, index, false);
+    repairer_peer(peers->node->zero, index, false);
     if (peers->node->stopping) {
         return;
     }
     peers->node->stats.peer_reconnects++;
     peer->stats.losses++;
     node_log(peers->node, NODE_LOG_NOTICE, "Lost node %u", (unsigned)peers->node->known[index].id);
-    replica_peer(peers->node->replica, index, false);
+    replica_peer(peers->node->zero->replica, index, false);
     members_lost(peers->node, index);
 }
 
@@ -189,9 +189,9 @@ void peers_link_up(struct peers *peers, struct link *link)
                   false);
         alarm_tell_all(peers->node, link->peer);
         health_peer(peers->node, link->peer, true);
-        replica_peer(peers->node->replica, link->peer, true);
-        snapshot_peer(peers->node, link->peer, true);
-        repairer_peer(peers->node, link->peer, true);
+        replica_peer(peers->node->zero->replica, link->peer, true);
+        snapshot_peer(peers->node->zero, link->peer, true);
+        repairer_peer(peers->node->zero, link->peer, true);
     }
 }
 

@@ -383,7 +383,7 @@ void replica_perform(struct replica *r, const struct effect *e)
         perform_trace(r, e);
         return;
     case EFFECT_SNAPSHOT:
-        source_wanted(r->node->source, e->snapshot.to, e->snapshot.least);
+        source_wanted(r->partition->source, e->snapshot.to, e->snapshot.least);
         return;
     case EFFECT_INSTALL:
         replica_perform_install(r, e);

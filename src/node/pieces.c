@@ -146,7 +146,7 @@ static void drop_first(struct peers *peers, struct peer *peer)
     struct long_reply *l = peer->long_replies;
     peer->long_replies = l->next;
     peer->long_bytes -= l->left;
-    reply_discard_parts(&l->reply, engine_bin(peers->node->engine));
+    reply_discard_parts(&l->reply, engine_bin(peers->node->zero->engine));
     reply_free(&l->reply);
     free(l);
 }

@@ -30,16 +30,18 @@ static uint32_t id_of(const struct node *node, node_index i)
 
 /* --- The mark ------------------------------------------------------------------------------- */
 
-static void mark_path(const struct node *node, char *path, size_t cap)
+static void mark_path(const struct partition *partition, char *path, size_t cap)
 {
+    const struct node *node = partition->node;
     (void)snprintf(path, cap, "%s/" MARK, node->config.dir);
 }
 
-static void set_mark(struct node *node)
+static void set_mark(struct partition *partition)
 {
+    struct node *node = partition->node;
     char path[1100];
     struct io_file *file;
-    mark_path(node, path, sizeof path);
+    mark_path(partition, path, sizeof path);
     int error = io_file_open(node->io, path, IO_CREATE | IO_WRITE, &file);
     if (error == 0) {
         io_file_close(file);
@@ -47,7 +49,7 @@ static void set_mark(struct node *node)
     if (error == 0 || error == -EEXIST) { /* the try before may not have come to the sync */
         error = io_sync_dir(node->io, node->config.dir);
     }
-    node->quarantine.marked = error == 0; /* else it is tried again */
+    partition->quarantine.marked = error == 0; /* else it is tried again */
     if (error != 0) {
         node_disk_failed(node, "the mark of a state that is not to be served cannot be written",
                          error);
@@ -55,11 +57,12 @@ static void set_mark(struct node *node)
 }
 
 /* If it stayed, a good state would not be served after the next start. */
-static void remove_mark(struct node *node)
+static void remove_mark(struct partition *partition)
 {
+    struct node *node = partition->node;
     char path[1100];
-    node->quarantine.marked = false;
-    mark_path(node, path, sizeof path);
+    partition->quarantine.marked = false;
+    mark_path(partition, path, sizeof path);
     int error = io_unlink(node->io, path);
     error = error == 0 ? io_sync_dir(node->io, node->config.dir) : error;
     if (error != 0 && error != -ENOENT) {
@@ -69,70 +72,74 @@ static void remove_mark(struct node *node)
 
 /* --- Beginning and end ---------------------------------------------------------------------- */
 
-void quarantine_open(struct node *node)
+void quarantine_open(struct partition *partition)
 {
+    struct node *node = partition->node;
     char path[1100];
     struct io_file *file;
-    struct quarantine *q = &node->quarantine;
+    struct quarantine *q = &partition->quarantine;
     (void)snprintf(q->directory, sizeof q->directory, "%s/quarantine", node->config.dir);
-    mark_path(node, path, sizeof path);
+    mark_path(partition, path, sizeof path);
     int error = io_file_open(node->io, path, 0, &file);
     if (error == 0) {
         io_file_close(file);
     }
     if (error !=
         -ENOENT) { /* where it cannot be seen, too: a state that may be wrong is not served */
-        node->quarantined = q->marked = true;
+        partition->quarantined = q->marked = true;
         q->saved = true; /* by the life before, as far as it came */
     }
 }
 
-static void stand_back(struct node *node, const char *why)
+static void stand_back(struct partition *partition, const char *why)
 {
-    replica_freeze(node->replica, true);
-    replica_admin(node->replica, ADMIN_STAND_BACK, 1);
+    struct node *node = partition->node;
+    replica_freeze(partition->replica, true);
+    replica_admin(partition->replica, ADMIN_STAND_BACK, 1);
     alarm_raise(node, ALARM_CORRUPT, "%s", why);
     health_tell(node, NODE_NONE);
 }
 
-void quarantine_start(struct node *node)
+void quarantine_start(struct partition *partition)
 {
-    qr_assert(node->quarantined);
-    stand_back(node, "the state was found to differ from that of the others before the last start: "
-                     "this node serves nothing until it has been fed anew");
+    qr_assert(partition->quarantined);
+    stand_back(partition,
+               "the state was found to differ from that of the others before the last start: "
+               "this node serves nothing until it has been fed anew");
 }
 
-static void begin(struct node *node, qr_slot slot)
+static void begin(struct partition *partition, qr_slot slot)
 {
-    struct quarantine *q = &node->quarantine;
+    struct quarantine *q = &partition->quarantine;
     char why[ALARM_TEXT_BYTES];
-    qr_assert(!node->quarantined);
-    node->quarantined = true;
+    qr_assert(!partition->quarantined);
+    partition->quarantined = true;
     q->begun++;
-    q->begun_at = replica_applied(node->replica);
+    q->begun_at = replica_applied(partition->replica);
     q->saved = false;
     q->disputed_since = 0;
     digests_forget_own(&q->digests);
-    source_distrust(node->source);
-    set_mark(node);
+    source_distrust(partition->source);
+    set_mark(partition);
     (void)snprintf(
         why, sizeof why,
         "the state at slot %" PRIu64 " differs from that of the others, which agree: this "
         "node serves nothing until it has been fed anew; the state is kept in quarantine/",
         slot);
-    stand_back(node, why);
+    stand_back(partition, why);
 }
 
-void quarantine_end(struct node *node)
+void quarantine_end(struct partition *partition)
 {
-    struct quarantine *q = &node->quarantine;
-    qr_assert(node->quarantined);
-    node->quarantined = false;
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
+    qr_assert(partition->quarantined);
+    partition->quarantined = false;
     q->ended++;
     q->noted = q->quiet = 0;
-    remove_mark(node);
-    replica_freeze(node->replica, false);
-    replica_admin(node->replica, ADMIN_STAND_BACK, 0);
+    remove_mark(partition);
+    replica_freeze(partition->replica, false);
+    replica_admin(partition->replica, ADMIN_STAND_BACK, 0);
     alarm_clear(node, ALARM_CORRUPT);
     health_tell(node, NODE_NONE);
     node_log(node, NODE_LOG_NOTICE, "The state is that of another node now: out of quarantine");
@@ -143,8 +150,9 @@ void quarantine_end(struct node *node)
 static void on_saved(void *context, enum checkpoint_result result,
                      const struct checkpoint_header *header, const char *message)
 {
-    struct node *node = context;
-    struct quarantine *q = &node->quarantine;
+    struct partition *partition = context;
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
     q->saving = NULL;
     q->saved = true;
     if (result == CHECKPOINT_FAILED) {
@@ -160,15 +168,16 @@ static void on_saved(void *context, enum checkpoint_result result,
     }
 }
 
-static void save(struct node *node)
+static void save(struct partition *partition)
 {
-    struct quarantine *q = &node->quarantine;
-    struct checkpoint_header header = { .group = 0 };
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
+    struct checkpoint_header header = { .group = partition->group };
     memcpy(header.cluster, node->identity.cluster, sizeof header.cluster);
     memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
     header.slot = q->begun_at;
-    header.term = replica_applied_term(node->replica);
-    const struct roster *roster = replica_applied_roster(node->replica, &header.roster_slot);
+    header.term = replica_applied_term(partition->replica);
+    const struct roster *roster = replica_applied_roster(partition->replica, &header.roster_slot);
     header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
     int error = io_mkdir(node->io, q->directory);
     if (error != 0) {
@@ -176,39 +185,41 @@ static void save(struct node *node)
         q->saved = true;
         return;
     }
-    q->saving = checkpoint_start(node->io, q->directory, node->engine, &header, on_saved, node);
+    q->saving =
+        checkpoint_start(node->io, q->directory, partition->engine, &header, on_saved, partition);
 }
 
-static bool save_some(struct node *node)
+static bool save_some(struct partition *partition)
 {
-    struct quarantine *q = &node->quarantine;
+    struct quarantine *q = &partition->quarantine;
     if (q->saved) {
         return false;
     }
-    if (q->saving == NULL && keeper_is_quiet(node->keeper)) {
-        save(node);
+    if (q->saving == NULL && keeper_is_quiet(partition->keeper)) {
+        save(partition);
     }
     return q->saving != NULL && checkpoint_step(q->saving, SLICE);
 }
 
-bool quarantine_may_end(const struct node *node)
+bool quarantine_may_end(const struct partition *partition)
 {
-    return node->quarantine.saved && node->quarantine.saving == NULL;
+    return partition->quarantine.saved && partition->quarantine.saving == NULL;
 }
 
-void quarantine_free(struct node *node)
+void quarantine_free(struct partition *partition)
 {
-    if (node->quarantine.saving != NULL) {
-        checkpoint_abort(node->quarantine.saving);
-        node->quarantine.saving = NULL;
+    if (partition->quarantine.saving != NULL) {
+        checkpoint_abort(partition->quarantine.saving);
+        partition->quarantine.saving = NULL;
     }
 }
 
 /* --- Comparing ------------------------------------------------------------------------------ */
 
-static void dispute(struct node *node, qr_slot slot, node_index other)
+static void dispute(struct partition *partition, qr_slot slot, node_index other)
 {
-    struct quarantine *q = &node->quarantine;
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
     if (q->disputed_since == 0) {
         q->disputed_since = io_now(node->io);
     }
@@ -216,15 +227,16 @@ static void dispute(struct node *node, qr_slot slot, node_index other)
     q->disputed_with = other;
 }
 
-static void judge(struct node *node, qr_slot slot)
+static void judge(struct partition *partition, qr_slot slot)
 {
-    struct quarantine *q = &node->quarantine;
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
     node_index other = NODE_NONE;
     switch (digests_judge(&q->digests, slot, &other)) {
     case DIGEST_UNKNOWN:
         return;
     case DIGEST_AGREES:
-        if (slot > q->disputed_at && !node->quarantined) {
+        if (slot > q->disputed_at && !partition->quarantined) {
             q->disputed_since = 0;
             alarm_clear(node, ALARM_CORRUPT);
         }
@@ -233,26 +245,27 @@ static void judge(struct node *node, qr_slot slot)
         q->disputed_since = 0;
         return;
     case DIGEST_DISPUTED:
-        dispute(node, slot, other);
+        dispute(partition, slot, other);
         return;
     case DIGEST_OUTVOTED:
-        if (!node->quarantined) {
-            begin(node, slot);
+        if (!partition->quarantined) {
+            begin(partition, slot);
         }
         return;
     }
     qr_unreachable();
 }
 
-void quarantine_note_state(struct node *node, qr_slot slot)
+void quarantine_note_state(struct partition *partition, qr_slot slot)
 {
-    struct quarantine *q = &node->quarantine;
-    if (node->quarantined || slot == 0) {
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
+    if (partition->quarantined || slot == 0) {
         return;
     }
     uint8_t head[DIGEST_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
-    uint64_t digest = engine_rolling_digest(node->engine);
+    uint64_t digest = engine_rolling_digest(partition->engine);
     q->noted = slot;
     digests_own(&q->digests, slot, digest);
     wire_put_u8(&w, DIGEST_VERSION);
@@ -262,7 +275,7 @@ void quarantine_note_state(struct node *node, qr_slot slot)
     peers_tell(node->peers, NODE_NONE, FRAME_DIGEST, span_of(head, w.n));
 }
 
-bool quarantine_receive(struct node *node, node_index from, struct span head)
+bool quarantine_receive(struct partition *partition, node_index from, struct span head)
 {
     struct wire_reader r = wire_reader(head);
     uint8_t version = wire_get_u8(&r);
@@ -272,37 +285,39 @@ bool quarantine_receive(struct node *node, node_index from, struct span head)
         return false;
     }
     if (version == DIGEST_VERSION) { /* digests made in another way say nothing */
-        digests_told(&node->quarantine.digests, from, slot, digest);
-        judge(node, slot);
+        digests_told(&partition->quarantine.digests, from, slot, digest);
+        judge(partition, slot);
     }
     return true;
 }
 
-void quarantine_peer(struct node *node, node_index peer)
+void quarantine_peer(struct partition *partition, node_index peer)
 {
-    digests_forget(&node->quarantine.digests, peer);
+    digests_forget(&partition->quarantine.digests, peer);
 }
 
 /* Where nothing happens all stand at the same slot. */
-static void note_quiet_state(struct node *node)
+static void note_quiet_state(struct partition *partition)
 {
-    struct quarantine *q = &node->quarantine;
-    qr_slot applied = replica_applied(node->replica);
+    struct quarantine *q = &partition->quarantine;
+    qr_slot applied = replica_applied(partition->replica);
     if (applied == q->quiet && applied != q->noted) {
-        quarantine_note_state(node, applied);
+        quarantine_note_state(partition, applied);
     }
     q->quiet = applied;
 }
 
-static void look(struct node *node, qr_time now)
+static void look(struct partition *partition, qr_time now)
 {
-    struct quarantine *q = &node->quarantine;
-    if (node->quarantined && !q->marked) {
-        set_mark(node);
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
+    if (partition->quarantined && !q->marked) {
+        set_mark(partition);
     }
-    note_quiet_state(node);
-    judge(node, q->noted);
-    if (q->disputed_since != 0 && now - q->disputed_since >= DISPUTE_TIME && !node->quarantined) {
+    note_quiet_state(partition);
+    judge(partition, q->noted);
+    if (q->disputed_since != 0 && now - q->disputed_since >= DISPUTE_TIME &&
+        !partition->quarantined) {
         alarm_raise(node, ALARM_CORRUPT,
                     "the state at slot %" PRIu64 " differs from that of node %u, and no majority "
                     "says which is right; nobody was stopped",
@@ -310,21 +325,22 @@ static void look(struct node *node, qr_time now)
     }
 }
 
-qr_time quarantine_turn(struct node *node, qr_time now)
+qr_time quarantine_turn(struct partition *partition, qr_time now)
 {
-    struct quarantine *q = &node->quarantine;
-    if (now < q->next && !node->quarantined) {
+    struct node *node = partition->node;
+    struct quarantine *q = &partition->quarantine;
+    if (now < q->next && !partition->quarantined) {
         return q->next;
     }
-    if (node->loading) {
+    if (partition->loading) {
         return now + LOOK_INTERVAL; /* the replica has not begun */
     }
-    if (node->quarantined && save_some(node)) {
+    if (partition->quarantined && save_some(partition)) {
         node->again = true;
     }
     if (now >= q->next) {
         q->next = now + LOOK_INTERVAL;
-        look(node, now);
+        look(partition, now);
     }
     return q->next;
 }

@@ -19,7 +19,7 @@
 
 #include "node/digests.h"
 
-struct node;
+struct partition;
 struct checkpoint;
 
 struct quarantine {
@@ -41,23 +41,23 @@ struct quarantine {
 };
 
 /* At the start, before the replica: does the directory say that its state is wrong? */
-void quarantine_open(struct node *node);
+void quarantine_open(struct partition *partition);
 /* The replica has begun, with such a state. */
-void quarantine_start(struct node *node);
-void quarantine_free(struct node *node);
+void quarantine_start(struct partition *partition);
+void quarantine_free(struct partition *partition);
 
 /* Everything up to `slot` is applied, nothing behind it. */
-void quarantine_note_state(struct node *node, qr_slot slot);
+void quarantine_note_state(struct partition *partition, qr_slot slot);
 /* Frame DIGEST. False when malformed. */
-bool quarantine_receive(struct node *node, node_index from, struct span head);
-void quarantine_peer(struct node *node, node_index peer);
+bool quarantine_receive(struct partition *partition, node_index from, struct span head);
+void quarantine_peer(struct partition *partition, node_index peer);
 
 /* Once a turn; returns when it wants to be called next. */
-qr_time quarantine_turn(struct node *node, qr_time now);
+qr_time quarantine_turn(struct partition *partition, qr_time now);
 
 /* Another state may take the place of this one: it is saved, or cannot be. */
-bool quarantine_may_end(const struct node *node);
+bool quarantine_may_end(const struct partition *partition);
 /* It has. */
-void quarantine_end(struct node *node);
+void quarantine_end(struct partition *partition);
 
 #endif

@@ -24,7 +24,7 @@ void queues_measure(struct node *node)
 {
     const struct clients *clients = node->clients_io;
     struct replica_queues replica;
-    replica_queues(node->replica, &replica);
+    replica_queues(node->zero->replica, &replica);
     level(node, QUEUE_clients, node->client_count);
     level(node, QUEUE_clients_bytes, clients->bytes);
     level(node, QUEUE_client_output_bytes, clients->output_most);
@@ -37,11 +37,11 @@ void queues_measure(struct node *node)
     level(node, QUEUE_blocked, replica.blocked);
     level(node, QUEUE_waiting, router_waiting(node->router));
     level(node, QUEUE_forwarded, router_forwarded(node->router));
-    level(node, QUEUE_staged_bytes, engine_staged_bytes(node->engine));
+    level(node, QUEUE_staged_bytes, engine_staged_bytes(node->zero->engine));
     level(node, QUEUE_parts_bytes, replica.parts_bytes);
     level(node, QUEUE_relayed_bytes, node->relayed_bytes);
     level(node, QUEUE_long_reply_bytes, peers_long_most(node->peers));
-    level(node, QUEUE_snapshot_bytes, fetch_memory(node->fetch));
+    level(node, QUEUE_snapshot_bytes, fetch_memory(node->zero->fetch));
     level(node, QUEUE_uncommitted_entries, replica.uncommitted);
     level(node, QUEUE_uncommitted_bytes, replica.flight_bytes);
     level(node, QUEUE_held_effects, replica.held);
@@ -51,7 +51,7 @@ void queues_measure(struct node *node)
     level(node, QUEUE_strangers, peers_strangers(node->peers));
     level(node, QUEUE_log_backlog_bytes, log_backlog(node->log));
     level(node, QUEUE_log_cache_bytes, log_cache_bytes(node->log));
-    level(node, QUEUE_checkpoint_bytes, keeper_queued_bytes(node->keeper));
+    level(node, QUEUE_checkpoint_bytes, keeper_queued_bytes(node->zero->keeper));
 }
 
 uint64_t queue_now(const struct node *node, enum queue_id id)

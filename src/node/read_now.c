@@ -46,7 +46,7 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     reply->version = version;
     reply->is_error = false;
     (void)io_failpoint(node->io, FAIL_READ);
-    if (engine_read_arguments(node->engine, &op, argv, reply) == ENGINE_READ_DUE) {
+    if (engine_read_arguments(r->partition->engine, &op, argv, reply) == ENGINE_READ_DUE) {
         return false; /* it has to wait for a tick, and then has its turn among the others */
     }
     replica_count_call(node, spec, reply);

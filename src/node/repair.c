@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GROUP 0u
 #define REMIND_INTERVAL (10 * QR_SECOND) /* between log lines while it waits */
 
 struct repairer {
@@ -27,53 +26,58 @@ struct repairer {
 
 /* --- Repairing ------------------------------------------------------------------------------ */
 
-static void look(struct node *node)
+static void look(struct partition *partition)
 {
-    struct repairer *r = node->repairer;
+    struct node *node = partition->node;
+    struct repairer *r = partition->repairer;
     struct repair_hole holes[REPAIR_QUESTIONS_MAX];
     struct log_group group = { 0 };
-    repair_look(&r->repair, holes, repair_own_holes(node, holes));
-    (void)log_group_state(node->log, GROUP, &group);
+    repair_look(&r->repair, holes, repair_own_holes(partition, holes));
+    (void)log_group_state(node->log, partition->group, &group);
     repair_lost_state(&r->repair, group.base_slot > r->base.slot ? group.base_slot : 0);
 }
 
 /* Takes the entries over; how many. */
-static uint32_t take(struct node *node, const struct repair_hole *asked, struct span records)
+static uint32_t take(struct partition *partition, const struct repair_hole *asked,
+                     struct span records)
 {
+    struct node *node = partition->node;
     uint32_t taken = 0;
     while (records.n > 0) {
         struct record record;
         size_t n = record_read(records, &record);
         bool wanted = n > 0 && record.slot >= asked->lo && record.slot <= asked->hi &&
                       (asked->term == 0 || record.term == asked->term);
-        if (!wanted || !replica_has_meaning(node->replica, &record)) {
+        if (!wanted || !replica_has_meaning(partition->replica, &record)) {
             break;
         }
         (void)io_failpoint(node->io, FAIL_PATCH);
-        taken += log_patch(node->log, GROUP, span_of(records.p, n)) ? 1 : 0;
+        taken += log_patch(node->log, partition->group, span_of(records.p, n)) ? 1 : 0;
         (void)io_failpoint(node->io, FAIL_PATCHED);
         records = span_of(records.p + n, records.n - n);
     }
     return taken;
 }
 
-static void on_reply(struct node *node, node_index from, const struct repair_hole *asked,
+static void on_reply(struct partition *partition, node_index from, const struct repair_hole *asked,
                      enum repair_answer answer, struct span records)
 {
-    struct repairer *r = node->repairer;
+    struct node *node = partition->node;
+    struct repairer *r = partition->repairer;
     r->answered++;
     if (answer == REPAIR_HAS) {
-        uint32_t taken = take(node, asked, records);
+        uint32_t taken = take(partition, asked, records);
         r->patched += taken;
         answer = taken > 0 ? REPAIR_HAS : REPAIR_UNKNOWN;
-        look(node);
+        look(partition);
     }
     repair_answered(&r->repair, from, asked, answer, node_clock(node));
 }
 
 /* Entries that the rule allows to drop (H2, H4): the others will bring what belongs there. */
-static void drop(struct node *node, const struct repair_step *step)
+static void drop(struct partition *partition, const struct repair_step *step)
 {
+    struct node *node = partition->node;
     char why[200];
     bool state = step->action == REPAIR_DROP_STATE;
     (void)snprintf(why, sizeof why,
@@ -81,43 +85,46 @@ static void drop(struct node *node, const struct repair_step *step)
                            ", and no member has had a checkpoint that reaches it"
                          : "entries from slot %" PRIu64 " on are damaged and were not committed, "
                            "or are in checkpoints only that do not fit",
-                   state ? node->repairer->repair.state_lost : step->hole.lo);
+                   state ? partition->repairer->repair.state_lost : step->hole.lo);
     if (damage_mark(node, why) < 0) {
         node_fail(node, "the file `forgetful` cannot be written");
         return;
     }
     if (state) {
-        log_reset(node->log, GROUP, 0, 0);
+        log_reset(node->log, partition->group, 0, 0);
     } else {
-        log_truncate(node->log, GROUP, step->hole.lo);
+        log_truncate(node->log, partition->group, step->hole.lo);
     }
-    node->repairer->dropped = true;
-    look(node);
+    partition->repairer->dropped = true;
+    look(partition);
 }
 
-static void ask_for_checkpoint(struct node *node, const struct repair_step *step)
+static void ask_for_checkpoint(struct partition *partition, const struct repair_step *step)
 {
+    struct node *node = partition->node;
     uint8_t head[REPAIR_HEAD_BYTES_MAX];
     peers_tell(node->peers, step->to, FRAME_REPAIR_FETCH,
                span_of(head, repair_fetch_write(step->least, head)));
 }
 
-static void ask(struct node *node, const struct repair_step *step)
+static void ask(struct partition *partition, const struct repair_step *step)
 {
+    struct node *node = partition->node;
     uint8_t head[REPAIR_HEAD_BYTES_MAX];
     size_t n = repair_ask_write(&step->hole, head);
-    node->repairer->asked++;
+    partition->repairer->asked++;
     peers_tell(node->peers, step->to, FRAME_REPAIR_ASK, span_of(head, n));
 }
 
 /* The log is whole, and durably so. */
-static void finish(struct node *node)
+static void finish(struct partition *partition)
 {
+    struct node *node = partition->node;
     char message[600];
-    struct repairer *r = node->repairer;
+    struct repairer *r = partition->repairer;
     r->base.forgetful = node->forgetful;
     (void)io_failpoint(node->io, FAIL_REPAIRED);
-    if (!replica_start(node->replica, &r->base, message, sizeof message)) {
+    if (!replica_start(partition->replica, &r->base, message, sizeof message)) {
         node_fail(node, message);
         return;
     }
@@ -125,21 +132,22 @@ static void finish(struct node *node)
              r->patched, r->installed ? ", and a checkpoint" : "",
              r->dropped ? ", the others were dropped" : "");
     repairer_free(r);
-    node->repairer = NULL;
-    node->loading = false;
+    partition->repairer = NULL;
+    partition->loading = false;
     if (!node->forgetful) {
         alarm_clear(node, ALARM_DAMAGED);
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if (peers_connected(node->peers, i)) {
-            replica_peer(node->replica, i, true);
+            replica_peer(partition->replica, i, true);
         }
     }
 }
 
-static void remind(struct node *node, qr_time now)
+static void remind(struct partition *partition, qr_time now)
 {
-    struct repairer *r = node->repairer;
+    struct node *node = partition->node;
+    struct repairer *r = partition->repairer;
     const struct repair_question *q = &r->repair.question[0];
     if (now < r->remind_at) {
         return;
@@ -162,89 +170,93 @@ static void remind(struct node *node, qr_time now)
     }
 }
 
-static void note_figures(struct node *node)
+static void note_figures(struct partition *partition)
 {
-    const struct repairer *r = node->repairer;
+    const struct repairer *r = partition->repairer;
     const struct repair_question *q = &r->repair.question[0];
-    node->repair = (struct repair_figures){ .holes = r->repair.count, .patched = r->patched };
+    partition->repair = (struct repair_figures){ .holes = r->repair.count, .patched = r->patched };
     if (r->repair.count > 0) {
-        node->repair.first = q->hole.lo;
-        node->repair.never = (uint32_t)__builtin_popcount(q->never);
-        node->repair.gone = (uint32_t)__builtin_popcount(q->trimmed | q->other);
+        partition->repair.first = q->hole.lo;
+        partition->repair.never = (uint32_t)__builtin_popcount(q->never);
+        partition->repair.gone = (uint32_t)__builtin_popcount(q->trimmed | q->other);
     }
 }
 
 /* A checkpoint came from elsewhere, and the end before the log said so: it may fit by now. */
-static void use_own(struct node *node)
+static void use_own(struct partition *partition)
 {
-    struct repairer *r = node->repairer;
+    struct node *node = partition->node;
+    struct repairer *r = partition->repairer;
     if (r->base.installed && damage_cover(node, &r->repair, &r->base)) {
-        look(node);
+        look(partition);
     }
 }
 
-void repairer_turn(struct node *node, qr_time now)
+void repairer_turn(struct partition *partition, qr_time now)
 {
-    struct repairer *r = node->repairer;
+    struct node *node = partition->node;
+    struct repairer *r = partition->repairer;
     if (r == NULL) {
-        if (node->forgetful || node->kept_checkpoint) {
+        if (node->forgetful || partition->kept_checkpoint) {
             damage_turn(node);
         }
         return;
     }
-    use_own(node);
-    repair_coming(&r->repair, fetch_has_hope(node->fetch, now));
+    use_own(partition);
+    repair_coming(&r->repair, fetch_has_hope(partition->fetch, now));
     struct repair_step step = repair_next(&r->repair, now);
     for (; step.action == REPAIR_ASK || step.action == REPAIR_FETCH;
          step = repair_next(&r->repair, now)) {
         if (step.action == REPAIR_ASK) {
-            ask(node, &step);
+            ask(partition, &step);
         } else {
-            ask_for_checkpoint(node, &step);
+            ask_for_checkpoint(partition, &step);
         }
     }
     if (step.action == REPAIR_DROP || step.action == REPAIR_DROP_STATE) {
-        drop(node, &step);
+        drop(partition, &step);
         node->again = true;
     } else if (step.action == REPAIR_WAIT) {
-        remind(node, now);
+        remind(partition, now);
         node->wake = step.at < node->wake ? step.at : node->wake;
     } else if (log_idle(node->log)) {
-        finish(node);
+        finish(partition);
         return;
     } else {
         node->again = true;
     }
-    note_figures(node);
+    note_figures(partition);
 }
 
 /* --- A checkpoint in the place of what is lost (H3) ------------------------------------------- */
 
-bool repairer_offered(struct node *node, node_index from, qr_slot slot, qr_term term)
+bool repairer_offered(struct partition *partition, node_index from, qr_slot slot, qr_term term)
 {
+    struct node *node = partition->node;
     struct repair_view view;
-    repair_view(node, slot, slot, &view);
-    return repair_offered(&node->repairer->repair, &view.log, from, slot, term, node_clock(node));
+    repair_view(partition, slot, slot, &view);
+    return repair_offered(&partition->repairer->repair, &view.log, from, slot, term,
+                          node_clock(node));
 }
 
-bool repairer_needs(struct node *node, qr_slot slot, qr_term term)
+bool repairer_needs(struct partition *partition, qr_slot slot, qr_term term)
 {
-    return repair_own_fit(node, &node->repairer->repair, slot, term) != REPAIR_UNFIT;
+    return repair_own_fit(partition, &partition->repairer->repair, slot, term) != REPAIR_UNFIT;
 }
 
-void repairer_whole(struct node *node, const struct checkpoint_header *header,
+void repairer_whole(struct partition *partition, const struct checkpoint_header *header,
                     const struct roster *roster)
 {
-    struct repairer *r = node->repairer;
-    enum repair_fit fit = repair_own_fit(node, &r->repair, header->slot, header->term);
-    if (fit == REPAIR_UNFIT ||
-        !replica_install_repaired(node->replica, header, roster, fit == REPAIR_KEEP, &r->base)) {
+    struct repairer *r = partition->repairer;
+    enum repair_fit fit = repair_own_fit(partition, &r->repair, header->slot, header->term);
+    if (fit == REPAIR_UNFIT || !replica_install_repaired(partition->replica, header, roster,
+                                                         fit == REPAIR_KEEP, &r->base)) {
         return;
     }
     qr_slot stated_at;
     r->installed = true;
-    r->repair.members = replica_roster(node->replica, &stated_at)->members;
-    look(node);
+    r->repair.members = replica_roster(partition->replica, &stated_at)->members;
+    look(partition);
 }
 
 bool repairer_lost_state(const struct repairer *repairer)
@@ -252,14 +264,14 @@ bool repairer_lost_state(const struct repairer *repairer)
     return repairer != NULL && repairer->repair.state_lost != 0;
 }
 
-void repairer_peer(struct node *node, node_index peer, bool up)
+void repairer_peer(struct partition *partition, node_index peer, bool up)
 {
-    if (node->repairer != NULL) {
-        repair_peer(&node->repairer->repair, peer, up);
+    if (partition->repairer != NULL) {
+        repair_peer(&partition->repairer->repair, peer, up);
     }
 }
 
-bool repairer_receive(struct node *node, node_index from, const struct frame *f)
+bool repairer_receive(struct partition *partition, node_index from, const struct frame *f)
 {
     struct repair_hole hole;
     enum repair_answer answer;
@@ -267,7 +279,7 @@ bool repairer_receive(struct node *node, node_index from, const struct frame *f)
         if (!repair_ask_read(f->head, &hole) || f->tail.n > 0) {
             return false;
         }
-        repair_on_ask(node, from, &hole);
+        repair_on_ask(partition, from, &hole);
         return true;
     }
     if (f->kind == FRAME_REPAIR_FETCH) {
@@ -275,21 +287,22 @@ bool repairer_receive(struct node *node, node_index from, const struct frame *f)
         if (!repair_fetch_read(f->head, &least) || f->tail.n > 0) {
             return false;
         }
-        source_asked(node->source, from, least);
+        source_asked(partition->source, from, least);
         return true;
     }
     if (!repair_reply_read(f->head, &hole, &answer)) {
         return false;
     }
-    if (node->repairer != NULL) {
-        on_reply(node, from, &hole, answer, f->tail);
+    if (partition->repairer != NULL) {
+        on_reply(partition, from, &hole, answer, f->tail);
     }
     return true;
 }
 
-static void tell_begin(struct node *node)
+static void tell_begin(struct partition *partition)
 {
-    const struct repair *r = &node->repairer->repair;
+    struct node *node = partition->node;
+    const struct repair *r = &partition->repairer->repair;
     if (r->state_lost != 0) {
         alarm_raise(node, ALARM_DAMAGED, "its checkpoint is damaged or lost");
         node_log(node, NODE_LOG_WARNING,
@@ -308,23 +321,25 @@ static void tell_begin(struct node *node)
     }
 }
 
-bool repairer_begin(struct node *node, const struct replica_base *base, char *message, size_t cap)
+bool repairer_begin(struct partition *partition, const struct replica_base *base, char *message,
+                    size_t cap)
 {
+    struct node *node = partition->node;
     struct repairer *r = qr_zalloc(sizeof *r);
     qr_slot stated_at;
     r->base = *base;
     r->remind_at = io_now(node->io) + QR_SECOND;
-    node->repairer = r;
+    partition->repairer = r;
     repair_init(&r->repair, (node_index)identity_me(&node->identity),
-                &replica_roster(node->replica, &stated_at)->members);
-    look(node);
+                &replica_roster(partition->replica, &stated_at)->members);
+    look(partition);
     if (r->repair.count == 0 && r->repair.state_lost == 0) {
         repairer_free(r);
-        node->repairer = NULL;
-        return replica_start(node->replica, base, message, cap);
+        partition->repairer = NULL;
+        return replica_start(partition->replica, base, message, cap);
     }
-    node->loading = true;
-    tell_begin(node);
+    partition->loading = true;
+    tell_begin(partition);
     return true;
 }
 

@@ -17,7 +17,7 @@
 #include "node/replica.h"
 #include "protocol/repair.h"
 
-struct node;
+struct partition;
 struct repairer;
 struct checkpoint_header;
 
@@ -30,24 +30,25 @@ bool repair_reply_read(struct span in, struct repair_hole *hole, enum repair_ans
 size_t repair_fetch_write(qr_slot least, uint8_t *p);
 bool repair_fetch_read(struct span in, qr_slot *least);
 
-/* Starts node->replica, now or when log and state are whole. False with a message when it cannot.
+/* Starts the replica, now or when log and state are whole. False with a message when it cannot.
  */
-bool repairer_begin(struct node *node, const struct replica_base *base, char *message, size_t cap);
+bool repairer_begin(struct partition *partition, const struct replica_base *base, char *message,
+                    size_t cap);
 void repairer_free(struct repairer *repairer);
 
-void repairer_turn(struct node *node, qr_time now);
-void repairer_peer(struct node *node, node_index peer, bool up);
+void repairer_turn(struct partition *partition, qr_time now);
+void repairer_peer(struct partition *partition, node_index peer, bool up);
 /* A frame of one of the three kinds came. False: it makes no sense, the connection is closed. */
-bool repairer_receive(struct node *node, node_index from, const struct frame *frame);
+bool repairer_receive(struct partition *partition, node_index from, const struct frame *frame);
 
 /* Whether the state up to where the log begins is lost. */
 bool repairer_lost_state(const struct repairer *repairer);
 /* While it repairs: a member offers a checkpoint; whether to get it. */
-bool repairer_offered(struct node *node, node_index from, qr_slot slot, qr_term term);
+bool repairer_offered(struct partition *partition, node_index from, qr_slot slot, qr_term term);
 /* Whether the one that is coming is still of use. */
-bool repairer_needs(struct node *node, qr_slot slot, qr_term term);
+bool repairer_needs(struct partition *partition, qr_slot slot, qr_term term);
 /* It is here, whole and durable: it takes its place, if it fits. */
-void repairer_whole(struct node *node, const struct checkpoint_header *header,
+void repairer_whole(struct partition *partition, const struct checkpoint_header *header,
                     const struct roster *roster);
 
 /* --- repair_answer.c: the own log, and what is answered from it ------------------------------- */
@@ -59,12 +60,12 @@ struct repair_view {
     struct repair_log log;
     struct repair_hole holes[REPAIR_VIEW_HOLES];
 };
-void repair_view(struct node *node, qr_slot lo, qr_slot hi, struct repair_view *out);
+void repair_view(struct partition *partition, qr_slot lo, qr_slot hi, struct repair_view *out);
 /* The lowest holes, at most REPAIR_QUESTIONS_MAX. */
-uint32_t repair_own_holes(struct node *node, struct repair_hole *out);
+uint32_t repair_own_holes(struct partition *partition, struct repair_hole *out);
 /* How a checkpoint would fit the log (H3), by what `r` has learnt of it. */
-enum repair_fit repair_own_fit(struct node *node, const struct repair *r, qr_slot slot,
+enum repair_fit repair_own_fit(struct partition *partition, const struct repair *r, qr_slot slot,
                                qr_term term);
-void repair_on_ask(struct node *node, node_index from, const struct repair_hole *asked);
+void repair_on_ask(struct partition *partition, node_index from, const struct repair_hole *asked);
 
 #endif

@@ -315,7 +315,7 @@ static void submit_reads(struct replica *r)
 static qr_wall next_tick(struct replica *r)
 {
     bool may = replica_leads(r) && r->outlook.can_serve && r->tick_slot <= r->applied;
-    qr_wall due = may ? engine_next_due(r->node->engine) : QR_NEVER;
+    qr_wall due = may ? engine_next_due(r->partition->engine) : QR_NEVER;
     return due != QR_NEVER && replica_has_room(r, OP_TICK_BYTES) ? due : QR_NEVER;
 }
 

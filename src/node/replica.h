@@ -17,7 +17,7 @@
 
 struct op; /* command/op.h */
 
-struct node;
+struct partition;
 struct replica;
 struct checkpoint_header;
 
@@ -32,10 +32,10 @@ struct replica_base {
     bool installed;       /* it came from another node: a log that disagrees is older */
 };
 
-/* Builds the replica beside the log and the engine. It does nothing before replica_start: messages
- * are dropped, it neither leads nor follows. NULL with a message when what the log says of the
- * members cannot be read. */
-struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
+/* Builds the partition's replica beside the log and its engine. It does nothing before
+ * replica_start: messages are dropped, it neither leads nor follows. NULL with a message when what
+ * the log says of the members cannot be read. */
+struct replica *replica_new(struct partition *partition, const struct protocol *protocol,
                             node_index me, const struct replica_base *base, char *message,
                             size_t cap);
 /* Steps START; the log has no holes any more. False with a message when log and checkpoint do not
@@ -114,8 +114,8 @@ void replica_queues(const struct replica *r, struct replica_queues *out);
 
 void replica_outlook(const struct replica *r, struct outlook *out);
 const struct outlook *replica_seen(const struct replica *r); /* as of the end of its last turn */
-node_index replica_leader(const struct replica *r); /* NODE_NONE: unknown */
-qr_term replica_term(const struct replica *r);      /* as of the last step */
+node_index replica_leader(const struct replica *r);          /* NODE_NONE: unknown */
+qr_term replica_term(const struct replica *r);               /* as of the last step */
 qr_slot replica_applied(const struct replica *r);
 qr_term replica_applied_term(const struct replica *r);
 /* The state is not to be trusted: nothing more is applied to it and nothing is read from it. */

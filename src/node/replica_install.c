@@ -19,13 +19,13 @@ static void free_engine(void *context)
     engine_free(context);
 }
 
-/* Whatever points to the state finds the new one through the node. */
-static void swap_engines(struct node *node, struct engine *engine)
+/* Whatever points to the state finds the new one through the partition. */
+static void swap_engines(struct partition *partition, struct engine *engine)
 {
-    struct engine *old = node->engine;
+    struct engine *old = partition->engine;
     engine_keep_stats(engine, old);
-    node->engine = engine;
-    io_aside(node->io, free_engine, old); /* millions of items */
+    partition->engine = engine;
+    io_aside(partition->node->io, free_engine, old); /* millions of items */
 }
 
 /* The snapshot's file becomes the checkpoint, its state the state; what is behind its slot is
@@ -35,7 +35,7 @@ static const struct checkpoint_header *take_state(struct replica *r)
     struct node *node = r->node;
     struct engine *engine;
     const struct checkpoint_header *header;
-    int error = fetch_install(node->fetch, &engine, &header);
+    int error = fetch_install(r->partition->fetch, &engine, &header);
     if (error != 0) {
         char why[256];
         (void)snprintf(why, sizeof why, "a snapshot cannot take the checkpoint's place: %s",
@@ -44,7 +44,7 @@ static const struct checkpoint_header *take_state(struct replica *r)
         node_fail(node, why);
         return NULL;
     }
-    swap_engines(node, engine);
+    swap_engines(r->partition, engine);
     r->digest_period = replica_digest_period(r);
     r->applied = header->slot;
     r->applied_term = header->term;
@@ -88,7 +88,7 @@ void replica_perform_install(struct replica *r, const struct effect *e)
     empty_log(r, e->install.slot, e->install.term);
     (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
     replica_roster_installed(r, r->offered, header->roster_slot);
-    keeper_installed(node->keeper, header);
+    keeper_installed(r->partition->keeper, header);
     replica_mark_ticket(r, e->install.ticket);
     replica_flights_lost(r, e->install.slot);
     (void)io_failpoint(node->io, FAIL_INSTALLED);
@@ -105,7 +105,7 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
         !replica_log_holds(&group, header->slot, header->term)) {
         return false;
     }
-    qr_assert(header->slot >= keeper_slot(node->keeper));
+    qr_assert(header->slot >= keeper_slot(r->partition->keeper));
     const struct checkpoint_header *installed = take_state(r);
     if (installed == NULL) {
         return false;
@@ -113,7 +113,7 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
     qr_assert(installed->slot == header->slot && installed->term == header->term);
     r->applied_roster = *roster;
     r->applied_roster_slot = header->roster_slot;
-    keeper_installed(node->keeper, installed);
+    keeper_installed(r->partition->keeper, installed);
     replica_flights_lost(r, header->slot); /* their replies are the other node's */
     return true;
 }
@@ -141,7 +141,7 @@ bool replica_install_repaired(struct replica *r, const struct checkpoint_header 
         log_reset(node->log, r->group, header->slot, header->term);
     }
     (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
-    keeper_installed(node->keeper, installed);
+    keeper_installed(r->partition->keeper, installed);
     char message[600]; /* a roster that cannot be read is told by the start */
     (void)replica_rosters_load(r, base, message, sizeof message);
     (void)io_failpoint(node->io, FAIL_INSTALLED);

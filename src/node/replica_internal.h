@@ -35,6 +35,7 @@ struct reads_pace {
 
 struct replica {
     struct node *node;
+    struct partition *partition; /* whose replica this is */
     const struct protocol *protocol;
     void *self;
     uint32_t group;
@@ -175,7 +176,7 @@ static inline qr_slot replica_apply_limit(const struct replica *r)
 /* The state is another one: compared from its next period on. */
 static inline int64_t replica_digest_period(const struct replica *r)
 {
-    return engine_log_time(r->node->engine) >> 20; /* about a second */
+    return engine_log_time(r->partition->engine) >> 20; /* about a second */
 }
 
 /* Applies what is allowed, for at most about `budget` microseconds. */

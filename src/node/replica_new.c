@@ -122,19 +122,21 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
     return true;
 }
 
-struct replica *replica_new(struct node *node, const struct protocol *protocol, uint32_t group,
+struct replica *replica_new(struct partition *partition, const struct protocol *protocol,
                             node_index me, const struct replica_base *base, char *message,
                             size_t cap)
 {
+    struct node *node = partition->node;
     struct protocol_limits limits = limits_of(&node->config);
     struct needs needs = protocol->needs(&limits);
     struct replica *r = qr_zalloc(sizeof *r);
     r->node = node;
+    r->partition = partition;
     r->protocol = protocol;
-    r->group = group;
+    r->group = partition->group;
     r->me = me;
     r->next_req = 1;
-    r->frozen = node->quarantined;
+    r->frozen = partition->quarantined;
     r->digest_period = replica_digest_period(r);
     r->applied = base->slot;
     r->apply_to = base->slot;
@@ -150,7 +152,7 @@ struct replica *replica_new(struct node *node, const struct protocol *protocol, 
         replica_free(r);
         return NULL;
     }
-    node->replica = r;
+    partition->replica = r;
     return r;
 }
 
@@ -170,8 +172,8 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
     free(r->start_memberships);
     r->start_memberships = NULL;
     replica_admin(r, ADMIN_READ_MODE, r->node->config.read_mode);
-    if (r->node->quarantined) {
-        quarantine_start(r->node);
+    if (r->partition->quarantined) {
+        quarantine_start(r->partition);
     }
     r->protocol->outlook(r->self, &r->outlook);
     return true;

@@ -48,8 +48,8 @@ uint32_t router_forwarded(const struct router *router)
 
 static bool leads_here(const struct router *router)
 {
-    return !router->node->removed && !router->node->quarantined &&
-           replica_leads(router->node->replica) && router->forwarded_count == 0;
+    return !router->node->removed && !router->node->zero->quarantined &&
+           replica_leads(router->node->zero->replica) && router->forwarded_count == 0;
 }
 
 static bool refused_for_space(struct router *router, const struct command_spec *spec)
@@ -61,7 +61,7 @@ static bool refused_for_space(struct router *router, const struct command_spec *
 /* False when there is no room now. p is in no queue and has its op. */
 static bool carry_out(struct router *router, struct pending *p)
 {
-    struct replica *replica = router->node->replica;
+    struct replica *replica = router->node->zero->replica;
     switch (p->spec->place) {
     case PLACE_READ:
         replica_read(replica, p);
@@ -144,7 +144,7 @@ static void settle(struct router *router, struct pending *p)
         pendings_remove(&router->loads, p);
     }
     if (p->arriving != NULL) {
-        rope_discard(engine_bin(router->node->engine), p->arriving);
+        rope_discard(engine_bin(router->node->zero->engine), p->arriving);
         p->arriving = NULL;
     }
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
@@ -218,7 +218,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     settle(router, p);
     if (status == STATUS_NOT_LEADER || status == STATUS_EXPIRED) {
         if (arrived != NULL) {
-            rope_discard(engine_bin(router->node->engine), arrived);
+            rope_discard(engine_bin(router->node->zero->engine), arrived);
         }
         struct pendings one = { 0 };
         pendings_push(&one, p);
@@ -298,7 +298,7 @@ void router_recall(struct router *router, struct pending *p)
 /* An order that only asks is answered from what this node knows when no leader can be reached. */
 static bool asked_here(const struct router *router, const struct pending *p)
 {
-    const struct replica *replica = router->node->replica;
+    const struct replica *replica = router->node->zero->replica;
     node_index leader = replica_leader(replica);
     return p->spec->place == PLACE_ORDER && orders_only_asks(p->spec) && !router->node->removed &&
            p->stream != NULL && p->stream->ordered &&
@@ -314,14 +314,14 @@ static bool route(struct router *router, struct pending *p)
         stream_refuse(p, STATUS_REMOVED);
         return true;
     }
-    if (relayed && replica_leads(router->node->replica) && !router->node->quarantined) {
+    if (relayed && replica_leads(router->node->zero->replica) && !router->node->zero->quarantined) {
         return carry_out(router, p);
     }
     if (leads_here(router) || asked_here(router, p)) {
         return carry_out(router, p);
     }
-    node_index leader = replica_leader(router->node->replica);
-    if (leader == NODE_NONE || leader == replica_me(router->node->replica) || relayed ||
+    node_index leader = replica_leader(router->node->zero->replica);
+    if (leader == NODE_NONE || leader == replica_me(router->node->zero->replica) || relayed ||
         !may_forward(router, leader)) {
         return false;
     }
@@ -352,7 +352,7 @@ void router_take(struct router *router, struct pending *p)
 static bool write_here(struct router *router, struct pending *p, const struct op *head,
                        const struct span *argv, uint32_t argc, size_t n)
 {
-    struct replica *replica = router->node->replica;
+    struct replica *replica = router->node->zero->replica;
     if (p->spec->place != PLACE_WRITE || router->waiting.count > 0 || !leads_here(router) ||
         refused_for_space(router, p->spec) || !replica_has_room(replica, n)) {
         return false;
@@ -367,7 +367,7 @@ static bool read_now(struct router *router, struct stream *stream, const struct 
 {
     return spec->place == PLACE_READ && stream->ordered && stream->first == NULL &&
            router->waiting.count == 0 && leads_here(router) &&
-           replica_read_now(router->node->replica, stream, spec, version, head, argv);
+           replica_read_now(router->node->zero->replica, stream, spec, version, head, argv);
 }
 
 void router_command(struct router *router, struct stream *stream, const struct command_spec *spec,
@@ -440,7 +440,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
     p->sender = sender;
     p->after_reads = after_reads;
     relay->latest_epoch = epoch;
-    if (epoch <= relay->refused_epoch || !replica_leads(node->replica)) {
+    if (epoch <= relay->refused_epoch || !replica_leads(node->zero->replica)) {
         refuse_relayed(p);
         return true;
     }
@@ -463,7 +463,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
 
 static void follow_leader(struct router *router)
 {
-    node_index leader = replica_leader(router->node->replica);
+    node_index leader = replica_leader(router->node->zero->replica);
     if (router->forwarded_count == 0) {
         return;
     }
@@ -480,7 +480,7 @@ static void route_waiting(struct router *router)
     while (router->waiting.first != NULL) {
         struct pending *p = pendings_pop(&router->waiting);
         bool relayed = p->stream != NULL && !p->stream->ordered;
-        if (relayed && !replica_leads(router->node->replica)) {
+        if (relayed && !replica_leads(router->node->zero->replica)) {
             refuse_relayed(p);
         } else if (!route(router, p)) {
             insert_after(&router->waiting, NULL, p);
@@ -533,7 +533,7 @@ static void expire(struct router *router, struct pending *p, enum qr_status stat
     } else if (p->state == PENDING_FORWARDED) {
         settle(router, p);
     } else {
-        replica_forget(node->replica, p);
+        replica_forget(node->zero->replica, p);
     }
     if (p->stream != NULL && p->stream->ordered && p->spec != NULL &&
         p->spec->place == PLACE_ORDER && orders_only_asks(p->spec)) {

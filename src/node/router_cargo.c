@@ -92,7 +92,7 @@ void router_reply_piece(struct router *router, node_index from, uint64_t id, str
 void router_load(struct router *router, struct pending *p)
 {
     if (peers_all_speak(router->node->peers, WIRE_VERSION_PIECES)) {
-        replica_load(router->node->replica, p);
+        replica_load(router->node->zero->replica, p);
     } else {
         stream_refuse(p, STATUS_UPGRADE);
     }

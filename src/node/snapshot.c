@@ -64,31 +64,31 @@ static bool read_gone(struct span in, uint64_t *file)
     return wire_finished(&r);
 }
 
-void snapshot_peer(struct node *node, node_index peer, bool up)
+void snapshot_peer(struct partition *partition, node_index peer, bool up)
 {
-    fetch_peer(node->fetch, peer, up);
+    fetch_peer(partition->fetch, peer, up);
     if (!up) {
-        source_peer_down(node->source, peer);
+        source_peer_down(partition->source, peer);
     }
 }
 
-static bool on_data(struct node *node, node_index from, const struct frame *f)
+static bool on_data(struct partition *partition, node_index from, const struct frame *f)
 {
     struct snapshot_piece piece;
     if (!read_piece(f->head, &piece) || f->tail.n != piece.n || piece.n > SNAPSHOT_PIECE_BYTES) {
         return false;
     }
-    fetch_on_data(node->fetch, from, &piece, f->tail);
+    fetch_on_data(partition->fetch, from, &piece, f->tail);
     return true;
 }
 
-bool snapshot_receive(struct node *node, node_index from, const struct frame *f)
+bool snapshot_receive(struct partition *partition, node_index from, const struct frame *f)
 {
     struct snapshot_offer offer;
     struct snapshot_piece piece;
     uint64_t file;
     if (f->kind == FRAME_SNAPSHOT_DATA) {
-        return on_data(node, from, f);
+        return on_data(partition, from, f);
     }
     if (f->tail.n > 0) {
         return false;
@@ -98,16 +98,16 @@ bool snapshot_receive(struct node *node, node_index from, const struct frame *f)
         if (!read_offer(f->head, &offer)) {
             return false;
         }
-        fetch_on_offer(node->fetch, from, &offer);
+        fetch_on_offer(partition->fetch, from, &offer);
         return true;
     case FRAME_SNAPSHOT_READ:
-        return read_piece(f->head, &piece) && source_on_read(node->source, from, &piece);
+        return read_piece(f->head, &piece) && source_on_read(partition->source, from, &piece);
     case FRAME_SNAPSHOT_GONE:
         if (!read_gone(f->head, &file)) {
             return false;
         }
-        fetch_on_gone(node->fetch, from, file);
-        source_on_refused(node->source, from, file);
+        fetch_on_gone(partition->fetch, from, file);
+        source_on_refused(partition->source, from, file);
         return true;
     default:
         return false;

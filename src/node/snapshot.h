@@ -16,7 +16,7 @@
 #include "base/wire.h"
 #include "node/frame.h"
 
-struct node;
+struct partition;
 
 struct snapshot_offer {
     uint64_t file;
@@ -40,9 +40,9 @@ size_t snapshot_piece_write(const struct snapshot_piece *piece, uint8_t *p); /* 
 size_t snapshot_gone_write(uint64_t file, uint8_t *p);
 
 /* A connection to a peer opened or closed. */
-void snapshot_peer(struct node *node, node_index peer, bool up);
+void snapshot_peer(struct partition *partition, node_index peer, bool up);
 
 /* A frame of one of the four kinds came. False: it makes no sense, the connection is closed. */
-bool snapshot_receive(struct node *node, node_index from, const struct frame *frame);
+bool snapshot_receive(struct partition *partition, node_index from, const struct frame *frame);
 
 #endif

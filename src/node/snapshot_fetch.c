@@ -23,10 +23,12 @@
 #define SOURCE_SILENCE (10 * QR_SECOND) /* one that is there but gives nothing */
 #define ASK_BYTES_MIN (SNAPSHOT_WINDOW_BYTES / 8)
 
-struct fetch *fetch_new(struct node *node)
+struct fetch *fetch_new(struct partition *partition)
 {
+    struct node *node = partition->node;
     struct fetch *f = qr_zalloc(sizeof *f);
     f->node = node;
+    f->partition = partition;
     f->source = NODE_NONE;
     (void)snprintf(f->path, sizeof f->path, "%s/" CHECKPOINT_RECEIVED_FILE, node->config.dir);
     fetch_look_for_left(f);
@@ -257,18 +259,19 @@ bool fetch_has_hope(const struct fetch *f, qr_time now)
  * damaged. */
 static bool is_needed(const struct fetch *f, qr_slot slot, qr_term term)
 {
-    struct node *node = f->node;
-    if (node->repairer != NULL) {
-        return repairer_needs(node, slot, term);
+    struct partition *partition = f->partition;
+    if (partition->repairer != NULL) {
+        return repairer_needs(partition, slot, term);
     }
-    return node->quarantined || slot > replica_applied(node->replica);
+    return partition->quarantined || slot > replica_applied(partition->replica);
 }
 
 static bool is_wanted(const struct fetch *f, node_index from, const struct snapshot_offer *offer)
 {
-    struct node *node = f->node;
-    return node->repairer != NULL ? repairer_offered(node, from, offer->slot, offer->slot_term)
-                                  : is_needed(f, offer->slot, offer->slot_term);
+    struct partition *partition = f->partition;
+    return partition->repairer != NULL
+               ? repairer_offered(partition, from, offer->slot, offer->slot_term)
+               : is_needed(f, offer->slot, offer->slot_term);
 }
 
 void fetch_on_offer(struct fetch *f, node_index from, const struct snapshot_offer *offer)
@@ -346,19 +349,19 @@ static void offer_to_protocol(struct fetch *f)
 {
     f->installing = true;
     f->installed = false;
-    bool repairs = f->node->repairer != NULL;
-    bool wrong = f->node->quarantined && !repairs; /* the state that is here: any is better */
+    bool repairs = f->partition->repairer != NULL;
+    bool wrong = f->partition->quarantined && !repairs; /* the state that is here: any is better */
     if (repairs) {
-        repairer_whole(f->node, &f->reader.header, &f->roster);
-    } else if (!wrong || !replica_reinstall(f->node->replica, &f->reader.header, &f->roster)) {
-        replica_offer(f->node->replica, f->source, &f->reader.header, &f->roster);
+        repairer_whole(f->partition, &f->reader.header, &f->roster);
+    } else if (!wrong || !replica_reinstall(f->partition->replica, &f->reader.header, &f->roster)) {
+        replica_offer(f->partition->replica, f->source, &f->reader.header, &f->roster);
     }
     f->installing = false;
     if (f->node->failed) {
         return;
     }
     if (wrong && f->installed) {
-        quarantine_end(f->node);
+        quarantine_end(f->partition);
     }
     qr_time took = io_now(f->node->io) - f->began;
     if (f->installed) {
@@ -438,7 +441,7 @@ bool fetch_turn(struct fetch *f, qr_time now)
         f->figures.dropped++; /* the log has brought it after all */
         fetch_drop(f);
     }
-    if (f->phase == IDLE && f->left && f->node->repairer == NULL &&
+    if (f->phase == IDLE && f->left && f->partition->repairer == NULL &&
         !is_needed(f, f->left_slot, 0)) {
         fetch_drop_left(f);
     }
@@ -449,10 +452,11 @@ bool fetch_turn(struct fetch *f, qr_time now)
     case PULLING:
         return pull(f, now);
     case WHOLE:
-        if (f->node->quarantined && f->node->repairer == NULL && !quarantine_may_end(f->node)) {
+        if (f->partition->quarantined && f->partition->repairer == NULL &&
+            !quarantine_may_end(f->partition)) {
             return false;
         }
-        if (keeper_is_quiet(f->node->keeper)) {
+        if (keeper_is_quiet(f->partition->keeper)) {
             offer_to_protocol(f);
         }
         return false;

@@ -16,10 +16,11 @@
 #include "node/snapshot.h"
 
 struct engine;
+struct partition;
 struct fetch;
 struct checkpoint_header;
 
-struct fetch *fetch_new(struct node *node);
+struct fetch *fetch_new(struct partition *partition);
 void fetch_free(struct fetch *fetch);
 
 void fetch_on_offer(struct fetch *fetch, node_index from, const struct snapshot_offer *offer);

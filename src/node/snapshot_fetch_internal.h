@@ -11,6 +11,7 @@ enum phase { IDLE, REREADING, PULLING, SYNCING, WHOLE, DROPPING };
 
 struct fetch {
     struct node *node;
+    struct partition *partition;
     enum phase phase;
     node_index source;
     struct snapshot_offer offer;

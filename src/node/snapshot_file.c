@@ -251,7 +251,8 @@ bool fetch_start_afresh(struct fetch *f)
 
 bool fetch_is_ours(const struct fetch *f, const struct checkpoint_header *h)
 {
-    return memcmp(h->cluster, f->node->identity.cluster, sizeof h->cluster) == 0 && h->group == 0;
+    return memcmp(h->cluster, f->node->identity.cluster, sizeof h->cluster) == 0 &&
+           h->group == f->partition->group;
 }
 
 /* Whether the file on disk is a beginning of the one offered. */

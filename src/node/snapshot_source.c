@@ -47,6 +47,7 @@ struct job {
 
 struct source {
     struct node *node;
+    struct partition *partition;
     struct io_file *file;            /* NULL: none is open */
     struct checkpoint_header header; /* of the open file */
     struct follower follower[MEMBERS_MAX];
@@ -65,10 +66,11 @@ struct source {
     struct source_figures figures;
 };
 
-struct source *source_new(struct node *node)
+struct source *source_new(struct partition *partition)
 {
     struct source *s = qr_zalloc(sizeof *s);
-    s->node = node;
+    s->node = partition->node;
+    s->partition = partition;
     return s;
 }
 
@@ -164,7 +166,7 @@ static bool is_being_read(const struct source *s, qr_time now)
 /* Told once per checkpoint. Unless it is for now only, another one is to be taken. */
 static void cannot_use(struct source *s, const char *why, bool for_good)
 {
-    qr_slot slot = keeper_slot(s->node->keeper);
+    qr_slot slot = keeper_slot(s->partition->keeper);
     if (s->told_of != slot) {
         s->figures.unusable++;
         node_log(s->node, NODE_LOG_WARNING,
@@ -182,10 +184,10 @@ static void cannot_use(struct source *s, const char *why, bool for_good)
 static bool open_file(struct source *s, qr_slot least, qr_time now)
 {
     if (s->file != NULL && s->header.slot >= least && s->header.salt != s->refused_file &&
-        (is_being_read(s, now) || s->header.slot == keeper_slot(s->node->keeper))) {
+        (is_being_read(s, now) || s->header.slot == keeper_slot(s->partition->keeper))) {
         return true;
     }
-    if (s->reading || keeper_slot(s->node->keeper) < least) {
+    if (s->reading || keeper_slot(s->partition->keeper) < least) {
         return false;
     }
     close_file(s);
@@ -247,10 +249,9 @@ void source_wanted(struct source *s, node_index to, qr_slot least)
 
 void source_asked(struct source *s, node_index to, qr_slot least)
 {
-    struct node *node = s->node;
-    if (!node->quarantined) {
+    if (!s->partition->quarantined) {
         /* A replica that has applied that much takes a new one, if need be. */
-        source_wanted(s, to, replica_applied(node->replica) >= least ? least : 0);
+        source_wanted(s, to, replica_applied(s->partition->replica) >= least ? least : 0);
         s->follower[to].repairs = true;
     }
 }
@@ -307,7 +308,7 @@ void source_distrust(struct source *s)
 bool source_on_read(struct source *s, node_index from, const struct snapshot_piece *piece)
 {
     qr_time now = io_now(s->node->io);
-    if (s->node->quarantined || (s->distrusted != 0 && piece->file == s->distrusted)) {
+    if (s->partition->quarantined || (s->distrusted != 0 && piece->file == s->distrusted)) {
         say_gone(s, from, piece->file);
         return true;
     }
@@ -479,7 +480,7 @@ static void start_read(struct source *s, node_index to, qr_time now)
 static void watch_members(struct source *s, qr_time now)
 {
     struct outlook outlook;
-    replica_outlook(s->node->replica, &outlook);
+    replica_outlook(s->partition->replica, &outlook);
     bool leads = outlook.role == ROLE_LEADER;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct follower *f = &s->follower[i];

@@ -10,9 +10,10 @@
 
 #include "node/snapshot.h"
 
+struct partition;
 struct source;
 
-struct source *source_new(struct node *node);
+struct source *source_new(struct partition *partition);
 /* What a helper thread still holds is freed when it is done: before io_free. */
 void source_free(struct source *source);
 

@@ -73,6 +73,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     memset(p, 0, offsetof(struct pending, near));
     p->stream = stream;
     p->node = node;
+    p->partition = node->zero;
     p->spec = spec;
     p->version = version;
     p->arrived = now;
@@ -122,7 +123,7 @@ static void pending_free(struct pending *p)
     pending_drop_op(p);
     pending_drop_cargo(p);
     if (p->arriving != NULL) {
-        rope_discard(engine_bin(node->engine), p->arriving);
+        rope_discard(engine_bin(node->zero->engine), p->arriving);
         p->arriving = NULL;
     }
     if (p->reply.cap > 0 || p->reply.parts != NULL) {

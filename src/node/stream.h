@@ -25,6 +25,7 @@
 #include "resp/reply.h"
 
 struct node;
+struct partition;
 struct stream;
 
 enum pending_state {
@@ -45,6 +46,7 @@ enum read_place { READ_CONFIRMED, READ_LARGE, READ_PARKED };
 
 struct pending {
     struct node *node;
+    struct partition *partition;     /* where it is carried out */
     struct stream *stream;           /* NULL: whoever asked is gone, the reply goes nowhere */
     struct pending *next, *previous; /* in stream order */
     struct pending *age_next, *age_previous;     /* in order of arrival in the node */

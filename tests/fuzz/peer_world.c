@@ -31,9 +31,9 @@ static void tell(uint8_t frame, node_index from, struct span fields, struct span
     frame_append(&told->bytes, frame, fields, attached, false);
 }
 
-bool quarantine_receive(struct node *node, node_index from, struct span head)
+bool quarantine_receive(struct partition *partition, node_index from, struct span head)
 {
-    (void)node;
+    (void)partition;
     return from < MEMBERS_MAX && head.n >= 17;
 }
 
@@ -221,31 +221,31 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     the_world->up[peer] = up;
 }
 
-void snapshot_peer(struct node *node, node_index peer, bool up)
+void snapshot_peer(struct partition *partition, node_index peer, bool up)
 {
-    (void)node;
+    (void)partition;
     (void)up;
     qr_assert(peer < MEMBERS && peer != ME);
 }
 
-bool snapshot_receive(struct node *node, node_index from, const struct frame *frame)
+bool snapshot_receive(struct partition *partition, node_index from, const struct frame *frame)
 {
-    (void)node;
+    (void)partition;
     qr_assert(from < MEMBERS && from != ME);
     tell(frame->kind, from, frame->head, frame->tail);
     return true;
 }
 
-void repairer_peer(struct node *node, node_index peer, bool up)
+void repairer_peer(struct partition *partition, node_index peer, bool up)
 {
-    (void)node;
+    (void)partition;
     (void)up;
     qr_assert(peer < MEMBERS && peer != ME);
 }
 
-bool repairer_receive(struct node *node, node_index from, const struct frame *frame)
+bool repairer_receive(struct partition *partition, node_index from, const struct frame *frame)
 {
-    (void)node;
+    (void)partition;
     qr_assert(from < MEMBERS && from != ME);
     tell(frame->kind, from, frame->head, frame->tail);
     return true;
@@ -372,6 +372,8 @@ struct world *peer_world_new(void)
     struct world *w = qr_zalloc(sizeof *w);
     char message[512];
     the_world = w;
+    w->zero.node = &w->node;
+    w->node.zero = &w->zero;
     w->disk = disk_new();
     disk_advance(w->disk, 100 * QR_SECOND);
     w->node.io = w->disk;

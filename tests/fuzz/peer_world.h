@@ -33,6 +33,7 @@ struct world {
     struct roster roster;
     struct io *disk;
     struct node node;
+    struct partition zero;
     struct io_stream stream[STREAMS_MAX];
     void (*on_accept)(void *context, struct io_stream *stream);
     void *accept_context;

@@ -107,7 +107,7 @@ static void test_a_truncated_write_may_still_be_committed_D1(void **state)
     assert_heard("");
 
     /* 1@1 comes back from the leader of term 3 */
-    assert_true(replica_receive(world->node.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
+    assert_true(replica_receive(world->zero.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
                                 span_of(kept, bytes)));
     turn();
     assert_heard("");
@@ -268,7 +268,7 @@ static void test_an_entry_that_is_no_operation_is_not_taken(void **state)
     (void)state;
     uint8_t record[RECORD_HEADER_BYTES + 8] = { 0 };
     record_seal(record, 0, RECORD_COMMAND, 1, 1, 8);
-    assert_false(replica_receive(world->node.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
+    assert_false(replica_receive(world->zero.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
                                  span_of(record, sizeof record)));
     assert_int_equal(world->log.last, 0);
 }
@@ -278,11 +278,11 @@ static void test_a_checkpoint_that_is_due_holds_back_what_is_not_durable(void **
     (void)state;
     command("set a 1");
     turn();
-    replica_apply_durable_only(world->node.replica, true);
+    replica_apply_durable_only(world->zero.replica, true);
     apply_upto(1); /* the others were faster */
     assert_heard("");
-    assert_int_equal(replica_deadline(world->node.replica), QR_NEVER); /* and nobody spins */
-    replica_durable(world->node.replica, log_position(&world->log));
+    assert_int_equal(replica_deadline(world->zero.replica), QR_NEVER); /* and nobody spins */
+    replica_durable(world->zero.replica, log_position(&world->log));
     turn();
     assert_heard("+OK\r\n");
 }
@@ -325,7 +325,7 @@ static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
     world->congested = false;
     turn();
     assert_heard("");
-    replica_unpark(world->node.replica, &world->client);
+    replica_unpark(world->zero.replica, &world->client);
     assert_true(world->node.again);
     turn();
     assert_heard("$-1\r\n$-1\r\n");

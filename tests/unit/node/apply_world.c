@@ -76,14 +76,14 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
     (void)term, (void)records;
 }
 
-void quarantine_start(struct node *node)
+void quarantine_start(struct partition *partition)
 {
-    (void)node;
+    (void)partition;
 }
 
-void quarantine_note_state(struct node *node, qr_slot slot)
+void quarantine_note_state(struct partition *partition, qr_slot slot)
 {
-    (void)node, (void)slot;
+    (void)partition, (void)slot;
 }
 
 qr_slot keeper_slot(const struct keeper *keeper)
@@ -322,14 +322,14 @@ static const struct protocol protocol = { .codec = &codec,
 /* Any event: the effects prepared so far are carried out. */
 void poke(void)
 {
-    replica_peer(world->node.replica, 2, true);
+    replica_peer(world->zero.replica, 2, true);
 }
 
 void apply_upto(qr_slot slot)
 {
     struct effect *e = &world->next[world->next_count++];
     *e = (struct effect){ .kind = EFFECT_APPLY };
-    e->apply.lo = replica_applied(world->node.replica) + 1;
+    e->apply.lo = replica_applied(world->zero.replica) + 1;
     e->apply.hi = slot + 1;
     poke();
     world->outlook.commit = slot;
@@ -375,7 +375,7 @@ void turn(void)
     (void)node_clock(&world->node);
     poke(); /* a protocol's outlook is another one after a step only */
     router_turn(world->node.router);
-    replica_turn(world->node.replica);
+    replica_turn(world->zero.replica);
 }
 
 void lead(qr_term term)
@@ -433,15 +433,17 @@ int setup(void **state)
     reply_init(&world->node.nowhere, 2);
     world->node.nowhere.discard = true;
     reply_init(&world->out, 2);
-    world->node.engine = engine_new(&config);
+    world->zero.node = &world->node;
+    world->node.zero = &world->zero;
+    world->zero.engine = engine_new(&config);
     world->outlook = (struct outlook){ .leader = NODE_NONE, .room = 1000, .members = 5 };
     struct replica_base base = { .roster.members.voters = 31 };
     for (node_index i = 0; i < 5; i++) {
         base.roster.node[i] = (struct roster_node){ .id = i + 1u, .address = "10.0.0.1" };
     }
     world->node.router = router_new(&world->node);
-    assert_non_null(replica_new(&world->node, &protocol, 0, 0, &base, message, sizeof message));
-    assert_true(replica_start(world->node.replica, &base, message, sizeof message));
+    assert_non_null(replica_new(&world->zero, &protocol, 0, &base, message, sizeof message));
+    assert_true(replica_start(world->zero.replica, &base, message, sizeof message));
     stream_init(&world->client, &world->node, true);
     world->client.begin_reply = begin_reply;
     world->client.end_reply = end_reply;
@@ -464,9 +466,9 @@ int teardown(void **state)
         world->node.free_pendings = p->next;
         free(p);
     }
-    replica_free(world->node.replica);
+    replica_free(world->zero.replica);
     router_free(world->node.router);
-    engine_free(world->node.engine);
+    engine_free(world->zero.engine);
     for (int i = 0; i < SLOTS; i++) {
         free(world->log.record[i]);
     }

@@ -24,6 +24,7 @@ struct log {
 
 struct world {
     struct node node;
+    struct partition zero;
     const struct protocol *protocol; /* the one that is played */
     struct log log;
     struct stream client;

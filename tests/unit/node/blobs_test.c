@@ -43,7 +43,7 @@ static void begin_large(struct relay *from)
     assert_true(router_piece(from, 7, span_of(large, BLOB_PART_BYTES)));
     turn();
     apply_upto(1);
-    assert_int_equal(engine_staged_bytes(world->node.engine), sizeof large);
+    assert_int_equal(engine_staged_bytes(world->zero.engine), sizeof large);
 }
 
 /* The next batch is refused, but this node goes on to lead: a hand-over was called off. */
@@ -54,7 +54,7 @@ static void lead_on_after_a_refusal(void)
     world->refuses = false;
     turn();
     apply_upto(world->log.last);
-    assert_int_equal(engine_staged_bytes(world->node.engine), 0);
+    assert_int_equal(engine_staged_bytes(world->zero.engine), 0);
 }
 
 static void test_what_a_refused_command_had_in_the_log_is_given_up_B2(void **state)

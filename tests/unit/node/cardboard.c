@@ -20,6 +20,7 @@
 #include "node/snapshot_source.h"
 
 struct node node;
+struct partition zero;
 struct client clients[3];
 struct client *const me = &clients[0];
 struct command_stats command_stats[256];
@@ -215,12 +216,14 @@ int fresh(void **state)
     (void)state;
     measure_free(node.measure);
     memset(&node, 0, sizeof node);
+    zero = (struct partition){ .node = &node };
+    node.zero = &zero;
     node.measure = measure_new();
     memset(clients, 0, sizeof clients);
     memset(command_stats, 0, sizeof command_stats);
     config_defaults(&node.config);
     node.command_stats = command_stats;
-    node.replica = (struct replica *)&outlook; /* never looked into */
+    zero.replica = (struct replica *)&outlook; /* never looked into */
     node.peers = (struct peers *)&outlook;
     node.identity.node_id = 1;
     strcpy(node.run_id, "0123456789012345678901234567890123456789");

@@ -5,6 +5,7 @@
 #include "node/local_internal.h"
 
 extern struct node node;
+extern struct partition zero;
 extern struct client clients[3]; /* in node.clients; the first one runs the commands */
 extern struct client *const me;
 extern struct command_stats command_stats[256];

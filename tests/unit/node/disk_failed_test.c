@@ -242,6 +242,8 @@ static int setup(void **state)
     strcpy(dir, "/tmp/disk-failed-XXXXXX");
     assert_non_null(mkdtemp(dir));
     node->io = io_new();
+    node->zero = calloc(1, sizeof *node->zero);
+    node->zero->node = node;
     struct config *config = &node->config;
     strcpy(config->dir, dir);
     strcpy(config->cluster_id, "00112233445566778899aabbccddeeff");
@@ -258,8 +260,8 @@ static int setup(void **state)
     identity_roster(&node->identity, &roster);
     applied_roster = roster;
     memcpy(node->known, roster.node, sizeof node->known);
-    quarantine_open(node);
-    assert_false(node->quarantined);
+    quarantine_open(node->zero);
+    assert_false(node->zero->quarantined);
     return 0;
 }
 
@@ -275,6 +277,7 @@ static int teardown(void **state)
     }
     identity_close(&node->identity);
     io_free(node->io);
+    free(node->zero);
     free(node);
     return 0;
 }
@@ -293,22 +296,22 @@ static bool is_there(const char *name)
 /* Two others agree on another state. */
 static void outvote(void)
 {
-    quarantine_note_state(node, 9);
+    quarantine_note_state(node->zero, 9);
     for (node_index i = 1; i < 3; i++) {
         uint8_t head[17];
         struct wire_writer w = wire_writer(head, sizeof head);
         wire_put_u8(&w, 1);
         wire_put_u64(&w, 9);
         wire_put_u64(&w, 77);
-        assert_true(quarantine_receive(node, i, span_of(head, w.n)));
+        assert_true(quarantine_receive(node->zero, i, span_of(head, w.n)));
     }
-    assert_true(node->quarantined);
+    assert_true(node->zero->quarantined);
 }
 
 static void later(void)
 {
     now += QR_SECOND;
-    (void)quarantine_turn(node, now);
+    (void)quarantine_turn(node->zero, now);
 }
 
 static uint32_t meet_a_new_directory(void)
@@ -371,7 +374,7 @@ static void test_a_mark_that_cannot_be_removed_stops_the_node_R7_U27(void **stat
     (void)state;
     outvote();
     fails[UNLINK] = -EIO;
-    quarantine_end(node);
+    quarantine_end(node->zero);
     assert_true(node->failed);
 }
 
@@ -380,7 +383,7 @@ static void test_a_mark_whose_end_is_not_durable_stops_the_node_R7_U27(void **st
     (void)state;
     outvote();
     fails[DIR_SYNC] = -EIO;
-    quarantine_end(node);
+    quarantine_end(node->zero);
     assert_true(node->failed);
 }
 
@@ -389,10 +392,10 @@ static void end_saving(enum checkpoint_result result)
     outvote();
     later();
     assert_true(saves);
-    assert_false(quarantine_may_end(node));
+    assert_false(quarantine_may_end(node->zero));
     struct checkpoint_header header = { .slot = 9 };
-    saved(node, result, &header, "as the disk says");
-    assert_true(quarantine_may_end(node));
+    saved(node->zero, result, &header, "as the disk says");
+    assert_true(quarantine_may_end(node->zero));
 }
 
 static void test_a_state_that_a_broken_disk_does_not_take_stops_the_node_R7_U27(void **state)

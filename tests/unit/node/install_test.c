@@ -30,7 +30,7 @@ static void install(qr_slot slot, qr_term term, const char *value)
     e->install.ticket = ++world->minted;
     e->install.slot = slot;
     e->install.term = term;
-    replica_offer(world->node.replica, 1, &world->snapshot_header, &roster);
+    replica_offer(world->zero.replica, 1, &world->snapshot_header, &roster);
     world->outlook.commit = slot;
     world->outlook.last = slot;
     assert_null(world->snapshot); /* it is the node's */
@@ -44,8 +44,8 @@ static void test_writes_that_the_snapshot_covers_are_uncertain_D1(void **state)
     turn();
     install(2, 2, "9");
     assert_heard(UNCERTAIN UNCERTAIN);
-    assert_int_equal(replica_applied(world->node.replica), 2);
-    assert_int_equal(replica_applied_term(world->node.replica), 2);
+    assert_int_equal(replica_applied(world->zero.replica), 2);
+    assert_int_equal(replica_applied_term(world->zero.replica), 2);
 }
 
 /* It may be far ahead: further than there are places for writes in flight. */
@@ -117,15 +117,15 @@ static void test_the_log_begins_behind_the_snapshot(void **state)
     qr_ticket ticket = world->minted;
     assert_int_equal(world->log.resets, 1);
     assert_int_equal(world->log.last, 2);
-    assert_int_equal(replica_durable_slot(world->node.replica), 2);
-    replica_durable(world->node.replica, written);
-    assert_int_equal(replica_durable_slot(world->node.replica), 2);
+    assert_int_equal(replica_durable_slot(world->zero.replica), 2);
+    replica_durable(world->zero.replica, written);
+    assert_int_equal(replica_durable_slot(world->zero.replica), 2);
     assert_true(world->durable < ticket); /* not before the log's record of it is on disk */
-    replica_durable(world->node.replica, log_position(&world->log));
+    replica_durable(world->zero.replica, log_position(&world->log));
     assert_int_equal(world->durable, ticket);
     noop_at(3, 2);
     apply_upto(3);
-    assert_int_equal(replica_applied(world->node.replica), 3);
+    assert_int_equal(replica_applied(world->zero.replica), 3);
 }
 
 /* A start with a checkpoint up to slot 2, beside a log that holds other entries there. */
@@ -133,11 +133,10 @@ static bool start_beside(bool installed)
 {
     char message[600];
     struct replica_base base = { .slot = 2, .term = 2, .installed = installed };
-    base.roster = *replica_roster(world->node.replica, &base.roster_slot);
-    replica_free(world->node.replica);
-    assert_non_null(
-        replica_new(&world->node, world->protocol, 0, 0, &base, message, sizeof message));
-    return replica_start(world->node.replica, &base, message, sizeof message);
+    base.roster = *replica_roster(world->zero.replica, &base.roster_slot);
+    replica_free(world->zero.replica);
+    assert_non_null(replica_new(&world->zero, world->protocol, 0, &base, message, sizeof message));
+    return replica_start(world->zero.replica, &base, message, sizeof message);
 }
 
 /* The end came between the two halves of an installation. */
@@ -151,7 +150,7 @@ static void test_a_start_finishes_it(void **state)
     assert_true(start_beside(true));
     assert_int_equal(world->log.resets, 1);
     assert_int_equal(world->log.last, 2);
-    assert_int_equal(replica_applied(world->node.replica), 2);
+    assert_int_equal(replica_applied(world->zero.replica), 2);
 }
 
 /* One of the two is not this node's. */
@@ -170,8 +169,8 @@ static void test_the_roster_of_the_snapshot_is_in_force(void **state)
     (void)state;
     qr_slot slot;
     install(5, 2, "9");
-    assert_int_equal(replica_applied_roster(world->node.replica, &slot)->members.voters, 7);
-    assert_int_equal(replica_roster(world->node.replica, &slot)->members.voters, 7);
+    assert_int_equal(replica_applied_roster(world->zero.replica, &slot)->members.voters, 7);
+    assert_int_equal(replica_roster(world->zero.replica, &slot)->members.voters, 7);
 }
 
 int main(void)

@@ -47,7 +47,7 @@ static struct cargo *set_large(struct stream *stream, const char *key, size_t n)
 
 static void assert_value(const char *key, size_t n)
 {
-    struct item *item = store_find(engine_store(world->node.engine), 0, span_of(key, strlen(key)));
+    struct item *item = store_find(engine_store(world->zero.engine), 0, span_of(key, strlen(key)));
     assert_non_null(item);
     assert_int_equal(item_value_n(item), n);
     for (size_t i = 0; i < n; i++) {
@@ -57,7 +57,7 @@ static void assert_value(const char *key, size_t n)
 
 static uint64_t staged(void)
 {
-    return engine_staged_bytes(world->node.engine);
+    return engine_staged_bytes(world->zero.engine);
 }
 
 static void apply_all(void)
@@ -201,7 +201,7 @@ static void test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2(void
     turn();
     apply_all();
     assert_int_equal(staged(), 0);
-    assert_null(store_find(engine_store(world->node.engine), 0, SPAN_LITERAL("a")));
+    assert_null(store_find(engine_store(world->zero.engine), 0, SPAN_LITERAL("a")));
 }
 
 /* The same when it has waited too long there. */
@@ -209,10 +209,10 @@ static void test_what_waits_too_long_for_the_next_try_leaves_nothing_B2(void **s
 {
     (void)state;
     set_large_and_have_it_refused();
-    world->node.quarantined = true; /* or whatever else keeps it from being carried out */
+    world->zero.quarantined = true; /* or whatever else keeps it from being carried out */
     later(60 * QR_SECOND);
     assert_heard("-CLUSTERDOWN no leader, the command was not applied\r\n");
-    world->refuses = world->node.quarantined = false;
+    world->refuses = world->zero.quarantined = false;
     turn();
     apply_all();
     assert_int_equal(staged(), 0);

@@ -398,7 +398,7 @@ static void test_role(void **state)
     CHECK("role", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:7003\r\n$9\r\nconnected\r\n:41\r\n");
     outlook.leader = NODE_NONE;
     CHECK("role", "*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$7\r\nconnect\r\n:41\r\n");
-    node.replica = NULL;
+    zero.replica = NULL;
     CHECK("role", "*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$7\r\nconnect\r\n:0\r\n");
 }
 
@@ -430,8 +430,8 @@ static void test_info(void **state)
     outlook.leader = 1;
     CHECK_HAS("info replication", "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:7002\r\n"
                                   "master_link_status:up\r\n");
-    node.replica = NULL;
-    node.loading = true;
+    zero.replica = NULL;
+    zero.loading = true;
     CHECK_HAS("info", "loading:1\r\n");
     me->version = 3;
     assert_int_equal(strncmp(run("info"), "=", 1), 0);

@@ -15,7 +15,8 @@
 
 #define TO 1u
 
-static struct node node;
+static struct partition zero;
+static struct node node = { .zero = &zero };
 static struct peers peers;
 static struct link link;
 static struct rope_bin bin;

@@ -69,7 +69,7 @@ static void test_a_lease_ends_with_its_term_and_with_the_read_mode_G1(void **sta
     confirm_reads(0, world->now + QR_SECOND);
     turn();
     assert_heard("$-1\r\n");
-    replica_admin(world->node.replica, ADMIN_READ_MODE, 0);
+    replica_admin(world->zero.replica, ADMIN_READ_MODE, 0);
     command("get a");
     assert_heard("");
 }

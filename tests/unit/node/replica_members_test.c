@@ -16,7 +16,7 @@
 static const struct roster *in_force(qr_slot expected)
 {
     qr_slot slot;
-    const struct roster *roster = replica_roster(world->node.replica, &slot);
+    const struct roster *roster = replica_roster(world->zero.replica, &slot);
     assert_int_equal(slot, expected);
     return roster;
 }
@@ -24,7 +24,7 @@ static const struct roster *in_force(qr_slot expected)
 static const struct roster *decided(qr_slot expected)
 {
     qr_slot slot;
-    const struct roster *roster = replica_applied_roster(world->node.replica, &slot);
+    const struct roster *roster = replica_applied_roster(world->zero.replica, &slot);
     assert_int_equal(slot, expected);
     return roster;
 }
@@ -33,14 +33,14 @@ static void test_an_entry_is_in_force_at_once_and_decided_when_applied(void **st
 {
     (void)state;
     struct membership four = { .voters = 15 };
-    uint32_t changes = replica_roster_changes(world->node.replica);
+    uint32_t changes = replica_roster_changes(world->zero.replica);
     in_force(0);
     members_at(1, 1, &four);
     assert_int_equal(in_force(1)->members.voters, 15);
     assert_int_equal(in_force(1)->node[3].id, 4);
     assert_int_equal(in_force(1)->node[4].id, 0); /* whoever is in no set is forgotten */
     assert_int_equal(decided(0)->members.voters, 31);
-    assert_true(replica_roster_changes(world->node.replica) > changes);
+    assert_true(replica_roster_changes(world->zero.replica) > changes);
     apply_upto(1);
     assert_int_equal(decided(1)->members.voters, 15);
 }
@@ -98,7 +98,7 @@ static size_t record_of(const uint8_t *payload, size_t n, uint8_t *out)
 
 static bool receive(const uint8_t *record, size_t n)
 {
-    return replica_receive(world->node.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
+    return replica_receive(world->zero.replica, 1, 1, (struct span){ 0 }, 1, 2, 1,
                            span_of(record, n));
 }
 

@@ -233,7 +233,9 @@ int setup(void **state)
 {
     world = calloc(1, sizeof *world);
     world->now = world->node.clock = QR_SECOND;
-    world->node.replica = &world->replica;
+    world->zero.node = &world->node;
+    world->zero.replica = &world->replica;
+    world->node.zero = &world->zero;
     world->node.peers = &world->peers;
     world->node.config.leader_wait_ms = 2000;
     world->node.config.request_timeout_ms = 5000;

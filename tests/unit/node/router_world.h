@@ -34,6 +34,7 @@ struct peers {
 
 struct world {
     struct node node;
+    struct partition zero;
     struct replica replica;
     struct peers peers;
     struct stream client;

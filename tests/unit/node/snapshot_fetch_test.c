@@ -18,8 +18,8 @@
 static void assert_equal_states(node_index node)
 {
     assert_true(has_installed(node));
-    assert_int_equal(engine_digest(world->node[node].engine),
-                     engine_digest(world->node[SOURCE].engine));
+    assert_int_equal(engine_digest(world->node[node].zero->engine),
+                     engine_digest(world->node[SOURCE].zero->engine));
     assert_int_equal(file_bytes(node, CHECKPOINT_RECEIVED_FILE), 0);
     assert_int_equal(file_bytes(node, CHECKPOINT_FILE), file_bytes(SOURCE, CHECKPOINT_FILE));
 }
@@ -27,7 +27,7 @@ static void assert_equal_states(node_index node)
 /* The state that was there serves on, and nothing of the file is left. */
 static void assert_untouched(node_index node, const struct engine *before)
 {
-    assert_ptr_equal(world->node[node].engine, before);
+    assert_ptr_equal(world->node[node].zero->engine, before);
     assert_int_equal(world->replica[node].applied, 1);
     assert_int_equal(file_bytes(node, CHECKPOINT_FILE), 0);
     assert_int_equal(file_bytes(node, CHECKPOINT_RECEIVED_FILE), 0);
@@ -37,10 +37,10 @@ static void restart(node_index node)
 {
     struct node *n = &world->node[node];
     carry(node);
-    fetch_free(n->fetch);
+    fetch_free(n->zero->fetch);
     disk_settle(n->io);
-    n->fetch = fetch_new(n);
-    snapshot_peer(&world->node[SOURCE], node, false);
+    n->zero->fetch = fetch_new(n->zero);
+    snapshot_peer(world->node[SOURCE].zero, node, false);
 }
 
 static void begin_to_pull(void)
@@ -109,7 +109,7 @@ static void test_another_file_begins_anew_U19(void **state)
 static void test_a_damaged_block_is_refused_and_told_27_63(void **state)
 {
     (void)state;
-    const struct engine *before = world->node[ME].engine;
+    const struct engine *before = world->node[ME].zero->engine;
     size_t n;
     take_checkpoint(SLOT, BYTES, 'a');
     file_of(SOURCE, CHECKPOINT_FILE, &n)[BYTES * 3 / 4] ^= 4;
@@ -120,11 +120,11 @@ static void test_a_damaged_block_is_refused_and_told_27_63(void **state)
     assert_true(was_said("Refused the snapshot at slot 100 from node 1: bad checksum of a block"));
     assert_true(was_said("Node 2 cannot use this node's checkpoint"));
     assert_int_equal(world->alarms, 2);
-    assert_int_equal(source_figures(world->node[SOURCE].source)->refused, 1);
+    assert_int_equal(source_figures(world->node[SOURCE].zero->source)->refused, 1);
     want(ME); /* nobody begins with that one again */
     pull(ME, UINT64_MAX);
     assert_int_equal(figures_of(ME).begun, 1);
-    assert_true(source_wants(world->node[SOURCE].source) > SLOT);
+    assert_true(source_wants(world->node[SOURCE].zero->source) > SLOT);
     take_checkpoint(SLOT + 1, BYTES, 'b');
     want(ME);
     pull(ME, UINT64_MAX);
@@ -135,7 +135,7 @@ static void test_a_damaged_block_is_refused_and_told_27_63(void **state)
 static void test_a_file_of_another_cluster_is_refused_and_told(void **state)
 {
     (void)state;
-    const struct engine *before = world->node[ME].engine;
+    const struct engine *before = world->node[ME].zero->engine;
     memset(world->node[SOURCE].identity.cluster, 9, 16);
     take_checkpoint(SLOT, BYTES, 'a');
     want(ME);
@@ -171,11 +171,11 @@ static void test_what_the_log_has_brought_meanwhile_is_dropped(void **state)
 static void test_a_file_that_is_gone_in_the_middle_is_let_go_28(void **state)
 {
     (void)state;
-    const struct engine *before = world->node[ME].engine;
+    const struct engine *before = world->node[ME].zero->engine;
     begin_to_pull();
     carry(SOURCE);
-    source_free(world->node[SOURCE].source);
-    world->node[SOURCE].source = source_new(&world->node[SOURCE]);
+    source_free(world->node[SOURCE].zero->source);
+    world->node[SOURCE].zero->source = source_new(world->node[SOURCE].zero);
     disk_settle(world->node[SOURCE].io);
     take_checkpoint(SLOT + 7, BYTES, 'c');
     connect_again(ME);
@@ -191,7 +191,7 @@ static void test_a_file_that_is_gone_in_the_middle_is_let_go_28(void **state)
 static void test_without_room_it_is_given_up_and_tried_again_56(void **state)
 {
     (void)state;
-    const struct engine *before = world->node[ME].engine;
+    const struct engine *before = world->node[ME].zero->engine;
     take_checkpoint(SLOT, BYTES, 'a');
     disk_set_capacity(world->node[ME].io, BYTES / 2);
     want(ME);
@@ -214,7 +214,7 @@ static void test_without_room_it_is_given_up_and_tried_again_56(void **state)
 static void test_a_disk_that_fills_in_the_middle_gives_it_up_56(void **state)
 {
     (void)state;
-    const struct engine *before = world->node[ME].engine;
+    const struct engine *before = world->node[ME].zero->engine;
     take_checkpoint(SLOT, BYTES, 'a');
     want(ME);
     pull(ME, MIB / 2);

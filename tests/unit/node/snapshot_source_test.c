@@ -15,7 +15,7 @@
 
 static struct source *source(void)
 {
-    return world->node[SOURCE].source;
+    return world->node[SOURCE].zero->source;
 }
 
 static const struct source_figures *figures(void)
@@ -34,7 +34,7 @@ static void test_two_followers_share_one_open_file_28(void **state)
 {
     (void)state;
     take_checkpoint(SLOT, BYTES, 'a');
-    uint64_t digest = engine_digest(world->node[SOURCE].engine);
+    uint64_t digest = engine_digest(world->node[SOURCE].zero->engine);
     want(1);
     pull(1, BYTES / 2);
     uint32_t opened = world->opened;
@@ -47,7 +47,7 @@ static void test_two_followers_share_one_open_file_28(void **state)
     for (node_index i = 1; i < NODES; i++) {
         assert_true(has_installed(i));
         assert_int_equal(world->replica[i].applied, SLOT);
-        assert_int_equal(engine_digest(world->node[i].engine), digest);
+        assert_int_equal(engine_digest(world->node[i].zero->engine), digest);
     }
     assert_int_equal(world->opened, opened + 2); /* by those who install, to close it later */
     assert_int_equal(figures()->gone, 0);

@@ -121,35 +121,35 @@ qr_slot keeper_slot(const struct keeper *keeper)
     return keeper->slot;
 }
 
-bool quarantine_may_end(const struct node *node)
+bool quarantine_may_end(const struct partition *partition)
 {
-    (void)node;
+    (void)partition;
     return true;
 }
 
-void quarantine_end(struct node *node)
+void quarantine_end(struct partition *partition)
 {
-    (void)node;
+    (void)partition;
 }
 
-bool repairer_offered(struct node *node, node_index from, qr_slot slot, qr_term term)
+bool repairer_offered(struct partition *partition, node_index from, qr_slot slot, qr_term term)
 {
-    (void)node, (void)from, (void)slot, (void)term;
+    (void)partition, (void)from, (void)slot, (void)term;
     fail();
     return false;
 }
 
-bool repairer_needs(struct node *node, qr_slot slot, qr_term term)
+bool repairer_needs(struct partition *partition, qr_slot slot, qr_term term)
 {
-    (void)node, (void)slot, (void)term;
+    (void)partition, (void)slot, (void)term;
     fail();
     return false;
 }
 
-void repairer_whole(struct node *node, const struct checkpoint_header *header,
+void repairer_whole(struct partition *partition, const struct checkpoint_header *header,
                     const struct roster *roster)
 {
-    (void)node, (void)header, (void)roster;
+    (void)partition, (void)header, (void)roster;
     fail();
 }
 
@@ -181,15 +181,15 @@ void replica_offer(struct replica *r, node_index from, const struct checkpoint_h
     if (!r->takes) {
         return;
     }
-    int error = fetch_install(node->fetch, &engine, &installed);
+    int error = fetch_install(node->zero->fetch, &engine, &installed);
     if (error != 0) {
         engine_free(engine);
         node_fail(node, "not installed");
         return;
     }
     assert_int_equal(installed->slot, header->slot);
-    engine_free(node->engine);
-    node->engine = engine;
+    engine_free(node->zero->engine);
+    node->zero->engine = engine;
     r->applied = installed->slot;
 }
 
@@ -254,6 +254,8 @@ bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct sp
 static void make(node_index i)
 {
     struct node *node = &world->node[i];
+    node->zero = &world->zero[i];
+    node->zero->node = node;
     node->io = disk_new();
     strcpy(node->config.dir, DIR);
     node->config.snapshot_rate = GIB;
@@ -261,7 +263,7 @@ static void make(node_index i)
     memset(node->identity.cluster, 5, sizeof node->identity.cluster);
     memset(node->identity.uuid, i + 1, sizeof node->identity.uuid);
     node->engine_config = config;
-    node->engine = engine_new(&config);
+    node->zero->engine = engine_new(&config);
     for (uint32_t k = 0; k < NODES; k++) {
         node->known[k].id = k + 1;
     }
@@ -269,10 +271,10 @@ static void make(node_index i)
     world->peers[i].end = &world->peers[i].first;
     world->replica[i] = (struct replica){ .node = node, .applied = 1, .takes = true };
     node->peers = &world->peers[i];
-    node->keeper = &world->keeper[i];
-    node->replica = &world->replica[i];
-    node->source = source_new(node);
-    node->fetch = fetch_new(node);
+    node->zero->keeper = &world->keeper[i];
+    node->zero->replica = &world->replica[i];
+    node->zero->source = source_new(node->zero);
+    node->zero->fetch = fetch_new(node->zero);
     disk_advance(node->io, QR_SECOND);
 }
 
@@ -296,11 +298,11 @@ int teardown(void **state)
     for (node_index i = 0; i < NODES; i++) {
         struct node *node = &world->node[i];
         disk_fail_at(node->io, 0, 0);
-        source_free(node->source);
-        fetch_free(node->fetch);
+        source_free(node->zero->source);
+        fetch_free(node->zero->fetch);
         disk_settle(node->io);
         disk_free(node->io);
-        engine_free(node->engine);
+        engine_free(node->zero->engine);
         while (world->peers[i].first != NULL) {
             struct mail *mail = world->peers[i].first;
             world->peers[i].first = mail->next;
@@ -334,19 +336,20 @@ void take_checkpoint(qr_slot slot, size_t size, char seed)
         uint8_t value[4000];
         (void)snprintf(key, sizeof key, "key-%zu", i);
         memset(value, seed + (char)(i % 50), sizeof value);
-        store_put(engine_store(node->engine), 0, span_of(key, strlen(key)),
+        store_put(engine_store(node->zero->engine), 0, span_of(key, strlen(key)),
                   span_of(value, sizeof value), 0);
     }
     memcpy(header.cluster, node->identity.cluster, sizeof header.cluster);
     memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
     header.roster_bytes = (uint16_t)roster_write(&roster, header.roster);
-    struct checkpoint *cp = checkpoint_start(node->io, DIR, node->engine, &header, on_done, world);
+    struct checkpoint *cp =
+        checkpoint_start(node->io, DIR, node->zero->engine, &header, on_done, world);
     while (world->keeper[SOURCE].slot != slot) {
         (void)checkpoint_step(cp, QR_SECOND);
         disk_settle(node->io);
     }
     world->replica[SOURCE].applied = world->replica[SOURCE].outlook.last = slot;
-    source_checkpointed(node->source);
+    source_checkpointed(node->zero->source);
 }
 
 uint8_t *file_of(node_index node, const char *name, size_t *n)
@@ -370,7 +373,7 @@ uint64_t file_bytes(node_index node, const char *name)
 
 void want(node_index to)
 {
-    source_wanted(world->node[SOURCE].source, to, SLOT);
+    source_wanted(world->node[SOURCE].zero->source, to, SLOT);
 }
 
 void carry(node_index lost)
@@ -383,7 +386,7 @@ void carry(node_index lost)
         while (mail != NULL) {
             struct mail *next = mail->next;
             if (i != lost && mail->to != lost && !world->node[mail->to].failed) {
-                assert_true(snapshot_receive(&world->node[mail->to], i, &mail->frame));
+                assert_true(snapshot_receive(world->node[mail->to].zero, i, &mail->frame));
             }
             free(mail);
             mail = next;
@@ -397,8 +400,8 @@ void turn_all(qr_time elapsed)
         struct node *node = &world->node[i];
         disk_advance(node->io, elapsed);
         if (!node->failed) {
-            (void)fetch_turn(node->fetch, io_now(node->io));
-            source_turn(node->source, io_now(node->io));
+            (void)fetch_turn(node->zero->fetch, io_now(node->io));
+            source_turn(node->zero->source, io_now(node->io));
         }
         disk_settle(node->io);
     }
@@ -407,7 +410,7 @@ void turn_all(qr_time elapsed)
 struct fetch_figures figures_of(node_index node)
 {
     struct fetch_figures figures;
-    fetch_figures(world->node[node].fetch, &figures);
+    fetch_figures(world->node[node].zero->fetch, &figures);
     return figures;
 }
 
@@ -428,14 +431,14 @@ void connect_again(node_index node)
     carry(node);
     for (node_index i = 0; i < NODES; i++) {
         if (i != node) {
-            snapshot_peer(&world->node[i], node, false);
-            snapshot_peer(&world->node[node], i, false);
+            snapshot_peer(world->node[i].zero, node, false);
+            snapshot_peer(world->node[node].zero, i, false);
         }
     }
     for (node_index i = 0; i < NODES; i++) {
         if (i != node) {
-            snapshot_peer(&world->node[i], node, true);
-            snapshot_peer(&world->node[node], i, true);
+            snapshot_peer(world->node[i].zero, node, true);
+            snapshot_peer(world->node[node].zero, i, true);
         }
     }
 }

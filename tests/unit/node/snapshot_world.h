@@ -44,6 +44,7 @@ struct replica {
 
 struct world {
     struct node node[NODES];
+    struct partition zero[NODES];
     struct peers peers[NODES];
     struct keeper keeper[NODES];
     struct replica replica[NODES];
