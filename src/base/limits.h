@@ -9,6 +9,9 @@
 
 /* --- the cluster ---------------------------------------------------------------------------- */
 #define MEMBERS_MAX 15 /* members of one group; more are refused when a cluster is made */
+#define KEYSPACES_MAX 1024            /* more are refused when they are to be created */
+#define PARTITIONS_MAX 16384          /* of all keyspaces together; the same */
+#define KEYSPACE_PARTITIONS_MAX 16384 /* of one: a slot each; the same */
 
 /* --- keys, values, commands: past it the command gets an error and nothing happens ---------- */
 #define KEY_BYTES_MAX (64 * KIB)    /* -ERR key is too long */
