@@ -2,8 +2,8 @@
  * and all that belongs to one group alone (R3: owned by one worker).
  *
  * Group 0 is the partition of keyspace 0, and the control plane: node->zero. It is on every node
- * that is a member of the cluster. Of other partitions a node knows that they are there, and holds a
- * replica of some: `replica` is NULL where it holds none. What the node does as a whole (members,
+ * that is a member of the cluster. Of other partitions a node knows that they are there, and holds
+ * a replica of some: `replica` is NULL where it holds none. What the node does as a whole (members,
  * joining, health, alarms) goes by group 0. */
 #ifndef NODE_PARTITION_H
 #define NODE_PARTITION_H
