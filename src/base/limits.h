@@ -71,6 +71,7 @@
 #define LARGE_READ_USEC 250
 #define LARGE_READ_BYTES (16 * KIB)    /* of its reply, */
 #define LARGE_READ_OP_BYTES (16 * KIB) /* or of its arguments */
+#define STRANDS_KEPT 128     /* partitions that a client's connection is known to have used */
 #define SENDERS_KEPT 1024    /* clients of a peer whose reads are known; others count as small */
 #define READS_LOOKED_AT 4096 /* confirmed reads that are looked at in one go; others wait */
 #define DEADLINES_PER_SWEEP 4096 /* pending commands that are looked at for their time-outs */

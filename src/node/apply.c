@@ -73,12 +73,12 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
 
 static bool waits_for_write(const struct pending *p)
 {
-    return p->stream != NULL && p->stream->writes_done < p->after_write; /* S1 */
+    return p->stream != NULL && p->strand->writes_done < p->after_write; /* S1 */
 }
 
 static bool waits_for_read(const struct pending *p)
 {
-    return stream_reads_of(p)->done < p->after_read; /* S2 */
+    return stream_order_of(p)->done < p->after_read; /* S2 */
 }
 
 /* p, which is in no queue, goes back to the router. */
@@ -293,7 +293,7 @@ static bool is_open_read(const struct pending *p)
 
 static bool same_sender(const struct pending *p, const struct pending *q)
 {
-    return p->stream->ordered || p->sender == q->sender;
+    return p->strand == q->strand && (!p->stream->relayed || p->sender == q->sender);
 }
 
 /* The first read from `at` on that is from the sender of `end`, or `end`. */
@@ -314,7 +314,7 @@ static bool hides_no_read(const struct pending *p, const struct pending *write)
 /* S2: reads of the same client that arrived before the write p, which is about to be applied. */
 static void serve_reads_ahead(struct replica *r, struct pending *p)
 {
-    if (p->stream == NULL || p->stream->reading == 0 || !(p->stream->ordered || p->after_reads)) {
+    if (p->stream == NULL || p->strand->reading == 0 || (p->stream->relayed && !p->after_reads)) {
         return;
     }
     struct pending *at = p;
@@ -448,8 +448,8 @@ static void apply_command(struct replica *r, const struct record *record)
     replica_count_call(node, p->spec, reply);
     pace_note_write(r);
     if (p->stream != NULL) {
-        p->stream->last_write = record->slot;
-        p->stream->last_write_term = record->term;
+        p->strand->last_write = record->slot;
+        p->strand->last_write_term = record->term;
     }
     stream_answered(p, STATUS_OK);
 }

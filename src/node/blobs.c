@@ -61,7 +61,7 @@ void blobs_load(struct replica *r, struct pending *p)
     p->moved = r->node->clock;
     if (p->stream != NULL && !p->counted) {
         p->counted = true;
-        p->stream->writes_begun++;
+        p->strand->writes_begun++;
     }
     pendings_push(&r->loading, p);
 }

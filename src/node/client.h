@@ -99,7 +99,7 @@ static inline size_t client_memory(const struct client *client)
     size_t pinned = client->out.parts != NULL ? client_pinned(client) : 0;
     size_t cargo = client->cargo != NULL ? (size_t)client->cargo->come : 0;
     return client->input_cap + client->out.cap + io_stream_memory(client->socket) + pinned + cargo +
-           client->stream.cargo_bytes;
+           client->stream.cargo_bytes + strands_memory(&client->stream.strands);
 }
 
 /* Closes the connection once its pending commands are answered (QUIT, protocol errors). */

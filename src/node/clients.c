@@ -121,7 +121,7 @@ static bool has_node_room(const struct node *node)
 
 void clients_init_stream(struct client *client)
 {
-    stream_init(&client->stream, client->node, true);
+    stream_init(&client->stream, client->node, STREAM_CLIENT);
     client->stream.sender = (uint32_t)client->id;
     client->stream.begin_reply = begin_reply;
     client->stream.end_reply = end_reply;

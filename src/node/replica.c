@@ -189,7 +189,7 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
     r->flight_bytes += n;
     if (p->stream != NULL && !p->counted) {
         p->counted = true;
-        p->stream->writes_begun++;
+        p->strand->writes_begun++;
     }
     return batch_record(r, p, RECORD_COMMAND, n);
 }
@@ -218,11 +218,11 @@ void replica_read(struct replica *r, struct pending *p)
     p->req = 0;
     if (p->stream != NULL) {
         if (!p->counted) {
-            p->stream->reading++;
-            p->after_read = stream_reads_of(p)->begun++;
+            p->strand->reading++;
+            p->after_read = stream_order_of(p)->begun++;
             p->counted = true;
         }
-        p->after_write = p->stream->writes_begun;
+        p->after_write = p->strand->writes_begun;
     }
     pendings_push(&r->new_reads, p);
 }

@@ -118,10 +118,10 @@ static void forward(struct router *router, struct pending *p, node_index leader)
     *router_forwarded_at(router, p->id) = p;
     router->forwarded_count++;
     router->node->stats.forwarded++;
-    bool after_reads = p->stream != NULL && p->stream->reads_forwarded > 0;
+    bool after_reads = p->stream != NULL && p->strand->reads_forwarded > 0;
     uint32_t sender = p->stream != NULL ? p->stream->sender : 0;
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
-        p->stream->reads_forwarded++;
+        p->strand->reads_forwarded++;
     }
     peers_forward(router->node->peers, leader, 0, p->id, router->epoch, p->version, sender,
                   after_reads, span_of(p->op, p->op_bytes));
@@ -148,8 +148,8 @@ static void settle(struct router *router, struct pending *p)
         p->arriving = NULL;
     }
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
-        qr_assert(p->stream->reads_forwarded > 0);
-        p->stream->reads_forwarded--;
+        qr_assert(p->strand->reads_forwarded > 0);
+        p->strand->reads_forwarded--;
     }
     if (router->forwarded_count == 0 && router->draining) {
         router->draining = false;
@@ -270,7 +270,7 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
             stream_answered(p, STATUS_OK);
             continue;
         }
-        if (!p->stream->ordered && status == STATUS_NOT_LEADER) {
+        if (p->stream->relayed && status == STATUS_NOT_LEADER) {
             refuse_relayed(p); /* T3: back to the node it came from */
             continue;
         }
@@ -309,7 +309,7 @@ static bool asked_here(const struct router *router, const struct pending *p)
 /* False when p has to wait. p is in no queue and has its op. */
 static bool route(struct router *router, struct pending *p)
 {
-    bool relayed = p->stream != NULL && !p->stream->ordered;
+    bool relayed = p->stream != NULL && p->stream->relayed;
     if (router->node->removed && !relayed) {
         stream_refuse(p, STATUS_REMOVED);
         return true;
@@ -381,6 +381,7 @@ void router_command(struct router *router, struct stream *stream, const struct c
     }
     struct pending *p = stream_push(stream, spec, version, router->node->clock);
     p->silent = silent;
+    pending_join(p, 0);
     size_t n = op_bytes(argv + words, argc - words);
     if (write_here(router, p, &head, argv + words, argc - words, n)) {
         return;
@@ -413,7 +414,7 @@ static bool relay_is_congested(const struct stream *stream)
 
 void router_relay_init(struct relay *relay, struct node *node, node_index peer)
 {
-    stream_init(&relay->stream, node, false);
+    stream_init(&relay->stream, node, STREAM_PEER);
     relay->stream.begin_reply = relay_begin_reply;
     relay->stream.end_reply = relay_end_reply;
     relay->stream.is_congested = relay_is_congested;
@@ -436,6 +437,7 @@ bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uin
     struct node *node = router->node;
     node->stats.forwarded_for_others++;
     struct pending *p = stream_push(&relay->stream, spec, version, node->clock);
+    pending_join(p, 0);
     p->id = id;
     p->sender = sender;
     p->after_reads = after_reads;
@@ -479,7 +481,7 @@ static void route_waiting(struct router *router)
 {
     while (router->waiting.first != NULL) {
         struct pending *p = pendings_pop(&router->waiting);
-        bool relayed = p->stream != NULL && !p->stream->ordered;
+        bool relayed = p->stream != NULL && p->stream->relayed;
         if (relayed && !replica_leads(router->node->zero->replica)) {
             refuse_relayed(p);
         } else if (!route(router, p)) {

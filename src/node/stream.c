@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-void stream_init(struct stream *stream, struct node *node, bool ordered)
+void stream_init(struct stream *stream, struct node *node, enum stream_kind kind)
 {
-    *stream = (struct stream){ .node = node, .ordered = ordered };
+    *stream = (struct stream){ .node = node,
+                               .ordered = kind == STREAM_CLIENT,
+                               .relayed = kind == STREAM_PEER };
 }
 
 /* --- Queues --------------------------------------------------------------------------------- */
@@ -114,6 +116,11 @@ static void unlink_from_stream(struct pending *p)
     stream->count--;
     stream->laden -= p->laden ? 1 : 0;
     p->laden = false;
+    if (p->strand != NULL) {
+        qr_assert(p->strand->open > 0);
+        p->strand->open--;
+        p->strand = NULL;
+    }
 }
 
 static void pending_free(struct pending *p)
@@ -261,14 +268,14 @@ void stream_answered(struct pending *p, enum qr_status status)
         return;
     }
     if (p->counted && p->spec->place == PLACE_READ) {
-        qr_assert(stream->reading > 0);
-        stream->reading--;
-        struct read_history *reads = stream_reads_of(p);
+        qr_assert(p->strand->reading > 0);
+        p->strand->reading--;
+        struct read_order *reads = stream_order_of(p);
         reads->done++;
         qr_assert(reads->done <= reads->begun);
     } else if (p->counted) {
-        stream->writes_done++;
-        qr_assert(stream->writes_done <= stream->writes_begun); /* S1 */
+        p->strand->writes_done++;
+        qr_assert(p->strand->writes_done <= p->strand->writes_begun); /* S1 */
     }
     if (stream->ordered && stream->first != p) {
         p->state = PENDING_ANSWERED;
@@ -321,7 +328,7 @@ void stream_detach(struct stream *stream)
             pending_free(p);
         }
     }
-    stream->reading = 0;
+    strands_free(&stream->strands);
     free(stream->senders);
     stream->senders = NULL;
 }

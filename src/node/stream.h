@@ -1,15 +1,20 @@
 /* A stream of commands: whatever sends commands in an order that must be kept.
  *
- * A local client is one stream, and so is each peer that forwards its clients' commands. Every
- * command without a reply is a `pending` in its stream, oldest first. Commands are carried out in
- * stream order even where they take different roads:
+ * A local client is one stream, and so is each peer that forwards its clients' commands, once per
+ * partition. Every command without a reply is a `pending` in its stream, oldest first. What a stream
+ * asks of one partition is a strand (strand.h); within it commands are carried out in stream order
+ * even where they take different roads:
  *
  * S1 A read behind a write waits until that write is applied (it reads its own write).
  * S2 A read ahead of a write is served, at the latest, just before that write is applied. The state
  *    at that point is linearizable without any further proof: the write was proposed after the
  *    read had arrived, so whatever was acknowledged before lies at lower slots.
  *    And never before an earlier read of its client, which may take another queue (pace.c).
- * S3 A client's replies leave in stream order; a peer's replies carry an id and leave at once.
+ * S3 A client's replies leave in stream order, whatever their strands; a peer's replies carry an id
+ *    and leave at once.
+ *
+ * Commands of different strands are as if different clients had sent them: a partition that does not
+ * answer holds up no other, but for the replies behind its own.
  *
  * A peer's stream holds the commands of all its clients. S1 holds for it as a whole; S2 for each of
  * its clients alone, for a write would otherwise drag the reads of all others before it.
@@ -22,6 +27,7 @@
 #include "base/types.h"
 #include "command/command.h"
 #include "node/cargo.h"
+#include "node/strand.h"
 #include "resp/reply.h"
 
 struct node;
@@ -48,6 +54,7 @@ struct pending {
     struct node *node;
     struct partition *partition;     /* where it is carried out */
     struct stream *stream;           /* NULL: whoever asked is gone, the reply goes nowhere */
+    struct strand *strand;           /* of that stream; NULL as well, and before pending_join */
     struct pending *next, *previous; /* in stream order */
     struct pending *age_next, *age_previous;     /* in order of arrival in the node */
     struct pending *queue_next, *queue_previous; /* in the one queue that its state names */
@@ -57,7 +64,7 @@ struct pending {
     enum read_place place; /* of a confirmed read: which queue it is in */
     bool comes_back;       /* BLOCKED for another node, and for long: handed back at `until` */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
-    bool counted;          /* in its stream's writes_begun, or a read in its `reading` */
+    bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
     uint8_t version;       /* RESP version of the reply */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */
@@ -65,8 +72,8 @@ struct pending {
     qr_slot slot; /* PROPOSED: where; READING: what must be applied; BLOCKED: what must be held */
     qr_term term;
     qr_time until;        /* READING: end of the lease; a WAIT's end; 0 = none */
-    uint64_t after_write; /* READING: writes of its stream that come first (S1) */
-    uint64_t after_read;  /* and reads of its client (S2) */
+    uint64_t after_write; /* READING: writes of its strand that come first (S1) */
+    uint64_t after_read;  /* and reads of its client there (S2) */
     uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;      /* which client of that peer has sent it */
     bool after_reads;     /* that client has reads without an answer ahead of it */
@@ -87,32 +94,29 @@ struct pendings {
     uint32_t count;
 };
 
-/* The reads of one client: what they have taken of late (moving averages), how many were taken up
- * here, and how many of those are answered. */
+/* The reads of one client: what they have taken of late (moving averages), and, of a peer's client,
+ * their order. */
 struct read_history {
     uint32_t sender;
     uint32_t usec, bytes;
-    uint64_t begun, done;
+    struct read_order order;
 };
 
 struct stream {
     struct node *node;
     struct pending *first, *last;
     uint32_t count;
-    size_t op_bytes;              /* of its pendings */
-    uint32_t laden;               /* those with large arguments; */
-    size_t cargo_bytes;           /* which are here */
-    uint32_t sender;              /* under which its commands are forwarded */
-    uint32_t reads_forwarded;     /* without an answer */
-    uint32_t reading;             /* reads that were taken up here and have no answer */
+    size_t op_bytes;    /* of its pendings */
+    uint32_t laden;     /* those with large arguments; */
+    size_t cargo_bytes; /* which are here */
+    uint32_t sender;    /* under which its commands are forwarded */
+    struct strands strands;
     struct read_history history;  /* of its reads (a client) */
     struct read_history *senders; /* SENDERS_KEPT of them, by sender (a peer) */
     size_t held_bytes;            /* replies that wait for an earlier one */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
-    uint64_t writes_begun, writes_done;
-    qr_slot last_write;      /* slot of the last write applied for it; for WAIT */
-    qr_term last_write_term; /* and its term */
-    bool ordered;            /* replies leave in order (a client) */
+    bool ordered;                 /* replies leave in order (a client) */
+    bool relayed; /* a peer's: its commands are forwarded no further (T3 of router.h) */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
      * for room. */
@@ -122,11 +126,22 @@ struct stream {
     void (*end_reply)(struct stream *stream, struct pending *p, enum qr_status status);
 };
 
-void stream_init(struct stream *stream, struct node *node, bool ordered);
+enum stream_kind {
+    STREAM_CLIENT, /* ordered */
+    STREAM_PEER,   /* relayed */
+    STREAM_GATHER, /* neither: this node's own (gather.c) */
+};
+void stream_init(struct stream *stream, struct node *node, enum stream_kind kind);
 
 /* A new pending at the end of the stream. */
 struct pending *stream_push(struct stream *stream, const struct command_spec *spec, uint8_t version,
                             qr_time now);
+/* It goes to the partition of that group: once, before anything is done about it. */
+static inline void pending_join(struct pending *p, uint32_t group)
+{
+    p->strand = strand_of(&p->stream->strands, group);
+    p->strand->open++;
+}
 
 /* The reply of p is to be written to the result; then call stream_answered. */
 struct reply *stream_reply(struct pending *p);
@@ -159,7 +174,12 @@ void pending_free_all(struct node *node);
 struct read_history *stream_reads_of_sender(const struct pending *p);
 static inline struct read_history *stream_reads_of(const struct pending *p)
 {
-    return p->stream->ordered ? &p->stream->history : stream_reads_of_sender(p);
+    return p->stream->relayed ? stream_reads_of_sender(p) : &p->stream->history;
+}
+/* And their order (S2). */
+static inline struct read_order *stream_order_of(const struct pending *p)
+{
+    return p->stream->relayed ? &stream_reads_of_sender(p)->order : &p->strand->reads;
 }
 
 /* Whether a WAIT has no answer yet. */

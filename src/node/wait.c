@@ -28,17 +28,17 @@ static uint32_t members_holding(const struct replica *r, qr_slot slot)
 /* Its own writes are not decided yet, or this node does not know yet what is. */
 static bool is_behind(const struct replica *r, const struct pending *p)
 {
-    return p->stream->writes_done < p->after_write || !r->outlook.can_serve;
+    return p->strand->writes_done < p->after_write || !r->outlook.can_serve;
 }
 
 /* The slot is found once: what is written behind the WAIT, by other clients of a peer say, would
  * always be lacking somewhere. */
 static uint32_t holding_of(const struct replica *r, struct pending *p)
 {
-    const struct stream *stream = p->stream;
-    bool known = stream->last_write != 0 && stream->last_write_term == r->outlook.term;
+    const struct strand *strand = p->strand;
+    bool known = strand->last_write != 0 && strand->last_write_term == r->outlook.term;
     if (p->slot == 0) {
-        p->slot = known ? stream->last_write : r->outlook.commit;
+        p->slot = known ? strand->last_write : r->outlook.commit;
     }
     return members_holding(r, p->slot);
 }

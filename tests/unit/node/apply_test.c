@@ -379,7 +379,7 @@ static void test_a_small_read_does_not_wait_for_large_ones_R4(void **state)
     turn();
     assert_heard("$-1\r\n");
     struct stream other = world->client;
-    stream_init(&other, &world->node, true);
+    stream_init(&other, &world->node, STREAM_CLIENT);
     other.begin_reply = world->client.begin_reply;
     other.end_reply = world->client.end_reply;
     other.is_congested = world->client.is_congested;
@@ -423,6 +423,7 @@ static void test_reads_of_a_client_of_a_peer_keep_their_order_S2(void **state)
 {
     (void)state;
     world->client.ordered = false;
+    world->client.relayed = true;
     small_read_behind_a_large_one();
 }
 
@@ -431,6 +432,7 @@ static void test_a_forwarded_write_does_not_drag_the_reads_of_others_S2(void **s
 {
     (void)state;
     world->client.ordered = false;
+    world->client.relayed = true;
     world->congested = true; /* so that no read is served by itself */
     command("get a");
     command("get b");
@@ -438,7 +440,7 @@ static void test_a_forwarded_write_does_not_drag_the_reads_of_others_S2(void **s
     uint32_t sender = 0;
     for (struct pending *p = world->client.first; p != world->client.last; p = p->next) {
         p->sender = ++sender;
-        p->after_read = stream_reads_of(p)->begun++;
+        p->after_read = stream_order_of(p)->begun++;
     }
     world->client.last->sender = 2;
     world->client.last->after_reads = true;

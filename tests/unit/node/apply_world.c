@@ -444,7 +444,7 @@ int setup(void **state)
     world->node.router = router_new(&world->node);
     assert_non_null(replica_new(&world->zero, &protocol, 0, &base, message, sizeof message));
     assert_true(replica_start(world->zero.replica, &base, message, sizeof message));
-    stream_init(&world->client, &world->node, true);
+    stream_init(&world->client, &world->node, STREAM_CLIENT);
     world->client.begin_reply = begin_reply;
     world->client.end_reply = end_reply;
     world->client.is_congested = is_congested;

@@ -96,7 +96,7 @@ static void test_parts_of_two_stand_side_by_side_U16(void **state)
 {
     (void)state;
     struct stream other;
-    stream_init(&other, &world->node, true);
+    stream_init(&other, &world->node, STREAM_CLIENT);
     other.begin_reply = world->client.begin_reply;
     other.end_reply = world->client.end_reply;
     other.is_congested = world->client.is_congested;
@@ -287,7 +287,7 @@ static void test_what_is_staged_is_bounded_R4(void **state)
     (void)state;
     struct stream others[2];
     for (int i = 0; i < 2; i++) {
-        stream_init(&others[i], &world->node, true);
+        stream_init(&others[i], &world->node, STREAM_CLIENT);
         others[i].begin_reply = world->client.begin_reply;
         others[i].end_reply = world->client.end_reply;
         others[i].is_congested = world->client.is_congested;

@@ -59,7 +59,7 @@ void replica_read(struct replica *r, struct pending *p)
 {
     p->state = PENDING_READING;
     if (p->stream != NULL) {
-        p->stream->reading++;
+        p->strand->reading++;
     }
     pendings_push(&r->reads, p);
 }
@@ -249,7 +249,7 @@ int setup(void **state)
     world->peers.connected = true;
     world->peers.version = 3;
     world->node.router = router_new(&world->node);
-    stream_init(&world->client, &world->node, true);
+    stream_init(&world->client, &world->node, STREAM_CLIENT);
     world->client.begin_reply = begin_reply;
     world->client.end_reply = end_reply;
     world->client.is_congested = is_congested;

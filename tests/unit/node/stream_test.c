@@ -67,7 +67,7 @@ static int begin(void **state)
     node->measure = measure_new();
     node->command_stats = calloc(command_count(), sizeof *node->command_stats);
     node->config.latency_tracking = true;
-    stream_init(&stream, node, true);
+    stream_init(&stream, node, STREAM_CLIENT);
     stream.begin_reply = begin_reply;
     stream.end_reply = end_reply;
     reply_init(&out, 2);
@@ -175,6 +175,7 @@ static void test_what_a_peer_asked_for_counts_where_its_client_is(void **state)
 {
     (void)state;
     stream.ordered = false;
+    stream.relayed = true;
     answer(push("set"), "A");
     assert_null(latency("set"));
 }

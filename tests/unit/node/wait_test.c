@@ -127,6 +127,7 @@ static void test_an_endless_wait_of_another_node_comes_back(void **state)
 {
     (void)state;
     world->client.ordered = false; /* as a peer's stream */
+    world->client.relayed = true;
     command("wait 9 0");
     turn();
     later(world->node.config.request_timeout_ms * QR_MILLISECOND);
@@ -139,6 +140,7 @@ static void test_a_long_wait_of_another_node_comes_back_too(void **state)
 {
     (void)state;
     world->client.ordered = false; /* as a peer's stream */
+    world->client.relayed = true;
     command("wait 9 86400000");
     command("wait 9 100");
     turn();

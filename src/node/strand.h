@@ -1,0 +1,65 @@
+/* A strand: the commands of one stream that go to one partition, in order.
+ *
+ * Commands of one stream that go to different partitions take different roads, and finish in any
+ * order; so whatever is counted to keep an order (S1 and S2 of stream.h) is counted for each
+ * partition apart. Nothing in one strand ever waits for another one.
+ *
+ * A stream knows a strand while any command of it has no answer, and afterwards as long as there is
+ * room: a strand that has written is what WAIT asks about. When one of those had to go,
+ * `strands.forgot` says so. */
+#ifndef NODE_STRAND_H
+#define NODE_STRAND_H
+
+#include "base/types.h"
+
+#define STRAND_PLACES 32u
+
+/* Reads of one client in one partition: how many were taken up here, and how many of those are
+ * answered (S2). */
+struct read_order {
+    uint64_t begun, done;
+};
+
+struct strand {
+    struct strand *next; /* in its place of the table */
+    uint32_t group;
+    uint32_t open;            /* commands without an answer */
+    uint32_t reads_forwarded; /* without an answer */
+    uint32_t reading;         /* reads that were taken up here and have no answer */
+    struct read_order reads;
+    uint64_t writes_begun, writes_done;
+    qr_slot last_write;      /* slot of the last write applied for it here; for WAIT */
+    qr_term last_write_term; /* and its term */
+    bool wrote;              /* it may have changed something, here or elsewhere */
+};
+
+/* All strands of a stream. Zeroed memory is a stream that has used group 0 alone. */
+struct strands {
+    struct strand first;   /* of the group that most of its commands are for */
+    struct strand **table; /* the others: STRAND_PLACES lists, by group; NULL: there are none */
+    uint32_t count;        /* of those in the table */
+    uint32_t hand;         /* the place that is looked at next for one that may go */
+    bool forgot;           /* one that has written is not known any more */
+};
+
+/* The strand for a group, made where there is none. */
+struct strand *strand_make(struct strands *strands, uint32_t group);
+static inline struct strand *strand_of(struct strands *strands, uint32_t group)
+{
+    return strands->first.group == group ? &strands->first : strand_make(strands, group);
+}
+
+/* Writes the groups in which the stream has written to v, at most cap of them; returns how many
+ * there are. */
+uint32_t strands_written(const struct strands *strands, uint32_t *v, uint32_t cap);
+
+static inline size_t strands_memory(const struct strands *strands)
+{
+    return strands->table == NULL
+               ? 0
+               : STRAND_PLACES * sizeof *strands->table + strands->count * sizeof(struct strand);
+}
+
+void strands_free(struct strands *strands);
+
+#endif
