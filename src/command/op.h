@@ -21,7 +21,13 @@
 
 #define OP_HEADER_BYTES 28u
 #define OP_TICK_BYTES 18u
-#define SEMANTICS_LEVEL 1
+#define SEMANTICS_LEVEL 1     /* of what clients ask for */
+#define SEMANTICS_LEVEL_MAX 2 /* 2: a state with records of the hidden database */
+
+/* The tag of an op that no client can ask for: it changes records of the hidden database
+ * (engine_system_get), all of them or none. Its arguments are the version that it expects of it, 8
+ * bytes, and then pairs of a key and its new value, of no bytes when it goes. */
+#define OP_SYSTEM 65535u
 
 struct op {
     qr_wall stamp;

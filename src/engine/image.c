@@ -36,7 +36,7 @@ enum image_tag {
 
 #define SAMPLE_ITEMS 32u /* in a chunk that tells what the others are like */
 #define EXPECT_TIMES 64u
-#define WALK_ITEMS 16u   /* of at most IMAGE_SLICE_BYTES, or one */
+#define WALK_ITEMS 16u /* of at most IMAGE_SLICE_BYTES, or one */
 
 /* A value is not split for the sake of a smaller rest: a new chunk is begun instead. */
 #define PIECE_BYTES_MIN (4 * KIB)
@@ -254,7 +254,7 @@ void engine_image_begin(struct engine *engine, void (*sink)(void *context, struc
     wire_put_u8(&writer->chunk, IMAGE_HEADER);
     wire_put_u32(&writer->chunk, IMAGE_MAGIC);
     wire_put_u16(&writer->chunk, IMAGE_FORMAT);
-    wire_put_u16(&writer->chunk, SEMANTICS_LEVEL);
+    wire_put_u16(&writer->chunk, engine_level(engine));
     wire_put_u64(&writer->chunk, (uint64_t)engine->log_time);
     engine->image_writer = writer;
     keep_blobs(writer);
@@ -326,11 +326,12 @@ struct incoming {
 
 struct image_reader {
     enum load_phase phase;
+    uint16_t level; /* which the header says */
     qr_wall log_time;
     uint64_t items;
-    uint32_t crc;          /* of the chunks before this one */
-    uint64_t expected;     /* bytes that are still to come, as far as is known */
-    uint64_t roomy[DATABASES]; /* items: so many the store has been told to expect */
+    uint32_t crc;                    /* of the chunks before this one */
+    uint64_t expected;               /* bytes that are still to come, as far as is known */
+    uint64_t roomy[STORE_DATABASES]; /* items: so many the store has been told to expect */
 
     struct incoming item, large;
     uint8_t db; /* of the last item */
@@ -338,7 +339,7 @@ struct image_reader {
 
 static bool store_is_empty(struct store *store)
 {
-    for (uint8_t db = 0; db < DATABASES; db++) {
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         if (store_count(store, db) > 0) {
             return false;
         }
@@ -350,11 +351,11 @@ static bool load_header(struct image_reader *reader, struct wire_reader *in)
 {
     uint32_t magic = wire_get_u32(in);
     uint16_t format = wire_get_u16(in);
-    uint16_t level = wire_get_u16(in);
+    reader->level = wire_get_u16(in);
     reader->log_time = (qr_wall)wire_get_u64(in);
     reader->phase = LOAD_ITEMS;
-    return !in->bad && magic == IMAGE_MAGIC && format == IMAGE_FORMAT && level <= SEMANTICS_LEVEL &&
-           reader->log_time >= 0;
+    return !in->bad && magic == IMAGE_MAGIC && format == IMAGE_FORMAT &&
+           reader->level <= SEMANTICS_LEVEL_MAX && reader->log_time >= 0;
 }
 
 static void forget(struct incoming *in)
@@ -404,8 +405,13 @@ static bool load_item(struct engine *engine, struct image_reader *reader, struct
     size_t value_n = wire_get_u32(in);
     size_t piece_n = wire_get_u32(in);
     struct span key = wire_get_bytes(in, key_n);
-    if (in->bad || value->open || reader->db >= DATABASES || type != TYPE_STRING || expire < 0 ||
-        key_n > KEY_BYTES_MAX || value_n > VALUE_BYTES_MAX || piece_n > value_n ||
+    if (reader->db == SYSTEM_DB &&
+        (reader->level < SEMANTICS_LEVEL_MAX || key_n > SYSTEM_KEY_BYTES_MAX ||
+         value_n > SYSTEM_VALUE_BYTES_MAX || expire != 0)) {
+        return false;
+    }
+    if (in->bad || value->open || reader->db >= STORE_DATABASES || type != TYPE_STRING ||
+        expire < 0 || key_n > KEY_BYTES_MAX || value_n > VALUE_BYTES_MAX || piece_n > value_n ||
         (piece_n == 0 && value_n > 0) || store_find(engine->store, reader->db, key) != NULL) {
         return false;
     }

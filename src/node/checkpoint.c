@@ -60,6 +60,7 @@ static void queue_header(struct checkpoint *cp)
 {
     uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
     cp->header.log_time = engine_log_time(cp->engine);
+    cp->header.level = engine_level(cp->engine);
     cp->header.format = CHECKPOINT_FORMAT;
     page_file_put(&cp->pages, bytes, checkpoint_header_write(&cp->header, bytes));
 }

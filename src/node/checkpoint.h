@@ -38,6 +38,7 @@ struct checkpoint_header {
     uint64_t salt;    /* random: it stands for the file */
     qr_wall log_time; /* of the state */
     uint16_t format;
+    uint16_t level; /* of the semantics that whoever reads it has to know */
     uint64_t bytes; /* of the file */
 };
 

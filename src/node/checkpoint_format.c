@@ -12,7 +12,7 @@ size_t checkpoint_header_write(const struct checkpoint_header *h, uint8_t *p)
     struct wire_writer w = wire_writer(p, CHECKPOINT_HEADER_BYTES_MAX);
     wire_put_bytes(&w, CHECKPOINT_MAGIC, 8);
     wire_put_u16(&w, CHECKPOINT_FORMAT);
-    wire_put_u16(&w, SEMANTICS_LEVEL);
+    wire_put_u16(&w, h->level > 0 ? h->level : SEMANTICS_LEVEL);
     wire_put_u32(&w, h->group);
     wire_put_bytes(&w, h->cluster, 16);
     wire_put_bytes(&w, h->uuid, 16);
@@ -83,11 +83,12 @@ enum checkpoint_header_result checkpoint_header_read(struct span bytes,
     }
     *n = in.at;
     out->format = format;
+    out->level = level;
     if (!whole) {
         return CHECKPOINT_HEADER_BAD;
     }
     if (format > CHECKPOINT_FORMAT) {
         return CHECKPOINT_HEADER_NEWER;
     }
-    return level > SEMANTICS_LEVEL ? CHECKPOINT_HEADER_LEVEL : CHECKPOINT_HEADER_OK;
+    return level > SEMANTICS_LEVEL_MAX ? CHECKPOINT_HEADER_LEVEL : CHECKPOINT_HEADER_OK;
 }

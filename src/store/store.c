@@ -43,17 +43,29 @@ static uint64_t hash_ahead(struct ahead *ahead, struct siphash_key by, struct sp
 
 static struct table *table_of(const struct store *store, uint8_t db)
 {
-    qr_assert(db < DATABASES);
+    qr_assert(db < STORE_DATABASES);
     return store->tables[db];
 }
+
+/* One that an item may be added to. */
+static struct table *own_table(struct store *store, uint8_t db)
+{
+    if (!has_table(store, db)) {
+        store->tables[db] = table_new();
+    }
+    return store->tables[db];
+}
+
+/* Nothing is looked ahead for. */
+static const struct ahead ahead_none;
 
 struct store *store_new(const struct store_config *config)
 {
     struct store *store = qr_zalloc(sizeof *store);
     store->key = siphash_key_from(config->hash_key);
-    store->ahead = qr_zalloc(sizeof *store->ahead);
-    for (uint8_t db = 0; db < DATABASES; db++) {
-        store->tables[db] = table_new();
+    store->ahead = (struct ahead *)(uintptr_t)&ahead_none;
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
+        store->tables[db] = table_none();
     }
     return store;
 }
@@ -64,14 +76,18 @@ void store_free(struct store *store)
         return;
     }
     store_walk_end(store);
-    for (uint8_t db = 0; db < DATABASES; db++) {
-        store_discard_table(store, store->tables[db]);
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
+        if (has_table(store, db)) {
+            store_discard_table(store, store->tables[db]);
+        }
     }
     while (store_idle(store, UINT32_MAX)) {
     }
     qr_assert(store->item_bytes == 0);
     qr_assert(store->garbage_bytes == 0);
-    free(store->ahead);
+    if (store->ahead != &ahead_none) {
+        free(store->ahead);
+    }
     free(store);
 }
 
@@ -83,10 +99,13 @@ struct item *store_find(struct store *store, uint8_t db, struct span key)
     return slot == NULL ? NULL : slot_item(slot);
 }
 
-void store_prefetch(const struct store *store, const struct store_key *keys, uint32_t n)
+void store_prefetch(struct store *store, const struct store_key *keys, uint32_t n)
 {
     uint64_t hashes[STORE_PREFETCH_MAX];
     qr_assert(n <= STORE_PREFETCH_MAX);
+    if (store->ahead == &ahead_none) {
+        store->ahead = qr_zalloc(sizeof *store->ahead);
+    }
     store->ahead->count = store->ahead->at = 0;
     for (uint32_t i = 0; i < n; i++) {
         hashes[i] = hash_ahead(store->ahead, store->key, keys[i].key);
@@ -97,8 +116,9 @@ void store_prefetch(const struct store *store, const struct store_key *keys, uin
     }
 }
 
-static struct item *add(struct store *store, struct table *table, uint64_t hash, struct item *item)
+static struct item *add(struct store *store, uint8_t db, uint64_t hash, struct item *item)
 {
+    struct table *table = own_table(store, db);
     store->item_bytes += item_memory(item);
     table->digest += digest_item(hash, item);
     table_insert(table, hash, item, walk_mark(store));
@@ -182,7 +202,7 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
         if (value.n > 0) {
             memcpy(item_value_bytes(item), value.p, value.n);
         }
-        return add(store, table, hash, item);
+        return add(store, db, hash, item);
     }
     walk_touch(store, table, slot);
     uint8_t *copy = NULL;
@@ -201,23 +221,24 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
     return item;
 }
 
-static struct item *put_rope(struct store *store, struct table *table, struct span key,
-                             struct rope *rope, qr_wall expire)
+static struct item *put_rope(struct store *store, uint8_t db, struct span key, struct rope *rope,
+                             qr_wall expire)
 {
+    struct table *table = table_of(store, db);
     uint64_t hash = hash_of(store, key);
     struct slot *slot = table_find(table, hash, key);
     struct item *item = item_new_large(key, TYPE_STRING, rope, expire); /* before its key may go */
     if (slot != NULL) {
         item_free(take(store, table, slot), &store->bin);
     }
-    return add(store, table, hash, item);
+    return add(store, db, hash, item);
 }
 
 struct item *store_put_rope(struct store *store, uint8_t db, struct span key, struct rope *rope,
                             qr_wall expire)
 {
     if (rope->n > LARGE_BYTES) {
-        return put_rope(store, table_of(store, db), key, rope, expire);
+        return put_rope(store, db, key, rope, expire);
     }
     uint8_t *bytes = qr_alloc(rope->n);
     rope_copy(rope, 0, rope->n, bytes);
@@ -230,16 +251,18 @@ struct item *store_put_rope(struct store *store, uint8_t db, struct span key, st
 /* --- Writing into a value -------------------------------------------------------------------- */
 
 /* The value becomes at most LARGE_BYTES long. */
-static void write_small(struct store *store, struct table *table, struct span key, size_t n,
-                        size_t at, struct store_bytes bytes)
+static void write_small(struct store *store, uint8_t db, struct span key, size_t n, size_t at,
+                        struct store_bytes bytes)
 {
+    struct table *table = table_of(store, db);
     uint64_t hash = hash_of(store, key);
     struct slot *slot = table_find(table, hash, key);
     struct item *item;
     if (slot == NULL) {
         item = item_new(key, TYPE_STRING, n, 0);
         memset(item_value_bytes(item), 0, n);
-        add(store, table, hash, item);
+        add(store, db, hash, item);
+        table = table_of(store, db);
         table->digest -= digest_item(hash, item);
     } else {
         walk_touch(store, table, slot);
@@ -284,14 +307,14 @@ void store_write(struct store *store, uint8_t db, struct span key, size_t at,
     size_t old = item != NULL ? item_value_n(item) : 0;
     size_t n = (size_t)max_u64(old, at + store_bytes_n(bytes));
     if (n <= LARGE_BYTES) {
-        write_small(store, table, key, n, at, bytes);
+        write_small(store, db, key, n, at, bytes);
     } else if (!has_large(slot)) {
         struct rope *rope = rope_new();
         if (old > 0) {
             rope_append_of(rope, item_value(item), 2 * old);
         }
         rope = write_rope(store, rope, at, bytes);
-        (void)put_rope(store, table, key, rope, item != NULL ? item_expire(item) : 0);
+        (void)put_rope(store, db, key, rope, item != NULL ? item_expire(item) : 0);
     } else {
         walk_touch(store, table, slot);
         store->item_bytes -= item_memory(item);
@@ -354,7 +377,7 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
     }
     item = item_reshape(item, span_of(copy, to.n), item_value_n(item), item_expire(item));
     free(copy);
-    add(store, target, hash, item);
+    add(store, to_db, hash, item);
     return true;
 }
 
@@ -375,7 +398,7 @@ uint64_t store_count(const struct store *store, uint8_t db)
 
 void store_expect(struct store *store, uint8_t db, uint64_t items)
 {
-    table_expect(table_of(store, db), items);
+    table_expect(own_table(store, db), items);
 }
 
 uint64_t store_count_expires(const struct store *store, uint8_t db)
@@ -386,7 +409,7 @@ uint64_t store_count_expires(const struct store *store, uint8_t db)
 uint64_t store_memory(const struct store *store)
 {
     uint64_t memory = block_cost(sizeof *store) + store->item_bytes + store->garbage_bytes;
-    for (uint8_t db = 0; db < DATABASES; db++) {
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         memory += store->tables[db]->memory + due_memory(&store->tables[db]->due);
     }
     return memory;
@@ -394,16 +417,26 @@ uint64_t store_memory(const struct store *store)
 
 /* --- Digest ---------------------------------------------------------------------------------- */
 
-uint64_t store_rolling_digest(const struct store *store)
+static uint64_t digest_of(const struct store *store, uint8_t databases)
 {
     uint64_t digest = 0;
-    for (uint8_t db = 0; db < DATABASES; db++) {
+    for (uint8_t db = 0; db < databases; db++) {
         const struct table *table = store->tables[db];
         uint64_t own =
             digest_mix(table->digest ^ 0x9e3779b97f4a7c15u, table->count ^ (uint64_t)~db);
         digest += table->count > 0 ? own : 0;
     }
     return digest;
+}
+
+uint64_t store_rolling_digest(const struct store *store)
+{
+    return digest_of(store, STORE_DATABASES);
+}
+
+uint64_t store_content_digest(const struct store *store)
+{
+    return digest_of(store, DATABASES);
 }
 
 /* --- Clearing -------------------------------------------------------------------------------- */
@@ -428,7 +461,7 @@ void store_clear(struct store *store, uint8_t db)
         return;
     }
     store->first_due_known = false;
-    store->tables[db] = table_new();
+    store->tables[db] = table_none();
     store_discard_table(store, table);
 }
 
@@ -491,7 +524,7 @@ struct item *store_at(struct store *store, uint8_t db, uint64_t point)
 static void find_first_due(struct store *store)
 {
     struct item *first = NULL;
-    for (uint8_t i = 0; i < DATABASES; i++) {
+    for (uint8_t i = 0; i < DATABASES; i++) { /* the node's own records stay */
         struct item *item = due_first(&store->tables[i]->due);
         if (item != NULL && (first == NULL || item->expire < first->expire)) {
             first = item;
@@ -516,8 +549,12 @@ struct item *store_first_due(struct store *store, uint8_t *db)
 void store_check(struct store *store)
 {
     uint64_t bytes = 0;
-    for (uint8_t db = 0; db < DATABASES; db++) {
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         struct table *table = store->tables[db];
+        if (!has_table(store, db)) {
+            qr_assert(table->count == 0 && table->digest == 0);
+            continue;
+        }
         table_check(table);
         uint64_t expires = 0;
         uint64_t digest = 0;

@@ -7,10 +7,16 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "base/limits.h"
 #include "base/rope.h"
 #include "base/types.h"
 
 struct store;
+
+/* Behind the databases that clients see there is one for the node itself: part of the image and of
+ * the digests as they are, and out of reach of every command. */
+#define SYSTEM_DB DATABASES
+#define STORE_DATABASES (DATABASES + 1)
 
 enum value_type { TYPE_STRING = 1 /* list, set, zset, hash, stream follow */ };
 
@@ -38,7 +44,7 @@ struct store_key {
 /* Starts fetching from memory what accesses to these keys will touch; nothing changes. An access
  * waits twice for memory, once for the slot and once for the item: with up to STORE_PREFETCH_MAX
  * keys that are known ahead these waits overlap. */
-void store_prefetch(const struct store *store, const struct store_key *keys, uint32_t n);
+void store_prefetch(struct store *store, const struct store_key *keys, uint32_t n);
 
 struct span item_key(const struct item *item);
 size_t item_value_n(const struct item *item);    /* bytes of a string */
@@ -134,6 +140,8 @@ void store_walk_end(struct store *store); /* also to give up */
 /* A digest of the whole content, changed with it, so that asking costs nothing. It does not depend
  * on layout or history; 0 when there is nothing. */
 uint64_t store_rolling_digest(const struct store *store);
+/* The same of what clients see. */
+uint64_t store_content_digest(const struct store *store);
 
 /* Another one, made anew: a digest of the whole content that does not depend on layout or history.
  * O(n); for tests and replica comparison. */

@@ -12,7 +12,7 @@ struct walk {
     uint16_t number; /* of the running or last walk; slots that it is done with carry it */
     uint8_t at;      /* the table being walked, in the order of the databases at the beginning */
     uint64_t point;  /* every item below this hash is done */
-    struct table *tables[DATABASES];
+    struct table *tables[STORE_DATABASES];
     void (*emit)(void *context, uint8_t db, const struct item *item);
     void *context;
 };
@@ -34,9 +34,9 @@ struct ahead {
 struct store {
     struct siphash_key key;
     struct ahead *ahead;
-    struct table *tables[DATABASES];
-    struct table *garbage;  /* cleared tables, freed by store_idle */
-    uint64_t item_bytes;    /* items of live and cleared tables */
+    struct table *tables[STORE_DATABASES]; /* table_none() until it is written to */
+    struct table *garbage;                 /* cleared tables, freed by store_idle */
+    uint64_t item_bytes;                   /* items of live and cleared tables */
     uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
     struct rope_bin bin;    /* values that are let go */
     struct item *first_due; /* of all databases, in first_due_db; asked for in every turn */
@@ -52,6 +52,11 @@ void walk_touch(struct store *store, struct table *table, struct slot *slot);
 static inline uint16_t walk_mark(const struct store *store)
 {
     return store->walk.active ? store->walk.number : 0;
+}
+
+static inline bool has_table(const struct store *store, uint8_t db)
+{
+    return store->tables[db] != table_none();
 }
 
 /* A table that belongs to no database any more is freed in slices, once no walk wants it. */

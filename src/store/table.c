@@ -385,6 +385,22 @@ static void maybe_shrink(struct table *table, struct segment *segment, uint64_t 
 
 /* --- The table ------------------------------------------------------------------------------- */
 
+/* The slots of a segment lie behind it. */
+static const struct {
+    uint32_t count, cap, total;
+    uint8_t depth;
+    struct slot slots[1 + TAIL_SLOTS];
+} empty_segment = { .cap = 1, .total = 1 + TAIL_SLOTS };
+
+_Static_assert(offsetof(struct segment, slots) == 16, "empty_segment has the layout of a segment");
+
+static const void *const empty_directory[] = { &empty_segment };
+
+const struct table table_empty = {
+    .directory = (struct segment **)(uintptr_t)empty_directory,
+    .deepest = 1,
+};
+
 struct table *table_new(void)
 {
     struct table *table = qr_zalloc(sizeof *table);

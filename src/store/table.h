@@ -77,6 +77,15 @@ void slot_set_item(struct slot *slot, struct item *item);
 
 struct table *table_new(void);
 
+/* What a database has that has never held an item: the same for all, and never changed. Looking
+ * into it needs no case of its own; a table of its own takes its place before the first item. */
+extern const struct table table_empty;
+
+static inline struct table *table_none(void)
+{
+    return (struct table *)(uintptr_t)&table_empty;
+}
+
 /* Frees slots with their items, `items` of them or a few more; true while more is left. The table
  * itself goes with the last; *freed grows by the bytes given back. Ropes go to the bin. */
 bool table_free_slice(struct table *table, uint32_t items, uint64_t *freed, struct rope_bin *bin);

@@ -61,7 +61,7 @@ void store_walk_begin(struct store *store,
     walk->active = true;
     walk->number++;
     if (walk->number == 0) {
-        for (uint8_t db = 0; db < DATABASES; db++) {
+        for (uint8_t db = 0; db < STORE_DATABASES; db++) {
             forget_numbers(store->tables[db]);
         }
         walk->number = 1;
@@ -70,16 +70,21 @@ void store_walk_begin(struct store *store,
     walk->point = 0;
     walk->emit = emit;
     walk->context = context;
-    for (uint8_t db = 0; db < DATABASES; db++) {
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         struct table *table = store->tables[db];
-        table->walk_db = db;
-        table->walk_wants = true;
+        if (has_table(store, db)) {
+            table->walk_db = db;
+            table->walk_wants = true;
+        }
         walk->tables[db] = table;
     }
 }
 
 static void release(struct store *store, struct table *table)
 {
+    if (table == table_none()) {
+        return;
+    }
     table->walk_wants = false;
     if (table->detached) {
         store_discard_table(store, table);
@@ -92,7 +97,7 @@ bool store_walk_next(struct store *store, uint32_t count)
     qr_assert(walk->active);
     qr_assert(count > 0);
     uint64_t visited = 0;
-    while (walk->at < DATABASES) {
+    while (walk->at < STORE_DATABASES) {
         struct table *table = walk->tables[walk->at];
         struct place place = table_seek(table, walk->point);
         for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
@@ -119,7 +124,7 @@ void store_walk_end(struct store *store)
         return;
     }
     walk->active = false;
-    for (; walk->at < DATABASES; walk->at++) {
+    for (; walk->at < STORE_DATABASES; walk->at++) {
         release(store, walk->tables[walk->at]);
     }
 }
@@ -154,7 +159,7 @@ static uint64_t chain_item(uint64_t digest, uint8_t db, const struct item *item)
 uint64_t store_digest(struct store *store)
 {
     uint64_t digest = 0;
-    for (uint8_t db = 0; db < DATABASES; db++) {
+    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         struct table *table = store->tables[db];
         struct place place = table_seek(table, 0);
         for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {

@@ -472,7 +472,8 @@ static void test_each_field_is_checked(void **state)
         bool good;
     } items[] = {
         { { 0, 1, 0, 3, 4, 4 }, true },           { { 15, 1, INT64_MAX, 0, 0, 0 }, true },
-        { { 16, 1, 0, 3, 4, 4 }, false },         /* no such database */
+        { { 16, 1, 0, 3, 4, 4 }, false },         /* none of this level */
+        { { 17, 1, 0, 3, 4, 4 }, false },         /* no such database */
         { { 0, 0, 0, 3, 4, 4 }, false },          /* no such type */
         { { 0, 2, 0, 3, 4, 4 }, false },          /* nor that one */
         { { 0, 1, -1, 3, 4, 4 }, false },         /* before 1970 */
