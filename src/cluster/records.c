@@ -230,7 +230,8 @@ static bool is_sound_partition(const struct map_partition *p)
 {
     const uint32_t over = ~0u << MEMBERS_MAX;
     bool sets = p->founders != 0 && p->wish != 0 && ((p->founders | p->held) & over) == 0 &&
-                (p->wish & ~p->held) == 0 && (p->moved & ~p->founders) == 0;
+                (p->wish & ~p->held) == 0 && (p->moved & ~p->founders) == 0 &&
+                (p->founders & ~p->held & ~p->moved) == 0; /* F7 */
     bool epochs =
         p->settled >= 1 && p->settled <= p->epoch && (p->settled < p->epoch || p->held == p->wish);
     bool place = p->keyspace >= KEYSPACE_FIRST_ID && p->keyspace <= KEYSPACE_ID_MAX &&

@@ -1,7 +1,7 @@
 /* The encoding of a roster, the payload of RECORD_MEMBERS.
  *
  *   offset size
- *        0    1  version of this layout: 1
+ *        0    1  version of this layout: 1, of group 0
  *        1    8  voters, outgoing, learners, observers: a u16 of bits by node index each
  *        9    -  per node of any of these sets, in order of index:
  *                  4  id
@@ -10,6 +10,8 @@
  *                  2  peer port
  *                  1  priority
  *                  1  bytes of the address, which follows
+ *
+ * Version 2, of the group of a partition: the same four sets, then the epoch as a u64, not 0.
  *
  * There is one encoding per roster, and it is read back only when it is that one. */
 #include "node/roster.h"
@@ -20,6 +22,7 @@
 #include <string.h>
 
 #define ROSTER_VERSION 1
+#define ROSTER_VERSION_PARTITION 2
 
 _Static_assert(9 + MEMBERS_MAX * (26 + sizeof((struct roster_node *)0)->address - 1) <=
                    ROSTER_BYTES_MAX,
@@ -60,11 +63,15 @@ bool roster_uuid_known(const struct roster_node *node)
 size_t roster_write(const struct roster *roster, uint8_t *p)
 {
     struct wire_writer w = wire_writer(p, ROSTER_BYTES_MAX);
-    wire_put_u8(&w, ROSTER_VERSION);
+    wire_put_u8(&w, roster->epoch == 0 ? ROSTER_VERSION : ROSTER_VERSION_PARTITION);
     wire_put_u16(&w, roster->members.voters);
     wire_put_u16(&w, roster->members.outgoing);
     wire_put_u16(&w, roster->members.learners);
     wire_put_u16(&w, roster->members.observers);
+    if (roster->epoch != 0) {
+        wire_put_u64(&w, roster->epoch);
+        return w.n;
+    }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *node = &roster->node[i];
         if ((membership_all(&roster->members) >> i & 1) == 0) {
@@ -133,9 +140,14 @@ bool roster_read(struct span in, struct roster *out)
     out->members.outgoing = wire_get_u16(&r);
     out->members.learners = wire_get_u16(&r);
     out->members.observers = wire_get_u16(&r);
-    if (r.bad || version != ROSTER_VERSION ||
+    bool known = version == ROSTER_VERSION || version == ROSTER_VERSION_PARTITION;
+    if (r.bad || !known ||
         (membership_all(&out->members) != 0 && !membership_is_sound(&out->members))) {
         return false;
+    }
+    if (version == ROSTER_VERSION_PARTITION) {
+        out->epoch = wire_get_u64(&r);
+        return out->epoch != 0 && out->members.voters != 0 && wire_finished(&r);
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if ((membership_all(&out->members) >> i & 1) != 0 &&

@@ -24,6 +24,9 @@ struct roster_node {
 
 struct roster {
     struct membership members;
+    /* Of a partition's group: the epoch of the wish that the sets serve (cluster/follow.h: F5), and
+     * no nodes; who is behind the indexes is for group 0's roster to say. 0: of group 0. */
+    uint64_t epoch;
     struct roster_node node[MEMBERS_MAX]; /* by node index */
 };
 
@@ -34,7 +37,7 @@ struct roster {
 size_t roster_write(const struct roster *roster, uint8_t *p);
 
 /* False when the bytes are none: out of bounds, sets that overlap or name free indexes, two nodes
- * with one UUID, or with one id when neither is about to go. */
+ * with one UUID, or with one id when neither is about to go. With an epoch no node is named. */
 bool roster_read(struct span in, struct roster *out);
 
 /* The index of the node with that id; NODE_NONE when there is none. While a change is under way

@@ -54,6 +54,22 @@ static void test_a_roster_comes_back(void **state)
     assert_true(comes_back(&roster));
 }
 
+/* A partition's group: sets and an epoch, nobody's address (F5). */
+static void test_the_roster_of_a_partition_comes_back(void **state)
+{
+    (void)state;
+    struct roster roster = { .members = { .voters = 3, .outgoing = 7, .learners = 8 } };
+    roster.epoch = 5;
+    assert_true(comes_back(&roster));
+    uint8_t bytes[ROSTER_BYTES_MAX];
+    size_t n = roster_write(&roster, bytes);
+    struct roster again;
+    assert_int_equal(n, 17);
+    assert_false(roster_read(span_of(bytes, n - 1), &again));
+    bytes[9] = 0; /* epoch 0 is group 0's */
+    assert_false(roster_read(span_of(bytes, n), &again));
+}
+
 /* A wiped node under its old id: the old directory leaves while the new one comes. */
 static void test_an_id_may_pass_to_another_directory(void **state)
 {
@@ -172,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_roster_comes_back),
+        cmocka_unit_test(test_the_roster_of_a_partition_comes_back),
         cmocka_unit_test(test_an_id_may_pass_to_another_directory),
         cmocka_unit_test(test_the_largest_fits),
         cmocka_unit_test(test_a_node_outside_the_sets_is_not_written),
