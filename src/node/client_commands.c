@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/local.h"
+#include "node/redirect.h"
 #include "node/router.h"
 
 /* The reply of something that this node answers itself, in its place among the others. */
@@ -142,6 +143,30 @@ static bool is_local(const struct command_spec *spec)
     return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
 }
 
+/* On cluster-port another answer may be due than the command's (redirect.h): it is given. */
+static bool is_redirected(struct client *client, const struct command_spec *spec,
+                          const struct span *argv, uint32_t argc)
+{
+    struct reply answer;
+    if (client->listener != LISTENER_CLUSTER) {
+        return false;
+    }
+    reply_init(&answer, client->version);
+    bool is = redirect(client, spec, argv, argc, &answer);
+    if (is) {
+        struct reply *reply;
+        bool silent = is_silent(client);
+        struct pending *p = begin_local(client, &reply);
+        if (!silent) {
+            reply_raw(reply, span_of(answer.p, answer.n));
+        }
+        client->node->command_stats[command_index(spec)].rejected++;
+        end_local(client, p);
+    }
+    reply_free(&answer);
+    return is;
+}
+
 /* Refuses what can be refused before anything is looked at but names and counts. */
 static bool is_refused(struct client *client, const struct command_spec *spec,
                        const struct command_spec *container, const struct span *argv, uint32_t argc)
@@ -181,7 +206,7 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
         refuse_text(client, spec, write_argument_too_long, beginnings, argc);
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, beginnings, argc);
-    } else {
+    } else if (!is_redirected(client, spec, argv, argc)) {
         client->cargo = NULL;
         router_command_laden(node->router, &client->stream, spec, client->version, client->db, argv,
                              argc, is_silent(client), cargo);
@@ -212,7 +237,7 @@ void client_run_command(struct client *client, const struct span *argv, uint32_t
         run_local(client, spec, argv, argc);
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
-    } else {
+    } else if (!is_redirected(client, spec, argv, argc)) {
         router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,
                        is_silent(client));
     }

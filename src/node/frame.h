@@ -60,6 +60,7 @@ enum frame_kind {
     FRAME_RENEW,             /* asks group 0's leader for the lease of the sender */
     FRAME_RENEWED,           /* its answer */
     FRAME_REPORT = 28,       /* what group 0's leader wants to know of the sender */
+    FRAME_PLACE = 29,        /* where clients find the sender: places.h */
     FRAME_KINDS
 };
 

@@ -100,6 +100,16 @@ static void section_cpu(struct node *node, struct reply *out)
 
 /* --- Server and clients --------------------------------------------------------------------- */
 
+static uint16_t port_of(const struct config *config, enum listener_kind kind)
+{
+    const uint16_t ports[LISTENER_KINDS] = {
+        [LISTENER_PLAIN] = config->port,
+        [LISTENER_CLUSTER] = config->cluster_port,
+        [LISTENER_SENTINEL] = config->sentinel_port,
+    };
+    return ports[kind];
+}
+
 static void section_server(struct node *node, struct reply *out)
 {
     char os[256];
@@ -114,7 +124,7 @@ static void section_server(struct node *node, struct reply *out)
     info_line(out, "redis_git_sha1:00000000");
     info_line(out, "redis_git_dirty:0");
     info_line(out, "redis_build_id:0");
-    info_line(out, "redis_mode:standalone");
+    info_line(out, "redis_mode:%s", local_mode(node->info.asks));
     info_line(out, "os:%s", os);
     info_line(out, "arch_bits:%zu", 8 * sizeof(void *));
     info_line(out, "multiplexing_api:epoll");
@@ -122,7 +132,7 @@ static void section_server(struct node *node, struct reply *out)
     info_line(out, "process_id:%d", (int)getpid());
     info_line(out, "process_supervised:%s", node->config.supervised);
     info_line(out, "run_id:%s", node->run_id);
-    info_line(out, "tcp_port:%u", node->config.port);
+    info_line(out, "tcp_port:%u", port_of(&node->config, node->info.asks->listener));
     info_line(out, "server_time_usec:%lld", (long long)io_wall(node->io));
     info_line(out, "uptime_in_seconds:%lld", (long long)up);
     info_line(out, "uptime_in_days:%lld", (long long)(up / 86400));
@@ -325,8 +335,7 @@ static void section_keyspace(struct node *node, struct reply *out)
 
 static void section_cluster(struct node *node, struct reply *out)
 {
-    (void)node;
-    info_line(out, "cluster_enabled:0");
+    info_line(out, "cluster_enabled:%d", node->info.asks->listener == LISTENER_CLUSTER ? 1 : 0);
 }
 
 static void section_empty(struct node *node, struct reply *out)
@@ -382,6 +391,7 @@ void local_cmd_INFO(struct client *client, const struct span *argv, uint32_t arg
         return;
     }
     struct reply out; /* used as a growing buffer */
+    client->node->info.asks = client;
     reply_init(&out, 2);
     for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {
         bool write = argc == 1 && (sections[i].groups & BY_DEFAULT) != 0;

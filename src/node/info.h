@@ -4,9 +4,12 @@
 
 #include "engine/engine.h"
 
+struct client;
+
 struct info_state {
-    struct engine_stats base; /* the engine's counters when they were last reset */
-    uint64_t memory_peak;     /* of used_memory, as seen by INFO */
+    const struct client *asks; /* for whom an INFO is being written */
+    struct engine_stats base;  /* the engine's counters when they were last reset */
+    uint64_t memory_peak;      /* of used_memory, as seen by INFO */
     /* Rates are taken between two calls that are at least INFO_RATE_INTERVAL apart. */
     qr_time sampled;
     uint64_t commands, bytes_in, bytes_out;

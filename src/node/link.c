@@ -455,6 +455,8 @@ static bool on_frame(struct link *link, const struct frame *f)
         return true;
     case FRAME_ALARM:
         return alarm_receive(link->peers->node, f->head);
+    case FRAME_PLACE:
+        return places_receive(link->peers->node, link->peer, f->head);
     case FRAME_DIGEST:
         return quarantine_receive(link->peers->node->zero, link->peer, f->head);
     case FRAME_HEALTH:

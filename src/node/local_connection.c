@@ -44,6 +44,8 @@ void local_cmd_SELECT(struct client *client, const struct span *argv, uint32_t a
                      INT_MAX);
     } else if (db < 0 || db >= DATABASES) {
         reply_error(reply, "ERR DB index is out of range");
+    } else if (db != 0 && client->listener == LISTENER_CLUSTER) {
+        reply_error(reply, "ERR SELECT is not allowed in cluster mode");
     } else {
         client->db = (uint8_t)db;
         reply_status(reply, "OK");
@@ -57,21 +59,6 @@ void local_cmd_QUIT(struct client *client, const struct span *argv, uint32_t arg
     (void)argc;
     reply_status(reply, "OK");
     client_close_gently(client);
-}
-
-void local_cmd_READONLY(struct client *client, const struct span *argv, uint32_t argc,
-                        struct reply *reply)
-{
-    (void)client;
-    (void)argv;
-    (void)argc;
-    reply_status(reply, "OK");
-}
-
-void local_cmd_READWRITE(struct client *client, const struct span *argv, uint32_t argc,
-                         struct reply *reply)
-{
-    local_cmd_READONLY(client, argv, argc, reply);
 }
 
 /* --- AUTH ----------------------------------------------------------------------------------- */
@@ -131,13 +118,16 @@ void local_cmd_AUTH(struct client *client, const struct span *argv, uint32_t arg
 
 static void write_hello(const struct client *client, struct reply *reply)
 {
-    reply_map(reply, 7);
+    bool sentinel = client->listener == LISTENER_SENTINEL;
+    reply_map(reply, sentinel ? 6 : 7);
     reply_field_text(reply, "server", "redis");
     reply_field_text(reply, "version", REDIS_VERSION);
     reply_field_integer(reply, "proto", client->version);
     reply_field_integer(reply, "id", (int64_t)client->id);
-    reply_field_text(reply, "mode", "standalone");
-    reply_field_text(reply, "role", local_leads(client->node) ? "master" : "replica");
+    reply_field_text(reply, "mode", local_mode(client));
+    if (!sentinel) {
+        reply_field_text(reply, "role", local_leads(client->node) ? "master" : "replica");
+    }
     reply_bulk_text(reply, "modules");
     reply_array(reply, 0);
 }
@@ -212,6 +202,7 @@ void local_cmd_RESET(struct client *client, const struct span *argv, uint32_t ar
     client->name[0] = 0;
     client->no_evict = false;
     client->no_touch = false;
+    client->readonly = false;
     client->reply_mode = REPLY_ON;
     reply->version = 2;
     reply_status(reply, "RESET");

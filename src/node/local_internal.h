@@ -45,6 +45,9 @@ void local_subcommands_of(const struct command_spec *spec, size_t *begin, size_t
 bool local_name_allowed(const struct client *client, struct span name, struct reply *reply);
 void local_set_name(struct client *client, struct span name);
 
+/* What kind of server its port makes a client believe in: standalone, cluster, sentinel. */
+const char *local_mode(const struct client *client);
+
 /* --- The node as its replica sees it */
 
 /* False, and an outlook without a leader, while the node is still starting. */

@@ -133,6 +133,16 @@ void local_help(struct reply *reply, const char *container, const char *const *l
     reply_status(reply, "    Lists these subcommands.");
 }
 
+const char *local_mode(const struct client *client)
+{
+    static const char *const modes[LISTENER_KINDS] = {
+        [LISTENER_PLAIN] = "standalone",
+        [LISTENER_CLUSTER] = "cluster",
+        [LISTENER_SENTINEL] = "sentinel",
+    };
+    return modes[client->listener];
+}
+
 const struct roster_node *local_member(const struct node *node, uint32_t index)
 {
     qr_assert(index < MEMBERS_MAX);

@@ -444,6 +444,9 @@ void node_free(struct node *node)
 
 void node_config_changed(struct node *node, const char *name)
 {
+    if (strstr(name, "announce") != NULL || strcmp(name, "cluster-preferred-endpoint-type") == 0) {
+        places_tell(node, NODE_NONE);
+    }
     if (strcmp(name, "log-sync") == 0) {
         log_set_sync(node->log, (enum log_sync)node->config.log_sync);
     } else if (strcmp(name, "read-mode") == 0) {

@@ -17,6 +17,7 @@
 #include "node/queues.h"
 #include "node/repeats.h"
 #include "node/measure.h"
+#include "node/places.h"
 #include "protocol/protocol.h"
 
 struct peers;  /* peers.h: connections to the other nodes */
@@ -46,7 +47,8 @@ struct node {
     struct identity identity;
     struct roster_node known[MEMBERS_MAX]; /* who has which index, as far as this node knows */
     uint16_t guests;                       /* of those: known from themselves alone */
-    uint16_t aliens;        /* of those: the log has another node at that index still */
+    uint16_t aliens; /* of those: the log has another node at that index still */
+    struct told_place places[MEMBERS_MAX];
     uint32_t followed;      /* replica_roster_changes that were looked at */
     char members_told[400]; /* in the log file, last */
     bool removed;           /* it takes part in its cluster no more */

@@ -188,6 +188,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&space, 1), (struct span){ 0 },
                   false);
         alarm_tell_all(peers->node, link->peer);
+        places_tell(peers->node, link->peer);
         health_peer(peers->node, link->peer, true);
         replica_peer(peers->node->zero->replica, link->peer, true);
         snapshot_peer(peers->node->zero, link->peer, true);

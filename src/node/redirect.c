@@ -1,0 +1,88 @@
+#include "node/redirect.h"
+
+#include "cluster/slots.h"
+#include "command/op.h"
+#include "node/local_internal.h"
+#include "node/places.h"
+#include "node/shards.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Redis's: what has a hostname for an endpoint and none to tell says "?". */
+void redirect_endpoint(const struct place *place, char out[ENDPOINT_TEXT_BYTES])
+{
+    const char *host = place->endpoint == ENDPOINT_IP         ? place->address
+                       : place->endpoint == ENDPOINT_HOSTNAME ? place->hostname
+                                                              : "";
+    bool unknown = place->endpoint == ENDPOINT_HOSTNAME && host[0] == 0;
+    (void)snprintf(out, ENDPOINT_TEXT_BYTES, "%s:%u", unknown ? "?" : host, place->cluster_port);
+}
+
+/* The slot of all keys; SLOTS when there are none, or one is too large to look at; M1. */
+static bool slot_of(const struct command_spec *spec, const struct span *argv, uint32_t argc,
+                    uint32_t *slot)
+{
+    struct key_range keys = command_keys(spec, argc);
+    *slot = SLOTS;
+    for (uint32_t i = keys.first; i < keys.end; i += keys.step) {
+        uint32_t one = op_is_ref(argv[i]) ? SLOTS : slot_of_key(argv[i]);
+        if (i > keys.first && one != *slot) {
+            return false;
+        }
+        *slot = one;
+    }
+    return true;
+}
+
+/* Commands over several databases; M4. */
+static const char *refused_for_databases(const struct command_spec *spec, const struct span *argv,
+                                         uint32_t argc)
+{
+    if (strcmp(spec->name, "move") == 0) {
+        return "ERR MOVE is not allowed in cluster mode";
+    }
+    if (strcmp(spec->name, "swapdb") == 0) {
+        return "ERR SWAPDB is not allowed in cluster mode";
+    }
+    for (uint32_t i = 3; strcmp(spec->name, "copy") == 0 && i + 1 < argc; i++) {
+        if (local_is(argv[i], "DB")) {
+            return "ERR Copying to another database is not allowed in cluster mode";
+        }
+    }
+    return NULL;
+}
+
+/* Where to send the client; false: nowhere, M2. */
+static bool leads_elsewhere(const struct node *node, uint16_t slot, struct place *out)
+{
+    node_index leader = shards_leader(node, slot);
+    if (leader == NODE_NONE || leader == identity_me(&node->identity)) {
+        return false;
+    }
+    place_of(node, leader, out);
+    return out->cluster_port != 0 && strcmp(out->keyspace, node->config.cluster_keyspace) == 0;
+}
+
+bool redirect(const struct client *client, const struct command_spec *spec, const struct span *argv,
+              uint32_t argc, struct reply *reply)
+{
+    uint32_t slot;
+    struct place place;
+    if (!slot_of(spec, argv, argc, &slot)) {
+        reply_error(reply, "CROSSSLOT Keys in request don't hash to the same slot");
+        return true;
+    }
+    bool here = slot == SLOTS || (client->readonly && spec->place == PLACE_READ);
+    if (!here && leads_elsewhere(client->node, (uint16_t)slot, &place)) {
+        char endpoint[ENDPOINT_TEXT_BYTES];
+        redirect_endpoint(&place, endpoint);
+        reply_errorf(reply, "MOVED %u %s", slot, endpoint);
+        return true;
+    }
+    const char *refusal = refused_for_databases(spec, argv, argc);
+    if (refusal != NULL) {
+        reply_error(reply, refusal);
+    }
+    return refusal != NULL;
+}

@@ -1,0 +1,28 @@
+/* What a client of cluster-port hears in place of an answer, because Redis Cluster's rules hold
+ * there.
+ *
+ * M1 The keys of a command are of one slot, else -CROSSSLOT.
+ * M2 Where another node leads the slot's partition and has a cluster-port for the same keyspace,
+ *    the client is sent there: -MOVED slot host:port. Never to the node that answers, and never to
+ *    one that is not known to lead; then the command is carried out as on any other port.
+ * M3 A client that said READONLY gets its reads answered here. They are as good as the leader's.
+ * M4 There is one database. */
+#ifndef NODE_REDIRECT_H
+#define NODE_REDIRECT_H
+
+#include "command/command.h"
+#include "resp/reply.h"
+
+struct client;
+
+/* True: the reply is the answer. The command exists, its arity fits, and it is none of the
+ * connection's own; the arguments include its name. */
+bool redirect(const struct client *client, const struct command_spec *spec, const struct span *argv,
+              uint32_t argc, struct reply *reply);
+
+/* Host and port by which clients of cluster-port reach a node; ":port" where it does not say. */
+#define ENDPOINT_TEXT_BYTES 272
+struct place;
+void redirect_endpoint(const struct place *place, char out[ENDPOINT_TEXT_BYTES]);
+
+#endif

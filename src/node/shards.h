@@ -1,0 +1,44 @@
+/* How a keyspace looks to clients that know Redis Cluster: which node is the master of which slots.
+ *
+ * V1 The master of a slot is the node that leads its partition. A node that leads anything is a
+ *    master and nobody's replica; one that leads nothing is the replica of one master. So every
+ *    node is shown once, in one role, and CLUSTER SLOTS, SHARDS, NODES and INFO say the same.
+ * V2 While the leader is not known, or has no port for these clients, the first node that is up
+ *    stands in for it: it carries out what it is asked or, for a while, waits for a leader. A
+ *    client that looks just then is not sent to a node that is gone.
+ * V3 Epochs are terms. The epoch of a master grows with the terms of what it leads, and the current
+ *    one whenever any leader changes. */
+#ifndef NODE_SHARDS_H
+#define NODE_SHARDS_H
+
+#include "base/limits.h"
+#include "base/types.h"
+
+struct node;
+
+/* Slots in a row with one master. */
+struct shard_range {
+    uint16_t first, last;
+    node_index master;
+};
+
+struct shards {
+    uint16_t shown;                    /* the nodes that have a port for these clients, ... */
+    uint16_t up;                       /* ... of those: this one and those it is connected to */
+    uint16_t masters;                  /* of those */
+    node_index master_of[MEMBERS_MAX]; /* of a replica, which keeps one copy of it at least */
+    uint64_t epoch_of[MEMBERS_MAX];
+    uint64_t epoch;
+    uint32_t slots_served; /* whose partition has a leader, or enough voters to get one */
+    uint32_t count;
+    struct shard_range *range; /* in order of slots, all of them */
+};
+
+/* As this node sees it now, for clients of its cluster-port. */
+void shards_look(const struct node *node, struct shards *out);
+void shards_free(struct shards *shards);
+
+/* Who leads the partition of that slot, in the keyspace of cluster-port; NODE_NONE: not known. */
+node_index shards_leader(const struct node *node, uint16_t slot);
+
+#endif
