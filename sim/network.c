@@ -2,7 +2,7 @@
  * the network does not call anything back. */
 #include "sim/world.h"
 
-static bool takes(struct world *w, node_index from, node_index to)
+bool network_takes(struct world *w, node_index from, node_index to)
 {
     w->counters->messages++;
     if (w->cut[from][to]) {
@@ -38,7 +38,7 @@ void network_send(struct world *w, struct packet *packet)
 {
     packet->from_identity = w->nodes[packet->from].identity;
     packet->to_identity = w->nodes[packet->to].identity;
-    if (!takes(w, packet->from, packet->to)) {
+    if (!network_takes(w, packet->from, packet->to)) {
         free(packet);
         return;
     }
@@ -56,7 +56,7 @@ void network_send(struct world *w, struct packet *packet)
 /* The data lane: it keeps no order with the messages. */
 void network_send_frame(struct world *w, struct frame *frame)
 {
-    if (!takes(w, frame->from, frame->to)) {
+    if (!network_takes(w, frame->from, frame->to)) {
         free(frame);
         return;
     }

@@ -323,6 +323,7 @@ void node_start(struct world *w, struct sim_node *n)
                               .incarnation = n->incarnation,
                               .a = ADMIN_READ_MODE,
                               .b = (int64_t)w->options.lease_reads });
+    beats_start(w, n);
     network_connections(w, n->index, true, false);
 }
 
@@ -431,7 +432,17 @@ static void node_item(struct world *w, struct sim_node *n, struct item *item)
     case ITEM_PUMP:
         driver_pump(w, n);
         break;
+    case ITEM_BEATS:
+        beats_tick(w, n);
+        break;
+    case ITEM_BEAT:
+        beats_hear(w, n, (node_index)item->a, (uint32_t)item->b);
+        break;
     case ITEM_PEER:
+        if (w->options.quiet_after != 0) {
+            beats_connection(w, n, (node_index)item->a, item->b != 0);
+            break;
+        }
         e.kind = EVENT_PEER;
         e.peer.node = (node_index)item->a;
         e.peer.up = item->b != 0;

@@ -27,9 +27,9 @@ bool options_set(struct options *o, const char *name, uint64_t value)
 /* Scripts are written by people: what a protocol or the world would panic at is a mistake. */
 bool options_make_sense(const struct options *o)
 {
-    const uint64_t times[] = { o->heartbeat,  o->lease,     o->election,
-                               o->skew_max,   o->delay_min, o->sync_min,
-                               o->delay_mean, o->sync_mean, o->timer_late };
+    const uint64_t times[] = { o->heartbeat,  o->lease,      o->election,   o->skew_max,
+                               o->delay_min,  o->sync_min,   o->delay_mean, o->sync_mean,
+                               o->timer_late, o->quiet_after };
     for (size_t i = 0; i < ARRAY_COUNT(times); i++) {
         if (times[i] > 3600 * (uint64_t)QR_SECOND) {
             return false;
@@ -147,6 +147,7 @@ static struct protocol_limits limits_of(const struct options *o)
         .uncommitted_max = (uint32_t)o->uncommitted_max,
         .append_entries = (uint32_t)o->append_entries,
         .appends_in_flight = (uint32_t)o->appends_in_flight,
+        .quiet_after = (qr_time)o->quiet_after,
     };
 }
 

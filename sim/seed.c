@@ -66,6 +66,34 @@ static void must_settle(struct world *w, uint16_t core)
     }
 }
 
+/* Whether nobody of the core has a timer, or none may be without: a learner waits for its turn, or
+ * for a third voter. */
+static bool rests(struct world *w, uint16_t core)
+{
+    if (members_decided(w)->learners != 0) {
+        return true;
+    }
+    for (uint32_t rest = core & membership_all(members_decided(w)); rest != 0; rest &= rest - 1) {
+        if (w->protocol->deadline(w->nodes[set_first(rest)].self) != QR_NEVER) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A group that nobody asks for anything comes to rest. */
+static void must_rest(struct world *w, uint16_t core)
+{
+    qr_time until = w->now + LIVENESS_WAIT;
+    while (!rests(w, core) && w->now < until) {
+        world_run_until(w, w->now + 50000);
+    }
+    if (!rests(w, core)) {
+        world_violation(w, VIOLATION_RESTLESS, "somebody has a timer after %lld ms",
+                        (long long)(LIVENESS_WAIT / 1000));
+    }
+}
+
 static void liveness_phase(struct world *w)
 {
     uint16_t core = members_core(w);
@@ -78,6 +106,10 @@ static void liveness_phase(struct world *w)
         must_settle(w, core);
     }
     world_run_until(w, w->now + 2 * QR_SECOND); /* open operations end */
+    if (w->knows_members && w->options.quiet_after != 0 && quorum_count(core) > 1) {
+        must_rest(w, core);
+        must_finish(w, 0, OP_SET, LIVENESS_WAIT); /* and wakes */
+    }
     safety_unanswered(w);
 }
 

@@ -9,6 +9,7 @@
  *   driver.c     effects: persist, hold, send, apply, answer (what src/node does for real)
  *   disk.c       what a crash leaves; image.c: a log as an array of entries
  *   network.c    who hears what, when, how often
+ *   beats.c      who is up, as the nodes find out
  *   workload.c   clients and what they were told
  *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
  *   rot.c        entries that are lost on disks, and how they come back
@@ -27,50 +28,11 @@
 #include "base/rng.h"
 #include "protocol/quorum.h"
 #include "sim/checkers/linearizable.h"
+#include "sim/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-/* --- options -------------------------------------------------------------------------------- */
-
-struct options {
-#define OPTION(name, script, meaning) uint64_t name;
-#include "sim/options.def"
-#undef OPTION
-};
-
-void options_for_script(struct options *out);
-bool options_set(struct options *o, const char *name, uint64_t value); /* false: unknown name */
-bool options_make_sense(const struct options *o); /* a world can be made of them */
-
-/* --- actions: what a plan consists of ------------------------------------------------------- */
-
-enum action_kind {
-#define ACTION(name, text, is_fault) ACTION_##name,
-#include "sim/actions.def"
-#undef ACTION
-    ACTION_COUNT
-};
-
-struct action {
-    qr_time at;
-    enum action_kind kind;
-    int64_t a, b, c; /* see actions.def */
-};
-
-/* Its operands name nodes and keys that a world of these options has. */
-bool action_makes_sense(const struct options *o, const struct action *action);
-
-struct plan {
-    struct action *v;
-    size_t n, cap;
-};
-
-void plan_add(struct plan *plan, struct action action);
-void plan_free(struct plan *plan);
-bool action_is_fault(enum action_kind kind);
-const char *action_name(enum action_kind kind);
 
 /* --- the log of a node ---------------------------------------------------------------------- */
 
@@ -187,6 +149,8 @@ enum item_kind {
     ITEM_FRAME,       /* p = frame */
     ITEM_FETCH,       /* a = file, b = pieces: has anything come since? */
     ITEM_OFFER,       /* a = file: all of it is here and durable */
+    ITEM_BEATS,       /* the node beats */
+    ITEM_BEAT,        /* a = from, b = its incarnation */
     ITEM_ORDER        /* a = order: reaches the node */
 };
 
@@ -271,6 +235,11 @@ struct sim_node {
     qr_time fired_at;
     uint32_t spins; /* timer events without progress of time */
 
+    /* Of the others (beats.c). */
+    qr_time heard[MEMBERS_MAX];
+    bool away[MEMBERS_MAX];
+    uint32_t known[MEMBERS_MAX]; /* the latest process that it has heard of; 0: none */
+
     struct image log, disk;
     struct disk_write *writes; /* not durable yet, oldest first */
     size_t write_count, write_cap;
@@ -293,12 +262,12 @@ struct sim_node {
     struct checkpoint safe, taking; /* durable; being written */
     struct kept kept[KEPT_MAX];
     struct received received;
-    struct checkpoint offered; /* during the step of an OFFER */
+    struct checkpoint offered;                /* during the step of an OFFER */
     qr_slot rotten[ROTTEN_MAX], rotten_count; /* entries of its disk that are lost */
-    bool damaged;              /* the next START is a forgetful one */
-    bool lost;                 /* it has lost what it may have promised, and not recovered */
-    qr_slot lost_commit;       /* what was committed when that happened */
-    struct image ghost;        /* its disk before */
+    bool damaged;                             /* the next START is a forgetful one */
+    bool lost;           /* it has lost what it may have promised, and not recovered */
+    qr_slot lost_commit; /* what was committed when that happened */
+    struct image ghost;  /* its disk before */
 
     struct pending *pending; /* ascending by req */
     size_t pending_count, pending_cap;
@@ -572,6 +541,14 @@ void disk_write_free(struct disk_write *write);
 void network_send(struct world *w, struct packet *packet);     /* takes it */
 void network_send_frame(struct world *w, struct frame *frame); /* takes it */
 void network_connections(struct world *w, node_index node, bool up, bool silent);
+
+bool network_takes(struct world *w, node_index from, node_index to); /* something sent */
+
+/* beats.c */
+void beats_start(struct world *w, struct sim_node *n);
+void beats_tick(struct world *w, struct sim_node *n);
+void beats_hear(struct world *w, struct sim_node *n, node_index from, uint32_t process);
+void beats_connection(struct world *w, struct sim_node *n, node_index peer, bool up);
 
 /* workload.c */
 uint32_t workload_operation(struct world *w, uint32_t key, enum op_kind kind,

@@ -162,7 +162,7 @@ void safety_sent(struct world *w, struct sim_node *n, const struct effect *x)
     w->protocol->codec->print(kind, x->send.message.body, &t);
     bool grants = strstr(line, "granted=1") != NULL ||
                   (strstr(line, "lease=") != NULL && strstr(line, "lease=0") == NULL);
-    if (asks || grants || is_named(name, "APPEND_ACK")) {
+    if (asks || grants || is_named(name, "APPEND_ACK") || is_named(name, "QUIET_ACK")) {
         world_violation(w, VIOLATION_FORGETFUL, "node %d sends %s", n->index, line);
     }
 }

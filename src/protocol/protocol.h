@@ -181,6 +181,10 @@ struct event {
             qr_slot pin;     /* entries behind it stay: a member loads a snapshot up to it; 0: no
                                 such member */
         } snapshot;
+        /* Of nodes, not of replicas: many groups share what the driver knows. A node that was told
+         * to be away is told to be up when it is heard again, and between the two it is not; one
+         * that is up is the same process as before. Whoever is not up when the instance starts is
+         * told to be away. */
         struct {
             node_index node;
             bool up;
@@ -337,6 +341,7 @@ struct protocol_limits {
     uint32_t uncommitted_max; /* entries */
     uint32_t append_entries;  /* entries attached to one message */
     uint32_t appends_in_flight;
+    qr_time quiet_after; /* a group that is idle for so long rests without timers; 0: never */
 };
 
 enum role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE, ROLE_LEADER };
@@ -360,6 +365,7 @@ struct outlook {
     bool forgetful;
     bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
     bool stands_back; /* it was told to */
+    bool quiet;       /* it has no timer: what a leader knows of its members' life is old */
     uint8_t members;  /* indexes in use are below it; of others `member` says nothing */
     struct membership membership; /* in force */
     qr_slot membership_slot;      /* stated by this entry; > commit: not decided yet */

@@ -200,6 +200,20 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
     acknowledge(r, out, m, r->matched);
 }
 
+static void acknowledge_heartbeat(struct raft *r, struct effects *out,
+                                  const struct raft_heartbeat *m)
+{
+    if (r->forgetful) {
+        raft_forgetful_ack(r, out, r->leader, r->matched != 0);
+        return;
+    }
+    struct raft_heartbeat_ack *reply =
+        RAFT_SEND(out, r->leader, HEARTBEAT_ACK, heartbeat_ack, raft_ticket(r, out, 0));
+    ECHO(reply, m, r);
+    reply->matched = r->matched != 0;
+    reply->wall = r->wall;
+}
+
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m)
 {
@@ -209,13 +223,25 @@ void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
     r->floor = max_u64(r->floor, m->floor);
     advance(r, m->commit);
     raft_compare_wall(r, m->wall);
-    if (r->forgetful) {
-        raft_forgetful_ack(r, out, from, r->matched != 0);
+    acknowledge_heartbeat(r, out, m);
+}
+
+void raft_on_quiet(struct raft *r, struct effects *out, node_index from, const struct raft_quiet *m)
+{
+    if (!raft_follow(r, out, from, m->term)) {
         return;
     }
-    struct raft_heartbeat_ack *reply =
-        RAFT_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, raft_ticket(r, out, 0));
-    ECHO(reply, m, r);
-    reply->matched = r->matched != 0;
-    reply->wall = r->wall;
+    r->floor = max_u64(r->floor, m->floor);
+    advance(r, m->commit);
+    bool whole = r->commit == m->commit && r->matched == m->commit;
+    bool barred = r->forgetful || r->limits.quiet_after == 0 || (r->away & node_bit(from)) != 0;
+    if (barred || !whole || r->trail.last_slot != m->commit) {
+        acknowledge_heartbeat(r, out, &(struct raft_heartbeat){ .sent = m->sent }); /* Q3 */
+        return;
+    }
+    raft_rest(r, out, m->sent);
+    struct raft_quiet_ack *reply =
+        RAFT_SEND(out, from, QUIET_ACK, quiet_ack, raft_ticket(r, out, m->commit));
+    reply->term = r->term;
+    reply->sent = m->sent;
 }

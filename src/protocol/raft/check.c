@@ -73,6 +73,38 @@ static void check_leader(const struct raft *r)
     }
 }
 
+/* quiet.c: Q1, Q2, Q3. */
+static void check_quiet(const struct raft *r)
+{
+    if (!r->quiet) {
+        return;
+    }
+    qr_slot last = r->trail.last_slot;
+    qr_assert(r->limits.quiet_after > 0);
+    qr_assert(!r->forgetful);
+    qr_assert(r->leader != NODE_NONE);
+    qr_assert(r->commit == last);
+    if (r->phase != PHASE_LEADER) {
+        qr_assert(r->phase == PHASE_FOLLOWER);
+        qr_assert(!r->leader_closed);
+        qr_assert((r->away & node_bit(r->leader)) == 0);
+        qr_assert(r->matched == last);
+        return;
+    }
+    qr_assert(r->journal.durable_slot == last);
+    qr_assert(r->read_count == 0);
+    qr_assert(r->transfer_to == NODE_NONE);
+    qr_assert(raft_change_rests(r));
+    uint32_t here = node_bit(r->me);
+    for (uint32_t rest = r->feed & ~r->away; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        qr_assert(r->peer[i].match == last);
+        qr_assert(r->peer[i].recovery == RECOVERY_NONE);
+        here |= node_bit(i);
+    }
+    qr_assert(quorum_of(here, &r->members.members));
+}
+
 static void check_state(const struct raft *r)
 {
     qr_assert(r->forgetful == (r->life != 0));
@@ -81,6 +113,7 @@ static void check_state(const struct raft *r)
     qr_assert(r->term >= r->joined_term);
     check_log(r);
     check_members(r);
+    check_quiet(r);
     if (r->phase == PHASE_LEADER) {
         check_leader(r);
         return;

@@ -66,6 +66,9 @@ void raft_describe(const void *self, struct text *out)
     if (r->forgetful) {
         text_put(out, " forgetful");
     }
+    if (r->quiet) {
+        text_put(out, " quiet");
+    }
 }
 
 /* --- Digest --------------------------------------------------------------------------------- */
@@ -127,6 +130,12 @@ static void mix_role(uint64_t *d, const struct raft *r)
     mix(d, r->vote_ticket);
     mix(d, (uint64_t)r->rival_until);
     mix(d, r->called);
+    mix(d, r->quiet);
+    mix(d, r->away);
+    mix(d, r->hushed);
+    mix(d, (uint64_t)r->hush_since);
+    mix(d, (uint64_t)r->active);
+    mix(d, (uint64_t)r->woken);
 }
 
 static void mix_leader(uint64_t *d, const struct raft *r)

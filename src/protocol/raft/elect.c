@@ -23,7 +23,7 @@ void raft_election_reset(struct raft *r)
 
 qr_time raft_campaign_at(const struct raft *r)
 {
-    if (r->forgetful || r->stands_back || !raft_may_lead(r)) { /* X4 */
+    if (r->quiet || r->forgetful || r->stands_back || !raft_may_lead(r)) { /* Q1, X4 */
         return QR_NEVER;
     }
     /* A campaign is a vote for oneself: the promise not to vote forbids it too. */
@@ -90,6 +90,8 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     r->phase = PHASE_FOLLOWER;
     r->leader = leader;
     r->leader_closed = false;
+    r->quiet = false;
+    r->hush_since = 0;
     r->called = r->called && leader == NODE_NONE;
 }
 

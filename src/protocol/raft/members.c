@@ -112,5 +112,7 @@ bool raft_is_lively(const struct raft *r, node_index i)
 {
     qr_assert(r->phase == PHASE_LEADER);
     const struct peer *p = &r->peer[i];
-    return i == r->me || (p->heard != 0 && r->now < p->heard + r->limits.election);
+    bool slept = r->woken != 0 && (r->away & node_bit(i)) == 0; /* Q5 */
+    qr_time heard = slept && r->woken > p->heard ? r->woken : p->heard;
+    return i == r->me || (p->heard != 0 && r->now < heard + r->limits.election);
 }

@@ -14,6 +14,7 @@
  *   transfer.c   handing leadership over                         diss. 3.10
  *   snapshot.c   checkpoints, and members brought up by them     diss. 5
  *   forget.c     members that may have lost what they promised
+ *   quiet.c      groups that rest: no timers, no messages
  *   skew.c       leaving leadership when the wall clock is off
  *   persist.c    what must be durable, and since which ticket
  *   trail.c      which term stands at which slot; journal.c: which slots are durable
@@ -273,6 +274,14 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
     case RAFT_RECOVERED:
         raft_on_recovered(r, out, from, message->body);
         return;
+    case RAFT_QUIET:
+        raft_on_quiet(r, out, from, message->body);
+        return;
+    case RAFT_QUIET_ACK:
+        raft_on_quiet_ack(r, out, from, message->body);
+        return;
+    case RAFT_WAKE:
+        return; /* that it came is all it says: raft_quiet_notice */
     }
     raft_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
@@ -348,10 +357,15 @@ static void on_timer(struct raft *r, struct effects *out)
     if (r->phase != PHASE_LEADER) {
         if (r->now >= raft_campaign_at(r)) {
             raft_begin_prevote(r, out);
+        } else if (r->now >= raft_call_at(r)) {
+            raft_call(r, out);
         }
         if (r->now >= raft_transfer_deadline(r)) {
             raft_transfer_over(r, out, STATUS_HANDOVER); /* nobody leads */
         }
+        return;
+    }
+    if (r->quiet) {
         return;
     }
     if (has_lost_quorum(r)) {
@@ -359,7 +373,10 @@ static void on_timer(struct raft *r, struct effects *out)
         raft_become_follower(r, out, r->term, NODE_NONE);
         return;
     }
-    if (r->now >= r->heartbeat_due) {
+    if (r->now >= r->heartbeat_due && raft_may_rest(r)) {
+        raft_hush(r, out);
+    } else if (r->now >= r->heartbeat_due) {
+        r->hush_since = 0;
         raft_heartbeat_all(r, out);
         r->transfer_sent = false; /* the message may be lost: say it again */
         raft_change_round(r, out);
@@ -377,9 +394,10 @@ static qr_time raft_deadline(const void *self)
         return QR_NEVER;
     }
     if (r->phase != PHASE_LEADER) {
-        return earlier(raft_campaign_at(r), raft_transfer_deadline(r));
+        qr_time speaks = earlier(raft_campaign_at(r), raft_call_at(r));
+        return earlier(speaks, raft_transfer_deadline(r));
     }
-    if (r->feed == 0) {
+    if (r->feed == 0 || r->quiet) {
         return QR_NEVER; /* nobody to speak to */
     }
     qr_time due = earlier(r->heartbeat_due, raft_transfer_deadline(r));
@@ -461,6 +479,9 @@ static void raft_step(void *self, const struct event *event, struct effects *out
     qr_assert(r->started == (event->kind != EVENT_START));
     r->now = event->now > r->now ? event->now : r->now;
     r->wall = event->wall;
+    if (r->limits.quiet_after > 0) {
+        raft_quiet_notice(r, out, event);
+    }
     dispatch(r, out, event);
     finish(r, out);
 }
@@ -483,6 +504,7 @@ static void raft_outlook(const void *self, struct outlook *out)
     out->forgetful = r->forgetful;
     out->skewed = r->now < r->skewed_until;
     out->stands_back = r->stands_back;
+    out->quiet = r->quiet;
     out->membership = r->members.members;
     out->membership_slot = r->members.slot;
     out->leaving = r->leaving;

@@ -22,6 +22,9 @@ void raft_become_leader(struct raft *r, struct effects *out)
     r->lease_given = 0;
     r->lease_barred = false;
     r->stood_back = false;
+    r->active = r->now;
+    r->hush_since = 0;
+    r->woken = 0;
     r->skewed_until = 0; /* what another leader said; now all members' clocks will tell */
     r->transfer_to = NODE_NONE;
     r->transfer_closed = false;
@@ -192,9 +195,8 @@ void raft_heartbeat_all(struct raft *r, struct effects *out)
 
 /* --- Answers -------------------------------------------------------------------------------- */
 
-/* What every answer tells. NULL when it is not for this leadership. */
-static struct peer *note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
-                                uint64_t round, qr_time sent, qr_time lease, qr_slot match)
+struct peer *raft_note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
+                              uint64_t round, qr_time sent, qr_time lease, qr_slot match)
 {
     if (term > r->term) {
         raft_become_follower(r, out, term, NODE_NONE);
@@ -237,7 +239,7 @@ void raft_on_append_ack(struct raft *r, struct effects *out, node_index from,
                         const struct raft_append_ack *m)
 {
     qr_slot match = m->match <= r->trail.last_slot ? m->match : 0;
-    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, match);
+    struct peer *p = raft_note_answer(r, out, from, m->term, m->round, m->sent, m->lease, match);
     if (p != NULL && match == m->match) {
         raft_take_match(r, out, from, match);
     }
@@ -286,7 +288,7 @@ static qr_slot last_common(const struct raft *r, qr_slot hint_slot, qr_term hint
 void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
                            const struct raft_append_reject *m)
 {
-    bool counts = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL;
+    bool counts = raft_note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0) != NULL;
     /* A refusal promises nothing: it is heard although the word that ends V4 was lost. */
     bool fed = r->phase == PHASE_LEADER && (r->feed & node_bit(from)) != 0;
     bool told = fed && m->term == r->term && r->peer[from].recovery >= RECOVERY_BARRED;
@@ -321,7 +323,7 @@ void raft_back_off(struct raft *r, struct effects *out, node_index from, qr_slot
 void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
                            const struct raft_heartbeat_ack *m)
 {
-    struct peer *p = note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0);
+    struct peer *p = raft_note_answer(r, out, from, m->term, m->round, m->sent, m->lease, 0);
     if (p == NULL) {
         return;
     }

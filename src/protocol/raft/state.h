@@ -121,6 +121,15 @@ struct raft {
     qr_time rival_until;   /* PRECANDIDATE: until then the lower index goes first */
     bool called;           /* M4: a learner that voters cannot do without, for now */
 
+    /* Rest (quiet.c). */
+    bool quiet;
+    uint16_t away;      /* nodes that EVENT_PEER told to be away */
+    uint16_t hushed;    /* leaders: who has answered QUIET since hush_since */
+    qr_time hush_since; /* leaders: QUIET goes out since then; followers that rest: when the QUIET
+                           that they answered was sent; 0: neither */
+    qr_time active;     /* leaders: when something last happened */
+    qr_time woken;      /* leaders: when the last rest ended; 0: none in this term */
+
     /* Leaders. */
     qr_slot term_start; /* the NOOP of this term */
     qr_slot barrier;    /* the latest NOOP made for forgetful members; 0: none (forget.c) */
@@ -238,6 +247,23 @@ void raft_change_told(struct raft *r, struct effects *out, node_index from, qr_t
 /* With each heartbeat: the next round of a learner. */
 void raft_change_round(struct raft *r, struct effects *out);
 
+/* --- quiet.c ---------------------------------------------------------------------------------- */
+
+/* With every event, before it is dispatched: whoever rests wakes when the event wants it. */
+void raft_quiet_notice(struct raft *r, struct effects *out, const struct event *event);
+/* A leader's heartbeat is due: whether it can be a QUIET. */
+bool raft_may_rest(const struct raft *r);
+void raft_hush(struct raft *r, struct effects *out);
+/* A follower that holds all that QUIET, sent then, speaks of. */
+void raft_rest(struct raft *r, struct effects *out, qr_time sent);
+void raft_on_quiet(struct raft *r, struct effects *out, node_index from,
+                   const struct raft_quiet *m);
+void raft_on_quiet_ack(struct raft *r, struct effects *out, node_index from,
+                       const struct raft_quiet_ack *m);
+/* When a member that knows no leader and may not campaign speaks; QR_NEVER: it need not. */
+qr_time raft_call_at(const struct raft *r);
+void raft_call(struct raft *r, struct effects *out);
+
 /* --- elect.c -------------------------------------------------------------------------------- */
 
 void raft_election_reset(struct raft *r);
@@ -288,6 +314,9 @@ void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
                            const struct raft_append_reject *m);
 void raft_on_heartbeat_ack(struct raft *r, struct effects *out, node_index from,
                            const struct raft_heartbeat_ack *m);
+/* What every answer tells. NULL when it is not for this leadership. */
+struct peer *raft_note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
+                              uint64_t round, qr_time sent, qr_time lease, qr_slot match);
 /* The member's log equals the leader's up to `match`: goes on from there. */
 void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_slot match);
 /* The member has refused an APPEND behind prev_slot: asks from the hint on. */
