@@ -16,13 +16,13 @@
  *    made, so neither the time nor the epoch matters: founders may have been down at the creation,
  *    and one that is wished away again is made all the same while it is `held`: to let it go may
  *    take its vote.
- * F3 Joining. Every other replica is made empty and forgetful: by a node that was not a founder, one
- *    that was away and deleted its replica, one whose log may have lost what it knew. It neither
- *    votes nor counts until it holds an entry that its leader made after its start and others
- *    committed without it (protocol/raft/forget.c: V1-V5). The leader feeds members only, so that
- *    log names it a member, and what it may have said in an earlier life can do no harm any more.
- *    The first durable thing of a joined replica is the state that says that it is forgetful: what a
- *    restart finds tells by itself whether it was founded or joined.
+ * F3 Joining. Every other replica is made empty and forgetful: by a node that was not a founder,
+ *    one that was away and deleted its replica, one whose log may have lost what it knew. It
+ *    neither votes nor counts until it holds an entry that its leader made after its start and
+ *    others committed without it (protocol/raft/forget.c: V1-V5). The leader feeds members only, so
+ *    that log names it a member, and what it said in an earlier life can do no harm any more.
+ *    The first durable thing of a joined replica is the state that says that it is forgetful: what
+ *    a restart finds tells by itself whether it was founded or joined.
  * F4 Slot 0. Every replica's log begins with the founders' membership, a joined one's too; it is
  *    what the log of the group begins with. Only a forgetful node that founded alone is told none:
  *    it must not take itself for a majority.
@@ -40,14 +40,14 @@
  *    A founder that is not held is `moved`, in the same record: it will not found again (F2), even
  *    when its log has forgotten the group.
  * F8 Indexes. An index of group 0's roster is given to another directory only when no partition
- *    holds it or has it as a founder that has not moved (map_index_is_free): else the new node would
- *    pass for the old one, in F2 and in the eyes of the group's members.
+ *    holds it or has it as a founder that has not moved (map_index_is_free): else the new node
+ *    would pass for the old one, in F2 and in the eyes of the group's members.
  * F9 Never fewer. The wished come in as learners, which the protocol makes voters when they have
  *    caught up; the others are dropped when all the wished vote. Where one voter takes the place of
  *    the only other one the protocol refuses the swap until it has all.
  * F10 Who prefers to lead gets leadership when all else is settled and it could lead at once.
  *
- * Pure: no clock, no memory of earlier answers. The caller paces what it is told again and again. */
+ * Pure: no clock, no memory of earlier answers. The caller paces what it hears again and again. */
 #ifndef CLUSTER_FOLLOW_H
 #define CLUSTER_FOLLOW_H
 
@@ -72,8 +72,8 @@ struct follow_view {
     bool fresh;       /* F1 */
     bool has_replica; /* with files or in the log, whether or not it is running yet */
     bool log_knows;   /* this node's log holds, or is known to have held, anything of the group */
-    bool log_lost;    /* the log was damaged after the group was made, so what it does not know it
-                         may have lost */
+    bool log_lost;    /* the log was damaged after the group was made: what it does not know it may
+                         have lost */
     uint64_t epoch;   /* that the membership in force serves; 0 without a replica (F5) */
     const struct outlook *outlook; /* of the replica; NULL: none is running */
     uint16_t alive;                /* nodes that are connected, and this one */
@@ -82,9 +82,9 @@ struct follow_view {
 struct follow_action {
     enum follow_kind kind;
     struct membership members; /* CHANGE_MEMBERS */
-    bool restated;  /* CHANGE_MEMBERS: an entry even if the sets stay: the epoch does not */
-    uint64_t epoch; /* CHANGE_MEMBERS, REPORT_SETTLED */
-    node_index to;  /* HAND_OVER */
+    bool restated;             /* CHANGE_MEMBERS: an entry even if the sets stay as they are */
+    uint64_t epoch;            /* CHANGE_MEMBERS, REPORT_SETTLED */
+    node_index to;             /* HAND_OVER */
 };
 
 /* Of a group that a keyspace was created with, whether or not the map still has it. */

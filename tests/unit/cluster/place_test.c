@@ -1,0 +1,450 @@
+/* Placement over random clusters: different nodes, zones first, even numbers, no move without need
+ * (PL1-PL5; O10, O12, U45). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "cluster/place.h"
+#include "cluster/records.h"
+#include "protocol/quorum.h"
+
+struct cluster {
+    struct map *map;
+    struct place_nodes nodes;
+    uint32_t next_group, next_keyspace;
+};
+
+static void put(struct map *map, enum map_record kind, uint32_t number, const uint8_t *value,
+                size_t n)
+{
+    uint8_t key[MAP_KEY_BYTES_MAX];
+    size_t length = map_key_write((struct map_key){ kind, number }, key);
+    assert_int_equal(map_put(map, span_of(key, length), span_of(value, n)), MAP_OK);
+}
+
+static void put_partition(struct cluster *c, const struct map_partition *p)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    put(c->map, MAP_RECORD_PARTITION, p->group, value, map_partition_write(p, value));
+}
+
+static void put_node(struct cluster *c, node_index i, const char *zone, bool draining)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    struct map_node node = { .id = i + 1u, .draining = draining };
+    (void)snprintf(node.zone, sizeof node.zone, "%s", zone);
+    put(c->map, MAP_RECORD_NODE, i, value, map_node_write(&node, value));
+}
+
+static struct cluster cluster_of(uint32_t nodes)
+{
+    struct cluster c = { .map = map_new(), .next_group = GROUP_FIRST, .next_keyspace = 16 };
+    c.nodes.members = (uint16_t)((1u << nodes) - 1);
+    c.nodes.live = c.nodes.members;
+    return c;
+}
+
+static enum place_status create(struct cluster *c, uint32_t replicas, uint32_t partitions)
+{
+    enum place_status status = place_check(c->map, &c->nodes, replicas, partitions);
+    if (status != PLACE_OK) {
+        return status;
+    }
+    struct placement *placed = qr_alloc(partitions * sizeof *placed);
+    place_found(c->map, &c->nodes, replicas, c->next_group, partitions, placed);
+    struct map_keyspace k = { .id = c->next_keyspace++,
+                              .first_group = c->next_group,
+                              .partitions = partitions,
+                              .strategy = STRATEGY_RAFT,
+                              .partitioning = PARTITIONING_HASH,
+                              .state = KEYSPACE_IN_USE,
+                              .replicas = (uint8_t)replicas };
+    (void)snprintf(k.name, sizeof k.name, "k%u", (unsigned)k.id);
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    put(c->map, MAP_RECORD_KEYSPACE, k.id, value, map_keyspace_write(&k, value));
+    for (uint32_t i = 0; i < partitions; i++) {
+        struct map_partition p =
+            map_found(&k, i, c->next_group + i, placed[i].nodes, placed[i].leads);
+        assert_true((p.wish & node_bit(p.prefers)) != 0);
+        put_partition(c, &p);
+    }
+    c->next_group += partitions;
+    free(placed);
+    return PLACE_OK;
+}
+
+struct figures {
+    uint32_t load[MEMBERS_MAX], leads[MEMBERS_MAX];
+    uint32_t replicas, crowded;
+};
+
+static uint32_t zone_of(const struct cluster *c, node_index i)
+{
+    const char *zone = map_node(c->map, i)->zone;
+    return zone[0] == 0 ? 100u + i : (uint32_t)zone[0];
+}
+
+static struct figures count(const struct cluster *c)
+{
+    struct figures f = { .replicas = 0 };
+    const struct map_partition *p = map_partition_after(c->map, 0);
+    for (; p != NULL; p = map_partition_after(c->map, p->group)) {
+        bool crowded = false;
+        for (node_index i = 0; i < MEMBERS_MAX; i++) {
+            bool holds = (p->wish >> i & 1) != 0;
+            f.load[i] += holds;
+            f.leads[i] += p->prefers == i;
+            f.replicas += holds;
+            for (node_index k = 0; k < i; k++) {
+                crowded =
+                    crowded || (holds && (p->wish >> k & 1) != 0 && zone_of(c, i) == zone_of(c, k));
+            }
+        }
+        assert_true((p->wish >> p->prefers & 1) != 0);
+        f.crowded += crowded;
+    }
+    return f;
+}
+
+/* The widest difference among a set of nodes. */
+static uint32_t spread(const uint32_t *v, uint16_t set)
+{
+    uint32_t least = UINT32_MAX;
+    uint32_t most = 0;
+    for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
+        uint32_t n = v[set_first(rest)];
+        least = n < least ? n : least;
+        most = n > most ? n : most;
+    }
+    return most - least;
+}
+
+/* Carries out a plan, as far as it may be, and settles it; how many records that took. */
+static uint32_t carry_out(struct cluster *c, bool balancing, uint32_t moves, uint32_t *moved)
+{
+    struct place_plan plan;
+    place_plan(c->map, &c->nodes, balancing, &plan);
+    struct map_partition *due = qr_alloc((plan.count + 1) * sizeof *due);
+    uint32_t n = place_due(c->map, &c->nodes, &plan, moves, due, plan.count);
+    for (uint32_t i = 0; i < n; i++) {
+        *moved += due[i].epoch > due[i].settled;
+        map_settle(&due[i]);
+        put_partition(c, &due[i]);
+    }
+    free(due);
+    place_plan_free(&plan);
+    return n;
+}
+
+static uint32_t carry_out_all(struct cluster *c, bool balancing)
+{
+    uint32_t moved = 0;
+    for (uint32_t rounds = 0; carry_out(c, balancing, 3, &moved) > 0; rounds++) {
+        assert_true(rounds < 5000);
+    }
+    return moved;
+}
+
+static void test_new_keyspaces_are_spread_evenly(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(1);
+    for (uint32_t round = 0; round < 60; round++) {
+        uint32_t n = 1 + (uint32_t)rng_below(&rng, MEMBERS_MAX);
+        struct cluster c = cluster_of(n);
+        for (uint32_t k = 0; k < 3; k++) {
+            uint32_t replicas = 1 + (uint32_t)rng_below(&rng, n);
+            assert_int_equal(create(&c, replicas, 1 + (uint32_t)rng_below(&rng, 60)), PLACE_OK);
+        }
+        struct figures f = count(&c);
+        assert_true(spread(f.load, c.nodes.members) <= 1);
+        assert_true(spread(f.leads, c.nodes.members) <= 2);
+        uint32_t moved = carry_out_all(&c, true);
+        f = count(&c);
+        assert_int_equal(moved, 0); /* PL3 */
+        assert_true(n < 2 || spread(f.leads, c.nodes.members) <= 2);
+        map_free(c.map);
+    }
+}
+
+static void test_zones_come_first(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(2);
+    for (uint32_t round = 0; round < 60; round++) {
+        uint32_t n = 3 + (uint32_t)rng_below(&rng, MEMBERS_MAX - 2);
+        uint32_t zones = 3 + (uint32_t)rng_below(&rng, n - 2);
+        struct cluster c = cluster_of(n);
+        for (node_index i = 0; i < n; i++) {
+            char zone[2] = { (char)('a' + i % zones), 0 };
+            put_node(&c, i, zone, false);
+        }
+        assert_int_equal(create(&c, 3, 50), PLACE_OK);
+        struct figures f = count(&c);
+        assert_int_equal(f.crowded, 0);
+        if (n % zones == 0) {
+            assert_true(spread(f.load, c.nodes.members) <= 1);
+        }
+        map_free(c.map);
+    }
+}
+
+/* A zone that was given to a node later: what is crowded by it is moved apart, and only that. */
+static void test_crowded_zones_are_parted_when_asked(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(6);
+    assert_int_equal(create(&c, 3, 40), PLACE_OK);
+    for (node_index i = 0; i < 6; i++) {
+        put_node(&c, i, i < 2 ? "a" : i < 4 ? "b" : "c", false);
+    }
+    uint32_t crowded = count(&c).crowded;
+    assert_true(crowded > 0);
+    assert_int_equal(carry_out_all(&c, false), 0); /* not unless it is ordered */
+    uint32_t moved = carry_out_all(&c, true);
+    struct figures f = count(&c);
+    assert_int_equal(f.crowded, 0);
+    assert_true(moved >= crowded);
+    assert_true(moved <= crowded + 12); /* evenness again */
+    map_free(c.map);
+}
+
+/* A node that came takes its share and nothing else moves: the least there is to do. */
+static void test_a_new_node_takes_its_share(void **state)
+{
+    (void)state;
+    for (uint32_t n = 3; n < MEMBERS_MAX; n++) {
+        struct cluster c = cluster_of(n);
+        assert_int_equal(create(&c, 3, 60), PLACE_OK);
+        c.nodes.members = c.nodes.live = (uint16_t)((1u << (n + 1)) - 1);
+        assert_int_equal(carry_out_all(&c, false), 0);
+        uint32_t moved = carry_out_all(&c, true);
+        struct figures f = count(&c);
+        assert_true(spread(f.load, c.nodes.members) <= 1);
+        assert_true(spread(f.leads, c.nodes.members) <= 1);
+        assert_int_equal(moved, f.load[n]);
+        assert_int_equal(carry_out_all(&c, true), 0);
+        map_free(c.map);
+    }
+}
+
+static void test_a_drained_node_is_left_by_all(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(5);
+    assert_int_equal(create(&c, 3, 50), PLACE_OK);
+    uint32_t had = count(&c).load[2];
+    put_node(&c, 2, "", true);
+    uint32_t moved = carry_out_all(&c, false);
+    struct figures f = count(&c);
+    assert_int_equal(f.load[2], 0);
+    assert_int_equal(f.leads[2], 0);
+    assert_int_equal(moved, had);
+    assert_int_equal(place_held(c.map, 2), 0);
+    assert_true(spread(f.load, 0x1b) <= 1);
+    assert_true(map_index_is_free(c.map, 2)); /* F8 */
+    map_free(c.map);
+}
+
+static void test_with_nowhere_to_go_replicas_stay(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    assert_int_equal(create(&c, 3, 10), PLACE_OK);
+    put_node(&c, 1, "", true);
+    struct place_plan plan;
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(plan.stuck, 10);
+    for (uint32_t i = 0; i < plan.count; i++) { /* but it need not lead */
+        assert_int_equal(plan.change[i].reason, PLACE_LEADS);
+    }
+    place_plan_free(&plan);
+    assert_int_equal(carry_out_all(&c, false), 0);
+    assert_int_equal(count(&c).leads[1], 0);
+    assert_int_equal(count(&c).load[1], 10);
+    map_free(c.map);
+}
+
+static void test_a_node_that_is_away_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(4);
+    assert_int_equal(create(&c, 3, 20), PLACE_OK);
+    struct figures before = count(&c);
+    c.nodes.live = 0x7;
+    assert_int_equal(carry_out_all(&c, false), 0); /* PL4 */
+    struct figures f = count(&c);
+    assert_int_equal(f.load[3], before.load[3]);
+    assert_int_equal(f.leads[3], before.leads[3]);
+    assert_int_equal(create(&c, 4, 1), PLACE_TOO_FEW_NODES);
+    assert_int_equal(create(&c, 3, 4), PLACE_OK);
+    assert_int_equal(count(&c).load[3], before.load[3]); /* nothing new is placed on it */
+    c.nodes.gone = 0x8;
+    assert_int_equal(carry_out_all(&c, false), before.load[3]);
+    assert_int_equal(count(&c).load[3], 0);
+    map_free(c.map);
+}
+
+static void test_a_node_that_is_gone_is_replaced_first(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(6);
+    assert_int_equal(create(&c, 3, 60), PLACE_OK);
+    put_node(&c, 0, "", true);
+    c.nodes.live = c.nodes.members & 0x7ffd;
+    c.nodes.gone = 0x2;
+    struct place_plan plan;
+    place_plan(c.map, &c.nodes, true, &plan);
+    for (uint32_t i = 0; i < plan.count; i++) {
+        bool lost = (plan.change[i].before & 0x2) != 0;
+        bool drained = (plan.change[i].before & 0x1) != 0;
+        assert_int_equal(plan.change[i].wish & 0x3, 0);
+        assert_int_equal(plan.change[i].reason == PLACE_REPLACES, lost);
+        assert_true(plan.change[i].reason != PLACE_DRAINS || drained);
+        assert_true(i == 0 || plan.change[i].reason >= plan.change[i - 1].reason);
+    }
+    place_plan_free(&plan);
+    map_free(c.map);
+}
+
+static void test_only_so_much_is_under_way(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(5);
+    assert_int_equal(create(&c, 3, 50), PLACE_OK);
+    put_node(&c, 2, "", true);
+    struct place_plan plan;
+    struct map_partition due[64];
+    place_plan(c.map, &c.nodes, false, &plan);
+    uint32_t n = place_due(c.map, &c.nodes, &plan, 4, due, 64);
+    for (uint32_t i = 0; i < n; i++) {
+        put_partition(&c, &due[i]);
+    }
+    assert_int_equal(place_under_way(c.map), 4);
+    place_plan_free(&plan);
+    /* The next plan has the rest; what is under way is left alone (PL5). */
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(plan.count, count(&c).load[2]);
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 0, due, 64), 0);
+    place_plan_free(&plan);
+    /* But not when a node that it needs is gone. */
+    node_index lost = set_first(due[0].wish);
+    c.nodes.gone = node_bit(lost);
+    c.nodes.live &= (uint16_t)~node_bit(lost);
+    place_plan(c.map, &c.nodes, false, &plan);
+    n = place_due(c.map, &c.nodes, &plan, 0, due, 64);
+    assert_true(n >= 1);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(due[i].wish & c.nodes.gone, 0);
+        assert_true(due[i].epoch == 3 || due[i].settled == due[i].epoch);
+    }
+    place_plan_free(&plan);
+    map_free(c.map);
+}
+
+static void test_another_number_of_replicas(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(7);
+    assert_int_equal(create(&c, 3, 30), PLACE_OK);
+    for (uint32_t replicas = 5; replicas <= 5; replicas -= 2) {
+        struct map_keyspace k = *map_keyspace(c.map, 16);
+        uint8_t value[MAP_VALUE_BYTES_MAX];
+        k.replicas = (uint8_t)replicas;
+        put(c.map, MAP_RECORD_KEYSPACE, 16, value, map_keyspace_write(&k, value));
+        assert_int_equal(carry_out_all(&c, false), 30);
+        struct figures f = count(&c);
+        assert_int_equal(f.replicas, 30 * replicas);
+        assert_true(spread(f.load, c.nodes.members) <= 2);
+    }
+    map_free(c.map);
+}
+
+/* Any trouble, then all is there again: everything ends even, and then nothing is left to do. */
+static void test_every_turmoil_ends(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(11);
+    for (uint32_t round = 0; round < 80; round++) {
+        uint32_t n = 4 + (uint32_t)rng_below(&rng, 6);
+        struct cluster c = cluster_of(n);
+        uint16_t all = c.nodes.members;
+        assert_int_equal(create(&c, 3, 20 + (uint32_t)rng_below(&rng, 30)), PLACE_OK);
+        assert_int_equal(create(&c, 1, 7), PLACE_OK);
+        for (uint32_t step = 0; step < 30; step++) {
+            node_index i = (node_index)rng_below(&rng, n);
+            uint32_t moved = 0;
+            put_node(&c, i, rng_chance(&rng, 1, 3) ? "z" : "", rng_chance(&rng, 1, 4));
+            c.nodes.live = (uint16_t)(all & rng_next(&rng)) | 0x3;
+            c.nodes.gone = (uint16_t)(~c.nodes.live & all & rng_next(&rng));
+            (void)carry_out(&c, rng_chance(&rng, 1, 2), 5, &moved);
+        }
+        for (node_index i = 0; i < n; i++) {
+            put_node(&c, i, "", false);
+        }
+        c.nodes = (struct place_nodes){ .members = all, .live = all };
+        (void)carry_out_all(&c, true);
+        struct figures f = count(&c);
+        assert_true(spread(f.load, all) <= 1);
+        assert_true(spread(f.leads, all) <= 2); /* who holds alone leads, whatever else is even */
+        struct place_plan plan;
+        place_plan(c.map, &c.nodes, true, &plan);
+        assert_int_equal(plan.count, 0);
+        assert_int_equal(plan.stuck, 0);
+        place_plan_free(&plan);
+        map_free(c.map);
+    }
+}
+
+static void test_refusals_say_why(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(4);
+    put_node(&c, 3, "", true);
+    char words[200];
+    struct text text = text_in(words, sizeof words);
+    enum place_status status = place_check(c.map, &c.nodes, 5, 1);
+    assert_int_equal(status, PLACE_TOO_FEW_NODES);
+    place_explain(status, c.map, &c.nodes, 5, 1, &text);
+    assert_string_equal(words, "ERR 5 replicas need as many nodes that are up and do not drain, "
+                               "there are 3, nothing was changed");
+    assert_int_equal(place_check(c.map, &c.nodes, 0, 1), PLACE_NO_REPLICAS);
+    assert_int_equal(place_check(c.map, &c.nodes, 16, 1), PLACE_NO_REPLICAS);
+    assert_int_equal(place_check(c.map, &c.nodes, 3, 0), PLACE_NO_PARTITIONS);
+    assert_int_equal(place_check(c.map, &c.nodes, 3, 16385), PLACE_NO_PARTITIONS);
+    assert_int_equal(place_check(c.map, &c.nodes, 3, 16384), PLACE_OK);
+    assert_int_equal(create(&c, 1, 1), PLACE_OK);
+    status = place_check(c.map, &c.nodes, 3, 16384);
+    assert_int_equal(status, PLACE_TOO_MANY_PARTITIONS);
+    text = text_in(words, sizeof words);
+    place_explain(status, c.map, &c.nodes, 3, 16384, &text);
+    assert_string_equal(words, "ERR 16384 partitions more would be more than 16384 in the cluster, "
+                               "nothing was changed");
+    map_free(c.map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_new_keyspaces_are_spread_evenly),
+        cmocka_unit_test(test_zones_come_first),
+        cmocka_unit_test(test_crowded_zones_are_parted_when_asked),
+        cmocka_unit_test(test_a_new_node_takes_its_share),
+        cmocka_unit_test(test_a_drained_node_is_left_by_all),
+        cmocka_unit_test(test_with_nowhere_to_go_replicas_stay),
+        cmocka_unit_test(test_a_node_that_is_away_keeps_what_it_has),
+        cmocka_unit_test(test_a_node_that_is_gone_is_replaced_first),
+        cmocka_unit_test(test_only_so_much_is_under_way),
+        cmocka_unit_test(test_another_number_of_replicas),
+        cmocka_unit_test(test_every_turmoil_ends),
+        cmocka_unit_test(test_refusals_say_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
