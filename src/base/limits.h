@@ -174,6 +174,8 @@
 
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */
+#define BENCH_ENDPOINTS_MAX 64           /* with --cluster: servers that it tells of, and these */
+#define BENCH_MAP_BYTES_MAX (16 * MIB)   /* of an answer to CLUSTER SLOTS */
 #define BENCH_CONNECTIONS_MAX 10000      /* in all */
 #define BENCH_PIPELINE_MAX 4096          /* requests without a reply on one connection */
 #define BENCH_IN_FLIGHT_MAX 1000000      /* ... and on all of them; 48 bytes each */

@@ -5,7 +5,6 @@
 #include "bench/bench_internal.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #define OWN_FILES 32
+#define SERVERS_LIKELY 16     /* with --cluster; with more of them ulimit -n has to allow for it */
 #define TIMER_SLACK_NS 1000ul /* the kernel's 50 us would show in latencies with --rate */
 
 #define EXIT_FAILED 1
@@ -26,26 +26,12 @@
 
 static bool resolve(struct bench *b)
 {
-    for (uint32_t i = 0; i < b->options.address_count; i++) {
-        const struct bench_address *a = &b->options.addresses[i];
-        struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
-        char port[8];
-        snprintf(port, sizeof port, "%u", a->port);
-        int error = getaddrinfo(a->host, port, &hints, &found);
-        if (error != 0) {
-            bench_fail(b, "%s cannot be found: %s", a->host, gai_strerror(error));
-            return false;
-        }
-        const struct addrinfo *use = found; /* localhost: servers rather listen on 127.0.0.1 */
-        while (use->ai_family != AF_INET && use->ai_next != NULL) {
-            use = use->ai_next;
-        }
-        use = use->ai_family == AF_INET ? use : found;
-        memcpy(&b->addresses[i], use->ai_addr, use->ai_addrlen);
-        b->address_bytes[i] = use->ai_addrlen;
-        freeaddrinfo(found);
+    bool found = true;
+    for (; found && b->endpoint_count < b->options.address_count; b->endpoint_count++) {
+        b->endpoints[b->endpoint_count].address = b->options.addresses[b->endpoint_count];
+        found = endpoint_resolve(b, &b->endpoints[b->endpoint_count]);
     }
-    return true;
+    return found;
 }
 
 /* Ctrl-C and SIGTERM become events of the loop. */
@@ -66,7 +52,7 @@ static void watch_signals(struct bench *b)
 static void raise_file_limit(const struct bench *b)
 {
     struct rlimit limit;
-    rlim_t wanted = b->options.connections + OWN_FILES;
+    rlim_t wanted = OWN_FILES + b->options.connections * (b->options.cluster ? SERVERS_LIKELY : 1);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         (void)setrlimit(RLIMIT_NOFILE, &limit); /* what is still missing shows as an error */
@@ -82,21 +68,28 @@ static void make_clients(struct bench *b)
     while (slots < (o->fill ? b->fill_depth : o->pipeline)) {
         slots *= 2;
     }
+    slots *= o->cluster ? 2 : 1; /* each may have an ASKING in front */
     b->ring_mask = slots - 1;
-    b->client_count = (uint32_t)o->connections;
-    b->clients = qr_zalloc(b->client_count * sizeof *b->clients);
-    b->dirty = qr_alloc(b->client_count * sizeof *b->dirty);
+    b->session_count = (uint32_t)o->connections;
+    b->client_count = b->session_count * (o->cluster ? b->endpoint_count : 1);
+    uint32_t room = b->session_count * (o->cluster ? BENCH_ENDPOINTS_MAX : 1);
+    b->clients = qr_zalloc(room * sizeof *b->clients);
+    b->dirty = qr_alloc(room * sizeof *b->dirty);
     if (o->fill) {
-        b->again = qr_alloc((size_t)b->client_count * slots * sizeof *b->again);
+        b->again = qr_alloc((size_t)b->session_count * slots * sizeof *b->again);
     }
-    for (uint32_t i = 0; i < b->client_count; i++) {
+    for (uint32_t i = 0; i < room; i++) {
         struct client *c = &b->clients[i];
         c->number = i;
         c->fd = -1;
-        c->address = i % o->address_count;
-        c->ring = qr_alloc(slots * sizeof *c->ring);
-        c->out = qr_alloc(BENCH_OUTPUT_BYTES);
-        c->carry = qr_alloc(REPLY_LINE_BYTES_MAX);
+        c->address = o->cluster ? i / b->session_count : i % o->address_count;
+    }
+    if (o->cluster) {
+        b->sessions = qr_zalloc(b->session_count * sizeof *b->sessions);
+        for (uint32_t i = 0; i < b->session_count; i++) {
+            b->sessions[i].queue = qr_alloc(slots * sizeof *b->sessions[i].queue);
+        }
+        routes_init(b);
     }
 }
 
@@ -155,10 +148,15 @@ static bool prepare(struct bench *b)
 static void let_go(struct bench *b)
 {
     for (uint32_t i = 0; b->clients != NULL && i < b->client_count; i++) {
-        free(b->clients[i].ring);
+        free(b->clients[i].ring); /* none where it never dialed */
         free(b->clients[i].out);
         free(b->clients[i].carry);
     }
+    for (uint32_t i = 0; b->sessions != NULL && i < b->session_count; i++) {
+        free(b->sessions[i].queue);
+    }
+    routes_free(b);
+    free(b->sessions);
     free(b->clients);
     free(b->dirty);
     free(b->again);

@@ -2,6 +2,7 @@
 #ifndef BENCH_BENCH_INTERNAL_H
 #define BENCH_BENCH_INTERNAL_H
 
+#include "bench/endpoint.h"
 #include "bench/history.h"
 #include "bench/ledger.h"
 #include "bench/options.h"
@@ -9,7 +10,6 @@
 #include "resp/scan.h"
 
 #include <stdio.h>
-#include <sys/socket.h>
 
 #define SECOND_NS 1000000000
 #define DRAIN_GRACE_NS SECOND_NS /* for arrivals that were due before the end */
@@ -28,10 +28,18 @@ struct flight {
     uint64_t mark; /* of a write: its sequence number; of a read: the key's floor */
     uint32_t bytes;
     bool write, measured, fill;
+    /* with --cluster */
+    bool asking;   /* no operation: the ASKING in front of one */
+    uint8_t asked; /* an endpoint to which ASK has sent it, plus 1; 0: goes where its slot is */
+    uint8_t turns; /* how often it was sent elsewhere */
+    uint16_t slot;
 };
 
 enum client_state { CLIENT_ABSENT = 0, CLIENT_DIALING, CLIENT_GREETING, CLIENT_OPEN };
 
+/* A connection. With --cluster there are session_count of them to each endpoint: number modulo
+ * session_count is the session that it belongs to, and the first ones stand for their sessions where
+ * something is counted for each. Without, each is a session of its own. */
 struct client {
     uint32_t number, address;
     int fd;
@@ -53,7 +61,14 @@ struct client {
     struct value_reader reader;
     uint8_t *carry; /* the beginning of a line */
     size_t carry_n;
-    struct gap gap;
+    struct gap gap; /* of the session */
+};
+
+/* With --cluster: what one user of a client library would have under way. */
+struct session {
+    uint32_t in_flight;     /* taken from the source, and neither done nor given up */
+    uint32_t first, queued; /* of these: not on their way, in order */
+    struct flight *queue;   /* of ring_mask + 1 */
 };
 
 enum phase { PHASE_CONNECT = 0, PHASE_FILL, PHASE_RUN, PHASE_DRAIN, PHASE_OVER };
@@ -72,23 +87,27 @@ struct bench {
     struct tally tally;
     struct history *history;
     /* connections */
-    struct sockaddr_storage addresses[BENCH_ADDRESSES_MAX];
-    socklen_t address_bytes[BENCH_ADDRESSES_MAX];
+    struct endpoint endpoints[BENCH_ENDPOINTS_MAX];
+    uint32_t endpoint_count;
     int epoll, signals;
     struct client *clients;
     uint32_t client_count, open, sleeping; /* sleeping: with a wake to wait for */
+    uint32_t session_count;
+    struct session *sessions; /* with --cluster */
+    struct routes *routes;    /* with --cluster */
     uint32_t ring_mask, fill_depth;
     uint64_t in_flight;
     uint8_t *input;
     char set_head[REQUEST_HEAD_BYTES], get_head[REQUEST_HEAD_BYTES];
-    size_t set_head_n, get_head_n;
+    size_t set_head_n, get_head_n, key_bytes;
     /* time */
     enum phase phase;
     int64_t now, began, next_tick;
     int64_t run_began, measure_from, measure_to; /* measure_to: INT64_MAX without a duration */
-    int64_t last_done;                           /* of the measured operations */
-    int64_t last_good;                           /* any good reply */
-    int64_t stamp;                               /* the last one of the history */
+    int64_t drain_began;
+    int64_t last_done; /* of the measured operations */
+    int64_t last_good; /* any good reply */
+    int64_t stamp;     /* the last one of the history */
     struct usage usage_from, usage_to;
     bool measuring; /* usage_from is taken */
     /* operations */
@@ -129,6 +148,46 @@ void source_good(struct bench *bench, struct client *client, const struct flight
 void source_void(struct bench *bench, struct client *client, const struct flight *flight);
 void source_unknown(struct bench *bench, struct client *client, const struct flight *flight);
 
+/* --- endpoint.c ------------------------------------------------------------------------------ */
+
+/* Finds the address; the run fails when it cannot be found. */
+bool endpoint_resolve(struct bench *bench, struct endpoint *endpoint);
+
+/* --- routes.c: which server has which slot --------------------------------------------------- */
+
+void routes_init(struct bench *bench);
+void routes_free(struct bench *bench);
+/* The endpoint that has the slot; BENCH_ENDPOINTS_MAX: nobody, as far as is known. */
+uint32_t routes_of(const struct bench *bench, uint16_t slot);
+/* What is known may be wrong: ask again, soon. */
+void routes_doubt(struct bench *bench);
+bool routes_doubted(const struct bench *bench);
+/* "SLOT HOST:PORT", as said by the endpoint `by`: the endpoint, or BENCH_ENDPOINTS_MAX. With `moved`
+ * the slot is there from now on. */
+uint32_t routes_told(struct bench *bench, struct span text, uint32_t by, bool moved);
+/* Whether all slots have a server; `slot` is one that has none. */
+bool routes_cover(const struct bench *bench, uint32_t *slot);
+void routes_event(struct bench *bench);
+void routes_tick(struct bench *bench);
+
+/* --- session.c: operations with --cluster ---------------------------------------------------- */
+
+static inline struct client *client_home(struct bench *bench, const struct client *client)
+{
+    return &bench->clients[client->number % bench->session_count];
+}
+/* Whether it may take one more operation. */
+bool session_may_take(const struct bench *bench, uint32_t session);
+/* Takes one from the source; false when there was none. */
+bool session_take(struct bench *bench, uint32_t session);
+/* Sends what waits and, where the source is not the dispatcher's, as much more as may be sent. */
+void session_send(struct bench *bench, uint32_t session);
+/* The first operation of this connection was answered with MOVED or ASK: true, it is dealt with. */
+bool session_redirected(struct bench *bench, struct client *client, struct span text);
+/* Connections to all servers that have slots. */
+void session_dial_all(struct bench *bench);
+void session_give_up(struct bench *bench);
+
 /* --- client.c -------------------------------------------------------------------------------- */
 
 void client_dial(struct bench *bench, struct client *client);
@@ -144,18 +203,27 @@ void client_opened(struct bench *bench, struct client *client);
 void client_pause(struct bench *bench, struct client *client);
 void client_tick(struct bench *bench, struct client *client);
 const char *client_name(const struct bench *bench, const struct client *client);
+/* Takes the first operation that is under way out of the account. */
+struct flight client_pop(struct bench *bench, struct client *client);
+/* To be pushed at the end of the turn, at the latest. */
+void client_mark(struct bench *bench, struct client *client);
 
 /* --- client_send.c --------------------------------------------------------------------------- */
 
 void request_prepare(struct bench *bench);
 void client_greet(struct bench *bench, struct client *client);
 bool client_may_send(const struct bench *bench, const struct client *client);
+/* Writes the operation into the output. */
+void client_put(struct bench *bench, struct client *client, const struct flight *flight);
+void client_put_asking(struct bench *bench, struct client *client);
 /* Takes one operation from the source into the output; false when there was none. */
 bool client_take_operation(struct bench *bench, struct client *client);
 /* Hands the output to the kernel; false when the connection is lost. */
 bool client_push(struct bench *bench, struct client *client);
 /* As many operations as may be sent. */
 void client_send(struct bench *bench, struct client *client);
+/* How many operations a session may have under way. */
+uint32_t request_depth(const struct bench *bench);
 
 /* --- client_take.c --------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 /* A connection: it dials, greets, reads and writes, and is lost. */
 #include "bench/bench_internal.h"
 
+#include "base/alloc.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,7 +16,29 @@
 
 const char *client_name(const struct bench *b, const struct client *c)
 {
-    return b->options.addresses[c->address].name;
+    return b->endpoints[c->address].address.name;
+}
+
+struct flight client_pop(struct bench *b, struct client *c)
+{
+    struct flight f = c->ring[c->first++ & b->ring_mask];
+    c->in_flight--;
+    c->silence = b->now;
+    if (!f.asking) {
+        b->in_flight--;
+        if (b->sessions != NULL) {
+            b->sessions[c->number % b->session_count].in_flight--;
+        }
+    }
+    return f;
+}
+
+void client_mark(struct bench *b, struct client *c)
+{
+    if (!c->dirty) {
+        c->dirty = true;
+        b->dirty[b->dirty_n++] = c->number;
+    }
 }
 
 static void sleep_until(struct bench *b, struct client *c, int64_t wake)
@@ -48,7 +72,11 @@ static void leave(struct bench *b, struct client *c)
     c->leaving = c->writable = c->body_open = false;
     c->out_at = c->out_n = c->carry_n = 0;
     c->bulk_left = 0;
-    c->address = (c->address + 1) % b->options.address_count;
+    if (b->routes == NULL) {
+        c->address = (c->address + 1) % b->options.address_count;
+    } else {
+        routes_doubt(b);
+    }
     sleep_until(b, c, b->now + DIAL_PAUSE_NS);
 }
 
@@ -66,11 +94,11 @@ void client_lost(struct bench *b, struct client *c, const char *code, const char
     tally_error(&b->tally, code, strlen(code));
     b->tally.lost += c->state == CLIENT_OPEN;
     while (c->in_flight > 0) {
-        struct flight f = c->ring[c->first++ & b->ring_mask];
-        c->in_flight--;
-        b->in_flight--;
-        b->tally.unanswered++;
-        source_unknown(b, c, &f);
+        struct flight f = client_pop(b, c);
+        if (!f.asking) {
+            b->tally.unanswered++;
+            source_unknown(b, c, &f);
+        }
     }
     leave(b, c);
 }
@@ -86,17 +114,23 @@ static void cannot_connect(struct bench *b, struct client *c, int error)
 void client_dial(struct bench *b, struct client *c)
 {
     int on = 1;
-    const struct sockaddr *address = (const struct sockaddr *)&b->addresses[c->address];
+    const struct endpoint *e = &b->endpoints[c->address];
     wake(b, c);
+    if (c->ring == NULL) {
+        c->ring = qr_alloc((b->ring_mask + 1) * sizeof *c->ring);
+        c->out = qr_alloc(BENCH_OUTPUT_BYTES);
+        c->carry = qr_alloc(REPLY_LINE_BYTES_MAX);
+    }
     c->silence = b->now;
-    c->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    c->fd = socket(e->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) {
         bench_fail(b, "no more connections: %s (ulimit -n)", strerror(errno));
         return;
     }
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     c->state = CLIENT_DIALING;
-    if (connect(c->fd, address, b->address_bytes[c->address]) != 0 && errno != EINPROGRESS) {
+    if (connect(c->fd, (const struct sockaddr *)&e->socket, e->socket_bytes) != 0 &&
+        errno != EINPROGRESS) {
         cannot_connect(b, c, errno);
         return;
     }
@@ -175,7 +209,9 @@ void client_event(struct bench *b, struct client *c, uint32_t events)
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !read_some(b, c)) {
         return;
     }
-    if (c->leaving && c->in_flight == 0) {
+    if (b->sessions != NULL) {
+        session_send(b, c->number % b->session_count);
+    } else if (c->leaving && c->in_flight == 0) {
         leave(b, c);
     } else if (b->options.rate == 0 || b->phase == PHASE_FILL) {
         client_send(b, c); /* with a rate the dispatcher spreads what is due */
@@ -211,12 +247,18 @@ void client_tick(struct bench *b, struct client *c)
     }
     bool slept = c->wake != 0;
     if (c->state == CLIENT_ABSENT) {
-        if (b->phase != PHASE_DRAIN) {
+        /* With --cluster only who has slots; others are dialed when something is to go there. */
+        wake(b, c);
+        if (b->phase != PHASE_DRAIN &&
+            (b->sessions == NULL || (slept && b->endpoints[c->address].serves))) {
             client_dial(b, c);
         }
         return;
     }
     wake(b, c);
+    if (b->sessions != NULL) {
+        return;
+    }
     if (c->leaving && c->in_flight == 0) {
         leave(b, c);
     } else if ((slept || b->again_n > 0) && (b->options.rate == 0 || b->phase == PHASE_FILL)) {

@@ -3,6 +3,7 @@
 #include "bench/bench_internal.h"
 
 #include "base/panic.h"
+#include "resp/request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,6 +16,8 @@ static const char two_digits[] = "0001020304050607080910111213141516171819202122
                                  "25262728293031323334353637383940414243444546474849"
                                  "50515253545556575859606162636465666768697071727374"
                                  "75767778798081828384858687888990919293949596979899";
+
+static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
 
 static void put_six(char *out, uint32_t v)
 {
@@ -31,7 +34,7 @@ static void put_twelve(char *out, uint64_t v)
 
 void bench_key_text(const struct bench *b, uint64_t key, char out[KEY_TEXT_BYTES])
 {
-    size_t n = strlen(b->options.prefix);
+    size_t n = b->key_bytes - 12;
     memcpy(out, b->options.prefix, n);
     put_twelve(out + n, key);
     out[n + 12] = 0;
@@ -40,11 +43,12 @@ void bench_key_text(const struct bench *b, uint64_t key, char out[KEY_TEXT_BYTES
 void request_prepare(struct bench *b)
 {
     size_t n = strlen(b->options.prefix) + 12;
+    b->key_bytes = n;
     b->set_head_n = (size_t)snprintf(b->set_head, sizeof b->set_head,
                                      "*3\r\n$3\r\nSET\r\n$%zu\r\n%s", n, b->options.prefix);
     b->get_head_n = (size_t)snprintf(b->get_head, sizeof b->get_head,
                                      "*2\r\n$3\r\nGET\r\n$%zu\r\n%s", n, b->options.prefix);
-    qr_assert(b->set_head_n + 12 + 64 < REQUEST_HEAD_BYTES);
+    qr_assert(b->set_head_n + 12 + 64 + sizeof asking < REQUEST_HEAD_BYTES);
 }
 
 static char *put_length(char *out, uint32_t bytes)
@@ -107,12 +111,8 @@ static void put_write(struct bench *b, struct client *c, const struct flight *f)
 
 static void put_command(struct client *c, const char *const *words, size_t count)
 {
-    c->out_n +=
-        (size_t)snprintf(c->out + c->out_n, BENCH_OUTPUT_BYTES - c->out_n, "*%zu\r\n", count);
-    for (size_t i = 0; i < count; i++) {
-        c->out_n += (size_t)snprintf(c->out + c->out_n, BENCH_OUTPUT_BYTES - c->out_n,
-                                     "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
-    }
+    c->out_n += request_write(c->out + c->out_n, BENCH_OUTPUT_BYTES - c->out_n, words, count);
+    qr_assert(c->out_n <= BENCH_OUTPUT_BYTES);
     c->greetings++;
 }
 
@@ -128,8 +128,9 @@ void client_greet(struct bench *b, struct client *c)
     } else if (o->password != NULL) {
         put_command(c, (const char *const[]){ "AUTH", o->password }, 2);
     }
-    if (o->db != 0) {
-        put_command(c, (const char *const[]){ "SELECT", number }, 2);
+    if (o->db != 0 || o->keyspace != NULL) {
+        const char *what = o->keyspace != NULL ? o->keyspace : number;
+        put_command(c, (const char *const[]){ "SELECT", what }, 2);
     }
     put_command(c, (const char *const[]){ "PING" }, 1);
     (void)client_push(b, c);
@@ -172,7 +173,7 @@ bool client_push(struct bench *b, struct client *c)
     }
 }
 
-static uint32_t depth(const struct bench *b)
+uint32_t request_depth(const struct bench *b)
 {
     return b->phase == PHASE_FILL ? b->fill_depth : (uint32_t)b->options.pipeline;
 }
@@ -180,7 +181,37 @@ static uint32_t depth(const struct bench *b)
 bool client_may_send(const struct bench *b, const struct client *c)
 {
     return c->state == CLIENT_OPEN && c->wake == 0 && !c->leaving && !c->body_open &&
-           c->in_flight < depth(b) && BENCH_OUTPUT_BYTES - c->out_n >= REQUEST_HEAD_BYTES;
+           c->in_flight < (b->sessions == NULL ? request_depth(b) : b->ring_mask) &&
+           BENCH_OUTPUT_BYTES - c->out_n >= REQUEST_HEAD_BYTES;
+}
+
+static void put_in_ring(struct bench *b, struct client *c, const struct flight *f)
+{
+    if (c->in_flight == 0) {
+        c->silence = b->now;
+    }
+    c->ring[(c->first + c->in_flight++) & b->ring_mask] = *f;
+}
+
+void client_put(struct bench *b, struct client *c, const struct flight *f)
+{
+    put_in_ring(b, c, f);
+    b->in_flight++;
+    if (b->sessions != NULL) {
+        b->sessions[c->number % b->session_count].in_flight++;
+    }
+    if (f->write) {
+        put_write(b, c, f);
+    } else {
+        put_read(b, c, f);
+    }
+}
+
+void client_put_asking(struct bench *b, struct client *c)
+{
+    put_in_ring(b, c, &(struct flight){ .asking = true });
+    memcpy(c->out + c->out_n, asking, sizeof asking - 1);
+    c->out_n += sizeof asking - 1;
 }
 
 bool client_take_operation(struct bench *b, struct client *c)
@@ -189,16 +220,7 @@ bool client_take_operation(struct bench *b, struct client *c)
     if (!source_next(b, &f)) {
         return false;
     }
-    if (c->in_flight == 0) {
-        c->silence = b->now;
-    }
-    c->ring[(c->first + c->in_flight++) & b->ring_mask] = f;
-    b->in_flight++;
-    if (f.write) {
-        put_write(b, c, &f);
-    } else {
-        put_read(b, c, &f);
-    }
+    client_put(b, c, &f);
     return true;
 }
 
@@ -208,7 +230,7 @@ void client_send(struct bench *b, struct client *c)
     while (more) {
         while (client_may_send(b, c) && client_take_operation(b, c)) {
         }
-        bool full = c->out_n > 0 && c->in_flight < depth(b);
+        bool full = c->out_n > 0 && c->in_flight < request_depth(b);
         if (c->out_n == 0 || !client_push(b, c)) {
             return;
         }

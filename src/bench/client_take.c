@@ -18,7 +18,7 @@ static const struct refusal {
     { "READONLY", true, true },    { "TRYAGAIN", true, false },   { "THROTTLED", true, false },
     { "NOSPACE", true, false },    { "NOREPLICAS", true, false }, { "MISCONF", true, false },
     { "OOM", true, false },        { "BUSY", true, false },       { "UNCERTAIN", false, false },
-    { "REMOVED", true, true },
+    { "REMOVED", true, true },     { "MOVED", true, true },       { "ASK", true, true },
 };
 
 static size_t code_length(struct span text)
@@ -72,41 +72,39 @@ static bool is_no_answer(struct bench *b, struct client *c, const char *to,
 
 /* --- Replies to operations ------------------------------------------------------------------- */
 
-static struct flight pop(struct bench *b, struct client *c)
-{
-    struct flight f = c->ring[c->first & b->ring_mask];
-    c->first++;
-    c->in_flight--;
-    b->in_flight--;
-    c->silence = b->now;
-    return f;
-}
-
 static void refused(struct bench *b, struct client *c, struct span text)
 {
+    if (b->sessions != NULL && session_redirected(b, c, text)) {
+        return;
+    }
     const struct refusal *refusal = refusal_of(text);
     char said[200];
     quote(text.p, text.n, said, sizeof said);
     bool write = c->ring[c->first & b->ring_mask].write;
     if (refusal == NULL || !b->options.reconnect) {
-        bench_fail(b, "%s answered %s with an error: %s", client_name(b, c), write ? "SET" : "GET",
-                   said);
+        bool moved = strncmp(said, "MOVED", 5) == 0 && b->sessions == NULL;
+        bench_fail(b, "%s answered %s with an error: %s%s", client_name(b, c),
+                   write ? "SET" : "GET", said, moved ? " (--cluster follows it)" : "");
         return;
     }
-    struct flight f = pop(b, c);
+    struct flight f = client_pop(b, c);
     tally_error(&b->tally, refusal->code, strlen(refusal->code));
     if (refusal->sure) {
         source_void(b, c, &f);
     } else {
         source_unknown(b, c, &f);
     }
-    c->leaving = c->leaving || (refusal->elsewhere && b->options.address_count > 1);
+    if (refusal->elsewhere && b->sessions != NULL) {
+        routes_doubt(b);
+    } else {
+        c->leaving = c->leaving || (refusal->elsewhere && b->options.address_count > 1);
+    }
     client_pause(b, c);
 }
 
 static void good(struct bench *b, struct client *c, bool nil)
 {
-    struct flight f = pop(b, c);
+    struct flight f = client_pop(b, c);
     source_good(b, c, &f, nil);
 }
 
@@ -170,7 +168,9 @@ static bool answered(struct bench *b, struct client *c, const struct reply_line 
         return is_no_answer(b, c, "no request at all", line);
     }
     bool write = c->ring[c->first & b->ring_mask].write;
-    if (line->type == '-') {
+    if (c->ring[c->first & b->ring_mask].asking) { /* what follows says whether it was refused */
+        (void)client_pop(b, c);
+    } else if (line->type == '-') {
         refused(b, c, line->text);
     } else if (write && line->type == '+') {
         good(b, c, false);

@@ -90,7 +90,7 @@ static void put_faults(const struct bench *b, FILE *out)
     (void)fputs(", ", out);
     put_gap("writes", &t->write, b->run_began, out);
     (void)fputs(" },\n    \"longest_gap_ms_of_connections\": [", out);
-    for (uint32_t i = 0; i < b->client_count; i++) {
+    for (uint32_t i = 0; i < b->session_count; i++) {
         (void)fprintf(out, "%s%.3f", i > 0 ? ", " : "",
                       milliseconds((uint64_t)b->clients[i].gap.longest));
     }
@@ -110,6 +110,11 @@ static void put_figures(const struct bench *b, const struct summary *s, FILE *ou
                   per_second(b->usage_to.bytes_in - b->usage_from.bytes_in, s->seconds),
                   per_second(b->usage_to.bytes_out - b->usage_from.bytes_out, s->seconds),
                   t->misses, t->checked, b->unsent, milliseconds((uint64_t)b->overdue));
+    if (b->options.cluster) {
+        (void)fprintf(out,
+                      ",\n  \"cluster\": { \"maps\": %" PRIu64 ", \"redirected\": %" PRIu64 " }",
+                      t->maps, t->redirected);
+    }
     put_kind("reads", &t->reads, s->seconds, out);
     put_kind("writes", &t->writes, s->seconds, out);
     if (b->options.reconnect && b->run_began > 0) {

@@ -188,6 +188,8 @@ static const struct option options_known[] = {
     { "--password", "-a", KIND_TEXT, AT(password), 0, 0, NULL },
     { "--user", NULL, KIND_TEXT, AT(user), 0, 0, NULL },
     { "--db", NULL, KIND_COUNT, AT(db), 0, 1e6, NULL },
+    { "--keyspace", NULL, KIND_TEXT, AT(keyspace), 0, 0, NULL },
+    { "--cluster", NULL, KIND_FLAG, AT(cluster), 0, 0, NULL },
     { "--connections", "-c", KIND_COUNT, AT(connections), 1, BENCH_CONNECTIONS_MAX, NULL },
     { "--pipeline", "-P", KIND_COUNT, AT(pipeline), 1, BENCH_PIPELINE_MAX, NULL },
     { "--duration", NULL, KIND_DECIMAL, AT(duration_s), 0.001, SECONDS_MAX, NULL },
@@ -269,6 +271,15 @@ static bool take(struct parsing *p, const struct option *o, const char *text)
 
 /* --- Addresses ------------------------------------------------------------------------------- */
 
+void bench_address_set(struct bench_address *a, const char *host, uint16_t port)
+{
+    bool six = strchr(host, ':') != NULL;
+    memcpy(a->host, host, strlen(host) + 1);
+    a->port = port;
+    snprintf(a->name, sizeof a->name, "%s%.*s%s:%u", six ? "[" : "", BENCH_HOST_BYTES_MAX - 1, host,
+             six ? "]" : "", a->port);
+}
+
 static bool add_address(struct parsing *p, const char *text, size_t n)
 {
     struct bench_options *o = p->options;
@@ -303,11 +314,7 @@ static bool add_address(struct parsing *p, const char *text, size_t n)
     if (n >= sizeof item || host[0] == 0 || strlen(host) >= sizeof a->host) {
         return complain(p, "--host wants HOST[:PORT],...; not '%s'", p->hosts);
     }
-    bool six = strchr(host, ':') != NULL;
-    memcpy(a->host, host, strlen(host) + 1);
-    a->port = (uint16_t)port;
-    snprintf(a->name, sizeof a->name, "%s%.*s%s:%u", six ? "[" : "", BENCH_HOST_BYTES_MAX - 1, host,
-             six ? "]" : "", a->port);
+    bench_address_set(a, host, (uint16_t)port);
     o->address_count++;
     return true;
 }
@@ -340,6 +347,9 @@ static bool agree(struct parsing *p)
     }
     if (o->user != NULL && o->password == NULL) {
         return complain(p, "--user wants a --password too");
+    }
+    if (o->keyspace != NULL && o->db != 0) {
+        return complain(p, "--db and --keyspace contradict each other");
     }
     if (p->reads_given && o->operations != OPERATIONS_MIXED) {
         return complain(p, "--reads and --operations %s contradict each other",

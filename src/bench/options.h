@@ -20,6 +20,8 @@ struct bench_options {
     uint32_t address_count;
     const char *password, *user; /* NULL: none; borrowed from argv or the environment */
     uint64_t db;
+    const char *keyspace; /* to SELECT by name; NULL: the database */
+    bool cluster;         /* the servers are found by CLUSTER SLOTS */
     uint64_t connections, pipeline;
     double duration_s, warmup_s; /* a duration of 0: until all requests are done */
     bool limited;                /* --requests was given */
@@ -44,6 +46,8 @@ struct bench_options {
  * pointers into argv. */
 bool bench_options_parse(struct bench_options *options, int argc, char **argv, char *message,
                          size_t cap);
+
+void bench_address_set(struct bench_address *address, const char *host, uint16_t port);
 
 /* "uniform", "zipf:0.99", "hot:0.1:0.9". */
 void bench_distribution_name(const struct pick_distribution *distribution, char *out, size_t cap);

@@ -58,9 +58,10 @@ static void print_settings(const struct bench *b, FILE *out)
     for (uint32_t i = 0; i < o->address_count; i++) {
         (void)fprintf(out, "%s%s", i > 0 ? ", " : "", o->addresses[i].name);
     }
-    (void)fprintf(out, ": %" PRIu64 " connection%s, pipeline %" PRIu64 ", %s", o->connections,
-                  o->connections == 1 ? "" : "s", o->pipeline,
-                  bench_operations_name(o->operations));
+    (void)fprintf(out, "%s: %" PRIu64 " %s%s, pipeline %" PRIu64 ", %s",
+                  o->cluster ? " and the rest of the cluster" : "", o->connections,
+                  o->cluster ? "session" : "connection", o->connections == 1 ? "" : "s",
+                  o->pipeline, bench_operations_name(o->operations));
     if (o->operations == OPERATIONS_MIXED) {
         (void)fprintf(out, " (%g %% reads)", o->reads * 100);
     }
@@ -115,6 +116,18 @@ static void print_faults(const struct bench *b, FILE *out)
                   t->lost, t->unanswered, t->unknown_writes);
 }
 
+static void print_cluster(const struct bench *b, FILE *out)
+{
+    uint32_t serving = 0;
+    for (uint32_t i = 0; i < b->endpoint_count; i++) {
+        serving += b->endpoints[i].serves;
+    }
+    (void)fprintf(out,
+                  "servers that had slots at the end: %u; CLUSTER SLOTS asked %" PRIu64
+                  " times, redirections followed: %" PRIu64 "\n",
+                  serving, b->tally.maps, b->tally.redirected);
+}
+
 static void print_gap(const char *what, const struct gap *gap, int64_t from, FILE *out)
 {
     (void)fprintf(out, "  %-26s %10.3f ms, from second %.3f on\n", what,
@@ -124,7 +137,7 @@ static void print_gap(const char *what, const struct gap *gap, int64_t from, FIL
 static void print_gaps(const struct bench *b, FILE *out)
 {
     const struct client *worst = &b->clients[0];
-    for (uint32_t i = 1; i < b->client_count; i++) {
+    for (uint32_t i = 1; i < b->session_count; i++) {
         worst = b->clients[i].gap.longest > worst->gap.longest ? &b->clients[i] : worst;
     }
     (void)fputs("longest time without a good reply (warm-up included)\n", out);
@@ -181,6 +194,9 @@ void report_print(const struct bench *b, FILE *out)
     }
     if (b->options.check) {
         (void)fprintf(out, "values checked: %" PRIu64 ", none wrong\n", t->checked);
+    }
+    if (b->options.cluster) {
+        print_cluster(b, out);
     }
     if (b->options.reconnect && b->run_began > 0) {
         print_faults(b, out);

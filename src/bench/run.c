@@ -50,9 +50,13 @@ static struct usage usage_now(const struct bench *b)
 
 static void send_all(struct bench *b)
 {
-    for (uint32_t i = 0; i < b->client_count && !b->failed; i++) {
+    for (uint32_t i = 0; i < b->session_count && !b->failed; i++) {
         b->now = bench_clock();
-        client_send(b, &b->clients[i]);
+        if (b->sessions != NULL) {
+            session_send(b, i);
+        } else {
+            client_send(b, &b->clients[i]);
+        }
     }
 }
 
@@ -68,7 +72,7 @@ static void begin_run(struct bench *b)
     gap_start(&b->tally.any, b->now);
     gap_start(&b->tally.read, b->now);
     gap_start(&b->tally.write, b->now);
-    for (uint32_t i = 0; i < b->client_count; i++) {
+    for (uint32_t i = 0; i < b->session_count; i++) {
         gap_start(&b->clients[i].gap, b->now);
     }
     if (o->limited && o->requests == 0) {
@@ -85,11 +89,32 @@ static void begin_fill(struct bench *b)
     send_all(b);
 }
 
+/* How many connections there should be. With --cluster these are to all that have slots. */
+static uint32_t expected(struct bench *b, bool late)
+{
+    uint32_t slot = 0, count = 0;
+    if (b->sessions == NULL) {
+        return b->client_count;
+    }
+    if (b->tally.maps == 0 || !routes_cover(b, &slot)) {
+        routes_doubt(b);
+        if (late && b->tally.maps > 0 && !b->options.reconnect) {
+            bench_fail(b, "no server has slot %u", slot);
+        }
+        return UINT32_MAX;
+    }
+    session_dial_all(b);
+    for (uint32_t i = 0; i < b->endpoint_count; i++) {
+        count += b->endpoints[i].serves ? b->session_count : 0;
+    }
+    return count;
+}
+
 /* With --reconnect a server may be missing from the beginning, but not all of them. */
 static void advance_connect(struct bench *b)
 {
     bool late = (double)(b->now - b->began) > b->options.timeout_s * SECOND_NS;
-    if (b->open == b->client_count || (b->open > 0 && late)) {
+    if (b->open >= expected(b, late) || (b->open > 0 && late)) {
         if (b->options.fill) {
             begin_fill(b);
         } else {
@@ -103,6 +128,7 @@ static void advance_connect(struct bench *b)
 static void begin_drain(struct bench *b)
 {
     b->phase = PHASE_DRAIN;
+    b->drain_began = b->now;
 }
 
 /* Arrivals that were due and could not be sent. */
@@ -144,6 +170,9 @@ static void advance(struct bench *b)
         }
         break;
     case PHASE_DRAIN:
+        if (b->sessions != NULL && b->now - DRAIN_GRACE_NS >= b->drain_began) {
+            session_give_up(b); /* what has nobody to go to */
+        }
         if (b->in_flight == 0 && all_is_sent(b)) {
             b->phase = PHASE_OVER;
         }
@@ -159,24 +188,38 @@ static void advance(struct bench *b)
 
 /* --- The dispatcher -------------------------------------------------------------------------- */
 
+static bool may_take(const struct bench *b, uint32_t session)
+{
+    return b->sessions != NULL ? session_may_take(b, session)
+                               : client_may_send(b, &b->clients[session]);
+}
+
+static bool take(struct bench *b, uint32_t session)
+{
+    if (b->sessions != NULL) {
+        return session_take(b, session);
+    }
+    bool due = client_take_operation(b, &b->clients[session]);
+    if (due) {
+        client_mark(b, &b->clients[session]);
+    }
+    return due;
+}
+
 /* Sends what is due. False when something is due for which no connection has room. */
 static bool dispatch(struct bench *b)
 {
     uint32_t refused = 0;
     bool due = b->options.rate > 0 && (b->phase == PHASE_RUN || b->phase == PHASE_DRAIN);
-    while (due && refused < b->client_count) {
-        struct client *c = &b->clients[b->turn];
-        b->turn = b->turn + 1 == b->client_count ? 0 : b->turn + 1;
-        if (!client_may_send(b, c)) {
+    while (due && refused < b->session_count) {
+        uint32_t session = b->turn;
+        b->turn = b->turn + 1 == b->session_count ? 0 : b->turn + 1;
+        if (!may_take(b, session)) {
             refused++;
             continue;
         }
         refused = 0;
-        due = client_take_operation(b, c);
-        if (due && !c->dirty) {
-            c->dirty = true;
-            b->dirty[b->dirty_n++] = c->number;
-        }
+        due = take(b, session);
     }
     for (uint32_t i = 0; i < b->dirty_n; i++) {
         struct client *c = &b->clients[b->dirty[i]];
@@ -189,12 +232,22 @@ static bool dispatch(struct bench *b)
 
 /* --- The loop -------------------------------------------------------------------------------- */
 
+/* Somebody waits for a moment that only a tick finds. */
+static bool busy_waiting(const struct bench *b)
+{
+    return b->sleeping > 0 || (b->routes != NULL && routes_doubted(b));
+}
+
 static void tick(struct bench *b)
 {
     for (uint32_t i = 0; i < b->client_count && !b->failed; i++) {
         client_tick(b, &b->clients[i]);
     }
-    b->next_tick = b->now + (b->sleeping > 0 ? TICK_SLEEPING_NS : TICK_NS);
+    if (b->sessions != NULL && !b->failed) {
+        routes_tick(b);
+        send_all(b);
+    }
+    b->next_tick = b->now + (busy_waiting(b) ? TICK_SLEEPING_NS : TICK_NS);
     if (b->show_progress && b->now >= b->progress_next) {
         progress_print(b);
     }
@@ -204,7 +257,7 @@ static void tick(struct bench *b)
 static int64_t next_moment(const struct bench *b, bool room)
 {
     int64_t next = b->next_tick;
-    bool sleeping = b->sleeping > 0 && next > b->now + TICK_SLEEPING_NS;
+    bool sleeping = busy_waiting(b) && next > b->now + TICK_SLEEPING_NS;
     next = sleeping ? b->now + TICK_SLEEPING_NS : next;
     if (b->phase == PHASE_RUN && b->measure_to < next) {
         next = b->measure_to;
@@ -240,6 +293,10 @@ static void handle(struct bench *b, const struct epoll_event *event)
         b->phase = PHASE_OVER;
         return;
     }
+    if (event->data.ptr == b->routes) {
+        routes_event(b);
+        return;
+    }
     client_event(b, event->data.ptr, event->events);
 }
 
@@ -249,7 +306,7 @@ void bench_run(struct bench *b)
     bool room = true;
     b->began = b->now = b->last_good = bench_clock();
     b->progress_next = b->began + SECOND_NS;
-    for (uint32_t i = 0; i < b->client_count && !b->failed; i++) {
+    for (uint32_t i = 0; b->sessions == NULL && i < b->client_count && !b->failed; i++) {
         client_dial(b, &b->clients[i]);
     }
     while (b->phase != PHASE_OVER && !b->failed) {
@@ -274,14 +331,20 @@ void bench_run(struct bench *b)
         gap_ends(&b->tally.any, b->now);
         gap_ends(&b->tally.read, b->now);
         gap_ends(&b->tally.write, b->now);
-        for (uint32_t i = 0; i < b->client_count; i++) {
+        for (uint32_t i = 0; i < b->session_count; i++) {
             gap_ends(&b->clients[i].gap, b->now);
         }
     }
+    if (b->sessions != NULL) {
+        session_give_up(b);
+    }
     for (uint32_t i = 0; i < b->client_count; i++) { /* an interrupted run leaves them open */
         struct client *c = &b->clients[i];
-        for (; c->in_flight > 0; c->in_flight--) {
-            source_unknown(b, c, &c->ring[c->first++ & b->ring_mask]);
+        while (c->in_flight > 0) {
+            struct flight f = client_pop(b, c);
+            if (!f.asking) {
+                source_unknown(b, c, &f);
+            }
         }
         if (c->fd >= 0) {
             close(c->fd);

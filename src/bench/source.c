@@ -91,7 +91,7 @@ static void note(struct bench *b, const struct client *c, const struct flight *f
 {
     char key[KEY_TEXT_BYTES];
     bench_key_text(b, f->key, key);
-    line.process = c->number;
+    line.process = c->number % b->session_count;
     line.key = key;
     line.write = f->write;
     line.sequence = f->write ? f->mark : line.sequence;
@@ -137,7 +137,7 @@ void source_good(struct bench *b, struct client *c, const struct flight *f, bool
     if (b->options.reconnect) {
         gap_ends(&b->tally.any, b->now);
         gap_ends(f->write ? &b->tally.write : &b->tally.read, b->now);
-        gap_ends(&c->gap, b->now);
+        gap_ends(&client_home(b, c)->gap, b->now);
     }
     if (!b->options.check) {
         return;

@@ -47,6 +47,8 @@ struct tally {
     uint64_t unknown_writes; /* whose fate is open: -UNCERTAIN, or without a reply */
     uint64_t unanswered;     /* operations, reads too, whose connection was lost */
     uint64_t lost;           /* connections */
+    uint64_t redirected;     /* answers of MOVED or ASK, each of them followed */
+    uint64_t maps;           /* that were taken from CLUSTER SLOTS */
     uint64_t bytes_in, bytes_out;
 };
 

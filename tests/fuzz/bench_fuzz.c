@@ -32,7 +32,8 @@ static void set_up(struct bench *b, struct client *c, uint8_t how, uint64_t seed
     b->measure_to = INT64_MAX;
     b->phase = PHASE_RUN;
     b->clients = c;
-    b->client_count = b->open = 1;
+    b->client_count = b->session_count = b->open = 1;
+    b->key_bytes = 1 + 12;
     b->ring_mask = OPEN - 1;
     c->fd = -1;
     c->state = CLIENT_OPEN;

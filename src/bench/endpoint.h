@@ -1,0 +1,16 @@
+/* A server's address. */
+#ifndef BENCH_ENDPOINT_H
+#define BENCH_ENDPOINT_H
+
+#include "bench/options.h"
+
+#include <sys/socket.h>
+
+struct endpoint {
+    struct bench_address address;
+    struct sockaddr_storage socket;
+    socklen_t socket_bytes;
+    bool serves; /* has slots, with --cluster */
+};
+
+#endif
