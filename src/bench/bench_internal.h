@@ -38,8 +38,8 @@ struct flight {
 enum client_state { CLIENT_ABSENT = 0, CLIENT_DIALING, CLIENT_GREETING, CLIENT_OPEN };
 
 /* A connection. With --cluster there are session_count of them to each endpoint: number modulo
- * session_count is the session that it belongs to, and the first ones stand for their sessions where
- * something is counted for each. Without, each is a session of its own. */
+ * session_count is the session that it belongs to, and the first ones stand for their sessions
+ * where something is counted for each. Without, each is a session of its own. */
 struct client {
     uint32_t number, address;
     int fd;
@@ -162,8 +162,8 @@ uint32_t routes_of(const struct bench *bench, uint16_t slot);
 /* What is known may be wrong: ask again, soon. */
 void routes_doubt(struct bench *bench);
 bool routes_doubted(const struct bench *bench);
-/* "SLOT HOST:PORT", as said by the endpoint `by`: the endpoint, or BENCH_ENDPOINTS_MAX. With `moved`
- * the slot is there from now on. */
+/* "SLOT HOST:PORT", as said by the endpoint `by`: the endpoint, or BENCH_ENDPOINTS_MAX. With
+ * `moved` the slot is there from now on. */
 uint32_t routes_told(struct bench *bench, struct span text, uint32_t by, bool moved);
 /* Whether all slots have a server; `slot` is one that has none. */
 bool routes_cover(const struct bench *bench, uint32_t *slot);

@@ -1,3 +1,4 @@
+/* Finding addresses. */
 #include "bench/bench_internal.h"
 
 #include <netdb.h>

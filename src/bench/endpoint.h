@@ -1,4 +1,4 @@
-/* A server's address. */
+/* A server's address, as it was given and as it was found. */
 #ifndef BENCH_ENDPOINT_H
 #define BENCH_ENDPOINT_H
 

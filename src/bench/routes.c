@@ -1,8 +1,7 @@
 /* Which server has which slot: by CLUSTER SLOTS, and by what MOVED says in between.
  *
- * The answer is fetched on a connection of its own, one for each time, from the servers in turn: one
- * that is cut off would tell the same old map for ever. Nothing waits for it but what has no other
- * way. */
+ * The answer is fetched on a connection of its own, one for each time, from the servers in turn:
+ * one that is cut off would tell the same old map for ever. Only what has no other way waits. */
 #include "bench/bench_internal.h"
 
 #include "base/alloc.h"
