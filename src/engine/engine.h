@@ -17,9 +17,9 @@ struct engine;
 struct engine_config {
     uint8_t hash_key[16];
     uint64_t value_bytes_max; /* max-value-bytes */
-    /* Told of every record of the hidden database that an op has changed (a value of no bytes: gone)
-     * and then, with a key of no bytes, of the new version. Both are borrowed. Not told of what is
-     * loaded from an image. NULL: nobody wants to know. */
+    /* Told of every record of the hidden database that an op has changed (a value of no bytes: it
+     * went) and then, with a key of no bytes, of the new version. Both are borrowed. Not told of
+     * what is loaded from an image. NULL: nobody wants to know. */
     void (*system_changed)(void *context, struct span key, struct span value);
     void *system_context;
 };

@@ -1,5 +1,5 @@
-/* The hidden database: a few records that belong to the node, not to its clients, and are state like
- * any other - in every image, under every digest.
+/* The hidden database: a few records that belong to the node, not to its clients, and are state as
+ * any other is: in every image, under every digest.
  *
  * It has one version, a record with an empty key that no op can name. An op states the version that
  * it was composed for and is carried out for that one only: of two that were composed for the same

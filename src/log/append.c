@@ -182,6 +182,9 @@ void log_append(struct log *log, struct span records, uint32_t count)
         records = span_of(records.p + n, records.n - n);
     }
     qr_assert(records.n == 0);
+    if (g != NULL && g->pin == 0) {
+        pins_add(&log->pins, g);
+    }
     (void)io_failpoint(log->io, FAIL_PERSISTED);
 }
 
@@ -240,6 +243,18 @@ void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
     qr_assert(slot > 0 || term == 0); /* behind slot 0 is the very beginning */
     (void)log_append_note(log, group, RECORD_RESET, slot, term, (struct span){ 0 });
     group_reset(g, slot, term);
+    log->recycle_check = true;
+}
+
+void log_drop(struct log *log, uint32_t group)
+{
+    struct group *g = groups_find(&log->groups, group);
+    if (g == NULL) {
+        return;
+    }
+    (void)log_append_note(log, group, RECORD_DROP, 0, 0, (struct span){ 0 });
+    pins_remove(&log->pins, g);
+    groups_forget(&log->groups, g);
     log->recycle_check = true;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define NEAR_RUNS 3u
+#define LIST_CAP_MIN 2u /* most groups are idle, and there may be ten thousand */
+#define LIST_KEPT 64u
 #define RUN_BYTES_MAX (16 * KIB) /* a longer stretch is split, so that a walk stays short */
 
 /* --- The table ------------------------------------------------------------------------------ */
@@ -71,17 +73,40 @@ struct group *groups_next(const struct groups *groups, uint32_t *at)
     return NULL;
 }
 
+static void group_free(struct group *g)
+{
+    free(g->runs);
+    free(g->terms);
+    free(g->members);
+    free(g->patches);
+    free(g->state);
+    free(g->ages);
+    free(g);
+}
+
+/* Whoever stands behind the gap moves into it, if it is on the way from his own place. */
+void groups_forget(struct groups *groups, struct group *g)
+{
+    uint32_t mask = groups->cap - 1;
+    uint32_t gap = slot_of(groups, g->id);
+    qr_assert(groups->slots[gap] == g);
+    for (uint32_t i = (gap + 1) & mask; groups->slots[i] != NULL; i = (i + 1) & mask) {
+        uint32_t home = hash_id(groups->slots[i]->id) & mask;
+        if (((i - home) & mask) >= ((i - gap) & mask)) {
+            groups->slots[gap] = groups->slots[i];
+            gap = i;
+        }
+    }
+    groups->slots[gap] = NULL;
+    groups->count--;
+    group_free(g);
+}
+
 void groups_free(struct groups *groups)
 {
     struct group *g;
     for (uint32_t at = 0; (g = groups_next(groups, &at)) != NULL;) {
-        free(g->runs);
-        free(g->terms);
-        free(g->members);
-        free(g->patches);
-        free(g->state);
-        free(g->ages);
-        free(g);
+        group_free(g);
     }
     free(groups->slots);
     *groups = (struct groups){ 0 };
@@ -100,7 +125,19 @@ static void *list_room(void *v, uint32_t *head, uint32_t count, uint32_t *cap, s
         *head = 0;
         return v;
     }
-    *cap = *cap == 0 ? 8 : *cap * 2;
+    *cap = *cap == 0 ? LIST_CAP_MIN : *cap * 2;
+    return qr_realloc(v, *cap * size);
+}
+
+/* Gives back what a list that was once long does not need any more. */
+static void *list_shrink(void *v, uint32_t *head, uint32_t count, uint32_t *cap, size_t size)
+{
+    if (*cap <= LIST_KEPT || count >= *cap / 4) {
+        return v;
+    }
+    memmove(v, (char *)v + *head * size, count * size);
+    *head = 0;
+    *cap = count * 2 > LIST_CAP_MIN ? count * 2 : LIST_CAP_MIN;
     return qr_realloc(v, *cap * size);
 }
 
@@ -149,7 +186,7 @@ void group_note_members(struct group *g, qr_slot slot)
 {
     qr_assert(slot > g->base_slot && slot <= g->last_slot);
     if (g->members_count == g->members_cap) {
-        g->members_cap = g->members_cap == 0 ? 4 : g->members_cap * 2;
+        g->members_cap = g->members_cap == 0 ? LIST_CAP_MIN : g->members_cap * 2;
         g->members = qr_realloc(g->members, g->members_cap * sizeof(qr_slot));
     }
     uint32_t i = g->members_count++;
@@ -196,6 +233,7 @@ void group_reset(struct group *g, qr_slot slot, qr_term term)
     g->patches_count = 0;
     g->base_slot = g->last_slot = slot;
     g->base_term = term;
+    g->runs = list_shrink(g->runs, &g->run_head, 0, &g->run_cap, sizeof(struct run));
 }
 
 void group_truncate(struct group *g, qr_slot from)
@@ -240,8 +278,22 @@ void group_trim(struct group *g, qr_slot upto, qr_term term)
     }
     qr_assert(g->run_count > 0 && group_run(g, 0)->slot <= upto + 1);
     g->terms[g->term_head].slot = upto + 1;
+    g->runs = list_shrink(g->runs, &g->run_head, g->run_count, &g->run_cap, sizeof(struct run));
     members_keep(g, upto, g->last_slot);
     group_keep_patches(g, upto, g->last_slot);
+}
+
+void group_carry_begin(struct group *g)
+{
+    g->run_head = g->run_count = 0;
+    g->patches_count = 0;
+}
+
+void group_carry(struct group *g, qr_slot slot, uint64_t offset, uint32_t bytes)
+{
+    qr_assert(slot > g->base_slot && slot <= g->last_slot);
+    qr_assert(g->run_count == 0 || group_run(g, g->run_count - 1)->slot + 1 == slot);
+    runs_push(g, (struct run){ .slot = slot, .offset = offset, .bytes = bytes, .count = 1 });
 }
 
 void group_set_state(struct group *g, struct span state)

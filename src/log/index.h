@@ -48,6 +48,7 @@ struct group {
     uint8_t *state;
     uint32_t state_n, state_cap;
     struct age_marks *ages; /* retention.c */
+    uint32_t pin;           /* place in the heap of pins, from 1; 0: it is not there */
     bool damaged;
 };
 
@@ -60,6 +61,7 @@ struct groups {
 struct group *groups_find(const struct groups *groups, uint32_t id);
 struct group *groups_get(struct groups *groups, uint32_t id); /* makes it when it is new */
 void groups_free(struct groups *groups);
+void groups_forget(struct groups *groups, struct group *g); /* frees it; its id is free again */
 
 /* The next group after *at, in table order; NULL at the end. Start with *at = 0. */
 struct group *groups_next(const struct groups *groups, uint32_t *at);
@@ -104,6 +106,32 @@ static inline const struct run *group_run(const struct group *g, uint32_t i)
 {
     return &g->runs[g->run_head + i];
 }
+
+/* Entry `slot`, the next one in a walk over all live ones that began with group_carry_begin, lies
+ * somewhere else now. */
+void group_carry_begin(struct group *g);
+void group_carry(struct group *g, qr_slot slot, uint64_t offset, uint32_t bytes);
+
+/* --- Pins: the groups that have live entries, in a heap by the offset of the oldest ---------- */
+
+/* An offset may be lower than the truth: it is looked up again when it matters. */
+struct pin {
+    uint64_t offset;
+    struct group *group;
+};
+
+struct pins {
+    struct pin *v;
+    uint32_t count, cap;
+};
+
+void pins_add(struct pins *pins, struct group *g); /* which has live entries and is not there */
+void pins_remove(struct pins *pins, struct group *g);
+/* The group whose oldest live entry is the oldest of all; NULL when there is none. */
+struct group *pins_first(struct pins *pins);
+/* Sets the pin at place i (from 0) right; another may stand there then. False: none does. */
+bool pins_settle(struct pins *pins, uint32_t i);
+void pins_free(struct pins *pins);
 
 static inline bool run_is_lost(const struct run *run)
 {

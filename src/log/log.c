@@ -77,6 +77,7 @@ void log_release(struct log *log)
     io_file_close(log->ready);
     io_file_close(log->lock);
     groups_free(&log->groups);
+    pins_free(&log->pins);
     free(log->segments);
     free(log->chunks);
     free(log->spare_chunk);
@@ -171,6 +172,28 @@ void log_reset_stats(struct log *log)
 {
     log->stats = (struct log_stats){ 0 };
     log->figures = (struct log_figures){ 0 };
+}
+
+bool log_pin(struct log *log, uint32_t *group, uint64_t *bytes)
+{
+    const struct group *g = pins_first(&log->pins);
+    if (g != NULL) {
+        *group = g->id;
+        *bytes = log_position(log) - group_first_offset(g);
+    }
+    return g != NULL;
+}
+
+uint32_t log_group_count(const struct log *log)
+{
+    return log->groups.count;
+}
+
+bool log_next_group(const struct log *log, uint32_t *at, uint32_t *group)
+{
+    const struct group *g = groups_next(&log->groups, at);
+    *group = g != NULL ? g->id : 0;
+    return g != NULL;
 }
 
 uint64_t log_group_bytes(const struct log *log, uint32_t group)

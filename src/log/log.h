@@ -103,6 +103,26 @@ void log_trim(struct log *log, uint32_t group, qr_slot upto, qr_term term);
  * record: a crash leaves all of the entries or none. */
 void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term);
 
+/* Forgets the group: its entries, its base and its state. To the log it has never been, and another
+ * life of it may begin. Like all records it is durable with the position behind it: until then a
+ * crash brings the group back as it was. */
+void log_drop(struct log *log, uint32_t group);
+
+/* The groups that hold little of the log, and would keep long parts of it for that: those whose
+ * oldest live entry lies before the position `before`, and that have at most `group_bytes` of live
+ * entries. These are written once more, until about `bytes` have been. */
+struct log_carrying {
+    uint64_t before, group_bytes, bytes;
+};
+uint64_t log_carry(struct log *log, const struct log_carrying *carrying); /* bytes written */
+
+/* The group that has the oldest live entry of all, and the bytes from there to the end; false when
+ * no group has any. */
+bool log_pin(struct log *log, uint32_t *group, uint64_t *bytes);
+uint32_t log_group_count(const struct log *log);
+/* The groups that the log knows, in no order; start with *at = 0, false at the end. */
+bool log_next_group(const struct log *log, uint32_t *at, uint32_t *group);
+
 /* Entries [lo, hi] whose bytes are damaged while everything else is proven (docs/log-format.md). */
 struct log_hole {
     qr_slot lo, hi;

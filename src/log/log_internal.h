@@ -10,6 +10,8 @@
  *   salvage.c   what is left of a batch with bad bytes
  *   patch.c     lost entries and what takes their place
  *   retention.c how far to trim to keep within a bound
+ *   pins.c      which group keeps the oldest segment
+ *   carry.c     entries of groups that hold little, written once more
  *
  * Invariants:
  *   I1  marked <= synced <= end. Below synced everything is on disk; marked is the newest synced
@@ -64,6 +66,7 @@ struct log {
     char *dir;
     struct io_file *lock;
     struct groups groups;
+    struct pins pins;
 
     /* Segments, oldest first; the last one takes the batch being gathered. */
     struct segment *segments;
@@ -100,6 +103,7 @@ struct log {
     uint64_t recycle_above; /* ... once marked has reached this */
     bool recycle_check;     /* a trim or a new segment may have freed some */
     bool lacks;             /* recovery has found holes: they may be there still */
+    uint32_t lacks_group;   /* the one that had one, as of the last look */
     uint32_t pin_group;     /* has the oldest live entry, as of the last look */
     bool no_space;          /* the last prewrite found the disk full */
     qr_time retry_at;

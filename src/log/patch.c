@@ -200,5 +200,8 @@ bool log_patch(struct log *log, uint32_t group, struct span record)
     }
     uint64_t at = log_append_note(log, group, RECORD_PATCH, r.slot, r.term, record);
     group_patch(g, &r, at + RECORD_HEADER_BYTES, (uint32_t)record.n);
+    if (g->pin == 0) {
+        pins_add(&log->pins, g);
+    }
     return true;
 }

@@ -34,6 +34,7 @@ enum record_kind {
     RECORD_LAST = 19,     /* not an entry: restates that `slot` (of `term`) is the group's last */
     RECORD_PATCH = 21,    /* not an entry: its payload is the record of an entry that was damaged */
     RECORD_RESET = 20,    /* not an entry: all entries are dropped, it goes on behind `slot` */
+    RECORD_DROP = 22,     /* not an entry: the group is forgotten, as if it had never been */
 };
 
 struct record {

@@ -425,6 +425,16 @@ static void unread(struct recovery *r)
     }
 }
 
+static void find_pins(struct log *log)
+{
+    struct group *g;
+    for (uint32_t i = 0; (g = groups_next(&log->groups, &i)) != NULL;) {
+        if (group_first_offset(g) != RUN_MISSING) {
+            pins_add(&log->pins, g);
+        }
+    }
+}
+
 /* Says which entries have to come from the other members. */
 static void tell_holes(struct recovery *r)
 {
@@ -461,6 +471,7 @@ static enum log_open_result run(struct recovery *r)
     }
     if (result == LOG_OPEN_OK) {
         r->log->damaged = false;
+        find_pins(r->log);
         tell_holes(r);
         result = recover_go_on(r);
     }

@@ -127,6 +127,19 @@ static bool apply_patch(struct log *log, const struct record *r, uint64_t offset
     return true;
 }
 
+/* What was its is gone, and with it what may have been missing. */
+static bool apply_drop(struct log *log, const struct record *r)
+{
+    struct group *g = groups_find(&log->groups, r->group);
+    if (r->slot != 0 || r->term != 0 || r->payload.n != 0) {
+        return false;
+    }
+    if (g != NULL) {
+        groups_forget(&log->groups, g);
+    }
+    return true;
+}
+
 bool replay_record(struct replay *replay, const struct record *r, uint64_t offset)
 {
     struct log *log = replay->log;
@@ -154,6 +167,8 @@ bool replay_record(struct replay *replay, const struct record *r, uint64_t offse
         }
         group_reset(groups_get(&log->groups, r->group), r->slot, r->term);
         return true;
+    case RECORD_DROP:
+        return apply_drop(log, r);
     case RECORD_PATCH:
         return apply_patch(log, r, offset);
     case RECORD_LAST:

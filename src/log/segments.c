@@ -137,15 +137,15 @@ bool segment_adopt(struct log *log, struct segment *s)
 /* Log offset of the oldest entry that any group still wants; notes whose it is. */
 static uint64_t oldest_live(struct log *log)
 {
-    uint64_t oldest = RUN_MISSING;
-    const struct group *g;
-    for (uint32_t at = 0; (g = groups_next(&log->groups, &at)) != NULL;) {
-        if (group_first_offset(g) < oldest) {
-            oldest = group_first_offset(g);
-            log->pin_group = g->id;
-        }
-    }
-    return oldest;
+    const struct group *g = pins_first(&log->pins);
+    log->pin_group = g != NULL ? g->id : log->pin_group;
+    return g != NULL ? group_first_offset(g) : RUN_MISSING;
+}
+
+static bool group_lacks_entries(const struct group *g)
+{
+    struct lost lost;
+    return g != NULL && group_next_lost(g, 0, UINT64_MAX, &lost);
 }
 
 /* Whether a hole is still open. What is left of its batch is what proves, at another start, that
@@ -153,13 +153,15 @@ static uint64_t oldest_live(struct log *log)
 static bool lacks_entries(struct log *log)
 {
     const struct group *g;
-    struct lost lost;
-    bool lacks = false;
-    for (uint32_t at = 0; log->lacks && !lacks && (g = groups_next(&log->groups, &at)) != NULL;) {
-        lacks = group_next_lost(g, 0, UINT64_MAX, &lost);
+    if (!log->lacks || group_lacks_entries(groups_find(&log->groups, log->lacks_group))) {
+        return log->lacks;
     }
-    log->lacks = lacks;
-    return lacks;
+    log->lacks = false;
+    for (uint32_t at = 0; !log->lacks && (g = groups_next(&log->groups, &at)) != NULL;) {
+        log->lacks = group_lacks_entries(g);
+        log->lacks_group = g->id;
+    }
+    return log->lacks;
 }
 
 /* Looks which of the oldest segments nothing needs (I4). They go once a durable batch states that
@@ -171,10 +173,6 @@ void segment_find_dead(struct log *log)
         return;
     }
     log->recycle_check = false;
-    const struct group *pin = groups_find(&log->groups, log->pin_group);
-    if (pin != NULL && group_first_offset(pin) < log->segments[1].header.first) {
-        return; /* the group that pinned the log last time still does */
-    }
     uint64_t oldest = oldest_live(log);
     uint32_t dead = 0;
     while (dead + 1 < log->segment_count && log->segments[dead + 1].header.first <= oldest) {

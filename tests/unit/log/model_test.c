@@ -36,7 +36,7 @@ struct run {
     struct twin now;
     struct twin kept[STEPS_KEPT]; /* after each operation since the last crash */
     uint32_t kept_n;
-    uint32_t crashes, kept_more;
+    uint32_t crashes, kept_more, carried;
     uint64_t segments_max, seed;
     bool calm; /* crashes are rare, so that chunks of the cache fill */
 };
@@ -131,6 +131,30 @@ static void do_state(struct run *run, uint32_t i)
     g->known = true;
     memcpy(p, &g->state, 8);
     log_state(run->rig.log, group_id(i), span_of(p, 8 + rng_below(&run->rng, 50)));
+    keep(run);
+}
+
+/* It goes, and may begin another life at once. */
+static void do_drop(struct run *run, uint32_t i)
+{
+    struct twin_group *g = &run->now.group[i];
+    *g = (struct twin_group){ .term = g->term };
+    log_drop(run->rig.log, group_id(i));
+    keep(run);
+}
+
+/* Entries move to the end of the log; nothing else changes. */
+static void do_carry(struct run *run)
+{
+    struct log_carrying carrying = {
+        .before = rng_below(&run->rng, log_position(run->rig.log) + 1),
+        .group_bytes = rng_below(&run->rng, 40000),
+        .bytes = 1 + rng_below(&run->rng, 40000),
+    };
+    uint64_t before = log_position(run->rig.log);
+    uint64_t carried = log_carry(run->rig.log, &carrying);
+    assert_true((carried > 0) == (log_position(run->rig.log) > before));
+    run->carried += carried > 0;
     keep(run);
 }
 
@@ -299,8 +323,10 @@ static void one_step(struct run *run)
         do_trim(run, i);
     } else if (dice < 48) {
         rng_chance(&run->rng, 1, 2) ? do_install(run, i) : do_reset(run, i);
-    } else if (dice < 53) {
+    } else if (dice < 51) {
         do_state(run, i);
+    } else if (dice < 52) {
+        rng_chance(&run->rng, 1, 4) ? do_drop(run, i) : do_carry(run);
     } else if (dice < 75) {
         log_flush(run->rig.log);
     } else if (dice < 95) {
@@ -349,6 +375,7 @@ static void random_lives(void **state)
     struct run *run = qr_alloc(sizeof(*run));
     uint64_t crashes = 0;
     uint64_t kept_more = 0;
+    uint64_t carried = 0;
     const char *only = getenv("SEED");
     uint64_t from = only != NULL ? strtoull(only, NULL, 10) : 1;
     const char *more = getenv("COUNT");
@@ -357,8 +384,10 @@ static void random_lives(void **state)
         run_seed(seed, run);
         crashes += run->crashes;
         kept_more += run->kept_more;
+        carried += run->carried;
     }
     assert_true(only != NULL || crashes > 100);
+    assert_true(only != NULL || carried > 100);
     assert_true(only != NULL || kept_more > 5); /* unsynced writes did survive at times */
     free(run);
 }

@@ -1,0 +1,345 @@
+/* Many groups in one log: what one costs, what a drop leaves, who pins the log, and groups that are
+ * carried along instead of being checkpointed. */
+#include "rig.h"
+
+#include "base/alloc.h"
+#include "log/log_internal.h"
+
+#include <malloc.h>
+#include <string.h>
+#include <time.h>
+
+#define MANY 10000u
+
+static void append_and_flush(struct rig *rig, uint32_t group, qr_slot lo, qr_slot hi)
+{
+    for (qr_slot slot = lo; slot < hi; slot++) {
+        rig_append(rig, group, slot, 1);
+    }
+    rig_flush(rig);
+}
+
+/* Entries of group 1 until the log has grown by that much, trimmed behind. */
+static void grow(struct rig *rig, uint64_t bytes)
+{
+    uint64_t end = log_position(rig->log) + bytes;
+    struct log_group g;
+    qr_slot slot = log_group_state(rig->log, 1, &g) ? g.last_slot : 0;
+    while (log_position(rig->log) < end) {
+        append_and_flush(rig, 1, slot + 1, slot + 9);
+        slot += 8;
+        log_trim(rig->log, 1, slot - 1, 1);
+    }
+    rig_flush(rig);
+    disk_settle(rig->disk);
+}
+
+static uint64_t segments(struct rig *rig)
+{
+    struct log_stats stats;
+    log_stats(rig->log, &stats);
+    return stats.segments;
+}
+
+static bool is_known(struct rig *rig, uint32_t group)
+{
+    struct log_group g;
+    return log_group_state(rig->log, group, &g);
+}
+
+/* --- Drops ---------------------------------------------------------------------------------- */
+
+static void a_dropped_group_has_never_been(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    append_and_flush(&rig, 7, 1, 20);
+    log_state(rig.log, 7, SPAN_LITERAL("vote"));
+    append_and_flush(&rig, 8, 1, 20);
+    log_drop(rig.log, 7);
+    log_drop(rig.log, 9); /* which never was: nothing happens */
+    assert_false(is_known(&rig, 7));
+    struct span out;
+    assert_int_equal(log_read(rig.log, 7, 1, 2, 1, &out), 0);
+    rig_flush(&rig);
+    for (int round = 0; round < 3; round++) {
+        assert_false(is_known(&rig, 7));
+        rig_expect(&rig, 8, 1, 20);
+        rig_restart(&rig, LOG_OPEN_OK);
+    }
+    /* Another life of it. */
+    append_and_flush(&rig, 7, 1, 4);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(rig_group(&rig, 7).last_slot, 3);
+        assert_int_equal(rig_group(&rig, 7).state.n, 0);
+        rig_expect(&rig, 7, 1, 4);
+        rig_restart(&rig, LOG_OPEN_OK);
+    }
+    rig_stop(&rig);
+}
+
+static void a_drop_lets_go_of_segments(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    append_and_flush(&rig, 7, 1, 3);
+    grow(&rig, 512 * KIB);
+    assert_true(segments(&rig) > 6);
+    struct log_stats stats;
+    log_stats(rig.log, &stats);
+    assert_int_equal(stats.pin_group, 7);
+    log_drop(rig.log, 7);
+    rig_flush(&rig);
+    grow(&rig, 64 * KIB);
+    assert_in_range(segments(&rig), 1, 4);
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_false(is_known(&rig, 7));
+    rig_stop(&rig);
+}
+
+/* Wherever the power fails around a drop: the group is there as it was, or not at all. */
+static void a_crash_around_a_drop(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(11);
+    uint32_t gone = 0, whole = 0;
+    for (uint32_t round = 0; round < 200; round++) {
+        struct rig rig;
+        rig_start(&rig, 64 * KIB);
+        append_and_flush(&rig, 7, 1, 10);
+        append_and_flush(&rig, 8, 1, 4);
+        log_drop(rig.log, 7);
+        if (round % 2 == 0) {
+            rig_append(&rig, 7, 1, 2); /* another life, in the same write */
+        }
+        log_flush(rig.log);
+        bool durable = round % 4 >= 2 && disk_step(rig.disk) && rig.durable > 0;
+        rig_forget(&rig);
+        disk_power_loss(rig.disk, &rng);
+        rig_restart(&rig, LOG_OPEN_OK);
+        rig_expect(&rig, 8, 1, 4);
+        struct log_group g = { 0 };
+        bool known = log_group_state(rig.log, 7, &g);
+        if (known && g.last_slot == 9) {
+            rig_expect(&rig, 7, 1, 10);
+            assert_false(durable && log_idle(rig.log) && rig.durable > 0);
+            whole++;
+        } else {
+            assert_true(!known || (g.last_slot == 1 && rig_has(&rig, 7, 1, 2)));
+            gone++;
+        }
+        rig_stop(&rig);
+    }
+    assert_true(gone > 20 && whole > 20);
+}
+
+/* --- Pins ----------------------------------------------------------------------------------- */
+
+/* Against a look at all groups, while they come, are trimmed and go. */
+static void the_oldest_entry_is_known(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct rng rng = rng_from(5);
+    rig_start(&rig, 256 * KIB);
+    for (uint32_t i = 0; i < 4000; i++) {
+        uint32_t group = 1 + (uint32_t)rng_below(&rng, 60);
+        struct log_group g = { 0 };
+        (void)log_group_state(rig.log, group, &g);
+        uint64_t dice = rng_below(&rng, 10);
+        if (dice < 5) {
+            rig_append(&rig, group, g.last_slot + 1, 1);
+        } else if (dice < 8 && g.last_slot > g.base_slot) {
+            log_trim(rig.log, group, g.base_slot + 1 + rng_below(&rng, g.last_slot - g.base_slot),
+                     1);
+        } else if (dice < 9) {
+            log_drop(rig.log, group);
+        } else if (g.last_slot > g.base_slot) {
+            log_truncate(rig.log, group, g.base_slot + 1);
+        }
+        if (i % 50 == 0) {
+            rig_flush(&rig);
+        }
+        if (i % 1000 == 999) {
+            rig_flush(&rig);
+            rig_restart(&rig, LOG_OPEN_OK);
+        }
+        uint64_t most = 0, bytes = 0;
+        uint32_t at = 0, id, count = 0;
+        while (log_next_group(rig.log, &at, &id)) {
+            most = max_u64(most, log_group_bytes(rig.log, id));
+            count++;
+        }
+        assert_int_equal(count, log_group_count(rig.log));
+        assert_int_equal(log_pin(rig.log, &id, &bytes), most > 0);
+        assert_true(bytes == most);
+        assert_true(most == 0 || log_group_bytes(rig.log, id) == most);
+    }
+    rig_stop(&rig);
+}
+
+/* --- Carrying ------------------------------------------------------------------------------- */
+
+static uint64_t carry(struct rig *rig, uint64_t behind, uint64_t group_bytes)
+{
+    uint64_t position = log_position(rig->log);
+    struct log_carrying carrying = { .before = position > behind ? position - behind : 0,
+                                     .group_bytes = group_bytes,
+                                     .bytes = 64 * KIB };
+    uint64_t carried = log_carry(rig->log, &carrying);
+    rig_flush(rig);
+    return carried;
+}
+
+/* Terms and members of several kinds survive the segments of the originals, again and again. */
+static void carried_entries_outlive_their_segments(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    rig_append_kind(&rig, 7, 1, 1, RECORD_MEMBERS);
+    rig_append(&rig, 7, 2, 1);
+    rig_append(&rig, 7, 3, 2);
+    rig_append_kind(&rig, 7, 4, 4, RECORD_MEMBERS);
+    rig_append(&rig, 7, 5, 4);
+    log_state(rig.log, 7, SPAN_LITERAL("vote"));
+    rig_flush(&rig);
+    for (int round = 0; round < 6; round++) {
+        grow(&rig, 200 * KIB);
+        assert_int_equal(carry(&rig, 1 * MIB, 64 * KIB), 0); /* not that old */
+        assert_int_equal(carry(&rig, 100 * KIB, 64), 0);     /* not so little */
+        assert_true(carry(&rig, 100 * KIB, 64 * KIB) > 0);
+        grow(&rig, 64 * KIB);
+        assert_in_range(segments(&rig), 1, 4);
+        if (round % 2 == 1) {
+            rig_restart(&rig, LOG_OPEN_OK);
+        }
+        struct log_group g = rig_group(&rig, 7);
+        assert_int_equal(g.last_slot, 5);
+        assert_int_equal(g.run_count, 3);
+        assert_int_equal(g.members_count, 2);
+        assert_int_equal(g.members[1], 4);
+        static const qr_term terms[] = { 1, 1, 2, 4, 4 };
+        for (qr_slot slot = 1; slot <= 5; slot++) {
+            assert_true(rig_has(&rig, 7, slot, terms[slot - 1]));
+        }
+        assert_memory_equal(g.state.p, "vote", 4);
+    }
+    append_and_flush(&rig, 8, 1, 5);
+    rig_append(&rig, 7, 6, 4); /* it goes on behind them */
+    log_truncate(rig.log, 7, 4);
+    rig_append(&rig, 7, 4, 5);
+    log_trim(rig.log, 7, 2, 1);
+    rig_flush(&rig);
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_int_equal(rig_group(&rig, 7).last_slot, 4);
+    assert_true(rig_has(&rig, 7, 3, 2) && rig_has(&rig, 7, 4, 5));
+    rig_stop(&rig);
+}
+
+/* A budget holds, the oldest go first, and none is carried twice in one go. */
+static void carrying_is_bounded(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 1 * MIB);
+    for (uint32_t group = 100; group < 200; group++) {
+        append_and_flush(&rig, group, 1, 3);
+    }
+    uint64_t position = log_position(rig.log);
+    struct log_carrying carrying = { .before = position, .group_bytes = 50000, .bytes = 2000 };
+    uint64_t all = 0, n;
+    for (uint32_t i = 0; (n = log_carry(rig.log, &carrying)) > 0; i++) {
+        assert_true(n < 2000 + 50000);
+        assert_true(i < 400);
+        all += n;
+    }
+    uint64_t live = 0;
+    for (uint32_t group = 100; group < 200; group++) {
+        struct span out;
+        assert_int_equal(log_read(rig.log, group, 1, 3, SIZE_MAX / 2, &out), 2);
+        live += out.n;
+        assert_true(log_group_bytes(rig.log, group) <= log_position(rig.log) - position);
+    }
+    assert_int_equal(all, live);
+    rig_flush(&rig);
+    rig_stop(&rig);
+}
+
+/* --- Costs ---------------------------------------------------------------------------------- */
+
+static size_t heap_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void one_entry_each(struct rig *rig, qr_slot slot)
+{
+    uint8_t p[RECORD_HEADER_BYTES + 100] = { 0 };
+    for (uint32_t group = 2; group < 2 + MANY; group++) {
+        record_seal(p, group, RECORD_COMMAND, slot, 1, 100);
+        log_append(rig->log, span_of(p, sizeof p), 1);
+        log_state(rig->log, group, SPAN_LITERAL("a state record, 25 bytes"));
+    }
+    rig_flush(rig);
+}
+
+/* Idle groups are cheap to have, to begin a segment with, and to recover. */
+static void ten_thousand_groups(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 16 * MIB);
+    disk_settle(rig.disk);
+    one_entry_each(&rig, 1);
+    size_t before = heap_bytes();
+    rig_restart(&rig, LOG_OPEN_OK);
+    rig_forget(&rig);
+    rig_open(&rig, LOG_OPEN_OK);
+    size_t with = heap_bytes();
+    uint32_t at = 0, id;
+    while (log_next_group(rig.log, &at, &id)) {
+        log_drop(rig.log, id);
+        at = 0; /* the table has changed */
+    }
+    size_t without = heap_bytes();
+    (void)before;
+#ifndef __SANITIZE_ADDRESS__
+    assert_true(with > without && (with - without) / MANY <= 512);
+#endif
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_int_equal(log_group_count(rig.log), MANY); /* nothing of that was written */
+    one_entry_each(&rig, 2);
+    double start = seconds();
+    rig_restart(&rig, LOG_OPEN_OK);
+    double took = seconds() - start;
+    print_message("# %u groups recovered in %.0f ms, %zu bytes each\n", MANY, took * 1e3,
+                  (with - without) / MANY);
+    assert_int_equal(rig_group(&rig, 2 + MANY - 1).last_slot, 2);
+    assert_true(took < 3); /* a tenth of it on a machine with nothing else to do */
+    rig_stop(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dropped_group_has_never_been),
+        cmocka_unit_test(a_drop_lets_go_of_segments),
+        cmocka_unit_test(a_crash_around_a_drop),
+        cmocka_unit_test(the_oldest_entry_is_known),
+        cmocka_unit_test(carried_entries_outlive_their_segments),
+        cmocka_unit_test(carrying_is_bounded),
+        cmocka_unit_test(ten_thousand_groups),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
