@@ -1,3 +1,4 @@
+/* The rules are in the header; here is which of them decides. */
 #include "cluster/follow.h"
 
 #include "base/panic.h"

@@ -356,6 +356,9 @@ static enum map_status put_partition(struct map *map, uint32_t group, struct spa
 enum map_status map_put(struct map *map, struct span key, struct span value)
 {
     struct map_key k;
+    if (key.n == 0) {
+        return MAP_OK; /* the version of the records, which the engine keeps beside them */
+    }
     enum map_status status = map_key_read(key, &k);
     if (status != MAP_OK) {
         return status;

@@ -94,7 +94,8 @@ void map_free(struct map *map);
 /* Forgets all records: a snapshot is loaded, and all records of its state follow. */
 void map_reset(struct map *map);
 
-/* One record is now that one; value.n == 0: it is deleted. Anything but OK changes nothing. */
+/* One record is now that one; value.n == 0: it is deleted. Anything but OK changes nothing. The
+ * engine's own record of the version, whose key is empty, is none of the map's. */
 enum map_status map_put(struct map *map, struct span key, struct span value);
 
 /* Grows with every change: what was derived from the map is derived anew when it differs. */

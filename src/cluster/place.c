@@ -1,3 +1,4 @@
+/* Placing what is new, and plans for what is there: the rules are in place.h. */
 #include "cluster/place_internal.h"
 
 #include "base/alloc.h"

@@ -1,3 +1,4 @@
+/* Prefixes in order, each with the next shorter one that begins it. */
 #include "cluster/prefixes.h"
 
 #include "base/alloc.h"

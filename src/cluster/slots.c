@@ -1,3 +1,4 @@
+/* CRC16 by table; the table is checked bit by bit in a test. */
 #include "cluster/slots.h"
 
 #include <string.h>

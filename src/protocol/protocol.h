@@ -322,6 +322,11 @@ struct promise {
     enum consistency consistency;
     bool survives_minority_crash; /* an acknowledged write survives any minority of crashes */
     bool available_in_minority;   /* a minority goes on accepting writes */
+    /* Messages that carry or answer one write, for each replica but the one that takes it, when
+     * nothing else shares them: 1 asynchronous, 2 synchronous. */
+    uint8_t messages_per_replica;
+    /* With so many replicas, how many may fail at once and writes still go on. */
+    uint32_t (*tolerates)(uint32_t replicas);
 };
 
 /* What the worker must set aside for one instance. */

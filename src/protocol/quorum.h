@@ -74,6 +74,12 @@ static inline uint64_t quorum_reached(const uint64_t *values, const struct membe
     return reached;
 }
 
+/* Of so many voters so many may fail, and the others are still a majority. */
+static inline uint32_t quorum_tolerates(uint32_t voters)
+{
+    return voters == 0 ? 0 : (voters - 1) / 2;
+}
+
 /* --- Sets of a membership ------------------------------------------------------------------- */
 
 /* Whoever votes and may lead. */

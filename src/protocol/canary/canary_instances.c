@@ -1,6 +1,7 @@
 /* A strategy per planted bug: they share every function but init. */
 #include "protocol/canary/canary.h"
 #include "protocol/canary/state.h"
+#include "protocol/quorum.h"
 
 static struct needs canary_needs(const struct protocol_limits *limits)
 {
@@ -80,10 +81,10 @@ static void canary_trace(uint16_t point, const uint64_t argument[3], struct text
     text_field(out, "point", point);
 }
 
-#define PROMISE                                                                   \
-    {                                                                             \
-        .consistency = CONSISTENCY_LINEARIZABLE, .survives_minority_crash = true, \
-        .available_in_minority = false                                            \
+#define PROMISE                                                                                  \
+    {                                                                                            \
+        .consistency = CONSISTENCY_LINEARIZABLE, .survives_minority_crash = true,                \
+        .available_in_minority = false, .messages_per_replica = 2, .tolerates = quorum_tolerates \
     }
 
 #define BUG(number, NAME, text)                                                                \

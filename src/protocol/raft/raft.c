@@ -529,7 +529,9 @@ const struct protocol raft_protocol = {
     .name = "raft",
     .promise = { .consistency = CONSISTENCY_LINEARIZABLE,
                  .survives_minority_crash = true,
-                 .available_in_minority = false },
+                 .available_in_minority = false,
+                 .messages_per_replica = 2, /* the entry, and that it is durable */
+                 .tolerates = quorum_tolerates },
     .codec = &raft_codec,
     .needs = raft_needs,
     .init = raft_init,
