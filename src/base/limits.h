@@ -72,13 +72,22 @@
 #define LARGE_READ_BYTES (16 * KIB)    /* of its reply, */
 #define LARGE_READ_OP_BYTES (16 * KIB) /* or of its arguments */
 #define STRANDS_KEPT 128     /* partitions that a client's connection is known to have used */
-#define SENDERS_KEPT 1024    /* clients of a peer whose reads are known; others count as small */
+/* Clients of a peer whose reads are known, in group 0 and in another one; others count as small. */
+#define SENDERS_KEPT 1024
+#define SENDERS_KEPT_GROUP 64
 #define READS_LOOKED_AT 4096 /* confirmed reads that are looked at in one go; others wait */
 #define DEADLINES_PER_SWEEP 4096 /* pending commands that are looked at for their time-outs */
 /* Commands of all connections without a reply yet. Past it only those clients go on that have less
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
+/* One partition that has answered nothing for so long may keep so many commands and bytes of theirs
+ * without a reply, the fewer when the node is half full: -THROTTLED. */
+#define TRACK_STUCK_TIME_MS 1000
+#define TRACK_PENDING_MAX 16384
+#define TRACK_PENDING_BYTES_MAX (64 * MIB)
+#define TRACK_PENDING_MIN 256
+#define TRACK_PENDING_BYTES_MIN (1 * MIB)
 /* Default of maxmemory-clients: input and output buffers of all clients. Past it the one that holds
  * most is closed. */
 #define CLIENTS_BYTES_MAX (1 * GIB)

@@ -231,13 +231,13 @@ void replica_serve_large(struct replica *r)
     pace_end_turn(r);
 }
 
-void replica_unpark(struct replica *r, struct stream *stream)
+void replica_unpark(struct stream *stream)
 {
     struct pending *p;
     while ((p = pendings_pop(&stream->parked)) != NULL) {
-        keep_read(&r->confirmed, p, READ_CONFIRMED);
+        keep_read(&p->partition->replica->confirmed, p, READ_CONFIRMED);
     }
-    r->node->again = true;
+    stream->node->again = true;
 }
 
 static void ask_elsewhere(struct replica *r)

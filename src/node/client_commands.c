@@ -208,8 +208,8 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
         refuse_text(client, spec, write_too_long, beginnings, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
         client->cargo = NULL;
-        router_command_laden(node->router, &client->stream, spec, client->version, client->db, argv,
-                             argc, is_silent(client), cargo);
+        router_command_laden(node->router, node->zero, &client->stream, spec, client->version,
+                             client->db, argv, argc, is_silent(client), cargo);
         cargo = NULL;
     }
     free(beginnings);
@@ -238,8 +238,8 @@ void client_run_command(struct client *client, const struct span *argv, uint32_t
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
-        router_command(node->router, &client->stream, spec, client->version, client->db, argv, argc,
-                       is_silent(client));
+        router_command(node->router, node->zero, &client->stream, spec, client->version, client->db,
+                       argv, argc, is_silent(client));
     }
 }
 

@@ -360,7 +360,7 @@ static void flush_client(struct client *client)
     clients->output_most = max_u64(clients->output_most, client_unsent(client));
     stats->client_output_max = max_u64(stats->client_output_max, client_unsent(client));
     if (client->stream.parked.count > 0 && client_unsent(client) <= output_limit(client) / 2) {
-        replica_unpark(client->node->zero->replica, &client->stream);
+        replica_unpark(&client->stream);
     }
     if (client->closing && client->stream.first == NULL && client->out.parts == NULL) {
         (client->dismissed ? io_stream_dismiss : io_stream_finish)(client->socket);

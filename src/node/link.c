@@ -48,10 +48,7 @@ void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct spa
 static void unpark(struct link *link)
 {
     if (link->state == LINK_UP) {
-        struct stream *relay = &link->peers->peer[link->peer].relay.stream;
-        if (relay->parked.count > 0) {
-            replica_unpark(link->peers->node->zero->replica, relay);
-        }
+        router_unpark(link->peers->node->router, link->peer);
     }
 }
 
@@ -345,14 +342,13 @@ static bool on_protocol(struct link *link, const struct frame *f)
 static bool on_forward(struct link *link, const struct frame *f)
 {
     struct wire_reader r = wire_reader(f->head);
-    uint64_t id = wire_get_u64(&r);
-    uint32_t epoch = wire_get_u32(&r);
-    uint8_t version = wire_get_u8(&r);
-    uint32_t sender = wire_get_u32(&r);
-    uint8_t after_reads = wire_get_u8(&r);
+    struct forward forward = { .id = wire_get_u64(&r) };
+    forward.epoch = wire_get_u32(&r);
+    forward.version = wire_get_u8(&r);
+    forward.sender = wire_get_u32(&r);
+    forward.after_reads = wire_get_u8(&r) != 0;
     return wire_finished(&r) &&
-           router_relayed(link->peers->node->router, &link->peers->peer[link->peer].relay, id,
-                          epoch, version, sender, after_reads != 0, f->tail);
+           router_relayed(link->peers->node->router, link->peer, f->group, &forward, f->tail);
 }
 
 static bool on_reply(struct link *link, const struct frame *f)
@@ -374,7 +370,7 @@ static bool on_piece(struct link *link, const struct frame *f)
     }
     uint64_t id = wire_load_u64(f->head.p);
     if (f->kind == FRAME_PIECE) {
-        return router_piece(&link->peers->peer[link->peer].relay, id, f->tail);
+        return router_piece(link->peers->node->router, link->peer, f->group, id, f->tail);
     }
     router_reply_piece(link->peers->node->router, link->peer, id, f->tail);
     return true;

@@ -53,7 +53,6 @@ struct peer {
     qr_time refused_at, refused_for; /* the last time; how long nothing is tried after that */
     bool up;                         /* the protocol was told so */
     enum log_space space;
-    struct relay relay;
     struct long_reply *long_replies; /* to its commands, in order (pieces.c) */
     size_t long_bytes;               /* of them, still to go */
     struct peer_stats stats;

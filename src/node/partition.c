@@ -1,6 +1,7 @@
 #include "node/partition.h"
 
 #include "base/alloc.h"
+#include "node/node.h"
 
 struct partition *partition_new(struct node *node, uint32_t group)
 {
@@ -10,7 +11,13 @@ struct partition *partition_new(struct node *node, uint32_t group)
     return partition;
 }
 
+struct partition *partitions_find(const struct node *node, uint32_t group)
+{
+    return group == 0 ? node->zero : NULL;
+}
+
 void partition_free(struct partition *partition)
 {
+    free(partition->track.relays);
     free(partition);
 }

@@ -9,6 +9,8 @@
 #define NODE_PARTITION_H
 
 #include "base/types.h"
+#include "node/track.h"
+#include "node/leaders.h"
 #include "node/quarantine.h"
 
 struct node;
@@ -17,7 +19,6 @@ struct engine;   /* engine/engine.h: its state */
 struct keeper;   /* keeper.h: checkpoints of it */
 struct source;   /* snapshot_source.h: they go to other nodes */
 struct fetch;    /* snapshot_fetch.h: and come from them */
-struct route;    /* router_internal.h: commands on their way to it */
 struct repairer; /* repair.h: fills holes of its log before it starts */
 
 /* What a log that is being repaired lacks, for INFO (repair.h). */
@@ -36,7 +37,8 @@ struct partition {
     struct keeper *keeper;
     struct source *source;
     struct fetch *fetch;
-    struct route *route; /* its way through the router */
+    struct track track;      /* its commands, in the router */
+    struct leader_hint hint; /* who leads it, as others say */
     struct quarantine quarantine;
     bool quarantined;          /* its state differs from the others': it serves nothing */
     bool loading;              /* its log is repaired, the replica has not started: -LOADING */
@@ -46,6 +48,8 @@ struct partition {
 };
 
 struct partition *partition_new(struct node *node, uint32_t group);
+/* The partition of that group; NULL: this node knows none. */
+struct partition *partitions_find(const struct node *node, uint32_t group);
 /* Frees the struct; what hangs on it is gone already. */
 void partition_free(struct partition *partition);
 

@@ -46,7 +46,6 @@ struct peers *peers_new(struct node *node, char *message, size_t cap)
     peers->me = (node_index)identity_me(&node->identity);
     reply_init(&peers->reply, 2);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        router_relay_init(&peers->peer[i].relay, node, i);
         alone = alone && (i == peers->me || node->identity.members[i].id == 0);
     }
     if (node->removed) {
@@ -76,8 +75,6 @@ void peers_free(struct peers *peers)
     links_free(peers);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         pieces_drop(peers, &peers->peer[i]);
-        router_relay_lost(&peers->peer[i].relay);
-        stream_detach(&peers->peer[i].relay.stream); /* what it asked for is given back later */
     }
     reply_free(&peers->reply);
     free(peers);
@@ -153,13 +150,10 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     peer->space = LOG_SPACE_OK;
     health_peer(peers->node, index, false);
     pieces_drop(peers, peer);
-    router_relay_lost(&peer->relay);
-    stream_detach(&peer->relay.stream);
-    router_relay_init(&peer->relay, peers->node, index);
+    router_peer_down(peers->node->router, index);
     if (!was_up) {
         return;
     }
-    router_peer_down(peers->node->router, index);
     snapshot_peer(peers->node->zero, index, false);
     repairer_peer(peers->node->zero, index, false);
     if (peers->node->stopping) {

@@ -89,8 +89,8 @@ void replica_order(struct replica *r, struct pending *p, struct event *event);
  * OK when it is under way; `brought` says who has an index anew, by index, id 0: nobody. */
 enum qr_status replica_change(struct replica *r, struct pending *p, struct event *event,
                               const struct roster_node *brought);
-/* The stream takes replies again: its parked reads go on. */
-void replica_unpark(struct replica *r, struct stream *stream);
+/* The stream takes replies again: its parked reads go on, each in its replica. */
+void replica_unpark(struct stream *stream);
 /* Takes p out of whatever queue it is in here; the caller answers it. */
 void replica_forget(struct replica *r, struct pending *p);
 

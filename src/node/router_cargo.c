@@ -8,7 +8,7 @@
  *                                ←  REPLY_PIECE, …, REPLY
  *
  * The origin keeps all of the arguments until it has its answer and begins anew when the leader was
- * none. */
+ * none. What comes back to it is taken in router_forward.c. */
 #include "node/router_internal.h"
 
 #include "base/alloc.h"
@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-void router_command_laden(struct router *router, struct stream *stream,
+void router_command_laden(struct router *router, struct partition *partition, struct stream *stream,
                           const struct command_spec *spec, uint8_t version, uint8_t db,
                           const struct span *argv, uint32_t argc, bool silent, struct cargo *cargo)
 {
@@ -25,7 +25,7 @@ void router_command_laden(struct router *router, struct stream *stream,
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db };
     struct pending *p = stream_push(stream, spec, version, router->node->clock);
     p->silent = silent;
-    pending_join(p, 0);
+    pending_join(p, partition);
     size_t n = op_bytes(argv + words, argc - words);
     op_write(pending_take_room(p, n), &head, argv + words, argc - words);
     pending_take_cargo(p, cargo);
@@ -40,10 +40,10 @@ static bool send_piece(struct router *router, struct pending *p)
     uint64_t ahead = cargo->place.bytes - cargo->credit;
     struct span s = cargo_slice(cargo, PIECE_BYTES);
     if (s.n == 0 || ahead + s.n > CARGO_WINDOW_BYTES ||
-        !peers_takes_piece(router->node->peers, router->target)) {
+        !peers_takes_piece(router->node->peers, p->partition->track.target)) {
         return false;
     }
-    peers_piece(router->node->peers, router->target, 0, p->id, s);
+    peers_piece(router->node->peers, p->partition->track.target, p->partition->group, p->id, s);
     cargo_pass(cargo, s.n);
     p->moved = router->node->clock;
     return true;
@@ -61,39 +61,13 @@ void router_send_pieces(struct router *router)
     router->node->again = router->node->again || turn > PIECES_PER_TURN;
 }
 
-void router_credit(struct router *router, node_index from, uint64_t id, uint64_t bytes)
-{
-    struct pending *p = *router_forwarded_at(router, id);
-    if (p == NULL || p->id != id || router->target != from || p->cargo == NULL) {
-        return; /* given up before */
-    }
-    if (bytes > p->cargo->credit && bytes <= p->cargo->place.bytes) {
-        p->cargo->credit = bytes;
-        p->moved = router->node->clock;
-    }
-}
-
-void router_reply_piece(struct router *router, node_index from, uint64_t id, struct span bytes)
-{
-    struct pending *p = *router_forwarded_at(router, id);
-    if (p == NULL || p->id != id || router->target != from) {
-        return;
-    }
-    p->moved = router->node->clock;
-    if (p->stream == NULL) {
-        return; /* nobody waits for it any more */
-    }
-    p->arriving = p->arriving != NULL ? p->arriving : rope_new();
-    rope_append_of(p->arriving, bytes, LONG_REPLY_BYTES);
-}
-
 /* --- At the leader -------------------------------------------------------------------------- */
 
 /* A member of an older version could not read the entries, and would be stuck in front of them. */
 void router_load(struct router *router, struct pending *p)
 {
     if (peers_all_speak(router->node->peers, WIRE_VERSION_PIECES)) {
-        replica_load(router->node->zero->replica, p);
+        replica_load(p->partition->replica, p);
     } else {
         stream_refuse(p, STATUS_UPGRADE);
     }
@@ -125,7 +99,7 @@ bool router_expect_pieces(struct relay *relay, struct pending *p, const struct o
     return good;
 }
 
-bool router_piece(struct relay *relay, uint64_t id, struct span bytes)
+bool router_piece_came(struct relay *relay, uint64_t id, struct span bytes)
 {
     struct pending *p = relay->loads;
     while (p != NULL && p->id != id) {
@@ -154,7 +128,7 @@ void router_forget_cargo(struct cargo *cargo)
     cargo->relay = NULL;
 }
 
-void router_relay_lost(struct relay *relay)
+void router_drop_loads(struct relay *relay)
 {
     while (relay->loads != NULL) {
         router_forget_cargo(relay->loads->cargo);

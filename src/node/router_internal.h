@@ -1,25 +1,32 @@
-/* The inside of the router, shared by router.c and router_cargo.c (what is too large for one
- * message). */
+/* The inside of the router: router.c (who carries out a command), router_forward.c (what is on its
+ * way to leaders), router_relay.c (what other nodes send), router_turn.c (queues and deadlines),
+ * router_wait.c, and router_cargo.c (what is too large for one message). */
 #ifndef NODE_ROUTER_INTERNAL_H
 #define NODE_ROUTER_INTERNAL_H
 
 #include "base/limits.h"
+#include "base/linked.h"
 #include "node/node.h"
 #include "node/router.h"
 
+/* Places for forwards in flight, by id; a power of two. At most half of them are taken, so that the
+ * next free one is near: a WAIT may keep its place for as long as it likes. */
 #define FORWARD_WINDOW ((uint64_t)NODE_PENDING_MAX * 2)
 
 struct router {
     struct node *node;
-    struct pendings waiting;    /* by sequence (T1) */
+    struct track *active, *active_last; /* tracks where something waits or is on its way */
+    uint32_t waiting;                   /* in all of them */
+    uint32_t retry_round;
     struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
     uint64_t next_id;
     uint32_t forwarded_count;
-    struct pendings loads; /* of those: whose large arguments are under way too */
-    node_index target;     /* of what is in flight */
-    uint32_t epoch;
-    bool draining; /* nothing more is forwarded until all in flight is settled (T2) */
-    qr_time drain_until;
+    uint32_t epoch;        /* the latest of all tracks */
+    struct pendings loads; /* of what is forwarded: whose large arguments are under way too */
+
+    struct relay *relays[MEMBERS_MAX]; /* of each peer: one per group that it forwards to */
+    uint32_t floor[MEMBERS_MAX];       /* epochs up to it are refused where no relay says more */
+    struct relay *visit[MEMBERS_MAX];  /* which one is looked at next for whether it is needed */
 };
 
 static inline struct pending **router_forwarded_at(struct router *router, uint64_t id)
@@ -27,21 +34,68 @@ static inline struct pending **router_forwarded_at(struct router *router, uint64
     return &router->forwarded[id % FORWARD_WINDOW];
 }
 
-/* A command on its way: to where it is carried out, or into the queue. */
-void router_take(struct router *router, struct pending *p);
+static inline struct partition *router_partition_of(struct track *track)
+{
+    return (struct partition *)((char *)track - offsetof(struct partition, track));
+}
 
-/* router_wait.c: WAIT is counted here; it goes on to a leader with what is left of its time; there
- * is no leader. */
+/* Something waits in the track or is on its way: it has its turns. */
+static inline void router_activate(struct router *router, struct track *track)
+{
+    if (!track->active) {
+        track->active = true;
+        LINKED_APPEND(router->active, router->active_last, track, previous, next);
+    }
+}
+
+/* --- router.c: a command on its way: to where it is carried out, or into the queue. */
+void router_take(struct router *router, struct pending *p);
+/* False when p has to wait. p is in no queue and has its op. */
+bool router_route(struct router *router, struct pending *p);
+
+/* --- router_forward.c */
+
+/* Whether something may go to that leader now. */
+bool router_may_forward(const struct router *router, const struct track *track, node_index leader);
+void router_forward(struct router *router, struct pending *p, node_index leader);
+/* Takes p out of the window. */
+void router_settle(struct router *router, struct pending *p);
+/* Nothing more goes to the target until all that is on its way there is settled (T2). */
+void router_drain(struct router *router, struct track *track);
+/* What is on its way in tracks that are marked so is given up (T4). */
+void router_give_up(struct router *router);
+/* The leader cannot have proposed it: it has not got all of it. */
+bool router_is_held_back(const struct pending *p);
+
+/* --- router_turn.c */
+
+/* Puts p into its track's queue behind `at`, NULL: in front. */
+void router_insert(struct router *router, struct pending *at, struct pending *p);
+
+/* --- router_relay.c: T2: what the peer sends in this epoch after it is refused as well. */
+void router_refuse_relayed(struct pending *p);
+/* Gives back relays that have not been needed of late, a few at a time; all of a peer; all of a
+ * track. What is pending in them is answered to nobody. */
+void router_trim_relays(struct router *router, qr_time now);
+void router_forget_peer(struct router *router, node_index peer);
+void router_forget_relays(struct router *router, struct track *track);
+
+/* --- router_wait.c: WAIT is counted here; it goes on to a leader with what is left of its time;
+ * there is no leader. */
 void router_begin_wait(struct router *router, struct pending *p);
 void router_shorten_wait(struct router *router, struct pending *p);
 void router_refuse_wait(struct pending *p);
 
-/* router_cargo.c: here, p's large arguments go into the log. */
+/* --- router_cargo.c: here, p's large arguments go into the log. */
 void router_load(struct router *router, struct pending *p);
 /* Sends on what may be sent of large arguments. */
 void router_send_pieces(struct router *router);
 /* The command of a peer that p stands for has large arguments, which come in pieces; false when
  * they make no sense. */
 bool router_expect_pieces(struct relay *relay, struct pending *p, const struct op *op);
+/* The next bytes of the arguments of that command; false when they are too many. */
+bool router_piece_came(struct relay *relay, uint64_t id, struct span bytes);
+/* No more of the relay's pieces are wanted. */
+void router_drop_loads(struct relay *relay);
 
 #endif

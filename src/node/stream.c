@@ -13,6 +13,7 @@ void stream_init(struct stream *stream, struct node *node, enum stream_kind kind
 {
     *stream = (struct stream){ .node = node,
                                .ordered = kind == STREAM_CLIENT,
+                               .sender_places = SENDERS_KEPT,
                                .relayed = kind == STREAM_PEER };
 }
 
@@ -75,7 +76,6 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     memset(p, 0, offsetof(struct pending, near));
     p->stream = stream;
     p->node = node;
-    p->partition = node->zero;
     p->spec = spec;
     p->version = version;
     p->arrived = now;
@@ -86,13 +86,33 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     return p;
 }
 
+void pending_join(struct pending *p, struct partition *partition)
+{
+    struct track *track = &partition->track;
+    p->partition = partition;
+    p->strand = strand_of(&p->stream->strands, partition->group);
+    p->strand->open++;
+    track->moved = track->pending == 0 ? p->arrived : track->moved;
+    track->pending++;
+}
+
+/* It has its answer, or nobody is to answer it. */
+static void leave_track(struct pending *p)
+{
+    if (p->partition != NULL) {
+        qr_assert(p->partition->track.pending > 0);
+        p->partition->track.pending--;
+        p->partition = NULL;
+    }
+}
+
 struct read_history *stream_reads_of_sender(const struct pending *p)
 {
     struct stream *stream = p->stream;
     if (stream->senders == NULL) {
-        stream->senders = qr_zalloc(SENDERS_KEPT * sizeof *stream->senders);
+        stream->senders = qr_zalloc(stream->sender_places * sizeof *stream->senders);
     }
-    struct read_history *h = &stream->senders[p->sender % SENDERS_KEPT];
+    struct read_history *h = &stream->senders[p->sender % stream->sender_places];
     if (h->sender != p->sender) {
         h->sender = p->sender;
         h->usec = h->bytes = 0; /* the counts go on: some may have no answer yet */
@@ -129,6 +149,7 @@ static void pending_free(struct pending *p)
     age_remove(node, p);
     pending_drop_op(p);
     pending_drop_cargo(p);
+    leave_track(p);
     if (p->arriving != NULL) {
         rope_discard(engine_bin(node->zero->engine), p->arriving);
         p->arriving = NULL;
@@ -158,6 +179,9 @@ uint8_t *pending_take_room(struct pending *p, size_t n)
     p->op = n <= sizeof p->near ? p->near : qr_alloc(n);
     p->op_bytes = n;
     p->node->pending_bytes += n;
+    if (p->partition != NULL) {
+        p->partition->track.pending_bytes += n;
+    }
     if (p->stream != NULL) {
         p->stream->op_bytes += n;
     }
@@ -170,6 +194,10 @@ void pending_drop_op(struct pending *p)
         return;
     }
     p->node->pending_bytes -= p->op_bytes;
+    if (p->partition != NULL) {
+        qr_assert(p->partition->track.pending_bytes >= p->op_bytes);
+        p->partition->track.pending_bytes -= p->op_bytes;
+    }
     if (p->stream != NULL) {
         qr_assert(p->stream->op_bytes >= p->op_bytes);
         p->stream->op_bytes -= p->op_bytes;
@@ -263,6 +291,9 @@ static void deliver_heads(struct stream *stream)
 void stream_answered(struct pending *p, enum qr_status status)
 {
     struct stream *stream = p->stream;
+    if (p->partition != NULL && status == STATUS_OK) {
+        p->partition->track.moved = p->node->clock;
+    }
     if (stream == NULL) {
         pending_free(p);
         return;
@@ -282,6 +313,7 @@ void stream_answered(struct pending *p, enum qr_status status)
         stream->held_bytes += reply_bytes(&p->reply);
         pending_drop_op(p);
         pending_drop_cargo(p);
+        leave_track(p);
         return;
     }
     if (p->silent) {

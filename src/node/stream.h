@@ -52,7 +52,7 @@ enum read_place { READ_CONFIRMED, READ_LARGE, READ_PARKED };
 
 struct pending {
     struct node *node;
-    struct partition *partition;     /* where it is carried out */
+    struct partition *partition;     /* where it is carried out; NULL before pending_join */
     struct stream *stream;           /* NULL: whoever asked is gone, the reply goes nowhere */
     struct strand *strand;           /* of that stream; NULL as well, and before pending_join */
     struct pending *next, *previous; /* in stream order */
@@ -112,7 +112,8 @@ struct stream {
     uint32_t sender;    /* under which its commands are forwarded */
     struct strands strands;
     struct read_history history;  /* of its reads (a client) */
-    struct read_history *senders; /* SENDERS_KEPT of them, by sender (a peer) */
+    struct read_history *senders; /* by sender (a peer) */
+    uint32_t sender_places;       /* how many of them */
     size_t held_bytes;            /* replies that wait for an earlier one */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     bool ordered;                 /* replies leave in order (a client) */
@@ -136,12 +137,8 @@ void stream_init(struct stream *stream, struct node *node, enum stream_kind kind
 /* A new pending at the end of the stream. */
 struct pending *stream_push(struct stream *stream, const struct command_spec *spec, uint8_t version,
                             qr_time now);
-/* It goes to the partition of that group: once, before anything is done about it. */
-static inline void pending_join(struct pending *p, uint32_t group)
-{
-    p->strand = strand_of(&p->stream->strands, group);
-    p->strand->open++;
-}
+/* It goes to that partition: once, before anything is done about it. */
+void pending_join(struct pending *p, struct partition *partition);
 
 /* The reply of p is to be written to the result; then call stream_answered. */
 struct reply *stream_reply(struct pending *p);

@@ -251,33 +251,28 @@ bool repairer_receive(struct partition *partition, node_index from, const struct
     return true;
 }
 
-void replica_unpark(struct replica *r, struct stream *stream)
+void router_unpark(struct router *router, node_index peer)
 {
-    (void)r;
-    (void)stream;
+    (void)router;
+    qr_assert(peer < MEMBERS && peer != ME);
 }
 
-void router_relay_init(struct relay *relay, struct node *node, node_index peer)
-{
-    *relay = (struct relay){ .peer = peer, .stream.node = node };
-}
-
-bool router_relayed(struct router *router, struct relay *relay, uint64_t id, uint32_t epoch,
-                    uint8_t version, uint32_t sender, bool after_reads, struct span op)
+bool router_relayed(struct router *router, node_index peer, uint32_t group,
+                    const struct forward *forward, struct span op)
 {
     struct op read;
-    (void)router;
-    if (!op_read(op, &read) || (version != 2 && version != 3)) {
+    (void)router, (void)group;
+    if (!op_read(op, &read) || (forward->version != 2 && forward->version != 3)) {
         return false;
     }
     uint8_t fields[FORWARD_HEAD_BYTES];
     struct wire_writer w = wire_writer(fields, sizeof fields);
-    wire_put_u64(&w, id);
-    wire_put_u32(&w, epoch);
-    wire_put_u8(&w, version);
-    wire_put_u32(&w, sender);
-    wire_put_u8(&w, after_reads);
-    tell(FRAME_FORWARD, relay->peer, span_of(fields, w.n), op);
+    wire_put_u64(&w, forward->id);
+    wire_put_u32(&w, forward->epoch);
+    wire_put_u8(&w, forward->version);
+    wire_put_u32(&w, forward->sender);
+    wire_put_u8(&w, forward->after_reads);
+    tell(FRAME_FORWARD, peer, span_of(fields, w.n), op);
     return true;
 }
 
@@ -292,14 +287,10 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     tell(FRAME_REPLY, from, span_of(fields, w.n), reply);
 }
 
-void router_relay_lost(struct relay *relay)
+bool router_piece(struct router *router, node_index peer, uint32_t group, uint64_t id,
+                  struct span bytes)
 {
-    relay->loads = NULL;
-}
-
-bool router_piece(struct relay *relay, uint64_t id, struct span bytes)
-{
-    (void)relay;
+    (void)router, (void)peer, (void)group;
     qr_assert(bytes.n > 0);
     return id % 2 == 0;
 }

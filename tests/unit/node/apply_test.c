@@ -325,7 +325,7 @@ static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
     world->congested = false;
     turn();
     assert_heard("");
-    replica_unpark(world->zero.replica, &world->client);
+    replica_unpark(&world->client);
     assert_true(world->node.again);
     turn();
     assert_heard("$-1\r\n$-1\r\n");

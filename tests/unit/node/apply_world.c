@@ -468,6 +468,7 @@ int teardown(void **state)
     }
     replica_free(world->zero.replica);
     router_free(world->node.router);
+    free(world->zero.track.relays);
     engine_free(world->zero.engine);
     for (int i = 0; i < SLOTS; i++) {
         free(world->log.record[i]);
@@ -498,7 +499,7 @@ void command_from(struct stream *stream, const char *line)
     const struct command_spec *container;
     const struct command_spec *spec = command_find(argv, argc, &container);
     assert_non_null(spec);
-    router_command(world->node.router, stream, spec, 2, 0, argv, argc, false);
+    router_command(world->node.router, &world->zero, stream, spec, 2, 0, argv, argc, false);
 }
 
 void assert_heard(const char *expected)

@@ -28,22 +28,24 @@ static void end_relayed(struct stream *stream, struct pending *p, enum qr_status
 }
 
 /* A peer's SET of a large value, its first part in the log and applied. */
-static void begin_large(struct relay *from)
+static struct relay *begin_large(void)
 {
     uint8_t bytes[128];
     struct span argv[2] = { SPAN_LITERAL("a"), { .n = sizeof large } };
     const struct command_spec *spec = command_by_name(SPAN_LITERAL("set"));
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
-    router_relay_init(from, &world->node, 2);
+    op_write(bytes, &head, argv, 2);
+    struct forward forward = { .id = 7, .epoch = 1, .version = 2, .sender = 1 };
+    assert_true(
+        router_relayed(world->node.router, 2, 0, &forward, span_of(bytes, op_bytes(argv, 2))));
+    struct relay *from = world->zero.track.relays[2];
     from->stream.begin_reply = begin_relayed;
     from->stream.end_reply = end_relayed;
-    op_write(bytes, &head, argv, 2);
-    assert_true(router_relayed(world->node.router, from, 7, 1, 2, 1, false,
-                               span_of(bytes, op_bytes(argv, 2))));
-    assert_true(router_piece(from, 7, span_of(large, BLOB_PART_BYTES)));
+    assert_true(router_piece(world->node.router, 2, 0, 7, span_of(large, BLOB_PART_BYTES)));
     turn();
     apply_upto(1);
     assert_int_equal(engine_staged_bytes(world->zero.engine), sizeof large);
+    return from;
 }
 
 /* The next batch is refused, but this node goes on to lead: a hand-over was called off. */
@@ -60,24 +62,21 @@ static void lead_on_after_a_refusal(void)
 static void test_what_a_refused_command_had_in_the_log_is_given_up_B2(void **state)
 {
     (void)state;
-    struct relay from = { 0 };
-    begin_large(&from);
-    assert_true(
-        router_piece(&from, 7, span_of(large + BLOB_PART_BYTES, sizeof large - BLOB_PART_BYTES)));
+    struct relay *from = begin_large();
+    assert_true(router_piece(world->node.router, 2, 0, 7,
+                             span_of(large + BLOB_PART_BYTES, sizeof large - BLOB_PART_BYTES)));
     world->refuses = true;
     turn();
     assert_int_equal(world->credit, BLOB_PART_BYTES); /* for what is in the log, and no more */
     lead_on_after_a_refusal();
-    assert_null(from.stream.first);
+    assert_null(from->stream.first);
 }
 
 static void test_a_blob_is_given_up_again_when_that_was_refused_B2(void **state)
 {
     (void)state;
-    struct relay from = { 0 };
-    begin_large(&from);
-    router_relay_lost(&from);
-    stream_detach(&from.stream);
+    (void)begin_large();
+    router_peer_down(world->node.router, 2);
     lead_on_after_a_refusal();
 }
 

@@ -40,8 +40,8 @@ static struct cargo *set_large(struct stream *stream, const char *key, size_t n)
     struct cargo *cargo = cargo_new();
     (void)cargo_add(cargo, n);
     (void)node_clock(&world->node);
-    router_command_laden(world->node.router, stream, command_by_name(argv[0]), 2, 0, argv, 3, false,
-                         cargo);
+    router_command_laden(world->node.router, &world->zero, stream, command_by_name(argv[0]), 2, 0,
+                         argv, 3, false, cargo);
     return cargo;
 }
 
@@ -263,8 +263,8 @@ static void test_a_command_comes_behind_all_its_parts_B1(void **state)
     (void)cargo_add(cargo, BYTES);
     (void)cargo_add(cargo, BYTES);
     (void)node_clock(&world->node);
-    router_command_laden(world->node.router, &world->client, command_by_name(argv[0]), 2, 0, argv,
-                         5, false, cargo);
+    router_command_laden(world->node.router, &world->zero, &world->client, command_by_name(argv[0]),
+                         2, 0, argv, 5, false, cargo);
     come(cargo, 'a', BYTES);
     for (int i = 0; i < 4; i++) {
         turn();

@@ -235,7 +235,15 @@ static void test_without_any_space_all_writes_are_refused(void **state)
 
 /* --- As the leader for another node --------------------------------------------------------- */
 
-static void relay(struct relay *from, uint64_t id, uint32_t epoch, const char *key)
+static bool relay_op(uint64_t id, uint32_t epoch, struct span op)
+{
+    struct forward forward = {
+        .id = id, .epoch = epoch, .version = 2, .sender = 1, .after_reads = true
+    };
+    return router_relayed(world->node.router, 2, 0, &forward, op);
+}
+
+static void relay(uint64_t id, uint32_t epoch, const char *key)
 {
     uint8_t bytes[128];
     struct span argv[2] = { span_of(key, strlen(key)), SPAN_LITERAL("v") };
@@ -243,17 +251,14 @@ static void relay(struct relay *from, uint64_t id, uint32_t epoch, const char *k
     const struct command_spec *spec = command_by_name(name);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
     op_write(bytes, &head, argv, 2);
-    assert_true(router_relayed(world->node.router, from, id, epoch, 2, 1, true,
-                               span_of(bytes, op_bytes(argv, 2))));
+    assert_true(relay_op(id, epoch, span_of(bytes, op_bytes(argv, 2))));
 }
 
 static void test_one_hop_only_T3(void **state)
 {
     (void)state;
-    struct relay from = { 0 };
-    router_relay_init(&from, &world->node, 2);
     world->replica.leader = 1;
-    relay(&from, 7, 1, "a");
+    relay(7, 1, "a");
     assert_string_equal(world->peers.replies, "7:1 "); /* NOT_LEADER */
     assert_string_equal(world->peers.forwarded, "");
 }
@@ -261,44 +266,34 @@ static void test_one_hop_only_T3(void **state)
 static void test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2(void **state)
 {
     (void)state;
-    struct relay from = { 0 };
-    router_relay_init(&from, &world->node, 2);
-    relay(&from, 1, 4, "a");
+    relay(1, 4, "a");
     world->replica.leads = true; /* just now: the second must not slip past the first */
     world->replica.leader = 0;
-    relay(&from, 2, 4, "b");
+    relay(2, 4, "b");
     assert_string_equal(world->peers.replies, "1:1 2:1 ");
-    relay(&from, 3, 5, "a");
+    relay(3, 5, "a");
     assert_string_equal(proposed(), "a ");
-    stream_detach(&from.stream);
 }
 
 static void test_a_malformed_operation_is_noticed(void **state)
 {
     (void)state;
-    struct relay from = { 0 };
-    router_relay_init(&from, &world->node, 2);
-    assert_false(
-        router_relayed(world->node.router, &from, 1, 1, 2, 1, true, SPAN_LITERAL("nonsense")));
-    assert_null(from.stream.first);
+    assert_false(relay_op(1, 1, SPAN_LITERAL("nonsense")));
+    assert_int_equal(world->node.pending_count, 0);
 }
 
 /* References where there are none: it must not stay behind in no queue at all. */
 static void test_a_read_with_references_is_noticed(void **state)
 {
     (void)state;
-    struct relay from = { 0 };
     uint8_t bytes[128];
     struct span argv[1] = { { .n = 2 * LARGE_BYTES } };
     const struct command_spec *spec = command_by_name(SPAN_LITERAL("get"));
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
-    router_relay_init(&from, &world->node, 2);
     world->replica.leads = true;
     world->replica.leader = 0;
     op_write(bytes, &head, argv, 1);
-    assert_false(router_relayed(world->node.router, &from, 1, 1, 2, 1, true,
-                                span_of(bytes, op_bytes(argv, 1))));
-    assert_null(from.stream.first);
+    assert_false(relay_op(1, 1, span_of(bytes, op_bytes(argv, 1))));
     assert_int_equal(world->node.pending_count, 0);
 }
 
@@ -315,8 +310,8 @@ static void large(size_t n)
         assert_true(cargo_fill(cargo, span_of(bytes, (size_t)min_u64(n - at, sizeof bytes))));
     }
     assert_true(cargo_is_whole(cargo));
-    router_command_laden(world->node.router, &world->client, command_by_name(argv[0]), 2, 0, argv,
-                         3, false, cargo);
+    router_command_laden(world->node.router, &world->zero, &world->client, command_by_name(argv[0]),
+                         2, 0, argv, 3, false, cargo);
 }
 
 static void turns(int n)
@@ -404,65 +399,56 @@ static void test_members_of_an_older_version_get_no_large_arguments(void **state
 }
 
 /* As the leader: a peer's SET a <n bytes> with its reference numbered so. */
-static bool relay_large(struct relay *from, uint64_t id, size_t n, uint64_t number)
+static bool relay_large(uint64_t id, size_t n, uint64_t number)
 {
     uint8_t bytes[128];
     struct span argv[2] = { SPAN_LITERAL("a"), { .n = n } };
     struct op head = { .level = SEMANTICS_LEVEL, .tag = command_by_name(SPAN_LITERAL("set"))->tag };
     op_write(bytes, &head, argv, 2);
     op_number_refs(bytes, op_bytes(argv, 2), number);
-    return router_relayed(world->node.router, from, id, 1, 2, 1, true,
-                          span_of(bytes, op_bytes(argv, 2)));
+    return relay_op(id, 1, span_of(bytes, op_bytes(argv, 2)));
 }
 
-static void lead_for(struct relay *from)
+static void lead(void)
 {
     world->replica.leads = true;
     world->replica.leader = 0;
-    router_relay_init(from, &world->node, 2);
 }
 
-static void leave(struct relay *from)
+static bool piece(uint64_t id, struct span bytes)
 {
-    router_relay_lost(from);
-    assert_null(from->loads);
-    stream_detach(&from->stream);
+    return router_piece(world->node.router, 2, 0, id, bytes);
 }
 
 static void test_pieces_that_make_no_sense_are_noticed(void **state)
 {
     (void)state;
     static const uint8_t bytes[PIECE_BYTES];
-    struct span piece = span_of(bytes, sizeof bytes);
-    struct relay from;
-    lead_for(&from);
-    assert_true(relay_large(&from, 1, MIB, 0));
-    assert_true(
-        router_piece(&from, 9, piece)); /* of a command that was refused, as far as we know */
+    struct span whole = span_of(bytes, sizeof bytes);
+    lead();
+    assert_true(relay_large(1, MIB, 0));
+    assert_true(piece(9, whole)); /* of a command that was refused, as far as we know */
     for (int i = 0; i < 3; i++) {
-        assert_true(router_piece(&from, 1, piece));
+        assert_true(piece(1, whole));
     }
-    assert_true(router_piece(&from, 1, span_of(bytes, PIECE_BYTES - 1)));
-    assert_false(router_piece(&from, 1, span_of(bytes, 2))); /* more than was announced */
-    assert_int_equal(from.loads->cargo->come, MIB - 1);
-    assert_true(router_piece(&from, 1, span_of(bytes, 1)));
-    assert_false(router_piece(&from, 1, span_of(bytes, 1)));
-    assert_false(relay_large(&from, 2, MIB, 1)); /* numbers begin at 0 */
-    leave(&from);
+    assert_true(piece(1, span_of(bytes, PIECE_BYTES - 1)));
+    assert_false(piece(1, span_of(bytes, 2))); /* more than was announced */
+    assert_int_equal(world->zero.track.relays[2]->loads->cargo->come, MIB - 1);
+    assert_true(piece(1, span_of(bytes, 1)));
+    assert_false(piece(1, span_of(bytes, 1)));
+    assert_false(relay_large(2, MIB, 1)); /* numbers begin at 0 */
 }
 
 static void test_pieces_without_credit_are_noticed_R4(void **state)
 {
     (void)state;
     static const uint8_t bytes[PIECE_BYTES];
-    struct relay from;
-    lead_for(&from);
-    assert_true(relay_large(&from, 1, 8 * MIB, 0));
+    lead();
+    assert_true(relay_large(1, 8 * MIB, 0));
     for (size_t n = 0; n < CARGO_WINDOW_BYTES; n += sizeof bytes) {
-        assert_true(router_piece(&from, 1, span_of(bytes, sizeof bytes)));
+        assert_true(piece(1, span_of(bytes, sizeof bytes)));
     }
-    assert_false(router_piece(&from, 1, span_of(bytes, 1)));
-    leave(&from);
+    assert_false(piece(1, span_of(bytes, 1)));
 }
 
 static void test_a_client_that_leaves_leaves_nothing_behind(void **state)

@@ -22,12 +22,12 @@ static void test_a_forwarded_wait_holds_nothing_back(void **state)
     struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
     struct stream other = world->client;
     world->replica.leader = 1;
-    router_command(world->node.router, &world->client, command_find(argv, 3, &container), 2, 0,
-                   argv, 3, true);
+    router_command(world->node.router, &world->zero, &world->client,
+                   command_find(argv, 3, &container), 2, 0, argv, 3, true);
     struct span set[3] = { SPAN_LITERAL("set"), SPAN_LITERAL("k"), SPAN_LITERAL("v") };
     const struct command_spec *spec = command_find(set, 3, &container);
     for (uint32_t i = 1; i < 3 * NODE_PENDING_MAX; i++) {
-        router_command(world->node.router, &other, spec, 2, 0, set, 3, false);
+        router_command(world->node.router, &world->zero, &other, spec, 2, 0, set, 3, false);
         assert_int_equal(world->peers.count, i + 1);
         answer(i % 64, STATUS_OK, "+OK\r\n");
         reply_reset(&world->out);
@@ -48,13 +48,13 @@ static void test_a_wait_that_comes_back_is_asked_again(void **state)
     struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("0") };
     const struct command_spec *spec = command_find(argv, 3, &container);
     world->replica.leader = 1;
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    router_command(world->node.router, &world->zero, &world->client, spec, 2, 0, argv, 3, false);
     answer(0, STATUS_EXPIRED, "-TRYAGAIN\r\n");
     turn_later(QR_MILLISECOND);
     assert_int_equal(world->peers.count, 2);
     answer(1, STATUS_OK, ":2\r\n");
     assert_heard(":2\r\n");
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    router_command(world->node.router, &world->zero, &world->client, spec, 2, 0, argv, 3, false);
     stream_detach(&world->client);
     answer(2, STATUS_EXPIRED, "-TRYAGAIN\r\n");
     turn_later(QR_MILLISECOND);
@@ -69,8 +69,8 @@ static void test_a_wait_goes_on_with_what_is_left_of_its_time(void **state)
     const struct command_spec *container;
     struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("5000") };
     world->replica.leader = 1;
-    router_command(world->node.router, &world->client, command_find(argv, 3, &container), 2, 0,
-                   argv, 3, false);
+    router_command(world->node.router, &world->zero, &world->client,
+                   command_find(argv, 3, &container), 2, 0, argv, 3, false);
     assert_string_equal(world->peers.last, "5000");
     world->now += 3 * QR_SECOND;
     answer(0, STATUS_NOT_LEADER, "");
@@ -94,7 +94,7 @@ static void test_a_wait_whose_leader_is_lost_waits_for_the_next_one_u1(void **st
     struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("9"), SPAN_LITERAL("60000") };
     const struct command_spec *spec = command_find(argv, 3, &container);
     world->replica.leader = 1;
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, 3, false);
+    router_command(world->node.router, &world->zero, &world->client, spec, 2, 0, argv, 3, false);
     for (uint32_t i = 0; i < 2; i++) { /* it dies; it steps down */
         turn_later(10 * QR_SECOND);
         world->replica.leader = NODE_NONE;
@@ -120,8 +120,8 @@ static void ask_for_members(void)
 {
     struct span argv[2] = { SPAN_LITERAL("member"), SPAN_LITERAL("list") };
     const struct command_spec *container;
-    router_command(world->node.router, &world->client, command_find(argv, 2, &container), 2, 0,
-                   argv, 2, false);
+    router_command(world->node.router, &world->zero, &world->client,
+                   command_find(argv, 2, &container), 2, 0, argv, 2, false);
 }
 
 static void test_who_the_members_are_is_told_without_a_leader_at_once(void **state)

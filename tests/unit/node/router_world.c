@@ -33,6 +33,16 @@ node_index replica_leader(const struct replica *r)
     return r->leader;
 }
 
+const struct outlook *replica_seen(const struct replica *r)
+{
+    return &r->outlook;
+}
+
+void replica_unpark(struct stream *stream)
+{
+    (void)stream;
+}
+
 node_index replica_me(const struct replica *r)
 {
     (void)r;
@@ -264,6 +274,7 @@ int teardown(void **state)
         free(world->replica.ops[i]);
     }
     stream_detach(&world->client);
+    router_peer_down(world->node.router, 2);
     while (world->node.oldest != NULL) {
         struct pending *p = world->node.oldest;
         p->state = PENDING_WAITING;
@@ -276,6 +287,7 @@ int teardown(void **state)
         free(p);
     }
     router_free(world->node.router);
+    free(world->zero.track.relays);
     while (rope_bin_empty_slice(&world->bin, 100)) {
     }
     reply_free(&world->out);
@@ -293,7 +305,7 @@ void command(const char *name, const char *key)
     const struct command_spec *container;
     const struct command_spec *spec = command_find(argv, argc, &container);
     assert_non_null(spec);
-    router_command(world->node.router, &world->client, spec, 2, 0, argv, argc, false);
+    router_command(world->node.router, &world->zero, &world->client, spec, 2, 0, argv, argc, false);
 }
 
 void turn_later(qr_time elapsed)
