@@ -1,5 +1,5 @@
-/* Who is up, as the nodes find out: in worlds whose groups may rest (quiet_after), because only then
- * a protocol has no timer of its own to find out by. Each node beats to all others, as
+/* Who is up, as the nodes find out: in worlds whose groups may rest (quiet_after), as only then a
+ * protocol has no timer of its own to find out by. Each node beats to all others, as
  * src/node/beat.c does once for all its groups; whoever was not heard for an election time-out is
  * told to be away, once, and to be up when it is heard again. A connection that closes tells it at
  * once. A beat of another process than before says that the one before is gone. */
@@ -29,7 +29,7 @@ void beats_start(struct world *w, struct sim_node *n)
     }
     for (node_index i = 0; i < w->node_count; i++) {
         n->heard[i] = node_clock(w, n);
-        n->away[i] = false;
+        n->away[i] = true;
         n->known[i] = 0;
     }
     push_tick(w, n);

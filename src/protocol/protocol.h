@@ -181,10 +181,8 @@ struct event {
             qr_slot pin;     /* entries behind it stay: a member loads a snapshot up to it; 0: no
                                 such member */
         } snapshot;
-        /* Of nodes, not of replicas: many groups share what the driver knows. A node that was told
-         * to be away is told to be up when it is heard again, and between the two it is not; one
-         * that is up is the same process as before. Whoever is not up when the instance starts is
-         * told to be away. */
+        /* Of nodes, not of replicas: many groups share what the driver knows. Nobody is up until
+         * that is told, and one that is up is the same process as before. */
         struct {
             node_index node;
             bool up;
@@ -355,6 +353,7 @@ enum role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE, ROLE_LEADER };
 struct member_outlook {
     qr_slot match;       /* durable there up to here */
     qr_time heard;       /* when it last answered; 0: never in this term */
+    qr_time echoed;      /* it has answered what was sent then; 0: nothing in this term */
     bool needs_snapshot; /* what it lacks is trimmed here */
     bool forgetful;      /* it has lost what it promised, and does not count */
 };

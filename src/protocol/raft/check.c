@@ -38,6 +38,7 @@ static void check_peer(const struct raft *r, const struct peer *p)
     qr_assert(p->round_echoed <= p->round_sent);
     qr_assert(p->round_sent <= r->round);
     qr_assert(p->heard <= r->now);
+    qr_assert(p->echoed <= p->heard);
     qr_assert(p->lease_from <= p->heard);
     qr_assert(p->recovery <= RECOVERY_TOLD);
     qr_assert(p->recovery == RECOVERY_NONE || p->life != 0);

@@ -176,6 +176,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, p->round_sent);
         mix(d, p->round_echoed);
         mix(d, (uint64_t)p->heard);
+        mix(d, (uint64_t)p->echoed);
         mix(d, (uint64_t)p->lease_from);
         mix(d, p->in_flight);
         mix(d, (uint64_t)p->skew_ms);

@@ -118,6 +118,7 @@ static void begin_life(struct raft *r, struct effects *out, node_index from, uin
     p->recovery = RECOVERY_UNBARRED;
     p->match = 0;
     p->round_echoed = 0;
+    p->echoed = 0;
     p->lease_from = 0;
     p->skew_ms = 0;
     raft_probe(r, from);

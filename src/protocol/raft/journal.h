@@ -15,7 +15,7 @@
 
 #include "protocol/protocol.h"
 
-#define JOURNAL_MARKS 32u
+#define JOURNAL_MARKS 24u
 
 struct journal_mark {
     qr_ticket ticket;

@@ -1,7 +1,7 @@
-/* Groups that rest. A node holds thousands of groups of which most are idle; a heartbeat and a timer
- * for each would be all it does. So the leader of an idle group says QUIET, and from then on nobody
- * has a timer: that the leader lives is concluded from its node, which beats once for all its groups
- * (EVENT_PEER).
+/* Groups that rest. A node holds thousands of groups of which most are idle; a heartbeat and a
+ * timer for each would be all it does. So the leader of an idle group says QUIET, and from then on
+ * nobody has a timer: that the leader lives is concluded from its node, which beats once for all
+ * its groups (EVENT_PEER).
  *
  *   leader, idle for quiet_after             member
  *     QUIET commit          ---------->      holds the log up to there, and nothing behind it:
@@ -17,6 +17,7 @@
  *    the leader's node is up; when it is told otherwise it campaigns soon, as behind any closed
  *    connection. The driver owes that word whenever the node is silent for an election time-out
  *    (a process that hangs with open connections as well), and whenever its process is another one.
+ *    Nobody is up until that is told: who was never told anything does not rest.
  * Q2 A leader rests only with nothing open: the log committed, durable and in the hands of every
  *    member, no read, no hand-over, no change of the members and nobody who leaves; no learners,
  *    whose rounds need heartbeats; nobody forgetful, who needs its barrier; no snapshot under way;

@@ -94,6 +94,7 @@ static void raft_init(void *self, const struct protocol_limits *limits, node_ind
     r->leader = NODE_NONE;
     r->transfer_to = NODE_NONE;
     r->learner = NODE_NONE;
+    r->away = (uint16_t)(0xffff & ~node_bit(me)); /* until they are told to be up */
     r->read_mode = READ_MODE_READINDEX;
 }
 
@@ -520,6 +521,7 @@ static void raft_outlook(const void *self, struct outlook *out)
         }
         m->match = i == r->me ? r->journal.durable_slot : p->match;
         m->heard = i == r->me ? r->now : p->heard;
+        m->echoed = i == r->me ? r->now : p->echoed;
         m->needs_snapshot = p->mode == PEER_SNAPSHOT;
         m->forgetful = !raft_counts(r, i);
     }

@@ -211,6 +211,7 @@ struct peer *raft_note_answer(struct raft *r, struct effects *out, node_index fr
         return NULL;
     }
     p->heard = r->now;
+    p->echoed = p->echoed > sent ? p->echoed : sent;
     p->round_echoed = max_u64(p->round_echoed, round);
     if (lease == r->limits.lease && sent > p->lease_from) {
         p->lease_from = sent;

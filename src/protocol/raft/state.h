@@ -51,6 +51,7 @@ struct peer {
     uint64_t round_sent;   /* the latest read round that a message took there */
     uint64_t round_echoed; /* and that came back */
     qr_time heard;         /* when it last answered in this term; 0: never */
+    qr_time echoed;        /* when the latest message that it answered was sent; 0: none */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
     qr_time probed_since;  /* refusals of what was sent before it say nothing new */
     int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
