@@ -1,6 +1,6 @@
-/* Who leads a partition, as far as this node knows: its own replica says so, or, where it holds none
- * or a late one, the nodes that lead tell each other (FRAME_LEADS). A hint is as good as its term;
- * one that was refuted by the node it names is not believed again for a while. */
+/* Who leads a partition, as far as this node knows: its own replica says so, or, where it holds
+ * none or a late one, the nodes that lead tell each other (FRAME_LEADS). A hint is as good as its
+ * term; one that was refuted by the node it names is not believed again for a while. */
 #ifndef NODE_LEADERS_H
 #define NODE_LEADERS_H
 

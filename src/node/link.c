@@ -386,10 +386,16 @@ static bool on_credit(struct link *link, const struct frame *f)
     return true;
 }
 
-/* About a group that this node does not know yet, or no longer: nobody waits for it here. */
+/* About another group than 0. Of one that this node does not know yet, or no longer, nobody waits
+ * for anything here, but for the answer to what was forwarded. */
 static bool on_group(struct link *link, const struct frame *f)
 {
-    (void)link;
+    if (f->kind == FRAME_FORWARD) {
+        return on_forward(link, f);
+    }
+    if (f->kind == FRAME_PIECE) {
+        return on_piece(link, f);
+    }
     return f->kind > FRAME_PROTOCOL && f->kind < FRAME_KINDS;
 }
 

@@ -11,7 +11,7 @@ struct partition *partition_new(struct node *node, uint32_t group)
     return partition;
 }
 
-struct partition *partitions_find(const struct node *node, uint32_t group)
+struct partition *partition_of_group(const struct node *node, uint32_t group)
 {
     return group == 0 ? node->zero : NULL;
 }

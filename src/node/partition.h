@@ -49,7 +49,7 @@ struct partition {
 
 struct partition *partition_new(struct node *node, uint32_t group);
 /* The partition of that group; NULL: this node knows none. */
-struct partition *partitions_find(const struct node *node, uint32_t group);
+struct partition *partition_of_group(const struct node *node, uint32_t group);
 /* Frees the struct; what hangs on it is gone already. */
 void partition_free(struct partition *partition);
 

@@ -8,8 +8,8 @@
 struct partition;
 struct pending;
 
-/* Asked before a command is carried out, perhaps several times: it counts nothing. `bytes` are those
- * of the arguments. */
+/* Asked before a command is carried out, perhaps several times: it counts nothing. `bytes` are
+ * those of the arguments. */
 bool quota_refuses(const struct partition *partition, const struct command_spec *spec,
                    size_t bytes);
 /* Answers p in words. */

@@ -1,4 +1,5 @@
-/* Who carries out a command: this node where it leads the partition, else its leader, else it waits.
+/* Who carries out a command: this node where it leads the partition, else its leader, else it
+ * waits.
  *
  * Any node takes any command (O10). What is for one partition is its track (track.h). A stream's
  * commands in one track must not overtake each other on their way to the leader, also while
@@ -8,14 +9,14 @@
  *    everything does.
  * T2 What was forwarded to one leader is answered, refused or given up before anything of the track
  *    goes to the next. Forwards carry an epoch; a node that refuses one refuses the rest of that
- *    epoch, so that a command cannot slip past an earlier one that was refused. Each epoch of a track
- *    is later than all epochs that any track of this node has had: a node that has forgotten what it
- *    refused, or never knew the group, refuses them all up to the latest.
+ *    epoch, so that a command cannot slip past an earlier one that was refused. Each epoch of a
+ *    track is later than all epochs that any track of this node has had: a node that has forgotten
+ *    what it refused, or never knew the group, refuses them all up to the latest.
  * T3 A forwarded command is never forwarded again (one hop): refused ones come back.
  * T4 A write, or an order, whose fate is unknown is answered -UNCERTAIN and never tried again. A
  *    read may be.
- * T5 Tracks know nothing of each other: one that has no leader, or whose leader cannot decide, holds
- *    up none of the others. It may keep so much waiting and no more (router_is_stuck). */
+ * T5 Tracks know nothing of each other: one that has no leader, or whose leader cannot decide,
+ *    holds up none of the others. It may keep so much waiting and no more (router_is_stuck). */
 #ifndef NODE_ROUTER_H
 #define NODE_ROUTER_H
 

@@ -1,4 +1,5 @@
-/* What is on its way to leaders: the window of forwards, and what becomes of them (router.h T2, T4).
+/* What is on its way to leaders: the window of forwards, and what becomes of them (router.h T2,
+ * T4).
  */
 #include "node/router_internal.h"
 

@@ -195,7 +195,7 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
         return false;
     }
     node->stats.forwarded_for_others++;
-    struct partition *partition = partitions_find(node, group);
+    struct partition *partition = partition_of_group(node, group);
     if (partition == NULL) {
         refuse_unknown(router, peer, forward);
         return true;
@@ -214,7 +214,7 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
 bool router_piece(struct router *router, node_index peer, uint32_t group, uint64_t id,
                   struct span bytes)
 {
-    struct partition *partition = partitions_find(router->node, group);
+    struct partition *partition = partition_of_group(router->node, group);
     struct relay **relays = partition != NULL ? partition->track.relays : NULL;
     return relays == NULL || relays[peer] == NULL || router_piece_came(relays[peer], id, bytes);
 }

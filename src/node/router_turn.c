@@ -1,5 +1,5 @@
-/* The queues of tracks, and the router's part of a turn: leaders are followed, what waits is routed,
- * deadlines pass. */
+/* The queues of tracks, and the router's part of a turn: leaders are followed, what waits is
+ * routed, deadlines pass. */
 #include "node/router_internal.h"
 
 #include "node/leaders.h"

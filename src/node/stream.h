@@ -1,9 +1,9 @@
 /* A stream of commands: whatever sends commands in an order that must be kept.
  *
  * A local client is one stream, and so is each peer that forwards its clients' commands, once per
- * partition. Every command without a reply is a `pending` in its stream, oldest first. What a stream
- * asks of one partition is a strand (strand.h); within it commands are carried out in stream order
- * even where they take different roads:
+ * partition. Every command without a reply is a `pending` in its stream, oldest first. What a
+ * stream asks of one partition is a strand (strand.h); within it commands are carried out in
+ * stream order even where they take different roads:
  *
  * S1 A read behind a write waits until that write is applied (it reads its own write).
  * S2 A read ahead of a write is served, at the latest, just before that write is applied. The state
@@ -13,8 +13,8 @@
  * S3 A client's replies leave in stream order, whatever their strands; a peer's replies carry an id
  *    and leave at once.
  *
- * Commands of different strands are as if different clients had sent them: a partition that does not
- * answer holds up no other, but for the replies behind its own.
+ * Commands of different strands are as if different clients had sent them: a partition that does
+ * not answer holds up no other, but for the replies behind its own.
  *
  * A peer's stream holds the commands of all its clients. S1 holds for it as a whole; S2 for each of
  * its clients alone, for a write would otherwise drag the reads of all others before it.
