@@ -32,7 +32,9 @@ void beats_start(struct world *w, struct sim_node *n)
         n->away[i] = true;
         n->known[i] = 0;
     }
-    push_tick(w, n);
+    if (w->processes == NULL) {
+        push_tick(w, n);
+    }
 }
 
 static void beat(struct world *w, struct sim_node *n, node_index to)
@@ -44,21 +46,32 @@ static void beat(struct world *w, struct sim_node *n, node_index to)
                (struct item){ .kind = ITEM_BEAT, .node = to, .a = n->index, .b = n->incarnation });
 }
 
+static bool is_silent(const struct world *w, const struct sim_node *n, node_index i)
+{
+    return node_clock(w, n) - n->heard[i] >= (qr_time)w->options.election;
+}
+
 /* An own beat is due. */
 void beats_tick(struct world *w, struct sim_node *n)
 {
     uint32_t incarnation = n->incarnation;
     push_tick(w, n);
-    for (node_index i = 0; i < w->node_count; i++) {
-        if (i == n->index) {
-            continue;
+    for (node_index i = 0; i < w->node_count && n->incarnation == incarnation; i++) {
+        if (i != n->index) {
+            beat(w, n, i);
         }
-        beat(w, n, i);
-        if (node_clock(w, n) - n->heard[i] >= (qr_time)w->options.election) {
+        if (i != n->index && is_silent(w, n, i)) {
             tell(w, n, i, false);
         }
-        if (n->incarnation != incarnation) {
-            return;
+    }
+}
+
+void beats_look(struct world *w, struct sim_node *n)
+{
+    uint32_t incarnation = n->incarnation;
+    for (node_index i = 0; i < w->node_count && n->incarnation == incarnation; i++) {
+        if (i != n->index && is_silent(w, n, i)) {
+            tell(w, n, i, false);
         }
     }
 }
@@ -84,7 +97,8 @@ void beats_hear(struct world *w, struct sim_node *n, node_index from, uint32_t p
 void beats_connection(struct world *w, struct sim_node *n, node_index peer, bool up)
 {
     if (up) {
-        beats_hear(w, n, peer, w->nodes[peer].incarnation);
+        beats_hear(w, n, peer,
+                   w->processes != NULL ? w->processes[peer] : w->nodes[peer].incarnation);
     } else {
         tell(w, n, peer, false);
     }

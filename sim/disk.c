@@ -65,6 +65,9 @@ static void land(struct world *w, struct sim_node *n, size_t count)
 {
     for (size_t k = 0; k < count; k++) {
         struct disk_write *write = &n->writes[k];
+        if (n->shared != NULL) {
+            n->shared->landed = max_u64(n->shared->landed, write->order);
+        }
         lay_down(&n->disk, write, entries_of(write));
         state_landed(w, n, write);
         if (write->install.slot > n->safe.slot) {
@@ -87,6 +90,7 @@ void disk_persist(struct world *w, struct sim_node *n, struct disk_write *write)
         n->write_cap = n->write_cap == 0 ? 16 : n->write_cap * 2;
         n->writes = qr_realloc(n->writes, n->write_cap * sizeof *n->writes);
     }
+    write->order = n->shared != NULL ? ++n->shared->next : 0;
     n->writes[n->write_count++] = *write;
     n->minted = write->ticket;
     disk_start_sync(w, n);
@@ -162,6 +166,16 @@ static size_t survivors_of_power(struct world *w, const struct sim_node *n)
     return survivors;
 }
 
+/* In a log that groups share the cut is the same for all of them. */
+static size_t survivors_of_cut(const struct sim_node *n)
+{
+    size_t survivors = 0;
+    while (survivors < n->write_count && n->writes[survivors].order <= n->shared->cut) {
+        survivors++;
+    }
+    return survivors;
+}
+
 /* An installed checkpoint has its name before the log is reset: the crash may come in between. */
 static void cut_install(struct world *w, struct sim_node *n)
 {
@@ -177,10 +191,13 @@ static void cut_install(struct world *w, struct sim_node *n)
 
 void disk_crash(struct world *w, struct sim_node *n, bool power)
 {
-    size_t survivors = power ? survivors_of_power(w, n) : survivors_of_process(w, n);
+    size_t survivors = n->shared != NULL ? survivors_of_cut(n)
+                       : power           ? survivors_of_power(w, n)
+                                         : survivors_of_process(w, n);
     w->counters->lost_writes += n->write_count - survivors;
     land(w, n, survivors);
-    if (n->write_count > 0 && entries_of(&n->writes[0]) > 0 && world_chance(w, 300)) {
+    if (n->write_count > 0 && entries_of(&n->writes[0]) > 0 && n->shared == NULL &&
+        world_chance(w, 300)) {
         /* Recovery reads record by record: the state record may stand, and some of the entries. */
         struct disk_write *torn = &n->writes[0];
         size_t keep = rng_below(&w->rng, entries_of(torn));

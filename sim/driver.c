@@ -87,6 +87,7 @@ static struct entry entry_for(struct world *w, struct sim_node *n, const struct 
     struct entry made = { .term = x->persist.term };
     if (x->persist.members != NULL) {
         made.members = *x->persist.members;
+        made.epoch = n->ordered_epoch != 0 ? n->ordered_epoch : members_epoch(n);
         safety_stated(w, n, slot, &made.members);
         return made;
     }
@@ -112,6 +113,7 @@ static struct entry entry_for(struct world *w, struct sim_node *n, const struct 
     }
     made.attempt = received->entries[slot - received->lo].attempt;
     made.members = received->entries[slot - received->lo].members;
+    made.epoch = received->entries[slot - received->lo].epoch;
     return made;
 }
 
@@ -265,6 +267,7 @@ static void apply(struct world *w, struct sim_node *n, const struct effect *x)
         n->applied_chain = copy.chain;
         if (states_members(&copy)) {
             n->membership = (struct membership_at){ .slot = slot, .members = copy.members };
+            n->epoch = copy.epoch;
         }
         w->counters->applied++;
         answer_write(w, n, slot, &copy, result);

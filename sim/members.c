@@ -17,6 +17,16 @@ struct membership_at members_in_force(const struct image *i, struct membership_a
     return before;
 }
 
+uint32_t members_epoch(const struct sim_node *n)
+{
+    for (size_t k = n->log.n; k-- > 0;) {
+        if (states_members(&n->log.v[k])) {
+            return n->log.v[k].epoch;
+        }
+    }
+    return n->epoch;
+}
+
 const struct membership *members_decided(const struct world *w)
 {
     return &w->decided[w->decided_count - 1].members;

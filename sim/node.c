@@ -204,6 +204,7 @@ static void recover(struct sim_node *n)
     n->applied = n->safe.slot;
     n->applied_chain = n->safe.number != 0 ? n->safe.chain : n->log.base_chain;
     n->membership = n->safe.number != 0 ? n->safe.membership : n->born;
+    n->epoch = n->safe.number != 0 ? n->safe.epoch : 1;
     const struct entry *e = image_at(&n->disk, n->applied);
     if (n->applied > n->disk.base && (e == NULL || e->chain != n->safe.chain)) {
         image_trim(&n->disk, n->safe.slot, n->safe.term, n->safe.chain);

@@ -309,7 +309,7 @@ void world_violation(struct world *w, enum violation v, const char *format, ...)
     va_end(arguments);
     w->violation = v;
     world_tell(w, "VIOLATION: %s: %s", violation_name(v), w->violation_text);
-    siglongjmp(w->on_violation, 1);
+    siglongjmp(*(w->outer != NULL ? w->outer : &w->on_violation), 1);
 }
 
 void world_tell(struct world *w, const char *format, ...)

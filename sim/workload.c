@@ -155,7 +155,7 @@ void workload_hear(struct world *w, uint32_t attempt)
 static node_index some_place(struct world *w)
 {
     node_index node = (node_index)rng_below(&w->rng, w->node_count);
-    while (w->nodes[node].life != LIFE_NODE) {
+    for (node_index i = 0; i < w->node_count && w->nodes[node].life != LIFE_NODE; i++) {
         node = (node_index)((node + 1) % w->node_count);
     }
     return node;

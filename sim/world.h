@@ -19,6 +19,7 @@
  *   checkers/    what must never be
  *   tell.c       what an effect reads like
  *   run.c        a world from its making to its end, step by step
+ *   cluster.h    many worlds, one for each group of a cluster
  * Above it stand seed.c (a seed to its verdict), shrink.c, suite.c, script.c and main.c. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -41,6 +42,7 @@ struct entry {
     uint64_t chain;            /* hash of everything up to and including this entry */
     struct membership members; /* that it states; empty: none */
     uint32_t attempt;          /* 0: the no-op, or a membership */
+    uint32_t epoch;            /* that the membership serves (cluster/follow.h: F5) */
 };
 
 static inline bool states_members(const struct entry *e)
@@ -55,6 +57,7 @@ struct checkpoint {
     qr_term term, commit_term; /* commit_term: in which this was known to be committed */
     uint64_t chain;
     struct membership_at membership;  /* in force at `slot` */
+    uint32_t epoch;                   /* that it serves */
     const struct model_value *values; /* the world owns them */
 };
 
@@ -98,6 +101,7 @@ struct disk_write {
     struct entry *entries;
     qr_term term_then; /* of the outlook after the step that wrote it */
     bool forgetful_then;
+    uint64_t order;            /* in the log that it shares with other groups */
     struct checkpoint install; /* of an INSTALL: the checkpoint takes the log's place */
 };
 
@@ -209,6 +213,13 @@ struct received {
     unsigned silent;
 };
 
+/* The log that a machine keeps for all its groups: what is durable of it is a prefix. */
+struct shared_log {
+    uint64_t next;   /* order of the latest write */
+    uint64_t landed; /* of the latest that is durable */
+    uint64_t cut;    /* of the latest that a crash leaves */
+};
+
 #define KEPT_MAX 4u
 #define ROTTEN_MAX 8u
 
@@ -259,6 +270,8 @@ struct sim_node {
     struct membership_at born, membership; /* what it began with; of the applied state */
     qr_slot joined_slot; /* of the entry that took it in; 0: it was there from the start */
     qr_term joined_term;
+    uint32_t epoch, ordered_epoch;  /* of the applied membership; of the order being stepped */
+    struct shared_log *shared;      /* NULL: its log is its own */
     struct checkpoint safe, taking; /* durable; being written */
     struct kept kept[KEPT_MAX];
     struct received received;
@@ -412,6 +425,7 @@ struct world {
     bool harass_crash;
     bool calm; /* the core has healed: no loss, no duplicates */
     uint16_t core;
+    const uint32_t *processes; /* of a cluster's machines, which beat by themselves; NULL: none */
 
     struct operation *operations; /* [0] is not used */
     size_t operation_count, operation_cap;
@@ -450,6 +464,7 @@ struct world {
     enum violation violation;
     char violation_text[512];
     sigjmp_buf on_violation;
+    sigjmp_buf *outer; /* where control leaves through instead; NULL: on_violation */
 };
 
 /* run.c */
@@ -507,6 +522,7 @@ void snapshots_install(struct world *w, struct sim_node *n, const struct effect 
 void snapshots_resume(struct world *w, struct sim_node *n); /* after a restart */
 
 /* members.c */
+uint32_t members_epoch(const struct sim_node *n); /* that the membership in force serves */
 /* In force in this log: what its last such entry states, or `before`. */
 struct membership_at members_in_force(const struct image *i, struct membership_at before);
 const struct membership *members_decided(const struct world *w); /* the latest committed one */
@@ -547,6 +563,7 @@ bool network_takes(struct world *w, node_index from, node_index to); /* somethin
 /* beats.c */
 void beats_start(struct world *w, struct sim_node *n);
 void beats_tick(struct world *w, struct sim_node *n);
+void beats_look(struct world *w, struct sim_node *n); /* for who was not heard for long */
 void beats_hear(struct world *w, struct sim_node *n, node_index from, uint32_t process);
 void beats_connection(struct world *w, struct sim_node *n, node_index peer, bool up);
 

@@ -17,7 +17,7 @@ uint64_t safety_chain(uint64_t before, const struct entry *e)
         uint64_t sets;
         _Static_assert(sizeof sets == sizeof e->members, "four sets of sixteen bits");
         memcpy(&sets, &e->members, sizeof sets);
-        r = rng_from(chain ^ sets);
+        r = rng_from(chain ^ sets ^ (uint64_t)e->epoch << 20);
         chain = rng_next(&r) | 1;
     }
     return chain;
