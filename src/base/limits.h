@@ -8,6 +8,11 @@
 #define GIB (MIB * 1024)
 
 /* --- the cluster ---------------------------------------------------------------------------- */
+#define CONTROL_ORDERS_MAX 256 /* changes of the control state that stand in line: -THROTTLED */
+/* What one report to group 0's leader holds; more goes with the next one, clients of further
+ * keyspaces are not counted. */
+#define REPORT_PARTITIONS_MAX 256
+#define REPORT_KEYSPACES_MAX 64
 #define MEMBERS_MAX 15 /* members of one group; more are refused when a cluster is made */
 #define KEYSPACES_MAX 1024            /* more are refused when they are to be created */
 #define PARTITIONS_MAX 16384          /* of all keyspaces together; the same */

@@ -36,6 +36,9 @@ qr_wall replica_stamp(struct replica *r)
 void replica_count_call(struct node *node, const struct command_spec *spec,
                         const struct reply *reply)
 {
+    if (spec == NULL) {
+        return; /* nobody's command */
+    }
     qr_time began = node->clock;
     struct command_stats *stats = &node->command_stats[command_index(spec)];
     stats->calls++;

@@ -3,7 +3,7 @@
 #include "node/config_internal.h"
 
 #include "base/alloc.h"
-#include "base/number.h"
+#include "base/size.h"
 #include "base/panic.h"
 
 #include <stdio.h>
@@ -239,32 +239,6 @@ static bool span_is(struct span s, const char *text)
     return s.n == strlen(text) && strncasecmp((const char *)s.p, text, s.n) == 0;
 }
 
-/* "10", "1k" = 1000, "1kb" = 1024, and so on. */
-static bool read_size(struct span s, uint64_t *out)
-{
-    static const struct {
-        const char *name;
-        uint64_t bytes;
-    } units[] = {
-        { "", 1 },        { "b", 1 },    { "k", 1000 },       { "kb", 1024 },
-        { "m", 1000000 }, { "mb", MIB }, { "g", 1000000000 }, { "gb", GIB },
-    };
-    size_t digits = 0;
-    while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9') {
-        digits++;
-    }
-    int64_t v;
-    if (!number_from(span_of(s.p, digits), &v)) {
-        return false;
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
-        if (span_is(span_of(s.p + digits, s.n - digits), units[i].name)) {
-            return !__builtin_mul_overflow((uint64_t)v, units[i].bytes, out);
-        }
-    }
-    return false;
-}
-
 static bool in_range(const struct directive *d, bool negative, uint64_t v, struct text *error)
 {
     if (!negative && v >= d->least && v <= d->most) {
@@ -284,7 +258,7 @@ static bool set_number(struct config *config, const struct directive *d, struct 
     uint64_t v = 0;
     bool negative = false;
     if (d->kind == DIRECTIVE_SIZE) {
-        if (!read_size(value, &v)) {
+        if (!size_from(value, &v)) {
             text_put(error, "argument must be a memory value");
             return false;
         }

@@ -2,14 +2,17 @@
 
 #include "base/alloc.h"
 #include "base/crc32c.h"
+#include "cluster/map.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define IDENTITY_VERSION 2 /* 2: of a node that has joined, or was removed */
+/* 2: of a node that has joined, or was removed. 3: of a cluster whose level is not the first. */
+#define IDENTITY_VERSION 3
 #define IDENTITY_BYTES_MAX 8192
 
 static void hex_of(const uint8_t *p, size_t n, char *out)
@@ -57,19 +60,26 @@ static bool is_of_the_first(const struct identity *identity)
     return identity->joined == 0 && !identity->removed;
 }
 
-/* What the versions before 2 can read is written as they do. */
+/* What the versions before 2 and 3 can read is written as they do. */
 static size_t print_identity(const struct identity *identity, char *out, size_t cap)
 {
     char cluster[33];
     char uuid[33];
-    bool first = is_of_the_first(identity);
+    bool levelled = identity->level > MAP_LEVEL_FIRST;
+    bool first = is_of_the_first(identity) && !levelled;
     hex_of(identity->cluster, 16, cluster);
     hex_of(identity->uuid, 16, uuid);
     int n = snprintf(out, cap, "quorate-data %d\ncluster %s\nnode %" PRIu32 "\nuuid %s\nlog %d\n",
-                     first ? 1 : 2, cluster, identity->node_id, uuid, identity->log_made);
+                     levelled ? 3
+                     : first  ? 1
+                              : 2,
+                     cluster, identity->node_id, uuid, identity->log_made);
     if (!first) {
         n += snprintf(out + n, cap - (size_t)n, "joined %" PRIu64 " %" PRIu64 "\nremoved %d\n",
                       identity->joined, identity->joined_term, identity->removed);
+    }
+    if (levelled) {
+        n += snprintf(out + n, cap - (size_t)n, "level %" PRIu32 "\n", identity->level);
     }
     for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *m = &identity->members[i];
@@ -201,6 +211,14 @@ static bool parse_history(struct identity *identity, char **line)
     return consumed > 0;
 }
 
+static bool parse_level(struct identity *identity, char **line)
+{
+    int consumed = 0;
+    bool found = sscanf(*line, "level %" SCNu32 "\n%n", &identity->level, &consumed) == 1;
+    *line += consumed;
+    return found && consumed > 0 && identity->level > MAP_LEVEL_FIRST;
+}
+
 static bool parse_identity(struct identity *identity, char *text)
 {
     char cluster[40];
@@ -222,12 +240,14 @@ static bool parse_identity(struct identity *identity, char *text)
     }
     identity->log_made = log_made != 0;
     char *line = text + consumed;
-    if (version == 2 && !parse_history(identity, &line)) {
+    identity->level = MAP_LEVEL_FIRST;
+    if ((version >= 2 && !parse_history(identity, &line)) ||
+        (version >= 3 && !parse_level(identity, &line))) {
         return false;
     }
     uint32_t next = 0;
     while (strncmp(line, "member ", 7) == 0) {
-        if (!parse_member(identity, line, version == 2, &next)) {
+        if (!parse_member(identity, line, version >= 2, &next)) {
             return false;
         }
         line = strchr(line, '\n') + 1;
@@ -259,7 +279,12 @@ static bool load(struct io *io, struct io_file *file, struct identity *identity,
                    "let the node join anew",
                    identity->dir);
     }
-    return true;
+    return identity->level <= identity_level_known() ||
+           say(message, cap,
+               "%s belongs to a cluster whose level is %" PRIu32
+               " by now, and this version knows levels up to %" PRIu32
+               ": start the newer version, there is no way back",
+               identity->dir, identity->level, identity_level_known());
 }
 
 /* --- Making and checking -------------------------------------------------------------------- */
@@ -328,6 +353,7 @@ static bool bootstrap(struct io *io, const struct config *config, struct identit
     } else {
         io_random(io, identity->cluster, 16);
     }
+    identity->level = MAP_LEVEL_KEYSPACES; /* all nodes of a new cluster know it */
     io_random(io, identity->uuid, 16);
     memcpy(identity->members[identity->me].uuid, identity->uuid, 16);
     int error = save(io, identity);
@@ -422,7 +448,7 @@ static bool open_or_make(struct io *io, const struct config *config, struct iden
 bool identity_open(struct io *io, const struct config *config, struct identity *out, char *message,
                    size_t cap)
 {
-    *out = (struct identity){ 0 };
+    *out = (struct identity){ .level = MAP_LEVEL_FIRST };
     (void)snprintf(out->dir, sizeof out->dir, "%s", config->dir);
     bool make = config->bootstrap || config->join[0] != 0;
     int error = make ? io_mkdir(io, config->dir) : 0;
@@ -503,6 +529,26 @@ int identity_removed(struct io *io, struct identity *identity)
         return 0;
     }
     identity->removed = true;
+    return save(io, identity);
+}
+
+uint32_t identity_level_known(void)
+{
+#ifdef QUORATE_FAILPOINTS
+    const char *pretended = getenv("QUORATE_PRETEND_LEVEL");
+    if (pretended != NULL) {
+        return (uint32_t)strtoul(pretended, NULL, 10);
+    }
+#endif
+    return MAP_LEVEL_KEYSPACES;
+}
+
+int identity_level(struct io *io, struct identity *identity, uint32_t level)
+{
+    if (identity->level >= level) {
+        return 0;
+    }
+    identity->level = level;
     return save(io, identity);
 }
 

@@ -23,11 +23,17 @@ struct identity {
     qr_slot joined;      /* the entry that brought this node in; 0: the cluster was made with it */
     qr_term joined_term; /* in which it was known to be committed */
     bool removed;        /* it takes part no more */
+    uint32_t
+        level; /* the highest of its cluster that it has been in (R9): no older version may start */
     struct roster_node members[MEMBERS_MAX]; /* by node index; id 0: none */
     bool log_made; /* from then on a directory without its log has lost it */
     char dir[1024];
     struct io_file *lock;
 };
+
+/* The highest level that this binary knows. A build with failpoints may be told to pretend another,
+ * by QUORATE_PRETEND_LEVEL: it stands for the next version in tests. */
+uint32_t identity_level_known(void);
 
 /* Opens the directory, or makes it when config->bootstrap says so. False with one sentence that
  * says what is wrong and what to do. With config->join an empty directory is opened too: its
@@ -53,6 +59,9 @@ int identity_join_uuid(struct io *io, struct identity *identity);
 
 /* This node takes part no more: remembers it. 0 or a negative errno. */
 int identity_removed(struct io *io, struct identity *identity);
+
+/* The level of the cluster that is active: remembers it. 0 or a negative errno. */
+int identity_level(struct io *io, struct identity *identity, uint32_t level);
 
 uint32_t identity_me(const struct identity *identity); /* node index of this node */
 

@@ -9,6 +9,7 @@
 #include "node/node.h"
 #include "node/repair.h"
 #include "node/replica.h"
+#include "node/reports.h"
 #include "node/run.h"
 #include "node/snapshot.h"
 
@@ -476,8 +477,9 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_LEADS:
     case FRAME_RENEW:
     case FRAME_RENEWED:
-    case FRAME_REPORT:
         return true;
+    case FRAME_REPORT:
+        return reports_receive(link->peers->node, link->peer, f->head);
     default:
         return false;
     }

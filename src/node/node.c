@@ -7,9 +7,11 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "cluster/map.h"
 #include "node/alarm.h"
 #include "node/change.h"
 #include "node/clients.h"
+#include "node/control.h"
 #include "node/damage.h"
 #include "node/health.h"
 #include "node/http.h"
@@ -251,6 +253,7 @@ static void turn(void *context)
         router_turn(node->router); /* a leader was found, or room was made, in this turn */
         replica_turn(node->zero->replica);
     }
+    control_turn(node, began);
     watch_role(node, began);
     if (replica_roster_changes(node->zero->replica) != node->followed) {
         node->followed = replica_roster_changes(node->zero->replica);
@@ -319,6 +322,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
     /* Not max-value-bytes, which may differ from node to node: execution must not. */
     node->engine_config.value_bytes_max = VALUE_BYTES_MAX;
     memcpy(node->engine_config.hash_key, node->identity.cluster, 16);
+    control_watch(node);
     node->zero->engine = engine_new(&node->engine_config);
     node->zero->keeper = keeper_new(node->zero);
     node->zero->source = source_new(node->zero);
@@ -365,6 +369,8 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     node->nowhere.discard = true;
     node->io = io_new();
     node->zero = partition_new(node, 0);
+    node->map = map_new();
+    node->control = control_new(node);
     note_start(node);
     health_init(&node->health, node->started);
     if (open_data(node, message, cap)) {
@@ -435,6 +441,8 @@ void node_free(struct node *node)
         engine_free(node->zero->engine);
     }
     partition_free(node->zero);
+    control_free(node->control);
+    map_free(node->map);
     reply_free(&node->nowhere);
     free(node->command_stats);
     measure_free(node->measure);

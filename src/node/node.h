@@ -23,6 +23,8 @@
 struct peers;  /* peers.h: connections to the other nodes */
 struct router; /* router.h: who carries out a command */
 struct http;   /* http.h: figures for those who watch */
+struct map;     /* cluster/map.h: keyspaces and partitions, as decided */
+struct control; /* control.h: who changes that */
 
 /* Counters for INFO; CONFIG RESETSTAT zeroes them. */
 struct stats {
@@ -55,6 +57,9 @@ struct node {
     struct log *log;
     struct engine_config engine_config;
     struct partition *zero; /* of group 0 */
+    struct map *map;
+    struct control *control;
+    uint32_t quotas; /* grows with every change that may be one of a quota */
     struct peers *peers;
     struct router *router;
     struct clients *clients_io; /* clients.h: listeners */

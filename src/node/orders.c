@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef void order_handler(struct node *node, struct pending *p, const struct span *argv,
                            uint32_t argc);
@@ -46,7 +47,8 @@ static bool is_order(const struct command_spec *spec, order_handler *handler)
 
 bool orders_only_asks(const struct command_spec *spec)
 {
-    return is_order(spec, order_cmd_MEMBER_LIST);
+    return is_order(spec, order_cmd_MEMBER_LIST) || is_order(spec, order_cmd_KEYSPACE_STATS) ||
+           is_order(spec, order_cmd_KEYSPACE_LAG);
 }
 
 /* --- How they end --------------------------------------------------------------------------- */
@@ -64,6 +66,16 @@ void orders_uncertain(struct pending *p)
         orders_refuse(
             p, "UNCERTAIN the leader was lost while it handed over; ROLE and INFO raft tell who "
                "leads now");
+    } else if (p->spec != NULL && strncmp(p->spec->name, "keyspace|", 9) == 0) {
+        orders_refuse(p, "UNCERTAIN leadership ended before a majority held the change of the "
+                         "keyspaces: KEYSPACE LIST and INFO show whether it was made");
+    } else if (is_order(p->spec, order_cmd_CLUSTER_UPGRADE)) {
+        orders_refuse(p, "UNCERTAIN leadership ended before a majority held the new level: CLUSTER "
+                         "UPGRADE STATUS shows which is active");
+    } else if (is_order(p->spec, order_cmd_REBALANCE) ||
+               is_order(p->spec, order_cmd_MEMBER_DRAIN)) {
+        orders_refuse(p, "UNCERTAIN leadership ended before a majority held the order: REBALANCE "
+                         "STATUS shows what is under way");
     } else {
         orders_refuse(
             p, "UNCERTAIN leadership ended before a majority held the change of the members "

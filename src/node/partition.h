@@ -12,6 +12,7 @@
 #include "node/track.h"
 #include "node/leaders.h"
 #include "node/quarantine.h"
+#include "node/quota.h"
 
 struct node;
 struct replica;  /* replica.h: a protocol instance and its driver */
@@ -40,6 +41,8 @@ struct partition {
     struct track track;      /* its commands, in the router */
     struct leader_hint hint; /* who leads it, as others say */
     struct quarantine quarantine;
+    struct quota quota;
+    uint64_t reached; /* while it leads: the epoch whose wish its members are (follow.h: F6) */
     bool quarantined;          /* its state differs from the others': it serves nothing */
     bool loading;              /* its log is repaired, the replica has not started: -LOADING */
     bool kept_checkpoint;      /* a damaged one is kept beside */

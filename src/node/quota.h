@@ -1,5 +1,12 @@
-/* Whether a keyspace may take one more command: its shares of MAXMEMORY and MAXOPS, asked by the
- * router at the leader of the partition. */
+/* Quotas of keyspaces: MAXMEMORY and MAXOPS, kept by the leaders of their partitions, each for an
+ * equal share of the keyspace's.
+ *
+ * Q1 A command that is refused for a quota was surely not carried out.
+ * Q2 Memory is looked at before a growing command is proposed: commands that are under way count
+ *    with the bytes of their arguments, so that a share is exceeded by a command's own overhead at
+ *    most. What frees memory is never refused.
+ * Q3 Commands a second are counted in a bucket of one second's worth: whoever was quiet may do a
+ *    second's work at once. */
 #ifndef NODE_QUOTA_H
 #define NODE_QUOTA_H
 
@@ -8,11 +15,24 @@
 struct partition;
 struct pending;
 
-/* Asked before a command is carried out, perhaps several times: it counts nothing. `bytes` are
- * those of the arguments. */
-bool quota_refuses(const struct partition *partition, const struct command_spec *spec,
-                   size_t bytes);
-/* Answers p in words. */
+struct quota {
+    uint32_t epoch;   /* node->quotas when `limited` was found out */
+    bool limited;     /* there is a quota at all */
+    qr_time filled;   /* when the bucket was filled up last */
+    uint64_t level;   /* millionths of a command in it */
+    uint64_t ops;     /* commands carried out since the start */
+    uint64_t refused; /* commands refused since the start */
+};
+
+/* Whether the command, whose arguments have that many bytes, must not be carried out now at this
+ * leader of its partition. Asked perhaps several times: it counts nothing. */
+bool quota_refuses(struct partition *partition, const struct command_spec *spec, size_t bytes);
+/* A command is carried out. */
+void quota_spend(struct partition *partition);
+/* Answers p, which must not be, in words. */
 void quota_refuse(struct pending *p);
+
+/* The bytes that count against MAXMEMORY. */
+uint64_t quota_bytes(const struct partition *partition);
 
 #endif

@@ -59,18 +59,12 @@ static bool refused_for_space(struct router *router, const struct command_spec *
     return space == LOG_SPACE_NONE || (space == LOG_SPACE_LOW && (spec->flags & CF_DENYOOM) != 0);
 }
 
-/* Keyspace 0 has no quota. */
-static bool refused_by_quota(struct partition *partition, const struct command_spec *spec,
-                             size_t bytes)
-{
-    return partition->group != 0 && quota_refuses(partition, spec, bytes);
-}
-
 /* A write that is allowed; false when there is no room now. */
 static bool write(struct router *router, struct pending *p)
 {
     struct replica *replica = p->partition->replica;
     if (p->cargo != NULL) {
+        quota_spend(p->partition);
         router_load(router, p);
         return true;
     }
@@ -78,6 +72,7 @@ static bool write(struct router *router, struct pending *p)
         return false;
     }
     size_t n = p->op_bytes;
+    quota_spend(p->partition);
     memcpy(replica_write(replica, p, n), p->op, n);
     pending_drop_op(p);
     return true;
@@ -87,12 +82,13 @@ static bool write(struct router *router, struct pending *p)
 static bool carry_out(struct router *router, struct pending *p)
 {
     size_t bytes = p->op_bytes + (p->cargo != NULL ? (size_t)p->cargo->total : 0);
-    if (refused_by_quota(p->partition, p->spec, bytes)) {
+    if (quota_refuses(p->partition, p->spec, bytes)) {
         quota_refuse(p);
         return true;
     }
     switch (p->spec->place) {
     case PLACE_READ:
+        quota_spend(p->partition);
         replica_read(p->partition->replica, p);
         return true;
     case PLACE_WAIT:
@@ -217,10 +213,11 @@ static bool write_here(struct router *router, struct pending *p, const struct op
     struct partition *partition = p->partition;
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
         !leads_here(router, partition) || refused_for_space(router, p->spec) ||
-        refused_by_quota(partition, p->spec, n) || is_stuck(router, partition) ||
+        quota_refuses(partition, p->spec, n) || is_stuck(router, partition) ||
         !replica_has_room(partition->replica, n)) {
         return false;
     }
+    quota_spend(partition);
     op_write(replica_write(partition->replica, p, n), head, argv, argc);
     return true;
 }
@@ -230,10 +227,14 @@ static bool read_now(struct router *router, struct partition *partition, struct 
                      const struct command_spec *spec, uint8_t version, const struct op *head,
                      const struct span *argv)
 {
-    return spec->place == PLACE_READ && stream->ordered && stream->first == NULL &&
-           partition->track.waiting.count == 0 && leads_here(router, partition) &&
-           !refused_by_quota(partition, spec, 0) &&
-           replica_read_now(partition->replica, stream, spec, version, head, argv);
+    bool done = spec->place == PLACE_READ && stream->ordered && stream->first == NULL &&
+                partition->track.waiting.count == 0 && leads_here(router, partition) &&
+                !quota_refuses(partition, spec, 0) &&
+                replica_read_now(partition->replica, stream, spec, version, head, argv);
+    if (done) {
+        quota_spend(partition);
+    }
+    return done;
 }
 
 void router_command(struct router *router, struct partition *partition, struct stream *stream,

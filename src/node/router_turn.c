@@ -190,6 +190,7 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
                     : (!patient || p->stream == NULL) && age >= request_timeout;
     case PENDING_BLOCKED:
     case PENDING_ORDERED:
+    case PENDING_CONTROLLED:
     case PENDING_ANSWERED:
         return false;
     }

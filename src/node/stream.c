@@ -298,7 +298,7 @@ void stream_answered(struct pending *p, enum qr_status status)
         pending_free(p);
         return;
     }
-    if (p->counted && p->spec->place == PLACE_READ) {
+    if (p->counted && p->spec != NULL && p->spec->place == PLACE_READ) {
         qr_assert(p->strand->reading > 0);
         p->strand->reading--;
         struct read_order *reads = stream_order_of(p);

@@ -42,6 +42,7 @@ enum pending_state {
     PENDING_FORWARDED, /* sent to the leader */
     PENDING_BLOCKED,   /* WAIT */
     PENDING_ORDERED,   /* an order that the protocol carries out */
+    PENDING_CONTROLLED, /* an order that changes the control state (control.h) */
     PENDING_ANSWERED,  /* has its reply; earlier ones of the client do not */
 };
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "command/op.h"
 #include "node/health.h"
+#include "node/reports.h"
 #include "node/join.h"
 #include "node/members.h"
 #include "node/replica.h"
@@ -41,6 +42,12 @@ bool health_receive(struct node *node, node_index from, struct span head)
 {
     (void)node;
     return from < MEMBERS_MAX && head.n >= 6;
+}
+
+bool reports_receive(struct node *node, node_index from, struct span head)
+{
+    (void)node;
+    return from < MEMBERS_MAX && head.n >= 9;
 }
 
 void health_peer(struct node *node, node_index peer, bool up)

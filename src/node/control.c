@@ -1,0 +1,305 @@
+#include "node/control_internal.h"
+
+#include "base/alloc.h"
+#include "command/op.h"
+#include "node/orders.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+#include <stdlib.h>
+
+/* --- The map --------------------------------------------------------------------------------- */
+
+static void taken(struct node *node, enum map_status status)
+{
+    if (status == MAP_NEWER) {
+        node_fail(node, "the cluster is of a level that this version does not know: upgrade it");
+    }
+    qr_assert(status != MAP_BAD); /* composed here or checked by whoever composed it */
+}
+
+/* Behind the records of each change comes the version of the state, as a record without a key. */
+static void on_record(void *context, struct span key, struct span value)
+{
+    struct node *node = context;
+    if (key.n == 0) {
+        node->control->version = engine_system_version(node->zero->engine);
+        return;
+    }
+    node->quotas += key.p[0] == MAP_RECORD_KEYSPACE ? 1 : 0;
+    taken(node, map_put(node->map, key, value));
+}
+
+void control_watch(struct node *node)
+{
+    node->engine_config.system_changed = on_record;
+    node->engine_config.system_context = node;
+}
+
+/* The state was loaded, or came from another node. */
+static void rebuild(struct node *node)
+{
+    map_reset(node->map);
+    engine_system_each(node->zero->engine, on_record, node);
+    node->quotas++;
+    node->control->version = engine_system_version(node->zero->engine);
+    node->control->engine = node->zero->engine;
+}
+
+uint64_t control_version(const struct node *node)
+{
+    return node->control->version;
+}
+
+uint32_t control_level(const struct node *node)
+{
+    return map_settings(node->map)->level;
+}
+
+uint32_t control_level_known(const struct node *node)
+{
+    (void)node;
+    return identity_level_known();
+}
+
+/* --- Proposing ------------------------------------------------------------------------------- */
+
+static struct reply *begin_reply(struct stream *stream, struct pending *p)
+{
+    struct control *control = stream->node->control;
+    (void)p;
+    reply_reset(&control->reply);
+    return &control->reply;
+}
+
+/* The change is decided, or never will be. */
+static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    struct control *control = stream->node->control;
+    struct control_flight *f = &control->flight;
+    (void)p;
+    qr_assert(f->busy && !f->ended); /* C1 */
+    f->ended = true;
+    f->status = status;
+    f->refused = status == STATUS_OK && control->reply.is_error;
+    f->version = engine_system_version(stream->node->zero->engine);
+    stream->node->again = true;
+}
+
+static bool never_congested(const struct stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+static bool may_compose(const struct node *node)
+{
+    const struct outlook *o = replica_seen(node->zero->replica);
+    return o->role == ROLE_LEADER && o->can_serve && o->transfer_to == NODE_NONE &&
+           !node->control->flight.busy;
+}
+
+/* Hands the change to the log. False: there is no room now. */
+static bool propose(struct node *node, const struct edit *edit)
+{
+    struct control *control = node->control;
+    size_t n = edit_op_bytes(edit);
+    if (!replica_leads(node->zero->replica) || !replica_has_room(node->zero->replica, n)) {
+        return false;
+    }
+    qr_assert(!control->flight.busy); /* C1 */
+    struct pending *p = stream_push(&control->own.stream, NULL, 2, node->clock);
+    pending_join(p, node->zero);
+    control->flight = (struct control_flight){ .busy = true };
+    edit_op_write(edit, engine_system_version(node->zero->engine), (uint16_t)control_level(node),
+                  replica_write(node->zero->replica, p, n));
+    return true;
+}
+
+bool control_begins(struct node *node, struct pending *p)
+{
+    struct control *control = node->control;
+    if (control_waiting(control) >= CONTROL_ORDERS_MAX) {
+        stream_refuse(p, STATUS_OVERLOADED);
+        return false;
+    }
+    if (!may_compose(node)) {
+        p->state = PENDING_CONTROLLED;
+        pendings_push(&control->waiting, p);
+        return false;
+    }
+    return true;
+}
+
+void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace)
+{
+    struct control *control = node->control;
+    p->state = PENDING_CONTROLLED;
+    if (propose(node, edit)) {
+        control->flight.order = p;
+        control->flight.keyspace = keyspace;
+    } else {
+        pendings_push(&control->waiting, p);
+    }
+    edit_free(edit);
+}
+
+bool control_propose_own(struct node *node, struct edit *edit)
+{
+    bool done = may_compose(node) && propose(node, edit);
+    edit_free(edit);
+    return done;
+}
+
+/* --- Orders ---------------------------------------------------------------------------------- */
+
+void control_await_reports(struct node *node, struct pending *p)
+{
+    p->state = PENDING_CONTROLLED;
+    p->slot = reports_ask(node);
+    p->until = node->clock + USABLE_TIME / 2;
+    pendings_push(&node->control->asking, p);
+}
+
+uint32_t control_waiting(const struct control *control)
+{
+    return control->waiting.count + control->asking.count + control->settling.count;
+}
+
+static void give_back(struct node *node, struct pending *p)
+{
+    struct pendings one = { 0 };
+    pendings_push(&one, p);
+    p->slot = 0; /* what it waited for was this leader's */
+    p->wanted = 0;
+    router_retry(node->router, &one, STATUS_NOT_LEADER);
+}
+
+/* The order of the change that has ended. */
+static void land(struct node *node, const struct control_flight *f)
+{
+    struct control *control = node->control;
+    struct pending *p = f->order;
+    if (f->status == STATUS_OK && !f->refused) {
+        p->slot = f->version;
+        p->wanted = f->keyspace;
+        p->until = node->clock + USABLE_TIME;
+        pendings_push(&control->settling, p);
+    } else if (f->status == STATUS_OK && ++p->wanted < ATTEMPTS) {
+        pendings_push(&control->waiting, p);
+    } else if (f->status == STATUS_OK) {
+        orders_refuse(p, "TRYAGAIN other changes of the cluster came in between, nothing was "
+                         "changed");
+    } else if (f->status == STATUS_NOT_LEADER || f->status == STATUS_LEADER_CHANGED) {
+        give_back(node, p);
+    } else if (f->status == STATUS_UNCERTAIN) {
+        orders_uncertain(p);
+    } else {
+        stream_refuse(p, f->status);
+    }
+}
+
+static void judge_waiting(struct node *node)
+{
+    struct control *control = node->control;
+    uint32_t count = control->waiting.count;
+    while (count-- > 0 && may_compose(node)) {
+        struct pending *p = pendings_pop(&control->waiting);
+        orders_begin(node, p);
+    }
+}
+
+/* Those that wait for figures are judged by what has come, or not. */
+static void judge_asking(struct node *node, qr_time now)
+{
+    struct control *control = node->control;
+    struct pending *next;
+    for (struct pending *p = control->asking.first; p != NULL; p = next) {
+        next = p->queue_next;
+        if (reports_answered(node, p->slot) || now >= p->until) {
+            pendings_remove(&control->asking, p);
+            pendings_push(&control->waiting, p);
+        }
+    }
+}
+
+static void answer_settled(struct node *node, qr_time now)
+{
+    struct control *control = node->control;
+    struct pending *next;
+    for (struct pending *p = control->settling.first; p != NULL; p = next) {
+        next = p->queue_next;
+        bool usable = reports_know_version(node, p->slot) &&
+                      (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted));
+        if (usable || now >= p->until || !replica_leads(node->zero->replica)) {
+            pendings_remove(&control->settling, p);
+            reply_status(stream_reply(p), "OK");
+            stream_answered(p, STATUS_OK);
+        }
+    }
+}
+
+static void give_back_all(struct node *node, struct pendings *queue)
+{
+    struct pending *p;
+    while ((p = pendings_pop(queue)) != NULL) {
+        give_back(node, p);
+    }
+}
+
+void control_turn(struct node *node, qr_time now)
+{
+    struct control *control = node->control;
+    struct control_flight *f = &control->flight;
+    if (control->engine != node->zero->engine ||
+        control->version != engine_system_version(node->zero->engine)) {
+        rebuild(node);
+    }
+    if (f->ended) {
+        struct control_flight ended = *f;
+        *f = (struct control_flight){ 0 };
+        if (ended.order != NULL) {
+            land(node, &ended);
+        }
+    }
+    reports_turn(node, now);
+    if (control_level(node) != node->identity.level) {
+        control_follow_level(node);
+    }
+    if (!replica_leads(node->zero->replica)) {
+        give_back_all(node, &control->waiting);
+        give_back_all(node, &control->asking);
+    } else {
+        judge_asking(node, now);
+        judge_waiting(node);
+        planner_turn(node, now);
+    }
+    answer_settled(node, now);
+    if (control_waiting(control) > 0 && now + 5 * QR_MILLISECOND < node->wake) {
+        node->wake = now + 5 * QR_MILLISECOND;
+    }
+}
+
+/* --- Making ---------------------------------------------------------------------------------- */
+
+struct control *control_new(struct node *node)
+{
+    struct control *control = qr_zalloc(sizeof *control);
+    control->node = node;
+    stream_init(&control->own.stream, node, STREAM_PEER); /* refused, it comes back (T3) */
+    control->own.stream.begin_reply = begin_reply;
+    control->own.stream.end_reply = end_reply;
+    control->own.stream.is_congested = never_congested;
+    control->own.peer = NODE_NONE;
+    reply_init(&control->reply, 2);
+    control->reports = reports_new();
+    return control;
+}
+
+void control_free(struct control *control)
+{
+    reply_free(&control->reply);
+    reports_free(control->reports);
+    free(control);
+}

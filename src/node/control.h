@@ -1,0 +1,63 @@
+/* The control plane at this node: the map of keyspaces and partitions as group 0 has decided it,
+ * and, while this node leads group 0, whoever changes it.
+ *
+ * What is to change is composed here as a set of records (edit.h) and proposed as one entry, which
+ * is executed only if nothing else was written since: so a change that was composed on one state is
+ * never carried out on another, whoever leads.
+ *
+ * C1 One change at a time is under way; orders that want another stand in line, in order of
+ *    arrival, and are judged anew when it is their turn.
+ * C2 An order is refused with nothing changed, or answered when its change is decided and known to
+ *    all nodes that are connected, or -UNCERTAIN when leadership ended in between. */
+#ifndef NODE_CONTROL_H
+#define NODE_CONTROL_H
+
+#include "base/text.h"
+#include "cluster/map.h"
+#include "node/edit.h"
+
+struct control;
+struct node;
+struct pending;
+
+struct control *control_new(struct node *node);
+void control_free(struct control *control);
+
+/* --- The map --------------------------------------------------------------------------------- */
+
+/* The engine of group 0 that is made next tells of every change; call it before that is made. */
+void control_watch(struct node *node);
+
+/* Of the control state that the map shows. */
+uint64_t control_version(const struct node *node);
+
+/* The level that is active in the whole cluster (R9), and the highest that this binary knows. */
+uint32_t control_level(const struct node *node);
+uint32_t control_level_known(const struct node *node);
+
+/* --- Orders, while this node leads group 0 --------------------------------------------------- */
+
+/* Whether p, an order, may compose a change now. If not it stands in line, or is refused: the
+ * caller returns. */
+bool control_begins(struct node *node, struct pending *p);
+
+/* p's change is to be made. It is answered when all connected nodes know it and, with `keyspace` not
+ * 0, when all partitions of that keyspace have leaders; at the latest 2 s after it is decided. The
+ * edit is used up. */
+void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace);
+
+/* A change that nobody waits for. False: not now. The edit is used up. */
+bool control_propose_own(struct node *node, struct edit *edit);
+
+/* p is judged again when `nonce` of the figures has come from all connected nodes (reports.h), or
+ * does not come. */
+void control_await_reports(struct node *node, struct pending *p);
+
+/* --- The turn -------------------------------------------------------------------------------- */
+
+void control_turn(struct node *node, qr_time now);
+
+/* Orders that stand in line or wait for others. */
+uint32_t control_waiting(const struct control *control);
+
+#endif

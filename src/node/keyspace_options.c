@@ -1,0 +1,259 @@
+#include "node/keyspace_options.h"
+
+#include "base/size.h"
+#include "cluster/slots.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define QUOTED_BYTES 40u /* of what a client has sent, in an error */
+
+static bool is(struct span word, const char *name)
+{
+    return word.n == strlen(name) && strncasecmp((const char *)word.p, name, word.n) == 0;
+}
+
+void keyspace_quote(struct text *out, struct span bytes)
+{
+    text_char(out, '\'');
+    for (size_t i = 0; i < bytes.n && i < QUOTED_BYTES; i++) {
+        bool shown = bytes.p[i] >= ' ' && bytes.p[i] < 0x7f && bytes.p[i] != '\'';
+        text_char(out, shown ? (char)bytes.p[i] : '?');
+    }
+    text_put(out, bytes.n > QUOTED_BYTES ? "...'" : "'");
+}
+
+static bool refuse(struct text *why, const char *before, struct span quoted, const char *after)
+{
+    text_put(why, before);
+    if (quoted.p != NULL) {
+        keyspace_quote(why, quoted);
+    }
+    text_put(why, after);
+    return false;
+}
+
+/* --- Names ---------------------------------------------------------------------------------- */
+
+static bool is_letter(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool keyspace_name_is_valid(struct span name)
+{
+    if (name.n == 0 || name.n >= KEYSPACE_NAME_BYTES || !is_letter(name.p[0])) {
+        return false;
+    }
+    for (size_t i = 1; i < name.n; i++) {
+        uint8_t c = name.p[i];
+        if (!is_letter(c) && !(c >= '0' && c <= '9') && c != '_' && c != '.' && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- Values --------------------------------------------------------------------------------- */
+
+/* A number within bounds. */
+static bool count_from(struct span value, int64_t least, int64_t most, uint32_t *out)
+{
+    int64_t n;
+    bool valid = number_from(value, &n) && n >= least && n <= most;
+    *out = valid ? (uint32_t)n : *out;
+    return valid;
+}
+
+static bool read_id(struct keyspace_options *out, struct span value, struct text *why)
+{
+    return count_from(value, KEYSPACE_FIRST_ID, KEYSPACE_ID_MAX, &out->id) ||
+           refuse(why, "ERR an ID is a number from 16 to 65535, not ", value,
+                  ": 0 to 15 are the databases of keyspace 0, nothing was changed");
+}
+
+static bool read_strategy(struct keyspace_options *out, struct span value, struct text *why)
+{
+    static const char *const later[] = { "primary", "2pc",         "3pc",        "paxos",
+                                         "chain",   "multileader", "leaderless", "spanner" };
+    (void)out;
+    for (size_t i = 0; i < ARRAY_COUNT(later); i++) {
+        if (is(value, later[i])) {
+            return refuse(why, "ERR strategy ", value,
+                          " is not built yet: raft is, nothing was changed");
+        }
+    }
+    return is(value, "raft") || refuse(why, "ERR unknown strategy ", value,
+                                       ": raft is the one that is built, nothing was changed");
+}
+
+static bool read_replicas(struct keyspace_options *out, struct span value, struct text *why)
+{
+    return count_from(value, 1, MEMBERS_MAX, &out->replicas) ||
+           refuse(why, "ERR REPLICAS is a number from 1 to 15, not ", value,
+                  ", nothing was changed");
+}
+
+static bool read_partitions(struct keyspace_options *out, struct span value, struct text *why)
+{
+    return count_from(value, 1, SLOTS, &out->partitions) ||
+           refuse(why, "ERR PARTITIONS is a number from 1 to 16384, not ", value,
+                  ", nothing was changed");
+}
+
+static bool read_partitioning(struct keyspace_options *out, struct span value, struct text *why)
+{
+    (void)out;
+    if (is(value, "range")) {
+        return refuse(why, "ERR PARTITION range is not built yet: hash is, nothing was changed",
+                      (struct span){ 0 }, "");
+    }
+    return is(value, "hash") ||
+           refuse(why, "ERR PARTITION is hash, not ", value, ", nothing was changed");
+}
+
+/* A prefix is printable and has no blanks, so that it can be told and typed; empty: none. */
+static bool read_prefix(struct keyspace_options *out, struct span value, struct text *why)
+{
+    if (value.n > KEYSPACE_PREFIX_BYTES) {
+        return refuse(why, "ERR a PREFIX has at most 64 bytes, nothing was changed",
+                      (struct span){ 0 }, "");
+    }
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] <= ' ' || value.p[i] >= 0x7f || value.p[i] == '{') {
+            return refuse(why, "ERR a PREFIX is printable ASCII without blanks and {, not ", value,
+                          ", nothing was changed");
+        }
+    }
+    memcpy(out->prefix, value.p, value.n);
+    out->prefix_length = (uint8_t)value.n;
+    return true;
+}
+
+static bool read_lease(struct keyspace_options *out, struct span value, struct text *why)
+{
+    out->lease = is(value, "yes");
+    return out->lease || is(value, "no") ||
+           refuse(why, "ERR LEASE is yes or no, not ", value, ", nothing was changed");
+}
+
+static bool read_maxmemory(struct keyspace_options *out, struct span value, struct text *why)
+{
+    bool valid = size_from(value, &out->maxmemory) && out->maxmemory <= INT64_MAX;
+    return valid ||
+           refuse(why, "ERR MAXMEMORY is a number of bytes such as 100mb, or 0 for none, not ",
+                  value, ", nothing was changed");
+}
+
+static bool read_maxops(struct keyspace_options *out, struct span value, struct text *why)
+{
+    int64_t n;
+    bool valid = number_from(value, &n) && n >= 0 && n <= 1000000000;
+    out->maxops = valid ? (uint64_t)n : out->maxops;
+    return valid || refuse(why,
+                           "ERR MAXOPS is a number of commands a second up to 1000000000, or "
+                           "0 for no limit, not ",
+                           value, ", nothing was changed");
+}
+
+/* --- Options -------------------------------------------------------------------------------- */
+
+static const struct option {
+    const char *name;
+    enum keyspace_option bit;
+    bool alterable;
+    bool (*read)(struct keyspace_options *out, struct span value, struct text *why);
+} options[] = {
+    { "ID", GIVEN_ID, false, read_id },
+    { "STRATEGY", GIVEN_STRATEGY, false, read_strategy },
+    { "REPLICAS", GIVEN_REPLICA_COUNT, true, read_replicas },
+    { "VOTERS", GIVEN_REPLICA_COUNT, true, read_replicas },
+    { "PARTITIONS", GIVEN_PARTITION_COUNT, false, read_partitions },
+    { "PARTITION", GIVEN_PARTITIONING, false, read_partitioning },
+    { "PREFIX", GIVEN_PREFIX, true, read_prefix },
+    { "LEASE", GIVEN_LEASE, true, read_lease },
+    { "MAXMEMORY", GIVEN_MAXMEMORY, true, read_maxmemory },
+    { "MAXOPS", GIVEN_MAXOPS, true, read_maxops },
+};
+
+/* Those of strategies to come, and of raft to come. */
+static const char *const later_options[] = {
+    "N",      "R",      "W",     "SLOPPY",   "CONFLICT", "ISOLATION",   "ACK",    "FALLBACK",
+    "MAXLAG", "LENGTH", "READS", "TOPOLOGY", "MAXDISK",  "GETCONFLICT", "COMMIT", "SEMANTICLOCK",
+};
+
+static const struct option *option_find(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
+        if (is(name, options[i].name)) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+static bool refuse_unknown(struct span name, bool fresh, struct text *why)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(later_options); i++) {
+        if (is(name, later_options[i])) {
+            return refuse(why, "ERR option ", name,
+                          " is not built yet, and not part of strategy raft as it is now, nothing "
+                          "was changed");
+        }
+    }
+    return refuse(why, "ERR unknown option ", name,
+                  fresh ? ": ID, STRATEGY, REPLICAS or VOTERS, PARTITIONS, PARTITION, PREFIX, "
+                          "LEASE, MAXMEMORY and MAXOPS are there, nothing was changed"
+                        : ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY and MAXOPS can be "
+                          "altered, nothing was changed");
+}
+
+static bool read_option(struct keyspace_options *out, const struct span *argv, uint32_t left,
+                        bool fresh, struct text *why)
+{
+    const struct option *o = option_find(argv[0]);
+    if (o == NULL) {
+        return refuse_unknown(argv[0], fresh, why);
+    }
+    if (!fresh && !o->alterable) {
+        return refuse(why, "ERR ", argv[0],
+                      " cannot be altered: make another keyspace, nothing was changed");
+    }
+    if (left < 2) {
+        return refuse(why, "ERR option ", argv[0], " wants a value, nothing was changed");
+    }
+    if ((out->given & o->bit) != 0) {
+        return refuse(why, "ERR option ", argv[0], " stands there twice, nothing was changed");
+    }
+    out->given |= o->bit;
+    return o->read(out, argv[1], why);
+}
+
+bool keyspace_options_read(const struct span *argv, uint32_t argc, bool fresh,
+                           struct keyspace_options *out, struct text *why)
+{
+    *out = (struct keyspace_options){ .replicas = KEYSPACE_REPLICAS, .partitions = 1 };
+    for (uint32_t i = 0; i < argc; i += 2) {
+        if (!read_option(out, argv + i, argc - i, fresh, why)) {
+            return false;
+        }
+    }
+    if (fresh && (out->given & GIVEN_STRATEGY) == 0) {
+        return refuse(why, "ERR STRATEGY is missing: KEYSPACE CREATE name STRATEGY raft",
+                      (struct span){ 0 }, ", nothing was changed");
+    }
+    if (!fresh && out->given == 0) {
+        return refuse(why, "ERR nothing to alter was given", (struct span){ 0 },
+                      ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS");
+    }
+    return true;
+}
+
+const struct map_keyspace *keyspace_find(const struct map *map, struct span name)
+{
+    int64_t id;
+    if (number_from(name, &id)) {
+        return id >= 0 && id <= KEYSPACE_ID_MAX ? map_keyspace(map, (uint32_t)id) : NULL;
+    }
+    return map_keyspace_named(map, name);
+}

@@ -1,0 +1,47 @@
+/* What stands behind the name in KEYSPACE CREATE and ALTER, read and checked as far as that goes
+ * without knowing the cluster. Knows nothing of a node. */
+#ifndef NODE_KEYSPACE_OPTIONS_H
+#define NODE_KEYSPACE_OPTIONS_H
+
+#include "base/text.h"
+#include "cluster/map.h"
+
+#define KEYSPACE_REPLICAS 3u /* where nothing else is said */
+
+/* What was said. */
+enum keyspace_option {
+    GIVEN_ID = 1u << 0,
+    GIVEN_STRATEGY = 1u << 1,
+    GIVEN_REPLICA_COUNT = 1u << 2,
+    GIVEN_PARTITION_COUNT = 1u << 3,
+    GIVEN_PARTITIONING = 1u << 4,
+    GIVEN_PREFIX = 1u << 5,
+    GIVEN_LEASE = 1u << 6,
+    GIVEN_MAXMEMORY = 1u << 7,
+    GIVEN_MAXOPS = 1u << 8,
+};
+
+struct keyspace_options {
+    uint32_t given; /* enum keyspace_option; what is not given has its default */
+    uint32_t id;    /* 0: the next free one */
+    uint32_t replicas, partitions;
+    bool lease;
+    uint64_t maxmemory, maxops; /* 0: no limit */
+    uint8_t prefix_length;
+    char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
+};
+
+/* Reads the options of CREATE (`fresh`) or ALTER. False with an error text for the client. */
+bool keyspace_options_read(const struct span *argv, uint32_t argc, bool fresh,
+                           struct keyspace_options *out, struct text *why);
+
+/* Whether it can be a name: a letter, then letters, digits and _.- */
+bool keyspace_name_is_valid(struct span name);
+
+/* The keyspace with that name or id; NULL: there is none. */
+const struct map_keyspace *keyspace_find(const struct map *map, struct span name);
+
+/* What a client has sent, shortened and made printable, for an error. */
+void keyspace_quote(struct text *out, struct span bytes);
+
+#endif

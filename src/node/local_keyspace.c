@@ -1,0 +1,172 @@
+/* KEYSPACE LIST, INFO, EXPLAIN: told by any node from what it has applied of the control state. */
+#include "node/local_internal.h"
+
+#include "node/keyspace_options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void field_bool(struct reply *reply, const char *name, bool v)
+{
+    reply_field_text(reply, name, v ? "yes" : "no");
+}
+
+static void field_prefix(struct reply *reply, const struct map_keyspace *k)
+{
+    reply_bulk_text(reply, "prefix");
+    reply_bulk(reply, span_of(k->prefix, k->prefix_length));
+}
+
+static const char *state_of(const struct map_keyspace *k)
+{
+    return k->state == KEYSPACE_DROPPING ? "dropping" : "in use";
+}
+
+/* The fields that LIST and INFO share: 7 of them. */
+static void write_head(struct reply *reply, const struct map_keyspace *k)
+{
+    reply_field_integer(reply, "id", k->id);
+    reply_field_text(reply, "name", k->name);
+    reply_field_text(reply, "strategy", "raft");
+    reply_field_integer(reply, "replicas", k->replicas);
+    reply_field_integer(reply, "partitions", k->partitions);
+    field_prefix(reply, k);
+    reply_field_text(reply, "state", state_of(k));
+}
+
+void local_cmd_KEYSPACE_LIST(struct client *client, const struct span *argv, uint32_t argc,
+                             struct reply *reply)
+{
+    const struct map *map = client->node->map;
+    (void)argv;
+    (void)argc;
+    reply_array(reply, map_keyspace_count(map));
+    for (uint32_t i = 0; i < map_keyspace_count(map); i++) {
+        reply_map(reply, 7);
+        write_head(reply, map_keyspace_at(map, i));
+    }
+}
+
+/* --- INFO ----------------------------------------------------------------------------------- */
+
+/* Ids of the nodes in a set: "1,2,3". */
+static void field_nodes(struct reply *reply, const char *name, const struct node *node,
+                        uint16_t set)
+{
+    char text[MEMBERS_MAX * 12];
+    struct text out = text_in(text, sizeof text);
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        if ((set >> i & 1) != 0) {
+            text_put(&out, out.n > 0 ? "," : "");
+            text_u64(&out, local_member(node, i)->id);
+        }
+    }
+    reply_field_text(reply, name, text);
+}
+
+static int64_t id_of(const struct node *node, node_index index)
+{
+    return index == NODE_NONE ? 0 : (int64_t)local_member(node, index)->id;
+}
+
+/* As far as this node knows. */
+static node_index leader_of(const struct node *node, const struct map_partition *p)
+{
+    (void)node;
+    (void)p;
+    return NODE_NONE;
+}
+
+static void write_partition(struct reply *reply, const struct node *node,
+                            const struct map_partition *p)
+{
+    char slots[32];
+    (void)snprintf(slots, sizeof slots, "%u-%u", (unsigned)p->first_slot, (unsigned)p->last_slot);
+    reply_map(reply, 8);
+    reply_field_integer(reply, "partition", p->index);
+    reply_field_integer(reply, "group", p->group);
+    reply_field_text(reply, "slots", slots);
+    field_nodes(reply, "nodes", node, p->wish);
+    reply_field_integer(reply, "prefers", id_of(node, p->prefers));
+    reply_field_integer(reply, "leader", id_of(node, leader_of(node, p)));
+    reply_field_integer(reply, "epoch", (int64_t)p->epoch);
+    reply_field_text(reply, "state", p->settled == p->epoch ? "settled" : "moving");
+}
+
+/* The keyspace that the argument names; NULL: the error is written. */
+static const struct map_keyspace *named(const struct node *node, struct span name,
+                                        struct reply *reply)
+{
+    const struct map_keyspace *k = keyspace_find(node->map, name);
+    if (k == NULL) {
+        char why[160];
+        struct text text = text_in(why, sizeof why);
+        text_put(&text, "ERR there is no keyspace ");
+        keyspace_quote(&text, name);
+        text_put(&text, ": KEYSPACE LIST shows which there are");
+        reply_error(reply, why);
+    }
+    return k;
+}
+
+void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uint32_t argc,
+                             struct reply *reply)
+{
+    const struct node *node = client->node;
+    const struct map_keyspace *k = named(node, argv[2], reply);
+    (void)argc;
+    if (k == NULL) {
+        return;
+    }
+    reply_map(reply, 13);
+    write_head(reply, k);
+    reply_field_text(reply, "partitioning", "hash");
+    field_bool(reply, "lease", k->lease);
+    reply_field_integer(reply, "maxmemory", (int64_t)k->maxmemory);
+    reply_field_integer(reply, "maxops", (int64_t)k->maxops);
+    reply_field_integer(reply, "created", (int64_t)k->created / QR_MILLISECOND);
+    reply_bulk_text(reply, "placement");
+    reply_array(reply, k->id == 0 ? 0 : k->partitions); /* of keyspace 0: MEMBER LIST */
+    for (uint32_t i = 0; k->id != 0 && i < k->partitions; i++) {
+        write_partition(reply, node, map_partition_at(node->map, k->id, i));
+    }
+}
+
+/* --- HELP ----------------------------------------------------------------------------------- */
+
+void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uint32_t argc,
+                             struct reply *reply)
+{
+    static const char *const lines[] = {
+        "ALTER <name> <option> <value> [...]",
+        "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY or MAXOPS of a keyspace.",
+        "CREATE <name> STRATEGY raft [<option> <value> ...]",
+        "    Makes a keyspace. Options: ID, REPLICAS or VOTERS, PARTITIONS, PARTITION hash,",
+        "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS.",
+        "DROP <name> [FORCE]",
+        "    Removes a keyspace that is not in use; with FORCE, with all that is in it.",
+        "EXPLAIN <name>",
+        "    What the keyspace guarantees, and what that costs.",
+        "INFO <name>",
+        "    The keyspace, and where its partitions are.",
+        "LAG <name>",
+        "    How far its replicas are behind.",
+        "LIST",
+        "    All keyspaces.",
+        "STATS <name>",
+        "    Keys, bytes, clients and quotas.",
+    };
+    (void)client;
+    (void)argv;
+    (void)argc;
+    local_help(reply, "KEYSPACE", lines, ARRAY_COUNT(lines));
+}
+
+void local_cmd_KEYSPACE_EXPLAIN(struct client *client, const struct span *argv, uint32_t argc,
+                                struct reply *reply)
+{
+    (void)argc;
+    if (named(client->node, argv[2], reply) != NULL) {
+        reply_error(reply, "ERR KEYSPACE EXPLAIN is not built yet");
+    }
+}

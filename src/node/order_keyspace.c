@@ -1,0 +1,355 @@
+/* KEYSPACE CREATE, ALTER and DROP: judged by the state that group 0's leader has applied, and
+ * carried out as one change of it (control.h). What is refused changes nothing.
+ *
+ *   KEYSPACE CREATE name [ID n] STRATEGY raft [REPLICAS n|VOTERS n] [PARTITIONS n]
+ *                   [PARTITION hash] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
+ *   KEYSPACE ALTER name [REPLICAS n|VOTERS n] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
+ *   KEYSPACE DROP name [FORCE] */
+#include "node/orders.h"
+
+#include "base/limits.h"
+#include "base/number.h"
+#include "node/control_internal.h"
+#include "node/keyspace_options.h"
+#include "node/local_internal.h"
+#include "node/placing.h"
+#include "node/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WHY_BYTES 384u /* of a refusal */
+
+typedef unsigned long long ull; /* what printf calls 64 bits */
+
+static void refuse(struct pending *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void refuse(struct pending *p, const char *format, ...)
+{
+    char why[WHY_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    orders_refuse(p, why);
+}
+
+static bool read_options(struct pending *p, const struct span *argv, uint32_t argc, bool fresh,
+                         struct keyspace_options *out)
+{
+    char why[WHY_BYTES];
+    struct text text = text_in(why, sizeof why);
+    bool valid = keyspace_options_read(argv, argc, fresh, out, &text);
+    if (!valid) {
+        orders_refuse(p, why);
+    }
+    return valid;
+}
+
+/* The keyspace that the argument names; NULL when it was refused. */
+static const struct map_keyspace *named(struct node *node, struct pending *p, struct span name)
+{
+    const struct map_keyspace *k = keyspace_find(node->map, name);
+    if (k == NULL) {
+        char why[WHY_BYTES];
+        struct text text = text_in(why, sizeof why);
+        text_put(&text, "ERR there is no keyspace ");
+        keyspace_quote(&text, name);
+        text_put(&text, ": KEYSPACE LIST shows which there are, nothing was changed");
+        orders_refuse(p, why);
+    }
+    return k;
+}
+
+/* --- What any keyspace must be ------------------------------------------------------------- */
+
+/* Whether another keyspace has that prefix; refuses. */
+static bool prefix_is_taken(struct node *node, struct pending *p, const struct map_keyspace *k)
+{
+    for (uint32_t i = 0; k->prefix_length > 0 && i < map_keyspace_count(node->map); i++) {
+        const struct map_keyspace *other = map_keyspace_at(node->map, i);
+        if (other->id != k->id && other->prefix_length == k->prefix_length &&
+            memcmp(other->prefix, k->prefix, k->prefix_length) == 0) {
+            refuse(p, "ERR PREFIX '%.*s' is that of keyspace '%s' already, nothing was changed",
+                   (int)k->prefix_length, k->prefix, other->name);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool replicas_are_impossible(struct node *node, struct pending *p, uint32_t replicas)
+{
+    uint32_t there = placing_nodes(node);
+    if (replicas <= there) {
+        return false;
+    }
+    refuse(p,
+           "ERR %u replicas want as many nodes, and %u of this cluster can hold some (observers, "
+           "nodes that are drained and nodes of an older version cannot), nothing was changed",
+           replicas, there);
+    return true;
+}
+
+static bool level_is_too_low(struct node *node, struct pending *p)
+{
+    if (control_level(node) >= MAP_LEVEL_KEYSPACES) {
+        return false;
+    }
+    refuse(p,
+           "UPGRADE keyspaces need level %u of the cluster, and level %u is active: when all nodes "
+           "run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
+           MAP_LEVEL_KEYSPACES, control_level(node));
+    return true;
+}
+
+/* --- CREATE ---------------------------------------------------------------------------------- */
+
+static bool name_is_bad(struct node *node, struct pending *p, struct span name)
+{
+    char why[WHY_BYTES];
+    struct text text = text_in(why, sizeof why);
+    if (!keyspace_name_is_valid(name)) {
+        text_put(&text, "ERR a keyspace's name is a letter and up to 62 letters, digits and _.- "
+                        "behind it, not ");
+        keyspace_quote(&text, name);
+        text_put(&text, ", nothing was changed");
+        orders_refuse(p, why);
+        return true;
+    }
+    const struct map_keyspace *k = map_keyspace_named(node->map, name);
+    if (k != NULL) {
+        refuse(p, "ERR keyspace '%s' is there already, with ID %u, nothing was changed", k->name,
+               k->id);
+    }
+    return k != NULL;
+}
+
+/* The id behind the highest one, so that one that was dropped is not soon taken for another. */
+static uint32_t next_id(const struct map *map)
+{
+    const struct map_keyspace *last = map_keyspace_at(map, map_keyspace_count(map) - 1);
+    if (last->id < KEYSPACE_ID_MAX) {
+        return last->id < KEYSPACE_FIRST_ID ? KEYSPACE_FIRST_ID : last->id + 1;
+    }
+    uint32_t id = KEYSPACE_FIRST_ID;
+    while (map_keyspace(map, id) != NULL) {
+        id++; /* KEYSPACES_MAX are fewer than there are ids */
+    }
+    return id;
+}
+
+static bool is_too_much(struct node *node, struct pending *p, const struct keyspace_options *o)
+{
+    uint32_t there = map_partition_count(node->map);
+    if (map_keyspace_count(node->map) >= KEYSPACES_MAX) {
+        refuse(p, "ERR the cluster has %u keyspaces, as many as there may be, nothing was changed",
+               KEYSPACES_MAX);
+        return true;
+    }
+    if (there + o->partitions > PARTITIONS_MAX) {
+        refuse(p,
+               "ERR the cluster has %u partitions and may have %u: %u more do not fit, nothing was "
+               "changed",
+               there, PARTITIONS_MAX, o->partitions);
+        return true;
+    }
+    return false;
+}
+
+static bool id_is_taken(struct node *node, struct pending *p, uint32_t id)
+{
+    const struct map_keyspace *k = id != 0 ? map_keyspace(node->map, id) : NULL;
+    if (k != NULL) {
+        refuse(p, "ERR ID %u is that of keyspace '%s', nothing was changed", id, k->name);
+    }
+    return k != NULL;
+}
+
+static struct map_keyspace fresh_keyspace(struct node *node, struct span name,
+                                          const struct keyspace_options *o)
+{
+    struct map_keyspace k = { .id = o->id != 0 ? o->id : next_id(node->map),
+                              .first_group = map_settings(node->map)->next_group,
+                              .partitions = o->partitions,
+                              .strategy = STRATEGY_RAFT,
+                              .partitioning = PARTITIONING_HASH,
+                              .state = KEYSPACE_IN_USE,
+                              .replicas = (uint8_t)o->replicas,
+                              .lease = o->lease,
+                              .prefix_length = o->prefix_length,
+                              .maxmemory = o->maxmemory,
+                              .maxops = o->maxops,
+                              .created = (uint64_t)io_wall(node->io) };
+    memcpy(k.name, name.p, name.n);
+    memcpy(k.prefix, o->prefix, o->prefix_length);
+    return k;
+}
+
+void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struct span *argv,
+                               uint32_t argc)
+{
+    struct keyspace_options o;
+    if (!read_options(p, argv + 1, argc - 1, true, &o) || !control_begins(node, p)) {
+        return;
+    }
+    if (level_is_too_low(node, p) || name_is_bad(node, p, argv[0]) || id_is_taken(node, p, o.id) ||
+        is_too_much(node, p, &o)) {
+        return;
+    }
+    /* By default as many as there are nodes for, until there are enough. */
+    if ((o.given & GIVEN_REPLICA_COUNT) != 0 && replicas_are_impossible(node, p, o.replicas)) {
+        return;
+    }
+    struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
+    if (prefix_is_taken(node, p, &k)) {
+        return;
+    }
+    struct edit edit = { 0 };
+    struct map_settings settings = *map_settings(node->map);
+    settings.next_group += k.partitions;
+    edit_settings(&edit, &settings);
+    edit_keyspace(&edit, &k);
+    placing_found(node, &k, &edit);
+    node_log(node, NODE_LOG_NOTICE, "KEYSPACE CREATE %s was ordered: ID %u, %u partitions", k.name,
+             k.id, k.partitions);
+    control_propose(node, p, &edit, k.id);
+}
+
+/* --- ALTER ----------------------------------------------------------------------------------- */
+
+/* What keyspace 0 has no say in. */
+static bool is_not_for_zero(struct pending *p, const struct map_keyspace *k, uint32_t given)
+{
+    const char *why = k->id != 0                           ? NULL
+                      : (given & GIVEN_REPLICA_COUNT) != 0 ? "REPLICAS: MEMBER PROMOTE and DEMOTE "
+                                                             "say who votes for it"
+                      : (given & GIVEN_LEASE) != 0         ? "LEASE: the setting read-mode of each "
+                                                             "node is it"
+                      : (given & GIVEN_PREFIX) != 0 ? "PREFIX: keys without a route are its own"
+                                                    : NULL;
+    if (why != NULL) {
+        refuse(p, "ERR keyspace 0 has no %s, nothing was changed", why);
+    }
+    return why != NULL;
+}
+
+/* A quota below what is in use would refuse everything from the first moment on. */
+static bool is_below_use(struct node *node, struct pending *p, const struct map_keyspace *k)
+{
+    struct keyspace_use use;
+    reports_use(node, k->id, &use);
+    uint64_t share = k->maxmemory / k->partitions;
+    if (k->maxmemory == 0 || (use.bytes <= k->maxmemory && use.most_bytes <= share)) {
+        return false;
+    }
+    refuse(p,
+           "ERR keyspace '%s' uses %llu bytes, at most %llu in one of its %u partitions, and "
+           "MAXMEMORY %llu (%llu for each) is below that, nothing was changed",
+           k->name, (ull)use.bytes, (ull)use.most_bytes, k->partitions, (ull)k->maxmemory,
+           (ull)share);
+    return true;
+}
+
+static void take_options(struct map_keyspace *k, const struct keyspace_options *o)
+{
+    k->replicas = (o->given & GIVEN_REPLICA_COUNT) != 0 ? (uint8_t)o->replicas : k->replicas;
+    k->lease = (o->given & GIVEN_LEASE) != 0 ? o->lease : k->lease;
+    k->maxmemory = (o->given & GIVEN_MAXMEMORY) != 0 ? o->maxmemory : k->maxmemory;
+    k->maxops = (o->given & GIVEN_MAXOPS) != 0 ? o->maxops : k->maxops;
+    if ((o->given & GIVEN_PREFIX) != 0) {
+        memset(k->prefix, 0, sizeof k->prefix);
+        memcpy(k->prefix, o->prefix, o->prefix_length);
+        k->prefix_length = o->prefix_length;
+    }
+}
+
+void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct span *argv,
+                              uint32_t argc)
+{
+    struct keyspace_options o;
+    if (!read_options(p, argv + 1, argc - 1, false, &o) || !control_begins(node, p)) {
+        return;
+    }
+    const struct map_keyspace *now = named(node, p, argv[0]);
+    if (now == NULL || level_is_too_low(node, p) || is_not_for_zero(p, now, o.given)) {
+        return;
+    }
+    struct map_keyspace k = *now;
+    take_options(&k, &o);
+    if (((o.given & GIVEN_REPLICA_COUNT) != 0 && replicas_are_impossible(node, p, k.replicas)) ||
+        ((o.given & GIVEN_PREFIX) != 0 && prefix_is_taken(node, p, &k))) {
+        return;
+    }
+    if ((o.given & GIVEN_MAXMEMORY) != 0 && is_below_use(node, p, &k)) {
+        return;
+    }
+    struct edit edit = { 0 };
+    edit_keyspace(&edit, &k);
+    node_log(node, NODE_LOG_NOTICE, "KEYSPACE ALTER %s was ordered", k.name);
+    control_propose(node, p, &edit, 0);
+}
+
+/* --- DROP ------------------------------------------------------------------------------------ */
+
+/* Whether somebody would miss it, by figures that were asked for since the order came; refuses, or
+ * asks for them. */
+static bool is_in_use(struct node *node, struct pending *p, const struct map_keyspace *k)
+{
+    struct keyspace_use use;
+    if (p->slot == 0) {
+        control_await_reports(node, p);
+        return true;
+    }
+    reports_use(node, k->id, &use);
+    if (!reports_answered(node, p->slot) || use.partitions < k->partitions) {
+        refuse(p,
+               "UNSAFE whether keyspace '%s' is in use is not known, for %u of its %u partitions "
+               "have no leader or a node does not answer; FORCE drops it with all that is in it, "
+               "nothing was changed",
+               k->name, k->partitions - use.partitions, k->partitions);
+        return true;
+    }
+    if (use.keys > 0 || use.clients > 0) {
+        refuse(p,
+               "UNSAFE keyspace '%s' is in use: it has %llu keys and %llu connected clients have "
+               "selected it; FORCE drops it with all that is in it, nothing was changed",
+               k->name, (ull)use.keys, (ull)use.clients);
+        return true;
+    }
+    return false;
+}
+
+void order_cmd_KEYSPACE_DROP(struct node *node, struct pending *p, const struct span *argv,
+                             uint32_t argc)
+{
+    bool force = argc == 2 && local_is(argv[1], "FORCE");
+    if (argc > 1 && !force) {
+        orders_refuse(p, "ERR syntax error");
+        return;
+    }
+    if (!control_begins(node, p)) {
+        return;
+    }
+    const struct map_keyspace *k = named(node, p, argv[0]);
+    if (k == NULL) {
+        return;
+    }
+    if (k->id == 0) {
+        orders_refuse(p, "ERR keyspace 0 is there always, nothing was changed");
+        return;
+    }
+    if (!force && is_in_use(node, p, k)) {
+        return;
+    }
+    struct edit edit = { 0 };
+    for (uint32_t i = 0; i < k->partitions; i++) {
+        const struct map_partition *part = map_partition_at(node->map, k->id, i);
+        edit_drop(&edit, MAP_RECORD_PARTITION, part->group);
+    }
+    edit_drop(&edit, MAP_RECORD_KEYSPACE, k->id);
+    node_log(node, force ? NODE_LOG_WARNING : NODE_LOG_NOTICE, "KEYSPACE DROP %s%s was ordered",
+             k->name, force ? " FORCE" : "");
+    control_propose(node, p, &edit, 0);
+}
