@@ -1,3 +1,4 @@
+/* Changes of the control state, one at a time, each composed on the state that it is for. */
 #include "node/control_internal.h"
 
 #include "base/alloc.h"

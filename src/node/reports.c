@@ -1,3 +1,4 @@
+/* What group 0's leader has heard of nodes and partitions, and when this node tells it. */
 #include "node/control_internal.h"
 
 #include "base/alloc.h"
