@@ -42,8 +42,8 @@ uint32_t control_level_known(const struct node *node);
 bool control_begins(struct node *node, struct pending *p);
 
 /* p's change is to be made. It is answered when all connected nodes know it and, with `keyspace`
- * not 0, when all partitions of that keyspace have leaders; at the latest 2 s after it is decided. The
- * edit is used up. */
+ * not 0, when all partitions of that keyspace have leaders; at the latest 2 s after it is
+ * decided. The edit is used up. */
 void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace);
 
 /* A change that nobody waits for. False: not now. The edit is used up. */

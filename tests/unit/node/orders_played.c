@@ -1,5 +1,6 @@
 /* What the driver asks of orders, for tests that play them (router_world.c, apply_world.c). */
 #include "node/orders.h"
+#include "node/quota.h"
 
 #include <string.h>
 
@@ -22,4 +23,22 @@ void orders_ended(struct node *node, struct pending *p, enum qr_status status)
 {
     (void)node;
     stream_refuse(p, status);
+}
+
+bool quota_refuses(struct partition *partition, const struct command_spec *spec, size_t bytes)
+{
+    (void)partition;
+    (void)spec;
+    (void)bytes;
+    return false;
+}
+
+void quota_spend(struct partition *partition)
+{
+    (void)partition;
+}
+
+void quota_refuse(struct pending *p)
+{
+    stream_refuse(p, STATUS_OVERLOADED);
 }
