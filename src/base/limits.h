@@ -200,4 +200,8 @@
 #define BENCH_INPUT_BYTES (256 * KIB)    /* one read, shared by all connections */
 #define BENCH_ERROR_CODES_MAX 16         /* kinds of error told apart; others count as one kind */
 
+/* --- quorate status and quorate admin --------------------------------------------------------- */
+#define TALK_REPLY_BYTES_MAX (256 * MIB) /* of one answer; a longer one is refused */
+#define STATUS_LISTED_MAX 20             /* partitions and alarms that are named; others count */
+
 #endif

@@ -87,8 +87,8 @@ static void advance(struct bench *b, uint32_t session)
     }
 }
 
-/* A single request is sent at once; of several those that go the same way go together, at the end of
- * the turn. */
+/* A single request is sent at once; of several those that go the same way go together, at the end
+ * of the turn. */
 void session_send(struct bench *b, uint32_t session)
 {
     advance(b, session);

@@ -28,6 +28,8 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     { "server", SERVER_MAIN },
     { "up", up_main },
+    { "status", status_main },
+    { "admin", admin_main },
     { "bench", bench_main },
     { "sim", SIM_MAIN },
     { "check-history", CHECK_HISTORY_MAIN },

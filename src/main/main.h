@@ -5,6 +5,8 @@
 
 int server_main(int argc, char **argv);
 int up_main(int argc, char **argv);
+int status_main(int argc, char **argv);
+int admin_main(int argc, char **argv);
 int sim_main(int argc, char **argv);           /* sim/ */
 int check_history_main(int argc, char **argv); /* sim/ */
 

@@ -1,0 +1,17 @@
+/* The options that `quorate status` and `quorate admin` share: whom to ask, and how to answer. */
+#ifndef MAIN_ASKING_H
+#define MAIN_ASKING_H
+
+#include "main/talk.h"
+
+struct asking {
+    struct talk_where where;
+    char host[256], name[272]; /* name: host:port, for messages */
+    bool json, watch;
+};
+
+/* Takes the options at the beginning; the index of the first argument behind them. -1: something is
+ * wrong, and it was said to standard error. */
+int asking_parse(struct asking *asking, const char *program, int timeout_ms, int argc, char **argv);
+
+#endif

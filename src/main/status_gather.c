@@ -1,0 +1,418 @@
+/* Asks one node for what `quorate status` shows. See status.h. */
+#include "main/status.h"
+
+#include "base/alloc.h"
+#include "base/number.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OTHERS_PATIENCE_MS 300 /* with each of the other nodes */
+
+static void note(struct status *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(struct status *s, const char *format, ...)
+{
+    if (s->note_count < ARRAY_COUNT(s->notes)) {
+        va_list arguments;
+        va_start(arguments, format);
+        (void)vsnprintf(s->notes[s->note_count++], STATUS_TEXT_BYTES, format, arguments);
+        va_end(arguments);
+    }
+}
+
+static void copy(char *out, size_t cap, struct span text)
+{
+    size_t n = text.n < cap ? text.n : cap - 1;
+    if (n > 0) {
+        memcpy(out, text.p, n);
+    }
+    out[n] = 0;
+}
+
+#define COPY(field, text) copy(field, sizeof(field), text)
+
+/* --- INFO ------------------------------------------------------------------------------------ */
+
+/* What stands behind "name:" at the beginning of a line. */
+static struct span info_text(struct span info, const char *name)
+{
+    size_t n = strlen(name);
+    const uint8_t *end = info.p + info.n;
+    for (const uint8_t *line = info.p; line < end;) {
+        const uint8_t *stop = memchr(line, '\n', (size_t)(end - line));
+        stop = stop == NULL ? end : stop;
+        size_t length = (size_t)(stop - line);
+        length -= length > 0 && line[length - 1] == '\r' ? 1 : 0;
+        if (length > n && memcmp(line, name, n) == 0 && line[n] == ':') {
+            return span_of(line + n + 1, length - n - 1);
+        }
+        line = stop + 1;
+    }
+    return span_of(NULL, 0);
+}
+
+static int64_t info_number(struct span info, const char *name)
+{
+    int64_t v = 0;
+    return number_from(info_text(info, name), &v) ? v : 0;
+}
+
+static double info_decimal(struct span info, const char *name)
+{
+    char text[40];
+    COPY(text, info_text(info, name));
+    return strtod(text, NULL);
+}
+
+/* Of "id=1,role=voter": what stands behind "name=". */
+static struct span row_text(struct span row, const char *name)
+{
+    size_t n = strlen(name);
+    const uint8_t *end = row.p + row.n;
+    for (const uint8_t *at = row.p; at < end;) {
+        const uint8_t *stop = memchr(at, ',', (size_t)(end - at));
+        stop = stop == NULL ? end : stop;
+        if ((size_t)(stop - at) > n && memcmp(at, name, n) == 0 && at[n] == '=') {
+            return span_of(at + n + 1, (size_t)(stop - at) - n - 1);
+        }
+        at = stop + 1;
+    }
+    return span_of(NULL, 0);
+}
+
+static int64_t row_number(struct span row, const char *name)
+{
+    int64_t v = 0;
+    return number_from(row_text(row, name), &v) ? v : 0;
+}
+
+static void take_nodes(struct status *s, struct span info)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        char name[32], host[64], port[8];
+        (void)snprintf(name, sizeof name, "raft_member%d", i);
+        struct span row = info_text(info, name);
+        if (row.n == 0) {
+            continue;
+        }
+        struct status_node *n = &s->nodes[s->node_count++];
+        *n = (struct status_node){ .id = row_number(row, "id"), .cpu = -1 };
+        n->lag = row_number(row, "lag");
+        COPY(host, row_text(row, "addr"));
+        COPY(port, row_text(row, "port"));
+        (void)snprintf(n->address, sizeof n->address, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
+                       port);
+        COPY(n->role, row_text(row, "role"));
+        COPY(n->state, row_text(row, "state"));
+        n->self = n->id == s->asked;
+        n->leads = n->id == s->leader;
+        if (n->self) {
+            (void)snprintf(n->state, sizeof n->state, "up");
+        } else if (strcmp(n->state, "connected") == 0) {
+            (void)snprintf(n->state, sizeof n->state, "up");
+        }
+    }
+}
+
+/* What a node says of itself. */
+static void take_self(struct status_node *n, struct span info, const struct status_node *before)
+{
+    n->answered = true;
+    n->uptime_s = (double)info_number(info, "server_time_usec") / 1e6;
+    n->cpu_s = info_decimal(info, "used_cpu_sys") + info_decimal(info, "used_cpu_user");
+    n->memory = (uint64_t)info_number(info, "used_memory_rss");
+    n->stall_us = (uint64_t)info_number(info, "loop_stall_max_usec");
+    n->disk_free = info_number(info, "disk_free_bytes");
+    n->space_low = info_number(info, "log_space_low") != 0;
+    COPY(n->version, info_text(info, "quorate_version"));
+    if (before != NULL && before->answered && n->uptime_s > before->uptime_s &&
+        n->cpu_s >= before->cpu_s) {
+        n->cpu = (n->cpu_s - before->cpu_s) / (n->uptime_s - before->uptime_s);
+    }
+}
+
+static const struct status_node *same_node(const struct status *before, int64_t id)
+{
+    for (uint32_t i = 0; before != NULL && i < before->node_count; i++) {
+        if (before->nodes[i].id == id) {
+            return &before->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool take_info(struct status *s, struct talk *talk, const struct status *before)
+{
+    if (!talk_ask_line(talk, "INFO everything") || talk_refused(talk)) {
+        (void)snprintf(s->error, sizeof s->error, "%.*s", (int)sizeof s->error - 1, talk->error);
+        return false;
+    }
+    struct span info = tree_text(&talk->reply, 0);
+    if (info_text(info, "quorate_version").n == 0) {
+        (void)snprintf(s->error, sizeof s->error, "it is no Quorate");
+        return false;
+    }
+    COPY(s->version, info_text(info, "quorate_version"));
+    s->asked = info_number(info, "raft_node_id");
+    s->leader = info_number(info, "raft_leader_id");
+    s->term = info_number(info, "raft_term");
+    s->commit = info_number(info, "raft_commit");
+    s->applied = info_number(info, "raft_applied");
+    s->level = info_number(info, "cluster_level");
+    s->can_serve = info_number(info, "raft_can_serve") != 0;
+    s->clock_ms = info_number(info, "server_time_usec") / 1000;
+    take_nodes(s, info);
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        if (s->nodes[i].self) {
+            take_self(&s->nodes[i], info, same_node(before, s->asked));
+        }
+    }
+    return true;
+}
+
+/* --- What a command answers ------------------------------------------------------------------ */
+
+/* False: there is no answer, or it is an error, which becomes a note. */
+static bool ask(struct status *s, struct talk *talk, const char *line)
+{
+    if (!talk_ask_line(talk, line)) {
+        note(s, "%s: %s", line, talk->error);
+        return false;
+    }
+    if (talk_refused(talk)) {
+        note(s, "%s: %s", line, talk->error);
+        return false;
+    }
+    return true;
+}
+
+static struct span field_text(const struct tree *t, uint32_t item, const char *name)
+{
+    return tree_text(t, tree_field(t, item, name));
+}
+
+static int64_t field_number(const struct tree *t, uint32_t item, const char *name)
+{
+    return tree_number(t, tree_field(t, item, name));
+}
+
+static void take_alarms(struct status *s, struct talk *talk)
+{
+    const struct tree *t = &talk->reply;
+    if (!ask(s, talk, "ALARM LIST")) {
+        return;
+    }
+    s->alarm_count = tree_length(t, 0);
+    uint32_t at = 1;
+    for (uint32_t i = 0; i < s->alarm_count; i++, at = t->items[at].end) {
+        if (i >= STATUS_LISTED_MAX) {
+            break;
+        }
+        COPY(s->alarms[i].id, field_text(t, at, "id"));
+        COPY(s->alarms[i].alarm, field_text(t, at, "alarm"));
+        COPY(s->alarms[i].text, field_text(t, at, "text"));
+        s->alarms[i].node = field_number(t, at, "node");
+        s->alarms[i].since_ms = field_number(t, at, "since");
+        s->alarms[i].until_ms = field_number(t, at, "until");
+        s->alarms_listed++;
+    }
+}
+
+static void take_keyspaces(struct status *s, struct talk *talk)
+{
+    const struct tree *t = &talk->reply;
+    if (!ask(s, talk, "KEYSPACE LIST")) {
+        return;
+    }
+    s->keyspace_count = tree_length(t, 0);
+    s->keyspaces = qr_zalloc(s->keyspace_count * sizeof *s->keyspaces);
+    uint32_t at = 1;
+    for (uint32_t i = 0; i < s->keyspace_count; i++, at = t->items[at].end) {
+        struct status_keyspace *k = &s->keyspaces[i];
+        k->id = field_number(t, at, "id");
+        k->replicas = field_number(t, at, "replicas");
+        k->partitions = field_number(t, at, "partitions");
+        COPY(k->name, field_text(t, at, "name"));
+        COPY(k->strategy, field_text(t, at, "strategy"));
+        COPY(k->prefix, field_text(t, at, "prefix"));
+        COPY(k->state, field_text(t, at, "state"));
+    }
+}
+
+/* --- Partitions ------------------------------------------------------------------------------ */
+
+static struct status_node *node_of(struct status *s, int64_t id)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        if (s->nodes[i].id == id) {
+            return &s->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+/* Counts a replica on each of "1,2,3"; how many of these nodes are away. */
+static uint32_t count_replicas(struct status *s, struct span nodes)
+{
+    uint32_t away = 0;
+    for (size_t at = 0; at < nodes.n;) {
+        const uint8_t *comma = memchr(nodes.p + at, ',', nodes.n - at);
+        size_t end = comma == NULL ? nodes.n : (size_t)(comma - nodes.p);
+        int64_t id = 0;
+        struct status_node *n = NULL;
+        if (number_from(span_of(nodes.p + at, end - at), &id)) {
+            n = node_of(s, id);
+        }
+        away += n == NULL || strcmp(n->state, "up") != 0;
+        if (n != NULL) {
+            n->replicas++;
+        }
+        at = end + 1;
+    }
+    return away;
+}
+
+static void list(struct status *s, const struct status_keyspace *k, const struct tree *t,
+                 uint32_t item, const char *why)
+{
+    if (s->listed_count == STATUS_LISTED_MAX) {
+        return;
+    }
+    struct status_sick *sick = &s->listed[s->listed_count++];
+    (void)snprintf(sick->keyspace, sizeof sick->keyspace, "%s", k->name);
+    (void)snprintf(sick->why, sizeof sick->why, "%s", why);
+    COPY(sick->slots, field_text(t, item, "slots"));
+    COPY(sick->nodes, field_text(t, item, "nodes"));
+    sick->partition = field_number(t, item, "partition");
+    sick->group = field_number(t, item, "group");
+    sick->leader = field_number(t, item, "leader");
+}
+
+static void take_partition(struct status *s, const struct status_keyspace *k, const struct tree *t,
+                           uint32_t item)
+{
+    int64_t leader = field_number(t, item, "leader");
+    struct status_node *node = node_of(s, leader);
+    uint32_t away = count_replicas(s, field_text(t, item, "nodes"));
+    struct span state = field_text(t, item, "state");
+    bool moving = state.n == 6 && memcmp(state.p, "moving", 6) == 0;
+    if (node != NULL) {
+        node->leaders++;
+    }
+    s->sick[SICK_NO_LEADER] += leader == 0;
+    s->sick[SICK_REPLICA_AWAY] += away > 0;
+    s->sick[SICK_MOVING] += moving;
+    if (leader == 0) {
+        list(s, k, t, item, moving ? "no leader, moving" : "no leader");
+    } else if (moving) {
+        list(s, k, t, item, away > 0 ? "moving, a replica away" : "moving");
+    } else if (away > 1) {
+        list(s, k, t, item, "replicas away");
+    }
+}
+
+static void take_partitions(struct status *s, struct talk *talk)
+{
+    char line[128];
+    for (uint32_t i = 0; i < s->keyspace_count; i++) {
+        const struct status_keyspace *k = &s->keyspaces[i];
+        s->partitions += (uint64_t)k->partitions;
+        (void)snprintf(line, sizeof line, "KEYSPACE INFO %s", k->name);
+        if (k->id == 0 || !ask(s, talk, line)) {
+            continue;
+        }
+        const struct tree *t = &talk->reply;
+        uint32_t placement = tree_field(t, 0, "placement");
+        s->keyspaces[i].maxmemory = field_number(t, 0, "maxmemory");
+        s->keyspaces[i].maxops = field_number(t, 0, "maxops");
+        uint32_t at = placement + 1;
+        for (uint32_t left = tree_length(t, placement); left > 0; left--, at = t->items[at].end) {
+            take_partition(s, k, t, at);
+        }
+    }
+    for (uint32_t i = 0; i < s->node_count; i++) { /* group 0 */
+        s->nodes[i].replicas++;
+        s->nodes[i].leaders += s->nodes[i].leads;
+    }
+}
+
+/* What only the leader of group 0 knows. */
+static void take_figures(struct status *s, struct talk *talk)
+{
+    char line[128];
+    for (uint32_t i = 0; i < s->keyspace_count; i++) {
+        struct status_keyspace *k = &s->keyspaces[i];
+        (void)snprintf(line, sizeof line, "KEYSPACE STATS %s", k->name);
+        if (!ask(s, talk, line)) {
+            return;
+        }
+        k->counted = true;
+        k->keys = field_number(&talk->reply, 0, "keys");
+        k->bytes = field_number(&talk->reply, 0, "bytes");
+        k->ops = field_number(&talk->reply, 0, "ops_per_second");
+    }
+}
+
+/* --- The others ------------------------------------------------------------------------------ */
+
+static void take_other(struct status_node *n, const struct asking *asking,
+                       const struct status_node *before)
+{
+    char host[96];
+    (void)snprintf(host, sizeof host, "%s", n->address[0] == '[' ? n->address + 1 : n->address);
+    char *colon = strrchr(host, ':');
+    struct talk_where where = asking->where;
+    struct talk talk;
+    if (colon == NULL) {
+        return;
+    }
+    where.port = (uint16_t)atoi(colon + 1);
+    *colon = 0;
+    host[strcspn(host, "]")] = 0;
+    where.host = host;
+    where.timeout_ms = OTHERS_PATIENCE_MS;
+    if (talk_open(&talk, &where) && talk_ask_line(&talk, "INFO everything") &&
+        !talk_refused(&talk)) {
+        struct span info = tree_text(&talk.reply, 0);
+        if (info_number(info, "raft_node_id") == n->id) {
+            take_self(n, info, before);
+        }
+    }
+    talk_close(&talk);
+}
+
+bool status_gather(struct status *s, const struct status *before, const struct asking *asking)
+{
+    struct talk talk;
+    *s = (struct status){ 0 };
+    bool good = talk_open(&talk, &asking->where);
+    if (!good) {
+        (void)snprintf(s->error, sizeof s->error, "%.*s", (int)sizeof s->error - 1, talk.error);
+    }
+    good = good && take_info(s, &talk, before);
+    if (good) {
+        if (talk_ask_line(&talk, "CONFIG GET cluster-id") && tree_length(&talk.reply, 0) == 2) {
+            COPY(s->cluster, tree_text(&talk.reply, tree_element(&talk.reply, 0, 1)));
+        }
+        take_alarms(s, &talk);
+        take_keyspaces(s, &talk);
+        take_partitions(s, &talk);
+        if (s->leader != 0 && s->keyspace_count > 0) {
+            take_figures(s, &talk);
+        }
+        for (uint32_t i = 0; i < s->node_count; i++) {
+            if (!s->nodes[i].self) {
+                take_other(&s->nodes[i], asking, same_node(before, s->nodes[i].id));
+            }
+        }
+    }
+    talk_close(&talk);
+    return good;
+}
+
+void status_free(struct status *s)
+{
+    free(s->keyspaces);
+    s->keyspaces = NULL;
+}

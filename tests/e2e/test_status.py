@@ -1,0 +1,192 @@
+"""`quorate status` and `quorate admin`: what an operator sees and does, on real clusters."""
+import fcntl
+import json
+import os
+import re
+import select
+import struct
+import subprocess
+import termios
+
+import pytest
+
+from cluster import BINARY, PATIENCE, Cluster, die_with_parent, free_ports, wait_for
+from test_bench import Server
+
+
+def run(*words, seconds=40):
+    """Exit code, standard output, standard error."""
+    done = subprocess.run([BINARY, *[str(word) for word in words]], check=False,
+                          timeout=seconds * PATIENCE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def status(node):
+    code, out, err = run("status", "-p", node.port, "--json")
+    assert (code, err) == (0, ""), out + err
+    return json.loads(out)
+
+
+def admin(node, *words):
+    return run("admin", "-p", node.port, *words)
+
+
+@pytest.fixture(scope="module", name="three")
+def three_nodes():
+    with Cluster(3) as cluster:
+        yield cluster
+
+
+# --- status -------------------------------------------------------------------------------------
+
+
+def test_the_screen_shows_every_node_and_who_leads(three):
+    for node in three.nodes:
+        code, out, err = run("status", "-p", node.port)
+        assert (code, err) == (0, "")
+        assert max(map(len, out.splitlines())) <= 80
+        assert f"as node {node.number} sees it" in out
+        assert f"node {three.leader().number} leads in term" in out
+        for other in three.nodes:
+            star = r"\*" if other is three.leader() else ""
+            assert re.search(rf"^ *{other.number}{star} +127.0.0.1:{other.port} +up\b", out,
+                             re.M), out
+        assert "alarms: none" in out
+
+
+def test_the_document_has_the_same_and_more(three):
+    found = status(three.nodes[0])
+    assert found["asked"] == 1 and found["leader"] == three.leader().number
+    assert found["cluster"] == three.cluster_id and found["can_serve"] is True
+    assert [node["id"] for node in found["nodes"]] == [1, 2, 3]
+    for node in found["nodes"]:
+        assert node["answered"] and node["memory_bytes"] > 1 << 20
+        assert node["disk_free_bytes"] > 0 and not node["disk_low"]
+        assert node["leads_group_0"] == (node["id"] == found["leader"])
+
+
+def test_a_node_without_quorum_still_tells():
+    with Cluster(3) as cluster:
+        leader = cluster.leader()
+        for node in cluster.nodes:
+            if node is not leader:
+                node.kill()
+        found = wait_for(lambda: (lambda s: s["leader"] == 0 and s)(status(leader)),
+                         "it knows that it does not lead")
+        assert sorted(n["state"] for n in found["nodes"]) == ["away", "away", "up"]
+        code, out, _ = run("status", "-p", leader.port)
+        assert code == 0 and "NO LEADER of group 0" in out
+
+
+def test_who_does_not_answer_is_named():
+    port = free_ports(1)[0]
+    code, out, err = run("status", "-p", port)
+    assert (code, out) == (3, "") and f"127.0.0.1:{port}: Connection refused" in err
+    code, out, err = run("status", "-p", port, "--json")
+    assert code == 3 and "refused" in json.loads(out)["error"]
+
+    def redis(read, write, wait):
+        read()
+        write(b"$17\r\nredis_version:7\r\n\r\n")
+        wait(60)
+    with Server(redis) as server:
+        code, _, err = run("status", "-p", server.port)
+    assert code == 3 and "no Quorate" in err
+
+    def silent(_read, _write, wait):
+        wait(60)
+    with Server(silent) as server:
+        code, _, err = run("status", "-p", server.port, "--timeout", 1)
+    assert code == 3 and "no answer within 1 s" in err
+
+    def odd(read, write, wait):
+        read()
+        write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        wait(60)
+    with Server(odd) as server:
+        code, _, err = run("status", "-p", server.port)
+    assert code == 3 and "does not speak" in err
+
+
+def test_watch_draws_over_itself(three):
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    process = subprocess.Popen([BINARY, "status", "-p", str(three.nodes[0].port), "--watch"],
+                               stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+                               preexec_fn=die_with_parent)
+    said = ""
+    try:
+        while said.count("\x1b[H") < 3:
+            assert select.select([ours], [], [], 10 * PATIENCE)[0], said
+            said += os.read(ours, 65536).decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    screen = said.split("\x1b[H")[2]
+    assert "\x1b[J" in screen
+    assert " %" in screen  # the second look knows how busy the nodes are
+    lines = [line.replace("\x1b[K", "").replace("\x1b[J", "") for line in screen.split("\r\n")]
+    assert max(map(len, lines)) <= 60
+
+
+# --- admin --------------------------------------------------------------------------------------
+
+
+def test_members_as_a_table_and_as_a_document(three):
+    code, out, err = admin(three.nodes[1], "member", "list")
+    assert (code, err) == (0, "")
+    for node in three.nodes:
+        assert f"127.0.0.1:{node.port}" in out
+    code, out, _ = admin(three.nodes[1], "MEMBER", "LIST")
+    assert code == 0
+    code, out, _ = run("admin", "-p", three.nodes[1].port, "--json", "member", "list")
+    assert code == 0 and [member["id"] for member in json.loads(out)] == [1, 2, 3]
+
+
+def test_an_order_is_carried_out():
+    with Cluster(3) as cluster:
+        follower = cluster.followers()[0]
+        code, out, err = admin(follower, "failover", "to", "127.0.0.1", follower.port)
+        assert (code, out.strip(), err) == (0, "OK", "")
+        wait_for(lambda: cluster.find_leader() is follower, "the follower leads")
+
+
+def test_what_the_server_refuses_it_says_itself(three):
+    code, out, err = admin(three.nodes[0], "member", "remove", 99)
+    assert (code, out) == (1, "")
+    assert err.startswith("ERR ") and len(err.splitlines()) == 1
+    code, out, err = admin(three.nodes[0], "alarm", "ack", "nonsense")
+    assert (code, out) == (1, "") and "2-17" in err
+
+
+def test_bad_usage():
+    for words in ([], ["frob"], ["member"], ["member", "frob"], ["keyspace", "drop"],
+                  ["--frob", "1", "member", "list"], ["-p", "0", "member", "list"], ["-p"]):
+        code, out, err = run("admin", *words)
+        assert (code, out) == (2, "") and "quorate admin" in err, words
+    code, out, err = run("status", "what")
+    assert (code, out) == (2, "") and "'what'" in err
+    code, out, err = run("admin", "-p", free_ports(1)[0], "member", "list")
+    assert (code, out) == (3, "") and "Connection refused" in err
+    for name in ("status", "admin"):
+        code, out, _ = run(name, "--help")
+        assert code == 0 and max(map(len, out.splitlines())) <= 100
+
+
+def test_a_password(tmp_path):
+    del tmp_path
+    with Cluster(1, options=["--requirepass", "secret"], start=False) as cluster:
+        node = cluster.nodes[0]
+        node.start()
+        wait_for(node.listens, "it listens")
+        code, _, err = run("status", "-p", node.port)
+        assert code == 3 and "NOAUTH" in err
+        code, out, _ = run("status", "-p", node.port, "-a", "secret")
+        assert code == 0 and "as node 1 sees it" in out
+        code, _, err = run("status", "-p", node.port, "-a", "wrong")
+        assert code == 3 and "WRONGPASS" in err
+        code, out, _ = run("admin", "-p", node.port, "-a", "secret", "alarm", "list")
+        assert code == 0
