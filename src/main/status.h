@@ -53,7 +53,7 @@ struct status {
     char error[STATUS_TEXT_BYTES]; /* why nothing at all is known; empty: something is */
     char cluster[40], version[24];
     int64_t asked, leader, term, commit, applied, level, clock_ms;
-    bool can_serve;
+    bool can_serve; /* false: the node that was asked leads and may not serve yet */
     struct status_node nodes[MEMBERS_MAX];
     uint32_t node_count;
     struct status_keyspace *keyspaces;

@@ -160,7 +160,7 @@ static bool take_info(struct status *s, struct talk *talk, const struct status *
     s->commit = info_number(info, "raft_commit");
     s->applied = info_number(info, "raft_applied");
     s->level = info_number(info, "cluster_level");
-    s->can_serve = info_number(info, "raft_can_serve") != 0;
+    s->can_serve = s->leader != s->asked || info_number(info, "raft_can_serve") != 0;
     s->clock_ms = info_number(info, "server_time_usec") / 1000;
     take_nodes(s, info);
     for (uint32_t i = 0; i < s->node_count; i++) {
@@ -367,7 +367,11 @@ static void take_other(struct status_node *n, const struct asking *asking,
     if (colon == NULL) {
         return;
     }
-    where.port = (uint16_t)atoi(colon + 1);
+    int64_t port = 0;
+    if (!number_from(span_of(colon + 1, strlen(colon + 1)), &port)) {
+        return;
+    }
+    where.port = (uint16_t)port;
     *colon = 0;
     host[strcspn(host, "]")] = 0;
     where.host = host;

@@ -176,7 +176,7 @@ void status_json(const struct status *s, FILE *out)
         number(&j, "term", s->term);
         number(&j, "commit", s->commit);
         number(&j, "applied", s->applied);
-        truth(&j, "can_serve", s->can_serve);
+        truth(&j, "leader_serves", s->leader != 0 && s->can_serve);
         put_nodes(&j, s);
         put_keyspaces(&j, s);
         put_partitions(&j, s);

@@ -89,7 +89,11 @@ static bool greet(struct talk *t, const struct talk_where *where)
     }
     bool two = where->user != NULL;
     const char *const words[] = { "AUTH", two ? where->user : where->password, where->password };
-    return talk_ask(t, words, two ? 3 : 2) && (!talk_refused(t) || broken(t, "%s", t->error));
+    if (!talk_ask(t, words, two ? 3 : 2)) {
+        return false;
+    }
+    struct span said = tree_text(&t->reply, 0);
+    return !talk_refused(t) || broken(t, "%.*s", (int)min_u64(said.n, 200), (const char *)said.p);
 }
 
 bool talk_open(struct talk *t, const struct talk_where *where)

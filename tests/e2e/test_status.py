@@ -58,7 +58,7 @@ def test_the_screen_shows_every_node_and_who_leads(three):
 def test_the_document_has_the_same_and_more(three):
     found = status(three.nodes[0])
     assert found["asked"] == 1 and found["leader"] == three.leader().number
-    assert found["cluster"] == three.cluster_id and found["can_serve"] is True
+    assert found["cluster"] == three.cluster_id and found["leader_serves"] is True
     assert [node["id"] for node in found["nodes"]] == [1, 2, 3]
     for node in found["nodes"]:
         assert node["answered"] and node["memory_bytes"] > 1 << 20
