@@ -56,6 +56,11 @@
 /* Replies with large values: written at a time to one client, and in a turn to all. */
 #define OUTPUT_SLICE_BYTES (512 * KIB)
 #define OUTPUT_TURN_BYTES (2 * MIB)
+/* Channels and patterns of one client, and bytes of each: more are refused. Messages that it has
+ * not taken: past that it is closed. */
+#define SUBSCRIPTIONS_MAX 32
+#define SUBSCRIPTION_BYTES_MAX 256
+#define SUBSCRIBER_OUTPUT_BYTES_MAX (1 * MIB)
 #define CLIENT_PENDING_MAX 4096           /* commands of one connection without a reply yet */
 #define CLIENT_OUTPUT_BYTES_MAX (1 * MIB) /* replies that the client has not taken yet */
 /* Replies that could not wait (to writes, and to reads just ahead of one) go beyond it, up to here;
@@ -177,10 +182,10 @@
 
 /* --- snapshots for other nodes -------------------------------------------------------------- */
 #define REPAIR_REPLY_BYTES_MAX (512 * KIB) /* of one answer, beyond its first entry: asked again */
-#define SNAPSHOT_PIECE_BYTES (128 * KIB) /* of one message */
-#define SNAPSHOT_READ_BYTES (512 * KIB)  /* of one read of the file */
-#define SNAPSHOT_WINDOW_BYTES (4 * MIB)  /* that a follower asks for ahead of what it has loaded */
-#define SNAPSHOT_OUTPUT_BYTES (1 * MIB)  /* queued for a peer: the next piece waits */
+#define SNAPSHOT_PIECE_BYTES (128 * KIB)   /* of one message */
+#define SNAPSHOT_READ_BYTES (512 * KIB)    /* of one read of the file */
+#define SNAPSHOT_WINDOW_BYTES (4 * MIB) /* that a follower asks for ahead of what it has loaded */
+#define SNAPSHOT_OUTPUT_BYTES (1 * MIB) /* queued for a peer: the next piece waits */
 
 /* Loaded in a second while the source has clients to serve; then the rest waits. */
 #define SNAPSHOT_BUSY_ITEMS 205000u

@@ -15,7 +15,7 @@ enum command_place {
     PLACE_NONE,  /* nowhere: a container of subcommands */
 };
 
-/* Redis's command flags, as COMMAND INFO names them; the last one is our own. */
+/* Redis's command flags, as COMMAND INFO names them; the last two are our own. */
 #define CF_WRITE 1u
 #define CF_READONLY 2u
 #define CF_DENYOOM 4u /* may grow the data: refused when space is short */
@@ -32,23 +32,24 @@ enum command_place {
 #define CF_NO_MULTI 8192u
 #define CF_SKIP_MONITOR 16384u
 #define CF_SKIP_SLOWLOG 32768u
-#define CF_SENTINEL 65536u
-#define CF_CONTAINER 131072u /* has subcommands */
+#define CF_PUBSUB 65536u
+#define CF_CONTAINER 131072u     /* has subcommands */
+#define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
 struct command_spec {
-    uint16_t tag;         /* hand-written, in the log, never reused; 0 for a PARENT */
-    const char *name;     /* lower case; "client|list" for a subcommand */
+    uint16_t tag;     /* hand-written, in the log, never reused; 0 for a PARENT */
+    const char *name; /* lower case; "client|list" for a subcommand */
     uint8_t name_bytes;
-    uint8_t name_words;   /* 2 for a subcommand */
+    uint8_t name_words; /* 2 for a subcommand */
     enum command_place place;
-    int16_t arity;        /* Redis's: counts the name; negative = at least */
-    uint32_t flags;       /* CF_ */
+    int16_t arity;  /* Redis's: counts the name; negative = at least */
+    uint32_t flags; /* CF_ */
     int16_t first_key, last_key, key_step;
     const char *group;
-    const char *since;    /* "1.0.0" */
+    const char *since; /* "1.0.0" */
     const char *complexity;
-    const char *summary;  /* one sentence of our own */
-    const char *acl;      /* space-separated categories: "@read @string @fast" */
+    const char *summary; /* one sentence of our own */
+    const char *acl;     /* space-separated categories: "@read @string @fast" */
 };
 
 /* Finds the command that argv names, subcommands included; case-insensitive. A container without a

@@ -100,7 +100,7 @@ const char *command_flag_name(uint32_t bit)
     static const char *const names[] = {
         "write",      "readonly", "denyoom",      "admin",        "noscript",    "loading",
         "stale",      "fast",     "no_auth",      "blocking",     "movablekeys", "no_async_loading",
-        "allow_busy", "no_multi", "skip_monitor", "skip_slowlog", "sentinel",
+        "allow_busy", "no_multi", "skip_monitor", "skip_slowlog", "pubsub",
     };
     return bit < ARRAY_COUNT(names) ? names[bit] : NULL;
 }

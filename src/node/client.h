@@ -13,6 +13,7 @@
 #include "resp/reply.h"
 
 struct node;
+struct subscriptions;
 
 /* CLIENT REPLY; SKIP_NEXT is set by CLIENT REPLY SKIP, which itself has no reply. */
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT };
@@ -68,6 +69,8 @@ struct client {
     size_t accounted; /* its part of clients->bytes */
     bool dirty;       /* is in node->dirty: has replies to flush */
     struct client *next_dirty;
+
+    struct subscriptions *subscriptions; /* subscribe.h; NULL: none */
 
     struct stream stream;         /* commands without a reply, oldest first */
     size_t reply_size;            /* a moving average */

@@ -3,9 +3,11 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "node/local.h"
 #include "node/redirect.h"
 #include "node/router.h"
+#include "node/subscribe.h"
 
 /* The reply of something that this node answers itself, in its place among the others. */
 static struct pending *begin_local(struct client *client, struct reply **reply)
@@ -138,6 +140,21 @@ static void write_loading(struct reply *reply, const struct span *argv, uint32_t
                 "members, see INFO raft; the command was not applied");
 }
 
+static void write_subscribed(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    char name[64];
+    struct text lower = text_in(name, sizeof name);
+    (void)argc;
+    for (size_t i = 0; i < argv[0].n; i++) {
+        uint8_t c = argv[0].p[i];
+        text_char(&lower, (char)(c >= 'A' && c <= 'Z' ? c + 32 : c));
+    }
+    reply_errorf(reply,
+                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+                 "RESET are allowed in this context",
+                 name);
+}
+
 static bool is_local(const struct command_spec *spec)
 {
     return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
@@ -171,16 +188,18 @@ static bool is_redirected(struct client *client, const struct command_spec *spec
 static bool is_refused(struct client *client, const struct command_spec *spec,
                        const struct command_spec *container, const struct span *argv, uint32_t argc)
 {
-    if (spec == NULL) {
-        refuse_text(client, NULL,
-                    container != NULL ? local_unknown_subcommand : local_unknown_command, argv,
-                    argc);
+    if (!local_is_told(client->listener, spec != NULL ? spec : container)) {
+        refuse_text(client, NULL, local_unknown_command, argv, argc);
+    } else if (spec == NULL) {
+        refuse_text(client, NULL, local_unknown_subcommand, argv, argc);
     } else if (!command_arity_fits(spec, argc)) {
         refuse_text(client, spec, local_wrong_arity, argv, argc);
     } else if (!client_is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
         refuse_text(client, spec, write_no_auth, argv, argc);
     } else if (client->node->zero->loading && !is_local(spec)) {
         refuse_text(client, spec, write_loading, argv, argc);
+    } else if (client->subscriptions != NULL && !subscribe_allows(client, spec)) {
+        refuse_text(client, spec, write_subscribed, argv, argc);
     } else {
         return false;
     }

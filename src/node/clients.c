@@ -8,6 +8,7 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/subscribe.h"
 
 #include <string.h>
 
@@ -318,6 +319,7 @@ void clients_forget(struct client *client)
     parser_free(&client->parser);
     reply_free(&client->out);
     cargo_free(client->node, client->cargo);
+    subscribe_forget(client);
     free(client->input);
     free(client);
 }

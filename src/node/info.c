@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "node/facts.h"
 #include "node/peers.h"
+#include "protocol/quorum.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -338,6 +339,31 @@ static void section_cluster(struct node *node, struct reply *out)
     info_line(out, "cluster_enabled:%d", node->info.asks->listener == LISTENER_CLUSTER ? 1 : 0);
 }
 
+static void section_sentinel(struct node *node, struct reply *out)
+{
+    struct sentinel_view view;
+    uint32_t count = 0;
+    while (sentinel_at(node, count, &view)) {
+        count++;
+    }
+    info_line(out, "sentinel_masters:%u", count);
+    info_line(out, "sentinel_tilt:0");
+    info_line(out, "sentinel_tilt_since_seconds:-1");
+    info_line(out, "sentinel_running_scripts:0");
+    info_line(out, "sentinel_scripts_queue_length:0");
+    info_line(out, "sentinel_simulate_failure_flags:0");
+    for (uint32_t i = 0; sentinel_at(node, i, &view); i++) {
+        struct place place = { .plain_port = 0 };
+        if (view.master != NODE_NONE) {
+            place_of(node, view.master, &place);
+        }
+        uint32_t others = view.known & ~(view.master != NODE_NONE ? node_bit(view.master) : 0u);
+        info_line(out, "master%u:name=%s,status=%s,address=%s:%u,slaves=%u,sentinels=%u", i,
+                  view.name, view.down ? "odown" : "ok", place.plain_address, place.plain_port,
+                  quorum_count(others), quorum_count(view.sentinels));
+    }
+}
+
 static void section_empty(struct node *node, struct reply *out)
 {
     (void)node;
@@ -369,12 +395,27 @@ static const struct section {
     { "latencystats", "Latencystats", BY_ALL | BY_EVERYTHING, section_latencystats },
     { "cluster", "Cluster", ALWAYS, section_cluster },
     { "keyspace", "Keyspace", ALWAYS, section_keyspace },
+    { "sentinel", "Sentinel", ALWAYS, section_sentinel },
     { "raft", "Raft", ALWAYS, info_raft },
     { "quorate", "Quorate", ALWAYS, info_quorate },
 #ifdef QUORATE_FAILPOINTS
     { "digest", "Digest", 0, info_digest },
 #endif
 };
+
+/* A sentinel has few sections, and one that nobody else has. */
+static bool has_section(enum listener_kind kind, const struct section *section)
+{
+    static const char *const few[] = { "server", "clients", "stats", "cpu" };
+    if (strcmp(section->name, "sentinel") == 0) {
+        return kind == LISTENER_SENTINEL;
+    }
+    bool is = kind != LISTENER_SENTINEL;
+    for (size_t i = 0; i < ARRAY_COUNT(few); i++) {
+        is = is || strcmp(section->name, few[i]) == 0;
+    }
+    return is;
+}
 
 static bool wanted(const struct section *section, struct span name)
 {
@@ -398,7 +439,7 @@ void local_cmd_INFO(struct client *client, const struct span *argv, uint32_t arg
         for (uint32_t a = 1; a < argc; a++) {
             write = write || wanted(&sections[i], argv[a]);
         }
-        if (write) {
+        if (write && has_section(client->listener, &sections[i])) {
             info_line(&out, "%s# %s", out.n > 0 ? "\r\n" : "", sections[i].title);
             sections[i].write(client->node, &out);
         }

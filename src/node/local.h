@@ -4,7 +4,13 @@
 #define NODE_LOCAL_H
 
 #include "base/types.h"
+#include "command/command.h"
+#include "node/client.h"
 #include "resp/reply.h"
+
+/* Whether clients that came by such a port know the command (NULL: nobody does): a sentinel knows
+ * few, and those about it nobody else. */
+bool local_is_told(enum listener_kind kind, const struct command_spec *spec);
 
 /* -ERR unknown command 'foo', with args beginning with: 'a' 'b' */
 void local_unknown_command(struct reply *reply, const struct span *argv, uint32_t argc);

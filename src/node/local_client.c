@@ -2,6 +2,7 @@
 #include "node/local_internal.h"
 
 #include "base/number.h"
+#include "node/subscribe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -157,21 +158,23 @@ static void client_line(const struct client *client, char *out, size_t cap)
                     client->stream.count * sizeof(struct pending);
     static const char *const events[] = { "", "r", "w", "rw" };
     bool reads = !client->paused && client->line == NULL && !client->closing;
-    char flags[4];
+    char flags[8];
     struct text letters = text_in(flags, sizeof flags);
+    text_put(&letters, client->subscriptions != NULL ? "P" : "");
     text_put(&letters, client->no_evict ? "e" : "");
     text_put(&letters, client->no_touch ? "T" : "");
     text_put(&letters, letters.n == 0 ? "N" : "");
     int n = snprintf(
         out, cap,
-        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=0 psub=0 "
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=%u psub=%u "
         "ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=%zu rbp=%zu obl=%zu "
         "oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%u lib-name=%s "
         "lib-ver=%s\n",
         (unsigned long long)client->id, client->peer_name, client->local_name,
         io_stream_fd(client->socket), client->name,
         (long long)((now - client->created) / QR_SECOND),
-        (long long)((now - client->last_active) / QR_SECOND), flags, client->db, used,
+        (long long)((now - client->last_active) / QR_SECOND), flags, client->db,
+        subscribe_channels(client), subscribe_patterns(client), used,
         client->input_cap - client->input_n, client->out.cap, client->out.cap, client->out.n,
         queued > 0 ? 1u : 0u, queued, memory, events[(reads ? 1 : 0) + (queued > 0 ? 2 : 0)],
         last != NULL ? last->name : "NULL", client->version, client->lib_name, client->lib_version);

@@ -128,11 +128,17 @@ static void write_info(struct reply *reply, const struct command_spec *spec)
     }
 }
 
-static size_t top_count(void)
+/* Commands, not subcommands, that the client knows. */
+static bool is_shown(const struct client *client, size_t i)
+{
+    return !is_subcommand(command_at(i)) && local_is_told(client->listener, command_at(i));
+}
+
+static size_t top_count(const struct client *client)
 {
     size_t n = 0;
     for (size_t i = 0; i < command_count(); i++) {
-        n += !is_subcommand(command_at(i));
+        n += is_shown(client, i);
     }
     return n;
 }
@@ -140,12 +146,11 @@ static size_t top_count(void)
 void local_cmd_COMMAND(struct client *client, const struct span *argv, uint32_t argc,
                        struct reply *reply)
 {
-    (void)client;
     (void)argv;
     (void)argc;
-    reply_array(reply, top_count());
+    reply_array(reply, top_count(client));
     for (size_t i = 0; i < command_count(); i++) {
-        if (!is_subcommand(command_at(i))) {
+        if (is_shown(client, i)) {
             write_info(reply, command_at(i));
         }
     }
@@ -164,7 +169,7 @@ void local_cmd_COMMAND_INFO(struct client *client, const struct span *argv, uint
     reply_array(reply, argc - 2);
     for (uint32_t i = 2; i < argc; i++) {
         const struct command_spec *spec = command_by_name(argv[i]);
-        if (spec == NULL) {
+        if (!local_is_told(client->listener, spec)) {
             reply_null(reply);
         } else {
             write_info(reply, spec);
@@ -175,10 +180,9 @@ void local_cmd_COMMAND_INFO(struct client *client, const struct span *argv, uint
 void local_cmd_COMMAND_COUNT(struct client *client, const struct span *argv, uint32_t argc,
                              struct reply *reply)
 {
-    (void)client;
     (void)argv;
     (void)argc;
-    reply_integer(reply, (int64_t)top_count());
+    reply_integer(reply, (int64_t)top_count(client));
 }
 
 /* --- LIST ----------------------------------------------------------------------------------- */
@@ -199,8 +203,12 @@ static bool has_category(const char *words, struct span category)
 
 enum list_filter { LIST_ALL, LIST_NONE, LIST_CATEGORY, LIST_PATTERN };
 
-static bool listed(const struct command_spec *spec, enum list_filter filter, struct span value)
+static bool listed(const struct client *client, const struct command_spec *spec,
+                   enum list_filter filter, struct span value)
 {
+    if (!local_is_told(client->listener, spec)) {
+        return false;
+    }
     switch (filter) {
     case LIST_ALL:
         return true;
@@ -214,15 +222,16 @@ static bool listed(const struct command_spec *spec, enum list_filter filter, str
     qr_unreachable();
 }
 
-static void write_list(struct reply *reply, enum list_filter filter, struct span value)
+static void write_list(const struct client *client, struct reply *reply, enum list_filter filter,
+                       struct span value)
 {
     size_t n = 0;
     for (size_t i = 0; i < command_count(); i++) {
-        n += listed(command_at(i), filter, value);
+        n += listed(client, command_at(i), filter, value);
     }
     reply_array(reply, n);
     for (size_t i = 0; i < command_count(); i++) {
-        if (listed(command_at(i), filter, value)) {
+        if (listed(client, command_at(i), filter, value)) {
             reply_bulk_text(reply, command_at(i)->name);
         }
     }
@@ -231,18 +240,17 @@ static void write_list(struct reply *reply, enum list_filter filter, struct span
 void local_cmd_COMMAND_LIST(struct client *client, const struct span *argv, uint32_t argc,
                             struct reply *reply)
 {
-    (void)client;
     if (argc == 2) {
-        write_list(reply, LIST_ALL, SPAN_LITERAL(""));
+        write_list(client, reply, LIST_ALL, SPAN_LITERAL(""));
     } else if (argc != 5 || !local_is(argv[2], "FILTERBY")) {
         local_syntax_error(reply);
     } else if (local_is(argv[3], "MODULE")) {
-        write_list(reply, LIST_NONE, argv[4]);
+        write_list(client, reply, LIST_NONE, argv[4]);
     } else if (local_is(argv[3], "ACLCAT")) {
-        write_list(reply, LIST_CATEGORY, argv[4]);
+        write_list(client, reply, LIST_CATEGORY, argv[4]);
     } else if (local_is(argv[3], "PATTERN")) {
         uint8_t *copy;
-        write_list(reply, LIST_PATTERN, local_pattern(argv[4], &copy));
+        write_list(client, reply, LIST_PATTERN, local_pattern(argv[4], &copy));
         free(copy);
     } else {
         local_syntax_error(reply);

@@ -5,6 +5,7 @@
 
 #include "base/number.h"
 #include "node/replica.h"
+#include "node/subscribe.h"
 
 #include <limits.h>
 #include <string.h>
@@ -14,9 +15,12 @@
 void local_cmd_PING(struct client *client, const struct span *argv, uint32_t argc,
                     struct reply *reply)
 {
-    (void)client;
     if (argc > 2) {
         local_bad_count(reply, "ping");
+    } else if (client->subscriptions != NULL && client->version == 2) {
+        reply_array(reply, 2);
+        reply_bulk_text(reply, "pong");
+        reply_bulk(reply, argc == 2 ? argv[1] : SPAN_LITERAL(""));
     } else if (argc == 2) {
         reply_bulk(reply, argv[1]);
     } else {
@@ -203,6 +207,7 @@ void local_cmd_RESET(struct client *client, const struct span *argv, uint32_t ar
     client->no_evict = false;
     client->no_touch = false;
     client->readonly = false;
+    subscribe_forget(client);
     client->reply_mode = REPLY_ON;
     reply->version = 2;
     reply_status(reply, "RESET");

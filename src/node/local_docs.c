@@ -282,34 +282,33 @@ static void write_docs(struct reply *reply, const struct command_spec *spec)
     }
 }
 
-static bool is_top(size_t i)
+static bool is_top(const struct client *client, size_t i)
 {
-    return command_name_words(command_at(i)) == 1;
+    return command_name_words(command_at(i)) == 1 && local_is_told(client->listener, command_at(i));
 }
 
 void local_cmd_COMMAND_DOCS(struct client *client, const struct span *argv, uint32_t argc,
                             struct reply *reply)
 {
-    (void)client;
     size_t known = 0;
     if (local_too_many(reply, argc - 2)) {
         return;
     }
     for (size_t i = 0; argc == 2 && i < command_count(); i++) {
-        known += is_top(i);
+        known += is_top(client, i);
     }
     for (uint32_t i = 2; i < argc; i++) {
-        known += command_by_name(argv[i]) != NULL;
+        known += local_is_told(client->listener, command_by_name(argv[i]));
     }
     reply_map(reply, known);
     for (size_t i = 0; argc == 2 && i < command_count(); i++) {
-        if (is_top(i)) {
+        if (is_top(client, i)) {
             write_docs(reply, command_at(i));
         }
     }
     for (uint32_t i = 2; i < argc; i++) {
         const struct command_spec *spec = command_by_name(argv[i]);
-        if (spec != NULL) {
+        if (local_is_told(client->listener, spec)) {
             write_docs(reply, spec);
         }
     }

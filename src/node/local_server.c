@@ -95,13 +95,30 @@ static void write_follower(const struct node *node, const struct outlook *outloo
                   node->zero->replica != NULL ? (int64_t)replica_applied(node->zero->replica) : 0);
 }
 
+static void write_sentinel(const struct node *node, struct reply *reply)
+{
+    struct sentinel_view view;
+    uint32_t count = 0;
+    while (sentinel_at(node, count, &view)) {
+        count++;
+    }
+    reply_array(reply, 2);
+    reply_bulk_text(reply, "sentinel");
+    reply_array(reply, count);
+    for (uint32_t i = 0; sentinel_at(node, i, &view); i++) {
+        reply_bulk_text(reply, view.name);
+    }
+}
+
 void local_cmd_ROLE(struct client *client, const struct span *argv, uint32_t argc,
                     struct reply *reply)
 {
     (void)argv;
     (void)argc;
     struct outlook outlook;
-    if (local_outlook(client->node, &outlook) && outlook.role == ROLE_LEADER) {
+    if (client->listener == LISTENER_SENTINEL) {
+        write_sentinel(client->node, reply);
+    } else if (local_outlook(client->node, &outlook) && outlook.role == ROLE_LEADER) {
         write_leader(client->node, &outlook, reply);
     } else {
         write_follower(client->node, &outlook, reply);

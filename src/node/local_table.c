@@ -27,6 +27,28 @@ local_handler *local_handler_of(const struct command_spec *spec)
     return handler;
 }
 
+static bool is_sentinels(const struct command_spec *spec)
+{
+    static const char *const names[] = { "auth", "client", "command", "hello", "info",
+                                         "ping", "quit",   "reset",   "role",  "shutdown" };
+    size_t n = strcspn(spec->name, "|");
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strlen(names[i]) == n && memcmp(names[i], spec->name, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool local_is_told(enum listener_kind kind, const struct command_spec *spec)
+{
+    if (spec == NULL) {
+        return false;
+    }
+    bool only = (spec->flags & CF_SENTINEL_ONLY) != 0;
+    return kind == LISTENER_SENTINEL ? only || is_sentinels(spec) : !only;
+}
+
 /* --- Refusals ------------------------------------------------------------------------------- */
 
 #define QUOTED_BYTES_MAX 128

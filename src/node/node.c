@@ -132,6 +132,7 @@ static void watch_role(struct node *node, qr_time clock)
     node->seen_role = now.role;
     node->seen_term = now.term;
     node->seen_leader = now.leader;
+    sentinel_tell(node);
 }
 
 static void watch_space(struct node *node)
@@ -169,6 +170,7 @@ static void keep_house(struct node *node, qr_time now)
         node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
         clients_housekeeping(node->clients_io, now);
         change_follow_addresses(node);
+        sentinel_tell(node);
     }
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;

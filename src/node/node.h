@@ -18,6 +18,7 @@
 #include "node/repeats.h"
 #include "node/measure.h"
 #include "node/places.h"
+#include "node/sentinel.h"
 #include "protocol/protocol.h"
 
 struct peers;  /* peers.h: connections to the other nodes */
@@ -68,6 +69,8 @@ struct node {
     struct client *clients, *clients_last; /* in order of id */
     struct client *dirty;                  /* have replies to flush at the end of this turn */
     uint32_t client_count;
+    uint32_t subscribers; /* of the clients: who listens to channels */
+    struct sentinel_told sentinel_told;
     struct buffer_sizes recent; /* the largest ones of a client, within the last second or two */
     uint64_t next_client_id;
     struct command_memo client_commands;

@@ -11,6 +11,7 @@
 
 #include "cardboard.h"
 #include "node/alarm.h"
+#include "node/clients_internal.h"
 #include "node/keeper.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -81,6 +82,23 @@ node_index replica_leader(const struct replica *r)
 {
     (void)r;
     return outlook.leader;
+}
+
+qr_time peers_lost_at(const struct peers *peers, node_index peer)
+{
+    (void)peers;
+    (void)peer;
+    return 98 * QR_SECOND;
+}
+
+void client_mark_dirty(struct client *client)
+{
+    client->dirty = true;
+}
+
+size_t client_unsent(const struct client *client)
+{
+    return client->out.n;
 }
 
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
