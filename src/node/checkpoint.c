@@ -10,6 +10,7 @@
 #include "node/checkpoint.h"
 
 #include "node/checkpoint_format.h"
+#include "node/checkpoint_place.h"
 #include "node/page_file.h"
 
 #include "base/alloc.h"
@@ -38,7 +39,8 @@ struct checkpoint {
     struct page_file pages;
     uint64_t number; /* of the next block */
 
-    char dir[1024], new_path[1088], path[1088], spare_path[1088];
+    char dir[CHECKPOINT_PATH_MAX];
+    char new_path[CHECKPOINT_PATH_MAX], path[CHECKPOINT_PATH_MAX], spare_path[CHECKPOINT_PATH_MAX];
     bool exchanged; /* the file that was replaced has the new one's name */
     char message[1400];
 };
@@ -181,7 +183,7 @@ static void close_work(void *context)
         return;
     }
     error = io_failpoint(cp->io, FAIL_CHECKPOINT_RENAMED);
-    error = error != 0 ? error : io_sync_dir(cp->io, cp->dir);
+    error = error != 0 ? error : checkpoint_sync_dir(cp->io, cp->dir, cp->header.group);
     (void)io_failpoint(cp->io, FAIL_CHECKPOINT_NAMED);
     if (error != 0) { /* which of the two files a crash would leave is unknown */
         cp->result = CHECKPOINT_FAILED;
@@ -250,6 +252,7 @@ static void on_written(struct page_file *pages, int error)
 static void open_file(struct checkpoint *cp)
 {
     int error = io_failpoint(cp->io, FAIL_CHECKPOINT_OPEN);
+    error = error != 0 ? error : checkpoint_make_dir(cp->io, cp->dir, cp->header.group);
     error = error != 0 ? error : io_unlink(cp->io, cp->new_path);
     if (error == 0 || error == -ENOENT) {
         bool again = io_link(cp->io, cp->spare_path, cp->new_path) == 0;
@@ -274,11 +277,10 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
     cp->header = *header;
     cp->done = done;
     cp->context = context;
-    qr_assert(strlen(dir) < sizeof cp->dir);
     (void)snprintf(cp->dir, sizeof cp->dir, "%s", dir);
-    (void)snprintf(cp->new_path, sizeof cp->new_path, "%s/" CHECKPOINT_NEW_FILE, dir);
-    (void)snprintf(cp->spare_path, sizeof cp->spare_path, "%s/" CHECKPOINT_SPARE_FILE, dir);
-    (void)snprintf(cp->path, sizeof cp->path, "%s/" CHECKPOINT_FILE, dir);
+    checkpoint_path(cp->new_path, dir, header->group, CHECKPOINT_NEW_FILE);
+    checkpoint_path(cp->spare_path, dir, header->group, CHECKPOINT_SPARE_FILE);
+    checkpoint_path(cp->path, dir, header->group, CHECKPOINT_FILE);
     io_random(io, &cp->header.salt, sizeof cp->header.salt);
     cp->pages = (struct page_file){
         .io = io, .on_written = on_written, .owner = cp, .points = FAIL_CHECKPOINT_WRITE
@@ -289,10 +291,10 @@ struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engin
     return cp;
 }
 
-int checkpoint_forget_spare(struct io *io, const char *dir)
+int checkpoint_forget_spare(struct io *io, const char *dir, uint32_t group)
 {
-    char path[1088];
-    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_SPARE_FILE, dir);
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(path, dir, group, CHECKPOINT_SPARE_FILE);
     int error = io_unlink(io, path);
     return error == -ENOENT ? 0 : error;
 }

@@ -19,6 +19,12 @@
 /* What a follower has of another node's checkpoint so far (snapshot_fetch.h). */
 #define CHECKPOINT_RECEIVED_FILE "checkpoint.received"
 
+/* One that could not be read, kept for evidence (damage.h). */
+#define CHECKPOINT_DAMAGED_FILE "checkpoint.damaged"
+
+/* The state that the checkpoint is of, and this node's, is not to be served (quarantine.h). */
+#define QUARANTINED_FILE "quarantined"
+
 /* Whose state it is and up to where. */
 struct checkpoint_header {
     uint8_t cluster[16]; /* cluster id */
@@ -58,7 +64,7 @@ enum checkpoint_result {
 typedef void checkpoint_done(void *context, enum checkpoint_result result,
                              const struct checkpoint_header *header, const char *message);
 
-/* Begins a checkpoint in `dir` of the engine as it is now, with everything up to header->slot
+/* Begins a checkpoint of header->group in the data directory `dir` (checkpoint_place.h) of the engine as it is now, with everything up to header->slot
  * applied. One at a time for an engine. Errors arrive through `done`, never from inside the call.
  */
 struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engine *engine,
@@ -73,7 +79,7 @@ bool checkpoint_step(struct checkpoint *checkpoint, qr_time budget);
 
 /* The old file is still being read: the next checkpoint must not be written over it. 0, or a
  * negative errno: it may still be. */
-int checkpoint_forget_spare(struct io *io, const char *dir);
+int checkpoint_forget_spare(struct io *io, const char *dir, uint32_t group);
 
 /* Bytes written so far; in `done`, of the whole file. */
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);
@@ -99,7 +105,7 @@ enum checkpoint_load_result {
     CHECKPOINT_UNREADABLE, /* the disk said so */
 };
 
-/* Loads the directory's checkpoint into an empty engine. `header` names the cluster, the directory
+/* Loads the group's checkpoint into an empty engine. `header` names the cluster, the directory
  * and the group that are expected; the rest is filled in. Unless the result is LOADED or NONE
  * the engine's content is worth nothing, the node must not start, and `message` (cap bytes) says in
  * one sentence what was found and what to do. A left-over of an unfinished checkpoint is deleted.

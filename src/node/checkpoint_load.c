@@ -5,6 +5,7 @@
 #include "node/checkpoint.h"
 
 #include "node/checkpoint_format.h"
+#include "node/checkpoint_place.h"
 
 #include "base/alloc.h"
 
@@ -18,7 +19,7 @@ struct loader {
     struct checkpoint_reader reader;
     struct checkpoint_header *header;
     struct io_file *file;
-    char path[1088];
+    char path[CHECKPOINT_PATH_MAX];
     char *message;
     size_t cap;
 
@@ -144,13 +145,14 @@ static enum checkpoint_load_result load_file(struct loader *l)
 
 static enum checkpoint_load_result load(struct loader *l, const char *dir)
 {
-    (void)snprintf(l->path, sizeof l->path, "%s/" CHECKPOINT_NEW_FILE, dir);
+    uint32_t group = l->header->group;
+    checkpoint_path(l->path, dir, group, CHECKPOINT_NEW_FILE);
     int error = io_failpoint(l->io, FAIL_LOAD);
     error = error != 0 ? error : io_unlink(l->io, l->path);
     if (error != 0 && error != -ENOENT) {
         return unreadable(l, "delete the unfinished", error);
     }
-    (void)snprintf(l->path, sizeof l->path, "%s/" CHECKPOINT_FILE, dir);
+    checkpoint_path(l->path, dir, group, CHECKPOINT_FILE);
     error = io_file_open(l->io, l->path, 0, &l->file);
     if (error == -ENOENT) {
         return CHECKPOINT_NONE;
@@ -165,7 +167,7 @@ static enum checkpoint_load_result load(struct loader *l, const char *dir)
     }
     /* The crash may have come between rename and sync: the log must not be trimmed by a name that
      * is not durable yet (scenario 106). */
-    error = io_sync_dir(l->io, dir);
+    error = checkpoint_sync_dir(l->io, dir, group);
     return error == 0 ? CHECKPOINT_LOADED : unreadable(l, "sync the directory of", error);
 }
 

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define GROUP 0u
-#define CHECKPOINT_DAMAGED_FILE "checkpoint.damaged"
 
 static void path_of(const struct node *node, char *path, size_t cap, const char *name)
 {

@@ -1,24 +1,48 @@
 #include "node/digests.h"
 
+#include "base/alloc.h"
 #include "base/panic.h"
+
+#include <stdlib.h>
+
+#define RING_CAP_MIN 4u
 
 static void put(struct digest_ring *ring, qr_slot slot, uint64_t digest)
 {
     qr_assert(slot > 0);
-    ring->slot[ring->next] = slot;
-    ring->digest[ring->next] = digest;
-    ring->next = (ring->next + 1) % DIGESTS_KEPT;
+    if (ring->count == ring->cap && ring->cap < DIGESTS_KEPT) {
+        ring->cap = ring->cap == 0 ? RING_CAP_MIN : ring->cap * 2;
+        ring->v = qr_realloc(ring->v, ring->cap * sizeof *ring->v);
+        ring->next = ring->count;
+    }
+    ring->v[ring->next] = (struct digest_at){ .slot = slot, .digest = digest };
+    ring->count += ring->count < ring->cap;
+    ring->next = (ring->next + 1) % ring->cap;
 }
 
 static bool get(const struct digest_ring *ring, qr_slot slot, uint64_t *digest)
 {
-    for (uint32_t i = 0; i < DIGESTS_KEPT; i++) {
-        if (ring->slot[i] == slot) {
-            *digest = ring->digest[i];
+    for (uint32_t i = 0; i < ring->count; i++) {
+        if (ring->v[i].slot == slot) {
+            *digest = ring->v[i].digest;
             return true;
         }
     }
     return false;
+}
+
+static void forget(struct digest_ring *ring)
+{
+    free(ring->v);
+    *ring = (struct digest_ring){ 0 };
+}
+
+void digests_free(struct digests *d)
+{
+    digests_forget_own(d);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        digests_forget(d, i);
+    }
 }
 
 void digests_own(struct digests *d, qr_slot slot, uint64_t digest)
@@ -37,12 +61,12 @@ void digests_told(struct digests *d, node_index from, qr_slot slot, uint64_t dig
 
 void digests_forget(struct digests *d, node_index member)
 {
-    d->told[member] = (struct digest_ring){ 0 };
+    forget(&d->told[member]);
 }
 
 void digests_forget_own(struct digests *d)
 {
-    d->own = (struct digest_ring){ 0 };
+    forget(&d->own);
 }
 
 enum digest_verdict digests_judge(struct digests *d, qr_slot slot, node_index *other)

@@ -10,14 +10,19 @@
 #include "base/limits.h"
 #include "base/types.h"
 
-#define DIGESTS_KEPT                                                            \
+#define DIGESTS_KEPT \
     32u /* of each node; one about every second: followers may be so far behind \
          */
 
+struct digest_at {
+    qr_slot slot;
+    uint64_t digest;
+};
+
+/* As large as it ever had to be: most groups are idle, and a node may have thousands. */
 struct digest_ring {
-    qr_slot slot[DIGESTS_KEPT]; /* 0: none */
-    uint64_t digest[DIGESTS_KEPT];
-    uint32_t next;
+    struct digest_at *v;
+    uint32_t count, cap, next;
 };
 
 struct digests {
@@ -34,6 +39,7 @@ enum digest_verdict {
     DIGEST_OUTVOTED, /* this node is wrong */
 };
 
+void digests_free(struct digests *d);
 void digests_own(struct digests *d, qr_slot slot, uint64_t digest);
 void digests_told(struct digests *d, node_index from, qr_slot slot, uint64_t digest);
 /* Another life of that member, or another directory. */

@@ -233,9 +233,10 @@ static bool is_due(const struct keeper *keeper, qr_time now)
 }
 
 /* Followers still read the file that would be written over: it is to lose its spare name. */
-static bool spare_is_free(struct node *node)
+static bool spare_is_free(struct partition *partition)
 {
-    int error = checkpoint_forget_spare(node->io, node->config.dir);
+    struct node *node = partition->node;
+    int error = checkpoint_forget_spare(node->io, node->config.dir, partition->group);
     if (error != 0) {
         node_disk_failed(node, "the spare checkpoint file cannot be deleted", error);
     }
@@ -246,7 +247,7 @@ static void begin(struct keeper *keeper, qr_time now)
 {
     struct node *node = keeper->node;
     struct partition *partition = keeper->partition;
-    if (source_holds_old_file(partition->source, keeper->salt) && !spare_is_free(node)) {
+    if (source_holds_old_file(partition->source, keeper->salt) && !spare_is_free(partition)) {
         keeper->not_before = now + RETRY_INTERVAL;
         return;
     }

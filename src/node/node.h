@@ -86,8 +86,9 @@ struct node {
     size_t windows_bytes; /* what such commands may bring here at most, all together */
     struct reply nowhere; /* swallows what nobody waits for */
 
-    struct alarms alarms; /* alarm.h */
-    struct health health; /* health.h */
+    struct alarms alarms;    /* alarm.h */
+    uint32_t corrupt_groups; /* for which ALARM_CORRUPT is up (quarantine.c) */
+    struct health health;    /* health.h */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;

@@ -2,6 +2,7 @@
 
 #include "node/alarm.h"
 #include "node/checkpoint.h"
+#include "node/checkpoint_place.h"
 #include "node/health.h"
 #include "node/keeper.h"
 #include "node/node.h"
@@ -19,7 +20,6 @@
 #define DISPUTE_TIME \
     (5 * QR_SECOND) /* the others may not have told yet, or a later slot is clear */
 #define SLICE (QR_MILLISECOND / 5)
-#define MARK "quarantined"
 #define DIGEST_VERSION 1u
 #define DIGEST_BYTES 17u
 
@@ -30,24 +30,30 @@ static uint32_t id_of(const struct node *node, node_index i)
 
 /* --- The mark ------------------------------------------------------------------------------- */
 
-static void mark_path(const struct partition *partition, char *path, size_t cap)
+static void mark_path(const struct partition *partition, char path[CHECKPOINT_PATH_MAX])
 {
-    const struct node *node = partition->node;
-    (void)snprintf(path, cap, "%s/" MARK, node->config.dir);
+    checkpoint_path(path, partition->node->config.dir, partition->group, QUARANTINED_FILE);
+}
+
+/* Where the state is saved. */
+static void save_dir(const struct partition *partition, char path[CHECKPOINT_PATH_MAX])
+{
+    (void)snprintf(path, CHECKPOINT_PATH_MAX, "%s/quarantine", partition->node->config.dir);
 }
 
 static void set_mark(struct partition *partition)
 {
     struct node *node = partition->node;
-    char path[1100];
+    char path[CHECKPOINT_PATH_MAX];
     struct io_file *file;
-    mark_path(partition, path, sizeof path);
-    int error = io_file_open(node->io, path, IO_CREATE | IO_WRITE, &file);
+    mark_path(partition, path);
+    int error = checkpoint_make_dir(node->io, node->config.dir, partition->group);
+    error = error != 0 ? error : io_file_open(node->io, path, IO_CREATE | IO_WRITE, &file);
     if (error == 0) {
         io_file_close(file);
     }
     if (error == 0 || error == -EEXIST) { /* the try before may not have come to the sync */
-        error = io_sync_dir(node->io, node->config.dir);
+        error = checkpoint_sync_dir(node->io, node->config.dir, partition->group);
     }
     partition->quarantine.marked = error == 0; /* else it is tried again */
     if (error != 0) {
@@ -60,13 +66,40 @@ static void set_mark(struct partition *partition)
 static void remove_mark(struct partition *partition)
 {
     struct node *node = partition->node;
-    char path[1100];
+    char path[CHECKPOINT_PATH_MAX];
     partition->quarantine.marked = false;
-    mark_path(partition, path, sizeof path);
+    mark_path(partition, path);
     int error = io_unlink(node->io, path);
-    error = error == 0 ? io_sync_dir(node->io, node->config.dir) : error;
+    error = error == 0 ? checkpoint_sync_dir(node->io, node->config.dir, partition->group) : error;
     if (error != 0 && error != -ENOENT) {
         node_fail(node, "the mark of a state that was not to be served cannot be removed");
+    }
+}
+
+/* --- The alarm: one for all groups ------------------------------------------------------------ */
+
+static void raise_alarm(struct partition *partition, const char *why)
+{
+    struct node *node = partition->node;
+    node->corrupt_groups += !partition->quarantine.alarmed;
+    partition->quarantine.alarmed = true;
+    if (partition->group == 0) {
+        alarm_raise(node, ALARM_CORRUPT, "%s", why);
+    } else {
+        alarm_raise(node, ALARM_CORRUPT, "group %u: %s", (unsigned)partition->group, why);
+    }
+}
+
+static void clear_alarm(struct partition *partition)
+{
+    struct node *node = partition->node;
+    if (partition->quarantine.alarmed) {
+        partition->quarantine.alarmed = false;
+        qr_assert(node->corrupt_groups > 0);
+        node->corrupt_groups--;
+    }
+    if (node->corrupt_groups == 0) {
+        alarm_clear(node, ALARM_CORRUPT);
     }
 }
 
@@ -75,11 +108,10 @@ static void remove_mark(struct partition *partition)
 void quarantine_open(struct partition *partition)
 {
     struct node *node = partition->node;
-    char path[1100];
+    char path[CHECKPOINT_PATH_MAX];
     struct io_file *file;
     struct quarantine *q = &partition->quarantine;
-    (void)snprintf(q->directory, sizeof q->directory, "%s/quarantine", node->config.dir);
-    mark_path(partition, path, sizeof path);
+    mark_path(partition, path);
     int error = io_file_open(node->io, path, 0, &file);
     if (error == 0) {
         io_file_close(file);
@@ -96,7 +128,7 @@ static void stand_back(struct partition *partition, const char *why)
     struct node *node = partition->node;
     replica_freeze(partition->replica, true);
     replica_admin(partition->replica, ADMIN_STAND_BACK, 1);
-    alarm_raise(node, ALARM_CORRUPT, "%s", why);
+    raise_alarm(partition, why);
     health_tell(node, NODE_NONE);
 }
 
@@ -140,7 +172,7 @@ void quarantine_end(struct partition *partition)
     remove_mark(partition);
     replica_freeze(partition->replica, false);
     replica_admin(partition->replica, ADMIN_STAND_BACK, 0);
-    alarm_clear(node, ALARM_CORRUPT);
+    clear_alarm(partition);
     health_tell(node, NODE_NONE);
     node_log(node, NODE_LOG_NOTICE, "The state is that of another node now: out of quarantine");
 }
@@ -158,11 +190,13 @@ static void on_saved(void *context, enum checkpoint_result result,
     if (result == CHECKPOINT_FAILED) {
         node_fail(node, message);
     } else if (result == CHECKPOINT_DONE) {
-        (void)checkpoint_forget_spare(node->io,
-                                      q->directory); /* of use to nobody, in nobody's way */
-        node_log(node, NODE_LOG_NOTICE,
-                 "Saved the state at slot %" PRIu64 " in %s/" CHECKPOINT_FILE, header->slot,
-                 q->directory);
+        char dir[CHECKPOINT_PATH_MAX], path[CHECKPOINT_PATH_MAX];
+        save_dir(partition, dir);
+        checkpoint_path(path, dir, partition->group, CHECKPOINT_FILE);
+        /* of use to nobody, in nobody's way */
+        (void)checkpoint_forget_spare(node->io, dir, partition->group);
+        node_log(node, NODE_LOG_NOTICE, "Saved the state at slot %" PRIu64 " in %s", header->slot,
+                 path);
     } else {
         node_log(node, NODE_LOG_WARNING, "The state is not saved: %s", message);
     }
@@ -179,14 +213,15 @@ static void save(struct partition *partition)
     header.term = replica_applied_term(partition->replica);
     const struct roster *roster = replica_applied_roster(partition->replica, &header.roster_slot);
     header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
-    int error = io_mkdir(node->io, q->directory);
+    char dir[CHECKPOINT_PATH_MAX];
+    save_dir(partition, dir);
+    int error = io_mkdir(node->io, dir);
     if (error != 0) {
         node_disk_failed(node, "a directory for the state cannot be made, it is not saved", error);
         q->saved = true;
         return;
     }
-    q->saving =
-        checkpoint_start(node->io, q->directory, partition->engine, &header, on_saved, partition);
+    q->saving = checkpoint_start(node->io, dir, partition->engine, &header, on_saved, partition);
 }
 
 static bool save_some(struct partition *partition)
@@ -208,6 +243,10 @@ bool quarantine_may_end(const struct partition *partition)
 
 void quarantine_free(struct partition *partition)
 {
+    digests_free(&partition->quarantine.digests);
+    if (partition->quarantine.alarmed && !partition->node->stopping) {
+        clear_alarm(partition);
+    }
     if (partition->quarantine.saving != NULL) {
         checkpoint_abort(partition->quarantine.saving);
         partition->quarantine.saving = NULL;
@@ -229,7 +268,6 @@ static void dispute(struct partition *partition, qr_slot slot, node_index other)
 
 static void judge(struct partition *partition, qr_slot slot)
 {
-    struct node *node = partition->node;
     struct quarantine *q = &partition->quarantine;
     node_index other = NODE_NONE;
     switch (digests_judge(&q->digests, slot, &other)) {
@@ -238,7 +276,7 @@ static void judge(struct partition *partition, qr_slot slot)
     case DIGEST_AGREES:
         if (slot > q->disputed_at && !partition->quarantined) {
             q->disputed_since = 0;
-            alarm_clear(node, ALARM_CORRUPT);
+            clear_alarm(partition);
         }
         return;
     case DIGEST_UPHELD: /* the other one will find out, or has */
@@ -272,7 +310,7 @@ void quarantine_note_state(struct partition *partition, qr_slot slot)
     wire_put_u64(&w, slot);
     wire_put_u64(&w, digest);
     qr_assert(!w.bad && w.n == sizeof head);
-    peers_tell(node->peers, NODE_NONE, FRAME_DIGEST, span_of(head, w.n));
+    peers_tell_group(node->peers, NODE_NONE, partition->group, FRAME_DIGEST, span_of(head, w.n));
 }
 
 bool quarantine_receive(struct partition *partition, node_index from, struct span head)
@@ -318,11 +356,22 @@ static void look(struct partition *partition, qr_time now)
     judge(partition, q->noted);
     if (q->disputed_since != 0 && now - q->disputed_since >= DISPUTE_TIME &&
         !partition->quarantined) {
-        alarm_raise(node, ALARM_CORRUPT,
-                    "the state at slot %" PRIu64 " differs from that of node %u, and no majority "
-                    "says which is right; nobody was stopped",
-                    q->disputed_at, id_of(node, q->disputed_with));
+        char why[ALARM_TEXT_BYTES];
+        (void)snprintf(why, sizeof why,
+                       "the state at slot %" PRIu64
+                       " differs from that of node %u, and no majority says which is right; "
+                       "nobody was stopped",
+                       q->disputed_at, id_of(node, q->disputed_with));
+        raise_alarm(partition, why);
     }
+}
+
+/* Most groups are idle, and there are many: their state has been told of, and nobody differs. */
+static bool is_settled(const struct partition *partition)
+{
+    const struct quarantine *q = &partition->quarantine;
+    return partition->group != 0 && !partition->quarantined && q->disputed_since == 0 &&
+           replica_applied(partition->replica) == q->noted;
 }
 
 qr_time quarantine_turn(struct partition *partition, qr_time now)
@@ -334,6 +383,9 @@ qr_time quarantine_turn(struct partition *partition, qr_time now)
     }
     if (partition->loading) {
         return now + LOOK_INTERVAL; /* the replica has not begun */
+    }
+    if (is_settled(partition)) {
+        return QR_NEVER;
     }
     if (partition->quarantined && save_some(partition)) {
         node->again = true;

@@ -35,8 +35,8 @@ struct quarantine {
     struct checkpoint *saving;
     struct engine *spoiled; /* what is being saved, once it is the node's no more */
     bool saved;
-    bool marked; /* Q5 */
-    char directory[1088];
+    bool marked;           /* Q5 */
+    bool alarmed;          /* ALARM_CORRUPT is up because of it, too */
     uint64_t begun, ended; /* for INFO */
 };
 
@@ -52,7 +52,8 @@ void quarantine_note_state(struct partition *partition, qr_slot slot);
 bool quarantine_receive(struct partition *partition, node_index from, struct span head);
 void quarantine_peer(struct partition *partition, node_index peer);
 
-/* Once a turn; returns when it wants to be called next. */
+/* Once in each turn in which anything happened to the group, or is to be looked at; returns when it
+ * wants to be called next. */
 qr_time quarantine_turn(struct partition *partition, qr_time now);
 
 /* Another state may take the place of this one: it is saved, or cannot be. */

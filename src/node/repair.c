@@ -103,8 +103,8 @@ static void ask_for_checkpoint(struct partition *partition, const struct repair_
 {
     struct node *node = partition->node;
     uint8_t head[REPAIR_HEAD_BYTES_MAX];
-    peers_tell(node->peers, step->to, FRAME_REPAIR_FETCH,
-               span_of(head, repair_fetch_write(step->least, head)));
+    peers_tell_group(node->peers, step->to, partition->group, FRAME_REPAIR_FETCH,
+                     span_of(head, repair_fetch_write(step->least, head)));
 }
 
 static void ask(struct partition *partition, const struct repair_step *step)
@@ -113,7 +113,7 @@ static void ask(struct partition *partition, const struct repair_step *step)
     uint8_t head[REPAIR_HEAD_BYTES_MAX];
     size_t n = repair_ask_write(&step->hole, head);
     partition->repairer->asked++;
-    peers_tell(node->peers, step->to, FRAME_REPAIR_ASK, span_of(head, n));
+    peers_tell_group(node->peers, step->to, partition->group, FRAME_REPAIR_ASK, span_of(head, n));
 }
 
 /* The log is whole, and durably so. */

@@ -104,8 +104,8 @@ static bool send_records(struct partition *partition, node_index to,
     }
     if (n > 0) {
         size_t head_n = repair_reply_write(asked, REPAIR_HAS, head);
-        (void)peers_send_bulk(node->peers, to, FRAME_REPAIR_REPLY, span_of(head, head_n),
-                              span_of(records, n));
+        (void)peers_send_bulk_group(node->peers, to, partition->group, FRAME_REPAIR_REPLY,
+                                    span_of(head, head_n), span_of(records, n));
     }
     free(records);
     return n > 0;
@@ -126,6 +126,6 @@ void repair_on_ask(struct partition *partition, node_index from, const struct re
     }
     if (answer != REPAIR_HAS) {
         size_t n = repair_reply_write(asked, answer, head);
-        peers_tell(node->peers, from, FRAME_REPAIR_REPLY, span_of(head, n));
+        peers_tell_group(node->peers, from, partition->group, FRAME_REPAIR_REPLY, span_of(head, n));
     }
 }

@@ -30,7 +30,7 @@ struct fetch *fetch_new(struct partition *partition)
     f->node = node;
     f->partition = partition;
     f->source = NODE_NONE;
-    (void)snprintf(f->path, sizeof f->path, "%s/" CHECKPOINT_RECEIVED_FILE, node->config.dir);
+    checkpoint_path(f->path, node->config.dir, partition->group, CHECKPOINT_RECEIVED_FILE);
     fetch_look_for_left(f);
     return f;
 }
@@ -60,8 +60,8 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct fetch *f, const 
              f->offer.slot, source_id(f), why);
     alarm_raise_about(f->node, ALARM_SNAPSHOT, source_id(f), "a snapshot was refused: %s", why);
     uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
-    peers_tell(f->node->peers, f->source, FRAME_SNAPSHOT_GONE,
-               span_of(head, snapshot_gone_write(f->offer.file, head)));
+    peers_tell_group(f->node->peers, f->source, f->partition->group, FRAME_SNAPSHOT_GONE,
+                     span_of(head, snapshot_gone_write(f->offer.file, head)));
     fetch_drop(f);
 }
 
@@ -79,8 +79,8 @@ static void ask(struct fetch *f, qr_time now)
     struct snapshot_piece piece = { .file = f->offer.file,
                                     .offset = f->asked,
                                     .n = (uint32_t)(end - f->asked) };
-    peers_tell(f->node->peers, f->source, FRAME_SNAPSHOT_READ,
-               span_of(head, snapshot_piece_write(&piece, head)));
+    peers_tell_group(f->node->peers, f->source, f->partition->group, FRAME_SNAPSHOT_READ,
+                     span_of(head, snapshot_piece_write(&piece, head)));
     f->asked = end;
     f->asked_at = now;
 }

@@ -4,6 +4,7 @@
 #define NODE_SNAPSHOT_FETCH_INTERNAL_H
 
 #include "node/checkpoint_format.h"
+#include "node/checkpoint_place.h"
 #include "node/page_file.h"
 #include "node/snapshot_fetch.h"
 
@@ -36,7 +37,7 @@ struct fetch {
     qr_slot left_slot; /* 0: not known */
     uint64_t refused_file;
     qr_time not_before;
-    char path[1088];
+    char path[CHECKPOINT_PATH_MAX];
     struct fetch_figures figures;
 };
 

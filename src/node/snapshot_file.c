@@ -239,6 +239,7 @@ bool fetch_start_afresh(struct fetch *f)
         return false;
     }
     int error = io_failpoint(io, FAIL_SNAPSHOT_OPEN);
+    error = error != 0 ? error : checkpoint_make_dir(io, f->node->config.dir, f->partition->group);
     error = error != 0
                 ? error
                 : io_file_open(io, f->path, IO_CREATE | IO_WRITE | IO_DIRECT, &f->pages.file);
@@ -296,16 +297,17 @@ int fetch_install(struct fetch *f, struct engine **engine, const struct checkpoi
 {
     struct io *io = f->node->io;
     struct io_file *old = NULL;
-    char path[1088];
+    char path[CHECKPOINT_PATH_MAX];
+    const char *dir = f->node->config.dir;
     qr_assert(f->installing && !f->installed);
-    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_FILE, f->node->config.dir);
+    checkpoint_path(path, dir, f->partition->group, CHECKPOINT_FILE);
     if (io_file_open(io, path, 0, &old) != 0) {
         old = NULL;
     }
     int error = io_failpoint(io, FAIL_INSTALL_RENAME);
     error = error == 0 ? io_rename(io, f->path, path) : error;
     error = error == 0 ? io_failpoint(io, FAIL_INSTALL_RENAMED) : error;
-    error = error == 0 ? io_sync_dir(io, f->node->config.dir) : error;
+    error = error == 0 ? checkpoint_sync_dir(io, dir, f->partition->group) : error;
     (void)io_failpoint(io, FAIL_INSTALL_NAMED);
     if (old != NULL) {
         io_aside(io, close_old_work, old);

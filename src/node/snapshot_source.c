@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "node/alarm.h"
 #include "node/checkpoint_format.h"
+#include "node/checkpoint_place.h"
 #include "node/feed.h"
 #include "node/keeper.h"
 #include "node/node.h"
@@ -149,8 +150,9 @@ static const char *read_header(const struct source *s, struct io_file *file,
         return of_an_older_version;
     }
     out->bytes = (uint64_t)size;
-    bool ours = memcmp(out->cluster, s->node->identity.cluster, sizeof out->cluster) == 0;
-    return ours ? NULL : "it belongs to another cluster";
+    bool ours = memcmp(out->cluster, s->node->identity.cluster, sizeof out->cluster) == 0 &&
+                out->group == s->partition->group;
+    return ours ? NULL : "it belongs to another cluster or group";
 }
 
 static bool is_being_read(const struct source *s, qr_time now)
@@ -191,8 +193,8 @@ static bool open_file(struct source *s, qr_slot least, qr_time now)
         return false;
     }
     close_file(s);
-    char path[1100];
-    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_FILE, s->node->config.dir);
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(path, s->node->config.dir, s->partition->group, CHECKPOINT_FILE);
     int error = io_file_open(s->node->io, path, IO_DIRECT, &s->file);
     if (error != 0) {
         s->file = NULL;
@@ -231,8 +233,8 @@ static void offer(struct source *s, node_index to, qr_time now)
                                 .slot_term = s->header.term,
                                 .bytes = s->header.bytes };
     (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_OFFER);
-    peers_tell(s->node->peers, to, FRAME_SNAPSHOT_OFFER,
-               span_of(head, snapshot_offer_write(&o, head)));
+    peers_tell_group(s->node->peers, to, s->partition->group, FRAME_SNAPSHOT_OFFER,
+                     span_of(head, snapshot_offer_write(&o, head)));
     f->offered = now;
     s->figures.offers++;
 }
@@ -285,8 +287,8 @@ static void say_gone(struct source *s, node_index to, uint64_t file)
 {
     uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
     s->figures.gone++;
-    peers_tell(s->node->peers, to, FRAME_SNAPSHOT_GONE,
-               span_of(head, snapshot_gone_write(file, head)));
+    peers_tell_group(s->node->peers, to, s->partition->group, FRAME_SNAPSHOT_GONE,
+                     span_of(head, snapshot_gone_write(file, head)));
 }
 
 void source_distrust(struct source *s)
@@ -383,8 +385,8 @@ static void send_pieces(struct source *s, node_index to, const struct job *job)
         };
         size_t head_n = snapshot_piece_write(&piece, head);
         (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_SEND);
-        if (!peers_send_bulk(s->node->peers, to, FRAME_SNAPSHOT_DATA, span_of(head, head_n),
-                             span_of(bytes + at, n))) {
+        if (!peers_send_bulk_group(s->node->peers, to, s->partition->group, FRAME_SNAPSHOT_DATA,
+                                   span_of(head, head_n), span_of(bytes + at, n))) {
             return;
         }
         f->next += n;

@@ -19,7 +19,7 @@
 const struct engine_config test_config = { .hash_key = { 4 }, .value_bytes_max = 1024 };
 
 const struct checkpoint_header test_header = {
-    .cluster = "cluster........", .uuid = "uuid...........", .group = 3, .slot = 1234, .term = 56
+    .cluster = "cluster........", .uuid = "uuid...........", .slot = 1234, .term = 56
 };
 
 /* --- Faults: io's calls, through the linker's --wrap ----------------------------------------- */
@@ -180,9 +180,14 @@ struct world *world_open(uint32_t keys)
     return w;
 }
 
+uint32_t world_group;
+
 void world_path(const struct world *w, const char *name, char path[128])
 {
-    (void)snprintf(path, 128, "%s/%s", w->dir, name);
+    char full[CHECKPOINT_PATH_MAX];
+    checkpoint_path(full, w->dir, world_group, name);
+    assert_true(strlen(full) < 128);
+    memcpy(path, full, strlen(full) + 1);
 }
 
 bool world_has(const struct world *w, const char *name)
@@ -214,6 +219,8 @@ void world_close(struct world *w)
     (void)unlink(path);
     world_path(w, CHECKPOINT_SPARE_FILE, path);
     (void)unlink(path);
+    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_GROUPS_DIR, w->dir);
+    (void)rmdir(path);
     assert_int_equal(rmdir(w->dir), 0);
     io_timer_free(&w->timer);
     engine_free(w->engine);
@@ -256,7 +263,9 @@ static void start_with(struct world *w, const struct checkpoint_header *header)
 {
     w->called = false;
     w->timer.fire = on_timer;
-    w->checkpoint = checkpoint_start(w->io, w->dir, w->engine, header, on_done, w);
+    struct checkpoint_header of = *header;
+    of.group = world_group;
+    w->checkpoint = checkpoint_start(w->io, w->dir, w->engine, &of, on_done, w);
     assert_false(w->called);
 }
 
@@ -286,6 +295,7 @@ void world_take(struct world *w)
 enum checkpoint_load_result world_load(struct world *w, struct engine **out, char message[1400])
 {
     struct checkpoint_header found = test_header;
+    found.group = world_group;
     found.slot = 0;
     found.term = 0;
     *out = engine_new(&test_config);

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_NODE_CHECKPOINT_HARNESS_H
 
 #include "node/checkpoint.h"
+#include "node/checkpoint_place.h"
 
 enum call { CALL_NONE, CALL_OPEN, CALL_WRITE, CALL_RENAME, CALL_SYNC_DIR, CALL_OFFLOAD };
 
@@ -26,6 +27,8 @@ struct world {
 /* The header of every checkpoint here, and the configuration of every engine. */
 extern const struct checkpoint_header test_header;
 extern const struct engine_config test_config;
+
+extern uint32_t world_group; /* whose checkpoints all of these are */
 
 struct world *world_open(uint32_t keys);
 void world_close(struct world *w);

@@ -303,6 +303,17 @@ static void test_a_disk_that_cannot_be_read(void **state)
     world_close(w);
 }
 
+/* Puts the file into the place of that group, wherever it is. */
+static void move_to(struct world *w, uint32_t group)
+{
+    char from[128], to[128];
+    world_path(w, CHECKPOINT_FILE, from);
+    world_group = group;
+    world_path(w, CHECKPOINT_FILE, to);
+    assert_int_equal(checkpoint_make_dir(w->io, w->dir, 1), 0);
+    assert_int_equal(rename(from, to), 0);
+}
+
 static void test_another_cluster_directory_or_group_is_refused(void **state)
 {
     (void)state;
@@ -316,7 +327,8 @@ static void test_another_cluster_directory_or_group_is_refused(void **state)
         } else if (i == 1) {
             expected.uuid[15] ^= 1;
         } else if (i == 2) {
-            expected.group++;
+            move_to(w, 1);
+            expected.group = 1;
         }
         struct engine *engine = engine_new(&test_config);
         enum checkpoint_load_result result =
@@ -324,6 +336,65 @@ static void test_another_cluster_directory_or_group_is_refused(void **state)
         assert_int_equal(result, i < 3 ? CHECKPOINT_FOREIGN : CHECKPOINT_LOADED);
         assert_int_equal(strstr(message, "another cluster") != NULL, i < 3);
         engine_free(engine);
+        move_to(w, 0);
+    }
+    world_close(w);
+}
+
+/* --- Other groups ---------------------------------------------------------------------------- */
+
+static bool is_odd(void *context, uint32_t group)
+{
+    (*(uint32_t *)context)++;
+    return group % 2 == 1;
+}
+
+static void put_file(const struct world *w, const char *name)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_GROUPS_DIR "/%s", w->dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fclose(f);
+}
+
+static bool take_file(const struct world *w, const char *name)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/" CHECKPOINT_GROUPS_DIR "/%s", w->dir, name);
+    return unlink(path) == 0;
+}
+
+/* Files of groups that the log does not know are what a crash has left; nothing else is touched. */
+static void test_what_groups_have_left_is_cleaned(void **state)
+{
+    (void)state;
+    struct world *w = world_open(10);
+    uint32_t asked = 0;
+    assert_int_equal(checkpoint_clean(w->io, w->dir, is_odd, &asked), 0); /* none yet */
+    assert_int_equal(checkpoint_make_dir(w->io, w->dir, 2), 0);
+    static const char *const go[] = { "2.checkpoint",          "2.checkpoint.spare",
+                                      "4000000000.checkpoint", "6.checkpoint.received",
+                                      "8.quarantined",         "10.checkpoint.new" };
+    static const char *const stay[] = { "3.checkpoint",         "5.checkpoint.spare",
+                                        "02.checkpoint",        "2.checkpoint.old",
+                                        "checkpoint",           "2x.checkpoint",
+                                        "4294967298.checkpoint" };
+    for (size_t i = 0; i < ARRAY_COUNT(go); i++) {
+        put_file(w, go[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(stay); i++) {
+        put_file(w, stay[i]);
+    }
+    assert_int_equal(checkpoint_clean(w->io, w->dir, is_odd, &asked), 0);
+    assert_true(asked > 0);
+    assert_int_equal(checkpoint_remove(w->io, w->dir, 5), 0);
+    assert_int_equal(checkpoint_remove(w->io, w->dir, 5), 0); /* nothing is there any more */
+    for (size_t i = 0; i < ARRAY_COUNT(go); i++) {
+        assert_false(take_file(w, go[i]));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(stay); i++) {
+        assert_int_equal(take_file(w, stay[i]), i != 1);
     }
     world_close(w);
 }
@@ -332,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_another_cluster_directory_or_group_is_refused),
+        cmocka_unit_test(test_what_groups_have_left_is_cleaned),
         cmocka_unit_test(test_every_damaged_byte_is_refused),
         cmocka_unit_test(test_blocks_of_another_checkpoint_are_refused),
         cmocka_unit_test(test_a_newer_version_is_foreign_not_damaged),

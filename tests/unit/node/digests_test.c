@@ -15,6 +15,7 @@ static node_index other;
 static int begin(void **state)
 {
     (void)state;
+    digests_free(&d);
     d = (struct digests){ 0 };
     other = NODE_NONE;
     return 0;

@@ -189,9 +189,10 @@ void peers_retire(struct peers *peers)
     (void)peers;
 }
 
-void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
+void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                      struct span head)
 {
-    (void)peers, (void)to, (void)kind, (void)head;
+    (void)peers, (void)to, (void)group, (void)kind, (void)head;
 }
 
 uint64_t engine_rolling_digest(struct engine *engine)
@@ -221,9 +222,9 @@ void checkpoint_abort(struct checkpoint *checkpoint)
     (void)checkpoint;
 }
 
-int checkpoint_forget_spare(struct io *io, const char *in)
+int checkpoint_forget_spare(struct io *io, const char *in, uint32_t group)
 {
-    (void)io, (void)in;
+    (void)io, (void)in, (void)group;
     return 0;
 }
 

@@ -221,8 +221,10 @@ static void post(struct peers *peers, node_index to, uint8_t kind, struct span h
     peers->end = &mail->next;
 }
 
-void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
+void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                      struct span head)
 {
+    assert_int_equal(group, 0);
     if (kind == FRAME_SNAPSHOT_READ) {
         peers->reads++;
         peers->read_from = wire_load_u64(head.p + 8);
@@ -238,9 +240,10 @@ bool peers_bulk_room(const struct peers *peers, node_index to)
     return is_connected(peers, to) && !peers->full;
 }
 
-bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct span head,
-                     struct span tail)
+bool peers_send_bulk_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
+                           struct span head, struct span tail)
 {
+    assert_int_equal(group, 0);
     if (!is_connected(peers, to)) {
         return false;
     }

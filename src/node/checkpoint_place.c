@@ -1,0 +1,115 @@
+#include "node/checkpoint_place.h"
+
+#include "base/alloc.h"
+#include "node/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = { CHECKPOINT_FILE,         CHECKPOINT_NEW_FILE,
+                                     CHECKPOINT_SPARE_FILE,   CHECKPOINT_RECEIVED_FILE,
+                                     CHECKPOINT_DAMAGED_FILE, QUARANTINED_FILE };
+
+void checkpoint_dir(char path[CHECKPOINT_PATH_MAX], const char *dir, uint32_t group)
+{
+    qr_assert(strlen(dir) < CHECKPOINT_PATH_MAX - 64);
+    (void)snprintf(path, CHECKPOINT_PATH_MAX, group == 0 ? "%s" : "%s/" CHECKPOINT_GROUPS_DIR, dir);
+}
+
+void checkpoint_path(char path[CHECKPOINT_PATH_MAX], const char *dir, uint32_t group,
+                     const char *file)
+{
+    qr_assert(strlen(dir) < CHECKPOINT_PATH_MAX - 64);
+    if (group == 0) {
+        (void)snprintf(path, CHECKPOINT_PATH_MAX, "%s/%s", dir, file);
+    } else {
+        (void)snprintf(path, CHECKPOINT_PATH_MAX, "%s/" CHECKPOINT_GROUPS_DIR "/%u.%s", dir, group,
+                       file);
+    }
+}
+
+int checkpoint_make_dir(struct io *io, const char *dir, uint32_t group)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_dir(path, dir, group);
+    return group == 0 ? 0 : io_mkdir(io, path);
+}
+
+/* The directory of the others may be new itself. */
+int checkpoint_sync_dir(struct io *io, const char *dir, uint32_t group)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_dir(path, dir, group);
+    int error = io_sync_dir(io, path);
+    return error == 0 && group != 0 ? io_sync_dir(io, dir) : error;
+}
+
+int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    bool any = false;
+    qr_assert(group != 0);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        checkpoint_path(path, dir, group, names[i]);
+        int error = io_unlink(io, path);
+        if (error != 0 && error != -ENOENT) {
+            return error;
+        }
+        any = any || error == 0;
+    }
+    return any ? checkpoint_sync_dir(io, dir, group) : 0;
+}
+
+/* --- What a crash has left ------------------------------------------------------------------ */
+
+struct leftovers {
+    bool (*is_known)(void *context, uint32_t group);
+    void *context;
+    uint32_t *groups;
+    uint32_t count, cap;
+};
+
+/* The group of a file's name; false when it is none of ours. */
+static bool group_of(const char *name, uint32_t *group)
+{
+    char *end = NULL;
+    unsigned long n = name[0] >= '1' && name[0] <= '9' ? strtoul(name, &end, 10) : 0;
+    *group = (uint32_t)n;
+    bool ours = false;
+    for (size_t i = 0; n > 0 && n <= UINT32_MAX && i < ARRAY_COUNT(names); i++) {
+        ours = ours || (end[0] == '.' && strcmp(end + 1, names[i]) == 0);
+    }
+    return ours;
+}
+
+static void note_name(void *context, const char *name)
+{
+    struct leftovers *l = context;
+    uint32_t group;
+    if (!group_of(name, &group) || l->is_known(l->context, group) ||
+        (l->count > 0 && l->groups[l->count - 1] == group)) {
+        return;
+    }
+    if (l->count == l->cap) {
+        l->cap = l->cap == 0 ? 8 : l->cap * 2;
+        l->groups = qr_realloc(l->groups, l->cap * sizeof *l->groups);
+    }
+    l->groups[l->count++] = group;
+}
+
+int checkpoint_clean(struct io *io, const char *dir,
+                     bool (*is_known)(void *context, uint32_t group), void *context)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    struct leftovers l = { .is_known = is_known, .context = context };
+    checkpoint_dir(path, dir, 1);
+    int error = io_list(io, path, note_name, &l);
+    error = error == -ENOENT ? 0 : error;
+    for (uint32_t i = 0; i < l.count && error == 0; i++) {
+        error = checkpoint_remove(io, dir, l.groups[i]);
+    }
+    free(l.groups);
+    return error;
+}

@@ -1,0 +1,28 @@
+/* Where the checkpoint files of a group lie: those of group 0 in the data directory itself, those of
+ * the others in its directory `groups`, each name with the group's number in front. */
+#ifndef NODE_CHECKPOINT_PLACE_H
+#define NODE_CHECKPOINT_PLACE_H
+
+#include "io/io.h"
+
+#define CHECKPOINT_PATH_MAX 1100u
+#define CHECKPOINT_GROUPS_DIR "groups"
+
+/* The path of one of the files (CHECKPOINT_FILE, ...), and the directory that it is in. */
+void checkpoint_path(char path[CHECKPOINT_PATH_MAX], const char *dir, uint32_t group,
+                     const char *file);
+void checkpoint_dir(char path[CHECKPOINT_PATH_MAX], const char *dir, uint32_t group);
+
+/* Before a first file of the group is made. 0 or a negative errno. */
+int checkpoint_make_dir(struct io *io, const char *dir, uint32_t group);
+/* Makes what happened to the names of the group's files durable. */
+int checkpoint_sync_dir(struct io *io, const char *dir, uint32_t group);
+
+/* Removes all files of the group, which is not 0 and has left the log, durably. */
+int checkpoint_remove(struct io *io, const char *dir, uint32_t group);
+
+/* Removes the files of all groups that are not known: a crash has left them. */
+int checkpoint_clean(struct io *io, const char *dir,
+                     bool (*is_known)(void *context, uint32_t group), void *context);
+
+#endif
