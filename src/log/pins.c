@@ -1,7 +1,7 @@
 /* The groups that have live entries, in a heap by the log offset of the oldest.
  *
  * That offset grows with every trim, and nothing is done then: a pin is looked at again when it
- * comes to the top, so that what pins the log is known at a cost that follows from what was trimmed,
+ * comes to the top. What keeps the log is known at a cost that follows from what was trimmed,
  * however many groups there are. */
 #include "log/index.h"
 
