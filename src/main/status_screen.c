@@ -40,10 +40,10 @@ static void print_head(const struct status *s, const char *asked, FILE *out)
         (void)snprintf(level, sizeof level, ", level %" PRId64, s->level);
     }
     table_count_text(s->partitions, partitions);
-    (void)fprintf(out, "quorate %s, cluster %.8s: %u node%s, %u keyspace%s, %s partition%s%s; %s\n",
-                  s->version, s->cluster[0] != 0 ? s->cluster : "?", s->node_count,
-                  many(s->node_count), s->keyspace_count, many(s->keyspace_count), partitions,
-                  many(s->partitions), level, clock);
+    (void)fprintf(out, "cluster %.8s: %u node%s, %u keyspace%s, %s partition%s%s; %s\n",
+                  s->cluster[0] != 0 ? s->cluster : "?", s->node_count, many(s->node_count),
+                  s->keyspace_count, many(s->keyspace_count), partitions, many(s->partitions),
+                  level, clock);
     (void)fprintf(out, "as node %" PRId64 " sees it (%s): ", s->asked, asked);
     if (s->leader == 0) {
         (void)fprintf(out, "NO LEADER of group 0\n");
@@ -113,9 +113,10 @@ static void put_quota(struct table *t, const struct status_keyspace *k)
 
 static void print_keyspaces(const struct status *s, uint32_t width, FILE *out)
 {
-    static const char *const titles[] = { ">id",         "keyspace", "strategy", ">replicas",
-                                          ">partitions", ">keys",    ">bytes",   ">ops/s",
-                                          "quota",       "prefix",   "state" };
+    static const char *const titles[] = {
+        ">id",    "keyspace", ">replicas", ">partitions", ">keys",
+        ">bytes", ">ops/s",   "quota",     "prefix",      "state"
+    };
     struct table t;
     char text[32];
     if (s->keyspace_count == 0) {
@@ -126,7 +127,6 @@ static void print_keyspaces(const struct status *s, uint32_t width, FILE *out)
         const struct status_keyspace *k = &s->keyspaces[i];
         table_put(&t, "%" PRId64, k->id);
         table_put(&t, "%s", k->name);
-        table_put(&t, "%s", k->strategy);
         table_put(&t, "%" PRId64, k->replicas);
         table_count_text((uint64_t)k->partitions, text);
         table_put(&t, "%s", text);

@@ -179,11 +179,11 @@ void table_count_text(uint64_t n, char out[32])
 
 void table_bytes_text(uint64_t n, char out[32])
 {
-    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
     double v = (double)n;
     size_t unit = 0;
     while (v >= 999.5 && unit + 1 < ARRAY_COUNT(units)) {
-        v /= 1000;
+        v /= 1024;
         unit++;
     }
     (void)snprintf(out, 32, "%.*f %s", unit > 0 && v < 9.95 ? 1 : 0, v, units[unit]);

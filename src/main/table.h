@@ -30,7 +30,7 @@ void table_print(const struct table *table, uint32_t width, FILE *out);
 /* Whether it can be printed so without cutting anything. */
 bool table_fits(const struct table *table, uint32_t width);
 
-/* 1234567 -> "1,234,567"; for bytes "1.2 MB". */
+/* 1234567 -> "1,234,567"; for bytes "1.2 MiB". */
 void table_count_text(uint64_t n, char out[32]);
 void table_bytes_text(uint64_t n, char out[32]);
 

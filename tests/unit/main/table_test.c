@@ -85,10 +85,10 @@ static void test_numbers(void **state)
         const char *count, *bytes;
     } rows[] = { { 0, "0", "0 B" },
                  { 999, "999", "999 B" },
-                 { 1000, "1,000", "1.0 kB" },
-                 { 12345, "12,345", "12 kB" },
-                 { 999600, "999,600", "1.0 MB" },
-                 { 1234567890, "1,234,567,890", "1.2 GB" } };
+                 { 1000, "1,000", "1.0 KiB" },
+                 { 12345, "12,345", "12 KiB" },
+                 { 999600, "999,600", "976 KiB" },
+                 { 1234567890, "1,234,567,890", "1.1 GiB" } };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         char text[32];
         table_count_text(rows[i].n, text);
