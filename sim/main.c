@@ -1,5 +1,5 @@
 /* quorate sim: runs seeds, or a script, and says what it found. */
-#include "sim/seed.h"
+#include "sim/cluster.h"
 
 #include "protocol/canary/canary.h"
 #include "protocol/raft/raft.h"
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: quorate sim [--strategy raft|canary[:BUG]] [--seed N] [--count N] [--twice]\n"
+    "usage: quorate sim [--strategy raft|canary[:BUG]|cluster] [--seed N] [--count N] [--twice]\n"
     "                   [--verbose] [--no-shrink] [--out FILE] [--tap] [--quiet] "
     "[--expect-violation]\n"
     "       quorate sim [--rewrite] --script FILE...\n"
@@ -324,6 +324,10 @@ int sim_main(int argc, char **argv)
     }
     if (a.suite != NULL) {
         return suite_run(a.suite, a.commit != NULL ? a.commit : "none", a.canary);
+    }
+    if (strcmp(a.strategy, "cluster") == 0) {
+        return cluster_main(a.seed, a.count, a.twice, a.verbose, a.quiet, a.tap,
+                            a.expect_violation);
     }
     a.protocol = strategy_of(a.strategy);
     if (a.protocol == NULL) {

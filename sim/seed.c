@@ -28,6 +28,18 @@ static void on_abort(int signal_number)
     }
 }
 
+void seed_catch_panics(sigjmp_buf *target)
+{
+    static struct sigaction old;
+    struct sigaction action = { .sa_handler = on_abort, .sa_flags = SA_NODEFER };
+    panic_target = target;
+    if (target != NULL) {
+        (void)sigaction(SIGABRT, &action, &old);
+    } else {
+        (void)sigaction(SIGABRT, &old, NULL);
+    }
+}
+
 /* Waits until the operation is done; tries again with another one when it was refused or lost. */
 static void must_finish(struct world *w, uint32_t key, enum op_kind kind, qr_time wait)
 {
@@ -148,15 +160,12 @@ struct seed_result seed_execute(const struct seed_run *run)
     w->show = run->show;
     w->tell = run->tell;
     w->tell_context = run->tell_context;
-    struct sigaction old, action = { .sa_handler = on_abort, .sa_flags = SA_NODEFER };
-    (void)sigaction(SIGABRT, &action, &old);
-    panic_target = &w->on_violation;
+    seed_catch_panics(&w->on_violation);
     int how = sigsetjmp(w->on_violation, 1);
     if (how == 0) {
         whole_run(w);
     }
-    panic_target = NULL;
-    (void)sigaction(SIGABRT, &old, NULL);
+    seed_catch_panics(NULL);
     if (how == 2) {
         w->violation = VIOLATION_PANIC;
         (void)snprintf(w->violation_text, sizeof w->violation_text, "see the line above");

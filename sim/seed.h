@@ -23,6 +23,9 @@ struct seed_run {
     void *tell_context;
 };
 
+/* A panic ends the run: control returns to the target with 2. NULL: no more. */
+void seed_catch_panics(sigjmp_buf *target);
+
 /* Draws options and plan of a seed. */
 void seed_draw(struct seed_run *run);
 struct seed_result seed_execute(const struct seed_run *run);

@@ -1,7 +1,7 @@
 /* What `make test` runs: the seeds that once failed, a fixed range, a range that the commit id
  * picks (equal for equal commits, new for every commit), and the canary's bugs, each of which must
  * be found. Prints TAP. */
-#include "sim/seed.h"
+#include "sim/cluster.h"
 
 #include "protocol/canary/canary.h"
 
@@ -11,10 +11,14 @@
 #define TWICE_SEEDS 25u
 #define COMMIT_SEEDS 300u
 #define CANARY_SEEDS 1000u
+#define CLUSTER_FIXED 150u
+#define CLUSTER_TWICE 20u
+#define CLUSTER_COMMIT 250u
 
 struct suite {
     unsigned tests, failed;
     struct counters counters;
+    struct cluster_counters cluster;
 };
 
 static void tap(struct suite *s, bool ok, const char *text)
@@ -58,6 +62,35 @@ static bool all_pass(struct suite *s, const char *strategy, uint64_t from, uint6
     return true;
 }
 
+static bool clusters_pass(struct suite *s, uint64_t from, uint64_t count, bool twice)
+{
+    for (uint64_t seed = from; seed < from + count; seed++) {
+        struct seed_result result = cluster_execute(seed, &s->cluster, NULL, NULL);
+        if (result.violation == VIOLATION_NONE && twice &&
+            cluster_execute(seed, &s->cluster, NULL, NULL).digest != result.digest) {
+            result.violation = VIOLATION_DIGEST;
+        }
+        if (result.violation != VIOLATION_NONE) {
+            printf("# %s: %s\n# repeat: quorate sim --strategy cluster --count 1%s --seed %" PRIu64
+                   "\n",
+                   violation_name(result.violation), result.text, twice ? " --twice" : "", seed);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What a run of clusters must have met, or it proves little. */
+static bool clusters_met(const struct cluster_counters *k)
+{
+    bool followed = true;
+    for (unsigned i = FOLLOW_FOUND; i <= FOLLOW_HAND_OVER; i++) {
+        followed = followed && k->follows[i] > k->seeds;
+    }
+    return followed && k->settled > 2 * k->seeds && k->conflicts > k->seeds &&
+           k->joined_again > k->seeds && k->undone > 0 && k->stale > 0 && k->drops > 0;
+}
+
 bool seed_line_read(const char *line, char strategy[32], uint64_t *seed)
 {
     int end = 0;
@@ -66,7 +99,8 @@ bool seed_line_read(const char *line, char strategy[32], uint64_t *seed)
         return true;
     }
     return sscanf(line, "%31s %" SCNu64 "%n", strategy, seed, &end) == 2 &&
-           strchr(" \n", line[end]) != NULL && strategy_of(strategy) != NULL;
+           strchr(" \n", line[end]) != NULL &&
+           (strategy_of(strategy) != NULL || strcmp(strategy, "cluster") == 0);
 }
 
 static bool old_seeds(struct suite *s, const char *path)
@@ -83,6 +117,8 @@ static bool old_seeds(struct suite *s, const char *path)
         if (!seed_line_read(line, strategy, &seed)) {
             printf("# %s: no seed: %s", path, line);
             ok = false;
+        } else if (strcmp(strategy, "cluster") == 0) {
+            ok = clusters_pass(s, seed, 1, false) && ok;
         } else if (strategy[0] != 0) {
             ok = all_pass(s, strategy, seed, 1, false) && ok;
         }
@@ -126,6 +162,13 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
     tap(s, s->counters.seeds_with_change * 2 > s->counters.seeds,
         "raft: most seeds see a change of leader");
     tap(s, s->counters.faults > 5 * s->counters.seeds, "raft: a seed has more than five faults");
+    tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
+    tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
+        "cluster: twice the same run, the same digest");
+    (void)snprintf(text, sizeof text, "cluster: %u seeds from %" PRIu64 ", by commit %.12s",
+                   CLUSTER_COMMIT, seed_of(commit), commit);
+    tap(s, clusters_pass(s, seed_of(commit), CLUSTER_COMMIT, false), text);
+    tap(s, clusters_met(&s->cluster), "cluster: replicas are made, moved, deleted, and made again");
     tap(s, all_pass(s, "canary", 1, FIXED_SEEDS, false), "canary: no violation without a bug");
     for (unsigned bug = 1; bug <= CANARY_BUGS && with_canary; bug++) {
         canary(s, bug);

@@ -425,6 +425,7 @@ struct world {
     bool harass_crash;
     bool calm; /* the core has healed: no loss, no duplicates */
     uint16_t core;
+    bool over;                 /* the group was dropped: its disks are emptied while some go on */
     const uint32_t *processes; /* of a cluster's machines, which beat by themselves; NULL: none */
 
     struct operation *operations; /* [0] is not used */

@@ -100,14 +100,22 @@ static void check_in_force(struct world *w, const struct sim_node *n, const stru
 
 /* --- removed nodes ---------------------------------------------------------------------------- */
 
+/* Its log takes it in again: in a cluster a replica that was to go may be wished for once more. */
+static bool is_wanted_back(const struct sim_node *n)
+{
+    struct membership_at now = members_in_force(&n->log, n->membership);
+    return (membership_all(&now.members) >> n->index & 1) != 0;
+}
+
 static void check_removed(struct world *w, struct sim_node *n, const struct outlook *o)
 {
     bool is_member = (membership_all(&n->membership.members) >> n->index & 1) != 0;
     if (n->membership.slot < n->joined_slot) {
         return; /* of another node, who had this index before */
     }
-    if (is_member) {
-        n->was_member = true;
+    if (is_member || is_wanted_back(n)) {
+        n->was_member = n->was_member || is_member;
+        n->removed = false;
         return;
     }
     if (!n->was_member) {
