@@ -193,6 +193,26 @@ static void info_histogram(struct reply *out, const char *name, const struct his
               (ull)histogram_percentile(h, 99.9), (ull)h->max);
 }
 
+static void contact_lines(struct node *node, struct reply *out)
+{
+    const struct contact *c = &node->contact;
+    qr_time now = io_now(node->io);
+    uint32_t gone = 0;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        gone += node->known[i].id != 0 && leases_gone_for(&c->leases, i, now) > 0;
+    }
+    info_line(out, "peers_up:%u", quorum_count(c->told));
+    info_line(out, "peers_silent:%u", quorum_count((uint32_t)(c->beats.connected & ~c->told)));
+    info_line(out, "peers_fell_silent:%llu", (ull)c->beats.silences);
+    info_line(out, "lease_held:%d", leases_held(&c->leases, now) ? 1 : 0);
+    info_line(out, "lease_left_ms:%lld",
+              leases_held(&c->leases, now)
+                  ? (long long)((c->leases.held_until - now) / QR_MILLISECOND)
+                  : 0);
+    info_line(out, "leases_granted:%llu", (ull)c->renewed);
+    info_line(out, "leases_gone:%u", gone);
+}
+
 static void health_lines(struct node *node, struct reply *out)
 {
     const struct health *h = &node->health;
@@ -200,6 +220,7 @@ static void health_lines(struct node *node, struct reply *out)
     const struct alarm *list[ALARMS_MAX];
     info_line(out, "alarms:%u", alarms_list(&node->alarms, list));
     info_line(out, "alarms_dropped:%u", node->alarms.dropped);
+    contact_lines(node, out);
     info_line(out, "disk_sync_usec:%u", h->sync_usec);
     info_line(out, "disk_slow:%d", h->slow_since != 0 ? 1 : 0);
     info_line(out, "hand_overs_for_priority:%llu", (ull)h->handed_over_priority);

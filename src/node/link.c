@@ -61,6 +61,7 @@ void link_flush(struct link *link)
     if (link->peer != NODE_NONE) {
         link->peers->peer[link->peer].stats.bytes_sent += link->out.n;
         link->peers->peer[link->peer].stats.writes++;
+        beats_sent(&link->peers->node->contact.beats, link->peer, link->peers->node->clock);
     }
     (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSH);
     if (link->out.n > IO_GIVE_BYTES) {
@@ -474,9 +475,10 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_REPAIR_FETCH:
         return repairer_receive(link->peers->node->zero, link->peer, f);
     case FRAME_BEAT:
-    case FRAME_LEADS:
     case FRAME_RENEW:
     case FRAME_RENEWED:
+        return contact_receive(link->peers->node, link->peer, f->kind, f->head);
+    case FRAME_LEADS:
         return true;
     case FRAME_REPORT:
         return reports_receive(link->peers->node, link->peer, f->head);
@@ -515,6 +517,7 @@ static void on_read(struct io_stream *stream, size_t n)
     link->in_n += n;
     if (link->peer != NODE_NONE) {
         link->peers->peer[link->peer].stats.bytes_received += n;
+        beats_heard(&link->peers->node->contact.beats, link->peer, link->peers->node->clock);
     }
     while (!link->closing) {
         struct frame frame;

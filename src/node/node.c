@@ -172,6 +172,8 @@ static void keep_house(struct node *node, qr_time now)
         change_follow_addresses(node);
         sentinel_tell(node);
     }
+    qr_time contact_next = contact_turn(node, now);
+    node->wake = contact_next < node->wake ? contact_next : node->wake;
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;
     qr_time quarantine_next = quarantine_turn(node->zero, now);
@@ -375,6 +377,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     node->control = control_new(node);
     note_start(node);
     health_init(&node->health, node->started);
+    contact_init(node);
     if (open_data(node, message, cap)) {
         node->clients_io = clients_new(node, message, cap);
         node->http = node->clients_io != NULL ? http_new(node, message, cap) : NULL;

@@ -10,6 +10,7 @@
 #include "node/alarms.h"
 #include "node/client.h"
 #include "node/config.h"
+#include "node/contact.h"
 #include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
@@ -89,6 +90,9 @@ struct node {
     struct alarms alarms;    /* alarm.h */
     uint32_t corrupt_groups; /* for which ALARM_CORRUPT is up (quarantine.c) */
     struct health health;    /* health.h */
+    struct alarms alarms; /* alarm.h */
+    struct health health; /* health.h */
+    struct contact contact; /* contact.h */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;

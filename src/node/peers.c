@@ -149,6 +149,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     }
     peer->space = LOG_SPACE_OK;
     health_peer(peers->node, index, false);
+    contact_lost(peers->node, index);
     pieces_drop(peers, peer);
     router_peer_down(peers->node->router, index);
     if (!was_up) {
@@ -184,6 +185,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         alarm_tell_all(peers->node, link->peer);
         places_tell(peers->node, link->peer);
         health_peer(peers->node, link->peer, true);
+        contact_connected(peers->node, link->peer);
         replica_peer(peers->node->zero->replica, link->peer, true);
         snapshot_peer(peers->node->zero, link->peer, true);
         repairer_peer(peers->node->zero, link->peer, true);

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct protocol_limits limits_of(const struct config *config)
+#define QUIET_HEARTBEATS 4 /* idle for so many of them, a group rests */
+
+/* Group 0 never rests: every node does as it says, and it is one group only. */
+static struct protocol_limits limits_of(const struct config *config, uint32_t group)
 {
     return (struct protocol_limits){
         .heartbeat = config->heartbeat_ms * QR_MILLISECOND,
@@ -19,6 +22,7 @@ static struct protocol_limits limits_of(const struct config *config)
         .uncommitted_max = UNCOMMITTED_ENTRIES_MAX,
         .append_entries = APPEND_ENTRIES_MAX,
         .appends_in_flight = APPENDS_IN_FLIGHT_MAX,
+        .quiet_after = group == 0 ? 0 : QUIET_HEARTBEATS * config->heartbeat_ms * QR_MILLISECOND,
     };
 }
 
@@ -127,7 +131,7 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
                             size_t cap)
 {
     struct node *node = partition->node;
-    struct protocol_limits limits = limits_of(&node->config);
+    struct protocol_limits limits = limits_of(&node->config, partition->group);
     struct needs needs = protocol->needs(&limits);
     struct replica *r = qr_zalloc(sizeof *r);
     r->node = node;

@@ -50,6 +50,25 @@ bool reports_receive(struct node *node, node_index from, struct span head)
     return from < MEMBERS_MAX && head.n >= 9;
 }
 
+bool contact_receive(struct node *node, node_index from, uint8_t kind, struct span head)
+{
+    (void)node;
+    (void)from;
+    return kind == FRAME_BEAT ? head.n == 0 : head.n == 16;
+}
+
+void contact_connected(struct node *node, node_index peer)
+{
+    (void)node;
+    (void)peer;
+}
+
+void contact_lost(struct node *node, node_index peer)
+{
+    (void)node;
+    (void)peer;
+}
+
 void health_peer(struct node *node, node_index peer, bool up)
 {
     (void)node;

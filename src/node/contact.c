@@ -1,0 +1,166 @@
+#include "node/contact.h"
+
+#include "node/node.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "protocol/quorum.h"
+
+#define RENEWAL_BYTES 16u
+
+void contact_init(struct node *node)
+{
+    uint64_t life;
+    io_random(node->io, &life, sizeof life);
+    qr_time interval = node->config.heartbeat_ms * QR_MILLISECOND;
+    qr_time silence = node->config.election_timeout_ms * QR_MILLISECOND;
+    beats_init(&node->contact.beats, interval, silence > 2 * interval ? silence : 2 * interval + 1);
+    leases_init(&node->contact.leases, life);
+}
+
+/* --- Who is up ------------------------------------------------------------------------------ */
+
+static void tell(struct node *node, node_index peer, bool up)
+{
+    struct contact *c = &node->contact;
+    if (((c->told & node_bit(peer)) != 0) == up) {
+        return;
+    }
+    c->told = (uint16_t)(c->told ^ node_bit(peer));
+}
+
+void contact_connected(struct node *node, node_index peer)
+{
+    struct contact *c = &node->contact;
+    bool beats = peers_wire_version(node->peers, peer) >= frame_wire_version(FRAME_BEAT, 0);
+    tell(node, peer, false); /* B3 */
+    beats_connected(&c->beats, peer, beats, node_clock(node));
+    tell(node, peer, true);
+    c->next = 0;
+}
+
+void contact_lost(struct node *node, node_index peer)
+{
+    beats_lost(&node->contact.beats, peer);
+    leases_lost(&node->contact.leases, peer);
+    tell(node, peer, false);
+}
+
+static void look_at_peers(struct node *node, qr_time now)
+{
+    struct contact *c = &node->contact;
+    uint16_t beat_to, up;
+    c->next = beats_look(&c->beats, now, &beat_to, &up);
+    for (uint32_t rest = beat_to; rest != 0; rest &= rest - 1) {
+        peers_tell(node->peers, set_first(rest), FRAME_BEAT, (struct span){ 0 });
+    }
+    for (uint32_t rest = up ^ c->told; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        bool is_up = (up & node_bit(i)) != 0;
+        node_log(node, NODE_LOG_NOTICE, "Node %u is %s", (unsigned)node->known[i].id,
+                 is_up ? "heard again" : "silent although it is connected");
+        tell(node, i, is_up);
+    }
+}
+
+/* --- Leases --------------------------------------------------------------------------------- */
+
+static void put_renewal(const struct renewal *r, uint8_t out[RENEWAL_BYTES])
+{
+    struct wire_writer w = wire_writer(out, RENEWAL_BYTES);
+    wire_put_u64(&w, r->life);
+    wire_put_u64(&w, (uint64_t)r->sent);
+    qr_assert(w.n == RENEWAL_BYTES);
+}
+
+/* When the latest messages were sent that a majority has answered. */
+static qr_time confirmed_at(const struct outlook *o, node_index me, qr_time now)
+{
+    uint64_t at[MEMBERS_MAX] = { 0 };
+    for (node_index i = 0; i < o->members; i++) {
+        at[i] = o->member[i].forgetful ? 0 : (uint64_t)o->member[i].echoed;
+    }
+    at[me] = (uint64_t)now;
+    return (qr_time)quorum_reached(at, &o->membership);
+}
+
+static void grant(struct node *node, const struct outlook *o, qr_time now)
+{
+    struct contact *c = &node->contact;
+    node_index me = replica_me(node->zero->replica);
+    leases_confirm(&c->leases, confirmed_at(o, me, now));
+    for (uint32_t rest = leases_grant(&c->leases, now); rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        uint8_t head[RENEWAL_BYTES];
+        c->renewed++;
+        if (i == me) {
+            leases_renewed(&c->leases, &c->leases.renewal[i], now);
+            continue;
+        }
+        put_renewal(&c->leases.renewal[i], head);
+        peers_tell(node->peers, i, FRAME_RENEWED, span_of(head, sizeof head));
+    }
+}
+
+static void renew(struct node *node, const struct outlook *o, qr_time now)
+{
+    struct contact *c = &node->contact;
+    struct renewal renewal;
+    if (o->leader == NODE_NONE || !leases_renew(&c->leases, now, &renewal)) {
+        return;
+    }
+    if (o->leader == replica_me(node->zero->replica)) {
+        leases_asked(&c->leases, o->leader, &renewal, now);
+        return;
+    }
+    uint8_t head[RENEWAL_BYTES];
+    put_renewal(&renewal, head);
+    peers_tell(node->peers, o->leader, FRAME_RENEW, span_of(head, sizeof head));
+}
+
+bool contact_receive(struct node *node, node_index from, uint8_t kind, struct span head)
+{
+    if (kind == FRAME_BEAT) {
+        return head.n == 0; /* that it came was noticed */
+    }
+    struct wire_reader r = wire_reader(head);
+    struct renewal renewal = { .life = wire_get_u64(&r) };
+    renewal.sent = (qr_time)wire_get_u64(&r);
+    if (!wire_finished(&r)) {
+        return false;
+    }
+    if (kind == FRAME_RENEW) {
+        leases_asked(&node->contact.leases, from, &renewal, node_clock(node));
+    } else {
+        leases_renewed(&node->contact.leases, &renewal, node_clock(node));
+    }
+    return true;
+}
+
+/* --- Turns ---------------------------------------------------------------------------------- */
+
+qr_time contact_turn(struct node *node, qr_time now)
+{
+    struct contact *c = &node->contact;
+    const struct outlook *o = replica_seen(node->zero->replica);
+    bool leads = o->role == ROLE_LEADER;
+    leases_lead(&c->leases, leads ? o->term : 0, o->can_serve, now);
+    if (c->leases.asked != 0 && leads) {
+        grant(node, o, now);
+    }
+    if (now >= c->next) {
+        look_at_peers(node, now);
+        renew(node, o, now);
+    }
+    return c->next;
+}
+
+bool lease_held(const struct node *node)
+{
+    return leases_held(&node->contact.leases, io_now(node->io));
+}
+
+qr_time lease_gone_for(const struct node *node, node_index index)
+{
+    return leases_gone_for(&node->contact.leases, index, io_now(node->io));
+}

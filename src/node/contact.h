@@ -1,0 +1,40 @@
+/* This node's contact with the others: it beats to them, notices who is silent, and holds its lease
+ * with group 0. The logic is in cluster/beats.h and cluster/leases.h; here are its frames and turns.
+ *
+ * Group 0 has timers of its own and hears of connections only. The other partitions rest, and hear
+ * from here who is up and who is away. */
+#ifndef NODE_CONTACT_H
+#define NODE_CONTACT_H
+
+#include "cluster/beats.h"
+#include "cluster/leases.h"
+
+struct node;
+
+struct contact {
+    struct beats beats;
+    struct leases leases;
+    uint16_t told; /* who is up, as the partitions know */
+    qr_time next;
+    uint64_t renewed; /* leases granted as group 0's leader */
+};
+
+void contact_init(struct node *node);
+
+/* Connections open and close. */
+void contact_connected(struct node *node, node_index peer);
+void contact_lost(struct node *node, node_index peer);
+
+/* FRAME_BEAT, FRAME_RENEW, FRAME_RENEWED. False when malformed. */
+bool contact_receive(struct node *node, node_index from, uint8_t kind, struct span head);
+
+/* In every turn; returns when it wants to be called next. */
+qr_time contact_turn(struct node *node, qr_time now);
+
+/* Whether this node holds its lease with group 0. */
+bool lease_held(const struct node *node);
+/* For how long the lease of that node has been gone, by the count of group 0's leader; 0: it may
+ * hold it, or this node does not lead group 0. To be acted on only by what group 0 commits (L5). */
+qr_time lease_gone_for(const struct node *node, node_index index);
+
+#endif

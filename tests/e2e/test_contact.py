@@ -1,0 +1,80 @@
+"""Which nodes are up, and leases with group 0, among real processes (design 4, decision 032)."""
+import time
+
+from cluster import Cluster, wait_for
+
+
+def field(node, name):
+    info = node.try_info("quorate")
+    return int(info[name]) if info else None
+
+
+def all_hold(cluster):
+    wait_for(lambda: all(field(node, "lease_held") == 1 for node in cluster.alive()),
+             "every node holds its lease")
+
+
+def test_a_stopped_node_is_silent_although_it_is_connected():
+    """Scenario 4: SIGSTOP closes no connection; the others notice the silence, once."""
+    with Cluster(3) as cluster:
+        quiet = cluster.followers()[0]
+        others = [node for node in cluster.nodes if node is not quiet]
+        lost = [int(node.info()["peer_reconnects"]) for node in others]
+        quiet.pause()
+        for node in others:
+            wait_for(lambda node=node: field(node, "peers_silent") == 1, "it is missed")
+            assert field(node, "peers_up") == 1
+        quiet.resume()
+        for node in cluster.nodes:
+            wait_for(lambda node=node: field(node, "peers_up") == 2, "it is heard again")
+        assert [int(node.info()["peer_reconnects"]) for node in others] == lost
+        assert all(field(node, "peers_fell_silent") == 1 for node in others)
+
+
+def test_idle_nodes_stay_in_contact():
+    """Two followers have nothing to say to each other: they beat."""
+    with Cluster(3) as cluster:
+        a, b = cluster.followers()
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert field(a, "peers_up") == 2 and field(b, "peers_up") == 2
+        assert field(a, "peers_fell_silent") == 0 and field(b, "peers_fell_silent") == 0
+
+
+def test_a_lease_is_gone_for_group_0_after_it_is_gone_for_its_holder():
+    with Cluster(3) as cluster:
+        all_hold(cluster)
+        leader, stopped = cluster.leader(), cluster.followers()[0]
+        assert field(leader, "leases_gone") == 0
+        began = time.monotonic()
+        stopped.pause()
+        wait_for(lambda: field(leader, "leases_gone") == 1, "its lease is gone")
+        assert time.monotonic() - began > 0.9  # 1.2 s from the last renewal
+        stopped.resume()
+        wait_for(lambda: field(leader, "leases_gone") == 0, "it is renewed")
+        wait_for(lambda: field(stopped, "lease_held") == 1, "it holds it again")
+
+
+def test_without_a_majority_nobody_holds_a_lease():
+    with Cluster(3) as cluster:
+        all_hold(cluster)
+        alone = cluster.leader()
+        for node in cluster.nodes:
+            if node is not alone:
+                node.kill()
+        wait_for(lambda: field(alone, "lease_held") == 0, "nobody grants it any more")
+        assert field(alone, "lease_left_ms") == 0
+        cluster.start()
+        all_hold(cluster)
+
+
+def test_a_new_leader_counts_every_lease_from_its_own_first_commit():
+    with Cluster(3) as cluster:
+        all_hold(cluster)
+        dead = cluster.leader()
+        began = time.monotonic()
+        dead.kill()
+        leader = cluster.leader()
+        wait_for(lambda: field(leader, "leases_gone") == 1, "the dead node's lease is gone")
+        assert time.monotonic() - began > 1.2
+        all_hold(cluster)
