@@ -43,7 +43,7 @@ static void forgive(struct beats *b, qr_time now)
     }
 }
 
-qr_time beats_look(struct beats *b, qr_time now, uint16_t *beat_to, uint16_t *up)
+qr_time beats_turn(struct beats *b, qr_time now, uint16_t *beat_to, uint16_t *up)
 {
     *beat_to = 0;
     forgive(b, now);

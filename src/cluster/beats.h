@@ -43,6 +43,6 @@ static inline void beats_sent(struct beats *b, node_index node, qr_time now)
 }
 
 /* Looks at all: whom to beat to now, and who is up now. Returns when it wants to look again. */
-qr_time beats_look(struct beats *b, qr_time now, uint16_t *beat_to, uint16_t *up);
+qr_time beats_turn(struct beats *b, qr_time now, uint16_t *beat_to, uint16_t *up);
 
 #endif

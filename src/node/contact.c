@@ -50,7 +50,7 @@ static void look_at_peers(struct node *node, qr_time now)
 {
     struct contact *c = &node->contact;
     uint16_t beat_to, up;
-    c->next = beats_look(&c->beats, now, &beat_to, &up);
+    c->next = beats_turn(&c->beats, now, &beat_to, &up);
     for (uint32_t rest = beat_to; rest != 0; rest &= rest - 1) {
         peers_tell(node->peers, set_first(rest), FRAME_BEAT, (struct span){ 0 });
     }

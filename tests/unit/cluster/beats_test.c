@@ -18,7 +18,7 @@ static struct beats three(qr_time now)
     beats_init(&b, 25 * MS, 300 * MS);
     beats_connected(&b, 1, true, now);
     beats_connected(&b, 2, true, now);
-    (void)beats_look(&b, now, &to, &up);
+    (void)beats_turn(&b, now, &to, &up);
     assert_int_equal(up, 6);
     assert_int_equal(to, 0);
     return b;
@@ -30,7 +30,7 @@ static uint16_t pass(struct beats *b, qr_time from, qr_time until)
     uint16_t to, up = 0;
     for (qr_time now = from; now <= until; now += 25 * MS) {
         beats_heard(b, 2, now);
-        (void)beats_look(b, now, &to, &up);
+        (void)beats_turn(b, now, &to, &up);
     }
     return up;
 }
@@ -54,9 +54,9 @@ static void test_a_beat_goes_where_nothing_else_went(void **state)
     struct beats b = three(1000 * MS);
     uint16_t to, up;
     beats_sent(&b, 1, 1020 * MS);
-    assert_int_equal(beats_look(&b, 1025 * MS, &to, &up), 1045 * MS);
+    assert_int_equal(beats_turn(&b, 1025 * MS, &to, &up), 1045 * MS);
     assert_int_equal(to, 4);
-    assert_int_equal(beats_look(&b, 1045 * MS, &to, &up), 1050 * MS);
+    assert_int_equal(beats_turn(&b, 1045 * MS, &to, &up), 1050 * MS);
     assert_int_equal(to, 2);
 }
 
@@ -65,7 +65,7 @@ static void test_a_node_that_stood_still_accuses_nobody(void **state)
     (void)state;
     struct beats b = three(1000 * MS);
     uint16_t to, up;
-    (void)beats_look(&b, 9000 * MS, &to, &up); /* stopped for eight seconds */
+    (void)beats_turn(&b, 9000 * MS, &to, &up); /* stopped for eight seconds */
     assert_int_equal(up, 6);
     assert_int_equal(pass(&b, 9025 * MS, 9250 * MS), 6);
     assert_int_equal(pass(&b, 9275 * MS, 9325 * MS), 4); /* and then it counts */
@@ -90,12 +90,12 @@ static void test_an_older_node_is_up_while_it_is_connected(void **state)
     uint16_t to, up;
     beats_connected(&b, 3, false, 1000 * MS);
     for (qr_time now = 1025 * MS; now < 3000 * MS; now += 25 * MS) {
-        (void)beats_look(&b, now, &to, &up);
+        (void)beats_turn(&b, now, &to, &up);
         assert_int_equal(to & 8, 0);
         assert_int_equal(up & 8, 8);
     }
     beats_lost(&b, 3);
-    (void)beats_look(&b, 3000 * MS, &to, &up);
+    (void)beats_turn(&b, 3000 * MS, &to, &up);
     assert_int_equal(up, 0);
 }
 
