@@ -1,6 +1,7 @@
 /* This node's contact with the others: it beats to them, notices who is silent, and holds its
  * lease with group 0. The logic is in cluster/beats.h and cluster/leases.h; here are its frames
  * and turns.
+ *
  * Group 0 has timers of its own and hears of connections only. The other partitions rest, and hear
  * from here who is up and who is away. */
 #ifndef NODE_CONTACT_H
