@@ -90,9 +90,7 @@ struct node {
     struct alarms alarms;    /* alarm.h */
     uint32_t corrupt_groups; /* for which ALARM_CORRUPT is up (quarantine.c) */
     struct health health;    /* health.h */
-    struct alarms alarms; /* alarm.h */
-    struct health health; /* health.h */
-    struct contact contact; /* contact.h */
+    struct contact contact;  /* contact.h */
     struct stats stats;
     struct queue_level queues[QUEUES];
     struct measure *measure;
