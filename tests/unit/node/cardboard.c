@@ -30,6 +30,13 @@ char changed[256]; /* names given to node_config_changed */
 const struct client *killed, *closed_gently;
 bool stopped;
 
+int64_t io_free_bytes(struct io *io, const char *path)
+{
+    (void)io;
+    (void)path;
+    return INT64_C(1) << 40;
+}
+
 qr_time io_now(struct io *io)
 {
     (void)io;
