@@ -91,6 +91,8 @@
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
+/* Partitions that a command without keys asks at a time; more are asked as these answer. */
+#define GATHER_WINDOW 16
 /* One partition that has answered nothing for so long may keep so many commands and bytes of theirs
  * without a reply, the fewer when the node is half full: -THROTTLED. */
 #define TRACK_STUCK_TIME_MS 1000

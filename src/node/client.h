@@ -9,6 +9,7 @@
 #include "io/io.h"
 #include "resp/parse.h"
 #include "node/cargo.h"
+#include "node/selected.h"
 #include "node/stream.h"
 #include "resp/reply.h"
 
@@ -47,7 +48,7 @@ struct client {
     uint64_t commands, bytes_in, bytes_out;
 
     /* What its commands run under. */
-    uint8_t db;
+    struct selected selected;
     uint8_t version; /* RESP 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "node/gather.h"
 #include "node/local.h"
 #include "node/redirect.h"
 #include "node/router.h"
@@ -206,7 +207,83 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
     return true;
 }
 
-/* The same for a command with large arguments: only writes carry them on. */
+/* --- To the router -------------------------------------------------------------------------- */
+
+static void refuse_route(struct client *client, const struct command_spec *spec,
+                         const struct route *route)
+{
+    struct reply *reply;
+    bool silent = is_silent(client);
+    struct pending *p = begin_local(client, &reply);
+    size_t before = reply->n;
+    route_refuse(route, spec, reply);
+    client->node->command_stats[command_index(spec)].rejected++;
+    if (silent) {
+        reply->n = before;
+    }
+    end_local(client, p);
+}
+
+/* A WAIT is for the partition that the client has written to, where it is one. */
+static void aim_wait(struct client *client, struct route *route)
+{
+    uint32_t group;
+    uint32_t written = gather_written(&client->stream, &group);
+    struct partition *partition = partition_of_group(client->node, group);
+    if (written == 1 && partition != NULL) {
+        route->kind = ROUTE_ONE;
+        route->partition = partition;
+    } else if (written == 0 && route->kind == ROUTE_ALL) { /* any of them */
+        route_of_slot(client->node, route->keyspace->id, 0, route);
+    } else if (written > 1) {
+        route->kind = ROUTE_ALL;
+    }
+}
+
+/* A command that is not the connection's own, on its way to whoever carries it out. */
+static void send_on(struct client *client, const struct command_spec *spec, const struct span *argv,
+                    uint32_t argc)
+{
+    struct node *node = client->node;
+    struct route route;
+    bool wait = spec->place == PLACE_WAIT;
+    if (!wait && route_is_plain(node, &client->selected)) {
+        router_command(node->router, node->zero, &client->stream, spec, client->version,
+                       client->selected.db, argv, argc, is_silent(client));
+        return;
+    }
+    route_of(node, &client->selected, spec, argv, argc, &route);
+    if (wait && route.keyspace != NULL) {
+        aim_wait(client, &route);
+    }
+    if (route.kind == ROUTE_ONE) {
+        router_command(node->router, route.partition, &client->stream, spec, client->version,
+                       route.db, argv, argc, is_silent(client));
+    } else if (route.kind == ROUTE_ALL) {
+        gather_command(node->router, &client->stream, &route, spec, client->version, argv, argc,
+                       is_silent(client), client->listener == LISTENER_CLUSTER);
+    } else {
+        refuse_route(client, spec, &route);
+    }
+}
+
+/* The same with large arguments, whose beginnings are enough to find the way; false: refused. */
+static bool send_laden(struct client *client, const struct command_spec *spec,
+                       const struct span *beginnings, const struct span *argv, uint32_t argc)
+{
+    struct node *node = client->node;
+    struct route route;
+    route_of(node, &client->selected, spec, beginnings, argc, &route);
+    if (route.kind != ROUTE_ONE) {
+        refuse_route(client, spec, &route);
+        return false;
+    }
+    router_command_laden(node->router, route.partition, &client->stream, spec, client->version,
+                         route.db, argv, argc, is_silent(client), client->cargo);
+    return true;
+}
+
+/* A command with large arguments: only writes carry them on. */
 static void run_laden(struct client *client, const struct span *argv, uint32_t argc)
 {
     struct node *node = client->node;
@@ -226,10 +303,7 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, beginnings, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
-        client->cargo = NULL;
-        router_command_laden(node->router, node->zero, &client->stream, spec, client->version,
-                             client->db, argv, argc, is_silent(client), cargo);
-        cargo = NULL;
+        cargo = send_laden(client, spec, beginnings, argv, argc) ? NULL : cargo;
     }
     free(beginnings);
     cargo_free(node, cargo);
@@ -257,8 +331,7 @@ void client_run_command(struct client *client, const struct span *argv, uint32_t
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
-        router_command(node->router, node->zero, &client->stream, spec, client->version, client->db,
-                       argv, argc, is_silent(client));
+        send_on(client, spec, argv, argc);
     }
 }
 

@@ -104,13 +104,13 @@ static bool is_congested(const struct stream *stream)
 
 static bool must_pause(const struct client *client)
 {
-    return client->stream.laden > 0 || client->stream.count >= window(client) ||
+    return client->stream.alone > 0 || client->stream.count >= window(client) ||
            client_unsent(client) >= output_limit(client);
 }
 
 static bool may_resume(const struct client *client)
 {
-    return client->stream.laden == 0 && client->stream.count <= window(client) / 2 &&
+    return client->stream.alone == 0 && client->stream.count <= window(client) / 2 &&
            client_unsent(client) <= output_limit(client) / 2;
 }
 

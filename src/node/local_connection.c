@@ -7,7 +7,6 @@
 #include "node/replica.h"
 #include "node/subscribe.h"
 
-#include <limits.h>
 #include <string.h>
 
 #define WRONG_PASSWORD "WRONGPASS invalid username-password pair or user is disabled."
@@ -40,20 +39,19 @@ void local_cmd_SELECT(struct client *client, const struct span *argv, uint32_t a
                       struct reply *reply)
 {
     (void)argc;
-    int64_t db;
-    if (!number_from(argv[1], &db)) {
-        reply_error(reply, "ERR value is not an integer or out of range");
-    } else if (db < INT_MIN || db > INT_MAX) {
-        reply_errorf(reply, "ERR value is out of range, value must between %d and %d", INT_MIN,
-                     INT_MAX);
-    } else if (db < 0 || db >= DATABASES) {
-        reply_error(reply, "ERR DB index is out of range");
-    } else if (db != 0 && client->listener == LISTENER_CLUSTER) {
-        reply_error(reply, "ERR SELECT is not allowed in cluster mode");
-    } else {
-        client->db = (uint8_t)db;
-        reply_status(reply, "OK");
+    struct selected selected;
+    if (!route_select(client->node, argv[1], &selected, reply)) {
+        return;
     }
+    bool is_zero = selected.keyspace == 0 && selected.db == 0;
+    if (client->listener == LISTENER_CLUSTER && !is_zero) {
+        reply_error(reply, "ERR SELECT is not allowed in cluster mode");
+        return;
+    }
+    if (client->listener != LISTENER_CLUSTER) { /* where "0" is the one that the port is for */
+        client->selected = selected;
+    }
+    reply_status(reply, "OK");
 }
 
 void local_cmd_QUIT(struct client *client, const struct span *argv, uint32_t argc,
@@ -199,7 +197,9 @@ void local_cmd_RESET(struct client *client, const struct span *argv, uint32_t ar
 {
     (void)argv;
     (void)argc;
-    client->db = 0;
+    if (client->listener != LISTENER_CLUSTER) {
+        client->selected = (struct selected){ 0 };
+    }
     client->version = 2;
     client->authenticated = !has_password(client);
     client->parser.authenticated = client->authenticated;

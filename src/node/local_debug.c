@@ -21,7 +21,8 @@ static bool test_subcommand(struct client *client, const struct span *argv, uint
 {
 #ifdef QUORATE_FAILPOINTS
     if (argc == 3 && local_is(argv[1], "CORRUPT")) { /* this node's copy of a key, alone */
-        reply_integer(reply, engine_corrupt(client->node->zero->engine, client->db, argv[2]));
+        reply_integer(reply,
+                      engine_corrupt(client->node->zero->engine, client->selected.db, argv[2]));
         return true;
     }
 #endif

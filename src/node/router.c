@@ -3,6 +3,7 @@
 #include "node/router_internal.h"
 
 #include "base/alloc.h"
+#include "node/gather.h"
 #include "node/leaders.h"
 #include "node/orders.h"
 #include "node/peers.h"
@@ -23,6 +24,7 @@ struct router *router_new(struct node *node)
 
 void router_free(struct router *router)
 {
+    gather_free_all(router);
     for (node_index peer = 0; peer < MEMBERS_MAX; peer++) {
         router_forget_peer(router, peer);
     }

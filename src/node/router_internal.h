@@ -24,6 +24,8 @@ struct router {
     uint32_t epoch;        /* the latest of all tracks */
     struct pendings loads; /* of what is forwarded: whose large arguments are under way too */
 
+    struct gather *gathers; /* commands that several partitions answer, in order of arrival */
+
     struct relay *relays[MEMBERS_MAX]; /* of each peer: one per group that it forwards to */
     uint32_t floor[MEMBERS_MAX];       /* epochs up to it are refused where no relay says more */
     struct relay *visit[MEMBERS_MAX];  /* which one is looked at next for whether it is needed */

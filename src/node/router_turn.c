@@ -2,6 +2,7 @@
  * routed, deadlines pass. */
 #include "node/router_internal.h"
 
+#include "node/gather.h"
 #include "node/leaders.h"
 #include "node/orders.h"
 #include "node/replica.h"
@@ -191,6 +192,7 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
     case PENDING_BLOCKED:
     case PENDING_ORDERED:
     case PENDING_CONTROLLED:
+    case PENDING_GATHERING:
     case PENDING_ANSWERED:
         return false;
     }
@@ -332,6 +334,9 @@ void router_turn(struct router *router)
     if (router->active != NULL) {
         follow_leaders(router);
         visit_tracks(router);
+    }
+    if (router->gathers != NULL) {
+        gather_turn(router);
     }
     if (router->loads.count > 0) {
         router_send_pieces(router);

@@ -134,8 +134,11 @@ static void unlink_from_stream(struct pending *p)
     struct stream *stream = p->stream;
     LINKED_REMOVE(stream->first, stream->last, p, previous, next);
     stream->count--;
-    stream->laden -= p->laden ? 1 : 0;
-    p->laden = false;
+    stream->alone -= p->alone ? 1 : 0;
+    p->alone = false;
+    if (stream->first != NULL && stream->first->state == PENDING_GATHERING) {
+        stream->node->again = true; /* its time has come */
+    }
     if (p->strand != NULL) {
         qr_assert(p->strand->open > 0);
         p->strand->open--;
@@ -212,8 +215,8 @@ void pending_take_cargo(struct pending *p, struct cargo *cargo)
 {
     qr_assert(p->cargo == NULL && p->stream != NULL);
     p->cargo = cargo;
-    p->laden = true;
-    p->stream->laden++;
+    p->alone = true;
+    p->stream->alone++;
     p->stream->cargo_bytes += cargo->total;
 }
 

@@ -35,15 +35,16 @@ struct partition;
 struct stream;
 
 enum pending_state {
-    PENDING_WAITING,   /* in the router's queue: no leader, or no room */
-    PENDING_LOADING,   /* its large arguments go into the log ahead of it (blobs.c) */
-    PENDING_PROPOSED,  /* a write with the protocol; has a slot after PERSIST */
-    PENDING_READING,   /* a read with the protocol, or confirmed and waiting for S1 */
-    PENDING_FORWARDED, /* sent to the leader */
-    PENDING_BLOCKED,   /* WAIT */
-    PENDING_ORDERED,   /* an order that the protocol carries out */
+    PENDING_WAITING,    /* in the router's queue: no leader, or no room */
+    PENDING_LOADING,    /* its large arguments go into the log ahead of it (blobs.c) */
+    PENDING_PROPOSED,   /* a write with the protocol; has a slot after PERSIST */
+    PENDING_READING,    /* a read with the protocol, or confirmed and waiting for S1 */
+    PENDING_FORWARDED,  /* sent to the leader */
+    PENDING_BLOCKED,    /* WAIT */
+    PENDING_ORDERED,    /* an order that the protocol carries out */
     PENDING_CONTROLLED, /* an order that changes the control state (control.h) */
-    PENDING_ANSWERED,  /* has its reply; earlier ones of the client do not */
+    PENDING_GATHERING,  /* several partitions answer it (gather.c) */
+    PENDING_ANSWERED,   /* has its reply; earlier ones of the client do not */
 };
 
 enum read_place { READ_CONFIRMED, READ_LARGE, READ_PARKED };
@@ -65,6 +66,8 @@ struct pending {
     enum read_place place; /* of a confirmed read: which queue it is in */
     bool comes_back;       /* BLOCKED for another node, and for long: handed back at `until` */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
+    bool alone;            /* nothing of its stream is taken up until it is answered: laden, or
+                              gathering */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
     uint8_t version;       /* RESP version of the reply */
     qr_time arrived;
@@ -83,7 +86,6 @@ struct pending {
     uint8_t *op;          /* encoded operation: `near` or malloc; NULL when the log has it */
     size_t op_bytes;
     struct cargo *cargo;   /* its large arguments (cargo.h); NULL: none, or the log has them */
-    bool laden;            /* it came with some */
     struct rope *arriving; /* FORWARDED: what has come of a long reply */
     qr_time moved;         /* when large things of it moved last, or it lost its leader; 0: never */
     uint8_t near[PENDING_NEAR_BYTES]; /* last: it is not cleared */
@@ -108,8 +110,8 @@ struct stream {
     struct pending *first, *last;
     uint32_t count;
     size_t op_bytes;    /* of its pendings */
-    uint32_t laden;     /* those with large arguments; */
-    size_t cargo_bytes; /* which are here */
+    uint32_t alone;     /* those that are to be alone */
+    size_t cargo_bytes; /* large arguments that are here */
     uint32_t sender;    /* under which its commands are forwarded */
     struct strands strands;
     struct read_history history;  /* of its reads (a client) */

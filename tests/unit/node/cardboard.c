@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cardboard.h"
+#include "cluster/map.h"
 #include "node/alarm.h"
 #include "node/clients_internal.h"
 #include "node/keeper.h"
@@ -254,9 +255,11 @@ int fresh(void **state)
 {
     (void)state;
     measure_free(node.measure);
+    struct map *map = node.map != NULL ? node.map : map_new();
     memset(&node, 0, sizeof node);
     zero = (struct partition){ .node = &node };
     node.zero = &zero;
+    node.map = map; /* of all tests: none changes it */
     node.measure = measure_new();
     memset(clients, 0, sizeof clients);
     memset(command_stats, 0, sizeof command_stats);

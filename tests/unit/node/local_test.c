@@ -71,13 +71,13 @@ static void test_select(void **state)
 {
     (void)state;
     CHECK("select 15", "+OK\r\n");
-    assert_int_equal(me->db, 15);
+    assert_int_equal(me->selected.db, 15);
     CHECK("select 16", "-ERR DB index is out of range\r\n");
     CHECK("select -1", "-ERR DB index is out of range\r\n");
     CHECK("select x", "-ERR value is not an integer or out of range\r\n");
     CHECK("select 99999999999",
           "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n");
-    assert_int_equal(me->db, 15);
+    assert_int_equal(me->selected.db, 15);
 }
 
 static void test_hello(void **state)
@@ -139,11 +139,11 @@ static void test_reset_and_quit(void **state)
     strcpy(me->lib_name, "lib");
     strcpy(me->name, "n");
     me->version = 3;
-    me->db = 3;
+    me->selected.db = 3;
     me->no_touch = true;
     CHECK("reset", "+RESET\r\n");
     assert_int_equal(me->version, 2);
-    assert_int_equal(me->db, 0);
+    assert_int_equal(me->selected.db, 0);
     assert_false(me->authenticated);
     assert_false(me->no_touch);
     assert_string_equal(me->name, "");
