@@ -39,6 +39,11 @@ turnover: build-test/build.ninja ## Members come, go, die, forget under load: ma
 	QUORATE_STEPS=60 tests/e2e/kills build-test test_turnover.py \
 	    $(if $(filter file,$(origin COUNT)),10,$(COUNT)) $(SEED)
 
+facades: build-test/build.ninja ## redis-py under 50 kills of the leader: make facades COUNT=50
+	$(NINJA) -C build-test
+	QUORATE_KILLS=$(if $(filter file,$(origin COUNT)),50,$(COUNT)) \
+	    tests/e2e/kills build-test test_facades.py 1
+
 large: build-test/build.ninja ## Values of 512 MiB (10 GiB of memory and disk; minutes)
 	$(NINJA) -C build-test
 	QUORATE_LARGE_MB=512 tests/e2e/kills build-test test_blobs.py 1
@@ -93,5 +98,5 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills turnover rewrite mutants fuzz clients bench bench-failover \
+.PHONY: all run test sim kills turnover facades rewrite mutants fuzz clients bench bench-failover \
     bench-store bench-overload clean help deps

@@ -90,7 +90,8 @@ class Node:
         self.log_path = os.path.join(cluster.directory, f"node-{number}.log")
         self.wrapper = []  # words in front of the command line, such as a profiler's
         self.environment = {}
-        self.cluster_port = 0  # for cluster-aware clients, where the cluster has such
+        # For cluster-aware clients, and for those that ask a sentinel, where the cluster has such.
+        self.cluster_port = self.sentinel_port = 0
         self.process = None
         self.paused = False
         self.stopped = False  # by the test, so that its end surprises nobody
@@ -105,7 +106,8 @@ class Node:
             words += ["--member", str(node.number), "127.0.0.1", str(node.port),
                       str(node.peer_port)]
         if self.cluster_port:
-            words += ["--cluster-port", str(self.cluster_port)]
+            words += ["--cluster-port", str(self.cluster_port),
+                      "--sentinel-port", str(self.sentinel_port)]
         if not os.path.exists(os.path.join(self.directory, "identity")):
             words.append("--bootstrap")
         return words + list(cluster.options) + list(extra)
@@ -190,7 +192,7 @@ class Node:
 
 class Cluster:
     """`with Cluster(3) as cluster:` gives a running cluster with a leader. With `cluster_ports` the
-    nodes have a listener for cluster-aware clients, too: node.cluster_port."""
+    nodes have listeners for cluster-aware clients and for those that ask a sentinel, too."""
 
     def __init__(self, size=3, options=(), start=True, directory=None, cluster_ports=False):
         self.own_directory = directory is None
@@ -200,8 +202,8 @@ class Cluster:
         ports = free_ports(3 * size)
         self.nodes = [Node(self, i + 1, ports[i], ports[size + i], ports[2 * size + i])
                       for i in range(size)]
-        for node, port in zip(self.nodes, free_ports(size) if cluster_ports else []):
-            node.cluster_port = port
+        for node in self.nodes if cluster_ports else []:
+            node.cluster_port, node.sentinel_port = free_ports(2)
         self.start_now = start
 
     def __enter__(self):

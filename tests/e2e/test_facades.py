@@ -1,0 +1,363 @@
+"""Clients that follow the leader by themselves: those that know Redis Cluster, on cluster-port, and
+those that ask a sentinel, on sentinel-port (ask U11-U14; rows O10, O12). They are the distribution's
+own: redis-py, redis-cli. QUORATE_KILLS is how often the leader dies under them (`make facades`).
+"""
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+import redis
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
+from redis.sentinel import Sentinel
+
+from cluster import PATIENCE, Cluster, parse_info, wait_for
+from resp import Connection, Error, as_text
+
+KILLS = int(os.environ.get("QUORATE_KILLS", "5"))
+GAP_MAX_S = 1.0  # of writes that are acknowledged, around a kill
+# redis-py 4.3.4 asks a dead node of a cluster five times, at intervals of 0.25 s, before it asks
+# another one who leads; and then it fails when it copies a lock of its own, so that an application
+# needs a new client. ioredis and node-redis are held to GAP_MAX_S by tests/clients.
+CLUSTER_OWN_S = 1.0
+FAILURES = (redis.RedisError, RedisClusterException)
+KEYS = 16        # of different slots
+
+
+@pytest.fixture(name="facades", scope="module")
+def fixture_facades():
+    with Cluster(3, cluster_ports=True) as cluster:
+        yield cluster
+
+
+def at(node, *arguments, version=2):
+    """One command on cluster-port."""
+    with Connection(node.cluster_port) as connection:
+        if version == 3:
+            connection.call("HELLO", "3")
+        return connection.call(*arguments)
+
+
+def ask(node, *arguments):
+    """One command on sentinel-port."""
+    with Connection(node.sentinel_port) as connection:
+        return connection.call(*arguments)
+
+
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except Error as error:
+        return str(error)
+    raise AssertionError(f"no error: {arguments}")
+
+
+def master_by_nodes(node):
+    lines = at(node, "CLUSTER", "NODES").decode().splitlines()
+    rows = [line.split(" ") for line in lines]
+    masters = [row for row in rows if "master" in row[2] and len(row) > 8]
+    assert len(masters) == 1, lines
+    return masters[0][0], int(masters[0][1].split("@")[0].split(":")[1]), len(rows)
+
+
+def master_by_slots(node):
+    (first, last, master, *replicas), = at(node, "CLUSTER", "SLOTS")
+    assert (first, last) == (0, 16383)
+    return master[2].decode(), master[1], 1 + len(replicas)
+
+
+def master_by_shards(node):
+    shard, = at(node, "CLUSTER", "SHARDS", version=3)
+    assert shard["slots"] == [0, 16383]
+    nodes = [{as_text(key): value for key, value in one.items()} for one in shard["nodes"]]
+    master, = [one for one in nodes if one["role"] == b"master"]
+    return master["id"].decode(), master["port"], len(nodes)
+
+
+def test_all_views_of_all_nodes_agree_on_who_leads(facades):
+    leader = facades.leader()
+    for node in facades.nodes:
+        views = {master_by_nodes(node), master_by_slots(node), master_by_shards(node)}
+        assert views == {(at(leader, "CLUSTER", "MYID").decode(), leader.cluster_port, 3)}
+        assert b"cluster_state:ok" in at(node, "CLUSTER", "INFO")
+        info = at(node, "INFO")
+        assert b"cluster_enabled:1" in info and b"redis_mode:cluster" in info
+        assert b"cluster_enabled:0" in node.call("INFO", "cluster")
+        assert "cluster support disabled" in refused(node.call, "CLUSTER", "SLOTS")
+
+
+def test_only_the_leader_answers_and_others_send_to_it(facades):
+    leader = facades.leader()
+    assert at(leader, "SET", "foo", "1") == "OK"
+    for node in facades.followers():
+        moved = f"MOVED 12182 127.0.0.1:{leader.cluster_port}"
+        assert refused(at, node, "SET", "foo", "2") == moved
+        assert refused(at, node, "GET", "foo") == moved
+        with Connection(node.cluster_port) as connection:
+            assert connection.call("READONLY") == "OK"
+            assert connection.call("GET", "foo") == b"1"
+            assert isinstance(connection.pipeline([("SET", "foo", "2")])[0], Error)
+            assert connection.call("READWRITE") == "OK"
+            assert isinstance(connection.pipeline([("GET", "foo")])[0], Error)
+        assert at(node, "DBSIZE") == at(leader, "DBSIZE")  # no key, nowhere to be sent
+        assert node.call("GET", "foo") == b"1"             # plain ports go on forwarding
+
+
+def test_rules_of_redis_cluster_hold_there(facades):
+    leader = facades.leader()
+    crossed = "CROSSSLOT Keys in request don't hash to the same slot"
+    for node in facades.nodes:
+        assert refused(at, node, "MSET", "a", "1", "b", "2") == crossed
+        assert refused(at, node, "SELECT", "1") == "ERR SELECT is not allowed in cluster mode"
+        assert at(node, "SELECT", "0") == "OK"
+        assert at(node, "CLUSTER", "KEYSLOT", "{user}.x") == 5474
+    assert at(leader, "MSET", "{t}a", "1", "{t}b", "2") == "OK"
+    assert "not allowed in cluster mode" in refused(at, leader, "MOVE", "{t}a", "1")
+    assert "not allowed in cluster mode" in refused(at, leader, "COPY", "{t}a", "{t}c", "DB", "1")
+    assert at(leader, "DEL", "{t}a", "{t}b") == 2
+
+
+def test_what_is_announced_is_what_clients_are_told(facades):
+    leader, other = facades.leader(), facades.followers()[0]
+    leader.call("CONFIG", "SET", "cluster-announce-ip", "10.1.2.3", "cluster-announce-port", "777",
+                "cluster-announce-hostname", "node.example", "replica-announce-ip", "10.3.2.1")
+    try:
+        wait_for(lambda: refused(at, other, "SET", "foo", "2") == "MOVED 12182 10.1.2.3:777",
+                 "the other nodes are told")
+        assert b" 10.1.2.3:777@" in at(other, "CLUSTER", "NODES")
+        assert b",node.example master" in at(other, "CLUSTER", "NODES")
+        assert at(other, "CLUSTER", "SLOTS")[0][2][:2] == [b"10.1.2.3", 777]
+        assert ask(other, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[0] == b"10.3.2.1"
+        leader.call("CONFIG", "SET", "cluster-preferred-endpoint-type", "hostname")
+        wait_for(lambda: refused(at, other, "SET", "foo", "2") == "MOVED 12182 node.example:777",
+                 "the other nodes are told again")
+    finally:
+        leader.call("CONFIG", "SET", "cluster-announce-ip", "", "cluster-announce-port", "0",
+                    "cluster-announce-hostname", "", "replica-announce-ip", "",
+                    "cluster-preferred-endpoint-type", "ip")
+    wait_for(lambda: f":{leader.cluster_port}" in refused(at, other, "SET", "foo", "2"),
+             "the old address is back")
+
+
+def redis_cli(*arguments):
+    done = subprocess.run(["redis-cli", *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=60 * PATIENCE)
+    return done.returncode, done.stdout
+
+
+def test_redis_cli_follows_and_finds_nothing_to_mend(facades):
+    leader = facades.leader()
+    for node in facades.nodes:
+        code, out = redis_cli("-c", "-p", node.cluster_port, "SET", "cli", node.number)
+        assert (code, out.splitlines()[-1]) == (0, "OK"), out
+        code, out = redis_cli("--cluster", "check", f"127.0.0.1:{node.cluster_port}")
+        assert code == 0 and "All 16384 slots covered" in out, out
+        assert "All nodes agree about slots configuration" in out, out
+        code, out = redis_cli("--cluster", "info", f"127.0.0.1:{node.cluster_port}")
+        assert code == 0 and f"127.0.0.1:{leader.cluster_port}" in out, out
+
+
+def test_redis_py_cluster_finds_its_way(facades):
+    nodes = [ClusterNode("127.0.0.1", node.cluster_port) for node in facades.nodes]
+    with RedisCluster(startup_nodes=nodes) as client:
+        assert client.flushall()
+        for i in range(100):
+            assert client.set(f"key:{i}", i)
+        pipeline = client.pipeline()
+        for i in range(100):
+            pipeline.get(f"key:{i}")
+        assert pipeline.execute() == [b"%d" % i for i in range(100)]
+        assert client.dbsize() == len(client.keys("*")) == 100
+        assert len(list(client.scan_iter(count=7))) == 100
+        assert client.mget("{a}1", "{a}2") == [None, None]
+        assert client.mset_nonatomic({"x": 1, "y": 2}) and client.delete("x", "y", "z") == 2
+        assert client.get_primaries()[0].port == facades.leader().cluster_port
+        assert client.cluster_info()["cluster_known_nodes"] == "3"
+    with RedisCluster(startup_nodes=nodes, read_from_replicas=True) as client:
+        assert [client.get("key:7") for _ in range(9)] == [b"7"] * 9
+
+
+def test_redis_py_asks_the_sentinels(facades):
+    leader = facades.leader()
+    sentinel = Sentinel([("127.0.0.1", node.sentinel_port) for node in facades.nodes])
+    assert sentinel.discover_master("mymaster") == ("127.0.0.1", leader.port)
+    assert sorted(sentinel.discover_slaves("mymaster")) == \
+        sorted(("127.0.0.1", node.port) for node in facades.followers())
+    assert sentinel.master_for("mymaster").set("by sentinel", "1")
+    assert sentinel.slave_for("mymaster").get("by sentinel") == b"1"
+    for node in facades.nodes:
+        assert ask(node, "PING") == "PONG"
+        assert ask(node, "ROLE") == [b"sentinel", [b"mymaster"]]
+        assert ask(node, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "other") is None
+        assert ask(node, "SENTINEL", "CKQUORUM", "mymaster").startswith("OK 3 usable Sentinels")
+        assert len(ask(node, "SENTINEL", "SENTINELS", "mymaster")) == 2
+        assert b"redis_mode:sentinel" in ask(node, "INFO")
+        assert f"address=127.0.0.1:{leader.port},slaves=2,sentinels=3".encode() in ask(node, "INFO")
+        assert "No such master" in refused(ask, node, "SENTINEL", "MASTER", "other")
+        assert "unknown command 'get'" in refused(ask, node, "get", "x")
+        assert "unknown command" in refused(node.call, "SENTINEL", "MASTERS")
+        assert "unknown command" in refused(node.call, "SUBSCRIBE", "x")
+
+
+# --- Failover ------------------------------------------------------------------------------------
+
+
+class Journal(threading.Thread):
+    """Writes without pause, and again what failed, until it is told to stop; remembers what was
+    acknowledged and the longest time between two of those."""
+
+    def __init__(self, name, connect, allowed):
+        super().__init__(daemon=True)
+        self.label, self.connect, self.allowed = name, connect, allowed
+        self.client = connect()
+        self.acknowledged, self.longest, self.failed, self.errors = 0, 0.0, 0, {}
+        self.last = {}
+        self.stopping = threading.Event()
+
+    def run(self):
+        before = time.monotonic()
+        while not self.stopping.is_set():
+            value = self.acknowledged + 1
+            key = f"{self.label}:{value % KEYS}"
+            try:
+                self.client.set(key, value)
+            except FAILURES as error:
+                self.note(error)
+                continue
+            now = time.monotonic()
+            self.longest = max(self.longest, now - before)
+            before = now
+            self.last[key] = value
+            self.acknowledged = value
+
+    def note(self, error):
+        self.failed += 1
+        words = str(error)[:60]
+        self.errors[words] = self.errors.get(words, 0) + 1
+        if isinstance(error, RedisClusterException):
+            try:
+                self.client = self.connect()
+            except FAILURES:
+                pass
+        time.sleep(0.001)
+
+    def wait_for_more(self, count):
+        goal = self.acknowledged + count
+        wait_for(lambda: self.acknowledged >= goal, f"{count} more writes of {self.label}", 20)
+
+    def stop(self):
+        self.stopping.set()
+        self.join(30 * PATIENCE)
+        assert not self.is_alive()
+
+    def lost(self, node):
+        """A later write of the key may have been applied without an answer."""
+        return {key: value for key, value in self.last.items()
+                if int(node.call("GET", key) or 0) < value}
+
+
+def clients_of(cluster):
+    def nodes():
+        return [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
+
+    sentinel = Sentinel([("127.0.0.1", node.sentinel_port) for node in cluster.nodes],
+                        socket_timeout=0.5)
+    return [Journal("cluster", lambda: RedisCluster(startup_nodes=nodes(), socket_timeout=2),
+                    GAP_MAX_S + CLUSTER_OWN_S),
+            Journal("sentinel", lambda: sentinel.master_for("mymaster", socket_timeout=2),
+                    GAP_MAX_S)]
+
+
+def test_stock_clients_follow_every_kill_within_a_second():
+    with Cluster(3, cluster_ports=True) as cluster:
+        journals = clients_of(cluster)
+        for journal in journals:
+            journal.start()
+        for _ in range(KILLS):
+            victim = cluster.leader()
+            for journal in journals:
+                journal.wait_for_more(50)
+            victim.kill()
+            for journal in journals:
+                journal.wait_for_more(50)
+            victim.start()
+            wait_for(victim.try_info, f"node {victim.number} is back", 15)
+            cluster.wait_applied()
+        for journal in journals:
+            journal.stop()
+            print(f"figure: {journal.label}: {journal.acknowledged} acknowledged, longest gap "
+                  f"{journal.longest * 1000:.0f} ms in {KILLS} kills, {journal.failed} failed: "
+                  f"{journal.errors}")
+        cluster.wait_applied()
+        for journal in journals:
+            for node in cluster.nodes:
+                assert journal.lost(node) == {}
+            assert journal.longest <= journal.allowed, journal.label
+
+
+def read_events(connection, wanted, events):
+    while wanted not in events:
+        kind, *_, channel, text = connection.read()
+        assert kind == b"pmessage"
+        events[channel.decode()] = text.decode()
+    return events
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_sentinels_tell_of_a_switch(version):
+    with Cluster(3, cluster_ports=True) as cluster:
+        leader, (follower, _) = cluster.leader(), cluster.followers()
+        with Connection(follower.sentinel_port) as connection:
+            if version == 3:
+                connection.call("HELLO", "3")
+            assert connection.call("PSUBSCRIBE", "*") == [b"psubscribe", b"*", 1]
+            if version == 2:
+                assert "Can't execute 'role'" in refused(connection.call, "ROLE")
+                assert connection.call("PING") == [b"pong", b""]
+            leader.kill()
+            events = read_events(connection, "+switch-master", {})
+            fresh = cluster.leader()
+            assert events["+switch-master"] == \
+                f"mymaster 127.0.0.1 {leader.port} 127.0.0.1 {fresh.port}"
+            assert events["+sdown"] == f"master mymaster 127.0.0.1 {leader.port}"
+            leader.start()
+            events = read_events(connection, "-sdown", events)
+            old = f"slave 127.0.0.1:{leader.port} 127.0.0.1 {leader.port} @ mymaster " \
+                  f"127.0.0.1 {fresh.port}"
+            assert events["+slave"] == events["-sdown"] == old
+
+
+def current_epoch(node):
+    return int(parse_info(at(node, "CLUSTER", "INFO"))["cluster_current_epoch"])
+
+
+def test_the_epoch_grows_and_the_views_follow_when_leadership_moves():
+    with Cluster(3, cluster_ports=True) as cluster:
+        leader = cluster.leader()
+        before = current_epoch(leader)
+        assert leader.call("FAILOVER") == "OK"
+        fresh = wait_for(lambda: next((n for n in cluster.nodes if n is not leader and n.leads()),
+                                      None), "another leader")
+        for node in cluster.nodes:
+            wait_for(lambda node=node: master_by_slots(node)[1] == fresh.cluster_port,
+                     f"node {node.number} shows the new leader")
+            assert master_by_nodes(node)[1] == master_by_shards(node)[1] == fresh.cluster_port
+            assert current_epoch(node) > before
+        assert refused(at, leader, "GET", "foo") == f"MOVED 12182 127.0.0.1:{fresh.cluster_port}"
+
+
+def test_without_a_quorum_all_say_so():
+    with Cluster(3, cluster_ports=True, options=("--leader-wait", "200")) as cluster:
+        leader, (first, second) = cluster.leader(), cluster.followers()
+        assert at(leader, "SET", "a", "1") == "OK"
+        leader.kill()
+        second.kill()
+        wait_for(lambda: b"cluster_state:fail" in at(first, "CLUSTER", "INFO"), "state is fail")
+        assert refused(at, first, "SET", "a", "2").startswith("CLUSTERDOWN")
+        lines = at(first, "CLUSTER", "NODES").decode()
+        assert lines.count(",fail ") == 2, lines
+        assert refused(ask, first, "SENTINEL", "CKQUORUM", "mymaster").startswith("NOQUORUM 1")
+        row = ask(first, "SENTINEL", "MASTER", "mymaster")
+        assert b"s_down,o_down,master" in row
