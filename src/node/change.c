@@ -1,5 +1,6 @@
 #include "node/change.h"
 
+#include "cluster/map.h"
 #include "node/members.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -15,7 +16,9 @@ const char *change_begin(struct node *node, struct change *out)
     const struct roster *roster = replica_roster(node->zero->replica, &slot);
     (void)replica_applied_roster(node->zero->replica, &applied_slot);
     replica_outlook(node->zero->replica, &outlook);
-    *out = (struct change){ .now = *roster, .wanted = roster->members, .added = NODE_NONE };
+    *out = (struct change){
+        .now = *roster, .wanted = roster->members, .added = NODE_NONE, .map = node->map
+    };
     if (outlook.role != ROLE_LEADER || !outlook.can_serve) {
         return "TRYAGAIN the leader is not ready, nothing was changed";
     }
@@ -35,8 +38,9 @@ const char *change_begin(struct node *node, struct change *out)
 node_index change_add(struct change *change, const struct roster_node *node, bool observer)
 {
     node_index i = 0;
-    while (i < MEMBERS_MAX && (change->now.node[i].id != 0 || change->node[i].id != 0)) {
-        i++;
+    while (i < MEMBERS_MAX && (change->now.node[i].id != 0 || change->node[i].id != 0 ||
+                               !map_index_is_free(change->map, i))) {
+        i++; /* follow.h: F8 */
     }
     if (i == MEMBERS_MAX) {
         return NODE_NONE;

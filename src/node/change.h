@@ -13,6 +13,7 @@ struct change {
     struct roster_node node[MEMBERS_MAX]; /* whom or what it brings; id 0: nothing */
     bool restated;                        /* the sets stay, but who or where somebody is does not */
     node_index added;                     /* the last that was; NODE_NONE */
+    const struct map *map;                /* which indexes partitions still speak of */
 };
 
 /* Begins with what is in force. A sentence when nothing can be changed now. */

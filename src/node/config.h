@@ -87,6 +87,7 @@ struct config {
     uint32_t leader_priority_delay_ms;                    /* 10000 */
     uint32_t slow_disk_ms;                                /* 200; 0: no disk is slow */
     uint32_t lag_alarm_ms;                                /* 10000; 0: no alarm */
+    uint32_t replace_after_s;                             /* 600; 0: nodes are never replaced */
     uint32_t leader_wait_ms;                              /* 2000 */
     uint32_t request_timeout_ms;                          /* 5000: then -UNCERTAIN */
     /* figures */

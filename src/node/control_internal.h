@@ -4,6 +4,7 @@
 
 #include "node/control.h"
 #include "node/node.h"
+#include "node/placing.h"
 #include "node/planner.h"
 #include "node/reports.h"
 #include "node/router.h"
@@ -33,6 +34,7 @@ struct control {
     struct pendings settling; /* orders that are decided */
     struct reports *reports;
     struct planner planner;
+    struct absences absences;
 };
 
 /* order_cluster.c: what the level that is active asks of this node. */

@@ -1,7 +1,11 @@
 /* KEYSPACE LIST, INFO, EXPLAIN: told by any node from what it has applied of the control state. */
 #include "node/local_internal.h"
 
+#include "cluster/explain.h"
 #include "node/keyspace_options.h"
+#include "node/leaders.h"
+#include "protocol/quorum.h"
+#include "protocol/raft/raft.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,9 +76,8 @@ static int64_t id_of(const struct node *node, node_index index)
 /* As far as this node knows. */
 static node_index leader_of(const struct node *node, const struct map_partition *p)
 {
-    (void)node;
-    (void)p;
-    return NODE_NONE;
+    const struct partition *partition = partition_of_group(node, p->group);
+    return partition != NULL ? leaders_of(partition) : NODE_NONE;
 }
 
 static void write_partition(struct reply *reply, const struct node *node,
@@ -162,11 +165,40 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
     local_help(reply, "KEYSPACE", lines, ARRAY_COUNT(lines));
 }
 
+/* --- EXPLAIN --------------------------------------------------------------------------------- */
+
+/* As many replicas as each of its partitions has now, which may be fewer than wished for. */
+static uint8_t replicas_now(const struct map *map, const struct map_keyspace *k)
+{
+    uint32_t least = k->replicas;
+    for (uint32_t i = 0; k->id != 0 && i < k->partitions; i++) {
+        uint32_t n = quorum_count(map_partition_at(map, k->id, i)->wish);
+        least = n < least ? n : least;
+    }
+    return (uint8_t)least;
+}
+
 void local_cmd_KEYSPACE_EXPLAIN(struct client *client, const struct span *argv, uint32_t argc,
                                 struct reply *reply)
 {
+    struct explain_row rows[EXPLAIN_ROWS];
+    struct node *node = client->node;
+    const struct map_keyspace *named_one = named(node, argv[2], reply);
     (void)argc;
-    if (named(client->node, argv[2], reply) != NULL) {
-        reply_error(reply, "ERR KEYSPACE EXPLAIN is not built yet");
+    if (named_one == NULL) {
+        return;
+    }
+    struct map_keyspace k = *named_one;
+    k.replicas = replicas_now(node->map, &k);
+    if (k.id == 0) {
+        struct outlook o;
+        bool known = local_outlook(node, &o);
+        k.replicas = known ? (uint8_t)quorum_count(o.membership.voters) : k.replicas;
+        k.lease = node->config.read_mode == READ_MODE_LEASE;
+    }
+    explain(&k, &raft_protocol, rows);
+    reply_map(reply, EXPLAIN_ROWS);
+    for (uint32_t i = 0; i < EXPLAIN_ROWS; i++) {
+        reply_field_text(reply, rows[i].name, rows[i].value);
     }
 }

@@ -79,17 +79,19 @@ static bool prefix_is_taken(struct node *node, struct pending *p, const struct m
     return false;
 }
 
-static bool replicas_are_impossible(struct node *node, struct pending *p, uint32_t replicas)
+/* Whether there is no room for so many replicas and partitions more; refuses. */
+static bool has_no_room(struct node *node, struct pending *p, uint32_t replicas,
+                        uint32_t partitions)
 {
-    uint32_t there = placing_nodes(node);
-    if (replicas <= there) {
-        return false;
+    char why[WHY_BYTES];
+    struct text text = text_in(why, sizeof why);
+    struct place_nodes nodes = placing_nodes(node);
+    enum place_status status = place_check(node->map, &nodes, replicas, partitions);
+    if (status != PLACE_OK) {
+        place_explain(status, node->map, &nodes, replicas, partitions, &text);
+        orders_refuse(p, why);
     }
-    refuse(p,
-           "ERR %u replicas want as many nodes, and %u of this cluster can hold some (observers, "
-           "nodes that are drained and nodes of an older version cannot), nothing was changed",
-           replicas, there);
-    return true;
+    return status != PLACE_OK;
 }
 
 static bool level_is_too_low(struct node *node, struct pending *p)
@@ -140,24 +142,6 @@ static uint32_t next_id(const struct map *map)
     return id;
 }
 
-static bool is_too_much(struct node *node, struct pending *p, const struct keyspace_options *o)
-{
-    uint32_t there = map_partition_count(node->map);
-    if (map_keyspace_count(node->map) >= KEYSPACES_MAX) {
-        refuse(p, "ERR the cluster has %u keyspaces, as many as there may be, nothing was changed",
-               KEYSPACES_MAX);
-        return true;
-    }
-    if (there + o->partitions > PARTITIONS_MAX) {
-        refuse(p,
-               "ERR the cluster has %u partitions and may have %u: %u more do not fit, nothing was "
-               "changed",
-               there, PARTITIONS_MAX, o->partitions);
-        return true;
-    }
-    return false;
-}
-
 static bool id_is_taken(struct node *node, struct pending *p, uint32_t id)
 {
     const struct map_keyspace *k = id != 0 ? map_keyspace(node->map, id) : NULL;
@@ -194,12 +178,12 @@ void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struc
     if (!read_options(p, argv + 1, argc - 1, true, &o) || !control_begins(node, p)) {
         return;
     }
-    if (level_is_too_low(node, p) || name_is_bad(node, p, argv[0]) || id_is_taken(node, p, o.id) ||
-        is_too_much(node, p, &o)) {
+    if (level_is_too_low(node, p) || name_is_bad(node, p, argv[0]) || id_is_taken(node, p, o.id)) {
         return;
     }
     /* By default as many as there are nodes for, until there are enough. */
-    if ((o.given & GIVEN_REPLICA_COUNT) != 0 && replicas_are_impossible(node, p, o.replicas)) {
+    bool as_said = (o.given & GIVEN_REPLICA_COUNT) != 0;
+    if (has_no_room(node, p, as_said ? o.replicas : 1, o.partitions)) {
         return;
     }
     struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
@@ -278,7 +262,7 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
     }
     struct map_keyspace k = *now;
     take_options(&k, &o);
-    if (((o.given & GIVEN_REPLICA_COUNT) != 0 && replicas_are_impossible(node, p, k.replicas)) ||
+    if (((o.given & GIVEN_REPLICA_COUNT) != 0 && has_no_room(node, p, k.replicas, 1)) ||
         ((o.given & GIVEN_PREFIX) != 0 && prefix_is_taken(node, p, &k))) {
         return;
     }

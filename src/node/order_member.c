@@ -7,12 +7,13 @@
  *   MEMBER REMOVE id [FORCE]
  *   MEMBER PROMOTE id [FORCE]
  *   MEMBER DEMOTE id [OBSERVER] [FORCE]
- *   MEMBER SET id PRIORITY n | ADDRESS host:port[@peer-port]
+ *   MEMBER SET id PRIORITY n | ADDRESS host:port[@peer-port] | ZONE name
  *
  * ADD makes room for a node that has not come yet: it is to be started with --join. */
-#include "node/orders.h"
+#include "node/order_member.h"
 
 #include "base/number.h"
+#include "cluster/place.h"
 #include "node/change.h"
 #include "node/local_internal.h"
 #include "node/peers.h"
@@ -179,7 +180,7 @@ static void write_member(struct reply *reply, const struct node *node, node_inde
     bool six = strchr(n->address, ':') != NULL;
     (void)snprintf(place, sizeof place, "%s%s%s:%u@%u", six ? "[" : "", n->address, six ? "]" : "",
                    n->client_port, n->peer_port);
-    reply_map(reply, 12);
+    reply_map(reply, 15);
     reply_field_integer(reply, "id", n->id);
     reply_field_integer(reply, "index", i);
     reply_field_text(reply, "role", roster_role(&view->roster->members, i));
@@ -195,6 +196,9 @@ static void write_member(struct reply *reply, const struct node *node, node_inde
     reply_field_integer(reply, "priority", n->priority);
     reply_field_text(reply, "view", view->leads ? "leader" : "local");
     reply_field_integer(reply, "decided", view->decided ? 1 : 0);
+    reply_field_text(reply, "zone", map_node(node->map, i)->zone);
+    reply_field_text(reply, "draining", map_node(node->map, i)->draining ? "yes" : "no");
+    reply_field_integer(reply, "partitions", place_held(node->map, i));
 }
 
 void order_cmd_MEMBER_LIST(struct node *node, struct pending *p, const struct span *argv,
@@ -253,7 +257,7 @@ void order_cmd_MEMBER_REMOVE(struct node *node, struct pending *p, const struct 
     struct change change;
     bool force;
     node_index i = member_and_words(node, p, argv, argc, &force, NULL, &change);
-    if (i != NODE_NONE) {
+    if (i != NODE_NONE && (force || !order_holds_replicas(node, p, i))) {
         change_drop(&change, i);
         order(node, p, &change, force, "REMOVE", change.now.node[i].id);
     }
@@ -306,6 +310,10 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
     int64_t priority = 0;
     bool of_priority = local_is(argv[1], "PRIORITY");
     (void)argc;
+    if (local_is(argv[1], "ZONE")) {
+        order_zone(node, p, argv[0], argv[2]);
+        return;
+    }
     if (!of_priority && !local_is(argv[1], "ADDRESS")) {
         orders_refuse(p, "ERR syntax error");
         return;

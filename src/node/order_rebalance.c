@@ -1,22 +1,220 @@
-/* REBALANCE and MEMBER DRAIN. */
+/* REBALANCE: replicas are spread anew over nodes and zones, online, until nothing is left to do.
+ *
+ *   REBALANCE [DRYRUN] [RATE bytes-per-second]
+ *   REBALANCE STATUS | CANCEL
+ *
+ * DRYRUN tells what would be done. CANCEL ends the spreading; moves that are under way and not
+ * needed for anything else turn back. */
 #include "node/orders.h"
 
-#include "node/control.h"
+#include "base/size.h"
+#include "node/control_internal.h"
+#include "node/local_internal.h"
+#include "node/placing.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "protocol/quorum.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- Telling --------------------------------------------------------------------------------- */
+
+/* Ids of the nodes in a set: "1,2,3". */
+static void field_nodes(struct reply *reply, const char *name, const struct node *node,
+                        uint16_t set)
+{
+    char text[MEMBERS_MAX * 12];
+    struct text out = text_in(text, sizeof text);
+    for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
+        text_put(&out, out.n > 0 ? "," : "");
+        text_u64(&out, local_member(node, set_first(rest))->id);
+    }
+    reply_field_text(reply, name, text);
+}
+
+static void field_place(struct reply *reply, const struct node *node, const struct map_partition *p)
+{
+    const struct map_keyspace *k = map_keyspace(node->map, p->keyspace);
+    reply_field_text(reply, "keyspace", k != NULL ? k->name : "");
+    reply_field_integer(reply, "partition", p->index);
+}
+
+static void write_change(struct reply *reply, const struct node *node,
+                         const struct place_change *change)
+{
+    reply_map(reply, 6);
+    field_place(reply, node, map_partition(node->map, change->group));
+    reply_field_text(reply, "reason", place_reason_name((enum place_reason)change->reason));
+    field_nodes(reply, "from", node, change->before);
+    field_nodes(reply, "to", node, change->wish);
+    reply_field_integer(
+        reply, "prefers",
+        change->prefers == NODE_NONE ? 0 : (int64_t)local_member(node, change->prefers)->id);
+}
+
+static void dry_run(struct node *node, struct pending *p)
+{
+    struct place_nodes nodes = placing_nodes(node);
+    struct place_plan plan;
+    place_plan(node->map, &nodes, true, &plan);
+    struct reply *reply = stream_reply(p);
+    reply_array(reply, plan.count);
+    for (uint32_t i = 0; i < plan.count; i++) {
+        write_change(reply, node, &plan.change[i]);
+    }
+    place_plan_free(&plan);
+    stream_answered(p, STATUS_OK);
+}
+
+static bool moves(const struct map_partition *p)
+{
+    return p->group != 0 && p->settled < p->epoch;
+}
+
+/* What is under way: how far the newcomer is that lacks most. */
+static void write_move(struct reply *reply, const struct node *node, const struct map_partition *p)
+{
+    node_index leader = NODE_NONE;
+    const struct partition_report *r = reports_of_group(node, p->group, &leader);
+    uint64_t lag = 0;
+    for (uint32_t rest = r != NULL ? r->others : 0u; rest != 0; rest &= rest - 1) {
+        uint64_t n = r->lag[set_first(rest)];
+        lag = n > lag ? n : lag;
+    }
+    reply_map(reply, 6);
+    field_place(reply, node, p);
+    reply_field_integer(reply, "leader",
+                        leader != NODE_NONE ? (int64_t)local_member(node, leader)->id : 0);
+    field_nodes(reply, "from", node, r != NULL ? r->voters : (uint16_t)(p->held & ~p->wish));
+    field_nodes(reply, "to", node, p->wish);
+    reply_field_integer(reply, "percent",
+                        r == NULL || r->last == 0 ? 0 : (int64_t)((r->last - lag) * 100 / r->last));
+}
+
+#define MOVES_TOLD 64u /* of those that are under way; the others are only counted */
+
+static void status(struct node *node, struct pending *p)
+{
+    const struct map_settings *settings = map_settings(node->map);
+    const struct planner *pl = &node->control->planner;
+    uint32_t count = place_under_way(node->map);
+    uint32_t told = count < MOVES_TOLD ? count : MOVES_TOLD;
+    struct reply *reply = stream_reply(p);
+    reply_map(reply, 8);
+    reply_field_text(reply, "balancing", settings->balancing ? "yes" : "no");
+    reply_field_integer(reply, "rate", (int64_t)settings->rate);
+    reply_field_integer(reply, "under_way", count);
+    reply_field_integer(reply, "left", pl->left);
+    reply_field_integer(reply, "stuck", pl->stuck);
+    reply_field_integer(reply, "begun", (int64_t)pl->begun);
+    reply_field_integer(reply, "settled", (int64_t)pl->settled);
+    reply_bulk_text(reply, "moves");
+    reply_array(reply, told);
+    for (const struct map_partition *m = map_partition(node->map, 0); m != NULL && told > 0;
+         m = map_partition_after(node->map, m->group)) {
+        if (moves(m)) {
+            write_move(reply, node, m);
+            told--;
+        }
+    }
+    stream_answered(p, STATUS_OK);
+}
+
+/* --- Changing -------------------------------------------------------------------------------- */
+
+static void order(struct node *node, struct pending *p, bool on, uint64_t rate, struct edit *edit)
+{
+    struct map_settings settings = *map_settings(node->map);
+    settings.balancing = on;
+    settings.rate = rate;
+    settings.balance += on ? 1 : 0;
+    edit_settings(edit, &settings);
+    node_log(node, NODE_LOG_NOTICE, "REBALANCE%s was ordered", on ? "" : " CANCEL");
+    control_propose(node, p, edit, 0);
+}
+
+/* The move turns back if its partition can stay where it is. */
+static void turn_back(const struct node *node, const struct map_partition *p, struct edit *edit)
+{
+    node_index leader;
+    struct place_nodes nodes = placing_nodes(node);
+    const struct map_keyspace *k = map_keyspace(node->map, p->keyspace);
+    const struct partition_report *r = reports_of_group(node, p->group, &leader);
+    if (r == NULL || k == NULL || r->voters == p->wish ||
+        quorum_count(r->voters) != quorum_count(p->wish)) {
+        return;
+    }
+    for (uint32_t rest = r->voters; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        if (map_node(node->map, i)->draining || (nodes.live & ~nodes.gone & node_bit(i)) == 0) {
+            return; /* it has to go from there */
+        }
+    }
+    struct map_partition back = *p;
+    map_wish(&back, r->voters, leader);
+    edit_partition(edit, &back);
+}
+
+static void cancel(struct node *node, struct pending *p)
+{
+    if (!control_begins(node, p)) {
+        return;
+    }
+    struct edit edit = { 0 };
+    for (const struct map_partition *m = map_partition(node->map, 0); m != NULL;
+         m = map_partition_after(node->map, m->group)) {
+        if (moves(m)) {
+            turn_back(node, m, &edit);
+        }
+    }
+    order(node, p, false, map_settings(node->map)->rate, &edit);
+}
+
+static bool read_rate(struct pending *p, const struct span *argv, uint32_t argc, bool *dry,
+                      uint64_t *rate)
+{
+    bool given = false;
+    *dry = false;
+    *rate = 0;
+    for (uint32_t i = 0; i < argc; i++) {
+        if (local_is(argv[i], "DRYRUN") && !*dry) {
+            *dry = true;
+        } else if (local_is(argv[i], "RATE") && !given && i + 1 < argc) {
+            given = true;
+            if (!size_from(argv[++i], rate) || *rate > (uint64_t)1 << 40) {
+                orders_refuse(p, "ERR a RATE is a number of bytes a second such as 10mb, or 0 for "
+                                 "no bound, nothing was changed");
+                return false;
+            }
+        } else {
+            orders_refuse(p, "ERR syntax error");
+            return false;
+        }
+    }
+    return true;
+}
 
 void order_cmd_REBALANCE(struct node *node, struct pending *p, const struct span *argv,
                          uint32_t argc)
 {
-    (void)node;
-    (void)argv;
-    (void)argc;
-    orders_refuse(p, "ERR REBALANCE is not built yet, nothing was changed");
-}
-
-void order_cmd_MEMBER_DRAIN(struct node *node, struct pending *p, const struct span *argv,
-                            uint32_t argc)
-{
-    (void)node;
-    (void)argv;
-    (void)argc;
-    orders_refuse(p, "ERR MEMBER DRAIN is not built yet, nothing was changed");
+    uint64_t rate;
+    bool dry;
+    if (argc == 1 && local_is(argv[0], "STATUS")) {
+        status(node, p);
+        return;
+    }
+    if (argc == 1 && local_is(argv[0], "CANCEL")) {
+        cancel(node, p);
+        return;
+    }
+    if (!read_rate(p, argv, argc, &dry, &rate)) {
+        return;
+    }
+    if (dry) {
+        dry_run(node, p);
+    } else if (control_begins(node, p)) {
+        struct edit edit = { 0 };
+        order(node, p, true, rate, &edit);
+    }
 }

@@ -1,54 +1,71 @@
 #include "node/placing.h"
 
+#include "base/alloc.h"
 #include "node/control_internal.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "protocol/quorum.h"
 
-/* Nodes that may hold replicas: members that are no observers, stay, and know other groups. One
- * that is away counts: it comes back, or is replaced. */
-static uint16_t candidates(const struct node *node)
+#include <stdlib.h>
+
+/* Members that may hold replicas: no observers, which are there to follow group 0. */
+static uint16_t members(const struct node *node)
 {
     qr_slot slot;
-    const struct roster *roster = replica_applied_roster(node->zero->replica, &slot);
-    const struct membership *m = &roster->members;
-    uint16_t set = (uint16_t)(m->voters | m->learners);
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        bool old = peers_connected(node->peers, i) &&
-                   peers_wire_version(node->peers, i) < WIRE_VERSION_GROUPS;
-        if (map_node(node->map, i)->draining || old) {
-            set = (uint16_t)(set & ~node_bit(i));
-        }
-    }
-    return set;
+    const struct membership *m = &replica_applied_roster(node->zero->replica, &slot)->members;
+    return (uint16_t)(m->voters | m->outgoing | m->learners);
 }
 
-uint32_t placing_nodes(const struct node *node)
+static bool is_there(const struct node *node, node_index i)
 {
-    return quorum_count(candidates(node));
+    return i == replica_me(node->zero->replica) ||
+           (peers_connected(node->peers, i) &&
+            peers_wire_version(node->peers, i) >= WIRE_VERSION_GROUPS);
+}
+
+void placing_look(struct node *node, qr_time now)
+{
+    struct absences *a = &node->control->absences;
+    qr_term term = replica_seen(node->zero->replica)->term;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (is_there(node, i)) {
+            a->since[i] = 0;
+        } else if (a->since[i] == 0 || a->term != term) {
+            a->since[i] = now; /* a new leader counts from its own beginning */
+        }
+    }
+    a->term = term;
+}
+
+struct place_nodes placing_nodes(const struct node *node)
+{
+    const struct absences *a = &node->control->absences;
+    struct place_nodes nodes = { .members = members(node) };
+    qr_time after = node->config.replace_after_s * QR_SECOND;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        uint16_t bit = (uint16_t)(nodes.members & node_bit(i));
+        nodes.live |= is_there(node, i) ? bit : 0;
+        bool gone = after > 0 && !is_there(node, i) && a->since[i] != 0 &&
+                    node->clock - a->since[i] >= after;
+        nodes.gone |= gone ? bit : 0;
+    }
+    return nodes;
 }
 
 void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit)
 {
-    uint16_t set = candidates(node);
-    uint32_t there = quorum_count(set);
-    uint32_t wanted = keyspace->replicas < there ? keyspace->replicas : there;
+    struct place_nodes nodes = placing_nodes(node);
+    uint32_t replicas = keyspace->replicas;
+    while (replicas > 1 &&
+           place_check(node->map, &nodes, replicas, keyspace->partitions) == PLACE_TOO_FEW_NODES) {
+        replicas--; /* the planner adds the others when there are nodes for them */
+    }
+    struct placement *placed = qr_alloc(keyspace->partitions * sizeof *placed);
+    place_found(node->map, &nodes, replicas, keyspace->first_group, keyspace->partitions, placed);
     for (uint32_t i = 0; i < keyspace->partitions; i++) {
-        uint16_t founders = 0;
-        node_index prefers = NODE_NONE;
-        uint32_t skip = i % there;
-        for (uint32_t n = 0; quorum_count(founders) < wanted; n++) {
-            node_index index = (node_index)(n % MEMBERS_MAX);
-            if ((set & node_bit(index)) == 0 || skip-- > 0) {
-                skip = (set & node_bit(index)) == 0 || skip != UINT32_MAX ? skip : 0;
-                continue;
-            }
-            skip = 0;
-            prefers = prefers == NODE_NONE ? index : prefers;
-            founders |= node_bit(index);
-        }
         struct map_partition p =
-            map_found(keyspace, i, keyspace->first_group + i, founders, prefers);
+            map_found(keyspace, i, keyspace->first_group + i, placed[i].nodes, placed[i].leads);
         edit_partition(edit, &p);
     }
+    free(placed);
 }

@@ -1,17 +1,24 @@
-/* Where replicas go: what this node, which leads group 0, knows of the nodes, given to
- * cluster/place.h. */
+/* Where replicas go: what this node, which leads group 0, knows of the nodes, for cluster/place.h. */
 #ifndef NODE_PLACING_H
 #define NODE_PLACING_H
 
-#include "cluster/map.h"
+#include "cluster/place.h"
 #include "node/edit.h"
 
 struct node;
 
-/* How many nodes can hold replicas. */
-uint32_t placing_nodes(const struct node *node);
+/* Since when nodes are away, as far as this leader knows. */
+struct absences {
+    qr_term term;               /* the leadership that began to count */
+    qr_time since[MEMBERS_MAX]; /* 0: it is there */
+};
 
-/* Adds the partitions of a keyspace that is being made. */
+void placing_look(struct node *node, qr_time now);
+
+struct place_nodes placing_nodes(const struct node *node);
+
+/* Adds the partitions of a keyspace that is being made, each on `replicas` nodes or, where there
+ * are fewer, on all of them. */
 void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit);
 
 #endif

@@ -1,9 +1,164 @@
 #include "node/planner.h"
 
 #include "node/control_internal.h"
+#include "node/placing.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "protocol/quorum.h"
+
+#define PLANNER_INTERVAL (100 * QR_MILLISECOND)
+#define MOVES_MAX 8u    /* under way at a time */
+#define RECORDS_MAX 64u /* moves and preferences that one change begins */
+#define SETTLED_MAX 512u
+
+/* --- What is reached ------------------------------------------------------------------------- */
+
+/* Partitions whose leaders have reported that the wish is their membership. */
+static void note_settled(struct node *node, struct edit *edit)
+{
+    uint32_t count = 0;
+    const struct map_partition *p = map_partition(node->map, 0);
+    while ((p = map_partition_after(node->map, p->group)) != NULL && count < SETTLED_MAX) {
+        node_index leader;
+        const struct partition_report *r =
+            p->settled < p->epoch ? reports_of_group(node, p->group, &leader) : NULL;
+        if (r != NULL && r->epoch == p->epoch) {
+            struct map_partition settled = *p;
+            map_settle(&settled);
+            edit_partition(edit, &settled);
+            node->control->planner.settled++;
+            count++;
+        }
+    }
+}
+
+/* What was said of nodes that take part no more. */
+static void forget_nodes(struct node *node, struct edit *edit)
+{
+    qr_slot slot;
+    const struct roster *roster = replica_applied_roster(node->zero->replica, &slot);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        uint32_t id = map_node(node->map, i)->id;
+        if (id != 0 && id != roster->node[i].id && roster->members.outgoing == 0) {
+            edit_drop(edit, MAP_RECORD_NODE, i);
+        }
+    }
+}
+
+/* --- What is due ----------------------------------------------------------------------------- */
+
+/* Moves under way that get on: their partitions have leaders. */
+static uint32_t under_way(const struct node *node)
+{
+    uint32_t count = 0;
+    const struct map_partition *p = map_partition(node->map, 0);
+    while ((p = map_partition_after(node->map, p->group)) != NULL) {
+        node_index leader;
+        bool moves = p->settled < p->epoch && p->epoch > 1;
+        count += moves && reports_of_group(node, p->group, &leader) != NULL ? 1 : 0;
+    }
+    return count;
+}
+
+/* How many more moves may begin (PN2). */
+static uint32_t moves_allowed(struct node *node, qr_time now)
+{
+    struct planner *pl = &node->control->planner;
+    uint64_t rate = map_settings(node->map)->rate;
+    uint32_t running = under_way(node);
+    qr_time passed = now - pl->filled < QR_SECOND ? now - pl->filled : QR_SECOND;
+    pl->filled = now;
+    if (rate == 0) {
+        pl->tokens = 0;
+        return running < MOVES_MAX ? MOVES_MAX - running : 0;
+    }
+    pl->tokens += (int64_t)((double)rate * (double)passed / (double)QR_SECOND);
+    pl->tokens = pl->tokens < (int64_t)rate ? pl->tokens : (int64_t)rate;
+    return pl->tokens >= 0 && running == 0 ? 1 : 0;
+}
+
+/* What a move will copy. */
+static void spend(struct node *node, const struct map_partition *before,
+                  const struct map_partition *after)
+{
+    node_index leader;
+    const struct partition_report *r = reports_of_group(node, after->group, &leader);
+    uint32_t copies = quorum_count((uint16_t)(after->wish & ~before->wish));
+    node->control->planner.begun++;
+    node->control->planner.tokens -= r != NULL ? (int64_t)(r->bytes * copies) : 0;
+}
+
+/* Begins what is due. Whether anything is left. */
+static bool begin_due(struct node *node, struct edit *edit, qr_time now)
+{
+    struct planner *pl = &node->control->planner;
+    struct place_nodes nodes = placing_nodes(node);
+    struct place_plan plan;
+    struct map_partition due[RECORDS_MAX];
+    place_plan(node->map, &nodes, map_settings(node->map)->balancing, &plan);
+    pl->left = plan.count;
+    pl->stuck = plan.stuck;
+    uint32_t moves = moves_allowed(node, now);
+    uint32_t count =
+        plan.count > 0 ? place_due(node->map, &nodes, &plan, moves, due, RECORDS_MAX) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct map_partition *before = map_partition(node->map, due[i].group);
+        edit_partition(edit, &due[i]);
+        if (before->wish != due[i].wish) {
+            spend(node, before, &due[i]);
+        }
+    }
+    place_plan_free(&plan);
+    return pl->left > 0;
+}
+
+/* Everything is where it should be: a rebalance is over. */
+static void end_balancing(struct node *node, struct edit *edit)
+{
+    struct map_settings settings = *map_settings(node->map);
+    settings.balancing = false;
+    edit_settings(edit, &settings);
+    node_log(node, NODE_LOG_NOTICE, "The rebalance is done");
+}
+
+static uint32_t nodes_key(const struct node *node)
+{
+    struct place_nodes nodes = placing_nodes(node);
+    return (uint32_t)nodes.live << 16 | (uint16_t)(nodes.gone ^ nodes.members);
+}
 
 void planner_turn(struct node *node, qr_time now)
 {
-    (void)node;
-    (void)now;
+    struct planner *pl = &node->control->planner;
+    if (now < pl->next || control_level(node) < MAP_LEVEL_KEYSPACES ||
+        !replica_seen(node->zero->replica)->can_serve || node->control->flight.busy) {
+        return;
+    }
+    pl->next = now + PLANNER_INTERVAL;
+    placing_look(node, now);
+    if (pl->seen == map_changes(node->map) && pl->nodes == nodes_key(node)) {
+        return; /* nothing was left to do, and nothing has changed since */
+    }
+    struct edit edit = { 0 };
+    note_settled(node, &edit);
+    forget_nodes(node, &edit);
+    uint64_t seen = map_changes(node->map);
+    bool left = edit.count > 0; /* records written twice in one change would be lost */
+    if (!left) {
+        left = begin_due(node, &edit, now);
+    }
+    bool idle = !left && edit.count == 0 && place_under_way(node->map) == 0;
+    if (idle && map_settings(node->map)->balancing) {
+        end_balancing(node, &edit);
+    } else if (idle) {
+        pl->seen = seen;
+        pl->nodes = nodes_key(node);
+    }
+    if (edit.count > 0) {
+        (void)control_propose_own(node, &edit);
+    }
+    edit_free(&edit);
+    if (now + PLANNER_INTERVAL < node->wake) {
+        node->wake = now + PLANNER_INTERVAL;
+    }
 }
