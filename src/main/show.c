@@ -155,6 +155,7 @@ void show_reply(const struct tree *t, uint32_t item, uint32_t width, FILE *out)
         uint32_t at = item + 1;
         for (uint32_t left = tree_length(t, item); left > 0; left--, at = behind(t, at)) {
             show_reply(t, at, width, out);
+            (void)fputs(left > 1 && is_map(t, at) ? "\n" : "", out);
         }
     }
 }
