@@ -187,7 +187,9 @@
 #define SNAPSHOT_PIECE_BYTES (128 * KIB)   /* of one message */
 #define SNAPSHOT_READ_BYTES (512 * KIB)    /* of one read of the file */
 #define SNAPSHOT_WINDOW_BYTES (4 * MIB) /* that a follower asks for ahead of what it has loaded */
-#define SNAPSHOT_OUTPUT_BYTES (1 * MIB) /* queued for a peer: the next piece waits */
+#define SNAPSHOT_OUTPUT_BYTES (1 * MIB)  /* queued for a peer: the next piece waits */
+#define SOURCES_MAX 8 /* groups whose files are given at a time, beside group 0; others wait */
+#define FETCHES_MAX 4 /* groups that get another node's state at a time; others wait */
 
 /* Loaded in a second while the source has clients to serve; then the rest waits. */
 #define SNAPSHOT_BUSY_ITEMS 205000u

@@ -64,9 +64,9 @@ enum checkpoint_result {
 typedef void checkpoint_done(void *context, enum checkpoint_result result,
                              const struct checkpoint_header *header, const char *message);
 
-/* Begins a checkpoint of header->group in the data directory `dir` (checkpoint_place.h) of the engine as it is now, with everything up to header->slot
- * applied. One at a time for an engine. Errors arrive through `done`, never from inside the call.
- */
+/* Begins a checkpoint of header->group, in the data directory `dir` (checkpoint_place.h): of the
+ * engine as it is now, with everything up to header->slot applied. One at a time for an engine.
+ * Errors arrive through `done`, never from inside the call. */
 struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engine *engine,
                                     const struct checkpoint_header *header, checkpoint_done *done,
                                     void *context);

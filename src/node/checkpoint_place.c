@@ -67,7 +67,10 @@ int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
 struct leftovers {
     bool (*is_known)(void *context, uint32_t group);
     void *context;
-    uint32_t *groups;
+    struct leftover {
+        uint32_t group;
+        bool received; /* that file only: a transfer that a crash has ended begins anew */
+    } * v;
     uint32_t count, cap;
 };
 
@@ -88,15 +91,18 @@ static void note_name(void *context, const char *name)
 {
     struct leftovers *l = context;
     uint32_t group;
-    if (!group_of(name, &group) || l->is_known(l->context, group) ||
-        (l->count > 0 && l->groups[l->count - 1] == group)) {
+    if (!group_of(name, &group)) {
+        return;
+    }
+    bool known = l->is_known(l->context, group);
+    if (known && strstr(name, "." CHECKPOINT_RECEIVED_FILE) == NULL) {
         return;
     }
     if (l->count == l->cap) {
         l->cap = l->cap == 0 ? 8 : l->cap * 2;
-        l->groups = qr_realloc(l->groups, l->cap * sizeof *l->groups);
+        l->v = qr_realloc(l->v, l->cap * sizeof *l->v);
     }
-    l->groups[l->count++] = group;
+    l->v[l->count++] = (struct leftover){ .group = group, .received = known };
 }
 
 int checkpoint_clean(struct io *io, const char *dir,
@@ -108,8 +114,13 @@ int checkpoint_clean(struct io *io, const char *dir,
     int error = io_list(io, path, note_name, &l);
     error = error == -ENOENT ? 0 : error;
     for (uint32_t i = 0; i < l.count && error == 0; i++) {
-        error = checkpoint_remove(io, dir, l.groups[i]);
+        if (l.v[i].received) {
+            checkpoint_path(path, dir, l.v[i].group, CHECKPOINT_RECEIVED_FILE);
+            error = io_unlink(io, path);
+        } else {
+            error = checkpoint_remove(io, dir, l.v[i].group);
+        }
     }
-    free(l.groups);
+    free(l.v);
     return error;
 }

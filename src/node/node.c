@@ -24,8 +24,7 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
-#include "node/snapshot_fetch.h"
-#include "node/snapshot_source.h"
+#include "node/transfers.h"
 #include "protocol/raft/raft.h"
 
 #include <inttypes.h>
@@ -178,9 +177,8 @@ static void keep_house(struct node *node, qr_time now)
     node->wake = health_next < node->wake ? health_next : node->wake;
     qr_time quarantine_next = quarantine_turn(node->zero, now);
     node->wake = quarantine_next < node->wake ? quarantine_next : node->wake;
-    node->again = fetch_turn(node->zero->fetch, now) || node->again;
+    transfers_turn(node, now);
     keeper_turn(node->zero->keeper, now);
-    source_turn(node->zero->source, now);
     repairer_turn(node->zero, now);
 }
 
@@ -329,8 +327,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
     control_watch(node);
     node->zero->engine = engine_new(&node->engine_config);
     node->zero->keeper = keeper_new(node->zero);
-    node->zero->source = source_new(node->zero);
-    node->zero->fetch = fetch_new(node->zero);
+    transfers_open(node->zero);
     struct replica_base base = { .slot = 0 };
     if (!open_state(node, &base, message, cap)) {
         return false;
@@ -433,8 +430,8 @@ void node_free(struct node *node)
     if (node->zero->keeper != NULL) {
         quarantine_free(node->zero);
         keeper_free(node->zero->keeper);
-        source_free(node->zero->source);
-        fetch_free(node->zero->fetch);
+        transfers_close(node->zero);
+        transfers_free(node);
     }
     if (node->log != NULL) {
         log_close(node->log);

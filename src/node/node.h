@@ -19,6 +19,7 @@
 #include "node/repeats.h"
 #include "node/measure.h"
 #include "node/places.h"
+#include "node/transfers.h"
 #include "node/sentinel.h"
 #include "protocol/protocol.h"
 
@@ -57,6 +58,7 @@ struct node {
     char members_told[400]; /* in the log file, last */
     bool removed;           /* it takes part in its cluster no more */
     struct log *log;
+    struct transfers transfers;
     struct engine_config engine_config;
     struct partition *zero; /* of group 0 */
     struct map *map;

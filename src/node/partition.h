@@ -37,7 +37,8 @@ struct partition {
     struct engine *engine;
     struct keeper *keeper;
     struct source *source;
-    struct fetch *fetch;
+    struct fetch *fetch;   /* both NULL most of the time: transfers.h */
+    bool transfers;        /* it is in the list of those that have either */
     struct track track;      /* its commands, in the router */
     struct leader_hint hint; /* who leads it, as others say */
     struct quarantine quarantine;

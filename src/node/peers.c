@@ -155,7 +155,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     if (!was_up) {
         return;
     }
-    snapshot_peer(peers->node->zero, index, false);
+    transfers_peer(peers->node, index, false);
     repairer_peer(peers->node->zero, index, false);
     if (peers->node->stopping) {
         return;
@@ -187,7 +187,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         health_peer(peers->node, link->peer, true);
         contact_connected(peers->node, link->peer);
         replica_peer(peers->node->zero->replica, link->peer, true);
-        snapshot_peer(peers->node->zero, link->peer, true);
+        transfers_peer(peers->node, link->peer, true);
         repairer_peer(peers->node->zero, link->peer, true);
     }
 }

@@ -5,7 +5,7 @@
 #include "node/peers.h"
 #include "node/router.h"
 #include "node/run.h"
-#include "node/snapshot_source.h"
+#include "node/transfers.h"
 
 #include <string.h>
 
@@ -383,7 +383,7 @@ void replica_perform(struct replica *r, const struct effect *e)
         perform_trace(r, e);
         return;
     case EFFECT_SNAPSHOT:
-        source_wanted(r->partition->source, e->snapshot.to, e->snapshot.least);
+        transfers_wanted(r->partition, e->snapshot.to, e->snapshot.least);
         return;
     case EFFECT_INSTALL:
         replica_perform_install(r, e);

@@ -287,7 +287,7 @@ bool repairer_receive(struct partition *partition, node_index from, const struct
         if (!repair_fetch_read(f->head, &least) || f->tail.n > 0) {
             return false;
         }
-        source_asked(partition->source, from, least);
+        transfers_asked(partition, from, least);
         return true;
     }
     if (!repair_reply_read(f->head, &hole, &answer)) {

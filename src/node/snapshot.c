@@ -4,6 +4,7 @@
 #include "node/node.h"
 #include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
+#include "node/transfers.h"
 
 size_t snapshot_offer_write(const struct snapshot_offer *offer, uint8_t *p)
 {
@@ -66,8 +67,10 @@ static bool read_gone(struct span in, uint64_t *file)
 
 void snapshot_peer(struct partition *partition, node_index peer, bool up)
 {
-    fetch_peer(partition->fetch, peer, up);
-    if (!up) {
+    if (partition->fetch != NULL) {
+        fetch_peer(partition->fetch, peer, up);
+    }
+    if (!up && partition->source != NULL) {
         source_peer_down(partition->source, peer);
     }
 }
@@ -78,7 +81,9 @@ static bool on_data(struct partition *partition, node_index from, const struct f
     if (!read_piece(f->head, &piece) || f->tail.n != piece.n || piece.n > SNAPSHOT_PIECE_BYTES) {
         return false;
     }
-    fetch_on_data(partition->fetch, from, &piece, f->tail);
+    if (partition->fetch != NULL) {
+        fetch_on_data(partition->fetch, from, &piece, f->tail);
+    }
     return true;
 }
 
@@ -98,16 +103,24 @@ bool snapshot_receive(struct partition *partition, node_index from, const struct
         if (!read_offer(f->head, &offer)) {
             return false;
         }
-        fetch_on_offer(partition->fetch, from, &offer);
+        if (transfers_fetch(partition) != NULL) {
+            fetch_on_offer(partition->fetch, from, &offer);
+        }
         return true;
     case FRAME_SNAPSHOT_READ:
-        return read_piece(f->head, &piece) && source_on_read(partition->source, from, &piece);
+        return read_piece(f->head, &piece) &&
+               (transfers_source(partition) == NULL || /* it asks again */
+                source_on_read(partition->source, from, &piece));
     case FRAME_SNAPSHOT_GONE:
         if (!read_gone(f->head, &file)) {
             return false;
         }
-        fetch_on_gone(partition->fetch, from, file);
-        source_on_refused(partition->source, from, file);
+        if (partition->fetch != NULL) {
+            fetch_on_gone(partition->fetch, from, file);
+        }
+        if (partition->source != NULL) {
+            source_on_refused(partition->source, from, file);
+        }
         return true;
     default:
         return false;

@@ -252,7 +252,7 @@ static bool has_hope(const struct fetch *f, qr_time now)
 
 bool fetch_has_hope(const struct fetch *f, qr_time now)
 {
-    return f->phase != IDLE && f->phase != DROPPING && has_hope(f, now);
+    return f != NULL && f->phase != IDLE && f->phase != DROPPING && has_hope(f, now);
 }
 
 /* What its state already holds a node does not need; unless that state is wrong, or its log
@@ -383,7 +383,12 @@ static void offer_to_protocol(struct fetch *f)
 
 bool fetch_is_whole(const struct fetch *f)
 {
-    return f->phase == WHOLE;
+    return f != NULL && f->phase == WHOLE;
+}
+
+bool fetch_is_idle(const struct fetch *f)
+{
+    return f->phase == IDLE && !f->left;
 }
 
 /* --- The turn ------------------------------------------------------------------------------- */

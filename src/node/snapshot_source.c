@@ -62,8 +62,6 @@ struct source {
     qr_slot unusable;    /* the checkpoint at this slot could not be opened, or was refused */
     qr_slot told_of;     /* the checkpoint of which that was told last */
     struct demand demand;
-    qr_time spent_from; /* the rate that is in force has been used up from then on, */
-    size_t spent;       /* by so many bytes */
     struct source_figures figures;
 };
 
@@ -261,7 +259,7 @@ void source_asked(struct source *s, node_index to, qr_slot least)
 qr_slot source_wants(const struct source *s)
 {
     qr_slot most = 0;
-    for (uint32_t rest = s->wanting; rest != 0; rest &= rest - 1) {
+    for (uint32_t rest = s != NULL ? s->wanting : 0; rest != 0; rest &= rest - 1) {
         const struct follower *f = &s->follower[set_first(rest)];
         bool served =
             s->file != NULL && s->header.slot >= f->least && s->header.salt != s->refused_file;
@@ -272,6 +270,9 @@ qr_slot source_wants(const struct source *s)
 
 void source_checkpointed(struct source *s)
 {
+    if (s == NULL) {
+        return;
+    }
     qr_time now = io_now(s->node->io);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if ((s->wanting & node_bit(i)) != 0) {
@@ -293,7 +294,7 @@ static void say_gone(struct source *s, node_index to, uint64_t file)
 
 void source_distrust(struct source *s)
 {
-    if (s->file == NULL) {
+    if (s == NULL || s->file == NULL) {
         return;
     }
     s->distrusted = s->refused_file = s->header.salt;
@@ -453,8 +454,9 @@ static node_index next_reader(const struct source *s, bool *waits)
 /* When the rate lets the next piece go; another rate counts at once. */
 static qr_time due(const struct source *s)
 {
-    return s->spent_from +
-           (qr_time)((uint64_t)s->spent * QR_SECOND / s->node->config.snapshot_rate);
+    const struct transfers *t = &s->node->transfers;
+    return t->spent_from +
+           (qr_time)((uint64_t)t->spent * QR_SECOND / s->node->config.snapshot_rate);
 }
 
 static void start_read(struct source *s, node_index to, qr_time now)
@@ -471,8 +473,8 @@ static void start_read(struct source *s, node_index to, qr_time now)
     s->job_to = to;
     s->turn = to;
     qr_time last = due(s);
-    s->spent_from = last > now - BURST_TIME ? last : now - BURST_TIME;
-    s->spent = n;
+    s->node->transfers.spent_from = last > now - BURST_TIME ? last : now - BURST_TIME;
+    s->node->transfers.spent = n;
     s->reading = io_offload(s->node->io, job_work, job_done, s->job) == 0;
 }
 
@@ -507,7 +509,7 @@ static void watch_members(struct source *s, qr_time now)
 qr_slot source_pin(const struct source *s)
 {
     qr_slot pin = 0;
-    for (node_index i = 0; s->file != NULL && i < MEMBERS_MAX; i++) {
+    for (node_index i = 0; s != NULL && s->file != NULL && i < MEMBERS_MAX; i++) {
         const struct follower *f = &s->follower[i];
         if (f->read != 0) {
             qr_slot needs = max_u64(s->header.slot, f->match);
@@ -519,7 +521,21 @@ qr_slot source_pin(const struct source *s)
 
 bool source_holds_old_file(const struct source *s, uint64_t in_force)
 {
-    return s->file != NULL && s->header.salt != in_force;
+    return s != NULL && s->file != NULL && s->header.salt != in_force;
+}
+
+bool source_is_idle(const struct source *s)
+{
+    return s->file == NULL && !s->reading && s->wanting == 0;
+}
+
+bool source_is_unused(const struct source *s, qr_time before)
+{
+    bool used = s->reading;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        used = used || s->follower[i].read != 0 || s->follower[i].offered > before;
+    }
+    return !used;
 }
 
 void source_turn(struct source *s, qr_time now)

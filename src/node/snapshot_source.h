@@ -4,7 +4,7 @@
  * them. While it is read it stays, whatever newer checkpoints take its name, and the log behind its
  * slot stays; ten seconds without a read end that. Any node that has the file answers, leader or
  * not. Pieces go out as the follower asks, as its connection takes them, and no faster than
- * snapshot-bytes-per-second. */
+ * snapshot-bytes-per-second, which is for all groups together. */
 #ifndef NODE_SNAPSHOT_SOURCE_H
 #define NODE_SNAPSHOT_SOURCE_H
 
@@ -32,10 +32,16 @@ bool source_on_read(struct source *source, node_index from, const struct snapsho
 void source_on_refused(struct source *source, node_index from, uint64_t file);
 void source_peer_down(struct source *source, node_index peer);
 
+/* Nothing is wanted or given; and: nobody reads what was offered before that time. */
+bool source_is_idle(const struct source *source);
+bool source_is_unused(const struct source *source, qr_time before);
+
 /* Once a turn. */
 void source_turn(struct source *source, qr_time now);
 
-/* A member waits for a checkpoint that holds the state up to the returned slot; 0: none does. */
+/* The following do with NULL: there is none.
+ *
+ * A member waits for a checkpoint that holds the state up to the returned slot; 0: none does. */
 qr_slot source_wants(const struct source *source);
 /* A new checkpoint is in its place. */
 void source_checkpointed(struct source *source);

@@ -247,9 +247,9 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     the_world->up[peer] = up;
 }
 
-void snapshot_peer(struct partition *partition, node_index peer, bool up)
+void transfers_peer(struct node *node, node_index peer, bool up)
 {
-    (void)partition;
+    (void)node;
     (void)up;
     qr_assert(peer < MEMBERS && peer != ME);
 }
@@ -334,7 +334,7 @@ void router_reply_piece(struct router *router, node_index from, uint64_t id, str
 void router_peer_down(struct router *router, node_index peer)
 {
     (void)router;
-    qr_assert(the_world->up[peer]);
+    qr_assert(peer < MEMBERS && peer != ME);
 }
 
 void stream_detach(struct stream *stream)

@@ -171,7 +171,7 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 
 /* --- Snapshots -------------------------------------------------------------------------------- */
 
-void source_wanted(struct source *source, node_index to, qr_slot least)
+void transfers_wanted(struct partition *source, node_index to, qr_slot least)
 {
     (void)source, (void)to, (void)least;
 }

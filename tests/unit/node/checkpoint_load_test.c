@@ -374,8 +374,9 @@ static void test_what_groups_have_left_is_cleaned(void **state)
     assert_int_equal(checkpoint_clean(w->io, w->dir, is_odd, &asked), 0); /* none yet */
     assert_int_equal(checkpoint_make_dir(w->io, w->dir, 2), 0);
     static const char *const go[] = { "2.checkpoint",          "2.checkpoint.spare",
-                                      "4000000000.checkpoint", "6.checkpoint.received",
-                                      "8.quarantined",         "10.checkpoint.new" };
+                                      "4000000000.checkpoint", "3.checkpoint.received",
+                                      "6.checkpoint.received", "8.quarantined",
+                                      "10.checkpoint.new" };
     static const char *const stay[] = { "3.checkpoint",         "5.checkpoint.spare",
                                         "02.checkpoint",        "2.checkpoint.old",
                                         "checkpoint",           "2x.checkpoint",

@@ -1,0 +1,197 @@
+#include "node/transfers.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "io/io.h"
+#include "node/node.h"
+#include "node/snapshot.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
+
+/* A file that was offered and is not read may make room for another one after so long. */
+#define OFFER_PATIENCE (300 * QR_MILLISECOND)
+
+static void note(struct partition *partition)
+{
+    struct transfers *t = &partition->node->transfers;
+    if (partition->transfers) {
+        return;
+    }
+    if (t->count == t->cap) {
+        t->cap = t->cap == 0 ? 4 : t->cap * 2;
+        t->v = qr_realloc(t->v, t->cap * sizeof(struct partition *));
+    }
+    t->v[t->count++] = partition;
+    partition->transfers = true;
+}
+
+/* The order stays: whose turn it is depends on it. */
+static void forget(struct transfers *t, uint32_t i)
+{
+    t->v[i]->transfers = false;
+    t->count--;
+    for (; i < t->count; i++) {
+        t->v[i] = t->v[i + 1];
+    }
+}
+
+void transfers_open(struct partition *partition)
+{
+    partition->source = source_new(partition);
+    partition->fetch = fetch_new(partition);
+    note(partition);
+}
+
+static void drop_source(struct partition *partition)
+{
+    source_free(partition->source);
+    partition->source = NULL;
+}
+
+static void drop_fetch(struct partition *partition)
+{
+    fetch_free(partition->fetch);
+    partition->fetch = NULL;
+}
+
+void transfers_close(struct partition *partition)
+{
+    struct transfers *t = &partition->node->transfers;
+    if (partition->source != NULL) {
+        drop_source(partition);
+    }
+    if (partition->fetch != NULL) {
+        drop_fetch(partition);
+    }
+    for (uint32_t i = t->count; i-- > 0;) {
+        if (t->v[i] == partition) {
+            forget(t, i);
+        }
+    }
+}
+
+void transfers_free(struct node *node)
+{
+    free(node->transfers.v);
+    node->transfers = (struct transfers){ 0 };
+}
+
+/* --- Room ----------------------------------------------------------------------------------- */
+
+/* Group 0 is not counted. */
+static uint32_t fetches(const struct transfers *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        n += t->v[i]->group != 0 && t->v[i]->fetch != NULL;
+    }
+    return n;
+}
+
+static uint32_t sources(const struct transfers *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        n += t->v[i]->group != 0 && t->v[i]->source != NULL;
+    }
+    return n;
+}
+
+/* One that nobody reads goes; it is wanted again, if it still is, when others had their turn. */
+static bool make_room(struct node *node)
+{
+    struct transfers *t = &node->transfers;
+    qr_time before = io_now(node->io) - OFFER_PATIENCE;
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct partition *partition = t->v[i];
+        if (partition->group != 0 && partition->source != NULL &&
+            source_is_unused(partition->source, before)) {
+            drop_source(partition);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct source *transfers_source(struct partition *partition)
+{
+    struct node *node = partition->node;
+    if (partition->source == NULL && (sources(&node->transfers) < SOURCES_MAX || make_room(node))) {
+        partition->source = source_new(partition);
+        note(partition);
+    }
+    return partition->source;
+}
+
+struct fetch *transfers_fetch(struct partition *partition)
+{
+    if (partition->fetch == NULL && fetches(&partition->node->transfers) < FETCHES_MAX) {
+        partition->fetch = fetch_new(partition);
+        note(partition);
+    }
+    return partition->fetch;
+}
+
+void transfers_wanted(struct partition *partition, node_index to, qr_slot least)
+{
+    struct source *source = transfers_source(partition);
+    if (source != NULL) {
+        source_wanted(source, to, least);
+    }
+}
+
+void transfers_asked(struct partition *partition, node_index from, qr_slot least)
+{
+    struct source *source = transfers_source(partition);
+    if (source != NULL) {
+        source_asked(source, from, least);
+    }
+}
+
+/* --- The turn ------------------------------------------------------------------------------- */
+
+void transfers_peer(struct node *node, node_index peer, bool up)
+{
+    struct transfers *t = &node->transfers;
+    for (uint32_t i = 0; i < t->count; i++) {
+        snapshot_peer(t->v[i], peer, up);
+    }
+}
+
+/* What has nothing to do any more. */
+static void sweep(struct transfers *t)
+{
+    for (uint32_t i = t->count; i-- > 0;) {
+        struct partition *partition = t->v[i];
+        if (partition->group == 0) {
+            continue;
+        }
+        if (partition->source != NULL && source_is_idle(partition->source)) {
+            drop_source(partition);
+        }
+        if (partition->fetch != NULL && fetch_is_idle(partition->fetch)) {
+            drop_fetch(partition);
+        }
+        if (partition->source == NULL && partition->fetch == NULL) {
+            forget(t, i);
+        }
+    }
+}
+
+void transfers_turn(struct node *node, qr_time now)
+{
+    struct transfers *t = &node->transfers;
+    bool loaded = false; /* one has had a slice, which is what a turn has for all of them */
+    t->first++;
+    for (uint32_t i = 0; i < t->count && !node->failed; i++) {
+        struct partition *partition = t->v[(t->first + i) % t->count];
+        if (partition->fetch != NULL && !loaded) {
+            loaded = fetch_turn(partition->fetch, now);
+        }
+        if (partition->source != NULL) {
+            source_turn(partition->source, now);
+        }
+    }
+    node->again = node->again || loaded;
+    sweep(t);
+}

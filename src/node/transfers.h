@@ -1,0 +1,45 @@
+/* Checkpoints on their way between this node and others, for all groups (decision 029).
+ *
+ * A group has a source or a fetch only while it needs one: thousands of idle ones have none. How
+ * many files are given and taken at a time is bounded per node, and so is the rate; whoever finds no
+ * room now says so again, as the protocol does anyway, and is served in turn. Group 0 always has
+ * both, and is never turned away. */
+#ifndef NODE_TRANSFERS_H
+#define NODE_TRANSFERS_H
+
+#include "base/types.h"
+
+struct fetch;
+struct node;
+struct partition;
+struct source;
+
+struct transfers {
+    struct partition **v; /* those that have either */
+    uint32_t count, cap;
+    uint32_t first;     /* whose turn it is to be served first */
+    qr_time spent_from; /* the rate at which files are given has been used up from then on, */
+    size_t spent;       /* by so many bytes */
+};
+
+/* Of group 0, at the start; and its end. */
+void transfers_open(struct partition *partition);
+/* Ends what the group has under way: it leaves this node, or the node ends. */
+void transfers_close(struct partition *partition);
+void transfers_free(struct node *node);
+
+/* What the group has; made when there is room for it, else NULL. */
+struct source *transfers_source(struct partition *partition);
+struct fetch *transfers_fetch(struct partition *partition);
+
+/* As source_wanted and source_asked. */
+void transfers_wanted(struct partition *partition, node_index to, qr_slot least);
+void transfers_asked(struct partition *partition, node_index from, qr_slot least);
+
+/* A connection to a peer opened or closed. */
+void transfers_peer(struct node *node, node_index peer, bool up);
+
+/* Once a turn. */
+void transfers_turn(struct node *node, qr_time now);
+
+#endif
