@@ -39,7 +39,8 @@ struct engine {
     struct engine_config config;
     struct staging staging;
     struct store *store;
-    qr_wall log_time; /* the largest stamp applied so far; 0 at the start */
+    uint64_t system_version; /* of the hidden database, as its record says; asked in every turn */
+    qr_wall log_time;        /* the largest stamp applied so far; 0 at the start */
     struct engine_stats stats;
 
     struct image_writer *image_writer;
@@ -50,6 +51,9 @@ struct engine {
     uint32_t argv_capacity;
     struct rope **ropes; /* of those that are references */
 };
+
+/* A record of the hidden database has come with an image. */
+void system_loaded(struct engine *engine, struct span key, struct span value);
 
 /* Gives back what image.c keeps, in whatever state it is; called by engine_free before the store
  * goes. */

@@ -416,7 +416,11 @@ static bool load_item(struct engine *engine, struct image_reader *reader, struct
         return false;
     }
     if (piece_n == value_n) {
-        store_put(engine->store, reader->db, key, wire_get_bytes(in, piece_n), expire);
+        struct span all = wire_get_bytes(in, piece_n);
+        store_put(engine->store, reader->db, key, all, expire);
+        if (reader->db == SYSTEM_DB) {
+            system_loaded(engine, key, all);
+        }
         reader->items++;
         return !in->bad;
     }

@@ -26,8 +26,14 @@ struct span engine_system_get(const struct engine *engine, struct span key)
 
 uint64_t engine_system_version(const struct engine *engine)
 {
-    struct span value = engine_system_get(engine, version_key());
-    return value.n == VERSION_BYTES ? wire_load_u64(value.p) : 0;
+    return engine->system_version;
+}
+
+void system_loaded(struct engine *engine, struct span key, struct span value)
+{
+    if (key.n == 0 && value.n == VERSION_BYTES) {
+        engine->system_version = wire_load_u64(value.p);
+    }
 }
 
 uint16_t engine_level(const struct engine *engine)
@@ -89,6 +95,7 @@ static void put_version(struct engine *engine, uint64_t version)
     uint8_t bytes[VERSION_BYTES];
     wire_store_u64(bytes, version);
     (void)store_put(engine->store, SYSTEM_DB, version_key(), span_of(bytes, sizeof bytes), 0);
+    engine->system_version = version;
     tell(engine, version_key(), span_of(bytes, sizeof bytes));
 }
 
