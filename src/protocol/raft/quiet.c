@@ -27,8 +27,8 @@
  * Q3 A member answers QUIET only when it holds all there is, durably, and is not forgetful; else it
  *    answers as to a heartbeat. QUIET is repeated until all have answered: a member that missed it
  *    keeps the leader awake, not itself alone.
- * Q4 Whatever else arrives wakes: a message, whoever sent it, an order, and at the leader an
- *    operation or a read. To be awake is always safe, and who is awake for nothing finds the way
+ * Q4 Whatever else arrives wakes: a message, whoever sent it, and at the leader an operation, a
+ *    read or an order. To be awake is always safe, and who is awake for nothing finds the way
  *    back. Only echoes do not wake: answers that bring nothing new, and what the leader sent before
  *    the QUIET. Whoever is woken by another than the leader counts an election time-out from there
  *    before it takes the leader for lost: a node that is alone in its trouble disturbs nobody.
@@ -133,7 +133,6 @@ static bool stirs_leader(const struct raft *r, const struct event *event)
 static bool stirs_follower(const struct raft *r, const struct event *event)
 {
     switch (event->kind) {
-    case EVENT_ADMIN:
     case EVENT_OFFER:
         return true;
     case EVENT_RECEIVE:
@@ -141,7 +140,7 @@ static bool stirs_follower(const struct raft *r, const struct event *event)
     case EVENT_PEER:
         return !event->peer.up && event->peer.node == r->leader; /* Q1 */
     default:
-        return false; /* operations go to the leader, who wakes all */
+        return false; /* operations and orders are the leader's matter, who wakes all */
     }
 }
 
@@ -200,6 +199,16 @@ bool raft_may_rest(const struct raft *r)
     return true;
 }
 
+/* All that are here have answered: nobody needs the timers any more. */
+static void rest_when_answered(struct raft *r, struct effects *out)
+{
+    uint32_t awaited = r->feed & ~(r->away | r->hushed); /* Q3 */
+    if (awaited == 0 && raft_may_rest(r)) {
+        raft_trace(out, POINT_QUIET, r->term, r->commit, r->away & r->feed);
+        r->quiet = true;
+    }
+}
+
 void raft_hush(struct raft *r, struct effects *out)
 {
     r->heartbeat_due = r->now + r->limits.heartbeat;
@@ -215,6 +224,7 @@ void raft_hush(struct raft *r, struct effects *out)
         m->floor = r->floor;
         m->sent = r->now;
     }
+    rest_when_answered(r, out); /* it may be that nobody else is here */
 }
 
 void raft_on_quiet_ack(struct raft *r, struct effects *out, node_index from,
@@ -225,11 +235,7 @@ void raft_on_quiet_ack(struct raft *r, struct effects *out, node_index from,
         return;
     }
     r->hushed = (uint16_t)(r->hushed | node_bit(from));
-    uint32_t awaited = r->feed & ~(r->away | r->hushed); /* Q3 */
-    if (awaited == 0 && raft_may_rest(r)) {
-        raft_trace(out, POINT_QUIET, r->term, r->commit, r->away & r->feed);
-        r->quiet = true;
-    }
+    rest_when_answered(r, out);
 }
 
 /* --- Followers ------------------------------------------------------------------------------ */

@@ -58,6 +58,9 @@ struct mail {
         struct raft_forgetful_ack forgetful_ack;
         struct raft_forgetful_reject forgetful_reject;
         struct raft_recovered recovered;
+        struct raft_quiet quiet;
+        struct raft_quiet_ack quiet_ack;
+        struct raft_wake wake;
     } body;
     struct group_entry *entries; /* hi - lo of them, owned */
 };

@@ -1,0 +1,350 @@
+/* Groups that rest (quiet.c): who may, what wakes, and that nobody rests for ever who should not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "group.h"
+
+#define REST (4 * QR_SECOND / 10) /* long enough to come to rest */
+
+static void all_up(struct group *g)
+{
+    for (node_index i = 0; i < g->n; i++) {
+        for (node_index j = 0; j < g->n; j++) {
+            if (i != j && g->node[i].up) {
+                group_peer(g, i, j, g->node[j].up);
+            }
+        }
+    }
+    group_settle(g);
+}
+
+/* n nodes that have elected node 0 and rest. */
+static struct group *resting(node_index n)
+{
+    struct protocol_limits limits = group_limits();
+    limits.quiet_after = 4 * limits.heartbeat;
+    struct group *g = group_new_limited(n, &limits);
+    group_elect(g, 0);
+    all_up(g);
+    group_submit(g, 0, 3);
+    group_settle(g);
+    group_elapse(g, REST);
+    return g;
+}
+
+static bool rests(struct group *g, node_index i)
+{
+    struct outlook o;
+    raft_protocol.outlook(group_raft(g, i), &o);
+    return o.quiet && raft_protocol.deadline(group_raft(g, i)) == QR_NEVER;
+}
+
+static bool all_rest(struct group *g)
+{
+    bool all = true;
+    for (node_index i = 0; i < g->n; i++) {
+        all = all && (!g->node[i].up || rests(g, i));
+    }
+    return all;
+}
+
+static void test_an_idle_group_has_no_timers_and_sends_nothing(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    assert_true(all_rest(g));
+    group_elapse(g, 3600 * QR_SECOND);
+    assert_true(all_rest(g));
+    assert_int_equal(g->mail_count, 0);
+    assert_int_equal(group_raft(g, 0)->term, 1);
+    group_free(g);
+}
+
+static void test_quiet_after_0_never_rests(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    all_up(g);
+    group_elapse(g, 10 * QR_SECOND);
+    for (node_index i = 0; i < 3; i++) {
+        assert_false(rests(g, i));
+    }
+    group_free(g);
+}
+
+static void test_a_write_wakes_all_by_its_own_messages(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_submit(g, 0, 1);
+    assert_int_equal(group_count(g, RAFT_APPEND), 2);
+    assert_int_equal(group_count(g, RAFT_HEARTBEAT), 0);
+    group_settle(g);
+    assert_int_equal(group_raft(g, 0)->commit, group_raft(g, 0)->trail.last_slot);
+    for (node_index i = 0; i < 3; i++) {
+        assert_false(rests(g, i));
+    }
+    group_elapse(g, REST);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
+static void test_a_read_after_a_rest_takes_a_round_even_with_leases(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    for (node_index i = 0; i < 3; i++) {
+        group_admin(g, i, ADMIN_READ_MODE, READ_MODE_LEASE);
+    }
+    group_elapse(g, 10 * QR_SECOND);
+    assert_true(all_rest(g));
+    qr_req req = group_read(g, 0, 1);
+    assert_null(group_noted(g, 0, EFFECT_READ, req)); /* no rest prolongs a lease */
+    assert_int_equal(group_count(g, RAFT_HEARTBEAT), 2);
+    group_settle(g);
+    assert_non_null(group_noted(g, 0, EFFECT_READ, req));
+    group_free(g);
+}
+
+static void test_nobody_rests_who_was_not_told_that_the_others_are_up(void **state)
+{
+    (void)state;
+    struct protocol_limits limits = group_limits();
+    limits.quiet_after = limits.heartbeat;
+    struct group *g = group_new_limited(3, &limits);
+    group_elect(g, 0);
+    group_elapse(g, 5 * QR_SECOND);
+    for (node_index i = 0; i < 3; i++) {
+        assert_false(rests(g, i));
+    }
+    group_peer(g, 0, 1, true); /* the leader may; the follower does not know of its leader */
+    group_elapse(g, 5 * QR_SECOND);
+    assert_false(rests(g, 0));
+    assert_false(rests(g, 1));
+    group_free(g);
+}
+
+static void test_a_follower_campaigns_when_the_leaders_node_is_away(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_crash(g, 0);
+    group_elapse(g, 10 * QR_SECOND);
+    assert_true(rests(g, 1)); /* nobody has told it */
+    group_peer(g, 1, 0, false);
+    group_peer(g, 2, 0, false);
+    assert_true(raft_protocol.deadline(group_raft(g, 1)) <= g->now + g->limits.heartbeat / 2 + 1);
+    group_elapse(g, QR_SECOND);
+    assert_true(group_raft(g, 1)->phase == PHASE_LEADER || group_raft(g, 2)->phase == PHASE_LEADER);
+    assert_true(all_rest(g)); /* without node 0, which is away */
+    group_free(g);
+}
+
+static void test_a_leader_rests_without_those_that_are_away_and_awaits_them(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_crash(g, 2);
+    group_peer(g, 0, 2, false);
+    group_peer(g, 1, 2, false);
+    assert_true(rests(g, 0)); /* a majority is left: nobody wakes for it */
+    group_submit(g, 0, 5);
+    group_settle(g);
+    group_elapse(g, REST);
+    assert_true(rests(g, 0) && rests(g, 1));
+    group_restart(g, 2, true);
+    all_up(g);
+    group_elapse(g, REST);
+    assert_int_equal(group_raft(g, 2)->trail.last_slot, group_raft(g, 0)->trail.last_slot);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
+static void test_a_leader_without_a_quorum_wakes_and_steps_down(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    g->node[0].cut = true;
+    group_peer(g, 0, 1, false);
+    assert_true(rests(g, 0));
+    group_peer(g, 0, 2, false);
+    assert_false(rests(g, 0));
+    group_elapse(g, 2 * g->limits.election);
+    assert_int_not_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    group_free(g);
+}
+
+static void test_who_is_alone_in_its_trouble_disturbs_nobody(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_elapse(g, 10 * QR_SECOND); /* the last word of the leader is long ago */
+    group_peer(g, 2, 0, false);      /* node 2 alone has lost its connection */
+    group_elapse(g, 2 * QR_SECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    assert_int_equal(group_raft(g, 0)->term, 1);
+    assert_false(rests(g, 2)); /* its leader is away, as it was told */
+    group_peer(g, 2, 0, true);
+    group_peer(g, 0, 2, true);
+    group_elapse(g, REST);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
+static void test_the_leader_repeats_quiet_until_all_have_answered(void **state)
+{
+    (void)state;
+    struct protocol_limits limits = group_limits();
+    limits.quiet_after = limits.heartbeat;
+    struct group *g = group_new_limited(3, &limits);
+    group_elect(g, 0);
+    all_up(g);
+    group_submit(g, 0, 1);
+    group_settle(g);
+    uint32_t said = 0;
+    for (uint32_t k = 0; k < 20; k++) {
+        g->now += limits.heartbeat;
+        group_timer(g, 0);
+        said += group_count(g, RAFT_QUIET) > 0;
+        if (group_sent(g, 0, 2, RAFT_QUIET) != NULL) {
+            group_lose(g, 0, 2, RAFT_QUIET);
+        }
+        group_settle(g);
+        assert_false(rests(g, 0));
+    }
+    assert_true(said >= 5);
+    assert_true(rests(g, 1));
+    group_free(g);
+}
+
+static void test_a_member_that_lacks_an_entry_keeps_the_group_awake(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    g->node[2].disk_held = true;
+    group_submit(g, 0, 1);
+    group_settle(g);
+    group_elapse(g, QR_SECOND);
+    assert_false(rests(g, 0));
+    assert_false(rests(g, 2));
+    g->node[2].disk_held = false;
+    group_sync(g, 2);
+    group_settle(g);
+    group_elapse(g, REST);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
+static void test_a_forgetful_member_is_brought_up_before_anybody_rests(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_crash(g, 2);
+    group_peer(g, 0, 2, false);
+    group_peer(g, 1, 2, false);
+    group_restart_damaged(g, 2, 1);
+    all_up(g);
+    assert_false(rests(g, 0));
+    group_elapse(g, QR_SECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
+static void test_a_learner_is_promoted_before_anybody_rests(void **state)
+{
+    (void)state;
+    struct protocol_limits limits = group_limits();
+    limits.quiet_after = 4 * limits.heartbeat;
+    struct group *g = group_new_limited(4, &limits);
+    group_elect(g, 0);
+    all_up(g);
+    struct membership wanted = { .voters = 7, .learners = 8 };
+    group_change(g, 0, wanted, true);
+    group_elapse(g, 3 * QR_SECOND);
+    assert_int_equal(group_members(g, 0).voters, 15);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
+static void test_a_leader_that_just_woke_knows_whom_to_hand_over_to(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_elapse(g, 60 * QR_SECOND);
+    qr_req req = group_hand_over(g, 0, NODE_NONE, QR_SECOND);
+    group_settle(g);
+    assert_int_equal(group_answer(g, 0, req), STATUS_OK);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_FOLLOWER);
+    group_free(g);
+}
+
+/* Node 0 leads, has once failed to hand over, and steps down at once the second time: nobody has
+ * heard a word of it, it may not campaign, and the others trust in it. */
+static void test_a_leader_that_steps_down_and_may_not_campaign_wakes_the_others(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_admin(g, 1, ADMIN_STAND_BACK, 1);
+    group_admin(g, 2, ADMIN_STAND_BACK, 1);
+    group_admin(g, 0, ADMIN_STAND_BACK, 1);
+    group_elapse(g, g->limits.election / 2); /* the hand-over is under way, in vain */
+    group_admin(g, 0, ADMIN_STAND_BACK, 0);
+    group_elapse(g, 2 * g->limits.election); /* it is given up */
+    group_admin(g, 1, ADMIN_STAND_BACK, 0);
+    group_admin(g, 2, ADMIN_STAND_BACK, 0);
+    group_elapse(g, 2 * QR_SECOND);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    assert_true(all_rest(g));
+    group_admin(g, 0, ADMIN_STAND_BACK, 1);
+    group_lose_mail(g);
+    assert_int_equal(group_raft(g, 0)->phase, PHASE_FOLLOWER);
+    assert_true(rests(g, 1) && rests(g, 2));
+    group_elapse(g, 4 * g->limits.election);
+    assert_true(group_raft(g, 1)->phase == PHASE_LEADER || group_raft(g, 2)->phase == PHASE_LEADER);
+    group_free(g);
+}
+
+static void test_what_the_leader_sent_before_does_not_wake(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    qr_time since = group_raft(g, 1)->hush_since;
+    struct raft_heartbeat old = { .term = 1, .commit = 1, .round = 1, .sent = since - 1 };
+    group_deliver(g, 0, 1, RAFT_HEARTBEAT, &old, 0, 0, 0);
+    assert_true(rests(g, 1));
+    group_settle(g); /* and its answer does not wake the leader */
+    assert_true(all_rest(g));
+    old.sent = since + 1;
+    group_deliver(g, 0, 1, RAFT_HEARTBEAT, &old, 0, 0, 0);
+    assert_false(rests(g, 1));
+    group_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_idle_group_has_no_timers_and_sends_nothing),
+        cmocka_unit_test(test_quiet_after_0_never_rests),
+        cmocka_unit_test(test_a_write_wakes_all_by_its_own_messages),
+        cmocka_unit_test(test_a_read_after_a_rest_takes_a_round_even_with_leases),
+        cmocka_unit_test(test_nobody_rests_who_was_not_told_that_the_others_are_up),
+        cmocka_unit_test(test_a_follower_campaigns_when_the_leaders_node_is_away),
+        cmocka_unit_test(test_a_leader_rests_without_those_that_are_away_and_awaits_them),
+        cmocka_unit_test(test_a_leader_without_a_quorum_wakes_and_steps_down),
+        cmocka_unit_test(test_who_is_alone_in_its_trouble_disturbs_nobody),
+        cmocka_unit_test(test_the_leader_repeats_quiet_until_all_have_answered),
+        cmocka_unit_test(test_a_member_that_lacks_an_entry_keeps_the_group_awake),
+        cmocka_unit_test(test_a_forgetful_member_is_brought_up_before_anybody_rests),
+        cmocka_unit_test(test_a_learner_is_promoted_before_anybody_rests),
+        cmocka_unit_test(test_a_leader_that_just_woke_knows_whom_to_hand_over_to),
+        cmocka_unit_test(test_a_leader_that_steps_down_and_may_not_campaign_wakes_the_others),
+        cmocka_unit_test(test_what_the_leader_sent_before_does_not_wake),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
