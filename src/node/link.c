@@ -479,7 +479,7 @@ static bool on_frame(struct link *link, const struct frame *f)
     case FRAME_RENEWED:
         return contact_receive(link->peers->node, link->peer, f->kind, f->head);
     case FRAME_LEADS:
-        return true;
+        return leaders_receive(link->peers->node, link->peer, f->head);
     case FRAME_REPORT:
         return reports_receive(link->peers->node, link->peer, f->head);
     default:

@@ -234,6 +234,7 @@ static void arm(struct node *node, qr_time now)
 /* Messages to the peers, before our own sync (Raft thesis 10.2.1), and replies. */
 static void send_out(struct node *node)
 {
+    leaders_turn(node);
     peers_flush(node->peers);
     clients_flush(node->clients_io);
     queues_measure(node);
@@ -443,6 +444,7 @@ void node_free(struct node *node)
         engine_free(node->zero->engine);
     }
     partition_free(node->zero);
+    leaders_free(node);
     control_free(node->control);
     map_free(node->map);
     reply_free(&node->nowhere);

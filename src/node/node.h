@@ -66,6 +66,7 @@ struct node {
     uint32_t quotas; /* grows with every change that may be one of a quota */
     struct peers *peers;
     struct router *router;
+    struct leaders leaders;
     struct clients *clients_io; /* clients.h: listeners */
     struct http *http;
 

@@ -8,6 +8,7 @@ struct partition *partition_new(struct node *node, uint32_t group)
     struct partition *partition = qr_zalloc(sizeof *partition);
     partition->node = node;
     partition->group = group;
+    leaders_adopt(partition);
     return partition;
 }
 

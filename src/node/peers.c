@@ -183,6 +183,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         link_send(peer->link[LANE_CONTROL], FRAME_SPACE, span_of(&space, 1), (struct span){ 0 },
                   false);
         alarm_tell_all(peers->node, link->peer);
+        leaders_connected(peers->node, link->peer);
         places_tell(peers->node, link->peer);
         health_peer(peers->node, link->peer, true);
         contact_connected(peers->node, link->peer);

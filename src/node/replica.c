@@ -342,6 +342,7 @@ static void look(struct replica *r)
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
     }
+    leaders_look(r->partition, r->outlook.role == ROLE_LEADER, r->outlook.term);
 }
 
 static qr_time protocol_deadline(struct replica *r)

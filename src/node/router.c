@@ -160,6 +160,7 @@ bool router_route(struct router *router, struct pending *p)
         return carry_out(router, p);
     }
     node_index leader = relayed ? NODE_NONE : leaders_of(partition); /* T3 */
+    leader = leader == NODE_NONE && !relayed ? leaders_guess(partition) : leader;
     if (leader == NODE_NONE || leader == replica_me(router->node->zero->replica) ||
         !router_may_forward(router, &partition->track, leader)) {
         return false;

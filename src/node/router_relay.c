@@ -138,6 +138,9 @@ void router_unpark(struct router *router, node_index peer)
 void router_refuse_relayed(struct pending *p)
 {
     struct relay *relay = (struct relay *)p->stream;
+    if (relay->refused_epoch != relay->latest_epoch) {
+        leaders_tell(p->node, relay->peer, relay->partition); /* who does, if not this node */
+    }
     relay->refused_epoch = relay->latest_epoch;
     stream_refuse(p, STATUS_NOT_LEADER);
 }

@@ -471,3 +471,17 @@ void peer_world_check(struct world *w)
         qr_assert(!w->up[i] || peers_connected(peers, i));
     }
 }
+
+bool leaders_receive(struct node *node, node_index from, struct span head)
+{
+    (void)node;
+    qr_assert(from < MEMBERS && from != ME);
+    tell(FRAME_LEADS, from, head, (struct span){ 0 });
+    return true;
+}
+
+void leaders_connected(struct node *node, node_index peer)
+{
+    (void)node;
+    qr_assert(peer < MEMBERS && peer != ME);
+}
