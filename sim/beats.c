@@ -1,6 +1,6 @@
 /* Who is up, as the nodes find out: in worlds whose groups may rest (quiet_after), as only then a
- * protocol has no timer of its own to find out by. Each node beats to all others, as
- * src/node/contact.c does once for all its groups; whoever was not heard for an election time-out is
+ * protocol has no timer of its own to find out by. Each node beats to all others, as a node does
+ * for all its groups at once (src/node/contact.c); whoever was not heard for an election time-out is
  * told to be away, once, and to be up when it is heard again. A connection that closes tells it at
  * once. A beat of another process than before says that the one before is gone. */
 #include "sim/world.h"

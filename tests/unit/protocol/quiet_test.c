@@ -222,6 +222,28 @@ static void test_the_leader_repeats_quiet_until_all_have_answered(void **state)
     group_free(g);
 }
 
+static void test_an_answer_to_an_earlier_quiet_counts_nothing(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    qr_time since = group_raft(g, 0)->hush_since;
+    group_read(g, 0, 1); /* wakes, and leaves the log as it is */
+    group_settle(g);
+    while (group_count(g, RAFT_QUIET) == 0) {
+        group_settle(g);
+        g->now += g->limits.heartbeat;
+        group_timer(g, 0);
+    }
+    group_lose_mail(g);
+    struct raft_quiet_ack old = { .term = 1, .sent = since };
+    group_deliver(g, 1, 0, RAFT_QUIET_ACK, &old, 0, 0, 0);
+    group_deliver(g, 2, 0, RAFT_QUIET_ACK, &old, 0, 0, 0);
+    assert_false(rests(g, 0)); /* they are awake */
+    group_elapse(g, REST);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
 static void test_a_member_that_lacks_an_entry_keeps_the_group_awake(void **state)
 {
     (void)state;
@@ -339,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_without_a_quorum_wakes_and_steps_down),
         cmocka_unit_test(test_who_is_alone_in_its_trouble_disturbs_nobody),
         cmocka_unit_test(test_the_leader_repeats_quiet_until_all_have_answered),
+        cmocka_unit_test(test_an_answer_to_an_earlier_quiet_counts_nothing),
         cmocka_unit_test(test_a_member_that_lacks_an_entry_keeps_the_group_awake),
         cmocka_unit_test(test_a_forgetful_member_is_brought_up_before_anybody_rests),
         cmocka_unit_test(test_a_learner_is_promoted_before_anybody_rests),
