@@ -164,7 +164,7 @@ void local_cmd_CLUSTER_NODES(struct client *client, const struct span *argv, uin
     if (is_refused(client, reply)) {
         return;
     }
-    shards_look(client->node, &shards);
+    shards_look(client->node, redirect_keyspace(client), &shards);
     reply_init(&out, 2);
     for (uint32_t rest = shards.shown; rest != 0; rest &= rest - 1) {
         node_line(client->node, &shards, set_first(rest), &out);
@@ -218,7 +218,7 @@ void local_cmd_CLUSTER_REPLICAS(struct client *client, const struct span *argv, 
     if (is_refused(client, reply)) {
         return;
     }
-    shards_look(client->node, &shards);
+    shards_look(client->node, redirect_keyspace(client), &shards);
     node_index master = node_with_id(client->node, &shards, argv[2], reply);
     if (master != NODE_NONE && (shards.masters & node_bit(master)) == 0) {
         reply_error(reply, "ERR The specified node is not a master");
@@ -242,7 +242,7 @@ void local_cmd_CLUSTER_COUNT_FAILURE_REPORTS(struct client *client, const struct
     if (is_refused(client, reply)) {
         return;
     }
-    shards_look(client->node, &shards);
+    shards_look(client->node, redirect_keyspace(client), &shards);
     node_index i = node_with_id(client->node, &shards, argv[2], reply);
     if (i != NODE_NONE) {
         reply_integer(reply, (shards.up & node_bit(i)) == 0);
@@ -316,7 +316,7 @@ static void write_slots_node(const struct node *node, node_index i, struct reply
     }
 }
 
-/* The master, unless `replicas` says so, is not counted. */
+/* The replicas of a master that can be asked: a client would wait for the others in vain. */
 static uint32_t replicas_up(const struct shards *shards, node_index master)
 {
     uint32_t set = 0;
@@ -336,7 +336,7 @@ void local_cmd_CLUSTER_SLOTS(struct client *client, const struct span *argv, uin
     if (is_refused(client, reply)) {
         return;
     }
-    shards_look(client->node, &shards);
+    shards_look(client->node, redirect_keyspace(client), &shards);
     reply_array(reply, shards.count);
     for (uint32_t r = 0; r < shards.count; r++) {
         const struct shard_range *range = &shards.range[r];
@@ -431,7 +431,7 @@ void local_cmd_CLUSTER_SHARDS(struct client *client, const struct span *argv, ui
     if (is_refused(client, reply)) {
         return;
     }
-    shards_look(client->node, &shards);
+    shards_look(client->node, redirect_keyspace(client), &shards);
     reply_array(reply, quorum_count(shards.masters));
     for (uint32_t rest = shards.masters; rest != 0; rest &= rest - 1) {
         write_shard(client->node, &shards, set_first(rest), reply);
@@ -452,7 +452,7 @@ void local_cmd_CLUSTER_INFO(struct client *client, const struct span *argv, uint
     if (is_refused(client, reply)) {
         return;
     }
-    shards_look(node, &shards);
+    shards_look(node, redirect_keyspace(client), &shards);
     reply_init(&out, 2);
     info_line(&out, "cluster_state:%s", shards.slots_served == SLOTS ? "ok" : "fail");
     info_line(&out, "cluster_slots_assigned:%u", SLOTS);

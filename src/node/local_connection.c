@@ -4,7 +4,9 @@
 #include "node/local_internal.h"
 
 #include "base/number.h"
+#include "node/redirect.h"
 #include "node/replica.h"
+#include "node/shards.h"
 #include "node/subscribe.h"
 
 #include <string.h>
@@ -118,7 +120,7 @@ void local_cmd_AUTH(struct client *client, const struct span *argv, uint32_t arg
 
 /* --- HELLO and RESET ------------------------------------------------------------------------ */
 
-static void write_hello(const struct client *client, struct reply *reply)
+static void write_hello(struct client *client, struct reply *reply)
 {
     bool sentinel = client->listener == LISTENER_SENTINEL;
     reply_map(reply, sentinel ? 6 : 7);
@@ -128,7 +130,10 @@ static void write_hello(const struct client *client, struct reply *reply)
     reply_field_integer(reply, "id", (int64_t)client->id);
     reply_field_text(reply, "mode", local_mode(client));
     if (!sentinel) {
-        reply_field_text(reply, "role", local_leads(client->node) ? "master" : "replica");
+        bool leads = client->listener == LISTENER_CLUSTER
+                         ? shards_lead_here(client->node, redirect_keyspace(client))
+                         : local_leads(client->node);
+        reply_field_text(reply, "role", leads ? "master" : "replica");
     }
     reply_bulk_text(reply, "modules");
     reply_array(reply, 0);

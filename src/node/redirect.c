@@ -53,10 +53,27 @@ static const char *refused_for_databases(const struct command_spec *spec, const 
     return NULL;
 }
 
-/* Where to send the client; false: nowhere, M2. */
-static bool leads_elsewhere(const struct node *node, uint16_t slot, struct place *out)
+uint32_t redirect_keyspace(struct client *client)
 {
-    node_index leader = shards_leader(node, slot);
+    const struct node *node = client->node;
+    const char *name = node->config.cluster_keyspace;
+    bool is_zero = strcmp(name, "0") == 0;
+    bool had = client->selected.keyspace != 0 && route_keyspace(node, &client->selected) != NULL;
+    if (is_zero || had) {
+        return client->selected.keyspace;
+    }
+    struct reply error;
+    reply_init(&error, 2);
+    bool is = route_select(node, span_of(name, strlen(name)), &client->selected, &error);
+    reply_free(&error);
+    return is ? client->selected.keyspace : REDIRECT_NO_KEYSPACE;
+}
+
+/* Where to send the client; false: nowhere, M2. */
+static bool leads_elsewhere(const struct client *client, uint16_t slot, struct place *out)
+{
+    const struct node *node = client->node;
+    node_index leader = shards_leader(node, client->selected.keyspace, slot);
     if (leader == NODE_NONE || leader == identity_me(&node->identity)) {
         return false;
     }
@@ -64,17 +81,24 @@ static bool leads_elsewhere(const struct node *node, uint16_t slot, struct place
     return out->cluster_port != 0 && strcmp(out->keyspace, node->config.cluster_keyspace) == 0;
 }
 
-bool redirect(const struct client *client, const struct command_spec *spec, const struct span *argv,
+bool redirect(struct client *client, const struct command_spec *spec, const struct span *argv,
               uint32_t argc, struct reply *reply)
 {
     uint32_t slot;
     struct place place;
+    if (redirect_keyspace(client) == REDIRECT_NO_KEYSPACE) {
+        reply_errorf(reply,
+                     "CLUSTERDOWN this port is for keyspace '%s', which is not there, the command "
+                     "was not applied",
+                     client->node->config.cluster_keyspace);
+        return true;
+    }
     if (!slot_of(spec, argv, argc, &slot)) {
         reply_error(reply, "CROSSSLOT Keys in request don't hash to the same slot");
         return true;
     }
     bool here = slot == SLOTS || (client->readonly && spec->place == PLACE_READ);
-    if (!here && leads_elsewhere(client->node, (uint16_t)slot, &place)) {
+    if (!here && leads_elsewhere(client, (uint16_t)slot, &place)) {
         char endpoint[ENDPOINT_TEXT_BYTES];
         redirect_endpoint(&place, endpoint);
         reply_errorf(reply, "MOVED %u %s", slot, endpoint);

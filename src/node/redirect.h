@@ -17,8 +17,12 @@ struct client;
 
 /* True: the reply is the answer. The command exists, its arity fits, and it is none of the
  * connection's own; the arguments include its name. */
-bool redirect(const struct client *client, const struct command_spec *spec, const struct span *argv,
+bool redirect(struct client *client, const struct command_spec *spec, const struct span *argv,
               uint32_t argc, struct reply *reply);
+
+/* Selects the keyspace of cluster-port for a client that came by it; its id. */
+#define REDIRECT_NO_KEYSPACE UINT32_MAX /* there is none of that name, now */
+uint32_t redirect_keyspace(struct client *client);
 
 /* Host and port by which clients of cluster-port reach a node; ":port" where it does not say. */
 #define ENDPOINT_TEXT_BYTES 272

@@ -1,7 +1,10 @@
 #include "node/sentinel.h"
 
 #include "base/limits.h"
+#include "cluster/map.h"
+#include "node/leaders.h"
 #include "node/local_internal.h"
+#include "node/partition.h"
 #include "node/replica.h"
 #include "node/subscribe.h"
 #include "protocol/quorum.h"
@@ -43,22 +46,46 @@ static node_index stand_in(const struct node *node, const struct sentinel_view *
     return node->sentinel_told.master != 0 && view->up != 0 ? set_first(view->up) : NODE_NONE;
 }
 
-bool sentinel_at(const struct node *node, uint32_t i, struct sentinel_view *out)
+static void look_at_zero(const struct node *node, struct sentinel_view *out)
 {
     struct outlook outlook;
-    if (i > 0) {
-        return false;
-    }
-    *out = (struct sentinel_view){ .master = NODE_NONE };
     (void)local_outlook(node, &outlook);
-    count_nodes(node, out);
     memcpy(out->name, node->config.sentinel_master_name, sizeof out->name);
-    out->master = outlook.leader != NODE_NONE && (out->known & node_bit(outlook.leader)) != 0
-                      ? outlook.leader
-                      : stand_in(node, out);
+    out->master = outlook.leader;
     out->down = outlook.leader == NODE_NONE && !quorum_of(out->up, &outlook.membership);
     out->quorum = quorum_count(outlook.membership.voters) / 2 + 1;
     out->epoch = outlook.term;
+}
+
+/* Whoever leads the first partition; the plain ports of all nodes take commands for all of them. */
+static void look_at_keyspace(const struct node *node, const struct map_keyspace *keyspace,
+                             struct sentinel_view *out)
+{
+    const struct map_partition *p = map_partition_at(node->map, keyspace->id, 0);
+    const struct partition *partition = p != NULL ? partition_of_group(node, p->group) : NULL;
+    (void)snprintf(out->name, sizeof out->name, "%s", keyspace->name);
+    out->master = partition != NULL ? leaders_of(partition) : NODE_NONE;
+    out->down = out->master == NODE_NONE && (p == NULL || !quorum_of_set(out->up, p->wish));
+    out->quorum = p != NULL ? quorum_count(p->wish) / 2 + 1 : 1;
+    out->epoch = partition != NULL ? partition->hint.term : 0;
+}
+
+bool sentinel_at(const struct node *node, uint32_t i, struct sentinel_view *out)
+{
+    if (i >= map_keyspace_count(node->map)) {
+        return false;
+    }
+    const struct map_keyspace *keyspace = map_keyspace_at(node->map, i);
+    *out = (struct sentinel_view){ .master = NODE_NONE };
+    count_nodes(node, out);
+    if (keyspace->id == 0) {
+        look_at_zero(node, out);
+    } else {
+        look_at_keyspace(node, keyspace, out);
+    }
+    if (out->master == NODE_NONE || (out->known & node_bit(out->master)) == 0) {
+        out->master = stand_in(node, out);
+    }
     return true;
 }
 

@@ -2,8 +2,11 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "cluster/map.h"
 #include "cluster/slots.h"
+#include "node/leaders.h"
 #include "node/local_internal.h"
+#include "node/partition.h"
 #include "node/peers.h"
 #include "node/places.h"
 #include "node/replica.h"
@@ -19,21 +22,47 @@ struct partition_view {
     bool can_lead; /* a majority of its voters is up */
 };
 
-static uint32_t partition_count(const struct node *node)
-{
-    (void)node;
-    return 1;
-}
-
-static void look_at(const struct node *node, uint32_t index, uint16_t up,
-                    struct partition_view *out)
+/* Group 0, of which the own replica knows all. */
+static void look_at_zero(const struct node *node, uint16_t up, struct partition_view *out)
 {
     struct outlook outlook;
-    qr_assert(index == 0);
     (void)local_outlook(node, &outlook);
-    *out = (struct partition_view){ .last = SLOTS - 1, .leader = outlook.leader };
+    out->leader = outlook.leader;
     out->term = outlook.term;
     out->can_lead = quorum_of(up, &outlook.membership);
+}
+
+/* A partition that may have no replica here. */
+static void look_at_other(const struct node *node, const struct map_partition *p, uint16_t up,
+                          struct partition_view *out)
+{
+    const struct partition *partition = partition_of_group(node, p->group);
+    if (partition == NULL) {
+        return;
+    }
+    bool own = partition->replica != NULL;
+    out->leader = leaders_of(partition);
+    out->term = max_u64(partition->hint.term, own ? replica_term(partition->replica) : 0);
+    out->can_lead = quorum_of_set(up, p->wish);
+}
+
+/* False: it is not there. */
+static bool look_at(const struct node *node, const struct map_keyspace *keyspace, uint32_t index,
+                    uint16_t up, struct partition_view *out)
+{
+    *out = (struct partition_view){ .last = SLOTS - 1, .leader = NODE_NONE };
+    if (keyspace->id == 0) {
+        look_at_zero(node, up, out);
+        return true;
+    }
+    const struct map_partition *p = map_partition_at(node->map, keyspace->id, index);
+    if (p == NULL) {
+        return false;
+    }
+    out->first = p->first_slot;
+    out->last = p->last_slot;
+    look_at_other(node, p, up, out);
+    return true;
 }
 
 /* Everybody that is known, and those of them that can be asked now. */
@@ -103,18 +132,21 @@ static void assign_replicas(struct shards *shards)
     }
 }
 
-void shards_look(const struct node *node, struct shards *out)
+void shards_look(const struct node *node, uint32_t keyspace, struct shards *out)
 {
-    uint32_t count = partition_count(node);
+    const struct map_keyspace *k = map_keyspace(node->map, keyspace);
+    uint32_t count = k != NULL ? k->partitions : 0;
     *out = (struct shards){ .shown = nodes_shown(node), .up = nodes_up(node) };
-    out->range = qr_alloc(count * sizeof *out->range);
+    out->range = qr_alloc((count + 1) * sizeof *out->range);
     for (uint32_t i = 0; i < count; i++) {
         struct partition_view view;
-        look_at(node, i, out->up, &view);
-        add_range(out, &view);
-        out->epoch += view.term;
-        out->slots_served +=
-            view.leader != NODE_NONE || view.can_lead ? (uint32_t)(view.last - view.first + 1) : 0;
+        if (look_at(node, k, i, out->up, &view)) {
+            add_range(out, &view);
+            out->epoch += view.term;
+            out->slots_served += view.leader != NODE_NONE || view.can_lead
+                                     ? (uint32_t)(view.last - view.first + 1)
+                                     : 0;
+        }
     }
     assign_replicas(out);
 }
@@ -124,8 +156,22 @@ void shards_free(struct shards *shards)
     free(shards->range);
 }
 
-node_index shards_leader(const struct node *node, uint16_t slot)
+node_index shards_leader(const struct node *node, uint32_t keyspace, uint16_t slot)
 {
-    (void)slot;
-    return node->zero->replica != NULL ? replica_leader(node->zero->replica) : NODE_NONE;
+    const struct replica *zero = node->zero->replica;
+    if (keyspace == 0) {
+        return zero != NULL ? replica_leader(zero) : NODE_NONE;
+    }
+    const struct map_partition *p = map_partition_of_slot(node->map, keyspace, slot);
+    const struct partition *partition = p != NULL ? partition_of_group(node, p->group) : NULL;
+    return partition != NULL ? leaders_of(partition) : NODE_NONE;
+}
+
+bool shards_lead_here(const struct node *node, uint32_t keyspace)
+{
+    struct shards shards;
+    shards_look(node, keyspace, &shards);
+    bool leads = (shards.masters & node_bit((node_index)identity_me(&node->identity))) != 0;
+    shards_free(&shards);
+    return leads;
 }

@@ -34,11 +34,14 @@ struct shards {
     struct shard_range *range; /* in order of slots, all of them */
 };
 
-/* As this node sees it now, for clients of its cluster-port. */
-void shards_look(const struct node *node, struct shards *out);
+/* As this node sees that keyspace now; one that is not there has no slots. */
+void shards_look(const struct node *node, uint32_t keyspace, struct shards *out);
 void shards_free(struct shards *shards);
 
-/* Who leads the partition of that slot, in the keyspace of cluster-port; NODE_NONE: not known. */
-node_index shards_leader(const struct node *node, uint16_t slot);
+/* Who leads the partition of that slot; NODE_NONE: not known. */
+node_index shards_leader(const struct node *node, uint32_t keyspace, uint16_t slot);
+
+/* Whether this node is a master there. */
+bool shards_lead_here(const struct node *node, uint32_t keyspace);
 
 #endif

@@ -23,6 +23,7 @@
 
 struct node node;
 struct partition zero;
+struct partition others[4];
 struct client clients[3];
 struct client *const me = &clients[0];
 struct command_stats command_stats[256];
@@ -90,6 +91,22 @@ node_index replica_leader(const struct replica *r)
 {
     (void)r;
     return outlook.leader;
+}
+
+qr_term replica_term(const struct replica *r)
+{
+    (void)r;
+    return outlook.term;
+}
+
+struct partition *partition_of_group(const struct node *of, uint32_t group)
+{
+    return group == 0 ? of->zero : group - 2 < 4 ? &others[group - 2] : NULL;
+}
+
+node_index leaders_of(const struct partition *partition)
+{
+    return partition->hint.leader;
 }
 
 qr_time peers_lost_at(const struct peers *peers, node_index peer)
@@ -258,6 +275,9 @@ int fresh(void **state)
     struct map *map = node.map != NULL ? node.map : map_new();
     memset(&node, 0, sizeof node);
     zero = (struct partition){ .node = &node };
+    for (uint32_t i = 0; i < ARRAY_COUNT(others); i++) {
+        others[i] = (struct partition){ .node = &node, .group = i + 2, .hint.leader = NODE_NONE };
+    }
     node.zero = &zero;
     node.map = map; /* of all tests: none changes it */
     node.measure = measure_new();
@@ -323,6 +343,7 @@ static const uint8_t *end_of_reply(const uint8_t *p, const uint8_t *end)
         return after + n + 2;
     case '*':
     case '~':
+    case '>':
     case '%':
         for (long i = 0; i < (*p == '%' ? 2 * n : n); i++) {
             after = end_of_reply(after, end);

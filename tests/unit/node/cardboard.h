@@ -6,6 +6,7 @@
 
 extern struct node node;
 extern struct partition zero;
+extern struct partition others[4]; /* groups 2 to 5; tests put them into node.map */
 extern struct client clients[3]; /* in node.clients; the first one runs the commands */
 extern struct client *const me;
 extern struct command_stats command_stats[256];
