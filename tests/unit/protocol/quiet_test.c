@@ -278,6 +278,26 @@ static void test_a_forgetful_member_is_brought_up_before_anybody_rests(void **st
     group_free(g);
 }
 
+/* Its leader may not have heard yet that it is: it says so in its answer. */
+static void test_a_forgetful_member_answers_quiet_as_what_it_is(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    qr_slot last = group_raft(g, 0)->trail.last_slot;
+    group_crash(g, 2);
+    group_restart_damaged(g, 2, last);
+    group_peer(g, 2, 0, true);
+    struct raft_append append = { .term = 1, .prev_slot = last, .prev_term = 1, .commit = last };
+    group_deliver(g, 0, 2, RAFT_APPEND, &append, 0, 0, 0);
+    struct raft_quiet quiet = { .term = 1, .commit = last, .sent = g->now };
+    group_deliver(g, 0, 2, RAFT_QUIET, &quiet, 0, 0, 0);
+    assert_false(rests(g, 2));
+    group_sync(g, 2);
+    assert_int_equal(group_count(g, RAFT_QUIET_ACK), 0);
+    assert_int_equal(group_count(g, RAFT_FORGETFUL_ACK), 2);
+    group_free(g);
+}
+
 static void test_a_learner_is_promoted_before_anybody_rests(void **state)
 {
     (void)state;
@@ -364,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_to_an_earlier_quiet_counts_nothing),
         cmocka_unit_test(test_a_member_that_lacks_an_entry_keeps_the_group_awake),
         cmocka_unit_test(test_a_forgetful_member_is_brought_up_before_anybody_rests),
+        cmocka_unit_test(test_a_forgetful_member_answers_quiet_as_what_it_is),
         cmocka_unit_test(test_a_learner_is_promoted_before_anybody_rests),
         cmocka_unit_test(test_a_leader_that_just_woke_knows_whom_to_hand_over_to),
         cmocka_unit_test(test_a_leader_that_steps_down_and_may_not_campaign_wakes_the_others),
