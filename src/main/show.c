@@ -129,7 +129,7 @@ static void show_map(const struct tree *t, uint32_t item, uint32_t width, FILE *
     for (uint32_t left = tree_length(t, item) / 2; left > 0; left--) {
         uint32_t value = behind(t, name);
         struct span text = tree_text(t, name);
-        (void)fprintf(out, "%.*s", (int)text.n, (const char *)text.p);
+        show_scalar(t, name, out);
         if (tree_length(t, value) > 0) {
             (void)fputs("\n", out);
             show_reply(t, value, width, out);

@@ -10,6 +10,14 @@
 #define WIDTH_MIN 40u   /* of a terminal that says nonsense */
 #define COLUMN_LEAST 8u /* a column is not cut further than this */
 
+/* What a terminal might obey. */
+static void tame(char *text)
+{
+    for (; *text != 0; text++) {
+        *text = *text >= ' ' && *text < 127 ? *text : '?';
+    }
+}
+
 void table_begin(struct table *t, const char *const *titles, uint32_t count)
 {
     *t = (struct table){ .columns = count };
@@ -17,6 +25,7 @@ void table_begin(struct table *t, const char *const *titles, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         t->right[i] = titles[i][0] == '>';
         (void)snprintf(t->title[i], sizeof t->title[i], "%s", titles[i] + (t->right[i] ? 1 : 0));
+        tame(t->title[i]);
     }
 }
 
@@ -33,13 +42,6 @@ static char *next_cell(struct table *t)
         t->cells = qr_realloc(t->cells, (size_t)t->cap * sizeof *t->cells);
     }
     return t->cells[t->count++];
-}
-
-static void tame(char *text)
-{
-    for (; *text != 0; text++) {
-        *text = *text >= ' ' && *text < 127 ? *text : '?';
-    }
 }
 
 void table_put(struct table *t, const char *format, ...)

@@ -4,6 +4,7 @@ longest input that is worth trying."""
 # name: (longest input in bytes, files under test)
 TARGETS = {
     "resp": (4096, ["src/resp/parse.c", "src/base/number.h"]),
+    "tree": (1024, ["src/resp/tree.c", "src/main/show.c", "src/main/table.c"]),
     "reply": (2048, ["src/resp/reply.c", "src/resp/scan.c"]),
     "engine": (2048, ["src/engine/args.c", "src/engine/dispatch.c", "src/engine/engine.c",
                       "src/engine/expire.c", "src/engine/image.c", "src/engine/keyspace.c",
