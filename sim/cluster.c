@@ -84,8 +84,7 @@ void cluster_start(struct cluster *c, node_index machine)
         m->seen[i] = c->now;
     }
     struct world *zero = cluster_zero(c);
-    m->fresh = false;
-    m->fresh_at = image_last(&zero->nodes[machine].disk);
+    m->fresh = (struct follow_fresh){ .upto = image_last(&zero->nodes[machine].disk) };
     node_start(zero, &zero->nodes[machine]);
     control_follow(c, &m->control, zero->nodes[machine].applied, false);
     for (uint32_t i = 1; i < c->group_count; i++) {
@@ -115,6 +114,39 @@ void cluster_crash(struct cluster *c, node_index machine, bool power, qr_time do
     }
     m->log.landed = m->log.next;
     cluster_push(c, down, DUE_START, machine, 0, NULL);
+}
+
+/* Every group survives it, also those that the machine is a member of and has no replica yet. */
+static bool may_lose(struct cluster *c, node_index machine)
+{
+    for (uint32_t i = 0; i < c->group_count; i++) {
+        const struct world *w = c->groups[i].world;
+        const struct membership *m = members_decided(w);
+        bool has = w->nodes[machine].life == LIFE_NODE;
+        bool is_member = (membership_all(m) >> machine & 1) != 0;
+        bool survives = has && members_may_lose(w, machine) && quorum_count(m->voters) > 1;
+        if (!w->over && (has || is_member) && !survives) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void cluster_damage(struct cluster *c, node_index machine, uint64_t entries, int64_t state)
+{
+    cluster_crash(c, machine, true, (qr_time)rng_below(&c->rng, 500000));
+    if (c->machines[machine].up || !may_lose(c, machine)) {
+        return;
+    }
+    cluster_tell(c, "machine %d is damaged", machine);
+    c->counters->damaged++;
+    c->machines[machine].lost_below = map_settings(c->truth.map)->next_group;
+    for (uint32_t i = 0; i < c->group_count; i++) {
+        struct world *w = cluster_world(c, &c->groups[i]);
+        if (w->nodes[machine].life == LIFE_NODE) {
+            c->counters->lost += follow_damaged(c, &c->groups[i], machine, entries, state);
+        }
+    }
 }
 
 void cluster_pause(struct cluster *c, node_index machine, qr_time length)
@@ -189,9 +221,10 @@ static void tick(struct cluster *c, node_index machine)
     }
     struct world *zero = cluster_zero(c);
     const struct sim_node *n = &zero->nodes[machine];
-    m->fresh_at = min_u64(m->fresh_at, image_last(&n->log));
     control_follow(c, &m->control, n->applied, false);
-    m->fresh = m->fresh || n->applied >= m->fresh_at;
+    struct outlook o;
+    node_outlook(zero, n, &o);
+    (void)follow_look(&m->fresh, &o, n->applied);
     follow_tick(c, machine);
     if (m->up && n->role == ROLE_LEADER) {
         control_compose(c, machine);
@@ -341,6 +374,7 @@ struct sim_group *cluster_new_group(struct cluster *c, uint32_t id, uint16_t fou
     w->show = c->show;
     memcpy(w->cut, c->cut, sizeof w->cut);
     w->decided_count = 0;
+    w->decided_epoch = FOUNDING_EPOCH;
     struct membership first = { .voters = founders };
     members_commit(w, 0, 0, &first);
     for (node_index i = 0; i < c->machine_count; i++) {

@@ -62,8 +62,8 @@ struct machine {
     bool up, paused;
     struct shared_log log;
     struct control control;
-    qr_slot fresh_at; /* F1 */
-    bool fresh;
+    struct follow_fresh fresh;
+    uint32_t lost_below;       /* what its log knew of groups below may be lost */
     qr_time seen[MEMBERS_MAX]; /* when the other machine was last in reach */
     struct report reports[CLUSTER_REPORTS_MAX];
     uint32_t report_count;
@@ -94,6 +94,7 @@ enum cluster_act {
     ACT_NETWORK, /* a = loss, b = duplicates, c = mean delay */
     ACT_MOVE,    /* a = which group, b = machines that it is wished on */
     ACT_SHAKE,   /* a = machine: it loses power when it makes or deletes a replica next */
+    ACT_DAMAGE,  /* a = machine, b = entries, c = its state records (actions.def: DAMAGE) */
     ACTS
 };
 
@@ -106,7 +107,8 @@ struct cluster_action {
 struct cluster_counters {
     uint64_t acts[ACTS], follows[8];
     uint64_t seeds, steps, operations, changes, conflicts, moves, settled, keyspaces, drops;
-    uint64_t undone, leaders, recovered, virtual_us, messages, joined_again, stale, shaken;
+    uint64_t undone, leaders, recovered, virtual_us, messages, joined_again, stale, shaken, damaged,
+        lost;
 };
 
 struct cluster {
@@ -149,6 +151,8 @@ struct sim_group *cluster_group(struct cluster *c, uint32_t id);
 struct sim_group *cluster_new_group(struct cluster *c, uint32_t id, uint16_t founders);
 void cluster_crash(struct cluster *c, node_index machine, bool power, qr_time down);
 void cluster_start(struct cluster *c, node_index machine);
+/* The end of its log is lost, if every group survives that. */
+void cluster_damage(struct cluster *c, node_index machine, uint64_t entries, int64_t state);
 void cluster_pause(struct cluster *c, node_index machine, qr_time length);
 void cluster_resume(struct cluster *c, node_index machine);
 bool cluster_reaches(const struct cluster *c, node_index from, node_index to);
@@ -199,6 +203,9 @@ void follow_tick(struct cluster *c, node_index machine);
 void follow_restarted(struct cluster *c, struct sim_group *g, node_index machine);
 /* A deletion that was not durable when the machine crashed has not been. */
 void follow_forget(struct deleted *d);
+/* Whether nothing is left of the replica. */
+bool follow_damaged(struct cluster *c, struct sim_group *g, node_index machine, uint64_t entries,
+                    int64_t state);
 void follow_crashed(struct cluster *c, struct sim_group *g, node_index machine);
 
 /* cluster_plan.c */

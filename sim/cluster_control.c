@@ -103,6 +103,11 @@ static void judge_partition(struct cluster *c, struct sim_group *g, const struct
     if (why != NULL) {
         world_violation(g->world, VIOLATION_CONTROL, "group %u: %s", (unsigned)g->id, why);
     }
+    if (b->settled > a->settled && g->world->decided_epoch < b->settled) {
+        world_violation(g->world, VIOLATION_CONTROL,
+                        "group %u: epoch %" PRIu64 " is called settled, its log is at %u",
+                        (unsigned)g->id, b->settled, (unsigned)g->world->decided_epoch); /* F6 */
+    }
     if (b->epoch != a->epoch || b->settled != a->settled) {
         cluster_tell(c, "group %u: epoch %" PRIu64 " wish %x held %x settled %" PRIu64,
                      (unsigned)g->id, b->epoch, b->wish, b->held, b->settled);

@@ -64,6 +64,9 @@ static const char *is_unsettled(struct cluster *c, uint32_t *group)
     uint32_t left = 0;
     for (uint32_t i = 0; i < plan.count; i++) {
         left += plan.change[i].reason != PLACE_LEADS;
+        cluster_tell(c, "left to do: group %u from %x to %x: %s", (unsigned)plan.change[i].group,
+                     plan.change[i].before, plan.change[i].wish,
+                     place_reason_name(plan.change[i].reason));
     }
     place_plan_free(&plan);
     if (left > 0) {

@@ -31,13 +31,22 @@ static void found(struct cluster *c, struct sim_group *g, node_index machine,
     struct sim_node *n = &w->nodes[machine];
     cluster_tell(c, "machine %d %s group %u", machine, forgetful ? "joins" : "founds",
                  (unsigned)g->id);
-    clear(n);
+    bool lost = n->lost;
+    qr_slot lost_commit = n->lost_commit;
+    node_clear(n);
+    n->identity--; /* who sends to it does not know */
     n->life = LIFE_NODE;
     n->born.members = follow_first_members(p, machine, forgetful);
     n->damaged = forgetful;
     if (forgetful) {
         c->counters->joined_again += (p->founders & node_bit(machine)) != 0;
-        safety_lost(w, n);
+        n->lost = lost;
+        n->lost_commit = lost_commit;
+        if (!lost) {
+            safety_lost(w, n);
+            image_clear(&n->ghost);
+        }
+    } else {
         image_clear(&n->ghost);
     }
     node_start(w, n);
@@ -72,6 +81,11 @@ static void erase(struct cluster *c, struct sim_group *g, node_index machine)
     struct sim_node *n = &cluster_world(c, g)->nodes[machine];
     struct deleted *d = &g->deleted[machine];
     cluster_tell(c, "machine %d deletes group %u", machine, (unsigned)g->id);
+    if (!g->dropped && (membership_voters(members_decided(g->world)) >> machine & 1) != 0) {
+        world_violation(g->world, VIOLATION_CONTROL,
+                        "machine %d deletes its replica of group %u, and is a voter", machine,
+                        (unsigned)g->id); /* F7 */
+    }
     follow_forget(d);
     image_copy(&d->disk, &n->disk);
     image_copy(&d->ghost, &n->ghost);
@@ -118,6 +132,24 @@ void follow_crashed(struct cluster *c, struct sim_group *g, node_index machine)
     }
 }
 
+bool follow_damaged(struct cluster *c, struct sim_group *g, node_index machine, uint64_t entries,
+                    int64_t state)
+{
+    struct world *w = cluster_world(c, g);
+    struct sim_node *n = &w->nodes[machine];
+    (void)members_damage(w, machine, entries, state);
+    if (g->id == 0 || disk_knows(n)) {
+        return false;
+    }
+    qr_slot lost_commit = n->lost_commit;
+    uint32_t identity = n->identity;
+    node_clear(n);
+    n->identity = identity;
+    n->lost = true; /* it counts as one that has forgotten until it joins and remembers again */
+    n->lost_commit = lost_commit;
+    return true;
+}
+
 void follow_restarted(struct cluster *c, struct sim_group *g, node_index machine)
 {
     struct world *w = cluster_world(c, g);
@@ -143,7 +175,11 @@ static void order(struct cluster *c, struct sim_group *g, node_index machine,
         e.admin.restated = action->restated;
         n->ordered_epoch = (uint32_t)action->epoch;
     }
-    node_step(w, n, &e);
+    uint16_t remember = (uint16_t)~members_lost(w);
+    /* Leadership of the few that have forgotten is no way out, and no leader knows them all. */
+    if (action->kind == FOLLOW_HAND_OVER || quorum_of_set(remember, action->members.voters)) {
+        node_step(w, n, &e);
+    }
     n->ordered_epoch = 0;
 }
 
@@ -226,9 +262,10 @@ void follow_tick(struct cluster *c, node_index machine)
             node_outlook(w, n, &o);
         }
         struct follow_view view = { .me = machine,
-                                    .fresh = m->fresh,
+                                    .fresh = m->fresh.fresh,
                                     .has_replica = has,
                                     .log_knows = has,
+                                    .log_lost = g->id < m->lost_below,
                                     .epoch = has ? members_epoch(n) : 0,
                                     .outlook = n->up ? &o : NULL,
                                     .alive = alive(c, machine) };

@@ -43,7 +43,7 @@ static void draw_fault(struct cluster *c, struct rng *r, qr_time at)
     int64_t machine = up_to(r, c->machine_count);
     int64_t power = up_to(r, 2);
     int64_t length = down_time(r, c);
-    switch (rng_below(r, 10)) {
+    switch (rng_below(r, 11)) {
     case 0:
         put(c, at, ACT_CRASH, machine, power, length);
         break;
@@ -70,6 +70,9 @@ static void draw_fault(struct cluster *c, struct rng *r, qr_time at)
     case 7:
         put(c, at, ACT_NETWORK, up_to(r, 2) * up_to(r, 150), up_to(r, 2) * up_to(r, 100),
             100 + up_to(r, 8000));
+        break;
+    case 8:
+        put(c, at, ACT_DAMAGE, machine, up_to(r, 60), up_to(r, 3));
         break;
     default:
         put(c, at, ACT_SHAKE, machine, 0, 0);
@@ -357,6 +360,9 @@ static void carry_out(struct cluster *c, const struct cluster_action *x)
     case ACT_NETWORK:
         network(c, x);
         break;
+    case ACT_DAMAGE:
+        cluster_damage(c, machine, (uint64_t)x->b, x->c);
+        break;
     case ACT_SHAKE:
         c->shaken |= node_bit(machine);
         break;
@@ -371,7 +377,7 @@ void cluster_act(struct cluster *c, const struct cluster_action *x)
     static const char *const names[] = {
         "?",       "client",  "create",    "drop",         "resize", "drain",          "zone",
         "balance", "crash",   "crash-all", "crash-leader", "cut",    "isolate-leader", "heal",
-        "pause",   "network", "move",      "shake"
+        "pause",   "network", "move",      "shake",        "damage"
     };
     _Static_assert(ARRAY_COUNT(names) == ACTS, "one for each");
     c->counters->acts[x->kind]++;

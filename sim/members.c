@@ -57,7 +57,7 @@ void members_commit(struct world *w, qr_slot slot, qr_term term, const struct me
 
 /* --- what may be lost ------------------------------------------------------------------------- */
 
-static uint16_t lost_nodes(const struct world *w)
+uint16_t members_lost(const struct world *w)
 {
     uint16_t lost = 0;
     for (node_index i = 0; i < w->node_count; i++) {
@@ -112,7 +112,7 @@ static bool all_survive(const struct world *w, uint16_t lost)
     return true;
 }
 
-static bool may_lose(const struct world *w, node_index node)
+bool members_may_lose(const struct world *w, node_index node)
 {
     const struct sim_node *n = &w->nodes[node];
     for (node_index i = 0; i < w->node_count; i++) {
@@ -121,12 +121,12 @@ static bool may_lose(const struct world *w, node_index node)
         }
     }
     return w->knows_members && n->life == LIFE_NODE &&
-           all_survive(w, lost_nodes(w) | node_bit(node));
+           all_survive(w, members_lost(w) | node_bit(node));
 }
 
 bool members_wipe(struct world *w, node_index node)
 {
-    if (!may_lose(w, node)) {
+    if (!members_may_lose(w, node)) {
         return false;
     }
     struct sim_node *n = &w->nodes[node];
@@ -145,7 +145,7 @@ bool members_wipe(struct world *w, node_index node)
 bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state)
 {
     struct sim_node *n = &w->nodes[node];
-    if (!may_lose(w, node) || quorum_count(members_decided(w)->voters) < 2) {
+    if (!members_may_lose(w, node) || quorum_count(members_decided(w)->voters) < 2) {
         return false;
     }
     node_crash(w, n, rng_chance(&w->rng, 1, 2));
@@ -243,7 +243,7 @@ static bool compose(const struct world *w, const struct order *o, const struct m
  */
 static bool is_sane(const struct world *w, const struct membership *wanted)
 {
-    return wanted->voters == 0 || survives(wanted, lost_nodes(w));
+    return wanted->voters == 0 || survives(wanted, members_lost(w));
 }
 
 void members_arrive(struct world *w, struct sim_node *n, uint32_t number)
@@ -312,7 +312,7 @@ static bool decides(const struct membership *m, uint16_t core, uint16_t able)
  * memberships than the decided one are over. */
 static bool core_decides(const struct world *w, uint16_t core)
 {
-    uint16_t able = core & (uint16_t)~lost_nodes(w);
+    uint16_t able = core & (uint16_t)~members_lost(w);
     qr_slot decided = w->decided[w->decided_count - 1].slot;
     bool good = decides(members_decided(w), core, able);
     for (node_index i = 0; i < w->node_count; i++) {

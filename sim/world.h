@@ -443,6 +443,7 @@ struct world {
     size_t committed_count, committed_cap;
     struct membership_at *decided; /* the committed memberships; [0]: of the beginning */
     size_t decided_count, decided_cap;
+    uint32_t decided_epoch;  /* that the latest committed membership serves */
     struct term_fact *facts; /* hash table: (slot, term) -> chain */
     size_t fact_count, fact_cap;
     node_index *leader_of; /* by term */
@@ -535,6 +536,8 @@ void members_answer(struct world *w, struct sim_node *n, uint32_t order, enum qr
  * be more than the protocol promises to survive. */
 bool members_wipe(struct world *w, node_index node);
 bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
+bool members_may_lose(const struct world *w, node_index node);
+uint16_t members_lost(const struct world *w); /* who has forgotten something */
 /* Nodes that can decide whatever is decided in their logs; mostly no more than it takes. */
 uint16_t members_core(struct world *w);
 

@@ -24,6 +24,17 @@ struct membership follow_first_members(const struct map_partition *partition, no
     return (struct membership){ .voters = partition->founders };
 }
 
+bool follow_look(struct follow_fresh *fresh, const struct outlook *zero, qr_slot applied)
+{
+    if (fresh->fresh) {
+        return true;
+    }
+    /* Entries that were dropped since nobody has gone by. */
+    fresh->upto = zero->forgetful ? UINT64_MAX : min_u64(fresh->upto, zero->last);
+    fresh->fresh = applied >= fresh->upto;
+    return fresh->fresh;
+}
+
 /* --- The replica itself --------------------------------------------------------------------- */
 
 static enum follow_kind create(const struct map_partition *p, const struct follow_view *view)

@@ -10,6 +10,8 @@
  *    entry that made a node do something stands in the same log before what the node did, so a
  *    fresh map is never older than a replica. (A checkpoint of group 0 is older than that: by it a
  *    node would delete replicas it has joined since, and all nodes at once after a power failure.)
+ *    Where group 0's replica itself has forgotten, its log may have lost that entry: then up to
+ *    where its log ended when it remembered again.
  * F2 Founding. A replica that is nothing but empty, and votes, is made by a founder only, and only
  *    one that cannot have taken part: not `moved`, and its log knows nothing of the group and has
  *    lost nothing. Such a node is no different from a member that was cut off since the group was
@@ -65,6 +67,15 @@ enum follow_kind {
     FOLLOW_REPORT_SETTLED, /* tell group 0's leader that `epoch` is reached (F6) */
     FOLLOW_HAND_OVER,      /* leadership to `to` (F10) */
 };
+
+/* F1, found out: made anew when group 0's replica starts, with the last slot of its log. */
+struct follow_fresh {
+    qr_slot upto;
+    bool fresh;
+};
+
+/* Looks again, at group 0's replica and what is applied to the map; whether the map is fresh. */
+bool follow_look(struct follow_fresh *fresh, const struct outlook *zero, qr_slot applied);
 
 /* What a node has of a partition. */
 struct follow_view {
