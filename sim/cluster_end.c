@@ -1,6 +1,6 @@
 /* The liveness phase of a cluster: all machines heal, and in bounded time every replica is where it
- * is wished and nowhere else, every group takes a write and answers a read of each key, and what was
- * dropped is gone. */
+ * is wished and nowhere else, every group takes a write and answers a read of each key, and what
+ * was dropped is gone. */
 #include "sim/cluster.h"
 
 #include "cluster/place.h"
