@@ -17,6 +17,9 @@
 #define KEYSPACES_MAX 1024            /* more are refused when they are to be created */
 #define PARTITIONS_MAX 16384          /* of all keyspaces together; the same */
 #define KEYSPACE_PARTITIONS_MAX 16384 /* of one: a slot each; the same */
+/* Turns of partitions in one turn of the loop, and of telling them of peers: the others wait. */
+#define SCHEDULE_SLICE_USEC 5000
+#define SCHEDULE_SWEEP_USEC 3000
 
 /* --- keys, values, commands: past it the command gets an error and nothing happens ---------- */
 #define KEY_BYTES_MAX (64 * KIB)    /* -ERR key is too long */

@@ -1,6 +1,9 @@
 /* Execution: committed entries through the engine, reads between them, answers to whoever asked
  * (stream.h S1, S2; replica.h D1, D2). */
 #include "node/replica_internal.h"
+
+#include "base/alloc.h"
+#include "node/quarantine.h"
 #include "node/router.h"
 #include "node/run.h"
 
@@ -212,10 +215,10 @@ void replica_serve_confirmed(struct replica *r)
         try_read(r, pendings_pop(&r->confirmed), false);
         looks--;
     }
-    r->node->again = r->node->again || looks > 0;
+    r->partition->again = r->partition->again || looks > 0;
     if (count > READS_LOOKED_AT) { /* most of them wait for a write, which makes a turn itself */
         qr_time soon = r->node->clock + QR_MILLISECOND;
-        r->node->wake = soon < r->node->wake ? soon : r->node->wake;
+        partition_wake_at(r->partition, soon);
     }
 }
 
@@ -224,14 +227,14 @@ void replica_serve_large(struct replica *r)
     if (r->large.count > 0) {
         look_at_clock(r);
     }
-    uint32_t served = r->pace.served;
+    uint32_t served = r->bench->pace.served;
     for (uint32_t i = 0; r->large.count > 0 && pace_has_time_for_large(r, i); i++) {
         try_read(r, pendings_pop(&r->large), true);
     }
-    if (r->pace.served > served && r->confirmed.count > 0) {
-        r->node->again = true; /* some of these may have waited for some of those (S2) */
+    if (r->bench->pace.served > served && r->confirmed.count > 0) {
+        r->partition->again = true; /* some of these may have waited for some of those (S2) */
     }
-    pace_end_turn(r);
+    pace_end_partition(r);
 }
 
 void replica_unpark(struct stream *stream)
@@ -239,8 +242,9 @@ void replica_unpark(struct stream *stream)
     struct pending *p;
     while ((p = pendings_pop(&stream->parked)) != NULL) {
         keep_read(&p->partition->replica->confirmed, p, READ_CONFIRMED);
+        p->partition->again = true;
+        partition_wake(p->partition);
     }
-    stream->node->again = true;
 }
 
 static void ask_elsewhere(struct replica *r)
@@ -344,15 +348,46 @@ static void serve_reads_ahead(struct replica *r, struct pending *p)
 
 static struct pending **flight(struct replica *r, qr_slot slot)
 {
-    return &r->flights[slot % FLIGHTS];
+    return &r->flights[slot & (r->flight_cap - 1)];
+}
+
+/* There are places for all slots up to `slot` that are not applied. */
+static void grow_flights(struct replica *r, qr_slot slot)
+{
+    uint32_t cap = r->flight_cap > 0 ? r->flight_cap : FLIGHTS_MIN;
+    while (slot - r->applied > cap) {
+        cap *= 2;
+    }
+    struct pending **grown = qr_zalloc(cap * sizeof *grown);
+    for (uint32_t i = 0; i < r->flight_cap; i++) {
+        struct pending *p = r->flights[i]; /* all in one place have one slot */
+        if (p != NULL) {
+            grown[p->slot & (cap - 1)] = p;
+        }
+    }
+    free(r->flights);
+    r->flights = grown;
+    r->flight_cap = cap;
+}
+
+void replica_fold_flights(struct replica *r)
+{
+    if (r->flight_bytes == 0) { /* no write has nothing */
+        free(r->flights);
+        r->flights = NULL;
+        r->flight_cap = 0;
+    }
 }
 
 void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_term term)
 {
     p->slot = slot;
     p->term = term;
-    struct pending **at = flight(r, slot);
     qr_assert(slot > r->applied && slot - r->applied <= FLIGHTS);
+    if (slot - r->applied > r->flight_cap) {
+        grow_flights(r, slot);
+    }
+    struct pending **at = flight(r, slot);
     p->queue_next = *at; /* an older one at this slot is from an earlier term (D1) */
     *at = p;
     if (p->cargo != NULL) { /* the log has all of it */
@@ -387,6 +422,9 @@ void replica_forget(struct replica *r, struct pending *p)
 static struct pending *landing(struct replica *r, qr_slot slot, qr_term term)
 {
     struct pending *winner = NULL;
+    if (r->flight_cap == 0) {
+        return NULL;
+    }
     struct pending *p = *flight(r, slot);
     *flight(r, slot) = NULL;
     while (p != NULL) {
@@ -410,7 +448,7 @@ static struct pending *landing(struct replica *r, qr_slot slot, qr_term term)
 void replica_flights_lost(struct replica *r, qr_slot slot)
 {
     struct pendings lost = { 0 };
-    for (uint32_t i = 0; i < FLIGHTS; i++) {
+    for (uint32_t i = 0; i < r->flight_cap; i++) {
         struct pending **link = &r->flights[i];
         while (*link != NULL) {
             struct pending *p = *link;

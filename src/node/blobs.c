@@ -64,6 +64,7 @@ void blobs_load(struct replica *r, struct pending *p)
         p->strand->writes_begun++;
     }
     pendings_push(&r->loading, p);
+    partition_wake(r->partition);
 }
 
 void blobs_forget(struct replica *r, struct pending *p)
@@ -171,7 +172,7 @@ static void carry_on(struct replica *r)
         budget -= (size_t)min_u64(n, budget);
     }
     if (r->loading.count > stuck && budget < BLOB_PART_BYTES) {
-        r->node->again = true;
+        r->partition->again = true;
     }
 }
 

@@ -3,6 +3,7 @@
 #include "node/alarm.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot_source.h"

@@ -5,6 +5,7 @@
 #include "node/facts.h"
 #include "node/keeper.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/router.h"
 
@@ -216,7 +217,7 @@ static void contact_lines(struct node *node, struct reply *out)
 static void health_lines(struct node *node, struct reply *out)
 {
     const struct health *h = &node->health;
-    const struct quarantine *q = &node->zero->quarantine;
+    const struct quarantine *q = node->zero->quarantine;
     const struct alarm *list[ALARMS_MAX];
     info_line(out, "alarms:%u", alarms_list(&node->alarms, list));
     info_line(out, "alarms_dropped:%u", node->alarms.dropped);

@@ -18,6 +18,7 @@
 #define RECLAIM_INTERVAL \
     QR_SECOND /* between checkpoints that are taken for the sake of the log \
                */
+#define WATCH_INTERVAL (2 * QR_MILLISECOND)
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 #define BRINGING_UP_FACTOR 4u          /* so much more log before a checkpoint */
 
@@ -305,7 +306,7 @@ static bool step(struct keeper *keeper, qr_time now)
 {
     qr_time due = step_due(keeper);
     if (now < due) {
-        keeper->node->wake = due < keeper->node->wake ? due : keeper->node->wake;
+        partition_wake_at(keeper->partition, due);
         return false;
     }
     return checkpoint_step(keeper->writing, SLICE);
@@ -325,6 +326,9 @@ void keeper_turn(struct keeper *keeper, qr_time now)
     replica_apply_durable_only(partition->replica, due && !durable);
     if (keeper->writing != NULL && step(keeper, now)) {
         keeper->busy = true;
+    }
+    if (keeper->writing != NULL && partition->group != 0) {
+        partition_wake_at(partition, now + WATCH_INTERVAL); /* the disk makes turns, but not its */
     }
 }
 

@@ -7,6 +7,7 @@
 #include "node/join.h"
 #include "node/members.h"
 #include "node/node.h"
+#include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/reports.h"

@@ -5,6 +5,7 @@
 #include "node/keeper.h"
 #include "node/local_internal.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/router.h"
 #include "protocol/quorum.h"

@@ -2,6 +2,7 @@
 #include "node/metrics_internal.h"
 
 #include "node/local_internal.h"
+#include "node/quarantine.h"
 
 #include <stdio.h>
 #include <unistd.h>

@@ -20,6 +20,7 @@
 #include "node/members.h"
 #include "node/logline.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/router.h"
@@ -86,7 +87,8 @@ static void on_durable(void *context, uint64_t position)
 {
     struct node *node = context;
     (void)node_clock(node);
-    replica_durable(node->zero->replica, position);
+    (void)replica_durable(node->zero->replica, position);
+    schedule_durable(node, position);
 }
 
 static void on_failure(void *context, int error, const char *what)
@@ -175,11 +177,8 @@ static void keep_house(struct node *node, qr_time now)
     node->wake = contact_next < node->wake ? contact_next : node->wake;
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;
-    qr_time quarantine_next = quarantine_turn(node->zero, now);
-    node->wake = quarantine_next < node->wake ? quarantine_next : node->wake;
     transfers_turn(node, now);
-    keeper_turn(node->zero->keeper, now);
-    repairer_turn(node->zero, now);
+    partition_house(node->zero, now);
 }
 
 static void hand_over(struct node *node)
@@ -225,7 +224,10 @@ static void arm(struct node *node, qr_time now)
     if (node->pending_count > 0 && node->housekeeping < at) {
         at = node->housekeeping;
     }
-    if (node->again || keeper_busy(node->zero->keeper)) {
+    at = node->zero->wake < at ? node->zero->wake : at;
+    qr_time others = schedule_deadline(&node->partitions.schedule);
+    at = others < at ? others : at;
+    if (node->again || node->zero->again) {
         at = now;
     }
     io_timer_start(node->io, &node->timer, at);
@@ -240,6 +242,13 @@ static void send_out(struct node *node)
     queues_measure(node);
 }
 
+static void turn_partitions(struct node *node, qr_time began)
+{
+    replica_turn(node->zero->replica);
+    schedule_turn(node, began, began + SCHEDULE_SLICE_USEC);
+    pace_end_turn(&node->bench, node->clock);
+}
+
 static void turn(void *context)
 {
     struct node *node = context;
@@ -247,14 +256,15 @@ static void turn(void *context)
         return;
     }
     qr_time began = node_clock(node);
-    node->again = false;
-    node->wake = began + QR_SECOND;
+    node->again = node->zero->again = false;
+    node->wake = node->zero->wake = began + QR_SECOND;
+    schedule_begin(node, began);
     clients_turn(node->clients_io);
     router_turn(node->router);
-    replica_turn(node->zero->replica);
+    turn_partitions(node, began);
     if (router_waiting(node->router) > 0 && replica_leader(node->zero->replica) != NODE_NONE) {
         router_turn(node->router); /* a leader was found, or room was made, in this turn */
-        replica_turn(node->zero->replica);
+        turn_partitions(node, began);
     }
     control_turn(node, began);
     watch_role(node, began);
@@ -265,7 +275,7 @@ static void turn(void *context)
     keep_house(node, began);
     send_out(node);
     while (log_flush(node->log)) { /* synced inline: what waited for it goes out as well */
-        replica_turn(node->zero->replica);
+        turn_partitions(node, began);
         send_out(node);
     }
     http_turn(node->http, began);
@@ -370,7 +380,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     reply_init(&node->nowhere, 2);
     node->nowhere.discard = true;
     node->io = io_new();
-    node->zero = partition_new(node, 0);
+    node->zero = partitions_add(node, 0);
     node->map = map_new();
     node->control = control_new(node);
     note_start(node);
@@ -420,30 +430,24 @@ void node_free(struct node *node)
     if (node->peers != NULL) {
         peers_free(node->peers);
     }
-    if (node->zero->replica != NULL) {
-        replica_free(node->zero->replica);
-        node->zero->replica = NULL; /* what is freed behind has nothing to say to it */
+    for (uint32_t i = 0; i < node->partitions.count; i++) {
+        partition_close_replica(partitions_at(&node->partitions, i));
     }
-    repairer_free(node->zero->repairer);
     if (node->router != NULL) {
         router_free(node->router);
     }
-    if (node->zero->keeper != NULL) {
-        quarantine_free(node->zero);
-        keeper_free(node->zero->keeper);
-        transfers_close(node->zero);
-        transfers_free(node);
+    for (uint32_t i = 0; i < node->partitions.count; i++) {
+        partition_strip(partitions_at(&node->partitions, i));
     }
+    transfers_free(node);
     if (node->log != NULL) {
         log_close(node->log);
     }
     io_free(node->io);
     identity_close(&node->identity); /* the lock goes last: nothing is written any more */
     pending_free_all(node);          /* large things of theirs go to the engine's bin */
-    if (node->zero->engine != NULL) {
-        engine_free(node->zero->engine);
-    }
-    partition_free(node->zero);
+    partitions_free(&node->partitions);
+    workbench_free(&node->bench);
     leaders_free(node);
     control_free(node->control);
     map_free(node->map);

@@ -14,9 +14,10 @@
 #include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
-#include "node/partition.h"
+#include "node/partitions.h"
 #include "node/queues.h"
 #include "node/repeats.h"
+#include "node/workbench.h"
 #include "node/measure.h"
 #include "node/places.h"
 #include "node/transfers.h"
@@ -64,6 +65,8 @@ struct node {
     struct map *map;
     struct control *control;
     uint32_t quotas; /* grows with every change that may be one of a quota */
+    struct partitions partitions;
+    struct workbench bench;
     struct peers *peers;
     struct router *router;
     struct leaders leaders;

@@ -21,13 +21,13 @@ static bool is_turn_over(const struct replica *r)
 
 bool pace_has_time(const struct replica *r)
 {
-    const struct reads_pace *pace = &r->pace;
+    const struct reads_pace *pace = &r->bench->pace;
     return pace->served == 0 || (pace->bytes < READS_TURN_BYTES && !is_turn_over(r));
 }
 
 bool pace_has_time_for_large(const struct replica *r, uint32_t tried)
 {
-    const struct reads_pace *pace = &r->pace;
+    const struct reads_pace *pace = &r->bench->pace;
     bool alone = pace->others + pace->others_before == 0;
     if (!alone && r->node->clock < pace->large_after) {
         return false;
@@ -49,7 +49,7 @@ void pace_note_history(struct read_history *history, qr_time took, size_t bytes)
 
 void pace_note_read(struct replica *r, const struct pending *p, qr_time took, size_t bytes)
 {
-    struct reads_pace *pace = &r->pace;
+    struct reads_pace *pace = &r->bench->pace;
     pace->served++;
     pace->bytes += bytes;
     if (p->stream == NULL) {
@@ -66,19 +66,22 @@ void pace_note_read(struct replica *r, const struct pending *p, qr_time took, si
 
 void pace_note_write(struct replica *r)
 {
-    r->pace.others++;
+    r->bench->pace.others++;
 }
 
-void pace_end_turn(struct replica *r)
+/* Those of this partition that are left have another turn. */
+void pace_end_partition(struct replica *r)
 {
-    struct reads_pace *pace = &r->pace;
-    struct node *node = r->node;
-    qr_time large_after = pace->large_after;
-    if (pace->served_large > 0) {
-        large_after = node->clock + pace->large_took;
-    }
-    *pace = (struct reads_pace){ .others_before = pace->others, .large_after = large_after };
+    const struct reads_pace *pace = &r->bench->pace;
     if (r->large.count > 0) {
-        node->wake = large_after < node->wake ? large_after : node->wake;
+        qr_time took = pace->served_large > 0 ? r->node->clock + pace->large_took : 0;
+        partition_wake_at(r->partition, took > pace->large_after ? took : pace->large_after);
     }
+}
+
+void pace_end_turn(struct workbench *bench, qr_time now)
+{
+    struct reads_pace *pace = &bench->pace;
+    qr_time large_after = pace->served_large > 0 ? now + pace->large_took : pace->large_after;
+    *pace = (struct reads_pace){ .others_before = pace->others, .large_after = large_after };
 }

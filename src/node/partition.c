@@ -1,24 +1,62 @@
 #include "node/partition.h"
 
 #include "base/alloc.h"
-#include "node/node.h"
+#include "engine/engine.h"
+#include "node/keeper.h"
+#include "node/quarantine.h"
+#include "node/repair.h"
+#include "node/replica.h"
+#include "node/transfers.h"
 
 struct partition *partition_new(struct node *node, uint32_t group)
 {
-    struct partition *partition = qr_zalloc(sizeof *partition);
-    partition->node = node;
-    partition->group = group;
-    leaders_adopt(partition);
-    return partition;
+    struct partition *p = qr_zalloc(sizeof *p);
+    p->node = node;
+    p->group = group;
+    p->awake = group == 0;
+    p->wake = p->due = QR_NEVER;
+    p->heap_at = UINT32_MAX;
+    leaders_adopt(p);
+    return p;
 }
 
-struct partition *partition_of_group(const struct node *node, uint32_t group)
+void partition_close_replica(struct partition *p)
 {
-    return group == 0 ? node->zero : NULL;
+    if (p->replica != NULL) {
+        replica_free(p->replica);
+        p->replica = NULL;
+    }
+    repairer_free(p->repairer);
+    p->repairer = NULL;
 }
 
-void partition_free(struct partition *partition)
+void partition_strip(struct partition *p)
 {
-    free(partition->track.relays);
-    free(partition);
+    quarantine_free(p);
+    if (p->keeper != NULL) {
+        keeper_free(p->keeper);
+        p->keeper = NULL;
+    }
+    transfers_close(p);
+}
+
+void partition_free(struct partition *p)
+{
+    if (p->engine != NULL) {
+        engine_free(p->engine);
+    }
+    free(p->track.relays);
+    free(p);
+}
+
+void partition_house(struct partition *p, qr_time now)
+{
+    partition_wake_at(p, quarantine_turn(p, now));
+    if (p->keeper != NULL) {
+        keeper_turn(p->keeper, now);
+        p->again = p->again || keeper_busy(p->keeper);
+    } else if (engine_idle(p->engine)) {
+        p->again = true;
+    }
+    repairer_turn(p, now);
 }

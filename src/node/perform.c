@@ -9,12 +9,14 @@
 
 #include <string.h>
 
+#define MARKS_MIN 4u
+
 /* --- Bodies and waiting effects ----------------------------------------------------------------
  */
 
 static size_t encode_body(struct replica *r, uint16_t kind, const void *body)
 {
-    struct wire_writer w = wire_writer(r->encoded, r->encoded_cap);
+    struct wire_writer w = wire_writer(r->bench->encoded, r->bench->encoded_cap);
     bool known = r->protocol->codec->encode(kind, body, &w);
     qr_assert(known);
     qr_assert(!w.bad);
@@ -37,7 +39,7 @@ void replica_hold(struct replica *r, const struct effect *e)
     h->effect = *e;
     h->body_bytes = n;
     if (n > 0) {
-        memcpy(h->body, r->encoded, n);
+        memcpy(h->body, r->bench->encoded, n);
     }
     if (r->held_last != NULL) {
         r->held_last->next = h;
@@ -54,7 +56,7 @@ void replica_hold(struct replica *r, const struct effect *e)
  * when it has refused what follows. */
 static bool is_behind_gap(const struct replica *r, node_index to, qr_slot lo)
 {
-    qr_slot gap = r->feed.member[to].gap;
+    qr_slot gap = r->feed != NULL ? r->feed->member[to].gap : 0;
     return gap != 0 && lo > gap && lo > r->outlook.member[to].match + 1;
 }
 
@@ -64,15 +66,18 @@ static bool may_attach(struct replica *r, node_index to, qr_slot lo)
 {
     size_t bytes = r->attached[to];
     r->attaches = true;
+    if (r->feed == NULL) {
+        r->feed = qr_zalloc(sizeof *r->feed);
+    }
     bool room = bytes == 0 || (bytes < APPEND_TURN_BYTES && r->read_back < READ_BACK_TURN_BYTES);
-    r->feed.member[to].gap = room ? 0 : lo;
+    r->feed->member[to].gap = room ? 0 : lo;
     return room;
 }
 
 /* Whether the pace counts: far behind, and nobody waits for it. */
 static bool is_paced(const struct replica *r, qr_slot lo)
 {
-    return r->feed.paced && lo <= r->outlook.commit &&
+    return r->feed != NULL && r->feed->paced && lo <= r->outlook.commit &&
            log_bytes_from(r->node->log, r->group, lo) > CATCH_UP_NEAR_BYTES;
 }
 
@@ -80,9 +85,9 @@ static void note_attached(struct replica *r, node_index to, const struct message
                           size_t bytes)
 {
     r->attached[to] += bytes;
-    r->feed.member[to].gap = hi < m->hi ? hi : 0;
+    r->feed->member[to].gap = hi < m->hi ? hi : 0;
     if (is_paced(r, m->lo)) {
-        feed_took(&r->feed, to, bytes, r->node->clock);
+        feed_took(r->feed, to, bytes, r->node->clock);
     }
 }
 
@@ -101,8 +106,8 @@ static void send_message(struct replica *r, node_index to, const struct message 
     struct span records = { 0 };
     qr_slot hi = m->lo;
     bool wanted = m->hi > m->lo && !is_behind_gap(r, to, m->lo);
-    if (wanted && is_paced(r, m->lo) && feed_must_wait(&r->feed, to, r->node->clock)) {
-        feed_keep(&r->feed, to, m, body);
+    if (wanted && is_paced(r, m->lo) && feed_must_wait(r->feed, to, r->node->clock)) {
+        feed_keep(r->feed, to, m, body);
         return;
     }
     if (wanted && may_attach(r, to, m->lo)) {
@@ -115,7 +120,9 @@ static void send_message(struct replica *r, node_index to, const struct message 
         hi = m->lo + (qr_slot)n;
         r->read_back += log_read_back_bytes(r->node->log) - read_before;
         note_attached(r, to, m, hi, records.n);
-        measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
+        if (r->group == 0) { /* acknowledgements are watched by slot */
+            measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
+        }
         (void)io_failpoint(r->node->io, FAIL_SEND_ENTRIES);
     }
     peers_send(r->node->peers, to, r->group, m->kind, r->protocol->codec->is_control(m->kind), body,
@@ -129,8 +136,11 @@ static void send_message(struct replica *r, node_index to, const struct message 
 void replica_feed(struct replica *r)
 {
     struct node *node = r->node;
-    struct feed *f = &r->feed;
+    struct feed *f = r->feed;
     const struct outlook *o = &r->outlook;
+    if (f == NULL) {
+        return;
+    }
     struct feed_sight sight = { .now = node->clock,
                                 .term = o->role == ROLE_LEADER ? o->term : 0,
                                 .position = log_position(node->log),
@@ -140,11 +150,16 @@ void replica_feed(struct replica *r)
                                 .last = o->last,
                                 .hurried = o->transfer_to != NODE_NONE };
     feed_look(f, &sight);
+    if (sight.term == 0 && r->group != 0) {
+        free(f); /* nothing of it counts before this node leads again, and it keeps no message */
+        r->feed = NULL;
+        return;
+    }
     for (uint32_t rest = f->waiting; rest != 0; rest &= rest - 1) {
         node_index to = set_first(rest);
         if (feed_must_wait(f, to, node->clock)) {
             qr_time due = f->member[to].due;
-            node->wake = due < node->wake ? due : node->wake;
+            partition_wake_at(r->partition, due);
             continue;
         }
         struct late *late = feed_take(f, to);
@@ -157,7 +172,7 @@ static void perform_send(struct replica *r, const struct effect *e)
 {
     const struct message *m = &e->send.message;
     size_t n = encode_body(r, m->kind, m->body);
-    send_message(r, e->send.to, m, span_of(r->encoded, n));
+    send_message(r, e->send.to, m, span_of(r->bench->encoded, n));
 }
 
 void replica_mark_ticket(struct replica *r, qr_ticket ticket)
@@ -165,7 +180,7 @@ void replica_mark_ticket(struct replica *r, qr_ticket ticket)
     struct log_group group = { 0 };
     (void)log_group_state(r->node->log, r->group, &group);
     if (r->marks_count == r->marks_cap) {
-        uint32_t cap = r->marks_cap * 2;
+        uint32_t cap = r->marks_cap > 0 ? r->marks_cap * 2 : MARKS_MIN;
         struct ticket_mark *grown = qr_alloc(cap * sizeof *grown);
         for (uint32_t i = 0; i < r->marks_count; i++) {
             grown[i] = r->marks[(r->marks_first + i) % r->marks_cap];
@@ -178,6 +193,15 @@ void replica_mark_ticket(struct replica *r, qr_ticket ticket)
     r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] = (struct ticket_mark){
         .ticket = ticket, .position = log_position(r->node->log), .last = group.last_slot
     };
+    partition_expects(r->partition);
+}
+
+void replica_drop_batch(struct replica *r)
+{
+    batch_room_give(r->bench, r->batch);
+    r->batch = NULL;
+    r->batch_count = 0;
+    r->batch_n = 0;
 }
 
 /* The batch's records get their slots and go to the log as they are. */
@@ -189,7 +213,7 @@ static void persist_batch(struct replica *r, const struct effect *e)
     qr_wall stamp = replica_stamp(r);
     size_t at = 0;
     for (uint32_t i = 0; i < r->batch_count; i++) {
-        uint8_t *record = r->batch + at;
+        uint8_t *record = r->batch->p + at;
         uint32_t n;
         memcpy(&n, record, sizeof n); /* replica_write left the length there */
         uint8_t kind = record[RECORD_KIND_AT];
@@ -201,20 +225,14 @@ static void persist_batch(struct replica *r, const struct effect *e)
             blobs_proposed(r, span_of(record + RECORD_HEADER_BYTES, n));
         } else {
             op_stamp(record + RECORD_HEADER_BYTES, stamp, rng_next(&r->rng));
-            replica_took_off(r, r->batch_pending[i], slot, e->persist.term);
+            replica_took_off(r, r->batch->pending[i], slot, e->persist.term);
         }
         record_seal(record, r->group, kind, slot, e->persist.term, n);
         at += record_bytes(n);
     }
     qr_assert(at == r->batch_n);
-    log_append(r->node->log, span_of(r->batch, r->batch_n), r->batch_count);
-    r->batch_count = 0;
-    r->batch_n = 0;
-    if (r->batch_cap > BUFFER_KEPT_BYTES) {
-        free(r->batch);
-        r->batch = NULL;
-        r->batch_cap = 0;
-    }
+    log_append(r->node->log, span_of(r->batch->p, r->batch_n), r->batch_count);
+    replica_drop_batch(r);
 }
 
 static void persist_noop(struct replica *r, const struct effect *e)
@@ -243,7 +261,7 @@ static void persist_received(struct replica *r, const struct effect *e)
         bytes += n;
     }
     log_append(r->node->log, span_of(rest.p, bytes), count);
-    if (r->received_count > 0) {
+    if (r->bench->received_count > 0) {
         replica_roster_appended(r, e->persist.lo, e->persist.hi);
     }
 }
@@ -284,10 +302,11 @@ static void perform_persist(struct replica *r, const struct effect *e)
     if (e->persist.state_kind != 0) {
         uint8_t tag[2] = { (uint8_t)e->persist.state_kind, (uint8_t)(e->persist.state_kind >> 8) };
         size_t n = encode_body(r, e->persist.state_kind, e->persist.state);
-        qr_assert(n + 2 <= r->encoded_cap);
-        memmove(r->encoded + 2, r->encoded, n);
-        memcpy(r->encoded, tag, 2);
-        log_state(r->node->log, r->group, span_of(r->encoded, n + 2));
+        uint8_t *encoded = r->bench->encoded;
+        qr_assert(n + 2 <= r->bench->encoded_cap);
+        memmove(encoded + 2, encoded, n);
+        memcpy(encoded, tag, 2);
+        log_state(r->node->log, r->group, span_of(encoded, n + 2));
     }
     if (e->persist.hi > e->persist.lo) {
         persist_entries(r, e);
@@ -304,21 +323,20 @@ static void refuse_batch(struct replica *r, const struct effect *e)
     size_t at = 0;
     for (uint32_t i = 0; i < r->batch_count; i++) {
         uint32_t n;
-        memcpy(&n, r->batch + at, sizeof n);
-        struct pending *p = r->batch_pending[i];
+        memcpy(&n, r->batch->p + at, sizeof n);
+        struct pending *p = r->batch->pending[i];
         if (p != NULL) {
             r->flight_bytes -= n;
             if (p->op == NULL) { /* one with a cargo keeps its own */
-                memcpy(pending_take_room(p, n), r->batch + at + RECORD_HEADER_BYTES, n);
+                memcpy(pending_take_room(p, n), r->batch->p + at + RECORD_HEADER_BYTES, n);
             }
             pendings_push(&refused, p);
-        } else if (r->batch[at + RECORD_KIND_AT] == RECORD_BLOB) {
-            blobs_unproposed(r, span_of(r->batch + at + RECORD_HEADER_BYTES, n));
+        } else if (r->batch->p[at + RECORD_KIND_AT] == RECORD_BLOB) {
+            blobs_unproposed(r, span_of(r->batch->p + at + RECORD_HEADER_BYTES, n));
         }
         at += record_bytes(n);
     }
-    r->batch_count = 0;
-    r->batch_n = 0;
+    replica_drop_batch(r);
     blobs_refused(r, &refused);
     router_retry(r->node->router, &refused, e->answer.status);
 }

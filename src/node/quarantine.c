@@ -1,5 +1,6 @@
 #include "node/quarantine.h"
 
+#include "base/alloc.h"
 #include "node/alarm.h"
 #include "node/checkpoint.h"
 #include "node/checkpoint_place.h"
@@ -10,6 +11,7 @@
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot_source.h"
+#include "protocol/quorum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +28,14 @@
 static uint32_t id_of(const struct node *node, node_index i)
 {
     return i < MEMBERS_MAX ? node->known[i].id : 0;
+}
+
+static struct quarantine *quarantine_of(struct partition *partition)
+{
+    if (partition->quarantine == NULL) {
+        partition->quarantine = qr_zalloc(sizeof *partition->quarantine);
+    }
+    return partition->quarantine;
 }
 
 /* --- The mark ------------------------------------------------------------------------------- */
@@ -55,7 +65,7 @@ static void set_mark(struct partition *partition)
     if (error == 0 || error == -EEXIST) { /* the try before may not have come to the sync */
         error = checkpoint_sync_dir(node->io, node->config.dir, partition->group);
     }
-    partition->quarantine.marked = error == 0; /* else it is tried again */
+    partition->quarantine->marked = error == 0; /* else it is tried again */
     if (error != 0) {
         node_disk_failed(node, "the mark of a state that is not to be served cannot be written",
                          error);
@@ -67,7 +77,7 @@ static void remove_mark(struct partition *partition)
 {
     struct node *node = partition->node;
     char path[CHECKPOINT_PATH_MAX];
-    partition->quarantine.marked = false;
+    partition->quarantine->marked = false;
     mark_path(partition, path);
     int error = io_unlink(node->io, path);
     error = error == 0 ? checkpoint_sync_dir(node->io, node->config.dir, partition->group) : error;
@@ -81,8 +91,8 @@ static void remove_mark(struct partition *partition)
 static void raise_alarm(struct partition *partition, const char *why)
 {
     struct node *node = partition->node;
-    node->corrupt_groups += !partition->quarantine.alarmed;
-    partition->quarantine.alarmed = true;
+    node->corrupt_groups += !partition->quarantine->alarmed;
+    partition->quarantine->alarmed = true;
     if (partition->group == 0) {
         alarm_raise(node, ALARM_CORRUPT, "%s", why);
     } else {
@@ -93,8 +103,8 @@ static void raise_alarm(struct partition *partition, const char *why)
 static void clear_alarm(struct partition *partition)
 {
     struct node *node = partition->node;
-    if (partition->quarantine.alarmed) {
-        partition->quarantine.alarmed = false;
+    if (partition->quarantine->alarmed) {
+        partition->quarantine->alarmed = false;
         qr_assert(node->corrupt_groups > 0);
         node->corrupt_groups--;
     }
@@ -110,7 +120,6 @@ void quarantine_open(struct partition *partition)
     struct node *node = partition->node;
     char path[CHECKPOINT_PATH_MAX];
     struct io_file *file;
-    struct quarantine *q = &partition->quarantine;
     mark_path(partition, path);
     int error = io_file_open(node->io, path, 0, &file);
     if (error == 0) {
@@ -118,6 +127,7 @@ void quarantine_open(struct partition *partition)
     }
     if (error !=
         -ENOENT) { /* where it cannot be seen, too: a state that may be wrong is not served */
+        struct quarantine *q = quarantine_of(partition);
         partition->quarantined = q->marked = true;
         q->saved = true; /* by the life before, as far as it came */
     }
@@ -142,10 +152,11 @@ void quarantine_start(struct partition *partition)
 
 static void begin(struct partition *partition, qr_slot slot)
 {
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     char why[ALARM_TEXT_BYTES];
     qr_assert(!partition->quarantined);
     partition->quarantined = true;
+    partition_wake(partition);
     q->begun++;
     q->begun_at = replica_applied(partition->replica);
     q->saved = false;
@@ -164,7 +175,7 @@ static void begin(struct partition *partition, qr_slot slot)
 void quarantine_end(struct partition *partition)
 {
     struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     qr_assert(partition->quarantined);
     partition->quarantined = false;
     q->ended++;
@@ -184,7 +195,7 @@ static void on_saved(void *context, enum checkpoint_result result,
 {
     struct partition *partition = context;
     struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     q->saving = NULL;
     q->saved = true;
     if (result == CHECKPOINT_FAILED) {
@@ -205,7 +216,7 @@ static void on_saved(void *context, enum checkpoint_result result,
 static void save(struct partition *partition)
 {
     struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     struct checkpoint_header header = { .group = partition->group };
     memcpy(header.cluster, node->identity.cluster, sizeof header.cluster);
     memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
@@ -226,11 +237,11 @@ static void save(struct partition *partition)
 
 static bool save_some(struct partition *partition)
 {
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     if (q->saved) {
         return false;
     }
-    if (q->saving == NULL && keeper_is_quiet(partition->keeper)) {
+    if (q->saving == NULL && (partition->keeper == NULL || keeper_is_quiet(partition->keeper))) {
         save(partition);
     }
     return q->saving != NULL && checkpoint_step(q->saving, SLICE);
@@ -238,19 +249,24 @@ static bool save_some(struct partition *partition)
 
 bool quarantine_may_end(const struct partition *partition)
 {
-    return partition->quarantine.saved && partition->quarantine.saving == NULL;
+    return partition->quarantine->saved && partition->quarantine->saving == NULL;
 }
 
 void quarantine_free(struct partition *partition)
 {
-    digests_free(&partition->quarantine.digests);
-    if (partition->quarantine.alarmed && !partition->node->stopping) {
+    struct quarantine *q = partition->quarantine;
+    if (q == NULL) {
+        return;
+    }
+    if (q->alarmed && !partition->node->stopping) {
         clear_alarm(partition);
     }
-    if (partition->quarantine.saving != NULL) {
-        checkpoint_abort(partition->quarantine.saving);
-        partition->quarantine.saving = NULL;
+    if (q->saving != NULL) {
+        checkpoint_abort(q->saving);
     }
+    digests_free(&q->digests);
+    free(q);
+    partition->quarantine = NULL;
 }
 
 /* --- Comparing ------------------------------------------------------------------------------ */
@@ -258,7 +274,7 @@ void quarantine_free(struct partition *partition)
 static void dispute(struct partition *partition, qr_slot slot, node_index other)
 {
     struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     if (q->disputed_since == 0) {
         q->disputed_since = io_now(node->io);
     }
@@ -268,7 +284,7 @@ static void dispute(struct partition *partition, qr_slot slot, node_index other)
 
 static void judge(struct partition *partition, qr_slot slot)
 {
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     node_index other = NODE_NONE;
     switch (digests_judge(&q->digests, slot, &other)) {
     case DIGEST_UNKNOWN:
@@ -294,13 +310,28 @@ static void judge(struct partition *partition, qr_slot slot)
     qr_unreachable();
 }
 
+/* Those that hold replicas. */
+static void tell(struct partition *partition, struct span head)
+{
+    struct peers *peers = partition->node->peers;
+    if (partition->group == 0) {
+        peers_tell_group(peers, NODE_NONE, 0, FRAME_DIGEST, head);
+        return;
+    }
+    qr_slot slot;
+    uint32_t others = membership_all(&replica_roster(partition->replica, &slot)->members);
+    others &= ~(1u << replica_me(partition->replica));
+    for (uint32_t rest = others; rest != 0; rest &= rest - 1) {
+        peers_tell_group(peers, set_first(rest), partition->group, FRAME_DIGEST, head);
+    }
+}
+
 void quarantine_note_state(struct partition *partition, qr_slot slot)
 {
-    struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
     if (partition->quarantined || slot == 0) {
         return;
     }
+    struct quarantine *q = quarantine_of(partition);
     uint8_t head[DIGEST_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
     uint64_t digest = engine_rolling_digest(partition->engine);
@@ -310,7 +341,7 @@ void quarantine_note_state(struct partition *partition, qr_slot slot)
     wire_put_u64(&w, slot);
     wire_put_u64(&w, digest);
     qr_assert(!w.bad && w.n == sizeof head);
-    peers_tell_group(node->peers, NODE_NONE, partition->group, FRAME_DIGEST, span_of(head, w.n));
+    tell(partition, span_of(head, w.n));
 }
 
 bool quarantine_receive(struct partition *partition, node_index from, struct span head)
@@ -323,7 +354,7 @@ bool quarantine_receive(struct partition *partition, node_index from, struct spa
         return false;
     }
     if (version == DIGEST_VERSION) { /* digests made in another way say nothing */
-        digests_told(&partition->quarantine.digests, from, slot, digest);
+        digests_told(&quarantine_of(partition)->digests, from, slot, digest);
         judge(partition, slot);
     }
     return true;
@@ -331,13 +362,15 @@ bool quarantine_receive(struct partition *partition, node_index from, struct spa
 
 void quarantine_peer(struct partition *partition, node_index peer)
 {
-    digests_forget(&partition->quarantine.digests, peer);
+    if (partition->quarantine != NULL) {
+        digests_forget(&partition->quarantine->digests, peer);
+    }
 }
 
 /* Where nothing happens all stand at the same slot. */
 static void note_quiet_state(struct partition *partition)
 {
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     qr_slot applied = replica_applied(partition->replica);
     if (applied == q->quiet && applied != q->noted) {
         quarantine_note_state(partition, applied);
@@ -348,7 +381,7 @@ static void note_quiet_state(struct partition *partition)
 static void look(struct partition *partition, qr_time now)
 {
     struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
+    struct quarantine *q = quarantine_of(partition);
     if (partition->quarantined && !q->marked) {
         set_mark(partition);
     }
@@ -366,29 +399,32 @@ static void look(struct partition *partition, qr_time now)
     }
 }
 
-/* Most groups are idle, and there are many: their state has been told of, and nobody differs. */
+/* Most groups are idle, and there are many: their state has been told of, and nobody differs; or
+ * nothing was ever written. */
 static bool is_settled(const struct partition *partition)
 {
-    const struct quarantine *q = &partition->quarantine;
-    return partition->group != 0 && !partition->quarantined && q->disputed_since == 0 &&
-           replica_applied(partition->replica) == q->noted;
+    const struct quarantine *q = partition->quarantine;
+    if (partition->group == 0 || partition->quarantined) {
+        return false;
+    }
+    return q == NULL ? engine_log_time(partition->engine) == 0
+                     : q->disputed_since == 0 && q->noted == replica_applied(partition->replica);
 }
 
 qr_time quarantine_turn(struct partition *partition, qr_time now)
 {
-    struct node *node = partition->node;
-    struct quarantine *q = &partition->quarantine;
+    if (is_settled(partition)) {
+        return QR_NEVER;
+    }
+    struct quarantine *q = quarantine_of(partition);
     if (now < q->next && !partition->quarantined) {
         return q->next;
     }
     if (partition->loading) {
         return now + LOOK_INTERVAL; /* the replica has not begun */
     }
-    if (is_settled(partition)) {
-        return QR_NEVER;
-    }
     if (partition->quarantined && save_some(partition)) {
-        node->again = true;
+        partition->again = true;
     }
     if (now >= q->next) {
         q->next = now + LOOK_INTERVAL;

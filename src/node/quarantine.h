@@ -17,6 +17,7 @@
 #ifndef NODE_QUARANTINE_H
 #define NODE_QUARANTINE_H
 
+#include "base/wire.h"
 #include "node/digests.h"
 
 struct partition;

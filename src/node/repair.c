@@ -215,15 +215,15 @@ void repairer_turn(struct partition *partition, qr_time now)
     }
     if (step.action == REPAIR_DROP || step.action == REPAIR_DROP_STATE) {
         drop(partition, &step);
-        node->again = true;
+        partition->again = true;
     } else if (step.action == REPAIR_WAIT) {
         remind(partition, now);
-        node->wake = step.at < node->wake ? step.at : node->wake;
+        partition_wake_at(partition, step.at);
     } else if (log_idle(node->log)) {
         finish(partition);
         return;
     } else {
-        node->again = true;
+        partition->again = true;
     }
     note_figures(partition);
 }

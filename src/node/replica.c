@@ -15,10 +15,13 @@
 
 void replica_step(struct replica *r, struct event *event)
 {
-    struct effects *out = &r->effects;
+    struct effects *out = &r->bench->effects;
     if (!r->started) {
         return; /* to the others as if this node was away still */
     }
+    qr_assert(!r->bench->stepping);
+    r->bench->stepping = true;
+    partition_wake(r->partition);
     r->stepped = true;
     r->deadline_known = false;
     out->n = 0;
@@ -33,7 +36,9 @@ void replica_step(struct replica *r, struct event *event)
             replica_perform(r, &out->v[i]);
         }
     }
+    r->bench->stepping = false;
 }
+
 /* --- Events --------------------------------------------------------------------------------- */
 
 /* What is in the log will be applied: a command that cannot be read must not get there. */
@@ -54,7 +59,7 @@ static bool records_fit(struct replica *r, struct span records, qr_slot lo, qr_s
                         qr_term term)
 {
     size_t at = 0;
-    r->received_count = 0;
+    r->bench->received_count = 0;
     for (qr_slot slot = lo; slot < hi; slot++) {
         struct record record;
         size_t n = record_read(span_of(records.p + at, records.n - at), &record);
@@ -70,7 +75,7 @@ static bool records_fit(struct replica *r, struct span records, qr_slot lo, qr_s
 bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct span body,
                      qr_slot lo, qr_slot hi, qr_term term, struct span records)
 {
-    if (!r->protocol->codec->decode(kind, body, r->received_body)) {
+    if (!r->protocol->codec->decode(kind, body, r->bench->received_body)) {
         return false;
     }
     if (hi > lo && log_backlog(r->node->log) > LOG_BACKLOG_BYTES_MAX) {
@@ -85,10 +90,10 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     struct event event = { .kind = EVENT_RECEIVE };
     event.receive.from = from;
     event.receive.message = (struct message){
-        .kind = kind, .body = r->received_body, .lo = lo, .hi = hi, .term = term
+        .kind = kind, .body = r->bench->received_body, .lo = lo, .hi = hi, .term = term
     };
-    event.receive.memberships = r->received;
-    event.receive.membership_count = r->received_count;
+    event.receive.memberships = r->bench->received;
+    event.receive.membership_count = r->bench->received_count;
     replica_step(r, &event);
     r->records = (struct span){ 0 };
     (void)io_failpoint(r->node->io, FAIL_RECEIVED);
@@ -100,11 +105,13 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     struct event event = { .kind = EVENT_PEER };
     event.peer.node = peer;
     event.peer.up = up;
-    feed_forget(&r->feed, peer); /* it is asked anew where it stands */
+    if (r->feed != NULL) {
+        feed_forget(r->feed, peer); /* it is asked anew where it stands */
+    }
     replica_step(r, &event);
 }
 
-void replica_durable(struct replica *r, uint64_t position)
+bool replica_durable(struct replica *r, uint64_t position)
 {
     qr_ticket upto = r->durable;
     while (r->marks_count > 0 && r->marks[r->marks_first].position <= position) {
@@ -114,7 +121,7 @@ void replica_durable(struct replica *r, uint64_t position)
         r->marks_count--;
     }
     if (upto == r->durable) {
-        return;
+        return r->marks_count == 0;
     }
     qr_assert(upto > r->durable); /* tickets become durable in order */
     r->durable = upto;
@@ -123,6 +130,7 @@ void replica_durable(struct replica *r, uint64_t position)
     struct event event = { .kind = EVENT_DURABLE };
     event.durable.upto = upto;
     replica_step(r, &event);
+    return r->marks_count == 0;
 }
 
 void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin)
@@ -168,16 +176,19 @@ bool replica_has_room(const struct replica *r, size_t n)
 static uint8_t *batch_record(struct replica *r, struct pending *p, uint8_t kind, size_t n)
 {
     size_t total = r->batch_n + record_bytes(n);
-    if (total > r->batch_cap) {
-        r->batch_cap = total * 2;
-        r->batch = qr_realloc(r->batch, r->batch_cap);
-    }
     qr_assert(r->batch_count < UNCOMMITTED_ENTRIES_MAX);
-    uint8_t *record = r->batch + r->batch_n;
+    if (r->batch == NULL) {
+        r->batch = batch_room_take(r->bench);
+        partition_wake(r->partition);
+    }
+    if (total > r->batch->cap || r->batch_count == r->batch->pending_cap) {
+        batch_room_grow(r->batch, total, r->batch_count + 1);
+    }
+    uint8_t *record = r->batch->p + r->batch_n;
     uint32_t length = (uint32_t)n;
     memcpy(record, &length, sizeof length);
     record[RECORD_KIND_AT] = kind;
-    r->batch_pending[r->batch_count++] = p;
+    r->batch->pending[r->batch_count++] = p;
     r->batch_n = total;
     return record + RECORD_HEADER_BYTES;
 }
@@ -225,6 +236,7 @@ void replica_read(struct replica *r, struct pending *p)
         p->after_write = p->strand->writes_begun;
     }
     pendings_push(&r->new_reads, p);
+    partition_wake(r->partition);
 }
 
 void replica_order(struct replica *r, struct pending *p, struct event *event)
@@ -364,7 +376,7 @@ void replica_turn(struct replica *r)
     qr_time deadline = protocol_deadline(r);
     bool due = deadline <= r->node->clock; /* as of this turn: later ones make another */
     if (due && !io_has_polled_since(r->node->io, deadline)) {
-        r->node->again = true;
+        r->partition->again = true;
     } else if (due) {
         struct event event = { .kind = EVENT_TIMER };
         replica_step(r, &event);
@@ -503,18 +515,18 @@ node_index replica_me(const struct replica *r)
 const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
 {
     *slot = r->roster_slot;
-    return &r->roster;
+    return r->roster;
 }
 
 const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
 {
     *slot = r->applied_roster_slot;
-    return &r->applied_roster;
+    return r->applied_roster;
 }
 
 bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
 {
-    return graves_hold(&r->graves, uuid);
+    return r->graves != NULL && graves_hold(r->graves, uuid);
 }
 
 uint32_t replica_roster_changes(const struct replica *r)
@@ -524,6 +536,6 @@ uint32_t replica_roster_changes(const struct replica *r)
 
 bool replica_is_alone(const struct replica *r)
 {
-    const struct membership *m = &r->roster.members;
+    const struct membership *m = &r->roster->members;
     return ((m->voters | m->outgoing) & ~(1u << r->me)) == 0;
 }

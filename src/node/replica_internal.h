@@ -8,6 +8,9 @@
 #include "node/blobs.h"
 #include "node/feed.h"
 #include "node/replica.h"
+#include "node/workbench.h"
+
+#include <stddef.h>
 
 /* A ticket becomes durable with everything the log holds below `position`. */
 struct ticket_mark {
@@ -24,15 +27,6 @@ struct held {
     uint8_t body[];
 };
 
-/* What reads have had of this turn; see pace.c. */
-struct reads_pace {
-    uint32_t served, served_large;
-    size_t bytes;                   /* of their replies */
-    qr_time large_took;             /* to execute */
-    qr_time large_after;            /* when large ones may go on, if there is anything else to do */
-    uint32_t others, others_before; /* small commands in this turn and in the one before */
-};
-
 struct replica {
     struct node *node;
     struct partition *partition; /* whose replica this is */
@@ -40,12 +34,13 @@ struct replica {
     void *self;
     uint32_t group;
     node_index me;
-    bool started;         /* has learnt what survived */
-    struct roster roster; /* in force: the latest in the log, at roster_slot */
+    bool started;          /* has learnt what survived */
+    struct roster *roster; /* in force: the latest in the log, at roster_slot */
     qr_slot roster_slot;
-    struct roster applied_roster; /* in force at what is applied here */
-    struct graves graves;         /* who has left */
+    struct roster *applied_roster; /* in force at what is applied here */
     qr_slot applied_roster_slot;
+    struct graves *graves;        /* who has left; of group 0 only */
+    uint64_t ordered_epoch;       /* of the change being stepped; 0: none, or of group 0 */
     const struct roster *offered; /* of the snapshot in the offer being stepped */
     uint32_t roster_changes;      /* of both */
     qr_req change_req; /* of the change being stepped for which nobody waits, and its refusal */
@@ -53,33 +48,27 @@ struct replica {
     const struct roster_node *joining; /* by node index: whom the order being stepped brings */
     struct membership_at *start_memberships; /* until START was stepped */
     uint32_t start_membership_count;
-    struct membership_at received[MEMBERSHIPS_RECEIVED_MAX]; /* in the records being stepped */
-    uint32_t received_count;
-    struct effects effects;
-    struct outlook outlook; /* as of the last look */
-    bool stepped;           /* since then */
-    bool deadline_known;    /* of the protocol, as of the last step */
+    struct workbench *bench; /* the worker's, for one step at a time */
+    struct outlook outlook;  /* as of the last look */
+    bool stepped;            /* since then */
+    bool deadline_known;     /* of the protocol, as of the last step */
     qr_time deadline;
-    void *received_body; /* decoded body of the message being stepped */
-    uint8_t *encoded;    /* room for an encoded body or state record */
-    size_t encoded_cap;
 
     /* The event being stepped, for PERSIST (R6). */
     struct span records; /* attached to the message being received */
     bool submitting;
 
-    /* This turn's writes: records without slot and term yet, and who waits for each (NULL: a tick
-     * of our own). */
-    uint8_t *batch;
-    size_t batch_n, batch_cap;
-    struct pending **batch_pending;
+    struct batch_room *batch; /* this turn's writes; NULL: none so far */
+    size_t batch_n;
     uint32_t batch_count;
     qr_req batch_first;
     struct pendings new_reads; /* this turn's reads */
     qr_req next_req;
 
     /* Proposed writes by slot; a chain where a later term reused the slot (D1). */
-    struct pending **flights;
+    struct pending *
+        *flights; /* by the slot's low bits: flight_cap places, a power of two, or none */
+    uint32_t flight_cap;
     size_t flight_bytes; /* of the ops in the batch and in flight (UNCOMMITTED_BYTES_MAX) */
 
     struct pendings reading;   /* with the protocol, in order of req */
@@ -90,7 +79,6 @@ struct replica {
     struct pendings loading;   /* their large arguments go into the log first (blobs.h) */
     struct blobs blobs;
     struct pendings orders; /* with the protocol, which answers each */
-    struct reads_pace pace;
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
     bool durable_only;         /* apply nothing that is not durable here: a checkpoint is due */
@@ -107,7 +95,7 @@ struct replica {
     size_t attached[MEMBERS_MAX]; /* bytes of entries that went to each in this turn */
     uint64_t read_back;           /* of those: from files */
     bool attaches;                /* either says something */
-    struct feed feed;
+    struct feed *feed;            /* NULL: nothing was sent to anybody far behind yet */
 
     /* Log time (design: expiry by log time). */
     qr_term stamp_term;
@@ -129,6 +117,7 @@ struct replica {
 #define APPLY_BUDGET (2 * QR_MILLISECOND)
 
 #define FLIGHTS (UNCOMMITTED_ENTRIES_MAX * 2) /* slots, with room for what a turn applies */
+#define FLIGHTS_MIN 16u                       /* places, once there are any */
 
 /* One more execution of a command, which took from node->clock, as last read, until now. */
 void replica_count_call(struct node *node, const struct command_spec *spec,
@@ -149,6 +138,9 @@ void replica_perform(struct replica *r, const struct effect *e);
 /* Keeps an effect until its ticket is durable, and lets those go whose ticket is. */
 void replica_hold(struct replica *r, const struct effect *e);
 void replica_release_held(struct replica *r);
+
+/* The batch is in the log, or refused. */
+void replica_drop_batch(struct replica *r);
 
 /* The log is durable for that ticket once everything appended so far is. */
 void replica_mark_ticket(struct replica *r, qr_ticket ticket);
@@ -184,6 +176,11 @@ void replica_apply(struct replica *r, qr_time budget);
 
 /* --- replica_members.c: the roster follows the log */
 
+static inline size_t replica_roster_bytes(const struct replica *r)
+{
+    return r->group == 0 ? sizeof(struct roster) : offsetof(struct roster, node);
+}
+
 /* The rosters of log and checkpoint, for START. False with a message when one cannot be read. */
 bool replica_rosters_load(struct replica *r, const struct replica_base *base, char *message,
                           size_t cap);
@@ -197,6 +194,9 @@ void replica_roster_truncated(struct replica *r, qr_slot from);
 void replica_roster_applied(struct replica *r, const struct record *record);
 /* A snapshot took the place of the state: `roster` is in force at its slot, the log was cut. */
 void replica_roster_installed(struct replica *r, const struct roster *roster, qr_slot slot);
+
+/* Nothing is in flight, and not much was of late: the places for it go. */
+void replica_fold_flights(struct replica *r);
 
 /* A proposed write got its slot. */
 void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_term term);
@@ -221,7 +221,7 @@ void pace_note_read(struct replica *r, const struct pending *p, qr_time took, si
 /* What the reads of one client take: moving averages of the last few. */
 void pace_note_history(struct read_history *history, qr_time took, size_t bytes);
 void pace_note_write(struct replica *r);
-void pace_end_turn(struct replica *r);
+void pace_end_partition(struct replica *r);
 /* Serves reads that met a due key, and WAITs whose members are there. */
 void replica_serve_due(struct replica *r);
 void replica_serve_blocked(struct replica *r);

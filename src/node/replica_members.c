@@ -8,6 +8,22 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A roster of a partition's group names no nodes, and has no room for them. */
+static void keep(const struct replica *r, struct roster *to, const struct roster *from)
+{
+    memcpy(to, from, replica_roster_bytes(r));
+}
+
+static bool read_and_keep(const struct replica *r, struct roster *to, struct span payload)
+{
+    struct roster roster;
+    if (!roster_read(payload, &roster) || (roster.epoch == 0) != (r->group == 0)) {
+        return false;
+    }
+    keep(r, to, &roster);
+    return true;
+}
+
 /* The roster that the entry at `slot` states; false when it cannot be read back. */
 static bool roster_at(struct replica *r, qr_slot slot, struct roster *out)
 {
@@ -15,7 +31,7 @@ static bool roster_at(struct replica *r, qr_slot slot, struct roster *out)
     struct record record;
     return log_read(r->node->log, r->group, slot, slot + 1, 1, &records) == 1 &&
            record_peek(records, &record) > 0 && record.kind == RECORD_MEMBERS &&
-           roster_read(record.payload, out);
+           read_and_keep(r, out, record.payload);
 }
 
 bool replica_rosters_load(struct replica *r, const struct replica_base *base, char *message,
@@ -29,9 +45,9 @@ bool replica_rosters_load(struct replica *r, const struct replica_base *base, ch
     if (count > 0) {
         memcpy(slots, group.members, count * sizeof *slots);
     }
-    r->applied_roster = base->roster;
+    keep(r, r->applied_roster, &base->roster);
     r->applied_roster_slot = base->roster_slot;
-    r->roster = base->roster;
+    keep(r, r->roster, &base->roster);
     r->roster_slot = base->roster_slot;
     r->roster_changes++;
     free(r->start_memberships);
@@ -43,10 +59,10 @@ bool replica_rosters_load(struct replica *r, const struct replica_base *base, ch
         if (slots[i] <= base->slot) {
             continue;
         }
-        readable = roster_at(r, slots[i], &r->roster);
+        readable = roster_at(r, slots[i], r->roster);
         r->roster_slot = slots[i];
         r->start_memberships[r->start_membership_count++] =
-            (struct membership_at){ slots[i], r->roster.members };
+            (struct membership_at){ slots[i], r->roster->members };
     }
     free(slots);
     if (!readable) {
@@ -61,11 +77,13 @@ bool replica_rosters_load(struct replica *r, const struct replica_base *base, ch
 bool replica_roster_received(struct replica *r, const struct record *record)
 {
     struct roster roster;
-    if (!roster_read(record->payload, &roster) || roster.members.voters == 0) {
+    if (!roster_read(record->payload, &roster) || roster.members.voters == 0 ||
+        (roster.epoch == 0) != (r->group == 0)) {
         return false;
     }
-    if (r->received_count < MEMBERSHIPS_RECEIVED_MAX) {
-        r->received[r->received_count++] = (struct membership_at){ record->slot, roster.members };
+    if (r->bench->received_count < MEMBERSHIPS_RECEIVED_MAX) {
+        r->bench->received[r->bench->received_count++] =
+            (struct membership_at){ record->slot, roster.members };
     }
     return true;
 }
@@ -76,7 +94,7 @@ void replica_roster_appended(struct replica *r, qr_slot lo, qr_slot hi)
     (void)log_group_state(r->node->log, r->group, &group);
     qr_slot last = group.members_count > 0 ? group.members[group.members_count - 1] : 0;
     if (last >= lo && last < hi) {
-        bool readable = roster_at(r, last, &r->roster);
+        bool readable = roster_at(r, last, r->roster);
         qr_assert(readable); /* it was checked when it came */
         r->roster_slot = last;
         r->roster_changes++;
@@ -86,13 +104,20 @@ void replica_roster_appended(struct replica *r, qr_slot lo, qr_slot hi)
 /* The roster in force is the log's last one, unless that is applied already. */
 static void look_behind_applied(struct replica *r, qr_slot last)
 {
-    r->roster = r->applied_roster;
+    keep(r, r->roster, r->applied_roster);
     r->roster_slot = r->applied_roster_slot;
     r->roster_changes++;
     if (last > r->applied_roster_slot) {
-        bool readable = roster_at(r, last, &r->roster);
+        bool readable = roster_at(r, last, r->roster);
         qr_assert(readable);
         r->roster_slot = last;
+    }
+}
+
+static void bury(struct replica *r, const struct roster *before, const struct roster *after)
+{
+    if (r->graves != NULL) {
+        graves_follow(r->graves, before, after);
     }
 }
 
@@ -100,8 +125,8 @@ void replica_roster_installed(struct replica *r, const struct roster *roster, qr
 {
     struct log_group group = { 0 };
     (void)log_group_state(r->node->log, r->group, &group);
-    graves_follow(&r->graves, &r->applied_roster, roster);
-    r->applied_roster = *roster;
+    bury(r, r->applied_roster, roster);
+    keep(r, r->applied_roster, roster);
     r->applied_roster_slot = slot;
     look_behind_applied(r, group.members_count > 0 ? group.members[group.members_count - 1] : 0);
 }
@@ -122,10 +147,16 @@ void replica_roster_truncated(struct replica *r, qr_slot from)
 static struct roster composed(const struct replica *r, const struct membership *members)
 {
     struct roster roster = { .members = *members };
+    if (r->group != 0) {
+        /* What the protocol states by itself serves what the entry before does (follow.h: F5). */
+        roster.epoch = r->ordered_epoch != 0 ? r->ordered_epoch : r->roster->epoch;
+        qr_assert(roster.epoch >= r->roster->epoch && roster.epoch != 0);
+        return roster;
+    }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if ((membership_all(members) >> i & 1) != 0) {
             bool brought = r->joining != NULL && r->joining[i].id != 0;
-            roster.node[i] = brought ? r->joining[i] : r->roster.node[i];
+            roster.node[i] = brought ? r->joining[i] : r->roster->node[i];
             const struct roster_node *known = &r->node->known[i];
             if (!roster_uuid_known(&roster.node[i]) && known->id == roster.node[i].id) {
                 memcpy(roster.node[i].uuid, known->uuid, sizeof known->uuid);
@@ -140,20 +171,22 @@ void replica_persist_members(struct replica *r, const struct effect *e)
 {
     uint8_t record[RECORD_HEADER_BYTES + ROSTER_BYTES_MAX];
     qr_assert(e->persist.hi - e->persist.lo == 1);
-    r->roster = composed(r, e->persist.members);
+    struct roster roster = composed(r, e->persist.members);
+    keep(r, r->roster, &roster);
     r->roster_slot = e->persist.lo;
     r->roster_changes++;
-    size_t n = roster_write(&r->roster, record + RECORD_HEADER_BYTES);
+    size_t n = roster_write(&roster, record + RECORD_HEADER_BYTES);
     record_seal(record, r->group, RECORD_MEMBERS, e->persist.lo, e->persist.term, n);
     log_append(r->node->log, span_of(record, record_bytes(n)), 1);
 }
 
 void replica_roster_applied(struct replica *r, const struct record *record)
 {
-    struct roster before = r->applied_roster;
-    bool valid = roster_read(record->payload, &r->applied_roster);
+    struct roster roster;
+    bool valid = roster_read(record->payload, &roster);
     qr_assert(valid); /* checked when it came, or made here */
-    graves_follow(&r->graves, &before, &r->applied_roster);
+    bury(r, r->applied_roster, &roster);
+    keep(r, r->applied_roster, &roster);
     r->applied_roster_slot = record->slot;
     r->roster_changes++;
 }

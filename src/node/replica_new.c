@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include "node/quarantine.h"
 #include "node/run.h"
 
 #include <stdio.h>
@@ -30,19 +31,11 @@ static void allocate(struct replica *r, const struct needs *needs)
 {
     r->self = aligned_alloc(16, (needs->state + 15) & ~(size_t)15);
     qr_assert(r->self != NULL);
-    r->effects.v = qr_alloc(needs->effects * sizeof *r->effects.v);
-    r->effects.cap = needs->effects;
-    r->effects.scratch = aligned_alloc(16, (needs->scratch + 15) & ~(size_t)15);
-    r->effects.scratch_cap = needs->scratch;
-    r->received_body = qr_alloc(r->protocol->codec->body_max);
-    r->encoded_cap = r->protocol->codec->body_max * 2 + 64;
-    r->encoded = qr_alloc(r->encoded_cap);
-    r->batch_cap = 64 * KIB;
-    r->batch = qr_alloc(r->batch_cap);
-    r->batch_pending = qr_alloc(UNCOMMITTED_ENTRIES_MAX * sizeof(struct pending *));
-    r->flights = qr_zalloc(FLIGHTS * sizeof(struct pending *));
-    r->marks_cap = 64;
-    r->marks = qr_alloc(r->marks_cap * sizeof *r->marks);
+    r->roster = qr_zalloc(replica_roster_bytes(r));
+    r->applied_roster = qr_zalloc(replica_roster_bytes(r));
+    if (r->group == 0) {
+        r->graves = qr_zalloc(sizeof *r->graves);
+    }
 }
 
 /* The snapshot was installed and the end came before the log's record of it was written: what the
@@ -109,19 +102,21 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
     event->start.forgetful = base->forgetful;
     event->start.applied_slot = base->slot;
     event->start.commit_term = base->commit_term;
-    event->start.joined_slot = r->node->identity.joined;
-    event->start.joined_term = r->node->identity.joined_term;
+    if (r->group == 0) {
+        event->start.joined_slot = r->node->identity.joined;
+        event->start.joined_term = r->node->identity.joined_term;
+    }
     if (group.state.n >= 2) {
         event->start.state_kind = (uint16_t)(group.state.p[0] | (group.state.p[1] << 8));
         if (!r->protocol->codec->decode(event->start.state_kind,
                                         span_of(group.state.p + 2, group.state.n - 2),
-                                        r->received_body)) {
+                                        r->bench->received_body)) {
             (void)snprintf(message, cap,
                            "the log holds a state record that this version of "
                            "quorate cannot read: start the version that wrote it");
             return false;
         }
-        event->start.state = r->received_body;
+        event->start.state = r->bench->received_body;
     }
     return true;
 }
@@ -139,6 +134,8 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
     r->protocol = protocol;
     r->group = partition->group;
     r->me = me;
+    r->bench = &node->bench;
+    workbench_fit(r->bench, protocol, &limits);
     r->next_req = 1;
     r->frozen = partition->quarantined;
     r->digest_period = replica_digest_period(r);
@@ -190,17 +187,18 @@ void replica_free(struct replica *r)
         r->held = h->next;
         free(h);
     }
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        feed_forget(&r->feed, i);
+    for (node_index i = 0; r->feed != NULL && i < MEMBERS_MAX; i++) {
+        feed_forget(r->feed, i);
+    }
+    if (r->batch != NULL) {
+        replica_drop_batch(r);
     }
     blobs_free(r);
     free(r->self);
-    free(r->effects.v);
-    free(r->effects.scratch);
-    free(r->received_body);
-    free(r->encoded);
-    free(r->batch);
-    free(r->batch_pending);
+    free(r->feed);
+    free(r->graves);
+    free(r->roster);
+    free(r->applied_roster);
     free(r->flights);
     free(r->marks);
     free(r->start_memberships);

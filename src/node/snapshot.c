@@ -92,6 +92,7 @@ bool snapshot_receive(struct partition *partition, node_index from, const struct
     struct snapshot_offer offer;
     struct snapshot_piece piece;
     uint64_t file;
+    partition_wake(partition);
     if (f->kind == FRAME_SNAPSHOT_DATA) {
         return on_data(partition, from, f);
     }

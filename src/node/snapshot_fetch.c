@@ -7,6 +7,7 @@
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"

@@ -14,6 +14,7 @@ void replica_wait(struct replica *r, struct pending *p)
     p->state = PENDING_BLOCKED;
     p->slot = 0;
     pendings_push(&r->blocked, p);
+    partition_wake(r->partition);
 }
 
 static uint32_t members_holding(const struct replica *r, qr_slot slot)

@@ -6,6 +6,7 @@
 #include "node/reports.h"
 #include "node/join.h"
 #include "node/members.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/repair.h"

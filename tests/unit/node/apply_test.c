@@ -326,7 +326,7 @@ static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
     turn();
     assert_heard("");
     replica_unpark(&world->client);
-    assert_true(world->node.again);
+    assert_true(world->zero.again);
     turn();
     assert_heard("$-1\r\n$-1\r\n");
 }
@@ -343,7 +343,7 @@ static void test_a_turn_executes_large_reads_as_far_as_there_is_time_R4(void **s
     world->pace = READS_TURN_USEC;
     turn();
     assert_heard("$-1\r\n");
-    assert_true(world->node.wake <= world->now + QR_SECOND);
+    assert_true(world->zero.wake <= world->now + QR_SECOND);
     turn();
     assert_heard("$-1\r\n");
 }

@@ -15,6 +15,7 @@
 #include "node/clients_internal.h"
 #include "node/keeper.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
@@ -24,6 +25,7 @@
 struct node node;
 struct partition zero;
 struct partition others[4];
+static struct quarantine quarantine;
 struct client clients[3];
 struct client *const me = &clients[0];
 struct command_stats command_stats[256];
@@ -278,6 +280,7 @@ int fresh(void **state)
     for (uint32_t i = 0; i < ARRAY_COUNT(others); i++) {
         others[i] = (struct partition){ .node = &node, .group = i + 2, .hint.leader = NODE_NONE };
     }
+    zero.quarantine = &quarantine;
     node.zero = &zero;
     node.map = map; /* of all tests: none changes it */
     node.measure = measure_new();

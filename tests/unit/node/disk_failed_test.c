@@ -19,6 +19,7 @@
 #include "node/members.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot_source.h"
@@ -230,6 +231,24 @@ int checkpoint_forget_spare(struct io *io, const char *in, uint32_t group)
 
 /* --- Tools ---------------------------------------------------------------------------------- */
 
+node_index replica_me(const struct replica *r)
+{
+    (void)r;
+    return 0;
+}
+
+qr_wall engine_log_time(const struct engine *engine)
+{
+    (void)engine;
+    return 0;
+}
+
+void schedule_wake(struct partition *partition)
+{
+    (void)partition;
+    fail();
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -245,6 +264,7 @@ static int setup(void **state)
     node->io = io_new();
     node->zero = calloc(1, sizeof *node->zero);
     node->zero->node = node;
+    node->zero->awake = true;
     struct config *config = &node->config;
     strcpy(config->dir, dir);
     strcpy(config->cluster_id, "00112233445566778899aabbccddeeff");
@@ -278,6 +298,7 @@ static int teardown(void **state)
     }
     identity_close(&node->identity);
     io_free(node->io);
+    quarantine_free(node->zero);
     free(node->zero);
     free(node);
     return 0;

@@ -237,6 +237,11 @@ static struct reply *begin_reply(struct stream *stream, struct pending *p)
     return &world->out;
 }
 
+struct partition *partition_of_group(const struct node *node, uint32_t group)
+{
+    return group == 0 ? node->zero : NULL;
+}
+
 static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
 {
     (void)stream;

@@ -14,6 +14,7 @@
 #include "node/alarm.h"
 #include "node/keeper.h"
 #include "node/peers.h"
+#include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -108,6 +109,12 @@ void alarm_clear(struct node *node, enum alarm_kind kind)
 void alarm_clear_about(struct node *node, enum alarm_kind kind, uint32_t about)
 {
     (void)node, (void)kind, (void)about;
+}
+
+void schedule_wake(struct partition *partition)
+{
+    (void)partition;
+    fail();
 }
 
 bool keeper_is_quiet(struct keeper *keeper)
@@ -259,6 +266,7 @@ static void make(node_index i)
     struct node *node = &world->node[i];
     node->zero = &world->zero[i];
     node->zero->node = node;
+    node->zero->awake = true;
     node->io = disk_new();
     strcpy(node->config.dir, DIR);
     node->config.snapshot_rate = GIB;

@@ -1,0 +1,29 @@
+/* The partitions of a worker: all that it knows, by group and in any order. Group 0 is always the
+ * first. */
+#ifndef NODE_PARTITIONS_H
+#define NODE_PARTITIONS_H
+
+#include "node/partition.h"
+
+struct node;
+
+struct partitions {
+    struct partition **all; /* `count` of them, without gaps */
+    uint32_t count, cap;
+    uint32_t *places; /* open addressing by group: index + 1, 0: free */
+    uint32_t place_count;
+    struct schedule schedule;
+};
+
+static inline struct partition *partitions_at(const struct partitions *partitions, uint32_t i)
+{
+    return partitions->all[i];
+}
+
+/* A partition that is not there yet, without a replica. */
+struct partition *partitions_add(struct node *node, uint32_t group);
+/* It goes, and its state; its replica and what is beside it are gone already. Those behind it in partitions_at may move up. */
+void partitions_remove(struct partition *partition);
+void partitions_free(struct partitions *partitions);
+
+#endif

@@ -1,0 +1,282 @@
+#include "node/schedule.h"
+
+#include "base/alloc.h"
+#include "base/linked.h"
+#include "node/node.h"
+#include "node/replica.h"
+
+#define SWEEP_LOOKS 4096u /* partitions that one turn's sweep looks at */
+
+static struct schedule *schedule_of(const struct partition *p)
+{
+    return &p->node->partitions.schedule;
+}
+
+void schedule_free(struct schedule *s)
+{
+    free(s->heap);
+}
+
+/* --- The heap of deadlines ------------------------------------------------------------------ */
+
+#define NOWHERE UINT32_MAX
+
+static void put(struct schedule *s, uint32_t at, struct partition *p)
+{
+    s->heap[at] = p;
+    p->heap_at = at;
+}
+
+static void sift_up(struct schedule *s, uint32_t at, struct partition *p)
+{
+    while (at > 0 && s->heap[(at - 1) / 2]->due > p->due) {
+        put(s, at, s->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    put(s, at, p);
+}
+
+static void sift_down(struct schedule *s, uint32_t at, struct partition *p)
+{
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child + 1 < s->heap_n && s->heap[child + 1]->due < s->heap[child]->due) {
+            child++;
+        }
+        if (child >= s->heap_n || s->heap[child]->due >= p->due) {
+            break;
+        }
+        put(s, at, s->heap[child]);
+        at = child;
+    }
+    put(s, at, p);
+}
+
+static bool is_in_heap(const struct schedule *s, const struct partition *p)
+{
+    return p->heap_at < s->heap_n && s->heap[p->heap_at] == p;
+}
+
+static void leave_heap(struct schedule *s, struct partition *p)
+{
+    if (!is_in_heap(s, p)) {
+        return;
+    }
+    uint32_t at = p->heap_at;
+    struct partition *last = s->heap[--s->heap_n];
+    p->heap_at = NOWHERE;
+    if (last != p) {
+        if (at > 0 && s->heap[(at - 1) / 2]->due > last->due) {
+            sift_up(s, at, last);
+        } else {
+            sift_down(s, at, last);
+        }
+    }
+}
+
+static void set_due(struct schedule *s, struct partition *p, qr_time due)
+{
+    bool in = is_in_heap(s, p);
+    qr_time before = p->due;
+    if (due == QR_NEVER) {
+        leave_heap(s, p);
+        p->due = due;
+        return;
+    }
+    p->due = due;
+    if (!in) {
+        if (s->heap_n == s->heap_cap) {
+            s->heap_cap = s->heap_cap == 0 ? 64 : s->heap_cap * 2;
+            s->heap = qr_realloc(s->heap, s->heap_cap * sizeof *s->heap);
+        }
+        sift_up(s, s->heap_n++, p);
+    } else if (due < before) {
+        sift_up(s, p->heap_at, p);
+    } else if (due > before) {
+        sift_down(s, p->heap_at, p);
+    }
+}
+
+/* --- Waking --------------------------------------------------------------------------------- */
+
+void schedule_wake(struct partition *p)
+{
+    struct schedule *s = schedule_of(p);
+    qr_assert(!p->awake);
+    p->awake = true;
+    p->awake_next = NULL;
+    if (s->awake_last != NULL) {
+        s->awake_last->awake_next = p;
+    } else {
+        s->awake = p;
+    }
+    s->awake_last = p;
+}
+
+static struct partition *next_awake(struct schedule *s)
+{
+    struct partition *p = s->awake;
+    if (p != NULL) {
+        s->awake = p->awake_next;
+        s->awake_last = s->awake == NULL ? NULL : s->awake_last;
+    }
+    return p;
+}
+
+static void leave_awake(struct schedule *s, struct partition *p)
+{
+    struct partition *before = NULL;
+    for (struct partition *q = s->awake; q != NULL && q != p; q = q->awake_next) {
+        before = q;
+    }
+    if (before != NULL) {
+        before->awake_next = p->awake_next;
+    } else {
+        s->awake = p->awake_next;
+    }
+    s->awake_last = s->awake_last == p ? before : s->awake_last;
+    p->awake = false;
+}
+
+void partition_expects(struct partition *p)
+{
+    struct schedule *s = schedule_of(p);
+    if (!p->expects && p->group != 0) {
+        p->expects = true;
+        LINKED_APPEND(s->expect, s->expect_last, p, expects_previous, expects_next);
+    }
+}
+
+static void expects_no_more(struct schedule *s, struct partition *p)
+{
+    p->expects = false;
+    LINKED_REMOVE(s->expect, s->expect_last, p, expects_previous, expects_next);
+}
+
+void schedule_forget(struct partition *p)
+{
+    struct schedule *s = schedule_of(p);
+    qr_assert(p->group != 0);
+    leave_heap(s, p);
+    if (p->awake) {
+        leave_awake(s, p);
+    }
+    if (p->expects) {
+        expects_no_more(s, p);
+    }
+}
+
+void schedule_durable(struct node *node, uint64_t position)
+{
+    struct schedule *s = &node->partitions.schedule;
+    struct partition *next;
+    for (struct partition *p = s->expect; p != NULL; p = next) {
+        next = p->expects_next;
+        if (replica_durable(p->replica, position)) {
+            expects_no_more(s, p);
+        }
+    }
+}
+
+/* --- Peers (W3) ------------------------------------------------------------------------------ */
+
+void schedule_peer(struct node *node, node_index peer, bool up)
+{
+    struct schedule *s = &node->partitions.schedule;
+    qr_assert(peer < MEMBERS_MAX);
+    qr_assert((s->ups[peer] & 1) == (up ? 0 : 1));
+    s->ups[peer]++;
+    s->sweep = node->partitions.count;
+}
+
+/* One that was lost and came back between two looks was lost. */
+static void tell_of_peers(const struct schedule *s, struct partition *p)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool was_up = (p->told_of[i] & 1) != 0;
+        bool is_up = (s->ups[i] & 1) != 0;
+        if (p->told_of[i] == s->ups[i]) {
+            continue;
+        }
+        p->told_of[i] = s->ups[i];
+        if (was_up) {
+            replica_peer(p->replica, i, false);
+        }
+        if (is_up) {
+            replica_peer(p->replica, i, true);
+        }
+    }
+}
+
+static void sweep_some(struct node *node, qr_time until)
+{
+    struct schedule *s = &node->partitions.schedule;
+    uint32_t looks = 0;
+    s->sweep = s->sweep < node->partitions.count ? s->sweep : node->partitions.count;
+    while (s->sweep > 0 && looks++ < SWEEP_LOOKS) {
+        struct partition *p = node->partitions.all[--s->sweep];
+        if (p->group == 0 || p->replica == NULL) {
+            continue;
+        }
+        tell_of_peers(s, p);
+        if (looks % 16 == 0 && node_clock(node) >= until) {
+            return;
+        }
+    }
+}
+
+/* --- Turns ---------------------------------------------------------------------------------- */
+
+void schedule_begin(struct node *node, qr_time now)
+{
+    struct schedule *s = &node->partitions.schedule;
+    while (s->heap_n > 0 && s->heap[0]->due <= now) {
+        struct partition *p = s->heap[0];
+        leave_heap(s, p);
+        partition_wake(p);
+    }
+    if (s->sweep > 0) {
+        sweep_some(node, now + SCHEDULE_SWEEP_USEC);
+    }
+}
+
+static void run(struct schedule *s, struct partition *p, qr_time now)
+{
+    p->again = false;
+    p->wake = QR_NEVER;
+    s->turns++;
+    qr_time due = QR_NEVER;
+    if (p->replica != NULL) {
+        replica_turn(p->replica);
+        partition_house(p, now);
+        due = replica_deadline(p->replica);
+        due = p->wake < due ? p->wake : due;
+    }
+    p->awake = false;
+    if (p->again || due <= now) {
+        schedule_wake(p);
+    } else {
+        set_due(s, p, due);
+    }
+}
+
+void schedule_turn(struct node *node, qr_time now, qr_time until)
+{
+    struct schedule *s = &node->partitions.schedule;
+    struct partition *last = s->awake_last; /* those that wake meanwhile have the next */
+    for (struct partition *p = NULL; p != last && s->awake != NULL;) {
+        p = next_awake(s);
+        run(s, p, now);
+        if (node_clock(node) >= until) {
+            return;
+        }
+    }
+}
+
+qr_time schedule_deadline(const struct schedule *s)
+{
+    if (s->awake != NULL || s->sweep > 0) {
+        return 0;
+    }
+    return s->heap_n > 0 ? s->heap[0]->due : QR_NEVER;
+}
