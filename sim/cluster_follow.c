@@ -175,7 +175,7 @@ static void order(struct cluster *c, struct sim_group *g, node_index machine,
         e.admin.restated = action->restated;
         n->ordered_epoch = (uint32_t)action->epoch;
     }
-    uint16_t remember = (uint16_t)~members_lost(w);
+    uint16_t remember = (uint16_t)~members_forgetful(w);
     /* Leadership of the few that have forgotten is no way out, and no leader knows them all. */
     if (action->kind == FOLLOW_HAND_OVER || quorum_of_set(remember, action->members.voters)) {
         node_step(w, n, &e);

@@ -57,7 +57,7 @@ void members_commit(struct world *w, qr_slot slot, qr_term term, const struct me
 
 /* --- what may be lost ------------------------------------------------------------------------- */
 
-uint16_t members_lost(const struct world *w)
+uint16_t members_forgetful(const struct world *w)
 {
     uint16_t lost = 0;
     for (node_index i = 0; i < w->node_count; i++) {
@@ -121,7 +121,7 @@ bool members_may_lose(const struct world *w, node_index node)
         }
     }
     return w->knows_members && n->life == LIFE_NODE &&
-           all_survive(w, members_lost(w) | node_bit(node));
+           all_survive(w, members_forgetful(w) | node_bit(node));
 }
 
 bool members_wipe(struct world *w, node_index node)
@@ -243,7 +243,7 @@ static bool compose(const struct world *w, const struct order *o, const struct m
  */
 static bool is_sane(const struct world *w, const struct membership *wanted)
 {
-    return wanted->voters == 0 || survives(wanted, members_lost(w));
+    return wanted->voters == 0 || survives(wanted, members_forgetful(w));
 }
 
 void members_arrive(struct world *w, struct sim_node *n, uint32_t number)
@@ -312,7 +312,7 @@ static bool decides(const struct membership *m, uint16_t core, uint16_t able)
  * memberships than the decided one are over. */
 static bool core_decides(const struct world *w, uint16_t core)
 {
-    uint16_t able = core & (uint16_t)~members_lost(w);
+    uint16_t able = core & (uint16_t)~members_forgetful(w);
     qr_slot decided = w->decided[w->decided_count - 1].slot;
     bool good = decides(members_decided(w), core, able);
     for (node_index i = 0; i < w->node_count; i++) {

@@ -537,7 +537,7 @@ void members_answer(struct world *w, struct sim_node *n, uint32_t order, enum qr
 bool members_wipe(struct world *w, node_index node);
 bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
 bool members_may_lose(const struct world *w, node_index node);
-uint16_t members_lost(const struct world *w); /* who has forgotten something */
+uint16_t members_forgetful(const struct world *w); /* who has forgotten something */
 /* Nodes that can decide whatever is decided in their logs; mostly no more than it takes. */
 uint16_t members_core(struct world *w);
 
