@@ -4,11 +4,14 @@ The servers here are ours, a fake that moves slots whenever it likes, and Redis 
 installed.
 """
 import collections
+import shutil
+import subprocess
 import threading
 
 import pytest
 
-from cluster import Cluster, free_ports
+from cluster import PATIENCE, Cluster, die_with_parent, free_ports, wait_for
+from resp import Closed, Connection, Error
 from test_bench import Server, bench, bulk, check_history, figures
 
 
@@ -168,5 +171,70 @@ def test_ours_while_the_leader_is_killed(tmp_path):
         timer.join()
     assert found["status"] == "with faults"
     assert found["faults"]["longest_gap"]["writes"]["ms"] < 5000
+    code, out = check_history(history)
+    assert code == 0, out
+
+
+@pytest.fixture(name="redis")
+def redis_cluster(tmp_path):
+    """Three primaries of Redis Cluster; their ports."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    ports = free_ports(3, also=[10000])
+    processes = []
+    try:
+        for port in ports:
+            directory = tmp_path / str(port)
+            directory.mkdir()
+            processes.append(subprocess.Popen(
+                ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir",
+                 str(directory), "--cluster-enabled", "yes", "--save", "", "--appendonly", "no",
+                 "--daemonize", "no", "--loglevel", "warning"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent))
+        wait_for(lambda: all(try_call(port, "PING") for port in ports), "Redis answers", 20)
+        for number, port in enumerate(ports):
+            try_call(port, "CLUSTER", "ADDSLOTSRANGE", number * 16384 // 3,
+                     (number + 1) * 16384 // 3 - 1)
+            try_call(port, "CLUSTER", "MEET", "127.0.0.1", ports[0])
+        wait_for(lambda: all(b"cluster_state:ok" in (try_call(port, "CLUSTER", "INFO") or b"")
+                             for port in ports), "Redis Cluster is one", 30)
+        yield ports
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def try_call(port, *arguments):
+    try:
+        with Connection(port, timeout=5 * PATIENCE) as connection:
+            return connection.call(*arguments)
+    except (OSError, Closed, Error):
+        return None
+
+
+def test_redis_while_slots_move(redis, tmp_path):
+    """Slots with keys in them go from one server to the next, as redis-cli --cluster reshard does:
+    MIGRATING and IMPORTING, MIGRATE, NODE."""
+    history = str(tmp_path / "history")
+    ids = [try_call(port, "CLUSTER", "MYID") for port in redis]
+    found = {}
+    load = threading.Thread(target=lambda: found.update(figures(
+        "--cluster", "-h", f"127.0.0.1:{redis[0]}", "-c", 8, "-r", 1000, "--rate", 3000,
+        "--duration", 3, "--warmup", 0, "--history", history)))
+    load.start()
+    wait_for(lambda: (try_call(redis[0], "DBSIZE") or 0) > 300, "the keys are filled")
+    for slot in range(100):
+        try_call(redis[1], "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+        try_call(redis[0], "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+        while True:
+            keys = try_call(redis[0], "CLUSTER", "GETKEYSINSLOT", slot, 10)
+            if not keys:
+                break
+            try_call(redis[0], "MIGRATE", "127.0.0.1", redis[1], "", 0, 5000, "KEYS", *keys)
+        for port in (redis[1], redis[0], redis[2]):
+            try_call(port, "CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+    load.join()
+    assert found["status"] == "ok" and found["cluster"]["redirected"] > 0
     code, out = check_history(history)
     assert code == 0, out
