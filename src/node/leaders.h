@@ -34,7 +34,7 @@ struct leaders {
     struct leader_word news[LEADERS_NEWS_MAX]; /* groups that this node leads since this turn */
     uint32_t count;
     uint32_t cursor[MEMBERS_MAX]; /* the group that a peer was told of last, */
-    bool telling[MEMBERS_MAX];    /* ... while it is being told of all */
+    uint16_t telling;             /* ... while it is being told of all: a bit for each peer */
     struct leader_word *early;    /* EARLY_LEADERS: of groups that are not known here yet */
 };
 

@@ -137,14 +137,16 @@ static void tell_all(struct node *node, node_index peer)
         p = map_partition_after(node->map, p->group);
     }
     words_send(&words, node, peer);
-    leaders->telling[peer] = p != NULL;
+    if (p == NULL) {
+        leaders->telling &= (uint16_t)~(1u << peer);
+    }
     node->again = node->again || p != NULL;
 }
 
 void leaders_connected(struct node *node, node_index peer)
 {
     node->leaders.cursor[peer] = 0;
-    node->leaders.telling[peer] = true;
+    node->leaders.telling |= (uint16_t)(1u << peer);
     node->again = true;
 }
 
@@ -153,12 +155,12 @@ void leaders_turn(struct node *node)
     if (node->leaders.count > 0) {
         tell_news(node);
     }
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (!node->leaders.telling[i]) {
+    for (node_index i = 0; node->leaders.telling >> i != 0; i++) {
+        if ((node->leaders.telling >> i & 1) == 0) {
             continue;
         }
         if (!peers_connected(node->peers, i)) {
-            node->leaders.telling[i] = false;
+            node->leaders.telling &= (uint16_t)~(1u << i);
         } else if (peers_queued(node->peers, i) < PEER_OUTPUT_BYTES_MAX / 2) {
             tell_all(node, i);
         }
