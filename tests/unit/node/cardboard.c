@@ -416,16 +416,3 @@ uint32_t alarm_ack_all(struct node *n)
     }
     return count;
 }
-
-struct partition *partition_of_group(const struct node *of, uint32_t group)
-{
-    (void)of;
-    (void)group;
-    return NULL;
-}
-
-node_index leaders_of(const struct partition *partition)
-{
-    (void)partition;
-    return NODE_NONE;
-}

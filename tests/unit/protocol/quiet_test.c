@@ -1,4 +1,4 @@
-/* Groups that rest (quiet.c): who may, what wakes, and that nobody rests for ever who should not. */
+/* Groups that rest (quiet.c): who may, what wakes, and that nobody who should not rests for ever. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -244,6 +244,25 @@ static void test_an_answer_to_an_earlier_quiet_counts_nothing(void **state)
     group_free(g);
 }
 
+static void test_a_leader_rests_when_its_own_disk_has_all(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    g->node[0].disk_held = true;
+    group_submit(g, 0, 1);
+    group_settle(g);
+    group_elapse(g, QR_SECOND);
+    assert_int_equal(group_raft(g, 0)->commit,
+                     group_raft(g, 0)->trail.last_slot); /* by the others */
+    assert_false(rests(g, 0));
+    g->node[0].disk_held = false;
+    group_sync(g, 0);
+    group_settle(g);
+    group_elapse(g, REST);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
 static void test_a_member_that_lacks_an_entry_keeps_the_group_awake(void **state)
 {
     (void)state;
@@ -382,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_who_is_alone_in_its_trouble_disturbs_nobody),
         cmocka_unit_test(test_the_leader_repeats_quiet_until_all_have_answered),
         cmocka_unit_test(test_an_answer_to_an_earlier_quiet_counts_nothing),
+        cmocka_unit_test(test_a_leader_rests_when_its_own_disk_has_all),
         cmocka_unit_test(test_a_member_that_lacks_an_entry_keeps_the_group_awake),
         cmocka_unit_test(test_a_forgetful_member_is_brought_up_before_anybody_rests),
         cmocka_unit_test(test_a_forgetful_member_answers_quiet_as_what_it_is),
