@@ -130,7 +130,7 @@ static void count_clients(const struct node *node, struct report *out)
     }
     for (const struct client *c = node->clients; c != NULL; c = c->next) {
         uint32_t i = 0;
-        uint32_t keyspace = 0; /* of the client */
+        uint32_t keyspace = c->selected.keyspace;
         if (keyspace == 0) {
             continue;
         }

@@ -1,0 +1,211 @@
+/* What can be said of a keyspace, and every way to say it wrongly (issue 5, bad input): one clear
+ * sentence each, which begins with its code. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/keyspace_options.h"
+
+#define WORDS_MAX 24
+
+/* Splits at blanks; "_" is an empty argument. */
+static uint32_t words_of(const char *line, char *copy, struct span *argv)
+{
+    uint32_t argc = 0;
+    strcpy(copy, line);
+    for (char *w = strtok(copy, " "); w != NULL; w = strtok(NULL, " ")) {
+        argv[argc++] = span_of(w, strcmp(w, "_") == 0 ? 0 : strlen(w));
+    }
+    return argc;
+}
+
+static bool take(const char *line, bool fresh, struct keyspace_options *out, char *why, size_t cap)
+{
+    char copy[512];
+    struct span argv[WORDS_MAX];
+    struct text text = text_in(why, cap);
+    return keyspace_options_read(argv, words_of(line, copy, argv), fresh, out, &text);
+}
+
+static void without_options_a_keyspace_has_three_replicas_and_one_partition(void **state)
+{
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    assert_true(take("STRATEGY raft", true, &o, why, sizeof why));
+    assert_int_equal(o.id, 0);
+    assert_int_equal(o.replicas, 3);
+    assert_int_equal(o.partitions, 1);
+    assert_false(o.lease);
+    assert_int_equal(o.maxmemory, 0);
+    assert_int_equal(o.maxops, 0);
+    assert_int_equal(o.prefix_length, 0);
+    assert_int_equal(o.given, GIVEN_STRATEGY);
+}
+
+static void all_options_are_read_in_any_order_and_case(void **state)
+{
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    assert_true(take("maxops 500 id 17 voters 5 partition HASH partitions 64 prefix cart: "
+                     "lease YES maxmemory 100mb strategy RAFT",
+                     true, &o, why, sizeof why));
+    assert_int_equal(o.id, 17);
+    assert_int_equal(o.replicas, 5);
+    assert_int_equal(o.partitions, 64);
+    assert_true(o.lease);
+    assert_int_equal(o.maxmemory, 100 << 20);
+    assert_int_equal(o.maxops, 500);
+    assert_memory_equal(o.prefix, "cart:", 5);
+    assert_int_equal(o.prefix_length, 5);
+}
+
+static void an_empty_prefix_takes_the_route_away(void **state)
+{
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    assert_true(take("PREFIX _", false, &o, why, sizeof why));
+    assert_int_equal(o.given, GIVEN_PREFIX);
+    assert_int_equal(o.prefix_length, 0);
+}
+
+/* Wrong options of CREATE, and what the answer begins with. */
+static const struct {
+    const char *line, *why;
+} wrong[] = {
+    { "ID 16", "ERR STRATEGY is missing" },
+    { "STRATEGY", "ERR option 'STRATEGY' wants a value" },
+    { "STRATEGY rat", "ERR unknown strategy 'rat'" },
+    { "STRATEGY primary", "ERR strategy 'primary' is not built yet" },
+    { "STRATEGY 2pc", "ERR strategy '2pc' is not built yet" },
+    { "STRATEGY 3pc", "ERR strategy '3pc' is not built yet" },
+    { "STRATEGY paxos", "ERR strategy 'paxos' is not built yet" },
+    { "STRATEGY chain", "ERR strategy 'chain' is not built yet" },
+    { "STRATEGY multileader", "ERR strategy 'multileader' is not built yet" },
+    { "STRATEGY Leaderless", "ERR strategy 'Leaderless' is not built yet" },
+    { "STRATEGY spanner", "ERR strategy 'spanner' is not built yet" },
+    { "STRATEGY raft STRATEGY raft", "ERR option 'STRATEGY' stands there twice" },
+    { "STRATEGY raft REPLICAS 3 VOTERS 3", "ERR option 'VOTERS' stands there twice" },
+    { "STRATEGY raft ID", "ERR option 'ID' wants a value" },
+    { "STRATEGY raft ID 15", "ERR an ID is a number from 16 to 65535, not '15'" },
+    { "STRATEGY raft ID 65536", "ERR an ID is a number from 16 to 65535, not '65536'" },
+    { "STRATEGY raft ID 0x10", "ERR an ID is a number from 16 to 65535, not '0x10'" },
+    { "STRATEGY raft REPLICAS 0", "ERR REPLICAS is a number from 1 to 15, not '0'" },
+    { "STRATEGY raft REPLICAS -1", "ERR REPLICAS is a number from 1 to 15, not '-1'" },
+    { "STRATEGY raft VOTERS 16", "ERR REPLICAS is a number from 1 to 15, not '16'" },
+    { "STRATEGY raft REPLICAS three", "ERR REPLICAS is a number from 1 to 15, not 'three'" },
+    { "STRATEGY raft PARTITIONS 0", "ERR PARTITIONS is a number from 1 to 16384, not '0'" },
+    { "STRATEGY raft PARTITIONS 16385", "ERR PARTITIONS is a number from 1 to 16384" },
+    { "STRATEGY raft PARTITION range", "ERR PARTITION range is not built yet" },
+    { "STRATEGY raft PARTITION list", "ERR PARTITION is hash, not 'list'" },
+    { "STRATEGY raft PREFIX a{b", "ERR a PREFIX is printable ASCII without blanks and {" },
+    { "STRATEGY raft PREFIX "
+      "0123456789012345678901234567890123456789012345678901234567890123x",
+      "ERR a PREFIX has at most 64 bytes" },
+    { "STRATEGY raft LEASE maybe", "ERR LEASE is yes or no, not 'maybe'" },
+    { "STRATEGY raft MAXMEMORY lots", "ERR MAXMEMORY is a number of bytes" },
+    { "STRATEGY raft MAXMEMORY -1", "ERR MAXMEMORY is a number of bytes" },
+    { "STRATEGY raft MAXMEMORY 9223372036854775807gb", "ERR MAXMEMORY is a number of bytes" },
+    { "STRATEGY raft MAXOPS -1", "ERR MAXOPS is a number of commands a second" },
+    { "STRATEGY raft MAXOPS 1000000001", "ERR MAXOPS is a number of commands a second" },
+    { "STRATEGY raft SLOPPY yes", "ERR option 'SLOPPY' is not built yet" },
+    { "STRATEGY raft ISOLATION serializable", "ERR option 'ISOLATION' is not built yet" },
+    { "STRATEGY raft MAXDISK 1gb", "ERR option 'MAXDISK' is not built yet" },
+    { "STRATEGY raft COLOUR blue", "ERR unknown option 'COLOUR': ID, STRATEGY, " },
+};
+
+static void whatever_is_wrong_is_said_in_a_sentence(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        struct keyspace_options o;
+        char why[400] = "";
+        assert_false(take(wrong[i].line, true, &o, why, sizeof why));
+        if (strncmp(why, wrong[i].why, strlen(wrong[i].why)) != 0) {
+            fail_msg("%s: %s", wrong[i].line, why);
+        }
+        assert_non_null(strstr(why, "nothing was changed"));
+    }
+}
+
+static void only_what_can_be_altered_is(void **state)
+{
+    static const char *const fixed[] = { "ID 17", "STRATEGY raft", "PARTITIONS 2",
+                                         "PARTITION hash" };
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(fixed); i++) {
+        assert_false(take(fixed[i], false, &o, why, sizeof why));
+        assert_non_null(strstr(why, "cannot be altered: make another keyspace"));
+    }
+    assert_true(take("REPLICAS 5 LEASE no MAXMEMORY 0 MAXOPS 7", false, &o, why, sizeof why));
+    assert_int_equal(o.given,
+                     GIVEN_REPLICA_COUNT | GIVEN_LEASE | GIVEN_MAXMEMORY | GIVEN_MAXOPS);
+    assert_false(take("", false, &o, why, sizeof why));
+    assert_false(take("COLOUR blue", false, &o, why, sizeof why));
+    assert_non_null(strstr(why, "can be altered"));
+}
+
+static void what_a_client_sent_is_shown_shortened_and_printable(void **state)
+{
+    char out[100];
+    struct text text = text_in(out, sizeof out);
+    (void)state;
+    keyspace_quote(&text, SPAN_LITERAL("a\r\n'b\x80"));
+    assert_string_equal(out, "'a???b?'");
+    text = text_in(out, sizeof out);
+    keyspace_quote(&text, SPAN_LITERAL("01234567890123456789012345678901234567890"));
+    assert_string_equal(out, "'0123456789012345678901234567890123456789...'");
+}
+
+static void a_name_is_a_letter_and_what_is_no_number_behind_it(void **state)
+{
+    static const char *const good[] = { "a", "Cart", "a1_.-", "x123" };
+    static const char *const bad[] = { "", "1", "16", "_a", "-a", ".", "a b", "a:b", "a{", "\xc3\xa4" };
+    char name[66];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        assert_true(keyspace_name_is_valid(span_of(good[i], strlen(good[i]))));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        assert_false(keyspace_name_is_valid(span_of(bad[i], strlen(bad[i]))));
+    }
+    memset(name, 'n', sizeof name);
+    assert_true(keyspace_name_is_valid(span_of(name, 63)));
+    assert_false(keyspace_name_is_valid(span_of(name, 64)));
+}
+
+static void a_keyspace_is_found_by_its_id_or_name(void **state)
+{
+    struct map *map = map_new();
+    (void)state;
+    assert_non_null(keyspace_find(map, SPAN_LITERAL("0")));
+    assert_null(keyspace_find(map, SPAN_LITERAL("1")));
+    assert_null(keyspace_find(map, SPAN_LITERAL("-1")));
+    assert_null(keyspace_find(map, SPAN_LITERAL("4294967296"))); /* not 0 */
+    assert_null(keyspace_find(map, SPAN_LITERAL("cart")));
+    map_free(map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_options_a_keyspace_has_three_replicas_and_one_partition),
+        cmocka_unit_test(all_options_are_read_in_any_order_and_case),
+        cmocka_unit_test(an_empty_prefix_takes_the_route_away),
+        cmocka_unit_test(whatever_is_wrong_is_said_in_a_sentence),
+        cmocka_unit_test(only_what_can_be_altered_is),
+        cmocka_unit_test(what_a_client_sent_is_shown_shortened_and_printable),
+        cmocka_unit_test(a_name_is_a_letter_and_what_is_no_number_behind_it),
+        cmocka_unit_test(a_keyspace_is_found_by_its_id_or_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
