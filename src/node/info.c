@@ -396,6 +396,7 @@ static const struct section {
     { "cluster", "Cluster", ALWAYS, section_cluster },
     { "keyspace", "Keyspace", ALWAYS, section_keyspace },
     { "sentinel", "Sentinel", ALWAYS, section_sentinel },
+    { "keyspaces", "Keyspaces", ALWAYS, info_keyspaces },
     { "raft", "Raft", ALWAYS, info_raft },
     { "quorate", "Quorate", ALWAYS, info_quorate },
 #ifdef QUORATE_FAILPOINTS

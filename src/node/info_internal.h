@@ -8,6 +8,7 @@
 void info_line(struct reply *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void info_replication(struct node *node, struct reply *out);
+void info_keyspaces(struct node *node, struct reply *out);
 void info_raft(struct node *node, struct reply *out);
 void info_quorate(struct node *node, struct reply *out);
 /* info_snapshot.c */

@@ -104,6 +104,8 @@ void local_cmd_CLUSTER_HELP(struct client *client, const struct span *argv, uint
         "    The slots and nodes of each master.",
         "SLOTS",
         "    The nodes of each range of slots, the master first.",
+        "UPGRADE STATUS|FINALIZE",
+        "    Shows, or raises, the level that all nodes have to know.",
     };
     (void)client;
     (void)argv;

@@ -179,14 +179,16 @@ void local_cmd_MEMBER_HELP(struct client *client, const struct span *argv, uint3
         "    Makes room for a node that is then started with --join.",
         "DEMOTE <id> [OBSERVER] [FORCE]",
         "    Makes a member an observer: it keeps a copy and never votes.",
+        "DRAIN <id> [CANCEL]",
+        "    Moves all replicas of keyspaces away from a node, or lets it have some again.",
         "LIST",
         "    The members as the leader sees them; without one, as this node does (view).",
         "PROMOTE <id> [FORCE]",
         "    Makes an observer a learner, a learner a voter.",
         "REMOVE <id> [FORCE]",
         "    Removes a node; it stops serving. FORCE: even if the rest could lose its quorum.",
-        "SET <id> PRIORITY <n> | ADDRESS <host:port>",
-        "    Sets how much a node is preferred as leader, or where it is.",
+        "SET <id> PRIORITY <n> | ADDRESS <host:port> | ZONE <name>",
+        "    Sets how much a node is preferred as leader, where it is, or its zone.",
     };
     (void)client;
     (void)argv;

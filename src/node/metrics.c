@@ -2,6 +2,7 @@
 #include "node/metrics_internal.h"
 
 #include "base/alloc.h"
+#include "cluster/map.h"
 #include "node/keeper.h"
 #include "node/local_internal.h"
 #include "node/peers.h"

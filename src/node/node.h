@@ -36,6 +36,7 @@ struct stats {
     uint64_t commands_processed, bytes_in, bytes_out;
     uint64_t forwarded, forwarded_for_others; /* sent to the leader; received as leader */
     uint64_t uncertain, leader_changed, clusterdown, protocol_errors, error_replies;
+    uint64_t quota_refused;
     uint64_t peer_messages_sent, peer_messages_received, peer_messages_dropped;
     uint64_t peer_reconnects, peer_refused;
     uint64_t elections, elections_begun, leader_changes, checkpoints;

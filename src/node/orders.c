@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 #include "command/op.h"
+#include "node/frame.h"
 #include "node/node.h"
 #include "node/replica.h"
 
@@ -49,6 +50,15 @@ bool orders_only_asks(const struct command_spec *spec)
 {
     return is_order(spec, order_cmd_MEMBER_LIST) || is_order(spec, order_cmd_KEYSPACE_STATS) ||
            is_order(spec, order_cmd_KEYSPACE_LAG);
+}
+
+/* Those that write control state, or are told from it: tags are given in order. */
+#define FIRST_CONTROL_TAG 1750u
+
+uint16_t orders_wire_version(const struct command_spec *spec)
+{
+    bool control = spec->tag >= FIRST_CONTROL_TAG || is_order(spec, order_cmd_MEMBER_DRAIN);
+    return control ? WIRE_VERSION_GROUPS : 3;
 }
 
 /* --- How they end --------------------------------------------------------------------------- */

@@ -14,6 +14,9 @@ void orders_begin(struct node *node, struct pending *p);
  * orders_begin answers it from what this node knows, and says so. */
 bool orders_only_asks(const struct command_spec *spec);
 
+/* The first wire version whose nodes know it. */
+uint16_t orders_wire_version(const struct command_spec *spec);
+
 /* The protocol has answered p. */
 void orders_ended(struct node *node, struct pending *p, enum qr_status status);
 

@@ -9,6 +9,12 @@ bool orders_only_asks(const struct command_spec *spec)
     return strcmp(spec->name, "member|list") == 0;
 }
 
+uint16_t orders_wire_version(const struct command_spec *spec)
+{
+    (void)spec;
+    return 3;
+}
+
 void orders_uncertain(struct pending *p)
 {
     stream_refuse(p, STATUS_UNCERTAIN);

@@ -1,0 +1,53 @@
+/* INFO keyspaces: what this node knows of keyspaces and partitions, and what it has of them. */
+#include "node/info_internal.h"
+
+#include "cluster/map.h"
+#include "node/leaders.h"
+#include "protocol/quorum.h"
+
+typedef unsigned long long ull; /* what printf calls 64 bits */
+
+struct counts {
+    uint32_t here, led, moving;
+};
+
+static void count_partition(const struct node *node, const struct map_partition *p,
+                            struct counts *out)
+{
+    const struct partition *partition = partition_of_group(node, p->group);
+    node_index me = (node_index)node->identity.me;
+    out->here += p->group == 0 || (p->wish & node_bit(me)) != 0 ? 1 : 0;
+    out->led += partition != NULL && leaders_of(partition) == me ? 1 : 0;
+    out->moving += p->settled < p->epoch ? 1 : 0;
+}
+
+static void keyspace_line(const struct node *node, const struct map_keyspace *k,
+                          struct reply *out)
+{
+    struct counts counts = { 0 };
+    for (uint32_t i = 0; i < k->partitions; i++) {
+        count_partition(node, map_partition_at(node->map, k->id, i), &counts);
+    }
+    info_line(out, "ks%u:name=%s,strategy=raft,replicas=%u,partitions=%u,here=%u,led=%u,moving=%u",
+              k->id, k->name, k->replicas, k->partitions, counts.here, counts.led, counts.moving);
+}
+
+void info_keyspaces(struct node *node, struct reply *out)
+{
+    struct counts counts = { 0 };
+    for (const struct map_partition *p = map_partition(node->map, 0); p != NULL;
+         p = map_partition_after(node->map, p->group)) {
+        count_partition(node, p, &counts);
+    }
+    info_line(out, "cluster_level:%u", map_settings(node->map)->level);
+    info_line(out, "cluster_level_known:%u", identity_level_known());
+    info_line(out, "keyspaces:%u", map_keyspace_count(node->map));
+    info_line(out, "partitions:%u", map_partition_count(node->map));
+    info_line(out, "partitions_here:%u", counts.here);
+    info_line(out, "partitions_led:%u", counts.led);
+    info_line(out, "partitions_moving:%u", counts.moving);
+    info_line(out, "quota_refused:%llu", (ull)node->stats.quota_refused);
+    for (uint32_t i = 0; i < map_keyspace_count(node->map); i++) {
+        keyspace_line(node, map_keyspace_at(node->map, i), out);
+    }
+}
