@@ -133,3 +133,7 @@ def as_text(value):
 def as_rows(reply):
     """A reply of maps, which RESP2 has as flat arrays."""
     return [{as_text(row[i]): as_text(row[i + 1]) for i in range(0, len(row), 2)} for row in reply]
+
+
+def as_row(reply):
+    return as_rows([reply])[0]

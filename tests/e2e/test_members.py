@@ -355,7 +355,7 @@ def test_replies_have_the_same_fields_in_resp2_and_resp3():
             connection.call("HELLO", "3")
             rows = connection.call("MEMBER", "LIST")
         assert [row["id"] for row in rows] == [1, 2, 3]
-        assert all(len(row) == 12 for row in rows)
+        assert all(len(row) == 15 for row in rows)
         assert sum(row["leader"] for row in rows) == 1
         assert sorted(members(node)) == [1, 2, 3]
         assert all(len(row["uuid"]) == 32 for row in members(node).values())

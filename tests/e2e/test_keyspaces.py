@@ -1,0 +1,269 @@
+"""Keyspaces by command (issue 5; rows U10, U11, U30, U31, D1): made, altered, told, dropped; every
+wrong word is one clear sentence that changes nothing; quotas refuse and say by how much."""
+import signal
+import threading
+import time
+
+import pytest
+
+from cluster import Cluster, wait_for
+from resp import Closed, Error, as_rows, as_row, as_text
+
+
+@pytest.fixture(scope="module")
+def three():
+    with Cluster(3) as cluster:
+        yield cluster
+
+
+def keyspaces(node):
+    return {as_text(row["name"]): row for row in as_rows(node.call("KEYSPACE", "LIST"))}
+
+
+def info(node, name):
+    return as_row(node.call("KEYSPACE", "INFO", name))
+
+
+def stats(node, name):
+    return as_row(node.call("KEYSPACE", "STATS", name))
+
+
+def refused(node, *words, match):
+    """The command is refused, and no node has another state behind it."""
+    before = node.call("KEYSPACE", "LIST")
+    with pytest.raises(Error, match=match):
+        node.call(*words)
+    assert node.call("KEYSPACE", "LIST") == before
+
+
+# --- Making and telling -------------------------------------------------------------------------
+
+def test_keyspace_0_is_there_always(three):
+    for node in three.nodes:
+        row = keyspaces(node)["default"]
+        assert (row["id"], row["partitions"], as_text(row["strategy"])) == (0, 1, "raft")
+        assert info(node, "0")["placement"] == []
+    node = three.followers()[0]
+    refused(node, "KEYSPACE", "DROP", "0", match="^ERR keyspace 0 is there always")
+    refused(node, "KEYSPACE", "DROP", "default", "FORCE", match="^ERR keyspace 0 is there always")
+    for option, value, why in (("REPLICAS", "1", "MEMBER PROMOTE"), ("LEASE", "yes", "read-mode"),
+                               ("PREFIX", "a:", "keys without a route")):
+        refused(node, "KEYSPACE", "ALTER", "0", option, value, match=f"^ERR keyspace 0 has no .*{why}")
+
+
+def test_what_was_created_is_known_to_all_nodes_at_once(three):
+    """OK comes when every connected node has it (O10)."""
+    for i, asked in enumerate(three.nodes):
+        name = f"known{i}"
+        assert asked.call("KEYSPACE", "CREATE", name, "STRATEGY", "raft", "PARTITIONS", "4") == "OK"
+        for node in three.nodes:
+            row = info(node, name)
+            assert (row["partitions"], row["replicas"]) == (4, 3)
+            places = [as_row(place) for place in row["placement"]]
+            assert [as_text(place["slots"]) for place in places] == \
+                ["0-4095", "4096-8191", "8192-12287", "12288-16383"]
+            assert {as_text(place["nodes"]) for place in places} == {"1,2,3"}
+            assert info(node, str(row["id"])) == row
+        assert asked.call("KEYSPACE", "DROP", name) == "OK"
+        assert all(name not in keyspaces(node) for node in three.nodes)
+
+
+def test_leaders_are_spread_and_groups_are_never_used_again(three):
+    node = three.nodes[0]
+    seen = set()
+    for _ in range(3):
+        node.call("KEYSPACE", "CREATE", "spread", "STRATEGY", "raft", "PARTITIONS", "6")
+        places = [as_row(place) for place in info(node, "spread")["placement"]]
+        groups = {place["group"] for place in places}
+        assert not groups & seen
+        seen |= groups
+        assert sorted(place["prefers"] for place in places) == [1, 1, 2, 2, 3, 3]
+        assert node.call("KEYSPACE", "DROP", "spread", "FORCE") == "OK"
+
+
+def test_an_id_of_ones_own_and_the_next_free_one(three):
+    node = three.nodes[1]
+    node.call("KEYSPACE", "CREATE", "mine", "ID", "300", "STRATEGY", "raft")
+    node.call("KEYSPACE", "CREATE", "next", "STRATEGY", "raft")
+    assert (keyspaces(node)["mine"]["id"], keyspaces(node)["next"]["id"]) == (300, 301)
+    refused(node, "KEYSPACE", "CREATE", "other", "ID", "300", "STRATEGY", "raft",
+            match="^ERR ID 300 is that of keyspace 'mine'")
+    for name in ("mine", "next"):
+        assert node.call("KEYSPACE", "DROP", name, "FORCE") == "OK"
+
+
+def test_explain_tells_what_is_guaranteed(three):
+    """The same promise picks the simulator's checkers (D1, U1)."""
+    node = three.nodes[2]
+    node.call("KEYSPACE", "CREATE", "exact", "STRATEGY", "raft", "REPLICAS", "3", "LEASE", "yes")
+    row = {name: as_text(value)
+           for name, value in as_row(node.call("KEYSPACE", "EXPLAIN", "exact")).items()}
+    assert row["survives-failover"].startswith("yes")
+    assert row["linearizable"].startswith("yes")
+    assert row["available-in-minority"].startswith("no")
+    assert row["failures-tolerated"].startswith("1 ")
+    assert row["messages-per-write-and-replica"] == "2"
+    assert node.call("KEYSPACE", "ALTER", "exact", "REPLICAS", "1") == "OK"
+    node.call("KEYSPACE", "DROP", "exact", "FORCE")
+
+
+def test_help_and_docs_name_every_subcommand(three):
+    node = three.nodes[0]
+    lines = " ".join(map(as_text, node.call("KEYSPACE", "HELP")))
+    docs = as_row(as_row(node.call("COMMAND", "DOCS", "keyspace"))["keyspace"])
+    names = {as_text(name).split("|")[1] for name in as_row(docs["subcommands"])}
+    assert names == {"alter", "create", "drop", "explain", "help", "info", "lag", "list", "stats"}
+    assert all(name.upper() in lines for name in names)
+
+
+# --- Bad input ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words, match", [
+    (("CREATE", "a"), "^ERR wrong number of arguments"),
+    (("CREATE", "1", "STRATEGY", "raft"), "^ERR a keyspace's name is a letter"),
+    (("CREATE", "a b", "STRATEGY", "raft"), "^ERR a keyspace's name is a letter"),
+    (("CREATE", "x" * 64, "STRATEGY", "raft"), "^ERR a keyspace's name is a letter"),
+    (("CREATE", "default", "STRATEGY", "raft"), "^ERR keyspace 'default' is there already"),
+    (("CREATE", "a", "STRATEGY", "leaderless"), "^ERR strategy 'leaderless' is not built yet"),
+    (("CREATE", "a", "STRATEGY", "magic"), "^ERR unknown strategy 'magic'"),
+    (("CREATE", "a", "STRATEGY", "raft", "REPLICAS", "4"), "^ERR 4 replicas need"),
+    (("CREATE", "a", "STRATEGY", "raft", "REPLICAS", "0"), "^ERR REPLICAS is a number"),
+    (("CREATE", "a", "STRATEGY", "raft", "PARTITIONS", "99999"), "^ERR PARTITIONS is a number"),
+    (("CREATE", "a", "STRATEGY", "raft", "PARTITION", "range"), "^ERR PARTITION range is not"),
+    (("CREATE", "a", "STRATEGY", "raft", "ID", "7"), "^ERR an ID is a number from 16"),
+    (("CREATE", "a", "STRATEGY", "raft", "COLOUR", "blue"), "^ERR unknown option 'COLOUR'"),
+    (("CREATE", "a", "STRATEGY", "raft", "MAXMEMORY"), "^ERR option 'MAXMEMORY' wants a value"),
+    (("ALTER", "nobody", "LEASE", "yes"), "^ERR there is no keyspace 'nobody'"),
+    (("ALTER", "default", "PARTITIONS", "3"), "^ERR 'PARTITIONS' cannot be altered"),
+    (("DROP", "nobody"), "^ERR there is no keyspace 'nobody'"),
+    (("DROP", "default", "REALLY"), "^ERR syntax error"),
+    (("INFO", "nobody"), "^ERR there is no keyspace"), (("STATS", "16"), "^ERR there is no keyspace"),
+    (("LAG", "-1"), "^ERR there is no keyspace"), (("EXPLAIN", "7"), "^ERR there is no keyspace"),
+])
+def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, match):
+    refused(three.followers()[0], "KEYSPACE", *words, match=match)
+
+
+def test_names_prefixes_and_ids_are_taken_once(three):
+    node = three.nodes[0]
+    node.call("KEYSPACE", "CREATE", "cart", "STRATEGY", "raft", "PREFIX", "cart:")
+    refused(node, "KEYSPACE", "CREATE", "cart", "STRATEGY", "raft", match="^ERR keyspace 'cart' is")
+    refused(node, "KEYSPACE", "CREATE", "b", "STRATEGY", "raft", "PREFIX", "cart:",
+            match="^ERR PREFIX 'cart:' is that of keyspace 'cart' already")
+    node.call("KEYSPACE", "CREATE", "deep", "STRATEGY", "raft", "PREFIX", "cart:deep:")  # longer
+    refused(node, "KEYSPACE", "ALTER", "deep", "PREFIX", "cart:", match="^ERR PREFIX 'cart:' is")
+    assert node.call("KEYSPACE", "ALTER", "cart", "PREFIX", "") == "OK"
+    assert node.call("KEYSPACE", "ALTER", "deep", "PREFIX", "cart:") == "OK"
+    for name in ("cart", "deep"):
+        node.call("KEYSPACE", "DROP", name, "FORCE")
+
+
+# --- In use -------------------------------------------------------------------------------------
+
+def test_a_keyspace_in_use_is_dropped_by_force_only(three):
+    node = three.nodes[0]
+    node.call("KEYSPACE", "CREATE", "used", "STRATEGY", "raft", "PARTITIONS", "2")
+    with three.nodes[1].connect() as client:
+        assert client.call("SELECT", "used") == "OK"
+        refused(node, "KEYSPACE", "DROP", "used",
+                match="^UNSAFE keyspace 'used' is in use: it has 0 keys and 1 connected clients")
+        client.call("SET", "k", "v")
+    refused(node, "KEYSPACE", "DROP", "used",
+            match="^UNSAFE keyspace 'used' is in use: it has 1 keys and 0 connected")
+    with node.connect() as client:
+        client.call("SELECT", "used")
+        client.call("DEL", "k")
+    wait_for(lambda: stats(node, "used")["clients"] == 0, "nobody is left")
+    assert node.call("KEYSPACE", "DROP", "used") == "OK"
+
+
+# --- Quotas -------------------------------------------------------------------------------------
+
+def test_maxmemory_refuses_what_grows_and_nothing_else(three):
+    """U30: the refusal says which quota, the figure, and that the write did not happen."""
+    node = three.followers()[0]
+    assert node.call("KEYSPACE", "ALTER", "0", "MAXMEMORY", "256kb") == "OK"
+    for i in range(100):
+        try:
+            node.call("SET", f"quota{i}", "x" * 16384)
+        except Error as error:
+            assert str(error).startswith("QUOTA MAXMEMORY of keyspace 'default' is 262144: ")
+            assert str(error).endswith("the command was not applied")
+            break
+    else:
+        pytest.fail("never refused")
+    assert 5 < i < 17 and node.call("GET", f"quota{i}") is None
+    assert node.call("GET", "quota0") == b"x" * 16384
+    refused(node, "KEYSPACE", "ALTER", "0", "MAXMEMORY", "100kb",
+            match="^ERR keyspace 'default' uses .* and MAXMEMORY 102400 .* is below that")
+    assert node.call("DEL", *(f"quota{k}" for k in range(i))) == i
+    assert node.call("SET", "quota0", "x" * 16384) == "OK"
+    assert sum(int(n.info("keyspaces")["quota_refused"]) for n in three.nodes) >= 1
+    node.call("KEYSPACE", "ALTER", "0", "MAXMEMORY", "0")
+    node.call("DEL", "quota0")
+
+
+def test_maxops_is_a_second_of_commands_at_once_and_then_a_pace(three):
+    node = three.leader()
+    assert node.call("KEYSPACE", "ALTER", "0", "MAXOPS", "200") == "OK"
+    with node.connect() as client:
+        began = time.monotonic()
+        replies = client.pipeline([("SET", "paced", "v")] * 600)
+        took = time.monotonic() - began
+        done = sum(reply == "OK" for reply in replies)
+        assert 200 <= done <= 200 + 200 * took + 1
+        whys = {str(reply).split(" is ")[0] for reply in replies if isinstance(reply, Error)}
+        assert whys == {"QUOTA MAXOPS of keyspace 'default'"}
+        wait_for(lambda: client.call("GET", "paced") == b"v" or True, "time passes")
+    assert node.call("KEYSPACE", "ALTER", "0", "MAXOPS", "0") == "OK"
+    with node.connect() as client:
+        assert set(client.pipeline([("SET", "paced", "v")] * 600)) == {"OK"}
+
+
+# --- Leaders that go ----------------------------------------------------------------------------
+
+def test_a_keyspace_is_made_or_not_while_group_0s_leader_is_killed():
+    """Scenario 33 for the control state: OK stays, a refusal changed nothing, -UNCERTAIN says where
+    to look, and all nodes agree in the end."""
+    with Cluster(3) as cluster:
+        made, refusals, uncertain = set(), set(), set()
+        over = threading.Event()
+
+        def order(node, number):
+            i = 0
+            while not over.is_set():
+                name = f"n{number}i{i}"
+                i += 1
+                try:
+                    if node.call("KEYSPACE", "CREATE", name, "STRATEGY", "raft") == "OK":
+                        made.add(name)
+                except Error as error:
+                    text = str(error)
+                    (uncertain if text.startswith("UNCERTAIN") else refusals).add(name)
+                    assert not text.startswith("UNCERTAIN") or "KEYSPACE LIST" in text
+                except (Closed, OSError):
+                    uncertain.add(name)
+                    time.sleep(0.02)
+
+        threads = [threading.Thread(target=order, args=(node, node.number))
+                   for node in cluster.nodes]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            before = len(made)
+            wait_for(lambda: len(made) > before + 1, "some were made")
+            leader = cluster.leader()
+            leader.kill()
+            leader.start()
+            wait_for(lambda: leader.listens(), "it is back")
+        over.set()
+        for thread in threads:
+            thread.join()
+        cluster.wait_ready()
+        cluster.wait_applied()
+        lists = [set(keyspaces(node)) for node in cluster.nodes]
+        assert lists[0] == lists[1] == lists[2]
+        assert made <= lists[0] and not refusals & lists[0]
+        assert lists[0] - {"default"} <= made | uncertain
+        ids = [row["id"] for row in keyspaces(cluster.nodes[0]).values()]
+        assert len(ids) == len(set(ids))
