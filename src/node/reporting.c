@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "node/control.h"
 #include "node/node.h"
+#include "node/partitions.h"
 #include "node/quota.h"
 #include "node/replica.h"
 
@@ -93,7 +94,6 @@ static void tell_partition(struct reporting *r, const struct partition *partitio
     now.refused = (uint32_t)((quota->refused - told->refused) * 1000 / ms);
     told->ops = quota->ops;
     told->refused = quota->refused;
-    told->seen = true;
     if (memcmp(&now, &told->report, sizeof now) != 0) {
         told->report = now;
         out->partition[out->partitions++] = now;
@@ -101,21 +101,20 @@ static void tell_partition(struct reporting *r, const struct partition *partitio
 }
 
 /* What was led when it was told, and is no more. False: there is no room for all. */
-static bool tell_lost(struct reporting *r, struct report *out)
+static bool tell_lost(const struct node *node, struct reporting *r, struct report *out)
 {
     uint32_t kept = 0;
     bool room = true;
     for (uint32_t i = 0; i < r->count; i++) {
-        struct told_partition *told = &r->told[i];
-        bool lost = !told->seen;
-        room = room && out->partitions < REPORT_PARTITIONS_MAX;
+        const struct partition *p = partition_of_group(node, r->told[i].report.group);
+        bool lost = p == NULL || p->replica == NULL || !replica_leads(p->replica);
+        room = room && (!lost || out->partitions < REPORT_PARTITIONS_MAX);
         if (lost && room) {
             out->partition[out->partitions++] =
-                (struct partition_report){ .group = told->report.group };
-            continue;
+                (struct partition_report){ .group = r->told[i].report.group };
+        } else {
+            r->told[kept++] = r->told[i];
         }
-        told->seen = lost && !room ? told->seen : false;
-        r->told[kept++] = *told;
     }
     r->count = kept;
     return room;
@@ -144,19 +143,6 @@ static void count_clients(const struct node *node, struct report *out)
             out->clients[i].clients++;
         }
     }
-}
-
-/* Partitions in order of group, after that one. */
-static struct partition *partitions_first(struct node *node)
-{
-    return node->zero;
-}
-
-static struct partition *partitions_after(struct node *node, uint32_t group)
-{
-    (void)node;
-    (void)group;
-    return NULL;
 }
 
 /* --- Composing ------------------------------------------------------------------------------- */
@@ -189,15 +175,14 @@ bool reporting_compose(struct node *node, struct reporting *r, node_index leader
         begin_pass(node, r, leader, out);
     }
     count_clients(node, out);
-    struct partition *p = fresh ? partitions_first(node) : partitions_after(node, r->at);
-    for (; p != NULL && out->partitions < REPORT_PARTITIONS_MAX;
-         p = partitions_after(node, p->group)) {
-        r->at = p->group;
+    const struct partitions *all = &node->partitions;
+    while (r->at < all->count && out->partitions < REPORT_PARTITIONS_MAX) {
+        const struct partition *p = partitions_at(all, r->at++);
         if (p->replica != NULL && replica_leads(p->replica)) {
             tell_partition(r, p, passed, out);
         }
     }
-    if (p != NULL || !tell_lost(r, out)) {
+    if (r->at < all->count || !tell_lost(node, r, out)) {
         return true;
     }
     out->nonce = r->asked_by == leader ? r->asked : 0;

@@ -10,7 +10,6 @@ struct node;
 struct told_partition {
     struct partition_report report;
     uint64_t ops, refused; /* counted when it was told */
-    bool seen;             /* in the pass that goes on */
 };
 
 struct reporting {
@@ -18,7 +17,7 @@ struct reporting {
     qr_term term;
     uint64_t asked;      /* the latest question */
     node_index asked_by; /* and whose it is */
-    uint32_t at;         /* the pass goes on behind that group */
+    uint32_t at;         /* the pass goes on there (partitions_at) */
     bool begun;
     qr_time passed;              /* when the last pass began */
     struct told_partition *told; /* in order of group */
