@@ -18,6 +18,7 @@ TARGETS = {
                           "src/engine/image.c"]),
     "identity": (2048, ["src/node/identity.c"]),
     "join": (2048, ["src/node/join_frames.c"]),
+    "map": (1024, ["src/cluster/map.c", "src/cluster/records.c", "src/cluster/prefixes.c"]),
     "roster": (2048, ["src/node/roster.c"]),
     "history": (1024, ["sim/history.c", "sim/checkers/linearizable.c", "sim/checkers/search.c",
                        "sim/checkers/model.c"]),

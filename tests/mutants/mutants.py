@@ -4,7 +4,7 @@ What stands there must occur exactly once in the file, white space apart: a muta
 applies is an error, not a success. `raft` mutants are judged by the simulator, the scripts, the
 paper tests and the unit tests of the protocol; `log` mutants by the unit tests of the log; `fuzz`
 mutants, whose first part names a fuzz target, by the replay of that target's corpus. Those of the
-driver stand in driver.py.
+driver stand in driver.py, those of the control plane in cluster.py.
 """
 
 RAFT = [
@@ -438,6 +438,10 @@ FUZZ = [
     ("log: a truncation lost", "log/replay.c", "group_truncate(g, r->slot);", "(void)g;"),
     ("identity: members out of order", "node/identity.c",
      "if (identity->joined == 0 && id <= last) {", "(void)last; if (false) {"),
+    ("map: a key of the wrong length", "cluster/records.c",
+     "return in.n == 1 ? MAP_OK : MAP_BAD;", "return MAP_OK;"),
+    ("map: bytes behind a record", "cluster/records.c",
+     "return wire_finished(r) && sound ? MAP_OK : MAP_BAD;", "return sound ? MAP_OK : MAP_BAD;"),
     ("roster: sets that overlap", "node/roster.c", "!membership_is_sound(&out->members)", "false"),
     ("roster: an id twice", "node/roster.c", "bool same_id = other->id == node->id &&",
      "bool same_id = false && other->id == node->id &&"),
