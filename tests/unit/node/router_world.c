@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "cluster/records.h"
 #include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -239,7 +240,8 @@ static struct reply *begin_reply(struct stream *stream, struct pending *p)
 
 struct partition *partition_of_group(const struct node *node, uint32_t group)
 {
-    return group == 0 ? node->zero : NULL;
+    bool more = group >= GROUP_FIRST && group < GROUP_FIRST + MORE;
+    return group == 0 ? node->zero : more ? &world->more[group - GROUP_FIRST] : NULL;
 }
 
 static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
@@ -253,6 +255,37 @@ static bool is_congested(const struct stream *stream)
 {
     (void)stream;
     return false;
+}
+
+static void put_record(struct map_key key, const uint8_t *value, size_t n)
+{
+    uint8_t bytes[MAP_KEY_BYTES_MAX];
+    struct span at = span_of(bytes, map_key_write(key, bytes));
+    assert_int_equal(map_put(world->node.map, at, span_of(value, n)), MAP_OK);
+}
+
+static void make_keyspace(void)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    struct map_keyspace k = { .id = 16,
+                              .first_group = GROUP_FIRST,
+                              .partitions = MORE,
+                              .strategy = STRATEGY_RAFT,
+                              .partitioning = PARTITIONING_HASH,
+                              .state = KEYSPACE_IN_USE,
+                              .replicas = 3,
+                              .name = "cart" };
+    world->node.map = map_new();
+    put_record((struct map_key){ MAP_RECORD_KEYSPACE, k.id }, value, map_keyspace_write(&k, value));
+    for (uint32_t i = 0; i < MORE; i++) {
+        struct map_partition p = map_found(&k, i, GROUP_FIRST + i, 14, 2); /* nodes 1 to 3 */
+        put_record((struct map_key){ MAP_RECORD_PARTITION, p.group }, value,
+                   map_partition_write(&p, value));
+        world->more[i] = (struct partition){ .node = &world->node,
+                                             .group = p.group,
+                                             .replica = &world->replicas[i] };
+        world->replicas[i] = (struct replica){ .leader = NODE_NONE, .room = 100 };
+    }
 }
 
 int setup(void **state)
@@ -273,7 +306,8 @@ int setup(void **state)
     world->replica.leader = NODE_NONE;
     world->replica.room = 100;
     world->peers.connected = true;
-    world->peers.version = 3;
+    world->peers.version = WIRE_VERSION;
+    make_keyspace();
     world->node.router = router_new(&world->node);
     stream_init(&world->client, &world->node, STREAM_CLIENT);
     world->client.begin_reply = begin_reply;
@@ -288,6 +322,11 @@ int teardown(void **state)
     (void)state;
     for (uint32_t i = 0; i < world->replica.write_count; i++) {
         free(world->replica.ops[i]);
+    }
+    for (uint32_t i = 0; i < MORE; i++) {
+        for (uint32_t k = 0; k < world->replicas[i].write_count; k++) {
+            free(world->replicas[i].ops[k]);
+        }
     }
     stream_detach(&world->client);
     router_peer_down(world->node.router, 2);
@@ -304,6 +343,10 @@ int teardown(void **state)
     }
     router_free(world->node.router);
     free(world->zero.track.relays);
+    for (uint32_t i = 0; i < MORE; i++) {
+        free(world->more[i].track.relays);
+    }
+    map_free(world->node.map);
     while (rope_bin_empty_slice(&world->bin, 100)) {
     }
     reply_free(&world->out);

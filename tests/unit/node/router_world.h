@@ -33,10 +33,14 @@ struct peers {
     struct reply reply;
 };
 
+#define MORE 4u /* partitions of keyspace 16, "cart": groups from GROUP_FIRST on */
+
 struct world {
     struct node node;
     struct partition zero;
     struct replica replica;
+    struct partition more[MORE];
+    struct replica replicas[MORE];
     struct peers peers;
     struct stream client;
     struct reply out;
