@@ -27,6 +27,7 @@ static void tell(struct node *node, node_index peer, bool up)
         return;
     }
     c->told = (uint16_t)(c->told ^ node_bit(peer));
+    schedule_peer(node, peer, up);
 }
 
 void contact_connected(struct node *node, node_index peer)

@@ -8,6 +8,8 @@
 #include "node/replica.h"
 #include "node/transfers.h"
 
+#include <string.h>
+
 struct partition *partition_new(struct node *node, uint32_t group)
 {
     struct partition *p = qr_zalloc(sizeof *p);
@@ -25,6 +27,8 @@ void partition_close_replica(struct partition *p)
     if (p->replica != NULL) {
         replica_free(p->replica);
         p->replica = NULL;
+        memset(p->told_of, 0, sizeof p->told_of); /* the next one takes all to be away */
+        p->told_at = 0;
     }
     repairer_free(p->repairer);
     p->repairer = NULL;

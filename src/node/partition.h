@@ -65,6 +65,7 @@ struct partition {
     uint32_t heap_at;              /* its place among the others by `due` */
     uint32_t index;                /* its place among all: partitions_at */
     uint16_t told_of[MEMBERS_MAX]; /* ups and downs of each peer, as counted by the node */
+    uint32_t told_at;              /* by this many changes of all of them */
 };
 
 struct partition *partition_new(struct node *node, uint32_t group);

@@ -186,12 +186,17 @@ void schedule_peer(struct node *node, node_index peer, bool up)
     qr_assert(peer < MEMBERS_MAX);
     qr_assert((s->ups[peer] & 1) == (up ? 0 : 1));
     s->ups[peer]++;
+    s->changes++;
     s->sweep = node->partitions.count;
 }
 
 /* One that was lost and came back between two looks was lost. */
 static void tell_of_peers(const struct schedule *s, struct partition *p)
 {
+    if (p->told_at == s->changes || p->loading) {
+        return;
+    }
+    p->told_at = s->changes;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         bool was_up = (p->told_of[i] & 1) != 0;
         bool is_up = (s->ups[i] & 1) != 0;
@@ -247,6 +252,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
     s->turns++;
     qr_time due = QR_NEVER;
     if (p->replica != NULL) {
+        tell_of_peers(s, p); /* a new one takes all to be away */
         replica_turn(p->replica);
         partition_house(p, now);
         due = replica_deadline(p->replica);

@@ -23,6 +23,7 @@ struct schedule {
     struct partition **heap; /* by due, the earliest first */
     uint32_t heap_n, heap_cap;
     uint16_t ups[MEMBERS_MAX]; /* changes of each peer's connection: odd while it is up */
+    uint32_t changes;          /* of all peers together */
     uint32_t sweep;            /* partitions that the sweep has still to look at, from the end */
     uint64_t turns;            /* of partitions, for figures */
 };
@@ -36,7 +37,7 @@ void partition_expects(struct partition *partition);
 /* It is to go: it has no turns any more. */
 void schedule_forget(struct partition *partition);
 
-/* The connection to a peer opened or closed. Group 0 is told by the caller. */
+/* Another node is up now, or away (contact.h). Group 0 does not hear of it here. */
 void schedule_peer(struct node *node, node_index peer, bool up);
 
 /* Everything below `position` of the log is durable: those that wait for it hear of it. */
