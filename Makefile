@@ -58,9 +58,9 @@ fuzz: ## Fuzz with clang: make fuzz TARGET=resp MINUTES=10 (without TARGET: all,
 	tools/deps.sh fuzz
 	tests/fuzz/run --minutes $(MINUTES) $(TARGET)
 
-clients: all ## Try real client libraries against a real cluster
+clients: all ## Client libraries against a real cluster; KILLS=50: how often its leader dies
 	tools/deps.sh clients
-	tests/clients/run build/quorate
+	tests/clients/run build/quorate $(KILLS)
 
 bench: all ## SET and GET beside a floor, etcd and Redis; BENCH="--passes 5" are its options
 	tools/deps.sh bench || echo "make bench: goes on without what is missing"
