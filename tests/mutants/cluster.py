@@ -1,7 +1,7 @@
 """Bugs in the control plane (src/cluster, and the compare-and-put of the engine): (name, judge,
-file, what stands there, what to put in its place), as in mutants.py. Those whose judge is "clusters" are
-found by the simulator of whole clusters alone: one per rule of cluster/follow.h, and the records'
-version. The others are caught by the unit test that they name.
+file, what stands there, what to put in its place), as in mutants.py. Those whose judge is
+"clusters" are found by the simulator of whole clusters alone: one per rule of cluster/follow.h, and
+the records' version. The others are caught by the unit test that they name.
 """
 
 CLUSTER = [
