@@ -1,6 +1,6 @@
 /* Who is up, as the nodes find out: in worlds whose groups may rest (quiet_after), as only then a
  * protocol has no timer of its own to find out by. Each node beats to all others, as a node does
- * for all its groups at once (src/node/contact.c); whoever was not heard for an election time-out is
+ * for all its groups at once (src/node/contact.c); who was not heard for an election time-out is
  * told to be away, once, and to be up when it is heard again. A connection that closes tells it at
  * once. A beat of another process than before says that the one before is gone. */
 #include "sim/world.h"
@@ -11,6 +11,9 @@ static void tell(struct world *w, struct sim_node *n, node_index peer, bool up)
         return;
     }
     n->away[peer] = !up;
+    if (!up) {
+        leases_lost(&n->leases, peer);
+    }
     struct event e = { .kind = EVENT_PEER, .peer = { .node = peer, .up = up } };
     node_step(w, n, &e);
 }
@@ -33,6 +36,7 @@ void beats_start(struct world *w, struct sim_node *n)
         n->known[i] = 0;
     }
     if (w->processes == NULL) {
+        leases_born(w, n);
         push_tick(w, n);
     }
 }
@@ -63,6 +67,9 @@ void beats_tick(struct world *w, struct sim_node *n)
         if (i != n->index && is_silent(w, n, i)) {
             tell(w, n, i, false);
         }
+    }
+    if (n->incarnation == incarnation) {
+        leases_tick(w, n);
     }
 }
 

@@ -66,6 +66,8 @@ static void print_counters(const struct counters *c, const struct protocol *prot
            ", cut in between %" PRIu64 "\n",
            c->offers, c->taken_for, c->offered, c->resumed, c->restarted, c->gone, c->installs,
            c->installs_cut);
+    printf("leases granted %" PRIu64 ", found gone %" PRIu64 "\n", c->leases_granted,
+           c->leases_gone);
     printf("lost disks %" PRIu64 ", damaged ones %" PRIu64 ", recovered %" PRIu64 "\n", c->wiped,
            c->damaged, c->recovered);
     printf("logs with holes %" PRIu64 ": patched %" PRIu64 ", covered by a checkpoint %" PRIu64

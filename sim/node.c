@@ -439,6 +439,9 @@ static void node_item(struct world *w, struct sim_node *n, struct item *item)
     case ITEM_BEAT:
         beats_hear(w, n, (node_index)item->a, (uint32_t)item->b);
         break;
+    case ITEM_LEASE:
+        leases_arrive(w, n, item);
+        break;
     case ITEM_PEER:
         if (w->options.quiet_after != 0) {
             beats_connection(w, n, (node_index)item->a, item->b != 0);

@@ -9,6 +9,7 @@
  *   driver.c     effects: persist, hold, send, apply, answer (what src/node does for real)
  *   disk.c       what a crash leaves; image.c: a log as an array of entries
  *   network.c    who hears what, when, how often
+ *   leases.c     what nodes believe of group 0, and it of them
  *   beats.c      who is up, as the nodes find out
  *   workload.c   clients and what they were told
  *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
@@ -28,7 +29,9 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "protocol/quorum.h"
+#include "cluster/leases.h"
 #include "sim/checkers/linearizable.h"
+#include "sim/counters.h"
 #include "sim/plan.h"
 
 #include <setjmp.h>
@@ -155,6 +158,7 @@ enum item_kind {
     ITEM_OFFER,       /* a = file: all of it is here and durable */
     ITEM_BEATS,       /* the node beats */
     ITEM_BEAT,        /* a = from, b = its incarnation */
+    ITEM_LEASE,       /* a = from, b = 1: an answer, p = renewal */
     ITEM_ORDER        /* a = order: reaches the node */
 };
 
@@ -250,6 +254,7 @@ struct sim_node {
     qr_time heard[MEMBERS_MAX];
     bool away[MEMBERS_MAX];
     uint32_t known[MEMBERS_MAX]; /* the latest process that it has heard of; 0: none */
+    struct leases leases;
 
     struct image log, disk;
     struct disk_write *writes; /* not durable yet, oldest first */
@@ -376,22 +381,6 @@ struct term_fact {
     qr_term term;
     qr_slot slot;
     uint64_t chain; /* 0: empty */
-};
-
-#define TRACE_POINTS_MAX 128u
-
-struct counters {
-    uint64_t actions[ACTION_COUNT]; /* carried out with an effect */
-    uint64_t points[TRACE_POINTS_MAX];
-    char samples[TRACE_POINTS_MAX][96];
-    uint64_t seeds, steps, messages, lost, duplicated, reordered, cut_off, held_effects;
-    uint64_t short_appends, acked, refused, unknown, reads, expired, retried;
-    uint64_t leader_changes, seeds_with_change, elections, checkpoints, trims, installs;
-    uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
-    uint64_t orders, orders_done, orders_refused, orders_uncertain, changes, joined, reused;
-    uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
-    uint64_t damaged, wiped, recovered, rotten, patched, covered;
-    uint64_t virtual_us;
 };
 
 #define SHOW_EFFECTS 1u
@@ -570,6 +559,11 @@ void beats_tick(struct world *w, struct sim_node *n);
 void beats_look(struct world *w, struct sim_node *n); /* for who was not heard for long */
 void beats_hear(struct world *w, struct sim_node *n, node_index from, uint32_t process);
 void beats_connection(struct world *w, struct sim_node *n, node_index peer, bool up);
+
+/* leases.c */
+void leases_born(struct world *w, struct sim_node *n);
+void leases_tick(struct world *w, struct sim_node *n);
+void leases_arrive(struct world *w, struct sim_node *n, const struct item *item);
 
 /* workload.c */
 uint32_t workload_operation(struct world *w, uint32_t key, enum op_kind kind,

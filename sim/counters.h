@@ -1,0 +1,24 @@
+/* How often things happened in the worlds of a run: what is never reached is not tested. */
+#ifndef SIM_COUNTERS_H
+#define SIM_COUNTERS_H
+
+#include "sim/plan.h"
+
+#define TRACE_POINTS_MAX 128u
+
+struct counters {
+    uint64_t actions[ACTION_COUNT]; /* carried out with an effect */
+    uint64_t points[TRACE_POINTS_MAX];
+    char samples[TRACE_POINTS_MAX][96];
+    uint64_t seeds, steps, messages, lost, duplicated, reordered, cut_off, held_effects;
+    uint64_t short_appends, acked, refused, unknown, reads, expired, retried;
+    uint64_t leader_changes, seeds_with_change, elections, checkpoints, trims, installs;
+    uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
+    uint64_t orders, orders_done, orders_refused, orders_uncertain, changes, joined, reused;
+    uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
+    uint64_t damaged, wiped, recovered, rotten, patched, covered;
+    uint64_t leases_granted, leases_gone;
+    uint64_t virtual_us;
+};
+
+#endif
