@@ -188,6 +188,14 @@
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
 #define CHECKPOINT_HELD_BYTES_MAX (1 * GIB)      /* replaced values kept for it: the same */
 
+/* Groups of which the log holds little are carried along: in a turn, of one group, and together no
+ * more than this part of what the log grows by meanwhile. */
+#define CARRY_TURN_BYTES (64 * KIB)
+#define CARRY_GROUP_BYTES_MAX (16 * KIB)
+#define CARRY_PART 8u
+#define CARRY_STEP_BYTES (1 * MIB) /* of log between two looks for such groups */
+#define DROPS_PER_JOB 64u          /* groups whose files go at a time */
+
 /* --- snapshots for other nodes -------------------------------------------------------------- */
 #define REPAIR_REPLY_BYTES_MAX (512 * KIB) /* of one answer, beyond its first entry: asked again */
 #define SNAPSHOT_PIECE_BYTES (128 * KIB)   /* of one message */

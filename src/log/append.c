@@ -264,6 +264,11 @@ uint64_t log_position(const struct log *log)
     return b->p == NULL ? log->end : b->offset + BATCH_HEADER_BYTES + b->payload;
 }
 
+uint64_t log_durable(const struct log *log)
+{
+    return log->synced;
+}
+
 uint64_t log_backlog(const struct log *log)
 {
     return log_position(log) - log->synced;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define CARRY_RUNS_MAX 64u
+#define READ_COST_BYTES (8 * KIB)
 
 /* Bytes of the group's live entries; UINT64_MAX when they are too many, or some are lost. */
 static uint64_t live_bytes(const struct group *g)
@@ -49,6 +50,7 @@ static void carry_records(struct log *log, struct group *g, struct span in)
 static bool carry(struct log *log, struct group *g, uint64_t bytes_max, uint64_t *carried)
 {
     uint64_t bytes = live_bytes(g);
+    uint64_t read_back = log->stats.read_back_bytes;
     struct span all;
     if (bytes > bytes_max || log_read(log, g->id, g->base_slot + 1, g->last_slot + 1, bytes_max,
                                       &all) != (int64_t)(g->last_slot - g->base_slot)) {
@@ -58,7 +60,8 @@ static bool carry(struct log *log, struct group *g, uint64_t bytes_max, uint64_t
     memcpy(copy, all.p, all.n);
     carry_records(log, g, span_of(copy, all.n));
     free(copy);
-    *carried += bytes;
+    /* What the cache has no more is dear: the loop waits for the disk. */
+    *carried += log->stats.read_back_bytes == read_back ? bytes : max_u64(bytes, READ_COST_BYTES);
     return true;
 }
 

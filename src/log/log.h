@@ -143,6 +143,9 @@ bool log_patch(struct log *log, uint32_t group, struct span record);
 /* The position behind everything appended so far. */
 uint64_t log_position(const struct log *log);
 
+/* Everything before it is durable. */
+uint64_t log_durable(const struct log *log);
+
 /* Bytes appended that are not durable: they stay in memory for as long as the disk is stuck. */
 uint64_t log_backlog(const struct log *log);
 

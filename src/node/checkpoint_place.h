@@ -1,5 +1,5 @@
-/* Where the checkpoint files of a group lie: those of group 0 in the data directory itself, those of
- * the others in its directory `groups`, each name with the group's number in front. */
+/* Where the checkpoint files of a group lie: those of group 0 in the data directory itself, those
+ * of the others in its directory `groups`, each name with the group's number in front. */
 #ifndef NODE_CHECKPOINT_PLACE_H
 #define NODE_CHECKPOINT_PLACE_H
 

@@ -256,6 +256,8 @@ static void log_lines(struct node *node, struct reply *out)
     info_line(out, "log_segments:%llu", (ull)log.segments);
     info_line(out, "log_cache_bytes:%llu", (ull)log.cache_bytes);
     info_line(out, "log_disk_bytes:%llu", (ull)log.disk_bytes);
+    info_line(out, "log_groups:%u", log_group_count(node->log));
+    info_line(out, "log_carried_bytes:%llu", (ull)node->measure->carried_bytes);
     info_line(out, "log_space_low:%d", (int)log_space(node->log));
     info_line(out, "disk_free_bytes:%lld", (long long)io_free_bytes(node->io, node->config.dir));
 }

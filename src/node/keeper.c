@@ -1,4 +1,5 @@
-#include "node/keeper.h"
+/* Checkpoints of one group: see keeper.h. */
+#include "node/keeper_internal.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -18,28 +19,8 @@
 #define RECLAIM_INTERVAL \
     QR_SECOND /* between checkpoints that are taken for the sake of the log \
                */
-#define WATCH_INTERVAL (2 * QR_MILLISECOND)
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 #define BRINGING_UP_FACTOR 4u          /* so much more log before a checkpoint */
-
-struct keeper {
-    struct node *node;
-    struct partition *partition;
-    struct checkpoint *writing;
-    qr_slot slot;      /* of the last checkpoint in place; 0 = none */
-    uint64_t salt;     /* of its file */
-    uint64_t begun_at; /* log position when it began */
-    uint64_t before;   /* begun_at of the one before, in case this one is abandoned */
-    qr_time began;
-    qr_time not_before; /* the next one */
-    qr_time remind_at;
-    qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
-    qr_time ended;   /* the last one */
-    bool busy;
-    bool abandoned;    /* the last one was */
-    bool found_damage; /* in the file, when it was loaded */
-    bool cancelled;    /* the one being written */
-};
 
 struct keeper *keeper_new(struct partition *partition)
 {
@@ -51,9 +32,12 @@ struct keeper *keeper_new(struct partition *partition)
 
 void keeper_free(struct keeper *keeper)
 {
+    struct keepers *all = &keeper->node->keepers;
     if (keeper->writing != NULL) {
         checkpoint_abort(keeper->writing);
     }
+    all->writing = all->writing == keeper ? NULL : all->writing;
+    all->holding = all->holding == keeper ? NULL : all->holding;
     free(keeper);
 }
 
@@ -162,6 +146,7 @@ static void on_done(void *context, enum checkpoint_result result,
     struct node *node = keeper->node;
     uint64_t bytes = checkpoint_bytes(keeper->writing);
     keeper->writing = NULL;
+    node->keepers.writing = NULL;
     switch (result) {
     case CHECKPOINT_DONE:
         keeper->slot = header->slot;
@@ -169,6 +154,7 @@ static void on_done(void *context, enum checkpoint_result result,
         keeper->abandoned = false;
         note_done(keeper, bytes);
         keeper->ended = io_now(node->io);
+        node->keepers.not_before = 2 * keeper->ended - keeper->began; /* half of the disk's time */
         node_log(node, NODE_LOG_NOTICE, "Checkpoint at slot %" PRIu64 " written in %" PRId64 " ms",
                  header->slot, (io_now(node->io) - keeper->began) / QR_MILLISECOND);
         (void)io_failpoint(node->io, FAIL_CHECKPOINT_DONE);
@@ -218,12 +204,11 @@ static bool has_grown_enough(const struct partition *partition, uint64_t grown)
            (grown / BRINGING_UP_FACTOR >= enough || !health_brings_up(partition->node));
 }
 
-static bool is_due(const struct keeper *keeper, qr_time now)
+static bool is_due(const struct keeper *keeper, qr_time now, uint64_t grown)
 {
     const struct node *node = keeper->node;
     const struct partition *partition = keeper->partition;
     qr_slot applied = replica_applied(partition->replica);
-    uint64_t grown = log_position(node->log) - keeper->begun_at;
     /* On a full disk it pays sooner: segments that nothing needs are used again. */
     bool pays = has_grown_enough(partition, grown) ||
                 (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
@@ -264,11 +249,10 @@ static void begin(struct keeper *keeper, qr_time now)
     keeper->began = now;
     keeper->writing =
         checkpoint_start(node->io, node->config.dir, partition->engine, &header, on_done, keeper);
+    node->keepers.writing = keeper;
 }
 
-/* A slow member may have caught up since the last checkpoint, or the log may have outgrown its
- * bounds: more of it can go. */
-static void remind(struct keeper *keeper, qr_time now)
+void keeper_remind(struct keeper *keeper, qr_time now)
 {
     if (now >= keeper->remind_at) {
         keeper->remind_at = now + REMIND_INTERVAL;
@@ -301,12 +285,25 @@ static qr_time step_due(const struct keeper *keeper)
     return keeper->began + (qr_time)(bytes / (CHECKPOINT_BYTES_PER_SECOND / QR_SECOND));
 }
 
-/* A slice, unless it is ahead of its pace; true when the next one is wanted at once. */
-static bool step(struct keeper *keeper, qr_time now)
+/* Where the others sync faster, what is applied is always a little ahead of the own disk. */
+bool keeper_consider(struct keeper *keeper, qr_time now, uint64_t grown)
+{
+    struct replica *replica = keeper->partition->replica;
+    bool due = keeper->node->keepers.writing == NULL && is_due(keeper, now, grown);
+    bool durable = replica_durable_slot(replica) >= replica_applied(replica);
+    if (due && durable) {
+        begin(keeper, now);
+    }
+    replica_apply_durable_only(replica, due && !durable);
+    return due;
+}
+
+/* A slice, unless it is ahead of its pace. */
+bool keeper_go_on(struct keeper *keeper, qr_time now)
 {
     qr_time due = step_due(keeper);
     if (now < due) {
-        partition_wake_at(keeper->partition, due);
+        keeper->node->wake = due < keeper->node->wake ? due : keeper->node->wake;
         return false;
     }
     return checkpoint_step(keeper->writing, SLICE);
@@ -314,21 +311,11 @@ static bool step(struct keeper *keeper, qr_time now)
 
 void keeper_turn(struct keeper *keeper, qr_time now)
 {
-    struct partition *partition = keeper->partition;
-    keeper->busy = engine_idle(partition->engine);
-    remind(keeper, now);
-    bool due = keeper->writing == NULL && is_due(keeper, now);
-    bool durable = replica_durable_slot(partition->replica) >= replica_applied(partition->replica);
-    if (due && durable) {
-        begin(keeper, now);
-    }
-    /* Where the others sync faster, what is applied is always a little ahead of the own disk. */
-    replica_apply_durable_only(partition->replica, due && !durable);
-    if (keeper->writing != NULL && step(keeper, now)) {
+    keeper->busy = false;
+    keeper_remind(keeper, now);
+    (void)keeper_consider(keeper, now, log_position(keeper->node->log) - keeper->begun_at);
+    if (keeper->writing != NULL && keeper_go_on(keeper, now)) {
         keeper->busy = true;
-    }
-    if (keeper->writing != NULL && partition->group != 0) {
-        partition_wake_at(partition, now + WATCH_INTERVAL); /* the disk makes turns, but not its */
     }
 }
 

@@ -23,7 +23,8 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 /* Whether keeper_load failed because the file is damaged; the engine may hold a part of it. */
 bool keeper_found_damage(const struct keeper *keeper);
 
-/* Once per turn: begins, goes on with, or ends a checkpoint; a slice of deferred freeing. */
+/* Once per turn, of group 0: begins, goes on with, or ends a checkpoint.
+ * The others': keepers.h. */
 void keeper_turn(struct keeper *keeper, qr_time now);
 /* Ends a checkpoint that is being written: another node's is about to take its place. False: not
  * yet, its file may just be taking its place. */

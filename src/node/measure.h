@@ -49,6 +49,7 @@ struct measure {
         uint64_t bytes, bytes_total, usec, usec_total, abandoned;
         qr_wall ended; /* 0: none since the start */
     } checkpoint;
+    uint64_t carried_bytes; /* of groups that hold little, written once more (keepers.h) */
 };
 
 struct measure *measure_new(void);

@@ -178,6 +178,7 @@ static void keep_house(struct node *node, qr_time now)
     qr_time health_next = health_turn(node, now);
     node->wake = health_next < node->wake ? health_next : node->wake;
     transfers_turn(node, now);
+    keepers_turn(node, now);
     partition_house(node->zero, now);
 }
 
@@ -315,6 +316,7 @@ static bool open_state(struct node *node, struct replica_base *base, char *messa
     }
     (void)io_failpoint(node->io, FAIL_LOG_OPENED);
     int error = identity_log_made(node->io, &node->identity);
+    error = error == 0 ? keepers_clean(node) : error;
     if (error != 0) {
         (void)snprintf(message, cap, "%s cannot be written: %s", node->config.dir,
                        strerror(-error));
@@ -444,6 +446,7 @@ void node_free(struct node *node)
         log_close(node->log);
     }
     io_free(node->io);
+    keepers_free(node);
     identity_close(&node->identity); /* the lock goes last: nothing is written any more */
     pending_free_all(node);          /* large things of theirs go to the engine's bin */
     partitions_free(&node->partitions);

@@ -14,6 +14,7 @@
 #include "node/health.h"
 #include "node/identity.h"
 #include "node/info.h"
+#include "node/keepers.h"
 #include "node/partitions.h"
 #include "node/queues.h"
 #include "node/repeats.h"
@@ -61,6 +62,7 @@ struct node {
     bool removed;           /* it takes part in its cluster no more */
     struct log *log;
     struct transfers transfers;
+    struct keepers keepers;
     struct engine_config engine_config;
     struct partition *zero; /* of group 0 */
     struct map *map;

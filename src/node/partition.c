@@ -56,11 +56,6 @@ void partition_free(struct partition *p)
 void partition_house(struct partition *p, qr_time now)
 {
     partition_wake_at(p, quarantine_turn(p, now));
-    if (p->keeper != NULL) {
-        keeper_turn(p->keeper, now);
-        p->again = p->again || keeper_busy(p->keeper);
-    } else if (engine_idle(p->engine)) {
-        p->again = true;
-    }
+    p->again = engine_idle(p->engine) || p->again;
     repairer_turn(p, now);
 }

@@ -1,0 +1,38 @@
+/* The inside of a keeper, for keeper.c (one group) and keepers.c (all of them). */
+#ifndef NODE_KEEPER_INTERNAL_H
+#define NODE_KEEPER_INTERNAL_H
+
+#include "node/keeper.h"
+
+struct checkpoint;
+struct node;
+
+struct keeper {
+    struct node *node;
+    struct partition *partition;
+    struct checkpoint *writing;
+    qr_slot slot;      /* of the last checkpoint in place; 0 = none */
+    uint64_t salt;     /* of its file */
+    uint64_t begun_at; /* log position when it began */
+    uint64_t before;   /* begun_at of the one before, in case this one is abandoned */
+    qr_time began;
+    qr_time not_before; /* the next one */
+    qr_time remind_at;
+    qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
+    qr_time ended;   /* the last one */
+    bool busy;
+    bool abandoned;    /* the last one was */
+    bool found_damage; /* in the file, when it was loaded */
+    bool cancelled;    /* the one being written */
+};
+
+/* A slow member may have caught up since the last checkpoint, or the log may have outgrown its
+ * bounds: more of it can go. Once a second at most. */
+void keeper_remind(struct keeper *keeper, qr_time now);
+/* Begins a checkpoint if one is due, the log having grown by `grown` since it would have been in
+ * order. True: it is due, and has begun or waits for what is applied to be durable. */
+bool keeper_consider(struct keeper *keeper, qr_time now, uint64_t grown);
+/* Goes on with it; true: it could go on at once. */
+bool keeper_go_on(struct keeper *keeper, qr_time now);
+
+#endif

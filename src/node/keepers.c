@@ -1,0 +1,246 @@
+#include "node/keepers.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/checkpoint_place.h"
+#include "node/keeper.h"
+#include "node/keeper_internal.h"
+#include "node/node.h"
+#include "node/quarantine.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "node/snapshot_source.h"
+
+#include <stdlib.h>
+
+/* Looks at pins in one turn: each may let another come to the top. */
+#define PINS_PER_TURN 16u
+
+/* --- Groups that have left ------------------------------------------------------------------- */
+
+struct removal {
+    struct node *node;
+    struct io *io;
+    const char *dir;
+    int error;
+    uint32_t count;
+    uint32_t group[];
+};
+
+static void remove_work(void *context)
+{
+    struct removal *r = context;
+    for (uint32_t i = 0; i < r->count && r->error == 0; i++) {
+        r->error = checkpoint_remove(r->io, r->dir, r->group[i]);
+    }
+}
+
+static void remove_done(void *context)
+{
+    struct removal *r = context;
+    struct keepers *k = &r->node->keepers;
+    qr_assert(k->drops_working == r->count && k->drops_count >= r->count);
+    k->drops_count -= r->count;
+    for (uint32_t i = 0; i < k->drops_count; i++) {
+        k->drops[i] = k->drops[i + r->count];
+    }
+    k->drops_working = 0;
+    if (r->error != 0 && !r->node->stopping) { /* the next start cleans up */
+        node_disk_failed(r->node, "files of a group that has left cannot be deleted", r->error);
+    }
+    free(r);
+}
+
+static void remove_some(struct node *node)
+{
+    struct keepers *k = &node->keepers;
+    uint64_t durable = log_durable(node->log);
+    uint32_t n = 0;
+    while (n < k->drops_count && n < DROPS_PER_JOB && k->drops[n].position <= durable) {
+        n++;
+    }
+    if (n == 0 || k->drops_working > 0) {
+        return;
+    }
+    struct removal *r = qr_zalloc(sizeof *r + n * sizeof r->group[0]);
+    *r = (struct removal){ .node = node, .io = node->io, .dir = node->config.dir, .count = n };
+    for (uint32_t i = 0; i < n; i++) {
+        r->group[i] = k->drops[i].group;
+    }
+    k->drops_working = n;
+    if (io_offload(node->io, remove_work, remove_done, r) != 0) {
+        remove_work(r);
+        remove_done(r);
+    }
+}
+
+void keepers_drop(struct node *node, uint32_t group)
+{
+    struct keepers *k = &node->keepers;
+    qr_assert(group != 0);
+    log_drop(node->log, group);
+    if (k->drops_count == k->drops_cap) {
+        k->drops_cap = k->drops_cap == 0 ? 8 : k->drops_cap * 2;
+        k->drops = qr_realloc(k->drops, k->drops_cap * sizeof *k->drops);
+    }
+    k->drops[k->drops_count++] =
+        (struct dropped){ .group = group, .position = log_position(node->log) };
+}
+
+bool keepers_is_dropping(const struct node *node, uint32_t group)
+{
+    const struct keepers *k = &node->keepers;
+    for (uint32_t i = 0; i < k->drops_count; i++) {
+        if (k->drops[i].group == group) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_known(void *context, uint32_t group)
+{
+    struct node *node = context;
+    struct log_group state;
+    return log_group_state(node->log, group, &state);
+}
+
+int keepers_clean(struct node *node)
+{
+    return checkpoint_clean(node->io, node->config.dir, is_known, node);
+}
+
+void keepers_free(struct node *node)
+{
+    free(node->keepers.drops);
+    node->keepers.drops = NULL;
+    node->keepers.drops_count = node->keepers.drops_cap = 0;
+}
+
+/* --- Carrying -------------------------------------------------------------------------------- */
+
+/* While the entries are in the cache still; and so little of each group that all of them together
+ * are a small part of the log that is written meanwhile. */
+static void carry(struct node *node)
+{
+    struct keepers *k = &node->keepers;
+    uint64_t position = log_position(node->log);
+    uint32_t groups = log_group_count(node->log);
+    if (groups < 2 || position - k->carried_at < CARRY_STEP_BYTES ||
+        node->space == LOG_SPACE_NONE) {
+        return;
+    }
+    uint64_t behind = min_u64(LOG_CACHE_BYTES_MAX, node->config.checkpoint_bytes) / 2;
+    struct log_carrying carrying = {
+        .before = position > behind ? position - behind : 0,
+        .group_bytes = min_u64(behind / CARRY_PART / groups, CARRY_GROUP_BYTES_MAX),
+        .bytes = CARRY_TURN_BYTES,
+    };
+    uint64_t n = log_carry(node->log, &carrying);
+    node->measure->carried_bytes += n;
+    if (n < CARRY_TURN_BYTES) {
+        k->carried_at = log_position(node->log);
+    }
+}
+
+/* --- Checkpoints ----------------------------------------------------------------------------- */
+
+/* A replica whose checkpoint waits for its disk goes on when it is not to be taken any more. */
+static void hold(struct node *node, struct keeper *keeper)
+{
+    struct keepers *k = &node->keepers;
+    if (k->holding != NULL && k->holding != keeper) {
+        replica_apply_durable_only(k->holding->partition->replica, false);
+    }
+    k->holding = keeper;
+}
+
+/* The keeper of a group that could have a checkpoint; NULL: it cannot. */
+static struct keeper *keeper_of(struct partition *partition)
+{
+    if (partition == NULL || partition->replica == NULL || partition->loading) {
+        return NULL;
+    }
+    if (partition->keeper == NULL) {
+        partition->keeper = keeper_new(partition);
+    }
+    return partition->keeper;
+}
+
+bool keepers_load(struct partition *partition, struct replica_base *base, char *message, size_t cap)
+{
+    qr_assert(partition->group != 0 && partition->keeper == NULL);
+    quarantine_open(partition);
+    partition->keeper = keeper_new(partition);
+    if (!keeper_load(partition->keeper, base, message, cap)) {
+        return false;
+    }
+    if (keeper_slot(partition->keeper) == 0) { /* most have none */
+        keeper_free(partition->keeper);
+        partition->keeper = NULL;
+    }
+    return true;
+}
+
+/* The groups that keep the log longest, as long as telling their protocols lets some of it go. */
+static void look_at_pins(struct node *node, qr_time now)
+{
+    uint32_t group, before = 0;
+    uint64_t bytes;
+    for (uint32_t i = 0; i < PINS_PER_TURN && log_pin(node->log, &group, &bytes); i++) {
+        struct keeper *keeper = group != 0 ? keeper_of(partition_of_group(node, group)) : NULL;
+        if (keeper == NULL || group == before) {
+            return;
+        }
+        keeper_remind(keeper, now);
+        if (keeper_consider(keeper, now, bytes)) {
+            hold(node, keeper);
+            return;
+        }
+        before = group;
+    }
+}
+
+/* Groups of which a member waits for a newer checkpoint. */
+static bool look_at_wanted(struct node *node, qr_time now)
+{
+    const struct transfers *t = &node->transfers;
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct partition *partition = t->v[(t->first + i) % t->count];
+        struct keeper *keeper = keeper_of(partition);
+        if (partition->group != 0 && keeper != NULL && source_wants(partition->source) > 0 &&
+            keeper_consider(keeper, now, 0)) {
+            hold(node, keeper);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void look_at_others(struct node *node, qr_time now)
+{
+    struct keepers *k = &node->keepers;
+    if (k->writing != NULL || now < k->not_before) {
+        return;
+    }
+    hold(node, NULL);
+    if (!look_at_wanted(node, now)) {
+        look_at_pins(node, now);
+    }
+}
+
+void keepers_turn(struct node *node, qr_time now)
+{
+    struct keepers *k = &node->keepers;
+    keeper_turn(node->zero->keeper, now);
+    bool busy = keeper_busy(node->zero->keeper);
+    if (!node->failed && log_group_count(node->log) > 1) {
+        carry(node);
+        look_at_others(node, now);
+        if (k->writing != NULL && k->writing != node->zero->keeper) {
+            busy = keeper_go_on(k->writing, now) || busy;
+        }
+    }
+    remove_some(node);
+    node->again = node->again || busy;
+}

@@ -1,0 +1,51 @@
+/* Keeping the log of all groups short (decision 029).
+ *
+ * One checkpoint is written at a time. Group 0's is due as ever, when the log has grown by so much;
+ * of the others it is the turn of the one whose oldest entry is the oldest of all, when the log
+ * behind that has grown by so much, and of those for whom a member waits. Groups of which the log
+ * holds next to nothing have no checkpoint taken: their entries are carried along (log_carry). */
+#ifndef NODE_KEEPERS_H
+#define NODE_KEEPERS_H
+
+#include "base/types.h"
+
+struct keeper;
+struct node;
+struct partition;
+struct replica_base;
+
+/* A group that has left: its files go when the log has forgotten it durably. */
+struct dropped {
+    uint32_t group;
+    uint64_t position;
+};
+
+struct keepers {
+    struct keeper *writing; /* NULL: no checkpoint is being written */
+    struct keeper *holding; /* its replica applies no more than is durable, for a checkpoint */
+    struct dropped *drops;
+    uint32_t drops_count, drops_cap;
+    uint32_t drops_working; /* the first so many: a helper thread is at them */
+    uint64_t carried_at;    /* position of the log when the last carrying was done */
+    qr_time not_before;     /* the next checkpoint of another group than 0 */
+};
+
+/* At the start, once the log is open: what a crash has left of groups goes. 0 or negative. */
+int keepers_clean(struct node *node);
+void keepers_free(struct node *node);
+
+/* Once a turn. */
+void keepers_turn(struct node *node, qr_time now);
+
+/* Before the replica of another group than 0, of which the log knows, is made: its checkpoint, if
+ * there is one, is loaded into the partition's empty engine, and *base says what is in it. False
+ * with a message when there is one that cannot be trusted. */
+bool keepers_load(struct partition *partition, struct replica_base *base, char *message,
+                  size_t cap);
+
+/* The replica of that group, not 0, has left this node, and is freed: the log forgets it, then its
+ * files go. Until keepers_is_dropping is false the group must not come back. */
+void keepers_drop(struct node *node, uint32_t group);
+bool keepers_is_dropping(const struct node *node, uint32_t group);
+
+#endif
