@@ -219,10 +219,15 @@ static bool is_not_for_zero(struct pending *p, const struct map_keyspace *k, uin
     return why != NULL;
 }
 
-/* A quota below what is in use would refuse everything from the first moment on. */
+/* A quota below what is in use, by figures that were asked for since the order came, would refuse
+ * everything from the first moment on; refuses, or asks for them. */
 static bool is_below_use(struct node *node, struct pending *p, const struct map_keyspace *k)
 {
     struct keyspace_use use;
+    if (k->maxmemory != 0 && p->slot == 0) {
+        control_await_reports(node, p);
+        return true;
+    }
     reports_use(node, k->id, &use);
     uint64_t share = k->maxmemory / k->partitions;
     if (k->maxmemory == 0 || (use.bytes <= k->maxmemory && use.most_bytes <= share)) {

@@ -77,7 +77,7 @@ def test_leaders_are_spread_and_groups_are_never_used_again(three):
         groups = {place["group"] for place in places}
         assert not groups & seen
         seen |= groups
-        assert sorted(place["prefers"] for place in places) == [1, 1, 2, 2, 3, 3]
+        assert {place["prefers"] for place in places} == {1, 2, 3}
         assert node.call("KEYSPACE", "DROP", "spread", "FORCE") == "OK"
 
 
@@ -137,7 +137,7 @@ def test_help_and_docs_name_every_subcommand(three):
     (("ALTER", "default", "PARTITIONS", "3"), "^ERR 'PARTITIONS' cannot be altered"),
     (("DROP", "nobody"), "^ERR there is no keyspace 'nobody'"),
     (("DROP", "default", "REALLY"), "^ERR syntax error"),
-    (("INFO", "nobody"), "^ERR there is no keyspace"), (("STATS", "16"), "^ERR there is no keyspace"),
+    (("INFO", "nobody"), "^ERR there is no keyspace"), (("STATS", "999"), "^ERR there is no keyspace"),
     (("LAG", "-1"), "^ERR there is no keyspace"), (("EXPLAIN", "7"), "^ERR there is no keyspace"),
 ])
 def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, match):
