@@ -353,7 +353,9 @@ static bool bootstrap(struct io *io, const struct config *config, struct identit
     } else {
         io_random(io, identity->cluster, 16);
     }
-    identity->level = MAP_LEVEL_KEYSPACES; /* all nodes of a new cluster know it */
+    /* All nodes of a new cluster know it. */
+    identity->level = identity_level_known() < MAP_LEVEL_KEYSPACES ? identity_level_known()
+                                                                   : MAP_LEVEL_KEYSPACES;
     io_random(io, identity->uuid, 16);
     memcpy(identity->members[identity->me].uuid, identity->uuid, 16);
     int error = save(io, identity);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "cluster/map.h"
 #include "node/alarm.h"
 #include "node/health.h"
 #include "node/join.h"
@@ -188,6 +189,12 @@ static bool acceptable(struct link *link, const struct greeting *g)
         return link_refuse(
             link, "it speaks wire version %u..%u, this node %u..%u: upgrade one step at a time",
             g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
+    }
+    if (g->version < WIRE_VERSION_GROUPS && me->level >= MAP_LEVEL_KEYSPACES) {
+        return link_refuse(link,
+                           "its version does not know level %u of this cluster, which is active: "
+                           "start a newer one",
+                           me->level);
     }
     link->version = g->version < WIRE_VERSION ? g->version : WIRE_VERSION;
     link->joins = !link->dialed && g->to == 0 && link->version >= CLAIM_VERSION;

@@ -1,6 +1,8 @@
 /* DEBUG: the digest of this node's data. Redis's other subcommands are for its own tests. */
 #include "node/local_internal.h"
 
+#include "cluster/map.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +25,20 @@ static bool test_subcommand(struct client *client, const struct span *argv, uint
     if (argc == 3 && local_is(argv[1], "CORRUPT")) { /* this node's copy of a key, alone */
         reply_integer(reply,
                       engine_corrupt(client->node->zero->engine, client->selected.db, argv[2]));
+        return true;
+    }
+    uint64_t level;
+    if (argc == 3 && local_is(argv[1], "LEVEL") && local_id(argv[2], &level) &&
+        level <= identity_level_known()) { /* stands for whatever such a level brings */
+        uint32_t active = map_settings(client->node->map)->level;
+        if (active < level) {
+            reply_errorf(reply,
+                         "UPGRADE that needs level %u of the cluster, and level %u is active: when "
+                         "all nodes know it, CLUSTER UPGRADE FINALIZE raises it",
+                         (unsigned)level, active);
+        } else {
+            reply_status(reply, "OK");
+        }
         return true;
     }
 #endif

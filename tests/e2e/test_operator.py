@@ -242,7 +242,7 @@ class PaperJoiner:
         self.port = free_ports(1)[0]
 
     def ask(self, number=0):
-        lane = Lane(self.node, "00" * 16, self.uuid, 0, versions=(3, 2), wanted=0)
+        lane = Lane(self.node, "00" * 16, self.uuid, 0, versions=(4, 2), wanted=0)
         address = b"127.0.0.1"
         lane.send(9, struct.pack("<BI", 0, number) + self.uuid +
                   struct.pack("<HHB", self.port, self.port + 1, len(address)) + address)

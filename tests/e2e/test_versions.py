@@ -1,0 +1,136 @@
+"""Versions (row R9; U29): a cluster of this version and a synthetic next one, which knows one level
+more. Until FINALIZE nothing of that level can be asked for and all execute the same; afterwards this
+version may not take part any more, and says so."""
+import os
+import time
+
+import pytest
+
+from cluster import PATIENCE, Cluster, wait_for
+from loadgen import LoadGenerator
+from resp import Closed, Error, as_row, as_rows, as_text
+
+NEXT = {"QUORATE_PRETEND_LEVEL": "3"}
+FIRST = {"QUORATE_PRETEND_LEVEL": "1"}
+
+
+def upgrade(node, word="STATUS"):
+    return as_row(node.call("CLUSTER", "UPGRADE", word))
+
+
+def levels(cluster):
+    return [int(node.info("keyspaces")["cluster_level"]) for node in cluster.nodes]
+
+
+def start_as(node, environment):
+    node.environment = dict(node.environment, **environment)
+    node.start()
+    wait_for(node.try_info, f"node {node.number} runs")
+
+
+def identity(node):
+    with open(os.path.join(node.directory, "identity")) as file:
+        return file.read()
+
+
+def digests(cluster):
+    cluster.wait_applied()
+    return {as_text(node.call("DEBUG", "DIGEST")) for node in cluster.nodes}
+
+
+def test_a_new_cluster_begins_with_the_level_of_its_version():
+    with Cluster(3) as cluster:
+        assert set(levels(cluster)) == {2}
+        status = upgrade(cluster.followers()[0])
+        assert (status["level"], status["all_know"], status["can_finalize"]) == (2, 2, "no")
+        assert [as_row(row)["knows"] for row in status["members"]] == [2, 2, 2]
+        with pytest.raises(Error, match="^ERR level 2 is active and there is no higher one"):
+            upgrade(cluster.nodes[0], "FINALIZE")
+        with pytest.raises(Error, match="^ERR syntax error"):
+            cluster.nodes[0].call("CLUSTER", "UPGRADE", "NOW")
+        assert all("level 2\n" in identity(node) for node in cluster.nodes)
+
+
+def test_at_the_first_level_there_are_no_keyspaces_until_it_is_raised():
+    """A cluster made by the version before: its directories are of level 1."""
+    with Cluster(3, start=False) as cluster:
+        for node in cluster.nodes:
+            node.environment = FIRST
+        cluster.start()
+        assert set(levels(cluster)) == {1}
+        assert not any("level" in identity(node) for node in cluster.nodes)
+        for node in cluster.nodes:  # one after the other gets this version
+            node.terminate()
+            node.environment = {}
+            node.start()
+            cluster.wait_ready()
+        assert set(levels(cluster)) == {1}
+        node = cluster.followers()[0]
+        for words in (("KEYSPACE", "CREATE", "a", "STRATEGY", "raft"), ("MEMBER", "DRAIN", "1"),
+                      ("MEMBER", "SET", "1", "ZONE", "a")):
+            with pytest.raises(Error, match="^UPGRADE .*CLUSTER UPGRADE FINALIZE"):
+                node.call(*words)
+        wait_for(lambda: upgrade(node)["can_finalize"] == "yes", "all are known to know it")
+        assert node.call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
+        assert set(levels(cluster)) == {2}
+        assert node.call("KEYSPACE", "CREATE", "a", "STRATEGY", "raft") == "OK"
+
+
+def test_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_behind_finalize():
+    with Cluster(3) as cluster, LoadGenerator(cluster, rate=500) as load:
+        for node in cluster.nodes[:2]:  # rolling, under load
+            node.terminate()
+            start_as(node, NEXT)
+            cluster.wait_ready()
+            status = upgrade(cluster.nodes[2])
+            assert (status["level"], status["can_finalize"]) == (2, "no")
+            with pytest.raises(Error, match="^UPGRADE that needs level 3 of the cluster, and level 2"):
+                node.call("DEBUG", "LEVEL", "3")
+        with pytest.raises(Error, match="^UNSAFE node 3 is away or runs an older version|^ERR level 2"):
+            upgrade(cluster.nodes[0], "FINALIZE")
+        assert set(levels(cluster)) == {2}
+        assert cluster.nodes[1].call("KEYSPACE", "CREATE", "mixed", "STRATEGY", "raft") == "OK"
+        assert cluster.nodes[2].call("DEBUG", "LEVEL", "2") == "OK"
+        back = cluster.nodes[1]  # one may still go back
+        back.terminate()
+        start_as(back, {"QUORATE_PRETEND_LEVEL": "2"})
+        cluster.wait_ready()
+        for node in cluster.nodes[1:]:
+            node.terminate()
+            start_as(node, NEXT)
+            cluster.wait_ready()
+        wait_for(lambda: upgrade(cluster.nodes[0])["can_finalize"] == "yes", "all know level 3")
+        assert cluster.nodes[0].call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
+        assert set(levels(cluster)) == {3}
+        for node in cluster.nodes:
+            assert node.call("DEBUG", "LEVEL", "3") == "OK"
+            assert "level 3\n" in identity(node)
+        load.finish()
+        load.check_history()
+        assert len(digests(cluster)) == 1
+        late = cluster.nodes[2]
+        late.terminate()
+        late.environment = {"QUORATE_PRETEND_LEVEL": "2"}
+        late.start()
+        assert late.wait() != 0
+        assert ("belongs to a cluster whose level is 3 by now, and this version knows levels up to "
+                "2: start the newer version, there is no way back") in late.log()
+        start_as(late, NEXT)
+        cluster.wait_ready()
+
+
+def test_finalize_waits_for_nobody_and_needs_all():
+    """A node that is away could not take part any more: it is named."""
+    with Cluster(3, start=False) as cluster:
+        for node in cluster.nodes:
+            node.environment = NEXT
+        cluster.start()
+        away = cluster.followers()[0]
+        away.kill()
+        asked = cluster.leader()
+        wait_for(lambda: upgrade(asked)["all_know"] == 0, "it is missed")
+        with pytest.raises(Error, match=f"^UNSAFE node {away.number} is away or runs an older vers"):
+            upgrade(asked, "FINALIZE")
+        assert asked.call("MEMBER", "REMOVE", str(away.number)) == "OK"
+        wait_for(lambda: upgrade(asked)["can_finalize"] == "yes", "the others know it")
+        assert asked.call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
