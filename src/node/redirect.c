@@ -74,7 +74,7 @@ static bool leads_elsewhere(const struct client *client, uint16_t slot, struct p
 {
     const struct node *node = client->node;
     node_index leader = shards_leader(node, client->selected.keyspace, slot);
-    if (leader == NODE_NONE || leader == identity_me(&node->identity)) {
+    if (leader == NODE_NONE || !local_is_follower(node, leader)) { /* nobody, this node, or gone */
         return false;
     }
     place_of(node, leader, out);

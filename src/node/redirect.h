@@ -4,7 +4,7 @@
  * M1 The keys of a command are of one slot, else -CROSSSLOT.
  * M2 Where another node leads the slot's partition and has a cluster-port for the same keyspace,
  *    the client is sent there: -MOVED slot host:port. Never to the node that answers, and never to
- *    one that is not known to lead; then the command is carried out as on any other port.
+ *    one that is not known to lead, or is gone; then the command is carried out as on any other port.
  * M3 A client that said READONLY gets its reads answered here. They are as good as the leader's.
  * M4 There is one database. */
 #ifndef NODE_REDIRECT_H

@@ -83,7 +83,7 @@ bool sentinel_at(const struct node *node, uint32_t i, struct sentinel_view *out)
     } else {
         look_at_keyspace(node, keyspace, out);
     }
-    if (out->master == NODE_NONE || (out->known & node_bit(out->master)) == 0) {
+    if (out->master == NODE_NONE || (out->known & out->up & node_bit(out->master)) == 0) {
         out->master = stand_in(node, out);
     }
     return true;

@@ -93,11 +93,11 @@ static uint16_t nodes_shown(const struct node *node)
 /* V2 */
 static node_index stand_in(const struct shards *shards, node_index leader)
 {
-    bool has_port = leader != NODE_NONE && (shards->shown & node_bit(leader)) != 0;
-    if (has_port) {
+    uint32_t able = (uint32_t)shards->shown & (uint32_t)shards->up;
+    if (leader != NODE_NONE && (able & node_bit(leader)) != 0) {
         return leader;
     }
-    return (shards->up & shards->shown) != 0 ? set_first(shards->up & shards->shown) : NODE_NONE;
+    return able != 0 ? set_first(able) : NODE_NONE;
 }
 
 static void add_range(struct shards *shards, const struct partition_view *view)

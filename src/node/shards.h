@@ -3,8 +3,8 @@
  * V1 The master of a slot is the node that leads its partition. A node that leads anything is a
  *    master and nobody's replica; one that leads nothing is the replica of one master. So every
  *    node is shown once, in one role, and CLUSTER SLOTS, SHARDS, NODES and INFO say the same.
- * V2 While the leader is not known, or has no port for these clients, the first node that is up
- *    stands in for it: it carries out what it is asked or, for a while, waits for a leader. A
+ * V2 While the leader is not known, is gone, or has no port for these clients, the first node that
+ *    is up stands in for it: it carries out what it is asked or, for a while, waits for a leader. A
  *    client that looks just then is not sent to a node that is gone.
  * V3 Epochs are terms. The epoch of a master grows with the terms of what it leads, and the current
  *    one whenever any leader changes. */
