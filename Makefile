@@ -70,6 +70,9 @@ bench: all ## SET and GET beside a floor, etcd and Redis; BENCH="--passes 5" are
 bench-overload: all ## Ten minutes of each kind of overload; BENCH="--minutes 1 --only slow"
 	bench/overload $(BENCH)
 
+bench-partitions: all ## One partition against 16, 128 and 1,000; forwarding; idle ones
+	bench/partitions $(BENCH)
+
 bench-failover: all ## How long no write is accepted: 20 kills, 20 stops, and the peers' gaps
 	tools/deps.sh bench || echo "make bench-failover: goes on without what is missing"
 	bench/failover $(BENCH)
@@ -99,4 +102,4 @@ build-asan/build.ninja: | deps
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
 .PHONY: all run test sim kills turnover facades rewrite mutants fuzz clients bench bench-failover \
-    bench-store bench-overload clean help deps
+    bench-partitions bench-store bench-overload clean help deps

@@ -159,6 +159,7 @@ static bool take_info(struct status *s, struct talk *talk, const struct status *
     s->term = info_number(info, "raft_term");
     s->commit = info_number(info, "raft_commit");
     s->applied = info_number(info, "raft_applied");
+    s->level = info_number(info, "cluster_level");
     s->can_serve = s->leader != s->asked || info_number(info, "raft_can_serve") != 0;
     s->clock_ms = info_number(info, "server_time_usec") / 1000;
     take_nodes(s, info);
@@ -340,10 +341,6 @@ static void take_partitions(struct status *s, struct talk *talk)
 static void take_figures(struct status *s, struct talk *talk)
 {
     char line[128];
-    if (!ask(s, talk, "CLUSTER UPGRADE STATUS")) {
-        return;
-    }
-    s->level = field_number(&talk->reply, 0, "level");
     for (uint32_t i = 0; i < s->keyspace_count; i++) {
         struct status_keyspace *k = &s->keyspaces[i];
         (void)snprintf(line, sizeof line, "KEYSPACE STATS %s", k->name);

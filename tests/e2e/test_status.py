@@ -66,6 +66,46 @@ def test_the_document_has_the_same_and_more(three):
         assert node["leads_group_0"] == (node["id"] == found["leader"])
 
 
+def test_keyspaces_and_their_partitions(three):
+    node = three.nodes[2]
+    code, out, err = admin(three.nodes[0], "keyspace", "create", "users", "PARTITIONS", 6, "PREFIX",
+                           "u:", "MAXOPS", 5000)
+    assert (code, out.strip(), err) == (0, "OK", "")
+    found = wait_for(lambda: (lambda s: s["partitions"]["without_leader"] == 0 and s)(status(node)),
+                     "all partitions are led")
+    keyspaces = {keyspace["name"]: keyspace for keyspace in found["keyspaces"]}
+    assert keyspaces["users"]["partitions"] == 6 and keyspaces["users"]["maxops"] == 5000
+    assert keyspaces["default"]["partitions"] == 1
+    assert found["partitions"]["count"] == 7 and found["level"] >= 2
+    assert sum(node["leaders"] for node in found["nodes"]) == 7
+    assert all(node["partitions"] == 7 for node in found["nodes"])
+    for number in range(30):
+        assert three.nodes[1].call("SET", f"u:{number}", "x") == "OK"
+    wait_for(lambda: {k["name"]: k for k in status(node)["keyspaces"]}["users"].get("keys") == 30,
+             "the figures have come")
+    code, out, _ = run("status", "-p", node.port)
+    assert code == 0 and max(map(len, out.splitlines())) <= 80
+    assert re.search(r"^16 +users +3 +6 +30 .* 5,000/s +u:", out, re.M), out
+    assert "partitions: all 7 healthy" in out
+    code, out, _ = admin(node, "keyspace", "list")
+    assert code == 0 and "users" in out and "default" in out
+
+
+def test_a_partition_without_a_majority_is_named():
+    with Cluster(3) as cluster:
+        assert admin(cluster.nodes[0], "keyspace", "create", "k", "PARTITIONS", 3)[0] == 0
+        left = cluster.leader()
+        wait_for(lambda: status(left)["partitions"]["without_leader"] == 0, "all are led")
+        for node in cluster.nodes:
+            if node is not left:
+                node.kill()
+        found = wait_for(
+            lambda: (lambda s: s["partitions"]["without_leader"] == 3 and s)(status(left)),
+            "it knows that nobody leads", 20)
+        assert found["partitions"]["with_replica_away"] == 3
+        assert all(row["why"].startswith("no leader") for row in found["partitions"]["listed"])
+
+
 def test_a_node_without_quorum_still_tells():
     with Cluster(3) as cluster:
         leader = cluster.leader()
