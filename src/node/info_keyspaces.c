@@ -46,6 +46,8 @@ void info_keyspaces(struct node *node, struct reply *out)
     info_line(out, "partitions_here:%u", counts.here);
     info_line(out, "partitions_led:%u", counts.led);
     info_line(out, "partitions_moving:%u", counts.moving);
+    info_line(out, "partitions_resting:%u", node->partitions.schedule.resting);
+    info_line(out, "partition_turns:%llu", (ull)node->partitions.schedule.turns);
     info_line(out, "quota_refused:%llu", (ull)node->stats.quota_refused);
     for (uint32_t i = 0; i < map_keyspace_count(node->map); i++) {
         keyspace_line(node, map_keyspace_at(node->map, i), out);

@@ -60,6 +60,7 @@ struct partition {
     bool again;   /* this turn left work for one more */
     bool awake;   /* it has a turn; group 0 always has */
     bool expects; /* it waits for the log */
+    bool rests;   /* it wants no turn */
     struct partition *awake_next, *expects_next, *expects_previous;
     qr_time due;                   /* the turn that it will have in any case; QR_NEVER: none */
     uint32_t heap_at;              /* its place among the others by `due` */

@@ -158,6 +158,7 @@ void schedule_forget(struct partition *p)
     struct schedule *s = schedule_of(p);
     qr_assert(p->group != 0);
     leave_heap(s, p);
+    note_rest(s, p, false);
     if (p->awake) {
         leave_awake(s, p);
     }
@@ -245,6 +246,12 @@ void schedule_begin(struct node *node, qr_time now)
     }
 }
 
+static void note_rest(struct schedule *s, struct partition *p, bool rests)
+{
+    s->resting = rests ? s->resting + !p->rests : s->resting - p->rests;
+    p->rests = rests;
+}
+
 static void run(struct schedule *s, struct partition *p, qr_time now)
 {
     p->again = false;
@@ -258,6 +265,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
         due = replica_deadline(p->replica);
         due = p->wake < due ? p->wake : due;
     }
+    note_rest(s, p, p->replica != NULL && !p->again && due == QR_NEVER);
     p->awake = false;
     if (p->again || due <= now) {
         schedule_wake(p);

@@ -25,6 +25,7 @@ struct schedule {
     uint16_t ups[MEMBERS_MAX]; /* changes of each peer's connection: odd while it is up */
     uint32_t changes;          /* of all peers together */
     uint32_t sweep;            /* partitions that the sweep has still to look at, from the end */
+    uint32_t resting;          /* partitions with a replica that wants no turn */
     uint64_t turns;            /* of partitions, for figures */
 };
 
