@@ -95,7 +95,7 @@
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
 #define LEADERS_NEWS_MAX 1000 /* of one message; more are told with the next ones */
-/* Groups not known yet whose leaders are kept in mind; others are asked for when they are needed. */
+/* Groups not known yet whose leaders are kept in mind; others are guessed when they are needed. */
 #define EARLY_LEADERS 8192
 /* Partitions that a command without keys asks at a time; more are asked as these answer. */
 #define GATHER_WINDOW 16

@@ -40,7 +40,8 @@ struct leaders {
 
 /* NODE_NONE: not known. */
 node_index leaders_of(const struct partition *partition);
-/* Where it is not known, and this node has no replica that will: one that may know, or NODE_NONE. */
+/* Where it is not known, and this node has no replica that will: one that may know, or NODE_NONE.
+ * */
 node_index leaders_guess(const struct partition *partition);
 
 /* That node has refused a command because it does not lead. */

@@ -263,8 +263,8 @@ static void turn(void *context)
     clients_turn(node->clients_io);
     router_turn(node->router);
     turn_partitions(node, began);
-    if (router_waiting(node->router) > 0 && replica_leader(node->zero->replica) != NODE_NONE) {
-        router_turn(node->router); /* a leader was found, or room was made, in this turn */
+    if (router_is_ready(node->router)) {
+        router_turn(node->router);
         turn_partitions(node, began);
     }
     control_turn(node, began);

@@ -108,6 +108,9 @@ void router_partition_gone(struct router *router, struct partition *partition);
  */
 void router_turn(struct router *router);
 
+/* Whether something waits that may go on: a leader was found, or room was made, in this turn. */
+bool router_is_ready(const struct router *router);
+
 uint32_t router_waiting(const struct router *router);
 uint32_t router_forwarded(const struct router *router);
 

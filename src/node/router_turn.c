@@ -325,6 +325,24 @@ void router_partition_gone(struct router *router, struct partition *partition)
     qr_assert(track->pending == 0 && track->forwarded == 0);
 }
 
+/* The leader is known, and takes what is for it: here, or elsewhere. */
+static bool is_open(const struct router *router, struct track *track)
+{
+    const struct partition *partition = router_partition_of(track);
+    node_index leader = leaders_of(partition);
+    return leader != NODE_NONE && (leader == replica_me(router->node->zero->replica) ||
+                                   router_may_forward(router, track, leader));
+}
+
+bool router_is_ready(const struct router *router)
+{
+    struct track *track = router->waiting > 0 ? router->active : NULL;
+    while (track != NULL && (track->waiting.first == NULL || !is_open(router, track))) {
+        track = track->next;
+    }
+    return track != NULL;
+}
+
 /* --- The turn ------------------------------------------------------------------------------- */
 
 void router_turn(struct router *router)
