@@ -3,17 +3,11 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "cluster/map.h"
-#include "node/alarm.h"
-#include "node/health.h"
 #include "node/join.h"
 #include "node/members.h"
 #include "node/node.h"
-#include "node/quarantine.h"
-#include "node/repair.h"
 #include "node/replica.h"
-#include "node/reports.h"
 #include "node/run.h"
-#include "node/snapshot.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -327,85 +321,6 @@ static bool on_proof(struct link *link, struct span head)
 
 /* --- Frames --------------------------------------------------------------------------------- */
 
-static bool on_protocol(struct link *link, const struct frame *f)
-{
-    struct wire_reader r = wire_reader(f->head);
-    uint32_t group = wire_get_u32(&r);
-    uint16_t kind = wire_get_u16(&r);
-    qr_slot lo = wire_get_u64(&r);
-    qr_slot hi = wire_get_u64(&r);
-    qr_term term = wire_get_u64(&r);
-    if (r.bad || group != 0) {
-        return !r.bad && link->version >= WIRE_VERSION_GROUPS; /* as on_group */
-    }
-    link->peers->node->stats.peer_messages_received++;
-    if (!members_may_speak(link->peers->node, link->peer)) {
-        return true;
-    }
-    return replica_receive(link->peers->node->zero->replica, link->peer, kind,
-                           span_of(f->head.p + r.at, f->head.n - r.at), lo, hi, term, f->tail);
-}
-
-static bool on_forward(struct link *link, const struct frame *f)
-{
-    struct wire_reader r = wire_reader(f->head);
-    struct forward forward = { .id = wire_get_u64(&r) };
-    forward.epoch = wire_get_u32(&r);
-    forward.version = wire_get_u8(&r);
-    forward.sender = wire_get_u32(&r);
-    forward.after_reads = wire_get_u8(&r) != 0;
-    return wire_finished(&r) &&
-           router_relayed(link->peers->node->router, link->peer, f->group, &forward, f->tail);
-}
-
-static bool on_reply(struct link *link, const struct frame *f)
-{
-    struct wire_reader r = wire_reader(f->head);
-    uint64_t id = wire_get_u64(&r);
-    uint8_t status = wire_get_u8(&r);
-    if (!wire_finished(&r)) {
-        return false;
-    }
-    router_reply(link->peers->node->router, link->peer, id, (enum qr_status)status, f->tail);
-    return true;
-}
-
-static bool on_piece(struct link *link, const struct frame *f)
-{
-    if (f->head.n != PIECE_HEAD_BYTES || f->tail.n == 0) {
-        return false;
-    }
-    uint64_t id = wire_load_u64(f->head.p);
-    if (f->kind == FRAME_PIECE) {
-        return router_piece(link->peers->node->router, link->peer, f->group, id, f->tail);
-    }
-    router_reply_piece(link->peers->node->router, link->peer, id, f->tail);
-    return true;
-}
-
-static bool on_credit(struct link *link, const struct frame *f)
-{
-    if (f->head.n != CREDIT_HEAD_BYTES) {
-        return false;
-    }
-    router_credit(link->peers->node->router, link->peer, wire_load_u64(f->head.p),
-                  wire_load_u64(f->head.p + 8));
-    return true;
-}
-
-/* About another group than 0. Of one that this node does not know yet, or no longer, nobody waits
- * for anything here, but for the answer to what was forwarded. */
-static bool on_group(struct link *link, const struct frame *f)
-{
-    if (f->kind == FRAME_FORWARD) {
-        return on_forward(link, f);
-    }
-    if (f->kind == FRAME_PIECE) {
-        return on_piece(link, f);
-    }
-    return f->kind > FRAME_PROTOCOL && f->kind < FRAME_KINDS;
-}
-
 /* Before the connection is up. */
 static bool on_early_frame(struct link *link, const struct frame *f)
 {
@@ -441,55 +356,7 @@ static bool on_frame(struct link *link, const struct frame *f)
     if (link->version < frame_wire_version(f->kind, f->group)) {
         return false;
     }
-    if (f->group != 0) {
-        return on_group(link, f);
-    }
-    switch (f->kind) {
-    case FRAME_PROTOCOL:
-        return on_protocol(link, f);
-    case FRAME_FORWARD:
-        return on_forward(link, f);
-    case FRAME_REPLY:
-        return on_reply(link, f);
-    case FRAME_PIECE:
-    case FRAME_REPLY_PIECE:
-        return on_piece(link, f);
-    case FRAME_CREDIT:
-        return on_credit(link, f);
-    case FRAME_SPACE:
-        if (f->head.n != 1 || f->head.p[0] > LOG_SPACE_NONE) {
-            return false;
-        }
-        link->peers->peer[link->peer].space = (enum log_space)f->head.p[0];
-        return true;
-    case FRAME_ALARM:
-        return alarm_receive(link->peers->node, f->head);
-    case FRAME_PLACE:
-        return places_receive(link->peers->node, link->peer, f->head);
-    case FRAME_DIGEST:
-        return quarantine_receive(link->peers->node->zero, link->peer, f->head);
-    case FRAME_HEALTH:
-        return health_receive(link->peers->node, link->peer, f->head);
-    case FRAME_SNAPSHOT_OFFER:
-    case FRAME_SNAPSHOT_READ:
-    case FRAME_SNAPSHOT_DATA:
-    case FRAME_SNAPSHOT_GONE:
-        return snapshot_receive(link->peers->node->zero, link->peer, f);
-    case FRAME_REPAIR_ASK:
-    case FRAME_REPAIR_REPLY:
-    case FRAME_REPAIR_FETCH:
-        return repairer_receive(link->peers->node->zero, link->peer, f);
-    case FRAME_BEAT:
-    case FRAME_RENEW:
-    case FRAME_RENEWED:
-        return contact_receive(link->peers->node, link->peer, f->kind, f->head);
-    case FRAME_LEADS:
-        return leaders_receive(link->peers->node, link->peer, f->head);
-    case FRAME_REPORT:
-        return reports_receive(link->peers->node, link->peer, f->head);
-    default:
-        return false;
-    }
+    return link_frame(link, f);
 }
 
 static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)

@@ -88,6 +88,9 @@ void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct spa
 void link_flush(struct link *link);
 size_t link_queued(const struct link *link);
 
+/* A frame has come, once it is up. False: it makes no sense here; the connection is closed. */
+bool link_frame(struct link *link, const struct frame *frame);
+
 /* Says no in words to the other side and to our log, and closes once that is sent. Returns false,
  * for the caller to return. */
 bool link_refuse(struct link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));

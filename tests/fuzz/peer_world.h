@@ -29,11 +29,13 @@ struct told {
     struct outbox bytes; /* its fields, and what was attached */
 };
 
+#define WORLD_GROUP 7u
+
 struct world {
     struct roster roster;
     struct io *disk;
     struct node node;
-    struct partition zero;
+    struct partition zero, other; /* of group 0; of WORLD_GROUP, of which it has a replica */
     struct io_stream stream[STREAMS_MAX];
     void (*on_accept)(void *context, struct io_stream *stream);
     void *accept_context;

@@ -1,0 +1,161 @@
+/* What the frames of a connection that is up are for. */
+#include "node/link.h"
+
+#include "node/alarm.h"
+#include "node/contact.h"
+#include "node/health.h"
+#include "node/leaders.h"
+#include "node/members.h"
+#include "node/node.h"
+#include "node/places.h"
+#include "node/quarantine.h"
+#include "node/repair.h"
+#include "node/replica.h"
+#include "node/reports.h"
+#include "node/snapshot.h"
+
+static bool on_protocol(struct link *link, const struct frame *f)
+{
+    struct wire_reader r = wire_reader(f->head);
+    uint32_t group = wire_get_u32(&r);
+    uint16_t kind = wire_get_u16(&r);
+    qr_slot lo = wire_get_u64(&r);
+    qr_slot hi = wire_get_u64(&r);
+    qr_term term = wire_get_u64(&r);
+    if (r.bad || group != 0) {
+        return !r.bad && link->version >= WIRE_VERSION_GROUPS; /* as on_group */
+    }
+    link->peers->node->stats.peer_messages_received++;
+    if (!members_may_speak(link->peers->node, link->peer)) {
+        return true;
+    }
+    return replica_receive(link->peers->node->zero->replica, link->peer, kind,
+                           span_of(f->head.p + r.at, f->head.n - r.at), lo, hi, term, f->tail);
+}
+
+static bool on_forward(struct link *link, const struct frame *f)
+{
+    struct wire_reader r = wire_reader(f->head);
+    struct forward forward = { .id = wire_get_u64(&r) };
+    forward.epoch = wire_get_u32(&r);
+    forward.version = wire_get_u8(&r);
+    forward.sender = wire_get_u32(&r);
+    forward.after_reads = wire_get_u8(&r) != 0;
+    return wire_finished(&r) &&
+           router_relayed(link->peers->node->router, link->peer, f->group, &forward, f->tail);
+}
+
+static bool on_reply(struct link *link, const struct frame *f)
+{
+    struct wire_reader r = wire_reader(f->head);
+    uint64_t id = wire_get_u64(&r);
+    uint8_t status = wire_get_u8(&r);
+    if (!wire_finished(&r)) {
+        return false;
+    }
+    router_reply(link->peers->node->router, link->peer, id, (enum qr_status)status, f->tail);
+    return true;
+}
+
+static bool on_piece(struct link *link, const struct frame *f)
+{
+    if (f->head.n != PIECE_HEAD_BYTES || f->tail.n == 0) {
+        return false;
+    }
+    uint64_t id = wire_load_u64(f->head.p);
+    if (f->kind == FRAME_PIECE) {
+        return router_piece(link->peers->node->router, link->peer, f->group, id, f->tail);
+    }
+    router_reply_piece(link->peers->node->router, link->peer, id, f->tail);
+    return true;
+}
+
+static bool on_credit(struct link *link, const struct frame *f)
+{
+    if (f->head.n != CREDIT_HEAD_BYTES) {
+        return false;
+    }
+    router_credit(link->peers->node->router, link->peer, wire_load_u64(f->head.p),
+                  wire_load_u64(f->head.p + 8));
+    return true;
+}
+
+/* About the state or the log of a partition of which this node has a replica. */
+static bool on_stored(struct link *link, struct partition *partition, const struct frame *f)
+{
+    partition_wake(partition);
+    switch (f->kind) {
+    case FRAME_DIGEST:
+        return quarantine_receive(partition, link->peer, f->head);
+    case FRAME_SNAPSHOT_OFFER:
+    case FRAME_SNAPSHOT_READ:
+    case FRAME_SNAPSHOT_DATA:
+    case FRAME_SNAPSHOT_GONE:
+        return snapshot_receive(partition, link->peer, f);
+    case FRAME_REPAIR_ASK:
+    case FRAME_REPAIR_REPLY:
+    case FRAME_REPAIR_FETCH:
+        return repairer_receive(partition, link->peer, f);
+    default:
+        return false;
+    }
+}
+
+/* About another group than 0. Of one that this node does not know yet, or no longer, nobody waits
+ * for anything here, but for the answer to what was forwarded. */
+static bool on_group(struct link *link, const struct frame *f)
+{
+    if (f->kind == FRAME_FORWARD) {
+        return on_forward(link, f);
+    }
+    if (f->kind == FRAME_PIECE) {
+        return on_piece(link, f);
+    }
+    struct partition *partition = partition_of_group(link->peers->node, f->group);
+    if (partition == NULL || partition->replica == NULL) {
+        return f->kind > FRAME_PROTOCOL && f->kind < FRAME_KINDS;
+    }
+    return on_stored(link, partition, f);
+}
+
+bool link_frame(struct link *link, const struct frame *f)
+{
+    if (f->group != 0) {
+        return on_group(link, f);
+    }
+    switch (f->kind) {
+    case FRAME_PROTOCOL:
+        return on_protocol(link, f);
+    case FRAME_FORWARD:
+        return on_forward(link, f);
+    case FRAME_REPLY:
+        return on_reply(link, f);
+    case FRAME_PIECE:
+    case FRAME_REPLY_PIECE:
+        return on_piece(link, f);
+    case FRAME_CREDIT:
+        return on_credit(link, f);
+    case FRAME_SPACE:
+        if (f->head.n != 1 || f->head.p[0] > LOG_SPACE_NONE) {
+            return false;
+        }
+        link->peers->peer[link->peer].space = (enum log_space)f->head.p[0];
+        return true;
+    case FRAME_ALARM:
+        return alarm_receive(link->peers->node, f->head);
+    case FRAME_PLACE:
+        return places_receive(link->peers->node, link->peer, f->head);
+    case FRAME_HEALTH:
+        return health_receive(link->peers->node, link->peer, f->head);
+    case FRAME_BEAT:
+    case FRAME_RENEW:
+    case FRAME_RENEWED:
+        return contact_receive(link->peers->node, link->peer, f->kind, f->head);
+    case FRAME_LEADS:
+        return leaders_receive(link->peers->node, link->peer, f->head);
+    case FRAME_REPORT:
+        return reports_receive(link->peers->node, link->peer, f->head);
+    default:
+        return on_stored(link, link->peers->node->zero, f);
+    }
+}
