@@ -97,6 +97,12 @@ static void set_due(struct schedule *s, struct partition *p, qr_time due)
     }
 }
 
+static void note_rest(struct schedule *s, struct partition *p, bool rests)
+{
+    s->resting = rests ? s->resting + !p->rests : s->resting - p->rests;
+    p->rests = rests;
+}
+
 /* --- Waking --------------------------------------------------------------------------------- */
 
 void schedule_wake(struct partition *p)
@@ -244,12 +250,6 @@ void schedule_begin(struct node *node, qr_time now)
     if (s->sweep > 0) {
         sweep_some(node, now + SCHEDULE_SWEEP_USEC);
     }
-}
-
-static void note_rest(struct schedule *s, struct partition *p, bool rests)
-{
-    s->resting = rests ? s->resting + !p->rests : s->resting - p->rests;
-    p->rests = rests;
 }
 
 static void run(struct schedule *s, struct partition *p, qr_time now)
