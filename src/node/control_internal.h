@@ -34,7 +34,6 @@ struct control {
     struct pendings settling; /* orders that are decided */
     struct reports *reports;
     struct planner planner;
-    struct absences absences;
 };
 
 /* order_cluster.c: what the level that is active asks of this node. */

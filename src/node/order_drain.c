@@ -4,7 +4,8 @@
  *   MEMBER SET id ZONE name
  *
  * A node that drains gets nothing new, and what it holds of keyspaces moves to others, a few
- * partitions at a time (planner.h); REBALANCE STATUS shows how far that is. Then it can be removed. */
+ * partitions at a time (planner.h); REBALANCE STATUS shows how far that is. Then it can be removed.
+ */
 #include "node/order_member.h"
 
 #include "node/control_internal.h"

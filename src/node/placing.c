@@ -1,6 +1,7 @@
 #include "node/placing.h"
 
 #include "base/alloc.h"
+#include "node/contact.h"
 #include "node/control_internal.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -16,38 +17,19 @@ static uint16_t members(const struct node *node)
     return (uint16_t)(m->voters | m->outgoing | m->learners);
 }
 
-static bool is_there(const struct node *node, node_index i)
-{
-    return i == replica_me(node->zero->replica) ||
-           (peers_connected(node->peers, i) &&
-            peers_wire_version(node->peers, i) >= WIRE_VERSION_GROUPS);
-}
-
-void placing_look(struct node *node, qr_time now)
-{
-    struct absences *a = &node->control->absences;
-    qr_term term = replica_seen(node->zero->replica)->term;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (is_there(node, i)) {
-            a->since[i] = 0;
-        } else if (a->since[i] == 0 || a->term != term) {
-            a->since[i] = now; /* a new leader counts from its own beginning */
-        }
-    }
-    a->term = term;
-}
-
+/* Away is who has no lease, or knows no other groups than 0; gone, who has had none for long. */
 struct place_nodes placing_nodes(const struct node *node)
 {
-    const struct absences *a = &node->control->absences;
     struct place_nodes nodes = { .members = members(node) };
     qr_time after = node->config.replace_after_s * QR_SECOND;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        uint16_t bit = (uint16_t)(nodes.members & node_bit(i));
-        nodes.live |= is_there(node, i) ? bit : 0;
-        bool gone = after > 0 && !is_there(node, i) && a->since[i] != 0 &&
-                    node->clock - a->since[i] >= after;
-        nodes.gone |= gone ? bit : 0;
+    for (uint32_t rest = nodes.members; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        bool me = i == replica_me(node->zero->replica);
+        bool old = peers_connected(node->peers, i) &&
+                   peers_wire_version(node->peers, i) < WIRE_VERSION_GROUPS;
+        qr_time gone_for = me ? 0 : lease_gone_for(node, i);
+        nodes.live |= gone_for == 0 && !old ? node_bit(i) : 0;
+        nodes.gone |= after > 0 && gone_for >= after ? node_bit(i) : 0;
     }
     return nodes;
 }

@@ -7,14 +7,6 @@
 
 struct node;
 
-/* Since when nodes are away, as far as this leader knows. */
-struct absences {
-    qr_term term;               /* the leadership that began to count */
-    qr_time since[MEMBERS_MAX]; /* 0: it is there */
-};
-
-void placing_look(struct node *node, qr_time now);
-
 struct place_nodes placing_nodes(const struct node *node);
 
 /* Adds the partitions of a keyspace that is being made, each on `replicas` nodes or, where there

@@ -135,7 +135,6 @@ void planner_turn(struct node *node, qr_time now)
         return;
     }
     pl->next = now + PLANNER_INTERVAL;
-    placing_look(node, now);
     if (pl->seen == map_changes(node->map) && pl->nodes == nodes_key(node)) {
         return; /* nothing was left to do, and nothing has changed since */
     }

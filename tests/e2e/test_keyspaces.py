@@ -48,7 +48,8 @@ def test_keyspace_0_is_there_always(three):
     refused(node, "KEYSPACE", "DROP", "default", "FORCE", match="^ERR keyspace 0 is there always")
     for option, value, why in (("REPLICAS", "1", "MEMBER PROMOTE"), ("LEASE", "yes", "read-mode"),
                                ("PREFIX", "a:", "keys without a route")):
-        refused(node, "KEYSPACE", "ALTER", "0", option, value, match=f"^ERR keyspace 0 has no .*{why}")
+        refused(node, "KEYSPACE", "ALTER", "0", option, value,
+                match=f"^ERR keyspace 0 has no .*{why}")
 
 
 def test_what_was_created_is_known_to_all_nodes_at_once(three):
@@ -137,7 +138,8 @@ def test_help_and_docs_name_every_subcommand(three):
     (("ALTER", "default", "PARTITIONS", "3"), "^ERR 'PARTITIONS' cannot be altered"),
     (("DROP", "nobody"), "^ERR there is no keyspace 'nobody'"),
     (("DROP", "default", "REALLY"), "^ERR syntax error"),
-    (("INFO", "nobody"), "^ERR there is no keyspace"), (("STATS", "999"), "^ERR there is no keyspace"),
+    (("INFO", "nobody"), "^ERR there is no keyspace"),
+    (("STATS", "999"), "^ERR there is no keyspace"),
     (("LAG", "-1"), "^ERR there is no keyspace"), (("EXPLAIN", "7"), "^ERR there is no keyspace"),
 ])
 def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, match):

@@ -169,7 +169,8 @@ static void what_a_client_sent_is_shown_shortened_and_printable(void **state)
 static void a_name_is_a_letter_and_what_is_no_number_behind_it(void **state)
 {
     static const char *const good[] = { "a", "Cart", "a1_.-", "x123" };
-    static const char *const bad[] = { "", "1", "16", "_a", "-a", ".", "a b", "a:b", "a{", "\xc3\xa4" };
+    static const char *const bad[] = { "",  "1",   "16",  "_a", "-a",
+                                       ".", "a b", "a:b", "a{", "\xc3\xa4" };
     char name[66];
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {

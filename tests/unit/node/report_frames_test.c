@@ -1,4 +1,4 @@
-/* Reports between nodes: read back as they were written, and refused when they are anything else. */
+/* Reports between nodes: read back as they were written, refused when they are anything else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
