@@ -59,6 +59,7 @@
 /* Replies with large values: written at a time to one client, and in a turn to all. */
 #define OUTPUT_SLICE_BYTES (512 * KIB)
 #define OUTPUT_TURN_BYTES (2 * MIB)
+#define SLOT_KEYS_MAX 10000 /* that CLUSTER GETKEYSINSLOT answers: fewer than were asked for */
 /* Channels and patterns of one client, and bytes of each: more are refused. Messages that it has
  * not taken: past that it is closed. */
 #define SUBSCRIPTIONS_MAX 32

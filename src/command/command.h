@@ -15,7 +15,7 @@ enum command_place {
     PLACE_NONE,  /* nowhere: a container of subcommands */
 };
 
-/* Redis's command flags, as COMMAND INFO names them; the last two are our own. */
+/* Redis's command flags, as COMMAND INFO names them; the last three are our own. */
 #define CF_WRITE 1u
 #define CF_READONLY 2u
 #define CF_DENYOOM 4u /* may grow the data: refused when space is short */
@@ -34,6 +34,7 @@ enum command_place {
 #define CF_SKIP_SLOWLOG 32768u
 #define CF_PUBSUB 65536u
 #define CF_CONTAINER 131072u     /* has subcommands */
+#define CF_CLUSTER_ONLY 524288u  /* refused at other ports than cluster-port */
 #define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
 struct command_spec {

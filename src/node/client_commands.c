@@ -141,6 +141,13 @@ static void write_loading(struct reply *reply, const struct span *argv, uint32_t
                 "members, see INFO raft; the command was not applied");
 }
 
+static void write_no_cluster(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR This instance has cluster support disabled");
+}
+
 static void write_subscribed(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     char name[64];
@@ -197,6 +204,8 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
         refuse_text(client, spec, local_wrong_arity, argv, argc);
     } else if (!client_is_known(client) && (spec->flags & CF_NO_AUTH) == 0) {
         refuse_text(client, spec, write_no_auth, argv, argc);
+    } else if ((spec->flags & CF_CLUSTER_ONLY) != 0 && client->listener != LISTENER_CLUSTER) {
+        refuse_text(client, spec, write_no_cluster, argv, argc);
     } else if (client->node->zero->loading && !is_local(spec)) {
         refuse_text(client, spec, write_loading, argv, argc);
     } else if (client->subscriptions != NULL && !subscribe_allows(client, spec)) {
@@ -253,6 +262,9 @@ static void send_on(struct client *client, const struct command_spec *spec, cons
         return;
     }
     route_of(node, &client->selected, spec, argv, argc, &route);
+    if (route.kind == ROUTE_ALL && (spec->flags & CF_CLUSTER_ONLY) != 0) {
+        route_of_slot(node, client->selected.keyspace, redirect_slot(argv[2]), &route);
+    }
     if (wait && route.keyspace != NULL) {
         aim_wait(client, &route);
     }

@@ -85,8 +85,12 @@ void local_cmd_CLUSTER_HELP(struct client *client, const struct span *argv, uint
                             struct reply *reply)
 {
     static const char *const lines[] = {
+        "COUNTKEYSINSLOT <slot>",
+        "    How many keys a hash slot has.",
         "COUNT-FAILURE-REPORTS <node-id>",
         "    How many nodes believe that this one is down: 0, or 1 for this node's belief.",
+        "GETKEYSINSLOT <slot> <count>",
+        "    Some keys of a hash slot.",
         "INFO",
         "    How the cluster is.",
         "KEYSLOT <key>",

@@ -1,8 +1,10 @@
 #include "node/redirect.h"
 
+#include "base/number.h"
 #include "cluster/slots.h"
 #include "command/op.h"
 #include "node/local_internal.h"
+#include "node/peers.h"
 #include "node/places.h"
 #include "node/shards.h"
 
@@ -53,6 +55,12 @@ static const char *refused_for_databases(const struct command_spec *spec, const 
     return NULL;
 }
 
+uint16_t redirect_slot(struct span argument)
+{
+    int64_t slot;
+    return number_from(argument, &slot) && slot >= 0 && slot < SLOTS ? (uint16_t)slot : 0;
+}
+
 uint32_t redirect_keyspace(struct client *client)
 {
     const struct node *node = client->node;
@@ -81,6 +89,15 @@ static bool leads_elsewhere(const struct client *client, uint16_t slot, struct p
     return out->cluster_port != 0 && strcmp(out->keyspace, node->config.cluster_keyspace) == 0;
 }
 
+/* Whether the slot's leader, if there is one, has a version of the wire that has such ports. */
+static bool leader_knows(const struct client *client, uint16_t slot)
+{
+    const struct node *node = client->node;
+    node_index leader = shards_leader(node, client->selected.keyspace, slot);
+    return leader == NODE_NONE || !local_is_follower(node, leader) ||
+           peers_wire_version(node->peers, leader) >= WIRE_VERSION_GROUPS;
+}
+
 bool redirect(struct client *client, const struct command_spec *spec, const struct span *argv,
               uint32_t argc, struct reply *reply)
 {
@@ -105,6 +122,9 @@ bool redirect(struct client *client, const struct command_spec *spec, const stru
         return true;
     }
     const char *refusal = refused_for_databases(spec, argv, argc);
+    if ((spec->flags & CF_CLUSTER_ONLY) != 0 && !leader_knows(client, redirect_slot(argv[2]))) {
+        refusal = "ERR the leader runs a version that does not know this command";
+    }
     if (refusal != NULL) {
         reply_error(reply, refusal);
     }

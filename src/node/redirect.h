@@ -4,7 +4,7 @@
  * M1 The keys of a command are of one slot, else -CROSSSLOT.
  * M2 Where another node leads the slot's partition and has a cluster-port for the same keyspace,
  *    the client is sent there: -MOVED slot host:port. Never to the node that answers, and never to
- *    one that is not known to lead, or is gone; then the command is carried out as on any other port.
+ *    one that is not known to lead, or is gone; then the command is carried out as on any port.
  * M3 A client that said READONLY gets its reads answered here. They are as good as the leader's.
  * M4 There is one database. */
 #ifndef NODE_REDIRECT_H
@@ -19,6 +19,9 @@ struct client;
  * connection's own; the arguments include its name. */
 bool redirect(struct client *client, const struct command_spec *spec, const struct span *argv,
               uint32_t argc, struct reply *reply);
+
+/* The slot that an argument names; 0 where it names none: the partition says so. */
+uint16_t redirect_slot(struct span argument);
 
 /* Selects the keyspace of cluster-port for a client that came by it; its id. */
 #define REDIRECT_NO_KEYSPACE UINT32_MAX /* there is none of that name, now */

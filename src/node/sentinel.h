@@ -1,10 +1,10 @@
 /* How the cluster looks to clients that know Redis Sentinel: every node is a sentinel of a master
- * of one name, the leader of keyspace 0, and the other nodes are its replicas. A created keyspace is
- * one more master, by its own name. Messages are of keyspace 0's.
+ * of one name, the leader of keyspace 0, and the other nodes are its replicas. A created keyspace
+ * is one more master, by its own name. Messages are of keyspace 0's.
  *
  * While no leader is known a node that is up stands in for the last one, if that is gone: its plain
- * port takes commands as every node's does, and lets them wait for the leader. Where there cannot be
- * one the master is shown as down. */
+ * port takes commands as every node's does, and lets them wait for the leader. Where there cannot
+ * be one the master is shown as down. */
 #ifndef NODE_SENTINEL_H
 #define NODE_SENTINEL_H
 

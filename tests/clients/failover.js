@@ -12,9 +12,9 @@ const { createCluster, createSentinel } = require('redis');
 
 const [library, kind, ...ports] = process.argv.slice(2);
 const KEYS = 16; // of different slots
-// An application asks again when it has heard nothing for so long. node-redis needs that: a command
-// that it had sent to a node that died may never be settled, and its cluster client looks for another
-// leader only when a node says MOVED, never when one is gone (its issue 2806), so it is made anew.
+// An application asks again when it has heard nothing for so long. node-redis needs that, and then is
+// made anew: a command that was on its way to a node that died may never be settled, and its cluster
+// client looks for another leader only when a node says MOVED, never when one is gone (its issue 2806).
 const ATTEMPT_MS = 500;
 const label = `${library}-${kind}`;
 
@@ -72,7 +72,7 @@ async function write(first) {
       const words = String(error.message).slice(0, 50);
       said.errors[words] = (said.errors[words] || 0) + 1;
       await sleep(2);
-      if (library === 'node-redis' && kind === 'cluster') {
+      if (library === 'node-redis') {
         client = await renew(client);
       }
       continue;

@@ -114,6 +114,13 @@ def test_rules_of_redis_cluster_hold_there(facades):
         assert at(node, "SELECT", "0") == "OK"
         assert at(node, "CLUSTER", "KEYSLOT", "{user}.x") == 5474
     assert at(leader, "MSET", "{t}a", "1", "{t}b", "2") == "OK"
+    slot = at(leader, "CLUSTER", "KEYSLOT", "t")
+    for node in facades.nodes:
+        assert at(node, "CLUSTER", "COUNTKEYSINSLOT", slot) == 2
+        assert sorted(at(node, "CLUSTER", "GETKEYSINSLOT", slot, 9)) == [b"{t}a", b"{t}b"]
+        assert len(at(node, "CLUSTER", "GETKEYSINSLOT", slot, 1)) == 1
+        assert refused(at, node, "CLUSTER", "COUNTKEYSINSLOT", 16384) == "ERR Invalid slot"
+        assert "cluster support disabled" in refused(node.call, "CLUSTER", "COUNTKEYSINSLOT", slot)
     assert "not allowed in cluster mode" in refused(at, leader, "MOVE", "{t}a", "1")
     assert "not allowed in cluster mode" in refused(at, leader, "COPY", "{t}a", "{t}c", "DB", "1")
     assert at(leader, "DEL", "{t}a", "{t}b") == 2

@@ -111,6 +111,12 @@ node_index leaders_of(const struct partition *partition)
     return partition->hint.leader;
 }
 
+uint16_t peers_wire_version(const struct peers *peers, node_index peer)
+{
+    (void)peers;
+    return peer == 1 ? WIRE_VERSION : 0;
+}
+
 qr_time peers_lost_at(const struct peers *peers, node_index peer)
 {
     (void)peers;
