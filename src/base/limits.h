@@ -13,13 +13,14 @@
  * keyspaces are not counted. */
 #define REPORT_PARTITIONS_MAX 256
 #define REPORT_KEYSPACES_MAX 64
-#define MEMBERS_MAX 15 /* members of one group; more are refused when a cluster is made */
-#define KEYSPACES_MAX 1024            /* more are refused when they are to be created */
-#define PARTITIONS_MAX 16384          /* of all keyspaces together; the same */
+#define MEMBERS_MAX 15       /* members of one group; more are refused when a cluster is made */
+#define KEYSPACES_MAX 1024   /* more are refused when they are to be created */
+#define PARTITIONS_MAX 16384 /* of all keyspaces together; the same */
 #define KEYSPACE_PARTITIONS_MAX 16384 /* of one: a slot each; the same */
 /* Turns of partitions in one turn of the loop, and of telling them of peers: the others wait. */
 #define SCHEDULE_SLICE_USEC 5000
 #define SCHEDULE_SWEEP_USEC 3000
+#define HOLDING_SLICE_USEC 4000 /* of making and deleting replicas; the others wait */
 
 /* --- keys, values, commands: past it the command gets an error and nothing happens ---------- */
 #define KEY_BYTES_MAX (64 * KIB)    /* -ERR key is too long */
@@ -85,11 +86,11 @@
 #define LARGE_READ_USEC 250
 #define LARGE_READ_BYTES (16 * KIB)    /* of its reply, */
 #define LARGE_READ_OP_BYTES (16 * KIB) /* or of its arguments */
-#define STRANDS_KEPT 128     /* partitions that a client's connection is known to have used */
+#define STRANDS_KEPT 128 /* partitions that a client's connection is known to have used */
 /* Clients of a peer whose reads are known, in group 0 and in another one; others count as small. */
 #define SENDERS_KEPT 1024
 #define SENDERS_KEPT_GROUP 64
-#define READS_LOOKED_AT 4096 /* confirmed reads that are looked at in one go; others wait */
+#define READS_LOOKED_AT 4096     /* confirmed reads that are looked at in one go; others wait */
 #define DEADLINES_PER_SWEEP 4096 /* pending commands that are looked at for their time-outs */
 /* Commands of all connections without a reply yet. Past it only those clients go on that have less
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
@@ -202,7 +203,7 @@
 #define SNAPSHOT_PIECE_BYTES (128 * KIB)   /* of one message */
 #define SNAPSHOT_READ_BYTES (512 * KIB)    /* of one read of the file */
 #define SNAPSHOT_WINDOW_BYTES (4 * MIB) /* that a follower asks for ahead of what it has loaded */
-#define SNAPSHOT_OUTPUT_BYTES (1 * MIB)  /* queued for a peer: the next piece waits */
+#define SNAPSHOT_OUTPUT_BYTES (1 * MIB) /* queued for a peer: the next piece waits */
 #define SOURCES_MAX 8 /* groups whose files are given at a time, beside group 0; others wait */
 #define FETCHES_MAX 4 /* groups that get another node's state at a time; others wait */
 

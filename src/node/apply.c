@@ -241,6 +241,7 @@ void replica_unpark(struct stream *stream)
 {
     struct pending *p;
     while ((p = pendings_pop(&stream->parked)) != NULL) {
+        qr_assert(p->partition->replica != NULL); /* they leave with it */
         keep_read(&p->partition->replica->confirmed, p, READ_CONFIRMED);
         p->partition->again = true;
         partition_wake(p->partition);

@@ -81,6 +81,9 @@ void damage_turn(struct node *node)
         return;
     }
     replica_outlook(node->zero->replica, &outlook);
+    if (!outlook.forgetful && !holding_is_complete(node)) {
+        return; /* what other groups have lost is not remembered by themselves yet */
+    }
     if (outlook.forgetful) {
         alarm_raise(node, ALARM_DAMAGED,
                     "it has forgotten what it promised, see its directory's "
@@ -248,32 +251,34 @@ static bool go_on_without(struct node *node, const struct log_config *config,
     return true;
 }
 
-bool damage_cover(struct node *node, const struct repair *r, const struct replica_base *base)
+bool damage_cover(struct partition *partition, const struct repair *r,
+                  const struct replica_base *base)
 {
+    struct node *node = partition->node;
     struct log_group group = { 0 };
-    (void)log_group_state(node->log, GROUP, &group);
+    (void)log_group_state(node->log, partition->group, &group);
     if (r->count == 0 || r->question[0].hole.lo > base->slot || group.base_slot >= base->slot) {
         return false;
     }
     /* One that was taken here was taken of this log. */
     enum repair_fit fit =
-        base->installed ? repair_own_fit(node->zero, r, base->slot, base->term) : REPAIR_KEEP;
+        base->installed ? repair_own_fit(partition, r, base->slot, base->term) : REPAIR_KEEP;
     if (fit == REPAIR_KEEP) {
-        log_trim(node->log, GROUP, base->slot, base->term);
+        log_trim(node->log, partition->group, base->slot, base->term);
     } else if (fit == REPAIR_REPLACE) {
-        log_reset(node->log, GROUP, base->slot, base->term);
+        log_reset(node->log, partition->group, base->slot, base->term);
     }
     return fit != REPAIR_UNFIT;
 }
 
-/* Entries that the checkpoint covers need no repair. */
-static void trim_what_is_covered(struct node *node, const struct replica_base *base)
+void damage_trim(struct partition *partition, const struct replica_base *base)
 {
     struct repair r;
     struct repair_hole holes[REPAIR_QUESTIONS_MAX];
-    repair_init(&r, (node_index)identity_me(&node->identity), &base->roster.members);
-    repair_look(&r, holes, repair_own_holes(node->zero, holes));
-    (void)damage_cover(node, &r, base);
+    node_index me = (node_index)identity_me(&partition->node->identity);
+    repair_init(&r, me, &base->roster.members);
+    repair_look(&r, holes, repair_own_holes(partition, holes));
+    (void)damage_cover(partition, &r, base);
 }
 
 bool damage_open(struct node *node, const struct log_config *config, struct replica_base *base,
@@ -324,7 +329,7 @@ bool damage_open(struct node *node, const struct log_config *config, struct repl
     if (state_is_missing(node, base) && !heals) {
         begin_anew(node);
     }
-    trim_what_is_covered(node, base);
+    damage_trim(node->zero, base);
     struct log_hole hole;
     if (log_holes(node->log, GROUP, &hole, 1) > 0 && is_alone(node, base)) {
         return refuse(message, cap, "entries of the log are damaged");

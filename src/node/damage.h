@@ -22,7 +22,10 @@ bool damage_open(struct node *node, const struct log_config *log, struct replica
 /* Whether the own checkpoint, which the replica begins with, covers entries that are lost: then the
  * log is cut so. */
 struct repair;
-bool damage_cover(struct node *node, const struct repair *r, const struct replica_base *base);
+bool damage_cover(struct partition *partition, const struct repair *r,
+                  const struct replica_base *base);
+/* Entries that the checkpoint covers need no repair. */
+void damage_trim(struct partition *partition, const struct replica_base *base);
 
 /* This replica has forgotten promises, for that reason: makes it durable. 0 or a negative errno. */
 int damage_mark(struct node *node, const char *why);

@@ -341,6 +341,7 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "peer_messages_sent:%llu", (ull)s->peer_messages_sent);
     info_line(out, "peer_messages_received:%llu", (ull)s->peer_messages_received);
     info_line(out, "peer_messages_dropped:%llu", (ull)s->peer_messages_dropped);
+    info_line(out, "peer_messages_astray:%llu", (ull)s->peer_messages_astray);
     info_line(out, "peer_reconnects:%llu", (ull)s->peer_reconnects);
     info_line(out, "peer_refused:%llu", (ull)s->peer_refused);
     info_line(out, "checkpoints:%llu", (ull)s->checkpoints);

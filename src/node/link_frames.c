@@ -22,14 +22,20 @@ static bool on_protocol(struct link *link, const struct frame *f)
     qr_slot lo = wire_get_u64(&r);
     qr_slot hi = wire_get_u64(&r);
     qr_term term = wire_get_u64(&r);
-    if (r.bad || group != 0) {
-        return !r.bad && link->version >= WIRE_VERSION_GROUPS; /* as on_group */
+    struct node *node = link->peers->node;
+    if (r.bad || (group != 0 && link->version < WIRE_VERSION_GROUPS)) {
+        return false;
     }
-    link->peers->node->stats.peer_messages_received++;
-    if (!members_may_speak(link->peers->node, link->peer)) {
+    node->stats.peer_messages_received++;
+    struct partition *partition = group == 0 ? node->zero : partition_of_group(node, group);
+    if (partition == NULL || partition->replica == NULL) {
+        node->stats.peer_messages_astray++; /* not here yet, or no more: as if it had been lost */
         return true;
     }
-    return replica_receive(link->peers->node->zero->replica, link->peer, kind,
+    if (!members_may_speak(node, link->peer)) {
+        return true;
+    }
+    return replica_receive(partition->replica, link->peer, kind,
                            span_of(f->head.p + r.at, f->head.n - r.at), lo, hi, term, f->tail);
 }
 
@@ -115,6 +121,7 @@ static bool on_group(struct link *link, const struct frame *f)
     if (partition == NULL || partition->replica == NULL) {
         return f->kind > FRAME_PROTOCOL && f->kind < FRAME_KINDS;
     }
+    partition_wake(partition);
     return on_stored(link, partition, f);
 }
 

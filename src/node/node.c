@@ -89,6 +89,7 @@ static void on_durable(void *context, uint64_t position)
     (void)node_clock(node);
     (void)replica_durable(node->zero->replica, position);
     schedule_durable(node, position);
+    node->holding.durable = position;
 }
 
 static void on_failure(void *context, int error, const char *what)
@@ -228,6 +229,8 @@ static void arm(struct node *node, qr_time now)
     at = node->zero->wake < at ? node->zero->wake : at;
     qr_time others = schedule_deadline(&node->partitions.schedule);
     at = others < at ? others : at;
+    qr_time holding = holding_deadline(node);
+    at = holding < at ? holding : at;
     if (node->again || node->zero->again) {
         at = now;
     }
@@ -268,6 +271,7 @@ static void turn(void *context)
         turn_partitions(node, began);
     }
     control_turn(node, began);
+    holding_turn(node, began);
     watch_role(node, began);
     if (replica_roster_changes(node->zero->replica) != node->followed) {
         node->followed = replica_roster_changes(node->zero->replica);
@@ -352,7 +356,11 @@ static bool open_data(struct node *node, char *message, size_t cap)
     }
     struct replica *replica = replica_new(
         node->zero, &raft_protocol, (node_index)identity_me(&node->identity), &base, message, cap);
-    return replica != NULL && repairer_begin(node->zero, &base, message, cap);
+    if (replica == NULL || !repairer_begin(node->zero, &base, message, cap)) {
+        return false;
+    }
+    holding_open(node);
+    return true;
 }
 
 static void note_start(struct node *node)

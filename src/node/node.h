@@ -12,6 +12,7 @@
 #include "node/config.h"
 #include "node/contact.h"
 #include "node/health.h"
+#include "node/holding.h"
 #include "node/identity.h"
 #include "node/info.h"
 #include "node/keepers.h"
@@ -25,9 +26,9 @@
 #include "node/sentinel.h"
 #include "protocol/protocol.h"
 
-struct peers;  /* peers.h: connections to the other nodes */
-struct router; /* router.h: who carries out a command */
-struct http;   /* http.h: figures for those who watch */
+struct peers;   /* peers.h: connections to the other nodes */
+struct router;  /* router.h: who carries out a command */
+struct http;    /* http.h: figures for those who watch */
 struct map;     /* cluster/map.h: keyspaces and partitions, as decided */
 struct control; /* control.h: who changes that */
 
@@ -39,6 +40,7 @@ struct stats {
     uint64_t uncertain, leader_changed, clusterdown, protocol_errors, error_replies;
     uint64_t quota_refused;
     uint64_t peer_messages_sent, peer_messages_received, peer_messages_dropped;
+    uint64_t peer_messages_astray; /* for a group of which there is no replica here */
     uint64_t peer_reconnects, peer_refused;
     uint64_t elections, elections_begun, leader_changes, checkpoints;
     uint64_t pending_max, client_output_max, peer_output_max; /* high-water marks */
@@ -70,6 +72,7 @@ struct node {
     uint32_t quotas; /* grows with every change that may be one of a quota */
     struct partitions partitions;
     struct workbench bench;
+    struct holding holding;
     struct peers *peers;
     struct router *router;
     struct leaders leaders;

@@ -55,6 +55,13 @@ struct partition {
     struct repairer *repairer; /* NULL: the log is whole */
     struct repair_figures repair;
 
+    bool leases;       /* linearizable reads by leader lease */
+    bool restless;     /* something is left to do about its replica (holding.h) */
+    bool led;          /* as of its last turn: it leads and can serve; */
+    qr_slot stated;    /* ... and where its members were stated and decided */
+    bool has_files;    /* of a replica that is gone, */
+    uint64_t drops_at; /* ... and that the log forgets up to there; 0: none is going */
+
     /* Turns (schedule.h). */
     qr_time wake; /* what its parts want the next turn for, beside the replica's deadline */
     bool again;   /* this turn left work for one more */

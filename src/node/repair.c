@@ -185,9 +185,8 @@ static void note_figures(struct partition *partition)
 /* A checkpoint came from elsewhere, and the end before the log said so: it may fit by now. */
 static void use_own(struct partition *partition)
 {
-    struct node *node = partition->node;
     struct repairer *r = partition->repairer;
-    if (r->base.installed && damage_cover(node, &r->repair, &r->base)) {
+    if (r->base.installed && damage_cover(partition, &r->repair, &r->base)) {
         look(partition);
     }
 }
@@ -197,7 +196,7 @@ void repairer_turn(struct partition *partition, qr_time now)
     struct node *node = partition->node;
     struct repairer *r = partition->repairer;
     if (r == NULL) {
-        if (node->forgetful || partition->kept_checkpoint) {
+        if (partition->group == 0 && (node->forgetful || partition->kept_checkpoint)) {
             damage_turn(node);
         }
         return;

@@ -268,6 +268,21 @@ enum qr_status replica_change(struct replica *r, struct pending *p, struct event
     return status;
 }
 
+bool replica_gathers(const struct replica *r)
+{
+    return r->batch_count > 0;
+}
+
+enum qr_status replica_change_for(struct replica *r, struct event *event, uint64_t epoch)
+{
+    qr_assert(r->group != 0);
+    event->kind = EVENT_ADMIN;
+    r->ordered_epoch = epoch;
+    enum qr_status status = replica_change(r, NULL, event, NULL);
+    r->ordered_epoch = 0;
+    return status;
+}
+
 bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status)
 {
     if (req != 0 && req == r->change_req) {

@@ -90,6 +90,10 @@ void replica_order(struct replica *r, struct pending *p, struct event *event);
  * OK when it is under way; `brought` says who has an index anew, by index, id 0: nobody. */
 enum qr_status replica_change(struct replica *r, struct pending *p, struct event *event,
                               const struct roster_node *brought);
+/* The same for a partition's group: a change that serves that epoch (follow.h: F5). */
+enum qr_status replica_change_for(struct replica *r, struct event *event, uint64_t epoch);
+/* Whether this turn has gathered writes that are not submitted yet. */
+bool replica_gathers(const struct replica *r);
 /* The stream takes replies again: its parked reads go on, each in its replica. */
 void replica_unpark(struct stream *stream);
 /* Takes p out of whatever queue it is in here; the caller answers it. */

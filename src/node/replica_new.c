@@ -176,7 +176,9 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
     (void)io_failpoint(r->node->io, FAIL_REPLICA_STARTED);
     free(r->start_memberships);
     r->start_memberships = NULL;
-    replica_admin(r, ADMIN_READ_MODE, r->node->config.read_mode);
+    if (r->group == 0) { /* of others the keyspace says it */
+        replica_admin(r, ADMIN_READ_MODE, r->node->config.read_mode);
+    }
     if (r->partition->quarantined) {
         quarantine_start(r->partition);
     }

@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/linked.h"
 #include "node/node.h"
+#include "node/quarantine.h"
+#include "node/repair.h"
 #include "node/replica.h"
 
 #define SWEEP_LOOKS 4096u /* partitions that one turn's sweep looks at */
@@ -197,10 +199,17 @@ void schedule_peer(struct node *node, node_index peer, bool up)
     s->sweep = node->partitions.count;
 }
 
+static void tell(struct partition *p, node_index peer, bool up)
+{
+    repairer_peer(p, peer, up);
+    quarantine_peer(p, peer);
+    replica_peer(p->replica, peer, up);
+}
+
 /* One that was lost and came back between two looks was lost. */
 static void tell_of_peers(const struct schedule *s, struct partition *p)
 {
-    if (p->told_at == s->changes || p->loading) {
+    if (p->told_at == s->changes) {
         return;
     }
     p->told_at = s->changes;
@@ -212,10 +221,10 @@ static void tell_of_peers(const struct schedule *s, struct partition *p)
         }
         p->told_of[i] = s->ups[i];
         if (was_up) {
-            replica_peer(p->replica, i, false);
+            tell(p, i, false);
         }
         if (is_up) {
-            replica_peer(p->replica, i, true);
+            tell(p, i, true);
         }
     }
 }
@@ -252,6 +261,20 @@ void schedule_begin(struct node *node, qr_time now)
     }
 }
 
+/* Who leads and who the members are: what is to be done about it may be another thing now. */
+static void watch(struct partition *p)
+{
+    const struct outlook *o = replica_seen(p->replica);
+    bool leads = o->role == ROLE_LEADER && o->can_serve;
+    qr_slot stated = o->membership_slot > o->commit ? 0 : o->membership_slot;
+    if (leads != p->led || stated != p->stated) {
+        p->led = leads;
+        p->stated = stated;
+        p->reached = 0;
+        holding_disturb(p);
+    }
+}
+
 static void run(struct schedule *s, struct partition *p, qr_time now)
 {
     p->again = false;
@@ -262,6 +285,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
         tell_of_peers(s, p); /* a new one takes all to be away */
         replica_turn(p->replica);
         partition_house(p, now);
+        watch(p);
         due = replica_deadline(p->replica);
         due = p->wake < due ? p->wake : due;
     }

@@ -1,0 +1,44 @@
+/* Which replicas this node holds: it follows the map of the control state (cluster/follow.h says
+ * what is done when, and why that is safe). Every partition of the map has a struct partition here,
+ * with a replica or without.
+ *
+ * All of it goes in slices: thousands of groups are opened, made and deleted without holding up the
+ * loop. A partition is looked at when the map has changed, a little later when something is left to
+ * do about it, and now and then in any case. */
+#ifndef NODE_HOLDING_H
+#define NODE_HOLDING_H
+
+#include "cluster/follow.h"
+
+struct node;
+struct partition;
+
+struct holding {
+    struct follow_fresh fresh;
+    uint64_t seen;     /* changes of the map that have been looked at */
+    uint64_t sweeping; /* ... that the sweep under way looks at */
+    uint32_t cursor;   /* of the sweep: a group of the map, or an index of ours, from behind */
+    uint8_t phase;     /* enum holding_phase */
+    bool full;         /* the sweep looks at all, not only where something is left to do */
+    qr_time next;      /* the next sweep; */
+    qr_time next_full; /* ... of all */
+    uint32_t restless; /* partitions where something is left to do, as of the last sweep */
+    uint32_t counting;
+    uint64_t durable; /* the log is, up to this position */
+};
+
+/* At the start, when group 0's replica is there: what its log holds makes a map fresh (F1). */
+void holding_open(struct node *node);
+/* Once a turn. */
+void holding_turn(struct node *node, qr_time now);
+/* When the next turn is wanted at the latest; 0: at once. */
+qr_time holding_deadline(const struct node *node);
+
+/* The replica may have something to do now: it leads, or its members have changed. */
+void holding_disturb(struct partition *partition);
+
+/* Whether every replica that this node is to hold is there, by a fresh map, and what it knows of
+ * itself is durable. */
+bool holding_is_complete(const struct node *node);
+
+#endif
