@@ -7,6 +7,7 @@
 #include "protocol/quorum.h"
 
 #define PLANNER_INTERVAL (100 * QR_MILLISECOND)
+#define PLANNER_WAITS (500 * QR_MILLISECOND) /* nothing could be done; news come sooner */
 #define MOVES_MAX 8u    /* under way at a time */
 #define RECORDS_MAX 64u /* moves and preferences that one change begins */
 #define SETTLED_MAX 512u
@@ -153,11 +154,10 @@ void planner_turn(struct node *node, qr_time now)
         pl->seen = seen;
         pl->nodes = nodes_key(node);
     }
+    pl->next = edit.count > 0 ? pl->next : now + PLANNER_WAITS;
     if (edit.count > 0) {
         (void)control_propose_own(node, &edit);
     }
     edit_free(&edit);
-    if (now + PLANNER_INTERVAL < node->wake) {
-        node->wake = now + PLANNER_INTERVAL;
-    }
+    node->wake = pl->next < node->wake ? pl->next : node->wake;
 }

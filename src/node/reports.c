@@ -108,6 +108,9 @@ static void take_partition(struct node *node, node_index from, const struct part
     if (map_partition(node->map, r->group) == NULL) {
         return; /* dropped, or not known here yet: it is told again */
     }
+    if (known == NULL || known->report.epoch != r->epoch) {
+        node->control->planner.next = 0;
+    }
     if (known == NULL && r->term != 0) {
         insert(reports, from, r);
     } else if (known != NULL && r->term == 0 && known->leader == from) {

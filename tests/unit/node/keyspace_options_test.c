@@ -147,8 +147,7 @@ static void only_what_can_be_altered_is(void **state)
         assert_non_null(strstr(why, "cannot be altered: make another keyspace"));
     }
     assert_true(take("REPLICAS 5 LEASE no MAXMEMORY 0 MAXOPS 7", false, &o, why, sizeof why));
-    assert_int_equal(o.given,
-                     GIVEN_REPLICA_COUNT | GIVEN_LEASE | GIVEN_MAXMEMORY | GIVEN_MAXOPS);
+    assert_int_equal(o.given, GIVEN_REPLICA_COUNT | GIVEN_LEASE | GIVEN_MAXMEMORY | GIVEN_MAXOPS);
     assert_false(take("", false, &o, why, sizeof why));
     assert_false(take("COLOUR blue", false, &o, why, sizeof why));
     assert_non_null(strstr(why, "can be altered"));
