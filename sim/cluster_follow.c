@@ -24,6 +24,18 @@ static void clear(struct sim_node *n)
     image_clear(&n->ghost);
 }
 
+/* Nothing is left of the replica. One that has forgotten counts as such until it has joined and
+ * remembers again. */
+static void vanish(struct sim_node *n)
+{
+    bool lost = n->lost;
+    qr_slot lost_commit = n->lost_commit;
+    node_clear(n);
+    n->identity--; /* who sends to it does not know */
+    n->lost = lost;
+    n->lost_commit = lost_commit;
+}
+
 static void found(struct cluster *c, struct sim_group *g, node_index machine,
                   const struct map_partition *p, bool forgetful)
 {
@@ -32,18 +44,16 @@ static void found(struct cluster *c, struct sim_group *g, node_index machine,
     cluster_tell(c, "machine %d %s group %u", machine, forgetful ? "joins" : "founds",
                  (unsigned)g->id);
     bool lost = n->lost;
-    qr_slot lost_commit = n->lost_commit;
-    node_clear(n);
-    n->identity--; /* who sends to it does not know */
+    vanish(n);
+    n->lost = false;
     n->life = LIFE_NODE;
     n->born.members = follow_first_members(p, machine, forgetful);
     n->damaged = forgetful;
     if (forgetful) {
         c->counters->joined_again += (p->founders & node_bit(machine)) != 0;
         n->lost = lost;
-        n->lost_commit = lost_commit;
+        safety_lost(w, n);
         if (!lost) {
-            safety_lost(w, n);
             image_clear(&n->ghost);
         }
     } else {
@@ -128,7 +138,7 @@ void follow_crashed(struct cluster *c, struct sim_group *g, node_index machine)
     }
     follow_forget(d);
     if (n->life == LIFE_NODE && g->id != 0 && !disk_knows(n)) {
-        clear(n); /* nothing of it was durable */
+        vanish(n); /* nothing of it was durable */
     }
 }
 
@@ -141,12 +151,7 @@ bool follow_damaged(struct cluster *c, struct sim_group *g, node_index machine, 
     if (g->id == 0 || disk_knows(n)) {
         return false;
     }
-    qr_slot lost_commit = n->lost_commit;
-    uint32_t identity = n->identity;
-    node_clear(n);
-    n->identity = identity;
-    n->lost = true; /* it counts as one that has forgotten until it joins and remembers again */
-    n->lost_commit = lost_commit;
+    vanish(n);
     return true;
 }
 
