@@ -82,6 +82,21 @@ static const char *is_unsettled(struct cluster *c, uint32_t *group)
     return NULL;
 }
 
+static void tell_groups(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->group_count; i++) {
+        struct world *w = c->groups[i].world;
+        for (node_index k = 0; k < c->machine_count; k++) {
+            if (w->nodes[k].up) {
+                char line[300];
+                struct text t = text_in(line, sizeof line);
+                w->protocol->describe(w->nodes[k].self, &t);
+                cluster_tell(c, "group %u, machine %d: %s", (unsigned)c->groups[i].id, k, line);
+            }
+        }
+    }
+}
+
 static void must_settle(struct cluster *c)
 {
     qr_time until = c->now + WAIT;
@@ -92,6 +107,7 @@ static void must_settle(struct cluster *c)
         why = is_unsettled(c, &group);
     }
     if (why != NULL) {
+        tell_groups(c);
         world_violation(c->groups[0].world, VIOLATION_CONVERGENCE, "group %u: %s", (unsigned)group,
                         why);
     }

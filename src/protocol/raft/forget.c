@@ -38,6 +38,11 @@
  * V5 That F is forgetful is durable (FORGETFUL_STATE) until the state record of its recovery is.
  *    Everything that F says as a normal member waits for that one.
  *
+ * V6 A word of an earlier life may come when the member has recovered in a later one. It is taken
+ *    for forgetful then, and a barrier made, but it does not know: so its answers, though they do
+ *    not count, say where to go on until they reach the barrier. One from before a loss may say too
+ *    much; what is sent then is refused.
+ *
  * When so many members are forgetful that the others are no majority, no barrier is ever committed
  * and the group stands still: what was acknowledged may exist nowhere but on the disks that are
  * missing. That is for an operator to decide. */
@@ -222,6 +227,11 @@ bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_sl
         raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
         raft_advance_commit(r); /* what it holds already counts from now on */
+    } else if (p->recovery != RECOVERY_NONE && p->mode == PEER_PROBE &&
+               match <= r->trail.last_slot) { /* V6 */
+        p->next = max_u64(p->next, match + 1);
+        p->probed = false;
+        raft_replicate(r, out, from);
     }
     return p->recovery == RECOVERY_NONE;
 }

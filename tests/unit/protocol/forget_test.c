@@ -324,6 +324,30 @@ static void test_the_leader_changes_in_the_middle(void **state)
     group_free(g);
 }
 
+/* V6: a word of an earlier life comes when the member has recovered in a later one. Its leader takes
+ * it for forgetful, and it does not know: it is fed all the same, and counts again. */
+static void test_v6_a_late_word_of_an_earlier_life_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 0);
+    struct raft_forgetful_ack late = { .term = 1, .life = group_raft(g, 2)->life };
+    group_lose_mail(g);
+    group_restart_damaged(g, 2, 0);
+    assert_int_not_equal(group_raft(g, 2)->life, late.life);
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_int_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    group_deliver(g, 2, 0, RAFT_FORGETFUL_ACK, &late, 0, 0, 0);
+    assert_int_not_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    group_lose_mail(g); /* also what it is sent first */
+    group_submit(g, 0, 3);
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    assert_int_equal(group_raft(g, 0)->peer[2].match, group_raft(g, 0)->trail.last_slot);
+    group_free(g);
+}
+
 /* RECOVERED is for one life, one term, and for whoever has come that far. */
 static void test_a_recovery_that_is_not_its_own_is_dropped(void **state)
 {
@@ -451,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_v4_an_acknowledgement_from_before_does_not_count),
         cmocka_unit_test(test_v2_no_recovery_before_the_others_hold_the_barrier),
         cmocka_unit_test(test_v3_a_restart_in_the_middle_begins_anew),
+        cmocka_unit_test(test_v6_a_late_word_of_an_earlier_life_holds_nobody_up),
         cmocka_unit_test(test_the_leader_changes_in_the_middle),
         cmocka_unit_test(test_a_recovery_that_is_not_its_own_is_dropped),
         cmocka_unit_test(test_v5_it_recovers_when_its_record_is_durable),
