@@ -365,7 +365,7 @@ DRIVER = [
      "router_wait.c",
      "p->comes_back = relayed && (timeout == 0 || timeout > longest);",
      "p->comes_back = relayed && timeout == 0; (void)longest;"),
-    ("wait: its time at a leader counts as without one", "unit/node/router_wait", "router.c",
+    ("wait: its time at a leader counts as without one", "unit/node/router_wait", "router_turn.c",
      "if (p->spec->place == PLACE_WAIT) { p->moved",
      "if (false) { p->moved"),
     ("blobs: credit without end", "unit/node/blobs", "blobs.c",
