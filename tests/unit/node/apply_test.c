@@ -88,6 +88,26 @@ static void test_a_read_that_asks_again_does_not_see_a_later_write_S2(void **sta
     assert_heard("$-1\r\n+OK\r\n");
 }
 
+/* What a client asks of other partitions is none of this one's (strand.h). */
+static void test_a_write_serves_the_reads_of_its_own_strand_S2(void **state)
+{
+    (void)state;
+    command("get a");
+    command("get other");
+    struct pending *other = world->client.last;
+    other->strand->open--;
+    other->strand->reading--;
+    other->strand = strand_of(&world->client.strands, 9);
+    other->strand->open++;
+    other->strand->reading++;
+    other->strand->reads.begun++;
+    command("set a 1");
+    turn();
+    apply_upto(1);
+    assert_heard("$-1\r\n"); /* the second is still asked */
+    assert_int_equal(other->state, PENDING_READING);
+}
+
 /* --- D1 -----------------------------------------------------------------------------------------
  */
 
@@ -474,6 +494,7 @@ int main(void)
         TEST(test_a_confirmed_read_waits_for_the_write_before_it_S1),
         TEST(test_a_read_held_by_back_pressure_does_not_see_a_later_write_S2),
         TEST(test_a_wait_between_does_not_part_a_read_from_a_write_S2),
+        TEST(test_a_write_serves_the_reads_of_its_own_strand_S2),
         TEST(test_a_read_that_asks_again_does_not_see_a_later_write_S2),
         TEST(test_a_truncated_write_may_still_be_committed_D1),
         TEST(test_another_terms_entry_applied_proves_the_loss_D1),
