@@ -64,7 +64,7 @@ void leases_tick(struct world *w, struct sim_node *n)
     struct outlook o;
     struct renewal renewal;
     node_outlook(w, n, &o);
-    bool leads = o.role == ROLE_LEADER;
+    bool leads = o.role == ROLE_LEADER && w->knows_members;
     qr_time now = node_clock(w, n);
     leases_lead(&n->leases, leads ? o.term : 0, o.can_serve, now);
     if (leads) {
