@@ -2,6 +2,7 @@
 those that ask a sentinel, on sentinel-port (ask U11-U14; rows O10, O12). They are the distribution's
 own: redis-py, redis-cli. QUORATE_KILLS is how often the leader dies under them (`make facades`).
 """
+import contextlib
 import os
 import subprocess
 import threading
@@ -368,3 +369,86 @@ def test_without_a_quorum_all_say_so():
         assert refused(ask, first, "SENTINEL", "CKQUORUM", "mymaster").startswith("NOQUORUM 1")
         row = ask(first, "SENTINEL", "MASTER", "mymaster")
         assert b"s_down,o_down,master" in row
+
+
+# --- A partitioned keyspace ------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def sixteen_partitions():
+    with Cluster(3, cluster_ports=True, options=("--cluster-keyspace", "orders")) as cluster:
+        assert cluster.leader().call("KEYSPACE", "CREATE", "orders", "STRATEGY", "raft",
+                                     "PARTITIONS", "16") == "OK"
+        for node in cluster.nodes:
+            wait_for(lambda node=node: b"cluster_slots_ok:16384" in at(node, "CLUSTER", "INFO"),
+                     f"node {node.number} knows all leaders")
+        yield cluster
+
+
+def ranges(node):
+    return [(first, last, master[1]) for first, last, master, *_ in at(node, "CLUSTER", "SLOTS")]
+
+
+def test_slots_of_sixteen_partitions_are_those_of_their_leaders():
+    with sixteen_partitions() as cluster:
+        ports = {node.cluster_port for node in cluster.nodes}
+        for node in cluster.nodes:
+            wait_for(lambda node=node: ranges(node) == ranges(cluster.nodes[0]), "views agree")
+            found = ranges(node)
+            assert found[0][0] == 0 and found[-1][1] == 16383
+            assert all(a[1] + 1 == b[0] for a, b in zip(found, found[1:]))
+            assert {port for _, _, port in found} <= ports
+        leader_of = {port: node for node in cluster.nodes for port in [node.cluster_port]}
+        first, _, port = ranges(cluster.nodes[0])[0]
+        assert first == 0
+        for node in cluster.nodes:  # key 3560 has slot 0
+            if node.cluster_port == port:
+                assert at(node, "SET", "3560", "1") == "OK"
+            else:
+                assert refused(at, node, "GET", "3560") == f"MOVED 0 127.0.0.1:{port}"
+        assert leader_of[port].call("EXISTS", "3560") == 0  # of keyspace 0
+        code, out = redis_cli("--cluster", "check", f"127.0.0.1:{port}")
+        assert code == 0 and "All 16384 slots covered" in out, out
+        nodes = [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
+        with RedisCluster(startup_nodes=nodes) as client:
+            assert client.flushall()
+            for i in range(300):
+                assert client.set(f"key:{i}", i)
+            pipeline = client.pipeline()
+            for i in range(300):
+                pipeline.get(f"key:{i}")
+            assert pipeline.execute() == [b"%d" % i for i in range(300)]
+            found = client.keys("*", target_nodes=RedisCluster.PRIMARIES)
+            assert client.dbsize(target_nodes=RedisCluster.PRIMARIES) == len(set(found)) == 300
+            assert len(set(client.scan_iter(count=50))) == 300
+        if len({port for _, _, port in ranges(cluster.nodes[0])}) > 1:
+            done = subprocess.run(
+                ["redis-benchmark", "--cluster", "-p", str(port), "-t", "set,get", "-n", "2000", "-q"],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                timeout=60 * PATIENCE)
+            assert done.returncode == 0 and "SET: " in done.stdout, done.stdout
+
+
+def test_a_cluster_client_of_sixteen_partitions_follows_kills():
+    with sixteen_partitions() as cluster:
+        def nodes():
+            return [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
+
+        journal = Journal("partitions", lambda: RedisCluster(startup_nodes=nodes(),
+                                                             socket_timeout=2), 0)
+        journal.start()
+        for victim in cluster.nodes:
+            journal.wait_for_more(100)
+            victim.kill()
+            journal.wait_for_more(100)
+            victim.start()
+            wait_for(victim.try_info, f"node {victim.number} is back", 15)
+            cluster.wait_applied()
+        journal.stop()
+        print(f"figure: {journal.label}: {journal.acknowledged} acknowledged, longest gap "
+              f"{journal.longest * 1000:.0f} ms, {journal.failed} failed: {journal.errors}")
+        with RedisCluster(startup_nodes=nodes(), socket_timeout=5) as client:
+            lost = {key: value for key, value in journal.last.items()
+                    if int(client.get(key) or 0) < value}
+        assert lost == {}
+        assert journal.longest <= GAP_MAX_S + CLUSTER_OWN_S
