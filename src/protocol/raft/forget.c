@@ -228,7 +228,9 @@ bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_sl
         p->recovery = RECOVERY_NONE;
         raft_advance_commit(r); /* what it holds already counts from now on */
     } else if (p->recovery != RECOVERY_NONE && p->mode == PEER_PROBE &&
-               match <= r->trail.last_slot) { /* V6 */
+               match <= r->trail.last_slot && (match == 0 || match >= p->next)) {
+        /* V6. It is asked again when it has answered a heartbeat, and when it has got further: if
+         * every answer were a reason, two that have nothing to say would not stop. */
         p->next = max_u64(p->next, match + 1);
         p->probed = false;
         raft_replicate(r, out, from);
