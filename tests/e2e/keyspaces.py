@@ -54,7 +54,7 @@ class KeyspaceClient(threading.Thread):
         return connection
 
     def once(self, turn, connection):
-        key, value = f"k{turn % self.keys}", f"v{turn}"
+        key, value = f"{self.name}:{turn % self.keys}", f"v{turn}"
         began = time.monotonic()
         while True:
             try:
