@@ -46,8 +46,8 @@ static int print_once(const struct asking *asking, struct status *s, struct stat
     return good ? 0 : EXIT_UNREACHED;
 }
 
-/* Writes the screen over the last one, line by line, so that nothing flickers; what does not fit the
- * terminal is left out, or it would scroll. */
+/* Writes the screen over the last one, line by line, so that nothing flickers; what does not fit
+ * the terminal is left out, or it would scroll. */
 static void redraw(const char *text)
 {
     size_t width = table_width(stdout);

@@ -297,7 +297,9 @@ static void take_partition(struct status *s, const struct status_keyspace *k, co
     uint32_t away = count_replicas(s, field_text(t, item, "nodes"));
     struct span state = field_text(t, item, "state");
     bool moving = state.n == 6 && memcmp(state.p, "moving", 6) == 0;
-    if (node != NULL) {
+    if (node == NULL || strcmp(node->state, "up") != 0) {
+        leader = 0; /* who led last, and is gone */
+    } else {
         node->leaders++;
     }
     s->sick[SICK_NO_LEADER] += leader == 0;

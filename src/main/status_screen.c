@@ -151,10 +151,12 @@ static void print_sick(const struct status *s, uint32_t width, FILE *out)
 {
     static const char *const titles[] = { "keyspace", ">partition", ">group", "slots",
                                           "nodes",    ">leader",    "why" };
+    char count[32];
     uint64_t sick = s->sick[SICK_NO_LEADER] + s->sick[SICK_REPLICA_AWAY] + s->sick[SICK_MOVING];
     struct table t;
     if (sick == 0) {
-        (void)fprintf(out, "\npartitions: all %llu healthy\n", (ull)s->partitions);
+        table_count_text(s->partitions, count);
+        (void)fprintf(out, "\npartitions: all %s healthy\n", count);
         return;
     }
     (void)fprintf(out,

@@ -29,8 +29,8 @@ struct talk {
 bool talk_open(struct talk *talk, const struct talk_where *where);
 void talk_close(struct talk *talk);
 
-/* Sends the command and waits for its reply, which stays in `reply` until the next call: one that is
- * an error is a reply too. False: there is none, and the connection is closed. */
+/* Sends the command and waits for its reply, which stays in `reply` until the next call: one that
+ * is an error is a reply too. False: there is none, and the connection is closed. */
 bool talk_ask(struct talk *talk, const char *const *words, size_t count);
 /* The words with blanks between them. */
 bool talk_ask_line(struct talk *talk, const char *line);
