@@ -220,6 +220,23 @@ void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index fr
     }
 }
 
+/* V6: an answer of one that does not know that it is taken for forgetful, or one from before. It
+ * gets its barrier, and is asked again when it has answered a heartbeat or got further: if every
+ * answer were a reason, two that have nothing to say would not stop. */
+static void doubt(struct raft *r, struct effects *out, node_index from, qr_slot match)
+{
+    struct peer *p = &r->peer[from];
+    if (p->recovery == RECOVERY_UNBARRED) {
+        make_barrier(r, out);
+    }
+    bool further = match == 0 || (match >= p->next && match <= r->trail.last_slot);
+    if (p->mode == PEER_PROBE && further) {
+        p->next = max_u64(p->next, match + 1);
+        p->probed = false;
+        raft_replicate(r, out, from);
+    }
+}
+
 bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match)
 {
     struct peer *p = &r->peer[from];
@@ -227,13 +244,8 @@ bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_sl
         raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
         raft_advance_commit(r); /* what it holds already counts from now on */
-    } else if (p->recovery != RECOVERY_NONE && p->mode == PEER_PROBE &&
-               match <= r->trail.last_slot && (match == 0 || match >= p->next)) {
-        /* V6. It is asked again when it has answered a heartbeat, and when it has got further: if
-         * every answer were a reason, two that have nothing to say would not stop. */
-        p->next = max_u64(p->next, match + 1);
-        p->probed = false;
-        raft_replicate(r, out, from);
+    } else if (p->recovery != RECOVERY_NONE) {
+        doubt(r, out, from, match);
     }
     return p->recovery == RECOVERY_NONE;
 }

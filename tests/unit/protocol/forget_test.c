@@ -348,6 +348,26 @@ static void test_v6_a_late_word_of_an_earlier_life_holds_nobody_up(void **state)
     group_free(g);
 }
 
+/* The same while another barrier is on its way, so that none can be made for it at once. */
+static void test_v6_its_barrier_comes_later(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    struct raft_forgetful_ack late = { .term = 1, .life = 77 };
+    struct raft *leader = group_raft(g, 0);
+    group_crash(g, 1);
+    group_deliver(g, 2, 0, RAFT_FORGETFUL_ACK, &late, 0, 0, 0);
+    assert_int_equal(leader->peer[2].recovery, RECOVERY_BARRED);
+    late.life = 79;
+    group_deliver(g, 2, 0, RAFT_FORGETFUL_ACK, &late, 0, 0, 0);
+    assert_int_equal(leader->peer[2].recovery, RECOVERY_UNBARRED); /* the first is not committed */
+    group_restart(g, 1, false);
+    group_elapse(g, 500 * QR_MILLISECOND);
+    assert_int_equal(leader->peer[2].recovery, RECOVERY_NONE);
+    assert_int_equal(leader->peer[2].match, leader->trail.last_slot);
+    group_free(g);
+}
+
 /* RECOVERED is for one life, one term, and for whoever has come that far. */
 static void test_a_recovery_that_is_not_its_own_is_dropped(void **state)
 {
@@ -476,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_v2_no_recovery_before_the_others_hold_the_barrier),
         cmocka_unit_test(test_v3_a_restart_in_the_middle_begins_anew),
         cmocka_unit_test(test_v6_a_late_word_of_an_earlier_life_holds_nobody_up),
+        cmocka_unit_test(test_v6_its_barrier_comes_later),
         cmocka_unit_test(test_the_leader_changes_in_the_middle),
         cmocka_unit_test(test_a_recovery_that_is_not_its_own_is_dropped),
         cmocka_unit_test(test_v5_it_recovers_when_its_record_is_durable),
