@@ -1,6 +1,7 @@
-"""Clients that follow the leader by themselves: those that know Redis Cluster, on cluster-port, and
-those that ask a sentinel, on sentinel-port (ask U11-U14; rows O10, O12). They are the distribution's
-own: redis-py, redis-cli. QUORATE_KILLS is how often the leader dies under them (`make facades`).
+"""Clients that follow the leader by themselves: those that know Redis Cluster, on cluster-port,
+and those that ask a sentinel, on sentinel-port (asks U11-U14; rows O10, O12). They are the
+distribution's own: redis-py, redis-cli. QUORATE_KILLS is how often the leader dies under them
+(`make facades`).
 """
 import contextlib
 import os
@@ -423,7 +424,8 @@ def test_slots_of_sixteen_partitions_are_those_of_their_leaders():
             assert len(set(client.scan_iter(count=50))) == 300
         if len({port for _, _, port in ranges(cluster.nodes[0])}) > 1:
             done = subprocess.run(
-                ["redis-benchmark", "--cluster", "-p", str(port), "-t", "set,get", "-n", "2000", "-q"],
+                ["redis-benchmark", "--cluster", "-p", str(port), "-t", "set,get", "-n", "2000",
+                 "-q"],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
                 timeout=60 * PATIENCE)
             assert done.returncode == 0 and "SET: " in done.stdout, done.stdout
