@@ -116,11 +116,27 @@ static void settle_term(struct group *g, qr_slot slot, qr_term term)
     } else if (term < run->term && begins && slot + 1 < end) {
         run->slot = slot + 1;
         terms_insert(g, i, (struct term_run){ .slot = slot, .term = term });
+    } else if (term < run->term && !begins) { /* what is restated before it has that one at most */
+        qr_term last = run->term;
+        run->term = term;
+        if (slot + 1 < end) {
+            terms_insert(g, i + 1, (struct term_run){ .slot = slot + 1, .term = last });
+        }
     } else if (term != run->term) {
         qr_assert(begins);
         run->term = term;
     }
     terms_join(g);
+}
+
+/* Whether nothing is known of the entries [from, slot] but that they were restated: their segments
+ * are gone. Those before `slot` may have been trimmed by what follows. */
+static bool only_restated(const struct group *g, qr_slot from, qr_slot slot)
+{
+    struct lost lost;
+    from = max_u64(from, g->base_slot + 1);
+    return group_next_lost(g, from, slot, &lost) && lost.lo == from && lost.hi >= slot &&
+           lost.run->offset == RUN_MISSING;
 }
 
 /* Whether the entries around a lost one allow it that term. */
@@ -131,6 +147,9 @@ static bool term_fits(const struct group *g, const struct lost *lost, qr_slot sl
     bool exact = lost->run->offset == RUN_HOLE && lost->run->count == 1;
     if (exact || term == run->term) {
         return term == run->term;
+    }
+    if (term < run->term && only_restated(g, run->slot, slot)) {
+        return term >= (i > 0 ? run[-1].term : g->base_term);
     }
     bool later = i + 1 < g->term_count;
     bool followed = lost->hi < g->last_slot;

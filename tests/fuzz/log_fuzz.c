@@ -271,8 +271,11 @@ static bool step(struct life *life, struct feed *f)
         break;
     case 7:
     case 8:
-    case 9:
         log_flush(life->log);
+        break;
+    case 9:
+        feed_below(f, 4) == 0 ? twin_drop(life, group)
+                              : twin_carry(life, feed_u16(f), feed_u16(f) / 4);
         break;
     case 10:
     case 11:

@@ -102,6 +102,25 @@ void twin_reset(struct life *life, uint32_t group, uint32_t which)
     twin_keep(life);
 }
 
+void twin_drop(struct life *life, uint32_t group)
+{
+    struct twin_group *g = &life->now.group[group];
+    *g = (struct twin_group){ .term = g->term };
+    log_drop(life->log, twin_group_id(group));
+    twin_keep(life);
+}
+
+/* Entries move to the end of the log: nothing else is to be seen of it. */
+void twin_carry(struct life *life, uint64_t behind, uint64_t group_bytes)
+{
+    uint64_t position = log_position(life->log);
+    struct log_carrying carrying = { .before = position - min_u64(position, behind),
+                                     .group_bytes = group_bytes,
+                                     .bytes = 32 * KIB };
+    (void)log_carry(life->log, &carrying);
+    twin_keep(life);
+}
+
 void twin_state(struct life *life, uint32_t group, size_t bytes)
 {
     uint8_t p[4 + 255] = { 0 };

@@ -45,6 +45,8 @@ void twin_trim(struct life *life, uint32_t group, uint32_t which);
 void twin_install(struct life *life, uint32_t group, uint32_t gap);
 void twin_reset(struct life *life, uint32_t group, uint32_t which);
 void twin_state(struct life *life, uint32_t group, size_t bytes);
+void twin_drop(struct life *life, uint32_t group);
+void twin_carry(struct life *life, uint64_t behind, uint64_t group_bytes);
 
 bool twin_is(struct life *life, const struct twin *want); /* the log's groups are like that */
 void twin_check_entries(struct life *life); /* every entry can be read, and is right */
