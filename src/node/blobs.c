@@ -114,6 +114,7 @@ static bool begin(struct replica *r, struct cargo *cargo)
     if (staged > 0 && staged + cargo->total > STAGED_BYTES_MAX) {
         return false;
     }
+    cargo->partition = r->partition;
     cargo->begun = true;
     cargo->term = b->term;
     cargo->first_number = b->next_number;

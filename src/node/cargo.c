@@ -26,8 +26,8 @@ void cargo_free(struct node *node, struct cargo *cargo)
         node->windows_bytes -= cargo->window;
         node->relayed_bytes -= cargo->come - cargo->told;
     }
-    if (cargo->begun && !cargo->used && node->zero->replica != NULL) {
-        replica_abandon(node->zero->replica, cargo);
+    if (cargo->begun && !cargo->used && cargo->partition->replica != NULL) {
+        replica_abandon(cargo->partition->replica, cargo);
     }
     for (uint32_t i = 0; i < cargo->count; i++) {
         rope_discard(engine_bin(node->zero->engine), cargo->v[i].rope);

@@ -11,6 +11,7 @@
 #include "command/op.h"
 
 struct node;
+struct partition;
 struct pending;
 
 struct cargo_part {
@@ -32,7 +33,8 @@ struct cargo {
     struct cargo_place place;
     struct cargo_place mark; /* where it was before this turn's batch (blobs.c) */
 
-    bool begun; /* some of it is in the log of this term, under these numbers */
+    struct partition *partition; /* where it is begun */
+    bool begun;                  /* some of it is in the log of this term, under these numbers */
     qr_term term;
     uint64_t first_number;
     bool used; /* its command is proposed, too: the blobs are the command's */

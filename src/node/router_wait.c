@@ -58,7 +58,7 @@ void router_begin_wait(struct router *router, struct pending *p)
         p->until = io_now(node->io) + timeout;
     }
     p->after_write = p->stream != NULL ? p->strand->writes_begun : 0;
-    replica_wait(node->zero->replica, p);
+    replica_wait(p->partition->replica, p);
 }
 
 void router_shorten_wait(struct router *router, struct pending *p)

@@ -83,7 +83,7 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
 
 void replica_wait(struct replica *r, struct pending *p)
 {
-    (void)r;
+    r->waits++;
     p->state = PENDING_BLOCKED;
 }
 

@@ -15,7 +15,7 @@ struct replica {
     struct pending *writes[64];
     uint8_t *ops[64];
     uint32_t write_count;
-    uint32_t orders;
+    uint32_t orders, waits;
     struct pending *load; /* the last that came with a cargo */
 };
 

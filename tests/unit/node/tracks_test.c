@@ -158,6 +158,20 @@ static void test_a_leader_that_cannot_commit_takes_a_bounded_share_T5_R4(void **
     world->node.pending_count -= NODE_PENDING_MAX;
 }
 
+static void test_each_partition_has_its_own_replica(void **state)
+{
+    (void)state;
+    struct span argv[3] = { SPAN_LITERAL("wait"), SPAN_LITERAL("1"), SPAN_LITERAL("100") };
+    const struct command_spec *wait = command_by_name(argv[0]);
+    led_by(1, 0);
+    to(1, "set", "a");
+    to(1, "get", "b");
+    router_command(world->node.router, &world->more[1], &world->client, wait, 2, 0, argv, 3, false);
+    assert_int_equal(world->replicas[1].write_count, 1);
+    assert_int_equal(world->replicas[1].reads.count, 1);
+    assert_int_equal(world->replicas[1].waits, 1);
+}
+
 /* --- Partitions that go --------------------------------------------------------------------- */
 
 static void test_what_a_dropped_partition_had_is_answered(void **state)
@@ -347,6 +361,7 @@ int main(void)
         TRACKS_TEST(test_a_lost_peer_is_given_up_in_all_tracks_at_once_T4),
         TRACKS_TEST(test_a_partition_that_does_not_answer_keeps_a_bounded_share_T5_R4),
         TRACKS_TEST(test_a_leader_that_cannot_commit_takes_a_bounded_share_T5_R4),
+        TRACKS_TEST(test_each_partition_has_its_own_replica),
         TRACKS_TEST(test_what_a_dropped_partition_had_is_answered),
         TRACKS_TEST(test_what_a_replica_had_that_goes_is_asked_elsewhere),
         TRACKS_TEST(test_strands_are_kept_while_needed_and_what_has_written_is_known),
