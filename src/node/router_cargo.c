@@ -114,6 +114,7 @@ bool router_piece_came(struct relay *relay, uint64_t id, struct span bytes)
         return false;
     }
     p->node->relayed_bytes += bytes.n;
+    partition_wake(p->partition); /* they go into its log */
     return true;
 }
 

@@ -111,6 +111,11 @@ size_t peers_queued(const struct peers *peers, node_index peer)
     return 0;
 }
 
+void schedule_wake(struct partition *partition)
+{
+    partition->awake = true;
+}
+
 bool peers_connected(const struct peers *peers, node_index peer)
 {
     (void)peer;
