@@ -288,7 +288,7 @@ struct control *control_new(struct node *node)
 {
     struct control *control = qr_zalloc(sizeof *control);
     control->node = node;
-    stream_init(&control->own.stream, node, STREAM_PEER); /* refused, it comes back (T3) */
+    stream_init(&control->own.stream, node, STREAM_PEER); /* T3: what is refused comes back */
     control->own.stream.begin_reply = begin_reply;
     control->own.stream.end_reply = end_reply;
     control->own.stream.is_congested = never_congested;

@@ -185,7 +185,7 @@ static bool acceptable(struct link *link, const struct greeting *g)
             g->oldest, g->version, WIRE_VERSION_OLDEST, WIRE_VERSION);
     }
     if (g->version < WIRE_VERSION_GROUPS && me->level >= MAP_LEVEL_KEYSPACES) {
-        return link_refuse(link, "its version does not know level %u: start a newer one", me->level);
+        return link_refuse(link, "its version knows no level %u: start a newer one", me->level);
     }
     link->version = g->version < WIRE_VERSION ? g->version : WIRE_VERSION;
     link->joins = !link->dialed && g->to == 0 && link->version >= CLAIM_VERSION;

@@ -1,4 +1,4 @@
-/* Where replicas go: what this node, which leads group 0, knows of the nodes, for cluster/place.h. */
+/* Where replicas go: what group 0's leader knows of the nodes, for cluster/place.h. */
 #ifndef NODE_PLACING_H
 #define NODE_PLACING_H
 
