@@ -1,6 +1,6 @@
 /* The control state of a simulated cluster: changes are composed at a machine that leads group 0,
- * or believes so, as ops that the real engine carries out when their entry is applied; what is decided
- * may only go forward. */
+ * or believes so, as ops that the real engine carries out when their entry is applied; what is
+ * decided may only go forward. */
 #include "sim/cluster.h"
 
 #include "cluster/place.h"

@@ -324,8 +324,8 @@ static void test_the_leader_changes_in_the_middle(void **state)
     group_free(g);
 }
 
-/* V6: a word of an earlier life comes when the member has recovered in a later one. Its leader takes
- * it for forgetful, and it does not know: it is fed all the same, and counts again. */
+/* V6: a word of an earlier life comes when the member has recovered in a later one. Its leader
+ * takes it for forgetful, and it does not know: it is fed all the same, and counts again. */
 static void test_v6_a_late_word_of_an_earlier_life_holds_nobody_up(void **state)
 {
     (void)state;
