@@ -314,4 +314,5 @@ def test_a_partition_that_does_not_answer_holds_up_no_other_T5():
                 hangs.socket.setblocking(False)
                 with pytest.raises(BlockingIOError):
                     hangs.socket.recv(1)
-            victim.resume()
+            if victim.paused:
+                victim.resume()
