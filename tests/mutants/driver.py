@@ -235,6 +235,8 @@ DRIVER = [
      "e2e/snapshots::test_two_members_share_one_file", "snapshot_source.c",
      "(is_being_read(s, now) || s->header.slot == keeper_slot(s->partition->keeper))) {",
      "s->header.slot == keeper_slot(s->partition->keeper)) {"),
+    ("frame: group 0 is named", "unit/node/frame", "frame.c",
+     "return whole && (named == 0 || out->group != 0) ?", "return whole ?"),
     ("digest: one is enough to outvote", "unit/node/digests", "digests.c",
      "if (said[i] != own && agree >= 2 && 2 * agree > n + 1) {",
      "if (said[i] != own && agree >= 1 && 2 * agree > n) {"),

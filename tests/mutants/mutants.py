@@ -464,8 +464,6 @@ FUZZ = [
     ("message: fields out of range", "protocol/schema_codec.h",
      "in->bad = in->bad || !schema_valid_##name(v);", "in->bad = in->bad;"),
     ("peer: a welcome without proof", "node/link.c", "if (!proven) {", "if (false) {"),
-    ("frame: group 0 is named", "node/frame.c",
-     "return whole && (named == 0 || out->group != 0) ?", "return whole ?"),
     ("frame: the mark of records lost", "node/frame.c",
      "wire_put_u8(&w, tail_is_records ? 1 : 0);", "wire_put_u8(&w, 0);"),
     ("config: a minus alone is an address", "node/config_file.c",
