@@ -28,7 +28,7 @@ static bool on_protocol(struct link *link, const struct frame *f)
     }
     node->stats.peer_messages_received++;
     struct partition *partition = group == 0 ? node->zero : partition_of_group(node, group);
-    if (partition == NULL || partition->replica == NULL) {
+    if (partition == NULL || (group != 0 && partition->replica == NULL)) {
         node->stats.peer_messages_astray++; /* not here yet, or no more: as if it had been lost */
         return true;
     }

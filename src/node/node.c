@@ -87,7 +87,7 @@ static void on_durable(void *context, uint64_t position)
 {
     struct node *node = context;
     (void)node_clock(node);
-    (void)replica_durable(node->zero->replica, position);
+    replica_durable(node->zero->replica, position);
     schedule_durable(node, position);
     node->holding.durable = position;
 }

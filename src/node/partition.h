@@ -63,11 +63,12 @@ struct partition {
     uint64_t drops_at; /* ... and that the log forgets up to there; 0: none is going */
 
     /* Turns (schedule.h). */
-    qr_time wake; /* what its parts want the next turn for, beside the replica's deadline */
-    bool again;   /* this turn left work for one more */
-    bool awake;   /* it has a turn; group 0 always has */
-    bool expects; /* it waits for the log */
-    bool rests;   /* it wants no turn */
+    qr_time wake;        /* what its parts want the next turn for, beside the replica's deadline */
+    bool again;          /* this turn left work for one more */
+    bool awake;          /* it has a turn; group 0 always has */
+    bool expects;        /* it waits for the log */
+    bool rests;          /* it wants no turn */
+    uint64_t expects_at; /* up to there, at least */
     struct partition *awake_next, *expects_next, *expects_previous;
     qr_time due;                   /* the turn that it will have in any case; QR_NEVER: none */
     uint32_t heap_at;              /* its place among the others by `due` */

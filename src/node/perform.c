@@ -193,7 +193,7 @@ void replica_mark_ticket(struct replica *r, qr_ticket ticket)
     r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] = (struct ticket_mark){
         .ticket = ticket, .position = log_position(r->node->log), .last = group.last_slot
     };
-    partition_expects(r->partition);
+    partition_expects(r->partition, log_position(r->node->log));
 }
 
 void replica_drop_batch(struct replica *r)

@@ -111,7 +111,7 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     replica_step(r, &event);
 }
 
-bool replica_durable(struct replica *r, uint64_t position)
+void replica_durable(struct replica *r, uint64_t position)
 {
     qr_ticket upto = r->durable;
     while (r->marks_count > 0 && r->marks[r->marks_first].position <= position) {
@@ -121,7 +121,7 @@ bool replica_durable(struct replica *r, uint64_t position)
         r->marks_count--;
     }
     if (upto == r->durable) {
-        return r->marks_count == 0;
+        return;
     }
     qr_assert(upto > r->durable); /* tickets become durable in order */
     r->durable = upto;
@@ -130,7 +130,9 @@ bool replica_durable(struct replica *r, uint64_t position)
     struct event event = { .kind = EVENT_DURABLE };
     event.durable.upto = upto;
     replica_step(r, &event);
-    return r->marks_count == 0;
+    if (r->marks_count > 0) {
+        partition_expects(r->partition, r->marks[r->marks_first].position);
+    }
 }
 
 void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin)

@@ -53,8 +53,8 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
 struct record;
 bool replica_has_meaning(struct replica *r, const struct record *record);
 void replica_peer(struct replica *r, node_index peer, bool up);
-/* Everything below `position` of the log is durable; true when nothing more is waited for. */
-bool replica_durable(struct replica *r, uint64_t position);
+/* Everything below `position` of the log is durable. */
+void replica_durable(struct replica *r, uint64_t position);
 /* A checkpoint holds the state up to `slot` (0: there is none yet). Entries up to `release` may go
  * whoever needs them, those behind `pin` may not. */
 void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin);

@@ -146,11 +146,12 @@ static void leave_awake(struct schedule *s, struct partition *p)
     p->awake = false;
 }
 
-void partition_expects(struct partition *p)
+void partition_expects(struct partition *p, uint64_t position)
 {
     struct schedule *s = schedule_of(p);
     if (!p->expects && p->group != 0) {
         p->expects = true;
+        p->expects_at = position;
         LINKED_APPEND(s->expect, s->expect_last, p, expects_previous, expects_next);
     }
 }
@@ -178,11 +179,10 @@ void schedule_forget(struct partition *p)
 void schedule_durable(struct node *node, uint64_t position)
 {
     struct schedule *s = &node->partitions.schedule;
-    struct partition *next;
-    for (struct partition *p = s->expect; p != NULL; p = next) {
-        next = p->expects_next;
-        if (replica_durable(p->replica, position)) {
-            expects_no_more(s, p);
+    s->durable = position;
+    for (struct partition *p = s->expect; p != NULL; p = p->expects_next) {
+        if (p->expects_at <= position) {
+            partition_wake(p);
         }
     }
 }
@@ -283,6 +283,10 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
     qr_time due = QR_NEVER;
     if (p->replica != NULL) {
         tell_of_peers(s, p); /* a new one takes all to be away */
+        if (p->expects && p->expects_at <= s->durable) {
+            expects_no_more(s, p);
+            replica_durable(p->replica, s->durable);
+        }
         replica_turn(p->replica);
         partition_house(p, now);
         watch(p);

@@ -26,6 +26,7 @@ struct schedule {
     uint32_t changes;          /* of all peers together */
     uint32_t sweep;            /* partitions that the sweep has still to look at, from the end */
     uint32_t resting;          /* partitions with a replica that wants no turn */
+    uint64_t durable;          /* the log is, below this position */
     uint64_t turns;            /* of partitions, for figures */
 };
 
@@ -33,15 +34,16 @@ void schedule_free(struct schedule *s);
 
 void schedule_wake(struct partition *partition); /* see partition_wake */
 
-/* Its replica has a ticket that is not durable. */
-void partition_expects(struct partition *partition);
+/* Its replica has a ticket that is durable with that position. */
+void partition_expects(struct partition *partition, uint64_t position);
 /* It is to go: it has no turns any more. */
 void schedule_forget(struct partition *partition);
 
 /* Another node is up now, or away (contact.h). Group 0 does not hear of it here. */
 void schedule_peer(struct node *node, node_index peer, bool up);
 
-/* Everything below `position` of the log is durable: those that wait for it hear of it. */
+/* Everything below `position` of the log is durable: those that wait for it hear of it in their
+ * turns (W2). */
 void schedule_durable(struct node *node, uint64_t position);
 
 /* Once a turn, before commands are routed: deadlines that have come, peers that came and went. */
