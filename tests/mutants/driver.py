@@ -11,14 +11,14 @@ entry of another term is no patch for the log; the others in a slow cluster are 
 
 DRIVER = [
     ("quota: what frees memory is refused", "unit/node/quota", "quota.c",
-     "if (k->maxmemory == 0 || (spec->flags & CF_DENYOOM) == 0) {", "if (k->maxmemory == 0) {"),
+     "if (k->maxmemory == 0 || (spec->flags & CF_DENYOOM) == 0) {",
+     "if (k->maxmemory == 0 || spec == NULL) {"),
     ("quota: what is under way is free", "unit/node/quota", "quota.c",
      "quota_bytes(partition) + queues.flight_bytes + bytes >", "quota_bytes(partition) + bytes >"),
     ("quota: all partitions have all of it", "unit/node/quota", "quota.c",
      "> k->maxmemory / k->partitions;", "> k->maxmemory;"),
     ("quota: whoever was quiet saves up for ever", "unit/node/quota", "quota.c",
-     "qr_time passed = now - quota->filled < QR_SECOND ? now - quota->filled : QR_SECOND;",
-     "qr_time passed = now - quota->filled;"),
+     "quota->level = quota->level < share * OP ? quota->level : share * OP;", ""),
     ("quota: as it was when it was looked at first", "unit/node/quota", "quota.c",
      "bool known = quota->epoch == partition->node->quotas;",
      "bool known = quota->epoch != 0;"),
