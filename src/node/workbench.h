@@ -1,5 +1,5 @@
-/* What the replicas of a worker use one after the other: memory for one step, batches of writes, and
- * how reads share the turns of the loop. A replica that is idle has none of it (P4). */
+/* What the replicas of a worker use one after the other: memory for one step, batches of writes,
+ * and how reads share the turns of the loop. A replica that is idle has none of it (P4). */
 #ifndef NODE_WORKBENCH_H
 #define NODE_WORKBENCH_H
 
