@@ -1,5 +1,5 @@
 """Keyspaces of many partitions, from their clients' side (issue 5; O10, P3, U45; scenarios 1, 9,
-10): any node takes any command, in order, also those that hold no replica; several keys, and none."""
+10): any node takes any command, in order, also where it holds no replica; many keys, or none."""
 import binascii
 import random
 import threading
