@@ -22,8 +22,8 @@ static inline struct partition *partitions_at(const struct partitions *partition
 
 /* A partition that is not there yet, without a replica. */
 struct partition *partitions_add(struct node *node, uint32_t group);
-/* It goes, and its state; its replica and what is beside it are gone already. The last one takes its
- * index (partitions_at). */
+/* It goes, and its state; its replica and what is beside it are gone already. The last one takes
+ * its index (partitions_at). */
 void partitions_remove(struct partition *partition);
 void partitions_free(struct partitions *partitions);
 
