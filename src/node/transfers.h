@@ -1,8 +1,8 @@
 /* Checkpoints on their way between this node and others, for all groups (decision 029).
  *
  * A group has a source or a fetch only while it needs one: thousands of idle ones have none. How
- * many files are given and taken at a time is bounded per node, and so is the rate; whoever finds no
- * room now says so again, as the protocol does anyway, and is served in turn. Group 0 always has
+ * many files are given and taken at a time is bounded per node, and so is the rate; whoever finds
+ * no room now says so again, as the protocol does anyway, and is served in turn. Group 0 always has
  * both, and is never turned away. */
 #ifndef NODE_TRANSFERS_H
 #define NODE_TRANSFERS_H

@@ -2,8 +2,8 @@
  *
  * The items of a reply lie in one array in the order in which they came: those of an array follow
  * it, and `end` is the index behind the last of them. Incremental: it keeps its place between reads
- * and looks at no byte twice. The caller owns the buffer, which may grow and move until the reply is
- * whole; from then on texts are spans into it. How many bytes one reply may have is the caller's
+ * and looks at no byte twice. The caller owns the buffer, which may grow and move until the reply
+ * is whole; from then on texts are spans into it. How many bytes one reply may have is the caller's
  * matter; items and nesting are bounded here. */
 #ifndef RESP_TREE_H
 #define RESP_TREE_H
@@ -46,7 +46,8 @@ void tree_free(struct tree *t);
 struct span tree_text(const struct tree *t, uint32_t item); /* + - $ */
 int64_t tree_number(const struct tree *t, uint32_t item);  /* :, or a text that is a number; or 0 */
 uint32_t tree_length(const struct tree *t, uint32_t item); /* elements of an array */
-/* Element k of an array; UINT32_MAX when there is none. It walks: for long arrays go on by `end`. */
+/* Element k of an array; UINT32_MAX when there is none. It walks: for long arrays go on by
+ * `end`. */
 uint32_t tree_element(const struct tree *t, uint32_t item, uint32_t k);
 char tree_type(const struct tree *t, uint32_t item); /* 0: beyond */
 /* The value behind this name in an array of names and values. */

@@ -37,7 +37,8 @@ def planned(node):
 
 class KeyspaceClient(threading.Thread):
     """Writes and reads back keys of a keyspace, as a client that tries again elsewhere does: what
-    says that nothing was done, or a closed connection, is no failure; five seconds without luck is."""
+    says that nothing was done, or a closed connection, is no failure; five seconds without luck
+    is."""
 
     AGAIN = ("TRYAGAIN", "CLUSTERDOWN", "REMOVED", "UNCERTAIN", "LOADING")
 

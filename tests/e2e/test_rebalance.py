@@ -1,5 +1,5 @@
-"""Replicas that move (issue 5; rows U28, U46): to new nodes and zones, away from those that are gone;
-online, with progress, a rate and a way to stop."""
+"""Replicas that move (issue 5; rows U28, U46): to new nodes and zones, away from those that are
+gone; online, with progress, a rate and a way to stop."""
 import time
 
 import pytest

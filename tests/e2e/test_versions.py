@@ -1,6 +1,6 @@
 """Versions (row R9; U29): a cluster of this version and a synthetic next one, which knows one level
-more. Until FINALIZE nothing of that level can be asked for and all execute the same; afterwards this
-version may not take part any more, and says so."""
+more. Until FINALIZE nothing of that level can be asked for and all execute the same; afterwards
+this version may not take part any more, and says so."""
 import os
 import time
 
@@ -84,9 +84,10 @@ def test_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_behind_finaliz
             cluster.wait_ready()
             status = upgrade(cluster.nodes[2])
             assert (status["level"], status["can_finalize"]) == (2, "no")
-            with pytest.raises(Error, match="^UPGRADE that needs level 3 of the cluster, and level 2"):
+            with pytest.raises(Error, match="^UPGRADE that needs level 3 of the cluster, and"):
                 node.call("DEBUG", "LEVEL", "3")
-        with pytest.raises(Error, match="^UNSAFE node 3 is away or runs an older version|^ERR level 2"):
+        refusal = "^UNSAFE node 3 is away or runs an older version|^ERR level 2"
+        with pytest.raises(Error, match=refusal):
             upgrade(cluster.nodes[0], "FINALIZE")
         assert set(levels(cluster)) == {2}
         assert cluster.nodes[1].call("KEYSPACE", "CREATE", "mixed", "STRATEGY", "raft") == "OK"
@@ -129,7 +130,7 @@ def test_finalize_waits_for_nobody_and_needs_all():
         away.kill()
         asked = cluster.leader()
         wait_for(lambda: upgrade(asked)["all_know"] == 0, "it is missed")
-        with pytest.raises(Error, match=f"^UNSAFE node {away.number} is away or runs an older vers"):
+        with pytest.raises(Error, match=f"^UNSAFE node {away.number} is away or runs an older"):
             upgrade(asked, "FINALIZE")
         assert asked.call("MEMBER", "REMOVE", str(away.number)) == "OK"
         wait_for(lambda: upgrade(asked)["can_finalize"] == "yes", "the others know it")

@@ -1,6 +1,6 @@
-/* Replies to quorate status and quorate admin: any bytes. However they are split, the same items come
- * of them or the same refusal; what is whole is consistent, can be looked into by any index, and is
- * shown within the width. The first byte seeds the splits. */
+/* Replies to quorate status and quorate admin: any bytes. However they are split, the same items
+ * come of them or the same refusal; what is whole is consistent, can be looked into by any index,
+ * and is shown within the width. The first byte seeds the splits. */
 #include "fuzz.h"
 
 #include "base/alloc.h"

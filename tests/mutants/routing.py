@@ -1,6 +1,6 @@
-"""Bugs in the way of commands to their partitions (src/node: router, strands, relays, hints, routes,
-commands of all partitions), in the form of driver.py: one per rule of router.h, route.h and gather.h
-that is about partitions, and per bound."""
+"""Bugs in the way of commands to their partitions (src/node: router, strands, relays, hints,
+routes, commands of all partitions), in the form of driver.py: one per rule of router.h, route.h and
+gather.h that is about partitions, and per bound."""
 
 ROUTING = [
     ("tracks: one that is stuck takes all", "unit/node/tracks", "router.c",

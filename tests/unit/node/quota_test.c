@@ -1,4 +1,5 @@
-/* Quotas (U30): what is refused, when, and in which words. The engine and the replica are played. */
+/* Quotas (U30): what is refused, when, and in which words. The engine and the replica are
+ * played. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

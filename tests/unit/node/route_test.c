@@ -1,5 +1,5 @@
-/* From a key to its partition: route.h K1 to K5, SELECT, and the words of refusals. The map is real;
- * the partitions are bare. */
+/* From a key to its partition: route.h K1 to K5, SELECT, and the words of refusals. The map is
+ * real; the partitions are bare. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* Groups that rest (quiet.c): who may, what wakes, and that nobody who should not rests for ever. */
+/* Groups that rest (quiet.c): who may, what wakes, and that nobody who should not rests for
+ * ever. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
