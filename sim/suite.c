@@ -10,6 +10,7 @@
 #define FIXED_SEEDS 150u
 #define TWICE_SEEDS 25u
 #define COMMIT_SEEDS 300u
+#define CANARY_FIRST 10001u
 #define CANARY_SEEDS 1000u
 #define CLUSTER_FIXED 150u
 #define CLUSTER_TWICE 20u
@@ -130,9 +131,10 @@ static bool old_seeds(struct suite *s, const char *path)
 static void canary(struct suite *s, unsigned bug)
 {
     enum violation found = VIOLATION_NONE;
-    uint64_t seed = 0;
+    uint64_t seed = CANARY_FIRST;
     struct counters counters = s->counters;
-    while (found == VIOLATION_NONE && seed < CANARY_SEEDS) {
+    found = one(s, canary_protocol(bug), seed, false).violation;
+    while (found == VIOLATION_NONE && seed - CANARY_FIRST < CANARY_SEEDS) {
         found = one(s, canary_protocol(bug), ++seed, false).violation;
     }
     s->counters = counters; /* what buggy code does says nothing about coverage */

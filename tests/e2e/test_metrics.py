@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import prometheus
-from cluster import Cluster, PATIENCE, wait_for
+from cluster import Cluster, PATIENCE, parse_info, wait_for
 from prometheus import get, scrape
 from resp import Connection, Error
 
@@ -103,6 +103,13 @@ def test_names_are_those_of_the_redis_exporter(three):
         assert found == set(labels.split()) or name == "redis_errors_total", name
 
 
+def sentinel_fields():
+    """Of INFO on sentinel-port."""
+    with Cluster(1, cluster_ports=True) as cluster:
+        with Connection(cluster.nodes[0].sentinel_port) as connection:
+            return set(parse_info(connection.call("INFO")))
+
+
 def test_docs_list_what_nodes_emit(three):
     three.leader().call("SET", "there is", "a key")
     pages = [scrape(node.metrics_port) for node in three.nodes]
@@ -112,8 +119,9 @@ def test_docs_list_what_nodes_emit(three):
         for page in pages:
             assert (page[name].type, page[name].help) == (kind, text), name
             assert not page[name].samples or page[name].label_names() == set(labels.split()), name
-    seen = set().union(*(node.info() for node in three.nodes))
-    seen = {re.sub(r"^(slave|db|ks|raft_member|peer|replica)\d+$", r"\1N", name) for name in seen}
+    seen = set().union(sentinel_fields(), *(node.info() for node in three.nodes))
+    seen = {re.sub(r"^(slave|master|db|ks|raft_member|peer|replica)\d+$", r"\1N", name)
+            for name in seen}
     seen = {re.sub(r"^(cmdstat_|latency_percentiles_usec_).*", r"\1COMMAND", name)
             for name in seen}
     seen = {re.sub(r"^errorstat_.*", "errorstat_CODE", name) for name in seen}

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "cluster/map.h"
 #include "log/log.h"
 #include "node/orders.h"
 #include "node/peers.h"
@@ -471,6 +472,7 @@ int setup(void **state)
     for (node_index i = 0; i < 5; i++) {
         base.roster.node[i] = (struct roster_node){ .id = i + 1u, .address = "10.0.0.1" };
     }
+    world->node.map = map_new();
     world->node.router = router_new(&world->node);
     assert_non_null(replica_new(&world->zero, &protocol, 0, &base, message, sizeof message));
     assert_true(replica_start(world->zero.replica, &base, message, sizeof message));
@@ -497,7 +499,9 @@ int teardown(void **state)
         free(p);
     }
     replica_free(world->zero.replica);
+    workbench_free(&world->node.bench);
     router_free(world->node.router);
+    map_free(world->node.map);
     free(world->zero.track.relays);
     engine_free(world->zero.engine);
     for (int i = 0; i < SLOTS; i++) {
