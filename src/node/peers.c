@@ -134,12 +134,14 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     peers->look_at = 0;
     struct peer *peer = &peers->peer[index];
     bool was_up = peer->up;
+    bool was_linked = false; /* one connection is enough to have sent something */
     peer->lost_at = was_up ? io_now(peers->node->io) : peer->lost_at;
     peer->leaves_at = 0;
     for (unsigned lane = 0; lane < LANES; lane++) {
         struct link *link = peer->link[lane];
         peer->link[lane] = NULL;
         if (link != NULL) {
+            was_linked = true;
             link_drop(link, why);
         }
     }
@@ -151,7 +153,9 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     health_peer(peers->node, index, false);
     contact_lost(peers->node, index);
     pieces_drop(peers, peer);
-    router_peer_down(peers->node->router, index);
+    if (was_up || was_linked) {
+        router_peer_down(peers->node->router, index);
+    }
     if (!was_up) {
         return;
     }
