@@ -48,8 +48,9 @@ class FakeCluster:
         return (slot * len(self.servers) // 16384 + self.shift) % len(self.servers)
 
     def slots(self):
-        step = 16384 // len(self.servers) + 1
-        ranges = [(first, min(first + step, 16384) - 1) for first in range(0, 16384, step)]
+        count = len(self.servers)
+        firsts = [-(-i * 16384 // count) for i in range(count + 1)]  # rounded up, as `owner` does
+        ranges = [(first, after - 1) for first, after in zip(firsts, firsts[1:])]
         parts = [b"*%d\r\n" % len(ranges)]
         for first, last in ranges:
             port = self.servers[self.owner(first)].port
