@@ -23,7 +23,7 @@ GAP_MAX_S = 1.0  # of writes that are acknowledged, around a kill
 # redis-py 4.3.4 asks a dead node of a cluster five times, at intervals of 0.25 s, before it asks
 # another one who leads; and then it fails when it copies a lock of its own, so that an application
 # needs a new client. ioredis and node-redis are held to GAP_MAX_S by tests/clients.
-CLUSTER_OWN_S = 1.0
+CLUSTER_OWN_S = 1.5
 FAILURES = (redis.RedisError, RedisClusterException)
 KEYS = 16        # of different slots
 

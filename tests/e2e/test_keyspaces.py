@@ -170,6 +170,7 @@ def test_a_keyspace_in_use_is_dropped_by_force_only(three):
         refused(node, "KEYSPACE", "DROP", "used",
                 match="^UNSAFE keyspace 'used' is in use: it has 0 keys and 1 connected clients")
         client.call("SET", "k", "v")
+    wait_for(lambda: stats(node, "used")["clients"] == 0, "that client is gone")
     refused(node, "KEYSPACE", "DROP", "used",
             match="^UNSAFE keyspace 'used' is in use: it has 1 keys and 0 connected")
     with node.connect() as client:

@@ -27,8 +27,8 @@ def test_a_new_node_gets_its_share_and_nothing_is_lost():
         client.start()
         with_a_fourth(cluster)
         assert 4 not in held(node, "spread")  # only what is ordered moves
-        plan = planned(node)
-        assert plan and {as_text(row["reason"]) for row in plan} <= {"balance", "lead"}
+        plan = wait_for(lambda: planned(node), "the fourth is known to be up")
+        assert {as_text(row["reason"]) for row in plan} <= {"balance", "lead"}
         assert any("4" in as_text(row["to"]).split(",") for row in plan)
         assert rebalance(node) == "OK"
         wait_for(lambda: as_text(rebalance(node, "STATUS")["balancing"]) == "no", "it is done", 30)
