@@ -257,3 +257,10 @@ const struct map_keyspace *keyspace_find(const struct map *map, struct span name
     }
     return map_keyspace_named(map, name);
 }
+
+void keyspace_unknown(struct text *out, struct span name)
+{
+    text_put(out, "ERR there is no keyspace ");
+    keyspace_quote(out, name);
+    text_put(out, ": KEYSPACE LIST shows which there are");
+}

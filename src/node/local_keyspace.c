@@ -104,9 +104,7 @@ static const struct map_keyspace *named(const struct node *node, struct span nam
     if (k == NULL) {
         char why[160];
         struct text text = text_in(why, sizeof why);
-        text_put(&text, "ERR there is no keyspace ");
-        keyspace_quote(&text, name);
-        text_put(&text, ": KEYSPACE LIST shows which there are");
+        keyspace_unknown(&text, name);
         reply_error(reply, why);
     }
     return k;

@@ -54,9 +54,8 @@ static const struct map_keyspace *named(struct node *node, struct pending *p, st
     if (k == NULL) {
         char why[WHY_BYTES];
         struct text text = text_in(why, sizeof why);
-        text_put(&text, "ERR there is no keyspace ");
-        keyspace_quote(&text, name);
-        text_put(&text, ": KEYSPACE LIST shows which there are, nothing was changed");
+        keyspace_unknown(&text, name);
+        text_put(&text, ", nothing was changed");
         orders_refuse(p, why);
     }
     return k;

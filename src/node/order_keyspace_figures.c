@@ -19,9 +19,7 @@ static const struct map_keyspace *asked_for(struct node *node, struct pending *p
     if (k == NULL) {
         char why[160];
         struct text text = text_in(why, sizeof why);
-        text_put(&text, "ERR there is no keyspace ");
-        keyspace_quote(&text, name);
-        text_put(&text, ": KEYSPACE LIST shows which there are");
+        keyspace_unknown(&text, name);
         orders_refuse(p, why);
     }
     return k;
