@@ -87,10 +87,24 @@ static bool log_survives(const struct image *i, uint16_t lost)
     return true;
 }
 
+/* Whoever sent them may have forgotten them since; who receives them goes by them. */
+static bool messages_survive(const struct queue *q, uint16_t lost)
+{
+    for (size_t i = 0; i < q->n; i++) {
+        const struct packet *p = q->v[i].kind == ITEM_MESSAGE ? q->v[i].p : NULL;
+        for (qr_slot k = 0; p != NULL && k < p->hi - p->lo; k++) {
+            if (states_members(&p->entries[k]) && !survives(&p->entries[k].members, lost)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* In every membership that is in force somewhere, or may come to be, a majority remembers. */
 static bool all_survive(const struct world *w, uint16_t lost)
 {
-    if (!survives(members_decided(w), lost)) {
+    if (!survives(members_decided(w), lost) || !messages_survive(&w->queue, lost)) {
         return false;
     }
     for (node_index i = 0; i < w->node_count; i++) {
