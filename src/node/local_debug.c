@@ -6,11 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static void digest(const struct node *node, struct reply *reply)
+static void digest(const struct node *node, struct span number, struct reply *reply)
 {
+    uint64_t group = 0;
+    bool valid = local_is(number, "0") || (local_id(number, &group) && group <= UINT32_MAX);
+    const struct partition *partition = valid ? partition_of_group(node, (uint32_t)group) : NULL;
+    if (partition == NULL || partition->engine == NULL) {
+        reply_error(reply, "ERR this node has no replica of that group");
+        return;
+    }
     uint8_t bytes[20];
     char text[41];
-    engine_content_digest(node->zero->engine, bytes);
+    engine_content_digest(partition->engine, bytes);
     for (size_t i = 0; i < sizeof bytes; i++) {
         (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
     }
@@ -53,11 +60,13 @@ void local_cmd_DEBUG(struct client *client, const struct span *argv, uint32_t ar
                      struct reply *reply)
 {
     static const char *const lines[] = {
-        "DIGEST",
-        "    A digest of all data as this node has it; equal replicas have equal ones.",
+        "DIGEST [group]",
+        "    A digest of all data as this node has it, or of one group's, which KEYSPACE INFO "
+        "names;",
+        "    equal replicas have equal ones.",
     };
-    if (argc == 2 && local_is(argv[1], "DIGEST") && client->node->zero->engine != NULL) {
-        digest(client->node, reply);
+    if ((argc == 2 || argc == 3) && local_is(argv[1], "DIGEST")) {
+        digest(client->node, argc == 3 ? argv[2] : span_of("0", 1), reply);
     } else if (argc == 2 && local_is(argv[1], "HELP")) {
         local_help(reply, "DEBUG", lines, ARRAY_COUNT(lines));
     } else if (!test_subcommand(client, argv, argc, reply)) {

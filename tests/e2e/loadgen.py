@@ -14,7 +14,8 @@ WORDS = ("acknowledged", "reads", "uncertain", "lost", "refused", "writes_in_fli
 class LoadGenerator:
     """Many pipelining clients against the nodes of a cluster."""
 
-    def __init__(self, cluster, clients=18, depth=16, rate=12000, seed=1, patience_ms=8000):
+    def __init__(self, cluster, clients=18, depth=16, rate=12000, seed=1, patience_ms=8000,
+                 keyspace=None):
         self.progress_path = os.path.join(cluster.directory, "progress")
         self.history_path = os.path.join(cluster.directory, "history")
         with open(self.progress_path, "wb") as file:
@@ -25,7 +26,8 @@ class LoadGenerator:
         self.process = subprocess.Popen(
             [LOAD, "--ports", ports, "--clients", str(clients), "--depth", str(depth), "--rate",
              str(rate), "--progress", self.progress_path, "--history", self.history_path,
-             "--seed", str(seed), "--patience-ms", str(int(patience_ms * PATIENCE))],
+             "--seed", str(seed), "--patience-ms", str(int(patience_ms * PATIENCE)),
+             *(["--keyspace", keyspace] if keyspace else [])],
             stdout=subprocess.PIPE, preexec_fn=die_with_parent)
 
     def __enter__(self):

@@ -8,7 +8,9 @@ import random
 import pytest
 
 from cluster import Cluster, wait_for
+from keyspaces import places
 from loadgen import LoadGenerator
+from resp import Error
 
 LEADER_KILLS, FOLLOWER_KILLS = 18, 12  # and once all three
 ACKNOWLEDGED_AT_LEAST = 10_000
@@ -85,6 +87,29 @@ def test_kills_among_checkpoints(size):
                      f"node {node.number} trims its log", 20)
         load.finish()
         load.check_history()
+
+
+def test_kills_of_leaders_of_partitions():
+    """Each partition has a leader and a history of its own, all share logs and connections."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    with Cluster(3, options=SMALL[2:]) as cluster:
+        cluster.nodes[0].call("KEYSPACE", "CREATE", "parts", "STRATEGY", "raft", "PARTITIONS", "8")
+        with LoadGenerator(cluster, rate=4000, seed=seed, keyspace="parts") as load:
+            for what in dice.sample(["one", "one", "one", "all"], 4):
+                load.wait_for_acknowledged(SETTLE_WRITES)
+                if what == "all":
+                    kill_all(cluster, load)
+                else:
+                    kill_one(cluster, load, dice.choice(cluster.nodes))
+            load.finish()
+            load.check_history()
+        groups = [row["group"] for row in places(cluster.nodes[0], "parts")]
+        wait_for(lambda: all(len({node.call("DEBUG", "DIGEST", group) for node in cluster.nodes})
+                             == 1 for group in groups), "the replicas are equal")
+        with pytest.raises(Error, match="^ERR this node has no replica of that group"):
+            cluster.nodes[0].call("DEBUG", "DIGEST", max(groups) + 1)
 
 
 def test_a_stopped_leader_is_replaced():

@@ -35,16 +35,22 @@ static void watch(struct load *load, struct client *client, int how, bool writin
 
 /* --- Connecting ----------------------------------------------------------------------------- */
 
+struct sockaddr_in client_address(const struct load *load, uint32_t node)
+{
+    return (struct sockaddr_in){ .sin_family = AF_INET,
+                                 .sin_port = htons(load->ports[node]),
+                                 .sin_addr.s_addr = load->hosts[node] };
+}
+
 void client_dial(struct load *load, struct client *client)
 {
     int on = 1;
-    client->port = load->ports[rng_below(&load->rng, load->port_count)];
+    uint32_t node = (uint32_t)rng_below(&load->rng, load->port_count);
     client->dial_at = clock_now() + DIAL_PAUSE;
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     qr_assert(client->fd >= 0);
     (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(client->port) };
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct sockaddr_in address = client_address(load, node);
     if (connect(client->fd, (struct sockaddr *)&address, sizeof address) != 0 &&
         errno != EINPROGRESS) {
         close(client->fd);
@@ -68,7 +74,7 @@ void client_drop(struct load *load, struct client *client)
     }
     close(client->fd); /* and so it leaves the epoll */
     client->fd = -1;
-    client->connected = client->leaving = false;
+    client->connected = client->leaving = client->selecting = false;
     client->in_n = client->out_n = client->out_at = 0;
     client->dial_at = clock_now() + DIAL_PAUSE;
 }
@@ -202,6 +208,15 @@ static void take_replies(struct load *load, struct client *client)
     size_t at = 0;
     size_t n;
     while ((n = reply_parse(client->in + at, client->in + client->in_n, &view)) > 0) {
+        if (client->selecting) { /* refused by a node that does not know the keyspace yet */
+            client->selecting = false;
+            client->leaving = client->leaving || view.type == '-';
+            at += n;
+            if (at == client->in_n) {
+                break;
+            }
+            continue;
+        }
         qr_assert(client->flight_n > 0); /* a reply that nobody asked for */
         uint32_t index = client->flight[client->flight_first++ % DEPTH_MAX];
         client->flight_n--;
@@ -226,8 +241,11 @@ static bool finish_dialing(struct load *load, struct client *client)
     }
     client->connected = true;
     load->progress->connections++;
-    watch(load, client, EPOLL_CTL_MOD, false);
-    return true;
+    client->selecting = load->keyspace != NULL;
+    if (client->selecting) {
+        client->out_n = select_write(client->out, load->keyspace);
+    }
+    return flush(load, client);
 }
 
 void client_ready(struct load *load, struct client *client, uint32_t events)

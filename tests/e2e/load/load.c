@@ -1,6 +1,7 @@
 /* The load generator's loop: load.h says what it is.
  *
- *   load --ports P,P,P --clients N --depth N --rate N --progress FILE --history FILE [--seed N]
+ *   load --ports [HOST:]P,P,P --clients N --depth N --rate N --progress FILE --history FILE
+ *        [--seed N] [--keyspace NAME]
  *
  * Runs until SIGTERM, then reads everything once more, prints "name value" lines and exits 0 when
  * every acknowledged write is there. --progress is a file of 4096 bytes that the test maps. */
@@ -8,6 +9,7 @@
 
 #include "base/alloc.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -47,7 +49,8 @@ static void send_more(struct load *load, struct pace *pace, int64_t now)
     for (uint32_t i = 0; i < load->client_count && pace->budget >= 1; i++) {
         struct client *client = &load->clients[pace->next++ % load->client_count];
         uint32_t burst = 1 + (uint32_t)rng_below(&load->rng, load->depth);
-        if (!client->connected || client->leaving || client->flight_n + burst > load->depth) {
+        if (!client->connected || client->selecting || client->leaving ||
+            client->flight_n + burst > load->depth) {
             continue;
         }
         client_send(load, client, burst);
@@ -162,6 +165,20 @@ static uint32_t number_option(int argc, char **argv, const char *name, const cha
     return (uint32_t)strtoul(option(argc, argv, name, otherwise), NULL, 10);
 }
 
+/* PORT or HOST:PORT, several with commas between them. */
+static void read_nodes(struct load *load, char *nodes)
+{
+    for (char *p = strtok(nodes, ","); p != NULL && load->port_count < 16; p = strtok(NULL, ",")) {
+        char *colon = strchr(p, ':');
+        if (colon != NULL) {
+            *colon = 0;
+        }
+        load->hosts[load->port_count] = inet_addr(colon != NULL ? p : "127.0.0.1");
+        load->ports[load->port_count++] =
+            (uint16_t)strtoul(colon != NULL ? colon + 1 : p, NULL, 10);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct load load = { .rng = rng_from(number_option(argc, argv, "--seed", "1")) };
@@ -169,9 +186,8 @@ int main(int argc, char **argv)
     load.depth = number_option(argc, argv, "--depth", "16");
     load.patience = (int64_t)number_option(argc, argv, "--patience-ms", "8000") * 1000000;
     char *ports = strdup(option(argc, argv, "--ports", ""));
-    for (char *p = strtok(ports, ","); p != NULL && load.port_count < 16; p = strtok(NULL, ",")) {
-        load.ports[load.port_count++] = (uint16_t)strtoul(p, NULL, 10);
-    }
+    load.keyspace = option(argc, argv, "--keyspace", NULL);
+    read_nodes(&load, ports);
     if (load.port_count == 0 || load.depth == 0 || load.depth > DEPTH_MAX ||
         load.client_count == 0 ||
         !map_progress(&load, option(argc, argv, "--progress", "progress"))) {

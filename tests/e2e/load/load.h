@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "base/types.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 
 /* --- record.c: what was done ----------------------------------------------------------------- */
@@ -66,9 +67,9 @@ const char *once_value(uint32_t key, size_t *n);
 
 struct client {
     uint32_t number;
-    uint16_t port;
     int fd; /* -1: not connected */
     bool connected;
+    bool selecting;             /* the next reply is SELECT's */
     bool leaving;               /* its node is no member any more; another one is asked */
     int64_t dial_at;            /* when not connected */
     uint32_t flight[DEPTH_MAX]; /* indices of operations without a reply, a ring */
@@ -97,12 +98,16 @@ struct load {
     struct rng rng;
     int epoll;
     uint16_t ports[16];
+    uint32_t hosts[16];   /* in the network's order */
+    const char *keyspace; /* that each connection selects; NULL: none */
     uint32_t port_count, client_count, depth;
     int64_t patience; /* nanoseconds without a reply after which a connection is given up */
     struct client *clients;
 };
 
 int64_t clock_now(void);
+/* Where the node of that number listens. */
+struct sockaddr_in client_address(const struct load *load, uint32_t node);
 void client_dial(struct load *load, struct client *client);
 /* Sends `n` more operations of the record's choice. */
 void client_send(struct load *load, struct client *client, uint32_t n);
@@ -123,6 +128,8 @@ bool verify(struct load *load);
 /* A request in RESP at out: GET key, SET key value ... Returns its length. */
 size_t request_write(char *out, enum kind kind, const char *key, const char *value, size_t n);
 #define REQUEST_BYTES_MAX ((size_t)65536)
+/* SELECT keyspace. */
+size_t select_write(char *out, const char *keyspace);
 
 /* A reply at p, e: its length, 0 when it is not whole yet. */
 struct reply_view {

@@ -33,6 +33,14 @@ size_t request_write(char *out, enum kind kind, const char *key, const char *val
     return (size_t)(at - out);
 }
 
+size_t select_write(char *out, const char *keyspace)
+{
+    char *at = out + snprintf(out, 32, "*2\r\n$6\r\nSELECT\r\n");
+    at = put_bulk(at, keyspace, strlen(keyspace));
+    qr_assert((size_t)(at - out) <= REQUEST_BYTES_MAX);
+    return (size_t)(at - out);
+}
+
 size_t reply_parse(const char *p, const char *e, struct reply_view *view)
 {
     const char *end = memchr(p, '\n', (size_t)(e - p));

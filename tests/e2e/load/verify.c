@@ -25,16 +25,24 @@ struct reader {
     uint64_t wrong, checked;
 };
 
+static bool selects(struct reader *reader)
+{
+    char out[REQUEST_BYTES_MAX];
+    char in[512];
+    size_t n = select_write(out, reader->load->keyspace);
+    return send(reader->fd, out, n, MSG_NOSIGNAL) == (ssize_t)n &&
+           recv(reader->fd, in, sizeof in, 0) > 0 && in[0] == '+';
+}
+
 static bool dial(struct reader *reader)
 {
     struct load *load = reader->load;
     struct timeval patience = { .tv_sec = 5 };
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    address.sin_port = htons(load->ports[reader->next_port++ % load->port_count]);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct sockaddr_in address = client_address(load, reader->next_port++ % load->port_count);
     reader->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)setsockopt(reader->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (connect(reader->fd, (struct sockaddr *)&address, sizeof address) == 0) {
+    if (connect(reader->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        (load->keyspace == NULL || selects(reader))) {
         return true;
     }
     close(reader->fd);
