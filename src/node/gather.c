@@ -150,7 +150,7 @@ static struct span aim_scan(struct gather *g, const struct map_keyspace *keyspac
         return cursor;
     }
     uint64_t within = (uint64_t)whole & (((uint64_t)1 << SCAN_CURSOR_BITS) - 1);
-    within = g->scan_index == index ? within : 0;
+    within = g->scan_index == index ? within << STORE_SCAN_FINE : 0;
     return span_of(text, (size_t)snprintf(text, 24, "%" PRIu64, within));
 }
 

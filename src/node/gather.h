@@ -9,7 +9,8 @@
  *    asked is waited for. The answer is that error with the partition that gave it; where a part of
  *    the change was made, or may have been, it is -UNCERTAIN and says so.
  * G4 SCAN goes from partition to partition: its cursor holds the index of one above the cursor
- *    within it, and both mean the same on every node. */
+ *    within it, and both mean the same on every node. It is below 2^53, whatever the number of
+ *    partitions: JavaScript's and Lua's numbers hold no more. */
 #ifndef NODE_GATHER_H
 #define NODE_GATHER_H
 

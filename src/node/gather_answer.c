@@ -108,7 +108,8 @@ static void note_scan(struct gather *g, uint32_t group, struct span in)
         return;
     }
     uint64_t index = cursor != 0 ? g->scan_index : g->scan_next;
-    uint64_t next = index < g->scan_count ? index << SCAN_CURSOR_BITS | (uint64_t)cursor : 0;
+    uint64_t within = (uint64_t)cursor >> STORE_SCAN_FINE;
+    uint64_t next = index < g->scan_count ? index << SCAN_CURSOR_BITS | within : 0;
     char text[24];
     (void)snprintf(text, sizeof text, "%" PRIu64, next);
     reply_array(&g->keys, 2);

@@ -34,7 +34,7 @@ struct gather {
     uint64_t key_count;
     uint32_t scan_index; /* the partition that SCAN is in, of scan_count, and */
     uint32_t scan_count;
-    uint32_t scan_next; /* ... the one behind it; scan_count: there is none */
+    uint32_t scan_next;  /* ... the one behind it; scan_count: there is none */
     struct reply answer; /* the one being written */
 };
 
@@ -45,7 +45,9 @@ void gather_fail(struct gather *g, uint32_t group, const char *error);
 /* Writes the whole answer. */
 void gather_reply(struct gather *g, struct reply *out);
 
-/* A cursor of SCAN: which partition, and where in it. */
-#define SCAN_CURSOR_BITS 48
+/* A cursor of SCAN: which partition, and where in it, without the bits that do not matter
+ * (store_scan); with those it would be 48. */
+#define SCAN_CURSOR_BITS (48 - STORE_SCAN_FINE)
+_Static_assert((uint64_t)SLOTS << SCAN_CURSOR_BITS <= (uint64_t)1 << 53, "a number of JavaScript");
 
 #endif

@@ -500,7 +500,7 @@ uint64_t store_scan(struct store *store, uint8_t db, uint64_t cursor, uint64_t c
     uint64_t last = 0;
     for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
         uint64_t here = slot->hash >> CURSOR_SHIFT;
-        if (visited >= count && visited > 0 && here != last) {
+        if (visited >= count && visited > 0 && here >> STORE_SCAN_FINE != last >> STORE_SCAN_FINE) {
             return here;
         }
         each(context, slot_item(slot));

@@ -111,9 +111,11 @@ struct rope_bin *store_bin(struct store *store);
 /* --- Order ----------------------------------------------------------------------------------- */
 
 /* Calls `each` for items in hash order from `cursor` (0 = start) until it has visited at least
- * `count` items; equal cursors are never split. Returns the next cursor, 0 at the end. Cursors are
- * below 2^48, mean the same on every replica, and every key that is there throughout a full
- * iteration is visited exactly once. `each` must not change the store. */
+ * `count` items; cursors that are equal but for the last STORE_SCAN_FINE bits are never split.
+ * Returns the next cursor, 0 at the end. Cursors are below 2^48 and mean the same on every replica;
+ * every key that is there throughout a full iteration is visited exactly once, also by who clears
+ * those last bits. `each` must not change the store. */
+#define STORE_SCAN_FINE 9
 uint64_t store_scan(struct store *store, uint8_t db, uint64_t cursor, uint64_t count,
                     void (*each)(void *context, struct item *item), void *context);
 

@@ -146,16 +146,16 @@ static void test_a_scan_goes_from_partition_to_partition_G4(void **state)
     (void)state;
     ask("scan 0 count 5");
     assert_string_equal(world->peers.forwarded, "1:0 ");
-    answer_all((const char *const[]){ "*2\r\n$2\r\n77\r\n*1\r\n$1\r\na\r\n" }, 0, 1);
+    answer_all((const char *const[]){ "*2\r\n$5\r\n39500\r\n*1\r\n$1\r\na\r\n" }, 0, 1);
     assert_heard("*2\r\n$2\r\n77\r\n*1\r\n$1\r\na\r\n"); /* still in the first */
     ask("scan 77");
     answer_all((const char *const[]){ "*2\r\n$1\r\n0\r\n*0\r\n" }, 1, 1);
-    assert_heard("*2\r\n$15\r\n281474976710656\r\n*0\r\n"); /* 1 << 48 */
-    ask("scan 562949953421319");                            /* 7 in the third */
-    assert_string_equal(world->peers.forwarded, "1:0 1:77 1:7 ");
-    answer_all((const char *const[]){ "*2\r\n$1\r\n9\r\n*0\r\n" }, 2, 1);
-    assert_heard("*2\r\n$15\r\n562949953421321\r\n*0\r\n");
-    ask("scan 844424930131969"); /* 1 in the last */
+    assert_heard("*2\r\n$12\r\n549755813888\r\n*0\r\n"); /* 1 << 39 */
+    ask("scan 1099511627783");                           /* 7 in the third */
+    assert_string_equal(world->peers.forwarded, "1:0 1:39424 1:3584 ");
+    answer_all((const char *const[]){ "*2\r\n$15\r\n281474976710655\r\n*0\r\n" }, 2, 1);
+    assert_heard("*2\r\n$13\r\n1649267441663\r\n*0\r\n"); /* the greatest that there is */
+    ask("scan 1649267441665");                            /* 1 in the last */
     answer_all((const char *const[]){ "*2\r\n$1\r\n0\r\n*0\r\n" }, 3, 1);
     assert_heard("*2\r\n$1\r\n0\r\n*0\r\n");
     ask("scan 18446744073709551615"); /* no cursor of ours: what the engine says */
