@@ -166,6 +166,8 @@ static void on_welcome(struct joining *j, struct span head)
         uint8_t proof[PROOF_BYTES_MAX];
         size_t n = proof_write(proof, &mine, hello, head, secret);
         j->proven = true;
+        bool has_word = g.version >= WIRE_VERSION_GROUPS;
+        j->request.level = has_word ? (uint16_t)identity_level_known() : 0;
         send_frame(j, FRAME_PROOF, proof, n);
         ask(j);
     }

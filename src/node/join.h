@@ -21,6 +21,7 @@ struct join_request {
     uint8_t uuid[16];
     uint16_t client_port, peer_port;
     char address[64];
+    uint16_t level; /* the highest that it knows; 0: it, or who is asked, has no word for that */
 };
 
 #define JOIN_BYTES_MAX 96u

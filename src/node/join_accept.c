@@ -163,6 +163,13 @@ static bool is_near(const struct link *link)
     return strncmp(name, "127.", 4) == 0 || strncmp(name, "[::1]", 5) == 0;
 }
 
+/* It would stop as soon as it has the control state: it must not count before it does. */
+static bool knows_too_little(const struct node *node, const struct join_request *request)
+{
+    uint32_t knows = request->level != 0 ? request->level : MAP_LEVEL_FIRST;
+    return knows < node->identity.level;
+}
+
 static struct join_answer answer_to(const struct link *link, const struct join_request *request)
 {
     struct node *node = link->peers->node;
@@ -177,6 +184,12 @@ static struct join_answer answer_to(const struct link *link, const struct join_r
         return say(JOIN_REFUSED,
                    "the cluster has no cluster-secret: whoever reaches it could join; "
                    "give all nodes one first");
+    }
+    if (knows_too_little(node, request)) {
+        return say(JOIN_REFUSED,
+                   "the cluster is of level %u, which this node's version does not know: start a "
+                   "newer version",
+                   node->identity.level);
     }
     if (replica_leads(node->zero->replica) && index == NODE_NONE &&
         replica_has_removed(node->zero->replica, request->uuid)) {

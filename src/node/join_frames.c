@@ -37,6 +37,9 @@ size_t join_request_write(const struct join_request *request, uint8_t *p)
     wire_put_u16(&w, request->client_port);
     wire_put_u16(&w, request->peer_port);
     put_text(&w, request->address, sizeof request->address - 1);
+    if (request->level != 0) {
+        wire_put_u16(&w, request->level);
+    }
     qr_assert(!w.bad);
     return w.n;
 }
@@ -52,8 +55,10 @@ bool join_request_read(struct span in, struct join_request *out)
     out->client_port = wire_get_u16(&r);
     out->peer_port = wire_get_u16(&r);
     get_text(&r, out->address, sizeof out->address);
-    if (!wire_finished(&r) || observer > 1 || out->client_port == 0 || out->peer_port == 0 ||
-        !roster_is_address(out->address)) {
+    bool levelled = !r.bad && !wire_finished(&r);
+    out->level = levelled ? wire_get_u16(&r) : 0;
+    if (!wire_finished(&r) || (levelled && out->level == 0) || observer > 1 ||
+        out->client_port == 0 || out->peer_port == 0 || !roster_is_address(out->address)) {
         return false;
     }
     memcpy(out->uuid, uuid.p, 16);

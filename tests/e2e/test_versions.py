@@ -9,6 +9,7 @@ import pytest
 from cluster import PATIENCE, Cluster, wait_for
 from loadgen import LoadGenerator
 from resp import Closed, Error, as_row, as_rows, as_text
+from test_members import GrowingCluster, members, start_joined
 
 NEXT = {"QUORATE_PRETEND_LEVEL": "3"}
 FIRST = {"QUORATE_PRETEND_LEVEL": "1"}
@@ -135,3 +136,18 @@ def test_finalize_waits_for_nobody_and_needs_all():
         assert asked.call("MEMBER", "REMOVE", str(away.number)) == "OK"
         wait_for(lambda: upgrade(asked)["can_finalize"] == "yes", "the others know it")
         assert asked.call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
+
+
+def test_a_joiner_that_does_not_know_the_level_is_refused_before_it_counts():
+    """It would stop as soon as it had the control state, and the quorum would miss it."""
+    with GrowingCluster(2) as cluster:
+        first, late = cluster.nodes
+        late.environment = FIRST
+        late.start()
+        assert late.wait() == 1
+        assert ("the cluster does not take this node in: the cluster is of level 2, which this "
+                "node's version does not know: start a newer version") in late.log()
+        assert members(first).keys() == {1}
+        late.environment = {}
+        start_joined(late)
+        assert members(first).keys() == {1, 2}
