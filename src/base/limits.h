@@ -228,5 +228,6 @@
 /* --- quorate status and quorate admin --------------------------------------------------------- */
 #define TALK_REPLY_BYTES_MAX (256 * MIB) /* of one answer; a longer one is refused */
 #define STATUS_LISTED_MAX 20             /* partitions and alarms that are named; others count */
+#define STATUS_MOVES_MAX 8               /* of those under way; others count */
 
 #endif

@@ -23,6 +23,7 @@ struct status_node {
     int64_t id;
     char address[96], role[16], state[24], zone[32], version[24];
     bool self, leads; /* leads: group 0 */
+    bool draining;
     int64_t lag;
     uint64_t replicas, leaders; /* of partitions */
     /* what only it says itself */
@@ -32,6 +33,7 @@ struct status_node {
     uint64_t memory, stall_us;
     int64_t disk_free; /* 0 or less: not known */
     bool space_low;
+    bool lease; /* it holds its lease of group 0 */
 };
 
 struct status_keyspace {
@@ -39,12 +41,26 @@ struct status_keyspace {
     char name[64], strategy[16], prefix[64], state[16];
     bool counted; /* what follows is known */
     int64_t keys, bytes, ops;
+    int64_t lag, lag_partition, lag_node; /* of the replica that lacks most */
 };
 
 /* A partition that is not as it should be, and why. */
 struct status_sick {
     char keyspace[64], slots[24], nodes[64], why[64];
     int64_t partition, group, leader;
+};
+
+/* A partition that moves. */
+struct status_move {
+    char keyspace[64], from[64], to[64];
+    int64_t partition, percent, bytes_left, entries_left;
+};
+
+struct status_moves {
+    bool known, balancing;
+    int64_t under_way, left, stuck, rate, bytes_left, bytes_per_second;
+    struct status_move listed[STATUS_MOVES_MAX];
+    uint32_t listed_count;
 };
 
 enum sickness { SICK_NO_LEADER = 0, SICK_REPLICA_AWAY, SICK_MOVING, SICK_KINDS };
@@ -66,8 +82,7 @@ struct status {
         int64_t node, since_ms, until_ms;
     } alarms[STATUS_LISTED_MAX];
     uint32_t alarm_count, alarms_listed;
-    char moves[STATUS_LISTED_MAX][STATUS_TEXT_BYTES];
-    uint32_t moves_count;
+    struct status_moves moves;
     char notes[8][STATUS_TEXT_BYTES]; /* what was refused */
     uint32_t note_count;
 };

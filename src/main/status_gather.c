@@ -125,6 +125,7 @@ static void take_self(struct status_node *n, struct span info, const struct stat
     n->stall_us = (uint64_t)info_number(info, "loop_stall_max_usec");
     n->disk_free = info_number(info, "disk_free_bytes");
     n->space_low = info_number(info, "log_space_low") != 0;
+    n->lease = info_number(info, "lease_held") != 0;
     COPY(n->version, info_text(info, "quorate_version"));
     if (before != NULL && before->answered && n->uptime_s > before->uptime_s &&
         n->cpu_s >= before->cpu_s) {
@@ -219,6 +220,38 @@ static void take_alarms(struct status *s, struct talk *talk)
     }
 }
 
+static struct status_node *node_of(struct status *s, int64_t id)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        if (s->nodes[i].id == id) {
+            return &s->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_text(struct span text, const char *wanted)
+{
+    return text.n == strlen(wanted) && memcmp(text.p, wanted, text.n) == 0;
+}
+
+/* What stands in the control state about the nodes. */
+static void take_members(struct status *s, struct talk *talk)
+{
+    const struct tree *t = &talk->reply;
+    if (!ask(s, talk, "MEMBER LIST")) {
+        return;
+    }
+    uint32_t at = 1;
+    for (uint32_t i = 0; i < tree_length(t, 0); i++, at = t->items[at].end) {
+        struct status_node *n = node_of(s, field_number(t, at, "id"));
+        if (n != NULL) {
+            COPY(n->zone, field_text(t, at, "zone"));
+            n->draining = is_text(field_text(t, at, "draining"), "yes");
+        }
+    }
+}
+
 static void take_keyspaces(struct status *s, struct talk *talk)
 {
     const struct tree *t = &talk->reply;
@@ -241,16 +274,6 @@ static void take_keyspaces(struct status *s, struct talk *talk)
 }
 
 /* --- Partitions ------------------------------------------------------------------------------ */
-
-static struct status_node *node_of(struct status *s, int64_t id)
-{
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        if (s->nodes[i].id == id) {
-            return &s->nodes[i];
-        }
-    }
-    return NULL;
-}
 
 /* Counts a replica on each of "1,2,3"; how many of these nodes are away. */
 static uint32_t count_replicas(struct status *s, struct span nodes)
@@ -295,8 +318,7 @@ static void take_partition(struct status *s, const struct status_keyspace *k, co
     int64_t leader = field_number(t, item, "leader");
     struct status_node *node = node_of(s, leader);
     uint32_t away = count_replicas(s, field_text(t, item, "nodes"));
-    struct span state = field_text(t, item, "state");
-    bool moving = state.n == 6 && memcmp(state.p, "moving", 6) == 0;
+    bool moving = is_text(field_text(t, item, "state"), "moving");
     if (node == NULL || strcmp(node->state, "up") != 0) {
         leader = 0; /* who led last, and is gone */
     } else {
@@ -307,8 +329,8 @@ static void take_partition(struct status *s, const struct status_keyspace *k, co
     s->sick[SICK_MOVING] += moving;
     if (leader == 0) {
         list(s, k, t, item, moving ? "no leader, moving" : "no leader");
-    } else if (moving) {
-        list(s, k, t, item, away > 0 ? "moving, a replica away" : "moving");
+    } else if (moving && away > 0) {
+        list(s, k, t, item, "moving, a replica away");
     } else if (away > 1) {
         list(s, k, t, item, "replicas away");
     }
@@ -353,6 +375,39 @@ static void take_figures(struct status *s, struct talk *talk)
         k->keys = field_number(&talk->reply, 0, "keys");
         k->bytes = field_number(&talk->reply, 0, "bytes");
         k->ops = field_number(&talk->reply, 0, "ops_per_sec");
+        k->lag = field_number(&talk->reply, 0, "worst_lag");
+        k->lag_partition = field_number(&talk->reply, 0, "worst_partition");
+        k->lag_node = field_number(&talk->reply, 0, "worst_node");
+    }
+}
+
+static void take_moves(struct status *s, struct talk *talk)
+{
+    const struct tree *t = &talk->reply;
+    struct status_moves *m = &s->moves;
+    if (!ask(s, talk, "REBALANCE STATUS")) {
+        return;
+    }
+    m->known = true;
+    m->balancing = is_text(field_text(t, 0, "balancing"), "yes");
+    m->under_way = field_number(t, 0, "under_way");
+    m->left = field_number(t, 0, "left");
+    m->stuck = field_number(t, 0, "stuck");
+    m->rate = field_number(t, 0, "rate");
+    m->bytes_left = field_number(t, 0, "bytes_left");
+    m->bytes_per_second = field_number(t, 0, "bytes_per_second");
+    uint32_t rows = tree_field(t, 0, "moves");
+    uint32_t at = rows + 1;
+    for (uint32_t left = tree_length(t, rows); left > 0 && m->listed_count < STATUS_MOVES_MAX;
+         left--, at = t->items[at].end) {
+        struct status_move *move = &m->listed[m->listed_count++];
+        COPY(move->keyspace, field_text(t, at, "keyspace"));
+        COPY(move->from, field_text(t, at, "from"));
+        COPY(move->to, field_text(t, at, "to"));
+        move->partition = field_number(t, at, "partition");
+        move->percent = field_number(t, at, "percent");
+        move->bytes_left = field_number(t, at, "bytes_left");
+        move->entries_left = field_number(t, at, "entries_left");
     }
 }
 
@@ -402,10 +457,12 @@ bool status_gather(struct status *s, const struct status *before, const struct a
             COPY(s->cluster, tree_text(&talk.reply, tree_element(&talk.reply, 0, 1)));
         }
         take_alarms(s, &talk);
+        take_members(s, &talk);
         take_keyspaces(s, &talk);
         take_partitions(s, &talk);
         if (s->leader != 0 && s->keyspace_count > 0) {
             take_figures(s, &talk);
+            take_moves(s, &talk);
         }
         for (uint32_t i = 0; i < s->node_count; i++) {
             if (!s->nodes[i].self) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define STALL_SHOWN_US 100000 /* of the loop, since the node's start */
+#define STALL_SHOWN_US 1000000 /* of the loop, since the node's start */
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
@@ -66,7 +66,8 @@ static void put_node(struct table *t, const struct status_node *n)
     table_put(t, "%" PRId64 "%s", n->id, n->leads ? "*" : "");
     table_put(t, "%s", n->address);
     bool votes = strcmp(n->role, "voter") == 0;
-    table_put(t, "%s%s%s", n->state, votes ? "" : ", ", votes ? "" : n->role);
+    table_put(t, "%s%s%s%s%s", n->state, votes ? "" : ", ", votes ? "" : n->role,
+              n->draining ? ", draining" : "", n->answered && !n->lease ? ", no lease" : "");
     table_put(t, "%s", n->zone);
     table_count_text(n->leaders, text);
     table_put(t, "%s", text);
@@ -86,9 +87,8 @@ static void put_node(struct table *t, const struct status_node *n)
 
 static void print_nodes(const struct status *s, uint32_t width, FILE *out)
 {
-    static const char *const titles[] = { ">node",      "address", "state", "zone",
-                                          ">leads",     ">holds",  ">cpu",  ">memory",
-                                          ">disk free", ">stall",  ">lag" };
+    static const char *const titles[] = { ">node", "address", "state", "zone",   ">leads", ">holds",
+                                          ">cpu",  ">memory", ">free", ">stall", ">lag" };
     struct table t;
     table_begin(&t, titles, ARRAY_COUNT(titles));
     for (uint32_t i = 0; i < s->node_count; i++) {
@@ -113,10 +113,9 @@ static void put_quota(struct table *t, const struct status_keyspace *k)
 
 static void print_keyspaces(const struct status *s, uint32_t width, FILE *out)
 {
-    static const char *const titles[] = {
-        ">id",    "keyspace", ">replicas", ">partitions", ">keys",
-        ">bytes", ">ops/s",   "quota",     "prefix",      "state"
-    };
+    static const char *const titles[] = { ">id",   "keyspace", ">replicas", ">partitions",
+                                          ">keys", ">bytes",   ">ops/s",    ">lag",
+                                          "quota", "prefix",   "state" };
     struct table t;
     char text[32];
     if (s->keyspace_count == 0) {
@@ -136,6 +135,8 @@ static void print_keyspaces(const struct status *s, uint32_t width, FILE *out)
         put_or_blank(&t, k->counted, text);
         table_count_text((uint64_t)k->ops, text);
         put_or_blank(&t, k->counted, text);
+        table_count_text((uint64_t)k->lag, text);
+        put_or_blank(&t, k->counted && k->lag > 0, text);
         put_quota(&t, k);
         table_put(&t, "%s", k->prefix);
         table_put(&t, "%s", strcmp(k->state, "in use") == 0 ? "" : k->state);
@@ -206,6 +207,46 @@ static void print_alarms(const struct status *s, uint32_t width, FILE *out)
     table_free(&t);
 }
 
+static void print_moves(const struct status_moves *m, uint32_t width, FILE *out)
+{
+    static const char *const titles[] = { "keyspace", ">partition", "from",    "to",
+                                          ">done",    ">left",      ">entries" };
+    struct table t;
+    char left[32], speed[32], rate[32], entries[32];
+    if (!m->balancing && m->under_way + m->left + m->stuck == 0) {
+        return;
+    }
+    table_bytes_text((uint64_t)m->bytes_left, left);
+    table_bytes_text((uint64_t)m->bytes_per_second, speed);
+    table_bytes_text((uint64_t)m->rate, rate);
+    (void)fprintf(
+        out, "moves: %" PRId64 " under way, %" PRId64 " to begin, %s left; %s/s on average%s%s%s",
+        m->under_way, m->left, left, speed, m->rate > 0 ? ", rate " : "", m->rate > 0 ? rate : "",
+        m->rate > 0 ? "/s" : "");
+    if (m->stuck > 0) {
+        (void)fprintf(out, "; %" PRId64 " have nowhere to go", m->stuck);
+    }
+    (void)fputs("\n", out);
+    if (m->listed_count == 0) {
+        return;
+    }
+    table_begin(&t, titles, ARRAY_COUNT(titles));
+    for (uint32_t i = 0; i < m->listed_count; i++) {
+        const struct status_move *row = &m->listed[i];
+        table_bytes_text((uint64_t)row->bytes_left, left);
+        table_count_text((uint64_t)row->entries_left, entries);
+        table_put(&t, "%s", row->keyspace);
+        table_put(&t, "%" PRId64, row->partition);
+        table_put(&t, "%s", row->from);
+        table_put(&t, "%s", row->to);
+        table_put(&t, "%" PRId64 " %%", row->percent);
+        table_put(&t, "%s", left);
+        table_put(&t, "%s", entries);
+    }
+    table_print(&t, width, out);
+    table_free(&t);
+}
+
 static void print_cut(const char *text, uint32_t width, FILE *out)
 {
     (void)fprintf(out, "%.*s\n", (int)width, text);
@@ -218,11 +259,8 @@ void status_print(const struct status *s, const char *asked, uint32_t width, FIL
     print_nodes(s, width, out);
     print_keyspaces(s, width, out);
     print_sick(s, width, out);
+    print_moves(&s->moves, width, out);
     print_alarms(s, width, out);
-    for (uint32_t i = 0; i < s->moves_count; i++) {
-        (void)snprintf(line, sizeof line, "moves: %s", s->moves[i]);
-        print_cut(line, width, out);
-    }
     for (uint32_t i = 0; i < s->note_count; i++) {
         (void)snprintf(line, sizeof line, "(%s)", s->notes[i]);
         print_cut(line, width, out);

@@ -46,7 +46,7 @@ void order_cmd_KEYSPACE_STATS(struct node *node, struct pending *p, const struct
     }
     reports_use(node, k->id, &use);
     struct reply *reply = stream_reply(p);
-    reply_map(reply, 13);
+    reply_map(reply, 16);
     reply_field_integer(reply, "id", k->id);
     reply_field_text(reply, "name", k->name);
     reply_field_integer(reply, "partitions", k->partitions);
@@ -60,6 +60,11 @@ void order_cmd_KEYSPACE_STATS(struct node *node, struct pending *p, const struct
     reply_field_integer(reply, "refused_per_sec", (int64_t)use.refused);
     reply_field_integer(reply, "maxmemory", (int64_t)k->maxmemory);
     reply_field_integer(reply, "maxops", (int64_t)k->maxops);
+    bool behind = use.worst_node != NODE_NONE;
+    reply_field_integer(reply, "worst_lag", (int64_t)use.worst_lag);
+    reply_field_integer(reply, "worst_partition", behind ? (int64_t)use.worst_partition : -1);
+    reply_field_integer(reply, "worst_node",
+                        behind ? (int64_t)local_member(node, use.worst_node)->id : 0);
     stream_answered(p, STATUS_OK);
 }
 

@@ -72,24 +72,40 @@ static bool moves(const struct map_partition *p)
     return p->group != 0 && p->settled < p->epoch;
 }
 
-/* What is under way: how far the newcomer is that lacks most. */
+/* What is under way. */
 static void write_move(struct reply *reply, const struct node *node, const struct map_partition *p)
 {
     node_index leader = NODE_NONE;
     const struct partition_report *r = reports_of_group(node, p->group, &leader);
-    uint64_t lag = 0;
-    for (uint32_t rest = r != NULL ? r->others : 0u; rest != 0; rest &= rest - 1) {
-        uint64_t n = r->lag[set_first(rest)];
-        lag = n > lag ? n : lag;
-    }
-    reply_map(reply, 6);
+    struct planner_progress progress = planner_progress_of(node, p);
+    reply_map(reply, 9);
     field_place(reply, node, p);
     reply_field_integer(reply, "leader",
                         leader != NODE_NONE ? (int64_t)local_member(node, leader)->id : 0);
     field_nodes(reply, "from", node, r != NULL ? r->voters : (uint16_t)(p->held & ~p->wish));
     field_nodes(reply, "to", node, p->wish);
-    reply_field_integer(reply, "percent",
-                        r == NULL || r->last == 0 ? 0 : (int64_t)((r->last - lag) * 100 / r->last));
+    reply_field_integer(reply, "percent", progress.percent);
+    reply_field_integer(reply, "bytes", (int64_t)progress.bytes);
+    reply_field_integer(reply, "bytes_left", (int64_t)progress.bytes_left);
+    reply_field_integer(reply, "entries_left", (int64_t)progress.entries_left);
+}
+
+/* What this leader has copied since it began to move, and is still to copy. */
+static void write_bytes(struct reply *reply, const struct node *node)
+{
+    const struct planner *pl = &node->control->planner;
+    uint64_t open = 0;
+    for (const struct map_partition *m = map_partition(node->map, 0); m != NULL;
+         m = map_partition_after(node->map, m->group)) {
+        open += moves(m) ? planner_progress_of(node, m).bytes_left : 0;
+    }
+    uint64_t came = pl->begun_bytes > open ? pl->begun_bytes - open : 0;
+    qr_time took = pl->since != 0 ? node->clock - pl->since : 0;
+    reply_field_integer(reply, "bytes_moved", (int64_t)came);
+    reply_field_integer(reply, "bytes_left", (int64_t)(open + pl->left_bytes));
+    reply_field_integer(reply, "bytes_per_second",
+                        took > QR_MILLISECOND ? (int64_t)((double)came * QR_SECOND / (double)took)
+                                              : 0);
 }
 
 #define MOVES_TOLD 64u /* of those that are under way; the others are only counted */
@@ -101,7 +117,7 @@ static void status(struct node *node, struct pending *p)
     uint32_t count = place_under_way(node->map);
     uint32_t told = count < MOVES_TOLD ? count : MOVES_TOLD;
     struct reply *reply = stream_reply(p);
-    reply_map(reply, 8);
+    reply_map(reply, 11);
     reply_field_text(reply, "balancing", settings->balancing ? "yes" : "no");
     reply_field_integer(reply, "rate", (int64_t)settings->rate);
     reply_field_integer(reply, "under_way", count);
@@ -109,6 +125,7 @@ static void status(struct node *node, struct pending *p)
     reply_field_integer(reply, "stuck", pl->stuck);
     reply_field_integer(reply, "begun", (int64_t)pl->begun);
     reply_field_integer(reply, "settled", (int64_t)pl->settled);
+    write_bytes(reply, node);
     reply_bulk_text(reply, "moves");
     reply_array(reply, told);
     for (const struct map_partition *m = map_partition(node->map, 0); m != NULL && told > 0;

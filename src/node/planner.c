@@ -8,8 +8,8 @@
 
 #define PLANNER_INTERVAL (100 * QR_MILLISECOND)
 #define PLANNER_WAITS (500 * QR_MILLISECOND) /* nothing could be done; news come sooner */
-#define MOVES_MAX 8u    /* under way at a time */
-#define RECORDS_MAX 64u /* moves and preferences that one change begins */
+#define MOVES_MAX 8u                         /* under way at a time */
+#define RECORDS_MAX 64u                      /* moves and preferences that one change begins */
 #define SETTLED_MAX 512u
 
 /* --- What is reached ------------------------------------------------------------------------- */
@@ -79,14 +79,32 @@ static uint32_t moves_allowed(struct node *node, qr_time now)
 }
 
 /* What a move will copy. */
+static uint64_t bytes_of(const struct node *node, uint32_t group, uint16_t before, uint16_t wish)
+{
+    node_index leader;
+    const struct partition_report *r = reports_of_group(node, group, &leader);
+    return r != NULL ? r->bytes * quorum_count((uint16_t)(wish & ~before)) : 0;
+}
+
 static void spend(struct node *node, const struct map_partition *before,
                   const struct map_partition *after)
 {
-    node_index leader;
-    const struct partition_report *r = reports_of_group(node, after->group, &leader);
-    uint32_t copies = quorum_count((uint16_t)(after->wish & ~before->wish));
-    node->control->planner.begun++;
-    node->control->planner.tokens -= r != NULL ? (int64_t)(r->bytes * copies) : 0;
+    struct planner *pl = &node->control->planner;
+    uint64_t bytes = bytes_of(node, after->group, before->wish, after->wish);
+    pl->begun++;
+    pl->begun_bytes += bytes;
+    pl->tokens -= (int64_t)bytes;
+    pl->since = pl->since != 0 ? pl->since : node->clock;
+}
+
+static uint64_t bytes_left(const struct node *node, const struct place_plan *plan)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct place_change *c = &plan->change[i];
+        sum += bytes_of(node, c->group, c->before, c->wish);
+    }
+    return sum;
 }
 
 /* Begins what is due. Whether anything is left. */
@@ -99,6 +117,7 @@ static bool begin_due(struct node *node, struct edit *edit, qr_time now)
     place_plan(node->map, &nodes, map_settings(node->map)->balancing, &plan);
     pl->left = plan.count;
     pl->stuck = plan.stuck;
+    pl->left_bytes = bytes_left(node, &plan);
     uint32_t moves = moves_allowed(node, now);
     uint32_t count =
         plan.count > 0 ? place_due(node->map, &nodes, &plan, moves, due, RECORDS_MAX) : 0;
@@ -151,6 +170,8 @@ void planner_turn(struct node *node, qr_time now)
     if (idle && map_settings(node->map)->balancing) {
         end_balancing(node, &edit);
     } else if (idle) {
+        pl->since = 0;
+        pl->begun_bytes = 0;
         pl->seen = seen;
         pl->nodes = nodes_key(node);
     }
@@ -160,4 +181,51 @@ void planner_turn(struct node *node, qr_time now)
     }
     edit_free(&edit);
     node->wake = pl->next < node->wake ? pl->next : node->wake;
+}
+
+/* --- How far it is ----------------------------------------------------------------------------- */
+
+struct planner_progress planner_progress_of(const struct node *node, const struct map_partition *p)
+{
+    node_index leader;
+    const struct partition_report *r = reports_of_group(node, p->group, &leader);
+    struct planner_progress progress = { 0 };
+    if (r == NULL) {
+        return progress; /* nobody leads it, so nothing is known */
+    }
+    uint32_t copies = quorum_count((uint16_t)(p->wish & ~r->voters));
+    progress.bytes = r->bytes;
+    for (uint32_t rest = p->wish & ~r->voters; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        bool asked = (r->others >> i & 1) != 0; /* else it is not even a learner yet */
+        uint64_t lag = asked ? r->lag[i] : r->last;
+        progress.entries_left = max_u64(progress.entries_left, lag);
+    }
+    if (copies == 0) {
+        progress.bytes = 0; /* replicas only leave */
+    } else if (r->copy != 0) {
+        progress.bytes = r->copy;
+        progress.bytes_left = r->copy_left;
+    } else if (r->last > 0) {
+        double share = (double)progress.entries_left / (double)r->last;
+        progress.bytes_left = (uint64_t)((double)r->bytes * (share < 1 ? share : 1));
+    }
+    bool done = progress.entries_left == 0 && progress.bytes_left == 0;
+    uint64_t came = progress.bytes - progress.bytes_left;
+    progress.percent =
+        done ? 100
+        : progress.bytes == 0
+            ? 0
+            : (uint32_t)min_u64((uint64_t)(100 * (double)came / (double)progress.bytes), 99);
+    return progress;
+}
+
+#define RATE_LEAST (16 * KIB) /* a member that hears nothing for long looks for another source */
+
+uint64_t planner_copy_rate(const struct node *node, uint32_t group, uint64_t most)
+{
+    const struct map_partition *p = map_partition(node->map, group);
+    uint64_t rate = map_settings(node->map)->rate;
+    bool moves = group != 0 && p != NULL && p->settled < p->epoch && p->epoch > 1;
+    return moves && rate != 0 ? min_u64(max_u64(rate, RATE_LEAST), most) : most;
 }

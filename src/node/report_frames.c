@@ -19,6 +19,10 @@ static void write_partition(struct wire_writer *w, const struct partition_report
             wire_put_u64(w, r->lag[i]);
         }
     }
+    if (r->others != 0) {
+        wire_put_u64(w, r->copy_left);
+        wire_put_u64(w, r->copy);
+    }
 }
 
 size_t report_write(const struct report *report, uint8_t *p)
@@ -61,7 +65,11 @@ static bool read_partition(struct wire_reader *r, struct partition_report *out)
             out->lag[i] = wire_get_u64(r);
         }
     }
-    return !r->bad;
+    if (out->others != 0) {
+        out->copy_left = wire_get_u64(r);
+        out->copy = wire_get_u64(r);
+    }
+    return !r->bad && out->copy_left <= out->copy;
 }
 
 bool report_read(struct span in, struct report *out)

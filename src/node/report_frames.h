@@ -17,6 +17,9 @@ struct partition_report {
     uint32_t refused;          /* of them for a quota */
     uint16_t voters, others;   /* in force; others: learners and those that leave */
     uint64_t lag[MEMBERS_MAX]; /* entries, by node index */
+    /* While there are others: of the snapshot that one of them is getting, bytes that are still to
+     * come, and all of it; 0: none is given. */
+    uint64_t copy_left, copy;
 };
 
 struct client_count {
@@ -37,7 +40,7 @@ struct report {
 enum report_kind { REPORT_FIGURES = 1, REPORT_QUESTION = 2 };
 
 #define REPORT_BYTES_MAX \
-    (32 + 8 * REPORT_KEYSPACES_MAX + REPORT_PARTITIONS_MAX * (56 + 8 * MEMBERS_MAX))
+    (32 + 8 * REPORT_KEYSPACES_MAX + REPORT_PARTITIONS_MAX * (72 + 8 * MEMBERS_MAX))
 
 size_t report_write(const struct report *report, uint8_t *p);
 /* False when malformed. */

@@ -6,6 +6,8 @@
 #include "node/partitions.h"
 #include "node/quota.h"
 #include "node/replica.h"
+#include "node/snapshot_source.h"
+#include "protocol/quorum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,19 @@ void reporting_asked(struct reporting *r, node_index from, uint64_t nonce)
 }
 
 /* --- Figures --------------------------------------------------------------------------------- */
+
+/* The snapshot of which most is still to come to a member that does not vote. */
+static void look_at_copies(const struct partition *partition, struct partition_report *out)
+{
+    for (uint32_t rest = out->others; partition->source != NULL && rest != 0; rest &= rest - 1) {
+        struct source_progress p = source_progress_of(partition->source, set_first(rest));
+        uint64_t left = p.active && p.total > p.sent ? p.total - p.sent : 0;
+        if (p.active && (out->copy == 0 || left > out->copy_left)) {
+            out->copy_left = left;
+            out->copy = p.total;
+        }
+    }
+}
 
 static void look_at(const struct partition *partition, struct partition_report *out)
 {
@@ -52,6 +67,7 @@ static void look_at(const struct partition *partition, struct partition_report *
                       o->member[i].match < o->last;
         out->lag[i] = behind ? o->last - o->member[i].match : 0;
     }
+    look_at_copies(partition, out);
 }
 
 /* --- What was told --------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "node/replica.h"
 #include "node/reporting.h"
 #include "node/run.h"
+#include "protocol/quorum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -275,11 +276,23 @@ const struct partition_report *reports_of_group(const struct node *node, uint32_
     return &known->report;
 }
 
+static void note_worst(struct keyspace_use *out, const struct partition_report *r, uint32_t index)
+{
+    for (uint32_t rest = r->voters | r->others; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        if (r->lag[i] > out->worst_lag) {
+            out->worst_lag = r->lag[i];
+            out->worst_partition = index;
+            out->worst_node = i;
+        }
+    }
+}
+
 void reports_use(const struct node *node, uint32_t keyspace, struct keyspace_use *out)
 {
     const struct reports *reports = node->control->reports;
     const struct map_keyspace *k = map_keyspace(node->map, keyspace);
-    *out = (struct keyspace_use){ .partitions = 0 };
+    *out = (struct keyspace_use){ .worst_node = NODE_NONE };
     for (uint32_t i = 0; k != NULL && i < k->partitions; i++) {
         node_index leader;
         const struct map_partition *part = map_partition_at(node->map, keyspace, i);
@@ -293,6 +306,7 @@ void reports_use(const struct node *node, uint32_t keyspace, struct keyspace_use
         out->ops += r->ops;
         out->refused += r->refused;
         out->most_bytes = r->bytes > out->most_bytes ? r->bytes : out->most_bytes;
+        note_worst(out, r, i);
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct node_news *n = &reports->node[i];

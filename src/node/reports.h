@@ -35,6 +35,9 @@ struct keyspace_use {
     uint64_t keys, bytes, clients;
     uint64_t most_bytes; /* of one partition */
     uint64_t ops, refused;
+    uint64_t worst_lag; /* entries that the replica lacks which lacks most, */
+    uint32_t worst_partition;
+    node_index worst_node; /* ... and whose that is; NODE_NONE: none lacks any */
 };
 void reports_use(const struct node *node, uint32_t keyspace, struct keyspace_use *out);
 

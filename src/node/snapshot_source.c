@@ -9,6 +9,7 @@
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/planner.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "protocol/quorum.h"
@@ -451,12 +452,24 @@ static node_index next_reader(const struct source *s, bool *waits)
     return NODE_NONE;
 }
 
+static uint64_t rate_of(const struct source *s)
+{
+    return planner_copy_rate(s->node, s->partition->group, s->node->config.snapshot_rate);
+}
+
 /* When the rate lets the next piece go; another rate counts at once. */
 static qr_time due(const struct source *s)
 {
     const struct transfers *t = &s->node->transfers;
-    return t->spent_from +
-           (qr_time)((uint64_t)t->spent * QR_SECOND / s->node->config.snapshot_rate);
+    return t->spent_from + (qr_time)((uint64_t)t->spent * QR_SECOND / rate_of(s));
+}
+
+/* At the rate of moves a quarter of a second at a time. */
+static size_t piece_of(const struct source *s)
+{
+    uint64_t rate = rate_of(s);
+    bool moves = rate < s->node->config.snapshot_rate;
+    return min_u64(SNAPSHOT_READ_BYTES, moves ? rate / 4 + 1 : SNAPSHOT_READ_BYTES);
 }
 
 static void start_read(struct source *s, node_index to, qr_time now)
@@ -465,7 +478,7 @@ static void start_read(struct source *s, node_index to, qr_time now)
     if (s->job == NULL) {
         make_job(s);
     }
-    size_t n = min_u64(f->end - f->next, SNAPSHOT_READ_BYTES);
+    size_t n = min_u64(f->end - f->next, piece_of(s));
     s->job->file = s->file;
     s->job->offset = f->next;
     s->job->ahead = f->next % IO_BLOCK_BYTES;

@@ -8,6 +8,7 @@ from cluster import Cluster, wait_for
 from keyspaces import KeyspaceClient, held, is_settled, places, planned, rebalance
 from resp import Error, as_row, as_text
 from test_members import GrowingCluster, grow, new_node, start_joined, wait_roles
+from test_status import status as quorate_status
 
 
 def with_a_fourth(cluster):
@@ -70,8 +71,11 @@ def test_a_rate_lets_one_move_at_a_time_and_cancel_turns_back():
         while time.monotonic() < time_is_up:
             status = rebalance(node, "STATUS")
             assert status["under_way"] <= 1 and status["rate"] == 1
+            assert status["bytes_left"] > 80000 and status["bytes_moved"] <= 320000
             assert held(node, "slow").get(4, 0) <= 1
         assert as_text(status["balancing"]) == "yes" and status["left"] > 0
+        shown = quorate_status(node)["moves"]
+        assert shown["balancing"] and (shown["rate"], shown["left"]) == (1, status["left"])
         assert rebalance(node, "CANCEL") == "OK"
         wait_for(lambda: rebalance(node, "STATUS")["under_way"] == 0, "nothing moves any more")
         assert as_text(rebalance(node, "STATUS")["balancing"]) == "no"
@@ -89,6 +93,8 @@ def test_zones_keep_replicas_apart():
         node = cluster.nodes[0]
         for number, zone in ((1, "east"), (2, "east"), (3, "west"), (4, "north")):
             assert node.call("MEMBER", "SET", str(number), "ZONE", zone) == "OK"
+        assert [shown["zone"] for shown in quorate_status(node)["nodes"]] == [
+            "east", "east", "west", "north"]
         node.call("KEYSPACE", "CREATE", "apart", "STRATEGY", "raft", "PARTITIONS", "6")
         for place in places(node, "apart"):
             nodes = set(as_text(place["nodes"]).split(","))

@@ -64,6 +64,8 @@ def test_the_document_has_the_same_and_more(three):
         assert node["answered"] and node["memory_bytes"] > 1 << 20
         assert node["disk_free_bytes"] > 0 and not node["disk_low"]
         assert node["leads_group_0"] == (node["id"] == found["leader"])
+        assert node["lease_held"] and not node["draining"]
+    assert found["moves"]["under_way"] == found["moves"]["left"] == 0
 
 
 def test_keyspaces_and_their_partitions(three):

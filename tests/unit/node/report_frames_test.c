@@ -37,6 +37,8 @@ static void fill(uint32_t partitions, uint32_t counts)
                                                        .others = 0x4000 };
         sent.partition[i].lag[1] = 9;
         sent.partition[i].lag[14] = 10;
+        sent.partition[i].copy_left = 11;
+        sent.partition[i].copy = 12;
     }
 }
 
@@ -69,8 +71,16 @@ static void a_member_that_cannot_be_is_refused(void **state)
     (void)state;
     fill(1, 0);
     size_t n = report_write(&sent, bytes);
-    bytes[n - 8 * 4 - 1] = 0x80; /* others: index 15 */
+    bytes[n - 8 * 6 - 1] = 0x80; /* others: index 15 */
     assert_false(report_read(span_of(bytes, n), &read));
+}
+
+static void more_left_of_a_copy_than_there_is_is_refused(void **state)
+{
+    (void)state;
+    fill(1, 0);
+    sent.partition[0].copy_left = sent.partition[0].copy + 1;
+    assert_false(report_read(span_of(bytes, report_write(&sent, bytes)), &read));
 }
 
 static void a_question_is_no_report_and_a_report_no_question(void **state)
@@ -93,6 +103,7 @@ int main(void)
         cmocka_unit_test(a_report_is_read_back_as_it_was_written),
         cmocka_unit_test(a_report_that_is_cut_or_longer_is_refused),
         cmocka_unit_test(a_member_that_cannot_be_is_refused),
+        cmocka_unit_test(more_left_of_a_copy_than_there_is_is_refused),
         cmocka_unit_test(a_question_is_no_report_and_a_report_no_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,25 @@ static void test_another_rate_counts_at_once_U18(void **state)
     assert_in_range(figures()->bytes, MIB, BYTES + MIB);
 }
 
+static void test_a_move_goes_at_its_rate_and_not_in_bursts_U46(void **state)
+{
+    (void)state;
+    world->move_rate = 128 * KIB;
+    take_checkpoint(SLOT, BYTES, 'a');
+    want(1);
+    for (uint64_t seconds = 1; seconds <= 3; seconds++) {
+        for (int i = 0; i < 1000; i++) {
+            carry(NODE_NONE);
+            turn_all(QR_MILLISECOND);
+        }
+        uint64_t so_far = seconds * world->move_rate;
+        assert_in_range(figures()->bytes, so_far - 48 * KIB, so_far + 48 * KIB);
+    }
+    world->move_rate = 0;
+    pull(1, UINT64_MAX);
+    assert_true(has_installed(1));
+}
+
 static void test_two_share_the_rate(void **state)
 {
     (void)state;
@@ -279,6 +298,7 @@ int main(void)
         TEST(test_a_pin_goes_with_who_follows_behind_it_L8),
         TEST(test_no_more_than_the_rate_goes_out_U18),
         TEST(test_another_rate_counts_at_once_U18),
+        TEST(test_a_move_goes_at_its_rate_and_not_in_bursts_U46),
         TEST(test_two_share_the_rate),
         TEST(test_who_takes_nothing_costs_nothing_U21),
         TEST(test_what_is_not_there_is_gone),

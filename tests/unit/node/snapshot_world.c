@@ -14,6 +14,7 @@
 #include "node/alarm.h"
 #include "node/keeper.h"
 #include "node/peers.h"
+#include "node/planner.h"
 #include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
@@ -126,6 +127,12 @@ bool keeper_is_quiet(struct keeper *keeper)
 qr_slot keeper_slot(const struct keeper *keeper)
 {
     return keeper->slot;
+}
+
+uint64_t planner_copy_rate(const struct node *node, uint32_t group, uint64_t most)
+{
+    (void)node, (void)group;
+    return world->move_rate != 0 ? min_u64(world->move_rate, most) : most;
 }
 
 bool quarantine_may_end(const struct partition *partition)

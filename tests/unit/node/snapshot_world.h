@@ -50,7 +50,8 @@ struct world {
     struct replica replica[NODES];
     char log[16384]; /* warnings and notices, of all */
     uint32_t alarms, opened;
-    int open_fails; /* with this errno, the checkpoint in force */
+    int open_fails;     /* with this errno, the checkpoint in force */
+    uint64_t move_rate; /* 0: nothing moves */
 };
 
 extern struct world *world;
