@@ -231,7 +231,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
                      qr_slot lo, qr_slot hi, qr_term term, struct span records)
 {
     (void)r;
-    qr_assert(from < MEMBERS && from != ME);
+    qr_assert(from < MEMBERS_MAX && from != ME);
     void *message = qr_zalloc(raft_codec.body_max);
     bool valid = raft_codec.decode(kind, body, message);
     free(message);
@@ -254,7 +254,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
 void replica_peer(struct replica *r, node_index peer, bool up)
 {
     (void)r;
-    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(peer < MEMBERS_MAX && peer != ME);
     qr_assert(the_world->up[peer] != up);
     the_world->up[peer] = up;
 }
@@ -263,13 +263,13 @@ void transfers_peer(struct node *node, node_index peer, bool up)
 {
     (void)node;
     (void)up;
-    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(peer < MEMBERS_MAX && peer != ME);
 }
 
 bool snapshot_receive(struct partition *partition, node_index from, const struct frame *frame)
 {
     (void)partition;
-    qr_assert(from < MEMBERS && from != ME);
+    qr_assert(from < MEMBERS_MAX && from != ME);
     tell(frame->kind, from, frame->head, frame->tail);
     return true;
 }
@@ -278,13 +278,13 @@ void repairer_peer(struct partition *partition, node_index peer, bool up)
 {
     (void)partition;
     (void)up;
-    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(peer < MEMBERS_MAX && peer != ME);
 }
 
 bool repairer_receive(struct partition *partition, node_index from, const struct frame *frame)
 {
     (void)partition;
-    qr_assert(from < MEMBERS && from != ME);
+    qr_assert(from < MEMBERS_MAX && from != ME);
     tell(frame->kind, from, frame->head, frame->tail);
     return true;
 }
@@ -292,7 +292,7 @@ bool repairer_receive(struct partition *partition, node_index from, const struct
 void router_unpark(struct router *router, node_index peer)
 {
     (void)router;
-    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(peer < MEMBERS_MAX && peer != ME);
 }
 
 bool router_relayed(struct router *router, node_index peer, uint32_t group,
@@ -346,7 +346,7 @@ void router_reply_piece(struct router *router, node_index from, uint64_t id, str
 void router_peer_down(struct router *router, node_index peer)
 {
     (void)router;
-    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(peer < MEMBERS_MAX && peer != ME);
 }
 
 void stream_detach(struct stream *stream)
@@ -477,10 +477,10 @@ void peer_world_check(struct world *w)
         strangers += !link->dialed && link->state != LINK_UP;
         qr_assert(link->in_at <= link->in_n && link->in_n <= link->in_cap);
         qr_assert(link->state == LINK_UP || link->in_cap <= 16 * KIB);
-        qr_assert(link->state != LINK_UP || (link->peer < MEMBERS && link->peer != ME));
+        qr_assert(link->state != LINK_UP || (link->peer < MEMBERS_MAX && link->peer != ME));
     }
     qr_assert(strangers == peers->stranger_count && strangers <= STRANGERS_MAX);
-    for (node_index i = 0; i < MEMBERS; i++) {
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
         qr_assert(peers->peer[i].up == w->up[i]);
         qr_assert(!w->up[i] || peers_connected(peers, i));
     }
@@ -489,7 +489,7 @@ void peer_world_check(struct world *w)
 bool leaders_receive(struct node *node, node_index from, struct span head)
 {
     (void)node;
-    qr_assert(from < MEMBERS && from != ME);
+    qr_assert(from < MEMBERS_MAX && from != ME);
     tell(FRAME_LEADS, from, head, (struct span){ 0 });
     return true;
 }
@@ -497,5 +497,5 @@ bool leaders_receive(struct node *node, node_index from, struct span head)
 void leaders_connected(struct node *node, node_index peer)
 {
     (void)node;
-    qr_assert(peer < MEMBERS && peer != ME);
+    qr_assert(peer < MEMBERS_MAX && peer != ME);
 }

@@ -40,7 +40,7 @@ struct world {
     void (*on_accept)(void *context, struct io_stream *stream);
     void *accept_context;
     struct told told;
-    bool up[MEMBERS]; /* as the replica was told */
+    bool up[MEMBERS_MAX]; /* as the replica was told */
     uint64_t chance;
 };
 
