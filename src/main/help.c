@@ -50,7 +50,7 @@ static const struct help helps[] = {
       "quorate up [--nodes N] [--data DIR] [--base-port PORT] [--no-restart] [-- OPTION...]\n"
       "\n"
       "Runs a cluster on this machine, one process per node, on 127.0.0.1. A node that dies is\n"
-      "restarted after a second. Ctrl-C stops all of them; their data stays for the next time.\n"
+      "restarted at once. Ctrl-C stops all of them; their data stays for the next time.\n"
       "\n"
       "  --nodes N         how many nodes, 1 to 15 (3)\n"
       "  --data DIR        where their data directories are (./quorate-data)\n"

@@ -18,7 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RESTART_DELAY QR_SECOND
+/* A node that had worked comes back while clients still knock where it was: one that finds it there
+ * within its first retries is told who leads now. One that did not get so far is not hurried. */
+#define RESTART_DELAY (100 * QR_MILLISECOND)
+#define RESTART_DELAY_UNREADY QR_SECOND
 #define STOP_PATIENCE (10 * QR_SECOND)
 /* A second SIGINT counts as a second wish only after this: some senders signal the process and its
  * group, and one Ctrl-C would arrive twice. */
@@ -190,6 +193,7 @@ static void on_death(struct up *up, struct up_child *child, int status)
     char how[64];
     describe_end(status, how, sizeof how);
     up_child_output(child);
+    qr_time delay = child->ready ? RESTART_DELAY : RESTART_DELAY_UNREADY;
     child->pid = 0;
     child->ready = false;
     if (up->stopping) {
@@ -201,8 +205,8 @@ static void on_death(struct up *up, struct up_child *child, int status)
         say("node %u %s before it was ready; stopping", child->id, how);
         stop_all(up, 1);
     } else if (up->options.restart) {
-        say("node %u %s; restarting it in 1 s", child->id, how);
-        child->restart_at = now() + RESTART_DELAY;
+        say("node %u %s; restarting it in %d ms", child->id, how, (int)(delay / QR_MILLISECOND));
+        child->restart_at = now() + delay;
     } else {
         say("node %u %s; it stays down", child->id, how);
         if (running(up) == 0) {

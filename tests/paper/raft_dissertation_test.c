@@ -248,6 +248,51 @@ static void test_9_6_a_killed_leader_is_replaced_within_milliseconds(void **stat
     }
 }
 
+/* They hear of it one after the other: the one that asked too early is refused nothing, it is not
+ * heard. When both know, the lower index asks the higher one again, and nobody waits. */
+static void test_9_6_of_a_killed_leader_members_hear_one_after_the_other(void **state)
+{
+    (void)state;
+    for (node_index early = 1; early <= 2; early++) {
+        struct group *g = group_led_by_0(3, 3);
+        node_index late = 3 - early;
+        group_crash(g, 0);
+        g->node[0].cut = true;
+        group_peer(g, early, 0, false);
+        group_raft(g, early)->election_due = g->now;
+        group_timer(g, early);
+        group_settle(g);
+        assert_int_equal(group_raft(g, early)->phase, PHASE_PRECANDIDATE);
+
+        group_peer(g, late, 0, false);
+        group_raft(g, late)->election_due = g->now;
+        group_timer(g, late);
+        group_settle(g);
+
+        node_index leader = group_raft(g, 1)->leader;
+        assert_true(leader == 1 || leader == 2);
+        assert_int_equal(group_raft(g, leader)->phase, PHASE_LEADER);
+        group_free(g);
+    }
+}
+
+/* And where the late one does not campaign, the early one asks again within two heartbeats. */
+static void test_9_6_behind_a_closed_connection_a_question_is_soon_asked_again(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    group_admin(g, 2, ADMIN_STAND_BACK, 1);
+    group_crash(g, 0);
+    g->node[0].cut = true;
+    group_peer(g, 1, 0, false);
+    group_elapse(g, g->limits.heartbeat);
+    assert_int_equal(group_raft(g, 1)->phase, PHASE_PRECANDIDATE);
+    group_peer(g, 2, 0, false);
+    group_elapse(g, 2 * g->limits.heartbeat);
+    assert_int_equal(group_raft(g, 1)->phase, PHASE_LEADER);
+    group_free(g);
+}
+
 /* But one follower's broken connection is no reason to replace a leader that lives. */
 static void test_9_6_one_closed_connection_deposes_nobody(void **state)
 {
@@ -258,6 +303,23 @@ static void test_9_6_one_closed_connection_deposes_nobody(void **state)
     assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
     assert_int_equal(group_raft(g, 0)->term, 1);
     assert_int_equal(group_raft(g, 1)->leader, 0);
+    group_free(g);
+}
+
+/* Nor does it ask with haste for ever: whom the leader cannot reach falls back to the time-out. */
+static void test_9_6_haste_behind_a_closed_connection_ends(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    struct raft *r = group_raft(g, 1);
+    g->node[1].cut = true;
+    group_peer(g, 1, 0, false);
+    group_elapse(g, g->limits.election / 2);
+    assert_true(r->election_due <= g->now + 2 * g->limits.heartbeat);
+    group_elapse(g, g->limits.election);
+    assert_true(r->leader_closed && r->phase == PHASE_PRECANDIDATE);
+    group_time_out(g, 1);
+    assert_true(r->election_due >= g->now + g->limits.election);
     group_free(g);
 }
 
@@ -338,7 +400,10 @@ int main(void)
         cmocka_unit_test(test_9_6_a_server_that_is_behind_gets_no_prevote),
         cmocka_unit_test(test_9_6_of_two_rivals_one_gives_way),
         cmocka_unit_test(test_9_6_a_killed_leader_is_replaced_within_milliseconds),
+        cmocka_unit_test(test_9_6_of_a_killed_leader_members_hear_one_after_the_other),
+        cmocka_unit_test(test_9_6_behind_a_closed_connection_a_question_is_soon_asked_again),
         cmocka_unit_test(test_9_6_one_closed_connection_deposes_nobody),
+        cmocka_unit_test(test_9_6_haste_behind_a_closed_connection_ends),
         cmocka_unit_test(test_10_2_1_the_leaders_own_disk_may_be_last),
         cmocka_unit_test(test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable),
         cmocka_unit_test(test_10_2_2_appends_are_pipelined_up_to_the_window),

@@ -120,6 +120,7 @@ static void mix_role(uint64_t *d, const struct raft *r)
     mix(d, r->read_mode);
     mix(d, r->leader);
     mix(d, r->leader_closed);
+    mix(d, (uint64_t)r->closed_until);
     mix(d, (uint64_t)r->leader_heard);
     mix(d, r->matched);
     mix(d, (uint64_t)r->promise_until);

@@ -12,7 +12,10 @@
  * E3 A node in touch with a living leader ignores elections, and so does one whose lease promise
  *    has not ended (lease.c); only an election that the leader itself asked for passes (3.10).
  * E4 A campaign claims only durable entries: VOTE leaves after everything written before it. A
- *    candidate that lost its claimed tail in a crash could otherwise win with the old votes. */
+ *    candidate that lost its claimed tail in a crash could otherwise win with the old votes.
+ * E5 Members hear of a closed connection one after the other, and whoever has not yet is in touch
+ *    and gives no answer. So behind a closed connection a question is soon asked again, for one
+ *    election time-out, and a rival that has to wait is asked at once: it has heard by now. */
 #include "protocol/raft/state.h"
 
 void raft_election_reset(struct raft *r)
@@ -103,6 +106,24 @@ static uint16_t electorate(const struct raft *r)
 
 /* --- Asking first --------------------------------------------------------------------------- */
 
+static void ask(const struct raft *r, struct effects *out, node_index to)
+{
+    struct raft_prevote *m = RAFT_SEND(out, to, PREVOTE, prevote, 0);
+    m->term = r->term + 1;
+    m->last_slot = r->trail.last_slot;
+    m->last_term = trail_last_term(&r->trail);
+}
+
+/* E5 */
+static void ask_again_soon(struct raft *r)
+{
+    qr_time wait = r->limits.heartbeat;
+    if (r->leader_closed && r->now + 2 * wait < r->closed_until) {
+        qr_time soon = r->now + wait + (qr_time)rng_below(&r->rng, (uint64_t)wait);
+        r->election_due = soon < r->election_due ? soon : r->election_due;
+    }
+}
+
 void raft_begin_prevote(struct raft *r, struct effects *out)
 {
     qr_assert(r->phase != PHASE_LEADER);
@@ -117,11 +138,9 @@ void raft_begin_prevote(struct raft *r, struct effects *out)
     r->leader = NODE_NONE;
     r->votes = node_bit(r->me);
     r->rival_until = r->now + r->limits.heartbeat;
+    ask_again_soon(r);
     for (uint32_t rest = electorate(r); rest != 0; rest &= rest - 1) {
-        struct raft_prevote *m = RAFT_SEND(out, set_first(rest), PREVOTE, prevote, 0);
-        m->term = r->term + 1;
-        m->last_slot = r->trail.last_slot;
-        m->last_term = trail_last_term(&r->trail);
+        ask(r, out, set_first(rest));
     }
     if (quorum_of(r->votes, &r->members.members)) {
         raft_begin_election(r, out, false);
@@ -181,6 +200,9 @@ void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
         RAFT_SEND(out, from, PREVOTE_REPLY, prevote_reply, raft_ticket(r, out, 0));
     reply->term = granted ? m->term : r->term;
     reply->granted = granted;
+    if (!granted && r->phase == PHASE_PRECANDIDATE && m->term > r->term) {
+        ask(r, out, from); /* E5: of two one has the better log, or goes first, and gets its vote */
+    }
 }
 
 void raft_on_prevote_reply(struct raft *r, struct effects *out, node_index from,

@@ -319,6 +319,7 @@ static void on_peer(struct raft *r, struct effects *out, node_index node, bool u
          * short random wait keeps the followers from campaigning against each other. */
         raft_trace(out, POINT_LEADER_CLOSED, node, 0, 0);
         r->leader_closed = true;
+        r->closed_until = r->now + r->limits.election; /* E5 */
         qr_time soon = r->now + (qr_time)rng_below(&r->rng, (uint64_t)r->limits.heartbeat / 2 + 1);
         r->election_due = earlier(r->election_due, soon);
     }

@@ -110,6 +110,7 @@ struct raft {
     uint8_t read_mode;
     node_index leader;  /* NODE_NONE: unknown */
     bool leader_closed; /* its connection is closed and it has not been heard since */
+    qr_time closed_until; /* and until then its successor is looked for with haste: E5 */
     qr_time leader_heard;
     qr_slot matched;       /* the log equals the leader's up to here; 0: not known in this term */
     qr_time promise_until; /* no vote before it, whoever asks (lease.c) */
