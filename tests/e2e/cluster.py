@@ -23,7 +23,7 @@ LOAD = os.environ.get("QUORATE_LOAD", "build/tests/e2e/load")
 PATIENCE = float(os.environ.get("QUORATE_PATIENCE", "1"))
 LOG_SHOWN = 60  # lines of each node's log when a test failed
 
-_given_ports = set()
+_given_ports = {}  # each with what keeps it from other processes
 running_clusters = []  # conftest.py shows their logs when a test fails
 _libc = ctypes.CDLL(None)
 # Some tests hold a thousand connections.
@@ -47,14 +47,36 @@ def port_is_free(port):
             return False
 
 
+def claim_port(port):
+    """Until this process ends no other one that asks here gets the port, not even while the node
+    that has it is dead. None if another one has it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0quorate-test-port-{port}")
+        return claim
+    except OSError:
+        claim.close()
+        return None
+
+
+def claim_ports(ports):
+    claims = {}
+    for port in ports:
+        claims[port] = claim_port(port) if port not in _given_ports else None
+        if claims[port] is None or not port_is_free(port):
+            for claim in filter(None, claims.values()):
+                claim.close()
+            return False
+    _given_ports.update(claims)
+    return True
+
+
 def free_ports(count, also=()):
     """`count` ports in a row (and those `also` higher), below those that the kernel hands out."""
     for _ in range(1000):
         first = random.randrange(10100, 22000 - count)
         ports = list(range(first, first + count))
-        wanted = ports + [port + more for port in ports for more in also]
-        if not _given_ports & set(wanted) and all(port_is_free(port) for port in wanted):
-            _given_ports.update(wanted)
+        if claim_ports(ports + [port + more for port in ports for more in also]):
             return ports
     raise RuntimeError("no free ports")
 
