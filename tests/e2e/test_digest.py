@@ -210,6 +210,6 @@ def test_a_source_that_is_outvoted_gives_no_more():
         wait_for(lambda: written(other) and not source.leads(), "it does not lead", 10)
         wait_for(lambda: "has the snapshot" in node.log(), "its source gives no more", 10)
         wait_installed(node)
-        assert int(node.info()["snapshots_begun"]) == 2
+        assert int(node.info()["snapshots_begun"]) >= 2
         wait_for(lambda: [r for r in is_corrupt(source) if r["until"] > 0], "it is over", 20)
         assert_equal(cluster)

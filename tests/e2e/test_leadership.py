@@ -173,7 +173,8 @@ def test_a_hand_over_without_a_target_goes_to_the_best():
     """Among those that could lead: the highest priority."""
     with Cluster(3, options=["--leader-priority-delay-ms", "600000"]) as cluster:
         for best, other in ((0, 1), (1, 0)):
-            leader, followers = cluster.leader(), cluster.followers()
+            leader = cluster.wait_ready()
+            followers = cluster.followers()
             leader.call("MEMBER", "SET", str(followers[best].number), "PRIORITY", "150")
             leader.call("MEMBER", "SET", str(followers[other].number), "PRIORITY", "50")
             for node in followers:  # it says so when they meet again
