@@ -11,6 +11,7 @@
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/transfers.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -60,6 +61,7 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct fetch *f, const 
              ": %s; this node's state is as it was, another snapshot is asked for",
              f->offer.slot, source_id(f), why);
     alarm_raise_about(f->node, ALARM_SNAPSHOT, source_id(f), "a snapshot was refused: %s", why);
+    transfers_trouble(f->node, f->source);
     uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
     peers_tell_group(f->node->peers, f->source, f->partition->group, FRAME_SNAPSHOT_GONE,
                      span_of(head, snapshot_gone_write(f->offer.file, head)));
@@ -368,8 +370,6 @@ static void offer_to_protocol(struct fetch *f)
     if (f->installed) {
         f->figures.installed++;
         f->keep_file = true; /* it has another name */
-        alarm_clear(f->node, ALARM_SNAPSHOT);
-        alarm_clear_about(f->node, ALARM_SNAPSHOT, source_id(f));
         node_log(f->node, NODE_LOG_NOTICE,
                  "Installed the snapshot at slot %" PRIu64 " from node %" PRIu32 ": %" PRIu64
                  " bytes in %" PRId64 " ms",
@@ -387,9 +387,9 @@ bool fetch_is_whole(const struct fetch *f)
     return f != NULL && f->phase == WHOLE;
 }
 
-bool fetch_is_idle(const struct fetch *f)
+bool fetch_is_idle(const struct fetch *f, qr_time now)
 {
-    return f->phase == IDLE && !f->left;
+    return f->phase == IDLE && !f->left && now >= f->not_before;
 }
 
 /* --- The turn ------------------------------------------------------------------------------- */

@@ -32,8 +32,8 @@ void fetch_peer(struct fetch *fetch, node_index peer, bool up);
 /* Once a turn; true: it wants another one at once. */
 bool fetch_turn(struct fetch *fetch, qr_time now);
 
-/* There is nothing to do, nor was anything left by an earlier life. */
-bool fetch_is_idle(const struct fetch *fetch);
+/* There is nothing to do nor to wait for, nor was anything left by an earlier life. */
+bool fetch_is_idle(const struct fetch *fetch, qr_time now);
 
 /* Something is being fetched, and its source gives it. NULL: nothing is; so for the next. */
 bool fetch_has_hope(const struct fetch *fetch, qr_time now);

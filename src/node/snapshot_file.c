@@ -7,6 +7,7 @@
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/run.h"
+#include "node/transfers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -132,6 +133,7 @@ static void disk_failed(struct fetch *f, const char *what, int error)
     f->not_before = io_now(f->node->io) + RETRY_INTERVAL;
     node_log(f->node, NODE_LOG_WARNING, "Gave up a snapshot, to be tried again later: %s", why);
     alarm_raise(f->node, ALARM_SNAPSHOT, "a snapshot finds no room on the disk");
+    transfers_trouble(f->node, NODE_NONE);
     fetch_drop(f);
 }
 

@@ -12,6 +12,7 @@
 #include "node/planner.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/transfers.h"
 #include "protocol/quorum.h"
 
 #include <inttypes.h>
@@ -175,6 +176,9 @@ static void cannot_use(struct source *s, const char *why, bool for_good)
     }
     if (s->told_of != slot && why != of_an_older_version) {
         alarm_raise(s->node, ALARM_SNAPSHOT, "this node's checkpoint cannot be offered: %s", why);
+    }
+    if (why != of_an_older_version) {
+        transfers_trouble(s->node, NODE_NONE);
     }
     s->told_of = slot;
     s->unusable = for_good ? slot : s->unusable;
@@ -362,6 +366,7 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
              id_of(s, from), s->header.slot);
     alarm_raise(s->node, ALARM_SNAPSHOT, "node %" PRIu32 " found this node's checkpoint damaged",
                 id_of(s, from));
+    transfers_trouble(s->node, NODE_NONE);
 }
 
 void source_peer_down(struct source *s, node_index peer)
@@ -422,6 +427,7 @@ static void job_done(void *context)
         }
     } else {
         alarm_raise(s->node, ALARM_SNAPSHOT, "this node's checkpoint cannot be read");
+        transfers_trouble(s->node, NODE_NONE);
         node_log(s->node, NODE_LOG_WARNING, "The checkpoint at slot %" PRIu64 " cannot be read",
                  s->header.slot);
         s->refused_file = s->header.salt;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "io/io.h"
+#include "node/alarm.h"
 #include "node/node.h"
 #include "node/snapshot.h"
 #include "node/snapshot_fetch.h"
@@ -10,6 +11,7 @@
 
 /* A file that was offered and is not read may make room for another one after so long. */
 #define OFFER_PATIENCE (300 * QR_MILLISECOND)
+#define TROUBLE_TIME (15 * QR_SECOND) /* several times what is waited before trying again */
 
 static void note(struct partition *partition)
 {
@@ -148,6 +150,33 @@ void transfers_asked(struct partition *partition, node_index from, qr_slot least
     }
 }
 
+/* --- Alarms --------------------------------------------------------------------------------- */
+
+void transfers_trouble(struct node *node, node_index about)
+{
+    qr_time now = io_now(node->io);
+    node->transfers.trouble[about == NODE_NONE ? MEMBERS_MAX : about] = now > 0 ? now : 1;
+    node->transfers.troubled = true;
+}
+
+static void end_trouble(struct node *node, qr_time now)
+{
+    node->transfers.troubled = false;
+    for (node_index i = 0; i <= MEMBERS_MAX; i++) {
+        qr_time *at = &node->transfers.trouble[i];
+        if (*at == 0 || now - *at < TROUBLE_TIME) {
+            node->transfers.troubled = node->transfers.troubled || *at != 0;
+            continue;
+        }
+        *at = 0;
+        if (i == MEMBERS_MAX) {
+            alarm_clear(node, ALARM_SNAPSHOT);
+        } else {
+            alarm_clear_about(node, ALARM_SNAPSHOT, node->known[i].id);
+        }
+    }
+}
+
 /* --- The turn ------------------------------------------------------------------------------- */
 
 void transfers_peer(struct node *node, node_index peer, bool up)
@@ -159,7 +188,7 @@ void transfers_peer(struct node *node, node_index peer, bool up)
 }
 
 /* What has nothing to do any more. */
-static void sweep(struct transfers *t)
+static void sweep(struct transfers *t, qr_time now)
 {
     for (uint32_t i = t->count; i-- > 0;) {
         struct partition *partition = t->v[i];
@@ -169,7 +198,7 @@ static void sweep(struct transfers *t)
         if (partition->source != NULL && source_is_idle(partition->source)) {
             drop_source(partition);
         }
-        if (partition->fetch != NULL && fetch_is_idle(partition->fetch)) {
+        if (partition->fetch != NULL && fetch_is_idle(partition->fetch, now)) {
             drop_fetch(partition);
         }
         if (partition->source == NULL && partition->fetch == NULL) {
@@ -193,5 +222,8 @@ void transfers_turn(struct node *node, qr_time now)
         }
     }
     node->again = node->again || loaded;
-    sweep(t);
+    sweep(t, now);
+    if (t->troubled) {
+        end_trouble(node, now);
+    }
 }

@@ -7,6 +7,7 @@
 #ifndef NODE_TRANSFERS_H
 #define NODE_TRANSFERS_H
 
+#include "base/limits.h"
 #include "base/types.h"
 
 struct fetch;
@@ -20,6 +21,10 @@ struct transfers {
     uint32_t first;     /* whose turn it is to be served first */
     qr_time spent_from; /* the rate at which files are given has been used up from then on, */
     size_t spent;       /* by so many bytes */
+    /* When something was wrong with the files of each node, and behind them with this node's own;
+     * 0: nothing is. */
+    qr_time trouble[MEMBERS_MAX + 1];
+    bool troubled; /* one of these is not 0 */
 };
 
 /* Of group 0, at the start; and its end. */
@@ -38,6 +43,11 @@ void transfers_asked(struct partition *partition, node_index from, qr_slot least
 
 /* A connection to a peer opened or closed. */
 void transfers_peer(struct node *node, node_index peer, bool up);
+
+/* ALARM_SNAPSHOT was raised about that node, NODE_NONE: this one. It is over when nothing has been
+ * wrong for a while: whose transfer it was may be gone, with the partition or because its log
+ * sufficed. */
+void transfers_trouble(struct node *node, node_index about);
 
 /* Once a turn. */
 void transfers_turn(struct node *node, qr_time now);

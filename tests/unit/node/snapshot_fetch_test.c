@@ -211,6 +211,26 @@ static void test_without_room_it_is_given_up_and_tried_again_56(void **state)
     assert_equal_states(ME);
 }
 
+/* Whoever wanted it may need it no more, or be gone: nobody else would say so. */
+static void test_the_alarm_is_over_when_nothing_has_been_wrong_for_a_while_U27(void **state)
+{
+    (void)state;
+    struct node *node = &world->node[ME];
+    take_checkpoint(SLOT, BYTES, 'a');
+    disk_set_capacity(node->io, BYTES / 2);
+    want(ME);
+    pull(ME, UINT64_MAX);
+    assert_int_equal(world->alarms, 1);
+    assert_false(fetch_is_idle(node->zero->fetch, 1)); /* or it begins at once */
+    transfers_turn(node, io_now(node->io));
+    assert_int_equal(world->alarms_over, 0);
+    disk_advance(node->io, 15 * QR_SECOND);
+    assert_true(fetch_is_idle(node->zero->fetch, io_now(node->io)));
+    transfers_turn(node, io_now(node->io));
+    transfers_turn(node, io_now(node->io));
+    assert_int_equal(world->alarms_over, 1);
+}
+
 static void test_a_disk_that_fills_in_the_middle_gives_it_up_56(void **state)
 {
     (void)state;
@@ -263,6 +283,7 @@ int main(void)
         TEST(test_what_the_log_has_brought_meanwhile_is_dropped),
         TEST(test_a_file_that_is_gone_in_the_middle_is_let_go_28),
         TEST(test_without_room_it_is_given_up_and_tried_again_56),
+        TEST(test_the_alarm_is_over_when_nothing_has_been_wrong_for_a_while_U27),
         TEST(test_a_disk_that_fills_in_the_middle_gives_it_up_56),
         TEST(test_an_error_of_the_disk_stops_the_node_R7),
     };

@@ -49,7 +49,7 @@ struct world {
     struct keeper keeper[NODES];
     struct replica replica[NODES];
     char log[16384]; /* warnings and notices, of all */
-    uint32_t alarms, opened;
+    uint32_t alarms, alarms_over, opened;
     int open_fails;     /* with this errno, the checkpoint in force */
     uint64_t move_rate; /* 0: nothing moves */
 };
