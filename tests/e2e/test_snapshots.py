@@ -456,7 +456,8 @@ def test_what_is_refused_changes_nothing(harm, said):
         wait_for(lambda: number(leader, "snapshot_files_refused") == 1, "the source knows", 5)
         wait_for(lambda: not os.path.exists(received), "the file goes", 5)
         assert content(node) == before
-        assert 1500 <= number(node, "raft_applied") < slot  # its own state, as far as its log goes
+        # Its own state, as far as its log goes.
+        wait_for(lambda: 1500 <= number(node, "raft_applied") < slot, "it applies its log", 5)
         assert number(node, "snapshots_installed") == 0
         leader.call("SET", "one", "more")
         wait_installed(node)
