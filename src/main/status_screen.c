@@ -157,14 +157,16 @@ static void print_sick(const struct status *s, uint32_t width, FILE *out)
     struct table t;
     if (sick == 0) {
         table_count_text(s->partitions, count);
-        (void)fprintf(out, "\npartitions: all %s healthy\n", count);
+        (void)fprintf(out, "partitions: all %s healthy\n", count);
         return;
     }
+    table_count_text(s->partitions, count);
     (void)fprintf(out,
-                  "\npartitions of %llu: without a leader %llu, with a replica away %llu, "
-                  "moving %llu\n",
-                  (ull)s->partitions, (ull)s->sick[SICK_NO_LEADER], (ull)s->sick[SICK_REPLICA_AWAY],
-                  (ull)s->sick[SICK_MOVING]);
+                  "partitions of %s: without a leader %llu, with a replica away %llu, "
+                  "moving %llu%s\n",
+                  count, (ull)s->sick[SICK_NO_LEADER], (ull)s->sick[SICK_REPLICA_AWAY],
+                  (ull)s->sick[SICK_MOVING],
+                  s->listed_count == STATUS_LISTED_MAX ? "; the first of them" : "");
     if (s->listed_count == 0) {
         return;
     }
@@ -189,10 +191,10 @@ static void print_alarms(const struct status *s, uint32_t width, FILE *out)
     struct table t;
     char age[32];
     if (s->alarm_count == 0) {
-        (void)fputs("alarms: none\n", out);
+        (void)fputs("\nalarms: none\n", out);
         return;
     }
-    (void)fprintf(out, "alarms: %u%s\n", s->alarm_count,
+    (void)fprintf(out, "\nalarms: %u%s\n", s->alarm_count,
                   s->alarm_count > s->alarms_listed ? ", the oldest of them" : "");
     table_begin(&t, titles, ARRAY_COUNT(titles));
     for (uint32_t i = 0; i < s->alarms_listed; i++) {
@@ -258,9 +260,9 @@ void status_print(const struct status *s, const char *asked, uint32_t width, FIL
     print_head(s, asked, out);
     print_nodes(s, width, out);
     print_keyspaces(s, width, out);
-    print_sick(s, width, out);
-    print_moves(&s->moves, width, out);
     print_alarms(s, width, out);
+    print_moves(&s->moves, width, out);
+    print_sick(s, width, out); /* last: it may be longer than the screen */
     for (uint32_t i = 0; i < s->note_count; i++) {
         (void)snprintf(line, sizeof line, "(%s)", s->notes[i]);
         print_cut(line, width, out);

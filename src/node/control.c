@@ -235,8 +235,7 @@ static void answer_settled(struct node *node, qr_time now)
                       (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted));
         if (usable || now >= p->until || !replica_leads(node->zero->replica)) {
             pendings_remove(&control->settling, p);
-            reply_status(stream_reply(p), "OK");
-            stream_answered(p, STATUS_OK);
+            orders_ok(node, p);
         }
     }
 }

@@ -4,7 +4,7 @@
  *   REBALANCE STATUS | CANCEL
  *
  * DRYRUN tells what would be done. CANCEL ends the spreading; moves that are under way and not
- * needed for anything else turn back. */
+ * needed for anything else turn back; its answer says which go on. */
 #include "node/orders.h"
 
 #include "base/size.h"
@@ -186,6 +186,46 @@ static void cancel(struct node *node, struct pending *p)
         }
     }
     order(node, p, false, map_settings(node->map)->rate, &edit);
+}
+
+/* What CANCEL has not ended: moves that cannot turn back, and those of drains. */
+static void write_rest(const struct node *node, struct text *out)
+{
+    uint32_t go_on = 0;
+    for (const struct map_partition *m = map_partition(node->map, 0); m != NULL;
+         m = map_partition_after(node->map, m->group)) {
+        node_index leader;
+        const struct partition_report *r =
+            moves(m) ? reports_of_group(node, m->group, &leader) : NULL;
+        go_on += moves(m) && (r == NULL || r->voters != m->wish) ? 1 : 0;
+    }
+    if (go_on > 0) {
+        text_put(out, ", but ");
+        text_u64(out, go_on);
+        text_put(out, go_on == 1 ? " move cannot turn back and goes on"
+                                 : " moves cannot turn back and go on");
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct map_node *n = map_node(node->map, i);
+        if (n->draining && place_held(node->map, i) > 0) {
+            text_put(out, ", node ");
+            text_u64(out, n->id);
+            text_put(out, " still drains (MEMBER DRAIN id CANCEL)");
+        }
+    }
+}
+
+void orders_ok(struct node *node, struct pending *p)
+{
+    char answer[1024];
+    struct text out = text_in(answer, sizeof answer);
+    text_put(&out, "OK");
+    bool spreads = strcmp(p->spec->name, "rebalance") == 0;
+    if (spreads && !map_settings(node->map)->balancing) {
+        write_rest(node, &out);
+    }
+    reply_status(stream_reply(p), answer);
+    stream_answered(p, STATUS_OK);
 }
 
 static bool read_rate(struct pending *p, const struct span *argv, uint32_t argc, bool *dry,

@@ -26,6 +26,9 @@ void orders_leaderless(struct pending *p);
 /* Leadership ended, or the connection to the leader, before p was answered. */
 void orders_uncertain(struct pending *p);
 
+/* Answers p, which changed the control state: OK, and behind it what was asked for and is not. */
+void orders_ok(struct node *node, struct pending *p);
+
 /* Answers p with an error. */
 void orders_refuse(struct pending *p, const char *text);
 

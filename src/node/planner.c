@@ -183,7 +183,7 @@ void planner_turn(struct node *node, qr_time now)
     node->wake = pl->next < node->wake ? pl->next : node->wake;
 }
 
-/* --- How far it is ----------------------------------------------------------------------------- */
+/* --- How far it is --------------------------------------------------------------------------- */
 
 struct planner_progress planner_progress_of(const struct node *node, const struct map_partition *p)
 {
