@@ -210,15 +210,18 @@ static void row_put(struct space *space, struct map_partition *partition)
     space->row[partition->index] = partition;
 }
 
+/* Records may give one place to two groups, though no leader composes such: the later one is found
+ * there, and when it goes nobody is. */
 static void row_drop(struct map *map, const struct map_partition *partition)
 {
     struct space *space = find_space(map, partition->keyspace);
-    qr_assert(space != NULL);
-    if (space->row[partition->index] == partition) {
-        space->row[partition->index] = NULL;
-        space->held--;
-        free_if_empty(map, space);
+    if (space == NULL || partition->index >= space->cap ||
+        space->row[partition->index] != partition) {
+        return;
     }
+    space->row[partition->index] = NULL;
+    space->held--;
+    free_if_empty(map, space);
 }
 
 /* --- Changes -------------------------------------------------------------------------------- */

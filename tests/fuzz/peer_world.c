@@ -447,7 +447,9 @@ void peer_world_settle(struct world *w)
     for (uint32_t i = 0; i < STREAMS_MAX; i++) {
         struct io_stream *s = &w->stream[i];
         if (s->open && s->closing && !s->connecting) {
-            s->callbacks->on_close(s, 0);
+            if (s->callbacks != NULL) { /* else it was turned away at once */
+                s->callbacks->on_close(s, 0);
+            }
             s->open = false;
             i = UINT32_MAX; /* it may have closed others */
         }

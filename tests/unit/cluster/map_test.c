@@ -222,6 +222,29 @@ static void test_order_does_not_matter(void **state)
     }
 }
 
+/* No leader composes that, but records are what they are: nobody may die of them. */
+static void test_two_groups_of_one_place_come_and_go(void **state)
+{
+    (void)state;
+    struct map_keyspace k = keyspace(16, "users", "", 2, 1000);
+    for (int among_others = 0; among_others < 2; among_others++) {
+        struct map *map = map_new();
+        struct map_partition first = map_found(&k, 999, 5, 7, 0);
+        struct map_partition second = map_found(&k, 999, 9, 7, 0);
+        struct map_partition other = map_found(&k, 0, 2, 7, 0);
+        put_partition(map, &first);
+        put_partition(map, &second);
+        erase(map, MAP_RECORD_PARTITION, second.group);
+        if (among_others == 1) {
+            put_partition(map, &other); /* in a row that is shorter */
+        }
+        erase(map, MAP_RECORD_PARTITION, first.group);
+        assert_null(map_partition(map, first.group));
+        assert_int_equal(map_partition_count(map), 1 + among_others);
+        map_free(map);
+    }
+}
+
 static void test_a_reset_forgets_all(void **state)
 {
     (void)state;
@@ -390,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_lookups),
         cmocka_unit_test(test_the_longest_prefix_decides),
         cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_two_groups_of_one_place_come_and_go),
         cmocka_unit_test(test_a_reset_forgets_all),
         cmocka_unit_test(test_newer_records_are_refused),
         cmocka_unit_test(test_nodes_and_settings_come_back),
