@@ -466,16 +466,8 @@ static uint64_t rate_of(const struct source *s)
 /* When the rate lets the next piece go; another rate counts at once. */
 static qr_time due(const struct source *s)
 {
-    const struct transfers *t = &s->node->transfers;
-    return t->spent_from + (qr_time)((uint64_t)t->spent * QR_SECOND / rate_of(s));
-}
-
-/* At the rate of moves a quarter of a second at a time. */
-static size_t piece_of(const struct source *s)
-{
-    uint64_t rate = rate_of(s);
-    bool moves = rate < s->node->config.snapshot_rate;
-    return min_u64(SNAPSHOT_READ_BYTES, moves ? rate / 4 + 1 : SNAPSHOT_READ_BYTES);
+    uint64_t spent = s->node->transfers.spent;
+    return s->node->transfers.spent_from + (qr_time)(spent * QR_SECOND / rate_of(s));
 }
 
 static void start_read(struct source *s, node_index to, qr_time now)
@@ -484,7 +476,9 @@ static void start_read(struct source *s, node_index to, qr_time now)
     if (s->job == NULL) {
         make_job(s);
     }
-    size_t n = min_u64(f->end - f->next, piece_of(s));
+    uint64_t rate = rate_of(s), most = SNAPSHOT_READ_BYTES;
+    bool moves = rate < s->node->config.snapshot_rate; /* then a quarter of a second at a time */
+    size_t n = min_u64(f->end - f->next, moves ? min_u64(most, rate / 4 + 1) : most);
     s->job->file = s->file;
     s->job->offset = f->next;
     s->job->ahead = f->next % IO_BLOCK_BYTES;
