@@ -168,18 +168,28 @@ def test_redis_cli_follows_and_finds_nothing_to_mend(facades):
         assert code == 0 and f"127.0.0.1:{leader.cluster_port}" in out, out
 
 
+def cluster_nodes(cluster):
+    return [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
+
+
+def write_and_find(client, count):
+    """Singly, by a pipeline, and by what asks all masters."""
+    assert client.flushall()
+    for i in range(count):
+        assert client.set(f"key:{i}", i)
+    pipeline = client.pipeline()
+    for i in range(count):
+        pipeline.get(f"key:{i}")
+    assert pipeline.execute() == [b"%d" % i for i in range(count)]
+    found = client.keys("*", target_nodes=RedisCluster.PRIMARIES)
+    assert client.dbsize(target_nodes=RedisCluster.PRIMARIES) == len(set(found)) == count
+    assert len(set(client.scan_iter(count=7))) == count
+
+
 def test_redis_py_cluster_finds_its_way(facades):
-    nodes = [ClusterNode("127.0.0.1", node.cluster_port) for node in facades.nodes]
+    nodes = cluster_nodes(facades)
     with RedisCluster(startup_nodes=nodes) as client:
-        assert client.flushall()
-        for i in range(100):
-            assert client.set(f"key:{i}", i)
-        pipeline = client.pipeline()
-        for i in range(100):
-            pipeline.get(f"key:{i}")
-        assert pipeline.execute() == [b"%d" % i for i in range(100)]
-        assert client.dbsize() == len(client.keys("*")) == 100
-        assert len(list(client.scan_iter(count=7))) == 100
+        write_and_find(client, 100)
         assert client.mget("{a}1", "{a}2") == [None, None]
         assert client.mset_nonatomic({"x": 1, "y": 2}) and client.delete("x", "y", "z") == 2
         assert client.get_primaries()[0].port == facades.leader().cluster_port
@@ -268,12 +278,10 @@ class Journal(threading.Thread):
 
 
 def clients_of(cluster):
-    def nodes():
-        return [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
-
     sentinel = Sentinel([("127.0.0.1", node.sentinel_port) for node in cluster.nodes],
                         socket_timeout=0.5)
-    return [Journal("cluster", lambda: RedisCluster(startup_nodes=nodes(), socket_timeout=2),
+    return [Journal("cluster", lambda: RedisCluster(startup_nodes=cluster_nodes(cluster),
+                                                    socket_timeout=2),
                     GAP_MAX_S + CLUSTER_OWN_S),
             Journal("sentinel", lambda: sentinel.master_for("mymaster", socket_timeout=2),
                     GAP_MAX_S)]
@@ -415,18 +423,8 @@ def test_slots_of_sixteen_partitions_are_those_of_their_leaders():
                 assert refused(at, node, "GET", "3560") == f"MOVED 0 127.0.0.1:{port}"
         assert leader_of[port].call("EXISTS", "3560") == 0  # of keyspace 0
         wait_for(lambda: is_in_order(port), "redis-cli finds the cluster in order")
-        nodes = [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
-        with RedisCluster(startup_nodes=nodes) as client:
-            assert client.flushall()
-            for i in range(300):
-                assert client.set(f"key:{i}", i)
-            pipeline = client.pipeline()
-            for i in range(300):
-                pipeline.get(f"key:{i}")
-            assert pipeline.execute() == [b"%d" % i for i in range(300)]
-            found = client.keys("*", target_nodes=RedisCluster.PRIMARIES)
-            assert client.dbsize(target_nodes=RedisCluster.PRIMARIES) == len(set(found)) == 300
-            assert len(set(client.scan_iter(count=50))) == 300
+        with RedisCluster(startup_nodes=cluster_nodes(cluster)) as client:
+            write_and_find(client, 300)
         if len({port for _, _, port in ranges(cluster.nodes[0])}) > 1:
             done = subprocess.run(
                 ["redis-benchmark", "--cluster", "-p", str(port), "-t", "set,get", "-n", "2000",
@@ -438,10 +436,7 @@ def test_slots_of_sixteen_partitions_are_those_of_their_leaders():
 
 def test_a_cluster_client_of_sixteen_partitions_follows_kills():
     with sixteen_partitions() as cluster:
-        def nodes():
-            return [ClusterNode("127.0.0.1", node.cluster_port) for node in cluster.nodes]
-
-        journal = Journal("partitions", lambda: RedisCluster(startup_nodes=nodes(),
+        journal = Journal("partitions", lambda: RedisCluster(startup_nodes=cluster_nodes(cluster),
                                                              socket_timeout=2), 0)
         journal.start()
         for victim in cluster.nodes:
@@ -454,7 +449,7 @@ def test_a_cluster_client_of_sixteen_partitions_follows_kills():
         journal.stop()
         print(f"figure: {journal.label}: {journal.acknowledged} acknowledged, longest gap "
               f"{journal.longest * 1000:.0f} ms, {journal.failed} failed: {journal.errors}")
-        with RedisCluster(startup_nodes=nodes(), socket_timeout=5) as client:
+        with RedisCluster(startup_nodes=cluster_nodes(cluster), socket_timeout=5) as client:
             lost = {key: value for key, value in journal.last.items()
                     if int(client.get(key) or 0) < value}
         assert lost == {}
