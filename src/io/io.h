@@ -35,6 +35,11 @@ void io_stop(struct io *io);
 /* When the first callback of this turn was called: what came since stood still for everyone else.
  */
 qr_time io_turn_began(const struct io *io);
+/* The callback under way says that it is plain: its owner need not look at more than it tells him.
+ * Out of a callback it says nothing. */
+void io_plain(struct io *io);
+/* Whether there was one that did not say so since this was asked last. */
+bool io_take_special(struct io *io);
 /* Whether the sockets were looked at after that moment, so that what had come by then is delivered.
  * Ask before acting on silence: the loop itself may have stood still. */
 bool io_has_polled_since(const struct io *io, qr_time at);

@@ -37,6 +37,8 @@ struct io {
     struct write_job *spare_write; /* file.c: the next durable write needs no memory */
     uint8_t *swallow; /* what lingering streams read goes here and is not looked at */
     bool in_timer;    /* inside a timer's callback: a timer started now waits for the next turn */
+    bool plain;       /* the callback under way has said io_plain, or none is */
+    uint32_t special; /* callbacks that did not, since somebody asked */
     bool freeing;     /* io_free is at work: owners hear only of completions, never of streams */
     struct failpoints *failpoints; /* NULL: none is armed, as in every release build */
 };
@@ -45,6 +47,8 @@ struct io {
  * that the next turn must flush. */
 static inline void io_touch(struct io *io)
 {
+    io->special++;
+    io->plain = false;
     if (!io->touched) {
         io->touched = true;
         io->touched_at = io_now(io);

@@ -18,6 +18,7 @@ static void run_turn(struct io *io)
 {
     if (io->touched && io->turn != NULL) {
         io->touched = false;
+        io->plain = true; /* no callback is under way */
         io->turns++;
         io->turn(io->turn_context);
         io_accept_held(io);
@@ -43,11 +44,27 @@ bool io_has_polled_since(const struct io *io, qr_time at)
     return io->polled_from >= at;
 }
 
+void io_plain(struct io *io)
+{
+    if (!io->plain) {
+        io->plain = true;
+        io->special--;
+    }
+}
+
+bool io_take_special(struct io *io)
+{
+    bool special = io->special > 0;
+    io->special = 0;
+    return special;
+}
+
 static const struct io_kind part_of_io = { .closed = NULL };
 
 struct io *io_new(void)
 {
     struct io *io = qr_zalloc(sizeof *io);
+    io->plain = true;
     int failed = uv_loop_init(&io->loop);
     qr_assert(failed == 0);
     uv_prepare_init(&io->loop, &io->prepare);

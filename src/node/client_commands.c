@@ -53,6 +53,7 @@ static void run_local(struct client *client, const struct command_spec *spec,
     /* Judged by the mode that the command leaves behind: CLIENT REPLY ON is answered. */
     bool skip = client->reply_mode == REPLY_SKIP_NEXT && is_silent(client);
     struct pending *p = begin_local(client, &reply);
+    node_stir(client->node);
     size_t before = reply->n;
     reply->is_error = false;
     local_handler_of(spec)(client, argv, argc, reply);

@@ -270,6 +270,7 @@ static void account(struct client *client)
 static void on_read(struct io_stream *stream, size_t n)
 {
     struct client *client = io_stream_owner(stream);
+    io_plain(client->node->io);
     if (client->apart_left > 0) {
         client_apart_came(client, n);
     } else {
@@ -288,6 +289,7 @@ static void on_read(struct io_stream *stream, size_t n)
 static void on_drained(struct io_stream *stream)
 {
     struct client *client = io_stream_owner(stream);
+    io_plain(client->node->io);
     account(client);
     if (client->paused || client->stream.parked.count > 0 || client->out.parts != NULL) {
         client_mark_dirty(client);

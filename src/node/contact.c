@@ -149,6 +149,9 @@ qr_time contact_turn(struct node *node, qr_time now)
     if (c->leases.asked != 0 && leads) {
         grant(node, o, now);
     }
+    if (c->leases.asked != 0) {
+        node_stay(node); /* leadership is confirmed by what the others answer (L2) */
+    }
     if (now >= c->next) {
         look_at_peers(node, now);
         renew(node, o, now);

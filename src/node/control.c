@@ -24,6 +24,7 @@ static void taken(struct node *node, enum map_status status)
 static void on_record(void *context, struct span key, struct span value)
 {
     struct node *node = context;
+    node_stir(node);
     if (key.n == 0) {
         node->control->version = engine_system_version(node->zero->engine);
         return;
@@ -85,7 +86,7 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
     f->status = status;
     f->refused = status == STATUS_OK && control->reply.is_error;
     f->version = engine_system_version(stream->node->zero->engine);
-    stream->node->again = true;
+    node_stir(stream->node);
 }
 
 static bool never_congested(const struct stream *stream)
@@ -155,10 +156,11 @@ bool control_propose_own(struct node *node, struct edit *edit)
 
 /* --- Orders ---------------------------------------------------------------------------------- */
 
-void control_await_reports(struct node *node, struct pending *p)
+void control_await_reports(struct node *node, struct pending *p, uint32_t keyspace)
 {
     p->state = PENDING_CONTROLLED;
     p->slot = reports_ask(node);
+    p->wanted = keyspace;
     p->until = node->clock + USABLE_TIME / 2;
     pendings_push(&node->control->asking, p);
 }
@@ -211,15 +213,19 @@ static void judge_waiting(struct node *node)
     }
 }
 
-/* Those that wait for figures are judged by what has come, or not. */
+/* Those that wait for figures are judged by what has come, or not. A keyspace that was just made
+ * may still elect its leaders. */
 static void judge_asking(struct node *node, qr_time now)
 {
     struct control *control = node->control;
     struct pending *next;
     for (struct pending *p = control->asking.first; p != NULL; p = next) {
         next = p->queue_next;
-        if (reports_answered(node, p->slot) || now >= p->until) {
+        bool known = reports_answered(node, p->slot) &&
+                     (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted));
+        if (known || now >= p->until) {
             pendings_remove(&control->asking, p);
+            p->wanted = 0;
             pendings_push(&control->waiting, p);
         }
     }
@@ -248,12 +254,23 @@ static void give_back_all(struct node *node, struct pendings *queue)
     }
 }
 
+static bool is_built(const struct node *node)
+{
+    const struct control *control = node->control;
+    return control->engine == node->zero->engine &&
+           control->version == engine_system_version(node->zero->engine);
+}
+
+bool control_is_current(const struct node *node)
+{
+    return is_built(node) && !node->control->flight.ended;
+}
+
 void control_turn(struct node *node, qr_time now)
 {
     struct control *control = node->control;
     struct control_flight *f = &control->flight;
-    if (control->engine != node->zero->engine ||
-        control->version != engine_system_version(node->zero->engine)) {
+    if (!is_built(node)) {
         rebuild(node);
     }
     if (f->ended) {

@@ -49,13 +49,15 @@ void control_propose(struct node *node, struct pending *p, struct edit *edit, ui
 /* A change that nobody waits for. False: not now. The edit is used up. */
 bool control_propose_own(struct node *node, struct edit *edit);
 
-/* p is judged again when `nonce` of the figures has come from all connected nodes (reports.h), or
- * does not come. */
-void control_await_reports(struct node *node, struct pending *p);
+/* p is judged again when figures have come from all connected nodes (reports.h) and the keyspace's
+ * partitions have leaders, or do not. */
+void control_await_reports(struct node *node, struct pending *p, uint32_t keyspace);
 
 /* --- The turn -------------------------------------------------------------------------------- */
 
 void control_turn(struct node *node, qr_time now);
+/* Whether nothing was left to its next turn. */
+bool control_is_current(const struct node *node);
 
 /* Orders that stand in line or wait for others. */
 uint32_t control_waiting(const struct control *control);

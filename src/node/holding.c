@@ -343,6 +343,7 @@ void holding_disturb(struct partition *p)
     if (!p->restless && p->group != 0) {
         p->restless = true;
         p->node->holding.restless++;
+        node_stir(p->node);
     }
 }
 

@@ -434,6 +434,7 @@ void local_cmd_INFO(struct client *client, const struct span *argv, uint32_t arg
     }
     struct reply out; /* used as a growing buffer */
     client->node->info.asks = client;
+    queues_measure(client->node);
     reply_init(&out, 2);
     for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {
         bool write = argc == 1 && (sections[i].groups & BY_DEFAULT) != 0;

@@ -313,7 +313,9 @@ void keeper_turn(struct keeper *keeper, qr_time now)
 {
     keeper->busy = false;
     keeper_remind(keeper, now);
-    (void)keeper_consider(keeper, now, log_position(keeper->node->log) - keeper->begun_at);
+    if (keeper_consider(keeper, now, log_position(keeper->node->log) - keeper->begun_at)) {
+        node_stay(keeper->node); /* it may wait for the disk */
+    }
     if (keeper->writing != NULL && keeper_go_on(keeper, now)) {
         keeper->busy = true;
     }

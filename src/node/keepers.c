@@ -140,6 +140,8 @@ static void carry(struct node *node)
     node->measure->carried_bytes += n;
     if (n < CARRY_TURN_BYTES) {
         k->carried_at = log_position(node->log);
+    } else {
+        node_stay(node);
     }
 }
 
@@ -243,4 +245,7 @@ void keepers_turn(struct node *node, qr_time now)
     }
     remove_some(node);
     node->again = node->again || busy;
+    if (k->writing != NULL || k->holding != NULL || k->drops_count > 0) {
+        node_stay(node);
+    }
 }

@@ -147,7 +147,7 @@ void leaders_connected(struct node *node, node_index peer)
 {
     node->leaders.cursor[peer] = 0;
     node->leaders.telling |= (uint16_t)(1u << peer);
-    node->again = true;
+    node_stir(node);
 }
 
 void leaders_turn(struct node *node)

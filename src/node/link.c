@@ -387,6 +387,9 @@ static void on_read(struct io_stream *stream, size_t n)
     struct link *link = io_stream_owner(stream);
     (void)node_clock(link->peers->node);
     link->in_n += n;
+    if (link->state == LINK_UP) {
+        io_plain(link->peers->node->io);
+    }
     if (link->peer != NODE_NONE) {
         link->peers->peer[link->peer].stats.bytes_received += n;
         beats_heard(&link->peers->node->contact.beats, link->peer, link->peers->node->clock);

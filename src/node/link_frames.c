@@ -125,8 +125,21 @@ static bool on_group(struct link *link, const struct frame *f)
     return on_stored(link, partition, f);
 }
 
+/* Commands and what makes them durable; anything else makes the chores look. */
+static bool is_plain(uint8_t kind)
+{
+    const uint64_t plain = (uint64_t)1 << FRAME_PROTOCOL | (uint64_t)1 << FRAME_FORWARD |
+                           (uint64_t)1 << FRAME_REPLY | (uint64_t)1 << FRAME_PIECE |
+                           (uint64_t)1 << FRAME_REPLY_PIECE | (uint64_t)1 << FRAME_CREDIT |
+                           (uint64_t)1 << FRAME_BEAT;
+    return kind < 64 && (plain >> kind & 1) != 0;
+}
+
 bool link_frame(struct link *link, const struct frame *f)
 {
+    if (!is_plain(f->kind)) {
+        node_stir(link->peers->node);
+    }
     if (f->group != 0) {
         return on_group(link, f);
     }

@@ -35,7 +35,6 @@
 
 #define STOP_TIME (3 * QR_SECOND)
 #define QUIET_TIME (30 * QR_MILLISECOND)
-#define HOUSEKEEPING_INTERVAL (100 * QR_MILLISECOND)
 #define LOG_RARELY (60 * QR_SECOND) /* how long a text that was logged is kept back */
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
@@ -86,6 +85,7 @@ enum log_space node_space(const struct node *node)
 static void on_durable(void *context, uint64_t position)
 {
     struct node *node = context;
+    io_plain(node->io);
     (void)node_clock(node);
     replica_durable(node->zero->replica, position);
     schedule_durable(node, position);
@@ -103,85 +103,6 @@ static void on_failure(void *context, int error, const char *what)
 }
 
 /* --- The turn ------------------------------------------------------------------------------- */
-
-/* Tells people, and counts, when leadership moves. */
-static void watch_role(struct node *node, qr_time clock)
-{
-    const struct outlook *seen = replica_seen(node->zero->replica);
-    if (node->measure->watching > 0) {
-        measure_acks(node->measure, seen, seen->members, clock);
-    }
-    if (seen->role == node->seen_role && seen->term == node->seen_term &&
-        seen->leader == node->seen_leader) {
-        return;
-    }
-    struct outlook now = *seen;
-    health_leader(node, &now, clock);
-    node->stats.leader_changes += now.leader != node->seen_leader && now.leader != NODE_NONE;
-    node->stats.elections_begun += now.role == ROLE_CANDIDATE && now.term != node->seen_term;
-    if (now.role == ROLE_LEADER && node->seen_role != ROLE_LEADER) {
-        node->stats.elections++;
-        node_log(node, NODE_LOG_NOTICE, "Leads since term %" PRIu64, now.term);
-    } else if (now.role != ROLE_LEADER && now.leader != NODE_NONE &&
-               now.leader != node->seen_leader) {
-        node_log(node, NODE_LOG_NOTICE, "Follows node %" PRIu32 " in term %" PRIu64,
-                 node->known[now.leader].id, now.term);
-    } else if (now.role != ROLE_LEADER && node->seen_role == ROLE_LEADER) {
-        node_log(node, NODE_LOG_NOTICE, "Leads no more (term %" PRIu64 ")", now.term);
-    }
-    (void)io_failpoint(node->io, FAIL_ROLE);
-    node->logger->role = now.role == ROLE_LEADER ? 'M' : 'S';
-    node->seen_role = now.role;
-    node->seen_term = now.term;
-    node->seen_leader = now.leader;
-    sentinel_tell(node);
-}
-
-static void watch_space(struct node *node)
-{
-    static const char *const news[] = {
-        [LOG_SPACE_OK] = "Disk space is sufficient again",
-        [LOG_SPACE_LOW] = "Disk space is short: growing commands get -NOSPACE, deletes still work",
-        [LOG_SPACE_NONE] = "Disk space is used up: all writes get -NOSPACE, reads still work",
-    };
-    node->space_position = log_position(node->log);
-    enum log_space space = log_space(node->log);
-    if (space != node->space) {
-        node->space = space;
-        node_log(node, NODE_LOG_WARNING, "%s", news[space]);
-        peers_tell_space(node->peers, space);
-    }
-    if (space == LOG_SPACE_OK) {
-        alarm_clear(node, ALARM_NOSPACE);
-    } else {
-        alarm_raise(node, ALARM_NOSPACE, "%s", news[space]);
-    }
-}
-
-static void keep_house(struct node *node, qr_time now)
-{
-    qr_time peers_next = peers_housekeeping(node->peers, now);
-    node->wake = peers_next < node->wake ? peers_next : node->wake;
-    /* A fast disk writes the whole reserve between two rounds. */
-    uint64_t written = log_position(node->log) - node->space_position;
-    bool due = now >= node->next_housekeeping;
-    if (due || written > node->config.log_reserve_bytes / 16) {
-        watch_space(node);
-    }
-    if (due) {
-        node->next_housekeeping = now + HOUSEKEEPING_INTERVAL;
-        clients_housekeeping(node->clients_io, now);
-        change_follow_addresses(node);
-        sentinel_tell(node);
-    }
-    qr_time contact_next = contact_turn(node, now);
-    node->wake = contact_next < node->wake ? contact_next : node->wake;
-    qr_time health_next = health_turn(node, now);
-    node->wake = health_next < node->wake ? health_next : node->wake;
-    transfers_turn(node, now);
-    keepers_turn(node, now);
-    partition_house(node->zero, now);
-}
 
 static void hand_over(struct node *node)
 {
@@ -209,6 +130,7 @@ static bool is_left_alone(struct node *node, qr_time now)
 static void finish_stopping(struct node *node, qr_time now)
 {
     hand_over(node); /* again, if it was given up */
+    node_stay(node);
     bool handed_over = !replica_leads(node->zero->replica) || replica_is_alone(node->zero->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
                    is_left_alone(node, now);
@@ -222,16 +144,13 @@ static void arm(struct node *node, qr_time now)
 {
     qr_time at = replica_deadline(node->zero->replica);
     at = node->wake < at ? node->wake : at;
-    at = node->next_housekeeping < at ? node->next_housekeeping : at;
     if (node->pending_count > 0 && node->housekeeping < at) {
         at = node->housekeeping;
     }
     at = node->zero->wake < at ? node->zero->wake : at;
     qr_time others = schedule_deadline(&node->partitions.schedule);
     at = others < at ? others : at;
-    qr_time holding = holding_deadline(node);
-    at = holding < at ? holding : at;
-    if (node->again || node->zero->again) {
+    if (node->again || node->zero->again || node->chores.stirred) {
         at = now;
     }
     io_timer_start(node->io, &node->timer, at);
@@ -240,10 +159,12 @@ static void arm(struct node *node, qr_time now)
 /* Messages to the peers, before our own sync (Raft thesis 10.2.1), and replies. */
 static void send_out(struct node *node)
 {
-    leaders_turn(node);
+    if (node->leaders.count > 0 || node->leaders.telling != 0) {
+        leaders_turn(node);
+    }
     peers_flush(node->peers);
     clients_flush(node->clients_io);
-    queues_measure(node);
+    queues_turn(node);
 }
 
 static void turn_partitions(struct node *node, qr_time began)
@@ -261,7 +182,7 @@ static void turn(void *context)
     }
     qr_time began = node_clock(node);
     node->again = node->zero->again = false;
-    node->wake = node->zero->wake = began + QR_SECOND;
+    node->zero->wake = QR_NEVER;
     schedule_begin(node, began);
     clients_turn(node->clients_io);
     router_turn(node->router);
@@ -270,14 +191,8 @@ static void turn(void *context)
         router_turn(node->router);
         turn_partitions(node, began);
     }
-    control_turn(node, began);
-    holding_turn(node, began);
-    watch_role(node, began);
-    if (replica_roster_changes(node->zero->replica) != node->followed) {
-        node->followed = replica_roster_changes(node->zero->replica);
-        members_follow(node);
-    }
-    keep_house(node, began);
+    partition_tidy(node->zero);
+    chores_turn(node, began);
     send_out(node);
     while (log_flush(node->log)) { /* synced inline: what waited for it goes out as well */
         turn_partitions(node, began);
@@ -293,7 +208,8 @@ static void turn(void *context)
 
 static void on_timer(struct io_timer *timer)
 {
-    (void)timer; /* the turn that follows is all that was wanted */
+    struct node *node = timer->context;
+    io_plain(node->io); /* the turn that follows is all that was wanted */
 }
 
 /* --- Making --------------------------------------------------------------------------------- */
@@ -372,7 +288,6 @@ static void note_start(struct node *node)
     }
     node->started = io_now(node->io);
     node->started_wall = io_wall(node->io);
-    node->next_housekeeping = node->started;
     node->housekeeping = node->started;
     node->seen_leader = NODE_NONE;
     node->timer.fire = on_timer;

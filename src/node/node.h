@@ -8,6 +8,7 @@
 #include "io/io.h"
 #include "log/log.h"
 #include "node/alarms.h"
+#include "node/chores.h"
 #include "node/client.h"
 #include "node/config.h"
 #include "node/contact.h"
@@ -103,8 +104,10 @@ struct node {
     uint32_t corrupt_groups; /* for which ALARM_CORRUPT is up (quarantine.c) */
     struct health health;    /* health.h */
     struct contact contact;  /* contact.h */
+    struct chores chores;    /* chores.h */
     struct stats stats;
     struct queue_level queues[QUEUES];
+    uint64_t queues_seen; /* chores.runs when they were measured */
     struct measure *measure;
     qr_time clock; /* as last read, in this turn: for figures; for decisions see look_at_clock */
     struct info_state info;
@@ -114,7 +117,7 @@ struct node {
     struct io_timer timer;  /* the next turn that nothing else would cause */
     bool again;             /* this turn left work for one more */
     uint32_t paused_clients;
-    qr_time wake;              /* when this turn wants another one at the latest */
+    qr_time wake;              /* when the chores are wanted next at the latest */
     qr_time housekeeping;      /* when deadlines of commands are looked at next */
     qr_time next_housekeeping; /* everything that is looked at now and then */
     enum role seen_role;       /* what was last told to people */
@@ -139,6 +142,17 @@ static inline qr_time node_clock(struct node *node)
 {
     node->clock = io_now(node->io);
     return node->clock;
+}
+
+/* The chores are to look (chores.h): in this turn, or at once after it; and in the next turn,
+ * whenever that is. */
+static inline void node_stir(struct node *node)
+{
+    node->chores.stirred = true;
+}
+static inline void node_stay(struct node *node)
+{
+    node->chores.stays = true;
 }
 
 /* The worst that is known of the members' disk space: growing commands, or all writes, are refused.

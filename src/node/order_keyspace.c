@@ -224,7 +224,7 @@ static bool is_below_use(struct node *node, struct pending *p, const struct map_
 {
     struct keyspace_use use;
     if (k->maxmemory != 0 && p->slot == 0) {
-        control_await_reports(node, p);
+        control_await_reports(node, p, k->id);
         return true;
     }
     reports_use(node, k->id, &use);
@@ -287,7 +287,7 @@ static bool is_in_use(struct node *node, struct pending *p, const struct map_key
 {
     struct keyspace_use use;
     if (p->slot == 0) {
-        control_await_reports(node, p);
+        control_await_reports(node, p, k->id);
         return true;
     }
     reports_use(node, k->id, &use);

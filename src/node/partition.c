@@ -56,6 +56,10 @@ void partition_free(struct partition *p)
 void partition_house(struct partition *p, qr_time now)
 {
     partition_wake_at(p, quarantine_turn(p, now));
-    p->again = engine_idle(p->engine) || p->again;
     repairer_turn(p, now);
+}
+
+void partition_tidy(struct partition *p)
+{
+    p->again = engine_idle(p->engine) || p->again;
 }

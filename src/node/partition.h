@@ -85,8 +85,9 @@ void partition_close_replica(struct partition *partition);
 void partition_strip(struct partition *partition); /* all that is beside the replica */
 void partition_free(struct partition *partition);  /* and its state */
 
-/* What is beside the replica has its turn: checkpoints, repair, digests, freeing. */
+/* What is beside the replica has its turn: repair and digests; and freeing in slices. */
 void partition_house(struct partition *partition, qr_time now);
+void partition_tidy(struct partition *partition);
 
 /* Something happened to it: it has a turn (schedule.h: W1). */
 static inline void partition_wake(struct partition *partition)

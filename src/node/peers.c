@@ -132,6 +132,7 @@ bool peers_all_speak(const struct peers *peers, uint16_t version)
 static void lose_peer(struct peers *peers, node_index index, const char *why)
 {
     peers->look_at = 0;
+    node_stir(peers->node);
     struct peer *peer = &peers->peer[index];
     bool was_up = peer->up;
     bool was_linked = false; /* one connection is enough to have sent something */

@@ -394,16 +394,19 @@ void replica_perform(struct replica *r, const struct effect *e)
     case EFFECT_READ:
         replica_reads_confirmed(r, e->read.first, e->read.count, e->read.slot, e->read.before);
         return;
-    case EFFECT_TRIM:
-        perform_trim(r, e);
-        return;
     case EFFECT_TRACE:
         perform_trace(r, e);
         return;
+    case EFFECT_TRIM:
+        node_stir(r->node);
+        perform_trim(r, e);
+        return;
     case EFFECT_SNAPSHOT:
+        node_stir(r->node);
         transfers_wanted(r->partition, e->snapshot.to, e->snapshot.least);
         return;
     case EFFECT_INSTALL:
+        node_stir(r->node);
         replica_perform_install(r, e);
         return;
     }

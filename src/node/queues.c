@@ -54,6 +54,15 @@ void queues_measure(struct node *node)
     level(node, QUEUE_checkpoint_bytes, keeper_queued_bytes(node->zero->keeper));
 }
 
+void queues_turn(struct node *node)
+{
+    if (node->chores.runs != node->queues_seen ||
+        node->pending_count > node->queues[QUEUE_pending_commands].now) {
+        node->queues_seen = node->chores.runs;
+        queues_measure(node);
+    }
+}
+
 uint64_t queue_now(const struct node *node, enum queue_id id)
 {
     return id == QUEUE_peer_output_bytes ? peers_queued_most(node->peers) : node->queues[id].now;

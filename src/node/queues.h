@@ -18,8 +18,11 @@ struct queue_level {
     uint64_t now, most;
 };
 
-/* At the end of a turn. */
+/* Before they are shown. */
 void queues_measure(struct node *node);
+/* At the end of each turn: measures them when the chores have run (chores.h), and when more
+ * commands are under way than there were when they were measured last. */
+void queues_turn(struct node *node);
 /* For those who show it: `now`, or looked up where that costs more than a look. */
 uint64_t queue_now(const struct node *node, enum queue_id id);
 

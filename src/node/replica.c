@@ -371,6 +371,9 @@ static void look(struct replica *r)
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
     }
+    if (r->group == 0) {
+        chores_outlook(&r->node->chores, &r->outlook);
+    }
     leaders_look(r->partition, r->outlook.role == ROLE_LEADER, r->outlook.term);
 }
 

@@ -94,9 +94,11 @@ static bool carry_out(struct router *router, struct pending *p)
         replica_read(p->partition->replica, p);
         return true;
     case PLACE_WAIT:
+        node_stir(router->node);
         router_begin_wait(router, p);
         return true;
     case PLACE_ORDER:
+        node_stir(router->node);
         orders_begin(router->node, p);
         return true;
     case PLACE_WRITE:

@@ -289,6 +289,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
         }
         replica_turn(p->replica);
         partition_house(p, now);
+        partition_tidy(p);
         watch(p);
         due = replica_deadline(p->replica);
         due = p->wake < due ? p->wake : due;

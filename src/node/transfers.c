@@ -226,4 +226,8 @@ void transfers_turn(struct node *node, qr_time now)
     if (t->troubled) {
         end_trouble(node, now);
     }
+    if (t->count > 1 || !source_is_idle(node->zero->source) ||
+        !fetch_is_idle(node->zero->fetch, now)) {
+        node_stay(node);
+    }
 }

@@ -60,6 +60,45 @@ static void test_timers_fire_in_order_and_never_early(void **state)
     io_free(t.io);
 }
 
+static void plain_or_not(struct io_timer *timer)
+{
+    struct timers *t = timer->context;
+    int number = ((struct numbered_timer *)timer)->number;
+    if (number == 0) {
+        io_plain(t->io);
+        io_plain(t->io); /* once is enough */
+    }
+}
+
+static void note_special(void *context)
+{
+    struct timers *t = context;
+    io_plain(t->io); /* out of a callback it says nothing of any */
+    t->order[t->n++] = io_take_special(t->io) ? '!' : '.';
+    io_plain(t->io);
+    if (t->n == 4) {
+        io_stop(t->io);
+    }
+}
+
+static void test_a_turn_is_plain_when_all_of_its_callbacks_say_so(void **state)
+{
+    (void)state;
+    struct timers t = { .io = io_new() };
+    struct numbered_timer timers[3];
+    qr_time start = io_now(t.io);
+    for (int i = 0; i < 3; i++) {
+        timers[i] = (struct numbered_timer){ { plain_or_not, &t, NULL }, i % 2 };
+        io_timer_start(t.io, &timers[i].timer, start + (i + 1) * 20 * QR_MILLISECOND);
+    }
+    run_bounded(t.io, note_special, &t);
+    assert_string_equal(t.order, "!.!."); /* the first turn of all has no callback */
+    for (int i = 0; i < 3; i++) {
+        io_timer_free(&timers[i].timer);
+    }
+    io_free(t.io);
+}
+
 static void test_a_stopped_timer_stays_silent(void **state)
 {
     (void)state;
@@ -189,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timers_fire_in_order_and_never_early),
+        cmocka_unit_test(test_a_turn_is_plain_when_all_of_its_callbacks_say_so),
         cmocka_unit_test(test_a_stopped_timer_stays_silent),
         cmocka_unit_test(test_a_timer_due_again_waits_for_the_next_turn),
         cmocka_unit_test(test_a_signal_arrives_as_a_callback),

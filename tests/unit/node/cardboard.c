@@ -241,6 +241,11 @@ void peers_reset_stats(struct peers *peers)
     (void)peers;
 }
 
+void queues_measure(struct node *of)
+{
+    (void)of;
+}
+
 uint64_t queue_now(const struct node *of, enum queue_id id)
 {
     return of->queues[id].now;
