@@ -471,7 +471,7 @@ FUZZ = [
      "in->bad = in->bad || !schema_valid_##name(v);", "in->bad = in->bad;"),
     ("peer: a welcome without proof", "node/link.c", "if (!proven) {", "if (false) {"),
     ("frame: the mark of records lost", "node/frame.c",
-     "wire_put_u8(&w, tail_is_records ? 1 : 0);", "wire_put_u8(&w, 0);"),
+     "(tail_is_records ? FLAG_RECORDS : 0) | (group != 0", "0 | (group != 0"),
     ("config: a minus alone is an address", "node/config_file.c",
      "if (address[0] == 0) {", "if (false) {"),
 ]

@@ -81,6 +81,8 @@ static void test_a_closed_connection_is_away_at_once(void **state)
     beats_connected(&b, 1, true, 1020 * MS);
     assert_int_equal(b.up, 4); /* B3: another life; up with the next look */
     assert_int_equal(pass(&b, 1021 * MS, 1021 * MS), 6);
+    beats_connected(&b, 1, true, 1030 * MS); /* nobody has seen the connection before it close */
+    assert_int_equal(b.up, 4);
 }
 
 static void test_an_older_node_is_up_while_it_is_connected(void **state)

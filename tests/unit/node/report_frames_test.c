@@ -70,9 +70,11 @@ static void a_member_that_cannot_be_is_refused(void **state)
 {
     (void)state;
     fill(1, 0);
-    size_t n = report_write(&sent, bytes);
-    bytes[n - 8 * 6 - 1] = 0x80; /* others: index 15 */
-    assert_false(report_read(span_of(bytes, n), &read));
+    sent.partition[0].others = 0x8000; /* index 15 */
+    assert_false(report_read(span_of(bytes, report_write(&sent, bytes)), &read));
+    sent.partition[0].others = 0;
+    sent.partition[0].voters = 0x8000;
+    assert_false(report_read(span_of(bytes, report_write(&sent, bytes)), &read));
 }
 
 static void more_left_of_a_copy_than_there_is_is_refused(void **state)

@@ -297,6 +297,23 @@ static void the_log_wakes_who_waits_for_it(void **state)
     assert_int_equal(ordered, 0);
 }
 
+static void who_goes_takes_no_turn_and_nobody_along(void **state)
+{
+    (void)state;
+    for (uint32_t goes = 0; goes < 3; goes++) {
+        partitions(4);
+        for (uint32_t i = 0; i < 3; i++) {
+            partition_wake(&part[i]);
+        }
+        schedule_forget(&part[goes]);
+        partition_wake(&part[3]);
+        turn();
+        assert_int_equal(ordered, 3);
+        assert_int_equal(order[0] + order[1], 3 - goes);
+        assert_int_equal(order[2], 3);
+    }
+}
+
 /* --- W2 -------------------------------------------------------------------------------------- */
 
 static void a_turn_ends_with_its_time_and_the_rest_comes_next(void **state)
@@ -391,6 +408,7 @@ int main(void)
         cmocka_unit_test_teardown(deadlines_against_a_twin, end),
         cmocka_unit_test_teardown(what_its_parts_want_counts_for_this_turn_alone, end),
         cmocka_unit_test_teardown(the_log_wakes_who_waits_for_it, end),
+        cmocka_unit_test_teardown(who_goes_takes_no_turn_and_nobody_along, end),
         cmocka_unit_test_teardown(a_turn_ends_with_its_time_and_the_rest_comes_next, end),
         cmocka_unit_test_teardown(everybody_hears_of_every_loss, end),
         cmocka_unit_test_teardown(the_sweep_goes_in_slices, end),
