@@ -62,7 +62,10 @@ def test_without_a_majority_nobody_holds_a_lease():
         for node in cluster.nodes:
             if node is not alone:
                 node.kill()
+        wait_for(lambda: field(alone, "peers_up") == 0, "it knows that it is alone")
+        granted = field(alone, "leases_granted")
         wait_for(lambda: field(alone, "lease_held") == 0, "nobody grants it any more")
+        assert field(alone, "leases_granted") == granted, "not even the leader that it was"
         assert field(alone, "lease_left_ms") == 0
         cluster.start()
         all_hold(cluster)

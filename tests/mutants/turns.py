@@ -1,6 +1,6 @@
-"""Bugs in what many partitions share at a node: who has a turn (schedule.c), who changes the control
-state (control.c) and what it writes there (planner.c). (name, judge, file, what stands there, what
-to put in its place), as in driver.py.
+"""Bugs in what many partitions share at a node: who has a turn (schedule.c), who changes the
+control state (control.c) and what it writes there (planner.c). (name, judge, file, what stands
+there, what to put in its place), as in driver.py.
 """
 
 TURNS = [

@@ -128,6 +128,13 @@ void orders_refuse(struct pending *p, const char *text)
     stream_answered(p, STATUS_OK);
 }
 
+void orders_ok(struct node *n, struct pending *p)
+{
+    (void)n;
+    reply_status(stream_reply(p), "OK");
+    stream_answered(p, STATUS_OK);
+}
+
 void orders_uncertain(struct pending *p)
 {
     uncertain++;

@@ -1,5 +1,6 @@
 /* The planner (planner.h: PN1, PN2): what it writes, when, and how much at a time. The map and the
- * placement are real; reports, leases and the log are played, and every change is decided at once. */
+ * placement are real; reports, leases and the log are played, and every change is decided at
+ * once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
