@@ -480,7 +480,7 @@ static void leadership_that_ends_is_told_as_what_it_may_have_left(void **state)
     turn();
     propose(order(0), 0);
     assert_false(control_begins(node, order(1)));
-    control_await_reports(node, order(2));
+    control_await_reports(node, order(2), 0);
     outlook.role = ROLE_FOLLOWER;
     decided(STATUS_UNCERTAIN, NULL);
     turn();
@@ -501,14 +501,17 @@ static void who_waits_for_figures_is_judged_when_they_came_or_did_not(void **sta
 {
     (void)state;
     turn();
-    control_await_reports(node, order(0));
+    control_await_reports(node, order(0), 16);
     turn();
     assert_int_equal(begun_count, 0);
     figures = true;
     turn();
+    assert_int_equal(begun_count, 0);
+    led = true; /* whoever leads has told its figures */
+    turn();
     assert_int_equal(begun_count, 1);
     figures = false;
-    control_await_reports(node, order(1));
+    control_await_reports(node, order(1), 16);
     node->clock += QR_SECOND - 1;
     turn();
     assert_int_equal(begun_count, 1);

@@ -101,6 +101,11 @@ void partition_house(struct partition *p, qr_time at)
     (void)p, (void)at;
 }
 
+void partition_tidy(struct partition *p)
+{
+    (void)p;
+}
+
 void holding_disturb(struct partition *p)
 {
     (void)p;
