@@ -108,15 +108,15 @@ class Writer:
 
 def lost(said, port, keyspace):
     """Every acknowledged write had a key of its own, and is looked for with its value."""
-    client = redis.Redis(port=port, single_connection_client=True)
-    client.execute_command("SELECT", keyspace)
+    client = redis.Redis(port=port)
     missing = []
     for first in range(1, said["acknowledged"] + 1, BATCH):
         numbers = range(first, min(first + BATCH, said["acknowledged"] + 1))
-        pipeline = client.pipeline(transaction=False)
+        pipeline = client.pipeline(transaction=False)  # its connection may be any of the pool's
+        pipeline.execute_command("SELECT", keyspace)
         for number in numbers:
             pipeline.get(f"{said['label']}:{number}")
-        missing += [number for number, value in zip(numbers, pipeline.execute())
+        missing += [number for number, value in zip(numbers, pipeline.execute()[1:])
                     if value != b"%d" % number]
     return missing
 
