@@ -144,6 +144,8 @@ void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes);
 /* "ip:port", "[ip]:port" for IPv6, "?:0" when the socket does not say. */
 void io_stream_peer_name(const struct io_stream *stream, char *p, size_t n);
 void io_stream_local_name(const struct io_stream *stream, char *p, size_t n);
+/* The other side has closed, or reset it; what it sent before that may still be unread. */
+bool io_stream_ended(const struct io_stream *stream);
 int io_stream_fd(const struct io_stream *stream); /* for CLIENT LIST; -1 where there is none */
 
 /* --- Files ---------------------------------------------------------------------------------- */

@@ -246,6 +246,15 @@ void io_stream_local_name(const struct io_stream *stream, char *p, size_t n)
     print_address(&address, p, n);
 }
 
+bool io_stream_ended(const struct io_stream *stream)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    int fd = io_stream_fd(stream);
+    return stream->closing || fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 ||
+           info.tcpi_state != TCP_ESTABLISHED;
+}
+
 int io_stream_fd(const struct io_stream *stream)
 {
     uv_os_fd_t fd = -1;

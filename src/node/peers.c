@@ -112,6 +112,15 @@ bool peers_connected(const struct peers *peers, node_index peer)
            peers->peer[peer].link[LANE_DATA] != NULL;
 }
 
+bool peers_alive(const struct peers *peers, node_index peer)
+{
+    bool alive = peers_connected(peers, peer);
+    for (unsigned lane = 0; lane < LANES && alive; lane++) {
+        alive = !io_stream_ended(peers->peer[peer].link[lane]->stream);
+    }
+    return alive;
+}
+
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     return peers_connected(peers, peer) ? peers->peer[peer].link[LANE_CONTROL]->version : 0;

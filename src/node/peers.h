@@ -44,6 +44,9 @@ qr_time peers_lost_at(const struct peers *peers, node_index peer);
 bool peers_claim(const struct peers *peers, node_index peer, struct claim *out);
 
 bool peers_connected(const struct peers *peers, node_index peer); /* both lanes */
+/* The same, and it has closed neither, as the system knows before this node has read so far: a node
+ * that was killed is gone for whoever is told where to go. Costs system calls. */
+bool peers_alive(const struct peers *peers, node_index peer);
 /* What it speaks with this node; 0 while it is not connected. */
 uint16_t peers_wire_version(const struct peers *peers, node_index peer);
 /* Whether all that are connected speak that version, or a later one. */

@@ -31,7 +31,7 @@ static void count_nodes(const struct node *node, struct sentinel_view *out)
         }
         place_of(node, i, &place);
         out->known |= node_bit(i);
-        out->up |= is_me(node, i) || local_is_follower(node, i) ? node_bit(i) : 0u;
+        out->up |= is_me(node, i) || local_is_alive(node, i) ? node_bit(i) : 0u;
         out->sentinels |= place.sentinel_port != 0 ? node_bit(i) : 0u;
     }
 }

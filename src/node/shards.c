@@ -71,7 +71,7 @@ static uint16_t nodes_up(const struct node *node)
     uint16_t up = 0;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         bool me = i == identity_me(&node->identity);
-        up = (uint16_t)(up | (me || local_is_follower(node, i) ? node_bit(i) : 0));
+        up = (uint16_t)(up | (me || local_is_alive(node, i) ? node_bit(i) : 0));
     }
     return up;
 }

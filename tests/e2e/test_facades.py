@@ -314,6 +314,53 @@ def test_stock_clients_follow_every_kill_within_a_second():
             assert journal.longest <= journal.allowed, journal.label
 
 
+def test_a_killed_leader_is_replaced_without_waiting_for_time_outs():
+    """Its closed connections tell the others, in keyspace 0 and in partitions: their time-outs are
+    minutes here, and would end long after this test has given up."""
+    with Cluster(3) as cluster:
+        leader, followers = cluster.leader(), cluster.followers()
+        assert leader.call("KEYSPACE", "CREATE", "orders", "STRATEGY", "raft",
+                           "PARTITIONS", "4") == "OK"
+        for node in followers:
+            node.kill()
+            node.start(extra=("--election-timeout-ms", "600000"))
+            cluster.wait_applied()
+        # Who rests knows a leader; a replica that has just started may not, and would have to wait.
+        wait_for(lambda: all(node.info()["partitions_resting"] == "4" for node in cluster.nodes),
+                 "all partitions rest")
+        leader.kill()
+        cluster.wait_ready()
+        for node in followers:
+            wait_for(lambda node=node: writes_everywhere(node), f"node {node.number} writes")
+
+
+def writes_everywhere(node):
+    """Into all partitions of the keyspace "orders"."""
+    with node.connect() as connection:
+        assert connection.call("SELECT", "orders") == "OK"
+        replies = connection.pipeline([("SET", f"key:{i}", i) for i in range(64)])
+    return all(reply == "OK" for reply in replies)
+
+
+def test_nobody_is_sent_to_a_node_that_was_just_killed():
+    """What is asked first and answered after the leader died, but before its end was read: a node
+    that was stopped meanwhile finds the questions in front (scenario: kill -9 of a leader)."""
+    with Cluster(3, cluster_ports=True) as cluster:
+        leader, (follower, _) = cluster.leader(), cluster.followers()
+        wait_for(lambda: master_by_slots(follower)[1] == leader.cluster_port, "the leader is known")
+        with Connection(follower.cluster_port) as views, \
+                Connection(follower.sentinel_port) as sentinel:
+            for connection in (views, sentinel):  # it is let in
+                connection.call("PING")
+            follower.pause()
+            views.send("CLUSTER", "SLOTS")
+            sentinel.send("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")
+            leader.kill()
+            follower.resume()
+            assert views.read()[0][2][1] != leader.cluster_port
+            assert int(sentinel.read()[1]) != leader.port
+
+
 def read_events(connection, wanted, events):
     while wanted not in events:
         kind, *_, channel, text = connection.read()

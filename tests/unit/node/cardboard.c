@@ -148,6 +148,11 @@ bool peers_connected(const struct peers *peers, node_index peer)
     return peer == 1;
 }
 
+bool peers_alive(const struct peers *peers, node_index peer)
+{
+    return peers_connected(peers, peer);
+}
+
 uint32_t router_waiting(const struct router *router)
 {
     (void)router;
