@@ -15,62 +15,11 @@
 #include "cluster/records.h"
 #include "cluster/slots.h"
 #include "protocol/quorum.h"
+#include "tests/unit/cluster/put_records.h"
 
 static struct span text(const char *s)
 {
     return span_of(s, strlen(s));
-}
-
-static struct map_keyspace keyspace(uint32_t id, const char *name, const char *prefix,
-                                    uint32_t first_group, uint32_t partitions)
-{
-    struct map_keyspace k = { .id = id,
-                              .first_group = first_group,
-                              .partitions = partitions,
-                              .strategy = STRATEGY_RAFT,
-                              .partitioning = PARTITIONING_HASH,
-                              .state = KEYSPACE_IN_USE,
-                              .replicas = 3,
-                              .prefix_length = (uint8_t)strlen(prefix) };
-    (void)snprintf(k.name, sizeof k.name, "%s", name);
-    memcpy(k.prefix, prefix, k.prefix_length);
-    return k;
-}
-
-static enum map_status put_raw(struct map *map, enum map_record kind, uint32_t number,
-                               const uint8_t *value, size_t n)
-{
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    size_t length = map_key_write((struct map_key){ kind, number }, key);
-    return map_put(map, span_of(key, length), span_of(value, n));
-}
-
-static void put_keyspace(struct map *map, const struct map_keyspace *k)
-{
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    size_t n = map_keyspace_write(k, value);
-    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, k->id, value, n), MAP_OK);
-}
-
-static void put_partition(struct map *map, const struct map_partition *p)
-{
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    size_t n = map_partition_write(p, value);
-    assert_int_equal(put_raw(map, MAP_RECORD_PARTITION, p->group, value, n), MAP_OK);
-}
-
-static void erase(struct map *map, enum map_record kind, uint32_t number)
-{
-    assert_int_equal(put_raw(map, kind, number, NULL, 0), MAP_OK);
-}
-
-static void put_all(struct map *map, const struct map_keyspace *k)
-{
-    put_keyspace(map, k);
-    for (uint32_t i = 0; i < k->partitions; i++) {
-        struct map_partition p = map_found(k, i, k->first_group + i, 7, 0);
-        put_partition(map, &p);
-    }
 }
 
 static void test_keyspace_0_exists_always(void **state)
@@ -90,10 +39,10 @@ static void test_keyspace_0_exists_always(void **state)
     zero.maxmemory = 1000;
     put_keyspace(map, &zero);
     assert_int_equal(map_keyspace(map, 0)->maxmemory, 1000);
-    erase(map, MAP_RECORD_KEYSPACE, 0);
+    put_erased(map, MAP_RECORD_KEYSPACE, 0);
     assert_int_equal(map_keyspace(map, 0)->maxmemory, 0);
     assert_int_equal(map_partition_of_slot(map, 0, 5)->group, 0);
-    erase(map, MAP_RECORD_PARTITION, 0);
+    put_erased(map, MAP_RECORD_PARTITION, 0);
     assert_non_null(map_partition(map, 0));
     map_free(map);
 }
@@ -102,10 +51,10 @@ static void test_lookups(void **state)
 {
     (void)state;
     struct map *map = map_new();
-    struct map_keyspace bank = keyspace(17, "bank", "", 2, 100);
-    struct map_keyspace cart = keyspace(16, "cart", "cart:", 102, 3);
-    put_all(map, &bank);
-    put_all(map, &cart);
+    struct map_keyspace bank = a_keyspace(17, "bank", "", 2, 100);
+    struct map_keyspace cart = a_keyspace(16, "cart", "cart:", 102, 3);
+    put_all(map, &bank, 7, 0);
+    put_all(map, &cart, 7, 0);
     assert_int_equal(map_keyspace_count(map), 3);
     assert_int_equal(map_keyspace_at(map, 1)->id, 16);
     assert_int_equal(map_keyspace_at(map, 2)->id, 17);
@@ -148,7 +97,7 @@ static void test_the_longest_prefix_decides(void **state)
     for (uint32_t i = 0; i < ARRAY_COUNT(prefixes); i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "k%u", i);
-        struct map_keyspace k = keyspace(20 + i, name, prefixes[i], 2 + i, 1);
+        struct map_keyspace k = a_keyspace(20 + i, name, prefixes[i], 2 + i, 1);
         put_keyspace(map, &k);
     }
     assert_true(map_has_prefixes(map));
@@ -171,9 +120,9 @@ static void test_the_longest_prefix_decides(void **state)
         const struct map_keyspace *found = map_keyspace_of_key(map, span_of(key, n));
         assert_int_equal(found == NULL ? 0 : found->id, best);
     }
-    erase(map, MAP_RECORD_KEYSPACE, 20);
+    put_erased(map, MAP_RECORD_KEYSPACE, 20);
     assert_int_equal(map_keyspace_of_key(map, text("ax"))->id, 25);
-    erase(map, MAP_RECORD_KEYSPACE, 25);
+    put_erased(map, MAP_RECORD_KEYSPACE, 25);
     assert_null(map_keyspace_of_key(map, text("ax")));
     map_free(map);
 }
@@ -182,8 +131,8 @@ static void test_the_longest_prefix_decides(void **state)
 static void test_order_does_not_matter(void **state)
 {
     (void)state;
-    struct map_keyspace a = keyspace(30, "a", "", 2, 50);
-    struct map_keyspace b = keyspace(31, "b", "b", 52, 70);
+    struct map_keyspace a = a_keyspace(30, "a", "", 2, 50);
+    struct map_keyspace b = a_keyspace(31, "b", "b", 52, 70);
     struct rng rng = rng_from(9);
     for (uint32_t round = 0; round < 50; round++) {
         struct map *map = map_new();
@@ -213,8 +162,8 @@ static void test_order_does_not_matter(void **state)
         }
         for (uint32_t i = 0; i < 122; i++) {
             uint32_t what = order[121 - i];
-            erase(map, what >= 120 ? MAP_RECORD_KEYSPACE : MAP_RECORD_PARTITION,
-                  what >= 120 ? what - 90 : what + 2);
+            put_erased(map, what >= 120 ? MAP_RECORD_KEYSPACE : MAP_RECORD_PARTITION,
+                       what >= 120 ? what - 90 : what + 2);
         }
         assert_int_equal(map_partition_count(map), 1);
         assert_int_equal(map_keyspace_count(map), 1);
@@ -226,7 +175,7 @@ static void test_order_does_not_matter(void **state)
 static void test_two_groups_of_one_place_come_and_go(void **state)
 {
     (void)state;
-    struct map_keyspace k = keyspace(16, "users", "", 2, 1000);
+    struct map_keyspace k = a_keyspace(16, "users", "", 2, 1000);
     for (int among_others = 0; among_others < 2; among_others++) {
         struct map *map = map_new();
         struct map_partition first = map_found(&k, 999, 5, 7, 0);
@@ -234,11 +183,11 @@ static void test_two_groups_of_one_place_come_and_go(void **state)
         struct map_partition other = map_found(&k, 0, 2, 7, 0);
         put_partition(map, &first);
         put_partition(map, &second);
-        erase(map, MAP_RECORD_PARTITION, second.group);
+        put_erased(map, MAP_RECORD_PARTITION, second.group);
         if (among_others == 1) {
             put_partition(map, &other); /* in a row that is shorter */
         }
-        erase(map, MAP_RECORD_PARTITION, first.group);
+        put_erased(map, MAP_RECORD_PARTITION, first.group);
         assert_null(map_partition(map, first.group));
         assert_int_equal(map_partition_count(map), 1 + among_others);
         map_free(map);
@@ -249,8 +198,8 @@ static void test_a_reset_forgets_all(void **state)
 {
     (void)state;
     struct map *map = map_new();
-    struct map_keyspace a = keyspace(30, "a", "a", 2, 50);
-    put_all(map, &a);
+    struct map_keyspace a = a_keyspace(30, "a", "a", 2, 50);
+    put_all(map, &a, 7, 0);
     uint64_t before = map_changes(map);
     map_reset(map);
     assert_true(map_changes(map) > before);
@@ -258,7 +207,7 @@ static void test_a_reset_forgets_all(void **state)
     assert_int_equal(map_keyspace_count(map), 1);
     assert_false(map_has_prefixes(map));
     assert_null(map_partition(map, 2));
-    put_all(map, &a);
+    put_all(map, &a, 7, 0);
     assert_int_equal(map_partition_count(map), 51);
     map_free(map);
 }
@@ -268,8 +217,8 @@ static void test_newer_records_are_refused(void **state)
 {
     (void)state;
     struct map *map = map_new();
-    struct map_keyspace a = keyspace(30, "a", "", 2, 1);
-    put_all(map, &a);
+    struct map_keyspace a = a_keyspace(30, "a", "", 2, 1);
+    put_all(map, &a, 7, 0);
     uint8_t value[MAP_VALUE_BYTES_MAX];
     size_t n = map_keyspace_write(&a, value);
     value[0] = 2;
@@ -300,7 +249,7 @@ static void test_nodes_and_settings_come_back(void **state)
     assert_string_equal(map_node(map, 3)->zone, "eu-1a");
     assert_true(map_node(map, 3)->draining);
     assert_int_equal(map_node(map, 4)->id, 0);
-    erase(map, MAP_RECORD_NODE, 3);
+    put_erased(map, MAP_RECORD_NODE, 3);
     assert_int_equal(map_node(map, 3)->id, 0);
     struct map_settings s = { .level = 2, .next_group = 99, .balancing = true, .rate = 5 };
     n = map_settings_write(&s, value);
@@ -314,7 +263,7 @@ static void test_nodes_and_settings_come_back(void **state)
 static void test_wishes_are_counted_and_settled(void **state)
 {
     (void)state;
-    struct map_keyspace k = keyspace(16, "k", "", 2, 4);
+    struct map_keyspace k = a_keyspace(16, "k", "", 2, 4);
     struct map_partition p = map_found(&k, 3, 5, 7, 1);
     assert_int_equal(p.last_slot, SLOTS - 1);
     assert_int_equal(p.epoch, 1);
@@ -340,8 +289,8 @@ static void test_an_index_is_free_when_nobody_speaks_of_it(void **state)
 {
     (void)state;
     struct map *map = map_new();
-    struct map_keyspace k = keyspace(16, "k", "", 2, 2);
-    put_all(map, &k);
+    struct map_keyspace k = a_keyspace(16, "k", "", 2, 2);
+    put_all(map, &k, 7, 0);
     struct map_partition p = *map_partition(map, 3);
     assert_false(map_index_is_free(map, 2));
     assert_true(map_index_is_free(map, 3));
@@ -380,8 +329,8 @@ static void test_random_partitions_come_back(void **state)
     (void)state;
     struct rng rng = rng_from(77);
     for (uint32_t i = 0; i < 20000; i++) {
-        struct map_keyspace k = keyspace(16 + (uint32_t)rng_below(&rng, 60000), "k", "", 2,
-                                         1 + (uint32_t)rng_below(&rng, KEYSPACE_PARTITIONS_MAX));
+        struct map_keyspace k = a_keyspace(16 + (uint32_t)rng_below(&rng, 60000), "k", "", 2,
+                                           1 + (uint32_t)rng_below(&rng, KEYSPACE_PARTITIONS_MAX));
         uint32_t index = (uint32_t)rng_below(&rng, k.partitions);
         struct map_partition p =
             map_found(&k, index, k.first_group + index, (uint16_t)(1 + rng_below(&rng, 0x7fff)),

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "cluster/records.h"
 #include "facades_world.h"
 #include "node/subscribe.h"
+#include "tests/unit/cluster/put_records.h"
 
 const char *id_of(node_index i)
 {
@@ -53,26 +53,10 @@ int facades_clean(void **state)
     return 0;
 }
 
-static void put_record(enum map_record kind, uint32_t number, struct span value)
-{
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    size_t n = map_key_write((struct map_key){ kind, number }, key);
-    assert_int_equal(map_put(node.map, span_of(key, n), value), MAP_OK);
-}
-
 void facades_make_keyspace(void)
 {
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    struct map_keyspace k = { .id = 16, .first_group = 2, .partitions = 4, .replicas = 3 };
-    k.strategy = STRATEGY_RAFT;
-    k.partitioning = PARTITIONING_HASH;
-    k.state = KEYSPACE_IN_USE;
-    strcpy(k.name, "orders");
-    put_record(MAP_RECORD_KEYSPACE, k.id, span_of(value, map_keyspace_write(&k, value)));
-    for (uint32_t i = 0; i < 4; i++) {
-        struct map_partition p = map_found(&k, i, 2 + i, 7, NODE_NONE);
-        put_record(MAP_RECORD_PARTITION, p.group, span_of(value, map_partition_write(&p, value)));
-    }
+    struct map_keyspace k = a_keyspace(16, "orders", "", 2, 4);
+    put_all(node.map, &k, 7, NODE_NONE);
     strcpy(node.config.cluster_keyspace, "orders");
     for (node_index i = 0; i < 3; i++) {
         strcpy(node.places[i].place.keyspace, "orders");

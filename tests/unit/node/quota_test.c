@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "cluster/records.h"
 #include "node/node.h"
 #include "node/quota.h"
 #include "node/replica.h"
+#include "tests/unit/cluster/put_records.h"
 
 static struct node node;
 static struct partition partition;
@@ -62,25 +62,11 @@ static const struct command_spec *set, *get, *del, *wait;
 /* Keyspace 16 with two partitions; group 2 is the one that is led here. */
 static void limit(uint64_t maxmemory, uint64_t maxops)
 {
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    struct map_keyspace k = { .id = 16,
-                              .first_group = 2,
-                              .partitions = 2,
-                              .strategy = STRATEGY_RAFT,
-                              .partitioning = PARTITIONING_HASH,
-                              .state = KEYSPACE_IN_USE,
-                              .replicas = 1,
-                              .maxmemory = maxmemory,
-                              .maxops = maxops,
-                              .name = "cart" };
-    size_t n = map_key_write((struct map_key){ MAP_RECORD_KEYSPACE, 16 }, key);
-    assert_int_equal(
-        map_put(node.map, span_of(key, n), span_of(value, map_keyspace_write(&k, value))), MAP_OK);
-    struct map_partition p = map_found(&k, 0, 2, 1, 0);
-    n = map_key_write((struct map_key){ MAP_RECORD_PARTITION, 2 }, key);
-    assert_int_equal(
-        map_put(node.map, span_of(key, n), span_of(value, map_partition_write(&p, value))), MAP_OK);
+    struct map_keyspace k = a_keyspace(16, "cart", "", 2, 2);
+    k.replicas = 1;
+    k.maxmemory = maxmemory;
+    k.maxops = maxops;
+    put_all(node.map, &k, 1, 0);
     node.quotas++;
 }
 

@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "cluster/records.h"
 #include "node/leaders.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/route.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define GROUPS 64
 
@@ -42,39 +42,19 @@ node_index replica_me(const struct replica *r)
 
 /* --- Tools ---------------------------------------------------------------------------------- */
 
-static void put(struct map_key key, const uint8_t *value, size_t n)
-{
-    uint8_t bytes[MAP_KEY_BYTES_MAX];
-    assert_int_equal(
-        map_put(node.map, span_of(bytes, map_key_write(key, bytes)), span_of(value, n)), MAP_OK);
-}
-
 static void create(uint32_t id, const char *name, const char *prefix, uint32_t first_group,
                    uint32_t count)
 {
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    struct map_keyspace k = { .id = id,
-                              .first_group = first_group,
-                              .partitions = count,
-                              .strategy = STRATEGY_RAFT,
-                              .partitioning = PARTITIONING_HASH,
-                              .state = KEYSPACE_IN_USE,
-                              .replicas = 3,
-                              .prefix_length = (uint8_t)strlen(prefix) };
-    memcpy(k.prefix, prefix, strlen(prefix));
-    memcpy(k.name, name, strlen(name) + 1);
-    put((struct map_key){ MAP_RECORD_KEYSPACE, id }, value, map_keyspace_write(&k, value));
-    for (uint32_t i = 0; i < count; i++) {
-        struct map_partition p = map_found(&k, i, first_group + i, 7, 0);
-        put((struct map_key){ MAP_RECORD_PARTITION, p.group }, value,
-            map_partition_write(&p, value));
-        partitions[p.group] = (struct partition){ .node = &node, .group = p.group };
+    struct map_keyspace k = a_keyspace(id, name, prefix, first_group, count);
+    put_all(node.map, &k, 7, 0);
+    for (uint32_t group = first_group; group < first_group + count; group++) {
+        partitions[group] = (struct partition){ .node = &node, .group = group };
     }
 }
 
 static void drop(uint32_t id)
 {
-    put((struct map_key){ MAP_RECORD_KEYSPACE, id }, NULL, 0);
+    put_erased(node.map, MAP_RECORD_KEYSPACE, id);
 }
 
 static int begin(void **state)

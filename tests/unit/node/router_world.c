@@ -10,11 +10,11 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "cluster/records.h"
 #include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "router_world.h"
+#include "tests/unit/cluster/put_records.h"
 
 struct world *world;
 
@@ -262,32 +262,14 @@ static bool is_congested(const struct stream *stream)
     return false;
 }
 
-static void put_record(struct map_key key, const uint8_t *value, size_t n)
-{
-    uint8_t bytes[MAP_KEY_BYTES_MAX];
-    struct span at = span_of(bytes, map_key_write(key, bytes));
-    assert_int_equal(map_put(world->node.map, at, span_of(value, n)), MAP_OK);
-}
-
 static void make_keyspace(void)
 {
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    struct map_keyspace k = { .id = 16,
-                              .first_group = GROUP_FIRST,
-                              .partitions = MORE,
-                              .strategy = STRATEGY_RAFT,
-                              .partitioning = PARTITIONING_HASH,
-                              .state = KEYSPACE_IN_USE,
-                              .replicas = 3,
-                              .name = "cart" };
+    struct map_keyspace k = a_keyspace(16, "cart", "", GROUP_FIRST, MORE);
     world->node.map = map_new();
-    put_record((struct map_key){ MAP_RECORD_KEYSPACE, k.id }, value, map_keyspace_write(&k, value));
+    put_all(world->node.map, &k, 14, 2); /* nodes 1 to 3 */
     for (uint32_t i = 0; i < MORE; i++) {
-        struct map_partition p = map_found(&k, i, GROUP_FIRST + i, 14, 2); /* nodes 1 to 3 */
-        put_record((struct map_key){ MAP_RECORD_PARTITION, p.group }, value,
-                   map_partition_write(&p, value));
         world->more[i] = (struct partition){ .node = &world->node,
-                                             .group = p.group,
+                                             .group = GROUP_FIRST + i,
                                              .replica = &world->replicas[i] };
         world->replicas[i] = (struct replica){ .leader = NODE_NONE, .room = 100 };
     }
