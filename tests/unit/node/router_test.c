@@ -275,6 +275,20 @@ static void test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2(void **stat
     assert_string_equal(proposed(), "a ");
 }
 
+/* Else nobody would find what is acknowledged: all others look for it in the other keyspace. */
+static void test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1(void **state)
+{
+    (void)state;
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    learn_prefix("c");
+    relay(1, 1, "c");
+    assert_int_equal(world->node.pending_count, 0);
+    relay(2, 1, "d");
+    assert_string_equal(proposed(), "d ");
+    assert_string_equal(world->peers.replies, "1:42 "); /* ASTRAY */
+}
+
 static void test_a_malformed_operation_is_noticed(void **state)
 {
     (void)state;
@@ -488,6 +502,7 @@ int main(void)
         ROUTER_TEST(test_without_any_space_all_writes_are_refused),
         ROUTER_TEST(test_one_hop_only_T3),
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
+        ROUTER_TEST(test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
         ROUTER_TEST(test_a_read_with_references_is_noticed),
         ROUTER_TEST(test_pieces_wait_for_credit_R4),

@@ -262,6 +262,12 @@ static bool is_congested(const struct stream *stream)
     return false;
 }
 
+void learn_prefix(const char *prefix)
+{
+    struct map_keyspace k = a_keyspace(16, "cart", prefix, GROUP_FIRST, MORE);
+    put_keyspace(world->node.map, &k);
+}
+
 static void make_keyspace(void)
 {
     struct map_keyspace k = a_keyspace(16, "cart", "", GROUP_FIRST, MORE);

@@ -57,6 +57,8 @@ void turn_later(qr_time elapsed);
 void answer(uint32_t nth, enum qr_status status, const char *reply);
 void answer_from(node_index from, uint32_t nth, enum qr_status status, const char *reply);
 void assert_heard(const char *expected);
+/* This node knows of a prefix of the keyspace "cart" now. */
+void learn_prefix(const char *prefix);
 const char *proposed(void);
 
 #endif
