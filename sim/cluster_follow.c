@@ -62,6 +62,27 @@ static void found(struct cluster *c, struct sim_group *g, node_index machine,
     node_start(w, n);
 }
 
+static uint16_t alive(const struct cluster *c, node_index machine)
+{
+    uint16_t set = node_bit(machine);
+    for (node_index i = 0; i < c->machine_count; i++) {
+        set |= c->now - c->machines[machine].seen[i] < 100000 ? node_bit(i) : 0;
+    }
+    return set;
+}
+
+/* F11: a replica that is made or starts again. */
+static void call(struct cluster *c, struct sim_group *g, node_index machine)
+{
+    struct world *w = cluster_world(c, g);
+    const struct map_partition *p = map_partition(c->machines[machine].control.map, g->id);
+    struct event e = { .kind = EVENT_ADMIN };
+    e.admin.order = ADMIN_CALL;
+    if (p != NULL && follow_caller(p, alive(c, machine)) == machine) {
+        node_step(w, &w->nodes[machine], &e);
+    }
+}
+
 /* Not a crash: the connections stay open. */
 static void stop(struct sim_node *n)
 {
@@ -160,6 +181,7 @@ void follow_restarted(struct cluster *c, struct sim_group *g, node_index machine
     struct world *w = cluster_world(c, g);
     if (w->nodes[machine].life == LIFE_NODE) {
         node_start(w, &w->nodes[machine]);
+        call(c, g, machine);
     }
 }
 
@@ -215,6 +237,7 @@ static void carry_out(struct cluster *c, struct sim_group *g, node_index machine
     case FOLLOW_FOUND:
     case FOLLOW_JOIN:
         found(c, g, machine, map_partition(map, g->id), action->kind == FOLLOW_JOIN);
+        call(c, g, machine);
         g->paced[machine] = 0;
         break;
     case FOLLOW_DELETE:
@@ -242,15 +265,6 @@ static void carry_out(struct cluster *c, struct sim_group *g, node_index machine
         c->counters->shaken++;
         cluster_crash(c, machine, true, (qr_time)rng_below(&c->rng, 300000));
     }
-}
-
-static uint16_t alive(const struct cluster *c, node_index machine)
-{
-    uint16_t set = node_bit(machine);
-    for (node_index i = 0; i < c->machine_count; i++) {
-        set |= c->now - c->machines[machine].seen[i] < 100000 ? node_bit(i) : 0;
-    }
-    return set;
 }
 
 void follow_tick(struct cluster *c, node_index machine)

@@ -284,8 +284,13 @@ static void draw_orders(struct drawing *d)
 {
     if (half(&d->rng)) {
         add(d, 0, ACTION_TRANSFER, half(&d->rng) ? some_node(d) : NODE_NONE, 0, 0);
+        return;
+    }
+    int64_t which = (int64_t)rng_below(&d->rng, 2 + d->o->nodes);
+    if (which < 2) {
+        add(d, 0, ACTION_READ_MODE, which, 0, 0);
     } else {
-        add(d, 0, ACTION_READ_MODE, (int64_t)rng_below(&d->rng, 2), 0, 0);
+        add(d, 0, ACTION_CALL, which - 2, 0, 0);
     }
 }
 

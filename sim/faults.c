@@ -327,6 +327,9 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
             push_admin(w, i, ADMIN_READ_MODE, x->a);
         }
         return true;
+    case ACTION_CALL:
+        push_admin(w, (node_index)x->a, ADMIN_CALL, 0);
+        return w->nodes[x->a].up;
     case ACTION_NETWORK:
         w->options.loss = (uint64_t)x->a;
         w->options.duplicate = (uint64_t)x->b;

@@ -24,6 +24,15 @@ struct membership follow_first_members(const struct map_partition *partition, no
     return (struct membership){ .voters = partition->founders };
 }
 
+node_index follow_caller(const struct map_partition *p, uint16_t alive)
+{
+    uint16_t could = (uint16_t)(p->held & alive);
+    if (p->prefers != NODE_NONE && (could & node_bit(p->prefers)) != 0) {
+        return p->prefers;
+    }
+    return could != 0 ? set_first(could) : NODE_NONE;
+}
+
 bool follow_look(struct follow_fresh *fresh, const struct outlook *zero, qr_slot applied)
 {
     if (fresh->fresh) {

@@ -49,6 +49,10 @@
  *    the only other one the protocol refuses the swap until it has all.
  * F10 Who prefers to lead gets leadership when all else is settled and it could lead at once.
  *
+ * F11 Who prefers to lead calls the first election, at once (ADMIN_CALL), and the others wait for
+ *     their time-outs; where it is away the first of those that are not does. It asks before it
+ *     counts: whoever knows a leader tells it so by not answering.
+ *
  * Pure: no clock, no memory of earlier answers. The caller paces what it hears again and again. */
 #ifndef CLUSTER_FOLLOW_H
 #define CLUSTER_FOLLOW_H
@@ -104,6 +108,9 @@ struct follow_action follow(const struct map *map, uint32_t group, const struct 
 /* The membership that slot 0 of the group's log states (F4). */
 struct membership follow_first_members(const struct map_partition *partition, node_index me,
                                        bool forgetful);
+
+/* Who calls an election where nobody leads (F11); NODE_NONE: nobody of it is alive. */
+node_index follow_caller(const struct map_partition *partition, uint16_t alive);
 
 /* Whether the map once had that group and has it no more. */
 bool follow_is_gone(const struct map *map, uint32_t group);

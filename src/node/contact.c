@@ -159,6 +159,11 @@ qr_time contact_turn(struct node *node, qr_time now)
     return c->next;
 }
 
+uint16_t contact_alive(const struct node *node)
+{
+    return (uint16_t)(node->contact.told | node_bit((node_index)identity_me(&node->identity)));
+}
+
 bool lease_held(const struct node *node)
 {
     return leases_held(&node->contact.leases, io_now(node->io));

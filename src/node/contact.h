@@ -32,6 +32,9 @@ bool contact_receive(struct node *node, node_index from, uint8_t kind, struct sp
 /* In every turn; returns when it wants to be called next. */
 qr_time contact_turn(struct node *node, qr_time now);
 
+/* The nodes that are up, this one among them. */
+uint16_t contact_alive(const struct node *node);
+
 /* Whether this node holds its lease with group 0. */
 bool lease_held(const struct node *node);
 /* For how long the lease of that node has been gone, by the count of group 0's leader; 0: it may

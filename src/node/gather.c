@@ -267,7 +267,7 @@ static void free_gather(struct gather *g)
 static void ask(struct gather *g, uint32_t group)
 {
     struct pending *parent = g->parent;
-    struct partition *partition = partition_of_group(g->router->node, group);
+    struct partition *partition = partitions_of_map(g->router->node, group);
     g->asked++;
     if (partition == NULL) {
         gather_fail(g, group, "CLUSTERDOWN the partition is not there");

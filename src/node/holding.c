@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "cluster/map.h"
+#include "node/births.h"
 #include "node/checkpoint_place.h"
 #include "node/contact.h"
 #include "node/damage.h"
@@ -67,6 +68,7 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
     char message[600];
     message[0] = 0;
     struct replica_base base = first_base(node, mp, joins);
+    bool log_knew = log_knows(node, p->group);
     qr_assert(p->replica == NULL && p->engine == NULL);
     quarantine_open(p);
     p->engine = engine_new(&node->engine_config);
@@ -89,8 +91,8 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
         node_fail(node, why);
         return false;
     }
-    partition_wake(p);
     set_read_mode(p);
+    births_begin(p, !joins && !log_knew);
     return true;
 }
 
@@ -141,11 +143,6 @@ static void change_members(struct partition *p, const struct follow_action *todo
     (void)replica_change_for(p->replica, &event, todo->epoch); /* refused: it is tried again */
 }
 
-static uint16_t alive(const struct node *node)
-{
-    return (uint16_t)(node->contact.told | node_bit(me_of(node)));
-}
-
 static struct follow_action find_out(struct partition *p, struct outlook *outlook)
 {
     struct node *node = p->node;
@@ -153,7 +150,7 @@ static struct follow_action find_out(struct partition *p, struct outlook *outloo
                                 .fresh = node->holding.fresh.fresh,
                                 .log_knows = log_knows(node, p->group),
                                 .log_lost = node->forgetful,
-                                .alive = alive(node) };
+                                .alive = contact_alive(node) };
     view.has_replica = p->replica != NULL || view.log_knows;
     if (p->replica != NULL) {
         qr_slot slot;
@@ -239,10 +236,7 @@ static void begin_sweep(struct node *node, qr_time now)
 {
     struct holding *h = &node->holding;
     uint64_t changes = map_changes(node->map);
-    bool was_fresh = h->fresh.fresh;
-    (void)follow_look(&h->fresh, replica_seen(node->zero->replica),
-                      replica_applied(node->zero->replica));
-    h->full = changes != h->seen || now >= h->next_full || h->fresh.fresh != was_fresh;
+    h->full = changes != h->seen || now >= h->next_full;
     h->sweeping = changes;
     h->cursor = 0;
     h->phase = changes != h->seen ? HOLDING_MAP : HOLDING_OURS;
@@ -312,9 +306,25 @@ void holding_open(struct node *node)
     node->holding = (struct holding){ .fresh = { .upto = group.last_slot }, .seen = UINT64_MAX };
 }
 
+/* How far group 0 is. */
+static void look_at_zero(struct node *node)
+{
+    struct holding *h = &node->holding;
+    const struct outlook *zero = replica_seen(node->zero->replica);
+    qr_slot applied = replica_applied(node->zero->replica);
+    if (!h->fresh.fresh && follow_look(&h->fresh, zero, applied)) {
+        h->next = h->next_full = 0;
+    }
+    h->current =
+        h->fresh.fresh && zero->leader != NODE_NONE && zero->commit > 0 && applied >= zero->commit;
+}
+
 void holding_turn(struct node *node, qr_time now)
 {
     struct holding *h = &node->holding;
+    if (!h->current && !node->zero->loading) {
+        look_at_zero(node);
+    }
     if (h->phase == HOLDING_RESTS) {
         bool changed = map_changes(node->map) != h->seen;
         bool due = now >= h->next && (h->restless > 0 || !h->fresh.fresh || now >= h->next_full);

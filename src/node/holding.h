@@ -15,6 +15,8 @@ struct partition;
 
 struct holding {
     struct follow_fresh fresh;
+    bool current;      /* a leader of group 0 was heard and caught up with, once since the start:
+                          this node knows which keyspaces there are */
     uint64_t seen;     /* changes of the map that have been looked at */
     uint64_t sweeping; /* ... that the sweep under way looks at */
     uint32_t cursor;   /* of the sweep: a group of the map, or an index of ours, from behind */

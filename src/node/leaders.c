@@ -72,6 +72,7 @@ void leaders_look(struct partition *partition, bool leads, qr_term term)
             (struct leader_word){ .group = partition->group, .term = term };
     }
     leaders->count++;
+    leaders->begun++;
     partition->node->again = true; /* it is told at the end of this turn, or of one more */
 }
 

@@ -31,6 +31,7 @@ struct leader_word {
 
 /* Of a node. */
 struct leaders {
+    uint64_t begun;                            /* leaderships of partitions on this node, ever */
     struct leader_word news[LEADERS_NEWS_MAX]; /* groups that this node leads since this turn */
     uint32_t count;
     uint32_t cursor[MEMBERS_MAX]; /* the group that a peer was told of last, */

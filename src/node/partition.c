@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "engine/engine.h"
+#include "node/births.h"
 #include "node/keeper.h"
 #include "node/quarantine.h"
 #include "node/repair.h"
@@ -57,6 +58,7 @@ void partition_house(struct partition *p, qr_time now)
 {
     partition_wake_at(p, quarantine_turn(p, now));
     repairer_turn(p, now);
+    births_turn(p, now);
 }
 
 void partition_tidy(struct partition *p)

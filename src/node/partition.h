@@ -55,6 +55,8 @@ struct partition {
     struct repairer *repairer; /* NULL: the log is whole */
     struct repair_figures repair;
 
+    qr_time call_at;   /* an election is called then if nobody leads (births.h); 0: it is not */
+    uint8_t calls;     /* so far */
     bool leases;       /* linearizable reads by leader lease */
     bool restless;     /* something is left to do about its replica (holding.h) */
     bool led;          /* as of its last turn: it leads and can serve; */

@@ -1,6 +1,7 @@
 #include "node/partitions.h"
 
 #include "base/alloc.h"
+#include "cluster/map.h"
 #include "node/node.h"
 
 /* Groups are numbered one after the other: any odd factor spreads them. */
@@ -54,6 +55,13 @@ struct partition *partitions_add(struct node *node, uint32_t group)
     ps->all[ps->count++] = p;
     ps->places[find_place(ps, group)] = ps->count;
     return p;
+}
+
+struct partition *partitions_of_map(struct node *node, uint32_t group)
+{
+    struct partition *p = partition_of_group(node, group);
+    bool added = p == NULL && map_partition(node->map, group) != NULL;
+    return added ? partitions_add(node, group) : p;
 }
 
 /* Those behind a place that is free now move up, as far as they may. */

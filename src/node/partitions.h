@@ -22,6 +22,9 @@ static inline struct partition *partitions_at(const struct partitions *partition
 
 /* A partition that is not there yet, without a replica. */
 struct partition *partitions_add(struct node *node, uint32_t group);
+/* The partition of the group: also of one that the map has and the sweep has not come to yet
+ * (holding.h). NULL: there is no such group. */
+struct partition *partitions_of_map(struct node *node, uint32_t group);
 /* It goes, and its state; its replica and what is beside it are gone already. The last one takes
  * its index (partitions_at). */
 void partitions_remove(struct partition *partition);

@@ -12,12 +12,13 @@
 #include <string.h>
 
 #define REPORT_INTERVAL (200 * QR_MILLISECOND)
-#define REPORT_FRAMES_PER_TURN 4u /* the rest of what changed goes with the next ones */
+#define REPORT_PAUSE (20 * QR_MILLISECOND) /* at least, also when there is news: all is looked at */
+#define REPORT_FRAMES_PER_TURN 4u          /* the rest of what changed goes with the next ones */
 
 /* What was heard of a group. */
 struct group_news {
     struct partition_report report;
-    node_index leader;
+    node_index leader; /* NODE_NONE: it leads no more */
 };
 
 /* What was heard of a node. */
@@ -31,13 +32,16 @@ struct node_news {
 
 struct reports {
     struct reporting told; /* what this node tells */
-    qr_time next;
+    qr_time next, told_at;
     uint64_t told_version;
+    uint64_t told_begun; /* leaderships of this node that had begun */
 
     uint64_t nonce; /* of the latest question */
     struct node_news node[MEMBERS_MAX];
-    struct group_news *groups; /* in order of group */
+    struct group_news *groups; /* in no order */
     uint32_t count, cap;
+    uint32_t *places; /* open addressing by group: index + 1, 0: free */
+    uint32_t place_count;
     struct report received; /* the one being taken in */
     uint8_t frame[REPORT_BYTES_MAX];
 };
@@ -53,52 +57,56 @@ void reports_free(struct reports *reports)
 {
     reporting_free(&reports->told);
     free(reports->groups);
+    free(reports->places);
     free(reports);
 }
 
 /* --- What is heard --------------------------------------------------------------------------- */
 
-/* Where the group is among those that are known, or would be. */
-static uint32_t news_place(const struct reports *reports, uint32_t group)
+static uint32_t home_of(const struct reports *reports, uint32_t group)
 {
-    uint32_t low = 0;
-    uint32_t high = reports->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (reports->groups[middle].report.group < group) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return group * 2654435761u & (reports->place_count - 1);
 }
 
+/* Where the group is, or where it would stand. */
+static uint32_t find_place(const struct reports *reports, uint32_t group)
+{
+    uint32_t at = home_of(reports, group);
+    while (reports->places[at] != 0 &&
+           reports->groups[reports->places[at] - 1].report.group != group) {
+        at = (at + 1) & (reports->place_count - 1);
+    }
+    return at;
+}
+
+static void spread(struct reports *reports)
+{
+    free(reports->places);
+    reports->place_count = reports->cap * 2;
+    reports->places = qr_zalloc(reports->place_count * sizeof *reports->places);
+    for (uint32_t i = 0; i < reports->count; i++) {
+        reports->places[find_place(reports, reports->groups[i].report.group)] = i + 1;
+    }
+}
+
+/* Also when it has no leader any more; NULL: nothing was ever heard of it. */
 static struct group_news *find(const struct reports *reports, uint32_t group)
 {
-    uint32_t at = news_place(reports, group);
-    bool known = at < reports->count && reports->groups[at].report.group == group;
-    return known ? &reports->groups[at] : NULL;
+    uint32_t at = reports->count > 0 ? reports->places[find_place(reports, group)] : 0;
+    return at != 0 ? &reports->groups[at - 1] : NULL;
 }
 
-static void forget(struct reports *reports, uint32_t at)
+static struct group_news *add(struct reports *reports, uint32_t group)
 {
-    reports->count--;
-    memmove(reports->groups + at, reports->groups + at + 1,
-            (reports->count - at) * sizeof *reports->groups);
-}
-
-static void insert(struct reports *reports, node_index from, const struct partition_report *r)
-{
-    uint32_t at = news_place(reports, r->group);
     if (reports->count == reports->cap) {
-        reports->cap = reports->cap * 2 + 16;
+        reports->cap = reports->cap == 0 ? 16 : reports->cap * 2;
         reports->groups = qr_realloc(reports->groups, reports->cap * sizeof *reports->groups);
+        spread(reports);
     }
-    memmove(reports->groups + at + 1, reports->groups + at,
-            (reports->count - at) * sizeof *reports->groups);
-    reports->groups[at] = (struct group_news){ .report = *r, .leader = from };
-    reports->count++;
+    struct group_news *news = &reports->groups[reports->count++];
+    *news = (struct group_news){ .report = { .group = group }, .leader = NODE_NONE };
+    reports->places[find_place(reports, group)] = reports->count;
+    return news;
 }
 
 /* A term of 0 says that the sender leads the group no more. */
@@ -109,14 +117,13 @@ static void take_partition(struct node *node, node_index from, const struct part
     if (map_partition(node->map, r->group) == NULL) {
         return; /* dropped, or not known here yet: it is told again */
     }
-    if (known == NULL || known->report.epoch != r->epoch) {
+    if (known == NULL || known->leader == NODE_NONE || known->report.epoch != r->epoch) {
         node->control->planner.next = 0;
     }
-    if (known == NULL && r->term != 0) {
-        insert(reports, from, r);
-    } else if (known != NULL && r->term == 0 && known->leader == from) {
-        forget(reports, (uint32_t)(known - reports->groups));
-    } else if (known != NULL && r->term >= known->report.term) {
+    known = known != NULL ? known : add(reports, r->group);
+    if (r->term == 0 && known->leader == from) {
+        known->leader = NODE_NONE;
+    } else if (r->term != 0 && (known->leader == NODE_NONE || r->term >= known->report.term)) {
         *known = (struct group_news){ .report = *r, .leader = from };
     }
 }
@@ -124,13 +131,11 @@ static void take_partition(struct node *node, node_index from, const struct part
 /* What a node led, it leads no more. */
 static void forget_node(struct reports *reports, node_index from)
 {
-    uint32_t kept = 0;
     for (uint32_t i = 0; i < reports->count; i++) {
-        if (reports->groups[i].leader != from) {
-            reports->groups[kept++] = reports->groups[i];
+        if (reports->groups[i].leader == from) {
+            reports->groups[i].leader = NODE_NONE;
         }
     }
-    reports->count = kept;
     reports->node[from] = (struct node_news){ .answered = 0 };
 }
 
@@ -144,7 +149,10 @@ static void forget_dropped(struct node *node)
             reports->groups[kept++] = reports->groups[i];
         }
     }
-    reports->count = kept;
+    if (kept < reports->count) {
+        reports->count = kept;
+        spread(reports);
+    }
 }
 
 static void take(struct node *node, node_index from, const struct report *report)
@@ -214,6 +222,8 @@ static void tell(struct node *node, node_index leader)
         }
     }
     reports->told_version = control_version(node);
+    reports->told_at = node->clock;
+    reports->told_begun = node->leaders.begun;
     reports->next = node->clock + REPORT_INTERVAL;
 }
 
@@ -221,6 +231,10 @@ void reports_turn(struct node *node, qr_time now)
 {
     struct reports *reports = node->control->reports;
     node_index leader = replica_leader(node->zero->replica);
+    qr_time soon = reports->told_at + REPORT_PAUSE;
+    if (reports->told_begun != node->leaders.begun && soon < reports->next) {
+        reports->next = soon; /* somebody may wait for a leader (control.h) */
+    }
     bool due = now >= reports->next || reports->told_version != control_version(node);
     if (due && leader != NODE_NONE) {
         if (replica_leads(node->zero->replica) && reports->told_version != control_version(node)) {
@@ -269,7 +283,7 @@ const struct partition_report *reports_of_group(const struct node *node, uint32_
                                                 node_index *leader)
 {
     const struct group_news *known = find(node->control->reports, group);
-    if (known == NULL || !counts(node, known->leader)) {
+    if (known == NULL || known->leader == NODE_NONE || !counts(node, known->leader)) {
         return NULL;
     }
     *leader = known->leader;
@@ -318,10 +332,15 @@ void reports_use(const struct node *node, uint32_t keyspace, struct keyspace_use
 
 bool reports_keyspace_is_led(const struct node *node, uint32_t keyspace)
 {
-    struct keyspace_use use;
     const struct map_keyspace *k = map_keyspace(node->map, keyspace);
-    reports_use(node, keyspace, &use);
-    return k == NULL || use.partitions == k->partitions;
+    for (uint32_t i = 0; k != NULL && i < k->partitions; i++) {
+        node_index leader;
+        if (reports_of_group(node, map_partition_at(node->map, keyspace, i)->group, &leader) ==
+            NULL) {
+            return false; /* it is asked again soon: no look at the others */
+        }
+    }
+    return true;
 }
 
 uint32_t reports_level(const struct node *node, node_index index)

@@ -87,9 +87,9 @@ static bool is_between_databases(const struct command_spec *spec, const struct s
 
 /* --- Routes --------------------------------------------------------------------------------- */
 
-static void look_at(const struct node *node, struct route *out, uint32_t group)
+static void look_at(struct node *node, struct route *out, uint32_t group)
 {
-    out->partition = partition_of_group(node, group);
+    out->partition = partitions_of_map(node, group);
     if (out->partition == NULL) {
         out->kind = ROUTE_UNPLACED;
         return;
@@ -99,7 +99,7 @@ static void look_at(const struct node *node, struct route *out, uint32_t group)
 }
 
 /* The partition, once the keyspace and the slot are known. */
-static void find_partition(const struct node *node, struct route *out)
+static void find_partition(struct node *node, struct route *out)
 {
     uint32_t group = 0;
     if (!is_of_zero(out->keyspace)) {
@@ -114,9 +114,8 @@ static void find_partition(const struct node *node, struct route *out)
     }
 }
 
-void route_of(const struct node *node, const struct selected *selected,
-              const struct command_spec *spec, const struct span *argv, uint32_t argc,
-              struct route *out)
+void route_of(struct node *node, const struct selected *selected, const struct command_spec *spec,
+              const struct span *argv, uint32_t argc, struct route *out)
 {
     struct key_range keys = command_keys(spec, argc);
     *out = (struct route){ .kind = ROUTE_ONE,
@@ -146,7 +145,7 @@ void route_of(const struct node *node, const struct selected *selected,
     }
 }
 
-void route_of_slot(const struct node *node, uint32_t keyspace, uint16_t slot, struct route *out)
+void route_of_slot(struct node *node, uint32_t keyspace, uint16_t slot, struct route *out)
 {
     *out = (struct route){ .kind = ROUTE_ONE,
                            .keyspace = map_keyspace(node->map, keyspace),

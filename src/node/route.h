@@ -42,12 +42,11 @@ struct route {
 
 /* `argv` includes the name; its arity fits. Where an argument is kept apart only its beginning need
  * be there. */
-void route_of(const struct node *node, const struct selected *selected,
-              const struct command_spec *spec, const struct span *argv, uint32_t argc,
-              struct route *out);
+void route_of(struct node *node, const struct selected *selected, const struct command_spec *spec,
+              const struct span *argv, uint32_t argc, struct route *out);
 
 /* The same for one slot of a keyspace (CLUSTER SLOTS and the like). */
-void route_of_slot(const struct node *node, uint32_t keyspace, uint16_t slot, struct route *out);
+void route_of_slot(struct node *node, uint32_t keyspace, uint16_t slot, struct route *out);
 
 /* The refusal in words; only where kind is one of the refused. */
 void route_refuse(const struct route *route, const struct command_spec *spec, struct reply *reply);

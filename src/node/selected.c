@@ -29,6 +29,15 @@ static void choose(const struct map_keyspace *keyspace, struct selected *out)
     *out = (struct selected){ .keyspace = keyspace->id, .first_group = keyspace->first_group };
 }
 
+/* It may be there, for all that this node knows (holding.h). */
+static void refuse_unknown(const struct node *node, const char *error, struct reply *reply)
+{
+    reply_error(reply, node->holding.current
+                           ? error
+                           : "LOADING this node has just started and does not know yet which "
+                             "keyspaces there are: try again in a moment");
+}
+
 /* A number: Redis's words where it is none that there is. */
 static bool select_number(const struct node *node, int64_t number, struct selected *out,
                           struct reply *reply)
@@ -46,6 +55,8 @@ static bool select_number(const struct node *node, int64_t number, struct select
     } else if (is_there(keyspace)) {
         choose(keyspace, out);
         return true;
+    } else if (fits && number >= DATABASES) {
+        refuse_unknown(node, "ERR DB index is out of range", reply);
     } else {
         reply_error(reply, "ERR DB index is out of range");
     }
@@ -61,7 +72,7 @@ bool route_select(const struct node *node, struct span what, struct selected *ou
     }
     const struct map_keyspace *keyspace = map_keyspace_named(node->map, what);
     if (!is_there(keyspace)) {
-        reply_error(reply, "ERR value is not an integer or out of range");
+        refuse_unknown(node, "ERR value is not an integer or out of range", reply);
         return false;
     }
     choose(keyspace, out);

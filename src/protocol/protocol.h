@@ -119,6 +119,8 @@ enum admin_kind {
     ADMIN_READ_MODE,  /* argument = enum read_mode */
     ADMIN_MEMBERS,    /* members = the membership wanted, not joint */
     ADMIN_STAND_BACK, /* argument = 1: not to lead until it is 0; goes on voting and persisting */
+    ADMIN_CALL,       /* the time-out is over now, where no leader is known: an election is called
+                         as after any other one, or not at all */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };

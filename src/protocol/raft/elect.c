@@ -34,6 +34,19 @@ qr_time raft_campaign_at(const struct raft *r)
     return at > r->skewed_until ? at : r->skewed_until; /* W2 */
 }
 
+/* ADMIN_CALL: what the driver knows in advance, a group that was just made above all, need not be
+ * found out by waiting. It moves the time-out and nothing else: what comes is asked for first, and
+ * is barred by whatever bars a campaign. */
+void raft_on_call(struct raft *r, struct effects *out)
+{
+    bool led = r->leader != NODE_NONE && !r->leader_closed;
+    if (led || r->phase == PHASE_LEADER || r->phase == PHASE_CANDIDATE) {
+        return; /* it is known who leads, or the votes are on their way */
+    }
+    raft_trace(out, POINT_ASKED_TO_CALL, r->term, 0, 0);
+    r->election_due = r->election_due < r->now ? r->election_due : r->now;
+}
+
 /* Whether the leader was heard so recently that nobody may replace it. */
 static bool in_touch(const struct raft *r)
 {

@@ -9,7 +9,9 @@
  *    candidate, the node itself included. Only an election that the leader asked for voids it, and
  *    a leader asks only after the last lease that it answered reads under has ended (transfer.c).
  * L2 A node that starts has forgotten its promises: it votes for nobody for one lease. That is
- *    enough because it never promises more than its own limit.
+ *    enough because it never promises more than its own limit. Who has no term has promised
+ *    nothing: a promise travels after the term that it was given in is durable. So the first
+ *    election of a group need not wait.
  * L3 A leader that is one no more still keeps faith with the reads it answered: see elect.c.
  * L4 Switching leases off needs no round: promises run out by themselves. */
 #include "protocol/raft/state.h"
@@ -39,7 +41,8 @@ qr_time raft_promise(struct raft *r, qr_time lease)
 void raft_promise_forgotten(struct raft *r)
 {
     /* Alone there is nobody to have promised anything to. */
-    r->promise_until = raft_is_alone(r) ? r->now : r->now + stretch(r, r->limits.lease);
+    bool none = raft_is_alone(r) || (r->term == 0 && !r->forgetful);
+    r->promise_until = none ? r->now : r->now + stretch(r, r->limits.lease);
 }
 
 qr_time raft_lease_wanted(const struct raft *r)

@@ -342,6 +342,9 @@ static void on_admin(struct raft *r, struct effects *out, const struct event *ev
     case ADMIN_STAND_BACK:
         raft_on_stand_back(r, out, argument != 0);
         return;
+    case ADMIN_CALL:
+        raft_on_call(r, out);
+        return;
     }
     qr_unreachable();
 }

@@ -271,6 +271,7 @@ void raft_call(struct raft *r, struct effects *out);
 void raft_election_reset(struct raft *r);
 /* When this node would ask for pre-votes. */
 qr_time raft_campaign_at(const struct raft *r);
+void raft_on_call(struct raft *r, struct effects *out); /* ADMIN_CALL */
 void raft_become_follower(struct raft *r, struct effects *out, qr_term term, node_index leader);
 void raft_begin_prevote(struct raft *r, struct effects *out);
 void raft_begin_election(struct raft *r, struct effects *out, bool transfer);

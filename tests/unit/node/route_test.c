@@ -22,7 +22,7 @@ static struct node node;
 static struct partition partitions[GROUPS]; /* by group; not there: node is NULL */
 static node_index leader;
 
-struct partition *partition_of_group(const struct node *of, uint32_t group)
+struct partition *partitions_of_map(struct node *of, uint32_t group)
 {
     (void)of;
     return group < GROUPS && partitions[group].node != NULL ? &partitions[group] : NULL;
@@ -236,7 +236,7 @@ static void test_a_dropped_keyspace_is_gone_for_those_who_had_it(void **state)
     assert_int_equal(group_of("17", "get foo"), 31);
 }
 
-static void test_a_partition_that_is_being_made_is_waited_for(void **state)
+static void test_a_partition_that_is_not_there_is_refused_clearly(void **state)
 {
     (void)state;
     partitions[2 + 12182 / 4096].node = NULL;
@@ -258,9 +258,24 @@ static void assert_not_selected(const char *what, const char *words)
     reply_free(&reply);
 }
 
+/* Right after a start: what is not known may be there; what Redis refuses is refused. */
+static void test_select_before_the_map_is_known_is_loading_U45(void **state)
+{
+    (void)state;
+    static const char loading[] = "-LOADING this node has just started and does not know yet which "
+                                  "keyspaces there are: try again in a moment\r\n";
+    node.holding.current = false;
+    assert_not_selected("18", loading);
+    assert_not_selected("nope", loading);
+    assert_not_selected("-1", "-ERR DB index is out of range\r\n");
+    assert_int_equal(in("15").db, 15);
+    assert_int_equal(in("cart").keyspace, 16); /* what it does know it tells */
+}
+
 static void test_select_takes_numbers_ids_and_names_U45(void **state)
 {
     (void)state;
+    node.holding.current = true;
     assert_int_equal(in("16").keyspace, 16);
     assert_int_equal(in("cart").keyspace, 16);
     assert_int_equal(in("default").keyspace, 0);
@@ -285,8 +300,9 @@ int main(void)
         ROUTE_TEST(test_commands_without_keys_are_for_all_partitions_K4),
         ROUTE_TEST(test_databases_are_keyspace_0s_K5),
         ROUTE_TEST(test_a_dropped_keyspace_is_gone_for_those_who_had_it),
-        ROUTE_TEST(test_a_partition_that_is_being_made_is_waited_for),
+        ROUTE_TEST(test_a_partition_that_is_not_there_is_refused_clearly),
         ROUTE_TEST(test_select_takes_numbers_ids_and_names_U45),
+        ROUTE_TEST(test_select_before_the_map_is_known_is_loading_U45),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

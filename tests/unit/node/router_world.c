@@ -243,6 +243,11 @@ static struct reply *begin_reply(struct stream *stream, struct pending *p)
     return &world->out;
 }
 
+struct partition *partitions_of_map(struct node *node, uint32_t group)
+{
+    return partition_of_group(node, group);
+}
+
 struct partition *partition_of_group(const struct node *node, uint32_t group)
 {
     bool more = group >= GROUP_FIRST && group < GROUP_FIRST + MORE;
