@@ -316,3 +316,76 @@ def test_a_partition_that_does_not_answer_holds_up_no_other_T5():
                     hangs.socket.recv(1)
             if victim.paused:
                 victim.resume()
+
+
+# --- While it is being made ---------------------------------------------------------------------
+
+class EarlyClient(threading.Thread):
+    """Selects a keyspace as soon as its node knows it, and writes."""
+
+    def __init__(self, node):
+        super().__init__()
+        self.node, self.seen, self.refused, self.failure = node, set(), set(), None
+
+    def run(self):
+        try:
+            with self.node.connect(timeout=60) as connection:
+                while True:
+                    try:
+                        connection.call("SELECT", "early")
+                        break
+                    except Error as error:
+                        self.seen.add(str(error))
+                for i in range(200):
+                    try:
+                        assert connection.call("SET", f"{self.node.number}:{i}", i) == "OK"
+                    except Error as error:
+                        self.refused.add(str(error))
+        except Exception as error:  # told by the test, in its own thread
+            self.failure = error
+
+
+def test_a_keyspace_is_written_to_while_it_is_being_made():
+    """Commands wait for the leaders of new partitions as they do in keyspace 0: nobody who selects
+    it a moment too early is told that the cluster is down (U10, U45)."""
+    with Cluster(3, options=["--leader-wait", "30000", "--request-timeout", "60000"]) as cluster:
+        clients = [EarlyClient(node) for node in cluster.nodes]
+        for client in clients:
+            client.start()
+        assert cluster.nodes[1].call("KEYSPACE", "CREATE", "early", "STRATEGY", "raft",
+                                     "PARTITIONS", 100, timeout=60) == "OK"
+        for client in clients:
+            client.join()
+            assert client.failure is None
+            assert client.refused == set()
+            assert all(text.startswith(("ERR value is not an integer", "LOADING "))
+                       for text in client.seen)
+        with selected(cluster.nodes[2], "early") as connection:
+            assert connection.call("DBSIZE") == 600
+
+
+def test_a_node_that_just_started_does_not_deny_a_keyspace():
+    """It does not know yet which there are: LOADING, not an error in the arguments."""
+    with Cluster(3) as cluster:
+        create(cluster, "there", "PARTITIONS", 4)
+        for node in cluster.nodes:
+            node.kill()
+        first = cluster.nodes[0]
+        first.start()
+        wait_for(first.listens, "it listens")
+        with first.connect() as connection:
+            with pytest.raises(Error, match="^LOADING this node has just started"):
+                connection.call("SELECT", "there")
+            assert connection.call("SELECT", 3) == "OK"
+            for node in cluster.nodes[1:]:
+                node.start()
+
+            def selects():
+                try:
+                    return connection.call("SELECT", "there") == "OK"
+                except Error as error:
+                    assert str(error).startswith("LOADING ")
+                    return False
+            wait_for(selects, "the keyspace is known again", 30)
+            with pytest.raises(Error, match="^ERR value is not an integer or out of range$"):
+                connection.call("SELECT", "elsewhere")

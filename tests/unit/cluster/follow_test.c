@@ -1,5 +1,5 @@
 /* What a node does about a partition, over all small states: each rule of cluster/follow.h, and
- * that every wish is reached (F1-F10; R11, U10, U11, scenarios 3, 12-14, 46). */
+ * that every wish is reached (F1-F11; R11, U10, U11, scenarios 3, 12-14, 46). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -360,6 +360,20 @@ static void test_who_prefers_to_lead_gets_it_when_it_can(void **state)
     map_free(map);
 }
 
+/* F11 */
+static void test_who_prefers_calls_and_else_the_first_that_is_up(void **state)
+{
+    (void)state;
+    struct map_partition p = partition(ALL);
+    p.prefers = 1;
+    assert_int_equal(follow_caller(&p, ALL), 1);
+    assert_int_equal(follow_caller(&p, ALL & ~node_bit(1)), 0);
+    assert_int_equal(follow_caller(&p, node_bit(2)), 2);
+    assert_int_equal(follow_caller(&p, node_bit(3)), NODE_NONE); /* holds none */
+    p.prefers = NODE_NONE;
+    assert_int_equal(follow_caller(&p, ALL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_an_old_map_orders_nothing),
         cmocka_unit_test(test_only_what_serves_the_epoch_is_reported),
         cmocka_unit_test(test_who_prefers_to_lead_gets_it_when_it_can),
+        cmocka_unit_test(test_who_prefers_calls_and_else_the_first_that_is_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

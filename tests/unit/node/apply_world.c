@@ -78,6 +78,11 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
     (void)term, (void)records;
 }
 
+struct partition *partitions_of_map(struct node *node, uint32_t group)
+{
+    return partition_of_group(node, group);
+}
+
 struct partition *partition_of_group(const struct node *node, uint32_t group)
 {
     return group == 0 ? node->zero : NULL;

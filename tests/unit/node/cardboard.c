@@ -305,6 +305,7 @@ int fresh(void **state)
     zero.quarantine = &quarantine;
     node.zero = &zero;
     node.map = map; /* of all tests: none changes it */
+    node.holding.current = true;
     node.measure = measure_new();
     memset(clients, 0, sizeof clients);
     memset(command_stats, 0, sizeof command_stats);
