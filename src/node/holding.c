@@ -251,6 +251,9 @@ static void end_sweep(struct node *node, qr_time now)
     struct holding *h = &node->holding;
     h->phase = HOLDING_RESTS;
     h->seen = h->sweeping;
+    if (h->seen != map_changes(node->map)) {
+        node_stir(node); /* it changed meanwhile, which was looked at then */
+    }
     h->restless = h->counting;
     h->next = now + RESTLESS_INTERVAL;
     if (h->full) {

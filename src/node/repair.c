@@ -134,6 +134,7 @@ static void finish(struct partition *partition)
     repairer_free(r);
     partition->repairer = NULL;
     partition->loading = false;
+    node_stir(node); /* what waited for it */
     if (!node->forgetful) {
         alarm_clear(node, ALARM_DAMAGED);
     }
