@@ -11,6 +11,7 @@
 #include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
+#include "node/reporting.h"
 #include "node/router.h"
 #include "node/run.h"
 #include "protocol/quorum.h"
@@ -193,6 +194,7 @@ static bool act(struct partition *p, const struct map_partition *mp,
         return true;
     case FOLLOW_REPORT_SETTLED:
         p->reached = todo->epoch;
+        reporting_note(p);
         return true;
     case FOLLOW_HAND_OVER:
         replica_admin(p->replica, ADMIN_TRANSFER, todo->to);

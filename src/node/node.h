@@ -20,6 +20,7 @@
 #include "node/partitions.h"
 #include "node/queues.h"
 #include "node/repeats.h"
+#include "node/reporting.h"
 #include "node/workbench.h"
 #include "node/measure.h"
 #include "node/places.h"
@@ -72,6 +73,7 @@ struct node {
     struct control *control;
     uint32_t quotas; /* grows with every change that may be one of a quota */
     struct partitions partitions;
+    struct news news; /* of those */
     struct workbench bench;
     struct holding holding;
     struct peers *peers;

@@ -6,6 +6,7 @@
 #include "node/keeper.h"
 #include "node/quarantine.h"
 #include "node/repair.h"
+#include "node/reporting.h"
 #include "node/replica.h"
 #include "node/transfers.h"
 
@@ -28,6 +29,7 @@ void partition_close_replica(struct partition *p)
     if (p->replica != NULL) {
         replica_free(p->replica);
         p->replica = NULL;
+        reporting_note(p);
         memset(p->told_of, 0, sizeof p->told_of); /* the next one takes all to be away */
         p->told_at = 0;
     }
@@ -47,6 +49,7 @@ void partition_strip(struct partition *p)
 
 void partition_free(struct partition *p)
 {
+    reporting_forget(p);
     if (p->engine != NULL) {
         engine_free(p->engine);
     }

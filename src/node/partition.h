@@ -25,7 +25,8 @@ struct keeper;     /* keeper.h: checkpoints of it */
 struct source;     /* snapshot_source.h: they go to other nodes */
 struct fetch;      /* snapshot_fetch.h: and come from them */
 struct quarantine; /* quarantine.h: its state is compared with the others' */
-struct repairer;   /* repair.h: fills holes of its log before it starts */
+struct told_partition;
+struct repairer; /* repair.h: fills holes of its log before it starts */
 
 /* What a log that is being repaired lacks, for INFO (repair.h). */
 struct repair_figures {
@@ -63,6 +64,11 @@ struct partition {
     qr_slot stated;    /* ... and where its members were stated and decided */
     bool has_files;    /* of a replica that is gone, */
     uint64_t drops_at; /* ... and that the log forgets up to there; 0: none is going */
+
+    /* What is told of it (reporting.h). */
+    struct told_partition *told; /* NULL: that it does not lead, or nothing */
+    struct partition *news_next, *news_previous;
+    bool news;
 
     /* Turns (schedule.h). */
     qr_time wake;        /* what its parts want the next turn for, beside the replica's deadline */

@@ -101,6 +101,7 @@ void quota_refuse(struct pending *p)
     struct quota *quota = &p->partition->quota;
     qr_assert(k != NULL); /* who refused has seen it in this turn */
     quota->refused++;
+    partition_wake(p->partition); /* that is told (reporting.h) */
     p->node->stats.quota_refused++;
     if (lacks_memory(p->partition, k, p->spec, p->op_bytes)) {
         say(head, sizeof head, k, "MAXMEMORY", k->maxmemory, k->maxmemory / k->partitions);

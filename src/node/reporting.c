@@ -1,6 +1,7 @@
 #include "node/reporting.h"
 
 #include "base/alloc.h"
+#include "base/linked.h"
 #include "node/control.h"
 #include "node/node.h"
 #include "node/partitions.h"
@@ -17,9 +18,39 @@ void reporting_init(struct reporting *r)
     *r = (struct reporting){ .to = NODE_NONE };
 }
 
-void reporting_free(struct reporting *r)
+/* --- Who is looked at ------------------------------------------------------------------------ */
+
+void reporting_note(struct partition *partition)
 {
-    free(r->told);
+    struct news *news = &partition->node->news;
+    if (!partition->news) {
+        partition->news = true;
+        news->count++;
+        LINKED_APPEND(news->first, news->last, partition, news_previous, news_next);
+    }
+}
+
+static void note_no_more(struct partition *partition)
+{
+    struct news *news = &partition->node->news;
+    qr_assert(partition->news && news->count > 0);
+    partition->news = false;
+    news->count--;
+    LINKED_REMOVE(news->first, news->last, partition, news_previous, news_next);
+}
+
+static void forget_told(struct partition *partition)
+{
+    free(partition->told);
+    partition->told = NULL;
+}
+
+void reporting_forget(struct partition *partition)
+{
+    if (partition->news) {
+        note_no_more(partition);
+    }
+    forget_told(partition);
 }
 
 void reporting_asked(struct reporting *r, node_index from, uint64_t nonce)
@@ -72,39 +103,18 @@ static void look_at(const struct partition *partition, struct partition_report *
 
 /* --- What was told --------------------------------------------------------------------------- */
 
-static struct told_partition *told_of(struct reporting *r, uint32_t group)
-{
-    uint32_t low = 0;
-    uint32_t high = r->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (r->told[middle].report.group < group) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low < r->count && r->told[low].report.group == group) {
-        return &r->told[low];
-    }
-    if (r->count == r->cap) {
-        r->cap = r->cap * 2 + 16;
-        r->told = qr_realloc(r->told, r->cap * sizeof *r->told);
-    }
-    memmove(r->told + low + 1, r->told + low, (r->count - low) * sizeof *r->told);
-    r->told[low] = (struct told_partition){ .report = { .group = group } };
-    r->count++;
-    return &r->told[low];
-}
-
 /* Adds the partition when something of it is other than what was told. */
-static void tell_partition(struct reporting *r, const struct partition *partition, qr_time passed,
-                           struct report *out)
+static void tell_led(struct partition *partition, qr_time passed, struct report *out)
 {
     struct partition_report now;
-    struct told_partition *told = told_of(r, partition->group);
-    look_at(partition, &now);
     const struct quota *quota = &partition->quota;
+    if (partition->told == NULL) {
+        partition->told = qr_zalloc(sizeof *partition->told);
+        partition->told->ops = quota->ops;
+        partition->told->refused = quota->refused;
+    }
+    struct told_partition *told = partition->told;
+    look_at(partition, &now);
     uint64_t ms = passed > QR_MILLISECOND ? (uint64_t)(passed / QR_MILLISECOND) : 1;
     now.ops = (uint32_t)((quota->ops - told->ops) * 1000 / ms);
     now.refused = (uint32_t)((quota->refused - told->refused) * 1000 / ms);
@@ -114,26 +124,20 @@ static void tell_partition(struct reporting *r, const struct partition *partitio
         told->report = now;
         out->partition[out->partitions++] = now;
     }
+    if (now.ops != 0 || now.refused != 0 || now.copy != 0 || partition->source != NULL) {
+        reporting_note(partition); /* it has changes without turns: a rate that ends, a copy */
+    }
 }
 
-/* What was led when it was told, and is no more. False: there is no room for all. */
-static bool tell_lost(const struct node *node, struct reporting *r, struct report *out)
+/* What was led when it was told, and is no more, is told once. */
+static void tell_partition(struct partition *partition, qr_time passed, struct report *out)
 {
-    uint32_t kept = 0;
-    bool room = true;
-    for (uint32_t i = 0; i < r->count; i++) {
-        const struct partition *p = partition_of_group(node, r->told[i].report.group);
-        bool lost = p == NULL || p->replica == NULL || !replica_leads(p->replica);
-        room = room && (!lost || out->partitions < REPORT_PARTITIONS_MAX);
-        if (lost && room) {
-            out->partition[out->partitions++] =
-                (struct partition_report){ .group = r->told[i].report.group };
-        } else {
-            r->told[kept++] = r->told[i];
-        }
+    if (partition->replica != NULL && replica_leads(partition->replica)) {
+        tell_led(partition, passed, out);
+    } else if (partition->told != NULL) {
+        out->partition[out->partitions++] = (struct partition_report){ .group = partition->group };
+        forget_told(partition);
     }
-    r->count = kept;
-    return room;
 }
 
 /* Clients that have selected another keyspace than 0. */
@@ -163,18 +167,29 @@ static void count_clients(const struct node *node, struct report *out)
 
 /* --- Composing ------------------------------------------------------------------------------- */
 
+/* Another leader of group 0 is told everything. */
+static void tell_anew(struct node *node)
+{
+    for (uint32_t i = 0; i < node->partitions.count; i++) {
+        struct partition *p = partitions_at(&node->partitions, i);
+        forget_told(p);
+        reporting_note(p);
+    }
+}
+
 static void begin_pass(struct node *node, struct reporting *r, node_index leader,
                        struct report *out)
 {
     qr_term term = replica_seen(node->zero->replica)->term;
     out->whole = r->to != leader || r->term != term;
     if (out->whole) {
-        r->count = 0;
         r->to = leader;
         r->term = term;
+        tell_anew(node);
     }
+    reporting_note(node->zero); /* it has all turns */
     r->begun = true;
-    r->at = 0;
+    r->left = node->news.count;
 }
 
 bool reporting_compose(struct node *node, struct reporting *r, node_index leader,
@@ -186,19 +201,18 @@ bool reporting_compose(struct node *node, struct reporting *r, node_index leader
     out->version = engine_system_version(node->zero->engine);
     out->level = (uint16_t)control_level_known(node);
     out->partitions = 0;
-    bool fresh = !r->begun;
-    if (fresh) {
+    if (!r->begun) {
         begin_pass(node, r, leader, out);
     }
     count_clients(node, out);
-    const struct partitions *all = &node->partitions;
-    while (r->at < all->count && out->partitions < REPORT_PARTITIONS_MAX) {
-        const struct partition *p = partitions_at(all, r->at++);
-        if (p->replica != NULL && replica_leads(p->replica)) {
-            tell_partition(r, p, passed, out);
-        }
+    struct news *news = &node->news;
+    for (; r->left > 0 && news->first != NULL && out->partitions < REPORT_PARTITIONS_MAX;
+         r->left--) {
+        struct partition *p = news->first;
+        note_no_more(p);
+        tell_partition(p, passed, out);
     }
-    if (r->at < all->count || !tell_lost(node, r, out)) {
+    if (r->left > 0 && news->first != NULL) {
         return true;
     }
     out->nonce = r->asked_by == leader ? r->asked : 0;

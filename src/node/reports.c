@@ -55,7 +55,6 @@ struct reports *reports_new(void)
 
 void reports_free(struct reports *reports)
 {
-    reporting_free(&reports->told);
     free(reports->groups);
     free(reports->places);
     free(reports);

@@ -6,6 +6,7 @@
 #include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
+#include "node/reporting.h"
 
 #define SWEEP_LOOKS 4096u /* partitions that one turn's sweep looks at */
 
@@ -280,6 +281,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
     p->again = false;
     p->wake = QR_NEVER;
     s->turns++;
+    reporting_note(p);
     qr_time due = QR_NEVER;
     if (p->replica != NULL) {
         tell_of_peers(s, p); /* a new one takes all to be away */
