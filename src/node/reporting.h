@@ -2,8 +2,8 @@
  * since it was told.
  *
  * Of ten thousand partitions nearly all are idle, and none of those is looked at: a turn of a
- * partition puts it into the list of those that are (schedule.c), and so does whatever changes of it
- * what is told without a turn (reporting_note). */
+ * partition puts it into the list of those that are (schedule.c), and so does whatever changes what
+ * is told of it without a turn (reporting_note). */
 #ifndef NODE_REPORTING_H
 #define NODE_REPORTING_H
 
