@@ -123,8 +123,21 @@ static void show_scalar(const struct tree *t, uint32_t item, FILE *out)
     }
 }
 
+/* Values stand below each other, behind the longest name. */
+static size_t names_width(const struct tree *t, uint32_t item)
+{
+    size_t most = NAME_WIDTH;
+    uint32_t name = item + 1;
+    for (uint32_t left = tree_length(t, item) / 2; left > 0; left--) {
+        most = max_u64(most, tree_text(t, name).n + 2);
+        name = behind(t, behind(t, name));
+    }
+    return most;
+}
+
 static void show_map(const struct tree *t, uint32_t item, uint32_t width, FILE *out)
 {
+    size_t names = names_width(t, item);
     uint32_t name = item + 1;
     for (uint32_t left = tree_length(t, item) / 2; left > 0; left--) {
         uint32_t value = behind(t, name);
@@ -134,8 +147,13 @@ static void show_map(const struct tree *t, uint32_t item, uint32_t width, FILE *
             (void)fputs("\n", out);
             show_reply(t, value, width, out);
         } else {
-            (void)fprintf(out, "%*s", (int)(text.n < NAME_WIDTH ? NAME_WIDTH - text.n : 1), "");
-            show_scalar(t, value, out);
+            bool list = tree_type(t, value) == '*';
+            (void)fprintf(out, "%*s", (int)(names - text.n), "");
+            if (list) {
+                (void)fputs("none", out);
+            } else {
+                show_scalar(t, value, out);
+            }
             (void)fputs("\n", out);
         }
         name = behind(t, value);
