@@ -239,6 +239,44 @@ static void carried_entries_outlive_their_segments(void **state)
     rig_stop(&rig);
 }
 
+/* Carried and then trimmed in the middle: later segments restate what is left with the term of its
+ * last entry, and the patches say what the others had. */
+static void what_is_left_of_carried_entries_is_found(void **state)
+{
+    (void)state;
+    static const qr_term terms[] = { 1, 1, 2, 4, 4, 6 };
+    for (qr_slot trim = 0; trim < 6; trim++) {
+        for (int again = 0; again < 2; again++) {
+            struct rig rig;
+            rig_start(&rig, 64 * KIB);
+            for (qr_slot slot = 1; slot <= 6; slot++) {
+                rig_append(&rig, 7, slot, terms[slot - 1]);
+            }
+            rig_flush(&rig);
+            grow(&rig, 200 * KIB);
+            assert_true(carry(&rig, 100 * KIB, 64 * KIB) > 0);
+            if (again == 1) {
+                grow(&rig, 200 * KIB); /* a segment begins between them and what trims them */
+            }
+            if (trim > 0) {
+                log_trim(rig.log, 7, trim, terms[trim - 1]);
+            }
+            rig_flush(&rig);
+            for (int round = 0; round < 3; round++) {
+                rig_restart(&rig, LOG_OPEN_OK);
+                struct log_group g = rig_group(&rig, 7);
+                assert_int_equal(g.base_slot, trim);
+                assert_int_equal(g.last_slot, 6);
+                for (qr_slot slot = trim + 1; slot <= 6; slot++) {
+                    assert_true(rig_has(&rig, 7, slot, terms[slot - 1]));
+                }
+                grow(&rig, 64 * KIB);
+            }
+            rig_stop(&rig);
+        }
+    }
+}
+
 /* A budget holds, the oldest go first, and none is carried twice in one go. */
 static void carrying_is_bounded(void **state)
 {
@@ -338,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_crash_around_a_drop),
         cmocka_unit_test(the_oldest_entry_is_known),
         cmocka_unit_test(carried_entries_outlive_their_segments),
+        cmocka_unit_test(what_is_left_of_carried_entries_is_found),
         cmocka_unit_test(carrying_is_bounded),
         cmocka_unit_test(ten_thousand_groups),
     };
