@@ -333,8 +333,9 @@ static void test_6_4_1_a_restarted_node_waits_one_lease_before_it_votes(void **s
 {
     (void)state;
     struct group *g = group_new(3);
+    group_disk_state(g, 0, 1, NODE_NONE); /* without a term it could have promised nothing */
     group_restart(g, 0, false);
-    struct raft_vote v = { .term = 1 };
+    struct raft_vote v = { .term = 2 };
 
     g->now += 87 * QR_MILLISECOND;
     group_deliver(g, 1, 0, RAFT_VOTE, &v, 0, 0, 0);
