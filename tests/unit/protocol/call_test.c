@@ -49,6 +49,8 @@ static void test_who_knows_a_leader_calls_nothing(void **state)
     group_elapse(g, 1);
     assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
     assert_int_equal(group_raft(g, 0)->term, 1);
+    assert_int_equal(group_raft(g, 1)->phase, PHASE_FOLLOWER);
+    assert_int_equal(group_raft(g, 1)->leader, 0);
     group_free(g);
 }
 
