@@ -54,6 +54,18 @@ static enum checkpoint_load_result unreadable(struct loader *l, const char *what
     return CHECKPOINT_UNREADABLE;
 }
 
+/* The file, and nothing around it, is the cause: as damaged as one whose bytes are wrong. */
+static bool is_of_the_file(int error)
+{
+    return error == -EIO || error == -EBADMSG || error == -EUCLEAN || error == -ELOOP ||
+           error == -EISDIR;
+}
+
+static enum checkpoint_load_result failed(struct loader *l, const char *what, int error)
+{
+    return is_of_the_file(error) ? damaged(l, strerror(-error)) : unreadable(l, what, error);
+}
+
 static enum checkpoint_load_result foreign(struct loader *l, const char *what)
 {
     say(l,
@@ -107,7 +119,7 @@ static enum checkpoint_load_result load_on(struct loader *l)
         size_t taken;
         bool begun = l->reader.begun;
         if (!fill(l, &error)) {
-            return unreadable(l, "read", (int)error);
+            return failed(l, "read", (int)error);
         }
         switch (read_some(l, &taken)) {
         case CHECKPOINT_READING_MORE:
@@ -159,7 +171,7 @@ static enum checkpoint_load_result load(struct loader *l, const char *dir)
         return CHECKPOINT_NONE;
     }
     if (error != 0) {
-        return unreadable(l, "open", error);
+        return failed(l, "open", error);
     }
     enum checkpoint_load_result result = load_file(l);
     io_file_close(l->file);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "node/checkpoint.h"
+#include "node/damage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 
 static const char *const names[] = { CHECKPOINT_FILE,         CHECKPOINT_NEW_FILE,
                                      CHECKPOINT_SPARE_FILE,   CHECKPOINT_RECEIVED_FILE,
-                                     CHECKPOINT_DAMAGED_FILE, QUARANTINED_FILE };
+                                     CHECKPOINT_DAMAGED_FILE, QUARANTINED_FILE,
+                                     FORGETFUL_FILE };
 
 void checkpoint_dir(char path[CHECKPOINT_PATH_MAX], const char *dir, uint32_t group)
 {

@@ -198,19 +198,6 @@ static void watch_lag(struct node *node, node_index i, bool joins, qr_time now)
     }
 }
 
-/* A member in quarantine needs a state that is right; everything that its log holds is behind it.
- */
-static void feed_anew(struct node *node, const struct outlook *o, node_index i)
-{
-    struct member_watch *w = &node->health.watch[i];
-    if (!node->health.told[i].quarantined) {
-        w->least = 0;
-    } else if (peers_connected(node->peers, i) && o->member[i].match > 0) {
-        w->least = w->least != 0 ? w->least : o->member[i].match;
-        source_wanted(node->zero->source, i, w->least);
-    }
-}
-
 static void watch_members(struct node *node, const struct outlook *o, qr_time now)
 {
     struct health *h = &node->health;
@@ -227,7 +214,6 @@ static void watch_members(struct node *node, const struct outlook *o, qr_time no
         } else if (w->keeps_up_since == 0) {
             w->keeps_up_since = now;
         }
-        feed_anew(node, o, i);
         bool fresh = o->member[i].heard != 0 && now - o->member[i].heard < QR_SECOND;
         if (fresh && o->member[i].match >= h->commit_before) {
             w->caught_at = now;

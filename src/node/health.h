@@ -38,7 +38,6 @@ struct member_health {
 struct member_watch {
     qr_time keeps_up_since; /* 0: it does not */
     qr_time caught_at;      /* when it last held what was committed a moment before */
-    qr_slot least;          /* of the snapshot that it needs, in quarantine; 0: none */
     uint8_t losses;         /* of leadership, soon after it got it (L5) */
     qr_time lost_at;
 };

@@ -43,8 +43,9 @@ static struct replica_base first_base(const struct node *node, const struct map_
                                       bool joins)
 {
     node_index me = me_of(node);
-    bool lost = joins || node->forgetful || (mp->moved & node_bit(me)) != 0;
-    struct replica_base base = { .forgetful = joins || node->forgetful };
+    bool forgetful = joins || damage_lost_log(node, mp->group);
+    bool lost = forgetful || (mp->moved & node_bit(me)) != 0;
+    struct replica_base base = { .forgetful = forgetful };
     base.roster.members = follow_first_members(mp, me, lost);
     base.roster.epoch = FOUNDING_EPOCH;
     return base;
@@ -74,16 +75,7 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
     quarantine_open(p);
     p->engine = engine_new(&node->engine_config);
     p->keeper = keeper_new(p);
-    bool loaded = keeper_load(p->keeper, &base, message, sizeof message);
-    if (!loaded && keeper_found_damage(p->keeper)) { /* the log, or the other members, have it */
-        node_log(node, NODE_LOG_WARNING, "Group %" PRIu32 ": %s; it is not used", p->group,
-                 message);
-        base = first_base(node, mp, joins);
-        engine_free(p->engine);
-        p->engine = engine_new(&node->engine_config);
-        loaded = true;
-    }
-    damage_trim(p, &base);
+    bool loaded = damage_open_group(p, &base, message, sizeof message);
     struct replica *r =
         loaded ? replica_new(p, &raft_protocol, me_of(node), &base, message, sizeof message) : NULL;
     if (r == NULL || !repairer_begin(p, &base, message, sizeof message)) {
@@ -103,13 +95,15 @@ static void close_replica(struct partition *p)
 {
     struct node *node = p->node;
     router_replica_gone(node->router, p);
-    p->has_files = p->has_files || keeper_slot(p->keeper) > 0 || p->transfers || p->quarantined;
+    p->has_files = p->has_files || keeper_slot(p->keeper) > 0 || p->transfers || p->quarantined ||
+                   p->marked || p->kept_checkpoint;
     schedule_forget(p);
     partition_close_replica(p);
     partition_strip(p);
     engine_free(p->engine);
     p->engine = NULL;
-    p->quarantined = p->loading = p->kept_checkpoint = p->leases = false;
+    damage_forget(p);
+    p->quarantined = p->loading = p->leases = false;
     p->reached = 0;
     log_drop(node->log, p->group);
     p->drops_at = log_position(node->log);
@@ -150,7 +144,7 @@ static struct follow_action find_out(struct partition *p, struct outlook *outloo
     struct follow_view view = { .me = me_of(node),
                                 .fresh = node->holding.fresh.fresh,
                                 .log_knows = log_knows(node, p->group),
-                                .log_lost = node->forgetful,
+                                .log_lost = damage_lost_log(node, p->group),
                                 .alive = contact_alive(node) };
     view.has_replica = p->replica != NULL || view.log_knows;
     if (p->replica != NULL) {
@@ -319,6 +313,7 @@ static void look_at_zero(struct node *node)
     qr_slot applied = replica_applied(node->zero->replica);
     if (!h->fresh.fresh && follow_look(&h->fresh, zero, applied)) {
         h->next = h->next_full = 0;
+        h->fresh_below = map_settings(node->map)->next_group;
     }
     h->current =
         h->fresh.fresh && zero->leader != NODE_NONE && zero->commit > 0 && applied >= zero->commit;
@@ -362,11 +357,10 @@ void holding_disturb(struct partition *p)
     }
 }
 
-bool holding_is_complete(const struct node *node)
+static bool all_are_there(const struct node *node)
 {
     const struct holding *h = &node->holding;
-    if (!h->fresh.fresh || h->seen != map_changes(node->map) || h->phase != HOLDING_RESTS ||
-        !log_idle(node->log)) {
+    if (!h->fresh.fresh || h->seen != map_changes(node->map) || h->phase != HOLDING_RESTS) {
         return false;
     }
     for (uint32_t i = 0; i < node->partitions.count; i++) {
@@ -378,4 +372,16 @@ bool holding_is_complete(const struct node *node)
         }
     }
     return true;
+}
+
+/* The log of a node with clients is never idle: a place in it is waited for. */
+bool holding_is_complete(struct node *node)
+{
+    struct holding *h = &node->holding;
+    if (!all_are_there(node)) {
+        h->complete_at = 0;
+        return false;
+    }
+    h->complete_at = h->complete_at == 0 ? log_position(node->log) : h->complete_at;
+    return log_durable(node->log) >= h->complete_at;
 }

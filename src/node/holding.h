@@ -15,18 +15,20 @@ struct partition;
 
 struct holding {
     struct follow_fresh fresh;
-    bool current;      /* a leader of group 0 was heard and caught up with, once since the start:
+    uint32_t fresh_below; /* groups from here on were made since the map was fresh */
+    bool current;         /* a leader of group 0 was heard and caught up with, once since the start:
                           this node knows which keyspaces there are */
-    uint64_t seen;     /* changes of the map that have been looked at */
-    uint64_t sweeping; /* ... that the sweep under way looks at */
-    uint32_t cursor;   /* of the sweep: a group of the map, or an index of ours, from behind */
-    uint8_t phase;     /* enum holding_phase */
-    bool full;         /* the sweep looks at all, not only where something is left to do */
-    qr_time next;      /* the next sweep; */
-    qr_time next_full; /* ... of all */
-    uint32_t restless; /* partitions where something is left to do, as of the last sweep */
+    uint64_t seen;        /* changes of the map that have been looked at */
+    uint64_t sweeping;    /* ... that the sweep under way looks at */
+    uint32_t cursor;      /* of the sweep: a group of the map, or an index of ours, from behind */
+    uint8_t phase;        /* enum holding_phase */
+    bool full;            /* the sweep looks at all, not only where something is left to do */
+    qr_time next;         /* the next sweep; */
+    qr_time next_full;    /* ... of all */
+    uint32_t restless;    /* partitions where something is left to do, as of the last sweep */
     uint32_t counting;
-    uint64_t durable; /* the log is, up to this position */
+    uint64_t complete_at; /* position of the log when all were there; 0: they are not */
+    uint64_t durable;     /* the log is, up to this position */
 };
 
 /* At the start, when group 0's replica is there: what its log holds makes a map fresh (F1). */
@@ -41,6 +43,6 @@ void holding_disturb(struct partition *partition);
 
 /* Whether every replica that this node is to hold is there, by a fresh map, and what it knows of
  * itself is durable. */
-bool holding_is_complete(const struct node *node);
+bool holding_is_complete(struct node *node);
 
 #endif

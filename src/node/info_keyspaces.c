@@ -11,6 +11,8 @@ struct counts {
     uint32_t here, led, moving;
 };
 
+#define HARMED_LINES 16u /* a disk may harm thousands at once */
+
 static void count_partition(const struct node *node, const struct map_partition *p,
                             struct counts *out)
 {
@@ -21,8 +23,40 @@ static void count_partition(const struct node *node, const struct map_partition 
     out->moving += p->settled < p->epoch ? 1 : 0;
 }
 
-static void keyspace_line(const struct node *node, const struct map_keyspace *k,
-                          struct reply *out)
+/* What a replica lacks of what it had; NULL: nothing. */
+static const char *harm_of(const struct partition *p)
+{
+    if (p->replica == NULL) {
+        return NULL;
+    }
+    return p->loading ? "repairing" : p->quarantined ? "quarantined" : p->lost ? "forgetful" : NULL;
+}
+
+static void harmed_lines(const struct node *node, struct reply *out)
+{
+    uint32_t repairing = 0, forgetful = 0, quarantined = 0;
+    for (uint32_t i = 0; i < node->partitions.count; i++) {
+        const struct partition *p = partitions_at(&node->partitions, i);
+        repairing += p->loading ? 1 : 0;
+        forgetful += p->lost ? 1 : 0;
+        quarantined += p->quarantined ? 1 : 0;
+    }
+    info_line(out, "partitions_repairing:%u", repairing);
+    info_line(out, "partitions_forgetful:%u", forgetful);
+    info_line(out, "partitions_quarantined:%u", quarantined);
+    uint32_t lines = 0;
+    for (uint32_t i = 0; i < node->partitions.count && lines < HARMED_LINES; i++) {
+        const struct partition *p = partitions_at(&node->partitions, i);
+        const struct map_partition *mp = map_partition(node->map, p->group);
+        const struct map_keyspace *ks = mp != NULL ? map_keyspace(node->map, mp->keyspace) : NULL;
+        if (ks != NULL && harm_of(p) != NULL) {
+            info_line(out, "harmed%u:keyspace=%s,partition=%u,group=%u,state=%s", lines++, ks->name,
+                      mp->index, p->group, harm_of(p));
+        }
+    }
+}
+
+static void keyspace_line(const struct node *node, const struct map_keyspace *k, struct reply *out)
 {
     struct counts counts = { 0 };
     for (uint32_t i = 0; i < k->partitions; i++) {
@@ -48,6 +82,7 @@ void info_keyspaces(struct node *node, struct reply *out)
     info_line(out, "partitions_moving:%u", counts.moving);
     info_line(out, "partitions_resting:%u", node->partitions.schedule.resting);
     info_line(out, "partition_turns:%llu", (ull)node->partitions.schedule.turns);
+    harmed_lines(node, out);
     info_line(out, "quota_refused:%llu", (ull)node->stats.quota_refused);
     for (uint32_t i = 0; i < map_keyspace_count(node->map); i++) {
         keyspace_line(node, map_keyspace_at(node->map, i), out);

@@ -331,6 +331,12 @@ bool keeper_found_damage(const struct keeper *keeper)
     return keeper->found_damage;
 }
 
+void keeper_forget(struct keeper *keeper)
+{
+    qr_assert(keeper->writing == NULL);
+    keeper->slot = keeper->salt = 0;
+}
+
 bool keeper_abandoned(const struct keeper *keeper)
 {
     return keeper->abandoned;

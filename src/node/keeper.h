@@ -22,6 +22,8 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 
 /* Whether keeper_load failed because the file is damaged; the engine may hold a part of it. */
 bool keeper_found_damage(const struct keeper *keeper);
+/* The one that was loaded is not used: it is as if there had been none. */
+void keeper_forget(struct keeper *keeper);
 
 /* Once per turn, of group 0: begins, goes on with, or ends a checkpoint.
  * The others': keepers.h. */

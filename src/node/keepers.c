@@ -6,7 +6,6 @@
 #include "node/keeper.h"
 #include "node/keeper_internal.h"
 #include "node/node.h"
-#include "node/quarantine.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot_source.h"
@@ -167,21 +166,6 @@ static struct keeper *keeper_of(struct partition *partition)
         partition->keeper = keeper_new(partition);
     }
     return partition->keeper;
-}
-
-bool keepers_load(struct partition *partition, struct replica_base *base, char *message, size_t cap)
-{
-    qr_assert(partition->group != 0 && partition->keeper == NULL);
-    quarantine_open(partition);
-    partition->keeper = keeper_new(partition);
-    if (!keeper_load(partition->keeper, base, message, cap)) {
-        return false;
-    }
-    if (keeper_slot(partition->keeper) == 0) { /* most have none */
-        keeper_free(partition->keeper);
-        partition->keeper = NULL;
-    }
-    return true;
 }
 
 /* The groups that keep the log longest, as long as telling their protocols lets some of it go. */

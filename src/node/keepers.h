@@ -12,7 +12,6 @@
 struct keeper;
 struct node;
 struct partition;
-struct replica_base;
 
 /* A group that has left: its files go when the log has forgotten it durably. */
 struct dropped {
@@ -36,12 +35,6 @@ void keepers_free(struct node *node);
 
 /* Once a turn. */
 void keepers_turn(struct node *node, qr_time now);
-
-/* Before the replica of another group than 0, of which the log knows, is made: its checkpoint, if
- * there is one, is loaded into the partition's empty engine, and *base says what is in it. False
- * with a message when there is one that cannot be trusted. */
-bool keepers_load(struct partition *partition, struct replica_base *base, char *message,
-                  size_t cap);
 
 /* The replica of that group, not 0, has left this node, and is freed: the log forgets it, then its
  * files go. Until keepers_is_dropping is false the group must not come back. */

@@ -2,6 +2,7 @@
 #include "node/local_internal.h"
 
 #include "cluster/map.h"
+#include "cluster/slots.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,14 +25,28 @@ static void digest(const struct node *node, struct span number, struct reply *re
     reply_status(reply, text);
 }
 
+#ifdef QUORATE_FAILPOINTS
+/* Of the keyspace that is selected; 0 where this node has no replica of the key's partition. */
+static int corrupt(const struct client *client, struct span key)
+{
+    const struct selected *selected = &client->selected;
+    const struct map_partition *mp =
+        map_partition_of_slot(client->node->map, selected->keyspace, slot_of_key(key));
+    struct partition *p = mp != NULL ? partition_of_group(client->node, mp->group) : NULL;
+    if (p == NULL || p->engine == NULL) {
+        return 0;
+    }
+    return engine_corrupt(p->engine, selected->keyspace == 0 ? selected->db : 0, key);
+}
+#endif
+
 /* What only builds with failpoints have; false in others. */
 static bool test_subcommand(struct client *client, const struct span *argv, uint32_t argc,
                             struct reply *reply)
 {
 #ifdef QUORATE_FAILPOINTS
     if (argc == 3 && local_is(argv[1], "CORRUPT")) { /* this node's copy of a key, alone */
-        reply_integer(reply,
-                      engine_corrupt(client->node->zero->engine, client->selected.db, argv[2]));
+        reply_integer(reply, corrupt(client, argv[2]));
         return true;
     }
     uint64_t level;

@@ -53,6 +53,19 @@ struct command_stats {
     uint64_t calls, usec, rejected, failed;
 };
 
+/* What is known of damage, of all groups (damage_mark.c). */
+struct harm {
+    uint32_t told;  /* groups that are harmed */
+    uint32_t lost;  /* groups that have forgotten */
+    uint32_t named; /* the alarm names that one */
+    uint32_t lines; /* logged, until: */
+    qr_time lines_until;
+    qr_time named_until;
+    qr_time look_at, lost_since;
+    struct partition *saving; /* its state, in quarantine; NULL: none is */
+    uint32_t saved;
+};
+
 struct node {
     struct io *io;
     struct config config;
@@ -104,9 +117,10 @@ struct node {
 
     struct alarms alarms;    /* alarm.h */
     uint32_t corrupt_groups; /* for which ALARM_CORRUPT is up (quarantine.c) */
-    struct health health;    /* health.h */
-    struct contact contact;  /* contact.h */
-    struct chores chores;    /* chores.h */
+    struct harm harm;
+    struct health health;   /* health.h */
+    struct contact contact; /* contact.h */
+    struct chores chores;   /* chores.h */
     struct stats stats;
     struct queue_level queues[QUEUES];
     uint64_t queues_seen; /* chores.runs when they were measured */
@@ -130,7 +144,8 @@ struct node {
     qr_time started;
     qr_wall started_wall;
     char run_id[41]; /* 40 hex digits, new at every start */
-    bool forgetful;  /* marked as such in the directory (damage.h) */
+    bool forgetful;  /* marked as such in the directory (damage.h), */
+    bool lost_log;   /* ... for all of its groups, not group 0 alone */
     bool stopping;   /* an orderly end is under way, until stop_at */
     bool failed;     /* the environment failed: nothing leaves this node any more */
     qr_time stop_at;

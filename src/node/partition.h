@@ -53,6 +53,9 @@ struct partition {
     bool quarantined;     /* its state differs from the others': it serves nothing */
     bool loading;         /* its log is repaired, the replica has not started: -LOADING */
     bool kept_checkpoint; /* a damaged one is kept beside */
+    bool lost;            /* it has forgotten what it promised (damage.h), */
+    bool marked;          /* ... and a file of its own says so */
+    bool harmed;          /* it is told of: ALARM_DAMAGED goes on while any is */
     struct repairer *repairer; /* NULL: the log is whole */
     struct repair_figures repair;
 

@@ -4,13 +4,17 @@
 #include "node/alarm.h"
 #include "node/checkpoint.h"
 #include "node/checkpoint_place.h"
+#include "node/damage.h"
 #include "node/health.h"
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/repair.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
+#include "node/transfers.h"
 #include "protocol/quorum.h"
 
 #include <errno.h>
@@ -22,6 +26,8 @@
 #define DISPUTE_TIME \
     (5 * QR_SECOND) /* the others may not have told yet, or a later slot is clear */
 #define SLICE (QR_MILLISECOND / 5)
+#define ASK_INTERVAL QR_SECOND
+#define SAVED_MAX 16u /* states of other groups than 0, of one life: each takes room on the disk */
 #define DIGEST_VERSION 1u
 #define DIGEST_BYTES 17u
 
@@ -91,13 +97,11 @@ static void remove_mark(struct partition *partition)
 static void raise_alarm(struct partition *partition, const char *why)
 {
     struct node *node = partition->node;
+    char prefix[PARTITION_PREFIX_BYTES];
     node->corrupt_groups += !partition->quarantine->alarmed;
     partition->quarantine->alarmed = true;
-    if (partition->group == 0) {
-        alarm_raise(node, ALARM_CORRUPT, "%s", why);
-    } else {
-        alarm_raise(node, ALARM_CORRUPT, "group %u: %s", (unsigned)partition->group, why);
-    }
+    damage_prefix(partition, prefix);
+    alarm_raise(node, ALARM_CORRUPT, "%s%s", prefix, why);
 }
 
 static void clear_alarm(struct partition *partition)
@@ -139,7 +143,9 @@ static void stand_back(struct partition *partition, const char *why)
     replica_freeze(partition->replica, true);
     replica_admin(partition->replica, ADMIN_STAND_BACK, 1);
     raise_alarm(partition, why);
-    health_tell(node, NODE_NONE);
+    if (partition->group == 0) { /* what is told of a node's health is about the node */
+        health_tell(node, NODE_NONE);
+    }
 }
 
 void quarantine_start(struct partition *partition)
@@ -184,8 +190,11 @@ void quarantine_end(struct partition *partition)
     replica_freeze(partition->replica, false);
     replica_admin(partition->replica, ADMIN_STAND_BACK, 0);
     clear_alarm(partition);
-    health_tell(node, NODE_NONE);
-    node_log(node, NODE_LOG_NOTICE, "The state is that of another node now: out of quarantine");
+    if (partition->group == 0) {
+        health_tell(node, NODE_NONE);
+    }
+    damage_log(partition, NODE_LOG_NOTICE,
+               "The state is that of another node now: out of quarantine");
 }
 
 /* --- Saving (Q3) ---------------------------------------------------------------------------- */
@@ -198,6 +207,7 @@ static void on_saved(void *context, enum checkpoint_result result,
     struct quarantine *q = quarantine_of(partition);
     q->saving = NULL;
     q->saved = true;
+    node->harm.saving = NULL;
     if (result == CHECKPOINT_FAILED) {
         node_fail(node, message);
     } else if (result == CHECKPOINT_DONE) {
@@ -206,10 +216,10 @@ static void on_saved(void *context, enum checkpoint_result result,
         checkpoint_path(path, dir, partition->group, CHECKPOINT_FILE);
         /* of use to nobody, in nobody's way */
         (void)checkpoint_forget_spare(node->io, dir, partition->group);
-        node_log(node, NODE_LOG_NOTICE, "Saved the state at slot %" PRIu64 " in %s", header->slot,
-                 path);
+        damage_log(partition, NODE_LOG_NOTICE, "Saved the state at slot %" PRIu64 " in %s",
+                   header->slot, path);
     } else {
-        node_log(node, NODE_LOG_WARNING, "The state is not saved: %s", message);
+        damage_log(partition, NODE_LOG_WARNING, "The state is not saved: %s", message);
     }
 }
 
@@ -232,16 +242,23 @@ static void save(struct partition *partition)
         q->saved = true;
         return;
     }
+    node->harm.saving = partition;
+    node->harm.saved += partition->group != 0;
     q->saving = checkpoint_start(node->io, dir, partition->engine, &header, on_saved, partition);
 }
 
 static bool save_some(struct partition *partition)
 {
     struct quarantine *q = quarantine_of(partition);
+    struct harm *harm = &partition->node->harm;
     if (q->saved) {
         return false;
     }
-    if (q->saving == NULL && (partition->keeper == NULL || keeper_is_quiet(partition->keeper))) {
+    if (q->saving == NULL && partition->group != 0 && harm->saved >= SAVED_MAX) {
+        damage_log(partition, NODE_LOG_WARNING, "The state is not saved: others were");
+        q->saved = true;
+    } else if (q->saving == NULL && harm->saving == NULL &&
+               (partition->keeper == NULL || keeper_is_quiet(partition->keeper))) {
         save(partition);
     }
     return q->saving != NULL && checkpoint_step(q->saving, SLICE);
@@ -250,6 +267,29 @@ static bool save_some(struct partition *partition)
 bool quarantine_may_end(const struct partition *partition)
 {
     return partition->quarantine->saved && partition->quarantine->saving == NULL;
+}
+
+/* Q4. Whoever is in quarantine itself gives nothing, and is passed by. */
+static void ask_for_state(struct partition *partition, qr_time now)
+{
+    struct node *node = partition->node;
+    struct quarantine *q = partition->quarantine;
+    qr_slot slot;
+    if (now < q->ask_at || !quarantine_may_end(partition) ||
+        fetch_has_hope(partition->fetch, now) || !transfers_may_ask(partition, now)) {
+        return;
+    }
+    q->ask_at = now + ASK_INTERVAL;
+    uint32_t who = membership_all(&replica_roster(partition->replica, &slot)->members);
+    who &= ~(1u << replica_me(partition->replica));
+    for (uint32_t i = 1; i <= MEMBERS_MAX; i++) {
+        node_index to = (node_index)((q->asked_last + i) % MEMBERS_MAX);
+        if ((who >> to & 1) != 0 && peers_connected(node->peers, to)) {
+            q->asked_last = to;
+            repair_ask_for_state(partition, to, replica_applied(partition->replica));
+            return;
+        }
+    }
 }
 
 void quarantine_free(struct partition *partition)
@@ -263,6 +303,7 @@ void quarantine_free(struct partition *partition)
     }
     if (q->saving != NULL) {
         checkpoint_abort(q->saving);
+        partition->node->harm.saving = NULL;
     }
     digests_free(&q->digests);
     free(q);
@@ -425,6 +466,9 @@ qr_time quarantine_turn(struct partition *partition, qr_time now)
     }
     if (partition->quarantined && save_some(partition)) {
         partition->again = true;
+    }
+    if (partition->quarantined) {
+        ask_for_state(partition, now);
     }
     if (now >= q->next) {
         q->next = now + LOOK_INTERVAL;

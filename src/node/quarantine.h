@@ -8,9 +8,11 @@
  *      wait for another leader, or for the state that is to come.
  *   Q2 It does not lead and does not campaign (ADMIN_STAND_BACK), but goes on voting and
  *      persisting.
- *   Q3 Its state is written to quarantine/checkpoint for people to look at; there is one at a time.
- *   Q4 Then a checkpoint of another node takes the place of its state and of its checkpoint, and
- *      its own log, which was never in doubt, brings it up to date from there.
+ *   Q3 Its state is written to the directory `quarantine` for people to look at: of one group at a
+ *      time, and of so many only; what they have in common is seen from these.
+ *   Q4 Then it asks the other members, one after the other, for a checkpoint (FRAME_REPAIR_FETCH):
+ *      that takes the place of its state and of its checkpoint, and its own log, which was never in
+ *      doubt, brings it up to date from there.
  *   Q5 A file remembers it over restarts until Q4 is done.
  *
  * Where nobody is outvoted there is an alarm and nothing else. */
@@ -28,13 +30,15 @@ struct quarantine {
     qr_slot noted, quiet; /* the last slot noted; applied at the last look */
     qr_time next;
 
+    qr_time ask_at;        /* another member, for its state */
+    node_index asked_last; /* who was asked */
+
     qr_time disputed_since; /* 0: not */
     qr_slot disputed_at;
     node_index disputed_with;
 
     qr_slot begun_at; /* the state as it was found */
     struct checkpoint *saving;
-    struct engine *spoiled; /* what is being saved, once it is the node's no more */
     bool saved;
     bool marked;           /* Q5 */
     bool alarmed;          /* ALARM_CORRUPT is up because of it, too */

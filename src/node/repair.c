@@ -1,7 +1,6 @@
 #include "node/repair.h"
 
 #include "base/alloc.h"
-#include "node/alarm.h"
 #include "node/checkpoint.h"
 #include "node/damage.h"
 #include "node/node.h"
@@ -9,17 +8,20 @@
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
+#include "node/transfers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define REMIND_INTERVAL (10 * QR_SECOND) /* between log lines while it waits */
+#define COMING_INTERVAL (500 * QR_MILLISECOND) /* whether the file that comes still has hope */
+#define REMIND_INTERVAL (10 * QR_SECOND)       /* between log lines while it waits */
 
 struct repairer {
     struct repair repair;
     struct replica_base base; /* what the replica will begin with */
     uint64_t patched, asked, answered;
+    uint64_t position; /* of the log, behind all that was done to it here */
     qr_time remind_at;
     bool dropped, installed;
 };
@@ -35,6 +37,7 @@ static void look(struct partition *partition)
     repair_look(&r->repair, holes, repair_own_holes(partition, holes));
     (void)log_group_state(node->log, partition->group, &group);
     repair_lost_state(&r->repair, group.base_slot > r->base.slot ? group.base_slot : 0);
+    r->position = log_position(node->log);
 }
 
 /* Takes the entries over; how many. */
@@ -86,8 +89,8 @@ static void drop(struct partition *partition, const struct repair_step *step)
                          : "entries from slot %" PRIu64 " on are damaged and were not committed, "
                            "or are in checkpoints only that do not fit",
                    state ? partition->repairer->repair.state_lost : step->hole.lo);
-    if (damage_mark(node, why) < 0) {
-        node_fail(node, "the file `forgetful` cannot be written");
+    if (damage_forgets(partition, why) < 0) {
+        node_fail(node, "that a group has forgotten cannot be written");
         return;
     }
     if (state) {
@@ -99,12 +102,11 @@ static void drop(struct partition *partition, const struct repair_step *step)
     look(partition);
 }
 
-static void ask_for_checkpoint(struct partition *partition, const struct repair_step *step)
+void repair_ask_for_state(struct partition *partition, node_index to, qr_slot least)
 {
-    struct node *node = partition->node;
     uint8_t head[REPAIR_HEAD_BYTES_MAX];
-    peers_tell_group(node->peers, step->to, partition->group, FRAME_REPAIR_FETCH,
-                     span_of(head, repair_fetch_write(step->least, head)));
+    peers_tell_group(partition->node->peers, to, partition->group, FRAME_REPAIR_FETCH,
+                     span_of(head, repair_fetch_write(least, head)));
 }
 
 static void ask(struct partition *partition, const struct repair_step *step)
@@ -122,21 +124,22 @@ static void finish(struct partition *partition)
     struct node *node = partition->node;
     char message[600];
     struct repairer *r = partition->repairer;
-    r->base.forgetful = node->forgetful;
+    r->base.forgetful = r->base.forgetful || partition->lost;
     (void)io_failpoint(node->io, FAIL_REPAIRED);
     if (!replica_start(partition->replica, &r->base, message, sizeof message)) {
         node_fail(node, message);
         return;
     }
-    node_log(node, NODE_LOG_NOTICE, "The log is repaired: %" PRIu64 " entries were fetched%s%s",
-             r->patched, r->installed ? ", and a checkpoint" : "",
-             r->dropped ? ", the others were dropped" : "");
+    damage_log(partition, NODE_LOG_NOTICE,
+               "The log is repaired: %" PRIu64 " entries were fetched%s%s", r->patched,
+               r->installed ? ", and a checkpoint" : "",
+               r->dropped ? ", the others were dropped" : "");
     repairer_free(r);
     partition->repairer = NULL;
     partition->loading = false;
     node_stir(node); /* what waited for it */
-    if (!node->forgetful) {
-        alarm_clear(node, ALARM_DAMAGED);
+    if (!partition->lost) {
+        damage_healed(partition);
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         if (peers_connected(node->peers, i)) {
@@ -147,7 +150,6 @@ static void finish(struct partition *partition)
 
 static void remind(struct partition *partition, qr_time now)
 {
-    struct node *node = partition->node;
     struct repairer *r = partition->repairer;
     const struct repair_question *q = &r->repair.question[0];
     if (now < r->remind_at) {
@@ -156,18 +158,20 @@ static void remind(struct partition *partition, qr_time now)
     r->remind_at = now + REMIND_INTERVAL;
     unsigned up = (unsigned)__builtin_popcount(r->repair.up);
     if (r->repair.coming) {
-        node_log(node, NODE_LOG_NOTICE, "Repairing: a checkpoint of another member is on its way");
+        damage_log(partition, NODE_LOG_NOTICE,
+                   "Repairing: a checkpoint of another member is on its way");
     } else if (r->repair.count > 0) {
-        node_log(node, NODE_LOG_WARNING,
-                 "Repairing: entries %" PRIu64 " to %" PRIu64
-                 " of the log are damaged, and no member that is connected (%u) has them so far; "
-                 "%" PRIu64 " were fetched",
-                 q->hole.lo, q->hole.hi, up, r->patched);
+        damage_log(partition, NODE_LOG_WARNING,
+                   "Repairing: entries %" PRIu64 " to %" PRIu64
+                   " of the log are damaged, and no member that is connected (%u) has them so far; "
+                   "%" PRIu64 " were fetched",
+                   q->hole.lo, q->hole.hi, up, r->patched);
     } else {
-        node_log(node, NODE_LOG_WARNING,
-                 "Repairing: the checkpoint is lost, and no member that is connected (%u) has had "
-                 "one that reaches slot %" PRIu64 " so far",
-                 up, r->repair.state_lost);
+        damage_log(
+            partition, NODE_LOG_WARNING,
+            "Repairing: the checkpoint is lost, and no member that is connected (%u) has had "
+            "one that reaches slot %" PRIu64 " so far",
+            up, r->repair.state_lost);
     }
 }
 
@@ -197,20 +201,23 @@ void repairer_turn(struct partition *partition, qr_time now)
     struct node *node = partition->node;
     struct repairer *r = partition->repairer;
     if (r == NULL) {
-        if (partition->group == 0 && (node->forgetful || partition->kept_checkpoint)) {
-            damage_turn(node);
+        if (partition->lost || partition->kept_checkpoint ||
+            (partition->group == 0 && node->forgetful)) {
+            damage_turn(partition, now);
         }
         return;
     }
     use_own(partition);
     repair_coming(&r->repair, fetch_has_hope(partition->fetch, now));
+    repair_waits(&r->repair,
+                 repair_wants_checkpoint(&r->repair, now) && !transfers_may_ask(partition, now));
     struct repair_step step = repair_next(&r->repair, now);
     for (; step.action == REPAIR_ASK || step.action == REPAIR_FETCH;
          step = repair_next(&r->repair, now)) {
         if (step.action == REPAIR_ASK) {
             ask(partition, &step);
         } else {
-            ask_for_checkpoint(partition, &step);
+            repair_ask_for_state(partition, step.to, step.least);
         }
     }
     if (step.action == REPAIR_DROP || step.action == REPAIR_DROP_STATE) {
@@ -218,8 +225,8 @@ void repairer_turn(struct partition *partition, qr_time now)
         partition->again = true;
     } else if (step.action == REPAIR_WAIT) {
         remind(partition, now);
-        partition_wake_at(partition, step.at);
-    } else if (log_idle(node->log)) {
+        partition_wake_at(partition, r->repair.coming ? now + COMING_INTERVAL : step.at);
+    } else if (log_durable(node->log) >= r->position) {
         finish(partition);
         return;
     } else {
@@ -255,6 +262,7 @@ void repairer_whole(struct partition *partition, const struct checkpoint_header 
     }
     qr_slot stated_at;
     r->installed = true;
+    partition_wake(partition);
     r->repair.members = replica_roster(partition->replica, &stated_at)->members;
     look(partition);
 }
@@ -268,6 +276,7 @@ void repairer_peer(struct partition *partition, node_index peer, bool up)
 {
     if (partition->repairer != NULL) {
         repair_peer(&partition->repairer->repair, peer, up);
+        partition_wake(partition);
     }
 }
 
@@ -301,23 +310,24 @@ bool repairer_receive(struct partition *partition, node_index from, const struct
 
 static void tell_begin(struct partition *partition)
 {
-    struct node *node = partition->node;
     const struct repair *r = &partition->repairer->repair;
+    char what[100];
     if (r->state_lost != 0) {
-        alarm_raise(node, ALARM_DAMAGED, "its checkpoint is damaged or lost");
-        node_log(node, NODE_LOG_WARNING,
-                 "Repairing: the checkpoint is damaged or lost, and the log begins behind slot "
-                 "%" PRIu64 "; another member's is fetched before this node takes part",
-                 r->state_lost);
+        damage_tell(partition, "its checkpoint is damaged or lost");
+        damage_log(partition, NODE_LOG_WARNING,
+                   "Repairing: the checkpoint is damaged or lost, and the log begins behind slot "
+                   "%" PRIu64 "; another member's is fetched before this node takes part",
+                   r->state_lost);
     }
     if (r->count > 0) {
         qr_slot first = r->question[0].hole.lo;
-        alarm_raise(node, ALARM_DAMAGED,
-                    "entries of its log are damaged, the first at slot %" PRIu64, first);
-        node_log(node, NODE_LOG_WARNING,
-                 "Repairing: entries of the log are damaged, the first at slot %" PRIu64
-                 "; they are fetched from the other members before this node takes part",
-                 first);
+        (void)snprintf(what, sizeof what,
+                       "entries of its log are damaged, the first at slot %" PRIu64, first);
+        damage_tell(partition, what);
+        damage_log(partition, NODE_LOG_WARNING,
+                   "Repairing: entries of the log are damaged, the first at slot %" PRIu64
+                   "; they are fetched from the other members before this node takes part",
+                   first);
     }
 }
 

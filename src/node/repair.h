@@ -41,6 +41,9 @@ void repairer_peer(struct partition *partition, node_index peer, bool up);
 /* A frame of one of the three kinds came. False: it makes no sense, the connection is closed. */
 bool repairer_receive(struct partition *partition, node_index from, const struct frame *frame);
 
+/* FETCH: the member is asked for a checkpoint, of slot `least` at least. */
+void repair_ask_for_state(struct partition *partition, node_index to, qr_slot least);
+
 /* Whether the state up to where the log begins is lost. */
 bool repairer_lost_state(const struct repairer *repairer);
 /* While it repairs: a member offers a checkpoint; whether to get it. */

@@ -50,7 +50,7 @@ void repair_view(struct partition *partition, qr_slot lo, qr_slot hi, struct rep
                                     .run_count = group.run_count,
                                     .holes = out->holes,
                                     .hole_count = n,
-                                    .forgetful = node->forgetful || outlook.forgetful,
+                                    .forgetful = partition->lost || outlook.forgetful,
                                     .repairs = partition->repairer != NULL,
                                     .state_lost = repairer_lost_state(partition->repairer) };
 }

@@ -151,4 +151,8 @@ uint32_t replica_roster_changes(const struct replica *r);
 /* Whether any other node votes: without one there is nobody to hand over to. */
 bool replica_is_alone(const struct replica *r);
 
+struct log_group;
+/* Whether the log holds the entry at `slot`, with that term. */
+bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term);
+
 #endif

@@ -111,7 +111,7 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
         return false;
     }
     qr_assert(installed->slot == header->slot && installed->term == header->term);
-    *r->applied_roster = *roster;
+    memcpy(r->applied_roster, roster, replica_roster_bytes(r)); /* of a group it names no nodes */
     r->applied_roster_slot = header->roster_slot;
     keeper_installed(r->partition->keeper, installed);
     replica_flights_lost(r, header->slot); /* their replies are the other node's */

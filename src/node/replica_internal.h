@@ -148,8 +148,6 @@ void replica_mark_ticket(struct replica *r, qr_ticket ticket);
 void replica_perform_install(struct replica *r, const struct effect *e);
 /* Proposed writes up to `slot`, whose outcome this node will never see, are answered so. */
 void replica_flights_lost(struct replica *r, qr_slot slot);
-/* Whether the log holds the entry at `slot`, with that term. */
-bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term);
 
 /* Sends what had to wait for the pace of members that are far behind. */
 void replica_feed(struct replica *r);

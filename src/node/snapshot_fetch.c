@@ -266,7 +266,8 @@ static bool is_needed(const struct fetch *f, qr_slot slot, qr_term term)
     if (partition->repairer != NULL) {
         return repairer_needs(partition, slot, term);
     }
-    return partition->quarantined || slot > replica_applied(partition->replica);
+    qr_slot applied = replica_applied(partition->replica);
+    return slot > applied || (partition->quarantined && slot == applied);
 }
 
 static bool is_wanted(const struct fetch *f, node_index from, const struct snapshot_offer *offer)

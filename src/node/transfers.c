@@ -9,6 +9,10 @@
 #include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
 
+/* A group that asks in vain lets others ask after so long: no less than a repair takes to find out
+ * that it is in vain (protocol/repair.c). */
+#define ASK_PATIENCE (15 * QR_SECOND)
+#define OTHERS_WAIT (2 * QR_SECOND) /* a group that was refused asks again within that time */
 /* A file that was offered and is not read may make room for another one after so long. */
 #define OFFER_PATIENCE (300 * QR_MILLISECOND)
 #define TROUBLE_TIME (15 * QR_SECOND) /* several times what is waited before trying again */
@@ -37,6 +41,71 @@ static void forget(struct transfers *t, uint32_t i)
     }
 }
 
+/* --- Asking --------------------------------------------------------------------------------- */
+
+static bool is_coming(const struct node *node, uint32_t group, qr_time now)
+{
+    const struct partition *partition = partition_of_group(node, group);
+    return partition != NULL && fetch_has_hope(partition->fetch, now);
+}
+
+static struct asking *find_asking(struct node *node, uint32_t group)
+{
+    for (uint32_t i = 0; i < FETCHES_MAX; i++) {
+        if (node->transfers.asking[i].group == group) {
+            return &node->transfers.asking[i];
+        }
+    }
+    return NULL;
+}
+
+/* A place that nobody has, or that was had for long enough. */
+static struct asking *free_asking(struct node *node, qr_time now)
+{
+    struct asking *found = find_asking(node, 0);
+    for (uint32_t i = 0; i < FETCHES_MAX && found == NULL; i++) {
+        struct asking *a = &node->transfers.asking[i];
+        found = now >= a->until && !is_coming(node, a->group, now) ? a : NULL;
+    }
+    return found;
+}
+
+bool transfers_may_ask(struct partition *partition, qr_time now)
+{
+    struct node *node = partition->node;
+    struct transfers *t = &node->transfers;
+    if (partition->group == 0) {
+        return true;
+    }
+    struct asking *a = find_asking(node, partition->group);
+    if (a != NULL && now < a->until) {
+        return true;
+    }
+    if (a != NULL && t->refused != 0 && now - t->refused < OTHERS_WAIT) {
+        a->group = 0; /* it is the turn of whoever asks next */
+        return false;
+    }
+    a = a != NULL ? a : free_asking(node, now);
+    if (a == NULL) {
+        t->refused = now;
+        return false;
+    }
+    *a = (struct asking){ .group = partition->group, .until = now + ASK_PATIENCE };
+    return true;
+}
+
+/* It has what it asked for, or is gone: it is another one's turn. */
+static void asks_no_more(struct partition *partition)
+{
+    struct asking *a =
+        partition->group != 0 ? find_asking(partition->node, partition->group) : NULL;
+    if (a != NULL) {
+        a->group = 0;
+    }
+}
+
+/* --- Beginning and end ---------------------------------------------------------------------- */
+
 void transfers_open(struct partition *partition)
 {
     partition->source = source_new(partition);
@@ -58,6 +127,7 @@ static void drop_fetch(struct partition *partition)
 
 void transfers_close(struct partition *partition)
 {
+    asks_no_more(partition);
     struct transfers *t = &partition->node->transfers;
     if (partition->source != NULL) {
         drop_source(partition);
@@ -200,6 +270,7 @@ static void sweep(struct transfers *t, qr_time now)
         }
         if (partition->fetch != NULL && fetch_is_idle(partition->fetch, now)) {
             drop_fetch(partition);
+            asks_no_more(partition);
         }
         if (partition->source == NULL && partition->fetch == NULL) {
             forget(t, i);

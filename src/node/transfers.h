@@ -15,7 +15,16 @@ struct node;
 struct partition;
 struct source;
 
+/* A group that asks by itself for the state of another node: it repairs itself, or is in
+ * quarantine. */
+struct asking {
+    uint32_t group; /* 0: nobody */
+    qr_time until;  /* then it is another one's turn, unless a file is coming */
+};
+
 struct transfers {
+    struct asking asking[FETCHES_MAX];
+    qr_time refused;      /* when a group was told last that it has to wait */
     struct partition **v; /* those that have either */
     uint32_t count, cap;
     uint32_t first;     /* whose turn it is to be served first */
@@ -36,6 +45,10 @@ void transfers_free(struct node *node);
 /* What the group has; made when there is room for it, else NULL. */
 struct source *transfers_source(struct partition *partition);
 struct fetch *transfers_fetch(struct partition *partition);
+
+/* Whether the group may ask other nodes for a state now: of thousands that are harmed at once only
+ * so many do as can be served. Group 0 always may. */
+bool transfers_may_ask(struct partition *partition, qr_time now);
 
 /* As source_wanted and source_asked. */
 void transfers_wanted(struct partition *partition, node_index to, qr_slot least);

@@ -320,6 +320,17 @@ void repair_coming(struct repair *r, bool coming)
     }
 }
 
+bool repair_wants_checkpoint(const struct repair *r, qr_time now)
+{
+    qr_slot least;
+    return !r->coming && who_has_one(r, now, &least) != 0;
+}
+
+void repair_waits(struct repair *r, bool waits)
+{
+    r->waits = waits;
+}
+
 /* Whether a majority has said that it has not what is lost here: it could lead without this node
  * (H4). */
 static bool is_known(const struct repair *r, const struct repair_question *q)
@@ -355,8 +366,11 @@ static node_index next_of(uint16_t who, node_index last)
 static bool next_fetch(struct repair *r, qr_time now, struct repair_step *step)
 {
     uint16_t who = who_has_one(r, now, &step->least);
-    if (who == 0 || r->coming) {
-        r->asked_at = r->unfit_at = 0;
+    if (who == 0 || r->coming || r->waits) {
+        r->asked_at = r->unfit_at = 0; /* nobody is asked in vain */
+        if (who != 0 && r->waits && now + FETCH_INTERVAL < step->at) {
+            step->at = now + FETCH_INTERVAL;
+        }
         return false;
     }
     bool known = all_is_known(r);

@@ -102,6 +102,7 @@ struct repair {
 
     /* The checkpoint that is wanted (H3). */
     bool coming;           /* one that fits is on its way, or here */
+    bool waits;            /* others are served first: nobody is asked now */
     qr_time fetch_at;      /* somebody is asked for one again */
     node_index fetch_last; /* who was last */
     qr_time asked_at;      /* since then somebody who is there is asked in vain; 0: nobody is */
@@ -156,6 +157,10 @@ bool repair_offered(struct repair *r, const struct repair_log *own, node_index f
                     qr_term term, qr_time now);
 /* Whether one is on its way, with hope, or here. */
 void repair_coming(struct repair *r, bool coming);
+
+/* Whether a checkpoint is to be asked for; and where there are many who ask: not yet. */
+bool repair_wants_checkpoint(const struct repair *r, qr_time now);
+void repair_waits(struct repair *r, bool waits);
 
 /* What to do next; call it again until it says WAIT or DONE. */
 struct repair_step repair_next(struct repair *r, qr_time now);

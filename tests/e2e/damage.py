@@ -7,7 +7,7 @@ import struct
 BLOCK = 4096
 ENTRY_KINDS = (1, 2, 3, 4, 5)
 
-Record = collections.namedtuple("Record", "path at bytes kind slot term batch")
+Record = collections.namedtuple("Record", "path at bytes kind slot term batch group")
 
 
 def segments(node):
@@ -35,18 +35,19 @@ def records(node):
                 break
             inside = at + 64
             while inside < at + 64 + payload:
-                length, slot, term = struct.unpack_from("<IQQ", data, inside + 4)
-                found.append(Record(path, inside, 32 + length, data[inside + 28], slot, term, at))
+                length, slot, term, group = struct.unpack_from("<IQQI", data, inside + 4)
+                found.append(Record(path, inside, 32 + length, data[inside + 28], slot, term, at,
+                                    group))
                 inside += 32 + length
             at += size
     return found
 
 
-def entries(node):
-    """The records of the entries as they stand at the end: by slot."""
+def entries(node, group=0):
+    """The records of the group's entries as they stand at the end: by slot."""
     last = {}
     for record in records(node):
-        if record.kind in ENTRY_KINDS:
+        if record.kind in ENTRY_KINDS and record.group == group:
             last[record.slot] = record
     return last
 

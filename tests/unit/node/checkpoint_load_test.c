@@ -294,8 +294,11 @@ static void test_a_disk_that_cannot_be_read(void **state)
     struct world *w = world_open(2);
     char message[1400];
     world_take(w);
-    fault_set(CALL_OPEN, 1, -EIO);
+    fault_set(CALL_OPEN, 1, -EACCES);
     assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
+    assert_non_null(strstr(message, "Permission denied"));
+    fault_set(CALL_OPEN, 1, -EIO); /* the others have what it held */
+    assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
     assert_non_null(strstr(message, "Input/output error"));
     fault_set(CALL_SYNC_DIR, 1, -EIO); /* the rename may not be durable: no base to trim from */
     assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);

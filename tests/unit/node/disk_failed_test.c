@@ -19,7 +19,11 @@
 #include "node/members.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/damage.h"
 #include "node/quarantine.h"
+#include "node/repair.h"
+#include "node/snapshot_fetch.h"
+#include "node/transfers.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot_source.h"
@@ -119,6 +123,40 @@ void alarm_clear(struct node *n, enum alarm_kind kind)
 void health_tell(struct node *n, node_index to)
 {
     (void)n, (void)to;
+}
+
+void damage_log(struct partition *p, enum node_log_level level, const char *format, ...)
+{
+    (void)p, (void)format;
+    warnings += level == NODE_LOG_WARNING;
+}
+
+void damage_prefix(const struct partition *p, char out[PARTITION_PREFIX_BYTES])
+{
+    (void)p;
+    out[0] = 0;
+}
+
+bool fetch_has_hope(const struct fetch *f, qr_time at)
+{
+    return f == NULL && at < 0;
+}
+
+bool peers_connected(const struct peers *peers, node_index peer)
+{
+    return peers != NULL && peer == NODE_NONE;
+}
+
+bool transfers_may_ask(struct partition *p, qr_time at)
+{
+    (void)p, (void)at;
+    return false;
+}
+
+void repair_ask_for_state(struct partition *p, node_index to, qr_slot least)
+{
+    (void)p, (void)to, (void)least;
+    fail();
 }
 
 void source_distrust(struct source *source)

@@ -114,6 +114,11 @@ void alarm_clear_about(struct node *node, enum alarm_kind kind, uint32_t about)
     world->alarms_over++;
 }
 
+struct partition *partition_of_group(const struct node *node, uint32_t group)
+{
+    return group == 0 ? node->zero : NULL;
+}
+
 void schedule_wake(struct partition *partition)
 {
     (void)partition;
