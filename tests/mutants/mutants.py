@@ -430,8 +430,6 @@ LOG = [
     ("bad records that nothing explains are forgotten", "recover.c",
      "if (result == LOG_OPEN_OK && r->replay.open > 0) {", "if (false) {"),
     ("a patch of another term is taken", "patch.c", "return term == run->term;", "return true;"),
-    ("carried entries of a lower term are lost once those before them are trimmed", "patch.c",
-     "if (term < run->term && only_restated(g, run->slot, slot)) {", "if (false) {"),
     ("carried entries that were trimmed count as lost", "patch.c",
      "from = max_u64(from, g->base_slot + 1);", ""),
     ("a patch is lost at restart", "replay.c",
