@@ -11,7 +11,9 @@
 /* An inline sync saves two switches of threads, 20 to 50 microseconds, and stops the loop for its
  * own length: worth it where that is short and the batch small enough that parsing on meanwhile
  * would not have gained more. */
-#define INLINE_SYNC_USEC_MAX 300u
+#define INLINE_SYNC_USEC_MAX 400u
+/* One that took longer stood behind others' writes: it says little of what the next will take. */
+#define INLINE_SYNC_USEC_COUNTED (3 * INLINE_SYNC_USEC_MAX)
 #define INLINE_SYNC_BYTES_MAX (16 * KIB)
 
 void log_fail(struct log *log, int error, const char *what)
@@ -29,6 +31,8 @@ static void note_sync(struct log *log, qr_time took)
 {
     log->sync_sum += (uint64_t)took;
     log->sync_sum -= log->sync_sum / SYNC_WEIGHT;
+    log->usual_sum += min_u64((uint64_t)took, INLINE_SYNC_USEC_COUNTED);
+    log->usual_sum -= log->usual_sum / SYNC_WEIGHT;
     log->stats.syncs++;
 }
 
@@ -190,7 +194,7 @@ static bool inline_pays(const struct log *log)
         return log->config.sync == LOG_SYNC_INLINE;
     }
     const struct batch *first = &log->pending[log->pending_head];
-    return log->job == NULL && log->sync_sum <= INLINE_SYNC_USEC_MAX * SYNC_WEIGHT &&
+    return log->job == NULL && log->usual_sum <= INLINE_SYNC_USEC_MAX * SYNC_WEIGHT &&
            log->end - first->offset <= INLINE_SYNC_BYTES_MAX;
 }
 

@@ -88,7 +88,8 @@ struct log {
     uint32_t flight_batches; /* of pending, from its head; 0: nothing in flight */
     uint64_t flight_mark;
     uint64_t synced, marked;
-    uint64_t sync_sum; /* moving average of a write's microseconds, times SYNC_WEIGHT */
+    uint64_t sync_sum;  /* moving average of a write's microseconds, times SYNC_WEIGHT */
+    uint64_t usual_sum; /* the same, when a long one counts as a bound (flush.c) */
     bool flush_wanted; /* write as soon as the disk is free */
     bool failed, damaged, closing;
 

@@ -47,7 +47,8 @@ static struct strand *take_room(struct strands *strands)
 {
     struct strand *s = NULL;
     if (strands->count >= STRANDS_KEPT) {
-        s = recycle(strands, true);
+        /* Once one that has written is forgotten WAIT asks all: no use to look for another. */
+        s = strands->forgot ? NULL : recycle(strands, true);
         s = s != NULL ? s : recycle(strands, false);
     }
     if (s == NULL) { /* at most as many as there are commands without an answer, beside */

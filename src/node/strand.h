@@ -12,7 +12,7 @@
 
 #include "base/types.h"
 
-#define STRAND_PLACES 32u
+#define STRAND_PLACES 128u
 
 /* Reads of one client in one partition: how many were taken up here, and how many of those are
  * answered (S2). */
