@@ -236,6 +236,7 @@ class PaperJoiner:
     """Asks to be taken in, one question at a time."""
 
     TAKEN, ELSEWHERE, LATER, REFUSED = range(1, 5)
+    LEVEL = 2  # of the cluster, which it knows
 
     def __init__(self, node):
         self.node, self.uuid = node, os.urandom(16)
@@ -245,7 +246,8 @@ class PaperJoiner:
         lane = Lane(self.node, "00" * 16, self.uuid, 0, versions=(4, 2), wanted=0)
         address = b"127.0.0.1"
         lane.send(9, struct.pack("<BI", 0, number) + self.uuid +
-                  struct.pack("<HHB", self.port, self.port + 1, len(address)) + address)
+                  struct.pack("<HHB", self.port, self.port + 1, len(address)) + address +
+                  struct.pack("<H", self.LEVEL))
         kind, head, _ = lane.read()
         lane.close()
         assert kind == 10
