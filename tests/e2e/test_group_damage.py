@@ -164,6 +164,8 @@ def test_what_nobody_else_has_is_waited_for_and_told():
         wait_for(lambda: harmed(victim) == ["1", "0", "0"], "it waits")
         row = alarms(victim, "DAMAGED")[0]
         assert row["until"] == 0 and "keyspace 'harmed'" in row["text"] and "backup" in row["text"]
+        told = victim.info("keyspaces")["harmed0"]
+        assert told == "keyspace=harmed,partition=0,group=2,state=repairing"
         assert not writes(victim, "harmed")
         victim.kill()
         for name in ("checkpoint", "checkpoint.damaged"):
