@@ -196,7 +196,6 @@
 #define CARRY_GROUP_BYTES_MAX (16 * KIB)
 #define CARRY_PART 8u
 #define CARRY_STEP_BYTES (1 * MIB) /* of log between two looks for such groups */
-#define DROPS_PER_JOB 64u          /* groups whose files go at a time */
 
 /* --- snapshots for other nodes -------------------------------------------------------------- */
 #define REPAIR_REPLY_BYTES_MAX (512 * KIB) /* of one answer, beyond its first entry: asked again */

@@ -1,102 +1,19 @@
 #include "node/keepers.h"
 
-#include "base/alloc.h"
 #include "base/limits.h"
 #include "node/checkpoint_place.h"
 #include "node/keeper.h"
 #include "node/keeper_internal.h"
 #include "node/node.h"
 #include "node/replica.h"
-#include "node/run.h"
 #include "node/snapshot_source.h"
-
-#include <stdlib.h>
 
 /* Looks at pins in one turn: each may let another come to the top. */
 #define PINS_PER_TURN 16u
 
-/* --- Groups that have left ------------------------------------------------------------------- */
+/* --- The start -------------------------------------------------------------------------------- */
 
-struct removal {
-    struct node *node;
-    struct io *io;
-    const char *dir;
-    int error;
-    uint32_t count;
-    uint32_t group[];
-};
-
-static void remove_work(void *context)
-{
-    struct removal *r = context;
-    for (uint32_t i = 0; i < r->count && r->error == 0; i++) {
-        r->error = checkpoint_remove(r->io, r->dir, r->group[i]);
-    }
-}
-
-static void remove_done(void *context)
-{
-    struct removal *r = context;
-    struct keepers *k = &r->node->keepers;
-    qr_assert(k->drops_working == r->count && k->drops_count >= r->count);
-    k->drops_count -= r->count;
-    for (uint32_t i = 0; i < k->drops_count; i++) {
-        k->drops[i] = k->drops[i + r->count];
-    }
-    k->drops_working = 0;
-    if (r->error != 0 && !r->node->stopping) { /* the next start cleans up */
-        node_disk_failed(r->node, "files of a group that has left cannot be deleted", r->error);
-    }
-    free(r);
-}
-
-static void remove_some(struct node *node)
-{
-    struct keepers *k = &node->keepers;
-    uint64_t durable = log_durable(node->log);
-    uint32_t n = 0;
-    while (n < k->drops_count && n < DROPS_PER_JOB && k->drops[n].position <= durable) {
-        n++;
-    }
-    if (n == 0 || k->drops_working > 0) {
-        return;
-    }
-    struct removal *r = qr_zalloc(sizeof *r + n * sizeof r->group[0]);
-    *r = (struct removal){ .node = node, .io = node->io, .dir = node->config.dir, .count = n };
-    for (uint32_t i = 0; i < n; i++) {
-        r->group[i] = k->drops[i].group;
-    }
-    k->drops_working = n;
-    if (io_offload(node->io, remove_work, remove_done, r) != 0) {
-        remove_work(r);
-        remove_done(r);
-    }
-}
-
-void keepers_drop(struct node *node, uint32_t group)
-{
-    struct keepers *k = &node->keepers;
-    qr_assert(group != 0);
-    log_drop(node->log, group);
-    if (k->drops_count == k->drops_cap) {
-        k->drops_cap = k->drops_cap == 0 ? 8 : k->drops_cap * 2;
-        k->drops = qr_realloc(k->drops, k->drops_cap * sizeof *k->drops);
-    }
-    k->drops[k->drops_count++] =
-        (struct dropped){ .group = group, .position = log_position(node->log) };
-}
-
-bool keepers_is_dropping(const struct node *node, uint32_t group)
-{
-    const struct keepers *k = &node->keepers;
-    for (uint32_t i = 0; i < k->drops_count; i++) {
-        if (k->drops[i].group == group) {
-            return true;
-        }
-    }
-    return false;
-}
-
+/* The files of the others are of groups that have left, or whose first replica a crash ended. */
 static bool is_known(void *context, uint32_t group)
 {
     struct node *node = context;
@@ -107,13 +24,6 @@ static bool is_known(void *context, uint32_t group)
 int keepers_clean(struct node *node)
 {
     return checkpoint_clean(node->io, node->config.dir, is_known, node);
-}
-
-void keepers_free(struct node *node)
-{
-    free(node->keepers.drops);
-    node->keepers.drops = NULL;
-    node->keepers.drops_count = node->keepers.drops_cap = 0;
 }
 
 /* --- Carrying -------------------------------------------------------------------------------- */
@@ -227,9 +137,8 @@ void keepers_turn(struct node *node, qr_time now)
             busy = keeper_go_on(k->writing, now) || busy;
         }
     }
-    remove_some(node);
     node->again = node->again || busy;
-    if (k->writing != NULL || k->holding != NULL || k->drops_count > 0) {
+    if (k->writing != NULL || k->holding != NULL) {
         node_stay(node);
     }
 }

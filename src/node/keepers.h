@@ -13,32 +13,17 @@ struct keeper;
 struct node;
 struct partition;
 
-/* A group that has left: its files go when the log has forgotten it durably. */
-struct dropped {
-    uint32_t group;
-    uint64_t position;
-};
-
 struct keepers {
     struct keeper *writing; /* NULL: no checkpoint is being written */
     struct keeper *holding; /* its replica applies no more than is durable, for a checkpoint */
-    struct dropped *drops;
-    uint32_t drops_count, drops_cap;
-    uint32_t drops_working; /* the first so many: a helper thread is at them */
     uint64_t carried_at;    /* position of the log when the last carrying was done */
     qr_time not_before;     /* the next checkpoint of another group than 0 */
 };
 
 /* At the start, once the log is open: what a crash has left of groups goes. 0 or negative. */
 int keepers_clean(struct node *node);
-void keepers_free(struct node *node);
 
 /* Once a turn. */
 void keepers_turn(struct node *node, qr_time now);
-
-/* The replica of that group, not 0, has left this node, and is freed: the log forgets it, then its
- * files go. Until keepers_is_dropping is false the group must not come back. */
-void keepers_drop(struct node *node, uint32_t group);
-bool keepers_is_dropping(const struct node *node, uint32_t group);
 
 #endif

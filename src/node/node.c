@@ -369,7 +369,6 @@ void node_free(struct node *node)
         log_close(node->log);
     }
     io_free(node->io);
-    keepers_free(node);
     identity_close(&node->identity); /* the lock goes last: nothing is written any more */
     pending_free_all(node);          /* large things of theirs go to the engine's bin */
     partitions_free(&node->partitions);
