@@ -217,7 +217,7 @@ static bool look(struct partition *p)
     struct follow_action todo = find_out(p, &outlook);
     bool missing = mp != NULL && p->replica == NULL && (mp->held & node_bit(me_of(node))) != 0;
     p->restless = act(p, mp, &todo) || missing;
-    if (mp == NULL && p->replica == NULL && p->drops_at == 0 &&
+    if (mp == NULL && p->replica == NULL && p->drops_at == 0 && !log_knows(node, p->group) &&
         follow_is_gone(node->map, p->group)) {
         router_partition_gone(node->router, p);
         partitions_remove(p);
@@ -296,6 +296,18 @@ static bool sweep_ours(struct node *node, qr_time until)
     return true;
 }
 
+/* What the log holds, also where the map says nothing of it any more: a checkpoint of group 0 may
+ * be of after a group's end, and the node have died before the log forgot the group. */
+static void add_those_of_the_log(struct node *node)
+{
+    uint32_t at = 0, group;
+    while (log_next_group(node->log, &at, &group)) {
+        if (partition_of_group(node, group) == NULL) {
+            (void)partitions_add(node, group);
+        }
+    }
+}
+
 void holding_open(struct node *node)
 {
     struct outlook outlook;
@@ -303,6 +315,7 @@ void holding_open(struct node *node)
     struct log_group group = { 0 };
     (void)log_group_state(node->log, 0, &group);
     node->holding = (struct holding){ .fresh = { .upto = group.last_slot }, .seen = UINT64_MAX };
+    add_those_of_the_log(node);
 }
 
 /* How far group 0 is. */

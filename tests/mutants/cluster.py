@@ -10,8 +10,9 @@ CLUSTER = [
      "return action(create(p, view));"),
     ("F1: a replica is deleted by an old map", "clusters", "follow.c",
      "if (view->fresh && is_to_go(p, view)) {", "if (is_to_go(p, view)) {"),
-    ("F1: who forgot is fresh when it remembers, not when it has applied that", "clusters",
-     "follow.c", "fresh->upto = zero->forgetful ? UINT64_MAX : min_u64(fresh->upto, zero->last);"
+    ("F1: who forgot is fresh when it remembers, not when it has applied that",
+     "unit/cluster/follow", "follow.c",
+     "fresh->upto = zero->forgetful ? UINT64_MAX : min_u64(fresh->upto, zero->last);"
      " fresh->fresh = applied >= fresh->upto;",
      "fresh->upto = min_u64(fresh->upto, zero->last);"
      " fresh->fresh = !zero->forgetful && applied >= fresh->upto;"),

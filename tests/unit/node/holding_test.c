@@ -1,0 +1,353 @@
+/* Which replicas a node holds (holding.h, cluster/follow.h: F1-F7; R11, scenarios 3, 12, 46): what
+ * is opened, founded, joined and dropped, by which map, in slices, and when all of it is there. */
+#include "holding_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BOTH 3u   /* nodes 0 and 1; this one is 1 */
+#define OTHERS 5u /* 0 and 2 */
+
+/* --- Coming --------------------------------------------------------------------------------- */
+
+static void test_a_founder_founds_and_others_join(void **state)
+{
+    (void)state;
+    found(5, BOTH);
+    found(6, OTHERS);
+    wish(6, 7);
+    found(7, OTHERS);
+    found(8, 7);
+    world.lost[8] = true; /* the log may have held more of it */
+    catch_up();
+    (void)turns(1);
+    assert_true(replica_of(5)->founded);
+    assert_false(replica_of(5)->base.forgetful);
+    assert_int_equal(replica_of(5)->base.roster.members.voters, BOTH);
+    assert_int_equal(replica_of(5)->base.roster.epoch, 1);
+    assert_true(replica_of(6)->base.forgetful);
+    assert_false(replica_of(6)->founded);
+    assert_null(replica_of(7));
+    assert_non_null(partition_of_group(&world.node, 7)); /* it knows of it */
+    assert_true(replica_of(8)->base.forgetful);
+    assert_false(replica_of(8)->founded);
+}
+
+/* F1: what the map held before the start may come only now. */
+static void test_by_an_old_map_nothing_is_made_or_deleted(void **state)
+{
+    (void)state;
+    found(5, BOTH);
+    found(6, OTHERS);
+    world.knows[6] = true; /* a replica of an earlier life, which a later map wishes here */
+    (void)turns(1);
+    world.now += 10 * QR_SECOND;
+    (void)turns(1);
+    assert_null(replica_of(5));
+    assert_false(holding_is_complete(&world.node));
+    assert_int_equal(world.opened[6], 1); /* any map that has it will do */
+    assert_false(replica_of(6)->founded);
+    assert_int_equal(world.dropped[6], 0);
+    wish(6, 7);
+    catch_up();
+    (void)turns(1);
+    assert_non_null(replica_of(5));
+    assert_int_equal(world.opened[6], 1);
+    assert_int_equal(world.dropped[6], 0);
+    assert_int_equal(world.node.holding.fresh_below, GROUPS);
+}
+
+static void test_group_0_with_holes_waits(void **state)
+{
+    (void)state;
+    found(5, BOTH);
+    catch_up();
+    world.node.zero->loading = true;
+    (void)turns(1);
+    assert_null(replica_of(5));
+    world.node.zero->loading = false;
+    (void)turns(1);
+    assert_non_null(replica_of(5));
+}
+
+/* --- Going ---------------------------------------------------------------------------------- */
+
+static struct partition *a_replica_that_has_left(uint32_t group)
+{
+    found(group, BOTH);
+    catch_up();
+    (void)turns(1);
+    assert_non_null(replica_of(group));
+    wish(group, OTHERS);
+    (void)turns(1);
+    assert_non_null(replica_of(group)); /* it may still be a member */
+    settle(group);
+    (void)turns(1);
+    assert_null(replica_of(group));
+    assert_int_equal(world.dropped[group], 1);
+    return partition_of_group(&world.node, group);
+}
+
+static void later(void)
+{
+    world.now += QR_SECOND;
+    (void)turns(1);
+}
+
+static void test_files_go_when_the_log_has_forgotten_durably(void **state)
+{
+    (void)state;
+    struct partition *p = a_replica_that_has_left(5);
+    assert_int_equal(p->drops_at, world.position);
+    world.durable = world.position - 1;
+    later();
+    assert_int_equal(world.files_removed[5], 0);
+    world.durable = world.position;
+    later();
+    assert_int_equal(world.files_removed[5], 1);
+    assert_int_equal(p->drops_at, 0);
+    later();
+    assert_int_equal(world.files_removed[5], 1);
+    assert_int_equal(world.gone[5], 0); /* the map has it */
+}
+
+static void test_without_files_nothing_is_deleted(void **state)
+{
+    (void)state;
+    (void)a_replica_that_has_left(6);
+    world.durable = world.position;
+    later();
+    assert_int_equal(world.files_removed[6], 0);
+    assert_int_equal(partition_of_group(&world.node, 6)->drops_at, 0);
+}
+
+/* What was said in the life before must not be found by the next one. */
+static void test_who_comes_back_waits_until_it_has_gone(void **state)
+{
+    (void)state;
+    (void)a_replica_that_has_left(5);
+    wish(5, 7);
+    (void)turns(1);
+    later();
+    assert_null(replica_of(5));
+    world.durable = world.position;
+    assert_false(holding_is_complete(&world.node));
+    later();
+    assert_int_equal(world.files_removed[5], 1);
+    assert_true(replica_of(5)->base.forgetful); /* a founder that has moved joins */
+}
+
+static void test_a_group_that_is_gone_leaves_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t group = 5; group < 9; group++) {
+        found(group, BOTH);
+    }
+    catch_up();
+    (void)turns(1);
+    replica_of(7)->gathers = true; /* a turn of its log comes first */
+    for (uint32_t group = 5; group < 8; group++) {
+        erase(group);
+    }
+    (void)turns(1);
+    assert_null(replica_of(5));
+    assert_non_null(replica_of(7));
+    replica_of(7)->gathers = false;
+    later();
+    assert_null(replica_of(7));
+    world.durable = world.position;
+    later();
+    for (uint32_t group = 5; group < 8; group++) {
+        assert_null(partition_of_group(&world.node, group));
+        assert_int_equal(world.gone[group], 1);
+    }
+    assert_non_null(replica_of(8));
+    assert_int_equal(world.node.partitions.count, 2);
+}
+
+/* A checkpoint of group 0 is of after its end, and a crash came before the log had forgotten it:
+ * nobody else would let go what the log keeps for it. */
+static void test_a_replica_of_an_earlier_life_of_which_the_map_says_nothing(void **state)
+{
+    (void)state;
+    world.knows[5] = true;
+    holding_open(&world.node);
+    (void)turns(1);
+    struct partition *p = partition_of_group(&world.node, 5);
+    assert_non_null(p);
+    assert_int_equal(world.dropped[5], 0); /* F1 */
+    catch_up();
+    (void)turns(1);
+    assert_int_equal(world.opened[5], 0);
+    assert_int_equal(world.dropped[5], 1);
+    assert_int_equal(p->drops_at, world.position);
+    world.durable = world.position;
+    later();
+    assert_int_equal(world.files_removed[5], 1);
+    assert_null(partition_of_group(&world.node, 5));
+}
+
+/* --- Leading -------------------------------------------------------------------------------- */
+
+static struct outlook *leading(uint32_t group)
+{
+    struct outlook *o = &replica_of(group)->outlook;
+    *o = (struct outlook){ .role = ROLE_LEADER,
+                           .leader = ME,
+                           .can_serve = true,
+                           .transfer_to = NODE_NONE,
+                           .membership = replica_of(group)->base.roster.members };
+    return o;
+}
+
+static void test_a_leader_changes_the_members_and_tells_when_it_is_done(void **state)
+{
+    (void)state;
+    found(5, BOTH);
+    catch_up();
+    (void)turns(1);
+    wish(5, 7);
+    struct outlook *o = leading(5);
+    (void)turns(1);
+    assert_int_equal(world.changes, 1);
+    assert_int_equal(world.change.learners, 4);
+    assert_int_equal(world.change_epoch, 2);
+    later(); /* it was refused */
+    assert_int_equal(world.changes, 2);
+    o->membership = (struct membership){ .voters = 7 };
+    replica_of(5)->base.roster.epoch = 2;
+    later();
+    assert_int_equal(world.changes, 2);
+    assert_int_equal(partition_of_group(&world.node, 5)->reached, 2);
+    assert_int_equal(world.told, 1);
+}
+
+/* --- Sweeps --------------------------------------------------------------------------------- */
+
+static void found_many(uint32_t from, uint32_t to)
+{
+    for (uint32_t group = from; group < to; group++) {
+        found(group, BOTH);
+    }
+}
+
+static void test_many_come_in_slices_and_each_once(void **state)
+{
+    (void)state;
+    found_many(5, GROUPS);
+    catch_up();
+    world.step = HOLDING_SLICE_USEC / 4;
+    uint32_t n = turns(1000);
+    assert_in_range(n, GROUPS / 5, GROUPS / 2);
+    for (uint32_t group = 5; group < GROUPS; group++) {
+        assert_int_equal(world.opened[group], 1);
+    }
+    assert_true(holding_deadline(&world.node) > world.now);
+}
+
+static void one_more(uint32_t group)
+{
+    if (group == 20) {
+        world.at_opening = NULL;
+        found(200, BOTH);
+        world.node.chores.stirred = false; /* the chores have taken note of that change */
+    }
+}
+
+/* Else it would wait for whatever calls the chores next, and for seconds. */
+static void test_a_map_that_changes_during_a_sweep_is_looked_at_again_at_once(void **state)
+{
+    (void)state;
+    found_many(5, 40);
+    catch_up();
+    world.at_opening = one_more;
+    (void)turns(1);
+    assert_null(replica_of(200));
+    assert_true(world.node.chores.stirred);
+    assert_false(holding_is_complete(&world.node));
+    world.node.chores.stirred = false;
+    (void)turns(1);
+    assert_non_null(replica_of(200));
+    assert_false(world.node.chores.stirred); /* and that was all */
+}
+
+static void test_who_is_disturbed_is_looked_at_soon_and_alone(void **state)
+{
+    (void)state;
+    found_many(5, 8);
+    catch_up();
+    (void)turns(1);
+    later(); /* what has begun is looked at once more */
+    assert_true(holding_deadline(&world.node) > world.now + QR_SECOND);
+    world.node.chores.stirred = false;
+    world.looks = 0;
+    for (int i = 0; i < 3; i++) {
+        holding_disturb(partition_of_group(&world.node, 6));
+        holding_disturb(world.node.zero);
+    }
+    assert_int_equal(world.node.holding.restless, 1);
+    assert_true(world.node.chores.stirred);
+    world.now = holding_deadline(&world.node);
+    (void)turns(1);
+    assert_int_equal(world.node.holding.restless, 0);
+    assert_int_equal(world.looks, 1);
+    world.now = holding_deadline(&world.node); /* now and then all are */
+    (void)turns(1);
+    assert_int_equal(world.looks, 1 + 3);
+}
+
+/* --- All are there -------------------------------------------------------------------------- */
+
+static void test_complete_when_all_are_there_and_durably_so(void **state)
+{
+    (void)state;
+    struct node *node = &world.node;
+    found_many(5, 8);
+    found(9, OTHERS);
+    (void)turns(1);
+    assert_false(holding_is_complete(node));
+    catch_up();
+    assert_false(node->holding.current);
+    (void)turns(1);
+    assert_true(node->holding.current);
+    assert_false(holding_is_complete(node)); /* what they begin with is not durable */
+    uint64_t all = world.position;
+    world.position += 1000; /* the log of others is never idle */
+    world.durable = all - 1;
+    assert_false(holding_is_complete(node));
+    world.durable = all;
+    assert_true(holding_is_complete(node));
+    found(10, BOTH);
+    assert_false(holding_is_complete(node)); /* the map has changed */
+    (void)turns(1);
+    assert_false(holding_is_complete(node));
+    world.durable = world.position;
+    assert_true(holding_is_complete(node));
+}
+
+#define HOLDING_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HOLDING_TEST(test_a_founder_founds_and_others_join),
+        HOLDING_TEST(test_by_an_old_map_nothing_is_made_or_deleted),
+        HOLDING_TEST(test_group_0_with_holes_waits),
+        HOLDING_TEST(test_files_go_when_the_log_has_forgotten_durably),
+        HOLDING_TEST(test_without_files_nothing_is_deleted),
+        HOLDING_TEST(test_who_comes_back_waits_until_it_has_gone),
+        HOLDING_TEST(test_a_group_that_is_gone_leaves_nothing),
+        HOLDING_TEST(test_a_replica_of_an_earlier_life_of_which_the_map_says_nothing),
+        HOLDING_TEST(test_a_leader_changes_the_members_and_tells_when_it_is_done),
+        HOLDING_TEST(test_many_come_in_slices_and_each_once),
+        HOLDING_TEST(test_a_map_that_changes_during_a_sweep_is_looked_at_again_at_once),
+        HOLDING_TEST(test_who_is_disturbed_is_looked_at_soon_and_alone),
+        HOLDING_TEST(test_complete_when_all_are_there_and_durably_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

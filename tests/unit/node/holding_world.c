@@ -1,0 +1,359 @@
+/* See holding_world.h. */
+#include "holding_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "node/births.h"
+#include "node/checkpoint_place.h"
+#include "node/damage.h"
+#include "node/keeper.h"
+#include "node/quarantine.h"
+#include "node/repair.h"
+#include "node/reporting.h"
+#include "node/router.h"
+#include "node/run.h"
+#include "protocol/raft/raft.h"
+#include "tests/unit/cluster/put_records.h"
+
+struct holding_world world;
+const struct protocol raft_protocol;
+
+/* --- The rest of the node ------------------------------------------------------------------- */
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    world.now += world.step;
+    return world.now;
+}
+
+uint32_t identity_me(const struct identity *identity)
+{
+    (void)identity;
+    return ME;
+}
+
+bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
+{
+    (void)log;
+    *out = (struct log_group){ .group = group, .last_slot = group == 0 ? OLD : 0 };
+    return group == 0 || world.knows[group];
+}
+
+bool log_next_group(const struct log *log, uint32_t *at, uint32_t *group)
+{
+    (void)log;
+    while (*at < GROUPS && *at > 0 && !world.knows[*at]) {
+        (*at)++;
+    }
+    *group = *at;
+    return (*at)++ < GROUPS; /* group 0 is always known */
+}
+
+void log_drop(struct log *log, uint32_t group)
+{
+    (void)log;
+    world.knows[group] = false;
+    world.dropped[group]++;
+    world.position += 100;
+}
+
+uint64_t log_position(const struct log *log)
+{
+    (void)log;
+    return world.position;
+}
+
+uint64_t log_durable(const struct log *log)
+{
+    (void)log;
+    return world.durable;
+}
+
+bool damage_lost_log(const struct node *node, uint32_t group)
+{
+    (void)node;
+    return world.lost[group];
+}
+
+bool damage_open_group(struct partition *p, struct replica_base *base, char *message, size_t cap)
+{
+    (void)p, (void)base, (void)message, (void)cap;
+    return true;
+}
+
+void damage_forget(struct partition *p)
+{
+    p->lost = false;
+}
+
+struct engine *engine_new(const struct engine_config *config)
+{
+    (void)config;
+    return qr_zalloc(1);
+}
+
+void engine_free(struct engine *engine)
+{
+    free(engine);
+}
+
+struct keeper *keeper_new(struct partition *p)
+{
+    return (struct keeper *)p;
+}
+
+qr_slot keeper_slot(const struct keeper *keeper)
+{
+    const struct partition *p = (const struct partition *)keeper;
+    return p->group % 2; /* groups of an odd number have a checkpoint */
+}
+
+void quarantine_open(struct partition *p)
+{
+    (void)p;
+}
+
+struct replica *replica_new(struct partition *p, const struct protocol *protocol, node_index me,
+                            const struct replica_base *base, char *message, size_t cap)
+{
+    (void)message, (void)cap;
+    assert_ptr_equal(protocol, &raft_protocol);
+    assert_int_equal(me, ME);
+    assert_null(p->replica);
+    p->replica = qr_zalloc(sizeof(struct replica));
+    *p->replica = (struct replica){ .group = p->group, .base = *base };
+    p->replica->outlook.leader = NODE_NONE;
+    world.opened[p->group]++;
+    world.knows[p->group] = true;
+    world.position += 10;
+    if (world.at_opening != NULL) {
+        world.at_opening(p->group);
+    }
+    return p->replica;
+}
+
+bool repairer_begin(struct partition *p, const struct replica_base *base, char *message, size_t cap)
+{
+    (void)p, (void)base, (void)message, (void)cap;
+    return true;
+}
+
+void births_begin(struct partition *p, bool founded)
+{
+    p->replica->founded = founded;
+}
+
+void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument)
+{
+    (void)r;
+    world.handed_over += order == ADMIN_TRANSFER;
+    world.leased += order == ADMIN_READ_MODE && argument == READ_MODE_LEASE;
+}
+
+const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
+{
+    *slot = 0;
+    return &r->base.roster;
+}
+
+const struct outlook *replica_seen(const struct replica *r)
+{
+    return &r->outlook;
+}
+
+void replica_outlook(const struct replica *r, struct outlook *out)
+{
+    *out = r->outlook;
+}
+
+qr_slot replica_applied(const struct replica *r)
+{
+    assert_ptr_equal(r, &world.zero);
+    return world.applied;
+}
+
+enum qr_status replica_change_for(struct replica *r, struct event *event, uint64_t epoch)
+{
+    (void)r;
+    world.changes++;
+    world.change = event->admin.members;
+    world.change_epoch = epoch;
+    return STATUS_NOT_LEADER;
+}
+
+bool replica_gathers(const struct replica *r)
+{
+    return r->gathers;
+}
+
+void router_replica_gone(struct router *router, struct partition *p)
+{
+    (void)router;
+    assert_non_null(p->replica);
+}
+
+void router_partition_gone(struct router *router, struct partition *p)
+{
+    (void)router;
+    assert_null(p->replica);
+    world.gone[p->group]++;
+}
+
+void reporting_note(struct partition *p)
+{
+    (void)p;
+    world.told++;
+}
+
+uint16_t contact_alive(const struct node *node)
+{
+    (void)node;
+    world.looks++;
+    return 7;
+}
+
+int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
+{
+    (void)io, (void)dir;
+    assert_false(world.knows[group]);
+    world.files_removed[group]++;
+    return 0;
+}
+
+void node_fail(struct node *node, const char *why)
+{
+    (void)node;
+    fail_msg("%s", why);
+}
+
+void node_disk_failed(struct node *node, const char *what, int error)
+{
+    (void)node, (void)error;
+    fail_msg("%s", what);
+}
+
+void node_log(struct node *node, enum node_log_level level, const char *format, ...)
+{
+    (void)node, (void)level, (void)format;
+}
+
+struct partition *partition_new(struct node *node, uint32_t group)
+{
+    struct partition *p = qr_zalloc(sizeof *p);
+    p->node = node;
+    p->group = group;
+    return p;
+}
+
+void partition_close_replica(struct partition *p)
+{
+    if (p->group != 0) {
+        free(p->replica);
+    }
+    p->replica = NULL;
+}
+
+void partition_strip(struct partition *p)
+{
+    p->keeper = NULL;
+}
+
+void partition_free(struct partition *p)
+{
+    partition_close_replica(p);
+    free(p->engine);
+    free(p);
+}
+
+void schedule_forget(struct partition *p)
+{
+    (void)p;
+}
+
+void schedule_free(struct schedule *s)
+{
+    (void)s;
+}
+
+/* --- The world ------------------------------------------------------------------------------ */
+
+int begin(void **state)
+{
+    (void)state;
+    world = (struct holding_world){ .now = 100 * QR_SECOND, .position = 1000, .durable = 1000 };
+    world.node.map = map_new();
+    struct map_settings s = { .level = 2, .next_group = GROUPS };
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    size_t n = map_settings_write(&s, value);
+    assert_int_equal(put_raw(world.node.map, MAP_RECORD_SETTINGS, 0, value, n), MAP_OK);
+    world.zero.outlook = (struct outlook){ .last = OLD, .commit = OLD, .leader = 0 };
+    world.applied = OLD - 1;
+    world.node.zero = partitions_add(&world.node, 0);
+    world.node.zero->replica = &world.zero;
+    holding_open(&world.node);
+    return 0;
+}
+
+int end(void **state)
+{
+    (void)state;
+    partitions_free(&world.node.partitions);
+    map_free(world.node.map);
+    return 0;
+}
+
+void found(uint32_t group, uint16_t founders)
+{
+    struct map_keyspace k = { .id = 16, .partitions = 1 };
+    struct map_partition p = map_found(&k, 0, group, founders, NODE_NONE);
+    put_partition(world.node.map, &p);
+}
+
+void wish(uint32_t group, uint16_t nodes)
+{
+    struct map_partition p = *map_partition(world.node.map, group);
+    map_wish(&p, nodes, NODE_NONE);
+    put_partition(world.node.map, &p);
+}
+
+void settle(uint32_t group)
+{
+    struct map_partition p = *map_partition(world.node.map, group);
+    map_settle(&p);
+    put_partition(world.node.map, &p);
+}
+
+void erase(uint32_t group)
+{
+    put_erased(world.node.map, MAP_RECORD_PARTITION, group);
+}
+
+void catch_up(void)
+{
+    world.applied = OLD;
+}
+
+uint32_t turns(uint32_t most)
+{
+    uint32_t n = 0;
+    do {
+        world.node.holding.durable = world.durable;
+        holding_turn(&world.node, world.now);
+        n++;
+    } while (n < most && holding_deadline(&world.node) <= world.now);
+    return n;
+}
+
+struct replica *replica_of(uint32_t group)
+{
+    const struct partition *p = partition_of_group(&world.node, group);
+    return p != NULL ? p->replica : NULL;
+}
