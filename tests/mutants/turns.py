@@ -1,6 +1,8 @@
 """Bugs in what many partitions share at a node: who has a turn (schedule.c), who changes the
-control state (control.c) and what it writes there (planner.c). (name, judge, file, what stands
-there, what to put in its place), as in driver.py.
+control state (control.c) and what it writes there (planner.c), which replicas are held (holding.c),
+whose checkpoint is written (keepers.c) and whose goes to or comes from other nodes (transfers.c),
+what is remembered of damage (damage_mark.c). (name, judge, file, what stands there, what to put in
+its place), as in driver.py.
 """
 
 TURNS = [
