@@ -17,13 +17,14 @@ bool leases_renew(struct leases *l, qr_time now, struct renewal *out)
     return true;
 }
 
-void leases_renewed(struct leases *l, const struct renewal *renewal, qr_time now)
+bool leases_renewed(struct leases *l, const struct renewal *renewal, qr_time now)
 {
     if (renewal->life != l->life || renewal->sent > now) {
-        return; /* L4 */
+        return false; /* L4 */
     }
     qr_time until = renewal->sent + LEASE_TIME / 2; /* L1 */
     l->held_until = until > l->held_until ? until : l->held_until;
+    return true;
 }
 
 bool leases_held(const struct leases *l, qr_time now)

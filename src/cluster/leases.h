@@ -28,6 +28,9 @@
 
 #define LEASE_TIME (1200 * QR_MILLISECOND)
 #define LEASE_RENEWED_EVERY (200 * QR_MILLISECOND)
+/* For so long a renewal covers routes by prefixes, counted by its holder and by group 0 as the
+ * lease is. */
+#define ROUTES_TIME (2 * QR_SECOND)
 
 /* What RENEW and RENEWED carry. */
 struct renewal {
@@ -57,7 +60,8 @@ void leases_init(struct leases *l, uint64_t life);
 
 /* Whether it is time to send a renewal, which is then taken to be sent. */
 bool leases_renew(struct leases *l, qr_time now, struct renewal *out);
-void leases_renewed(struct leases *l, const struct renewal *renewal, qr_time now);
+/* Whether the answer counts (L4). */
+bool leases_renewed(struct leases *l, const struct renewal *renewal, qr_time now);
 /* Whether this node holds its lease: true says so for less than group 0 counts. */
 bool leases_held(const struct leases *l, qr_time now);
 

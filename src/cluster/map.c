@@ -37,7 +37,7 @@ struct map {
     struct map_settings settings;
     struct map_node nodes[MEMBERS_MAX];
     struct map_partition zero; /* group 0 */
-    uint64_t changes;
+    uint64_t changes, routes;
 };
 
 _Static_assert(PAGE_GROUPS == 32, "`used` has a bit for each");
@@ -308,10 +308,17 @@ static enum map_status put_node(struct map *map, uint32_t index, struct span val
     return status;
 }
 
+static bool has_same_prefix(const struct map_keyspace *a, const struct map_keyspace *b)
+{
+    return a->prefix_length == b->prefix_length &&
+           memcmp(a->prefix, b->prefix, a->prefix_length) == 0;
+}
+
 static enum map_status put_keyspace(struct map *map, uint32_t id, struct span value)
 {
     if (value.n == 0) {
         struct space *space = find_space(map, id);
+        map->routes += space != NULL && space->keyspace.prefix_length > 0;
         if (id == 0) {
             make_zero(map);
         } else if (space != NULL) {
@@ -328,6 +335,7 @@ static enum map_status put_keyspace(struct map *map, uint32_t id, struct span va
         return status;
     }
     struct space *space = need_space(map, id);
+    map->routes += !has_same_prefix(&space->keyspace, &keyspace);
     space->keyspace = keyspace;
     space->known = true;
     list_known(map);
@@ -387,6 +395,11 @@ enum map_status map_put(struct map *map, struct span key, struct span value)
 uint64_t map_changes(const struct map *map)
 {
     return map->changes;
+}
+
+uint64_t map_routes(const struct map *map)
+{
+    return map->routes;
 }
 
 /* --- Lookups -------------------------------------------------------------------------------- */

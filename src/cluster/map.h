@@ -100,6 +100,8 @@ enum map_status map_put(struct map *map, struct span key, struct span value);
 
 /* Grows with every change: what was derived from the map is derived anew when it differs. */
 uint64_t map_changes(const struct map *map);
+/* Grows with every change of a prefix. */
+uint64_t map_routes(const struct map *map);
 
 /* --- Lookups: NULL when there is none ------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 #include "node/contact.h"
 
+#include "node/control.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -7,6 +8,8 @@
 #include "protocol/quorum.h"
 
 #define RENEWAL_BYTES 16u
+#define RENEWED_BYTES (RENEWAL_BYTES + 8u)
+#define COVERS_NOTHING UINT64_MAX /* no map has that version */
 
 void contact_init(struct node *node)
 {
@@ -66,12 +69,31 @@ static void look_at_peers(struct node *node, qr_time now)
 
 /* --- Leases --------------------------------------------------------------------------------- */
 
-static void put_renewal(const struct renewal *r, uint8_t out[RENEWAL_BYTES])
+static void put_renewal(struct wire_writer *w, const struct renewal *r)
 {
-    struct wire_writer w = wire_writer(out, RENEWAL_BYTES);
-    wire_put_u64(&w, r->life);
-    wire_put_u64(&w, (uint64_t)r->sent);
-    qr_assert(w.n == RENEWAL_BYTES);
+    wire_put_u64(w, r->life);
+    wire_put_u64(w, (uint64_t)r->sent);
+}
+
+/* What the answer says of routes (P1). */
+static uint64_t covered_version(const struct node *node, const struct outlook *o)
+{
+    bool fresh = o->can_serve && replica_applied_term(node->zero->replica) == o->term;
+    return fresh && control_is_current(node) ? control_routes_version(node) : COVERS_NOTHING;
+}
+
+static void renewed(struct node *node, const struct renewal *renewal, uint64_t routes, qr_time now)
+{
+    struct contact *c = &node->contact;
+    if (leases_renewed(&c->leases, renewal, now) && control_version(node) >= routes) {
+        qr_time until = renewal->sent + ROUTES_TIME / 2; /* L1 */
+        c->routes_until = until > c->routes_until ? until : c->routes_until;
+    }
+}
+
+void contact_uncover(struct node *node)
+{
+    node->contact.routes_until = 0;
 }
 
 /* When the latest messages were sent that a majority has answered. */
@@ -89,17 +111,20 @@ static void grant(struct node *node, const struct outlook *o, qr_time now)
 {
     struct contact *c = &node->contact;
     node_index me = replica_me(node->zero->replica);
+    uint64_t routes = covered_version(node, o);
     leases_confirm(&c->leases, confirmed_at(o, me, now));
     for (uint32_t rest = leases_grant(&c->leases, now); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
-        uint8_t head[RENEWAL_BYTES];
+        uint8_t head[RENEWED_BYTES];
         c->renewed++;
         if (i == me) {
-            leases_renewed(&c->leases, &c->leases.renewal[i], now);
+            renewed(node, &c->leases.renewal[i], routes, now);
             continue;
         }
-        put_renewal(&c->leases.renewal[i], head);
-        peers_tell(node->peers, i, FRAME_RENEWED, span_of(head, sizeof head));
+        struct wire_writer w = wire_writer(head, sizeof head);
+        put_renewal(&w, &c->leases.renewal[i]);
+        wire_put_u64(&w, routes);
+        peers_tell(node->peers, i, FRAME_RENEWED, span_of(head, w.n));
     }
 }
 
@@ -115,8 +140,9 @@ static void renew(struct node *node, const struct outlook *o, qr_time now)
         return;
     }
     uint8_t head[RENEWAL_BYTES];
-    put_renewal(&renewal, head);
-    peers_tell(node->peers, o->leader, FRAME_RENEW, span_of(head, sizeof head));
+    struct wire_writer w = wire_writer(head, sizeof head);
+    put_renewal(&w, &renewal);
+    peers_tell(node->peers, o->leader, FRAME_RENEW, span_of(head, w.n));
 }
 
 bool contact_receive(struct node *node, node_index from, uint8_t kind, struct span head)
@@ -127,13 +153,14 @@ bool contact_receive(struct node *node, node_index from, uint8_t kind, struct sp
     struct wire_reader r = wire_reader(head);
     struct renewal renewal = { .life = wire_get_u64(&r) };
     renewal.sent = (qr_time)wire_get_u64(&r);
+    uint64_t routes = kind == FRAME_RENEWED ? wire_get_u64(&r) : 0;
     if (!wire_finished(&r)) {
         return false;
     }
     if (kind == FRAME_RENEW) {
         leases_asked(&node->contact.leases, from, &renewal, node_clock(node));
     } else {
-        leases_renewed(&node->contact.leases, &renewal, node_clock(node));
+        renewed(node, &renewal, routes, node_clock(node));
     }
     return true;
 }
@@ -167,6 +194,11 @@ uint16_t contact_alive(const struct node *node)
 bool lease_held(const struct node *node)
 {
     return leases_held(&node->contact.leases, io_now(node->io));
+}
+
+bool contact_may_cover(const struct node *node, node_index index)
+{
+    return lease_gone_for(node, index) <= ROUTES_TIME - LEASE_TIME;
 }
 
 qr_time lease_gone_for(const struct node *node, node_index index)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "command/op.h"
+#include "node/contact.h"
 #include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -25,8 +26,13 @@ static void on_record(void *context, struct span key, struct span value)
 {
     struct node *node = context;
     node_stir(node);
+    struct control *control = node->control;
     if (key.n == 0) {
-        node->control->version = engine_system_version(node->zero->engine);
+        control->version = engine_system_version(node->zero->engine);
+        if (control->routes_seen != map_routes(node->map)) {
+            control->routes = control->version;
+            control->routes_seen = map_routes(node->map);
+        }
         return;
     }
     node->quotas += key.p[0] == MAP_RECORD_KEYSPACE ? 1 : 0;
@@ -42,11 +48,23 @@ void control_watch(struct node *node)
 /* The state was loaded, or came from another node. */
 static void rebuild(struct node *node)
 {
+    struct control *control = node->control;
+    uint64_t version = engine_system_version(node->zero->engine);
+    if (version < control->version) {
+        contact_uncover(node);
+    }
     map_reset(node->map);
     engine_system_each(node->zero->engine, on_record, node);
     node->quotas++;
-    node->control->version = engine_system_version(node->zero->engine);
-    node->control->engine = node->zero->engine;
+    control->version = version;
+    control->routes = version; /* the state does not tell: perhaps just now */
+    control->routes_seen = map_routes(node->map);
+    control->engine = node->zero->engine;
+}
+
+uint64_t control_routes_version(const struct node *node)
+{
+    return node->control->routes;
 }
 
 uint64_t control_version(const struct node *node)
@@ -231,15 +249,25 @@ static void judge_asking(struct node *node, qr_time now)
     }
 }
 
+/* C3: also of one whose order was given before, and was uncertain. One that leads no more waits,
+ * for it hears of nobody. */
+static bool routes_are_settled(const struct node *node)
+{
+    return node->control->routes == 0 ||
+           (replica_leads(node->zero->replica) && reports_know_routes(node));
+}
+
 static void answer_settled(struct node *node, qr_time now)
 {
     struct control *control = node->control;
+    bool routed = control->settling.count > 0 && routes_are_settled(node);
     struct pending *next;
     for (struct pending *p = control->settling.first; p != NULL; p = next) {
         next = p->queue_next;
-        bool usable = reports_know_version(node, p->slot) &&
-                      (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted));
-        if (usable || now >= p->until || !replica_leads(node->zero->replica)) {
+        bool usable = !replica_leads(node->zero->replica) ||
+                      (reports_know_version(node, p->slot) &&
+                       (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted)));
+        if ((usable && routed) || now >= p->until) {
             pendings_remove(&control->settling, p);
             orders_ok(node, p);
         }

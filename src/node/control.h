@@ -8,7 +8,8 @@
  * C1 One change at a time is under way; orders that want another stand in line, in order of
  *    arrival, and are judged anew when it is their turn.
  * C2 An order is refused with nothing changed, or answered when its change is decided and known to
- *    all nodes that are connected, or -UNCERTAIN when leadership ended in between. */
+ *    all nodes that are connected, or -UNCERTAIN when leadership ended in between.
+ * C3 Nor is it answered while a node may go by prefixes that are no more (contact.h: P2). */
 #ifndef NODE_CONTROL_H
 #define NODE_CONTROL_H
 
@@ -30,6 +31,8 @@ void control_watch(struct node *node);
 
 /* Of the control state that the map shows. */
 uint64_t control_version(const struct node *node);
+/* A map of that version or a later one has all changes of prefixes that this node knows of. */
+uint64_t control_routes_version(const struct node *node);
 
 /* The level that is active in the whole cluster (R9), and the highest that this binary knows. */
 uint32_t control_level(const struct node *node);

@@ -11,6 +11,7 @@
 
 #define USABLE_TIME (2 * QR_SECOND) /* what is decided is answered by then, known or not */
 #define ATTEMPTS 5u                 /* other changes may come in between that often */
+_Static_assert(USABLE_TIME >= ROUTES_TIME, "nothing from before the change is covered then (C3)");
 
 /* The change that is under way (C1). */
 struct control_flight {
@@ -25,6 +26,8 @@ struct control_flight {
 struct control {
     struct node *node;
     uint64_t version;            /* of the state that the map shows */
+    uint64_t routes;             /* its version when a prefix was changed last */
+    uint64_t routes_seen;        /* map_routes() then */
     const struct engine *engine; /* which holds it */
     struct relay own;            /* the stream of what is proposed here */
     struct reply reply;

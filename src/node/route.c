@@ -46,7 +46,9 @@ static void place_keys(const struct node *node, const struct key_range *keys,
         bool first = i == keys->first;
         const struct map_keyspace *keyspace = keyspace_of(node, selected, argv[i]);
         uint32_t slot = slot_of(argv[i]);
-        if (first) {
+        if (keyspace != selected && node->clock >= node->contact.routes_until) {
+            out->kind = ROUTE_UNSURE; /* K6 */
+        } else if (first) {
             out->keyspace = keyspace;
             out->slot = slot;
         } else if (keyspace != out->keyspace) {
@@ -192,6 +194,10 @@ void route_refuse(const struct route *route, const struct command_spec *spec, st
     case ROUTE_GONE:
         reply_error(reply, "NOKEYSPACE the keyspace was dropped, the command was not applied: "
                            "SELECT another one");
+        return;
+    case ROUTE_UNSURE:
+        reply_error(reply, "TRYAGAIN this node has not heard from group 0 and does not know where "
+                           "the key's prefix leads now, the command was not applied");
         return;
     case ROUTE_UNPLACED:
         reply_errorf(reply,

@@ -7,6 +7,8 @@
  * K3 All keys of a command are of one partition, or it is refused: -CROSSSLOT.
  * K4 A command without keys is for the keyspace that is selected: all of its partitions.
  * K5 A created keyspace has one database. Commands between databases are keyspace 0's.
+ * K6 By a prefix a node goes only while group 0 covers that (contact.h): so none goes by one that
+ *    was changed before the command came. In keyspace 0 itself group 0's leader looks.
  *
  * What is found is good until the map changes. */
 #ifndef NODE_ROUTE_H
@@ -27,6 +29,7 @@ enum route_kind {
     ROUTE_KEYSPACES, /* ... or of several keyspaces, by their prefixes */
     ROUTE_DATABASES, /* refused: K5 */
     ROUTE_GONE,      /* refused: the keyspace was dropped */
+    ROUTE_UNSURE,    /* refused: K6 */
     ROUTE_UNPLACED,  /* refused: the partition is not there yet */
 };
 

@@ -3,6 +3,8 @@
 #include "node/router_internal.h"
 
 #include "base/alloc.h"
+#include "cluster/map.h"
+#include "command/op.h"
 #include "node/gather.h"
 #include "node/leaders.h"
 #include "node/orders.h"
@@ -10,6 +12,7 @@
 #include "node/quota.h"
 #include "node/replica.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct router *router_new(struct node *node)
@@ -44,10 +47,18 @@ uint32_t router_forwarded(const struct router *router)
 
 /* --- Here ----------------------------------------------------------------------------------- */
 
+/* A new leader of group 0 has to know all prefixes before it carries out anything (route.h: K6):
+ * it does when an entry of its own term is applied. */
+static bool knows_prefixes(const struct partition *partition)
+{
+    return partition->group != 0 ||
+           replica_applied_term(partition->replica) == replica_seen(partition->replica)->term;
+}
+
 static bool leads(const struct partition *partition)
 {
     return partition->replica != NULL && replica_leads(partition->replica) &&
-           !partition->quarantined;
+           !partition->quarantined && knows_prefixes(partition);
 }
 
 static bool leads_here(const struct router *router, const struct partition *partition)
@@ -112,6 +123,28 @@ static bool carry_out(struct router *router, struct pending *p)
         break;
     }
     qr_unreachable();
+}
+
+/* --- Astray --------------------------------------------------------------------------------- */
+
+bool router_is_astray(const struct pending *p, const struct op *op)
+{
+    const struct map *map = p->node->map;
+    uint32_t words = command_name_words(p->spec);
+    struct key_range keys = command_keys(p->spec, op->argc + words);
+    if (p->partition->group != 0 || !map_has_prefixes(map) || p->spec->place == PLACE_ORDER ||
+        keys.first >= keys.end) {
+        return false;
+    }
+    struct span *argv = qr_alloc(op->argc * sizeof *argv);
+    op_arguments(op, argv, NULL);
+    bool astray = false;
+    for (uint32_t i = keys.first; i < keys.end && !astray; i += keys.step) {
+        const struct span *key = &argv[i - words];
+        astray = !op_is_ref(*key) && map_keyspace_of_key(map, *key) != NULL;
+    }
+    free(argv);
+    return astray;
 }
 
 /* --- Which way ------------------------------------------------------------------------------ */

@@ -3,7 +3,6 @@
 #include "node/router_internal.h"
 
 #include "base/alloc.h"
-#include "cluster/map.h"
 #include "command/op.h"
 #include "node/leaders.h"
 #include "node/peers.h"
@@ -163,26 +162,6 @@ static bool is_too_much(const struct node *node, const struct op *op)
            (op->refs > 0 && node->windows_bytes > CARGO_WINDOWS_BYTES);
 }
 
-/* Whether the command has a key of another keyspace, of whose prefix the node that brought it does
- * not know yet: were it carried out in keyspace 0 nobody would find what it wrote. */
-static bool is_astray(const struct node *node, const struct command_spec *spec, const struct op *op)
-{
-    uint32_t words = command_name_words(spec);
-    struct key_range keys = command_keys(spec, op->argc + words);
-    if (!map_has_prefixes(node->map) || spec->place == PLACE_ORDER || keys.first >= keys.end) {
-        return false;
-    }
-    struct span *argv = qr_alloc(op->argc * sizeof *argv);
-    op_arguments(op, argv, NULL);
-    bool astray = false;
-    for (uint32_t i = keys.first; i < keys.end && !astray; i += keys.step) {
-        const struct span *key = &argv[i - words];
-        astray = !op_is_ref(*key) && map_keyspace_of_key(node->map, *key) != NULL;
-    }
-    free(argv);
-    return astray;
-}
-
 /* Carried out here, or refused, or waiting for room. */
 static bool take(struct router *router, struct relay *relay, struct pending *p, const struct op *op,
                  struct span bytes)
@@ -197,7 +176,7 @@ static bool take(struct router *router, struct relay *relay, struct pending *p, 
         stream_refuse(p, STATUS_OVERLOADED);
         return true;
     }
-    if (p->partition->group == 0 && is_astray(node, p->spec, op)) {
+    if (router_is_astray(p, op)) {
         stream_refuse(p, STATUS_ASTRAY);
         return true;
     }

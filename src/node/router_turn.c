@@ -2,6 +2,8 @@
  * routed, deadlines pass. */
 #include "node/router_internal.h"
 
+#include "cluster/map.h"
+#include "command/op.h"
 #include "node/gather.h"
 #include "node/leaders.h"
 #include "node/orders.h"
@@ -99,6 +101,14 @@ static bool follow_leader(struct router *router, struct track *track)
     return track->draining && io_now(router->node->io) >= track->drain_until;
 }
 
+/* The map may have changed since it came. */
+static bool went_astray(const struct pending *p)
+{
+    struct op op;
+    return p->partition->group == 0 && map_has_prefixes(p->node->map) &&
+           op_read(span_of(p->op, p->op_bytes), &op) && router_is_astray(p, &op);
+}
+
 static void route_waiting(struct router *router, struct track *track)
 {
     struct partition *partition = router_partition_of(track);
@@ -108,6 +118,8 @@ static void route_waiting(struct router *router, struct track *track)
         bool leads = partition->replica != NULL && replica_leads(partition->replica);
         if (relayed && !leads) {
             router_refuse_relayed(p);
+        } else if (went_astray(p)) {
+            stream_refuse(p, STATUS_ASTRAY);
         } else if (!router_route(router, p)) {
             router_insert(router, NULL, p);
             return;

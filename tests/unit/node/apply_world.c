@@ -18,6 +18,7 @@
 #include "node/peers.h"
 #include "node/keeper.h"
 #include "node/quarantine.h"
+#include "node/replica_internal.h"
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
@@ -419,6 +420,7 @@ void lead(qr_term term)
     world->outlook.leader = 0;
     world->outlook.term = term;
     world->outlook.can_serve = true;
+    world->zero.replica->applied_term = term; /* of its first entry, which takes no slot here */
     turn();
 }
 

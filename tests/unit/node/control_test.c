@@ -15,16 +15,17 @@
 #include "node/orders.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define CLIENTS 8
 
 static struct node *node;
 static struct partition zero;
 static struct outlook outlook;
-static bool has_room, known, led, figures;
+static bool has_room, known, led, figures, routed;
 static uint64_t version; /* of the state in the engine */
 static uint8_t op[512];
-static uint32_t proposed, planned, given_back, uncertain;
+static uint32_t proposed, planned, given_back, uncertain, uncovered;
 static struct pending *begun[64];
 static uint32_t begun_count;
 static enum qr_status given_back_with;
@@ -188,6 +189,18 @@ bool reports_know_version(const struct node *n, uint64_t of)
     return known;
 }
 
+bool reports_know_routes(const struct node *n)
+{
+    (void)n;
+    return routed;
+}
+
+void contact_uncover(struct node *n)
+{
+    (void)n;
+    uncovered++;
+}
+
 bool reports_keyspace_is_led(const struct node *n, uint32_t keyspace)
 {
     (void)n;
@@ -244,9 +257,9 @@ static int begin(void **state)
     outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .transfer_to = NODE_NONE };
     has_room = true;
     known = led = figures = false;
+    routed = true;
     version = 1;
-    proposed = planned = given_back = uncertain = begun_count = 0;
-    node->wake = QR_NEVER;
+    proposed = planned = given_back = uncertain = uncovered = begun_count = 0;
     return 0;
 }
 
@@ -303,6 +316,13 @@ static void decided(enum qr_status status, const char *error)
     stream_answered(p, status);
 }
 
+static void change(struct pending *p)
+{
+    propose(p, 0);
+    decided(STATUS_OK, NULL);
+    turn();
+}
+
 static const char *said(int client)
 {
     static char text[256];
@@ -311,8 +331,6 @@ static const char *said(int client)
     text[out->n] = 0;
     return text;
 }
-
-/* --- The map --------------------------------------------------------------------------------- */
 
 static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **state)
 {
@@ -421,8 +439,7 @@ static void ok_when_all_know_it_and_all_partitions_are_led(void **state)
 {
     (void)state;
     turn();
-    struct pending *p = order(0);
-    propose(p, 16);
+    propose(order(0), 16);
     turn();
     decided(STATUS_OK, NULL);
     led = true;
@@ -435,24 +452,66 @@ static void ok_when_all_know_it_and_all_partitions_are_led(void **state)
     led = true;
     turn();
     assert_string_equal(said(0), "+OK\r\n");
-    p = order(1); /* and in any case after two seconds: it is decided */
-    propose(p, 0);
-    known = false;
-    decided(STATUS_OK, NULL);
-    turn();
+    known = false; /* and in any case after two seconds: it is decided */
+    change(order(1));
     node->clock += 2 * QR_SECOND - 1;
     turn();
     assert_int_equal(clients[1].answers, 0);
     node->clock += 1;
     turn();
     assert_string_equal(said(1), "+OK\r\n");
-    p = order(2); /* or when nobody here will hear of the others any more */
-    propose(p, 0);
-    decided(STATUS_OK, NULL);
-    turn();
+    change(order(2));          /* or when nobody here will hear of the others any more */
+    node->control->routes = 0; /* C3 */
     outlook.role = ROLE_FOLLOWER;
     turn();
     assert_string_equal(said(2), "+OK\r\n");
+}
+
+static void learn_prefix(const char *prefix)
+{
+    struct map_keyspace k = a_keyspace(16, "cart", prefix, 2, 1);
+    put_keyspace(node->map, &k);
+    version++;
+    node->engine_config.system_changed(node, (struct span){ 0 }, (struct span){ 0 });
+}
+
+static void the_version_of_routes_is_that_of_the_last_change_of_a_prefix(void **state)
+{
+    (void)state;
+    control_watch(node);
+    turn();
+    assert_int_equal(control_routes_version(node), 1); /* as far as the state tells */
+    learn_prefix("a:");
+    assert_int_equal(control_routes_version(node), 2);
+    learn_prefix("a:"); /* the same: version 3 */
+    assert_int_equal(control_routes_version(node), 2);
+    learn_prefix("");
+    assert_int_equal(control_routes_version(node), 4);
+    version = 3; /* another engine, which is behind */
+    turn();
+    assert_int_equal(uncovered, 1);
+    assert_int_equal(control_routes_version(node), 3);
+}
+
+static void no_ok_while_a_node_may_go_by_an_old_prefix_C3(void **state)
+{
+    (void)state;
+    turn();
+    known = true;
+    routed = false;
+    change(order(0));
+    assert_int_equal(clients[0].answers, 0);
+    routed = true;
+    turn();
+    assert_string_equal(said(0), "+OK\r\n");
+    routed = false;
+    change(order(1));
+    outlook.role = ROLE_FOLLOWER;
+    turn();
+    assert_int_equal(clients[1].answers, 0);
+    node->clock += ROUTES_TIME; /* no coverage lasts longer */
+    turn();
+    assert_string_equal(said(1), "+OK\r\n");
 }
 
 static void what_came_in_between_is_judged_anew_a_few_times(void **state)
@@ -520,22 +579,22 @@ static void who_waits_for_figures_is_judged_when_they_came_or_did_not(void **sta
     assert_int_equal(begun_count, 2);
 }
 
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_map_is_built_anew_when_the_state_came_from_elsewhere,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(a_level_that_is_not_known_ends_the_node, begin, end),
-        cmocka_unit_test_setup_teardown(one_change_at_a_time_and_the_others_in_order, begin, end),
-        cmocka_unit_test_setup_teardown(who_may_not_compose_waits, begin, end),
-        cmocka_unit_test_setup_teardown(those_in_line_are_bounded_R4, begin, end),
-        cmocka_unit_test_setup_teardown(ok_when_all_know_it_and_all_partitions_are_led, begin, end),
-        cmocka_unit_test_setup_teardown(what_came_in_between_is_judged_anew_a_few_times, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(leadership_that_ends_is_told_as_what_it_may_have_left,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(who_waits_for_figures_is_judged_when_they_came_or_did_not,
-                                        begin, end),
+        CASE(the_map_is_built_anew_when_the_state_came_from_elsewhere),
+        CASE(a_level_that_is_not_known_ends_the_node),
+        CASE(one_change_at_a_time_and_the_others_in_order),
+        CASE(who_may_not_compose_waits),
+        CASE(those_in_line_are_bounded_R4),
+        CASE(ok_when_all_know_it_and_all_partitions_are_led),
+        CASE(the_version_of_routes_is_that_of_the_last_change_of_a_prefix),
+        CASE(no_ok_while_a_node_may_go_by_an_old_prefix_C3),
+        CASE(what_came_in_between_is_judged_anew_a_few_times),
+        CASE(leadership_that_ends_is_told_as_what_it_may_have_left),
+        CASE(who_waits_for_figures_is_judged_when_they_came_or_did_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

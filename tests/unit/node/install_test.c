@@ -95,7 +95,7 @@ static void test_no_lease_outlives_it(void **state)
     assert_heard("$-1\r\n");
     command("get a");
     assert_heard("$-1\r\n"); /* within the lease */
-    install(5, 2, "9");
+    install(5, 1, "9");
     uint32_t before = world->reads;
     command("get a");
     turn();

@@ -60,7 +60,7 @@ static void drop(uint32_t id)
 static int begin(void **state)
 {
     (void)state;
-    node = (struct node){ .map = map_new() };
+    node = (struct node){ .map = map_new(), .clock = 99, .contact.routes_until = 100 };
     memset(partitions, 0, sizeof partitions);
     partitions[0].node = &node;
     node.zero = &partitions[0];
@@ -290,6 +290,20 @@ static void test_select_takes_numbers_ids_and_names_U45(void **state)
 
 #define ROUTE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+static void test_by_a_prefix_only_while_that_is_covered_K6(void **state)
+{
+    (void)state;
+    assert_int_not_equal(group_of("0", "get cart:1"), 0);
+    node.clock = 100;
+    assert_int_equal(route("0", "get cart:1").kind, ROUTE_UNSURE);
+    assert_int_equal(route("0", "mset a 1 cart:1 2").kind, ROUTE_UNSURE);
+    assert_refused("0", "get cart:1",
+                   "-TRYAGAIN this node has not heard from group 0 and does not know where the "
+                   "key's prefix leads now, the command was not applied\r\n");
+    assert_int_equal(group_of("0", "get a"), 0);
+    assert_int_not_equal(group_of("cart", "get cart:1"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +313,7 @@ int main(void)
         ROUTE_TEST(test_prefixes_route_from_keyspace_0_alone_K1),
         ROUTE_TEST(test_commands_without_keys_are_for_all_partitions_K4),
         ROUTE_TEST(test_databases_are_keyspace_0s_K5),
+        ROUTE_TEST(test_by_a_prefix_only_while_that_is_covered_K6),
         ROUTE_TEST(test_a_dropped_keyspace_is_gone_for_those_who_had_it),
         ROUTE_TEST(test_a_partition_that_is_not_there_is_refused_clearly),
         ROUTE_TEST(test_select_takes_numbers_ids_and_names_U45),

@@ -289,6 +289,37 @@ static void test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1(voi
     assert_string_equal(world->peers.replies, "1:42 "); /* ASTRAY */
 }
 
+/* It came by a map that did not have the prefix yet, and found no leader until it had. */
+static void test_what_waited_while_a_prefix_came_is_refused_K6(void **state)
+{
+    (void)state;
+    command("set", "c");
+    command("set", "d");
+    learn_prefix("c");
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    turn_later(1);
+    assert_string_equal(proposed(), "d ");
+}
+
+/* Until an entry of its own term is applied it may not know of a prefix that was answered. */
+static void test_a_new_leader_of_group_0_carries_out_nothing_yet_K6(void **state)
+{
+    (void)state;
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    world->replica.outlook.term = 5;
+    world->replica.applied_term = 4;
+    command("set", "a");
+    relay(1, 1, "b");
+    turn_later(1);
+    assert_string_equal(proposed(), "");
+    assert_string_equal(world->peers.replies, "");
+    world->replica.applied_term = 5;
+    turn_later(1);
+    assert_string_equal(proposed(), "a b ");
+}
+
 static void test_a_malformed_operation_is_noticed(void **state)
 {
     (void)state;
@@ -503,6 +534,8 @@ int main(void)
         ROUTER_TEST(test_one_hop_only_T3),
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1),
+        ROUTER_TEST(test_what_waited_while_a_prefix_came_is_refused_K6),
+        ROUTER_TEST(test_a_new_leader_of_group_0_carries_out_nothing_yet_K6),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
         ROUTER_TEST(test_a_read_with_references_is_noticed),
         ROUTER_TEST(test_pieces_wait_for_credit_R4),

@@ -39,6 +39,11 @@ const struct outlook *replica_seen(const struct replica *r)
     return &r->outlook;
 }
 
+qr_term replica_applied_term(const struct replica *r)
+{
+    return r->applied_term;
+}
+
 void replica_unpark(struct stream *stream)
 {
     (void)stream;

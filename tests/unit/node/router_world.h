@@ -9,6 +9,7 @@ struct replica {
     bool leads;
     node_index leader;
     struct outlook outlook; /* its term alone is looked at */
+    qr_term applied_term;
     uint32_t room;
     char log[256]; /* the keys of what was proposed or read, in order; reads in lower case */
     struct pendings reads;
