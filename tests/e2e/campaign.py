@@ -27,7 +27,7 @@ STOPPED = ["READ", "APPLIED", "CLIENT_FLUSH", "SUBMITTED", "DURABLE", "LOG_SYNC"
 FULL = ["CHECKPOINT_OPEN", "CHECKPOINT_WRITE", "CHECKPOINT_SYNC", "CHECKPOINT_RENAME", "PREWRITE",
         "PREWRITE_HALF", "SNAPSHOT_WRITE"]
 SHORT_LOG = 50  # entries: whoever was away needs a snapshot
-FORGOT = "has forgotten what it promised"
+FORGOT = "This node has forgotten what it promised"  # when it does; its alarm stays for a while
 BORN = 3  # nodes of a cluster that is born
 SAVES = 4  # of the identity at a birth: bootstrap, the log is made, two peers are met
 
