@@ -33,9 +33,10 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     if (!is_covered(r) || !is_small(stream, spec, head) || stream->is_congested(stream)) {
         return false;
     }
-    if (!r->stamped) {
+    qr_time turn = io_turn_began(node->io); /* a partition need not have a turn in each */
+    if (r->stamped_at != turn) {
         r->read_stamp = replica_stamp(r);
-        r->stamped = true;
+        r->stamped_at = turn;
     }
     struct op op = *head;
     op.stamp = r->read_stamp;

@@ -388,7 +388,7 @@ static qr_time protocol_deadline(struct replica *r)
 
 void replica_turn(struct replica *r)
 {
-    r->stamped = false;
+    r->stamped_at = 0;
     if (!r->started) {
         return;
     }

@@ -107,7 +107,7 @@ struct replica {
      * protocol (read_now.c). */
     qr_time lease_until;
     qr_slot lease_slot;
-    bool stamped; /* read_stamp is of this turn */
+    qr_time stamped_at; /* read_stamp is of the turn of the node that began then; 0: of none */
 
     qr_slot tick_slot; /* our last tick; a new one waits until it is applied */
     struct rng rng;

@@ -19,6 +19,15 @@ static void lease_until(qr_time end)
     assert_heard("$-1\r\n");
 }
 
+static void lease_of_present_key(qr_time end)
+{
+    command("get a");
+    turn();
+    confirm_reads(1, end);
+    turn();
+    assert_heard("$1\r\n1\r\n");
+}
+
 static void test_a_read_within_the_lease_is_answered_at_once_G1(void **state)
 {
     (void)state;
@@ -74,6 +83,25 @@ static void test_a_lease_ends_with_its_term_and_with_the_read_mode_G1(void **sta
     assert_heard("");
 }
 
+/* A partition need not have a turn whenever the node has one. */
+static void test_a_key_is_gone_when_its_time_is_over_without_a_turn_of_its_own(void **state)
+{
+    (void)state;
+    command("set a 1 px 50");
+    turn();
+    apply_upto(1);
+    turn();
+    assert_heard("+OK\r\n");
+    lease_of_present_key(world->now + QR_SECOND);
+    command("get a");
+    assert_heard("$1\r\n1\r\n");
+    world->now += 60 * QR_MILLISECOND;
+    world->wall += 60 * QR_MILLISECOND;
+    world->began = world->now;
+    command("get a");
+    assert_heard(""); /* it waits for the tick that deletes it */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -82,6 +110,7 @@ int main(void)
         TEST(test_a_read_within_the_lease_is_answered_at_once_G1),
         TEST(test_a_read_after_the_lease_asks_the_protocol_G1),
         TEST(test_a_read_within_the_lease_stays_behind_its_clients_write_S1),
+        TEST(test_a_key_is_gone_when_its_time_is_over_without_a_turn_of_its_own),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
