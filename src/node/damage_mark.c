@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_INTERVAL (500 * QR_MILLISECOND)
+#define LOOK_INTERVAL (10 * QR_MILLISECOND) /* a restart before the mark is gone forgets anew */
 #define LOST_PATIENCE (30 * QR_SECOND) /* so long groups may recover before each has a file */
 #define MARKS_PER_LOOK 8u
 #define LINES_MAX 32u /* in the log file, within ... */
