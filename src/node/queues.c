@@ -26,7 +26,6 @@ void queues_measure(struct node *node)
     struct replica_queues replica;
     replica_queues(node->zero->replica, &replica);
     level(node, QUEUE_clients, node->client_count);
-    level(node, QUEUE_clients_bytes, clients->bytes);
     level(node, QUEUE_client_output_bytes, clients->output_most);
     level(node, QUEUE_clients_ready, clients->ready.count);
     level(node, QUEUE_clients_starved, clients->starved.count);
@@ -56,6 +55,8 @@ void queues_measure(struct node *node)
 
 void queues_turn(struct node *node)
 {
+    /* Within a turn it is above its bound until somebody is closed: clients_evict. */
+    level(node, QUEUE_clients_bytes, node->clients_io->bytes);
     if (node->chores.runs != node->queues_seen ||
         node->pending_count > node->queues[QUEUE_pending_commands].now) {
         node->queues_seen = node->chores.runs;

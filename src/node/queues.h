@@ -18,7 +18,7 @@ struct queue_level {
     uint64_t now, most;
 };
 
-/* Before they are shown. */
+/* Before they are shown; what clients hold is as at the end of the last turn. */
 void queues_measure(struct node *node);
 /* At the end of each turn: measures them when the chores have run (chores.h), and when more
  * commands are under way than there were when they were measured last. */
