@@ -154,6 +154,28 @@ def test_a_server_without_slots_is_told_of():
     assert (code, out) == (1, "") and "Connection refused" in err
 
 
+def test_a_server_that_is_slow_once_is_asked_again_and_a_silent_one_is_told_of():
+    def talk(read, write, wait):
+        words = read()
+        if words[0] == b"CLUSTER":
+            asked.append(words)
+            if len(asked) == 1:
+                wait(60)
+            write(b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:%d\r\n" % server.port)
+        while True:
+            write(b"+PONG\r\n" if words[0] == b"PING" else b"+OK\r\n")
+            words = read()
+    asked = []
+    with Server(talk) as server:
+        found = figures("--cluster", "-p", server.port, "-c", 1, "-n", 10, "--warmup", 0, "-t",
+                        "set", "--timeout", 60)
+    assert found["operations"] == 10 and len(asked) > 1
+    asked.clear()
+    with Server(lambda read, write, wait: asked.append(read()) or wait(60)) as server:
+        code, out, err = bench("--cluster", "-p", server.port, "--timeout", 0.6)
+    assert (code, out) == (1, "") and "who has which slot: no answer" in err and len(asked) > 1
+
+
 def test_without_cluster_moved_is_an_error_that_names_the_option():
     with FakeCluster(3, moves=1 << 60) as fake:
         code, _, err = bench("-h", f"127.0.0.1:{fake.servers[0].port}", "-c", 1)
