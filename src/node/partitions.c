@@ -14,7 +14,7 @@ static uint32_t home_of(const struct partitions *ps, uint32_t group)
 static uint32_t find_place(const struct partitions *ps, uint32_t group)
 {
     uint32_t at = home_of(ps, group);
-    while (ps->places[at] != 0 && ps->all[ps->places[at] - 1]->group != group) {
+    while (ps->places[at].index != 0 && ps->places[at].group != group) {
         at = (at + 1) & (ps->place_count - 1);
     }
     return at;
@@ -26,8 +26,13 @@ struct partition *partition_of_group(const struct node *node, uint32_t group)
     if (ps->count == 0) {
         return NULL;
     }
-    uint32_t index = ps->places[find_place(ps, group)];
+    uint32_t index = ps->places[find_place(ps, group)].index;
     return index != 0 ? ps->all[index - 1] : NULL;
+}
+
+static void set_place(struct partitions *ps, uint32_t group, uint32_t index)
+{
+    ps->places[find_place(ps, group)] = (struct partition_place){ .group = group, .index = index };
 }
 
 static void spread(struct partitions *ps)
@@ -36,7 +41,7 @@ static void spread(struct partitions *ps)
     ps->place_count = ps->cap * 2;
     ps->places = qr_zalloc(ps->place_count * sizeof *ps->places);
     for (uint32_t i = 0; i < ps->count; i++) {
-        ps->places[find_place(ps, ps->all[i]->group)] = i + 1;
+        set_place(ps, ps->all[i]->group, i + 1);
     }
 }
 
@@ -53,7 +58,7 @@ struct partition *partitions_add(struct node *node, uint32_t group)
     }
     p->index = ps->count;
     ps->all[ps->count++] = p;
-    ps->places[find_place(ps, group)] = ps->count;
+    set_place(ps, group, ps->count);
     return p;
 }
 
@@ -68,14 +73,14 @@ struct partition *partitions_of_map(struct node *node, uint32_t group)
 static void free_place(struct partitions *ps, uint32_t at)
 {
     uint32_t mask = ps->place_count - 1;
-    for (uint32_t next = (at + 1) & mask; ps->places[next] != 0; next = (next + 1) & mask) {
-        uint32_t home = home_of(ps, ps->all[ps->places[next] - 1]->group);
+    for (uint32_t next = (at + 1) & mask; ps->places[next].index != 0; next = (next + 1) & mask) {
+        uint32_t home = home_of(ps, ps->places[next].group);
         if (((next - home) & mask) >= ((next - at) & mask)) {
             ps->places[at] = ps->places[next];
             at = next;
         }
     }
-    ps->places[at] = 0;
+    ps->places[at].index = 0;
 }
 
 void partitions_remove(struct partition *p)
@@ -87,7 +92,7 @@ void partitions_remove(struct partition *p)
     free_place(ps, find_place(ps, p->group));
     struct partition *last = ps->all[ps->count - 1];
     if (last != p) {
-        ps->places[find_place(ps, last->group)] = p->index + 1;
+        set_place(ps, last->group, p->index + 1);
         ps->all[p->index] = last;
         last->index = p->index;
     }

@@ -7,10 +7,16 @@
 
 struct node;
 
+/* The group beside the index: whoever looks for one touches no other partition. */
+struct partition_place {
+    uint32_t group;
+    uint32_t index; /* + 1; 0: free */
+};
+
 struct partitions {
     struct partition **all; /* `count` of them, without gaps */
     uint32_t count, cap;
-    uint32_t *places; /* open addressing by group: index + 1, 0: free */
+    struct partition_place *places; /* open addressing by group */
     uint32_t place_count;
     struct schedule schedule;
 };

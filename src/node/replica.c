@@ -13,15 +13,11 @@
 
 /* --- Stepping ------------------------------------------------------------------------------- */
 
-void replica_step(struct replica *r, struct event *event)
+static void step(struct replica *r, struct event *event)
 {
     struct effects *out = &r->bench->effects;
-    if (!r->started) {
-        return; /* to the others as if this node was away still */
-    }
     qr_assert(!r->bench->stepping);
     r->bench->stepping = true;
-    partition_wake(r->partition);
     r->stepped = true;
     r->deadline_known = false;
     out->n = 0;
@@ -37,6 +33,26 @@ void replica_step(struct replica *r, struct event *event)
         }
     }
     r->bench->stepping = false;
+}
+
+/* What became durable meanwhile comes first: it may be what the event counts on. */
+static void step_on(struct replica *r, struct event *event)
+{
+    if (r->durable_untold) {
+        r->durable_untold = false;
+        struct event durable = { .kind = EVENT_DURABLE };
+        durable.durable.upto = r->durable;
+        step(r, &durable);
+    }
+    step(r, event);
+}
+
+void replica_step(struct replica *r, struct event *event)
+{
+    if (r->started) { /* else to the others as if this node was away still */
+        partition_wake(r->partition);
+        step_on(r, event);
+    }
 }
 
 /* --- Events --------------------------------------------------------------------------------- */
@@ -94,7 +110,10 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     };
     event.receive.memberships = r->bench->received;
     event.receive.membership_count = r->bench->received_count;
-    replica_step(r, &event);
+    if (r->started) {
+        step_on(r, &event);
+        replica_stir(r);
+    }
     r->records = (struct span){ 0 };
     (void)io_failpoint(r->node->io, FAIL_RECEIVED);
     return true;
@@ -113,22 +132,12 @@ void replica_peer(struct replica *r, node_index peer, bool up)
 
 void replica_durable(struct replica *r, uint64_t position)
 {
-    qr_ticket upto = r->durable;
-    while (r->marks_count > 0 && r->marks[r->marks_first].position <= position) {
-        upto = r->marks[r->marks_first].ticket;
-        r->durable_last = r->marks[r->marks_first].last;
-        r->marks_first = (r->marks_first + 1) % r->marks_cap;
-        r->marks_count--;
-    }
-    if (upto == r->durable) {
+    if (!replica_take_durable(r, position)) {
         return;
     }
-    qr_assert(upto > r->durable); /* tickets become durable in order */
-    r->durable = upto;
-    (void)io_failpoint(r->node->io, FAIL_DURABLE);
-    replica_release_held(r);
+    r->durable_untold = false;
     struct event event = { .kind = EVENT_DURABLE };
-    event.durable.upto = upto;
+    event.durable.upto = r->durable;
     replica_step(r, &event);
     if (r->marks_count > 0) {
         partition_expects(r->partition, r->marks[r->marks_first].position);
@@ -355,7 +364,7 @@ static bool tick_wanted(struct replica *r)
 }
 
 /* What only a step can change is asked for once after it. */
-static void look(struct replica *r)
+void replica_look(struct replica *r)
 {
     qr_term term = r->outlook.term;
     if (!r->stepped) {
@@ -377,7 +386,7 @@ static void look(struct replica *r)
     leaders_look(r->partition, r->outlook.role == ROLE_LEADER, r->outlook.term);
 }
 
-static qr_time protocol_deadline(struct replica *r)
+qr_time replica_protocol_deadline(struct replica *r)
 {
     if (!r->deadline_known) {
         r->deadline_known = true;
@@ -393,7 +402,7 @@ void replica_turn(struct replica *r)
         return;
     }
     /* After a stall of our own the messages that prove others alive still wait in the sockets. */
-    qr_time deadline = protocol_deadline(r);
+    qr_time deadline = replica_protocol_deadline(r);
     bool due = deadline <= r->node->clock; /* as of this turn: later ones make another */
     if (due && !io_has_polled_since(r->node->io, deadline)) {
         r->partition->again = true;
@@ -416,7 +425,7 @@ void replica_turn(struct replica *r)
     if (r->batch_count > 0) {
         submit_batch(r);
     }
-    look(r);
+    replica_look(r);
     if (r->confirmed.count > 0) {
         replica_serve_confirmed(r);
     }
@@ -436,7 +445,7 @@ qr_time replica_deadline(struct replica *r)
     if (!r->started) {
         return QR_NEVER;
     }
-    qr_time at = protocol_deadline(r);
+    qr_time at = replica_protocol_deadline(r);
     if (r->applied < replica_apply_limit(r)) {
         return 0;
     }

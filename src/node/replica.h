@@ -55,6 +55,9 @@ bool replica_has_meaning(struct replica *r, const struct record *record);
 void replica_peer(struct replica *r, node_index peer, bool up);
 /* Everything below `position` of the log is durable. */
 void replica_durable(struct replica *r, uint64_t position);
+/* Whether nothing but messages to others waits for the log. Then they can go without a turn. */
+bool replica_awaits_only(const struct replica *r);
+void replica_durable_aside(struct replica *r, uint64_t position);
 /* A checkpoint holds the state up to `slot` (0: there is none yet). Entries up to `release` may go
  * whoever needs them, those behind `pin` may not. */
 void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin);

@@ -90,6 +90,7 @@ struct replica {
     uint32_t marks_first, marks_count, marks_cap;
     qr_ticket durable;
     qr_slot durable_last; /* entries up to here were durable with that ticket */
+    bool durable_untold;  /* the protocol hears of it with the next event (replica_light.c) */
     struct held *held, *held_last;
     uint32_t held_count;
     size_t attached[MEMBERS_MAX]; /* bytes of entries that went to each in this turn */
@@ -132,6 +133,17 @@ uint8_t *replica_batch(struct replica *r, uint8_t kind, size_t n);
 
 /* Steps the protocol and carries out its effects. */
 void replica_step(struct replica *r, struct event *event);
+
+/* What only a step can change, asked for once after it. */
+void replica_look(struct replica *r);
+qr_time replica_protocol_deadline(struct replica *r);
+
+/* --- replica_light.c */
+
+/* A message was stepped outside of a turn: wakes the partition when a turn has something to do. */
+void replica_stir(struct replica *r);
+/* Tickets whose position is durable now, and what was held for them. False: none. */
+bool replica_take_durable(struct replica *r, uint64_t position);
 
 /* Carries out an effect whose ticket is durable (perform.c). */
 void replica_perform(struct replica *r, const struct effect *e);

@@ -8,6 +8,7 @@
 #include "node/replica.h"
 #include "node/reporting.h"
 
+#define ASIDE_MAX 1024u   /* partitions that hear of a sync at once; the others in their turns */
 #define SWEEP_LOOKS 4096u /* partitions that one turn's sweep looks at */
 
 static struct schedule *schedule_of(const struct partition *p)
@@ -181,10 +182,21 @@ void schedule_durable(struct node *node, uint64_t position)
 {
     struct schedule *s = &node->partitions.schedule;
     s->durable = position;
-    for (struct partition *p = s->expect; p != NULL; p = p->expects_next) {
-        if (p->expects_at <= position) {
-            partition_wake(p);
+    uint32_t aside = 0;
+    struct partition *next;
+    for (struct partition *p = s->expect; p != NULL; p = next) {
+        next = p->expects_next;
+        if (p->expects_at > position) {
+            continue;
         }
+        if (p->awake || p->replica == NULL || aside == ASIDE_MAX ||
+            !replica_awaits_only(p->replica)) {
+            partition_wake(p);
+            continue;
+        }
+        aside++;
+        expects_no_more(s, p); /* it may expect the next one at once */
+        replica_durable_aside(p->replica, position);
     }
 }
 

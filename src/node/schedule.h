@@ -2,8 +2,9 @@
  * there are (P4): those that something happened to, those whose deadline has come, those whose
  * tickets became durable. Group 0 has every turn and is not in here.
  *
- * W1 Whatever gives a partition work wakes it: a write or a read for it, a step of its protocol, a
- *    change of its peers, its deadline, the log. It then has the next turn, or this one's rest.
+ * W1 Whatever gives a partition work wakes it: a write or a read for it, a step of its protocol
+ *    that leaves something to do (replica_light.c), a change of its peers, its deadline, the log.
+ *    It then has the next turn, or this one's rest.
  * W2 A turn ends after SCHEDULE_SLICE_USEC, whatever is left; what is left goes on in the next, in
  *    order. So thousands that wake at once do not hold up the loop.
  * W3 Peers come and go for thousands of groups at once: each is told when the sweep reaches it, and

@@ -144,6 +144,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
     mix(d, r->term_start);
     mix(d, r->barrier);
     mix(d, (uint64_t)r->heartbeat_due);
+    mix(d, (uint64_t)r->beaten);
     mix(d, (uint64_t)r->patient_from);
     mix(d, (uint64_t)r->lease_given);
     mix(d, r->lease_barred);

@@ -163,6 +163,7 @@ void raft_quiet_notice(struct raft *r, struct effects *out, const struct event *
         wake(r, out);
         if (rested && (event->kind == EVENT_SUBMIT || event->kind == EVENT_READ)) {
             r->heartbeat_due = r->now + r->limits.heartbeat; /* what is sent for it wakes too */
+            r->beaten = r->now;
         }
     } else if (r->phase != PHASE_LEADER && r->quiet && stirs_follower(r, event)) {
         wake(r, out);

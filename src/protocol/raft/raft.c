@@ -178,6 +178,7 @@ static void on_submit(struct raft *r, struct effects *out, qr_req first, uint32_
     qr_slot lo = r->trail.last_slot + 1;
     raft_persist_entries(r, out, lo, lo + count, r->term, first, false);
     raft_replicate_all(r, out);
+    raft_spare_heartbeats(r);
 }
 
 /* --- Messages ------------------------------------------------------------------------------- */

@@ -7,7 +7,11 @@
  * G3 What was asked to be sent is a hope: the driver may attach fewer entries, the link may lose
  *    them. Only an acknowledgement moves `match`. A gap is refused by the follower; when the last
  *    answer brings less than was sent, the rest is sent again; a loss with nothing behind it is
- *    found by the empty APPEND that goes with each heartbeat while something is unanswered. */
+ *    found by the empty APPEND that goes with each heartbeat while something is unanswered.
+ * G4 In a group that may rest an APPEND to all is as good as a heartbeat, which is put off by it:
+ *    of a thousand groups each is written to now and then, and heartbeats in between would be half
+ *    of all messages. Not beyond half an election time-out: heartbeats alone carry clocks, and the
+ *    reminders of G3. */
 #include "protocol/raft/state.h"
 
 void raft_become_leader(struct raft *r, struct effects *out)
@@ -121,6 +125,35 @@ void raft_replicate_all(struct raft *r, struct effects *out)
     }
 }
 
+/* Whether every member was just sent the end of the log, and nothing but answers is awaited. */
+static bool all_are_told(const struct raft *r)
+{
+    bool asked = r->transfer_to != NODE_NONE || r->stands_back || r->now < r->skewed_until;
+    if (asked || !raft_change_rests(r) || r->members.members.learners != 0) {
+        return false;
+    }
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        const struct peer *p = &r->peer[set_first(rest)];
+        if (p->mode != PEER_REPLICATE || p->recovery != RECOVERY_NONE ||
+            p->next <= r->trail.last_slot) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void raft_spare_heartbeats(struct raft *r)
+{
+    qr_assert(r->phase == PHASE_LEADER);
+    if (r->limits.quiet_after == 0 || !all_are_told(r)) {
+        return;
+    }
+    qr_time last = r->beaten + r->limits.election / 2; /* clocks are compared by heartbeats alone */
+    qr_time due = r->now + r->limits.heartbeat;
+    due = due < last ? due : last;
+    r->heartbeat_due = due > r->heartbeat_due ? due : r->heartbeat_due; /* G4 */
+}
+
 void raft_probe(struct raft *r, node_index to)
 {
     struct peer *p = &r->peer[to];
@@ -184,6 +217,7 @@ static void remind(struct raft *r, struct effects *out, node_index to)
 void raft_heartbeat_all(struct raft *r, struct effects *out)
 {
     r->heartbeat_due = r->now + r->limits.heartbeat;
+    r->beaten = r->now;
     r->floor = max_u64(r->floor, raft_floor(r));
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         node_index to = set_first(rest);

@@ -136,6 +136,7 @@ struct raft {
     qr_slot term_start; /* the NOOP of this term */
     qr_slot barrier;    /* the latest NOOP made for forgetful members; 0: none (forget.c) */
     qr_time heartbeat_due;
+    qr_time beaten; /* when heartbeats last went to all */
     qr_time patient_from; /* silence counts from here: elected, or new members */
     qr_time lease_given;  /* the latest end of a lease that reads were answered under */
     bool lease_barred;    /* no leases for the rest of this term (transfer.c) */
@@ -306,6 +307,8 @@ void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
 void raft_become_leader(struct raft *r, struct effects *out);
 void raft_replicate(struct raft *r, struct effects *out, node_index to);
 void raft_replicate_all(struct raft *r, struct effects *out);
+/* After operations went out: heartbeats are put off (G4). */
+void raft_spare_heartbeats(struct raft *r);
 void raft_send_heartbeat(struct raft *r, struct effects *out, node_index to);
 void raft_heartbeat_all(struct raft *r, struct effects *out);
 /* Forgets where the logs agree and asks again from behind `match` on. */

@@ -77,6 +77,7 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
 {
     (void)peers, (void)to, (void)group, (void)kind, (void)control, (void)body, (void)lo, (void)hi;
     (void)term, (void)records;
+    world->sent++;
 }
 
 struct partition *partitions_of_map(struct node *node, uint32_t group)
@@ -91,8 +92,9 @@ struct partition *partition_of_group(const struct node *node, uint32_t group)
 
 void schedule_wake(struct partition *partition)
 {
-    (void)partition;
-    fail();
+    assert_int_not_equal(partition->group, 0);
+    assert_false(partition->awake);
+    partition->awake = true;
 }
 
 void partition_expects(struct partition *partition, uint64_t position)
@@ -314,7 +316,10 @@ static void step(void *self, const struct event *event, struct effects *out)
         }
     } else if (event->kind == EVENT_RECEIVE) {
         const struct message *m = &event->receive.message;
-        persist(out, m->lo, m->hi, m->term, 0, false);
+        world->heard_of = world->durable;
+        if (m->hi > m->lo) {
+            persist(out, m->lo, m->hi, m->term, 0, false);
+        }
     } else if (event->kind == EVENT_DURABLE) {
         world->durable = event->durable.upto;
     }
@@ -333,7 +338,7 @@ static void step(void *self, const struct event *event, struct effects *out)
 static qr_time deadline(const void *self)
 {
     (void)self;
-    return QR_NEVER;
+    return world->deadline;
 }
 
 static void outlook(const void *self, struct outlook *out)
@@ -461,6 +466,7 @@ int setup(void **state)
     struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX };
     *state = world = calloc(1, sizeof *world);
     world->protocol = &protocol;
+    world->deadline = QR_NEVER;
     world->now = world->node.clock = QR_SECOND;
     world->wall = 1700000000 * QR_SECOND;
     world->node.log = &world->log;

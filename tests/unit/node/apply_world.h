@@ -45,6 +45,9 @@ struct world {
     qr_req first_read; /* of the reads that wait, all of them */
     uint32_t reads_waiting;
     uint32_t submits, reads;
+    qr_time deadline;   /* of the protocol */
+    qr_ticket heard_of; /* what it knew to be durable when the last message came */
+    uint32_t sent;      /* messages to peers */
     /* What another node has sent, whole. */
     struct engine *snapshot;
     struct checkpoint_header snapshot_header;

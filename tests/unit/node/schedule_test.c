@@ -23,6 +23,8 @@ struct played {
     qr_time deadline;
     uint64_t durable; /* as last told */
     uint32_t durables;
+    bool aside; /* nothing of what waits for the log needs a turn */
+    uint32_t asides;
     char peers[64];          /* told of them: "-3+3" */
     struct partition *wakes; /* its turn gives this one work */
     bool unfinished;         /* its turn leaves work */
@@ -61,6 +63,23 @@ void replica_turn(struct replica *r)
 qr_time replica_deadline(struct replica *r)
 {
     return ((struct played *)(void *)r)->deadline;
+}
+
+bool replica_awaits_only(const struct replica *r)
+{
+    return ((const struct played *)(const void *)r)->aside;
+}
+
+void replica_durable_aside(struct replica *r, uint64_t position)
+{
+    struct played *replica = (struct played *)(void *)r;
+    struct partition *p = &part[replica - played];
+    assert_false(p->expects);
+    replica->durable = position;
+    replica->asides++;
+    if (replica->wakes == p) {
+        partition_expects(p, position + 100); /* for what was written since */
+    }
 }
 
 void replica_durable(struct replica *r, uint64_t position)
@@ -307,6 +326,54 @@ static void the_log_wakes_who_waits_for_it(void **state)
     assert_int_equal(ordered, 0);
 }
 
+/* One that has a turn in any case hears of it there, in order with whatever made it. */
+static void a_sync_needs_no_turn_where_only_messages_wait_for_it_L3(void **state)
+{
+    (void)state;
+    partitions(4);
+    for (uint32_t i = 0; i < 4; i++) {
+        played[i].aside = i != 1;
+        partition_expects(&part[i], i == 3 ? 300 : 100);
+    }
+    played[0].wakes = &part[0];
+    partition_wake(&part[2]);
+    schedule_durable(&node, 200);
+    assert_int_equal(played[0].asides, 1);
+    assert_int_equal(played[0].durable, 200);
+    assert_int_equal(played[2].asides + played[3].asides, 0);
+    played[0].wakes = NULL;
+    turn();
+    assert_int_equal(ordered, 2);
+    assert_int_equal(played[0].turns, 0);
+    assert_int_equal(played[1].durables + played[2].durables, 2);
+    schedule_durable(&node, 300);
+    assert_int_equal(played[0].asides, 2);
+    assert_int_equal(played[3].asides, 1);
+    assert_int_equal(schedule_deadline(schedule()), QR_NEVER);
+    assert_null(schedule()->expect);
+}
+
+/* However many wait for one sync, the loop goes on soon (W2). */
+static void a_sync_of_very_many_is_told_in_turns_W2(void **state)
+{
+    (void)state;
+    partitions(MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        played[i].aside = true;
+        partition_expects(&part[i], 100);
+    }
+    schedule_durable(&node, 100);
+    uint32_t asides = 0;
+    for (uint32_t i = 0; i < MANY; i++) {
+        asides += played[i].asides;
+    }
+    assert_in_range(asides, 1, MANY / 2);
+    settle();
+    for (uint32_t i = 0; i < MANY; i++) {
+        assert_int_equal(played[i].asides + played[i].durables, 1);
+    }
+}
+
 static void who_goes_takes_no_turn_and_nobody_along(void **state)
 {
     (void)state;
@@ -418,6 +485,8 @@ int main(void)
         cmocka_unit_test_teardown(deadlines_against_a_twin, end),
         cmocka_unit_test_teardown(what_its_parts_want_counts_for_this_turn_alone, end),
         cmocka_unit_test_teardown(the_log_wakes_who_waits_for_it, end),
+        cmocka_unit_test_teardown(a_sync_needs_no_turn_where_only_messages_wait_for_it_L3, end),
+        cmocka_unit_test_teardown(a_sync_of_very_many_is_told_in_turns_W2, end),
         cmocka_unit_test_teardown(who_goes_takes_no_turn_and_nobody_along, end),
         cmocka_unit_test_teardown(a_turn_ends_with_its_time_and_the_rest_comes_next, end),
         cmocka_unit_test_teardown(everybody_hears_of_every_loss, end),

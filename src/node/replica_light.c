@@ -1,0 +1,139 @@
+/* What a replica does without a turn. Of a thousand partitions each is written to now and then: two
+ * acknowledgements, an entry, a sync concern one of them each time, and a turn for each would cost
+ * more than all that they bring about.
+ *
+ * L1 A message is stepped, and its effects carried out, when it arrives. A turn follows when
+ *    anything in replica_turn, or beside it, has something to do.
+ * L2 What is done now and then only (digests, a deadline that moved) waits for the turn that the
+ *    partition has soon in any case. Without one, it gets one.
+ * L3 A sync releases what waits for it. The protocol hears of it with its next event, before it: to
+ *    the protocol the disk was that much slower. Not where the step itself would be waited for: a
+ *    leader that could commit by its own disk, a candidate, and whatever is rare. */
+#include "node/replica_internal.h"
+
+#include "engine/engine.h"
+#include "protocol/quorum.h"
+
+#define SOON (500 * QR_MILLISECOND)
+
+/* --- Messages (L1) -------------------------------------------------------------------------- */
+
+static bool has_queued(const struct replica *r)
+{
+    bool reads = r->new_reads.count > 0 || r->confirmed.count > 0 || r->large.count > 0 ||
+                 r->due.count > 0 || r->blocked.count > 0;
+    bool writes = r->batch_count > 0 || r->loading.count > 0 || r->blobs.dropped_count > 0;
+    bool sends = r->attaches || (r->feed != NULL && r->feed->waiting != 0);
+    return reads || writes || sends || r->orders.count > 0 || r->durable_only || r->frozen;
+}
+
+/* Members or the leader are on their way to be others: what is to be done about it, others look up
+ * in the turn. */
+static bool is_changing(const struct outlook *o)
+{
+    return o->membership_slot > o->commit || o->membership.outgoing != 0 ||
+           o->membership.learners != 0 || o->transfer_to != NODE_NONE;
+}
+
+/* Who leads, who takes part, whether it rests. */
+static bool has_news(struct replica *r)
+{
+    const struct outlook *o = &r->outlook;
+    enum role role = o->role;
+    qr_term term = o->term;
+    node_index leader = o->leader;
+    qr_slot stated = o->membership_slot;
+    uint16_t leaving = o->leaving;
+    bool could_serve = o->can_serve, rested = o->quiet, forgot = o->forgetful;
+    bool changed = is_changing(o); /* it may be over now */
+    replica_look(r);
+    bool led = role != o->role || term != o->term || leader != o->leader;
+    bool members = stated != o->membership_slot || leaving != o->leaving;
+    return changed || is_changing(o) || led || members || could_serve != o->can_serve ||
+           rested != o->quiet || forgot != o->forgetful;
+}
+
+/* Something is wrong with it: no turn is too many. */
+static bool is_unwell(const struct partition *p)
+{
+    return p->quarantined || p->repairer != NULL || p->lost || p->kept_checkpoint;
+}
+
+static bool needs_turn(struct replica *r)
+{
+    const struct partition *p = r->partition;
+    if (p->due > r->node->clock + SOON || is_unwell(p)) { /* L2 */
+        return true;
+    }
+    if (has_queued(r) || r->applied < replica_apply_limit(r) || has_news(r)) {
+        return true;
+    }
+    bool ticks = replica_leads(r) && engine_next_due(p->engine) != QR_NEVER;
+    return ticks || replica_protocol_deadline(r) < p->due || engine_idle(p->engine);
+}
+
+void replica_stir(struct replica *r)
+{
+    if (!r->partition->awake && needs_turn(r)) {
+        partition_wake(r->partition);
+    }
+}
+
+/* --- Syncs (L3) ----------------------------------------------------------------------------- */
+
+bool replica_take_durable(struct replica *r, uint64_t position)
+{
+    qr_ticket upto = r->durable;
+    while (r->marks_count > 0 && r->marks[r->marks_first].position <= position) {
+        upto = r->marks[r->marks_first].ticket;
+        r->durable_last = r->marks[r->marks_first].last;
+        r->marks_first = (r->marks_first + 1) % r->marks_cap;
+        r->marks_count--;
+    }
+    if (upto == r->durable) {
+        return false;
+    }
+    qr_assert(upto > r->durable); /* tickets become durable in order */
+    r->durable = upto;
+    (void)io_failpoint(r->node->io, FAIL_DURABLE);
+    replica_release_held(r);
+    return true;
+}
+
+/* As of the last look, which nothing has happened since. */
+static bool commits_by_others(const struct replica *r)
+{
+    const struct outlook *o = &r->outlook;
+    if ((membership_voters(&o->membership) & ~node_bit(r->me)) == 0) {
+        return false;
+    }
+    for (node_index i = 0; i < o->members; i++) {
+        if (i != r->me && o->member[i].match > o->commit) {
+            return false; /* it may need only this disk */
+        }
+    }
+    return true;
+}
+
+bool replica_awaits_only(const struct replica *r)
+{
+    const struct outlook *o = &r->outlook;
+    bool rare = r->durable_only || o->forgetful || is_changing(o);
+    if (!r->started || r->stepped || rare || r->group == 0) {
+        return false;
+    }
+    for (const struct held *h = r->held; h != NULL; h = h->next) {
+        if (h->effect.kind != EFFECT_SEND) {
+            return false;
+        }
+    }
+    return o->role == ROLE_FOLLOWER || (o->role == ROLE_LEADER && commits_by_others(r));
+}
+
+void replica_durable_aside(struct replica *r, uint64_t position)
+{
+    r->durable_untold = replica_take_durable(r, position) || r->durable_untold;
+    if (r->marks_count > 0) {
+        partition_expects(r->partition, r->marks[r->marks_first].position);
+    }
+}
