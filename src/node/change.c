@@ -65,6 +65,20 @@ void change_node(struct change *change, node_index index, const struct roster_no
     change->restated = true;
 }
 
+/* The indexes that get a directory while the sets stay as they are: what was heard from there until
+ * now, if anything, is not its word. */
+static uint16_t passed(const struct change *change)
+{
+    uint16_t bits = 0;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *now = &change->now.node[i];
+        const struct roster_node *next = &change->node[i];
+        bool other = memcmp(now->uuid, next->uuid, sizeof now->uuid) != 0;
+        bits |= now->id != 0 && next->id != 0 && other ? node_bit(i) : 0;
+    }
+    return bits;
+}
+
 /* Whether a majority of the voters to be is connected: the protocol, which judges too, goes by what
  * it has heard of late. */
 static bool is_safe(const struct node *node, const struct change *change)
@@ -91,6 +105,7 @@ enum qr_status change_order(struct node *node, const struct change *change, bool
     event.admin.members = change->wanted;
     event.admin.forced = forced;
     event.admin.restated = change->restated;
+    event.admin.passed = passed(change);
     return replica_change(node->zero->replica, p, &event, change->node);
 }
 

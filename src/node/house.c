@@ -104,10 +104,7 @@ static void run(struct node *node, qr_time now)
     control_turn(node, now);
     holding_turn(node, now);
     watch_role(node, now);
-    if (replica_roster_changes(node->zero->replica) != node->followed) {
-        node->followed = replica_roster_changes(node->zero->replica);
-        members_follow(node);
-    }
+    members_look(node);
     keep_house(node, now);
     wake_at(node, holding_deadline(node));
     wake_at(node, node->zero->wake);

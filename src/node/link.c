@@ -220,6 +220,7 @@ static bool introduced(struct link *link, const struct greeting *g)
             return link_refuse(link, "node %u is known under another index", g->from);
         }
         link->peer = index;
+        memcpy(link->uuid, g->uuid, sizeof link->uuid);
         return true;
     case MEMBERS_NOT_ONE:
         return link_refuse(link, "node %u is not another member of this cluster", g->from);
@@ -343,6 +344,10 @@ static bool on_early_frame(struct link *link, const struct frame *f)
 /* False: the frame makes no sense here; the connection is closed. */
 static bool on_frame(struct link *link, const struct frame *f)
 {
+    members_look(link->peers->node);
+    if (link->closing) {
+        return true; /* another directory has the index now (members.h: I1) */
+    }
     if (f->kind == FRAME_REFUSED) {
         link_refused(link, f->head, f->tail);
         return true;

@@ -35,6 +35,7 @@ struct link {
     enum lane lane;
     uint16_t version; /* of the wire, that both speak; 0 until it is known */
     node_index peer;  /* NODE_NONE until an accepted one has said who it is */
+    uint8_t uuid[16]; /* of the directory at the other end, once it is up (members.h: I1) */
     bool dialed, closing;
     qr_time since;
     uint8_t hello[HELLO_BYTES], welcome[WELCOME_BYTES_MAX];

@@ -2,6 +2,7 @@
 
 #include "node/peers.h"
 #include "node/replica.h"
+#include "node/reports.h"
 #include "node/run.h"
 
 #include <inttypes.h>
@@ -36,6 +37,14 @@ static struct roster_node stated(const struct node *node, node_index i)
     return n;
 }
 
+static void know(struct node *node, node_index i, const struct roster_node *now)
+{
+    if (!is_same(&node->known[i], now)) {
+        reports_passed(node, i); /* I3 */
+    }
+    node->known[i] = *now;
+}
+
 static void follow_index(struct node *node, node_index i)
 {
     struct roster_node now = stated(node, i);
@@ -50,10 +59,13 @@ static void follow_index(struct node *node, node_index i)
     node->guests = (uint16_t)(node->guests & ~bit);
     node->aliens = (uint16_t)(node->aliens & ~bit);
     bool another = known->id != 0 && (now.id == 0 || !is_same(known, &now));
+    if (!another && now.id != 0 && known->id != 0 && !roster_uuid_known(&now)) {
+        memcpy(now.uuid, known->uuid, sizeof now.uuid); /* whose connection that is (I1) */
+    }
     if (another && i != node->identity.me && peers_leave(node->peers, i, now.id != 0)) {
         return; /* known for as long as it is connected */
     }
-    *known = now;
+    know(node, i, &now);
     if (i == node->identity.me) {
         *known = node->identity.members[i];
         known->priority = now.id != 0 ? now.priority : ROSTER_PRIORITY;
@@ -94,6 +106,15 @@ static void tell_members(struct node *node)
     }
 }
 
+void members_look(struct node *node)
+{
+    if (replica_roster_changes(node->zero->replica) != node->followed) {
+        node->followed = replica_roster_changes(node->zero->replica);
+        node_stir(node);
+        members_follow(node);
+    }
+}
+
 void members_follow(struct node *node)
 {
     tell_members(node);
@@ -116,7 +137,8 @@ void members_lost(struct node *node, node_index index)
     uint16_t bit = node_bit(index);
     node->guests = (uint16_t)(node->guests & ~bit);
     node->aliens = (uint16_t)(node->aliens & ~bit);
-    node->known[index] = stated(node, index);
+    struct roster_node now = stated(node, index);
+    know(node, index, &now);
 }
 
 void members_removed(struct node *node, const char *why)
@@ -162,6 +184,9 @@ static enum members_verdict recognise(struct node *node, node_index i, const uin
     if (roster_uuid_known(known)) {
         return memcmp(known->uuid, uuid, 16) == 0 ? MEMBERS_WELCOME : MEMBERS_OTHER_DIRECTORY;
     }
+    if (replica_has_removed(node->zero->replica, uuid)) {
+        return MEMBERS_REMOVED; /* MEMBER ADD has made room for another one under its id */
+    }
     if (node->identity.members[i].id == known->id) {
         int error = 0;
         switch (identity_meet(node->io, &node->identity, i, uuid, &error)) {
@@ -194,19 +219,19 @@ static node_index index_of(const struct node *node, uint32_t id, const uint8_t u
 /* It came after what this node knows: who it says it is stands for its log until that follows. */
 static void take_in(struct node *node, const struct greeting *g, const struct claim *claim)
 {
-    struct roster_node *known = &node->known[claim->index];
     uint16_t bit = node_bit(claim->index);
     (void)peers_leave(node->peers, claim->index, true);
     if (stated(node, claim->index).id != 0) {
         node->aliens |= bit;
     }
     node->guests |= bit;
-    *known = (struct roster_node){ .id = g->from,
-                                   .client_port = claim->client_port,
-                                   .peer_port = claim->peer_port,
-                                   .priority = ROSTER_PRIORITY };
-    memcpy(known->uuid, g->uuid, sizeof known->uuid);
-    memcpy(known->address, claim->address, sizeof known->address);
+    struct roster_node now = { .id = g->from,
+                               .client_port = claim->client_port,
+                               .peer_port = claim->peer_port,
+                               .priority = ROSTER_PRIORITY };
+    memcpy(now.uuid, g->uuid, sizeof now.uuid);
+    memcpy(now.address, claim->address, sizeof now.address);
+    know(node, claim->index, &now);
     peers_known(node->peers);
 }
 
@@ -240,5 +265,10 @@ enum members_verdict members_meet(struct node *node, const struct greeting *g,
 
 bool members_may_speak(const struct node *node, node_index from)
 {
-    return (node->aliens >> from & 1) == 0 || node->seen_role == ROLE_FOLLOWER;
+    struct outlook now;
+    if ((node->aliens >> from & 1) == 0) {
+        return true;
+    }
+    replica_outlook(node->zero->replica, &now);
+    return now.role == ROLE_FOLLOWER;
 }

@@ -138,6 +138,11 @@ static void forget_node(struct reports *reports, node_index from)
     reports->node[from] = (struct node_news){ .answered = 0 };
 }
 
+void reports_passed(struct node *node, node_index index)
+{
+    forget_node(node->control->reports, index);
+}
+
 /* Groups that are in the map no more. */
 static void forget_dropped(struct node *node)
 {

@@ -18,6 +18,9 @@ void reports_turn(struct node *node, qr_time now);
 /* Frame REPORT; false when malformed. */
 bool reports_receive(struct node *node, node_index from, struct span head);
 
+/* Another node has the index, or nobody: what was told from there is not its word. */
+void reports_passed(struct node *node, node_index index);
+
 /* --- While this node leads group 0 ----------------------------------------------------------- */
 
 /* Asks all connected nodes for figures from now on; and whether they have come. */

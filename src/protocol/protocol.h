@@ -158,6 +158,8 @@ struct event {
             qr_slot joined_slot;
             qr_term joined_term;
         } start;
+        /* Said by the node that this one's log names at `from` at this moment. While it follows it
+         * may also be the next one there. */
         struct {
             node_index from;
             struct message message;
@@ -195,6 +197,7 @@ struct event {
             struct membership members;
             bool forced;     /* although it could cost the quorum */
             bool restated;   /* an entry even if nothing changes: who the members are does */
+            uint16_t passed; /* of them: with another node behind the index than there was */
             qr_time timeout; /* give up after so long; 0: the protocol's own */
             /* ANSWERed when it is done or refused; 0: nobody waits. MEMBERS: OK when the membership
              * wanted is committed, UNCERTAIN when leadership ended before; else nothing was

@@ -259,7 +259,36 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     wire_put_bytes(&w, body.p, body.n);
     qr_assert(!w.bad);
     tell(FRAME_PROTOCOL, from, span_of(fields, w.n), records);
+    if (the_world->states != NULL) {
+        peer_world_state(the_world, the_world->states, the_world->roster_slot + 1);
+        the_world->states = NULL;
+    }
     return true;
+}
+
+void replica_outlook(const struct replica *r, struct outlook *out)
+{
+    (void)r;
+    *out = (struct outlook){ .role = the_world->role };
+}
+
+uint32_t replica_roster_changes(const struct replica *r)
+{
+    (void)r;
+    return the_world->roster_changes;
+}
+
+bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
+{
+    (void)r;
+    static const uint8_t nobody[16] = { 0 };
+    return memcmp(uuid, the_world->removed, 16) == 0 && memcmp(uuid, nobody, 16) != 0;
+}
+
+void reports_passed(struct node *node, node_index index)
+{
+    (void)node;
+    the_world->passed[index]++;
 }
 
 void replica_peer(struct replica *r, node_index peer, bool up)
@@ -370,7 +399,7 @@ void stream_detach(struct stream *stream)
 const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
 {
     (void)r;
-    *slot = 0;
+    *slot = the_world->roster_slot;
     return &the_world->roster;
 }
 
@@ -390,6 +419,13 @@ bool join_asked(struct link *link, struct span head)
     struct join_request request;
     qr_assert(link->state == LINK_JOINS);
     return join_request_read(head, &request);
+}
+
+void peer_world_state(struct world *w, const struct roster *roster, qr_slot slot)
+{
+    w->roster = *roster;
+    w->roster_slot = slot;
+    w->roster_changes++;
 }
 
 /* --- The world ------------------------------------------------------------------------------ */

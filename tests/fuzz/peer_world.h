@@ -32,7 +32,13 @@ struct told {
 #define WORLD_GROUP 7u
 
 struct world {
-    struct roster roster;
+    struct roster roster; /* that the log states at that slot */
+    qr_slot roster_slot;
+    uint32_t roster_changes;
+    enum role role;
+    struct roster *states;        /* the replica's next step states this one */
+    uint8_t removed[16];          /* a directory that was a member */
+    uint32_t passed[MEMBERS_MAX]; /* how often an index passed to another node */
     struct io *disk;
     struct node node;
     struct partition zero, other; /* of group 0; of WORLD_GROUP, of which it has a replica */
@@ -52,5 +58,7 @@ void peer_world_settle(struct world *w);
 /* The other side sends; in pieces no longer than `longest`. */
 void peer_world_receive(struct io_stream *stream, struct span bytes, size_t longest);
 void peer_world_check(struct world *w);
+/* The log states another roster from here on. */
+void peer_world_state(struct world *w, const struct roster *roster, qr_slot slot);
 
 #endif

@@ -271,6 +271,8 @@ RAFT = [
      "bool new = r->trail.last_slot < r->joined_slot; /* M3 */", "bool new = false;"),
     ("members: a new node leads in the name of the one before", "members.c",
      "return r->trail.last_slot < r->joined_slot;", "(void)r; return false;"),
+    ("members: a place that passes on keeps what was said there", "change.c",
+     "raft_change_passed(r, event->admin.passed);", ""),
     ("members: a new node hears leaders that are over", "raft.c",
      "seen = max_u64(seen, r->joined_term); /* M3 */", "",
      "check.c", "qr_assert(r->term >= r->joined_term);", ""),

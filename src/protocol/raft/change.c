@@ -56,13 +56,19 @@ void raft_change_leave(struct raft *r, struct effects *out)
     r->feed = 0;
 }
 
+void raft_change_passed(struct raft *r, uint16_t nodes)
+{
+    for (uint32_t rest = nodes; rest != 0; rest &= rest - 1) {
+        fresh_peer(r, set_first(rest)); /* what another node at this index said is not its word */
+    }
+    r->caught_up = (uint16_t)(r->caught_up & ~nodes);
+}
+
 void raft_change_stated(struct raft *r, uint16_t all_before)
 {
     qr_assert(r->phase == PHASE_LEADER);
     uint16_t all = membership_all(&r->members.members);
-    for (uint32_t rest = all & ~all_before; rest != 0; rest &= rest - 1) {
-        fresh_peer(r, set_first(rest)); /* what another node at this index said is not its word */
-    }
+    raft_change_passed(r, (uint16_t)(all & ~all_before));
     r->leaving = (uint16_t)((r->leaving | all_before) & ~all);
     r->leaving_since = 0;
     r->caught_up &= r->members.members.learners;
@@ -142,6 +148,7 @@ void raft_on_members(struct raft *r, struct effects *out, const struct event *ev
     qr_assert(r->change_req == 0);
     struct membership step = first_step(r, *wanted);
     r->change_req = event->admin.req;
+    raft_change_passed(r, event->admin.passed);
     state_members(r, out, &step);
 }
 

@@ -162,6 +162,10 @@ static void check_delta(const struct raft *r, const struct raft *b)
         uint32_t stayed = r->feed & b->feed & ~b->leaving;
         for (uint32_t rest = stayed; rest != 0; rest &= rest - 1) {
             node_index i = set_first(rest);
+            if (r->peer[i].heard == 0) {
+                qr_assert(r->peer[i].match == 0);
+                continue; /* another node has the index */
+            }
             if (r->peer[i].life != b->peer[i].life) {
                 continue; /* it has lost what it had */
             }

@@ -230,6 +230,8 @@ bool raft_is_lively(const struct raft *r, node_index i);
 
 void raft_change_lead(struct raft *r);
 void raft_change_leave(struct raft *r, struct effects *out);
+/* The indexes pass to other nodes, which have said nothing yet. */
+void raft_change_passed(struct raft *r, uint16_t nodes);
 /* The leader has stated another membership, which is in force; `all` took part before. */
 void raft_change_stated(struct raft *r, uint16_t all);
 void raft_on_members(struct raft *r, struct effects *out, const struct event *event);

@@ -25,6 +25,7 @@
 #include "node/snapshot_fetch.h"
 #include "node/transfers.h"
 #include "node/replica.h"
+#include "node/reports.h"
 #include "node/run.h"
 #include "node/snapshot_source.h"
 
@@ -190,6 +191,29 @@ qr_term replica_applied_term(const struct replica *r)
 {
     (void)r;
     return 2;
+}
+
+void replica_outlook(const struct replica *r, struct outlook *out)
+{
+    (void)r;
+    *out = (struct outlook){ .role = ROLE_FOLLOWER };
+}
+
+uint32_t replica_roster_changes(const struct replica *r)
+{
+    (void)r;
+    return 0;
+}
+
+bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
+{
+    (void)r, (void)uuid;
+    return false;
+}
+
+void reports_passed(struct node *n, node_index index)
+{
+    (void)n, (void)index;
 }
 
 bool replica_leads(const struct replica *r)

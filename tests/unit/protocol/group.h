@@ -145,6 +145,8 @@ qr_req group_read(struct group *g, node_index i, uint32_t count);
 void group_admin(struct group *g, node_index i, enum admin_kind order, uint64_t argument);
 /* Orders a change of the members, or a hand-over; returns the request that is answered. */
 qr_req group_change(struct group *g, node_index i, struct membership wanted, bool forced);
+/* The sets stay; other nodes than before are behind those indexes. */
+qr_req group_restate(struct group *g, node_index i, uint16_t passed);
 qr_req group_hand_over(struct group *g, node_index i, node_index to, qr_time timeout);
 void group_peer(struct group *g, node_index i, node_index peer, bool up);
 /* A checkpoint up to `slot` is durable. */

@@ -26,6 +26,16 @@ qr_req group_change(struct group *g, node_index i, struct membership wanted, boo
     return order(g, i, &event);
 }
 
+qr_req group_restate(struct group *g, node_index i, uint16_t passed)
+{
+    struct event event = { 0 };
+    event.admin.order = ADMIN_MEMBERS;
+    event.admin.members = group_members(g, i);
+    event.admin.restated = true;
+    event.admin.passed = passed;
+    return order(g, i, &event);
+}
+
 qr_req group_hand_over(struct group *g, node_index i, node_index to, qr_time timeout)
 {
     struct event event = { 0 };

@@ -543,6 +543,25 @@ static void test_memberships_that_do_not_follow_are_dropped(void **state)
     }
 }
 
+/* Room was made for it, and somebody was there who is not it. */
+static void test_scenario_14_a_place_that_passes_on_starts_from_nothing(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(4, 3);
+    change(g, 0, (struct membership){ .voters = SET(0, 1, 2), .observers = SET(3) });
+    const struct raft *r = group_raft(g, 0);
+    qr_slot match = r->peer[3].match;
+    assert_true(match > 0 && match == r->peer[1].match);
+    g->island = SET(0, 1, 2);
+    group_restate(g, 0, 0);
+    assert_true(r->peer[3].match == match && r->peer[3].heard != 0);
+    group_elapse(g, 30 * QR_MILLISECOND);
+    group_restate(g, 0, SET(3));
+    assert_true(r->peer[3].match == 0 && r->peer[3].heard == 0);
+    assert_true(r->peer[1].match >= match);
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_M4_a_learner_that_is_ahead_of_the_voters_leads_until_they_have_it),
         cmocka_unit_test(test_a_node_that_has_not_joined_waits),
         cmocka_unit_test(test_memberships_that_do_not_follow_are_dropped),
+        cmocka_unit_test(test_scenario_14_a_place_that_passes_on_starts_from_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,244 @@
+/* An index is given again while the one who had it still runs and sends (members.h: I1 to I3;
+ * scenario 14): what stands in its connections must not be taken for the word of the one behind it.
+ * Connections, handshakes and members are real, the replica states what the test wants. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "node/members.h"
+#include "protocol/raft/raft_messages.h"
+#include "tests/fuzz/peer_world.h"
+
+#define OTHER 2u /* an index: its node dials this one */
+
+static struct world *w;
+static struct io_stream *wire[LANES]; /* of OTHER, as this node has them */
+
+static int begin(void **state)
+{
+    (void)state;
+    w = peer_world_new();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    peer_world_settle(w);
+    peer_world_check(w);
+    peer_world_free(w);
+    return 0;
+}
+
+/* --- Who dials ------------------------------------------------------------------------------- */
+
+static void send(struct io_stream *s, uint8_t kind, struct span head)
+{
+    struct outbox out = { 0 };
+    frame_append(&out, kind, head, (struct span){ 0 }, false);
+    peer_world_receive(s, span_of(out.p, out.n), 100000);
+    outbox_free(&out);
+}
+
+static struct span sent(const struct io_stream *s, uint8_t kind)
+{
+    struct span in = span_of(s->sent.p, s->sent.n);
+    struct frame frame;
+    size_t bytes;
+    while (frame_read(in, &frame, &bytes) == FRAME_COMPLETE) {
+        if (frame.kind == kind) {
+            return frame.head;
+        }
+        in = span_of(in.p + bytes, in.n - bytes);
+    }
+    return (struct span){ 0 };
+}
+
+/* A directory calls itself node `id` at index OTHER since that slot; whether it is taken for it. */
+static bool dials(uint32_t id, uint8_t directory, qr_slot since)
+{
+    uint8_t proof[PROOF_BYTES_MAX];
+    const struct identity *me = &w->node.identity;
+    struct claim claim = { .made = true, .index = OTHER, .slot = since, .peer_port = 17001 };
+    strcpy(claim.address, "127.0.0.1");
+    claim.client_port = 7001;
+    for (uint8_t lane = 0; lane < LANES; lane++) {
+        struct greeting g = { .version = WIRE_VERSION,
+                              .oldest = WIRE_VERSION_OLDEST,
+                              .from = id,
+                              .to = me->node_id,
+                              .uuid = { directory },
+                              .nonce = { 9 },
+                              .lane = lane };
+        memcpy(g.cluster, me->cluster, 16);
+        wire[lane] = peer_world_stream(w);
+        w->on_accept(w->accept_context, wire[lane]);
+        hello_write(wire[lane]->hello, &g);
+        struct span hello = span_of(wire[lane]->hello, HELLO_BYTES);
+        send(wire[lane], FRAME_HELLO, hello);
+        size_t n = proof_write(proof, &claim, hello, sent(wire[lane], FRAME_WELCOME), "secret");
+        send(wire[lane], FRAME_PROOF, span_of(proof, n));
+    }
+    return !wire[LANE_CONTROL]->closing && !wire[LANE_DATA]->closing;
+}
+
+/* --- What it says ---------------------------------------------------------------------------- */
+
+/* As many acknowledgements as that, in one piece. */
+static void acknowledge(uint32_t count)
+{
+    uint8_t head[PROTOCOL_HEAD_BYTES + 512];
+    struct raft_append_ack ack = { .term = 1, .match = 606 };
+    struct wire_writer out = wire_writer(head, sizeof head);
+    wire_put_u32(&out, 0);
+    wire_put_u16(&out, RAFT_APPEND_ACK);
+    wire_put_u64(&out, 0);
+    wire_put_u64(&out, 0);
+    wire_put_u64(&out, 0);
+    assert_true(raft_codec.encode(RAFT_APPEND_ACK, &ack, &out));
+    struct outbox frames = { 0 };
+    for (uint32_t i = 0; i < count; i++) {
+        frame_append(&frames, FRAME_PROTOCOL, span_of(head, out.n), (struct span){ 0 }, true);
+    }
+    peer_world_receive(wire[LANE_DATA], span_of(frames.p, frames.n), 100000);
+    outbox_free(&frames);
+}
+
+static uint32_t heard(void)
+{
+    uint32_t count = w->told.count;
+    w->told.count = 0;
+    return count;
+}
+
+static struct roster with(uint32_t id, uint8_t directory)
+{
+    struct roster roster = w->roster;
+    roster.node[OTHER].id = id;
+    memset(roster.node[OTHER].uuid, 0, 16);
+    roster.node[OTHER].uuid[0] = directory;
+    return roster;
+}
+
+/* --- Tests ----------------------------------------------------------------------------------- */
+
+/* The roster changes in a step of another connection's frame; what the node before has sent comes
+ * in the same turn, before anything else is looked at. */
+static void late_words_are_not_the_next_ones_14(void **state)
+{
+    (void)state;
+    assert_true(dials(3, 'o', 0));
+    acknowledge(1);
+    assert_int_equal(heard(), 1);
+    struct roster next = with(3, 'n');
+    peer_world_state(w, &next, 607);
+    acknowledge(2);
+    assert_int_equal(heard(), 0);
+    assert_true(wire[LANE_CONTROL]->closing && wire[LANE_DATA]->closing);
+    assert_false(w->up[OTHER]);
+    assert_true(dials(3, 'n', 608));
+    acknowledge(1);
+    assert_int_equal(heard(), 1);
+}
+
+/* The first of three frames in one buffer makes the change: the others are not read. */
+static void words_in_the_buffer_are_not_the_next_ones_14(void **state)
+{
+    (void)state;
+    assert_true(dials(3, 'o', 0));
+    struct roster next = with(3, 'n');
+    w->states = &next;
+    acknowledge(3);
+    assert_int_equal(heard(), 1);
+    assert_true(wire[LANE_DATA]->closing);
+}
+
+/* Whoever connects is looked at by the roster as it is now. */
+static void one_that_connects_late_is_not_taken_for_the_next_14(void **state)
+{
+    (void)state;
+    struct roster next = with(3, 'n');
+    peer_world_state(w, &next, 607);
+    assert_false(dials(3, 'o', 0));
+    assert_false(w->up[OTHER]);
+    assert_true(dials(3, 'n', 607));
+}
+
+/* MEMBER ADD has made room under an id and no directory is known yet: one that was removed does not
+ * get it, and one that is connected loses it when another is taken in. */
+static void room_that_was_made_is_for_who_is_taken_in_14(void **state)
+{
+    (void)state;
+    struct roster next = with(9, 0);
+    w->removed[0] = 'o';
+    peer_world_state(w, &next, 607);
+    assert_false(dials(9, 'o', 0));
+    assert_true(dials(9, 'p', 607));
+    peer_world_state(w, &next, 608); /* something else in it has changed */
+    acknowledge(1);
+    assert_int_equal(heard(), 1);
+    next = with(9, 'n');
+    peer_world_state(w, &next, 609);
+    acknowledge(1);
+    assert_int_equal(heard(), 0);
+    assert_true(wire[LANE_DATA]->closing);
+}
+
+/* It came before its entry did (I2). */
+static void one_the_log_does_not_know_leads_and_is_not_counted_14(void **state)
+{
+    (void)state;
+    assert_true(dials(3, 'o', 0));
+    assert_true(dials(3, 'n', 700));
+    acknowledge(1);
+    assert_int_equal(heard(), 1);
+    w->role = ROLE_CANDIDATE; /* in the step before, and seen_role does not know */
+    acknowledge(1);
+    w->role = ROLE_LEADER;
+    acknowledge(1);
+    assert_int_equal(heard(), 0);
+    assert_false(wire[LANE_DATA]->closing);
+    struct roster next = with(3, 'n');
+    peer_world_state(w, &next, 700);
+    acknowledge(1);
+    assert_int_equal(heard(), 1);
+}
+
+static void what_is_kept_by_index_is_forgotten_14(void **state)
+{
+    (void)state;
+    assert_true(dials(3, 'o', 0));
+    uint32_t before = w->passed[OTHER];
+    struct roster moved = with(3, 'o');
+    moved.node[OTHER].client_port = 7009;
+    peer_world_state(w, &moved, 606);
+    acknowledge(1);
+    assert_int_equal(w->passed[OTHER], before);
+    struct roster next = with(3, 'n');
+    peer_world_state(w, &next, 607);
+    acknowledge(1);
+    assert_int_equal(w->passed[OTHER], before + 1);
+    assert_true(dials(3, 'm', 700)); /* known from itself */
+    assert_int_equal(w->passed[OTHER], before + 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(late_words_are_not_the_next_ones_14, begin, end),
+        cmocka_unit_test_setup_teardown(words_in_the_buffer_are_not_the_next_ones_14, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_connects_late_is_not_taken_for_the_next_14, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(room_that_was_made_is_for_who_is_taken_in_14, begin, end),
+        cmocka_unit_test_setup_teardown(one_the_log_does_not_know_leads_and_is_not_counted_14,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(what_is_kept_by_index_is_forgotten_14, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
