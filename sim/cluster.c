@@ -376,7 +376,7 @@ struct sim_group *cluster_new_group(struct cluster *c, uint32_t id, uint16_t fou
     w->decided_count = 0;
     w->decided_epoch = FOUNDING_EPOCH;
     struct membership first = { .voters = founders };
-    members_commit(w, 0, 0, &first);
+    members_commit(w, 0, 0, &first, 0);
     for (node_index i = 0; i < c->machine_count; i++) {
         struct sim_node *n = &w->nodes[i];
         n->shared = &c->machines[i].log;

@@ -15,6 +15,7 @@ struct counters {
     uint64_t leader_changes, seeds_with_change, elections, checkpoints, trims, installs;
     uint64_t lost_writes, torn_writes, applied, operations, faults, crashes_between_effects;
     uint64_t orders, orders_done, orders_refused, orders_uncertain, changes, joined, reused;
+    uint64_t late, aliens; /* words of nodes that have lost their index; that have it too soon */
     uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
     uint64_t damaged, wiped, recovered, rotten, patched, covered;
     uint64_t leases_granted, leases_gone;

@@ -88,6 +88,7 @@ static struct entry entry_for(struct world *w, struct sim_node *n, const struct 
     if (x->persist.members != NULL) {
         made.members = *x->persist.members;
         made.epoch = n->ordered_epoch != 0 ? n->ordered_epoch : members_epoch(n);
+        made.roster = members_roster(w, n, &made.members);
         safety_stated(w, n, slot, &made.members);
         return made;
     }
@@ -114,6 +115,7 @@ static struct entry entry_for(struct world *w, struct sim_node *n, const struct 
     made.attempt = received->entries[slot - received->lo].attempt;
     made.members = received->entries[slot - received->lo].members;
     made.epoch = received->entries[slot - received->lo].epoch;
+    made.roster = received->entries[slot - received->lo].roster;
     return made;
 }
 
@@ -268,6 +270,7 @@ static void apply(struct world *w, struct sim_node *n, const struct effect *x)
         if (states_members(&copy)) {
             n->membership = (struct membership_at){ .slot = slot, .members = copy.members };
             n->epoch = copy.epoch;
+            n->roster = copy.roster;
         }
         w->counters->applied++;
         answer_write(w, n, slot, &copy, result);

@@ -1,6 +1,6 @@
 /* How one action of a plan is carried out, and what strikes the world by itself: harassed leaders,
  * probes, the healing of the core. */
-#include "sim/world.h"
+#include "sim/members.h"
 
 /* --- carrying out
  * ---------------------------------------------------------------------------------------- */

@@ -58,9 +58,10 @@ static void print_counters(const struct counters *c, const struct protocol *prot
            c->held_effects, c->lost_writes, c->torn_writes, c->checkpoints, c->trims,
            c->crashes_between_effects, c->expired);
     printf("members: orders %" PRIu64 " (done %" PRIu64 ", refused %" PRIu64 ", uncertain %" PRIu64
-           "), changes %" PRIu64 ", joined %" PRIu64 ", indexes used again %" PRIu64 "\n",
+           "), changes %" PRIu64 ", joined %" PRIu64 ", indexes used again %" PRIu64
+           " (words of who was there before %" PRIu64 ", of who is there too soon %" PRIu64 ")\n",
            c->orders, c->orders_done, c->orders_refused, c->orders_uncertain, c->changes, c->joined,
-           c->reused);
+           c->reused, c->late, c->aliens);
     printf("snapshots: offers %" PRIu64 " (taken for one %" PRIu64 "), loaded %" PRIu64
            ", resumed %" PRIu64 ", begun anew %" PRIu64 ", gone %" PRIu64 ", installed %" PRIu64
            ", cut in between %" PRIu64 "\n",

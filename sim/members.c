@@ -32,8 +32,63 @@ const struct membership *members_decided(const struct world *w)
     return &w->decided[w->decided_count - 1].members;
 }
 
+/* --- who is behind an index ------------------------------------------------------------------- */
+
+static uint32_t roster_in_force(const struct sim_node *n)
+{
+    if (members_in_force(&n->log, n->membership).slot < n->joined_slot) {
+        return n->joined_roster; /* its log speaks of a time before */
+    }
+    for (size_t k = n->log.n; k-- > 0;) {
+        if (states_members(&n->log.v[k])) {
+            return n->log.v[k].roster;
+        }
+    }
+    return n->roster;
+}
+
+uint32_t members_roster(struct world *w, const struct sim_node *n, const struct membership *m)
+{
+    if (w->roster_count == w->roster_cap) {
+        w->roster_cap *= 2;
+        w->rosters = qr_realloc(w->rosters, w->roster_cap * sizeof w->rosters[0]);
+    }
+    uint32_t before = roster_in_force(n);
+    uint32_t *made = w->rosters[w->roster_count];
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool in = (membership_all(m) >> i & 1) != 0;
+        uint32_t was = w->rosters[before][i];
+        made[i] = !in ? 0 : was != 0 ? was : w->nodes[i].identity + 1;
+    }
+    return w->roster_count++;
+}
+
+uint32_t members_named(const struct world *w, const struct sim_node *n, node_index i)
+{
+    const struct world *z = w->zero != NULL ? w->zero : w;
+    const struct sim_node *same = &z->nodes[n->index];
+    uint32_t named = z->rosters[roster_in_force(same)][i];
+    return named != 0 ? named : z->rosters[same->roster][i];
+}
+
+bool members_speaks(struct world *w, struct sim_node *n, node_index from, uint32_t identity)
+{
+    uint32_t who = identity + 1;
+    uint32_t named = members_named(w, n, from);
+    bool late = who < named || who < n->met[from];
+    bool alien = named != 0 && who > named && n->role != ROLE_FOLLOWER;
+    w->counters->late += late;
+    w->counters->aliens += alien;
+    if (late || alien) {
+        return false;
+    }
+    n->met[from] = who;
+    return true;
+}
+
 /* Nodes that are wanted in and wait are started once they are members. */
-void members_commit(struct world *w, qr_slot slot, qr_term term, const struct membership *m)
+void members_commit(struct world *w, qr_slot slot, qr_term term, const struct membership *m,
+                    uint32_t roster)
 {
     if (w->decided_count == w->decided_cap) {
         w->decided_cap = w->decided_cap == 0 ? 32 : w->decided_cap * 2;
@@ -48,6 +103,7 @@ void members_commit(struct world *w, qr_slot slot, qr_term term, const struct me
         }
         n->joined_slot = slot;
         n->joined_term = term;
+        n->joined_roster = roster;
         if (w->options.join_by_hand == 0) {
             world_push(w, (qr_time)rng_below(&w->rng, 300000),
                        (struct item){ .kind = ITEM_RESTART, .node = i });
@@ -214,7 +270,8 @@ static void expect(struct world *w, uint16_t nodes)
 {
     for (node_index i = 0; i < w->node_count; i++) {
         struct sim_node *n = &w->nodes[i];
-        if ((nodes >> i & 1) == 0) {
+        bool asks_already = n->life == LIFE_JOINING && n->joined_slot == 0;
+        if ((nodes >> i & 1) == 0 || asks_already) {
             continue;
         }
         if (n->life != LIFE_NONE) {

@@ -135,10 +135,12 @@ static uint32_t stated(struct sim_node *n, uint32_t count, qr_slot lo, const str
 
 static void receive(struct world *w, struct sim_node *n, const struct packet *p)
 {
-    if (p->to_identity != n->identity || p->from_identity != w->nodes[p->from].identity) {
+    if (p->to_identity != n->identity || !members_speaks(w, n, p->from, p->from_identity)) {
         return; /* the connection was another node's */
     }
-    if (w->calm && (w->core & node_bit(p->from)) == 0) {
+    bool gone =
+        (w->core & node_bit(p->from)) == 0 || p->from_identity != w->nodes[p->from].identity;
+    if (w->calm && gone) {
         return; /* the last word of one that is gone could tie up those that are left */
     }
     _Alignas(16) uint8_t body[1024];
@@ -205,6 +207,7 @@ static void recover(struct sim_node *n)
     n->applied_chain = n->safe.number != 0 ? n->safe.chain : n->log.base_chain;
     n->membership = n->safe.number != 0 ? n->safe.membership : n->born;
     n->epoch = n->safe.number != 0 ? n->safe.epoch : 1;
+    n->roster = n->safe.number != 0 ? n->safe.roster : 0;
     const struct entry *e = image_at(&n->disk, n->applied);
     if (n->applied > n->disk.base && (e == NULL || e->chain != n->safe.chain)) {
         image_trim(&n->disk, n->safe.slot, n->safe.term, n->safe.chain);
@@ -274,6 +277,7 @@ void node_clear(struct sim_node *n)
     n->born = n->membership = (struct membership_at){ 0 };
     n->joined_slot = 0;
     n->joined_term = 0;
+    n->roster = n->joined_roster = 0;
     n->durable_term = 0;
     n->checked_commit = 0;
     n->identity++;
@@ -306,6 +310,7 @@ void node_start(struct world *w, struct sim_node *n)
     }
     n->up = true;
     n->incarnation++;
+    memset(n->met, 0, sizeof n->met);
     n->term = 0;
     n->role = ROLE_FOLLOWER;
     n->timer_at = -1;

@@ -1,5 +1,5 @@
 /* A world's frame: making it, running it, telling about it. */
-#include "sim/world.h"
+#include "sim/members.h"
 
 #include <inttypes.h>
 
@@ -211,7 +211,12 @@ struct world *world_new(const struct protocol *protocol, const struct options *o
     for (node_index i = 0; i < w->node_count; i++) {
         make_node(w, i);
     }
-    members_commit(w, 0, 0, &w->nodes[0].born.members);
+    w->rosters = qr_zalloc(sizeof w->rosters[0]);
+    w->roster_count = w->roster_cap = 1;
+    for (node_index i = 0; i < options->nodes; i++) {
+        w->rosters[0][i] = 1;
+    }
+    members_commit(w, 0, 0, &w->nodes[0].born.members, 0);
     return w;
 }
 
@@ -250,6 +255,7 @@ void world_free(struct world *w)
     free(w->files);
     free(w->orders);
     free(w->decided);
+    free(w->rosters);
     queue_free(&w->queue);
     free(w->current.p);
     plan_free(&w->plan);

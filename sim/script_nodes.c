@@ -1,5 +1,6 @@
 /* The commands of scripts that are about nodes: what happens to them, and what operators ask of
  * them (docs/testing.md). */
+#include "sim/members.h"
 #include "sim/script.h"
 
 /* --- nodes

@@ -43,6 +43,7 @@ void snapshots_take(struct world *w, struct sim_node *n)
                                      .chain = n->applied_chain,
                                      .membership = n->membership,
                                      .epoch = n->epoch,
+                                     .roster = n->roster,
                                      .values = keep_values(w, n->values) };
     n->taking.number = w->file_count;
     world_push(w, file_delay(w),
@@ -330,6 +331,7 @@ void snapshots_install(struct world *w, struct sim_node *n, const struct effect 
     n->applied_chain = file.chain;
     n->membership = file.membership;
     n->epoch = file.epoch;
+    n->roster = file.roster;
     n->taking = (struct checkpoint){ 0 };
     w->counters->installs++;
     if (!w->calm && world_chance(w, w->options.strike_installs)) {

@@ -164,6 +164,7 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
     tap(s, s->counters.seeds_with_change * 2 > s->counters.seeds,
         "raft: most seeds see a change of leader");
     tap(s, s->counters.faults > 5 * s->counters.seeds, "raft: a seed has more than five faults");
+    tap(s, s->counters.late > 0, "raft: who has lost its index is heard after that");
     tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
     tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
         "cluster: twice the same run, the same digest");

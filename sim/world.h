@@ -46,6 +46,7 @@ struct entry {
     struct membership members; /* that it states; empty: none */
     uint32_t attempt;          /* 0: the no-op, or a membership */
     uint32_t epoch;            /* that the membership serves (cluster/follow.h: F5) */
+    uint32_t roster;           /* who is behind its indexes: of the world's rosters */
 };
 
 static inline bool states_members(const struct entry *e)
@@ -60,7 +61,7 @@ struct checkpoint {
     qr_term term, commit_term; /* commit_term: in which this was known to be committed */
     uint64_t chain;
     struct membership_at membership;  /* in force at `slot` */
-    uint32_t epoch;                   /* that it serves */
+    uint32_t epoch, roster;           /* that it serves; who is behind its indexes */
     const struct model_value *values; /* the world owns them */
 };
 
@@ -276,6 +277,8 @@ struct sim_node {
     qr_slot joined_slot; /* of the entry that took it in; 0: it was there from the start */
     qr_term joined_term;
     uint32_t epoch, ordered_epoch;  /* of the applied membership; of the order being stepped */
+    uint32_t roster, joined_roster; /* of the applied membership; of the entry that took it in */
+    uint32_t met[MEMBERS_MAX];      /* the latest directory that it has heard from there, + 1 */
     struct shared_log *shared;      /* NULL: its log is its own */
     struct checkpoint safe, taking; /* durable; being written */
     struct kept kept[KEPT_MAX];
@@ -432,7 +435,10 @@ struct world {
     size_t committed_count, committed_cap;
     struct membership_at *decided; /* the committed memberships; [0]: of the beginning */
     size_t decided_count, decided_cap;
-    uint32_t decided_epoch;  /* that the latest committed membership serves */
+    uint32_t decided_epoch;           /* that the latest committed membership serves */
+    uint32_t (*rosters)[MEMBERS_MAX]; /* directories by index, + 1; [0]: of the beginning */
+    uint32_t roster_count, roster_cap;
+    struct world *zero;      /* whose logs say who is behind the indexes; NULL: its own */
     struct term_fact *facts; /* hash table: (slot, term) -> chain */
     size_t fact_count, fact_cap;
     node_index *leader_of; /* by term */
@@ -511,24 +517,6 @@ void snapshots_silent(struct world *w, struct sim_node *n, uint64_t file, uint64
 void snapshots_offer(struct world *w, struct sim_node *n, uint64_t file);
 void snapshots_install(struct world *w, struct sim_node *n, const struct effect *x);
 void snapshots_resume(struct world *w, struct sim_node *n); /* after a restart */
-
-/* members.c */
-uint32_t members_epoch(const struct sim_node *n); /* that the membership in force serves */
-/* In force in this log: what its last such entry states, or `before`. */
-struct membership_at members_in_force(const struct image *i, struct membership_at before);
-const struct membership *members_decided(const struct world *w); /* the latest committed one */
-void members_commit(struct world *w, qr_slot slot, qr_term term, const struct membership *m);
-uint32_t members_order(struct world *w, node_index at, enum verb verb, uint16_t nodes, bool forced);
-void members_arrive(struct world *w, struct sim_node *n, uint32_t order);
-void members_answer(struct world *w, struct sim_node *n, uint32_t order, enum qr_status status);
-/* The disk of the node is gone, or damaged from `entries` before its end on. False when that would
- * be more than the protocol promises to survive. */
-bool members_wipe(struct world *w, node_index node);
-bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
-bool members_may_lose(const struct world *w, node_index node);
-uint16_t members_forgetful(const struct world *w); /* who has forgotten something */
-/* Nodes that can decide whatever is decided in their logs; mostly no more than it takes. */
-uint16_t members_core(struct world *w);
 
 /* rot.c: some entries of these nodes are lost, if they can be; whether a node may start again */
 bool rot_strike(struct world *w, uint16_t nodes, uint64_t entries);

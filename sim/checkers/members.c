@@ -133,6 +133,25 @@ static void check_removed(struct world *w, struct sim_node *n, const struct outl
     }
 }
 
+/* What a leader believes of a member is on the disk of the directory that it names there. */
+static void check_matches(struct world *w, const struct sim_node *n, const struct outlook *o)
+{
+    for (node_index i = 0; i < w->node_count && o->role == ROLE_LEADER; i++) {
+        const struct sim_node *m = &w->nodes[i];
+        bool fresh = m->life == LIFE_JOINING;
+        qr_slot has = max_u64(image_last(&m->disk), m->safe.slot);
+        bool sound = !m->lost && !m->damaged && m->rotten_count == 0 && m->term <= o->term;
+        if (i == n->index || i >= o->members || o->member[i].match <= has ||
+            (m->life != LIFE_NODE && !fresh) || (!sound && !fresh) ||
+            members_named(w, n, i) != m->identity + 1) {
+            continue;
+        }
+        world_violation(w, VIOLATION_MATCH,
+                        "node %d believes that %d has slot %" PRIu64 ", it has %" PRIu64, n->index,
+                        i, o->member[i].match, has);
+    }
+}
+
 void safety_members(struct world *w, struct sim_node *n, const struct outlook *o)
 {
     if (!w->knows_members) {
@@ -140,6 +159,9 @@ void safety_members(struct world *w, struct sim_node *n, const struct outlook *o
     }
     check_in_force(w, n, o);
     check_removed(w, n, o);
+    if (w->zero == NULL) {
+        check_matches(w, n, o);
+    }
 }
 
 /* --- what is said ----------------------------------------------------------------------------- */

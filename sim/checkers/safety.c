@@ -170,7 +170,7 @@ static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const 
     w->committed[w->committed_count++] =
         (struct committed){ .term = e->term, .by = by, .chain = e->chain, .attempt = e->attempt };
     if (states_members(e)) {
-        members_commit(w, slot, e->term, &e->members);
+        members_commit(w, slot, e->term, &e->members, e->roster);
         if (e->epoch < w->decided_epoch) {
             world_violation(w, VIOLATION_CONTROL, "slot %" PRIu64 ": epoch %u after %u", slot,
                             (unsigned)e->epoch, (unsigned)w->decided_epoch); /* F5 */

@@ -3,7 +3,7 @@
 #ifndef SIM_CHECKERS_SAFETY_H
 #define SIM_CHECKERS_SAFETY_H
 
-#include "sim/world.h"
+#include "sim/members.h"
 
 /* checkers/safety.c */
 void safety_appended(struct world *w, struct sim_node *n, qr_slot slot);

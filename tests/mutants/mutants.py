@@ -271,6 +271,8 @@ RAFT = [
      "bool new = r->trail.last_slot < r->joined_slot; /* M3 */", "bool new = false;"),
     ("members: a new node leads in the name of the one before", "members.c",
      "return r->trail.last_slot < r->joined_slot;", "(void)r; return false;"),
+    ("members: what the node before says is the next one's word", "../../../sim/members.c",
+     "bool late = who < named || who < n->met[from];", "bool late = false;"),
     ("members: a place that passes on keeps what was said there", "change.c",
      "raft_change_passed(r, event->admin.passed);", ""),
     ("members: a new node hears leaders that are over", "raft.c",
