@@ -40,7 +40,7 @@ bool follow_look(struct follow_fresh *fresh, const struct outlook *zero, qr_slot
     }
     /* Entries that were dropped since nobody has gone by. */
     fresh->upto = zero->forgetful ? UINT64_MAX : min_u64(fresh->upto, zero->last);
-    fresh->fresh = applied >= fresh->upto;
+    fresh->fresh = applied >= fresh->upto && applied >= fresh->joined;
     return fresh->fresh;
 }
 

@@ -10,6 +10,8 @@
  *    entry that made a node do something stands in the same log before what the node did, so a
  *    fresh map is never older than a replica. (A checkpoint of group 0 is older than that: by it a
  *    node would delete replicas it has joined since, and all nodes at once after a power failure.)
+ *    Nor does a node that has joined by a map from before that: there its index may be another's,
+ *    who had founded and promised under it (F8).
  *    Where group 0's replica itself has forgotten, its log may have lost that entry: then up to
  *    where its log ended when it remembered again.
  * F2 Founding. A replica that is nothing but empty, and votes, is made by a founder only, and only
@@ -75,6 +77,7 @@ enum follow_kind {
 /* F1, found out: made anew when group 0's replica starts, with the last slot of its log. */
 struct follow_fresh {
     qr_slot upto;
+    qr_slot joined; /* of the entry that took the node in */
     bool fresh;
 };
 

@@ -314,7 +314,9 @@ void holding_open(struct node *node)
     replica_outlook(node->zero->replica, &outlook);
     struct log_group group = { 0 };
     (void)log_group_state(node->log, 0, &group);
-    node->holding = (struct holding){ .fresh = { .upto = group.last_slot }, .seen = UINT64_MAX };
+    node->holding =
+        (struct holding){ .fresh = { .upto = group.last_slot, .joined = node->identity.joined },
+                          .seen = UINT64_MAX };
     add_those_of_the_log(node);
 }
 

@@ -149,6 +149,8 @@ DRIVER = [
      "e2e/members::test_an_index_used_anew_is_not_the_node_before_14", "members.c",
      "if (claim->slot > slot) { *index",
      "if (false) { *index"),
+    ("holding: a joiner goes by what was before it", "unit/node/holding", "holding.c",
+     ".joined = node->identity.joined }", ".joined = 0 }"),
     ("identity: members are followed once a turn", "unit/node/reused_index", "link.c",
      "members_look(link->peers->node); if (link->closing) {", "if (link->closing) {"),
     ("identity: the buffer of one that lost its index is read", "unit/node/reused_index", "link.c",

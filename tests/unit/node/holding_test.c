@@ -62,6 +62,29 @@ static void test_by_an_old_map_nothing_is_made_or_deleted(void **state)
     assert_int_equal(world.node.holding.fresh_below, GROUPS);
 }
 
+/* F1, F8: it has an index that was another's, who had founded under it. */
+static void test_a_joiner_makes_nothing_by_a_map_from_before_it_joined(void **state)
+{
+    (void)state;
+    world.node.identity.joined = OLD + 10;
+    holding_open(&world.node);
+    world.zero.outlook.last = OLD; /* so far it has received */
+    found(5, BOTH);
+    catch_up();
+    (void)turns(1);
+    assert_null(replica_of(5));
+    wish(5, OTHERS);
+    settle(5);
+    world.applied = OLD + 10;
+    world.now += QR_SECOND;
+    (void)turns(1);
+    assert_true(world.node.holding.fresh.fresh);
+    assert_null(replica_of(5));
+    wish(5, 7);
+    (void)turns(1);
+    assert_true(replica_of(5)->base.forgetful && !replica_of(5)->founded);
+}
+
 static void test_group_0_with_holes_waits(void **state)
 {
     (void)state;
@@ -337,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HOLDING_TEST(test_a_founder_founds_and_others_join),
         HOLDING_TEST(test_by_an_old_map_nothing_is_made_or_deleted),
+        HOLDING_TEST(test_a_joiner_makes_nothing_by_a_map_from_before_it_joined),
         HOLDING_TEST(test_group_0_with_holes_waits),
         HOLDING_TEST(test_files_go_when_the_log_has_forgotten_durably),
         HOLDING_TEST(test_without_files_nothing_is_deleted),
