@@ -1,4 +1,4 @@
-/* Who takes part in a world, and who is behind each index: sets, directories, orders (members.c). */
+/* Who takes part in a world, and who is behind each index: sets, directories, orders. */
 #ifndef SIM_MEMBERS_H
 #define SIM_MEMBERS_H
 
