@@ -30,8 +30,7 @@ qr_time raft_campaign_at(const struct raft *r)
         return QR_NEVER;
     }
     /* A campaign is a vote for oneself: the promise not to vote forbids it too. */
-    qr_time at = r->election_due > r->promise_until ? r->election_due : r->promise_until;
-    return at > r->skewed_until ? at : r->skewed_until; /* W2 */
+    return later(later(r->election_due, r->promise_until), r->skewed_until); /* W2 */
 }
 
 /* ADMIN_CALL: what the driver knows in advance, a group that was just made above all, need not be
@@ -44,7 +43,7 @@ void raft_on_call(struct raft *r, struct effects *out)
         return; /* it is known who leads, or the votes are on their way */
     }
     raft_trace(out, POINT_ASKED_TO_CALL, r->term, 0, 0);
-    r->election_due = r->election_due < r->now ? r->election_due : r->now;
+    r->election_due = earlier(r->election_due, r->now);
 }
 
 /* Whether the leader was heard so recently that nobody may replace it. */
@@ -81,7 +80,7 @@ static void leave_leadership(struct raft *r, struct effects *out)
     r->transfer_to = NODE_NONE; /* whoever waits for it hears when somebody leads */
     r->transfer_closed = false;
     /* Reads answered under a lease may still be served: no vote for another before they cannot. */
-    r->promise_until = r->promise_until > r->lease_given ? r->promise_until : r->lease_given;
+    r->promise_until = later(r->promise_until, r->lease_given);
 }
 
 void raft_become_follower(struct raft *r, struct effects *out, qr_term term, node_index leader)
@@ -133,7 +132,7 @@ static void ask_again_soon(struct raft *r)
     qr_time wait = r->limits.heartbeat;
     if (r->leader_closed && r->now + 2 * wait < r->closed_until) {
         qr_time soon = r->now + wait + (qr_time)rng_below(&r->rng, (uint64_t)wait);
-        r->election_due = soon < r->election_due ? soon : r->election_due;
+        r->election_due = earlier(r->election_due, soon);
     }
 }
 
@@ -204,8 +203,8 @@ void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
         }
         /* It goes first: an own campaign that is just due would split the vote. */
         qr_time wait = r->limits.heartbeat;
-        qr_time later = r->now + wait + (qr_time)rng_below(&r->rng, (uint64_t)wait);
-        r->election_due = r->election_due > later ? r->election_due : later;
+        qr_time soon = r->now + wait + (qr_time)rng_below(&r->rng, (uint64_t)wait);
+        r->election_due = later(r->election_due, soon);
     } else if (compare_log(r, m->last_term, m->last_slot) < 0) {
         hear_call(r, out, from);
     }

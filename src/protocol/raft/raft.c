@@ -66,11 +66,6 @@ void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_stat
     e->answer.status = status;
 }
 
-static qr_time earlier(qr_time a, qr_time b)
-{
-    return a < b ? a : b;
-}
-
 /* --- Life ----------------------------------------------------------------------------------- */
 
 static struct needs raft_needs(const struct protocol_limits *limits)

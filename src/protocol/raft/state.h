@@ -170,6 +170,16 @@ _Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small
 /* Refuses or grants requests [first, first + count); none when first is 0. */
 void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
 
+static inline qr_time earlier(qr_time a, qr_time b)
+{
+    return a < b ? a : b;
+}
+
+static inline qr_time later(qr_time a, qr_time b)
+{
+    return a > b ? a : b;
+}
+
 /* Whether a leader counts what that member (or it itself) has reached. */
 static inline bool raft_counts(const struct raft *r, node_index node)
 {

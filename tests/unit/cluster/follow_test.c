@@ -11,6 +11,7 @@
 #include "cluster/follow.h"
 #include "cluster/records.h"
 #include "protocol/quorum.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define GROUP 5u
 #define NODES 3u
@@ -19,16 +20,9 @@
 static struct map *map_of(const struct map_partition *p, uint32_t next_group)
 {
     struct map *map = map_new();
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    struct map_settings s = { .level = 2, .next_group = next_group };
-    size_t n = map_key_write((struct map_key){ MAP_RECORD_SETTINGS, 0 }, key);
-    size_t v = map_settings_write(&s, value);
-    assert_int_equal(map_put(map, span_of(key, n), span_of(value, v)), MAP_OK);
+    put_settings(map, &(struct map_settings){ .level = 2, .next_group = next_group });
     if (p != NULL) {
-        n = map_key_write((struct map_key){ MAP_RECORD_PARTITION, p->group }, key);
-        v = map_partition_write(p, value);
-        assert_int_equal(map_put(map, span_of(key, n), span_of(value, v)), MAP_OK);
+        put_partition(map, p);
     }
     return map;
 }

@@ -14,6 +14,7 @@
 #include "cluster/place.h"
 #include "cluster/records.h"
 #include "protocol/quorum.h"
+#include "tests/unit/cluster/put_records.h"
 
 struct cluster {
     struct map *map;
@@ -21,26 +22,11 @@ struct cluster {
     uint32_t next_group, next_keyspace;
 };
 
-static void put(struct map *map, enum map_record kind, uint32_t number, const uint8_t *value,
-                size_t n)
+static void put_in_zone(struct cluster *c, node_index i, const char *zone, bool draining)
 {
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    size_t length = map_key_write((struct map_key){ kind, number }, key);
-    assert_int_equal(map_put(map, span_of(key, length), span_of(value, n)), MAP_OK);
-}
-
-static void put_partition(struct cluster *c, const struct map_partition *p)
-{
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    put(c->map, MAP_RECORD_PARTITION, p->group, value, map_partition_write(p, value));
-}
-
-static void put_node(struct cluster *c, node_index i, const char *zone, bool draining)
-{
-    uint8_t value[MAP_VALUE_BYTES_MAX];
     struct map_node node = { .id = i + 1u, .draining = draining };
     (void)snprintf(node.zone, sizeof node.zone, "%s", zone);
-    put(c->map, MAP_RECORD_NODE, i, value, map_node_write(&node, value));
+    put_node(c->map, i, &node);
 }
 
 static struct cluster cluster_of(uint32_t nodes)
@@ -59,21 +45,16 @@ static enum place_status create(struct cluster *c, uint32_t replicas, uint32_t p
     }
     struct placement *placed = qr_alloc(partitions * sizeof *placed);
     place_found(c->map, &c->nodes, replicas, c->next_group, partitions, placed);
-    struct map_keyspace k = { .id = c->next_keyspace++,
-                              .first_group = c->next_group,
-                              .partitions = partitions,
-                              .strategy = STRATEGY_RAFT,
-                              .partitioning = PARTITIONING_HASH,
-                              .state = KEYSPACE_IN_USE,
-                              .replicas = (uint8_t)replicas };
-    (void)snprintf(k.name, sizeof k.name, "k%u", (unsigned)k.id);
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    put(c->map, MAP_RECORD_KEYSPACE, k.id, value, map_keyspace_write(&k, value));
+    char name[16];
+    (void)snprintf(name, sizeof name, "k%u", (unsigned)c->next_keyspace);
+    struct map_keyspace k = a_keyspace(c->next_keyspace++, name, "", c->next_group, partitions);
+    k.replicas = (uint8_t)replicas;
+    put_keyspace(c->map, &k);
     for (uint32_t i = 0; i < partitions; i++) {
         struct map_partition p =
             map_found(&k, i, c->next_group + i, placed[i].nodes, placed[i].leads);
         assert_true((p.wish & node_bit(p.prefers)) != 0);
-        put_partition(c, &p);
+        put_partition(c->map, &p);
     }
     c->next_group += partitions;
     free(placed);
@@ -136,7 +117,7 @@ static uint32_t carry_out(struct cluster *c, bool balancing, uint32_t moves, uin
     for (uint32_t i = 0; i < n; i++) {
         *moved += due[i].epoch > due[i].settled;
         map_settle(&due[i]);
-        put_partition(c, &due[i]);
+        put_partition(c->map, &due[i]);
     }
     free(due);
     place_plan_free(&plan);
@@ -184,7 +165,7 @@ static void test_zones_come_first(void **state)
         struct cluster c = cluster_of(n);
         for (node_index i = 0; i < n; i++) {
             char zone[2] = { (char)('a' + i % zones), 0 };
-            put_node(&c, i, zone, false);
+            put_in_zone(&c, i, zone, false);
         }
         assert_int_equal(create(&c, 3, 50), PLACE_OK);
         struct figures f = count(&c);
@@ -203,7 +184,7 @@ static void test_crowded_zones_are_parted_when_asked(void **state)
     struct cluster c = cluster_of(6);
     assert_int_equal(create(&c, 3, 40), PLACE_OK);
     for (node_index i = 0; i < 6; i++) {
-        put_node(&c, i, i < 2 ? "a" : i < 4 ? "b" : "c", false);
+        put_in_zone(&c, i, i < 2 ? "a" : i < 4 ? "b" : "c", false);
     }
     uint32_t crowded = count(&c).crowded;
     assert_true(crowded > 0);
@@ -241,7 +222,7 @@ static void test_a_drained_node_is_left_by_all(void **state)
     struct cluster c = cluster_of(5);
     assert_int_equal(create(&c, 3, 50), PLACE_OK);
     uint32_t had = count(&c).load[2];
-    put_node(&c, 2, "", true);
+    put_in_zone(&c, 2, "", true);
     uint32_t moved = carry_out_all(&c, false);
     struct figures f = count(&c);
     assert_int_equal(f.load[2], 0);
@@ -258,7 +239,7 @@ static void test_with_nowhere_to_go_replicas_stay(void **state)
     (void)state;
     struct cluster c = cluster_of(3);
     assert_int_equal(create(&c, 3, 10), PLACE_OK);
-    put_node(&c, 1, "", true);
+    put_in_zone(&c, 1, "", true);
     struct place_plan plan;
     place_plan(c.map, &c.nodes, false, &plan);
     assert_int_equal(plan.stuck, 10);
@@ -297,7 +278,7 @@ static void test_a_node_that_is_gone_is_replaced_first(void **state)
     (void)state;
     struct cluster c = cluster_of(6);
     assert_int_equal(create(&c, 3, 60), PLACE_OK);
-    put_node(&c, 0, "", true);
+    put_in_zone(&c, 0, "", true);
     c.nodes.live = c.nodes.members & 0x7ffd;
     c.nodes.gone = 0x2;
     struct place_plan plan;
@@ -319,13 +300,13 @@ static void test_only_so_much_is_under_way(void **state)
     (void)state;
     struct cluster c = cluster_of(5);
     assert_int_equal(create(&c, 3, 50), PLACE_OK);
-    put_node(&c, 2, "", true);
+    put_in_zone(&c, 2, "", true);
     struct place_plan plan;
     struct map_partition due[64];
     place_plan(c.map, &c.nodes, false, &plan);
     uint32_t n = place_due(c.map, &c.nodes, &plan, 4, due, 64);
     for (uint32_t i = 0; i < n; i++) {
-        put_partition(&c, &due[i]);
+        put_partition(c.map, &due[i]);
     }
     assert_int_equal(place_under_way(c.map), 4);
     place_plan_free(&plan);
@@ -356,9 +337,8 @@ static void test_another_number_of_replicas(void **state)
     assert_int_equal(create(&c, 3, 30), PLACE_OK);
     for (uint32_t replicas = 5; replicas <= 5; replicas -= 2) {
         struct map_keyspace k = *map_keyspace(c.map, 16);
-        uint8_t value[MAP_VALUE_BYTES_MAX];
         k.replicas = (uint8_t)replicas;
-        put(c.map, MAP_RECORD_KEYSPACE, 16, value, map_keyspace_write(&k, value));
+        put_keyspace(c.map, &k);
         assert_int_equal(carry_out_all(&c, false), 30);
         struct figures f = count(&c);
         assert_int_equal(f.replicas, 30 * replicas);
@@ -381,13 +361,13 @@ static void test_every_turmoil_ends(void **state)
         for (uint32_t step = 0; step < 30; step++) {
             node_index i = (node_index)rng_below(&rng, n);
             uint32_t moved = 0;
-            put_node(&c, i, rng_chance(&rng, 1, 3) ? "z" : "", rng_chance(&rng, 1, 4));
+            put_in_zone(&c, i, rng_chance(&rng, 1, 3) ? "z" : "", rng_chance(&rng, 1, 4));
             c.nodes.live = (uint16_t)(all & rng_next(&rng)) | 0x3;
             c.nodes.gone = (uint16_t)(~c.nodes.live & all & rng_next(&rng));
             (void)carry_out(&c, rng_chance(&rng, 1, 2), 5, &moved);
         }
         for (node_index i = 0; i < n; i++) {
-            put_node(&c, i, "", false);
+            put_in_zone(&c, i, "", false);
         }
         c.nodes = (struct place_nodes){ .members = all, .live = all };
         (void)carry_out_all(&c, true);
@@ -407,7 +387,7 @@ static void test_refusals_say_why(void **state)
 {
     (void)state;
     struct cluster c = cluster_of(4);
-    put_node(&c, 3, "", true);
+    put_in_zone(&c, 3, "", true);
     char words[200];
     struct text text = text_in(words, sizeof words);
     enum place_status status = place_check(c.map, &c.nodes, 5, 1);

@@ -48,6 +48,20 @@ static inline void put_partition(struct map *map, const struct map_partition *p)
     assert_int_equal(put_raw(map, MAP_RECORD_PARTITION, p->group, value, n), MAP_OK);
 }
 
+static inline void put_node(struct map *map, node_index i, const struct map_node *node)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    size_t n = map_node_write(node, value);
+    assert_int_equal(put_raw(map, MAP_RECORD_NODE, i, value, n), MAP_OK);
+}
+
+static inline void put_settings(struct map *map, const struct map_settings *s)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    size_t n = map_settings_write(s, value);
+    assert_int_equal(put_raw(map, MAP_RECORD_SETTINGS, 0, value, n), MAP_OK);
+}
+
 static inline void put_erased(struct map *map, enum map_record kind, uint32_t number)
 {
     assert_int_equal(put_raw(map, kind, number, NULL, 0), MAP_OK);

@@ -13,6 +13,7 @@
 #include "node/contact.h"
 #include "node/node.h"
 #include "node/replica.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define GROUP 5u
 #define ME 1u
@@ -59,12 +60,8 @@ static int begin(void **state)
     (void)state;
     struct map_keyspace k = { .id = 16, .partitions = 1 };
     struct map_partition p = map_found(&k, 0, GROUP, 7, ME);
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    uint8_t value[MAP_VALUE_BYTES_MAX];
     node = (struct node){ .map = map_new(), .clock = 100 * QR_SECOND };
-    size_t n = map_key_write((struct map_key){ MAP_RECORD_PARTITION, GROUP }, key);
-    size_t v = map_partition_write(&p, value);
-    assert_int_equal(map_put(node.map, span_of(key, n), span_of(value, v)), MAP_OK);
+    put_partition(node.map, &p);
     partition = (struct partition){ .node = &node, .group = GROUP };
     partition.replica = (struct replica *)&partition; /* there is one */
     seen = (struct outlook){ .role = ROLE_FOLLOWER, .leader = NODE_NONE };
@@ -132,11 +129,7 @@ static void test_the_others_wait_unless_that_one_is_away(void **state)
     (void)state;
     struct map_partition p = *map_partition(node.map, GROUP);
     p.prefers = 0;
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    size_t n = map_key_write((struct map_key){ MAP_RECORD_PARTITION, GROUP }, key);
-    assert_int_equal(
-        map_put(node.map, span_of(key, n), span_of(value, map_partition_write(&p, value))), MAP_OK);
+    put_partition(node.map, &p);
     births_begin(&partition, true);
     live(400 * QR_MILLISECOND);
     assert_int_equal(calls, 0);

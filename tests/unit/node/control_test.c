@@ -10,11 +10,11 @@
 #include <cmocka.h>
 
 #include "cluster/records.h"
-#include "node/cargo.h"
 #include "node/control_internal.h"
 #include "node/orders.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "played_node.h"
 #include "tests/unit/cluster/put_records.h"
 
 #define CLIENTS 8
@@ -37,31 +37,6 @@ static struct client_side {
 } clients[CLIENTS];
 
 /* --- The rest of the node -------------------------------------------------------------------- */
-
-struct rope_bin *engine_bin(struct engine *engine)
-{
-    (void)engine;
-    fail();
-    return NULL;
-}
-
-void cargo_free(struct node *n, struct cargo *cargo)
-{
-    (void)n;
-    assert_null(cargo);
-}
-
-void router_recall(struct router *router, struct pending *p)
-{
-    (void)router, (void)p;
-    fail();
-}
-
-qr_time io_now(struct io *io)
-{
-    (void)io;
-    return node->clock;
-}
 
 void node_fail(struct node *n, const char *reason)
 {
@@ -236,16 +211,12 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
 static int begin(void **state)
 {
     (void)state;
-    node = calloc(1, sizeof *node);
+    node = played_node();
     node->clock = QR_SECOND;
-    node->measure = measure_new();
-    node->command_stats = calloc(command_count(), sizeof *node->command_stats);
     node->map = map_new();
     memset(&zero, 0, sizeof zero);
     zero.node = node;
     node->zero = &zero;
-    reply_init(&node->nowhere, 2);
-    node->nowhere.discard = true;
     node->control = control_new(node);
     for (int i = 0; i < CLIENTS; i++) {
         stream_init(&clients[i].stream, node, STREAM_CLIENT);
@@ -271,12 +242,9 @@ static int end(void **state)
         reply_free(&clients[i].out);
     }
     stream_detach(&node->control->own.stream);
-    pending_free_all(node);
     control_free(node->control);
     map_free(node->map);
-    measure_free(node->measure);
-    free(node->command_stats);
-    free(node);
+    played_node_free(node);
     return 0;
 }
 

@@ -290,10 +290,7 @@ int begin(void **state)
     (void)state;
     world = (struct holding_world){ .now = 100 * QR_SECOND, .position = 1000, .durable = 1000 };
     world.node.map = map_new();
-    struct map_settings s = { .level = 2, .next_group = GROUPS };
-    uint8_t value[MAP_VALUE_BYTES_MAX];
-    size_t n = map_settings_write(&s, value);
-    assert_int_equal(put_raw(world.node.map, MAP_RECORD_SETTINGS, 0, value, n), MAP_OK);
+    put_settings(world.node.map, &(struct map_settings){ .level = 2, .next_group = GROUPS });
     world.zero.outlook = (struct outlook){ .last = OLD, .commit = OLD, .leader = 0 };
     world.applied = OLD - 1;
     world.node.zero = partitions_add(&world.node, 0);

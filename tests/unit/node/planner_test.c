@@ -13,6 +13,7 @@
 #include "node/control_internal.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define PARTITIONS 24u
 #define MOVES_MAX 8u /* as in planner.c */
@@ -98,27 +99,18 @@ bool control_propose_own(struct node *n, struct edit *edit)
 
 /* --- A cluster ------------------------------------------------------------------------------- */
 
-static void say(enum map_record kind, uint32_t number, const uint8_t *value, size_t n)
-{
-    uint8_t key[MAP_KEY_BYTES_MAX];
-    size_t length = map_key_write((struct map_key){ kind, number }, key);
-    assert_int_equal(map_put(node.map, span_of(key, length), span_of(value, n)), MAP_OK);
-}
-
 static void set(uint64_t rate, bool balancing)
 {
-    uint8_t value[MAP_VALUE_BYTES_MAX];
     struct map_settings s = {
         .level = 2, .next_group = FIRST + PARTITIONS, .rate = rate, .balancing = balancing
     };
-    say(MAP_RECORD_SETTINGS, 0, value, map_settings_write(&s, value));
+    put_settings(node.map, &s);
 }
 
 /* All partitions on nodes 0 and 1, of three. */
 static int begin(void **state)
 {
     (void)state;
-    uint8_t value[MAP_VALUE_BYTES_MAX];
     memset(&node, 0, sizeof node);
     memset(&control, 0, sizeof control);
     memset(&roster, 0, sizeof roster);
@@ -130,19 +122,13 @@ static int begin(void **state)
     outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true };
     nodes = (struct place_nodes){ .members = 7, .live = 7 };
     set(0, false);
-    struct map_keyspace k = { .id = 16,
-                              .first_group = FIRST,
-                              .partitions = PARTITIONS,
-                              .strategy = STRATEGY_RAFT,
-                              .partitioning = PARTITIONING_HASH,
-                              .state = KEYSPACE_IN_USE,
-                              .replicas = 2,
-                              .name = "cart" };
-    say(MAP_RECORD_KEYSPACE, k.id, value, map_keyspace_write(&k, value));
+    struct map_keyspace k = a_keyspace(16, "cart", "", FIRST, PARTITIONS);
+    k.replicas = 2;
+    put_keyspace(node.map, &k);
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         struct map_partition p = map_found(&k, i, FIRST + i, 3, (node_index)(i % 2));
         map_settle(&p);
-        say(MAP_RECORD_PARTITION, p.group, value, map_partition_write(&p, value));
+        put_partition(node.map, &p);
         report[p.group] = (struct partition_report){
             .group = p.group, .epoch = 1, .voters = 3, .last = 1000, .bytes = 1000000
         };
@@ -233,13 +219,12 @@ static void a_wish_is_settled_by_the_report_of_its_own_epoch(void **state)
 static void what_is_said_of_who_left_goes(void **state)
 {
     (void)state;
-    uint8_t value[MAP_VALUE_BYTES_MAX];
     struct map_node n = { .id = 2, .zone = "a" };
-    say(MAP_RECORD_NODE, 1, value, map_node_write(&n, value));
+    put_node(node.map, 1, &n);
     assert_int_equal(look(), 0);
     roster.node[1].id = 9; /* another one has its index */
     roster.members.outgoing = 1;
-    say(MAP_RECORD_NODE, 2, value, map_node_write(&(struct map_node){ .id = 3 }, value));
+    put_node(node.map, 2, &(struct map_node){ .id = 3 });
     assert_int_equal(look(), 0); /* who it is is not decided yet */
     roster.members.outgoing = 0;
     nodes.live = 3; /* something has changed */

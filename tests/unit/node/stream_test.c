@@ -8,41 +8,14 @@
 
 #include <cmocka.h>
 
-#include "node/cargo.h"
-
 #include "base/limits.h"
 #include "node/node.h"
-#include "node/router.h"
-
-struct rope_bin *engine_bin(struct engine *engine)
-{
-    (void)engine;
-    fail();
-    return NULL;
-}
-
-void cargo_free(struct node *node, struct cargo *cargo)
-{
-    (void)node;
-    assert_null(cargo);
-}
-
-void router_recall(struct router *router, struct pending *p)
-{
-    (void)router, (void)p;
-    fail();
-}
+#include "played_node.h"
 
 static struct node *node;
 static struct stream stream;
 static struct reply out;
 static uint32_t ended; /* how often the owner heard of an answer */
-
-qr_time io_now(struct io *io)
-{
-    (void)io;
-    return node->clock;
-}
 
 static struct reply *begin_reply(struct stream *s, struct pending *p)
 {
@@ -62,17 +35,13 @@ static void end_reply(struct stream *s, struct pending *p, enum qr_status status
 static int begin(void **state)
 {
     (void)state;
-    node = calloc(1, sizeof *node);
+    node = played_node();
     node->clock = QR_SECOND;
-    node->measure = measure_new();
-    node->command_stats = calloc(command_count(), sizeof *node->command_stats);
     node->config.latency_tracking = true;
     stream_init(&stream, node, STREAM_CLIENT);
     stream.begin_reply = begin_reply;
     stream.end_reply = end_reply;
     reply_init(&out, 2);
-    reply_init(&node->nowhere, 2);
-    node->nowhere.discard = true;
     return 0;
 }
 
@@ -80,10 +49,7 @@ static int end(void **state)
 {
     (void)state;
     stream_detach(&stream);
-    pending_free_all(node);
-    measure_free(node->measure);
-    free(node->command_stats);
-    free(node);
+    played_node_free(node);
     reply_free(&out);
     return 0;
 }
