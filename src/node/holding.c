@@ -368,6 +368,7 @@ void holding_disturb(struct partition *p)
     if (!p->restless && p->group != 0) {
         p->restless = true;
         p->node->holding.restless++;
+        p->node->holding.counting++; /* the sweep under way may have been past it */
         node_stir(p->node);
     }
 }

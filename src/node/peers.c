@@ -11,6 +11,7 @@
 #include "node/node.h"
 #include "node/repair.h"
 #include "node/replica.h"
+#include "node/reports.h"
 #include "node/run.h"
 #include "node/snapshot.h"
 
@@ -199,6 +200,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         alarm_tell_all(peers->node, link->peer);
         leaders_connected(peers->node, link->peer);
         places_tell(peers->node, link->peer);
+        reports_connected(peers->node, link->peer);
         health_peer(peers->node, link->peer, true);
         contact_connected(peers->node, link->peer);
         replica_peer(peers->node->zero->replica, link->peer, true);
@@ -420,14 +422,23 @@ void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span he
     peers_tell_group(peers, to, 0, kind, head);
 }
 
+static bool hears(const struct link *link)
+{
+    return link != NULL && link_queued(link) <= PEER_OUTPUT_BYTES_MAX;
+}
+
+bool peers_hears(const struct peers *peers, node_index to)
+{
+    return hears(peers->peer[to].link[LANE_CONTROL]);
+}
+
 void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
                       struct span head)
 {
     uint16_t version = frame_wire_version(kind, group);
     for (node_index i = 0; i < peers->end; i++) {
         struct link *link = peers->peer[i].link[LANE_CONTROL];
-        if (link != NULL && (to == NODE_NONE || to == i) && link->version >= version &&
-            link_queued(link) <= PEER_OUTPUT_BYTES_MAX) {
+        if ((to == NODE_NONE || to == i) && hears(link) && link->version >= version) {
             link_send_group(link, group, kind, head, (struct span){ 0 }, false);
         }
     }

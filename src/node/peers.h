@@ -101,6 +101,9 @@ bool peers_send_bulk(struct peers *peers, node_index to, uint8_t kind, struct sp
 bool peers_send_bulk_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
                            struct span head, struct span tail);
 
+/* Whether what peers_tell sends to it now is sent. */
+bool peers_hears(const struct peers *peers, node_index to);
+
 /* Once at the end of a turn: hands what was gathered to the sockets. */
 void peers_flush(struct peers *peers);
 

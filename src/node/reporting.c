@@ -53,6 +53,14 @@ void reporting_forget(struct partition *partition)
     forget_told(partition);
 }
 
+void reporting_anew(struct reporting *r, node_index leader)
+{
+    if (r->to == leader) {
+        r->to = NODE_NONE;
+        r->begun = false;
+    }
+}
+
 void reporting_asked(struct reporting *r, node_index from, uint64_t nonce)
 {
     r->asked = nonce;

@@ -40,6 +40,9 @@ void reporting_note(struct partition *partition);
 /* It is to be freed. */
 void reporting_forget(struct partition *partition);
 
+/* What `leader` was told may not have come: if it is told anything, then everything anew. */
+void reporting_anew(struct reporting *r, node_index leader);
+
 /* A question has come. */
 void reporting_asked(struct reporting *r, node_index from, uint64_t nonce);
 

@@ -2,6 +2,7 @@
 #include "node/control_internal.h"
 
 #include "base/alloc.h"
+#include "cluster/follow.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/reporting.h"
@@ -113,8 +114,9 @@ static void take_partition(struct node *node, node_index from, const struct part
 {
     struct reports *reports = node->control->reports;
     struct group_news *known = find(reports, r->group);
-    if (map_partition(node->map, r->group) == NULL) {
-        return; /* dropped, or not known here yet: it is told again */
+    bool full = known == NULL && reports->count >= 2 * PARTITIONS_MAX;
+    if (full || follow_is_gone(node->map, r->group)) {
+        return; /* dropped; one that is not known here yet is not told again, so it stays */
     }
     if (known == NULL || known->leader == NODE_NONE || known->report.epoch != r->epoch) {
         node->control->planner.next = 0;
@@ -149,7 +151,7 @@ static void forget_dropped(struct node *node)
     struct reports *reports = node->control->reports;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < reports->count; i++) {
-        if (map_partition(node->map, reports->groups[i].report.group) != NULL) {
+        if (!follow_is_gone(node->map, reports->groups[i].report.group)) {
             reports->groups[kept++] = reports->groups[i];
         }
     }
@@ -195,6 +197,13 @@ bool reports_receive(struct node *node, node_index from, struct span head)
     return true;
 }
 
+void reports_connected(struct node *node, node_index peer)
+{
+    struct reports *reports = node->control->reports;
+    reports->node[peer].version = reports->node[peer].level = 0;
+    reporting_anew(&reports->told, peer);
+}
+
 /* --- What is asked and told ------------------------------------------------------------------ */
 
 uint64_t reports_ask(struct node *node)
@@ -214,7 +223,7 @@ static void tell(struct node *node, node_index leader)
 {
     struct reports *reports = node->control->reports;
     node_index me = replica_me(node->zero->replica);
-    bool more = true;
+    bool more = leader == me || peers_hears(node->peers, leader); /* else nothing is told */
     for (uint32_t i = 0; more && i < REPORT_FRAMES_PER_TURN; i++) {
         struct report *report = &reports->received;
         more = reporting_compose(node, &reports->told, leader, report);

@@ -20,6 +20,9 @@ bool reports_receive(struct node *node, node_index from, struct span head);
 
 /* Another node has the index, or nobody: what was told from there is not its word. */
 void reports_passed(struct node *node, node_index index);
+/* A connection to that node has opened: what was on its way before may be lost, and it may be of
+ * another version now. */
+void reports_connected(struct node *node, node_index peer);
 
 /* --- While this node leads group 0 ----------------------------------------------------------- */
 
