@@ -324,6 +324,28 @@ static void test_who_is_disturbed_is_looked_at_soon_and_alone(void **state)
     assert_int_equal(world.looks, 1 + 3);
 }
 
+/* Sweeps go from the last partition to the first. */
+static void test_who_is_disturbed_behind_a_sweep_is_not_forgotten(void **state)
+{
+    (void)state;
+    found_many(5, 40);
+    catch_up();
+    (void)turns(1);
+    later();
+    world.now = holding_deadline(&world.node); /* of all */
+    world.step = HOLDING_SLICE_USEC / 4;
+    assert_int_equal(world.node.holding.restless, 0);
+    holding_turn(&world.node, world.now);
+    holding_disturb(partition_of_group(&world.node, 39));
+    assert_true(turns(100) > 1);
+    world.step = 0;
+    assert_true(holding_deadline(&world.node) < world.now + QR_SECOND);
+    world.now = holding_deadline(&world.node);
+    world.looks = 0;
+    (void)turns(1);
+    assert_int_equal(world.looks, 1);
+}
+
 /* --- All are there -------------------------------------------------------------------------- */
 
 static void test_complete_when_all_are_there_and_durably_so(void **state)
@@ -371,6 +393,7 @@ int main(void)
         HOLDING_TEST(test_many_come_in_slices_and_each_once),
         HOLDING_TEST(test_a_map_that_changes_during_a_sweep_is_looked_at_again_at_once),
         HOLDING_TEST(test_who_is_disturbed_is_looked_at_soon_and_alone),
+        HOLDING_TEST(test_who_is_disturbed_behind_a_sweep_is_not_forgotten),
         HOLDING_TEST(test_complete_when_all_are_there_and_durably_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,360 @@
+/* What group 0's leader hears of partitions (reports.h), between two nodes: reports, how they are
+ * composed and their frames are real, the rest of both nodes is played. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "node/contact.h"
+#include "node/control_internal.h"
+#include "node/partitions.h"
+#include "node/peers.h"
+#include "node/quota.h"
+#include "node/replica.h"
+#include "node/reporting.h"
+#include "node/snapshot_source.h"
+#include "tests/unit/cluster/put_records.h"
+
+#define GROUPS 4u /* 0, and three that the second node leads */
+
+struct replica {
+    struct outlook o;
+    node_index me;
+};
+
+struct peers {
+    node_index me;
+};
+
+static struct world {
+    struct node node;
+    struct peers peers;
+    struct control control;
+    struct replica replica[GROUPS];
+    struct partition partition[GROUPS], *all[GROUPS];
+    uint64_t version;
+} nodes[2];
+static struct world *const zero = &nodes[0], *const other = &nodes[1];
+static bool connected;
+static uint32_t lost; /* frames that went nowhere */
+
+static struct world *world_of(const struct node *node)
+{
+    return node == &zero->node ? zero : other;
+}
+
+/* --- The rest of the nodes ------------------------------------------------------------------- */
+
+const struct outlook *replica_seen(const struct replica *r)
+{
+    return &r->o;
+}
+
+bool replica_leads(const struct replica *r)
+{
+    return r->o.role == ROLE_LEADER;
+}
+
+node_index replica_leader(const struct replica *r)
+{
+    return r->o.leader;
+}
+
+node_index replica_me(const struct replica *r)
+{
+    return r->me;
+}
+
+void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
+{
+    assert_int_equal(kind, FRAME_REPORT);
+    assert_int_not_equal(to, peers->me);
+    if (connected) {
+        assert_true(reports_receive(&nodes[1 - peers->me].node, peers->me, head));
+    } else {
+        lost++;
+    }
+}
+
+bool peers_hears(const struct peers *peers, node_index to)
+{
+    (void)peers, (void)to;
+    return connected;
+}
+
+bool peers_connected(const struct peers *peers, node_index peer)
+{
+    return connected && peer < 2 && peer != peers->me;
+}
+
+uint16_t peers_wire_version(const struct peers *peers, node_index peer)
+{
+    (void)peers, (void)peer;
+    return WIRE_VERSION_GROUPS;
+}
+
+bool contact_may_cover(const struct node *node, node_index index)
+{
+    (void)node, (void)index;
+    return false;
+}
+
+uint64_t control_version(const struct node *node)
+{
+    return world_of(node)->version;
+}
+
+uint64_t engine_system_version(const struct engine *engine)
+{
+    return ((const struct world *)(const void *)engine)->version;
+}
+
+uint32_t control_level_known(const struct node *node)
+{
+    (void)node;
+    return 2;
+}
+
+uint32_t control_waiting(const struct control *control)
+{
+    (void)control;
+    return 0;
+}
+
+struct store *engine_store(struct engine *engine)
+{
+    (void)engine;
+    return NULL;
+}
+
+uint64_t store_count(const struct store *store, uint8_t db)
+{
+    (void)store;
+    return db == 0 ? 10 : 0;
+}
+
+uint64_t quota_bytes(const struct partition *partition)
+{
+    return 1000 + partition->group;
+}
+
+struct source_progress source_progress_of(const struct source *source, node_index to)
+{
+    (void)source, (void)to;
+    fail();
+    return (struct source_progress){ 0 };
+}
+
+/* --- A cluster of two ------------------------------------------------------------------------- */
+
+static void make(struct world *w, node_index me)
+{
+    memset(w, 0, sizeof *w);
+    w->version = 5;
+    w->peers.me = me;
+    w->node.peers = &w->peers;
+    w->node.control = &w->control;
+    w->node.map = map_new();
+    w->node.clock = QR_SECOND;
+    w->node.partitions.all = w->all;
+    w->node.partitions.count = w->node.partitions.cap = GROUPS;
+    w->node.zero = &w->partition[0];
+    w->control.reports = reports_new();
+    put_settings(w->node.map, &(struct map_settings){ .level = 2, .next_group = 2 });
+    for (uint32_t i = 0; i < GROUPS; i++) {
+        struct partition *p = &w->partition[i];
+        w->all[i] = p;
+        p->node = &w->node;
+        p->group = i == 0 ? 0 : i + 1;
+        p->replica = &w->replica[i];
+        p->engine = (struct engine *)(void *)w;
+        w->replica[i].me = me;
+        bool leads = me == (i == 0 ? 0 : 1);
+        w->replica[i].o = (struct outlook){ .role = leads ? ROLE_LEADER : ROLE_FOLLOWER,
+                                            .leader = i == 0 ? 0 : 1,
+                                            .term = 7,
+                                            .last = 100 };
+        w->replica[i].o.membership.voters = 3;
+    }
+}
+
+/* The keyspace of the three partitions is in that node's map. */
+static void know_keyspace(struct world *w)
+{
+    struct map_keyspace k = a_keyspace(16, "k", "", 2, GROUPS - 1);
+    put_settings(w->node.map, &(struct map_settings){ .level = 2, .next_group = 2 + GROUPS - 1 });
+    put_all(w->node.map, &k, 3, 1);
+    w->version++;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    make(zero, 0);
+    make(other, 1);
+    connected = true;
+    lost = 0;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            reporting_forget(&nodes[i].partition[g]);
+        }
+        reports_free(nodes[i].control.reports);
+        map_free(nodes[i].node.map);
+    }
+    return 0;
+}
+
+/* Both have turns for half a second. */
+static void live(void)
+{
+    for (int i = 0; i < 50; i++) {
+        for (int n = 0; n < 2; n++) {
+            nodes[n].node.clock += 10 * QR_MILLISECOND;
+            reports_turn(&nodes[n].node, nodes[n].node.clock);
+        }
+    }
+}
+
+static void connect_again(void)
+{
+    connected = true;
+    reports_connected(&zero->node, 1);
+    reports_connected(&other->node, 0);
+}
+
+static uint64_t reached(uint32_t group)
+{
+    node_index leader;
+    const struct partition_report *r = reports_of_group(&zero->node, group, &leader);
+    return r != NULL && leader == 1 ? r->epoch : UINT64_MAX;
+}
+
+static void reach(uint32_t group, uint64_t epoch)
+{
+    other->partition[group - 1].reached = epoch;
+    reporting_note(&other->partition[group - 1]);
+}
+
+static void test_what_changes_is_told(void **state)
+{
+    (void)state;
+    know_keyspace(zero);
+    know_keyspace(other);
+    live();
+    assert_int_equal(reached(3), 0);
+    assert_true(reports_keyspace_is_led(&zero->node, 16));
+    reach(3, 4);
+    live();
+    assert_int_equal(reached(3), 4);
+    assert_int_equal(reached(4), 0);
+}
+
+/* Nothing else of an idle partition would ever change again. */
+static void test_what_was_told_to_a_closed_connection_is_told_anew(void **state)
+{
+    (void)state;
+    know_keyspace(zero);
+    know_keyspace(other);
+    live();
+    connected = false;
+    reach(3, 4);
+    live();
+    assert_int_equal(reached(3), UINT64_MAX);
+    connect_again();
+    live();
+    assert_int_equal(reached(3), 4);
+    assert_int_equal(reached(2), 0);
+    assert_int_equal(lost, 0); /* nothing is composed for nobody */
+}
+
+static void test_what_was_on_its_way_when_the_connection_closed_is_told_anew(void **state)
+{
+    (void)state;
+    know_keyspace(zero);
+    know_keyspace(other);
+    live();
+    node_index leader;
+    struct partition_report before = *reports_of_group(&zero->node, 3, &leader);
+    reach(3, 4);
+    live();
+    struct report back = { .version = 6, .level = 2, .partitions = 1 };
+    back.partition[0] = before; /* as if the last frame had not come */
+    uint8_t *frame = qr_alloc(REPORT_BYTES_MAX);
+    assert_true(reports_receive(&zero->node, 1, span_of(frame, report_write(&back, frame))));
+    free(frame);
+    live();
+    assert_int_equal(reached(3), 0);
+    connect_again();
+    live();
+    assert_int_equal(reached(3), 4);
+}
+
+/* A new leader of group 0 hears of partitions whose records it has not applied yet. */
+static void test_partitions_that_the_leader_does_not_know_yet_are_kept(void **state)
+{
+    (void)state;
+    know_keyspace(other);
+    live();
+    zero->version++; /* something else is applied first */
+    live();
+    know_keyspace(zero);
+    assert_true(reports_keyspace_is_led(&zero->node, 16));
+    live();
+    assert_int_equal(reached(4), 0);
+}
+
+static void test_partitions_that_were_dropped_are_forgotten(void **state)
+{
+    (void)state;
+    know_keyspace(zero);
+    know_keyspace(other);
+    live();
+    put_erased(zero->node.map, MAP_RECORD_PARTITION, 3);
+    zero->version++;
+    live();
+    assert_int_equal(reached(3), UINT64_MAX);
+    reach(3, 4); /* by who has not heard of it yet */
+    live();
+    assert_int_equal(reached(3), UINT64_MAX);
+    assert_int_equal(reached(4), 0);
+}
+
+/* Started again with an older version it says less, or nothing (CLUSTER UPGRADE FINALIZE). */
+static void test_a_new_connection_knows_no_level_until_it_says_so(void **state)
+{
+    (void)state;
+    live();
+    assert_int_equal(reports_level(&zero->node, 1), 2);
+    connect_again();
+    assert_int_equal(reports_level(&zero->node, 1), 0);
+    assert_false(reports_know_version(&zero->node, 5));
+    live();
+    assert_int_equal(reports_level(&zero->node, 1), 2);
+    assert_true(reports_know_version(&zero->node, 5));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_what_changes_is_told),
+        TEST(test_what_was_told_to_a_closed_connection_is_told_anew),
+        TEST(test_what_was_on_its_way_when_the_connection_closed_is_told_anew),
+        TEST(test_partitions_that_the_leader_does_not_know_yet_are_kept),
+        TEST(test_partitions_that_were_dropped_are_forgotten),
+        TEST(test_a_new_connection_knows_no_level_until_it_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
