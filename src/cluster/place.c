@@ -142,16 +142,25 @@ static void load_map(struct place_work *work, const struct map *map)
 
 /* --- New keyspaces -------------------------------------------------------------------------- */
 
-enum place_status place_check(const struct map *map, const struct place_nodes *nodes,
-                              uint32_t replicas, uint32_t partitions)
+enum place_status place_check_replicas(const struct map *map, const struct place_nodes *nodes,
+                                       uint32_t replicas)
 {
     struct place_work work;
     place_begin(&work, map, nodes);
-    return replicas == 0 || replicas > MEMBERS_MAX                      ? PLACE_NO_REPLICAS
-           : replicas > quorum_count(work.usable)                       ? PLACE_TOO_FEW_NODES
+    return replicas == 0 || replicas > MEMBERS_MAX ? PLACE_NO_REPLICAS
+           : replicas > quorum_count(work.usable)  ? PLACE_TOO_FEW_NODES
+                                                   : PLACE_OK;
+}
+
+enum place_status place_check(const struct map *map, const struct place_nodes *nodes,
+                              uint32_t replicas, uint32_t partitions)
+{
+    enum place_status status = place_check_replicas(map, nodes, replicas);
+    return status != PLACE_OK                                           ? status
            : partitions == 0 || partitions > SLOTS                      ? PLACE_NO_PARTITIONS
            : map_partition_count(map) + partitions > PARTITIONS_MAX + 1 ? PLACE_TOO_MANY_PARTITIONS
            : map_keyspace_count(map) >= KEYSPACES_MAX                   ? PLACE_TOO_MANY_KEYSPACES
+           : partitions > UINT32_MAX - map_settings(map)->next_group    ? PLACE_NO_GROUPS
                                                                         : PLACE_OK;
 }
 
@@ -210,6 +219,9 @@ void place_explain(enum place_status status, const struct map *map, const struct
         text_put(out, "ERR there are ");
         text_u64(out, map_keyspace_count(map));
         text_put(out, " keyspaces already");
+        break;
+    case PLACE_NO_GROUPS:
+        text_put(out, "ERR all numbers of groups were given, and none is given twice");
         break;
     }
     text_put(out, ", nothing was changed");

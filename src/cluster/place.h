@@ -32,6 +32,7 @@ enum place_status {
     PLACE_NO_PARTITIONS, /* 0 partitions, or more than there are slots */
     PLACE_TOO_MANY_PARTITIONS,
     PLACE_TOO_MANY_KEYSPACES,
+    PLACE_NO_GROUPS, /* their numbers are used up */
 };
 
 struct placement {
@@ -39,6 +40,9 @@ struct placement {
     node_index leads;
 };
 
+/* Whether partitions that are there could have so many replicas now. */
+enum place_status place_check_replicas(const struct map *map, const struct place_nodes *nodes,
+                                       uint32_t replicas);
 /* Whether a keyspace of so many partitions and replicas can be made now. */
 enum place_status place_check(const struct map *map, const struct place_nodes *nodes,
                               uint32_t replicas, uint32_t partitions);

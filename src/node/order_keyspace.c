@@ -78,14 +78,17 @@ static bool prefix_is_taken(struct node *node, struct pending *p, const struct m
     return false;
 }
 
-/* Whether there is no room for so many replicas and partitions more; refuses. */
+/* Whether there is no room for so many replicas, of so many partitions more; 0: of those that are
+ * there; refuses. */
 static bool has_no_room(struct node *node, struct pending *p, uint32_t replicas,
                         uint32_t partitions)
 {
     char why[WHY_BYTES];
     struct text text = text_in(why, sizeof why);
     struct place_nodes nodes = placing_nodes(node);
-    enum place_status status = place_check(node->map, &nodes, replicas, partitions);
+    enum place_status status = partitions == 0
+                                   ? place_check_replicas(node->map, &nodes, replicas)
+                                   : place_check(node->map, &nodes, replicas, partitions);
     if (status != PLACE_OK) {
         place_explain(status, node->map, &nodes, replicas, partitions, &text);
         orders_refuse(p, why);
@@ -219,18 +222,30 @@ static bool is_not_for_zero(struct pending *p, const struct map_keyspace *k, uin
 }
 
 /* A quota below what is in use, by figures that were asked for since the order came, would refuse
- * everything from the first moment on; refuses, or asks for them. */
-static bool is_below_use(struct node *node, struct pending *p, const struct map_keyspace *k)
+ * everything from the first moment on; refuses, or asks for them. `raised`: there was a lower one.
+ */
+static bool is_below_use(struct node *node, struct pending *p, const struct map_keyspace *k,
+                         bool raised)
 {
     struct keyspace_use use;
-    if (k->maxmemory != 0 && p->slot == 0) {
+    if (k->maxmemory == 0) {
+        return false;
+    }
+    if (p->slot == 0) {
         control_await_reports(node, p, k->id);
         return true;
     }
     reports_use(node, k->id, &use);
     uint64_t share = k->maxmemory / k->partitions;
-    if (k->maxmemory == 0 || (use.bytes <= k->maxmemory && use.most_bytes <= share)) {
-        return false;
+    if (use.bytes <= k->maxmemory && use.most_bytes <= share) {
+        bool known = use.partitions == k->partitions || raised;
+        if (!known) {
+            refuse(p,
+                   "UNSAFE how much keyspace '%s' uses is not known, for %u of its %u partitions "
+                   "have no leader, nothing was changed",
+                   k->name, k->partitions - use.partitions, k->partitions);
+        }
+        return !known;
     }
     refuse(p,
            "ERR keyspace '%s' uses %llu bytes, at most %llu in one of its %u partitions, and "
@@ -266,11 +281,12 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
     }
     struct map_keyspace k = *now;
     take_options(&k, &o);
-    if (((o.given & GIVEN_REPLICA_COUNT) != 0 && has_no_room(node, p, k.replicas, 1)) ||
+    if (((o.given & GIVEN_REPLICA_COUNT) != 0 && has_no_room(node, p, k.replicas, 0)) ||
         ((o.given & GIVEN_PREFIX) != 0 && prefix_is_taken(node, p, &k))) {
         return;
     }
-    if ((o.given & GIVEN_MAXMEMORY) != 0 && is_below_use(node, p, &k)) {
+    bool raised = now->maxmemory != 0 && k.maxmemory >= now->maxmemory;
+    if ((o.given & GIVEN_MAXMEMORY) != 0 && is_below_use(node, p, &k, raised)) {
         return;
     }
     struct edit edit = { 0 };
@@ -297,6 +313,13 @@ static bool is_in_use(struct node *node, struct pending *p, const struct map_key
                "have no leader or a node does not answer; FORCE drops it with all that is in it, "
                "nothing was changed",
                k->name, k->partitions - use.partitions, k->partitions);
+        return true;
+    }
+    if (use.keys == 0 && use.clients == 0 && use.uncounted) {
+        refuse(p,
+               "UNSAFE whether clients have selected keyspace '%s' is not known, for a node has "
+               "clients of more than %u keyspaces; FORCE drops it, nothing was changed",
+               k->name, REPORT_KEYSPACES_MAX);
         return true;
     }
     if (use.keys > 0 || use.clients > 0) {

@@ -348,9 +348,12 @@ void reports_use(const struct node *node, uint32_t keyspace, struct keyspace_use
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct node_news *n = &reports->node[i];
+        bool counted = n->client_counts < REPORT_KEYSPACES_MAX || !counts(node, i);
         for (uint32_t c = 0; counts(node, i) && c < n->client_counts; c++) {
             out->clients += n->clients[c].keyspace == keyspace ? n->clients[c].clients : 0;
+            counted = counted || n->clients[c].keyspace == keyspace;
         }
+        out->uncounted = out->uncounted || !counted;
     }
 }
 

@@ -41,6 +41,7 @@ bool reports_keyspace_is_led(const struct node *node, uint32_t keyspace);
 struct keyspace_use {
     uint32_t partitions; /* that have a leader */
     uint64_t keys, bytes, clients;
+    bool uncounted;      /* a node has more to count than it tells: there may be more clients */
     uint64_t most_bytes; /* of one partition */
     uint64_t ops, refused;
     uint64_t worst_lag; /* entries that the replica lacks which lacks most, */

@@ -28,12 +28,18 @@ def stats(node, name):
     return as_row(node.call("KEYSPACE", "STATS", name))
 
 
+def options(node):
+    """What CREATE and ALTER say of all keyspaces."""
+    return [{key: value for key, value in info(node, name).items() if key != "placement"}
+            for name in keyspaces(node)]
+
+
 def refused(node, *words, match):
     """The command is refused, and no node has another state behind it."""
-    before = node.call("KEYSPACE", "LIST")
+    before = options(node)
     with pytest.raises(Error, match=match):
         node.call(*words)
-    assert node.call("KEYSPACE", "LIST") == before
+    assert options(node) == before
 
 
 # --- Making and telling -------------------------------------------------------------------------
@@ -178,6 +184,23 @@ def test_a_keyspace_in_use_is_dropped_by_force_only(three):
         client.call("DEL", "k")
     wait_for(lambda: stats(node, "used")["clients"] == 0, "nobody is left")
     assert node.call("KEYSPACE", "DROP", "used") == "OK"
+
+
+def test_what_is_not_known_is_not_taken_for_unused():
+    """A partition without a leader may hold anything: no quota below that, no DROP but by FORCE."""
+    with Cluster(3) as cluster:
+        node, dead = cluster.leader(), cluster.followers()[0]
+        node.call("KEYSPACE", "CREATE", "one", "STRATEGY", "raft", "REPLICAS", "1", "PARTITIONS",
+                  "3", "MAXMEMORY", "30mb")
+        refused(node, "KEYSPACE", "ALTER", "one", "REPLICAS", "4", match="^ERR 4 replicas need")
+        dead.kill()
+        wait_for(lambda: stats(node, "one")["led"] == 2, "it is missed")
+        refused(node, "KEYSPACE", "ALTER", "one", "MAXMEMORY", "20mb",
+                match="^UNSAFE how much keyspace 'one' uses is not known, for 1 of its 3 part")
+        assert node.call("KEYSPACE", "ALTER", "one", "MAXMEMORY", "40mb") == "OK"
+        refused(node, "KEYSPACE", "DROP", "one",
+                match="^UNSAFE whether keyspace 'one' is in use is not known, for 1 of its 3 part")
+        assert node.call("KEYSPACE", "DROP", "one", "FORCE") == "OK"
 
 
 # --- Quotas -------------------------------------------------------------------------------------

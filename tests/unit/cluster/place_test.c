@@ -407,6 +407,26 @@ static void test_refusals_say_why(void **state)
     place_explain(status, c.map, &c.nodes, 3, 16384, &text);
     assert_string_equal(words, "ERR 16384 partitions more would be more than 16384 in the cluster, "
                                "nothing was changed");
+    assert_int_equal(create(&c, 1, 16383), PLACE_OK); /* it is full, */
+    assert_int_equal(place_check(c.map, &c.nodes, 1, 1), PLACE_TOO_MANY_PARTITIONS);
+    assert_int_equal(place_check_replicas(c.map, &c.nodes, 3), PLACE_OK); /* ... and can be altered */
+    assert_int_equal(place_check_replicas(c.map, &c.nodes, 4), PLACE_TOO_FEW_NODES);
+    map_free(c.map);
+}
+
+static void test_numbers_of_groups_are_never_given_twice(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    struct map_settings settings = { .level = 2, .next_group = UINT32_MAX - 100 };
+    put_settings(c.map, &settings);
+    assert_int_equal(place_check(c.map, &c.nodes, 3, 100), PLACE_OK);
+    assert_int_equal(place_check(c.map, &c.nodes, 3, 101), PLACE_NO_GROUPS);
+    char words[200];
+    struct text text = text_in(words, sizeof words);
+    place_explain(PLACE_NO_GROUPS, c.map, &c.nodes, 3, 101, &text);
+    assert_string_equal(words, "ERR all numbers of groups were given, and none is given twice, "
+                               "nothing was changed");
     map_free(c.map);
 }
 
@@ -425,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_another_number_of_replicas),
         cmocka_unit_test(test_every_turmoil_ends),
         cmocka_unit_test(test_refusals_say_why),
+        cmocka_unit_test(test_numbers_of_groups_are_never_given_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

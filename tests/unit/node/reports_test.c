@@ -330,6 +330,33 @@ static void test_partitions_that_were_dropped_are_forgotten(void **state)
     assert_int_equal(reached(4), 0);
 }
 
+/* What a node does not tell for want of room may be clients of any keyspace. */
+static void test_clients_that_are_not_counted_may_be_of_any_keyspace(void **state)
+{
+    (void)state;
+    struct keyspace_use use;
+    struct report r = { .version = 6, .level = 2 };
+    uint8_t *frame = qr_alloc(REPORT_BYTES_MAX);
+    know_keyspace(zero);
+    while (r.client_counts < REPORT_KEYSPACES_MAX) {
+        reports_use(&zero->node, 16, &use);
+        assert_false(use.uncounted);
+        r.clients[r.client_counts] = (struct client_count){ 17 + r.client_counts, 2 };
+        r.client_counts++;
+        assert_true(reports_receive(&zero->node, 1, span_of(frame, report_write(&r, frame))));
+    }
+    free(frame);
+    reports_use(&zero->node, 16, &use);
+    assert_true(use.uncounted);
+    assert_int_equal(use.clients, 0);
+    reports_use(&zero->node, 17, &use);
+    assert_false(use.uncounted);
+    assert_int_equal(use.clients, 2);
+    connected = false; /* its clients are its own business */
+    reports_use(&zero->node, 16, &use);
+    assert_false(use.uncounted);
+}
+
 /* Started again with an older version it says less, or nothing (CLUSTER UPGRADE FINALIZE). */
 static void test_a_new_connection_knows_no_level_until_it_says_so(void **state)
 {
@@ -354,6 +381,7 @@ int main(void)
         TEST(test_what_was_on_its_way_when_the_connection_closed_is_told_anew),
         TEST(test_partitions_that_the_leader_does_not_know_yet_are_kept),
         TEST(test_partitions_that_were_dropped_are_forgotten),
+        TEST(test_clients_that_are_not_counted_may_be_of_any_keyspace),
         TEST(test_a_new_connection_knows_no_level_until_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
