@@ -145,17 +145,10 @@ static void show_map(const struct tree *t, uint32_t item, uint32_t width, FILE *
         show_scalar(t, name, out);
         if (tree_length(t, value) > 0) {
             (void)fputs("\n", out);
-            show_reply(t, value, width, out);
         } else {
-            bool list = tree_type(t, value) == '*';
             (void)fprintf(out, "%*s", (int)(names - text.n), "");
-            if (list) {
-                (void)fputs("none", out);
-            } else {
-                show_scalar(t, value, out);
-            }
-            (void)fputs("\n", out);
         }
+        show_reply(t, value, width, out);
         name = behind(t, value);
     }
 }
@@ -165,6 +158,8 @@ void show_reply(const struct tree *t, uint32_t item, uint32_t width, FILE *out)
     if (tree_type(t, item) != '*') {
         show_scalar(t, item, out);
         (void)fputs("\n", out);
+    } else if (tree_length(t, item) == 0) {
+        (void)fputs("none\n", out);
     } else if (is_table(t, item)) {
         show_table(t, item, width, out);
     } else if (is_map(t, item)) {

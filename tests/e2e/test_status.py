@@ -91,6 +91,7 @@ def test_keyspaces_and_their_partitions(three):
     assert "partitions: all 7 healthy" in out
     code, out, _ = admin(node, "keyspace", "list")
     assert code == 0 and "users" in out and "default" in out
+    wait_for(lambda: admin(node, "rebalance", "dryrun")[:2] == (0, "none\n"), "nothing is to move")
 
 
 def test_a_partition_without_a_majority_is_named():
