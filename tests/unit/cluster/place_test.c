@@ -409,7 +409,7 @@ static void test_refusals_say_why(void **state)
                                "nothing was changed");
     assert_int_equal(create(&c, 1, 16383), PLACE_OK); /* it is full, */
     assert_int_equal(place_check(c.map, &c.nodes, 1, 1), PLACE_TOO_MANY_PARTITIONS);
-    assert_int_equal(place_check_replicas(c.map, &c.nodes, 3), PLACE_OK); /* ... and can be altered */
+    assert_int_equal(place_check_replicas(c.map, &c.nodes, 3), PLACE_OK); /* ... and altered */
     assert_int_equal(place_check_replicas(c.map, &c.nodes, 4), PLACE_TOO_FEW_NODES);
     map_free(c.map);
 }
