@@ -252,9 +252,11 @@ void log_drop(struct log *log, uint32_t group)
     if (g == NULL) {
         return;
     }
+    (void)io_failpoint(log->io, FAIL_DROP);
     (void)log_append_note(log, group, RECORD_DROP, 0, 0, (struct span){ 0 });
     pins_remove(&log->pins, g);
     groups_forget(&log->groups, g);
+    (void)io_failpoint(log->io, FAIL_DROPPED);
     log->recycle_check = true;
 }
 

@@ -39,11 +39,13 @@ static void carry_records(struct log *log, struct group *g, struct span in)
     while (in.n > 0) {
         size_t n = record_peek(in, &r);
         qr_assert(n > 0 && r.group == g->id);
+        (void)io_failpoint(log->io, FAIL_CARRY);
         uint64_t at = log_append_note(log, g->id, RECORD_PATCH, r.slot, r.term, span_of(in.p, n));
         group_carry(g, r.slot, at + RECORD_HEADER_BYTES, (uint32_t)n);
         in = span_of(in.p + n, in.n - n);
     }
     qr_assert(r.slot == g->last_slot);
+    (void)io_failpoint(log->io, FAIL_CARRIED);
 }
 
 /* False when the group stays where it is: it holds too much, or cannot be read. */

@@ -11,7 +11,7 @@ import random
 import time
 
 from cluster import Cluster, PATIENCE, wait_for
-from damage import entries, flip_entry, write_at
+from damage import entries, flip_entry, segments, write_at
 from failpoints import POINTS, Table
 from loadgen import LoadGenerator, UnderLoad
 from resp import Closed, Error
@@ -28,6 +28,7 @@ FULL = ["CHECKPOINT_OPEN", "CHECKPOINT_WRITE", "CHECKPOINT_SYNC", "CHECKPOINT_RE
         "PREWRITE_HALF", "SNAPSHOT_WRITE"]
 SHORT_LOG = 50  # entries: whoever was away needs a snapshot
 FORGOT = "This node has forgotten what it promised"  # when it does; its alarm stays for a while
+PARTITIONS = 4  # of a keyspace that is dropped, or carried along
 BORN = 3  # nodes of a cluster that is born
 SAVES = 4  # of the identity at a birth: bootstrap, the log is made, two peers are met
 
@@ -116,6 +117,10 @@ class Campaign(UnderLoad):
             self.die_giving_up(case)
         elif life in ("SOURCE", "FETCH"):
             self.die_in_snapshot(case)
+        elif life == "DROPS":
+            self.die_dropping(case)
+        elif life == "CARRIES":
+            self.die_carrying(case)
         else:
             victim = self.strike(case, hit)
             if case.role == "follower":
@@ -214,18 +219,31 @@ class Campaign(UnderLoad):
             self.settle()
         raise AssertionError(f"{case.point.name} is never reached")
 
+    def leave_alone(self):
+        """A leader that logs what the others never see; it is dead afterwards, they start. It may
+        not lead any more by the time that it is alone, so this tries more than once."""
+        for _ in range(4):
+            leader = self.cluster.leader()
+            others = [node for node in self.cluster.nodes if node is not leader]
+            for node in others:
+                node.process.kill()
+            for node in others:
+                node.wait()
+            had = last_entry(leader)
+            wait_for(lambda leader=leader, had=had: visit(leader) or last_entry(leader) > had or
+                     not leader.leads(), "entries of the leader alone")
+            alone = last_entry(leader) > had
+            leader.kill()
+            for node in others:
+                node.start()
+            if alone:
+                return leader
+            self.settle()
+        raise AssertionError("no leader has anything that the others have not")
+
     def die_in_conflict(self, case):
-        """A leader that is left alone logs what the others never see."""
-        leader = self.cluster.leader()
-        others = [node for node in self.cluster.nodes if node is not leader]
-        for node in others:
-            node.process.kill()
-        for node in others:
-            node.wait()
-        wait_for(lambda: is_in_doubt(leader), "entries of the leader alone")
-        leader.kill()
-        for node in others:
-            node.start()
+        """A leader that was left alone meets the others again."""
+        leader = self.leave_alone()
         self.load.wait_for_acknowledged(SETTLE_WRITES)
         for _ in range(2):
             self.table[leader].arm(case.point.name)
@@ -295,6 +313,82 @@ class Campaign(UnderLoad):
                 return
             self.settle()  # something was still to be written when it ended: that leaves no mark
         raise AssertionError(f"{case.point.name} is never reached")
+
+    def order(self, *words, over):
+        """Of whoever leads, until it is done: `over` is said where it was."""
+        def is_done():
+            try:
+                return self.cluster.leader().call(*words) == "OK"
+            except (Closed, OSError):
+                return False
+            except Error as error:
+                if over not in str(error) and error.kind() == "ERR":
+                    raise
+                return over in str(error)
+        wait_for(is_done, " ".join(words), 15)
+
+    def make_groups(self, name):
+        """A keyspace whose entries no checkpoint covers before they are carried."""
+        self.set_everywhere("checkpoint-bytes", "4mb")
+        self.order("KEYSPACE", "CREATE", name, "STRATEGY", "raft", "PARTITIONS", str(PARTITIONS),
+                   over="is there already")
+        for i in range(4 * PARTITIONS):
+            wait_for(lambda i=i: of_keyspace(self.cluster.leader(), name, "SET", i, f"v{i}") == "OK",
+                     "a write", 15)
+
+    def drop_groups(self, name):
+        self.order("KEYSPACE", "DROP", name, "FORCE", over="no keyspace")
+
+    def no_groups_are_left(self):
+        for node in self.cluster.nodes:
+            wait_for(lambda node=node: self.is_back(node) and (node.try_info("quorate") or {}).get(
+                "log_groups") == "1", f"node {node.number} has dropped its groups", 15)
+
+    def fill_until(self, condition, what):
+        """Others write meanwhile, and more than they do."""
+        large = b"x" * (100 << 10)
+        wait_for(lambda: condition() or can_call(self.cluster.leader(), "SET", "large", large)
+                 and condition(), what, 15)
+
+    def die_dropping(self, case):
+        """What is dropped is gone, whether the drop was written or not."""
+        victim, name = self.pick(""), case.point.name.lower()
+        self.make_groups(name)
+        self.table[victim].arm(case.point.name, self.dice.choice(RARE))
+        self.drop_groups(name)
+        wait_for(lambda: not victim.running(), f"death at {case.point.name}", 15)
+        died_at(victim, case.point)
+        victim.start()
+        self.no_groups_are_left()
+        victim.kill()
+        victim.start()
+        self.no_groups_are_left()
+        self.set_everywhere("checkpoint-bytes", "256kb")
+
+    def die_carrying(self, case):
+        """Entries that are carried are there, from the originals or, once these are gone, from
+        their copies: nothing has to be fetched from the others."""
+        victim, name = self.pick(""), case.point.name.lower()
+        self.make_groups(name)
+        self.table[victim].arm(case.point.name, self.dice.choice(RARE))
+        originals = set(segments(victim))
+        self.fill_until(lambda: not victim.running(), f"death at {case.point.name}")
+        died_at(victim, case.point)
+        told = len(victim.log())
+        victim.start()
+        wait_for(lambda: self.is_back(victim), "it is back", 15)
+        self.fill_until(lambda: not originals & set(segments(victim)), "the originals are gone")
+        victim.kill()
+        victim.start()
+        wait_for(lambda: self.is_back(victim), "it is back", 15)
+        for i in range(4 * PARTITIONS):
+            wait_for(lambda i=i: of_keyspace(victim, name, "GET", i) == f"v{i}".encode(),
+                     "a value", 15)
+        news = victim.log()[told:]
+        assert "epairing" not in news and FORGOT not in news, news
+        self.drop_groups(name)
+        self.no_groups_are_left()
+        self.set_everywhere("checkpoint-bytes", "256kb")
 
     def die_after_damage(self, case):
         """To entries that no checkpoint covers, neither the victim's nor another's: these need no
@@ -371,6 +465,23 @@ class Campaign(UnderLoad):
         return summary
 
 
+def can_call(node, *words):
+    try:
+        return node.call(*words) is not None
+    except (Closed, OSError, Error):
+        return False
+
+
+def of_keyspace(node, keyspace, *words):
+    """The reply, or why there is none."""
+    try:
+        with node.connect() as connection:
+            connection.call("SELECT", keyspace)
+            return connection.call(*words)
+    except (Closed, OSError, Error) as problem:
+        return problem
+
+
 def can_set(node, name, value):
     try:
         return node.call("CONFIG", "SET", name, value) == "OK"
@@ -383,10 +494,8 @@ def digest(node):
     return info["digest_slot"], info["digest"]
 
 
-def is_in_doubt(node):
-    visit(node)
-    log = node.try_info("raft")
-    return log is not None and int(log["raft_last"]) > int(log["raft_commit"])
+def last_entry(node):
+    return int(node.info("raft")["raft_last"])
 
 
 def visit(node):

@@ -75,13 +75,14 @@ def test_planned_hand_over_under_load_fails_no_command(mode):
     reply, on the leader and on followers; and that pause is short."""
     with Cluster(3, options=["--read-mode", mode]) as cluster, LoadGenerator(cluster) as load:
         load.wait_for_acknowledged(2000)
-        pauses = []
+        pauses, usual = [], []
         for turn in range(9):
             leader = cluster.leader()
             followers = [node for node in cluster.nodes if node is not leader]
             target = followers[turn % 2]
             with writers(cluster.nodes) as threads:
                 wait_for(lambda t=threads: all(w.done > 20 for w in t), "the writers write")
+                usual += [gap for writer in threads for gap in writer.gaps[:20]]
                 asked = cluster.nodes[turn % 3]
                 assert asked.call("FAILOVER", "TO", str(target.number), "TIMEOUT", "5000") == "OK"
                 before = [writer.done for writer in threads]
@@ -91,8 +92,9 @@ def test_planned_hand_over_under_load_fails_no_command(mode):
             moved_to(cluster, target)
         for word in ("uncertain", "lost", "refused", "unexpected", "uncertain_reads"):
             assert load.word(word) == 0, word
-        pauses.sort()
-        assert pauses[len(pauses) // 2] < 50 * PATIENCE, pauses
+        # A hand-over is a few syncs, one after the other, and a write is one: disks may be busy.
+        bound = 50 * PATIENCE + 4 * sorted(usual)[len(usual) // 2]
+        assert sorted(pauses)[len(pauses) // 2] < bound, (bound, pauses)
         summary = load.finish()
         assert summary["uncertain"] + summary["refused"] + summary["lost"] == 0, summary
         load.check_history()
