@@ -333,8 +333,8 @@ class Campaign(UnderLoad):
         self.order("KEYSPACE", "CREATE", name, "STRATEGY", "raft", "PARTITIONS", str(PARTITIONS),
                    over="is there already")
         for i in range(4 * PARTITIONS):
-            wait_for(lambda i=i: of_keyspace(self.cluster.leader(), name, "SET", i, f"v{i}") == "OK",
-                     "a write", 15)
+            wait_for(lambda i=i: of_keyspace(self.cluster.leader(), name, "SET", i, f"v{i}")
+                     == "OK", "a write", 15)
 
     def drop_groups(self, name):
         self.order("KEYSPACE", "DROP", name, "FORCE", over="no keyspace")

@@ -21,6 +21,8 @@ BINARY = os.environ.get("QUORATE_BINARY", "build/quorate")
 LOAD = os.environ.get("QUORATE_LOAD", "build/tests/e2e/load")
 # A sanitizer build is several times slower; so is a machine that runs other tests at once.
 PATIENCE = float(os.environ.get("QUORATE_PATIENCE", "1"))
+# Nobody stands for election only because the machine is busy for some tenths of a second.
+CALM = ["--election-timeout-ms", "1500"]
 LOG_SHOWN = 60  # lines of each node's log when a test failed
 
 _given_ports = {}  # each with what keeps it from other processes

@@ -6,13 +6,13 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import pytest  # noqa: E402
 
-from cluster import Cluster, running_clusters  # noqa: E402
+from cluster import CALM, Cluster, running_clusters  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def three():
     """Three nodes that nobody harms, shared by the tests of a file."""
-    with Cluster(3) as cluster:
+    with Cluster(3, CALM) as cluster:
         yield cluster
 
 

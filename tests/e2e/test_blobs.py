@@ -7,7 +7,7 @@ import threading
 import time
 
 import overload
-from cluster import Cluster, PATIENCE, wait_for
+from cluster import CALM, Cluster, PATIENCE, wait_for
 from resp import Closed, Error
 
 MB = int(os.environ.get("QUORATE_LARGE_MB", "24"))
@@ -67,7 +67,7 @@ def round_trip(node, key):
 
 
 def test_large_values_through_leader_and_follower_while_others_go_on():
-    with Cluster(3) as cluster:
+    with Cluster(3, CALM) as cluster:
         leader, follower = cluster.leader(), cluster.followers()[0]
         term = leader.info("raft")["raft_term"]
         for node in cluster.nodes:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cluster import PATIENCE, Cluster, wait_for
+from cluster import CALM, PATIENCE, Cluster, wait_for
 from loadgen import LoadGenerator
 from resp import Closed, Error, as_rows
 from test_members import silence
@@ -73,7 +73,7 @@ def alarms(node, name=None):
 def test_planned_hand_over_under_load_fails_no_command(mode):
     """No client sees more than a pause: neither those who pipeline nor those who wait for each
     reply, on the leader and on followers; and that pause is short."""
-    with Cluster(3, options=["--read-mode", mode]) as cluster, LoadGenerator(cluster) as load:
+    with Cluster(3, CALM + ["--read-mode", mode]) as cluster, LoadGenerator(cluster) as load:
         load.wait_for_acknowledged(2000)
         pauses, usual = [], []
         for turn in range(9):

@@ -448,6 +448,8 @@ LOG = [
     ("a patch of another term is taken", "patch.c", "return term == run->term;", "return true;"),
     ("carried entries that were trimmed count as lost", "patch.c",
      "from = max_u64(from, g->base_slot + 1);", ""),
+    ("a carried entry in the middle is of another term than what restates it", "patch.c",
+     "if (term < run->term && only_restated(g, run->slot, slot)) {", "if (false) {"),
     ("a patch is lost at restart", "replay.c",
      "group_patch(g, &inner, offset + RECORD_HEADER_BYTES, (uint32_t)n);", "(void)offset;"),
     ("a patch does not pin its segment", "index.c",

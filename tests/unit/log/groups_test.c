@@ -277,6 +277,62 @@ static void what_is_left_of_carried_entries_is_found(void **state)
     }
 }
 
+static void grow_to_the_end_of_a_segment(struct rig *rig, uint64_t from)
+{
+    grow(rig, 1);
+    for (qr_slot slot = rig_group(rig, 1).last_slot + 1;
+         log_position(rig->log) < from ||
+         log_position(rig->log) - log_newest(rig->log)->header.first < 52 * KIB;
+         slot++) {
+        append_and_flush(rig, 1, slot, slot + 1);
+        log_trim(rig->log, 1, slot - 1, 1);
+    }
+    disk_settle(rig->disk);
+}
+
+/* Carried across the end of a segment, of which the first is gone once what it holds is trimmed:
+ * the second restates all of them with the term of the last one, and has patches of those in the
+ * middle only. */
+static bool carried_in_two_segments(uint32_t group, qr_slot trim)
+{
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    for (qr_slot slot = 1; slot <= 9; slot++) {
+        rig_append(&rig, group, slot, slot);
+    }
+    rig_flush(&rig);
+    grow_to_the_end_of_a_segment(&rig, 130 * KIB);
+    uint64_t before = log_newest(rig.log)->header.generation;
+    assert_true(carry(&rig, 100 * KIB, 64 * KIB) > 0);
+    bool two = log_newest(rig.log)->header.generation > before;
+    log_trim(rig.log, group, trim, trim);
+    rig_flush(&rig);
+    grow(&rig, 64 * KIB);
+    rig_restart(&rig, LOG_OPEN_OK);
+    struct log_hole hole;
+    struct log_group g = rig_group(&rig, group);
+    assert_int_equal(g.base_slot, trim);
+    assert_int_equal(g.last_slot, 9);
+    assert_int_equal(log_holes(rig.log, group, &hole, 1), 0);
+    for (qr_slot slot = trim + 1; slot <= 9; slot++) {
+        assert_true(rig_has(&rig, group, slot, slot));
+    }
+    rig_stop(&rig);
+    return two;
+}
+
+static void what_was_carried_in_two_segments_is_found(void **state)
+{
+    (void)state;
+    uint32_t two = 0;
+    for (uint32_t group = 7; group < 27; group++) {
+        for (qr_slot trim = 1; trim < 9; trim++) {
+            two += carried_in_two_segments(group, trim);
+        }
+    }
+    assert_in_range(two, 40, 160);
+}
+
 /* A budget holds, the oldest go first, and none is carried twice in one go. */
 static void carrying_is_bounded(void **state)
 {
@@ -377,6 +433,7 @@ int main(void)
         cmocka_unit_test(the_oldest_entry_is_known),
         cmocka_unit_test(carried_entries_outlive_their_segments),
         cmocka_unit_test(what_is_left_of_carried_entries_is_found),
+        cmocka_unit_test(what_was_carried_in_two_segments_is_found),
         cmocka_unit_test(carrying_is_bounded),
         cmocka_unit_test(ten_thousand_groups),
     };
