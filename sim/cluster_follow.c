@@ -287,7 +287,7 @@ void follow_tick(struct cluster *c, node_index machine)
                                     .log_lost = g->id < m->lost_below,
                                     .epoch = has ? members_epoch(n) : 0,
                                     .outlook = n->up ? &o : NULL,
-                                    .alive = alive(c, machine) };
+                                    .able = alive(c, machine) };
         struct follow_action action = follow(m->control.map, g->id, &view);
         bool leads = action.kind >= FOLLOW_CHANGE_MEMBERS;
         c->counters->stale += has && view.epoch > 1 &&

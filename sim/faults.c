@@ -261,6 +261,7 @@ static bool carry_out_node(struct world *w, const struct action *x)
         return true;
     case ACTION_WALL_JUMP:
         n->wall_offset += x->b;
+        push_admin(w, (node_index)x->a, ADMIN_SKEWED, 1);
         return true;
     case ACTION_CHECKPOINT:
         if (was_up) {

@@ -85,7 +85,7 @@ static bool could_lead(const struct follow_view *view, node_index node)
 {
     const struct outlook *o = view->outlook;
     const struct member_outlook *m = &o->member[node];
-    bool votes = (o->membership.voters & view->alive & node_bit(node)) != 0;
+    bool votes = (o->membership.voters & view->able & node_bit(node)) != 0;
     return votes && m->heard != 0 && !m->forgetful && !m->needs_snapshot && m->match >= o->commit;
 }
 

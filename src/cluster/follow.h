@@ -94,7 +94,7 @@ struct follow_view {
                          have lost */
     uint64_t epoch;   /* that the membership in force serves; 0 without a replica (F5) */
     const struct outlook *outlook; /* of the replica; NULL: none is running */
-    uint16_t alive;                /* nodes that are connected, and this one */
+    uint16_t able;                 /* nodes that are up and may lead, as far as is known */
 };
 
 struct follow_action {

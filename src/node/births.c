@@ -32,7 +32,12 @@ static bool call(struct partition *p)
 {
     const struct node *node = p->node;
     const struct map_partition *mp = map_partition(node->map, p->group);
-    if (mp == NULL || follow_caller(mp, contact_alive(node)) != replica_me(p->replica)) {
+    if (mp == NULL) {
+        return false;
+    }
+    node_index caller = follow_caller(mp, health_able(node));
+    caller = caller != NODE_NONE ? caller : follow_caller(mp, contact_alive(node));
+    if (caller != replica_me(p->replica)) {
         return false;
     }
     replica_admin(p->replica, ADMIN_CALL, 0);

@@ -18,6 +18,8 @@
 #define SOON (10 * 60 * QR_SECOND)      /* L5 */
 #define LOSSES_MAX 6u                   /* L5: up to 64 times as long */
 #define NEAR_ENTRIES 8192u /* a member so far behind keeps up: its entries are on the way */
+#define OFF_LOOKS 4u /* in so many looks all partitions hear that the clock is off, or right */
+#define OFF_BEATS 4  /* heartbeats that say so; less may come of a pause */
 #define UNSKEWED_AFTER (5 * QR_SECOND)
 
 void health_init(struct health *h, qr_time now)
@@ -47,6 +49,7 @@ static bool is_fit(const struct node *node, qr_time now)
 #define HEALTH_FIT 1u
 #define HEALTH_QUARANTINED 2u
 #define HEALTH_GIVES 4u
+#define HEALTH_OFF 8u
 #define HEALTH_BYTES 6u /* a later version may append */
 
 void health_tell(struct node *node, node_index to)
@@ -55,7 +58,8 @@ void health_tell(struct node *node, node_index to)
     struct wire_writer w = wire_writer(head, sizeof head);
     unsigned flags = (is_fit(node, io_now(node->io)) ? HEALTH_FIT : 0) |
                      (node->zero->quarantined ? HEALTH_QUARANTINED : 0) |
-                     (source_pin(node->zero->source) != 0 ? HEALTH_GIVES : 0);
+                     (source_pin(node->zero->source) != 0 ? HEALTH_GIVES : 0) |
+                     (node->health.off ? HEALTH_OFF : 0);
     wire_put_u32(&w, node->health.sync_usec);
     wire_put_u8(&w, own_priority(node));
     wire_put_u8(&w, (uint8_t)flags);
@@ -73,6 +77,7 @@ bool health_receive(struct node *node, node_index from, struct span head)
     told.fit = (flags & HEALTH_FIT) != 0;
     told.quarantined = (flags & HEALTH_QUARANTINED) != 0;
     told.gives = (flags & HEALTH_GIVES) != 0;
+    told.off = (flags & HEALTH_OFF) != 0;
     if (r.bad || from >= MEMBERS_MAX) {
         return false;
     }
@@ -89,6 +94,17 @@ void health_peer(struct node *node, node_index peer, bool up)
     if (up) {
         health_tell(node, peer);
     }
+}
+
+uint16_t health_able(const struct node *node)
+{
+    const struct health *h = &node->health;
+    uint16_t able = contact_alive(node);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool off = i == identity_me(&node->identity) ? h->off : h->told[i].off;
+        able = (uint16_t)(off ? able & ~node_bit(i) : able);
+    }
+    return able;
 }
 
 bool health_brings_up(const struct node *node)
@@ -144,9 +160,45 @@ static void watch_disk(struct node *node, qr_time now)
     }
 }
 
+/* All of them within a few looks, far sooner than they forget it (skew.c: W2). */
+static void tell_partitions(struct node *node)
+{
+    struct health *h = &node->health;
+    uint32_t count = node->partitions.count;
+    h->tells -= h->tells > 0;
+    h->untold = h->untold > 0 && h->untold <= count ? h->untold : count;
+    for (uint32_t n = count / OFF_LOOKS + 1; n > 0 && h->untold > 0; n--) {
+        struct partition *p = partitions_at(&node->partitions, --h->untold);
+        if (p->group != 0 && p->replica != NULL) {
+            replica_admin(p->replica, ADMIN_SKEWED, h->off);
+        }
+    }
+}
+
+/* A node that stood still finds old heartbeats, and fresh ones at once behind them. */
+static void judge_clock(struct node *node, bool skewed, qr_time now)
+{
+    struct health *h = &node->health;
+    qr_time patience = OFF_BEATS * (qr_time)node->config.heartbeat_ms * QR_MILLISECOND;
+    bool was_off = h->off;
+    h->off_since = !skewed ? 0 : h->off_since != 0 ? h->off_since : now;
+    h->off = h->off_since != 0 && now - h->off_since >= patience;
+    if (h->off != was_off) {
+        h->next_tell = now;
+        h->untold = 0;
+    }
+    if (h->off || was_off) {
+        h->tells = OFF_LOOKS;
+    }
+    if (h->tells > 0) {
+        tell_partitions(node);
+    }
+}
+
 static void watch_clock(struct node *node, const struct outlook *o, qr_time now)
 {
     struct health *h = &node->health;
+    judge_clock(node, o->skewed, now);
     if (o->skewed) {
         h->skewed = true;
         h->unskewed_since = now;

@@ -15,6 +15,10 @@
  *   L5 Each time a preferred node loses leadership soon after it got it, it has to keep up for
  *      twice as long before it gets it again.
  *
+ * Partitions rest and hear nothing of wall clocks then; group 0 never does. What its leader says of
+ * this node's clock is passed on to all replicas here (skew.c: W4), again and again, and to the
+ * other nodes, who let nobody lead whose clock is off.
+ *
  * Also watched here, because the leader alone sees it: members that do not keep up (LAG). */
 #ifndef NODE_HEALTH_H
 #define NODE_HEALTH_H
@@ -32,6 +36,7 @@ struct member_health {
     bool fit;         /* to be preferred: its disk is fine and its state is trusted */
     bool quarantined; /* its state differs from the others' */
     bool gives;       /* its checkpoint to a member that is being brought up */
+    bool off;         /* its wall clock is */
 };
 
 /* What is known of a member besides. */
@@ -55,6 +60,10 @@ struct health {
     qr_time fit_from;   /* after it was slow (L3) */
     bool skewed;
     qr_time unskewed_since;
+    qr_time off_since; /* group 0's leader says so without a break; 0: it does not */
+    bool off;          /* ... for longer than after a pause: others shall lead */
+    uint32_t tells;    /* looks in which partitions are to hear of it, */
+    uint32_t untold;   /* ... and how many have not yet, from the last one on */
 
     /* Leading. */
     node_index leader; /* as last seen */
@@ -80,6 +89,10 @@ void health_tell(struct node *node, node_index to); /* NODE_NONE: all */
 /* The voter that should lead instead of this node, which leads: connected, trusted, then fit, then
  * of the highest priority, then the furthest; NODE_NONE: there is none. */
 node_index health_successor(const struct node *node, const struct outlook *now);
+
+/* The nodes that are up and whose wall clocks are right, as far as is known: they may be asked to
+ * lead a partition. */
+uint16_t health_able(const struct node *node);
 
 /* Whether any member is being brought up by another one's checkpoint, as far as is known here. */
 bool health_brings_up(const struct node *node);

@@ -145,7 +145,7 @@ static struct follow_action find_out(struct partition *p, struct outlook *outloo
                                 .fresh = node->holding.fresh.fresh,
                                 .log_knows = log_knows(node, p->group),
                                 .log_lost = damage_lost_log(node, p->group),
-                                .alive = contact_alive(node) };
+                                .able = health_able(node) };
     view.has_replica = p->replica != NULL || view.log_knows;
     if (p->replica != NULL) {
         qr_slot slot;

@@ -121,6 +121,8 @@ enum admin_kind {
     ADMIN_STAND_BACK, /* argument = 1: not to lead until it is 0; goes on voting and persisting */
     ADMIN_CALL,       /* the time-out is over now, where no leader is known: an election is called
                          as after any other one, or not at all */
+    ADMIN_SKEWED,     /* argument = 1: this node's wall clock is off, as another group knows; told
+                         again and again while it is, then 0 */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };

@@ -6,6 +6,8 @@
  *   FAULT_KIND    EIO (default), ENOSPC, or KILL
  *   FAULT_ONLY    "write" or "sync": count and fail only these; nothing: both
  *   FAULT_SLOW    a file that holds how many milliseconds each sync takes; it may change
+ *   FAULT_WALL    a file that holds how many seconds the wall clock is off, as a number of 64 bits;
+ *                 it may change. Needs no FAULT_DIR
  *   FAULT_COUNTS  a file outside FAULT_DIR that always holds "<operations> <writes> <syncs>\n",
  *                 each padded to 10 digits, as of the operation that began last
  *
@@ -22,9 +24,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -162,4 +166,28 @@ int fdatasync(int fd)
 {
     wait_for_the_disk(fd);
     return fault(fd, true) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* --- The wall clock --------------------------------------------------------------------------- */
+
+static const volatile int64_t *wall;
+
+__attribute__((constructor)) static void map_wall(void)
+{
+    const char *path = getenv("FAULT_WALL");
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        void *page = mmap(NULL, sizeof *wall, PROT_READ, MAP_SHARED, fd, 0);
+        wall = page == MAP_FAILED ? NULL : page;
+        (void)close(fd);
+    }
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    int failed = (int)syscall(SYS_clock_gettime, clock, t);
+    if (failed == 0 && clock == CLOCK_REALTIME && wall != NULL) {
+        t->tv_sec += *wall;
+    }
+    return failed;
 }

@@ -1,7 +1,12 @@
 """Which nodes are up, and leases with group 0, among real processes (design 4, decision 032)."""
+import os
+import struct
 import time
 
 from cluster import Cluster, wait_for
+from keyspaces import places
+
+SHIM = os.environ.get("QUORATE_FAULT_SHIM", "")
 
 
 def field(node, name):
@@ -81,3 +86,43 @@ def test_a_new_leader_counts_every_lease_from_its_own_first_commit():
         wait_for(lambda: field(leader, "leases_gone") == 1, "the dead node's lease is gone")
         assert time.monotonic() - began > 1.2
         all_hold(cluster)
+
+
+# --- Wall clocks ---------------------------------------------------------------------------------
+
+def set_wall(node, seconds):
+    """How far its wall clock is off, from now on."""
+    path = os.path.join(node.cluster.directory, f"wall-{node.number}")
+    with open(path, "wb") as file:
+        file.write(struct.pack("<q", seconds))
+    node.environment = {"LD_PRELOAD": SHIM, "FAULT_WALL": path}
+
+
+def leaders(node):
+    return [place["leader"] for place in places(node, "timed")]
+
+
+def test_a_node_whose_clock_is_off_leads_no_partition_W4():
+    """Partitions that rest hear of no clock; one that such a node leads would take its time, and
+    with it all keys that are to expire within the hour that it is off."""
+    with Cluster(3, start=False) as cluster:
+        for node in cluster.nodes:
+            set_wall(node, 0)
+        cluster.start()
+        off, other = cluster.followers()
+        right = cluster.leader()
+        assert right.call("KEYSPACE", "CREATE", "timed", "STRATEGY", "raft", "PARTITIONS", "6",
+                          timeout=20) == "OK"
+        with right.connect() as client:
+            client.call("SELECT", "timed")
+            for i in range(60):
+                assert client.call("SET", f"k{i}", "v", "EX", 600) == "OK"
+            wait_for(lambda: off.number in leaders(right) and all(
+                int(node.info()["partitions_resting"]) >= 4 for node in cluster.nodes),
+                     "it leads some, and whoever follows rests")
+            set_wall(off, 3600)
+            wait_for(lambda: off.info()["raft_skewed"] == "1" and off.number not in leaders(right),
+                     "it has handed over what it led")
+            other.kill()
+            wait_for(lambda: set(leaders(right)) == {right.number}, "the only one that may leads")
+            assert [client.call("GET", f"k{i}") for i in range(60)] == [b"v"] * 60

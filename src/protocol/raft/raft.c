@@ -341,6 +341,9 @@ static void on_admin(struct raft *r, struct effects *out, const struct event *ev
     case ADMIN_CALL:
         raft_on_call(r, out);
         return;
+    case ADMIN_SKEWED:
+        raft_on_skewed(r, argument != 0);
+        return;
     }
     qr_unreachable();
 }

@@ -10,7 +10,11 @@
  * W2 A node that knows itself to be off does not campaign, but not for ever: its knowledge is one
  *    leader's word, and that leader may be gone.
  * W3 A leader that knows itself to be off says so, by a wall clock of 0: its followers must not
- *    take themselves for the ones that are off. */
+ *    take themselves for the ones that are off.
+ * W4 In a group that rests nobody says what time it is. There another group's word counts, which
+ *    the driver passes on (ADMIN_SKEWED). It wakes a leader, which then hears the others' clocks
+ *    (W1); a follower keeps from campaigns (W2), as long as it has a leader: once that is gone
+ *    patience runs out as it does anywhere else. Whoever is alone has nobody to leave it to. */
 #include "protocol/raft/state.h"
 
 /* How long a node that is off leaves elections to the others. */
@@ -37,6 +41,17 @@ void raft_compare_wall(struct raft *r, qr_wall leader_wall)
     int32_t ms = difference_ms(leader_wall, r->wall);
     bool off = leader_wall != 0 && (ms < 0 ? -ms : ms) > r->limits.skew_max / 1000;
     r->skewed_until = off ? r->now + patience(r) : 0; /* W2 */
+}
+
+void raft_on_skewed(struct raft *r, bool off)
+{
+    bool follows = r->phase == PHASE_FOLLOWER && r->leader != NODE_NONE && !r->leader_closed;
+    bool new = r->term == 0 && !raft_is_alone(r);
+    if (!off && r->phase != PHASE_LEADER) {
+        r->skewed_until = 0;
+    } else if (off && (follows || new)) {
+        r->skewed_until = r->now + patience(r); /* W4 */
+    }
 }
 
 /* How far member i is on that side (1: ahead, -1: behind) of this node, by what it last said. */

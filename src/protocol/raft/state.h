@@ -396,6 +396,8 @@ qr_time raft_lease_end(const struct raft *r);
 /* A follower's answer told its wall clock; a leader's heartbeat told its own. */
 void raft_note_skew(struct raft *r, node_index from, qr_wall wall);
 void raft_compare_wall(struct raft *r, qr_wall leader_wall);
+/* ADMIN_SKEWED. */
+void raft_on_skewed(struct raft *r, bool off);
 /* A leader hands over, or steps down, when a majority's wall clocks are far from its own. */
 void raft_yield_when_skewed(struct raft *r, struct effects *out);
 

@@ -211,7 +211,7 @@ static struct follow_action lead(const struct map *map, const struct outlook *o,
                                 .log_knows = true,
                                 .epoch = epoch,
                                 .outlook = o,
-                                .alive = 0x7fff };
+                                .able = 0x7fff };
     return follow(map, GROUP, &view);
 }
 
@@ -348,7 +348,7 @@ static void test_who_prefers_to_lead_gets_it_when_it_can(void **state)
     assert_int_equal(lead(map, &o, 0, 1).kind, FOLLOW_NOTHING);
     o.member[2].heard = 1;
     struct follow_view view = {
-        .me = 0, .fresh = true, .has_replica = true, .epoch = 1, .outlook = &o, .alive = 3
+        .me = 0, .fresh = true, .has_replica = true, .epoch = 1, .outlook = &o, .able = 3
     };
     assert_int_equal(follow(map, GROUP, &view).kind, FOLLOW_NOTHING); /* it is away */
     map_free(map);

@@ -21,7 +21,7 @@
 static struct node node;
 static struct partition partition;
 static struct outlook seen;
-static uint16_t alive;
+static uint16_t alive, able; /* able: up, and their clocks are right */
 static uint32_t calls;
 
 const struct outlook *replica_seen(const struct replica *r)
@@ -50,6 +50,12 @@ uint16_t contact_alive(const struct node *of)
     return alive;
 }
 
+uint16_t health_able(const struct node *of)
+{
+    (void)of;
+    return able & alive;
+}
+
 void schedule_wake(struct partition *p)
 {
     p->awake = true;
@@ -65,7 +71,7 @@ static int begin(void **state)
     partition = (struct partition){ .node = &node, .group = GROUP };
     partition.replica = (struct replica *)&partition; /* there is one */
     seen = (struct outlook){ .role = ROLE_FOLLOWER, .leader = NODE_NONE };
-    alive = 7;
+    alive = able = 7;
     calls = 0;
     return 0;
 }
@@ -160,6 +166,19 @@ static void test_a_group_that_is_dropped_meanwhile_is_left_alone(void **state)
     assert_int_equal(calls, 0);
 }
 
+/* W4: who leads first gives the log its time. */
+static void test_who_prefers_to_lead_does_not_call_when_its_clock_is_off(void **state)
+{
+    (void)state;
+    able = (uint16_t)~node_bit(ME);
+    births_begin(&partition, true);
+    live(QR_SECOND);
+    assert_int_equal(calls, 0);
+    able = 0; /* but when all are, it does not matter who */
+    live(QR_SECOND);
+    assert_true(calls > 0);
+}
+
 #define BIRTHS_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -168,6 +187,7 @@ int main(void)
         BIRTHS_TEST(test_who_prefers_to_lead_calls_when_it_has_founded),
         BIRTHS_TEST(test_it_calls_again_more_and_more_slowly_and_not_for_ever),
         BIRTHS_TEST(test_it_is_over_when_somebody_leads),
+        BIRTHS_TEST(test_who_prefers_to_lead_does_not_call_when_its_clock_is_off),
         BIRTHS_TEST(test_the_others_wait_unless_that_one_is_away),
         BIRTHS_TEST(test_a_replica_of_an_earlier_life_waits_a_while),
         BIRTHS_TEST(test_a_group_that_is_dropped_meanwhile_is_left_alone),

@@ -213,7 +213,7 @@ void reporting_note(struct partition *p)
     world.told++;
 }
 
-uint16_t contact_alive(const struct node *node)
+uint16_t health_able(const struct node *node)
 {
     (void)node;
     world.looks++;

@@ -388,6 +388,91 @@ static void test_what_the_leader_sent_before_does_not_wake(void **state)
     group_free(g);
 }
 
+/* skew.c, W4: no heartbeat says what time it is, another group's leader does. */
+static void test_a_leader_that_rests_hands_over_when_its_clock_is_off(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    g->node[0].wall_offset = 3600 * QR_SECOND;
+    group_admin(g, 0, ADMIN_SKEWED, 1);
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_int_not_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+    assert_int_not_equal(group_raft(g, 0)->leader, NODE_NONE);
+    group_free(g);
+}
+
+static void
+test_a_member_that_rests_leaves_elections_to_the_others_when_its_clock_is_off(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        struct group *g = resting(3);
+        g->node[1].wall_offset = 3600 * QR_SECOND;
+        for (int i = 0; i < 20; i++) {
+            group_admin(g, 1, ADMIN_SKEWED, 1);
+            group_elapse(g, 400 * QR_MILLISECOND);
+        }
+        assert_true(all_rest(g));
+        group_crash(g, 0);
+        group_peer(g, 1, 0, false);
+        group_peer(g, 2, 0, false);
+        group_elapse(g, QR_SECOND + round * QR_MILLISECOND);
+        assert_int_equal(group_raft(g, 2)->phase, PHASE_LEADER);
+
+        /* Unless nobody else is left to do it, although it is told on and on. */
+        group_crash(g, 2);
+        group_restart(g, 0, false);
+        group_peer(g, 1, 2, false);
+        group_peer(g, 1, 0, true);
+        g->node[0].wall_offset = 3600 * QR_SECOND;
+        for (int i = 0; i < 20; i++) {
+            group_admin(g, 1, ADMIN_SKEWED, 1);
+            group_admin(g, 0, ADMIN_SKEWED, 1);
+            group_elapse(g, 400 * QR_MILLISECOND);
+        }
+        assert_true(group_raft(g, 0)->phase == PHASE_LEADER ||
+                    group_raft(g, 1)->phase == PHASE_LEADER);
+        group_free(g);
+    }
+}
+
+static void test_a_clock_that_is_right_again_bars_nobody(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_admin(g, 1, ADMIN_SKEWED, 1);
+    group_admin(g, 2, ADMIN_SKEWED, 1);
+    group_admin(g, 1, ADMIN_SKEWED, 0);
+    group_admin(g, 2, ADMIN_SKEWED, 0);
+    group_crash(g, 0);
+    group_peer(g, 1, 0, false);
+    group_peer(g, 2, 0, false);
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_true(group_raft(g, 1)->phase == PHASE_LEADER || group_raft(g, 2)->phase == PHASE_LEADER);
+    group_free(g);
+}
+
+/* Else the first entries would have its time. */
+static void test_a_new_group_is_not_led_by_a_clock_that_is_off(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        struct group *g = group_new(3);
+        g->node[1].wall_offset = 3600 * QR_SECOND;
+        group_admin(g, 1, ADMIN_SKEWED, 1);
+        group_admin(g, 1, ADMIN_CALL, 0);
+        group_elapse(g, 3 * QR_SECOND);
+        assert_int_equal(group_raft(g, 0)->term + group_raft(g, 2)->term, 2);
+        assert_int_not_equal(group_raft(g, 1)->phase, PHASE_LEADER);
+        group_free(g);
+        g = group_new(1); /* who is alone has no choice */
+        group_admin(g, 0, ADMIN_SKEWED, 1);
+        group_elapse(g, 3 * QR_SECOND);
+        assert_int_equal(group_raft(g, 0)->phase, PHASE_LEADER);
+        group_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +495,11 @@ int main(void)
         cmocka_unit_test(test_a_leader_that_just_woke_knows_whom_to_hand_over_to),
         cmocka_unit_test(test_a_leader_that_steps_down_and_may_not_campaign_wakes_the_others),
         cmocka_unit_test(test_what_the_leader_sent_before_does_not_wake),
+        cmocka_unit_test(test_a_leader_that_rests_hands_over_when_its_clock_is_off),
+        cmocka_unit_test(
+            test_a_member_that_rests_leaves_elections_to_the_others_when_its_clock_is_off),
+        cmocka_unit_test(test_a_clock_that_is_right_again_bars_nobody),
+        cmocka_unit_test(test_a_new_group_is_not_led_by_a_clock_that_is_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
