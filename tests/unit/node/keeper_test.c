@@ -1,0 +1,745 @@
+/* Checkpoints of one group (keeper.h; L5, L8): when one begins, what it says of itself, what comes
+ * of it, and what the protocol hears. The file, the log, the replica and whoever reads the file are
+ * played by the test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "node/checkpoint.h"
+#include "node/keeper_internal.h"
+#include "node/node.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "node/snapshot_fetch.h"
+#include "node/snapshot_source.h"
+
+struct replica {
+    node_index me;
+    qr_slot applied, durable;
+    bool held; /* it applies what is durable only */
+    struct roster roster;
+    /* What the protocol was told. */
+    uint32_t told;
+    qr_slot slot, release, pin;
+};
+
+struct source {
+    qr_slot wants, pin;
+    uint64_t reads; /* the file with that salt; 0: none */
+    uint32_t renewed;
+};
+
+struct fetch {
+    bool whole;
+};
+
+struct checkpoint {
+    checkpoint_done *done;
+    void *context;
+    struct checkpoint_header header;
+    uint64_t bytes;
+    uint32_t steps;
+    bool cancelled, aborted;
+};
+
+static struct node node;
+static struct measure measure;
+static struct partition partition;
+static struct replica replica;
+static struct source source;
+static struct fetch fetch;
+static struct checkpoint checkpoint;
+static struct keeper *keeper;
+static uint32_t started, forgotten, failures, small_failures;
+static int forget_error;
+static bool brings_up;
+static qr_time now;
+static uint64_t position, group_bytes;
+static qr_slot over_bytes, over_age, last_slot;
+static qr_time asked_age;
+static enum checkpoint_load_result on_disk;
+static struct checkpoint_header disk_header;
+
+/* --- The rest of the node ------------------------------------------------------------------- */
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    return now;
+}
+
+qr_wall io_wall(struct io *io)
+{
+    (void)io;
+    return 77;
+}
+
+#ifdef QUORATE_FAILPOINTS
+int io_failpoint(struct io *io, enum failpoint point)
+{
+    (void)io, (void)point;
+    return 0;
+}
+#endif
+
+void node_log(struct node *of, enum node_log_level level, const char *format, ...)
+{
+    (void)of, (void)level, (void)format;
+}
+
+void node_fail(struct node *of, const char *why)
+{
+    (void)of, (void)why;
+    failures++;
+}
+
+void node_disk_failed(struct node *of, const char *what, int error)
+{
+    (void)of, (void)what;
+    assert_int_equal(error, forget_error);
+    small_failures++;
+}
+
+bool health_brings_up(const struct node *of)
+{
+    (void)of;
+    return brings_up;
+}
+
+bool fetch_is_whole(const struct fetch *f)
+{
+    return f->whole;
+}
+
+uint64_t log_position(const struct log *log)
+{
+    (void)log;
+    return position;
+}
+
+uint64_t log_group_bytes(const struct log *log, uint32_t group)
+{
+    (void)log;
+    assert_int_equal(group, 7);
+    return group_bytes;
+}
+
+bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
+{
+    (void)log, (void)group;
+    out->last_slot = last_slot;
+    return true;
+}
+
+qr_slot log_slot_over_bytes(const struct log *log, uint32_t group, uint64_t bytes)
+{
+    (void)log, (void)group;
+    assert_int_equal(bytes, 1 * GIB);
+    return over_bytes;
+}
+
+qr_slot log_slot_over_age(struct log *log, uint32_t group, qr_time age)
+{
+    (void)log, (void)group;
+    asked_age = age;
+    return over_age;
+}
+
+void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_slot pin)
+{
+    r->told++;
+    r->slot = slot;
+    r->release = release;
+    r->pin = pin;
+}
+
+node_index replica_me(const struct replica *r)
+{
+    return r->me;
+}
+
+qr_slot replica_applied(const struct replica *r)
+{
+    return r->applied;
+}
+
+qr_term replica_applied_term(const struct replica *r)
+{
+    (void)r;
+    return 3;
+}
+
+qr_term replica_term(const struct replica *r)
+{
+    (void)r;
+    return 4;
+}
+
+qr_slot replica_durable_slot(const struct replica *r)
+{
+    return r->durable;
+}
+
+void replica_apply_durable_only(struct replica *r, bool on)
+{
+    r->held = on;
+}
+
+const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
+{
+    *slot = 2;
+    return &r->roster;
+}
+
+size_t roster_write(const struct roster *roster, uint8_t *p)
+{
+    assert_ptr_equal(roster, &replica.roster);
+    memcpy(p, "us", 2);
+    return 2;
+}
+
+bool roster_read(struct span in, struct roster *out)
+{
+    out->epoch = 9;
+    return in.n == 2 && memcmp(in.p, "us", 2) == 0;
+}
+
+qr_slot source_wants(const struct source *s)
+{
+    return s->wants;
+}
+
+qr_slot source_pin(const struct source *s)
+{
+    return s->pin;
+}
+
+bool source_holds_old_file(const struct source *s, uint64_t in_force)
+{
+    return s->reads != 0 && s->reads != in_force;
+}
+
+void source_checkpointed(struct source *s)
+{
+    assert_int_equal(replica.slot, keeper_slot(keeper)); /* the protocol knows first */
+    s->renewed++;
+}
+
+int checkpoint_forget_spare(struct io *io, const char *dir, uint32_t group)
+{
+    (void)io, (void)dir;
+    assert_int_equal(group, 7);
+    forgotten++;
+    return forget_error;
+}
+
+struct checkpoint *checkpoint_start(struct io *io, const char *dir, struct engine *engine,
+                                    const struct checkpoint_header *header, checkpoint_done *done,
+                                    void *context)
+{
+    (void)io, (void)dir, (void)engine;
+    started++;
+    checkpoint = (struct checkpoint){ .done = done, .context = context, .header = *header };
+    return &checkpoint;
+}
+
+bool checkpoint_step(struct checkpoint *c, qr_time budget)
+{
+    assert_true(budget > 0 && budget <= QR_MILLISECOND);
+    c->steps++;
+    return true;
+}
+
+uint64_t checkpoint_bytes(const struct checkpoint *c)
+{
+    return c->bytes;
+}
+
+size_t checkpoint_queued_bytes(const struct checkpoint *c)
+{
+    (void)c;
+    return 0;
+}
+
+void checkpoint_cancel(struct checkpoint *c)
+{
+    c->cancelled = true;
+}
+
+void checkpoint_abort(struct checkpoint *c)
+{
+    c->aborted = true;
+}
+
+enum checkpoint_load_result checkpoint_load(struct io *io, const char *dir, struct engine *engine,
+                                            struct checkpoint_header *header, char *message,
+                                            size_t cap)
+{
+    (void)io, (void)dir, (void)engine;
+    assert_int_equal(header->group, 7);
+    assert_memory_equal(header->cluster, "clusterclusterc", 16);
+    assert_memory_equal(header->uuid, "directorydirect", 16);
+    *header = disk_header;
+    (void)snprintf(message, cap, "as it says");
+    return on_disk;
+}
+
+/* --- A keeper ------------------------------------------------------------------------------- */
+
+static int begin(void **state)
+{
+    (void)state;
+    node = (struct node){ .measure = &measure, .wake = INT64_MAX };
+    node.config.checkpoint_bytes = 64 * MIB;
+    node.config.log_max_bytes = 1 * GIB;
+    node.config.log_segment_bytes = 8 * MIB;
+    memcpy(node.identity.cluster, "clusterclusterc", 16);
+    memcpy(node.identity.uuid, "directorydirect", 16);
+    measure = (struct measure){ 0 };
+    replica = (struct replica){ .applied = 10, .durable = 10 };
+    source = (struct source){ 0 };
+    fetch = (struct fetch){ 0 };
+    partition = (struct partition){
+        .node = &node, .group = 7, .replica = &replica, .source = &source, .fetch = &fetch
+    };
+    keeper = partition.keeper = keeper_new(&partition);
+    started = forgotten = failures = small_failures = 0;
+    forget_error = 0;
+    brings_up = false;
+    now = 100 * QR_SECOND;
+    position = 1000 * MIB;
+    group_bytes = 0;
+    over_bytes = over_age = 0;
+    asked_age = 0;
+    last_slot = 10;
+    disk_header = (struct checkpoint_header){ 0 };
+    on_disk = CHECKPOINT_NONE;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    keeper_free(keeper);
+    return 0;
+}
+
+static bool consider(uint64_t grown)
+{
+    return keeper_consider(keeper, now, grown);
+}
+
+static void finish(enum checkpoint_result result)
+{
+    checkpoint.header.salt = 99;
+    checkpoint.done(checkpoint.context, result, &checkpoint.header, "as it says");
+}
+
+static void take_one(void)
+{
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 1);
+    finish(CHECKPOINT_DONE);
+    started = 0;
+}
+
+/* --- When ----------------------------------------------------------------------------------- */
+
+static void test_one_begins_once_the_log_has_grown_enough(void **state)
+{
+    (void)state;
+    assert_false(consider(64 * MIB - 1));
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 1);
+    assert_ptr_equal(node.keepers.writing, keeper);
+    assert_false(consider(64 * MIB)); /* one at a time */
+    assert_int_equal(started, 1);
+}
+
+static void test_members_begin_at_times_of_their_own(void **state)
+{
+    (void)state;
+    replica.me = 3;
+    assert_false(consider(40 * MIB - 1));
+    assert_true(consider(40 * MIB));
+    finish(CHECKPOINT_ABANDONED);
+    now += 5 * QR_SECOND;
+    replica.me = 4;
+    assert_false(consider(64 * MIB - 1));
+}
+
+static void test_it_says_whose_and_up_to_where(void **state)
+{
+    (void)state;
+    assert_true(consider(64 * MIB));
+    const struct checkpoint_header *h = &checkpoint.header;
+    assert_memory_equal(h->cluster, "clusterclusterc", 16);
+    assert_memory_equal(h->uuid, "directorydirect", 16);
+    assert_int_equal(h->group, 7);
+    assert_int_equal(h->slot, 10);
+    assert_int_equal(h->term, 3);
+    assert_int_equal(h->commit_term, 4);
+    assert_int_equal(h->roster_slot, 2);
+    assert_int_equal(h->roster_bytes, 2);
+    assert_false(h->installed);
+}
+
+/* Where the others sync faster what is applied may be ahead of the own disk. */
+static void test_it_never_holds_what_is_not_durable_here(void **state)
+{
+    (void)state;
+    replica.durable = 9;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 0);
+    assert_true(replica.held);
+    replica.durable = 10;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 1);
+    assert_false(replica.held);
+}
+
+static void test_none_begins_for_nothing_or_when_it_must_not(void **state)
+{
+    (void)state;
+    static bool *const obstacles[] = { &partition.quarantined, &node.stopping, &fetch.whole };
+    for (size_t i = 0; i < ARRAY_COUNT(obstacles); i++) {
+        *obstacles[i] = true;
+        assert_false(consider(64 * MIB));
+        *obstacles[i] = false;
+    }
+    take_one();
+    assert_false(consider(64 * MIB)); /* nothing was applied since */
+    replica.applied = replica.durable = 11;
+    assert_true(consider(64 * MIB));
+}
+
+static void test_while_a_member_is_brought_up_it_may_wait(void **state)
+{
+    (void)state;
+    brings_up = true;
+    assert_false(consider(256 * MIB - 4));
+    assert_true(consider(256 * MIB));
+}
+
+static void test_on_a_full_disk_it_pays_sooner(void **state)
+{
+    (void)state;
+    assert_false(consider(8 * MIB));
+    node.space = LOG_SPACE_LOW;
+    assert_false(consider(8 * MIB - 1));
+    assert_true(consider(8 * MIB));
+}
+
+static void test_a_member_waits_for_a_newer_one(void **state)
+{
+    (void)state;
+    source.wants = 11;
+    assert_false(consider(0)); /* that is not here yet */
+    source.wants = 10;
+    assert_true(consider(0));
+    finish(CHECKPOINT_DONE);
+    replica.applied = replica.durable = 12;
+    assert_false(consider(0)); /* it will do */
+    source.wants = 11;
+    assert_true(consider(0));
+}
+
+static void test_the_log_is_over_its_bounds(void **state)
+{
+    (void)state;
+    take_one();
+    over_bytes = 11;
+    replica.applied = replica.durable = 12;
+    now += QR_SECOND;
+    keeper_remind(keeper, now);
+    assert_true(consider(0));
+    now += 2 * QR_SECOND; /* that one takes as long */
+    finish(CHECKPOINT_DONE);
+    over_bytes = 13;
+    replica.applied = replica.durable = 14;
+    keeper_remind(keeper, now);
+    now += 8 * QR_SECOND - 1;
+    assert_false(consider(0)); /* not one after the other */
+    now += 1;
+    assert_true(consider(0));
+}
+
+static void test_a_file_that_is_still_read_is_not_written_over(void **state)
+{
+    (void)state;
+    take_one();
+    replica.applied = replica.durable = 11;
+    source.reads = 99; /* the one in force: its blocks are not the spare's */
+    assert_true(consider(64 * MIB));
+    assert_int_equal(forgotten, 0);
+    finish(CHECKPOINT_ABANDONED);
+    now += 5 * QR_SECOND;
+    source.reads = 98;
+    forget_error = -28;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 1); /* not again */
+    assert_int_equal(small_failures, 1);
+    forget_error = 0;
+    assert_false(consider(64 * MIB));
+    now += 5 * QR_SECOND;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(forgotten, 2);
+    assert_int_equal(started, 2);
+}
+
+/* --- What comes of it ------------------------------------------------------------------------ */
+
+static void test_the_protocol_hears_of_what_is_in_its_place(void **state)
+{
+    (void)state;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(replica.told, 0);
+    checkpoint.bytes = 500;
+    now += 10 * QR_MILLISECOND;
+    source.pin = 4;
+    finish(CHECKPOINT_DONE);
+    assert_int_equal(replica.told, 1);
+    assert_int_equal(replica.slot, 10);
+    assert_int_equal(replica.pin, 4);
+    assert_int_equal(source.renewed, 1);
+    assert_int_equal(keeper_slot(keeper), 10);
+    assert_null(node.keepers.writing);
+    assert_int_equal(node.keepers.not_before, now + 10 * QR_MILLISECOND); /* half of the disk */
+    assert_int_equal(node.stats.checkpoints, 1);
+    assert_int_equal(measure.checkpoint.bytes_total, 500);
+    assert_int_equal(measure.checkpoint.usec_total, 10 * QR_MILLISECOND);
+    assert_false(keeper_abandoned(keeper));
+}
+
+static void test_one_that_is_abandoned_is_tried_again(void **state)
+{
+    (void)state;
+    keeper->begun_at = position - 64 * MIB;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1);
+    assert_true(keeper_busy(keeper));
+    finish(CHECKPOINT_ABANDONED);
+    assert_true(keeper_abandoned(keeper));
+    assert_int_equal(measure.checkpoint.abandoned, 1);
+    assert_int_equal(keeper_slot(keeper), 0);
+    assert_null(node.keepers.writing);
+    now += 5 * QR_SECOND - 1;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1);
+    assert_false(keeper_busy(keeper));
+    now += 1; /* as due as it was: nothing more is in the log */
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 2);
+    finish(CHECKPOINT_DONE);
+    assert_false(keeper_abandoned(keeper));
+}
+
+static void test_a_disk_that_fails_ends_the_node(void **state)
+{
+    (void)state;
+    assert_true(consider(64 * MIB));
+    finish(CHECKPOINT_FAILED);
+    assert_int_equal(failures, 1);
+    assert_int_equal(replica.told, 0);
+}
+
+static void test_another_nodes_takes_its_place(void **state)
+{
+    (void)state;
+    assert_true(keeper_is_quiet(keeper));
+    assert_true(consider(64 * MIB));
+    assert_false(keeper_is_quiet(keeper));
+    assert_true(checkpoint.cancelled);
+    finish(CHECKPOINT_ABANDONED);
+    assert_true(keeper_is_quiet(keeper));
+    assert_false(keeper_abandoned(keeper)); /* it was no failure */
+    assert_int_equal(measure.checkpoint.abandoned, 0);
+    struct checkpoint_header other = { .slot = 30, .salt = 31 };
+    keeper_installed(keeper, &other);
+    assert_int_equal(keeper_slot(keeper), 30);
+    replica.applied = replica.durable = 31;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1); /* the log behind it begins here */
+    assert_true(consider(64 * MIB));
+    finish(CHECKPOINT_ABANDONED);
+    assert_true(keeper_abandoned(keeper)); /* this one was */
+    keeper_forget(keeper);
+    assert_int_equal(keeper_slot(keeper), 0);
+}
+
+static void test_what_was_not_due_is_not_due_for_being_abandoned(void **state)
+{
+    (void)state;
+    struct checkpoint_header other = { .slot = 5, .salt = 31 };
+    keeper_installed(keeper, &other);
+    source.wants = 9;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1);
+    finish(CHECKPOINT_ABANDONED);
+    source.wants = 0;
+    now += 5 * QR_SECOND;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1);
+}
+
+static void test_it_keeps_its_pace(void **state)
+{
+    (void)state;
+    assert_true(consider(64 * MIB));
+    checkpoint.bytes = CHECKPOINT_BYTES_PER_SECOND; /* a second's worth */
+    assert_false(keeper_go_on(keeper, now + QR_SECOND - 1));
+    assert_int_equal(checkpoint.steps, 0);
+    assert_int_equal(node.wake, now + QR_SECOND);
+    assert_true(keeper_go_on(keeper, now + QR_SECOND));
+    assert_int_equal(checkpoint.steps, 1);
+}
+
+static void test_who_goes_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    assert_true(consider(64 * MIB));
+    node.keepers.holding = keeper;
+    keeper_free(keeper);
+    assert_true(checkpoint.aborted);
+    assert_null(node.keepers.writing);
+    assert_null(node.keepers.holding);
+    keeper = keeper_new(&partition);
+}
+
+/* --- Retention ------------------------------------------------------------------------------- */
+
+static void test_the_bounds_let_go_and_who_is_brought_up_holds(void **state)
+{
+    (void)state;
+    source.pin = 5;
+    keeper_remind(keeper, now);
+    assert_int_equal(replica.told, 1);
+    assert_int_equal(replica.release, 0);
+    assert_int_equal(replica.pin, 5);
+    assert_int_equal(asked_age, 0);
+    keeper_remind(keeper, now + QR_SECOND - 1);
+    assert_int_equal(replica.told, 1); /* now and then */
+    over_bytes = 3;
+    node.config.log_max_entries = 4;
+    now += QR_SECOND;
+    keeper_remind(keeper, now);
+    assert_int_equal(replica.release, 6);
+    node.config.log_max_entries = 10;
+    now += QR_SECOND;
+    keeper_remind(keeper, now);
+    assert_int_equal(replica.release, 3);
+    node.config.log_max_age_s = 60;
+    over_age = 8;
+    node.space = LOG_SPACE_LOW; /* this node comes first */
+    now += QR_SECOND;
+    keeper_remind(keeper, now);
+    assert_int_equal(asked_age, 60 * QR_SECOND);
+    assert_int_equal(replica.release, 8);
+    assert_int_equal(replica.pin, 0);
+}
+
+/* --- Loading --------------------------------------------------------------------------------- */
+
+static bool load(struct replica_base *base)
+{
+    char message[100] = "";
+    bool loaded = keeper_load(keeper, base, message, sizeof message);
+    assert_true(loaded || message[0] != 0);
+    return loaded;
+}
+
+static void test_without_a_file_the_log_counts_from_its_beginning(void **state)
+{
+    (void)state;
+    struct replica_base base = { .slot = 1 };
+    group_bytes = 64 * MIB;
+    assert_true(load(&base));
+    assert_int_equal(base.slot, 1);
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1);
+}
+
+static void test_what_is_loaded_is_where_the_replica_begins(void **state)
+{
+    (void)state;
+    struct replica_base base = { 0 };
+    on_disk = CHECKPOINT_LOADED;
+    group_bytes = 64 * MIB;
+    disk_header = (struct checkpoint_header){ .slot = 8,
+                                              .term = 2,
+                                              .commit_term = 3,
+                                              .installed = true,
+                                              .roster_slot = 6,
+                                              .roster_bytes = 2,
+                                              .roster = "us",
+                                              .salt = 5 };
+    assert_true(load(&base));
+    assert_int_equal(base.slot, 8);
+    assert_int_equal(base.term, 2);
+    assert_int_equal(base.commit_term, 3);
+    assert_true(base.installed);
+    assert_int_equal(base.roster_slot, 6);
+    assert_int_equal(base.roster.epoch, 9);
+    assert_int_equal(keeper_slot(keeper), 8);
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 0); /* what follows it is replayed, not worth another at once */
+    source.reads = 5;             /* it is the one in force */
+    assert_true(consider(64 * MIB));
+    assert_int_equal(forgotten, 0);
+}
+
+static void test_what_cannot_be_trusted_is_not_used(void **state)
+{
+    (void)state;
+    struct replica_base base = { 0 };
+    on_disk = CHECKPOINT_LOADED;
+    disk_header = (struct checkpoint_header){ .slot = 8, .roster_bytes = 2, .roster = "no" };
+    assert_false(load(&base));
+    assert_false(keeper_found_damage(keeper));
+    on_disk = CHECKPOINT_FOREIGN;
+    assert_false(load(&base));
+    assert_false(keeper_found_damage(keeper));
+    on_disk = CHECKPOINT_UNREADABLE;
+    assert_false(load(&base));
+    assert_false(keeper_found_damage(keeper));
+    on_disk = CHECKPOINT_DAMAGED;
+    assert_false(load(&base));
+    assert_true(keeper_found_damage(keeper));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_one_begins_once_the_log_has_grown_enough),
+        TEST(test_members_begin_at_times_of_their_own),
+        TEST(test_it_says_whose_and_up_to_where),
+        TEST(test_it_never_holds_what_is_not_durable_here),
+        TEST(test_none_begins_for_nothing_or_when_it_must_not),
+        TEST(test_while_a_member_is_brought_up_it_may_wait),
+        TEST(test_on_a_full_disk_it_pays_sooner),
+        TEST(test_a_member_waits_for_a_newer_one),
+        TEST(test_the_log_is_over_its_bounds),
+        TEST(test_a_file_that_is_still_read_is_not_written_over),
+        TEST(test_the_protocol_hears_of_what_is_in_its_place),
+        TEST(test_one_that_is_abandoned_is_tried_again),
+        TEST(test_a_disk_that_fails_ends_the_node),
+        TEST(test_another_nodes_takes_its_place),
+        TEST(test_what_was_not_due_is_not_due_for_being_abandoned),
+        TEST(test_it_keeps_its_pace),
+        TEST(test_who_goes_leaves_nothing_behind),
+        TEST(test_the_bounds_let_go_and_who_is_brought_up_holds),
+        TEST(test_without_a_file_the_log_counts_from_its_beginning),
+        TEST(test_what_is_loaded_is_where_the_replica_begins),
+        TEST(test_what_cannot_be_trusted_is_not_used),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
