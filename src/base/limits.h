@@ -96,7 +96,7 @@
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
-#define LEADERS_NEWS_MAX 1000 /* of one message; more are told with the next ones */
+#define LEADERS_NEWS_MAX 1000              /* of one message; more are told with the next ones */
 /* Groups not known yet whose leaders are kept in mind; others are guessed when they are needed. */
 #define EARLY_LEADERS 8192
 /* Partitions that a command without keys asks at a time; more are asked as these answer. */
@@ -150,7 +150,10 @@
 
 /* --- peers ---------------------------------------------------------------------------------- */
 #define FRAME_BYTES_MAX (80 * MIB) /* a longer frame closes the connection */
-#define STRANGERS_MAX 64           /* connections without proof of who they are; more are closed */
+#define PEERS_SLICE_USEC 8000      /* frames of all peers in one turn; the others wait, and past */
+#define PEER_HELD_BYTES_MAX (1 * MIB) /* so many of one connection its socket is not read */
+#define LINK_KEPT_BYTES (1 * MIB)     /* an empty input buffer of a peer that is larger goes back */
+#define STRANGERS_MAX 64 /* connections without proof of who they are; more are closed */
 #define RELAY_OUTPUT_BYTES_MAX (4 * MIB) /* replies for one peer's clients; its reads wait */
 #define LONG_REPLY_BYTES (1 * MIB)    /* a longer reply, and all large arguments, go in pieces: */
 #define PIECE_BYTES (256 * KIB)       /* of one message; others go between */

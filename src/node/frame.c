@@ -20,6 +20,8 @@ static uint8_t *outbox_reserve(struct outbox *o, size_t n)
     return o->p + o->n;
 }
 
+#define CHECKSUM_AT 8u
+#define FLAGS_AT 13u
 #define FLAG_RECORDS 1u
 #define FLAG_GROUP 2u
 
@@ -78,7 +80,7 @@ void frame_append_group(struct outbox *o, uint32_t group, uint8_t kind, struct s
     o->n += bytes;
 }
 
-enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes)
+enum frame_result frame_peek(struct span in, struct frame *out, size_t *bytes)
 {
     if (in.n < FRAME_HEADER_BYTES) {
         return FRAME_INCOMPLETE;
@@ -86,7 +88,7 @@ enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes)
     struct wire_reader r = wire_reader(in);
     size_t head = wire_get_u32(&r);
     size_t tail = wire_get_u32(&r);
-    uint32_t crc = wire_get_u32(&r);
+    (void)wire_get_u32(&r); /* the checksum */
     uint8_t kind = wire_get_u8(&r);
     uint8_t flags = wire_get_u8(&r);
     uint16_t zero = wire_get_u16(&r);
@@ -104,7 +106,17 @@ enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes)
                            .group = named > 0 ? wire_load_u32(body) : 0,
                            .head = span_of(body + named, head),
                            .tail = span_of(body + named + head, tail) };
-    bool whole =
-        checksum(in.p, span_of(body, named + head), out->tail, (flags & FLAG_RECORDS) != 0) == crc;
-    return whole && (named == 0 || out->group != 0) ? FRAME_COMPLETE : FRAME_BAD;
+    return named == 0 || out->group != 0 ? FRAME_COMPLETE : FRAME_BAD;
+}
+
+enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes)
+{
+    enum frame_result result = frame_peek(in, out, bytes);
+    if (result != FRAME_COMPLETE) {
+        return result;
+    }
+    size_t covered = (size_t)(out->tail.p - in.p) - FRAME_HEADER_BYTES;
+    uint32_t crc = checksum(in.p, span_of(in.p + FRAME_HEADER_BYTES, covered), out->tail,
+                            (in.p[FLAGS_AT] & FLAG_RECORDS) != 0);
+    return crc == wire_load_u32(in.p + CHECKSUM_AT) ? FRAME_COMPLETE : FRAME_BAD;
 }

@@ -90,6 +90,8 @@ uint16_t frame_wire_version(uint8_t kind, uint32_t group);
 
 enum frame_result { FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_BAD };
 
+/* What frame_read would make of the frame at the start of `in`, its checksum aside. */
+enum frame_result frame_peek(struct span in, struct frame *out, size_t *bytes);
 /* Reads the frame at the start of `in`; *bytes is its size. */
 enum frame_result frame_read(struct span in, struct frame *out, size_t *bytes);
 

@@ -13,9 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STRANGER_FRAME_BYTES_MAX 1024u /* before the handshake is done */
-#define READ_BYTES (256 * KIB)
-
 /* --- Going out ------------------------------------------------------------------------------ */
 
 size_t link_queued(const struct link *link)
@@ -108,6 +105,7 @@ static void link_free(struct link *link)
         peers->look_at = 0;
     }
     outbox_free(&link->out);
+    link_forget_rest(link);
     free(link->in);
     free(link);
 }
@@ -341,8 +339,7 @@ static bool on_early_frame(struct link *link, const struct frame *f)
     return false;
 }
 
-/* False: the frame makes no sense here; the connection is closed. */
-static bool on_frame(struct link *link, const struct frame *f)
+bool link_take(struct link *link, const struct frame *f)
 {
     members_look(link->peers->node);
     if (link->closing) {
@@ -364,69 +361,13 @@ static bool on_frame(struct link *link, const struct frame *f)
     return link_frame(link, f);
 }
 
-static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
-{
-    struct link *link = io_stream_owner(stream);
-    if (link->in_at > 0) {
-        memmove(link->in, link->in + link->in_at, link->in_n - link->in_at);
-        link->in_n -= link->in_at;
-        link->in_at = 0;
-    }
-    if (link->in_n == 0 && link->in_cap > BUFFER_KEPT_BYTES) {
-        free(link->in);
-        link->in = NULL;
-        link->in_cap = 0;
-    }
-    size_t want = link->state == LINK_UP ? READ_BYTES : 2 * STRANGER_FRAME_BYTES_MAX;
-    if (link->in_cap - link->in_n < want) {
-        size_t cap = link->in_cap * 2 > link->in_n + want ? link->in_cap * 2 : link->in_n + want;
-        link->in = qr_realloc(link->in, cap);
-        link->in_cap = cap;
-    }
-    *p = link->in + link->in_n;
-    *n = link->in_cap - link->in_n;
-}
-
-static void on_read(struct io_stream *stream, size_t n)
-{
-    struct link *link = io_stream_owner(stream);
-    (void)node_clock(link->peers->node);
-    link->in_n += n;
-    if (link->state == LINK_UP) {
-        io_plain(link->peers->node->io);
-    }
-    if (link->peer != NODE_NONE) {
-        link->peers->peer[link->peer].stats.bytes_received += n;
-        beats_heard(&link->peers->node->contact.beats, link->peer, link->peers->node->clock);
-    }
-    while (!link->closing) {
-        struct frame frame;
-        size_t bytes = 0;
-        struct span rest = span_of(link->in + link->in_at, link->in_n - link->in_at);
-        enum frame_result result = frame_read(rest, &frame, &bytes);
-        if (link->state != LINK_UP && bytes > STRANGER_FRAME_BYTES_MAX) {
-            result = FRAME_BAD;
-        }
-        if (result == FRAME_INCOMPLETE) {
-            return;
-        }
-        if (result == FRAME_BAD || !on_frame(link, &frame)) {
-            node_log(link->peers->node, NODE_LOG_WARNING,
-                     "A peer connection sent bytes that are no frame for it; closing it");
-            link_drop(link, "malformed frame");
-            return;
-        }
-        link->in_at += bytes;
-    }
-}
-
 static void on_drained(struct io_stream *stream)
 {
     unpark(io_stream_owner(stream));
 }
 
 static const struct io_stream_callbacks callbacks = {
-    .on_read = on_read, .buffer = give_buffer, .on_drained = on_drained, .on_close = on_close
+    .on_read = link_received, .buffer = link_buffer, .on_drained = on_drained, .on_close = on_close
 };
 
 /* --- Beginning ------------------------------------------------------------------------------ */

@@ -44,6 +44,9 @@ struct link {
     bool joins;         /* it has proven itself, but is no member yet */
     uint8_t *in;
     size_t in_n, in_at, in_cap;
+    bool held;        /* whole frames wait in `in` for their turn (link_read.c) */
+    bool paused;      /* so many that the socket is not read */
+    size_t looked_at; /* of `in`: what may go ahead of the others has, up to here */
     struct outbox out;
 };
 
@@ -71,7 +74,9 @@ struct peers {
     struct peer peer[MEMBERS_MAX];
     struct link *links;
     uint32_t stranger_count;
-    struct reply reply; /* the answer being written */
+    uint32_t held;        /* links of which frames wait */
+    qr_time reading_took; /* frames, in this turn so far */
+    struct reply reply;   /* the answer being written */
 };
 
 void link_dial(struct peers *peers, node_index peer, enum lane lane);
@@ -87,6 +92,14 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
 void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct span head,
                      struct span tail, bool tail_is_records);
 void link_flush(struct link *link);
+/* A frame of the connection, in its turn. False: it makes no sense here; the connection is closed.
+ */
+bool link_take(struct link *link, const struct frame *frame);
+
+/* link_read.c: the callbacks of its stream, and the end of what it holds. */
+void link_buffer(struct io_stream *stream, uint8_t **p, size_t *n);
+void link_received(struct io_stream *stream, size_t n);
+void link_forget_rest(struct link *link);
 size_t link_queued(const struct link *link);
 
 /* A frame has come, once it is up. False: it makes no sense here; the connection is closed. */

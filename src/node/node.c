@@ -150,7 +150,7 @@ static void arm(struct node *node, qr_time now)
     at = node->zero->wake < at ? node->zero->wake : at;
     qr_time others = schedule_deadline(&node->partitions.schedule);
     at = others < at ? others : at;
-    if (node->again || node->zero->again || node->chores.stirred) {
+    if (node->again || node->zero->again || node->chores.stirred || peers_hold(node->peers)) {
         at = now;
     }
     io_timer_start(node->io, &node->timer, at);
@@ -180,6 +180,7 @@ static void turn(void *context)
     if (node->failed) {
         return;
     }
+    peers_turn(node->peers);
     qr_time began = node_clock(node);
     node->again = node->zero->again = false;
     node->zero->wake = QR_NEVER;

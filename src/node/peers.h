@@ -25,6 +25,11 @@ enum lane { LANE_CONTROL = 0, LANE_DATA = 1, LANES = 2 };
 struct peers *peers_new(struct node *node, char *message, size_t cap);
 void peers_free(struct peers *peers);
 
+/* Once a turn, first of all: frames that the turns before had no time for (link_read.c). */
+void peers_turn(struct peers *peers);
+/* Whether there still are some: other nodes have said more than this one knows. */
+bool peers_hold(const struct peers *peers);
+
 /* A protocol message with attached records; dropped (and counted) when the peer is away or too much
  * is queued for it, or it does not know the group: to a protocol that is a lossy link. */
 void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,

@@ -3,12 +3,15 @@
 #include "base/alloc.h"
 #include "base/linked.h"
 #include "node/node.h"
+#include "node/peers.h"
 #include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/reporting.h"
 
-#define ASIDE_MAX 1024u   /* partitions that hear of a sync at once; the others in their turns */
+#define ASIDE_MAX 1024u /* partitions that hear of a sync at once; the others in their turns */
+/* A third of the shortest election time-out, by default. */
+#define SCHEDULE_PATIENCE (100 * QR_MILLISECOND)
 #define SWEEP_LOOKS 4096u /* partitions that one turn's sweep looks at */
 
 static struct schedule *schedule_of(const struct partition *p)
@@ -264,7 +267,8 @@ static void sweep_some(struct node *node, qr_time until)
 void schedule_begin(struct node *node, qr_time now)
 {
     struct schedule *s = &node->partitions.schedule;
-    while (s->heap_n > 0 && s->heap[0]->due <= now) {
+    qr_time upto = peers_hold(node->peers) ? now - SCHEDULE_PATIENCE : now; /* W4 */
+    while (s->heap_n > 0 && s->heap[0]->due <= upto) {
         struct partition *p = s->heap[0];
         leave_heap(s, p);
         partition_wake(p);

@@ -8,7 +8,10 @@
  * W2 A turn ends after SCHEDULE_SLICE_USEC, whatever is left; what is left goes on in the next, in
  *    order. So thousands that wake at once do not hold up the loop.
  * W3 Peers come and go for thousands of groups at once: each is told when the sweep reaches it, and
- *    is told of every loss since, however short. */
+ *    is told of every loss since, however short.
+ * W4 While frames of other nodes wait to be taken (link_read.c), deadlines wait too, for a while:
+ *    what would make them void may have come. So elections of thousands of groups go no faster than
+ *    their messages are taken. */
 #ifndef NODE_SCHEDULE_H
 #define NODE_SCHEDULE_H
 

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "node/node.h"
+#include "node/peers.h"
 #include "node/quarantine.h"
 #include "node/repair.h"
 #include "node/replica.h"
@@ -58,6 +59,14 @@ void replica_turn(struct replica *r)
     if (replica->wakes != NULL) {
         partition_wake(replica->wakes);
     }
+}
+
+static bool frames_wait;
+
+bool peers_hold(const struct peers *peers)
+{
+    (void)peers;
+    return frames_wait;
 }
 
 qr_time replica_deadline(struct replica *r)
@@ -477,6 +486,28 @@ static void the_sweep_goes_in_slices(void **state)
     assert_int_equal(told, 0);
 }
 
+/* W4 */
+static void deadlines_wait_a_while_for_what_others_have_said(void **state)
+{
+    (void)state;
+    partitions(MANY);
+    played[5].deadline = now + 10;
+    partition_wake(&part[5]);
+    turn();
+    frames_wait = true;
+    now += 50 * QR_MILLISECOND;
+    turn();
+    assert_int_equal(ordered, 0);
+    partition_wake(&part[6]); /* work does not wait */
+    turn();
+    assert_int_equal(ordered, 1);
+    now += 51 * QR_MILLISECOND;
+    turn();
+    frames_wait = false;
+    assert_int_equal(ordered, 1);
+    assert_int_equal(order[0], 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +522,7 @@ int main(void)
         cmocka_unit_test_teardown(a_turn_ends_with_its_time_and_the_rest_comes_next, end),
         cmocka_unit_test_teardown(everybody_hears_of_every_loss, end),
         cmocka_unit_test_teardown(the_sweep_goes_in_slices, end),
+        cmocka_unit_test_teardown(deadlines_wait_a_while_for_what_others_have_said, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
