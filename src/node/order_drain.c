@@ -72,7 +72,8 @@ static bool level_is_too_low(struct node *node, struct pending *p)
     return low;
 }
 
-/* A keyspace whose replicas would have no room without the node; NULL: there is none. */
+/* A keyspace whose replicas, as many as it is to have, would have no room without the node; NULL:
+ * there is none. */
 static const struct map_keyspace *left_without_room(const struct node *node, node_index i,
                                                     uint32_t *left)
 {
@@ -84,8 +85,10 @@ static const struct map_keyspace *left_without_room(const struct node *node, nod
     *left = quorum_count(usable);
     for (const struct map_partition *p = map_partition_after(node->map, 0); p != NULL;
          p = map_partition_after(node->map, p->group)) {
-        if ((p->wish & node_bit(i)) != 0 && quorum_count(p->wish) > *left) {
-            return map_keyspace(node->map, p->keyspace);
+        const struct map_keyspace *k = map_keyspace(node->map, p->keyspace);
+        uint64_t stay = k != NULL ? min_u64(quorum_count(p->wish), k->replicas) : 0;
+        if ((p->wish & node_bit(i)) != 0 && stay > *left) {
+            return k;
         }
     }
     return NULL;
