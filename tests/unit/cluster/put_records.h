@@ -48,10 +48,10 @@ static inline void put_partition(struct map *map, const struct map_partition *p)
     assert_int_equal(put_raw(map, MAP_RECORD_PARTITION, p->group, value, n), MAP_OK);
 }
 
-static inline void put_node(struct map *map, node_index i, const struct map_node *node)
+static inline void put_node(struct map *map, node_index i, const struct map_node *record)
 {
     uint8_t value[MAP_VALUE_BYTES_MAX];
-    size_t n = map_node_write(node, value);
+    size_t n = map_node_write(record, value);
     assert_int_equal(put_raw(map, MAP_RECORD_NODE, i, value, n), MAP_OK);
 }
 
