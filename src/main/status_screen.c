@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define STALL_SHOWN_US 1000000 /* of the loop, since the node's start */
+#define STALL_SHOWN_US 100000 /* of the loop, since the node's start */
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
