@@ -222,14 +222,14 @@ class Campaign(UnderLoad):
     def leave_alone(self):
         """A leader that logs what the others never see; it is dead afterwards, they start. It may
         not lead any more by the time that it is alone, so this tries more than once."""
-        for _ in range(4):
+        for _ in range(8):
             leader = self.cluster.leader()
             others = [node for node in self.cluster.nodes if node is not leader]
             for node in others:
                 node.process.kill()
             for node in others:
                 node.wait()
-            had = last_entry(leader)
+            had = max(max(entries(node), default=0) for node in others)
             wait_for(lambda leader=leader, had=had: visit(leader) or last_entry(leader) > had or
                      not leader.leads(), "entries of the leader alone")
             alone = last_entry(leader) > had
@@ -495,7 +495,7 @@ def digest(node):
 
 
 def last_entry(node):
-    return int(node.info("raft")["raft_last"])
+    return int((node.try_info("raft") or {}).get("raft_last", 0))
 
 
 def visit(node):
