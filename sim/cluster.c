@@ -72,7 +72,7 @@ node_index cluster_leader(struct cluster *c, struct sim_group *g)
 void cluster_start(struct cluster *c, node_index machine)
 {
     struct machine *m = &c->machines[machine];
-    if (m->up) {
+    if (m->up || renew_waits(c, machine)) {
         return;
     }
     m->up = true;
@@ -84,7 +84,8 @@ void cluster_start(struct cluster *c, node_index machine)
         m->seen[i] = c->now;
     }
     struct world *zero = cluster_zero(c);
-    m->fresh = (struct follow_fresh){ .upto = image_last(&zero->nodes[machine].disk) };
+    m->fresh = (struct follow_fresh){ .upto = image_last(&zero->nodes[machine].disk),
+                                      .joined = zero->nodes[machine].joined_slot };
     node_start(zero, &zero->nodes[machine]);
     control_follow(c, &m->control, zero->nodes[machine].applied, false);
     for (uint32_t i = 1; i < c->group_count; i++) {
@@ -228,6 +229,7 @@ static void tick(struct cluster *c, node_index machine)
     follow_tick(c, machine);
     if (m->up && n->role == ROLE_LEADER) {
         control_compose(c, machine);
+        renew_tick(c, machine);
     }
 }
 
@@ -367,6 +369,7 @@ struct sim_group *cluster_new_group(struct cluster *c, uint32_t id, uint16_t fou
     w->outer = &c->on_violation;
     w->processes = c->processes;
     w->knows_members = true;
+    w->zero = id == 0 ? NULL : c->groups[0].world;
     w->calm = c->calm;
     w->core = (uint16_t)((1u << c->machine_count) - 1);
     w->tell = c->tell;
@@ -380,6 +383,7 @@ struct sim_group *cluster_new_group(struct cluster *c, uint32_t id, uint16_t fou
     for (node_index i = 0; i < c->machine_count; i++) {
         struct sim_node *n = &w->nodes[i];
         n->shared = &c->machines[i].log;
+        n->identity = id == 0 ? 0 : c->groups[0].world->nodes[i].identity;
         n->life = id == 0 ? LIFE_NODE : LIFE_NONE;
         n->born.members = id == 0 ? first : (struct membership){ 0 };
     }
@@ -394,6 +398,7 @@ static void open_cluster(struct cluster *c)
     c->replace_after = (qr_time)(1000 + rng_below(&c->rng, 2000)) * 1000;
     c->tick = (qr_time)(10 + rng_below(&c->rng, 30)) * 1000;
     c->next_keyspace = KEYSPACE_FIRST_ID;
+    c->renewing = NODE_NONE;
     (void)cluster_new_group(c, 0, (uint16_t)((1u << c->machine_count) - 1));
     control_open(c, &c->truth, true);
     for (node_index i = 0; i < c->machine_count; i++) {

@@ -10,6 +10,7 @@
  *   cluster.c          a seed from its making to its verdict; the order of things in time
  *   cluster_control.c  changes of the control state: composed, carried out, judged
  *   cluster_follow.c   replicas that are made, changed and deleted
+ *   cluster_members.c  machines that get another directory, under the same index
  *   cluster_plan.c     what a seed draws, and how it is carried out
  *   cluster_end.c      the liveness phase */
 #ifndef SIM_CLUSTER_H
@@ -94,6 +95,7 @@ enum cluster_act {
     ACT_NETWORK, /* a = loss, b = duplicates, c = mean delay */
     ACT_MOVE,    /* a = which group, b = machines that it is wished on */
     ACT_SHAKE,   /* a = machine: it loses power when it makes or deletes a replica next */
+    ACT_RENEW,   /* a = machine: drained, removed, and another directory joins under its index */
     ACT_DAMAGE,  /* a = machine, b = entries, c = its state records (actions.def: DAMAGE) */
     ACTS
 };
@@ -108,7 +110,7 @@ struct cluster_counters {
     uint64_t acts[ACTS], follows[8];
     uint64_t seeds, steps, operations, changes, conflicts, moves, settled, keyspaces, drops;
     uint64_t undone, leaders, recovered, virtual_us, messages, joined_again, stale, shaken, damaged,
-        lost;
+        lost, renewed;
 };
 
 struct cluster {
@@ -120,7 +122,12 @@ struct cluster {
     struct machine machines[MEMBERS_MAX];
     uint32_t processes[MEMBERS_MAX]; /* a number for each life of a machine */
     bool cut[MEMBERS_MAX][MEMBERS_MAX];
-    uint16_t shaken; /* machines that lose power at their next deed */
+    uint16_t shaken;     /* machines that lose power at their next deed */
+    node_index renewing; /* a machine; NODE_NONE: none */
+    bool renewed;        /* its directory is another one already */
+    bool retired;        /* it knows that it was removed, and has ended */
+    qr_time removed_at;  /* 0: it is a member */
+    qr_time renews_at;   /* nothing is ordered before */
     struct sim_group groups[CLUSTER_GROUPS_MAX];
     uint32_t group_count;
     struct queue queue;     /* of the machines and of the cluster; the groups have their own */
@@ -208,7 +215,16 @@ bool follow_damaged(struct cluster *c, struct sim_group *g, node_index machine, 
                     int64_t state);
 void follow_crashed(struct cluster *c, struct sim_group *g, node_index machine);
 
+/* cluster_members.c */
+void renew_begin(struct cluster *c, node_index machine);
+/* One machine that leads group 0 goes on with it. */
+void renew_tick(struct cluster *c, node_index machine);
+/* Whether it waits to be taken in. */
+bool renew_waits(const struct cluster *c, node_index machine);
+
 /* cluster_plan.c */
+/* Whoever leads group 0, or believes so, is asked. */
+void cluster_operate(struct cluster *c, const struct cluster_action *x);
 void cluster_draw(struct cluster *c);
 void cluster_act(struct cluster *c, const struct cluster_action *x);
 

@@ -254,7 +254,10 @@ void proposal_send(struct proposal *p)
 
 struct place_nodes control_nodes(const struct cluster *c, node_index machine)
 {
-    struct place_nodes nodes = { .members = (uint16_t)((1u << c->machine_count) - 1) };
+    const struct sim_node *n = &c->groups[0].world->nodes[machine];
+    struct membership m = members_in_force(&n->log, n->membership).members;
+    struct place_nodes nodes = { .members = membership_all(&n->membership.members) };
+    nodes.members &= m.voters | m.learners; /* nothing new on who is about to go */
     for (node_index i = 0; i < c->machine_count; i++) {
         qr_time silent = i == machine ? 0 : c->now - c->machines[machine].seen[i];
         nodes.live |= silent < 300000 ? node_bit(i) : 0;

@@ -57,7 +57,7 @@ static const char *is_not_as_wished(struct cluster *c, struct sim_group *g)
 
 static const char *is_unsettled(struct cluster *c, uint32_t *group)
 {
-    struct place_nodes nodes = { .members = (uint16_t)((1u << c->machine_count) - 1) };
+    struct place_nodes nodes = { .members = membership_all(members_decided(c->groups[0].world)) };
     nodes.live = nodes.members;
     struct place_plan plan;
     place_plan(c->truth.map, &nodes, map_settings(c->truth.map)->balancing, &plan);
@@ -69,6 +69,9 @@ static const char *is_unsettled(struct cluster *c, uint32_t *group)
                      place_reason_name(plan.change[i].reason));
     }
     place_plan_free(&plan);
+    if (c->renewing != NODE_NONE) {
+        return "another directory is not a member";
+    }
     if (left > 0) {
         return "the plan is not carried out";
     }

@@ -22,11 +22,11 @@ static void print_counters(const struct cluster_counters *k)
            "), deleted %" PRIu64 " (undone by a crash %" PRIu64 "), recovered %" PRIu64
            ", orders %" PRIu64 ", reports %" PRIu64 ", hand-overs %" PRIu64
            ", older maps than logs %" PRIu64 ", power lost at a deed %" PRIu64
-           ", damaged machines %" PRIu64 " (replicas lost %" PRIu64 ")\n",
+           ", damaged machines %" PRIu64 " (replicas lost %" PRIu64 "), renewed ones %" PRIu64 "\n",
            k->follows[FOLLOW_FOUND], k->follows[FOLLOW_JOIN], k->joined_again,
            k->follows[FOLLOW_DELETE], k->undone, k->recovered, k->follows[FOLLOW_CHANGE_MEMBERS],
            k->follows[FOLLOW_REPORT_SETTLED], k->follows[FOLLOW_HAND_OVER], k->stale, k->shaken,
-           k->damaged, k->lost);
+           k->damaged, k->lost, k->renewed);
 }
 
 static struct seed_result one_seed(uint64_t seed, bool twice, bool verbose,

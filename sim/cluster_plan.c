@@ -119,6 +119,15 @@ static void draw_clients(struct cluster *c, struct rng *r)
     }
 }
 
+/* Of every other seed; by a generator of its own, so that the rest of a plan stays what it was. */
+static void draw_renewals(struct cluster *c)
+{
+    struct rng rng = rng_from(c->seed * 0x9fb21c651e98df25u + 17);
+    for (uint64_t n = rng_chance(&rng, 1, 2) ? 1 + rng_below(&rng, 3) : 0; n > 0; n--) {
+        put(c, 700000 + up_to(&rng, DURATION / 2), ACT_RENEW, up_to(&rng, c->machine_count), 0, 0);
+    }
+}
+
 static int by_time(const void *x, const void *y)
 {
     const struct cluster_action *a = x, *b = y;
@@ -142,6 +151,7 @@ void cluster_draw(struct cluster *c)
         draw_order(c, r, at);
     }
     draw_clients(c, r);
+    draw_renewals(c);
     qsort(c->plan, c->plan_count, sizeof *c->plan, by_time);
 }
 
@@ -201,7 +211,7 @@ static void move(struct cluster *c, struct proposal *p, const struct map *map, i
     uint32_t group = GROUP_FIRST + (uint32_t)which % (CLUSTER_GROUPS_MAX - GROUP_FIRST);
     const struct map_partition *partition = map_partition_after(map, group - 1);
     partition = partition != NULL ? partition : map_partition_after(map, 0);
-    wish &= (uint16_t)((1u << c->machine_count) - 1);
+    wish &= control_nodes(c, p->machine).members;
     if (partition != NULL && wish != 0) {
         struct map_partition next = *partition;
         map_wish(&next, wish, set_first(wish));
@@ -253,7 +263,7 @@ static void compose(struct cluster *c, struct proposal *p, const struct cluster_
     }
 }
 
-static void operate(struct cluster *c, const struct cluster_action *x)
+void cluster_operate(struct cluster *c, const struct cluster_action *x)
 {
     for (node_index i = 0; i < c->machine_count; i++) {
         const struct sim_node *n = &c->groups[0].world->nodes[i];
@@ -363,11 +373,14 @@ static void carry_out(struct cluster *c, const struct cluster_action *x)
     case ACT_DAMAGE:
         cluster_damage(c, machine, (uint64_t)x->b, x->c);
         break;
+    case ACT_RENEW:
+        renew_begin(c, machine);
+        break;
     case ACT_SHAKE:
         c->shaken |= node_bit(machine);
         break;
     default:
-        operate(c, x);
+        cluster_operate(c, x);
         break;
     }
 }
@@ -377,7 +390,7 @@ void cluster_act(struct cluster *c, const struct cluster_action *x)
     static const char *const names[] = {
         "?",       "client",  "create",    "drop",         "resize", "drain",          "zone",
         "balance", "crash",   "crash-all", "crash-leader", "cut",    "isolate-leader", "heal",
-        "pause",   "network", "move",      "shake",        "damage"
+        "pause",   "network", "move",      "shake",        "renew",  "damage"
     };
     _Static_assert(ARRAY_COUNT(names) == ACTS, "one for each");
     c->counters->acts[x->kind]++;

@@ -76,7 +76,12 @@ bool members_speaks(struct world *w, struct sim_node *n, node_index from, uint32
     uint32_t who = identity + 1;
     uint32_t named = members_named(w, n, from);
     bool late = who < named || who < n->met[from];
-    bool alien = named != 0 && who > named && n->role != ROLE_FOLLOWER;
+    struct world *z = w->zero != NULL ? w->zero : w;
+    struct outlook o = { .counts = false };
+    if (named != 0 && who > named && z->nodes[n->index].up) {
+        node_outlook(z, &z->nodes[n->index], &o);
+    }
+    bool alien = named != 0 && who > named && o.counts;
     w->counters->late += late;
     w->counters->aliens += alien;
     if (late || alien) {

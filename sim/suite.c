@@ -89,7 +89,8 @@ static bool clusters_met(const struct cluster_counters *k)
         followed = followed && k->follows[i] > k->seeds;
     }
     return followed && k->settled > 2 * k->seeds && k->conflicts > k->seeds &&
-           k->joined_again > k->seeds && k->undone > 0 && k->stale > 0 && k->drops > 0;
+           k->joined_again > k->seeds && k->undone > 0 && k->renewed > 0 && k->stale > 0 &&
+           k->drops > 0;
 }
 
 bool seed_line_read(const char *line, char strategy[32], uint64_t *seed)

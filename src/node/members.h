@@ -9,10 +9,12 @@
  *    connection is one directory's. Before any frame of any connection is looked at, this node
  *    knows whom its log names at each index, as of the frame before; where that is another
  *    directory than the one that is connected, the connection is closed, and what stands in its
- *    buffer is never read. Nothing lies between there and the protocol: a frame is stepped when it
- *    is read. So what the protocol is told of an index, that directory has said.
+ *    buffer, or waits for its turn there, is never looked at. Nothing lies between there and the
+ *    protocol: a frame is stepped when it is looked at. So what the protocol is told of an index,
+ *    that directory has said.
  * I2 Where this node's log still names the one before, and the one behind has come (an alien), what
- *    it says is used only as long as this node follows.
+ *    it says is used only as long as this node counts no answers: a leader may be followed, also by
+ *    one that asks whether it could win an election, or it would ask for ever.
  * I3 What is kept by index about a node is forgotten when the index passes on. */
 #ifndef NODE_MEMBERS_H
 #define NODE_MEMBERS_H

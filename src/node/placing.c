@@ -9,12 +9,14 @@
 
 #include <stdlib.h>
 
-/* Members that may hold replicas: no observers, which are there to follow group 0. */
+/* Members that may hold replicas: no observers, which are there to follow group 0, and nobody who
+ * is about to go: what was placed there now would be found on no member. */
 static uint16_t members(const struct node *node)
 {
     qr_slot slot;
     const struct membership *m = &replica_applied_roster(node->zero->replica, &slot)->members;
-    return (uint16_t)(m->voters | m->outgoing | m->learners);
+    const struct membership *next = &replica_roster(node->zero->replica, &slot)->members;
+    return (uint16_t)((m->voters | m->outgoing | m->learners) & (next->voters | next->learners));
 }
 
 /* Away is who has no lease, or knows no other groups than 0; gone, who has had none for long. */

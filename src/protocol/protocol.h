@@ -374,6 +374,7 @@ struct outlook {
     uint32_t room;               /* operations that SUBMIT may bring now; 0: wait */
     bool can_serve;              /* leader with an entry of its own term committed */
     bool forgetful;
+    bool counts;      /* what others answer decides something: it leads, or collects votes */
     bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
     bool stands_back; /* it was told to */
     bool quiet;       /* it has no timer: what a leader knows of its members' life is old */

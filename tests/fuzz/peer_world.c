@@ -281,7 +281,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
 void replica_outlook(const struct replica *r, struct outlook *out)
 {
     (void)r;
-    *out = (struct outlook){ .role = the_world->role };
+    *out = (struct outlook){ .counts = the_world->counts };
 }
 
 uint32_t replica_roster_changes(const struct replica *r)

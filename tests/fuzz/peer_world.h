@@ -35,7 +35,7 @@ struct world {
     struct roster roster; /* that the log states at that slot */
     qr_slot roster_slot;
     uint32_t roster_changes;
-    enum role role;
+    bool counts;                  /* it leads, or collects votes */
     struct roster *states;        /* the replica's next step states this one */
     uint8_t removed[16];          /* a directory that was a member */
     uint32_t passed[MEMBERS_MAX]; /* how often an index passed to another node */

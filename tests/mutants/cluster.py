@@ -13,9 +13,15 @@ CLUSTER = [
     ("F1: who forgot is fresh when it remembers, not when it has applied that",
      "unit/cluster/follow", "follow.c",
      "fresh->upto = zero->forgetful ? UINT64_MAX : min_u64(fresh->upto, zero->last);"
-     " fresh->fresh = applied >= fresh->upto;",
+     " fresh->fresh = applied >= fresh->upto && applied >= fresh->joined;",
      "fresh->upto = min_u64(fresh->upto, zero->last);"
      " fresh->fresh = !zero->forgetful && applied >= fresh->upto;"),
+    ("F1: a joiner founds by what was before it", "clusters", "follow.c",
+     "applied >= fresh->upto && applied >= fresh->joined;", "applied >= fresh->upto;"),
+    ("F8: an index is given again while a partition has it", "clusters", "map.c",
+     "return (spoken >> node & 1) == 0;", "return (spoken >> node & 1) <= 1;"),
+    ("I1: what the node before says is the next one's word", "clusters", "../../sim/members.c",
+     "bool late = who < named || who < n->met[from];", "bool late = false;"),
     ("F2: who has moved founds again", "clusters", "follow.c",
      "bool founder = (p->founders & ~p->moved & me) != 0;",
      "bool founder = (p->founders & me) != 0;"),

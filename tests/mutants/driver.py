@@ -160,7 +160,7 @@ DRIVER = [
     ("identity: one that was removed gets the room of another", "unit/node/reused_index",
      "members.c", "if (replica_has_removed(node->zero->replica, uuid)) {", "if (false) {"),
     ("identity: the role as of the last turn", "unit/node/reused_index", "members.c",
-     "return now.role == ROLE_FOLLOWER;", "return node->seen_role == ROLE_FOLLOWER;"),
+     "return !now.counts;", "return node->seen_role == ROLE_FOLLOWER;"),
     ("identity: what was reported under an index stays", "unit/node/reused_index", "members.c",
      "reports_passed(node, i); /* I3 */", ""),
     ("fetch: another cluster's", "e2e/snapshots::test_what_is_refused_changes_nothing[foreign]",

@@ -497,6 +497,7 @@ static void raft_outlook(const void *self, struct outlook *out)
 {
     const struct raft *r = self;
     bool leads = r->phase == PHASE_LEADER;
+    out->counts = leads || r->phase == PHASE_CANDIDATE;
     out->role = leads ? ROLE_LEADER : r->phase == PHASE_FOLLOWER ? ROLE_FOLLOWER : ROLE_CANDIDATE;
     out->leader = r->leader;
     out->term = r->term;
