@@ -238,8 +238,8 @@ RAFT = [
      "if (able == 0 || pair || r->transfer_to != NODE_NONE) {",
      "(void)pair; if (able == 0 || r->transfer_to != NODE_NONE) {"),
     ("members: granted when begun", "change.c",
-     "r->change_req = event->admin.req; state_members(r, out, &step);",
-     "raft_answer(out, event->admin.req, 1, STATUS_OK); state_members(r, out, &step);"),
+     "r->change_req = event->admin.req; raft_change_passed(",
+     "raft_answer(out, event->admin.req, 1, STATUS_OK); raft_change_passed("),
     ("members: granted when joint", "change.c",
      "if (r->members.members.outgoing != 0) { end_change(r, out);",
      "if (r->change_req != 0) { raft_answer(out, r->change_req, 1, STATUS_OK); r->change_req = 0; }"
