@@ -110,8 +110,45 @@ def test_explain_tells_what_is_guaranteed(three):
     assert row["available-in-minority"].startswith("no")
     assert row["failures-tolerated"].startswith("1 ")
     assert row["messages-per-write-and-replica"] == "2"
-    assert node.call("KEYSPACE", "ALTER", "exact", "REPLICAS", "1") == "OK"
+    assert "lease" in row["linearizable"]
+    refused(node, "KEYSPACE", "ALTER", "exact", "REPLICAS", "4", match="^ERR 4 replicas need")
+    assert node.call("KEYSPACE", "ALTER", "exact", "REPLICAS", "1", "LEASE", "no") == "OK"
+    assert "lease" not in as_text(as_row(node.call("KEYSPACE", "EXPLAIN", "exact"))["linearizable"])
     node.call("KEYSPACE", "DROP", "exact", "FORCE")
+
+
+def lags(node, name):
+    """Of each replica that does not lead, by node."""
+    (row,) = map(as_row, node.call("KEYSPACE", "LAG", name))
+    return {replica["node"]: replica["lag"] for replica in map(as_row, row["replicas"])
+            if as_text(replica["role"]) == "voter"}
+
+
+def is_done(node, name, *words):
+    with node.connect() as client:
+        client.call("SELECT", name)
+        try:
+            return client.call(*words) is not None
+        except Error:
+            return False
+
+
+def test_lag_is_told_of_the_replica_that_has_it_U53(three):
+    leader = three.leader()
+    away, other = three.followers()
+    leader.call("KEYSPACE", "CREATE", "late", "STRATEGY", "raft", "REPLICAS", "3")
+    wait_for(lambda: list(lags(leader, "late").values()) == [0, 0], "it is told")
+    away.pause()
+    try:
+        for i in range(20):
+            wait_for(lambda n=i: is_done(leader, "late", "SET", f"k{n}", "v"), "it is written")
+        wait_for(lambda: lags(leader, "late").get(away.number, 0) >= 19, "it is behind")
+        wait_for(lambda: sorted(lags(leader, "late").values())[0] == 0, "and nobody else")
+        assert stats(leader, "late")["worst_node"] == away.number
+    finally:
+        away.resume()
+    wait_for(lambda: list(lags(other, "late").values()) == [0, 0], "it has caught up")
+    leader.call("KEYSPACE", "DROP", "late", "FORCE")
 
 
 def test_help_and_docs_name_every_subcommand(three):
