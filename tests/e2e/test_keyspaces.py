@@ -148,6 +148,7 @@ def test_lag_is_told_of_the_replica_that_has_it_U53(three):
     finally:
         away.resume()
     wait_for(lambda: list(lags(other, "late").values()) == [0, 0], "it has caught up")
+    wait_for(lambda: stats(leader, "late")["keys"] == 20, "its keys are counted")
     leader.call("KEYSPACE", "DROP", "late", "FORCE")
 
 
