@@ -22,7 +22,8 @@ static struct link links[2];
 static qr_time now;
 static bool reads[2]; /* the sockets are read */
 static uint32_t dropped;
-static uint32_t order[2][1 << 16]; /* numbers of the frames taken, by link */
+#define TAKEN_MAX (1u << 18) /* frames of 12 bytes and more in 3 * PEER_HELD_BYTES_MAX */
+static uint32_t order[2][TAKEN_MAX]; /* numbers of the frames taken, by link */
 static uint32_t taken[2];
 
 /* --- What it calls --------------------------------------------------------------------------- */
@@ -68,6 +69,7 @@ bool link_take(struct link *link, const struct frame *f)
 {
     uint32_t which = link == &links[1];
     now += FRAME_USEC;
+    assert_true(taken[which] < TAKEN_MAX);
     order[which][taken[which]++] = (uint32_t)wire_load_u64(f->head.p + f->head.n - 8);
     return f->kind != FRAME_KINDS;
 }
