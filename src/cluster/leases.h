@@ -28,9 +28,6 @@
 
 #define LEASE_TIME (1200 * QR_MILLISECOND)
 #define LEASE_RENEWED_EVERY (200 * QR_MILLISECOND)
-/* For so long a renewal covers routes by prefixes, counted by its holder and by group 0 as the
- * lease is. */
-#define ROUTES_TIME (2 * QR_SECOND)
 
 /* What RENEW and RENEWED carry. */
 struct renewal {

@@ -67,8 +67,9 @@ struct client {
     struct client_line *line; /* where its input waits, or NULL */
     struct client *line_next, *line_previous;
     qr_time line_since;
-    size_t accounted; /* its part of clients->bytes */
-    bool dirty;       /* is in node->dirty: has replies to flush */
+    qr_time held_since; /* its command waits to know its way; 0: it does not */
+    size_t accounted;   /* its part of clients->bytes */
+    bool dirty;         /* is in node->dirty: has replies to flush */
     struct client *next_dirty;
 
     struct subscriptions *subscriptions; /* subscribe.h; NULL: none */

@@ -250,8 +250,22 @@ static void aim_wait(struct client *client, struct route *route)
     }
 }
 
-/* A command that is not the connection's own, on its way to whoever carries it out. */
-static void send_on(struct client *client, const struct command_spec *spec, const struct span *argv,
+/* Which way its keys lead is not known now, and it may wait until that is. */
+static bool may_be_held(struct client *client, const struct route *route)
+{
+    const struct node *node = client->node;
+    qr_time patience = node->config.leader_wait_ms * QR_MILLISECOND;
+    patience += patience > 0 && node->contact.coverage.frozen.count > 0 ? COVER_TIME : 0;
+    if (route->kind != ROUTE_UNSURE) {
+        return false;
+    }
+    client->held_since = client->held_since == 0 ? node->clock : client->held_since;
+    return node->clock - client->held_since < patience;
+}
+
+/* A command that is not the connection's own, on its way to whoever carries it out; false: it
+ * waits. */
+static bool send_on(struct client *client, const struct command_spec *spec, const struct span *argv,
                     uint32_t argc)
 {
     struct node *node = client->node;
@@ -260,9 +274,13 @@ static void send_on(struct client *client, const struct command_spec *spec, cons
     if (!wait && route_is_plain(node, &client->selected)) {
         router_command(node->router, node->zero, &client->stream, spec, client->version,
                        client->selected.db, argv, argc, is_silent(client));
-        return;
+        return true;
     }
     route_of(node, &client->selected, spec, argv, argc, &route);
+    if (may_be_held(client, &route)) {
+        return false;
+    }
+    client->stream.by_prefix = route.by_prefix;
     if (route.kind == ROUTE_ALL && (spec->flags & CF_CLUSTER_ONLY) != 0) {
         route_of_slot(node, client->selected.keyspace, redirect_slot(argv[2]), &route);
     }
@@ -278,6 +296,8 @@ static void send_on(struct client *client, const struct command_spec *spec, cons
     } else {
         refuse_route(client, spec, &route);
     }
+    client->stream.by_prefix = false;
+    return true;
 }
 
 /* The same with large arguments, whose beginnings are enough to find the way; false: refused. */
@@ -291,8 +311,10 @@ static bool send_laden(struct client *client, const struct command_spec *spec,
         refuse_route(client, spec, &route);
         return false;
     }
+    client->stream.by_prefix = route.by_prefix;
     router_command_laden(node->router, route.partition, &client->stream, spec, client->version,
                          route.db, argv, argc, is_silent(client), client->cargo);
+    client->stream.by_prefix = false;
     return true;
 }
 
@@ -323,29 +345,38 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
     client->cargo = NULL;
 }
 
-void client_run_command(struct client *client, const struct span *argv, uint32_t argc)
+static bool run(struct client *client, const struct span *argv, uint32_t argc)
 {
     struct node *node = client->node;
     const struct command_spec *container;
-    client->commands++;
-    node->stats.commands_processed++;
     if (client->cargo != NULL) {
         run_laden(client, argv, argc);
-        return;
+        return true;
     }
     const struct command_spec *spec =
         command_recall(&node->client_commands, argv, argc, &container);
     client->last_command = spec != NULL ? spec : client->last_command;
     if (is_refused(client, spec, container, argv, argc)) {
-        return;
+        return true;
     }
     if (is_local(spec)) {
         run_local(client, spec, argv, argc);
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
-        send_on(client, spec, argv, argc);
+        return send_on(client, spec, argv, argc);
     }
+    return true;
+}
+
+bool client_run_command(struct client *client, const struct span *argv, uint32_t argc)
+{
+    uint32_t first = client->held_since == 0 ? 1 : 0;
+    client->commands += first;
+    client->node->stats.commands_processed += first;
+    bool done = run(client, argv, argc);
+    client->held_since = done ? 0 : client->held_since;
+    return done;
 }
 
 void client_protocol_error(struct client *client)

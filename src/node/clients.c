@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#define HELD_LOOK_TIME (50 * QR_MILLISECOND)
+
 /* --- Replies -------------------------------------------------------------------------------- */
 
 void client_mark_dirty(struct client *client)
@@ -179,8 +181,11 @@ static void run_input(struct client *client)
             client->input_at += client->parser.consumed;
             client->last_command_end = client->last_active;
             clients->commands |= client->parser.consumed > CLIENT_HEAVY_BYTES ? 7 : 0;
-            if (client->parser.argc > 0) {
-                client_run_command(client, client->parser.argv, client->parser.argc);
+            if (client->parser.argc > 0 &&
+                !client_run_command(client, client->parser.argv, client->parser.argc)) {
+                client->input_at -= client->parser.consumed;
+                clients_line_up(&clients->held, client);
+                return;
             }
             break;
         }
@@ -425,11 +430,32 @@ static void advance(struct clients *clients, struct client_line *line)
     }
 }
 
+/* They parse their commands anew and look. */
+static void look_at_held(struct clients *clients)
+{
+    const struct node *node = clients->node;
+    uint64_t changes = node->contact.coverage.changes;
+    if (clients->held.count == 0 ||
+        (changes == clients->held_seen && node->clock < clients->held_look)) {
+        return;
+    }
+    clients->held_look = node->clock + HELD_LOOK_TIME;
+    advance(clients, &clients->held);
+    clients->held_seen = is_turn_spent(clients) ? clients->held_seen : changes;
+}
+
+qr_time clients_deadline(const struct clients *clients)
+{
+    bool changed = clients->node->contact.coverage.changes != clients->held_seen;
+    return clients->held.count == 0 ? QR_NEVER : changed ? 0 : clients->held_look;
+}
+
 void clients_turn(struct clients *clients)
 {
     clients->spent = false; /* beside what the new ones have used: those in line get on too */
     clients->spend_until = clients->node->clock + CLIENTS_TURN_USEC;
     advance(clients, &clients->ready);
+    look_at_held(clients);
     if (clients->starved.count > 0 && has_node_room(clients->node)) {
         advance(clients, &clients->starved);
         clients->node->again = true;

@@ -16,8 +16,11 @@ void clients_free(struct clients *clients);
 /* No more connections and no more commands; what is pending is still answered. */
 void clients_stop(struct clients *clients);
 
-/* At the beginning of a turn: those whose input was too much for the last ones. */
+/* At the beginning of a turn: those whose input was too much for the last ones, or that waited for
+ * their keys' prefixes. */
 void clients_turn(struct clients *clients);
+/* When it wants to be called, whatever happens. */
+qr_time clients_deadline(const struct clients *clients);
 
 /* At the end of a turn: hands replies to the sockets, reads on where there is room again. */
 void clients_flush(struct clients *clients);

@@ -28,6 +28,9 @@ struct clients {
 
     struct client_line ready;   /* have used their share of a turn */
     struct client_line starved; /* the node had no room for their commands */
+    struct client_line held;    /* their keys' prefixes are frozen, or not covered (route.h K6) */
+    uint64_t held_seen;         /* coverage.changes when they were looked at */
+    qr_time held_look;          /* when they are looked at again, whatever changes */
     qr_time spend_until;        /* what this turn has for their commands (CLIENTS_TURN_USEC) */
     bool spent;
     uint32_t commands; /* the clock is read for some of them only */
@@ -52,8 +55,9 @@ void client_mark_dirty(struct client *client);
  * its client is, whoever has written it. */
 void client_note_reply(struct client *client);
 
-/* client_commands.c: the arguments are those that the parser has found. */
-void client_run_command(struct client *client, const struct span *argv, uint32_t argc);
+/* client_commands.c: the arguments are those that the parser has found. False: it is to be tried
+ * again (route.h K6), and nothing was done. */
+bool client_run_command(struct client *client, const struct span *argv, uint32_t argc);
 /* Says what was wrong with its input, and closes it. */
 void client_protocol_error(struct client *client);
 /* It has authenticated itself, or need not (any more). */

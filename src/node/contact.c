@@ -7,7 +7,7 @@
 #include "node/run.h"
 #include "protocol/quorum.h"
 
-#define RENEWAL_BYTES 16u
+#define RENEWAL_BYTES 32u
 #define RENEWED_BYTES (RENEWAL_BYTES + 8u)
 #define COVERS_NOTHING UINT64_MAX /* no map has that version */
 
@@ -69,31 +69,47 @@ static void look_at_peers(struct node *node, qr_time now)
 
 /* --- Leases --------------------------------------------------------------------------------- */
 
-static void put_renewal(struct wire_writer *w, const struct renewal *r)
+static void put_renewal(struct wire_writer *w, const struct renewal *r, struct cover_stage stage)
 {
     wire_put_u64(w, r->life);
     wire_put_u64(w, (uint64_t)r->sent);
+    wire_put_u64(w, stage.term);
+    wire_put_u64(w, stage.count);
 }
 
-/* What the answer says of routes (P1). */
-static uint64_t covered_version(const struct node *node, const struct outlook *o)
+/* What the answers say of routes. */
+static uint64_t covered_version(struct node *node, const struct outlook *o, qr_time now)
 {
     bool fresh = o->can_serve && replica_applied_term(node->zero->replica) == o->term;
-    return fresh && control_is_current(node) ? control_routes_version(node) : COVERS_NOTHING;
+    if (!fresh || !control_is_current(node)) {
+        return COVERS_NOTHING;
+    }
+    if (node->contact.coverage.freeze.stage.term != o->term) {
+        coverage_lead(&node->contact.coverage, o->term, now); /* V2 */
+        node->contact.guards = false;
+    }
+    return control_routes_version(node);
 }
 
-static void renewed(struct node *node, const struct renewal *renewal, uint64_t routes, qr_time now)
+static void renewed(struct node *node, const struct renewal *renewal, uint64_t routes,
+                    struct cover_stage stage, qr_time now)
 {
     struct contact *c = &node->contact;
     if (leases_renewed(&c->leases, renewal, now) && control_version(node) >= routes) {
-        qr_time until = renewal->sent + ROUTES_TIME / 2; /* L1 */
-        c->routes_until = until > c->routes_until ? until : c->routes_until;
+        coverage_granted(&c->coverage, stage, renewal->sent + COVER_TIME / 2); /* V1 */
     }
+}
+
+void contact_renew(struct node *node)
+{
+    node->contact.leases.renew_at = 0;
+    node->contact.next = 0;
+    node_stir(node);
 }
 
 void contact_uncover(struct node *node)
 {
-    node->contact.routes_until = 0;
+    coverage_end(&node->contact.coverage);
 }
 
 /* When the latest messages were sent that a majority has answered. */
@@ -111,20 +127,37 @@ static void grant(struct node *node, const struct outlook *o, qr_time now)
 {
     struct contact *c = &node->contact;
     node_index me = replica_me(node->zero->replica);
-    uint64_t routes = covered_version(node, o);
+    uint64_t version = covered_version(node, o, now);
+    struct cover_stage stage = c->coverage.freeze.stage;
     leases_confirm(&c->leases, confirmed_at(o, me, now));
     for (uint32_t rest = leases_grant(&c->leases, now); rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
         uint8_t head[RENEWED_BYTES];
+        bool covers = version != COVERS_NOTHING && coverage_may_grant(&c->coverage, i);
+        uint64_t routes = covers ? version : COVERS_NOTHING;
         c->renewed++;
+        if (covers) {
+            coverage_grant(&c->coverage, i, now);
+        }
         if (i == me) {
-            renewed(node, &c->leases.renewal[i], routes, now);
+            renewed(node, &c->leases.renewal[i], routes, stage, now);
             continue;
         }
         struct wire_writer w = wire_writer(head, sizeof head);
-        put_renewal(&w, &c->leases.renewal[i]);
+        put_renewal(&w, &c->leases.renewal[i], stage);
         wire_put_u64(&w, routes);
         peers_tell(node->peers, i, FRAME_RENEWED, span_of(head, w.n));
+    }
+}
+
+static void asked(struct node *node, node_index from, const struct renewal *renewal,
+                  struct cover_stage said)
+{
+    struct contact *c = &node->contact;
+    leases_asked(&c->leases, from, renewal, node_clock(node));
+    coverage_asked(&c->coverage, from, said);
+    if (c->coverage.freeze.count > 0) {
+        node_stir(node); /* the change may wait for that (control.c) */
     }
 }
 
@@ -135,13 +168,14 @@ static void renew(struct node *node, const struct outlook *o, qr_time now)
     if (o->leader == NODE_NONE || !leases_renew(&c->leases, now, &renewal)) {
         return;
     }
+    struct cover_stage said = coverage_said(&c->coverage);
     if (o->leader == replica_me(node->zero->replica)) {
-        leases_asked(&c->leases, o->leader, &renewal, now);
+        asked(node, o->leader, &renewal, said);
         return;
     }
     uint8_t head[RENEWAL_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
-    put_renewal(&w, &renewal);
+    put_renewal(&w, &renewal, said);
     peers_tell(node->peers, o->leader, FRAME_RENEW, span_of(head, w.n));
 }
 
@@ -150,17 +184,22 @@ bool contact_receive(struct node *node, node_index from, uint8_t kind, struct sp
     if (kind == FRAME_BEAT) {
         return head.n == 0; /* that it came was noticed */
     }
+    if (kind == FRAME_FREEZE) {
+        return contact_take_freeze(node, head);
+    }
     struct wire_reader r = wire_reader(head);
     struct renewal renewal = { .life = wire_get_u64(&r) };
     renewal.sent = (qr_time)wire_get_u64(&r);
+    struct cover_stage stage = { .term = wire_get_u64(&r) };
+    stage.count = wire_get_u64(&r);
     uint64_t routes = kind == FRAME_RENEWED ? wire_get_u64(&r) : 0;
     if (!wire_finished(&r)) {
         return false;
     }
     if (kind == FRAME_RENEW) {
-        leases_asked(&node->contact.leases, from, &renewal, node_clock(node));
+        asked(node, from, &renewal, stage);
     } else {
-        renewed(node, &renewal, routes, node_clock(node));
+        renewed(node, &renewal, routes, stage, node_clock(node));
     }
     return true;
 }
@@ -179,6 +218,7 @@ qr_time contact_turn(struct node *node, qr_time now)
     if (c->leases.asked != 0) {
         node_stay(node); /* leadership is confirmed by what the others answer (L2) */
     }
+    contact_settle(node, now);
     if (now >= c->next) {
         look_at_peers(node, now);
         renew(node, o, now);
@@ -194,11 +234,6 @@ uint16_t contact_alive(const struct node *node)
 bool lease_held(const struct node *node)
 {
     return leases_held(&node->contact.leases, io_now(node->io));
-}
-
-bool contact_may_cover(const struct node *node, node_index index)
-{
-    return lease_gone_for(node, index) <= ROUTES_TIME - LEASE_TIME;
 }
 
 qr_time lease_gone_for(const struct node *node, node_index index)

@@ -5,16 +5,15 @@
  * Group 0 has timers of its own and hears of connections only. The other partitions rest, and hear
  * from here who is up and who is away.
  *
- * Routes by prefixes (route.h: K6): the answer to a renewal says at which version of the control
- * state a prefix was changed last. It covers this node's routes if the map has that version.
- * P1 Group 0's leader answers so only when it has applied an entry of its own term, and with it
- *    all that was ever answered.
- * P2 A change of a prefix is answered when every node has it, or the coverage is gone of what was
- *    granted before: ROUTES_TIME after it was applied at the latest (control.c). */
+ * Routes by prefixes (cluster/coverage.h): the answer to a renewal says at which version of the
+ * control state a prefix was changed last, and covers this node's routes if its map has that
+ * version. Before a change of a prefix its keys are frozen: control.c begins that, and makes the
+ * change when no node may go by them. */
 #ifndef NODE_CONTACT_H
 #define NODE_CONTACT_H
 
 #include "cluster/beats.h"
+#include "cluster/coverage.h"
 #include "cluster/leases.h"
 
 struct node;
@@ -24,7 +23,10 @@ struct contact {
     struct leases leases;
     uint16_t told; /* who is up, as the partitions know */
     qr_time next;
-    qr_time routes_until; /* routes by prefixes are covered; 0: they are not */
+    struct coverage coverage;
+    uint64_t settling;    /* frozen: commands up to that sequence are to be answered first ... */
+    qr_time settle_until; /* ... or given up */
+    bool guards;          /* group 0's leader has proposed the change: frozen keys are refused */
     uint64_t renewed;     /* leases granted as group 0's leader */
 };
 
@@ -34,7 +36,7 @@ void contact_init(struct node *node);
 void contact_connected(struct node *node, node_index peer);
 void contact_lost(struct node *node, node_index peer);
 
-/* FRAME_BEAT, FRAME_RENEW, FRAME_RENEWED. False when malformed. */
+/* FRAME_BEAT, FRAME_RENEW, FRAME_RENEWED, FRAME_FREEZE. False when malformed. */
 bool contact_receive(struct node *node, node_index from, uint8_t kind, struct span head);
 
 /* In every turn; returns when it wants to be called next. */
@@ -45,11 +47,21 @@ uint16_t contact_alive(const struct node *node);
 
 /* Whether this node holds its lease with group 0. */
 bool lease_held(const struct node *node);
-/* Whether what this node was told before the last change of a prefix may still cover the routes of
- * that node, by the count of group 0's leader. */
-bool contact_may_cover(const struct node *node, node_index index);
+/* Asks for it at once: prefixes have changed. */
+void contact_renew(struct node *node);
 /* The map is older than it was. */
 void contact_uncover(struct node *node);
+
+/* --- freeze.c: group 0's leader changes prefixes. Begins to freeze them; false: not yet, for a
+ * node is away that may go by them. It is called again. */
+bool contact_freeze(struct node *node, const struct freeze *f);
+/* No node goes by them any more: the change may be proposed, and from now on nothing of theirs. */
+bool contact_guard(struct node *node);
+/* The change is made, or will not be. */
+void contact_thaw(struct node *node);
+/* Whether what this node sent on by prefixes that are frozen has its answer. */
+void contact_settle(struct node *node, qr_time now);
+bool contact_take_freeze(struct node *node, struct span head);
 /* For how long the lease of that node has been gone, by the count of group 0's leader; 0: it may
  * hold it, or this node does not lead group 0. To be acted on only by what group 0 commits (L5). */
 qr_time lease_gone_for(const struct node *node, node_index index);

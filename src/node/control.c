@@ -32,6 +32,7 @@ static void on_record(void *context, struct span key, struct span value)
         if (control->routes_seen != map_routes(node->map)) {
             control->routes = control->version;
             control->routes_seen = map_routes(node->map);
+            contact_renew(node);
         }
         return;
     }
@@ -128,10 +129,10 @@ static bool propose(struct node *node, const struct edit *edit)
     if (!replica_leads(node->zero->replica) || !replica_has_room(node->zero->replica, n)) {
         return false;
     }
-    qr_assert(!control->flight.busy); /* C1 */
+    qr_assert(!control->flight.busy || control->flight.prepares); /* C1 */
     struct pending *p = stream_push(&control->own.stream, NULL, 2, node->clock);
     pending_join(p, node->zero);
-    control->flight = (struct control_flight){ .busy = true };
+    control->flight.busy = true;
     edit_op_write(edit, engine_system_version(node->zero->engine), (uint16_t)control_level(node),
                   replica_write(node->zero->replica, p, n));
     return true;
@@ -155,13 +156,20 @@ bool control_begins(struct node *node, struct pending *p)
 void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace)
 {
     struct control *control = node->control;
+    struct control_flight *f = &control->flight;
     p->state = PENDING_CONTROLLED;
-    if (propose(node, edit)) {
-        control->flight.order = p;
-        control->flight.keyspace = keyspace;
-    } else {
+    edit_prefixes(edit, node->map, &f->freeze);
+    if (f->freeze.count > 0) {
+        f->busy = f->prepares = true; /* C3 */
+        f->edit = *edit;
+        *edit = (struct edit){ 0 };
+        node_stir(node);
+    } else if (!propose(node, edit)) {
         pendings_push(&control->waiting, p);
+        p = NULL;
     }
+    f->order = p;
+    f->keyspace = keyspace;
     edit_free(edit);
 }
 
@@ -221,6 +229,38 @@ static void land(struct node *node, const struct control_flight *f)
     }
 }
 
+/* The change has ended, or never was proposed. */
+static void end_flight(struct node *node)
+{
+    struct control_flight ended = node->control->flight;
+    node->control->flight = (struct control_flight){ 0 };
+    edit_free(&ended.edit);
+    if (ended.frozen) {
+        contact_thaw(node);
+    }
+    if (ended.order != NULL) {
+        land(node, &ended);
+    }
+}
+
+/* C3 */
+static void prepare(struct node *node, qr_time now)
+{
+    struct control_flight *f = &node->control->flight;
+    const struct outlook *o = replica_seen(node->zero->replica);
+    if (o->role != ROLE_LEADER || !o->can_serve || o->transfer_to != NODE_NONE) {
+        f->status = STATUS_NOT_LEADER;
+        end_flight(node);
+        return;
+    }
+    f->frozen = f->frozen || contact_freeze(node, &f->freeze);
+    if (f->frozen && contact_guard(node) && propose(node, &f->edit)) {
+        f->prepares = false;
+    } else if (now + 5 * QR_MILLISECOND < node->wake) {
+        node->wake = now + 5 * QR_MILLISECOND;
+    }
+}
+
 static void judge_waiting(struct node *node)
 {
     struct control *control = node->control;
@@ -249,25 +289,16 @@ static void judge_asking(struct node *node, qr_time now)
     }
 }
 
-/* C3: also of one whose order was given before, and was uncertain. One that leads no more waits,
- * for it hears of nobody. */
-static bool routes_are_settled(const struct node *node)
-{
-    return node->control->routes == 0 ||
-           (replica_leads(node->zero->replica) && reports_know_routes(node));
-}
-
 static void answer_settled(struct node *node, qr_time now)
 {
     struct control *control = node->control;
-    bool routed = control->settling.count > 0 && routes_are_settled(node);
     struct pending *next;
     for (struct pending *p = control->settling.first; p != NULL; p = next) {
         next = p->queue_next;
         bool usable = !replica_leads(node->zero->replica) ||
                       (reports_know_version(node, p->slot) &&
                        (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted)));
-        if ((usable && routed) || now >= p->until) {
+        if (usable || now >= p->until) {
             pendings_remove(&control->settling, p);
             orders_ok(node, p);
         }
@@ -302,11 +333,9 @@ void control_turn(struct node *node, qr_time now)
         rebuild(node);
     }
     if (f->ended) {
-        struct control_flight ended = *f;
-        *f = (struct control_flight){ 0 };
-        if (ended.order != NULL) {
-            land(node, &ended);
-        }
+        end_flight(node);
+    } else if (f->prepares) {
+        prepare(node, now);
     }
     reports_turn(node, now);
     if (control_level(node) != node->identity.level) {
@@ -344,6 +373,7 @@ struct control *control_new(struct node *node)
 
 void control_free(struct control *control)
 {
+    edit_free(&control->flight.edit);
     reply_free(&control->reply);
     reports_free(control->reports);
     free(control);

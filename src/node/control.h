@@ -9,7 +9,7 @@
  *    arrival, and are judged anew when it is their turn.
  * C2 An order is refused with nothing changed, or answered when its change is decided and known to
  *    all nodes that are connected, or -UNCERTAIN when leadership ended in between.
- * C3 Nor is it answered while a node may go by prefixes that are no more (contact.h: P2). */
+ * C3 A change of a prefix is proposed when no node goes by it any more (cluster/coverage.h). */
 #ifndef NODE_CONTROL_H
 #define NODE_CONTROL_H
 

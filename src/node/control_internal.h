@@ -11,11 +11,14 @@
 
 #define USABLE_TIME (2 * QR_SECOND) /* what is decided is answered by then, known or not */
 #define ATTEMPTS 5u                 /* other changes may come in between that often */
-_Static_assert(USABLE_TIME >= ROUTES_TIME, "nothing from before the change is covered then (C3)");
 
 /* The change that is under way (C1). */
 struct control_flight {
     bool busy, ended;
+    bool prepares; /* it is not proposed yet: its prefixes have to be frozen first (C3) */
+    bool frozen;
+    struct freeze freeze; /* with `prepares` */
+    struct edit edit;
     bool refused; /* ended OK, but something else had been written meanwhile */
     enum qr_status status;
     struct pending *order; /* NULL: nobody waits */

@@ -72,6 +72,45 @@ void edit_drop(struct edit *e, enum map_record kind, uint32_t number)
     put(e, NULL, 0);
 }
 
+/* --- Prefixes ------------------------------------------------------------------------------- */
+
+static struct span prefix_of(const struct map_keyspace *k)
+{
+    return span_of(k != NULL ? k->prefix : "", k != NULL ? k->prefix_length : 0);
+}
+
+static void note_prefixes(struct span key, struct span value, const struct map *map,
+                          struct freeze *out)
+{
+    struct map_key named;
+    struct map_keyspace then = { 0 };
+    if (map_key_read(key, &named) != MAP_OK || named.kind != MAP_RECORD_KEYSPACE) {
+        return;
+    }
+    bool goes = value.n == 0;
+    qr_assert(goes || map_keyspace_read(named.number, value, &then) == MAP_OK);
+    struct span from = prefix_of(map_keyspace(map, named.number));
+    struct span to = prefix_of(&then);
+    if (from.n == to.n && memcmp(from.p, to.p, to.n) == 0) {
+        return;
+    }
+    qr_assert(out->count == 0); /* of one keyspace at a time */
+    (void)(from.n > 0 && freeze_add(out, from));
+    (void)(to.n > 0 && freeze_add(out, to));
+}
+
+void edit_prefixes(const struct edit *e, const struct map *map, struct freeze *out)
+{
+    size_t at = 0;
+    *out = (struct freeze){ 0 };
+    for (uint32_t i = 0; i + 1 < e->count; i += 2) {
+        struct span key = span_of(e->bytes + at, e->length[i]);
+        struct span value = span_of(e->bytes + at + key.n, e->length[i + 1]);
+        at += key.n + value.n;
+        note_prefixes(key, value, map, out);
+    }
+}
+
 /* --- The op --------------------------------------------------------------------------------- */
 
 /* The version, then the records: e->count + 1 arguments, to be freed by the caller. */

@@ -3,6 +3,7 @@
 #ifndef NODE_EDIT_H
 #define NODE_EDIT_H
 
+#include "cluster/coverage.h"
 #include "cluster/records.h"
 
 struct edit {
@@ -20,6 +21,9 @@ void edit_partition(struct edit *e, const struct map_partition *partition);
 void edit_node(struct edit *e, node_index index, const struct map_node *node);
 /* The record goes. */
 void edit_drop(struct edit *e, enum map_record kind, uint32_t number);
+
+/* The prefixes that keyspaces have, and will not have or have elsewhere when it is made. */
+void edit_prefixes(const struct edit *e, const struct map *map, struct freeze *out);
 
 /* The op that does it if the control state is of that version still: its bytes, and written to p,
  * which has room for them. `level` is the active one. */

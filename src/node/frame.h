@@ -61,6 +61,7 @@ enum frame_kind {
     FRAME_RENEWED,           /* its answer */
     FRAME_REPORT = 28,       /* what group 0's leader wants to know of the sender */
     FRAME_PLACE = 29,        /* where clients find the sender: places.h */
+    FRAME_FREEZE = 30,       /* group 0's leader changes prefixes: contact.h */
     FRAME_KINDS
 };
 

@@ -170,6 +170,7 @@ bool link_frame(struct link *link, const struct frame *f)
     case FRAME_BEAT:
     case FRAME_RENEW:
     case FRAME_RENEWED:
+    case FRAME_FREEZE:
         return contact_receive(link->peers->node, link->peer, f->kind, f->head);
     case FRAME_LEADS:
         return leaders_receive(link->peers->node, link->peer, f->head);

@@ -150,6 +150,8 @@ static void arm(struct node *node, qr_time now)
     at = node->zero->wake < at ? node->zero->wake : at;
     qr_time others = schedule_deadline(&node->partitions.schedule);
     at = others < at ? others : at;
+    qr_time held = clients_deadline(node->clients_io);
+    at = held < at ? held : at;
     if (node->again || node->zero->again || node->chores.stirred || peers_hold(node->peers)) {
         at = now;
     }

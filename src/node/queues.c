@@ -29,6 +29,7 @@ void queues_measure(struct node *node)
     level(node, QUEUE_client_output_bytes, clients->output_most);
     level(node, QUEUE_clients_ready, clients->ready.count);
     level(node, QUEUE_clients_starved, clients->starved.count);
+    level(node, QUEUE_clients_held, clients->held.count);
     level(node, QUEUE_lingering, io_lingering(node->io));
     level(node, QUEUE_pending_commands, node->pending_count);
     level(node, QUEUE_pending_bytes, node->pending_bytes);

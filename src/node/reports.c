@@ -290,17 +290,6 @@ bool reports_know_version(const struct node *node, uint64_t version)
     return true;
 }
 
-bool reports_know_routes(const struct node *node)
-{
-    const struct control *control = node->control;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (control->reports->node[i].version < control->routes && contact_may_cover(node, i)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- What is known --------------------------------------------------------------------------- */
 
 const struct partition_report *reports_of_group(const struct node *node, uint32_t group,

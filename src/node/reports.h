@@ -32,8 +32,6 @@ bool reports_answered(const struct node *node, uint64_t nonce);
 
 /* Whether all connected nodes have applied that version of the control state. */
 bool reports_know_version(const struct node *node, uint64_t version);
-/* Whether all nodes have the prefixes as they are, or route by none (contact.h). */
-bool reports_know_routes(const struct node *node);
 /* Whether all partitions of the keyspace have leaders; the keyspace may be gone. */
 bool reports_keyspace_is_led(const struct node *node, uint32_t keyspace);
 

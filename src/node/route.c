@@ -37,6 +37,15 @@ static uint32_t partition_index(const struct map_keyspace *keyspace, uint32_t sl
     return slot == SLOTS ? 0 : slots_partition(slot, keyspace->partitions);
 }
 
+/* K6: its prefix is not covered, or frozen. */
+static bool may_not_go(const struct node *node, const struct map_keyspace *selected,
+                       const struct map_keyspace *keyspace, struct span key)
+{
+    const struct coverage *c = &node->contact.coverage;
+    return (keyspace != selected && !coverage_holds(c, node->clock)) ||
+           (is_of_zero(selected) && c->frozen.count > 0 && freeze_has(&c->frozen, key));
+}
+
 /* The place of the first key, and whether the others are there too (K3). */
 static void place_keys(const struct node *node, const struct key_range *keys,
                        const struct span *argv, struct route *out)
@@ -46,7 +55,8 @@ static void place_keys(const struct node *node, const struct key_range *keys,
         bool first = i == keys->first;
         const struct map_keyspace *keyspace = keyspace_of(node, selected, argv[i]);
         uint32_t slot = slot_of(argv[i]);
-        if (keyspace != selected && node->clock >= node->contact.routes_until) {
+        out->by_prefix = out->by_prefix || keyspace != selected;
+        if (may_not_go(node, selected, keyspace, argv[i])) {
             out->kind = ROUTE_UNSURE; /* K6 */
         } else if (first) {
             out->keyspace = keyspace;

@@ -7,8 +7,9 @@
  * K3 All keys of a command are of one partition, or it is refused: -CROSSSLOT.
  * K4 A command without keys is for the keyspace that is selected: all of its partitions.
  * K5 A created keyspace has one database. Commands between databases are keyspace 0's.
- * K6 By a prefix a node goes only while group 0 covers that (contact.h): so none goes by one that
- *    was changed before the command came. In keyspace 0 itself group 0's leader looks.
+ * K6 By a prefix a node goes only while group 0 covers that, and not while it is frozen
+ *    (cluster/coverage.h): so none goes by one that was changed, and none by a new one before all
+ *    have left the old way. A client waits meanwhile. In keyspace 0 itself group 0's leader looks.
  *
  * What is found is good until the map changes. */
 #ifndef NODE_ROUTE_H
@@ -41,6 +42,7 @@ struct route {
     uint8_t db;        /* of the partition */
     node_index leader; /* with ROUTE_ONE: NODE_NONE when it is not known */
     bool here;         /* that is this node */
+    bool by_prefix;    /* K1 */
 };
 
 /* `argv` includes the name; its arity fits. Where an argument is kept apart only its beginning need

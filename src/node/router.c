@@ -127,21 +127,28 @@ static bool carry_out(struct router *router, struct pending *p)
 
 /* --- Astray --------------------------------------------------------------------------------- */
 
+/* Also of a keyspace that it will belong to: the change is in the log before it. */
+static bool is_of_another(const struct node *node, struct span key)
+{
+    return !op_is_ref(key) &&
+           (map_keyspace_of_key(node->map, key) != NULL ||
+            (node->contact.guards && freeze_has(&node->contact.coverage.freeze, key)));
+}
+
 bool router_is_astray(const struct pending *p, const struct op *op)
 {
-    const struct map *map = p->node->map;
+    const struct node *node = p->node;
     uint32_t words = command_name_words(p->spec);
     struct key_range keys = command_keys(p->spec, op->argc + words);
-    if (p->partition->group != 0 || !map_has_prefixes(map) || p->spec->place == PLACE_ORDER ||
-        keys.first >= keys.end) {
+    if (p->partition->group != 0 || p->spec->place == PLACE_ORDER || keys.first >= keys.end ||
+        (!map_has_prefixes(node->map) && !node->contact.guards)) {
         return false;
     }
     struct span *argv = qr_alloc(op->argc * sizeof *argv);
     op_arguments(op, argv, NULL);
     bool astray = false;
     for (uint32_t i = keys.first; i < keys.end && !astray; i += keys.step) {
-        const struct span *key = &argv[i - words];
-        astray = !op_is_ref(*key) && map_keyspace_of_key(map, *key) != NULL;
+        astray = is_of_another(node, argv[i - words]);
     }
     free(argv);
     return astray;

@@ -22,6 +22,7 @@
 
 #include "node/stream.h"
 
+struct freeze;
 struct node;
 struct partition;
 struct router;
@@ -103,6 +104,14 @@ void router_recall(struct router *router, struct pending *p);
  * the replica has goes back to the queue, or all that is for the partition is answered. */
 void router_replica_gone(struct router *router, struct partition *partition);
 void router_partition_gone(struct router *router, struct partition *partition);
+
+/* Whether a command of this node's clients, begun by then, that goes where its keys' prefixes led
+ * has no answer. Those that led to keyspaces which the frozen ones leave are given up. */
+bool router_has_routed(const struct router *router, uint64_t until);
+void router_give_up_routed(struct router *router, const struct freeze *f);
+/* What this node has taken up in keyspace 0 and would propose later is refused where it has a key
+ * that is frozen (contact.h: guards). */
+void router_guard(struct router *router);
 
 /* Once per turn, before the replicas': follows the leaders, routes what waits, lets deadlines pass.
  */

@@ -105,7 +105,8 @@ static bool follow_leader(struct router *router, struct track *track)
 static bool went_astray(const struct pending *p)
 {
     struct op op;
-    return p->partition->group == 0 && map_has_prefixes(p->node->map) &&
+    const struct node *node = p->node;
+    return p->partition->group == 0 && (map_has_prefixes(node->map) || node->contact.guards) &&
            op_read(span_of(p->op, p->op_bytes), &op) && router_is_astray(p, &op);
 }
 
@@ -335,6 +336,69 @@ void router_partition_gone(struct router *router, struct partition *partition)
         LINKED_REMOVE(router->active, router->active_last, track, previous, next);
     }
     qr_assert(track->pending == 0 && track->forwarded == 0);
+}
+
+/* --- Prefixes that change ------------------------------------------------------------------- */
+
+/* It looks at the oldest ones only: until the first that has no answer. */
+bool router_has_routed(const struct router *router, uint64_t until)
+{
+    const struct pending *p = router->node->oldest;
+    while (p != NULL && p->sequence <= until &&
+           (!p->routed || p->partition == NULL || p->spec->place > PLACE_WRITE)) {
+        p = p->age_next;
+    }
+    return p != NULL && p->sequence <= until;
+}
+
+/* The keyspace that those prefixes led to, where it is a created one. In keyspace 0 its leader sees
+ * to it (contact.h: guards). */
+static bool is_left(const struct pending *p, const struct freeze *f)
+{
+    const struct map *map = p->node->map;
+    const struct map_partition *part =
+        p->routed && p->partition != NULL ? map_partition(map, p->partition->group) : NULL;
+    bool left = false;
+    for (uint32_t i = 0; part != NULL && i < f->count && !left; i++) {
+        const struct map_keyspace *k =
+            map_keyspace_of_key(map, span_of(f->prefix[i].bytes, f->prefix[i].n));
+        left = k != NULL && k->id == part->keyspace;
+    }
+    return left;
+}
+
+void router_give_up_routed(struct router *router, const struct freeze *f)
+{
+    struct node *node = router->node;
+    struct pending *p = node->oldest;
+    while (p != NULL) {
+        node->sweep = p->age_next; /* which follows when that one goes */
+        if (is_left(p, f)) {
+            enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_ASTRAY;
+            node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
+            withdraw(router, p);
+            stream_refuse(p, status);
+        }
+        p = node->sweep;
+    }
+    node->sweep = NULL;
+}
+
+/* What waits is looked at when its turn comes. */
+void router_guard(struct router *router)
+{
+    struct node *node = router->node;
+    struct pending *p = node->oldest;
+    qr_assert(node->contact.guards);
+    while (p != NULL) {
+        node->sweep = p->age_next;
+        if (p->state == PENDING_LOADING && went_astray(p)) {
+            withdraw(router, p);
+            stream_refuse(p, STATUS_ASTRAY);
+        }
+        p = node->sweep;
+    }
+    node->sweep = NULL;
 }
 
 /* The leader is known, and takes what is for it: here, or elsewhere. */

@@ -8,7 +8,8 @@
 
 bool route_is_plain(const struct node *node, const struct selected *selected)
 {
-    return selected->keyspace == 0 && !map_has_prefixes(node->map);
+    return selected->keyspace == 0 && !map_has_prefixes(node->map) &&
+           node->contact.coverage.frozen.count == 0;
 }
 
 static bool is_there(const struct map_keyspace *keyspace)

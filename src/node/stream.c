@@ -92,6 +92,7 @@ void pending_join(struct pending *p, struct partition *partition)
     p->partition = partition;
     p->strand = strand_of(&p->stream->strands, partition->group);
     p->strand->open++;
+    p->routed = !p->stream->relayed && (partition->group == 0 || p->stream->by_prefix);
     track->moved = track->pending == 0 ? p->arrived : track->moved;
     track->pending++;
 }

@@ -66,6 +66,7 @@ struct pending {
     enum read_place place; /* of a confirmed read: which queue it is in */
     bool comes_back;       /* BLOCKED for another node, and for long: handed back at `until` */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
+    bool routed;           /* sent here by its keys' prefixes, or for want of them (route.h K6) */
     bool alone;            /* nothing of its stream is taken up until it is answered: laden, or
                               gathering */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
@@ -120,7 +121,8 @@ struct stream {
     size_t held_bytes;            /* replies that wait for an earlier one */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     bool ordered;                 /* replies leave in order (a client) */
-    bool relayed; /* a peer's: its commands are forwarded no further (T3 of router.h) */
+    bool relayed;   /* a peer's: its commands are forwarded no further (T3 of router.h) */
+    bool by_prefix; /* what is pushed next goes where a prefix leads */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
      * for room. */

@@ -1,304 +1,11 @@
 /* Changes of the control state (control.h: C1, C2). Streams and the map are real; the log, the
  * engine's records, reports and the orders themselves are played. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "control_world.h"
+
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "cluster/records.h"
-#include "node/control_internal.h"
 #include "node/orders.h"
-#include "node/replica.h"
-#include "node/run.h"
-#include "played_node.h"
-#include "tests/unit/cluster/put_records.h"
-
-#define CLIENTS 8
-
-static struct node *node;
-static struct partition zero;
-static struct outlook outlook;
-static bool has_room, known, led, figures, routed;
-static uint64_t version; /* of the state in the engine */
-static uint8_t op[512];
-static uint32_t proposed, planned, given_back, uncertain, uncovered;
-static struct pending *begun[64];
-static uint32_t begun_count;
-static enum qr_status given_back_with;
-
-static struct client_side {
-    struct stream stream;
-    struct reply out;
-    uint32_t answers;
-} clients[CLIENTS];
-
-/* --- The rest of the node -------------------------------------------------------------------- */
-
-void node_fail(struct node *n, const char *reason)
-{
-    (void)reason;
-    n->failed = true;
-}
-
-uint64_t engine_system_version(const struct engine *engine)
-{
-    (void)engine;
-    return version;
-}
-
-void engine_system_each(const struct engine *engine,
-                        void (*each)(void *context, struct span key, struct span value),
-                        void *context)
-{
-    uint8_t key[MAP_KEY_BYTES_MAX], value[MAP_VALUE_BYTES_MAX];
-    struct map_settings s = { .level = 2, .next_group = (uint32_t)version + 2 };
-    (void)engine;
-    size_t n = map_key_write((struct map_key){ MAP_RECORD_SETTINGS, 0 }, key);
-    each(context, span_of(key, n), span_of(value, map_settings_write(&s, value)));
-}
-
-uint32_t identity_level_known(void)
-{
-    return 2;
-}
-
-const struct outlook *replica_seen(const struct replica *r)
-{
-    (void)r;
-    return &outlook;
-}
-
-bool replica_leads(const struct replica *r)
-{
-    (void)r;
-    return outlook.role == ROLE_LEADER;
-}
-
-bool replica_has_room(const struct replica *r, size_t n)
-{
-    (void)r;
-    return has_room && n <= sizeof op;
-}
-
-uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
-{
-    (void)r, (void)n;
-    assert_ptr_equal(p->stream, &node->control->own.stream);
-    proposed++;
-    return op;
-}
-
-void orders_begin(struct node *n, struct pending *p)
-{
-    (void)n;
-    begun[begun_count++] = p;
-}
-
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
-void orders_ok(struct node *n, struct pending *p)
-{
-    (void)n;
-    reply_status(stream_reply(p), "OK");
-    stream_answered(p, STATUS_OK);
-}
-
-void orders_uncertain(struct pending *p)
-{
-    uncertain++;
-    orders_refuse(p, "UNCERTAIN");
-}
-
-void router_retry(struct router *router, struct pendings *refused, enum qr_status status)
-{
-    struct pending *p;
-    (void)router;
-    given_back_with = status;
-    while ((p = pendings_pop(refused)) != NULL) {
-        assert_true(p->slot == 0 && p->wanted == 0);
-        given_back++;
-        orders_refuse(p, "GIVEN BACK");
-    }
-}
-
-struct reports *reports_new(void)
-{
-    return NULL;
-}
-
-void reports_free(struct reports *reports)
-{
-    (void)reports;
-}
-
-void reports_turn(struct node *n, qr_time now)
-{
-    (void)n, (void)now;
-}
-
-uint64_t reports_ask(struct node *n)
-{
-    (void)n;
-    return 77;
-}
-
-bool reports_answered(const struct node *n, uint64_t nonce)
-{
-    (void)n;
-    assert_int_equal(nonce, 77);
-    return figures;
-}
-
-bool reports_know_version(const struct node *n, uint64_t of)
-{
-    (void)n;
-    assert_in_range(of, 2, version);
-    return known;
-}
-
-bool reports_know_routes(const struct node *n)
-{
-    (void)n;
-    return routed;
-}
-
-void contact_uncover(struct node *n)
-{
-    (void)n;
-    uncovered++;
-}
-
-bool reports_keyspace_is_led(const struct node *n, uint32_t keyspace)
-{
-    (void)n;
-    assert_int_equal(keyspace, 16);
-    return led;
-}
-
-void planner_turn(struct node *n, qr_time now)
-{
-    (void)n, (void)now;
-    planned++;
-}
-
-void control_follow_level(struct node *n)
-{
-    n->identity.level = control_level(n);
-}
-
-/* --- A world --------------------------------------------------------------------------------- */
-
-static struct reply *begin_reply(struct stream *stream, struct pending *p)
-{
-    (void)p;
-    return &((struct client_side *)(void *)stream)->out;
-}
-
-static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
-{
-    (void)p, (void)status;
-    ((struct client_side *)(void *)stream)->answers++;
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    node = played_node();
-    node->clock = QR_SECOND;
-    node->map = map_new();
-    memset(&zero, 0, sizeof zero);
-    zero.node = node;
-    node->zero = &zero;
-    node->control = control_new(node);
-    for (int i = 0; i < CLIENTS; i++) {
-        stream_init(&clients[i].stream, node, STREAM_CLIENT);
-        clients[i].stream.begin_reply = begin_reply;
-        clients[i].stream.end_reply = end_reply;
-        reply_init(&clients[i].out, 2);
-        clients[i].answers = 0;
-    }
-    outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .transfer_to = NODE_NONE };
-    has_room = true;
-    known = led = figures = false;
-    routed = true;
-    version = 1;
-    proposed = planned = given_back = uncertain = uncovered = begun_count = 0;
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    for (int i = 0; i < CLIENTS; i++) {
-        stream_detach(&clients[i].stream);
-        reply_free(&clients[i].out);
-    }
-    stream_detach(&node->control->own.stream);
-    control_free(node->control);
-    map_free(node->map);
-    played_node_free(node);
-    return 0;
-}
-
-static struct pending *order(int client)
-{
-    return stream_push(&clients[client].stream, NULL, 2, node->clock);
-}
-
-static void turn(void)
-{
-    node->wake = QR_NEVER;
-    control_turn(node, node->clock);
-}
-
-/* An order that may compose its change does. */
-static void propose(struct pending *p, uint32_t keyspace)
-{
-    struct edit edit = { 0 };
-    edit_settings(&edit, map_settings(node->map));
-    control_propose(node, p, &edit, keyspace);
-}
-
-/* What was proposed has ended. */
-static void decided(enum qr_status status, const char *error)
-{
-    struct pending *p = node->control->own.stream.first;
-    assert_non_null(p);
-    if (status == STATUS_OK && error == NULL) {
-        version++;
-        reply_status(stream_reply(p), "OK");
-    } else if (error != NULL) {
-        version++; /* somebody else's */
-        reply_error(stream_reply(p), error);
-    } else {
-        (void)stream_reply(p);
-    }
-    stream_answered(p, status);
-}
-
-static void change(struct pending *p)
-{
-    propose(p, 0);
-    decided(STATUS_OK, NULL);
-    turn();
-}
-
-static const char *said(int client)
-{
-    static char text[256];
-    struct reply *out = &clients[client].out;
-    memcpy(text, out->p, out->n);
-    text[out->n] = 0;
-    return text;
-}
 
 static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **state)
 {
@@ -428,19 +135,10 @@ static void ok_when_all_know_it_and_all_partitions_are_led(void **state)
     node->clock += 1;
     turn();
     assert_string_equal(said(1), "+OK\r\n");
-    change(order(2));          /* or when nobody here will hear of the others any more */
-    node->control->routes = 0; /* C3 */
+    change(order(2)); /* or when nobody here will hear of the others any more */
     outlook.role = ROLE_FOLLOWER;
     turn();
     assert_string_equal(said(2), "+OK\r\n");
-}
-
-static void learn_prefix(const char *prefix)
-{
-    struct map_keyspace k = a_keyspace(16, "cart", prefix, 2, 1);
-    put_keyspace(node->map, &k);
-    version++;
-    node->engine_config.system_changed(node, (struct span){ 0 }, (struct span){ 0 });
 }
 
 static void the_version_of_routes_is_that_of_the_last_change_of_a_prefix(void **state)
@@ -459,27 +157,6 @@ static void the_version_of_routes_is_that_of_the_last_change_of_a_prefix(void **
     turn();
     assert_int_equal(uncovered, 1);
     assert_int_equal(control_routes_version(node), 3);
-}
-
-static void no_ok_while_a_node_may_go_by_an_old_prefix_C3(void **state)
-{
-    (void)state;
-    turn();
-    known = true;
-    routed = false;
-    change(order(0));
-    assert_int_equal(clients[0].answers, 0);
-    routed = true;
-    turn();
-    assert_string_equal(said(0), "+OK\r\n");
-    routed = false;
-    change(order(1));
-    outlook.role = ROLE_FOLLOWER;
-    turn();
-    assert_int_equal(clients[1].answers, 0);
-    node->clock += ROUTES_TIME; /* no coverage lasts longer */
-    turn();
-    assert_string_equal(said(1), "+OK\r\n");
 }
 
 static void what_came_in_between_is_judged_anew_a_few_times(void **state)
@@ -547,8 +224,6 @@ static void who_waits_for_figures_is_judged_when_they_came_or_did_not(void **sta
     assert_int_equal(begun_count, 2);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,7 +234,6 @@ int main(void)
         CASE(those_in_line_are_bounded_R4),
         CASE(ok_when_all_know_it_and_all_partitions_are_led),
         CASE(the_version_of_routes_is_that_of_the_last_change_of_a_prefix),
-        CASE(no_ok_while_a_node_may_go_by_an_old_prefix_C3),
         CASE(what_came_in_between_is_judged_anew_a_few_times),
         CASE(leadership_that_ends_is_told_as_what_it_may_have_left),
         CASE(who_waits_for_figures_is_judged_when_they_came_or_did_not),

@@ -98,12 +98,6 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
     return WIRE_VERSION_GROUPS;
 }
 
-bool contact_may_cover(const struct node *node, node_index index)
-{
-    (void)node, (void)index;
-    return false;
-}
-
 uint64_t control_version(const struct node *node)
 {
     return world_of(node)->version;

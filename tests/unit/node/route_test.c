@@ -60,7 +60,7 @@ static void drop(uint32_t id)
 static int begin(void **state)
 {
     (void)state;
-    node = (struct node){ .map = map_new(), .clock = 99, .contact.routes_until = 100 };
+    node = (struct node){ .map = map_new(), .clock = 99, .contact.coverage.until = 100 };
     memset(partitions, 0, sizeof partitions);
     partitions[0].node = &node;
     node.zero = &partitions[0];
@@ -304,6 +304,24 @@ static void test_by_a_prefix_only_while_that_is_covered_K6(void **state)
     assert_int_not_equal(group_of("cart", "get cart:1"), 0);
 }
 
+static void test_frozen_keys_go_nowhere_and_others_go_on_K6(void **state)
+{
+    (void)state;
+    struct selected zero = in("0");
+    struct freeze *f = &node.contact.coverage.frozen;
+    assert_true(freeze_add(f, span_of("new:", 4)));
+    assert_int_equal(route("0", "get new:1").kind, ROUTE_UNSURE);
+    assert_int_equal(route("0", "mset a 1 new:1 2").kind, ROUTE_UNSURE);
+    assert_int_not_equal(group_of("0", "get cart:1"), 0);
+    assert_true(route("0", "get cart:1").by_prefix);
+    assert_false(route("0", "get a").by_prefix || route("cart", "get cart:1").by_prefix);
+    assert_int_equal(group_of("one", "get new:1"), 10); /* there it is a key like any other */
+    drop(16);
+    assert_false(route_is_plain(&node, &zero)); /* no prefixes, but one to come */
+    f->count = 0;
+    assert_true(route_is_plain(&node, &zero));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +332,7 @@ int main(void)
         ROUTE_TEST(test_commands_without_keys_are_for_all_partitions_K4),
         ROUTE_TEST(test_databases_are_keyspace_0s_K5),
         ROUTE_TEST(test_by_a_prefix_only_while_that_is_covered_K6),
+        ROUTE_TEST(test_frozen_keys_go_nowhere_and_others_go_on_K6),
         ROUTE_TEST(test_a_dropped_keyspace_is_gone_for_those_who_had_it),
         ROUTE_TEST(test_a_partition_that_is_not_there_is_refused_clearly),
         ROUTE_TEST(test_select_takes_numbers_ids_and_names_U45),

@@ -302,6 +302,24 @@ static void test_what_waited_while_a_prefix_came_is_refused_K6(void **state)
     assert_string_equal(proposed(), "d ");
 }
 
+/* The change is in the log already: what is behind it there would be found by nobody. */
+static void test_a_leader_that_changes_a_prefix_takes_none_of_its_keys_K6(void **state)
+{
+    (void)state;
+    struct contact *c = &world->node.contact;
+    command("set", "c");
+    assert_true(freeze_add(&c->coverage.freeze, span_of("c", 1)));
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    relay(1, 1, "c");
+    turn_later(1); /* those two are in the log before it */
+    c->guards = true;
+    relay(2, 1, "c");
+    relay(3, 1, "d");
+    assert_string_equal(proposed(), "c c d ");
+    assert_string_equal(world->peers.replies, "2:42 "); /* ASTRAY */
+}
+
 /* Until an entry of its own term is applied it may not know of a prefix that was answered. */
 static void test_a_new_leader_of_group_0_carries_out_nothing_yet_K6(void **state)
 {
@@ -535,6 +553,7 @@ int main(void)
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1),
         ROUTER_TEST(test_what_waited_while_a_prefix_came_is_refused_K6),
+        ROUTER_TEST(test_a_leader_that_changes_a_prefix_takes_none_of_its_keys_K6),
         ROUTER_TEST(test_a_new_leader_of_group_0_carries_out_nothing_yet_K6),
         ROUTER_TEST(test_a_malformed_operation_is_noticed),
         ROUTER_TEST(test_a_read_with_references_is_noticed),

@@ -350,6 +350,41 @@ static void test_what_is_heard_before_a_partition_is_there_is_kept(void **state)
     leaders_free(&world->node);
 }
 
+/* --- Prefixes that change ------------------------------------------------------------------- */
+
+static void by_prefix(uint32_t nth, const char *name, const char *key)
+{
+    world->client.by_prefix = true;
+    to(nth, name, key);
+    world->client.by_prefix = false;
+}
+
+static void test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6(void **state)
+{
+    (void)state;
+    struct freeze f = { 0 };
+    learn_prefix("p:");
+    assert_true(freeze_add(&f, span_of("p:", 2)));
+    led_by(0, 1);
+    by_prefix(0, "set", "p:1"); /* at the leader */
+    by_prefix(1, "set", "p:2"); /* waits for one */
+    to(0, "set", "other");      /* of who has selected the keyspace */
+    uint64_t until = world->node.next_sequence;
+    assert_true(router_has_routed(world->node.router, until));
+    assert_false(router_has_routed(world->node.router, until - 3));
+    router_give_up_routed(world->node.router, &f);
+    assert_heard(UNCERTAIN "-TRYAGAIN the node does not know this key's keyspace yet, the command "
+                           "was not applied\r\n");
+    assert_false(router_has_routed(world->node.router, until));
+    assert_int_equal(world->node.pending_count, 1);
+    by_prefix(0, "set", "p:3");
+    assert_false(router_has_routed(world->node.router, until)); /* later ones are not waited for */
+    struct freeze another = { 0 };
+    assert_true(freeze_add(&another, span_of("q:", 2)));
+    router_give_up_routed(world->node.router, &another);
+    assert_int_equal(world->node.pending_count, 2);
+}
+
 #define TRACKS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -372,6 +407,7 @@ int main(void)
         TRACKS_TEST(test_a_hint_is_worth_less_than_a_later_term_of_the_own_replica),
         TRACKS_TEST(test_without_any_hint_those_who_hold_it_are_asked_in_turn),
         TRACKS_TEST(test_what_is_heard_before_a_partition_is_there_is_kept),
+        TRACKS_TEST(test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

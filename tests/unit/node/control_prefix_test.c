@@ -1,0 +1,92 @@
+/* Changes of prefixes (control.h: C3), with the world of control_test.c. */
+#include "control_world.h"
+
+#include "cluster/records.h"
+#include "tests/unit/cluster/put_records.h"
+
+/* An order that gives keyspace 16 a prefix. */
+static void propose_prefix(struct pending *p, const char *prefix)
+{
+    struct edit edit = { 0 };
+    struct map_keyspace k = a_keyspace(16, "cart", prefix, 2, 1);
+    edit_settings(&edit, map_settings(node->map));
+    edit_keyspace(&edit, &k);
+    control_propose(node, p, &edit, 0);
+}
+
+static void a_prefix_changes_when_no_node_goes_by_it_C3(void **state)
+{
+    (void)state;
+    turn();
+    known = true;
+    may_freeze = may_propose = false;
+    propose_prefix(order(0), "a:");
+    assert_false(control_begins(node, order(1))); /* C1 */
+    turn();
+    assert_int_equal(frozen, 0);
+    assert_true(node->wake <= node->clock + 5 * QR_MILLISECOND);
+    may_freeze = true;
+    turn();
+    turn();
+    assert_true(frozen == 1 && proposed == 0);
+    may_propose = true;
+    has_room = false;
+    turn();
+    assert_int_equal(proposed, 0);
+    has_room = true;
+    turn();
+    assert_true(proposed == 1 && thawed == 0);
+    assert_int_equal(clients[0].answers, 0);
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(thawed, 1);
+    assert_string_equal(said(0), "+OK\r\n");
+    assert_int_equal(begun_count, 1); /* the next in line */
+}
+
+static void a_prefix_that_stays_is_not_frozen_C3(void **state)
+{
+    (void)state;
+    control_watch(node);
+    turn();
+    learn_prefix("a:");
+    assert_int_equal(renewed, 1);
+    propose_prefix(order(0), "a:");
+    assert_true(proposed == 1 && frozen == 0);
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(thawed, 0);
+    struct edit edit = { 0 }; /* it goes with its keyspace */
+    edit_drop(&edit, MAP_RECORD_KEYSPACE, 16);
+    learn_prefix("a:");
+    control_propose(node, order(1), &edit, 0);
+    turn();
+    assert_int_equal(frozen, 1);
+}
+
+static void who_leads_no_more_gives_the_order_back_C3(void **state)
+{
+    (void)state;
+    turn();
+    may_propose = false;
+    propose_prefix(order(0), "a:");
+    turn();
+    assert_int_equal(frozen, 1);
+    outlook.role = ROLE_FOLLOWER;
+    turn();
+    assert_true(given_back == 1 && proposed == 0 && thawed == 1);
+    assert_int_equal(given_back_with, STATUS_NOT_LEADER);
+    outlook.role = ROLE_LEADER;
+    propose_prefix(order(1), "a:"); /* and what is left at the end goes with the node */
+    turn();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_prefix_changes_when_no_node_goes_by_it_C3),
+        CASE(a_prefix_that_stays_is_not_frozen_C3),
+        CASE(who_leads_no_more_gives_the_order_back_C3),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

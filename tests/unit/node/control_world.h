@@ -1,0 +1,48 @@
+/* What control_test.c and control_prefix_test.c play around the control plane: the log, the
+ * engine's records, reports, other nodes and the orders themselves. */
+#ifndef TESTS_UNIT_NODE_CONTROL_WORLD_H
+#define TESTS_UNIT_NODE_CONTROL_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/control_internal.h"
+
+#define CLIENTS 8
+
+extern struct node *node;
+extern struct outlook outlook;
+extern bool has_room, known, led, figures;
+extern bool may_freeze, may_propose; /* as the other nodes stand */
+extern uint64_t version;             /* of the state in the engine */
+extern uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed;
+extern struct pending *begun[64];
+extern uint32_t begun_count;
+extern enum qr_status given_back_with;
+
+extern struct client_side {
+    struct stream stream;
+    struct reply out;
+    uint32_t answers;
+} clients[CLIENTS];
+
+int begin(void **state);
+int end(void **state);
+struct pending *order(int client);
+void turn(void);
+/* An order that may compose its change does. */
+void propose(struct pending *p, uint32_t keyspace);
+/* What was proposed has ended. */
+void decided(enum qr_status status, const char *error);
+void change(struct pending *p);
+const char *said(int client);
+/* Keyspace 16, "cart", has that prefix now. */
+void learn_prefix(const char *prefix);
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+#endif
