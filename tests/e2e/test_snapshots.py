@@ -63,8 +63,8 @@ def strand(cluster, node, keys=2000):
     """Ends the node, and goes on until the log has no more what it lacks."""
     held = number(node, "raft_last")
     node.kill()
-    leader = cluster.leader()
-    fill(leader, 0, keys)
+    fill(cluster.leader(), 0, keys)
+    leader = cluster.leader()  # beside other work it may have changed meanwhile
     wait_trimmed(leader, held + 1)
     return leader
 
