@@ -87,8 +87,8 @@ static void note_prefixes(struct span key, struct span value, const struct map *
     if (map_key_read(key, &named) != MAP_OK || named.kind != MAP_RECORD_KEYSPACE) {
         return;
     }
-    bool goes = value.n == 0;
-    qr_assert(goes || map_keyspace_read(named.number, value, &then) == MAP_OK);
+    bool reads = value.n == 0 || map_keyspace_read(named.number, value, &then) == MAP_OK;
+    qr_assert(reads); /* this node has written it */
     struct span from = prefix_of(map_keyspace(map, named.number));
     struct span to = prefix_of(&then);
     if (from.n == to.n && memcmp(from.p, to.p, to.n) == 0) {

@@ -34,7 +34,7 @@ qr_time raft_promise(struct raft *r, qr_time lease)
         return 0; /* L2 */
     }
     qr_time until = r->now + stretch(r, lease);
-    r->promise_until = until > r->promise_until ? until : r->promise_until;
+    r->promise_until = later(r->promise_until, until);
     return lease;
 }
 

@@ -33,7 +33,7 @@ static bool answer_under_lease(struct raft *r, struct effects *out, qr_req first
     if (r->commit < r->term_start || r->now >= end) {
         return false;
     }
-    r->lease_given = r->lease_given > end ? r->lease_given : end;
+    r->lease_given = later(r->lease_given, end);
     for (uint32_t i = 0; i < r->read_count; i++) { /* D3 */
         qr_assert(r->reads[i].slot <= r->commit);
         confirm(out, r->reads[i].first, r->reads[i].count, r->commit, end);

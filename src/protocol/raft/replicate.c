@@ -149,9 +149,8 @@ void raft_spare_heartbeats(struct raft *r)
         return;
     }
     qr_time last = r->beaten + r->limits.election / 2; /* clocks are compared by heartbeats alone */
-    qr_time due = r->now + r->limits.heartbeat;
-    due = due < last ? due : last;
-    r->heartbeat_due = due > r->heartbeat_due ? due : r->heartbeat_due; /* G4 */
+    qr_time due = earlier(r->now + r->limits.heartbeat, last);
+    r->heartbeat_due = later(r->heartbeat_due, due); /* G4 */
 }
 
 void raft_probe(struct raft *r, node_index to)
@@ -245,7 +244,7 @@ struct peer *raft_note_answer(struct raft *r, struct effects *out, node_index fr
         return NULL;
     }
     p->heard = r->now;
-    p->echoed = p->echoed > sent ? p->echoed : sent;
+    p->echoed = later(p->echoed, sent);
     p->round_echoed = max_u64(p->round_echoed, round);
     if (lease == r->limits.lease && sent > p->lease_from) {
         p->lease_from = sent;
