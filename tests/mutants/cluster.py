@@ -68,7 +68,7 @@ CLUSTER = [
     ("F7: the log knows a later epoch", "unit/cluster/follow", "follow.c",
      "if ((p->held & me) != 0 || view->epoch > p->epoch) {", "if ((p->held & me) != 0) {"),
     ("F10: leadership for one that is away", "unit/cluster/follow", "follow.c",
-     "(o->membership.voters & view->alive & node_bit(node)) != 0;",
+     "(o->membership.voters & view->able & node_bit(node)) != 0;",
      "(o->membership.voters & node_bit(node)) != 0;"),
     ("slots: an empty tag counts", "unit/cluster/slots", "slots.c",
      "if (close == NULL || close == open + 1) {", "if (close == NULL) {"),

@@ -155,12 +155,11 @@ TURNS = [
     ("control: who waits for figures waits on", "unit/node/control", "control.c",
      "if (known || now >= p->until) {", "if (known) {"),
     ("control: decided, and not answered before all know", "unit/node/control", "control.c",
-     "if (usable || now >= p->until || !replica_leads(node->zero->replica)) {",
-     "if (usable || !replica_leads(node->zero->replica)) {"),
+     "if (usable || now >= p->until) {", "if (usable) {"),
     ("control: OK before anybody leads", "unit/node/control", "control.c",
-     "bool usable = reports_know_version(node, p->slot) &&"
-     " (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted));",
-     "bool usable = reports_know_version(node, p->slot);"),
+     "(reports_know_version(node, p->slot) &&"
+     " (p->wanted == 0 || reports_keyspace_is_led(node, p->wanted)));",
+     "reports_know_version(node, p->slot);"),
     ("control: the map of the state before", "unit/node/control", "control.c",
      "control->version == engine_system_version(node->zero->engine);", "true;"),
     ("control: a newer record is passed over", "unit/node/control", "control.c",

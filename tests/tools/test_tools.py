@@ -155,3 +155,20 @@ def test_white_space_and_columns():
     assert not breaches(tidy.white_space, src__io__x_c="a\n")
     assert breaches(tidy.columns, src__io__x_c="a" * 101 + "\n")
     assert not breaches(tidy.columns, src__io__x_c="a" * 100 + "\n")
+
+
+def test_planted_bugs(monkeypatch):
+    monkeypatch.syspath_prepend(f"{ROOT}/tests/mutants")
+    import planted  # pylint: disable=import-outside-toplevel
+    rows = [("a bug", "unit/base/x", "x.c", "if (a &&\n b) {", "if (a) {")]
+    monkeypatch.setattr(planted, "LISTS", [("driver", "base", rows, True)])
+
+    def rotten(text, test="tests/unit/base/x_test.c"):
+        return " ".join(planted.rotten({"src/base/x.c": text, test: ""}))
+
+    assert not rotten("    if (a && b) {\n")  # white space may change
+    assert "0 places" in rotten("    if (b && a) {\n")
+    assert "2 places" in rotten("    if (a && b) {\n" * 2)
+    assert "no test" in rotten("    if (a && b) {\n", "tests/unit/base/y_test.c")
+    rows.append(("another", "unit/base/x", "x.c", "(a", "(a"))
+    assert "'another': changes nothing" in rotten("    if (a && b) {\n")

@@ -1,0 +1,90 @@
+"""The planted bugs: which text of which file each replaces by what, how that is found there, and
+whether all of them still apply.
+"""
+import os
+import re
+
+import cluster
+import driver
+import keeping
+import mutants
+import routing
+import turns
+
+# kind, folder below src, bugs, and whether the second word of each names its judge.
+LISTS = [
+    ("raft", "protocol/raft", mutants.RAFT, False),
+    ("log", "log", mutants.LOG, False),
+    ("fuzz", "", mutants.FUZZ, False),
+    ("cluster", "cluster", cluster.CLUSTER, True),
+    ("driver", "node", driver.DRIVER, True),
+    ("driver", "node", routing.ROUTING, True),
+    ("driver", "node", turns.TURNS, True),
+    ("driver", "node", keeping.KEEPING, True),
+]
+
+
+class Broken(Exception):
+    """The mutant says nothing: it does not apply, or does not compile."""
+
+
+class Bug:
+    """edits is a list of (path in the tree, old text, new text); judge is None or names one."""
+
+    def __init__(self, kind, folder, row, judged):
+        self.kind, self.name = kind, row[0]
+        self.judge = row[1] if judged else None
+        self.edits, path, parts = [], None, list(row[2 if judged else 1:])
+        while parts:
+            if re.fullmatch(r"[\w./]+\.[ch]", parts[0]):
+                path = os.path.normpath(os.path.join("src", folder, parts.pop(0)))
+            self.edits.append((path, parts.pop(0), parts.pop(0)))
+
+    def plant(self, texts):
+        """Replaces what `texts` holds of each path."""
+        for path, old, new in self.edits:
+            texts[path] = replaced(texts[path], path, old, new)
+
+
+def every():
+    return [Bug(kind, folder, row, judged) for kind, folder, rows, judged in LISTS for row in rows]
+
+
+def replaced(text, path, old, new):
+    # White space may have changed since, and a comment may have moved behind the line.
+    pattern = r"\s*".join(re.escape(word) for word in old.split())
+    found = re.findall(pattern, text)
+    if len(found) != 1:
+        raise Broken(f"does not apply: {len(found)} places in {os.path.basename(path)} read: {old}")
+    return re.sub(pattern, lambda match: new, text)
+
+
+def judge_is_there(judge, texts):
+    """`unit/node/members` is a program, `e2e/members::test_x` one test of a file."""
+    if judge is None or judge == "clusters":
+        return True
+    if judge.startswith("unit/"):
+        return f"tests/{judge}_test.c" in texts
+    area, _, test = judge.removeprefix("e2e/").partition("::")
+    return f"def {test.partition('[')[0]}(" in texts.get(f"tests/e2e/test_{area}.py", "")
+
+
+def rotten(texts):
+    """One line per bug that says nothing any more; `texts` holds all files by their path."""
+    names = set()
+    for bug in every():
+        planted = {path: texts.get(path, "") for path, _, _ in bug.edits}
+        try:
+            bug.plant(planted)
+            wrong = None
+        except Broken as error:
+            wrong = str(error)
+        if wrong is None and any(text == texts[path] for path, text in planted.items()):
+            wrong = "changes nothing"
+        if not judge_is_there(bug.judge, texts):
+            wrong = f"there is no test {bug.judge}"
+        if bug.name in names:
+            wrong = "the name is used twice"
+        names.add(bug.name)
+        if wrong is not None:
+            yield f"the planted bug '{bug.name}': {wrong}"
