@@ -1,4 +1,4 @@
-"""The tools that decide whether a change is good: the test runner and tidy."""
+"""The tools that decide whether a change is good: the test runner, tidy, the instructions."""
 import importlib.machinery
 import importlib.util
 import os
@@ -10,8 +10,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.dont_write_bytecode = True
 
 
-def load(name):
-    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), f"{ROOT}/tools/{name}")
+def load(name, directory="tools"):
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"),
+                                                  f"{ROOT}/{directory}/{name}")
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
@@ -19,6 +20,7 @@ def load(name):
 
 runner = load("run-tests")
 tidy = load("tidy")
+instructions = load("instructions", "bench")
 
 
 # --- tools/run-tests ------------------------------------------------------------------------------
@@ -84,6 +86,87 @@ def test_a_missing_program_fails(tmp_path):
     entry = {"name": "gone", "cmd": [str(tmp_path / "gone")], "env": {}, "workdir": None,
              "suite": [], "is_parallel": True, "timeout": 30, "protocol": "tap"}
     assert runner.Program(str(tmp_path), entry).run().failed
+
+
+# A program that fails the first time only: the directory that it makes is its memory.
+ONCE = "echo 1..2; echo ok 1 - a; mkdir {} 2>/dev/null && echo not ok 2 - b || echo ok 2 - b"
+
+
+def run_like_main(tmp_path, capsys, scripts, suite="second-look"):
+    """The scripts as programs of a run: how it went, and what was printed."""
+    entry = {"env": {}, "workdir": str(tmp_path), "suite": ["quorate:" + suite],
+             "is_parallel": True, "timeout": 30, "protocol": "tap"}
+    programs = [runner.Program(str(tmp_path), dict(entry, name=f"p{number}",
+                                                   cmd=["/bin/sh", "-c", script]))
+                for number, script in enumerate(scripts)]
+    runner.run_all(programs, 2)
+    good = runner.closing_line(runner.look_again(programs))
+    return good, capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture(name="second_looks")
+def allow_second_looks(monkeypatch):
+    monkeypatch.delenv("QUORATE_SECOND_LOOK", raising=False)
+
+
+def test_what_passes_alone_is_told_as_unsteady(tmp_path, capsys, second_looks):
+    good, lines = run_like_main(tmp_path, capsys, [ONCE.format("m"), "echo 1..1; echo ok 1"])
+    assert good and lines[-1] == "3 passed, 0 failed"
+    assert lines[-2] == f"1 unsteady: {tmp_path.name}: p0: b"
+    assert any(line.startswith(f"FAIL {tmp_path.name}: p0 (1 passed") for line in lines)
+    assert "    | not ok 2 - b" in lines and "  FAILED b" in lines
+    assert any(line.startswith(f"UNSTEADY {tmp_path.name}: p0 (2 passed") for line in lines)
+    assert "not ok 2 - b" in (tmp_path / "test-logs" / "p0.first.txt").read_text()
+    assert "not ok" not in (tmp_path / "test-logs" / "p0.txt").read_text()
+
+
+def test_what_fails_twice_fails(tmp_path, capsys, second_looks):
+    good, lines = run_like_main(
+        tmp_path, capsys, ["echo >>runs; echo 1..1; echo not ok 1 - c", ONCE.format("m")])
+    assert not good and lines[-1] == "2 passed, 1 failed"
+    assert lines[-2] == f"1 unsteady: {tmp_path.name}: p1: b"
+    assert lines[-3] == f"FAILED {tmp_path.name}: p0: c"
+    assert (tmp_path / "runs").read_text() == "\n\n"
+
+
+def test_three_have_no_second_look(tmp_path, capsys, second_looks):
+    good, lines = run_like_main(tmp_path, capsys, [ONCE.format(name) for name in "mno"])
+    assert not good and lines[-1] == "3 passed, 3 failed"
+    assert not any("UNSTEADY" in line or "unsteady" in line for line in lines)
+
+
+@pytest.mark.parametrize("script, suite", [
+    (ONCE, "unit"), (ONCE, "e2e"),
+    (ONCE + "; echo '# panic: src/node/node.c:12: a < b'", "second-look"),
+    (ONCE + "; echo '# ERROR: AddressSanitizer: heap-use-after-free'", "second-look"),
+    (ONCE + "; echo '# src/a.c:1:2: runtime error: overflow'", "second-look"),
+    (ONCE + "; echo '# 1 key: NOT linearizable'", "second-look"),
+    (ONCE + "; echo '# wrong: once:7 of client 1: acknowledged, but not there'", "second-look"),
+])
+def test_what_no_machine_excuses_has_no_second_look(tmp_path, capsys, second_looks, script, suite):
+    good, lines = run_like_main(tmp_path, capsys, [script.format("m")], suite)
+    assert not good and lines[-1] == "1 passed, 1 failed"
+
+
+def test_second_looks_can_be_switched_off(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("QUORATE_SECOND_LOOK", "no")
+    good, lines = run_like_main(tmp_path, capsys, [ONCE.format("m")])
+    assert not good and lines[-1] == "1 passed, 1 failed"
+
+
+# --- bench/instructions ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counts, good, runs", [
+    ([{"a": 105, "b": 95}], True, 1),
+    ([{"a": 115, "b": 95}, {"a": 101, "b": 130}], True, 2),  # b was within in the first
+    ([{"a": 115, "b": 95}, {"a": 108, "b": 95}], False, 2),
+    ([{"a": 105, "c": 95}], False, 1),
+])
+def test_a_figure_beyond_the_tolerance_is_counted_twice(counts, good, runs):
+    left = list(counts)
+    assert instructions.check(lambda: left.pop(0), {"a": 100, "b": 100}) == good
+    assert len(counts) - len(left) == runs
 
 
 # --- tools/tidy -----------------------------------------------------------------------------------
