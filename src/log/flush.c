@@ -203,6 +203,7 @@ bool log_flush(struct log *log)
     if (log->failed || log->damaged) {
         return false;
     }
+    segment_let_go(log);
     log_close_batch(log);
     janitor_kick(log);
     if (!inline_pays(log)) {

@@ -260,6 +260,7 @@ static void job_done(void *context)
         if (log->flush_wanted) {
             log_write_next(log);
         }
+        segment_find_dead(log); /* what was trimmed while others were let go */
         janitor_kick(log);
     }
 }

@@ -144,6 +144,7 @@ struct segment *segment_push(struct log *log);
 void segment_begin(struct log *log, uint64_t generation, uint64_t first, uint64_t need);
 bool segment_adopt(struct log *log, struct segment *segment);
 void segment_find_dead(struct log *log);
+void segment_let_go(struct log *log);
 struct segment *segment_of(const struct log *log, uint64_t offset);
 
 /* janitor.c */

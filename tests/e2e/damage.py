@@ -27,6 +27,8 @@ def records(node):
             continue
         first, = struct.unpack_from("<Q", data, 40)
         generation, = struct.unpack_from("<Q", data, 32)
+        if generation != int(os.path.basename(path)[:16], 16):
+            continue  # named ahead for the next segment: what it holds is of an earlier life
         body, = struct.unpack_from("<I", data, 80)
         at = body
         while at + 64 <= len(data) and data[at:at + 4] == b"QQRB":

@@ -414,6 +414,9 @@ RAFT = [
 LOG = [
     ("the segment of an open hole is let go", "segments.c",
      "lacks_entries(log)) {", "false) {"),
+    ("a quiet log keeps what was trimmed last", "flush.c", "    segment_let_go(log);\n", ""),
+    ("what was trimmed while segments go is forgotten", "janitor.c",
+     "        segment_find_dead(log); /*", "        /*"),
     ("recovery ignores the synced mark", "recover.c",
      "mark = max_u64(mark, r->stated);", "mark = 0;"),
     ("what a lost beginning states is not heard", "recover.c",

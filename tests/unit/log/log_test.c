@@ -189,13 +189,42 @@ static void a_group_that_pins_the_log_is_named(void **state)
     assert_int_equal(stats.pin_group, 5);
     log_trim(rig.log, 5, 1, 1);
     rig_flush(&rig);
-    log_state(rig.log, 1, SPAN_LITERAL("x")); /* the next batch states that the trim is on disk */
-    rig_flush(&rig);
+    rig_flush(&rig); /* this batch states that the trim is on disk */
     disk_settle(rig.disk);
     log_stats(rig.log, &stats);
     assert_int_equal(stats.segments, 1);
     rig_restart(&rig, LOG_OPEN_OK);
     assert_int_equal(rig_group(&rig, 5).base_slot, 1);
+    rig_stop(&rig);
+}
+
+static void what_was_trimmed_last_goes_though_nothing_more_is_written(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 128 * KIB);
+    struct log_stats stats;
+    for (qr_slot slot = 1; slot <= 1000; slot++) {
+        rig_append(&rig, 1, slot, 1);
+        rig_append(&rig, 2, slot, 1);
+        rig_flush(&rig);
+    }
+    log_trim(rig.log, 1, 1000, 1);
+    log_trim(rig.log, 2, 500, 1);
+    rig_flush(&rig);
+    log_trim(rig.log, 2, 1000, 1); /* while the first ones go */
+    for (int turn = 0; turn < 50; turn++) {
+        rig_flush(&rig);
+        (void)disk_step(rig.disk);
+    }
+    log_stats(rig.log, &stats);
+    assert_int_equal(stats.segments, 1);
+    uint64_t position = log_position(rig.log);
+    rig_flush(&rig);
+    disk_settle(rig.disk);
+    assert_int_equal(log_position(rig.log), position); /* then it is idle */
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_int_equal(rig_group(&rig, 2).base_slot, 1000);
     rig_stop(&rig);
 }
 
@@ -531,6 +560,7 @@ int main(void)
         cmocka_unit_test(the_last_state_counts),
         cmocka_unit_test(trimmed_segments_are_used_again),
         cmocka_unit_test(a_group_that_pins_the_log_is_named),
+        cmocka_unit_test(what_was_trimmed_last_goes_though_nothing_more_is_written),
         cmocka_unit_test(a_snapshot_moves_the_base_beyond_the_end),
         cmocka_unit_test(rosters_are_known_by_slot),
         cmocka_unit_test(a_reset_drops_everything),
