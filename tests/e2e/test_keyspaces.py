@@ -152,6 +152,22 @@ def test_lag_is_told_of_the_replica_that_has_it_U53(three):
     leader.call("KEYSPACE", "DROP", "late", "FORCE")
 
 
+def test_the_rate_is_of_late_and_over_all_partitions(three):
+    """What the leaders of the partitions have told; a read counts as a write does."""
+    node = three.nodes[0]
+    node.call("KEYSPACE", "CREATE", "rated", "STRATEGY", "raft", "PARTITIONS", "3")
+    with node.connect() as client:
+        client.call("SELECT", "rated")
+
+        def is_told(word):
+            client.pipeline([(word, f"k{i}", "v")[:2 + (word == "SET")] for i in range(60)])
+            return stats(node, "rated")["ops_per_sec"] > 100
+        for word in ("SET", "GET"):
+            wait_for(lambda w=word: is_told(w), f"{word} is counted")
+            wait_for(lambda: stats(node, "rated")["ops_per_sec"] == 0, "and is over")
+    node.call("KEYSPACE", "DROP", "rated", "FORCE")
+
+
 def test_help_and_docs_name_every_subcommand(three):
     node = three.nodes[0]
     lines = " ".join(map(as_text, node.call("KEYSPACE", "HELP")))

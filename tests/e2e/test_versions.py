@@ -2,12 +2,14 @@
 more. Until FINALIZE nothing of that level can be asked for and all execute the same; afterwards
 this version may not take part any more, and says so."""
 import os
+import re
 import time
 
 import pytest
 
 from cluster import PATIENCE, Cluster, wait_for
 from loadgen import LoadGenerator
+from peer import crc32c
 from resp import Closed, Error, as_row, as_rows, as_text
 from test_members import GrowingCluster, members, start_joined
 
@@ -32,6 +34,15 @@ def start_as(node, environment):
 def identity(node):
     with open(os.path.join(node.directory, "identity")) as file:
         return file.read()
+
+
+def forget_level(node, level):
+    """As if it had been killed before it noted down the level that is active."""
+    path = os.path.join(node.directory, "identity")
+    head = re.sub(r"^level \d+$", f"level {level}", identity(node), flags=re.M)
+    head = head[:head.index("crc32c ")]
+    with open(path, "w") as file:
+        file.write(f"{head}crc32c {crc32c(head.encode()):08x}\n")
 
 
 def digests(cluster):
@@ -117,8 +128,15 @@ def test_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_behind_finaliz
         assert late.wait() != 0
         assert ("belongs to a cluster whose level is 3 by now, and this version knows levels up to "
                 "2: start the newer version, there is no way back") in late.log()
+        forget_level(late, 2)  # it hears of the level from the records then, and loses nothing
+        late.start()
+        assert late.wait() == 1
+        assert ("the cluster is of a level that this version does not know: start a newer "
+                "version") in late.log()
         start_as(late, NEXT)
         cluster.wait_ready()
+        assert len(digests(cluster)) == 1
+        assert "level 3\n" in identity(late)
 
 
 def test_finalize_waits_for_nobody_and_needs_all():

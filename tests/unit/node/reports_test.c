@@ -209,15 +209,20 @@ static int end(void **state)
     return 0;
 }
 
-/* Both have turns for half a second. */
-static void live(void)
+/* Both have so many turns, 10 ms apart. */
+static void live_for(int turns)
 {
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < turns; i++) {
         for (int n = 0; n < 2; n++) {
             nodes[n].node.clock += 10 * QR_MILLISECOND;
             reports_turn(&nodes[n].node, nodes[n].node.clock);
         }
     }
+}
+
+static void live(void)
+{
+    live_for(50);
 }
 
 static void connect_again(void)
@@ -365,6 +370,32 @@ static void test_a_new_connection_knows_no_level_until_it_says_so(void **state)
     assert_true(reports_know_version(&zero->node, 5));
 }
 
+/* KEYSPACE STATS: the sum over the partitions, of the last while and no longer. */
+static void test_rates_are_told_and_end(void **state)
+{
+    (void)state;
+    struct keyspace_use use;
+    know_keyspace(zero);
+    know_keyspace(other);
+    live();
+    reports_use(&zero->node, 16, &use);
+    assert_true(use.ops == 0 && use.refused == 0);
+    for (int i = 0; i < 100; i++) {
+        other->partition[1].quota.ops += 3;
+        other->partition[2].quota.ops += 4;
+        other->partition[2].quota.refused += 2;
+        reporting_note(&other->partition[1]);
+        reporting_note(&other->partition[2]);
+        live_for(1);
+    }
+    reports_use(&zero->node, 16, &use);
+    assert_in_range(use.ops, 650, 750);
+    assert_in_range(use.refused, 180, 220);
+    live(); /* without a turn of theirs */
+    reports_use(&zero->node, 16, &use);
+    assert_true(use.ops == 0 && use.refused == 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -375,6 +406,7 @@ int main(void)
         TEST(test_what_was_on_its_way_when_the_connection_closed_is_told_anew),
         TEST(test_partitions_that_the_leader_does_not_know_yet_are_kept),
         TEST(test_partitions_that_were_dropped_are_forgotten),
+        TEST(test_rates_are_told_and_end),
         TEST(test_clients_that_are_not_counted_may_be_of_any_keyspace),
         TEST(test_a_new_connection_knows_no_level_until_it_says_so),
     };
