@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/number.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,49 +297,59 @@ static uint32_t count_replicas(struct status *s, struct span nodes)
     return away;
 }
 
-static void list(struct status *s, const struct status_keyspace *k, const struct tree *t,
-                 uint32_t item, const char *why)
+/* Counts the partition, and lists it when it needs a look. Its leader may be who led last. */
+static void judge(struct status *s, struct status_sick *p, bool moving)
 {
-    if (s->listed_count == STATUS_LISTED_MAX) {
-        return;
+    struct status_node *node = node_of(s, p->leader);
+    uint32_t away = count_replicas(s, span_of(p->nodes, strlen(p->nodes)));
+    bool led = node != NULL && strcmp(node->state, "up") == 0;
+    if (led) {
+        node->leaders++;
+    } else {
+        p->leader = 0;
     }
-    struct status_sick *sick = &s->listed[s->listed_count++];
-    (void)snprintf(sick->keyspace, sizeof sick->keyspace, "%s", k->name);
-    (void)snprintf(sick->why, sizeof sick->why, "%s", why);
-    COPY(sick->slots, field_text(t, item, "slots"));
-    COPY(sick->nodes, field_text(t, item, "nodes"));
-    sick->partition = field_number(t, item, "partition");
-    sick->group = field_number(t, item, "group");
-    sick->leader = field_number(t, item, "leader");
+    s->sick[SICK_NO_LEADER] += !led;
+    s->sick[SICK_REPLICA_AWAY] += away > 0;
+    s->sick[SICK_MOVING] += moving;
+    const char *why = !led                 ? moving ? "no leader, moving" : "no leader"
+                      : moving && away > 0 ? "moving, a replica away"
+                      : away > 1           ? "replicas away"
+                                           : NULL;
+    if (why != NULL && s->listed_count < STATUS_LISTED_MAX) {
+        (void)snprintf(p->why, sizeof p->why, "%s", why);
+        s->listed[s->listed_count++] = *p;
+    }
 }
 
 static void take_partition(struct status *s, const struct status_keyspace *k, const struct tree *t,
                            uint32_t item)
 {
-    int64_t leader = field_number(t, item, "leader");
-    struct status_node *node = node_of(s, leader);
-    uint32_t away = count_replicas(s, field_text(t, item, "nodes"));
-    bool moving = is_text(field_text(t, item, "state"), "moving");
-    if (node == NULL || strcmp(node->state, "up") != 0) {
-        leader = 0; /* who led last, and is gone */
-    } else {
-        node->leaders++;
+    struct status_sick p = { .partition = field_number(t, item, "partition"),
+                             .group = field_number(t, item, "group"),
+                             .leader = field_number(t, item, "leader") };
+    (void)snprintf(p.keyspace, sizeof p.keyspace, "%s", k->name);
+    COPY(p.slots, field_text(t, item, "slots"));
+    COPY(p.nodes, field_text(t, item, "nodes"));
+    judge(s, &p, is_text(field_text(t, item, "state"), "moving"));
+}
+
+/* Keyspace 0's: every node has it. */
+static void take_group_0(struct status *s)
+{
+    struct status_sick p = { .keyspace = "default", .slots = "0-16383", .leader = s->leader };
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        n += (size_t)snprintf(p.nodes + n, sizeof p.nodes - n, "%s%" PRId64, i > 0 ? "," : "",
+                              s->nodes[i].id);
+        n = n < sizeof p.nodes ? n : sizeof p.nodes - 1;
     }
-    s->sick[SICK_NO_LEADER] += leader == 0;
-    s->sick[SICK_REPLICA_AWAY] += away > 0;
-    s->sick[SICK_MOVING] += moving;
-    if (leader == 0) {
-        list(s, k, t, item, moving ? "no leader, moving" : "no leader");
-    } else if (moving && away > 0) {
-        list(s, k, t, item, "moving, a replica away");
-    } else if (away > 1) {
-        list(s, k, t, item, "replicas away");
-    }
+    judge(s, &p, false);
 }
 
 static void take_partitions(struct status *s, struct talk *talk)
 {
     char line[128];
+    take_group_0(s);
     for (uint32_t i = 0; i < s->keyspace_count; i++) {
         const struct status_keyspace *k = &s->keyspaces[i];
         s->partitions += (uint64_t)k->partitions;
@@ -354,10 +365,6 @@ static void take_partitions(struct status *s, struct talk *talk)
         for (uint32_t left = tree_length(t, placement); left > 0; left--, at = t->items[at].end) {
             take_partition(s, k, t, at);
         }
-    }
-    for (uint32_t i = 0; i < s->node_count; i++) { /* group 0 */
-        s->nodes[i].replicas++;
-        s->nodes[i].leaders += s->nodes[i].leads;
     }
 }
 

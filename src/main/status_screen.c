@@ -161,12 +161,10 @@ static void print_sick(const struct status *s, uint32_t width, FILE *out)
         return;
     }
     table_count_text(s->partitions, count);
-    (void)fprintf(out,
-                  "partitions of %s: without a leader %llu, with a replica away %llu, "
-                  "moving %llu%s\n",
+    (void)fprintf(out, "partitions of %s: no leader %llu, replica away %llu, moving %llu\n%s",
                   count, (ull)s->sick[SICK_NO_LEADER], (ull)s->sick[SICK_REPLICA_AWAY],
                   (ull)s->sick[SICK_MOVING],
-                  s->listed_count == STATUS_LISTED_MAX ? "; the first of them" : "");
+                  s->listed_count == STATUS_LISTED_MAX ? "the first of them:\n" : "");
     if (s->listed_count == 0) {
         return;
     }
@@ -221,14 +219,13 @@ static void print_moves(const struct status_moves *m, uint32_t width, FILE *out)
     table_bytes_text((uint64_t)m->bytes_left, left);
     table_bytes_text((uint64_t)m->bytes_per_second, speed);
     table_bytes_text((uint64_t)m->rate, rate);
-    (void)fprintf(
-        out, "moves: %" PRId64 " under way, %" PRId64 " to begin, %s left; %s/s on average%s%s%s",
-        m->under_way, m->left, left, speed, m->rate > 0 ? ", rate " : "", m->rate > 0 ? rate : "",
-        m->rate > 0 ? "/s" : "");
+    (void)fprintf(out,
+                  "moves: %" PRId64 " under way, %" PRId64 " to begin, %s left at %s/s%s%s%s\n",
+                  m->under_way, m->left, left, speed, m->rate > 0 ? " (rate " : "",
+                  m->rate > 0 ? rate : "", m->rate > 0 ? "/s)" : "");
     if (m->stuck > 0) {
-        (void)fprintf(out, "; %" PRId64 " have nowhere to go", m->stuck);
+        (void)fprintf(out, "moves with nowhere to go: %" PRId64 "\n", m->stuck);
     }
-    (void)fputs("\n", out);
     if (m->listed_count == 0) {
         return;
     }

@@ -103,9 +103,9 @@ def test_a_partition_without_a_majority_is_named():
             if node is not left:
                 node.kill()
         found = wait_for(
-            lambda: (lambda s: s["partitions"]["without_leader"] == 3 and s)(status(left)),
+            lambda: (lambda s: s["partitions"]["without_leader"] == 4 and s)(status(left)),
             "it knows that nobody leads", 20)
-        assert found["partitions"]["with_replica_away"] == 3
+        assert found["partitions"]["with_replica_away"] == 4
         assert all(row["why"].startswith("no leader") for row in found["partitions"]["listed"])
 
 
