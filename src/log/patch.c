@@ -134,7 +134,7 @@ static void settle_term(struct group *g, qr_slot slot, qr_term term)
 static bool only_restated(const struct group *g, qr_slot from, qr_slot slot)
 {
     struct lost lost;
-    from = max_u64(from, g->base_slot + 1);
+    qr_assert(from > g->base_slot); /* no run of terms begins before the log does */
     return group_next_lost(g, from, slot, &lost) && lost.lo == from && lost.hi >= slot &&
            lost.run->offset == RUN_MISSING;
 }
