@@ -5,6 +5,7 @@ import os
 import re
 
 import cluster
+import damage
 import driver
 import keeping
 import mutants
@@ -21,6 +22,7 @@ LISTS = [
     ("driver", "node", routing.ROUTING, True),
     ("driver", "node", turns.TURNS, True),
     ("driver", "node", keeping.KEEPING, True),
+    ("driver", "node", damage.DAMAGE, True),
 ]
 
 

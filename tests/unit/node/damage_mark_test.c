@@ -6,187 +6,22 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "cluster/map.h"
-#include "node/alarm.h"
-#include "node/checkpoint.h"
-#include "node/checkpoint_place.h"
-#include "node/damage.h"
-#include "node/keeper.h"
-#include "node/node.h"
-#include "tests/unit/log/disk.h"
+#include "damage_world.h"
 
-#define GROUPS 12u /* group 0, and some of a keyspace */
-#define SEEDS 40u
-
-struct replica {
-    struct roster roster;
-    struct outlook outlook;
-};
-
-static struct node node;
-static struct partition partition[GROUPS];
-static struct partition *all[GROUPS];
-static struct replica replica[GROUPS];
-static bool complete;
-static uint32_t lines, raised, evidence_dropped;
-static char last_line[800];
-
-/* --- The rest of the node ------------------------------------------------------------------- */
-
-void node_log(struct node *of, enum node_log_level level, const char *format, ...)
-{
-    (void)of, (void)level;
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(last_line, sizeof last_line, format, arguments);
-    va_end(arguments);
-    lines++;
-}
-
-void node_fail(struct node *of, const char *why)
-{
-    assert_non_null(why);
-    of->failed = true;
-}
-
-void alarm_raise(struct node *of, enum alarm_kind kind, const char *format, ...)
-{
-    char text[400];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    raised += alarms_raise(&of->alarms, kind, of->identity.node_id, 1, text) != NULL;
-}
-
-void alarm_clear(struct node *of, enum alarm_kind kind)
-{
-    (void)alarms_clear(&of->alarms, kind, of->identity.node_id, 2);
-}
-
-const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
-{
-    *slot = 1;
-    return &r->roster;
-}
-
-node_index replica_me(const struct replica *r)
-{
-    (void)r;
-    return 1;
-}
-
-void replica_outlook(const struct replica *r, struct outlook *out)
-{
-    *out = r->outlook;
-}
-
-qr_slot keeper_slot(const struct keeper *keeper)
-{
-    (void)keeper;
-    return 1;
-}
-
-void log_drop_damaged(struct log *log)
-{
-    (void)log;
-    evidence_dropped++;
-}
-
-bool holding_is_complete(struct node *of)
-{
-    (void)of;
-    return complete;
-}
-
-void schedule_wake(struct partition *p)
-{
-    (void)p;
-}
-
-/* --- Tools ---------------------------------------------------------------------------------- */
-
-/* A start on that disk, which is the test's from now on. */
+/* A start on that disk, which is the node's from now on. */
 static void start(struct io *disk)
 {
-    if (node.io != NULL) {
-        disk_free(node.io);
-    }
-    if (node.map != NULL) {
-        map_free(node.map);
-    }
-    node = (struct node){ .io = disk, .map = map_new(), .zero = &partition[0] };
-    node.identity.node_id = 102;
-    strcpy(node.config.dir, "d");
-    alarms_init(&node.alarms, 102);
-    node.partitions.all = all;
-    node.partitions.count = GROUPS;
-    for (uint32_t i = 0; i < GROUPS; i++) {
-        all[i] = &partition[i];
-        partition[i] =
-            (struct partition){ .node = &node, .group = i, .replica = &replica[i], .awake = true };
-        replica[i] = (struct replica){ .roster.members.voters = 7 };
-    }
-    complete = false;
-    lines = raised = evidence_dropped = 0;
+    damage_world(disk);
     assert_int_equal(damage_look_for_mark(&node), 0);
     for (uint32_t i = 1; i < GROUPS; i++) {
         damage_look_for_own_mark(&partition[i]);
         replica[i].outlook.forgetful = partition[i].lost;
     }
     replica[0].outlook.forgetful = node.forgetful;
-}
-
-/* The machine may lose power now: how many of so many times the group would be marked then. */
-static uint32_t marked_after_power_loss(uint32_t group)
-{
-    struct io *disk = node.io;
-    uint32_t n = 0;
-    for (uint32_t seed = 0; seed < SEEDS; seed++) {
-        struct rng rng = rng_from(seed);
-        struct partition was = partition[group];
-        node.io = disk_after_power_loss(disk, &rng);
-        partition[group].marked = partition[group].lost = false;
-        uint32_t lost = node.harm.lost;
-        if (group == 0) {
-            bool forgetful = node.forgetful, lost_log = node.lost_log;
-            assert_int_equal(damage_look_for_mark(&node), 0);
-            n += node.forgetful;
-            node.forgetful = forgetful;
-            node.lost_log = lost_log;
-        } else {
-            damage_look_for_own_mark(&partition[group]);
-            n += partition[group].marked;
-        }
-        node.harm.lost = lost;
-        partition[group] = was;
-        disk_free(node.io);
-    }
-    node.io = disk;
-    return n;
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    memset(&node, 0, sizeof node);
-    struct io *disk = disk_new();
-    disk_advance(disk, 100 * QR_SECOND);
-    start(disk);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    disk_free(node.io);
-    map_free(node.map);
-    return 0;
 }
 
 static void all_turn(qr_time elapse)
