@@ -15,11 +15,13 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
-from cluster import PATIENCE, Cluster, parse_info, wait_for
+from cluster import CALM, PATIENCE, Cluster, parse_info, wait_for
+from machine import Stalls
 from resp import Connection, Error, as_text
 
 KILLS = int(os.environ.get("QUORATE_KILLS", "5"))
-GAP_MAX_S = 1.0  # of writes that are acknowledged, around a kill
+GAP_MAX_S = 1.0  # of writes that are acknowledged, around a kill, on a machine that goes on
+GAP_SEEN_S = 0.1
 # redis-py 4.3.4 asks a dead node of a cluster five times, at intervals of 0.25 s, before it asks
 # another one who leads; and then it fails when it copies a lock of its own, so that an application
 # needs a new client. ioredis and node-redis are held to GAP_MAX_S by tests/clients.
@@ -30,7 +32,7 @@ KEYS = 16        # of different slots
 
 @pytest.fixture(name="facades", scope="module")
 def fixture_facades():
-    with Cluster(3, cluster_ports=True) as cluster:
+    with Cluster(3, CALM, cluster_ports=True) as cluster:
         yield cluster
 
 
@@ -225,13 +227,13 @@ def test_redis_py_asks_the_sentinels(facades):
 
 class Journal(threading.Thread):
     """Writes without pause, and again what failed, until it is told to stop; remembers what was
-    acknowledged and the longest time between two of those."""
+    acknowledged and the longest times between two of those."""
 
     def __init__(self, name, connect, allowed):
         super().__init__(daemon=True)
         self.label, self.connect, self.allowed = name, connect, allowed
         self.client = connect()
-        self.acknowledged, self.longest, self.failed, self.errors = 0, 0.0, 0, {}
+        self.acknowledged, self.gaps, self.failed, self.errors = 0, [(0.0, 0.0)], 0, {}
         self.last = {}
         self.stopping = threading.Event()
 
@@ -246,7 +248,8 @@ class Journal(threading.Thread):
                 self.note(error)
                 continue
             now = time.monotonic()
-            self.longest = max(self.longest, now - before)
+            if now - before > GAP_SEEN_S:
+                self.gaps.append((before, now))
             before = now
             self.last[key] = value
             self.acknowledged = value
@@ -271,6 +274,15 @@ class Journal(threading.Thread):
         self.join(30 * PATIENCE)
         assert not self.is_alive()
 
+    def judge(self, stalls, kills):
+        """No gap is longer than is allowed, beside what the machine took of it."""
+        longest = max(self.gaps, key=lambda gap: gap[1] - gap[0] - stalls.within(*gap))
+        took, stood = longest[1] - longest[0], stalls.within(*longest)
+        print(f"figure: {self.label}: {self.acknowledged} acknowledged, longest gap "
+              f"{took * 1000:.0f} ms, the machine stood for {stood * 1000:.0f} of them, "
+              f"in {kills} kills, {self.failed} failed: {self.errors}")
+        assert took - stood <= self.allowed, self.label
+
     def lost(self, node):
         """A later write of the key may have been applied without an answer."""
         return {key: value for key, value in self.last.items()
@@ -288,7 +300,7 @@ def clients_of(cluster):
 
 
 def test_stock_clients_follow_every_kill_within_a_second():
-    with Cluster(3, cluster_ports=True) as cluster:
+    with Cluster(3, cluster_ports=True) as cluster, Stalls(cluster.directory) as stalls:
         journals = clients_of(cluster)
         for journal in journals:
             journal.start()
@@ -304,14 +316,11 @@ def test_stock_clients_follow_every_kill_within_a_second():
             cluster.wait_applied()
         for journal in journals:
             journal.stop()
-            print(f"figure: {journal.label}: {journal.acknowledged} acknowledged, longest gap "
-                  f"{journal.longest * 1000:.0f} ms in {KILLS} kills, {journal.failed} failed: "
-                  f"{journal.errors}")
         cluster.wait_applied()
         for journal in journals:
             for node in cluster.nodes:
                 assert journal.lost(node) == {}
-            assert journal.longest <= journal.allowed, journal.label
+            journal.judge(stalls, KILLS)
 
 
 def test_a_killed_leader_is_replaced_without_waiting_for_time_outs():
@@ -345,7 +354,7 @@ def writes_everywhere(node):
 def test_nobody_is_sent_to_a_node_that_was_just_killed():
     """What is asked first and answered after the leader died, but before its end was read: a node
     that was stopped meanwhile finds the questions in front (scenario: kill -9 of a leader)."""
-    with Cluster(3, cluster_ports=True) as cluster:
+    with Cluster(3, CALM, cluster_ports=True) as cluster:
         leader, (follower, _) = cluster.leader(), cluster.followers()
         wait_for(lambda: master_by_slots(follower)[1] == leader.cluster_port, "the leader is known")
         with Connection(follower.cluster_port) as views, \
@@ -371,7 +380,8 @@ def read_events(connection, wanted, events):
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_sentinels_tell_of_a_switch(version):
-    with Cluster(3, cluster_ports=True) as cluster:
+    """Of one: nobody else takes over only because the machine is busy."""
+    with Cluster(3, CALM, cluster_ports=True) as cluster:
         leader, (follower, _) = cluster.leader(), cluster.followers()
         with Connection(follower.sentinel_port) as connection:
             if version == 3:
@@ -398,7 +408,7 @@ def current_epoch(node):
 
 
 def test_the_epoch_grows_and_the_views_follow_when_leadership_moves():
-    with Cluster(3, cluster_ports=True) as cluster:
+    with Cluster(3, CALM, cluster_ports=True) as cluster:
         leader = cluster.leader()
         before = current_epoch(leader)
         assert leader.call("FAILOVER") == "OK"
@@ -482,9 +492,10 @@ def test_slots_of_sixteen_partitions_are_those_of_their_leaders():
 
 
 def test_a_cluster_client_of_sixteen_partitions_follows_kills():
-    with sixteen_partitions() as cluster:
+    with sixteen_partitions() as cluster, Stalls(cluster.directory) as stalls:
         journal = Journal("partitions", lambda: RedisCluster(startup_nodes=cluster_nodes(cluster),
-                                                             socket_timeout=2), 0)
+                                                             socket_timeout=2),
+                          GAP_MAX_S + CLUSTER_OWN_S)
         journal.start()
         for victim in cluster.nodes:
             journal.wait_for_more(100)
@@ -494,10 +505,8 @@ def test_a_cluster_client_of_sixteen_partitions_follows_kills():
             wait_for(victim.try_info, f"node {victim.number} is back", 15)
             cluster.wait_applied()
         journal.stop()
-        print(f"figure: {journal.label}: {journal.acknowledged} acknowledged, longest gap "
-              f"{journal.longest * 1000:.0f} ms, {journal.failed} failed: {journal.errors}")
         with RedisCluster(startup_nodes=cluster_nodes(cluster), socket_timeout=5) as client:
             lost = {key: value for key, value in journal.last.items()
                     if int(client.get(key) or 0) < value}
         assert lost == {}
-        assert journal.longest <= GAP_MAX_S + CLUSTER_OWN_S
+        journal.judge(stalls, len(cluster.nodes))

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import CALM, Cluster, wait_for
 from loadgen import LoadGenerator
 from resp import Error, as_row, as_text, encode
 
@@ -32,7 +32,7 @@ def create(cluster, name, *options):
 @pytest.fixture(scope="module")
 def four():
     """Four nodes, three replicas each: every node is without a replica of some."""
-    with Cluster(4) as cluster:
+    with Cluster(4, CALM) as cluster:
         create(cluster, "parts", "PARTITIONS", PARTITIONS, "REPLICAS", 3)
         create(cluster, "routed", "PARTITIONS", 4, "PREFIX", "routed:")
         yield cluster

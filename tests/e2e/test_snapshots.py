@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import CALM, Cluster, wait_for
 from damage import flip, write_at
 from loadgen import LoadGenerator
 from resp import Error
@@ -18,7 +18,7 @@ from test_members import GrowingCluster, start_joined, wait_roles
 
 MIB = 1 << 20
 # The log keeps so little that whoever was away needs a snapshot.
-SHORT = ["--log-max-entries", "500", "--log-segment-bytes", "1mb"]
+SHORT = ["--log-max-entries", "500", "--log-segment-bytes", "1mb", *CALM]
 VALUE = 4000
 
 
@@ -111,7 +111,8 @@ def pulling(rate, beyond, size=3, keys=4000):
 
 def test_within_retention_the_log_is_enough():
     """Row L8: the log reaches back to where the member stood."""
-    with Cluster(3, ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb"]) as cluster:
+    options = ["--checkpoint-bytes", "256kb", "--log-segment-bytes", "256kb", *CALM]
+    with Cluster(3, options) as cluster:
         node = a_follower(cluster)
         node.kill()
         leader = cluster.leader()
@@ -128,7 +129,7 @@ def test_within_retention_the_log_is_enough():
 def test_the_log_is_trimmed_as_far_as_its_bound_asks(bound):
     """Row U25, by itself and although a member is away: entries, age, bytes. Checkpoints are taken
     for that, whatever checkpoint-bytes says (U23)."""
-    options = ["--log-segment-bytes", "1mb", "--checkpoint-bytes", "8gb", *bound]
+    options = ["--log-segment-bytes", "1mb", "--checkpoint-bytes", "8gb", *CALM, *bound]
     with Cluster(3, options) as cluster:
         a_follower(cluster).kill()
         leader = cluster.leader()
@@ -151,7 +152,7 @@ def test_the_log_is_trimmed_as_far_as_its_bound_asks(bound):
 
 def test_a_stopped_follower_costs_the_leader_no_memory():
     """U21: what it lacks is in the log, which is on disk."""
-    with Cluster(3, ["--log-max-bytes", "64mb", "--checkpoint-bytes", "32mb"]) as cluster:
+    with Cluster(3, ["--log-max-bytes", "64mb", "--checkpoint-bytes", "32mb", *CALM]) as cluster:
         node, leader = a_follower(cluster), cluster.leader()
         node.pause()
 
@@ -182,7 +183,7 @@ def has_caught_up(cluster, node):
 def test_beyond_retention_a_snapshot_under_load():
     """U15, U22: writes go on all the time, nothing is lost, and it does catch up. Scenario 41: no
     sooner is it there than it needs the next one."""
-    options = ["--log-max-entries", "3000", "--log-segment-bytes", "1mb"]
+    options = ["--log-max-entries", "3000", "--log-segment-bytes", "1mb", *CALM]
     with Cluster(3, options) as cluster, LoadGenerator(cluster, clients=6, rate=4000) as load:
         node = a_follower(cluster)
         load.wait_for_acknowledged(500)
@@ -397,8 +398,7 @@ def test_a_snapshot_of_another_cluster_is_refused():
     with Cluster(3, SHORT) as cluster:
         node = a_follower(cluster)
         leader = strand(cluster, node)
-        wait_for(lambda: number(leader, "raft_last") - number(leader, "checkpoint_slot") < 5,
-                 "the checkpoint that would be offered", 10)
+        wait_checkpoint_of_all(leader)
         path = os.path.join(leader.directory, "checkpoint")
         with open(path + ".foreign", "wb") as file:
             file.write(foreign)
