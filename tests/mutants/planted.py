@@ -10,6 +10,7 @@ import driver
 import keeping
 import mutants
 import routing
+import telling
 import turns
 
 # kind, folder below src, bugs, and whether the second word of each names its judge.
@@ -23,6 +24,7 @@ LISTS = [
     ("driver", "node", turns.TURNS, True),
     ("driver", "node", keeping.KEEPING, True),
     ("driver", "node", damage.DAMAGE, True),
+    ("driver", "node", telling.TELLING, True),
 ]
 
 

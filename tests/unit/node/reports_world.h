@@ -1,0 +1,52 @@
+/* Two nodes of which one leads group 0 and the other all other groups: reports, how they are
+ * composed and their frames are real, the rest of both nodes is played. */
+#ifndef TESTS_NODE_REPORTS_WORLD_H
+#define TESTS_NODE_REPORTS_WORLD_H
+
+#include "node/contact.h"
+#include "node/control_internal.h"
+#include "node/partitions.h"
+#include "node/peers.h"
+#include "node/quota.h"
+#include "node/replica.h"
+#include "node/reporting.h"
+#include "node/snapshot_source.h"
+
+#define GROUPS_MAX 1400u
+
+struct replica {
+    struct outlook o;
+    node_index me;
+};
+
+struct peers {
+    node_index me;
+};
+
+struct source {
+    struct source_progress to[MEMBERS_MAX];
+};
+
+struct world {
+    struct node node;
+    struct peers peers;
+    struct control control;
+    struct replica replica[GROUPS_MAX];
+    struct partition partition[GROUPS_MAX], *all[GROUPS_MAX]; /* groups 0, 2, 3, ... */
+    uint64_t version;
+};
+
+extern struct world nodes[2];
+extern struct world *const zero, *const other; /* who leads group 0, and who leads the rest */
+extern bool connected;
+extern uint32_t sent, lost; /* frames; of them those that went nowhere */
+extern uint64_t keys;       /* in a database 0 */
+
+/* With so many groups. */
+void make_worlds(uint32_t groups);
+int end(void **state);
+
+/* The keyspace of the groups but 0 is in that node's map. */
+void know_keyspace(struct world *w);
+
+#endif
