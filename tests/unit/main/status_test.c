@@ -21,7 +21,7 @@
     "raft_member1:id=2,addr=127.0.0.1,port=7002,role=voter,state=connected,lag=0\r\n"          \
     "raft_member2:id=3,addr=127.0.0.1,port=7003,role=voter,state=away,lag=1234\r\n"            \
     "raft_member4:id=5,addr=::1,port=7005,role=learner,state=connected,lag=0\r\n"              \
-    "used_cpu_sys:1.5\r\nused_cpu_user:" cpu "\r\nserver_time_usec:" time "\r\n"               \
+    "used_cpu_sys:" cpu "\r\nused_cpu_user:" cpu "\r\nserver_time_usec:" time "\r\n"           \
     "used_memory_rss:10485760\r\nloop_stall_max_usec:250000\r\ndisk_free_bytes:3221225472\r\n" \
     "log_space_low:0\r\nlease_held:1\r\n"
 #define INFO_OTHER(id)                                                                           \
@@ -175,7 +175,7 @@ static void test_the_screen(void **state)
         "\n"
         "node  address         state           zone  leads  holds     cpu   memory     fr"
         "ee   stall    lag\n"
-        "   1  127.0.0.1:7001  up                        2      5  25.0 %   10 MiB  3.0 G"
+        "   1  127.0.0.1:7001  up                        2      5  50.0 %   10 MiB  3.0 G"
         "iB  250 ms\n"
         "  2*  127.0.0.1:7002  up, no lease    b         2      4          1.0 KiB\n"
         "   3  127.0.0.1:7003  away, draining  b         0      4                        "
@@ -212,7 +212,7 @@ static void test_the_document(void **state)
         "\"zone\": \"\", \"draining\": false, \"leads_group_0\": false, \"partitions\": 5, "
         "\"leaders\": 2, \"lag\": 0, \"answered\": true, \"version\": \"0.1.0\", "
         "\"lease_held\": true, \"memory_bytes\": 10485760, \"stall_max_usec\": 250000, "
-        "\"disk_free_bytes\": 3221225472, \"disk_low\": false, \"cpu\": 0.2500}, {\"id\": 2, "
+        "\"disk_free_bytes\": 3221225472, \"disk_low\": false, \"cpu\": 0.5000}, {\"id\": 2, "
         "\"address\": \"127.0.0.1:7002\", \"role\": \"voter\", \"state\": \"up\", "
         "\"zone\": \"b\", \"draining\": false, \"leads_group_0\": true, \"partitions\": 4, "
         "\"leaders\": 2, \"lag\": 0, \"answered\": true, \"version\": \"0.1.1\", "

@@ -164,6 +164,9 @@ static void test_info_and_small_answers(void **state)
     assert_true(me->readonly);
     CHECK("readwrite", "+OK\r\n");
     assert_false(me->readonly);
+    me->readonly = true;
+    CHECK("reset", "+RESET\r\n");
+    assert_false(me->readonly);
     CHECK("select 0", "+OK\r\n");
     CHECK("select 1", "-ERR SELECT is not allowed in cluster mode\r\n");
     CHECK_HAS("hello", "$4\r\nmode\r\n$7\r\ncluster\r\n$4\r\nrole\r\n$6\r\nmaster\r\n");
