@@ -112,7 +112,8 @@ void order_cmd_CLUSTER_UPGRADE(struct node *node, struct pending *p, const struc
     } else if (local_is(argv[0], "FINALIZE")) {
         finalize(node, p);
     } else {
-        orders_refuse(p, "ERR syntax error");
+        orders_refuse(
+            p, "ERR syntax error: it is CLUSTER UPGRADE STATUS|FINALIZE, nothing was changed");
     }
 }
 

@@ -100,7 +100,7 @@ void order_cmd_MEMBER_DRAIN(struct node *node, struct pending *p, const struct s
     bool back = argc == 2 && local_is(argv[1], "CANCEL");
     uint32_t left;
     if (argc > 1 && !back) {
-        orders_refuse(p, "ERR syntax error");
+        orders_refuse(p, "ERR syntax error: it is MEMBER DRAIN id [CANCEL], nothing was changed");
         return;
     }
     if (!control_begins(node, p) || level_is_too_low(node, p)) {

@@ -337,7 +337,7 @@ void order_cmd_KEYSPACE_DROP(struct node *node, struct pending *p, const struct 
 {
     bool force = argc == 2 && local_is(argv[1], "FORCE");
     if (argc > 1 && !force) {
-        orders_refuse(p, "ERR syntax error");
+        orders_refuse(p, "ERR syntax error: it is KEYSPACE DROP name [FORCE], nothing was changed");
         return;
     }
     if (!control_begins(node, p)) {

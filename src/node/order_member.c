@@ -112,7 +112,12 @@ static bool read_words(struct pending *p, const struct span *argv, uint32_t argc
         } else if (observer != &none && local_is(argv[i], "OBSERVER") && !*observer) {
             *observer = true;
         } else {
-            orders_refuse(p, "ERR syntax error");
+            char why[160];
+            (void)snprintf(
+                why, sizeof why,
+                "ERR syntax error: '%.*s' is unknown here, or said twice, nothing was changed",
+                (int)min_u64(argv[i].n, 64), (const char *)argv[i].p);
+            orders_refuse(p, why);
             return false;
         }
     }
@@ -315,7 +320,8 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
         return;
     }
     if (!of_priority && !local_is(argv[1], "ADDRESS")) {
-        orders_refuse(p, "ERR syntax error");
+        orders_refuse(p, "ERR syntax error: it is MEMBER SET id PRIORITY|ZONE|ADDRESS value, "
+                         "nothing was changed");
         return;
     }
     if (of_priority && (!number_from(argv[2], &priority) || priority < 0 || priority > 255)) {

@@ -245,7 +245,8 @@ static bool read_rate(struct pending *p, const struct span *argv, uint32_t argc,
                 return false;
             }
         } else {
-            orders_refuse(p, "ERR syntax error");
+            orders_refuse(p, "ERR syntax error: it is REBALANCE [DRYRUN|STATUS|CANCEL] [RATE "
+                             "bytes-per-second], nothing was changed");
             return false;
         }
     }

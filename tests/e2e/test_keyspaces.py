@@ -28,18 +28,24 @@ def stats(node, name):
     return as_row(node.call("KEYSPACE", "STATS", name))
 
 
-def options(node):
-    """What CREATE and ALTER say of all keyspaces."""
-    return [{key: value for key, value in info(node, name).items() if key != "placement"}
-            for name in keyspaces(node)]
+def ordered(node):
+    """All that orders change."""
+    names = ("id", "role", "address", "priority", "zone", "draining")
+    members = as_rows(node.call("MEMBER", "LIST"))
+    moves = as_row(node.call("REBALANCE", "STATUS"))
+    return ([{key: value for key, value in info(node, name).items() if key != "placement"}
+             for name in keyspaces(node)],
+            [[member[name] for name in names] for member in members],
+            moves["balancing"], moves["rate"],
+            as_row(node.call("CLUSTER", "UPGRADE", "STATUS"))["level"])
 
 
 def refused(node, *words, match):
-    """The command is refused, and no node has another state behind it."""
-    before = options(node)
+    """The command is refused, and nothing is otherwise behind it."""
+    before = ordered(node)
     with pytest.raises(Error, match=match):
         node.call(*words)
-    assert options(node) == before
+    assert ordered(node) == before
 
 
 # --- Making and telling -------------------------------------------------------------------------
@@ -204,6 +210,52 @@ def test_help_and_docs_name_every_subcommand(three):
 ])
 def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, match):
     refused(three.followers()[0], "KEYSPACE", *words, match=match)
+
+
+@pytest.mark.parametrize("words, match", [
+    (("REBALANCE", "NOW"), "^ERR syntax error: it is REBALANCE"),
+    (("REBALANCE", "RATE"), "^ERR syntax error: it is REBALANCE"),
+    (("REBALANCE", "RATE", "fast"), "^ERR a RATE is a number of bytes"),
+    (("REBALANCE", "RATE", "-1"), "^ERR a RATE is a number of bytes"),
+    (("REBALANCE", "DRYRUN", "DRYRUN"), "^ERR syntax error: it is REBALANCE"),
+    (("MEMBER", "DRAIN", "9"), "^ERR there is no member"),
+    (("MEMBER", "DRAIN", "x"), "^ERR "),
+    (("MEMBER", "DRAIN", "1", "NOW"), "^ERR syntax error: it is MEMBER DRAIN"),
+    (("MEMBER", "REMOVE", "9"), "^ERR there is no member"),
+    (("MEMBER", "REMOVE", "1", "NOW"), "^ERR syntax error: 'NOW' is unknown here"),
+    (("MEMBER", "REMOVE", "1", "FORCE", "FORCE"), "^ERR syntax error: 'FORCE' is unknown here, or"),
+    (("MEMBER", "SET", "1", "COLOUR", "x"), "^ERR syntax error: it is MEMBER SET"),
+    (("MEMBER", "SET", "1", "ZONE", "z" * 33), "^ERR a zone"),
+    (("MEMBER", "SET", "9", "ZONE", "z"), "^ERR there is no member"),
+    (("MEMBER", "SET", "1", "PRIORITY", "256"), "^ERR .*priority"),
+    (("MEMBER", "ADD", "1", "127.0.0.1:1"), "^ERR there is a member with that id"),
+    (("MEMBER", "ADD", "4", "there"), "^ERR an address is host:port"),
+    (("CLUSTER", "UPGRADE", "FINALIZE"), "^ERR level 2 is active"),
+    (("CLUSTER", "UPGRADE", "NOW"), "^ERR syntax error: it is CLUSTER UPGRADE"),
+])
+def test_other_orders_that_make_no_sense_change_nothing(three, words, match):
+    refused(three.followers()[0], *words, match=match)
+
+
+def test_of_several_options_all_are_good_or_none_is_taken(three):
+    node = three.nodes[1]
+    node.call("KEYSPACE", "CREATE", "whole", "STRATEGY", "raft", "MAXOPS", "1000", "PREFIX", "w:")
+    for words, match in (
+            (("MAXOPS", "5", "LEASE", "maybe"), "^ERR LEASE is yes or no"),
+            (("LEASE", "yes", "PREFIX", "x" * 65), "^ERR a PREFIX"),
+            (("LEASE", "yes", "MAXMEMORY", "-1"), "^ERR .*MAXMEMORY"),
+            (("LEASE", "yes", "MAXOPS", "many"), "^ERR .*MAXOPS"),
+            (("LEASE", "yes", "REPLICAS", "16"), "^ERR REPLICAS is a number"),
+            (("LEASE", "yes", "VOTERS", "4"), "^ERR 4 replicas need"),
+            (("LEASE", "yes", "MAXMEMORY", "1"), "^ERR keyspace 'whole' uses"),
+            (("LEASE", "yes", "STRATEGY", "raft"), "^ERR 'STRATEGY' cannot be altered"),
+            (("LEASE", "yes", "COLOUR", "blue"), "^ERR unknown option 'COLOUR'"),
+            (("LEASE", "yes", "LEASE", "no"), "^ERR "),
+            (("LEASE", "yes", "PREFIX"), "^ERR option 'PREFIX' wants a value")):
+        refused(node, "KEYSPACE", "ALTER", "whole", *words, match=match)
+    refused(node, "KEYSPACE", "CREATE", "half", "STRATEGY", "raft", "PREFIX", "w:",
+            match="^ERR PREFIX 'w:' is that of keyspace 'whole'")
+    assert node.call("KEYSPACE", "DROP", "whole") == "OK"
 
 
 def test_names_prefixes_and_ids_are_taken_once(three):

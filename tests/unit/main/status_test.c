@@ -55,7 +55,7 @@ static const struct played healthy[] = {
       "]" },
     { 7001, "REBALANCE STATUS",
       "[ balancing yes rate 1048576 under_way 1 left 2 stuck 3 bytes_left 3145728 "
-      "bytes_per_second 524288 moves [ [ keyspace users partition 2 from 3 to 5 percent 40 "
+      "bytes_per_second 524288 moves [ [ keyspace users partition 2 from 1,2,3 to 1,2,5 percent 40 "
       "bytes_left 3145728 entries_left 1500 ] ] ]" },
     { 7002, "INFO everything", INFO_OTHER("2") },
     { 7005, "INFO everything", INFO_OTHER("4") }, /* it is somebody else */
@@ -191,8 +191,8 @@ static void test_the_screen(void **state)
         "alarms: none\n"
         "moves: 1 under way, 2 to begin, 3.0 MiB left at 512 KiB/s (rate 1.0 MiB/s)\n"
         "moves with nowhere to go: 3\n"
-        "keyspace  partition  done     left  entries\n"
-        "users             2  40 %  3.0 MiB    1,500\n"
+        "keyspace  partition  from   to     done     left  entries\n"
+        "users             2  1,2,3  1,2,5  40 %  3.0 MiB    1,500\n"
         "partitions of 5: no leader 1, replica away 4, moving 2\n"
         "keyspace  partition  group  slots        nodes  leader  why\n"
         "users             1      3  4096-8191    1,2,3       -  no leader, moving\n"
@@ -242,8 +242,8 @@ static void test_the_document(void **state)
         "\"why\": \"replicas away\"}]}, \"alarm_count\": 0, \"alarms\": [], "
         "\"moves\": {\"balancing\": true, \"under_way\": 1, \"left\": 2, \"stuck\": 3, "
         "\"rate\": 1048576, \"bytes_left\": 3145728, \"bytes_per_second\": 524288, "
-        "\"listed\": [{\"keyspace\": \"users\", \"partition\": 2, \"from\": \"\", "
-        "\"to\": \"\", \"percent\": 40, \"bytes_left\": 3145728, \"entries_left\": 1500}]}, "
+        "\"listed\": [{\"keyspace\": \"users\", \"partition\": 2, \"from\": \"1,2,3\", "
+        "\"to\": \"1,2,5\", \"percent\": 40, \"bytes_left\": 3145728, \"entries_left\": 1500}]}, "
         "\"notes\": []}\n");
 }
 
@@ -370,6 +370,7 @@ static void test_how_the_others_are_asked(void **state)
     (void)state;
     (void)look(true, SCREEN);
     assert_int_equal(played_where.port, 7005);
+    assert_string_equal(played_where.host, "::1");
     assert_string_equal(played_where.user, "ann");
     assert_string_equal(played_where.password, "pw");
     assert_in_range(played_where.timeout_ms, 1, 500);
