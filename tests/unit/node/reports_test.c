@@ -206,6 +206,255 @@ static void test_rates_are_told_and_end(void **state)
     assert_true(use.ops == 0 && use.refused == 0);
 }
 
+/* --- Of many -------------------------------------------------------------------------------- */
+
+static void hear(node_index from, const struct report *r)
+{
+    static uint8_t frame[REPORT_BYTES_MAX];
+    assert_true(reports_receive(&zero->node, from, span_of(frame, report_write(r, frame))));
+}
+
+static void hear_of(node_index from, uint32_t group, qr_term term, uint64_t epoch)
+{
+    static struct report r;
+    r = (struct report){ .version = 6, .level = 2, .partitions = 1 };
+    r.partition[0] = (struct partition_report){ .group = group, .term = term, .epoch = epoch };
+    hear(from, &r);
+}
+
+/* NODE_NONE: nobody, as far as is known. */
+static node_index leader_of(uint32_t group)
+{
+    node_index leader = NODE_NONE;
+    bool known = reports_of_group(&zero->node, group, &leader) != NULL;
+    assert_int_equal(known, leader != NODE_NONE);
+    return leader;
+}
+
+static void test_of_two_leaders_the_later_one_counts(void **state)
+{
+    (void)state;
+    know_keyspace(zero);
+    hear_of(1, 3, 7, 0);
+    hear_of(0, 3, 6, 9);
+    hear_of(0, 3, 0, 0); /* it leads no more, and never did as far as is known */
+    assert_int_equal(leader_of(3), 1);
+    hear_of(0, 3, 7, 9); /* the word that comes later, if the term says nothing */
+    hear_of(0, 3, 8, 9);
+    hear_of(1, 3, 0, 0);
+    assert_int_equal(leader_of(3), 0);
+    hear_of(0, 3, 0, 0);
+    assert_int_equal(leader_of(3), NODE_NONE);
+    assert_false(reports_keyspace_is_led(&zero->node, 16));
+    hear_of(1, 3, 5, 0); /* better than nobody */
+    assert_int_equal(leader_of(3), 1);
+    connected = false; /* who is away leads nothing */
+    assert_int_equal(leader_of(3), NODE_NONE);
+}
+
+static void test_what_a_whole_report_does_not_name_is_led_no_more(void **state)
+{
+    (void)state;
+    static struct report r;
+    know_keyspace(zero);
+    know_keyspace(other);
+    live();
+    hear_of(0, 4, 8, 0); /* that is another's */
+    r = (struct report){ .version = 6, .level = 2, .whole = true, .partitions = 1 };
+    r.partition[0] = (struct partition_report){ .group = 3, .term = 7, .epoch = 1 };
+    hear(1, &r);
+    assert_int_equal(leader_of(2), NODE_NONE);
+    assert_int_equal(leader_of(3), 1);
+    assert_int_equal(leader_of(4), 0);
+    reports_passed(&zero->node, 1); /* another node has its index */
+    assert_int_equal(leader_of(3), NODE_NONE);
+    assert_int_equal(leader_of(4), 0);
+    assert_int_equal(reports_level(&zero->node, 1), 0);
+}
+
+static uint32_t led_by_other(void)
+{
+    uint32_t n = 0;
+    for (uint32_t group = 2; group < GROUPS_MAX; group++) {
+        n += leader_of(group) == 1;
+    }
+    return n;
+}
+
+static void test_of_thousands_some_are_told_at_a_time_and_none_is_lost(void **state)
+{
+    (void)end(state);
+    make_worlds(1300);
+    know_keyspace(zero);
+    know_keyspace(other);
+    live_for(1);
+    assert_int_equal(sent, 4);
+    assert_int_equal(led_by_other(), 4 * REPORT_PARTITIONS_MAX);
+    live();
+    assert_int_equal(led_by_other(), 1299);
+    assert_true(reports_keyspace_is_led(&zero->node, 16));
+    for (uint32_t group = 4; group < 1300; group += 3) {
+        put_erased(zero->node.map, MAP_RECORD_PARTITION, group);
+    }
+    zero->version++;
+    live();
+    for (uint32_t group = 2; group <= 1300; group++) {
+        assert_int_equal(leader_of(group), group % 3 == 1 && group < 1300 ? NODE_NONE : 1);
+    }
+}
+
+/* Whatever a node tells of: memory has an end. */
+static void test_groups_that_nobody_knows_are_kept_up_to_a_bound(void **state)
+{
+    (void)state;
+    static struct report r;
+    uint32_t group = 1000;
+    r = (struct report){ .version = 6, .level = 2, .partitions = REPORT_PARTITIONS_MAX };
+    for (uint32_t n = 0; n < 2 * PARTITIONS_MAX; n += REPORT_PARTITIONS_MAX) {
+        for (uint32_t i = 0; i < REPORT_PARTITIONS_MAX; i++) {
+            r.partition[i] = (struct partition_report){ .group = group++, .term = 7 };
+        }
+        hear(1, &r);
+    }
+    assert_int_equal(leader_of(group - 1), 1);
+    hear_of(1, group, 7, 0);
+    assert_int_equal(leader_of(group), NODE_NONE);
+    hear_of(0, 1000, 8, 0); /* what is known goes on being heard of */
+    assert_int_equal(leader_of(1000), 0);
+}
+
+/* --- When ----------------------------------------------------------------------------------- */
+
+/* Turns until the next report. */
+static int turns_until_told(void)
+{
+    int turns = 0;
+    for (sent = 0; sent == 0; turns++) {
+        live_for(1);
+    }
+    return turns;
+}
+
+static void test_it_is_told_every_200_ms_and_sooner_for_a_reason(void **state)
+{
+    (void)state;
+    (void)turns_until_told();
+    assert_int_equal(turns_until_told(), 20);
+    reach(3, 4); /* what people look at may wait */
+    assert_int_equal(turns_until_told(), 20);
+    other->version++; /* somebody waits until all know it */
+    assert_int_equal(turns_until_told(), 1);
+    other->node.leaders.begun++; /* or for leaders; these come in numbers */
+    assert_int_equal(turns_until_told(), 2);
+    other->node.wake = QR_NEVER;
+    live_for(1);
+    assert_int_equal(other->node.wake, other->node.clock + 190 * QR_MILLISECOND);
+    other->replica[0].o.leader = NODE_NONE;
+    sent = 0;
+    other->node.wake = QR_NEVER;
+    live();
+    assert_int_equal(sent, 0);
+    assert_true(other->node.wake == QR_NEVER);
+}
+
+static void test_a_question_is_answered_by_all_who_are_there(void **state)
+{
+    (void)state;
+    live();
+    uint64_t first = reports_ask(&zero->node);
+    assert_false(reports_answered(&zero->node, first));
+    uint64_t second = reports_ask(&zero->node);
+    live_for(1);
+    assert_true(reports_answered(&zero->node, first));
+    assert_true(reports_answered(&zero->node, second));
+    hear_of(1, 3, 7, 0); /* with what is told next the answer stays one */
+    assert_true(reports_answered(&zero->node, second));
+    uint64_t third = reports_ask(&zero->node);
+    reports_turn(&other->node, other->node.clock);
+    assert_false(reports_answered(&zero->node, third)); /* this node counts as well */
+    reports_turn(&zero->node, zero->node.clock);
+    assert_true(reports_answered(&zero->node, third));
+    connected = false;
+    uint64_t fourth = reports_ask(&zero->node);
+    live_for(1);
+    assert_true(reports_answered(&zero->node, fourth)); /* nobody else is there */
+    connected = true;
+    assert_false(reports_answered(&zero->node, fourth));
+    assert_false(reports_know_version(&zero->node, 7));
+    wire = WIRE_VERSION_GROUPS - 1; /* it does not know what a report is */
+    assert_true(reports_answered(&zero->node, fourth));
+}
+
+static void test_only_group_0s_leader_listens(void **state)
+{
+    (void)state;
+    static uint8_t frame[REPORT_BYTES_MAX];
+    struct report r = { .version = 6, .level = 2 };
+    size_t n = report_write(&r, frame);
+    assert_true(reports_receive(&other->node, 0, span_of(frame, n)));
+    assert_int_equal(reports_level(&other->node, 0), 0);
+    assert_true(reports_receive(&zero->node, 1, span_of(frame, n)));
+    assert_int_equal(reports_level(&zero->node, 1), 2);
+    assert_false(reports_receive(&zero->node, 1, span_of(frame, n - 1)));
+}
+
+/* Whoever waits for what is heard is looked at again. */
+static void test_what_is_heard_wakes_who_waits_for_it(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t term, epoch;
+        bool plans;
+    } row[] = {
+        { 7, 1, true },                   /* it was not known */
+        { 7, 1, false },                  /* as before */
+        { 7, 2, true },                   /* its members are others */
+        { 8, 2, false }, { 0, 2, false }, /* nobody leads it */
+        { 9, 2, true },
+    };
+    know_keyspace(zero);
+    for (size_t i = 0; i < ARRAY_COUNT(row); i++) {
+        zero->control.planner.next = 99;
+        hear_of(1, 3, row[i].term, row[i].epoch);
+        assert_int_equal(zero->control.planner.next == 0, row[i].plans);
+    }
+    assert_false(zero->node.again);
+    waiting = 1;
+    hear_of(1, 3, 9, 2);
+    assert_true(zero->node.again);
+}
+
+/* --- Sums ----------------------------------------------------------------------------------- */
+
+static void test_the_use_of_a_keyspace_is_the_sum_of_its_partitions(void **state)
+{
+    (void)state;
+    struct keyspace_use use;
+    know_keyspace(zero);
+    know_keyspace(other);
+    for (uint32_t i = 1; i < 4; i++) {
+        other->replica[i].o.members = 2;
+        other->replica[i].o.member[0].match = i == 2 ? 40 : 70;
+    }
+    live();
+    reports_use(&zero->node, 16, &use);
+    assert_int_equal(use.partitions, 3);
+    assert_int_equal(use.keys, 30);
+    assert_int_equal(use.bytes, 3009); /* 1002 and so on */
+    assert_int_equal(use.most_bytes, 1004);
+    assert_int_equal(use.worst_lag, 60);
+    assert_int_equal(use.worst_partition, 1);
+    assert_int_equal(use.worst_node, 0);
+    hear_of(1, 3, 0, 0);
+    reports_use(&zero->node, 16, &use);
+    assert_int_equal(use.partitions, 2);
+    assert_int_equal(use.worst_lag, 30);
+    reports_use(&zero->node, 17, &use); /* there is none */
+    assert_int_equal(use.partitions, 0);
+    assert_int_equal(use.worst_node, NODE_NONE);
+    assert_true(reports_keyspace_is_led(&zero->node, 17)); /* nobody need wait for it */
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -219,6 +468,15 @@ int main(void)
         TEST(test_rates_are_told_and_end),
         TEST(test_clients_that_are_not_counted_may_be_of_any_keyspace),
         TEST(test_a_new_connection_knows_no_level_until_it_says_so),
+        TEST(test_of_two_leaders_the_later_one_counts),
+        TEST(test_what_a_whole_report_does_not_name_is_led_no_more),
+        TEST(test_of_thousands_some_are_told_at_a_time_and_none_is_lost),
+        TEST(test_groups_that_nobody_knows_are_kept_up_to_a_bound),
+        TEST(test_it_is_told_every_200_ms_and_sooner_for_a_reason),
+        TEST(test_a_question_is_answered_by_all_who_are_there),
+        TEST(test_only_group_0s_leader_listens),
+        TEST(test_what_is_heard_wakes_who_waits_for_it),
+        TEST(test_the_use_of_a_keyspace_is_the_sum_of_its_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,8 @@ struct world *const zero = &nodes[0], *const other = &nodes[1];
 bool connected;
 uint32_t sent, lost;
 uint64_t keys;
+uint16_t wire;
+uint32_t waiting;
 
 static struct world *world_of(const struct node *node)
 {
@@ -70,7 +72,7 @@ bool peers_connected(const struct peers *peers, node_index peer)
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     (void)peers, (void)peer;
-    return WIRE_VERSION_GROUPS;
+    return wire;
 }
 
 uint64_t control_version(const struct node *node)
@@ -92,7 +94,7 @@ uint32_t control_level_known(const struct node *node)
 uint32_t control_waiting(const struct control *control)
 {
     (void)control;
-    return 0;
+    return waiting;
 }
 
 struct store *engine_store(struct engine *engine)
@@ -166,6 +168,8 @@ void make_worlds(uint32_t groups)
     connected = true;
     sent = lost = 0;
     keys = 10;
+    wire = WIRE_VERSION_GROUPS;
+    waiting = 0;
 }
 
 int end(void **state)

@@ -41,6 +41,8 @@ extern struct world *const zero, *const other; /* who leads group 0, and who lea
 extern bool connected;
 extern uint32_t sent, lost; /* frames; of them those that went nowhere */
 extern uint64_t keys;       /* in a database 0 */
+extern uint16_t wire;       /* version of the connection */
+extern uint32_t waiting;    /* orders */
 
 /* With so many groups. */
 void make_worlds(uint32_t groups);
