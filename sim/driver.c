@@ -330,6 +330,16 @@ static void trim(struct world *w, struct sim_node *n, qr_slot upto)
     w->counters->trims++;
 }
 
+/* From now on the leader believes no more of it than it holds (VIOLATION_MATCH). */
+static void lose(struct world *w, struct sim_node *n, node_index member)
+{
+    if (!w->nodes[member].unknowing) {
+        world_violation(w, VIOLATION_LOSS, "node %d takes %d for one that has lost entries",
+                        n->index, member);
+    }
+    w->nodes[member].unknowing = false;
+}
+
 static void trace(struct world *w, struct sim_node *n, const struct effect *x)
 {
     uint16_t point = x->trace.point;
@@ -379,6 +389,9 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
         break;
     case EFFECT_INSTALL:
         snapshots_install(w, n, x);
+        break;
+    case EFFECT_LOSS:
+        lose(w, n, x->loss.node);
         break;
     }
 }

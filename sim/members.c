@@ -216,7 +216,8 @@ bool members_wipe(struct world *w, node_index node)
 }
 
 /* The log ends where the damage begins; of the state record the last is left, an older one, or
- * none. Whether any of that was acknowledged, the node cannot know. */
+ * none. Whether any of that was acknowledged, the node cannot know. State 3, in scripts only: it
+ * knows of no damage, which no protocol survives for certain. */
 bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state)
 {
     struct sim_node *n = &w->nodes[node];
@@ -224,7 +225,10 @@ bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t 
         return false;
     }
     node_crash(w, n, rng_chance(&w->rng, 1, 2));
-    safety_lost(w, n);
+    n->unknowing = state == 3;
+    if (!n->unknowing) {
+        safety_lost(w, n);
+    }
     n->disk.n -= min_u64(entries, n->disk.n);
     if (state == 1) {
         n->disk.state_kind = n->disk.older_kind;
@@ -233,8 +237,8 @@ bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t 
     } else if (state == 2) {
         n->disk.state_kind = 0;
     }
-    n->durable_term = 0;
-    n->damaged = true;
+    n->durable_term = n->unknowing ? n->durable_term : 0;
+    n->damaged = !n->unknowing;
     image_copy(&n->log, &n->disk);
     w->counters->damaged++;
     world_tell(w, "%d is damaged: its log ends at %" PRIu64, node, image_last(&n->disk));

@@ -282,7 +282,7 @@ void node_clear(struct sim_node *n)
     n->checked_commit = 0;
     n->identity++;
     n->life = LIFE_NONE;
-    n->damaged = n->lost = n->removed = n->was_member = false;
+    n->damaged = n->unknowing = n->lost = n->removed = n->was_member = false;
     n->rotten_count = 0;
 }
 

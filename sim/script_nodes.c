@@ -138,11 +138,11 @@ static void on_wipe(struct script *s, const struct words *w)
     }
 }
 
-/* damage NODE ENTRIES [older|none]: the end of its log is lost, and its state record is the one
- * before the last, or none. */
+/* damage NODE ENTRIES [older|none|unknowing]: the end of its log is lost, and its state record is
+ * the one before the last, or none; or it does not know of any loss. */
 static void on_damage(struct script *s, const struct words *w)
 {
-    int64_t state = says(w, "older") ? 1 : says(w, "none") ? 2 : 0;
+    int64_t state = says(w, "older") ? 1 : says(w, "none") ? 2 : says(w, "unknowing") ? 3 : 0;
     if (!members_damage(s->world, script_node(s, w, 1)->index, (uint64_t)script_number(w, 2),
                         state)) {
         script_mistake(s, "more than the group can survive");

@@ -71,6 +71,10 @@ void driver_tell(struct world *w, const struct sim_node *n, const struct effect 
     case EFFECT_INSTALL:
         world_tell(w, "%d install ..%" PRIu64, n->index, x->install.slot);
         break;
+    case EFFECT_LOSS:
+        world_tell(w, "%d misses %" PRIu64 "..%" PRIu64 " at %d", n->index, x->loss.holds + 1,
+                   x->loss.acknowledged, x->loss.node);
+        break;
     case EFFECT_TRACE:
         break;
     }

@@ -286,6 +286,7 @@ struct sim_node {
     struct checkpoint offered;                /* during the step of an OFFER */
     qr_slot rotten[ROTTEN_MAX], rotten_count; /* entries of its disk that are lost */
     bool damaged;                             /* the next START is a forgetful one */
+    bool unknowing;      /* it has lost entries and does not know, nor has a leader found out */
     bool lost;           /* it has lost what it may have promised, and not recovered */
     qr_slot lost_commit; /* what was committed when that happened */
     struct image ghost;  /* its disk before */

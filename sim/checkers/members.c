@@ -140,7 +140,8 @@ static void check_matches(struct world *w, const struct sim_node *n, const struc
         const struct sim_node *m = &w->nodes[i];
         bool fresh = m->life == LIFE_JOINING;
         qr_slot has = max_u64(image_last(&m->disk), m->safe.slot);
-        bool sound = !m->lost && !m->damaged && m->rotten_count == 0 && m->term <= o->term;
+        bool sound =
+            !m->lost && !m->damaged && !m->unknowing && m->rotten_count == 0 && m->term <= o->term;
         if (i == n->index || i >= o->members || o->member[i].match <= has ||
             (m->life != LIFE_NODE && !fresh) || (!sound && !fresh) ||
             members_named(w, n, i) != m->identity + 1) {

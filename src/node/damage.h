@@ -69,6 +69,9 @@ void damage_prefix(const struct partition *partition, char out[PARTITION_PREFIX_
 /* ALARM_DAMAGED: one for all groups. */
 void damage_tell(struct partition *partition, const char *what);
 void damage_healed(struct partition *partition);
+/* EFFECT_LOSS: a member of this group has lost entries that it acknowledged. ALARM_FORGOT. */
+void damage_of_another(struct partition *partition, node_index member, qr_slot acknowledged,
+                       qr_slot holds);
 /* node_log about one partition. Thousands may be harmed at once: no more than so many lines within
  * some seconds. */
 void damage_log(struct partition *partition, enum node_log_level level, const char *format, ...)

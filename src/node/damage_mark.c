@@ -10,12 +10,13 @@
 #include "protocol/quorum.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LOOK_INTERVAL (10 * QR_MILLISECOND) /* a restart before the mark is gone forgets anew */
-#define LOST_PATIENCE (30 * QR_SECOND) /* so long groups may recover before each has a file */
+#define LOST_PATIENCE (30 * QR_SECOND)      /* so long groups may recover before each has a file */
 #define MARKS_PER_LOOK 8u
 #define LINES_MAX 32u /* in the log file, within ... */
 #define LINES_TIME (10 * QR_SECOND)
@@ -125,6 +126,23 @@ void damage_healed(struct partition *p)
     } else if (node->harm.told > 0 && p->group == node->harm.named) {
         name_another(node);
     }
+}
+
+void damage_of_another(struct partition *p, node_index member, qr_slot acknowledged, qr_slot holds)
+{
+    struct node *node = p->node;
+    uint32_t id = node->known[member].id;
+    char prefix[PARTITION_PREFIX_BYTES], lost[64];
+    damage_prefix(p, prefix);
+    (void)snprintf(lost, sizeof lost, "slots %" PRIu64 " to %" PRIu64, holds + 1, acknowledged);
+    damage_log(p, NODE_LOG_WARNING,
+               "Node %" PRIu32 " lacks %s, which it had acknowledged as durable: it does not count "
+               "until it has them again",
+               id, lost);
+    alarm_raise_about(node, ALARM_FORGOT, id,
+                      "%sit lacks %s, which it had acknowledged as durable: do not trust its disk",
+                      prefix, lost);
+    node->health.forgot[member] = FORGOT_LOOKS;
 }
 
 /* --- Files ---------------------------------------------------------------------------------- */

@@ -406,6 +406,21 @@ static void consider_handing_over(struct node *node, const struct outlook *o, qr
     }
 }
 
+/* --- What a member has forgotten ------------------------------------------------------------- */
+
+/* A disk that has lost writes in many partitions shows it in one after the other. */
+static void end_forgot(struct node *node)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        uint16_t *looks = &node->health.forgot[i];
+        if (*looks > 0 && --*looks == 0) {
+            alarm_clear_about(node, ALARM_FORGOT, id_of(node, i));
+        }
+    }
+}
+
+/* --- The turn -------------------------------------------------------------------------------- */
+
 qr_time health_turn(struct node *node, qr_time now)
 {
     struct health *h = &node->health;
@@ -417,6 +432,7 @@ qr_time health_turn(struct node *node, qr_time now)
     replica_outlook(node->zero->replica, &o);
     watch_disk(node, now);
     watch_clock(node, &o, now);
+    end_forgot(node);
     if (o.role == ROLE_LEADER) {
         watch_members(node, &o, now);
         consider_handing_over(node, &o, now);

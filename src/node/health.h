@@ -71,7 +71,12 @@ struct health {
     qr_slot commit_before;
     qr_time pause, not_before; /* of hand-overs (L4) */
     uint64_t handed_over_slow, handed_over_priority;
+
+    /* ALARM_FORGOT about these is over after so many looks; 0: it is. */
+    uint16_t forgot[MEMBERS_MAX];
 };
+
+#define FORGOT_LOOKS 600u /* a minute */
 
 void health_init(struct health *h, qr_time now);
 

@@ -2,6 +2,7 @@
 #include "node/replica_internal.h"
 
 #include "base/alloc.h"
+#include "node/damage.h"
 #include "node/peers.h"
 #include "node/router.h"
 #include "node/run.h"
@@ -408,6 +409,9 @@ void replica_perform(struct replica *r, const struct effect *e)
     case EFFECT_INSTALL:
         node_stir(r->node);
         replica_perform_install(r, e);
+        return;
+    case EFFECT_LOSS:
+        damage_of_another(r->partition, e->loss.node, e->loss.acknowledged, e->loss.holds);
         return;
     }
     qr_unreachable();

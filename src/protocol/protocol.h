@@ -233,6 +233,7 @@ enum effect_kind {
     EFFECT_TRACE,       /* something worth telling */
     EFFECT_SNAPSHOT,    /* bring a member up by a checkpoint */
     EFFECT_INSTALL,     /* the snapshot offered takes the place of state and log */
+    EFFECT_LOSS,        /* another node has lost what it had acknowledged: people have to know */
     /* EXECUTE, MERGE, FETCH, ROLLBACK, DISCARD join with their strategies. */
 };
 
@@ -298,6 +299,11 @@ struct effect {
             qr_slot slot;
             qr_term term;
         } install;
+        struct {
+            node_index node;
+            qr_slot acknowledged; /* it had said to hold up to here, durably, */
+            qr_slot holds;        /* and cannot hold more than that */
+        } loss;
     };
 };
 

@@ -188,6 +188,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, p->life);
         mix(d, p->barrier_low);
         mix(d, (uint64_t)p->probed_since);
+        mix(d, p->suspected);
     }
 }
 

@@ -43,6 +43,15 @@
  *    not count, say where to go on until they reach the barrier. One from before a loss may say too
  *    much; what is sent then is refused.
  *
+ * V7 A member may have lost what it acknowledged and not know it: its disk is an older one, or does
+ *    not keep what it says is durable. Its leader can tell: an acknowledgement says that its log
+ *    equals the leader's up to `match`, durably; in that term nothing takes it back; so whatever is
+ *    sent after the acknowledgement came is not refused for want of an entry up to `match`. If it
+ *    is, the member is taken for forgetful, as in V6: it counts for nothing until its log reaches a
+ *    barrier made since, so no entry is committed by an acknowledgement that holds no more. What
+ *    was committed by it before may be on a minority now; that, and a vote that it may have lost,
+ *    nobody can bring back: it is told (`lost`), and the member fed from where its log ends.
+ *
  * When so many members are forgetful that the others are no majority, no barrier is ever committed
  * and the group stands still: what was acknowledged may exist nowhere but on the disks that are
  * missing. That is for an operator to decide. */
@@ -122,6 +131,7 @@ static void begin_life(struct raft *r, struct effects *out, node_index from, uin
     p->life = life;
     p->recovery = RECOVERY_UNBARRED;
     p->match = 0;
+    p->suspected = false;
     p->round_echoed = 0;
     p->echoed = 0;
     p->lease_from = 0;
@@ -130,6 +140,20 @@ static void begin_life(struct raft *r, struct effects *out, node_index from, uin
     if (!is_majority_left(r)) {
         raft_trace(out, POINT_FORGETFUL_MAJORITY, r->term, 0, 0);
     }
+}
+
+/* V7: what it acknowledged it does not hold. */
+static void take_for_forgetful(struct raft *r, struct effects *out, node_index from,
+                               qr_slot refused, qr_slot holds)
+{
+    struct peer *p = &r->peer[from];
+    struct effect *e = effects_push(out, EFFECT_LOSS);
+    e->loss.node = from;
+    e->loss.acknowledged = p->match;
+    e->loss.holds = holds;
+    raft_trace(out, POINT_LOST, from, p->match, holds);
+    begin_life(r, out, from, (p->life + 2) | 1); /* as good a number as one of its own */
+    p->next = refused + 1;
 }
 
 /* What every answer of a forgetful member tells. NULL when it is not for this leadership, or of a
@@ -234,6 +258,28 @@ static void doubt(struct raft *r, struct effects *out, node_index from, qr_slot 
         p->next = max_u64(p->next, match + 1);
         p->probed = false;
         raft_replicate(r, out, from);
+    }
+}
+
+/* V7. The refusal may be an old one, from before the acknowledgement: so it is asked again. What it
+ * refuses then was sent after all that it had acknowledged was heard. */
+void raft_suspect(struct raft *r, struct effects *out, node_index from,
+                  const struct raft_append_reject *m)
+{
+    struct peer *p = &r->peer[from];
+    qr_assert(p->recovery == RECOVERY_NONE);
+    qr_assert(m->prev_slot <= p->match);
+    if (p->mode == PEER_SNAPSHOT) {
+        return; /* what it held is below all that is here, and committed */
+    }
+    if (!p->suspected) {
+        p->suspected = true;
+        p->probed_since = r->now;
+        raft_probe(r, from);
+        raft_replicate(r, out, from);
+    } else if (m->sent > p->probed_since) {
+        take_for_forgetful(r, out, from, m->prev_slot, min_u64(m->hint_slot, m->prev_slot - 1));
+        raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
     }
 }
 

@@ -286,6 +286,7 @@ void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_sl
     qr_slot before = p->match;
     bool progress = match > before;
     p->match = max_u64(before, match);
+    p->suspected = p->suspected && !progress;
     if (p->mode == PEER_SNAPSHOT && p->match < r->trail.base_slot) {
         p->next = max_u64(p->next, p->match + 1);
         return; /* that it is behind is not news */
@@ -327,7 +328,12 @@ void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
     bool fed = r->phase == PHASE_LEADER && (r->feed & node_bit(from)) != 0;
     bool told = fed && m->term == r->term && r->peer[from].recovery >= RECOVERY_BARRED;
     /* Else each of many old refusals would start over, and what that sends be refused again. */
-    if ((counts || told) && m->sent >= r->peer[from].probed_since) {
+    if ((!counts && !told) || m->sent < r->peer[from].probed_since) {
+        return;
+    }
+    if (counts && m->prev_slot <= r->peer[from].match) {
+        raft_suspect(r, out, from, m);
+    } else {
         raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
     }
 }

@@ -57,7 +57,8 @@ struct peer {
     int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
     uint16_t in_flight;    /* APPENDs that have no answer yet, about; SNAPSHOT: heartbeats since the
                               last reminder */
-    uint8_t mode : 4;      /* enum peer_mode */
+    uint8_t mode : 3;      /* enum peer_mode */
+    uint8_t suspected : 1; /* it has refused what it should hold; asked again at probed_since */
     uint8_t recovery : 4;  /* enum recovery */
     bool probed;           /* PROBE: an APPEND is on its way */
     uint32_t life;         /* the last that it was forgetful in; 0: none in this term */
@@ -108,8 +109,8 @@ struct raft {
     /* Any role. */
     uint8_t phase;
     uint8_t read_mode;
-    node_index leader;  /* NODE_NONE: unknown */
-    bool leader_closed; /* its connection is closed and it has not been heard since */
+    node_index leader;    /* NODE_NONE: unknown */
+    bool leader_closed;   /* its connection is closed and it has not been heard since */
     qr_time closed_until; /* and until then its successor is looked for with haste: E5 */
     qr_time leader_heard;
     qr_slot matched;       /* the log equals the leader's up to here; 0: not known in this term */
@@ -136,7 +137,7 @@ struct raft {
     qr_slot term_start; /* the NOOP of this term */
     qr_slot barrier;    /* the latest NOOP made for forgetful members; 0: none (forget.c) */
     qr_time heartbeat_due;
-    qr_time beaten; /* when heartbeats last went to all */
+    qr_time beaten;       /* when heartbeats last went to all */
     qr_time patient_from; /* silence counts from here: elected, or new members */
     qr_time lease_given;  /* the latest end of a lease that reads were answered under */
     bool lease_barred;    /* no leases for the rest of this term (transfer.c) */
@@ -368,6 +369,9 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
                            const struct raft_forgetful_ack *m);
 void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index from,
                               const struct raft_forgetful_reject *m);
+/* A normal member has refused what lies within its match. */
+void raft_suspect(struct raft *r, struct effects *out, node_index from,
+                  const struct raft_append_reject *m);
 /* A normal answer came, with that match (0: it tells none): whether the member counts. */
 bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match);
 

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "cluster/map.h"
 #include "log/log.h"
+#include "node/damage.h"
 #include "node/orders.h"
 #include "node/peers.h"
 #include "node/keeper.h"
@@ -207,6 +208,11 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
 }
 
 /* --- Snapshots -------------------------------------------------------------------------------- */
+
+void damage_of_another(struct partition *p, node_index member, qr_slot acknowledged, qr_slot holds)
+{
+    (void)p, (void)member, (void)acknowledged, (void)holds;
+}
 
 void transfers_wanted(struct partition *source, node_index to, qr_slot least)
 {

@@ -271,11 +271,31 @@ static void test_lines_about_thousands_are_bounded(void **state)
     assert_string_equal(last_line, "group 3: it is damaged");
 }
 
+/* --- Others --------------------------------------------------------------------------------- */
+
+/* People hear which member, which partition and which slots; once, however many it lost them in. */
+static void test_a_member_that_lost_what_it_acknowledged_is_named_R11(void **state)
+{
+    (void)state;
+    node.known[2].id = 103;
+    damage_of_another(&partition[5], 2, 40, 17);
+    assert_non_null(strstr(last_line, "group 5: Node 103 lacks slots 18 to 40,"));
+    const struct alarm *row = alarms_own(&node.alarms, ALARM_FORGOT, 103);
+    assert_non_null(row);
+    assert_non_null(strstr(row->text, "group 5: it lacks slots 18 to 40,"));
+    assert_int_equal(node.health.forgot[2], FORGOT_LOOKS);
+    damage_of_another(&partition[0], 2, 9, 8);
+    assert_non_null(strstr(last_line, "Node 103 lacks slots 9 to 9,"));
+    assert_int_equal(raised, 1);
+    assert_null(alarms_own(&node.alarms, ALARM_FORGOT, 102));
+}
+
 #define DAMAGE_MARK_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        DAMAGE_MARK_TEST(test_a_member_that_lost_what_it_acknowledged_is_named_R11),
         DAMAGE_MARK_TEST(test_a_mark_is_durable_when_it_is_written),
         DAMAGE_MARK_TEST(test_a_mark_that_cannot_be_written_is_told),
         DAMAGE_MARK_TEST(test_a_mark_goes_when_the_replica_has_recovered),

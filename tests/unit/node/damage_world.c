@@ -46,6 +46,17 @@ void alarm_raise(struct node *of, enum alarm_kind kind, const char *format, ...)
     raised += alarms_raise(&of->alarms, kind, of->identity.node_id, 1, text) != NULL;
 }
 
+void alarm_raise_about(struct node *of, enum alarm_kind kind, uint32_t about, const char *format,
+                       ...)
+{
+    char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    raised += alarms_raise(&of->alarms, kind, about, 1, text) != NULL;
+}
+
 void alarm_clear(struct node *of, enum alarm_kind kind)
 {
     (void)alarms_clear(&of->alarms, kind, of->identity.node_id, 2);

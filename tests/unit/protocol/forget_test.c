@@ -414,6 +414,45 @@ static void test_v5_it_recovers_when_its_record_is_durable(void **state)
     group_free(g);
 }
 
+static uint32_t noted_losses(const struct group *g, node_index i)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < g->node[i].note_count; k++) {
+        n += g->node[i].note[k].kind == EFFECT_LOSS;
+    }
+    return n;
+}
+
+/* V7: a refusal from before the acknowledgement says nothing, however often it comes; what was sent
+ * after the first one came, and is refused too, shows a loss. */
+static void test_v7_only_what_is_refused_anew_shows_a_loss(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    struct raft *r = group_raft(g, 0);
+    struct peer *p = &r->peer[2];
+    group_elapse(g, QR_SECOND);
+    qr_slot match = p->match;
+    struct raft_append_reject m = {
+        .term = r->term, .prev_slot = 7, .hint_slot = 6, .hint_term = 1, .sent = g->now - 1000
+    };
+    group_deliver(g, 2, 0, RAFT_APPEND_REJECT, &m, 0, 0, 0);
+    group_deliver(g, 2, 0, RAFT_APPEND_REJECT, &m, 0, 0, 0);
+    m.sent = g->now; /* it may have left before the acknowledgement was read, in the same moment */
+    group_deliver(g, 2, 0, RAFT_APPEND_REJECT, &m, 0, 0, 0);
+    assert_int_equal(p->match, match);
+    assert_int_equal(p->recovery, RECOVERY_NONE);
+    assert_int_equal(noted_losses(g, 0), 0);
+    group_elapse(g, QR_SECOND); /* it holds what it is asked for */
+    assert_int_equal(p->mode, PEER_REPLICATE);
+    m.sent = g->now;
+    group_deliver(g, 2, 0, RAFT_APPEND_REJECT, &m, 0, 0, 0);
+    assert_int_equal(noted_losses(g, 0), 1);
+    assert_int_equal(p->match, 0);
+    assert_int_not_equal(p->recovery, RECOVERY_NONE);
+    group_free(g);
+}
+
 /* All voters but one are forgetful: there is no majority that remembers. It says so and stays. */
 static void test_a_majority_that_forgets_stands_still(void **state)
 {
@@ -500,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_the_leader_changes_in_the_middle),
         cmocka_unit_test(test_a_recovery_that_is_not_its_own_is_dropped),
         cmocka_unit_test(test_v5_it_recovers_when_its_record_is_durable),
+        cmocka_unit_test(test_v7_only_what_is_refused_anew_shows_a_loss),
         cmocka_unit_test(test_a_majority_that_forgets_stands_still),
         cmocka_unit_test(test_a_forgetful_member_is_brought_a_snapshot),
         cmocka_unit_test(test_a_forgetful_learner_is_not_promoted),

@@ -133,6 +133,9 @@ static void do_note(struct group_node *node, const struct effect *e)
     } else if (e->kind == EFFECT_SNAPSHOT) {
         note->slot = e->snapshot.least;
         note->to = e->snapshot.to;
+    } else if (e->kind == EFFECT_LOSS) {
+        note->slot = e->loss.acknowledged;
+        note->to = e->loss.node;
     } else {
         note->slot = e->kind == EFFECT_INSTALL ? e->install.slot : e->trim.upto;
     }
@@ -164,6 +167,7 @@ static void carry_out(struct group *g, node_index i, const struct event *event,
         case EFFECT_ANSWER:
         case EFFECT_TRIM:
         case EFFECT_SNAPSHOT:
+        case EFFECT_LOSS:
             do_note(node, e);
             break;
         case EFFECT_TRACE: {
