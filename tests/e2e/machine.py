@@ -41,6 +41,9 @@ class Stalls(threading.Thread):
                 if ended - began > USUAL_S:
                     self.turns.append((began + USUAL_S, ended))
 
+    def longest(self):
+        return max((end - begin for begin, end in self.turns), default=0.0)
+
     def within(self, began, ended):
         """Seconds between these two for which the machine stood still."""
         return sum(max(0.0, min(end, ended) - max(begin, began)) for begin, end in self.turns)

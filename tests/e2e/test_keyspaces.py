@@ -294,7 +294,7 @@ def test_a_keyspace_in_use_is_dropped_by_force_only(three):
 
 def test_what_is_not_known_is_not_taken_for_unused():
     """A partition without a leader may hold anything: no quota below that, no DROP but by FORCE."""
-    with Cluster(3) as cluster:
+    with Cluster(3, CALM) as cluster:
         node, dead = cluster.leader(), cluster.followers()[0]
         node.call("KEYSPACE", "CREATE", "one", "STRATEGY", "raft", "REPLICAS", "1", "PARTITIONS",
                   "3", "MAXMEMORY", "30mb")

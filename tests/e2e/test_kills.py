@@ -47,6 +47,7 @@ def test_acknowledged_writes_survive_kills():
                 kill_one(cluster, load, cluster.leader())
             else:
                 kill_one(cluster, load, random.choice(cluster.followers()))
+        load.wait_for_acknowledged(max(0, ACKNOWLEDGED_AT_LEAST - load.word("acknowledged")), 60)
         summary = load.finish()
         print(summary)
         print(load.check_history())

