@@ -44,7 +44,7 @@ void contact_settle(struct node *node, qr_time now)
     }
     bool open = router_has_routed(node->router, c->settling);
     if (open && now >= c->settle_until) {
-        router_give_up_routed(node->router, &c->coverage.frozen);
+        router_give_up_routed(node->router);
         open = false;
     }
     if (!open) {

@@ -38,12 +38,11 @@ static uint32_t partition_index(const struct map_keyspace *keyspace, uint32_t sl
 }
 
 /* K6: its prefix is not covered, or frozen. */
-static bool may_not_go(const struct node *node, const struct map_keyspace *selected,
-                       const struct map_keyspace *keyspace, struct span key)
+static bool may_not_go(const struct node *node, bool by_prefix, bool some_frozen, struct span key)
 {
     const struct coverage *c = &node->contact.coverage;
-    return (keyspace != selected && !coverage_holds(c, node->clock)) ||
-           (is_of_zero(selected) && c->frozen.count > 0 && freeze_has(&c->frozen, key));
+    return (by_prefix && !coverage_holds(c, node->clock)) ||
+           (some_frozen && freeze_has(&c->frozen, key));
 }
 
 /* The place of the first key, and whether the others are there too (K3). */
@@ -51,12 +50,14 @@ static void place_keys(const struct node *node, const struct key_range *keys,
                        const struct span *argv, struct route *out)
 {
     const struct map_keyspace *selected = out->keyspace;
+    bool some_frozen = is_of_zero(selected) && node->contact.coverage.frozen.count > 0;
     for (uint32_t i = keys->first; i < keys->end && out->kind == ROUTE_ONE; i += keys->step) {
         bool first = i == keys->first;
         const struct map_keyspace *keyspace = keyspace_of(node, selected, argv[i]);
         uint32_t slot = slot_of(argv[i]);
-        out->by_prefix = out->by_prefix || keyspace != selected;
-        if (may_not_go(node, selected, keyspace, argv[i])) {
+        bool by_prefix = keyspace != selected;
+        out->by_prefix = out->by_prefix || by_prefix;
+        if ((by_prefix || some_frozen) && may_not_go(node, by_prefix, some_frozen, argv[i])) {
             out->kind = ROUTE_UNSURE; /* K6 */
         } else if (first) {
             out->keyspace = keyspace;

@@ -135,20 +135,25 @@ static bool is_of_another(const struct node *node, struct span key)
             (node->contact.guards && freeze_has(&node->contact.coverage.freeze, key)));
 }
 
-bool router_is_astray(const struct pending *p, const struct op *op)
+bool router_may_be_astray(const struct pending *p)
 {
     const struct node *node = p->node;
+    return p->partition->group == 0 && p->spec->place != PLACE_ORDER &&
+           (map_has_prefixes(node->map) || node->contact.guards);
+}
+
+bool router_is_astray(const struct pending *p, const struct op *op)
+{
     uint32_t words = command_name_words(p->spec);
     struct key_range keys = command_keys(p->spec, op->argc + words);
-    if (p->partition->group != 0 || p->spec->place == PLACE_ORDER || keys.first >= keys.end ||
-        (!map_has_prefixes(node->map) && !node->contact.guards)) {
+    if (!router_may_be_astray(p) || keys.first >= keys.end) {
         return false;
     }
     struct span *argv = qr_alloc(op->argc * sizeof *argv);
     op_arguments(op, argv, NULL);
     bool astray = false;
     for (uint32_t i = keys.first; i < keys.end && !astray; i += keys.step) {
-        astray = is_of_another(node, argv[i - words]);
+        astray = is_of_another(p->node, argv[i - words]);
     }
     free(argv);
     return astray;

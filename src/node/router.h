@@ -108,7 +108,7 @@ void router_partition_gone(struct router *router, struct partition *partition);
 /* Whether a command of this node's clients, begun by then, that goes where its keys' prefixes led
  * has no answer. Those that led to keyspaces which the frozen ones leave are given up. */
 bool router_has_routed(const struct router *router, uint64_t until);
-void router_give_up_routed(struct router *router, const struct freeze *f);
+void router_give_up_routed(struct router *router);
 /* What this node has taken up in keyspace 0 and would propose later is refused where it has a key
  * that is frozen (contact.h: guards). */
 void router_guard(struct router *router);

@@ -105,9 +105,8 @@ static bool follow_leader(struct router *router, struct track *track)
 static bool went_astray(const struct pending *p)
 {
     struct op op;
-    const struct node *node = p->node;
-    return p->partition->group == 0 && (map_has_prefixes(node->map) || node->contact.guards) &&
-           op_read(span_of(p->op, p->op_bytes), &op) && router_is_astray(p, &op);
+    return router_may_be_astray(p) && op_read(span_of(p->op, p->op_bytes), &op) &&
+           router_is_astray(p, &op);
 }
 
 static void route_waiting(struct router *router, struct track *track)
@@ -305,15 +304,15 @@ static void leave_replica(struct router *router, struct pending *p)
     router_retry(router, &one, STATUS_NOT_LEADER);
 }
 
-/* Each command of the partition, oldest first; answering one may free others. */
+/* Each command of the partition, NULL: of all, oldest first; answering one may free others. */
 static void for_each(struct router *router, struct partition *partition,
                      void (*each)(struct router *, struct pending *))
 {
     struct node *node = router->node;
     struct pending *p = node->oldest;
-    while (partition->track.pending > 0 && p != NULL) {
+    while (p != NULL && (partition == NULL || partition->track.pending > 0)) {
         node->sweep = p->age_next; /* which follows when that one goes */
-        if (p->partition == partition) {
+        if (partition == NULL || p->partition == partition) {
             each(router, p);
         }
         p = node->sweep;
@@ -351,11 +350,12 @@ bool router_has_routed(const struct router *router, uint64_t until)
     return p != NULL && p->sequence <= until;
 }
 
-/* The keyspace that those prefixes led to, where it is a created one. In keyspace 0 its leader sees
- * to it (contact.h: guards). */
-static bool is_left(const struct pending *p, const struct freeze *f)
+/* It went to the keyspace that the frozen prefixes led to, where that is a created one. In keyspace
+ * 0 its leader sees to it (contact.h: guards). */
+static bool is_left(const struct pending *p)
 {
     const struct map *map = p->node->map;
+    const struct freeze *f = &p->node->contact.coverage.frozen;
     const struct map_partition *part =
         p->routed && p->partition != NULL ? map_partition(map, p->partition->group) : NULL;
     bool left = false;
@@ -367,38 +367,34 @@ static bool is_left(const struct pending *p, const struct freeze *f)
     return left;
 }
 
-void router_give_up_routed(struct router *router, const struct freeze *f)
+static void give_up_left(struct router *router, struct pending *p)
 {
-    struct node *node = router->node;
-    struct pending *p = node->oldest;
-    while (p != NULL) {
-        node->sweep = p->age_next; /* which follows when that one goes */
-        if (is_left(p, f)) {
-            enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_ASTRAY;
-            node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
-            withdraw(router, p);
-            stream_refuse(p, status);
-        }
-        p = node->sweep;
+    if (is_left(p)) {
+        enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_ASTRAY;
+        router->node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
+        withdraw(router, p);
+        stream_refuse(p, status);
     }
-    node->sweep = NULL;
+}
+
+void router_give_up_routed(struct router *router)
+{
+    for_each(router, NULL, give_up_left);
 }
 
 /* What waits is looked at when its turn comes. */
+static void refuse_loading(struct router *router, struct pending *p)
+{
+    if (p->state == PENDING_LOADING && went_astray(p)) {
+        withdraw(router, p);
+        stream_refuse(p, STATUS_ASTRAY);
+    }
+}
+
 void router_guard(struct router *router)
 {
-    struct node *node = router->node;
-    struct pending *p = node->oldest;
-    qr_assert(node->contact.guards);
-    while (p != NULL) {
-        node->sweep = p->age_next;
-        if (p->state == PENDING_LOADING && went_astray(p)) {
-            withdraw(router, p);
-            stream_refuse(p, STATUS_ASTRAY);
-        }
-        p = node->sweep;
-    }
-    node->sweep = NULL;
+    qr_assert(router->node->contact.guards);
+    for_each(router, NULL, refuse_loading);
 }
 
 /* The leader is known, and takes what is for it: here, or elsewhere. */

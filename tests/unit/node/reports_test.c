@@ -240,7 +240,8 @@ static void test_of_two_leaders_the_later_one_counts(void **state)
     hear_of(0, 3, 0, 0); /* it leads no more, and never did as far as is known */
     assert_int_equal(leader_of(3), 1);
     hear_of(0, 3, 7, 9); /* the word that comes later, if the term says nothing */
-    hear_of(0, 3, 8, 9);
+    assert_int_equal(leader_of(3), 0);
+    hear_of(1, 3, 6, 9);
     hear_of(1, 3, 0, 0);
     assert_int_equal(leader_of(3), 0);
     hear_of(0, 3, 0, 0);
@@ -301,6 +302,22 @@ static void test_of_thousands_some_are_told_at_a_time_and_none_is_lost(void **st
     for (uint32_t group = 2; group <= 1300; group++) {
         assert_int_equal(leader_of(group), group % 3 == 1 && group < 1300 ? NODE_NONE : 1);
     }
+}
+
+/* Numbers that a power of two lies between. */
+static void test_groups_do_not_stand_in_each_others_place(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 12; i++) {
+        hear_of(1, 1000 + 64 * i, 7 + i, 0);
+    }
+    for (uint32_t i = 0; i < 12; i++) {
+        node_index leader;
+        const struct partition_report *r = reports_of_group(&zero->node, 1000 + 64 * i, &leader);
+        assert_non_null(r);
+        assert_int_equal(r->term, 7 + i);
+    }
+    assert_int_equal(leader_of(1000 + 64 * 12), NODE_NONE);
 }
 
 /* Whatever a node tells of: memory has an end. */
@@ -449,6 +466,7 @@ static void test_the_use_of_a_keyspace_is_the_sum_of_its_partitions(void **state
     reports_use(&zero->node, 16, &use);
     assert_int_equal(use.partitions, 2);
     assert_int_equal(use.worst_lag, 30);
+    assert_false(reports_keyspace_is_led(&zero->node, 16));
     reports_use(&zero->node, 17, &use); /* there is none */
     assert_int_equal(use.partitions, 0);
     assert_int_equal(use.worst_node, NODE_NONE);
@@ -471,6 +489,7 @@ int main(void)
         TEST(test_of_two_leaders_the_later_one_counts),
         TEST(test_what_a_whole_report_does_not_name_is_led_no_more),
         TEST(test_of_thousands_some_are_told_at_a_time_and_none_is_lost),
+        TEST(test_groups_do_not_stand_in_each_others_place),
         TEST(test_groups_that_nobody_knows_are_kept_up_to_a_bound),
         TEST(test_it_is_told_every_200_ms_and_sooner_for_a_reason),
         TEST(test_a_question_is_answered_by_all_who_are_there),

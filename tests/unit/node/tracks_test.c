@@ -362,9 +362,9 @@ static void by_prefix(uint32_t nth, const char *name, const char *key)
 static void test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6(void **state)
 {
     (void)state;
-    struct freeze f = { 0 };
+    struct freeze *f = &world->node.contact.coverage.frozen;
     learn_prefix("p:");
-    assert_true(freeze_add(&f, span_of("p:", 2)));
+    assert_true(freeze_add(f, span_of("p:", 2)));
     led_by(0, 1);
     by_prefix(0, "set", "p:1"); /* at the leader */
     by_prefix(1, "set", "p:2"); /* waits for one */
@@ -372,16 +372,16 @@ static void test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6(vo
     uint64_t until = world->node.next_sequence;
     assert_true(router_has_routed(world->node.router, until));
     assert_false(router_has_routed(world->node.router, until - 3));
-    router_give_up_routed(world->node.router, &f);
+    router_give_up_routed(world->node.router);
     assert_heard(UNCERTAIN "-TRYAGAIN the node does not know this key's keyspace yet, the command "
                            "was not applied\r\n");
     assert_false(router_has_routed(world->node.router, until));
     assert_int_equal(world->node.pending_count, 1);
     by_prefix(0, "set", "p:3");
     assert_false(router_has_routed(world->node.router, until)); /* later ones are not waited for */
-    struct freeze another = { 0 };
-    assert_true(freeze_add(&another, span_of("q:", 2)));
-    router_give_up_routed(world->node.router, &another);
+    *f = (struct freeze){ 0 };
+    assert_true(freeze_add(f, span_of("q:", 2)));
+    router_give_up_routed(world->node.router);
     assert_int_equal(world->node.pending_count, 2);
 }
 
