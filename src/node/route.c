@@ -57,7 +57,7 @@ static void place_keys(const struct node *node, const struct key_range *keys,
         uint32_t slot = slot_of(argv[i]);
         bool by_prefix = keyspace != selected;
         out->by_prefix = out->by_prefix || by_prefix;
-        if ((by_prefix || some_frozen) && may_not_go(node, by_prefix, some_frozen, argv[i])) {
+        if (may_not_go(node, by_prefix, some_frozen, argv[i])) {
             out->kind = ROUTE_UNSURE; /* K6 */
         } else if (first) {
             out->keyspace = keyspace;

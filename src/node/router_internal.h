@@ -74,9 +74,8 @@ bool router_is_held_back(const struct pending *p);
 /* Puts p into its track's queue behind `at`, NULL: in front. */
 void router_insert(struct router *router, struct pending *at, struct pending *p);
 
-/* --- router.c: whether p has, or whether it may have and is worth a look, a key of another keyspace
- * though it is in keyspace 0: the map by which it was routed did not have the prefix yet. Nobody
- * would find what it wrote. */
+/* --- router.c: whether p, which is in keyspace 0, has a key of another one, or may have: the map
+ * by which it was routed did not have the prefix yet. Nobody would find what it wrote. */
 bool router_may_be_astray(const struct pending *p);
 bool router_is_astray(const struct pending *p, const struct op *op);
 
