@@ -107,10 +107,10 @@ struct cluster_action {
 };
 
 struct cluster_counters {
-    uint64_t acts[ACTS], follows[8];
+    uint64_t acts[ACTS], follows[8]; /* with an effect */
     uint64_t seeds, steps, operations, changes, conflicts, moves, settled, keyspaces, drops;
     uint64_t undone, leaders, recovered, virtual_us, messages, joined_again, stale, shaken, damaged,
-        lost, renewed;
+        lost, renewed, zero_crashes;
 };
 
 struct cluster {
@@ -223,8 +223,8 @@ void renew_tick(struct cluster *c, node_index machine);
 bool renew_waits(const struct cluster *c, node_index machine);
 
 /* cluster_plan.c */
-/* Whoever leads group 0, or believes so, is asked. */
-void cluster_operate(struct cluster *c, const struct cluster_action *x);
+/* Whoever leads group 0, or believes so, is asked; whether anything was. */
+bool cluster_operate(struct cluster *c, const struct cluster_action *x);
 void cluster_draw(struct cluster *c);
 void cluster_act(struct cluster *c, const struct cluster_action *x);
 

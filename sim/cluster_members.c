@@ -23,7 +23,7 @@ void renew_begin(struct cluster *c, node_index machine)
     c->removed_at = 0;
     c->renews_at = c->now;
     struct cluster_action drain = { .kind = ACT_DRAIN, .a = machine, .b = 1 };
-    cluster_operate(c, &drain);
+    (void)cluster_operate(c, &drain);
 }
 
 /* What the index has in all groups goes; what it has sent is not called back. */
@@ -101,7 +101,7 @@ static void finish(struct cluster *c)
     }
     cluster_push(c, (qr_time)rng_below(&c->rng, 300000), DUE_START, c->renewing, 0, NULL);
     c->renewing = NODE_NONE;
-    cluster_operate(c, &drain);
+    (void)cluster_operate(c, &drain);
 }
 
 /* Nothing holds it up any more: it stays who it is, or what has its index may leave it. */
@@ -112,7 +112,7 @@ static void let_go(struct cluster *c, node_index leader, bool in)
     for (node_index i = 0; i < c->machine_count && !in; i++) {
         struct cluster_action stays = { .kind = ACT_DRAIN, .a = i };
         if (i != c->renewing && map_node(map, i)->draining) {
-            cluster_operate(c, &stays);
+            (void)cluster_operate(c, &stays);
             return; /* the others when that is done */
         }
     }

@@ -263,8 +263,9 @@ static void compose(struct cluster *c, struct proposal *p, const struct cluster_
     }
 }
 
-void cluster_operate(struct cluster *c, const struct cluster_action *x)
+bool cluster_operate(struct cluster *c, const struct cluster_action *x)
 {
+    bool asked = false;
     for (node_index i = 0; i < c->machine_count; i++) {
         const struct sim_node *n = &c->groups[0].world->nodes[i];
         if (!c->machines[i].up || c->machines[i].paused || n->role != ROLE_LEADER) {
@@ -276,9 +277,11 @@ void cluster_operate(struct cluster *c, const struct cluster_action *x)
         compose(c, p, x);
         if (p->count > 0) {
             proposal_send(p);
+            asked = true;
         }
         free(p);
     }
+    return asked;
 }
 
 /* --- faults and clients --------------------------------------------------------------------- */
@@ -331,57 +334,72 @@ static void network(struct cluster *c, const struct cluster_action *x)
     }
 }
 
-static void carry_out(struct cluster *c, const struct cluster_action *x)
+/* Whether it died of it. */
+static bool crash(struct cluster *c, node_index machine, const struct cluster_action *x)
+{
+    bool was_up = machine != NODE_NONE && c->machines[machine].up;
+    if (was_up) {
+        cluster_crash(c, machine, x->b != 0, x->c);
+    }
+    return was_up;
+}
+
+static void crash_all(struct cluster *c, const struct cluster_action *x)
+{
+    for (node_index i = 0; i < c->machine_count; i++) {
+        cluster_crash(c, i, x->b != 0, x->c / (i + 1));
+    }
+}
+
+/* Whether it had an effect. */
+static bool carry_out(struct cluster *c, const struct cluster_action *x)
 {
     node_index leader = cluster_leader(c, some_group(c, x->a));
     node_index machine = (node_index)((uint64_t)x->a % c->machine_count);
     switch (x->kind) {
     case ACT_CLIENT:
         client(c, x);
-        break;
+        return true;
     case ACT_CRASH:
-        cluster_crash(c, machine, x->b != 0, x->c);
-        break;
-    case ACT_CRASH_LEADER:
-        if (leader != NODE_NONE) {
-            cluster_crash(c, leader, x->b != 0, x->c);
-        }
-        break;
+        return crash(c, machine, x);
+    case ACT_CRASH_LEADER: {
+        bool of_zero = some_group(c, x->a)->id == 0;
+        bool died = crash(c, leader, x);
+        c->counters->zero_crashes += of_zero && died;
+        return died;
+    }
     case ACT_CRASH_ALL:
-        for (node_index i = 0; i < c->machine_count; i++) {
-            cluster_crash(c, i, x->b != 0, x->c / (i + 1));
-        }
-        break;
+        crash_all(c, x);
+        return true;
     case ACT_CUT:
         cut(c, (uint64_t)x->a);
-        break;
+        return true;
     case ACT_ISOLATE_LEADER:
         if (leader != NODE_NONE) {
             cut(c, (uint64_t)1 << leader);
         }
-        break;
+        return leader != NODE_NONE;
     case ACT_HEAL:
         memset(c->cut, 0, sizeof c->cut);
         spread_cuts(c);
-        break;
+        return true;
     case ACT_PAUSE:
         cluster_pause(c, machine, x->c);
-        break;
+        return true;
     case ACT_NETWORK:
         network(c, x);
-        break;
+        return true;
     case ACT_DAMAGE:
         cluster_damage(c, machine, (uint64_t)x->b, x->c);
-        break;
+        return true;
     case ACT_RENEW:
         renew_begin(c, machine);
-        break;
+        return true;
     case ACT_SHAKE:
         c->shaken |= node_bit(machine);
-        break;
+        return true;
     default:
-        cluster_operate(c, x);
-        break;
+        return cluster_operate(c, x);
     }
 }
 
@@ -393,10 +411,9 @@ void cluster_act(struct cluster *c, const struct cluster_action *x)
         "pause",   "network", "move",      "shake",        "renew",  "damage"
     };
     _Static_assert(ARRAY_COUNT(names) == ACTS, "one for each");
-    c->counters->acts[x->kind]++;
     if (x->kind != ACT_CLIENT) {
         cluster_tell(c, "- %s %lld %lld %lld", names[x->kind], (long long)x->a, (long long)x->b,
                      (long long)x->c);
     }
-    carry_out(c, x);
+    c->counters->acts[x->kind] += carry_out(c, x);
 }

@@ -81,6 +81,20 @@ static bool clusters_pass(struct suite *s, uint64_t from, uint64_t count, bool t
     return true;
 }
 
+/* Every ingredient of a plan has had its effect, in no few seeds. */
+static bool clusters_acted(const struct cluster_counters *k)
+{
+    bool all = k->zero_crashes > k->seeds / 5;
+    for (unsigned i = 1; i < ACTS; i++) {
+        if (k->acts[i] <= k->seeds / 5) {
+            printf("# act %u of cluster.h: %" PRIu64 " times in %" PRIu64 " seeds\n", i, k->acts[i],
+                   k->seeds);
+            all = false;
+        }
+    }
+    return all;
+}
+
 /* What a run of clusters must have met, or it proves little. */
 static bool clusters_met(const struct cluster_counters *k)
 {
@@ -90,7 +104,7 @@ static bool clusters_met(const struct cluster_counters *k)
     }
     return followed && k->settled > 2 * k->seeds && k->conflicts > k->seeds &&
            k->joined_again > k->seeds && k->undone > 0 && k->renewed > 0 && k->stale > 0 &&
-           k->drops > 0;
+           k->drops > 0 && k->damaged > 0 && k->lost > 0 && k->shaken > 0;
 }
 
 bool seed_line_read(const char *line, char strategy[32], uint64_t *seed)
@@ -173,6 +187,8 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
                    CLUSTER_COMMIT, seed_of(commit), commit);
     tap(s, clusters_pass(s, seed_of(commit), CLUSTER_COMMIT, false), text);
     tap(s, clusters_met(&s->cluster), "cluster: replicas are made, moved, deleted, and made again");
+    tap(s, clusters_acted(&s->cluster),
+        "cluster: members are crashed, group 0's leader too; moves, drops and drains are ordered");
     tap(s, all_pass(s, "canary", 1, FIXED_SEEDS, false), "canary: no violation without a bug");
     for (unsigned bug = 1; bug <= CANARY_BUGS && with_canary; bug++) {
         canary(s, bug);

@@ -282,16 +282,28 @@ static void test_alarms(void **state)
     (void)state;
     answer("ALARM LIST",
            "[ [ id 9-1 alarm disk-low node 2 since 1699999990000 until 0 text 1^GB^left ] "
-           "[ id 2-7 alarm odd node 3 since 1699992800000 until 1699999999000 text \033[2J ] "
-           "[ id 2-8 alarm old node 3 since 1699999700000 until 0 text ~ ] ]");
+           "[ id 2-7 alarm odd node 3 since 1699994600000 until 1699999999000 text \033[2J ] "
+           "[ id 2-8 alarm old node 3 since 1699992800000 until 0 text ~ ] ]");
     SAYS(look(true, SCREEN), "\nalarms: 3\n"
-                             "alarm       node    for  id   text\n"
-                             "disk-low       2   10 s  9-1  1 GB left\n"
-                             "odd (over)     3    2 h  2-7  ?[2J\n"
-                             "old            3  5 min  2-8\n");
+                             "alarm       node     for  id   text\n"
+                             "disk-low       2    10 s  9-1  1 GB left\n"
+                             "odd (over)     3  90 min  2-7  ?[2J\n"
+                             "old            3     2 h  2-8\n");
     SAYS(look(true, DOCUMENT),
          "\"alarm_count\": 3, \"alarms\": [{\"id\": \"9-1\", \"alarm\": \"disk-low\", \"node\": 2, "
          "\"since\": 1699999990000, \"until\": 0, \"text\": \"1 GB left\"}, ");
+}
+
+/* A drain moves too, and what it leaves has to be told. */
+static void test_moves_without_a_rebalance(void **state)
+{
+    (void)state;
+    answer("REBALANCE STATUS",
+           "[ balancing no rate 0 under_way 0 left 0 stuck 2 bytes_left 0 bytes_per_second 0 "
+           "moves [ ] ]");
+    SAYS(look(true, SCREEN), "moves: 0 under way, 0 to begin, 0 B left at 0 B/s\n"
+                             "moves with nowhere to go: 2\n"
+                             "partitions of 5");
 }
 
 /* Nobody leads group 0: what only its leader knows is not asked for. */
@@ -420,6 +432,7 @@ int main(void)
         TEST(test_the_document),
         TEST(test_nothing_is_the_matter),
         TEST(test_alarms),
+        TEST(test_moves_without_a_rebalance),
         TEST(test_without_a_leader),
         TEST(test_what_is_refused_is_noted_and_the_rest_is_shown),
         TEST(test_who_cannot_be_asked),
