@@ -116,7 +116,16 @@ static const struct help helps[] = {
       "quorate sim --strategy NAME [--seed N] [--count N]\n"
       "\n"
       "Runs a replication protocol in a simulated world with faults, and checks what it promises.\n"
-      "One seed is one history, on every machine.\n" },
+      "One seed is one history, on every machine.\n"
+      "\n"
+      "  --strategy NAME    raft: one group (unless said); cluster: nodes, keyspaces, moves;\n"
+      "                     canary: a protocol with bugs, to see that they are found\n"
+      "  --seed N           where to begin (1)\n"
+      "  --count N          how many seeds (100)\n"
+      "  --twice            each of them twice: it has to be the same history\n"
+      "  --verbose          tells what happens\n"
+      "\n"
+      "Exit code: 0, 1 when a seed breaks a promise: how to repeat it is said.\n" },
     { "check-history",
       "quorate check-history FILE\n"
       "\n"
