@@ -327,6 +327,51 @@ def answers_writes(node):
         return False
 
 
+# No answer for the moment, as between two leaders: a busy machine may be there at any time.
+UNSURE = ("CLUSTERDOWN", "UNCERTAIN", "TRYAGAIN")
+
+
+def pipeline_again(connection, commands, seconds=20.0):
+    """The replies to commands that may be given twice: those are that have no answer for now."""
+    replies = connection.pipeline(commands)
+
+    def is_answered():
+        again = [i for i, reply in enumerate(replies)
+                 if isinstance(reply, Error) and reply.kind() in UNSURE]
+        for i, reply in zip(again, connection.pipeline([commands[i] for i in again])):
+            replies[i] = reply
+        return not again
+    wait_for(is_answered, "answers", seconds)
+    return replies
+
+
+def ask(node, *words, timeout=10.0):
+    """The answer to what may be asked twice."""
+    with node.connect(timeout=timeout) as connection:
+        reply, = pipeline_again(connection, [words])
+    if isinstance(reply, Error):
+        raise reply
+    return reply
+
+
+def undisturbed(cluster, act, tries=3):
+    """Runs `act`, during which nobody may stand for election: once more where somebody did, because
+    a busy machine can have caused that. What `act` itself causes it causes each time."""
+    problem = None
+    for _ in range(tries):
+        term = cluster.leader().info("raft")["raft_term"]
+        problem = None
+        try:
+            act()
+        except (AssertionError, Error, Closed, OSError) as error:
+            problem = error
+        if cluster.leader().info("raft")["raft_term"] == term:
+            if problem is not None:
+                raise problem
+            return
+    raise AssertionError(f"{tries} times in a row somebody stood for election") from problem
+
+
 def applied(node):
     info = node.try_info("raft")
     return int(info["raft_applied"]) if info else -1

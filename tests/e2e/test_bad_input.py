@@ -1,4 +1,5 @@
 """Garbage, floods and strangers: named refusals, and nobody else is harmed."""
+import contextlib
 import os
 import socket
 import struct
@@ -6,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import Cluster, undisturbed, wait_for
 from resp import Closed, Connection, Error, encode
 
 MALFORMED = {
@@ -205,13 +206,14 @@ def test_garbage_on_the_peer_port(three):
 
 
 def test_strangers_who_say_nothing_on_the_peer_port(three):
-    term = three.leader().info("raft")["raft_term"]
-    node = three.leader()
-    strangers = [socket.create_connection(("127.0.0.1", node.peer_port)) for _ in range(200)]
-    assert node.call("SET", "among strangers", "1") == "OK"
-    for stranger in strangers:
-        stranger.close()
-    assert three.leader().info("raft")["raft_term"] == term
+    def among_strangers():
+        node = three.leader()
+        with contextlib.ExitStack() as strangers:
+            for _ in range(200):
+                strangers.enter_context(socket.create_connection(("127.0.0.1", node.peer_port)))
+            assert node.call("SET", "among strangers", "1") == "OK"
+
+    undisturbed(three, among_strangers)
 
 
 def test_a_node_of_another_cluster_is_refused_in_words():
@@ -221,10 +223,18 @@ def test_a_node_of_another_cluster_is_refused_in_words():
         for here, there in zip(cluster.nodes[:2], other.nodes[:2]):
             there.port, there.peer_port = here.port, here.peer_port
         intruder = other.nodes[2]
-        before = cluster.leader().info("raft")["raft_term"]
-        intruder.start()
-        wait_for(lambda: "another cluster" in intruder.log() or
-                 any("another cluster" in node.log() for node in cluster.nodes[:2]),
-                 "words about another cluster", 10)
-        assert cluster.leader().info("raft")["raft_term"] == before
-        assert cluster.nodes[0].call("SET", "undisturbed", "1") == "OK"
+
+        def words():
+            return sum(node.log().count("another cluster")
+                       for node in (intruder, *cluster.nodes[:2]))
+
+        def intrude():
+            had = words()
+            intruder.start()
+            try:
+                wait_for(lambda: words() > had, "words about another cluster", 10)
+                assert cluster.nodes[0].call("SET", "undisturbed", "1") == "OK"
+            finally:
+                intruder.kill()
+
+        undisturbed(cluster, intrude)

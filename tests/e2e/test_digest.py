@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import Cluster, pipeline_again, wait_for
 from failpoints import Table
 from loadgen import LoadGenerator
 from resp import Closed, Error
@@ -21,7 +21,8 @@ def digests(nodes):
 
 def fill(cluster, keys=500):
     with cluster.leader().connect(timeout=30) as connection:
-        replies = connection.pipeline([("SET", f"key:{i}", f"{i}" * 20) for i in range(keys)])
+        replies = pipeline_again(connection,
+                                 [("SET", f"key:{i}", f"{i}" * 20) for i in range(keys)])
         assert replies == ["OK"] * keys
     cluster.wait_applied()
 

@@ -3,7 +3,7 @@ other partition with it (decisions 024, 025; U27; scenarios 48, 61, 63, 105)."""
 import contextlib
 import os
 
-from cluster import Cluster, wait_for
+from cluster import Cluster, pipeline_again, wait_for
 from damage import entries, flip, flip_entry
 from resp import Closed, Error
 from test_leadership import alarms
@@ -25,8 +25,8 @@ def fill(node, keyspace, prefix, count, size=100):
     with selected(node, keyspace) as connection:
         for first in range(0, count, 500):
             numbers = range(first, min(first + 500, count))
-            replies = connection.pipeline([("SET", f"{prefix}:{i}", f"{i}-" + "v" * size)
-                                           for i in numbers])
+            replies = pipeline_again(connection, [("SET", f"{prefix}:{i}", f"{i}-" + "v" * size)
+                                                  for i in numbers])
             assert replies == ["OK"] * len(numbers)
 
 
@@ -34,7 +34,7 @@ def check(node, keyspace, prefix, count, size=100):
     with selected(node, keyspace) as connection:
         for first in range(0, count, 500):
             numbers = range(first, min(first + 500, count))
-            replies = connection.pipeline([("GET", f"{prefix}:{i}") for i in numbers])
+            replies = pipeline_again(connection, [("GET", f"{prefix}:{i}") for i in numbers])
             assert replies == [f"{i}-{'v' * size}".encode() for i in numbers]
 
 

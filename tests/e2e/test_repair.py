@@ -379,7 +379,7 @@ def test_entries_that_only_a_leader_had_are_dropped_with_a_mark():
 
 def damage_worse(victim, how):
     paths = segments(victim)
-    used = sorted({record.path for record in records(victim)})
+    used = sorted({record.path for record in records(victim)}) or paths[:1]
     path = used[-1] if how == "zero newest" else used[len(used) // 2]
     if how == "truncate":
         with open(path, "r+b") as file:
@@ -578,7 +578,8 @@ def test_damage_again_and_again_under_load():
                 load.wait_for_acknowledged(100)
                 found = entries(victim)
                 if round_ % 2 == 0:
-                    for slot in dice.sample(sorted(found)[:-3], min(10, len(found) - 3)):
+                    rotten = sorted(found)[:-3]
+                    for slot in dice.sample(rotten, min(10, len(rotten))):
                         flip_entry(found[slot])
                 else:
                     damage_worse(victim, dice.choice(["truncate", "zero", "header", "wipe"]))

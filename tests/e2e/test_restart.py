@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cluster import BINARY, Cluster, PATIENCE, free_ports, wait_for
+from cluster import BINARY, Cluster, PATIENCE, free_ports, pipeline_again, wait_for
 from resp import Closed
 
 
@@ -15,8 +15,8 @@ def fill(node, prefix, count, size=100):
     with node.connect(timeout=60) as connection:
         for first in range(0, count, 500):
             numbers = range(first, min(first + 500, count))
-            replies = connection.pipeline([("SET", f"{prefix}:{i}", f"{i}-" + "v" * size)
-                                           for i in numbers])
+            replies = pipeline_again(connection, [("SET", f"{prefix}:{i}", f"{i}-" + "v" * size)
+                                                  for i in numbers])
             assert replies == ["OK"] * len(numbers)
 
 
@@ -24,7 +24,7 @@ def check(node, prefix, count, size=100):
     with node.connect(timeout=60) as connection:
         for first in range(0, count, 500):
             numbers = range(first, min(first + 500, count))
-            replies = connection.pipeline([("GET", f"{prefix}:{i}") for i in numbers])
+            replies = pipeline_again(connection, [("GET", f"{prefix}:{i}") for i in numbers])
             assert replies == [f"{i}-{'v' * size}".encode() for i in numbers]
 
 

@@ -98,11 +98,15 @@ def pulling(rate, beyond, size=3, keys=4000):
     """A follower that has more than so many bytes of a snapshot of 16 MB, and its source."""
     with Cluster(size, SHORT) as cluster:
         node = a_follower(cluster)
-        source = strand(cluster, node, keys)
-        wait_checkpoint_of_all(source)
-        slow_down(source, rate)
-        node.start()
-        wait_for(lambda: pulled(node) > beyond, "it pulls", 10)
+        for _ in range(3):
+            source = strand(cluster, node, keys)
+            wait_checkpoint_of_all(source)
+            slow_down(source, rate)
+            node.start()
+            wait_for(lambda: pulled(node) > beyond or number(node, "snapshots_installed") > 0,
+                     "it pulls", 10)
+            if number(node, "snapshots_installed") == 0:
+                break  # else it has passed by unseen
         yield cluster, node, source
 
 
@@ -200,7 +204,7 @@ def test_beyond_retention_a_snapshot_under_load():
 
 def test_the_receiver_dies_in_the_middle_and_goes_on():
     """U15, U19: never from zero. Asserted by the bytes that its second life gets."""
-    with pulling("10mb", 6 * MIB) as (cluster, node, leader):
+    with pulling("5mb", 4 * MIB) as (cluster, node, leader):
         began, before = time.monotonic(), pulled(node)
         wait_for(lambda: pulled(node) > before + 3 * MIB, "it goes on", 10)
         assert time.monotonic() - began > 0.2  # the rate holds
@@ -218,7 +222,7 @@ def test_the_receiver_dies_in_the_middle_and_goes_on():
 
 def test_what_is_left_of_another_file_is_of_no_use():
     """The receiver dies, and comes back when another node leads, whose file is not the same."""
-    with pulling("10mb", 6 * MIB) as (cluster, node, source):
+    with pulling("5mb", 4 * MIB) as (cluster, node, source):
         node.kill()
         assert source.call("FAILOVER") == "OK"
         node.start()
@@ -230,7 +234,7 @@ def test_what_is_left_of_another_file_is_of_no_use():
 
 def test_the_source_dies_in_the_middle_and_comes_back():
     """Another node leads meanwhile. The file is still there, so it is gone on with."""
-    with pulling("10mb", 6 * MIB) as (cluster, node, source):
+    with pulling("5mb", 4 * MIB) as (cluster, node, source):
         source.kill()
         wait_for(lambda: cluster.leader() is not source, "another leader", 10)
         source.start(["--snapshot-bytes-per-second", "1gb"])
