@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cluster import PATIENCE, Cluster, Node, free_ports, wait_for
+from cluster import CALM, PATIENCE, Cluster, Node, free_ports, wait_for
 from loadgen import LoadGenerator
 from resp import Closed, Error, as_rows, as_text
 
@@ -217,7 +217,7 @@ class Retrier(threading.Thread):
 # --- Growing -------------------------------------------------------------------------------------
 
 def test_1_2_3_under_load_learner_first():
-    with GrowingCluster() as cluster:
+    with GrowingCluster(options=CALM) as cluster:
         first, second, third = cluster.nodes
         client = Retrier(cluster, "grow")
         client.start()
