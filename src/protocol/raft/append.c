@@ -7,8 +7,18 @@
  * A3 An acknowledgement says "equal and durable up to `match`": it travels `after` the ticket that
  *    covers `match` and the term.
  * A4 The commit index follows the leader's only as far as the logs are known to agree (`matched`),
- *    in this term and since this node started. */
+ *    in this term.
+ * A5 A log that ends with an entry of this term has it from the term's one leader, whose log it
+ *    equals up to there (Log Matching), without an APPEND that says so: one who starts anew in the
+ *    term may find that the leader has trimmed what such an APPEND would have to begin with. */
 #include "protocol/raft/state.h"
+
+void raft_match_own_term(struct raft *r)
+{
+    if (trail_last_term(&r->trail) == r->term) {
+        r->matched = max_u64(r->matched, r->trail.last_slot);
+    }
+}
 
 bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term)
 {

@@ -99,6 +99,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
         r->matched = 0;
     }
     if (leader != NODE_NONE) {
+        raft_match_own_term(r);
         raft_trace(out, POINT_FOLLOWS, term, leader, 0);
         raft_transfer_over(r, out, STATUS_OK);
     }

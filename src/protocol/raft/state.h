@@ -308,6 +308,8 @@ struct stated {
 
 /* A message of a leader of `term` came from `from`: refuses an older term, follows otherwise. */
 bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term);
+/* There is a leader of this term: A5. */
+void raft_match_own_term(struct raft *r);
 void raft_on_append(struct raft *r, struct effects *out, node_index from,
                     const struct message *message, const struct stated *stated);
 /* An acknowledgement of `matched` that no APPEND asked for. */
