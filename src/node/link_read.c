@@ -35,6 +35,16 @@ static size_t waiting(const struct link *link)
     return link->in_n - link->in_at;
 }
 
+size_t peers_held_most(const struct peers *peers)
+{
+    size_t most = 0;
+    for (const struct link *link = peers->links; link != NULL && peers->held > 0;
+         link = link->next) {
+        most = link->held ? max_u64(most, waiting(link)) : most;
+    }
+    return most;
+}
+
 static void complain(struct link *link)
 {
     node_log(link->peers->node, NODE_LOG_WARNING,

@@ -108,6 +108,19 @@ static bool level_is_too_low(struct node *node, struct pending *p)
     return true;
 }
 
+/* Each partition has an equal share of it: none of them could hold anything; refuses. */
+static bool share_is_nothing(struct pending *p, const struct map_keyspace *k)
+{
+    bool nothing = k->maxmemory != 0 && k->maxmemory < k->partitions;
+    if (nothing) {
+        refuse(p,
+               "ERR MAXMEMORY %llu is less than a byte for each of the %u partitions (0 is no "
+               "limit), nothing was changed",
+               (ull)k->maxmemory, k->partitions);
+    }
+    return nothing;
+}
+
 /* --- CREATE ---------------------------------------------------------------------------------- */
 
 static bool name_is_bad(struct node *node, struct pending *p, struct span name)
@@ -189,7 +202,7 @@ void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struc
         return;
     }
     struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
-    if (prefix_is_taken(node, p, &k)) {
+    if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &k)) {
         return;
     }
     struct edit edit = { 0 };
@@ -286,7 +299,8 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
         return;
     }
     bool raised = now->maxmemory != 0 && k.maxmemory >= now->maxmemory;
-    if ((o.given & GIVEN_MAXMEMORY) != 0 && is_below_use(node, p, &k, raised)) {
+    if ((o.given & GIVEN_MAXMEMORY) != 0 &&
+        (share_is_nothing(p, &k) || is_below_use(node, p, &k, raised))) {
         return;
     }
     struct edit edit = { 0 };

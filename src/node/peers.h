@@ -118,6 +118,9 @@ qr_time peers_housekeeping(struct peers *peers, qr_time now);
 /* Bytes that wait for the peer that has most of them; connections that have not proven themselves.
  */
 size_t peers_queued_most(const struct peers *peers);
+/* Bytes that one connection has brought and that wait for their turn (link_read.c), the most of
+ * all. */
+size_t peers_held_most(const struct peers *peers);
 /* Replies that wait to go to a peer in pieces, where there are most. */
 size_t peers_long_most(const struct peers *peers);
 uint32_t peers_strangers(const struct peers *peers);

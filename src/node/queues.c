@@ -48,6 +48,7 @@ void queues_measure(struct node *node)
     note_most(node, QUEUE_client_output_bytes, node->stats.client_output_max);
     note_most(node, QUEUE_pending_commands, node->stats.pending_max);
     note_most(node, QUEUE_peer_output_bytes, node->stats.peer_output_max);
+    level(node, QUEUE_peer_input_bytes, peers_held_most(node->peers));
     level(node, QUEUE_strangers, peers_strangers(node->peers));
     level(node, QUEUE_log_backlog_bytes, log_backlog(node->log));
     level(node, QUEUE_log_cache_bytes, log_cache_bytes(node->log));

@@ -200,6 +200,8 @@ def test_help_and_docs_name_every_subcommand(three):
     (("CREATE", "a", "STRATEGY", "raft", "ID", "7"), "^ERR an ID is a number from 16"),
     (("CREATE", "a", "STRATEGY", "raft", "COLOUR", "blue"), "^ERR unknown option 'COLOUR'"),
     (("CREATE", "a", "STRATEGY", "raft", "MAXMEMORY"), "^ERR option 'MAXMEMORY' wants a value"),
+    (("CREATE", "a", "STRATEGY", "raft", "PARTITIONS", "8", "MAXMEMORY", "7"),
+     "^ERR MAXMEMORY 7 is less than a byte for each of the 8 partitions"),
     (("ALTER", "nobody", "LEASE", "yes"), "^ERR there is no keyspace 'nobody'"),
     (("ALTER", "default", "PARTITIONS", "3"), "^ERR 'PARTITIONS' cannot be altered"),
     (("DROP", "nobody"), "^ERR there is no keyspace 'nobody'"),
@@ -299,6 +301,8 @@ def test_what_is_not_known_is_not_taken_for_unused():
         node.call("KEYSPACE", "CREATE", "one", "STRATEGY", "raft", "REPLICAS", "1", "PARTITIONS",
                   "3", "MAXMEMORY", "30mb")
         refused(node, "KEYSPACE", "ALTER", "one", "REPLICAS", "4", match="^ERR 4 replicas need")
+        refused(node, "KEYSPACE", "ALTER", "one", "MAXMEMORY", "2",
+                match="^ERR MAXMEMORY 2 is less than a byte for each of the 3 partitions")
         dead.kill()
         wait_for(lambda: stats(node, "one")["led"] == 2, "it is missed")
         refused(node, "KEYSPACE", "ALTER", "one", "MAXMEMORY", "20mb",

@@ -10,6 +10,7 @@ import driver
 import keeping
 import mutants
 import routing
+import slices
 import telling
 import turns
 
@@ -25,6 +26,7 @@ LISTS = [
     ("driver", "node", keeping.KEEPING, True),
     ("driver", "node", damage.DAMAGE, True),
     ("driver", "node", telling.TELLING, True),
+    ("driver", "node", slices.SLICES, True),
 ]
 
 

@@ -22,7 +22,7 @@ static struct link links[2];
 static qr_time now;
 static bool reads[2]; /* the sockets are read */
 static uint32_t dropped;
-#define TAKEN_MAX (1u << 18) /* frames of 12 bytes and more in 3 * PEER_HELD_BYTES_MAX */
+#define TAKEN_MAX (1u << 18)         /* frames of 12 bytes and more in 3 * PEER_HELD_BYTES_MAX */
 static uint32_t order[2][TAKEN_MAX]; /* numbers of the frames taken, by link */
 static uint32_t taken[2];
 
@@ -190,8 +190,13 @@ static void test_two_connections_share_a_turn(void **state)
     for (uint32_t i = 0; i < 8000; i++) {
         say(FRAME_PROTOCOL, 7, i);
     }
-    assert_true(bring(0, 0, out.n));
+    assert_int_equal(peers_held_most(&peers), 0);
+    assert_true(bring(0, 0, out.n / 2));
     assert_true(bring(1, 0, out.n));
+    size_t waits = links[1].in_n - links[1].in_at;
+    assert_true(waits > links[0].in_n - links[0].in_at);
+    assert_int_equal(peers_held_most(&peers), waits);
+    assert_true(bring(0, out.n / 2, out.n - out.n / 2));
     turn();
     uint32_t first = taken[0], second = taken[1];
     now += QR_SECOND; /* the clock jumps ahead within nobody's frames */
@@ -259,6 +264,7 @@ static void test_a_socket_rests_when_too_much_waits(void **state)
     }
     assert_true(reads[0]);
     assert_int_equal(taken[0], count);
+    assert_int_equal(peers_held_most(&peers), 0);
     uint8_t *p;
     size_t room;
     link_buffer(links[0].stream, &p, &room);
