@@ -114,7 +114,7 @@ DAMAGE = [
     ("damage: a log with holes disagrees", "unit/node/damage_group", "damage.c",
      "!replica_log_holds(&group, base->slot, base->term) &&"
      " log_holes(node->log, p->group, &hole, 1) == 0;",
-     "(void)hole, !replica_log_holds(&group, base->slot, base->term);"),
+     "!replica_log_holds(&group, base->slot, base->term); (void)hole;"),
     ("damage: a group's lost end is none", "unit/node/damage_group", "damage.c",
      "} else if (end_is_missing(p, slot, base->installed)) {", "} else if (false) {"),
     ("damage: a group forgets and does not mark it", "unit/node/damage_group", "damage.c",
