@@ -65,8 +65,10 @@ static void put_node(struct table *t, const struct status_node *n)
     char text[32];
     table_put(t, "%" PRId64 "%s", n->id, n->leads ? "*" : "");
     table_put(t, "%s", n->address);
-    bool votes = strcmp(n->role, "voter") == 0;
-    table_put(t, "%s%s%s%s%s", n->state, votes ? "" : ", ", votes ? "" : n->role,
+    const char *role = strcmp(n->role, "voter") == 0  ? ""
+                       : strcmp(n->role, "none") == 0 ? "leaving" /* it is being taken out */
+                                                      : n->role;
+    table_put(t, "%s%s%s%s%s", n->state, role[0] != 0 ? ", " : "", role,
               n->draining ? ", draining" : "", n->answered && !n->lease ? ", no lease" : "");
     table_put(t, "%s", n->zone);
     table_count_text(n->leaders, text);

@@ -116,6 +116,7 @@ static void status(struct node *node, struct pending *p)
     const struct planner *pl = &node->control->planner;
     uint32_t count = place_under_way(node->map);
     uint32_t told = count < MOVES_TOLD ? count : MOVES_TOLD;
+    planner_look(node);
     struct reply *reply = stream_reply(p);
     reply_map(reply, 11);
     reply_field_text(reply, "balancing", settings->balancing ? "yes" : "no");

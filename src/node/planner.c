@@ -107,6 +107,16 @@ static uint64_t bytes_left(const struct node *node, const struct place_plan *pla
     return sum;
 }
 
+/* All that is left to do. */
+static void make_plan(struct node *node, const struct place_nodes *nodes, struct place_plan *plan)
+{
+    struct planner *pl = &node->control->planner;
+    place_plan(node->map, nodes, map_settings(node->map)->balancing, plan);
+    pl->left = plan->count;
+    pl->stuck = plan->stuck;
+    pl->left_bytes = bytes_left(node, plan);
+}
+
 /* Begins what is due. Whether anything is left. */
 static bool begin_due(struct node *node, struct edit *edit, qr_time now)
 {
@@ -114,10 +124,7 @@ static bool begin_due(struct node *node, struct edit *edit, qr_time now)
     struct place_nodes nodes = placing_nodes(node);
     struct place_plan plan;
     struct map_partition due[RECORDS_MAX];
-    place_plan(node->map, &nodes, map_settings(node->map)->balancing, &plan);
-    pl->left = plan.count;
-    pl->stuck = plan.stuck;
-    pl->left_bytes = bytes_left(node, &plan);
+    make_plan(node, &nodes, &plan);
     uint32_t moves = moves_allowed(node, now);
     uint32_t count =
         plan.count > 0 ? place_due(node->map, &nodes, &plan, moves, due, RECORDS_MAX) : 0;
@@ -147,6 +154,23 @@ static uint32_t nodes_key(const struct node *node)
     return (uint32_t)nodes.live << 16 | (uint16_t)(nodes.gone ^ nodes.members);
 }
 
+/* Nothing was left to do, and nothing has changed since. */
+static bool is_at_rest(const struct node *node)
+{
+    const struct planner *pl = &node->control->planner;
+    return pl->seen == map_changes(node->map) && pl->nodes == nodes_key(node);
+}
+
+void planner_look(struct node *node)
+{
+    if (!is_at_rest(node)) {
+        struct place_nodes nodes = placing_nodes(node);
+        struct place_plan plan;
+        make_plan(node, &nodes, &plan);
+        place_plan_free(&plan);
+    }
+}
+
 void planner_turn(struct node *node, qr_time now)
 {
     struct planner *pl = &node->control->planner;
@@ -155,8 +179,8 @@ void planner_turn(struct node *node, qr_time now)
         return;
     }
     pl->next = now + PLANNER_INTERVAL;
-    if (pl->seen == map_changes(node->map) && pl->nodes == nodes_key(node)) {
-        return; /* nothing was left to do, and nothing has changed since */
+    if (is_at_rest(node)) {
+        return;
     }
     struct edit edit = { 0 };
     note_settled(node, &edit);

@@ -29,6 +29,9 @@ struct planner {
 };
 
 void planner_turn(struct node *node, qr_time now);
+/* Brings what is left up to date: who asks right behind an order must not hear of the time before
+ * it. */
+void planner_look(struct node *node);
 
 /* How far a move is: the newcomer that lacks most. */
 struct planner_progress {

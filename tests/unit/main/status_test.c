@@ -277,6 +277,18 @@ static void test_nothing_is_the_matter(void **state)
     SAYS(text, "\"moves\": {\"balancing\": false, ");
 }
 
+static void test_a_node_on_its_way_out(void **state)
+{
+    (void)state;
+    answer("INFO everything",
+           "#quorate_version:0.1.0\r\nraft_node_id:1\r\nraft_leader_id:1\r\nlease_held:1\r\n"
+           "raft_member0:id=1,addr=a,port=1,role=observer,state=self\r\n"
+           "raft_member1:id=2,addr=127.0.0.1,port=7002,role=none,state=connected\r\n");
+    const char *found = look(true, SCREEN);
+    SAYS(found, "  up, observer ");
+    SAYS(found, "  up, leaving, no lease ");
+}
+
 static void test_alarms(void **state)
 {
     (void)state;
@@ -431,6 +443,7 @@ int main(void)
         TEST(test_the_screen),
         TEST(test_the_document),
         TEST(test_nothing_is_the_matter),
+        TEST(test_a_node_on_its_way_out),
         TEST(test_alarms),
         TEST(test_moves_without_a_rebalance),
         TEST(test_without_a_leader),

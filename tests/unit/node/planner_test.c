@@ -293,6 +293,19 @@ static void a_few_moves_at_a_time_of_those_that_have_leaders(void **state)
     assert_int_equal(control.planner.left, PARTITIONS - MOVES_MAX);
 }
 
+/* Who drains a node and asks how far that is would take the answer of before for the end. */
+static void what_is_left_is_told_before_the_next_look(void **state)
+{
+    (void)state;
+    planner_look(&node);
+    assert_int_equal(control.planner.left, 0);
+    nodes = (struct place_nodes){ .members = 7, .live = 5, .gone = 2 };
+    planner_look(&node);
+    assert_int_equal(control.planner.left, PARTITIONS);
+    assert_true(control.planner.left_bytes > 0);
+    assert_int_equal(control.planner.begun, 0);
+}
+
 static void with_a_rate_one_after_the_other_and_no_sooner_than_it_says(void **state)
 {
     (void)state;
@@ -382,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_rebalance_ends_when_nothing_is_left, begin, end),
         cmocka_unit_test_setup_teardown(a_few_moves_at_a_time_of_those_that_have_leaders, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(what_is_left_is_told_before_the_next_look, begin, end),
         cmocka_unit_test_setup_teardown(with_a_rate_one_after_the_other_and_no_sooner_than_it_says,
                                         begin, end),
         cmocka_unit_test_setup_teardown(progress_is_done_when_nothing_is_left, begin, end),
