@@ -89,6 +89,17 @@ static void test_a_group_whose_log_ends_too_early_has_forgotten_alone(void **sta
     assert_nothing_forgotten();
 }
 
+static void test_entries_that_a_groups_checkpoint_covers_need_no_repair(void **state)
+{
+    (void)state;
+    played[G].holes = 1;
+    played[G].hole = (struct log_hole){ .lo = 10, .hi = 12 };
+    assert_true(group_starts());
+    assert_int_equal(played[G].trimmed, 20);
+    assert_int_equal(played[0].trimmed, 0);
+    assert_nothing_forgotten();
+}
+
 /* One of the two is of another time, and nobody knows which. */
 static void test_a_group_whose_log_and_checkpoint_disagree_begins_anew(void **state)
 {
@@ -190,6 +201,7 @@ int main(void)
         TEST(test_a_group_that_is_whole_starts_as_it_was),
         TEST(test_a_groups_damaged_checkpoint_alone_forgets_nothing),
         TEST(test_a_group_whose_log_ends_too_early_has_forgotten_alone),
+        TEST(test_entries_that_a_groups_checkpoint_covers_need_no_repair),
         TEST(test_a_group_whose_log_and_checkpoint_disagree_begins_anew),
         TEST(test_a_group_of_a_log_that_was_cut_has_forgotten),
         TEST(test_a_groups_evidence_is_kept_while_it_has_no_other_checkpoint),

@@ -205,6 +205,25 @@ static void test_two_connections_share_a_turn(void **state)
     assert_true(taken[0] - first <= 500 && taken[1] - second <= 500);
 }
 
+/* S1: what is taken as it is read is of the same slice, and of no other. */
+static void test_what_is_read_first_leaves_less_to_the_others(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 3000; i++) {
+        say(FRAME_PROTOCOL, 7, i);
+    }
+    assert_true(bring(0, 0, out.n));
+    assert_true(bring(1, 0, out.n));
+    assert_in_range(taken[0], 350, 500); /* half of it */
+    assert_in_range(taken[1], 200, 300); /* half of the rest */
+    while (peers_hold(&peers)) {
+        turn();
+    }
+    assert_int_equal(taken[1], 3000);
+    assert_true(bring(1, 0, out.n));
+    assert_in_range(taken[1], 3350, 3500);
+}
+
 /* S2: in the turn in which they come, in their own order; nothing else changes places. */
 static void test_group_0_goes_ahead(void **state)
 {
@@ -329,6 +348,7 @@ int main(void)
         TEST(test_a_few_frames_are_taken_as_they_come),
         TEST(test_thousands_of_frames_are_taken_in_slices),
         TEST(test_two_connections_share_a_turn),
+        TEST(test_what_is_read_first_leaves_less_to_the_others),
         TEST(test_group_0_goes_ahead),
         TEST(test_a_socket_rests_when_too_much_waits),
         TEST(test_a_long_frame_ends_a_slice),
