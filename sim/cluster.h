@@ -203,6 +203,8 @@ void proposal_settings(struct proposal *p, const struct map_settings *settings);
 void proposal_node(struct proposal *p, node_index i, const struct map_node *node);
 void proposal_delete(struct proposal *p, bool keyspace, uint32_t number);
 void proposal_send(struct proposal *p);
+/* Whether no change of the control state is on its way at that leader. */
+bool control_rests_at(const struct cluster *c, node_index machine);
 struct place_nodes control_nodes(const struct cluster *c, node_index machine);
 
 /* cluster_follow.c */

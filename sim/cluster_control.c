@@ -132,13 +132,37 @@ static void judge(struct cluster *c, const struct before *before)
     }
 }
 
+static bool is_change(const struct cluster *c, uint32_t operation)
+{
+    return operation != 0 && operation < c->change_cap && c->changes[operation].n > 0;
+}
+
+/* As control_rests in src/node/control.c. */
+bool control_rests_at(const struct cluster *c, node_index machine)
+{
+    const struct world *w = c->groups[0].world;
+    const struct sim_node *n = &w->nodes[machine];
+    for (qr_slot slot = n->applied + 1; slot <= image_last(&n->log); slot++) {
+        const struct entry *e = image_at(&n->log, slot);
+        if (e != NULL && e->attempt != 0 && is_change(c, w->attempts[e->attempt].operation)) {
+            return false;
+        }
+    }
+    for (uint32_t i = (uint32_t)min_u64(w->operation_count, c->change_cap); i-- > 0;) {
+        const struct operation *o = &w->operations[i];
+        if (!o->done && o->fixed == machine && is_change(c, i)) {
+            return false; /* it was composed a moment ago */
+        }
+    }
+    return true;
+}
+
 static const struct change *change_at(struct cluster *c, qr_slot slot)
 {
     const struct world *w = c->groups[0].world;
     uint32_t attempt = w->committed[slot].attempt;
     uint32_t operation = attempt == 0 ? 0 : w->attempts[attempt].operation;
-    bool is_change = operation != 0 && operation < c->change_cap && c->changes[operation].n > 0;
-    return is_change ? &c->changes[operation] : NULL;
+    return is_change(c, operation) ? &c->changes[operation] : NULL;
 }
 
 void control_follow(struct cluster *c, struct control *control, qr_slot slot, bool judged)

@@ -136,8 +136,8 @@ void renew_tick(struct cluster *c, node_index machine)
     if (in && c->renewed) {
         finish(c);
     } else if (!open && map_index_is_free(c->machines[machine].control.map, c->renewing)) {
-        /* A wish that is on its way may name it. */
-        if (in && zero->open_operations == 0) {
+        /* A wish that is on its way may name it: src/node/order_member.c waits for it. */
+        if (in && control_rests_at(c, machine)) {
             take_out(c, machine, o.membership);
         } else if (!in) {
             take_in(c, machine, o.membership);

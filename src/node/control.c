@@ -153,6 +153,22 @@ bool control_begins(struct node *node, struct pending *p)
     return true;
 }
 
+bool control_rests(struct node *node, struct pending *p)
+{
+    const struct replica *zero = node->zero->replica;
+    if (!control_begins(node, p)) {
+        return false;
+    }
+    p->slot = p->slot != 0 ? p->slot : replica_seen(zero)->commit;
+    if (replica_applied(zero) < p->slot) {
+        p->state = PENDING_CONTROLLED;
+        pendings_push(&node->control->waiting, p);
+        return false;
+    }
+    p->slot = 0;
+    return true;
+}
+
 void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace)
 {
     struct control *control = node->control;

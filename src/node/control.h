@@ -44,6 +44,10 @@ uint32_t control_level_known(const struct node *node);
  * caller returns. */
 bool control_begins(struct node *node, struct pending *p);
 
+/* The same, for an order that goes by the map and changes something else: also what earlier leaders
+ * have wished must be in the map. */
+bool control_rests(struct node *node, struct pending *p);
+
 /* p's change is to be made. It is answered when all connected nodes know it and, with `keyspace`
  * not 0, when all partitions of that keyspace have leaders; at the latest 2 s after it is
  * decided. The edit is used up. */

@@ -15,6 +15,7 @@
 #include "base/number.h"
 #include "cluster/place.h"
 #include "node/change.h"
+#include "node/control.h"
 #include "node/local_internal.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -262,7 +263,10 @@ void order_cmd_MEMBER_REMOVE(struct node *node, struct pending *p, const struct 
     struct change change;
     bool force;
     node_index i = member_and_words(node, p, argv, argc, &force, NULL, &change);
-    if (i != NODE_NONE && (force || !order_holds_replicas(node, p, i))) {
+    if (i == NODE_NONE || (!force && !control_rests(node, p))) {
+        return; /* a wish that is on its way may name it */
+    }
+    if (force || !order_holds_replicas(node, p, i)) {
         change_drop(&change, i);
         order(node, p, &change, force, "REMOVE", change.now.node[i].id);
     }

@@ -66,6 +66,31 @@ static void one_change_at_a_time_and_the_others_in_order(void **state)
     assert_string_equal(said(1), "+OK\r\n");
 }
 
+/* An order that goes by the map waits for what is on its way to it, also from an earlier leader; but
+ * for no more than that. */
+static void who_goes_by_the_map_waits_until_it_rests(void **state)
+{
+    (void)state;
+    turn();
+    struct pending *first = order(0), *p = order(1);
+    assert_true(control_begins(node, first));
+    propose(first, 0);
+    assert_false(control_rests(node, p));
+    outlook.commit = 20;
+    applied = 19;
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(begun_count, 1);
+    assert_true(begun[0] == p);
+    assert_false(control_rests(node, p)); /* committed by now, and not in the map */
+    outlook.commit = 30;
+    applied = 20;
+    turn();
+    assert_int_equal(begun_count, 2);
+    assert_true(control_rests(node, p));
+    assert_int_equal(clients[1].answers, 0);
+}
+
 static void who_may_not_compose_waits(void **state)
 {
     (void)state;
@@ -230,6 +255,7 @@ int main(void)
         CASE(the_map_is_built_anew_when_the_state_came_from_elsewhere),
         CASE(a_level_that_is_not_known_ends_the_node),
         CASE(one_change_at_a_time_and_the_others_in_order),
+        CASE(who_goes_by_the_map_waits_until_it_rests),
         CASE(who_may_not_compose_waits),
         CASE(those_in_line_are_bounded_R4),
         CASE(ok_when_all_know_it_and_all_partitions_are_led),

@@ -11,6 +11,7 @@
 
 struct node *node;
 struct outlook outlook;
+qr_slot applied;
 bool has_room, known, led, figures;
 bool may_freeze, may_propose;
 uint64_t version;
@@ -51,6 +52,12 @@ void engine_system_each(const struct engine *engine,
 uint32_t identity_level_known(void)
 {
     return 2;
+}
+
+qr_slot replica_applied(const struct replica *r)
+{
+    (void)r;
+    return applied;
 }
 
 const struct outlook *replica_seen(const struct replica *r)
@@ -234,6 +241,7 @@ int begin(void **state)
         reply_init(&clients[i].out, 2);
         clients[i].answers = 0;
     }
+    applied = 0;
     outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .transfer_to = NODE_NONE };
     has_room = true;
     known = led = figures = false;

@@ -16,6 +16,7 @@
 
 extern struct node *node;
 extern struct outlook outlook;
+extern qr_slot applied; /* of group 0 */
 extern bool has_room, known, led, figures;
 extern bool may_freeze, may_propose; /* as the other nodes stand */
 extern uint64_t version;             /* of the state in the engine */
