@@ -67,11 +67,10 @@ int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
 /* --- What a crash has left ------------------------------------------------------------------ */
 
 struct leftovers {
-    bool (*is_known)(void *context, uint32_t group);
-    void *context;
+    const struct checkpoint_keeping *keeping;
     struct leftover {
         uint32_t group;
-        bool received; /* that file only: a transfer that a crash has ended begins anew */
+        bool received; /* that file only */
     } * v;
     uint32_t count, cap;
 };
@@ -96,8 +95,10 @@ static void note_name(void *context, const char *name)
     if (!group_of(name, &group)) {
         return;
     }
-    bool known = l->is_known(l->context, group);
-    if (known && strstr(name, "." CHECKPOINT_RECEIVED_FILE) == NULL) {
+    const struct checkpoint_keeping *k = l->keeping;
+    bool known = k->is_known(k->context, group);
+    bool received = strstr(name, "." CHECKPOINT_RECEIVED_FILE) != NULL;
+    if (known && (!received || k->is_gone_on_with(k->context, group))) {
         return;
     }
     if (l->count == l->cap) {
@@ -107,11 +108,10 @@ static void note_name(void *context, const char *name)
     l->v[l->count++] = (struct leftover){ .group = group, .received = known };
 }
 
-int checkpoint_clean(struct io *io, const char *dir,
-                     bool (*is_known)(void *context, uint32_t group), void *context)
+int checkpoint_clean(struct io *io, const char *dir, const struct checkpoint_keeping *keeping)
 {
     char path[CHECKPOINT_PATH_MAX];
-    struct leftovers l = { .is_known = is_known, .context = context };
+    struct leftovers l = { .keeping = keeping };
     checkpoint_dir(path, dir, 1);
     int error = io_list(io, path, note_name, &l);
     error = error == -ENOENT ? 0 : error;

@@ -21,8 +21,14 @@ int checkpoint_sync_dir(struct io *io, const char *dir, uint32_t group);
 /* Removes all files of the group, which is not 0 and has left the log, durably. */
 int checkpoint_remove(struct io *io, const char *dir, uint32_t group);
 
-/* Removes the files of all groups that are not known: a crash has left them. */
-int checkpoint_clean(struct io *io, const char *dir,
-                     bool (*is_known)(void *context, uint32_t group), void *context);
+/* What of the files in `groups` stays at a start. */
+struct checkpoint_keeping {
+    bool (*is_known)(void *context, uint32_t group); /* any of that group */
+    /* Its received file: a transfer that ended with the life before may go on. */
+    bool (*is_gone_on_with)(void *context, uint32_t group);
+    void *context;
+};
+/* Removes the others: a crash has left them. */
+int checkpoint_clean(struct io *io, const char *dir, const struct checkpoint_keeping *keeping);
 
 #endif

@@ -14,6 +14,7 @@
 #include "node/reporting.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/transfers.h"
 #include "protocol/quorum.h"
 #include "protocol/raft/raft.h"
 
@@ -85,6 +86,7 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
         return false;
     }
     set_read_mode(p);
+    transfers_resume(p);
     births_begin(p, !joins && !log_knew);
     return true;
 }

@@ -6,7 +6,11 @@
 #include "node/keeper_internal.h"
 #include "node/node.h"
 #include "node/replica.h"
+#include "node/run.h"
 #include "node/snapshot_source.h"
+#include "node/transfers.h"
+
+#include <inttypes.h>
 
 /* Looks at pins in one turn: each may let another come to the top. */
 #define PINS_PER_TURN 16u
@@ -21,9 +25,25 @@ static bool is_known(void *context, uint32_t group)
     return log_group_state(node->log, group, &state);
 }
 
+static bool is_gone_on_with(void *context, uint32_t group)
+{
+    struct node *node = context;
+    if (transfers_keep(node, group)) {
+        return true;
+    }
+    node_log(node, NODE_LOG_NOTICE,
+             "What was received of a snapshot of group %" PRIu32
+             " is removed: no more than %u of them are gone on with",
+             group, (unsigned)FETCHES_MAX);
+    return false;
+}
+
 int keepers_clean(struct node *node)
 {
-    return checkpoint_clean(node->io, node->config.dir, is_known, node);
+    struct checkpoint_keeping keeping = { .is_known = is_known,
+                                          .is_gone_on_with = is_gone_on_with,
+                                          .context = node };
+    return checkpoint_clean(node->io, node->config.dir, &keeping);
 }
 
 /* --- Carrying -------------------------------------------------------------------------------- */

@@ -388,6 +388,11 @@ bool fetch_is_whole(const struct fetch *f)
     return f != NULL && f->phase == WHOLE;
 }
 
+bool fetch_waits(const struct fetch *f)
+{
+    return f->phase == IDLE && f->left;
+}
+
 bool fetch_is_idle(const struct fetch *f, qr_time now)
 {
     return f->phase == IDLE && !f->left && now >= f->not_before;

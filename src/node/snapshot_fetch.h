@@ -35,6 +35,9 @@ bool fetch_turn(struct fetch *fetch, qr_time now);
 /* There is nothing to do nor to wait for, nor was anything left by an earlier life. */
 bool fetch_is_idle(const struct fetch *fetch, qr_time now);
 
+/* It has nothing but what an earlier life has left. */
+bool fetch_waits(const struct fetch *fetch);
+
 /* Something is being fetched, and its source gives it. NULL: nothing is; so for the next. */
 bool fetch_has_hope(const struct fetch *fetch, qr_time now);
 

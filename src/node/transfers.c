@@ -113,6 +113,31 @@ void transfers_open(struct partition *partition)
     note(partition);
 }
 
+bool transfers_keep(struct node *node, uint32_t group)
+{
+    qr_assert(group != 0);
+    for (uint32_t i = 0; i < FETCHES_MAX; i++) {
+        uint32_t *left = &node->transfers.left[i];
+        if (*left == 0 || *left == group) {
+            *left = group;
+            return true;
+        }
+    }
+    return false;
+}
+
+void transfers_resume(struct partition *partition)
+{
+    for (uint32_t i = 0; i < FETCHES_MAX; i++) {
+        uint32_t *left = &partition->node->transfers.left[i];
+        if (*left == partition->group) {
+            *left = 0;
+            partition->fetch = fetch_new(partition);
+            note(partition);
+        }
+    }
+}
+
 static void drop_source(struct partition *partition)
 {
     source_free(partition->source);
@@ -150,12 +175,13 @@ void transfers_free(struct node *node)
 
 /* --- Room ----------------------------------------------------------------------------------- */
 
-/* Group 0 is not counted. */
+/* Group 0 is not counted, nor is who only keeps what it has received. */
 static uint32_t fetches(const struct transfers *t)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->count; i++) {
-        n += t->v[i]->group != 0 && t->v[i]->fetch != NULL;
+        const struct fetch *fetch = t->v[i]->fetch;
+        n += t->v[i]->group != 0 && fetch != NULL && !fetch_waits(fetch);
     }
     return n;
 }
@@ -197,7 +223,12 @@ struct source *transfers_source(struct partition *partition)
 
 struct fetch *transfers_fetch(struct partition *partition)
 {
-    if (partition->fetch == NULL && fetches(&partition->node->transfers) < FETCHES_MAX) {
+    struct fetch *fetch = partition->fetch;
+    bool has_place = partition->group == 0 || (fetch != NULL && !fetch_waits(fetch));
+    if (!has_place && fetches(&partition->node->transfers) >= FETCHES_MAX) {
+        return NULL;
+    }
+    if (fetch == NULL) {
         partition->fetch = fetch_new(partition);
         note(partition);
     }

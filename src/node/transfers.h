@@ -23,6 +23,8 @@ struct asking {
 };
 
 struct transfers {
+    uint32_t left[FETCHES_MAX]; /* groups of which the life before has received a part of a file,
+                                   and that are not open yet; 0: none */
     struct asking asking[FETCHES_MAX];
     qr_time refused;      /* when a group was told last that it has to wait */
     struct partition **v; /* those that have either */
@@ -36,8 +38,13 @@ struct transfers {
     bool troubled; /* one of these is not 0 */
 };
 
-/* Of group 0, at the start; and its end. */
+/* Of group 0, at the start. */
 void transfers_open(struct partition *partition);
+/* At the start: an earlier life has received a part of the group's file. True: it stays, and is
+ * gone on with when the group is open, or goes when nobody needs it. */
+bool transfers_keep(struct node *node, uint32_t group);
+/* Another group than 0 is open. */
+void transfers_resume(struct partition *partition);
 /* Ends what the group has under way: it leaves this node, or the node ends. */
 void transfers_close(struct partition *partition);
 void transfers_free(struct node *node);

@@ -368,29 +368,39 @@ static bool take_file(const struct world *w, const char *name)
     return unlink(path) == 0;
 }
 
+/* There is room for so many transfers only. */
+static bool is_three(void *context, uint32_t group)
+{
+    (void)context;
+    return group == 3;
+}
+
 /* Files of groups that the log does not know are what a crash has left; nothing else is touched. */
 static void test_what_groups_have_left_is_cleaned(void **state)
 {
     (void)state;
     struct world *w = world_open(10);
     uint32_t asked = 0;
-    assert_int_equal(checkpoint_clean(w->io, w->dir, is_odd, &asked), 0); /* none yet */
+    struct checkpoint_keeping keeping = { .is_known = is_odd,
+                                          .is_gone_on_with = is_three,
+                                          .context = &asked };
+    assert_int_equal(checkpoint_clean(w->io, w->dir, &keeping), 0); /* none yet */
     assert_int_equal(checkpoint_make_dir(w->io, w->dir, 2), 0);
     static const char *const go[] = { "2.checkpoint",          "2.checkpoint.spare",
-                                      "4000000000.checkpoint", "3.checkpoint.received",
+                                      "4000000000.checkpoint", "9.checkpoint.received",
                                       "6.checkpoint.received", "8.quarantined",
                                       "10.checkpoint.new" };
-    static const char *const stay[] = { "3.checkpoint",         "5.checkpoint.spare",
-                                        "02.checkpoint",        "2.checkpoint.old",
-                                        "checkpoint",           "2x.checkpoint",
-                                        "4294967298.checkpoint" };
+    static const char *const stay[] = { "3.checkpoint",          "5.checkpoint.spare",
+                                        "3.checkpoint.received", "02.checkpoint",
+                                        "2.checkpoint.old",      "checkpoint",
+                                        "2x.checkpoint",         "4294967298.checkpoint" };
     for (size_t i = 0; i < ARRAY_COUNT(go); i++) {
         put_file(w, go[i]);
     }
     for (size_t i = 0; i < ARRAY_COUNT(stay); i++) {
         put_file(w, stay[i]);
     }
-    assert_int_equal(checkpoint_clean(w->io, w->dir, is_odd, &asked), 0);
+    assert_int_equal(checkpoint_clean(w->io, w->dir, &keeping), 0);
     assert_true(asked > 0);
     assert_int_equal(checkpoint_remove(w->io, w->dir, 5), 0);
     assert_int_equal(checkpoint_remove(w->io, w->dir, 5), 0); /* nothing is there any more */

@@ -27,6 +27,7 @@ static void test_a_founder_founds_and_others_join(void **state)
     catch_up();
     (void)turns(1);
     assert_true(replica_of(5)->founded);
+    assert_int_equal(world.resumed[5], 1);
     assert_false(replica_of(5)->base.forgetful);
     assert_int_equal(replica_of(5)->base.roster.members.voters, BOTH);
     assert_int_equal(replica_of(5)->base.roster.epoch, 1);

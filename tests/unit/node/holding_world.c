@@ -50,7 +50,7 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
 bool log_next_group(const struct log *log, uint32_t *at, uint32_t *group)
 {
     (void)log;
-    while (*at < GROUPS && *at > 0 && !world.knows[*at]) {
+    while (*at<GROUPS && * at> 0 && !world.knows[*at]) {
         (*at)++;
     }
     *group = *at;
@@ -144,6 +144,12 @@ bool repairer_begin(struct partition *p, const struct replica_base *base, char *
 {
     (void)p, (void)base, (void)message, (void)cap;
     return true;
+}
+
+void transfers_resume(struct partition *p)
+{
+    assert_non_null(p->replica);
+    world.resumed[p->group]++;
 }
 
 void births_begin(struct partition *p, bool founded)

@@ -22,11 +22,12 @@ struct replica {
 struct holding_world {
     struct node node;
     struct replica zero;
-    qr_slot applied; /* of group 0 */
+    qr_slot applied;   /* of group 0 */
     qr_time now, step; /* each look at the clock takes so long */
     bool knows[GROUPS], lost[GROUPS];
     uint64_t position, durable; /* of the log */
     uint32_t opened[GROUPS], dropped[GROUPS], files_removed[GROUPS], gone[GROUPS];
+    uint32_t resumed[GROUPS];
     uint32_t looks, changes, handed_over, leased, told;
     uint64_t change_epoch;
     struct membership change;

@@ -15,6 +15,7 @@
 #include "node/keeper_internal.h"
 #include "node/node.h"
 #include "node/replica.h"
+#include "node/run.h"
 #include "node/snapshot_source.h"
 
 #define GROUPS 40u
@@ -137,15 +138,26 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     return group == 5;
 }
 
-static bool (*is_known)(void *context, uint32_t group);
+static struct checkpoint_keeping keeping;
+static uint32_t lines;
 
-int checkpoint_clean(struct io *io, const char *dir, bool (*known)(void *context, uint32_t group),
-                     void *context)
+int checkpoint_clean(struct io *io, const char *dir, const struct checkpoint_keeping *k)
 {
     (void)io, (void)dir;
-    assert_ptr_equal(context, &node);
-    is_known = known;
+    keeping = *k;
     return 0;
+}
+
+bool transfers_keep(struct node *of, uint32_t group)
+{
+    assert_ptr_equal(of, &node);
+    return group == 5;
+}
+
+void node_log(struct node *of, enum node_log_level level, const char *format, ...)
+{
+    (void)of, (void)level, (void)format;
+    lines++;
 }
 
 static int begin(void **state)
@@ -376,8 +388,14 @@ static void test_files_of_groups_that_the_log_does_not_know_go(void **state)
 {
     (void)state;
     assert_int_equal(keepers_clean(&node), 0);
-    assert_true(is_known(&node, 5));
-    assert_false(is_known(&node, 6));
+    assert_ptr_equal(keeping.context, &node);
+    assert_true(keeping.is_known(&node, 5));
+    assert_false(keeping.is_known(&node, 6));
+    lines = 0;
+    assert_true(keeping.is_gone_on_with(&node, 5));
+    assert_int_equal(lines, 0);
+    assert_false(keeping.is_gone_on_with(&node, 7)); /* there are too many */
+    assert_int_equal(lines, 1);
 }
 
 #define KEEPERS_TEST(name) cmocka_unit_test_setup(name, begin)

@@ -24,7 +24,7 @@ struct source {
 };
 
 struct fetch {
-    bool busy, hope, works;
+    bool waits, busy, hope, works;
     uint32_t turns;
 };
 
@@ -108,6 +108,11 @@ bool fetch_has_hope(const struct fetch *fetch, qr_time at)
 {
     (void)at;
     return fetch != NULL && fetch->hope;
+}
+
+bool fetch_waits(const struct fetch *fetch)
+{
+    return fetch->waits;
 }
 
 bool fetch_is_idle(const struct fetch *fetch, qr_time at)
@@ -194,6 +199,41 @@ static void test_so_many_groups_give_files_at_a_time_beside_group_0(void **state
     assert_non_null(partition[20].source);
     assert_null(partition[5].source);
     assert_int_equal(sources, SOURCES_MAX + 1);
+}
+
+/* What an earlier life has received is gone on with, of so many groups as had places then; it takes
+ * no place until it is. */
+static void test_what_was_received_before_a_restart_is_gone_on_with_U19(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= FETCHES_MAX; i++) {
+        assert_true(transfers_keep(&node, i));
+        assert_true(transfers_keep(&node, i)); /* said twice */
+    }
+    assert_false(transfers_keep(&node, 20));
+    transfers_resume(&partition[20]);
+    assert_null(partition[20].fetch);
+    for (uint32_t i = 1; i <= FETCHES_MAX; i++) {
+        transfers_resume(&partition[i]);
+        partition[i].fetch->waits = partition[i].fetch->busy = true;
+        transfers_resume(&partition[i]); /* it is open once */
+    }
+    assert_int_equal(fetches, FETCHES_MAX + 1);
+    transfers_turn(&node, now);
+    for (uint32_t i = 1; i <= FETCHES_MAX; i++) {
+        assert_int_equal(partition[i].fetch->turns, 1); /* it sees whether it is needed */
+        assert_non_null(transfers_fetch(&partition[20 + i]));
+        partition[20 + i].fetch->busy = true;
+    }
+    assert_null(transfers_fetch(&partition[1])); /* not now: others are being served */
+    partition[21].fetch->busy = false;
+    transfers_turn(&node, now);
+    assert_ptr_equal(transfers_fetch(&partition[1]), partition[1].fetch);
+    partition[1].fetch->waits = false;
+    assert_null(transfers_fetch(&partition[2]));
+    partition[3].fetch->busy = false; /* nobody needs that any more */
+    transfers_turn(&node, now);
+    assert_null(partition[3].fetch);
 }
 
 static void test_group_0_is_never_turned_away(void **state)
@@ -372,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TRANSFERS_TEST(test_so_many_groups_give_files_at_a_time_beside_group_0),
+        TRANSFERS_TEST(test_what_was_received_before_a_restart_is_gone_on_with_U19),
         TRANSFERS_TEST(test_group_0_is_never_turned_away),
         TRANSFERS_TEST(test_so_many_groups_take_files_at_a_time),
         TRANSFERS_TEST(test_so_many_groups_ask_at_a_time),
