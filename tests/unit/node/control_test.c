@@ -66,8 +66,8 @@ static void one_change_at_a_time_and_the_others_in_order(void **state)
     assert_string_equal(said(1), "+OK\r\n");
 }
 
-/* An order that goes by the map waits for what is on its way to it, also from an earlier leader; but
- * for no more than that. */
+/* An order that goes by the map waits for what is on its way to it, from an earlier leader too; for
+ * no more than that. */
 static void who_goes_by_the_map_waits_until_it_rests(void **state)
 {
     (void)state;
