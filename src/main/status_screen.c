@@ -159,7 +159,7 @@ static void print_sick(const struct status *s, uint32_t width, FILE *out)
     struct table t;
     if (sick == 0) {
         table_count_text(s->partitions, count);
-        (void)fprintf(out, "partitions: all %s healthy\n", count);
+        (void)fprintf(out, "partitions: %s%s healthy\n", s->partitions == 1 ? "" : "all ", count);
         return;
     }
     table_count_text(s->partitions, count);

@@ -155,7 +155,7 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
         "LIST",
         "    All keyspaces.",
         "STATS <name>",
-        "    Keys, bytes, clients and quotas.",
+        "    Keys, bytes, clients, rates, lag and quotas.",
     };
     (void)client;
     (void)argv;

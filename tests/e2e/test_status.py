@@ -7,6 +7,7 @@ import select
 import struct
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -154,11 +155,11 @@ def test_who_does_not_answer_is_named():
 
 def test_watch_draws_over_itself(three):
     ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 60, 0, 0))
     process = subprocess.Popen([BINARY, "status", "-p", str(three.nodes[0].port), "--watch"],
                                stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
                                preexec_fn=die_with_parent)
-    said = ""
+    said, began = "", time.monotonic()
     try:
         while said.count("\x1b[H") < 3:
             assert select.select([ours], [], [], 10 * PATIENCE)[0], said
@@ -168,11 +169,12 @@ def test_watch_draws_over_itself(three):
         process.wait()
         os.close(ours)
         os.close(theirs)
+    assert time.monotonic() - began > 1.9  # each second
     screen = said.split("\x1b[H")[2]
     assert "\x1b[J" in screen
     assert " %" in screen  # the second look knows how busy the nodes are
     lines = [line.replace("\x1b[K", "").replace("\x1b[J", "") for line in screen.split("\r\n")]
-    assert max(map(len, lines)) <= 60
+    assert max(map(len, lines)) <= 60 and len(lines) == 8  # it never scrolls
 
 
 # --- admin --------------------------------------------------------------------------------------

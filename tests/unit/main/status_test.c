@@ -272,7 +272,7 @@ static void test_nothing_is_the_matter(void **state)
                         " 0  default          3           1    12  2.0 KiB      0\n"
                         "\n"
                         "alarms: none\n"
-                        "partitions: all 1 healthy\n");
+                        "partitions: 1 healthy\n");
     SAYS(look(true, DOCUMENT), "\"leader_serves\": false");
     SAYS(text, "\"moves\": {\"balancing\": false, ");
 }
