@@ -171,6 +171,23 @@ static void test_order_does_not_matter(void **state)
     }
 }
 
+/* Nor does it matter that the keyspace's record is away for a while (N2). */
+static void test_a_keyspace_that_comes_back_has_its_partitions(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(16, "users", "", 2, 3);
+    struct map *map = map_new();
+    put_all(map, &k, 7, 0);
+    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+    assert_null(map_keyspace(map, 16));
+    put_erased(map, MAP_RECORD_PARTITION, 3);
+    put_keyspace(map, &k);
+    assert_int_equal(map_partition_at(map, 16, 0)->group, 2);
+    assert_null(map_partition_at(map, 16, 1));
+    assert_int_equal(map_partition_at(map, 16, 2)->group, 4);
+    map_free(map);
+}
+
 /* No leader composes that, but records are what they are: nobody may die of them. */
 static void test_two_groups_of_one_place_come_and_go(void **state)
 {
@@ -362,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_lookups),
         cmocka_unit_test(test_the_longest_prefix_decides),
         cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_a_keyspace_that_comes_back_has_its_partitions),
         cmocka_unit_test(test_two_groups_of_one_place_come_and_go),
         cmocka_unit_test(test_a_reset_forgets_all),
         cmocka_unit_test(test_newer_records_are_refused),
