@@ -190,14 +190,15 @@ void segment_find_dead(struct log *log)
  * not on a full disk, it is one that says nothing new. */
 void segment_let_go(struct log *log)
 {
-    uint32_t at = 0;
-    const struct group *g = groups_next(&log->groups, &at);
-    if (log->recycle_count == 0 || log->marked >= log->recycle_above || !log_idle(log) ||
-        g == NULL) {
+    if (log->recycle_count == 0 || log->marked >= log->recycle_above || !log_idle(log)) {
         return;
     }
     qr_assert(log->recycle_above <= log->synced + 1); /* this batch says it, or the next */
-    (void)log_append_note(log, g->id, RECORD_STATE, 0, 0, span_of(g->state, g->state_n));
+    uint32_t at = 0;
+    const struct group *g = groups_next(&log->groups, &at);
+    if (g != NULL) {
+        (void)log_append_note(log, g->id, RECORD_STATE, 0, 0, span_of(g->state, g->state_n));
+    }
 }
 
 enum log_space log_space(struct log *log)

@@ -76,10 +76,18 @@ def writes(node, keyspace="beside"):
         return False
 
 
+def where(cluster, words, keyspace="ks16"):
+    """The node that says so of the first keyspace that was created."""
+    def found():
+        infos = [(node, node.try_info("keyspaces") or {}) for node in cluster.nodes]
+        return next((node for node, info in infos if words in info.get(keyspace, "").split(",")),
+                    None)
+    return wait_for(found, f"a node of which {words} is true")
+
+
 def holder(cluster):
     """The node that has the replica, of one only."""
-    return next(node for node in cluster.nodes
-                if int(node.info("keyspaces")["ks16"].split("here=")[1].split(",")[0]) == 1)
+    return where(cluster, "here=1")
 
 
 def test_a_partition_that_is_outvoted_is_fed_anew():
@@ -188,8 +196,7 @@ def test_a_partition_that_drops_entries_forgets_alone():
     with three() as cluster:
         fill(cluster.nodes[0], "harmed", "k", 100)
         fill(cluster.nodes[0], "beside", "k", 100)
-        leader = next(node for node in cluster.nodes
-                      if "led=1" in node.info("keyspaces")["ks16"])
+        leader = where(cluster, "led=1")
         others = [node for node in cluster.nodes if node is not leader]
         first = max(entries(leader, FIRST)) + 1
         connections = [selected(leader, "harmed") for _ in range(20)]
