@@ -75,11 +75,6 @@ struct source *source_new(struct partition *partition)
     return s;
 }
 
-static uint32_t id_of(const struct source *s, node_index member)
-{
-    return s->node->known[member].id;
-}
-
 static void close_work(void *context)
 {
     io_file_close(context); /* the last name of a large file may be gone: its blocks go now */
@@ -140,8 +135,7 @@ static const char *read_header(const struct source *s, struct io_file *file,
 {
     uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
     size_t length;
-    int64_t n = io_file_pread(file, bytes, sizeof bytes, 0);
-    int64_t size = io_file_size(file);
+    int64_t n = io_file_pread(file, bytes, sizeof bytes, 0), size = io_file_size(file);
     if (n <= 0 || size <= 0 ||
         checkpoint_header_read(span_of(bytes, (size_t)n), out, &length) != CHECKPOINT_HEADER_OK) {
         return "its header is damaged";
@@ -342,10 +336,7 @@ bool source_on_read(struct source *s, node_index from, const struct snapshot_pie
         f->next = piece->offset;
     }
     f->end = piece->offset + piece->n;
-    if (f->end - f->next > SNAPSHOT_WINDOW_BYTES) {
-        return false;
-    }
-    return true; /* the turn that follows sends */
+    return f->end - f->next <= SNAPSHOT_WINDOW_BYTES; /* the turn that follows sends */
 }
 
 void source_on_refused(struct source *s, node_index from, uint64_t file)
@@ -353,6 +344,7 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
     if (s->file == NULL || s->header.salt != file || s->refused_file == file) {
         return; /* about a file of others; or an answer to this node as a follower */
     }
+    uint32_t id = s->node->known[from].id;
     s->refused_file = file;
     s->figures.refused++;
     struct follower *f = &s->follower[from];
@@ -363,9 +355,9 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
     node_log(s->node, NODE_LOG_WARNING,
              "Node %" PRIu32 " cannot use this node's checkpoint at slot %" PRIu64
              ": a new one is taken; check this node's disk",
-             id_of(s, from), s->header.slot);
+             id, s->header.slot);
     alarm_raise(s->node, ALARM_SNAPSHOT, "node %" PRIu32 " found this node's checkpoint damaged",
-                id_of(s, from));
+                id);
     transfers_trouble(s->node, NODE_NONE);
 }
 
@@ -493,6 +485,14 @@ static void start_read(struct source *s, node_index to, qr_time now)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
+/* It repairs itself, has all of a small file, and what came since is little: it needs no more of
+ * this node, whose place another group can have. What was lost on its way it asks for again. */
+static bool has_all(const struct source *s, const struct follower *f, qr_slot last)
+{
+    bool small = s->header.bytes <= SNAPSHOT_WINDOW_BYTES && last <= s->header.slot + CAUGHT_UP;
+    return f->repairs && small && f->next == s->header.bytes;
+}
+
 /* Members that have installed the snapshot and follow behind it: where they stand. */
 static void watch_members(struct source *s, qr_time now)
 {
@@ -512,7 +512,7 @@ static void watch_members(struct source *s, qr_time now)
             f->read = f->moved = now;
         }
         bool done = f->match > 0 && f->match + CAUGHT_UP >= outlook.last;
-        if (done || now - f->read >= PIN_TIME) {
+        if (done || has_all(s, f, outlook.last) || now - f->read >= PIN_TIME) {
             f->read = 0;
             f->match = 0;
         }

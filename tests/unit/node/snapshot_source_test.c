@@ -88,6 +88,53 @@ static void test_a_pin_goes_with_who_follows_behind_it_L8(void **state)
     assert_int_equal(source_pin(source()), 0);
 }
 
+/* With its last piece: of many groups that repair themselves the next one waits for the place. */
+static void test_who_repairs_itself_and_has_all_needs_no_place_U25(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    world->replica[SOURCE].outlook.last = SLOT + 1000;
+    source_asked(source(), 1, SLOT);
+    pull(1, BYTES / 2);
+    assert_int_equal(source_pin(source()), SLOT);
+    assert_false(source_is_idle(source()));
+    pull(1, UINT64_MAX);
+    assert_true(has_installed(1));
+    turn_all(QR_MILLISECOND);
+    assert_int_equal(source_pin(source()), 0);
+    assert_true(source_is_idle(source()));
+}
+
+static void test_what_is_behind_a_repair_stays_while_it_is_much_L8(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    world->replica[SOURCE].outlook.last = SLOT + 1001;
+    source_asked(source(), 1, SLOT);
+    pull(1, UINT64_MAX);
+    pass(9 * QR_SECOND);
+    assert_int_equal(source_pin(source()), SLOT);
+    pass(2 * QR_SECOND);
+    assert_int_equal(source_pin(source()), 0);
+}
+
+static void test_a_repair_whose_last_pieces_were_lost_goes_on_58(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    source_asked(source(), 1, SLOT);
+    carry(NODE_NONE);
+    carry(NODE_NONE); /* the offer, and what is asked for then: all of it */
+    while (!source_is_idle(source())) {
+        turn_all(QR_MILLISECOND);
+    }
+    assert_int_equal(figures_of(1).bytes, 0);
+    connect_again(1);
+    pull(1, UINT64_MAX);
+    assert_true(has_installed(1));
+    assert_int_equal(figures()->gone, 0);
+}
+
 static void test_no_more_than_the_rate_goes_out_U18(void **state)
 {
     (void)state;
@@ -296,6 +343,9 @@ int main(void)
         TEST(test_two_followers_share_one_open_file_28),
         TEST(test_a_pin_ends_with_the_reads_U25),
         TEST(test_a_pin_goes_with_who_follows_behind_it_L8),
+        TEST(test_who_repairs_itself_and_has_all_needs_no_place_U25),
+        TEST(test_what_is_behind_a_repair_stays_while_it_is_much_L8),
+        TEST(test_a_repair_whose_last_pieces_were_lost_goes_on_58),
         TEST(test_no_more_than_the_rate_goes_out_U18),
         TEST(test_another_rate_counts_at_once_U18),
         TEST(test_a_move_goes_at_its_rate_and_not_in_bursts_U46),
