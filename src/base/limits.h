@@ -21,6 +21,10 @@
 #define SCHEDULE_SLICE_USEC 5000
 #define SCHEDULE_SWEEP_USEC 3000
 #define HOLDING_SLICE_USEC 4000 /* of making and deleting replicas; the others wait */
+/* Elections of a node's partitions under way at a time, by how long its turns take; the others
+ * stand in line. */
+#define CAMPAIGNS_MIN 16
+#define CAMPAIGNS_MAX 1024
 
 /* --- keys, values, commands: past it the command gets an error and nothing happens ---------- */
 #define KEY_BYTES_MAX (64 * KIB)    /* -ERR key is too long */

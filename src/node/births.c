@@ -2,6 +2,7 @@
 
 #include "cluster/follow.h"
 #include "cluster/map.h"
+#include "node/campaigns.h"
 #include "node/contact.h"
 #include "node/node.h"
 #include "node/replica.h"
@@ -52,6 +53,9 @@ void births_turn(struct partition *p, qr_time now)
     if (is_over(p)) {
         p->call_at = 0;
         return;
+    }
+    if (campaigns_hold_back(p)) {
+        return; /* it is woken when it gets or loses its place */
     }
     if (now >= p->call_at) {
         p->call_at = now + (call(p) ? FIRST_PAUSE << p->calls : OTHERS_PAUSE);

@@ -206,7 +206,9 @@ static void turn(void *context)
         finish_stopping(node, began);
     }
     arm(node, began);
-    measure_turn(node->measure, (uint64_t)(node_clock(node) - io_turn_began(node->io)));
+    qr_time took = node_clock(node) - io_turn_began(node->io);
+    campaigns_paced(&node->partitions.schedule.campaigns, took);
+    measure_turn(node->measure, (uint64_t)took);
 }
 
 static void on_timer(struct io_timer *timer)
@@ -308,6 +310,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     reply_init(&node->nowhere, 2);
     node->nowhere.discard = true;
     node->io = io_new();
+    campaigns_init(&node->partitions.schedule.campaigns);
     node->zero = partitions_add(node, 0);
     node->map = map_new();
     node->control = control_new(node);

@@ -86,6 +86,11 @@ struct partition {
     uint32_t index;                /* its place among all: partitions_at */
     uint16_t told_of[MEMBERS_MAX]; /* ups and downs of each peer, as counted by the node */
     uint32_t told_at;              /* by this many changes of all of them */
+
+    /* Its election (campaigns.h). */
+    uint8_t campaign; /* enum campaign */
+    qr_time campaign_until;
+    struct partition *campaign_next, *campaign_previous;
 };
 
 struct partition *partition_new(struct node *node, uint32_t group);

@@ -386,13 +386,27 @@ void replica_look(struct replica *r)
     leaders_look(r->partition, r->outlook.role == ROLE_LEADER, r->outlook.term);
 }
 
-qr_time replica_protocol_deadline(struct replica *r)
+static qr_time timer(struct replica *r)
 {
     if (!r->deadline_known) {
         r->deadline_known = true;
         r->deadline = r->protocol->deadline(r->self);
     }
     return r->deadline;
+}
+
+qr_time replica_protocol_deadline(struct replica *r)
+{
+    return r->partition->campaign == CAMPAIGN_WAITS ? QR_NEVER : timer(r); /* C1 */
+}
+
+bool replica_campaigns(struct replica *r)
+{
+    if (!r->started || timer(r) > r->node->clock) {
+        return false;
+    }
+    replica_look(r);
+    return !replica_leads(r);
 }
 
 void replica_turn(struct replica *r)

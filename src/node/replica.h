@@ -106,6 +106,8 @@ void replica_forget(struct replica *r, struct pending *p);
 
 /* Submits what the turn has gathered, fires timers, applies a slice, refreshes the outlook. */
 void replica_turn(struct replica *r);
+/* It does not lead, and its protocol's time has come: it is about to campaign. */
+bool replica_campaigns(struct replica *r);
 /* When the next turn is wanted at the latest; QR_NEVER = not by itself. */
 qr_time replica_deadline(struct replica *r);
 

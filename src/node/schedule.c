@@ -173,6 +173,7 @@ void schedule_forget(struct partition *p)
     qr_assert(p->group != 0);
     leave_heap(s, p);
     note_rest(s, p, false);
+    campaigns_forget(p);
     if (p->awake) {
         leave_awake(s, p);
     }
@@ -273,6 +274,7 @@ void schedule_begin(struct node *node, qr_time now)
         leave_heap(s, p);
         partition_wake(p);
     }
+    campaigns_turn(&s->campaigns, now);
     if (s->sweep > 0) {
         sweep_some(node, now + SCHEDULE_SWEEP_USEC);
     }
@@ -305,14 +307,17 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
             expects_no_more(s, p);
             replica_durable(p->replica, s->durable);
         }
+        campaigns_gate(p, now);
         replica_turn(p->replica);
+        campaigns_look(p);
         partition_house(p, now);
         partition_tidy(p);
         watch(p);
         due = replica_deadline(p->replica);
         due = p->wake < due ? p->wake : due;
     }
-    note_rest(s, p, p->replica != NULL && !p->again && due == QR_NEVER);
+    bool waits = p->again || p->campaign == CAMPAIGN_WAITS;
+    note_rest(s, p, p->replica != NULL && !waits && due == QR_NEVER);
     p->awake = false;
     if (p->again || due <= now) {
         schedule_wake(p);
@@ -339,5 +344,6 @@ qr_time schedule_deadline(const struct schedule *s)
     if (s->awake != NULL || s->sweep > 0) {
         return 0;
     }
-    return s->heap_n > 0 ? s->heap[0]->due : QR_NEVER;
+    qr_time at = campaigns_deadline(&s->campaigns);
+    return s->heap_n > 0 && s->heap[0]->due < at ? s->heap[0]->due : at;
 }

@@ -17,6 +17,7 @@
 
 #include "base/limits.h"
 #include "base/types.h"
+#include "node/campaigns.h"
 
 struct node;
 struct partition;
@@ -32,6 +33,7 @@ struct schedule {
     uint32_t resting;          /* partitions with a replica that wants no turn */
     uint64_t durable;          /* the log is, below this position */
     uint64_t turns;            /* of partitions, for figures */
+    struct campaigns campaigns;
 };
 
 void schedule_free(struct schedule *s);

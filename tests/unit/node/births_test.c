@@ -56,6 +56,14 @@ uint16_t health_able(const struct node *of)
     return able & alive;
 }
 
+static bool others_first;
+
+bool campaigns_hold_back(const struct partition *p)
+{
+    (void)p;
+    return others_first;
+}
+
 void schedule_wake(struct partition *p)
 {
     p->awake = true;
@@ -73,6 +81,7 @@ static int begin(void **state)
     seen = (struct outlook){ .role = ROLE_FOLLOWER, .leader = NODE_NONE };
     alive = able = 7;
     calls = 0;
+    others_first = false;
     return 0;
 }
 
@@ -144,6 +153,20 @@ static void test_the_others_wait_unless_that_one_is_away(void **state)
     assert_true(calls > 0);
 }
 
+/* Calls while it stands in line would be lost, and would wake thousands for nothing. */
+static void test_who_stands_in_line_does_not_call_C1(void **state)
+{
+    (void)state;
+    births_begin(&partition, true);
+    others_first = true;
+    live(QR_SECOND);
+    assert_int_equal(calls, 0);
+    assert_int_equal(partition.wake, QR_NEVER);
+    others_first = false; /* whoever ends that wakes it */
+    live(15 * QR_MILLISECOND);
+    assert_int_equal(calls, 2);
+}
+
 /* Its group is led as a rule: the leader is heard before that. */
 static void test_a_replica_of_an_earlier_life_waits_a_while(void **state)
 {
@@ -189,6 +212,7 @@ int main(void)
         BIRTHS_TEST(test_it_is_over_when_somebody_leads),
         BIRTHS_TEST(test_who_prefers_to_lead_does_not_call_when_its_clock_is_off),
         BIRTHS_TEST(test_the_others_wait_unless_that_one_is_away),
+        BIRTHS_TEST(test_who_stands_in_line_does_not_call_C1),
         BIRTHS_TEST(test_a_replica_of_an_earlier_life_waits_a_while),
         BIRTHS_TEST(test_a_group_that_is_dropped_meanwhile_is_left_alone),
     };

@@ -29,6 +29,7 @@ struct played {
     char peers[64];          /* told of them: "-3+3" */
     struct partition *wakes; /* its turn gives this one work */
     bool unfinished;         /* its turn leaves work */
+    bool campaigns;          /* its deadline is one */
 };
 
 static struct node node;
@@ -71,7 +72,9 @@ bool peers_hold(const struct peers *peers)
 
 qr_time replica_deadline(struct replica *r)
 {
-    return ((struct played *)(void *)r)->deadline;
+    struct played *replica = (struct played *)(void *)r;
+    bool waits = part[replica - played].campaign == CAMPAIGN_WAITS;
+    return waits ? QR_NEVER : replica->deadline;
 }
 
 bool replica_awaits_only(const struct replica *r)
@@ -107,11 +110,17 @@ void replica_peer(struct replica *r, node_index peer, bool up)
     replica->peers[n + 1] = (char)('0' + peer);
 }
 
+bool replica_campaigns(struct replica *r)
+{
+    struct played *replica = (struct played *)(void *)r;
+    return replica->campaigns && replica->deadline <= now;
+}
+
 const struct outlook *replica_seen(const struct replica *r)
 {
     static const struct outlook follows = { .role = ROLE_FOLLOWER };
-    (void)r;
-    return &follows;
+    static const struct outlook campaigns = { .role = ROLE_CANDIDATE };
+    return replica_campaigns((struct replica *)(uintptr_t)r) ? &campaigns : &follows;
 }
 
 void repairer_peer(struct partition *p, node_index peer, bool up)
@@ -169,6 +178,7 @@ static void partitions(uint32_t count)
         played[i].deadline = QR_NEVER;
         all[i + 1] = &part[i];
     }
+    campaigns_init(&node.partitions.schedule.campaigns);
     node.partitions.all = all;
     node.partitions.count = count + 1;
     now = 1000;
@@ -241,6 +251,36 @@ static void work_that_a_turn_leaves_has_the_next_one(void **state)
     partition_wake(&part[0]);
     turn();
     assert_int_equal(schedule_deadline(schedule()), 0);
+}
+
+/* Its time has come, and it is not told before there is a place for its campaign: meanwhile it
+ * wants no turn, and is not at rest either. */
+static void who_waits_to_campaign_wants_no_turn_C1(void **state)
+{
+    (void)state;
+    partitions(3);
+    struct campaigns *c = &schedule()->campaigns;
+    c->places = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        played[i].deadline = now;
+        played[i].campaigns = true;
+        partition_wake(&part[i]);
+    }
+    turn();
+    assert_int_equal(c->waiting, 2);
+    assert_int_equal(schedule()->resting, 0);
+    played[0].campaigns = false; /* it follows somebody: the place is free */
+    played[0].deadline = QR_NEVER;
+    turn();
+    assert_int_equal(ordered, 1);
+    assert_int_equal(order[0], 0);
+    assert_int_equal(schedule_deadline(schedule()), 0);
+    turn();
+    assert_int_equal(ordered, 1);
+    assert_int_equal(order[0], 1);
+    assert_int_equal(c->waiting, 1);
+    schedule_forget(&part[2]);
+    assert_int_equal(c->waiting, 0);
 }
 
 /* Deadlines come and go by dice; whoever is due, by a plain search, has a turn, and nobody else. */
@@ -513,6 +553,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(who_wakes_has_a_turn_and_nobody_else, end),
         cmocka_unit_test_teardown(work_that_a_turn_leaves_has_the_next_one, end),
+        cmocka_unit_test_teardown(who_waits_to_campaign_wants_no_turn_C1, end),
         cmocka_unit_test_teardown(deadlines_against_a_twin, end),
         cmocka_unit_test_teardown(what_its_parts_want_counts_for_this_turn_alone, end),
         cmocka_unit_test_teardown(the_log_wakes_who_waits_for_it, end),
