@@ -216,11 +216,25 @@ void schedule_peer(struct node *node, node_index peer, bool up)
     s->sweep = node->partitions.count;
 }
 
+/* A successor is looked for now. What the lost leader said of this node's clock may have waited
+ * here for long, or come of its own clock; nothing corrects it in a group that rests (skew.c: W4).
+ */
+static void tell_of_clock(struct partition *p, node_index lost)
+{
+    node_index leader = replica_leader(p->replica);
+    if (p->group != 0 && !p->node->health.off && (leader == lost || leader == NODE_NONE)) {
+        replica_admin(p->replica, ADMIN_SKEWED, 0);
+    }
+}
+
 static void tell(struct partition *p, node_index peer, bool up)
 {
     repairer_peer(p, peer, up);
     quarantine_peer(p, peer);
     replica_peer(p->replica, peer, up);
+    if (!up) {
+        tell_of_clock(p, peer);
+    }
 }
 
 /* One that was lost and came back between two looks was lost. */

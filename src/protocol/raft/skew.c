@@ -14,7 +14,9 @@
  * W4 In a group that rests nobody says what time it is. There another group's word counts, which
  *    the driver passes on (ADMIN_SKEWED). It wakes a leader, which then hears the others' clocks
  *    (W1); a follower keeps from campaigns (W2), as long as it has a leader: once that is gone
- *    patience runs out as it does anywhere else. Whoever is alone has nobody to leave it to. */
+ *    patience runs out as it does anywhere else. Whoever is alone has nobody to leave it to.
+ *    A member whose clock is right, as the other group knows, hears that when its leader is lost:
+ *    the last heartbeat may have waited here, or have come of the leader's own clock (W2). */
 #include "protocol/raft/state.h"
 
 /* How long a node that is off leaves elections to the others. */

@@ -26,7 +26,9 @@ struct played {
     uint32_t durables;
     bool aside; /* nothing of what waits for the log needs a turn */
     uint32_t asides;
-    char peers[64];          /* told of them: "-3+3" */
+    char peers[64]; /* told of them: "-3+3" */
+    node_index leader;
+    uint32_t righted;        /* it was told that the clock is right */
     struct partition *wakes; /* its turn gives this one work */
     bool unfinished;         /* its turn leaves work */
     bool campaigns;          /* its deadline is one */
@@ -114,6 +116,18 @@ bool replica_campaigns(struct replica *r)
 {
     struct played *replica = (struct played *)(void *)r;
     return replica->campaigns && replica->deadline <= now;
+}
+
+node_index replica_leader(const struct replica *r)
+{
+    return ((const struct played *)(const void *)r)->leader;
+}
+
+void replica_admin(struct replica *r, enum admin_kind kind, uint64_t argument)
+{
+    struct played *replica = (struct played *)(void *)r;
+    assert_true(kind == ADMIN_SKEWED && argument == 0);
+    replica->righted += strcmp(replica->peers + strlen(replica->peers) - 2, "-3") == 0; /* first */
 }
 
 const struct outlook *replica_seen(const struct replica *r)
@@ -504,6 +518,22 @@ static void everybody_hears_of_every_loss(void **state)
     assert_string_equal(played[17].peers, "+1");
 }
 
+static void whoever_loses_its_leader_hears_that_the_clock_is_right(void **state)
+{
+    (void)state;
+    partitions(3);
+    played[0].leader = 3;
+    played[1].leader = NODE_NONE;
+    for (int round = 0; round < 2; round++) {
+        schedule_peer(&node, 3, true);
+        settle();
+        schedule_peer(&node, 3, false);
+        settle();
+        assert_true(played[0].righted == 1 && played[1].righted == 1 && played[2].righted == 0);
+        node.health.off = true; /* it is not: nobody is told again */
+    }
+}
+
 static void the_sweep_goes_in_slices(void **state)
 {
     (void)state;
@@ -562,6 +592,7 @@ int main(void)
         cmocka_unit_test_teardown(who_goes_takes_no_turn_and_nobody_along, end),
         cmocka_unit_test_teardown(a_turn_ends_with_its_time_and_the_rest_comes_next, end),
         cmocka_unit_test_teardown(everybody_hears_of_every_loss, end),
+        cmocka_unit_test_teardown(whoever_loses_its_leader_hears_that_the_clock_is_right, end),
         cmocka_unit_test_teardown(the_sweep_goes_in_slices, end),
         cmocka_unit_test_teardown(deadlines_wait_a_while_for_what_others_have_said, end),
     };
