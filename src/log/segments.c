@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Room in a segment for twice the two batches that it may take to let others go. */
+#define LET_GO_BLOCKS 4u
 /* How long a look at the file system stays good. */
 #define FREE_BYTES_FRESH (100 * QR_MILLISECOND)
 
@@ -187,10 +189,12 @@ void segment_find_dead(struct log *log)
 }
 
 /* The batch that lets dead segments go is the next one. Where nobody has anything to write, or may
- * not on a full disk, it is one that says nothing new. */
+ * not on a full disk, it is one that says nothing new. Not where such batches would only be the
+ * cause of segments that are let go then: each has room for more than one of them. */
 void segment_let_go(struct log *log)
 {
-    if (log->recycle_count == 0 || log->marked >= log->recycle_above || !log_idle(log)) {
+    if (log->recycle_count == 0 || log->marked >= log->recycle_above || !log_idle(log) ||
+        log_newest(log)->header.capacity < LET_GO_BLOCKS * LOG_BLOCK_BYTES) {
         return;
     }
     qr_assert(log->recycle_above <= log->synced + 1); /* this batch says it, or the next */

@@ -421,6 +421,8 @@ LOG = [
     ("the segment of an open hole is let go", "segments.c",
      "lacks_entries(log)) {", "false) {"),
     ("a quiet log keeps what was trimmed last", "flush.c", "    segment_let_go(log);\n", ""),
+    ("segments are made only to be let go", "segments.c",
+     "log_newest(log)->header.capacity < LET_GO_BLOCKS * LOG_BLOCK_BYTES", "false"),
     ("what was trimmed while segments go is forgotten", "janitor.c",
      "        segment_find_dead(log); /*", "        /*"),
     ("recovery ignores the synced mark", "recover.c",

@@ -99,6 +99,31 @@ static void a_drop_lets_go_of_segments(void **state)
     rig_stop(&rig);
 }
 
+/* Each segment holds a batch of one block behind what it says of the groups. */
+static void a_log_whose_segments_are_all_restatement_comes_to_rest(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    uint8_t p[RECORD_HEADER_BYTES];
+    for (uint32_t group = 0; group < 1500; group++) {
+        record_seal(p, group, RECORD_NOOP, 1, 1, 0);
+        log_append(rig.log, span_of(p, sizeof p), 1);
+    }
+    rig_flush(&rig);
+    for (uint32_t group = 0; group < 1500; group++) {
+        log_trim(rig.log, group, 1, 1);
+    }
+    uint64_t position = 0;
+    for (int turn = 0; turn < 200; turn++) {
+        position = turn == 100 ? log_position(rig.log) : position;
+        rig_flush(&rig);
+        disk_settle(rig.disk);
+    }
+    assert_int_equal(log_position(rig.log), position);
+    rig_stop(&rig);
+}
+
 /* Wherever the power fails around a drop: the group is there as it was, or not at all. */
 static void a_crash_around_a_drop(void **state)
 {
@@ -429,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dropped_group_has_never_been),
         cmocka_unit_test(a_drop_lets_go_of_segments),
+        cmocka_unit_test(a_log_whose_segments_are_all_restatement_comes_to_rest),
         cmocka_unit_test(a_crash_around_a_drop),
         cmocka_unit_test(the_oldest_entry_is_known),
         cmocka_unit_test(carried_entries_outlive_their_segments),
