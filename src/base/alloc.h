@@ -6,8 +6,10 @@
 #define BASE_ALLOC_H
 
 #include "base/panic.h"
+#include "base/types.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static inline void *qr_alloc(size_t n)
 {
@@ -21,6 +23,15 @@ static inline void *qr_zalloc(size_t n)
     void *p = calloc(1, n > 0 ? n : 1);
     qr_assert(p != NULL);
     return p;
+}
+
+/* Zeroed, and on cache lines of its own. */
+static inline void *qr_zalloc_lines(size_t n)
+{
+    size_t lines = (n + CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES * CACHE_LINE_BYTES;
+    void *p = aligned_alloc(CACHE_LINE_BYTES, lines);
+    qr_assert(p != NULL);
+    return memset(p, 0, lines);
 }
 
 static inline void *qr_realloc(void *old, size_t n)

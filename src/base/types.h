@@ -36,6 +36,10 @@ static inline struct span span_of(const void *p, size_t n)
 
 #define SPAN_LITERAL(s) ((struct span){ .p = (const uint8_t *)(s), .n = sizeof(s) - 1 })
 
+/* What the processor fetches at once. Of a struct of which there are thousands, what each write
+ * wants stands on few of these. */
+#define CACHE_LINE_BYTES 64u
+
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)

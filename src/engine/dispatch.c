@@ -12,6 +12,7 @@
 
 /* A larger array of arguments is given back after the command: few commands need one. */
 #define ARGV_KEPT_MAX 256u
+#define ARGV_FEW 4u /* most commands have no more: they need no memory of the engine's */
 
 static handler *const handlers[] = {
 #define READ(tag, ident, ...) [tag] = engine_cmd_##ident,
@@ -47,43 +48,41 @@ static bool keys_fit(struct call *c)
     return true;
 }
 
-static void take_arguments(struct call *c, const struct op *op)
+static struct span *room_for_arguments(struct engine *engine, uint32_t argc)
 {
-    struct engine *engine = c->engine;
-    if (op->argc > engine->argv_capacity) {
-        engine->argv = qr_realloc(engine->argv, op->argc * sizeof *engine->argv);
-        engine->argv_capacity = op->argc;
+    if (argc > engine->argv_capacity) {
+        engine->argv = qr_realloc(engine->argv, argc * sizeof *engine->argv);
+        engine->argv_capacity = argc;
     }
-    op_arguments(op, engine->argv, NULL);
-    c->argv = engine->argv;
-    c->argc = op->argc;
+    return engine->argv;
 }
 
 /* Puts blobs in the places of their references: in argv stands the beginning of each, which is
  * longer than any key, name or number. False when one is not there. */
-static bool take_blobs(struct call *c, const struct op *op, struct op_ref *refs)
+static bool take_blobs(struct call *c, const struct op *op, struct span *argv, struct op_ref *refs)
 {
     struct engine *engine = c->engine;
-    op_arguments(op, engine->argv, refs);
+    op_arguments(op, argv, refs);
     engine->ropes = qr_zalloc(op->argc * sizeof(struct rope *));
     c->ropes = engine->ropes;
     for (uint32_t i = 0; i < op->argc; i++) {
-        if (op_is_ref(engine->argv[i])) {
+        if (op_is_ref(argv[i])) {
             c->ropes[i] = staging_find(engine, *refs++);
             if (c->ropes[i] == NULL) {
                 return false;
             }
-            engine->argv[i] = rope_slice(c->ropes[i], 0);
+            argv[i] = rope_slice(c->ropes[i], 0);
         }
     }
     return true;
 }
 
 /* A command with references: its blobs are used up, whatever it answers. */
-static void dispatch_with_blobs(struct call *c, const struct op *op, handler *handle)
+static void dispatch_with_blobs(struct call *c, const struct op *op, struct span *argv,
+                                handler *handle)
 {
     struct op_ref *refs = qr_alloc(op->refs * sizeof *refs);
-    if (!take_blobs(c, op, refs)) {
+    if (!take_blobs(c, op, argv, refs)) {
         refuse(c);
     } else if (keys_fit(c)) {
         handle(c);
@@ -132,9 +131,13 @@ void dispatch(struct call *c, const struct op *op)
     if (handle == NULL) {
         return;
     }
-    take_arguments(c, op);
+    struct span few[ARGV_FEW];
+    struct span *argv = op->argc <= ARGV_FEW ? few : room_for_arguments(c->engine, op->argc);
+    op_arguments(op, argv, NULL);
+    c->argv = argv;
+    c->argc = op->argc;
     if (op->refs > 0) {
-        dispatch_with_blobs(c, op, handle);
+        dispatch_with_blobs(c, op, argv, handle);
     } else if (keys_fit(c)) {
         handle(c);
     }

@@ -12,7 +12,7 @@
 
 struct engine *engine_new(const struct engine_config *config)
 {
-    struct engine *engine = qr_zalloc(sizeof *engine);
+    struct engine *engine = qr_zalloc_lines(sizeof *engine);
     struct store_config store = { 0 };
     memcpy(store.hash_key, config->hash_key, sizeof store.hash_key);
     engine->config = *config;

@@ -15,8 +15,8 @@
 struct engine;
 
 struct engine_config {
-    uint8_t hash_key[16];
     uint64_t value_bytes_max; /* max-value-bytes */
+    uint8_t hash_key[16];
     /* Told of every record of the hidden database that an op has changed (a value of no bytes: it
      * went) and then, with a key of no bytes, of the new version. Both are borrowed. Not told of
      * what is loaded from an image. NULL: nobody wants to know. */

@@ -36,21 +36,22 @@ struct rope *staging_add(struct engine *engine, qr_term term, uint64_t number, u
 uint64_t staging_digest(const struct engine *engine); /* 0 when there is nothing */
 
 struct engine {
+    /* What a write touches, and each turn, on one cache line, which ends with config's first. */
+    struct store *store;
+    qr_wall log_time;        /* the largest stamp applied so far; 0 at the start */
+    struct span *argv;       /* of the command that runs, when it has many: kept between commands */
+    uint64_t system_version; /* of the hidden database, as its record says; asked in every turn */
+    struct engine_stats stats;
     struct engine_config config;
     struct staging staging;
-    struct store *store;
-    uint64_t system_version; /* of the hidden database, as its record says; asked in every turn */
-    qr_wall log_time;        /* the largest stamp applied so far; 0 at the start */
-    struct engine_stats stats;
 
     struct image_writer *image_writer;
     struct image_reader *image_reader;
-
-    /* The arguments of the command that runs, reused between commands. */
-    struct span *argv;
     uint32_t argv_capacity;
-    struct rope **ropes; /* of those that are references */
+    struct rope **ropes; /* of those arguments that are references */
 };
+
+_Static_assert(offsetof(struct engine, config.value_bytes_max) < CACHE_LINE_BYTES, "one line");
 
 /* A record of the hidden database has come with an image. */
 void system_loaded(struct engine *engine, struct span key, struct span value);

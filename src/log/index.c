@@ -55,7 +55,7 @@ struct group *groups_get(struct groups *groups, uint32_t id)
     if (groups->count * 2 >= groups->cap) {
         groups_grow(groups);
     }
-    g = qr_zalloc(sizeof(*g));
+    g = qr_zalloc_lines(sizeof(*g));
     g->id = id;
     groups->slots[slot_of(groups, id)] = g;
     groups->count++;
@@ -149,10 +149,11 @@ static void runs_push(struct group *g, struct run run)
 
 static void terms_push(struct group *g, qr_slot slot, qr_term term)
 {
-    qr_assert(term >= group_last_term(g));
-    if (g->term_count > 0 && g->terms[g->term_head + g->term_count - 1].term == term) {
+    qr_assert(term >= g->last_term);
+    if (g->term_count > 0 && term == g->last_term) {
         return;
     }
+    g->last_term = term;
     g->terms =
         list_room(g->terms, &g->term_head, g->term_count, &g->term_cap, sizeof(struct term_run));
     g->terms[g->term_head + g->term_count++] = (struct term_run){ .slot = slot, .term = term };
@@ -162,7 +163,7 @@ static void terms_push(struct group *g, qr_slot slot, qr_term term)
 
 qr_term group_last_term(const struct group *g)
 {
-    return g->term_count == 0 ? g->base_term : g->terms[g->term_head + g->term_count - 1].term;
+    return g->last_term;
 }
 
 void group_append(struct group *g, qr_slot slot, qr_term term, uint64_t offset, uint32_t bytes)
@@ -232,7 +233,7 @@ void group_reset(struct group *g, qr_slot slot, qr_term term)
     g->members_count = 0;
     g->patches_count = 0;
     g->base_slot = g->last_slot = slot;
-    g->base_term = term;
+    g->base_term = g->last_term = term;
     g->runs = list_shrink(g->runs, &g->run_head, 0, &g->run_cap, sizeof(struct run));
 }
 
@@ -252,6 +253,8 @@ void group_truncate(struct group *g, qr_slot from)
     while (g->term_count > 0 && g->terms[g->term_head + g->term_count - 1].slot >= from) {
         g->term_count--;
     }
+    qr_assert(g->term_count > 0);
+    g->last_term = g->terms[g->term_head + g->term_count - 1].term;
     g->last_slot = from - 1;
     members_keep(g, g->base_slot, g->last_slot);
     group_keep_patches(g, g->base_slot, g->last_slot);

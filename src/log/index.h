@@ -34,13 +34,19 @@ struct patch {
 };
 
 struct group {
+    /* What an entry of one of many groups touches, on one cache line. */
     uint32_t id;
-    qr_slot base_slot, last_slot;
-    qr_term base_term;
-    struct run *runs; /* live ones: [run_head, run_head + run_count) */
     uint32_t run_head, run_count, run_cap;
+    struct run *runs; /* live ones: [run_head, run_head + run_count) */
+    qr_slot base_slot, last_slot;
+    qr_term last_term; /* of the last entry, or base_term */
+    uint32_t pin;      /* place in the heap of pins, from 1; 0: it is not there */
+    uint32_t term_count;
+    bool damaged;
+
+    qr_term base_term;
     struct term_run *terms;
-    uint32_t term_head, term_count, term_cap;
+    uint32_t term_head, term_cap;
     qr_slot *members; /* slots of the entries that state a roster, live ones only; few */
     uint32_t members_count, members_cap;
     struct patch *patches; /* ascending in slot, live ones only; few */
@@ -48,9 +54,9 @@ struct group {
     uint8_t *state;
     uint32_t state_n, state_cap;
     struct age_marks *ages; /* retention.c */
-    uint32_t pin;           /* place in the heap of pins, from 1; 0: it is not there */
-    bool damaged;
 };
+
+_Static_assert(offsetof(struct group, base_term) == CACHE_LINE_BYTES, "one line");
 
 /* All groups of a log: an open-addressing table by id. */
 struct groups {

@@ -144,6 +144,12 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     return true;
 }
 
+qr_slot log_last_slot(const struct log *log, uint32_t group)
+{
+    const struct group *g = groups_find(&log->groups, group);
+    return g != NULL ? g->last_slot : 0;
+}
+
 void log_stats(const struct log *log, struct log_stats *out)
 {
     *out = log->stats;

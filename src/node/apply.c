@@ -68,7 +68,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
     (void)io_failpoint(node->io, FAIL_READ);
     if (engine_read(r->partition->engine, &op, reply) == ENGINE_READ_DUE) {
         qr_assert(!forced);
-        pendings_push(&r->due, p);
+        replica_queue(r, &r->due, p);
         return;
     }
     qr_time began = node->clock;
@@ -121,10 +121,10 @@ static bool is_congested(const struct pending *p)
            (stream->held_bytes >= CLIENT_OUTPUT_BYTES_MAX && stream->first != p);
 }
 
-static void keep_read(struct pendings *queue, struct pending *p, enum read_place place)
+static void keep_read(struct replica *r, struct pending *p, enum read_place place)
 {
     p->place = place;
-    pendings_push(queue, p);
+    replica_queue(r, place == READ_LARGE ? &r->large : &r->confirmed, p);
 }
 
 /* Serves a confirmed read, or keeps it until it may be; one that is large only where they have
@@ -136,13 +136,14 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
     } else if (r->frozen) {
         ask_again(r, p);
     } else if (is_congested(p)) { /* R4 */
-        keep_read(&p->stream->parked, p, READ_PARKED);
+        p->place = READ_PARKED;
+        pendings_push(&p->stream->parked, p);
     } else if (r->applied < p->slot || waits_for_write(p)) {
-        keep_read(&r->confirmed, p, READ_CONFIRMED);
+        keep_read(r, p, READ_CONFIRMED);
     } else if (large_ones && waits_for_read(p)) {
-        keep_read(&r->confirmed, p, READ_CONFIRMED);
+        keep_read(r, p, READ_CONFIRMED);
     } else if (!large_ones && (waits_for_read(p) || pace_is_large(r, p))) {
-        keep_read(&r->large, p, READ_LARGE); /* or behind one of its client's */
+        keep_read(r, p, READ_LARGE); /* or behind one of its client's */
     } else if (p->until != 0 && r->node->clock >= p->until) {
         ask_again(r, p);
     } else {
@@ -181,7 +182,7 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         if (r->confirmed.count == 0 && pace_has_time(r)) {
             try_read(r, p, false);
         } else {
-            keep_read(&r->confirmed, p, READ_CONFIRMED); /* others have waited longer */
+            keep_read(r, p, READ_CONFIRMED); /* others have waited longer */
         }
     }
 }
@@ -242,7 +243,7 @@ void replica_unpark(struct stream *stream)
     struct pending *p;
     while ((p = pendings_pop(&stream->parked)) != NULL) {
         qr_assert(p->partition->replica != NULL); /* they leave with it */
-        keep_read(&p->partition->replica->confirmed, p, READ_CONFIRMED);
+        keep_read(p->partition->replica, p, READ_CONFIRMED);
         p->partition->again = true;
         partition_wake(p->partition);
     }

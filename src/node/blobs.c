@@ -29,8 +29,10 @@ static void settle(struct replica *r, struct pending *p)
     }
 }
 
-static void note_dropped(struct blobs *b, uint64_t number)
+static void note_dropped(struct replica *r, uint64_t number)
 {
+    struct blobs *b = &r->blobs;
+    r->queued = true;
     if (b->dropped_count == b->dropped_cap) {
         b->dropped_cap = b->dropped_cap == 0 ? 8 : b->dropped_cap * 2;
         b->dropped = qr_realloc(b->dropped, b->dropped_cap * sizeof *b->dropped);
@@ -47,7 +49,7 @@ void blobs_abandon(struct replica *r, const struct cargo *cargo)
     }
     for (uint32_t i = 0; i < cargo->count; i++) {
         if (i < cargo->place.part || (i == cargo->place.part && cargo->place.at > 0)) {
-            note_dropped(b, cargo->first_number + i);
+            note_dropped(r, cargo->first_number + i);
         } else {
             b->opening_bytes -= cargo->v[i].n;
         }
@@ -63,7 +65,7 @@ void blobs_load(struct replica *r, struct pending *p)
         p->counted = true;
         p->strand->writes_begun++;
     }
-    pendings_push(&r->loading, p);
+    replica_queue(r, &r->loading, p);
     partition_wake(r->partition);
 }
 
@@ -167,7 +169,7 @@ static void carry_on(struct replica *r)
         bool done = false;
         size_t n = carry(r, p, &done);
         if (!done) {
-            pendings_push(&r->loading, p);
+            replica_queue(r, &r->loading, p);
         }
         stuck = n == 0 ? stuck + 1 : 0;
         budget -= (size_t)min_u64(n, budget);
@@ -237,7 +239,7 @@ void blobs_proposed(struct replica *r, struct span payload)
 void blobs_unproposed(struct replica *r, struct span payload)
 {
     if (wire_load_u64(payload.p + 8) == 0) {
-        note_dropped(&r->blobs, wire_load_u64(payload.p)); /* to be said again */
+        note_dropped(r, wire_load_u64(payload.p)); /* to be said again */
     }
 }
 

@@ -91,7 +91,7 @@ void feed_keep(struct feed *f, node_index to, const struct message *m, struct sp
     late->body_bytes = body.n;
     memcpy(late->body, body.p, body.n);
     f->member[to].late = late;
-    f->member[to].gap = m->lo;
+    feed_set_gap(f, to, m->lo);
     f->waiting |= node_bit(to);
 }
 

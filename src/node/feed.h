@@ -30,21 +30,41 @@ struct demand {
 };
 
 struct feed {
-    qr_term term;      /* of the leadership that all this is about; 0: this node does not lead */
-    uint64_t position; /* of the log, at measured_at */
-    qr_time measured_at;
-    uint64_t growth; /* bytes a second, a moving average */
-    struct demand demand;
+    /* What each turn looks at, on one cache line. */
+    qr_term term; /* of the leadership that all this is about; 0: this node does not lead */
     qr_slot commit;
     qr_time moved; /* when commit did, or nothing waited for it */
-    bool paced;
+    struct demand demand;
+    qr_time measured_at;
     uint16_t waiting; /* those for whom a message is kept */
+    uint16_t gaps;    /* those of whom `gap` says something */
+    bool paced;
+
+    uint32_t attached[MEMBERS_MAX]; /* bytes of entries that went to each in this turn */
+    uint64_t read_back;             /* of those: from files */
+    uint64_t position;              /* of the log, at measured_at */
+    uint64_t growth;                /* bytes a second, a moving average */
     struct {
         qr_time due; /* when the pace lets more go */
-        qr_slot gap; /* what follows this slot is no use yet; 0: anything is */
+        qr_slot gap; /* what follows this slot is no use yet */
         struct late *late;
     } member[MEMBERS_MAX];
 };
+
+/* 0: there is none, anything is of use. */
+static inline qr_slot feed_gap(const struct feed *f, node_index to)
+{
+    return (f->gaps & node_bit(to)) != 0 ? f->member[to].gap : 0;
+}
+static inline void feed_set_gap(struct feed *f, node_index to, qr_slot gap)
+{
+    if (gap != 0) {
+        f->member[to].gap = gap;
+        f->gaps |= node_bit(to);
+    } else {
+        f->gaps &= (uint16_t)~node_bit(to);
+    }
+}
 
 /* What a turn of the leader sees. */
 struct feed_sight {

@@ -14,7 +14,7 @@
 
 struct partition *partition_new(struct node *node, uint32_t group)
 {
-    struct partition *p = qr_zalloc(sizeof *p);
+    struct partition *p = qr_zalloc_lines(sizeof *p);
     p->node = node;
     p->group = group;
     p->awake = group == 0;

@@ -36,62 +36,73 @@ struct repair_figures {
     uint64_t patched;     /* entries so far */
 };
 
+/* The fields stand by how often they are wanted: a write of one of many partitions costs above all
+ * the cache lines that it has to fetch. The first two are for each turn, the next two for each
+ * command. */
 struct partition {
     struct node *node;
-    uint32_t group;
     struct replica *replica;
-    struct engine *engine; /* there while a replica is */
-    struct keeper *keeper; /* NULL: its log is not kept short yet */
-    struct source *source;
-    struct fetch *fetch;           /* both NULL most of the time: transfers.h */
-    bool transfers;                /* it is in the list of those that have either */
-    struct track track;            /* its commands, in the router */
-    struct leader_hint hint;       /* who leads it, as others say */
-    struct quarantine *quarantine; /* NULL: nothing was compared yet */
-    struct quota quota;
-    uint64_t reached;     /* while it leads: the epoch whose wish its members are (follow.h: F6) */
+    struct engine *engine;     /* there while a replica is */
+    struct repairer *repairer; /* NULL: the log is whole */
+    qr_time call_at; /* an election is called then if nobody leads (births.h); 0: it is not */
+    uint32_t group;
+    uint32_t heap_at;     /* its place among the others by `due` */
+    uint32_t told_at;     /* of ups and downs of peers: by this many changes of all of them */
+    bool again;           /* this turn left work for one more */
+    bool awake;           /* it has a turn; group 0 always has */
+    bool expects;         /* it waits for the log */
+    bool rests;           /* it wants no turn */
     bool quarantined;     /* its state differs from the others': it serves nothing */
     bool loading;         /* its log is repaired, the replica has not started: -LOADING */
     bool kept_checkpoint; /* a damaged one is kept beside */
     bool lost;            /* it has forgotten what it promised (damage.h), */
-    bool marked;          /* ... and a file of its own says so */
-    bool harmed;          /* it is told of: ALARM_DAMAGED goes on while any is */
-    struct repairer *repairer; /* NULL: the log is whole */
-    struct repair_figures repair;
-
-    qr_time call_at;   /* an election is called then if nobody leads (births.h); 0: it is not */
-    uint8_t calls;     /* so far */
-    bool leases;       /* linearizable reads by leader lease */
-    bool restless;     /* something is left to do about its replica (holding.h) */
-    bool led;          /* as of its last turn: it leads and can serve; */
-    qr_slot stated;    /* ... and where its members were stated and decided */
-    bool has_files;    /* of a replica that is gone, */
-    uint64_t drops_at; /* ... and that the log forgets up to there; 0: none is going */
-
-    /* What is told of it (reporting.h). */
-    struct told_partition *told; /* NULL: that it does not lead, or nothing */
-    struct partition *news_next, *news_previous;
-    bool news;
+    bool led;             /* as of its last turn: it leads and can serve; */
+    bool news;            /* something is to be told of it (reporting.h) */
+    uint8_t campaign;     /* enum campaign, of its election (campaigns.h) */
+    bool restless;        /* something is left to do about its replica (holding.h) */
 
     /* Turns (schedule.h). */
+    qr_time due;         /* the turn that it will have in any case; QR_NEVER: none */
     qr_time wake;        /* what its parts want the next turn for, beside the replica's deadline */
-    bool again;          /* this turn left work for one more */
-    bool awake;          /* it has a turn; group 0 always has */
-    bool expects;        /* it waits for the log */
-    bool rests;          /* it wants no turn */
+    qr_time compare_at;  /* its state is looked at, for others to compare (quarantine.h) */
+    qr_slot stated;      /* as `led`: where its members were stated and decided */
     uint64_t expects_at; /* up to there, at least */
     struct partition *awake_next, *expects_next, *expects_previous;
-    qr_time due;                   /* the turn that it will have in any case; QR_NEVER: none */
-    uint32_t heap_at;              /* its place among the others by `due` */
-    uint32_t index;                /* its place among all: partitions_at */
+
+    struct leader_hint hint; /* who leads it, as others say */
+    struct quota quota;
+    struct track track; /* its commands, in the router */
+
+    struct quarantine *quarantine; /* NULL: nothing was compared yet */
+    struct keeper *keeper;         /* NULL: its log is not kept short yet */
+    struct source *source;
+    struct fetch *fetch;         /* both NULL most of the time: transfers.h */
+    struct told_partition *told; /* NULL: that it does not lead, or nothing */
+    struct partition *news_next, *news_previous;
+    uint64_t reached;  /* while it leads: the epoch whose wish its members are (follow.h: F6) */
+    uint64_t drops_at; /* the log forgets a replica that is gone up to there; 0: none is going */
+    struct repair_figures repair;
     uint16_t told_of[MEMBERS_MAX]; /* ups and downs of each peer, as counted by the node */
-    uint32_t told_at;              /* by this many changes of all of them */
+    uint32_t index;                /* its place among all: partitions_at */
+    uint8_t calls;                 /* of elections so far */
+    bool leases;                   /* linearizable reads by leader lease */
+    bool transfers;                /* it is in the list of those that have either */
+    bool marked;                   /* a file of its own says that it is lost */
+    bool harmed;                   /* it is told of: ALARM_DAMAGED goes on while any is */
+    bool has_files;                /* of a replica that is gone */
 
     /* Its election (campaigns.h). */
-    uint8_t campaign; /* enum campaign */
     qr_time campaign_until;
     struct partition *campaign_next, *campaign_previous;
 };
+
+#define ON_LINE(field)                                                        \
+    _Static_assert(offsetof(struct partition, field) % CACHE_LINE_BYTES == 0, \
+                   #field " begins a cache line")
+ON_LINE(due);
+ON_LINE(hint);
+ON_LINE(track.next);
+#undef ON_LINE
 
 struct partition *partition_new(struct node *node, uint32_t group);
 /* The partition of that group; NULL: this node knows none (partitions.h). */

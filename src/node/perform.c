@@ -57,7 +57,7 @@ void replica_hold(struct replica *r, const struct effect *e)
  * when it has refused what follows. */
 static bool is_behind_gap(const struct replica *r, node_index to, qr_slot lo)
 {
-    qr_slot gap = r->feed != NULL ? r->feed->member[to].gap : 0;
+    qr_slot gap = r->feed != NULL ? feed_gap(r->feed, to) : 0;
     return gap != 0 && lo > gap && lo > r->outlook.member[to].match + 1;
 }
 
@@ -65,13 +65,14 @@ static bool is_behind_gap(const struct replica *r, node_index to, qr_slot lo)
  * for much at once, and its entries come from files. */
 static bool may_attach(struct replica *r, node_index to, qr_slot lo)
 {
-    size_t bytes = r->attached[to];
     r->attaches = true;
     if (r->feed == NULL) {
-        r->feed = qr_zalloc(sizeof *r->feed);
+        r->feed = qr_zalloc_lines(sizeof *r->feed);
     }
-    bool room = bytes == 0 || (bytes < APPEND_TURN_BYTES && r->read_back < READ_BACK_TURN_BYTES);
-    r->feed->member[to].gap = room ? 0 : lo;
+    struct feed *f = r->feed;
+    size_t bytes = f->attached[to];
+    bool room = bytes == 0 || (bytes < APPEND_TURN_BYTES && f->read_back < READ_BACK_TURN_BYTES);
+    feed_set_gap(f, to, room ? 0 : lo);
     return room;
 }
 
@@ -85,8 +86,8 @@ static bool is_paced(const struct replica *r, qr_slot lo)
 static void note_attached(struct replica *r, node_index to, const struct message *m, qr_slot hi,
                           size_t bytes)
 {
-    r->attached[to] += bytes;
-    r->feed->member[to].gap = hi < m->hi ? hi : 0;
+    r->feed->attached[to] += (uint32_t)bytes;
+    feed_set_gap(r->feed, to, hi < m->hi ? hi : 0);
     if (is_paced(r, m->lo)) {
         feed_took(r->feed, to, bytes, r->node->clock);
     }
@@ -96,8 +97,10 @@ void replica_end_sends(struct replica *r)
 {
     if (r->attaches) {
         r->attaches = false;
-        memset(r->attached, 0, sizeof r->attached);
-        r->read_back = 0;
+        if (r->feed != NULL) {
+            memset(r->feed->attached, 0, sizeof r->feed->attached);
+            r->feed->read_back = 0;
+        }
     }
 }
 
@@ -119,7 +122,7 @@ static void send_message(struct replica *r, node_index to, const struct message 
             return;
         }
         hi = m->lo + (qr_slot)n;
-        r->read_back += log_read_back_bytes(r->node->log) - read_before;
+        r->feed->read_back += log_read_back_bytes(r->node->log) - read_before;
         note_attached(r, to, m, hi, records.n);
         if (r->group == 0) { /* acknowledgements are watched by slot */
             measure_append(r->node->measure, to, (uint32_t)n, hi - 1, r->node->clock);
@@ -178,8 +181,7 @@ static void perform_send(struct replica *r, const struct effect *e)
 
 void replica_mark_ticket(struct replica *r, qr_ticket ticket)
 {
-    struct log_group group = { 0 };
-    (void)log_group_state(r->node->log, r->group, &group);
+    uint64_t position = log_position(r->node->log);
     if (r->marks_count == r->marks_cap) {
         uint32_t cap = r->marks_cap > 0 ? r->marks_cap * 2 : MARKS_MIN;
         struct ticket_mark *grown = qr_alloc(cap * sizeof *grown);
@@ -192,9 +194,9 @@ void replica_mark_ticket(struct replica *r, qr_ticket ticket)
         r->marks_cap = cap;
     }
     r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] = (struct ticket_mark){
-        .ticket = ticket, .position = log_position(r->node->log), .last = group.last_slot
+        .ticket = ticket, .position = position, .last = log_last_slot(r->node->log, r->group)
     };
-    partition_expects(r->partition, log_position(r->node->log));
+    partition_expects(r->partition, position);
 }
 
 void replica_drop_batch(struct replica *r)
@@ -209,7 +211,7 @@ void replica_drop_batch(struct replica *r)
 static void persist_batch(struct replica *r, const struct effect *e)
 {
     qr_assert(r->submitting);
-    qr_assert(e->persist.req == r->batch_first);
+    qr_assert(e->persist.req == r->batch->first);
     qr_assert(e->persist.hi - e->persist.lo == r->batch_count);
     qr_wall stamp = replica_stamp(r);
     size_t at = 0;
@@ -246,7 +248,7 @@ static void persist_noop(struct replica *r, const struct effect *e)
 
 static void persist_received(struct replica *r, const struct effect *e)
 {
-    struct span rest = r->records;
+    struct span rest = r->bench->records;
     uint32_t count = (uint32_t)(e->persist.hi - e->persist.lo);
     struct record record;
     size_t n;
@@ -280,8 +282,7 @@ static void undo_durable(struct replica *r, qr_slot from)
 
 static void persist_entries(struct replica *r, const struct effect *e)
 {
-    struct log_group group;
-    if (log_group_state(r->node->log, r->group, &group) && e->persist.lo <= group.last_slot) {
+    if (e->persist.lo <= log_last_slot(r->node->log, r->group)) {
         qr_assert(e->persist.lo > r->applied); /* D2: what is applied is never taken back */
         log_truncate(r->node->log, r->group, e->persist.lo);
         undo_durable(r, e->persist.lo);
@@ -318,7 +319,6 @@ static void perform_persist(struct replica *r, const struct effect *e)
 /* Refused writes are still in the batch: they were stepped just now. */
 static void refuse_batch(struct replica *r, const struct effect *e)
 {
-    qr_assert(e->answer.first == r->batch_first);
     qr_assert(e->answer.count == r->batch_count);
     struct pendings refused = { 0 };
     size_t at = 0;
@@ -344,7 +344,7 @@ static void refuse_batch(struct replica *r, const struct effect *e)
 
 static void perform_answer(struct replica *r, const struct effect *e)
 {
-    if (r->submitting && e->answer.first == r->batch_first) {
+    if (r->submitting && r->batch != NULL && e->answer.first == r->batch->first) {
         refuse_batch(r, e);
     } else if (!replica_order_answered(r, e->answer.first, e->answer.status)) {
         replica_reads_refused(r, e->answer.first, e->answer.count, e->answer.status);

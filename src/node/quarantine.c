@@ -454,12 +454,11 @@ static bool is_settled(const struct partition *partition)
 
 qr_time quarantine_turn(struct partition *partition, qr_time now)
 {
+    if (now < partition->compare_at && !partition->quarantined) {
+        return partition->compare_at;
+    }
     if (is_settled(partition)) {
         return QR_NEVER;
-    }
-    struct quarantine *q = quarantine_of(partition);
-    if (now < q->next && !partition->quarantined) {
-        return q->next;
     }
     if (partition->loading) {
         return now + LOOK_INTERVAL; /* the replica has not begun */
@@ -470,9 +469,9 @@ qr_time quarantine_turn(struct partition *partition, qr_time now)
     if (partition->quarantined) {
         ask_for_state(partition, now);
     }
-    if (now >= q->next) {
-        q->next = now + LOOK_INTERVAL;
+    if (now >= partition->compare_at) {
+        partition->compare_at = now + LOOK_INTERVAL;
         look(partition, now);
     }
-    return q->next;
+    return partition->compare_at;
 }

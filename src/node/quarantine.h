@@ -28,7 +28,6 @@ struct checkpoint;
 struct quarantine {
     struct digests digests;
     qr_slot noted, quiet; /* the last slot noted; applied at the last look */
-    qr_time next;
 
     qr_time ask_at;        /* another member, for its state */
     node_index asked_last; /* who was asked */

@@ -18,9 +18,9 @@ struct pending;
 struct quota {
     uint32_t epoch;   /* node->quotas when `limited` was found out */
     bool limited;     /* there is a quota at all */
-    qr_time filled;   /* when the bucket was filled up last */
     uint64_t level;   /* millionths of a command in it */
     uint64_t ops;     /* commands carried out since the start */
+    qr_time filled;   /* when the bucket was filled up last */
     uint64_t refused; /* commands refused since the start */
 };
 

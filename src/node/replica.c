@@ -101,7 +101,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     if (hi < lo || hi - lo > APPEND_ENTRIES_MAX || !records_fit(r, records, lo, hi, term)) {
         return false;
     }
-    r->records = records;
+    r->bench->records = records;
     (void)io_failpoint(r->node->io, FAIL_RECEIVE);
     struct event event = { .kind = EVENT_RECEIVE };
     event.receive.from = from;
@@ -114,7 +114,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
         step_on(r, &event);
         replica_stir(r);
     }
-    r->records = (struct span){ 0 };
+    r->bench->records = (struct span){ 0 };
     (void)io_failpoint(r->node->io, FAIL_RECEIVED);
     return true;
 }
@@ -246,7 +246,7 @@ void replica_read(struct replica *r, struct pending *p)
         }
         p->after_write = p->strand->writes_begun;
     }
-    pendings_push(&r->new_reads, p);
+    replica_queue(r, &r->new_reads, p);
     partition_wake(r->partition);
 }
 
@@ -254,7 +254,7 @@ void replica_order(struct replica *r, struct pending *p, struct event *event)
 {
     p->state = PENDING_ORDERED;
     p->req = r->next_req++;
-    pendings_push(&r->orders, p);
+    replica_queue(r, &r->orders, p);
     event->kind = EVENT_ADMIN;
     event->admin.req = p->req;
     replica_step(r, event);
@@ -320,10 +320,10 @@ bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status
 
 static void submit_batch(struct replica *r)
 {
-    r->batch_first = r->next_req;
+    r->batch->first = r->next_req;
     r->next_req += r->batch_count;
     struct event event = { .kind = EVENT_SUBMIT };
-    event.submit.first = r->batch_first;
+    event.submit.first = r->batch->first;
     event.submit.count = r->batch_count;
     (void)io_failpoint(r->node->io, FAIL_SUBMIT);
     r->submitting = true;
@@ -379,6 +379,7 @@ void replica_look(struct replica *r)
     if (r->outlook.term != term) {
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
+        r->queued = true; /* blobs_turn shall look */
     }
     if (r->group == 0) {
         chores_outlook(&r->node->chores, &r->outlook);
@@ -409,9 +410,34 @@ bool replica_campaigns(struct replica *r)
     return !replica_leads(r);
 }
 
-void replica_turn(struct replica *r)
+/* Reads go ahead of the batch: they arrived, at the latest, together with it, so that the messages
+ * which carry it also confirm the reads. */
+static void begin_queues(struct replica *r)
 {
     r->stamped_at = 0;
+    if (r->new_reads.count > 0 && r->outlook.room > 0) { /* P4 */
+        submit_reads(r);
+    }
+    blobs_turn(r);
+    r->queued = replica_has_queued(r);
+}
+
+static void serve_queues(struct replica *r)
+{
+    if (r->confirmed.count > 0) {
+        replica_serve_confirmed(r);
+    }
+    if (r->due.count > 0) {
+        replica_serve_due(r);
+    }
+    if (r->blocked.count > 0) {
+        replica_serve_blocked(r);
+    }
+    replica_serve_large(r);
+}
+
+void replica_turn(struct replica *r)
+{
     if (!r->started) {
         return;
     }
@@ -430,26 +456,16 @@ void replica_turn(struct replica *r)
     if (tick_wanted(r)) {
         (void)batch_record(r, NULL, RECORD_TICK, OP_TICK_BYTES);
     }
-    /* Reads first: they arrived, at the latest, together with the batch, so that the messages which
-     * carry the batch also confirm the reads. */
-    if (r->new_reads.count > 0 && r->outlook.room > 0) { /* P4 */
-        submit_reads(r);
+    if (r->queued) {
+        begin_queues(r);
     }
-    blobs_turn(r);
     if (r->batch_count > 0) {
         submit_batch(r);
     }
     replica_look(r);
-    if (r->confirmed.count > 0) {
-        replica_serve_confirmed(r);
+    if (r->queued) {
+        serve_queues(r);
     }
-    if (r->due.count > 0) {
-        replica_serve_due(r);
-    }
-    if (r->blocked.count > 0) {
-        replica_serve_blocked(r);
-    }
-    replica_serve_large(r);
     replica_feed(r);
     replica_end_sends(r);
 }
@@ -469,7 +485,7 @@ qr_time replica_deadline(struct replica *r)
         qr_time tick = io_now(r->node->io) + (wait > 0 ? wait : 0);
         at = tick < at ? tick : at;
     }
-    if (r->blocked.count > 0) {
+    if (r->queued && r->blocked.count > 0) {
         qr_time soon = io_now(r->node->io) + 10 * QR_MILLISECOND;
         at = soon < at ? soon : at;
     }
@@ -553,32 +569,4 @@ uint64_t replica_log_bytes(const struct replica *r)
 node_index replica_me(const struct replica *r)
 {
     return r->me;
-}
-
-const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
-{
-    *slot = r->roster_slot;
-    return r->roster;
-}
-
-const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
-{
-    *slot = r->applied_roster_slot;
-    return r->applied_roster;
-}
-
-bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
-{
-    return r->graves != NULL && graves_hold(r->graves, uuid);
-}
-
-uint32_t replica_roster_changes(const struct replica *r)
-{
-    return r->roster_changes;
-}
-
-bool replica_is_alone(const struct replica *r)
-{
-    const struct membership *m = &r->roster->members;
-    return ((m->voters | m->outgoing) & ~(1u << r->me)) == 0;
 }

@@ -27,14 +27,77 @@ struct held {
     uint8_t body[];
 };
 
+/* Of a thousand partitions each is written to now and then, and what a write costs is above all the
+ * cache lines that it has to fetch (as with struct partition, and struct raft): the fields stand by
+ * how often they are wanted, and what is looked at only to see that there is nothing stands behind
+ * a flag. */
 struct replica {
+    /* Always. */
     struct node *node;
     struct partition *partition; /* whose replica this is */
     const struct protocol *protocol;
     void *self;
+    struct workbench *bench; /* the worker's, for one step at a time */
     uint32_t group;
+    uint32_t flight_cap;
+    uint32_t batch_count;
     node_index me;
-    bool started;          /* has learnt what survived */
+    bool started;        /* has learnt what survived */
+    bool stepped;        /* since the last look */
+    bool deadline_known; /* of the protocol, as of the last step */
+    bool submitting;     /* the event being stepped is the batch's, for PERSIST (R6) */
+    bool durable_untold; /* the protocol hears of it with the next event (replica_light.c) */
+    bool durable_only;   /* apply nothing that is not durable here: a checkpoint is due */
+    bool frozen;         /* apply nothing, read nothing: quarantine.h */
+    bool attaches;       /* feed->attached or feed->read_back says something */
+    bool queued;         /* something may stand in a queue, or the term is a new one */
+
+    qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
+    qr_ticket durable;
+    qr_slot durable_last; /* entries up to here were durable with that ticket */
+    qr_time deadline;
+    size_t flight_bytes; /* of the ops in the batch and in flight (UNCOMMITTED_BYTES_MAX) */
+    size_t batch_n;
+    qr_req next_req;
+
+    struct ticket_mark *marks; /* a ring of tickets not yet durable */
+    uint32_t marks_first, marks_count, marks_cap;
+    uint32_t held_count;
+    struct held *held, *held_last;
+    qr_term applied_term;
+    int64_t digest_period; /* of log time: the state is compared where it changes */
+    struct feed *feed;     /* NULL: nothing was sent to anybody yet */
+
+    /* Leaders: this turn's writes, and log time (design: expiry by log time). */
+    struct batch_room *batch; /* NULL: none so far */
+    struct pending *
+        *flights; /* by the slot's low bits: flight_cap places, a power of two, or none. Proposed
+                     writes by slot; a chain where a later term reused the slot (D1) */
+    qr_term stamp_term;
+    qr_wall stamp_base, stamp_last;
+    qr_time stamp_base_now;
+    struct rng rng;
+    qr_slot tick_slot; /* our last tick; a new one waits until it is applied */
+
+    struct outlook outlook; /* as of the last look */
+
+    /* Reads, and whatever is not just a write. */
+    struct pendings new_reads; /* this turn's reads */
+    struct pendings reading;   /* with the protocol, in order of req */
+    struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
+    struct pendings large;     /* allowed, to be executed a few per turn (pace.c) */
+    struct pendings due;       /* met a due key, waiting for a tick */
+    struct pendings blocked;   /* WAIT */
+    struct pendings loading;   /* their large arguments go into the log first (blobs.h) */
+    struct pendings orders;    /* with the protocol, which answers each */
+    struct blobs blobs;
+    qr_wall read_stamp; /* of the reads that are being served */
+    /* A read that arrives before lease_until, once lease_slot is applied, needs no word from the
+     * protocol (read_now.c). */
+    qr_time lease_until;
+    qr_slot lease_slot;
+    qr_time stamped_at; /* read_stamp is of the turn of the node that began then; 0: of none */
+
     struct roster *roster; /* in force: the latest in the log, at roster_slot */
     qr_slot roster_slot;
     struct roster *applied_roster; /* in force at what is applied here */
@@ -48,71 +111,25 @@ struct replica {
     const struct roster_node *joining; /* by node index: whom the order being stepped brings */
     struct membership_at *start_memberships; /* until START was stepped */
     uint32_t start_membership_count;
-    struct workbench *bench; /* the worker's, for one step at a time */
-    struct outlook outlook;  /* as of the last look */
-    bool stepped;            /* since then */
-    bool deadline_known;     /* of the protocol, as of the last step */
-    qr_time deadline;
-
-    /* The event being stepped, for PERSIST (R6). */
-    struct span records; /* attached to the message being received */
-    bool submitting;
-
-    struct batch_room *batch; /* this turn's writes; NULL: none so far */
-    size_t batch_n;
-    uint32_t batch_count;
-    qr_req batch_first;
-    struct pendings new_reads; /* this turn's reads */
-    qr_req next_req;
-
-    /* Proposed writes by slot; a chain where a later term reused the slot (D1). */
-    struct pending *
-        *flights; /* by the slot's low bits: flight_cap places, a power of two, or none */
-    uint32_t flight_cap;
-    size_t flight_bytes; /* of the ops in the batch and in flight (UNCOMMITTED_BYTES_MAX) */
-
-    struct pendings reading;   /* with the protocol, in order of req */
-    struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
-    struct pendings large;     /* allowed, to be executed a few per turn (pace.c) */
-    struct pendings due;       /* met a due key, waiting for a tick */
-    struct pendings blocked;   /* WAIT */
-    struct pendings loading;   /* their large arguments go into the log first (blobs.h) */
-    struct blobs blobs;
-    struct pendings orders; /* with the protocol, which answers each */
-
-    qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
-    bool durable_only;         /* apply nothing that is not durable here: a checkpoint is due */
-    bool frozen;               /* apply nothing, read nothing: quarantine.h */
-    int64_t digest_period;     /* of log time: the state is compared where it changes */
-    qr_term applied_term;
-
-    struct ticket_mark *marks; /* a ring of tickets not yet durable */
-    uint32_t marks_first, marks_count, marks_cap;
-    qr_ticket durable;
-    qr_slot durable_last; /* entries up to here were durable with that ticket */
-    bool durable_untold;  /* the protocol hears of it with the next event (replica_light.c) */
-    struct held *held, *held_last;
-    uint32_t held_count;
-    size_t attached[MEMBERS_MAX]; /* bytes of entries that went to each in this turn */
-    uint64_t read_back;           /* of those: from files */
-    bool attaches;                /* either says something */
-    struct feed *feed;            /* NULL: nothing was sent to anybody far behind yet */
-
-    /* Log time (design: expiry by log time). */
-    qr_term stamp_term;
-    qr_wall stamp_base, stamp_last;
-    qr_wall read_stamp; /* of the reads that are being served */
-    qr_time stamp_base_now;
-
-    /* A read that arrives before lease_until, once lease_slot is applied, needs no word from the
-     * protocol (read_now.c). */
-    qr_time lease_until;
-    qr_slot lease_slot;
-    qr_time stamped_at; /* read_stamp is of the turn of the node that began then; 0: of none */
-
-    qr_slot tick_slot; /* our last tick; a new one waits until it is applied */
-    struct rng rng;
 };
+
+#define ON_LINE(field)                                                      \
+    _Static_assert(offsetof(struct replica, field) % CACHE_LINE_BYTES == 0, \
+                   #field " begins a cache line")
+ON_LINE(applied);
+ON_LINE(marks);
+ON_LINE(batch);
+ON_LINE(outlook);
+#undef ON_LINE
+
+/* p stands in that queue of r from here on. */
+static inline void replica_queue(struct replica *r, struct pendings *queue, struct pending *p)
+{
+    r->queued = true;
+    pendings_push(queue, p);
+}
+/* Whether anything stands in one, or is to be said of a blob. */
+bool replica_has_queued(const struct replica *r);
 
 /* One slice of execution; a turn's other work waits behind it (R4). */
 #define APPLY_BUDGET (2 * QR_MILLISECOND)

@@ -18,13 +18,18 @@
 
 /* --- Messages (L1) -------------------------------------------------------------------------- */
 
-static bool has_queued(const struct replica *r)
+bool replica_has_queued(const struct replica *r)
 {
     bool reads = r->new_reads.count > 0 || r->confirmed.count > 0 || r->large.count > 0 ||
                  r->due.count > 0 || r->blocked.count > 0;
-    bool writes = r->batch_count > 0 || r->loading.count > 0 || r->blobs.dropped_count > 0;
+    return reads || r->loading.count > 0 || r->blobs.dropped_count > 0 || r->orders.count > 0;
+}
+
+static bool has_work(const struct replica *r)
+{
     bool sends = r->attaches || (r->feed != NULL && r->feed->waiting != 0);
-    return reads || writes || sends || r->orders.count > 0 || r->durable_only || r->frozen;
+    return r->batch_count > 0 || sends || r->durable_only || r->frozen ||
+           (r->queued && replica_has_queued(r));
 }
 
 /* Members or the leader are on their way to be others: what is to be done about it, others look up
@@ -65,7 +70,7 @@ static bool needs_turn(struct replica *r)
     if (p->due > r->node->clock + SOON || is_unwell(p)) { /* L2 */
         return true;
     }
-    if (has_queued(r) || r->applied < replica_apply_limit(r) || has_news(r)) {
+    if (has_work(r) || r->applied < replica_apply_limit(r) || has_news(r)) {
         return true;
     }
     bool ticks = replica_leads(r) && engine_next_due(p->engine) != QR_NEVER;
@@ -90,6 +95,7 @@ bool replica_take_durable(struct replica *r, uint64_t position)
         r->marks_first = (r->marks_first + 1) % r->marks_cap;
         r->marks_count--;
     }
+    r->marks_first = r->marks_count > 0 ? r->marks_first : 0; /* the same memory again */
     if (upto == r->durable) {
         return false;
     }

@@ -190,3 +190,33 @@ void replica_roster_applied(struct replica *r, const struct record *record)
     r->applied_roster_slot = record->slot;
     r->roster_changes++;
 }
+
+/* --- Looking in ----------------------------------------------------------------------------- */
+
+const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
+{
+    *slot = r->roster_slot;
+    return r->roster;
+}
+
+const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
+{
+    *slot = r->applied_roster_slot;
+    return r->applied_roster;
+}
+
+bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
+{
+    return r->graves != NULL && graves_hold(r->graves, uuid);
+}
+
+uint32_t replica_roster_changes(const struct replica *r)
+{
+    return r->roster_changes;
+}
+
+bool replica_is_alone(const struct replica *r)
+{
+    const struct membership *m = &r->roster->members;
+    return ((m->voters | m->outgoing) & ~(1u << r->me)) == 0;
+}

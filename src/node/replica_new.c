@@ -33,8 +33,7 @@ static struct protocol_limits limits_of(const struct config *config, uint32_t gr
 
 static void allocate(struct replica *r, const struct needs *needs)
 {
-    r->self = aligned_alloc(16, (needs->state + 15) & ~(size_t)15);
-    qr_assert(r->self != NULL);
+    r->self = qr_zalloc_lines(needs->state);
     r->roster = qr_zalloc(replica_roster_bytes(r));
     r->applied_roster = qr_zalloc(replica_roster_bytes(r));
     if (r->group == 0) {
@@ -132,7 +131,7 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
     struct node *node = partition->node;
     struct protocol_limits limits = limits_of(&node->config, partition->group);
     struct needs needs = protocol->needs(&limits);
-    struct replica *r = qr_zalloc(sizeof *r);
+    struct replica *r = qr_zalloc_lines(sizeof *r);
     r->node = node;
     r->partition = partition;
     r->protocol = protocol;
@@ -141,6 +140,7 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
     r->bench = &node->bench;
     workbench_fit(r->bench, protocol, &limits);
     r->next_req = 1;
+    r->queued = true;
     r->frozen = partition->quarantined;
     r->digest_period = replica_digest_period(r);
     r->applied = base->slot;
@@ -150,7 +150,6 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
     io_random(node->io, &seed, sizeof seed);
     r->rng = rng_from(seed);
     allocate(r, &needs);
-    memset(r->self, 0, needs.state);
     protocol->init(r->self, &limits, me, rng_next(&r->rng));
     r->outlook.leader = NODE_NONE;
     if (!replica_rosters_load(r, base, message, cap)) { /* as far as it can be read, for repair */

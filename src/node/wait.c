@@ -13,7 +13,7 @@ void replica_wait(struct replica *r, struct pending *p)
 {
     p->state = PENDING_BLOCKED;
     p->slot = 0;
-    pendings_push(&r->blocked, p);
+    replica_queue(r, &r->blocked, p);
     partition_wake(r->partition);
 }
 
@@ -76,7 +76,7 @@ void replica_serve_blocked(struct replica *r)
         if (!replica_leads(r)) {
             pendings_push(&leaving, p);
         } else if (!serve(r, p, now)) {
-            pendings_push(&r->blocked, p);
+            replica_queue(r, &r->blocked, p);
         }
     }
     if (leaving.count > 0) {

@@ -16,6 +16,7 @@ struct batch_room {
     size_t cap;
     struct pending **pending;
     uint32_t pending_cap;
+    qr_req first; /* of those that are submitted */
 };
 
 /* What reads have had of this turn; see pace.c. */
@@ -36,6 +37,7 @@ struct workbench {
     size_t encoded_cap;
     struct membership_at received[MEMBERSHIPS_RECEIVED_MAX]; /* in the records being stepped */
     uint32_t received_count;
+    struct span records;      /* attached to the message being stepped, for PERSIST (R6) */
     struct batch_room *rooms; /* that nobody uses */
     uint32_t room_count;
     struct reads_pace pace;

@@ -61,7 +61,7 @@ static const struct ahead ahead_none;
 
 struct store *store_new(const struct store_config *config)
 {
-    struct store *store = qr_zalloc(sizeof *store);
+    struct store *store = qr_zalloc_lines(sizeof *store);
     store->key = siphash_key_from(config->hash_key);
     store->ahead = (struct ahead *)(uintptr_t)&ahead_none;
     for (uint8_t db = 0; db < STORE_DATABASES; db++) {

@@ -8,13 +8,13 @@
 #include "store/table.h"
 
 struct walk {
-    bool active;
-    uint16_t number; /* of the running or last walk; slots that it is done with carry it */
-    uint8_t at;      /* the table being walked, in the order of the databases at the beginning */
-    uint64_t point;  /* every item below this hash is done */
     struct table *tables[STORE_DATABASES];
     void (*emit)(void *context, uint8_t db, const struct item *item);
     void *context;
+    uint64_t point;  /* every item below this hash is done */
+    uint8_t at;      /* the table being walked, in the order of the databases at the beginning */
+    bool active;     /* at the end: beside the tables of the store */
+    uint16_t number; /* of the running or last walk; slots that it is done with carry it */
 };
 
 /* Keys that were looked ahead for, with their hashes, in the order in which they will be wanted:
@@ -32,18 +32,25 @@ struct ahead {
 };
 
 struct store {
+    /* What a write touches, and each turn, on one cache line; and on another one the end of `walk`
+     * and the table of the first database, the only one that most stores have. */
     struct siphash_key key;
     struct ahead *ahead;
-    struct table *tables[STORE_DATABASES]; /* table_none() until it is written to */
-    struct table *garbage;                 /* cleared tables, freed by store_idle */
-    uint64_t item_bytes;                   /* items of live and cleared tables */
-    uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
-    struct rope_bin bin;    /* values that are let go */
+    uint64_t item_bytes;    /* items of live and cleared tables */
+    struct table *garbage;  /* cleared tables, freed by store_idle */
     struct item *first_due; /* of all databases, in first_due_db; asked for in every turn */
     uint8_t first_due_db;
     bool first_due_known; /* no key with an expiry came, went or moved since */
+    struct rope_bin bin;  /* values that are let go */
     struct walk walk;
+    struct table *tables[STORE_DATABASES]; /* table_none() until it is written to */
+    uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
 };
+
+_Static_assert(offsetof(struct store, walk) == CACHE_LINE_BYTES, "one line");
+_Static_assert(offsetof(struct store, walk.active) / CACHE_LINE_BYTES ==
+                   offsetof(struct store, tables[0]) / CACHE_LINE_BYTES,
+               "and one more");
 
 /* Before anything happens to the slot's item: emits it when a walk is not done with it. */
 void walk_touch(struct store *store, struct table *table, struct slot *slot);

@@ -403,7 +403,7 @@ const struct table table_empty = {
 
 struct table *table_new(void)
 {
-    struct table *table = qr_zalloc(sizeof *table);
+    struct table *table = qr_zalloc_lines(sizeof *table);
     table->directory = qr_alloc(sizeof *table->directory);
     table->memory = block_cost(sizeof *table) + block_cost(sizeof *table->directory);
     link_segment(table, segment_build(NULL, 0, 0, CAP_MIN), 0);

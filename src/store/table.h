@@ -36,13 +36,14 @@ struct segment {
 #define TABLE_DEPTH_MAX 40
 
 struct table {
+    /* What any operation touches, on one cache line. */
     struct segment **directory;
-    uint8_t depth;
     uint64_t count;   /* items */
     uint64_t memory;  /* bytes of directory and segments; not of items, nor of the due heap */
     uint64_t digest;  /* rolling (digest.h) */
     uint64_t deepest; /* segments of the directory's own depth */
     struct due due;
+    uint8_t depth;
 
     uint8_t walk_db;     /* the database it was when the walk began */
     bool detached;       /* cleared: no longer any database's */
@@ -50,6 +51,8 @@ struct table {
     struct table *next;  /* among the tables that wait to be freed */
     uint64_t freed_upto; /* directory entries already freed */
 };
+
+_Static_assert(offsetof(struct table, depth) < CACHE_LINE_BYTES, "one line");
 
 /* A position in hash order; `segment` is NULL at the end. */
 struct place {

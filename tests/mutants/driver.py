@@ -352,7 +352,7 @@ DRIVER = [
      "span <<= now - w->lost_at < SOON ? w->losses : 0; /* L5 */",
      ""),
     ("blobs: what was given up stays", "unit/node/loading", "blobs.c",
-     "note_dropped(b, cargo->first_number + i);",
+     "note_dropped(r, cargo->first_number + i);",
      ""),
     ("blobs: more than there is room for", "unit/node/loading", "blobs.c",
      "if (staged > 0 && staged + cargo->total > STAGED_BYTES_MAX) {",

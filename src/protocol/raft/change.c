@@ -30,6 +30,7 @@ static void compute_feed(struct raft *r)
 static void fresh_peer(struct raft *r, node_index i)
 {
     r->peer[i] = (struct peer){ .next = r->trail.last_slot + 1, .mode = PEER_PROBE };
+    r->past[i] = (struct peer_past){ 0 };
 }
 
 void raft_change_lead(struct raft *r)

@@ -31,8 +31,9 @@ static void check_members(const struct raft *r)
     }
 }
 
-static void check_peer(const struct raft *r, const struct peer *p)
+static void check_peer(const struct raft *r, node_index i)
 {
+    const struct peer *p = &r->peer[i];
     qr_assert(p->match < p->next);
     qr_assert(p->next <= r->trail.last_slot + 1);
     qr_assert(p->round_echoed <= p->round_sent);
@@ -41,7 +42,7 @@ static void check_peer(const struct raft *r, const struct peer *p)
     qr_assert(p->echoed <= p->heard);
     qr_assert(p->lease_from <= p->heard);
     qr_assert(p->recovery <= RECOVERY_TOLD);
-    qr_assert(p->recovery == RECOVERY_NONE || p->life != 0);
+    qr_assert(p->recovery == RECOVERY_NONE || r->past[i].life != 0);
     qr_assert(p->recovery < RECOVERY_BARRED || r->barrier > r->term_start);
 }
 
@@ -63,7 +64,7 @@ static void check_leader(const struct raft *r)
               (r->members.members.voters & node_bit(r->transfer_to)) != 0);
     qr_assert(!r->transfer_closed || r->transfer_to != NODE_NONE);
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
-        check_peer(r, &r->peer[set_first(rest)]);
+        check_peer(r, set_first(rest));
     }
     for (uint32_t i = 1; i < r->read_count; i++) { /* D1 */
         const struct read_range *a = &r->reads[i - 1];
@@ -166,7 +167,7 @@ static void check_delta(const struct raft *r, const struct raft *b)
                 qr_assert(r->peer[i].match == 0);
                 continue; /* another node has the index */
             }
-            if (r->peer[i].life != b->peer[i].life) {
+            if (r->past[i].life != b->past[i].life) {
                 continue; /* it has lost what it had */
             }
             qr_assert(r->peer[i].match >= b->peer[i].match);

@@ -172,7 +172,8 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, r->reads[i].slot);
     }
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
-        const struct peer *p = &r->peer[set_first(rest)];
+        node_index i = set_first(rest);
+        const struct peer *p = &r->peer[i];
         mix(d, p->match);
         mix(d, p->next);
         mix(d, p->round_sent);
@@ -185,9 +186,9 @@ static void mix_leader(uint64_t *d, const struct raft *r)
         mix(d, p->mode);
         mix(d, p->probed);
         mix(d, p->recovery);
-        mix(d, p->life);
-        mix(d, p->barrier_low);
-        mix(d, (uint64_t)p->probed_since);
+        mix(d, r->past[i].life);
+        mix(d, r->past[i].barrier_low);
+        mix(d, (uint64_t)r->past[i].probed_since);
         mix(d, p->suspected);
     }
 }

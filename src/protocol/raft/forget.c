@@ -128,7 +128,7 @@ static void begin_life(struct raft *r, struct effects *out, node_index from, uin
 {
     struct peer *p = &r->peer[from];
     raft_trace(out, POINT_FORGETFUL_MEMBER, from, life, 0);
-    p->life = life;
+    r->past[from].life = life;
     p->recovery = RECOVERY_UNBARRED;
     p->match = 0;
     p->suspected = false;
@@ -152,7 +152,7 @@ static void take_for_forgetful(struct raft *r, struct effects *out, node_index f
     e->loss.acknowledged = p->match;
     e->loss.holds = holds;
     raft_trace(out, POINT_LOST, from, p->match, holds);
-    begin_life(r, out, from, (p->life + 2) | 1); /* as good a number as one of its own */
+    begin_life(r, out, from, (r->past[from].life + 2) | 1); /* as good a number as one of its own */
     p->next = refused + 1;
 }
 
@@ -170,7 +170,7 @@ static struct peer *note_forgetful(struct raft *r, struct effects *out, node_ind
         return NULL;
     }
     struct peer *p = &r->peer[from];
-    if (p->life != life) {
+    if (r->past[from].life != life) {
         begin_life(r, out, from, life);
     }
     p->heard = r->now;
@@ -187,32 +187,32 @@ static void make_barrier(struct raft *r, struct effects *out)
     raft_trace(out, POINT_BARRIER, r->term, r->barrier, 0);
     raft_persist_entries(r, out, r->barrier, r->barrier + 1, r->term, 0, true);
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
-        struct peer *p = &r->peer[set_first(rest)];
-        if (p->recovery == RECOVERY_UNBARRED) {
-            p->recovery = RECOVERY_BARRED; /* V3 */
-            p->barrier_low = (uint32_t)r->barrier;
+        node_index i = set_first(rest);
+        if (r->peer[i].recovery == RECOVERY_UNBARRED) {
+            r->peer[i].recovery = RECOVERY_BARRED; /* V3 */
+            r->past[i].barrier_low = (uint32_t)r->barrier;
         }
     }
     raft_replicate_all(r, out);
 }
 
 /* Never too low: one that is 2^32 slots older than the latest would seem younger than it is. */
-static qr_slot barrier_of(const struct raft *r, const struct peer *p)
+static qr_slot barrier_of(const struct raft *r, node_index i)
 {
-    qr_assert(p->recovery >= RECOVERY_BARRED);
-    return r->barrier - (uint32_t)((uint32_t)r->barrier - p->barrier_low);
+    qr_assert(r->peer[i].recovery >= RECOVERY_BARRED);
+    return r->barrier - (uint32_t)((uint32_t)r->barrier - r->past[i].barrier_low);
 }
 
 static void tell_recovered(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
     qr_assert(p->recovery == RECOVERY_BARRED);
-    raft_trace(out, POINT_RECOVERY_TOLD, to, barrier_of(r, p), 0);
+    raft_trace(out, POINT_RECOVERY_TOLD, to, barrier_of(r, to), 0);
     p->recovery = RECOVERY_TOLD;
     struct raft_recovered *m = RAFT_SEND(out, to, RECOVERED, recovered, 0);
     m->term = r->term;
-    m->slot = barrier_of(r, p);
-    m->life = p->life;
+    m->slot = barrier_of(r, to);
+    m->life = r->past[to].life;
 }
 
 void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
@@ -229,8 +229,8 @@ void raft_on_forgetful_ack(struct raft *r, struct effects *out, node_index from,
     }
     if (p->recovery == RECOVERY_UNBARRED) {
         make_barrier(r, out);
-    } else if (p->recovery == RECOVERY_BARRED && p->match >= barrier_of(r, p) &&
-               r->commit >= barrier_of(r, p)) {
+    } else if (p->recovery == RECOVERY_BARRED && p->match >= barrier_of(r, from) &&
+               r->commit >= barrier_of(r, from)) {
         tell_recovered(r, out, from);
     }
 }
@@ -239,7 +239,7 @@ void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index fr
                               const struct raft_forgetful_reject *m)
 {
     struct peer *p = note_forgetful(r, out, from, m->term, m->life);
-    if (p != NULL && m->sent >= p->probed_since) {
+    if (p != NULL && m->sent >= r->past[from].probed_since) {
         raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
     }
 }
@@ -274,10 +274,10 @@ void raft_suspect(struct raft *r, struct effects *out, node_index from,
     }
     if (!p->suspected) {
         p->suspected = true;
-        p->probed_since = r->now;
+        r->past[from].probed_since = r->now;
         raft_probe(r, from);
         raft_replicate(r, out, from);
-    } else if (m->sent > p->probed_since) {
+    } else if (m->sent > r->past[from].probed_since) {
         take_for_forgetful(r, out, from, m->prev_slot, min_u64(m->hint_slot, m->prev_slot - 1));
         raft_back_off(r, out, from, m->prev_slot, m->hint_slot, m->hint_term);
     }
@@ -286,7 +286,7 @@ void raft_suspect(struct raft *r, struct effects *out, node_index from,
 bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_slot match)
 {
     struct peer *p = &r->peer[from];
-    if (p->recovery >= RECOVERY_BARRED && match >= barrier_of(r, p)) { /* V4 */
+    if (p->recovery >= RECOVERY_BARRED && match >= barrier_of(r, from)) { /* V4 */
         raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
         raft_advance_commit(r); /* what it holds already counts from now on */

@@ -328,7 +328,7 @@ void raft_on_append_reject(struct raft *r, struct effects *out, node_index from,
     bool fed = r->phase == PHASE_LEADER && (r->feed & node_bit(from)) != 0;
     bool told = fed && m->term == r->term && r->peer[from].recovery >= RECOVERY_BARRED;
     /* Else each of many old refusals would start over, and what that sends be refused again. */
-    if ((!counts && !told) || m->sent < r->peer[from].probed_since) {
+    if ((!counts && !told) || m->sent < r->past[from].probed_since) {
         return;
     }
     if (counts && m->prev_slot <= r->peer[from].match) {
@@ -354,7 +354,7 @@ void raft_back_off(struct raft *r, struct effects *out, node_index from, qr_slot
     p->mode = PEER_PROBE;
     p->probed = false;
     p->in_flight = 0;
-    p->probed_since = r->now;
+    r->past[from].probed_since = r->now;
     p->next = max_u64(common, p->match) + 1;
     raft_trace(out, POINT_REJECTED, from, prev_slot, p->next);
     raft_replicate(r, out, from);

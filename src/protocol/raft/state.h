@@ -45,6 +45,7 @@ enum recovery {
     RECOVERY_TOLD,     /* RECOVERED was sent since the last heartbeat */
 };
 
+/* What each write and each answer touches, in one cache line of its own. */
 struct peer {
     qr_slot match;         /* its log equals ours up to here, durably; falls with a new life only */
     qr_slot next;          /* the next entry to send, match < next */
@@ -53,7 +54,6 @@ struct peer {
     qr_time heard;         /* when it last answered in this term; 0: never */
     qr_time echoed;        /* when the latest message that it answered was sent; 0: none */
     qr_time lease_from;    /* when the latest message that it answered with a promise was sent */
-    qr_time probed_since;  /* refusals of what was sent before it say nothing new */
     int32_t skew_ms;       /* its wall clock minus ours, when it last said; 0: agrees, or unknown */
     uint16_t in_flight;    /* APPENDs that have no answer yet, about; SNAPSHOT: heartbeats since the
                               last reminder */
@@ -61,8 +61,15 @@ struct peer {
     uint8_t suspected : 1; /* it has refused what it should hold; asked again at probed_since */
     uint8_t recovery : 4;  /* enum recovery */
     bool probed;           /* PROBE: an APPEND is on its way */
-    uint32_t life;         /* the last that it was forgetful in; 0: none in this term */
-    uint32_t barrier_low;  /* BARRED, TOLD: of the one made for it, the low half */
+};
+
+_Static_assert(sizeof(struct peer) == CACHE_LINE_BYTES, "a peer is one line");
+
+/* The rest of it: of one that refused something, or that was forgetful. */
+struct peer_past {
+    qr_time probed_since; /* refusals of what was sent before it say nothing new */
+    uint32_t life;        /* the last that it was forgetful in; 0: none in this term */
+    uint32_t barrier_low; /* BARRED, TOLD: of the one made for it, the low half */
 };
 
 /* Reads [first, first + count) wait until `round` is confirmed. */
@@ -73,97 +80,110 @@ struct read_range {
     uint32_t count;
 };
 
+/* A node has thousands of instances, and each is written to now and then: what a write costs are
+ * above all the cache lines that it has to fetch. So the fields stand by how often they are wanted,
+ * and by whom: a leader's write and a follower's each touch the limits, three lines of those that
+ * follow, one of the journal, one of the trail, and a leader one for each peer. */
 struct raft {
-    /* Set by init and START. */
-    struct protocol_limits limits;
-    node_index me;
-    bool started, forgetful;
-    bool stands_back; /* ADMIN_STAND_BACK */
-    uint32_t life;    /* of a forgetful node: a number of this start; else 0 */
+    struct protocol_limits limits; /* set by init, as `me` */
 
-    struct rng rng;
+    /* Any role, with each step. */
     qr_time now; /* of the event being stepped; never falls */
     qr_wall wall;
-
-    /* Durable (figure 2). `state_dirty`: changed in this step and not yet in a PERSIST. */
-    qr_term term;
-    node_index vote;
-    bool state_dirty;
-    qr_ticket state_ticket; /* of the last state record */
-
-    /* The log. trimmed <= applied <= commit <= last. */
-    struct trail trail;
-    struct journal journal;
+    qr_term term; /* durable (figure 2), as the vote */
     qr_slot commit;
-    qr_slot applied;    /* handed to APPLY up to here */
-    qr_slot trimmed;    /* the log itself begins behind it */
-    qr_slot checkpoint; /* of the last SNAPSHOT */
-    qr_slot floor;      /* every member holds the log up to here */
+    qr_slot applied;      /* handed to APPLY up to here: trimmed <= applied <= commit <= last */
+    qr_slot trimmed;      /* the log itself begins behind it */
+    qr_time skewed_until; /* its wall clock is known to be off: no campaign before it (skew.c) */
+    qr_req transfer_req;  /* waits for the outcome, whoever leads; 0: nobody does */
 
-    /* Who takes part (members.c). */
     struct membership_at members; /* in force: what the last such entry of the log states */
-    struct membership_at before;  /* what the one before it states: committed */
-    qr_slot joined_slot; /* the entry that took this node in, committed; 0: it was made with it */
-    qr_term joined_term;
-
-    /* Any role. */
+    uint16_t feed;                /* leaders: whom it sends to, all members and those that leave */
+    uint16_t leaving;             /* dropped, but they may not know */
+    uint16_t caught_up;           /* learners whose last round was short */
+    uint16_t hushed;              /* leaders: who has answered QUIET since hush_since */
+    uint16_t away;                /* nodes that EVENT_PEER told to be away */
     uint8_t phase;
     uint8_t read_mode;
-    node_index leader;    /* NODE_NONE: unknown */
-    bool leader_closed;   /* its connection is closed and it has not been heard since */
-    qr_time closed_until; /* and until then its successor is looked for with haste: E5 */
-    qr_time leader_heard;
-    qr_slot matched;       /* the log equals the leader's up to here; 0: not known in this term */
-    qr_time promise_until; /* no vote before it, whoever asks (lease.c) */
-    qr_time election_due;
-    qr_time skewed_until; /* its wall clock is known to be off: no campaign before it (skew.c) */
-
-    /* Candidates. */
-    uint16_t votes;        /* bits of the members that granted */
-    qr_ticket vote_ticket; /* of the own vote: it counts when it is durable */
-    qr_time rival_until;   /* PRECANDIDATE: until then the lower index goes first */
-    bool called;           /* M4: a learner that voters cannot do without, for now */
-
-    /* Rest (quiet.c). */
-    bool quiet;
-    uint16_t away;      /* nodes that EVENT_PEER told to be away */
-    uint16_t hushed;    /* leaders: who has answered QUIET since hush_since */
+    node_index me;
+    node_index vote;
+    node_index leader;      /* NODE_NONE: unknown */
+    node_index transfer_to; /* NODE_NONE: no transfer */
+    bool transfer_closed;   /* the target is near: no operations are taken any more */
+    bool started, forgetful;
+    bool stands_back;   /* ADMIN_STAND_BACK */
+    bool state_dirty;   /* term or vote changed in this step and are not yet in a PERSIST */
+    bool quiet;         /* it rests (quiet.c) */
+    bool leader_closed; /* its connection is closed and it has not been heard since */
+    bool round_used;    /* a message has carried `round` */
+    qr_slot floor;      /* every member holds the log up to here */
     qr_time hush_since; /* leaders: QUIET goes out since then; followers that rest: when the QUIET
                            that they answered was sent; 0: neither */
-    qr_time active;     /* leaders: when something last happened */
-    qr_time woken;      /* leaders: when the last rest ended; 0: none in this term */
+    qr_req change_req;  /* waits for the end of the change of the members */
 
-    /* Leaders. */
-    qr_slot term_start; /* the NOOP of this term */
-    qr_slot barrier;    /* the latest NOOP made for forgetful members; 0: none (forget.c) */
+    /* Leaders, with each step. */
     qr_time heartbeat_due;
     qr_time beaten;       /* when heartbeats last went to all */
+    qr_time active;       /* when something last happened */
     qr_time patient_from; /* silence counts from here: elected, or new members */
-    qr_time lease_given;  /* the latest end of a lease that reads were answered under */
-    bool lease_barred;    /* no leases for the rest of this term (transfer.c) */
-    bool transfer_sent;
-    bool transfer_closed;   /* the target is near: no operations are taken any more */
-    node_index transfer_to; /* NODE_NONE: no transfer */
-    qr_time transfer_due;   /* give up then */
-    qr_req transfer_req;    /* waits for the outcome, whoever leads; 0: nobody does */
-    uint64_t round;         /* the read round that messages carry now */
-    uint64_t announced;     /* the latest round that heartbeats went out for */
-    bool round_used;        /* a message has carried `round` */
+    qr_slot term_start;   /* the NOOP of this term */
+    uint64_t round;       /* the read round that messages carry now */
+    uint64_t announced;   /* the latest round that heartbeats went out for */
     uint32_t read_count;
+    bool lease_barred; /* no leases for the rest of this term (transfer.c) */
+    bool transfer_sent;
+    bool stood_back; /* has tried to hand over because it stands back */
+    bool retiring;   /* it votes no more, and has tried to hand over */
+
+    /* Followers, with each step. */
+    qr_slot matched; /* the log equals the leader's up to here; 0: not known in this term */
+    qr_time leader_heard;
+    qr_time promise_until; /* no vote before it, whoever asks (lease.c) */
+    qr_time election_due;
+    struct rng rng;
+    qr_ticket state_ticket; /* of the last state record */
+    qr_time closed_until;   /* behind a closed connection: until then the leader's successor is
+                               looked for with haste: E5 */
+    uint32_t life;          /* of a forgetful node: a number of this start; else 0 */
+    uint16_t votes;         /* candidates: bits of the members that granted */
+    bool called;            /* M4: a learner that voters cannot do without, for now */
+    node_index learner;     /* leaders: the one whose round it is; NODE_NONE: none */
+
+    /* The log, and who took part (members.c). */
+    struct journal journal;
+    struct membership_at before; /* what the entry before that of `members` states: committed */
+    qr_slot joined_slot; /* the entry that took this node in, committed; 0: it was made with it */
+    qr_term joined_term;
+    struct trail trail;
+
+    /* Now and then. */
+    qr_slot checkpoint;    /* of the last SNAPSHOT */
+    qr_ticket vote_ticket; /* candidates: of the own vote: it counts when it is durable */
+    qr_time rival_until;   /* PRECANDIDATE: until then the lower index goes first */
+    qr_time woken;         /* leaders: when the last rest ended; 0: none in this term */
     struct read_range reads[READ_RANGES];
-    uint16_t feed;         /* whom it sends to: all members and those that leave */
-    uint16_t leaving;      /* dropped, but they may not know */
+    qr_slot barrier; /* leaders: the latest NOOP made for forgetful members; 0: none (forget.c) */
+    qr_time lease_given;   /* the latest end of a lease that reads were answered under */
+    qr_time transfer_due;  /* the transfer is given up then */
     qr_time leaving_since; /* what is sent later tells them; 0: it is not decided yet */
-    qr_req change_req;     /* waits for the end of the change of the members */
-    bool stood_back;       /* has tried to hand over because it stands back */
-    bool retiring;         /* it votes no more, and has tried to hand over */
-    uint16_t caught_up;    /* learners whose last round was short */
-    node_index learner;    /* the one whose round it is; NODE_NONE: none */
     qr_slot learner_slot;  /* the round ends when it holds the log up to here */
     qr_time learner_since;
+    uint8_t unused[16]; /* up to the next line */
     struct peer peer[MEMBERS_MAX];
+    struct peer_past past[MEMBERS_MAX];
 };
 
+#define ON_LINE(field)                                                   \
+    _Static_assert(offsetof(struct raft, field) % CACHE_LINE_BYTES == 0, \
+                   #field " begins a cache line")
+ON_LINE(now);
+ON_LINE(members);
+ON_LINE(heartbeat_due);
+ON_LINE(matched);
+ON_LINE(journal);
+ON_LINE(trail);
+ON_LINE(peer);
+#undef ON_LINE
 _Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small (P4)");
 
 /* --- raft.c: small tools ---------------------------------------------------------------------- */

@@ -24,6 +24,12 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     return true;
 }
 
+qr_slot log_last_slot(const struct log *log, uint32_t group)
+{
+    (void)group;
+    return log->last;
+}
+
 void log_append(struct log *log, struct span records, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
