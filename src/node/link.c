@@ -57,6 +57,7 @@ void link_flush(struct link *link)
         beats_sent(&link->peers->node->contact.beats, link->peer, link->peers->node->clock);
     }
     (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSH);
+    bool heavy = link->out.n > LINK_LIGHT_BYTES;
     if (link->out.n > IO_GIVE_BYTES) {
         io_stream_give(link->stream, link->out.p, link->out.n);
         link->out = (struct outbox){ 0 };
@@ -67,7 +68,10 @@ void link_flush(struct link *link)
     (void)io_failpoint(link->peers->node->io, FAIL_PEER_FLUSHED);
     if (link_queued(link) == 0) {
         unpark(link); /* the kernel has taken all of it: nothing will be drained */
+    } else {
+        heavy = true;
     }
+    link->heavy_at = heavy ? link->peers->node->clock : link->heavy_at;
 }
 
 /* --- Life ----------------------------------------------------------------------------------- */

@@ -18,6 +18,10 @@
 #define CREDIT_HEAD_BYTES 16u /* id, bytes */
 #define REPLY_HEAD_BYTES 9u   /* id, status; the reply is the tail */
 
+/* A heartbeat may wait behind as much, and goes beside it for so long when there was more. */
+#define LINK_LIGHT_BYTES (64 * KIB)
+#define LINK_LIGHT_AFTER QR_SECOND
+
 enum link_state {
     LINK_DIALING,
     LINK_EXPECTS_HELLO,
@@ -48,6 +52,7 @@ struct link {
     bool paused;      /* so many that the socket is not read */
     size_t looked_at; /* of `in`: what may go ahead of the others has, up to here */
     struct outbox out;
+    qr_time heavy_at; /* when more than LINK_LIGHT_BYTES last went out at once, or stood in line */
 };
 
 struct peer {

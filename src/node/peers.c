@@ -361,11 +361,22 @@ static bool has_room(struct peers *peers, node_index to, struct link *link, uint
     return false;
 }
 
+/* Small urgent messages have a lane of their own, which bulk never fills. While there is no bulk
+ * they go with the others: of thousands of groups some have one in each turn, and a second lane
+ * costs a write, and at the other end a wake-up and a read. Group 0's stay apart. */
+static struct link *lane_for(struct peers *peers, node_index to, uint32_t group, bool control)
+{
+    struct link *data = peers->peer[to].link[LANE_DATA];
+    bool shared = group != 0 && data != NULL && data->out.n <= LINK_LIGHT_BYTES &&
+                  peers->node->clock - data->heavy_at > LINK_LIGHT_AFTER;
+    return control && !shared ? peers->peer[to].link[LANE_CONTROL] : data;
+}
+
 void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records)
 {
     uint8_t head[PROTOCOL_HEAD_BYTES + 4096];
-    struct link *link = peers->peer[to].link[control ? LANE_CONTROL : LANE_DATA];
+    struct link *link = lane_for(peers, to, group, control);
     uint16_t version = frame_wire_version(FRAME_PROTOCOL, group);
     if (!has_room(peers, to, link, version, body.n + records.n)) {
         return;

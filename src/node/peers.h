@@ -1,4 +1,5 @@
-/* Connections to the other members: two per pair of nodes, so that bulk never delays a heartbeat.
+/* Connections to the other members: two per pair of nodes, so that bulk never delays a heartbeat;
+ * while there is no bulk, those of partitions share one (lane_for).
  *
  * The member with the higher index dials, and when that has not come about for a second the other
  * does too; both use the connection in both directions. Before anything else each side proves that

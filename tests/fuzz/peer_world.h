@@ -57,6 +57,10 @@ struct io_stream *peer_world_stream(struct world *w); /* an unused one, or NULL 
 void peer_world_settle(struct world *w);
 /* The other side sends; in pieces no longer than `longest`. */
 void peer_world_receive(struct io_stream *stream, struct span bytes, size_t longest);
+/* A directory dials on both lanes, which are put into `wire`, calls itself node `id` at that index
+ * since that slot, and proves that it knows the secret. Whether it is taken for it. */
+bool peer_world_dial(struct world *w, struct io_stream *wire[LANES], uint32_t id, node_index index,
+                     uint8_t directory, qr_slot since);
 void peer_world_check(struct world *w);
 /* The log states another roster from here on. */
 void peer_world_state(struct world *w, const struct roster *roster, qr_slot slot);

@@ -1,4 +1,5 @@
-"""Bugs in how what peers bring is taken in slices (link_read.c). (name, judge, file, what stands
+"""Bugs in how what peers bring is taken in slices (link_read.c), and in what goes on which of the
+connections to one (peers.c, link.c). (name, judge, file, what stands
 there, what to put in its place), as in driver.py.
 """
 
@@ -46,4 +47,14 @@ SLICES = [
      "most = link->held && most == 0 ? waiting(link) : most;"),
     ("slices: what is done waits", "unit/node/link_read", "link_read.c",
      "if (take_some(link, until)) { link_forget_rest(link); }", "(void)take_some(link, until);"),
+    ("lanes: a second lane for each heartbeat", "unit/node/lanes", "peers.c",
+     "return control && !shared ?", "return control ?"),
+    ("lanes: group 0's heartbeats go with the others", "unit/node/lanes", "peers.c",
+     "bool shared = group != 0 && data != NULL", "bool shared = data != NULL"),
+    ("lanes: a heartbeat behind bulk that is not written yet", "unit/node/lanes", "peers.c",
+     "data->out.n <= LINK_LIGHT_BYTES &&", "data->out.n <= SIZE_MAX &&"),
+    ("lanes: bulk that was written is forgotten", "unit/node/lanes", "link.c",
+     "bool heavy = link->out.n > LINK_LIGHT_BYTES;", "bool heavy = false;"),
+    ("lanes: once beside bulk, always beside it", "unit/node/lanes", "peers.c",
+     "peers->node->clock - data->heavy_at > LINK_LIGHT_AFTER;", "data->heavy_at == 0;"),
 ]

@@ -1,0 +1,106 @@
+/* On which of the two connections to a member a message goes (peers.c: lane_for). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/run.h"
+#include "protocol/raft/raft_messages.h"
+#include "tests/fuzz/peer_world.h"
+
+#define OTHER 2u /* an index: its node dials this one */
+#define DATA (1u << LANE_DATA)
+#define CONTROL (1u << LANE_CONTROL)
+
+static struct world *w;
+static struct io_stream *wire[LANES];
+static size_t before[LANES];
+
+static void say(uint32_t group, bool urgent, size_t attached)
+{
+    static const uint8_t bytes[2 * LINK_LIGHT_BYTES];
+    uint16_t kind = urgent ? RAFT_HEARTBEAT : RAFT_APPEND;
+    peers_send(w->node.peers, OTHER, group, kind, urgent, span_of(bytes, 4), 0, 0, 1,
+               span_of(bytes, attached));
+}
+
+/* The lanes that something was written to since the last time: bits of enum lane. */
+static unsigned written(void)
+{
+    unsigned lanes = 0;
+    peers_flush(w->node.peers);
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        lanes |= wire[lane]->sent.n > before[lane] ? 1u << lane : 0;
+        before[lane] = wire[lane]->sent.n;
+    }
+    return lanes;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    w = peer_world_new();
+    w->node.clock = 10 * QR_SECOND;
+    assert_true(peer_world_dial(w, wire, 3, OTHER, 'o', 0));
+    (void)written();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    peer_world_settle(w);
+    peer_world_check(w);
+    peer_world_free(w);
+    return 0;
+}
+
+static void test_a_partitions_heartbeat_goes_with_its_other_messages(void **state)
+{
+    (void)state;
+    say(WORLD_GROUP, true, 0);
+    say(WORLD_GROUP, false, 100);
+    say(WORLD_GROUP, true, 0);
+    assert_int_equal(written(), DATA);
+}
+
+static void test_group_0_has_a_lane_that_nothing_else_fills(void **state)
+{
+    (void)state;
+    say(WORLD_GROUP, true, 0);
+    say(0, false, 100);
+    assert_int_equal(written(), DATA);
+    say(0, true, 0);
+    assert_int_equal(written(), CONTROL);
+}
+
+/* R4: bulk never delays a heartbeat, neither what waits here nor what the system has taken. */
+static void test_beside_bulk_a_heartbeat_has_its_own_lane(void **state)
+{
+    (void)state;
+    say(WORLD_GROUP, false, LINK_LIGHT_BYTES + 1);
+    say(WORLD_GROUP, true, 0);
+    assert_int_equal(written(), DATA | CONTROL);
+    w->node.clock += LINK_LIGHT_AFTER;
+    say(WORLD_GROUP, true, 0);
+    assert_int_equal(written(), CONTROL);
+    w->node.clock++;
+    say(WORLD_GROUP, true, 0);
+    assert_int_equal(written(), DATA);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_partitions_heartbeat_goes_with_its_other_messages,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(test_group_0_has_a_lane_that_nothing_else_fills, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(test_beside_bulk_a_heartbeat_has_its_own_lane, begin, end),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("lanes", tests, NULL, NULL);
+}
