@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "main/crash.h"
+#include "main/heap.h"
 #include "main/notify.h"
 #include "node/config.h"
 #include "node/logline.h"
@@ -26,6 +27,7 @@ struct server {
     struct config config;
     struct logger logger;
     struct node *node;
+    struct heap heap;
     bool supervised;
     uint32_t interrupts; /* SIGINTs so far */
 };
@@ -154,6 +156,9 @@ static int run(struct server *server)
         logger_line(&server->logger, LOGGER_WARNING, "%s", message);
         return 1;
     }
+    if (!server->config.disable_thp) {
+        heap_watch(&server->heap, server->node->io);
+    }
     int code = 1;
     if (listen_for_signals(server) && write_pid_file(server)) {
         logger_line(&server->logger, LOGGER_NOTICE, "Ready to accept connections on port %u",
@@ -162,6 +167,7 @@ static int run(struct server *server)
         code = node_run(server->node);
         remove_pid_file(server);
     }
+    heap_close(&server->heap);
     node_free(server->node);
     if (code == 0) {
         logger_line(&server->logger, LOGGER_WARNING, "Quorate is now ready to exit, bye bye...");
@@ -173,6 +179,7 @@ int server_main(int argc, char **argv)
 {
     crash_reports_on();
     struct server *server = qr_zalloc(sizeof *server);
+    heap_begin(&server->heap);
     int code = configure(server, argc, argv) ? run(server) : 1;
     free(server);
     return code;

@@ -65,6 +65,7 @@ struct config {
     char replica_announce_ip[64], sentinel_master_name[64];
     /* data */
     char dir[1024];
+    bool disable_thp;
     uint64_t max_value_bytes, log_max_bytes, log_segment_bytes, log_reserve_bytes;
     uint64_t checkpoint_bytes; /* log bytes after which a checkpoint is taken */
     uint64_t log_max_entries;  /* 0: no bound */
