@@ -20,7 +20,7 @@ static uint32_t hash_id(uint32_t id)
 static uint32_t slot_of(const struct groups *groups, uint32_t id)
 {
     uint32_t i = hash_id(id) & (groups->cap - 1);
-    while (groups->slots[i] != NULL && groups->slots[i]->id != id) {
+    while (groups->slots[i].group != NULL && groups->slots[i].id != id) {
         i = (i + 1) & (groups->cap - 1);
     }
     return i;
@@ -28,17 +28,17 @@ static uint32_t slot_of(const struct groups *groups, uint32_t id)
 
 struct group *groups_find(const struct groups *groups, uint32_t id)
 {
-    return groups->cap == 0 ? NULL : groups->slots[slot_of(groups, id)];
+    return groups->cap == 0 ? NULL : groups->slots[slot_of(groups, id)].group;
 }
 
 static void groups_grow(struct groups *groups)
 {
     struct groups wider = { .cap = groups->cap == 0 ? 16 : groups->cap * 2 };
-    wider.slots = qr_zalloc(wider.cap * sizeof(struct group *));
+    wider.slots = qr_zalloc(wider.cap * sizeof *wider.slots);
     wider.count = groups->count;
     for (uint32_t i = 0; i < groups->cap; i++) {
-        if (groups->slots[i] != NULL) {
-            wider.slots[slot_of(&wider, groups->slots[i]->id)] = groups->slots[i];
+        if (groups->slots[i].group != NULL) {
+            wider.slots[slot_of(&wider, groups->slots[i].id)] = groups->slots[i];
         }
     }
     free(groups->slots);
@@ -57,7 +57,7 @@ struct group *groups_get(struct groups *groups, uint32_t id)
     }
     g = qr_zalloc_lines(sizeof(*g));
     g->id = id;
-    groups->slots[slot_of(groups, id)] = g;
+    groups->slots[slot_of(groups, id)] = (struct group_place){ .group = g, .id = id };
     groups->count++;
     return g;
 }
@@ -65,7 +65,7 @@ struct group *groups_get(struct groups *groups, uint32_t id)
 struct group *groups_next(const struct groups *groups, uint32_t *at)
 {
     while (*at < groups->cap) {
-        struct group *g = groups->slots[(*at)++];
+        struct group *g = groups->slots[(*at)++].group;
         if (g != NULL) {
             return g;
         }
@@ -89,15 +89,15 @@ void groups_forget(struct groups *groups, struct group *g)
 {
     uint32_t mask = groups->cap - 1;
     uint32_t gap = slot_of(groups, g->id);
-    qr_assert(groups->slots[gap] == g);
-    for (uint32_t i = (gap + 1) & mask; groups->slots[i] != NULL; i = (i + 1) & mask) {
-        uint32_t home = hash_id(groups->slots[i]->id) & mask;
+    qr_assert(groups->slots[gap].group == g);
+    for (uint32_t i = (gap + 1) & mask; groups->slots[i].group != NULL; i = (i + 1) & mask) {
+        uint32_t home = hash_id(groups->slots[i].id) & mask;
         if (((i - home) & mask) >= ((i - gap) & mask)) {
             groups->slots[gap] = groups->slots[i];
             gap = i;
         }
     }
-    groups->slots[gap] = NULL;
+    groups->slots[gap] = (struct group_place){ .group = NULL };
     groups->count--;
     group_free(g);
 }

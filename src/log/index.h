@@ -58,9 +58,15 @@ struct group {
 
 _Static_assert(offsetof(struct group, base_term) == CACHE_LINE_BYTES, "one line");
 
-/* All groups of a log: an open-addressing table by id. */
+/* All groups of a log: an open-addressing table by id, which tells them apart without a look at
+ * them. */
+struct group_place {
+    struct group *group; /* NULL: none */
+    uint32_t id;
+};
+
 struct groups {
-    struct group **slots;
+    struct group_place *slots;
     uint32_t count, cap; /* cap is a power of two, at most half full */
 };
 

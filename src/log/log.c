@@ -2,6 +2,7 @@
 #include "log/log_internal.h"
 
 #include "base/alloc.h"
+#include "base/prefetch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -142,6 +143,14 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     out->state = span_of(g->state, g->state_n);
     out->damaged = g->damaged;
     return true;
+}
+
+void log_prefetch(const struct log *log, uint32_t group)
+{
+    const struct group *g = groups_find(&log->groups, group);
+    if (g != NULL) {
+        qr_prefetch(g, CACHE_LINE_BYTES);
+    }
 }
 
 qr_slot log_last_slot(const struct log *log, uint32_t group)

@@ -81,6 +81,8 @@ void log_close(struct log *log);
 /* The group as recovered or as it stands now; false when the log does not know it. In a damaged log
  * a group that is not known is damaged too: it may have been lost whole. */
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out);
+/* Entries of the group will follow soon (base/prefetch.h). */
+void log_prefetch(const struct log *log, uint32_t group);
 /* Its last slot alone; 0 when the log does not know it. */
 qr_slot log_last_slot(const struct log *log, uint32_t group);
 

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "node/run.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #define WORK_BYTES 256u
 #define WORK_AT_LEAST 256u
 #define WORK_BETWEEN_LOOKS 64u
+#define FRAMES_AHEAD 12u /* whose memory is asked for at once */
 
 bool peers_hold(const struct peers *peers)
 {
@@ -54,13 +56,47 @@ static void complain(struct link *link)
 
 /* --- In order -------------------------------------------------------------------------------- */
 
+/* Of thousands of groups each is spoken of now and then, and what a message about one touches has
+ * left the caches since: asked for together with what the next ones touch, it is waited for once.
+ * Returns the place behind the frames that were looked at. */
+static size_t look_ahead(const struct link *link)
+{
+    const struct partition *ahead[FRAMES_AHEAD];
+    uint32_t n = 0;
+    size_t at = link->in_at;
+    for (uint32_t i = 0; i < FRAMES_AHEAD; i++) {
+        struct frame frame;
+        size_t bytes;
+        struct span rest = span_of(link->in + at, link->in_n - at);
+        if (frame_peek(rest, &frame, &bytes) != FRAME_COMPLETE) {
+            break;
+        }
+        at += bytes;
+        const struct partition *p = NULL;
+        if (frame.kind == FRAME_PROTOCOL && frame.head.n >= 4) {
+            p = partition_of_group(link->peers->node, wire_load_u32(frame.head.p));
+        }
+        if (p != NULL && p->replica != NULL) {
+            ahead[n++] = p;
+            replica_prefetch(p->replica);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        replica_prefetch_step(ahead[i]->replica, link->peer);
+    }
+    return at;
+}
+
 /* True: no whole frame is left. */
 static bool take_some(struct link *link, qr_time until)
 {
-    size_t work = 0, allowed = WORK_AT_LEAST;
+    size_t work = 0, allowed = WORK_AT_LEAST, looked = 0;
     while (!link->closing) {
         struct frame frame;
         size_t bytes = 0;
+        if (link->in_at >= looked && link->state == LINK_UP) {
+            looked = look_ahead(link);
+        }
         if (work >= allowed) {
             if (node_clock(link->peers->node) >= until) {
                 return false;

@@ -55,6 +55,13 @@ void replica_step(struct replica *r, struct event *event)
     }
 }
 
+void replica_prefetch_step(const struct replica *r, node_index from)
+{
+    r->protocol->prefetch(r->self, from);
+    log_prefetch(r->node->log, r->group);
+    qr_prefetch(r->partition->engine, CACHE_LINE_BYTES);
+}
+
 /* --- Events --------------------------------------------------------------------------------- */
 
 /* What is in the log will be applied: a command that cannot be read must not get there. */
@@ -189,6 +196,7 @@ static uint8_t *batch_record(struct replica *r, struct pending *p, uint8_t kind,
     size_t total = r->batch_n + record_bytes(n);
     qr_assert(r->batch_count < UNCOMMITTED_ENTRIES_MAX);
     if (r->batch == NULL) {
+        replica_prefetch_step(r, NODE_NONE); /* by the turn that the batch goes in it is here */
         r->batch = batch_room_take(r->bench);
         partition_wake(r->partition);
     }

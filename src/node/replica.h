@@ -11,6 +11,7 @@
 #ifndef NODE_REPLICA_H
 #define NODE_REPLICA_H
 
+#include "base/prefetch.h"
 #include "node/roster.h"
 #include "node/stream.h"
 #include "protocol/protocol.h"
@@ -49,6 +50,14 @@ void replica_free(struct replica *r);
  * false when it is malformed (the caller closes the connection). */
 bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct span body,
                      qr_slot lo, qr_slot hi, qr_term term, struct span records);
+/* It will be touched soon (base/prefetch.h): what it has itself, and when that has come, what a
+ * step needs, with a message of `from` or, NODE_NONE, for a command. */
+#define REPLICA_HOT_BYTES (5 * CACHE_LINE_BYTES) /* what each write touches stands in them */
+static inline void replica_prefetch(const struct replica *r)
+{
+    qr_prefetch(r, REPLICA_HOT_BYTES);
+}
+void replica_prefetch_step(const struct replica *r, node_index from);
 /* Whether the entry could be applied. */
 struct record;
 bool replica_has_meaning(struct replica *r, const struct record *record);

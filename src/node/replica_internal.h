@@ -121,6 +121,7 @@ ON_LINE(marks);
 ON_LINE(batch);
 ON_LINE(outlook);
 #undef ON_LINE
+_Static_assert(offsetof(struct replica, outlook.member) <= REPLICA_HOT_BYTES, "asked for ahead");
 
 /* p stands in that queue of r from here on. */
 static inline void replica_queue(struct replica *r, struct pendings *queue, struct pending *p)

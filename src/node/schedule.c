@@ -190,6 +190,9 @@ void schedule_durable(struct node *node, uint64_t position)
     struct partition *next;
     for (struct partition *p = s->expect; p != NULL; p = next) {
         next = p->expects_next;
+        if (next != NULL && next->replica != NULL) {
+            replica_prefetch(next->replica);
+        }
         if (p->expects_at > position) {
             continue;
         }

@@ -409,6 +409,10 @@ struct protocol {
     /* One event in, effects out, in the order in which they are to be carried out. */
     void (*step)(void *self, const struct event *event, struct effects *out);
 
+    /* A step will follow soon, with a message of `from` or, NODE_NONE, another event: asks for the
+     * memory that it touches (base/prefetch.h). */
+    void (*prefetch)(const void *self, node_index from);
+
     /* When TIMER is wanted next; in the past means at once; QR_NEVER means not at all. */
     qr_time (*deadline)(const void *self);
 

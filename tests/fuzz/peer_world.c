@@ -38,6 +38,11 @@ void schedule_wake(struct partition *partition)
     qr_assert(partition->group == 0 || partition->replica != NULL);
 }
 
+void replica_prefetch_step(const struct replica *r, node_index from)
+{
+    qr_assert(r != NULL && from < MEMBERS_MAX);
+}
+
 struct partition *partition_of_group(const struct node *node, uint32_t group)
 {
     (void)node;

@@ -353,6 +353,12 @@ static void outlook(const void *self, struct outlook *out)
     *out = world->outlook;
 }
 
+static void prefetch(const void *self, node_index from)
+{
+    assert_non_null(self);
+    assert_true(from == NODE_NONE || from < MEMBERS_MAX);
+}
+
 static const struct codec codec = {
     .body_max = 16, .encode = encode, .decode = decode, .is_control = is_control
 };
@@ -360,6 +366,7 @@ static const struct protocol protocol = { .codec = &codec,
                                           .needs = needs,
                                           .init = init,
                                           .step = step,
+                                          .prefetch = prefetch,
                                           .deadline = deadline,
                                           .outlook = outlook };
 

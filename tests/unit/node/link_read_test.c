@@ -11,6 +11,7 @@
 
 #include "node/link.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "node/run.h"
 
 #define FRAME_USEC 10 /* one frame takes */
@@ -64,11 +65,32 @@ void node_log(struct node *of, enum node_log_level level, const char *format, ..
     (void)format;
 }
 
+static struct partition partition; /* of every group but 0 */
+static uint32_t asked_for, spoken_of, ahead_most;
+
+struct partition *partition_of_group(const struct node *of, uint32_t group)
+{
+    assert_ptr_equal(of, &node);
+    return group != 0 ? &partition : NULL;
+}
+
+void replica_prefetch_step(const struct replica *r, node_index from)
+{
+    assert_ptr_equal(r, partition.replica);
+    assert_int_equal(from, PEER);
+    asked_for++;
+}
+
 /* The number of a frame is its term. */
 bool link_take(struct link *link, const struct frame *f)
 {
     uint32_t which = link == &links[1];
     now += FRAME_USEC;
+    if (f->kind == FRAME_PROTOCOL && wire_load_u32(f->head.p) != 0) {
+        spoken_of++;
+        assert_true(asked_for >= spoken_of); /* before it is wanted */
+        ahead_most = (uint32_t)max_u64(ahead_most, asked_for - spoken_of);
+    }
     assert_true(taken[which] < TAKEN_MAX);
     order[which][taken[which]++] = (uint32_t)wire_load_u64(f->head.p + f->head.n - 8);
     return f->kind != FRAME_KINDS;
@@ -117,6 +139,8 @@ static int begin(void **state)
 {
     (void)state;
     node = (struct node){ 0 };
+    partition.replica = (struct replica *)(void *)&partition;
+    asked_for = spoken_of = ahead_most = 0;
     peers = (struct peers){ .node = &node, .links = &links[0] };
     for (uint32_t i = 0; i < 2; i++) {
         links[i] = (struct link){
@@ -155,6 +179,8 @@ static void test_a_few_frames_are_taken_as_they_come(void **state)
     assert_true(bring(0, 0, out.n));
     assert_int_equal(taken[0], 100);
     assert_false(peers_hold(&peers));
+    assert_in_range(ahead_most, 4, 16); /* few enough to stay in the cache */
+    assert_int_equal(asked_for, 100);
 }
 
 /* S1: no turn takes longer than the slice, all are taken, in order. */

@@ -24,6 +24,12 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
     return true;
 }
 
+void log_prefetch(const struct log *log, uint32_t group)
+{
+    (void)log;
+    (void)group;
+}
+
 qr_slot log_last_slot(const struct log *log, uint32_t group)
 {
     (void)group;
