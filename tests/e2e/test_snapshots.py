@@ -312,7 +312,7 @@ def test_checkpoints_wait_while_a_member_is_brought_up():
         leader = strand(cluster, node)
         for other in cluster.alive():
             other.call("CONFIG", "SET", "log-max-entries", 0)
-        slow_down(leader, "1mb")
+        slow_down(leader, "256kb")  # it is pulled to the end of what follows, however long
         node.start()
         wait_for(lambda: pulled(node) > 0, "it pulls", 10)
         cluster.leader().call("SET", "one", "more")
@@ -333,6 +333,7 @@ def test_checkpoints_wait_while_a_member_is_brought_up():
             wait_for(lambda other=other: number(other, "checkpoints") > before[other],
                      "a checkpoint", 10)
             assert number(other, "checkpoints") - before[other] <= 2
+        assert number(node, "snapshots_installed") == 0
         slow_down(leader, "1gb")
         wait_installed(node)
         assert_equal(cluster)
@@ -498,7 +499,7 @@ def test_no_room_for_a_snapshot():
             cluster.nodes[1].start()
             cluster.nodes[2].start()
             cluster.wait_ready()
-            strand(cluster, small, 3000)
+            wait_checkpoint_of_all(strand(cluster, small, 3000))  # of 12 MB
             disk.leave(12 * MIB)
             disk.start(small, slow)
             wait_for(lambda: number(small, "snapshots_given_up") > 0, "it is given up", 15)
