@@ -39,6 +39,8 @@ static inline struct span span_of(const void *p, size_t n)
 /* What the processor fetches at once. Of a struct of which there are thousands, what each write
  * wants stands on few of these. */
 #define CACHE_LINE_BYTES 64u
+#define BEGINS_LINE(type, field) \
+    _Static_assert(offsetof(type, field) % CACHE_LINE_BYTES == 0, #field " begins a cache line")
 
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -56,6 +56,16 @@ static void complain(struct link *link)
 
 /* --- In order -------------------------------------------------------------------------------- */
 
+/* The group that a message of the protocol is about. */
+static bool speaks_of(const struct frame *f, uint32_t *group)
+{
+    if (f->kind != FRAME_PROTOCOL || f->head.n < 4) {
+        return false;
+    }
+    *group = wire_load_u32(f->head.p);
+    return true;
+}
+
 /* Of thousands of groups each is spoken of now and then, and what a message about one touches has
  * left the caches since: asked for together with what the next ones touch, it is waited for once.
  * Returns the place behind the frames that were looked at. */
@@ -72,9 +82,10 @@ static size_t look_ahead(const struct link *link)
             break;
         }
         at += bytes;
+        uint32_t group;
         const struct partition *p = NULL;
-        if (frame.kind == FRAME_PROTOCOL && frame.head.n >= 4) {
-            p = partition_of_group(link->peers->node, wire_load_u32(frame.head.p));
+        if (speaks_of(&frame, &group) && group != 0) { /* group 0's is at hand */
+            p = partition_of_group(link->peers->node, group);
         }
         if (p != NULL && p->replica != NULL) {
             ahead[n++] = p;
@@ -125,15 +136,8 @@ static bool take_some(struct link *link, qr_time until)
 
 static bool goes_ahead(const struct frame *f)
 {
-    switch (f->kind) {
-    case FRAME_PROTOCOL:
-        return f->head.n >= 4 && wire_load_u32(f->head.p) == 0;
-    case FRAME_RENEW:
-    case FRAME_RENEWED:
-        return true;
-    default:
-        return false;
-    }
+    uint32_t group;
+    return speaks_of(f, &group) ? group == 0 : f->kind == FRAME_RENEW || f->kind == FRAME_RENEWED;
 }
 
 /* Takes those out of what has come since this was done last; the others move up. */

@@ -96,13 +96,9 @@ struct partition {
     struct partition *campaign_next, *campaign_previous;
 };
 
-#define ON_LINE(field)                                                        \
-    _Static_assert(offsetof(struct partition, field) % CACHE_LINE_BYTES == 0, \
-                   #field " begins a cache line")
-ON_LINE(due);
-ON_LINE(hint);
-ON_LINE(track.next);
-#undef ON_LINE
+BEGINS_LINE(struct partition, due);
+BEGINS_LINE(struct partition, hint);
+BEGINS_LINE(struct partition, track.next);
 
 struct partition *partition_new(struct node *node, uint32_t group);
 /* The partition of that group; NULL: this node knows none (partitions.h). */

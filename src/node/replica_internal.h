@@ -113,14 +113,10 @@ struct replica {
     uint32_t start_membership_count;
 };
 
-#define ON_LINE(field)                                                      \
-    _Static_assert(offsetof(struct replica, field) % CACHE_LINE_BYTES == 0, \
-                   #field " begins a cache line")
-ON_LINE(applied);
-ON_LINE(marks);
-ON_LINE(batch);
-ON_LINE(outlook);
-#undef ON_LINE
+BEGINS_LINE(struct replica, applied);
+BEGINS_LINE(struct replica, marks);
+BEGINS_LINE(struct replica, batch);
+BEGINS_LINE(struct replica, outlook);
 _Static_assert(offsetof(struct replica, outlook.member) <= REPLICA_HOT_BYTES, "asked for ahead");
 
 /* p stands in that queue of r from here on. */

@@ -1,4 +1,4 @@
-/* The handshake of a member that dials a node of peer_world.h. */
+/* What unit tests want of a node of peer_world.h: a member that dials it, and its end. */
 #include "peer_world.h"
 
 #include <string.h>
@@ -51,4 +51,11 @@ bool peer_world_dial(struct world *w, struct io_stream *wire[LANES], uint32_t id
         send(wire[lane], FRAME_PROOF, span_of(proof, n));
     }
     return !wire[LANE_CONTROL]->closing && !wire[LANE_DATA]->closing;
+}
+
+void peer_world_end(struct world *w)
+{
+    peer_world_settle(w);
+    peer_world_check(w);
+    peer_world_free(w);
 }

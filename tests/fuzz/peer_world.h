@@ -62,6 +62,8 @@ void peer_world_receive(struct io_stream *stream, struct span bytes, size_t long
 bool peer_world_dial(struct world *w, struct io_stream *wire[LANES], uint32_t id, node_index index,
                      uint8_t directory, qr_slot since);
 void peer_world_check(struct world *w);
+/* Settled, checked and freed: the end of a test. */
+void peer_world_end(struct world *w);
 /* The log states another roster from here on. */
 void peer_world_state(struct world *w, const struct roster *roster, qr_slot slot);
 

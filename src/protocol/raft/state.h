@@ -173,17 +173,13 @@ struct raft {
     struct peer_past past[MEMBERS_MAX];
 };
 
-#define ON_LINE(field)                                                   \
-    _Static_assert(offsetof(struct raft, field) % CACHE_LINE_BYTES == 0, \
-                   #field " begins a cache line")
-ON_LINE(now);
-ON_LINE(members);
-ON_LINE(heartbeat_due);
-ON_LINE(matched);
-ON_LINE(journal);
-ON_LINE(trail);
-ON_LINE(peer);
-#undef ON_LINE
+BEGINS_LINE(struct raft, now);
+BEGINS_LINE(struct raft, members);
+BEGINS_LINE(struct raft, heartbeat_due);
+BEGINS_LINE(struct raft, matched);
+BEGINS_LINE(struct raft, journal);
+BEGINS_LINE(struct raft, trail);
+BEGINS_LINE(struct raft, peer);
 _Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small (P4)");
 
 /* --- raft.c: small tools ---------------------------------------------------------------------- */

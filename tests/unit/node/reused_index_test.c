@@ -30,9 +30,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
-    peer_world_settle(w);
-    peer_world_check(w);
-    peer_world_free(w);
+    peer_world_end(w);
     return 0;
 }
 
