@@ -22,38 +22,39 @@ void campaigns_init(struct campaigns *c)
 
 /* --- Places and the line ---------------------------------------------------------------------- */
 
+static struct campaign_list *list_of(struct campaigns *c, const struct partition *p)
+{
+    return p->campaign == CAMPAIGN_WAITS ? &c->line : &c->open;
+}
+
+static void enter(struct campaigns *c, struct partition *p, enum campaign as)
+{
+    qr_assert(p->campaign == CAMPAIGN_NONE);
+    p->campaign = as;
+    struct campaign_list *list = list_of(c, p);
+    list->count++;
+    LINKED_APPEND(list->first, list->last, p, campaign_previous, campaign_next);
+}
+
+static void leave(struct campaigns *c, struct partition *p)
+{
+    struct campaign_list *list = list_of(c, p);
+    qr_assert(p->campaign != CAMPAIGN_NONE && list->count > 0);
+    p->campaign = CAMPAIGN_NONE;
+    list->count--;
+    LINKED_REMOVE(list->first, list->last, p, campaign_previous, campaign_next);
+}
+
 static void take_place(struct campaigns *c, struct partition *p, qr_time now)
 {
-    qr_assert(p->campaign == CAMPAIGN_NONE);
-    p->campaign = CAMPAIGN_HAS;
+    enter(c, p, CAMPAIGN_HAS);
     p->campaign_until = now + CAMPAIGN_TIME;
-    c->open++;
-    LINKED_APPEND(c->has, c->has_last, p, campaign_previous, campaign_next);
 }
 
-static void give_place(struct campaigns *c, struct partition *p)
+/* Somebody stands in line, and a place is free. */
+static bool has_room_for_next(const struct campaigns *c)
 {
-    qr_assert(p->campaign == CAMPAIGN_HAS && c->open > 0);
-    p->campaign = CAMPAIGN_NONE;
-    c->open--;
-    LINKED_REMOVE(c->has, c->has_last, p, campaign_previous, campaign_next);
-}
-
-static void enter_line(struct campaigns *c, struct partition *p)
-{
-    qr_assert(p->campaign == CAMPAIGN_NONE);
-    p->campaign = CAMPAIGN_WAITS;
-    c->waiting++;
-    c->waited++;
-    LINKED_APPEND(c->line, c->line_last, p, campaign_previous, campaign_next);
-}
-
-static void leave_line(struct campaigns *c, struct partition *p)
-{
-    qr_assert(p->campaign == CAMPAIGN_WAITS && c->waiting > 0);
-    p->campaign = CAMPAIGN_NONE;
-    c->waiting--;
-    LINKED_REMOVE(c->line, c->line_last, p, campaign_previous, campaign_next);
+    return c->line.first != NULL && c->open.count < c->places;
 }
 
 /* --- One partition ---------------------------------------------------------------------------- */
@@ -63,15 +64,15 @@ void campaigns_gate(struct partition *p, qr_time now)
     struct campaigns *c = campaigns_of(p);
     bool wants = replica_campaigns(p->replica);
     if (p->campaign == CAMPAIGN_WAITS && !wants) {
-        leave_line(c, p); /* C4 */
+        leave(c, p); /* C4 */
     }
     if (p->campaign != CAMPAIGN_NONE || !wants) {
         return;
     }
-    if (c->line == NULL && c->open < c->places) {
+    if (c->line.first == NULL && c->open.count < c->places) {
         take_place(c, p, now);
     } else {
-        enter_line(c, p);
+        enter(c, p, CAMPAIGN_WAITS);
     }
 }
 
@@ -83,22 +84,20 @@ void campaigns_look(struct partition *p)
     const struct outlook *o = replica_seen(p->replica);
     bool begins = o->role == ROLE_LEADER && !o->can_serve; /* its first entry is on its way */
     if (o->role != ROLE_CANDIDATE && !begins) {
-        give_place(campaigns_of(p), p);
+        leave(campaigns_of(p), p);
     }
 }
 
 void campaigns_forget(struct partition *p)
 {
-    if (p->campaign == CAMPAIGN_HAS) {
-        give_place(campaigns_of(p), p);
-    } else if (p->campaign == CAMPAIGN_WAITS) {
-        leave_line(campaigns_of(p), p);
+    if (p->campaign != CAMPAIGN_NONE) {
+        leave(campaigns_of(p), p);
     }
 }
 
 bool campaigns_hold_back(const struct partition *p)
 {
-    bool has = p->campaign == CAMPAIGN_HAS && campaigns_of(p)->line != NULL;
+    bool has = p->campaign == CAMPAIGN_HAS && campaigns_of(p)->line.first != NULL;
     return has || p->campaign == CAMPAIGN_WAITS;
 }
 
@@ -106,14 +105,14 @@ bool campaigns_hold_back(const struct partition *p)
 
 void campaigns_turn(struct campaigns *c, qr_time now)
 {
-    while (c->has != NULL && c->has->campaign_until <= now) {
-        struct partition *p = c->has;
-        give_place(c, p);
+    while (c->open.first != NULL && c->open.first->campaign_until <= now) {
+        struct partition *p = c->open.first;
+        leave(c, p);
         partition_wake(p); /* it may call again */
     }
-    while (c->line != NULL && c->open < c->places) {
-        struct partition *p = c->line;
-        leave_line(c, p);
+    while (has_room_for_next(c)) {
+        struct partition *p = c->line.first;
+        leave(c, p);
         take_place(c, p, now);
         partition_wake(p);
     }
@@ -121,15 +120,15 @@ void campaigns_turn(struct campaigns *c, qr_time now)
 
 qr_time campaigns_deadline(const struct campaigns *c)
 {
-    bool room = c->line != NULL && c->open < c->places;
-    return room ? 0 : c->has != NULL ? c->has->campaign_until : QR_NEVER;
+    const struct partition *first = c->open.first;
+    return has_room_for_next(c) ? 0 : first != NULL ? first->campaign_until : QR_NEVER;
 }
 
 void campaigns_paced(struct campaigns *c, qr_time took)
 {
-    if (took > LONG_TURN && c->open > 0) {
+    if (took > LONG_TURN && c->open.count > 0) {
         c->places = c->places / 2 > CAMPAIGNS_MIN ? c->places / 2 : CAMPAIGNS_MIN;
-    } else if (took <= LONG_TURN && c->line != NULL) {
+    } else if (took <= LONG_TURN && c->line.first != NULL) {
         uint32_t more = c->places + 1 + c->places / 32;
         c->places = more < CAMPAIGNS_MAX ? more : CAMPAIGNS_MAX;
     }

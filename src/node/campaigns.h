@@ -24,11 +24,15 @@ struct partition;
 
 enum campaign { CAMPAIGN_NONE = 0, CAMPAIGN_WAITS, CAMPAIGN_HAS };
 
+struct campaign_list {
+    struct partition *first, *last;
+    uint32_t count;
+};
+
 struct campaigns {
-    uint32_t places, open, waiting;
-    struct partition *line, *line_last; /* in the order of their coming */
-    struct partition *has, *has_last;   /* in the order of their ends */
-    uint64_t waited;                    /* that had to stand in line, for INFO */
+    uint32_t places;
+    struct campaign_list open; /* who has a place, in the order of their ends */
+    struct campaign_list line; /* who waits for one, in the order of their coming */
 };
 
 void campaigns_init(struct campaigns *c);

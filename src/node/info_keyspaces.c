@@ -81,8 +81,9 @@ void info_keyspaces(struct node *node, struct reply *out)
     info_line(out, "partitions_led:%u", counts.led);
     info_line(out, "partitions_moving:%u", counts.moving);
     info_line(out, "partitions_resting:%u", node->partitions.schedule.resting);
-    info_line(out, "partitions_campaigning:%u", node->partitions.schedule.campaigns.open);
-    info_line(out, "partitions_awaiting_campaign:%u", node->partitions.schedule.campaigns.waiting);
+    const struct campaigns *campaigns = &node->partitions.schedule.campaigns;
+    info_line(out, "partitions_campaigning:%u", campaigns->open.count);
+    info_line(out, "partitions_awaiting_campaign:%u", campaigns->line.count);
     info_line(out, "partition_turns:%llu", (ull)node->partitions.schedule.turns);
     harmed_lines(node, out);
     info_line(out, "quota_refused:%llu", (ull)node->stats.quota_refused);

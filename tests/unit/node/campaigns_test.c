@@ -107,9 +107,8 @@ static void so_many_begin_and_the_others_wait_C1(void **state)
     assert_int_equal(campaigns_deadline(all()), QR_NEVER);
     want(places + 2);
     assert_int_equal(ordered, places);
-    assert_int_equal(all()->open, places);
-    assert_int_equal(all()->waiting, 2);
-    assert_int_equal(all()->waited, 2);
+    assert_int_equal(all()->open.count, places);
+    assert_int_equal(all()->line.count, 2);
     assert_false(part[places].awake); /* no turn is wanted for who waits */
     turn_awake();
     assert_int_equal(ordered, places);
@@ -144,9 +143,9 @@ static void a_place_ends_and_who_asks_again_is_the_last_C2(void **state)
     node.clock = campaigns_deadline(all());
     turn_awake();
     assert_int_equal(ordered, 2 * places);
-    assert_int_equal(all()->waiting, 0);
+    assert_int_equal(all()->line.count, 0);
     want(places); /* again: the places are taken */
-    assert_int_equal(all()->waiting, places);
+    assert_int_equal(all()->line.count, places);
     played[2 * places].wants = true;
     turn(2 * places);
     node.clock = campaigns_deadline(all());
@@ -182,7 +181,7 @@ static void long_turns_take_places_away_and_short_ones_give_some_C3(void **state
         ends(i, ROLE_FOLLOWER);
         campaigns_turn(all(), node.clock);
     }
-    assert_int_equal(all()->waiting, 0);
+    assert_int_equal(all()->line.count, 0);
     campaigns_paced(all(), SHORT);
     assert_int_equal(all()->places, CAMPAIGNS_MIN); /* nobody waits */
     want(places);
@@ -202,10 +201,10 @@ static void who_has_a_leader_meanwhile_leaves_the_line_C4(void **state)
     assert_int_equal(part[places].campaign, CAMPAIGN_NONE);
     campaigns_forget(&part[places + 1]);
     campaigns_forget(&part[5]);
-    assert_int_equal(all()->waiting, 1);
+    assert_int_equal(all()->line.count, 1);
     turn_awake();
     assert_int_equal(played[places + 2].order, places + 1);
-    assert_int_equal(all()->open, places);
+    assert_int_equal(all()->open.count, places);
 }
 
 static void who_is_called_waits_for_the_others(void **state)

@@ -281,7 +281,7 @@ static void who_waits_to_campaign_wants_no_turn_C1(void **state)
         partition_wake(&part[i]);
     }
     turn();
-    assert_int_equal(c->waiting, 2);
+    assert_int_equal(c->line.count, 2);
     assert_int_equal(schedule()->resting, 0);
     played[0].campaigns = false; /* it follows somebody: the place is free */
     played[0].deadline = QR_NEVER;
@@ -292,9 +292,9 @@ static void who_waits_to_campaign_wants_no_turn_C1(void **state)
     turn();
     assert_int_equal(ordered, 1);
     assert_int_equal(order[0], 1);
-    assert_int_equal(c->waiting, 1);
+    assert_int_equal(c->line.count, 1);
     schedule_forget(&part[2]);
-    assert_int_equal(c->waiting, 0);
+    assert_int_equal(c->line.count, 0);
 }
 
 /* Deadlines come and go by dice; whoever is due, by a plain search, has a turn, and nobody else. */
