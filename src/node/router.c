@@ -146,7 +146,7 @@ bool router_is_astray(const struct pending *p, const struct op *op)
 {
     uint32_t words = command_name_words(p->spec);
     struct key_range keys = command_keys(p->spec, op->argc + words);
-    if (!router_may_be_astray(p) || keys.first >= keys.end) {
+    if (keys.first >= keys.end) {
         return false;
     }
     struct span *argv = qr_alloc(op->argc * sizeof *argv);

@@ -74,9 +74,10 @@ bool router_is_held_back(const struct pending *p);
 /* Puts p into its track's queue behind `at`, NULL: in front. */
 void router_insert(struct router *router, struct pending *at, struct pending *p);
 
-/* --- router.c: whether p, which is in keyspace 0, has a key of another one, or may have: the map
- * by which it was routed did not have the prefix yet. Nobody would find what it wrote. */
+/* --- router.c: whether p, which is in keyspace 0, may have a key of another one: the map by which
+ * it was routed did not have the prefix yet. Nobody would find what it wrote. */
 bool router_may_be_astray(const struct pending *p);
+/* Then: whether it has. */
 bool router_is_astray(const struct pending *p, const struct op *op);
 
 /* --- router_relay.c: T2: what the peer sends in this epoch after it is refused as well. */

@@ -176,7 +176,7 @@ static bool take(struct router *router, struct relay *relay, struct pending *p, 
         stream_refuse(p, STATUS_OVERLOADED);
         return true;
     }
-    if (router_is_astray(p, op)) {
+    if (router_may_be_astray(p) && router_is_astray(p, op)) {
         stream_refuse(p, STATUS_ASTRAY);
         return true;
     }
