@@ -138,6 +138,12 @@ static bool propose(struct node *node, const struct edit *edit)
     return true;
 }
 
+static void stand_in_line(struct control *control, struct pending *p)
+{
+    p->state = PENDING_CONTROLLED;
+    pendings_push(&control->waiting, p);
+}
+
 bool control_begins(struct node *node, struct pending *p)
 {
     struct control *control = node->control;
@@ -146,8 +152,7 @@ bool control_begins(struct node *node, struct pending *p)
         return false;
     }
     if (!may_compose(node)) {
-        p->state = PENDING_CONTROLLED;
-        pendings_push(&control->waiting, p);
+        stand_in_line(control, p);
         return false;
     }
     return true;
@@ -161,8 +166,7 @@ bool control_rests(struct node *node, struct pending *p)
     }
     p->slot = p->slot != 0 ? p->slot : replica_seen(zero)->commit;
     if (replica_applied(zero) < p->slot) {
-        p->state = PENDING_CONTROLLED;
-        pendings_push(&node->control->waiting, p);
+        stand_in_line(node->control, p);
         return false;
     }
     p->slot = 0;

@@ -468,9 +468,10 @@ static void start_read(struct source *s, node_index to, qr_time now)
     if (s->job == NULL) {
         make_job(s);
     }
-    uint64_t rate = rate_of(s), most = SNAPSHOT_READ_BYTES;
+    uint64_t rate = rate_of(s);
     bool moves = rate < s->node->config.snapshot_rate; /* then a quarter of a second at a time */
-    size_t n = min_u64(f->end - f->next, moves ? min_u64(most, rate / 4 + 1) : most);
+    uint64_t most = moves ? min_u64(SNAPSHOT_READ_BYTES, rate / 4 + 1) : SNAPSHOT_READ_BYTES;
+    size_t n = min_u64(f->end - f->next, most);
     s->job->file = s->file;
     s->job->offset = f->next;
     s->job->ahead = f->next % IO_BLOCK_BYTES;
