@@ -218,12 +218,12 @@ qr_time contact_turn(struct node *node, qr_time now)
     if (c->leases.asked != 0) {
         node_stay(node); /* leadership is confirmed by what the others answer (L2) */
     }
-    contact_settle(node, now);
+    qr_time settle = contact_settle(node, now);
     if (now >= c->next) {
         look_at_peers(node, now);
         renew(node, o, now);
     }
-    return c->next;
+    return settle < c->next ? settle : c->next;
 }
 
 uint16_t contact_alive(const struct node *node)

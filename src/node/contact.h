@@ -59,8 +59,9 @@ bool contact_freeze(struct node *node, const struct freeze *f);
 bool contact_guard(struct node *node);
 /* The change is made, or will not be. */
 void contact_thaw(struct node *node);
-/* Whether what this node sent on by prefixes that are frozen has its answer. */
-void contact_settle(struct node *node, qr_time now);
+/* Looks whether what this node sent on by prefixes that are frozen has its answer. Returns when it
+ * is to look again. */
+qr_time contact_settle(struct node *node, qr_time now);
 bool contact_take_freeze(struct node *node, struct span head);
 /* For how long the lease of that node has been gone, by the count of group 0's leader; 0: it may
  * hold it, or this node does not lead group 0. To be acted on only by what group 0 commits (L5). */

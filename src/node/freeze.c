@@ -20,7 +20,7 @@ static void take(struct node *node, const struct freeze *f)
     if (coverage_freeze(&c->coverage, f)) {
         c->settling = node->next_sequence;
         c->settle_until = node->clock + SETTLE_TIME;
-        contact_settle(node, node->clock);
+        (void)contact_settle(node, node->clock);
     }
     contact_renew(node);
 }
@@ -36,24 +36,23 @@ bool contact_take_freeze(struct node *node, struct span head)
     return true;
 }
 
-void contact_settle(struct node *node, qr_time now)
+qr_time contact_settle(struct node *node, qr_time now)
 {
     struct contact *c = &node->contact;
     if (c->coverage.frozen.count == 0 || c->coverage.settled) {
-        return;
+        return QR_NEVER;
     }
     bool open = router_has_routed(node->router, c->settling);
     if (open && now >= c->settle_until) {
         router_give_up_routed(node->router);
         open = false;
     }
-    if (!open) {
-        c->coverage.settled = true;
-        contact_renew(node); /* which says so */
-    } else {
-        qr_time soon = now + QR_MILLISECOND;
-        c->next = soon < c->next ? soon : c->next;
+    if (open) {
+        return now + QR_MILLISECOND;
     }
+    c->coverage.settled = true;
+    contact_renew(node); /* which says so */
+    return QR_NEVER;
 }
 
 /* --- Group 0's leader ----------------------------------------------------------------------- */
