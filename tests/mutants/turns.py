@@ -21,8 +21,6 @@ TURNS = [
      "note_rest(s, p, false);", ""),
     ("turn: the log wakes all", "unit/node/schedule", "schedule.c",
      "if (p->expects_at > position) { continue; }", ""),
-    ("light: a sync aside for whom it does not concern", "unit/node/schedule", "schedule.c",
-     "if (p->expects_at > position) { continue; }", ""),
     ("light: a sync aside and in the turn", "unit/node/schedule", "schedule.c",
      "if (p->awake || p->replica == NULL ||", "if (p->replica == NULL ||"),
     ("light: a sync aside for all at once", "unit/node/schedule", "schedule.c",

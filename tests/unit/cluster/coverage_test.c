@@ -69,7 +69,11 @@ static void test_frozen_keys_wait_and_others_go_on_V3(void **state)
     coverage_granted(&c, stage(7, 1), 200);
     assert_true(coverage_holds(&c, 150) && !goes(&c, 150));
     coverage_granted(&c, stage(7, 2), 300);
+    coverage_granted(&c, stage(7, 2), 200); /* a late answer takes nothing away */
     assert_true(goes(&c, 250));
+    f.stage = stage(7, 3); /* what was sent since is to be settled anew */
+    assert_true(coverage_freeze(&c, &f));
+    assert_int_equal(coverage_said(&c).count, 0);
 }
 
 static void test_nothing_of_an_earlier_stage_is_taken_V4(void **state)

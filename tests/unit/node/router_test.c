@@ -287,6 +287,13 @@ static void test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1(voi
     relay(2, 1, "d");
     assert_string_equal(proposed(), "d ");
     assert_string_equal(world->peers.replies, "1:42 "); /* ASTRAY */
+    uint8_t bytes[128];
+    struct span keys[2] = { SPAN_LITERAL("d"), SPAN_LITERAL("c") }; /* any of them */
+    struct op head = { .level = SEMANTICS_LEVEL, .tag = command_by_name(SPAN_LITERAL("del"))->tag };
+    op_write(bytes, &head, keys, 2);
+    assert_true(relay_op(3, 1, span_of(bytes, op_bytes(keys, 2))));
+    assert_string_equal(world->peers.replies, "1:42 3:42 ");
+    assert_string_equal(proposed(), "d ");
 }
 
 /* It came by a map that did not have the prefix yet, and found no leader until it had. */
@@ -483,6 +490,25 @@ static bool piece(uint64_t id, struct span bytes)
     return router_piece(world->node.router, 2, 0, id, bytes);
 }
 
+/* It is proposed when all of them are in the log: by then the change may be ahead of it there. */
+static void test_what_waits_for_its_pieces_is_refused_when_its_prefix_changes_K6(void **state)
+{
+    (void)state;
+    struct contact *c = &world->node.contact;
+    lead();
+    large(MIB);
+    assert_non_null(world->replica.load);
+    assert_true(freeze_add(&c->coverage.freeze, span_of("b", 1)));
+    c->guards = true;
+    router_guard(world->node.router);
+    assert_int_equal(world->node.pending_count, 1);
+    assert_true(freeze_add(&c->coverage.freeze, span_of("a", 1)));
+    router_guard(world->node.router);
+    assert_heard("-TRYAGAIN the node does not know this key's keyspace yet, the command was not "
+                 "applied\r\n");
+    assert_int_equal(world->node.pending_count, 0);
+}
+
 static void test_pieces_that_make_no_sense_are_noticed(void **state)
 {
     (void)state;
@@ -561,6 +587,7 @@ int main(void)
         ROUTER_TEST(test_the_next_leader_gets_all_pieces_T2),
         ROUTER_TEST(test_pieces_that_get_no_credit_are_surely_not_applied_T4),
         ROUTER_TEST(test_members_of_an_older_version_get_no_large_arguments),
+        ROUTER_TEST(test_what_waits_for_its_pieces_is_refused_when_its_prefix_changes_K6),
         ROUTER_TEST(test_pieces_that_make_no_sense_are_noticed),
         ROUTER_TEST(test_pieces_without_credit_are_noticed_R4),
         ROUTER_TEST(test_a_client_that_leaves_leaves_nothing_behind),
