@@ -42,6 +42,12 @@ static inline void beats_sent(struct beats *b, node_index node, qr_time now)
     b->sent[node] = now;
 }
 
+/* Whether it is connected and was not heard for so long, as of the last look (B2, B4). */
+static inline bool beats_silent_for(const struct beats *b, node_index node, qr_time time)
+{
+    return (b->beating >> node & 1) != 0 && b->looked - b->heard[node] >= time;
+}
+
 /* Looks at all: whom to beat to now, and who is up now. Returns when it wants to look again. */
 qr_time beats_turn(struct beats *b, qr_time now, uint16_t *beat_to, uint16_t *up);
 

@@ -25,7 +25,7 @@ static bool is_refused(const struct client *client, struct reply *reply)
         reply_error(reply, "ERR This instance has cluster support disabled");
         return true;
     }
-    return false;
+    return redirect_is_removed(client->node, reply); /* what it knows of the others is old */
 }
 
 static bool is_me(const struct node *node, node_index i)

@@ -55,6 +55,9 @@ bool local_outlook(const struct node *node, struct outlook *out);
 bool local_leads(const struct node *node);
 /* Another member that is connected. */
 bool local_is_follower(const struct node *node, uint32_t index);
+/* And does not hang: nothing came from it for so long. */
+#define DOWN_AFTER_MS 1000
+bool local_is_heard(const struct node *node, uint32_t index);
 /* And was not killed a moment ago: for clients that are sent there. Costs system calls. */
 bool local_is_alive(const struct node *node, uint32_t index);
 /* Who has that index; id 0: nobody that this node knows. */

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DOWN_AFTER_MS "1000" /* what is shown; in truth a lost connection is seen at once */
-
 static bool is_known(const struct client *client, struct span name, struct sentinel_view *view,
                      struct reply *reply)
 {
@@ -55,7 +53,7 @@ static void write_instance(const struct node *node, node_index i, const char *na
     reply_field_text(reply, "last-ping-sent", "0");
     field_number(reply, "last-ok-ping-reply", away / QR_MILLISECOND);
     field_number(reply, "last-ping-reply", away / QR_MILLISECOND);
-    reply_field_text(reply, "down-after-milliseconds", DOWN_AFTER_MS);
+    field_number(reply, "down-after-milliseconds", DOWN_AFTER_MS); /* a lost connection: at once */
 }
 
 /* --- Masters -------------------------------------------------------------------------------- */

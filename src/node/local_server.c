@@ -46,9 +46,16 @@ bool local_is_follower(const struct node *node, uint32_t index)
            node->peers != NULL && peers_connected(node->peers, (node_index)index);
 }
 
+bool local_is_heard(const struct node *node, uint32_t index)
+{
+    return local_is_follower(node, index) &&
+           !beats_silent_for(&node->contact.beats, (node_index)index,
+                             DOWN_AFTER_MS * QR_MILLISECOND);
+}
+
 bool local_is_alive(const struct node *node, uint32_t index)
 {
-    return local_is_follower(node, index) && peers_alive(node->peers, (node_index)index);
+    return local_is_heard(node, index) && peers_alive(node->peers, (node_index)index);
 }
 
 static void reply_number_text(struct reply *reply, uint64_t v)

@@ -70,12 +70,25 @@ static void look_at_keyspace(const struct node *node, const struct map_keyspace 
     out->epoch = partition != NULL ? partition->hint.term : 0;
 }
 
+/* The keyspaces that are masters, in order of id: all but one that has the name of keyspace 0's. */
+static const struct map_keyspace *master_at(const struct node *node, uint32_t i)
+{
+    const char *name = node->config.sentinel_master_name;
+    const struct map_keyspace *hidden = map_keyspace_named(node->map, span_of(name, strlen(name)));
+    uint32_t count = map_keyspace_count(node->map);
+    const struct map_keyspace *at = i < count ? map_keyspace_at(node->map, i) : NULL;
+    if (at == NULL || hidden == NULL || hidden->id == 0 || at->id < hidden->id) {
+        return at;
+    }
+    return i + 1 < count ? map_keyspace_at(node->map, i + 1) : NULL;
+}
+
 bool sentinel_at(const struct node *node, uint32_t i, struct sentinel_view *out)
 {
-    if (i >= map_keyspace_count(node->map)) {
+    const struct map_keyspace *keyspace = master_at(node, i);
+    if (node->removed || keyspace == NULL) {
         return false;
     }
-    const struct map_keyspace *keyspace = map_keyspace_at(node->map, i);
     *out = (struct sentinel_view){ .master = NODE_NONE };
     count_nodes(node, out);
     if (keyspace->id == 0) {

@@ -4,7 +4,11 @@
  *
  * While no leader is known a node that is up stands in for the last one, if that is gone: its plain
  * port takes commands as every node's does, and lets them wait for the leader. Where there cannot
- * be one the master is shown as down. */
+ * be one the master is shown as down.
+ *
+ * A created keyspace that is named as keyspace 0 is here has no master: clients that put masters in
+ * a table by name would take it for keyspace 0. A node that was removed knows of no master, so that
+ * its clients ask another sentinel. */
 #ifndef NODE_SENTINEL_H
 #define NODE_SENTINEL_H
 
@@ -18,7 +22,7 @@ struct sentinel_view {
     node_index master; /* NODE_NONE: none was known yet */
     bool down;         /* no leader, and too few voters are up to elect one */
     uint32_t known;    /* nodes, ... */
-    uint32_t up;       /* ... of those: this one and those it is connected to */
+    uint32_t up;       /* ... of those: this one and those it hears */
     uint32_t sentinels;
     uint32_t quorum;
     uint64_t epoch;

@@ -24,7 +24,7 @@ struct shard_range {
 
 struct shards {
     uint16_t shown;                    /* the nodes that have a port for these clients, ... */
-    uint16_t up;                       /* ... of those: this one and those it is connected to */
+    uint16_t up;                       /* ... of those: this one and those it hears */
     uint16_t masters;                  /* of those */
     node_index master_of[MEMBERS_MAX]; /* of a replica, which keeps one copy of it at least */
     uint64_t epoch_of[MEMBERS_MAX];

@@ -437,6 +437,36 @@ def test_without_a_quorum_all_say_so():
         assert b"s_down,o_down,master" in row
 
 
+def test_nodes_that_hang_are_shown_as_down():
+    """Their connections stay open: a stopped process, a cut cable."""
+    with Cluster(3, cluster_ports=True, options=("--leader-wait", "200")) as cluster:
+        first, *others = cluster.nodes
+        for node in others:
+            node.pause()
+        wait_for(lambda: b"cluster_state:fail" in at(first, "CLUSTER", "INFO"), "state is fail")
+        assert at(first, "CLUSTER", "NODES").decode().count(",fail ") == 2
+        assert refused(at, first, "SET", "a", "1").split()[0] in ("CLUSTERDOWN", "UNCERTAIN")
+        assert refused(at, first, "SET", "a", "1").startswith("CLUSTERDOWN")
+        assert refused(ask, first, "SENTINEL", "CKQUORUM", "mymaster").startswith("NOQUORUM 1")
+        for node in others:
+            node.resume()
+        wait_for(lambda: b"cluster_state:ok" in at(first, "CLUSTER", "INFO"), "state is ok")
+
+
+def test_a_node_that_was_removed_sends_its_clients_to_the_others():
+    with Cluster(3, cluster_ports=True) as cluster:
+        leader, (gone, left) = cluster.leader(), cluster.followers()
+        assert leader.call("MEMBER", "REMOVE", str(gone.number)) == "OK"
+        wait_for(lambda: gone.info("raft")["raft_removed"] == "1", "it knows")
+        assert refused(at, gone, "CLUSTER", "SLOTS").startswith("CLUSTERDOWN")
+        assert refused(at, gone, "GET", "x").startswith("CLUSTERDOWN")
+        nodes = [ClusterNode("127.0.0.1", node.cluster_port) for node in (gone, left)]
+        with RedisCluster(startup_nodes=nodes) as client:
+            assert client.set("x", "1") and client.get("x") == b"1"
+        sentinel = Sentinel([("127.0.0.1", node.sentinel_port) for node in (gone, left)])
+        assert sentinel.discover_master("mymaster") == ("127.0.0.1", leader.port)
+
+
 # --- A partitioned keyspace ------------------------------------------------------------------
 
 

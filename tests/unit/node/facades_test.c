@@ -266,6 +266,23 @@ static void test_crossslot_and_databases(void **state)
     REDIRECTED("move foo 1", "-MOVED 12182 127.0.0.1:7102\r\n");
 }
 
+static void test_nobody_is_sent_to_a_node_that_hangs(void **state)
+{
+    (void)state;
+    outlook.leader = 1;
+    outlook.role = ROLE_FOLLOWER;
+    facades_hang(1);
+    node.contact.beats.looked--;
+    REDIRECTED("set foo 1", "-MOVED 12182 127.0.0.1:7102\r\n");
+    CHECK_HAS("cluster nodes", "master - 0 1700000000000 ");
+    facades_hang(1);
+    REDIRECTED("set foo 1", "");
+    CHECK_HAS("cluster nodes", ",fail ");
+    CHECK_HAS("cluster nodes", "myself,master ");
+    node.contact.beats.beating = 0; /* an older version: its connection has to do */
+    REDIRECTED("set foo 1", "-MOVED 12182 127.0.0.1:7102\r\n");
+}
+
 /* --- A keyspace of four partitions ---------------------------------------------------------- */
 
 static void test_slots_of_many_partitions(void **state)
@@ -327,6 +344,25 @@ static void test_a_keyspace_that_is_not_there(void **state)
     REDIRECTED("get foo", "");
 }
 
+static void test_a_node_that_was_removed_sends_clients_away(void **state)
+{
+    (void)state;
+    const char *down = "-CLUSTERDOWN this node is no member of its cluster any more, the command "
+                       "was not applied: ask another node, here it is CLUSTERDOWN for good\r\n";
+    node.removed = true;
+    CHECK("cluster slots", down);
+    CHECK("cluster shards", down);
+    CHECK("cluster nodes", down);
+    CHECK("cluster info", down);
+    REDIRECTED("get foo", down);
+    me->readonly = true;
+    REDIRECTED("get foo", down);
+    REDIRECTED("dbsize", down);
+    CHECK("cluster keyslot foo", ":12182\r\n");
+    me->listener = LISTENER_PLAIN;
+    CHECK("cluster slots", DISABLED);
+}
+
 /* --- Places --------------------------------------------------------------------------------- */
 
 static void test_places_are_told_and_read(void **state)
@@ -372,11 +408,13 @@ int main(void)
         CLUSTER_TEST(test_somebody_stands_in_for_a_leader_that_is_not_known),
         CLUSTER_TEST(test_info_and_small_answers),
         CLUSTER_TEST(test_moved_to_the_leader_alone),
+        CLUSTER_TEST(test_nobody_is_sent_to_a_node_that_hangs),
         CLUSTER_TEST(test_moved_only_where_the_port_serves_the_same),
         CLUSTER_TEST(test_crossslot_and_databases),
         CLUSTER_TEST(test_slots_of_many_partitions),
         CLUSTER_TEST(test_moved_by_slot),
         CLUSTER_TEST(test_a_keyspace_that_is_not_there),
+        CLUSTER_TEST(test_a_node_that_was_removed_sends_clients_away),
         CLUSTER_TEST(test_places_are_told_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

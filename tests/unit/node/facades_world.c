@@ -28,6 +28,7 @@ int facades_by(enum listener_kind listener)
     node.config.cluster_port = 7101;
     node.config.sentinel_port = 7201;
     node.started_wall = QR_SECOND;
+    node.contact.beats = (struct beats){ 0 };
     memset(node.identity.uuid, 1, sizeof node.identity.uuid);
     for (node_index i = 0; i < 3; i++) {
         struct told_place *told = &node.places[i];
@@ -51,6 +52,13 @@ int facades_clean(void **state)
     reply_free(&me->out);
     map_reset(node.map);
     return 0;
+}
+
+void facades_hang(node_index i)
+{
+    struct beats *b = &node.contact.beats;
+    b->beating = (uint16_t)(b->beating | 1u << i);
+    b->looked = b->heard[i] + DOWN_AFTER_MS * QR_MILLISECOND;
 }
 
 void facades_make_keyspace(void)

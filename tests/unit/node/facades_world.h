@@ -17,6 +17,9 @@ int facades_clean(void **state);
 /* The id of a node for clients. */
 const char *id_of(node_index i);
 
+/* A node that is connected says nothing for a second. */
+void facades_hang(node_index i);
+
 /* A keyspace `orders`, id 16, of the partitions `others`; cluster-port is for it. */
 void facades_make_keyspace(void);
 

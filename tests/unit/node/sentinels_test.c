@@ -13,6 +13,7 @@
 #include "facades_world.h"
 #include "node/sentinel.h"
 #include "node/subscribe.h"
+#include "tests/unit/cluster/put_records.h"
 
 static int sentinel(void **state)
 {
@@ -74,6 +75,11 @@ static void test_a_master_that_cannot_be_is_down(void **state)
               "*3\r\n:1\r\n$1\r\n*\r\n:0\r\n");
     node.sentinel_told.master = 0;
     CHECK("sentinel get-master-addr-by-name mymaster", "*-1\r\n");
+    outlook.membership.voters = 3;
+    CHECK_HAS("sentinel ckquorum mymaster", "+OK 2 usable Sentinels.");
+    facades_hang(1);
+    CHECK_HAS("sentinel ckquorum mymaster", "-NOQUORUM 1 usable Sentinels.");
+    CHECK_HAS("sentinel sentinels mymaster", "$28\r\ns_down,sentinel,disconnected\r\n");
 }
 
 static void test_what_else_a_sentinel_says(void **state)
@@ -92,6 +98,19 @@ static void test_what_else_a_sentinel_says(void **state)
     others[0].hint = (struct leader_hint){ .term = 3, .leader = 1 };
     CHECK_HAS("sentinel get-master-addr-by-name orders", "$4\r\n7002\r\n");
     CHECK_HAS("sentinel masters", "*2\r\n");
+}
+
+static void test_a_keyspace_of_the_masters_name_is_no_master(void **state)
+{
+    (void)state;
+    facades_make_keyspace();
+    strcpy(node.config.sentinel_master_name, "orders");
+    CHECK_HAS("sentinel masters", "*1\r\n*40\r\n$4\r\nname\r\n$6\r\norders\r\n");
+    CHECK_HAS("sentinel get-master-addr-by-name orders", "$4\r\n7001\r\n");
+    CHECK("role", "*2\r\n$8\r\nsentinel\r\n*1\r\n$6\r\norders\r\n");
+    struct map_keyspace behind = a_keyspace(17, "users", "", 2, 1);
+    put_all(node.map, &behind, 21, NODE_NONE);
+    CHECK("role", "*2\r\n$8\r\nsentinel\r\n*2\r\n$6\r\norders\r\n$5\r\nusers\r\n");
 }
 
 static void test_which_commands_a_port_knows(void **state)
@@ -222,6 +241,22 @@ static void test_a_switch_is_told_once(void **state)
     assert_non_null(strstr(heard(), "+sentinel\r\n"));
 }
 
+static void test_a_node_that_was_removed_knows_of_no_master(void **state)
+{
+    (void)state;
+    (void)run("psubscribe *");
+    sentinel_tell(&node);
+    (void)heard();
+    node.removed = true;
+    outlook.leader = 1;
+    sentinel_tell(&node);
+    assert_string_equal(heard(), "");
+    CHECK("sentinel masters", "*0\r\n");
+    CHECK("sentinel get-master-addr-by-name mymaster", "*-1\r\n");
+    CHECK("sentinel master mymaster", "-ERR No such master with that name\r\n");
+    CHECK("sentinel replicas mymaster", "-ERR No such master with that name\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,11 +265,13 @@ int main(void)
         SENTINEL_TEST(test_masters_replicas_sentinels),
         SENTINEL_TEST(test_a_master_that_cannot_be_is_down),
         SENTINEL_TEST(test_what_else_a_sentinel_says),
+        SENTINEL_TEST(test_a_keyspace_of_the_masters_name_is_no_master),
         SENTINEL_TEST(test_which_commands_a_port_knows),
         SENTINEL_TEST(test_subscribing),
         SENTINEL_TEST(test_subscriptions_are_bounded),
         SENTINEL_TEST(test_messages),
         SENTINEL_TEST(test_a_switch_is_told_once),
+        SENTINEL_TEST(test_a_node_that_was_removed_knows_of_no_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
