@@ -20,7 +20,8 @@
 /* Turns of partitions in one turn of the loop, and of telling them of peers: the others wait. */
 #define SCHEDULE_SLICE_USEC 5000
 #define SCHEDULE_SWEEP_USEC 3000
-#define HOLDING_SLICE_USEC 4000 /* of making and deleting replicas; the others wait */
+/* Of making and deleting replicas; the others wait until the sockets have been looked at. */
+#define HOLDING_SLICE_USEC 1000
 /* Elections of a node's partitions under way at a time, by how long its turns take; the others
  * stand in line. */
 #define CAMPAIGNS_MIN 16

@@ -350,7 +350,11 @@ void holding_turn(struct node *node, qr_time now)
         }
         begin_sweep(node, now);
     }
-    qr_time until = node_clock(node) + HOLDING_SLICE_USEC;
+    if (!io_has_polled_since(node->io, h->sliced)) {
+        return;
+    }
+    h->sliced = node_clock(node);
+    qr_time until = h->sliced + HOLDING_SLICE_USEC;
     if ((h->phase != HOLDING_MAP || sweep_map(node, until)) && sweep_ours(node, until)) {
         end_sweep(node, now);
     }

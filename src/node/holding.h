@@ -4,7 +4,11 @@
  *
  * All of it goes in slices: thousands of groups are opened, made and deleted without holding up the
  * loop. A partition is looked at when the map has changed, a little later when something is left to
- * do about it, and now and then in any case. */
+ * do about it, and now and then in any case.
+ *
+ * Between two looks at the sockets there is one slice, and it is short: on a busy machine a process
+ * that has used a millisecond or two waits until all others had as much, and group 0's heartbeats
+ * wait with it. */
 #ifndef NODE_HOLDING_H
 #define NODE_HOLDING_H
 
@@ -23,6 +27,7 @@ struct holding {
     uint32_t cursor;      /* of the sweep: a group of the map, or an index of ours, from behind */
     uint8_t phase;        /* enum holding_phase */
     bool full;            /* the sweep looks at all, not only where something is left to do */
+    qr_time sliced;       /* when the last slice of a sweep began */
     qr_time next;         /* the next sweep; */
     qr_time next_full;    /* ... of all */
     uint32_t restless;    /* partitions where something is left to do, as of the last sweep */

@@ -209,6 +209,8 @@ TURNS = [
      "&& !log_knows(node, p->group) && follow_is_gone(", "&& follow_is_gone("),
     ("holding: all in one slice", "unit/node/holding", "holding.c",
      "if (node_clock(node) >= until) { return h->cursor == 0; }", ""),
+    ("holding: a slice in each turn, whatever stands in the sockets", "unit/node/holding",
+     "holding.c", "if (!io_has_polled_since(node->io, h->sliced)) {", "if (false) {"),
     ("holding: a slice is the last one", "unit/node/holding", "holding.c",
      "if (node_clock(node) >= until) { return h->cursor == 0; }",
      "if (node_clock(node) >= until) { return true; }"),

@@ -274,6 +274,31 @@ static void test_many_come_in_slices_and_each_once(void **state)
     assert_true(holding_deadline(&world.node) > world.now);
 }
 
+/* There may be two turns between them, and group 0's heartbeats stand in the sockets. */
+static void test_between_two_looks_at_the_sockets_there_is_one_slice(void **state)
+{
+    (void)state;
+    found_many(5, 40);
+    catch_up();
+    world.step = HOLDING_SLICE_USEC / 4;
+    world.apart = true;
+    world.polled = world.now;
+    holding_turn(&world.node, world.now);
+    uint32_t first = world.looks;
+    assert_in_range(first, 1, 5);
+    assert_true(holding_deadline(&world.node) <= world.now);
+    holding_turn(&world.node, world.now);
+    assert_int_equal(world.looks, first);
+    world.polled = world.now;
+    holding_turn(&world.node, world.now);
+    assert_in_range(world.looks, first + 1, 2 * first + 5);
+    world.apart = false;
+    (void)turns(1000);
+    for (uint32_t group = 5; group < 40; group++) {
+        assert_int_equal(world.opened[group], 1);
+    }
+}
+
 static void one_more(uint32_t group)
 {
     if (group == 20) {
@@ -392,6 +417,7 @@ int main(void)
         HOLDING_TEST(test_a_replica_of_an_earlier_life_of_which_the_map_says_nothing),
         HOLDING_TEST(test_a_leader_changes_the_members_and_tells_when_it_is_done),
         HOLDING_TEST(test_many_come_in_slices_and_each_once),
+        HOLDING_TEST(test_between_two_looks_at_the_sockets_there_is_one_slice),
         HOLDING_TEST(test_a_map_that_changes_during_a_sweep_is_looked_at_again_at_once),
         HOLDING_TEST(test_who_is_disturbed_is_looked_at_soon_and_alone),
         HOLDING_TEST(test_who_is_disturbed_behind_a_sweep_is_not_forgotten),

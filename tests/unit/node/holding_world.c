@@ -34,6 +34,12 @@ qr_time io_now(struct io *io)
     return world.now;
 }
 
+bool io_has_polled_since(const struct io *io, qr_time at)
+{
+    (void)io;
+    return !world.apart || world.polled >= at;
+}
+
 uint32_t identity_me(const struct identity *identity)
 {
     (void)identity;

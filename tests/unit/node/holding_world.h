@@ -24,6 +24,8 @@ struct holding_world {
     struct replica zero;
     qr_slot applied;   /* of group 0 */
     qr_time now, step; /* each look at the clock takes so long */
+    bool apart;        /* the sockets were looked at at `polled`; else before each turn */
+    qr_time polled;
     bool knows[GROUPS], lost[GROUPS];
     uint64_t position, durable; /* of the log */
     uint32_t opened[GROUPS], dropped[GROUPS], files_removed[GROUPS], gone[GROUPS];
