@@ -69,7 +69,7 @@ struct figures {
 static uint32_t zone_of(const struct cluster *c, node_index i)
 {
     const char *zone = map_node(c->map, i)->zone;
-    return zone[0] == 0 ? 100u + i : (uint32_t)zone[0];
+    return zone[0] == 0 ? 1000u + i : (uint32_t)zone[strlen(zone) - 1];
 }
 
 static struct figures count(const struct cluster *c)
@@ -164,7 +164,8 @@ static void test_zones_come_first(void **state)
         uint32_t zones = 3 + (uint32_t)rng_below(&rng, n - 2);
         struct cluster c = cluster_of(n);
         for (node_index i = 0; i < n; i++) {
-            char zone[2] = { (char)('a' + i % zones), 0 };
+            char zone[] = "rack-?"; /* they differ at the end */
+            zone[5] = (char)('a' + i % zones);
             put_in_zone(&c, i, zone, false);
         }
         assert_int_equal(create(&c, 3, 50), PLACE_OK);
@@ -175,6 +176,34 @@ static void test_zones_come_first(void **state)
         }
         map_free(c.map);
     }
+}
+
+static void test_without_a_zone_each_is_its_own(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(4);
+    put_in_zone(&c, 0, "a", false);
+    put_in_zone(&c, 1, "b", false);
+    assert_int_equal(create(&c, 3, 40), PLACE_OK);
+    assert_true(spread(count(&c).load, c.nodes.members) <= 1);
+    map_free(c.map);
+}
+
+/* Evenness is not bought with two replicas in one zone. */
+static void test_a_crowded_zone_is_worse_than_a_full_node(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    for (node_index i = 0; i < 3; i++) {
+        put_in_zone(&c, i, i == 0 ? "a" : i == 1 ? "b" : "c", false);
+    }
+    assert_int_equal(create(&c, 3, 30), PLACE_OK);
+    c.nodes.members = c.nodes.live = 0xf;
+    put_in_zone(&c, 3, "c", false);
+    assert_int_equal(carry_out_all(&c, true), 15); /* from the other node of its zone alone */
+    assert_int_equal(count(&c).crowded, 0);
+    assert_int_equal(count(&c).load[3], 15);
+    map_free(c.map);
 }
 
 /* A zone that was given to a node later: what is crowded by it is moved apart, and only that. */
@@ -253,6 +282,70 @@ static void test_with_nowhere_to_go_replicas_stay(void **state)
     map_free(c.map);
 }
 
+static void set_replicas(struct cluster *c, uint8_t replicas)
+{
+    struct map_keyspace k = *map_keyspace(c->map, 16);
+    k.replicas = replicas;
+    put_keyspace(c->map, &k);
+}
+
+static uint32_t stuck(const struct cluster *c)
+{
+    struct place_plan plan;
+    place_plan(c->map, &c->nodes, false, &plan);
+    uint32_t n = plan.stuck;
+    place_plan_free(&plan);
+    return n;
+}
+
+static void test_what_is_short_of_nodes_is_stuck(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    assert_int_equal(create(&c, 3, 10), PLACE_OK);
+    assert_int_equal(stuck(&c), 0);
+    set_replicas(&c, 4);
+    assert_int_equal(stuck(&c), 10);
+    map_free(c.map);
+}
+
+/* Of those that should be left whoever drains has all of it; of all, who is away goes first. */
+static void test_the_fittest_of_too_few_stay(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    assert_int_equal(create(&c, 3, 30), PLACE_OK);
+    set_replicas(&c, 2);
+    put_in_zone(&c, 1, "", true);
+    c.nodes.live = 3;
+    c.nodes.gone = 4;
+    assert_int_equal(carry_out_all(&c, false), 30);
+    assert_int_equal(count(&c).load[1], 30);
+    assert_int_equal(count(&c).load[2], 0);
+    map_free(c.map);
+    c = cluster_of(3);
+    assert_int_equal(create(&c, 3, 30), PLACE_OK);
+    set_replicas(&c, 2);
+    c.nodes.live = 5;
+    assert_int_equal(carry_out_all(&c, false), 30);
+    assert_int_equal(count(&c).load[1], 0);
+    map_free(c.map);
+}
+
+static void test_what_is_dropped_stays_where_it_is(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(4);
+    assert_int_equal(create(&c, 3, 10), PLACE_OK);
+    struct map_keyspace k = *map_keyspace(c.map, 16);
+    k.state = KEYSPACE_DROPPING;
+    put_keyspace(c.map, &k);
+    put_in_zone(&c, 1, "", true);
+    assert_int_equal(carry_out_all(&c, true), 0);
+    assert_int_equal(stuck(&c), 0);
+    map_free(c.map);
+}
+
 static void test_a_node_that_is_away_keeps_what_it_has(void **state)
 {
     (void)state;
@@ -273,6 +366,33 @@ static void test_a_node_that_is_away_keeps_what_it_has(void **state)
     map_free(c.map);
 }
 
+/* Nor is it to lead what others have led; but of its surplus it is relieved. */
+static void test_a_node_that_is_away_is_given_nothing_and_keeps_no_surplus(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(5);
+    assert_int_equal(create(&c, 3, 50), PLACE_OK);
+    for (uint32_t group = GROUP_FIRST; group < c.next_group; group++) {
+        struct map_partition p = *map_partition(c.map, group);
+        map_wish(&p, p.wish, set_first(p.wish)); /* the last one leads none */
+        put_partition(c.map, &p);
+    }
+    c.nodes.live = 0xf;
+    put_in_zone(&c, 0, "", true);
+    (void)carry_out_all(&c, true);
+    assert_int_equal(count(&c).load[0], 0);
+    assert_int_equal(count(&c).leads[4], 0);
+    put_in_zone(&c, 0, "", false);
+    c.nodes.members = 0x3f; /* and one more comes */
+    c.nodes.live = 0x2f;
+    uint32_t surplus = count(&c).load[4];
+    (void)carry_out_all(&c, true);
+    assert_true(count(&c).load[4] < surplus);
+    assert_true(spread(count(&c).load, c.nodes.members) <= 1);
+    assert_int_equal(count(&c).leads[4], 0);
+    map_free(c.map);
+}
+
 static void test_a_node_that_is_gone_is_replaced_first(void **state)
 {
     (void)state;
@@ -288,7 +408,7 @@ static void test_a_node_that_is_gone_is_replaced_first(void **state)
         bool drained = (plan.change[i].before & 0x1) != 0;
         assert_int_equal(plan.change[i].wish & 0x3, 0);
         assert_int_equal(plan.change[i].reason == PLACE_REPLACES, lost);
-        assert_true(plan.change[i].reason != PLACE_DRAINS || drained);
+        assert_int_equal(plan.change[i].reason == PLACE_DRAINS, drained && !lost);
         assert_true(i == 0 || plan.change[i].reason >= plan.change[i - 1].reason);
     }
     place_plan_free(&plan);
@@ -302,13 +422,15 @@ static void test_only_so_much_is_under_way(void **state)
     assert_int_equal(create(&c, 3, 50), PLACE_OK);
     put_in_zone(&c, 2, "", true);
     struct place_plan plan;
-    struct map_partition due[64];
+    struct map_partition due[64], out[64];
     place_plan(c.map, &c.nodes, false, &plan);
     uint32_t n = place_due(c.map, &c.nodes, &plan, 4, due, 64);
     for (uint32_t i = 0; i < n; i++) {
         put_partition(c.map, &due[i]);
     }
     assert_int_equal(place_under_way(c.map), 4);
+    assert_int_equal(place_held(c.map, 2), 30); /* until they are settled */
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 64, out, 64), plan.count - 4); /* is older */
     place_plan_free(&plan);
     /* The next plan has the rest; what is under way is left alone (PL5). */
     place_plan(c.map, &c.nodes, false, &plan);
@@ -327,6 +449,27 @@ static void test_only_so_much_is_under_way(void **state)
         assert_true(due[i].epoch == 3 || due[i].settled == due[i].epoch);
     }
     place_plan_free(&plan);
+    /* Or is no member any more. */
+    c.nodes.gone = 0;
+    c.nodes.members &= c.nodes.live;
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 0, out, 64), n);
+    place_plan_free(&plan);
+    map_free(c.map);
+}
+
+static void test_who_prefers_to_lead_costs_no_moves(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    assert_int_equal(create(&c, 3, 30), PLACE_OK);
+    put_in_zone(&c, 1, "", true);
+    struct place_plan plan;
+    struct map_partition due[64];
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(plan.count, count(&c).leads[1]);
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 0, due, 64), plan.count);
+    place_plan_free(&plan);
     map_free(c.map);
 }
 
@@ -336,9 +479,7 @@ static void test_another_number_of_replicas(void **state)
     struct cluster c = cluster_of(7);
     assert_int_equal(create(&c, 3, 30), PLACE_OK);
     for (uint32_t replicas = 5; replicas <= 5; replicas -= 2) {
-        struct map_keyspace k = *map_keyspace(c.map, 16);
-        k.replicas = (uint8_t)replicas;
-        put_keyspace(c.map, &k);
+        set_replicas(&c, (uint8_t)replicas);
         assert_int_equal(carry_out_all(&c, false), 30);
         struct figures f = count(&c);
         assert_int_equal(f.replicas, 30 * replicas);
@@ -435,13 +576,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_keyspaces_are_spread_evenly),
         cmocka_unit_test(test_zones_come_first),
+        cmocka_unit_test(test_without_a_zone_each_is_its_own),
+        cmocka_unit_test(test_a_crowded_zone_is_worse_than_a_full_node),
         cmocka_unit_test(test_crowded_zones_are_parted_when_asked),
         cmocka_unit_test(test_a_new_node_takes_its_share),
         cmocka_unit_test(test_a_drained_node_is_left_by_all),
         cmocka_unit_test(test_with_nowhere_to_go_replicas_stay),
+        cmocka_unit_test(test_what_is_short_of_nodes_is_stuck),
+        cmocka_unit_test(test_the_fittest_of_too_few_stay),
+        cmocka_unit_test(test_what_is_dropped_stays_where_it_is),
         cmocka_unit_test(test_a_node_that_is_away_keeps_what_it_has),
+        cmocka_unit_test(test_a_node_that_is_away_is_given_nothing_and_keeps_no_surplus),
         cmocka_unit_test(test_a_node_that_is_gone_is_replaced_first),
         cmocka_unit_test(test_only_so_much_is_under_way),
+        cmocka_unit_test(test_who_prefers_to_lead_costs_no_moves),
         cmocka_unit_test(test_another_number_of_replicas),
         cmocka_unit_test(test_every_turmoil_ends),
         cmocka_unit_test(test_refusals_say_why),

@@ -261,7 +261,33 @@ static void a_rebalance_ends_when_nothing_is_left(void **state)
     assert_int_equal(place_under_way(node.map), 0);
     assert_int_equal(place_held(node.map, 2), PARTITIONS * 2 / 3);
     assert_int_equal(control.planner.begun, begun);
+    assert_int_not_equal(control.planner.since, 0);
     assert_int_equal(look(), 0);
+    assert_int_equal(control.planner.since, 0); /* the next one's bytes and time are its own */
+    assert_int_equal(control.planner.begun_bytes, 0);
+}
+
+/* Nothing is left to begin, but what was begun is not there yet. */
+static void a_rebalance_goes_on_until_the_last_move_is_done(void **state)
+{
+    (void)state;
+    set(0, true);
+    for (uint32_t rounds = 0; control.planner.begun < PARTITIONS * 2 / 3; rounds++) {
+        assert_true(rounds < 100);
+        (void)reach_all();
+        (void)look();
+    }
+    while (look() > 0) { /* who prefers to lead */
+    }
+    assert_int_equal(control.planner.left, 0);
+    assert_int_not_equal(place_under_way(node.map), 0);
+    assert_true(map_settings(node.map)->balancing);
+    assert_int_equal(look(), 0);
+    assert_true(map_settings(node.map)->balancing);
+    (void)reach_all();
+    assert_int_equal(look(), 1); /* it is noted down, */
+    assert_int_equal(look(), 1); /* and over */
+    assert_false(map_settings(node.map)->balancing);
 }
 
 /* --- PN2 ------------------------------------------------------------------------------------- */
@@ -304,6 +330,26 @@ static void what_is_left_is_told_before_the_next_look(void **state)
     assert_int_equal(control.planner.left, PARTITIONS);
     assert_true(control.planner.left_bytes > 0);
     assert_int_equal(control.planner.begun, 0);
+}
+
+static void set_replicas(uint8_t replicas)
+{
+    struct map_keyspace k = *map_keyspace(node.map, 16);
+    k.replicas = replicas;
+    put_keyspace(node.map, &k);
+}
+
+static void each_newcomer_is_a_copy_and_who_leaves_is_none(void **state)
+{
+    (void)state;
+    nodes = (struct place_nodes){ .members = 15, .live = 15 };
+    set_replicas(4);
+    planner_look(&node);
+    assert_int_equal(control.planner.left_bytes, PARTITIONS * 2 * 1000000);
+    set_replicas(1);
+    planner_look(&node);
+    assert_int_equal(control.planner.left, PARTITIONS);
+    assert_int_equal(control.planner.left_bytes, 0);
 }
 
 static void with_a_rate_one_after_the_other_and_no_sooner_than_it_says(void **state)
@@ -358,6 +404,16 @@ static void progress_is_done_when_nothing_is_left(void **state)
     assert_int_equal(planner_progress_of(&node, &p).percent, 100);
     r->lag[2] = 5000; /* of another leader's time: more than there is */
     assert_int_equal(planner_progress_of(&node, &p).bytes_left, 1000000);
+    map_wish(&p, 13, 0);
+    r->others = 12;
+    r->lag[2] = 10;
+    r->lag[3] = 500; /* who lacks most says how far it is */
+    assert_int_equal(planner_progress_of(&node, &p).entries_left, 500);
+    r->lag[2] = 900;
+    assert_int_equal(planner_progress_of(&node, &p).percent, 10);
+    map_wish(&p, 1, 0); /* nothing is to be copied where replicas only leave */
+    assert_int_equal(planner_progress_of(&node, &p).bytes, 0);
+    assert_int_equal(planner_progress_of(&node, &p).percent, 100);
     r->group = 0;
     assert_int_equal(planner_progress_of(&node, &p).percent, 0);
 }
@@ -395,7 +451,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_rebalance_ends_when_nothing_is_left, begin, end),
         cmocka_unit_test_setup_teardown(a_few_moves_at_a_time_of_those_that_have_leaders, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(a_rebalance_goes_on_until_the_last_move_is_done, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(what_is_left_is_told_before_the_next_look, begin, end),
+        cmocka_unit_test_setup_teardown(each_newcomer_is_a_copy_and_who_leaves_is_none, begin, end),
         cmocka_unit_test_setup_teardown(with_a_rate_one_after_the_other_and_no_sooner_than_it_says,
                                         begin, end),
         cmocka_unit_test_setup_teardown(progress_is_done_when_nothing_is_left, begin, end),

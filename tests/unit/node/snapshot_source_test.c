@@ -88,6 +88,27 @@ static void test_a_pin_goes_with_who_follows_behind_it_L8(void **state)
     assert_int_equal(source_pin(source()), 0);
 }
 
+/* One has it and follows, the other one is still at it: the log stays for both. */
+static void test_a_pin_is_of_who_needs_most_L8(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    want(1);
+    want(2);
+    pull(1, UINT64_MAX);
+    pull(2, BYTES / 2);
+    struct outlook *o = &world->replica[SOURCE].outlook;
+    o->last = SLOT + 5000;
+    o->member[1].match = SLOT + 10;
+    turn_all(QR_MILLISECOND);
+    assert_int_equal(source_pin(source()), SLOT);
+    pull(2, UINT64_MAX);
+    o->member[1].match = SLOT + 4900;
+    o->member[2].match = SLOT + 20;
+    turn_all(QR_MILLISECOND);
+    assert_int_equal(source_pin(source()), SLOT + 20);
+}
+
 /* With its last piece: of many groups that repair themselves the next one waits for the place. */
 static void test_who_repairs_itself_and_has_all_needs_no_place_U25(void **state)
 {
@@ -343,6 +364,7 @@ int main(void)
         TEST(test_two_followers_share_one_open_file_28),
         TEST(test_a_pin_ends_with_the_reads_U25),
         TEST(test_a_pin_goes_with_who_follows_behind_it_L8),
+        TEST(test_a_pin_is_of_who_needs_most_L8),
         TEST(test_who_repairs_itself_and_has_all_needs_no_place_U25),
         TEST(test_what_is_behind_a_repair_stays_while_it_is_much_L8),
         TEST(test_a_repair_whose_last_pieces_were_lost_goes_on_58),
