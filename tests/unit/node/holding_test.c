@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/cluster/put_records.h"
+
 #define BOTH 3u   /* nodes 0 and 1; this one is 1 */
 #define OTHERS 5u /* 0 and 2 */
 
@@ -128,6 +130,7 @@ static void test_files_go_when_the_log_has_forgotten_durably(void **state)
     (void)state;
     struct partition *p = a_replica_that_has_left(5);
     assert_int_equal(p->drops_at, world.position);
+    assert_int_equal(world.let_go, 1); /* what commands wait for goes to another node */
     world.durable = world.position - 1;
     later();
     assert_int_equal(world.files_removed[5], 0);
@@ -249,6 +252,22 @@ static void test_a_leader_changes_the_members_and_tells_when_it_is_done(void **s
     assert_int_equal(world.changes, 2);
     assert_int_equal(partition_of_group(&world.node, 5)->reached, 2);
     assert_int_equal(world.told, 1);
+}
+
+static void test_a_leader_hands_over_to_who_is_to_lead(void **state)
+{
+    (void)state;
+    found(5, BOTH);
+    catch_up();
+    (void)turns(1);
+    struct outlook *o = leading(5);
+    struct map_partition p = *map_partition(world.node.map, 5);
+    p.prefers = 0;
+    put_partition(world.node.map, &p);
+    o->member[0] = (struct member_outlook){ .heard = 1, .match = o->commit };
+    (void)turns(1);
+    assert_int_equal(world.handed_over, 1);
+    assert_int_equal(world.handed_to, 0);
 }
 
 /* --- Sweeps --------------------------------------------------------------------------------- */
@@ -416,6 +435,7 @@ int main(void)
         HOLDING_TEST(test_a_group_that_is_gone_leaves_nothing),
         HOLDING_TEST(test_a_replica_of_an_earlier_life_of_which_the_map_says_nothing),
         HOLDING_TEST(test_a_leader_changes_the_members_and_tells_when_it_is_done),
+        HOLDING_TEST(test_a_leader_hands_over_to_who_is_to_lead),
         HOLDING_TEST(test_many_come_in_slices_and_each_once),
         HOLDING_TEST(test_between_two_looks_at_the_sockets_there_is_one_slice),
         HOLDING_TEST(test_a_map_that_changes_during_a_sweep_is_looked_at_again_at_once),

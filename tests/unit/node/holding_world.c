@@ -167,6 +167,7 @@ void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument)
 {
     (void)r;
     world.handed_over += order == ADMIN_TRANSFER;
+    world.handed_to = order == ADMIN_TRANSFER ? (node_index)argument : world.handed_to;
     world.leased += order == ADMIN_READ_MODE && argument == READ_MODE_LEASE;
 }
 
@@ -210,6 +211,7 @@ void router_replica_gone(struct router *router, struct partition *p)
 {
     (void)router;
     assert_non_null(p->replica);
+    world.let_go++;
 }
 
 void router_partition_gone(struct router *router, struct partition *p)

@@ -30,7 +30,8 @@ struct holding_world {
     uint64_t position, durable; /* of the log */
     uint32_t opened[GROUPS], dropped[GROUPS], files_removed[GROUPS], gone[GROUPS];
     uint32_t resumed[GROUPS];
-    uint32_t looks, changes, handed_over, leased, told;
+    uint32_t looks, changes, handed_over, leased, told, let_go; /* by the router */
+    node_index handed_to;
     uint64_t change_epoch;
     struct membership change;
     void (*at_opening)(uint32_t group); /* something happens meanwhile */

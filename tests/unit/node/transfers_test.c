@@ -33,6 +33,7 @@ static struct partition partition[GROUPS];
 static qr_time now;
 static uint32_t sources, fetches; /* that there are */
 static uint32_t served[8], served_count;
+static uint32_t told[8], told_count; /* that a peer is gone */
 static uint32_t own_over, others_over;
 
 /* --- The rest of the node ------------------------------------------------------------------- */
@@ -135,7 +136,9 @@ bool fetch_turn(struct fetch *fetch, qr_time at)
 
 void snapshot_peer(struct partition *p, node_index peer, bool up)
 {
-    (void)p, (void)peer, (void)up;
+    assert_int_equal(peer, 3);
+    assert_false(up);
+    told[told_count++] = p->group;
 }
 
 void alarm_clear(struct node *of, enum alarm_kind kind)
@@ -384,6 +387,17 @@ static void test_nothing_is_left_of_who_goes(void **state)
     assert_int_equal(sources + fetches, 6);
 }
 
+static void test_all_hear_of_a_connection_that_is_lost(void **state)
+{
+    (void)state;
+    (void)transfers_fetch(&partition[1]);
+    (void)transfers_source(&partition[2]);
+    told_count = 0;
+    transfers_peer(&node, 3, false);
+    assert_int_equal(told_count, 3);
+    assert_int_equal(told[0] + told[1] + told[2], 0 + 1 + 2);
+}
+
 /* --- Alarms --------------------------------------------------------------------------------- */
 
 static void test_trouble_is_over_when_nothing_was_wrong_for_a_while(void **state)
@@ -422,6 +436,7 @@ int main(void)
         TRANSFERS_TEST(test_one_of_them_has_a_slice_and_the_next_one_the_next_turn),
         TRANSFERS_TEST(test_without_work_no_turn_is_wanted),
         TRANSFERS_TEST(test_nothing_is_left_of_who_goes),
+        TRANSFERS_TEST(test_all_hear_of_a_connection_that_is_lost),
         TRANSFERS_TEST(test_trouble_is_over_when_nothing_was_wrong_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
