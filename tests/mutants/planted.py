@@ -8,6 +8,7 @@ import cluster
 import damage
 import driver
 import keeping
+import moving
 import mutants
 import routing
 import slices
@@ -27,6 +28,7 @@ LISTS = [
     ("driver", "node", damage.DAMAGE, True),
     ("driver", "node", telling.TELLING, True),
     ("driver", "node", slices.SLICES, True),
+    ("driver", "node", moving.MOVING, True),
 ]
 
 
