@@ -16,6 +16,8 @@ struct engine *engine_new(const struct engine_config *config)
     struct store_config store = { 0 };
     memcpy(store.hash_key, config->hash_key, sizeof store.hash_key);
     engine->config = *config;
+    engine->totals = config->totals != NULL ? config->totals : &engine->alone;
+    store.memory = &engine->totals->memory;
     engine->store = store_new(&store);
     return engine;
 }
@@ -27,6 +29,14 @@ void engine_free(struct engine *engine)
     store_free(engine->store);
     free(engine->argv);
     free(engine);
+}
+
+void engine_leave(struct engine *engine)
+{
+    store_leave(engine->store);
+    engine->totals->staged -= engine->staging.bytes;
+    engine->alone.staged = engine->staging.bytes;
+    engine->totals = &engine->alone;
 }
 
 struct store *engine_store(struct engine *engine)
@@ -74,7 +84,7 @@ void engine_tick(struct engine *engine, qr_wall stamp)
         }
         bool deleted = store_delete(engine->store, db, item_key(item));
         qr_assert(deleted); /* or the loop would remove nothing for ever */
-        engine->stats.expired_keys++;
+        engine->totals->stats.expired_keys++;
     }
 }
 
@@ -90,7 +100,7 @@ static enum engine_read_result read_with(struct engine *engine, const struct op 
     }
     size_t before = reply->n;
     bool error_before = reply->is_error;
-    struct engine_stats stats = engine->stats;
+    struct engine_stats stats = engine->totals->stats;
     c.now = op->stamp > engine->log_time ? op->stamp : engine->log_time;
     if (argv != NULL) {
         dispatch_arguments(&c, op, argv);
@@ -100,7 +110,7 @@ static enum engine_read_result read_with(struct engine *engine, const struct op 
     if (c.due) {
         reply_cut(reply, before);
         reply->is_error = error_before;
-        engine->stats = stats; /* it will be asked again, and counted then */
+        engine->totals->stats = stats; /* it will be asked again, and counted then */
         return ENGINE_READ_DUE;
     }
     return ENGINE_READ_DONE;
@@ -135,14 +145,9 @@ bool engine_idle(struct engine *engine)
     return store_idle(engine->store, IDLE_FREE_ITEMS);
 }
 
-void engine_stats(const struct engine *engine, struct engine_stats *out)
+const struct engine_totals *engine_totals(const struct engine *engine)
 {
-    *out = engine->stats;
-}
-
-void engine_keep_stats(struct engine *engine, const struct engine *before)
-{
-    engine->stats = before->stats;
+    return engine->totals;
 }
 
 uint64_t engine_rolling_digest(struct engine *engine)

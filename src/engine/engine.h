@@ -14,6 +14,17 @@
 
 struct engine;
 
+struct engine_stats {
+    uint64_t expired_keys, keyspace_hits, keyspace_misses;
+};
+
+/* What all engines that share it come to. They are of one thread (but see engine_leave). */
+struct engine_totals {
+    uint64_t memory; /* of their stores */
+    uint64_t staged; /* engine_staged_bytes */
+    struct engine_stats stats;
+};
+
 struct engine_config {
     uint64_t value_bytes_max; /* max-value-bytes */
     uint8_t hash_key[16];
@@ -22,10 +33,13 @@ struct engine_config {
      * what is loaded from an image. NULL: nobody wants to know. */
     void (*system_changed)(void *context, struct span key, struct span value);
     void *system_context;
+    struct engine_totals *totals; /* NULL: its own */
 };
 
 struct engine *engine_new(const struct engine_config *config);
 void engine_free(struct engine *engine);
+/* What it holds counts no more in the totals: before another thread frees it. */
+void engine_leave(struct engine *engine);
 struct store *engine_store(struct engine *engine);
 
 /* Executes a write in log order; the reply is appended to `reply`. Unknown tags and malformed
@@ -118,12 +132,7 @@ bool engine_image_load(struct engine *engine, struct span chunk);
 /* True when an image was loaded to its end, every check passed. */
 bool engine_image_complete(const struct engine *engine);
 
-struct engine_stats {
-    uint64_t expired_keys, keyspace_hits, keyspace_misses;
-};
-void engine_stats(const struct engine *engine, struct engine_stats *out);
-/* The counters go on where those of another engine, which this one takes the place of, stand. */
-void engine_keep_stats(struct engine *engine, const struct engine *before);
+const struct engine_totals *engine_totals(const struct engine *engine);
 /* Both cover content and log time, and are the same on all replicas that have applied the same: the
  * rolling one is changed with the state and costs nothing to ask for, the other is made anew. */
 uint64_t engine_rolling_digest(struct engine *engine);

@@ -41,7 +41,7 @@ struct engine {
     qr_wall log_time;        /* the largest stamp applied so far; 0 at the start */
     struct span *argv;       /* of the command that runs, when it has many: kept between commands */
     uint64_t system_version; /* of the hidden database, as its record says; asked in every turn */
-    struct engine_stats stats;
+    struct engine_totals *totals; /* `alone` when it shares none */
     struct engine_config config;
     struct staging staging;
 
@@ -49,6 +49,7 @@ struct engine {
     struct image_reader *image_reader;
     uint32_t argv_capacity;
     struct rope **ropes; /* of those arguments that are references */
+    struct engine_totals alone;
 };
 
 _Static_assert(offsetof(struct engine, config.value_bytes_max) < CACHE_LINE_BYTES, "one line");

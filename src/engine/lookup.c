@@ -20,9 +20,9 @@ struct item *find_for_read(struct call *c, uint8_t db, struct span key)
         item = NULL;
     }
     if (item != NULL) {
-        engine->stats.keyspace_hits++;
+        engine->totals->stats.keyspace_hits++;
     } else {
-        engine->stats.keyspace_misses++;
+        engine->totals->stats.keyspace_misses++;
     }
     return item;
 }
@@ -34,7 +34,7 @@ struct item *find_for_write(struct call *c, uint8_t db, struct span key)
     struct item *item = store_find(engine->store, db, key);
     if (item != NULL && is_due(item, engine->log_time)) {
         (void)store_delete(engine->store, db, key);
-        engine->stats.expired_keys++;
+        engine->totals->stats.expired_keys++;
         return NULL;
     }
     return item;

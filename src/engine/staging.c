@@ -38,6 +38,7 @@ void staging_drop(struct engine *engine, uint64_t number)
     }
     qr_assert(staging->bytes >= blob->total);
     staging->bytes -= blob->total;
+    engine->totals->staged -= blob->total;
     rope_discard(store_bin(engine->store), blob->rope);
     *blob = staging->v[--staging->count];
 }
@@ -65,6 +66,7 @@ struct rope *staging_add(struct engine *engine, qr_term term, uint64_t number, u
     struct rope *rope = rope_new();
     staging->v[staging->count++] = (struct blob){ .number = number, .total = total, .rope = rope };
     staging->bytes += total;
+    engine->totals->staged += total;
     staging->term = term;
     return rope;
 }

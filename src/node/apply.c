@@ -406,6 +406,7 @@ void replica_forget(struct replica *r, struct pending *p)
         blobs_forget(r, p);
     } else if (p->state == PENDING_BLOCKED) {
         pendings_remove(&r->blocked, p);
+        r->node->blocked--;
     } else if (p->state == PENDING_ORDERED) {
         pendings_remove(&r->orders, p);
     } else if (p->state == PENDING_PROPOSED) {

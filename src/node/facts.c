@@ -33,23 +33,12 @@ void facts_memory(const struct node *node, struct memory_facts *out)
         log_stats(node->log, &log);
     }
     out->clients = client_bytes(node);
-    out->data = node->zero->engine != NULL ? store_memory(engine_store(node->zero->engine)) : 0;
+    out->data = node->totals.memory;
     out->log_cache = log.cache_bytes;
     out->overhead = out->clients + out->log_cache + node->pending_bytes;
     out->used = out->data + out->overhead;
     out->resident = resident_bytes();
     out->system = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-void facts_engine(const struct node *node, struct engine_stats *out)
-{
-    *out = (struct engine_stats){ 0 };
-    if (node->zero->engine != NULL) {
-        engine_stats(node->zero->engine, out);
-        out->expired_keys -= node->info.base.expired_keys;
-        out->keyspace_hits -= node->info.base.keyspace_hits;
-        out->keyspace_misses -= node->info.base.keyspace_misses;
-    }
 }
 
 static double seconds(struct timeval t)

@@ -10,9 +10,6 @@ struct memory_facts {
 };
 void facts_memory(const struct node *node, struct memory_facts *out);
 
-/* The engine's counters since CONFIG RESETSTAT. */
-void facts_engine(const struct node *node, struct engine_stats *out);
-
 struct cpu_facts {
     double system_s, user_s, children_system_s, children_user_s;
 };

@@ -81,8 +81,7 @@ static void section_memory(struct node *node, struct reply *out)
     info_line(out, "mem_clients_normal:%llu", (ull)m.clients);
     info_line(out, "mem_log_cache:%llu", (ull)m.log_cache);
     info_line(out, "mem_pending_commands:%llu", (ull)node->pending_bytes);
-    info_line(out, "mem_staged_arguments:%llu",
-              node->zero->engine != NULL ? (ull)engine_staged_bytes(node->zero->engine) : 0);
+    info_line(out, "mem_staged_arguments:%llu", (ull)node->totals.staged);
     info_line(out, "mem_allocator:libc");
     info_line(out, "active_defrag_running:0");
     info_line(out, "lazyfree_pending_objects:0");
@@ -169,8 +168,7 @@ static void section_persistence(struct node *node, struct reply *out)
     uint64_t took_s = node->measure->checkpoint.usec / QR_SECOND;
     info_line(out, "rdb_last_save_time:%lld",
               (long long)((saved != 0 ? saved : node->started_wall) / QR_SECOND));
-    bool bad = node->zero->keeper != NULL && keeper_abandoned(node->zero->keeper);
-    info_line(out, "rdb_last_bgsave_status:%s", bad ? "err" : "ok");
+    info_line(out, "rdb_last_bgsave_status:%s", node->keepers.abandoned ? "err" : "ok");
     info_line(out, "rdb_last_bgsave_time_sec:%lld", saved != 0 ? (long long)took_s : -1LL);
     info_line(out, "rdb_current_bgsave_time_sec:-1");
     info_line(out, "rdb_saves:%llu", (ull)node->stats.checkpoints);
@@ -214,8 +212,7 @@ static void sample_rates(struct node *node)
 static void section_stats(struct node *node, struct reply *out)
 {
     const struct stats *stats = &node->stats;
-    struct engine_stats engine;
-    facts_engine(node, &engine);
+    const struct engine_stats *engines = &node->totals.stats;
     sample_rates(node);
     info_line(out, "total_connections_received:%llu", (ull)stats->connections_received);
     info_line(out, "total_commands_processed:%llu", (ull)stats->commands_processed);
@@ -228,11 +225,11 @@ static void section_stats(struct node *node, struct reply *out)
     info_line(out, "sync_full:0");
     info_line(out, "sync_partial_ok:0");
     info_line(out, "sync_partial_err:0");
-    info_line(out, "expired_keys:%llu", (ull)engine.expired_keys);
+    info_line(out, "expired_keys:%llu", (ull)engines->expired_keys);
     info_line(out, "evicted_keys:0");
     info_line(out, "evicted_clients:%llu", (ull)stats->clients_evicted);
-    info_line(out, "keyspace_hits:%llu", (ull)engine.keyspace_hits);
-    info_line(out, "keyspace_misses:%llu", (ull)engine.keyspace_misses);
+    info_line(out, "keyspace_hits:%llu", (ull)engines->keyspace_hits);
+    info_line(out, "keyspace_misses:%llu", (ull)engines->keyspace_misses);
     info_line(out, "pubsub_channels:0");
     info_line(out, "pubsub_patterns:0");
     info_line(out, "pubsubshard_channels:0");
@@ -257,9 +254,7 @@ void info_reset(struct node *node)
         peers_reset_stats(node->peers);
     }
     memset(node->command_stats, 0, command_count() * sizeof *node->command_stats);
-    if (node->zero->engine != NULL) {
-        engine_stats(node->zero->engine, &node->info.base);
-    }
+    node->totals.stats = (struct engine_stats){ 0 };
     node->info.sampled = io_now(node->io);
     node->info.commands = 0;
     node->info.bytes_in = 0;

@@ -68,24 +68,25 @@ void info_sync_lines(const struct node *node, struct reply *out)
 void info_snapshot_lines(const struct node *node, struct reply *out)
 {
     struct fetch_figures f;
-    const struct source_figures *s = source_figures(node->zero->source);
-    fetch_figures(node->zero->fetch, &f);
+    struct source_figures s;
+    transfers_took(node, &f);
+    transfers_gave(node, &s);
     info_line(out, "snapshot_source:%u", f.source);
     info_line(out, "snapshot_done_bytes:%llu", (ull)f.done);
     info_line(out, "snapshot_total_bytes:%llu", (ull)f.total);
     info_line(out, "snapshot_bytes_per_second:%llu", (ull)f.bytes_per_second);
     info_line(out, "snapshot_resumed_at:%llu", (ull)f.resumed_at);
-    info_line(out, "snapshots_begun:%llu", (ull)f.begun);
-    info_line(out, "snapshots_resumed:%llu", (ull)f.resumed);
-    info_line(out, "snapshots_installed:%llu", (ull)f.installed);
-    info_line(out, "snapshots_refused:%llu", (ull)f.refused);
-    info_line(out, "snapshots_given_up:%llu", (ull)f.given_up);
-    info_line(out, "snapshots_dropped:%llu", (ull)f.dropped);
-    info_line(out, "snapshot_bytes_received:%llu", (ull)f.bytes);
-    info_line(out, "snapshot_offers:%llu", (ull)s->offers);
-    info_line(out, "snapshot_bytes_sent:%llu", (ull)s->bytes);
-    info_line(out, "snapshot_reads_gone:%llu", (ull)s->gone);
-    info_line(out, "snapshot_files_refused:%llu", (ull)s->refused);
-    info_line(out, "snapshot_files_unusable:%llu", (ull)s->unusable);
+    info_line(out, "snapshots_begun:%llu", (ull)f.counts.begun);
+    info_line(out, "snapshots_resumed:%llu", (ull)f.counts.resumed);
+    info_line(out, "snapshots_installed:%llu", (ull)f.counts.installed);
+    info_line(out, "snapshots_refused:%llu", (ull)f.counts.refused);
+    info_line(out, "snapshots_given_up:%llu", (ull)f.counts.given_up);
+    info_line(out, "snapshots_dropped:%llu", (ull)f.counts.dropped);
+    info_line(out, "snapshot_bytes_received:%llu", (ull)f.counts.bytes);
+    info_line(out, "snapshot_offers:%llu", (ull)s.offers);
+    info_line(out, "snapshot_bytes_sent:%llu", (ull)s.bytes);
+    info_line(out, "snapshot_reads_gone:%llu", (ull)s.gone);
+    info_line(out, "snapshot_files_refused:%llu", (ull)s.refused);
+    info_line(out, "snapshot_files_unusable:%llu", (ull)s.unusable);
     info_line(out, "snapshot_pin:%llu", (ull)source_pin(node->zero->source));
 }

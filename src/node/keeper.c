@@ -151,7 +151,7 @@ static void on_done(void *context, enum checkpoint_result result,
     case CHECKPOINT_DONE:
         keeper->slot = header->slot;
         keeper->salt = header->salt;
-        keeper->abandoned = false;
+        node->keepers.abandoned = false;
         note_done(keeper, bytes);
         keeper->ended = io_now(node->io);
         node->keepers.not_before = 2 * keeper->ended - keeper->began; /* half of the disk's time */
@@ -168,7 +168,7 @@ static void on_done(void *context, enum checkpoint_result result,
             return;
         }
         node->measure->checkpoint.abandoned++;
-        keeper->abandoned = true;
+        node->keepers.abandoned = true;
         keeper->not_before = io_now(node->io) + RETRY_INTERVAL;
         node_log(node, NODE_LOG_WARNING, "%s", message);
         return;
@@ -275,7 +275,6 @@ void keeper_installed(struct keeper *keeper, const struct checkpoint_header *hea
     keeper->slot = header->slot;
     keeper->salt = header->salt;
     keeper->begun_at = log_position(keeper->node->log);
-    keeper->abandoned = false;
 }
 
 /* When the checkpoint has to go on to keep its pace. */
@@ -335,11 +334,6 @@ void keeper_forget(struct keeper *keeper)
 {
     qr_assert(keeper->writing == NULL);
     keeper->slot = keeper->salt = 0;
-}
-
-bool keeper_abandoned(const struct keeper *keeper)
-{
-    return keeper->abandoned;
 }
 
 qr_slot keeper_slot(const struct keeper *keeper)

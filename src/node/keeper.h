@@ -33,9 +33,7 @@ void keeper_turn(struct keeper *keeper, qr_time now);
 bool keeper_is_quiet(struct keeper *keeper);
 /* Another node's checkpoint has taken the place of this node's. */
 void keeper_installed(struct keeper *keeper, const struct checkpoint_header *header);
-bool keeper_busy(const struct keeper *keeper); /* wants another turn at once */
-/* Whether the last one did not come about: no room, or the disk was too slow. */
-bool keeper_abandoned(const struct keeper *keeper);
+bool keeper_busy(const struct keeper *keeper);           /* wants another turn at once */
 size_t keeper_queued_bytes(const struct keeper *keeper); /* that wait for the disk */
 qr_slot keeper_slot(const struct keeper *keeper);        /* of the last checkpoint */
 

@@ -21,7 +21,6 @@ struct keeper {
     qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
     qr_time ended;   /* the last one */
     bool busy;
-    bool abandoned;    /* the last one was */
     bool found_damage; /* in the file, when it was loaded */
     bool cancelled;    /* the one being written */
 };

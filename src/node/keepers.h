@@ -16,6 +16,7 @@ struct partition;
 struct keepers {
     struct keeper *writing; /* NULL: no checkpoint is being written */
     struct keeper *holding; /* its replica applies no more than is durable, for a checkpoint */
+    bool abandoned;         /* the last one, of whatever group: no room, or the disk was too slow */
     uint64_t carried_at;    /* position of the log when the last carrying was done */
     qr_time not_before;     /* the next checkpoint of another group than 0 */
 };

@@ -65,10 +65,9 @@ static void gather(struct sources *s, const struct node *node)
     }
     if (node->zero->keeper != NULL) {
         s->checkpoint_slot = keeper_slot(node->zero->keeper);
-        s->source = source_figures(node->zero->source);
-        fetch_figures(node->zero->fetch, &s->fetch);
     }
-    facts_engine(node, &s->engine);
+    transfers_gave(node, &s->source);
+    transfers_took(node, &s->fetch);
     facts_memory(node, &s->memory);
     facts_cpu(&s->cpu);
     gather_consensus(s, node);

@@ -15,7 +15,6 @@ struct sources {
     const struct stats *stats;
     const struct measure *measure;
     struct log_stats log;
-    struct engine_stats engine;
     struct memory_facts memory;
     struct cpu_facts cpu;
     struct outlook outlook;
@@ -24,7 +23,7 @@ struct sources {
     double uptime_s, last_save_s;
     uint32_t leader_id, followers, waiting, forwarded;
     uint64_t applied, raft_log_bytes, checkpoint_slot;
-    const struct source_figures *source;
+    struct source_figures source;
     struct fetch_figures fetch;
 };
 

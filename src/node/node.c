@@ -262,6 +262,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
     /* Not max-value-bytes, which may differ from node to node: execution must not. */
     node->engine_config.value_bytes_max = VALUE_BYTES_MAX;
     memcpy(node->engine_config.hash_key, node->identity.cluster, 16);
+    node->engine_config.totals = &node->totals;
     control_watch(node);
     node->zero->engine = engine_new(&node->engine_config);
     node->zero->keeper = keeper_new(node->zero);

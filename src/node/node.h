@@ -81,7 +81,8 @@ struct node {
     struct transfers transfers;
     struct keepers keepers;
     struct engine_config engine_config;
-    struct partition *zero; /* of group 0 */
+    struct engine_totals totals; /* of all its engines */
+    struct partition *zero;      /* of group 0 */
     struct map *map;
     struct control *control;
     uint32_t quotas; /* grows with every change that may be one of a quota */
@@ -110,6 +111,7 @@ struct node {
     struct pending *free_pendings; /* a pool: through `next` */
     uint64_t next_sequence;
     uint32_t pending_count;
+    uint32_t blocked; /* WAITs among them that a replica of this node is to answer */
     size_t pending_bytes;
     size_t relayed_bytes; /* large arguments from other nodes, here and not in the log */
     size_t windows_bytes; /* what such commands may bring here at most, all together */

@@ -34,7 +34,7 @@ void queues_measure(struct node *node)
     level(node, QUEUE_pending_commands, node->pending_count);
     level(node, QUEUE_pending_bytes, node->pending_bytes);
     level(node, QUEUE_reads, replica.reads);
-    level(node, QUEUE_blocked, replica.blocked);
+    level(node, QUEUE_blocked, node->blocked);
     level(node, QUEUE_waiting, router_waiting(node->router));
     level(node, QUEUE_forwarded, router_forwarded(node->router));
     level(node, QUEUE_staged_bytes, engine_staged_bytes(node->zero->engine));

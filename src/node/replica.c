@@ -523,7 +523,6 @@ void replica_queues(const struct replica *r, struct replica_queues *out)
     *out = (struct replica_queues){
         .reads = r->new_reads.count + r->reading.count + r->confirmed.count + r->large.count +
                  r->due.count,
-        .blocked = r->blocked.count,
         .held = r->held_count,
         .uncommitted = o->role == ROLE_LEADER && o->last > o->commit ? o->last - o->commit : 0,
         .flight_bytes = r->flight_bytes,

@@ -122,7 +122,7 @@ qr_time replica_deadline(struct replica *r);
 
 /* What is queued here, for INFO. */
 struct replica_queues {
-    uint32_t reads, blocked, held;
+    uint32_t reads, held;
     uint64_t uncommitted;
     size_t flight_bytes;
     size_t parts_bytes; /* of large arguments, among these entries */

@@ -23,8 +23,8 @@ static void free_engine(void *context)
 static void swap_engines(struct partition *partition, struct engine *engine)
 {
     struct engine *old = partition->engine;
-    engine_keep_stats(engine, old);
     partition->engine = engine;
+    engine_leave(old);
     io_aside(partition->node->io, free_engine, old); /* millions of items */
 }
 

@@ -54,7 +54,7 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct fetch *f, const 
     va_start(arguments, format);
     (void)vsnprintf(why, sizeof why, format, arguments);
     va_end(arguments);
-    f->figures.refused++;
+    f->figures.counts.refused++;
     f->refused_file = f->offer.file;
     node_log(f->node, NODE_LOG_WARNING,
              "Refused the snapshot at slot %" PRIu64 " from node %" PRIu32
@@ -183,7 +183,7 @@ static void begin_pulling(struct fetch *f, qr_time now)
     f->heard = now;
     f->resumed_at = f->reader.offset;
     if (f->reader.offset > 0) {
-        f->figures.resumed++;
+        f->figures.counts.resumed++;
         node_log(f->node, NODE_LOG_NOTICE,
                  "Goes on with the snapshot at slot %" PRIu64 " from node %" PRIu32
                  " at byte %" PRIu64 " of %" PRIu64,
@@ -219,7 +219,7 @@ static void reread_some(struct fetch *f, qr_time now)
     f->in_n -= taken;
     if (result == CHECKPOINT_READING_END && f->reader.offset == f->offer.bytes) {
         f->resumed_at = f->reader.offset;
-        f->figures.resumed++;
+        f->figures.counts.resumed++;
         f->pages.offset = f->reader.offset;
         fetch_begin_syncing(f);
     } else if (result != CHECKPOINT_READING_MORE || (taken == 0 && got <= 0)) {
@@ -238,7 +238,7 @@ static void begin(struct fetch *f, node_index from, const struct snapshot_offer 
     f->phase = REREADING;
     f->keep_file = f->left = false;
     f->began = f->heard = now;
-    f->figures.begun++;
+    f->figures.counts.begun++;
     f->in = qr_alloc(SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX);
     if (!fetch_open_beginning(f) && fetch_start_afresh(f)) {
         begin_pulling(f, now);
@@ -298,7 +298,7 @@ void fetch_on_offer(struct fetch *f, node_index from, const struct snapshot_offe
             ask_again(f, now);
         }
     } else if (!has_hope(f, now)) {
-        f->figures.dropped++;
+        f->figures.counts.dropped++;
         node_log(f->node, NODE_LOG_NOTICE,
                  "Node %" PRIu32 " gives no more of its snapshot: another one is taken",
                  source_id(f));
@@ -322,7 +322,7 @@ void fetch_on_data(struct fetch *f, node_index from, const struct snapshot_piece
     qr_assert(f->in_n + bytes.n <= SNAPSHOT_WINDOW_BYTES + CHECKPOINT_UNIT_BYTES_MAX);
     memcpy(f->in + f->in_n, bytes.p, bytes.n);
     f->in_n += bytes.n;
-    f->figures.bytes += bytes.n;
+    f->figures.counts.bytes += bytes.n;
     f->busy = piece->busy;
     f->heard = io_now(f->node->io);
     (void)io_failpoint(f->node->io, FAIL_SNAPSHOT_DATA);
@@ -331,7 +331,7 @@ void fetch_on_data(struct fetch *f, node_index from, const struct snapshot_piece
 void fetch_on_gone(struct fetch *f, node_index from, uint64_t file)
 {
     if (f->phase == PULLING && from == f->source && file == f->offer.file) {
-        f->figures.dropped++;
+        f->figures.counts.dropped++;
         node_log(f->node, NODE_LOG_NOTICE,
                  "Node %" PRIu32 " has the snapshot at slot %" PRIu64
                  " no more: a newer one follows",
@@ -369,14 +369,14 @@ static void offer_to_protocol(struct fetch *f)
     }
     qr_time took = io_now(f->node->io) - f->began;
     if (f->installed) {
-        f->figures.installed++;
+        f->figures.counts.installed++;
         f->keep_file = true; /* it has another name */
         node_log(f->node, NODE_LOG_NOTICE,
                  "Installed the snapshot at slot %" PRIu64 " from node %" PRIu32 ": %" PRIu64
                  " bytes in %" PRId64 " ms",
                  f->offer.slot, source_id(f), f->offer.bytes, took / QR_MILLISECOND);
     } else {
-        f->figures.dropped++;
+        f->figures.counts.dropped++;
         node_log(f->node, NODE_LOG_NOTICE, "The snapshot at slot %" PRIu64 " is needed no more",
                  f->offer.slot);
     }
@@ -450,7 +450,7 @@ bool fetch_turn(struct fetch *f, qr_time now)
     }
     if (f->phase != IDLE && f->phase != DROPPING && f->phase != WHOLE &&
         !is_needed(f, f->offer.slot, f->offer.slot_term)) {
-        f->figures.dropped++; /* the log has brought it after all */
+        f->figures.counts.dropped++; /* the log has brought it after all */
         fetch_drop(f);
     }
     if (f->phase == IDLE && f->left && f->partition->repairer == NULL &&

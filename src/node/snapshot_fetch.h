@@ -14,6 +14,7 @@
 #define NODE_SNAPSHOT_FETCH_H
 
 #include "node/snapshot.h"
+#include "node/snapshot_figures.h"
 
 struct engine;
 struct partition;
@@ -50,20 +51,6 @@ int fetch_install(struct fetch *fetch, struct engine **engine,
                   const struct checkpoint_header **out);
 
 /* For INFO and metrics. */
-struct fetch_figures {
-    bool active;
-    uint32_t source;      /* id of the node that it comes from */
-    uint64_t done, total; /* bytes of the file, loaded */
-    uint64_t resumed_at;  /* offset at which this life went on with it */
-    uint64_t bytes;       /* received, of all files */
-    uint64_t bytes_per_second;
-    uint64_t begun, installed, resumed;
-    uint64_t refused;  /* damaged or foreign */
-    uint64_t given_up; /* for want of disk space */
-    uint64_t dropped;  /* not wanted any more, or gone at the source */
-    qr_time heard;     /* when bytes came last */
-    size_t memory;
-};
 void fetch_figures(const struct fetch *fetch, struct fetch_figures *out);
 size_t fetch_memory(const struct fetch *fetch); /* that waits to be loaded or written */
 

@@ -28,6 +28,7 @@ static void let_engine_go(struct fetch *f)
     struct engine *engine = f->reader.engine;
     f->reader.engine = NULL;
     if (engine != NULL) {
+        engine_leave(engine);
         io_aside(f->node->io, free_engine_work, engine);
     }
 }
@@ -129,7 +130,7 @@ static void disk_failed(struct fetch *f, const char *what, int error)
         node_fail(f->node, why);
         return;
     }
-    f->figures.given_up++;
+    f->figures.counts.given_up++;
     f->not_before = io_now(f->node->io) + RETRY_INTERVAL;
     node_log(f->node, NODE_LOG_WARNING, "Gave up a snapshot, to be tried again later: %s", why);
     alarm_raise(f->node, ALARM_SNAPSHOT, "a snapshot finds no room on the disk");

@@ -11,6 +11,7 @@
 #define NODE_SNAPSHOT_SOURCE_H
 
 #include "node/snapshot.h"
+#include "node/snapshot_figures.h"
 
 struct partition;
 struct source;
@@ -63,13 +64,6 @@ struct source_progress {
 };
 struct source_progress source_progress_of(const struct source *source, node_index member);
 
-struct source_figures {
-    uint64_t offers, pieces, bytes; /* sent */
-    uint64_t gone;                  /* reads of files that were not there */
-    uint64_t refused;               /* files that a follower found unusable */
-    uint64_t unusable;              /* files that this node itself did */
-    size_t memory;                  /* the buffer of the one read under way */
-};
 const struct source_figures *source_figures(const struct source *source);
 
 #endif

@@ -138,14 +138,40 @@ void transfers_resume(struct partition *partition)
     }
 }
 
+static void add_counts(struct fetch_counts *all, const struct fetch *fetch)
+{
+    struct fetch_figures f;
+    fetch_figures(fetch, &f);
+    all->begun += f.counts.begun;
+    all->installed += f.counts.installed;
+    all->resumed += f.counts.resumed;
+    all->bytes += f.counts.bytes;
+    all->refused += f.counts.refused;
+    all->given_up += f.counts.given_up;
+    all->dropped += f.counts.dropped;
+}
+
+static void add_given(struct source_figures *all, const struct source *source)
+{
+    const struct source_figures *s = source_figures(source);
+    all->offers += s->offers;
+    all->pieces += s->pieces;
+    all->bytes += s->bytes;
+    all->gone += s->gone;
+    all->refused += s->refused;
+    all->unusable += s->unusable;
+}
+
 static void drop_source(struct partition *partition)
 {
+    add_given(&partition->node->transfers.gave, partition->source);
     source_free(partition->source);
     partition->source = NULL;
 }
 
 static void drop_fetch(struct partition *partition)
 {
+    add_counts(&partition->node->transfers.took, partition->fetch);
     fetch_free(partition->fetch);
     partition->fetch = NULL;
 }
@@ -274,6 +300,36 @@ static void end_trouble(struct node *node, qr_time now)
             alarm_clear(node, ALARM_SNAPSHOT);
         } else {
             alarm_clear_about(node, ALARM_SNAPSHOT, node->known[i].id);
+        }
+    }
+}
+
+/* --- Figures -------------------------------------------------------------------------------- */
+
+void transfers_took(const struct node *node, struct fetch_figures *out)
+{
+    const struct transfers *t = &node->transfers;
+    struct fetch_counts counts = t->took;
+    *out = (struct fetch_figures){ 0 };
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct fetch_figures f;
+        if (t->v[i]->fetch != NULL) {
+            fetch_figures(t->v[i]->fetch, &f);
+            add_counts(&counts, t->v[i]->fetch);
+            *out = f.active && (!out->active || t->v[i]->group == 0) ? f : *out;
+        }
+    }
+    out->counts = counts;
+}
+
+void transfers_gave(const struct node *node, struct source_figures *out)
+{
+    const struct transfers *t = &node->transfers;
+    *out = t->gave;
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->v[i]->source != NULL) {
+            add_given(out, t->v[i]->source);
+            out->memory += source_figures(t->v[i]->source)->memory;
         }
     }
 }

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/types.h"
+#include "node/snapshot_figures.h"
 
 struct fetch;
 struct node;
@@ -36,6 +37,9 @@ struct transfers {
      * 0: nothing is. */
     qr_time trouble[MEMBERS_MAX + 1];
     bool troubled; /* one of these is not 0 */
+    /* Of fetches and sources that are gone. */
+    struct fetch_counts took;
+    struct source_figures gave;
 };
 
 /* Of group 0, at the start. */
@@ -68,6 +72,11 @@ void transfers_peer(struct node *node, node_index peer, bool up);
  * wrong for a while: whose transfer it was may be gone, with the partition or because its log
  * sufficed. */
 void transfers_trouble(struct node *node, node_index about);
+
+/* For INFO: the counts of all groups since the start; the file that comes is group 0's or, if none
+ * does, another group's. */
+void transfers_took(const struct node *node, struct fetch_figures *out);
+void transfers_gave(const struct node *node, struct source_figures *out);
 
 /* Once a turn. */
 void transfers_turn(struct node *node, qr_time now);

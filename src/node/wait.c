@@ -14,6 +14,7 @@ void replica_wait(struct replica *r, struct pending *p)
     p->state = PENDING_BLOCKED;
     p->slot = 0;
     replica_queue(r, &r->blocked, p);
+    r->node->blocked++;
     partition_wake(r->partition);
 }
 
@@ -75,8 +76,11 @@ void replica_serve_blocked(struct replica *r)
         struct pending *p = pendings_pop(&r->blocked);
         if (!replica_leads(r)) {
             pendings_push(&leaving, p);
+            r->node->blocked--;
         } else if (!serve(r, p, now)) {
             replica_queue(r, &r->blocked, p);
+        } else {
+            r->node->blocked--;
         }
     }
     if (leaving.count > 0) {

@@ -2,7 +2,7 @@
  *
  * Every change of an item follows the same three steps: walk_touch (a walk may have to emit it
  * first), out of the due heap, change; then back into the heap. Memory is accounted where a block
- * changes, in item_bytes. */
+ * changes (charge, refund), for this store and for all that share a sum. */
 #include "store/store_internal.h"
 
 #include "base/alloc.h"
@@ -47,11 +47,36 @@ static struct table *table_of(const struct store *store, uint8_t db)
     return store->tables[db];
 }
 
+static void charge(struct store *store, uint64_t bytes)
+{
+    store->memory += bytes;
+    *store->all_memory += bytes;
+}
+
+static void refund(struct store *store, uint64_t bytes)
+{
+    store->memory -= bytes;
+    *store->all_memory -= bytes;
+}
+
+static uint64_t own_memory(const struct table *table)
+{
+    return table->memory + due_memory(&table->due);
+}
+
+/* What the table itself came to before something was done to it. */
+static void settle(struct store *store, const struct table *table, uint64_t before)
+{
+    refund(store, before);
+    charge(store, own_memory(table));
+}
+
 /* One that an item may be added to. */
 static struct table *own_table(struct store *store, uint8_t db)
 {
     if (!has_table(store, db)) {
         store->tables[db] = table_new();
+        charge(store, own_memory(store->tables[db]));
     }
     return store->tables[db];
 }
@@ -64,6 +89,8 @@ struct store *store_new(const struct store_config *config)
     struct store *store = qr_zalloc_lines(sizeof *store);
     store->key = siphash_key_from(config->hash_key);
     store->ahead = (struct ahead *)(uintptr_t)&ahead_none;
+    store->all_memory = config->memory != NULL ? config->memory : &store->alone;
+    charge(store, block_cost(sizeof *store));
     for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         store->tables[db] = table_none();
     }
@@ -83,12 +110,19 @@ void store_free(struct store *store)
     }
     while (store_idle(store, UINT32_MAX)) {
     }
-    qr_assert(store->item_bytes == 0);
-    qr_assert(store->garbage_bytes == 0);
+    refund(store, block_cost(sizeof *store));
+    qr_assert(store->memory == 0);
     if (store->ahead != &ahead_none) {
         free(store->ahead);
     }
     free(store);
+}
+
+void store_leave(struct store *store)
+{
+    *store->all_memory -= store->memory;
+    store->alone = store->memory;
+    store->all_memory = &store->alone;
 }
 
 /* --- Access ---------------------------------------------------------------------------------- */
@@ -119,13 +153,15 @@ void store_prefetch(struct store *store, const struct store_key *keys, uint32_t 
 static struct item *add(struct store *store, uint8_t db, uint64_t hash, struct item *item)
 {
     struct table *table = own_table(store, db);
-    store->item_bytes += item_memory(item);
+    uint64_t before = own_memory(table);
+    charge(store, item_memory(item));
     table->digest += digest_item(hash, item);
     table_insert(table, hash, item, walk_mark(store));
     if (item_expire(item) != 0) {
         store->first_due_known = false;
         due_add(&table->due, item);
     }
+    settle(store, table, before);
     return item;
 }
 
@@ -135,16 +171,17 @@ static struct item *reshape(struct store *store, struct table *table, struct slo
 {
     struct item *item = slot_item(slot);
     qr_wall old = item_expire(item);
+    uint64_t before = own_memory(table);
     if (old != 0 || expire != 0) {
         store->first_due_known = false;
     }
     if (old != 0 && old != expire) {
         due_remove(&table->due, item);
     }
-    store->item_bytes -= item_memory(item);
+    refund(store, item_memory(item));
     uint32_t heap_at = old != 0 ? item->heap_at : 0;
     item = item_reshape(item, item_key(item), n, expire);
-    store->item_bytes += item_memory(item);
+    charge(store, item_memory(item));
     slot_set_item(slot, item);
     if (expire != 0 && old == expire) {
         item->heap_at = heap_at;
@@ -152,6 +189,7 @@ static struct item *reshape(struct store *store, struct table *table, struct slo
     } else if (expire != 0) {
         due_add(&table->due, item);
     }
+    settle(store, table, before);
     return item;
 }
 
@@ -160,13 +198,15 @@ static struct item *take(struct store *store, struct table *table, struct slot *
 {
     walk_touch(store, table, slot);
     struct item *item = slot_item(slot);
+    uint64_t before = own_memory(table);
     table->digest -= digest_item(slot->hash, item);
     if (item_expire(item) != 0) {
         store->first_due_known = false;
         due_remove(&table->due, item);
     }
     table_remove(table, slot);
-    store->item_bytes -= item_memory(item);
+    settle(store, table, before);
+    refund(store, item_memory(item));
     return item;
 }
 
@@ -317,11 +357,11 @@ void store_write(struct store *store, uint8_t db, struct span key, size_t at,
         (void)put_rope(store, db, key, rope, item != NULL ? item_expire(item) : 0);
     } else {
         walk_touch(store, table, slot);
-        store->item_bytes -= item_memory(item);
+        refund(store, item_memory(item));
         table->digest -= digest_item(slot->hash, item);
         item_set_rope(item, write_rope(store, rope_own(item_rope(item)), at, bytes));
         table->digest += digest_item(slot->hash, item);
-        store->item_bytes += item_memory(item);
+        charge(store, item_memory(item));
     }
 }
 
@@ -398,7 +438,10 @@ uint64_t store_count(const struct store *store, uint8_t db)
 
 void store_expect(struct store *store, uint8_t db, uint64_t items)
 {
-    table_expect(own_table(store, db), items);
+    struct table *table = own_table(store, db);
+    uint64_t before = own_memory(table);
+    table_expect(table, items);
+    settle(store, table, before);
 }
 
 uint64_t store_count_expires(const struct store *store, uint8_t db)
@@ -408,11 +451,7 @@ uint64_t store_count_expires(const struct store *store, uint8_t db)
 
 uint64_t store_memory(const struct store *store)
 {
-    uint64_t memory = block_cost(sizeof *store) + store->item_bytes + store->garbage_bytes;
-    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
-        memory += store->tables[db]->memory + due_memory(&store->tables[db]->due);
-    }
-    return memory;
+    return store->memory;
 }
 
 /* --- Digest ---------------------------------------------------------------------------------- */
@@ -443,10 +482,7 @@ uint64_t store_content_digest(const struct store *store)
 
 void store_discard_table(struct store *store, struct table *table)
 {
-    if (!table->detached) {
-        table->detached = true;
-        store->garbage_bytes += table->memory + due_memory(&table->due);
-    }
+    table->detached = true;
     if (table->walk_wants) {
         return; /* the walk hands it back when it is done */
     }
@@ -473,14 +509,11 @@ bool store_idle(struct store *store, uint32_t items)
         return more;
     }
     struct table *next = table->next;
-    uint64_t own = table->memory + due_memory(&table->due);
     uint64_t freed = 0;
     if (!table_free_slice(table, items, &freed, &store->bin)) {
         store->garbage = next;
-        store->garbage_bytes -= own;
-        freed -= own;
     }
-    store->item_bytes -= freed;
+    refund(store, freed);
     return store->garbage != NULL || store->bin.first != NULL;
 }
 
@@ -548,9 +581,10 @@ struct item *store_first_due(struct store *store, uint8_t *db)
 
 void store_check(struct store *store)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = block_cost(sizeof *store);
     for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         struct table *table = store->tables[db];
+        bytes += own_memory(table);
         if (!has_table(store, db)) {
             qr_assert(table->count == 0 && table->digest == 0);
             continue;
@@ -578,6 +612,6 @@ void store_check(struct store *store)
     bool known = store->first_due_known;
     find_first_due(store);
     qr_assert(!known || store->first_due == first_due);
-    qr_assert(bytes <= store->item_bytes);
-    qr_assert(store->garbage != NULL || store->walk.active || bytes == store->item_bytes);
+    qr_assert(bytes <= store->memory && store->memory <= *store->all_memory);
+    qr_assert(store->garbage != NULL || store->walk.active || bytes == store->memory);
 }

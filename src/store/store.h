@@ -25,10 +25,14 @@ struct item;
 
 struct store_config {
     uint8_t hash_key[16]; /* the same on every replica: it decides the order of SCAN */
+    /* Where the memory of all stores that share it is summed up; NULL: nobody wants to know. */
+    uint64_t *memory;
 };
 
 struct store *store_new(const struct store_config *config);
 void store_free(struct store *store);
+/* Takes its memory out of the sum, for good: before another thread frees it. */
+void store_leave(struct store *store);
 
 /* NULL when there is none. Due keys are found too: expiry is the caller's rule. */
 struct item *store_find(struct store *store, uint8_t db, struct span key);

@@ -36,15 +36,16 @@ struct store {
      * and the table of the first database, the only one that most stores have. */
     struct siphash_key key;
     struct ahead *ahead;
-    uint64_t item_bytes;    /* items of live and cleared tables */
+    uint64_t memory;        /* bytes: itself, items, tables and heaps, the cleared ones included */
     struct table *garbage;  /* cleared tables, freed by store_idle */
     struct item *first_due; /* of all databases, in first_due_db; asked for in every turn */
     uint8_t first_due_db;
     bool first_due_known; /* no key with an expiry came, went or moved since */
     struct rope_bin bin;  /* values that are let go */
     struct walk walk;
+    uint64_t *all_memory; /* of this store and others; `alone` when there are none */
     struct table *tables[STORE_DATABASES]; /* table_none() until it is written to */
-    uint64_t garbage_bytes; /* directories, segments and heaps of the cleared tables */
+    uint64_t alone;
 };
 
 _Static_assert(offsetof(struct store, walk) == CACHE_LINE_BYTES, "one line");

@@ -356,6 +356,53 @@ def test_maxops_is_a_second_of_commands_at_once_and_then_a_pace(three):
         assert set(client.pipeline([("SET", "paced", "v")] * 600)) == {"OK"}
 
 
+# --- INFO ---------------------------------------------------------------------------------------
+
+def test_info_counts_what_all_partitions_hold(three):
+    """Memory, reads and waits of a node are those of all its partitions, not keyspace 0's alone."""
+    def held(node):
+        return int(node.info("memory")["used_memory_dataset"])
+
+    def partitions_bytes():
+        return stats(three.leader(), "filled")["bytes"]
+
+    node = three.followers()[0]
+    before = {n.number: held(n) for n in three.nodes}
+    node.call("KEYSPACE", "CREATE", "filled", "STRATEGY", "raft", "PARTITIONS", "8",
+              "REPLICAS", "3", timeout=20)
+    for n in three.nodes:
+        n.call("CONFIG", "RESETSTAT")
+    with node.connect(timeout=20) as client:
+        assert client.call("SELECT", "filled") == "OK"
+        wait_for(lambda: all(reply == "OK" for reply in client.pipeline(
+            [("SET", f"k{i}", "v" * 10000) for i in range(400)])), "it is filled", 20)
+        for i in range(50):
+            assert client.call("GET", f"k{i}") == b"v" * 10000
+            assert client.call("GET", f"none{i}") is None
+        assert client.call("SET", "brief", "v", "PX", "1") == "OK"
+        counted = [n.info("stats") for n in three.nodes]
+        assert sum(int(c["keyspace_hits"]) for c in counted) == 50
+        assert sum(int(c["keyspace_misses"]) for c in counted) == 50
+        for n in three.nodes:
+            wait_for(lambda n=n: int(n.info("stats")["expired_keys"]) == 1, "it went, everywhere")
+    for n in three.nodes:
+        # Every node has a replica of each; what is reported comes a moment later than what is.
+        wait_for(lambda n=n: held(n) > 4000000 and
+                 abs(held(n) - before[n.number] - partitions_bytes()) < 20000, "they agree", 10)
+        assert int(n.info("memory")["used_memory"]) >= held(n)
+    with node.connect(timeout=20) as waiting:
+        waiting.call("SELECT", "filled")
+        waiting.call("SET", "k0", "v")
+        waiting.send("WAIT", "7", "2000")
+        wait_for(lambda: sum(int(n.info("clients")["blocked_clients"]) for n in three.nodes) == 1,
+                 "a WAIT waits")
+        assert waiting.read() == 2
+    assert sum(int(n.info("clients")["blocked_clients"]) for n in three.nodes) == 0
+    node.call("KEYSPACE", "DROP", "filled", "FORCE", timeout=20)
+    for n in three.nodes:
+        wait_for(lambda n=n: held(n) < before[n.number] + 20000, "what is dropped is gone", 10)
+
+
 # --- Leaders that go ----------------------------------------------------------------------------
 
 def test_a_keyspace_is_made_or_not_while_group_0s_leader_is_killed():

@@ -142,11 +142,56 @@ static void test_blobs_that_nobody_uses_go(void **state)
     engine_free(engine);
 }
 
+static void get(struct engine *engine, const char *key)
+{
+    struct span argv[1] = { span_of(key, strlen(key)) };
+    struct op op = { .level = SEMANTICS_LEVEL,
+                     .tag = command_by_name(SPAN_LITERAL("GET"))->tag,
+                     .argc = 1 };
+    struct reply reply;
+    reply_init(&reply, 2);
+    assert_int_equal(engine_read_arguments(engine, &op, argv, &reply), ENGINE_READ_DONE);
+    reply_free(&reply);
+}
+
+/* What a node tells of its memory and its reads is of all its engines: of one that goes, the memory
+ * goes and the reads stay. */
+static void test_engines_share_totals(void **state)
+{
+    (void)state;
+    struct engine_totals totals = { 0 };
+    struct engine_config config = { .value_bytes_max = VALUE_BYTES_MAX, .totals = &totals };
+    struct engine *a = engine_new(&config);
+    struct engine *b = engine_new(&config);
+    part(a, 1, 'a', 0, LARGE_BYTES);
+    part(b, 1, 'b', 0, 3 * LARGE_BYTES);
+    part(b, 2, 'b', 0, LARGE_BYTES);
+    assert_int_equal(totals.staged, 9 * LARGE_BYTES);
+    assert_true(set_blob(b, "k", 1));
+    assert_int_equal(totals.staged, 6 * LARGE_BYTES);
+    assert_int_equal(totals.memory, store_memory(engine_store(a)) + store_memory(engine_store(b)));
+    assert_in_range(totals.memory, 3 * LARGE_BYTES, 4 * LARGE_BYTES);
+    get(a, "k");
+    get(b, "k");
+    get(b, "k");
+    engine_leave(b); /* another thread frees it */
+    assert_int_equal(totals.staged, 3 * LARGE_BYTES);
+    assert_int_equal(totals.memory, store_memory(engine_store(a)));
+    engine_free(b);
+    assert_int_equal(totals.staged, 3 * LARGE_BYTES);
+    engine_free(a);
+    assert_int_equal(totals.staged, 0);
+    assert_int_equal(totals.memory, 0);
+    assert_int_equal(totals.stats.keyspace_hits, 2);
+    assert_int_equal(totals.stats.keyspace_misses, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blobs_side_by_side_and_in_an_image),
         cmocka_unit_test(test_blobs_that_nobody_uses_go),
+        cmocka_unit_test(test_engines_share_totals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

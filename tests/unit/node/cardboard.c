@@ -165,12 +165,6 @@ uint32_t router_forwarded(const struct router *router)
     return 0;
 }
 
-bool keeper_abandoned(const struct keeper *keeper)
-{
-    (void)keeper;
-    return false;
-}
-
 qr_slot keeper_slot(const struct keeper *keeper)
 {
     (void)keeper;
@@ -184,11 +178,16 @@ struct source_progress source_progress_of(const struct source *source, node_inde
     return (struct source_progress){ 0 };
 }
 
-const struct source_figures *source_figures(const struct source *source)
+void transfers_gave(const struct node *of, struct source_figures *out)
 {
-    static const struct source_figures none;
-    (void)source;
-    return &none;
+    (void)of;
+    *out = (struct source_figures){ 0 };
+}
+
+void transfers_took(const struct node *of, struct fetch_figures *out)
+{
+    (void)of;
+    *out = (struct fetch_figures){ 0 };
 }
 
 qr_slot source_pin(const struct source *source)

@@ -178,7 +178,7 @@ static void test_the_protocol_hears_of_what_is_in_its_place(void **state)
     assert_int_equal(node.stats.checkpoints, 1);
     assert_int_equal(measure.checkpoint.bytes_total, 500);
     assert_int_equal(measure.checkpoint.usec_total, 10 * QR_MILLISECOND);
-    assert_false(keeper_abandoned(keeper));
+    assert_false(node.keepers.abandoned);
 }
 
 static void test_one_that_is_abandoned_is_tried_again(void **state)
@@ -189,7 +189,7 @@ static void test_one_that_is_abandoned_is_tried_again(void **state)
     assert_int_equal(started, 1);
     assert_true(keeper_busy(keeper));
     finish(CHECKPOINT_ABANDONED);
-    assert_true(keeper_abandoned(keeper));
+    assert_true(node.keepers.abandoned);
     assert_int_equal(measure.checkpoint.abandoned, 1);
     assert_int_equal(keeper_slot(keeper), 0);
     assert_null(node.keepers.writing);
@@ -201,7 +201,7 @@ static void test_one_that_is_abandoned_is_tried_again(void **state)
     keeper_turn(keeper, now);
     assert_int_equal(started, 2);
     finish(CHECKPOINT_DONE);
-    assert_false(keeper_abandoned(keeper));
+    assert_false(node.keepers.abandoned);
 }
 
 static void test_a_disk_that_fails_ends_the_node(void **state)
@@ -222,7 +222,7 @@ static void test_another_nodes_takes_its_place(void **state)
     assert_true(checkpoint.cancelled);
     finish(CHECKPOINT_ABANDONED);
     assert_true(keeper_is_quiet(keeper));
-    assert_false(keeper_abandoned(keeper)); /* it was no failure */
+    assert_false(node.keepers.abandoned); /* it was no failure */
     assert_int_equal(measure.checkpoint.abandoned, 0);
     struct checkpoint_header other = { .slot = 30, .salt = 31 };
     keeper_installed(keeper, &other);
@@ -232,7 +232,7 @@ static void test_another_nodes_takes_its_place(void **state)
     assert_int_equal(started, 1); /* the log behind it begins here */
     assert_true(consider(64 * MIB));
     finish(CHECKPOINT_ABANDONED);
-    assert_true(keeper_abandoned(keeper)); /* this one was */
+    assert_true(node.keepers.abandoned); /* this one was */
     keeper_forget(keeper);
     assert_int_equal(keeper_slot(keeper), 0);
 }

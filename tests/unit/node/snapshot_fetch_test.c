@@ -58,7 +58,7 @@ static void test_a_whole_file_takes_the_place_U15(void **state)
     begin_to_pull();
     pull(ME, UINT64_MAX);
     assert_equal_states(ME);
-    assert_int_equal(figures_of(ME).bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
+    assert_int_equal(figures_of(ME).counts.bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
 }
 
 static void test_a_lost_connection_is_gone_on_with_U19(void **state)
@@ -66,11 +66,11 @@ static void test_a_lost_connection_is_gone_on_with_U19(void **state)
     (void)state;
     begin_to_pull();
     connect_again(ME);
-    assert_int_equal(world->peers[ME].read_from, figures_of(ME).bytes);
+    assert_int_equal(world->peers[ME].read_from, figures_of(ME).counts.bytes);
     pull(ME, UINT64_MAX);
     assert_equal_states(ME);
-    assert_int_equal(figures_of(ME).begun, 1);
-    assert_int_equal(figures_of(ME).bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
+    assert_int_equal(figures_of(ME).counts.begun, 1);
+    assert_int_equal(figures_of(ME).counts.bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
 }
 
 /* At (file, offset): what is on this disk is not asked for again. */
@@ -85,8 +85,8 @@ static void test_a_restart_is_gone_on_with_U19(void **state)
     want(ME);
     pull(ME, UINT64_MAX);
     struct fetch_figures f = figures_of(ME);
-    assert_int_equal(f.resumed, 1);
-    assert_in_range(f.bytes, 1, file_bytes(SOURCE, CHECKPOINT_FILE) - MIB / 2);
+    assert_int_equal(f.counts.resumed, 1);
+    assert_in_range(f.counts.bytes, 1, file_bytes(SOURCE, CHECKPOINT_FILE) - MIB / 2);
     assert_equal_states(ME);
 }
 
@@ -101,8 +101,8 @@ static void test_another_file_begins_anew_U19(void **state)
     take_checkpoint(SLOT + 5, BYTES, 'q');
     want(ME);
     pull(ME, UINT64_MAX);
-    assert_int_equal(figures_of(ME).resumed, 0);
-    assert_int_equal(figures_of(ME).bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
+    assert_int_equal(figures_of(ME).counts.resumed, 0);
+    assert_int_equal(figures_of(ME).counts.bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
     assert_equal_states(ME);
 }
 
@@ -116,14 +116,14 @@ static void test_a_damaged_block_is_refused_and_told_27_63(void **state)
     want(ME);
     pull(ME, UINT64_MAX);
     assert_untouched(ME, before);
-    assert_int_equal(figures_of(ME).refused, 1);
+    assert_int_equal(figures_of(ME).counts.refused, 1);
     assert_true(was_said("Refused the snapshot at slot 100 from node 1: bad checksum of a block"));
     assert_true(was_said("Node 2 cannot use this node's checkpoint"));
     assert_int_equal(world->alarms, 2);
     assert_int_equal(source_figures(world->node[SOURCE].zero->source)->refused, 1);
     want(ME); /* nobody begins with that one again */
     pull(ME, UINT64_MAX);
-    assert_int_equal(figures_of(ME).begun, 1);
+    assert_int_equal(figures_of(ME).counts.begun, 1);
     assert_true(source_wants(world->node[SOURCE].zero->source) > SLOT);
     take_checkpoint(SLOT + 1, BYTES, 'b');
     want(ME);
@@ -141,7 +141,7 @@ static void test_a_file_of_another_cluster_is_refused_and_told(void **state)
     want(ME);
     pull(ME, UINT64_MAX);
     assert_untouched(ME, before);
-    assert_int_equal(figures_of(ME).refused, 1);
+    assert_int_equal(figures_of(ME).counts.refused, 1);
     assert_true(was_said("it belongs to another cluster or group"));
 }
 
@@ -152,7 +152,7 @@ static void test_an_older_file_than_the_state_is_not_begun_with(void **state)
     world->replica[ME].applied = SLOT;
     want(ME);
     pull(ME, 1);
-    assert_int_equal(figures_of(ME).begun, 0);
+    assert_int_equal(figures_of(ME).counts.begun, 0);
 }
 
 static void test_what_the_log_has_brought_meanwhile_is_dropped(void **state)
@@ -163,7 +163,7 @@ static void test_what_the_log_has_brought_meanwhile_is_dropped(void **state)
     turn_all(QR_MILLISECOND);
     turn_all(QR_MILLISECOND);
     assert_false(figures_of(ME).active);
-    assert_int_equal(figures_of(ME).dropped, 1);
+    assert_int_equal(figures_of(ME).counts.dropped, 1);
     assert_int_equal(file_bytes(ME, CHECKPOINT_RECEIVED_FILE), 0);
 }
 
@@ -181,7 +181,7 @@ static void test_a_file_that_is_gone_in_the_middle_is_let_go_28(void **state)
     connect_again(ME);
     pull(ME, UINT64_MAX);
     assert_untouched(ME, before);
-    assert_int_equal(figures_of(ME).dropped, 1);
+    assert_int_equal(figures_of(ME).counts.dropped, 1);
     assert_true(was_said("has the snapshot at slot 100 no more"));
     want(ME);
     pull(ME, UINT64_MAX);
@@ -198,12 +198,12 @@ static void test_without_room_it_is_given_up_and_tried_again_56(void **state)
     pull(ME, UINT64_MAX);
     assert_false(world->node[ME].failed);
     assert_untouched(ME, before);
-    assert_int_equal(figures_of(ME).given_up, 1);
+    assert_int_equal(figures_of(ME).counts.given_up, 1);
     disk_set_capacity(world->node[ME].io, UINT64_MAX);
     disk_advance(world->node[SOURCE].io, 10 * QR_SECOND);
     want(ME);
     pull(ME, UINT64_MAX);
-    assert_int_equal(figures_of(ME).begun, 1); /* not at once */
+    assert_int_equal(figures_of(ME).counts.begun, 1); /* not at once */
     disk_advance(world->node[ME].io, 10 * QR_SECOND);
     disk_advance(world->node[SOURCE].io, 10 * QR_SECOND);
     want(ME);
@@ -241,7 +241,7 @@ static void test_a_disk_that_fills_in_the_middle_gives_it_up_56(void **state)
     disk_fail_at(world->node[ME].io, 1, -ENOSPC);
     pull(ME, UINT64_MAX);
     assert_false(world->node[ME].failed);
-    assert_int_equal(figures_of(ME).given_up, 1);
+    assert_int_equal(figures_of(ME).counts.given_up, 1);
     assert_untouched(ME, before);
 }
 

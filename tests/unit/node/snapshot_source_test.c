@@ -149,7 +149,7 @@ static void test_a_repair_whose_last_pieces_were_lost_goes_on_58(void **state)
     while (!source_is_idle(source())) {
         turn_all(QR_MILLISECOND);
     }
-    assert_int_equal(figures_of(1).bytes, 0);
+    assert_int_equal(figures_of(1).counts.bytes, 0);
     connect_again(1);
     pull(1, UINT64_MAX);
     assert_true(has_installed(1));
@@ -221,8 +221,8 @@ static void test_two_share_the_rate(void **state)
         turn_all(QR_MILLISECOND);
     }
     assert_in_range(figures()->bytes, 3 * MIB - SNAPSHOT_READ_BYTES, 3 * MIB + SNAPSHOT_READ_BYTES);
-    assert_in_range(figures_of(1).bytes, MIB, 2 * MIB);
-    assert_in_range(figures_of(2).bytes, MIB, 2 * MIB);
+    assert_in_range(figures_of(1).counts.bytes, MIB, 2 * MIB);
+    assert_in_range(figures_of(2).counts.bytes, MIB, 2 * MIB);
 }
 
 /* A slow connection: nothing is read for it beyond the one piece under way. */
@@ -353,7 +353,7 @@ static void test_nothing_more_goes_out_of_a_state_that_is_wrong_U27(void **state
     source_distrust(source());
     pull(1, UINT64_MAX);
     assert_false(has_installed(1));
-    assert_int_equal(figures_of(1).dropped, 1);
+    assert_int_equal(figures_of(1).counts.dropped, 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -470,7 +470,7 @@ void connect_again(node_index node)
 
 bool has_installed(node_index node)
 {
-    return figures_of(node).installed > 0;
+    return figures_of(node).counts.installed > 0;
 }
 
 bool was_said(const char *text)

@@ -21,11 +21,13 @@
 struct source {
     bool busy, unused;
     uint32_t turns, wanted, asked;
+    struct source_figures figures;
 };
 
 struct fetch {
     bool waits, busy, hope, works;
     uint32_t turns;
+    struct fetch_figures figures;
 };
 
 static struct node node;
@@ -103,6 +105,16 @@ void fetch_free(struct fetch *fetch)
 {
     fetches--;
     free(fetch);
+}
+
+const struct source_figures *source_figures(const struct source *source)
+{
+    return &source->figures;
+}
+
+void fetch_figures(const struct fetch *fetch, struct fetch_figures *out)
+{
+    *out = fetch->figures;
 }
 
 bool fetch_has_hope(const struct fetch *fetch, qr_time at)
@@ -398,6 +410,51 @@ static void test_all_hear_of_a_connection_that_is_lost(void **state)
     assert_int_equal(told[0] + told[1] + told[2], 0 + 1 + 2);
 }
 
+/* --- Figures -------------------------------------------------------------------------------- */
+
+static void test_what_is_told_counts_every_group_and_those_that_are_gone(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i <= 2; i++) {
+        struct fetch_counts counts = { .begun = 1,
+                                       .installed = 2,
+                                       .resumed = 3,
+                                       .bytes = 4,
+                                       .refused = 5,
+                                       .given_up = 6,
+                                       .dropped = 7 };
+        transfers_fetch(&partition[i])->figures.counts = counts;
+        transfers_source(&partition[i])->figures =
+            (struct source_figures){ 1, 2, 3, 4, 5, 6, .memory = 7 };
+        partition[i].fetch->busy = partition[i].source->busy = true;
+    }
+    partition[2].fetch->figures.active = true;
+    partition[2].fetch->figures.done = 20;
+    partition[1].fetch->busy = partition[1].source->busy = false;
+    transfers_turn(&node, now);
+    assert_null(partition[1].fetch);
+    struct fetch_figures took;
+    struct source_figures gave;
+    transfers_took(&node, &took);
+    transfers_gave(&node, &gave);
+    const struct fetch_counts counts = { .begun = 3,
+                                         .installed = 6,
+                                         .resumed = 9,
+                                         .bytes = 12,
+                                         .refused = 15,
+                                         .given_up = 18,
+                                         .dropped = 21 };
+    assert_memory_equal(&took.counts, &counts, sizeof counts);
+    assert_true(took.active);
+    assert_int_equal(took.done, 20);
+    const struct source_figures all = { 3, 6, 9, 12, 15, 18, .memory = 14 };
+    assert_memory_equal(&gave, &all, sizeof all);
+    partition[0].fetch->figures.active = true; /* group 0's is the one that is shown */
+    partition[0].fetch->figures.done = 10;
+    transfers_took(&node, &took);
+    assert_int_equal(took.done, 10);
+}
+
 /* --- Alarms --------------------------------------------------------------------------------- */
 
 static void test_trouble_is_over_when_nothing_was_wrong_for_a_while(void **state)
@@ -437,6 +494,7 @@ int main(void)
         TRANSFERS_TEST(test_without_work_no_turn_is_wanted),
         TRANSFERS_TEST(test_nothing_is_left_of_who_goes),
         TRANSFERS_TEST(test_all_hear_of_a_connection_that_is_lost),
+        TRANSFERS_TEST(test_what_is_told_counts_every_group_and_those_that_are_gone),
         TRANSFERS_TEST(test_trouble_is_over_when_nothing_was_wrong_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
