@@ -10,7 +10,6 @@
 #include "node/peers.h"
 #include "node/places.h"
 #include "node/redirect.h"
-#include "node/replica.h"
 #include "node/shards.h"
 #include "protocol/quorum.h"
 
@@ -366,18 +365,6 @@ static const char *health(const struct node *node, const struct shards *shards, 
     return is_me(node, i) && node->zero->loading ? "loading" : "online";
 }
 
-static int64_t offset_of(const struct node *node, node_index i)
-{
-    struct outlook outlook;
-    if (!local_outlook(node, &outlook)) {
-        return 0;
-    }
-    if (is_me(node, i)) {
-        return (int64_t)replica_applied(node->zero->replica);
-    }
-    return (int64_t)(i == outlook.leader ? outlook.commit : outlook.member[i].match);
-}
-
 static void write_shard_node(const struct node *node, const struct shards *shards, node_index i,
                              struct reply *reply)
 {
@@ -396,7 +383,7 @@ static void write_shard_node(const struct node *node, const struct shards *shard
         reply_field_text(reply, "hostname", place.hostname);
     }
     reply_field_text(reply, "role", leads ? "master" : "replica");
-    reply_field_integer(reply, "replication-offset", offset_of(node, i));
+    reply_field_integer(reply, "replication-offset", shards_offset(node, i));
     reply_field_text(reply, "health", health(node, shards, i));
 }
 

@@ -5,6 +5,7 @@
 #include "node/peers.h"
 #include "node/places.h"
 #include "node/sentinel.h"
+#include "node/shards.h"
 #include "protocol/quorum.h"
 
 #include <inttypes.h>
@@ -149,12 +150,6 @@ void local_cmd_SENTINEL_IS_MASTER_DOWN_BY_ADDR(struct client *client, const stru
 
 /* --- Replicas and sentinels ----------------------------------------------------------------- */
 
-static int64_t offset_of(const struct node *node, node_index i)
-{
-    struct outlook outlook;
-    return local_outlook(node, &outlook) ? (int64_t)outlook.member[i].match : 0;
-}
-
 static void write_replica(const struct node *node, const struct sentinel_view *view, node_index i,
                           struct reply *reply)
 {
@@ -176,7 +171,7 @@ static void write_replica(const struct node *node, const struct sentinel_view *v
     reply_field_text(reply, "master-host", master.plain_address);
     field_number(reply, "master-port", master.plain_port);
     reply_field_text(reply, "slave-priority", "100");
-    field_number(reply, "slave-repl-offset", offset_of(node, i));
+    field_number(reply, "slave-repl-offset", shards_offset(node, i));
     reply_field_text(reply, "replica-announced", "1");
 }
 

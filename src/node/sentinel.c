@@ -6,6 +6,7 @@
 #include "node/local_internal.h"
 #include "node/partition.h"
 #include "node/replica.h"
+#include "node/shards.h"
 #include "node/subscribe.h"
 #include "protocol/quorum.h"
 
@@ -67,7 +68,7 @@ static void look_at_keyspace(const struct node *node, const struct map_keyspace 
     out->master = partition != NULL ? leaders_of(partition) : NODE_NONE;
     out->down = out->master == NODE_NONE && (p == NULL || !quorum_of_set(out->up, p->wish));
     out->quorum = p != NULL ? quorum_count(p->wish) / 2 + 1 : 1;
-    out->epoch = partition != NULL ? partition->hint.term : 0;
+    out->epoch = partition != NULL ? shards_term(partition) : 0;
 }
 
 /* The keyspaces that are masters, in order of id: all but one that has the name of keyspace 0's. */

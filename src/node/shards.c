@@ -32,6 +32,12 @@ static void look_at_zero(const struct node *node, uint16_t up, struct partition_
     out->can_lead = quorum_of(up, &outlook.membership);
 }
 
+qr_term shards_term(const struct partition *partition)
+{
+    bool own = partition->replica != NULL;
+    return max_u64(partition->hint.term, own ? replica_term(partition->replica) : 0);
+}
+
 /* A partition that may have no replica here. */
 static void look_at_other(const struct node *node, const struct map_partition *p, uint16_t up,
                           struct partition_view *out)
@@ -40,9 +46,8 @@ static void look_at_other(const struct node *node, const struct map_partition *p
     if (partition == NULL) {
         return;
     }
-    bool own = partition->replica != NULL;
     out->leader = leaders_of(partition);
-    out->term = max_u64(partition->hint.term, own ? replica_term(partition->replica) : 0);
+    out->term = shards_term(partition);
     out->can_lead = quorum_of_set(up, p->wish);
 }
 
@@ -165,6 +170,18 @@ node_index shards_leader(const struct node *node, uint32_t keyspace, uint16_t sl
     const struct map_partition *p = map_partition_of_slot(node->map, keyspace, slot);
     const struct partition *partition = p != NULL ? partition_of_group(node, p->group) : NULL;
     return partition != NULL ? leaders_of(partition) : NODE_NONE;
+}
+
+int64_t shards_offset(const struct node *node, node_index i)
+{
+    struct outlook outlook;
+    if (!local_outlook(node, &outlook)) {
+        return 0;
+    }
+    if (i == identity_me(&node->identity)) {
+        return (int64_t)replica_applied(node->zero->replica);
+    }
+    return (int64_t)(i == outlook.leader ? outlook.commit : outlook.member[i].match);
 }
 
 bool shards_lead_here(const struct node *node, uint32_t keyspace)

@@ -15,6 +15,7 @@
 #include "base/types.h"
 
 struct node;
+struct partition;
 
 /* Slots in a row with one master. */
 struct shard_range {
@@ -40,6 +41,11 @@ void shards_free(struct shards *shards);
 
 /* Who leads the partition of that slot; NODE_NONE: not known. */
 node_index shards_leader(const struct node *node, uint32_t keyspace, uint16_t slot);
+
+/* The latest term of the partition that its own replica here, or another node, has told of. */
+qr_term shards_term(const struct partition *partition);
+/* How far a node's copy of keyspace 0 is known to have come; 0: not known. */
+int64_t shards_offset(const struct node *node, node_index i);
 
 /* Whether this node is a master there. */
 bool shards_lead_here(const struct node *node, uint32_t keyspace);
