@@ -7,6 +7,7 @@ import re
 import cluster
 import damage
 import driver
+import facades
 import keeping
 import moving
 import mutants
@@ -29,6 +30,7 @@ LISTS = [
     ("driver", "node", telling.TELLING, True),
     ("driver", "node", slices.SLICES, True),
     ("driver", "node", moving.MOVING, True),
+    ("driver", "node", facades.FACADES, True),
 ]
 
 

@@ -33,6 +33,7 @@ struct outlook outlook;
 char changed[256]; /* names given to node_config_changed */
 const struct client *killed, *closed_gently;
 bool stopped;
+uint16_t wire_version;
 
 int64_t io_free_bytes(struct io *io, const char *path)
 {
@@ -114,7 +115,7 @@ node_index leaders_of(const struct partition *partition)
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     (void)peers;
-    return peer == 1 ? WIRE_VERSION : 0;
+    return peer == 1 ? wire_version : 0;
 }
 
 qr_time peers_lost_at(const struct peers *peers, node_index peer)
@@ -346,6 +347,7 @@ int fresh(void **state)
     killed = NULL;
     closed_gently = NULL;
     stopped = false;
+    wire_version = WIRE_VERSION;
     return 0;
 }
 

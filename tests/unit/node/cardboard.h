@@ -14,6 +14,7 @@ extern struct outlook outlook;
 extern char changed[256]; /* names given to node_config_changed */
 extern const struct client *killed, *closed_gently;
 extern bool stopped;
+extern uint16_t wire_version; /* of node 1 */
 
 /* Puts everything back; a cmocka set-up function. */
 int fresh(void **state);

@@ -10,9 +10,12 @@
 
 #include <cmocka.h>
 
+#include "cluster/slots.h"
 #include "facades_world.h"
+#include "node/frame.h"
 #include "node/redirect.h"
 #include "node/shards.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define DISABLED "-ERR This instance has cluster support disabled\r\n"
 
@@ -76,6 +79,9 @@ static void test_slots_by_hostname_and_by_none(void **state)
     me->version = 3;
     CHECK_HAS("cluster slots", "*4\r\n_\r\n:7101\r\n");
     CHECK_HAS("cluster slots", "%1\r\n$8\r\nhostname\r\n$9\r\nb.example\r\n");
+    node.places[1].place.endpoint = ENDPOINT_HOSTNAME;
+    node.places[1].place.hostname[0] = 0; /* it has none to tell */
+    CHECK_HAS("cluster slots", "*4\r\n$1\r\n?\r\n:7102\r\n");
 }
 
 static void test_shards(void **state)
@@ -103,6 +109,24 @@ static void test_shards(void **state)
     CHECK_HAS("cluster shards", "$7\r\nloading\r\n");
 }
 
+static void test_shards_by_hostname_and_from_a_follower(void **state)
+{
+    (void)state;
+    strcpy(node.places[1].place.hostname, "b.example");
+    node.places[1].place.endpoint = ENDPOINT_HOSTNAME;
+    outlook.leader = 1;
+    outlook.role = ROLE_FOLLOWER;
+    me->version = 3;
+    CHECK_HAS("cluster shards",
+              "$5\r\nnodes\r\n*3\r\n%8\r\n$2\r\nid\r\n$40\r\n"); /* its master first */
+    CHECK_HAS("cluster shards",
+              "$4\r\nport\r\n:7102\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n"
+              "$8\r\nendpoint\r\n$9\r\nb.example\r\n$8\r\nhostname\r\n$9\r\nb.example\r\n"
+              "$4\r\nrole\r\n$6\r\nmaster\r\n$18\r\nreplication-offset\r\n:42\r\n");
+    node.places[1].place.endpoint = ENDPOINT_UNKNOWN;
+    CHECK_HAS("cluster shards", "$8\r\nendpoint\r\n_\r\n$8\r\nhostname\r\n");
+}
+
 static void test_nodes(void **state)
 {
     (void)state;
@@ -119,6 +143,11 @@ static void test_nodes(void **state)
     strcpy(node.config.cluster_announce_hostname, "a.example");
     node.config.cluster_announce_port = 99;
     CHECK_HAS("cluster nodes", " 10.0.0.9:99@17001,a.example myself,master - ");
+    me->version = 3;
+    char expected_head[64];
+    (void)snprintf(expected_head, sizeof expected_head, "\r\ntxt:%s 10.0.0.9", id_of(0));
+    assert_true(run("cluster nodes")[0] == '=');
+    CHECK_HAS("cluster nodes", expected_head);
 }
 
 static void test_a_node_without_the_port_is_not_shown(void **state)
@@ -143,6 +172,7 @@ static void test_somebody_stands_in_for_a_leader_that_is_not_known(void **state)
     outlook.membership.voters = 6;                     /* one of these two is */
     CHECK_HAS("cluster info", "cluster_state:fail\r\n");
     CHECK_HAS("cluster info", "cluster_slots_ok:0\r\n");
+    CHECK_HAS("cluster info", "cluster_slots_fail:16384\r\n");
     outlook.leader = 1;
     node.places[1].place.cluster_port = 0; /* the leader has no such port */
     CHECK_HAS("cluster nodes", "myself,master");
@@ -158,6 +188,13 @@ static void test_info_and_small_answers(void **state)
                               "cluster_slots_ok:16384\r\ncluster_slots_pfail:0\r\n"
                               "cluster_slots_fail:0\r\ncluster_known_nodes:3\r\n"
                               "cluster_size:1\r\ncluster_current_epoch:5\r\ncluster_my_epoch:5");
+    node.stats.peer_messages_sent = 7;
+    node.stats.peer_messages_received = 8;
+    CHECK_HAS("cluster info", "\r\ncluster_stats_messages_sent:7\r\n"
+                              "cluster_stats_messages_received:8\r\n");
+    me->version = 3;
+    CHECK_HAS("cluster info", "\r\ntxt:cluster_state:ok\r\n");
+    me->version = 2;
     CHECK("cluster keyslot {user}.following", ":5474\r\n");
     CHECK("asking", "+OK\r\n");
     CHECK("readonly", "+OK\r\n");
@@ -182,6 +219,7 @@ static void test_info_and_small_answers(void **state)
     (void)snprintf(line, sizeof line, "cluster slaves %s", id_of(1));
     CHECK(line, "-ERR The specified node is not a master\r\n");
     CHECK("cluster replicas abc", "-ERR Unknown node abc\r\n");
+    CHECK("cluster replicas 0101", "-ERR Unknown node 0101\r\n"); /* how its id begins */
     CHECK("cluster meet 1 2", "-ERR unknown subcommand 'meet'. Try CLUSTER HELP.\r\n");
 }
 
@@ -245,6 +283,35 @@ static void test_moved_only_where_the_port_serves_the_same(void **state)
     REDIRECTED("set foo 1", "-MOVED 12182 b.example:7102\r\n");
     node.places[1].place.endpoint = ENDPOINT_UNKNOWN;
     REDIRECTED("set foo 1", "-MOVED 12182 :7102\r\n");
+}
+
+/* Its slot is not known before it is there whole: the command goes on by itself. */
+static void test_a_large_key_is_no_reason_to_move(void **state)
+{
+    (void)state;
+    struct span argv[] = { SPAN_LITERAL("set"), { .n = 1 << 20 }, SPAN_LITERAL("1") };
+    struct reply reply;
+    outlook.leader = 1;
+    reply_init(&reply, 2);
+    assert_false(redirect(me, command_by_name(argv[0]), argv, 3, &reply));
+    assert_int_equal(reply.n, 0);
+    reply_free(&reply);
+}
+
+/* It would not know the command that it is sent. */
+static void test_keys_of_a_slot_with_a_leader_of_an_older_version(void **state)
+{
+    (void)state;
+    outlook.leader = 1;
+    REDIRECTED("cluster countkeysinslot 5", "");
+    wire_version = WIRE_VERSION_GROUPS - 1;
+    REDIRECTED("cluster countkeysinslot 5",
+               "-ERR the leader runs a version that does not know this command\r\n");
+    REDIRECTED("dbsize", "");
+    assert_int_equal(redirect_slot(SPAN_LITERAL("16383")), 16383);
+    assert_int_equal(redirect_slot(SPAN_LITERAL("16384")), 0);
+    assert_int_equal(redirect_slot(SPAN_LITERAL("-1")), 0);
+    assert_int_equal(redirect_slot(SPAN_LITERAL("x")), 0);
 }
 
 static void test_crossslot_and_databases(void **state)
@@ -312,6 +379,66 @@ static void test_slots_of_many_partitions(void **state)
     REDIRECTED("get foo", "");
 }
 
+/* So many partitions as there are slots: a range of one is written as that slot. */
+static void test_ranges_of_one_slot(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(16, "orders", "", 2, SLOTS);
+    put_all(node.map, &k, 7, NODE_NONE);
+    strcpy(node.config.cluster_keyspace, "orders");
+    others[1].hint = (struct leader_hint){ .term = 2, .leader = 1 };
+    CHECK_HAS("cluster nodes", " connected 0 2-16383\n");
+    CHECK_HAS("cluster nodes", " connected 1\n");
+    CHECK_HAS("cluster slots", "*3\r\n*3\r\n:0\r\n:0\r\n");
+}
+
+/* Of what a node leads the latest term counts; of the own replicas, theirs where it is newer. */
+static void test_epochs_of_masters(void **state)
+{
+    (void)state;
+    facades_make_keyspace();
+    for (uint32_t i = 0; i < 4; i++) {
+        others[i].hint = (struct leader_hint){ .term = 9 - i, .leader = (node_index)(i % 2) };
+    }
+    CHECK_HAS("cluster nodes", "myself,master - 0 0 9 connected");
+    CHECK_HAS("cluster nodes", " master - 0 1700000000000 8 connected");
+    CHECK_HAS("cluster info", "cluster_current_epoch:30\r\ncluster_my_epoch:9\r\n");
+    others[2].replica = (struct replica *)&outlook;
+    outlook.term = 12;
+    CHECK_HAS("cluster info", "cluster_current_epoch:35\r\ncluster_my_epoch:12\r\n");
+}
+
+static void test_replicas_of_several_masters(void **state)
+{
+    (void)state;
+    char line[80];
+    facades_make_keyspace();
+    for (uint32_t i = 0; i < 4; i++) {
+        others[i].hint = (struct leader_hint){ .term = 1, .leader = (node_index)(i % 2) };
+    }
+    node.known[3] = node.known[2];
+    node.known[3].id = 4;
+    node.places[3] = node.places[2];
+    for (node_index i = 0; i < 2; i++) { /* one each */
+        (void)snprintf(line, sizeof line, "cluster replicas %s", id_of(i));
+        CHECK_HAS(line, "*1\r\n$");
+    }
+    node.known[3].id = 0;
+    (void)snprintf(line, sizeof line, "cluster replicas %s", id_of(1));
+    CHECK(line, "*0\r\n");
+}
+
+static void test_a_partition_that_nobody_can_lead(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(16, "orders", "", 2, 4);
+    put_all(node.map, &k, 6, NODE_NONE); /* of these two, one is away */
+    strcpy(node.config.cluster_keyspace, "orders");
+    others[1].hint = (struct leader_hint){ .term = 1, .leader = 1 };
+    CHECK_HAS("cluster info", "cluster_state:fail\r\ncluster_slots_assigned:16384\r\n"
+                              "cluster_slots_ok:4096\r\n");
+}
+
 static void test_moved_by_slot(void **state)
 {
     (void)state;
@@ -342,6 +469,8 @@ static void test_a_keyspace_that_is_not_there(void **state)
     facades_make_keyspace();
     others[2].hint = (struct leader_hint){ .term = 1, .leader = 0 };
     REDIRECTED("get foo", "");
+    map_reset(node.map); /* dropped under the connection */
+    assert_int_equal(strncmp(redirected("get foo"), "-CLUSTERDOWN", 12), 0);
 }
 
 static void test_a_node_that_was_removed_sends_clients_away(void **state)
@@ -403,6 +532,7 @@ int main(void)
         CLUSTER_TEST(test_slots),
         CLUSTER_TEST(test_slots_by_hostname_and_by_none),
         CLUSTER_TEST(test_shards),
+        CLUSTER_TEST(test_shards_by_hostname_and_from_a_follower),
         CLUSTER_TEST(test_nodes),
         CLUSTER_TEST(test_a_node_without_the_port_is_not_shown),
         CLUSTER_TEST(test_somebody_stands_in_for_a_leader_that_is_not_known),
@@ -410,8 +540,14 @@ int main(void)
         CLUSTER_TEST(test_moved_to_the_leader_alone),
         CLUSTER_TEST(test_nobody_is_sent_to_a_node_that_hangs),
         CLUSTER_TEST(test_moved_only_where_the_port_serves_the_same),
+        CLUSTER_TEST(test_a_large_key_is_no_reason_to_move),
+        CLUSTER_TEST(test_keys_of_a_slot_with_a_leader_of_an_older_version),
         CLUSTER_TEST(test_crossslot_and_databases),
         CLUSTER_TEST(test_slots_of_many_partitions),
+        CLUSTER_TEST(test_ranges_of_one_slot),
+        CLUSTER_TEST(test_epochs_of_masters),
+        CLUSTER_TEST(test_replicas_of_several_masters),
+        CLUSTER_TEST(test_a_partition_that_nobody_can_lead),
         CLUSTER_TEST(test_moved_by_slot),
         CLUSTER_TEST(test_a_keyspace_that_is_not_there),
         CLUSTER_TEST(test_a_node_that_was_removed_sends_clients_away),
