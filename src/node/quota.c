@@ -22,15 +22,20 @@ static const struct map_keyspace *keyspace_of(const struct partition *partition)
 }
 
 /* With what is under way (Q2). */
+static uint64_t in_use(const struct partition *partition)
+{
+    struct replica_queues queues;
+    replica_queues(partition->replica, &queues);
+    return quota_bytes(partition) + queues.flight_bytes;
+}
+
 static bool lacks_memory(const struct partition *partition, const struct map_keyspace *k,
                          const struct command_spec *spec, size_t bytes)
 {
     if (k->maxmemory == 0 || (spec->flags & CF_DENYOOM) == 0) {
         return false;
     }
-    struct replica_queues queues;
-    replica_queues(partition->replica, &queues);
-    return quota_bytes(partition) + queues.flight_bytes + bytes > k->maxmemory / k->partitions;
+    return in_use(partition) + bytes > k->maxmemory / k->partitions;
 }
 
 /* The partition's share; at least one command a second. */
@@ -93,7 +98,7 @@ static void say(char *why, size_t cap, const struct map_keyspace *k, const char 
     (void)snprintf(why, cap, "QUOTA %s of keyspace '%s' is %llu%s:", what, k->name, (ull)all, part);
 }
 
-void quota_refuse(struct pending *p)
+void quota_refuse(struct pending *p, size_t bytes)
 {
     char head[256];
     char why[384];
@@ -103,10 +108,12 @@ void quota_refuse(struct pending *p)
     quota->refused++;
     partition_wake(p->partition); /* that is told (reporting.h) */
     p->node->stats.quota_refused++;
-    if (lacks_memory(p->partition, k, p->spec, p->op_bytes)) {
+    if (lacks_memory(p->partition, k, p->spec, bytes)) {
         say(head, sizeof head, k, "MAXMEMORY", k->maxmemory, k->maxmemory / k->partitions);
-        (void)snprintf(why, sizeof why, "%s %llu bytes are in use, the command was not applied",
-                       head, (ull)quota_bytes(p->partition));
+        (void)snprintf(why, sizeof why,
+                       "%s %llu bytes are in use and %zu more were to come, the command was not "
+                       "applied",
+                       head, (ull)in_use(p->partition), bytes);
     } else {
         uint64_t share = ops_share(k);
         uint64_t ms = quota->level < OP ? (OP - quota->level) / share / 1000 + 1 : 1;

@@ -29,8 +29,8 @@ struct quota {
 bool quota_refuses(struct partition *partition, const struct command_spec *spec, size_t bytes);
 /* A command is carried out. */
 void quota_spend(struct partition *partition);
-/* Answers p, which must not be, in words. */
-void quota_refuse(struct pending *p);
+/* Answers p, which must not be with that many bytes, in words. */
+void quota_refuse(struct pending *p, size_t bytes);
 
 /* The bytes that count against MAXMEMORY. */
 uint64_t quota_bytes(const struct partition *partition);

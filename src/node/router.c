@@ -96,7 +96,7 @@ static bool carry_out(struct router *router, struct pending *p)
 {
     size_t bytes = p->op_bytes + (p->cargo != NULL ? (size_t)p->cargo->total : 0);
     if (quota_refuses(p->partition, p->spec, bytes)) {
-        quota_refuse(p);
+        quota_refuse(p, bytes);
         return true;
     }
     switch (p->spec->place) {

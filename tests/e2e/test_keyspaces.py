@@ -339,6 +339,58 @@ def test_maxmemory_refuses_what_grows_and_nothing_else(three):
     node.call("DEL", "quota0")
 
 
+def test_a_large_value_is_refused_by_the_quota_that_it_exceeds(three):
+    """It counts with all of its bytes, also in what the client is told."""
+    for node in (three.leader(), three.followers()[0]):
+        assert node.call("KEYSPACE", "ALTER", "0", "MAXMEMORY", "1mb") == "OK"
+        with pytest.raises(Error, match="^QUOTA MAXMEMORY of keyspace 'default' is 1048576: "
+                                        "[0-9]+ bytes are in use and 2097[0-9]+ more were to "
+                                        "come, the command was not applied"):
+            node.call("SET", "large", "x" * (2 << 20))
+        assert node.call("EXISTS", "large") == 0
+        assert node.call("KEYSPACE", "ALTER", "0", "MAXMEMORY", "0") == "OK"
+
+
+def test_quotas_hold_after_a_failover_and_a_restart_of_all_nodes():
+    with Cluster(3) as cluster:
+        leader = cluster.leader()
+        leader.call("SET", "held", "x" * 100000)
+        for name in ("0", "q"):
+            if name == "q":
+                leader.call("KEYSPACE", "CREATE", name, "STRATEGY", "raft", "PREFIX", "q:")
+            assert leader.call("KEYSPACE", "ALTER", name, "MAXMEMORY", "120kb",
+                               "MAXOPS", "100000") == "OK"
+        leader.call("SET", "q:held", "x" * 100000)
+
+        def is_kept(node, key):
+            try:
+                node.call("SET", key, "x" * 50000)
+                return False
+            except Error as error:
+                return str(error).startswith("QUOTA MAXMEMORY of keyspace")
+
+        def assert_kept():
+            for node in (node for node in cluster.nodes if node.process.poll() is None):
+                assert node.call("GET", "held") == node.call("GET", "q:held")
+                for key in ("more", "q:more"):
+                    wait_for(lambda n=node, k=key: is_kept(n, k) and n.call("EXISTS", k) == 0,
+                             "it is refused")
+                for name in ("0", "q"):
+                    row = info(node, name)
+                    assert (row["maxmemory"], row["maxops"]) == (120 << 10, 100000)
+        assert_kept()
+        leader.kill()
+        wait_for(lambda: is_kept(cluster.followers()[0], "q:more"), "another leads")
+        for node in cluster.nodes:
+            if node is not leader:
+                node.kill()
+        for node in cluster.nodes:
+            node.start()
+        cluster.wait_ready()
+        cluster.wait_applied()
+        assert_kept()
+
+
 def test_maxops_is_a_second_of_commands_at_once_and_then_a_pace(three):
     node = three.leader()
     assert node.call("KEYSPACE", "ALTER", "0", "MAXOPS", "200") == "OK"

@@ -102,11 +102,11 @@ static int end(void **state)
 }
 
 /* What a client is told. */
-static const char *refusal(const struct command_spec *spec)
+static const char *refusal(const struct command_spec *spec, size_t bytes)
 {
     static char text[512];
     struct pending p = { .node = &node, .partition = &partition, .spec = spec };
-    quota_refuse(&p);
+    quota_refuse(&p, bytes);
     assert_int_equal(answered, STATUS_OK);
     memcpy(text, answer.p, answer.n);
     text[answer.n - 2] = 0;
@@ -141,9 +141,10 @@ static void memory_is_a_share_and_counts_what_is_under_way(void **state)
     memory = 100000;
     assert_true(quota_refuses(&partition, set, 0));
     assert_false(quota_refuses(&partition, del, 0)); /* what frees memory is taken always */
-    assert_string_equal(refusal(set),
+    assert_string_equal(refusal(set, 30),
                         "-QUOTA MAXMEMORY of keyspace 'cart' is 2000, of which this partition's "
-                        "share is 1000: 100200 bytes are in use, the command was not applied");
+                        "share is 1000: 100400 bytes are in use and 30 more were to come, the "
+                        "command was not applied");
     assert_int_equal(node.stats.quota_refused, 1);
     assert_int_equal(partition.quota.refused, 1);
 }
@@ -166,7 +167,7 @@ static void commands_are_a_second_at_once_and_then_a_pace(void **state)
     limit(0, 200);
     assert_int_equal(take(500), 100); /* Q3: a second's worth of its share */
     assert_int_equal(take(500), 0);
-    assert_string_equal(refusal(get),
+    assert_string_equal(refusal(get, 10),
                         "-QUOTA MAXOPS of keyspace 'cart' is 200, of which this partition's share "
                         "is 100: the next command is taken in 11 ms, this one was not applied");
     node.clock += 100 * QR_MILLISECOND;

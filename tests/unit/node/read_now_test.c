@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "apply_world.h"
+#include "orders_played.h"
 
 /* The lease that the protocol has given with one read covers those that arrive until its end. */
 static void lease_until(qr_time end)
@@ -102,6 +103,22 @@ static void test_a_key_is_gone_when_its_time_is_over_without_a_turn_of_its_own(v
     assert_heard(""); /* it waits for the tick that deletes it */
 }
 
+/* And one over the quota goes the way on which that is said (router.c). */
+static void test_a_read_within_the_lease_counts_for_the_quota(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    uint32_t spent = quotas_played.spent;
+    command("get a");
+    assert_heard("$-1\r\n");
+    assert_int_equal(quotas_played.spent, spent + 1);
+    quotas_played.full = true;
+    command("get a");
+    quotas_played.full = false;
+    assert_heard("-THROTTLED too many commands in flight, the command was not applied\r\n");
+    assert_int_equal(quotas_played.spent, spent + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -111,6 +128,7 @@ int main(void)
         TEST(test_a_read_after_the_lease_asks_the_protocol_G1),
         TEST(test_a_read_within_the_lease_stays_behind_its_clients_write_S1),
         TEST(test_a_key_is_gone_when_its_time_is_over_without_a_turn_of_its_own),
+        TEST(test_a_read_within_the_lease_counts_for_the_quota),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
