@@ -108,17 +108,21 @@ static bool level_is_too_low(struct node *node, struct pending *p)
     return true;
 }
 
-/* Each partition has an equal share of it: none of them could hold anything; refuses. */
-static bool share_is_nothing(struct pending *p, const struct map_keyspace *k)
+/* Each partition has an equal share of a quota: that it is nothing cannot be meant, and none of
+ * them keeps to less than one; refuses. */
+static bool share_is_nothing(struct pending *p, const struct keyspace_options *o,
+                             uint32_t partitions)
 {
-    bool nothing = k->maxmemory != 0 && k->maxmemory < k->partitions;
-    if (nothing) {
+    bool no_byte = o->maxmemory != 0 && o->maxmemory < partitions;
+    bool no_command = o->maxops != 0 && o->maxops < partitions;
+    if (no_byte || no_command) {
         refuse(p,
-               "ERR MAXMEMORY %llu is less than a byte for each of the %u partitions (0 is no "
-               "limit), nothing was changed",
-               (ull)k->maxmemory, k->partitions);
+               "ERR %s %llu is less than a %s for each of the %u partitions (0 is no limit), "
+               "nothing was changed",
+               no_byte ? "MAXMEMORY" : "MAXOPS", (ull)(no_byte ? o->maxmemory : o->maxops),
+               no_byte ? "byte" : "command a second", partitions);
     }
-    return nothing;
+    return no_byte || no_command;
 }
 
 /* --- CREATE ---------------------------------------------------------------------------------- */
@@ -202,7 +206,7 @@ void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struc
         return;
     }
     struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
-    if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &k)) {
+    if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &o, k.partitions)) {
         return;
     }
     struct edit edit = { 0 };
@@ -299,8 +303,8 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
         return;
     }
     bool raised = now->maxmemory != 0 && k.maxmemory >= now->maxmemory;
-    if ((o.given & GIVEN_MAXMEMORY) != 0 &&
-        (share_is_nothing(p, &k) || is_below_use(node, p, &k, raised))) {
+    if (share_is_nothing(p, &o, k.partitions) ||
+        ((o.given & GIVEN_MAXMEMORY) != 0 && is_below_use(node, p, &k, raised))) {
         return;
     }
     struct edit edit = { 0 };

@@ -202,6 +202,8 @@ def test_help_and_docs_name_every_subcommand(three):
     (("CREATE", "a", "STRATEGY", "raft", "MAXMEMORY"), "^ERR option 'MAXMEMORY' wants a value"),
     (("CREATE", "a", "STRATEGY", "raft", "PARTITIONS", "8", "MAXMEMORY", "7"),
      "^ERR MAXMEMORY 7 is less than a byte for each of the 8 partitions"),
+    (("CREATE", "a", "STRATEGY", "raft", "PARTITIONS", "8", "MAXOPS", "7"),
+     "^ERR MAXOPS 7 is less than a command a second for each of the 8 partitions"),
     (("ALTER", "nobody", "LEASE", "yes"), "^ERR there is no keyspace 'nobody'"),
     (("ALTER", "default", "PARTITIONS", "3"), "^ERR 'PARTITIONS' cannot be altered"),
     (("DROP", "nobody"), "^ERR there is no keyspace 'nobody'"),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "node/keyspace_options.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define WORDS_MAX 24
 
@@ -66,6 +67,44 @@ static void all_options_are_read_in_any_order_and_case(void **state)
     assert_int_equal(o.prefix_length, 5);
 }
 
+/* The bounds themselves are within. */
+static void the_least_and_the_most_are_taken(void **state)
+{
+    static const char prefix[] = "!23456789012345678901234567890123456789012345678901234567890123~";
+    char line[160] = "STRATEGY raft PREFIX ";
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    assert_true(take("STRATEGY raft ID 16 REPLICAS 1 PARTITIONS 1 MAXMEMORY 0 MAXOPS 0 LEASE no",
+                     true, &o, why, sizeof why));
+    assert_true(o.id == 16 && o.replicas == 1 && o.partitions == 1 && !o.lease);
+    assert_true(o.maxmemory == 0 && o.maxops == 0);
+    assert_true(take("STRATEGY raft ID 65535 REPLICAS 15 PARTITIONS 16384 MAXOPS 1000000000 "
+                     "MAXMEMORY 9223372036854775807",
+                     true, &o, why, sizeof why));
+    assert_true(o.id == 65535 && o.replicas == 15 && o.partitions == 16384);
+    assert_true(o.maxmemory == INT64_MAX && o.maxops == 1000000000);
+    strcat(line, prefix);
+    assert_true(take(line, true, &o, why, sizeof why));
+    assert_int_equal(o.prefix_length, 64);
+    assert_memory_equal(o.prefix, prefix, 64);
+}
+
+/* Bytes that a line of words does not show. */
+static void a_prefix_has_no_blanks_and_no_bytes_beyond_ascii(void **state)
+{
+    static const char *const bad[] = { "a b", "a\tb", "a\x7f", "\xc3\xa4", "a{b" };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct keyspace_options o;
+        char why[400];
+        struct text text = text_in(why, sizeof why);
+        struct span argv[] = { SPAN_LITERAL("PREFIX"), span_of(bad[i], strlen(bad[i])) };
+        assert_false(keyspace_options_read(argv, 2, false, &o, &text));
+        assert_non_null(strstr(why, "ERR a PREFIX is printable ASCII without blanks and {, not '"));
+    }
+}
+
 static void an_empty_prefix_takes_the_route_away(void **state)
 {
     struct keyspace_options o;
@@ -105,15 +144,19 @@ static const struct {
     { "STRATEGY raft PARTITIONS 16385", "ERR PARTITIONS is a number from 1 to 16384" },
     { "STRATEGY raft PARTITION range", "ERR PARTITION range is not built yet" },
     { "STRATEGY raft PARTITION list", "ERR PARTITION is hash, not 'list'" },
-    { "STRATEGY raft PREFIX a{b", "ERR a PREFIX is printable ASCII without blanks and {" },
+    { "STRATEGY raft PREFIX a{b",
+      "ERR a PREFIX is printable ASCII without blanks and {, not 'a{b'" },
     { "STRATEGY raft PREFIX "
       "0123456789012345678901234567890123456789012345678901234567890123x",
       "ERR a PREFIX has at most 64 bytes" },
     { "STRATEGY raft LEASE maybe", "ERR LEASE is yes or no, not 'maybe'" },
-    { "STRATEGY raft MAXMEMORY lots", "ERR MAXMEMORY is a number of bytes" },
+    { "STRATEGY raft MAXMEMORY lots",
+      "ERR MAXMEMORY is a number of bytes such as 100mb, or 0 for none, not 'lots'" },
+    { "STRATEGY raft MAXMEMORY 9223372036854775808", "ERR MAXMEMORY is a number of bytes" },
     { "STRATEGY raft MAXMEMORY -1", "ERR MAXMEMORY is a number of bytes" },
     { "STRATEGY raft MAXMEMORY 9223372036854775807gb", "ERR MAXMEMORY is a number of bytes" },
-    { "STRATEGY raft MAXOPS -1", "ERR MAXOPS is a number of commands a second" },
+    { "STRATEGY raft MAXOPS -1",
+      "ERR MAXOPS is a number of commands a second up to 1000000000, or 0 for no limit, not '-1'" },
     { "STRATEGY raft MAXOPS 1000000001", "ERR MAXOPS is a number of commands a second" },
     { "STRATEGY raft SLOPPY yes", "ERR option 'SLOPPY' is not built yet" },
     { "STRATEGY raft ISOLATION serializable", "ERR option 'ISOLATION' is not built yet" },
@@ -192,6 +235,13 @@ static void a_keyspace_is_found_by_its_id_or_name(void **state)
     assert_null(keyspace_find(map, SPAN_LITERAL("-1")));
     assert_null(keyspace_find(map, SPAN_LITERAL("4294967296"))); /* not 0 */
     assert_null(keyspace_find(map, SPAN_LITERAL("cart")));
+    struct map_keyspace k = a_keyspace(KEYSPACE_ID_MAX, "cart", "", GROUP_FIRST, 1);
+    put_keyspace(map, &k);
+    assert_int_equal(keyspace_find(map, SPAN_LITERAL("cart"))->id, KEYSPACE_ID_MAX);
+    assert_int_equal(keyspace_find(map, SPAN_LITERAL("65535"))->id, KEYSPACE_ID_MAX);
+    assert_null(keyspace_find(map, SPAN_LITERAL("Cart"))); /* another name */
+    assert_null(keyspace_find(map, SPAN_LITERAL("car")));
+    assert_null(keyspace_find(map, SPAN_LITERAL("131071"))); /* not 65535 */
     map_free(map);
 }
 
@@ -200,6 +250,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_options_a_keyspace_has_three_replicas_and_one_partition),
         cmocka_unit_test(all_options_are_read_in_any_order_and_case),
+        cmocka_unit_test(the_least_and_the_most_are_taken),
+        cmocka_unit_test(a_prefix_has_no_blanks_and_no_bytes_beyond_ascii),
         cmocka_unit_test(an_empty_prefix_takes_the_route_away),
         cmocka_unit_test(whatever_is_wrong_is_said_in_a_sentence),
         cmocka_unit_test(only_what_can_be_altered_is),

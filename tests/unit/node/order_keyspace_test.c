@@ -1,0 +1,579 @@
+/* KEYSPACE CREATE, ALTER, DROP, STATS and LAG as group 0's leader judges them (issue 5: Deliver 2,
+ * bad input). The map, the placement and the records of a change are real; reports and the log are
+ * played, and every change is decided at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/control_internal.h"
+#include "node/local_internal.h"
+#include "node/orders.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "protocol/quorum.h"
+#include "tests/unit/cluster/put_records.h"
+
+#define WORDS_MAX 24
+#define WALL ((qr_wall)1700000000123456)
+
+static struct node node;
+static struct partition zero;
+static struct reply answer;
+static struct place_nodes nodes;
+static struct keyspace_use use;
+static struct partition_report report; /* of group 2, by node 0 */
+static struct roster_node member[MEMBERS_MAX];
+static bool leads, answered, ready, figures;
+static uint32_t changes, asked, waited_for;
+
+/* --- The rest of the node -------------------------------------------------------------------- */
+
+bool control_begins(struct node *n, struct pending *p)
+{
+    (void)n, (void)p;
+    return ready;
+}
+
+void control_await_reports(struct node *n, struct pending *p, uint32_t keyspace)
+{
+    (void)n;
+    asked++;
+    waited_for = keyspace;
+    p->slot = 77;
+}
+
+uint32_t control_level(const struct node *n)
+{
+    return map_settings(n->map)->level;
+}
+
+/* Decided at once, and known to this node. */
+void control_propose(struct node *n, struct pending *p, struct edit *edit, uint32_t keyspace)
+{
+    size_t at = 0;
+    (void)p;
+    for (uint32_t i = 0; i + 1 < edit->count; i += 2) {
+        struct span key = span_of(edit->bytes + at, edit->length[i]);
+        struct span value = span_of(edit->bytes + at + key.n, edit->length[i + 1]);
+        assert_int_equal(map_put(n->map, key, value), MAP_OK);
+        at += key.n + value.n;
+    }
+    edit_free(edit);
+    changes++;
+    waited_for = keyspace;
+}
+
+void orders_refuse(struct pending *p, const char *text)
+{
+    reply_error(stream_reply(p), text);
+    stream_answered(p, STATUS_OK);
+}
+
+void orders_leaderless(struct pending *p)
+{
+    orders_refuse(p, "CLUSTERDOWN");
+}
+
+struct reply *stream_reply(struct pending *p)
+{
+    (void)p;
+    reply_reset(&answer);
+    return &answer;
+}
+
+void stream_answered(struct pending *p, enum qr_status status)
+{
+    (void)p;
+    assert_int_equal(status, STATUS_OK);
+    answered = true;
+}
+
+void reports_use(const struct node *n, uint32_t keyspace, struct keyspace_use *out)
+{
+    (void)n, (void)keyspace;
+    *out = use;
+}
+
+bool reports_answered(const struct node *n, uint64_t nonce)
+{
+    (void)n;
+    assert_int_equal(nonce, 77);
+    return figures;
+}
+
+const struct partition_report *reports_of_group(const struct node *n, uint32_t group,
+                                                node_index *leader)
+{
+    (void)n;
+    *leader = group == report.group ? 0 : NODE_NONE;
+    return group == report.group ? &report : NULL;
+}
+
+struct place_nodes placing_nodes(const struct node *n)
+{
+    (void)n;
+    return nodes;
+}
+
+void placing_found(const struct node *n, const struct map_keyspace *k, struct edit *edit)
+{
+    (void)n;
+    for (uint32_t i = 0; i < k->partitions; i++) {
+        struct map_partition p = map_found(k, i, k->first_group + i, nodes.members, NODE_NONE);
+        edit_partition(edit, &p);
+    }
+}
+
+bool replica_leads(const struct replica *r)
+{
+    (void)r;
+    return leads;
+}
+
+const struct roster_node *local_member(const struct node *n, uint32_t index)
+{
+    (void)n;
+    return &member[index];
+}
+
+bool local_is(struct span argument, const char *word)
+{
+    return argument.n == strlen(word) && memcmp(argument.p, word, argument.n) == 0;
+}
+
+qr_wall io_wall(struct io *io)
+{
+    (void)io;
+    return WALL;
+}
+
+void node_log(struct node *n, enum node_log_level level, const char *format, ...)
+{
+    (void)n, (void)level, (void)format;
+}
+
+/* --- A world --------------------------------------------------------------------------------- */
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&node, 0, sizeof node);
+    node.map = map_new();
+    node.zero = &zero;
+    put_settings(node.map, &(struct map_settings){ .level = 2, .next_group = GROUP_FIRST });
+    nodes = (struct place_nodes){ .members = 7, .live = 7 };
+    use = (struct keyspace_use){ .worst_node = NODE_NONE };
+    report = (struct partition_report){ 0 };
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        member[i].id = i + 101;
+    }
+    leads = ready = figures = true;
+    changes = asked = waited_for = 0;
+    reply_init(&answer, 2);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    map_free(node.map);
+    reply_free(&answer);
+    return 0;
+}
+
+typedef void handler(struct node *n, struct pending *p, const struct span *argv, uint32_t argc);
+
+/* What the client hears; empty: nothing yet. In the line "_" is an empty word. */
+static const char *give(handler *order, struct pending *p, const char *line)
+{
+    static char text[2048];
+    char copy[512];
+    struct span argv[WORDS_MAX];
+    uint32_t argc = 0;
+    strcpy(copy, line);
+    for (char *w = strtok(copy, " "); w != NULL; w = strtok(NULL, " ")) {
+        argv[argc++] = span_of(w, strcmp(w, "_") == 0 ? 0 : strlen(w));
+    }
+    answered = false;
+    order(&node, p, argv, argc);
+    text[0] = 0;
+    if (answered) {
+        memcpy(text, answer.p, answer.n);
+        text[answer.n] = 0;
+    }
+    return text;
+}
+
+static void accept(handler *order, const char *line)
+{
+    struct pending p = { .node = &node };
+    uint32_t before = changes;
+    const char *text = give(order, &p, line);
+    if (asked > 0) {
+        assert_int_equal(changes, before);
+        text = give(order, &p, line); /* by figures */
+    }
+    asked = 0;
+    if (text[0] != 0 || changes != before + 1) {
+        fail_msg("%s: %s", line, text);
+    }
+}
+
+/* And nothing was changed. */
+static void refuse(handler *order, const char *line, const char *why)
+{
+    struct pending p = { .node = &node };
+    uint32_t before = changes;
+    const char *text = give(order, &p, line);
+    if (asked > 0) {
+        text = give(order, &p, line);
+    }
+    asked = 0;
+    if (strncmp(text, why, strlen(why)) != 0 || changes != before) {
+        fail_msg("%s: %s", line, text);
+    }
+    assert_non_null(strstr(text, "nothing was changed"));
+}
+
+#define CREATE order_cmd_KEYSPACE_CREATE
+#define ALTER order_cmd_KEYSPACE_ALTER
+#define DROP order_cmd_KEYSPACE_DROP
+
+static const struct map_keyspace *of(const char *name)
+{
+    return map_keyspace_named(node.map, span_of(name, strlen(name)));
+}
+
+/* --- CREATE ---------------------------------------------------------------------------------- */
+
+static void all_that_was_said_is_in_the_record(void **state)
+{
+    (void)state;
+    accept(CREATE, "cart ID 40 STRATEGY raft REPLICAS 2 PARTITIONS 4 PARTITION hash PREFIX cart: "
+                   "LEASE yes MAXMEMORY 1mb MAXOPS 500");
+    const struct map_keyspace *k = of("cart");
+    assert_int_equal(k->id, 40);
+    assert_int_equal(waited_for, 40); /* OK when it can be used */
+    assert_int_equal(k->replicas, 2);
+    assert_int_equal(k->partitions, 4);
+    assert_int_equal(k->first_group, GROUP_FIRST);
+    assert_int_equal(k->prefix_length, 5);
+    assert_memory_equal(k->prefix, "cart:", 5);
+    assert_true(k->lease);
+    assert_int_equal(k->maxmemory, 1 << 20);
+    assert_int_equal(k->maxops, 500);
+    assert_int_equal(k->created, WALL);
+    assert_int_equal(k->state, KEYSPACE_IN_USE);
+    assert_int_equal(map_settings(node.map)->next_group, GROUP_FIRST + 4);
+    assert_non_null(map_partition(node.map, GROUP_FIRST + 3));
+    accept(CREATE, "plain STRATEGY raft");
+    k = of("plain");
+    assert_int_equal(k->id, 41);
+    assert_int_equal(k->replicas, 3);
+    assert_int_equal(k->partitions, 1);
+    assert_int_equal(k->first_group, GROUP_FIRST + 4);
+    assert_false(k->lease);
+    assert_true(k->prefix_length == 0 && k->maxmemory == 0 && k->maxops == 0);
+}
+
+static void the_next_id_is_above_the_highest_until_there_is_none(void **state)
+{
+    (void)state;
+    accept(CREATE, "a STRATEGY raft");
+    assert_int_equal(of("a")->id, 16);
+    accept(CREATE, "b STRATEGY raft ID 65534");
+    accept(DROP, "a FORCE");
+    accept(CREATE, "c STRATEGY raft");
+    assert_int_equal(of("c")->id, 65535);
+    accept(CREATE, "d STRATEGY raft");
+    accept(CREATE, "e STRATEGY raft");
+    assert_int_equal(of("d")->id, 16); /* they come round */
+    assert_int_equal(of("e")->id, 17);
+}
+
+static void names_ids_and_prefixes_are_taken_once_and_by_every_byte(void **state)
+{
+    (void)state;
+    accept(CREATE, "cart ID 20 STRATEGY raft PREFIX cart:");
+    refuse(CREATE, "cart STRATEGY raft", "-ERR keyspace 'cart' is there already, with ID 20");
+    refuse(CREATE, "default STRATEGY raft", "-ERR keyspace 'default' is there already, with ID 0");
+    refuse(CREATE, "b STRATEGY raft ID 20", "-ERR ID 20 is that of keyspace 'cart'");
+    refuse(CREATE, "b STRATEGY raft PREFIX cart:",
+           "-ERR PREFIX 'cart:' is that of keyspace 'cart' already");
+    accept(CREATE, "Cart STRATEGY raft PREFIX Cart:"); /* another name, another prefix */
+    accept(CREATE, "card STRATEGY raft PREFIX card:");
+    accept(CREATE, "long STRATEGY raft PREFIX cart:long:");
+    refuse(ALTER, "long PREFIX cart:", "-ERR PREFIX 'cart:' is that of keyspace 'cart' already");
+    accept(ALTER, "cart PREFIX cart:"); /* its own */
+    accept(ALTER, "cart PREFIX _");
+    assert_int_equal(of("cart")->prefix_length, 0);
+    accept(ALTER, "long PREFIX cart:");
+    refuse(CREATE, "1st STRATEGY raft", "-ERR a keyspace's name is a letter and up to 62 letters");
+}
+
+static void there_is_room_for_what_is_asked_for(void **state)
+{
+    (void)state;
+    refuse(CREATE, "a STRATEGY raft REPLICAS 4",
+           "-ERR 4 replicas need as many nodes that are up and do not drain, there are 3");
+    nodes.live = 3;
+    refuse(CREATE, "a STRATEGY raft VOTERS 3",
+           "-ERR 3 replicas need as many nodes that are up and do not drain, there are 2");
+    accept(CREATE, "a STRATEGY raft"); /* as many as there are nodes, until there are more */
+    assert_int_equal(of("a")->replicas, 3);
+    refuse(ALTER, "a REPLICAS 3", "-ERR 3 replicas need");
+    accept(ALTER, "a REPLICAS 2");
+    assert_int_equal(of("a")->replicas, 2);
+    nodes.live = 7;
+    accept(ALTER, "a VOTERS 3");
+    assert_int_equal(of("a")->replicas, 3);
+    refuse(CREATE, "b STRATEGY raft PARTITIONS 16384",
+           "-ERR 16384 partitions more would be more than 16384 in the cluster");
+    accept(CREATE, "b STRATEGY raft PARTITIONS 16383");
+}
+
+static void a_share_of_a_quota_is_not_nothing(void **state)
+{
+    (void)state;
+    refuse(CREATE, "a STRATEGY raft PARTITIONS 8 MAXMEMORY 7",
+           "-ERR MAXMEMORY 7 is less than a byte for each of the 8 partitions");
+    refuse(CREATE, "a STRATEGY raft PARTITIONS 8 MAXOPS 7",
+           "-ERR MAXOPS 7 is less than a command a second for each of the 8 partitions");
+    accept(CREATE, "a STRATEGY raft PARTITIONS 8 MAXMEMORY 8 MAXOPS 8");
+    use.partitions = 8;
+    refuse(ALTER, "a MAXMEMORY 7", "-ERR MAXMEMORY 7 is less than a byte");
+    refuse(ALTER, "a MAXOPS 1", "-ERR MAXOPS 1 is less than a command a second");
+    accept(ALTER, "a MAXMEMORY 0 MAXOPS 0"); /* no limit */
+    assert_true(of("a")->maxmemory == 0 && of("a")->maxops == 0);
+}
+
+static void an_order_that_is_not_the_first_in_line_waits(void **state)
+{
+    struct pending p = { .node = &node };
+    (void)state;
+    ready = false;
+    assert_string_equal(give(CREATE, &p, "a STRATEGY raft"), "");
+    assert_string_equal(give(ALTER, &p, "nobody LEASE yes"), "");
+    assert_string_equal(give(DROP, &p, "nobody"), "");
+    assert_int_equal(changes, 0);
+    refuse(CREATE, "a STRATEGY magic", "-ERR unknown strategy 'magic'"); /* no need of a turn */
+    refuse(DROP, "nobody NOW", "-ERR syntax error: it is KEYSPACE DROP name [FORCE]");
+    refuse(DROP, "nobody FORCE FORCE", "-ERR syntax error");
+}
+
+static void keyspaces_need_the_level_that_brought_them(void **state)
+{
+    (void)state;
+    put_settings(node.map, &(struct map_settings){ .level = 1, .next_group = GROUP_FIRST });
+    refuse(CREATE, "a STRATEGY raft",
+           "-UPGRADE keyspaces need level 2 of the cluster, and level 1");
+    refuse(ALTER, "0 MAXOPS 5", "-UPGRADE keyspaces need level 2");
+}
+
+/* --- ALTER ----------------------------------------------------------------------------------- */
+
+static void what_was_not_said_stays(void **state)
+{
+    (void)state;
+    accept(CREATE, "a STRATEGY raft PARTITIONS 2 PREFIX abc: LEASE yes MAXMEMORY 8mb MAXOPS 500");
+    struct map_keyspace k = *of("a");
+    use.partitions = 2;
+    k.maxops = 600;
+    accept(ALTER, "a MAXOPS 600");
+    assert_memory_equal(of("a"), &k, sizeof k);
+    assert_int_equal(waited_for, 0);
+    k.lease = false;
+    accept(ALTER, "16 LEASE no"); /* by its id */
+    assert_memory_equal(of("a"), &k, sizeof k);
+    k.maxmemory = 16 << 20;
+    accept(ALTER, "a MAXMEMORY 16mb");
+    assert_memory_equal(of("a"), &k, sizeof k);
+    k.replicas = 1;
+    accept(ALTER, "a REPLICAS 1");
+    assert_memory_equal(of("a"), &k, sizeof k);
+    accept(ALTER, "a PREFIX x:");
+    assert_int_equal(of("a")->prefix_length, 2);
+    assert_int_equal(of("a")->replicas, 1);
+    refuse(ALTER, "A LEASE yes", "-ERR there is no keyspace 'A'"); /* another name */
+    refuse(ALTER, "17 LEASE yes", "-ERR there is no keyspace '17'");
+}
+
+static void keyspace_0_has_quotas_and_nothing_else(void **state)
+{
+    (void)state;
+    refuse(ALTER, "0 REPLICAS 1", "-ERR keyspace 0 has no REPLICAS: MEMBER PROMOTE");
+    refuse(ALTER, "default MAXOPS 5 LEASE no", "-ERR keyspace 0 has no LEASE");
+    refuse(ALTER, "0 PREFIX a:", "-ERR keyspace 0 has no PREFIX");
+    use.partitions = 1;
+    accept(ALTER, "0 MAXOPS 5 MAXMEMORY 1mb");
+    assert_true(of("default")->maxops == 5 && of("default")->maxmemory == 1 << 20);
+    assert_int_equal(of("default")->partitions, 1);
+    refuse(DROP, "default FORCE", "-ERR keyspace 0 is there always");
+}
+
+/* By figures that were asked for, of the partition that has most. */
+static void maxmemory_below_use_is_refused(void **state)
+{
+    struct pending p = { .node = &node };
+    (void)state;
+    accept(CREATE, "a STRATEGY raft PARTITIONS 4");
+    use = (struct keyspace_use){ .partitions = 4, .bytes = 1000, .most_bytes = 500 };
+    assert_string_equal(give(ALTER, &p, "a MAXMEMORY 2000"), "");
+    assert_int_equal(asked, 1);
+    assert_int_equal(waited_for, 16);
+    assert_int_equal(changes, 1);
+    asked = 0;
+    accept(ALTER, "a MAXMEMORY 2000");
+    refuse(ALTER, "a MAXMEMORY 1999",
+           "-ERR keyspace 'a' uses 1000 bytes, at most 500 in one of its 4 partitions, and "
+           "MAXMEMORY 1999 (499 for each) is below that");
+    assert_int_equal(of("a")->maxmemory, 2000);
+    use.partitions = 3; /* the fourth may hold anything */
+    refuse(ALTER, "a MAXMEMORY 1800 LEASE yes", "-ERR keyspace 'a' uses 1000 bytes");
+    use.most_bytes = 100;
+    refuse(ALTER, "a MAXMEMORY 1800 LEASE yes",
+           "-UNSAFE how much keyspace 'a' uses is not known, for 1 of its 4 partitions have no");
+    assert_false(of("a")->lease);
+    accept(ALTER, "a MAXMEMORY 2000"); /* no lower than before */
+    accept(ALTER, "a MAXMEMORY 0");
+    refuse(ALTER, "a MAXMEMORY 1gb", "-UNSAFE how much keyspace 'a' uses is not known");
+    accept(ALTER, "a MAXOPS 9"); /* no figures are wanted for that */
+}
+
+/* --- DROP ------------------------------------------------------------------------------------ */
+
+static void what_is_in_use_is_dropped_by_force_only(void **state)
+{
+    struct pending p = { .node = &node };
+    (void)state;
+    accept(CREATE, "a STRATEGY raft PARTITIONS 2");
+    assert_string_equal(give(DROP, &p, "a"), "");
+    assert_int_equal(asked, 1);
+    assert_int_equal(waited_for, 16);
+    asked = 0;
+    use = (struct keyspace_use){ .partitions = 2, .keys = 1 };
+    refuse(DROP, "a", "-UNSAFE keyspace 'a' is in use: it has 1 keys and 0 connected clients");
+    use = (struct keyspace_use){ .partitions = 2, .clients = 2, .uncounted = true };
+    refuse(DROP, "a", "-UNSAFE keyspace 'a' is in use: it has 0 keys and 2 connected clients");
+    use.clients = 0;
+    refuse(DROP, "a", "-UNSAFE whether clients have selected keyspace 'a' is not known");
+    use = (struct keyspace_use){ .partitions = 1 };
+    refuse(DROP, "a", "-UNSAFE whether keyspace 'a' is in use is not known, for 1 of its 2 part");
+    use.partitions = 2;
+    figures = false;
+    refuse(DROP, "a", "-UNSAFE whether keyspace 'a' is in use is not known");
+    refuse(DROP, "b FORCE", "-ERR there is no keyspace 'b'");
+    use.keys = 5;
+    accept(DROP, "a FORCE"); /* whatever is known of it */
+}
+
+static void nothing_of_it_is_left(void **state)
+{
+    (void)state;
+    accept(CREATE, "a STRATEGY raft PARTITIONS 3");
+    accept(CREATE, "b STRATEGY raft PARTITIONS 2");
+    use.partitions = 3;
+    accept(DROP, "a");
+    assert_null(of("a"));
+    assert_int_equal(map_partition_count(node.map), 3); /* of b, and keyspace 0's */
+    assert_null(map_partition(node.map, GROUP_FIRST + 2));
+    assert_non_null(map_partition(node.map, GROUP_FIRST + 3));
+    assert_int_equal(map_settings(node.map)->next_group, GROUP_FIRST + 5); /* never again */
+}
+
+/* --- STATS and LAG --------------------------------------------------------------------------- */
+
+#define FIELD(name, value) assert_non_null(strstr(text, name "\r\n:" #value "\r\n"))
+
+static void stats_tells_each_figure_by_its_name(void **state)
+{
+    struct pending p = { .node = &node };
+    (void)state;
+    accept(CREATE, "a STRATEGY raft PARTITIONS 9 MAXMEMORY 1000 MAXOPS 2000");
+    struct map_partition moves = *map_partition(node.map, GROUP_FIRST + 1);
+    map_wish(&moves, 3, NODE_NONE);
+    put_partition(node.map, &moves);
+    use = (struct keyspace_use){ .partitions = 8,
+                                 .keys = 11,
+                                 .bytes = 12,
+                                 .most_bytes = 13,
+                                 .clients = 14,
+                                 .ops = 15,
+                                 .refused = 16,
+                                 .worst_lag = 17,
+                                 .worst_partition = 6,
+                                 .worst_node = 2 };
+    const char *text = give(order_cmd_KEYSPACE_STATS, &p, "a");
+    FIELD("$2\r\nid", 16);
+    assert_non_null(strstr(text, "$4\r\nname\r\n$1\r\na\r\n"));
+    FIELD("$10\r\npartitions", 9);
+    FIELD("$3\r\nled", 8);
+    FIELD("$6\r\nmoving", 1);
+    FIELD("$4\r\nkeys", 11);
+    FIELD("$5\r\nbytes", 12);
+    FIELD("$10\r\nmost_bytes", 13);
+    FIELD("$7\r\nclients", 14);
+    FIELD("$11\r\nops_per_sec", 15);
+    FIELD("$15\r\nrefused_per_sec", 16);
+    FIELD("$9\r\nmaxmemory", 1000);
+    FIELD("$6\r\nmaxops", 2000);
+    FIELD("$9\r\nworst_lag", 17);
+    FIELD("$15\r\nworst_partition", 6);
+    FIELD("$10\r\nworst_node", 103);
+    use.worst_node = NODE_NONE;
+    text = give(order_cmd_KEYSPACE_STATS, &p, "16");
+    FIELD("$15\r\nworst_partition", -1);
+    FIELD("$10\r\nworst_node", 0);
+    text = give(order_cmd_KEYSPACE_STATS, &p, "nobody");
+    assert_string_equal(text, "-ERR there is no keyspace 'nobody': KEYSPACE LIST shows which there "
+                              "are\r\n");
+    leads = false; /* the figures are the leader's */
+    assert_string_equal(give(order_cmd_KEYSPACE_STATS, &p, "a"), "-CLUSTERDOWN\r\n");
+    assert_string_equal(give(order_cmd_KEYSPACE_LAG, &p, "a"), "-CLUSTERDOWN\r\n");
+}
+
+static void lag_tells_of_all_that_do_not_lead(void **state)
+{
+    struct pending p = { .node = &node };
+    (void)state;
+    accept(CREATE, "a STRATEGY raft PARTITIONS 2");
+    report = (struct partition_report){
+        .group = GROUP_FIRST + 1, .last = 40, .voters = 3, .others = 8, .lag = { [1] = 5, [3] = 40 }
+    };
+    assert_string_equal(
+        give(order_cmd_KEYSPACE_LAG, &p, "a"),
+        "*2\r\n"
+        "*8\r\n$9\r\npartition\r\n:0\r\n$6\r\nleader\r\n:0\r\n$4\r\nlast\r\n:-1\r\n"
+        "$8\r\nreplicas\r\n*0\r\n"
+        "*8\r\n$9\r\npartition\r\n:1\r\n$6\r\nleader\r\n:101\r\n$4\r\nlast\r\n:40\r\n"
+        "$8\r\nreplicas\r\n*2\r\n"
+        "*6\r\n$4\r\nnode\r\n:102\r\n$4\r\nrole\r\n$5\r\nvoter\r\n$3\r\nlag\r\n:5\r\n"
+        "*6\r\n$4\r\nnode\r\n:104\r\n$4\r\nrole\r\n$7\r\nlearner\r\n$3\r\nlag\r\n:40\r\n");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(all_that_was_said_is_in_the_record),
+        CASE(the_next_id_is_above_the_highest_until_there_is_none),
+        CASE(names_ids_and_prefixes_are_taken_once_and_by_every_byte),
+        CASE(there_is_room_for_what_is_asked_for),
+        CASE(a_share_of_a_quota_is_not_nothing),
+        CASE(an_order_that_is_not_the_first_in_line_waits),
+        CASE(keyspaces_need_the_level_that_brought_them),
+        CASE(what_was_not_said_stays),
+        CASE(keyspace_0_has_quotas_and_nothing_else),
+        CASE(maxmemory_below_use_is_refused),
+        CASE(what_is_in_use_is_dropped_by_force_only),
+        CASE(nothing_of_it_is_left),
+        CASE(stats_tells_each_figure_by_its_name),
+        CASE(lag_tells_of_all_that_do_not_lead),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
