@@ -63,7 +63,8 @@ static void keyspace_line(const struct node *node, const struct map_keyspace *k,
         count_partition(node, map_partition_at(node->map, k->id, i), &counts);
     }
     info_line(out, "ks%u:name=%s,strategy=raft,replicas=%u,partitions=%u,here=%u,led=%u,moving=%u",
-              k->id, k->name, k->replicas, k->partitions, counts.here, counts.led, counts.moving);
+              k->id, k->name, local_keyspace(node, k).replicas, k->partitions, counts.here,
+              counts.led, counts.moving);
 }
 
 void info_keyspaces(struct node *node, struct reply *out)

@@ -2,6 +2,7 @@
 #ifndef NODE_LOCAL_INTERNAL_H
 #define NODE_LOCAL_INTERNAL_H
 
+#include "cluster/map.h"
 #include "node/local.h"
 #include "node/node.h"
 
@@ -62,6 +63,12 @@ bool local_is_heard(const struct node *node, uint32_t index);
 bool local_is_alive(const struct node *node, uint32_t index);
 /* Who has that index; id 0: nobody that this node knows. */
 const struct roster_node *local_member(const struct node *node, uint32_t index);
+
+/* --- local_keyspace.c */
+
+/* The keyspace as users are told of it: of keyspace 0 the members and the setting read-mode say
+ * what is in the records of others. */
+struct map_keyspace local_keyspace(const struct node *node, const struct map_keyspace *keyspace);
 
 /* --- info.c */
 

@@ -26,6 +26,18 @@ static const char *state_of(const struct map_keyspace *k)
     return k->state == KEYSPACE_DROPPING ? "dropping" : "in use";
 }
 
+struct map_keyspace local_keyspace(const struct node *node, const struct map_keyspace *k)
+{
+    struct map_keyspace out = *k;
+    struct outlook o;
+    if (k->id == 0) {
+        bool known = local_outlook(node, &o) && o.membership.voters != 0;
+        out.replicas = known ? (uint8_t)quorum_count(o.membership.voters) : k->replicas;
+        out.lease = node->config.read_mode == READ_MODE_LEASE;
+    }
+    return out;
+}
+
 /* The fields that LIST and INFO share: 7 of them. */
 static void write_head(struct reply *reply, const struct map_keyspace *k)
 {
@@ -41,13 +53,14 @@ static void write_head(struct reply *reply, const struct map_keyspace *k)
 void local_cmd_KEYSPACE_LIST(struct client *client, const struct span *argv, uint32_t argc,
                              struct reply *reply)
 {
-    const struct map *map = client->node->map;
+    const struct node *node = client->node;
     (void)argv;
     (void)argc;
-    reply_array(reply, map_keyspace_count(map));
-    for (uint32_t i = 0; i < map_keyspace_count(map); i++) {
+    reply_array(reply, map_keyspace_count(node->map));
+    for (uint32_t i = 0; i < map_keyspace_count(node->map); i++) {
+        struct map_keyspace k = local_keyspace(node, map_keyspace_at(node->map, i));
         reply_map(reply, 7);
-        write_head(reply, map_keyspace_at(map, i));
+        write_head(reply, &k);
     }
 }
 
@@ -114,22 +127,23 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
                              struct reply *reply)
 {
     const struct node *node = client->node;
-    const struct map_keyspace *k = named(node, argv[2], reply);
+    const struct map_keyspace *named_one = named(node, argv[2], reply);
     (void)argc;
-    if (k == NULL) {
+    if (named_one == NULL) {
         return;
     }
+    struct map_keyspace k = local_keyspace(node, named_one);
     reply_map(reply, 13);
-    write_head(reply, k);
+    write_head(reply, &k);
     reply_field_text(reply, "partitioning", "hash");
-    field_bool(reply, "lease", k->lease);
-    reply_field_integer(reply, "maxmemory", (int64_t)k->maxmemory);
-    reply_field_integer(reply, "maxops", (int64_t)k->maxops);
-    reply_field_integer(reply, "created", (int64_t)k->created / QR_MILLISECOND);
+    field_bool(reply, "lease", k.lease);
+    reply_field_integer(reply, "maxmemory", (int64_t)k.maxmemory);
+    reply_field_integer(reply, "maxops", (int64_t)k.maxops);
+    reply_field_integer(reply, "created", (int64_t)k.created / QR_MILLISECOND);
     reply_bulk_text(reply, "placement");
-    reply_array(reply, k->id == 0 ? 0 : k->partitions); /* of keyspace 0: MEMBER LIST */
-    for (uint32_t i = 0; k->id != 0 && i < k->partitions; i++) {
-        write_partition(reply, node, map_partition_at(node->map, k->id, i));
+    reply_array(reply, k.id == 0 ? 0 : k.partitions); /* of keyspace 0: MEMBER LIST */
+    for (uint32_t i = 0; k.id != 0 && i < k.partitions; i++) {
+        write_partition(reply, node, map_partition_at(node->map, k.id, i));
     }
 }
 
@@ -186,14 +200,8 @@ void local_cmd_KEYSPACE_EXPLAIN(struct client *client, const struct span *argv, 
     if (named_one == NULL) {
         return;
     }
-    struct map_keyspace k = *named_one;
+    struct map_keyspace k = local_keyspace(node, named_one);
     k.replicas = replicas_now(node->map, &k);
-    if (k.id == 0) {
-        struct outlook o;
-        bool known = local_outlook(node, &o);
-        k.replicas = known ? (uint8_t)quorum_count(o.membership.voters) : k.replicas;
-        k.lease = node->config.read_mode == READ_MODE_LEASE;
-    }
     explain(&k, &raft_protocol, rows);
     reply_map(reply, EXPLAIN_ROWS);
     for (uint32_t i = 0; i < EXPLAIN_ROWS; i++) {

@@ -1,0 +1,143 @@
+/* KEYSPACE LIST, INFO and EXPLAIN by their exact replies (D1, U1), and the line of INFO keyspaces:
+ * each field says what it is named after. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "facades_world.h"
+#include "tests/unit/cluster/put_records.h"
+
+static struct map_partition parts[2];
+
+/* Keyspace 16 with two partitions, of which the second goes from nodes 1 and 2 to 1 and 3. */
+static int begin(void **state)
+{
+    (void)state;
+    (void)facades_by(LISTENER_PLAIN);
+    struct map_keyspace k = a_keyspace(16, "cart", "cart:", 2, 2);
+    k.replicas = 2;
+    k.lease = true;
+    k.maxmemory = 1048576;
+    k.maxops = 500;
+    k.created = 1700000000123456;
+    put_all(node.map, &k, 3, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        parts[i] = *map_partition(node.map, 2 + i);
+    }
+    map_wish(&parts[1], 5, 2);
+    put_partition(node.map, &parts[1]);
+    others[0].hint.leader = 0;
+    return 0;
+}
+
+#define HEAD(id, name, replicas, partitions, prefix)                                     \
+    "$2\r\nid\r\n:" #id "\r\n$4\r\nname\r\n" name "\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n" \
+    "$8\r\nreplicas\r\n:" #replicas "\r\n$10\r\npartitions\r\n:" #partitions "\r\n"      \
+    "$6\r\nprefix\r\n" prefix "\r\n$5\r\nstate\r\n$6\r\nin use\r\n"
+#define CART HEAD(16, "$4\r\ncart", 2, 2, "$5\r\ncart:")
+
+static void all_keyspaces_are_listed(void **state)
+{
+    (void)state;
+    CHECK("keyspace list", "*2\r\n*14\r\n" HEAD(0, "$7\r\ndefault", 3, 1, "$0\r\n") "*14\r\n" CART);
+}
+
+static void info_tells_everything_and_where_it_is(void **state)
+{
+    const char *expected =
+        "*26\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
+        "$9\r\nmaxmemory\r\n:1048576\r\n$6\r\nmaxops\r\n:500\r\n$7\r\ncreated\r\n:1700000000123\r\n"
+        "$9\r\nplacement\r\n*2\r\n"
+        "*16\r\n$9\r\npartition\r\n:0\r\n$5\r\ngroup\r\n:2\r\n$5\r\nslots\r\n$6\r\n0-8191\r\n"
+        "$5\r\nnodes\r\n$3\r\n1,2\r\n$7\r\nprefers\r\n:2\r\n$6\r\nleader\r\n:1\r\n"
+        "$5\r\nepoch\r\n:1\r\n$5\r\nstate\r\n$7\r\nsettled\r\n"
+        "*16\r\n$9\r\npartition\r\n:1\r\n$5\r\ngroup\r\n:3\r\n$5\r\nslots\r\n$10\r\n8192-16383\r\n"
+        "$5\r\nnodes\r\n$3\r\n1,3\r\n$7\r\nprefers\r\n:3\r\n$6\r\nleader\r\n:0\r\n"
+        "$5\r\nepoch\r\n:2\r\n$5\r\nstate\r\n$6\r\nmoving\r\n";
+    (void)state;
+    CHECK("keyspace info cart", expected);
+    CHECK("keyspace info 16", expected);
+    CHECK("keyspace info Cart", "-ERR there is no keyspace 'Cart': KEYSPACE LIST shows which there "
+                                "are\r\n");
+    me->version = 3;
+    CHECK_HAS("keyspace info cart", "%13\r\n");
+}
+
+/* It has no records of its own. */
+static void keyspace_0_is_as_its_members_and_settings_say(void **state)
+{
+    (void)state;
+    CHECK_HAS("keyspace info 0", "$5\r\nlease\r\n$2\r\nno\r\n");
+    CHECK_HAS("keyspace info default", "$9\r\nplacement\r\n*0\r\n");
+    CHECK_HAS("info keyspaces", "ks0:name=default,strategy=raft,replicas=3,partitions=1,");
+    outlook.membership.voters = 31;
+    node.config.read_mode = READ_MODE_LEASE;
+    CHECK_HAS("keyspace info 0", "$8\r\nreplicas\r\n:5\r\n");
+    CHECK_HAS("keyspace info 0", "$5\r\nlease\r\n$3\r\nyes\r\n");
+    CHECK_HAS("keyspace list", "$8\r\nreplicas\r\n:5\r\n");
+    CHECK_HAS("keyspace explain 0", "$8\r\nreplicas\r\n$1\r\n5\r\n");
+    CHECK_HAS("keyspace explain 0", "yes, reads by leader lease");
+    CHECK_HAS("keyspace explain 0", "2 replicas of each partition may fail");
+    CHECK_HAS("info keyspaces", "ks0:name=default,strategy=raft,replicas=5,partitions=1,");
+    outlook.membership.voters = 1;
+    CHECK_HAS("keyspace explain 0", "0 replicas of each partition may fail: none, add replicas");
+    CHECK_HAS("keyspace explain 0", "$18\r\nmessages-per-write\r\n$1\r\n0\r\n");
+    outlook.membership.voters = 0; /* it does not know yet */
+    CHECK_HAS("keyspace list", "$8\r\nreplicas\r\n:3\r\n");
+}
+
+static void the_line_of_info_counts_the_same(void **state)
+{
+    (void)state;
+    CHECK_HAS("info keyspaces",
+              "ks16:name=cart,strategy=raft,replicas=2,partitions=2,here=2,led=1,moving=1\r\n");
+}
+
+/* As many replicas as there are now, of the partition that has the fewest. */
+static void explain_tells_what_holds_now_and_not_what_is_wished(void **state)
+{
+    (void)state;
+    struct map_keyspace k = *map_keyspace(node.map, 16);
+    k.replicas = 5;
+    put_keyspace(node.map, &k);
+    CHECK_HAS("keyspace explain cart", "$8\r\nreplicas\r\n$1\r\n2\r\n");
+    map_wish(&parts[0], 7, 1);
+    map_wish(&parts[1], 31, 2);
+    put_partition(node.map, &parts[0]);
+    put_partition(node.map, &parts[1]);
+    CHECK("keyspace explain cart",
+          "*18\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n$10\r\npartitions\r\n$1\r\n2\r\n"
+          "$8\r\nreplicas\r\n$1\r\n3\r\n"
+          "$17\r\nsurvives-failover\r\n$74\r\n"
+          "yes, every acknowledged write, while a majority of the replicas comes back\r\n"
+          "$12\r\nlinearizable\r\n$26\r\nyes, reads by leader lease\r\n"
+          "$21\r\navailable-in-minority\r\n$40\r\nno, a majority of the replicas is needed\r\n"
+          "$30\r\nmessages-per-write-and-replica\r\n$1\r\n2\r\n"
+          "$18\r\nmessages-per-write\r\n$1\r\n4\r\n"
+          "$18\r\nfailures-tolerated\r\n$36\r\n1 replica of each partition may fail\r\n");
+    k.replicas = 1; /* the others are about to go */
+    put_keyspace(node.map, &k);
+    CHECK_HAS("keyspace explain cart", "$8\r\nreplicas\r\n$1\r\n1\r\n");
+    CHECK("keyspace explain 7", "-ERR there is no keyspace '7': KEYSPACE LIST shows which there "
+                                "are\r\n");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, facades_clean)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(all_keyspaces_are_listed),
+        CASE(info_tells_everything_and_where_it_is),
+        CASE(keyspace_0_is_as_its_members_and_settings_say),
+        CASE(the_line_of_info_counts_the_same),
+        CASE(explain_tells_what_holds_now_and_not_what_is_wished),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
