@@ -9,6 +9,7 @@ import damage
 import driver
 import facades
 import keeping
+import keyspaces
 import moving
 import mutants
 import routing
@@ -26,6 +27,7 @@ LISTS = [
     ("driver", "node", routing.ROUTING, True),
     ("driver", "node", turns.TURNS, True),
     ("driver", "node", keeping.KEEPING, True),
+    ("driver", "node", keyspaces.KEYSPACES, True),
     ("driver", "node", damage.DAMAGE, True),
     ("driver", "node", telling.TELLING, True),
     ("driver", "node", slices.SLICES, True),

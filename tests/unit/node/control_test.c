@@ -24,6 +24,19 @@ static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **stat
     assert_int_not_equal(node->quotas, quotas);
 }
 
+/* Leaders of partitions look at their quotas again (quota.h). */
+static void a_record_of_a_keyspace_may_be_one_of_quotas(void **state)
+{
+    (void)state;
+    control_watch(node);
+    turn();
+    uint32_t quotas = node->quotas;
+    uint8_t key[MAP_KEY_BYTES_MAX];
+    size_t n = map_key_write((struct map_key){ MAP_RECORD_KEYSPACE, 16 }, key);
+    node->engine_config.system_changed(node, span_of(key, n), (struct span){ 0 });
+    assert_int_not_equal(node->quotas, quotas);
+}
+
 static void a_level_that_is_not_known_ends_the_node(void **state)
 {
     (void)state;
@@ -253,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_map_is_built_anew_when_the_state_came_from_elsewhere),
+        CASE(a_record_of_a_keyspace_may_be_one_of_quotas),
         CASE(a_level_that_is_not_known_ends_the_node),
         CASE(one_change_at_a_time_and_the_others_in_order),
         CASE(who_goes_by_the_map_waits_until_it_rests),

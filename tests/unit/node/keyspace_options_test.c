@@ -153,6 +153,7 @@ static const struct {
     { "STRATEGY raft MAXMEMORY lots",
       "ERR MAXMEMORY is a number of bytes such as 100mb, or 0 for none, not 'lots'" },
     { "STRATEGY raft MAXMEMORY 9223372036854775808", "ERR MAXMEMORY is a number of bytes" },
+    { "STRATEGY raft MAXMEMORY 9007199254740993kb", "ERR MAXMEMORY is a number of bytes" },
     { "STRATEGY raft MAXMEMORY -1", "ERR MAXMEMORY is a number of bytes" },
     { "STRATEGY raft MAXMEMORY 9223372036854775807gb", "ERR MAXMEMORY is a number of bytes" },
     { "STRATEGY raft MAXOPS -1",

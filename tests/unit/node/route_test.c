@@ -93,7 +93,7 @@ static const struct command_spec *parse(const char *line, struct span *argv, uin
 
 static struct selected in(const char *keyspace)
 {
-    struct selected selected;
+    struct selected selected = { .db = 9 }; /* whatever it was */
     struct reply reply;
     reply_init(&reply, 2);
     assert_true(route_select(&node, span_of(keyspace, strlen(keyspace)), &selected, &reply));
@@ -287,6 +287,19 @@ static void test_select_takes_numbers_ids_and_names_U45(void **state)
     assert_not_selected("-1", "-ERR DB index is out of range\r\n");
     assert_not_selected("016", "-ERR value is not an integer or out of range\r\n");
     assert_not_selected("nope", "-ERR value is not an integer or out of range\r\n");
+    assert_not_selected("Cart", "-ERR value is not an integer or out of range\r\n");
+    assert_int_equal(in("cart").db, 0); /* it has one database */
+    assert_int_equal(in("16").db, 0);
+    assert_int_equal(in("default").db, 0);
+    create(65535, "last", "", 11, 1);
+    assert_int_equal(in("65535").keyspace, 65535);
+    assert_not_selected("65536", "-ERR DB index is out of range\r\n");
+    assert_not_selected("131071", "-ERR DB index is out of range\r\n"); /* not 65535 */
+    struct map_keyspace k = *map_keyspace(node.map, 65535);
+    k.state = KEYSPACE_DROPPING;
+    put_keyspace(node.map, &k);
+    assert_not_selected("65535", "-ERR DB index is out of range\r\n");
+    assert_not_selected("last", "-ERR value is not an integer or out of range\r\n");
     assert_not_selected("4294967312", "-ERR value is out of range, value must between -2147483648 "
                                       "and 2147483647\r\n");
 }
