@@ -129,8 +129,14 @@ int admin_main(int argc, char **argv)
     }
     const struct action *a = find(argc - first, argv + first, &taken);
     if (a == NULL) {
-        fprintf(stderr, "quorate admin: %s; see quorate admin --help\n",
-                first == argc ? "an action is missing" : "there is no such action");
+        const char *second = first + 1 < argc ? argv[first + 1] : "";
+        if (first == argc) {
+            fprintf(stderr, "quorate admin: an action is missing");
+        } else {
+            fprintf(stderr, "quorate admin: there is no action '%s%s%s'", argv[first],
+                    *second != 0 ? " " : "", second);
+        }
+        fprintf(stderr, "; see quorate admin --help\n");
         return EXIT_USAGE;
     }
     int rest = argc - first - (int)taken;

@@ -36,6 +36,8 @@ static const struct help helps[] = {
       "these make or find a node:\n"
       "\n"
       "  --bootstrap       make the data directory; without it an empty one is refused\n"
+      "  --join H:P...     make it as a node that a cluster, asked at these ports, takes in\n"
+      "  --observer        with --join: as one that never votes\n"
       "  --dir PATH        the data directory\n"
       "  --port PORT       where clients connect (6379)\n"
       "  --bind ADDRESS... where it listens (127.0.0.1); numeric\n"
@@ -44,6 +46,10 @@ static const struct help helps[] = {
       "  --member N A P    member N has address A and client port P; once for every member\n"
       "  --cluster-id ID, --cluster-secret S\n"
       "                    the same for every member\n"
+      "  --cluster-port P  where clients that know Redis Cluster connect; none unless set\n"
+      "  --cluster-keyspace K\n"
+      "                    the keyspace, by name or id, that they find there (0)\n"
+      "  --sentinel-port P where clients that ask sentinels connect; none unless set\n"
       "\n"
       "Exit code: 0 after an orderly stop, 1 when the node could not start or had to stop.\n" },
     { "up",
@@ -60,7 +66,8 @@ static const struct help helps[] = {
       "figures\n"
       "                    are on these + 300\n"
       "  --no-restart      leave a dead node dead\n"
-      "  -- OPTION...      the rest is passed to every quorate server\n"
+      "  -- OPTION...      the rest is passed to every quorate server, such as\n"
+      "                    -- --cluster-keyspace users\n"
       "\n"
       "Exit code: 0 after Ctrl-C or SIGTERM, 1 when a node could not be started.\n" },
     { "status",

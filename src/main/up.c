@@ -261,7 +261,7 @@ static void on_report(struct up *up, struct up_child *child)
         say("clients that follow the leader by themselves: cluster nodes at port %u, sentinels of "
             "mymaster at port %u",
             port + UP_CLUSTER_OFFSET, port + UP_SENTINEL_OFFSET);
-        say("all of it on one screen: quorate status -p %u --watch", port);
+        say("all of it on one screen: %s status -p %u --watch", program_invocation_name, port);
         up->announced = true;
     }
 }

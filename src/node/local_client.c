@@ -3,6 +3,7 @@
 
 #include "base/number.h"
 #include "cluster/map.h"
+#include "node/redirect.h"
 #include "node/subscribe.h"
 
 #include <stdio.h>
@@ -146,8 +147,11 @@ void local_cmd_CLIENT_NO_TOUCH(struct client *client, const struct span *argv, u
 #define CLIENT_LINE_BYTES ((size_t)2048)
 
 /* One line of CLIENT LIST, with its line end. */
-static void client_line(const struct client *client, char *out, size_t cap)
+static void client_line(struct client *client, char *out, size_t cap)
 {
+    if (client->listener == LISTENER_CLUSTER) {
+        (void)redirect_keyspace(client); /* it may have asked nothing yet */
+    }
     const struct command_spec *last = client->last_command;
     qr_time now = io_now(client->node->io);
     size_t used = client->input_n - client->input_at;
@@ -216,16 +220,16 @@ static bool read_type(struct span word, enum client_type *out, struct reply *rep
 }
 
 /* The clients are in order of id, but a list of ids may name them in any. */
-static const struct client *by_id(const struct node *node, uint64_t id)
+static struct client *by_id(const struct node *node, uint64_t id)
 {
-    const struct client *client = node->clients;
+    struct client *client = node->clients;
     while (client != NULL && client->id != id) {
         client = client->next;
     }
     return client;
 }
 
-static void add_line(struct reply *lines, const struct client *client)
+static void add_line(struct reply *lines, struct client *client)
 {
     char *line = (char *)reply_reserve(lines, CLIENT_LINE_BYTES);
     client_line(client, line, CLIENT_LINE_BYTES);
@@ -241,7 +245,7 @@ static bool list_ids(const struct node *node, const struct span *ids, uint32_t c
             reply_error(reply, "ERR Invalid client ID");
             return false;
         }
-        const struct client *client = by_id(node, (uint64_t)id);
+        struct client *client = by_id(node, (uint64_t)id);
         if (client != NULL) {
             add_line(lines, client);
         }
@@ -267,7 +271,7 @@ void local_cmd_CLIENT_LIST(struct client *client, const struct span *argv, uint3
         ok = false;
     }
     if (ok && type == CLIENT_NORMAL) {
-        for (const struct client *c = client->node->clients; c != NULL; c = c->next) {
+        for (struct client *c = client->node->clients; c != NULL; c = c->next) {
             if (!c->closing) {
                 add_line(&lines, c);
             }

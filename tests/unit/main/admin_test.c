@@ -150,10 +150,10 @@ static void test_bad_usage_says_nothing_to_the_server(void **state)
         const char *words, *why;
     } rows[] = {
         { "", "an action is missing" },
-        { "frob", "there is no such action" },
-        { "keyspace", "there is no such action" },
-        { "keyspace frob", "there is no such action" },
-        { "keyspaces list", "there is no such action" },
+        { "frob", "there is no action 'frob'; see quorate admin --help" },
+        { "keyspace", "there is no action 'keyspace'; see" },
+        { "keyspace frob", "there is no action 'keyspace frob'; see" },
+        { "keyspaces list", "there is no action 'keyspaces list'; see" },
         { "keyspace create", "'keyspace create' wants more" },
         { "keyspace alter a MAXOPS", "'keyspace alter' wants more" },
         { "keyspace drop", "'keyspace drop' wants more" },

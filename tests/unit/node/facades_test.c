@@ -446,6 +446,8 @@ static void test_moved_by_slot(void **state)
     for (uint32_t i = 0; i < 4; i++) {
         others[i].hint = (struct leader_hint){ .term = 1, .leader = (node_index)(i % 2) };
     }
+    CHECK_HAS("client info", " db=16 ");
+    CHECK_HAS("client info", " ks=orders");
     REDIRECTED("get a", "-MOVED 15495 127.0.0.1:7102\r\n"); /* partition 3 */
     REDIRECTED("get foo", "");                              /* 12182: partition 2 */
     others[2].hint.leader = 1;
