@@ -86,7 +86,7 @@ void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span he
         uint32_t group = wire_get_u32(&r);
         last_term = wire_get_u64(&r);
         last_leader = wire_get_u8(&r);
-        told_to[group] |= to == NODE_NONE ? 0xe : (uint16_t)(1u << to);
+        told_to[group] = (uint16_t)(told_to[group] | (to == NODE_NONE ? 0xe : 1u << to));
     }
 }
 
