@@ -71,6 +71,19 @@ static void test_a_pin_ends_with_the_reads_U25(void **state)
     assert_false(source_holds_old_file(source(), 1));
 }
 
+/* One of few places for files that go out (transfers.h) is not kept for who is away. */
+static void test_nobody_waits_for_who_has_gone(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    want(1);
+    turn_all(QR_MILLISECOND);
+    assert_false(source_is_idle(source()));
+    source_peer_down(source(), 1);
+    turn_all(QR_MILLISECOND);
+    assert_true(source_is_idle(source()));
+}
+
 /* Who has installed it and follows behind keeps the log until it has caught up. */
 static void test_a_pin_goes_with_who_follows_behind_it_L8(void **state)
 {
@@ -363,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_two_followers_share_one_open_file_28),
         TEST(test_a_pin_ends_with_the_reads_U25),
+        TEST(test_nobody_waits_for_who_has_gone),
         TEST(test_a_pin_goes_with_who_follows_behind_it_L8),
         TEST(test_a_pin_is_of_who_needs_most_L8),
         TEST(test_who_repairs_itself_and_has_all_needs_no_place_U25),

@@ -207,6 +207,22 @@ static void test_what_a_replica_had_that_goes_is_asked_elsewhere(void **state)
     assert_string_equal(world->peers.forwarded, "1:b ");
 }
 
+/* A node is drained under load: what its clients have asked the leader for is answered by that. */
+static void test_what_a_leader_was_asked_for_does_not_go_with_the_own_replica(void **state)
+{
+    (void)state;
+    led_by(0, 1);
+    to(0, "set", "a");
+    to(0, "get", "b");
+    router_replica_gone(world->node.router, &world->more[0]);
+    world->more[0].replica = NULL;
+    assert_heard("");
+    answer_from(1, 0, STATUS_OK, "+OK\r\n");
+    answer_from(1, 1, STATUS_OK, "$1\r\nv\r\n");
+    assert_heard("+OK\r\n$1\r\nv\r\n");
+    assert_string_equal(world->peers.forwarded, "1:a 1:b ");
+}
+
 /* --- Strands -------------------------------------------------------------------------------- */
 
 static void test_strands_are_kept_while_needed_and_what_has_written_is_known(void **state)
@@ -401,6 +417,7 @@ int main(void)
         TRACKS_TEST(test_each_partition_has_its_own_replica),
         TRACKS_TEST(test_what_a_dropped_partition_had_is_answered),
         TRACKS_TEST(test_what_a_replica_had_that_goes_is_asked_elsewhere),
+        TRACKS_TEST(test_what_a_leader_was_asked_for_does_not_go_with_the_own_replica),
         TRACKS_TEST(test_strands_are_kept_while_needed_and_what_has_written_is_known),
         TRACKS_TEST(test_a_relay_is_given_back_and_what_it_refused_stays_refused_T2),
         TRACKS_TEST(test_an_unknown_group_is_refused_with_all_of_its_epoch_T2),
