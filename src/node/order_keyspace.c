@@ -238,6 +238,19 @@ static bool is_not_for_zero(struct pending *p, const struct map_keyspace *k, uin
     return why != NULL;
 }
 
+/* Why figures that were asked for did not all come; empty: they did. */
+static void why_not_known(struct node *node, const struct pending *p, const struct map_keyspace *k,
+                          const struct keyspace_use *use, char *out, size_t cap)
+{
+    out[0] = 0;
+    if (use->partitions < k->partitions) {
+        (void)snprintf(out, cap, "%u of its %u partitions have no leader",
+                       k->partitions - use->partitions, k->partitions);
+    } else if (!reports_answered(node, p->slot)) {
+        (void)snprintf(out, cap, "a node does not answer");
+    }
+}
+
 /* A quota below what is in use, by figures that were asked for since the order came, would refuse
  * everything from the first moment on; refuses, or asks for them. `raised`: there was a lower one.
  */
@@ -255,14 +268,15 @@ static bool is_below_use(struct node *node, struct pending *p, const struct map_
     reports_use(node, k->id, &use);
     uint64_t share = k->maxmemory / k->partitions;
     if (use.bytes <= k->maxmemory && use.most_bytes <= share) {
-        bool known = use.partitions == k->partitions || raised;
-        if (!known) {
+        char why[80];
+        why_not_known(node, p, k, &use, why, sizeof why);
+        bool unsure = why[0] != 0 && !raised;
+        if (unsure) {
             refuse(p,
-                   "UNSAFE how much keyspace '%s' uses is not known, for %u of its %u partitions "
-                   "have no leader, nothing was changed",
-                   k->name, k->partitions - use.partitions, k->partitions);
+                   "UNSAFE how much keyspace '%s' uses is not known, for %s, nothing was changed",
+                   k->name, why);
         }
-        return !known;
+        return unsure;
     }
     refuse(p,
            "ERR keyspace '%s' uses %llu bytes, at most %llu in one of its %u partitions, and "
@@ -319,18 +333,19 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
  * asks for them. */
 static bool is_in_use(struct node *node, struct pending *p, const struct map_keyspace *k)
 {
+    char why[80];
     struct keyspace_use use;
     if (p->slot == 0) {
         control_await_reports(node, p, k->id);
         return true;
     }
     reports_use(node, k->id, &use);
-    if (!reports_answered(node, p->slot) || use.partitions < k->partitions) {
+    why_not_known(node, p, k, &use, why, sizeof why);
+    if (why[0] != 0) {
         refuse(p,
-               "UNSAFE whether keyspace '%s' is in use is not known, for %u of its %u partitions "
-               "have no leader or a node does not answer; FORCE drops it with all that is in it, "
-               "nothing was changed",
-               k->name, k->partitions - use.partitions, k->partitions);
+               "UNSAFE whether keyspace '%s' is in use is not known, for %s; FORCE drops it with "
+               "all that is in it, nothing was changed",
+               k->name, why);
         return true;
     }
     if (use.keys == 0 && use.clients == 0 && use.uncounted) {

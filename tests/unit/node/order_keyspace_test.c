@@ -441,6 +441,10 @@ static void maxmemory_below_use_is_refused(void **state)
     accept(ALTER, "a MAXMEMORY 2000"); /* no lower than before */
     accept(ALTER, "a MAXMEMORY 0");
     refuse(ALTER, "a MAXMEMORY 1gb", "-UNSAFE how much keyspace 'a' uses is not known");
+    use.partitions = 4;
+    figures = false; /* those that are there may be old */
+    refuse(ALTER, "a MAXMEMORY 1gb",
+           "-UNSAFE how much keyspace 'a' uses is not known, for a node does not answer, nothing");
     accept(ALTER, "a MAXOPS 9"); /* no figures are wanted for that */
 }
 
@@ -465,7 +469,9 @@ static void what_is_in_use_is_dropped_by_force_only(void **state)
     refuse(DROP, "a", "-UNSAFE whether keyspace 'a' is in use is not known, for 1 of its 2 part");
     use.partitions = 2;
     figures = false;
-    refuse(DROP, "a", "-UNSAFE whether keyspace 'a' is in use is not known");
+    refuse(
+        DROP, "a",
+        "-UNSAFE whether keyspace 'a' is in use is not known, for a node does not answer; FORCE");
     refuse(DROP, "b FORCE", "-ERR there is no keyspace 'b'");
     use.keys = 5;
     accept(DROP, "a FORCE"); /* whatever is known of it */
