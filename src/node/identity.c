@@ -406,6 +406,14 @@ static bool agree(const struct config *config, struct identity *identity, char *
     return true;
 }
 
+static bool is_no_directory(const struct identity *identity, char *message, size_t cap)
+{
+    return say(message, cap,
+               "%s is not a data directory of quorate: make one with --bootstrap or, to take part "
+               "in a cluster that is there, with --join; or name the right directory with --dir",
+               identity->dir);
+}
+
 static bool lock(struct io *io, struct identity *identity, char *message, size_t cap)
 {
     char path[1100];
@@ -416,6 +424,9 @@ static bool lock(struct io *io, struct identity *identity, char *message, size_t
     }
     if (error == -EAGAIN) {
         return say(message, cap, "%s is in use by another process", identity->dir);
+    }
+    if (error == -ENOENT) {
+        return is_no_directory(identity, message, cap);
     }
     return error == 0 || say(message, cap, "%s cannot be locked: %s", path, strerror(-error));
 }
@@ -431,13 +442,8 @@ static bool open_or_make(struct io *io, const struct config *config, struct iden
         return true; /* to be asked for */
     }
     if (error == -ENOENT) {
-        return config->bootstrap
-                   ? bootstrap(io, config, identity, message, cap)
-                   : say(message, cap,
-                         "%s is not a data directory of quorate: make one with --bootstrap or, to "
-                         "take part in a cluster that is there, with --join; or name the right "
-                         "directory with --dir",
-                         identity->dir);
+        return config->bootstrap ? bootstrap(io, config, identity, message, cap)
+                                 : is_no_directory(identity, message, cap);
     }
     if (error != 0) {
         return say(message, cap, "%s cannot be opened: %s", path, strerror(-error));

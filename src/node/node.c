@@ -249,6 +249,14 @@ static bool open_state(struct node *node, struct replica_base *base, char *messa
     return error == 0;
 }
 
+/* CONFIG GET cluster-id says which cluster it is, also where the directory alone knows. */
+static void name_cluster(struct node *node)
+{
+    for (size_t i = 0; i < sizeof node->identity.cluster; i++) {
+        (void)snprintf(node->config.cluster_id + 2 * i, 3, "%02x", node->identity.cluster[i]);
+    }
+}
+
 static bool open_data(struct node *node, char *message, size_t cap)
 {
     if (!identity_open(node->io, &node->config, &node->identity, message, cap) ||
@@ -256,6 +264,7 @@ static bool open_data(struct node *node, char *message, size_t cap)
          !join_cluster(node->io, &node->config, &node->identity, node->logger, message, cap))) {
         return false;
     }
+    name_cluster(node);
     node->removed = node->identity.removed;
     alarms_init(&node->alarms, node->identity.node_id);
     quarantine_open(node->zero);

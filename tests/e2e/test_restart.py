@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from cluster import BINARY, Cluster, PATIENCE, free_ports, pipeline_again, wait_for
-from resp import Closed
+from resp import Closed, Connection, Error
 
 
 def fill(node, prefix, count, size=100):
@@ -133,6 +133,23 @@ def test_an_empty_directory_is_refused_without_bootstrap(tmp_path):
                           timeout=20 * PATIENCE, check=False)
     assert done.returncode == 1
     assert "--bootstrap" in done.stdout
+
+
+def test_a_cluster_that_was_given_no_id_says_which_it_is(tmp_path):
+    port = free_ports(1)[0]
+    with subprocess.Popen([BINARY, "server", "--dir", str(tmp_path / "d"), "--port", str(port),
+                           "--bootstrap"], stdout=subprocess.DEVNULL) as process:
+        def told():
+            try:
+                with Connection(port) as connection:
+                    return connection.call("CONFIG", "GET", "cluster-id")[1]
+            except (OSError, Closed, Error):
+                return b""  # it has just begun
+        try:
+            wait_for(lambda: len(told()) == 32, "it says its cluster's id")
+            assert int(told(), 16) != 0
+        finally:
+            process.terminate()
 
 
 def test_directories_of_others_are_refused():

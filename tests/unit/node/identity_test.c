@@ -92,6 +92,8 @@ static void test_an_empty_directory_needs_bootstrap(void **state)
     struct fixture *f = *state;
     struct identity identity;
     f->config.bootstrap = false;
+    assert_false(open_it(f, &identity)); /* nor is there any */
+    assert_non_null(strstr(f->message, "--bootstrap"));
     (void)io_mkdir(f->io, f->config.dir);
     assert_false(open_it(f, &identity));
     assert_non_null(strstr(f->message, "--bootstrap"));
