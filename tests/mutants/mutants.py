@@ -437,6 +437,8 @@ LOG = [
      "return p != NULL && batch_check(s->header.uuid, h, p) ? p : NULL;", "return p;"),
     ("generation not checked", "replay.c", "h->generation != s->header.generation ||", ""),
     ("a dropped group comes back", "replay.c", "groups_forget(&log->groups, g);", "(void)g;"),
+    ("a pin in another's place is not looked at upwards", "pins.c",
+     "if (last.offset < pins->v[i].offset) { sift_up(pins, i, last); } else {", "{"),
     ("a pin is believed though entries went", "pins.c",
      "if (offset == pin.offset) {", "if (true) {"),
     ("log offset not checked", "replay.c", "h->offset != at ||", ""),

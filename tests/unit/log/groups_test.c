@@ -162,6 +162,35 @@ static void a_crash_around_a_drop(void **state)
 
 /* --- Pins ----------------------------------------------------------------------------------- */
 
+/* A segment that is let go by the wrong one takes entries of another group with it. */
+static void the_oldest_is_on_top_whoever_goes(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(6);
+    for (uint32_t round = 0; round < 200; round++) {
+        struct groups groups = { 0 };
+        struct pins pins = { 0 };
+        for (uint32_t id = 1; id <= 60; id++) { /* as an open finds them: in any order */
+            struct group *g = groups_get(&groups, id);
+            group_append(g, 1, 1, rng_below(&rng, 1000), 1);
+            pins_add(&pins, g);
+        }
+        for (uint32_t i = 0; i < 30; i++) {
+            pins_remove(&pins, groups_find(&groups, 1 + (uint32_t)rng_below(&rng, 60)));
+        }
+        uint64_t before = 0;
+        struct group *first;
+        while ((first = pins_first(&pins)) != NULL) {
+            assert_true(group_first_offset(first) >= before);
+            before = group_first_offset(first);
+            pins_remove(&pins, first);
+        }
+        assert_int_equal(pins.count, 0);
+        pins_free(&pins);
+        groups_free(&groups);
+    }
+}
+
 /* Against a look at all groups, while they come, are trimmed and go. */
 static void the_oldest_entry_is_known(void **state)
 {
@@ -456,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_drop_lets_go_of_segments),
         cmocka_unit_test(a_log_whose_segments_are_all_restatement_comes_to_rest),
         cmocka_unit_test(a_crash_around_a_drop),
+        cmocka_unit_test(the_oldest_is_on_top_whoever_goes),
         cmocka_unit_test(the_oldest_entry_is_known),
         cmocka_unit_test(carried_entries_outlive_their_segments),
         cmocka_unit_test(what_is_left_of_carried_entries_is_found),
