@@ -14,6 +14,7 @@
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 #define EXIT_UNREACHED 3
+#define EXIT_UNWRITTEN 4 /* it was done, but what was answered could not be told */
 #define PATIENCE_MS 30000
 
 /* "keyspace create" is KEYSPACE CREATE, and so on; what follows goes to the server as it is. */
@@ -114,7 +115,7 @@ static int carry_out(const struct asking *asking, const char *const *words, size
         show_reply(&talk.reply, 0, table_width(stdout), stdout);
     }
     talk_close(&talk);
-    return fflush(stdout) == 0 ? code : EXIT_REFUSED;
+    return asking_written("admin") ? code : EXIT_UNWRITTEN;
 }
 
 int admin_main(int argc, char **argv)

@@ -81,3 +81,13 @@ int asking_parse(struct asking *a, const char *program, int timeout_ms, int argc
     (void)snprintf(a->name, sizeof a->name, "%s:%u", a->host, a->where.port);
     return i;
 }
+
+bool asking_written(const char *program)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return true;
+    }
+    fprintf(stderr, "quorate %s: standard output cannot be written: %s\n", program,
+            strerror(errno));
+    return false;
+}

@@ -14,4 +14,7 @@ struct asking {
  * wrong, and it was said to standard error. */
 int asking_parse(struct asking *asking, const char *program, int timeout_ms, int argc, char **argv);
 
+/* At the end: whether all of standard output could be written; if not, why was said. */
+bool asking_written(const char *program);
+
 #endif

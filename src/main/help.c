@@ -83,12 +83,14 @@ static const struct help helps[] = {
       "      --user U\n"
       "      --timeout S    seconds to wait for an answer (2)\n"
       "      --watch        draws it anew each second, until Ctrl-C\n"
-      "      --json         one document\n"
+      "      --json         one document; with --watch one each second, a line each\n"
       "\n"
       "A '*' marks the node that leads group 0, where the members and the keyspaces are kept.\n"
       "Empty fields are not known. In brackets at the end: what the node refused to say, and why.\n"
       "\n"
-      "Exit code: 0, 2 for bad options, 3 when the node does not answer.\n" },
+      "Exit code: 0, 2 for bad options, 3 when the node does not answer, 4 when standard output "
+      "cannot\n"
+      "be written.\n" },
     { "admin",
       "quorate admin [-h HOST] [-p PORT] [OPTION...] ACTION [WORD...]\n"
       "\n"
@@ -117,7 +119,9 @@ static const struct help helps[] = {
       "\n"
       "Exit code: 0 when it was done, 1 when the server refused, 2 for bad usage, 3 when it does "
       "not\n"
-      "answer: then it may or may not have been done.\n" },
+      "answer: then it may or may not have been done; 4 when it was done and standard output "
+      "cannot be\n"
+      "written.\n" },
     { "bench", bench_help },
     { "sim",
       "quorate sim --strategy NAME [--seed N] [--count N]\n"

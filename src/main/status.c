@@ -5,7 +5,6 @@
 #include "main/status.h"
 #include "main/table.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +16,7 @@
 
 #define EXIT_UNREACHED 3
 #define EXIT_USAGE 2
+#define EXIT_UNWRITTEN 4
 
 static void pause_ms(int ms)
 {
@@ -43,7 +43,7 @@ static int print_once(const struct asking *asking, struct status *s, struct stat
         fprintf(stderr, "quorate status: %s: %s\n", asking->name, s->error);
     }
     status_free(before);
-    return good ? 0 : EXIT_UNREACHED;
+    return !asking_written("status") ? EXIT_UNWRITTEN : good ? 0 : EXIT_UNREACHED;
 }
 
 /* Writes the screen over the last one, line by line, so that nothing flickers; what does not fit
@@ -61,32 +61,45 @@ static void redraw(const char *text)
     fputs("\033[J", stdout);
 }
 
-static int watch(const struct asking *asking, struct status *s, struct status *before)
+/* What was found, over what stands on the screen. */
+static bool draw(const struct asking *asking, const struct status *s, bool good)
 {
     char *text = NULL;
     size_t bytes = 0;
-    printf("\033[2J");
-    while (ferror(stdout) == 0) {
-        FILE *out = open_memstream(&text, &bytes);
-        bool good = out != NULL && status_gather(s, before, asking);
-        if (out == NULL) {
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL) {
+        return false;
+    }
+    if (good) {
+        status_print(s, asking->name, table_width(stdout), out);
+    } else {
+        (void)fprintf(out, "%s: %s\n", asking->name, s->error);
+    }
+    (void)fclose(out);
+    redraw(text);
+    free(text);
+    return true;
+}
+
+/* Until Ctrl-C, or until nobody reads it. */
+static int watch(const struct asking *asking, struct status *s, struct status *before)
+{
+    fputs(asking->json ? "" : "\033[2J", stdout);
+    for (;;) {
+        bool good = status_gather(s, before, asking);
+        if (asking->json) {
+            status_json(s, stdout); /* a line, also when nothing is known but why */
+        } else if (!draw(asking, s, good)) {
             return EXIT_UNREACHED;
         }
-        if (good) {
-            status_print(s, asking->name, table_width(stdout), out);
-        } else {
-            (void)fprintf(out, "%s: %s\n", asking->name, s->error);
+        if (!asking_written("status")) {
+            return EXIT_UNWRITTEN;
         }
-        (void)fclose(out);
-        redraw(text);
-        (void)fflush(stdout);
-        free(text);
         status_free(before);
         *before = *s;
         *s = (struct status){ 0 };
         pause_ms(WATCH_MS);
     }
-    return 0;
 }
 
 int status_main(int argc, char **argv)

@@ -249,6 +249,8 @@ static void take_members(struct status *s, struct talk *talk)
         if (n != NULL) {
             COPY(n->zone, field_text(t, at, "zone"));
             n->draining = is_text(field_text(t, at, "draining"), "yes");
+            int64_t lag = field_number(t, at, "lag"); /* the leader's word, whoever is asked */
+            n->lag = lag > n->lag ? lag : n->lag;
         }
     }
 }

@@ -177,6 +177,61 @@ def test_watch_draws_over_itself(three):
     assert max(map(len, lines)) <= 60 and len(lines) == 8  # it never scrolls
 
 
+def test_documents_come_each_second_also_when_nobody_answers():
+    with Cluster(1) as cluster:
+        node = cluster.nodes[0]
+        process = subprocess.Popen([BINARY, "status", "-p", str(node.port), "--watch", "--json"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   preexec_fn=die_with_parent)
+        try:
+            for _ in range(2):
+                assert json.loads(process.stdout.readline())["asked"] == 1
+            node.kill()
+            wait_for(lambda: "refused" in json.loads(process.stdout.readline()).get("error", ""),
+                     "it says that nobody answers")
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_watch_says_who_does_not_answer_and_goes_on():
+    with Cluster(1) as cluster:
+        node = cluster.nodes[0]
+        process = subprocess.Popen([BINARY, "status", "-p", str(node.port), "--watch"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   preexec_fn=die_with_parent)
+
+        def screen():
+            said = b""
+            while not said.endswith(b"\x1b[J"):
+                said += os.read(process.stdout.fileno(), 65536)
+            return said.decode()
+        try:
+            assert "as node 1 sees it" in screen()
+            node.kill()
+            wait_for(lambda: f"127.0.0.1:{node.port}: Connection refused\x1b[K" in screen(),
+                     "it says that nobody answers")
+            node.start()
+            wait_for(lambda: "as node 1 sees it" in screen(), "it goes on", 15)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "--json"), ("status", "--watch"),
+                                   ("status", "--watch", "--json"), ("admin", "member", "list")])
+def test_what_cannot_be_written_is_no_success(three, words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([BINARY, words[0], "-p", str(three.nodes[0].port), *words[1:]],
+                              check=False, timeout=20 * PATIENCE, stdin=subprocess.DEVNULL,
+                              stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 4
+    assert done.stderr.decode() == (f"quorate {words[0]}: standard output cannot be written: "
+                                    "No space left on device\n")
+
+
 # --- admin --------------------------------------------------------------------------------------
 
 

@@ -101,6 +101,9 @@ static void test_whom_it_asks(void **state)
     setenv("REDISCLI_AUTH", "of the environment", 1);
     assert_int_equal(admin("-p 7002 member list"), 0);
     assert_string_equal(played_where.password, "of the environment");
+    assert_int_equal(admin("-p 7002 -a pw member list"), 0);
+    assert_string_equal(played_where.password, "pw"); /* what is said counts more */
+    assert_int_equal(admin("-p 7002 member list"), 0);
     assert_string_equal(played_where.host, "127.0.0.1");
     assert_null(played_where.user);
     assert_int_equal(played_where.timeout_ms, 30000);

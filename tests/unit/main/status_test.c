@@ -306,6 +306,90 @@ static void test_alarms(void **state)
          "\"since\": 1699999990000, \"until\": 0, \"text\": \"1 GB left\"}, ");
 }
 
+/* A list of so many elements, each of which ends with its number. */
+static char *list_of(int count, const char *head, const char *element, const char *tail)
+{
+    char *list = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&list, &size);
+    (void)fputs(head, out);
+    for (int i = 0; i < count; i++) {
+        (void)fprintf(out, "%s%d ] ", element, i);
+    }
+    (void)fputs(tail, out);
+    (void)fclose(out);
+    return list;
+}
+
+static uint32_t count_of(const char *whole, const char *part)
+{
+    uint32_t count = 0;
+    for (const char *at = strstr(whole, part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+/* What is not named is counted, and said to be more. */
+static void test_more_alarms_and_partitions_than_are_named(void **state)
+{
+    (void)state;
+    char *exact = list_of(STATUS_LISTED_MAX, "[ ", "[ alarm odd node 3 id ", "]");
+    char *more = list_of(STATUS_LISTED_MAX + 1, "[ ", "[ alarm odd node 3 id ", "]");
+    char *sick =
+        list_of(STATUS_LISTED_MAX + 1, "[ maxmemory 0 maxops 0 placement [ ",
+                "[ group 2 slots 0-0 nodes 1,2,3 leader 3 state settled partition ", "] ]");
+    answer("ALARM LIST", exact);
+    SAYS(look(true, SCREEN), "\nalarms: 20\n");
+    assert_int_equal(count_of(text, "\nodd "), STATUS_LISTED_MAX);
+    answer("ALARM LIST", more);
+    answer("KEYSPACE INFO users", sick);
+    never("REBALANCE STATUS");
+    answer("INFO everything", INFO_1("0", "10.0", TIME_1));
+    SAYS(look(true, SCREEN), "\nalarms: 21, the oldest of them\n");
+    assert_int_equal(count_of(text, "\nodd "), STATUS_LISTED_MAX);
+    SAYS(text, "no leader 22, replica away 22, moving 0\nthe first of them:\nkeyspace ");
+    assert_int_equal(count_of(text, "\nusers  "), STATUS_LISTED_MAX - 1); /* and keyspace 0 */
+    SAYS(look(true, DOCUMENT), "\"alarm_count\": 21, ");
+    assert_int_equal(count_of(text, "\"alarm\": \"odd\""), STATUS_LISTED_MAX);
+    free(exact);
+    free(more);
+    free(sick);
+}
+
+/* All are up and led: that one moves is to be seen all the same. */
+static void test_moves_alone(void **state)
+{
+    (void)state;
+    answer("INFO everything",
+           "#quorate_version:0.1.0\r\nraft_node_id:1\r\nraft_leader_id:1\r\nlease_held:1\r\n"
+           "raft_member0:id=1,addr=a,port=1,role=voter,state=self\r\n");
+    answer("KEYSPACE INFO users",
+           "[ maxmemory 0 maxops 0 placement [ "
+           "[ partition 0 group 2 slots 0-4095 nodes 1 leader 1 state moving ] ] ]");
+    SAYS(look(true, SCREEN), "partitions of 5: no leader 0, replica away 0, moving 1\n");
+}
+
+/* One that is asked and does not lead hears from the leader how far the others are behind. */
+static void test_the_leaders_word_of_lag(void **state)
+{
+    (void)state;
+    answer("MEMBER LIST", "[ [ id 1 lag 0 ] [ id 2 lag 17 ] [ id 3 lag -1 ] ]");
+    SAYS(look(true, DOCUMENT), "\"leaders\": 2, \"lag\": 17, ");
+    SAYS(text, "\"leaders\": 0, \"lag\": 1234, ");
+}
+
+/* Not by how it begins: member 10 is not member 1. */
+static void test_a_row_is_found_by_its_whole_name(void **state)
+{
+    (void)state;
+    answer("INFO everything",
+           "#quorate_version:0.1.0\r\nraft_node_id:1\r\nraft_leader_id:1\r\nlease_held:1\r\n"
+           "used_cpu_sys_children:50\r\nraft_member0:id=1,addr=a,port=1,role=voter,state=self\r\n"
+           "raft_member10:id=11,addr=b,port=1,role=voter,state=away\r\n");
+    SAYS(look(true, SCREEN), "cluster abcdef01: 2 nodes, ");
+}
+
 /* A drain moves too, and what it leaves has to be told. */
 static void test_moves_without_a_rebalance(void **state)
 {
@@ -353,6 +437,7 @@ static void test_without_a_leader(void **state)
     SAYS(look(true, DOCUMENT), "\"leader\": 0, \"term\": 7, ");
     SAYS(text, "\"leader_serves\": false");
     SAYS(text, "\"moves\": {}, ");
+    SAYS(text, "\"maxmemory\": 0, \"maxops\": 0}, {"); /* and no figures are made up */
 }
 
 /* --- What cannot be had ----------------------------------------------------------------------- */
@@ -372,6 +457,38 @@ static void test_what_is_refused_is_noted_and_the_rest_is_shown(void **state)
     SAYS(look(true, DOCUMENT),
          "\"moves\": {}, \"notes\": [\"ALARM LIST: ERR no alarms today\", \"KEYSPACE "
          "INFO users: LOADING it begins\", \"REBALANCE STATUS: it hung up\"]}\n");
+}
+
+/* One refusal of figures is the same for all; one of a placement is of that keyspace alone. */
+static void test_how_many_refusals_are_noted(void **state)
+{
+    (void)state;
+    answer("KEYSPACE STATS default", "-CLUSTERDOWN nobody leads");
+    answer("KEYSPACE STATS users", "-CLUSTERDOWN nobody leads");
+    answer("KEYSPACE LIST", "[ [ id 0 name default partitions 1 ] [ id 17 name gone partitions 1 ] "
+                            "[ id 16 name users partitions 4 ] ]");
+    row_of("KEYSPACE STATS default")[0] =
+        (struct played){ 7001, "KEYSPACE STATS default", "-CLUSTERDOWN nobody leads" };
+    row_of("CONFIG GET cluster-id")[0] =
+        (struct played){ 7001, "KEYSPACE INFO gone", "-ERR no keyspace 'gone'" };
+    never("KEYSPACE STATS users");
+    rows[ARRAY_COUNT(healthy) - 2] = (struct played){ 7001, "CONFIG GET cluster-id", "[ ]" };
+    const char *found = look(true, SCREEN);
+    SAYS(found, "(KEYSPACE INFO gone: ERR no keyspace 'gone')\n");
+    SAYS(found, "\nusers             3      5  12288-16383  1,3,4       1  replicas away\n");
+    assert_int_equal(count_of(found, "nobody leads"), 1);
+}
+
+/* On a screen of 120 columns. */
+static void test_long_refusals_are_cut(void **state)
+{
+    (void)state;
+    char refusal[220] = "-ERR ";
+    memset(refusal + 5, 'x', 200);
+    answer("ALARM LIST", refusal);
+    const char *note = strstr(look(true, SCREEN), "(ALARM LIST: ERR xxx");
+    assert_non_null(note);
+    assert_int_equal(strcspn(note, "\n"), 120);
 }
 
 static void test_who_cannot_be_asked(void **state)
@@ -445,9 +562,15 @@ int main(void)
         TEST(test_nothing_is_the_matter),
         TEST(test_a_node_on_its_way_out),
         TEST(test_alarms),
+        TEST(test_more_alarms_and_partitions_than_are_named),
+        TEST(test_moves_alone),
+        TEST(test_the_leaders_word_of_lag),
+        TEST(test_a_row_is_found_by_its_whole_name),
         TEST(test_moves_without_a_rebalance),
         TEST(test_without_a_leader),
         TEST(test_what_is_refused_is_noted_and_the_rest_is_shown),
+        TEST(test_how_many_refusals_are_noted),
+        TEST(test_long_refusals_are_cut),
         TEST(test_who_cannot_be_asked),
         TEST(test_how_the_others_are_asked),
         TEST(test_the_command),
