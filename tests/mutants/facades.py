@@ -1,6 +1,6 @@
 """Bugs in what stock clients are shown (src/node: cluster-port, sentinel-port), in the form of
 driver.py: fields and forms of the views, epochs, who is shown as what, and each message of a
-sentinel."""
+sentinel. And in what operators are shown (src/main: status, admin)."""
 
 FACADES = [
     ("cluster: one slot is a range", "unit/node/facades", "local_cluster.c",
@@ -93,4 +93,56 @@ FACADES = [
     ("sentinel: a channel is a pattern", "unit/node/sentinels", "subscribe.c",
      "s->v[i].pattern == pattern && s->v[i].n == name.n",
      "(s->v[i].pattern == pattern || true) && s->v[i].n == name.n"),
+]
+
+STATUS = [
+    ("status: an alarm that is listed does not count", "unit/main/status", "status_gather.c",
+     "if (i >= STATUS_LISTED_MAX) { break; }", "if (i + 1 >= STATUS_LISTED_MAX) { break; }"),
+    ("status: the first refusal ends the keyspaces", "unit/main/status", "status_gather.c",
+     "if (k->id == 0 || !ask(s, talk, line)) { continue; }",
+     "if (k->id == 0) { continue; } if (!ask(s, talk, line)) { break; }"),
+    ("status: figures are asked for on and on", "unit/main/status", "status_gather.c",
+     "if (!ask(s, talk, line)) { return; } k->counted = true;",
+     "if (!ask(s, talk, line)) { continue; } k->counted = true;"),
+    ("status: a row by its beginning", "unit/main/status", "status_gather.c",
+     "length > n && memcmp(line, name, n) == 0 && line[n] == ':'",
+     "length > n && memcmp(line, name, n) == 0"),
+    ("status: a follower knows no lag", "unit/main/status", "status_gather.c",
+     "n->lag = lag > n->lag ? lag : n->lag;", "(void)lag;"),
+    ("status: who led last leads", "unit/main/status", "status_gather.c",
+     'bool led = node != NULL && strcmp(node->state, "up") == 0;', "bool led = node != NULL;"),
+    ("status: another node's answer", "unit/main/status", "status_gather.c",
+     'if (info_number(info, "raft_node_id") == n->id) {', "if (true) {"),
+    ("status: healthy while it moves", "unit/main/status", "status_screen.c",
+     "s->sick[SICK_NO_LEADER] + s->sick[SICK_REPLICA_AWAY] + s->sick[SICK_MOVING]",
+     "s->sick[SICK_NO_LEADER] + s->sick[SICK_REPLICA_AWAY]"),
+    ("status: there are no more alarms than these", "unit/main/status", "status_screen.c",
+     's->alarm_count > s->alarms_listed ? ", the oldest of them" : ""', '""'),
+    ("status: an alarm that is over goes on", "unit/main/status", "status_screen.c",
+     's->alarms[i].until_ms != 0 ? " (over)" : ""', '""'),
+    ("status: figures that nobody told", "unit/main/status", "status_json.c",
+     "if (k->counted) {", "if (true) {"),
+    ("status: alarms as many as are listed", "unit/main/status", "status_json.c",
+     'number(&j, "alarm_count", s->alarm_count);',
+     'number(&j, "alarm_count", s->alarms_listed);'),
+    ("status: watch ends with the node",
+     "e2e/status::test_watch_says_who_does_not_answer_and_goes_on", "status.c",
+     "} else if (!draw(asking, s, good)) {", "} else if (!draw(asking, s, good) || !good) {"),
+    ("status: watch knows no documents",
+     "e2e/status::test_documents_come_each_second_also_when_nobody_answers", "status.c",
+     "if (asking->json) { status_json(s, stdout); /* a line, also when nothing is known but why */ "
+     "} else if", "if"),
+    ("status: what cannot be written is well",
+     "e2e/status::test_what_cannot_be_written_is_no_success", "status.c",
+     'return !asking_written("status") ? EXIT_UNWRITTEN : good', "return good"),
+    ("admin: a refusal is well", "unit/main/admin", "admin.c",
+     "code = EXIT_REFUSED; } else if", "code = 0; } else if"),
+    ("admin: who is not there is well", "unit/main/admin", "admin.c",
+     "code = EXIT_UNREACHED;", "code = 0;"),
+    ("admin: what cannot be written is well",
+     "e2e/status::test_what_cannot_be_written_is_no_success", "admin.c",
+     'asking_written("admin") ? code : EXIT_UNWRITTEN', 'asking_written("admin") ? code : code'),
+    ("admin: the environment's password counts more", "unit/main/admin", "asking.c",
+     "a->where.password = value;",
+     "if (a->where.password == NULL) { a->where.password = value; }"),
 ]

@@ -33,6 +33,7 @@ LISTS = [
     ("driver", "node", slices.SLICES, True),
     ("driver", "node", moving.MOVING, True),
     ("driver", "node", facades.FACADES, True),
+    ("driver", "main", facades.STATUS, True),
 ]
 
 
