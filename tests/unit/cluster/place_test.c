@@ -1,137 +1,8 @@
 /* Placement over random clusters: different nodes, zones first, even numbers, no move without need
  * (PL1-PL5; O10, O12, U45). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "place_world.h"
 
-#include <cmocka.h>
-
-#include "base/alloc.h"
 #include "base/rng.h"
-#include "cluster/place.h"
-#include "cluster/records.h"
-#include "protocol/quorum.h"
-#include "tests/unit/cluster/put_records.h"
-
-struct cluster {
-    struct map *map;
-    struct place_nodes nodes;
-    uint32_t next_group, next_keyspace;
-};
-
-static void put_in_zone(struct cluster *c, node_index i, const char *zone, bool draining)
-{
-    struct map_node node = { .id = i + 1u, .draining = draining };
-    (void)snprintf(node.zone, sizeof node.zone, "%s", zone);
-    put_node(c->map, i, &node);
-}
-
-static struct cluster cluster_of(uint32_t nodes)
-{
-    struct cluster c = { .map = map_new(), .next_group = GROUP_FIRST, .next_keyspace = 16 };
-    c.nodes.members = (uint16_t)((1u << nodes) - 1);
-    c.nodes.live = c.nodes.members;
-    return c;
-}
-
-static enum place_status create(struct cluster *c, uint32_t replicas, uint32_t partitions)
-{
-    enum place_status status = place_check(c->map, &c->nodes, replicas, partitions);
-    if (status != PLACE_OK) {
-        return status;
-    }
-    struct placement *placed = qr_alloc(partitions * sizeof *placed);
-    place_found(c->map, &c->nodes, replicas, c->next_group, partitions, placed);
-    char name[16];
-    (void)snprintf(name, sizeof name, "k%u", (unsigned)c->next_keyspace);
-    struct map_keyspace k = a_keyspace(c->next_keyspace++, name, "", c->next_group, partitions);
-    k.replicas = (uint8_t)replicas;
-    put_keyspace(c->map, &k);
-    for (uint32_t i = 0; i < partitions; i++) {
-        struct map_partition p =
-            map_found(&k, i, c->next_group + i, placed[i].nodes, placed[i].leads);
-        assert_true((p.wish & node_bit(p.prefers)) != 0);
-        put_partition(c->map, &p);
-    }
-    c->next_group += partitions;
-    free(placed);
-    return PLACE_OK;
-}
-
-struct figures {
-    uint32_t load[MEMBERS_MAX], leads[MEMBERS_MAX];
-    uint32_t replicas, crowded;
-};
-
-static uint32_t zone_of(const struct cluster *c, node_index i)
-{
-    const char *zone = map_node(c->map, i)->zone;
-    return zone[0] == 0 ? 1000u + i : (uint32_t)zone[strlen(zone) - 1];
-}
-
-static struct figures count(const struct cluster *c)
-{
-    struct figures f = { .replicas = 0 };
-    const struct map_partition *p = map_partition_after(c->map, 0);
-    for (; p != NULL; p = map_partition_after(c->map, p->group)) {
-        bool crowded = false;
-        for (node_index i = 0; i < MEMBERS_MAX; i++) {
-            bool holds = (p->wish >> i & 1) != 0;
-            f.load[i] += holds;
-            f.leads[i] += p->prefers == i;
-            f.replicas += holds;
-            for (node_index k = 0; k < i; k++) {
-                crowded =
-                    crowded || (holds && (p->wish >> k & 1) != 0 && zone_of(c, i) == zone_of(c, k));
-            }
-        }
-        assert_true((p->wish >> p->prefers & 1) != 0);
-        f.crowded += crowded;
-    }
-    return f;
-}
-
-/* The widest difference among a set of nodes. */
-static uint32_t spread(const uint32_t *v, uint16_t set)
-{
-    uint32_t least = UINT32_MAX;
-    uint32_t most = 0;
-    for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
-        uint32_t n = v[set_first(rest)];
-        least = n < least ? n : least;
-        most = n > most ? n : most;
-    }
-    return most - least;
-}
-
-/* Carries out a plan, as far as it may be, and settles it; how many records that took. */
-static uint32_t carry_out(struct cluster *c, bool balancing, uint32_t moves, uint32_t *moved)
-{
-    struct place_plan plan;
-    place_plan(c->map, &c->nodes, balancing, &plan);
-    struct map_partition *due = qr_alloc((plan.count + 1) * sizeof *due);
-    uint32_t n = place_due(c->map, &c->nodes, &plan, moves, due, plan.count);
-    for (uint32_t i = 0; i < n; i++) {
-        *moved += due[i].epoch > due[i].settled;
-        map_settle(&due[i]);
-        put_partition(c->map, &due[i]);
-    }
-    free(due);
-    place_plan_free(&plan);
-    return n;
-}
-
-static uint32_t carry_out_all(struct cluster *c, bool balancing)
-{
-    uint32_t moved = 0;
-    for (uint32_t rounds = 0; carry_out(c, balancing, 3, &moved) > 0; rounds++) {
-        assert_true(rounds < 5000);
-    }
-    return moved;
-}
 
 static void test_new_keyspaces_are_spread_evenly(void **state)
 {
@@ -204,45 +75,6 @@ static void test_a_crowded_zone_is_worse_than_a_full_node(void **state)
     assert_int_equal(count(&c).crowded, 0);
     assert_int_equal(count(&c).load[3], 15);
     map_free(c.map);
-}
-
-/* A zone that was given to a node later: what is crowded by it is moved apart, and only that. */
-static void test_crowded_zones_are_parted_when_asked(void **state)
-{
-    (void)state;
-    struct cluster c = cluster_of(6);
-    assert_int_equal(create(&c, 3, 40), PLACE_OK);
-    for (node_index i = 0; i < 6; i++) {
-        put_in_zone(&c, i, i < 2 ? "a" : i < 4 ? "b" : "c", false);
-    }
-    uint32_t crowded = count(&c).crowded;
-    assert_true(crowded > 0);
-    assert_int_equal(carry_out_all(&c, false), 0); /* not unless it is ordered */
-    uint32_t moved = carry_out_all(&c, true);
-    struct figures f = count(&c);
-    assert_int_equal(f.crowded, 0);
-    assert_true(moved >= crowded);
-    assert_true(moved <= crowded + 12); /* evenness again */
-    map_free(c.map);
-}
-
-/* A node that came takes its share and nothing else moves: the least there is to do. */
-static void test_a_new_node_takes_its_share(void **state)
-{
-    (void)state;
-    for (uint32_t n = 3; n < MEMBERS_MAX; n++) {
-        struct cluster c = cluster_of(n);
-        assert_int_equal(create(&c, 3, 60), PLACE_OK);
-        c.nodes.members = c.nodes.live = (uint16_t)((1u << (n + 1)) - 1);
-        assert_int_equal(carry_out_all(&c, false), 0);
-        uint32_t moved = carry_out_all(&c, true);
-        struct figures f = count(&c);
-        assert_true(spread(f.load, c.nodes.members) <= 1);
-        assert_true(spread(f.leads, c.nodes.members) <= 1);
-        assert_int_equal(moved, f.load[n]);
-        assert_int_equal(carry_out_all(&c, true), 0);
-        map_free(c.map);
-    }
 }
 
 static void test_a_drained_node_is_left_by_all(void **state)
@@ -578,8 +410,6 @@ int main(void)
         cmocka_unit_test(test_zones_come_first),
         cmocka_unit_test(test_without_a_zone_each_is_its_own),
         cmocka_unit_test(test_a_crowded_zone_is_worse_than_a_full_node),
-        cmocka_unit_test(test_crowded_zones_are_parted_when_asked),
-        cmocka_unit_test(test_a_new_node_takes_its_share),
         cmocka_unit_test(test_a_drained_node_is_left_by_all),
         cmocka_unit_test(test_with_nowhere_to_go_replicas_stay),
         cmocka_unit_test(test_what_is_short_of_nodes_is_stuck),
