@@ -148,6 +148,12 @@ MOVING = [
      "(void)log_group_state(node->log, 0, &group);"),
     ("retention: the age of group 0's log lets another's go", "unit/node/keeper", "keeper.c",
      "log_slot_over_age(node->log, partition->group, age)", "log_slot_over_age(node->log, 0, age)"),
+    ("source: an offer has no time", "unit/node/snapshot_source", "snapshot_source.c",
+     "|| s->follower[i].offered > before;", "|| (before == 0 && s->follower[i].offered > before);"),
+    ("relays: who asks the wrong one is not told", "unit/node/tracks", "router_relay.c",
+     "leaders_tell(p->node, relay->peer, relay->partition);", ";"),
+    ("holding: a replica that loads is given orders", "unit/node/holding", "holding.c",
+     "if (!p->loading) { *outlook =", "if (true) { *outlook ="),
     ("transfers: one hears of a connection that is lost", "unit/node/transfers", "transfers.c",
      "snapshot_peer(t->v[i], peer, up);", "snapshot_peer(t->v[0], peer, up);"),
 ]

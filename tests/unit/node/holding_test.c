@@ -240,7 +240,12 @@ static void test_a_leader_changes_the_members_and_tells_when_it_is_done(void **s
     (void)turns(1);
     wish(5, 7);
     struct outlook *o = leading(5);
+    partition_of_group(&world.node, 5)->loading = true; /* what it says of itself is of before */
     (void)turns(1);
+    assert_int_equal(world.changes, 0);
+    partition_of_group(&world.node, 5)->loading = false;
+    holding_disturb(partition_of_group(&world.node, 5));
+    later();
     assert_int_equal(world.changes, 1);
     assert_int_equal(world.change.learners, 4);
     assert_int_equal(world.change_epoch, 2);

@@ -30,6 +30,7 @@ struct peers {
     uint32_t count;
     uint64_t piece_bytes;
     uint32_t piece_count;
+    uint32_t told;     /* words about who leads */
     char replies[256]; /* "<id>:<status> " to the peer that forwarded */
     struct reply reply;
 };

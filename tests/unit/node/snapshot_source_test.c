@@ -76,9 +76,12 @@ static void test_nobody_waits_for_who_has_gone(void **state)
 {
     (void)state;
     take_checkpoint(SLOT, BYTES, 'a');
+    qr_time before = io_now(world->node[SOURCE].io);
     want(1);
     turn_all(QR_MILLISECOND);
     assert_false(source_is_idle(source()));
+    assert_false(source_is_unused(source(), before - 1)); /* an offer has its time */
+    assert_true(source_is_unused(source(), before + QR_MILLISECOND));
     source_peer_down(source(), 1);
     turn_all(QR_MILLISECOND);
     assert_true(source_is_idle(source()));

@@ -272,6 +272,19 @@ static void test_a_relay_is_given_back_and_what_it_refused_stays_refused_T2(void
     assert_string_equal(world->peers.replies, "1:1 2:1 ");
 }
 
+static void test_who_asks_the_wrong_one_is_told_who_leads_once_an_epoch(void **state)
+{
+    (void)state;
+    world->now += QR_SECOND;
+    led_by(0, 1);
+    world->replicas[0].outlook.term = 4;
+    relay(GROUP_FIRST, 40, 1, "a");
+    relay(GROUP_FIRST, 41, 1, "b");
+    assert_int_equal(world->peers.told, 1);
+    relay(GROUP_FIRST, 42, 2, "c");
+    assert_int_equal(world->peers.told, 2);
+}
+
 static void test_an_unknown_group_is_refused_with_all_of_its_epoch_T2(void **state)
 {
     (void)state;
@@ -420,6 +433,7 @@ int main(void)
         TRACKS_TEST(test_what_a_leader_was_asked_for_does_not_go_with_the_own_replica),
         TRACKS_TEST(test_strands_are_kept_while_needed_and_what_has_written_is_known),
         TRACKS_TEST(test_a_relay_is_given_back_and_what_it_refused_stays_refused_T2),
+        TRACKS_TEST(test_who_asks_the_wrong_one_is_told_who_leads_once_an_epoch),
         TRACKS_TEST(test_an_unknown_group_is_refused_with_all_of_its_epoch_T2),
         TRACKS_TEST(test_a_relay_is_of_one_partition_and_one_peer),
         TRACKS_TEST(test_without_a_replica_hints_are_followed_by_term),
