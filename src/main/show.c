@@ -31,31 +31,82 @@ static bool is_map(const struct tree *t, uint32_t item)
     return true;
 }
 
-/* Whether all elements are maps with the names of the first, and no arrays in them. */
-static bool is_table(const struct tree *t, uint32_t item)
+/* Whether two maps have the same names in the same order. */
+static bool same_names(const struct tree *t, uint32_t one, uint32_t other)
 {
-    uint32_t length = tree_length(t, item);
-    uint32_t first = item + 1;
-    for (uint32_t at = first, i = 0; i < length; i++, at = behind(t, at)) {
-        if (!is_map(t, at) || tree_length(t, at) != tree_length(t, first) ||
-            tree_length(t, at) / 2 > TABLE_COLUMNS_MAX) {
+    uint32_t length = tree_length(t, one);
+    if (!is_map(t, one) || !is_map(t, other) || tree_length(t, other) != length) {
+        return false;
+    }
+    uint32_t name = one + 1, like = other + 1;
+    for (uint32_t k = length / 2; k > 0; k--) {
+        struct span a = tree_text(t, name), b = tree_text(t, like);
+        if (a.n != b.n || memcmp(a.p, b.p, a.n) != 0) {
             return false;
         }
-        uint32_t name = at + 1, other = first + 1;
-        for (uint32_t k = tree_length(t, at) / 2; k > 0; k--) {
-            struct span a = tree_text(t, name), b = tree_text(t, other);
-            if (a.n != b.n || memcmp(a.p, b.p, a.n) != 0) {
-                return false;
-            }
-            uint32_t value = behind(t, name);
-            if (tree_type(t, value) == '*' || t->items[name].type == '*') {
-                return false;
-            }
-            name = behind(t, value);
-            other = behind(t, behind(t, other));
+        name = behind(t, behind(t, name));
+        like = behind(t, behind(t, like));
+    }
+    return true;
+}
+
+/* How many values of a map stand before the first that is an array. */
+static uint32_t plain_values(const struct tree *t, uint32_t item)
+{
+    uint32_t value = behind(t, item + 1), n = 0;
+    while (n < tree_length(t, item) / 2 && tree_type(t, value) != '*') {
+        value = behind(t, behind(t, value));
+        n++;
+    }
+    return n;
+}
+
+/* Whether all elements are maps with the names of the first, and arrays only from that value on. */
+static bool is_rows(const struct tree *t, uint32_t item, uint32_t plain)
+{
+    uint32_t at = item + 1;
+    for (uint32_t i = 0; i < tree_length(t, item); i++, at = behind(t, at)) {
+        if (!same_names(t, at, item + 1) || plain_values(t, at) != plain) {
+            return false;
         }
     }
-    return length > 0;
+    return tree_length(t, item) > 0 && plain <= TABLE_COLUMNS_MAX;
+}
+
+/* Whether it can be a table: nothing in it but rows of values. */
+static bool is_table(const struct tree *t, uint32_t item)
+{
+    return tree_length(t, item) > 0 && is_rows(t, item, tree_length(t, item + 1) / 2);
+}
+
+/* The value of the last name. */
+static uint32_t last_value(const struct tree *t, uint32_t item)
+{
+    uint32_t value = behind(t, item + 1);
+    for (uint32_t k = tree_length(t, item) / 2; k > 1; k--) {
+        value = behind(t, behind(t, value));
+    }
+    return value;
+}
+
+/* Rows whose last value is a table, or empty, of the same names in all of them: one table can hold
+ * both. Its first row is where an inner one begins; 0: it is something else. */
+static uint32_t inner_row(const struct tree *t, uint32_t item)
+{
+    uint32_t plain = tree_length(t, item) > 0 ? tree_length(t, item + 1) / 2 : 0;
+    uint32_t first = 0, at = item + 1;
+    if (plain < 2 || !is_rows(t, item, plain - 1)) {
+        return 0;
+    }
+    for (uint32_t i = tree_length(t, item); i > 0; i--, at = behind(t, at)) {
+        uint32_t inner = last_value(t, at);
+        bool empty = tree_length(t, inner) == 0;
+        first = first == 0 && !empty ? inner + 1 : first;
+        if (!empty && (!is_table(t, inner) || !same_names(t, inner + 1, first))) {
+            return 0;
+        }
+    }
+    return first != 0 && plain + tree_length(t, first) / 2 <= TABLE_COLUMNS_MAX ? first : 0;
 }
 
 static void put_value(const struct tree *t, uint32_t item, struct table *table)
@@ -77,27 +128,70 @@ static void print_records(const struct table *table, FILE *out)
     }
 }
 
-static void show_table(const struct tree *t, uint32_t item, uint32_t width, FILE *out)
+struct titles {
+    char text[TABLE_COLUMNS_MAX][33];
+    const char *all[TABLE_COLUMNS_MAX];
+    uint32_t count;
+};
+
+/* The names of the first `count` values of a row are titles. */
+static void add_titles(const struct tree *t, uint32_t row, uint32_t count, struct titles *out)
 {
-    char names[TABLE_COLUMNS_MAX][33];
-    const char *titles[TABLE_COLUMNS_MAX];
-    struct table table;
-    uint32_t columns = tree_length(t, item + 1) / 2;
-    uint32_t at = item + 2;
-    for (uint32_t c = 0; c < columns; c++, at = behind(t, behind(t, at))) {
+    uint32_t at = row + 1;
+    for (; count > 0; count--, at = behind(t, behind(t, at))) {
         struct span name = tree_text(t, at);
         bool number = tree_type(t, behind(t, at)) == ':';
-        (void)snprintf(names[c], sizeof names[c], "%s%.*s", number ? ">" : "",
+        (void)snprintf(out->text[out->count], sizeof out->text[0], "%s%.*s", number ? ">" : "",
                        (int)min_u64(name.n, 30), (const char *)name.p);
-        titles[c] = names[c];
+        out->all[out->count] = out->text[out->count];
+        out->count++;
     }
-    table_begin(&table, titles, columns);
+}
+
+static void put_row(const struct tree *t, uint32_t row, uint32_t count, struct table *table)
+{
+    uint32_t name = row + 1;
+    for (; count > 0; count--, name = behind(t, behind(t, name))) {
+        put_value(t, behind(t, name), table);
+    }
+}
+
+/* A row for each inner row, and one where there is none. */
+static void put_joined(const struct tree *t, uint32_t row, uint32_t plain, uint32_t more,
+                       struct table *table)
+{
+    uint32_t inner = last_value(t, row), at = inner + 1;
+    for (uint32_t i = 0; i < tree_length(t, inner); i++, at = behind(t, at)) {
+        put_row(t, row, plain, table);
+        put_row(t, at, more, table);
+    }
+    if (tree_length(t, inner) == 0) {
+        put_row(t, row, plain, table);
+        for (uint32_t i = 0; i < more; i++) {
+            table_put(table, "%s", "");
+        }
+    }
+}
+
+/* `inner`: a row of the tables that stand last in each row; 0: none does. */
+static void show_table(const struct tree *t, uint32_t item, uint32_t inner, uint32_t width,
+                       FILE *out)
+{
+    struct titles titles = { .count = 0 };
+    struct table table;
+    uint32_t plain = tree_length(t, item + 1) / 2 - (inner != 0);
+    uint32_t more = inner != 0 ? tree_length(t, inner) / 2 : 0;
+    add_titles(t, item + 1, plain, &titles);
+    if (inner != 0) {
+        add_titles(t, inner, more, &titles);
+    }
+    table_begin(&table, titles.all, titles.count);
     uint32_t row = item + 1;
     for (uint32_t i = tree_length(t, item); i > 0; i--, row = behind(t, row)) {
-        uint32_t name = row + 1;
-        for (uint32_t c = 0; c < columns; c++) {
-            put_value(t, behind(t, name), &table);
-            name = behind(t, behind(t, name));
+        if (inner != 0) {
+            put_joined(t, row, plain, more, &table);
+        } else {
+            put_row(t, row, plain, &table);
         }
     }
     if (table_fits(&table, width)) {
@@ -161,7 +255,9 @@ void show_reply(const struct tree *t, uint32_t item, uint32_t width, FILE *out)
     } else if (tree_length(t, item) == 0) {
         (void)fputs("none\n", out);
     } else if (is_table(t, item)) {
-        show_table(t, item, width, out);
+        show_table(t, item, 0, width, out);
+    } else if (inner_row(t, item) != 0) {
+        show_table(t, item, inner_row(t, item), width, out);
     } else if (is_map(t, item)) {
         show_map(t, item, width, out);
     } else {

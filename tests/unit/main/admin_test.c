@@ -128,6 +128,34 @@ static void test_tables_and_documents(void **state)
     assert_string_equal(out, "under way       0\nrate            5\n");
 }
 
+/* KEYSPACE LAG: the replicas of each partition, a row for each. */
+static void test_a_table_within_each_row_becomes_rows(void **state)
+{
+    (void)state;
+    static const struct played answers[] = {
+        { 6379, "KEYSPACE LAG a",
+          "[ [ partition 0 leader 1 replicas [ [ node 2 lag 0 ] [ node 3 lag 12 ] ] ] "
+          "[ partition 1 leader 0 replicas [ ] ] "
+          "[ partition 2 leader 3 replicas [ [ node 1 lag 4 ] ] ] ]" },
+        { 6379, "KEYSPACE LAG b", "[ [ partition 0 replicas [ ] ] ]" },
+        { 6379, "KEYSPACE LAG c",
+          "[ [ partition 0 replicas [ [ node 2 lag 0 ] ] ] "
+          "[ partition 1 replicas [ [ node 2 age 0 ] ] ] ]" },
+        { 0 }
+    };
+    played = answers;
+    assert_int_equal(admin("keyspace lag a"), 0);
+    assert_string_equal(out, "partition  leader  node  lag\n"
+                             "        0       1     2    0\n"
+                             "        0       1     3   12\n"
+                             "        1       0\n"
+                             "        2       3     1    4\n");
+    assert_int_equal(admin("keyspace lag b"), 0);
+    assert_string_equal(out, "partition       0\nreplicas        none\n");
+    assert_int_equal(admin("keyspace lag c"), 0); /* other names: no table for both */
+    assert_non_null(strstr(out, "node  age\n"));
+}
+
 static void test_the_exit_code_tells_what_went_wrong(void **state)
 {
     (void)state;
@@ -209,6 +237,7 @@ int main(void)
         TEST(test_each_action_says_its_command),
         TEST(test_whom_it_asks),
         TEST(test_tables_and_documents),
+        TEST(test_a_table_within_each_row_becomes_rows),
         TEST(test_the_exit_code_tells_what_went_wrong),
         TEST(test_bad_usage_says_nothing_to_the_server),
         TEST(test_too_many_words),
