@@ -110,6 +110,8 @@ KEYSPACES = [
      "k.replicas = replicas_now(node->map, &k);", "(void)replicas_now;"),
     ("explain: the partition that has most", TOLD, "local_keyspace.c",
      "least = n < least ? n : least;", "least = n > least ? n : least;"),
+    ("quota: a share where there is one partition", "unit/node/quota", "quota.c",
+     "if (k->partitions > 1) {", "if (k->partitions > 0) {"),
     ("quota: its record is no news", "unit/node/control", "control.c",
      "node->quotas += key.p[0] == MAP_RECORD_KEYSPACE ? 1 : 0;", ""),
     ("quota: large arguments have no bytes", "unit/node/router_quota", "router.c",

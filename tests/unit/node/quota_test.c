@@ -149,6 +149,23 @@ static void memory_is_a_share_and_counts_what_is_under_way(void **state)
     assert_int_equal(partition.quota.refused, 1);
 }
 
+/* Where there is one partition there are no shares to speak of. */
+static void the_quota_of_one_partition_is_told_without_a_share(void **state)
+{
+    struct map_keyspace k = *map_keyspace(node.map, 0);
+    (void)state;
+    k.maxmemory = 1000;
+    put_keyspace(node.map, &k);
+    partition.group = 0;
+    node.quotas++;
+    memory = 990;
+    assert_false(quota_refuses(&partition, set, 10));
+    assert_true(quota_refuses(&partition, set, 11));
+    assert_string_equal(refusal(set, 11),
+                        "-QUOTA MAXMEMORY of keyspace 'default' is 1000: 990 bytes are in use and "
+                        "11 more were to come, the command was not applied");
+}
+
 static uint32_t take(uint32_t tries)
 {
     uint32_t done = 0;
@@ -214,6 +231,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_a_quota_nothing_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(memory_is_a_share_and_counts_what_is_under_way, begin, end),
+        cmocka_unit_test_setup_teardown(the_quota_of_one_partition_is_told_without_a_share, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(commands_are_a_second_at_once_and_then_a_pace, begin, end),
         cmocka_unit_test_setup_teardown(asking_often_takes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(waiting_and_orders_are_not_counted, begin, end),
