@@ -405,8 +405,7 @@ void replica_forget(struct replica *r, struct pending *p)
     } else if (p->state == PENDING_LOADING) {
         blobs_forget(r, p);
     } else if (p->state == PENDING_BLOCKED) {
-        pendings_remove(&r->blocked, p);
-        r->node->blocked--;
+        replica_forget_wait(r, p);
     } else if (p->state == PENDING_ORDERED) {
         pendings_remove(&r->orders, p);
     } else if (p->state == PENDING_PROPOSED) {

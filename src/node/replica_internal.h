@@ -249,5 +249,6 @@ void pace_end_partition(struct replica *r);
 /* Serves reads that met a due key, and WAITs whose members are there. */
 void replica_serve_due(struct replica *r);
 void replica_serve_blocked(struct replica *r);
+void replica_forget_wait(struct replica *r, struct pending *p); /* it waits no more */
 
 #endif

@@ -18,6 +18,12 @@ void replica_wait(struct replica *r, struct pending *p)
     partition_wake(r->partition);
 }
 
+void replica_forget_wait(struct replica *r, struct pending *p)
+{
+    pendings_remove(&r->blocked, p);
+    r->node->blocked--;
+}
+
 static uint32_t members_holding(const struct replica *r, qr_slot slot)
 {
     uint32_t holding = 0;

@@ -47,30 +47,6 @@ static struct table *table_of(const struct store *store, uint8_t db)
     return store->tables[db];
 }
 
-static void charge(struct store *store, uint64_t bytes)
-{
-    store->memory += bytes;
-    *store->all_memory += bytes;
-}
-
-static void refund(struct store *store, uint64_t bytes)
-{
-    store->memory -= bytes;
-    *store->all_memory -= bytes;
-}
-
-static uint64_t own_memory(const struct table *table)
-{
-    return table->memory + due_memory(&table->due);
-}
-
-/* What the table itself came to before something was done to it. */
-static void settle(struct store *store, const struct table *table, uint64_t before)
-{
-    refund(store, before);
-    charge(store, own_memory(table));
-}
-
 /* One that an item may be added to. */
 static struct table *own_table(struct store *store, uint8_t db)
 {

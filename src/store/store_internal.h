@@ -67,6 +67,31 @@ static inline bool has_table(const struct store *store, uint8_t db)
     return store->tables[db] != table_none();
 }
 
+/* The account: of this store, and of all that share the sum. */
+static inline void charge(struct store *store, uint64_t bytes)
+{
+    store->memory += bytes;
+    *store->all_memory += bytes;
+}
+
+static inline void refund(struct store *store, uint64_t bytes)
+{
+    store->memory -= bytes;
+    *store->all_memory -= bytes;
+}
+
+static inline uint64_t own_memory(const struct table *table)
+{
+    return table->memory + due_memory(&table->due);
+}
+
+/* Something was done to the table, which came to so much before. */
+static inline void settle(struct store *store, const struct table *table, uint64_t before)
+{
+    refund(store, before);
+    charge(store, own_memory(table));
+}
+
 /* A table that belongs to no database any more is freed in slices, once no walk wants it. */
 void store_discard_table(struct store *store, struct table *table);
 
