@@ -287,6 +287,8 @@ RAFT = [
      "|| m->sent < r->past[from].probed_since) {", ") {"),
     ("forget: who lost what it had acknowledged still counts for it", "forget.c",
      "} else if (m->sent > r->past[from].probed_since) {", "} else if (false) {"),
+    ("forget: who lost and does not know it is left with its snapshot", "forget.c",
+     "if (p->mode == PEER_SNAPSHOT && installed) {", "(void)installed; if (false) {"),
     ("forget: an old refusal is taken for a loss", "forget.c",
      "} else if (m->sent > r->past[from].probed_since) {", "} else {"),
     ("forget: a refusal that was overtaken is taken for a loss", "replicate.c",

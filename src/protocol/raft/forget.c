@@ -245,8 +245,8 @@ void raft_on_forgetful_reject(struct raft *r, struct effects *out, node_index fr
 }
 
 /* V6: an answer of one that does not know that it is taken for forgetful, or one from before. It
- * gets its barrier, and is asked again when it has answered a heartbeat or got further: if every
- * answer were a reason, two that have nothing to say would not stop. */
+ * gets its barrier, and is asked again when it has answered a heartbeat, got further or installed a
+ * snapshot: if every answer were a reason, two that have nothing to say would not stop. */
 static void doubt(struct raft *r, struct effects *out, node_index from, qr_slot match)
 {
     struct peer *p = &r->peer[from];
@@ -254,7 +254,13 @@ static void doubt(struct raft *r, struct effects *out, node_index from, qr_slot 
         make_barrier(r, out);
     }
     bool further = match == 0 || (match >= p->next && match <= r->trail.last_slot);
-    if (p->mode == PEER_PROBE && further) {
+    bool installed = match > 0 && match >= r->trail.base_slot && match <= r->trail.last_slot;
+    if (p->mode == PEER_SNAPSHOT && installed) {
+        p->mode = PEER_PROBE; /* by the log from here on, and no entry counts before its barrier */
+        p->next = match + 1;
+        p->probed = false;
+        raft_replicate(r, out, from);
+    } else if (p->mode == PEER_PROBE && further) {
         p->next = max_u64(p->next, match + 1);
         p->probed = false;
         raft_replicate(r, out, from);
