@@ -108,7 +108,7 @@ static const struct help helps[] = {
       "  member promote|demote|set ...       see docs/membership.md\n"
       "  rebalance [DRYRUN|STATUS|CANCEL] [RATE n]\n"
       "                                      spreads replicas and leaders evenly\n"
-      "  failover [TO HOST PORT]             another node is to lead group 0\n"
+      "  failover [TO ID | TO HOST PORT]     another node is to lead group 0\n"
       "  upgrade status|finalize             the level of the cluster (docs/upgrade.md)\n"
       "  alarm list                          what needs a look\n"
       "  alarm ack ID|ALL                    it has had one\n"

@@ -118,10 +118,11 @@ bool redirect(struct client *client, const struct command_spec *spec, const stru
         return true;
     }
     if (redirect_keyspace(client) == REDIRECT_NO_KEYSPACE) {
-        reply_errorf(reply,
-                     "CLUSTERDOWN this port is for keyspace '%s', which is not there, the command "
-                     "was not applied",
-                     client->node->config.cluster_keyspace);
+        reply_errorf(
+            reply,
+            "CLUSTERDOWN this port is for keyspace '%s', which is not there or, right after "
+            "a start, not known yet, the command was not applied",
+            client->node->config.cluster_keyspace);
         return true;
     }
     if (!slot_of(spec, argv, argc, &slot)) {
