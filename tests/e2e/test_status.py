@@ -205,7 +205,9 @@ def test_watch_says_who_does_not_answer_and_goes_on():
         def screen():
             said = b""
             while not said.endswith(b"\x1b[J"):
-                said += os.read(process.stdout.fileno(), 65536)
+                part = os.read(process.stdout.fileno(), 65536)
+                assert part, "it ended"
+                said += part
             return said.decode()
         try:
             assert "as node 1 sees it" in screen()

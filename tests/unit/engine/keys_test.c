@@ -302,6 +302,36 @@ static void test_memory_usage(void **state)
     assert_true(h->reply.p[1] != '0');
 }
 
+/* Slot 5474 is that of {user}, 12182 that of foo. */
+static void test_keys_of_a_slot(void **state)
+{
+    struct harness *h = *state;
+    expect(h, "MSET {user}.a 1 {user}.b 2 foo 3", "+OK|");
+    expect(h, "SET {user}.c 1 PX 100", "+OK|");
+    expect(h, "CLUSTER COUNTKEYSINSLOT 5474", ":3|");
+    expect(h, "CLUSTER GETKEYSINSLOT 12182 9", "*1|$3|foo|");
+    expect(h, "CLUSTER GETKEYSINSLOT 12182 0", "*0|");
+    at_ms(h, 100);
+    expect(h, "SET foo 4", "+OK|"); /* log time has come: what is due is there no more */
+    expect(h, "CLUSTER COUNTKEYSINSLOT 5474", ":2|");
+    expect(h, "DEL {user}.b", ":1|");
+    expect(h, "CLUSTER GETKEYSINSLOT 5474 9", "*1|$8|{user}.a|");
+    expect(h, "SET {user}.b 2", "+OK|");
+    struct span one[] = { SPAN_LITERAL("CLUSTER"), SPAN_LITERAL("GETKEYSINSLOT"),
+                          SPAN_LITERAL("5474"), SPAN_LITERAL("1") };
+    run_command(h, one, ARRAY_COUNT(one));
+    assert_memory_equal(h->reply.p, "*1\r\n$8\r\n{user}.", 15);
+    h->db = 1;
+    expect(h, "CLUSTER COUNTKEYSINSLOT 5474", ":0|");
+    expect(h, "CLUSTER COUNTKEYSINSLOT 16383", ":0|");
+    expect(h, "CLUSTER COUNTKEYSINSLOT 16384", "-ERR Invalid slot|");
+    expect(h, "CLUSTER COUNTKEYSINSLOT -1", "-ERR Invalid slot|");
+    expect(h, "CLUSTER COUNTKEYSINSLOT x", "-ERR value is not an integer or out of range|");
+    expect(h, "CLUSTER GETKEYSINSLOT 16384 1", "-ERR Invalid slot|");
+    expect(h, "CLUSTER GETKEYSINSLOT 1 x", "-ERR value is not an integer or out of range|");
+    expect(h, "CLUSTER GETKEYSINSLOT 1 -1", "-ERR Invalid slot or number of keys|");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_scan_while_changing, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_long_replies, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_memory_usage, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_keys_of_a_slot, harness_setup, harness_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
