@@ -491,6 +491,8 @@ DRIVER = [
      "client_unsent(c) > SIZE_MAX - 1) {"),
     ("sentinel: a node that was removed shows itself as the master", "unit/node/sentinels",
      "sentinel.c", "if (node->removed || keyspace == NULL) {", "if (keyspace == NULL) {"),
+    ("facades: who hangs counts as up", "unit/node/facades", "../cluster/beats.h",
+     "b->looked - b->heard[node] >= time;", "b->looked - b->heard[node] >= 1000 * time;"),
     ("sentinel: two masters of one name", "unit/node/sentinels", "sentinel.c",
      "at == NULL || hidden == NULL || hidden->id == 0 ||",
      "at == NULL || hidden == NULL || true ||"),
