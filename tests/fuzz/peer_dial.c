@@ -34,7 +34,7 @@ bool peer_world_dial(struct world *w, struct io_stream *wire[LANES], uint32_t id
     strcpy(claim.address, "127.0.0.1");
     claim.client_port = 7001;
     for (uint8_t lane = 0; lane < LANES; lane++) {
-        struct greeting g = { .version = WIRE_VERSION,
+        struct greeting g = { .version = w->speaks != 0 ? w->speaks : WIRE_VERSION,
                               .oldest = WIRE_VERSION_OLDEST,
                               .from = id,
                               .to = me->node_id,

@@ -45,6 +45,7 @@ struct world {
     struct io_stream stream[STREAMS_MAX];
     void (*on_accept)(void *context, struct io_stream *stream);
     void *accept_context;
+    uint16_t speaks; /* who dials, version of the wire; 0: as this one */
     struct told told;
     bool up[MEMBERS_MAX]; /* as the replica was told */
     uint64_t chance;

@@ -5,6 +5,7 @@ import os
 import re
 
 import cluster
+import contact
 import damage
 import driver
 import facades
@@ -24,6 +25,7 @@ LISTS = [
     ("fuzz", "", mutants.FUZZ, False),
     ("cluster", "cluster", cluster.CLUSTER, True),
     ("driver", "node", driver.DRIVER, True),
+    ("driver", "node", contact.CONTACT, True),
     ("driver", "node", routing.ROUTING, True),
     ("driver", "node", turns.TURNS, True),
     ("driver", "node", keeping.KEEPING, True),

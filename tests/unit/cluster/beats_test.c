@@ -71,6 +71,32 @@ static void test_a_node_that_stood_still_accuses_nobody(void **state)
     assert_int_equal(pass(&b, 9275 * MS, 9325 * MS), 4); /* and then it counts */
 }
 
+/* What was heard since it woke is no older, and no younger, than it is. */
+static void test_who_falls_silent_behind_a_stop_is_missed_as_soon_as_ever(void **state)
+{
+    (void)state;
+    struct beats b = three(1000 * MS);
+    uint16_t to, up;
+    beats_heard(&b, 1, 9000 * MS);
+    (void)beats_turn(&b, 9000 * MS, &to, &up);
+    assert_int_equal(pass(&b, 9025 * MS, 9299 * MS), 6);
+    assert_int_equal(pass(&b, 9300 * MS, 9300 * MS), 4);
+}
+
+/* B2: a busy loop that looks a little late has run all the time. */
+static void test_a_busy_node_notices_silence_in_time(void **state)
+{
+    (void)state;
+    struct beats b = three(1000 * MS);
+    uint16_t to, up = 0;
+    for (qr_time now = 1045 * MS; now <= 1315 * MS; now += 45 * MS) {
+        assert_int_equal(up & 4, up != 0 ? 4 : 0);
+        beats_heard(&b, 2, now);
+        (void)beats_turn(&b, now, &to, &up);
+    }
+    assert_int_equal(up, 4);
+}
+
 static void test_a_closed_connection_is_away_at_once(void **state)
 {
     (void)state;
@@ -99,6 +125,8 @@ static void test_an_older_node_is_up_while_it_is_connected(void **state)
     beats_lost(&b, 3);
     (void)beats_turn(&b, 3000 * MS, &to, &up);
     assert_int_equal(up, 0);
+    beats_connected(&b, 1, false, 3000 * MS); /* it went back to its version before */
+    assert_int_equal(pass(&b, 3025 * MS, 4000 * MS), 6);
 }
 
 int main(void)
@@ -107,6 +135,8 @@ int main(void)
         cmocka_unit_test(test_who_is_silent_for_an_election_time_out_is_away),
         cmocka_unit_test(test_a_beat_goes_where_nothing_else_went),
         cmocka_unit_test(test_a_node_that_stood_still_accuses_nobody),
+        cmocka_unit_test(test_who_falls_silent_behind_a_stop_is_missed_as_soon_as_ever),
+        cmocka_unit_test(test_a_busy_node_notices_silence_in_time),
         cmocka_unit_test(test_a_closed_connection_is_away_at_once),
         cmocka_unit_test(test_an_older_node_is_up_while_it_is_connected),
     };

@@ -366,6 +366,24 @@ static void test_who_prefers_calls_and_else_the_first_that_is_up(void **state)
     assert_int_equal(follow_caller(&p, node_bit(3)), NODE_NONE); /* holds none */
     p.prefers = NODE_NONE;
     assert_int_equal(follow_caller(&p, ALL), 0);
+    map_wish(&p, node_bit(3), NODE_NONE); /* those that are to go are its voters still */
+    assert_int_equal(follow_caller(&p, ALL), 0);
+}
+
+/* F9: whoever is wished for no more is not brought up any further. */
+static void test_a_later_wish_takes_the_learners_of_the_one_before(void **state)
+{
+    (void)state;
+    struct map_partition p = partition(7);
+    map_wish(&p, 3 | node_bit(3), NODE_NONE);
+    map_wish(&p, 3 | node_bit(4), NODE_NONE);
+    struct map *map = map_of(&p, GROUP + 1);
+    struct outlook o = leader_of((struct membership){ .voters = 7, .learners = node_bit(3) });
+    struct follow_action a = lead(map, &o, 0, 2);
+    assert_int_equal(a.kind, FOLLOW_CHANGE_MEMBERS);
+    assert_int_equal(a.members.voters, 7);
+    assert_int_equal(a.members.learners, node_bit(4));
+    map_free(map);
 }
 
 int main(void)
@@ -384,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_only_what_serves_the_epoch_is_reported),
         cmocka_unit_test(test_who_prefers_to_lead_gets_it_when_it_can),
         cmocka_unit_test(test_who_prefers_calls_and_else_the_first_that_is_up),
+        cmocka_unit_test(test_a_later_wish_takes_the_learners_of_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,15 @@ static void test_the_leader_grants_when_it_knows_that_it_led_since(void **state)
     assert_int_equal(leases_grant(&l, 2021 * MS), 0); /* once */
     assert_int_equal(leases_gone_for(&l, HOLDER, 2020 * MS + LEASE_TIME), 0);
     assert_int_equal(leases_gone_for(&l, HOLDER, 2025 * MS + LEASE_TIME), 5 * MS);
+    r.sent = 277;
+    leases_asked(&l, HOLDER, &r, 2200 * MS);
+    r.sent = 477; /* it asks again before it has the answer: by this it holds for longer */
+    leases_asked(&l, HOLDER, &r, 2400 * MS);
+    leases_confirm(&l, 2300 * MS); /* from before the last question */
+    assert_int_equal(leases_grant(&l, 2410 * MS), 0);
+    leases_confirm(&l, 2401 * MS);
+    assert_int_equal(leases_grant(&l, 2420 * MS), 1u << HOLDER);
+    assert_int_equal(l.renewal[HOLDER].sent, 477);
 }
 
 static void test_a_new_leader_counts_from_its_own_first_commit(void **state)

@@ -217,15 +217,48 @@ static void test_a_reset_forgets_all(void **state)
     struct map *map = map_new();
     struct map_keyspace a = a_keyspace(30, "a", "a", 2, 50);
     put_all(map, &a, 7, 0);
+    put_settings(map, &(struct map_settings){ .level = 2, .next_group = 52, .balancing = true });
+    put_node(map, 3, &(struct map_node){ .id = 7, .draining = true });
     uint64_t before = map_changes(map);
     map_reset(map);
     assert_true(map_changes(map) > before);
+    assert_int_equal(map_settings(map)->level, MAP_LEVEL_FIRST);
+    assert_int_equal(map_settings(map)->next_group, GROUP_FIRST);
+    assert_false(map_settings(map)->balancing);
+    assert_int_equal(map_node(map, 3)->id, 0);
     assert_int_equal(map_partition_count(map), 1);
     assert_int_equal(map_keyspace_count(map), 1);
     assert_false(map_has_prefixes(map));
     assert_null(map_partition(map, 2));
     put_all(map, &a, 7, 0);
     assert_int_equal(map_partition_count(map), 51);
+    map_free(map);
+}
+
+/* Those who go by the map look again when it counts. */
+static void test_every_record_is_a_change(void **state)
+{
+    (void)state;
+    struct map *map = map_new();
+    struct map_keyspace k = a_keyspace(16, "k", "", 2, 2);
+    struct map_partition p = map_found(&k, 0, 2, 7, 0);
+    uint64_t seen[5];
+    seen[0] = map_changes(map);
+    put_settings(map, &(struct map_settings){ .level = 2, .next_group = 4 });
+    seen[1] = map_changes(map);
+    put_keyspace(map, &k);
+    seen[2] = map_changes(map);
+    put_partition(map, &p);
+    seen[3] = map_changes(map);
+    put_node(map, 1, &(struct map_node){ .id = 2 });
+    seen[4] = map_changes(map);
+    for (int i = 0; i < 4; i++) {
+        assert_true(seen[i + 1] > seen[i]);
+    }
+    p.index = 1; /* it has another place now, and the one before is nobody's */
+    put_partition(map, &p);
+    assert_null(map_partition_at(map, 16, 0));
+    assert_int_equal(map_partition_at(map, 16, 1)->group, 2);
     map_free(map);
 }
 
@@ -382,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_a_keyspace_that_comes_back_has_its_partitions),
         cmocka_unit_test(test_two_groups_of_one_place_come_and_go),
         cmocka_unit_test(test_a_reset_forgets_all),
+        cmocka_unit_test(test_every_record_is_a_change),
         cmocka_unit_test(test_newer_records_are_refused),
         cmocka_unit_test(test_nodes_and_settings_come_back),
         cmocka_unit_test(test_wishes_are_counted_and_settled),

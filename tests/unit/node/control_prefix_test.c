@@ -77,7 +77,14 @@ static void who_leads_no_more_gives_the_order_back_C3(void **state)
     assert_true(given_back == 1 && proposed == 0 && thawed == 1);
     assert_int_equal(given_back_with, STATUS_NOT_LEADER);
     outlook.role = ROLE_LEADER;
-    propose_prefix(order(1), "a:"); /* and what is left at the end goes with the node */
+    propose_prefix(order(1), "a:");
+    turn();
+    outlook.can_serve = false; /* it leads again, and others have written in between */
+    may_propose = true;
+    turn();
+    assert_true(given_back == 2 && proposed == 0 && thawed == 2);
+    outlook.can_serve = true;
+    propose_prefix(order(2), "a:"); /* and what is left at the end goes with the node */
     turn();
 }
 

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "cluster/records.h"
+#include "command/op.h"
 #include "node/orders.h"
+#include "tests/unit/cluster/put_records.h"
 
 static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **state)
 {
@@ -22,6 +24,41 @@ static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **stat
     assert_int_equal(map_settings(node->map)->next_group, 42);
     assert_int_equal(control_version(node), 40);
     assert_int_not_equal(node->quotas, quotas);
+    control_watch(node);
+    learn_prefix("a:");
+    assert_non_null(map_keyspace(node->map, 16));
+    version = 50; /* another one, which knows nothing of it */
+    turn();
+    assert_null(map_keyspace(node->map, 16));
+}
+
+/* R9: the level of the records and the one in this node's directory are brought together. */
+static void the_level_is_followed_when_it_differs(void **state)
+{
+    (void)state;
+    turn();
+    uint32_t before = followed;
+    turn();
+    assert_int_equal(followed, before);
+    node->identity.level = 1;
+    turn();
+    assert_int_equal(followed, before + 1);
+    node->identity.level = 3; /* a new cluster's records say less than its directories */
+    turn();
+    assert_int_equal(followed, before + 2);
+}
+
+/* ... and an entry says which of them is active, not which its leader knows. */
+static void an_entry_is_of_the_active_level(void **state)
+{
+    (void)state;
+    turn();
+    put_settings(node->map, &(struct map_settings){ .level = 1, .next_group = 2 });
+    propose(order(0), 0);
+    struct op head;
+    assert_true(op_peek(span_of(op, sizeof op), &head));
+    assert_int_equal(head.level, 1);
+    assert_int_equal(control_level_known(node), 2);
 }
 
 /* Leaders of partitions look at their quotas again (quota.h). */
@@ -260,6 +297,14 @@ static void who_waits_for_figures_is_judged_when_they_came_or_did_not(void **sta
     node->clock += 1;
     turn();
     assert_int_equal(begun_count, 2);
+    propose(begun[0], 0);
+    for (uint32_t i = 1; i < ATTEMPTS; i++) { /* and as often as any other */
+        decided(STATUS_OK, "ERR another version");
+        turn();
+        assert_int_equal(begun_count, 2 + i);
+        propose(begun[1 + i], 0);
+    }
+    assert_int_equal(clients[0].answers, 0);
 }
 
 int main(void)
@@ -267,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(the_map_is_built_anew_when_the_state_came_from_elsewhere),
         CASE(a_record_of_a_keyspace_may_be_one_of_quotas),
+        CASE(the_level_is_followed_when_it_differs),
+        CASE(an_entry_is_of_the_active_level),
         CASE(a_level_that_is_not_known_ends_the_node),
         CASE(one_change_at_a_time_and_the_others_in_order),
         CASE(who_goes_by_the_map_waits_until_it_rests),

@@ -15,14 +15,14 @@ qr_slot applied;
 bool has_room, known, led, figures;
 bool may_freeze, may_propose;
 uint64_t version;
-uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed;
+uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed, followed;
 struct pending *begun[64];
 uint32_t begun_count;
 enum qr_status given_back_with;
 struct client_side clients[CLIENTS];
 
 static struct partition zero;
-static uint8_t op[512];
+uint8_t op[512];
 
 /* --- The rest of the node -------------------------------------------------------------------- */
 
@@ -207,6 +207,7 @@ void planner_turn(struct node *n, qr_time now)
 
 void control_follow_level(struct node *n)
 {
+    followed++;
     n->identity.level = control_level(n);
 }
 
@@ -248,7 +249,7 @@ int begin(void **state)
     may_freeze = may_propose = true;
     version = 1;
     proposed = planned = given_back = uncertain = uncovered = begun_count = 0;
-    frozen = thawed = renewed = 0;
+    frozen = thawed = renewed = followed = 0;
     return 0;
 }
 

@@ -21,6 +21,8 @@ extern bool has_room, known, led, figures;
 extern bool may_freeze, may_propose; /* as the other nodes stand */
 extern uint64_t version;             /* of the state in the engine */
 extern uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed;
+extern uint32_t followed; /* the level was brought together */
+extern uint8_t op[512];   /* as proposed last */
 extern struct pending *begun[64];
 extern uint32_t begun_count;
 extern enum qr_status given_back_with;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
+#include "cluster/map.h"
 #include "node/identity.h"
 
 struct fixture {
@@ -59,6 +60,7 @@ static int teardown(void **state)
         (void)remove(path);
     }
     io_free(f->io);
+    (void)unsetenv("QUORATE_PRETEND_LEVEL");
     free(f);
     return 0;
 }
@@ -85,6 +87,28 @@ static void test_made_once_and_found_again(void **state)
     assert_int_equal(again.members[2].id, 3);
     assert_int_equal(again.members[3].id, 0);
     identity_close(&again);
+}
+
+/* R9: made with the level that new clusters have, whatever more the version knows; and a level that
+ * was seen is found again, and not gone back behind. */
+static void test_a_level_is_noted_down_for_good(void **state)
+{
+    struct fixture *f = *state;
+    struct identity identity;
+    assert_int_equal(setenv("QUORATE_PRETEND_LEVEL", "3", 1), 0);
+    assert_true(open_it(f, &identity));
+    assert_int_equal(identity.level, MAP_LEVEL_KEYSPACES);
+    assert_int_equal(identity_level(f->io, &identity, 3), 0);
+    assert_int_equal(identity_level(f->io, &identity, 2), 0); /* no way back */
+    assert_int_equal(identity.level, 3);
+    identity_close(&identity);
+    f->config.bootstrap = false;
+    assert_true(open_it(f, &identity));
+    assert_int_equal(identity.level, 3);
+    identity_close(&identity);
+    assert_int_equal(setenv("QUORATE_PRETEND_LEVEL", "2", 1), 0);
+    assert_false(open_it(f, &identity));
+    assert_non_null(strstr(f->message, "level is 3 by now, and this version knows levels up to 2"));
 }
 
 static void test_an_empty_directory_needs_bootstrap(void **state)
@@ -291,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_made_once_and_found_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_level_is_noted_down_for_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_empty_directory_needs_bootstrap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_process_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_or_cluster_is_refused, setup, teardown),

@@ -1,4 +1,5 @@
-/* On which of the two connections to a member a message goes (peers.c: lane_for). */
+/* On which of the two connections to a member a message goes (peers.c: lane_for), and whom a node
+ * speaks to at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -90,6 +91,37 @@ static void test_beside_bulk_a_heartbeat_has_its_own_lane(void **state)
     assert_int_equal(written(), DATA);
 }
 
+/* So beats go only where nothing else went (cluster/beats.h). */
+static void test_whatever_is_sent_is_as_good_as_a_beat(void **state)
+{
+    (void)state;
+    const struct beats *beats = &w->node.contact.beats;
+    for (unsigned i = 0; i < 2; i++) {
+        w->node.clock += QR_SECOND;
+        assert_true(beats->sent[OTHER] < w->node.clock);
+        say(i == 0 ? 0 : WORLD_GROUP, true, 0);
+        assert_true(beats->sent[OTHER] < w->node.clock); /* it is not under way yet */
+        (void)written();
+        assert_int_equal(beats->sent[OTHER], w->node.clock);
+    }
+}
+
+/* R9: frames of groups would say nothing to it. */
+static void test_a_version_that_does_not_know_the_level_is_not_spoken_to(void **state)
+{
+    (void)state;
+    peer_world_end(w);
+    static const uint32_t levels[] = { 1, MAP_LEVEL_KEYSPACES, MAP_LEVEL_KEYSPACES + 1 };
+    for (size_t i = 0; i < ARRAY_COUNT(levels); i++) {
+        w = peer_world_new();
+        w->speaks = WIRE_VERSION_GROUPS - 1;
+        w->node.identity.level = levels[i];
+        assert_int_equal(peer_world_dial(w, wire, 3, OTHER, 'o', 0), i == 0);
+        peer_world_end(w);
+    }
+    w = peer_world_new();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +129,9 @@ int main(void)
                                         begin, end),
         cmocka_unit_test_setup_teardown(test_group_0_has_a_lane_that_nothing_else_fills, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(test_whatever_is_sent_is_as_good_as_a_beat, begin, end),
+        cmocka_unit_test_setup_teardown(
+            test_a_version_that_does_not_know_the_level_is_not_spoken_to, begin, end),
         cmocka_unit_test_setup_teardown(test_beside_bulk_a_heartbeat_has_its_own_lane, begin, end),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -282,6 +282,20 @@ static void test_group_0_goes_ahead(void **state)
     assert_int_equal(links[0].in_at, links[0].in_n);
 }
 
+/* Of bulk too, of which no frame is whole for long (cluster/beats.h: B1). */
+static void test_whatever_comes_is_heard(void **state)
+{
+    (void)state;
+    say(FRAME_PROTOCOL, 7, 0);
+    for (size_t at = 0; at < 2; at++) {
+        now += QR_SECOND;
+        assert_true(node.contact.beats.heard[PEER] < now);
+        assert_true(bring(0, at, 1));
+        assert_int_equal(node.contact.beats.heard[PEER], now);
+    }
+    assert_int_equal(taken[0], 0);
+}
+
 /* S3 */
 static void test_a_socket_rests_when_too_much_waits(void **state)
 {
@@ -376,6 +390,7 @@ int main(void)
         TEST(test_two_connections_share_a_turn),
         TEST(test_what_is_read_first_leaves_less_to_the_others),
         TEST(test_group_0_goes_ahead),
+        TEST(test_whatever_comes_is_heard),
         TEST(test_a_socket_rests_when_too_much_waits),
         TEST(test_a_long_frame_ends_a_slice),
         TEST(test_what_makes_no_sense_closes_the_connection),

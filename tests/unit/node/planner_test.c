@@ -187,6 +187,11 @@ static void only_who_leads_and_may_writes(void **state)
     control.flight.busy = true;
     assert_int_equal(look(), 0);
     control.flight.busy = false;
+    struct map_settings s = *map_settings(node.map);
+    s.level = MAP_LEVEL_FIRST; /* whose nodes know no partitions */
+    put_settings(node.map, &s);
+    assert_int_equal(look(), 0);
+    set(0, false);
     assert_int_equal(look(), 1);
     assert_int_equal(wished_then, MOVES_MAX);
     uint32_t before = changes;
@@ -240,8 +245,13 @@ static void it_rests_until_something_changes(void **state)
     assert_true(control.planner.seen == map_changes(node.map));
     assert_int_equal(look(), 0);
     assert_int_equal(node.wake, QR_NEVER);
-    nodes = (struct place_nodes){ .members = 7, .live = 5, .gone = 2 };
+    nodes = (struct place_nodes){ .members = 7, .live = 5 };
+    while (look() > 0) {
+        assert_int_equal(wished_then, 0); /* away: others lead, and it keeps what it holds */
+    }
+    nodes.gone = 2; /* for too long */
     assert_int_equal(look(), 1);
+    assert_int_equal(wished_then, MOVES_MAX);
     assert_int_not_equal(node.wake, QR_NEVER);
 }
 

@@ -27,6 +27,17 @@ static int begin(void **state)
     return 0;
 }
 
+/* R9: what this version knows, though less is active; else FINALIZE would never see that it may. */
+static void test_the_level_that_is_known_is_told(void **state)
+{
+    (void)state;
+    struct map_settings s = *map_settings(other->node.map);
+    s.level = 1;
+    put_settings(other->node.map, &s);
+    (void)reporting_compose(&other->node, &telling, 0, &told);
+    assert_int_equal(told.level, 2);
+}
+
 static struct partition *some(uint32_t i)
 {
     return &other->partition[i];
@@ -350,6 +361,7 @@ static void test_clients_are_counted_by_keyspace_as_far_as_there_is_room(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_the_level_that_is_known_is_told),
         TEST(test_the_first_pass_tells_all_that_is_led_in_slices),
         TEST(test_only_who_was_noted_is_looked_at_and_once),
         TEST(test_a_pass_ends_though_there_are_always_news),

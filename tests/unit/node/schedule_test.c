@@ -1,228 +1,11 @@
-/* Which partitions have a turn (schedule.h: W1-W3), against a naive twin. Replicas are played: each
- * counts what it is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* Which partitions have a turn (schedule.h: W1-W3), against a naive twin, with replicas that are
+ * played. */
+#include "schedule_world.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "base/rng.h"
-#include "node/node.h"
-#include "node/peers.h"
-#include "node/quarantine.h"
-#include "node/repair.h"
 #include "node/replica.h"
-
-#define MANY 5000u
-
-/* What happened to one replica, and what it wants. */
-struct played {
-    uint32_t turns;
-    qr_time deadline;
-    uint64_t durable; /* as last told */
-    uint32_t durables;
-    bool aside; /* nothing of what waits for the log needs a turn */
-    uint32_t asides;
-    char peers[64]; /* told of them: "-3+3" */
-    node_index leader;
-    uint32_t righted;        /* it was told that the clock is right */
-    struct partition *wakes; /* its turn gives this one work */
-    bool unfinished;         /* its turn leaves work */
-    bool campaigns;          /* its deadline is one */
-};
-
-static struct node node;
-static struct partition zero;
-static struct partition part[MANY];
-static struct partition *all[MANY + 1];
-static struct played played[MANY];
-static uint32_t order[MANY * 2], ordered;
-static qr_time now, turn_takes;
-static uint32_t disturbed;
-
-/* --- The rest of the node -------------------------------------------------------------------- */
-
-qr_time io_now(struct io *io)
-{
-    (void)io;
-    return now;
-}
-
-void replica_turn(struct replica *r)
-{
-    struct played *replica = (struct played *)(void *)r;
-    struct partition *p = &part[replica - played];
-    replica->turns++;
-    order[ordered++] = (uint32_t)(replica - played);
-    now += turn_takes;
-    p->again = replica->unfinished;
-    if (replica->wakes != NULL) {
-        partition_wake(replica->wakes);
-    }
-}
-
-static bool frames_wait;
-
-bool peers_hold(const struct peers *peers)
-{
-    (void)peers;
-    return frames_wait;
-}
-
-qr_time replica_deadline(struct replica *r)
-{
-    struct played *replica = (struct played *)(void *)r;
-    bool waits = part[replica - played].campaign == CAMPAIGN_WAITS;
-    return waits ? QR_NEVER : replica->deadline;
-}
-
-bool replica_awaits_only(const struct replica *r)
-{
-    return ((const struct played *)(const void *)r)->aside;
-}
-
-void replica_durable_aside(struct replica *r, uint64_t position)
-{
-    struct played *replica = (struct played *)(void *)r;
-    struct partition *p = &part[replica - played];
-    assert_false(p->expects);
-    replica->durable = position;
-    replica->asides++;
-    if (replica->wakes == p) {
-        partition_expects(p, position + 100); /* for what was written since */
-    }
-}
-
-void replica_durable(struct replica *r, uint64_t position)
-{
-    struct played *replica = (struct played *)(void *)r;
-    replica->durable = position;
-    replica->durables++;
-}
-
-void replica_peer(struct replica *r, node_index peer, bool up)
-{
-    struct played *replica = (struct played *)(void *)r;
-    size_t n = strlen(replica->peers);
-    assert_true(n + 3 < sizeof replica->peers);
-    replica->peers[n] = up ? '+' : '-';
-    replica->peers[n + 1] = (char)('0' + peer);
-}
-
-bool replica_campaigns(struct replica *r)
-{
-    struct played *replica = (struct played *)(void *)r;
-    return replica->campaigns && replica->deadline <= now;
-}
-
-node_index replica_leader(const struct replica *r)
-{
-    return ((const struct played *)(const void *)r)->leader;
-}
-
-void replica_admin(struct replica *r, enum admin_kind kind, uint64_t argument)
-{
-    struct played *replica = (struct played *)(void *)r;
-    assert_true(kind == ADMIN_SKEWED && argument == 0);
-    replica->righted += strcmp(replica->peers + strlen(replica->peers) - 2, "-3") == 0; /* first */
-}
-
-const struct outlook *replica_seen(const struct replica *r)
-{
-    static const struct outlook follows = { .role = ROLE_FOLLOWER };
-    static const struct outlook campaigns = { .role = ROLE_CANDIDATE };
-    return replica_campaigns((struct replica *)(uintptr_t)r) ? &campaigns : &follows;
-}
-
-void repairer_peer(struct partition *p, node_index peer, bool up)
-{
-    (void)p, (void)peer, (void)up;
-}
-
-void quarantine_peer(struct partition *p, node_index peer)
-{
-    (void)p, (void)peer;
-}
-
-void partition_house(struct partition *p, qr_time at)
-{
-    (void)p, (void)at;
-}
-
-void partition_tidy(struct partition *p)
-{
-    (void)p;
-}
-
-void reporting_note(struct partition *p)
-{
-    (void)p;
-}
-
-void holding_disturb(struct partition *p)
-{
-    (void)p;
-    disturbed++;
-}
-
-/* --- A world --------------------------------------------------------------------------------- */
-
-static struct schedule *schedule(void)
-{
-    return &node.partitions.schedule;
-}
-
-/* Partitions of groups 2 and up, each with a replica that wants nothing. */
-static void partitions(uint32_t count)
-{
-    schedule_free(schedule());
-    memset(&node, 0, sizeof node);
-    memset(part, 0, sizeof part);
-    memset(played, 0, sizeof played);
-    all[0] = &zero;
-    zero.node = &node;
-    for (uint32_t i = 0; i < count; i++) {
-        part[i].node = &node;
-        part[i].group = i + 2;
-        part[i].due = QR_NEVER;
-        part[i].replica = (struct replica *)(void *)&played[i];
-        played[i].deadline = QR_NEVER;
-        all[i + 1] = &part[i];
-    }
-    campaigns_init(&node.partitions.schedule.campaigns);
-    node.partitions.all = all;
-    node.partitions.count = count + 1;
-    now = 1000;
-    turn_takes = 0;
-    ordered = disturbed = 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    schedule_free(schedule());
-    memset(&node, 0, sizeof node);
-    return 0;
-}
-
-/* One turn of the node. */
-static void turn(void)
-{
-    ordered = 0;
-    schedule_begin(&node, now);
-    schedule_turn(&node, now, now + SCHEDULE_SLICE_USEC);
-}
-
-static void settle(void)
-{
-    for (int i = 0; i < 100 && schedule_deadline(schedule()) == 0; i++) {
-        turn();
-    }
-    assert_int_not_equal(schedule_deadline(schedule()), 0);
-}
 
 /* --- W1 -------------------------------------------------------------------------------------- */
 
@@ -481,6 +264,34 @@ static void a_turn_ends_with_its_time_and_the_rest_comes_next(void **state)
     assert_int_equal(seen, 99);
 }
 
+/* What is to be done about a partition is another thing when it can be led, and when its members
+ * are others for good. */
+static void who_leads_and_whose_members_are_others_is_looked_at(void **state)
+{
+    (void)state;
+    partitions(1);
+    struct outlook *o = &played[0].seen;
+    *o = (struct outlook){ .role = ROLE_LEADER, .membership_slot = 1, .commit = 1 };
+    static const struct {
+        bool can_serve;
+        qr_slot membership_slot, commit;
+        uint32_t looked;
+    } steps[] = {
+        { false, 1, 1, 1 }, /* its first turn: who the members are was not known */
+        { true, 1, 1, 2 },  { true, 1, 7, 2 },
+        { true, 8, 7, 3 },  { true, 8, 8, 4 }, /* and when that is committed */
+        { false, 8, 9, 5 },
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        o->can_serve = steps[i].can_serve;
+        o->membership_slot = steps[i].membership_slot;
+        o->commit = steps[i].commit;
+        partition_wake(&part[0]);
+        turn();
+        assert_int_equal(disturbed, steps[i].looked);
+    }
+}
+
 /* --- W3 -------------------------------------------------------------------------------------- */
 
 static void everybody_hears_of_every_loss(void **state)
@@ -591,6 +402,7 @@ int main(void)
         cmocka_unit_test_teardown(a_sync_of_very_many_is_told_in_turns_W2, end),
         cmocka_unit_test_teardown(who_goes_takes_no_turn_and_nobody_along, end),
         cmocka_unit_test_teardown(a_turn_ends_with_its_time_and_the_rest_comes_next, end),
+        cmocka_unit_test_teardown(who_leads_and_whose_members_are_others_is_looked_at, end),
         cmocka_unit_test_teardown(everybody_hears_of_every_loss, end),
         cmocka_unit_test_teardown(whoever_loses_its_leader_hears_that_the_clock_is_right, end),
         cmocka_unit_test_teardown(the_sweep_goes_in_slices, end),

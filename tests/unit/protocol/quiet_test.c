@@ -298,6 +298,23 @@ static void test_a_forgetful_member_is_brought_up_before_anybody_rests(void **st
     group_free(g);
 }
 
+/* Q6: nobody was told that it was away, and it does not campaign. */
+static void test_a_forgetful_member_wakes_a_group_that_has_not_missed_it(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    group_crash(g, 2);
+    group_restart_damaged(g, 2, 1);
+    group_settle(g);
+    assert_true(rests(g, 0) && rests(g, 1));
+    group_peer(g, 2, 0, true);
+    group_peer(g, 2, 1, true);
+    group_elapse(g, 2 * QR_SECOND);
+    assert_false(group_raft(g, 2)->forgetful);
+    assert_true(all_rest(g));
+    group_free(g);
+}
+
 /* Its leader may not have heard yet that it is: it says so in its answer. */
 static void test_a_forgetful_member_answers_quiet_as_what_it_is(void **state)
 {
@@ -490,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_rests_when_its_own_disk_has_all),
         cmocka_unit_test(test_a_member_that_lacks_an_entry_keeps_the_group_awake),
         cmocka_unit_test(test_a_forgetful_member_is_brought_up_before_anybody_rests),
+        cmocka_unit_test(test_a_forgetful_member_wakes_a_group_that_has_not_missed_it),
         cmocka_unit_test(test_a_forgetful_member_answers_quiet_as_what_it_is),
         cmocka_unit_test(test_a_learner_is_promoted_before_anybody_rests),
         cmocka_unit_test(test_a_leader_that_just_woke_knows_whom_to_hand_over_to),
