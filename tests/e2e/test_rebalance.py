@@ -7,7 +7,7 @@ import pytest
 from cluster import Cluster, wait_for
 from keyspaces import KeyspaceClient, held, is_settled, places, planned, rebalance
 from resp import Error, as_row, as_text
-from test_members import GrowingCluster, grow, new_node, start_joined, wait_roles
+from test_members import GrowingCluster, grow, members, new_node, start_joined, wait_roles
 from test_status import status as quorate_status
 
 
@@ -88,6 +88,33 @@ def test_a_rate_lets_one_move_at_a_time_and_cancel_turns_back():
             rebalance(node, "RATE", "fast")
         with pytest.raises(Error, match="^ERR syntax error"):
             rebalance(node, "NOW")
+
+
+def test_a_rebalance_that_is_cancelled_leaves_nothing_behind():
+    with GrowingCluster(3) as cluster:
+        grow(cluster)
+        node = cluster.nodes[0]
+        node.call("KEYSPACE", "CREATE", "back", "STRATEGY", "raft", "PARTITIONS", "8")
+        wait_for(lambda: is_settled(node, "back", 3), "all partitions are there")
+        client = KeyspaceClient(cluster, "back")
+        client.start()
+        newcomer = with_a_fourth(cluster)
+        wait_for(lambda: planned(node), "the fourth is known to be up")
+        newcomer.pause()  # so that no move can end
+        try:
+            assert rebalance(node) == "OK"
+            wait_for(lambda: rebalance(node, "STATUS")["under_way"] > 0, "some have begun")
+            assert 4 in held(node, "back")
+            assert rebalance(node, "CANCEL") == "OK"
+            assert 4 not in held(node, "back")
+            wait_for(lambda: rebalance(node, "STATUS")["under_way"] == 0, "they are back")
+            assert is_settled(node, "back", 3)
+        finally:
+            newcomer.resume()
+        wait_for(lambda: members(node)[4]["partitions"] == 0, "nothing is held there")
+        wait_for(lambda: newcomer.info("keyspaces")["partitions_here"] == "1", "nor kept, but group 0")
+        client.finish()
+        client.check()
 
 
 def test_zones_keep_replicas_apart():

@@ -72,7 +72,7 @@ MOVING = [
      "r->voters == p->wish) {"),
     ("cancel: what is there turns back", "unit/node/rebalance", "order_rebalance.c",
      "r == NULL || k == NULL || r->voters == p->wish ||", "r == NULL || k == NULL ||"),
-    ("cancel: back without an epoch, the newcomer stays", "unit/node/rebalance",
+    ("cancel: back without an epoch of its own", "unit/node/rebalance",
      "order_rebalance.c", "map_wish(&back, r->voters, leader);", "back.wish = r->voters;"),
     ("cancel: what goes on is not told", "unit/node/rebalance", "order_rebalance.c",
      "if (go_on > 0) {", "if (false) {"),
