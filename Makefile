@@ -86,7 +86,7 @@ clean: ## Remove what was built; data directories stay
 	rm -rf build build-test build-asan build-fuzz build-fuzzcov build-mutants
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 deps:
 	@$(DEPS)
