@@ -1,0 +1,184 @@
+/* Who asks to be taken in has to know the level of the cluster (join_accept.c; R9): it would end as
+ * soon as it had the control state, and the quorum would miss it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/change.h"
+#include "node/join.h"
+#include "node/link.h"
+#include "node/replica.h"
+#include "node/run.h"
+
+static struct node node;
+static struct partition zero;
+static struct peers peers = { .node = &node };
+static struct roster roster;
+static struct join_answer answer; /* as sent last */
+static uint32_t begun;            /* changes of the members */
+
+qr_time io_now(struct io *io)
+{
+    (void)io;
+    return QR_SECOND;
+}
+
+void io_stream_peer_name(const struct io_stream *stream, char *out, size_t n)
+{
+    (void)stream;
+    (void)snprintf(out, n, "127.0.0.1:7");
+}
+
+void node_log(struct node *n, enum node_log_level level, const char *format, ...)
+{
+    (void)n, (void)level, (void)format;
+}
+
+void replica_outlook(const struct replica *r, struct outlook *out)
+{
+    (void)r;
+    *out = (struct outlook){ .role = ROLE_LEADER };
+}
+
+bool replica_leads(const struct replica *r)
+{
+    (void)r;
+    return true;
+}
+
+node_index replica_leader(const struct replica *r)
+{
+    (void)r;
+    return 0;
+}
+
+node_index replica_me(const struct replica *r)
+{
+    (void)r;
+    return 0;
+}
+
+const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
+{
+    (void)r;
+    *slot = 1;
+    return &roster;
+}
+
+bool replica_has_removed(const struct replica *r, const uint8_t uuid[16])
+{
+    (void)r, (void)uuid;
+    return false;
+}
+
+bool peers_connected(const struct peers *p, node_index peer)
+{
+    (void)p, (void)peer;
+    return true;
+}
+
+qr_time peers_lost_at(const struct peers *p, node_index peer)
+{
+    (void)p, (void)peer;
+    return 0;
+}
+
+const char *change_begin(struct node *n, struct change *out)
+{
+    (void)n;
+    *out = (struct change){ .now = roster, .added = NODE_NONE };
+    return NULL;
+}
+
+node_index change_add(struct change *change, const struct roster_node *fresh, bool observer)
+{
+    (void)observer;
+    change->added = 1;
+    change->wanted.learners = 2;
+    assert_int_equal(fresh->id, 2);
+    return 1;
+}
+
+void change_drop(struct change *change, node_index index)
+{
+    (void)change, (void)index;
+    fail();
+}
+
+void change_node(struct change *change, node_index index, const struct roster_node *fresh)
+{
+    (void)change, (void)index, (void)fresh;
+    fail();
+}
+
+enum qr_status change_order(struct node *n, const struct change *change, bool forced,
+                            struct pending *p)
+{
+    (void)n, (void)change;
+    assert_true(!forced && p == NULL);
+    begun++;
+    return STATUS_OK;
+}
+
+void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,
+               bool tail_is_records)
+{
+    (void)link;
+    assert_int_equal(kind, FRAME_JOINED);
+    assert_false(tail_is_records);
+    assert_true(join_answer_read(head, tail, &answer));
+}
+
+void link_flush(struct link *link)
+{
+    (void)link;
+}
+
+static void asks(uint16_t level)
+{
+    uint8_t bytes[JOIN_BYTES_MAX];
+    struct link link = { .peers = &peers };
+    struct join_request request = { .uuid = { 9 }, .client_port = 7, .peer_port = 8 };
+    strcpy(request.address, "127.0.0.1");
+    request.level = level;
+    size_t n = join_request_write(&request, bytes);
+    assert_true(join_asked(&link, span_of(bytes, n)));
+}
+
+static void who_knows_the_level_is_taken_in(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t active, knows;
+        bool taken;
+    } rows[] = {
+        { 2, 2, true },  /* the one that is active */
+        { 2, 3, true },  /* and more */
+        { 2, 1, false }, /* less */
+        { 3, 2, false }, /* less */
+        { 1, 0, true },  /* of a version that had no word for it: it knows the first */
+        { 2, 0, false }, /* and no other */
+    };
+    roster.node[0].id = 1;
+    roster.members.voters = 1;
+    node.zero = &zero;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begun = 0;
+        node.identity.level = rows[i].active;
+        asks(rows[i].knows);
+        assert_int_equal(answer.result, rows[i].taken ? JOIN_LATER : JOIN_REFUSED);
+        assert_int_equal(begun, rows[i].taken);
+        assert_true(rows[i].taken || strstr(answer.text, "does not know: start a newer") != NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(who_knows_the_level_is_taken_in) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
