@@ -116,7 +116,7 @@ void alarm_clear_about(struct node *node, enum alarm_kind kind, uint32_t about)
 
 struct partition *partition_of_group(const struct node *node, uint32_t group)
 {
-    return group == 0 ? node->zero : NULL;
+    return group == node->zero->group ? node->zero : NULL;
 }
 
 void schedule_wake(struct partition *partition)
@@ -245,7 +245,7 @@ static void post(struct peers *peers, node_index to, uint8_t kind, struct span h
 void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
                       struct span head)
 {
-    assert_int_equal(group, 0);
+    assert_int_equal(group, world->group);
     if (kind == FRAME_SNAPSHOT_READ) {
         peers->reads++;
         peers->read_from = wire_load_u64(head.p + 8);
@@ -264,7 +264,7 @@ bool peers_bulk_room(const struct peers *peers, node_index to)
 bool peers_send_bulk_group(struct peers *peers, node_index to, uint32_t group, uint8_t kind,
                            struct span head, struct span tail)
 {
-    assert_int_equal(group, 0);
+    assert_int_equal(group, world->group);
     if (!is_connected(peers, to)) {
         return false;
     }
@@ -280,6 +280,7 @@ static void make(node_index i)
     struct node *node = &world->node[i];
     node->zero = &world->zero[i];
     node->zero->node = node;
+    node->zero->group = world->group;
     node->zero->awake = true;
     node->io = disk_new();
     strcpy(node->config.dir, DIR);
@@ -303,10 +304,10 @@ static void make(node_index i)
     disk_advance(node->io, QR_SECOND);
 }
 
-int setup(void **state)
+static int set_up_group(uint32_t group)
 {
-    (void)state;
     world = calloc(1, sizeof *world);
+    world->group = group;
     for (node_index i = 0; i < NODES; i++) {
         make(i);
     }
@@ -314,6 +315,18 @@ int setup(void **state)
     leader->applied = leader->outlook.last = SLOT;
     leader->outlook.role = ROLE_LEADER;
     return 0;
+}
+
+int setup(void **state)
+{
+    (void)state;
+    return set_up_group(0);
+}
+
+int setup_partition(void **state)
+{
+    (void)state;
+    return set_up_group(7);
 }
 
 int teardown(void **state)
@@ -350,7 +363,9 @@ void take_checkpoint(qr_slot slot, size_t size, char seed)
 {
     struct node *node = &world->node[SOURCE];
     struct roster roster = { .members.voters = 7 };
-    struct checkpoint_header header = { .slot = slot, .term = 2, .commit_term = 2 };
+    struct checkpoint_header header = {
+        .slot = slot, .term = 2, .commit_term = 2, .group = world->group
+    };
     for (uint32_t i = 0; i < NODES; i++) {
         roster.node[i] = (struct roster_node){ .id = i + 1, .priority = 100 };
         memset(roster.node[i].uuid, (int)i + 1, 16);
@@ -380,8 +395,10 @@ void take_checkpoint(qr_slot slot, size_t size, char seed)
 uint8_t *file_of(node_index node, const char *name, size_t *n)
 {
     struct io *disk = world->node[node].io;
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(path, DIR, world->group, name);
     for (size_t i = 0; i < disk_files(disk); i++) {
-        if (strcmp(disk_name(disk, i) + strlen(DIR "/"), name) == 0) {
+        if (strcmp(disk_name(disk, i), path) == 0) {
             return disk_bytes(disk, i, n);
         }
     }

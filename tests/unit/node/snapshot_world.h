@@ -5,6 +5,7 @@
 #define TESTS_NODE_SNAPSHOT_WORLD_H
 
 #include "node/checkpoint.h"
+#include "node/checkpoint_place.h"
 #include "node/node.h"
 #include "node/snapshot.h"
 #include "node/snapshot_fetch.h"
@@ -43,6 +44,7 @@ struct replica {
 };
 
 struct world {
+    uint32_t group; /* of which node->zero is the partition: 0, or one of a keyspace */
     struct node node[NODES];
     struct partition zero[NODES];
     struct peers peers[NODES];
@@ -57,6 +59,7 @@ struct world {
 extern struct world *world;
 
 int setup(void **state);
+int setup_partition(void **state); /* the same of another group than 0 */
 int teardown(void **state);
 
 /* The source takes a checkpoint up to `slot`; `size` bytes in values of 4000 and `seed` in each. */
