@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define PIN_TIME (10 * QR_SECOND)             /* without a read */
+#define ARRIVAL_TIME QR_SECOND                /* of what is sent last of a large file */
 #define OFFER_INTERVAL (100 * QR_MILLISECOND) /* to one member */
 #define CAUGHT_UP 1000u /* entries: a member that lacks no more follows by itself */
 #define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
@@ -29,11 +30,11 @@ struct follower {
     qr_slot least;
     qr_time offered;
     uint64_t next, end;  /* it asks for these bytes of the file */
-    uint64_t sent;       /* of the file: up to here */
+    uint64_t sent;       /* of the file: up to here, */
+    qr_time all_sent;    /* since then */
     qr_time began, read; /* its first and its last read of the file; 0: none */
     uint64_t began_at;   /* offset of the first */
-    qr_slot match;       /* once it has installed: where it stands, */
-    qr_time moved;       /* and since when */
+    qr_slot match;       /* once it has installed: where it stands */
 };
 
 /* The one read under way, of whole blocks of the disk: past the page cache, which would not see
@@ -54,11 +55,10 @@ struct source {
     struct io_file *file;            /* NULL: none is open */
     struct checkpoint_header header; /* of the open file */
     struct follower follower[MEMBERS_MAX];
-    uint16_t wanting; /* those for whom the protocol wants it, and who do not read yet */
-    node_index turn;  /* whose piece was read last */
+    uint16_t wanting;        /* those for whom the protocol wants it, and who do not read yet */
+    node_index turn, job_to; /* whose piece was read last; whose is read now */
     bool reading, closing;
     struct job *job; /* its memory; freed with the file */
-    node_index job_to;
     uint64_t refused_file;
     uint64_t distrusted; /* the file that was open when this node's state was found to be wrong */
     qr_slot unusable;    /* the checkpoint at this slot could not be opened, or was refused */
@@ -375,21 +375,20 @@ void source_peer_down(struct source *s, node_index peer)
 static void send_pieces(struct source *s, node_index to, const struct job *job)
 {
     struct follower *f = &s->follower[to];
-    const uint8_t *bytes = job->block + job->ahead;
     for (size_t at = 0; at < job->n && f->next == job->offset + at; at += SNAPSHOT_PIECE_BYTES) {
         uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
         size_t n = min_u64(job->n - at, SNAPSHOT_PIECE_BYTES);
         struct snapshot_piece piece = {
             .file = s->header.salt, .offset = f->next, .n = (uint32_t)n, .busy = s->demand.busy
         };
-        size_t head_n = snapshot_piece_write(&piece, head);
         (void)io_failpoint(s->node->io, FAIL_SNAPSHOT_SEND);
         if (!peers_send_bulk_group(s->node->peers, to, s->partition->group, FRAME_SNAPSHOT_DATA,
-                                   span_of(head, head_n), span_of(bytes + at, n))) {
+                                   span_of(head, snapshot_piece_write(&piece, head)),
+                                   span_of(job->block + job->ahead + at, n))) {
             return;
         }
-        f->next += n;
-        f->sent = f->next;
+        f->sent = f->next += n;
+        f->all_sent = io_now(s->node->io);
         s->figures.pieces++;
         s->figures.bytes += n;
     }
@@ -486,12 +485,13 @@ static void start_read(struct source *s, node_index to, qr_time now)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
-/* It repairs itself, has all of a small file, and what came since is little: it needs no more of
- * this node, whose place another group can have. What was lost on its way it asks for again. */
-static bool has_all(const struct source *s, const struct follower *f, qr_slot last)
+/* It repairs itself and has all of the file, a large one for long enough to have arrived; little
+ * came since: another group can have its place. What was lost on its way it asks for again. */
+static bool has_all(const struct source *s, const struct follower *f, qr_slot last, qr_time now)
 {
-    bool small = s->header.bytes <= SNAPSHOT_WINDOW_BYTES && last <= s->header.slot + CAUGHT_UP;
-    return f->repairs && small && f->next == s->header.bytes;
+    bool arrived = s->header.bytes <= SNAPSHOT_WINDOW_BYTES || now - f->all_sent >= ARRIVAL_TIME;
+    bool whole = f->next == s->header.bytes && arrived;
+    return f->repairs && whole && last <= s->header.slot + CAUGHT_UP;
 }
 
 /* Members that have installed the snapshot and follow behind it: where they stand. */
@@ -510,10 +510,10 @@ static void watch_members(struct source *s, qr_time now)
         qr_slot match = follows ? outlook.member[i].match : 0;
         if (match >= s->header.slot && match > f->match) {
             f->match = match;
-            f->read = f->moved = now;
+            f->read = now;
         }
         bool done = f->match > 0 && f->match + CAUGHT_UP >= outlook.last;
-        if (done || has_all(s, f, outlook.last) || now - f->read >= PIN_TIME) {
+        if (done || has_all(s, f, outlook.last, now) || now - f->read >= PIN_TIME) {
             f->read = 0;
             f->match = 0;
         }

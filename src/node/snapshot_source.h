@@ -3,7 +3,8 @@
  * A follower pulls, so all that is known of it here is how far it asks. One file is open for all of
  * them. While it is read it stays, whatever newer checkpoints take its name, and the log behind its
  * slot stays; ten seconds without a read end that. Who repairs himself needs nothing more when all
- * of a small file went out and little came behind it: that ends it at once, for others wait. Any
+ * of the file went out and little came behind it: that ends it at once when it is small, else a
+ * second later, for others wait. Any
  * node that has the file answers, leader or not. Pieces go out as the follower asks, as its
  * connection takes them, and no faster than snapshot-bytes-per-second, which is for all groups
  * together. */

@@ -142,6 +142,22 @@ static void test_who_repairs_itself_and_has_all_needs_no_place_U25(void **state)
     assert_true(source_is_idle(source()));
 }
 
+/* Of a large one the last pieces have a second to arrive. */
+static void test_who_has_all_of_a_large_file_needs_no_place_soon_U25(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, 2 * BYTES, 'a');
+    assert_true(file_bytes(SOURCE, CHECKPOINT_FILE) > SNAPSHOT_WINDOW_BYTES);
+    source_asked(source(), 1, SLOT);
+    pull(1, UINT64_MAX);
+    assert_true(has_installed(1));
+    pass(900 * QR_MILLISECOND);
+    assert_int_equal(source_pin(source()), SLOT);
+    pass(200 * QR_MILLISECOND);
+    assert_int_equal(source_pin(source()), 0);
+    assert_true(source_is_idle(source()));
+}
+
 static void test_what_is_behind_a_repair_stays_while_it_is_much_L8(void **state)
 {
     (void)state;
@@ -383,6 +399,7 @@ int main(void)
         TEST(test_a_pin_goes_with_who_follows_behind_it_L8),
         TEST(test_a_pin_is_of_who_needs_most_L8),
         TEST(test_who_repairs_itself_and_has_all_needs_no_place_U25),
+        TEST(test_who_has_all_of_a_large_file_needs_no_place_soon_U25),
         TEST(test_what_is_behind_a_repair_stays_while_it_is_much_L8),
         TEST(test_a_repair_whose_last_pieces_were_lost_goes_on_58),
         TEST(test_no_more_than_the_rate_goes_out_U18),
