@@ -105,6 +105,9 @@ def test_only_the_leader_answers_and_others_send_to_it(facades):
             assert isinstance(connection.pipeline([("SET", "foo", "2")])[0], Error)
             assert connection.call("READWRITE") == "OK"
             assert isinstance(connection.pipeline([("GET", "foo")])[0], Error)
+            connection.send("CLIENT", "REPLY", "SKIP")
+            connection.send("GET", "foo")  # where it leads is not said either
+            assert connection.call("PING") == "PONG"
         assert at(node, "DBSIZE") == at(leader, "DBSIZE")  # no key, nowhere to be sent
         assert node.call("GET", "foo") == b"1"             # plain ports go on forwarding
 
@@ -509,6 +512,12 @@ def test_slots_of_sixteen_partitions_are_those_of_their_leaders():
             else:
                 assert refused(at, node, "GET", "3560") == f"MOVED 0 127.0.0.1:{port}"
         assert leader_of[port].call("EXISTS", "3560") == 0  # of keyspace 0
+        with RedisCluster(startup_nodes=cluster_nodes(cluster)) as client:
+            assert client.set("foo", "1")
+        for node in cluster.nodes:  # the keys of a slot are its partition's, whoever is asked
+            assert at(node, "CLUSTER", "COUNTKEYSINSLOT", 12182) == 1
+            assert at(node, "CLUSTER", "GETKEYSINSLOT", 12182, 9) == [b"foo"]
+            assert at(node, "CLUSTER", "COUNTKEYSINSLOT", 12183) == 0
         wait_for(lambda: is_in_order(port), "redis-cli finds the cluster in order")
         with RedisCluster(startup_nodes=cluster_nodes(cluster)) as client:
             write_and_find(client, 300)

@@ -46,6 +46,8 @@ def test_a_keyspace_that_is_short_of_replicas_gets_them_when_nodes_come():
         node = cluster.nodes[0]
         node.call("KEYSPACE", "CREATE", "young", "STRATEGY", "raft", "PARTITIONS", "4")
         assert held(node, "young") == {1: 4}
+        wait_for(lambda: rebalance(node, "STATUS")["stuck"] == 4, "it says that it is short")
+        assert quorate_status(node)["moves"]["stuck"] == 4
         client = KeyspaceClient(cluster, "young")
         client.start()
         grow(cluster)

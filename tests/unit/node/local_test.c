@@ -12,6 +12,7 @@
 
 #include "cardboard.h"
 #include "command/details.h"
+#include "tests/unit/cluster/put_records.h"
 
 #define CHECK(line, expected) assert_string_equal(run(line), expected)
 #define CHECK_HAS(line, part) assert_non_null(strstr(run(line), part))
@@ -460,6 +461,42 @@ static void test_help(void **state)
     CHECK_HAS("module help", "+LIST\r\n");
 }
 
+/* What KEYSPACE LIST and INFO tell of a keyspace, and of where its partitions are. */
+static void test_keyspaces(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(16, "orders", "o:", 2, 2);
+    k.maxops = 50;
+    put_all(node.map, &k, 3, 1);
+    struct map_partition moving = map_found(&k, 1, 3, 3, 0);
+    moving.wish = 5;
+    moving.held = 7;
+    moving.epoch = 2;
+    put_partition(node.map, &moving);
+    others[1].hint = (struct leader_hint){ .term = 1, .leader = 1 };
+    me->version = 3;
+    const char *head = "%7\r\n$2\r\nid\r\n:16\r\n$4\r\nname\r\n$6\r\norders\r\n"
+                       "$8\r\nstrategy\r\n$4\r\nraft\r\n$8\r\nreplicas\r\n:3\r\n"
+                       "$10\r\npartitions\r\n:2\r\n$6\r\nprefix\r\n$2\r\no:\r\n"
+                       "$5\r\nstate\r\n$6\r\nin use\r\n";
+    CHECK_HAS("keyspace list", head);
+    CHECK_HAS("keyspace info orders", "$6\r\nmaxops\r\n:50\r\n");
+    CHECK_HAS("keyspace info orders",
+              "$9\r\nplacement\r\n*2\r\n"
+              "%8\r\n$9\r\npartition\r\n:0\r\n$5\r\ngroup\r\n:2\r\n"
+              "$5\r\nslots\r\n$6\r\n0-8191\r\n$5\r\nnodes\r\n$3\r\n1,2\r\n"
+              "$7\r\nprefers\r\n:2\r\n$6\r\nleader\r\n:0\r\n"
+              "$5\r\nepoch\r\n:1\r\n$5\r\nstate\r\n$7\r\nsettled\r\n"
+              "%8\r\n$9\r\npartition\r\n:1\r\n$5\r\ngroup\r\n:3\r\n"
+              "$5\r\nslots\r\n$10\r\n8192-16383\r\n$5\r\nnodes\r\n$3\r\n1,3\r\n"
+              "$7\r\nprefers\r\n:1\r\n$6\r\nleader\r\n:2\r\n"
+              "$5\r\nepoch\r\n:2\r\n$5\r\nstate\r\n$6\r\nmoving\r\n");
+    k.state = KEYSPACE_DROPPING;
+    put_keyspace(node.map, &k);
+    CHECK_HAS("keyspace list", "$5\r\nstate\r\n$8\r\ndropping\r\n");
+    map_reset(node.map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +524,7 @@ int main(void)
         cmocka_unit_test_setup(test_info, fresh),
         cmocka_unit_test_setup(test_shutdown, fresh),
         cmocka_unit_test_setup(test_help, fresh),
+        cmocka_unit_test_setup(test_keyspaces, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
