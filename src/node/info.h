@@ -7,7 +7,7 @@
 struct client;
 
 struct info_state {
-    const struct client *asks; /* for whom an INFO is being written */
+    struct client *asks; /* for whom an INFO is being written */
     uint64_t memory_peak;      /* of used_memory, as seen by INFO */
     /* Rates are taken between two calls that are at least INFO_RATE_INTERVAL apart. */
     qr_time sampled;

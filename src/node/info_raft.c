@@ -72,7 +72,7 @@ void info_replication(struct node *node, struct reply *out)
 {
     struct outlook outlook;
     (void)local_outlook(node, &outlook);
-    if (outlook.role == ROLE_LEADER) {
+    if (outlook.role == ROLE_LEADER || local_is_master(node->info.asks)) {
         info_line(out, "role:master");
         followers(node, &outlook, out);
     } else {

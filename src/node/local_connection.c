@@ -4,9 +4,7 @@
 #include "node/local_internal.h"
 
 #include "base/number.h"
-#include "node/redirect.h"
 #include "node/replica.h"
-#include "node/shards.h"
 #include "node/subscribe.h"
 
 #include <string.h>
@@ -130,10 +128,7 @@ static void write_hello(struct client *client, struct reply *reply)
     reply_field_integer(reply, "id", (int64_t)client->id);
     reply_field_text(reply, "mode", local_mode(client));
     if (!sentinel) {
-        bool leads = client->listener == LISTENER_CLUSTER
-                         ? shards_lead_here(client->node, redirect_keyspace(client))
-                         : local_leads(client->node);
-        reply_field_text(reply, "role", leads ? "master" : "replica");
+        reply_field_text(reply, "role", local_is_master(client) ? "master" : "replica");
     }
     reply_bulk_text(reply, "modules");
     reply_array(reply, 0);

@@ -54,6 +54,8 @@ const char *local_mode(const struct client *client);
 /* False, and an outlook without a leader, while the node is still starting. */
 bool local_outlook(const struct node *node, struct outlook *out);
 bool local_leads(const struct node *node);
+/* What the client takes this node for: on cluster-port whoever leads any of its keyspace. */
+bool local_is_master(struct client *client);
 /* Another member that is connected. */
 bool local_is_follower(const struct node *node, uint32_t index);
 /* And does not hang: nothing came from it for so long. */

@@ -2,8 +2,10 @@
 #include "node/local_internal.h"
 
 #include "node/peers.h"
+#include "node/redirect.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/shards.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +58,13 @@ bool local_is_heard(const struct node *node, uint32_t index)
 bool local_is_alive(const struct node *node, uint32_t index)
 {
     return local_is_heard(node, index) && peers_alive(node->peers, (node_index)index);
+}
+
+bool local_is_master(struct client *client)
+{
+    return client->listener == LISTENER_CLUSTER
+               ? shards_lead_here(client->node, redirect_keyspace(client))
+               : local_leads(client->node);
 }
 
 static void reply_number_text(struct reply *reply, uint64_t v)
@@ -130,7 +139,8 @@ void local_cmd_ROLE(struct client *client, const struct span *argv, uint32_t arg
     struct outlook outlook;
     if (client->listener == LISTENER_SENTINEL) {
         write_sentinel(client->node, reply);
-    } else if (local_outlook(client->node, &outlook) && outlook.role == ROLE_LEADER) {
+    } else if (local_outlook(client->node, &outlook) &&
+               (outlook.role == ROLE_LEADER || local_is_master(client))) {
         write_leader(client->node, &outlook, reply);
     } else {
         write_follower(client->node, &outlook, reply);

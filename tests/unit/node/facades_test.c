@@ -377,6 +377,14 @@ static void test_slots_of_many_partitions(void **state)
     REDIRECTED("get foo", "-MOVED 12182 127.0.0.1:7102\r\n");
     others[2].hint.leader = 0;
     REDIRECTED("get foo", "");
+    outlook.role = ROLE_FOLLOWER; /* of group 0; here it is one of the masters, in all views */
+    outlook.leader = 1;
+    CHECK_HAS("hello", "$4\r\nrole\r\n$6\r\nmaster\r\n");
+    CHECK_HAS("role", "*3\r\n$6\r\nmaster\r\n");
+    CHECK_HAS("info replication", "\r\nrole:master\r\n");
+    me->listener = LISTENER_PLAIN;
+    CHECK_HAS("role", "*5\r\n$5\r\nslave\r\n");
+    CHECK_HAS("info replication", "\r\nrole:slave\r\n");
 }
 
 /* So many partitions as there are slots: a range of one is written as that slot. */
