@@ -69,7 +69,7 @@ DRIVER = [
      "bool silent = beats && now - b->heard[i] >= b->silence;", "bool silent = false;"),
     ("beat: another process was never away", "unit/cluster/beats", "../cluster/beats.c",
      "b->up = (uint16_t)(b->up & ~bit_of(node)); /* B3 */", ""),
-    ("beat: nothing goes where nothing else went", "e2e/contact::test_idle_nodes_stay_in_contact",
+    ("beat: nothing goes where nothing else went", "unit/node/contact",
      "contact.c", "peers_tell(node->peers, set_first(rest), FRAME_BEAT, (struct span){ 0 });",
      ";"),
     ("lease: a renewal is answered before the leader is confirmed",
