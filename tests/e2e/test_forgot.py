@@ -37,6 +37,13 @@ def put_back(node, backup):
     node.start()
 
 
+def on_all_disks(node, keyspace):
+    """One more write, and so all before it, is acknowledged by both other replicas."""
+    with selected(node, keyspace) as connection:
+        assert connection.call("SET", "last", "v") == "OK"
+        assert connection.call("WAIT", "2", "20000") == 2
+
+
 def told(cluster, victim):
     """The alarms about it, once each node has one."""
     def rows_on(node):
@@ -70,7 +77,7 @@ def test_an_older_copy_of_a_member_is_told_and_fed_anew(by):
         wait_for(lambda: raft(victim, "raft_role") == "follower", "it is back")
         leader = cluster.leader()
         fill(leader, "since", 200 if by == "log" else 4000)
-        cluster.wait_applied()
+        on_all_disks(leader, "0")  # else it has not acknowledged what it then lacks
         if by == "snapshot":
             wait_for(lambda: int(raft(leader, "raft_first")) > old + 100, "the log is short", 20)
         term = raft(leader, "raft_term")
@@ -96,13 +103,6 @@ def test_an_older_copy_of_a_member_is_told_and_fed_anew(by):
             check(node, "before", 200)
             check(node, "since", 200 if by == "log" else 4000)
             check(node, "behind", 50)
-
-
-def on_all_disks(node, keyspace):
-    """One more write, and so all before it, is acknowledged by both other replicas."""
-    with selected(node, keyspace) as connection:
-        assert connection.call("SET", "last", "v") == "OK"
-        assert connection.call("WAIT", "2", "20000") == 2
 
 
 def test_an_older_copy_is_told_of_the_partition_that_lacks_something():
