@@ -188,7 +188,7 @@ const char *order(const char *line)
     } else if (strcmp(spec->name, "member|drain") == 0) {
         order_cmd_MEMBER_DRAIN(node, p, argv + 2, argc - 2);
     } else if (local_is(argv[1], "SET")) {
-        order_zone(node, p, argv[2], argc > 4 ? argv[4] : (struct span){ 0 });
+        order_zone(node, p, argv[2], argc > 4 ? argv[4] : span_of("", 0));
     } else if (!order_holds_replicas(node, p, (node_index)(argv[2].p[0] - '1'))) {
         orders_ok(node, p); /* MEMBER REMOVE goes on */
     }
