@@ -37,6 +37,8 @@ enum command_place {
 #define CF_CLUSTER_ONLY 524288u  /* refused at other ports than cluster-port */
 #define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
+#define COMMAND_WITH 2001u /* the tag of WITH, which is unpacked before anybody carries it out */
+
 struct command_spec {
     uint16_t tag;     /* hand-written, in the log, never reused; 0 for a PARENT */
     const char *name; /* lower case; "client|list" for a subcommand */

@@ -49,8 +49,8 @@ void replica_count_call(struct node *node, const struct command_spec *spec,
     stats->failed += reply->is_error ? 1 : 0;
 }
 
-/* Executes a confirmed read and answers it. In `forced` mode log time rules alone: a read that must
- * be served now cannot wait for a tick. */
+/* Executes a confirmed read and answers it. In `forced` mode, and where any replica may answer, log
+ * time rules alone: a read that must be served now cannot wait for a tick. */
 static void serve_read(struct replica *r, struct pending *p, bool forced)
 {
     struct op op;
@@ -147,7 +147,7 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
     } else if (p->until != 0 && r->node->clock >= p->until) {
         ask_again(r, p);
     } else {
-        serve_read(r, p, false);
+        serve_read(r, p, level_is_of_any_replica((enum read_level)p->level));
     }
 }
 

@@ -5,6 +5,7 @@
 #ifndef NODE_CLIENT_H
 #define NODE_CLIENT_H
 
+#include "cluster/level.h"
 #include "command/command.h"
 #include "io/io.h"
 #include "resp/parse.h"
@@ -49,6 +50,7 @@ struct client {
 
     /* What its commands run under. */
     struct selected selected;
+    struct asked asked; /* CONSISTENCY */
     uint8_t version; /* RESP 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;

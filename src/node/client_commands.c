@@ -345,6 +345,23 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
     client->cargo = NULL;
 }
 
+static bool run(struct client *client, const struct span *argv, uint32_t argc);
+
+/* WITH: its command, as if it had come alone, under what the options say. Where they make no sense
+ * WITH itself answers. */
+static bool run_with(struct client *client, const struct command_spec *spec,
+                     const struct span *argv, uint32_t argc)
+{
+    struct asked asked;
+    uint32_t at = local_with(argv, argc, &asked, NULL);
+    if (at == 0) {
+        run_local(client, spec, argv, argc);
+        return true;
+    }
+    client->stream.level = (uint8_t)(asked.has_read ? asked.read : client->asked.read);
+    return run(client, argv + at, argc - at);
+}
+
 static bool run(struct client *client, const struct span *argv, uint32_t argc)
 {
     struct node *node = client->node;
@@ -358,6 +375,9 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     client->last_command = spec != NULL ? spec : client->last_command;
     if (is_refused(client, spec, container, argv, argc)) {
         return true;
+    }
+    if (spec->tag == COMMAND_WITH) {
+        return run_with(client, spec, argv, argc);
     }
     if (is_local(spec)) {
         run_local(client, spec, argv, argc);
@@ -374,6 +394,7 @@ bool client_run_command(struct client *client, const struct span *argv, uint32_t
     uint32_t first = client->held_since == 0 ? 1 : 0;
     client->commands += first;
     client->node->stats.commands_processed += first;
+    client->stream.level = (uint8_t)client->asked.read; /* until WITH says otherwise */
     bool done = run(client, argv, argc);
     client->held_since = done ? 0 : client->held_since;
     return done;

@@ -19,4 +19,9 @@ void local_unknown_subcommand(struct reply *reply, const struct span *argv, uint
 /* -ERR wrong number of arguments for 'get' command */
 void local_wrong_arity(struct reply *reply, const struct span *argv, uint32_t argc);
 
+/* What WITH asks for, and where its command begins in argv. 0: it makes no sense; then the error is
+ * written, where `reply` is not NULL. */
+uint32_t local_with(const struct span *argv, uint32_t argc, struct asked *asked,
+                    struct reply *reply);
+
 #endif

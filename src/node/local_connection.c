@@ -207,6 +207,7 @@ void local_cmd_RESET(struct client *client, const struct span *argv, uint32_t ar
     client->no_evict = false;
     client->no_touch = false;
     client->readonly = false;
+    client->asked = (struct asked){ 0 };
     subscribe_forget(client);
     client->reply_mode = REPLY_ON;
     reply->version = 2;

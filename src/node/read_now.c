@@ -1,4 +1,6 @@
-/* Reads under a lease that are answered where they arrive.
+/* Reads: their beginning, and those that need no round among the members.
+ *
+ * Under a lease they are answered where they arrive.
  *
  * The protocol confirms reads under a lease with the moment until which the confirmation is good:
  * it votes for nobody else before then, nor hands leadership over (protocol/raft/lease.c). So it
@@ -57,4 +59,43 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     pace_note_history(&stream->history, node->clock - began, reply_bytes_behind(reply, before));
     stream->end_reply(stream, NULL, STATUS_OK);
     return true;
+}
+
+void replica_begin_read(struct pending *p)
+{
+    qr_assert(p->op != NULL);
+    p->state = PENDING_READING;
+    op_stamp(p->op, 0, 0); /* apply.c stamps it when it is served */
+    p->confirmed = false;
+    p->req = 0;
+    if (p->stream != NULL) {
+        if (!p->counted) {
+            p->strand->reading++;
+            p->after_read = stream_order_of(p)->begun++;
+            p->counted = true;
+        }
+        p->after_write = p->strand->writes_begun;
+    }
+}
+
+void replica_read_unproven(struct replica *r, struct pending *p)
+{
+    replica_begin_read(p);
+    p->confirmed = true;
+    p->place = READ_CONFIRMED;
+    p->slot = 0;
+    p->until = 0;
+    replica_queue(r, &r->confirmed, p);
+    r->partition->again = true;
+    partition_wake(r->partition);
+}
+
+bool replica_is_readable(struct replica *r)
+{
+    const struct outlook *o = &r->outlook;
+    if (!r->current) {
+        r->current = o->leader != NODE_NONE && o->commit > 0 && r->applied >= o->commit;
+    }
+    return r->current && !r->frozen && !o->forgetful &&
+           (o->membership.voters & (1u << replica_me(r))) != 0;
 }

@@ -241,22 +241,11 @@ void replica_abandon(struct replica *r, const struct cargo *cargo)
 
 void replica_read(struct replica *r, struct pending *p)
 {
-    qr_assert(p->op != NULL);
-    p->state = PENDING_READING;
-    op_stamp(p->op, 0, 0); /* apply.c stamps it when it is served */
-    p->confirmed = false;
-    p->req = 0;
-    if (p->stream != NULL) {
-        if (!p->counted) {
-            p->strand->reading++;
-            p->after_read = stream_order_of(p)->begun++;
-            p->counted = true;
-        }
-        p->after_write = p->strand->writes_begun;
-    }
+    replica_begin_read(p);
     replica_queue(r, &r->new_reads, p);
     partition_wake(r->partition);
 }
+
 
 void replica_order(struct replica *r, struct pending *p, struct event *event)
 {

@@ -89,6 +89,11 @@ void replica_load(struct replica *r, struct pending *p);
 void replica_abandon(struct replica *r, const struct cargo *cargo);
 /* Adds a read, whose p->op is set, to this turn's batch. */
 void replica_read(struct replica *r, struct pending *p);
+/* A read that needs no proof (enum read_level), from what is applied here; of any replica. */
+void replica_read_unproven(struct replica *r, struct pending *p);
+/* Whether it may be asked for such: it is a member that counts, has lost nothing, and has, in this
+ * life, applied all that a leader then told it is committed. It may be behind since. */
+bool replica_is_readable(struct replica *r);
 /* Executes a read at once and answers it, when a lease covers it and nothing is in its way. False:
  * nothing was done. The stream has nothing pending; `head` has the op's tag, db and argc. */
 bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,

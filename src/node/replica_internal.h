@@ -49,6 +49,7 @@ struct replica {
     bool durable_untold; /* the protocol hears of it with the next event (replica_light.c) */
     bool durable_only;   /* apply nothing that is not durable here: a checkpoint is due */
     bool frozen;         /* apply nothing, read nothing: quarantine.h */
+    bool current;        /* it has applied what a leader has told it to: it may be read from */
     bool attaches;       /* feed->attached or feed->read_back says something */
     bool queued;         /* something may stand in a queue, or the term is a new one */
 
@@ -228,6 +229,8 @@ void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_ter
 /* The protocol has carried out an order, or not; false when nobody waits for that number. */
 bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status);
 
+/* p has its op and is a read from here on, which is not confirmed. */
+void replica_begin_read(struct pending *p);
 /* The protocol confirmed or refused reads. */
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before);

@@ -192,10 +192,40 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
     return false;
 }
 
+/* A read that needs no proof: at a level that any replica gives where this node has one that may be
+ * read from, at the leader's level where it leads. Elsewhere the leader gives more than was asked
+ * for. */
+static bool reads_here(const struct router *router, const struct pending *p)
+{
+    const struct partition *partition = p->partition;
+    if (p->spec->place != PLACE_READ || p->level == READ_LINEARIZABLE || router->node->removed) {
+        return false;
+    }
+    if (level_is_of_any_replica((enum read_level)p->level)) {
+        return partition->replica != NULL && !partition->quarantined && !partition->loading &&
+               replica_is_readable(partition->replica);
+    }
+    return leads_here(router, partition);
+}
+
+static void read_here(struct pending *p)
+{
+    if (quota_refuses(p->partition, p->spec, 0)) {
+        quota_refuse(p, 0);
+    } else {
+        quota_spend(p->partition);
+        replica_read_unproven(p->partition->replica, p);
+    }
+}
+
 bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
     bool relayed = p->stream != NULL && p->stream->relayed;
+    if (reads_here(router, p)) {
+        read_here(p);
+        return true;
+    }
     if (router->node->removed && !relayed) {
         stream_refuse(p, STATUS_REMOVED);
         return true;
@@ -241,6 +271,10 @@ static bool is_stuck(const struct router *router, const struct partition *partit
 void router_take(struct router *router, struct pending *p)
 {
     struct track *track = &p->partition->track;
+    if (reads_here(router, p)) { /* whatever waits for the leader */
+        read_here(p);
+        return;
+    }
     if (is_stuck(router, p->partition)) {
         stream_refuse(p, STATUS_STUCK);
         return;

@@ -78,6 +78,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     p->node = node;
     p->spec = spec;
     p->version = version;
+    p->level = stream->level;
     p->arrived = now;
     p->sequence = ++node->next_sequence;
     LINKED_APPEND(stream->first, stream->last, p, previous, next);

@@ -71,6 +71,7 @@ struct pending {
                               gathering */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
     uint8_t version;       /* RESP version of the reply */
+    uint8_t level;         /* enum read_level: what a read may show */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */
     qr_req req;        /* READING: its number at the protocol; 0 until it has one */
@@ -122,7 +123,8 @@ struct stream {
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     bool ordered;                 /* replies leave in order (a client) */
     bool relayed;   /* a peer's: its commands are forwarded no further (T3 of router.h) */
-    bool by_prefix; /* what is pushed next goes where a prefix leads */
+    bool by_prefix; /* what is pushed next goes where a prefix leads, */
+    uint8_t level;  /* and is to be read at this level */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
      * for room. */

@@ -328,9 +328,26 @@ void *effects_scratch(struct effects *out, size_t n);
 
 enum consistency { CONSISTENCY_LINEARIZABLE = 1, CONSISTENCY_CONVERGENT, CONSISTENCY_EVENTUAL };
 
+/* What a read may show (cluster/level.h says it in words). Of the first three each gives more than
+ * those behind it; the others are of strategies and sessions that give them. */
+enum read_level {
+    READ_LINEARIZABLE = 0, /* whatever was acknowledged before it was asked */
+    READ_LEADER,           /* what the leader has applied, who need not prove that it still leads */
+    READ_PREFIX,           /* what some replica has applied: the writes up to a point, in order */
+    READ_LOCAL,            /* what some replica has */
+    READ_SESSION,
+    READ_BOUNDED,
+    READ_CAUSAL,
+    READ_QUORUM,
+    READ_SNAPSHOT,
+    READ_LEVELS,
+};
+#define READ_BIT(level) (1u << (level))
+
 /* What a strategy guarantees: it picks the checkers and fills KEYSPACE EXPLAIN. */
 struct promise {
     enum consistency consistency;
+    uint16_t reads;               /* READ_BITs of the levels that it gives */
     bool survives_minority_crash; /* an acknowledged write survives any minority of crashes */
     bool available_in_minority;   /* a minority goes on accepting writes */
     /* Messages that carry or answer one write, for each replica but the one that takes it, when

@@ -11,6 +11,7 @@ import driver
 import facades
 import keeping
 import keyspaces
+import levels
 import moving
 import mutants
 import routing
@@ -36,6 +37,8 @@ LISTS = [
     ("driver", "node", moving.MOVING, True),
     ("driver", "node", facades.FACADES, True),
     ("driver", "main", facades.STATUS, True),
+    ("driver", "node", levels.NODE, True),
+    ("cluster", "cluster", levels.CLUSTER, True),
 ]
 
 

@@ -435,7 +435,8 @@ def comparable(row):
 
 
 NEWER = {b"client|setinfo", b"client|no-touch"}  # than 7.0.15
-OWN = {b"member", b"alarm", b"keyspace", b"rebalance"}  # Redis has no such commands
+# Redis has none of these.
+OWN = {b"alarm", b"consistency", b"keyspace", b"member", b"rebalance", b"with"}
 OWN_WORDS = {b"cluster|upgrade"}
 CHANGED = {b"command|getkeys", b"command|getkeysandflags"}  # their arity, in 7.2
 

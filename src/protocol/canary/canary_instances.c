@@ -89,8 +89,9 @@ static void canary_prefetch(const void *self, node_index from)
 
 #define PROMISE                                                                                  \
     {                                                                                            \
-        .consistency = CONSISTENCY_LINEARIZABLE, .survives_minority_crash = true,                \
-        .available_in_minority = false, .messages_per_replica = 2, .tolerates = quorum_tolerates \
+        .consistency = CONSISTENCY_LINEARIZABLE, .reads = READ_BIT(READ_LINEARIZABLE),           \
+        .survives_minority_crash = true, .available_in_minority = false,                         \
+        .messages_per_replica = 2, .tolerates = quorum_tolerates                                 \
     }
 
 #define BUG(number, NAME, text)                                                                \

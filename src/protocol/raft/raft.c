@@ -551,6 +551,8 @@ static void raft_outlook(const void *self, struct outlook *out)
 const struct protocol raft_protocol = {
     .name = "raft",
     .promise = { .consistency = CONSISTENCY_LINEARIZABLE,
+                 .reads = READ_BIT(READ_LINEARIZABLE) | READ_BIT(READ_LEADER) |
+                          READ_BIT(READ_PREFIX) | READ_BIT(READ_LOCAL),
                  .survives_minority_crash = true,
                  .available_in_minority = false,
                  .messages_per_replica = 2, /* the entry, and that it is durable */

@@ -80,6 +80,17 @@ void replica_read(struct replica *r, struct pending *p)
     pendings_push(&r->reads, p);
 }
 
+void replica_read_unproven(struct replica *r, struct pending *p)
+{
+    r->unproven++;
+    replica_read(r, p);
+}
+
+bool replica_is_readable(struct replica *r)
+{
+    return r->readable;
+}
+
 bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
                       uint8_t version, const struct op *head, const struct span *argv)
 {

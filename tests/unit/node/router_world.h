@@ -17,6 +17,8 @@ struct replica {
     uint8_t *ops[64];
     uint32_t write_count;
     uint32_t orders, waits;
+    uint32_t unproven; /* reads at levels that any replica gives */
+    bool readable;
     struct pending *load; /* the last that came with a cargo */
 };
 

@@ -1,0 +1,57 @@
+/* CONSISTENCY and WITH: how fresh what a client reads is to be (cluster/level.h). */
+#include "node/local_internal.h"
+
+#include "protocol/raft/raft.h"
+
+#define WHY_BYTES 256
+
+/* What a connection or a command asks for must be given by the keyspace that is selected. */
+static bool read_asked(const struct span *words, uint32_t n, struct asked *out, struct text *why)
+{
+    return asked_read(out, words, n, raft_protocol.name, &raft_protocol.promise, why);
+}
+
+void local_cmd_CONSISTENCY(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply)
+{
+    char text[WHY_BYTES];
+    struct text why = text_in(text, sizeof text);
+    if (argc == 2 && local_is(argv[1], "SHOW")) {
+        reply_map(reply, 1);
+        reply_field_text(reply, "read", level_name(client->asked.read));
+    } else if (argc == 2 && local_is(argv[1], "RESET")) {
+        client->asked = (struct asked){ 0 };
+        reply_status(reply, "OK");
+    } else if (read_asked(argv + 1, argc - 1, &client->asked, &why)) {
+        reply_status(reply, "OK");
+    } else {
+        reply_error(reply, text);
+    }
+}
+
+uint32_t local_with(const struct span *argv, uint32_t argc, struct asked *asked,
+                    struct reply *reply)
+{
+    char text[WHY_BYTES];
+    struct text why = text_in(text, sizeof text);
+    uint32_t at = with_command_at(argv, argc, &why);
+    if (at > 0 && !read_asked(argv + 2, at - 2, asked, &why)) {
+        at = 0;
+    }
+    if (at == 0 && reply != NULL) {
+        reply_error(reply, text);
+    }
+    return at;
+}
+
+/* Only what makes no sense comes here, and what is too large: only reads have options, and no read
+ * has an argument that long. */
+void local_cmd_WITH(struct client *client, const struct span *argv, uint32_t argc,
+                    struct reply *reply)
+{
+    struct asked asked;
+    (void)client;
+    if (local_with(argv, argc, &asked, reply) > 0) {
+        reply_error(reply, "ERR WITH takes no command with arguments beyond 256 KiB");
+    }
+}

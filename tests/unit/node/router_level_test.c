@@ -1,0 +1,85 @@
+/* Reads that need no proof, with the replica and the peers played by the test (docs/levels.md). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/replica.h"
+#include "router_world.h"
+
+static void read_at(enum read_level level, const char *key)
+{
+    world->client.level = (uint8_t)level;
+    command("get", key);
+    world->client.level = READ_LINEARIZABLE;
+}
+
+static void test_any_replica_may_answer_is_here_whatever_waits_for_the_leader_G4(void **state)
+{
+    (void)state;
+    world->replica.readable = true;
+    command("set", "a"); /* nobody leads */
+    read_at(READ_LOCAL, "b");
+    read_at(READ_PREFIX, "c");
+    read_at(READ_LEADER, "d");
+    assert_int_equal(world->replica.unproven, 2);
+    assert_int_equal(world->replica.reads.count, 2);
+    world->replica.leader = 1;
+    turn_later(0);
+    assert_string_equal(world->peers.forwarded, "1:a 1:d ");
+}
+
+static void test_a_replica_that_may_not_be_read_sends_on_what_it_is_asked_U55(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    read_at(READ_LOCAL, "a");
+    world->replica.readable = true;
+    world->zero.quarantined = true;
+    read_at(READ_LOCAL, "b");
+    world->zero.quarantined = false;
+    world->zero.loading = true;
+    read_at(READ_LOCAL, "c");
+    assert_int_equal(world->replica.unproven, 0);
+    assert_string_equal(world->peers.forwarded, "1:a 1:b 1:c ");
+}
+
+static void test_the_leaders_level_needs_no_proof_where_it_leads_G2(void **state)
+{
+    (void)state;
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    read_at(READ_LEADER, "a");
+    assert_int_equal(world->replica.unproven, 1);
+    read_at(READ_LINEARIZABLE, "b");
+    assert_int_equal(world->replica.unproven, 1);
+    assert_int_equal(world->replica.reads.count, 2);
+}
+
+static void test_a_node_that_was_removed_answers_nothing_by_itself(void **state)
+{
+    (void)state;
+    world->replica.readable = true;
+    world->node.removed = true;
+    read_at(READ_LOCAL, "a");
+    assert_heard("-REMOVED this node is no member of its cluster any more, the command was not "
+                 "applied\r\n");
+}
+
+#define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROUTER_TEST(test_any_replica_may_answer_is_here_whatever_waits_for_the_leader_G4),
+        ROUTER_TEST(test_a_replica_that_may_not_be_read_sends_on_what_it_is_asked_U55),
+        ROUTER_TEST(test_the_leaders_level_needs_no_proof_where_it_leads_G2),
+        ROUTER_TEST(test_a_node_that_was_removed_answers_nothing_by_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
