@@ -2,6 +2,7 @@
 #include "cluster/explain.h"
 
 #include "base/panic.h"
+#include "cluster/level.h"
 
 static struct text row(struct explain_row *rows, uint32_t at, const char *name)
 {
@@ -68,4 +69,6 @@ void explain(const struct map_keyspace *keyspace, const struct protocol *protoco
                (uint64_t)promise->messages_per_replica * (replicas - 1));
     struct text t = row(rows, 8, "failures-tolerated");
     put_tolerated(&t, promise, replicas);
+    t = row(rows, 9, "reads");
+    level_names(&t, promise);
 }

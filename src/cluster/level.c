@@ -54,13 +54,13 @@ static bool find_level(struct span value, enum read_level *out)
     return false;
 }
 
-static void name_those_given(struct text *why, const struct promise *promise)
+void level_names(struct text *out, const struct promise *promise)
 {
     const char *between = "";
     for (uint32_t i = 0; i < READ_LEVELS; i++) {
         if ((promise->reads & READ_BIT(i)) != 0) {
-            text_put(why, between);
-            text_put(why, names[i]);
+            text_put(out, between);
+            text_put(out, names[i]);
             between = ", ";
         }
     }
@@ -85,7 +85,7 @@ static bool read_level(struct asked *out, struct span value, const char *strateg
         out->has_read = true;
         return true;
     }
-    name_those_given(why, promise);
+    level_names(why, promise);
     return false;
 }
 

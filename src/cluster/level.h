@@ -11,6 +11,9 @@
 
 const char *level_name(enum read_level level);
 
+/* Those that a strategy gives, strongest first: "linearizable, leader, ...". */
+void level_names(struct text *out, const struct promise *promise);
+
 /* Whether any replica may answer: no leader is needed. */
 static inline bool level_is_of_any_replica(enum read_level level)
 {

@@ -112,7 +112,7 @@ static void explain_tells_what_holds_now_and_not_what_is_wished(void **state)
     put_partition(node.map, &parts[0]);
     put_partition(node.map, &parts[1]);
     CHECK("keyspace explain cart",
-          "*18\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n$10\r\npartitions\r\n$1\r\n2\r\n"
+          "*20\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n$10\r\npartitions\r\n$1\r\n2\r\n"
           "$8\r\nreplicas\r\n$1\r\n3\r\n"
           "$17\r\nsurvives-failover\r\n$74\r\n"
           "yes, every acknowledged write, while a majority of the replicas comes back\r\n"
@@ -120,7 +120,8 @@ static void explain_tells_what_holds_now_and_not_what_is_wished(void **state)
           "$21\r\navailable-in-minority\r\n$40\r\nno, a majority of the replicas is needed\r\n"
           "$30\r\nmessages-per-write-and-replica\r\n$1\r\n2\r\n"
           "$18\r\nmessages-per-write\r\n$1\r\n4\r\n"
-          "$18\r\nfailures-tolerated\r\n$36\r\n1 replica of each partition may fail\r\n");
+          "$18\r\nfailures-tolerated\r\n$36\r\n1 replica of each partition may fail\r\n"
+          "$5\r\nreads\r\n$35\r\nlinearizable, leader, prefix, local\r\n");
     k.replicas = 1; /* the others are about to go */
     put_keyspace(node.map, &k);
     CHECK_HAS("keyspace explain cart", "$8\r\nreplicas\r\n$1\r\n1\r\n");
