@@ -256,6 +256,8 @@ class MemberCampaign(UnderLoad):
         if len(voters) < 3 or self.losing:
             return
         seat, victim = self.dice.choice(list(members)), self.leader() or voters[0]
+        if not seat.is_born():  # it would be told so when it asks again, and end
+            return
         self.say(f"remove {seat.number} in the dark")
         order = threading.Thread(target=self.order, daemon=True, args=(
             "MEMBER", "REMOVE", str(members[seat]["id"])), kwargs={"of": victim})
