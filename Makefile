@@ -98,7 +98,7 @@ build-test/build.ninja: | deps
 	meson setup build-test --buildtype=debug -Doptimization=g -Dflavor=-test
 
 build-asan/build.ninja: | deps
-	meson setup build-asan --buildtype=debugoptimized -Dflavor=-asan \
+	meson setup build-asan --buildtype=debugoptimized -Doptimization=1 -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
 .PHONY: all run test sim kills turnover facades rewrite mutants fuzz clients bench bench-failover \

@@ -30,7 +30,7 @@ static void test_what_goes_on_keeps_its_row_while_others_come(void **state)
     (void)state;
     struct repeats repeats = { 0 };
     uint32_t more;
-    char other[16];
+    char other[24];
     assert_true(repeats_due(&repeats, "often", 1, 1000000, &more));
     for (int i = 2; i < 200; i++) {
         (void)snprintf(other, sizeof other, "once %d", i);
