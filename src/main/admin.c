@@ -12,9 +12,6 @@
 #include <strings.h>
 
 #define EXIT_REFUSED 1
-#define EXIT_USAGE 2
-#define EXIT_UNREACHED 3
-#define EXIT_UNWRITTEN 4 /* it was done, but what was answered could not be told */
 #define PATIENCE_MS 30000
 
 /* "keyspace create" is KEYSPACE CREATE, and so on; what follows goes to the server as it is. */

@@ -4,6 +4,11 @@
 
 #include "main/talk.h"
 
+/* How both end, beside 0 and what only one of them has. */
+#define EXIT_USAGE 2
+#define EXIT_UNREACHED 3 /* no answer */
+#define EXIT_UNWRITTEN 4 /* it was done, but what was answered could not be told */
+
 struct asking {
     struct talk_where where;
     char host[256], name[272]; /* name: host:port, for messages */

@@ -14,10 +14,6 @@
 #define BETWEEN_MS 250 /* two looks, between which the processor's share is seen */
 #define WATCH_MS 1000
 
-#define EXIT_UNREACHED 3
-#define EXIT_USAGE 2
-#define EXIT_UNWRITTEN 4
-
 static void pause_ms(int ms)
 {
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };

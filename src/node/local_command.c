@@ -309,12 +309,14 @@ static void get_keys(const struct span *argv, uint32_t argc, struct reply *reply
     const struct command_spec *container;
     const struct command_keys *groups;
     struct asked asked;
-    uint32_t at = local_is(argv[2], "WITH") ? local_with(argv + 2, argc - 2, &asked, reply) : 0;
-    if (at == 0 && local_is(argv[2], "WITH")) {
-        return; /* it has its error */
+    if (local_is(argv[2], "WITH")) {
+        uint32_t at = local_with(argv + 2, argc - 2, &asked, reply);
+        if (at == 0) {
+            return; /* it has its error */
+        }
+        argv += at;
+        argc -= at;
     }
-    argv += at;
-    argc -= at;
     const struct command_spec *spec = command_find(argv + 2, argc - 2, &container);
     if (spec == NULL) {
         reply_error(reply, "ERR Invalid command specified");

@@ -208,22 +208,26 @@ static bool reads_here(const struct router *router, const struct pending *p)
     return leads_here(router, partition);
 }
 
-static void read_here(struct pending *p)
+/* Whether it was such a read: then it is on its way to its answer. */
+static bool read_here(struct router *router, struct pending *p)
 {
+    if (!reads_here(router, p)) {
+        return false;
+    }
     if (quota_refuses(p->partition, p->spec, 0)) {
         quota_refuse(p, 0);
     } else {
         quota_spend(p->partition);
         replica_read_unproven(p->partition->replica, p);
     }
+    return true;
 }
 
 bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
     bool relayed = p->stream != NULL && p->stream->relayed;
-    if (reads_here(router, p)) {
-        read_here(p);
+    if (read_here(router, p)) {
         return true;
     }
     if (router->node->removed && !relayed) {
@@ -271,8 +275,7 @@ static bool is_stuck(const struct router *router, const struct partition *partit
 void router_take(struct router *router, struct pending *p)
 {
     struct track *track = &p->partition->track;
-    if (reads_here(router, p)) { /* whatever waits for the leader */
-        read_here(p);
+    if (read_here(router, p)) { /* whatever waits for the leader */
         return;
     }
     if (is_stuck(router, p->partition)) {

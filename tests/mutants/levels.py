@@ -6,7 +6,7 @@ NODE = [
      "client->readonly || level_is_of_any_replica((enum read_level)client->stream.level);",
      "client->readonly;"),
     ("level: a local read waits for the leader", "unit/node/router_level", "router.c",
-     "if (reads_here(router, p)) { /* whatever waits for the leader */",
+     "if (read_here(router, p)) { /* whatever waits for the leader */",
      "if (false) {"),
     ("level: a replica in quarantine answers", "unit/node/router_level", "router.c",
      "return partition->replica != NULL && !partition->quarantined && !partition->loading &&",
