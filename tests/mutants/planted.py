@@ -9,6 +9,7 @@ import contact
 import damage
 import driver
 import facades
+import guarantees
 import keeping
 import keyspaces
 import levels
@@ -39,6 +40,7 @@ LISTS = [
     ("driver", "main", facades.STATUS, True),
     ("driver", "node", levels.NODE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
+    ("cluster", "cluster", guarantees.CLUSTER, True),
 ]
 
 
