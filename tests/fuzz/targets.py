@@ -19,6 +19,7 @@ TARGETS = {
     "identity": (2048, ["src/node/identity.c"]),
     "join": (2048, ["src/node/join_frames.c"]),
     "map": (1024, ["src/cluster/map.c", "src/cluster/records.c", "src/cluster/prefixes.c"]),
+    "token": (1024, ["src/cluster/token.c"]),
     "roster": (2048, ["src/node/roster.c"]),
     "history": (1024, ["sim/history.c", "sim/checkers/linearizable.c", "sim/checkers/search.c",
                        "sim/checkers/model.c"]),

@@ -16,6 +16,7 @@ import levels
 import moving
 import mutants
 import routing
+import sessions
 import slices
 import telling
 import turns
@@ -41,6 +42,7 @@ LISTS = [
     ("driver", "node", levels.NODE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
+    ("cluster", "cluster", sessions.CLUSTER, True),
 ]
 
 
