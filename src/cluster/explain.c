@@ -2,6 +2,7 @@
 #include "cluster/explain.h"
 
 #include "base/panic.h"
+#include "cluster/ack.h"
 #include "cluster/level.h"
 
 static struct text row(struct explain_row *rows, uint32_t at, const char *name)
@@ -71,4 +72,6 @@ void explain(const struct map_keyspace *keyspace, const struct protocol *protoco
     put_tolerated(&t, promise, replicas);
     t = row(rows, 9, "reads");
     level_names(&t, promise);
+    t = row(rows, 10, "acks");
+    ack_names(&t, promise);
 }

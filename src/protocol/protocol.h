@@ -344,10 +344,29 @@ enum read_level {
 };
 #define READ_BIT(level) (1u << (level))
 
+/* How many replicas, and which, must have a write before it is answered (cluster/ack.h) ... */
+enum ack_kind {
+    ACK_MAJORITY = 0,
+    ACK_QUORUM, /* another word for it where majorities decide */
+    ACK_EACH_ZONE,
+    ACK_EACH_DC,
+    ACK_ALL,
+    ACK_ANY,   /* k beside the one that takes it */
+    ACK_COUNT, /* n, with the one that takes it */
+    ACK_LOCAL,
+    ACK_KINDS,
+};
+
+/* ... and how they must have it. */
+enum ack_stage { ACK_DURABLE = 0, ACK_RECEIVED, ACK_APPLIED, ACK_STAGES };
+#define ACK_BIT(what) (1u << (what))
+
 /* What a strategy guarantees: it picks the checkers and fills KEYSPACE EXPLAIN. */
 struct promise {
     enum consistency consistency;
     uint16_t reads;               /* READ_BITs of the levels that it gives */
+    uint8_t acks;                 /* ACK_BITs of the kinds of acknowledgement, */
+    uint8_t ack_stages;           /* and of what they may be about */
     bool survives_minority_crash; /* an acknowledged write survives any minority of crashes */
     bool available_in_minority;   /* a minority goes on accepting writes */
     /* Messages that carry or answer one write, for each replica but the one that takes it, when

@@ -18,6 +18,7 @@ TARGETS = {
                           "src/engine/image.c"]),
     "identity": (2048, ["src/node/identity.c"]),
     "join": (2048, ["src/node/join_frames.c"]),
+    "ack": (128, ["src/cluster/ack.c"]),
     "map": (1024, ["src/cluster/map.c", "src/cluster/records.c", "src/cluster/prefixes.c"]),
     "token": (1024, ["src/cluster/token.c"]),
     "roster": (2048, ["src/node/roster.c"]),

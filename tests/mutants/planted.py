@@ -4,6 +4,7 @@ whether all of them still apply.
 import os
 import re
 
+import acks
 import cluster
 import contact
 import damage
@@ -43,6 +44,7 @@ LISTS = [
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", sessions.CLUSTER, True),
+    ("cluster", "cluster", acks.CLUSTER, True),
 ]
 
 

@@ -553,6 +553,8 @@ const struct protocol raft_protocol = {
     .promise = { .consistency = CONSISTENCY_LINEARIZABLE,
                  .reads = READ_BIT(READ_LINEARIZABLE) | READ_BIT(READ_LEADER) |
                           READ_BIT(READ_PREFIX) | READ_BIT(READ_LOCAL),
+                 .acks = ACK_BIT(ACK_MAJORITY) | ACK_BIT(ACK_QUORUM) | ACK_BIT(ACK_EACH_ZONE),
+                 .ack_stages = ACK_BIT(ACK_DURABLE),
                  .survives_minority_crash = true,
                  .available_in_minority = false,
                  .messages_per_replica = 2, /* the entry, and that it is durable */
