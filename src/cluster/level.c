@@ -102,6 +102,11 @@ bool asked_read(struct asked *out, const struct span *words, uint32_t n, const c
 {
     struct asked asked = { 0 };
     for (uint32_t i = 0; i < n; i += 2) {
+        if (is_word(words[i], "META") && !asked.meta) {
+            asked.meta = true;
+            i--; /* it has no value */
+            continue;
+        }
         if (!is_word(words[i], "READ")) {
             return refuse(why, "ERR syntax error: unknown option ", words[i],
                           ", the options are READ level");

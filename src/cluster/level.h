@@ -24,6 +24,7 @@ static inline bool level_is_of_any_replica(enum read_level level)
 struct asked {
     enum read_level read;
     bool has_read;
+    bool meta; /* the reply is to come with what it shows (WITH only) */
 };
 
 /* Reads `n` words of options into *out. False with the error in *why, and *out as it was: an option

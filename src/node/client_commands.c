@@ -142,6 +142,14 @@ static void write_loading(struct reply *reply, const struct span *argv, uint32_t
                 "members, see INFO raft; the command was not applied");
 }
 
+static void write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR META tells of commands on keys: this one is the connection's own, and "
+                       "was not carried out");
+}
+
 static void write_no_cluster(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
@@ -347,6 +355,14 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
 
 static bool run(struct client *client, const struct span *argv, uint32_t argc);
 
+/* What a command asks for beside its operation: what stands with it comes first, then what its
+ * connection has asked for. */
+static struct wants wants_of(const struct client *client, const struct asked *asked)
+{
+    const struct asked *read = asked->has_read ? asked : &client->asked;
+    return (struct wants){ .level = (uint8_t)read->read, .meta = asked->meta };
+}
+
 /* WITH: its command, as if it had come alone, under what the options say. Where they make no sense
  * WITH itself answers. */
 static bool run_with(struct client *client, const struct command_spec *spec,
@@ -358,7 +374,7 @@ static bool run_with(struct client *client, const struct command_spec *spec,
         run_local(client, spec, argv, argc);
         return true;
     }
-    client->stream.level = (uint8_t)(asked.has_read ? asked.read : client->asked.read);
+    client->stream.wants = wants_of(client, &asked);
     return run(client, argv + at, argc - at);
 }
 
@@ -379,7 +395,9 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     if (spec->tag == COMMAND_WITH) {
         return run_with(client, spec, argv, argc);
     }
-    if (is_local(spec)) {
+    if (is_local(spec) && client->stream.wants.meta) {
+        refuse_text(client, spec, write_no_meta, argv, argc);
+    } else if (is_local(spec)) {
         run_local(client, spec, argv, argc);
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
@@ -394,7 +412,7 @@ bool client_run_command(struct client *client, const struct span *argv, uint32_t
     uint32_t first = client->held_since == 0 ? 1 : 0;
     client->commands += first;
     client->node->stats.commands_processed += first;
-    client->stream.level = (uint8_t)client->asked.read; /* until WITH says otherwise */
+    client->stream.wants = wants_of(client, &(struct asked){ 0 }); /* until WITH says otherwise */
     bool done = run(client, argv, argc);
     client->held_since = done ? 0 : client->held_since;
     return done;

@@ -23,13 +23,14 @@
 #define FRAME_GROUP_BYTES 4u
 /* 2: FORWARD names its sender. 3: WELCOME and PROOF carry a claim (handshake.h); the frames from
  * FRAME_JOIN on, which links of version 2 never see. 4: frames name a group; those from FRAME_BEAT
- * on. */
-#define WIRE_VERSION 4
+ * on. 5: a FORWARD says what it wants, a REPLY what it shows (wants.h). */
+#define WIRE_VERSION 5
 #define WIRE_VERSION_OLDEST 2
 #define WIRE_VERSION_PIECES \
     3                         /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... \
                                */
 #define WIRE_VERSION_GROUPS 4 /* knows other groups than 0 */
+#define WIRE_VERSION_LEVELS 5 /* knows wants and shown */
 
 enum frame_kind {
     FRAME_HELLO = 1,           /* dialer: who I am, whom I want */

@@ -12,11 +12,13 @@
 #include "node/router.h"
 
 #define PROTOCOL_HEAD_BYTES 30u /* group, kind, lo, hi, term; the body follows */
-/* id, epoch, RESP version, sender, after reads; the op is the tail */
+/* id, epoch, RESP version, sender, flags, and the wants where a flag says so; the op is the tail */
 #define FORWARD_HEAD_BYTES 18u
+#define FORWARD_AFTER_READS 1u
+#define FORWARD_WANTS 2u
 #define PIECE_HEAD_BYTES 8u   /* id; the bytes are the tail */
 #define CREDIT_HEAD_BYTES 16u /* id, bytes */
-#define REPLY_HEAD_BYTES 9u   /* id, status; the reply is the tail */
+#define REPLY_HEAD_BYTES 9u   /* id, status; since version 5 what it shows; the reply is the tail */
 
 /* A heartbeat may wait behind as much, and goes beside it for so long when there was more. */
 #define LINK_LIGHT_BYTES (64 * KIB)

@@ -46,7 +46,12 @@ static bool on_forward(struct link *link, const struct frame *f)
     forward.epoch = wire_get_u32(&r);
     forward.version = wire_get_u8(&r);
     forward.sender = wire_get_u32(&r);
-    forward.after_reads = wire_get_u8(&r) != 0;
+    uint8_t flags = wire_get_u8(&r);
+    forward.after_reads = (flags & FORWARD_AFTER_READS) != 0;
+    bool wants = link->version >= WIRE_VERSION_LEVELS && (flags & FORWARD_WANTS) != 0;
+    if (wants && !wants_get(&r, &forward.wants, link->peers->node->clock)) {
+        return false;
+    }
     return wire_finished(&r) &&
            router_relayed(link->peers->node->router, link->peer, f->group, &forward, f->tail);
 }
@@ -56,10 +61,15 @@ static bool on_reply(struct link *link, const struct frame *f)
     struct wire_reader r = wire_reader(f->head);
     uint64_t id = wire_get_u64(&r);
     uint8_t status = wire_get_u8(&r);
+    struct shown shown = { 0 };
+    if (link->version >= WIRE_VERSION_LEVELS) {
+        shown_get(&r, link->peer, &shown);
+    }
     if (!wire_finished(&r)) {
         return false;
     }
-    router_reply(link->peers->node->router, link->peer, id, (enum qr_status)status, f->tail);
+    router_reply(link->peers->node->router, link->peer, id, (enum qr_status)status, &shown,
+                 f->tail);
     return true;
 }
 

@@ -399,21 +399,26 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
            link_queued(peers->peer[peer].link[LANE_DATA]) < PEER_OUTPUT_BYTES_MAX / 2;
 }
 
-void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
-                   uint8_t version, uint32_t sender, bool after_reads, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint32_t group,
+                   const struct forward *forward, struct span op)
 {
-    uint8_t head[FORWARD_HEAD_BYTES];
+    uint8_t head[FORWARD_HEAD_BYTES + WANTS_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
-    wire_put_u64(&w, id);
-    wire_put_u32(&w, epoch);
-    wire_put_u8(&w, version);
-    wire_put_u32(&w, sender);
-    wire_put_u8(&w, after_reads ? 1 : 0);
-    qr_assert(w.n == FORWARD_HEAD_BYTES);
     qr_assert(peers_connected(peers, to));
+    struct link *link = peers->peer[to].link[LANE_DATA];
+    bool wants = link->version >= WIRE_VERSION_LEVELS && wants_travel(&forward->wants);
+    wire_put_u64(&w, forward->id);
+    wire_put_u32(&w, forward->epoch);
+    wire_put_u8(&w, forward->version);
+    wire_put_u32(&w, forward->sender);
+    wire_put_u8(&w, (uint8_t)((forward->after_reads ? FORWARD_AFTER_READS : 0) |
+                              (wants ? FORWARD_WANTS : 0)));
+    qr_assert(w.n == FORWARD_HEAD_BYTES);
+    if (wants) {
+        wants_put(&w, &forward->wants, peers->node->clock);
+    }
     (void)io_failpoint(peers->node->io, FAIL_FORWARD);
-    link_send_group(peers->peer[to].link[LANE_DATA], group, FRAME_FORWARD, span_of(head, w.n), op,
-                    false);
+    link_send_group(link, group, FRAME_FORWARD, span_of(head, w.n), op, false);
     (void)io_failpoint(peers->node->io, FAIL_FORWARDED);
 }
 

@@ -16,6 +16,8 @@
 #include "log/log.h"
 #include "resp/reply.h"
 
+struct forward;
+struct shown;
 struct claim;
 struct node;
 struct peers;
@@ -72,8 +74,8 @@ size_t peers_queued(const struct peers *peers, node_index peer); /* bytes not ye
 
 /* Whether a command may be forwarded now: connected, and its queue below half its bound. */
 bool peers_may_forward(const struct peers *peers, node_index peer);
-void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
-                   uint8_t version, uint32_t sender, bool after_reads, struct span op);
+void peers_forward(struct peers *peers, node_index to, uint32_t group,
+                   const struct forward *forward, struct span op);
 
 /* Whether the next piece of something large may go to it now; the pieces of the arguments of a
  * command that was forwarded to it, and how much of those it may go on with. */
@@ -86,7 +88,8 @@ void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t byte
  * one is kept and goes in pieces, in order with other long ones. */
 struct reply *peers_reply_buffer(struct peers *peers);
 bool peers_reply_congested(const struct peers *peers, node_index to);
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status);
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 const struct shown *shown);
 
 /* How this node stands for disk space; told to everybody when it changes. And the worst that the
  * others have told. */

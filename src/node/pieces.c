@@ -9,6 +9,7 @@ struct long_reply {
     struct long_reply *next;
     uint64_t id;
     enum qr_status status;
+    struct shown shown;
     struct reply reply;
     struct reply_place place;
     size_t left; /* bytes to go */
@@ -74,16 +75,23 @@ size_t peers_long_most(const struct peers *peers)
     return most;
 }
 
-static void send_reply(struct link *link, uint64_t id, enum qr_status status, struct span reply)
+static void send_reply(struct link *link, uint64_t id, enum qr_status status,
+                       const struct shown *shown, struct span reply)
 {
-    uint8_t head[REPLY_HEAD_BYTES];
-    put_id(head, id);
-    head[8] = (uint8_t)status;
-    link_send(link, FRAME_REPLY, span_of(head, sizeof head), reply, false);
+    uint8_t head[REPLY_HEAD_BYTES + SHOWN_BYTES];
+    struct wire_writer w = wire_writer(head, sizeof head);
+    wire_put_u64(&w, id);
+    wire_put_u8(&w, (uint8_t)status);
+    qr_assert(w.n == REPLY_HEAD_BYTES);
+    if (link->version >= WIRE_VERSION_LEVELS) {
+        shown_put(&w, shown);
+    }
+    link_send(link, FRAME_REPLY, span_of(head, w.n), reply, false);
 }
 
 /* To a peer that knows no pieces: in one message, as far as one can hold it. */
-static void send_whole(struct peers *peers, struct link *link, uint64_t id, enum qr_status status)
+static void send_whole(struct peers *peers, struct link *link, uint64_t id, enum qr_status status,
+                       const struct shown *shown)
 {
     struct reply *reply = &peers->reply;
     struct reply_place place = { 0 };
@@ -97,11 +105,12 @@ static void send_whole(struct peers *peers, struct link *link, uint64_t id, enum
     } else {
         reply_error(&whole, "ERR reply is too long for the version that this node runs");
     }
-    send_reply(link, id, status, span_of(whole.p, whole.n));
+    send_reply(link, id, status, shown, span_of(whole.p, whole.n));
     reply_free(&whole);
 }
 
-static void keep_long(struct peers *peers, struct peer *peer, uint64_t id, enum qr_status status)
+static void keep_long(struct peers *peers, struct peer *peer, uint64_t id, enum qr_status status,
+                      const struct shown *shown)
 {
     struct long_reply **last = &peer->long_replies;
     while (*last != NULL) {
@@ -110,6 +119,7 @@ static void keep_long(struct peers *peers, struct peer *peer, uint64_t id, enum 
     struct long_reply *l = qr_zalloc(sizeof *l);
     l->id = id;
     l->status = status;
+    l->shown = *shown;
     l->reply = peers->reply;
     l->left = reply_bytes(&l->reply);
     peer->long_bytes += l->left;
@@ -117,7 +127,8 @@ static void keep_long(struct peers *peers, struct peer *peer, uint64_t id, enum 
     *last = l;
 }
 
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status)
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 const struct shown *shown)
 {
     struct reply *reply = &peers->reply;
     struct link *link = data_link(peers, to);
@@ -132,11 +143,11 @@ void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status
     (void)io_failpoint(peers->node->io, FAIL_REPLY_PEER);
     bool is_long = reply->parts != NULL || reply->n > LONG_REPLY_BYTES;
     if (is_long && link->version < WIRE_VERSION_PIECES) {
-        send_whole(peers, link, id, status);
+        send_whole(peers, link, id, status, shown);
     } else if (is_long) {
-        keep_long(peers, &peers->peer[to], id, status);
+        keep_long(peers, &peers->peer[to], id, status, shown);
     } else {
-        send_reply(link, id, status, span_of(reply->p, reply->n));
+        send_reply(link, id, status, shown, span_of(reply->p, reply->n));
     }
     (void)io_failpoint(peers->node->io, FAIL_REPLIED_PEER);
 }
@@ -188,7 +199,7 @@ void pieces_send(struct peers *peers, struct peer *peer)
         if (piece.n > 0) {
             send_piece(link, peer, piece);
         } else {
-            send_reply(link, l->id, l->status, (struct span){ 0 });
+            send_reply(link, l->id, l->status, &l->shown, (struct span){ 0 });
             drop_first(peers, peer);
         }
     }

@@ -32,7 +32,8 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
 {
     struct node *node = r->node;
     qr_assert(stream->ordered && stream->first == NULL);
-    if (!is_covered(r) || !is_small(stream, spec, head) || stream->is_congested(stream)) {
+    if (stream->wants.meta || !is_covered(r) || !is_small(stream, spec, head) ||
+        stream->is_congested(stream)) {
         return false;
     }
     qr_time turn = io_turn_began(node->io); /* a partition need not have a turn in each */
@@ -57,6 +58,7 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
         measure_latency(node->measure, spec, node->clock - began);
     }
     pace_note_history(&stream->history, node->clock - began, reply_bytes_behind(reply, before));
+    stream_note_read(stream, r->group, r->applied);
     stream->end_reply(stream, NULL, STATUS_OK);
     return true;
 }

@@ -1,5 +1,5 @@
 /* The inside of a replica, shared by replica.c (events, turns), perform.c (effects), apply.c
- * (execution, reads) and replica_new.c. */
+ * (execution), reads.c and replica_new.c. */
 #ifndef NODE_REPLICA_INTERNAL_H
 #define NODE_REPLICA_INTERNAL_H
 
@@ -238,6 +238,10 @@ void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum
 void replica_serve_confirmed(struct replica *r);
 /* At the end of the turn: reads that are large, as far as there is time. */
 void replica_serve_large(struct replica *r);
+/* S2: reads of the same client that arrived before the write p, which is about to be applied. */
+void replica_serve_ahead(struct replica *r, struct pending *p);
+/* A read that this replica has leaves whichever queue it is in. */
+void replica_leave_reads(struct replica *r, struct pending *p);
 
 /* pace.c */
 bool pace_is_large(const struct replica *r, const struct pending *p);

@@ -198,10 +198,11 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
 static bool reads_here(const struct router *router, const struct pending *p)
 {
     const struct partition *partition = p->partition;
-    if (p->spec->place != PLACE_READ || p->level == READ_LINEARIZABLE || router->node->removed) {
+    if (p->spec->place != PLACE_READ || p->wants.level == READ_LINEARIZABLE ||
+        router->node->removed) {
         return false;
     }
-    if (level_is_of_any_replica((enum read_level)p->level)) {
+    if (level_is_of_any_replica((enum read_level)p->wants.level)) {
         return partition->replica != NULL && !partition->quarantined && !partition->loading &&
                replica_is_readable(partition->replica);
     }

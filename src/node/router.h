@@ -62,6 +62,7 @@ struct forward {
     uint32_t sender; /* which client of the peer */
     uint8_t version; /* of RESP */
     bool after_reads;
+    struct wants wants;
 };
 /* A command for that group from a peer; `op` is checked here. False when malformed (the caller
  * closes the connection). */
@@ -85,7 +86,7 @@ void router_reply_piece(struct router *router, node_index from, uint64_t id, str
 
 /* The leader's answer to a forwarded command; NOT_LEADER and EXPIRED: it is asked again. */
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
-                  struct span reply);
+                  const struct shown *shown, struct span reply);
 
 /* The connection to that peer is gone: what it had is uncertain (writes) or tried again (reads),
  * and what it had forwarded is answered to nobody. */

@@ -41,8 +41,14 @@ void router_forward(struct router *router, struct pending *p, node_index leader)
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
         p->strand->reads_forwarded++;
     }
-    peers_forward(router->node->peers, leader, p->partition->group, p->id, track->epoch, p->version,
-                  sender, after_reads, span_of(p->op, p->op_bytes));
+    struct forward forward = { .id = p->id,
+                               .epoch = track->epoch,
+                               .sender = sender,
+                               .version = p->version,
+                               .after_reads = after_reads,
+                               .wants = p->wants };
+    peers_forward(router->node->peers, leader, p->partition->group, &forward,
+                  span_of(p->op, p->op_bytes));
     if (p->cargo != NULL) {
         p->cargo->place = (struct cargo_place){ 0 };
         p->cargo->credit = 0;
@@ -134,7 +140,7 @@ static struct pending *asked(struct router *router, node_index from, uint64_t id
 }
 
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
-                  struct span reply)
+                  const struct shown *shown, struct span reply)
 {
     struct pending *p = asked(router, from, id);
     if (p == NULL) {
@@ -162,6 +168,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
             reply_raw_rope(out, arrived);
         }
         reply_raw(out, reply);
+        p->shown = *shown;
         stream_answered(p, STATUS_OK);
     }
 }

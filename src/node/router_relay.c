@@ -27,7 +27,7 @@ static struct reply *begin_reply(struct stream *stream, struct pending *p)
 static void end_reply(struct stream *stream, struct pending *p, enum qr_status status)
 {
     struct relay *relay = (struct relay *)stream;
-    peers_reply(stream->node->peers, relay->peer, p->id, status);
+    peers_reply(stream->node->peers, relay->peer, p->id, status, &p->shown);
 }
 
 static bool is_congested(const struct stream *stream)
@@ -152,7 +152,7 @@ static void refuse_unknown(struct router *router, node_index peer, const struct 
     uint32_t *floor = &router->floor[peer];
     *floor = forward->epoch > *floor ? forward->epoch : *floor; /* T2 */
     reply_reset(peers_reply_buffer(router->node->peers));
-    peers_reply(router->node->peers, peer, forward->id, STATUS_NOT_LEADER);
+    peers_reply(router->node->peers, peer, forward->id, STATUS_NOT_LEADER, &(struct shown){ 0 });
 }
 
 static bool is_too_much(const struct node *node, const struct op *op)
@@ -214,6 +214,7 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
     p->id = forward->id;
     p->sender = forward->sender;
     p->after_reads = forward->after_reads;
+    p->wants = forward->wants;
     relay->latest_epoch = forward->epoch;
     relay->used = node->clock;
     return take(router, relay, p, &op, bytes);

@@ -39,6 +39,7 @@ static struct strand *recycle(struct strands *strands, bool keep_writers)
         strands->hand = (strands->hand + 1) % STRAND_PLACES;
     }
     strands->forgot = strands->forgot || (idle != NULL && idle->wrote);
+    strands->unsure = strands->unsure || (idle != NULL && idle->seen != 0);
     return idle;
 }
 

@@ -30,7 +30,8 @@ struct strand {
     uint64_t writes_begun, writes_done;
     qr_slot last_write;      /* slot of the last write applied for it here; for WAIT */
     qr_term last_write_term; /* and its term */
-    bool wrote;              /* it may have changed something, here or elsewhere */
+    qr_slot seen; /* the newest state of the group that the stream has been shown, or has made */
+    bool wrote;   /* it may have changed something, here or elsewhere */
 };
 
 /* All strands of a stream. Zeroed memory is a stream that has used group 0 alone. */
@@ -40,6 +41,9 @@ struct strands {
     uint32_t count;        /* of those in the table */
     uint32_t hand;         /* the place that is looked at next for one that may go */
     bool forgot;           /* one that has written is not known any more */
+    bool unsure; /* it has seen or made something without a slot being known (an older version's
+                    answer, a strand that had to go): what its session has seen is more than `seen`
+                    of its strands says */
 };
 
 /* The strand for a group, made where there is none. */
@@ -47,6 +51,13 @@ struct strand *strand_make(struct strands *strands, uint32_t group);
 static inline struct strand *strand_of(struct strands *strands, uint32_t group)
 {
     return strands->first.group == group ? &strands->first : strand_make(strands, group);
+}
+
+/* The stream has been shown the group's state at that slot. */
+static inline void strands_note_seen(struct strands *strands, uint32_t group, qr_slot slot)
+{
+    struct strand *s = strand_of(strands, group);
+    s->seen = slot > s->seen ? slot : s->seen;
 }
 
 /* Writes the groups in which the stream has written to v, at most cap of them; returns how many

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/linked.h"
+#include "node/meta.h"
 #include "node/node.h"
 #include "node/router.h"
 
@@ -78,7 +79,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     p->node = node;
     p->spec = spec;
     p->version = version;
-    p->level = stream->level;
+    p->wants = stream->wants;
     p->arrived = now;
     p->sequence = ++node->next_sequence;
     LINKED_APPEND(stream->first, stream->last, p, previous, next);
@@ -259,13 +260,29 @@ struct reply *stream_reply(struct pending *p)
         reply_reset(nowhere);
         return nowhere;
     }
+    struct reply *reply = &p->reply;
     if (p->stream->ordered && p->stream->first != p) {
-        reply_init(&p->reply, p->version);
-        return &p->reply;
+        reply_init(reply, p->version);
+    } else {
+        reply = p->stream->begin_reply(p->stream, p);
+        reply->version = p->version;
     }
-    struct reply *reply = p->stream->begin_reply(p->stream, p);
-    reply->version = p->version;
+    if (p->wants.meta) {
+        meta_begin(p, reply);
+    }
     return reply;
+}
+
+void stream_take_back(struct pending *p)
+{
+    if (p->meta_in == NULL) {
+        return;
+    }
+    p->meta_in->n = p->meta_at;
+    if (p->meta_in == &p->reply) {
+        reply_free(&p->reply);
+    }
+    p->meta_in = NULL;
 }
 
 /* p is answered: its reply is where its client will get it from. What a peer asked for counts where
@@ -293,6 +310,20 @@ static void deliver_heads(struct stream *stream)
     }
 }
 
+/* Its client has seen, or made, the state as far as that slot. */
+static void note_seen(const struct pending *p, enum qr_status status)
+{
+    if (p->strand == NULL || status != STATUS_OK || !p->stream->ordered) {
+        return;
+    }
+    if (p->shown.slot == 0) {
+        p->stream->strands.unsure = p->stream->strands.unsure || p->spec->place == PLACE_READ ||
+                                    p->spec->place == PLACE_WRITE;
+    } else {
+        p->strand->seen = max_u64(p->strand->seen, p->shown.slot);
+    }
+}
+
 void stream_answered(struct pending *p, enum qr_status status)
 {
     struct stream *stream = p->stream;
@@ -302,6 +333,10 @@ void stream_answered(struct pending *p, enum qr_status status)
     if (stream == NULL) {
         pending_free(p);
         return;
+    }
+    note_seen(p, status);
+    if (p->meta_in != NULL) {
+        meta_end(p);
     }
     if (p->counted && p->spec != NULL && p->spec->place == PLACE_READ) {
         qr_assert(p->strand->reading > 0);

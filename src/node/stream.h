@@ -28,6 +28,7 @@
 #include "command/command.h"
 #include "node/cargo.h"
 #include "node/strand.h"
+#include "cluster/wants.h"
 #include "resp/reply.h"
 
 struct node;
@@ -71,21 +72,24 @@ struct pending {
                               gathering */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
     uint8_t version;       /* RESP version of the reply */
-    uint8_t level;         /* enum read_level: what a read may show */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */
     qr_req req;        /* READING: its number at the protocol; 0 until it has one */
     qr_slot slot; /* PROPOSED: where; READING: what must be applied; BLOCKED: what must be held */
     qr_term term;
-    qr_time until;        /* READING: end of the lease; a WAIT's end; 0 = none */
-    uint64_t after_write; /* READING: writes of its strand that come first (S1) */
-    uint64_t after_read;  /* and reads of its client there (S2) */
-    uint64_t id;          /* a peer's number for it; of a forwarded one, ours */
-    uint32_t sender;      /* which client of that peer has sent it */
-    bool after_reads;     /* that client has reads without an answer ahead of it */
-    uint32_t wanted;      /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
-    struct reply reply;   /* ANSWERED */
-    uint8_t *op;          /* encoded operation: `near` or malloc; NULL when the log has it */
+    qr_time until;         /* READING: end of the lease; a WAIT's end; 0 = none */
+    uint64_t after_write;  /* READING: writes of its strand that come first (S1) */
+    uint64_t after_read;   /* and reads of its client there (S2) */
+    uint64_t id;           /* a peer's number for it; of a forwarded one, ours */
+    uint32_t sender;       /* which client of that peer has sent it */
+    bool after_reads;      /* that client has reads without an answer ahead of it */
+    uint32_t wanted;       /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
+    struct wants wants;    /* what it asks for beside its op, */
+    struct shown shown;    /* and what its answer shows: set by whoever answers */
+    struct reply *meta_in; /* the reply that META has opened, from the byte meta_at on; or NULL */
+    size_t meta_at;
+    struct reply reply; /* ANSWERED */
+    uint8_t *op;        /* encoded operation: `near` or malloc; NULL when the log has it */
     size_t op_bytes;
     struct cargo *cargo;   /* its large arguments (cargo.h); NULL: none, or the log has them */
     struct rope *arriving; /* FORWARDED: what has come of a long reply */
@@ -122,9 +126,9 @@ struct stream {
     size_t held_bytes;            /* replies that wait for an earlier one */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     bool ordered;                 /* replies leave in order (a client) */
-    bool relayed;   /* a peer's: its commands are forwarded no further (T3 of router.h) */
-    bool by_prefix; /* what is pushed next goes where a prefix leads, */
-    uint8_t level;  /* and is to be read at this level */
+    bool relayed;       /* a peer's: its commands are forwarded no further (T3 of router.h) */
+    bool by_prefix;     /* what is pushed next goes where a prefix leads, */
+    struct wants wants; /* and asks for this */
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
      * for room. */
@@ -152,6 +156,15 @@ struct reply *stream_reply(struct pending *p);
 /* The reply is complete: it leaves now or, in an ordered stream, after the earlier ones. p is gone
  * afterwards. `status` is OK for whatever the engine answered, errors included. */
 void stream_answered(struct pending *p, enum qr_status status);
+
+/* A read of that group was answered without a pending, from the state at that slot. */
+static inline void stream_note_read(struct stream *stream, uint32_t group, qr_slot slot)
+{
+    strands_note_seen(&stream->strands, group, slot);
+}
+
+/* Nothing was written to that reply, and p is not answered yet. */
+void stream_take_back(struct pending *p);
 
 /* Both in one: the text of a status. */
 void stream_refuse(struct pending *p, enum qr_status status);

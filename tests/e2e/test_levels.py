@@ -218,3 +218,48 @@ def test_a_key_whose_time_has_come_is_gone_by_log_time(three):
     assert leader.call("PEXPIRE", "soon", 100) == 1
     wait_for(lambda: local(follower, "EXISTS", "soon") == 0, "the tick is applied there")
     assert leader.call("EXISTS", "soon") == 0
+
+
+def meta(client, *words):
+    """The reply, and what it shows."""
+    reply, shown = client.call("WITH", 1, "META", *words)
+    return reply, {as_text(shown[i]): shown[i + 1] for i in range(0, len(shown), 2)}
+
+
+def test_meta_tells_position_replica_and_staleness_D3(three):
+    written(three, "meta", "1")
+    for node in (three.leader(), follower_of(three)):
+        with node.connect() as client:
+            set_reply, made = meta(client, "SET", "meta", "2")
+            get_reply, seen = meta(client, "GET", "meta")
+        assert (as_text(set_reply), get_reply) == ("OK", b"2")
+        group, slot = as_text(made["position"]).split("-")
+        assert group == "0" and int(as_text(seen["position"]).split("-")[1]) >= int(slot)
+        assert made["replica"] == seen["replica"] == three.leader().number
+        assert (seen["staleness_ms"], seen["replayed"]) == (0, 0)
+
+
+def test_meta_of_a_read_of_a_follower_names_it_D3(three):
+    written(three, "own", "1")
+    follower = follower_of(three)
+    wait_for(lambda: answers_local(follower, "own", b"1"), "it has heard the leader")
+    with follower.connect() as client:
+        reply, shown = client.call("WITH", 3, "READ", "local", "META", "GET", "own")
+    assert (reply, shown[3]) == (b"1", follower.number)
+
+
+def test_meta_leaves_errors_and_their_order_as_they_are_D3(three):
+    with three.leader().connect() as client:
+        client.send_raw(b"".join(encode("WITH", 1, "META", *words) for words in
+                             (("SET", "e", "x"), ("INCR", "e"), ("GET", "e"), ("PING",))))
+        assert as_text(client.read()[0]) == "OK"
+        assert str(client.read()).startswith("ERR value is not an integer")
+        assert client.read()[0] == b"x"
+        assert str(client.read()).startswith("ERR META tells of commands on keys")
+
+
+def test_meta_is_a_map_in_resp3_D3(three):
+    with three.leader().connect() as client:
+        client.call("HELLO", "3")
+        reply, shown = client.call("WITH", 1, "META", "SET", "m3", "1")
+        assert as_text(reply) == "OK" and len(shown) in (4, 8)

@@ -193,16 +193,25 @@ static void send_message(struct io_stream *s, struct feed *f)
 
 static void send_reply(struct io_stream *s, struct feed *f)
 {
-    uint8_t head[REPLY_HEAD_BYTES];
+    uint8_t head[REPLY_HEAD_BYTES + SHOWN_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
+    const struct link *link = s->owner;
     wire_put_u64(&w, feed_u64(f));
     wire_put_u8(&w, feed_u8(f) % 4);
+    if (link->version >= WIRE_VERSION_LEVELS) {
+        struct shown shown = { .slot = 1 + feed_u16(f), .has_stale = feed_u8(f) % 2 == 0 };
+        shown.stale = (uint64_t)feed_u16(f) * QR_MILLISECOND;
+        shown.replayed = feed_u8(f) % 2 == 0;
+        shown_put(&w, &shown);
+    }
     send_right(s, FRAME_REPLY, span_of(head, w.n), feed_bytes(f, feed_u16(f)), false, f);
 }
 
 static void send_forward(struct io_stream *s, struct feed *f)
 {
-    uint8_t head[FORWARD_HEAD_BYTES], bytes[64 + 512];
+    uint8_t head[FORWARD_HEAD_BYTES + WANTS_BYTES], bytes[64 + 512];
+    const struct link *link = s->owner;
+    bool wants = link->version >= WIRE_VERSION_LEVELS && feed_u8(f) % 2 == 0;
     struct wire_writer w = wire_writer(head, sizeof head);
     struct span argument = feed_bytes(f, feed_u8(f));
     struct op op = { .stamp = feed_u16(f), .tag = 1, .level = SEMANTICS_LEVEL };
@@ -210,7 +219,15 @@ static void send_forward(struct io_stream *s, struct feed *f)
     wire_put_u32(&w, feed_u16(f));
     wire_put_u8(&w, 2 + feed_u8(f) % 2);
     wire_put_u32(&w, feed_u16(f));
-    wire_put_u8(&w, feed_u8(f) & 1);
+    wire_put_u8(&w, (uint8_t)((feed_u8(f) & FORWARD_AFTER_READS) | (wants ? FORWARD_WANTS : 0)));
+    if (wants) {
+        wants_put(&w,
+                  &(struct wants){ .level = (uint8_t)feed_below(f, READ_LEVELS),
+                                   .least = 1 + feed_u16(f),
+                                   .bound = feed_u64(f),
+                                   .bound_is_operations = feed_u8(f) % 2 == 0 },
+                  s->world->node.clock);
+    }
     op_write(bytes, &op, &argument, 1);
     send_right(s, FRAME_FORWARD, span_of(head, w.n), span_of(bytes, op_bytes(&argument, 1)), false,
                f);
@@ -261,11 +278,13 @@ static void say_something(struct world *w, struct feed *f)
     case 1:
         reply_reset(peers_reply_buffer(w->node.peers));
         reply_raw(peers_reply_buffer(w->node.peers), bytes);
-        peers_reply(w->node.peers, to, 7, STATUS_OK);
+        peers_reply(w->node.peers, to, 7, STATUS_OK, &(struct shown){ .slot = 3 });
         break;
     case 2:
         if (peers_may_forward(w->node.peers, to)) {
-            peers_forward(w->node.peers, to, 0, 1, 2, 3, 4, true, bytes);
+            struct forward forward = { .id = 1, .epoch = 2, .version = 3, .after_reads = true };
+            forward.wants.level = (uint8_t)(bytes.n % 2);
+            peers_forward(w->node.peers, to, 0, &forward, bytes);
         }
         break;
     default:

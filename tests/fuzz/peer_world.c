@@ -360,25 +360,33 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
     if (!op_read(op, &read) || (forward->version != 2 && forward->version != 3)) {
         return false;
     }
-    uint8_t fields[FORWARD_HEAD_BYTES];
+    uint8_t fields[FORWARD_HEAD_BYTES + WANTS_BYTES];
     struct wire_writer w = wire_writer(fields, sizeof fields);
     wire_put_u64(&w, forward->id);
     wire_put_u32(&w, forward->epoch);
     wire_put_u8(&w, forward->version);
     wire_put_u32(&w, forward->sender);
-    wire_put_u8(&w, forward->after_reads);
+    bool wants = wants_travel(&forward->wants);
+    wire_put_u8(&w, (uint8_t)((forward->after_reads ? FORWARD_AFTER_READS : 0) |
+                              (wants ? FORWARD_WANTS : 0)));
+    if (wants) {
+        wants_put(&w, &forward->wants, the_world->node.clock);
+    }
     tell(FRAME_FORWARD, peer, span_of(fields, w.n), op);
     return true;
 }
 
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
-                  struct span reply)
+                  const struct shown *shown, struct span reply)
 {
     (void)router;
-    uint8_t fields[REPLY_HEAD_BYTES];
+    uint8_t fields[REPLY_HEAD_BYTES + SHOWN_BYTES];
     struct wire_writer w = wire_writer(fields, sizeof fields);
     wire_put_u64(&w, id);
     wire_put_u8(&w, (uint8_t)status);
+    if (shown->slot != 0) { /* the fuzzer's always have one where the version knows it */
+        shown_put(&w, shown);
+    }
     tell(FRAME_REPLY, from, span_of(fields, w.n), reply);
 }
 

@@ -36,7 +36,7 @@ ROUTING = [
     ("strands: one that has written is forgotten in silence", "unit/node/tracks", "strand.c",
      "strands->forgot = strands->forgot || (idle != NULL && idle->wrote);",
      ""),
-    ("strands: a read waits for writes of other partitions", "unit/node/apply", "apply.c",
+    ("strands: a read waits for writes of other partitions", "unit/node/apply", "reads.c",
      "return p->strand == q->strand && (!p->stream->relayed || p->sender == q->sender);",
      "return !p->stream->relayed || p->sender == q->sender;"),
     ("hints: the latest word counts", "unit/node/tracks", "leaders_tell.c",

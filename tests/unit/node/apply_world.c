@@ -160,12 +160,10 @@ bool peers_may_forward(const struct peers *peers, node_index peer)
     return false;
 }
 
-void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
-                   uint8_t version, uint32_t sender, bool after_reads, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint32_t group,
+                   const struct forward *forward, struct span op)
 {
-    (void)group;
-    (void)peers, (void)to, (void)id, (void)epoch, (void)version, (void)op, (void)sender;
-    (void)after_reads;
+    (void)peers, (void)to, (void)group, (void)forward, (void)op;
     fail();
 }
 
@@ -201,9 +199,10 @@ void peers_credit(struct peers *peers, node_index to, uint64_t id, uint64_t byte
     world->credit = bytes;
 }
 
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status)
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 const struct shown *shown)
 {
-    (void)peers, (void)to, (void)id, (void)status;
+    (void)peers, (void)to, (void)id, (void)status, (void)shown;
     fail();
 }
 

@@ -14,9 +14,9 @@
 
 static void read_at(enum read_level level, const char *key)
 {
-    world->client.level = (uint8_t)level;
+    world->client.wants.level = (uint8_t)level;
     command("get", key);
-    world->client.level = READ_LINEARIZABLE;
+    world->client.wants.level = READ_LINEARIZABLE;
 }
 
 static void test_any_replica_may_answer_is_here_whatever_waits_for_the_leader_G4(void **state)

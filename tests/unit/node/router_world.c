@@ -174,14 +174,11 @@ static void note_key(char *text, size_t cap, const char *before, struct span byt
     (void)snprintf(text + n, cap - n, "%s%.*s ", before, (int)argv[0].n, (const char *)argv[0].p);
 }
 
-void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t id, uint32_t epoch,
-                   uint8_t version, uint32_t sender, bool after_reads, struct span op)
+void peers_forward(struct peers *peers, node_index to, uint32_t group,
+                   const struct forward *forward, struct span op)
 {
     (void)group;
-    (void)sender;
-    (void)after_reads;
     char before[8];
-    (void)version;
     (void)snprintf(before, sizeof before, "%u:", (unsigned)to);
     note_key(peers->forwarded, sizeof peers->forwarded, before, op);
     struct op read;
@@ -192,8 +189,9 @@ void peers_forward(struct peers *peers, node_index to, uint32_t group, uint64_t 
         (void)snprintf(peers->last, sizeof peers->last, "%.*s", (int)argv[read.argc - 1].n,
                        (const char *)argv[read.argc - 1].p);
     }
-    peers->epochs[peers->count % 64] = epoch;
-    peers->ids[peers->count++ % 64] = id;
+    peers->wants = forward->wants;
+    peers->epochs[peers->count % 64] = forward->epoch;
+    peers->ids[peers->count++ % 64] = forward->id;
 }
 
 bool peers_reply_congested(const struct peers *peers, node_index to)
@@ -245,9 +243,11 @@ void replica_abandon(struct replica *r, const struct cargo *cargo)
     fail();
 }
 
-void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status)
+void peers_reply(struct peers *peers, node_index to, uint64_t id, enum qr_status status,
+                 const struct shown *shown)
 {
     (void)to;
+    peers->shown = *shown;
     size_t n = strlen(peers->replies);
     (void)snprintf(peers->replies + n, sizeof peers->replies - n, "%u:%d ", (unsigned)id,
                    (int)status);
@@ -394,12 +394,12 @@ void turn_later(qr_time elapsed)
 void answer(uint32_t nth, enum qr_status status, const char *reply)
 {
     router_reply(world->node.router, world->replica.leader, world->peers.ids[nth], status,
-                 span_of(reply, strlen(reply)));
+                 &world->shown, span_of(reply, strlen(reply)));
 }
 
 void answer_from(node_index from, uint32_t nth, enum qr_status status, const char *reply)
 {
-    router_reply(world->node.router, from, world->peers.ids[nth], status,
+    router_reply(world->node.router, from, world->peers.ids[nth], status, &world->shown,
                  span_of(reply, strlen(reply)));
 }
 

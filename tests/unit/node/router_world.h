@@ -35,11 +35,14 @@ struct peers {
     uint32_t told;     /* words about who leads */
     char replies[256]; /* "<id>:<status> " to the peer that forwarded */
     struct reply reply;
+    struct wants wants; /* of the latest that was forwarded */
+    struct shown shown; /* of the latest answer to a peer */
 };
 
 #define MORE 4u /* partitions of keyspace 16, "cart": groups from GROUP_FIRST on */
 
 struct world {
+    struct shown shown; /* what answers of other nodes show */
     struct node node;
     struct partition zero;
     struct replica replica;

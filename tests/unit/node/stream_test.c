@@ -163,6 +163,130 @@ static void test_nothing_is_measured_without_latency_tracking(void **state)
     assert_null(latency("set"));
 }
 
+/* --- What an answer shows ------------------------------------------------------------------- */
+
+static struct partition of_group(uint32_t group)
+{
+    return (struct partition){ .group = group };
+}
+
+static struct pending *push_to(struct partition *partition, const char *name)
+{
+    struct pending *p = push(name);
+    pending_join(p, partition);
+    return p;
+}
+
+static void answer_from(struct pending *p, qr_slot slot)
+{
+    reply_integer(stream_reply(p), 7);
+    p->shown = (struct shown){ .slot = slot, .by = 1, .has_stale = true, .stale = 1500 };
+    stream_answered(p, STATUS_OK);
+}
+
+static void assert_out(const char *expected)
+{
+    assert_int_equal(out.n, strlen(expected));
+    assert_memory_equal(out.p, expected, out.n);
+    reply_reset(&out);
+}
+
+#define META_OF_SLOT_40                                                         \
+    "*2\r\n:7\r\n*8\r\n$8\r\nposition\r\n$4\r\n3-40\r\n$7\r\nreplica\r\n:2\r\n" \
+    "$12\r\nstaleness_ms\r\n:2\r\n$8\r\nreplayed\r\n:0\r\n"
+
+static void test_meta_stands_behind_the_reply_D3(void **state)
+{
+    (void)state;
+    struct partition partition = of_group(3);
+    stream.wants.meta = true;
+    struct pending *first = push_to(&partition, "get"), *second = push_to(&partition, "get");
+    stream.wants.meta = false;
+    struct pending *third = push_to(&partition, "get");
+    answer_from(second, 40); /* they wait for the first */
+    answer_from(third, 40);
+    answer_from(first, 40);
+    assert_out(META_OF_SLOT_40 META_OF_SLOT_40 ":7\r\n");
+}
+
+static void test_an_error_comes_without_meta_D3(void **state)
+{
+    (void)state;
+    struct partition partition = of_group(3);
+    stream.wants.meta = true;
+    struct pending *first = push_to(&partition, "get"), *second = push_to(&partition, "get");
+    reply_error(stream_reply(second), "ERR second");
+    stream_answered(second, STATUS_OK);
+    reply_status(&out, "before");
+    reply_error(stream_reply(first), "ERR first");
+    stream_answered(first, STATUS_OK);
+    stream.wants.meta = false;
+    assert_out("+before\r\n-ERR first\r\n-ERR second\r\n");
+}
+
+static void test_what_is_not_known_is_null_in_meta_D3(void **state)
+{
+    (void)state;
+    struct partition partition = of_group(3);
+    stream.wants.meta = true;
+    struct pending *p = push_to(&partition, "get");
+    reply_integer(stream_reply(p), 7);
+    p->shown.replayed = true;
+    stream_answered(p, STATUS_OK);
+    stream.wants.meta = false;
+    assert_out("*2\r\n:7\r\n*8\r\n$8\r\nposition\r\n$-1\r\n$7\r\nreplica\r\n$-1\r\n"
+               "$12\r\nstaleness_ms\r\n$-1\r\n$8\r\nreplayed\r\n:1\r\n");
+}
+
+/* A read that meets a key whose time has come writes nothing and is asked again. */
+static void test_a_reply_that_was_only_begun_leaves_nothing(void **state)
+{
+    (void)state;
+    struct partition partition = of_group(3);
+    stream.wants.meta = true;
+    struct pending *first = push_to(&partition, "get"), *second = push_to(&partition, "get");
+    stream.wants.meta = false;
+    (void)stream_reply(first);
+    stream_take_back(first);
+    (void)stream_reply(second);
+    stream_take_back(second);
+    answer_from(second, 40);
+    answer_from(first, 40);
+    assert_out(META_OF_SLOT_40 META_OF_SLOT_40);
+}
+
+static void test_a_stream_knows_the_newest_state_that_it_has_seen_or_made_G7_G8(void **state)
+{
+    (void)state;
+    struct partition three = of_group(3), four = of_group(4);
+    answer_from(push_to(&three, "get"), 40);
+    answer_from(push_to(&three, "get"), 38);
+    answer_from(push_to(&four, "set"), 9);
+    assert_int_equal(strand_of(&stream.strands, 3)->seen, 40);
+    assert_int_equal(strand_of(&stream.strands, 4)->seen, 9);
+    struct pending *refused = push_to(&four, "set");
+    refused->shown.slot = 50;
+    stream_refuse(refused, STATUS_CLUSTERDOWN);
+    assert_int_equal(strand_of(&stream.strands, 4)->seen, 9);
+    stream_note_read(&stream, 4, 12);
+    stream_note_read(&stream, 4, 11);
+    assert_int_equal(strand_of(&stream.strands, 4)->seen, 12);
+    assert_false(stream.strands.unsure);
+    reply_reset(&out);
+}
+
+/* An older version's answer does not say which state it shows. */
+static void test_a_stream_knows_that_it_has_seen_what_it_cannot_name_G8(void **state)
+{
+    (void)state;
+    struct partition three = of_group(3);
+    answer_from(push_to(&three, "wait"), 0);
+    assert_false(stream.strands.unsure);
+    answer_from(push_to(&three, "get"), 0);
+    assert_true(stream.strands.unsure);
+    reply_reset(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +301,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_is_gone_has_no_latency, begin, end),
         cmocka_unit_test_setup_teardown(test_nothing_is_measured_without_latency_tracking, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(test_meta_stands_behind_the_reply_D3, begin, end),
+        cmocka_unit_test_setup_teardown(test_an_error_comes_without_meta_D3, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_not_known_is_null_in_meta_D3, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_reply_that_was_only_begun_leaves_nothing, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(
+            test_a_stream_knows_the_newest_state_that_it_has_seen_or_made_G7_G8, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_stream_knows_that_it_has_seen_what_it_cannot_name_G8,
+                                        begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,46 @@
+/* What a command asks for beside its operation, and what its answer shows: how fresh, whose, and
+ * how far the partition's state had come. Both travel with a forwarded command (link.h). */
+#ifndef CLUSTER_WANTS_H
+#define CLUSTER_WANTS_H
+
+#include "base/types.h"
+#include "base/wire.h"
+
+/* Zeroed: nothing but what every command gets. */
+struct wants {
+    uint8_t level;            /* enum read_level: what a read may show */
+    bool bound_is_operations; /* of `bound` */
+    bool meta;                /* the reply comes with a map of what it shows (meta.h): here only */
+    qr_slot least;            /* READ_SNAPSHOT: the state at this slot; others: this one at least */
+    uint64_t bound;           /* READ_BOUNDED: microseconds, or operations */
+    qr_time expires;          /* by this node's clock; 0: as long as any command */
+};
+
+/* What a state or a write is known by. Zeroed: nothing is known. */
+struct shown {
+    qr_slot slot;   /* the state that a read shows has applied it; the slot of a write */
+    uint64_t stale; /* a read: at most so many microseconds old; only where has_stale */
+    bool has_stale;
+    bool replayed; /* the reply is that of an earlier request with the same id */
+    node_index by; /* who carried it out */
+};
+
+#define WANTS_BYTES 22u
+#define SHOWN_BYTES 13u
+
+/* Whether anything is asked for that whoever carries the command out has to know. */
+static inline bool wants_travel(const struct wants *w)
+{
+    return w->level != 0 || w->least != 0 || w->expires != 0;
+}
+
+/* WANTS_BYTES of a frame; times are what is left of them at `now`. */
+void wants_put(struct wire_writer *out, const struct wants *w, qr_time now);
+/* False: such wants make no sense. */
+bool wants_get(struct wire_reader *in, struct wants *out, qr_time now);
+
+/* SHOWN_BYTES of a frame; who carried it out is whoever sends it. */
+void shown_put(struct wire_writer *out, const struct shown *s);
+void shown_get(struct wire_reader *in, node_index from, struct shown *out);
+
+#endif

@@ -1,0 +1,80 @@
+#include "node/meta.h"
+
+#include "node/node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OPENING_BYTES 4u /* "*2\r\n" */
+
+void meta_begin(struct pending *p, struct reply *reply)
+{
+    p->meta_in = reply;
+    p->meta_at = reply->n;
+    reply_array(reply, 2);
+    qr_assert(reply->discard || reply->n == p->meta_at + OPENING_BYTES);
+}
+
+static bool is_error(const struct reply *reply, size_t at)
+{
+    return reply->n > at && (reply->p[at] == '-' || reply->p[at] == '!');
+}
+
+static void field_null(struct reply *reply, const char *name)
+{
+    reply_bulk_text(reply, name);
+    reply_null(reply);
+}
+
+/* "17-4211": the state of a partition, by its group, as far as a slot. */
+static void put_position(const struct pending *p, struct reply *reply)
+{
+    char text[48];
+    if (p->partition == NULL || p->shown.slot == 0) {
+        field_null(reply, "position");
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%" PRIu32 "-%" PRIu64, p->partition->group, p->shown.slot);
+    reply_field_text(reply, "position", text);
+}
+
+static void put_replica(const struct pending *p, struct reply *reply)
+{
+    if (p->shown.slot == 0) {
+        field_null(reply, "replica");
+    } else {
+        reply_field_integer(reply, "replica", (int64_t)p->shown.by + 1);
+    }
+}
+
+static void put_stale(const struct pending *p, struct reply *reply)
+{
+    if (!p->shown.has_stale) {
+        field_null(reply, "staleness_ms");
+        return;
+    }
+    uint64_t ms = p->shown.stale / QR_MILLISECOND + (p->shown.stale % QR_MILLISECOND != 0 ? 1 : 0);
+    reply_field_integer(reply, "staleness_ms", (int64_t)ms);
+}
+
+void meta_end(struct pending *p)
+{
+    struct reply *reply = p->meta_in;
+    size_t at = p->meta_at + OPENING_BYTES;
+    p->meta_in = NULL;
+    if (reply->discard) {
+        return;
+    }
+    qr_assert(reply->n >= at);
+    if (is_error(reply, at)) { /* which has no references, that would stand elsewhere then */
+        memmove(reply->p + p->meta_at, reply->p + at, reply->n - at);
+        reply->n -= OPENING_BYTES;
+        return;
+    }
+    reply_map(reply, 4);
+    put_position(p, reply);
+    put_replica(p, reply);
+    put_stale(p, reply);
+    reply_field_integer(reply, "replayed", p->shown.replayed ? 1 : 0);
+}

@@ -1,0 +1,327 @@
+/* Reads on their way to their answers: confirmed, refused, waiting for a slot, for what came before
+ * them (stream.h S1, S2), or for their turn (pace.c). */
+#include "node/replica_internal.h"
+
+#include "base/alloc.h"
+#include "node/router.h"
+#include "node/run.h"
+
+/* Commands are executed one after the other: the reading of the clock at the end of one is that at
+ * the beginning of the next. */
+void replica_count_call(struct node *node, const struct command_spec *spec,
+                        const struct reply *reply)
+{
+    if (spec == NULL) {
+        return; /* nobody's command */
+    }
+    qr_time began = node->clock;
+    struct command_stats *stats = &node->command_stats[command_index(spec)];
+    stats->calls++;
+    stats->usec += (uint64_t)(node_clock(node) - began);
+    stats->failed += reply->is_error ? 1 : 0;
+}
+
+/* The state as it is here now. A linearizable read was current when it was asked for. */
+static struct shown shown_by(const struct replica *r, const struct pending *p)
+{
+    bool current = p->wants.level == READ_LINEARIZABLE;
+    return (struct shown){ .slot = r->applied, .by = r->me, .has_stale = current };
+}
+
+/* Executes a confirmed read and answers it. In `forced` mode, and where any replica may answer, log
+ * time rules alone: a read that must be served now cannot wait for a tick. */
+static void serve_read(struct replica *r, struct pending *p, bool forced)
+{
+    struct op op;
+    struct node *node = r->node;
+    bool valid = op_peek(span_of(p->op, p->op_bytes), &op);
+    qr_assert(valid);              /* encoded here, or checked when it came from a peer */
+    if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
+        op.stamp = forced ? engine_log_time(r->partition->engine) : r->read_stamp;
+        op.seed = rng_next(&r->rng);
+        op_stamp(p->op, op.stamp, op.seed);
+    }
+    struct reply *reply = stream_reply(p);
+    size_t before = reply->n;
+    reply->is_error = false;
+    (void)io_failpoint(node->io, FAIL_READ);
+    if (engine_read(r->partition->engine, &op, reply) == ENGINE_READ_DUE) {
+        qr_assert(!forced);
+        stream_take_back(p);
+        replica_queue(r, &r->due, p);
+        return;
+    }
+    qr_time began = node->clock;
+    p->shown = shown_by(r, p);
+    replica_count_call(node, p->spec, reply);
+    pace_note_read(r, p, node->clock - began, reply_bytes_behind(reply, before));
+    stream_answered(p, STATUS_OK);
+}
+
+static bool waits_for_write(const struct pending *p)
+{
+    return p->stream != NULL && p->strand->writes_done < p->after_write; /* S1 */
+}
+
+static bool waits_for_read(const struct pending *p)
+{
+    return stream_order_of(p)->done < p->after_read; /* S2 */
+}
+
+/* p, which is in no queue, goes back to the router. */
+static void stop_reading(struct pending *p)
+{
+    qr_assert(p->state == PENDING_READING);
+    p->state = PENDING_WAITING;
+}
+
+/* The lease ended before the read was served: it asks again. */
+static void ask_again(struct replica *r, struct pending *p)
+{
+    stop_reading(p);
+    struct pendings one = { 0 };
+    pendings_push(&one, p);
+    router_retry(r->node->router, &one, STATUS_EXPIRED);
+}
+
+/* The clock for the reads that are served next. It is read once for all of them and by
+ * replica_count_call between them: nothing is applied meanwhile, so that a lease which held at that
+ * reading, when the reads had all been asked already, makes each of them linearizable as of that
+ * moment. */
+static void look_at_clock(struct replica *r)
+{
+    (void)node_clock(r->node);
+    r->read_stamp = replica_stamp(r);
+}
+
+/* Replies are not taken, or those that wait for an earlier one are too many. */
+static bool is_congested(const struct pending *p)
+{
+    const struct stream *stream = p->stream;
+    return stream->is_congested(stream) ||
+           (stream->held_bytes >= CLIENT_OUTPUT_BYTES_MAX && stream->first != p);
+}
+
+static void keep_read(struct replica *r, struct pending *p, enum read_place place)
+{
+    p->place = place;
+    replica_queue(r, place == READ_LARGE ? &r->large : &r->confirmed, p);
+}
+
+/* Serves a confirmed read, or keeps it until it may be; one that is large only where they have
+ * their turn. p is in no queue. */
+static void try_read(struct replica *r, struct pending *p, bool large_ones)
+{
+    if (p->stream == NULL) { /* nobody waits for it any more */
+        stream_answered(p, STATUS_OK);
+    } else if (r->frozen) {
+        ask_again(r, p);
+    } else if (is_congested(p)) { /* R4 */
+        p->place = READ_PARKED;
+        pendings_push(&p->stream->parked, p);
+    } else if (r->applied < p->slot || waits_for_write(p)) {
+        keep_read(r, p, READ_CONFIRMED);
+    } else if (large_ones && waits_for_read(p)) {
+        keep_read(r, p, READ_CONFIRMED);
+    } else if (!large_ones && (waits_for_read(p) || pace_is_large(r, p))) {
+        keep_read(r, p, READ_LARGE); /* or behind one of its client's */
+    } else if (p->until != 0 && r->node->clock >= p->until) {
+        ask_again(r, p);
+    } else {
+        serve_read(r, p, level_is_of_any_replica((enum read_level)p->wants.level));
+    }
+}
+
+/* Starts fetching from memory what the next reads will look at. */
+static void prefetch_reads(const struct replica *r, const struct pending *p, uint32_t count)
+{
+    struct span ops[STORE_PREFETCH_MAX];
+    uint32_t n = 0;
+    for (; p != NULL && n < count && n < STORE_PREFETCH_MAX; p = p->queue_next) {
+        ops[n++] = span_of(p->op, p->op_bytes);
+    }
+    engine_prefetch(r->partition->engine, ops, n);
+}
+
+void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
+                             qr_time before)
+{
+    if (before != 0) {
+        r->lease_until = before;
+        r->lease_slot = slot;
+    }
+    look_at_clock(r);
+    for (uint32_t i = 0; r->reading.first != NULL && r->reading.first->req < first + count; i++) {
+        if (i % STORE_PREFETCH_MAX == 0) {
+            prefetch_reads(r, r->reading.first, count - i);
+        }
+        struct pending *p = pendings_pop(&r->reading);
+        qr_assert(p->req >= first); /* ranges are confirmed in order */
+        p->confirmed = true;
+        p->slot = slot;
+        p->until = before;
+        if (r->confirmed.count == 0 && pace_has_time(r)) {
+            try_read(r, p, false);
+        } else {
+            keep_read(r, p, READ_CONFIRMED); /* others have waited longer */
+        }
+    }
+}
+
+void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status)
+{
+    struct pendings refused = { 0 };
+    struct pending *p = r->reading.first;
+    while (p != NULL && p->req < first) {
+        p = p->queue_next; /* later ones may be refused while these still wait (no room) */
+    }
+    while (p != NULL && p->req < first + count) {
+        struct pending *next = p->queue_next;
+        pendings_remove(&r->reading, p);
+        stop_reading(p);
+        pendings_push(&refused, p);
+        p = next;
+    }
+    router_retry(r->node->router, &refused, status);
+}
+
+/* Confirmed reads that waited for their slot, for a write (S1), or for replies to be taken. */
+void replica_serve_confirmed(struct replica *r)
+{
+    uint32_t count = r->confirmed.count;
+    uint32_t looks = count < READS_LOOKED_AT ? count : READS_LOOKED_AT;
+    if (count > 0) {
+        look_at_clock(r);
+    }
+    while (looks > 0 && pace_has_time(r)) {
+        try_read(r, pendings_pop(&r->confirmed), false);
+        looks--;
+    }
+    r->partition->again = r->partition->again || looks > 0;
+    if (count > READS_LOOKED_AT) { /* most of them wait for a write, which makes a turn itself */
+        qr_time soon = r->node->clock + QR_MILLISECOND;
+        partition_wake_at(r->partition, soon);
+    }
+}
+
+void replica_serve_large(struct replica *r)
+{
+    if (r->large.count > 0) {
+        look_at_clock(r);
+    }
+    uint32_t served = r->bench->pace.served;
+    for (uint32_t i = 0; r->large.count > 0 && pace_has_time_for_large(r, i); i++) {
+        try_read(r, pendings_pop(&r->large), true);
+    }
+    if (r->bench->pace.served > served && r->confirmed.count > 0) {
+        r->partition->again = true; /* some of these may have waited for some of those (S2) */
+    }
+    pace_end_partition(r);
+}
+
+void replica_unpark(struct stream *stream)
+{
+    struct pending *p;
+    while ((p = pendings_pop(&stream->parked)) != NULL) {
+        qr_assert(p->partition->replica != NULL); /* they leave with it */
+        keep_read(p->partition->replica, p, READ_CONFIRMED);
+        p->partition->again = true;
+        partition_wake(p->partition);
+    }
+}
+
+static void ask_elsewhere(struct replica *r)
+{
+    struct pendings refused = { 0 };
+    struct pending *p;
+    while ((p = pendings_pop(&r->due)) != NULL) {
+        stop_reading(p);
+        pendings_push(&refused, p);
+    }
+    router_retry(r->node->router, &refused, STATUS_NOT_LEADER);
+}
+
+void replica_serve_due(struct replica *r)
+{
+    uint32_t count = r->due.count;
+    if (!replica_leads(r) || r->frozen) {
+        ask_elsewhere(r); /* the tick is another node's to give */
+    } else if (count > 0 && r->tick_slot <= r->applied) {
+        look_at_clock(r);
+        while (count-- > 0) {
+            serve_read(r, pendings_pop(&r->due), false);
+        }
+    }
+}
+
+void replica_leave_reads(struct replica *r, struct pending *p)
+{
+    bool is_due = false;
+    for (struct pending *q = r->due.first; q != NULL && !is_due; q = q->queue_next) {
+        is_due = q == p;
+    }
+    if (is_due) {
+        pendings_remove(&r->due, p);
+    } else if (p->confirmed) {
+        struct pendings *queue = p->place == READ_PARKED  ? &p->stream->parked
+                                 : p->place == READ_LARGE ? &r->large
+                                                          : &r->confirmed;
+        pendings_remove(queue, p);
+    } else if (p->req == 0) {
+        pendings_remove(&r->new_reads, p);
+    } else {
+        pendings_remove(&r->reading, p);
+    }
+}
+
+/* A read without its answer, be it that it is to be asked again. */
+static bool is_open_read(const struct pending *p)
+{
+    return p->state == PENDING_READING ||
+           (p->state == PENDING_WAITING && p->spec->place == PLACE_READ);
+}
+
+static bool same_sender(const struct pending *p, const struct pending *q)
+{
+    return p->strand == q->strand && (!p->stream->relayed || p->sender == q->sender);
+}
+
+/* The first read from `at` on that is from the sender of `end`, or `end`. */
+static struct pending *next_reading(struct pending *at, const struct pending *end)
+{
+    while (at != end && !(is_open_read(at) && same_sender(at, end))) {
+        at = at->next;
+    }
+    return at;
+}
+
+/* A write that is under way will serve, or has served, the reads ahead of itself. */
+static bool hides_no_read(const struct pending *p, const struct pending *write)
+{
+    return (p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED) && same_sender(p, write);
+}
+
+void replica_serve_ahead(struct replica *r, struct pending *p)
+{
+    if (p->stream == NULL || p->strand->reading == 0 || (p->stream->relayed && !p->after_reads)) {
+        return;
+    }
+    struct pending *at = p;
+    while (at->previous != NULL && !hides_no_read(at->previous, p)) {
+        at = at->previous;
+    }
+    at = next_reading(at, p);
+    while (at != p) {
+        /* Answering the head of a stream frees the answered ones behind it: what is kept across
+         * must be a read. */
+        struct pending *next = next_reading(at->next, p);
+        if (at->state == PENDING_WAITING) {
+            router_recall(r->node->router, at);
+            at->state = PENDING_READING;
+        } else {
+            replica_leave_reads(r, at);
+        }
+        serve_read(r, at, true);
+        at = next;
+    }
+}
