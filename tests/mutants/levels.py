@@ -44,6 +44,8 @@ NODE = [
     ("wants: a forward says nothing of them",
      "e2e/levels::test_meta_tells_position_replica_and_staleness_D3", "router_forward.c",
      "p->shown = *shown;", "(void)0;"),
+    ("wants: a long reply forgets what it shows", "unit/node/pieces", "pieces.c",
+     "l->shown = *shown;", "(void)0;"),
 ]
 
 CLUSTER = [

@@ -51,6 +51,12 @@ void link_send_group(struct link *l, uint32_t group, uint8_t kind, struct span h
         assert_int_equal(head.n, REPLY_HEAD_BYTES +
                                      (link.version >= WIRE_VERSION_LEVELS ? SHOWN_BYTES : 0));
         status = head.p[8];
+        if (link.version >= WIRE_VERSION_LEVELS) {
+            struct shown told;
+            struct wire_reader in = wire_reader(span_of(head.p + REPLY_HEAD_BYTES, SHOWN_BYTES));
+            shown_get(&in, TO, &told);
+            assert_int_equal(told.slot, shown.slot);
+        }
     }
     if (tail.n > 0) {
         reply_raw(&got, tail);
