@@ -17,6 +17,10 @@ struct call {
     qr_wall now; /* log time; for a read the leader's clock when that is later */
     uint8_t db;
     bool due; /* a read met a key that is due at `now` but not yet by log time */
+    /* A read as of a slot: `now` is the log time of then. */
+    bool is_as_of;
+    bool lost; /* it met a key of which nobody knows what it was */
+    qr_slot as_of;
 };
 
 typedef void handler(struct call *c);

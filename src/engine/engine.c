@@ -48,6 +48,7 @@ static void move_log_time(struct engine *engine, qr_wall stamp)
 {
     if (stamp > engine->log_time) {
         engine->log_time = stamp;
+        store_move_time(engine->store, stamp);
     }
 }
 

@@ -83,6 +83,30 @@ enum engine_read_result engine_read(struct engine *engine, const struct op *op,
 enum engine_read_result engine_read_arguments(struct engine *engine, const struct op *op,
                                               const struct span *argv, struct reply *reply);
 
+/* --- The past: keys as they were (store/past.h) ---------------------------------------------- */
+
+/* Keeps what is overwritten from `slot` on, up to which it has applied, or with an age of 0
+ * nothing. `epoch` is the caller's, to see by whether it has said so already: 0 before the first
+ * time. */
+void engine_keep_past(struct engine *engine, const struct past_limits *limits, qr_slot slot,
+                      uint32_t epoch);
+uint32_t engine_past_epoch(const struct engine *engine);
+/* The entry at that slot is next, whatever it is. */
+void engine_enter(struct engine *engine, qr_slot slot);
+/* The oldest slot that can be asked for; false: nothing is kept. */
+bool engine_past_floor(const struct engine *engine, qr_slot *floor);
+uint64_t engine_past_memory(const struct engine *engine); /* bytes; in the totals too */
+
+enum engine_as_of {
+    ENGINE_AS_OF_DONE,
+    ENGINE_AS_OF_TOO_OLD, /* the slot is below the floor; nothing was written to the reply, */
+    ENGINE_AS_OF_LOST,    /* nor when a value of then was too large to be kept */
+};
+
+/* Executes a read of keys as of a slot that is applied; what has no keys is answered an error. */
+enum engine_as_of engine_read_as_of(struct engine *engine, const struct op *op, qr_slot slot,
+                                    struct reply *reply);
+
 qr_wall engine_log_time(const struct engine *engine);
 /* When the next tick is wanted: the earliest expiry; QR_NEVER when nothing expires. */
 qr_wall engine_next_due(struct engine *engine);

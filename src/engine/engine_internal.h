@@ -48,6 +48,7 @@ struct engine {
     struct image_writer *image_writer;
     struct image_reader *image_reader;
     uint32_t argv_capacity;
+    uint32_t past_epoch; /* the caller's, of what it said last */
     struct rope **ropes; /* of those arguments that are references */
     struct engine_totals alone;
 };

@@ -9,10 +9,18 @@ static bool is_due(const struct item *item, qr_wall time)
     return expire != 0 && expire <= time;
 }
 
+/* The live item as of c->as_of: what had its time by then is gone, ticked or not. */
+static struct item *find_as_of(struct call *c, uint8_t db, struct span key)
+{
+    struct item *item = NULL;
+    c->lost |= store_find_as_of(c->engine->store, db, key, c->as_of, &item) == PAST_LOST;
+    return item != NULL && is_due(item, c->now) ? NULL : item;
+}
+
 struct item *find_for_read(struct call *c, uint8_t db, struct span key)
 {
     struct engine *engine = c->engine;
-    struct item *item = store_find(engine->store, db, key);
+    struct item *item = c->is_as_of ? find_as_of(c, db, key) : store_find(engine->store, db, key);
     if (item != NULL && is_due(item, c->now)) {
         /* By log time it is gone. Between log time and the leader's clock nobody may say yet: a
          * later leader, whose clock is behind, must not show again what was shown as gone. */

@@ -1,8 +1,8 @@
 /* The memory store: databases, each a table and a due heap. See store.h.
  *
- * Every change of an item follows the same three steps: walk_touch (a walk may have to emit it
- * first), out of the due heap, change; then back into the heap. Memory is accounted where a block
- * changes (charge, refund), for this store and for all that share a sum. */
+ * Every change of an item follows the same steps: walk_touch (a walk may have to emit it first),
+ * note (for the past), out of the due heap, change; then back into the heap. Memory is accounted
+ * where a block changes (charge, refund), for this store and for all that share a sum. */
 #include "store/store_internal.h"
 
 #include "base/alloc.h"
@@ -26,6 +26,11 @@ static uint64_t hash_of(const struct store *store, struct span key)
         }
     }
     return siphash(store->key, key.p, key.n);
+}
+
+uint64_t store_hash(const struct store *store, struct span key)
+{
+    return hash_of(store, key);
 }
 
 /* Its hash, which will be wanted after those of the keys before it. */
@@ -79,6 +84,8 @@ void store_free(struct store *store)
         return;
     }
     store_walk_end(store);
+    past_free(store->past);
+    store->past = NULL;
     for (uint8_t db = 0; db < STORE_DATABASES; db++) {
         if (has_table(store, db)) {
             store_discard_table(store, store->tables[db]);
@@ -99,6 +106,9 @@ void store_leave(struct store *store)
     *store->all_memory -= store->memory;
     store->alone = store->memory;
     store->all_memory = &store->alone;
+    if (store->past != NULL) {
+        past_leave(store->past, &store->alone);
+    }
 }
 
 /* --- Access ---------------------------------------------------------------------------------- */
@@ -126,8 +136,18 @@ void store_prefetch(struct store *store, const struct store_key *keys, uint32_t 
     }
 }
 
+/* The key is about to be changed, or to come. */
+static inline void note(struct store *store, uint8_t db, uint64_t hash, const struct item *item,
+                        bool comes)
+{
+    if (store->keeps) {
+        past_note(store->past, db, hash, item_key(item), comes ? NULL : item, &store->bin);
+    }
+}
+
 static struct item *add(struct store *store, uint8_t db, uint64_t hash, struct item *item)
 {
+    note(store, db, hash, item, true);
     struct table *table = own_table(store, db);
     uint64_t before = own_memory(table);
     charge(store, item_memory(item));
@@ -170,10 +190,12 @@ static struct item *reshape(struct store *store, struct table *table, struct slo
 }
 
 /* Takes the item out of its database; the caller owns it and its bytes in the account. */
-static struct item *take(struct store *store, struct table *table, struct slot *slot)
+static struct item *take(struct store *store, uint8_t db, struct slot *slot)
 {
+    struct table *table = table_of(store, db);
     walk_touch(store, table, slot);
     struct item *item = slot_item(slot);
+    note(store, db, slot->hash, item, false);
     uint64_t before = own_memory(table);
     table->digest -= digest_item(slot->hash, item);
     if (item_expire(item) != 0) {
@@ -210,7 +232,7 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
         return store_put_rope(store, db, key, rope, expire);
     }
     if (has_large(slot)) {
-        item_free(take(store, table, slot), &store->bin);
+        item_free(take(store, db, slot), &store->bin);
         slot = NULL;
     }
     if (slot == NULL) {
@@ -221,6 +243,7 @@ struct item *store_put(struct store *store, uint8_t db, struct span key, struct 
         return add(store, db, hash, item);
     }
     walk_touch(store, table, slot);
+    note(store, db, hash, slot_item(slot), false);
     uint8_t *copy = NULL;
     if (aliases(slot_item(slot), value)) {
         copy = qr_alloc(value.n);
@@ -245,7 +268,7 @@ static struct item *put_rope(struct store *store, uint8_t db, struct span key, s
     struct slot *slot = table_find(table, hash, key);
     struct item *item = item_new_large(key, TYPE_STRING, rope, expire); /* before its key may go */
     if (slot != NULL) {
-        item_free(take(store, table, slot), &store->bin);
+        item_free(take(store, db, slot), &store->bin);
     }
     return add(store, db, hash, item);
 }
@@ -282,6 +305,7 @@ static void write_small(struct store *store, uint8_t db, struct span key, size_t
         table->digest -= digest_item(hash, item);
     } else {
         walk_touch(store, table, slot);
+        note(store, db, hash, slot_item(slot), false);
         table->digest -= digest_item(hash, slot_item(slot));
         item = reshape(store, table, slot, n, item_expire(slot_item(slot)));
     }
@@ -333,6 +357,9 @@ void store_write(struct store *store, uint8_t db, struct span key, size_t at,
         (void)put_rope(store, db, key, rope, item != NULL ? item_expire(item) : 0);
     } else {
         walk_touch(store, table, slot);
+        if (store->keeps) { /* each reference would break the rope into more pieces */
+            past_note_lost(store->past, db, slot->hash, key, &store->bin);
+        }
         refund(store, item_memory(item));
         table->digest -= digest_item(slot->hash, item);
         item_set_rope(item, write_rope(store, rope_own(item_rope(item)), at, bytes));
@@ -353,6 +380,7 @@ struct item *store_set_expire(struct store *store, uint8_t db, struct item *item
     struct slot *slot = table_find(table, hash_of(store, key), key);
     qr_assert(slot != NULL && slot_item(slot) == item);
     walk_touch(store, table, slot);
+    note(store, db, slot->hash, item, false);
     table->digest -= digest_item(slot->hash, item);
     item = reshape(store, table, slot, item_value_n(item), expire);
     table->digest += digest_item(slot->hash, item);
@@ -366,7 +394,7 @@ bool store_delete(struct store *store, uint8_t db, struct span key)
     if (slot == NULL) {
         return false;
     }
-    item_free(take(store, table, slot), &store->bin);
+    item_free(take(store, db, slot), &store->bin);
     return true;
 }
 
@@ -381,7 +409,7 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
     if (source == target && item_has_key(slot_item(slot), to)) {
         return true;
     }
-    struct item *item = take(store, source, slot);
+    struct item *item = take(store, db, slot);
     uint64_t hash = hash_of(store, to);
     uint8_t *copy = qr_alloc(to.n); /* `to` may lie in either item */
     if (to.n > 0) {
@@ -389,7 +417,7 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
     }
     slot = table_find(target, hash, to);
     if (slot != NULL) {
-        item_free(take(store, target, slot), &store->bin);
+        item_free(take(store, to_db, slot), &store->bin);
     }
     item = item_reshape(item, span_of(copy, to.n), item_value_n(item), item_expire(item));
     free(copy);
@@ -400,6 +428,9 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
 void store_swap(struct store *store, uint8_t db_a, uint8_t db_b)
 {
     struct table *table = table_of(store, db_a);
+    if (store->keeps) {
+        past_cut(store->past);
+    }
     store->first_due_known = false;
     store->tables[db_a] = table_of(store, db_b);
     store->tables[db_b] = table;
@@ -472,15 +503,30 @@ void store_clear(struct store *store, uint8_t db)
     if (table->count == 0) {
         return;
     }
+    if (store->keeps) {
+        past_cut(store->past); /* to note each key would take too long */
+    }
     store->first_due_known = false;
     store->tables[db] = table_none();
     store_discard_table(store, table);
 }
 
+/* Whether more of the past is to go. */
+static bool idle_past(struct store *store, uint32_t items)
+{
+    bool more = past_idle(store->past, items, &store->bin);
+    if (!more && !store->keeps) {
+        past_free(store->past);
+        store->past = NULL;
+    }
+    return more;
+}
+
 bool store_idle(struct store *store, uint32_t items)
 {
     struct table *table = store->garbage;
-    bool more = rope_bin_empty_slice(&store->bin, IDLE_FREE_PIECES);
+    bool more = store->past != NULL && idle_past(store, items);
+    more = rope_bin_empty_slice(&store->bin, IDLE_FREE_PIECES) || more;
     if (table == NULL) {
         return more;
     }
@@ -490,7 +536,7 @@ bool store_idle(struct store *store, uint32_t items)
         store->garbage = next;
     }
     refund(store, freed);
-    return store->garbage != NULL || store->bin.first != NULL;
+    return more || store->garbage != NULL || store->bin.first != NULL;
 }
 
 /* --- Order ----------------------------------------------------------------------------------- */
@@ -530,7 +576,7 @@ struct item *store_at(struct store *store, uint8_t db, uint64_t point)
     return slot == NULL ? NULL : slot_item(slot);
 }
 
-static void find_first_due(struct store *store)
+void store_seek_first_due(struct store *store)
 {
     struct item *first = NULL;
     for (uint8_t i = 0; i < DATABASES; i++) { /* the node's own records stay */
@@ -547,47 +593,8 @@ static void find_first_due(struct store *store)
 struct item *store_first_due(struct store *store, uint8_t *db)
 {
     if (!store->first_due_known) {
-        find_first_due(store);
+        store_seek_first_due(store);
     }
     *db = store->first_due_db;
     return store->first_due;
-}
-
-/* --- Checks ---------------------------------------------------------------------------------- */
-
-void store_check(struct store *store)
-{
-    uint64_t bytes = block_cost(sizeof *store);
-    for (uint8_t db = 0; db < STORE_DATABASES; db++) {
-        struct table *table = store->tables[db];
-        bytes += own_memory(table);
-        if (!has_table(store, db)) {
-            qr_assert(table->count == 0 && table->digest == 0);
-            continue;
-        }
-        table_check(table);
-        uint64_t expires = 0;
-        uint64_t digest = 0;
-        struct place place = table_seek(table, 0);
-        for (struct slot *slot; (slot = place_slot(&place)) != NULL; place_next(table, &place)) {
-            const struct item *item = slot_item(slot);
-            qr_assert(hash_of(store, item_key(item)) == slot->hash);
-            bytes += item_memory(item);
-            digest += digest_item(slot->hash, item);
-            if (item_expire(item) != 0) {
-                expires++;
-                qr_assert(item->heap_at < table->due.count);
-                qr_assert(table->due.entries[item->heap_at].item == item);
-                qr_assert(table->due.entries[item->heap_at].expire == item->expire);
-            }
-        }
-        qr_assert(expires == table->due.count);
-        qr_assert(digest == table->digest);
-    }
-    struct item *first_due = store->first_due;
-    bool known = store->first_due_known;
-    find_first_due(store);
-    qr_assert(!known || store->first_due == first_due);
-    qr_assert(bytes <= store->memory && store->memory <= *store->all_memory);
-    qr_assert(store->garbage != NULL || store->walk.active || bytes == store->memory);
 }

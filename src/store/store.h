@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/rope.h"
 #include "base/types.h"
+#include "store/past.h"
 
 struct store;
 
@@ -101,7 +102,7 @@ uint64_t store_count(const struct store *store, uint8_t db);
  * as many in all. In that order a table would otherwise grow at its end alone, where it is full. */
 void store_expect(struct store *store, uint8_t db, uint64_t items);
 uint64_t store_count_expires(const struct store *store, uint8_t db);
-uint64_t store_memory(const struct store *store); /* bytes, as accounted */
+uint64_t store_memory(const struct store *store); /* bytes, as accounted, without the past */
 
 /* Empties a database. The memory is given back in slices by store_idle. */
 void store_clear(struct store *store, uint8_t db);
@@ -111,6 +112,22 @@ bool store_idle(struct store *store, uint32_t items);
 
 /* Where ropes go that store_idle is to free. */
 struct rope_bin *store_bin(struct store *store);
+
+/* --- The past: keys as they were (store/past.h) ----------------------------------------------- */
+
+/* Keeps what is overwritten from now on, which is as of that slot; with an age of 0 nothing, and
+ * what was kept goes in slices. May be said again. */
+void store_keep_past(struct store *store, const struct past_limits *limits, qr_slot slot,
+                     qr_wall time);
+/* What follows is done by the entry at that slot; it moves log time. */
+void store_enter(struct store *store, qr_slot slot);
+void store_move_time(struct store *store, qr_wall time);
+/* NULL: it keeps none. */
+const struct past *store_past(const struct store *store);
+uint64_t store_past_memory(const struct store *store); /* of what is kept, and of what still goes */
+/* As store_find, as of a slot that is not below the floor; unless it is PAST_LOST. */
+enum past_find store_find_as_of(struct store *store, uint8_t db, struct span key, qr_slot slot,
+                                struct item **item);
 
 /* --- Order ----------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #define STORE_STORE_INTERNAL_H
 
 #include "base/limits.h"
+#include "store/past.h"
 #include "store/siphash.h"
 #include "store/store.h"
 #include "store/table.h"
@@ -41,17 +42,24 @@ struct store {
     struct item *first_due; /* of all databases, in first_due_db; asked for in every turn */
     uint8_t first_due_db;
     bool first_due_known; /* no key with an expiry came, went or moved since */
+    bool keeps;           /* what is overwritten, in `past` */
     struct rope_bin bin;  /* values that are let go */
     struct walk walk;
     uint64_t *all_memory; /* of this store and others; `alone` when there are none */
     struct table *tables[STORE_DATABASES]; /* table_none() until it is written to */
     uint64_t alone;
+    struct past *past; /* NULL: none; kept no more, it goes in slices */
 };
 
 _Static_assert(offsetof(struct store, walk) == CACHE_LINE_BYTES, "one line");
 _Static_assert(offsetof(struct store, walk.active) / CACHE_LINE_BYTES ==
                    offsetof(struct store, tables[0]) / CACHE_LINE_BYTES,
                "and one more");
+
+/* Of a key, perhaps one that was looked ahead for. */
+uint64_t store_hash(const struct store *store, struct span key);
+/* Finds out what is due first. */
+void store_seek_first_due(struct store *store);
 
 /* Before anything happens to the slot's item: emits it when a walk is not done with it. */
 void walk_touch(struct store *store, struct table *table, struct slot *slot);
