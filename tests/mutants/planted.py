@@ -11,6 +11,7 @@ import damage
 import driver
 import facades
 import guarantees
+import history
 import keeping
 import keyspaces
 import levels
@@ -45,6 +46,8 @@ LISTS = [
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", sessions.CLUSTER, True),
     ("cluster", "cluster", acks.CLUSTER, True),
+    ("driver", "store", history.STORE, True),
+    ("driver", "engine", history.ENGINE, True),
 ]
 
 

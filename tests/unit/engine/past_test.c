@@ -372,6 +372,14 @@ static void test_limits_can_be_changed(void **state)
     keep(h, &none, 5);
     keep(h, &plenty, 5);
     assert_int_equal(floor_of(h), 5);
+    for (qr_slot slot = 6; slot < 6 + 2 * IDLE_FREE_ITEMS; slot++) {
+        write_at(h, slot, "INCR n");
+    }
+    keep(h, &none, 6 + 2 * IDLE_FREE_ITEMS);
+    assert_true(engine_idle(h->engine)); /* a slice of it went */
+    assert_true(engine_past_memory(h->engine) > 0);
+    assert_false(engine_idle(h->engine) && engine_idle(h->engine));
+    assert_int_equal(engine_past_memory(h->engine), 0);
 }
 
 /* Its memory is part of a sum that others share, for as long as it is. */
