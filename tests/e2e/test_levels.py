@@ -1,6 +1,7 @@
 """How fresh a read is: CONSISTENCY for a connection, WITH for one command (G1-G4, G10, G16, D3)."""
 import pytest
 
+import behind
 from cluster import CALM, Cluster, wait_for
 from resp import Connection, Error, as_text, encode
 
@@ -263,3 +264,17 @@ def test_meta_is_a_map_in_resp3_D3(three):
         client.call("HELLO", "3")
         reply, shown = client.call("WITH", 1, "META", "SET", "m3", "1")
         assert as_text(reply) == "OK" and len(shown) in (4, 8)
+
+
+def test_a_replica_that_is_behind_shows_what_it_has_and_the_leader_what_there_is_G1_G4():
+    with Cluster(3, CALM, start=False) as three:
+        behind.prepare(three)
+        three.start()
+        follower = follower_of(three)
+        written(three, "old", "1")
+        behind.shows(follower, "old", b"1")
+        with behind.held(follower):
+            assert follower.call("SET", "old", "2") == "OK"
+            assert local(follower, "GET", "old") == b"1"
+            assert follower.call("GET", "old") == b"2"
+        behind.shows(follower, "old", b"2")
