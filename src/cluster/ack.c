@@ -1,13 +1,10 @@
 #include "cluster/ack.h"
 
 #include "base/number.h"
-
-#include <string.h>
-#include <strings.h>
+#include "base/word.h"
 
 #define WORDS_MAX 6u /* ANY k OF zone ON stage */
 #define COUNT_MAX 255
-#define QUOTED_BYTES_MAX 48u
 
 static const char *const kinds[ACK_KINDS] = {
     [ACK_MAJORITY] = "MAJORITY", [ACK_QUORUM] = "QUORUM", [ACK_EACH_ZONE] = "EACH zone",
@@ -60,15 +57,6 @@ void ack_put(struct text *out, const struct ack *ack)
     text_put(out, stages[ack->stage]);
 }
 
-static void quote(struct text *t, struct span s)
-{
-    text_char(t, '\'');
-    for (size_t i = 0; i < s.n && i < QUOTED_BYTES_MAX; i++) {
-        text_char(t, s.p[i] >= ' ' && s.p[i] < 127 ? (char)s.p[i] : '?');
-    }
-    text_put(t, s.n > QUOTED_BYTES_MAX ? "...'" : "'");
-}
-
 /* --- Reading -------------------------------------------------------------------------------- */
 
 /* The words that are not read yet. */
@@ -98,15 +86,10 @@ static bool split(struct words *words, struct span spec)
     return true;
 }
 
-static bool is_word(struct span s, const char *word)
-{
-    return s.n == strlen(word) && strncasecmp((const char *)s.p, word, s.n) == 0;
-}
-
 /* Takes the next word where it is that one. */
 static bool take(struct words *words, const char *word)
 {
-    bool is = words->at < words->n && is_word(words->v[words->at], word);
+    bool is = words->at < words->n && word_is(words->v[words->at], word);
     words->at += is ? 1 : 0;
     return is;
 }
@@ -129,7 +112,7 @@ static bool take_kind(struct words *words, struct ack *ack)
         }
     }
     if (take(words, "EACH")) {
-        ack->kind = words->at < words->n && is_word(words->v[words->at], "dc") ? ACK_EACH_DC
+        ack->kind = words->at < words->n && word_is(words->v[words->at], "dc") ? ACK_EACH_DC
                                                                                : ACK_EACH_ZONE;
         return take(words, "dc") || take(words, "zone");
     }
@@ -139,7 +122,7 @@ static bool take_kind(struct words *words, struct ack *ack)
     }
     struct span word = words->at < words->n ? words->v[words->at++] : span_of(NULL, 0);
     ack->kind = ACK_COUNT;
-    return word.n > 2 && is_word(span_of(word.p, 2), "w=") &&
+    return word.n > 2 && word_is(span_of(word.p, 2), "w=") &&
            take_count(span_of(word.p + 2, word.n - 2), &ack->n);
 }
 
@@ -178,9 +161,9 @@ bool ack_parse(struct ack *out, struct span spec, struct text *why)
     if (!split(&words, spec) || !take_kind(&words, &ack) || !take_zone(&words, &ack) ||
         !take_stage(&words, &ack) || words.at != words.n) {
         text_put(why, "ERR syntax error: ACK ");
-        quote(why, spec);
+        word_quote(why, spec);
         text_put(why, " is none of LOCAL | ANY k | MAJORITY | QUORUM | ALL | EACH zone | w=n "
-                      "[OF zone] [ON received|durable|applied]");
+                      "[OF zone] [ON received|durable|applied], the command was not applied");
         return false;
     }
     *out = ack;
@@ -199,7 +182,7 @@ bool ack_read(struct ack *out, struct span spec, const char *strategy,
         text_put(why, "LEVEL strategy ");
         text_put(why, strategy);
         text_put(why, " does not give ACK ");
-        quote(why, spec);
+        word_quote(why, spec);
         text_put(why, ", the command was not applied; it gives ");
         ack_names(why, promise);
         return false;

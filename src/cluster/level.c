@@ -1,11 +1,7 @@
 #include "cluster/level.h"
 
 #include "base/number.h"
-
-#include <string.h>
-#include <strings.h>
-
-#define QUOTED_BYTES_MAX 32u
+#include "base/word.h"
 
 static const char *const names[READ_LEVELS] = {
     [READ_LINEARIZABLE] = "linearizable",
@@ -25,28 +21,10 @@ const char *level_name(enum read_level level)
     return names[level];
 }
 
-static bool is_word(struct span s, const char *word)
+bool level_find(struct span name, enum read_level *out)
 {
-    return s.n == strlen(word) && strncasecmp((const char *)s.p, word, s.n) == 0;
-}
-
-static void quote(struct text *t, struct span s)
-{
-    text_char(t, '\'');
-    for (size_t i = 0; i < s.n && i < QUOTED_BYTES_MAX; i++) {
-        text_char(t, s.p[i] >= ' ' && s.p[i] < 127 ? (char)s.p[i] : '?');
-    }
-    text_put(t, s.n > QUOTED_BYTES_MAX ? "...'" : "'");
-}
-
-/* A level with a parameter ("bounded:5s") is named by what stands before the colon. */
-static bool find_level(struct span value, enum read_level *out)
-{
-    const uint8_t *colon = memchr(value.p, ':', value.n);
-    struct span name = { value.p, colon != NULL ? (size_t)(colon - value.p) : value.n };
     for (uint32_t i = 0; i < READ_LEVELS; i++) {
-        bool takes_one = i == READ_BOUNDED || i == READ_SNAPSHOT;
-        if (is_word(name, names[i]) && takes_one == (colon != NULL)) {
+        if (word_is(name, names[i])) {
             *out = (enum read_level)i;
             return true;
         }
@@ -66,81 +44,98 @@ void level_names(struct text *out, const struct promise *promise)
     }
 }
 
-static bool read_level(struct asked *out, struct span value, const char *strategy,
-                       const struct promise *promise, struct text *why)
-{
-    enum read_level level;
-    if (!find_level(value, &level)) {
-        text_put(why, "ERR syntax error: unknown read level ");
-        quote(why, value);
-        text_put(why, ", use one of ");
-    } else if ((promise->reads & READ_BIT(level)) == 0) {
-        text_put(why, "LEVEL strategy ");
-        text_put(why, strategy);
-        text_put(why, " does not give reads at level ");
-        quote(why, value);
-        text_put(why, ", the command was not applied; it gives ");
-    } else {
-        out->read = level;
-        out->has_read = true;
-        return true;
-    }
-    level_names(why, promise);
-    return false;
-}
+/* --- Parameters ----------------------------------------------------------------------------- */
 
-static bool refuse(struct text *why, const char *before, struct span word, const char *behind)
-{
-    text_put(why, before);
-    quote(why, word);
-    text_put(why, behind);
-    return false;
-}
-
-bool asked_read(struct asked *out, const struct span *words, uint32_t n, const char *strategy,
-                const struct promise *promise, struct text *why)
-{
-    struct asked asked = { 0 };
-    for (uint32_t i = 0; i < n; i += 2) {
-        if (is_word(words[i], "META") && !asked.meta) {
-            asked.meta = true;
-            i--; /* it has no value */
-            continue;
-        }
-        if (!is_word(words[i], "READ")) {
-            return refuse(why, "ERR syntax error: unknown option ", words[i],
-                          ", the options are READ level");
-        }
-        if (asked.has_read) {
-            return refuse(why, "ERR syntax error: ", words[i], " stands twice");
-        }
-        if (i + 1 == n) {
-            return refuse(why, "ERR syntax error: ", words[i], " has no value");
-        }
-        if (!read_level(&asked, words[i + 1], strategy, promise, why)) {
-            return false;
-        }
-    }
-    *out = asked;
-    return true;
-}
-
-uint32_t with_command_at(const struct span *argv, uint32_t argc, struct text *why)
+static bool count_read(struct span value, uint64_t most, uint64_t *out)
 {
     int64_t n;
-    if (argc < 2 || !number_from(argv[1], &n) || n < 1 || n > WITH_WORDS_MAX) {
-        text_put(why, "ERR syntax error: WITH begins with how many words of options follow, 1 to ");
-        text_u64(why, WITH_WORDS_MAX);
-        return 0;
+    bool valid = number_from(value, &n) && n >= 1 && (uint64_t)n <= most;
+    *out = valid ? (uint64_t)n : 0;
+    return valid;
+}
+
+/* Whether the value ends in that unit; the rest is what stands before it. */
+static bool ends_in(struct span value, const char *unit, struct span *rest)
+{
+    size_t n = strlen(unit);
+    *rest = span_of(value.p, value.n > n ? value.n - n : 0);
+    return value.n > n && word_is(span_of(value.p + value.n - n, n), unit);
+}
+
+bool duration_read(struct span value, uint64_t *ms)
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "", 1 } };
+    struct span rest = value;
+    size_t i = 0;
+    while (!ends_in(value, units[i].name, &rest) && i + 1 < ARRAY_COUNT(units)) {
+        i++;
     }
-    if ((uint64_t)n + 2 >= argc) {
-        text_put(why, "ERR syntax error: no command follows the options of WITH");
-        return 0;
+    bool valid = count_read(rest, LEVEL_MS_MAX / units[i].ms, ms);
+    *ms *= units[i].ms;
+    return valid;
+}
+
+static bool bound_read(struct span value, struct level_asked *out, struct text *why)
+{
+    struct span count;
+    out->by_ops = ends_in(value, "ops", &count);
+    bool valid = out->by_ops ? count_read(count, LEVEL_OPS_MAX, &out->bound)
+                             : duration_read(value, &out->bound);
+    text_put(why, valid ? ""
+                        : ": a bound is a time such as 500ms, 5s or 2m up to a day, or a "
+                          "number of operations such as 100ops up to 2147483647");
+    return valid;
+}
+
+/* As a position is told: <group>-<slot>. */
+static bool position_read(struct span value, struct level_asked *out, struct text *why)
+{
+    const uint8_t *dash = value.n > 0 ? memchr(value.p, '-', value.n) : NULL;
+    size_t n = dash != NULL ? (size_t)(dash - value.p) : 0;
+    int64_t group;
+    bool valid = dash != NULL && number_from(span_of(value.p, n), &group) && group >= 0 &&
+                 group <= UINT32_MAX &&
+                 count_read(span_of(dash + 1, value.n - n - 1), INT64_MAX, &out->bound);
+    out->group = valid ? (uint32_t)group : 0;
+    text_put(why, valid ? "" : ": a position is told as <group>-<slot>, such as 3-17");
+    return valid;
+}
+
+bool level_read(struct span value, struct level_asked *out, struct text *why)
+{
+    const uint8_t *colon = value.n > 0 ? memchr(value.p, ':', value.n) : NULL;
+    size_t n = colon != NULL ? (size_t)(colon - value.p) : value.n;
+    enum read_level level;
+    if (!level_find(span_of(value.p, n), &level)) {
+        return false;
     }
-    uint32_t at = (uint32_t)n + 2;
-    if (is_word(argv[at], "WITH")) {
-        text_put(why, "ERR syntax error: WITH stands inside of WITH");
-        return 0;
+    *out = (struct level_asked){ .level = (uint8_t)level };
+    struct span parameter =
+        colon != NULL ? span_of(colon + 1, value.n - n - 1) : span_of(value.p, 0);
+    if (level == READ_BOUNDED) {
+        return bound_read(parameter, out, why);
     }
-    return at;
+    if (level == READ_SNAPSHOT) {
+        return position_read(parameter, out, why);
+    }
+    text_put(why, colon == NULL ? "" : ": this level has no parameter");
+    return colon == NULL;
+}
+
+void level_put(struct text *out, const struct level_asked *level)
+{
+    text_put(out, level_name((enum read_level)level->level));
+    if (level->level == READ_BOUNDED) {
+        text_char(out, ':');
+        text_u64(out, level->bound);
+        text_put(out, level->by_ops ? "ops" : "ms");
+    } else if (level->level == READ_SNAPSHOT) {
+        text_char(out, ':');
+        text_u64(out, level->group);
+        text_char(out, '-');
+        text_u64(out, level->bound);
+    }
 }

@@ -1,7 +1,4 @@
-/* Levels of reads in words, and the options that ask for one (features D3).
- *
- * The same options stand behind CONSISTENCY, for all commands of a connection, and behind WITH, for
- * one command. Each is a word and its value. */
+/* Levels of reads in words (features D3). */
 #ifndef CLUSTER_LEVEL_H
 #define CLUSTER_LEVEL_H
 
@@ -9,7 +6,33 @@
 #include "base/types.h"
 #include "protocol/protocol.h"
 
+/* A level with its parameter. Zeroed: linearizable. */
+struct level_asked {
+    uint8_t level;  /* enum read_level */
+    bool by_ops;    /* bounded: `bound` counts operations */
+    uint32_t group; /* snapshot: the group of the position, */
+    uint64_t bound; /* and its slot; bounded: milliseconds or operations */
+};
+
+#define LEVEL_MS_MAX 86400000u /* a day */
+#define LEVEL_OPS_MAX 0x7fffffffu
+#define LEVEL_BYTES 48u /* in words, with the end */
+
 const char *level_name(enum read_level level);
+
+/* The level of that name, as it stands before a colon. */
+bool level_find(struct span name, enum read_level *out);
+
+/* "local", "bounded:500ms", "bounded:5s", "bounded:2m", "bounded:500", "bounded:100ops",
+ * "snapshot:3-17". False: it is none of these; whatever says what is wrong is in *why, in words
+ * that follow the value: empty when the level is not known. */
+bool level_read(struct span value, struct level_asked *out, struct text *why);
+
+/* The same in words: at most LEVEL_BYTES. */
+void level_put(struct text *out, const struct level_asked *level);
+
+/* "500ms", "5s", "2m", or plain milliseconds: 1 ms to a day. */
+bool duration_read(struct span value, uint64_t *ms);
 
 /* Those that a strategy gives, strongest first: "linearizable, leader, ...". */
 void level_names(struct text *out, const struct promise *promise);
@@ -19,24 +42,5 @@ static inline bool level_is_of_any_replica(enum read_level level)
 {
     return level == READ_PREFIX || level == READ_LOCAL;
 }
-
-/* What was asked for. Zeroed: nothing, everything is as the keyspace has it. */
-struct asked {
-    enum read_level read;
-    bool has_read;
-    bool meta; /* the reply is to come with what it shows (WITH only) */
-};
-
-/* Reads `n` words of options into *out. False with the error in *why, and *out as it was: an option
- * that is not known, stands twice, has no value or a wrong one, or a level that the strategy, of
- * that name, cannot give. */
-bool asked_read(struct asked *out, const struct span *words, uint32_t n, const char *strategy,
-                const struct promise *promise, struct text *why);
-
-/* WITH <n> <n words of options> <command ...>: where the command begins in argv; 0 with the error
- * when there is none. */
-uint32_t with_command_at(const struct span *argv, uint32_t argc, struct text *why);
-
-#define WITH_WORDS_MAX 64u
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef NODE_CLIENT_H
 #define NODE_CLIENT_H
 
-#include "cluster/level.h"
+#include "cluster/asked.h"
 #include "command/command.h"
 #include "io/io.h"
 #include "resp/parse.h"
@@ -51,7 +51,7 @@ struct client {
     /* What its commands run under. */
     struct selected selected;
     struct asked asked; /* CONSISTENCY */
-    uint8_t version; /* RESP 2 or 3 */
+    uint8_t version;    /* RESP 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;
     bool readonly; /* LISTENER_CLUSTER: it takes reads from whatever node it has asked */

@@ -359,8 +359,14 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc);
  * connection has asked for. */
 static struct wants wants_of(const struct client *client, const struct asked *asked)
 {
-    const struct asked *read = asked->has_read ? asked : &client->asked;
-    return (struct wants){ .level = (uint8_t)read->read, .meta = asked->meta };
+    const struct level_asked *read =
+        (asked->given & ASKED_READ) != 0 ? &asked->read : &client->asked.read;
+    struct wants wants = { .level = read->level, .meta = (asked->given & ASKED_META) != 0 };
+    if (read->level == READ_BOUNDED) {
+        wants.bound = read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
+        wants.bound_is_operations = read->by_ops;
+    }
+    return wants;
 }
 
 /* WITH: its command, as if it had come alone, under what the options say. Where they make no sense

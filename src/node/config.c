@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/size.h"
 #include "base/panic.h"
+#include "base/word.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -91,8 +92,7 @@ const char *config_target(uint32_t i)
 int config_find(struct span name)
 {
     for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
-        if (strlen(table[i].name) == name.n &&
-            strncasecmp(table[i].name, (const char *)name.p, name.n) == 0) {
+        if (word_is(name, table[i].name)) {
             return (int)i;
         }
     }
@@ -234,11 +234,6 @@ void config_value(const struct config *config, uint32_t i, struct text *out)
 
 /* --- Changing one --------------------------------------------------------------------------- */
 
-static bool span_is(struct span s, const char *text)
-{
-    return s.n == strlen(text) && strncasecmp((const char *)s.p, text, s.n) == 0;
-}
-
 static bool in_range(const struct directive *d, bool negative, uint64_t v, struct text *error)
 {
     if (!negative && v >= d->least && v <= d->most) {
@@ -281,11 +276,11 @@ static bool set_number(struct config *config, const struct directive *d, struct 
 static bool set_switch(struct config *config, const struct directive *d, struct span value,
                        struct text *error)
 {
-    if (!span_is(value, "yes") && !span_is(value, "no")) {
+    if (!word_is(value, "yes") && !word_is(value, "no")) {
         text_put(error, "argument must be 'yes' or 'no'");
         return false;
     }
-    save(config, d, span_is(value, "yes"));
+    save(config, d, word_is(value, "yes"));
     return true;
 }
 
@@ -375,7 +370,7 @@ static bool set_member(struct config *config, const struct span *words, uint32_t
 
 static bool same_value(const char *value, const struct span *words, uint32_t n)
 {
-    return value != NULL && n == 1 && span_is(words[0], value);
+    return value != NULL && n == 1 && word_is(words[0], value);
 }
 
 static void add_note(struct config *config, const char *name)

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/number.h"
 #include "base/panic.h"
+#include "base/word.h"
 #include "resp/parse.h"
 
 #include <arpa/inet.h>
@@ -13,7 +14,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 struct source {
     struct config *config;
@@ -72,7 +72,7 @@ static int split(struct span line, uint8_t *room, struct span *words)
 static bool carry_out(struct source *from, const struct span *words, uint32_t n,
                       struct text *reason)
 {
-    if (words[0].n == 7 && strncasecmp((const char *)words[0].p, "include", 7) == 0) {
+    if (word_is(words[0], "include")) {
         char path[PATH_MAX];
         if (n != 2 || words[1].n >= sizeof path) {
             text_put(reason, "wrong number of arguments");

@@ -1,7 +1,8 @@
 #include "node/http_parse.h"
 
+#include "base/word.h"
+
 #include <string.h>
-#include <strings.h>
 
 static bool is_token_byte(uint8_t c)
 {
@@ -78,7 +79,7 @@ static bool read_field(struct span line, uint32_t *hosts)
             return false;
         }
     }
-    *hosts += name.n == 4 && strncasecmp((const char *)name.p, "Host", 4) == 0;
+    *hosts += word_is(name, "Host");
     return true;
 }
 

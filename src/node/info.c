@@ -415,10 +415,10 @@ static bool has_section(enum listener_kind kind, const struct section *section)
 
 static bool wanted(const struct section *section, struct span name)
 {
-    return local_is(name, section->name) ||
-           (local_is(name, "default") && (section->groups & BY_DEFAULT) != 0) ||
-           (local_is(name, "all") && (section->groups & BY_ALL) != 0) ||
-           (local_is(name, "everything") && (section->groups & BY_EVERYTHING) != 0);
+    return word_is(name, section->name) ||
+           (word_is(name, "default") && (section->groups & BY_DEFAULT) != 0) ||
+           (word_is(name, "all") && (section->groups & BY_ALL) != 0) ||
+           (word_is(name, "everything") && (section->groups & BY_EVERYTHING) != 0);
 }
 
 void local_cmd_INFO(struct client *client, const struct span *argv, uint32_t argc,

@@ -1,33 +1,14 @@
 #include "node/keyspace_options.h"
 
 #include "base/size.h"
+#include "base/word.h"
 #include "cluster/slots.h"
-
-#include <string.h>
-#include <strings.h>
-
-#define QUOTED_BYTES 40u /* of what a client has sent, in an error */
-
-static bool is(struct span word, const char *name)
-{
-    return word.n == strlen(name) && strncasecmp((const char *)word.p, name, word.n) == 0;
-}
-
-void keyspace_quote(struct text *out, struct span bytes)
-{
-    text_char(out, '\'');
-    for (size_t i = 0; i < bytes.n && i < QUOTED_BYTES; i++) {
-        bool shown = bytes.p[i] >= ' ' && bytes.p[i] < 0x7f && bytes.p[i] != '\'';
-        text_char(out, shown ? (char)bytes.p[i] : '?');
-    }
-    text_put(out, bytes.n > QUOTED_BYTES ? "...'" : "'");
-}
 
 static bool refuse(struct text *why, const char *before, struct span quoted, const char *after)
 {
     text_put(why, before);
     if (quoted.p != NULL) {
-        keyspace_quote(why, quoted);
+        word_quote(why, quoted);
     }
     text_put(why, after);
     return false;
@@ -78,13 +59,13 @@ static bool read_strategy(struct keyspace_options *out, struct span value, struc
                                          "chain",   "multileader", "leaderless", "spanner" };
     (void)out;
     for (size_t i = 0; i < ARRAY_COUNT(later); i++) {
-        if (is(value, later[i])) {
+        if (word_is(value, later[i])) {
             return refuse(why, "ERR strategy ", value,
                           " is not built yet: raft is, nothing was changed");
         }
     }
-    return is(value, "raft") || refuse(why, "ERR unknown strategy ", value,
-                                       ": raft is the one that is built, nothing was changed");
+    return word_is(value, "raft") || refuse(why, "ERR unknown strategy ", value,
+                                            ": raft is the one that is built, nothing was changed");
 }
 
 static bool read_replicas(struct keyspace_options *out, struct span value, struct text *why)
@@ -104,11 +85,11 @@ static bool read_partitions(struct keyspace_options *out, struct span value, str
 static bool read_partitioning(struct keyspace_options *out, struct span value, struct text *why)
 {
     (void)out;
-    if (is(value, "range")) {
+    if (word_is(value, "range")) {
         return refuse(why, "ERR PARTITION range is not built yet: hash is, nothing was changed",
                       (struct span){ 0 }, "");
     }
-    return is(value, "hash") ||
+    return word_is(value, "hash") ||
            refuse(why, "ERR PARTITION is hash, not ", value, ", nothing was changed");
 }
 
@@ -132,8 +113,8 @@ static bool read_prefix(struct keyspace_options *out, struct span value, struct 
 
 static bool read_lease(struct keyspace_options *out, struct span value, struct text *why)
 {
-    out->lease = is(value, "yes");
-    return out->lease || is(value, "no") ||
+    out->lease = word_is(value, "yes");
+    return out->lease || word_is(value, "no") ||
            refuse(why, "ERR LEASE is yes or no, not ", value, ", nothing was changed");
 }
 
@@ -185,7 +166,7 @@ static const char *const later_options[] = {
 static const struct option *option_find(struct span name)
 {
     for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
-        if (is(name, options[i].name)) {
+        if (word_is(name, options[i].name)) {
             return &options[i];
         }
     }
@@ -195,7 +176,7 @@ static const struct option *option_find(struct span name)
 static bool refuse_unknown(struct span name, bool fresh, struct text *why)
 {
     for (size_t i = 0; i < ARRAY_COUNT(later_options); i++) {
-        if (is(name, later_options[i])) {
+        if (word_is(name, later_options[i])) {
             return refuse(why, "ERR option ", name,
                           " is not built yet, and not part of strategy raft as it is now, nothing "
                           "was changed");
@@ -261,6 +242,6 @@ const struct map_keyspace *keyspace_find(const struct map *map, struct span name
 void keyspace_unknown(struct text *out, struct span name)
 {
     text_put(out, "ERR there is no keyspace ");
-    keyspace_quote(out, name);
+    word_quote(out, name);
     text_put(out, ": KEYSPACE LIST shows which there are");
 }

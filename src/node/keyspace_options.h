@@ -44,7 +44,4 @@ const struct map_keyspace *keyspace_find(const struct map *map, struct span name
 /* The error that there is none, for whoever asked for `name`. */
 void keyspace_unknown(struct text *out, struct span name);
 
-/* What a client has sent, shortened and made printable, for an error. */
-void keyspace_quote(struct text *out, struct span bytes);
-
 #endif

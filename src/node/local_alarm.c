@@ -62,7 +62,7 @@ void local_cmd_ALARM_ACK(struct client *client, const struct span *argv, uint32_
 {
     (void)argc;
     uint32_t reporter, number;
-    if (local_is(argv[2], "ALL")) {
+    if (word_is(argv[2], "ALL")) {
         reply_integer(reply, alarm_ack_all(client->node));
     } else if (!read_id(argv[2], &reporter, &number)) {
         reply_error(reply, "ERR an alarm's id looks like 2-17");

@@ -69,8 +69,8 @@ void local_cmd_CLIENT_SETINFO(struct client *client, const struct span *argv, ui
 {
     (void)argc;
     int shown = (int)argv[2].n;
-    bool version = local_is(argv[2], "LIB-VER");
-    if (!version && !local_is(argv[2], "LIB-NAME")) {
+    bool version = word_is(argv[2], "LIB-VER");
+    if (!version && !word_is(argv[2], "LIB-NAME")) {
         reply_errorf(reply, "ERR Unrecognized option '%.*s'", shown, (const char *)argv[2].p);
         return;
     }
@@ -104,12 +104,12 @@ void local_cmd_CLIENT_REPLY(struct client *client, const struct span *argv, uint
                             struct reply *reply)
 {
     (void)argc;
-    if (local_is(argv[2], "ON")) {
+    if (word_is(argv[2], "ON")) {
         client->reply_mode = REPLY_ON;
         reply_status(reply, "OK");
-    } else if (local_is(argv[2], "OFF")) {
+    } else if (word_is(argv[2], "OFF")) {
         client->reply_mode = REPLY_OFF;
-    } else if (local_is(argv[2], "SKIP")) {
+    } else if (word_is(argv[2], "SKIP")) {
         if (client->reply_mode != REPLY_OFF) {
             client->reply_mode = REPLY_SKIP_NEXT;
         }
@@ -120,11 +120,11 @@ void local_cmd_CLIENT_REPLY(struct client *client, const struct span *argv, uint
 
 static void set_switch(bool *field, struct span word, struct reply *reply)
 {
-    if (!local_is(word, "ON") && !local_is(word, "OFF")) {
+    if (!word_is(word, "ON") && !word_is(word, "OFF")) {
         local_syntax_error(reply);
         return;
     }
-    *field = local_is(word, "ON");
+    *field = word_is(word, "ON");
     reply_status(reply, "OK");
 }
 
@@ -185,7 +185,8 @@ static void client_line(struct client *client, char *out, size_t cap)
         client->out.cap, client->out.n, queued > 0 ? 1u : 0u, queued, memory,
         events[(reads ? 1 : 0) + (queued > 0 ? 2 : 0)], last != NULL ? last->name : "NULL",
         client->version, client->lib_name, client->lib_version,
-        keyspace != NULL ? keyspace->name : "", level_name(client->asked.read));
+        keyspace != NULL ? keyspace->name : "",
+        level_name((enum read_level)client->asked.read.level));
     qr_assert(n > 0 && (size_t)n < cap);
 }
 
@@ -206,12 +207,12 @@ static bool read_type(struct span word, enum client_type *out, struct reply *rep
 {
     static const char *const others[] = { "slave", "replica", "pubsub", "master" };
     *out = CLIENT_NORMAL;
-    if (local_is(word, "normal")) {
+    if (word_is(word, "normal")) {
         return true;
     }
     *out = CLIENT_OTHER;
     for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
-        if (local_is(word, others[i])) {
+        if (word_is(word, others[i])) {
             return true;
         }
     }
@@ -260,11 +261,11 @@ void local_cmd_CLIENT_LIST(struct client *client, const struct span *argv, uint3
     reply_init(&lines, 2);
     bool ok = true;
     enum client_type type = CLIENT_NORMAL;
-    if (argc > 3 && local_is(argv[2], "ID")) {
+    if (argc > 3 && word_is(argv[2], "ID")) {
         ok = !local_too_many(reply, argc - 3) &&
              list_ids(client->node, argv + 3, argc - 3, &lines, reply);
         type = CLIENT_OTHER;
-    } else if (argc == 4 && local_is(argv[2], "TYPE")) {
+    } else if (argc == 4 && word_is(argv[2], "TYPE")) {
         ok = read_type(argv[3], &type, reply);
     } else if (argc != 2) {
         local_syntax_error(reply);
@@ -332,30 +333,30 @@ static bool kill_option(struct kill_filter *filter, struct span option, struct s
                         struct reply *reply)
 {
     enum client_type type;
-    if (local_is(option, "ID")) {
+    if (word_is(option, "ID")) {
         if (!local_id(value, &filter->id)) {
             reply_error(reply, "ERR client-id should be greater than 0");
             return false;
         }
-    } else if (local_is(option, "TYPE")) {
+    } else if (word_is(option, "TYPE")) {
         if (!read_type(value, &type, reply)) {
             return false;
         }
         filter->nobody = filter->nobody || type != CLIENT_NORMAL;
-    } else if (local_is(option, "ADDR")) {
+    } else if (word_is(option, "ADDR")) {
         filter->address = value;
         filter->by_address = true;
-    } else if (local_is(option, "LADDR")) {
+    } else if (word_is(option, "LADDR")) {
         filter->local_address = value;
         filter->by_local_address = true;
-    } else if (local_is(option, "USER")) {
+    } else if (word_is(option, "USER")) {
         if (value.n != 7 || memcmp(value.p, "default", 7) != 0) {
             reply_errorf(reply, "ERR No such user '%.*s'", (int)value.n, (const char *)value.p);
             return false;
         }
-    } else if (local_is(option, "SKIPME") && local_is(value, "yes")) {
+    } else if (word_is(option, "SKIPME") && word_is(value, "yes")) {
         filter->skip_me = true;
-    } else if (local_is(option, "SKIPME") && local_is(value, "no")) {
+    } else if (word_is(option, "SKIPME") && word_is(value, "no")) {
         filter->skip_me = false;
     } else {
         local_syntax_error(reply);

@@ -242,13 +242,13 @@ void local_cmd_COMMAND_LIST(struct client *client, const struct span *argv, uint
 {
     if (argc == 2) {
         write_list(client, reply, LIST_ALL, SPAN_LITERAL(""));
-    } else if (argc != 5 || !local_is(argv[2], "FILTERBY")) {
+    } else if (argc != 5 || !word_is(argv[2], "FILTERBY")) {
         local_syntax_error(reply);
-    } else if (local_is(argv[3], "MODULE")) {
+    } else if (word_is(argv[3], "MODULE")) {
         write_list(client, reply, LIST_NONE, argv[4]);
-    } else if (local_is(argv[3], "ACLCAT")) {
+    } else if (word_is(argv[3], "ACLCAT")) {
         write_list(client, reply, LIST_CATEGORY, argv[4]);
-    } else if (local_is(argv[3], "PATTERN")) {
+    } else if (word_is(argv[3], "PATTERN")) {
         uint8_t *copy;
         write_list(client, reply, LIST_PATTERN, local_pattern(argv[4], &copy));
         free(copy);
@@ -267,7 +267,7 @@ static const char *flags_of(const struct command_spec *spec, const struct comman
         return keys->flags;
     }
     for (uint32_t i = 3; i < argc; i++) {
-        if (local_is(argv[i], "GET")) {
+        if (word_is(argv[i], "GET")) {
             return "RW access update";
         }
     }
@@ -309,7 +309,7 @@ static void get_keys(const struct span *argv, uint32_t argc, struct reply *reply
     const struct command_spec *container;
     const struct command_keys *groups;
     struct asked asked;
-    if (local_is(argv[2], "WITH")) {
+    if (word_is(argv[2], "WITH")) {
         uint32_t at = local_with(argv + 2, argc - 2, &asked, reply);
         if (at == 0) {
             return; /* it has its error */

@@ -140,13 +140,13 @@ static bool hello_options(struct client *client, const struct span *argv, uint32
 {
     for (uint32_t i = 2; i < argc; i++) {
         uint32_t more = argc - 1 - i;
-        if (local_is(argv[i], "AUTH") && more >= 2) {
+        if (word_is(argv[i], "AUTH") && more >= 2) {
             if (!authenticate(client, argv[i + 1], argv[i + 2])) {
                 reply_error(reply, WRONG_PASSWORD);
                 return false;
             }
             i += 2;
-        } else if (local_is(argv[i], "SETNAME") && more >= 1) {
+        } else if (word_is(argv[i], "SETNAME") && more >= 1) {
             *name = argv[i + 1];
             if (!local_name_allowed(client, *name, reply)) {
                 return false;

@@ -10,7 +10,7 @@
 static void digest(const struct node *node, struct span number, struct reply *reply)
 {
     uint64_t group = 0;
-    bool valid = local_is(number, "0") || (local_id(number, &group) && group <= UINT32_MAX);
+    bool valid = word_is(number, "0") || (local_id(number, &group) && group <= UINT32_MAX);
     const struct partition *partition = valid ? partition_of_group(node, (uint32_t)group) : NULL;
     if (partition == NULL || partition->engine == NULL) {
         reply_error(reply, "ERR this node has no replica of that group");
@@ -45,12 +45,12 @@ static bool test_subcommand(struct client *client, const struct span *argv, uint
                             struct reply *reply)
 {
 #ifdef QUORATE_FAILPOINTS
-    if (argc == 3 && local_is(argv[1], "CORRUPT")) { /* this node's copy of a key, alone */
+    if (argc == 3 && word_is(argv[1], "CORRUPT")) { /* this node's copy of a key, alone */
         reply_integer(reply, corrupt(client, argv[2]));
         return true;
     }
     uint64_t level;
-    if (argc == 3 && local_is(argv[1], "LEVEL") && local_id(argv[2], &level) &&
+    if (argc == 3 && word_is(argv[1], "LEVEL") && local_id(argv[2], &level) &&
         level <= identity_level_known()) { /* stands for whatever such a level brings */
         uint32_t active = map_settings(client->node->map)->level;
         if (active < level) {
@@ -80,9 +80,9 @@ void local_cmd_DEBUG(struct client *client, const struct span *argv, uint32_t ar
         "names;",
         "    equal replicas have equal ones.",
     };
-    if ((argc == 2 || argc == 3) && local_is(argv[1], "DIGEST")) {
+    if ((argc == 2 || argc == 3) && word_is(argv[1], "DIGEST")) {
         digest(client->node, argc == 3 ? argv[2] : span_of("0", 1), reply);
-    } else if (argc == 2 && local_is(argv[1], "HELP")) {
+    } else if (argc == 2 && word_is(argv[1], "HELP")) {
         local_help(reply, "DEBUG", lines, ARRAY_COUNT(lines));
     } else if (!test_subcommand(client, argv, argc, reply)) {
         local_unknown_subcommand(reply, argv, argc);

@@ -2,6 +2,7 @@
 #ifndef NODE_LOCAL_INTERNAL_H
 #define NODE_LOCAL_INTERNAL_H
 
+#include "base/word.h"
 #include "cluster/map.h"
 #include "node/local.h"
 #include "node/node.h"
@@ -11,9 +12,6 @@
     void local_cmd_##ident(struct client *client, const struct span *argv, uint32_t argc, \
                            struct reply *reply);
 #include "command/commands.def"
-
-/* Whether an argument is this word, in any case. */
-bool local_is(struct span argument, const char *word);
 
 /* A number that grows from 1, as ids do; false for anything else. */
 bool local_id(struct span argument, uint64_t *out);

@@ -1,28 +1,36 @@
-/* CONSISTENCY and WITH: how fresh what a client reads is to be (cluster/level.h). */
+/* CONSISTENCY and WITH: how fresh what a client reads is to be (cluster/asked.h). */
 #include "node/local_internal.h"
 
 #include "protocol/raft/raft.h"
 
-#define WHY_BYTES 256
+#define WHY_BYTES 512
 
 /* What a connection or a command asks for must be given by the keyspace that is selected. */
-static bool read_asked(const struct span *words, uint32_t n, struct asked *out, struct text *why)
+static bool read_asked(const struct span *words, uint32_t n, bool with, struct asked *out,
+                       struct text *why)
 {
-    return asked_read(out, words, n, raft_protocol.name, &raft_protocol.promise, why);
+    struct asked_by by = { .strategy = raft_protocol.name,
+                           .promise = &raft_protocol.promise,
+                           .with = with,
+                           .built = ASKED_BUILT };
+    return asked_read(out, words, n, &by, why);
 }
 
 void local_cmd_CONSISTENCY(struct client *client, const struct span *argv, uint32_t argc,
                            struct reply *reply)
 {
-    char text[WHY_BYTES];
-    struct text why = text_in(text, sizeof text);
-    if (argc == 2 && local_is(argv[1], "SHOW")) {
+    char text[WHY_BYTES], level[LEVEL_BYTES];
+    struct text why = text_in(text, sizeof text), words = text_in(level, sizeof level);
+    struct asked asked;
+    if (argc == 2 && word_is(argv[1], "SHOW")) {
+        level_put(&words, &client->asked.read);
         reply_map(reply, 1);
-        reply_field_text(reply, "read", level_name(client->asked.read));
-    } else if (argc == 2 && local_is(argv[1], "RESET")) {
+        reply_field_text(reply, "read", level);
+    } else if (argc == 2 && word_is(argv[1], "RESET")) {
         client->asked = (struct asked){ 0 };
         reply_status(reply, "OK");
-    } else if (read_asked(argv + 1, argc - 1, &client->asked, &why)) {
+    } else if (read_asked(argv + 1, argc - 1, false, &asked, &why)) {
+        asked_merge(&client->asked, &asked);
         reply_status(reply, "OK");
     } else {
         reply_error(reply, text);
@@ -35,7 +43,7 @@ uint32_t local_with(const struct span *argv, uint32_t argc, struct asked *asked,
     char text[WHY_BYTES];
     struct text why = text_in(text, sizeof text);
     uint32_t at = with_command_at(argv, argc, &why);
-    if (at > 0 && !read_asked(argv + 2, at - 2, asked, &why)) {
+    if (at > 0 && !read_asked(argv + 2, at - 2, true, asked, &why)) {
         at = 0;
     }
     if (at == 0 && reply != NULL) {

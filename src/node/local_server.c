@@ -154,13 +154,13 @@ void local_cmd_SHUTDOWN(struct client *client, const struct span *argv, uint32_t
 {
     bool save = false, nosave = false, abort = false, other = false;
     for (uint32_t i = 1; i < argc; i++) {
-        if (local_is(argv[i], "SAVE")) {
+        if (word_is(argv[i], "SAVE")) {
             save = true;
-        } else if (local_is(argv[i], "NOSAVE")) {
+        } else if (word_is(argv[i], "NOSAVE")) {
             nosave = true;
-        } else if (local_is(argv[i], "NOW") || local_is(argv[i], "FORCE")) {
+        } else if (word_is(argv[i], "NOW") || word_is(argv[i], "FORCE")) {
             other = true;
-        } else if (local_is(argv[i], "ABORT")) {
+        } else if (word_is(argv[i], "ABORT")) {
             abort = true;
         } else {
             local_syntax_error(reply);

@@ -6,7 +6,6 @@
 #include "base/panic.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* In the order of commands.def, so that the place of a command there is its place here. */
 static local_handler *const handlers[] = {
@@ -103,12 +102,6 @@ void local_syntax_error(struct reply *reply)
 }
 
 /* --- Helpers -------------------------------------------------------------------------------- */
-
-bool local_is(struct span argument, const char *word)
-{
-    return argument.n == strlen(word) &&
-           strncasecmp((const char *)argument.p, word, argument.n) == 0;
-}
 
 bool local_id(struct span argument, uint64_t *out)
 {

@@ -107,9 +107,9 @@ void order_cmd_CLUSTER_UPGRADE(struct node *node, struct pending *p, const struc
                                uint32_t argc)
 {
     (void)argc;
-    if (local_is(argv[0], "STATUS")) {
+    if (word_is(argv[0], "STATUS")) {
         write_status(node, p);
-    } else if (local_is(argv[0], "FINALIZE")) {
+    } else if (word_is(argv[0], "FINALIZE")) {
         finalize(node, p);
     } else {
         orders_refuse(

@@ -97,7 +97,7 @@ static const struct map_keyspace *left_without_room(const struct node *node, nod
 void order_cmd_MEMBER_DRAIN(struct node *node, struct pending *p, const struct span *argv,
                             uint32_t argc)
 {
-    bool back = argc == 2 && local_is(argv[1], "CANCEL");
+    bool back = argc == 2 && word_is(argv[1], "CANCEL");
     uint32_t left;
     if (argc > 1 && !back) {
         orders_refuse(p, "ERR syntax error: it is MEMBER DRAIN id [CANCEL], nothing was changed");

@@ -40,7 +40,7 @@ static node_index member_at(const struct node *node, struct span host, struct sp
     }
     for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *m = local_member(node, i);
-        if (m->client_port == number && local_is(host, m->address)) {
+        if (m->client_port == number && word_is(host, m->address)) {
             return (node_index)i;
         }
     }
@@ -51,8 +51,7 @@ static bool read_target(struct node *node, struct pending *p, const struct span 
                         uint32_t argc, uint32_t *at, struct failover *out)
 {
     uint32_t left = argc - *at;
-    bool host =
-        left >= 3 && !local_is(argv[*at + 2], "TIMEOUT") && !local_is(argv[*at + 2], "FORCE");
+    bool host = left >= 3 && !word_is(argv[*at + 2], "TIMEOUT") && !word_is(argv[*at + 2], "FORCE");
     if (left < 2) {
         orders_refuse(p, "ERR syntax error");
         return false;
@@ -95,18 +94,18 @@ static bool read_arguments(struct node *node, struct pending *p, const struct sp
 {
     *out = (struct failover){ .to = NODE_NONE };
     for (uint32_t at = 0; at < argc;) {
-        if (local_is(argv[at], "TO") && out->to == NODE_NONE) {
+        if (word_is(argv[at], "TO") && out->to == NODE_NONE) {
             if (!read_target(node, p, argv, argc, &at, out)) {
                 return false;
             }
-        } else if (local_is(argv[at], "TIMEOUT") && out->timeout == 0) {
+        } else if (word_is(argv[at], "TIMEOUT") && out->timeout == 0) {
             if (!read_timeout(p, argv, argc, &at, out)) {
                 return false;
             }
-        } else if (local_is(argv[at], "ABORT") && argc == 1) {
+        } else if (word_is(argv[at], "ABORT") && argc == 1) {
             out->abort = true;
             at++;
-        } else if (local_is(argv[at], "FORCE")) {
+        } else if (word_is(argv[at], "FORCE")) {
             orders_refuse(p,
                           "ERR FAILOVER FORCE could lose writes: a leader that is gone is replaced "
                           "without it");

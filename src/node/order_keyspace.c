@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/number.h"
+#include "base/word.h"
 #include "node/control_internal.h"
 #include "node/keyspace_options.h"
 #include "node/local_internal.h"
@@ -134,7 +135,7 @@ static bool name_is_bad(struct node *node, struct pending *p, struct span name)
     if (!keyspace_name_is_valid(name)) {
         text_put(&text, "ERR a keyspace's name is a letter and up to 62 letters, digits and _.- "
                         "behind it, not ");
-        keyspace_quote(&text, name);
+        word_quote(&text, name);
         text_put(&text, ", nothing was changed");
         orders_refuse(p, why);
         return true;
@@ -368,7 +369,7 @@ static bool is_in_use(struct node *node, struct pending *p, const struct map_key
 void order_cmd_KEYSPACE_DROP(struct node *node, struct pending *p, const struct span *argv,
                              uint32_t argc)
 {
-    bool force = argc == 2 && local_is(argv[1], "FORCE");
+    bool force = argc == 2 && word_is(argv[1], "FORCE");
     if (argc > 1 && !force) {
         orders_refuse(p, "ERR syntax error: it is KEYSPACE DROP name [FORCE], nothing was changed");
         return;

@@ -108,9 +108,9 @@ static bool read_words(struct pending *p, const struct span *argv, uint32_t argc
     observer = observer != NULL ? observer : &none;
     *force = *observer = false;
     for (uint32_t i = 0; i < argc; i++) {
-        if (force != &none && local_is(argv[i], "FORCE") && !*force) {
+        if (force != &none && word_is(argv[i], "FORCE") && !*force) {
             *force = true;
-        } else if (observer != &none && local_is(argv[i], "OBSERVER") && !*observer) {
+        } else if (observer != &none && word_is(argv[i], "OBSERVER") && !*observer) {
             *observer = true;
         } else {
             char why[160];
@@ -317,13 +317,13 @@ void order_cmd_MEMBER_SET(struct node *node, struct pending *p, const struct spa
 {
     struct change change;
     int64_t priority = 0;
-    bool of_priority = local_is(argv[1], "PRIORITY");
+    bool of_priority = word_is(argv[1], "PRIORITY");
     (void)argc;
-    if (local_is(argv[1], "ZONE")) {
+    if (word_is(argv[1], "ZONE")) {
         order_zone(node, p, argv[0], argv[2]);
         return;
     }
-    if (!of_priority && !local_is(argv[1], "ADDRESS")) {
+    if (!of_priority && !word_is(argv[1], "ADDRESS")) {
         orders_refuse(p, "ERR syntax error: it is MEMBER SET id PRIORITY|ZONE|ADDRESS value, "
                          "nothing was changed");
         return;

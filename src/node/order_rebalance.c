@@ -236,9 +236,9 @@ static bool read_rate(struct pending *p, const struct span *argv, uint32_t argc,
     *dry = false;
     *rate = 0;
     for (uint32_t i = 0; i < argc; i++) {
-        if (local_is(argv[i], "DRYRUN") && !*dry) {
+        if (word_is(argv[i], "DRYRUN") && !*dry) {
             *dry = true;
-        } else if (local_is(argv[i], "RATE") && !given && i + 1 < argc) {
+        } else if (word_is(argv[i], "RATE") && !given && i + 1 < argc) {
             given = true;
             if (!size_from(argv[++i], rate) || *rate > (uint64_t)1 << 40) {
                 orders_refuse(p, "ERR a RATE is a number of bytes a second such as 10mb, or 0 for "
@@ -259,11 +259,11 @@ void order_cmd_REBALANCE(struct node *node, struct pending *p, const struct span
 {
     uint64_t rate;
     bool dry;
-    if (argc == 1 && local_is(argv[0], "STATUS")) {
+    if (argc == 1 && word_is(argv[0], "STATUS")) {
         status(node, p);
         return;
     }
-    if (argc == 1 && local_is(argv[0], "CANCEL")) {
+    if (argc == 1 && word_is(argv[0], "CANCEL")) {
         cancel(node, p);
         return;
     }

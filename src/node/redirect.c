@@ -48,7 +48,7 @@ static const char *refused_for_databases(const struct command_spec *spec, const 
         return "ERR SWAPDB is not allowed in cluster mode";
     }
     for (uint32_t i = 3; strcmp(spec->name, "copy") == 0 && i + 1 < argc; i++) {
-        if (local_is(argv[i], "DB")) {
+        if (word_is(argv[i], "DB")) {
             return "ERR Copying to another database is not allowed in cluster mode";
         }
     }

@@ -1,12 +1,12 @@
 #include "node/route.h"
 
+#include "base/word.h"
 #include "command/op.h"
 #include "node/leaders.h"
 #include "node/node.h"
 #include "node/replica.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* --- Where a key belongs -------------------------------------------------------------------- */
 
@@ -78,12 +78,6 @@ static bool is_named(const struct command_spec *spec, const char *name)
     return strcmp(spec->name, name) == 0;
 }
 
-static bool is_word(struct span argument, const char *word)
-{
-    return argument.n == strlen(word) &&
-           strncasecmp((const char *)argument.p, word, argument.n) == 0;
-}
-
 /* K5: SWAPDB, MOVE, and COPY with DB. */
 static bool is_between_databases(const struct command_spec *spec, const struct span *argv,
                                  uint32_t argc)
@@ -91,7 +85,7 @@ static bool is_between_databases(const struct command_spec *spec, const struct s
     if (is_named(spec, "copy")) {
         bool between = false;
         for (uint32_t i = 3; i + 1 < argc; i++) {
-            between = between || (!op_is_ref(argv[i]) && is_word(argv[i], "DB"));
+            between = between || (!op_is_ref(argv[i]) && word_is(argv[i], "DB"));
         }
         return between;
     }

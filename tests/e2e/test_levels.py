@@ -5,8 +5,10 @@ import behind
 from cluster import CALM, Cluster, wait_for
 from resp import Connection, Error, as_text, encode
 
-WITH_WORDS = "ERR syntax error: WITH begins with how many words of options follow, 1 to 64"
-NO_COMMAND = "ERR syntax error: no command follows the options of WITH"
+NOT_APPLIED = ", the command was not applied"
+WITH_WORDS = ("ERR syntax error: WITH begins with how many words of options follow, 1 to 64" +
+              NOT_APPLIED)
+NO_COMMAND = "ERR syntax error: no command follows the options of WITH" + NOT_APPLIED
 
 
 @pytest.fixture(scope="module")
@@ -152,18 +154,16 @@ def test_where_there_is_no_replica_the_leader_answers(three):
     (["WITH", "2", "READ", "local"], NO_COMMAND),
     (["WITH", "3", "READ", "local", "GET"], NO_COMMAND),
     (["WITH", "2", "READ", "local", "WITH", "2", "READ", "local", "GET", "k"],
-     "ERR syntax error: WITH stands inside of WITH"),
+     "ERR syntax error: WITH stands inside of WITH" + NOT_APPLIED),
     (["WITH", "4", "READ", "local", "READ", "leader", "GET", "k"],
-     "ERR syntax error: 'READ' stands twice"),
-    (["WITH", "1", "READ", "GET", "k"], "ERR syntax error: 'READ' has no value"),
+     "ERR syntax error: 'READ' stands twice" + NOT_APPLIED),
+    (["WITH", "1", "READ", "GET", "k"], "ERR syntax error: 'READ' has no value" + NOT_APPLIED),
     (["WITH", "2", "SPEED", "high", "GET", "k"],
-     "ERR syntax error: unknown option 'SPEED', the options are READ level"),
+     "ERR syntax error: unknown option 'SPEED'" + NOT_APPLIED + "; the options are READ"),
     (["WITH", "2", "READ", "freshest", "GET", "k"],
-     "ERR syntax error: unknown read level 'freshest', use one of linearizable, leader, prefix, "
-     "local"),
+     "ERR syntax error: unknown READ level 'freshest'" + NOT_APPLIED + "; use one of linearizable"),
     (["WITH", "2", "READ", "local:3", "GET", "k"],
-     "ERR syntax error: unknown read level 'local:3', use one of linearizable, leader, prefix, "
-     "local"),
+     "ERR syntax error: READ 'local:3': this level has no parameter" + NOT_APPLIED),
     (["WITH", "2", "READ", "causal", "GET", "k"],
      "LEVEL strategy raft does not give reads at level 'causal', the command was not applied; it "
      "gives linearizable, leader, prefix, local"),
@@ -171,9 +171,9 @@ def test_where_there_is_no_replica_the_leader_answers(three):
      "ERR unknown command 'NOSUCH', with args beginning with: "),
     (["WITH", "2", "READ", "local", "GET"], "ERR wrong number of arguments for 'get' command"),
     (["WITH", "2", "READ"], "ERR wrong number of arguments for 'with' command"),
-    (["CONSISTENCY", "READ"], "ERR syntax error: 'READ' has no value"),
+    (["CONSISTENCY", "READ"], "ERR syntax error: 'READ' has no value" + NOT_APPLIED),
     (["CONSISTENCY", "SHOW", "READ"],
-     "ERR syntax error: unknown option 'SHOW', the options are READ level"),
+     "ERR syntax error: unknown option 'SHOW'" + NOT_APPLIED + "; the options are READ"),
     (["CONSISTENCY", "READ", "quorum"],
      "LEVEL strategy raft does not give reads at level 'quorum', the command was not applied; it "
      "gives linearizable, leader, prefix, local"),
@@ -183,8 +183,8 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, expect
         assert client.call("CONSISTENCY", "READ", "leader") == "OK"
         with pytest.raises(Error) as found:
             client.call(*words)
-        assert str(found.value) == expected
-        assert client.call("CONSISTENCY", "SHOW") == [b"read", b"leader"]
+        assert str(found.value).startswith(expected)  # what is offered grows
+        assert client.call("CONSISTENCY", "SHOW")[:2] == [b"read", b"leader"]
 
 
 def test_a_follower_alone_answers_local_reads_and_no_others_G17():

@@ -19,6 +19,7 @@ TARGETS = {
     "identity": (2048, ["src/node/identity.c"]),
     "join": (2048, ["src/node/join_frames.c"]),
     "ack": (128, ["src/cluster/ack.c"]),
+    "asked": (512, ["src/cluster/asked.c", "src/cluster/level.c"]),
     "map": (1024, ["src/cluster/map.c", "src/cluster/records.c", "src/cluster/prefixes.c"]),
     "token": (1024, ["src/cluster/token.c"]),
     "roster": (2048, ["src/node/roster.c"]),

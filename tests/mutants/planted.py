@@ -15,6 +15,7 @@ import history
 import keeping
 import keyspaces
 import levels
+import options
 import moving
 import mutants
 import routing
@@ -42,12 +43,13 @@ LISTS = [
     ("driver", "node", facades.FACADES, True),
     ("driver", "main", facades.STATUS, True),
     ("driver", "node", levels.NODE, True),
-    ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", sessions.CLUSTER, True),
     ("cluster", "cluster", acks.CLUSTER, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),
+    ("cluster", "cluster", levels.CLUSTER, True),
+    ("cluster", "cluster", options.CLUSTER, True),
 ]
 
 

@@ -13,7 +13,7 @@
 #define WHY_BYTES 320
 #define SYNTAX                                                                         \
     " is none of LOCAL | ANY k | MAJORITY | QUORUM | ALL | EACH zone | w=n [OF zone] " \
-    "[ON received|durable|applied]"
+    "[ON received|durable|applied], the command was not applied"
 #define GIVES ", the command was not applied; it gives MAJORITY, QUORUM, EACH zone; ON durable"
 
 static struct span word(const char *s)

@@ -1,4 +1,4 @@
-/* Levels of reads and the options that ask for one: what is understood, and each refusal (D3). */
+/* Levels of reads in words, with their parameters, and those that a strategy gives (D3). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,119 +9,96 @@
 
 #include "cluster/level.h"
 
-#define WORDS 8
-
-static const struct promise promise = { .reads =
-                                            READ_BIT(READ_LINEARIZABLE) | READ_BIT(READ_LOCAL) };
-
-static struct span word(const char *s)
+static bool reads(const char *words, struct level_asked *out, char why[200])
 {
-    return span_of(s, strlen(s));
-}
-
-/* What the words ask for, with the error, or "" in `why`. */
-static struct asked ask(const char *const *words, uint32_t n, char why[200], bool *good)
-{
-    struct span argv[WORDS];
     struct text text = text_in(why, 200);
-    struct asked asked = { .read = READ_CAUSAL, .has_read = true }; /* what is there before */
-    for (uint32_t i = 0; i < n; i++) {
-        argv[i] = word(words[i]);
-    }
-    *good = asked_read(&asked, argv, n, "raft", &promise, &text);
-    return asked;
+    return level_read(span_of(words, strlen(words)), out, &text);
 }
 
-static void assert_refused(const char *const *words, uint32_t n, const char *expected)
+/* As it is written, as it is told, and the number in it. */
+static void assert_level(const char *words, const char *told, uint64_t bound)
 {
-    char why[200];
-    bool good;
-    struct asked asked = ask(words, n, why, &good);
-    assert_false(good);
-    assert_string_equal(why, expected);
-    assert_int_equal(asked.read, READ_CAUSAL); /* as it was */
-    assert_true(asked.has_read);
-}
-
-static void test_a_level_is_understood_in_any_case(void **state)
-{
-    (void)state;
-    char why[200];
-    bool good;
-    struct asked asked = ask((const char *[]){ "read", "LoCaL" }, 2, why, &good);
-    assert_true(good && asked.has_read);
-    assert_int_equal(asked.read, READ_LOCAL);
-    asked = ask(NULL, 0, why, &good);
-    assert_true(good && !asked.has_read);
-    assert_int_equal(asked.read, READ_LINEARIZABLE);
-}
-
-static void test_each_refusal_says_what_was_wrong(void **state)
-{
-    (void)state;
-    assert_refused((const char *[]){ "SPEED", "high" }, 2,
-                   "ERR syntax error: unknown option 'SPEED', the options are READ level");
-    assert_refused((const char *[]){ "READ" }, 1, "ERR syntax error: 'READ' has no value");
-    assert_refused((const char *[]){ "READ", "local", "read", "local" }, 4,
-                   "ERR syntax error: 'read' stands twice");
-    assert_refused((const char *[]){ "READ", "" }, 2,
-                   "ERR syntax error: unknown read level '', use one of linearizable, local");
-    assert_refused((const char *[]){ "READ", "bounded" }, 2, /* by how much? */
-                   "ERR syntax error: unknown read level 'bounded', use one of linearizable, "
-                   "local");
-    assert_refused((const char *[]){ "READ", "local:1" }, 2,
-                   "ERR syntax error: unknown read level 'local:1', use one of linearizable, "
-                   "local");
-}
-
-static void test_a_level_that_cannot_be_given_is_no_weaker_one_U3(void **state)
-{
-    (void)state;
-    assert_refused((const char *[]){ "READ", "leader" }, 2,
-                   "LEVEL strategy raft does not give reads at level 'leader', the command was not "
-                   "applied; it gives linearizable, local");
-    assert_refused((const char *[]){ "READ", "bounded:5s" }, 2,
-                   "LEVEL strategy raft does not give reads at level 'bounded:5s', the command was "
-                   "not applied; it gives linearizable, local");
-}
-
-static void test_what_is_not_text_is_quoted_and_cut(void **state)
-{
-    (void)state;
-    assert_refused((const char *[]){ "a\r\nb\001c", "x" }, 2,
-                   "ERR syntax error: unknown option 'a??b?c', the options are READ level");
-    assert_refused((const char *[]){ "0123456789012345678901234567890123456789", "x" }, 2,
-                   "ERR syntax error: unknown option '01234567890123456789012345678901...', the "
-                   "options are READ level");
-}
-
-static uint32_t command_at(const char *const *words, uint32_t n, char why[200])
-{
-    struct span argv[WORDS];
-    struct text text = text_in(why, 200);
-    for (uint32_t i = 0; i < n; i++) {
-        argv[i] = word(words[i]);
-    }
-    return with_command_at(argv, n, &text);
-}
-
-static void test_where_the_command_of_WITH_begins(void **state)
-{
-    (void)state;
-    char why[200];
-    assert_int_equal(command_at((const char *[]){ "WITH", "2", "a", "b", "GET" }, 5, why), 4);
-    assert_int_equal(command_at((const char *[]){ "WITH", "1", "a", "b", "GET" }, 5, why), 3);
+    char why[200], text[LEVEL_BYTES];
+    struct level_asked level, again;
+    struct text out = text_in(text, sizeof text);
+    assert_true(reads(words, &level, why));
     assert_string_equal(why, "");
-    assert_int_equal(command_at((const char *[]){ "WITH", "3", "a", "b", "GET" }, 5, why), 0);
-    assert_string_equal(why, "ERR syntax error: no command follows the options of WITH");
-    assert_int_equal(command_at((const char *[]){ "WITH", "1", "a", "with", "1" }, 5, why), 0);
-    assert_string_equal(why, "ERR syntax error: WITH stands inside of WITH");
-    static const char *const wrong[] = { "", "0", "65", "-1", "two", "18446744073709551618" };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        assert_int_equal(command_at((const char *[]){ "WITH", wrong[i], "a", "GET" }, 4, why), 0);
-        assert_string_equal(
-            why, "ERR syntax error: WITH begins with how many words of options follow, 1 to 64");
+    level_put(&out, &level);
+    assert_false(out.cut);
+    assert_string_equal(text, told);
+    assert_int_equal(level.bound, bound);
+    assert_true(reads(text, &again, why));
+    assert_int_equal(again.level, level.level);
+    assert_int_equal(again.bound, level.bound);
+    assert_int_equal(again.group, level.group);
+    assert_int_equal(again.by_ops, level.by_ops);
+}
+
+static void test_levels_and_their_parameters_in_any_case(void **state)
+{
+    (void)state;
+    assert_level("LoCaL", "local", 0);
+    assert_level("linearizable", "linearizable", 0);
+    assert_level("Bounded:500MS", "bounded:500ms", 500);
+    assert_level("bounded:5s", "bounded:5000ms", 5000);
+    assert_level("bounded:2m", "bounded:120000ms", 120000);
+    assert_level("bounded:1", "bounded:1ms", 1);
+    assert_level("bounded:86400s", "bounded:86400000ms", 86400000);
+    assert_level("bounded:1440m", "bounded:86400000ms", 86400000);
+    assert_level("bounded:7OPS", "bounded:7ops", 7);
+    assert_level("bounded:2147483647ops", "bounded:2147483647ops", 2147483647);
+    assert_level("snapshot:3-17", "snapshot:3-17", 17);
+    assert_level("snapshot:4294967295-9223372036854775807",
+                 "snapshot:4294967295-9223372036854775807", INT64_MAX);
+}
+
+static void test_what_is_no_level_or_no_parameter_of_it(void **state)
+{
+    (void)state;
+    static const char *const unknown[] = { "", ":", "locals", "loca", ":5s", "bounded 5s" };
+    static const char *const wrong[] = {
+        "local:1",
+        "session:",
+        "bounded",
+        "bounded:",
+        "bounded:0",
+        "bounded:-1",
+        "bounded:5h",
+        "bounded:s",
+        "bounded:ops",
+        "bounded:0ops",
+        "bounded:2147483648ops",
+        "bounded:86400001",
+        "bounded:1441m",
+        "bounded:86401s",
+        "bounded:05s",
+        "bounded:5 s",
+        "bounded:1.5s",
+        "bounded:18446744073709551617",
+        "snapshot",
+        "snapshot:",
+        "snapshot:-",
+        "snapshot:3",
+        "snapshot:3-",
+        "snapshot:-17",
+        "snapshot:3-0",
+        "snapshot:3--1",
+        "snapshot:4294967296-1",
+        "snapshot:-1-1",
+        "snapshot:3-9223372036854775808",
+        "snapshot:3-17-1",
+    };
+    struct level_asked level;
+    char why[200];
+    for (size_t i = 0; i < ARRAY_COUNT(unknown); i++) {
+        assert_false(reads(unknown[i], &level, why));
+        assert_string_equal(why, "");
     }
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        assert_false(reads(wrong[i], &level, why));
+        assert_true(why[0] == ':');
+    }
+    assert_false(level_read((struct span){ 0 }, &level, &(struct text){ why, 0, 1, false }));
 }
 
 static void test_every_level_has_a_name(void **state)
@@ -130,6 +107,12 @@ static void test_every_level_has_a_name(void **state)
     for (uint32_t i = 0; i < READ_LEVELS; i++) {
         assert_true(level_name((enum read_level)i)[0] != 0);
     }
+    static const struct promise promise = { .reads = READ_BIT(READ_LOCAL) |
+                                                     READ_BIT(READ_LINEARIZABLE) };
+    char text[100];
+    struct text names = text_in(text, sizeof text);
+    level_names(&names, &promise);
+    assert_string_equal(text, "linearizable, local");
     assert_true(level_is_of_any_replica(READ_LOCAL) && level_is_of_any_replica(READ_PREFIX));
     assert_false(level_is_of_any_replica(READ_LEADER));
     assert_false(level_is_of_any_replica(READ_LINEARIZABLE));
@@ -139,11 +122,8 @@ static void test_every_level_has_a_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_level_is_understood_in_any_case),
-        cmocka_unit_test(test_each_refusal_says_what_was_wrong),
-        cmocka_unit_test(test_a_level_that_cannot_be_given_is_no_weaker_one_U3),
-        cmocka_unit_test(test_what_is_not_text_is_quoted_and_cut),
-        cmocka_unit_test(test_where_the_command_of_WITH_begins),
+        cmocka_unit_test(test_levels_and_their_parameters_in_any_case),
+        cmocka_unit_test(test_what_is_no_level_or_no_parameter_of_it),
         cmocka_unit_test(test_every_level_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/word.h"
 #include "node/keyspace_options.h"
 #include "tests/unit/cluster/put_records.h"
 
@@ -202,10 +203,10 @@ static void what_a_client_sent_is_shown_shortened_and_printable(void **state)
     char out[100];
     struct text text = text_in(out, sizeof out);
     (void)state;
-    keyspace_quote(&text, SPAN_LITERAL("a\r\n'b\x80"));
+    word_quote(&text, SPAN_LITERAL("a\r\n'b\x80"));
     assert_string_equal(out, "'a???b?'");
     text = text_in(out, sizeof out);
-    keyspace_quote(&text, SPAN_LITERAL("01234567890123456789012345678901234567890"));
+    word_quote(&text, SPAN_LITERAL("01234567890123456789012345678901234567890"));
     assert_string_equal(out, "'0123456789012345678901234567890123456789...'");
 }
 

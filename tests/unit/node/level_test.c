@@ -146,11 +146,6 @@ void orders_refuse(struct pending *p, const char *text)
     stream_answered(p, STATUS_OK);
 }
 
-bool local_is(struct span argument, const char *word)
-{
-    return argument.n == strlen(word) && memcmp(argument.p, word, argument.n) == 0;
-}
-
 const struct roster_node *local_member(const struct node *n, uint32_t index)
 {
     (void)n;

@@ -88,12 +88,6 @@ const struct partition_report *reports_of_group(const struct node *n, uint32_t g
     return &report[group];
 }
 
-bool local_is(struct span argument, const char *word)
-{
-    return argument.n == strlen(word) &&
-           strncasecmp((const char *)argument.p, word, argument.n) == 0;
-}
-
 bool local_id(struct span argument, uint64_t *out)
 {
     char text[16];
@@ -187,7 +181,7 @@ const char *order(const char *line)
         order_cmd_REBALANCE(node, p, argv + 1, argc - 1);
     } else if (strcmp(spec->name, "member|drain") == 0) {
         order_cmd_MEMBER_DRAIN(node, p, argv + 2, argc - 2);
-    } else if (local_is(argv[1], "SET")) {
+    } else if (word_is(argv[1], "SET")) {
         order_zone(node, p, argv[2], argc > 4 ? argv[4] : span_of("", 0));
     } else if (!order_holds_replicas(node, p, (node_index)(argv[2].p[0] - '1'))) {
         orders_ok(node, p); /* MEMBER REMOVE goes on */

@@ -140,11 +140,6 @@ const struct roster_node *local_member(const struct node *n, uint32_t index)
     return &member[index];
 }
 
-bool local_is(struct span argument, const char *word)
-{
-    return argument.n == strlen(word) && memcmp(argument.p, word, argument.n) == 0;
-}
-
 qr_wall io_wall(struct io *io)
 {
     (void)io;
