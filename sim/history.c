@@ -18,68 +18,84 @@
  *                   fail          surely not done
  *     start end times of one clock, in any unit; the end of an unknown operation is not looked at
  *
+ * Behind these seven stand any of
+ *
+ *     session=N         whose guarantees hold for it; else the process is its own session
+ *     level=LEVEL       of a get: linearizable (default), leader, prefix, local, session,
+ *                       bounded:TIME, in the unit of the times, bounded:NUMBERops, or snapshot
+ *     position=N        what a snapshot was read at, or where a write was told to stand; a number
+ *                       that is larger for what is later, within its group
+ *     group=TEXT        the partition of the key, on all lines of a key or on none: then one order
+ *                       of the writes to all its keys must explain everybody
+ *
+ * A key that is only appended to and read, and each append of which is a number that no other one
+ * has, with a comma behind it, is a *list*: it is judged by what its reads show
+ * (checkers/guarantees.h), exactly and quickly, however many appends are of unknown outcome. Any
+ * other key is searched for a linear order; levels below linearizable cannot be judged there.
+ *
  * A value is written with %XX for a space, a percent sign, a line end or any other byte that is not
  * printable, or for a # that begins it; the empty value is `=` as a result and %% as an argument. A
  * value too long to write
  * down is #HASH:LENGTH, with its FNV-1a hash of 64 bits in hexadecimal (=#HASH:LENGTH as a
  * result). */
-#include "sim/seed.h"
+#include "sim/history.h"
 
-#include <inttypes.h>
+#include "cluster/level.h"
+
+#include <string.h>
 
 #define FIELDS 7u
 #define LINE_MAX_BYTES 65536u
-
-struct history {
-    struct history_op *ops;
-    size_t n, cap;
-    char **keys; /* sorted by hash table order: index = number of the key */
-    size_t key_count, key_cap;
-    uint32_t *table;
-    size_t table_cap;
-    size_t *lines; /* line number of each operation */
-};
 
 static uint64_t hash_of(const char *text)
 {
     return model_value_of(span_of(text, strlen(text))).hash;
 }
 
-static void grow_table(struct history *h)
+static void grow_table(struct names *names)
 {
-    h->table_cap = h->table_cap == 0 ? 1024 : h->table_cap * 2;
-    h->table = qr_realloc(h->table, h->table_cap * sizeof *h->table);
-    memset(h->table, 0xff, h->table_cap * sizeof *h->table);
-    for (size_t k = 0; k < h->key_count; k++) {
-        size_t i = hash_of(h->keys[k]) & (h->table_cap - 1);
-        while (h->table[i] != UINT32_MAX) {
-            i = (i + 1) & (h->table_cap - 1);
+    names->table_cap = names->table_cap == 0 ? 1024 : names->table_cap * 2;
+    names->table = qr_realloc(names->table, names->table_cap * sizeof *names->table);
+    memset(names->table, 0xff, names->table_cap * sizeof *names->table);
+    for (size_t k = 0; k < names->n; k++) {
+        size_t i = hash_of(names->v[k]) & (names->table_cap - 1);
+        while (names->table[i] != UINT32_MAX) {
+            i = (i + 1) & (names->table_cap - 1);
         }
-        h->table[i] = (uint32_t)k;
+        names->table[i] = (uint32_t)k;
     }
 }
 
-static uint32_t key_number(struct history *h, const char *key)
+static uint32_t number_of(struct names *names, const char *name)
 {
-    if (h->key_count * 2 >= h->table_cap) {
-        grow_table(h);
+    if (names->n * 2 >= names->table_cap) {
+        grow_table(names);
     }
-    size_t i = hash_of(key) & (h->table_cap - 1);
-    while (h->table[i] != UINT32_MAX) {
-        if (strcmp(h->keys[h->table[i]], key) == 0) {
-            return h->table[i];
+    size_t i = hash_of(name) & (names->table_cap - 1);
+    while (names->table[i] != UINT32_MAX) {
+        if (strcmp(names->v[names->table[i]], name) == 0) {
+            return names->table[i];
         }
-        i = (i + 1) & (h->table_cap - 1);
+        i = (i + 1) & (names->table_cap - 1);
     }
-    if (h->key_count == h->key_cap) {
-        h->key_cap = h->key_cap == 0 ? 64 : h->key_cap * 2;
-        h->keys = qr_realloc(h->keys, h->key_cap * sizeof *h->keys);
+    if (names->n == names->cap) {
+        names->cap = names->cap == 0 ? 64 : names->cap * 2;
+        names->v = qr_realloc(names->v, names->cap * sizeof *names->v);
     }
-    size_t size = strlen(key) + 1;
-    h->keys[h->key_count] = qr_alloc(size);
-    memcpy(h->keys[h->key_count], key, size);
-    h->table[i] = (uint32_t)h->key_count;
-    return (uint32_t)h->key_count++;
+    size_t size = strlen(name) + 1;
+    names->v[names->n] = qr_alloc(size);
+    memcpy(names->v[names->n], name, size);
+    names->table[i] = (uint32_t)names->n;
+    return (uint32_t)names->n++;
+}
+
+static void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        free(names->v[i]);
+    }
+    free(names->v);
+    free(names->table);
 }
 
 static int hex_digit(char c)
@@ -187,7 +203,134 @@ static bool parse_number(const char *text, int64_t *out)
     return *text != 0 && *end == 0;
 }
 
-static bool parse_line(struct history *h, char *line, struct history_op *op)
+/* --- lists ---------------------------------------------------------------------------------- */
+
+/* "1,17,4,": how many elements; NOWHERE when it is no list. `out` may be NULL. */
+static uint32_t read_elements(const char *text, uint32_t *out)
+{
+    uint32_t n = 0;
+    while (*text != 0) {
+        uint64_t element = 0;
+        const char *from = text;
+        for (; *text >= '0' && *text <= '9' && element < NOWHERE; text++) {
+            element = element * 10 + (uint64_t)(*text - '0');
+        }
+        bool short_form = text > from && (*from != '0' || text == from + 1);
+        if (!short_form || element >= NOWHERE || *text++ != ',') {
+            return NOWHERE;
+        }
+        if (out != NULL) {
+            out[n] = (uint32_t)element;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* What the line says if its key is a list; before the texts are decoded. */
+static void read_list(const char *argument, const char *result, enum op_kind kind,
+                      struct history_more *more)
+{
+    struct list_op *o = &more->op;
+    o->is_append = kind == OP_APPEND;
+    more->fits = kind == OP_GET || (o->is_append && read_elements(argument, NULL) == 1);
+    if (!more->fits) {
+        return;
+    }
+    if (o->is_append) {
+        (void)read_elements(argument, &o->element);
+        uint64_t told = result[0] == '=' ? strtoull(result + 1, NULL, 10) : 0;
+        bool odd = result[0] == '=' && (told == 0 || told >= NOWHERE || result[1] == '0');
+        o->told = odd ? NOWHERE : (uint32_t)told;
+    } else if (result[0] == '=') {
+        uint32_t n = read_elements(result + 1, NULL);
+        o->is_garbled = n == NOWHERE || n == 0;
+        if (!o->is_garbled) {
+            more->list = qr_alloc(n * sizeof *more->list);
+            o->n = read_elements(result + 1, more->list);
+            o->list = more->list;
+        }
+    }
+}
+
+/* --- what stands behind the seven ----------------------------------------------------------- */
+
+static bool parse_level(char *text, struct list_op *o)
+{
+    char *colon = strchr(text, ':');
+    if (colon != NULL) {
+        *colon = 0;
+    }
+    for (unsigned i = 0; i < READ_LEVELS; i++) {
+        if (strcmp(text, level_name((enum read_level)i)) == 0) {
+            o->level = (enum read_level)i;
+        }
+    }
+    if (strcmp(text, level_name(o->level)) != 0 || o->level == READ_CAUSAL ||
+        o->level == READ_QUORUM || (o->level == READ_BOUNDED) != (colon != NULL)) {
+        return false;
+    }
+    o->behind = NOT_COUNTED;
+    if (colon == NULL) {
+        return true;
+    }
+    char *end = NULL;
+    o->bound = strtoll(colon + 1, &end, 10);
+    if (strcmp(end, "ops") == 0) {
+        o->behind = (uint64_t)o->bound;
+        *end = 0;
+    }
+    return colon[1] >= '0' && colon[1] <= '9' && *end == 0;
+}
+
+static bool parse_option(struct history *h, char *text, struct history_more *more)
+{
+    static const char *const options[] = { "session", "level", "position", "group" };
+    char *value = strchr(text, '=');
+    unsigned which = 0;
+    if (value == NULL) {
+        return false;
+    }
+    *value++ = 0;
+    while (which < ARRAY_COUNT(options) && strcmp(text, options[which]) != 0) {
+        which++;
+    }
+    bool again = which == ARRAY_COUNT(options) || (more->options >> which & 1) != 0;
+    more->options |= 1u << which;
+    int64_t number = 0;
+    bool good = parse_number(value, &number) && number >= 0 && number < NOWHERE;
+    switch (again ? 4 : which) {
+    case 0:
+        more->op.session = (uint32_t)number;
+        return good;
+    case 1:
+        return !more->op.is_append && parse_level(value, &more->op);
+    case 2:
+        more->op.position = (uint64_t)number;
+        return parse_number(value, &number) && number > 0;
+    case 3:
+        more->op.group = number_of(&h->groups, value);
+        return *value != 0;
+    default:
+        return false;
+    }
+}
+
+static bool parse_options(struct history *h, char *line, const struct history_op *op,
+                          struct history_more *more)
+{
+    more->op.session = op->process;
+    more->op.behind = NOT_COUNTED;
+    for (char *option = strsep(&line, " "); option != NULL; option = strsep(&line, " ")) {
+        if (!parse_option(h, option, more)) {
+            return false;
+        }
+    }
+    return op->kind == OP_GET || (more->options & 2) == 0;
+}
+
+static bool parse_line(struct history *h, char *line, struct history_op *op,
+                       struct history_more *more)
 {
     char *fields[FIELDS];
     for (unsigned i = 0; i < FIELDS; i++) {
@@ -198,37 +341,50 @@ static bool parse_line(struct history *h, char *line, struct history_op *op)
     }
     int64_t process;
     memset(op, 0, sizeof *op);
-    if (line != NULL || !parse_number(fields[0], &process) || !op_kind_of(fields[2], &op->kind) ||
-        !parse_argument(fields[3], op) || !parse_result(fields[4], &op->result) ||
+    if (!parse_number(fields[0], &process) || !op_kind_of(fields[2], &op->kind)) {
+        return false;
+    }
+    read_list(fields[3], fields[4], op->kind, more);
+    if (!parse_argument(fields[3], op) || !parse_result(fields[4], &op->result) ||
         !result_fits(op->kind, &op->result) || !parse_number(fields[5], &op->start) ||
         !parse_number(fields[6], &op->end)) {
         return false;
     }
     op->process = (uint32_t)process;
-    op->key = key_number(h, fields[1]);
-    return op->end >= op->start || op->result.kind == RESULT_UNKNOWN;
+    op->key = number_of(&h->keys, fields[1]);
+    return parse_options(h, line, op, more) &&
+           (op->end >= op->start || op->result.kind == RESULT_UNKNOWN);
 }
 
-static void add(struct history *h, const struct history_op *op, size_t line)
+static void add(struct history *h, const struct history_op *op, const struct history_more *more,
+                size_t line)
 {
     if (h->n == h->cap) {
         h->cap = h->cap == 0 ? 1024 : h->cap * 2;
         h->ops = qr_realloc(h->ops, h->cap * sizeof *h->ops);
-        h->lines = qr_realloc(h->lines, h->cap * sizeof *h->lines);
+        h->more = qr_realloc(h->more, h->cap * sizeof *h->more);
     }
-    h->lines[h->n] = line;
+    struct history_more *m = &h->more[h->n];
+    *m = *more;
+    m->line = line;
+    m->op.key = op->key;
+    m->op.result = op->result.kind == RESULT_VALUE || op->result.kind == RESULT_NIL
+                       ? RESULT_OK
+                       : op->result.kind;
+    m->op.start = op->start;
+    m->op.end = op->end;
     h->ops[h->n++] = *op;
 }
 
 static void history_free(struct history *h)
 {
-    for (size_t i = 0; i < h->key_count; i++) {
-        free(h->keys[i]);
+    for (size_t i = 0; i < h->n; i++) {
+        free(h->more[i].list);
     }
-    free(h->keys);
-    free(h->table);
+    names_free(&h->keys);
+    names_free(&h->groups);
     free(h->ops);
-    free(h->lines);
+    free(h->more);
 }
 
 /* 0, or the number of the first line that is malformed. */
@@ -240,31 +396,19 @@ static size_t history_read(FILE *in, struct history *h)
         number++;
         line[strcspn(line, "\n")] = 0;
         struct history_op op;
+        struct history_more more = { 0 };
         if (line[0] == 0 || line[0] == '#') {
             continue;
         }
-        if (parse_line(h, line, &op)) {
-            add(h, &op, number);
+        if (parse_line(h, line, &op, &more)) {
+            add(h, &op, &more, number);
         } else {
+            free(more.list);
             bad = number;
         }
     }
     free(line);
     return bad;
-}
-
-static int tell(const struct history *h, const struct linearizable_report *report, FILE *out)
-{
-    if (report->verdict == VERDICT_LINEARIZABLE) {
-        (void)fprintf(out, "linearizable: %zu operations on %zu keys, %" PRIu64 " steps\n", h->n,
-                      h->key_count, report->steps);
-        return 0;
-    }
-    (void)fprintf(out, "%s: key %s; no order explains line %zu\n",
-                  report->verdict == VERDICT_VIOLATED ? "NOT linearizable"
-                                                      : "UNDECIDED, search limit",
-                  h->keys[report->key], h->lines[report->stuck_at]);
-    return 1;
 }
 
 int history_check(FILE *in, const char *name, uint64_t steps_max, FILE *out)
@@ -275,8 +419,7 @@ int history_check(FILE *in, const char *name, uint64_t steps_max, FILE *out)
     if (bad != 0) {
         (void)fprintf(stderr, "%s:%zu: not an operation\n", name, bad);
     } else {
-        struct linearizable_report report = linearizable_check(h.ops, h.n, steps_max);
-        code = tell(&h, &report, out);
+        code = history_judge(&h, name, steps_max, out);
     }
     history_free(&h);
     return code;
