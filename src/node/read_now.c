@@ -1,21 +1,25 @@
-/* Reads: their beginning, and those that need no round among the members.
+/* Reads: their beginning, and those that need no round among the members: they are answered where
+ * they arrive, as long as nothing else of their stream is pending (S1, S2), without an encoding and
+ * without a place in a queue.
  *
- * Under a lease they are answered where they arrive.
+ * That is so at a level that asks for no proof, at any replica that may give it (router_read.c): it
+ * shows what is applied here. And under a lease for all others.
  *
  * The protocol confirms reads under a lease with the moment until which the confirmation is good:
  * it votes for nobody else before then, nor hands leadership over (protocol/raft/lease.c). So it
- * covers every read that arrives earlier, and such a read needs neither an encoding nor a place in
- * a queue, as long as nothing else of its stream is pending (S1, S2).
+ * covers every read that arrives earlier.
  *
  * Linearizable as of node->clock: that was read after the read's bytes, and again after whatever
  * was applied since, so at that moment the read had been asked, the lease held, and the state was
  * as it is now. */
+#include "cluster/freshness.h"
+#include "cluster/level.h"
 #include "node/node.h"
 #include "node/replica_internal.h"
 
 #define ARGUMENTS_MAX 8u /* more keys take longer: they go where time is shared (pace.c) */
 
-static bool is_covered(const struct replica *r)
+bool replica_holds_lease(const struct replica *r)
 {
     return r->node->clock < r->lease_until && r->applied >= r->lease_slot;
 }
@@ -27,22 +31,30 @@ static bool is_small(const struct stream *stream, const struct command_spec *spe
            stream->history.usec <= LARGE_READ_USEC && stream->history.bytes <= LARGE_READ_BYTES;
 }
 
+/* Log time alone rules where any replica may answer, so that all of them say the same. */
+static qr_wall stamp_for(struct replica *r, enum read_level level)
+{
+    if (level_is_of_any_replica(level)) {
+        return engine_log_time(r->partition->engine);
+    }
+    qr_time turn = io_turn_began(r->node->io); /* a partition need not have a turn in each */
+    if (r->stamped_at != turn) {
+        r->read_stamp = replica_stamp(r);
+        r->stamped_at = turn;
+    }
+    return r->read_stamp;
+}
+
 bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
                       uint8_t version, const struct op *head, const struct span *argv)
 {
     struct node *node = r->node;
     qr_assert(stream->ordered && stream->first == NULL);
-    if (stream->wants.meta || !is_covered(r) || !is_small(stream, spec, head) ||
-        stream->is_congested(stream)) {
+    if (stream->wants.meta || !is_small(stream, spec, head) || stream->is_congested(stream)) {
         return false;
     }
-    qr_time turn = io_turn_began(node->io); /* a partition need not have a turn in each */
-    if (r->stamped_at != turn) {
-        r->read_stamp = replica_stamp(r);
-        r->stamped_at = turn;
-    }
     struct op op = *head;
-    op.stamp = r->read_stamp;
+    op.stamp = stamp_for(r, (enum read_level)stream->wants.level);
     op.seed = rng_next(&r->rng);
     qr_time began = node->clock;
     struct reply *reply = stream->begin_reply(stream, NULL);
@@ -92,12 +104,17 @@ void replica_read_unproven(struct replica *r, struct pending *p)
     partition_wake(r->partition);
 }
 
-bool replica_is_readable(struct replica *r)
+void replica_freshness(struct replica *r, struct freshness *out)
 {
     const struct outlook *o = &r->outlook;
     if (!r->current) {
         r->current = o->leader != NODE_NONE && o->commit > 0 && r->applied >= o->commit;
     }
-    return r->current && !r->frozen && !o->forgetful &&
-           (o->membership.voters & (1u << replica_me(r))) != 0;
+    *out = (struct freshness){
+        .applied = r->applied,
+        .leads = replica_leads(r),
+        .trusted = !r->frozen && !o->forgetful &&
+                   (o->membership.voters & (1u << replica_me(r))) != 0,
+        .current = r->current,
+    };
 }

@@ -91,11 +91,16 @@ void replica_abandon(struct replica *r, const struct cargo *cargo);
 void replica_read(struct replica *r, struct pending *p);
 /* A read that needs no proof (enum read_level), from what is applied here; of any replica. */
 void replica_read_unproven(struct replica *r, struct pending *p);
-/* Whether it may be asked for such: it is a member that counts, has lost nothing, and has, in this
- * life, applied all that a leader then told it is committed. It may be behind since. */
-bool replica_is_readable(struct replica *r);
-/* Executes a read at once and answers it, when a lease covers it and nothing is in its way. False:
- * nothing was done. The stream has nothing pending; `head` has the op's tag, db and argc. */
+/* What it knows of how fresh it is (cluster/freshness.h). It may be read from when it is a member
+ * that counts, has lost nothing, and has, in this life, applied all that a leader then told it is
+ * committed. It may be behind since. */
+struct freshness;
+void replica_freshness(struct replica *r, struct freshness *out);
+/* A lease covers whatever is read now. */
+bool replica_holds_lease(const struct replica *r);
+/* Executes a read at once and answers it. The caller has found that it needs no proof, or that the
+ * lease gives it. False: nothing was done, something is in its way. The stream has nothing pending;
+ * `head` has the op's tag, db and argc. */
 bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
                       uint8_t version, const struct op *head, const struct span *argv);
 /* WAIT: answered when `wanted` members hold what the stream has written, or at p->until. */

@@ -61,7 +61,7 @@ static bool leads(const struct partition *partition)
            !partition->quarantined && knows_prefixes(partition);
 }
 
-static bool leads_here(const struct router *router, const struct partition *partition)
+bool router_leads_here(const struct router *router, const struct partition *partition)
 {
     return !router->node->removed && leads(partition) && partition->track.forwarded == 0;
 }
@@ -192,43 +192,11 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
     return false;
 }
 
-/* A read that needs no proof: at a level that any replica gives where this node has one that may be
- * read from, at the leader's level where it leads. Elsewhere the leader gives more than was asked
- * for. */
-static bool reads_here(const struct router *router, const struct pending *p)
-{
-    const struct partition *partition = p->partition;
-    if (p->spec->place != PLACE_READ || p->wants.level == READ_LINEARIZABLE ||
-        router->node->removed) {
-        return false;
-    }
-    if (level_is_of_any_replica((enum read_level)p->wants.level)) {
-        return partition->replica != NULL && !partition->quarantined && !partition->loading &&
-               replica_is_readable(partition->replica);
-    }
-    return leads_here(router, partition);
-}
-
-/* Whether it was such a read: then it is on its way to its answer. */
-static bool read_here(struct router *router, struct pending *p)
-{
-    if (!reads_here(router, p)) {
-        return false;
-    }
-    if (quota_refuses(p->partition, p->spec, 0)) {
-        quota_refuse(p, 0);
-    } else {
-        quota_spend(p->partition);
-        replica_read_unproven(p->partition->replica, p);
-    }
-    return true;
-}
-
 bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
     bool relayed = p->stream != NULL && p->stream->relayed;
-    if (read_here(router, p)) {
+    if (router_read_here(router, p)) {
         return true;
     }
     if (router->node->removed && !relayed) {
@@ -238,7 +206,7 @@ bool router_route(struct router *router, struct pending *p)
     if (relayed && leads(partition)) {
         return carry_out(router, p);
     }
-    if (leads_here(router, partition) || asked_here(router, p)) {
+    if (router_leads_here(router, partition) || asked_here(router, p)) {
         return carry_out(router, p);
     }
     node_index leader = relayed ? NODE_NONE : leaders_of(partition); /* T3 */
@@ -276,7 +244,7 @@ static bool is_stuck(const struct router *router, const struct partition *partit
 void router_take(struct router *router, struct pending *p)
 {
     struct track *track = &p->partition->track;
-    if (read_here(router, p)) { /* whatever waits for the leader */
+    if (router_read_here(router, p)) { /* whatever waits for the leader */
         return;
     }
     if (is_stuck(router, p->partition)) {
@@ -300,7 +268,7 @@ static bool write_here(struct router *router, struct pending *p, const struct op
 {
     struct partition *partition = p->partition;
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
-        !leads_here(router, partition) || refused_for_space(router, p->spec) ||
+        !router_leads_here(router, partition) || refused_for_space(router, p->spec) ||
         quota_refuses(partition, p->spec, n) || is_stuck(router, partition) ||
         !replica_has_room(partition->replica, n)) {
         return false;
@@ -310,28 +278,13 @@ static bool write_here(struct router *router, struct pending *p, const struct op
     return true;
 }
 
-/* A read on a leader with a lease, and nothing of its client ahead of it. */
-static bool read_now(struct router *router, struct partition *partition, struct stream *stream,
-                     const struct command_spec *spec, uint8_t version, const struct op *head,
-                     const struct span *argv)
-{
-    bool done = spec->place == PLACE_READ && stream->ordered && stream->first == NULL &&
-                partition->track.waiting.count == 0 && leads_here(router, partition) &&
-                !quota_refuses(partition, spec, 0) &&
-                replica_read_now(partition->replica, stream, spec, version, head, argv);
-    if (done) {
-        quota_spend(partition);
-    }
-    return done;
-}
-
 void router_command(struct router *router, struct partition *partition, struct stream *stream,
                     const struct command_spec *spec, uint8_t version, uint8_t db,
                     const struct span *argv, uint32_t argc, bool silent)
 {
     uint32_t words = command_name_words(spec);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db, .argc = argc - words };
-    if (!silent && read_now(router, partition, stream, spec, version, &head, argv + words)) {
+    if (!silent && router_read_now(router, partition, stream, spec, version, &head, argv + words)) {
         return;
     }
     struct pending *p = stream_push(stream, spec, version, router->node->clock);

@@ -1,5 +1,5 @@
 /* The inside of the router: router.c (who carries out a command), router_forward.c (what is on its
- * way to leaders), router_relay.c (what other nodes send), router_turn.c (queues and deadlines),
+ * way to leaders), router_read.c (reads that this node's replica answers by itself), router_relay.c (what other nodes send), router_turn.c (queues and deadlines),
  * router_wait.c, and router_cargo.c (what is too large for one message). */
 #ifndef NODE_ROUTER_INTERNAL_H
 #define NODE_ROUTER_INTERNAL_H
@@ -54,6 +54,16 @@ static inline void router_activate(struct router *router, struct track *track)
 void router_take(struct router *router, struct pending *p);
 /* False when p has to wait. p is in no queue and has its op. */
 bool router_route(struct router *router, struct pending *p);
+/* This node leads the partition, and nothing of its own is on its way to another leader (T2). */
+bool router_leads_here(const struct router *router, const struct partition *partition);
+
+/* --- router_read.c: whether it was a read that this node's replica may answer by itself: then it
+ * is on its way to its answer. */
+bool router_read_here(struct router *router, struct pending *p);
+/* The same where nothing of its client is ahead of it, without a pending: it has been answered. */
+bool router_read_now(struct router *router, struct partition *partition, struct stream *stream,
+                     const struct command_spec *spec, uint8_t version, const struct op *head,
+                     const struct span *argv);
 
 /* --- router_forward.c */
 

@@ -1,5 +1,5 @@
-/* Reads under a lease that are answered where they arrive (node/read_now.c), in the world of
- * apply_test.c. */
+/* Reads that are answered where they arrive (node/read_now.c), under a lease or because they need
+ * no proof, in the world of apply_test.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,6 +119,67 @@ static void test_a_read_within_the_lease_counts_for_the_quota(void **state)
     assert_int_equal(quotas_played.spent, spent + 1);
 }
 
+static void read_at(enum read_level level, const char *line)
+{
+    world->client.wants.level = (uint8_t)level;
+    command(line);
+    world->client.wants.level = READ_LINEARIZABLE;
+}
+
+static void write_a(const char *line)
+{
+    command(line);
+    turn();
+    apply_upto(1);
+    world->outlook.membership.voters = 31;
+    turn();
+    assert_heard("+OK\r\n");
+}
+
+static void test_a_read_that_needs_no_proof_is_answered_at_once_G4(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    uint32_t reads = world->reads;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    read_at(READ_LEADER, "exists a");
+    assert_heard(":1\r\n");
+    follow_nobody(2); /* and it goes on where nobody leads */
+    read_at(READ_PREFIX, "get a");
+    assert_heard("$1\r\n1\r\n");
+    read_at(READ_LEADER, "get a");
+    assert_heard("");
+    assert_int_equal(world->reads, reads);
+}
+
+static void test_a_read_that_needs_no_proof_stays_behind_its_clients_write_S1(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    command("set a 2");
+    read_at(READ_LOCAL, "get a");
+    turn();
+    assert_heard("");
+    apply_upto(2);
+    turn();
+    assert_heard("+OK\r\n$1\r\n2\r\n");
+}
+
+/* All replicas that have applied the same say the same, whatever their clocks show. */
+static void test_log_time_rules_where_any_replica_may_answer(void **state)
+{
+    (void)state;
+    write_a("set a 1 px 50");
+    world->now += 60 * QR_MILLISECOND;
+    world->wall += 60 * QR_MILLISECOND;
+    world->began = world->now;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    read_at(READ_LEADER, "get a");
+    assert_heard(""); /* the leader's clock rules: a tick deletes it first */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -129,6 +190,9 @@ int main(void)
         TEST(test_a_read_within_the_lease_stays_behind_its_clients_write_S1),
         TEST(test_a_key_is_gone_when_its_time_is_over_without_a_turn_of_its_own),
         TEST(test_a_read_within_the_lease_counts_for_the_quota),
+        TEST(test_a_read_that_needs_no_proof_is_answered_at_once_G4),
+        TEST(test_a_read_that_needs_no_proof_stays_behind_its_clients_write_S1),
+        TEST(test_log_time_rules_where_any_replica_may_answer),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

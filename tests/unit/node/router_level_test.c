@@ -61,6 +61,36 @@ static void test_the_leaders_level_needs_no_proof_where_it_leads_G2(void **state
     assert_int_equal(world->replica.reads.count, 2);
 }
 
+static void test_what_needs_no_proof_is_answered_where_it_arrives_G4(void **state)
+{
+    (void)state;
+    world->replica.small = true;
+    world->replica.leader = 1;
+    read_at(READ_LOCAL, "a"); /* it may not be read from yet: the leader answers */
+    answer(0, STATUS_OK, "$1\r\n1\r\n");
+    world->replica.readable = true;
+    read_at(READ_LOCAL, "b");
+    read_at(READ_LINEARIZABLE, "c");
+    assert_int_equal(world->replica.at_once, 1);
+    read_at(READ_PREFIX, "d"); /* behind what has no answer yet: in its place */
+    assert_int_equal(world->replica.at_once, 1);
+    assert_int_equal(world->replica.unproven, 1);
+    assert_string_equal(world->peers.forwarded, "1:a 1:c ");
+}
+
+static void test_a_leader_needs_no_lease_for_what_needs_no_proof_G2(void **state)
+{
+    (void)state;
+    world->replica.small = true;
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    read_at(READ_LEADER, "a");
+    assert_int_equal(world->replica.at_once, 1);
+    read_at(READ_LINEARIZABLE, "b");
+    assert_int_equal(world->replica.at_once, 1);
+    assert_int_equal(world->replica.reads.count, 1);
+}
+
 static void test_a_node_that_was_removed_answers_nothing_by_itself(void **state)
 {
     (void)state;
@@ -79,6 +109,8 @@ int main(void)
         ROUTER_TEST(test_any_replica_may_answer_is_here_whatever_waits_for_the_leader_G4),
         ROUTER_TEST(test_a_replica_that_may_not_be_read_sends_on_what_it_is_asked_U55),
         ROUTER_TEST(test_the_leaders_level_needs_no_proof_where_it_leads_G2),
+        ROUTER_TEST(test_what_needs_no_proof_is_answered_where_it_arrives_G4),
+        ROUTER_TEST(test_a_leader_needs_no_lease_for_what_needs_no_proof_G2),
         ROUTER_TEST(test_a_node_that_was_removed_answers_nothing_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
