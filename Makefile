@@ -73,6 +73,9 @@ bench-overload: all ## Ten minutes of each kind of overload; BENCH="--minutes 1 
 bench-partitions: all ## One partition against 16, 128 and 1,000; forwarding; idle ones
 	bench/partitions $(BENCH)
 
+bench-levels: all ## What a GET costs at each level of reads, at the leader and at a follower
+	bench/levels $(BENCH)
+
 bench-failover: all ## How long no write is accepted: 20 kills, 20 stops, and the peers' gaps
 	tools/deps.sh bench || echo "make bench-failover: goes on without what is missing"
 	bench/failover $(BENCH)
@@ -102,4 +105,4 @@ build-asan/build.ninja: | deps
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
 .PHONY: all run test sim kills turnover facades rewrite mutants fuzz clients bench bench-failover \
-    bench-partitions bench-store bench-overload clean help deps
+    bench-partitions bench-levels bench-store bench-overload clean help deps

@@ -1,6 +1,7 @@
-/* The inside of the router: router.c (who carries out a command), router_forward.c (what is on its
- * way to leaders), router_read.c (reads that this node's replica answers by itself), router_relay.c (what other nodes send), router_turn.c (queues and deadlines),
- * router_wait.c, and router_cargo.c (what is too large for one message). */
+/* The inside of the router: router.c (who carries out a command), router_read.c (reads that this
+ * node's replica answers by itself), router_forward.c (what is on its way to leaders),
+ * router_relay.c (what other nodes send), router_turn.c (queues and deadlines), router_wait.c, and
+ * router_cargo.c (what is too large for one message). */
 #ifndef NODE_ROUTER_INTERNAL_H
 #define NODE_ROUTER_INTERNAL_H
 
