@@ -38,6 +38,10 @@ enum command_place {
 #define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
 #define COMMAND_WITH 2001u /* the tag of WITH, which is unpacked before anybody carries it out */
+/* The subcommands of SESSION, but for HELP: what they tell or change is as of their place among the
+ * commands of their connection. */
+#define COMMAND_SESSION_FIRST 2011u
+#define COMMAND_SESSION_LAST 2019u
 
 struct command_spec {
     uint16_t tag;     /* hand-written, in the log, never reused; 0 for a PARENT */

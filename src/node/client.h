@@ -69,7 +69,8 @@ struct client {
     struct client_line *line; /* where its input waits, or NULL */
     struct client *line_next, *line_previous;
     qr_time line_since;
-    qr_time held_since; /* its command waits to know its way; 0: it does not */
+    qr_time held_since; /* its command waits to know its way, or for answers; 0: it does not */
+    bool awaits_all;    /* that command comes when everything before it is answered */
     size_t accounted;   /* its part of clients->bytes */
     bool dirty;         /* is in node->dirty: has replies to flush */
     struct client *next_dirty;

@@ -369,6 +369,17 @@ static struct wants wants_of(const struct client *client, const struct asked *as
     return wants;
 }
 
+/* What a session has seen is known when it has seen it. */
+static bool waits_for_answers(struct client *client, const struct command_spec *spec)
+{
+    client->awaits_all = spec->tag >= COMMAND_SESSION_FIRST && spec->tag <= COMMAND_SESSION_LAST &&
+                         client->stream.first != NULL;
+    if (client->awaits_all && client->held_since == 0) {
+        client->held_since = client->node->clock;
+    }
+    return client->awaits_all;
+}
+
 /* WITH: its command, as if it had come alone, under what the options say. Where they make no sense
  * WITH itself answers. */
 static bool run_with(struct client *client, const struct command_spec *spec,
@@ -400,6 +411,9 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     }
     if (spec->tag == COMMAND_WITH) {
         return run_with(client, spec, argv, argc);
+    }
+    if (waits_for_answers(client, spec)) {
+        return false;
     }
     if (is_local(spec) && client->stream.wants.meta) {
         refuse_text(client, spec, write_no_meta, argv, argc);

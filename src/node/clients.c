@@ -107,12 +107,14 @@ static bool is_congested(const struct stream *stream)
 static bool must_pause(const struct client *client)
 {
     return client->stream.alone > 0 || client->stream.count >= window(client) ||
+           (client->awaits_all && client->stream.count > 0) ||
            client_unsent(client) >= output_limit(client);
 }
 
 static bool may_resume(const struct client *client)
 {
     return client->stream.alone == 0 && client->stream.count <= window(client) / 2 &&
+           !(client->awaits_all && client->stream.count > 0) &&
            client_unsent(client) <= output_limit(client) / 2;
 }
 
@@ -184,6 +186,9 @@ static void run_input(struct client *client)
             if (client->parser.argc > 0 &&
                 !client_run_command(client, client->parser.argv, client->parser.argc)) {
                 client->input_at -= client->parser.consumed;
+                if (client->awaits_all) {
+                    break;
+                }
                 clients_line_up(&clients->held, client);
                 return;
             }

@@ -5,6 +5,7 @@
 
 #include "base/number.h"
 #include "node/replica.h"
+#include "node/session.h"
 #include "node/subscribe.h"
 
 #include <string.h>
@@ -208,6 +209,7 @@ void local_cmd_RESET(struct client *client, const struct span *argv, uint32_t ar
     client->no_touch = false;
     client->readonly = false;
     client->asked = (struct asked){ 0 };
+    session_forget(&client->stream.strands);
     subscribe_forget(client);
     client->reply_mode = REPLY_ON;
     reply->version = 2;

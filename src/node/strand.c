@@ -14,7 +14,7 @@ static struct strand **place_of(struct strands *strands, uint32_t group)
 static void link_in(struct strands *strands, struct strand *s, uint32_t group)
 {
     struct strand **place = place_of(strands, group);
-    *s = (struct strand){ .group = group, .next = *place };
+    *s = (struct strand){ .group = group, .unsure = strands->unsure, .next = *place };
     *place = s;
 }
 
@@ -39,7 +39,7 @@ static struct strand *recycle(struct strands *strands, bool keep_writers)
         strands->hand = (strands->hand + 1) % STRAND_PLACES;
     }
     strands->forgot = strands->forgot || (idle != NULL && idle->wrote);
-    strands->unsure = strands->unsure || (idle != NULL && idle->seen != 0);
+    strands->unsure = strands->unsure || (idle != NULL && (idle->seen != 0 || idle->unsure));
     return idle;
 }
 

@@ -31,6 +31,7 @@ struct strand {
     qr_slot last_write;      /* slot of the last write applied for it here; for WAIT */
     qr_term last_write_term; /* and its term */
     qr_slot seen; /* the newest state of the group that the stream has been shown, or has made */
+    bool unsure;  /* of more than `seen` says: session.h N1 */
     bool wrote;   /* it may have changed something, here or elsewhere */
 };
 
@@ -41,9 +42,7 @@ struct strands {
     uint32_t count;        /* of those in the table */
     uint32_t hand;         /* the place that is looked at next for one that may go */
     bool forgot;           /* one that has written is not known any more */
-    bool unsure; /* it has seen or made something without a slot being known (an older version's
-                    answer, a strand that had to go): what its session has seen is more than `seen`
-                    of its strands says */
+    bool unsure; /* one that has seen something is not known any more: those made are unsure */
 };
 
 /* The strand for a group, made where there is none. */

@@ -310,17 +310,25 @@ static void deliver_heads(struct stream *stream)
     }
 }
 
-/* Its client has seen, or made, the state as far as that slot. */
+/* All that was committed when it came is in what it shows, so that nothing before it matters. */
+static bool is_proven(const struct pending *p)
+{
+    return p->spec->place == PLACE_WRITE || p->wants.level == READ_LINEARIZABLE;
+}
+
+/* Its client has seen, or made, the state as far as that slot (session.h N1). */
 static void note_seen(const struct pending *p, enum qr_status status)
 {
-    if (p->strand == NULL || status != STATUS_OK || !p->stream->ordered) {
+    struct strand *strand = p->strand;
+    if (strand == NULL || status != STATUS_OK || !p->stream->ordered) {
         return;
     }
     if (p->shown.slot == 0) {
-        p->stream->strands.unsure = p->stream->strands.unsure || p->spec->place == PLACE_READ ||
-                                    p->spec->place == PLACE_WRITE;
+        strand->unsure =
+            strand->unsure || p->spec->place == PLACE_READ || p->spec->place == PLACE_WRITE;
     } else {
-        p->strand->seen = max_u64(p->strand->seen, p->shown.slot);
+        strand->seen = max_u64(strand->seen, p->shown.slot);
+        strand->unsure = strand->unsure && !(strand->open == 1 && is_proven(p));
     }
 }
 

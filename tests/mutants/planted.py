@@ -45,6 +45,7 @@ LISTS = [
     ("driver", "node", levels.NODE, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", sessions.CLUSTER, True),
+    ("driver", "node", sessions.NODE, True),
     ("cluster", "cluster", acks.CLUSTER, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),

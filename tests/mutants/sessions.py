@@ -1,5 +1,27 @@
 """Bugs in sessions and their tokens (docs/levels.md), in the form of driver.py."""
 
+NODE = [
+    ("session: what was forgotten counts as nothing", "unit/node/session", "strand.c",
+     "strands->unsure = strands->unsure || (idle != NULL && (idle->seen != 0 || idle->unsure));",
+     "(void)0;"),
+    ("session: what is made anew knows all", "unit/node/session", "strand.c",
+     ".unsure = strands->unsure, .next", ".next"),
+    ("session: what is not known is listed", "unit/node/session", "session.c",
+     "if (s->unsure) {", "if (false) {"),
+    ("session: an open token leaves no doubt", "unit/node/session", "session.c",
+     "s->unsure = s->unsure || !token_find(token, s->group, &slot);",
+     "(void)token_find(token, s->group, &slot);"),
+    ("session: nor about what comes", "unit/node/session", "session.c",
+     "strands->unsure = strands->unsure || token->open; /* those made from now on */", "(void)0;"),
+    ("session: USE takes nothing over", "unit/node/session", "session.c",
+     "strands_note_seen(strands, token->places[i].group, token->places[i].slot);", "(void)0;"),
+    ("session: RESET forgets nothing", "unit/node/session", "session.c",
+     "s->seen = 0;", "(void)0;"),
+    ("session: any secret seals alike", "unit/node/session", "session.c",
+     "HMAC(EVP_sha256(), secret, (int)strlen(secret), text,",
+     "HMAC(EVP_sha256(), secret, 0, text,"),
+]
+
 CLUSTER = [
     ("session: a token's seal is not looked at", "unit/cluster/token", "token.c",
      "if (!is_same_seal(seal, bytes + n - TOKEN_SEAL_BYTES)) {",

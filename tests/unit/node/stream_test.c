@@ -271,7 +271,7 @@ static void test_a_stream_knows_the_newest_state_that_it_has_seen_or_made_G7_G8(
     stream_note_read(&stream, 4, 12);
     stream_note_read(&stream, 4, 11);
     assert_int_equal(strand_of(&stream.strands, 4)->seen, 12);
-    assert_false(stream.strands.unsure);
+    assert_false(strand_of(&stream.strands, 4)->unsure);
     reply_reset(&out);
 }
 
@@ -280,10 +280,27 @@ static void test_a_stream_knows_that_it_has_seen_what_it_cannot_name_G8(void **s
 {
     (void)state;
     struct partition three = of_group(3);
+    struct strand *strand = strand_of(&stream.strands, 3);
     answer_from(push_to(&three, "wait"), 0);
-    assert_false(stream.strands.unsure);
+    assert_false(strand->unsure);
     answer_from(push_to(&three, "get"), 0);
-    assert_true(stream.strands.unsure);
+    assert_true(strand->unsure);
+    struct pending *weak = push_to(&three, "get");
+    weak->wants.level = READ_LOCAL;
+    answer_from(weak, 40);
+    assert_true(strand->unsure);
+    struct pending *proven = push_to(&three, "get");
+    struct pending *unknown = push_to(&three, "get"); /* which may have been answered later */
+    answer_from(proven, 41);
+    assert_true(strand->unsure);
+    answer_from(unknown, 0);
+    answer_from(push_to(&three, "get"), 42);
+    assert_false(strand->unsure);
+    answer_from(push_to(&three, "set"), 0);
+    assert_true(strand->unsure);
+    answer_from(push_to(&three, "set"), 43);
+    assert_false(strand->unsure);
+    assert_false(stream.strands.unsure);
     reply_reset(&out);
 }
 
