@@ -27,7 +27,10 @@
 #define KEYSPACE_ID_MAX 65535u
 #define GROUP_FIRST 2u         /* of a created keyspace; 1 is reserved */
 #define MAP_LEVEL_FIRST 1u     /* of the semantics, where no record says one */
-#define MAP_LEVEL_KEYSPACES 2u /* keyspaces can be created from here on */
+#define MAP_LEVEL_KEYSPACES 2u /* keyspaces can be created from here on, */
+#define MAP_LEVEL_REQUESTS 3u  /* requests have ids, and keyspaces more options (records.c) */
+
+#define MAP_HISTORY_MS_MAX 86400000u
 
 enum keyspace_strategy { STRATEGY_RAFT = 1 };
 enum keyspace_partitioning { PARTITIONING_HASH = 1 };
@@ -41,11 +44,13 @@ struct map_keyspace {
     uint8_t partitioning; /* enum keyspace_partitioning */
     uint8_t state;        /* enum keyspace_state */
     uint8_t replicas;
-    bool lease;            /* linearizable reads by leader lease */
-    uint8_t prefix_length; /* 0: no route */
-    uint64_t maxmemory;    /* bytes of all partitions together; 0: no quota */
-    uint64_t maxops;       /* operations a second of all partitions together; 0: no quota */
-    uint64_t created;      /* wall clock, for people */
+    bool lease;             /* linearizable reads by leader lease */
+    uint8_t prefix_length;  /* 0: no route */
+    uint64_t maxmemory;     /* bytes of all partitions together; 0: no quota */
+    uint64_t maxops;        /* operations a second of all partitions together; 0: no quota */
+    uint64_t created;       /* wall clock, for people */
+    uint64_t history_ms;    /* of log time: so long is kept what was overwritten; 0: not at all, */
+    uint64_t history_bytes; /* in at most so many bytes of all partitions together */
     char name[KEYSPACE_NAME_BYTES];
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
 };

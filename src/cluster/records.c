@@ -1,8 +1,10 @@
-/* Layouts of version 1, after the version byte:
+/* Layouts of version 1, after the version byte. A keyspace's is of version 2 where there is more to
+ * say, in fields behind the others: each a tag u8, which only rises, and what belongs to it.
  *
  *   settings   level u32, next_group u32, balancing u8, rate u64, balance u64
  *   keyspace   strategy u8, partitioning u8, state u8, replicas u8, lease u8, first_group u32,
  *              partitions u32, maxmemory u64, maxops u64, created u64, name, prefix
+ *              1: history_ms u64, history_bytes u64
  *   partition  keyspace u32, index u16, first_slot u16, last_slot u16, founders u16, moved u16,
  *              wish u16, held u16, prefers u8, epoch u64, settled u64
  *   node       id u32, draining u8, zone
@@ -17,12 +19,20 @@
 #include <string.h>
 
 #define LAYOUT 1
+#define LAYOUT_FIELDS 2 /* of keyspaces; from MAP_LEVEL_REQUESTS on */
+
+enum keyspace_field { FIELD_END, FIELD_HISTORY, FIELD_NEWER };
+
+static struct wire_writer begin_layout(uint8_t *p, uint8_t layout)
+{
+    struct wire_writer w = wire_writer(p, MAP_VALUE_BYTES_MAX);
+    wire_put_u8(&w, layout);
+    return w;
+}
 
 static struct wire_writer begin(uint8_t *p)
 {
-    struct wire_writer w = wire_writer(p, MAP_VALUE_BYTES_MAX);
-    wire_put_u8(&w, LAYOUT);
-    return w;
+    return begin_layout(p, LAYOUT);
 }
 
 static size_t end(const struct wire_writer *w)
@@ -59,12 +69,19 @@ static bool get_bool(struct wire_reader *r)
     return v == 1;
 }
 
-/* MAP_OK: the layout is one that this binary reads. */
-static enum map_status open_value(struct span in, struct wire_reader *r)
+/* MAP_OK: the layout is one that this binary reads, up to `known`. */
+static enum map_status open_layout(struct span in, struct wire_reader *r, uint8_t known,
+                                   uint8_t *layout)
 {
     *r = wire_reader(in);
-    uint8_t layout = wire_get_u8(r);
-    return r->bad || layout == 0 ? MAP_BAD : layout > LAYOUT ? MAP_NEWER : MAP_OK;
+    *layout = wire_get_u8(r);
+    return r->bad || *layout == 0 ? MAP_BAD : *layout > known ? MAP_NEWER : MAP_OK;
+}
+
+static enum map_status open_value(struct span in, struct wire_reader *r)
+{
+    uint8_t layout;
+    return open_layout(in, r, LAYOUT, &layout);
 }
 
 static enum map_status closed(const struct wire_reader *r, bool sound)
@@ -152,9 +169,43 @@ enum map_status map_settings_read(struct span in, struct map_settings *out)
 
 /* --- Keyspaces ------------------------------------------------------------------------------ */
 
+bool map_keyspace_has_fields(const struct map_keyspace *k)
+{
+    return k->history_ms != 0;
+}
+
+static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
+{
+    if (k->history_ms != 0) {
+        wire_put_u8(w, FIELD_HISTORY);
+        wire_put_u64(w, k->history_ms);
+        wire_put_u64(w, k->history_bytes);
+    }
+}
+
+/* MAP_NEWER: a field that this binary does not know. */
+static enum map_status get_fields(struct wire_reader *r, struct map_keyspace *k)
+{
+    uint8_t last = FIELD_END;
+    while (!r->bad && !wire_finished(r)) {
+        uint8_t field = wire_get_u8(r);
+        if (field >= FIELD_NEWER) {
+            return MAP_NEWER;
+        }
+        r->bad = r->bad || field <= last;
+        last = field;
+        if (field == FIELD_HISTORY) {
+            k->history_ms = wire_get_u64(r);
+            k->history_bytes = wire_get_u64(r);
+            r->bad = r->bad || k->history_ms == 0 || k->history_ms > MAP_HISTORY_MS_MAX;
+        }
+    }
+    return r->bad || last == FIELD_END ? MAP_BAD : MAP_OK;
+}
+
 size_t map_keyspace_write(const struct map_keyspace *k, uint8_t *p)
 {
-    struct wire_writer w = begin(p);
+    struct wire_writer w = begin_layout(p, map_keyspace_has_fields(k) ? LAYOUT_FIELDS : LAYOUT);
     wire_put_u8(&w, k->strategy);
     wire_put_u8(&w, k->partitioning);
     wire_put_u8(&w, k->state);
@@ -167,6 +218,7 @@ size_t map_keyspace_write(const struct map_keyspace *k, uint8_t *p)
     wire_put_u64(&w, k->created);
     put_text(&w, k->name, strnlen(k->name, sizeof k->name - 1));
     put_text(&w, k->prefix, k->prefix_length);
+    put_fields(&w, k);
     return end(&w);
 }
 
@@ -186,7 +238,8 @@ static bool is_sound_keyspace(const struct map_keyspace *k, size_t name_length)
 enum map_status map_keyspace_read(uint32_t id, struct span in, struct map_keyspace *out)
 {
     struct wire_reader r;
-    enum map_status status = open_value(in, &r);
+    uint8_t layout;
+    enum map_status status = open_layout(in, &r, LAYOUT_FIELDS, &layout);
     if (status != MAP_OK) {
         return status;
     }
@@ -203,7 +256,11 @@ enum map_status map_keyspace_read(uint32_t id, struct span in, struct map_keyspa
     k.created = wire_get_u64(&r);
     size_t name_length = get_text(&r, k.name, sizeof k.name - 1);
     k.prefix_length = get_text(&r, k.prefix, sizeof k.prefix);
+    status = layout == LAYOUT_FIELDS ? get_fields(&r, &k) : MAP_OK;
     *out = k;
+    if (status != MAP_OK) {
+        return status;
+    }
     return closed(&r, is_sound_keyspace(&k, name_length));
 }
 

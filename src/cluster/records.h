@@ -30,7 +30,7 @@ struct map_key {
 };
 
 #define MAP_KEY_BYTES_MAX 5u
-#define MAP_VALUE_BYTES_MAX 192u
+#define MAP_VALUE_BYTES_MAX 248u
 
 /* Into p (MAP_KEY_BYTES_MAX); returns how many bytes. */
 size_t map_key_write(struct map_key key, uint8_t *p);
@@ -40,6 +40,8 @@ enum map_status map_key_read(struct span in, struct map_key *out);
 /* Into p (MAP_VALUE_BYTES_MAX); return how many bytes. */
 size_t map_settings_write(const struct map_settings *settings, uint8_t *p);
 size_t map_keyspace_write(const struct map_keyspace *keyspace, uint8_t *p);
+/* Whether its record says what only nodes of MAP_LEVEL_REQUESTS understand. */
+bool map_keyspace_has_fields(const struct map_keyspace *keyspace);
 size_t map_partition_write(const struct map_partition *partition, uint8_t *p);
 size_t map_node_write(const struct map_node *node, uint8_t *p);
 

@@ -461,30 +461,6 @@ uint64_t store_memory(const struct store *store)
     return store->memory;
 }
 
-/* --- Digest ---------------------------------------------------------------------------------- */
-
-static uint64_t digest_of(const struct store *store, uint8_t databases)
-{
-    uint64_t digest = 0;
-    for (uint8_t db = 0; db < databases; db++) {
-        const struct table *table = store->tables[db];
-        uint64_t own =
-            digest_mix(table->digest ^ 0x9e3779b97f4a7c15u, table->count ^ (uint64_t)~db);
-        digest += table->count > 0 ? own : 0;
-    }
-    return digest;
-}
-
-uint64_t store_rolling_digest(const struct store *store)
-{
-    return digest_of(store, STORE_DATABASES);
-}
-
-uint64_t store_content_digest(const struct store *store)
-{
-    return digest_of(store, DATABASES);
-}
-
 /* --- Clearing -------------------------------------------------------------------------------- */
 
 void store_discard_table(struct store *store, struct table *table)

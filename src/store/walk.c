@@ -9,6 +9,7 @@
 #include "store/store_internal.h"
 
 #include "base/panic.h"
+#include "store/digest.h"
 
 #define XXH_INLINE_ALL
 #define XXH_NO_INLINE_HINTS 1 /* gcc -Og cannot keep them */
@@ -130,6 +131,28 @@ void store_walk_end(struct store *store)
 }
 
 /* --- Digest ---------------------------------------------------------------------------------- */
+
+static uint64_t digest_of(const struct store *store, uint8_t databases)
+{
+    uint64_t digest = 0;
+    for (uint8_t db = 0; db < databases; db++) {
+        const struct table *table = store->tables[db];
+        uint64_t own =
+            digest_mix(table->digest ^ 0x9e3779b97f4a7c15u, table->count ^ (uint64_t)~db);
+        digest += table->count > 0 ? own : 0;
+    }
+    return digest;
+}
+
+uint64_t store_rolling_digest(const struct store *store)
+{
+    return digest_of(store, STORE_DATABASES);
+}
+
+uint64_t store_content_digest(const struct store *store)
+{
+    return digest_of(store, DATABASES);
+}
 
 /* What the same bytes in one piece would give. */
 static uint64_t chain_rope(uint64_t digest, const struct rope *rope)

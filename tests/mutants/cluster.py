@@ -79,7 +79,7 @@ CLUSTER = [
      "at = prefixes->item[at].shorter; } return at == NO_PREFIX",
      "at = NO_PREFIX; } return at == NO_PREFIX"),
     ("map: a newer record is taken for damage", "unit/cluster/map", "records.c",
-     "layout > LAYOUT ? MAP_NEWER : MAP_OK;", "layout > LAYOUT ? MAP_BAD : MAP_OK;"),
+     "*layout > known ? MAP_NEWER : MAP_OK;", "*layout > known ? MAP_BAD : MAP_OK;"),
     ("F8: an index is free while a founder may come", "unit/cluster/map", "map.c",
      "spoken |= p->held | (uint32_t)(p->founders & ~p->moved);", "spoken |= p->wish;"),
     ("map: a keyspace goes with its partitions", "unit/cluster/map", "map.c",

@@ -271,10 +271,13 @@ static void test_newer_records_are_refused(void **state)
     put_all(map, &a, 7, 0);
     uint8_t value[MAP_VALUE_BYTES_MAX];
     size_t n = map_keyspace_write(&a, value);
-    value[0] = 2;
+    value[0] = 3;
     uint64_t changes = map_changes(map);
     assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_NEWER);
     assert_int_equal(put_raw(map, MAP_RECORD_PARTITION, 2, value, n), MAP_NEWER);
+    value[0] = 2; /* a partition has no fields; and a keyspace without any has one encoding */
+    assert_int_equal(put_raw(map, MAP_RECORD_PARTITION, 2, value, n), MAP_NEWER);
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
     assert_int_equal(map_put(map, text("z"), span_of(value, n)), MAP_NEWER);
     value[0] = 0;
     assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
@@ -285,6 +288,43 @@ static void test_newer_records_are_refused(void **state)
     assert_int_equal(map_put(map, text("k12"), span_of(value, n)), MAP_BAD);
     assert_int_equal(map_changes(map), changes);
     assert_string_equal(map_keyspace(map, 30)->name, "a");
+    map_free(map);
+}
+
+/* What was added later stands in fields, which only who knows them reads. */
+static void test_fields_of_keyspaces(void **state)
+{
+    (void)state;
+    struct map *map = map_new();
+    struct map_keyspace a = a_keyspace(30, "a", "a:", 2, 1),
+                        zero = a_keyspace(0, "default", "", 0, 1);
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    assert_false(map_keyspace_has_fields(&a));
+    assert_true(map_keyspace_write(&a, value) > 0 && value[0] == 1); /* any version reads it */
+    a.history_ms = MAP_HISTORY_MS_MAX;
+    a.history_bytes = 5 * MIB;
+    assert_true(map_keyspace_has_fields(&a));
+    put_all(map, &a, 7, 0);
+    assert_int_equal(map_keyspace(map, 30)->history_ms, MAP_HISTORY_MS_MAX);
+    assert_int_equal(map_keyspace(map, 30)->history_bytes, 5 * MIB);
+    assert_int_equal(map_keyspace(map, 30)->prefix_length, 2);
+    size_t n = map_keyspace_write(&a, value);
+    assert_int_equal(value[0], 2);
+    for (size_t cut = 1; cut < 17; cut++) {
+        assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n - cut), MAP_BAD);
+    }
+    memcpy(value + n, value + n - 17, 17); /* the same field twice */
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n + 17), MAP_BAD);
+    value[n] = 200;
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n + 17), MAP_NEWER);
+    a.history_ms++;
+    n = map_keyspace_write(&a, value);
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    memset(value + n - 16, 0, 8); /* what is not kept is not said */
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    zero.history_ms = 1;
+    put_keyspace(map, &zero);
+    assert_int_equal(map_keyspace(map, 0)->history_ms, 1);
     map_free(map);
 }
 
@@ -417,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_a_reset_forgets_all),
         cmocka_unit_test(test_every_record_is_a_change),
         cmocka_unit_test(test_newer_records_are_refused),
+        cmocka_unit_test(test_fields_of_keyspaces),
         cmocka_unit_test(test_nodes_and_settings_come_back),
         cmocka_unit_test(test_wishes_are_counted_and_settled),
         cmocka_unit_test(test_an_index_is_free_when_nobody_speaks_of_it),
