@@ -181,6 +181,7 @@
 /* --- engine --------------------------------------------------------------------------------- */
 #define DATABASES 16               /* -ERR DB index is out of range */
 #define EXPIRE_BATCH_KEYS 1000     /* keys that one tick removes; more wait for the next */
+#define ID_REPLY_BYTES_MAX 4080u   /* a longer reply is not kept with its id (idempotency.c) */
 #define REPLY_BYTES_MAX (48 * MIB) /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
 #define REPLY_APART_MAX (1 * GIB)  /* the same where it refers to large values: too long */
 #define SCAN_COUNT_MAX 10000       /* keys that one SCAN visits; a higher COUNT means this */

@@ -13,12 +13,69 @@
 #define LEVEL_AT 16u
 #define TAG_AT 18u
 #define DATABASE_AT 20u
-#define ZERO_AT 21u
+#define FLAGS_AT 21u
 #define REFS_AT 22u
 #define COUNT_AT 24u
 #define LENGTH_BYTES 4u
 #define REF_MARK 0x80000000u
 #define REF_BYTES 12u
+
+#define HAS_ID 1u /* flags */
+#define ID_COUNT_AT 4u
+#define ID_BYTES_AT 8u
+#define ID_PID_AT 16u
+#define ID_IID_AT 17u
+
+/* --- Ids ------------------------------------------------------------------------------------ */
+
+bool op_id_fits(struct span pid, struct span iid)
+{
+    return pid.n > 0 && pid.n <= OP_NAME_BYTES_MAX && iid.n > 0 && iid.n <= OP_NAME_BYTES_MAX;
+}
+
+size_t op_id_write(uint8_t *p, const struct op_id *id)
+{
+    qr_assert(op_id_fits(id->pid, id->iid));
+    wire_store_u32(p, id->seconds);
+    wire_store_u32(p + ID_COUNT_AT, id->count);
+    wire_store_u64(p + ID_BYTES_AT, id->bytes);
+    p[ID_PID_AT] = (uint8_t)id->pid.n;
+    p[ID_IID_AT] = (uint8_t)id->iid.n;
+    memcpy(p + OP_ID_HEAD_BYTES, id->pid.p, id->pid.n);
+    memcpy(p + OP_ID_HEAD_BYTES + id->pid.n, id->iid.p, id->iid.n);
+    return OP_ID_HEAD_BYTES + id->pid.n + id->iid.n;
+}
+
+void op_id_read(const struct op *op, struct op_id *out)
+{
+    const uint8_t *p = op->id.p;
+    qr_assert(op->id.n >= OP_ID_HEAD_BYTES);
+    out->seconds = wire_load_u32(p);
+    out->count = wire_load_u32(p + ID_COUNT_AT);
+    out->bytes = wire_load_u64(p + ID_BYTES_AT);
+    out->pid = span_of(p + OP_ID_HEAD_BYTES, p[ID_PID_AT]);
+    out->iid = span_of(p + OP_ID_HEAD_BYTES + out->pid.n, p[ID_IID_AT]);
+}
+
+/* Takes the id from the beginning of out->args; false: it is not one that can be. */
+static bool take_id(struct op *out)
+{
+    struct op_id id;
+    if (out->args.n < OP_ID_HEAD_BYTES || out->level < SEMANTICS_LEVEL_IDS || out->refs > 0) {
+        return false;
+    }
+    size_t n = OP_ID_HEAD_BYTES + out->args.p[ID_PID_AT] + out->args.p[ID_IID_AT];
+    if (out->args.n < n) {
+        return false;
+    }
+    out->id = span_of(out->args.p, n);
+    out->args = span_of(out->args.p + n, out->args.n - n);
+    op_id_read(out, &id);
+    return op_id_fits(id.pid, id.iid) && id.seconds > 0 && id.seconds <= OP_ID_SECONDS_MAX &&
+           id.count > 0 && id.bytes > 0;
+}
+
+/* --- Ops ------------------------------------------------------------------------------------ */
 
 size_t op_bytes(const struct span *argv, uint32_t argc)
 {
@@ -33,8 +90,12 @@ void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32
 {
     qr_assert(argc <= COMMAND_ARGUMENTS_MAX);
     qr_assert(head->db < DATABASES);
-    uint8_t *at = p + OP_HEADER_BYTES;
+    qr_assert(head->id.n == 0 || head->level >= SEMANTICS_LEVEL_IDS);
+    uint8_t *at = p + OP_HEADER_BYTES + head->id.n;
     uint16_t refs = 0;
+    if (head->id.n > 0) {
+        memcpy(p + OP_HEADER_BYTES, head->id.p, head->id.n);
+    }
     for (uint32_t i = 0; i < argc; i++) {
         if (op_is_ref(argv[i])) {
             wire_store_u32(at, REF_MARK);
@@ -55,7 +116,7 @@ void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32
     wire_store_u16(p + LEVEL_AT, head->level);
     wire_store_u16(p + TAG_AT, head->tag);
     p[DATABASE_AT] = head->db;
-    p[ZERO_AT] = 0;
+    p[FLAGS_AT] = head->id.n > 0 ? HAS_ID : 0;
     wire_store_u16(p + REFS_AT, refs);
     wire_store_u32(p + COUNT_AT, argc);
 }
@@ -102,11 +163,10 @@ static bool plain_arguments(struct span args, uint32_t argc, struct span *argv)
     return left == 0;
 }
 
-/* Whether exactly argc arguments fill `args`. With their lengths they stay within the command's
- * bound, so that an op from a peer always fits a record of the log. */
+/* Whether exactly argc arguments fill `args`. */
 static bool arguments_fit(struct span args, uint32_t argc, uint32_t refs)
 {
-    if (argc > COMMAND_ARGUMENTS_MAX || args.n > COMMAND_BYTES_MAX) {
+    if (argc > COMMAND_ARGUMENTS_MAX) {
         return false;
     }
     if (refs == 0) {
@@ -136,12 +196,17 @@ bool op_peek(struct span in, struct op *out)
     out->refs = wire_load_u16(in.p + REFS_AT);
     out->argc = wire_load_u32(in.p + COUNT_AT);
     out->args = span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES);
-    return in.p[ZERO_AT] == 0 && out->stamp >= 0 && out->db < DATABASES;
+    out->id = (struct span){ 0 };
+    bool known = in.p[FLAGS_AT] == 0 || (in.p[FLAGS_AT] == HAS_ID && take_id(out));
+    return known && out->stamp >= 0 && out->db < DATABASES;
 }
 
+/* Id and arguments with their lengths stay within the command's bound, so that an op from a peer
+ * always fits a record of the log. */
 bool op_read(struct span in, struct op *out)
 {
-    return op_peek(in, out) && arguments_fit(out->args, out->argc, out->refs);
+    return op_peek(in, out) && out->id.n + out->args.n <= COMMAND_BYTES_MAX &&
+           arguments_fit(out->args, out->argc, out->refs);
 }
 
 void op_arguments(const struct op *op, struct span *argv, struct op_ref *refs)
@@ -191,11 +256,12 @@ uint64_t op_ref_bytes(const struct op *op)
 
 bool op_first_argument(struct span in, struct span *argument, uint8_t *db)
 {
-    if (in.n <= OP_HEADER_BYTES) {
+    struct op op = { .args = { in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES } };
+    if (in.n <= OP_HEADER_BYTES || (in.p[FLAGS_AT] != 0 && !op_peek(in, &op))) {
         return false;
     }
     *db = in.p[DATABASE_AT];
-    struct wire_reader r = wire_reader(span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES));
+    struct wire_reader r = wire_reader(op.args);
     *argument = wire_get_bytes(&r, wire_get_u32(&r));
     return !r.bad && *db < DATABASES;
 }

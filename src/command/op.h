@@ -7,11 +7,21 @@
  *       16    2  semantics level (R9)
  *       18    2  command tag (command/commands.def)
  *       20    1  database
- *       21    1  zero
+ *       21    1  flags. 1: an id precedes the arguments (level 3)
  *       22    2  how many arguments are references
  *       24    4  argument count, with the command's name left out
  *       28    -  each argument: u32 length, bytes; or a reference to a blob (node/blobs.h):
  *                u32 80000000h, u64 number of the blob, u32 its bytes
+ *
+ * An id (engine/idempotency.c), only with flag 1 and never with references, begins at 28 and the
+ * arguments follow it:
+ *
+ *        0    4  how long its record is kept, in seconds
+ *        4    4  how many records its producer may have
+ *        8    8  how many bytes all records of the partition may take up
+ *       16    1  bytes of the producer's name, 1 to 64
+ *       17    1  bytes of the request's, 1 to 64
+ *       18    -  the producer's name, the request's
  *
  * RECORD_TICK's payload is the first 18 bytes. */
 #ifndef COMMAND_OP_H
@@ -21,8 +31,10 @@
 
 #define OP_HEADER_BYTES 28u
 #define OP_TICK_BYTES 18u
-#define SEMANTICS_LEVEL 1     /* of what clients ask for */
-#define SEMANTICS_LEVEL_MAX 2 /* 2: a state with records of the hidden database */
+#define SEMANTICS_LEVEL 1         /* of what clients ask for */
+#define SEMANTICS_LEVEL_RECORDS 2 /* a state with records of the hidden database */
+#define SEMANTICS_LEVEL_IDS 3     /* of ops that carry an id, and of a state with records of them */
+#define SEMANTICS_LEVEL_MAX 3
 
 /* The tag of an op that no client can ask for: it changes records of the hidden database
  * (engine_system_get), all of them or none. Its arguments are the version that it expects of it, 8
@@ -38,6 +50,20 @@ struct op {
     uint16_t refs;    /* arguments that are references */
     uint32_t argc;    /* arguments after the command's name (and subcommand) */
     struct span args; /* the encoded arguments */
+    struct span id;   /* the encoded id; empty: it has none */
+};
+
+#define OP_NAME_BYTES_MAX 64u /* of a producer, and of a request */
+#define OP_ID_HEAD_BYTES 18u
+#define OP_ID_BYTES_MAX (OP_ID_HEAD_BYTES + 2 * OP_NAME_BYTES_MAX)
+#define OP_ID_SECONDS_MAX 86400u
+
+/* An id: the same request, sent again, has the same names. The bounds are stated in the op so that
+ * all replicas go by the same ones, whatever they know of the keyspace. */
+struct op_id {
+    struct span pid, iid; /* of the producer, and of the request */
+    uint32_t seconds, count;
+    uint64_t bytes;
 };
 
 /* An argument that is a reference. */
@@ -52,10 +78,18 @@ static inline bool op_is_ref(struct span argument)
     return argument.p == NULL && argument.n > 0;
 }
 
-/* Bytes of an op with these arguments. */
+/* Whether both names may be in an id. */
+bool op_id_fits(struct span pid, struct span iid);
+/* Writes an id that is valid to p, which has OP_ID_BYTES_MAX of room; returns its bytes. */
+size_t op_id_write(uint8_t *p, const struct op_id *id);
+/* Reads op->id, which is not empty and was checked with its op. */
+void op_id_read(const struct op *op, struct op_id *out);
+
+/* Bytes of an op with these arguments and no id. */
 size_t op_bytes(const struct span *argv, uint32_t argc);
 
-/* Writes an op to p, which has op_bytes of room. References are numbered from 0 in their order. */
+/* Writes an op to p, which has op_bytes and those of head->id of room. References are numbered from
+ * 0 in their order. */
 void op_write(uint8_t *p, const struct op *head, const struct span *argv, uint32_t argc);
 
 /* Sets stamp and seed of an op that is already encoded. */

@@ -10,6 +10,9 @@ void dispatch(struct call *c, const struct op *op);
 /* The same with op->argc arguments that stand outside the op. */
 void dispatch_arguments(struct call *c, const struct op *op, const struct span *argv);
 
+/* An op with an id (idempotency.c). */
+void dispatch_once(struct call *c, const struct op *op);
+
 /* An op of OP_SYSTEM (system.c). */
 void dispatch_system(struct call *c, const struct op *op);
 

@@ -27,6 +27,9 @@ void engine_free(struct engine *engine)
     engine_image_free(engine);
     staging_clear(engine);
     store_free(engine->store);
+    engine->totals->ids -= engine->ids;
+    engine->totals->id_bytes -= engine->id_bytes;
+    reply_free(&engine->answer);
     free(engine->argv);
     free(engine);
 }
@@ -36,6 +39,10 @@ void engine_leave(struct engine *engine)
     store_leave(engine->store);
     engine->totals->staged -= engine->staging.bytes;
     engine->alone.staged = engine->staging.bytes;
+    engine->totals->ids -= engine->ids;
+    engine->totals->id_bytes -= engine->id_bytes;
+    engine->alone.ids = engine->ids;
+    engine->alone.id_bytes = engine->id_bytes;
     engine->totals = &engine->alone;
 }
 
@@ -58,8 +65,18 @@ void engine_apply(struct engine *engine, const struct op *op, struct reply *repl
     struct call c = {
         .engine = engine, .reply = reply, .spec = command_by_tag(op->tag), .now = engine->log_time
     };
-    dispatch(&c, op);
+    engine->replayed = false;
+    if (op->id.n > 0) {
+        dispatch_once(&c, op);
+    } else {
+        dispatch(&c, op);
+    }
     qr_assert(!c.due); /* by log time a key is there or gone */
+}
+
+bool engine_replayed(const struct engine *engine)
+{
+    return engine->replayed;
 }
 
 void engine_prefetch(const struct engine *engine, const struct span *ops, uint32_t n)
@@ -82,6 +99,10 @@ void engine_tick(struct engine *engine, qr_wall stamp)
         struct item *item = store_first_due(engine->store, &db);
         if (item == NULL || item_expire(item) > engine->log_time) {
             return;
+        }
+        if (db == IDS_DB) {
+            ids_expire(engine, item);
+            continue;
         }
         bool deleted = store_delete(engine->store, db, item_key(item));
         qr_assert(deleted); /* or the loop would remove nothing for ever */

@@ -16,12 +16,16 @@ struct engine;
 
 struct engine_stats {
     uint64_t expired_keys, keyspace_hits, keyspace_misses;
+    /* Ops with an id: answered from a record, refused for another command's, and for want of room.
+     */
+    uint64_t ids_replayed, ids_mismatched, ids_refused;
 };
 
 /* What all engines that share it come to. They are of one thread (but see engine_leave). */
 struct engine_totals {
-    uint64_t memory; /* of their stores */
-    uint64_t staged; /* engine_staged_bytes */
+    uint64_t memory;        /* of their stores */
+    uint64_t staged;        /* engine_staged_bytes */
+    uint64_t ids, id_bytes; /* records of requests, and their bytes as IDMP-MAXBYTES counts them */
     struct engine_stats stats;
 };
 
@@ -45,6 +49,9 @@ struct store *engine_store(struct engine *engine);
 /* Executes a write in log order; the reply is appended to `reply`. Unknown tags and malformed
  * arguments answer an error and change nothing, the same on every replica. */
 void engine_apply(struct engine *engine, const struct op *op, struct reply *reply);
+/* Whether what was applied last had been carried out before under its id: it changed nothing, and
+ * the reply is that of the first time. */
+bool engine_replayed(const struct engine *engine);
 
 /* --- Blobs: arguments that come in parts, in log order, before the command that refers to them ---
  */

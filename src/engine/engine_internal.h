@@ -48,12 +48,23 @@ struct engine {
     struct image_writer *image_writer;
     struct image_reader *image_reader;
     uint32_t argv_capacity;
-    uint32_t past_epoch; /* the caller's, of what it said last */
-    struct rope **ropes; /* of those arguments that are references */
+    uint32_t past_epoch;    /* the caller's, of what it said last */
+    struct rope **ropes;    /* of those arguments that are references */
+    uint64_t ids, id_bytes; /* records of requests (idempotency.c) */
+    struct reply answer;    /* of the command with an id that runs */
+    bool replayed;
     struct engine_totals alone;
 };
 
 _Static_assert(offsetof(struct engine, config.value_bytes_max) < CACHE_LINE_BYTES, "one line");
+
+/* A record in IDS_DB is about to be deleted, as it is due. */
+void ids_expire(struct engine *engine, const struct item *record);
+/* Whether the item counts records and is none itself: no image has it, since it follows from the
+ * records. */
+bool ids_is_count(const struct item *item);
+/* A record that comes with an image; false: it is not one that can be. */
+bool ids_load(struct engine *engine, struct span key, struct span value, qr_wall expire);
 
 /* A record of the hidden database has come with an image. */
 void system_loaded(struct engine *engine, struct span key, struct span value);

@@ -206,6 +206,9 @@ static void emit(void *context, uint8_t db, const struct item *item)
 {
     struct image_writer *writer = context;
     struct wire_writer *chunk = &writer->chunk;
+    if (db == IDS_DB && ids_is_count(item)) {
+        return;
+    }
     if (item_rope(item) != NULL) {
         keep_large_item(writer, db, item);
         return;
@@ -406,7 +409,7 @@ static bool load_item(struct engine *engine, struct image_reader *reader, struct
     size_t piece_n = wire_get_u32(in);
     struct span key = wire_get_bytes(in, key_n);
     if (reader->db == SYSTEM_DB &&
-        (reader->level < SEMANTICS_LEVEL_MAX || key_n > SYSTEM_KEY_BYTES_MAX ||
+        (reader->level < SEMANTICS_LEVEL_RECORDS || key_n > SYSTEM_KEY_BYTES_MAX ||
          value_n > SYSTEM_VALUE_BYTES_MAX || expire != 0)) {
         return false;
     }
@@ -414,6 +417,12 @@ static bool load_item(struct engine *engine, struct image_reader *reader, struct
         expire < 0 || key_n > KEY_BYTES_MAX || value_n > VALUE_BYTES_MAX || piece_n > value_n ||
         (piece_n == 0 && value_n > 0) || store_find(engine->store, reader->db, key) != NULL) {
         return false;
+    }
+    if (reader->db == IDS_DB) {
+        struct span all = wire_get_bytes(in, piece_n);
+        reader->items++;
+        return reader->level >= SEMANTICS_LEVEL_IDS && !in->bad && piece_n == value_n &&
+               ids_load(engine, key, all, expire);
     }
     if (piece_n == value_n) {
         struct span all = wire_get_bytes(in, piece_n);

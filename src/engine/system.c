@@ -38,7 +38,9 @@ void system_loaded(struct engine *engine, struct span key, struct span value)
 
 uint16_t engine_level(const struct engine *engine)
 {
-    return store_count(engine->store, SYSTEM_DB) > 0 ? SEMANTICS_LEVEL_MAX : SEMANTICS_LEVEL;
+    return engine->ids > 0                             ? SEMANTICS_LEVEL_IDS
+           : store_count(engine->store, SYSTEM_DB) > 0 ? SEMANTICS_LEVEL_RECORDS
+                                                       : SEMANTICS_LEVEL;
 }
 
 struct each_record {

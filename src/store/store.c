@@ -555,7 +555,7 @@ struct item *store_at(struct store *store, uint8_t db, uint64_t point)
 void store_seek_first_due(struct store *store)
 {
     struct item *first = NULL;
-    for (uint8_t i = 0; i < DATABASES; i++) { /* the node's own records stay */
+    for (uint8_t i = 0; i < STORE_DATABASES; i++) {
         struct item *item = due_first(&store->tables[i]->due);
         if (item != NULL && (first == NULL || item->expire < first->expire)) {
             first = item;
@@ -573,4 +573,9 @@ struct item *store_first_due(struct store *store, uint8_t *db)
     }
     *db = store->first_due_db;
     return store->first_due;
+}
+
+struct item *store_first_due_in(const struct store *store, uint8_t db)
+{
+    return due_first(&table_of(store, db)->due);
 }

@@ -15,9 +15,11 @@
 struct store;
 
 /* Behind the databases that clients see there is one for the node itself: part of the image and of
- * the digests as they are, and out of reach of every command. */
+ * the digests as they are, and out of reach of every command. Nothing in it expires. */
 #define SYSTEM_DB DATABASES
-#define STORE_DATABASES (DATABASES + 1)
+/* And one for the ids of requests, whose records expire as keys do (engine/idempotency.c). */
+#define IDS_DB (DATABASES + 1)
+#define STORE_DATABASES (DATABASES + 2)
 
 enum value_type { TYPE_STRING = 1 /* list, set, zset, hash, stream follow */ };
 
@@ -146,6 +148,8 @@ struct item *store_at(struct store *store, uint8_t db, uint64_t point);
 
 /* The item that is due first, in (expire, db, key) order; NULL when nothing expires. */
 struct item *store_first_due(struct store *store, uint8_t *db);
+/* The same of one database. */
+struct item *store_first_due_in(const struct store *store, uint8_t db);
 
 /* --- Walk: a consistent image while writes go on --------------------------------------------- */
 

@@ -4,6 +4,7 @@
  *
  * The input is text, a command per line, its words as in an inline command; and for the test
  *     @3         the commands that follow are of database 3
+ *     id p i 5   they have that id, and p may have 5 records; without words: they have none
  *     +1000      that many milliseconds pass
  *     tick       due keys go
  *     idle       deferred work is done, by one of them
@@ -35,6 +36,8 @@ struct world {
     qr_wall stamp;
     uint64_t seed;
     uint8_t db;
+    uint8_t id[OP_ID_BYTES_MAX]; /* of the commands that come */
+    size_t id_n;
     bool walking;
     uint64_t image_digest; /* when the image that is being written was begun */
     struct chunks chunks[ENGINES];
@@ -142,10 +145,11 @@ static void command(struct world *w, const struct span *argv, uint32_t argc)
     words = words < argc ? words : argc;
     struct op head = { .stamp = w->stamp,
                        .seed = ++w->seed,
-                       .level = SEMANTICS_LEVEL,
+                       .level = w->id_n > 0 ? SEMANTICS_LEVEL_IDS : SEMANTICS_LEVEL,
+                       .id = { w->id, w->id_n },
                        .tag = spec != NULL ? spec->tag : (uint16_t)argv[0].n,
                        .db = w->db };
-    size_t n = op_bytes(argv + words, argc - words);
+    size_t n = op_bytes(argv + words, argc - words) + head.id.n;
     uint8_t *bytes = qr_alloc(n);
     struct op op;
     op_write(bytes, &head, argv + words, argc - words);
@@ -158,6 +162,7 @@ static void command(struct world *w, const struct span *argv, uint32_t argc)
             engine_apply(w->engine[i], &op, &w->reply[i]);
         }
         check_replies(w);
+        qr_assert(engine_replayed(w->engine[0]) == engine_replayed(w->engine[1]));
     }
     free(bytes);
 }
@@ -178,6 +183,19 @@ static bool is(struct span word, const char *name)
     return word.n == strlen(name) && memcmp(word.p, name, word.n) == 0;
 }
 
+static void set_id(struct world *w, const struct span *words, uint32_t n)
+{
+    w->id_n = 0;
+    if (n == 4 && op_id_fits(words[1], words[2])) {
+        struct op_id id = { .pid = words[1],
+                            .iid = words[2],
+                            .seconds = 3,
+                            .count = 1 + number(words[3]),
+                            .bytes = 2000 };
+        w->id_n = op_id_write(w->id, &id);
+    }
+}
+
 static void carry_out(struct world *w, const struct span *words, uint32_t n)
 {
     struct span rest = span_of(words[0].p + 1, words[0].n - 1);
@@ -187,6 +205,8 @@ static void carry_out(struct world *w, const struct span *words, uint32_t n)
         w->stamp += (qr_wall)number(rest) * 1000;
     } else if (is(words[0], "walk")) {
         walk(w, n > 1 ? number(words[1]) % 100 : 1);
+    } else if (is(words[0], "id")) {
+        set_id(w, words, n);
     } else if (is(words[0], "idle")) {
         (void)engine_idle(w->engine[0]);
     } else if (is(words[0], "tick")) {

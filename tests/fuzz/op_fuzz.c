@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (op_read(span_of(copy, n), &op)) {
         struct span *argv = qr_alloc((op.argc + 1) * sizeof *argv);
         op_arguments(&op, argv, NULL);
-        qr_assert(op_bytes(argv, op.argc) == n);
+        qr_assert(op_bytes(argv, op.argc) + op.id.n == n);
         uint8_t *again = qr_alloc(n);
         op_write(again, &op, argv, op.argc);
         qr_assert(memcmp(again, copy, n) == 0);

@@ -238,6 +238,89 @@ static void test_first_argument(void **state)
     assert_false(op_first_argument(span_of(bytes, OP_HEADER_BYTES), &argument, &db));
 }
 
+static size_t make_with_id(uint8_t *bytes, size_t cap, const struct op_id *id)
+{
+    struct span argv[] = { SPAN_LITERAL("key"), SPAN_LITERAL("value") };
+    uint8_t encoded[OP_ID_BYTES_MAX];
+    struct op head = { .stamp = 1, .level = SEMANTICS_LEVEL_IDS, .tag = 2, .db = 3 };
+    head.id = span_of(encoded, op_id_write(encoded, id));
+    size_t n = op_bytes(argv, 2) + head.id.n;
+    assert_true(n <= cap);
+    op_write(bytes, &head, argv, 2);
+    return n;
+}
+
+static void test_an_id_is_read_back(void **state)
+{
+    (void)state;
+    uint8_t bytes[512], names[2 * OP_NAME_BYTES_MAX];
+    memset(names, 'n', sizeof names);
+    static const size_t sizes[][2] = { { 1, 1 }, { 1, 64 }, { 64, 1 }, { 64, 64 }, { 7, 9 } };
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        struct op_id id = { .pid = { names, sizes[i][0] },
+                            .iid = { names + OP_NAME_BYTES_MAX, sizes[i][1] },
+                            .seconds = OP_ID_SECONDS_MAX,
+                            .count = 77,
+                            .bytes = (uint64_t)1 << 40 };
+        struct op_id got;
+        struct op op;
+        struct span argv[2], first;
+        uint8_t db;
+        size_t n = make_with_id(bytes, sizeof bytes, &id);
+        assert_true(op_read(span_of(bytes, n), &op));
+        op_id_read(&op, &got);
+        assert_int_equal(got.pid.n, id.pid.n);
+        assert_int_equal(got.iid.n, id.iid.n);
+        assert_true(got.seconds == id.seconds && got.count == 77 && got.bytes == id.bytes);
+        op_arguments(&op, argv, NULL);
+        assert_memory_equal(argv[0].p, "key", 3);
+        assert_memory_equal(argv[1].p, "value", 5);
+        assert_true(op_first_argument(span_of(bytes, n), &first, &db));
+        assert_memory_equal(first.p, "key", 3);
+        assert_int_equal(db, 3);
+        for (size_t cut = 0; cut < n; cut++) {
+            assert_false(op_read(span_of(bytes, cut), &op));
+        }
+    }
+    assert_false(op_id_fits((struct span){ names, 0 }, (struct span){ names, 1 }));
+    assert_false(op_id_fits((struct span){ names, 1 }, (struct span){ names, 65 }));
+}
+
+static void test_ids_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    const struct op_id id = { .pid = SPAN_LITERAL("p"),
+                              .iid = SPAN_LITERAL("i"),
+                              .seconds = 1,
+                              .count = 1,
+                              .bytes = 1 };
+    uint8_t good[128], bytes[128];
+    size_t n = make_with_id(good, sizeof good, &id);
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } changes[] = {
+        { 16, 2 },    /* a level that knows none */
+        { 21, 3 },    /* a flag that nobody knows */
+        { 22, 1 },    /* references */
+        { 28, 0 },    /* kept for no time */
+        { 30, 2 },    /* for more than a day */
+        { 32, 0 },    /* none at all */
+        { 36, 0 },    /* of no bytes */
+        { 44, 0 },    /* no name */
+        { 45, 0 },    /* no name */
+        { 44, 65 },   /* too long a name */
+        { 45, 0xff }, /* beyond the end */
+    };
+    struct op op;
+    assert_true(op_read(span_of(good, n), &op));
+    for (size_t i = 0; i < ARRAY_COUNT(changes); i++) {
+        memcpy(bytes, good, n);
+        bytes[changes[i].at] = changes[i].value;
+        assert_false(op_read(span_of(bytes, n), &op));
+    }
+}
+
 static void test_ticks(void **state)
 {
     (void)state;
@@ -265,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_named_refusals),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_first_argument),
+        cmocka_unit_test(test_an_id_is_read_back),
+        cmocka_unit_test(test_ids_that_cannot_be_are_refused),
         cmocka_unit_test(test_ticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ static void test_a_change_is_for_one_version(void **state)
     assert_int_equal(engine_level(engine), SEMANTICS_LEVEL);
     assert_true(change(engine, 0, "a", "1", "b", "2"));
     assert_memory_equal(reply.p, ":1\r\n", 4);
-    assert_int_equal(engine_level(engine), SEMANTICS_LEVEL_MAX);
+    assert_int_equal(engine_level(engine), SEMANTICS_LEVEL_RECORDS);
     assert_string_equal(told, "a=1 b=2 #1 ");
     assert_false(change(engine, 0, "a", "x", "c", "3")); /* somebody was first */
     assert_non_null(memmem(reply.p, reply.n, status_text(STATUS_CONFLICT), 10));
@@ -212,7 +212,7 @@ static void test_an_image_has_it_as_it_was(void **state)
     }
     assert_true(engine_rolling_digest(engine) != rolling);
     assert_true(engine_digest(engine) != digest);
-    assert_int_equal(image.bytes[7], SEMANTICS_LEVEL_MAX); /* older versions say that it is newer */
+    assert_int_equal(image.bytes[7], SEMANTICS_LEVEL_RECORDS); /* older versions say it is newer */
     struct engine *copy = new_engine();
     assert_true(engine_image_load(copy, span_of(image.bytes, image.n)));
     assert_true(engine_image_complete(copy));
