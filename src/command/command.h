@@ -10,7 +10,7 @@ enum command_place {
     PLACE_LOCAL, /* by the node that the client is connected to */
     PLACE_READ,  /* by the leader's engine, once confirmed (linearizable) */
     PLACE_WRITE, /* by every engine, through the log */
-    PLACE_WAIT,  /* by the leader: WAIT */
+    PLACE_WAIT,  /* by the leader: WAIT, WAITAOF */
     PLACE_ORDER, /* by the leader's protocol: FAILOVER (node/orders.h) */
     PLACE_NONE,  /* nowhere: a container of subcommands */
 };
@@ -37,6 +37,7 @@ enum command_place {
 #define CF_CLUSTER_ONLY 524288u  /* refused at other ports than cluster-port */
 #define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
+#define COMMAND_WAITAOF 1405u
 #define COMMAND_WITH 2001u /* the tag of WITH, which is unpacked before anybody carries it out */
 /* The subcommands of SESSION, but for HELP: what they tell or change is as of their place among the
  * commands of their connection. */

@@ -161,10 +161,10 @@ static bool kind_of(const struct command_spec *spec, enum gather_kind *out)
     static const struct {
         const char *name;
         enum gather_kind kind;
-    } kinds[] = { { "dbsize", GATHER_SUM },   { "wait", GATHER_LEAST },
-                  { "keys", GATHER_KEYS },    { "randomkey", GATHER_ANY },
-                  { "flushdb", GATHER_DONE }, { "flushall", GATHER_DONE },
-                  { "scan", GATHER_SCAN } };
+    } kinds[] = { { "dbsize", GATHER_SUM },    { "wait", GATHER_LEAST },
+                  { "waitaof", GATHER_LEAST }, { "keys", GATHER_KEYS },
+                  { "randomkey", GATHER_ANY }, { "flushdb", GATHER_DONE },
+                  { "flushall", GATHER_DONE }, { "scan", GATHER_SCAN } };
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         if (strcmp(spec->name, kinds[i].name) == 0) {
             *out = kinds[i].kind;
@@ -263,6 +263,18 @@ static void free_gather(struct gather *g)
     free(g);
 }
 
+/* The client is about to change something there, by another stream's hands: for WAIT, at a slot
+ * that is not known. */
+static void note_write(const struct gather *g, uint32_t group)
+{
+    struct stream *stream = g->parent->stream;
+    if (g->kind == GATHER_DONE && stream != NULL && !stream->strands.forgot) {
+        struct strand *strand = strand_of(&stream->strands, group);
+        strand->wrote = true;
+        strand->last_write = 0;
+    }
+}
+
 /* One more question: the same command, and of WAIT what is left of its time. */
 static void ask(struct gather *g, uint32_t group)
 {
@@ -281,6 +293,7 @@ static void ask(struct gather *g, uint32_t group)
         p->arrived = parent->arrived;
         router_shorten_wait(g->router, p);
     }
+    note_write(g, group);
     g->open++;
     router_take(g->router, p);
 }

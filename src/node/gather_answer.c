@@ -84,15 +84,26 @@ static void note_keys(struct gather *g, uint32_t group, struct span in)
     }
 }
 
+/* WAITAOF: whether leaders hold it, and how many others. */
+static bool is_pair(const struct gather *g)
+{
+    return g->parent->spec->tag == COMMAND_WAITAOF;
+}
+
 static void note_number(struct gather *g, uint32_t group, struct span in)
 {
     int64_t number;
-    if (!read_line(&in, ':', &number)) {
+    int64_t local = 0;
+    int64_t two = 2;
+    bool pair = is_pair(g);
+    if ((pair && (!read_line(&in, '*', &two) || two != 2 || !read_line(&in, ':', &local))) ||
+        !read_line(&in, ':', &number)) {
         gather_fail(g, group, "ERR an answer could not be read");
     } else if (g->kind == GATHER_SUM) {
         g->number += number;
     } else {
         g->number = g->done == 0 || number < g->number ? number : g->number;
+        g->local = g->done == 0 || local < g->local ? local : g->local;
     }
 }
 
@@ -177,6 +188,10 @@ void gather_reply(struct gather *g, struct reply *out)
     switch (g->kind) {
     case GATHER_SUM:
     case GATHER_LEAST:
+        if (is_pair(g)) {
+            reply_array(out, 2);
+            reply_integer(out, g->local);
+        }
         reply_integer(out, g->number);
         return;
     case GATHER_KEYS:

@@ -7,7 +7,7 @@
 
 enum gather_kind {
     GATHER_SUM,   /* DBSIZE */
-    GATHER_LEAST, /* WAIT */
+    GATHER_LEAST, /* WAIT, WAITAOF */
     GATHER_KEYS,  /* KEYS */
     GATHER_ANY,   /* RANDOMKEY: the first that there is */
     GATHER_DONE,  /* FLUSHDB, FLUSHALL: OK of all */
@@ -30,6 +30,7 @@ struct gather {
     bool enough;          /* the answer is there */
     char error[320];      /* the first one, as it is to be told; "": none */
     int64_t number;       /* the sum, or the least */
+    int64_t local;        /* of WAITAOF: the least of the leaders' */
     struct reply keys;    /* parts of the answer */
     uint64_t key_count;
     uint32_t scan_index; /* the partition that SCAN is in, of scan_count, and */

@@ -178,7 +178,8 @@ static bool asked_here(const struct router *router, const struct pending *p)
 static bool is_refused_for_version(struct router *router, struct pending *p, node_index leader)
 {
     uint16_t version = peers_wire_version(router->node->peers, leader);
-    if (p->spec->place == PLACE_ORDER && version < orders_wire_version(p->spec)) {
+    if ((p->spec->place == PLACE_ORDER && version < orders_wire_version(p->spec)) ||
+        (p->spec->tag == COMMAND_WAITAOF && version < WIRE_VERSION_LEVELS)) {
         reply_error(stream_reply(p),
                     "ERR the leader runs a version that does not know this command");
         stream_answered(p, STATUS_OK);

@@ -26,6 +26,7 @@ void router_command_laden(struct router *router, struct partition *partition, st
     struct pending *p = stream_push(stream, spec, version, router->node->clock);
     p->silent = silent;
     pending_join(p, partition);
+    p->strand->wrote = true;
     size_t n = op_bytes(argv + words, argc - words);
     op_write(pending_take_room(p, n), &head, argv + words, argc - words);
     pending_take_cargo(p, cargo);

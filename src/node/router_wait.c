@@ -1,6 +1,7 @@
-/* WAIT numreplicas timeout on its way: to the leader, which counts the replicas (wait.c), and when
- * leadership ends on to the next one, with what is left of its time. So a client that waits hears a
- * number and no error: what it was answered OK for is on a majority's disks, whoever leads. */
+/* WAIT numreplicas timeout and WAITAOF numlocal numreplicas timeout on their way: to the leader,
+ * which counts the replicas (wait.c), and when leadership ends on to the next one, with what is
+ * left of their time. So a client that waits hears a number and no error: what it was answered OK
+ * for is on a majority's disks, whoever leads. */
 #include "node/router_internal.h"
 
 #include "base/number.h"
@@ -10,23 +11,50 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define ARGUMENTS_MAX 3u
+
 struct wait {
-    int64_t wanted, timeout_ms; /* 0: for ever */
-    const char *error;          /* NULL: both were understood */
+    struct span argv[ARGUMENTS_MAX]; /* the last one is the timeout */
+    uint32_t argc;
+    int64_t wanted, local;
+    int64_t timeout_ms; /* 0: for ever */
+    const char *error;  /* NULL: all were understood */
 };
+
+/* What WAITAOF has ahead of WAIT's arguments, in Redis' words. */
+static const char *read_local(struct wait *wait)
+{
+    if (!number_from(wait->argv[0], &wait->local)) {
+        return "ERR value is not an integer or out of range";
+    }
+    if (wait->local < 0 || wait->local > 1) {
+        return "ERR value is out of range, value must between 0 and 1";
+    }
+    return !number_from(wait->argv[1], &wait->wanted) || wait->wanted < 0
+               ? "ERR value is out of range, must be positive"
+               : NULL;
+}
 
 static struct wait wait_of(const struct pending *p)
 {
     struct wait wait = { .error = NULL };
     struct op op;
-    struct span argv[2];
-    bool valid = op_read(span_of(p->op, p->op_bytes), &op) && op.argc == 2;
+    bool aof = p->spec->tag == COMMAND_WAITAOF;
+    uint32_t argc = aof ? 3 : 2;
+    bool valid = op_read(span_of(p->op, p->op_bytes), &op) && op.argc == argc;
     if (valid) {
-        op_arguments(&op, argv, NULL);
+        wait.argc = argc;
+        op_arguments(&op, wait.argv, NULL);
     }
-    if (!valid || !number_from(argv[0], &wait.wanted)) {
+    if (valid && aof) {
+        wait.error = read_local(&wait);
+    } else if (!valid || !number_from(wait.argv[0], &wait.wanted)) {
         wait.error = "ERR value is not an integer or out of range";
-    } else if (!number_from(argv[1], &wait.timeout_ms)) {
+    }
+    if (wait.error != NULL) {
+        return wait;
+    }
+    if (!number_from(wait.argv[argc - 1], &wait.timeout_ms)) {
         wait.error = "ERR timeout is not an integer or out of range";
     } else if (wait.timeout_ms < 0) {
         wait.error = "ERR timeout is negative";
@@ -47,6 +75,7 @@ void router_begin_wait(struct router *router, struct pending *p)
     p->wanted = wait.wanted < 0             ? 0
                 : wait.wanted > MEMBERS_MAX ? MEMBERS_MAX + 1
                                             : (uint32_t)wait.wanted;
+    p->wanted_local = wait.local != 0;
     qr_time timeout = wait.timeout_ms * QR_MILLISECOND;
     qr_time longest = node->config.request_timeout_ms * QR_MILLISECOND;
     /* Whether its client is still there only the node knows that it is connected to. */
@@ -74,17 +103,23 @@ void router_shorten_wait(struct router *router, struct pending *p)
         return;
     }
     struct op head;
-    char wanted[24];
-    char left[24];
+    int64_t numbers[ARGUMENTS_MAX] = { wait.wanted, left_ms };
+    char text[ARGUMENTS_MAX][24];
+    struct span argv[ARGUMENTS_MAX];
+    if (wait.argc == 3) {
+        numbers[0] = wait.local;
+        numbers[1] = wait.wanted;
+        numbers[2] = left_ms;
+    }
+    for (uint32_t i = 0; i < wait.argc; i++) {
+        int n = snprintf(text[i], sizeof text[i], "%" PRId64, numbers[i]);
+        argv[i] = span_of(text[i], (size_t)n);
+    }
     bool valid = op_read(span_of(p->op, p->op_bytes), &head);
     qr_assert(valid);
-    struct span argv[2] = {
-        span_of(wanted, (size_t)snprintf(wanted, sizeof wanted, "%" PRId64, wait.wanted)),
-        span_of(left, (size_t)snprintf(left, sizeof left, "%" PRId64, left_ms)),
-    };
     pending_drop_op(p);
-    size_t n = op_bytes(argv, 2);
-    op_write(pending_take_room(p, n), &head, argv, 2);
+    size_t n = op_bytes(argv, wait.argc);
+    op_write(pending_take_room(p, n), &head, argv, wait.argc);
 }
 
 void router_refuse_wait(struct pending *p)

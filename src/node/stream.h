@@ -84,6 +84,7 @@ struct pending {
     uint32_t sender;       /* which client of that peer has sent it */
     bool after_reads;      /* that client has reads without an answer ahead of it */
     uint32_t wanted;       /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
+    bool wanted_local;     /* BLOCKED: and the leader itself (WAITAOF) */
     struct wants wants;    /* what it asks for beside its op, */
     struct shown shown;    /* and what its answer shows: set by whoever answers */
     struct reply *meta_in; /* the reply that META has opened, from the byte meta_at on; or NULL */

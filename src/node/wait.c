@@ -1,4 +1,5 @@
-/* WAIT on the leader: how many other members hold what its client has written.
+/* WAIT and WAITAOF on the leader: how many other members hold what its client has written, on disk,
+ * and whether the leader itself does.
  *
  * Writes that this leadership has applied for a stream are known by the last one's slot. All that
  * is known of others (an earlier leader's, those over an earlier connection of a peer) is that they
@@ -8,6 +9,7 @@
 
 #include "node/node.h"
 #include "node/router.h"
+#include "protocol/quorum.h"
 
 void replica_wait(struct replica *r, struct pending *p)
 {
@@ -24,13 +26,21 @@ void replica_forget_wait(struct replica *r, struct pending *p)
     r->node->blocked--;
 }
 
+/* Those that are members now: who leaves is told of entries for a while, and counts no more. */
 static uint32_t members_holding(const struct replica *r, qr_slot slot)
 {
     uint32_t holding = 0;
+    uint32_t others = membership_all(&r->outlook.membership) & ~(1u << r->me);
     for (node_index i = 0; i < r->outlook.members; i++) {
-        holding += i != r->me && r->outlook.member[i].match >= slot ? 1 : 0;
+        bool is_one = (others >> i & 1) != 0;
+        holding += is_one && r->outlook.member[i].match >= slot ? 1 : 0;
     }
     return holding;
+}
+
+static bool holds_itself(const struct replica *r, qr_slot slot)
+{
+    return r->outlook.member[r->me].match >= slot;
 }
 
 /* Its own writes are not decided yet, or this node does not know yet what is. */
@@ -41,14 +51,24 @@ static bool is_behind(const struct replica *r, const struct pending *p)
 
 /* The slot is found once: what is written behind the WAIT, by other clients of a peer say, would
  * always be lacking somewhere. */
-static uint32_t holding_of(const struct replica *r, struct pending *p)
+static void find_slot(const struct replica *r, struct pending *p)
 {
     const struct strand *strand = p->strand;
     bool known = strand->last_write != 0 && strand->last_write_term == r->outlook.term;
     if (p->slot == 0) {
         p->slot = known ? strand->last_write : r->outlook.commit;
     }
-    return members_holding(r, p->slot);
+}
+
+static void reply_holding(struct pending *p, bool local, uint32_t holding)
+{
+    struct reply *reply = stream_reply(p);
+    if (p->spec->tag == COMMAND_WAITAOF) {
+        reply_array(reply, 2);
+        reply_integer(reply, local ? 1 : 0);
+    }
+    reply_integer(reply, holding);
+    stream_answered(p, STATUS_OK);
 }
 
 /* False: it goes on waiting. */
@@ -59,14 +79,19 @@ static bool serve(struct replica *r, struct pending *p, qr_time now)
         return true;
     }
     bool behind = is_behind(r, p);
-    uint32_t holding = behind ? 0 : holding_of(r, p);
-    bool enough = !behind && holding >= p->wanted;
+    uint32_t holding = 0;
+    bool local = false;
+    if (!behind) {
+        find_slot(r, p);
+        holding = members_holding(r, p->slot);
+        local = holds_itself(r, p->slot);
+    }
+    bool enough = !behind && holding >= p->wanted && (local || !p->wanted_local);
     bool over = p->until != 0 && now >= p->until;
     if (!enough && over && p->comes_back) {
         stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
     } else if (enough || over) {
-        reply_integer(stream_reply(p), holding);
-        stream_answered(p, STATUS_OK);
+        reply_holding(p, local, holding);
     } else {
         return false;
     }

@@ -47,6 +47,7 @@ LISTS = [
     ("cluster", "cluster", sessions.CLUSTER, True),
     ("driver", "node", sessions.NODE, True),
     ("cluster", "cluster", acks.CLUSTER, True),
+    ("driver", "node", acks.NODE, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),
     ("cluster", "cluster", levels.CLUSTER, True),

@@ -434,7 +434,7 @@ def comparable(row):
     return row[:9]
 
 
-NEWER = {b"client|setinfo", b"client|no-touch"}  # than 7.0.15
+NEWER = {b"client|setinfo", b"client|no-touch", b"waitaof"}  # than 7.0.15
 # Redis has none of these.
 OWN = {b"alarm", b"consistency", b"keyspace", b"member", b"rebalance", b"with"}
 OWN_WORDS = {b"cluster|upgrade"}

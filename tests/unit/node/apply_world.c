@@ -492,7 +492,9 @@ int setup(void **state)
     world->zero.awake = true;
     world->node.zero = &world->zero;
     world->zero.engine = engine_new(&config);
-    world->outlook = (struct outlook){ .leader = NODE_NONE, .room = 1000, .members = 5 };
+    world->outlook = (struct outlook){
+        .leader = NODE_NONE, .room = 1000, .members = 5, .membership.voters = 31
+    };
     struct replica_base base = { .roster.members.voters = 31 };
     for (node_index i = 0; i < 5; i++) {
         base.roster.node[i] = (struct roster_node){ .id = i + 1u, .address = "10.0.0.1" };

@@ -185,6 +185,43 @@ static void test_a_wait_counts_the_least_of_what_was_written_to(void **state)
     assert_heard(":1\r\n");
 }
 
+static void test_a_waitaof_counts_both_at_their_least(void **state)
+{
+    (void)state;
+    set_in(1, "a");
+    set_in(3, "b");
+    answer_from(1, 0, STATUS_OK, "+OK\r\n");
+    answer_from(1, 1, STATUS_OK, "+OK\r\n");
+    reply_reset(&world->out);
+    ask("waitaof 1 1 1000");
+    answer_all((const char *const[]){ "*2\r\n:1\r\n:1\r\n", "*2\r\n:0\r\n:2\r\n" }, 2, 2);
+    assert_heard("*2\r\n:0\r\n:1\r\n");
+    ask("waitaof 1 1 1000");
+    answer_all((const char *const[]){ "*2\r\n:0\r\n:2\r\n", "*3\r\n:1\r\n:1\r\n" }, 4, 2);
+    assert_memory_equal(world->out.p, "-ERR an answer could not be read", 32);
+    reply_reset(&world->out);
+}
+
+/* A flush is a write to all of them, by the hands of another stream; nor does what was known of the
+ * last write to one say where the flush stands. */
+static void test_a_wait_behind_a_flush_is_about_all_of_it(void **state)
+{
+    (void)state;
+    uint32_t group;
+    set_in(1, "a");
+    answer_from(1, 0, STATUS_OK, "+OK\r\n");
+    struct strand *strand = strand_of(&world->client.strands, GROUP_FIRST + 1);
+    strand->last_write = 7; /* as if this node led */
+    ask("flushall");
+    answer_all((const char *const[]){ "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n" }, 1, MORE);
+    assert_int_equal(gather_written(&world->client, &group), 2);
+    assert_int_equal(strand->last_write, 0);
+    reply_reset(&world->out);
+    ask("wait 2 1000");
+    answer_all((const char *const[]){ ":2\r\n", ":2\r\n", ":2\r\n", ":1\r\n" }, 1 + MORE, MORE);
+    assert_heard(":1\r\n");
+}
+
 static void test_a_client_that_leaves_takes_its_question_along(void **state)
 {
     (void)state;
@@ -219,6 +256,8 @@ int main(void)
         GATHER_TEST(test_a_random_key_is_the_first_that_there_is),
         GATHER_TEST(test_a_scan_goes_from_partition_to_partition_G4),
         GATHER_TEST(test_a_wait_counts_the_least_of_what_was_written_to),
+        GATHER_TEST(test_a_waitaof_counts_both_at_their_least),
+        GATHER_TEST(test_a_wait_behind_a_flush_is_about_all_of_it),
         GATHER_TEST(test_a_client_that_leaves_takes_its_question_along),
         GATHER_TEST(test_what_cannot_be_gathered_is_refused),
     };

@@ -102,6 +102,7 @@ static void test_parts_of_two_stand_side_by_side_U16(void **state)
     other.is_congested = world->client.is_congested;
     struct cargo *a = set_large(&world->client, "a", BYTES);
     struct cargo *b = set_large(&other, "b", BYTES);
+    assert_true(other.strands.first.wrote); /* WAIT asks for it */
     come(a, 'a', 300 * KIB);
     come(b, 'b', 300 * KIB);
     turn();

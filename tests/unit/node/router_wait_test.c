@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "command/op.h"
 #include "router_world.h"
 
 /* A WAIT may take for ever: neither does it hold the window of forwards back, nor is it kept when
@@ -84,6 +85,32 @@ static void test_a_wait_goes_on_with_what_is_left_of_its_time(void **state)
     assert_string_equal(world->peers.last, "1"); /* 0 would be for ever */
     answer(2, STATUS_OK, ":1\r\n");
     assert_heard(":1\r\n");
+}
+
+static void test_a_waitaof_goes_on_with_all_its_numbers(void **state)
+{
+    (void)state;
+    const struct command_spec *container;
+    struct span argv[4] = { SPAN_LITERAL("waitaof"), SPAN_LITERAL("1"), SPAN_LITERAL("9"),
+                            SPAN_LITERAL("5000") };
+    struct op op;
+    struct span sent[3];
+    world->replica.leader = 1;
+    router_command(world->node.router, &world->zero, &world->client,
+                   command_find(argv, 4, &container), 2, 0, argv, 4, false);
+    struct pending *p = world->client.first;
+    world->now += 3 * QR_SECOND;
+    answer(0, STATUS_NOT_LEADER, "");
+    world->replica.leader = 2;
+    turn_later(0);
+    assert_true(op_read(span_of(p->op, p->op_bytes), &op));
+    assert_int_equal(op.argc, 3);
+    op_arguments(&op, sent, NULL);
+    assert_memory_equal(sent[0].p, "1", 1);
+    assert_memory_equal(sent[1].p, "9", 1);
+    assert_memory_equal(sent[2].p, "2000", 4);
+    answer(1, STATUS_OK, "*2\r\n:1\r\n:2\r\n");
+    assert_heard("*2\r\n:1\r\n:2\r\n");
 }
 
 /* Its time at the leader was not spent waiting for one: the next one has leader-wait to appear. */
@@ -162,6 +189,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_wait_that_comes_back_is_asked_again, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_goes_on_with_what_is_left_of_its_time, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_waitaof_goes_on_with_all_its_numbers, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_whose_leader_is_lost_waits_for_the_next_one_u1,
                                         setup, teardown),

@@ -151,9 +151,91 @@ static void test_a_long_wait_of_another_node_comes_back_too(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+/* Who leaves is told of entries until it knows, and may have them: it is no replica any more. */
+static void test_who_leaves_is_not_counted(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("wait 1 100");
+    turn();
+    apply_upto(1);
+    world->outlook.membership = (struct membership){ .voters = 7, .learners = 8 };
+    world->outlook.leaving = 16;
+    world->outlook.member[4].match = 1;
+    turn();
+    assert_heard("+OK\r\n");
+    world->outlook.member[3].match = 1; /* one that does not vote yet is one */
+    turn();
+    assert_heard(":1\r\n");
+}
+
+/* WAITAOF: the leader's own disk is one thing, those of the others another. */
+static void test_waitaof_tells_the_leader_and_the_others_apart(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("waitaof 1 1 0");
+    turn();
+    apply_upto(1);
+    world->outlook.member[1].match = 1;
+    world->outlook.member[2].match = 1;
+    turn();
+    assert_heard("+OK\r\n"); /* its own disk lacks it */
+    world->outlook.member[0].match = 1;
+    turn();
+    assert_heard("*2\r\n:1\r\n:2\r\n");
+    command("waitaof 0 3 100");
+    turn();
+    assert_heard("");
+    later(101 * QR_MILLISECOND);
+    assert_heard("*2\r\n:1\r\n:2\r\n");
+    command("set b 1");
+    command("waitaof 0 2 100");
+    turn();
+    later(101 * QR_MILLISECOND);
+    apply_upto(2);
+    assert_heard("+OK\r\n*2\r\n:0\r\n:0\r\n"); /* over before its write was decided */
+    command("waitaof 0 0 0");
+    turn();
+    assert_heard("*2\r\n:0\r\n:0\r\n");
+}
+
+static void assert_answer(const char *line, const char *expected)
+{
+    command(line);
+    turn();
+    assert_heard(expected);
+}
+
+/* As Redis 7.2 words them. */
+static void test_what_makes_no_sense_is_refused_as_by_redis(void **state)
+{
+    (void)state;
+    const char *integer = "-ERR value is not an integer or out of range\r\n";
+    const char *positive = "-ERR value is out of range, must be positive\r\n";
+    const char *one = "-ERR value is out of range, value must between 0 and 1\r\n";
+    assert_answer("wait x 0", integer);
+    assert_answer("wait 1 x", "-ERR timeout is not an integer or out of range\r\n");
+    assert_answer("wait 1 -1", "-ERR timeout is negative\r\n");
+    assert_answer("wait -5 0", ":4\r\n"); /* at once: nothing is committed */
+    assert_answer("waitaof x 0 0", integer);
+    assert_answer("waitaof 2 0 0", one);
+    assert_answer("waitaof -1 0 0", one);
+    assert_answer("waitaof 0 x 0", positive);
+    assert_answer("waitaof 0 -1 0", positive);
+    assert_answer("waitaof 0 0 x", "-ERR timeout is not an integer or out of range\r\n");
+    assert_answer("waitaof 0 0 -1", "-ERR timeout is negative\r\n");
+    assert_int_equal(world->node.pending_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_who_leaves_is_not_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_waitaof_tells_the_leader_and_the_others_apart, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_makes_no_sense_is_refused_as_by_redis, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_wait_is_not_about_what_was_written_behind_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_wait_counts_members_that_hold_the_last_write, setup,
