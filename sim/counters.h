@@ -18,6 +18,7 @@ struct counters {
     uint64_t late, aliens; /* words of nodes that have lost their index; that have it too soon */
     uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
     uint64_t damaged, wiped, recovered, rotten, patched, covered;
+    uint64_t asked_reads, asked_ahead; /* confirmed at who does not lead; before it had the slot */
     uint64_t leases_granted, leases_gone;
     uint64_t virtual_us;
 };

@@ -3,6 +3,7 @@
 #include "sim/world.h"
 
 #define REST_SALT 70 /* none of the old seeds of tests/seeds.txt has a world that rests */
+#define ASK_SALT 50  /* nor one in which reads are excepted */
 #define BUSY QR_SECOND
 
 static uint64_t between(struct rng *r, uint64_t lo, uint64_t hi)
@@ -123,6 +124,13 @@ static void draw_rest(uint64_t seed, struct options *o)
     }
 }
 
+/* In half of the worlds in which only leaders are given requests, reads are excepted. */
+static void draw_follower_reads(uint64_t seed, struct options *o)
+{
+    struct rng r = rng_from(seed * 0x94d049bb133111ebu + ASK_SALT);
+    o->follower_reads = half(&r);
+}
+
 void faults_draw_options(uint64_t seed, struct options *out)
 {
     struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + 1);
@@ -150,6 +158,7 @@ void faults_draw_options(uint64_t seed, struct options *out)
     out->join_by_hand = 0;
     draw_operators(&r, out);
     draw_rest(seed, out);
+    draw_follower_reads(seed, out);
 }
 
 /* --- the plan

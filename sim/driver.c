@@ -302,6 +302,9 @@ static void refuse(struct world *w, struct sim_node *n, const struct effect *x)
 
 static void confirm_reads(struct world *w, struct sim_node *n, const struct effect *x)
 {
+    struct outlook outlook;
+    node_outlook(w, n, &outlook);
+    bool asked = outlook.role != ROLE_LEADER;
     for (qr_req req = x->read.first; req < x->read.first + x->read.count; req++) {
         struct pending *p = pending_of(n, req);
         if (p == NULL || !p->is_read || p->confirmed) {
@@ -311,6 +314,8 @@ static void confirm_reads(struct world *w, struct sim_node *n, const struct effe
         p->confirmed = true;
         p->slot = x->read.slot;
         p->before = x->read.before;
+        w->counters->asked_reads += asked ? 1 : 0;
+        w->counters->asked_ahead += asked && p->slot > n->applied ? 1 : 0;
     }
     serve_reads(w, n);
 }
@@ -498,12 +503,17 @@ static bool is_read(const struct world *w, uint32_t attempt)
     return w->operations[w->attempts[attempt].operation].record.kind == OP_GET;
 }
 
-static void refuse_waiting(struct world *w, struct sim_node *n)
+static void refuse_waiting(struct world *w, struct sim_node *n, bool reads_too)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < n->waiting_count; i++) {
+        if (!reads_too && is_read(w, n->waiting[i])) {
+            n->waiting[kept++] = n->waiting[i];
+            continue;
+        }
         workload_answer(w, n->waiting[i], STATUS_NOT_LEADER, (struct model_result){ 0 });
     }
-    n->waiting_count = 0;
+    n->waiting_count = kept;
 }
 
 /* Brings what waits to the protocol, one run of writes or of reads as one event, while there is
@@ -513,11 +523,10 @@ void driver_pump(struct world *w, struct sim_node *n)
     n->pumping = false;
     struct outlook outlook;
     node_outlook(w, n, &outlook);
-    if (n->waiting_count == 0) {
-        return;
-    }
     if (outlook.role != ROLE_LEADER && (w->options.refuse_here != 0 || outlook.room == 0)) {
-        refuse_waiting(w, n);
+        refuse_waiting(w, n, outlook.room == 0 || w->options.follower_reads == 0);
+    }
+    if (n->waiting_count == 0) {
         return;
     }
     bool reads = is_read(w, n->waiting[0]);

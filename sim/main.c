@@ -67,6 +67,9 @@ static void print_counters(const struct counters *c, const struct protocol *prot
            ", cut in between %" PRIu64 "\n",
            c->offers, c->taken_for, c->offered, c->resumed, c->restarted, c->gone, c->installs,
            c->installs_cut);
+    printf("reads at who does not lead: confirmed %" PRIu64
+           ", ahead of what it had applied %" PRIu64 "\n",
+           c->asked_reads, c->asked_ahead);
     printf("leases granted %" PRIu64 ", found gone %" PRIu64 "\n", c->leases_granted,
            c->leases_gone);
     printf("lost disks %" PRIu64 ", damaged ones %" PRIu64 ", recovered %" PRIu64 "\n", c->wiped,

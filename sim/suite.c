@@ -180,6 +180,8 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
         "raft: most seeds see a change of leader");
     tap(s, s->counters.faults > 5 * s->counters.seeds, "raft: a seed has more than five faults");
     tap(s, s->counters.late > 0, "raft: who has lost its index is heard after that");
+    tap(s, s->counters.asked_reads > s->counters.seeds && s->counters.asked_ahead > 0,
+        "raft: reads are served at followers, some of which wait for entries");
     tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
     tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
         "cluster: twice the same run, the same digest");

@@ -96,7 +96,7 @@ enum event_kind {
     EVENT_START = 1, /* once, first: what survived */
     EVENT_RECEIVE,   /* a message from another node */
     EVENT_SUBMIT,    /* new operations */
-    EVENT_READ,      /* new linearizable reads */
+    EVENT_READ,      /* new linearizable reads, at whichever replica */
     EVENT_DURABLE,   /* tickets up to `upto` are on disk */
     EVENT_SNAPSHOT,  /* a checkpoint of the applied state is durable on this node */
     EVENT_TIMER,     /* deadline() has come */
@@ -173,6 +173,9 @@ struct event {
             qr_req first; /* operations [first, first + count) */
             uint32_t count;
         } submit;
+        /* At any replica. Who does not lead asks the leader, which every member must know how to
+         * answer: where a peer may be older, the driver gives reads to leaders only. Without a
+         * leader, or when it is lost before it has answered, they are refused: NOT_LEADER. */
         struct {
             qr_req first; /* reads [first, first + count), numbered in the same series */
             uint32_t count;
@@ -268,8 +271,10 @@ struct effect {
             uint32_t count;
             enum qr_status status;
         } answer;
-        /* Reads [first, first + count) may be served from a state that has applied `slot`. Reads
-         * are confirmed in order of request. */
+        /* Reads [first, first + count) may be served from a state that has applied `slot`: it shows
+         * whatever was acknowledged before they came. Reads are confirmed in order of request. At
+         * who does not lead the slot may be far ahead of what is committed here: nothing more is
+         * said about them, and the driver bounds how long they wait. */
         struct {
             qr_req first;
             uint32_t count;

@@ -204,16 +204,6 @@ static void test_6_4_appends_confirm_reads(void **state)
     group_free(g);
 }
 
-/* When nobody leads here, a read is refused; the router tries elsewhere. */
-static void test_6_4_a_follower_refuses_reads(void **state)
-{
-    (void)state;
-    struct group *g = group_led_by_0(3, 3);
-    qr_req read = group_read(g, 1, 3);
-    assert_int_equal(group_noted(g, 1, EFFECT_ANSWER, read + 2)->status, STATUS_NOT_LEADER);
-    group_free(g);
-}
-
 /* The ring of waiting reads is bounded: when it is full, the outlook says so. */
 static void test_6_4_waiting_reads_are_bounded(void **state)
 {
@@ -407,7 +397,6 @@ int main(void)
         cmocka_unit_test(test_6_4_step_4_the_read_comes_before_what_is_applied_with_it),
         cmocka_unit_test(test_6_4_reads_share_rounds),
         cmocka_unit_test(test_6_4_appends_confirm_reads),
-        cmocka_unit_test(test_6_4_a_follower_refuses_reads),
         cmocka_unit_test(test_6_4_waiting_reads_are_bounded),
         cmocka_unit_test(test_6_4_1_a_lease_counts_from_the_sending_and_shrinks_by_the_drift),
         cmocka_unit_test(test_6_4_1_an_expired_lease_falls_back_to_a_round),

@@ -176,9 +176,10 @@ static bool is_well_formed(const struct message *message, const struct raft_appe
            message->term <= m->term;
 }
 
-static void advance(struct raft *r, qr_slot leader_commit)
+void raft_follow_commit(struct raft *r, qr_slot leader_commit)
 {
-    r->commit = max_u64(r->commit, min_u64(leader_commit, r->matched)); /* A4 */
+    qr_slot known = max_u64(leader_commit, r->told);            /* R5 */
+    r->commit = max_u64(r->commit, min_u64(known, r->matched)); /* A4 */
 }
 
 void raft_on_append(struct raft *r, struct effects *out, node_index from,
@@ -198,7 +199,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
         return;
     }
     r->matched = max_u64(r->matched, max_u64(m->prev_slot, r->commit));
-    advance(r, m->commit); /* first, so that the trail may forget what is committed (T3) */
+    raft_follow_commit(r, m->commit); /* first, so that the trail may forget that: T3 */
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (message->lo < message->hi &&
         !store(r, out, message->lo, message->hi, message->term, stated)) {
@@ -206,7 +207,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
     }
     r->matched = max_u64(r->matched, max_u64(hi - 1, r->commit));
     qr_assert(r->matched <= r->trail.last_slot);
-    advance(r, m->commit);
+    raft_follow_commit(r, m->commit);
     acknowledge(r, out, m, r->matched);
 }
 
@@ -231,7 +232,7 @@ void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
         return;
     }
     r->floor = max_u64(r->floor, m->floor);
-    advance(r, m->commit);
+    raft_follow_commit(r, m->commit);
     raft_compare_wall(r, m->wall);
     acknowledge_heartbeat(r, out, m);
 }
@@ -242,9 +243,10 @@ void raft_on_quiet(struct raft *r, struct effects *out, node_index from, const s
         return;
     }
     r->floor = max_u64(r->floor, m->floor);
-    advance(r, m->commit);
+    raft_follow_commit(r, m->commit);
     bool whole = r->commit == m->commit && r->matched == m->commit;
     bool barred = r->forgetful || r->limits.quiet_after == 0 || (r->away & node_bit(from)) != 0;
+    barred = barred || r->read_count > 0;
     if (barred || !whole || r->trail.last_slot != m->commit) {
         acknowledge_heartbeat(r, out, &(struct raft_heartbeat){ .sent = m->sent }); /* Q3 */
         return;

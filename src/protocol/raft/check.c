@@ -66,12 +66,32 @@ static void check_leader(const struct raft *r)
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         check_peer(r, set_first(rest));
     }
-    for (uint32_t i = 1; i < r->read_count; i++) { /* D1 */
-        const struct read_range *a = &r->reads[i - 1];
-        const struct read_range *b = &r->reads[i];
-        qr_assert(a->first + a->count <= b->first);
-        qr_assert(a->round <= b->round);
-        qr_assert(a->slot <= b->slot);
+}
+
+/* D1, R1 */
+static void check_reads(const struct raft *r)
+{
+    bool leads = r->phase == PHASE_LEADER;
+    qr_req next = 0;
+    uint32_t asks = 0;
+    for (uint32_t i = 0; i < r->read_count; i++) {
+        const struct read_range *range = &r->reads[i];
+        if (i > 0) {
+            qr_assert(r->reads[i - 1].round <= range->round);
+            qr_assert(r->reads[i - 1].slot <= range->slot);
+        }
+        qr_assert(range->round <= (leads ? r->round : r->asked + 1));
+        if (range->from == r->me) {
+            qr_assert(next <= range->first);
+            next = range->first + range->count;
+        } else {
+            qr_assert(leads && (asks & node_bit(range->from)) == 0);
+            asks |= node_bit(range->from);
+        }
+    }
+    if (!leads && r->read_count > 0) {
+        qr_assert(r->leader != NODE_NONE && !r->leader_closed);
+        qr_assert(r->reads[0].round <= r->asked);
     }
 }
 
@@ -86,6 +106,7 @@ static void check_quiet(const struct raft *r)
     qr_assert(!r->forgetful);
     qr_assert(r->leader != NODE_NONE);
     qr_assert(r->commit == last);
+    qr_assert(r->read_count == 0);
     if (r->phase != PHASE_LEADER) {
         qr_assert(r->phase == PHASE_FOLLOWER);
         qr_assert(!r->leader_closed);
@@ -94,7 +115,6 @@ static void check_quiet(const struct raft *r)
         return;
     }
     qr_assert(r->journal.durable_slot == last);
-    qr_assert(r->read_count == 0);
     qr_assert(r->transfer_to == NODE_NONE);
     qr_assert(raft_change_rests(r));
     uint32_t here = node_bit(r->me);
@@ -116,12 +136,12 @@ static void check_state(const struct raft *r)
     check_log(r);
     check_members(r);
     check_quiet(r);
+    check_reads(r);
     if (r->phase == PHASE_LEADER) {
         check_leader(r);
         return;
     }
     qr_assert(r->leader != r->me);
-    qr_assert(r->read_count == 0);
     qr_assert(r->transfer_to == NODE_NONE);
     qr_assert(r->feed == 0);
     qr_assert(r->change_req == 0);
@@ -142,6 +162,8 @@ static void check_delta(const struct raft *r, const struct raft *b)
     qr_assert(r->promise_until >= b->promise_until);
     qr_assert(r->journal.durable >= b->journal.durable);
     qr_assert(r->floor >= b->floor);
+    qr_assert(r->told >= b->told);
+    qr_assert(r->asked >= b->asked); /* R2 */
     if (r->term > b->term) {
         return;
     }

@@ -165,7 +165,11 @@ static void mix_leader(uint64_t *d, const struct raft *r)
     mix(d, r->round);
     mix(d, r->announced);
     mix(d, r->round_used);
+    mix(d, r->asked);
+    mix(d, (uint64_t)r->ask_due);
+    mix(d, r->told);
     for (uint32_t i = 0; i < r->read_count; i++) {
+        mix(d, r->reads[i].from);
         mix(d, r->reads[i].first);
         mix(d, r->reads[i].count);
         mix(d, r->reads[i].round);

@@ -46,8 +46,7 @@ void raft_on_call(struct raft *r, struct effects *out)
     r->election_due = earlier(r->election_due, r->now);
 }
 
-/* Whether the leader was heard so recently that nobody may replace it. */
-static bool in_touch(const struct raft *r)
+bool raft_in_touch(const struct raft *r)
 {
     if (r->phase == PHASE_LEADER) {
         return true; /* without a quorum it steps down by itself: CheckQuorum */
@@ -90,6 +89,8 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     if (r->phase == PHASE_LEADER) {
         leave_leadership(r, out);
         raft_election_reset(r);
+    } else if (term > r->term || leader != r->leader) {
+        raft_refuse_reads(r, out);
     }
     if (term > r->term) {
         raft_trace(out, POINT_TERM_RAISED, r->term, term, 0);
@@ -147,6 +148,7 @@ void raft_begin_prevote(struct raft *r, struct effects *out)
         return; /* its first entry would not fit; another member's log may be shorter */
     }
     raft_trace(out, POINT_PREVOTE_BEGUN, r->term + 1, 0, 0);
+    raft_refuse_reads(r, out);
     r->phase = PHASE_PRECANDIDATE;
     r->leader = NODE_NONE;
     r->votes = node_bit(r->me);
@@ -187,7 +189,7 @@ static void hear_call(struct raft *r, struct effects *out, node_index from)
 void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
                      const struct raft_prevote *m)
 {
-    if (in_touch(r)) {
+    if (raft_in_touch(r)) {
         raft_trace(out, POINT_VOTE_IGNORED_LEADER, m->term, from, 0); /* E3 */
         return;
     }
@@ -243,6 +245,7 @@ void raft_begin_election(struct raft *r, struct effects *out, bool transfer)
 {
     qr_assert(r->phase != PHASE_LEADER);
     qr_assert(!r->forgetful);
+    raft_refuse_reads(r, out);
     r->term++;
     r->vote = r->me;
     r->state_dirty = true;
@@ -292,7 +295,7 @@ static void reply_vote(struct raft *r, struct effects *out, node_index to, bool 
 /* RequestVote, receiver's rules of figure 2. */
 void raft_on_vote(struct raft *r, struct effects *out, node_index from, const struct raft_vote *m)
 {
-    if (!m->transfer && in_touch(r)) {
+    if (!m->transfer && raft_in_touch(r)) {
         raft_trace(out, POINT_VOTE_IGNORED_LEADER, m->term, from, 0); /* E3 */
         return;
     }

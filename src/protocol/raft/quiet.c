@@ -24,14 +24,15 @@
  *    not while it stands back or its wall clock is off. Members whose nodes are away are excused as
  *    long as the others are a quorum, or one dead node would keep all groups awake. They are
  *    awaited: when such a node is up again the leader wakes and brings it what it lacks.
- * Q3 A member answers QUIET only when it holds all there is, durably, and is not forgetful; else it
- *    answers as to a heartbeat. QUIET is repeated until all have answered: a member that missed it
- *    keeps the leader awake, not itself alone.
- * Q4 Whatever else arrives wakes: a message, whoever sent it, and at the leader an operation, a
- *    read or an order. To be awake is always safe, and who is awake for nothing finds the way
- *    back. Only echoes do not wake: answers that bring nothing new, and what the leader sent before
- *    the QUIET. Whoever is woken by another than the leader counts an election time-out from there
- *    before it takes the leader for lost: a node that is alone in its trouble disturbs nobody.
+ * Q3 A member answers QUIET only when it holds all there is, durably, is not forgetful and has no
+ *    reads that wait; else it answers as to a heartbeat. QUIET is repeated until all have answered:
+ *    a member that missed it keeps the leader awake, not itself alone.
+ * Q4 Whatever else arrives wakes: a message, whoever sent it, a read, and at the leader an
+ *    operation or an order. (Who asks the leader for a read has timers: it may lead no more.) To be
+ *    awake is always safe, and who is awake for nothing finds the way back. Only echoes do not
+ *    wake: answers that bring nothing new, and what the leader sent before the QUIET. Whoever is
+ *    woken by another than the leader counts an election time-out from there before it takes the
+ *    leader for lost: a node that is alone in its trouble disturbs nobody.
  * Q5 A leader that wakes beats at once. Silence counts from there, both against the leader
  *    (CheckQuorum) and against its members. Leases have run out meanwhile; they are counted from
  *    messages, so that no rest prolongs one, and a read that comes first waits for a round: a
@@ -104,6 +105,8 @@ static bool is_of_old(const struct raft *r, node_index from, const struct messag
         return beat->sent < r->hush_since;
     case RAFT_APPEND:
         return append->sent < r->hush_since;
+    case RAFT_READ_AT:
+        return true; /* nobody waits for it any more */
     }
     return false;
 }
@@ -134,6 +137,7 @@ static bool stirs_follower(const struct raft *r, const struct event *event)
 {
     switch (event->kind) {
     case EVENT_OFFER:
+    case EVENT_READ:
         return true;
     case EVENT_RECEIVE:
         return !is_of_old(r, event->receive.from, &event->receive.message);
@@ -152,6 +156,13 @@ static void note_peer(struct raft *r, node_index node, bool up)
     }
 }
 
+/* What is sent for it goes to all and wakes them too. */
+static bool speaks_to_all(const struct event *event)
+{
+    bool asked = event->kind == EVENT_RECEIVE && event->receive.message.kind == RAFT_READ_ASK;
+    return asked || event->kind == EVENT_SUBMIT || event->kind == EVENT_READ;
+}
+
 void raft_quiet_notice(struct raft *r, struct effects *out, const struct event *event)
 {
     if (event->kind == EVENT_PEER) {
@@ -161,8 +172,8 @@ void raft_quiet_notice(struct raft *r, struct effects *out, const struct event *
         r->active = r->now;
         bool rested = r->quiet;
         wake(r, out);
-        if (rested && (event->kind == EVENT_SUBMIT || event->kind == EVENT_READ)) {
-            r->heartbeat_due = r->now + r->limits.heartbeat; /* what is sent for it wakes too */
+        if (rested && speaks_to_all(event)) {
+            r->heartbeat_due = r->now + r->limits.heartbeat;
             r->beaten = r->now;
         }
     } else if (r->phase != PHASE_LEADER && r->quiet && stirs_follower(r, event)) {

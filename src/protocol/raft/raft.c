@@ -8,6 +8,7 @@
  *   replicate.c  the leader's side of the log, the commit index  paper 5.3, 5.4.2; diss. 10.2
  *   append.c     the follower's side                             paper 5.3
  *   read.c       linearizable reads by read index                diss. 6.4
+ *   ask.c        and at those who do not lead                    diss. 6.4, end
  *   lease.c      and by lease                                    diss. 6.4.1
  *   members.c    who takes part                                  diss. 4.1, 4.3
  *   change.c     the leader changes that                         diss. 4
@@ -86,6 +87,7 @@ static void raft_init(void *self, const struct protocol_limits *limits, node_ind
     qr_assert(limits->lease < limits->election);
     qr_assert(limits->drift_percent < 100);
     *r = (struct raft){ .limits = *limits, .me = me, .rng = rng_from(seed) };
+    raft_ask_init(r, seed);
     r->vote = NODE_NONE;
     r->leader = NODE_NONE;
     r->transfer_to = NODE_NONE;
@@ -115,6 +117,7 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
     qr_assert(event->start.base_slot <= event->start.applied_slot);
     qr_assert(event->start.applied_slot <= event->start.last_slot);
     r->started = true;
+    raft_ask_start(r);
     load_state(r, event->start.state_kind, event->start.state);
     if (event->start.forgetful || event->start.state_kind == RAFT_FORGETFUL_STATE) {
         raft_forget_start(r);
@@ -153,11 +156,12 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
 
 static uint32_t room(const struct raft *r)
 {
+    bool full = r->read_count == READ_RANGES;
     if (r->phase != PHASE_LEADER) {
-        return r->limits.uncommitted_max; /* refused at once rather than kept waiting */
+        return full ? 0 : r->limits.uncommitted_max; /* refused rather than kept waiting */
     }
     uint64_t open = r->trail.last_slot - r->commit;
-    bool closed = r->transfer_closed || r->read_count == READ_RANGES;
+    bool closed = r->transfer_closed || full;
     return closed || open >= r->limits.uncommitted_max ? 0
                                                        : r->limits.uncommitted_max - (uint32_t)open;
 }
@@ -278,6 +282,12 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
     case RAFT_QUIET_ACK:
         raft_on_quiet_ack(r, out, from, message->body);
         return;
+    case RAFT_READ_ASK:
+        raft_on_read_ask(r, out, from, message->body);
+        return;
+    case RAFT_READ_AT:
+        raft_on_read_at(r, out, from, message->body);
+        return;
     case RAFT_WAKE:
         return; /* that it came is all it says: raft_quiet_notice */
     }
@@ -315,6 +325,7 @@ static void on_peer(struct raft *r, struct effects *out, node_index node, bool u
         /* A killed process is replaced in milliseconds: the election time-out is for silence. A
          * short random wait keeps the followers from campaigning against each other. */
         raft_trace(out, POINT_LEADER_CLOSED, node, 0, 0);
+        raft_refuse_reads(r, out);
         r->leader_closed = true;
         r->closed_until = r->now + r->limits.election; /* E5 */
         qr_time soon = r->now + (qr_time)rng_below(&r->rng, (uint64_t)r->limits.heartbeat / 2 + 1);
@@ -364,6 +375,9 @@ static void on_timer(struct raft *r, struct effects *out)
             raft_begin_prevote(r, out);
         } else if (r->now >= raft_call_at(r)) {
             raft_call(r, out);
+        }
+        if (r->now >= raft_ask_at(r)) {
+            raft_ask_again(r, out);
         }
         if (r->now >= raft_transfer_deadline(r)) {
             raft_transfer_over(r, out, STATUS_HANDOVER); /* nobody leads */
@@ -416,7 +430,7 @@ static qr_time raft_deadline(const void *self)
     }
     if (r->phase != PHASE_LEADER) {
         qr_time speaks = earlier(raft_campaign_at(r), raft_call_at(r));
-        return earlier(speaks, raft_transfer_deadline(r));
+        return earlier(earlier(speaks, raft_ask_at(r)), raft_transfer_deadline(r));
     }
     if (r->feed == 0 || r->quiet) {
         return QR_NEVER; /* nobody to speak to */

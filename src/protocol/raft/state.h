@@ -11,7 +11,7 @@
 #include "protocol/raft/raft_messages.h"
 #include "protocol/raft/trail.h"
 
-#define READ_RANGES 24u      /* ranges of reads that wait for a round; full: no room */
+#define READ_RANGES 23u      /* ranges of reads that wait, and asks; full: no room */
 #define APPENDS_PER_STEP 2u  /* to one follower: acknowledgements pull the rest */
 #define SNAPSHOT_REMINDER 8u /* heartbeats from one reminder of a snapshot to the next */
 
@@ -72,12 +72,14 @@ struct peer_past {
     uint32_t barrier_low; /* BARRED, TOLD: of the one made for it, the low half */
 };
 
-/* Reads [first, first + count) wait until `round` is confirmed. */
+/* Reads [first, first + count) wait until `round` is confirmed; at a leader also the ask `first` of
+ * a follower. A follower's own wait for the answer to its ask `round`, which tells their slot. */
 struct read_range {
     qr_req first;
     uint64_t round;
     qr_slot slot;
     uint32_t count;
+    node_index from; /* who asked; `me`: this node's driver, for reads */
 };
 
 /* A node has thousands of instances, and each is written to now and then: what a write costs are
@@ -109,7 +111,7 @@ struct raft {
     node_index vote;
     node_index leader;      /* NODE_NONE: unknown */
     node_index transfer_to; /* NODE_NONE: no transfer */
-    bool transfer_closed;   /* the target is near: no operations are taken any more */
+    uint8_t read_count;     /* ranges of reads that wait */
     bool started, forgetful;
     bool stands_back;   /* ADMIN_STAND_BACK */
     bool state_dirty;   /* term or vote changed in this step and are not yet in a PERSIST */
@@ -129,11 +131,12 @@ struct raft {
     qr_slot term_start;   /* the NOOP of this term */
     uint64_t round;       /* the read round that messages carry now */
     uint64_t announced;   /* the latest round that heartbeats went out for */
-    uint32_t read_count;
-    bool lease_barred; /* no leases for the rest of this term (transfer.c) */
+    bool lease_barred;    /* no leases for the rest of this term (transfer.c) */
     bool transfer_sent;
-    bool stood_back; /* has tried to hand over because it stands back */
-    bool retiring;   /* it votes no more, and has tried to hand over */
+    bool transfer_closed; /* the target is near: no operations are taken any more */
+    bool stood_back;      /* has tried to hand over because it stands back */
+    bool retiring;        /* it votes no more, and has tried to hand over */
+    uint8_t spare[3];     /* up to the next line */
 
     /* Followers, with each step. */
     qr_slot matched; /* the log equals the leader's up to here; 0: not known in this term */
@@ -142,8 +145,7 @@ struct raft {
     qr_time election_due;
     struct rng rng;
     qr_ticket state_ticket; /* of the last state record */
-    qr_time closed_until;   /* behind a closed connection: until then the leader's successor is
-                               looked for with haste: E5 */
+    qr_slot told;           /* committed up to here, as answers to asks have told (ask.c) */
     uint32_t life;          /* of a forgetful node: a number of this start; else 0 */
     uint16_t votes;         /* candidates: bits of the members that granted */
     bool called;            /* M4: a learner that voters cannot do without, for now */
@@ -161,6 +163,10 @@ struct raft {
     qr_ticket vote_ticket; /* candidates: of the own vote: it counts when it is durable */
     qr_time rival_until;   /* PRECANDIDATE: until then the lower index goes first */
     qr_time woken;         /* leaders: when the last rest ended; 0: none in this term */
+    qr_time closed_until;  /* behind a closed connection: until then the leader's successor is
+                              looked for with haste: E5 */
+    uint64_t asked;        /* the number of the latest ask; of no earlier life (R2) */
+    qr_time ask_due;       /* when it is sent again */
     struct read_range reads[READ_RANGES];
     qr_slot barrier; /* leaders: the latest NOOP made for forgetful members; 0: none (forget.c) */
     qr_time lease_given;   /* the latest end of a lease that reads were answered under */
@@ -168,7 +174,7 @@ struct raft {
     qr_time leaving_since; /* what is sent later tells them; 0: it is not decided yet */
     qr_slot learner_slot;  /* the round ends when it holds the log up to here */
     qr_time learner_since;
-    uint8_t unused[16]; /* up to the next line */
+    uint8_t unused[24]; /* up to the next line */
     struct peer peer[MEMBERS_MAX];
     struct peer_past past[MEMBERS_MAX];
 };
@@ -299,6 +305,8 @@ void raft_call(struct raft *r, struct effects *out);
 /* --- elect.c -------------------------------------------------------------------------------- */
 
 void raft_election_reset(struct raft *r);
+/* Whether the leader was heard so recently that nobody may replace it. */
+bool raft_in_touch(const struct raft *r);
 /* When this node would ask for pre-votes. */
 qr_time raft_campaign_at(const struct raft *r);
 void raft_on_call(struct raft *r, struct effects *out); /* ADMIN_CALL */
@@ -330,6 +338,8 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
                     const struct message *message, const struct stated *stated);
 /* An acknowledgement of `matched` that no APPEND asked for. */
 void raft_acknowledge_unasked(struct raft *r, struct effects *out);
+/* The leader calls that slot committed. */
+void raft_follow_commit(struct raft *r, qr_slot leader_commit);
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m);
 
@@ -399,6 +409,24 @@ void raft_on_read(struct raft *r, struct effects *out, qr_req first, uint32_t co
 /* Answers what is confirmed and starts the next round when one is wanted. */
 void raft_release_reads(struct raft *r, struct effects *out);
 void raft_refuse_reads(struct raft *r, struct effects *out);
+/* They wait, with the last range when they continue it. False: there is no room. */
+bool raft_reads_wait(struct raft *r, const struct read_range *range);
+/* The first `count` ranges are answered. */
+void raft_reads_done(struct raft *r, uint32_t count);
+void raft_on_read_ask(struct raft *r, struct effects *out, node_index from,
+                      const struct raft_read_ask *m);
+
+/* --- ask.c: reads at those who do not lead --------------------------------------------------- */
+
+/* Numbers of this life begin where no earlier one has been. */
+void raft_ask_init(struct raft *r, uint64_t seed);
+void raft_ask_start(struct raft *r);
+void raft_ask(struct raft *r, struct effects *out, qr_req first, uint32_t count);
+/* When it is asked again; QR_NEVER: nothing is. */
+qr_time raft_ask_at(const struct raft *r);
+void raft_ask_again(struct raft *r, struct effects *out);
+void raft_on_read_at(struct raft *r, struct effects *out, node_index from,
+                     const struct raft_read_at *m);
 
 /* --- lease.c -------------------------------------------------------------------------------- */
 

@@ -61,6 +61,8 @@ struct mail {
         struct raft_quiet quiet;
         struct raft_quiet_ack quiet_ack;
         struct raft_wake wake;
+        struct raft_read_ask read_ask;
+        struct raft_read_at read_at;
     } body;
     struct group_entry *entries; /* hi - lo of them, owned */
 };
