@@ -285,8 +285,7 @@ uint32_t with_command_at(const struct span *argv, uint32_t argc, struct text *wh
     }
     uint32_t at = (uint32_t)n + 2;
     if (word_is(argv[at], "WITH")) {
-        text_put(why, "ERR syntax error: WITH stands inside of WITH");
-        text_put(why, not_applied);
+        text_put(why, WITH_IN_WITH);
         return 0;
     }
     return at;

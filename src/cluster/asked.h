@@ -34,6 +34,11 @@ enum asked_option {
 #define ASKED_NAME_BYTES_MAX 64u /* of a keyspace; of pid, and of iid */
 #define WITH_WORDS_MAX 64u
 
+/* Refusals that are also given where the options are not read. */
+#define WITH_IN_WITH "ERR syntax error: WITH stands inside of WITH, the command was not applied"
+#define WITH_TOO_LONG \
+    "ERR WITH takes no command with arguments beyond 256 KiB, the command was not applied"
+
 /* Zeroed: nothing was asked for. The spans are views of the words that were read: whoever keeps it
  * for longer keeps copies of what they need. */
 struct asked {

@@ -33,6 +33,13 @@ struct buffer_sizes {
     size_t input, output;
 };
 
+/* How its last command with options began, and what they said: mostly the next begins alike. */
+#define KNOWN_WITH_BYTES 96u
+struct known_with {
+    uint8_t bytes[KNOWN_WITH_BYTES];
+    struct asked asked; /* a level, and META: nothing that is a view of the words */
+};
+
 struct client {
     struct node *node;
     struct client *previous, *next; /* node->clients, in order of id */
@@ -51,6 +58,7 @@ struct client {
     /* What its commands run under. */
     struct selected selected;
     struct asked asked; /* CONSISTENCY */
+    struct known_with *with; /* NULL: there was none yet; its bytes are what the parser knows */
     uint8_t version;    /* RESP 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;

@@ -52,6 +52,7 @@ static void run_local(struct client *client, const struct command_spec *spec,
     qr_time began = node_clock(node);
     /* Judged by the mode that the command leaves behind: CLIENT REPLY ON is answered. */
     bool skip = client->reply_mode == REPLY_SKIP_NEXT && is_silent(client);
+    client->parser.known.n = 0; /* it may change what options mean */
     struct pending *p = begin_local(client, &reply);
     node_stir(client->node);
     size_t before = reply->n;
@@ -124,6 +125,20 @@ static bool is_too_much(const struct client *client, const struct span *argv, ui
 {
     return argc > STEP_ARGUMENTS_MAX ||
            (client->parser.consumed > STEP_BYTES_MAX && total_bytes(argv, argc) > STEP_BYTES_MAX);
+}
+
+static void write_with_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, WITH_TOO_LONG);
+}
+
+static void write_with_in_with(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, WITH_IN_WITH);
 }
 
 static void write_argument_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
@@ -338,6 +353,8 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
     struct cargo *cargo = client->cargo;
     if (is_refused(client, spec, container, beginnings, argc)) {
         ;
+    } else if (client->parser.skipped) {
+        refuse_text(client, spec, write_with_too_long, beginnings, argc);
     } else if (is_local(spec) && client_join(client, beginnings, argv, argc)) {
         run_local(client, spec, beginnings, argc);
         client_unjoin(beginnings, argv, argc);
@@ -380,6 +397,29 @@ static bool waits_for_answers(struct client *client, const struct command_spec *
     return client->awaits_all;
 }
 
+/* Options that say the same whenever they come are not read again while they do: the parser knows
+ * them by their bytes. */
+static void keep_with(struct client *client, const struct span *argv, uint32_t at,
+                      const struct asked *asked)
+{
+    struct parser *parser = &client->parser;
+    const uint8_t *begin =
+        client->input + client->input_at - parser->consumed + parser->items_at;
+    const uint8_t *end = argv[at - 1].p + argv[at - 1].n + 2;
+    bool constant = (asked->given & ASKED_READ) != 0 &&
+                    (asked->given & ~(ASKED_READ | ASKED_META)) == 0;
+    if (parser->items_at == 0 || !constant || end - begin > KNOWN_WITH_BYTES) {
+        return;
+    }
+    if (client->with == NULL) {
+        client->with = qr_alloc(sizeof *client->with);
+    }
+    client->with->asked = *asked;
+    memcpy(client->with->bytes, begin, (size_t)(end - begin));
+    parser->known = span_of(client->with->bytes, (size_t)(end - begin));
+    parser->known_items = at;
+}
+
 /* WITH: its command, as if it had come alone, under what the options say. Where they make no sense
  * WITH itself answers. */
 static bool run_with(struct client *client, const struct command_spec *spec,
@@ -391,6 +431,7 @@ static bool run_with(struct client *client, const struct command_spec *spec,
         run_local(client, spec, argv, argc);
         return true;
     }
+    keep_with(client, argv, at, &asked);
     client->stream.wants = wants_of(client, &asked);
     return run(client, argv + at, argc - at);
 }
@@ -407,6 +448,10 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
         command_recall(&node->client_commands, argv, argc, &container);
     client->last_command = spec != NULL ? spec : client->last_command;
     if (is_refused(client, spec, container, argv, argc)) {
+        return true;
+    }
+    if (spec->tag == COMMAND_WITH && client->parser.skipped) {
+        refuse_text(client, spec, write_with_in_with, argv, argc);
         return true;
     }
     if (spec->tag == COMMAND_WITH) {
@@ -432,7 +477,9 @@ bool client_run_command(struct client *client, const struct span *argv, uint32_t
     uint32_t first = client->held_since == 0 ? 1 : 0;
     client->commands += first;
     client->node->stats.commands_processed += first;
-    client->stream.wants = wants_of(client, &(struct asked){ 0 }); /* until WITH says otherwise */
+    static const struct asked nothing; /* until WITH says otherwise */
+    client->stream.wants =
+        wants_of(client, client->parser.skipped ? &client->with->asked : &nothing);
     bool done = run(client, argv, argc);
     client->held_since = done ? 0 : client->held_since;
     return done;

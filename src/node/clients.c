@@ -329,6 +329,7 @@ void clients_forget(struct client *client)
     clients_unlink(client);
     stream_detach(&client->stream);
     parser_free(&client->parser);
+    free(client->with);
     reply_free(&client->out);
     cargo_free(client->node, client->cargo);
     subscribe_forget(client);

@@ -60,6 +60,6 @@ void local_cmd_WITH(struct client *client, const struct span *argv, uint32_t arg
     struct asked asked;
     (void)client;
     if (local_with(argv, argc, &asked, reply) > 0) {
-        reply_error(reply, "ERR WITH takes no command with arguments beyond 256 KiB");
+        reply_error(reply, WITH_TOO_LONG);
     }
 }

@@ -142,6 +142,7 @@ static enum parse_result array_header(struct parser *p, const uint8_t *buffer, s
     }
     p->items = items < 0 ? 0 : items;
     p->at += length + 2;
+    p->items_at = p->at;
     p->scanned = 0;
     return PARSE_COMMAND;
 }
@@ -217,11 +218,24 @@ static enum parse_result apart(struct parser *p)
     return PARSE_APART;
 }
 
+/* Its first items are those that are known, and others follow. */
+static bool begins_as_known(const struct parser *p, const uint8_t *buffer, size_t n)
+{
+    return p->known.n > 0 && p->at == p->items_at && p->items > (int64_t)p->known_items &&
+           p->known.n <= n - p->at && memcmp(buffer + p->at, p->known.p, p->known.n) == 0;
+}
+
 static enum parse_result read_array(struct parser *p, const uint8_t *buffer, size_t n)
 {
     enum parse_result result;
     if (p->items < 0 && (result = array_header(p, buffer, n)) != PARSE_COMMAND) {
         return result;
+    }
+    if (begins_as_known(p, buffer, n)) {
+        p->at += p->known.n;
+        p->items -= p->known_items;
+        p->scanned = 0;
+        p->skipped = true;
     }
     while (p->items > 0) {
         if (p->bulk < 0 && (result = bulk_header(p, buffer, n)) != PARSE_COMMAND) {
@@ -397,6 +411,8 @@ static enum parse_result read_inline(struct parser *p, const uint8_t *buffer, si
 static void begin(struct parser *p)
 {
     p->argc = 0;
+    p->items_at = 0;
+    p->skipped = false;
     if (p->capacity > ARGV_CAPACITY_KEPT) {
         free(p->argv);
         p->argv = NULL;

@@ -6,6 +6,9 @@
  * Error texts are Redis's. Whatever a header announces, memory is taken only for what has come:
  * the argument table grows with the arguments received (scenario 111).
  *
+ * The owner may know how the next command begins (`known`): where it does, these items are not
+ * read again, and argv begins behind them.
+ *
  * Where the owner wants it, long arguments stay out of the buffer: PARSE_APART says that the bytes
  * of one come next, and the owner puts them elsewhere without a copy. */
 #ifndef RESP_PARSE_H
@@ -28,11 +31,15 @@ struct parser {
     size_t command_bytes_max;
     size_t apart_min;       /* longer arguments are kept apart; SIZE_MAX: none */
     size_t apart_bytes_max; /* of a command, together */
+    struct span known;      /* the first items of a command, as they came; n == 0: none */
+    uint32_t known_items;   /* so many */
     /* results */
     struct span *argv; /* owned by the parser, reused; those kept apart have a length only */
     uint32_t argc;
     size_t apart;
     size_t consumed; /* bytes of the buffer that the command took */
+    size_t items_at; /* where in it the first item begins; 0: of an inline command */
+    bool skipped;    /* it began with those that are known */
     /* After INCOMPLETE: bytes that the command needs at least, its start being buffer[0]; 0 when
      * nothing is announced. It is the client's claim, so reserve for it with a bound. */
     size_t want;

@@ -362,6 +362,38 @@ static void feed_apart(const char *input, size_t n, size_t step, struct text *ou
 }
 
 /* Whatever a large argument holds is not looked at, and what follows it is read as ever. */
+/* In one piece and in two, wherever they part: the same commands. */
+static void test_a_beginning_that_is_known_is_not_read_again(void **state)
+{
+    (void)state;
+    const char known[] = "$4\r\nWITH\r\n$1\r\n2\r\n";
+    const char input[] = "*4\r\n$4\r\nWITH\r\n$1\r\n2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+                         "*2\r\n$4\r\nWITH\r\n$1\r\n2\r\n"
+                         "*3\r\n$4\r\nWITH\r\n$1\r\n3\r\n$3\r\nGET\r\n";
+    size_t n = sizeof input - 1;
+    for (size_t cut = 0; cut <= n; cut++) {
+        char transcript[TRANSCRIPT_BYTES];
+        struct text out = text_in(transcript, sizeof transcript);
+        struct parser p;
+        size_t at = 0;
+        parser_init(&p);
+        p.authenticated = true;
+        p.known = span_of(known, sizeof known - 1);
+        p.known_items = 2;
+        assert_true(drain(&p, (const uint8_t *)input, cut, &at, &out));
+        bool skipped = cut >= strlen("*4\r\n") + p.known.n;
+        assert_true(drain(&p, (const uint8_t *)input, n, &at, &out));
+        assert_int_equal(at, n);
+        assert_false(p.skipped);
+        const char *rest = " 3:GET 1:k][4:WITH 1:2][4:WITH 1:3 3:GET]";
+        const char *first = transcript[1] == '4' ? "[4:WITH 1:2" : "[";
+        assert_int_equal(strncmp(transcript, first, strlen(first)), 0);
+        assert_string_equal(transcript + strlen(first), first[1] == 0 ? rest + 1 : rest);
+        assert_true(!skipped || first[1] == 0);
+        parser_free(&p);
+    }
+}
+
 static void test_arguments_kept_apart_U16(void **state)
 {
     (void)state;
@@ -403,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_room_is_given_back),
         cmocka_unit_test(test_a_command_has_a_bound),
         cmocka_unit_test(test_never_scans_twice),
+        cmocka_unit_test(test_a_beginning_that_is_known_is_not_read_again),
         cmocka_unit_test(test_arguments_kept_apart_U16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
