@@ -282,8 +282,9 @@ static bool may_be_held(struct client *client, const struct route *route)
     if (route->kind != ROUTE_UNSURE) {
         return false;
     }
+    qr_time expires = client->stream.wants.expires;
     client->held_since = client->held_since == 0 ? node->clock : client->held_since;
-    return node->clock - client->held_since < patience;
+    return node->clock - client->held_since < patience && (expires == 0 || node->clock < expires);
 }
 
 /* A command that is not the connection's own, on its way to whoever carries it out; false: it
@@ -382,6 +383,12 @@ static struct wants wants_of(const struct client *client, const struct asked *as
     if (read->level == READ_BOUNDED) {
         wants.bound = read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
         wants.bound_is_operations = read->by_ops;
+    }
+    uint32_t timeout_ms =
+        (asked->given & ASKED_TIMEOUT) != 0 ? asked->timeout_ms : client->asked.timeout_ms;
+    if (timeout_ms != 0) {
+        qr_time from = client->held_since != 0 ? client->held_since : client->node->clock;
+        wants.expires = from + timeout_ms * QR_MILLISECOND;
     }
     return wants;
 }

@@ -147,6 +147,8 @@ static void arm(struct node *node, qr_time now)
     if (node->pending_count > 0 && node->housekeeping < at) {
         at = node->housekeeping;
     }
+    qr_time expiry = expiries_next(&node->expiries);
+    at = expiry < at ? expiry : at;
     at = node->zero->wake < at ? node->zero->wake : at;
     qr_time others = schedule_deadline(&node->partitions.schedule);
     at = others < at ? others : at;

@@ -12,6 +12,7 @@
 #include "node/client.h"
 #include "node/config.h"
 #include "node/contact.h"
+#include "node/expiries.h"
 #include "node/health.h"
 #include "node/holding.h"
 #include "node/identity.h"
@@ -107,6 +108,7 @@ struct node {
 
     /* Commands without a reply, of all streams, in order of arrival. */
     struct pending *oldest, *youngest;
+    struct expiries expiries; /* commands with a TIMEOUT */
     struct pending *sweep; /* where the look for passed deadlines goes on; NULL: at the oldest */
     struct pending *free_pendings; /* a pool: through `next` */
     uint64_t next_sequence;

@@ -11,11 +11,25 @@
  * has handed over lives, and answers what it has proposed when its successor commits it. */
 #define DRAIN_TIME (100 * QR_MILLISECOND)
 
+#define EXPIRY_MARGIN (50 * QR_MILLISECOND)
+
 bool router_may_forward(const struct router *router, const struct track *track, node_index leader)
 {
     return !track->draining && router->forwarded_count < FORWARD_WINDOW / 2 &&
            (track->forwarded == 0 || track->target == leader) &&
            peers_may_forward(router->node->peers, leader);
+}
+
+/* Whoever carries it out gives up a little earlier: it knows whether the command is applied, and
+ * what it says is to be heard in time. */
+static struct wants wants_there(const struct pending *p)
+{
+    struct wants wants = p->wants;
+    qr_time now = p->node->clock;
+    qr_time left = wants.expires > now ? wants.expires - now : 0;
+    qr_time margin = left / 4 < EXPIRY_MARGIN ? left / 4 : EXPIRY_MARGIN;
+    wants.expires -= wants.expires != 0 ? margin : 0;
+    return wants;
 }
 
 void router_forward(struct router *router, struct pending *p, node_index leader)
@@ -46,7 +60,7 @@ void router_forward(struct router *router, struct pending *p, node_index leader)
                                .sender = sender,
                                .version = p->version,
                                .after_reads = after_reads,
-                               .wants = p->wants };
+                               .wants = wants_there(p) };
     peers_forward(router->node->peers, leader, p->partition->group, &forward,
                   span_of(p->op, p->op_bytes));
     if (p->cargo != NULL) {

@@ -214,7 +214,7 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
     p->id = forward->id;
     p->sender = forward->sender;
     p->after_reads = forward->after_reads;
-    p->wants = forward->wants;
+    pending_want(p, &forward->wants);
     relay->latest_epoch = forward->epoch;
     relay->used = node->clock;
     return take(router, relay, p, &op, bytes);

@@ -247,6 +247,59 @@ static void expire(struct router *router, struct pending *p, enum qr_status stat
     stream_refuse(p, status);
 }
 
+/* What its state says when its TIMEOUT has passed; false: it has a time of its own. While it is in
+ * a queue nothing has come of it. A write that was proposed, here or elsewhere, may be applied. */
+static bool is_late(const struct pending *p, enum qr_status *status)
+{
+    enum read_level level = (enum read_level)p->wants.level;
+    if (p->spec == NULL) {
+        return false;
+    }
+    bool read = p->spec->place == PLACE_READ, write = p->spec->place == PLACE_WRITE;
+    bool weak = read && level != READ_LINEARIZABLE && level != READ_LEADER;
+    *status = weak ? STATUS_STALE : STATUS_LATE;
+    switch (p->state) {
+    case PENDING_WAITING:
+    case PENDING_LOADING:
+    case PENDING_READING:
+        return true;
+    case PENDING_PROPOSED:
+        *status = STATUS_UNCERTAIN;
+        return p->slot != 0;
+    case PENDING_FORWARDED:
+        *status = write && !router_is_held_back(p) ? STATUS_UNCERTAIN : *status;
+        return read || write;
+    case PENDING_BLOCKED:
+    case PENDING_ORDERED:
+    case PENDING_CONTROLLED:
+    case PENDING_GATHERING: /* those that it has asked have the same time */
+    case PENDING_ANSWERED:
+        return false;
+    }
+    qr_unreachable();
+}
+
+/* Those whose TIMEOUT has passed. One that is about to get its slot is looked at again. */
+static void let_expire(struct router *router, qr_time now)
+{
+    struct expiries *expiries = &router->node->expiries;
+    struct pending *p;
+    while ((p = expiries_due(expiries, now)) != NULL) {
+        enum qr_status status;
+        struct wants wants = p->wants;
+        if (is_late(p, &status)) {
+            withdraw(router, p);
+            router->node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
+            stream_refuse(p, status);
+        } else if (p->state == PENDING_PROPOSED) {
+            wants.expires = now + QR_MILLISECOND;
+            pending_want(p, &wants);
+        } else {
+            expiries_remove(expiries, p);
+        }
+    }
+}
+
 static void let_deadlines_pass(struct router *router, qr_time now)
 {
     struct node *node = router->node;
@@ -421,6 +474,9 @@ void router_turn(struct router *router)
 {
     struct node *node = router->node;
     qr_time now = node->clock;
+    if (node->expiries.n > 0) {
+        let_expire(router, now);
+    }
     if (router->active != NULL) {
         follow_leaders(router);
         visit_tracks(router);

@@ -79,13 +79,23 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     p->node = node;
     p->spec = spec;
     p->version = version;
-    p->wants = stream->wants;
     p->arrived = now;
     p->sequence = ++node->next_sequence;
     LINKED_APPEND(stream->first, stream->last, p, previous, next);
     stream->count++;
     age_push(node, p);
+    pending_want(p, &stream->wants);
     return p;
+}
+
+void pending_want(struct pending *p, const struct wants *wants)
+{
+    struct expiries *expiries = &p->node->expiries;
+    expiries_remove(expiries, p);
+    p->wants = *wants;
+    if (wants->expires != 0) {
+        expiries_add(expiries, p);
+    }
 }
 
 void pending_join(struct pending *p, struct partition *partition)
@@ -153,6 +163,7 @@ static void pending_free(struct pending *p)
 {
     struct node *node = p->node;
     age_remove(node, p);
+    expiries_remove(&node->expiries, p);
     pending_drop_op(p);
     pending_drop_cargo(p);
     leave_track(p);
@@ -177,6 +188,7 @@ void pending_free_all(struct node *node)
         node->free_pendings = p->next;
         free(p);
     }
+    expiries_free(&node->expiries);
 }
 
 uint8_t *pending_take_room(struct pending *p, size_t n)
@@ -362,6 +374,7 @@ void stream_answered(struct pending *p, enum qr_status status)
         pending_drop_op(p);
         pending_drop_cargo(p);
         leave_track(p);
+        expiries_remove(&p->node->expiries, p);
         return;
     }
     if (p->silent) {

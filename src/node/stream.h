@@ -83,6 +83,7 @@ struct pending {
     uint64_t id;           /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;       /* which client of that peer has sent it */
     bool after_reads;      /* that client has reads without an answer ahead of it */
+    uint32_t expiry_place; /* among the node's expiries */
     uint32_t wanted;       /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
     bool wanted_local;     /* BLOCKED: and the leader itself (WAITAOF) */
     struct wants wants;    /* what it asks for beside its op, */
@@ -149,6 +150,8 @@ void stream_init(struct stream *stream, struct node *node, enum stream_kind kind
 /* A new pending at the end of the stream. */
 struct pending *stream_push(struct stream *stream, const struct command_spec *spec, uint8_t version,
                             qr_time now);
+/* What it asks for, where that is not what its stream does. */
+void pending_want(struct pending *p, const struct wants *wants);
 /* It goes to that partition: once, before anything is done about it. */
 void pending_join(struct pending *p, struct partition *partition);
 

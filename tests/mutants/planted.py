@@ -52,6 +52,7 @@ LISTS = [
     ("driver", "engine", history.ENGINE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", options.CLUSTER, True),
+    ("driver", "node", options.NODE, True),
 ]
 
 

@@ -367,6 +367,7 @@ int teardown(void **state)
         world->node.free_pendings = p->next;
         free(p);
     }
+    expiries_free(&world->node.expiries);
     router_free(world->node.router);
     free(world->zero.track.relays);
     for (uint32_t i = 0; i < MORE; i++) {
