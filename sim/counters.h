@@ -2,6 +2,8 @@
 #ifndef SIM_COUNTERS_H
 #define SIM_COUNTERS_H
 
+#include "cluster/freshness.h"
+#include "sim/checkers/guarantees.h"
 #include "sim/plan.h"
 
 #define TRACE_POINTS_MAX 128u
@@ -19,6 +21,7 @@ struct counters {
     uint64_t offers, resumed, restarted, gone, offered, installs_cut, taken_for;
     uint64_t damaged, wiped, recovered, rotten, patched, covered;
     uint64_t asked_reads, asked_ahead; /* confirmed at who does not lead; before it had the slot */
+    uint64_t served[SERVE_LOST + 1], judged[GUARANTEES]; /* reads of sessions */
     uint64_t leases_granted, leases_gone;
     uint64_t virtual_us;
 };

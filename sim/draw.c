@@ -1,6 +1,6 @@
 /* What a seed draws (swarm: each class of faults on or off, Groce et al. 2012). The plan is fixed
  * before the run starts, so that shrinking is nothing but leaving actions out. */
-#include "sim/world.h"
+#include "sim/sessions.h"
 
 #define REST_SALT 70 /* none of the old seeds of tests/seeds.txt has a world that rests */
 #define ASK_SALT 50  /* nor one in which reads are excepted */
@@ -539,7 +539,11 @@ void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out)
 {
     struct drawing d = { .rng = rng_from(seed * 0xd1342543de82ef95u + 2), .o = o, .plan = out };
     draw_faults(&d);
-    draw_clients(&d);
+    if (o->level == 0) {
+        draw_clients(&d);
+    } else {
+        sessions_draw_plan(seed, o, out);
+    }
     draw_orders_and_losses(&d);
     qsort(out->v, out->n, sizeof *out->v, by_time);
 }

@@ -3,6 +3,7 @@
  * A write is answered OK when APPLY covers its slot with its term; it surely failed when APPLY
  * covers its slot with another term; everything else is uncertain. */
 #include "sim/checkers/safety.h"
+#include "sim/sessions.h"
 
 #include <inttypes.h>
 
@@ -226,14 +227,25 @@ static struct model_result execute(struct world *w, struct model_value *values, 
         return (struct model_result){ .kind = RESULT_OK };
     }
     const struct history_op *o = &w->operations[w->attempts[attempt].operation].record;
-    return model_apply(o->kind, &o->argument, &values[o->key]);
+    struct model_value before = values[o->key];
+    struct model_result result = model_apply(o->kind, &o->argument, &values[o->key]);
+    if (o->kind == OP_APPEND) {
+        sessions_wrote(w, &before, &values[o->key], w->attempts[attempt].operation);
+    }
+    return result;
+}
+
+static bool may_serve(struct world *w, struct sim_node *n, struct pending *p)
+{
+    return p->is_read && p->confirmed &&
+           (p->has_wish ? sessions_serve(w, n, p) : p->slot <= n->applied);
 }
 
 static void serve_reads(struct world *w, struct sim_node *n)
 {
     for (size_t i = 0; i < n->pending_count;) {
         struct pending *p = &n->pending[i];
-        if (!p->is_read || !p->confirmed || p->slot > n->applied) {
+        if (!may_serve(w, n, p)) {
             i++;
             continue;
         }
@@ -345,23 +357,6 @@ static void lose(struct world *w, struct sim_node *n, node_index member)
     w->nodes[member].unknowing = false;
 }
 
-static void trace(struct world *w, struct sim_node *n, const struct effect *x)
-{
-    uint16_t point = x->trace.point;
-    bool first = point < TRACE_POINTS_MAX && w->counters->points[point]++ == 0;
-    if (!first && w->show == 0) {
-        return;
-    }
-    char line[200];
-    struct text t = text_in(line, sizeof line);
-    w->protocol->trace(point, x->trace.argument, &t);
-    if (first) {
-        (void)snprintf(w->counters->samples[point], sizeof w->counters->samples[point], "%.90s",
-                       line);
-    }
-    world_tell(w, "%d * %s", n->index, line);
-}
-
 /* --- one effect, all effects ---------------------------------------------------------------- */
 
 static void do_effect(struct world *w, struct sim_node *n, const struct effect *x,
@@ -387,7 +382,7 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
         trim(w, n, x->trim.upto);
         break;
     case EFFECT_TRACE:
-        trace(w, n, x);
+        driver_trace(w, n, x);
         break;
     case EFFECT_SNAPSHOT:
         snapshots_wanted(w, n, x->snapshot.to, x->snapshot.least);
@@ -521,6 +516,7 @@ static void refuse_waiting(struct world *w, struct sim_node *n, bool reads_too)
 void driver_pump(struct world *w, struct sim_node *n)
 {
     n->pumping = false;
+    sessions_take(w, n);
     struct outlook outlook;
     node_outlook(w, n, &outlook);
     if (outlook.role != ROLE_LEADER && (w->options.refuse_here != 0 || outlook.room == 0)) {
@@ -537,6 +533,7 @@ void driver_pump(struct world *w, struct sim_node *n)
            is_read(w, n->waiting[count]) == reads) {
         add_pending(n, (struct pending){
                            .req = n->next_req++, .attempt = n->waiting[count], .is_read = reads });
+        sessions_ask(w, n, &n->pending[n->pending_count - 1]);
         count++;
     }
     if (count == 0) {

@@ -1,6 +1,7 @@
 /* How one action of a plan is carried out, and what strikes the world by itself: harassed leaders,
  * probes, the healing of the core. */
 #include "sim/members.h"
+#include "sim/sessions.h"
 
 /* --- carrying out
  * ---------------------------------------------------------------------------------------- */
@@ -286,6 +287,8 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
     case ACTION_CLIENT:
         client(w, x);
         return true;
+    case ACTION_SESSION:
+        return sessions_act(w, x);
     case ACTION_CRASH_LEADER:
         if (leader != NODE_NONE) {
             node_crash(w, &w->nodes[leader], x->a != 0);
@@ -355,7 +358,7 @@ void faults_carry_out(struct world *w, const struct action *x)
     if (w->calm && x->kind != ACTION_CLIENT) {
         return; /* planned for later than the safety phase lasted */
     }
-    if (x->kind != ACTION_CLIENT) {
+    if (x->kind != ACTION_CLIENT && x->kind != ACTION_SESSION) {
         world_tell(w, "- %s %lld %lld %lld", action_name(x->kind), (long long)x->a, (long long)x->b,
                    (long long)x->c);
     }

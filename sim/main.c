@@ -1,6 +1,8 @@
 /* quorate sim: runs seeds, or a script, and says what it found. */
 #include "sim/cluster.h"
 
+#include "cluster/level.h"
+
 #include "protocol/canary/canary.h"
 #include "protocol/raft/raft.h"
 
@@ -9,9 +11,10 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: quorate sim [--strategy raft|canary[:BUG]|cluster] [--seed N] [--count N] [--twice]\n"
-    "                   [--verbose] [--no-shrink] [--out FILE] [--tap] [--quiet] "
-    "[--expect-violation]\n"
+    "usage: quorate sim [--strategy raft[:LEVEL]|canary[:BUG]|cluster] [--level LEVEL] [--seed N]\n"
+    "                   [--count N] [--twice] [--verbose] [--no-shrink] [--out FILE] [--tap] "
+    "[--quiet]\n"
+    "                   [--expect-violation]\n"
     "       quorate sim [--rewrite] --script FILE...\n"
     "       quorate sim --suite SEEDS --commit ID [--canary]\n"
     "\n"
@@ -20,16 +23,28 @@ static const char usage[] =
 
 struct arguments {
     const struct protocol *protocol;
-    const char *strategy, *out, *suite, *commit;
+    const char *strategy, *out, *suite, *commit, *level;
     uint64_t seed, count;
     bool no_shrink, canary, twice, verbose, quiet, tap, expect_violation, rewrite;
     char **scripts;
     int script_count;
 };
 
+uint64_t level_of(const char *name)
+{
+    const unsigned given = raft_protocol.promise.reads & ~READ_BIT(READ_SNAPSHOT);
+    for (uint64_t i = 0; i < READ_LEVELS && strncmp(name, "raft:", 5) == 0; i++) {
+        bool can = (given & READ_BIT(i)) != 0 || i == READ_SESSION || i == READ_BOUNDED;
+        if (can && strcmp(name + 5, level_name((enum read_level)i)) == 0) {
+            return 1 + i;
+        }
+    }
+    return 0;
+}
+
 const struct protocol *strategy_of(const char *name)
 {
-    if (strcmp(name, "raft") == 0) {
+    if (strcmp(name, "raft") == 0 || level_of(name) != 0) {
         return &raft_protocol;
     }
     if (strncmp(name, "canary", 6) == 0 && (name[6] == 0 || name[6] == ':')) {
@@ -39,6 +54,19 @@ const struct protocol *strategy_of(const char *name)
 }
 
 /* --- the end of a run ----------------------------------------------------------------------- */
+
+/* What nodes decided about the reads of sessions, and of how many operations each guarantee was
+ * asked. */
+static void print_sessions(const struct counters *c)
+{
+    printf("sessions: reads served %" PRIu64 ", with an index first %" PRIu64
+           ", sent elsewhere %" PRIu64 "; judged:",
+           c->served[SERVE_NOW], c->served[SERVE_ASK], c->served[SERVE_ELSEWHERE]);
+    for (unsigned g = 0; g < GUARANTEES; g++) {
+        printf(" %s %" PRIu64, guarantee_name((enum guarantee)g), c->judged[g]);
+    }
+    printf("\n");
+}
 
 static void print_counters(const struct counters *c, const struct protocol *protocol)
 {
@@ -70,6 +98,7 @@ static void print_counters(const struct counters *c, const struct protocol *prot
     printf("reads at who does not lead: confirmed %" PRIu64
            ", ahead of what it had applied %" PRIu64 "\n",
            c->asked_reads, c->asked_ahead);
+    print_sessions(c);
     printf("leases granted %" PRIu64 ", found gone %" PRIu64 "\n", c->leases_granted,
            c->leases_gone);
     printf("lost disks %" PRIu64 ", damaged ones %" PRIu64 ", recovered %" PRIu64 "\n", c->wiped,
@@ -212,6 +241,7 @@ static int run_seeds(const struct arguments *a)
     for (; done < a->count && !failed; done++) {
         struct seed_run run = { .protocol = a->protocol,
                                 .seed = a->seed + done,
+                                .level = level_of(a->strategy),
                                 .counters = counters,
                                 .deep_digest = a->twice };
         seed_draw(&run);
@@ -283,6 +313,8 @@ static bool take_value(struct arguments *a, const char *name, const char *value)
 {
     if (strcmp(name, "--strategy") == 0) {
         a->strategy = value;
+    } else if (strcmp(name, "--level") == 0) {
+        a->level = value;
     } else if (strcmp(name, "--seed") == 0) {
         a->seed = strtoull(value, NULL, 0);
     } else if (strcmp(name, "--count") == 0) {
@@ -334,6 +366,11 @@ int sim_main(int argc, char **argv)
     if (strcmp(a.strategy, "cluster") == 0) {
         return cluster_main(a.seed, a.count, a.twice, a.verbose, a.quiet, a.tap,
                             a.expect_violation);
+    }
+    char strategy[64];
+    if (a.level != NULL) {
+        (void)snprintf(strategy, sizeof strategy, "%s:%s", a.strategy, a.level);
+        a.strategy = strategy;
     }
     a.protocol = strategy_of(a.strategy);
     if (a.protocol == NULL) {

@@ -1,5 +1,6 @@
 /* A node's life: its clocks, one step at a time, crash and restart, pause and resume. */
 #include "sim/checkers/safety.h"
+#include "sim/sessions.h"
 
 #define SPINS_MAX 2000u /* timer events at one moment of true time */
 
@@ -101,6 +102,7 @@ static void step_with(struct world *w, struct sim_node *n, struct event *e,
     }
     n->sync_upto = n->sync_upto == 0 ? n->minted : n->sync_upto;
     safety_after_step(w, n);
+    sessions_after_step(w, n);
     set_timer(w, n);
     if (n->waiting_count > 0 && !n->pumping) {
         n->pumping = true;
@@ -314,6 +316,8 @@ void node_start(struct world *w, struct sim_node *n)
     n->term = 0;
     n->role = ROLE_FOLLOWER;
     n->timer_at = -1;
+    n->current = false;
+    n->fresh_at = 0;
     n->removed = false; /* until it applies that again, it cannot know */
     n->minted = n->synced = 0;
     memset(n->self, 0, w->needs.state);

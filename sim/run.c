@@ -1,5 +1,6 @@
 /* A world's frame: making it, running it, telling about it. */
 #include "sim/members.h"
+#include "sim/sessions.h"
 
 #include <inttypes.h>
 
@@ -41,7 +42,7 @@ bool options_make_sense(const struct options *o)
            o->uncommitted_max > 0 && o->uncommitted_max <= UNCOMMITTED_ENTRIES_MAX &&
            o->append_entries > 0 && o->append_entries <= APPEND_ENTRIES_MAX &&
            o->append_operations > 0 && o->appends_in_flight > 0 &&
-           o->appends_in_flight <= APPENDS_IN_FLIGHT_MAX;
+           o->appends_in_flight <= APPENDS_IN_FLIGHT_MAX && sessions_make_sense(o);
 }
 
 bool action_makes_sense(const struct options *o, const struct action *x)
@@ -55,6 +56,9 @@ bool action_makes_sense(const struct options *o, const struct action *x)
     switch (x->kind) {
     case ACTION_CLIENT:
         return x->a >= 0 && x->a < (int64_t)o->keys && x->b >= 0 && x->b < OP_KINDS;
+    case ACTION_SESSION:
+        return o->level != 0 && x->a >= 0 && x->a < (int64_t)o->sessions && x->b >= 1 &&
+               x->b < (int64_t)o->keys && x->c >= -READ_LEVELS && x->c < UINT32_MAX;
     case ACTION_CUT_LINK:
     case ACTION_FLAP:
         return is_node && is_second;
@@ -208,6 +212,7 @@ struct world *world_new(const struct protocol *protocol, const struct options *o
     w->order_cap = 16;
     w->orders = qr_zalloc(w->order_cap * sizeof *w->orders);
     w->node_count = (node_index)(options->nodes + options->joiners);
+    sessions_begin(w);
     for (node_index i = 0; i < w->node_count; i++) {
         make_node(w, i);
     }
@@ -266,6 +271,7 @@ void world_free(struct world *w)
     free(w->committed);
     free(w->facts);
     free(w->leader_of);
+    sessions_end(w);
     free(w);
 }
 

@@ -3,6 +3,7 @@
 #include "sim/seed.h"
 
 #include "sim/checkers/safety.h"
+#include "sim/sessions.h"
 
 #include <signal.h>
 
@@ -13,6 +14,9 @@
 void seed_draw(struct seed_run *run)
 {
     faults_draw_options(run->seed, &run->options);
+    if (run->level != 0) {
+        sessions_draw_options(run->seed, (enum read_level)(run->level - 1), &run->options);
+    }
     faults_draw_plan(run->seed, &run->options, &run->plan);
 }
 

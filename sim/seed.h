@@ -16,6 +16,7 @@ struct seed_run {
     struct options options;
     struct plan plan; /* owned by the caller */
     uint64_t seed;
+    uint64_t level; /* options.level of its world */
     struct counters *counters;
     bool deep_digest;
     unsigned show; /* SHOW_*: what is told */
@@ -49,7 +50,10 @@ int suite_run(const char *seeds, const char *commit, bool with_canary);
 /* One line of a list of seeds: "strategy seed reason", or a comment, after which `strategy` is
  * empty. False when it is neither. */
 bool seed_line_read(const char *line, char strategy[32], uint64_t *seed);
-/* The strategy of that name, with a planted bug after a colon ("canary:3"); NULL: none. */
+/* The strategy of that name, with a planted bug behind a colon ("canary:3"), or a level at which
+ * sessions read ("raft:session"); NULL: none. */
 const struct protocol *strategy_of(const char *name);
+/* options.level of that name; 0: none. */
+uint64_t level_of(const char *name);
 
 #endif

@@ -10,6 +10,8 @@
 #define FIXED_SEEDS 150u
 #define TWICE_SEEDS 25u
 #define COMMIT_SEEDS 300u
+#define LEVEL_SEEDS 40u
+#define LEVEL_TWICE 4u
 #define CANARY_FIRST 10001u
 #define CANARY_SEEDS 1000u
 #define CLUSTER_FIXED 150u
@@ -30,12 +32,14 @@ static void tap(struct suite *s, bool ok, const char *text)
     (void)fflush(stdout);
 }
 
-static struct seed_result one(struct suite *s, const struct protocol *protocol, uint64_t seed,
-                              bool deep)
+static struct seed_result one(struct suite *s, const struct protocol *protocol, uint64_t level,
+                              uint64_t seed, bool deep)
 {
-    struct seed_run run = {
-        .protocol = protocol, .seed = seed, .counters = &s->counters, .deep_digest = deep
-    };
+    struct seed_run run = { .protocol = protocol,
+                            .level = level,
+                            .seed = seed,
+                            .counters = &s->counters,
+                            .deep_digest = deep };
     seed_draw(&run);
     struct seed_result result = seed_execute(&run);
     plan_free(&run.plan);
@@ -47,10 +51,11 @@ static bool all_pass(struct suite *s, const char *strategy, uint64_t from, uint6
                      bool twice)
 {
     const struct protocol *protocol = strategy_of(strategy);
+    uint64_t level = level_of(strategy);
     for (uint64_t seed = from; seed < from + count; seed++) {
-        struct seed_result result = one(s, protocol, seed, twice);
+        struct seed_result result = one(s, protocol, level, seed, twice);
         if (result.violation == VIOLATION_NONE && twice &&
-            one(s, protocol, seed, true).digest != result.digest) {
+            one(s, protocol, level, seed, true).digest != result.digest) {
             result.violation = VIOLATION_DIGEST;
         }
         if (result.violation != VIOLATION_NONE) {
@@ -148,9 +153,9 @@ static void canary(struct suite *s, unsigned bug)
     enum violation found = VIOLATION_NONE;
     uint64_t seed = CANARY_FIRST;
     struct counters counters = s->counters;
-    found = one(s, canary_protocol(bug), seed, false).violation;
+    found = one(s, canary_protocol(bug), 0, seed, false).violation;
     while (found == VIOLATION_NONE && seed - CANARY_FIRST < CANARY_SEEDS) {
-        found = one(s, canary_protocol(bug), ++seed, false).violation;
+        found = one(s, canary_protocol(bug), 0, ++seed, false).violation;
     }
     s->counters = counters; /* what buggy code does says nothing about coverage */
     char text[200];
@@ -163,6 +168,32 @@ static void canary(struct suite *s, unsigned bug)
 static uint64_t seed_of(const char *commit)
 {
     return model_value_of(span_of(commit, strlen(commit))).hash & 0xffffffffffff;
+}
+
+/* Each level, and that what it guarantees was asked of many reads. */
+static void levels(struct suite *s, uint64_t by_commit)
+{
+    static const struct {
+        const char *strategy;
+        enum guarantee guarantee;
+    } all[] = {
+        { "raft:linearizable", GUARANTEE_LINEARIZABLE },
+        { "raft:leader", GUARANTEE_PREFIX },
+        { "raft:prefix", GUARANTEE_PREFIX },
+        { "raft:local", GUARANTEE_PREFIX },
+        { "raft:session", GUARANTEE_MONOTONIC_READS },
+        { "raft:bounded", GUARANTEE_BOUNDED },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        char text[100];
+        uint64_t before = s->counters.judged[all[i].guarantee];
+        bool good = all_pass(s, all[i].strategy, 1, LEVEL_SEEDS, false) &&
+                    all_pass(s, all[i].strategy, 1, LEVEL_TWICE, true) &&
+                    all_pass(s, all[i].strategy, by_commit, LEVEL_SEEDS, false);
+        (void)snprintf(text, sizeof text, "%s: fixed seeds and some by commit: %s", all[i].strategy,
+                       guarantee_name(all[i].guarantee));
+        tap(s, good && s->counters.judged[all[i].guarantee] > before + 20 * LEVEL_SEEDS, text);
+    }
 }
 
 int suite_run(const char *seeds, const char *commit, bool with_canary)
@@ -182,6 +213,7 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
     tap(s, s->counters.late > 0, "raft: who has lost its index is heard after that");
     tap(s, s->counters.asked_reads > s->counters.seeds && s->counters.asked_ahead > 0,
         "raft: reads are served at followers, some of which wait for entries");
+    levels(s, seed_of(commit));
     tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
     tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
         "cluster: twice the same run, the same digest");

@@ -79,3 +79,20 @@ void driver_tell(struct world *w, const struct sim_node *n, const struct effect 
         break;
     }
 }
+
+void driver_trace(struct world *w, const struct sim_node *n, const struct effect *x)
+{
+    uint16_t point = x->trace.point;
+    bool first = point < TRACE_POINTS_MAX && w->counters->points[point]++ == 0;
+    if (!first && w->show == 0) {
+        return;
+    }
+    char line[200];
+    struct text t = text_in(line, sizeof line);
+    w->protocol->trace(point, x->trace.argument, &t);
+    if (first) {
+        (void)snprintf(w->counters->samples[point], sizeof w->counters->samples[point], "%.90s",
+                       line);
+    }
+    world_tell(w, "%d * %s", n->index, line);
+}

@@ -1,6 +1,6 @@
 /* Clients: they send an operation to one node, try the next when it was surely refused, give up
  * after a while, and remember what they were told. A reply may be lost on its way. */
-#include "sim/world.h"
+#include "sim/sessions.h"
 
 #define WAITING_MAX 1000u /* requests at one node; more are refused */
 
@@ -91,6 +91,7 @@ void workload_answer(struct world *w, uint32_t attempt, enum qr_status status,
     a->status = status;
     a->result = result;
     a->refused = surely_not(status);
+    a->shown = o->record.kind == OP_GET ? w->nodes[a->node].applied : a->committed;
     if (a->refused && a->committed != 0) {
         world_violation(w, VIOLATION_FALSE_REFUSAL, "operation %u stands in slot %llu",
                         a->operation, (unsigned long long)a->committed);
@@ -115,6 +116,7 @@ static void finish(struct world *w, struct operation *o, struct model_result res
     o->record.result = result;
     o->record.end = w->now;
     w->open_operations--;
+    sessions_finish(w, o);
     if (result.kind == RESULT_UNKNOWN) {
         w->counters->unknown++;
     } else if (result.kind == RESULT_FAIL) {
@@ -134,6 +136,7 @@ void workload_hear(struct world *w, uint32_t attempt)
         return;
     }
     if (a->status == STATUS_OK) {
+        sessions_hear(w, attempt);
         finish(w, o, a->result);
         return;
     }
@@ -173,7 +176,7 @@ void workload_retry(struct world *w, uint32_t operation)
     if (leader != NODE_NONE && world_chance(w, 600)) {
         node = leader;
     }
-    workload_try(w, operation, node);
+    workload_try(w, operation, sessions_place(w, operation, node));
 }
 
 void workload_give_up(struct world *w, uint32_t operation)

@@ -12,6 +12,7 @@
  *   leases.c     what nodes believe of group 0, and it of them
  *   beats.c      who is up, as the nodes find out
  *   workload.c   clients and what they were told
+ *   sessions.c   those that read at levels and hop between the nodes
  *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
  *   rot.c        entries that are lost on disks, and how they come back
  *   snapshots.c  checkpoints, and how one travels to a node that needs it
@@ -193,6 +194,8 @@ struct pending {
     qr_term term;
     qr_time before;
     bool is_read, confirmed;
+    bool has_wish; /* a session's read: of what it asks for */
+    struct read_wish wish;
     uint32_t order; /* an operator's, not a client's; 0: a client's */
 };
 
@@ -310,6 +313,9 @@ struct sim_node {
     int64_t crash_after_state; /* armed by the next state record; < 0: not armed */
     qr_time restart_within;    /* after an armed crash */
 
+    bool current; /* sessions.c */
+    qr_time fresh_at;
+
     /* What the checkers remember of it. */
     qr_slot checked_commit;
     enum role role;
@@ -327,6 +333,7 @@ struct attempt {
     bool answered;
     bool refused;      /* somebody swore that it did not happen */
     qr_slot committed; /* where; 0: nowhere yet */
+    qr_slot shown;     /* the position that it was answered with */
     struct model_result result;
     enum qr_status status;
 };
@@ -335,6 +342,8 @@ struct operation {
     struct history_op record;
     uint32_t attempt; /* the latest */
     node_index fixed; /* the node it must go to (scripts), or NODE_NONE */
+    uint32_t session; /* 1 + its number; 0: of none */
+    enum read_level level;
     bool done, acked;
     qr_slot acked_slot;
 };
@@ -426,6 +435,8 @@ struct world {
     struct attempt *attempts; /* [0] is the no-op */
     size_t attempt_count, attempt_cap;
     size_t open_operations;
+
+    struct sessions *sessions; /* NULL: there are none */
 
     struct order *orders; /* [0] is not used */
     size_t order_count, order_cap;
@@ -526,6 +537,7 @@ void rot_restore(struct world *w, uint16_t core); /* what nobody in the core can
 
 /* tell.c */
 void driver_tell(struct world *w, const struct sim_node *n, const struct effect *x);
+void driver_trace(struct world *w, const struct sim_node *n, const struct effect *x);
 
 /* disk.c */
 void disk_persist(struct world *w, struct sim_node *n, struct disk_write *write);

@@ -6,6 +6,8 @@
  * at one slot. */
 #include "sim/checkers/safety.h"
 
+#include "sim/sessions.h"
+
 #include <inttypes.h>
 
 uint64_t safety_chain(uint64_t before, const struct entry *e)
@@ -290,17 +292,23 @@ void safety_at_end(struct world *w)
     if (w->protocol->promise.consistency != CONSISTENCY_LINEARIZABLE) {
         return;
     }
-    struct history_op *ops = qr_alloc(w->operation_count * sizeof *ops);
+    struct history_op *ops = qr_zalloc(w->operation_count * sizeof *ops);
+    size_t *from = qr_alloc(w->operation_count * sizeof *from), n = 0;
     for (size_t i = 1; i < w->operation_count; i++) {
-        ops[i - 1] = w->operations[i].record;
+        if (!sessions_is_list(w, &w->operations[i])) {
+            from[n] = i;
+            ops[n++] = w->operations[i].record;
+        }
     }
-    struct linearizable_report report =
-        linearizable_check(ops, w->operation_count - 1, LINEARIZABLE_STEPS_MAX);
+    struct linearizable_report report = linearizable_check(ops, n, LINEARIZABLE_STEPS_MAX);
+    size_t stuck = n > 0 ? from[report.stuck_at] : 0;
     free(ops);
+    free(from);
     if (report.verdict != VERDICT_LINEARIZABLE) {
         world_violation(w,
                         report.verdict == VERDICT_VIOLATED ? VIOLATION_LINEARIZABILITY
                                                            : VIOLATION_SEARCH_LIMIT,
-                        "key k%u, operation r%zu fits nowhere", report.key, report.stuck_at + 1);
+                        "key k%u, operation r%zu fits nowhere", report.key, stuck);
     }
+    sessions_judge(w);
 }
