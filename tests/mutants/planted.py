@@ -5,6 +5,7 @@ import os
 import re
 
 import acks
+import asking
 import cluster
 import contact
 import damage
@@ -27,6 +28,7 @@ import turns
 # kind, folder below src, bugs, and whether the second word of each names its judge.
 LISTS = [
     ("raft", "protocol/raft", mutants.RAFT, False),
+    ("raft", "protocol/raft", asking.RAFT, False),
     ("log", "log", mutants.LOG, False),
     ("fuzz", "", mutants.FUZZ, False),
     ("cluster", "cluster", cluster.CLUSTER, True),

@@ -38,7 +38,7 @@ struct history {
     uint32_t read_count;
     struct group_snapshot snapshot[SNAPSHOTS]; /* on their way */
     uint64_t snapshots, damages;               /* weights too */
-    uint64_t commits, leaders, confirmed, leased, truncations;
+    uint64_t commits, leaders, confirmed, leased, asked, truncations;
     uint64_t installs, damaged, recoveries;
 };
 
@@ -105,6 +105,7 @@ static void check_reads(struct group *g, struct history *h, node_index i)
                 assert_true(note->slot >= h->reads[f].must_see);
                 h->confirmed++;
                 h->leased += note->before != 0;
+                h->asked += node->raft->phase != PHASE_LEADER;
             }
             h->reads[f--] = h->reads[--h->read_count];
         }
@@ -217,10 +218,11 @@ static void some_request(struct group *g, struct history *h, node_index i)
 {
     struct outlook o;
     raft_protocol.outlook(g->node[i].raft, &o);
-    if (o.role != ROLE_LEADER || o.room == 0 || o.last > GROUP_LOG / 2) {
+    bool leads = o.role == ROLE_LEADER;
+    if (o.room == 0 || o.last > GROUP_LOG / 2 || (!leads && o.leader == NODE_NONE)) {
         return;
     }
-    if (rng_chance(&h->rng, 1, 2)) {
+    if (leads && rng_chance(&h->rng, 1, 2)) {
         group_submit(g, i, 1 + (uint32_t)rng_below(&h->rng, 5));
     } else if (h->read_count < READS) {
         struct read_fact fact = { .node = i, .must_see = highest_commit(g) };
@@ -467,9 +469,11 @@ static void test_safety_under_chaos_and_progress_after_it(void **state)
     }
     /* The chaos must have been one. */
     if (only == NULL) {
-        print_message("# %u entries, %u leaders, %u reads (%u leased), %u truncations\n",
-                      (unsigned)h->commits, (unsigned)h->leaders, (unsigned)h->confirmed,
-                      (unsigned)h->leased, (unsigned)h->truncations);
+        print_message(
+            "# %u entries, %u leaders, %u reads (%u leased, %u asked for), %u truncations\n",
+            (unsigned)h->commits, (unsigned)h->leaders, (unsigned)h->confirmed, (unsigned)h->leased,
+            (unsigned)h->asked, (unsigned)h->truncations);
+        assert_true(h->asked > SEEDS);
         print_message(
             "# %u changes of the members, %u promotions, %u leaders removed, %u reverted\n",
             (unsigned)h->changed, (unsigned)h->promoted, (unsigned)h->retired,

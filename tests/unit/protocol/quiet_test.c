@@ -490,6 +490,70 @@ static void test_a_new_group_is_not_led_by_a_clock_that_is_off(void **state)
     }
 }
 
+/* A read at a member that rests wakes both, and not for long. */
+static void test_a_read_at_a_follower_wakes_the_leader(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    qr_req read = group_read(g, 1, 1);
+    assert_false(rests(g, 1));
+    assert_true(rests(g, 0));
+    group_settle(g);
+    assert_int_equal(group_noted(g, 1, EFFECT_READ, read)->slot, group_raft(g, 0)->commit);
+    assert_false(rests(g, 0));
+    assert_int_equal(group_raft(g, 0)->heartbeat_due, g->now + g->limits.heartbeat);
+
+    group_elapse(g, REST);
+
+    assert_true(all_rest(g));
+    assert_int_equal(group_raft(g, 0)->term, 1);
+    group_free(g);
+}
+
+/* Q4: the leader that it trusts may be one no more; then somebody has to find that out. */
+static void test_who_waits_for_an_answer_does_not_rest(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    qr_req read = group_read(g, 1, 1);
+    group_lose(g, 1, 0, RAFT_READ_ASK);
+    struct raft_quiet again = { .term = 1, .commit = group_raft(g, 1)->commit, .sent = g->now };
+    group_deliver(g, 0, 1, RAFT_QUIET, &again, 0, 0, 0);
+    assert_false(rests(g, 1));
+    assert_null(group_sent(g, 1, 0, RAFT_QUIET_ACK));
+    g->node[0].cut = true;
+
+    group_elapse(g, QR_SECOND);
+
+    assert_int_equal(group_answer(g, 1, read), STATUS_NOT_LEADER);
+    assert_true(group_raft(g, 1)->term > 1);
+    group_free(g);
+}
+
+/* An answer that comes twice wakes nobody who does not wait for it. */
+static void test_a_late_answer_to_an_ask_does_not_wake(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    struct raft_read_at late = { .term = 1, .number = 7, .slot = 1 };
+    group_deliver(g, 0, 1, RAFT_READ_AT, &late, 0, 0, 0);
+    assert_true(rests(g, 1));
+    group_free(g);
+}
+
+/* As long as an ask waits the leader does not rest. */
+static void test_a_leader_whose_followers_ask_does_not_rest(void **state)
+{
+    (void)state;
+    struct group *g = resting(3);
+    struct raft_read_ask ask = { .term = 1, .number = 7 };
+    group_deliver(g, 1, 0, RAFT_READ_ASK, &ask, 0, 0, 0);
+    group_lose_mail(g); /* the round is lost */
+    g->now += REST;
+    assert_false(raft_may_rest(group_raft(g, 0)));
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +582,10 @@ int main(void)
             test_a_member_that_rests_leaves_elections_to_the_others_when_its_clock_is_off),
         cmocka_unit_test(test_a_clock_that_is_right_again_bars_nobody),
         cmocka_unit_test(test_a_new_group_is_not_led_by_a_clock_that_is_off),
+        cmocka_unit_test(test_a_read_at_a_follower_wakes_the_leader),
+        cmocka_unit_test(test_who_waits_for_an_answer_does_not_rest),
+        cmocka_unit_test(test_a_late_answer_to_an_ask_does_not_wake),
+        cmocka_unit_test(test_a_leader_whose_followers_ask_does_not_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
