@@ -3,6 +3,8 @@
 #include "protocol/protocol.h"
 
 #define FLAG_OPERATIONS 1u
+#define FLAG_EACH_ZONE 2u
+#define FLAGS (FLAG_OPERATIONS | FLAG_EACH_ZONE)
 #define FLAG_STALE 1u
 #define FLAG_REPLAYED 2u
 #define MILLISECONDS_MAX UINT32_MAX
@@ -17,7 +19,8 @@ void wants_put(struct wire_writer *out, const struct wants *w, qr_time now)
 {
     size_t before = out->n;
     wire_put_u8(out, w->level);
-    wire_put_u8(out, w->bound_is_operations ? FLAG_OPERATIONS : 0);
+    wire_put_u8(out, (uint8_t)((w->bound_is_operations ? FLAG_OPERATIONS : 0) |
+                               (w->each_zone ? FLAG_EACH_ZONE : 0)));
     wire_put_u64(out, w->least);
     wire_put_u64(out, w->bound);
     wire_put_u32(out, w->expires == 0 ? 0 : milliseconds_left(w->expires, now));
@@ -29,11 +32,12 @@ bool wants_get(struct wire_reader *in, struct wants *out, qr_time now)
     *out = (struct wants){ .level = wire_get_u8(in) };
     uint8_t flags = wire_get_u8(in);
     out->bound_is_operations = (flags & FLAG_OPERATIONS) != 0;
+    out->each_zone = (flags & FLAG_EACH_ZONE) != 0;
     out->least = wire_get_u64(in);
     out->bound = wire_get_u64(in);
     uint32_t ms = wire_get_u32(in);
     out->expires = ms == 0 ? 0 : now + (qr_time)ms * QR_MILLISECOND;
-    return !in->bad && out->level < READ_LEVELS && (flags & ~FLAG_OPERATIONS) == 0;
+    return !in->bad && out->level < READ_LEVELS && (flags & ~FLAGS) == 0;
 }
 
 void shown_put(struct wire_writer *out, const struct shown *s)

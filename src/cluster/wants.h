@@ -10,6 +10,7 @@
 struct wants {
     uint8_t level;            /* enum read_level: what a read may show */
     bool bound_is_operations; /* of `bound` */
+    bool each_zone;           /* a write: answered when each zone has it (ack.h) */
     bool meta;                /* the reply comes with a map of what it shows (meta.h): here only */
     qr_slot least;            /* READ_SNAPSHOT: the state at this slot; others: this one at least */
     uint64_t bound;           /* READ_BOUNDED: microseconds, or operations */
@@ -31,7 +32,7 @@ struct shown {
 /* Whether anything is asked for that whoever carries the command out has to know. */
 static inline bool wants_travel(const struct wants *w)
 {
-    return w->level != 0 || w->least != 0 || w->expires != 0;
+    return w->level != 0 || w->least != 0 || w->expires != 0 || w->each_zone;
 }
 
 /* WANTS_BYTES of a frame; times are what is left of them at `now`. */

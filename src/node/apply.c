@@ -171,7 +171,8 @@ static void apply_command(struct replica *r, const struct record *record)
         return;
     }
     replica_serve_ahead(r, p);
-    struct reply *reply = stream_reply(p);
+    bool keep = zones_await_reply(p);
+    struct reply *reply = keep ? zones_keep_reply(p) : stream_reply(p);
     reply->is_error = false;
     engine_apply(r->partition->engine, &op, reply);
     replica_count_call(node, p->spec, reply);
@@ -181,7 +182,13 @@ static void apply_command(struct replica *r, const struct record *record)
         p->strand->last_write_term = record->term;
         p->shown = (struct shown){ .slot = record->slot, .by = r->me, .has_stale = true };
     }
-    stream_answered(p, STATUS_OK);
+    if (keep && reply->is_error) { /* nothing was changed */
+        zones_answer(p);
+    } else if (keep) {
+        zones_await(r, p);
+    } else {
+        stream_answered(p, STATUS_OK);
+    }
 }
 
 /* Log time is the same on all replicas that have applied the same. */

@@ -379,7 +379,10 @@ static struct wants wants_of(const struct client *client, const struct asked *as
 {
     const struct level_asked *read =
         (asked->given & ASKED_READ) != 0 ? &asked->read : &client->asked.read;
-    struct wants wants = { .level = read->level, .meta = (asked->given & ASKED_META) != 0 };
+    const struct ack *ack = (asked->given & ASKED_ACK) != 0 ? &asked->ack : &client->asked.ack;
+    struct wants wants = { .level = read->level,
+                           .each_zone = ack->kind == ACK_EACH_ZONE,
+                           .meta = (asked->given & ASKED_META) != 0 };
     if (read->level == READ_BOUNDED) {
         wants.bound = read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
         wants.bound_is_operations = read->by_ops;

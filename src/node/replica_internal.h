@@ -258,4 +258,25 @@ void replica_serve_due(struct replica *r);
 void replica_serve_blocked(struct replica *r);
 void replica_forget_wait(struct replica *r, struct pending *p); /* it waits no more */
 
+/* --- zones.c: writes that are answered when each zone has them; they stand among the blocked */
+
+static inline bool zones_awaits(const struct pending *p)
+{
+    return p->state == PENDING_BLOCKED && p->spec->place == PLACE_WRITE;
+}
+/* Whether the reply of this write is kept back: written to zones_keep_reply, and then either
+ * answered, or awaited. */
+bool zones_await_reply(const struct pending *p);
+struct reply *zones_keep_reply(struct pending *p);
+void zones_answer(struct pending *p);
+void zones_await(struct replica *r, struct pending *p);
+/* Up to here each zone has everything; *last is a voter of the zone that has the least. */
+qr_slot zones_reached(const struct replica *r, node_index *last);
+/* False: it goes on waiting. */
+bool zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last,
+                 qr_time now);
+/* This node does not lead any more. */
+void zones_give_up(struct pending *p);
+void zones_drop_reply(struct pending *p);
+
 #endif

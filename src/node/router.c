@@ -185,6 +185,10 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
         stream_answered(p, STATUS_OK);
         return true;
     }
+    if (p->wants.each_zone && p->spec->place == PLACE_WRITE && version < WIRE_VERSION_LEVELS) {
+        stream_refuse(p, STATUS_OLD_LEADER);
+        return true;
+    }
     if ((p->cargo != NULL && version < WIRE_VERSION_PIECES) ||
         (p->partition->group != 0 && version < WIRE_VERSION_GROUPS)) {
         stream_refuse(p, STATUS_UPGRADE);

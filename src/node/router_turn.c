@@ -325,7 +325,8 @@ static void let_deadlines_pass(struct router *router, qr_time now)
 /* A write that was proposed, here or elsewhere, may be applied yet. */
 static bool may_be_applied(const struct pending *p)
 {
-    bool proposed = p->state == PENDING_PROPOSED || p->state == PENDING_ORDERED ||
+    bool proposed = p->state == PENDING_BLOCKED || p->state == PENDING_PROPOSED ||
+                    p->state == PENDING_ORDERED ||
                     (p->state == PENDING_FORWARDED && !router_is_held_back(p));
     return proposed && (p->spec->place == PLACE_WRITE || p->spec->place == PLACE_ORDER);
 }
@@ -338,6 +339,7 @@ static bool is_in_replica(const struct pending *p)
 static void end_for_good(struct router *router, struct pending *p)
 {
     enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_GONE;
+    status = p->state == PENDING_BLOCKED && status == STATUS_UNCERTAIN ? STATUS_ZONES : status;
     withdraw(router, p);
     stream_refuse(p, status);
 }

@@ -24,6 +24,9 @@ void replica_forget_wait(struct replica *r, struct pending *p)
 {
     pendings_remove(&r->blocked, p);
     r->node->blocked--;
+    if (zones_awaits(p)) {
+        zones_drop_reply(p);
+    }
 }
 
 /* Those that are members now: who leaves is told of entries for a while, and counts no more. */
@@ -102,13 +105,19 @@ void replica_serve_blocked(struct replica *r)
 {
     uint32_t count = r->blocked.count;
     qr_time now = count > 0 ? node_clock(r->node) : 0;
+    node_index last = NODE_NONE;
+    qr_slot reached = count > 0 ? zones_reached(r, &last) : 0;
     struct pendings leaving = { 0 };
     while (count-- > 0) {
         struct pending *p = pendings_pop(&r->blocked);
-        if (!replica_leads(r)) {
+        bool zones = zones_awaits(p);
+        if (!replica_leads(r) && zones) {
+            r->node->blocked--;
+            zones_give_up(p);
+        } else if (!replica_leads(r)) {
             pendings_push(&leaving, p);
             r->node->blocked--;
-        } else if (!serve(r, p, now)) {
+        } else if (!(zones ? zones_serve(r, p, reached, last, now) : serve(r, p, now))) {
             replica_queue(r, &r->blocked, p);
         } else {
             r->node->blocked--;

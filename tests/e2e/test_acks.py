@@ -115,3 +115,84 @@ def test_a_wait_goes_on_at_the_next_leader(five):
         assert client.call("WAITAOF", 1, 4, 10000) == [1, 4]
         assert client.call("SET", "moved", "2") == "OK"
         assert client.call("WAIT", 4, 10000) == 4
+
+
+# --- ACK ----------------------------------------------------------------------------------------
+
+
+def refused(node, *words):
+    with pytest.raises(Error) as refusal:
+        node.call(*words)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("spec", ["LOCAL", "ANY 1", "ALL", "w=2", "EACH dc", "MAJORITY ON applied",
+                                  "EACH zone ON received", "MAJORITY OF east"])
+def test_what_raft_does_not_give_is_refused_and_nothing_is_written_69(five, spec):
+    """Scenario 69: nothing lower is given in its place, whoever asks and however."""
+    node = five.followers()[0]
+    for words in (("WITH", 2, "ACK", spec, "SET", "never", "v"), ("CONSISTENCY", "ACK", spec)):
+        error = refused(node, *words)
+        assert error.startswith(f"LEVEL strategy raft does not give ACK '{spec}'"), error
+        assert "not applied; it gives MAJORITY, QUORUM, EACH zone; ON durable" in error, error
+    assert node.call("GET", "never") is None
+    rows = node.call("KEYSPACE", "EXPLAIN", "five")
+    assert rows[rows.index(b"acks") + 1] == b"MAJORITY, QUORUM, EACH zone; ON durable"
+
+
+@pytest.fixture(scope="module")
+def zoned():
+    """The leader and a follower in zone a, the other one in b."""
+    with Cluster(3, CALM) as cluster:
+        leader, (near, far) = cluster.leader(), cluster.followers()
+        for node, zone in ((leader, "a"), (near, "a"), (far, "b")):
+            assert leader.call("MEMBER", "SET", node.number, "ZONE", zone) == "OK"
+        assert leader.call("KEYSPACE", "CREATE", "many", "STRATEGY", "raft", "PARTITIONS", 4,
+                           timeout=20) == "OK"
+        yield cluster, leader, near, far
+
+
+EACH = ("ACK", "EACH zone")
+
+
+def test_each_zone_has_what_is_acknowledged_U5(zoned):
+    _, leader, near, far = zoned
+    for node in (leader, near, far):
+        with node.connect() as client:
+            assert client.call("WITH", 2, *EACH, "SET", "k", "v") == "OK"
+            assert client.call("WITH", 2, *EACH, "APPEND", "k", "w") == 2
+            assert client.call("CONSISTENCY", *EACH) == "OK"
+            replies = client.pipeline([("SET", f"p{i}", "v") for i in range(300)] + [("GET", "p1")])
+            assert replies == ["OK"] * 300 + [b"v"]
+            assert client.call("SELECT", "many") == "OK"
+            replies = client.pipeline([("SET", f"p{i}", "v") for i in range(50)] + [("FLUSHALL",)])
+            assert replies == ["OK"] * 51
+            assert client.call("INCR", "p1") == 1
+            with pytest.raises(Error, match="^WRONGTYPE|^ERR value is not an integer"):
+                client.call("INCRBY", "p1", "x")
+
+
+def test_without_a_zone_it_is_uncertain_and_says_what_is_true_U5_74(zoned):
+    """It is in force: a majority has it. That it failed would not be true (scenario 74)."""
+    cluster, leader, near, far = zoned
+    far.pause()
+    try:
+        for node in (leader, near):
+            with node.connect(timeout=20) as client:
+                key = f"far{node.number}"
+                assert client.call("WITH", 2, "ACK", "MAJORITY ON durable", "SET", key, "1") == "OK"
+                began = time.monotonic()
+                error = client.pipeline([("WITH", 4, *EACH, "TIMEOUT", 400, "INCR", key),
+                                         ("GET", key)])
+                assert 0.2 < time.monotonic() - began < 1.9
+                assert str(error[0]) == (
+                    "UNCERTAIN the write is committed by a majority and was applied, but it is not "
+                    "known yet to be durable in zone 'b'")
+                assert error[1] == b"2"
+                assert client.call("WAIT", 2, 100) == 1
+        assert cluster.leader() is leader
+    finally:
+        far.resume()
+    with far.connect(timeout=20) as client:
+        wait_for(lambda: value_at(far, f"far{near.number}") == b"2", "it is back")
+        assert client.call("WITH", 2, *EACH, "SET", "k", "back") == "OK"

@@ -222,6 +222,19 @@ static void test_a_wait_behind_a_flush_is_about_all_of_it(void **state)
     assert_heard(":1\r\n");
 }
 
+/* What was asked for goes with each question (U3: nothing less is given). */
+static void test_a_flush_wants_in_each_partition_what_its_client_wants(void **state)
+{
+    (void)state;
+    world->client.wants.each_zone = true;
+    ask("flushall");
+    uint32_t n = 0;
+    for (const struct pending *p = world->node.oldest; p != NULL; p = p->age_next) {
+        n += p->state == PENDING_FORWARDED && p->wants.each_zone ? 1 : 0;
+    }
+    assert_int_equal(n, MORE);
+}
+
 static void test_a_client_that_leaves_takes_its_question_along(void **state)
 {
     (void)state;
@@ -258,6 +271,7 @@ int main(void)
         GATHER_TEST(test_a_wait_counts_the_least_of_what_was_written_to),
         GATHER_TEST(test_a_waitaof_counts_both_at_their_least),
         GATHER_TEST(test_a_wait_behind_a_flush_is_about_all_of_it),
+        GATHER_TEST(test_a_flush_wants_in_each_partition_what_its_client_wants),
         GATHER_TEST(test_a_client_that_leaves_takes_its_question_along),
         GATHER_TEST(test_what_cannot_be_gathered_is_refused),
     };

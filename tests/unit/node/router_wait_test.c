@@ -113,6 +113,30 @@ static void test_a_waitaof_goes_on_with_all_its_numbers(void **state)
     assert_heard("*2\r\n:1\r\n:2\r\n");
 }
 
+/* U3: an older leader would answer as soon as a majority has it. */
+static void test_an_older_leader_gets_nothing_that_it_would_weaken(void **state)
+{
+    (void)state;
+    world->replica.leader = 1;
+    world->peers.version = 4;
+    world->client.wants.each_zone = true;
+    command("set", "a");
+    assert_heard(
+        "-UPGRADE the leader runs a version that does not know what was asked for: upgrade "
+        "all nodes first, the command was not applied\r\n");
+    assert_int_equal(world->peers.count, 0);
+    command("get", "a"); /* it is about writes */
+    assert_int_equal(world->peers.count, 1);
+    struct span argv[4] = { SPAN_LITERAL("waitaof"), SPAN_LITERAL("0"), SPAN_LITERAL("0"),
+                            SPAN_LITERAL("0") };
+    const struct command_spec *container;
+    answer(0, STATUS_OK, "$-1\r\n");
+    reply_reset(&world->out);
+    router_command(world->node.router, &world->zero, &world->client,
+                   command_find(argv, 4, &container), 2, 0, argv, 4, false);
+    assert_heard("-ERR the leader runs a version that does not know this command\r\n");
+}
+
 /* Its time at the leader was not spent waiting for one: the next one has leader-wait to appear. */
 static void test_a_wait_whose_leader_is_lost_waits_for_the_next_one_u1(void **state)
 {
@@ -192,6 +216,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_waitaof_goes_on_with_all_its_numbers, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_an_older_leader_gets_nothing_that_it_would_weaken,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_whose_leader_is_lost_waits_for_the_next_one_u1,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_the_members_are_is_told_without_a_leader_at_once,

@@ -1,0 +1,135 @@
+/* Writes that are acknowledged when each zone has them: ACK "EACH zone" (U5).
+ *
+ * Z1 Such a write is committed and applied like any other; only its reply is kept back. Whatever of
+ *    its client comes behind it goes on.
+ * Z2 It is answered when, of each zone in which the partition has a voter, one voter has it on
+ *    disk: by the zones and the members of that moment, those before and those after a change. A
+ *    voter that nobody has given a zone is a zone of its own, as where replicas are placed
+ *    (cluster/place.h PL1); one that has lost what it promised does not count.
+ * Z3 When its time is over, or this node leads no more, it is -UNCERTAIN and tells what is known:
+ *    it is committed and applied, and in which zone it is not known to be. Never is it tried again.
+ */
+#include "node/replica_internal.h"
+
+#include "cluster/map.h"
+#include "node/node.h"
+#include "protocol/quorum.h"
+
+#include <string.h>
+
+bool zones_await_reply(const struct pending *p)
+{
+    return p->wants.each_zone && p->stream != NULL && !p->silent;
+}
+
+struct reply *zones_keep_reply(struct pending *p)
+{
+    reply_init(&p->reply, p->version);
+    return &p->reply;
+}
+
+void zones_drop_reply(struct pending *p)
+{
+    reply_free(&p->reply);
+}
+
+void zones_answer(struct pending *p)
+{
+    struct reply kept = p->reply;
+    p->reply = (struct reply){ .version = p->version };
+    reply_move(stream_reply(p), &kept);
+    reply_free(&kept);
+    stream_answered(p, STATUS_OK);
+}
+
+void zones_await(struct replica *r, struct pending *p)
+{
+    struct node *node = r->node;
+    qr_time longest = node->config.leader_wait_ms * QR_MILLISECOND;
+    p->until = p->wants.expires != 0 ? p->wants.expires : node->clock + longest;
+    if (p->counted) { /* it is decided: what waits for that does not wait for zones (S1) */
+        p->strand->writes_done++;
+        p->counted = false;
+    }
+    replica_wait(r, p);
+    p->slot = p->shown.slot;
+}
+
+/* --- What zones have ------------------------------------------------------------------------ */
+
+static bool same_zone(const struct node *node, node_index a, node_index b)
+{
+    const char *zone = map_node(node->map, a)->zone;
+    return a == b || (zone[0] != 0 && strcmp(zone, map_node(node->map, b)->zone) == 0);
+}
+
+/* What the zone of voter i has on one disk at least. */
+static qr_slot zone_holds(const struct replica *r, uint32_t voters, node_index i)
+{
+    qr_slot most = 0;
+    for (uint32_t rest = voters; rest != 0; rest &= rest - 1) {
+        node_index other = set_first(rest);
+        const struct member_outlook *m = &r->outlook.member[other];
+        if (same_zone(r->node, i, other) && !m->forgetful) {
+            most = max_u64(most, m->match);
+        }
+    }
+    return most;
+}
+
+qr_slot zones_reached(const struct replica *r, node_index *last)
+{
+    uint32_t voters = membership_voters(&r->outlook.membership);
+    qr_slot least = UINT64_MAX;
+    *last = NODE_NONE;
+    for (uint32_t rest = voters; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
+        qr_slot holds = zone_holds(r, voters, i);
+        *last = holds < least ? i : *last;
+        least = min_u64(least, holds);
+    }
+    return *last == NODE_NONE ? 0 : least;
+}
+
+/* --- The end of it -------------------------------------------------------------------------- */
+
+#define COMMITTED "UNCERTAIN the write is committed by a majority and was applied, but "
+
+static void refuse(const struct replica *r, struct pending *p, node_index last)
+{
+    struct reply *reply = stream_reply(p);
+    const char *zone = last != NODE_NONE ? map_node(r->node->map, last)->zone : "";
+    if (zone[0] != 0) {
+        reply_errorf(reply, COMMITTED "it is not known yet to be durable in zone '%s'", zone);
+    } else {
+        reply_errorf(reply,
+                     COMMITTED "it is not known yet to be durable at the node of index %u, "
+                               "which is a zone of its own",
+                     (unsigned)last);
+    }
+    stream_answered(p, STATUS_OK);
+}
+
+bool zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last,
+                 qr_time now)
+{
+    if (p->stream == NULL) {
+        stream_answered(p, STATUS_OK); /* whoever asked is gone */
+    } else if (p->slot <= reached) {
+        zones_answer(p);
+    } else if (now >= p->until) {
+        zones_drop_reply(p);
+        r->node->stats.uncertain++;
+        refuse(r, p, last);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void zones_give_up(struct pending *p)
+{
+    zones_drop_reply(p);
+    p->node->stats.uncertain++;
+    stream_refuse(p, STATUS_ZONES);
+}

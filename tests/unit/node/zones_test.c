@@ -1,0 +1,202 @@
+/* Writes that are answered when each zone has them (zones.c Z1 to Z3; U5); see apply_world.h. Nodes
+ * 0 and 1 are in zone a, 2 and 3 in b, 4 in none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../cluster/put_records.h"
+#include "apply_world.h"
+
+#define COMMITTED "-UNCERTAIN the write is committed by a majority and was applied, but "
+
+static int begin(void **state)
+{
+    static const char zones[] = "aabb";
+    (void)setup(state);
+    for (node_index i = 0; i < 4; i++) {
+        struct map_node record = { .id = i + 1u, .zone = { zones[i] } };
+        put_node(world->node.map, i, &record);
+    }
+    world->client.wants.each_zone = true;
+    return 0;
+}
+
+static void holds(node_index i, qr_slot slot)
+{
+    world->outlook.member[i].match = slot;
+    turn();
+}
+
+static void write_and_apply(const char *line, qr_slot slot)
+{
+    command(line);
+    turn();
+    apply_upto(slot);
+}
+
+static void test_one_voter_of_each_zone_has_it_Z2(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    holds(0, 1);
+    holds(1, 1);
+    assert_heard(""); /* two of one zone */
+    holds(3, 1);
+    assert_heard(""); /* whoever has no zone is one */
+    holds(4, 1);
+    assert_heard("+OK\r\n");
+    assert_int_equal(world->node.blocked, 0);
+    assert_int_equal(world->node.pending_count, 0);
+}
+
+static void test_members_that_do_not_count_are_none_of_a_zone_Z2(void **state)
+{
+    (void)state;
+    world->outlook.membership = (struct membership){ .voters = 5, .outgoing = 1, .learners = 24 };
+    write_and_apply("set a 1", 1);
+    holds(0, 1);
+    holds(3, 1); /* a learner of b */
+    assert_heard("");
+    world->outlook.member[2].forgetful = true;
+    holds(2, 1);
+    assert_heard("");
+    world->outlook.member[2].forgetful = false;
+    turn();
+    assert_heard("+OK\r\n");
+    world->outlook.membership = (struct membership){ .voters = 1, .outgoing = 21 };
+    write_and_apply("set a 2", 2);
+    holds(0, 2);
+    holds(2, 2);
+    assert_heard(""); /* node 4 votes until the change is over */
+    world->outlook.membership.outgoing = 0;
+    turn();
+    assert_heard("+OK\r\n");
+}
+
+/* Z1: nothing waits for the reply but what the client is answered behind it. */
+static void test_what_comes_behind_goes_on_Z1(void **state)
+{
+    (void)state;
+    command("set a 1");
+    world->client.wants.each_zone = false;
+    command("get a");
+    command("set a 2");
+    turn();
+    confirm_reads(0, 0);
+    turn();
+    apply_upto(2);
+    turn();
+    assert_heard("");
+    assert_int_equal(world->client.strands.first.writes_done, 2);
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 1);
+    }
+    assert_heard("+OK\r\n$1\r\n1\r\n+OK\r\n");
+}
+
+static void test_a_refusal_of_the_command_is_answered_at_once(void **state)
+{
+    (void)state;
+    write_and_apply("incrby a x", 1);
+    assert_heard("-ERR value is not an integer or out of range\r\n");
+}
+
+static void test_replies_are_what_they_would_have_been(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    write_and_apply("getdel a", 2);
+    write_and_apply("del a", 3);
+    assert_heard("");
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, i == 0 ? 2 : 3);
+    }
+    assert_heard("+OK\r\n$1\r\n1\r\n:0\r\n");
+}
+
+static void test_when_its_time_is_over_it_says_where_it_is_not_known_Z3(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    holds(0, 1);
+    holds(4, 1);
+    later(world->node.config.leader_wait_ms * QR_MILLISECOND - QR_MILLISECOND);
+    assert_heard("");
+    later(2 * QR_MILLISECOND);
+    assert_heard(COMMITTED "it is not known yet to be durable in zone 'b'\r\n");
+    assert_int_equal(world->node.stats.uncertain, 1);
+    world->client.wants.expires = world->now + 100 * QR_MILLISECOND;
+    write_and_apply("set a 2", 2);
+    holds(0, 2);
+    holds(2, 2);
+    later(99 * QR_MILLISECOND);
+    assert_heard("");
+    later(2 * QR_MILLISECOND);
+    assert_heard(COMMITTED "it is not known yet to be durable at the node of index 4, which is a "
+                           "zone of its own\r\n");
+}
+
+static void test_a_leader_no_more_does_not_know_and_does_not_repeat_it_Z3(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    command("set b 1");
+    turn();
+    apply_upto(2);
+    follow_nobody(2);
+    turn();
+    const char *expected = COMMITTED "it is not known to be durable in each zone\r\n";
+    char both[512];
+    (void)snprintf(both, sizeof both, "%s%s", expected, expected);
+    assert_heard(both);
+    assert_int_equal(world->node.stats.uncertain, 2);
+    assert_int_equal(router_waiting(world->node.router), 0);
+    assert_int_equal(world->node.pending_count, 0);
+}
+
+static void test_whoever_is_gone_is_not_waited_for(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    assert_int_equal(world->node.pending_count, 1);
+    stream_detach(&world->client);
+    turn();
+    assert_int_equal(world->node.pending_count, 0);
+}
+
+static void test_a_replica_that_goes_leaves_it_uncertain_Z3(void **state)
+{
+    (void)state;
+    write_and_apply("getset a 1", 1);
+    write_and_apply("getset a 2", 2);
+    router_replica_gone(world->node.router, &world->zero);
+    char both[512];
+    const char *expected = COMMITTED "it is not known to be durable in each zone\r\n";
+    (void)snprintf(both, sizeof both, "%s%s", expected, expected);
+    assert_heard(both);
+    assert_int_equal(world->node.blocked, 0);
+}
+
+#define ZONES_TEST(name) cmocka_unit_test_setup_teardown(name, begin, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ZONES_TEST(test_one_voter_of_each_zone_has_it_Z2),
+        ZONES_TEST(test_members_that_do_not_count_are_none_of_a_zone_Z2),
+        ZONES_TEST(test_what_comes_behind_goes_on_Z1),
+        ZONES_TEST(test_a_refusal_of_the_command_is_answered_at_once),
+        ZONES_TEST(test_replies_are_what_they_would_have_been),
+        ZONES_TEST(test_when_its_time_is_over_it_says_where_it_is_not_known_Z3),
+        ZONES_TEST(test_a_leader_no_more_does_not_know_and_does_not_repeat_it_Z3),
+        ZONES_TEST(test_whoever_is_gone_is_not_waited_for),
+        ZONES_TEST(test_a_replica_that_goes_leaves_it_uncertain_Z3),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
