@@ -34,11 +34,16 @@ bool level_find(struct span name, enum read_level *out)
 
 void level_names(struct text *out, const struct promise *promise)
 {
+    static const enum read_level strongest_first[] = {
+        READ_LINEARIZABLE, READ_QUORUM, READ_LEADER,   READ_SESSION, READ_BOUNDED,
+        READ_CAUSAL,       READ_PREFIX, READ_SNAPSHOT, READ_LOCAL,
+    };
     const char *between = "";
-    for (uint32_t i = 0; i < READ_LEVELS; i++) {
-        if ((promise->reads & READ_BIT(i)) != 0) {
+    for (size_t i = 0; i < ARRAY_COUNT(strongest_first); i++) {
+        enum read_level level = strongest_first[i];
+        if ((promise->reads & READ_BIT(level)) != 0) {
             text_put(out, between);
-            text_put(out, names[i]);
+            text_put(out, names[level]);
             between = ", ";
         }
     }

@@ -43,4 +43,10 @@ static inline bool level_is_of_any_replica(enum read_level level)
     return level == READ_PREFIX || level == READ_LOCAL;
 }
 
+/* Whether a replica answers from what it has applied, wherever that shows what must be shown. */
+static inline bool level_needs_no_proof(enum read_level level)
+{
+    return level_is_of_any_replica(level) || level == READ_SESSION;
+}
+
 #endif

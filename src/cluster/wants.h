@@ -15,6 +15,8 @@ struct wants {
     qr_slot least;            /* READ_SNAPSHOT: the state at this slot; others: this one at least */
     uint64_t bound;           /* READ_BOUNDED: microseconds, or operations */
     qr_time expires;          /* by this node's clock; 0: as long as any command */
+    qr_time window;           /* READ_SESSION: so long after a write the leader reads; here only */
+    bool session;             /* `least` is what a session has seen, or will be: here only */
 };
 
 /* What a state or a write is known by. Zeroed: nothing is known. */

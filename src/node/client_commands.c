@@ -8,6 +8,7 @@
 #include "node/local.h"
 #include "node/redirect.h"
 #include "node/router.h"
+#include "node/session.h"
 #include "node/subscribe.h"
 
 /* The reply of something that this node answers itself, in its place among the others. */
@@ -287,6 +288,16 @@ static bool may_be_held(struct client *client, const struct route *route)
     return node->clock - client->held_since < patience && (expires == 0 || node->clock < expires);
 }
 
+/* What the token that came with the command says of the partition that it goes to. */
+static void aim_session(struct client *client, const struct partition *partition)
+{
+    struct wants *wants = &client->stream.wants;
+    const struct token *token = client->stream.token;
+    if (token != NULL && !token_find(token, partition->group, &wants->least)) {
+        wants->level = READ_LINEARIZABLE; /* it may have seen all there is: a proof shows that */
+    }
+}
+
 /* A command that is not the connection's own, on its way to whoever carries it out; false: it
  * waits. */
 static bool send_on(struct client *client, const struct command_spec *spec, const struct span *argv,
@@ -296,6 +307,7 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     struct route route;
     bool wait = spec->place == PLACE_WAIT;
     if (!wait && route_is_plain(node, &client->selected)) {
+        aim_session(client, node->zero);
         router_command(node->router, node->zero, &client->stream, spec, client->version,
                        client->selected.db, argv, argc, is_silent(client));
         return true;
@@ -312,6 +324,7 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
         aim_wait(client, &route);
     }
     if (route.kind == ROUTE_ONE) {
+        aim_session(client, route.partition);
         router_command(node->router, route.partition, &client->stream, spec, client->version,
                        route.db, argv, argc, is_silent(client));
     } else if (route.kind == ROUTE_ALL) {
@@ -373,6 +386,20 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
 
 static bool run(struct client *client, const struct span *argv, uint32_t argc);
 
+/* A token alone asks for reads of its session. */
+static void want_session(const struct client *client, const struct asked *asked,
+                         struct wants *wants)
+{
+    bool window = (asked->given & ASKED_LEADERWINDOW) != 0;
+    if ((asked->given & (ASKED_READ | ASKED_SESSION)) == ASKED_SESSION) {
+        wants->level = READ_SESSION;
+    }
+    if (wants->level == READ_SESSION) {
+        wants->window = (window ? asked->window_ms : client->asked.window_ms) * QR_MILLISECOND;
+    }
+    wants->session = wants->level == READ_SESSION || (asked->given & ASKED_SESSION) != 0;
+}
+
 /* What a command asks for beside its operation: what stands with it comes first, then what its
  * connection has asked for. */
 static struct wants wants_of(const struct client *client, const struct asked *asked)
@@ -383,6 +410,7 @@ static struct wants wants_of(const struct client *client, const struct asked *as
     struct wants wants = { .level = read->level,
                            .each_zone = ack->kind == ACK_EACH_ZONE,
                            .meta = (asked->given & ASKED_META) != 0 };
+    want_session(client, asked, &wants);
     if (read->level == READ_BOUNDED) {
         wants.bound = read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
         wants.bound_is_operations = read->by_ops;
@@ -436,14 +464,20 @@ static bool run_with(struct client *client, const struct command_spec *spec,
                      const struct span *argv, uint32_t argc)
 {
     struct asked asked;
+    struct token token;
     uint32_t at = local_with(argv, argc, &asked, NULL);
-    if (at == 0) {
+    bool has_token = at > 0 && (asked.given & ASKED_SESSION) != 0;
+    if (at == 0 ||
+        (has_token && session_read(client->node, asked.token, &token) != TOKEN_OK)) {
         run_local(client, spec, argv, argc);
         return true;
     }
     keep_with(client, argv, at, &asked);
     client->stream.wants = wants_of(client, &asked);
-    return run(client, argv + at, argc - at);
+    client->stream.token = has_token ? &token : NULL;
+    bool done = run(client, argv + at, argc - at);
+    client->stream.token = NULL;
+    return done;
 }
 
 static bool run(struct client *client, const struct span *argv, uint32_t argc)

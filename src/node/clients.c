@@ -8,6 +8,8 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/run.h"
+#include "node/session.h"
 #include "node/subscribe.h"
 
 #include <string.h>
@@ -131,6 +133,7 @@ void clients_init_stream(struct client *client)
     client->stream.begin_reply = begin_reply;
     client->stream.end_reply = end_reply;
     client->stream.is_congested = is_congested;
+    client->stream.put_session = session_put;
 }
 
 /* --- Input ---------------------------------------------------------------------------------- */

@@ -36,6 +36,9 @@ static void end_answer(struct stream *stream, struct pending *p, enum qr_status 
     struct gather *g = gather_of(stream);
     qr_assert(g->open > 0);
     g->open--;
+    if (g->parent->stream != NULL) {
+        strands_note_proven(&g->parent->stream->strands, p->partition->group, p->shown.slot);
+    }
     gather_note(g, p);
     stream->node->again = true; /* gather_turn goes on */
 }

@@ -1,6 +1,7 @@
 /* CONSISTENCY and WITH: how fresh what a client reads is to be (cluster/asked.h). */
 #include "node/local_internal.h"
 
+#include "node/session.h"
 #include "protocol/raft/raft.h"
 
 #define WHY_BYTES 512
@@ -58,8 +59,17 @@ void local_cmd_WITH(struct client *client, const struct span *argv, uint32_t arg
                     struct reply *reply)
 {
     struct asked asked;
-    (void)client;
-    if (local_with(argv, argc, &asked, reply) > 0) {
+    struct token token;
+    enum token_status status = TOKEN_OK;
+    if (local_with(argv, argc, &asked, reply) == 0) {
+        return;
+    }
+    if ((asked.given & ASKED_SESSION) != 0) {
+        status = session_read(client->node, asked.token, &token);
+    }
+    if (status != TOKEN_OK) {
+        reply_errorf(reply, "%s, the command was not applied", token_refusal(status));
+    } else {
         reply_error(reply, WITH_TOO_LONG);
     }
 }

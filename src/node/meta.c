@@ -72,9 +72,12 @@ void meta_end(struct pending *p)
         reply->n -= OPENING_BYTES;
         return;
     }
-    reply_map(reply, 4);
+    reply_map(reply, p->stream->put_session != NULL ? 5 : 4);
     put_position(p, reply);
     put_replica(p, reply);
     put_stale(p, reply);
     reply_field_integer(reply, "replayed", p->shown.replayed ? 1 : 0);
+    if (p->stream->put_session != NULL) {
+        p->stream->put_session(p, reply);
+    }
 }

@@ -34,7 +34,7 @@ static bool is_small(const struct stream *stream, const struct command_spec *spe
 /* Log time alone rules where any replica may answer, so that all of them say the same. */
 static qr_wall stamp_for(struct replica *r, enum read_level level)
 {
-    if (level_is_of_any_replica(level)) {
+    if (level_needs_no_proof(level)) {
         return engine_log_time(r->partition->engine);
     }
     qr_time turn = io_turn_began(r->node->io); /* a partition need not have a turn in each */

@@ -28,12 +28,23 @@ static struct shown shown_by(const struct replica *r, const struct pending *p)
     return (struct shown){ .slot = r->applied, .by = r->me, .has_stale = current };
 }
 
+/* The state as of that slot, which is current as far as anybody can know, lacks what the read's
+ * session has seen: freshness.h F5. */
+static bool is_lost(const struct pending *p, qr_slot slot)
+{
+    return p->wants.least > slot && p->wants.level != READ_SNAPSHOT;
+}
+
 /* Executes a confirmed read and answers it. In `forced` mode, and where any replica may answer, log
  * time rules alone: a read that must be served now cannot wait for a tick. */
 static void serve_read(struct replica *r, struct pending *p, bool forced)
 {
     struct op op;
     struct node *node = r->node;
+    if (is_lost(p, r->applied)) {
+        stream_refuse(p, STATUS_SESSIONLOST);
+        return;
+    }
     bool valid = op_peek(span_of(p->op, p->op_bytes), &op);
     qr_assert(valid);              /* encoded here, or checked when it came from a peer */
     if (forced || op.stamp == 0) { /* once: a tick that reaches it must satisfy it */
@@ -61,6 +72,12 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
 static bool waits_for_write(const struct pending *p)
 {
     return p->stream != NULL && p->strand->writes_done < p->after_write; /* S1 */
+}
+
+/* What came before it was answered elsewhere, and shows more than there is here (session.h N2). */
+static bool is_outrun(const struct replica *r, const struct pending *p)
+{
+    return p->wants.level == READ_SESSION && r->applied < p->strand->seen;
 }
 
 static bool waits_for_read(const struct pending *p)
@@ -125,10 +142,10 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
         keep_read(r, p, READ_CONFIRMED);
     } else if (!large_ones && (waits_for_read(p) || pace_is_large(r, p))) {
         keep_read(r, p, READ_LARGE); /* or behind one of its client's */
-    } else if (p->until != 0 && r->node->clock >= p->until) {
+    } else if ((p->until != 0 && r->node->clock >= p->until) || is_outrun(r, p)) {
         ask_again(r, p);
     } else {
-        serve_read(r, p, level_is_of_any_replica((enum read_level)p->wants.level));
+        serve_read(r, p, level_needs_no_proof((enum read_level)p->wants.level));
     }
 }
 
@@ -160,7 +177,9 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         p->confirmed = true;
         p->slot = slot;
         p->until = before;
-        if (r->confirmed.count == 0 && pace_has_time(r)) {
+        if (is_lost(p, slot)) {
+            stream_refuse(p, STATUS_SESSIONLOST);
+        } else if (r->confirmed.count == 0 && pace_has_time(r)) {
             try_read(r, p, false);
         } else {
             keep_read(r, p, READ_CONFIRMED); /* others have waited longer */

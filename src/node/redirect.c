@@ -130,7 +130,7 @@ bool redirect(struct client *client, const struct command_spec *spec, const stru
         return true;
     }
     bool any =
-        client->readonly || level_is_of_any_replica((enum read_level)client->stream.wants.level);
+        client->readonly || level_needs_no_proof((enum read_level)client->stream.wants.level);
     bool here = slot == SLOTS || (any && spec->place == PLACE_READ);
     if (!here && leads_elsewhere(client, (uint16_t)slot, &place)) {
         char endpoint[ENDPOINT_TEXT_BYTES];

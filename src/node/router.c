@@ -101,6 +101,7 @@ static bool carry_out(struct router *router, struct pending *p)
     }
     switch (p->spec->place) {
     case PLACE_READ:
+        router_prove(p);
         quota_spend(p->partition);
         replica_read(p->partition->replica, p);
         return true;

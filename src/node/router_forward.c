@@ -35,6 +35,7 @@ static struct wants wants_there(const struct pending *p)
 void router_forward(struct router *router, struct pending *p, node_index leader)
 {
     struct track *track = &p->partition->track;
+    router_prove(p);
     if (p->spec->place == PLACE_WAIT) {
         router_shorten_wait(router, p);
     }
@@ -176,6 +177,8 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
         struct pendings one = { 0 };
         pendings_push(&one, p);
         router_retry(router, &one, status);
+    } else if (status == STATUS_LATE && p->wants.session) {
+        router_refuse_late(p, status);
     } else {
         struct reply *out = stream_reply(p);
         if (arrived != NULL) {

@@ -244,7 +244,7 @@ static void expire(struct router *router, struct pending *p, enum qr_status stat
     }
     node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
     node->stats.clusterdown += status == STATUS_CLUSTERDOWN ? 1 : 0;
-    stream_refuse(p, status);
+    router_refuse_late(p, status);
 }
 
 /* What its state says when its TIMEOUT has passed; false: it has a time of its own. While it is in
@@ -256,7 +256,7 @@ static bool is_late(const struct pending *p, enum qr_status *status)
         return false;
     }
     bool read = p->spec->place == PLACE_READ, write = p->spec->place == PLACE_WRITE;
-    bool weak = read && level != READ_LINEARIZABLE && level != READ_LEADER;
+    bool weak = read && ((level != READ_LINEARIZABLE && level != READ_LEADER) || p->wants.session);
     *status = weak ? STATUS_STALE : STATUS_LATE;
     switch (p->state) {
     case PENDING_WAITING:
@@ -290,7 +290,7 @@ static void let_expire(struct router *router, qr_time now)
         if (is_late(p, &status)) {
             withdraw(router, p);
             router->node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
-            stream_refuse(p, status);
+            router_refuse_late(p, status);
         } else if (p->state == PENDING_PROPOSED) {
             wants.expires = now + QR_MILLISECOND;
             pending_want(p, &wants);

@@ -2,6 +2,8 @@
 
 #include "node/node.h"
 
+#include "resp/reply.h"
+
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <string.h>
@@ -69,6 +71,7 @@ static void forget(struct strand *s)
 {
     s->seen = 0;
     s->unsure = false;
+    s->wrote_at = 0;
 }
 
 void session_forget(struct strands *strands)
@@ -126,4 +129,21 @@ enum token_status session_read(const struct node *node, struct span text, struct
 {
     struct sealer sealer = sealer_of(node);
     return token_read(text, &sealer.token, out);
+}
+
+void session_put(const struct pending *p, struct reply *reply)
+{
+    struct token token = { 0 };
+    char text[TOKEN_TEXT_MAX];
+    reply_bulk_text(reply, "session");
+    if (p->partition == NULL || p->shown.slot == 0) {
+        reply_null(reply); /* of several partitions, or of an older version: the connection's token
+                              knows (SESSION TOKEN) */
+        return;
+    }
+    if (p->token != NULL) {
+        memcpy(&token, p->token, p->token_bytes);
+    }
+    token_note(&token, p->partition->group, p->shown.slot);
+    reply_bulk(reply, span_of(text, session_write(p->node, &token, text)));
 }

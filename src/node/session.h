@@ -17,6 +17,8 @@
 #include "node/strand.h"
 
 struct node;
+struct pending;
+struct reply;
 
 /* What the strands know. */
 void session_sum(const struct strands *strands, struct token *out);
@@ -24,6 +26,8 @@ void session_sum(const struct strands *strands, struct token *out);
 void session_use(struct strands *strands, const struct token *token);
 /* "17": that many partitions; "17+": and what it does not know. */
 void session_describe(const struct strands *strands, char *out, size_t cap);
+/* META: a token of what p's session knows now, behind its name. */
+void session_put(const struct pending *p, struct reply *reply);
 /* They know nothing. */
 void session_forget(struct strands *strands);
 

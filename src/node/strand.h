@@ -30,6 +30,7 @@ struct strand {
     uint64_t writes_begun, writes_done;
     qr_slot last_write;      /* slot of the last write applied for it here; for WAIT */
     qr_term last_write_term; /* and its term */
+    qr_time wrote_at; /* when the last write was answered; 0: none was */
     qr_slot seen; /* the newest state of the group that the stream has been shown, or has made */
     bool unsure;  /* of more than `seen` says: session.h N1 */
     bool wrote;   /* it may have changed something, here or elsewhere */
@@ -57,6 +58,14 @@ static inline void strands_note_seen(struct strands *strands, uint32_t group, qr
 {
     struct strand *s = strand_of(strands, group);
     s->seen = slot > s->seen ? slot : s->seen;
+}
+
+/* The same, of a proven state, or of what it has made; 0: it is not known how far that went. */
+static inline void strands_note_proven(struct strands *strands, uint32_t group, qr_slot slot)
+{
+    struct strand *s = strand_of(strands, group);
+    s->seen = slot > s->seen ? slot : s->seen;
+    s->unsure = slot == 0 || (s->unsure && s->open > 0);
 }
 
 /* Writes the groups in which the stream has written to v, at most cap of them; returns how many

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/linked.h"
+#include "cluster/token.h"
 #include "node/meta.h"
 #include "node/node.h"
 #include "node/router.h"
@@ -64,6 +65,24 @@ static void age_remove(struct node *node, struct pending *p)
     node->pending_count--;
 }
 
+/* Of its places those that are there. */
+static void keep_token(struct pending *p, const struct token *token)
+{
+    p->token_bytes = offsetof(struct token, places) + token->count * sizeof token->places[0];
+    p->token = qr_alloc(p->token_bytes);
+    memcpy(p->token, token, p->token_bytes);
+    p->node->pending_bytes += p->token_bytes;
+}
+
+static void drop_token(struct pending *p)
+{
+    if (p->token != NULL) {
+        p->node->pending_bytes -= p->token_bytes;
+        free(p->token);
+        p->token = NULL;
+    }
+}
+
 struct pending *stream_push(struct stream *stream, const struct command_spec *spec, uint8_t version,
                             qr_time now)
 {
@@ -85,6 +104,9 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     stream->count++;
     age_push(node, p);
     pending_want(p, &stream->wants);
+    if (p->wants.meta && stream->token != NULL) {
+        keep_token(p, stream->token);
+    }
     return p;
 }
 
@@ -166,6 +188,7 @@ static void pending_free(struct pending *p)
     expiries_remove(&node->expiries, p);
     pending_drop_op(p);
     pending_drop_cargo(p);
+    drop_token(p);
     leave_track(p);
     if (p->arriving != NULL) {
         rope_discard(engine_bin(node->zero->engine), p->arriving);
@@ -332,7 +355,13 @@ static bool is_proven(const struct pending *p)
 static void note_seen(const struct pending *p, enum qr_status status)
 {
     struct strand *strand = p->strand;
-    if (strand == NULL || status != STATUS_OK || !p->stream->ordered) {
+    if (strand == NULL || p->spec == NULL || !p->stream->ordered) {
+        return;
+    }
+    if (p->spec->place == PLACE_WRITE) {
+        strand->wrote_at = p->node->clock; /* whatever became of it */
+    }
+    if (status != STATUS_OK) {
         return;
     }
     if (p->shown.slot == 0) {

@@ -90,6 +90,8 @@ struct pending {
     struct shown shown;    /* and what its answer shows: set by whoever answers */
     struct reply *meta_in; /* the reply that META has opened, from the byte meta_at on; or NULL */
     size_t meta_at;
+    struct token *token;   /* META: what its session had seen; short, its own; or NULL */
+    size_t token_bytes;
     struct reply reply; /* ANSWERED */
     uint8_t *op;        /* encoded operation: `near` or malloc; NULL when the log has it */
     size_t op_bytes;
@@ -130,7 +132,10 @@ struct stream {
     bool ordered;                 /* replies leave in order (a client) */
     bool relayed;       /* a peer's: its commands are forwarded no further (T3 of router.h) */
     bool by_prefix;     /* what is pushed next goes where a prefix leads, */
-    struct wants wants; /* and asks for this */
+    struct wants wants;        /* and asks for this; */
+    const struct token *token; /* what its session has seen, if it has said so; else NULL */
+    /* What META says of the session (session.h), or NULL. */
+    void (*put_session)(const struct pending *p, struct reply *reply);
     /* Where to write the reply of `p`, and that it is written. For an ordered stream only called
      * for its first pending; for a silent one too, whose reply is empty: its owner may have waited
      * for room. */

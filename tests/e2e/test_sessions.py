@@ -110,3 +110,115 @@ def test_tokens_that_are_none_of_this_clusters_are_refused_and_change_nothing(th
             with pytest.raises(Error) as found:
                 client.call(*words)
             assert str(found.value) == expected
+
+
+# --- Reads at level session -----------------------------------------------------------------------
+
+def calls(node, command="get"):
+    row = node.info("commandstats").get(f"cmdstat_{command}", "calls=0,")
+    return int(row.split("calls=")[1].split(",")[0])
+
+
+def at_session(node):
+    client = node.connect()
+    assert client.call("CONSISTENCY", "READ", "session") == "OK"
+    return client
+
+
+def shown_by(client, *words):
+    """The reply and what META says of it."""
+    reply, shown = client.call("WITH", 1, "META", *words)
+    return reply, pairs(shown)
+
+
+@pytest.fixture
+def follower(three):
+    node = three.followers()[0]
+    assert three.leader().call("SET", "x", "0") == "OK"
+    behind.shows(node, "x", b"0")
+    return node
+
+
+def test_a_follower_answers_what_it_can_show_by_itself_G7(three, follower):
+    with at_session(follower) as client:
+        assert client.call("SET", "x", "1") == "OK"
+        behind.shows(follower, "x", b"1")
+        here, there = calls(follower), calls(three.leader())
+        for _ in range(10):
+            assert client.call("GET", "x") == b"1"
+        assert shown_by(client, "GET", "x")[1]["replica"] == follower.number
+        assert (calls(follower), calls(three.leader())) == (here + 11, there)
+
+
+def test_a_session_reads_its_writes_where_the_replica_lacks_them_G7(three, follower):
+    with at_session(follower) as client, behind.held(follower):
+        for i in range(1, 20):
+            assert client.call("SET", "x", i) == "OK"
+            assert client.call("GET", "x") == b"%d" % i
+        assert behind.local(follower, "GET", "x") == b"0"
+        client.send_raw(b"".join(encode("SET", "x", f"p{i}") + encode("GET", "x")
+                                 for i in range(50)))
+        for i in range(50):
+            assert (client.read(), client.read()) == ("OK", b"p%d" % i)
+
+
+def test_what_a_session_was_shown_stays_shown_G8_G10(three, follower):
+    with at_session(follower) as client, behind.held(follower):
+        assert three.leader().call("SET", "x", "1") == "OK"
+        assert client.call("GET", "x") == b"0"  # it knows of no other yet
+        assert client.call("WITH", 2, "READ", "linearizable", "GET", "x") == b"1"
+        assert client.call("GET", "x") == b"1"
+        assert three.leader().call("SET", "x", "2") == "OK"
+        client.send_raw(encode("WITH", 2, "READ", "leader", "GET", "x") + encode("GET", "x"))
+        assert [client.read(), client.read()] == [b"2", b"2"]
+        assert client.call("SESSION", "RESET") == "OK"
+        assert client.call("GET", "x") == b"0"
+
+
+def test_a_token_carries_a_session_to_another_connection_and_service_G12(three, follower):
+    with three.leader().connect() as writer, at_session(follower) as reader:
+        with behind.held(follower):
+            assert writer.call("SET", "x", "1") == "OK"
+            token = writer.call("SESSION", "TOKEN")
+            assert reader.call("GET", "x") == b"0"
+            assert reader.call("WITH", 2, "SESSION", token, "GET", "x") == b"1"
+            assert known(reader)[0] != {}
+            assert reader.call("SESSION", "RESET") == "OK"
+            assert reader.call("GET", "x") == b"0"
+            assert reader.call("SESSION", "USE", token) == "OK"
+            assert reader.call("GET", "x") == b"1"
+        behind.shows(follower, "x", b"1")
+        here = calls(follower)
+        with follower.connect() as plain:
+            assert plain.call("WITH", 2, "SESSION", token, "GET", "x") == b"1"
+        assert calls(follower) == here + 1
+
+
+def test_meta_gives_the_token_that_goes_on_G12(three, follower):
+    with three.leader().connect() as writer, follower.connect() as reader:
+        with behind.held(follower):
+            token = None
+            for i in range(1, 4):
+                _, shown = shown_by(writer, "SET", "x", i)
+                token = shown["session"]
+            reply, shown = reader.call("WITH", 3, "SESSION", token, "META", "GET", "x")
+            assert reply == b"3"
+            assert reader.call("SESSION", "RESET") == "OK"
+            later = pairs(shown)["session"]
+            assert three.leader().call("SET", "x", "4") == "OK"
+            assert reader.call("WITH", 2, "SESSION", later, "GET", "x") == b"4"
+        position = as_text(pairs(shown)["position"]).split("-")
+        assert reader.call("SESSION", "RESET") == reader.call("SESSION", "USE", later) == "OK"
+        assert known(reader) == ({("default", int(position[0])): int(position[1])}, True)
+
+
+def test_a_bad_token_with_a_command_is_refused_and_nothing_applied(three):
+    with three.nodes[0].connect() as client:
+        assert client.call("SET", "n", "1") == "OK"
+        token = client.call("SESSION", "TOKEN")
+        for text, expected in [(token[:-1], NO_TOKEN), (changed(token, -2), FORGED),
+                               (changed(token, 1, 16), NEWER)]:
+            with pytest.raises(Error) as found:
+                client.call("WITH", 2, "SESSION", text, "INCR", "n")
+            assert str(found.value) == expected + ", the command was not applied"
+        assert client.call("GET", "n") == b"1"

@@ -125,7 +125,7 @@ static void test_each_refusal_says_what_was_wrong(void **state)
     refused("META,READ,local,meta", true, "ERR syntax error: 'meta' stands twice" NOT_APPLIED);
     refused("READ,", true,
             "ERR syntax error: unknown READ level ''" NOT_APPLIED
-            "; use one of linearizable, local, session, bounded, snapshot");
+            "; use one of linearizable, session, bounded, snapshot, local");
     refused("READ,local:1", true,
             "ERR syntax error: READ 'local:1': this level has no parameter" NOT_APPLIED);
     refused("READ,bounded", true,
@@ -227,7 +227,7 @@ static void test_what_cannot_be_given_is_no_weaker_one_U3(void **state)
     (void)state;
     refused("READ,leader", true,
             "LEVEL strategy raft does not give reads at level 'leader'" NOT_APPLIED
-            "; it gives linearizable, local, session, bounded, snapshot");
+            "; it gives linearizable, session, bounded, snapshot, local");
     refused("ACK,LOCAL", true,
             "LEVEL strategy raft does not give ACK 'LOCAL'" NOT_APPLIED "; it gives ALL, ANY; ON "
             "durable");
