@@ -244,6 +244,13 @@ static void draw_harassment(struct drawing *d)
     add(d, end, ACTION_HEAL, 0, 0, 0);
 }
 
+/* A leader that is deposed without knowing it has a follower that asks it for reads. */
+static int64_t draw_companion(struct drawing *d)
+{
+    bool wanted = d->o->follower_reads != 0 && d->o->nodes > 3 && half(&d->rng);
+    return wanted ? 1 + some_node(d) : 0;
+}
+
 static void draw_cut(struct drawing *d)
 {
     int64_t mask = (int64_t)between(&d->rng, 1, (1u << d->o->nodes) - 1);
@@ -260,7 +267,7 @@ static void draw_cut(struct drawing *d)
         }
         break;
     default:
-        add(d, 0, ACTION_ISOLATE_LEADER, half(&d->rng) ? 1 : 0, 0, 0);
+        add(d, 0, ACTION_ISOLATE_LEADER, half(&d->rng) ? 1 : 0, draw_companion(d), 0);
         break;
     }
     add(d, down_time(d), ACTION_HEAL, 0, 0, 0);

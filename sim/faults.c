@@ -42,6 +42,14 @@ static void close_connections(struct world *w, node_index node)
     }
 }
 
+/* With somebody, perhaps. */
+static void isolate(struct world *w, node_index node, const struct action *x)
+{
+    uint64_t with = x->b != 0 ? (uint64_t)1 << (x->b - 1) : 0;
+    cut_mask(w, (uint64_t)1 << node | with, true, true);
+    close_connections(w, x->a != 0 ? node : NODE_NONE);
+}
+
 static void pause_node(struct world *w, node_index node, qr_time length)
 {
     if (node != NODE_NONE && w->nodes[node].up && !w->nodes[node].paused) {
@@ -107,8 +115,21 @@ static void client(struct world *w, const struct action *x)
 #define PROBES 6u
 #define OPERATIONS_MAX 600u /* a seed draws fewer; the rest is for probes */
 
+/* Somebody who hears that node, and may take it for the leader still; else the node itself. */
+static node_index near(struct world *w, node_index leader, node_index other)
+{
+    node_index first = (node_index)rng_below(&w->rng, w->node_count);
+    for (node_index k = 0; k < w->node_count; k++) {
+        node_index i = (node_index)((first + k) % w->node_count);
+        if (w->nodes[i].up && i != leader && i != other && !w->cut[leader][i]) {
+            return i;
+        }
+    }
+    return leader;
+}
+
 /* A leader is elected while another has not heard of it: the moment in which a stale read is born.
- * Clients write at the new one and read at the old one. */
+ * Clients write at the new one and read at the old one, and at who follows it still. */
 static void probe_rival(struct world *w, const struct sim_node *n)
 {
     for (node_index i = 0; i < w->node_count; i++) {
@@ -124,6 +145,11 @@ static void probe_rival(struct world *w, const struct sim_node *n)
                        (struct item){ .kind = ITEM_PROBE, .node = n->index, .a = OP_SET });
             world_push(w, (qr_time)rng_below(&w->rng, 2 * within),
                        (struct item){ .kind = ITEM_PROBE, .node = i, .a = OP_GET });
+            if (w->options.follower_reads != 0) {
+                world_push(
+                    w, (qr_time)rng_below(&w->rng, 2 * within),
+                    (struct item){ .kind = ITEM_PROBE, .node = near(w, i, n->index), .a = OP_GET });
+            }
         }
     }
 }
@@ -305,8 +331,7 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
         return x->a != x->b;
     case ACTION_ISOLATE_LEADER:
         if (leader != NODE_NONE) {
-            cut_mask(w, (uint64_t)1 << leader, true, true);
-            close_connections(w, x->a != 0 ? leader : NODE_NONE);
+            isolate(w, leader, x);
         }
         return leader != NODE_NONE;
     case ACTION_HEAL:

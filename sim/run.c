@@ -64,6 +64,8 @@ bool action_makes_sense(const struct options *o, const struct action *x)
         return is_node && is_second;
     case ACTION_TRANSFER:
         return is_node || x->a == NODE_NONE;
+    case ACTION_ISOLATE_LEADER:
+        return x->b >= 0 && x->b <= MEMBERS_MAX;
     case ACTION_PAUSE_LEADER:
     case ACTION_HARASS:
         return x->b >= 0;
@@ -72,7 +74,6 @@ bool action_makes_sense(const struct options *o, const struct action *x)
     case ACTION_CRASH_LEADER:
     case ACTION_CUT:
     case ACTION_CUT_ONE_WAY:
-    case ACTION_ISOLATE_LEADER:
     case ACTION_HEAL:
     case ACTION_READ_MODE:
     case ACTION_ROT:
