@@ -19,6 +19,7 @@
 
 #include "base/limits.h"
 #include "base/types.h"
+#include "cluster/level.h"
 
 #define KEYSPACE_NAME_BYTES 64u /* with the end */
 #define KEYSPACE_PREFIX_BYTES 64u
@@ -44,13 +45,16 @@ struct map_keyspace {
     uint8_t partitioning; /* enum keyspace_partitioning */
     uint8_t state;        /* enum keyspace_state */
     uint8_t replicas;
-    bool lease;             /* linearizable reads by leader lease */
-    uint8_t prefix_length;  /* 0: no route */
-    uint64_t maxmemory;     /* bytes of all partitions together; 0: no quota */
-    uint64_t maxops;        /* operations a second of all partitions together; 0: no quota */
-    uint64_t created;       /* wall clock, for people */
-    uint64_t history_ms;    /* of log time: so long is kept what was overwritten; 0: not at all, */
-    uint64_t history_bytes; /* in at most so many bytes of all partitions together */
+    bool lease;              /* linearizable reads by leader lease */
+    uint8_t prefix_length;   /* 0: no route */
+    uint64_t maxmemory;      /* bytes of all partitions together; 0: no quota */
+    uint64_t maxops;         /* operations a second of all partitions together; 0: no quota */
+    uint64_t created;        /* wall clock, for people */
+    uint64_t history_ms;     /* of log time: so long is kept what was overwritten; 0: not at all, */
+    uint64_t history_bytes;  /* in at most so many bytes of all partitions together */
+    struct level_asked read; /* where a request says nothing */
+    uint8_t ack_kind;        /* enum ack_kind, */
+    uint8_t ack_stage;       /* and enum ack_stage: the same */
     char name[KEYSPACE_NAME_BYTES];
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
 };

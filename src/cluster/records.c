@@ -5,6 +5,8 @@
  *   keyspace   strategy u8, partitioning u8, state u8, replicas u8, lease u8, first_group u32,
  *              partitions u32, maxmemory u64, maxops u64, created u64, name, prefix
  *              1: history_ms u64, history_bytes u64
+ *              2: level u8, by_ops u8, bound u64
+ *              3: ack_kind u8, ack_stage u8
  *   partition  keyspace u32, index u16, first_slot u16, last_slot u16, founders u16, moved u16,
  *              wish u16, held u16, prefers u8, epoch u64, settled u64
  *   node       id u32, draining u8, zone
@@ -21,7 +23,7 @@
 #define LAYOUT 1
 #define LAYOUT_FIELDS 2 /* of keyspaces; from MAP_LEVEL_REQUESTS on */
 
-enum keyspace_field { FIELD_END, FIELD_HISTORY, FIELD_NEWER };
+enum keyspace_field { FIELD_END, FIELD_HISTORY, FIELD_READ, FIELD_ACK, FIELD_NEWER };
 
 static struct wire_writer begin_layout(uint8_t *p, uint8_t layout)
 {
@@ -169,9 +171,19 @@ enum map_status map_settings_read(struct span in, struct map_settings *out)
 
 /* --- Keyspaces ------------------------------------------------------------------------------ */
 
+static bool has_read(const struct map_keyspace *k)
+{
+    return k->read.level != READ_LINEARIZABLE;
+}
+
+static bool has_ack(const struct map_keyspace *k)
+{
+    return k->ack_kind != ACK_MAJORITY || k->ack_stage != ACK_DURABLE;
+}
+
 bool map_keyspace_has_fields(const struct map_keyspace *k)
 {
-    return k->history_ms != 0;
+    return k->history_ms != 0 || has_read(k) || has_ack(k);
 }
 
 static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
@@ -181,6 +193,30 @@ static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
         wire_put_u64(w, k->history_ms);
         wire_put_u64(w, k->history_bytes);
     }
+    if (has_read(k)) {
+        wire_put_u8(w, FIELD_READ);
+        wire_put_u8(w, k->read.level);
+        wire_put_u8(w, k->read.by_ops);
+        wire_put_u64(w, k->read.bound);
+    }
+    if (has_ack(k)) {
+        wire_put_u8(w, FIELD_ACK);
+        wire_put_u8(w, k->ack_kind);
+        wire_put_u8(w, k->ack_stage);
+    }
+}
+
+/* A level that can be a default: there is a bound where there must be one. */
+static void get_read(struct wire_reader *r, struct level_asked *out)
+{
+    *out = (struct level_asked){ .level = wire_get_u8(r) };
+    out->by_ops = get_bool(r);
+    out->bound = wire_get_u64(r);
+    bool bounded = out->level == READ_BOUNDED;
+    uint64_t most = out->by_ops ? LEVEL_OPS_MAX : LEVEL_MS_MAX;
+    bool sound = bounded ? out->bound >= 1 && out->bound <= most : out->bound == 0 && !out->by_ops;
+    r->bad = r->bad || !sound || out->level == READ_LINEARIZABLE || out->level >= READ_LEVELS ||
+             out->level == READ_SNAPSHOT;
 }
 
 /* MAP_NEWER: a field that this binary does not know. */
@@ -198,6 +234,13 @@ static enum map_status get_fields(struct wire_reader *r, struct map_keyspace *k)
             k->history_ms = wire_get_u64(r);
             k->history_bytes = wire_get_u64(r);
             r->bad = r->bad || k->history_ms == 0 || k->history_ms > MAP_HISTORY_MS_MAX;
+        } else if (field == FIELD_READ) {
+            get_read(r, &k->read);
+        } else if (field == FIELD_ACK) {
+            k->ack_kind = wire_get_u8(r);
+            k->ack_stage = wire_get_u8(r);
+            r->bad =
+                r->bad || k->ack_kind >= ACK_KINDS || k->ack_stage >= ACK_STAGES || !has_ack(k);
         }
     }
     return r->bad || last == FIELD_END ? MAP_BAD : MAP_OK;

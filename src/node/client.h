@@ -57,9 +57,13 @@ struct client {
 
     /* What its commands run under. */
     struct selected selected;
-    struct asked asked; /* CONSISTENCY */
+    struct asked asked;      /* CONSISTENCY */
+    uint16_t by_default;     /* ASKED_READ, ASKED_ACK: what its command's keyspace says, */
+    bool apart;              /* which is not the one that is selected (KS) */
+    bool has_token;          /* SESSION stands with its command, */
+    uint32_t window_ms;      /* and LEADERWINDOW, or the connection has it */
     struct known_with *with; /* NULL: there was none yet; its bytes are what the parser knows */
-    uint8_t version;    /* RESP 2 or 3 */
+    uint8_t version;         /* RESP 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;
     bool readonly; /* LISTENER_CLUSTER: it takes reads from whatever node it has asked */

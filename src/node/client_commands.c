@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "cluster/map.h"
+#include "node/client_wants.h"
 #include "node/gather.h"
 #include "node/local.h"
 #include "node/redirect.h"
@@ -166,6 +168,14 @@ static void write_no_meta(struct reply *reply, const struct span *argv, uint32_t
                        "was not carried out");
 }
 
+static void write_no_keyspace(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR KS is for commands on keys: this one is the connection's own, and was "
+                       "not carried out");
+}
+
 static void write_no_cluster(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
@@ -193,6 +203,20 @@ static bool is_local(const struct command_spec *spec)
     return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
 }
 
+/* A reply that stands in for the command's. */
+static void refuse_with(struct client *client, const struct command_spec *spec,
+                        const struct reply *answer)
+{
+    struct reply *reply;
+    bool silent = is_silent(client);
+    struct pending *p = begin_local(client, &reply);
+    if (!silent) {
+        reply_raw(reply, span_of(answer->p, answer->n));
+    }
+    client->node->command_stats[command_index(spec)].rejected++;
+    end_local(client, p);
+}
+
 /* On cluster-port another answer may be due than the command's (redirect.h): it is given. */
 static bool is_redirected(struct client *client, const struct command_spec *spec,
                           const struct span *argv, uint32_t argc)
@@ -204,14 +228,7 @@ static bool is_redirected(struct client *client, const struct command_spec *spec
     reply_init(&answer, client->version);
     bool is = redirect(client, spec, argv, argc, &answer);
     if (is) {
-        struct reply *reply;
-        bool silent = is_silent(client);
-        struct pending *p = begin_local(client, &reply);
-        if (!silent) {
-            reply_raw(reply, span_of(answer.p, answer.n));
-        }
-        client->node->command_stats[command_index(spec)].rejected++;
-        end_local(client, p);
+        refuse_with(client, spec, &answer);
     }
     reply_free(&answer);
     return is;
@@ -307,6 +324,7 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     struct route route;
     bool wait = spec->place == PLACE_WAIT;
     if (!wait && route_is_plain(node, &client->selected)) {
+        client_settle(client, map_keyspace_at(node->map, 0));
         aim_session(client, node->zero);
         router_command(node->router, node->zero, &client->stream, spec, client->version,
                        client->selected.db, argv, argc, is_silent(client));
@@ -316,6 +334,7 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     if (may_be_held(client, &route)) {
         return false;
     }
+    client_settle(client, route.keyspace);
     client->stream.by_prefix = route.by_prefix;
     if (route.kind == ROUTE_ALL && (spec->flags & CF_CLUSTER_ONLY) != 0) {
         route_of_slot(node, client->selected.keyspace, redirect_slot(argv[2]), &route);
@@ -348,6 +367,7 @@ static bool send_laden(struct client *client, const struct command_spec *spec,
         refuse_route(client, spec, &route);
         return false;
     }
+    client_settle(client, route.keyspace);
     client->stream.by_prefix = route.by_prefix;
     router_command_laden(node->router, route.partition, &client->stream, spec, client->version,
                          route.db, argv, argc, is_silent(client), client->cargo);
@@ -386,44 +406,6 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
 
 static bool run(struct client *client, const struct span *argv, uint32_t argc);
 
-/* A token alone asks for reads of its session. */
-static void want_session(const struct client *client, const struct asked *asked,
-                         struct wants *wants)
-{
-    bool window = (asked->given & ASKED_LEADERWINDOW) != 0;
-    if ((asked->given & (ASKED_READ | ASKED_SESSION)) == ASKED_SESSION) {
-        wants->level = READ_SESSION;
-    }
-    if (wants->level == READ_SESSION) {
-        wants->window = (window ? asked->window_ms : client->asked.window_ms) * QR_MILLISECOND;
-    }
-    wants->session = wants->level == READ_SESSION || (asked->given & ASKED_SESSION) != 0;
-}
-
-/* What a command asks for beside its operation: what stands with it comes first, then what its
- * connection has asked for. */
-static struct wants wants_of(const struct client *client, const struct asked *asked)
-{
-    const struct level_asked *read =
-        (asked->given & ASKED_READ) != 0 ? &asked->read : &client->asked.read;
-    const struct ack *ack = (asked->given & ASKED_ACK) != 0 ? &asked->ack : &client->asked.ack;
-    struct wants wants = { .level = read->level,
-                           .each_zone = ack->kind == ACK_EACH_ZONE,
-                           .meta = (asked->given & ASKED_META) != 0 };
-    want_session(client, asked, &wants);
-    if (read->level == READ_BOUNDED) {
-        wants.bound = read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
-        wants.bound_is_operations = read->by_ops;
-    }
-    uint32_t timeout_ms =
-        (asked->given & ASKED_TIMEOUT) != 0 ? asked->timeout_ms : client->asked.timeout_ms;
-    if (timeout_ms != 0) {
-        qr_time from = client->held_since != 0 ? client->held_since : client->node->clock;
-        wants.expires = from + timeout_ms * QR_MILLISECOND;
-    }
-    return wants;
-}
-
 /* What a session has seen is known when it has seen it. */
 static bool waits_for_answers(struct client *client, const struct command_spec *spec)
 {
@@ -441,11 +423,10 @@ static void keep_with(struct client *client, const struct span *argv, uint32_t a
                       const struct asked *asked)
 {
     struct parser *parser = &client->parser;
-    const uint8_t *begin =
-        client->input + client->input_at - parser->consumed + parser->items_at;
+    const uint8_t *begin = client->input + client->input_at - parser->consumed + parser->items_at;
     const uint8_t *end = argv[at - 1].p + argv[at - 1].n + 2;
-    bool constant = (asked->given & ASKED_READ) != 0 &&
-                    (asked->given & ~(ASKED_READ | ASKED_META)) == 0;
+    bool constant =
+        (asked->given & ASKED_READ) != 0 && (asked->given & ~(ASKED_READ | ASKED_META)) == 0;
     if (parser->items_at == 0 || !constant || end - begin > KNOWN_WITH_BYTES) {
         return;
     }
@@ -458,6 +439,33 @@ static void keep_with(struct client *client, const struct span *argv, uint32_t a
     parser->known_items = at;
 }
 
+/* KS: its command in that keyspace, as if it were the one that is selected. */
+static bool run_apart(struct client *client, const struct command_spec *spec, struct span keyspace,
+                      const struct span *argv, uint32_t argc)
+{
+    struct selected own = client->selected, other;
+    struct reply error;
+    reply_init(&error, client->version);
+    bool is = route_select(client->node, keyspace, &other, &error);
+    if (is && client->listener == LISTENER_CLUSTER && other.db != 0) {
+        reply_error(&error, "ERR KS names a database, and there is one at cluster-port, the "
+                            "command was not applied");
+        is = false;
+    }
+    bool done = true;
+    if (is) {
+        client->selected = other;
+        client->apart = true;
+        done = run(client, argv, argc);
+        client->apart = false;
+        client->selected = own;
+    } else {
+        refuse_with(client, spec, &error);
+    }
+    reply_free(&error);
+    return done;
+}
+
 /* WITH: its command, as if it had come alone, under what the options say. Where they make no sense
  * WITH itself answers. */
 static bool run_with(struct client *client, const struct command_spec *spec,
@@ -467,15 +475,16 @@ static bool run_with(struct client *client, const struct command_spec *spec,
     struct token token;
     uint32_t at = local_with(argv, argc, &asked, NULL);
     bool has_token = at > 0 && (asked.given & ASKED_SESSION) != 0;
-    if (at == 0 ||
-        (has_token && session_read(client->node, asked.token, &token) != TOKEN_OK)) {
+    if (at == 0 || (has_token && session_read(client->node, asked.token, &token) != TOKEN_OK)) {
         run_local(client, spec, argv, argc);
         return true;
     }
     keep_with(client, argv, at, &asked);
-    client->stream.wants = wants_of(client, &asked);
+    client_want(client, &asked);
     client->stream.token = has_token ? &token : NULL;
-    bool done = run(client, argv + at, argc - at);
+    bool done = (asked.given & ASKED_KS) != 0
+                    ? run_apart(client, spec, asked.keyspace, argv + at, argc - at)
+                    : run(client, argv + at, argc - at);
     client->stream.token = NULL;
     return done;
 }
@@ -504,7 +513,9 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     if (waits_for_answers(client, spec)) {
         return false;
     }
-    if (is_local(spec) && client->stream.wants.meta) {
+    if (is_local(spec) && client->apart) {
+        refuse_text(client, spec, write_no_keyspace, argv, argc);
+    } else if (is_local(spec) && client->stream.wants.meta) {
         refuse_text(client, spec, write_no_meta, argv, argc);
     } else if (is_local(spec)) {
         run_local(client, spec, argv, argc);
@@ -522,8 +533,7 @@ bool client_run_command(struct client *client, const struct span *argv, uint32_t
     client->commands += first;
     client->node->stats.commands_processed += first;
     static const struct asked nothing; /* until WITH says otherwise */
-    client->stream.wants =
-        wants_of(client, client->parser.skipped ? &client->with->asked : &nothing);
+    client_want(client, client->parser.skipped ? &client->with->asked : &nothing);
     bool done = run(client, argv, argc);
     client->held_since = done ? 0 : client->held_since;
     return done;

@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "cluster/slots.h"
 #include "command/op.h"
+#include "node/client_wants.h"
 #include "node/local_internal.h"
 #include "node/peers.h"
 #include "node/places.h"
@@ -117,7 +118,7 @@ bool redirect(struct client *client, const struct command_spec *spec, const stru
     if (redirect_is_removed(client->node, reply)) {
         return true;
     }
-    if (redirect_keyspace(client) == REDIRECT_NO_KEYSPACE) {
+    if (!client->apart && redirect_keyspace(client) == REDIRECT_NO_KEYSPACE) {
         reply_errorf(
             reply,
             "CLUSTERDOWN this port is for keyspace '%s', which is not there or, right after "
@@ -129,6 +130,7 @@ bool redirect(struct client *client, const struct command_spec *spec, const stru
         reply_error(reply, "CROSSSLOT Keys in request don't hash to the same slot");
         return true;
     }
+    client_settle(client, route_keyspace(client->node, &client->selected));
     bool any =
         client->readonly || level_needs_no_proof((enum read_level)client->stream.wants.level);
     bool here = slot == SLOTS || (any && spec->place == PLACE_READ);

@@ -97,3 +97,111 @@ def test_a_leader_without_followers_gives_up_in_time():
             assert time.monotonic() - began < 5
             for node in three.followers():
                 node.resume()
+
+
+# --- KS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def keyspaces(three):
+    node = three.nodes[0]
+    for words in (["bank", "ID", 17, "PARTITIONS", 8], ["cart", "ID", 18, "PREFIX", "cart:"]):
+        assert node.call("KEYSPACE", "CREATE", words[0], "STRATEGY", "raft", *words[1:],
+                         timeout=20) == "OK"
+    for node in three.nodes:  # all know of them, and of the prefix
+        wait_for(lambda: knows(node), "it knows of the keyspaces")
+    return three
+
+
+def knows(node):
+    try:
+        return (node.call("WITH", 2, "KS", "bank", "SET", "known", 1) == "OK" and
+                node.call("SET", f"cart:{node.number}", 1) == "OK" and
+                node.call("WITH", 2, "KS", "cart", "GET", f"cart:{node.number}") == b"1")
+    except Error:
+        return False
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_ks_is_for_one_command_and_the_selection_stays_G16(keyspaces, resp):
+    for node in keyspaces.nodes:
+        with node.connect() as client:
+            if resp == 3:
+                client.call("HELLO", 3)
+            assert client.call("SELECT", 3) == "OK"
+            assert client.call("SET", "x", "three") == "OK"
+            client.send_raw(b"".join(encode(*words) for words in [
+                ["WITH", 2, "KS", "bank", "SET", "x", "bank"], ["GET", "x"],
+                ["WITH", 2, "ks", "17", "GET", "x"], ["WITH", 2, "KS", 0, "DEL", "x"],
+                ["WITH", 2, "KS", 0, "EXISTS", "x"], ["WITH", 2, "KS", 3, "GET", "x"],
+                ["WITH", 4, "KS", "bank", "READ", "leader", "GET", "x"], ["GET", "x"],
+                ["WITH", 2, "KS", "bank", "NOSUCH"], ["GET", "x"]]))
+            replies = [client.read() for _ in range(10)]
+            assert replies[8].kind() == "ERR"
+            assert replies[:3] + replies[4:8] + replies[9:] == [
+                "OK", b"three", b"bank", 0, b"three", b"bank", b"three", b"three"]
+            assert " db=3 " in as_text(client.call("CLIENT", "INFO"))
+            assert client.call("WITH", 2, "KS", "bank", "DBSIZE") >= 2
+            assert client.call("DBSIZE") == 1
+
+
+def test_ks_and_prefixes(keyspaces):
+    """Under KS 0 prefixes lead where they lead; under another keyspace they do not (K1)."""
+    node = keyspaces.followers()[0]
+    with node.connect() as client:
+        assert client.call("WITH", 2, "KS", 0, "SET", "cart:9", "by prefix") == "OK"
+        assert client.call("WITH", 2, "KS", "cart", "GET", "cart:9") == b"by prefix"
+        assert client.call("WITH", 2, "KS", "bank", "SET", "cart:9", "the bank's") == "OK"
+        assert client.call("GET", "cart:9") == b"by prefix"
+        assert client.call("WITH", 2, "KS", "bank", "GET", "cart:9") == b"the bank's"
+        assert client.call("SELECT", "bank") == "OK"
+        assert client.call("WITH", 2, "KS", 0, "GET", "cart:9") == b"by prefix"
+
+
+@pytest.mark.parametrize("name", ["nosuch", "19", "65536", "-1", "99999999999", "a\r\nb"])
+def test_an_unknown_keyspace_is_refused_as_select_does(keyspaces, name):
+    with keyspaces.nodes[0].connect() as client:
+        assert refusal(client, "WITH", 2, "KS", name, "SET", "k", "v") == refusal(
+            client, "SELECT", name)
+        assert client.call("EXISTS", "k") == 0
+
+
+def test_what_is_the_connections_own_has_no_keyspace(keyspaces):
+    with keyspaces.nodes[0].connect() as client:
+        for words in (["SELECT", 5], ["CONSISTENCY", "SHOW"], ["PING"]):
+            assert refusal(client, "WITH", 2, "KS", "bank", *words).startswith(
+                "ERR KS is for commands on keys")
+        assert " db=0 " in as_text(client.call("CLIENT", "INFO"))
+        assert refusal(client, "CONSISTENCY", "KS", "bank").startswith(
+            "ERR syntax error: 'KS' is about one command")
+
+
+def test_ks_at_cluster_port(keyspaces):
+    """The keyspace's own slots and leaders decide who is sent where."""
+    with keyspaces.nodes[0].connect() as client:
+        placed = client.call("KEYSPACE", "INFO", "bank")
+    rows = dict(zip(placed[::2], placed[1::2]))[b"placement"]
+    leaders = {}
+    for row in rows:
+        row = dict(zip(row[::2], row[1::2]))
+        low, high = (int(n) for n in row[b"slots"].split(b"-"))
+        leaders[low, high] = row[b"leader"]
+    assert len(set(leaders.values())) > 1
+    moved = 0
+    for node in keyspaces.nodes:
+        with Connection(node.cluster_port) as client:
+            for i in range(40):
+                slot = client.call("CLUSTER", "KEYSLOT", f"k{i}")
+                leads = next(n for (low, high), n in leaders.items() if low <= slot <= high)
+                try:
+                    assert client.call("WITH", 2, "KS", "bank", "SET", f"k{i}", i) == "OK"
+                    assert leads == node.number
+                except Error as error:
+                    port = keyspaces.nodes[leads - 1].cluster_port
+                    assert str(error) == f"MOVED {slot} 127.0.0.1:{port}"
+                    moved += 1
+            assert refusal(client, "WITH", 2, "KS", 3, "GET", "k").startswith(
+                "ERR KS names a database, and there is one at cluster-port")
+    assert moved == 80
+    assert keyspaces.nodes[0].call("WITH", 2, "KS", "bank", "GET", "k7") == b"7"
+    assert keyspaces.nodes[0].call("EXISTS", "k7") == 0

@@ -39,6 +39,18 @@ CLUSTER = [
      'out->by_ops = !ends_in(value, "ops", &count) && false;'),
 ]
 
+RECORDS = [
+    ("defaults: one that has no bound is taken", "unit/cluster/map", "records.c",
+     "bool sound = bounded ? out->bound >= 1 && out->bound <= most :",
+     "bool sound = bounded ? true :"),
+    ("defaults: a snapshot for everybody", "unit/cluster/map", "records.c",
+     " ||\n             out->level == READ_SNAPSHOT;",
+     ";"),
+    ("defaults: a member that does not know them reads them", "unit/cluster/map", "records.c",
+     "return k->history_ms != 0 || has_read(k) || has_ack(k);",
+     "return k->history_ms != 0;"),
+]
+
 NODE = [
     ("timeout: what waits too long waits on", "unit/node/router_timeout", "router_turn.c",
      "if (node->expiries.n > 0) {",
@@ -72,4 +84,19 @@ NODE = [
     ("timeout: those that several partitions answer have none",
      "e2e/options::test_without_a_majority_each_request_has_its_own_time", "gather.c",
      ".expires = parent->wants.expires,", ""),
+    ("ks: the keyspace stays selected",
+     "e2e/options::test_ks_is_for_one_command_and_the_selection_stays_G16", "client_commands.c",
+     "        client->selected = own;\n",
+     "        (void)own;\n"),
+    ("ks: the port's keyspace takes its place", "e2e/options::test_ks_at_cluster_port",
+     "redirect.c",
+     "if (!client->apart && redirect_keyspace(client) == REDIRECT_NO_KEYSPACE) {",
+     "if (client->selected.keyspace = 0, redirect_keyspace(client) == REDIRECT_NO_KEYSPACE) {"),
+    ("ks: a database at cluster-port", "e2e/options::test_ks_at_cluster_port", "client_commands.c",
+     "if (is && client->listener == LISTENER_CLUSTER && other.db != 0) {",
+     "if (false) {"),
+    ("ks: what is the connection's own is carried out and forgotten",
+     "e2e/options::test_what_is_the_connections_own_has_no_keyspace", "client_commands.c",
+     "if (is_local(spec) && client->apart) {",
+     "if (false) {"),
 ]

@@ -54,6 +54,7 @@ LISTS = [
     ("driver", "engine", history.ENGINE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", options.CLUSTER, True),
+    ("cluster", "cluster", options.RECORDS, True),
     ("driver", "node", options.NODE, True),
 ]
 

@@ -328,6 +328,57 @@ static void test_fields_of_keyspaces(void **state)
     map_free(map);
 }
 
+static void assert_default(struct level_asked read, enum map_status expected)
+{
+    struct map *map = map_new();
+    struct map_keyspace a = a_keyspace(30, "a", "", 2, 1);
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    a.read = read;
+    size_t n = map_keyspace_write(&a, value);
+    assert_int_equal(value[0], 2);
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), expected);
+    if (expected == MAP_OK) {
+        const struct level_asked *back = &map_keyspace(map, 30)->read;
+        assert_true(back->level == read.level && back->by_ops == read.by_ops &&
+                    back->bound == read.bound);
+    }
+    map_free(map);
+}
+
+static void test_defaults_of_keyspaces(void **state)
+{
+    (void)state;
+    assert_default((struct level_asked){ .level = READ_LOCAL }, MAP_OK);
+    assert_default((struct level_asked){ .level = READ_SESSION }, MAP_OK);
+    assert_default((struct level_asked){ .level = READ_BOUNDED, .bound = 500 }, MAP_OK);
+    assert_default((struct level_asked){ .level = READ_BOUNDED, .bound = 7, .by_ops = true },
+                   MAP_OK);
+    assert_default((struct level_asked){ .level = READ_BOUNDED }, MAP_BAD);
+    assert_default((struct level_asked){ .level = READ_BOUNDED, .bound = LEVEL_MS_MAX + 1 },
+                   MAP_BAD);
+    assert_default((struct level_asked){ .level = READ_LOCAL, .bound = 1 }, MAP_BAD);
+    assert_default((struct level_asked){ .level = READ_LOCAL, .by_ops = true }, MAP_BAD);
+    assert_default((struct level_asked){ .level = READ_SNAPSHOT }, MAP_BAD);
+    assert_default((struct level_asked){ .level = READ_LEVELS }, MAP_BAD);
+    struct map *map = map_new();
+    struct map_keyspace a = a_keyspace(30, "a", "", 2, 1);
+    a.history_ms = 1;
+    a.read.level = READ_LEADER;
+    a.ack_kind = ACK_EACH_ZONE;
+    put_all(map, &a, 7, 0);
+    assert_true(map_keyspace(map, 30)->ack_kind == ACK_EACH_ZONE &&
+                map_keyspace(map, 30)->ack_stage == ACK_DURABLE &&
+                map_keyspace(map, 30)->read.level == READ_LEADER &&
+                map_keyspace(map, 30)->history_ms == 1);
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    size_t n = map_keyspace_write(&a, value);
+    value[n - 2] = ACK_KINDS;
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    value[n - 2] = ACK_MAJORITY; /* what is so without saying is not said */
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    map_free(map);
+}
+
 static void test_nodes_and_settings_come_back(void **state)
 {
     (void)state;
@@ -458,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_every_record_is_a_change),
         cmocka_unit_test(test_newer_records_are_refused),
         cmocka_unit_test(test_fields_of_keyspaces),
+        cmocka_unit_test(test_defaults_of_keyspaces),
         cmocka_unit_test(test_nodes_and_settings_come_back),
         cmocka_unit_test(test_wishes_are_counted_and_settled),
         cmocka_unit_test(test_an_index_is_free_when_nobody_speaks_of_it),

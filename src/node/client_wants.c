@@ -1,0 +1,54 @@
+#include "node/client_wants.h"
+
+#include "cluster/map.h"
+#include "node/node.h"
+
+static void want_level(struct client *client, const struct level_asked *read)
+{
+    struct wants *wants = &client->stream.wants;
+    bool bounded = read->level == READ_BOUNDED, session = read->level == READ_SESSION;
+    wants->level = read->level;
+    wants->bound_is_operations = bounded && read->by_ops;
+    wants->bound = !bounded ? 0 : read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
+    wants->window = session ? client->window_ms * QR_MILLISECOND : 0;
+    wants->session = session || client->has_token;
+}
+
+/* A token alone asks for reads of its session. */
+static struct level_asked level_of(const struct asked *with, const struct asked *own)
+{
+    static const struct level_asked session = { .level = READ_SESSION };
+    return (with->given & ASKED_READ) != 0      ? with->read
+           : (with->given & ASKED_SESSION) != 0 ? session
+                                                : own->read;
+}
+
+void client_want(struct client *client, const struct asked *with)
+{
+    const struct asked *own = &client->asked;
+    const struct asked *ack = (with->given & ASKED_ACK) != 0 ? with : own;
+    uint32_t timeout_ms = (with->given & ASKED_TIMEOUT) != 0 ? with->timeout_ms : own->timeout_ms;
+    struct level_asked read = level_of(with, own);
+    uint16_t said = with->given | own->given;
+    said |= (with->given & ASKED_SESSION) != 0 ? ASKED_READ : 0;
+    client->by_default = (uint16_t)(~said & (ASKED_READ | ASKED_ACK));
+    client->has_token = (with->given & ASKED_SESSION) != 0;
+    client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
+    client->stream.wants = (struct wants){ .each_zone = ack->ack.kind == ACK_EACH_ZONE,
+                                           .meta = (with->given & ASKED_META) != 0 };
+    want_level(client, &read);
+    if (timeout_ms != 0) {
+        qr_time from = client->held_since != 0 ? client->held_since : client->node->clock;
+        client->stream.wants.expires = from + timeout_ms * QR_MILLISECOND;
+    }
+}
+
+void client_settle(struct client *client, const struct map_keyspace *keyspace)
+{
+    if (keyspace != NULL && (client->by_default & ASKED_READ) != 0) {
+        want_level(client, &keyspace->read);
+    }
+    if (keyspace != NULL && (client->by_default & ASKED_ACK) != 0) {
+        client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
+    }
+}

@@ -1,0 +1,17 @@
+/* What a client's command asks for beside its operation: what stands with it (WITH) comes before
+ * what its connection has asked for (CONSISTENCY), and that before what its keyspace gives where
+ * nothing is said. Whatever is said explicitly is never lowered by a default, nor raised. */
+#ifndef NODE_CLIENT_WANTS_H
+#define NODE_CLIENT_WANTS_H
+
+#include "node/client.h"
+
+struct map_keyspace;
+
+/* Into the client's stream, for the command that comes next; `with` is what stands with it. */
+void client_want(struct client *client, const struct asked *with);
+
+/* The command goes to that keyspace: found by what is selected, by KS, or by the keys' prefixes. */
+void client_settle(struct client *client, const struct map_keyspace *keyspace);
+
+#endif
