@@ -179,8 +179,15 @@
 #define HTTP_TIME_MS 5000 /* for a request and its answer; then the connection is closed */
 
 /* --- engine --------------------------------------------------------------------------------- */
-#define DATABASES 16               /* -ERR DB index is out of range */
-#define EXPIRE_BATCH_KEYS 1000     /* keys that one tick removes; more wait for the next */
+#define DATABASES 16           /* -ERR DB index is out of range */
+#define EXPIRE_BATCH_KEYS 1000 /* keys that one tick removes; more wait for the next */
+/* Ids of requests that a keyspace remembers where nothing else is said: IDMPFULL. */
+#define IDMP_SECONDS 600u
+#define IDMP_COUNT 1000u
+#define IDMP_BYTES (256 * MIB)
+#define IDMP_BYTES_MIN \
+    (4 * KIB) /* of a partition: a lower bound is refused, a lower share is this */
+#define IDMP_COUNT_MAX 1000000u    /* a higher one is refused */
 #define ID_REPLY_BYTES_MAX 4080u   /* a longer reply is not kept with its id (idempotency.c) */
 #define REPLY_BYTES_MAX (48 * MIB) /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
 #define REPLY_APART_MAX (1 * GIB)  /* the same where it refers to large values: too long */

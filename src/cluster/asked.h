@@ -30,7 +30,7 @@ enum asked_option {
 /* Those that are carried out; whoever builds another one adds it. */
 #define ASKED_BUILT                                                                    \
     (ASKED_READ | ASKED_ACK | ASKED_FALLBACK | ASKED_TIMEOUT | ASKED_KS | ASKED_META | \
-     ASKED_SESSION | ASKED_LEADERWINDOW)
+     ASKED_SESSION | ASKED_LEADERWINDOW | ASKED_IDMP)
 
 #define ASKED_TIMEOUT_MS_MAX 3600000u
 #define ASKED_NAME_BYTES_MAX 64u /* of a keyspace; of pid, and of iid */

@@ -32,6 +32,7 @@
 #define MAP_LEVEL_REQUESTS 3u  /* requests have ids, and keyspaces more options (records.c) */
 
 #define MAP_HISTORY_MS_MAX 86400000u
+#define MAP_IDMP_SECONDS_MAX 86400u
 
 enum keyspace_strategy { STRATEGY_RAFT = 1 };
 enum keyspace_partitioning { PARTITIONING_HASH = 1 };
@@ -55,6 +56,9 @@ struct map_keyspace {
     struct level_asked read; /* where a request says nothing */
     uint8_t ack_kind;        /* enum ack_kind, */
     uint8_t ack_stage;       /* and enum ack_stage: the same */
+    uint64_t idmp_bytes;     /* ids of requests (id_bounds.h), of all partitions together; */
+    uint32_t idmp_count;     /* of one producer; */
+    uint32_t idmp_seconds;   /* and for how long. 0: as many as where nothing is said */
     char name[KEYSPACE_NAME_BYTES];
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
 };

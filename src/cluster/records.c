@@ -7,6 +7,7 @@
  *              1: history_ms u64, history_bytes u64
  *              2: level u8, by_ops u8, bound u64
  *              3: ack_kind u8, ack_stage u8
+ *              4: idmp_bytes u64, idmp_count u32, idmp_seconds u32
  *   partition  keyspace u32, index u16, first_slot u16, last_slot u16, founders u16, moved u16,
  *              wish u16, held u16, prefers u8, epoch u64, settled u64
  *   node       id u32, draining u8, zone
@@ -14,6 +15,7 @@
  * Texts are a length byte and so many bytes. */
 #include "cluster/records.h"
 
+#include "base/limits.h"
 #include "base/panic.h"
 #include "base/wire.h"
 #include "cluster/slots.h"
@@ -23,7 +25,7 @@
 #define LAYOUT 1
 #define LAYOUT_FIELDS 2 /* of keyspaces; from MAP_LEVEL_REQUESTS on */
 
-enum keyspace_field { FIELD_END, FIELD_HISTORY, FIELD_READ, FIELD_ACK, FIELD_NEWER };
+enum keyspace_field { FIELD_END, FIELD_HISTORY, FIELD_READ, FIELD_ACK, FIELD_IDMP, FIELD_NEWER };
 
 static struct wire_writer begin_layout(uint8_t *p, uint8_t layout)
 {
@@ -181,9 +183,14 @@ static bool has_ack(const struct map_keyspace *k)
     return k->ack_kind != ACK_MAJORITY || k->ack_stage != ACK_DURABLE;
 }
 
+static bool has_idmp(const struct map_keyspace *k)
+{
+    return k->idmp_bytes != 0 || k->idmp_count != 0 || k->idmp_seconds != 0;
+}
+
 bool map_keyspace_has_fields(const struct map_keyspace *k)
 {
-    return k->history_ms != 0 || has_read(k) || has_ack(k);
+    return k->history_ms != 0 || has_read(k) || has_ack(k) || has_idmp(k);
 }
 
 static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
@@ -204,6 +211,12 @@ static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
         wire_put_u8(w, k->ack_kind);
         wire_put_u8(w, k->ack_stage);
     }
+    if (has_idmp(k)) {
+        wire_put_u8(w, FIELD_IDMP);
+        wire_put_u64(w, k->idmp_bytes);
+        wire_put_u32(w, k->idmp_count);
+        wire_put_u32(w, k->idmp_seconds);
+    }
 }
 
 /* A level that can be a default: there is a bound where there must be one. */
@@ -217,6 +230,15 @@ static void get_read(struct wire_reader *r, struct level_asked *out)
     bool sound = bounded ? out->bound >= 1 && out->bound <= most : out->bound == 0 && !out->by_ops;
     r->bad = r->bad || !sound || out->level == READ_LINEARIZABLE || out->level >= READ_LEVELS ||
              out->level == READ_SNAPSHOT;
+}
+
+static void get_idmp(struct wire_reader *r, struct map_keyspace *k)
+{
+    k->idmp_bytes = wire_get_u64(r);
+    k->idmp_count = wire_get_u32(r);
+    k->idmp_seconds = wire_get_u32(r);
+    r->bad = r->bad || !has_idmp(k) || k->idmp_count > IDMP_COUNT_MAX ||
+             k->idmp_seconds > MAP_IDMP_SECONDS_MAX;
 }
 
 /* MAP_NEWER: a field that this binary does not know. */
@@ -241,6 +263,8 @@ static enum map_status get_fields(struct wire_reader *r, struct map_keyspace *k)
             k->ack_stage = wire_get_u8(r);
             r->bad =
                 r->bad || k->ack_kind >= ACK_KINDS || k->ack_stage >= ACK_STAGES || !has_ack(k);
+        } else if (field == FIELD_IDMP) {
+            get_idmp(r, k);
         }
     }
     return r->bad || last == FIELD_END ? MAP_BAD : MAP_OK;

@@ -180,7 +180,10 @@ static void apply_command(struct replica *r, const struct record *record)
     if (p->stream != NULL) {
         p->strand->last_write = record->slot;
         p->strand->last_write_term = record->term;
-        p->shown = (struct shown){ .slot = record->slot, .by = r->me, .has_stale = true };
+        p->shown = (struct shown){ .slot = record->slot,
+                                   .by = r->me,
+                                   .has_stale = true,
+                                   .replayed = engine_replayed(r->partition->engine) };
     }
     if (keep && reply->is_error) { /* nothing was changed */
         zones_answer(p);

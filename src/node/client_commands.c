@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cluster/map.h"
 #include "node/client_wants.h"
+#include "node/control.h"
 #include "node/gather.h"
 #include "node/local.h"
 #include "node/redirect.h"
@@ -198,6 +199,30 @@ static void write_subscribed(struct reply *reply, const struct span *argv, uint3
                  name);
 }
 
+static void write_id_of_write(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR IDMP is for commands that write keys, the command was not applied");
+}
+
+static void write_id_of_one(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR IDMP is for commands of one partition, the command was not applied");
+}
+
+static void write_id_level(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_errorf(reply,
+                 "UPGRADE IDMP needs level %u of the cluster: when all nodes run this version, "
+                 "CLUSTER UPGRADE FINALIZE raises it; the command was not applied",
+                 MAP_LEVEL_REQUESTS);
+}
+
 static bool is_local(const struct command_spec *spec)
 {
     return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
@@ -256,6 +281,19 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
         return false;
     }
     return true;
+}
+
+/* Whether the command cannot be carried out under an id. */
+static bool id_is_refused(struct client *client, const struct command_spec *spec,
+                          const struct span *argv, uint32_t argc)
+{
+    bool low = control_level(client->node) < MAP_LEVEL_REQUESTS; /* others could not read the op */
+    if (spec->place != PLACE_WRITE) {
+        refuse_text(client, spec, write_id_of_write, argv, argc);
+    } else if (low) {
+        refuse_text(client, spec, write_id_level, argv, argc);
+    }
+    return spec->place != PLACE_WRITE || low;
 }
 
 /* --- To the router -------------------------------------------------------------------------- */
@@ -346,6 +384,8 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
         aim_session(client, route.partition);
         router_command(node->router, route.partition, &client->stream, spec, client->version,
                        route.db, argv, argc, is_silent(client));
+    } else if (route.kind == ROUTE_ALL && client->stream.id != NULL) {
+        refuse_text(client, spec, write_id_of_one, argv, argc);
     } else if (route.kind == ROUTE_ALL) {
         gather_command(node->router, &client->stream, &route, spec, client->version, argv, argc,
                        is_silent(client), client->listener == LISTENER_CLUSTER);
@@ -481,11 +521,14 @@ static bool run_with(struct client *client, const struct command_spec *spec,
     }
     keep_with(client, argv, at, &asked);
     client_want(client, &asked);
+    struct op_id id = { .pid = asked.pid, .iid = asked.iid };
+    client->stream.id = (asked.given & ASKED_IDMP) != 0 ? &id : NULL;
     client->stream.token = has_token ? &token : NULL;
     bool done = (asked.given & ASKED_KS) != 0
                     ? run_apart(client, spec, asked.keyspace, argv + at, argc - at)
                     : run(client, argv + at, argc - at);
     client->stream.token = NULL;
+    client->stream.id = NULL;
     return done;
 }
 
@@ -512,6 +555,9 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     }
     if (waits_for_answers(client, spec)) {
         return false;
+    }
+    if (client->stream.id != NULL && id_is_refused(client, spec, argv, argc)) {
+        return true;
     }
     if (is_local(spec) && client->apart) {
         refuse_text(client, spec, write_no_keyspace, argv, argc);

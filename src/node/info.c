@@ -230,6 +230,11 @@ static void section_stats(struct node *node, struct reply *out)
     info_line(out, "evicted_clients:%llu", (ull)stats->clients_evicted);
     info_line(out, "keyspace_hits:%llu", (ull)engines->keyspace_hits);
     info_line(out, "keyspace_misses:%llu", (ull)engines->keyspace_misses);
+    info_line(out, "idmp_records:%llu", (ull)node->totals.ids);
+    info_line(out, "idmp_bytes:%llu", (ull)node->totals.id_bytes);
+    info_line(out, "idmp_replayed:%llu", (ull)engines->ids_replayed);
+    info_line(out, "idmp_mismatched:%llu", (ull)engines->ids_mismatched);
+    info_line(out, "idmp_refused:%llu", (ull)engines->ids_refused);
     info_line(out, "pubsub_channels:0");
     info_line(out, "pubsub_patterns:0");
     info_line(out, "pubsubshard_channels:0");

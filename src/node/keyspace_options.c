@@ -1,5 +1,6 @@
 #include "node/keyspace_options.h"
 
+#include "base/limits.h"
 #include "base/size.h"
 #include "base/word.h"
 #include "cluster/slots.h"
@@ -137,6 +138,29 @@ static bool read_maxops(struct keyspace_options *out, struct span value, struct 
                            value, ", nothing was changed");
 }
 
+static bool read_idmp_seconds(struct keyspace_options *out, struct span value, struct text *why)
+{
+    return count_from(value, 1, MAP_IDMP_SECONDS_MAX, &out->idmp_seconds) ||
+           refuse(why, "ERR IDMP-DURATION is a number of seconds from 1 to 86400, not ", value,
+                  ", nothing was changed");
+}
+
+static bool read_idmp_count(struct keyspace_options *out, struct span value, struct text *why)
+{
+    return count_from(value, 1, IDMP_COUNT_MAX, &out->idmp_count) ||
+           refuse(why, "ERR IDMP-MAXSIZE is a number of ids from 1 to 1000000, not ", value,
+                  ", nothing was changed");
+}
+
+static bool read_idmp_bytes(struct keyspace_options *out, struct span value, struct text *why)
+{
+    bool valid = size_from(value, &out->idmp_bytes) && out->idmp_bytes >= IDMP_BYTES_MIN &&
+                 out->idmp_bytes <= INT64_MAX;
+    return valid ||
+           refuse(why, "ERR IDMP-MAXBYTES is a number of bytes such as 100mb, 4kb at least, not ",
+                  value, ", nothing was changed");
+}
+
 /* --- Options -------------------------------------------------------------------------------- */
 
 static const struct option {
@@ -155,6 +179,9 @@ static const struct option {
     { "LEASE", GIVEN_LEASE, true, read_lease },
     { "MAXMEMORY", GIVEN_MAXMEMORY, true, read_maxmemory },
     { "MAXOPS", GIVEN_MAXOPS, true, read_maxops },
+    { "IDMP-DURATION", GIVEN_IDMP_SECONDS, true, read_idmp_seconds },
+    { "IDMP-MAXSIZE", GIVEN_IDMP_COUNT, true, read_idmp_count },
+    { "IDMP-MAXBYTES", GIVEN_IDMP_BYTES, true, read_idmp_bytes },
 };
 
 /* Those of strategies to come, and of raft to come. */
@@ -184,9 +211,11 @@ static bool refuse_unknown(struct span name, bool fresh, struct text *why)
     }
     return refuse(why, "ERR unknown option ", name,
                   fresh ? ": ID, STRATEGY, REPLICAS or VOTERS, PARTITIONS, PARTITION, PREFIX, "
-                          "LEASE, MAXMEMORY and MAXOPS are there, nothing was changed"
-                        : ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY and MAXOPS can be "
-                          "altered, nothing was changed");
+                          "LEASE, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE and "
+                          "IDMP-MAXBYTES are there, nothing was changed"
+                        : ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, "
+                          "IDMP-DURATION, IDMP-MAXSIZE and IDMP-MAXBYTES can be altered, "
+                          "nothing was changed");
 }
 
 static bool read_option(struct keyspace_options *out, const struct span *argv, uint32_t left,
@@ -225,7 +254,8 @@ bool keyspace_options_read(const struct span *argv, uint32_t argc, bool fresh,
     }
     if (!fresh && out->given == 0) {
         return refuse(why, "ERR nothing to alter was given", (struct span){ 0 },
-                      ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS");
+                      ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, IDMP-DURATION, "
+                      "IDMP-MAXSIZE, IDMP-MAXBYTES");
     }
     return true;
 }

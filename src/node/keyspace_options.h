@@ -19,6 +19,9 @@ enum keyspace_option {
     GIVEN_LEASE = 1u << 6,
     GIVEN_MAXMEMORY = 1u << 7,
     GIVEN_MAXOPS = 1u << 8,
+    GIVEN_IDMP_SECONDS = 1u << 9,
+    GIVEN_IDMP_COUNT = 1u << 10,
+    GIVEN_IDMP_BYTES = 1u << 11,
 };
 
 struct keyspace_options {
@@ -27,6 +30,8 @@ struct keyspace_options {
     uint32_t replicas, partitions;
     bool lease;
     uint64_t maxmemory, maxops; /* 0: no limit */
+    uint64_t idmp_bytes;
+    uint32_t idmp_count, idmp_seconds;
     uint8_t prefix_length;
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
 };

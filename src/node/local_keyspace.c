@@ -2,6 +2,7 @@
 #include "node/local_internal.h"
 
 #include "cluster/explain.h"
+#include "cluster/id_bounds.h"
 #include "node/keyspace_options.h"
 #include "node/leaders.h"
 #include "protocol/quorum.h"
@@ -133,12 +134,16 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
         return;
     }
     struct map_keyspace k = local_keyspace(node, named_one);
-    reply_map(reply, 13);
+    struct id_bounds ids = id_bounds_of(&k);
+    reply_map(reply, 16);
     write_head(reply, &k);
     reply_field_text(reply, "partitioning", "hash");
     field_bool(reply, "lease", k.lease);
     reply_field_integer(reply, "maxmemory", (int64_t)k.maxmemory);
     reply_field_integer(reply, "maxops", (int64_t)k.maxops);
+    reply_field_integer(reply, "idmp-duration", ids.seconds);
+    reply_field_integer(reply, "idmp-maxsize", ids.count);
+    reply_field_integer(reply, "idmp-maxbytes", (int64_t)ids.bytes);
     reply_field_integer(reply, "created", (int64_t)k.created / QR_MILLISECOND);
     reply_bulk_text(reply, "placement");
     reply_array(reply, k.id == 0 ? 0 : k.partitions); /* of keyspace 0: MEMBER LIST */
@@ -154,10 +159,11 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
 {
     static const char *const lines[] = {
         "ALTER <name> <option> <value> [...]",
-        "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY or MAXOPS of a keyspace.",
+        "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE or",
+        "    IDMP-MAXBYTES of a keyspace.",
         "CREATE <name> STRATEGY raft [<option> <value> ...]",
         "    Makes a keyspace. Options: ID, REPLICAS or VOTERS, PARTITIONS, PARTITION hash,",
-        "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS.",
+        "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES.",
         "DROP <name> [FORCE]",
         "    Removes a keyspace that is not in use; with FORCE, with all that is in it.",
         "EXPLAIN <name>",

@@ -3,12 +3,15 @@
  *
  *   KEYSPACE CREATE name [ID n] STRATEGY raft [REPLICAS n|VOTERS n] [PARTITIONS n]
  *                   [PARTITION hash] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
+ *                   [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
  *   KEYSPACE ALTER name [REPLICAS n|VOTERS n] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
+ *                  [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
  *   KEYSPACE DROP name [FORCE] */
 #include "node/orders.h"
 
 #include "base/limits.h"
 #include "base/number.h"
+#include "cluster/records.h"
 #include "base/word.h"
 #include "node/control_internal.h"
 #include "node/keyspace_options.h"
@@ -109,6 +112,19 @@ static bool level_is_too_low(struct node *node, struct pending *p)
     return true;
 }
 
+/* The keyspace would say what only nodes of a higher level understand; refuses. */
+static bool fields_need_level(struct node *node, struct pending *p, const struct map_keyspace *k)
+{
+    if (!map_keyspace_has_fields(k) || control_level(node) >= MAP_LEVEL_REQUESTS) {
+        return false;
+    }
+    refuse(p,
+           "UPGRADE these options need level %u of the cluster, and level %u is active: when all "
+           "nodes run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
+           MAP_LEVEL_REQUESTS, control_level(node));
+    return true;
+}
+
 /* Each partition has an equal share of a quota: that it is nothing cannot be meant, and none of
  * them keeps to less than one; refuses. */
 static bool share_is_nothing(struct pending *p, const struct keyspace_options *o,
@@ -185,6 +201,9 @@ static struct map_keyspace fresh_keyspace(struct node *node, struct span name,
                               .prefix_length = o->prefix_length,
                               .maxmemory = o->maxmemory,
                               .maxops = o->maxops,
+                              .idmp_bytes = o->idmp_bytes,
+                              .idmp_count = o->idmp_count,
+                              .idmp_seconds = o->idmp_seconds,
                               .created = (uint64_t)io_wall(node->io) };
     memcpy(k.name, name.p, name.n);
     memcpy(k.prefix, o->prefix, o->prefix_length);
@@ -207,7 +226,8 @@ void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struc
         return;
     }
     struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
-    if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &o, k.partitions)) {
+    if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &o, k.partitions) ||
+        fields_need_level(node, p, &k)) {
         return;
     }
     struct edit edit = { 0 };
@@ -293,6 +313,9 @@ static void take_options(struct map_keyspace *k, const struct keyspace_options *
     k->lease = (o->given & GIVEN_LEASE) != 0 ? o->lease : k->lease;
     k->maxmemory = (o->given & GIVEN_MAXMEMORY) != 0 ? o->maxmemory : k->maxmemory;
     k->maxops = (o->given & GIVEN_MAXOPS) != 0 ? o->maxops : k->maxops;
+    k->idmp_bytes = (o->given & GIVEN_IDMP_BYTES) != 0 ? o->idmp_bytes : k->idmp_bytes;
+    k->idmp_count = (o->given & GIVEN_IDMP_COUNT) != 0 ? o->idmp_count : k->idmp_count;
+    k->idmp_seconds = (o->given & GIVEN_IDMP_SECONDS) != 0 ? o->idmp_seconds : k->idmp_seconds;
     if ((o->given & GIVEN_PREFIX) != 0) {
         memset(k->prefix, 0, sizeof k->prefix);
         memcpy(k->prefix, o->prefix, o->prefix_length);
@@ -315,6 +338,9 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
     take_options(&k, &o);
     if (((o.given & GIVEN_REPLICA_COUNT) != 0 && has_no_room(node, p, k.replicas, 0)) ||
         ((o.given & GIVEN_PREFIX) != 0 && prefix_is_taken(node, p, &k))) {
+        return;
+    }
+    if (fields_need_level(node, p, &k)) {
         return;
     }
     bool raised = now->maxmemory != 0 && k.maxmemory >= now->maxmemory;

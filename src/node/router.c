@@ -3,7 +3,7 @@
 #include "node/router_internal.h"
 
 #include "base/alloc.h"
-#include "cluster/map.h"
+#include "cluster/id_bounds.h"
 #include "command/op.h"
 #include "node/gather.h"
 #include "node/leaders.h"
@@ -284,12 +284,24 @@ static bool write_here(struct router *router, struct pending *p, const struct op
     return true;
 }
 
+/* The id of what is pushed next, with the bounds of its partition. */
+static size_t write_id(const struct partition *partition, const struct op_id *names, uint8_t *p)
+{
+    struct id_bounds bounds = id_bounds_of_group(partition->node->map, partition->group);
+    return op_id_write(p, &(struct op_id){ .pid = names->pid,
+                                           .iid = names->iid,
+                                           .seconds = bounds.seconds,
+                                           .count = bounds.count,
+                                           .bytes = bounds.bytes });
+}
+
 void router_command(struct router *router, struct partition *partition, struct stream *stream,
                     const struct command_spec *spec, uint8_t version, uint8_t db,
                     const struct span *argv, uint32_t argc, bool silent)
 {
     uint32_t words = command_name_words(spec);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db, .argc = argc - words };
+    uint8_t id[OP_ID_BYTES_MAX];
     if (!silent && router_read_now(router, partition, stream, spec, version, &head, argv + words)) {
         return;
     }
@@ -297,7 +309,11 @@ void router_command(struct router *router, struct partition *partition, struct s
     p->silent = silent;
     pending_join(p, partition);
     p->strand->wrote = p->strand->wrote || spec->place == PLACE_WRITE;
-    size_t n = op_bytes(argv + words, argc - words);
+    if (stream->id != NULL) {
+        head.id = span_of(id, write_id(partition, stream->id, id));
+        head.level = SEMANTICS_LEVEL_IDS;
+    }
+    size_t n = op_bytes(argv + words, argc - words) + head.id.n;
     if (write_here(router, p, &head, argv + words, argc - words, n)) {
         return;
     }

@@ -32,6 +32,7 @@
 #include "resp/reply.h"
 
 struct node;
+struct op_id; /* command/op.h */
 struct partition;
 struct stream;
 
@@ -90,7 +91,7 @@ struct pending {
     struct shown shown;    /* and what its answer shows: set by whoever answers */
     struct reply *meta_in; /* the reply that META has opened, from the byte meta_at on; or NULL */
     size_t meta_at;
-    struct token *token;   /* META: what its session had seen; short, its own; or NULL */
+    struct token *token; /* META: what its session had seen; short, its own; or NULL */
     size_t token_bytes;
     struct reply reply; /* ANSWERED */
     uint8_t *op;        /* encoded operation: `near` or malloc; NULL when the log has it */
@@ -130,9 +131,10 @@ struct stream {
     size_t held_bytes;            /* replies that wait for an earlier one */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     bool ordered;                 /* replies leave in order (a client) */
-    bool relayed;       /* a peer's: its commands are forwarded no further (T3 of router.h) */
-    bool by_prefix;     /* what is pushed next goes where a prefix leads, */
-    struct wants wants;        /* and asks for this; */
+    bool relayed;           /* a peer's: its commands are forwarded no further (T3 of router.h) */
+    bool by_prefix;         /* what is pushed next goes where a prefix leads, */
+    struct wants wants;     /* and asks for this; */
+    const struct op_id *id; /* with this id, or NULL; borrowed until it is pushed; */
     const struct token *token; /* what its session has seen, if it has said so; else NULL */
     /* What META says of the session (session.h), or NULL. */
     void (*put_session)(const struct pending *p, struct reply *reply);

@@ -119,11 +119,11 @@ static void test_a_newer_version_is_foreign_not_damaged(void **state)
     world_take(w);
     uint8_t *bytes = read_file(w, &n);
     for (size_t at = 8; at <= 10; at += 2) {
-        bytes[at] += 2; /* format 2 and level 1, before */
+        bytes[at] += 3; /* format 2 and level 1, before */
         seal_header(bytes);
         write_file(w, bytes, n);
         assert_int_equal(world_try(w, message), CHECKPOINT_FOREIGN);
-        bytes[at] -= 2;
+        bytes[at] -= 3;
     }
     free(bytes);
     world_close(w);
