@@ -53,8 +53,8 @@ uint32_t local_with(const struct span *argv, uint32_t argc, struct asked *asked,
     return at;
 }
 
-/* Only what makes no sense comes here, and what is too large: no read has an argument that long, nor
- * a write with an id. */
+/* Only what makes no sense comes here, and what is too large: no read has an argument that long,
+ * nor a write with an id. */
 void local_cmd_WITH(struct client *client, const struct span *argv, uint32_t argc,
                     struct reply *reply)
 {

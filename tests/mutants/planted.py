@@ -13,6 +13,7 @@ import driver
 import facades
 import guarantees
 import history
+import idmp
 import keeping
 import keyspaces
 import levels
@@ -52,6 +53,11 @@ LISTS = [
     ("driver", "node", acks.NODE, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),
+    ("driver", "engine", idmp.ENGINE, True),
+    ("driver", "command", idmp.COMMAND, True),
+    ("cluster", "cluster", idmp.CLUSTER, True),
+    ("driver", "store", idmp.STORE, True),
+    ("driver", "node", idmp.NODE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", options.CLUSTER, True),
     ("cluster", "cluster", options.RECORDS, True),

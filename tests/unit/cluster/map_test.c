@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "cluster/id_bounds.h"
 #include "cluster/map.h"
 #include "cluster/records.h"
 #include "cluster/slots.h"
@@ -496,6 +497,45 @@ static void test_random_partitions_come_back(void **state)
     }
 }
 
+/* What is said of ids of requests, and what a partition has of it. */
+static void test_bounds_of_ids(void **state)
+{
+    (void)state;
+    struct map *map = map_new();
+    struct map_keyspace a = a_keyspace(30, "a", "", 2, 4);
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    put_all(map, &a, 7, 0);
+    struct id_bounds b = id_bounds_of_group(map, 3);
+    assert_true(b.seconds == IDMP_SECONDS && b.count == IDMP_COUNT && b.bytes == IDMP_BYTES / 4);
+    b = id_bounds_of_group(map, 0);
+    assert_true(b.bytes == IDMP_BYTES);
+    b = id_bounds_of_group(map, 999); /* it has gone */
+    assert_true(b.seconds == IDMP_SECONDS && b.count == IDMP_COUNT && b.bytes > 0);
+    a.idmp_count = 7;
+    a.idmp_bytes = 64 * KIB;
+    assert_true(map_keyspace_has_fields(&a));
+    put_keyspace(map, &a);
+    b = id_bounds_of_group(map, 3);
+    assert_true(b.seconds == IDMP_SECONDS && b.count == 7 && b.bytes == 16 * KIB);
+    a.idmp_bytes = 5 * KIB; /* a share is worth something */
+    a.idmp_seconds = MAP_IDMP_SECONDS_MAX;
+    put_keyspace(map, &a);
+    b = id_bounds_of_group(map, 3);
+    assert_true(b.seconds == MAP_IDMP_SECONDS_MAX && b.bytes == IDMP_BYTES_MIN);
+    assert_true(id_bounds_of(map_keyspace(map, 30)).bytes == 5 * KIB);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct map_keyspace bad = a;
+        bad.idmp_seconds += i == 0 ? 1 : 0;
+        bad.idmp_count = i == 1 ? IDMP_COUNT_MAX + 1 : 1;
+        size_t n = map_keyspace_write(&bad, value);
+        assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    }
+    size_t n = map_keyspace_write(&a, value);
+    memset(value + n - 16, 0, 16); /* what is as always is not said */
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    map_free(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_newer_records_are_refused),
         cmocka_unit_test(test_fields_of_keyspaces),
         cmocka_unit_test(test_defaults_of_keyspaces),
+        cmocka_unit_test(test_bounds_of_ids),
         cmocka_unit_test(test_nodes_and_settings_come_back),
         cmocka_unit_test(test_wishes_are_counted_and_settled),
         cmocka_unit_test(test_an_index_is_free_when_nobody_speaks_of_it),

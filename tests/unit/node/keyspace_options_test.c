@@ -159,6 +159,11 @@ static const struct {
     { "STRATEGY raft MAXMEMORY 9223372036854775807gb", "ERR MAXMEMORY is a number of bytes" },
     { "STRATEGY raft MAXOPS -1",
       "ERR MAXOPS is a number of commands a second up to 1000000000, or 0 for no limit, not '-1'" },
+    { "STRATEGY raft IDMP-DURATION 0", "ERR IDMP-DURATION is a number of seconds from 1 to 86400" },
+    { "STRATEGY raft IDMP-DURATION 86401", "ERR IDMP-DURATION is a number of seconds" },
+    { "STRATEGY raft IDMP-MAXSIZE 0", "ERR IDMP-MAXSIZE is a number of ids from 1 to 1000000" },
+    { "STRATEGY raft IDMP-MAXSIZE 1000001", "ERR IDMP-MAXSIZE is a number of ids" },
+    { "STRATEGY raft IDMP-MAXBYTES 4095", "ERR IDMP-MAXBYTES is a number of bytes such as 100mb" },
     { "STRATEGY raft MAXOPS 1000000001", "ERR MAXOPS is a number of commands a second" },
     { "STRATEGY raft SLOPPY yes", "ERR option 'SLOPPY' is not built yet" },
     { "STRATEGY raft ISOLATION serializable", "ERR option 'ISOLATION' is not built yet" },
@@ -191,6 +196,10 @@ static void only_what_can_be_altered_is(void **state)
         assert_false(take(fixed[i], false, &o, why, sizeof why));
         assert_non_null(strstr(why, "cannot be altered: make another keyspace"));
     }
+    assert_true(take("IDMP-DURATION 86400 IDMP-MAXSIZE 1000000 IDMP-MAXBYTES 4kb", false, &o, why,
+                     sizeof why));
+    assert_true(o.idmp_seconds == 86400 && o.idmp_count == 1000000 && o.idmp_bytes == 4096);
+    assert_int_equal(o.given, GIVEN_IDMP_SECONDS | GIVEN_IDMP_COUNT | GIVEN_IDMP_BYTES);
     assert_true(take("REPLICAS 5 LEASE no MAXMEMORY 0 MAXOPS 7", false, &o, why, sizeof why));
     assert_int_equal(o.given, GIVEN_REPLICA_COUNT | GIVEN_LEASE | GIVEN_MAXMEMORY | GIVEN_MAXOPS);
     assert_false(take("", false, &o, why, sizeof why));

@@ -51,8 +51,10 @@ static void all_keyspaces_are_listed(void **state)
 static void info_tells_everything_and_where_it_is(void **state)
 {
     const char *expected =
-        "*26\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
-        "$9\r\nmaxmemory\r\n:1048576\r\n$6\r\nmaxops\r\n:500\r\n$7\r\ncreated\r\n:1700000000123\r\n"
+        "*32\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
+        "$9\r\nmaxmemory\r\n:1048576\r\n$6\r\nmaxops\r\n:500\r\n"
+        "$13\r\nidmp-duration\r\n:600\r\n$12\r\nidmp-maxsize\r\n:1000\r\n"
+        "$13\r\nidmp-maxbytes\r\n:268435456\r\n$7\r\ncreated\r\n:1700000000123\r\n"
         "$9\r\nplacement\r\n*2\r\n"
         "*16\r\n$9\r\npartition\r\n:0\r\n$5\r\ngroup\r\n:2\r\n$5\r\nslots\r\n$6\r\n0-8191\r\n"
         "$5\r\nnodes\r\n$3\r\n1,2\r\n$7\r\nprefers\r\n:2\r\n$6\r\nleader\r\n:1\r\n"
