@@ -1,4 +1,5 @@
-"""Bugs in what reads guarantee (cluster/freshness.h), in the form of driver.py."""
+"""Bugs in what reads guarantee (cluster/freshness.h), in the form of driver.py, and in what judges
+it. HISTORIES breaks one guarantee each, and only what clients read in the simulator tells."""
 
 CLUSTER = [
     ("F1: served although behind what the session has seen", "unit/cluster/freshness",
@@ -31,4 +32,70 @@ CLUSTER = [
     ("who has forgotten serves", "unit/cluster/freshness", "freshness.c",
      "if (!replica->trusted || !may_ask(replica, wish)) {",
      "if (!may_ask(replica, wish)) {"),
+]
+
+HISTORIES = [
+    ("read your writes: a token is ignored", "raft:session", "../../sim/sessions.c",
+     "wish.least = w->sessions->v[o->session - 1].seen;", "wish.least = 0;"),
+    ("read your writes: writes do not move the position", "raft:session", "../../sim/workload.c",
+     "a->shown = o->record.kind == OP_GET ? w->nodes[a->node].applied : a->committed;",
+     "a->shown = o->record.kind == OP_GET ? w->nodes[a->node].applied : 0;"),
+    ("monotonic reads: reads do not move the position", "raft:session", "../../sim/workload.c",
+     "a->shown = o->record.kind == OP_GET ? w->nodes[a->node].applied : a->committed;",
+     "a->shown = o->record.kind == OP_GET ? 0 : a->committed;"),
+    ("session: served although behind", "raft:session", "freshness.c",
+     "return suffices(replica, wish) && replica->applied >= wish->least ? SERVE_NOW : SERVE_ASK;",
+     "return suffices(replica, wish) ? SERVE_NOW : SERVE_ASK;"),
+    ("session: with any index", "raft:session", "freshness.c",
+     "return index > wish->least ? index : wish->least;", "return index;"),
+    ("linearizable: before its index is applied", "raft:linearizable", "freshness.c",
+     "return replica->applied >= freshness_needs(wish) ? SERVE_NOW : SERVE_WAIT;",
+     "return SERVE_NOW;"),
+    ("bounded: twice as long", "raft:bounded", "freshness.c",
+     "return !wish->by_count && r->fresh_at != 0 && wish->asked - r->fresh_at <= wish->bound;",
+     "return !wish->by_count && r->fresh_at != 0 && wish->asked - r->fresh_at <= 2 * wish->bound;"),
+    ("bounded: twice as many operations", "raft:bounded", "freshness.c",
+     "index = index > wish->behind ? index - wish->behind : 0;",
+     "index = index > 2 * wish->behind ? index - 2 * wish->behind : 0;"),
+    ("bounded: operations are time", "raft:bounded", "freshness.c",
+     "return !wish->by_count && r->fresh_at != 0 && wish->asked - r->fresh_at <= wish->bound;",
+     "return r->fresh_at != 0 && wish->asked - r->fresh_at <= wish->bound;"),
+    ("bounded: measured from the answer instead of the ask", "raft:bounded", "../../sim/sessions.c",
+     "freshness_proven(&fresh, p->wish.asked);", "freshness_proven(&fresh, node_clock(w, n));"),
+    ("bounded: fresh before the index is applied", "raft:bounded", "../../sim/sessions.c",
+     "if (p->slot <= n->applied && !expired) {", "if (!expired) {"),
+    ("bounded: fresh after a restart", "raft:bounded", "../../sim/node.c",
+     "n->current = false; n->fresh_at = 0;", "n->current = false;"),
+    ("consistent prefix: a replica applies in its own order", "raft:prefix", "../../sim/driver.c",
+     "struct model_result result = execute(w, n->values, copy.attempt); n->applied = slot;",
+     "struct entry *later = (struct entry *)(uintptr_t)image_at(&n->log, slot + 1);"
+     " uint32_t which = n->index == 1 && slot + 1 < x->apply.hi && later != NULL"
+     " && copy.attempt != 0 && later->attempt != 0 ? later->attempt"
+     " : copy.attempt;"
+     " struct model_result result = execute(w, n->values, which); n->applied = slot;"),
+]
+
+CHECKERS = [
+    ("lists: what was never written is taken for written", "unit/sim/guarantees",
+     "../../sim/checkers/lists.c",
+     "if (o->is_garbled || !same) {", "if (o->is_garbled) {"),
+    ("lists: an element stands twice", "unit/sim/guarantees", "../../sim/checkers/lists.c",
+     "if (writer == NOWHERE || l->ops[writer].result == RESULT_FAIL ||"
+     " l->place[writer] != NOWHERE) {",
+     "if (writer == NOWHERE || l->ops[writer].result == RESULT_FAIL) {"),
+    ("guarantees: a write that nobody has read is never missing", "unit/sim/guarantees",
+     "../../sim/checkers/lists.c",
+     "return l->place[op] == NOWHERE ? NOWHERE : l->place[op] + 1;", "return l->place[op] + 1;"),
+    ("guarantees: operations that touch are in order", "unit/sim/guarantees",
+     "../../sim/checkers/guarantees.c",
+     "g[at].at < o[hi].at) {", "g[at].at <= o[hi].at + 1) {"),
+    ("guarantees: the bound is not taken off", "unit/sim/guarantees",
+     "../../sim/checkers/guarantees.c",
+     "if (!givers && rule->is_shifted &&", "if (givers && rule->is_shifted &&"),
+    ("causes: what is not shown is forgotten", "unit/sim/guarantees",
+     "../../sim/checkers/causes.c",
+     "add(g, moment, writers_of(g->l, op)[o->n], op);", "(void)writers_of;"),
+    ("causes: reads at one position are no moment", "unit/sim/guarantees",
+     "../../sim/checkers/causes.c",
+     "comes_behind(g, g->nodes - 1, v[i].op); }", "}"),
 ]

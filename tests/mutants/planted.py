@@ -47,6 +47,8 @@ LISTS = [
     ("driver", "main", facades.STATUS, True),
     ("driver", "node", levels.NODE, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
+    ("cluster", "cluster", guarantees.HISTORIES, True),
+    ("cluster", "cluster", guarantees.CHECKERS, True),
     ("cluster", "cluster", sessions.CLUSTER, True),
     ("driver", "node", sessions.NODE, True),
     ("cluster", "cluster", acks.CLUSTER, True),
@@ -101,8 +103,9 @@ def replaced(text, path, old, new):
 
 
 def judge_is_there(judge, texts):
-    """`unit/node/members` is a program, `e2e/members::test_x` one test of a file."""
-    if judge is None or judge == "clusters":
+    """`unit/node/members` is a program, `e2e/members::test_x` one test of a file, `raft:session` a
+    level in the simulator."""
+    if judge is None or judge == "clusters" or judge.startswith("raft:"):
         return True
     if judge.startswith("unit/"):
         return f"tests/{judge}_test.c" in texts

@@ -350,6 +350,30 @@ static void test_each_guarantee_that_is_broken_is_found_and_named(void **state)
     assert_true(is_found_by_group);
 }
 
+/* The second write is there and the first is not: of each key alone that may be so. */
+static void test_what_is_read_at_one_position_is_of_one_moment(void **state)
+{
+    (void)state;
+    static const uint32_t two[] = { 2 };
+    struct list_op ops[] = {
+        { .is_append = true, .key = 1, .element = 1, .start = 0, .end = 1 },
+        { .is_append = true, .key = 2, .element = 2, .start = 2, .end = 3 },
+        { .key = 1, .level = READ_SNAPSHOT, .position = 7, .start = 4, .end = 5, .session = 3 },
+        { .key = 2, .level = READ_SNAPSHOT, .position = 7, .start = 4, .end = 5, .session = 3 },
+    };
+    ops[3].list = two;
+    ops[3].n = 1;
+    struct guarantees_report report = guarantees_check(ops, ARRAY_COUNT(ops));
+    assert_true(report.is_broken);
+    assert_int_equal(report.broken, GUARANTEE_SNAPSHOT);
+    ops[2].position = 5;
+    assert_false(guarantees_check(ops + 1, 3).is_broken);
+    ops[3].position = 4; /* the later of two positions shows less */
+    assert_true(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+    ops[0].group = ops[2].group = 9;
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+}
+
 /* --- the search as a second opinion --------------------------------------------------------- */
 
 static struct model_result text_result(const struct list_op *o)
@@ -423,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replicas_of_one_log_keep_every_guarantee),
         cmocka_unit_test(test_each_guarantee_that_is_broken_is_found_and_named),
+        cmocka_unit_test(test_what_is_read_at_one_position_is_of_one_moment),
         cmocka_unit_test(test_lists_are_linearizable_exactly_if_the_search_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
