@@ -1,14 +1,20 @@
 """Sessions: what a connection has seen and written, carried to others by a token (D5, G7-G10, G12,
 G13, U55)."""
+import os
+import shutil
+
 import pytest
 
 import behind
 from cluster import CALM, Cluster, wait_for
-from resp import Connection, Error, as_text, encode
+from keyspaces import held, is_settled
+from resp import Error, as_text, encode
 
 NO_TOKEN = "BADTOKEN this is no session token, or only a part of one"
 FORGED = "BADTOKEN the session token was not made by this cluster, or was changed since"
 FOREIGN = "BADTOKEN the session token is of another cluster"
+LOST = ("SESSIONLOST what this session has seen is lost: no replica has it, the command was not "
+        "applied")
 NEWER = "BADTOKEN the session token was made by a newer version"
 
 
@@ -152,6 +158,9 @@ def test_a_follower_answers_what_it_can_show_by_itself_G7(three, follower):
 
 def test_a_session_reads_its_writes_where_the_replica_lacks_them_G7(three, follower):
     with at_session(follower) as client, behind.held(follower):
+        assert client.call("GET", "x") == b"0"
+        client.send_raw(encode("SET", "x", "1") + encode("GET", "x"))
+        assert (client.read(), client.read()) == ("OK", b"1")
         for i in range(1, 20):
             assert client.call("SET", "x", i) == "OK"
             assert client.call("GET", "x") == b"%d" % i
@@ -222,3 +231,172 @@ def test_a_bad_token_with_a_command_is_refused_and_nothing_applied(three):
                 client.call("WITH", 2, "SESSION", text, "INCR", "n")
             assert str(found.value) == expected + ", the command was not applied"
         assert client.call("GET", "n") == b"1"
+
+
+def test_within_the_leader_window_the_leader_reads_G7(three, follower):
+    leader = three.leader()
+    with at_session(follower) as client:
+        assert client.call("CONSISTENCY", "LEADERWINDOW", "60s") == "OK"
+        here = calls(follower)
+        assert client.call("GET", "x") == b"0"  # it has written nothing
+        assert calls(follower) == here + 1
+        assert client.call("SET", "x", "1") == "OK"
+        behind.shows(follower, "x", b"1")
+        here, there = calls(follower), calls(leader)
+        for _ in range(5):
+            assert client.call("GET", "x") == b"1"
+        assert (calls(follower), calls(leader)) == (here, there + 5)
+        assert client.call("WITH", 2, "LEADERWINDOW", "1ms", "GET", "x") == b"1"
+        assert calls(follower) == here + 1
+        assert client.call("WITH", 2, "READ", "local", "GET", "x") == b"1"
+        assert calls(follower) == here + 2
+
+
+def test_what_a_group_has_lost_is_told_and_no_older_state_shown():
+    """Two nodes of three are put back to an older copy of their disks: what was acknowledged since
+    is lost, and the session that has seen it is told so."""
+    with Cluster(3, CALM) as three:
+        with three.leader().connect() as client:
+            for i in range(10):
+                assert client.call("SET", "x", i) == "OK"
+            early = client.call("SESSION", "TOKEN")
+            assert client.call("SET", "x", "kept") == "OK"
+        three.terminate_all()
+        for node in three.nodes:
+            shutil.copytree(node.directory, node.directory + ".old")
+        three.start()
+        with three.leader().connect() as client:
+            for i in range(50):
+                assert client.call("SET", "x", i) == "OK"
+            late = client.call("SESSION", "TOKEN")
+        three.terminate_all()
+        for node in three.nodes:
+            shutil.rmtree(node.directory)
+            os.rename(node.directory + ".old", node.directory)
+        three.start()
+        for node in three.nodes:
+            assert node.call("WITH", 2, "SESSION", early, "GET", "x") == b"kept"
+            for level in ([], ["READ", "linearizable"], ["READ", "leader"]):
+                with pytest.raises(Error) as found:
+                    node.call("WITH", 2 + len(level), "SESSION", late, *level, "GET", "x")
+                assert str(found.value) == LOST
+            with at_session(node) as client:
+                assert client.call("SESSION", "USE", late) == "OK"
+                client.send_raw(encode("GET", "x") * 3 + encode("SESSION", "RESET") +
+                                encode("GET", "x"))
+                assert [str(client.read()) for _ in range(3)] == [LOST] * 3
+                assert (client.read(), client.read()) == ("OK", b"kept")
+
+
+def test_without_anybody_who_has_it_a_read_is_stale_in_time():
+    with Cluster(3, [*CALM, "--leader-wait", "400"], start=False) as three:
+        behind.prepare(three)
+        three.start()
+        last, leader = three.followers()[0], three.leader()
+        assert leader.call("SET", "x", "1") == "OK"
+        behind.shows(last, "x", b"1")
+        with at_session(last) as client, behind.held(last):
+            assert client.call("SET", "x", "2") == "OK"
+            for node in three.nodes:
+                if node is not last:
+                    node.kill()
+            for words in (["GET", "x"], ["WITH", 2, "TIMEOUT", "100", "GET", "x"]):
+                with pytest.raises(Error, match=r"^STALE -?\d+ no replica that shows what was "
+                                                "asked for answered in time, the command was not "
+                                                "applied$"):
+                    client.call(*words)
+            assert behind.local(last, "GET", "x") == b"1"
+            assert client.call("SESSION", "RESET") == "OK"
+            assert client.call("GET", "x") == b"1"
+
+
+def test_tokens_survive_failover_restart_and_go_from_node_to_node_70():
+    with Cluster(3, CALM) as three:
+        token = None
+        for turn in range(6):
+            leader = three.leader()
+            with leader.connect() as client:
+                if token is not None:
+                    assert client.call("SESSION", "USE", token) == "OK"
+                assert client.call("SET", "x", turn) == "OK"
+                token = client.call("SESSION", "TOKEN")
+            for node in three.nodes:
+                assert node.call("WITH", 2, "SESSION", token, "GET", "x") == b"%d" % turn
+            if turn % 3 == 2:
+                three.kill_all()
+                three.start()
+            else:
+                leader.kill()
+                leader.start()
+            three.wait_ready()
+            for node in three.nodes:
+                assert node.call("WITH", 2, "SESSION", token, "GET", "x") == b"%d" % turn
+
+
+# --- Many partitions ------------------------------------------------------------------------------
+
+def in_keyspace(node, keyspace):
+    client = at_session(node)
+    assert client.call("SELECT", keyspace) == "OK"
+    return client
+
+
+def test_tokens_go_with_partitions_that_move_and_to_nodes_that_have_none():
+    with Cluster(3, CALM) as three:
+        node = three.nodes[0]
+        assert node.call("KEYSPACE", "CREATE", "parts", "STRATEGY", "raft", "REPLICAS", "2",
+                         "PARTITIONS", "8", timeout=20) == "OK"
+        wait_for(lambda: is_settled(node, "parts", 2), "all partitions are there", 20)
+        clients = [in_keyspace(node, "parts") for node in three.nodes]
+        for i in range(40):
+            assert clients[i % 3].call("SET", f"k{i}", i) == "OK"
+        for client, other in zip(clients, clients[1:] + clients[:1]):
+            assert other.call("SESSION", "USE", client.call("SESSION", "TOKEN")) == "OK"
+        token = clients[0].call("SESSION", "TOKEN")
+        positions, whole = known(clients[0])
+        assert set(positions) >= {("parts", i) for i in range(8)} and whole
+        assert len(token) < 120
+
+        def all_is_there():
+            for node in three.nodes:
+                with in_keyspace(node, "parts") as client:
+                    assert client.call("SESSION", "USE", token) == "OK"
+                    for i in range(40):
+                        assert client.call("GET", f"k{i}") == b"%d" % i
+                        assert client.call("WITH", 2, "SESSION", token, "GET", f"k{i}") == b"%d" % i
+        all_is_there()
+        assert node.call("MEMBER", "DRAIN", "3") == "OK"
+        all_is_there()
+        wait_for(lambda: 3 not in held(node, "parts") and is_settled(node, "parts", 2),
+                 "node 3 has none of them", 40)
+        all_is_there()
+        assert node.call("KEYSPACE", "DROP", "parts", "FORCE",
+                         timeout=20) == "OK"
+        with at_session(node) as client:  # groups that are gone are nobody's concern
+            assert client.call("SESSION", "USE", token) == "OK"
+            assert client.call("SET", "x", "1") == "OK" and client.call("GET", "x") == b"1"
+
+
+def test_commands_over_all_partitions_are_of_the_session_too(three):
+    assert three.nodes[0].call("KEYSPACE", "CREATE", "whole", "STRATEGY", "raft", "PARTITIONS",
+                               "4", timeout=20) == "OK"
+    wait_for(lambda: is_settled(three.nodes[0], "whole"), "all partitions are there", 20)
+    for leader in three.nodes:
+        with leader.connect() as client:
+            client.call("SELECT", "whole")
+            for i in range(20):
+                assert client.call("SET", f"k{i}", "1") == "OK"
+    with in_keyspace(three.nodes[0], "whole") as client:
+        assert known(client) == ({}, True)
+        assert client.call("DBSIZE") == 20
+        seen, whole = known(client)
+        assert set(seen) == {("whole", i) for i in range(4)} and whole
+        assert client.call("FLUSHDB") == "OK"
+        after, whole = known(client)
+        assert all(after[part] > seen[part] for part in seen) and whole
+        token = client.call("SESSION", "TOKEN")
+        assert client.call("SESSION", "RESET") == "OK"
+        _, shown = client.call("WITH", 3, "SESSION", token, "META", "EXISTS", "k1")
+        later = pairs(shown)["session"]
+        assert client.call("SESSION", "RESET") == client.call("SESSION", "USE", later) == "OK"
+        assert all(known(client)[0][part] >= after[part] for part in seen)
