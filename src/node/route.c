@@ -181,13 +181,13 @@ void route_refuse(const struct route *route, const struct command_spec *spec, st
     case ROUTE_SLOTS:
         reply_errorf(reply,
                      "CROSSSLOT Keys in request don't hash to the same slot (keyspace '%s' has %u "
-                     "partitions: give the keys one {tag})",
+                     "partitions: give the keys one {tag}), the command was not applied",
                      name, (unsigned)route->keyspace->partitions);
         return;
     case ROUTE_KEYSPACES:
         reply_errorf(reply,
                      "CROSSSLOT Keys in request belong to different keyspaces ('%s' and '%s', by "
-                     "their prefixes)",
+                     "their prefixes), the command was not applied",
                      name, route->other->name);
         return;
     case ROUTE_DATABASES:

@@ -12,7 +12,7 @@ from resp import Error, as_row, as_text, encode
 
 PARTITIONS = 8
 CROSSSLOT = (f"CROSSSLOT Keys in request don't hash to the same slot (keyspace 'parts' has "
-             f"{PARTITIONS} partitions: give the keys one {{tag}})")
+             f"{PARTITIONS} partitions: give the keys one {{tag}}), the command was not applied")
 
 
 def create(cluster, name, *options):

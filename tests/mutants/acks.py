@@ -100,3 +100,15 @@ NODE = [
     ("waitaof: an older leader closes the connection", "unit/node/router_wait", "router.c",
      "(p->spec->tag == COMMAND_WAITAOF && version < WIRE_VERSION_LEVELS)", "false"),
 ]
+
+ERRORS = [
+    ("errors: a proposed write that nobody else has is called not applied",
+     "e2e/errors::test_what_is_uncertain_is_applied_or_not", "router_turn.c",
+     "case PENDING_PROPOSED: *status = STATUS_UNCERTAIN; return p->slot != 0;",
+     "case PENDING_PROPOSED: return p->slot != 0;"),
+    ("errors: a status promises more than its text", "unit/base/base", "../base/status.def",
+     'STATUS(60, ZONES, false, false,', 'STATUS(60, ZONES, false, true,'),
+    ("errors: a refusal does not say that nothing happened", "unit/base/base",
+     "../base/status.def", '"CLUSTERDOWN no leader, the command was not applied"',
+     '"CLUSTERDOWN no leader"'),
+]

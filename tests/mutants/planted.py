@@ -53,6 +53,7 @@ LISTS = [
     ("driver", "node", sessions.NODE, True),
     ("cluster", "cluster", acks.CLUSTER, True),
     ("driver", "node", acks.NODE, True),
+    ("driver", "node", acks.ERRORS, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),
     ("driver", "engine", idmp.ENGINE, True),

@@ -167,7 +167,7 @@ static void test_keys_of_several_partitions_are_refused_K3(void **state)
     assert_int_equal(route("cart", "mget {a}1 {a}2 {a}3").kind, ROUTE_ONE);
     assert_refused("cart", "mget foo bar",
                    "-CROSSSLOT Keys in request don't hash to the same slot (keyspace 'cart' has 4 "
-                   "partitions: give the keys one {tag})\r\n");
+                   "partitions: give the keys one {tag}), the command was not applied\r\n");
     assert_int_equal(route("cart", "mget {a}1 {a}2 {a}3 {b}4").kind, ROUTE_SLOTS); /* the last */
     assert_int_equal(route("cart", "mset foo 1 bar 2").kind, ROUTE_SLOTS);
     assert_int_equal(route("cart", "mset {a}1 1 {a}2 2 {b}3 3").kind, ROUTE_SLOTS);
@@ -190,7 +190,7 @@ static void test_prefixes_route_from_keyspace_0_alone_K1(void **state)
     assert_int_equal(group_of("one", "get cart:1"), 10);
     assert_refused("0", "mget a cart:1",
                    "-CROSSSLOT Keys in request belong to different keyspaces ('default' and "
-                   "'cart', by their prefixes)\r\n");
+                   "'cart', by their prefixes), the command was not applied\r\n");
     assert_int_equal(route("0", "mget a b c cart:1").kind, ROUTE_KEYSPACES);
 }
 

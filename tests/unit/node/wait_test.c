@@ -131,7 +131,7 @@ static void test_an_endless_wait_of_another_node_comes_back(void **state)
     command("wait 9 0");
     turn();
     later(world->node.config.request_timeout_ms * QR_MILLISECOND);
-    assert_heard("-TRYAGAIN the lease ended before the read was served\r\n");
+    assert_heard("-TRYAGAIN not applied, its time was over before it was served\r\n");
     assert_int_equal(world->node.pending_count, 0);
 }
 
@@ -147,7 +147,7 @@ static void test_a_long_wait_of_another_node_comes_back_too(void **state)
     later(101 * QR_MILLISECOND);
     assert_heard(":4\r\n");
     later(world->node.config.request_timeout_ms * QR_MILLISECOND);
-    assert_heard("-TRYAGAIN the lease ended before the read was served\r\n");
+    assert_heard("-TRYAGAIN not applied, its time was over before it was served\r\n");
     assert_int_equal(world->node.pending_count, 0);
 }
 
