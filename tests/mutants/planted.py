@@ -80,7 +80,7 @@ class Bug:
         self.judge = row[1] if judged else None
         self.edits, path, parts = [], None, list(row[2 if judged else 1:])
         while parts:
-            if re.fullmatch(r"[\w./]+\.[ch]", parts[0]):
+            if re.fullmatch(r"[\w./]+\.(c|h|def)", parts[0]):
                 path = os.path.normpath(os.path.join("src", folder, parts.pop(0)))
             self.edits.append((path, parts.pop(0), parts.pop(0)))
 
