@@ -233,6 +233,8 @@ static void test_a_flush_wants_in_each_partition_what_its_client_wants(void **st
         n += p->state == PENDING_FORWARDED && p->wants.each_zone ? 1 : 0;
     }
     assert_int_equal(n, MORE);
+    answer_all((const char *const[]){ "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n" }, 0, MORE);
+    assert_heard("+OK\r\n");
 }
 
 static void test_a_client_that_leaves_takes_its_question_along(void **state)
