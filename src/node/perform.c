@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "node/damage.h"
+#include "node/frame.h"
 #include "node/peers.h"
 #include "node/router.h"
 #include "node/run.h"
@@ -175,6 +176,10 @@ void replica_feed(struct replica *r)
 static void perform_send(struct replica *r, const struct effect *e)
 {
     const struct message *m = &e->send.message;
+    if ((r->protocol->codec->late >> m->kind & 1) != 0 &&
+        peers_wire_version(r->node->peers, e->send.to) < WIRE_VERSION_LEVELS) {
+        return; /* it would close the connection */
+    }
     size_t n = encode_body(r, m->kind, m->body);
     send_message(r, e->send.to, m, span_of(r->bench->encoded, n));
 }

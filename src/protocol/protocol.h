@@ -68,6 +68,9 @@ struct codec {
     bool (*is_control)(uint16_t kind);
     const char *(*name)(uint16_t kind); /* NULL when unknown */
     uint16_t kind_max;                  /* the largest tag in use, for iteration */
+    /* A bit for each kind that nodes know since wire version 5 only (WIRE_VERSION_LEVELS): to an
+     * older one it is not sent, as if it had been lost. It would take it for damage. */
+    uint64_t late;
 };
 
 /* --- Members -------------------------------------------------------------------------------- */

@@ -236,6 +236,10 @@ union schema_any_tag {
 
 _Static_assert(_Alignof(union schema_any_body) <= 8, "a body fits 8-byte aligned scratch");
 
+#ifdef SCHEMA_LATE
+_Static_assert(sizeof(union schema_any_tag) < 64, "kinds are bits of `late`");
+#endif
+
 const struct codec SCHEMA_JOIN(SCHEMA_PREFIX, codec) = {
     .body_max = sizeof(union schema_any_body),
     .encode = schema_encode,
@@ -246,6 +250,9 @@ const struct codec SCHEMA_JOIN(SCHEMA_PREFIX, codec) = {
     .is_control = schema_is_control,
     .name = schema_name,
     .kind_max = sizeof(union schema_any_tag),
+#ifdef SCHEMA_LATE
+    .late = SCHEMA_LATE,
+#endif
 };
 
 #endif

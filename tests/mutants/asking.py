@@ -1,5 +1,10 @@
 """Bugs in reads at those who do not lead (ask.c), in the form of mutants.py."""
 
+NODE = [
+    ("ask: an older peer is asked", "unit/node/light", "perform.c",
+     "peers_wire_version(r->node->peers, e->send.to) < WIRE_VERSION_LEVELS) {", "false) {"),
+]
+
 RAFT = [
     ("ask: answered without a round", "read.c",
      "(void)take(r, out, &ask); /* without room it is asked again */",

@@ -30,6 +30,7 @@ import turns
 LISTS = [
     ("raft", "protocol/raft", mutants.RAFT, False),
     ("raft", "protocol/raft", asking.RAFT, False),
+    ("driver", "node", asking.NODE, True),
     ("log", "log", mutants.LOG, False),
     ("fuzz", "", mutants.FUZZ, False),
     ("cluster", "cluster", cluster.CLUSTER, True),

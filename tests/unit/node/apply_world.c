@@ -122,7 +122,7 @@ qr_slot keeper_slot(const struct keeper *keeper)
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     (void)peers, (void)peer;
-    return 0;
+    return world->version;
 }
 
 bool peers_all_speak(const struct peers *peers, uint16_t version)
@@ -358,9 +358,11 @@ static void prefetch(const void *self, node_index from)
     assert_true(from == NODE_NONE || from < MEMBERS_MAX);
 }
 
-static const struct codec codec = {
-    .body_max = 16, .encode = encode, .decode = decode, .is_control = is_control
-};
+static const struct codec codec = { .body_max = 16,
+                                    .encode = encode,
+                                    .decode = decode,
+                                    .is_control = is_control,
+                                    .late = 1u << LATE_KIND };
 static const struct protocol protocol = { .codec = &codec,
                                           .needs = needs,
                                           .init = init,

@@ -11,6 +11,7 @@
 
 #define SLOTS 64
 #define EFFECTS 16
+#define LATE_KIND 9 /* peers know it since wire version 5 */
 
 struct log {
     uint8_t *record[SLOTS];
@@ -48,6 +49,7 @@ struct world {
     qr_time deadline;   /* of the protocol */
     qr_ticket heard_of; /* what it knew to be durable when the last message came */
     uint32_t sent;      /* messages to peers */
+    uint16_t version;   /* of the wire, of all peers */
     /* What another node has sent, whole. */
     struct engine *snapshot;
     struct checkpoint_header snapshot_header;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "apply_world.h"
+#include "node/frame.h"
 
 #define DUE (100 * QR_MILLISECOND) /* the turn that it has in any case */
 
@@ -256,6 +257,20 @@ static void test_an_answer_is_applied_without_a_turn_L1(void **state)
     assert_false(part()->awake);
 }
 
+/* --- Peers of another version ----------------------------------------------------------------- */
+
+static void test_an_older_peer_is_not_sent_what_it_would_take_for_damage(void **state)
+{
+    (void)state;
+    for (uint16_t version = WIRE_VERSION_LEVELS - 1; version <= WIRE_VERSION_LEVELS; version++) {
+        world->version = version;
+        effect(EFFECT_SEND)->send.message.kind = LATE_KIND;
+        effect(EFFECT_SEND)->send.message.kind = LATE_KIND + 1;
+        receive();
+    }
+    assert_int_equal(world->sent, 1 + 2);
+}
+
 /* --- L3 --------------------------------------------------------------------------------------- */
 
 static void test_a_sync_releases_at_once_and_is_told_before_the_next_event_L3(void **state)
@@ -346,6 +361,7 @@ static void test_what_was_not_looked_at_has_its_turn_L3(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_an_older_peer_is_not_sent_what_it_would_take_for_damage),
         TEST(test_an_answer_that_changes_nothing_makes_no_turn_L1),
         TEST(test_whatever_needs_a_turn_makes_one_L1_L2),
         TEST(test_the_end_of_a_change_makes_a_turn_L1),
