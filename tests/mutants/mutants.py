@@ -60,6 +60,10 @@ RAFT = [
     ("forget: who has recovered already is not fed", "forget.c",
      "} else if (p->recovery != RECOVERY_NONE) { doubt(r, out, from, match);",
      "} else if (false) { doubt(r, out, from, match);"),
+    ("forget: who counts for nothing is taken for silent", "replicate.c",
+     "p->heard = r->now; /* V6: it lives, and may need a snapshot, although it counts for nothing"
+     " */ if (!raft_hear_again(r, out, from, match)) { return NULL; }",
+     "if (!raft_hear_again(r, out, from, match)) { return NULL; } p->heard = r->now;"),
     ("forget: who has recovered already gets no barrier", "forget.c",
      "if (p->recovery == RECOVERY_UNBARRED) { make_barrier(r, out); } bool further",
      "bool further"),

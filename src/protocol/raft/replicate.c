@@ -240,10 +240,10 @@ struct peer *raft_note_answer(struct raft *r, struct effects *out, node_index fr
         return NULL;
     }
     struct peer *p = &r->peer[from];
+    p->heard = r->now; /* V6: it lives, and may need a snapshot, although it counts for nothing */
     if (!raft_hear_again(r, out, from, match)) {
         return NULL;
     }
-    p->heard = r->now;
     p->echoed = later(p->echoed, sent);
     p->round_echoed = max_u64(p->round_echoed, round);
     if (lease == r->limits.lease && sent > p->lease_from) {

@@ -488,6 +488,42 @@ static void test_a_forgetful_member_is_brought_a_snapshot(void **state)
     group_free(g);
 }
 
+/* V6: it knows nothing of that, and what it lacks is gone. Its refusals count for nothing, but they
+ * say that it is there and reads what it is sent. */
+static void test_v6_who_is_taken_for_forgetful_is_brought_a_snapshot(void **state)
+{
+    (void)state;
+    struct group *g = written(3);
+    group_restart_damaged(g, 2, 0);
+    struct raft_forgetful_ack late = { .term = 1, .life = group_raft(g, 2)->life };
+    group_lose_mail(g);
+    group_restart_damaged(g, 2, 0);
+    group_elapse(g, 200 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    g->node[2].cut = true;
+    group_submit(g, 0, 10);
+    group_elapse(g, 400 * QR_MILLISECOND);
+    qr_slot last = group_raft(g, 0)->trail.last_slot;
+    group_checkpoint(g, 0, last, last, 0);
+    group_deliver(g, 2, 0, RAFT_FORGETFUL_ACK, &late, 0, 0, 0);
+    group_elapse(g, 400 * QR_MILLISECOND);
+    assert_int_not_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    g->node[0].note_count = 0;
+    g->node[2].cut = false;
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].mode, PEER_SNAPSHOT);
+    bool wanted = false;
+    for (uint32_t i = 0; i < g->node[0].note_count; i++) {
+        wanted = wanted || g->node[0].note[i].kind == EFFECT_SNAPSHOT;
+    }
+    assert_true(wanted);
+    group_bring_snapshot(g, 0, 2);
+    group_elapse(g, 300 * QR_MILLISECOND);
+    assert_int_equal(group_raft(g, 0)->peer[2].recovery, RECOVERY_NONE);
+    assert_int_equal(g->node[2].applied, group_raft(g, 0)->trail.last_slot);
+    group_free(g);
+}
+
 /* A learner that forgot is no voter yet, and does not become one before it remembers. */
 static void test_a_forgetful_learner_is_not_promoted(void **state)
 {
@@ -542,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_v7_only_what_is_refused_anew_shows_a_loss),
         cmocka_unit_test(test_a_majority_that_forgets_stands_still),
         cmocka_unit_test(test_a_forgetful_member_is_brought_a_snapshot),
+        cmocka_unit_test(test_v6_who_is_taken_for_forgetful_is_brought_a_snapshot),
         cmocka_unit_test(test_a_forgetful_learner_is_not_promoted),
         cmocka_unit_test(test_the_only_voter_does_not_elect_itself),
     };
