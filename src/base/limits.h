@@ -106,6 +106,8 @@
 #define EARLY_LEADERS 8192
 /* Partitions that a command without keys asks at a time; more are asked as these answer. */
 #define GATHER_WINDOW 16
+/* A read at a follower waits so long for the slot that its leader tells; then the leader reads. */
+#define INDEX_PATIENCE_MS 200
 /* One partition that has answered nothing for so long may keep so many commands and bytes of theirs
  * without a reply, the fewer when the node is half full: -THROTTLED. */
 #define TRACK_STUCK_TIME_MS 1000

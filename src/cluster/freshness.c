@@ -1,5 +1,18 @@
 #include "cluster/freshness.h"
 
+#include "cluster/wants.h"
+
+struct read_wish freshness_wish(const struct wants *wants, qr_time asked)
+{
+    bool by_count = wants->bound_is_operations;
+    return (struct read_wish){ .level = (enum read_level)wants->level,
+                               .least = wants->least,
+                               .asked = asked,
+                               .bound = by_count ? 0 : (qr_time)wants->bound,
+                               .behind = by_count ? wants->bound : 0,
+                               .by_count = by_count };
+}
+
 qr_slot freshness_needs(const struct read_wish *wish)
 {
     qr_slot index = wish->index;

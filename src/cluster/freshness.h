@@ -50,6 +50,10 @@ enum serve {
 
 enum serve freshness_serves(const struct freshness *replica, const struct read_wish *wish);
 
+/* What a command that wants this and came then asks for. */
+struct wants;
+struct read_wish freshness_wish(const struct wants *wants, qr_time asked);
+
 /* The slot that has to be applied before a confirmed read is served. */
 qr_slot freshness_needs(const struct read_wish *wish);
 

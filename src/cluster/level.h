@@ -46,7 +46,7 @@ static inline bool level_is_of_any_replica(enum read_level level)
 /* Whether a replica answers from what it has applied, wherever that shows what must be shown. */
 static inline bool level_needs_no_proof(enum read_level level)
 {
-    return level_is_of_any_replica(level) || level == READ_SESSION;
+    return level_is_of_any_replica(level) || level == READ_SESSION || level == READ_BOUNDED;
 }
 
 #endif

@@ -335,6 +335,8 @@ void info_quorate(struct node *node, struct reply *out)
     info_line(out, "answers_uncertain:%llu", (ull)s->uncertain);
     info_line(out, "answers_leader_changed:%llu", (ull)s->leader_changed);
     info_line(out, "answers_clusterdown:%llu", (ull)s->clusterdown);
+    info_line(out, "answers_stale:%llu", (ull)s->stale);
+    info_line(out, "read_indexes_asked:%llu", (ull)s->indexes_asked);
     info_line(out, "protocol_errors:%llu", (ull)s->protocol_errors);
     health_lines(node, out);
     loop_lines(node->measure, out);

@@ -40,7 +40,8 @@ struct stats {
     uint64_t connections_received, connections_rejected, clients_evicted;
     uint64_t commands_processed, bytes_in, bytes_out;
     uint64_t forwarded, forwarded_for_others; /* sent to the leader; received as leader */
-    uint64_t uncertain, leader_changed, clusterdown, protocol_errors, error_replies;
+    uint64_t uncertain, leader_changed, clusterdown, stale, protocol_errors, error_replies;
+    uint64_t indexes_asked; /* of leaders, for reads at this node */
     uint64_t quota_refused;
     uint64_t peer_messages_sent, peer_messages_received, peer_messages_dropped;
     uint64_t peer_messages_astray; /* for a group of which there is no replica here */

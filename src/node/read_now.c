@@ -12,9 +12,11 @@
  * Linearizable as of node->clock: that was read after the read's bytes, and again after whatever
  * was applied since, so at that moment the read had been asked, the lease held, and the state was
  * as it is now. */
+#include "base/alloc.h"
 #include "cluster/freshness.h"
 #include "cluster/level.h"
 #include "node/node.h"
+#include "node/peers.h"
 #include "node/replica_internal.h"
 
 #define ARGUMENTS_MAX 8u /* more keys take longer: they go where time is shared (pace.c) */
@@ -104,6 +106,49 @@ void replica_read_unproven(struct replica *r, struct pending *p)
     partition_wake(r->partition);
 }
 
+/* --- How fresh -------------------------------------------------------------------------------- */
+
+#define ASK_PATIENCE (100 * QR_MILLISECOND) /* then another index is asked for */
+
+void replica_note_ask(struct replica *r)
+{
+    if (r->proofs == NULL) {
+        r->proofs = qr_zalloc(sizeof *r->proofs);
+    }
+    r->node->stats.indexes_asked += replica_leads(r) ? 0 : 1;
+    proofs_asked(r->proofs, r->next_req, r->node->clock);
+}
+
+qr_time replica_fresh_at(struct replica *r)
+{
+    if (replica_leads(r) && replica_holds_lease(r)) {
+        return r->node->clock;
+    }
+    return r->proofs != NULL ? proofs_fresh_at(r->proofs, r->applied) : 0;
+}
+
+bool replica_may_ask(const struct replica *r)
+{
+    node_index leader = r->outlook.leader;
+    return r->started && !r->frozen && leader != NODE_NONE && leader != r->me &&
+           peers_connected(r->node->peers, leader) &&
+           peers_all_speak(r->node->peers, WIRE_VERSION_LEVELS);
+}
+
+void replica_ask_ahead(struct replica *r)
+{
+    if (r->proofs == NULL) {
+        r->proofs = qr_zalloc(sizeof *r->proofs);
+    }
+    bool may = replica_leads(r) || replica_may_ask(r);
+    if (may && !proofs_awaits(r->proofs, r->node->clock - ASK_PATIENCE)) {
+        r->proofs->wanted = true;
+        r->queued = true;
+        r->partition->again = true;
+        partition_wake(r->partition);
+    }
+}
+
 void replica_freshness(struct replica *r, struct freshness *out)
 {
     const struct outlook *o = &r->outlook;
@@ -112,6 +157,7 @@ void replica_freshness(struct replica *r, struct freshness *out)
     }
     *out = (struct freshness){
         .applied = r->applied,
+        .fresh_at = replica_fresh_at(r),
         .leads = replica_leads(r),
         .trusted = !r->frozen && !o->forgetful &&
                    (o->membership.voters & (1u << replica_me(r))) != 0,

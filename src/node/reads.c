@@ -3,6 +3,7 @@
 #include "node/replica_internal.h"
 
 #include "base/alloc.h"
+#include "cluster/freshness.h"
 #include "node/router.h"
 #include "node/run.h"
 
@@ -21,11 +22,18 @@ void replica_count_call(struct node *node, const struct command_spec *spec,
     stats->failed += reply->is_error ? 1 : 0;
 }
 
-/* The state as it is here now. A linearizable read was current when it was asked for. */
-static struct shown shown_by(const struct replica *r, const struct pending *p)
+/* The state as it is here now, and how old it may be at most. */
+static struct shown shown_by(struct replica *r, const struct pending *p)
 {
-    bool current = p->wants.level == READ_LINEARIZABLE;
-    return (struct shown){ .slot = r->applied, .by = r->me, .has_stale = current };
+    struct shown shown = { .slot = r->applied, .by = r->me };
+    qr_time fresh_at = replica_fresh_at(r);
+    if (p->wants.level == READ_LINEARIZABLE) { /* it was current when it was asked for */
+        shown.has_stale = true;
+    } else if (fresh_at != 0) {
+        shown.has_stale = true;
+        shown.stale = r->node->clock > fresh_at ? (uint64_t)(r->node->clock - fresh_at) : 0;
+    }
+    return shown;
 }
 
 /* The state as of that slot, which is current as far as anybody can know, lacks what the read's
@@ -167,6 +175,9 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         r->lease_until = before;
         r->lease_slot = slot;
     }
+    if (r->proofs != NULL) {
+        proofs_confirmed(r->proofs, first, count, slot);
+    }
     look_at_clock(r);
     for (uint32_t i = 0; r->reading.first != NULL && r->reading.first->req < first + count; i++) {
         if (i % STORE_PREFETCH_MAX == 0) {
@@ -174,8 +185,10 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         }
         struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first); /* ranges are confirmed in order */
+        struct read_wish wish = freshness_wish(&p->wants, p->arrived);
+        wish.index = slot;
         p->confirmed = true;
-        p->slot = slot;
+        p->slot = freshness_needs(&wish);
         p->until = before;
         if (is_lost(p, slot)) {
             stream_refuse(p, STATUS_SESSIONLOST);
@@ -190,6 +203,9 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
 void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status)
 {
     struct pendings refused = { 0 };
+    if (r->proofs != NULL) {
+        proofs_refused(r->proofs, first, count);
+    }
     struct pending *p = r->reading.first;
     while (p != NULL && p->req < first) {
         p = p->queue_next; /* later ones may be refused while these still wait (no room) */

@@ -335,6 +335,11 @@ static void submit_reads(struct replica *r)
     struct event event = { .kind = EVENT_READ };
     event.read.first = r->next_req;
     event.read.count = r->new_reads.count;
+    replica_note_ask(r);
+    if (event.read.count == 0) { /* nobody's: for those that come (replica_ask_ahead) */
+        event.read.count = 1;
+        r->next_req++;
+    }
     struct pending *p;
     while ((p = pendings_pop(&r->new_reads)) != NULL) {
         p->req = r->next_req++;
@@ -412,7 +417,7 @@ bool replica_campaigns(struct replica *r)
 static void begin_queues(struct replica *r)
 {
     r->stamped_at = 0;
-    if (r->new_reads.count > 0 && r->outlook.room > 0) { /* P4 */
+    if ((r->new_reads.count > 0 || replica_wants_proof(r)) && r->outlook.room > 0) { /* P4 */
         submit_reads(r);
     }
     blobs_turn(r);

@@ -87,7 +87,7 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
 void replica_load(struct replica *r, struct pending *p);
 /* A cargo of which the log has a part goes, and its command was not proposed. */
 void replica_abandon(struct replica *r, const struct cargo *cargo);
-/* Adds a read, whose p->op is set, to this turn's batch. */
+/* Adds a read, whose p->op is set, to this turn's batch; also where replica_may_ask. */
 void replica_read(struct replica *r, struct pending *p);
 /* A read that needs no proof (enum read_level), from what is applied here; of any replica. */
 void replica_read_unproven(struct replica *r, struct pending *p);
@@ -96,6 +96,14 @@ void replica_read_unproven(struct replica *r, struct pending *p);
  * committed. It may be behind since. */
 struct freshness;
 void replica_freshness(struct replica *r, struct freshness *out);
+/* The time, by this node's clock, as of which its state shows all that was acknowledged; 0: it does
+ * not know. */
+qr_time replica_fresh_at(struct replica *r);
+/* Whether replica_read may be given a read here though another node leads: the protocol asks the
+ * leader for a slot, and the read is served when that is applied here. */
+bool replica_may_ask(const struct replica *r);
+/* Asks for one on its own, for those that will come: it is that much fresher soon. */
+void replica_ask_ahead(struct replica *r);
 /* A lease covers whatever is read now. */
 bool replica_holds_lease(const struct replica *r);
 /* Executes a read at once and answers it. The caller has found that it needs no proof, or that the

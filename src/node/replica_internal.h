@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "node/blobs.h"
 #include "node/feed.h"
+#include "node/proofs.h"
 #include "node/replica.h"
 #include "node/workbench.h"
 
@@ -97,6 +98,7 @@ struct replica {
      * protocol (read_now.c). */
     qr_time lease_until;
     qr_slot lease_slot;
+    struct proofs *proofs; /* NULL: no index was asked for yet */
     qr_time stamped_at; /* read_stamp is of the turn of the node that began then; 0: of none */
 
     struct roster *roster; /* in force: the latest in the log, at roster_slot */
@@ -228,6 +230,14 @@ void replica_took_off(struct replica *r, struct pending *p, qr_slot slot, qr_ter
 
 /* The protocol has carried out an order, or not; false when nobody waits for that number. */
 bool replica_order_answered(struct replica *r, qr_req req, enum qr_status status);
+
+/* An index is to be asked for in the next turn, also where nobody waits for it. */
+static inline bool replica_wants_proof(const struct replica *r)
+{
+    return r->proofs != NULL && r->proofs->wanted;
+}
+/* The protocol is about to be given the reads from next_req on. */
+void replica_note_ask(struct replica *r);
 
 /* p has its op and is a read from here on, which is not confirmed. */
 void replica_begin_read(struct pending *p);

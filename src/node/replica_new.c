@@ -201,6 +201,7 @@ void replica_free(struct replica *r)
     blobs_free(r);
     free(r->self);
     free(r->feed);
+    free(r->proofs);
     free(r->graves);
     free(r->roster);
     free(r->applied_roster);

@@ -64,13 +64,16 @@ bool router_read_here(struct router *router, struct pending *p);
 /* It goes to the leader, whose proof gives a session what it must be shown, or tells that it is
  * lost; also where it comes to later, however weak what it asked for was. */
 void router_prove(struct pending *p);
-/* Nobody answered in time: of a read of a session, and where the status is STALE, that is -STALE
- * with how far this node's replica is behind. */
+/* Nobody answered in time: of a read of a session or within a bound, and where the status is STALE,
+ * that is -STALE with how far this node's replica is behind. */
 void router_refuse_late(struct pending *p, enum qr_status status);
 /* The same where nothing of its client is ahead of it, without a pending: it has been answered. */
 bool router_read_now(struct router *router, struct partition *partition, struct stream *stream,
                      const struct command_spec *spec, uint8_t version, const struct op *head,
                      const struct span *argv);
+
+/* One that waits for an index has waited long enough: the leader is to answer it. */
+bool router_index_is_late(const struct pending *p, qr_time now);
 
 /* --- router_forward.c */
 

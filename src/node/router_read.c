@@ -1,4 +1,10 @@
-/* Reads that this node's replica answers by itself, whoever leads: cluster/freshness.h decides. */
+/* Reads that this node's replica answers by itself, whoever leads: cluster/freshness.h decides.
+ *
+ * At once where the state is good enough as it is. A read within a bound for which it is too old
+ * asks the leader for an index, together with all that wait, and is served here when that is
+ * applied; if that takes long the leader answers it, and where none can be reached it is refused:
+ * -STALE. Reads within a bound of time never wait as long as they keep coming: at half of the bound
+ * the next index is asked for. */
 #include "node/router_internal.h"
 
 #include "cluster/freshness.h"
@@ -17,17 +23,31 @@ static bool wants_proof(const struct node *node, const struct strand *strand,
 }
 
 static enum serve serves(const struct router *router, const struct partition *partition,
-                         const struct wants *wants, qr_slot least)
+                         const struct wants *wants, qr_slot least, qr_time asked)
 {
     struct freshness freshness;
-    struct read_wish wish = { .level = (enum read_level)wants->level, .least = least };
+    struct read_wish wish = freshness_wish(wants, asked);
+    wish.least = least;
     if (partition->replica == NULL || router->node->removed) {
         return SERVE_ELSEWHERE;
     }
     replica_freshness(partition->replica, &freshness);
     freshness.leads = router_leads_here(router, partition);
     freshness.trusted = freshness.trusted && !partition->quarantined && !partition->loading;
-    return freshness_serves(&freshness, &wish);
+    enum serve serve = freshness_serves(&freshness, &wish);
+    if (serve == SERVE_NOW && wish.level == READ_BOUNDED &&
+        asked - freshness.fresh_at > wish.bound / 2) {
+        replica_ask_ahead(partition->replica);
+    }
+    return serve;
+}
+
+/* Where this node leads it goes the leader's way, in the order of its track (T1). */
+static bool may_ask(const struct router *router, const struct pending *p)
+{
+    return p->wants.level == READ_BOUNDED && !p->by_index && p->stream != NULL &&
+           !p->stream->relayed && !router_leads_here(router, p->partition) &&
+           replica_may_ask(p->partition->replica);
 }
 
 /* What comes before it in its strand has its answers, or gets them here and earlier (N2). */
@@ -54,14 +74,23 @@ bool router_read_here(struct router *router, struct pending *p)
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
         p->wants.least = max_u64(p->wants.least, p->strand->seen);
     }
-    if (!may_be_here(p) ||
-        serves(router, p->partition, &p->wants, p->wants.least) != SERVE_NOW) {
+    enum serve serve = may_be_here(p) ? serves(router, p->partition, &p->wants, p->wants.least,
+                                               p->arrived)
+                                      : SERVE_ELSEWHERE;
+    bool asks = serve == SERVE_ASK && may_ask(router, p);
+    if (serve != SERVE_NOW && !asks) {
         return false;
     }
     if (quota_refuses(p->partition, p->spec, 0)) {
         quota_refuse(p, 0);
+        return true;
+    }
+    quota_spend(p->partition);
+    if (asks) {
+        p->by_index = true;
+        p->moved = router->node->clock;
+        replica_read(p->partition->replica, p);
     } else {
-        quota_spend(p->partition);
         replica_read_unproven(p->partition->replica, p);
     }
     return true;
@@ -73,13 +102,15 @@ static bool may_now(const struct router *router, const struct partition *partiti
                     struct stream *stream)
 {
     const struct wants *wants = &stream->wants;
+    qr_time now = router->node->clock;
     if (wants->level == READ_SESSION) {
         const struct strand *strand = strand_of(&stream->strands, partition->group);
         return !wants_proof(router->node, strand, wants) &&
-               serves(router, partition, wants, max_u64(wants->least, strand->seen)) == SERVE_NOW;
+               serves(router, partition, wants, max_u64(wants->least, strand->seen), now) ==
+                   SERVE_NOW;
     }
     if (wants->level != READ_LINEARIZABLE) {
-        return serves(router, partition, wants, wants->least) == SERVE_NOW;
+        return serves(router, partition, wants, wants->least, now) == SERVE_NOW;
     }
     return partition->track.waiting.count == 0 && router_leads_here(router, partition) &&
            replica_holds_lease(partition->replica) &&
@@ -117,13 +148,21 @@ static long long lag_ms(const struct pending *p)
     return freshness.fresh_at == 0 ? -1 : (long long)((lag + QR_MILLISECOND - 1) / QR_MILLISECOND);
 }
 
+bool router_index_is_late(const struct pending *p, qr_time now)
+{
+    return p->by_index && p->state == PENDING_READING && p->place != READ_PARKED &&
+           now - p->moved >= INDEX_PATIENCE_MS * QR_MILLISECOND;
+}
+
 void router_refuse_late(struct pending *p, enum qr_status status)
 {
     bool read = p->spec != NULL && p->spec->place == PLACE_READ;
-    if (status != STATUS_STALE && !(read && p->wants.session)) {
+    bool fresh = p->wants.session || p->wants.level == READ_BOUNDED;
+    if (status != STATUS_STALE && !(read && fresh)) {
         stream_refuse(p, status);
         return;
     }
+    p->node->stats.stale++;
     reply_errorf(stream_reply(p), "STALE %lld%s", lag_ms(p),
                  status_text(STATUS_STALE) + strlen("STALE -1"));
     stream_answered(p, STATUS_STALE);

@@ -300,12 +300,24 @@ static void let_expire(struct router *router, qr_time now)
     }
 }
 
+/* p leaves the replica and is routed anew: to the leader. */
+static void ask_leader(struct router *router, struct pending *p)
+{
+    struct pendings one = { 0 };
+    withdraw(router, p);
+    p->state = PENDING_WAITING;
+    pendings_push(&one, p);
+    router_retry(router, &one, STATUS_EXPIRED);
+}
+
 static void let_deadlines_pass(struct router *router, qr_time now)
 {
     struct node *node = router->node;
     qr_time shortest = node->config.leader_wait_ms < node->config.request_timeout_ms
                            ? node->config.leader_wait_ms * QR_MILLISECOND
                            : node->config.request_timeout_ms * QR_MILLISECOND;
+    shortest = shortest < INDEX_PATIENCE_MS * QR_MILLISECOND ? shortest
+                                                             : INDEX_PATIENCE_MS * QR_MILLISECOND;
     struct pending *p = node->sweep != NULL ? node->sweep : node->oldest;
     /* Reads of clients that do not take their replies grow old by the thousand: a part of them each
      * time. Answering one may free others, which node->sweep follows. */
@@ -313,7 +325,9 @@ static void let_deadlines_pass(struct router *router, qr_time now)
         bool young = now - p->arrived < shortest;
         node->sweep = young ? NULL : p->age_next;
         enum qr_status status;
-        if (!young && overdue(&node->config, p, now, &status)) {
+        if (!young && router_index_is_late(p, now)) {
+            ask_leader(router, p);
+        } else if (!young && overdue(&node->config, p, now, &status)) {
             expire(router, p, status);
         }
         p = node->sweep;

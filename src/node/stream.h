@@ -67,6 +67,7 @@ struct pending {
     bool confirmed;        /* PENDING_READING: the protocol said yes */
     enum read_place place; /* of a confirmed read: which queue it is in */
     bool comes_back;       /* BLOCKED for another node, and for long: handed back at `until` */
+    bool by_index;         /* READING where another node leads (replica_may_ask), or was so once */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
     bool routed;           /* sent here by its keys' prefixes, or for want of them (route.h K6) */
     bool alone;            /* nothing of its stream is taken up until it is answered: laden, or

@@ -116,7 +116,7 @@ def test_explain_tells_what_is_guaranteed(three):
     assert row["available-in-minority"].startswith("no")
     assert row["failures-tolerated"].startswith("1 ")
     assert row["messages-per-write-and-replica"] == "2"
-    assert row["reads"] == "linearizable, leader, session, prefix, local"
+    assert row["reads"] == "linearizable, leader, session, bounded, prefix, local"
     assert "lease" in row["linearizable"]
     refused(node, "KEYSPACE", "ALTER", "exact", "REPLICAS", "4", match="^ERR 4 replicas need")
     assert node.call("KEYSPACE", "ALTER", "exact", "REPLICAS", "1", "LEASE", "no") == "OK"

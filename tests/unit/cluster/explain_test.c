@@ -40,7 +40,8 @@ static void test_raft_with_three(void **state)
     assert_string_equal(value_of(rows, "messages-per-write"), "4");
     assert_string_equal(value_of(rows, "failures-tolerated"),
                         "1 replica of each partition may fail");
-    assert_string_equal(value_of(rows, "reads"), "linearizable, leader, session, prefix, local");
+    assert_string_equal(value_of(rows, "reads"),
+                        "linearizable, leader, session, bounded, prefix, local");
     assert_string_equal(value_of(rows, "acks"), "MAJORITY, QUORUM, EACH zone; ON durable");
 }
 

@@ -123,7 +123,7 @@ static void explain_tells_what_holds_now_and_not_what_is_wished(void **state)
           "$30\r\nmessages-per-write-and-replica\r\n$1\r\n2\r\n"
           "$18\r\nmessages-per-write\r\n$1\r\n4\r\n"
           "$18\r\nfailures-tolerated\r\n$36\r\n1 replica of each partition may fail\r\n"
-          "$5\r\nreads\r\n$44\r\nlinearizable, leader, session, prefix, local\r\n");
+          "$5\r\nreads\r\n$53\r\nlinearizable, leader, session, bounded, prefix, local\r\n");
     k.replicas = 1; /* the others are about to go */
     put_keyspace(node.map, &k);
     CHECK_HAS("keyspace explain cart", "$8\r\nreplicas\r\n$1\r\n1\r\n");

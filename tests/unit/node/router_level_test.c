@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "node/replica.h"
 #include "router_world.h"
 
@@ -91,6 +92,98 @@ static void test_a_leader_needs_no_lease_for_what_needs_no_proof_G2(void **state
     assert_int_equal(world->replica.reads.count, 1);
 }
 
+static void read_within(qr_time bound, const char *key)
+{
+    world->client.wants = (struct wants){ .level = READ_BOUNDED, .bound = (uint64_t)bound };
+    command("get", key);
+    world->client.wants = (struct wants){ 0 };
+}
+
+static void fresh_follower(void)
+{
+    world->replica.leader = 1;
+    world->replica.readable = true;
+    world->replica.small = true;
+    world->replica.may_ask = true;
+    world->replica.fresh_at = world->now - 100;
+}
+
+static void test_within_the_bound_nobody_is_asked_G11(void **state)
+{
+    (void)state;
+    fresh_follower();
+    read_within(200, "a");
+    assert_int_equal(world->replica.at_once, 1);
+    assert_int_equal(world->replica.asked_ahead, 0);
+    read_within(100, "b"); /* to the microsecond; but the next might have to wait */
+    assert_int_equal(world->replica.at_once, 2);
+    assert_int_equal(world->replica.asked_ahead, 1);
+    assert_string_equal(world->peers.forwarded, "");
+}
+
+static void test_beyond_the_bound_it_waits_for_an_index_G11(void **state)
+{
+    (void)state;
+    fresh_follower();
+    read_within(99, "a");
+    assert_int_equal(world->replica.at_once, 0);
+    assert_int_equal(world->replica.reads.count, 1);
+    assert_int_equal(world->replica.unproven, 0);
+    assert_string_equal(world->peers.forwarded, "");
+}
+
+static void test_who_may_ask_for_no_index_sends_on_what_it_cannot_answer(void **state)
+{
+    (void)state;
+    fresh_follower();
+    world->replica.may_ask = false; /* some node runs an older version */
+    read_within(99, "a");
+    assert_string_equal(world->peers.forwarded, "1:a ");
+    assert_int_equal(world->replica.reads.count, 0);
+}
+
+static void test_an_index_that_was_refused_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    fresh_follower();
+    read_within(99, "a");
+    struct pendings refused = { 0 };
+    struct pending *p = pendings_pop(&world->replica.reads);
+    p->state = PENDING_WAITING;
+    pendings_push(&refused, p);
+    router_retry(world->node.router, &refused, STATUS_NOT_LEADER);
+    turn_later(0);
+    assert_int_equal(world->replica.reads.count, 0);
+    assert_string_equal(world->peers.forwarded, "1:a ");
+}
+
+static void test_an_index_that_does_not_come_is_given_up_for_the_leader(void **state)
+{
+    (void)state;
+    fresh_follower();
+    read_within(99, "a");
+    turn_later((INDEX_PATIENCE_MS - 1) * QR_MILLISECOND);
+    assert_string_equal(world->peers.forwarded, "");
+    turn_later(25 * QR_MILLISECOND);
+    turn_later(25 * QR_MILLISECOND);
+    assert_string_equal(world->peers.forwarded, "1:a ");
+}
+
+static void test_without_a_leader_it_is_told_how_old_the_state_is_U3(void **state)
+{
+    (void)state;
+    fresh_follower();
+    world->replica.may_ask = false;
+    world->replica.leader = NODE_NONE;
+    read_within(99, "a");
+    turn_later(1999 * QR_MILLISECOND);
+    assert_heard("");
+    turn_later(25 * QR_MILLISECOND);
+    assert_heard("-STALE 2025 no replica that shows what was asked for answered in time, the "
+                 "command was not applied\r\n");
+    assert_int_equal(world->node.stats.stale, 1);
+}
+
 static void test_a_node_that_was_removed_answers_nothing_by_itself(void **state)
 {
     (void)state;
@@ -111,6 +204,12 @@ int main(void)
         ROUTER_TEST(test_the_leaders_level_needs_no_proof_where_it_leads_G2),
         ROUTER_TEST(test_what_needs_no_proof_is_answered_where_it_arrives_G4),
         ROUTER_TEST(test_a_leader_needs_no_lease_for_what_needs_no_proof_G2),
+        ROUTER_TEST(test_within_the_bound_nobody_is_asked_G11),
+        ROUTER_TEST(test_beyond_the_bound_it_waits_for_an_index_G11),
+        ROUTER_TEST(test_who_may_ask_for_no_index_sends_on_what_it_cannot_answer),
+        ROUTER_TEST(test_an_index_that_was_refused_is_not_asked_for_again),
+        ROUTER_TEST(test_an_index_that_does_not_come_is_given_up_for_the_leader),
+        ROUTER_TEST(test_without_a_leader_it_is_told_how_old_the_state_is_U3),
         ROUTER_TEST(test_a_node_that_was_removed_answers_nothing_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

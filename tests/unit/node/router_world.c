@@ -89,7 +89,25 @@ void replica_read_unproven(struct replica *r, struct pending *p)
 
 void replica_freshness(struct replica *r, struct freshness *out)
 {
-    *out = (struct freshness){ .trusted = true, .current = r->readable };
+    *out = (struct freshness){ .applied = r->applied,
+                               .fresh_at = r->fresh_at,
+                               .trusted = true,
+                               .current = r->readable };
+}
+
+qr_time replica_fresh_at(struct replica *r)
+{
+    return r->fresh_at;
+}
+
+bool replica_may_ask(const struct replica *r)
+{
+    return r->may_ask;
+}
+
+void replica_ask_ahead(struct replica *r)
+{
+    r->asked_ahead++;
 }
 
 bool replica_holds_lease(const struct replica *r)
@@ -114,8 +132,13 @@ void replica_wait(struct replica *r, struct pending *p)
 
 void replica_forget(struct replica *r, struct pending *p)
 {
-    (void)r;
-    (void)p;
+    struct pending *q = r->reads.first;
+    while (q != NULL && q != p) {
+        q = q->queue_next;
+    }
+    if (q != NULL) {
+        pendings_remove(&r->reads, p);
+    }
 }
 
 void orders_begin(struct node *node, struct pending *p)

@@ -19,6 +19,10 @@ struct replica {
     uint32_t orders, waits;
     uint32_t unproven; /* reads at levels that any replica gives */
     bool readable;
+    bool may_ask; /* the leader for an index */
+    qr_time fresh_at;
+    qr_slot applied;
+    uint32_t asked_ahead;
     bool small; /* reads that need no proof are answered where they arrive: so many were */
     uint32_t at_once;
     struct pending *load; /* the last that came with a cargo */

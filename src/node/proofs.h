@@ -1,0 +1,41 @@
+/* How fresh a replica knows its state to be (cluster/freshness.h, F3): when it asked for indexes,
+ * and which of those it has applied since.
+ *
+ * Every read that the protocol confirms proves something, and where nobody reads so, an index is
+ * asked for on its own (replica_ask_ahead). Bounded: what there is no room for proves nothing. */
+#ifndef NODE_PROOFS_H
+#define NODE_PROOFS_H
+
+#include "base/types.h"
+
+#define PROOF_ASKS 8u
+
+struct proofs {
+    qr_time fresh_at; /* asked for then, and applied; 0: nothing is known */
+    struct {
+        qr_req first; /* of the reads that were given to the protocol */
+        qr_time at;
+    } asks[PROOF_ASKS]; /* without an answer, in order */
+    struct {
+        qr_slot slot;
+        qr_time at;
+    } told[2]; /* that are to be applied: the next, and the latest */
+    uint8_t ask_count, told_count;
+    bool wanted; /* one is to be asked for in the next turn */
+};
+
+/* Reads from that number on were given to the protocol. */
+void proofs_asked(struct proofs *p, qr_req first, qr_time now);
+/* Reads [first, first + count) may be served at `slot`; they were refused. */
+void proofs_confirmed(struct proofs *p, qr_req first, uint32_t count, qr_slot slot);
+void proofs_refused(struct proofs *p, qr_req first, uint32_t count);
+/* The state has come as far as that slot: how fresh it is. */
+qr_time proofs_fresh_at(struct proofs *p, qr_slot applied);
+
+/* Whether one was asked for at `since` or later and has no answer. */
+static inline bool proofs_awaits(const struct proofs *p, qr_time since)
+{
+    return p->wanted || (p->ask_count > 0 && p->asks[p->ask_count - 1].at >= since);
+}
+
+#endif
