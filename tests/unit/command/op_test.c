@@ -289,11 +289,9 @@ static void test_an_id_is_read_back(void **state)
 static void test_ids_that_cannot_be_are_refused(void **state)
 {
     (void)state;
-    const struct op_id id = { .pid = SPAN_LITERAL("p"),
-                              .iid = SPAN_LITERAL("i"),
-                              .seconds = 1,
-                              .count = 1,
-                              .bytes = 1 };
+    const struct op_id id = {
+        .pid = SPAN_LITERAL("p"), .iid = SPAN_LITERAL("i"), .seconds = 1, .count = 1, .bytes = 1
+    };
     uint8_t good[128], bytes[128];
     size_t n = make_with_id(good, sizeof good, &id);
     static const struct {
@@ -319,6 +317,27 @@ static void test_ids_that_cannot_be_are_refused(void **state)
         bytes[changes[i].at] = changes[i].value;
         assert_false(op_read(span_of(bytes, n), &op));
     }
+    static const uint8_t names[][2] = { { 0, 2 }, { 2, 0 } }; /* cut otherwise, all bytes belong */
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        memcpy(bytes, good, n);
+        memcpy(bytes + 44, names[i], 2);
+        assert_false(op_read(span_of(bytes, n), &op));
+    }
+}
+
+/* The blobs of a try that is answered from its record would stay. */
+static void test_an_id_and_references_do_not_go_together(void **state)
+{
+    (void)state;
+    uint8_t bytes[128], encoded[OP_ID_BYTES_MAX];
+    struct span argv[] = { SPAN_LITERAL("k"), { .p = NULL, .n = 300 * KIB } };
+    struct op_id id = { .pid = argv[0], .iid = argv[0], .seconds = 1, .count = 1, .bytes = 1 };
+    struct op head = { .stamp = 1, .level = SEMANTICS_LEVEL_IDS, .tag = 2 }, op;
+    op_write(bytes, &head, argv, 2);
+    assert_true(op_read(span_of(bytes, op_bytes(argv, 2)), &op));
+    head.id = span_of(encoded, op_id_write(encoded, &id));
+    op_write(bytes, &head, argv, 2);
+    assert_false(op_read(span_of(bytes, op_bytes(argv, 2) + head.id.n), &op));
 }
 
 static void test_ticks(void **state)
@@ -350,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_first_argument),
         cmocka_unit_test(test_an_id_is_read_back),
         cmocka_unit_test(test_ids_that_cannot_be_are_refused),
+        cmocka_unit_test(test_an_id_and_references_do_not_go_together),
         cmocka_unit_test(test_ticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
