@@ -74,4 +74,8 @@ void explain(const struct map_keyspace *keyspace, const struct protocol *protoco
     level_names(&t, promise);
     t = row(rows, 10, "acks");
     ack_names(&t, promise);
+    t = row(rows, 11, "read-by-default");
+    level_put(&t, &keyspace->read);
+    t = row(rows, 12, "ack-by-default");
+    ack_put(&t, &(struct ack){ .kind = keyspace->ack_kind, .stage = keyspace->ack_stage });
 }

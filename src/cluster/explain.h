@@ -7,7 +7,7 @@
 #include "cluster/map.h"
 #include "protocol/protocol.h"
 
-#define EXPLAIN_ROWS 11u
+#define EXPLAIN_ROWS 13u
 #define EXPLAIN_VALUE_BYTES 160u
 
 struct explain_row {

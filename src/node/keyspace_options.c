@@ -3,7 +3,9 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "base/word.h"
+#include "cluster/asked.h"
 #include "cluster/slots.h"
+#include "protocol/raft/raft.h"
 
 static bool refuse(struct text *why, const char *before, struct span quoted, const char *after)
 {
@@ -161,6 +163,37 @@ static bool read_idmp_bytes(struct keyspace_options *out, struct span value, str
                   value, ", nothing was changed");
 }
 
+/* As CONSISTENCY reads them. */
+static bool read_asked(struct asked *out, const char *option, struct span value, struct text *why)
+{
+    struct span words[] = { span_of(option, strlen(option)), value };
+    struct asked_by by = { .strategy = raft_protocol.name,
+                           .promise = &raft_protocol.promise,
+                           .built = ASKED_READ | ASKED_ACK };
+    return asked_read(out, words, ARRAY_COUNT(words), &by, why);
+}
+
+static bool read_level_of_reads(struct keyspace_options *out, struct span value, struct text *why)
+{
+    struct asked asked;
+    if (!read_asked(&asked, "READ", value, why)) {
+        return false;
+    }
+    out->read = asked.read;
+    return asked.read.level != READ_SNAPSHOT ||
+           refuse(why, "ERR READ ", value,
+                  " is one state of one partition, and no level for all requests, nothing was "
+                  "changed");
+}
+
+static bool read_ack(struct keyspace_options *out, struct span value, struct text *why)
+{
+    struct asked asked;
+    bool valid = read_asked(&asked, "ACK", value, why);
+    out->ack = valid ? asked.ack : out->ack;
+    return valid;
+}
+
 /* --- Options -------------------------------------------------------------------------------- */
 
 static const struct option {
@@ -182,12 +215,14 @@ static const struct option {
     { "IDMP-DURATION", GIVEN_IDMP_SECONDS, true, read_idmp_seconds },
     { "IDMP-MAXSIZE", GIVEN_IDMP_COUNT, true, read_idmp_count },
     { "IDMP-MAXBYTES", GIVEN_IDMP_BYTES, true, read_idmp_bytes },
+    { "READ", GIVEN_READ, true, read_level_of_reads },
+    { "ACK", GIVEN_ACK, true, read_ack },
 };
 
 /* Those of strategies to come, and of raft to come. */
 static const char *const later_options[] = {
-    "N",      "R",      "W",     "SLOPPY",   "CONFLICT", "ISOLATION",   "ACK",    "FALLBACK",
-    "MAXLAG", "LENGTH", "READS", "TOPOLOGY", "MAXDISK",  "GETCONFLICT", "COMMIT", "SEMANTICLOCK",
+    "N",      "R",     "W",        "SLOPPY",  "CONFLICT",    "ISOLATION", "FALLBACK",     "MAXLAG",
+    "LENGTH", "READS", "TOPOLOGY", "MAXDISK", "GETCONFLICT", "COMMIT",    "SEMANTICLOCK",
 };
 
 static const struct option *option_find(struct span name)
@@ -211,9 +246,9 @@ static bool refuse_unknown(struct span name, bool fresh, struct text *why)
     }
     return refuse(why, "ERR unknown option ", name,
                   fresh ? ": ID, STRATEGY, REPLICAS or VOTERS, PARTITIONS, PARTITION, PREFIX, "
-                          "LEASE, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE and "
+                          "LEASE, MAXMEMORY, MAXOPS, READ, ACK, IDMP-DURATION, IDMP-MAXSIZE and "
                           "IDMP-MAXBYTES are there, nothing was changed"
-                        : ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, "
+                        : ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, "
                           "IDMP-DURATION, IDMP-MAXSIZE and IDMP-MAXBYTES can be altered, "
                           "nothing was changed");
 }
@@ -254,8 +289,8 @@ bool keyspace_options_read(const struct span *argv, uint32_t argc, bool fresh,
     }
     if (!fresh && out->given == 0) {
         return refuse(why, "ERR nothing to alter was given", (struct span){ 0 },
-                      ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, IDMP-DURATION, "
-                      "IDMP-MAXSIZE, IDMP-MAXBYTES");
+                      ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, "
+                      "IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES");
     }
     return true;
 }

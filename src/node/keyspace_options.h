@@ -4,6 +4,7 @@
 #define NODE_KEYSPACE_OPTIONS_H
 
 #include "base/text.h"
+#include "cluster/ack.h"
 #include "cluster/map.h"
 
 #define KEYSPACE_REPLICAS 3u /* where nothing else is said */
@@ -22,6 +23,8 @@ enum keyspace_option {
     GIVEN_IDMP_SECONDS = 1u << 9,
     GIVEN_IDMP_COUNT = 1u << 10,
     GIVEN_IDMP_BYTES = 1u << 11,
+    GIVEN_READ = 1u << 16,
+    GIVEN_ACK = 1u << 17,
 };
 
 struct keyspace_options {
@@ -32,6 +35,8 @@ struct keyspace_options {
     uint64_t maxmemory, maxops; /* 0: no limit */
     uint64_t idmp_bytes;
     uint32_t idmp_count, idmp_seconds;
+    struct level_asked read; /* what is given where a request says nothing */
+    struct ack ack;
     uint8_t prefix_length;
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
 };

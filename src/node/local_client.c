@@ -148,6 +148,23 @@ void local_cmd_CLIENT_NO_TOUCH(struct client *client, const struct span *argv, u
 #define CLIENT_LINE_BYTES ((size_t)2048)
 
 /* One line of CLIENT LIST, with its line end. */
+/* What its commands are read at and acknowledged by, where they say nothing; without blanks. */
+static void describe_asked(const struct client *client, const struct map_keyspace *keyspace,
+                           char level[LEVEL_BYTES], char ack[ACK_TEXT_BYTES])
+{
+    static const struct map_keyspace none;
+    const struct asked *asked = &client->asked;
+    keyspace = keyspace != NULL ? keyspace : &none;
+    struct ack given = { .kind = keyspace->ack_kind, .stage = keyspace->ack_stage };
+    struct text out = text_in(level, LEVEL_BYTES);
+    level_put(&out, (asked->given & ASKED_READ) != 0 ? &asked->read : &keyspace->read);
+    out = text_in(ack, ACK_TEXT_BYTES);
+    ack_put(&out, (asked->given & ASKED_ACK) != 0 ? &asked->ack : &given);
+    for (char *p = ack; *p != 0; p++) {
+        *p = *p == ' ' ? '-' : *p;
+    }
+}
+
 static void client_line(struct client *client, char *out, size_t cap)
 {
     if (client->listener == LISTENER_CLUSTER) {
@@ -172,6 +189,8 @@ static void client_line(struct client *client, char *out, size_t cap)
     text_put(&letters, letters.n == 0 ? "N" : "");
     const struct map_keyspace *keyspace = route_keyspace(client->node, &client->selected);
     char session[16];
+    char level[LEVEL_BYTES], ack[ACK_TEXT_BYTES];
+    describe_asked(client, keyspace, level, ack);
     session_describe(&client->stream.strands, session, sizeof session);
     unsigned db = client->selected.keyspace != 0 ? client->selected.keyspace : client->selected.db;
     int n = snprintf(
@@ -179,7 +198,7 @@ static void client_line(struct client *client, char *out, size_t cap)
         "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=%u psub=%u "
         "ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=%zu rbp=%zu obl=%zu "
         "oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%u lib-name=%s "
-        "lib-ver=%s ks=%s read=%s session=%s\n",
+        "lib-ver=%s ks=%s read=%s ack=%s session=%s\n",
         (unsigned long long)client->id, client->peer_name, client->local_name,
         io_stream_fd(client->socket), client->name,
         (long long)((now - client->created) / QR_SECOND),
@@ -188,8 +207,7 @@ static void client_line(struct client *client, char *out, size_t cap)
         client->out.cap, client->out.n, queued > 0 ? 1u : 0u, queued, memory,
         events[(reads ? 1 : 0) + (queued > 0 ? 2 : 0)], last != NULL ? last->name : "NULL",
         client->version, client->lib_name, client->lib_version,
-        keyspace != NULL ? keyspace->name : "",
-        level_name((enum read_level)client->asked.read.level), session);
+        keyspace != NULL ? keyspace->name : "", level, ack, session);
     qr_assert(n > 0 && (size_t)n < cap);
 }
 

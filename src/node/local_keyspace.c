@@ -1,6 +1,7 @@
 /* KEYSPACE LIST, INFO, EXPLAIN: told by any node from what it has applied of the control state. */
 #include "node/local_internal.h"
 
+#include "cluster/ack.h"
 #include "cluster/explain.h"
 #include "cluster/id_bounds.h"
 #include "node/keyspace_options.h"
@@ -39,7 +40,19 @@ struct map_keyspace local_keyspace(const struct node *node, const struct map_key
     return out;
 }
 
-/* The fields that LIST and INFO share: 7 of them. */
+/* What is given where a request says nothing. */
+static void field_defaults(struct reply *reply, const struct map_keyspace *k)
+{
+    char level[LEVEL_BYTES], ack[ACK_TEXT_BYTES];
+    struct text words = text_in(level, sizeof level);
+    level_put(&words, &k->read);
+    reply_field_text(reply, "read", level);
+    words = text_in(ack, sizeof ack);
+    ack_put(&words, &(struct ack){ .kind = k->ack_kind, .stage = k->ack_stage });
+    reply_field_text(reply, "ack", ack);
+}
+
+/* The fields that LIST and INFO share: 9 of them. */
 static void write_head(struct reply *reply, const struct map_keyspace *k)
 {
     reply_field_integer(reply, "id", k->id);
@@ -49,6 +62,7 @@ static void write_head(struct reply *reply, const struct map_keyspace *k)
     reply_field_integer(reply, "partitions", k->partitions);
     field_prefix(reply, k);
     reply_field_text(reply, "state", state_of(k));
+    field_defaults(reply, k);
 }
 
 void local_cmd_KEYSPACE_LIST(struct client *client, const struct span *argv, uint32_t argc,
@@ -60,7 +74,7 @@ void local_cmd_KEYSPACE_LIST(struct client *client, const struct span *argv, uin
     reply_array(reply, map_keyspace_count(node->map));
     for (uint32_t i = 0; i < map_keyspace_count(node->map); i++) {
         struct map_keyspace k = local_keyspace(node, map_keyspace_at(node->map, i));
-        reply_map(reply, 7);
+        reply_map(reply, 9);
         write_head(reply, &k);
     }
 }
@@ -135,7 +149,7 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
     }
     struct map_keyspace k = local_keyspace(node, named_one);
     struct id_bounds ids = id_bounds_of(&k);
-    reply_map(reply, 16);
+    reply_map(reply, 18);
     write_head(reply, &k);
     reply_field_text(reply, "partitioning", "hash");
     field_bool(reply, "lease", k.lease);
@@ -159,11 +173,12 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
 {
     static const char *const lines[] = {
         "ALTER <name> <option> <value> [...]",
-        "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE or",
-        "    IDMP-MAXBYTES of a keyspace.",
+        "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, IDMP-DURATION,",
+        "    IDMP-MAXSIZE or IDMP-MAXBYTES of a keyspace.",
         "CREATE <name> STRATEGY raft [<option> <value> ...]",
         "    Makes a keyspace. Options: ID, REPLICAS or VOTERS, PARTITIONS, PARTITION hash,",
-        "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES.",
+        "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS, READ level, ACK spec, IDMP-DURATION,",
+        "    IDMP-MAXSIZE, IDMP-MAXBYTES.",
         "DROP <name> [FORCE]",
         "    Removes a keyspace that is not in use; with FORCE, with all that is in it.",
         "EXPLAIN <name>",

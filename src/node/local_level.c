@@ -2,6 +2,7 @@
 #include "node/local_internal.h"
 
 #include "node/session.h"
+#include "cluster/map.h"
 #include "protocol/raft/raft.h"
 
 #define WHY_BYTES 512
@@ -17,16 +18,38 @@ static bool read_asked(const struct span *words, uint32_t n, bool with, struct a
     return asked_read(out, words, n, &by, why);
 }
 
+/* What holds for the connection's commands, and who says so. */
+static void show(const struct client *client, struct reply *reply)
+{
+    static const struct map_keyspace none;
+    const struct asked *asked = &client->asked;
+    const struct map_keyspace *keyspace = route_keyspace(client->node, &client->selected);
+    keyspace = keyspace != NULL ? keyspace : &none;
+    bool read = (asked->given & ASKED_READ) != 0, acks = (asked->given & ASKED_ACK) != 0;
+    struct ack given = { .kind = keyspace->ack_kind, .stage = keyspace->ack_stage };
+    char level[LEVEL_BYTES], ack[ACK_TEXT_BYTES];
+    struct text words = text_in(level, sizeof level);
+    level_put(&words, read ? &asked->read : &keyspace->read);
+    words = text_in(ack, sizeof ack);
+    ack_put(&words, acks ? &asked->ack : &given);
+    reply_map(reply, 7);
+    reply_field_text(reply, "read", level);
+    reply_field_text(reply, "read-from", read ? "connection" : "keyspace");
+    reply_field_text(reply, "ack", ack);
+    reply_field_text(reply, "ack-from", acks ? "connection" : "keyspace");
+    reply_field_text(reply, "fallback", "fail");
+    reply_field_integer(reply, "timeout", asked->timeout_ms);
+    reply_field_integer(reply, "leaderwindow", asked->window_ms);
+}
+
 void local_cmd_CONSISTENCY(struct client *client, const struct span *argv, uint32_t argc,
                            struct reply *reply)
 {
-    char text[WHY_BYTES], level[LEVEL_BYTES];
-    struct text why = text_in(text, sizeof text), words = text_in(level, sizeof level);
+    char text[WHY_BYTES];
+    struct text why = text_in(text, sizeof text);
     struct asked asked;
     if (argc == 2 && word_is(argv[1], "SHOW")) {
-        level_put(&words, &client->asked.read);
-        reply_map(reply, 1);
-        reply_field_text(reply, "read", level);
+        show(client, reply);
     } else if (argc == 2 && word_is(argv[1], "RESET")) {
         client->asked = (struct asked){ 0 };
         reply_status(reply, "OK");

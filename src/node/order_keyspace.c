@@ -3,16 +3,16 @@
  *
  *   KEYSPACE CREATE name [ID n] STRATEGY raft [REPLICAS n|VOTERS n] [PARTITIONS n]
  *                   [PARTITION hash] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
- *                   [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
+ *                   [READ level] [ACK spec] [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
  *   KEYSPACE ALTER name [REPLICAS n|VOTERS n] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
- *                  [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
+ *                  [READ level] [ACK spec] [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
  *   KEYSPACE DROP name [FORCE] */
 #include "node/orders.h"
 
 #include "base/limits.h"
 #include "base/number.h"
-#include "cluster/records.h"
 #include "base/word.h"
+#include "cluster/records.h"
 #include "node/control_internal.h"
 #include "node/keyspace_options.h"
 #include "node/local_internal.h"
@@ -204,6 +204,9 @@ static struct map_keyspace fresh_keyspace(struct node *node, struct span name,
                               .idmp_bytes = o->idmp_bytes,
                               .idmp_count = o->idmp_count,
                               .idmp_seconds = o->idmp_seconds,
+                              .read = o->read,
+                              .ack_kind = (uint8_t)o->ack.kind,
+                              .ack_stage = (uint8_t)o->ack.stage,
                               .created = (uint64_t)io_wall(node->io) };
     memcpy(k.name, name.p, name.n);
     memcpy(k.prefix, o->prefix, o->prefix_length);
@@ -316,6 +319,9 @@ static void take_options(struct map_keyspace *k, const struct keyspace_options *
     k->idmp_bytes = (o->given & GIVEN_IDMP_BYTES) != 0 ? o->idmp_bytes : k->idmp_bytes;
     k->idmp_count = (o->given & GIVEN_IDMP_COUNT) != 0 ? o->idmp_count : k->idmp_count;
     k->idmp_seconds = (o->given & GIVEN_IDMP_SECONDS) != 0 ? o->idmp_seconds : k->idmp_seconds;
+    k->read = (o->given & GIVEN_READ) != 0 ? o->read : k->read;
+    k->ack_kind = (o->given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
+    k->ack_stage = (o->given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.stage : k->ack_stage;
     if ((o->given & GIVEN_PREFIX) != 0) {
         memset(k->prefix, 0, sizeof k->prefix);
         memcpy(k->prefix, o->prefix, o->prefix_length);

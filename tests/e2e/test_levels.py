@@ -80,8 +80,9 @@ def test_with_is_for_one_command_and_consistency_for_those_that_follow_G16(three
             encode("GET", "mixed"), encode("CONSISTENCY", "SHOW")]))
         replies = [client.read() for _ in range(11)]
         assert " read=linearizable" in as_text(client.call("CLIENT", "INFO"))
-    assert replies == [b"1", b"1", "OK", b"1", b"1", b"1", b"1", [b"read", b"local"], "OK", b"1",
-                       [b"read", b"linearizable"]]
+    shown = [b"read", b"local"], [b"read", b"linearizable"]
+    assert (replies[7][:2], replies[10][:2]) == shown
+    assert replies[:7] + replies[8:10] == [b"1", b"1", "OK", b"1", b"1", b"1", b"1", "OK", b"1"]
     assert (calls(follower, "get"), calls(leader, "get")) == (here + 4, there + 3)
 
 
@@ -90,7 +91,7 @@ def test_reset_forgets_the_level(three):
         assert client.call("CONSISTENCY", "READ", "local") == "OK"
         assert " read=local" in as_text(client.call("CLIENT", "INFO"))
         assert client.call("RESET") == "RESET"
-        assert client.call("CONSISTENCY", "SHOW") == [b"read", b"linearizable"]
+        assert client.call("CONSISTENCY", "SHOW")[:2] == [b"read", b"linearizable"]
 
 
 def test_answers_at_all_levels_leave_in_order(three):

@@ -24,6 +24,8 @@ def refusal(client, *words):
 
 def shown(client):
     told = client.call("CONSISTENCY", "SHOW")
+    if isinstance(told, dict):  # RESP3
+        return {as_text(key): value for key, value in told.items()}
     return {as_text(told[i]): told[i + 1] for i in range(0, len(told), 2)}
 
 
@@ -205,3 +207,183 @@ def test_ks_at_cluster_port(keyspaces):
     assert moved == 80
     assert keyspaces.nodes[0].call("WITH", 2, "KS", "bank", "GET", "k7") == b"7"
     assert keyspaces.nodes[0].call("EXISTS", "k7") == 0
+
+
+# --- What a keyspace gives where nothing is said -------------------------------------------------
+
+
+def calls(node):
+    row = node.info("commandstats").get("cmdstat_get", "calls=0,")
+    return int(row.split("calls=")[1].split(",")[0])
+
+
+def told(client, name):
+    info = client.call("KEYSPACE", "INFO", name)
+    row = dict(zip(info[::2], info[1::2]))
+    return row[b"read"], row[b"ack"]
+
+
+def leader_of(cluster, client, name):
+    info = client.call("KEYSPACE", "INFO", name)
+    row = dict(zip(info[::2], info[1::2]))[b"placement"][0]
+    number = dict(zip(row[::2], row[1::2]))[b"leader"]
+    return cluster.nodes[number - 1] if number else None
+
+
+@pytest.fixture(scope="module")
+def defaults(three):
+    node = three.nodes[0]
+    assert node.call("KEYSPACE", "CREATE", "quick", "ID", 30, "STRATEGY", "raft", "PREFIX", "q:",
+                     "READ", "local", timeout=20) == "OK"
+    assert node.call("KEYSPACE", "CREATE", "strict", "ID", 31, "STRATEGY", "raft", "PREFIX", "s:",
+                     timeout=20) == "OK"
+    for node in three.nodes:
+        for name in ("quick", "strict"):
+            wait_for(lambda: set_by_prefix(node, name), "it knows of the keyspaces")
+    three.wait_applied()
+    return three
+
+
+def set_by_prefix(node, name):
+    try:
+        return (node.call("SET", f"{name[0]}:k", "1") == "OK" and
+                node.call("WITH", 4, "KS", name, "READ", "linearizable", "GET",
+                          f"{name[0]}:k") == b"1")
+    except Error:
+        return False
+
+
+def who_answers(cluster, name, *words):
+    """Whether it was the leader alone, or the others that were asked: by the calls of each."""
+    with cluster.nodes[0].connect() as client:
+        leader = leader_of(cluster, client, name)
+    asked = next(node for node in cluster.nodes if node is not leader)
+    before = calls(asked), calls(leader)
+    with asked.connect() as client:
+        for command in words:
+            reply = client.call(*command)
+    assert reply == b"1"
+    after = calls(asked), calls(leader)
+    assert sum(after) == sum(before) + 1
+    return "here" if after[0] > before[0] else "leader"
+
+
+def test_a_keyspaces_default_holds_however_it_is_reached_G16(defaults):
+    """By SELECT, by KS, and by prefix."""
+    for name, expected in (("quick", "here"), ("strict", "leader")):
+        key = f"{name[0]}:k"
+        wait_for(lambda: who_answers(defaults, name, ["GET", key]) == expected, "by prefix")
+        assert who_answers(defaults, name, ["SELECT", name], ["GET", key]) == expected
+        assert who_answers(defaults, name, ["WITH", 2, "KS", name, "GET", key]) == expected
+        assert who_answers(defaults, name, ["WITH", 2, "TIMEOUT", 5000, "GET", key]) == expected
+
+
+def test_a_weaker_default_never_lowers_what_was_asked_for_69(defaults):
+    for level in ("linearizable", "leader"):
+        assert who_answers(defaults, "quick", ["WITH", 2, "READ", level, "GET", "q:k"]) == "leader"
+        assert who_answers(defaults, "quick", ["CONSISTENCY", "READ", level],
+                           ["GET", "q:k"]) == "leader"
+        assert who_answers(defaults, "quick", ["CONSISTENCY", "READ", level],
+                           ["WITH", 2, "KS", "quick", "GET", "q:k"]) == "leader"
+    assert who_answers(defaults, "quick", ["CONSISTENCY", "READ", "local"],
+                       ["WITH", 2, "READ", "linearizable", "GET", "q:k"]) == "leader"
+    assert who_answers(defaults, "strict", ["WITH", 2, "READ", "local", "GET", "s:k"]) == "here"
+    assert who_answers(defaults, "strict", ["CONSISTENCY", "READ", "local"],
+                       ["GET", "s:k"]) == "here"
+    assert who_answers(defaults, "quick", ["CONSISTENCY", "READ", "leader"],
+                       ["CONSISTENCY", "TIMEOUT", 5000], ["GET", "q:k"]) == "leader"
+    assert who_answers(defaults, "quick", ["CONSISTENCY", "READ", "leader"],
+                       ["CONSISTENCY", "RESET"], ["GET", "q:k"]) == "here"
+
+
+def test_a_default_can_be_altered_and_is_shown(defaults):
+    with defaults.nodes[0].connect() as client:
+        assert told(client, "quick") == (b"local", b"MAJORITY ON durable")
+        assert told(client, "strict") == (b"linearizable", b"MAJORITY ON durable")
+        assert client.call("KEYSPACE", "ALTER", "strict", "READ", "leader", "ACK", "QUORUM") == "OK"
+        assert told(client, "strict") == (b"leader", b"QUORUM ON durable")
+        listed = {row[3]: row for row in client.call("KEYSPACE", "LIST")}
+        row = dict(zip(listed[b"strict"][::2], listed[b"strict"][1::2]))
+        assert (row[b"read"], row[b"ack"]) == (b"leader", b"QUORUM ON durable")
+        explained = client.call("KEYSPACE", "EXPLAIN", "strict")
+        row = dict(zip(explained[::2], explained[1::2]))
+        assert (row[b"read-by-default"], row[b"ack-by-default"]) == (
+            b"leader", b"QUORUM ON durable")
+        assert client.call("KEYSPACE", "ALTER", "strict", "READ", "linearizable", "ACK",
+                           "MAJORITY") == "OK"
+        assert told(client, "strict") == (b"linearizable", b"MAJORITY ON durable")
+
+
+def test_keyspace_0_has_a_default_too(defaults):
+    leader, node = defaults.leader(), defaults.followers()[0]
+    assert leader.call("SET", "zero", "1") == "OK"
+    assert node.call("KEYSPACE", "ALTER", "0", "READ", "prefix") == "OK"
+    defaults.wait_applied()
+    try:
+        wait_for(lambda: told(node, "0")[0] == b"prefix", "it has heard")
+        here, there = calls(node), calls(leader)
+        assert node.call("GET", "zero") == b"1"
+        with Connection(node.cluster_port) as client:
+            assert client.call("GET", "zero") == b"1"
+            with pytest.raises(Error, match="^MOVED "):
+                client.call("WITH", 2, "READ", "linearizable", "GET", "zero")
+        assert (calls(node), calls(leader)) == (here + 2, there)
+    finally:
+        assert node.call("KEYSPACE", "ALTER", "0", "READ", "linearizable") == "OK"
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["READ", "causal"], "LEVEL strategy raft does not give reads at level 'causal'"),
+    (["READ", "freshest"], "ERR syntax error: unknown READ level 'freshest'"),
+    (["READ", "local:1"], "ERR syntax error: READ 'local:1'"),
+    (["READ"], "ERR option 'READ' wants a value"),
+    (["READ", "local", "READ", "leader"], "ERR option 'READ' stands there twice"),
+    (["ACK", "ALL"], "LEVEL strategy raft does not give ACK 'ALL'"),
+    (["ACK", "SOME"], "ERR syntax error: ACK 'SOME' is none of"),
+    (["FALLBACK", "async"], "ERR option 'FALLBACK' is not built yet"),
+])
+def test_what_the_strategy_cannot_give_is_no_default_U3(defaults, words, expected):
+    with defaults.nodes[0].connect() as client:
+        refused = refusal(client, "KEYSPACE", "ALTER", "quick", *words)
+        assert refused.startswith(expected)
+        assert "was not applied" in refused or "nothing was changed" in refused
+        assert refusal(client, "KEYSPACE", "CREATE", "other", "STRATEGY", "raft",
+                       *words).startswith(expected)
+        assert told(client, "quick") == (b"local", b"MAJORITY ON durable")
+        assert refusal(client, "SELECT", "other").startswith("ERR ")
+
+
+# --- CONSISTENCY ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_consistency_shows_all_and_who_says_so(defaults, resp):
+    with defaults.nodes[0].connect() as client:
+        if resp == 3:
+            client.call("HELLO", 3)
+        first = {"read": b"linearizable", "read-from": b"keyspace", "ack": b"MAJORITY ON durable",
+                 "ack-from": b"keyspace", "fallback": b"fail", "timeout": 0, "leaderwindow": 0}
+        assert shown(client) == first
+        assert client.call("SELECT", "quick") == "OK"
+        assert shown(client) == {**first, "read": b"local"}
+        assert " read=local ack=MAJORITY-ON-durable " in as_text(client.call("CLIENT", "INFO"))
+        assert client.call("CONSISTENCY", "timeout", 700, "read", "leader", "ack", "QUORUM",
+                           "fallback", "fail") == "OK"
+        assert client.call("CONSISTENCY", "TIMEOUT", 800) == "OK"
+        assert shown(client) == {
+            **first, "read": b"leader", "read-from": b"connection", "ack": b"QUORUM ON durable",
+            "ack-from": b"connection", "timeout": 800}
+        assert " read=leader ack=QUORUM-ON-durable " in as_text(client.call("CLIENT", "INFO"))
+        refused = refusal(client, "CONSISTENCY", "TIMEOUT", 900, "READ", "nosuch")
+        assert refused.startswith("ERR syntax error: unknown READ level 'nosuch'")
+        assert shown(client)["timeout"] == 800  # all or nothing
+        assert client.call("CONSISTENCY", "RESET") == "OK"
+        assert shown(client) == {**first, "read": b"local"}
+
+
+def test_cluster_clients_find_the_keys_behind_all_options(three):
+    node = three.nodes[0]
+    assert node.call("COMMAND", "GETKEYS", "WITH", 7, "KS", "bank", "TIMEOUT", 5, "META", "READ",
+                     "leader", "MGET", "a", "b") == [b"a", b"b"]
+    docs = node.call("COMMAND", "DOCS", "with")
+    assert "TIMEOUT" in str(docs) and "KS" in str(docs)

@@ -43,6 +43,13 @@ static void test_raft_with_three(void **state)
     assert_string_equal(value_of(rows, "reads"),
                         "linearizable, leader, session, bounded, prefix, local");
     assert_string_equal(value_of(rows, "acks"), "MAJORITY, QUORUM, EACH zone; ON durable");
+    assert_string_equal(value_of(rows, "read-by-default"), "linearizable");
+    assert_string_equal(value_of(rows, "ack-by-default"), "MAJORITY ON durable");
+    k.read = (struct level_asked){ .level = READ_BOUNDED, .bound = 5000 };
+    k.ack_kind = ACK_EACH_ZONE;
+    explain(&k, &raft_protocol, rows);
+    assert_string_equal(value_of(rows, "read-by-default"), "bounded:5000ms");
+    assert_string_equal(value_of(rows, "ack-by-default"), "EACH zone ON durable");
 }
 
 static void test_the_number_of_replicas_decides(void **state)
