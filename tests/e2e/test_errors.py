@@ -2,11 +2,12 @@
 has each code of the source, a test provokes each, and what its class says is true."""
 import os
 import re
+import threading
 
 import pytest
 
 from cluster import CALM, Cluster, wait_for
-from resp import Connection, Error
+from resp import Closed, Connection, Error
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLASSES = {"not applied", "uncertain", "elsewhere", "conflict"}
@@ -256,3 +257,78 @@ def test_without_a_leader_nothing_is_applied():
                 node.start()
         cluster.wait_ready()
         assert everywhere(cluster, "k") == {b"one"}
+
+
+# --- All of them under kills ---------------------------------------------------------------------
+
+
+class Counter:
+    """Counts up a key of its own at all nodes in turn, and keeps what each answer says."""
+
+    def __init__(self, cluster, key, words):
+        self.cluster, self.key, self.words = cluster, key, words
+        self.applied = self.unsure = self.refused = 0
+        self.wrong, self.stop = [], threading.Event()
+        self.classes = rows()
+
+    def run(self):
+        turn = 0
+        while not self.stop.is_set():
+            node = self.cluster.nodes[turn % 3]
+            turn += 1
+            try:
+                with node.connect(timeout=20) as client:
+                    self.count(client)
+            except (OSError, Closed):
+                self.stop.wait(0.01)
+
+    def count(self, client):
+        for _ in range(50):
+            if self.stop.is_set():
+                return
+            try:
+                value = client.call(*self.words, "INCR", self.key)
+            except Error as error:
+                kind = self.classes.get(error.kind(), f"no row: {error}")
+                self.refused += kind == "not applied"
+                self.unsure += kind == "uncertain"
+                if kind not in ("not applied", "uncertain"):
+                    self.wrong.append(str(error))
+                return
+            except (OSError, Closed):
+                self.unsure += 1  # a connection that ends says nothing
+                raise
+            self.applied += 1
+            if not self.applied <= value <= self.applied + self.unsure:
+                self.wrong.append((value, self.applied, self.unsure))
+
+
+@pytest.mark.parametrize("words", [(), ("WITH", 4, "ACK", "EACH zone", "TIMEOUT", 400)])
+def test_what_all_errors_say_adds_up_while_leaders_are_killed_74(words):
+    with Cluster(3) as cluster:
+        for node, zone in zip(cluster.nodes, "abb"):
+            assert cluster.leader().call("MEMBER", "SET", node.number, "ZONE", zone) == "OK"
+        counters = [Counter(cluster, f"c{i}", words) for i in range(4)]
+        threads = [threading.Thread(target=counter.run) for counter in counters]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                victim = cluster.leader()
+                wait_for(lambda before=sum(c.applied for c in counters):
+                         sum(c.applied for c in counters) > before + 200, "they count", 20)
+                victim.kill()
+                wait_for(lambda victim=victim: cluster.find_leader() not in (None, victim),
+                         "another one leads", 20)
+                victim.start()
+        finally:
+            for counter in counters:
+                counter.stop.set()
+            for thread in threads:
+                thread.join()
+        cluster.wait_ready()
+        assert sum(counter.unsure + counter.refused for counter in counters) > 0
+        for counter in counters:
+            assert counter.wrong == []
+            value = int(cluster.leader().call("GET", counter.key))
+            assert counter.applied <= value <= counter.applied + counter.unsure, vars(counter)

@@ -111,4 +111,8 @@ ERRORS = [
     ("errors: a refusal does not say that nothing happened", "unit/base/base",
      "../base/status.def", '"CLUSTERDOWN no leader, the command was not applied"',
      '"CLUSTERDOWN no leader"'),
+    ("errors: what was sent to a leader that is lost is called not applied",
+     "e2e/errors::test_what_all_errors_say_adds_up_while_leaders_are_killed_74",
+     "router_forward.c", "stream_refuse(p, STATUS_UNCERTAIN);",
+     "stream_refuse(p, STATUS_CLUSTERDOWN);"),
 ]
