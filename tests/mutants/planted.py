@@ -6,6 +6,7 @@ import re
 
 import acks
 import asking
+import bounded
 import cluster
 import contact
 import damage
@@ -47,6 +48,7 @@ LISTS = [
     ("driver", "node", facades.FACADES, True),
     ("driver", "main", facades.STATUS, True),
     ("driver", "node", levels.NODE, True),
+    ("driver", "node", bounded.NODE, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", guarantees.HISTORIES, True),
     ("cluster", "cluster", guarantees.CHECKERS, True),

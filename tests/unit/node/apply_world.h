@@ -34,6 +34,7 @@ struct world {
     qr_time pace;       /* what passes between two looks at the clock */
     qr_wall wall;
     bool congested;
+    bool connected; /* to the other nodes */
     uint64_t unsynced; /* bytes of the log that the disk does not have yet */
     uint64_t credit;   /* the last that a peer was given */
     /* The protocol: effects that the next step pushes, and what it was told. */

@@ -180,6 +180,78 @@ static void test_log_time_rules_where_any_replica_may_answer(void **state)
     assert_heard(""); /* the leader's clock rules: a tick deletes it first */
 }
 
+static void read_within(qr_time bound, const char *line)
+{
+    world->client.wants = (struct wants){ .level = READ_BOUNDED, .bound = (uint64_t)bound };
+    command(line);
+    world->client.wants = (struct wants){ 0 };
+}
+
+#define BOUND (100 * QR_MILLISECOND)
+
+static void test_within_the_bound_of_a_proof_no_other_is_needed_G11(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    uint32_t reads = world->reads;
+    read_within(BOUND, "get a");
+    assert_heard(""); /* a leader without a lease does not know that it leads */
+    turn();
+    assert_int_equal(world->reads, reads + 1);
+    confirm_reads(1, 0);
+    turn();
+    assert_heard("$1\r\n1\r\n");
+    read_within(BOUND, "get a");
+    assert_heard("$1\r\n1\r\n");
+    turn();
+    assert_int_equal(world->reads, reads + 1);
+    later(BOUND / 2 + 1);
+    for (int i = 0; i < 3; i++) { /* they ask ahead, once */
+        read_within(BOUND, "get a");
+        assert_heard("$1\r\n1\r\n");
+        turn();
+        assert_int_equal(world->reads, reads + 2);
+    }
+    later(BOUND / 2);
+    read_within(BOUND, "get a");
+    assert_heard("");
+    confirm_reads(1, 0); /* what was asked ahead: as fresh as that */
+    read_within(BOUND, "get a");
+    assert_heard("");
+    turn();
+    confirm_reads(1, 0);
+    turn();
+    assert_heard("$1\r\n1\r\n$1\r\n1\r\n");
+}
+
+static void test_a_follower_serves_when_it_has_applied_the_slot_that_it_was_told_G11(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    follow_nobody(1);
+    world->outlook.leader = 1;
+    world->connected = true;
+    turn();
+    uint32_t reads = world->reads;
+    read_within(BOUND, "get a");
+    turn();
+    assert_int_equal(world->reads, reads + 1);
+    noop_at(2, 1);
+    confirm_reads(2, 0);
+    turn();
+    assert_heard("");
+    apply_upto(2);
+    turn();
+    assert_heard("$1\r\n1\r\n");
+    read_within(BOUND, "get a");
+    assert_heard("$1\r\n1\r\n");
+    later(BOUND + 1);
+    read_within(BOUND, "get a");
+    assert_heard("");
+    confirm_reads(0, 0);
+    turn();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -193,6 +265,8 @@ int main(void)
         TEST(test_a_read_that_needs_no_proof_is_answered_at_once_G4),
         TEST(test_a_read_that_needs_no_proof_stays_behind_its_clients_write_S1),
         TEST(test_log_time_rules_where_any_replica_may_answer),
+        TEST(test_within_the_bound_of_a_proof_no_other_is_needed_G11),
+        TEST(test_a_follower_serves_when_it_has_applied_the_slot_that_it_was_told_G11),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
