@@ -247,7 +247,9 @@ class SessionCampaign:
 
     def hold(self, _node):
         followers = [node for node in self.cluster.nodes if node is not self.cluster.find_leader()]
-        with behind.held(self.dice.choice(followers)):
+        follower = self.dice.choice(followers)
+        self.done[-1] = f"hold {follower.number}"
+        with behind.held(follower):
             self.breathe()
 
     def step(self):

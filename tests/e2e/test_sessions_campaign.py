@@ -17,4 +17,5 @@ def test_each_level_keeps_its_guarantees_while_clients_hop_and_nodes_die(seed):
         campaign.run(STEPS)
         verdict = campaign.finish()
         print(verdict)
+        assert "session" in campaign.levels
         assert sum(session.hops for session in campaign.sessions) > 50

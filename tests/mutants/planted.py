@@ -51,6 +51,7 @@ LISTS = [
     ("driver", "node", bounded.NODE, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", guarantees.HISTORIES, True),
+    ("driver", "node", guarantees.NODE, True),
     ("cluster", "cluster", guarantees.CHECKERS, True),
     ("cluster", "cluster", sessions.CLUSTER, True),
     ("driver", "node", sessions.NODE, True),
