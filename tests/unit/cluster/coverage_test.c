@@ -130,7 +130,7 @@ static void test_a_leader_waits_for_each_that_may_go_V2_V3(void **state)
 #define MESSAGES 10
 
 enum kind { NOTHING, RENEW, RENEWED, FREEZE };
-struct message {
+struct letter {
     enum kind kind;
     node_index node;
     qr_term term; /* of the leader that it is from, or for */
@@ -146,9 +146,9 @@ static struct coverage node[NODES], leader[TERMS];
 static uint64_t version[NODES], life[NODES], committed, changes, gone_ways;
 static bool proposed; /* by the latest leader: all are frozen */
 static qr_term latest;
-static struct message messages[MESSAGES];
+static struct letter messages[MESSAGES];
 
-static void post(const struct message *m)
+static void post(const struct letter *m)
 {
     messages[rng_below(&rng, MESSAGES)] = *m; /* what stood there is lost */
 }
@@ -156,7 +156,7 @@ static void post(const struct message *m)
 static void tell(void)
 {
     for (node_index i = 0; i < NODES; i++) {
-        struct message m = {
+        struct letter m = {
             .kind = FREEZE, .node = i, .term = latest, .freeze = leader[latest].freeze
         };
         post(&m);
@@ -165,16 +165,16 @@ static void tell(void)
 
 static void renew(node_index i)
 {
-    struct message m = { .kind = RENEW,
-                         .node = i,
-                         .term = latest - rng_below(&rng, 2),
-                         .stage = coverage_said(&node[i]),
-                         .sent = now,
-                         .life = life[i] };
+    struct letter m = { .kind = RENEW,
+                        .node = i,
+                        .term = latest - rng_below(&rng, 2),
+                        .stage = coverage_said(&node[i]),
+                        .sent = now,
+                        .life = life[i] };
     post(&m);
 }
 
-static void asked(const struct message *m)
+static void asked(const struct letter *m)
 {
     struct coverage *l = &leader[m->term];
     coverage_asked(l, m->node, m->stage);
@@ -182,7 +182,7 @@ static void asked(const struct message *m)
         return; /* a deposed one does not learn that it led after the asking (leases.h: L2) */
     }
     coverage_grant(l, m->node, now);
-    struct message answer = *m;
+    struct letter answer = *m;
     answer.kind = RENEWED;
     answer.stage = l->freeze.stage;
     answer.version = committed;
@@ -191,7 +191,7 @@ static void asked(const struct message *m)
 
 static void deliver(void)
 {
-    struct message *at = &messages[rng_below(&rng, MESSAGES)], m = *at;
+    struct letter *at = &messages[rng_below(&rng, MESSAGES)], m = *at;
     at->kind = NOTHING;
     struct coverage *c = &node[m.node];
     if (m.kind == RENEW) {

@@ -11,6 +11,7 @@
 
 #include "cardboard.h"
 #include "cluster/map.h"
+#include "node/client_wants.h"
 #include "node/alarm.h"
 #include "node/clients_internal.h"
 #include "node/keeper.h"
@@ -123,6 +124,11 @@ qr_time peers_lost_at(const struct peers *peers, node_index peer)
     (void)peers;
     (void)peer;
     return 98 * QR_SECOND;
+}
+
+void client_settle(struct client *client, const struct map_keyspace *keyspace)
+{
+    (void)client, (void)keyspace;
 }
 
 void client_mark_dirty(struct client *client)
