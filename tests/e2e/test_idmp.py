@@ -369,6 +369,22 @@ def test_ids_of_one_producer_are_of_one_partition_each(three):
         assert client.call("GET", "both") == b"1"
 
 
+def test_an_id_with_ks_and_other_options(three):
+    """In any order, and of the keyspace that KS names."""
+    node = three.nodes[0]
+    node.call("KEYSPACE", "CREATE", "apart", "STRATEGY", "raft")
+    wait_for(lambda: is_settled(node, "apart", 3), "it is there")
+    words = ("WITH", 8, "KS", "apart", "IDMP", "p", "apart", "META", "TIMEOUT", 9000, "INCR", "ap")
+    with node.connect() as client:
+        wait_for(lambda: answers(client, words), "it serves")
+        reply, meta = client.call("WITH", 6, "META", "IDMP", "p", "apart", "KS", "apart", "INCR",
+                                  "ap")
+        assert (reply, as_row(meta)["replayed"]) == (1, 1)
+        assert client.call("EXISTS", "ap") == 0
+        assert client.call(*idmp("p", "apart", "INCR", "ap")) == 1  # keyspace 0's: another one
+        assert client.call("WITH", 2, "KS", "apart", "GET", "ap") == b"1"
+
+
 def test_in_a_pipeline_ids_are_of_their_own_command(three):
     with three.followers()[0].connect() as client:
         client.send_raw(b"".join([
