@@ -475,7 +475,7 @@ static void test_keyspaces(void **state)
     put_partition(node.map, &moving);
     others[1].hint = (struct leader_hint){ .term = 1, .leader = 1 };
     me->version = 3;
-    const char *head = "%7\r\n$2\r\nid\r\n:16\r\n$4\r\nname\r\n$6\r\norders\r\n"
+    const char *head = "$2\r\nid\r\n:16\r\n$4\r\nname\r\n$6\r\norders\r\n"
                        "$8\r\nstrategy\r\n$4\r\nraft\r\n$8\r\nreplicas\r\n:3\r\n"
                        "$10\r\npartitions\r\n:2\r\n$6\r\nprefix\r\n$2\r\no:\r\n"
                        "$5\r\nstate\r\n$6\r\nin use\r\n";
