@@ -37,7 +37,7 @@ struct buffer_sizes {
 #define KNOWN_WITH_BYTES 96u
 struct known_with {
     uint8_t bytes[KNOWN_WITH_BYTES];
-    struct asked asked; /* a level, and META: nothing that is a view of the words */
+    struct asked asked; /* nothing that is a view of the words */
 };
 
 struct client {

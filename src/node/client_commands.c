@@ -465,8 +465,7 @@ static void keep_with(struct client *client, const struct span *argv, uint32_t a
     struct parser *parser = &client->parser;
     const uint8_t *begin = client->input + client->input_at - parser->consumed + parser->items_at;
     const uint8_t *end = argv[at - 1].p + argv[at - 1].n + 2;
-    bool constant =
-        (asked->given & ASKED_READ) != 0 && (asked->given & ~(ASKED_READ | ASKED_META)) == 0;
+    bool constant = (asked->given & (ASKED_KS | ASKED_SESSION | ASKED_IDMP)) == 0;
     if (parser->items_at == 0 || !constant || end - begin > KNOWN_WITH_BYTES) {
         return;
     }

@@ -101,6 +101,16 @@ def test_a_leader_without_followers_gives_up_in_time():
                 node.resume()
 
 
+def test_options_that_come_again_are_counted_anew(three):
+    """What is known by its bytes is not read again; its time begins with each command."""
+    with three.followers()[0].connect() as client:
+        for _ in range(8):
+            assert client.call("WITH", 3, "META", "TIMEOUT", 400, "SET", "again", "1")[0] == "OK"
+            assert client.call("WITH", 3, "META", "TIMEOUT", 400, "GET", "again")[0] == b"1"
+            assert client.call("GET", "again") == b"1"
+            time.sleep(0.1)
+
+
 # --- KS ------------------------------------------------------------------------------------------
 
 

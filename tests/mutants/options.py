@@ -42,7 +42,7 @@ CLUSTER = [
 RECORDS = [
     ("defaults: one that has no bound is taken", "unit/cluster/map", "records.c",
      "bool sound = bounded ? out->bound >= 1 && out->bound <= most :",
-     "bool sound = bounded ? true :"),
+     "bool sound = bounded ? out->bound <= most :"),
     ("defaults: a snapshot for everybody", "unit/cluster/map", "records.c",
      " ||\n             out->level == READ_SNAPSHOT;",
      ";"),
