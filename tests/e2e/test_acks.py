@@ -196,3 +196,28 @@ def test_without_a_zone_it_is_uncertain_and_says_what_is_true_U5_74(zoned):
     with far.connect(timeout=20) as client:
         wait_for(lambda: value_at(far, f"far{near.number}") == b"2", "it is back")
         assert client.call("WITH", 2, *EACH, "SET", "k", "back") == "OK"
+
+
+def test_a_keyspaces_acknowledgement_is_that_of_every_write_U2(zoned):
+    """Also of large ones, and of those that several partitions carry out."""
+    cluster, leader, near, far = zoned
+    assert leader.call("KEYSPACE", "CREATE", "safe", "STRATEGY", "raft", "PARTITIONS", 2, "ACK",
+                       "EACH zone", timeout=20) == "OK"
+    for node in (leader, near):
+        with node.connect(timeout=20) as client:
+            assert client.call("SELECT", "safe") == "OK"
+            assert client.call("SET", "k", "v") == "OK"
+    far.pause()
+    try:
+        for node in (leader, near):
+            with node.connect(timeout=20) as client:
+                assert client.call("SELECT", "safe") == "OK"
+                assert client.call("CONSISTENCY", "TIMEOUT", 400) == "OK"
+                for write in (("SET", "k", "w"), ("SET", "large", "v" * 400000), ("FLUSHALL",)):
+                    with pytest.raises(Error, match="^UNCERTAIN .* in zone 'b'"):
+                        client.call(*write)
+                assert client.call("DBSIZE") == 0
+                assert client.call("WITH", 2, "ACK", "MAJORITY", "SET", "k", "x") == "OK"
+        assert cluster.leader() is leader
+    finally:
+        far.resume()

@@ -537,6 +537,7 @@ int teardown(void **state)
         free(world->log.record[i]);
     }
     reply_free(&world->out);
+    expiries_free(&world->node.expiries);
     reply_free(&world->node.nowhere);
     free(world->node.command_stats);
     measure_free(world->node.measure);
