@@ -71,7 +71,9 @@ void explain(const struct map_keyspace *keyspace, const struct protocol *protoco
     struct text t = row(rows, 8, "failures-tolerated");
     put_tolerated(&t, promise, replicas);
     t = row(rows, 9, "reads");
-    level_names(&t, promise);
+    struct promise given = *promise;
+    given.reads &= keyspace->history_ms == 0 ? (uint16_t)~READ_BIT(READ_SNAPSHOT) : UINT16_MAX;
+    level_names(&t, &given);
     t = row(rows, 10, "acks");
     ack_names(&t, promise);
     t = row(rows, 11, "read-by-default");

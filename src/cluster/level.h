@@ -40,7 +40,7 @@ void level_names(struct text *out, const struct promise *promise);
 /* Whether any replica may answer: no leader is needed. */
 static inline bool level_is_of_any_replica(enum read_level level)
 {
-    return level == READ_PREFIX || level == READ_LOCAL;
+    return level == READ_PREFIX || level == READ_LOCAL || level == READ_SNAPSHOT;
 }
 
 /* Whether a replica answers from what it has applied, wherever that shows what must be shown. */

@@ -214,6 +214,7 @@ static void apply_record(struct replica *r, const struct record *record)
     }
     r->applied = record->slot;
     r->applied_term = record->term;
+    engine_enter(r->partition->engine, record->slot);
     switch (record->kind) {
     case RECORD_COMMAND:
         (void)io_failpoint(r->node->io, FAIL_APPLY);
@@ -280,6 +281,7 @@ void replica_apply(struct replica *r, qr_time budget)
 {
     qr_time end = node_clock(r->node) + budget;
     qr_slot limit = replica_apply_limit(r);
+    replica_follow_history(r);
     if (r->applied < limit && io_failpoint(r->node->io, FAIL_APPLY_SLICE) != 0) {
         limit = r->applied; /* a test holds this replica back: nothing is lost by that */
     }

@@ -7,7 +7,10 @@ static void want_level(struct client *client, const struct level_asked *read)
 {
     struct wants *wants = &client->stream.wants;
     bool bounded = read->level == READ_BOUNDED, session = read->level == READ_SESSION;
+    bool as_of = read->level == READ_SNAPSHOT;
     wants->level = read->level;
+    wants->group = as_of ? read->group : 0;
+    wants->least = as_of ? read->bound : 0;
     wants->bound_is_operations = bounded && read->by_ops;
     wants->bound = !bounded ? 0 : read->by_ops ? read->bound : read->bound * QR_MILLISECOND;
     wants->window = session ? client->window_ms * QR_MILLISECOND : 0;

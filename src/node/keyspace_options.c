@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "base/word.h"
 #include "cluster/asked.h"
+#include "cluster/level.h"
 #include "cluster/slots.h"
 #include "protocol/raft/raft.h"
 
@@ -194,6 +195,23 @@ static bool read_ack(struct keyspace_options *out, struct span value, struct tex
     return valid;
 }
 
+static bool read_history(struct keyspace_options *out, struct span value, struct text *why)
+{
+    bool valid = word_is(value, "0") || duration_read(value, &out->history_ms);
+    out->history_ms = valid && !word_is(value, "0") ? out->history_ms : 0;
+    return valid ||
+           refuse(why, "ERR HISTORY is a time such as 10s up to a day, or 0 for none, not ", value,
+                  ", nothing was changed");
+}
+
+static bool read_history_bytes(struct keyspace_options *out, struct span value, struct text *why)
+{
+    bool valid = size_from(value, &out->history_bytes) && out->history_bytes > 0 &&
+                 out->history_bytes <= INT64_MAX;
+    return valid || refuse(why, "ERR HISTORY-BYTES is a number of bytes such as 64mb, not ", value,
+                           ", nothing was changed");
+}
+
 /* --- Options -------------------------------------------------------------------------------- */
 
 static const struct option {
@@ -217,6 +235,8 @@ static const struct option {
     { "IDMP-MAXBYTES", GIVEN_IDMP_BYTES, true, read_idmp_bytes },
     { "READ", GIVEN_READ, true, read_level_of_reads },
     { "ACK", GIVEN_ACK, true, read_ack },
+    { "HISTORY", GIVEN_HISTORY, true, read_history },
+    { "HISTORY-BYTES", GIVEN_HISTORY_BYTES, true, read_history_bytes },
 };
 
 /* Those of strategies to come, and of raft to come. */
@@ -246,10 +266,11 @@ static bool refuse_unknown(struct span name, bool fresh, struct text *why)
     }
     return refuse(why, "ERR unknown option ", name,
                   fresh ? ": ID, STRATEGY, REPLICAS or VOTERS, PARTITIONS, PARTITION, PREFIX, "
-                          "LEASE, MAXMEMORY, MAXOPS, READ, ACK, IDMP-DURATION, IDMP-MAXSIZE and "
-                          "IDMP-MAXBYTES are there, nothing was changed"
+                          "LEASE, MAXMEMORY, MAXOPS, READ, ACK, IDMP-DURATION, IDMP-MAXSIZE, "
+                          "IDMP-MAXBYTES, HISTORY and HISTORY-BYTES are there, nothing was changed"
                         : ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, "
-                          "IDMP-DURATION, IDMP-MAXSIZE and IDMP-MAXBYTES can be altered, "
+                          "IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY and "
+                          "HISTORY-BYTES can be altered, "
                           "nothing was changed");
 }
 
@@ -290,7 +311,7 @@ bool keyspace_options_read(const struct span *argv, uint32_t argc, bool fresh,
     if (!fresh && out->given == 0) {
         return refuse(why, "ERR nothing to alter was given", (struct span){ 0 },
                       ": REPLICAS or VOTERS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, "
-                      "IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES");
+                      "IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY, HISTORY-BYTES");
     }
     return true;
 }

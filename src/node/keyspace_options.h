@@ -8,6 +8,8 @@
 #include "cluster/map.h"
 
 #define KEYSPACE_REPLICAS 3u /* where nothing else is said */
+#define KEYSPACE_HISTORY_BYTES (64 * MIB)
+#define KEYSPACE_HISTORY_SHARE_MIN (64 * KIB) /* of each partition */
 
 /* What was said. */
 enum keyspace_option {
@@ -23,6 +25,8 @@ enum keyspace_option {
     GIVEN_IDMP_SECONDS = 1u << 9,
     GIVEN_IDMP_COUNT = 1u << 10,
     GIVEN_IDMP_BYTES = 1u << 11,
+    GIVEN_HISTORY = 1u << 12,
+    GIVEN_HISTORY_BYTES = 1u << 13,
     GIVEN_READ = 1u << 16,
     GIVEN_ACK = 1u << 17,
 };
@@ -35,7 +39,8 @@ struct keyspace_options {
     uint64_t maxmemory, maxops; /* 0: no limit */
     uint64_t idmp_bytes;
     uint32_t idmp_count, idmp_seconds;
-    struct level_asked read; /* what is given where a request says nothing */
+    uint64_t history_ms, history_bytes; /* 0: nothing is kept */
+    struct level_asked read;            /* what is given where a request says nothing */
     struct ack ack;
     uint8_t prefix_length;
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */

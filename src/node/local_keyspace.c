@@ -158,6 +158,8 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
     reply_field_integer(reply, "idmp-duration", ids.seconds);
     reply_field_integer(reply, "idmp-maxsize", ids.count);
     reply_field_integer(reply, "idmp-maxbytes", (int64_t)ids.bytes);
+    reply_field_integer(reply, "history_ms", (int64_t)k.history_ms);
+    reply_field_integer(reply, "history_bytes", (int64_t)k.history_bytes);
     reply_field_integer(reply, "created", (int64_t)k.created / QR_MILLISECOND);
     reply_bulk_text(reply, "placement");
     reply_array(reply, k.id == 0 ? 0 : k.partitions); /* of keyspace 0: MEMBER LIST */
@@ -174,11 +176,11 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
     static const char *const lines[] = {
         "ALTER <name> <option> <value> [...]",
         "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, IDMP-DURATION,",
-        "    IDMP-MAXSIZE or IDMP-MAXBYTES of a keyspace.",
+        "    IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY or HISTORY-BYTES of a keyspace.",
         "CREATE <name> STRATEGY raft [<option> <value> ...]",
         "    Makes a keyspace. Options: ID, REPLICAS or VOTERS, PARTITIONS, PARTITION hash,",
         "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS, READ level, ACK spec, IDMP-DURATION,",
-        "    IDMP-MAXSIZE, IDMP-MAXBYTES.",
+        "    IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY, HISTORY-BYTES.",
         "DROP <name> [FORCE]",
         "    Removes a keyspace that is not in use; with FORCE, with all that is in it.",
         "EXPLAIN <name>",

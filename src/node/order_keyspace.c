@@ -4,8 +4,10 @@
  *   KEYSPACE CREATE name [ID n] STRATEGY raft [REPLICAS n|VOTERS n] [PARTITIONS n]
  *                   [PARTITION hash] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
  *                   [READ level] [ACK spec] [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
+ *                   [HISTORY t] [HISTORY-BYTES b]
  *   KEYSPACE ALTER name [REPLICAS n|VOTERS n] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
  *                  [READ level] [ACK spec] [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
+ *                  [HISTORY t] [HISTORY-BYTES b]
  *   KEYSPACE DROP name [FORCE] */
 #include "node/orders.h"
 
@@ -142,6 +144,37 @@ static bool share_is_nothing(struct pending *p, const struct keyspace_options *o
     return no_byte || no_command;
 }
 
+/* HISTORY, and in how many bytes, with what stands there already. */
+static void take_history(struct map_keyspace *k, const struct keyspace_options *o)
+{
+    bool has_bytes = (o->given & GIVEN_HISTORY_BYTES) != 0;
+    k->history_ms = (o->given & GIVEN_HISTORY) != 0 ? o->history_ms : k->history_ms;
+    k->history_bytes = has_bytes ? o->history_bytes : k->history_bytes;
+    k->history_bytes = k->history_bytes == 0 ? KEYSPACE_HISTORY_BYTES : k->history_bytes;
+    k->history_bytes = k->history_ms == 0 ? 0 : k->history_bytes;
+}
+
+/* Whether a history cannot be kept as it was asked for; refuses. */
+static bool history_is_bad(struct pending *p, const struct keyspace_options *o,
+                           const struct map_keyspace *k)
+{
+    if (k->history_ms == 0) {
+        bool bytes_of_nothing = (o->given & GIVEN_HISTORY_BYTES) != 0;
+        if (bytes_of_nothing) {
+            refuse(p, "ERR HISTORY-BYTES is for keyspaces with HISTORY, nothing was changed");
+        }
+        return bytes_of_nothing;
+    }
+    bool too_little = k->history_bytes / k->partitions < KEYSPACE_HISTORY_SHARE_MIN;
+    if (too_little) {
+        refuse(p,
+               "ERR HISTORY-BYTES %llu is less than %llu for each of the %u partitions, nothing "
+               "was changed",
+               (ull)k->history_bytes, (ull)KEYSPACE_HISTORY_SHARE_MIN, k->partitions);
+    }
+    return too_little;
+}
+
 /* --- CREATE ---------------------------------------------------------------------------------- */
 
 static bool name_is_bad(struct node *node, struct pending *p, struct span name)
@@ -229,8 +262,9 @@ void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struc
         return;
     }
     struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
+    take_history(&k, &o);
     if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &o, k.partitions) ||
-        fields_need_level(node, p, &k)) {
+        fields_need_level(node, p, &k) || history_is_bad(p, &o, &k)) {
         return;
     }
     struct edit edit = { 0 };
@@ -346,11 +380,12 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
         ((o.given & GIVEN_PREFIX) != 0 && prefix_is_taken(node, p, &k))) {
         return;
     }
+    take_history(&k, &o);
     if (fields_need_level(node, p, &k)) {
         return;
     }
     bool raised = now->maxmemory != 0 && k.maxmemory >= now->maxmemory;
-    if (share_is_nothing(p, &o, k.partitions) ||
+    if (share_is_nothing(p, &o, k.partitions) || history_is_bad(p, &o, &k) ||
         ((o.given & GIVEN_MAXMEMORY) != 0 && is_below_use(node, p, &k, raised))) {
         return;
     }

@@ -99,7 +99,7 @@ void replica_read_unproven(struct replica *r, struct pending *p)
     replica_begin_read(p);
     p->confirmed = true;
     p->place = READ_CONFIRMED;
-    p->slot = 0;
+    p->slot = p->wants.least;
     p->until = 0;
     replica_queue(r, &r->confirmed, p);
     r->partition->again = true;

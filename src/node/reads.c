@@ -49,6 +49,10 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
 {
     struct op op;
     struct node *node = r->node;
+    if (p->wants.level == READ_SNAPSHOT) {
+        replica_serve_as_of(r, p);
+        return;
+    }
     if (is_lost(p, r->applied)) {
         stream_refuse(p, STATUS_SESSIONLOST);
         return;
@@ -309,11 +313,13 @@ void replica_leave_reads(struct replica *r, struct pending *p)
     }
 }
 
-/* A read without its answer, be it that it is to be asked again. */
+/* A read without its answer, be it that it is to be asked again. What a write does is nothing to
+ * one as of a position. */
 static bool is_open_read(const struct pending *p)
 {
-    return p->state == PENDING_READING ||
-           (p->state == PENDING_WAITING && p->spec->place == PLACE_READ);
+    return p->wants.level != READ_SNAPSHOT &&
+           (p->state == PENDING_READING ||
+            (p->state == PENDING_WAITING && p->spec->place == PLACE_READ));
 }
 
 static bool same_sender(const struct pending *p, const struct pending *q)

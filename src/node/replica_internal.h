@@ -253,6 +253,11 @@ void replica_serve_ahead(struct replica *r, struct pending *p);
 /* A read that this replica has leaves whichever queue it is in. */
 void replica_leave_reads(struct replica *r, struct pending *p);
 
+/* as_of.c: reads as of a position (READ_SNAPSHOT). What the keyspace is to keep for them, */
+void replica_follow_history(struct replica *r);
+/* and the answer to one, where its position is applied. */
+void replica_serve_as_of(struct replica *r, struct pending *p);
+
 /* pace.c */
 bool pace_is_large(const struct replica *r, const struct pending *p);
 bool pace_has_time(const struct replica *r);

@@ -186,7 +186,9 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
         stream_answered(p, STATUS_OK);
         return true;
     }
-    if (p->wants.each_zone && p->spec->place == PLACE_WRITE && version < WIRE_VERSION_LEVELS) {
+    bool as_of = p->wants.level == READ_SNAPSHOT && p->spec->place == PLACE_READ;
+    if ((as_of || (p->wants.each_zone && p->spec->place == PLACE_WRITE)) &&
+        version < WIRE_VERSION_LEVELS) {
         stream_refuse(p, STATUS_OLD_LEADER);
         return true;
     }

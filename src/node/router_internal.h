@@ -58,6 +58,10 @@ bool router_route(struct router *router, struct pending *p);
 /* This node leads the partition, and nothing of its own is on its way to another leader (T2). */
 bool router_leads_here(const struct router *router, const struct partition *partition);
 
+/* --- router_as_of.c: the same for a read as of a position; it may have been refused */
+bool router_read_as_of(struct router *router, struct pending *p);
+void router_refuse_late_as_of(struct pending *p); /* its time has passed; it is in no queue */
+
 /* --- router_read.c: whether it was a read that this node's replica may answer by itself: then it
  * is on its way to its answer. */
 bool router_read_here(struct router *router, struct pending *p);

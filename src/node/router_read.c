@@ -68,15 +68,18 @@ static bool may_be_here(const struct pending *p)
 
 bool router_read_here(struct router *router, struct pending *p)
 {
+    if (p->spec->place == PLACE_READ && p->wants.level == READ_SNAPSHOT) {
+        return router_read_as_of(router, p);
+    }
     if (p->spec->place != PLACE_READ || p->wants.level == READ_LINEARIZABLE) {
         return false;
     }
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
         p->wants.least = max_u64(p->wants.least, p->strand->seen);
     }
-    enum serve serve = may_be_here(p) ? serves(router, p->partition, &p->wants, p->wants.least,
-                                               p->arrived)
-                                      : SERVE_ELSEWHERE;
+    enum serve serve = may_be_here(p)
+                           ? serves(router, p->partition, &p->wants, p->wants.least, p->arrived)
+                           : SERVE_ELSEWHERE;
     bool asks = serve == SERVE_ASK && may_ask(router, p);
     if (serve != SERVE_NOW && !asks) {
         return false;
@@ -103,6 +106,9 @@ static bool may_now(const struct router *router, const struct partition *partiti
 {
     const struct wants *wants = &stream->wants;
     qr_time now = router->node->clock;
+    if (wants->level == READ_SNAPSHOT) {
+        return false;
+    }
     if (wants->level == READ_SESSION) {
         const struct strand *strand = strand_of(&stream->strands, partition->group);
         return !wants_proof(router->node, strand, wants) &&
@@ -157,6 +163,10 @@ bool router_index_is_late(const struct pending *p, qr_time now)
 void router_refuse_late(struct pending *p, enum qr_status status)
 {
     bool read = p->spec != NULL && p->spec->place == PLACE_READ;
+    if (read && p->wants.level == READ_SNAPSHOT) {
+        router_refuse_late_as_of(p);
+        return;
+    }
     bool fresh = p->wants.session || p->wants.level == READ_BOUNDED;
     if (status != STATUS_STALE && !(read && fresh)) {
         stream_refuse(p, status);

@@ -95,8 +95,8 @@ NODE = [
     ("zones: a flush gets less", "unit/node/gather", "gather.c",
      ".each_zone = parent->wants.each_zone });", "});"),
     ("zones: an older leader gives less", "unit/node/router_wait", "router.c",
-     "if (p->wants.each_zone && p->spec->place == PLACE_WRITE &&",
-     "if (p->wants.each_zone && p->spec->place == PLACE_ORDER &&"),
+     "(p->wants.each_zone && p->spec->place == PLACE_WRITE)",
+     "(p->wants.each_zone && p->spec->place == PLACE_ORDER)"),
     ("waitaof: an older leader closes the connection", "unit/node/router_wait", "router.c",
      "(p->spec->tag == COMMAND_WAITAOF && version < WIRE_VERSION_LEVELS)", "false"),
 ]

@@ -567,7 +567,7 @@ const struct protocol raft_protocol = {
     .promise = { .consistency = CONSISTENCY_LINEARIZABLE,
                  .reads = READ_BIT(READ_LINEARIZABLE) | READ_BIT(READ_LEADER) |
                           READ_BIT(READ_SESSION) | READ_BIT(READ_PREFIX) | READ_BIT(READ_LOCAL) |
-                          READ_BIT(READ_BOUNDED),
+                          READ_BIT(READ_BOUNDED) | READ_BIT(READ_SNAPSHOT),
                  .acks = ACK_BIT(ACK_MAJORITY) | ACK_BIT(ACK_QUORUM) | ACK_BIT(ACK_EACH_ZONE),
                  .ack_stages = ACK_BIT(ACK_DURABLE),
                  .survives_minority_crash = true,

@@ -87,6 +87,12 @@ void replica_read_unproven(struct replica *r, struct pending *p)
     replica_read(r, p);
 }
 
+bool replica_past_floor(struct replica *r, qr_slot *floor)
+{
+    *floor = r->floor;
+    return r->keeps;
+}
+
 void replica_freshness(struct replica *r, struct freshness *out)
 {
     *out = (struct freshness){ .applied = r->applied,

@@ -1,0 +1,100 @@
+/* Reads as of a position (level snapshot, docs/levels.md). Any replica that knows its past that far
+ * back answers them, whoever leads, and waits for what is still to come; one that does not sends
+ * them to the leader, and what the leader does not know any more is refused. */
+#include "node/router_internal.h"
+
+#include "cluster/map.h"
+#include "node/quota.h"
+#include "node/replica.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const struct map_keyspace *keyspace_of(const struct partition *partition)
+{
+    const struct map_partition *part = map_partition(partition->node->map, partition->group);
+    return part != NULL ? map_keyspace(partition->node->map, part->keyspace) : NULL;
+}
+
+/* What makes no sense wherever it goes; the group is looked at where its client is. */
+static bool is_refused(struct pending *p)
+{
+    const struct map_keyspace *k = keyspace_of(p->partition);
+    const struct wants *wants = &p->wants;
+    bool relayed = p->stream != NULL && p->stream->relayed;
+    if (p->spec->first_key <= 0) {
+        reply_error(stream_reply(p), "ERR READ snapshot is for commands with keys, the command was "
+                                     "not applied");
+    } else if (k != NULL && k->history_ms == 0) {
+        reply_errorf(stream_reply(p),
+                     "LEVEL keyspace '%s' keeps nothing of its past, so it does not give reads at "
+                     "level snapshot, the command was not applied; KEYSPACE ALTER %s HISTORY 10s "
+                     "makes it keep the last ten seconds from then on",
+                     k->name, k->name);
+    } else if (!relayed && wants->group != p->partition->group) {
+        reply_errorf(stream_reply(p),
+                     "ERR position %" PRIu32 "-%" PRIu64 " is of another partition than the key, "
+                     "whose positions begin with %" PRIu32 "-, the command was not applied",
+                     wants->group, wants->least, p->partition->group);
+    } else {
+        return false;
+    }
+    stream_answered(p, STATUS_OK);
+    return true;
+}
+
+static bool is_trusted(const struct router *router, const struct partition *partition)
+{
+    return partition->replica != NULL && !router->node->removed && !partition->quarantined &&
+           !partition->loading;
+}
+
+/* At the leader it is answered in any case: nobody is asked after it. */
+static bool answers_here(const struct router *router, const struct pending *p)
+{
+    struct replica *replica = p->partition->replica;
+    bool relayed = p->stream != NULL && p->stream->relayed;
+    qr_slot floor;
+    if (!is_trusted(router, p->partition)) {
+        return false;
+    }
+    return (replica_past_floor(replica, &floor) && floor <= p->wants.least) ||
+           (relayed ? replica_leads(replica) : router_leads_here(router, p->partition));
+}
+
+bool router_read_as_of(struct router *router, struct pending *p)
+{
+    if (is_refused(p)) {
+        return true;
+    }
+    if (!answers_here(router, p)) {
+        return false;
+    }
+    if (p->wants.expires == 0 && replica_applied(p->partition->replica) < p->wants.least) {
+        struct wants wants = p->wants;
+        wants.expires = p->arrived + router->node->config.leader_wait_ms * QR_MILLISECOND;
+        pending_want(p, &wants);
+    }
+    if (quota_refuses(p->partition, p->spec, 0)) {
+        quota_refuse(p, 0);
+    } else {
+        quota_spend(p->partition);
+        replica_read_unproven(p->partition->replica, p);
+    }
+    return true;
+}
+
+void router_refuse_late_as_of(struct pending *p)
+{
+    const struct replica *replica = p->partition->replica;
+    char here[80] = "no leader was found that might know it";
+    if (replica != NULL) {
+        (void)snprintf(here, sizeof here, "this node is at %" PRIu32 "-%" PRIu64,
+                       p->partition->group, replica_applied(replica));
+    }
+    reply_errorf(stream_reply(p),
+                 "STALE -1 position %" PRIu32 "-%" PRIu64 " did not come in time: %s, the command "
+                 "was not applied",
+                 p->partition->group, p->wants.least, here);
+    stream_answered(p, STATUS_OK);
+}
