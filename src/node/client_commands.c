@@ -161,38 +161,6 @@ static void write_loading(struct reply *reply, const struct span *argv, uint32_t
                 "members, see INFO raft; the command was not applied");
 }
 
-static void write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "ERR META tells of commands on keys: this one is the connection's own, and "
-                       "was not carried out");
-}
-
-static void write_no_keyspace(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "ERR KS is for commands on keys: this one is the connection's own, and was "
-                       "not carried out");
-}
-
-static void write_no_snapshot(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply,
-                "ERR READ snapshot is for commands with keys: this one looks at all of them, "
-                "the command was not applied");
-}
-
-/* It would have to walk over what was there. */
-static bool is_of_no_key_then(const struct client *client, const struct command_spec *spec)
-{
-    return client->stream.wants.level == READ_SNAPSHOT && spec->place == PLACE_READ &&
-           spec->first_key <= 0;
-}
-
 static void write_no_cluster(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
@@ -575,15 +543,15 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
         return true;
     }
     if (is_local(spec) && client->apart) {
-        refuse_text(client, spec, write_no_keyspace, argv, argc);
+        refuse_text(client, spec, client_write_no_keyspace, argv, argc);
     } else if (is_local(spec) && client->stream.wants.meta) {
-        refuse_text(client, spec, write_no_meta, argv, argc);
+        refuse_text(client, spec, client_write_no_meta, argv, argc);
     } else if (is_local(spec)) {
         run_local(client, spec, argv, argc);
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
-    } else if (is_of_no_key_then(client, spec)) {
-        refuse_text(client, spec, write_no_snapshot, argv, argc);
+    } else if (client_wants_no_key(client, spec)) {
+        refuse_text(client, spec, client_write_no_snapshot, argv, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
         return send_on(client, spec, argv, argc);
     }

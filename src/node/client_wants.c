@@ -55,3 +55,34 @@ void client_settle(struct client *client, const struct map_keyspace *keyspace)
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
     }
 }
+
+void client_write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR META tells of commands on keys: this one is the connection's own, and "
+                       "was not carried out");
+}
+
+void client_write_no_keyspace(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR KS is for commands on keys: this one is the connection's own, and was "
+                       "not carried out");
+}
+
+void client_write_no_snapshot(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply,
+                "ERR READ snapshot is for commands with keys: this one looks at all of them, "
+                "the command was not applied");
+}
+
+bool client_wants_no_key(const struct client *client, const struct command_spec *spec)
+{
+    return client->stream.wants.level == READ_SNAPSHOT && spec->place == PLACE_READ &&
+           spec->first_key <= 0;
+}

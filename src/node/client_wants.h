@@ -14,4 +14,12 @@ void client_want(struct client *client, const struct asked *with);
 /* The command goes to that keyspace: found by what is selected, by KS, or by the keys' prefixes. */
 void client_settle(struct client *client, const struct map_keyspace *keyspace);
 
+/* A read as of a position of a command without keys, which would have to walk over what was. */
+bool client_wants_no_key(const struct client *client, const struct command_spec *spec);
+
+/* Why what is wanted makes no sense with a command. */
+void client_write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc);
+void client_write_no_keyspace(struct reply *reply, const struct span *argv, uint32_t argc);
+void client_write_no_snapshot(struct reply *reply, const struct span *argv, uint32_t argc);
+
 #endif

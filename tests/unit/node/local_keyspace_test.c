@@ -25,6 +25,8 @@ static int begin(void **state)
     k.lease = true;
     k.maxmemory = 1048576;
     k.maxops = 500;
+    k.history_ms = 10000;
+    k.history_bytes = 1 << 20;
     k.created = 1700000000123456;
     put_all(node.map, &k, 3, 1);
     for (uint32_t i = 0; i < 2; i++) {
@@ -51,10 +53,12 @@ static void all_keyspaces_are_listed(void **state)
 static void info_tells_everything_and_where_it_is(void **state)
 {
     const char *expected =
-        "*32\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
+        "*36\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
         "$9\r\nmaxmemory\r\n:1048576\r\n$6\r\nmaxops\r\n:500\r\n"
         "$13\r\nidmp-duration\r\n:600\r\n$12\r\nidmp-maxsize\r\n:1000\r\n"
-        "$13\r\nidmp-maxbytes\r\n:268435456\r\n$7\r\ncreated\r\n:1700000000123\r\n"
+        "$13\r\nidmp-maxbytes\r\n:268435456\r\n"
+        "$10\r\nhistory_ms\r\n:10000\r\n$13\r\nhistory_bytes\r\n:1048576\r\n"
+        "$7\r\ncreated\r\n:1700000000123\r\n"
         "$9\r\nplacement\r\n*2\r\n"
         "*16\r\n$9\r\npartition\r\n:0\r\n$5\r\ngroup\r\n:2\r\n$5\r\nslots\r\n$6\r\n0-8191\r\n"
         "$5\r\nnodes\r\n$3\r\n1,2\r\n$7\r\nprefers\r\n:2\r\n$6\r\nleader\r\n:1\r\n"

@@ -346,6 +346,25 @@ static void a_share_of_a_quota_is_not_nothing(void **state)
     assert_true(of("a")->maxmemory == 0 && of("a")->maxops == 0);
 }
 
+/* HISTORY, in so many bytes unless more or less are given; both go together. */
+static void a_keyspace_may_keep_its_past(void **state)
+{
+    (void)state;
+    put_settings(node.map, &(struct map_settings){ .level = 2, .next_group = GROUP_FIRST });
+    refuse(CREATE, "a STRATEGY raft HISTORY 10s", "-UPGRADE these options need level 3");
+    put_settings(node.map, &(struct map_settings){ .level = 3, .next_group = GROUP_FIRST });
+    accept(CREATE, "b STRATEGY raft HISTORY 10s PARTITIONS 2");
+    assert_true(of("b")->history_ms == 10000 && of("b")->history_bytes == 64 * MIB);
+    refuse(CREATE, "c STRATEGY raft HISTORY 1s HISTORY-BYTES 128kb PARTITIONS 3",
+           "-ERR HISTORY-BYTES 131072 is less than 65536 for each of the 3 partitions");
+    accept(ALTER, "b HISTORY 2s HISTORY-BYTES 1mb");
+    accept(ALTER, "b LEASE yes");
+    assert_true(of("b")->history_ms == 2000 && of("b")->history_bytes == MIB);
+    refuse(ALTER, "b HISTORY-BYTES 100kb", "-ERR HISTORY-BYTES 102400 is less than");
+    accept(ALTER, "b HISTORY 0");
+    assert_true(of("b")->history_ms == 0 && of("b")->history_bytes == 0);
+}
+
 static void an_order_that_is_not_the_first_in_line_waits(void **state)
 {
     struct pending p = { .node = &node };
@@ -566,6 +585,7 @@ int main(void)
         CASE(names_ids_and_prefixes_are_taken_once_and_by_every_byte),
         CASE(there_is_room_for_what_is_asked_for),
         CASE(a_share_of_a_quota_is_not_nothing),
+        CASE(a_keyspace_may_keep_its_past),
         CASE(an_order_that_is_not_the_first_in_line_waits),
         CASE(keyspaces_need_the_level_that_brought_them),
         CASE(what_was_not_said_stays),

@@ -87,6 +87,11 @@ void replica_read_unproven(struct replica *r, struct pending *p)
     replica_read(r, p);
 }
 
+qr_slot replica_applied(const struct replica *r)
+{
+    return r->applied;
+}
+
 bool replica_past_floor(struct replica *r, qr_slot *floor)
 {
     *floor = r->floor;
