@@ -149,7 +149,7 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
     }
     struct map_keyspace k = local_keyspace(node, named_one);
     struct id_bounds ids = id_bounds_of(&k);
-    reply_map(reply, 18);
+    reply_map(reply, 20);
     write_head(reply, &k);
     reply_field_text(reply, "partitioning", "hash");
     field_bool(reply, "lease", k.lease);

@@ -53,7 +53,7 @@ static void all_keyspaces_are_listed(void **state)
 static void info_tells_everything_and_where_it_is(void **state)
 {
     const char *expected =
-        "*36\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
+        "*40\r\n" CART "$12\r\npartitioning\r\n$4\r\nhash\r\n$5\r\nlease\r\n$3\r\nyes\r\n"
         "$9\r\nmaxmemory\r\n:1048576\r\n$6\r\nmaxops\r\n:500\r\n"
         "$13\r\nidmp-duration\r\n:600\r\n$12\r\nidmp-maxsize\r\n:1000\r\n"
         "$13\r\nidmp-maxbytes\r\n:268435456\r\n"

@@ -24,7 +24,7 @@ struct replica {
     qr_slot applied;
     uint32_t asked_ahead;
     bool keeps; /* its past, from that slot on */
-    qr_slot floor, applied;
+    qr_slot floor;
     bool small; /* reads that need no proof are answered where they arrive: so many were */
     uint32_t at_once;
     struct pending *load; /* the last that came with a cargo */
