@@ -111,6 +111,25 @@ def test_options_that_come_again_are_counted_anew(three):
             time.sleep(0.1)
 
 
+def test_keyspace_0_has_a_default_too(three):
+    """Here while nothing has a prefix, so that no key need be looked at for its way."""
+    leader, node = three.leader(), three.followers()[0]
+    assert leader.call("SET", "zero", "1") == "OK"
+    assert node.call("KEYSPACE", "ALTER", "0", "READ", "prefix") == "OK"
+    three.wait_applied()
+    try:
+        wait_for(lambda: told(node, "0")[0] == b"prefix", "it has heard")
+        here, there = calls(node), calls(leader)
+        assert node.call("GET", "zero") == b"1"
+        with Connection(node.cluster_port) as client:
+            assert client.call("GET", "zero") == b"1"
+            with pytest.raises(Error, match="^MOVED "):
+                client.call("WITH", 2, "READ", "linearizable", "GET", "zero")
+        assert (calls(node), calls(leader)) == (here + 2, there)
+    finally:
+        assert node.call("KEYSPACE", "ALTER", "0", "READ", "linearizable") == "OK"
+
+
 # --- KS ------------------------------------------------------------------------------------------
 
 
@@ -322,24 +341,6 @@ def test_a_default_can_be_altered_and_is_shown(defaults):
         assert client.call("KEYSPACE", "ALTER", "strict", "READ", "linearizable", "ACK",
                            "MAJORITY") == "OK"
         assert told(client, "strict") == (b"linearizable", b"MAJORITY ON durable")
-
-
-def test_keyspace_0_has_a_default_too(defaults):
-    leader, node = defaults.leader(), defaults.followers()[0]
-    assert leader.call("SET", "zero", "1") == "OK"
-    assert node.call("KEYSPACE", "ALTER", "0", "READ", "prefix") == "OK"
-    defaults.wait_applied()
-    try:
-        wait_for(lambda: told(node, "0")[0] == b"prefix", "it has heard")
-        here, there = calls(node), calls(leader)
-        assert node.call("GET", "zero") == b"1"
-        with Connection(node.cluster_port) as client:
-            assert client.call("GET", "zero") == b"1"
-            with pytest.raises(Error, match="^MOVED "):
-                client.call("WITH", 2, "READ", "linearizable", "GET", "zero")
-        assert (calls(node), calls(leader)) == (here + 2, there)
-    finally:
-        assert node.call("KEYSPACE", "ALTER", "0", "READ", "linearizable") == "OK"
 
 
 @pytest.mark.parametrize("words, expected", [

@@ -167,15 +167,17 @@ static void test_a_timeout_is_a_number_within_bounds(void **state)
 static void test_words_are_no_longer_than_they_may_be(void **state)
 {
     (void)state;
-    static const char *const options[] = { "KS,%s", "IDMP,%s,1", "IDMP,1,%s" };
-    char longest[66], words[100], why[300];
+    static const struct {
+        const char *before, *behind;
+    } options[] = { { "KS,", "" }, { "IDMP,", ",1" }, { "IDMP,1,", "" } };
+    char longest[66], words[200], why[300];
     struct asked asked;
     memset(longest, 'x', 65);
     longest[65] = 0;
     for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
-        snprintf(words, sizeof words, options[i], longest);
+        snprintf(words, sizeof words, "%s%s%s", options[i].before, longest, options[i].behind);
         assert_false(reads(words, true, ALL, &asked, why));
-        snprintf(words, sizeof words, options[i], longest + 1);
+        snprintf(words, sizeof words, "%s%s%s", options[i].before, longest + 1, options[i].behind);
         assert_true(reads(words, true, ALL, &asked, why));
     }
 }
