@@ -79,3 +79,45 @@ ENGINE = [
     ("past: what has no keys is answered as of now", CASES, "past.c",
      "spec->place == PLACE_READ && spec->first_key > 0;", "spec->place == PLACE_READ;"),
 ]
+
+AS_OF = "unit/node/router_as_of"
+
+NODE = [
+    ("as of: too old for this node is answered here", AS_OF, "router_as_of.c",
+     "(replica_past_floor(replica, &floor) && floor <= p->wants.least)",
+     "replica_past_floor(replica, &floor)"),
+    ("as of: a replica in quarantine answers", AS_OF, "router_as_of.c",
+     "!router->node->removed && !partition->quarantined &&", "!router->node->removed &&"),
+    ("as of: the leader sends on what it does not know", AS_OF, "router_as_of.c",
+     "router_leads_here(router, p->partition));", "false);"),
+    ("as of: what does not come is waited for without end", AS_OF, "router_as_of.c",
+     "pending_want(p, &wants);", "(void)wants;"),
+    ("as of: a keyspace that keeps nothing gives the level", AS_OF, "router_as_of.c",
+     "} else if (k != NULL && k->history_ms == 0) {", "} else if (k == NULL) {"),
+    ("as of: a position of any partition will do", AS_OF, "router_as_of.c",
+     "wants->group != p->partition->group) {", "wants->group == UINT32_MAX) {"),
+    ("as of: an older leader is asked", AS_OF, "router.c",
+     "bool as_of = p->wants.level == READ_SNAPSHOT &&",
+     "bool as_of = p->wants.level == READ_LEVELS &&"),
+    ("as of: old values take up no memory", "unit/node/quota", "quota.c",
+     "engine_past_memory(partition->engine) +", ""),
+    ("as of: a level of the cluster that cannot read it", "unit/node/order_keyspace",
+     "order_keyspace.c",
+     "if (!map_keyspace_has_fields(k) || control_level(node) >= MAP_LEVEL_REQUESTS) {",
+     "if (true) {"),
+]
+
+END_TO_END = [
+    ("as of: entries have no slots", "e2e/history::test_each_node_answers_with_what_was_G15",
+     "apply.c", "engine_enter(r->partition->engine, record->slot);", ""),
+    ("as of: a position is answered before it is there",
+     "e2e/history::test_what_is_still_to_come_is_waited_for", "read_now.c",
+     "p->slot = p->wants.least;", "p->slot = 0;"),
+    ("as of: a write behind it hurries it",
+     "e2e/history::test_a_read_as_of_does_not_mix_with_what_its_client_writes", "reads.c",
+     "return p->wants.level != READ_SNAPSHOT && (p->state", "return (p->state"),
+    ("as of: what is kept is not asked for again after a change",
+     "e2e/history::test_it_is_switched_on_and_off", "as_of.c",
+     "if (engine_past_epoch(engine) == node->quotas) {",
+     "if (engine_past_epoch(engine) != 0) {"),
+]

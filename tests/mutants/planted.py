@@ -60,6 +60,8 @@ LISTS = [
     ("driver", "node", acks.ERRORS, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),
+    ("driver", "node", history.NODE, True),
+    ("driver", "node", history.END_TO_END, True),
     ("driver", "engine", idmp.ENGINE, True),
     ("driver", "command", idmp.COMMAND, True),
     ("cluster", "cluster", idmp.CLUSTER, True),
