@@ -83,7 +83,7 @@ static void test_unknown_levels_flags_and_lengths_are_refused(void **state)
     assert_false(are_taken(bytes, WANTS_BYTES));
     bytes[0] = READ_LEVELS - 1;
     assert_true(are_taken(bytes, WANTS_BYTES));
-    bytes[1] = 2;
+    bytes[1] = 4;
     assert_false(are_taken(bytes, WANTS_BYTES));
 }
 

@@ -41,13 +41,14 @@ static int begin(void **state)
 #define HEAD(id, name, replicas, partitions, prefix)                                     \
     "$2\r\nid\r\n:" #id "\r\n$4\r\nname\r\n" name "\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n" \
     "$8\r\nreplicas\r\n:" #replicas "\r\n$10\r\npartitions\r\n:" #partitions "\r\n"      \
-    "$6\r\nprefix\r\n" prefix "\r\n$5\r\nstate\r\n$6\r\nin use\r\n"
+    "$6\r\nprefix\r\n" prefix "\r\n$5\r\nstate\r\n$6\r\nin use\r\n"                      \
+    "$4\r\nread\r\n$12\r\nlinearizable\r\n$3\r\nack\r\n$19\r\nMAJORITY ON durable\r\n"
 #define CART HEAD(16, "$4\r\ncart", 2, 2, "$5\r\ncart:")
 
 static void all_keyspaces_are_listed(void **state)
 {
     (void)state;
-    CHECK("keyspace list", "*2\r\n*14\r\n" HEAD(0, "$7\r\ndefault", 3, 1, "$0\r\n") "*14\r\n" CART);
+    CHECK("keyspace list", "*2\r\n*18\r\n" HEAD(0, "$7\r\ndefault", 3, 1, "$0\r\n") "*18\r\n" CART);
 }
 
 static void info_tells_everything_and_where_it_is(void **state)
@@ -72,7 +73,7 @@ static void info_tells_everything_and_where_it_is(void **state)
     CHECK("keyspace info Cart", "-ERR there is no keyspace 'Cart': KEYSPACE LIST shows which there "
                                 "are\r\n");
     me->version = 3;
-    CHECK_HAS("keyspace info cart", "%13\r\n");
+    CHECK_HAS("keyspace info cart", "%20\r\n");
 }
 
 /* It has no records of its own. */
@@ -117,17 +118,21 @@ static void explain_tells_what_holds_now_and_not_what_is_wished(void **state)
     map_wish(&parts[1], 31, 2);
     put_partition(node.map, &parts[0]);
     put_partition(node.map, &parts[1]);
-    CHECK("keyspace explain cart",
-          "*20\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n$10\r\npartitions\r\n$1\r\n2\r\n"
-          "$8\r\nreplicas\r\n$1\r\n3\r\n"
-          "$17\r\nsurvives-failover\r\n$74\r\n"
-          "yes, every acknowledged write, while a majority of the replicas comes back\r\n"
-          "$12\r\nlinearizable\r\n$26\r\nyes, reads by leader lease\r\n"
-          "$21\r\navailable-in-minority\r\n$40\r\nno, a majority of the replicas is needed\r\n"
-          "$30\r\nmessages-per-write-and-replica\r\n$1\r\n2\r\n"
-          "$18\r\nmessages-per-write\r\n$1\r\n4\r\n"
-          "$18\r\nfailures-tolerated\r\n$36\r\n1 replica of each partition may fail\r\n"
-          "$5\r\nreads\r\n$53\r\nlinearizable, leader, session, bounded, prefix, local\r\n");
+    CHECK(
+        "keyspace explain cart",
+        "*26\r\n$8\r\nstrategy\r\n$4\r\nraft\r\n$10\r\npartitions\r\n$1\r\n2\r\n"
+        "$8\r\nreplicas\r\n$1\r\n3\r\n"
+        "$17\r\nsurvives-failover\r\n$74\r\n"
+        "yes, every acknowledged write, while a majority of the replicas comes back\r\n"
+        "$12\r\nlinearizable\r\n$26\r\nyes, reads by leader lease\r\n"
+        "$21\r\navailable-in-minority\r\n$40\r\nno, a majority of the replicas is needed\r\n"
+        "$30\r\nmessages-per-write-and-replica\r\n$1\r\n2\r\n"
+        "$18\r\nmessages-per-write\r\n$1\r\n4\r\n"
+        "$18\r\nfailures-tolerated\r\n$36\r\n1 replica of each partition may fail\r\n"
+        "$5\r\nreads\r\n$63\r\nlinearizable, leader, session, bounded, prefix, snapshot, local\r\n"
+        "$4\r\nacks\r\n$39\r\nMAJORITY, QUORUM, EACH zone; ON durable\r\n"
+        "$15\r\nread-by-default\r\n$12\r\nlinearizable\r\n"
+        "$14\r\nack-by-default\r\n$19\r\nMAJORITY ON durable\r\n");
     k.replicas = 1; /* the others are about to go */
     put_keyspace(node.map, &k);
     CHECK_HAS("keyspace explain cart", "$8\r\nreplicas\r\n$1\r\n1\r\n");
