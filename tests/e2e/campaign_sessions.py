@@ -23,8 +23,10 @@ HISTORY_LEVELS = {f"bounded:{BOUND_MS}ms": f"bounded:{BOUND_MS * 1000}"}
 ELEMENTS_MAX = 60  # of a list; then its clients go on with the next
 KEYS = 3  # at a time
 CLIENT_PATIENCE = 2.0
+TRIES = 50  # of a request with an id
 # What a node may answer while nodes die: the command was not applied, or it may have been.
-REFUSED = ("TRYAGAIN", "CLUSTERDOWN", "LOADING", "STALE", "OVERLOADED", "BUSY", "NOREPLICAS")
+REFUSED = ("TRYAGAIN", "CLUSTERDOWN", "UPGRADE", "IDMPFULL", "LOADING", "STALE", "OVERLOADED",
+           "BUSY", "NOREPLICAS")
 UNCERTAIN = ("UNCERTAIN",)
 
 
@@ -87,7 +89,7 @@ class Session(threading.Thread):
         super().__init__(daemon=True)
         self.campaign, self.number, self.dice = campaign, number, random.Random(seed)
         self.connection = self.node = self.token = self.problem = None
-        self.done = self.hops = 0
+        self.done = self.hops = self.again = 0
 
     def hop(self):
         """To some node, with the token; what it cannot reach it leaves for the next time."""
@@ -121,11 +123,33 @@ class Session(threading.Thread):
         self.token = token
         return reply
 
+    def ask_again(self, *words):
+        """With an id of its own, until it is answered: what took effect does so no second time, and
+        the answer is the first one's (scenario 67)."""
+        uncertain = False
+        for _ in range(TRIES):
+            try:
+                if self.connection is None:
+                    self.hop()
+                producer = f"client-{self.number}-{self.done // 50}"  # of few requests each
+                reply = self.ask("WITH", 3, "IDMP", producer, self.done, *words)
+                self.again += uncertain
+                return reply
+            except Refused:
+                if not uncertain:
+                    raise
+            except (Closed, OSError):
+                uncertain = True
+                self.leave()
+            time.sleep(0.02)
+        raise Closed("it was never answered")
+
     def append(self, key):
         element = self.campaign.keys.element(key)
         start, result = now(), "unknown"
+        ask = self.ask_again if self.number % 2 == 0 else self.ask
         try:
-            result = f"={self.ask('APPEND', key, f'{element},')}"
+            result = f"={ask('APPEND', key, f'{element},')}"
         except Refused:
             result = "fail"
             raise
@@ -141,6 +165,7 @@ class Session(threading.Thread):
                                   f"level={HISTORY_LEVELS.get(level, level)}")
 
     def act(self):
+        self.done += 1
         if self.connection is None or self.dice.random() < 0.3:
             self.hop()
         key = self.campaign.keys.some(self.dice)
@@ -148,7 +173,6 @@ class Session(threading.Thread):
             self.append(key)
         else:
             self.read(key, self.dice.choice(self.campaign.levels))
-        self.done += 1
 
     def run(self):
         try:

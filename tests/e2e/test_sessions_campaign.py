@@ -16,6 +16,6 @@ def test_each_level_keeps_its_guarantees_while_clients_hop_and_nodes_die(seed):
     with SessionCampaign(seed) as campaign:
         campaign.run(STEPS)
         verdict = campaign.finish()
-        print(verdict)
+        print(verdict, [session.again for session in campaign.sessions])
         assert campaign.levels == LEVELS
         assert sum(session.hops for session in campaign.sessions) > 50
