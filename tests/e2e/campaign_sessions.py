@@ -220,9 +220,11 @@ class SessionCampaign:
         return self
 
     def __exit__(self, *problem):
-        self.end()
         print(f"QUORATE_SEED={self.seed}: " + ", ".join(self.done))
-        return self.ends.__exit__(*problem)
+        try:
+            self.end()
+        finally:
+            self.ends.__exit__(*problem)
 
     def end(self):
         self.ended = True
