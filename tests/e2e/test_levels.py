@@ -167,7 +167,7 @@ def test_where_there_is_no_replica_the_leader_answers(three):
      "ERR syntax error: READ 'local:3': this level has no parameter" + NOT_APPLIED),
     (["WITH", "2", "READ", "causal", "GET", "k"],
      "LEVEL strategy raft does not give reads at level 'causal', the command was not applied; it "
-     "gives linearizable, leader, session, bounded, prefix, local"),
+     "gives linearizable, leader, session, bounded, prefix, snapshot, local"),
     (["WITH", "2", "READ", "local", "NOSUCH"],
      "ERR unknown command 'NOSUCH', with args beginning with: "),
     (["WITH", "2", "READ", "local", "GET"], "ERR wrong number of arguments for 'get' command"),
@@ -177,7 +177,7 @@ def test_where_there_is_no_replica_the_leader_answers(three):
      "ERR syntax error: unknown option 'SHOW'" + NOT_APPLIED + "; the options are READ"),
     (["CONSISTENCY", "READ", "quorum"],
      "LEVEL strategy raft does not give reads at level 'quorum', the command was not applied; it "
-     "gives linearizable, leader, session, bounded, prefix, local"),
+     "gives linearizable, leader, session, bounded, prefix, snapshot, local"),
 ])
 def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, expected):
     with follower_of(three).connect() as client:

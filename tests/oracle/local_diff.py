@@ -436,7 +436,7 @@ def comparable(row):
 
 NEWER = {b"client|setinfo", b"client|no-touch", b"waitaof"}  # than 7.0.15
 # Redis has none of these.
-OWN = {b"alarm", b"consistency", b"keyspace", b"member", b"rebalance", b"with"}
+OWN = {b"alarm", b"consistency", b"keyspace", b"member", b"rebalance", b"session", b"with"}
 OWN_WORDS = {b"cluster|upgrade"}
 CHANGED = {b"command|getkeys", b"command|getkeysandflags"}  # their arity, in 7.2
 
