@@ -275,7 +275,8 @@ static bool id_is_refused(struct client *client, const struct command_spec *spec
     if (spec->place != PLACE_WRITE) {
         refuse_text(client, spec, write_id_of_write, argv, argc);
     } else if (low) {
-        refuse_text(client, spec, write_id_level, argv, argc);
+        bool was = client->node->identity.level >= MAP_LEVEL_REQUESTS;
+        refuse_text(client, spec, was ? client_write_no_leader : write_id_level, argv, argc);
     }
     return spec->place != PLACE_WRITE || low;
 }
@@ -319,12 +320,7 @@ static bool may_be_held(struct client *client, const struct route *route)
     const struct node *node = client->node;
     qr_time patience = node->config.leader_wait_ms * QR_MILLISECOND;
     patience += patience > 0 && node->contact.coverage.frozen.count > 0 ? COVER_TIME : 0;
-    if (route->kind != ROUTE_UNSURE) {
-        return false;
-    }
-    qr_time expires = client->stream.wants.expires;
-    client->held_since = client->held_since == 0 ? node->clock : client->held_since;
-    return node->clock - client->held_since < patience && (expires == 0 || node->clock < expires);
+    return route->kind == ROUTE_UNSURE && client_has_patience(client, patience);
 }
 
 /* What the token that came with the command says of the partition that it goes to. */
@@ -537,6 +533,9 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
         return run_with(client, spec, argv, argc);
     }
     if (waits_for_answers(client, spec)) {
+        return false;
+    }
+    if (client->stream.id != NULL && client_awaits_level(client, spec)) {
         return false;
     }
     if (client->stream.id != NULL && id_is_refused(client, spec, argv, argc)) {

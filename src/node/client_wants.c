@@ -1,6 +1,7 @@
 #include "node/client_wants.h"
 
 #include "cluster/map.h"
+#include "node/control.h"
 #include "node/node.h"
 
 static void want_level(struct client *client, const struct level_asked *read)
@@ -54,6 +55,28 @@ void client_settle(struct client *client, const struct map_keyspace *keyspace)
     if (keyspace != NULL && (client->by_default & ASKED_ACK) != 0) {
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
     }
+}
+
+bool client_has_patience(struct client *client, qr_time patience)
+{
+    qr_time now = client->node->clock, expires = client->stream.wants.expires;
+    client->held_since = client->held_since == 0 ? now : client->held_since;
+    return now - client->held_since < patience && (expires == 0 || now < expires);
+}
+
+bool client_awaits_level(struct client *client, const struct command_spec *spec)
+{
+    const struct node *node = client->node;
+    return spec->place == PLACE_WRITE && control_level(node) < MAP_LEVEL_REQUESTS &&
+           node->identity.level >= MAP_LEVEL_REQUESTS &&
+           client_has_patience(client, node->config.leader_wait_ms * QR_MILLISECOND);
+}
+
+void client_write_no_leader(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, status_text(STATUS_CLUSTERDOWN));
 }
 
 void client_write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc)

@@ -17,6 +17,15 @@ void client_settle(struct client *client, const struct map_keyspace *keyspace);
 /* A read as of a position of a command without keys, which would have to walk over what was. */
 bool client_wants_no_key(const struct client *client, const struct command_spec *spec);
 
+/* It may be held until that time has passed, and as long as its client waits. */
+bool client_has_patience(struct client *client, qr_time patience);
+
+/* A write with an id that waits: the node was started just now, and knows only that the level for
+ * it has been reached. To say -UPGRADE would be the last word on a request that may have been
+ * carried out. */
+bool client_awaits_level(struct client *client, const struct command_spec *spec);
+void client_write_no_leader(struct reply *reply, const struct span *argv, uint32_t argc);
+
 /* Why what is wanted makes no sense with a command. */
 void client_write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc);
 void client_write_no_keyspace(struct reply *reply, const struct span *argv, uint32_t argc);

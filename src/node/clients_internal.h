@@ -28,7 +28,7 @@ struct clients {
 
     struct client_line ready;   /* have used their share of a turn */
     struct client_line starved; /* the node had no room for their commands */
-    struct client_line held;    /* their keys' prefixes are frozen, or not covered (route.h K6) */
+    struct client_line held;    /* what they ask waits for prefixes (route.h K6), or a level */
     uint64_t held_seen;         /* coverage.changes when they were looked at */
     qr_time held_look;          /* when they are looked at again, whatever changes */
     qr_time spend_until;        /* what this turn has for their commands (CLIENTS_TURN_USEC) */

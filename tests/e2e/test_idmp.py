@@ -169,6 +169,27 @@ def test_records_outlive_restarts_and_snapshots_and_lead_on():
         assert_equal(cluster)
 
 
+def test_who_was_started_just_now_does_not_deny_ids():
+    """It does not know the level of the cluster before there is a leader. -UPGRADE would be the
+    last word on a request that was carried out."""
+    words = idmp("p", "1", "INCR", "k")
+    with Cluster(3, CALM) as cluster:
+        assert cluster.leader().call(*words) == 1
+        cluster.kill_all()
+        node = cluster.nodes[0]
+        node.start()
+        wait_for(node.listens, "it listens")
+        assert node.call("CONFIG", "SET", "leader-wait", 100) == "OK"
+        with pytest.raises(Error, match=f"^CLUSTERDOWN .*{NOT_APPLIED}"):
+            node.call(*words)
+        assert node.call("CONFIG", "SET", "leader-wait", 60000) == "OK"
+        with node.connect(timeout=30.0) as client:
+            client.send(*words)
+            cluster.start()
+            assert client.read() == 1
+        assert node.call("GET", "k") == b"1"
+
+
 def test_records_move_with_their_partition():
     with Cluster(3, CALM) as cluster:
         first = cluster.nodes[0]
