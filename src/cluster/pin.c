@@ -22,9 +22,10 @@ node_index pin_pick(uint64_t hash, uint16_t nodes)
 {
     node_index best = NODE_NONE;
     uint64_t most = 0;
-    for (node_index i = 0; nodes >> i != 0; i++) {
+    uint32_t set = nodes;
+    for (node_index i = 0; set >> i != 0; i++) {
         uint64_t drawn = mixed(hash ^ mixed((i + 1u) * 0x9e3779b97f4a7c15u));
-        if ((nodes >> i & 1u) != 0 && (best == NODE_NONE || drawn > most)) {
+        if ((set >> i & 1u) != 0 && (best == NODE_NONE || drawn > most)) {
             best = i;
             most = drawn;
         }

@@ -17,6 +17,7 @@ struct wants {
     uint64_t bound;           /* READ_BOUNDED: microseconds, or operations */
     qr_time expires;          /* by this node's clock; 0: as long as any command */
     qr_time window;           /* READ_SESSION: so long after a write the leader reads; here only */
+    uint64_t pin;             /* of a session that is pinned (pin.h); 0: it is not: here only */
     bool session;             /* `least` is what a session has seen, or will be: here only */
 };
 

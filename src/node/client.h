@@ -61,6 +61,7 @@ struct client {
     uint16_t by_default;     /* ASKED_READ, ASKED_ACK: what its command's keyspace says, */
     bool apart;              /* which is not the one that is selected (KS) */
     bool has_token;          /* SESSION stands with its command, */
+    uint64_t pin;            /* SESSION PIN (cluster/pin.h); 0: none */
     uint32_t window_ms;      /* and LEADERWINDOW, or the connection has it */
     struct known_with *with; /* NULL: there was none yet; its bytes are what the parser knows */
     uint8_t version;         /* RESP 2 or 3 */

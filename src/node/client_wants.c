@@ -39,7 +39,8 @@ void client_want(struct client *client, const struct asked *with)
     client->has_token = (with->given & ASKED_SESSION) != 0;
     client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
     client->stream.wants = (struct wants){ .each_zone = ack->ack.kind == ACK_EACH_ZONE,
-                                           .meta = (with->given & ASKED_META) != 0 };
+                                           .meta = (with->given & ASKED_META) != 0,
+                                           .pin = client->pin };
     want_level(client, &read);
     if (timeout_ms != 0) {
         qr_time from = client->held_since != 0 ? client->held_since : client->node->clock;

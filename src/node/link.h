@@ -16,6 +16,7 @@
 #define FORWARD_HEAD_BYTES 18u
 #define FORWARD_AFTER_READS 1u
 #define FORWARD_WANTS 2u
+#define FORWARD_ASIDE 4u /* since WIRE_VERSION_LEVELS */
 #define PIECE_HEAD_BYTES 8u   /* id; the bytes are the tail */
 #define CREDIT_HEAD_BYTES 16u /* id, bytes */
 #define REPLY_HEAD_BYTES 9u   /* id, status; since version 5 what it shows; the reply is the tail */

@@ -48,6 +48,7 @@ static bool on_forward(struct link *link, const struct frame *f)
     forward.sender = wire_get_u32(&r);
     uint8_t flags = wire_get_u8(&r);
     forward.after_reads = (flags & FORWARD_AFTER_READS) != 0;
+    forward.aside = link->version >= WIRE_VERSION_LEVELS && (flags & FORWARD_ASIDE) != 0;
     bool wants = link->version >= WIRE_VERSION_LEVELS && (flags & FORWARD_WANTS) != 0;
     if (wants && !wants_get(&r, &forward.wants, link->peers->node->clock)) {
         return false;

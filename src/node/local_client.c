@@ -188,9 +188,10 @@ static void client_line(struct client *client, char *out, size_t cap)
     text_put(&letters, client->no_touch ? "T" : "");
     text_put(&letters, letters.n == 0 ? "N" : "");
     const struct map_keyspace *keyspace = route_keyspace(client->node, &client->selected);
-    char session[16];
+    char session[16], pin[PIN_SHOWN_BYTES];
     char level[LEVEL_BYTES], ack[ACK_TEXT_BYTES];
     describe_asked(client, keyspace, level, ack);
+    session_pin_text(client, pin);
     session_describe(&client->stream.strands, session, sizeof session);
     unsigned db = client->selected.keyspace != 0 ? client->selected.keyspace : client->selected.db;
     int n = snprintf(
@@ -198,7 +199,7 @@ static void client_line(struct client *client, char *out, size_t cap)
         "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=%u psub=%u "
         "ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=%zu rbp=%zu obl=%zu "
         "oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%u lib-name=%s "
-        "lib-ver=%s ks=%s read=%s ack=%s session=%s\n",
+        "lib-ver=%s ks=%s read=%s ack=%s pin=%s session=%s\n",
         (unsigned long long)client->id, client->peer_name, client->local_name,
         io_stream_fd(client->socket), client->name,
         (long long)((now - client->created) / QR_SECOND),
@@ -207,7 +208,7 @@ static void client_line(struct client *client, char *out, size_t cap)
         client->out.cap, client->out.n, queued > 0 ? 1u : 0u, queued, memory,
         events[(reads ? 1 : 0) + (queued > 0 ? 2 : 0)], last != NULL ? last->name : "NULL",
         client->version, client->lib_name, client->lib_version,
-        keyspace != NULL ? keyspace->name : "", level, ack, session);
+        keyspace != NULL ? keyspace->name : "", level, ack, pin, session);
     qr_assert(n > 0 && (size_t)n < cap);
 }
 

@@ -210,6 +210,7 @@ void local_cmd_RESET(struct client *client, const struct span *argv, uint32_t ar
     client->readonly = false;
     client->asked = (struct asked){ 0 };
     session_forget(&client->stream.strands);
+    client->pin = 0;
     subscribe_forget(client);
     client->reply_mode = REPLY_ON;
     reply->version = 2;

@@ -2,7 +2,11 @@
  * come when everything before them on the connection has its answer (client_commands.c). */
 #include "node/local_internal.h"
 
+#include "cluster/pin.h"
 #include "node/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include <string.h>
 
@@ -37,7 +41,37 @@ void local_cmd_SESSION_RESET(struct client *client, const struct span *argv, uin
     (void)argv;
     (void)argc;
     session_forget(&client->stream.strands);
+    client->pin = 0;
     reply_status(reply, "OK");
+}
+
+void local_cmd_SESSION_PIN(struct client *client, const struct span *argv, uint32_t argc,
+                           struct reply *reply)
+{
+    (void)argc;
+    if (argv[2].n == 0 || argv[2].n > PIN_TEXT_MAX) {
+        reply_errorf(reply, "ERR SESSION PIN: 1 to %u bytes, nothing was changed", PIN_TEXT_MAX);
+        return;
+    }
+    client->pin = pin_hash(argv[2]);
+    reply_status(reply, "OK");
+}
+
+void local_cmd_SESSION_UNPIN(struct client *client, const struct span *argv, uint32_t argc,
+                             struct reply *reply)
+{
+    (void)argv;
+    (void)argc;
+    client->pin = 0;
+    reply_status(reply, "OK");
+}
+
+void session_pin_text(const struct client *client, char out[PIN_SHOWN_BYTES])
+{
+    out[0] = 0;
+    if (client->pin != 0) {
+        (void)snprintf(out, PIN_SHOWN_BYTES, "%016" PRIx64, client->pin);
+    }
 }
 
 /* --- SHOW ----------------------------------------------------------------------------------- */
@@ -69,10 +103,13 @@ void local_cmd_SESSION_SHOW(struct client *client, const struct span *argv, uint
                             struct reply *reply)
 {
     struct token token;
+    char pin[PIN_SHOWN_BYTES];
     (void)argv;
     (void)argc;
     session_sum(&client->stream.strands, &token);
-    reply_map(reply, 2);
+    session_pin_text(client, pin);
+    reply_map(reply, 3);
+    reply_field_text(reply, "pin", pin);
     reply_field_text(reply, "open", token.open ? "yes" : "no");
     reply_bulk_text(reply, "positions");
     reply_array(reply, token.count);
@@ -85,9 +122,11 @@ void local_cmd_SESSION_HELP(struct client *client, const struct span *argv, uint
                             struct reply *reply)
 {
     static const char *const lines[] = {
-        "RESET",       "    Forgets what this connection has seen and written.",
+        "PIN <string>", "    One replica answers its reads, by a hash of the string.",
+        "RESET",       "    Forgets what this connection has seen and written, and the pin.",
         "SHOW",        "    What this connection has seen and written: a position by partition.",
         "TOKEN",       "    The same as a piece of text, for USE and for WITH 2 SESSION <token>.",
+        "UNPIN", "    Any replica answers its reads again.",
         "USE <token>", "    Takes over what another connection has seen and written.",
     };
     (void)client;

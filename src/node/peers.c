@@ -412,7 +412,8 @@ void peers_forward(struct peers *peers, node_index to, uint32_t group,
     wire_put_u8(&w, forward->version);
     wire_put_u32(&w, forward->sender);
     wire_put_u8(&w, (uint8_t)((forward->after_reads ? FORWARD_AFTER_READS : 0) |
-                              (wants ? FORWARD_WANTS : 0)));
+                              (wants ? FORWARD_WANTS : 0) |
+                              (forward->aside ? FORWARD_ASIDE : 0)));
     qr_assert(w.n == FORWARD_HEAD_BYTES);
     if (wants) {
         wants_put(&w, &forward->wants, peers->node->clock);

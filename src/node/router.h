@@ -62,6 +62,7 @@ struct forward {
     uint32_t sender; /* which client of the peer */
     uint8_t version; /* of RESP */
     bool after_reads;
+    bool aside; /* a read that need not come to the leader (router_aside.c): it has no epoch */
     struct wants wants;
 };
 /* A command for that group from a peer; `op` is checked here. False when malformed (the caller

@@ -22,7 +22,7 @@ bool router_may_forward(const struct router *router, const struct track *track, 
 
 /* Whoever carries it out gives up a little earlier: it knows whether the command is applied, and
  * what it says is to be heard in time. */
-static struct wants wants_there(const struct pending *p)
+struct wants router_wants_there(const struct pending *p)
 {
     struct wants wants = p->wants;
     qr_time now = p->node->clock;
@@ -30,6 +30,18 @@ static struct wants wants_there(const struct pending *p)
     qr_time margin = left / 4 < EXPIRY_MARGIN ? left / 4 : EXPIRY_MARGIN;
     wants.expires -= wants.expires != 0 ? margin : 0;
     return wants;
+}
+
+void router_enter(struct router *router, struct pending *p)
+{
+    p->state = PENDING_FORWARDED;
+    while (*router_forwarded_at(router, router->next_id) != NULL) {
+        router->next_id++;
+    }
+    p->id = router->next_id++;
+    *router_forwarded_at(router, p->id) = p;
+    router->forwarded_count++;
+    router->node->stats.forwarded++;
 }
 
 void router_forward(struct router *router, struct pending *p, node_index leader)
@@ -41,16 +53,9 @@ void router_forward(struct router *router, struct pending *p, node_index leader)
     }
     track->target = leader;
     track->epoch = track->epoch != 0 ? track->epoch : router->epoch;
-    p->state = PENDING_FORWARDED;
-    while (*router_forwarded_at(router, router->next_id) != NULL) {
-        router->next_id++;
-    }
-    p->id = router->next_id++;
-    *router_forwarded_at(router, p->id) = p;
-    router->forwarded_count++;
+    router_enter(router, p);
     track->forwarded++;
     router_activate(router, track);
-    router->node->stats.forwarded++;
     bool after_reads = p->stream != NULL && p->strand->reads_forwarded > 0;
     uint32_t sender = p->stream != NULL ? p->stream->sender : 0;
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
@@ -61,7 +66,7 @@ void router_forward(struct router *router, struct pending *p, node_index leader)
                                .sender = sender,
                                .version = p->version,
                                .after_reads = after_reads,
-                               .wants = wants_there(p) };
+                               .wants = router_wants_there(p) };
     peers_forward(router->node->peers, leader, p->partition->group, &forward,
                   span_of(p->op, p->op_bytes));
     if (p->cargo != NULL) {
@@ -72,20 +77,32 @@ void router_forward(struct router *router, struct pending *p, node_index leader)
     }
 }
 
-void router_settle(struct router *router, struct pending *p)
+static void leave_window(struct router *router, struct pending *p)
 {
-    struct track *track = &p->partition->track;
     qr_assert(*router_forwarded_at(router, p->id) == p);
     *router_forwarded_at(router, p->id) = NULL;
-    qr_assert(router->forwarded_count > 0 && track->forwarded > 0);
+    qr_assert(router->forwarded_count > 0);
     router->forwarded_count--;
-    track->forwarded--;
-    if (p->cargo != NULL) {
-        pendings_remove(&router->loads, p);
-    }
     if (p->arriving != NULL) {
         rope_discard(engine_bin(router->node->zero->engine), p->arriving);
         p->arriving = NULL;
+    }
+}
+
+void router_settle(struct router *router, struct pending *p)
+{
+    struct track *track = &p->partition->track;
+    leave_window(router, p);
+    if (p->aside != 0) {
+        qr_assert(router->asides > 0);
+        router->asides--;
+        p->aside = 0;
+        return;
+    }
+    qr_assert(track->forwarded > 0);
+    track->forwarded--;
+    if (p->cargo != NULL) {
+        pendings_remove(&router->loads, p);
     }
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
         qr_assert(p->strand->reads_forwarded > 0);
@@ -135,7 +152,7 @@ void router_give_up(struct router *router)
     for (uint64_t i = 0; i < FORWARD_WINDOW && left > 0; i++) {
         struct pending *p =
             *router_forwarded_at(router, router->next_id + i); /* in order of id, mostly */
-        if (p != NULL && p->partition->track.given_up) {
+        if (p != NULL && p->partition->track.given_up && p->aside == 0) {
             left--;
             give_up(router, p, &reads);
         }
@@ -151,7 +168,22 @@ void router_give_up(struct router *router)
 static struct pending *asked(struct router *router, node_index from, uint64_t id)
 {
     struct pending *p = *router_forwarded_at(router, id);
-    return p != NULL && p->id == id && p->partition->track.target == from ? p : NULL;
+    if (p == NULL || p->id != id) {
+        return NULL;
+    }
+    node_index to = p->aside != 0 ? (node_index)(p->aside - 1) : p->partition->track.target;
+    return to == from ? p : NULL;
+}
+
+static void leader_replied(struct router *router, struct pending *p, node_index from,
+                           enum qr_status status)
+{
+    struct track *track = &p->partition->track;
+    if (status == STATUS_NOT_LEADER) {
+        router_drain(router, track); /* T2: what follows in this epoch is refused too */
+        leaders_refuted(p->partition, from);
+    }
+    track->drain_until = io_now(router->node->io) + DRAIN_TIME;
 }
 
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
@@ -161,14 +193,11 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
     if (p == NULL) {
         return; /* given up before its answer came */
     }
-    struct track *track = &p->partition->track;
-    if (status == STATUS_NOT_LEADER) {
-        router_drain(router, track); /* T2: what follows in this epoch is refused too */
-        leaders_refuted(p->partition, from);
+    if (p->aside == 0) {
+        leader_replied(router, p, from, status);
     }
     struct rope *arrived = p->arriving;
     p->arriving = NULL;
-    track->drain_until = io_now(router->node->io) + DRAIN_TIME;
     router_settle(router, p);
     if (status == STATUS_NOT_LEADER || status == STATUS_EXPIRED) {
         if (arrived != NULL) {

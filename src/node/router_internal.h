@@ -22,6 +22,7 @@ struct router {
     struct pending **forwarded; /* FORWARD_WINDOW of them, by id */
     uint64_t next_id;
     uint32_t forwarded_count;
+    uint32_t asides;       /* of these: router_aside.c */
     uint32_t epoch;        /* the latest of all tracks */
     struct pendings loads; /* of what is forwarded: whose large arguments are under way too */
 
@@ -65,6 +66,11 @@ void router_refuse_late_as_of(struct pending *p); /* its time has passed; it is 
 /* --- router_read.c: whether it was a read that this node's replica may answer by itself: then it
  * is on its way to its answer. */
 bool router_read_here(struct router *router, struct pending *p);
+/* Whether this node's state as it is serves it: then it is on its way to its answer. */
+bool router_serve_now(struct router *router, struct pending *p);
+/* A read of a session that only a proof may answer: what it has seen is not known to the slot, or
+ * the leader is wanted for a while (G7). */
+bool router_wants_proof(const struct pending *p);
 /* It goes to the leader, whose proof gives a session what it must be shown, or tells that it is
  * lost; also where it comes to later, however weak what it asked for was. */
 void router_prove(struct pending *p);
@@ -79,7 +85,29 @@ bool router_read_now(struct router *router, struct partition *partition, struct 
 /* One that waits for an index has waited long enough: the leader is to answer it. */
 bool router_index_is_late(const struct pending *p, qr_time now);
 
+/* --- router_aside.c: reads of pinned sessions, which another node's replica answers. */
+
+/* Which other node that is; NODE_NONE: it is this one, or there is none. */
+node_index router_pinned_to(const struct router *router, const struct partition *partition,
+                            const struct wants *wants);
+enum aside {
+    ASIDE_NOT,    /* nothing of that kind: it may be read here, or at the leader */
+    ASIDE_SENT,   /* it is on its way there */
+    ASIDE_LEADER, /* it cannot go there now: at the leader */
+};
+enum aside router_read_aside(struct router *router, struct pending *p);
+/* It has waited long enough for that node. */
+bool router_aside_is_late(const struct pending *p, qr_time now);
+/* What that peer was asked aside goes another way. */
+void router_asides_lost(struct router *router, node_index peer);
+/* A peer has sent it: it is answered from what is here now, or refused. */
+void router_take_aside(struct router *router, struct pending *p);
+
 /* --- router_forward.c */
+
+/* Puts p into the window, under an id; what it asks for of another node. */
+void router_enter(struct router *router, struct pending *p);
+struct wants router_wants_there(const struct pending *p);
 
 /* Whether something may go to that leader now. */
 bool router_may_forward(const struct router *router, const struct track *track, node_index leader);

@@ -56,6 +56,11 @@ static bool is_next(const struct pending *p)
     return p->strand->open == p->strand->reading + (p->counted ? 0 : 1);
 }
 
+bool router_wants_proof(const struct pending *p)
+{
+    return p->strand == NULL || wants_proof(p->node, p->strand, &p->wants);
+}
+
 /* A read of a session goes to the leader unless it is known what it must show and all that comes
  * before it is answered here. */
 static bool may_be_here(const struct pending *p)
@@ -63,7 +68,28 @@ static bool may_be_here(const struct pending *p)
     if (p->wants.level != READ_SESSION) {
         return p->wants.level != READ_LINEARIZABLE;
     }
-    return p->strand != NULL && is_next(p) && !wants_proof(p->node, p->strand, &p->wants);
+    return p->strand != NULL && is_next(p) && !router_wants_proof(p);
+}
+
+static bool spends_quota(struct pending *p)
+{
+    if (quota_refuses(p->partition, p->spec, 0)) {
+        quota_refuse(p, 0);
+        return false;
+    }
+    quota_spend(p->partition);
+    return true;
+}
+
+bool router_serve_now(struct router *router, struct pending *p)
+{
+    if (serves(router, p->partition, &p->wants, p->wants.least, p->arrived) != SERVE_NOW) {
+        return false;
+    }
+    if (spends_quota(p)) {
+        replica_read_unproven(p->partition->replica, p);
+    }
+    return true;
 }
 
 bool router_read_here(struct router *router, struct pending *p)
@@ -77,6 +103,10 @@ bool router_read_here(struct router *router, struct pending *p)
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
         p->wants.least = max_u64(p->wants.least, p->strand->seen);
     }
+    enum aside aside = router_read_aside(router, p);
+    if (aside != ASIDE_NOT) {
+        return aside == ASIDE_SENT;
+    }
     enum serve serve = may_be_here(p)
                            ? serves(router, p->partition, &p->wants, p->wants.least, p->arrived)
                            : SERVE_ELSEWHERE;
@@ -84,11 +114,9 @@ bool router_read_here(struct router *router, struct pending *p)
     if (serve != SERVE_NOW && !asks) {
         return false;
     }
-    if (quota_refuses(p->partition, p->spec, 0)) {
-        quota_refuse(p, 0);
+    if (!spends_quota(p)) {
         return true;
     }
-    quota_spend(p->partition);
     if (asks) {
         p->by_index = true;
         p->moved = router->node->clock;
@@ -107,6 +135,9 @@ static bool may_now(const struct router *router, const struct partition *partiti
     const struct wants *wants = &stream->wants;
     qr_time now = router->node->clock;
     if (wants->level == READ_SNAPSHOT) {
+        return false;
+    }
+    if (wants->pin != 0 && router_pinned_to(router, partition, wants) != NODE_NONE) {
         return false;
     }
     if (wants->level == READ_SESSION) {

@@ -139,6 +139,10 @@ void router_unpark(struct router *router, node_index peer)
 void router_refuse_relayed(struct pending *p)
 {
     struct relay *relay = (struct relay *)p->stream;
+    if (p->was_aside) { /* it has no epoch, and its sender knows who leads, or asks him who does */
+        stream_refuse(p, STATUS_NOT_LEADER);
+        return;
+    }
     if (relay->refused_epoch != relay->latest_epoch) {
         leaders_tell(p->node, relay->peer, relay->partition); /* who does, if not this node */
     }
@@ -168,7 +172,8 @@ static bool take(struct router *router, struct relay *relay, struct pending *p, 
 {
     struct node *node = router->node;
     const struct replica *replica = p->partition->replica;
-    if (relay->latest_epoch <= relay->refused_epoch || replica == NULL || !replica_leads(replica)) {
+    if (!p->was_aside && (relay->latest_epoch <= relay->refused_epoch || replica == NULL ||
+                          !replica_leads(replica))) {
         router_refuse_relayed(p);
         return true;
     }
@@ -177,7 +182,7 @@ static bool take(struct router *router, struct relay *relay, struct pending *p, 
         return true;
     }
     if (router_may_be_astray(p) && router_is_astray(p, op)) {
-        stream_refuse(p, STATUS_ASTRAY);
+        stream_refuse(p, p->was_aside ? STATUS_NOT_LEADER : STATUS_ASTRAY);
         return true;
     }
     memcpy(pending_take_room(p, bytes.n), bytes.p, bytes.n);
@@ -185,7 +190,11 @@ static bool take(struct router *router, struct relay *relay, struct pending *p, 
         stream_refuse(p, STATUS_BAD_MESSAGE); /* no queue would ever know it */
         return false;
     }
-    router_take(router, p);
+    if (p->was_aside) {
+        router_take_aside(router, p);
+    } else {
+        router_take(router, p);
+    }
     return true;
 }
 
@@ -199,7 +208,8 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
         return false;
     }
     const struct command_spec *spec = command_by_tag(op.tag);
-    if (spec == NULL || spec->place == PLACE_LOCAL || spec->place == PLACE_NONE) {
+    if (spec == NULL || spec->place == PLACE_LOCAL || spec->place == PLACE_NONE ||
+        (forward->aside && (spec->place != PLACE_READ || op.refs > 0))) {
         return false;
     }
     node->stats.forwarded_for_others++;
@@ -215,7 +225,8 @@ bool router_relayed(struct router *router, node_index peer, uint32_t group,
     p->sender = forward->sender;
     p->after_reads = forward->after_reads;
     pending_want(p, &forward->wants);
-    relay->latest_epoch = forward->epoch;
+    p->was_aside = forward->aside;
+    relay->latest_epoch = forward->aside ? relay->latest_epoch : forward->epoch;
     relay->used = node->clock;
     return take(router, relay, p, &op, bytes);
 }

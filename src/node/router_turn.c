@@ -160,6 +160,7 @@ void router_peer_down(struct router *router, node_index peer)
 {
     bool any = false;
     router_forget_peer(router, peer);
+    router_asides_lost(router, peer);
     for (struct track *track = router->active; track != NULL; track = track->next) {
         track->given_up = track->target == peer && track->forwarded > 0;
         any = any || track->given_up;
@@ -300,7 +301,7 @@ static void let_expire(struct router *router, qr_time now)
     }
 }
 
-/* p leaves the replica and is routed anew: to the leader. */
+/* p leaves the replica, its own or another node's, and is routed anew: to the leader. */
 static void ask_leader(struct router *router, struct pending *p)
 {
     struct pendings one = { 0 };
@@ -326,6 +327,8 @@ static void let_deadlines_pass(struct router *router, qr_time now)
         node->sweep = young ? NULL : p->age_next;
         enum qr_status status;
         if (!young && router_index_is_late(p, now)) {
+            ask_leader(router, p);
+        } else if (!young && router_aside_is_late(p, now)) {
             ask_leader(router, p);
         } else if (!young && overdue(&node->config, p, now, &status)) {
             expire(router, p, status);

@@ -16,6 +16,7 @@
 #include "cluster/token.h"
 #include "node/strand.h"
 
+struct client;
 struct node;
 struct pending;
 struct reply;
@@ -28,6 +29,9 @@ void session_use(struct strands *strands, const struct token *token);
 void session_describe(const struct strands *strands, char *out, size_t cap);
 /* META: a token of what p's session knows now, behind its name. */
 void session_put(const struct pending *p, struct reply *reply);
+/* What it is pinned by, as SESSION SHOW and CLIENT LIST tell it; "": nothing. */
+#define PIN_SHOWN_BYTES 17u
+void session_pin_text(const struct client *client, char out[PIN_SHOWN_BYTES]);
 /* They know nothing. */
 void session_forget(struct strands *strands);
 

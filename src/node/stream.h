@@ -67,11 +67,13 @@ struct pending {
     bool confirmed;        /* PENDING_READING: the protocol said yes */
     enum read_place place; /* of a confirmed read: which queue it is in */
     bool comes_back;       /* BLOCKED for another node, and for long: handed back at `until` */
+    uint8_t aside;         /* FORWARDED to that node's index + 1, whoever leads: router_aside.c; */
+    bool was_aside;        /* it was so once, or came so from a peer */
     bool by_index;         /* READING where another node leads (replica_may_ask), or was so once */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
     bool routed;           /* sent here by its keys' prefixes, or for want of them (route.h K6) */
     bool alone;            /* nothing of its stream is taken up until it is answered: laden, or
-                              gathering */
+                              gathering, or aside */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
     uint8_t version;       /* RESP version of the reply */
     qr_time arrived;

@@ -21,6 +21,7 @@ import levels
 import options
 import moving
 import mutants
+import pins
 import routing
 import sessions
 import slices
@@ -71,6 +72,8 @@ LISTS = [
     ("cluster", "cluster", options.CLUSTER, True),
     ("cluster", "cluster", options.RECORDS, True),
     ("driver", "node", options.NODE, True),
+    ("cluster", "cluster", pins.CLUSTER, True),
+    ("driver", "node", pins.NODE, True),
 ]
 
 

@@ -73,7 +73,7 @@ static void test_all_have_the_same_share(void **state)
         uint32_t nodes = (uint32_t)__builtin_popcount(sets[i]);
         count(sets[i], counts);
         for (node_index k = 0; k < 16; k++) {
-            bool is = (sets[i] >> k & 1u) != 0;
+            bool is = (sets[i] >> k & 1) != 0;
             assert_true(is == (counts[k] > 0));
             assert_true(!is || (counts[k] > USERS / nodes * 8 / 10 &&
                                 counts[k] < USERS / nodes * 12 / 10));

@@ -180,8 +180,7 @@ void schedule_wake(struct partition *partition)
 
 bool peers_connected(const struct peers *peers, node_index peer)
 {
-    (void)peer;
-    return peers->connected;
+    return peers->connected && (peers->away >> peer & 1) == 0;
 }
 
 enum log_space node_space(const struct node *node)
@@ -233,6 +232,7 @@ void peers_forward(struct peers *peers, node_index to, uint32_t group,
                        (const char *)argv[read.argc - 1].p);
     }
     peers->wants = forward->wants;
+    peers->aside = forward->aside;
     peers->epochs[peers->count % 64] = forward->epoch;
     peers->ids[peers->count++ % 64] = forward->id;
 }

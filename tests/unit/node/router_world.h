@@ -32,6 +32,7 @@ struct replica {
 
 struct peers {
     bool connected;
+    uint16_t away; /* though: those of these indexes */
     uint16_t version;
     char forwarded[256]; /* "<peer>:<key> " in order */
     char last[32];       /* the last argument of the latest */
@@ -43,7 +44,8 @@ struct peers {
     uint32_t told;     /* words about who leads */
     char replies[256]; /* "<id>:<status> " to the peer that forwarded */
     struct reply reply;
-    struct wants wants; /* of the latest that was forwarded */
+    struct wants wants; /* of the latest that was forwarded, */
+    bool aside;         /* and whether it went past the leader */
     struct shown shown; /* of the latest answer to a peer */
 };
 
