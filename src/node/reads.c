@@ -22,10 +22,10 @@ void replica_count_call(struct node *node, const struct command_spec *spec,
     stats->failed += reply->is_error ? 1 : 0;
 }
 
-/* The state as it is here now, and how old it may be at most. */
-static struct shown shown_by(struct replica *r, const struct pending *p)
+/* The state as it is here now, as of that slot, and how old it may be at most. */
+static struct shown shown_by(struct replica *r, const struct pending *p, qr_slot slot)
 {
-    struct shown shown = { .slot = r->applied, .by = r->me };
+    struct shown shown = { .slot = slot, .by = r->me };
     qr_time fresh_at = replica_fresh_at(r);
     if (p->wants.level == READ_LINEARIZABLE) { /* it was current when it was asked for */
         shown.has_stale = true;
@@ -43,9 +43,10 @@ static bool is_lost(const struct pending *p, qr_slot slot)
     return p->wants.least > slot && p->wants.level != READ_SNAPSHOT;
 }
 
-/* Executes a confirmed read and answers it. In `forced` mode, and where any replica may answer, log
- * time rules alone: a read that must be served now cannot wait for a tick. */
-static void serve_read(struct replica *r, struct pending *p, bool forced)
+/* Executes a confirmed read on the state as of `slot` and answers it. In `forced` mode, and where
+ * any replica may answer, log time rules alone: a read that must be served now cannot wait for a
+ * tick. */
+static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slot slot)
 {
     struct op op;
     struct node *node = r->node;
@@ -53,7 +54,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
         replica_serve_as_of(r, p);
         return;
     }
-    if (is_lost(p, r->applied)) {
+    if (is_lost(p, slot)) {
         stream_refuse(p, STATUS_SESSIONLOST);
         return;
     }
@@ -75,7 +76,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced)
         return;
     }
     qr_time began = node->clock;
-    p->shown = shown_by(r, p);
+    p->shown = shown_by(r, p, slot);
     replica_count_call(node, p->spec, reply);
     pace_note_read(r, p, node->clock - began, reply_bytes_behind(reply, before));
     stream_answered(p, STATUS_OK);
@@ -157,7 +158,7 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
     } else if ((p->until != 0 && r->node->clock >= p->until) || is_outrun(r, p)) {
         ask_again(r, p);
     } else {
-        serve_read(r, p, level_needs_no_proof((enum read_level)p->wants.level));
+        serve_read(r, p, level_needs_no_proof((enum read_level)p->wants.level), r->applied);
     }
 }
 
@@ -288,7 +289,7 @@ void replica_serve_due(struct replica *r)
     } else if (count > 0 && r->tick_slot <= r->applied) {
         look_at_clock(r);
         while (count-- > 0) {
-            serve_read(r, pendings_pop(&r->due), false);
+            serve_read(r, pendings_pop(&r->due), false, r->applied);
         }
     }
 }
@@ -362,7 +363,7 @@ void replica_serve_ahead(struct replica *r, struct pending *p)
         } else {
             replica_leave_reads(r, at);
         }
-        serve_read(r, at, true);
+        serve_read(r, at, true, r->applied - 1); /* p has its slot, and is not executed yet */
         at = next;
     }
 }

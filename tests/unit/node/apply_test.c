@@ -88,6 +88,24 @@ static void test_a_read_that_asks_again_does_not_see_a_later_write_S2(void **sta
     assert_heard("$-1\r\n+OK\r\n");
 }
 
+/* And its position is that of the state which it shows: the write's is the next one. */
+static void test_a_read_that_is_served_ahead_of_a_write_says_so_S2_D3(void **state)
+{
+    (void)state;
+    command("set a 1");
+    turn();
+    apply_upto(1);
+    assert_heard("+OK\r\n");
+    world->client.wants.meta = true;
+    command("get a");
+    world->client.wants.meta = false;
+    command("set a 2");
+    turn();
+    apply_upto(2); /* before the round of the read comes back */
+    assert_heard("*2\r\n$1\r\n1\r\n*8\r\n$8\r\nposition\r\n$3\r\n0-1\r\n$7\r\nreplica\r\n:1\r\n"
+                 "$12\r\nstaleness_ms\r\n:0\r\n$8\r\nreplayed\r\n:0\r\n+OK\r\n");
+}
+
 /* What a client asks of other partitions is none of this one's (strand.h). */
 static void test_a_write_serves_the_reads_of_its_own_strand_S2(void **state)
 {
@@ -494,6 +512,7 @@ int main(void)
         TEST(test_a_confirmed_read_waits_for_the_write_before_it_S1),
         TEST(test_a_read_held_by_back_pressure_does_not_see_a_later_write_S2),
         TEST(test_a_wait_between_does_not_part_a_read_from_a_write_S2),
+        TEST(test_a_read_that_is_served_ahead_of_a_write_says_so_S2_D3),
         TEST(test_a_write_serves_the_reads_of_its_own_strand_S2),
         TEST(test_a_read_that_asks_again_does_not_see_a_later_write_S2),
         TEST(test_a_truncated_write_may_still_be_committed_D1),
