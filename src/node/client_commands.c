@@ -25,6 +25,7 @@ static struct pending *begin_local(struct client *client, struct reply **reply)
         return NULL;
     }
     struct pending *p = stream_push(&client->stream, NULL, client->version, client->last_active);
+    p->wants.meta = false; /* of a command on keys alone; and what is skipped is nothing at all */
     *reply = stream_reply(p);
     return p;
 }

@@ -260,6 +260,15 @@ def test_meta_leaves_errors_and_their_order_as_they_are_D3(three):
         assert str(client.read()).startswith("ERR META tells of commands on keys")
 
 
+def test_what_is_skipped_has_no_meta_D3(three):
+    with follower_of(three).connect() as client:
+        client.send_raw(b"".join(encode(*words) for words in
+                                 (("SET", "skipped", "1"), ("CLIENT", "REPLY", "SKIP"),
+                                  ("WITH", 1, "META", "PING"), ("GET", "skipped"))))
+        assert as_text(client.read()) == "OK"
+        assert client.read() == b"1"
+
+
 def test_meta_is_a_map_in_resp3_D3(three):
     with three.leader().connect() as client:
         client.call("HELLO", "3")
