@@ -17,7 +17,7 @@
 
 #define BUCKETS_MIN 16u
 #define MOVED_AT_ONCE 4u /* buckets, while the index gets another size */
-#define FREED_AT_ONCE 4u /* versions, when one is made */
+#define FREED_AT_ONCE 4u /* versions at least, when one is made */
 #define LOST_SHARE 4u    /* a value that takes more than this part of the bytes is lost */
 
 enum version_kind { VERSION_ITEM, VERSION_NONE, VERSION_LOST };
@@ -238,14 +238,14 @@ static void raise_floor(struct past *past)
     }
 }
 
-/* When one version is made some go, and at last as many as it takes: what nobody can ask for never
- * comes to more than what somebody can. */
-static void collect(struct past *past, struct rope_bin *bin)
+/* When one version is made some go, that have cost as much at least. So what nobody can ask for any
+ * more never comes to more than what somebody could at one time, and when all of that is given up
+ * at once (other limits, a flush) no entry has to free it. */
+static void collect(struct past *past, uint64_t cost, struct rope_bin *bin)
 {
-    for (uint32_t i = 0; has_garbage(past); i++) {
-        if (i >= FREED_AT_ONCE && past->memory <= 2 * past->limits.bytes) {
-            return;
-        }
+    uint64_t freed = 0;
+    for (uint32_t i = 0; has_garbage(past) && (i < FREED_AT_ONCE || freed < cost); i++) {
+        freed += past->first->cost;
         free_first(past, bin);
     }
 }
@@ -352,7 +352,7 @@ static void note(struct past *past, uint8_t db, uint64_t hash, struct span key,
     }
     enter_bucket(past, v);
     raise_floor(past);
-    collect(past, bin);
+    collect(past, v->cost, bin);
     tend_index(past);
 }
 

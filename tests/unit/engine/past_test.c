@@ -382,6 +382,29 @@ static void test_limits_can_be_changed(void **state)
     assert_int_equal(engine_past_memory(h->engine), 0);
 }
 
+/* Nor is it freed by one entry where the bytes become few: that is for later ones, and for idle
+ * moments. */
+static void test_what_is_given_up_at_once_goes_in_slices(void **state)
+{
+    struct harness *h = *state;
+    struct past_limits small = { .age = 60 * QR_SECOND, .bytes = 64 * KIB };
+    qr_slot slot = 1;
+    keep(h, &plenty, 0);
+    for (; slot <= 8000; slot++) {
+        write_at(h, slot, "INCR n");
+    }
+    uint64_t before = engine_past_memory(h->engine);
+    keep(h, &small, slot - 1);
+    write_at(h, slot++, "INCR n");
+    assert_true(engine_past_memory(h->engine) > before / 2);
+    assert_true(before > 8 * small.bytes);
+    for (int i = 0; i < 4000; i++) {
+        write_at(h, slot++, "INCR n");
+    }
+    assert_true(engine_past_memory(h->engine) < 2 * small.bytes);
+    store_check(engine_store(h->engine));
+}
+
 /* Its memory is part of a sum that others share, for as long as it is. */
 static void test_the_sum_of_memory(void **state)
 {
@@ -448,6 +471,7 @@ int main(void)
         past_test(test_large_values),
         past_test(test_only_reads_of_keys),
         past_test(test_limits_can_be_changed),
+        past_test(test_what_is_given_up_at_once_goes_in_slices),
         past_test(test_the_sum_of_memory),
         past_test(test_one_key_with_many_versions),
     };
