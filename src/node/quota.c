@@ -12,8 +12,7 @@ typedef unsigned long long ull; /* what printf calls 64 bits */
 
 uint64_t quota_bytes(const struct partition *partition)
 {
-    return store_memory(engine_store(partition->engine)) + engine_past_memory(partition->engine) +
-           engine_staged_bytes(partition->engine);
+    return store_memory(engine_store(partition->engine)) + engine_staged_bytes(partition->engine);
 }
 
 static const struct map_keyspace *keyspace_of(const struct partition *partition)

@@ -32,7 +32,8 @@ void quota_spend(struct partition *partition);
 /* Answers p, which must not be with that many bytes, in words. */
 void quota_refuse(struct pending *p, size_t bytes);
 
-/* The bytes that count against MAXMEMORY. */
+/* The bytes that count against MAXMEMORY: all but the past, which grows old with log time only.
+ * That stands still where writes are refused, so they would be for ever. */
 uint64_t quota_bytes(const struct partition *partition);
 
 #endif

@@ -194,6 +194,18 @@ def test_age_ends_what_is_kept(three):
         wait_for(is_gone, "200 ms pass in the log")
 
 
+def test_what_was_overwritten_refuses_no_write(three):
+    """Log time stands still where all writes are refused: what is kept would not grow old."""
+    name = create(three, "full", "MAXMEMORY", "1mb", "HISTORY", "60s")
+    with Client(leader_of(three, name), name) as client:
+        first = client.position("SET", "k", "x")
+        for _ in range(200):
+            assert client.call("SET", "k", "x" * 10000) == "OK"
+        assert client.as_of(first, "GET", "k") == b"x"
+        with pytest.raises(Error, match="QUOTA MAXMEMORY"):
+            client.call("SET", "k", "x" * 1100000)
+
+
 def test_what_is_still_to_come_is_waited_for(three):
     name = create(three, "coming", "HISTORY", "60s")
     with Client(three.leader(), name) as writer:

@@ -109,6 +109,11 @@ NODE = [
 ]
 
 END_TO_END = [
+    ("as of: what was overwritten counts against a quota",
+     "e2e/history::test_what_was_overwritten_refuses_no_write", "quota.c",
+     "return store_memory(engine_store(partition->engine)) +",
+     "return engine_past_memory(partition->engine) + "
+     "store_memory(engine_store(partition->engine)) +"),
     ("as of: entries have no slots", "e2e/history::test_each_node_answers_with_what_was_G15",
      "apply.c", "engine_enter(r->partition->engine, record->slot);", ""),
     ("as of: a position is answered before it is there",
