@@ -173,6 +173,22 @@ def test_while_its_node_is_away_another_one_answers_and_it_comes_back(three):
                  {follower.number}, "its own node again")
 
 
+def test_a_node_that_hangs_is_not_waited_for(three):
+    settled(three)
+    leader, follower = three.leader(), three.followers()[0]
+    with pinned(leader, user_of(three, follower)) as client:
+        follower.pause()
+        try:
+            for _ in range(5):
+                began = time.monotonic()
+                value, reader = read(client, "prefix", "k")
+                assert value == b"1" and reader != follower.number
+                assert time.monotonic() - began < 2
+        finally:
+            follower.resume()
+        wait_for(lambda: read(client, "prefix", "k")[1] == follower.number, "its own node again")
+
+
 def test_reads_of_a_session_never_go_back_when_its_node_comes_and_goes_G8(three):
     settled(three, "count")
     three.leader().call("SET", "count", "0")

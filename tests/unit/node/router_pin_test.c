@@ -350,6 +350,42 @@ static void test_here_it_has_no_part_in_epochs_T2(void **state)
     assert_string_equal(world->peers.replies, "2:1 ");
 }
 
+/* What came in an epoch before is refused with the rest of that epoch, whatever came in between. */
+static void test_here_it_hides_no_epoch_T2(void **state)
+{
+    (void)state;
+    begin();
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    assert_true(ask_here(1, "set", (struct wants){ 0 }, 3, false));
+    assert_true(ask_here(2, "get", (struct wants){ .level = READ_LOCAL }, 0, true));
+    struct pendings refused = { 0 };
+    pendings_push(&refused, world->replica.writes[0]);
+    router_retry(world->node.router, &refused, STATUS_NOT_LEADER);
+    assert_true(ask_here(3, "set", (struct wants){ 0 }, 3, false));
+    assert_string_equal(world->peers.replies, "1:1 3:1 ");
+    assert_int_equal(world->replica.write_count, 1);
+}
+
+/* The replica goes before it has answered: the rest of the peer's epoch is not refused for it. */
+static void test_here_it_takes_no_epoch_along_T2(void **state)
+{
+    (void)state;
+    begin();
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    assert_true(ask_here(1, "set", (struct wants){ 0 }, 3, false));
+    assert_true(ask_here(2, "get", (struct wants){ .level = READ_LOCAL }, 0, true));
+    struct pending *p = world->replica.reads.first;
+    struct pendings refused = { 0 };
+    replica_forget(&world->replica, p);
+    pendings_push(&refused, p);
+    router_retry(world->node.router, &refused, STATUS_NOT_LEADER);
+    assert_true(ask_here(3, "set", (struct wants){ 0 }, 3, false));
+    assert_string_equal(world->peers.replies, "2:1 ");
+    assert_int_equal(world->replica.write_count, 2);
+}
+
 #define PIN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -372,6 +408,8 @@ int main(void)
         PIN_TEST(test_who_is_gone_gets_no_answer),
         PIN_TEST(test_here_it_is_served_when_that_can_be_at_once),
         PIN_TEST(test_here_it_has_no_part_in_epochs_T2),
+        PIN_TEST(test_here_it_hides_no_epoch_T2),
+        PIN_TEST(test_here_it_takes_no_epoch_along_T2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
