@@ -324,6 +324,17 @@ static bool may_be_held(struct client *client, const struct route *route)
     return route->kind == ROUTE_UNSURE && client_has_patience(client, patience);
 }
 
+/* The session has been where a prefix may lead that this node does not know of (route.h K6). */
+static bool may_belong_elsewhere(const struct client *client, const struct partition *partition)
+{
+    const struct node *node = client->node;
+    const struct strands *strands = &client->stream.strands;
+    const struct token *token = client->stream.token;
+    bool others = strands->first.group != 0 || strands->count > 0 ||
+                  (token != NULL && token->count > 0 && token->places[token->count - 1].group != 0);
+    return partition->group == 0 && others && !coverage_holds(&node->contact.coverage, node->clock);
+}
+
 /* What the token that came with the command says of the partition that it goes to. */
 static void aim_session(struct client *client, const struct partition *partition)
 {
@@ -331,6 +342,8 @@ static void aim_session(struct client *client, const struct partition *partition
     const struct token *token = client->stream.token;
     if (token != NULL && !token_find(token, partition->group, &wants->least)) {
         wants->level = READ_LINEARIZABLE; /* it may have seen all there is: a proof shows that */
+    } else if (wants->level == READ_SESSION && may_belong_elsewhere(client, partition)) {
+        wants->level = READ_LINEARIZABLE; /* group 0's leader looks */
     }
 }
 

@@ -8,6 +8,7 @@ import pytest
 import behind
 from cluster import CALM, Cluster, wait_for
 from keyspaces import held, is_settled
+from links import LinkedNode, Links
 from resp import Error, as_text, encode
 
 NO_TOKEN = "BADTOKEN this is no session token, or only a part of one"
@@ -375,6 +376,47 @@ def test_tokens_go_with_partitions_that_move_and_to_nodes_that_have_none():
         with at_session(node) as client:  # groups that are gone are nobody's concern
             assert client.call("SESSION", "USE", token) == "OK"
             assert client.call("SET", "x", "1") == "OK" and client.call("GET", "x") == b"1"
+
+
+def answered(client, *words):
+    try:
+        return client.call(*words)
+    except Error:
+        return None
+
+
+def test_who_may_lack_a_prefix_does_not_show_where_its_keys_were_before_K6():
+    """A node that is cut off does not hear of a keyspace. A session that comes from there reads its
+    keys as ever: of the default keyspace the node has all that the session has seen."""
+    with Cluster(3, CALM, start=False) as three:
+        links = LinkedNode.links = Links(three.nodes)
+        try:
+            for node in three.nodes:
+                node.__class__ = LinkedNode
+            three.start()
+            leader, last = three.leader(), three.followers()[0]
+            assert leader.call("SET", "x", "1") == "OK"
+            behind.shows(last, "x", b"1")
+            zero = last.call("WITH", 3, "READ", "local", "META", "GET", "x")
+            links.isolate(last.number)
+            wait_for(lambda: int(leader.info("quorate")["leases_gone"]) == 1, "it is missed", 20)
+            with leader.connect(timeout=20) as client:
+                assert client.call("KEYSPACE", "CREATE", "cart", "STRATEGY", "raft",
+                                   "REPLICAS", "1", "PREFIX", "cart:") == "OK"
+                wait_for(lambda: answered(client, "SET", "cart:1", "book") == "OK", "it is written")
+                token = client.call("SESSION", "TOKEN")
+            with last.connect(timeout=20) as client:
+                known_there = pairs(zero[1])["session"]
+                assert client.call("WITH", 2, "SESSION", known_there, "GET", "x") == b"1"
+                with pytest.raises(Error, match="^STALE "):
+                    client.call("WITH", 4, "SESSION", token, "TIMEOUT", "300", "GET", "cart:1")
+                assert client.call("SESSION", "USE", token) == "OK"
+                with pytest.raises(Error, match="^STALE "):
+                    client.call("WITH", 4, "READ", "session", "TIMEOUT", "300", "GET", "cart:1")
+                links.heal()
+                wait_for(lambda: answered(client, "GET", "cart:1") == b"book", "it is found again")
+        finally:
+            links.close()
 
 
 def test_commands_over_all_partitions_are_of_the_session_too(three):
