@@ -42,10 +42,14 @@ static enum serve serves(const struct router *router, const struct partition *pa
     return serve;
 }
 
-/* Where this node leads it goes the leader's way, in the order of its track (T1). */
+/* Where this node leads it goes the leader's way, in the order of its track (T1). While it may lack
+ * a prefix group 0's leader looks whether the key is keyspace 0's (route.h K6): what the index
+ * brings may be that it is not. */
 static bool may_ask(const struct router *router, const struct pending *p)
 {
-    return p->wants.level == READ_BOUNDED && !p->by_index && p->stream != NULL &&
+    bool knows = p->partition->group != 0 ||
+                 coverage_holds(&router->node->contact.coverage, router->node->clock);
+    return knows && p->wants.level == READ_BOUNDED && !p->by_index && p->stream != NULL &&
            !p->stream->relayed && !router_leads_here(router, p->partition) &&
            replica_may_ask(p->partition->replica);
 }

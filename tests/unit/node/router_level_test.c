@@ -142,6 +142,17 @@ static void test_who_may_ask_for_no_index_sends_on_what_it_cannot_answer(void **
     assert_int_equal(world->replica.reads.count, 0);
 }
 
+/* With what an index brings it may learn that the key is of another keyspace. */
+static void test_who_may_lack_a_prefix_asks_for_no_index_in_keyspace_0_K6(void **state)
+{
+    (void)state;
+    fresh_follower();
+    world->node.contact.coverage.until = world->node.clock;
+    read_within(99, "a");
+    assert_string_equal(world->peers.forwarded, "1:a ");
+    assert_int_equal(world->replica.reads.count, 0);
+}
+
 static void test_an_index_that_was_refused_is_not_asked_for_again(void **state)
 {
     (void)state;
@@ -207,6 +218,7 @@ int main(void)
         ROUTER_TEST(test_within_the_bound_nobody_is_asked_G11),
         ROUTER_TEST(test_beyond_the_bound_it_waits_for_an_index_G11),
         ROUTER_TEST(test_who_may_ask_for_no_index_sends_on_what_it_cannot_answer),
+        ROUTER_TEST(test_who_may_lack_a_prefix_asks_for_no_index_in_keyspace_0_K6),
         ROUTER_TEST(test_an_index_that_was_refused_is_not_asked_for_again),
         ROUTER_TEST(test_an_index_that_does_not_come_is_given_up_for_the_leader),
         ROUTER_TEST(test_without_a_leader_it_is_told_how_old_the_state_is_U3),
