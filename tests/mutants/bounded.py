@@ -3,8 +3,8 @@ driver.py."""
 
 NODE = [
     ("bounded: who may lack a prefix asks all the same", "unit/node/router_level",
-     "router_read.c", "return knows && p->wants.level == READ_BOUNDED",
-     "return p->wants.level == READ_BOUNDED"),
+     "router_read.c", "bool knows = p->partition->group != 0 ||",
+     "bool knows = p->partition->group == 0 ||"),
     ("bounded: as fresh as the answer", "unit/node/proofs", "proofs.c",
      "p->told[i].at = at;", "p->told[i].at = at + 500;"),
     ("bounded: fresh before it is applied", "unit/node/proofs", "proofs.c",
