@@ -343,16 +343,43 @@ static bool hides_no_read(const struct pending *p, const struct pending *write)
     return (p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED) && same_sender(p, write);
 }
 
+/* The first of p's stream that p has to look at. */
+static struct pending *first_ahead(struct pending *p)
+{
+    struct pending *at = p;
+    while (at->previous != NULL && !hides_no_read(at->previous, p)) {
+        at = at->previous;
+    }
+    return next_reading(at, p);
+}
+
+/* It lacks nothing but its turn. */
+static bool may_be_served(const struct replica *r, const struct pending *p)
+{
+    return p->state == PENDING_READING && p->confirmed &&
+           level_needs_no_proof((enum read_level)p->wants.level) && r->applied >= p->slot &&
+           !waits_for_write(p) && !waits_for_read(p) && !is_outrun(r, p);
+}
+
+void replica_serve_before(struct replica *r, struct pending *p)
+{
+    struct pending *at = r->frozen ? p : first_ahead(p);
+    while (at != p) {
+        struct pending *next = next_reading(at->next, p); /* a read: see below */
+        if (may_be_served(r, at)) {
+            replica_leave_reads(r, at);
+            serve_read(r, at, true, r->applied);
+        }
+        at = next;
+    }
+}
+
 void replica_serve_ahead(struct replica *r, struct pending *p)
 {
     if (p->stream == NULL || p->strand->reading == 0 || (p->stream->relayed && !p->after_reads)) {
         return;
     }
-    struct pending *at = p;
-    while (at->previous != NULL && !hides_no_read(at->previous, p)) {
-        at = at->previous;
-    }
-    at = next_reading(at, p);
+    struct pending *at = first_ahead(p);
     while (at != p) {
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */

@@ -91,6 +91,9 @@ void replica_abandon(struct replica *r, const struct cargo *cargo);
 void replica_read(struct replica *r, struct pending *p);
 /* A read that needs no proof (enum read_level), from what is applied here; of any replica. */
 void replica_read_unproven(struct replica *r, struct pending *p);
+/* The write p is about to leave for another node: such reads that its client has ahead of it are
+ * answered now, wherever they wait, as long as what p does cannot be here (stream.h S2). */
+void replica_serve_before(struct replica *r, struct pending *p);
 /* What it knows of how fresh it is (cluster/freshness.h). It may be read from when it is a member
  * that counts, has lost nothing, and has, in this life, applied all that a leader then told it is
  * committed. It may be behind since. */

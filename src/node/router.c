@@ -200,6 +200,16 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
     return false;
 }
 
+/* What its client reads here and has sent before this write does not see it (S2). */
+static void serve_before(struct pending *p)
+{
+    struct replica *replica = p->partition->replica;
+    if (p->spec->place == PLACE_WRITE && p->stream != NULL && p->strand->reading > 0 &&
+        replica != NULL) {
+        replica_serve_before(replica, p);
+    }
+}
+
 bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
@@ -224,6 +234,7 @@ bool router_route(struct router *router, struct pending *p)
         return false;
     }
     if (!is_refused_for_version(router, p, leader)) {
+        serve_before(p);
         router_forward(router, p, leader);
     }
     return true;

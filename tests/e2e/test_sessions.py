@@ -185,6 +185,23 @@ def test_what_a_session_was_shown_stays_shown_G8_G10(three, follower):
         assert client.call("GET", "x") == b"0"
 
 
+@pytest.mark.parametrize("level", ["session", "local"])
+def test_a_read_that_waits_for_its_turn_does_not_see_a_later_write_S2(three, follower, level):
+    """Behind large replies that the client does not take, or that take long."""
+    large = "x" * 5000000
+    three.leader().call("SET", "s2:large", large)
+    for i in range(3):
+        three.leader().call("SET", "s2", "old")
+        three.wait_applied()
+        with follower.connect() as client:
+            assert client.call("CONSISTENCY", "READ", level) == "OK"
+            assert client.call("GET", "s2") == b"old"
+            client.send_raw(encode("GET", "s2:large") * 6 + encode("GET", "s2") +
+                            encode("SET", "s2", f"new{i}"))
+            assert [len(client.read()) for _ in range(6)] == [len(large)] * 6
+            assert (client.read(), client.read()) == (b"old", "OK")
+
+
 def test_a_token_carries_a_session_to_another_connection_and_service_G12(three, follower):
     with three.leader().connect() as writer, at_session(follower) as reader:
         with behind.held(follower):
