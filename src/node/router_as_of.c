@@ -16,12 +16,24 @@ static const struct map_keyspace *keyspace_of(const struct partition *partition)
     return part != NULL ? map_keyspace(partition->node->map, part->keyspace) : NULL;
 }
 
+/* It was started a moment ago and has an old map or none: what looks wrong by it may be right. */
+static bool may_be_wrong(const struct pending *p, const struct map_keyspace *k)
+{
+    bool lacks = k != NULL && k->history_ms == 0;
+    return !p->node->holding.current && p->spec->first_key > 0 &&
+           (lacks || p->wants.group != p->partition->group);
+}
+
 /* What makes no sense wherever it goes; the group is looked at where its client is. */
 static bool is_refused(struct pending *p)
 {
     const struct map_keyspace *k = keyspace_of(p->partition);
     const struct wants *wants = &p->wants;
     bool relayed = p->stream != NULL && p->stream->relayed;
+    if (!relayed && may_be_wrong(p, k)) {
+        stream_refuse(p, STATUS_ASTRAY);
+        return true;
+    }
     if (p->spec->first_key <= 0) {
         reply_error(stream_reply(p), "ERR READ snapshot is for commands with keys, the command was "
                                      "not applied");

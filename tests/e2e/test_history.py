@@ -387,3 +387,17 @@ def slot_of(position):
 
 def checkpointed(node):
     return int(node.info()["checkpoint_slot"])
+
+
+def test_a_node_that_knows_no_keyspaces_yet_does_not_say_that_there_is_no_past():
+    """The prefix of a key leads to a keyspace of which it will learn when it hears a leader."""
+    with Cluster(3, [*CALM, *PATIENCE]) as cluster:
+        create(cluster, "past", "PREFIX", "past:", "HISTORY", "60s")
+        _, shown = cluster.nodes[0].call("WITH", 1, "META", "SET", "past:k", "1")
+        position = as_text(as_row(shown)["position"])
+        cluster.kill_all()
+        cluster.nodes[0].start()
+        wait_for(cluster.nodes[0].listens, "it listens")
+        with pytest.raises(Error) as refused:
+            cluster.nodes[0].call("WITH", 2, "READ", f"snapshot:{position}", "GET", "past:k")
+        assert refused.value.kind() in {"TRYAGAIN", "LOADING", "CLUSTERDOWN", "STALE"}
