@@ -362,6 +362,7 @@ int setup(void **state)
     world->node.zero = &world->zero;
     world->node.peers = &world->peers;
     world->node.contact.coverage.until = QR_NEVER;
+    world->node.holding.current = true;
     world->node.config.leader_wait_ms = 2000;
     world->node.config.request_timeout_ms = 5000;
     world->node.command_stats = calloc(command_count(), sizeof *world->node.command_stats);
