@@ -29,6 +29,7 @@ static void begin(void)
     zero.history_ms = 1000;
     put_keyspace(world->node.map, &zero);
     world->node.config.leader_wait_ms = 500;
+    world->node.holding.current = true;
     world->replica.keeps = true;
     world->replica.floor = 10;
     world->replica.applied = 20;
@@ -118,6 +119,16 @@ static void test_a_position_of_another_partition_is_refused(void **state)
     assert_int_equal(world->replica.unproven, 0);
 }
 
+static void test_by_an_old_map_neither_is_said(void **state)
+{
+    (void)state;
+    begin();
+    world->node.holding.current = false;
+    as_of(3, 15, "get", "a");
+    assert_heard("-TRYAGAIN the node does not know this key's keyspace yet, the command was not "
+                 "applied\r\n");
+}
+
 static void test_what_has_no_keys_is_refused(void **state)
 {
     (void)state;
@@ -157,6 +168,7 @@ int main(void)
         ROUTER_TEST(test_what_is_to_come_is_waited_for_and_not_for_ever),
         ROUTER_TEST(test_without_history_the_level_is_not_given),
         ROUTER_TEST(test_a_position_of_another_partition_is_refused),
+        ROUTER_TEST(test_by_an_old_map_neither_is_said),
         ROUTER_TEST(test_what_has_no_keys_is_refused),
         ROUTER_TEST(test_an_older_leader_would_answer_with_something_else),
         ROUTER_TEST(test_a_write_is_a_write),
