@@ -256,12 +256,19 @@ uint64_t op_ref_bytes(const struct op *op)
 
 bool op_first_argument(struct span in, struct span *argument, uint8_t *db)
 {
-    struct op op = { .args = { in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES } };
-    if (in.n <= OP_HEADER_BYTES || (in.p[FLAGS_AT] != 0 && !op_peek(in, &op))) {
+    if (in.n <= OP_HEADER_BYTES) {
         return false;
     }
+    struct span args = span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES);
+    if (in.p[FLAGS_AT] != 0) {
+        struct op op;
+        if (!op_peek(in, &op)) {
+            return false;
+        }
+        args = op.args;
+    }
     *db = in.p[DATABASE_AT];
-    struct wire_reader r = wire_reader(op.args);
+    struct wire_reader r = wire_reader(args);
     *argument = wire_get_bytes(&r, wire_get_u32(&r));
     return !r.bad && *db < DATABASES;
 }

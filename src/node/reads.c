@@ -26,10 +26,12 @@ void replica_count_call(struct node *node, const struct command_spec *spec,
 static struct shown shown_by(struct replica *r, const struct pending *p, qr_slot slot)
 {
     struct shown shown = { .slot = slot, .by = r->me };
-    qr_time fresh_at = replica_fresh_at(r);
     if (p->wants.level == READ_LINEARIZABLE) { /* it was current when it was asked for */
         shown.has_stale = true;
-    } else if (fresh_at != 0) {
+        return shown;
+    }
+    qr_time fresh_at = replica_fresh_at(r);
+    if (fresh_at != 0) {
         shown.has_stale = true;
         shown.stale = r->node->clock > fresh_at ? (uint64_t)(r->node->clock - fresh_at) : 0;
     }
@@ -173,6 +175,17 @@ static void prefetch_reads(const struct replica *r, const struct pending *p, uin
     engine_prefetch(r->partition->engine, ops, n);
 }
 
+/* What must be applied before p is served, now that the slot is confirmed for it. */
+static qr_slot needs(const struct pending *p, qr_slot slot)
+{
+    if (p->wants.level == READ_LINEARIZABLE && p->wants.least <= slot) {
+        return slot;
+    }
+    struct read_wish wish = freshness_wish(&p->wants, p->arrived);
+    wish.index = slot;
+    return freshness_needs(&wish);
+}
+
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before)
 {
@@ -190,10 +203,8 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         }
         struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first); /* ranges are confirmed in order */
-        struct read_wish wish = freshness_wish(&p->wants, p->arrived);
-        wish.index = slot;
         p->confirmed = true;
-        p->slot = freshness_needs(&wish);
+        p->slot = needs(p, slot);
         p->until = before;
         if (is_lost(p, slot)) {
             stream_refuse(p, STATUS_SESSIONLOST);

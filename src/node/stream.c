@@ -103,7 +103,10 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     LINKED_APPEND(stream->first, stream->last, p, previous, next);
     stream->count++;
     age_push(node, p);
-    pending_want(p, &stream->wants);
+    p->wants = stream->wants;
+    if (p->wants.expires != 0) {
+        expiries_add(&node->expiries, p);
+    }
     if (p->wants.meta && stream->token != NULL) {
         keep_token(p, stream->token);
     }
@@ -181,11 +184,19 @@ static void unlink_from_stream(struct pending *p)
     }
 }
 
+/* E1; most have no end of their own. */
+static inline void leave_expiries(struct pending *p)
+{
+    if (p->expiry_place != 0) {
+        expiries_remove(&p->node->expiries, p);
+    }
+}
+
 static void pending_free(struct pending *p)
 {
     struct node *node = p->node;
     age_remove(node, p);
-    expiries_remove(&node->expiries, p);
+    leave_expiries(p);
     pending_drop_op(p);
     pending_drop_cargo(p);
     drop_token(p);
@@ -403,7 +414,7 @@ void stream_answered(struct pending *p, enum qr_status status)
         pending_drop_op(p);
         pending_drop_cargo(p);
         leave_track(p);
-        expiries_remove(&p->node->expiries, p);
+        leave_expiries(p);
         return;
     }
     if (p->silent) {

@@ -81,6 +81,11 @@ def died_at(node, point):
     return True
 
 
+def not_forgetful(node):
+    info = node.try_info("raft")
+    return info is not None and info["raft_forgetful"] == "0"
+
+
 class Campaign(UnderLoad):
     """What happens to three nodes."""
 
@@ -260,7 +265,11 @@ class Campaign(UnderLoad):
         self.set_everywhere("log-max-entries", entries)
 
     def strand(self, node):
-        """Ends it; the others go on until their logs have no more what it lacks."""
+        """Ends it; the others go on until their logs have no more what it lacks. One that has
+        forgotten what it promised would not count, and nothing would be written meanwhile."""
+        for other in self.cluster.alive():
+            wait_for(lambda other=other: not_forgetful(other),
+                     f"node {other.number} counts again", 15)
         node.kill()
         self.shorten_logs(SHORT_LOG)
         held = int(self.cluster.leader().info("raft")["raft_last"])
