@@ -48,6 +48,8 @@ void client_want(struct client *client, const struct asked *with)
     client->has_token = (with->given & ASKED_SESSION) != 0;
     client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
     client->stream.wants = (struct wants){ .each_zone = ack->ack.kind == ACK_EACH_ZONE,
+                                           .ack_is_unsure = (client->by_default & ASKED_ACK) != 0 &&
+                                                            !client->node->holding.current,
                                            .meta = (with->given & ASKED_META) != 0,
                                            .pin = client->pin };
     want_level(client, &read);

@@ -210,6 +210,24 @@ static void serve_before(struct pending *p)
     }
 }
 
+/* By the map of before its start a node would acknowledge less than the keyspace says by now.
+ * False: what it says is not known yet. */
+static bool settle_ack(const struct router *router, struct pending *p)
+{
+    const struct node *node = router->node;
+    if (!p->wants.ack_is_unsure || p->spec->place != PLACE_WRITE) {
+        return true;
+    }
+    if (node->holding.current) {
+        const struct map_partition *part = map_partition(node->map, p->partition->group);
+        const struct map_keyspace *k =
+            part != NULL ? map_keyspace(node->map, part->keyspace) : map_keyspace_at(node->map, 0);
+        p->wants.ack_is_unsure = false;
+        p->wants.each_zone = k != NULL && k->ack_kind == ACK_EACH_ZONE;
+    }
+    return !p->wants.ack_is_unsure;
+}
+
 bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
@@ -220,6 +238,9 @@ bool router_route(struct router *router, struct pending *p)
     if (router->node->removed && !relayed) {
         stream_refuse(p, STATUS_REMOVED);
         return true;
+    }
+    if (!settle_ack(router, p)) {
+        return false;
     }
     if (relayed && leads(partition)) {
         return carry_out(router, p);
@@ -287,9 +308,9 @@ static bool write_here(struct router *router, struct pending *p, const struct op
 {
     struct partition *partition = p->partition;
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
-        !router_leads_here(router, partition) || refused_for_space(router, p->spec) ||
-        quota_refuses(partition, p->spec, n) || is_stuck(router, partition) ||
-        !replica_has_room(partition->replica, n)) {
+        !settle_ack(router, p) || !router_leads_here(router, partition) ||
+        refused_for_space(router, p->spec) || quota_refuses(partition, p->spec, n) ||
+        is_stuck(router, partition) || !replica_has_room(partition->replica, n)) {
         return false;
     }
     quota_spend(partition);

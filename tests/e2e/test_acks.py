@@ -219,3 +219,24 @@ def test_a_keyspaces_acknowledgement_is_that_of_every_write_U2(zoned):
     finally:
         far.resume()
         assert leader.call("KEYSPACE", "ALTER", "default", "ACK", "MAJORITY", timeout=20) == "OK"
+
+
+def test_who_was_started_just_now_acknowledges_no_less_than_the_keyspace_says_U2():
+    """A write that waits for a leader comes before this node knows its keyspaces again."""
+    with Cluster(3, CALM) as cluster:
+        leader = cluster.leader()
+        for node, zone in zip(cluster.nodes, "abc"):
+            assert leader.call("MEMBER", "SET", node.number, "ZONE", zone) == "OK"
+        assert leader.call("KEYSPACE", "ALTER", "default", "ACK", "EACH zone", timeout=20) == "OK"
+        cluster.kill_all()
+        first, second, _ = cluster.nodes
+        first.start()
+        wait_for(first.listens, "it listens")
+        assert first.call("CONFIG", "SET", "leader-wait", 5000) == "OK"
+        with first.connect(timeout=30) as client:
+            client.send("SET", "k", "1")
+            client.send("WITH", 2, "ACK", "MAJORITY", "SET", "k", "2")
+            second.start()
+            error = client.read()
+            assert isinstance(error, Error) and "durable in zone 'c'" in str(error), error
+            assert client.read() == "OK"
