@@ -60,7 +60,6 @@ struct client {
     struct asked asked;      /* CONSISTENCY */
     uint16_t by_default;     /* ASKED_READ, ASKED_ACK: what its command's keyspace says, */
     bool apart;              /* which is not the one that is selected (KS) */
-    bool wants_nothing;      /* what its stream wants is what every command gets */
     bool has_token;          /* SESSION stands with its command, */
     uint64_t pin;            /* SESSION PIN (cluster/pin.h); 0: none */
     uint32_t window_ms;      /* and LEADERWINDOW, or the connection has it */

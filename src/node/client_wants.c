@@ -27,17 +27,8 @@ static struct level_asked level_of(const struct asked *with, const struct asked 
                                                 : own->read;
 }
 
-/* Most commands ask for nothing, nor did the one before. */
-static bool wants_nothing_again(const struct client *client, const struct asked *with)
-{
-    return client->wants_nothing && (with->given | client->asked.given) == 0 && client->pin == 0;
-}
-
 void client_want(struct client *client, const struct asked *with)
 {
-    if (wants_nothing_again(client, with)) {
-        return;
-    }
     const struct asked *own = &client->asked;
     const struct asked *ack = (with->given & ASKED_ACK) != 0 ? with : own;
     uint32_t timeout_ms = (with->given & ASKED_TIMEOUT) != 0 ? with->timeout_ms : own->timeout_ms;
@@ -53,7 +44,6 @@ void client_want(struct client *client, const struct asked *with)
                                            .meta = (with->given & ASKED_META) != 0,
                                            .pin = client->pin };
     want_level(client, &read);
-    client->wants_nothing = (with->given | own->given) == 0 && client->pin == 0;
     if (timeout_ms != 0) {
         qr_time from = client->held_since != 0 ? client->held_since : client->node->clock;
         client->stream.wants.expires = from + timeout_ms * QR_MILLISECOND;
@@ -62,18 +52,11 @@ void client_want(struct client *client, const struct asked *with)
 
 void client_settle(struct client *client, const struct map_keyspace *keyspace)
 {
-    bool gives = keyspace != NULL &&
-                 (keyspace->read.level != READ_LINEARIZABLE || keyspace->ack_kind == ACK_EACH_ZONE);
-    if (!gives) {
-        return; /* what is wanted where nothing is said */
-    }
-    if ((client->by_default & ASKED_READ) != 0) {
+    if (keyspace != NULL && (client->by_default & ASKED_READ) != 0) {
         want_level(client, &keyspace->read);
-        client->wants_nothing = false;
     }
-    if ((client->by_default & ASKED_ACK) != 0) {
+    if (keyspace != NULL && (client->by_default & ASKED_ACK) != 0) {
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
-        client->wants_nothing = false;
     }
 }
 

@@ -305,6 +305,7 @@ def test_a_keyspaces_default_holds_however_it_is_reached_G16(defaults):
         assert who_answers(defaults, name, ["SELECT", name], ["GET", key]) == expected
         assert who_answers(defaults, name, ["WITH", 2, "KS", name, "GET", key]) == expected
         assert who_answers(defaults, name, ["WITH", 2, "TIMEOUT", 5000, "GET", key]) == expected
+    assert who_answers(defaults, "strict", ["STRLEN", "q:k"], ["GET", "s:k"]) == "leader"
 
 
 def test_a_weaker_default_never_lowers_what_was_asked_for_69(defaults):

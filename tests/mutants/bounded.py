@@ -37,7 +37,7 @@ NODE = [
      "bool fresh = p->wants.session || p->wants.level == READ_BOUNDED;",
      "bool fresh = p->wants.session;"),
     ("bounded: served as of what is here", "unit/node/read_now", "reads.c",
-     "p->slot = freshness_needs(&wish);", "p->slot = freshness_needs(&wish) - slot;"),
+     "return freshness_needs(&wish);", "return freshness_needs(&wish) - slot;"),
     ("bounded: a leader without a lease is fresh", "unit/node/read_now", "read_now.c",
      "if (replica_leads(r) && replica_holds_lease(r)) {", "if (replica_leads(r)) {"),
     ("bounded: one question ahead for each read", "unit/node/read_now", "read_now.c",

@@ -84,7 +84,7 @@ COMMAND = [
      "return op_id_fits(id.pid, id.iid) && id.seconds > 0", "return id.seconds > 0"),
     ("ids: no bounds", "unit/command/op", "op.c", "id.count > 0 && id.bytes > 0;", "true;"),
     ("ids: what an op touches is looked for in its id", "unit/command/op", "op.c",
-     "(in.p[FLAGS_AT] != 0 && !op_peek(in, &op))", "false"),
+     "if (in.p[FLAGS_AT] != 0) {\n        struct op op;", "if (false) {\n        struct op op;"),
 ]
 
 CLUSTER = [

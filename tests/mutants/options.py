@@ -76,7 +76,7 @@ NODE = [
      "pending_want(p, &forward->wants);",
      "p->wants = forward->wants;"),
     ("timeout: an answered one stays in the heap", "unit/node/router_timeout", "stream.c",
-     "        expiries_remove(&p->node->expiries, p);\n        return;",
+     "        leave_expiries(p);\n        return;",
      "        return;"),
     ("timeout: the heap is no heap", "unit/node/router_timeout", "expiries.c",
      "if (child + 1 < e->n && end_of(e, child + 1) < end_of(e, child)) {",
