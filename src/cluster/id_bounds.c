@@ -9,8 +9,7 @@ struct id_bounds id_bounds_of(const struct map_keyspace *k)
 
 struct id_bounds id_bounds_of_group(const struct map *map, uint32_t group)
 {
-    const struct map_partition *part = map_partition(map, group);
-    const struct map_keyspace *k = part != NULL ? map_keyspace(map, part->keyspace) : NULL;
+    const struct map_keyspace *k = map_keyspace_of_group(map, group);
     struct id_bounds bounds = id_bounds_of(k != NULL ? k : &(struct map_keyspace){ 0 });
     bounds.bytes = max_u64(bounds.bytes / (k != NULL ? k->partitions : 1), IDMP_BYTES_MIN);
     return bounds;

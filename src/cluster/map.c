@@ -476,6 +476,12 @@ const struct map_partition *map_partition(const struct map *map, uint32_t group)
     return group == 0 ? &map->zero : find(map, group);
 }
 
+const struct map_keyspace *map_keyspace_of_group(const struct map *map, uint32_t group)
+{
+    const struct map_partition *partition = map_partition(map, group);
+    return partition != NULL ? map_keyspace(map, partition->keyspace) : NULL;
+}
+
 uint32_t map_partition_count(const struct map *map)
 {
     return map->partition_count;

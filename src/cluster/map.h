@@ -125,6 +125,8 @@ uint32_t map_keyspace_count(const struct map *map); /* with keyspace 0 */
 /* In order of id; at(0) is keyspace 0. */
 const struct map_keyspace *map_keyspace_at(const struct map *map, uint32_t nth);
 const struct map_keyspace *map_keyspace(const struct map *map, uint32_t id);
+/* The one whose partition the group is. */
+const struct map_keyspace *map_keyspace_of_group(const struct map *map, uint32_t group);
 const struct map_keyspace *map_keyspace_named(const struct map *map, struct span name);
 /* The keyspace with the longest prefix that the key begins with; NULL: none has one. */
 const struct map_keyspace *map_keyspace_of_key(const struct map *map, struct span key);

@@ -43,9 +43,8 @@ bool wants_get(struct wire_reader *in, struct wants *out, qr_time now)
 void shown_put(struct wire_writer *out, const struct shown *s)
 {
     size_t before = out->n;
-    uint64_t ms = s->stale / QR_MILLISECOND + (s->stale % QR_MILLISECOND != 0 ? 1 : 0);
     wire_put_u64(out, s->slot);
-    wire_put_u32(out, (uint32_t)min_u64(ms, MILLISECONDS_MAX));
+    wire_put_u32(out, (uint32_t)min_u64(shown_stale_ms(s), MILLISECONDS_MAX));
     wire_put_u8(out,
                 (uint8_t)((s->has_stale ? FLAG_STALE : 0) | (s->replayed ? FLAG_REPLAYED : 0)));
     qr_assert(out->bad || out->n - before == SHOWN_BYTES);

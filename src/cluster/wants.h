@@ -31,6 +31,12 @@ struct shown {
     node_index by; /* who carried it out */
 };
 
+/* How old, in whole milliseconds: never less than it is. */
+static inline uint64_t shown_stale_ms(const struct shown *s)
+{
+    return s->stale / QR_MILLISECOND + (s->stale % QR_MILLISECOND != 0 ? 1 : 0);
+}
+
 #define WANTS_BYTES 22u
 #define SHOWN_BYTES 13u
 

@@ -17,8 +17,7 @@ void replica_follow_history(struct replica *r)
         return;
     }
     struct past_limits limits = { 0 };
-    const struct map_partition *part = map_partition(node->map, r->group);
-    const struct map_keyspace *k = part != NULL ? map_keyspace(node->map, part->keyspace) : NULL;
+    const struct map_keyspace *k = map_keyspace_of_group(node->map, r->group);
     if (k != NULL) {
         limits.age = (int64_t)k->history_ms * QR_MILLISECOND;
         limits.bytes = k->history_bytes / k->partitions;

@@ -55,8 +55,7 @@ static struct replica_base first_base(const struct node *node, const struct map_
 /* As its keyspace says (KEYSPACE CREATE: LEASE). */
 static void set_read_mode(struct partition *p)
 {
-    const struct map_partition *mp = map_partition(p->node->map, p->group);
-    const struct map_keyspace *ks = mp != NULL ? map_keyspace(p->node->map, mp->keyspace) : NULL;
+    const struct map_keyspace *ks = map_keyspace_of_group(p->node->map, p->group);
     bool leases = ks != NULL && ks->lease;
     if (p->replica != NULL && !p->loading && leases != p->leases) {
         p->leases = leases;

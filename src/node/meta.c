@@ -54,8 +54,7 @@ static void put_stale(const struct pending *p, struct reply *reply)
         field_null(reply, "staleness_ms");
         return;
     }
-    uint64_t ms = p->shown.stale / QR_MILLISECOND + (p->shown.stale % QR_MILLISECOND != 0 ? 1 : 0);
-    reply_field_integer(reply, "staleness_ms", (int64_t)ms);
+    reply_field_integer(reply, "staleness_ms", (int64_t)shown_stale_ms(&p->shown));
 }
 
 void meta_end(struct pending *p)

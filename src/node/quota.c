@@ -17,8 +17,7 @@ uint64_t quota_bytes(const struct partition *partition)
 
 static const struct map_keyspace *keyspace_of(const struct partition *partition)
 {
-    const struct map_partition *part = map_partition(partition->node->map, partition->group);
-    return part != NULL ? map_keyspace(partition->node->map, part->keyspace) : NULL;
+    return map_keyspace_of_group(partition->node->map, partition->group);
 }
 
 /* With what is under way (Q2). */

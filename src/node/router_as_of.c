@@ -4,17 +4,10 @@
 #include "node/router_internal.h"
 
 #include "cluster/map.h"
-#include "node/quota.h"
 #include "node/replica.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-static const struct map_keyspace *keyspace_of(const struct partition *partition)
-{
-    const struct map_partition *part = map_partition(partition->node->map, partition->group);
-    return part != NULL ? map_keyspace(partition->node->map, part->keyspace) : NULL;
-}
 
 /* It was started a moment ago and has an old map or none: what looks wrong by it may be right. */
 static bool may_be_wrong(const struct pending *p, const struct map_keyspace *k)
@@ -27,7 +20,7 @@ static bool may_be_wrong(const struct pending *p, const struct map_keyspace *k)
 /* What makes no sense wherever it goes; the group is looked at where its client is. */
 static bool is_refused(struct pending *p)
 {
-    const struct map_keyspace *k = keyspace_of(p->partition);
+    const struct map_keyspace *k = map_keyspace_of_group(p->node->map, p->partition->group);
     const struct wants *wants = &p->wants;
     bool relayed = p->stream != NULL && p->stream->relayed;
     if (!relayed && may_be_wrong(p, k)) {
@@ -87,12 +80,7 @@ bool router_read_as_of(struct router *router, struct pending *p)
         wants.expires = p->arrived + router->node->config.leader_wait_ms * QR_MILLISECOND;
         pending_want(p, &wants);
     }
-    if (quota_refuses(p->partition, p->spec, 0)) {
-        quota_refuse(p, 0);
-    } else {
-        quota_spend(p->partition);
-        replica_read_unproven(p->partition->replica, p);
-    }
+    router_serve_unproven(p);
     return true;
 }
 

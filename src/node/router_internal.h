@@ -66,6 +66,9 @@ void router_refuse_late_as_of(struct pending *p); /* its time has passed; it is 
 /* --- router_read.c: whether it was a read that this node's replica may answer by itself: then it
  * is on its way to its answer. */
 bool router_read_here(struct router *router, struct pending *p);
+/* A read that needs no proof, or none any more, is on its way to its answer: its quota's, if that
+ * refuses it. */
+void router_serve_unproven(struct pending *p);
 /* Whether this node's state as it is serves it: then it is on its way to its answer. */
 bool router_serve_now(struct router *router, struct pending *p);
 /* A read of a session that only a proof may answer: what it has seen is not known to the slot, or

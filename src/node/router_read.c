@@ -85,14 +85,19 @@ static bool spends_quota(struct pending *p)
     return true;
 }
 
+void router_serve_unproven(struct pending *p)
+{
+    if (spends_quota(p)) {
+        replica_read_unproven(p->partition->replica, p);
+    }
+}
+
 bool router_serve_now(struct router *router, struct pending *p)
 {
     if (serves(router, p->partition, &p->wants, p->wants.least, p->arrived) != SERVE_NOW) {
         return false;
     }
-    if (spends_quota(p)) {
-        replica_read_unproven(p->partition->replica, p);
-    }
+    router_serve_unproven(p);
     return true;
 }
 
@@ -115,20 +120,14 @@ bool router_read_here(struct router *router, struct pending *p)
                            ? serves(router, p->partition, &p->wants, p->wants.least, p->arrived)
                            : SERVE_ELSEWHERE;
     bool asks = serve == SERVE_ASK && may_ask(router, p);
-    if (serve != SERVE_NOW && !asks) {
-        return false;
-    }
-    if (!spends_quota(p)) {
-        return true;
-    }
-    if (asks) {
+    if (asks && spends_quota(p)) {
         p->by_index = true;
         p->moved = router->node->clock;
         replica_read(p->partition->replica, p);
-    } else {
-        replica_read_unproven(p->partition->replica, p);
+    } else if (serve == SERVE_NOW) {
+        router_serve_unproven(p);
     }
-    return true;
+    return asks || serve == SERVE_NOW;
 }
 
 /* Nothing of its stream is ahead of it. Under a lease the leader may also answer what needs a

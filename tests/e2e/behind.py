@@ -3,7 +3,7 @@ nothing of it, until it is let go. Its node goes on answering."""
 import contextlib
 import os
 
-from cluster import wait_for
+from cluster import Cluster, wait_for
 from failpoints import Table
 
 
@@ -12,6 +12,15 @@ def prepare(cluster):
     for node in cluster.nodes:
         node.failpoints = Table(os.path.join(cluster.directory, f"failpoints-{node.number}"))
         node.environment.update(node.failpoints.environment())
+
+
+@contextlib.contextmanager
+def cluster(*arguments, **options):
+    """A Cluster that runs, each node of which can be held behind."""
+    with Cluster(*arguments, start=False, **options) as nodes:
+        prepare(nodes)
+        nodes.start()
+        yield nodes
 
 
 @contextlib.contextmanager

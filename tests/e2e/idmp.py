@@ -1,10 +1,10 @@
 """A client that sends a request again until it has an answer, with one id each time or without."""
 import itertools
-import threading
 import time
 
 from cluster import PATIENCE
 from resp import Closed, Error
+from worker import Worker
 
 # What is sent again: nothing was done, or nobody knows.
 AGAIN = ("CLUSTERDOWN", "UNCERTAIN", "TRYAGAIN", "LOADING", "THROTTLED")
@@ -58,26 +58,15 @@ class Requests:
                 time.sleep(0.01)
 
 
-class Counter(threading.Thread):
+class Counter(Worker):
     """Counts up a key until it is told to end, or has done so a number of times."""
 
     def __init__(self, cluster, pid, key, most=None, keyspace=None):
-        super().__init__(daemon=True)
+        super().__init__()
         self.requests = Requests(cluster, pid, keyspace)
         self.key, self.most = key, most
         self.replies = []
-        self.failure = None
-        self.ending = threading.Event()
 
-    def run(self):
-        try:
-            while not self.ending.is_set() and len(self.replies) != self.most:
-                self.replies.append(self.requests.call("INCR", self.key))
-        except BaseException as failure:  # pylint: disable=broad-except
-            self.failure = failure
-
-    def finish(self):
-        self.ending.set()
-        self.join()
-        if self.failure is not None:
-            raise self.failure
+    def work(self):
+        while not self.ending.is_set() and len(self.replies) != self.most:
+            self.replies.append(self.requests.call("INCR", self.key))

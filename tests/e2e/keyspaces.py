@@ -1,8 +1,8 @@
 """Keyspaces for tests: where partitions are, clients of one keyspace."""
-import threading
 import time
 
 from resp import Closed, Error, as_row, as_rows, as_text
+from worker import Worker
 
 
 def places(node, keyspace):
@@ -35,7 +35,7 @@ def planned(node):
     return as_rows(node.call("REBALANCE", "DRYRUN"))
 
 
-class KeyspaceClient(threading.Thread):
+class KeyspaceClient(Worker):
     """Writes and reads back keys of a keyspace, as a client that tries again elsewhere does: what
     says that nothing was done, or a closed connection, is no failure; five seconds without luck
     is."""
@@ -43,10 +43,9 @@ class KeyspaceClient(threading.Thread):
     AGAIN = ("TRYAGAIN", "CLUSTERDOWN", "REMOVED", "UNCERTAIN", "LOADING")
 
     def __init__(self, cluster, keyspace, keys=200):
-        super().__init__(daemon=True)
+        super().__init__()
         self.cluster, self.keyspace, self.keys = cluster, keyspace, keys
-        self.written, self.longest, self.failure, self.again = {}, 0.0, None, 0
-        self.ending = threading.Event()
+        self.written, self.longest, self.again = {}, 0.0, 0
 
     def connect(self, turn):
         nodes = [node for node in self.cluster.nodes if node.process is not None]
@@ -75,20 +74,11 @@ class KeyspaceClient(threading.Thread):
                 connection = None
                 time.sleep(0.01)
 
-    def run(self):
+    def work(self):
         turn, connection = 0, None
-        try:
-            while not self.ending.is_set():
-                connection = self.once(turn, connection)
-                turn += 1
-        except BaseException as failure:  # pylint: disable=broad-except
-            self.failure = failure
-
-    def finish(self):
-        self.ending.set()
-        self.join()
-        if self.failure is not None:
-            raise self.failure
+        while not self.ending.is_set():
+            connection = self.once(turn, connection)
+            turn += 1
 
     def check(self):
         """All that was written is there."""

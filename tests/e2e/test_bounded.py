@@ -14,9 +14,7 @@ STALE = "no replica that shows what was asked for answered in time, the command 
 
 @pytest.fixture(scope="module")
 def three():
-    with Cluster(3, CALM, start=False) as cluster:
-        behind.prepare(cluster)
-        cluster.start()
+    with behind.cluster(3, CALM) as cluster:
         yield cluster
 
 

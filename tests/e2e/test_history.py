@@ -14,9 +14,7 @@ PATIENCE = ["--leader-wait", "400"]
 
 @pytest.fixture(scope="module")
 def three():
-    with Cluster(3, [*CALM, *PATIENCE], start=False) as cluster:
-        behind.prepare(cluster)
-        cluster.start()
+    with behind.cluster(3, [*CALM, *PATIENCE]) as cluster:
         yield cluster
 
 

@@ -277,9 +277,7 @@ def test_meta_is_a_map_in_resp3_D3(three):
 
 
 def test_a_replica_that_is_behind_shows_what_it_has_and_the_leader_what_there_is_G1_G4():
-    with Cluster(3, CALM, start=False) as three:
-        behind.prepare(three)
-        three.start()
+    with behind.cluster(3, CALM) as three:
         follower = follower_of(three)
         written(three, "old", "1")
         behind.shows(follower, "old", b"1")

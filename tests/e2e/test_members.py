@@ -13,6 +13,7 @@ import pytest
 from cluster import CALM, PATIENCE, UNSURE, Cluster, Node, ask, free_ports, wait_for
 from loadgen import LoadGenerator
 from resp import Closed, Error, as_rows, as_text
+from worker import Worker
 
 
 class Joiner(Node):
@@ -155,7 +156,7 @@ def fails_to_start(node, seconds=10.0):
     return node.log()
 
 
-class Retrier(threading.Thread):
+class Retrier(Worker):
     """A client as people write them: on an error that says that nothing was done, or on a closed
     connection, it asks another node; it gives up after a while. Its writes may be repeated."""
 
@@ -163,10 +164,9 @@ class Retrier(threading.Thread):
     AGAIN = (b"TRYAGAIN", b"CLUSTERDOWN", b"REMOVED", b"UNCERTAIN", b"LOADING")
 
     def __init__(self, cluster, name):
-        super().__init__(daemon=True)
+        super().__init__()
         self.cluster, self.prefix = cluster, name
-        self.ending = threading.Event()
-        self.done, self.failure = 0, None
+        self.done = 0
         self.slow = []  # what took long: when it began and ended, what it met on its way
         self.errors = collections.Counter()  # by first word, or kind; each was tried again
 
@@ -199,23 +199,17 @@ class Retrier(threading.Thread):
                     raise AssertionError(f"gave up: {reason!r}") from reason
                 time.sleep(0.01)
 
-    def run(self):
-        try:
-            while not self.ending.is_set():
-                self.once(f"{self.prefix}:{self.done}", f"v{self.done}")
-                self.done += 1
-        except BaseException as failure:  # told by finish()
-            self.failure = failure
+    def work(self):
+        while not self.ending.is_set():
+            self.once(f"{self.prefix}:{self.done}", f"v{self.done}")
+            self.done += 1
 
     def wait_for_more(self, count):
         goal = self.done + count
         wait_for(lambda: self.done >= goal or self.failure, f"{count} more writes", 20)
 
-    def finish(self, node):
-        self.ending.set()
-        self.join(30 * PATIENCE)
-        if self.failure is not None:
-            raise self.failure
+    def finish(self, node):  # pylint: disable=arguments-renamed
+        super().finish(30 * PATIENCE)
         with node.connect() as connection:
             for n in range(self.done):
                 assert connection.call("GET", f"{self.prefix}:{n}") == f"v{n}".encode()

@@ -14,9 +14,7 @@ TOO_LONG = "ERR SESSION PIN: 1 to 256 bytes, nothing was changed"
 
 @pytest.fixture(scope="module")
 def three():
-    with Cluster(3, CALM, start=False, cluster_ports=True) as cluster:
-        behind.prepare(cluster)
-        cluster.start()
+    with behind.cluster(3, CALM, cluster_ports=True) as cluster:
         yield cluster
 
 

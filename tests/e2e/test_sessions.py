@@ -21,9 +21,7 @@ NEWER = "BADTOKEN the session token was made by a newer version"
 
 @pytest.fixture(scope="module")
 def three():
-    with Cluster(3, CALM, start=False, cluster_ports=True) as cluster:
-        behind.prepare(cluster)
-        cluster.start()
+    with behind.cluster(3, CALM, cluster_ports=True) as cluster:
         yield cluster
 
 
@@ -307,9 +305,7 @@ def test_what_a_group_has_lost_is_told_and_no_older_state_shown():
 
 
 def test_without_anybody_who_has_it_a_read_is_stale_in_time():
-    with Cluster(3, [*CALM, "--leader-wait", "400"], start=False) as three:
-        behind.prepare(three)
-        three.start()
+    with behind.cluster(3, [*CALM, "--leader-wait", "400"]) as three:
         last, leader = three.followers()[0], three.leader()
         assert leader.call("SET", "x", "1") == "OK"
         behind.shows(last, "x", b"1")

@@ -80,7 +80,7 @@ CLUSTER = [
      "return (uint32_t)min_u64(ms, MILLISECONDS_MAX);"),
     ("wants: a level that is not known is taken", "unit/cluster/wants", "wants.c",
      "return !in->bad && out->level < READ_LEVELS &&", "return !in->bad &&"),
-    ("wants: staleness is rounded down", "unit/cluster/wants", "wants.c",
+    ("wants: staleness is rounded down", "unit/cluster/wants", "wants.h",
      "s->stale / QR_MILLISECOND + (s->stale % QR_MILLISECOND != 0 ? 1 : 0);",
      "s->stale / QR_MILLISECOND;"),
 ]

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cluster/token.h"
+#include "told.h"
 
 #define GROUPS 600u
 
@@ -60,19 +61,6 @@ static void assert_same(const struct token *a, const struct token *b)
         assert_int_equal(a->places[i].group, b->places[i].group);
         assert_int_equal(a->places[i].slot, b->places[i].slot);
     }
-}
-
-static qr_slot slot_of(const struct token *token, uint32_t group)
-{
-    qr_slot slot;
-    assert_true(token_find(token, group, &slot));
-    return slot;
-}
-
-static bool is_told(const struct token *token, uint32_t group)
-{
-    qr_slot slot;
-    return token_find(token, group, &slot);
 }
 
 static void test_what_is_noted_is_found_and_never_goes_back(void **state)

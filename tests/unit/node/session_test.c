@@ -10,25 +10,13 @@
 #include "base/limits.h"
 #include "node/node.h"
 #include "node/session.h"
+#include "../cluster/told.h"
 
 static struct token sum_of(const struct strands *strands)
 {
     struct token token;
     session_sum(strands, &token);
     return token;
-}
-
-static qr_slot slot_of(const struct token *token, uint32_t group)
-{
-    qr_slot slot;
-    assert_true(token_find(token, group, &slot));
-    return slot;
-}
-
-static bool is_told(const struct token *token, uint32_t group)
-{
-    qr_slot slot;
-    return token_find(token, group, &slot);
 }
 
 static void test_what_was_seen_is_in_the_token_and_in_who_uses_it(void **state)
