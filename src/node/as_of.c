@@ -25,6 +25,12 @@ void replica_follow_history(struct replica *r)
     engine_keep_past(engine, &limits, r->applied, node->quotas);
 }
 
+bool replica_tend_past(struct replica *r)
+{
+    replica_follow_history(r);
+    return engine_idle(r->partition->engine);
+}
+
 bool replica_past_floor(struct replica *r, qr_slot *floor)
 {
     replica_follow_history(r);

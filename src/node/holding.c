@@ -63,6 +63,14 @@ static void set_read_mode(struct partition *p)
     }
 }
 
+/* What is no longer to be known of its past goes although nobody writes: the turns that it gets. */
+static void tend_past(struct partition *p)
+{
+    if (p->replica != NULL && !p->loading && replica_tend_past(p->replica)) {
+        partition_wake(p);
+    }
+}
+
 /* Opens the replica beside what log and files hold of it; false: the node has failed. */
 static bool open_replica(struct partition *p, const struct map_partition *mp, bool joins)
 {
@@ -215,6 +223,7 @@ static bool look(struct partition *p)
         }
     }
     set_read_mode(p);
+    tend_past(p);
     struct follow_action todo = find_out(p, &outlook);
     bool missing = mp != NULL && p->replica == NULL && (mp->held & node_bit(me_of(node))) != 0;
     p->restless = act(p, mp, &todo) || missing;

@@ -109,6 +109,9 @@ bool replica_may_ask(const struct replica *r);
 void replica_ask_ahead(struct replica *r);
 /* A lease covers whatever is read now. */
 bool replica_holds_lease(const struct replica *r);
+/* Its keyspace may say something else of its past now. True: some of what was kept is still to go,
+ * a slice in each turn. */
+bool replica_tend_past(struct replica *r);
 /* The oldest slot that can be asked for at READ_SNAPSHOT; false: nothing is kept of the past. */
 bool replica_past_floor(struct replica *r, qr_slot *floor);
 /* Executes a read at once and answers it. The caller has found that it needs no proof, or that the

@@ -319,6 +319,25 @@ def test_it_is_switched_on_and_off(three):
         assert client.refused(later, "GET", "k").startswith("LEVEL ")
 
 
+def dataset(node):
+    return int(node.info("memory")["used_memory_dataset"])
+
+
+@pytest.mark.parametrize("options", [("HISTORY", "0"), ("HISTORY-BYTES", "64kb")])
+def test_what_is_to_be_forgotten_goes_although_nobody_writes(three, options):
+    name = create(three, f"idle-{options[0].lower()}", "HISTORY", "60s")
+    before = [dataset(node) for node in three.nodes]
+    with Client(three.leader(), name) as writer:
+        for i in range(3000):
+            writer.call("SET", "k", f"{i}" + 1000 * "x")
+    three.wait_applied()
+    for node, bytes_used in zip(three.nodes, before):
+        wait_for(lambda node=node, least=bytes_used + 2500000: dataset(node) > least, "it is kept")
+    assert three.nodes[0].call("KEYSPACE", "ALTER", name, *options, timeout=20) == "OK"
+    for node, bytes_used in zip(three.nodes, before):
+        wait_for(lambda node=node, most=bytes_used + 1000000: dataset(node) < most, "it has gone")
+
+
 @pytest.mark.parametrize("options, expected", [
     (["HISTORY", "long"], "ERR HISTORY is a time such as 10s up to a day, or 0 for none"),
     (["HISTORY", "25h"], "ERR HISTORY is a time"),

@@ -219,6 +219,31 @@ static void test_a_replica_of_an_earlier_life_of_which_the_map_says_nothing(void
     assert_null(partition_of_group(&world.node, 5));
 }
 
+/* --- The past ------------------------------------------------------------------------------- */
+
+/* Nobody writes into these keyspaces: without the turn what was kept would stay for ever. */
+static void test_what_is_to_be_forgotten_gets_its_turns_when_the_map_changes(void **state)
+{
+    (void)state;
+    found(5, BOTH);
+    found(6, BOTH);
+    catch_up();
+    (void)turns(1);
+    replica_of(5)->forgets = true;
+    uint32_t tended = world.tended[5];
+    assert_int_equal(world.woken[5], 0);
+    found(7, OTHERS);
+    (void)turns(1);
+    assert_int_equal(world.tended[5], tended + 1);
+    assert_int_equal(world.woken[5], 1);
+    assert_int_equal(world.woken[6], 0); /* a change of the map is no turn for all */
+    partition_of_group(&world.node, 5)->loading = true; /* its state is being made */
+    found(8, OTHERS);
+    (void)turns(1);
+    assert_int_equal(world.tended[5], tended + 1);
+    assert_int_equal(world.woken[5], 1);
+}
+
 /* --- Leading -------------------------------------------------------------------------------- */
 
 static struct outlook *leading(uint32_t group)
@@ -439,6 +464,7 @@ int main(void)
         HOLDING_TEST(test_who_comes_back_waits_until_it_has_gone),
         HOLDING_TEST(test_a_group_that_is_gone_leaves_nothing),
         HOLDING_TEST(test_a_replica_of_an_earlier_life_of_which_the_map_says_nothing),
+        HOLDING_TEST(test_what_is_to_be_forgotten_gets_its_turns_when_the_map_changes),
         HOLDING_TEST(test_a_leader_changes_the_members_and_tells_when_it_is_done),
         HOLDING_TEST(test_a_leader_hands_over_to_who_is_to_lead),
         HOLDING_TEST(test_many_come_in_slices_and_each_once),

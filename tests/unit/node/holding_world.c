@@ -292,6 +292,17 @@ void schedule_forget(struct partition *p)
     (void)p;
 }
 
+void schedule_wake(struct partition *p)
+{
+    world.woken[p->group]++;
+}
+
+bool replica_tend_past(struct replica *r)
+{
+    world.tended[r->group]++;
+    return r->forgets;
+}
+
 void schedule_free(struct schedule *s)
 {
     (void)s;

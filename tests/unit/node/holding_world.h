@@ -17,6 +17,7 @@ struct replica {
     struct replica_base base;
     struct outlook outlook;
     bool gathers, founded;
+    bool forgets; /* some of its past is still to go */
 };
 
 struct holding_world {
@@ -29,7 +30,7 @@ struct holding_world {
     bool knows[GROUPS], lost[GROUPS];
     uint64_t position, durable; /* of the log */
     uint32_t opened[GROUPS], dropped[GROUPS], files_removed[GROUPS], gone[GROUPS];
-    uint32_t resumed[GROUPS];
+    uint32_t resumed[GROUPS], tended[GROUPS], woken[GROUPS];
     uint32_t looks, changes, handed_over, leased, told, let_go; /* by the router */
     node_index handed_to;
     uint64_t change_epoch;
