@@ -92,7 +92,8 @@ static bool waits_for_write(const struct pending *p)
 /* What came before it was answered elsewhere, and shows more than there is here (session.h N2). */
 static bool is_outrun(const struct replica *r, const struct pending *p)
 {
-    return p->wants.level == READ_SESSION && r->applied < p->strand->seen;
+    return p->wants.level == READ_SESSION && r->applied < p->strand->seen &&
+           r->applied < stream_seen_before(p);
 }
 
 static bool waits_for_read(const struct pending *p)
@@ -385,13 +386,15 @@ void replica_serve_before(struct replica *r, struct pending *p)
     }
 }
 
+/* One whose client was shown p's write by another leader already is not served without it, nor what
+ * comes behind that one: its own proof tells what is lost, if anything is. */
 void replica_serve_ahead(struct replica *r, struct pending *p)
 {
     if (p->stream == NULL || p->strand->reading == 0 || (p->stream->relayed && !p->after_reads)) {
         return;
     }
     struct pending *at = first_ahead(p);
-    while (at != p) {
+    while (at != p && !is_lost(at, r->applied - 1)) {
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */
         struct pending *next = next_reading(at->next, p);

@@ -110,7 +110,7 @@ bool router_read_here(struct router *router, struct pending *p)
         return false;
     }
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
-        p->wants.least = max_u64(p->wants.least, p->strand->seen);
+        p->wants.least = max_u64(p->wants.least, stream_seen_before(p));
     }
     enum aside aside = router_read_aside(router, p);
     if (aside != ASIDE_NOT) {

@@ -69,7 +69,7 @@ void session_use(struct strands *strands, const struct token *token)
 
 static void forget(struct strand *s)
 {
-    s->seen = 0;
+    s->seen = s->told = 0;
     s->unsure = false;
     s->wrote_at = 0;
 }

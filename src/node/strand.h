@@ -32,6 +32,7 @@ struct strand {
     qr_term last_write_term; /* and its term */
     qr_time wrote_at; /* when the last write was answered; 0: none was */
     qr_slot seen; /* the newest state of the group that the stream has been shown, or has made */
+    qr_slot told; /* the same of replies that have left: those behind one without are not yet */
     bool unsure;  /* of more than `seen` says: session.h N1 */
     bool wrote;   /* it may have changed something, here or elsewhere */
 };
@@ -53,18 +54,19 @@ static inline struct strand *strand_of(struct strands *strands, uint32_t group)
     return strands->first.group == group ? &strands->first : strand_make(strands, group);
 }
 
-/* The stream has been shown the group's state at that slot. */
+/* The stream has been shown the group's state at that slot; no reply to it is on its way. */
 static inline void strands_note_seen(struct strands *strands, uint32_t group, qr_slot slot)
 {
     struct strand *s = strand_of(strands, group);
     s->seen = slot > s->seen ? slot : s->seen;
+    s->told = s->seen;
 }
 
 /* The same, of a proven state, or of what it has made; 0: it is not known how far that went. */
 static inline void strands_note_proven(struct strands *strands, uint32_t group, qr_slot slot)
 {
     struct strand *s = strand_of(strands, group);
-    s->seen = slot > s->seen ? slot : s->seen;
+    strands_note_seen(strands, group, slot);
     s->unsure = slot == 0 || (s->unsure && s->open > 0);
 }
 

@@ -179,6 +179,7 @@ static void unlink_from_stream(struct pending *p)
     }
     if (p->strand != NULL) {
         qr_assert(p->strand->open > 0);
+        p->strand->told = max_u64(p->strand->told, p->shown.slot);
         p->strand->open--;
         p->strand = NULL;
     }
@@ -382,6 +383,20 @@ static void note_seen(const struct pending *p, enum qr_status status)
         strand->seen = max_u64(strand->seen, p->shown.slot);
         strand->unsure = strand->unsure && !(strand->open == 1 && is_proven(p));
     }
+}
+
+qr_slot stream_seen_before(const struct pending *p)
+{
+    const struct strand *strand = p->strand;
+    if (p->next == NULL || strand->seen <= strand->told) {
+        return strand->seen;
+    }
+    qr_slot seen = strand->told; /* p has no answer, so that was before it */
+    for (const struct pending *q = p->previous; q != NULL; q = q->previous) {
+        bool counts = q->strand == strand && q->state == PENDING_ANSWERED;
+        seen = counts ? max_u64(seen, q->shown.slot) : seen;
+    }
+    return seen;
 }
 
 void stream_answered(struct pending *p, enum qr_status status)

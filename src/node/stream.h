@@ -177,6 +177,10 @@ static inline void stream_note_read(struct stream *stream, uint32_t group, qr_sl
     strands_note_seen(&stream->strands, group, slot);
 }
 
+/* What the client is shown of p's strand ahead of p's reply, as far as it is known by now. What
+ * comes behind p and has its answer already does not count. */
+qr_slot stream_seen_before(const struct pending *p);
+
 /* Nothing was written to that reply, and p is not answered yet. */
 void stream_take_back(struct pending *p);
 

@@ -1,0 +1,166 @@
+/* Reads of a session in a pipeline whose leader changes: what later commands have shown meanwhile
+ * is no reason to call anything lost (session.h N2, freshness.h F5). Router, streams, replica and
+ * engine are real. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+
+static void read_of_session(const char *line, qr_slot least)
+{
+    world->client.wants =
+        (struct wants){ .level = READ_SESSION, .session = true, .least = least };
+    command(line);
+    world->client.wants = (struct wants){ 0 };
+}
+
+/* What stands behind this is proposed here, and nobody is known who leads. */
+static void lose_the_lead(void)
+{
+    turn();
+    follow_nobody(1);
+    world->refuses = true;
+}
+
+static void begin(void)
+{
+    command("set a 1");
+    turn();
+    apply_upto(1);
+    turn();
+    assert_heard("+OK\r\n");
+}
+
+static void take_replies(void)
+{
+    world->congested = false;
+    replica_unpark(&world->client);
+    turn();
+    turn();
+}
+
+/* Another node has answered it, from the state at that slot. */
+static void answer_elsewhere(struct pending *p, qr_slot slot)
+{
+    assert_int_equal(p->state, PENDING_WAITING);
+    router_recall(world->node.router, p);
+    p->shown = (struct shown){ .slot = slot };
+    reply_status(stream_reply(p), "ELSEWHERE");
+    stream_answered(p, STATUS_OK);
+}
+
+/* Its turn has not come yet when the leader changes. Another node answers what its client has sent
+ * behind it, from a state that has the write between them, which is not applied here yet. */
+static void test_what_comes_behind_a_read_makes_nothing_lost_N2(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    read_of_session("get a", 0);
+    turn();
+    command("set a 2");
+    lose_the_lead();
+    command("get a");
+    answer_elsewhere(world->client.last, 3);
+    assert_int_equal(world->client.strands.first.seen, 3);
+    take_replies();
+    assert_heard("$1\r\n1\r\n");
+    apply_upto(2);
+    assert_heard("+OK\r\n+ELSEWHERE\r\n");
+}
+
+/* The same when it is to be sent elsewhere, which cannot be. */
+static void test_nor_when_it_is_routed_anew_N2(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    read_of_session("get a", 0);
+    turn();
+    struct pending *read = world->client.last;
+    command("set a 2");
+    lose_the_lead();
+    command("get a");
+    answer_elsewhere(world->client.last, 3);
+    struct pendings one = { 0 };
+    replica_forget(world->zero.replica, read);
+    pendings_push(&one, read);
+    router_retry(world->node.router, &one, STATUS_EXPIRED);
+    world->outlook.membership.voters = 30; /* no more an answer by its level from this one */
+    turn();
+    turn();
+    assert_int_equal(read->wants.least, 1);
+    apply_upto(2);
+    assert_heard("$1\r\n1\r\n+OK\r\n+ELSEWHERE\r\n");
+}
+
+/* What stood before it was shown the write by another leader: it is not shown less, nor is anything
+ * lost. */
+static void test_what_comes_before_a_read_it_shows_too_N2(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    command("get a");
+    struct pending *before = world->client.last;
+    read_of_session("get a", 0);
+    struct pending *read = world->client.last;
+    read_of_session("get a", 0);
+    turn();
+    assert_true(read->confirmed && !before->confirmed); /* in its own queue: by its level */
+    command("set a 2");
+    lose_the_lead();
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_ANSWER };
+    e->answer.first = world->first_read;
+    e->answer.count = 1;
+    e->answer.status = STATUS_NOT_LEADER;
+    world->reads_waiting = 0;
+    poke();
+    answer_elsewhere(before, 3);
+    assert_heard("+ELSEWHERE\r\n");
+    take_replies();
+    assert_int_equal(read->wants.least, 3);
+    apply_upto(2);
+    assert_heard("");
+    noop_at(3, 2);
+    apply_upto(3);
+    world->refuses = false;
+    lead(2);
+    turn();
+    confirm_reads(3, 0);
+    turn();
+    assert_heard("$1\r\n2\r\n$1\r\n2\r\n+OK\r\n");
+}
+
+/* That a proof says it, and nothing else. */
+static void test_what_is_lost_is_told_by_its_own_proof_F5(void **state)
+{
+    (void)state;
+    begin();
+    read_of_session("get a", 9);
+    command("set a 2");
+    turn();
+    apply_upto(2);
+    assert_heard("");
+    confirm_reads(2, 0);
+    assert_heard("-SESSIONLOST what this session has seen is lost: no replica has it, the command "
+                 "was not applied\r\n+OK\r\n");
+}
+
+#define READS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        READS_TEST(test_what_comes_behind_a_read_makes_nothing_lost_N2),
+        READS_TEST(test_nor_when_it_is_routed_anew_N2),
+        READS_TEST(test_what_comes_before_a_read_it_shows_too_N2),
+        READS_TEST(test_what_is_lost_is_told_by_its_own_proof_F5),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
