@@ -29,7 +29,6 @@ void engine_free(struct engine *engine)
     store_free(engine->store);
     engine->totals->ids -= engine->ids;
     engine->totals->id_bytes -= engine->id_bytes;
-    reply_free(&engine->answer);
     free(engine->argv);
     free(engine);
 }

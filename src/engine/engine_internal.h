@@ -51,7 +51,6 @@ struct engine {
     uint32_t past_epoch;    /* the caller's, of what it said last */
     struct rope **ropes;    /* of those arguments that are references */
     uint64_t ids, id_bytes; /* records of requests (idempotency.c) */
-    struct reply answer;    /* of the command with an id that runs */
     bool replayed;
     struct engine_totals alone;
 };

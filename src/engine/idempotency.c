@@ -209,29 +209,28 @@ static void first_time(struct call *c, const struct op *op, const struct op_id *
 {
     struct engine *engine = c->engine;
     uint8_t value[RECORD_HEAD_BYTES + ID_REPLY_BYTES_MAX];
-    struct reply *out = c->reply, *answer = &engine->answer;
-    reply_reset(answer);
-    answer->version = 3; /* O3 */
-    c->reply = answer;
+    struct reply *out = c->reply, answer;
+    reply_init(&answer, 3); /* O3 */
+    c->reply = &answer;
     dispatch(c, op);
     c->reply = out;
-    size_t n = reply_bytes(answer);
+    size_t n = reply_bytes(&answer);
     wire_store_u64(value, digest);
     value[KIND_AT] = n <= ID_REPLY_BYTES_MAX ? KIND_REPLY : KIND_TOO_LONG;
     if (n <= ID_REPLY_BYTES_MAX) {
-        memcpy(value + RECORD_HEAD_BYTES, answer->p, n);
+        memcpy(value + RECORD_HEAD_BYTES, answer.p, n);
     } else {
         wire_store_u64(value + RECORD_HEAD_BYTES, n);
         n = sizeof(uint64_t);
     }
     put_record(engine, span_of_key(key), span_of(value, RECORD_HEAD_BYTES + n),
                engine->log_time + (qr_wall)id->seconds * QR_SECOND);
-    if (answer->parts == NULL) {
-        reply_translate(out, span_of(answer->p, answer->n));
-    } else if (!out->discard) {
-        reply_move(out, answer); /* large values are bulks, which are alike in both versions */
+    if (answer.parts == NULL) {
+        reply_translate(out, span_of(answer.p, answer.n));
+    } else {
+        reply_move(out, &answer); /* large values are bulks, which are alike in both versions */
     }
-    reply_free(answer);
+    reply_free(&answer);
 }
 
 void dispatch_once(struct call *c, const struct op *op)

@@ -27,7 +27,7 @@ static size_t translate_bulk(struct reply *out, struct span in, struct span line
                              size_t skip)
 {
     size_t n = number_in(line);
-    if (n < skip || n > in.n - at || in.n - at - n < 2) {
+    if (n < skip || n > in.n - at) {
         return in.n;
     }
     reply_bulk(out, span_of(in.p + at + skip, n - skip));

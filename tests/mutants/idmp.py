@@ -3,6 +3,8 @@
 CASES = "unit/engine/idempotency"
 IMAGES = "unit/engine/ids_image"
 
+STATE = "unit/engine/ids_state"
+
 ENGINE = [
     ("ids: a retry is carried out", CASES, "idempotency.c",
      "if (record != NULL) { replay(c, item_value(record), digest); return; }", ""),
@@ -21,8 +23,8 @@ ENGINE = [
     ("ids: reads are remembered", CASES, "idempotency.c",
      "if (c->spec == NULL || c->spec->place != PLACE_WRITE) {", "if (c->spec == NULL) {"),
     ("ids: the reply is of whoever asked first", CASES, "idempotency.c",
-     "answer->version = 3; /* O3 */",
-     "answer->version = out->version; /* O3 */"),
+     "reply_init(&answer, 3); /* O3 */",
+     "reply_init(&answer, out->version); /* O3 */"),
     ("ids: a full window is not full", CASES, "idempotency.c",
      "return engine->id_bytes >= id->bytes || count_at(engine, count) >= id->count;",
      "return engine->id_bytes >= id->bytes;"),
@@ -69,6 +71,24 @@ ENGINE = [
      "if (!named || expire <= 0 ||", "if (key.n < 2 || expire <= 0 ||"),
     ("ids: a record without end", IMAGES, "idempotency.c",
      "if (!named || expire <= 0 ||", "if (!named ||"),
+    ("ids: windows of names with one first letter are one", CASES, "idempotency.c",
+     "struct key key = { .n = 1u + record.p[0] };", "struct key key = { .n = 2u };"),
+    ("ids: they end by a clock and not by log time", CASES, "idempotency.c",
+     "engine->log_time + (qr_wall)id->seconds * QR_SECOND);",
+     "op->stamp + (qr_wall)id->seconds * QR_SECOND);"),
+    ("ids: a count comes as a record", IMAGES, "idempotency.c",
+     "bool named = key.n > 0 && key.p[0] > 0 &&", "bool named = key.n > 0 &&"),
+    ("ids: a piece of a record is one", IMAGES, "image.c",
+     "!in->bad && piece_n == value_n &&", "!in->bad &&"),
+    ("ids: an image splits a record", IMAGES, "image.c",
+     "if (room(writer) < head + min_u64(value.n, PIECE_BYTES_MIN)) {",
+     "if (room(writer) < head + min_u64(value.n, 1 * KIB)) {"),
+    ("ids: another digest of commands, without a level", STATE, "idempotency.c",
+     "0x7175657374732031u", "0x7175657374732032u"),
+    ("ids: another text of an error, without a level", STATE, "strings.c",
+     '"ERR offset is out of range"', '"ERR the offset is out of range"'),
+    ("ids: one record is none", CASES, "system.c",
+     "return engine->ids > 0 ", "return engine->ids > 1 "),
     ("ids: older versions believe that they can read them", IMAGES, "system.c",
      "return engine->ids > 0 ? SEMANTICS_LEVEL_IDS", "return false ? SEMANTICS_LEVEL_IDS"),
 ]
@@ -85,6 +105,23 @@ COMMAND = [
     ("ids: no bounds", "unit/command/op", "op.c", "id.count > 0 && id.bytes > 0;", "true;"),
     ("ids: what an op touches is looked for in its id", "unit/command/op", "op.c",
      "if (in.p[FLAGS_AT] != 0) {\n        struct op op;", "if (false) {\n        struct op op;"),
+]
+
+RESP = [
+    ("translate: lines of a value are replies", "unit/resp/translate", "translate.c",
+     "return translate_bulk(out, in, line, behind, 0);",
+     "reply_raw(out, span_of(in.p + at, behind - at)); return behind;"),
+    ("translate: a verbatim string with its type", "unit/resp/translate", "translate.c",
+     "return translate_bulk(out, in, line, behind, TYPE_BYTES);",
+     "return translate_bulk(out, in, line, behind, 0);"),
+    ("translate: a map is an array of so many", "unit/resp/translate", "translate.c",
+     "reply_map(out, number_in(line));", "reply_array(out, number_in(line));"),
+    ("translate: no is yes", "unit/resp/translate", "translate.c",
+     "reply_bool(out, line.p[1] == 't');", "reply_bool(out, true);"),
+    ("translate: a value longer than what there is", "unit/resp/translate", "translate.c",
+     "if (n < skip || n > in.n - at) {", "if (n < skip) {"),
+    ("translate: an error is none", "unit/resp/translate", "translate.c",
+     "out->is_error = resp3.n > 0 && resp3.p[0] == '-';", "out->is_error = false;"),
 ]
 
 CLUSTER = [

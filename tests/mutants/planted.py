@@ -65,6 +65,7 @@ LISTS = [
     ("driver", "node", history.END_TO_END, True),
     ("driver", "engine", idmp.ENGINE, True),
     ("driver", "command", idmp.COMMAND, True),
+    ("driver", "resp", idmp.RESP, True),
     ("cluster", "cluster", idmp.CLUSTER, True),
     ("driver", "store", idmp.STORE, True),
     ("driver", "node", idmp.NODE, True),

@@ -201,7 +201,7 @@ static void test_bounds(void **state)
 
     n = COMMAND_BYTES_MAX / 2 - 3; /* two of them with their lengths are 2 bytes too long */
     uint8_t *half = calloc(1, n);
-    bytes = malloc(OP_HEADER_BYTES + 2 * (4 + n));
+    bytes = malloc(OP_HEADER_BYTES + 2 * (4 + n) + OP_ID_BYTES_MAX);
     assert_true(half != NULL && bytes != NULL);
     struct span halves[] = { span_of(half, n), span_of(half, n) };
     op_write(bytes, &head, halves, 2);
@@ -211,6 +211,20 @@ static void test_bounds(void **state)
     assert_true(op_read(span_of(bytes, op_bytes(halves, 2)), &op));
     op_write(bytes, &head, halves, 1);
     assert_true(op_read(span_of(bytes, op_bytes(halves, 1)), &op));
+
+    /* An id counts as the arguments do: a record has room for so much and no more. */
+    uint8_t id[OP_ID_BYTES_MAX];
+    const struct op_id names = {
+        .pid = SPAN_LITERAL("p"), .iid = SPAN_LITERAL("i"), .seconds = 1, .count = 1, .bytes = 1
+    };
+    head.level = SEMANTICS_LEVEL_IDS;
+    head.id = span_of(id, op_id_write(id, &names));
+    halves[0].n -= head.id.n;
+    op_write(bytes, &head, halves, 2);
+    assert_true(op_read(span_of(bytes, op_bytes(halves, 2) + head.id.n), &op));
+    halves[0].n++;
+    op_write(bytes, &head, halves, 2);
+    assert_false(op_read(span_of(bytes, op_bytes(halves, 2) + head.id.n), &op));
     free(half);
     free(bytes);
 }
@@ -250,6 +264,24 @@ static size_t make_with_id(uint8_t *bytes, size_t cap, const struct op_id *id)
     return n;
 }
 
+/* As op.h has it. */
+static void test_an_id_byte_by_byte(void **state)
+{
+    (void)state;
+    const struct op_id id = { .pid = SPAN_LITERAL("pro"),
+                              .iid = SPAN_LITERAL("request"),
+                              .seconds = 0x1020,
+                              .count = 0x0a0b0c0d,
+                              .bytes = 0x1112131415161718 };
+    uint8_t bytes[128];
+    static const char expected[] = "\x20\x10\0\0\x0d\x0c\x0b\x0a\x18\x17\x16\x15\x14\x13\x12\x11"
+                                   "\3\7prorequest\3\0\0\0key\5\0\0\0value";
+    size_t n = make_with_id(bytes, sizeof bytes, &id);
+    assert_int_equal(n, OP_HEADER_BYTES + sizeof expected - 1);
+    assert_int_equal(bytes[21], 1);
+    assert_memory_equal(bytes + OP_HEADER_BYTES, expected, sizeof expected - 1);
+}
+
 static void test_an_id_is_read_back(void **state)
 {
     (void)state;
@@ -284,6 +316,7 @@ static void test_an_id_is_read_back(void **state)
     }
     assert_false(op_id_fits((struct span){ names, 0 }, (struct span){ names, 1 }));
     assert_false(op_id_fits((struct span){ names, 1 }, (struct span){ names, 65 }));
+    assert_false(op_id_fits((struct span){ names, 65 }, (struct span){ names, 1 }));
 }
 
 static void test_ids_that_cannot_be_are_refused(void **state)
@@ -316,6 +349,9 @@ static void test_ids_that_cannot_be_are_refused(void **state)
         memcpy(bytes, good, n);
         bytes[changes[i].at] = changes[i].value;
         assert_false(op_read(span_of(bytes, n), &op));
+        struct span argument;
+        uint8_t db;
+        assert_false(op_first_argument(span_of(bytes, n), &argument, &db));
     }
     static const uint8_t names[][2] = { { 0, 2 }, { 2, 0 } }; /* cut otherwise, all bytes belong */
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
@@ -367,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_named_refusals),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_first_argument),
+        cmocka_unit_test(test_an_id_byte_by_byte),
         cmocka_unit_test(test_an_id_is_read_back),
         cmocka_unit_test(test_ids_that_cannot_be_are_refused),
         cmocka_unit_test(test_an_id_and_references_do_not_go_together),

@@ -14,6 +14,7 @@ static void test_a_command_is_carried_out_once(void **state)
     struct world *w = *state;
     ids_expect(w, "1", "incr k", ":1\r\n");
     assert_false(engine_replayed(w->engine));
+    assert_int_equal(engine_level(w->engine), SEMANTICS_LEVEL_IDS);
     ids_expect(w, "1", "incr k", ":1\r\n");
     assert_true(engine_replayed(w->engine));
     ids_expect(w, NULL, "incr k", ":2\r\n");
@@ -159,7 +160,45 @@ static void test_ids_expire_by_log_time(void **state)
     assert_int_equal(engine_level(w->engine), SEMANTICS_LEVEL);
 }
 
+/* The clock of a new leader is behind, or jumps: what counts is log time, which never goes back. */
+static void test_a_stamp_that_goes_back_shortens_nothing(void **state)
+{
+    struct world *w = *state;
+    w->bounds.seconds = 10;
+    qr_wall start = w->stamp;
+    ids_expect(w, NULL, "set x 1", "+OK\r\n");
+    w->stamp = start - 8 * QR_SECOND;
+    ids_expect(w, "1", "incr k", ":1\r\n");
+    assert_int_equal(engine_next_due(w->engine), start + 10 * QR_SECOND);
+    w->stamp = start + 10 * QR_SECOND - 1;
+    ids_expect(w, "1", "incr k", ":1\r\n");
+    w->stamp = start - 1000 * QR_SECOND; /* it stands still, however far it is behind */
+    ids_tick(w);
+    ids_expect(w, "1", "incr k", ":1\r\n");
+    w->stamp = start + 10 * QR_SECOND; /* the moment itself, by an op that is another's */
+    ids_expect(w, NULL, "set x 2", "+OK\r\n");
+    w->stamp = start;
+    ids_expect(w, "1", "incr k", ":2\r\n");
+    assert_int_equal(engine_next_due(w->engine), start + 20 * QR_SECOND);
+}
+
 /* --- Bounds --------------------------------------------------------------------------------- */
+
+/* The window is of a whole name: of one that begins as another, or is its beginning, too. */
+static void test_windows_of_like_names_are_apart(void **state)
+{
+    struct world *w = *state;
+    static const char *const pids[] = { "web", "web-1", "web-2", "we", "w", "xeb" };
+    w->bounds.count = 1;
+    for (size_t i = 0; i < ARRAY_COUNT(pids); i++) {
+        w->pid = pids[i];
+        ids_expect(w, "1", "setnx k v", i == 0 ? ":1\r\n" : ":0\r\n");
+        ids_expect_error(w, "2", "setnx k v", "IDMPFULL ");
+    }
+    w->stamp += 600 * QR_SECOND;
+    ids_tick(w);
+    assert_int_equal(store_count(engine_store(w->engine), IDS_DB), 0);
+}
 
 static void test_a_full_window_refuses(void **state)
 {
@@ -280,8 +319,12 @@ static void test_totals_are_of_all_engines(void **state)
     w->follower = ids_engine(NULL);
     ids_expect(w, "1", "incr k", ":1\r\n");
     assert_int_equal(w->totals.ids, 2);
+    uint64_t bytes = w->totals.id_bytes;
     engine_leave(other);
     assert_int_equal(w->totals.ids, 1);
+    assert_int_equal(w->totals.id_bytes, bytes / 2);
+    assert_int_equal(engine_totals(other)->ids, 1); /* its own, from now on */
+    assert_int_equal(engine_totals(other)->id_bytes, bytes / 2);
     engine_free(other);
     engine_free(w->follower);
     assert_int_equal(w->totals.ids, 1);
@@ -300,6 +343,8 @@ int main(void)
         TEST(test_every_kind_of_reply_is_kept),
         TEST(test_a_long_reply_is_not_kept),
         TEST(test_ids_expire_by_log_time),
+        TEST(test_a_stamp_that_goes_back_shortens_nothing),
+        TEST(test_windows_of_like_names_are_apart),
         TEST(test_a_full_window_refuses),
         TEST(test_full_of_bytes_refuses),
         TEST(test_room_is_made_in_slices),

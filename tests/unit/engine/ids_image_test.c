@@ -12,6 +12,8 @@
 struct image {
     uint8_t *bytes;
     size_t n, cap;
+    size_t ends[64]; /* of its chunks */
+    uint32_t chunks;
 };
 
 static void keep_chunk(void *context, struct span chunk)
@@ -23,28 +25,30 @@ static void keep_chunk(void *context, struct span chunk)
     }
     memcpy(image->bytes + image->n, chunk.p, chunk.n);
     image->n += chunk.n;
+    assert_true(image->chunks < ARRAY_COUNT(image->ends));
+    image->ends[image->chunks++] = image->n;
 }
 
 static bool load(struct engine *engine, const struct image *image)
 {
     bool good = true;
-    for (size_t at = 0; good && at < image->n;) {
-        size_t n = image->n - at < IMAGE_CHUNK_BYTES ? image->n - at : IMAGE_CHUNK_BYTES;
-        good = engine_image_load(engine, span_of(image->bytes + at, n));
-        at += n;
+    size_t at = 0;
+    for (uint32_t i = 0; good && i < image->chunks; i++) {
+        good = engine_image_load(engine, span_of(image->bytes + at, image->ends[i] - at));
+        at = image->ends[i];
     }
     return good && engine_image_complete(engine);
 }
 
-/* A restart, an install, a move: it answers as the one that it was made from. */
-static void restart_follower(struct world *w)
+/* A restart, an install, a move: it answers as the one that it was made from. Returns of how many
+ * chunks its image was. */
+static uint32_t restart_follower(struct world *w)
 {
     struct image image = { 0 };
     engine_image_begin(w->follower, keep_chunk, &image);
     while (engine_image_next(w->follower, 7)) {
     }
     struct engine *copy = ids_engine(NULL);
-    assert_true(image.n < IMAGE_CHUNK_BYTES); /* chunks as they were: one */
     assert_true(load(copy, &image));
     ids_assert_same(copy, w->follower);
     assert_int_equal(engine_totals(copy)->ids, engine_totals(w->follower)->ids);
@@ -53,6 +57,7 @@ static void restart_follower(struct world *w)
     engine_free(w->follower);
     w->follower = copy;
     free(image.bytes);
+    return image.chunks;
 }
 
 static void test_an_image_has_them(void **state)
@@ -104,11 +109,37 @@ static void test_an_image_is_of_its_beginning(void **state)
     free(image.bytes);
 }
 
-/* An image with one item of that database, key and value. */
-static bool loads(uint16_t level, struct span key, struct span value, qr_wall expire)
+/* A record is never split, wherever in a chunk it would come: none of those of all sizes is. */
+static void test_an_image_of_many_chunks(void **state)
 {
-    uint8_t bytes[8 * KIB];
-    struct wire_writer image = wire_writer(bytes, sizeof bytes);
+    struct world *w = *state;
+    for (uint32_t i = 0; i < 1000; i++) {
+        char iid[16];
+        (void)snprintf(iid, sizeof iid, "%u", i);
+        ids_put_value(w, "k", 3 * i + 900);
+        w->iid = iid;
+        w->bounds.bytes = 64 * MIB;
+        ids_run(w, "getdel k");
+    }
+    assert_int_equal(w->totals.ids, 1000);
+    assert_true(restart_follower(w) > 2);
+    for (uint32_t i = 0; i < 1000; i++) {
+        char iid[16];
+        (void)snprintf(iid, sizeof iid, "%u", i);
+        w->iid = iid;
+        ids_run(w, "getdel k");
+        assert_true(engine_replayed(w->engine));
+    }
+}
+
+/* An image with one item of that database, key and value; of the value as much as that. The bytes
+ * end where their memory does. */
+static bool loads_piece(uint16_t level, struct span key, struct span value, qr_wall expire,
+                        size_t piece_n)
+{
+    size_t n = 40 + key.n + piece_n;
+    uint8_t *bytes = qr_alloc(n);
+    struct wire_writer image = wire_writer(bytes, n);
     wire_put_u8(&image, 1);
     wire_put_u32(&image, 0x474d4951u);
     wire_put_u16(&image, 1);
@@ -120,14 +151,20 @@ static bool loads(uint16_t level, struct span key, struct span value, qr_wall ex
     wire_put_u64(&image, (uint64_t)expire);
     wire_put_u32(&image, (uint32_t)key.n);
     wire_put_u32(&image, (uint32_t)value.n);
-    wire_put_u32(&image, (uint32_t)value.n);
+    wire_put_u32(&image, (uint32_t)piece_n);
     wire_put_bytes(&image, key.p, key.n);
-    wire_put_bytes(&image, value.p, value.n);
-    assert_false(image.bad);
+    wire_put_bytes(&image, value.p, piece_n);
+    assert_true(!image.bad && image.n == n);
     struct engine *engine = ids_engine(NULL);
-    bool good = engine_image_load(engine, span_of(bytes, image.n));
+    bool good = engine_image_load(engine, span_of(bytes, n));
     engine_free(engine);
+    free(bytes);
     return good;
+}
+
+static bool loads(uint16_t level, struct span key, struct span value, qr_wall expire)
+{
+    return loads_piece(level, key, value, expire, value.n);
 }
 
 static void test_an_image_with_bad_records_is_refused(void **state)
@@ -141,7 +178,12 @@ static void test_an_image_with_bad_records_is_refused(void **state)
     assert_false(loads(SEMANTICS_LEVEL_RECORDS, key, good, 5));
     assert_false(loads(SEMANTICS_LEVEL_IDS, key, good, 0));
     assert_false(loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL("\0p"), span_of(value, 4), 0));
+    assert_false(
+        loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL("\0p"), good, 5)); /* a count, and no record */
+    assert_false(loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL("\0pi"), good, 5));
     assert_false(loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL(""), good, 5));
+    assert_false(loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL(""), span_of(value, 0), 5));
+    assert_false(loads_piece(SEMANTICS_LEVEL_IDS, key, good, 5, 12)); /* the rest is to come */
     assert_false(loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL("\2pi"), good, 5)); /* no iid */
     assert_false(loads(SEMANTICS_LEVEL_IDS, SPAN_LITERAL("\3pi"), good, 5)); /* beyond it */
     assert_false(loads(SEMANTICS_LEVEL_IDS, key, span_of(value, 9), 5));     /* no reply */
@@ -213,9 +255,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, ids_setup, ids_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_an_image_has_them),
-        TEST(test_an_image_is_of_its_beginning),
-        TEST(test_an_image_with_bad_records_is_refused),
+        TEST(test_an_image_has_them),         TEST(test_an_image_is_of_its_beginning),
+        TEST(test_an_image_of_many_chunks),   TEST(test_an_image_with_bad_records_is_refused),
         TEST(test_a_random_run_counts_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
