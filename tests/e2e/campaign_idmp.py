@@ -1,6 +1,6 @@
 """Producers that count under ids and send again, elsewhere, what got no answer, in keyspace 0 and
-in one of many partitions, while nodes are killed, stopped, cut off and held behind, leaders change and
-partitions move. Each request must be counted once (docs/retries.md): all replies of a key's
+in one of many partitions, while nodes are killed, stopped, cut off and held behind, leaders change
+and partitions move. Each request must be counted once (docs/retries.md): all replies of a key's
 counter together are 1, 2, 3 and so on, without a gap and without one twice.
 
 A producer also does what clients should not have to do: it sends a request twice at once, asks for
