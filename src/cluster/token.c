@@ -149,7 +149,7 @@ static bool read_places(struct wire_reader *r, struct token *out)
 {
     uint8_t flags = wire_get_u8(r);
     uint64_t count = get_varint(r);
-    if (r->bad || flags > FLAG_OPEN || count > TOKEN_PLACES_MAX) {
+    if (flags > FLAG_OPEN || count > TOKEN_PLACES_MAX) {
         return false;
     }
     out->open = flags == FLAG_OPEN;
@@ -191,7 +191,7 @@ static size_t to_text(struct span bytes, char *out)
 /* 64: not one of them */
 static uint32_t value_of(uint8_t letter)
 {
-    const char *at = letter == 0 ? NULL : strchr(letters, letter);
+    const char *at = strchr(letters, letter); /* a zero is found behind them: 64 as well */
     return at == NULL ? 64 : (uint32_t)(at - letters);
 }
 

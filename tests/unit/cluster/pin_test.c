@@ -81,6 +81,15 @@ static void test_all_have_the_same_share(void **state)
     }
 }
 
+/* What no session may look like: the hash that means that there is none, a draw of nothing. */
+static void test_zeros_are_numbers_like_others(void **state)
+{
+    (void)state;
+    static const uint8_t to_zero[] = { 0xd5, 0x6b, 0xb9, 0x53, 0x42, 0x87, 0x08, 0x36 };
+    assert_true(pin_hash(span_of(to_zero, sizeof to_zero)) == 1);
+    assert_int_equal(pin_pick(0xe220a8397b1dcdafu, 1), 0); /* for which node 0 draws 0 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +97,7 @@ int main(void)
         cmocka_unit_test(test_of_none_nobody_and_of_one_that_one),
         cmocka_unit_test(test_only_those_of_a_lost_node_move_and_they_come_back),
         cmocka_unit_test(test_all_have_the_same_share),
+        cmocka_unit_test(test_zeros_are_numbers_like_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,22 +11,10 @@
 
 #include "cluster/token.h"
 #include "told.h"
+#include "token_sealer.h"
 
 #define GROUPS 600u
 
-/* Weak, but every byte counts; `cluster[0]` stands for the secret as well. */
-static void seal(const struct token_sealer *sealer, struct span said, uint8_t out[TOKEN_SEAL_BYTES])
-{
-    uint64_t sum = 1469598103934665603u ^ sealer->cluster[0];
-    for (size_t i = 0; i < said.n; i++) {
-        sum = (sum ^ said.p[i]) * 1099511628211u;
-    }
-    for (uint32_t i = 0; i < TOKEN_SEAL_BYTES; i++) {
-        out[i] = (uint8_t)(sum >> 5 * i);
-    }
-}
-
-static const struct token_sealer ours = { .cluster = "ourclust", .seal = seal };
 static const struct token_sealer theirs = { .cluster = "theirclu", .seal = seal };
 
 static void other_seal(const struct token_sealer *sealer, struct span said,
@@ -204,6 +192,26 @@ static void test_what_only_one_knows_wholly_is_not_in_the_sum(void **state)
     }
 }
 
+/* What goes leaves no gap: those behind it stay. */
+static void test_what_stays_in_a_sum_stays_in_order(void **state)
+{
+    (void)state;
+    struct token open = { .open = true };
+    struct token other = { 0 };
+    for (uint32_t group = 0; group < 12; group++) {
+        token_note(&other, group, 10 + group);
+        if (group % 3 == 2) {
+            token_note(&open, group, 1);
+        }
+    }
+    token_merge(&other, &open);
+    assert_int_equal(other.count, 4);
+    for (uint32_t i = 0; i < other.count; i++) {
+        assert_int_equal(other.places[i].group, 3 * i + 2);
+        assert_int_equal(other.places[i].slot, 12 + 3 * i);
+    }
+}
+
 static void test_with_itself_it_stays_what_it_is(void **state)
 {
     (void)state;
@@ -294,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_what_has_no_room_makes_it_open),
         cmocka_unit_test(test_the_sum_of_two_covers_both),
         cmocka_unit_test(test_what_only_one_knows_wholly_is_not_in_the_sum),
+        cmocka_unit_test(test_what_stays_in_a_sum_stays_in_order),
         cmocka_unit_test(test_with_itself_it_stays_what_it_is),
         cmocka_unit_test(test_each_part_of_a_token_is_told_from_a_whole_one),
         cmocka_unit_test(test_no_letter_may_be_another),
