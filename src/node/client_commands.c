@@ -480,6 +480,10 @@ static bool run_apart(struct client *client, const struct command_spec *spec, st
     struct reply error;
     reply_init(&error, client->version);
     bool is = route_select(client->node, keyspace, &other, &error);
+    if (!is && error.p[1] == 'E') { /* -ERR: the words may be the command's own */
+        reply_reset(&error);
+        reply_error(&error, "ERR KS names no keyspace that there is, the command was not applied");
+    }
     if (is && client->listener == LISTENER_CLUSTER && other.db != 0) {
         reply_error(&error, "ERR KS names a database, and there is one at cluster-port, the "
                             "command was not applied");

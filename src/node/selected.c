@@ -36,7 +36,8 @@ static void refuse_unknown(const struct node *node, const char *error, struct re
     reply_error(reply, node->holding.current
                            ? error
                            : "LOADING this node has just started and does not know yet which "
-                             "keyspaces there are: try again in a moment");
+                             "keyspaces there are, the command was not applied: try "
+                             "again in a moment");
 }
 
 /* A number: Redis's words where it is none that there is. */

@@ -190,10 +190,13 @@ def test_ks_and_prefixes(keyspaces):
 
 
 @pytest.mark.parametrize("name", ["nosuch", "19", "65536", "-1", "99999999999", "a\r\nb"])
-def test_an_unknown_keyspace_is_refused_as_select_does(keyspaces, name):
+def test_an_unknown_keyspace_is_refused_in_words_that_no_command_has(keyspaces, name):
+    """SELECT's words, which are Redis's, could be those of INCR in a keyspace that is there."""
     with keyspaces.nodes[0].connect() as client:
-        assert refusal(client, "WITH", 2, "KS", name, "SET", "k", "v") == refusal(
-            client, "SELECT", name)
+        assert refusal(client, "SELECT", name).startswith("ERR ")
+        for words in (("SET", "k", "v"), ("INCR", "k"), ("GET", "k")):
+            assert refusal(client, "WITH", 2, "KS", name, *words) == (
+                "ERR KS names no keyspace that there is, the command was not applied")
         assert client.call("EXISTS", "k") == 0
 
 

@@ -154,6 +154,9 @@ NODE = [
     ("ids: of commands over all partitions",
      "e2e/idmp::test_a_command_of_many_partitions_has_no_id", "client_commands.c",
      "} else if (route.kind == ROUTE_ALL && client->stream.id != NULL) {", "} else if (false) {"),
+    ("ids: an unknown keyspace in words that INCR has",
+     "e2e/options::test_an_unknown_keyspace_is_refused_in_words_that_no_command_has",
+     "client_commands.c", "if (!is && error.p[1] == 'E') {", "if (false) {"),
     ("ids: a replay is not told", "e2e/idmp::test_flush_and_all_that_lists_keys_pass_them_by",
      "apply.c", ".replayed = engine_replayed(r->partition->engine)", ".replayed = false"),
 ]

@@ -266,7 +266,8 @@ static void test_select_before_the_map_is_known_is_loading_U45(void **state)
 {
     (void)state;
     static const char loading[] = "-LOADING this node has just started and does not know yet which "
-                                  "keyspaces there are: try again in a moment\r\n";
+                                  "keyspaces there are, the command was not applied: try again "
+                                  "in a moment\r\n";
     node.holding.current = false;
     assert_not_selected("18", loading);
     assert_not_selected("nope", loading);
