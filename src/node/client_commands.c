@@ -272,14 +272,16 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
 static bool id_is_refused(struct client *client, const struct command_spec *spec,
                           const struct span *argv, uint32_t argc)
 {
-    bool low = control_level(client->node) < MAP_LEVEL_REQUESTS; /* others could not read the op */
     if (spec->place != PLACE_WRITE) {
         refuse_text(client, spec, write_id_of_write, argv, argc);
-    } else if (low) {
-        bool was = client->node->identity.level >= MAP_LEVEL_REQUESTS;
-        refuse_text(client, spec, was ? client_write_no_leader : write_id_level, argv, argc);
+    } else if (!client->node->holding.current) {
+        refuse_text(client, spec, client_write_no_leader, argv, argc);
+    } else if (control_level(client->node) < MAP_LEVEL_REQUESTS) { /* who could not read the op */
+        refuse_text(client, spec, write_id_level, argv, argc);
+    } else {
+        return false;
     }
-    return spec->place != PLACE_WRITE || low;
+    return true;
 }
 
 /* --- To the router -------------------------------------------------------------------------- */
@@ -553,7 +555,7 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     if (waits_for_answers(client, spec)) {
         return false;
     }
-    if (client->stream.id != NULL && client_awaits_level(client, spec)) {
+    if (client->stream.id != NULL && client_awaits_map(client, spec)) {
         return false;
     }
     if (client->stream.id != NULL && id_is_refused(client, spec, argv, argc)) {

@@ -1,7 +1,6 @@
 #include "node/client_wants.h"
 
 #include "cluster/map.h"
-#include "node/control.h"
 #include "node/node.h"
 
 static void want_level(struct client *client, const struct level_asked *read)
@@ -52,8 +51,9 @@ void client_want(struct client *client, const struct asked *with)
 
 void client_settle(struct client *client, const struct map_keyspace *keyspace)
 {
+    static const struct level_asked strongest = { .level = READ_LINEARIZABLE };
     if (keyspace != NULL && (client->by_default & ASKED_READ) != 0) {
-        want_level(client, &keyspace->read);
+        want_level(client, client->node->holding.current ? &keyspace->read : &strongest);
     }
     if (keyspace != NULL && (client->by_default & ASKED_ACK) != 0) {
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
@@ -67,11 +67,10 @@ bool client_has_patience(struct client *client, qr_time patience)
     return now - client->held_since < patience && (expires == 0 || now < expires);
 }
 
-bool client_awaits_level(struct client *client, const struct command_spec *spec)
+bool client_awaits_map(struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
-    return spec->place == PLACE_WRITE && control_level(node) < MAP_LEVEL_REQUESTS &&
-           node->identity.level >= MAP_LEVEL_REQUESTS &&
+    return spec->place == PLACE_WRITE && !node->holding.current &&
            client_has_patience(client, node->config.leader_wait_ms * QR_MILLISECOND);
 }
 

@@ -340,8 +340,10 @@ static void look_at_zero(struct node *node)
         h->next = h->next_full = 0;
         h->fresh_below = map_settings(node->map)->next_group;
     }
-    h->current =
-        h->fresh.fresh && zero->leader != NODE_NONE && zero->commit > 0 && applied >= zero->commit;
+    h->current = h->fresh.fresh && replica_catches_up(node->zero->replica);
+    if (!h->current && zero->leader != NODE_NONE) {
+        node_stay(node); /* nobody tells when the slot that it asks for is applied */
+    }
 }
 
 void holding_turn(struct node *node, qr_time now)

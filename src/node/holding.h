@@ -20,8 +20,9 @@ struct partition;
 struct holding {
     struct follow_fresh fresh;
     uint32_t fresh_below; /* groups from here on were made since the map was fresh */
-    bool current;         /* a leader of group 0 was heard and caught up with, once since the start:
-                          this node knows which keyspaces there are */
+    bool current;         /* all that was committed in group 0 when this node asked is in its map,
+                          once since the start: it knows which keyspaces there are, and what
+                          they say */
     uint64_t seen;        /* changes of the map that have been looked at */
     uint64_t sweeping;    /* ... that the sweep under way looks at */
     uint32_t cursor;      /* of the sweep: a group of the map, or an index of ours, from behind */

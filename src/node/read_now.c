@@ -149,6 +149,25 @@ void replica_ask_ahead(struct replica *r)
     }
 }
 
+bool replica_catches_up(struct replica *r)
+{
+    const struct outlook *o = &r->outlook;
+    if (replica_leads(r)) {
+        return r->applied_term == o->term; /* and so what was committed before its term */
+    }
+    if (o->leader == NODE_NONE) {
+        return false;
+    }
+    if (!peers_all_speak(r->node->peers, WIRE_VERSION_LEVELS)) {
+        return r->applied >= o->commit; /* there is nobody to ask */
+    }
+    bool caught_up = replica_fresh_at(r) != 0;
+    if (!caught_up) {
+        replica_ask_ahead(r);
+    }
+    return caught_up;
+}
+
 void replica_freshness(struct replica *r, struct freshness *out)
 {
     const struct outlook *o = &r->outlook;

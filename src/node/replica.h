@@ -107,6 +107,10 @@ qr_time replica_fresh_at(struct replica *r);
 bool replica_may_ask(const struct replica *r);
 /* Asks for one on its own, for those that will come: it is that much fresher soon. */
 void replica_ask_ahead(struct replica *r);
+/* Whether it has, in this life, applied all that was committed when it asked the leader for a slot.
+ * Asks until it has: what it hears of a leader before only tells what its own log has in common
+ * with that one's. */
+bool replica_catches_up(struct replica *r);
 /* A lease covers whatever is read now. */
 bool replica_holds_lease(const struct replica *r);
 /* Its keyspace may say something else of its past now. True: some of what was kept is still to go,

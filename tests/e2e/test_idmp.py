@@ -190,6 +190,33 @@ def test_who_was_started_just_now_does_not_deny_ids():
         assert node.call("GET", "k") == b"1"
 
 
+@pytest.mark.parametrize("options", [SHORT, CALM], ids=["by snapshot", "by log"])
+def test_who_was_away_does_not_go_by_the_bounds_of_then(options):
+    """It has heard of a leader again, and lacks nearly all that was said meanwhile."""
+    with Cluster(3, options) as cluster:
+        leader = cluster.leader()
+        away = cluster.followers()[0]
+        assert leader.call("KEYSPACE", "ALTER", "default", "IDMP-MAXSIZE", 1, timeout=20) == "OK"
+        assert leader.call(*idmp("p", "0", "INCR", "k")) == 1
+        cluster.wait_applied()
+        away.kill()
+        fill(leader, 0, 4000)
+        leader = cluster.leader()
+        assert leader.call("KEYSPACE", "ALTER", "default", "IDMP-MAXSIZE", 1000, timeout=20) == "OK"
+        held = number(leader, "raft_last")
+        away.start()
+        wait_for(away.listens, "it listens")
+        tries = 0
+        with away.connect(timeout=30) as client:
+            while number(away, "raft_applied") < held:
+                tries += 1
+                try:
+                    client.call(*idmp("p", str(tries), "INCR", "k"))
+                except Error as error:
+                    assert error.kind() in ("LOADING", "CLUSTERDOWN", "TRYAGAIN"), error
+            assert client.call(*idmp("p", "0", "INCR", "k")) == 1
+
+
 def test_records_move_with_their_partition():
     with Cluster(3, CALM) as cluster:
         first = cluster.nodes[0]

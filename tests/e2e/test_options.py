@@ -6,6 +6,7 @@ import pytest
 
 from cluster import CALM, Cluster, wait_for
 from resp import Connection, Error, as_text, encode
+from test_snapshots import fill
 
 LATE = "TRYAGAIN not applied, its TIMEOUT has passed"
 
@@ -327,6 +328,32 @@ def test_a_weaker_default_never_lowers_what_was_asked_for_69(defaults):
                        ["CONSISTENCY", "TIMEOUT", 5000], ["GET", "q:k"]) == "leader"
     assert who_answers(defaults, "quick", ["CONSISTENCY", "READ", "leader"],
                        ["CONSISTENCY", "RESET"], ["GET", "q:k"]) == "here"
+
+
+def test_who_was_away_does_not_read_as_its_keyspace_said_then():
+    """It has heard of a leader again, and lacks nearly all that was said meanwhile."""
+    with Cluster(3, CALM) as cluster:
+        leader = cluster.leader()
+        away = cluster.followers()[0]
+        words = ["KEYSPACE", "ALTER", "default", "READ"]
+        assert leader.call(*words, "local", timeout=20) == "OK"
+        assert leader.call("SET", "k", "before") == "OK"
+        cluster.wait_applied()
+        away.kill()
+        fill(leader, 0, 4000)
+        leader = cluster.leader()
+        assert leader.call(*words, "linearizable", timeout=20) == "OK"
+        assert leader.call("SET", "k", "after") == "OK"
+        away.start()
+        wait_for(away.listens, "it listens")
+        heard = set()
+        with away.connect(timeout=30) as client:
+            while b"after" not in heard:
+                try:
+                    heard.add(client.call("GET", "k"))
+                except Error as error:
+                    assert error.kind() == "LOADING", error
+        assert heard == {b"after"}
 
 
 def test_a_default_can_be_altered_and_is_shown(defaults):

@@ -103,6 +103,9 @@ NODE = [
      "e2e/options::test_a_weaker_default_never_lowers_what_was_asked_for_69", "client_wants.c",
      "if (keyspace != NULL && (client->by_default & ASKED_READ) != 0) {",
      "if (keyspace != NULL) {"),
+    ("defaults: who was away reads by what its keyspace said then",
+     "e2e/options::test_who_was_away_does_not_read_as_its_keyspace_said_then", "client_wants.c",
+     "client->node->holding.current ? &keyspace->read : &strongest", "&keyspace->read"),
     ("defaults: a prefix leads to the other one's level",
      "e2e/options::test_a_keyspaces_default_holds_however_it_is_reached_G16", "client_commands.c",
      "    client_settle(client, route.keyspace);\n    client->stream.by_prefix = route.by_prefix;\n"

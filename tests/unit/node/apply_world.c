@@ -128,8 +128,7 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 bool peers_all_speak(const struct peers *peers, uint16_t version)
 {
     (void)peers;
-    (void)version;
-    return true;
+    return world->version >= version;
 }
 
 void orders_begin(struct node *node, struct pending *p)
@@ -481,6 +480,7 @@ int setup(void **state)
     *state = world = calloc(1, sizeof *world);
     world->protocol = &protocol;
     world->deadline = QR_NEVER;
+    world->version = WIRE_VERSION_LEVELS;
     world->now = world->node.clock = QR_SECOND;
     world->wall = 1700000000 * QR_SECOND;
     world->node.log = &world->log;

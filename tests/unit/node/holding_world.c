@@ -193,6 +193,12 @@ qr_slot replica_applied(const struct replica *r)
     return world.applied;
 }
 
+bool replica_catches_up(struct replica *r)
+{
+    assert_ptr_equal(r, &world.zero);
+    return !world.behind;
+}
+
 enum qr_status replica_change_for(struct replica *r, struct event *event, uint64_t epoch)
 {
     (void)r;

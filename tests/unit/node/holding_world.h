@@ -24,6 +24,7 @@ struct holding_world {
     struct node node;
     struct replica zero;
     qr_slot applied;   /* of group 0 */
+    bool behind;       /* group 0 has not caught up */
     qr_time now, step; /* each look at the clock takes so long */
     bool apart;        /* the sockets were looked at at `polled`; else before each turn */
     qr_time polled;

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "apply_world.h"
+#include "node/frame.h"
+#include "node/replica_internal.h"
 #include "orders_played.h"
 
 /* The lease that the protocol has given with one read covers those that arrive until its end. */
@@ -252,6 +254,85 @@ static void test_a_follower_serves_when_it_has_applied_the_slot_that_it_was_told
     turn();
 }
 
+/* --- Whether it has caught up since its start ------------------------------------------------- */
+
+static struct replica *follow_1(qr_term term)
+{
+    follow_nobody(term);
+    world->outlook.leader = 1;
+    world->connected = true;
+    turn();
+    return world->zero.replica;
+}
+
+/* What it knows to be committed is what its log has in common with the leader's: all of its own. */
+static void test_a_follower_has_caught_up_when_it_has_applied_a_slot_that_it_asked_for(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    struct replica *r = follow_1(1);
+    world->outlook.commit = 1;
+    uint32_t reads = world->reads;
+    for (int i = 0; i < 3; i++) { /* it asks, once */
+        assert_false(replica_catches_up(r));
+        turn();
+        assert_int_equal(world->reads, reads + 1);
+    }
+    noop_at(2, 1);
+    confirm_reads(2, 0);
+    turn();
+    assert_false(replica_catches_up(r));
+    apply_upto(2);
+    assert_true(replica_catches_up(r));
+    later(QR_SECOND);
+    assert_true(replica_catches_up(r));
+    follow_nobody(2);
+    assert_false(replica_catches_up(r)); /* who has asked has noted it by then (holding.c) */
+}
+
+static void test_an_answer_that_does_not_come_is_asked_for_again(void **state)
+{
+    (void)state;
+    struct replica *r = follow_1(1);
+    uint32_t reads = world->reads;
+    assert_false(replica_catches_up(r));
+    turn();
+    later(200 * QR_MILLISECOND);
+    assert_false(replica_catches_up(r));
+    turn();
+    assert_int_equal(world->reads, reads + 2);
+    confirm_reads(0, 0);
+}
+
+static void test_a_leader_has_caught_up_with_an_entry_of_its_own_term(void **state)
+{
+    (void)state;
+    struct replica *r = world->zero.replica;
+    assert_true(replica_catches_up(r));
+    lead(2);
+    r->applied_term = 1;
+    assert_false(replica_catches_up(r));
+    r->applied_term = 2;
+    assert_true(replica_catches_up(r));
+}
+
+/* They know neither ids of requests nor defaults. */
+static void test_among_older_versions_what_is_known_to_be_committed_is_all_there_is(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    struct replica *r = follow_1(1);
+    uint32_t reads = world->reads;
+    world->version = WIRE_VERSION_LEVELS - 1;
+    world->outlook.commit = 2;
+    turn();
+    assert_false(replica_catches_up(r));
+    world->outlook.commit = 1;
+    turn();
+    assert_true(replica_catches_up(r));
+    assert_int_equal(world->reads, reads);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -267,6 +348,10 @@ int main(void)
         TEST(test_log_time_rules_where_any_replica_may_answer),
         TEST(test_within_the_bound_of_a_proof_no_other_is_needed_G11),
         TEST(test_a_follower_serves_when_it_has_applied_the_slot_that_it_was_told_G11),
+        TEST(test_a_follower_has_caught_up_when_it_has_applied_a_slot_that_it_asked_for),
+        TEST(test_an_answer_that_does_not_come_is_asked_for_again),
+        TEST(test_a_leader_has_caught_up_with_an_entry_of_its_own_term),
+        TEST(test_among_older_versions_what_is_known_to_be_committed_is_all_there_is),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
