@@ -14,12 +14,12 @@ struct wants {
     bool ack_is_unsure;       /* what its keyspace says of that is not known yet: here only */
     uint32_t group;           /* READ_SNAPSHOT: of the position, as the client has it: here only */
     bool meta;                /* the reply comes with a map of what it shows (meta.h): here only */
+    bool session;             /* `least` is what a session has seen, or will be: here only */
     qr_slot least;            /* READ_SNAPSHOT: the state at this slot; others: this one at least */
     uint64_t bound;           /* READ_BOUNDED: microseconds, or operations */
     qr_time expires;          /* by this node's clock; 0: as long as any command */
     qr_time window;           /* READ_SESSION: so long after a write the leader reads; here only */
     uint64_t pin;             /* of a session that is pinned (pin.h); 0: it is not: here only */
-    bool session;             /* `least` is what a session has seen, or will be: here only */
 };
 
 /* What a state or a write is known by. Zeroed: nothing is known. */

@@ -254,23 +254,32 @@ uint64_t op_ref_bytes(const struct op *op)
     return n;
 }
 
+static bool first_of(struct span args, uint8_t db, struct span *argument, uint8_t *out)
+{
+    struct wire_reader r = wire_reader(args);
+    *argument = wire_get_bytes(&r, wire_get_u32(&r));
+    *out = db;
+    return !r.bad && db < DATABASES;
+}
+
+/* Behind an id; few have one. */
+static __attribute__((noinline)) bool first_behind_id(struct span in, struct span *argument,
+                                                      uint8_t *db)
+{
+    struct op op;
+    return op_peek(in, &op) && first_of(op.args, in.p[DATABASE_AT], argument, db);
+}
+
 bool op_first_argument(struct span in, struct span *argument, uint8_t *db)
 {
     if (in.n <= OP_HEADER_BYTES) {
         return false;
     }
-    struct span args = span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES);
     if (in.p[FLAGS_AT] != 0) {
-        struct op op;
-        if (!op_peek(in, &op)) {
-            return false;
-        }
-        args = op.args;
+        return first_behind_id(in, argument, db);
     }
-    *db = in.p[DATABASE_AT];
-    struct wire_reader r = wire_reader(args);
-    *argument = wire_get_bytes(&r, wire_get_u32(&r));
-    return !r.bad && *db < DATABASES;
+    struct span args = span_of(in.p + OP_HEADER_BYTES, in.n - OP_HEADER_BYTES);
+    return first_of(args, in.p[DATABASE_AT], argument, db);
 }
 
 void op_tick_write(uint8_t *p, qr_wall stamp, uint64_t seed)

@@ -77,8 +77,7 @@ static void run_local(struct client *client, const struct command_spec *spec,
 }
 
 static void refuse_text(struct client *client, const struct command_spec *spec,
-                        void (*write)(struct reply *, const struct span *, uint32_t),
-                        const struct span *argv, uint32_t argc)
+                        client_refusal *write, const struct span *argv, uint32_t argc)
 {
     struct reply *reply;
     bool silent = is_silent(client);
@@ -184,28 +183,11 @@ static void write_subscribed(struct reply *reply, const struct span *argv, uint3
                  name);
 }
 
-static void write_id_of_write(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "ERR IDMP is for commands that write keys, the command was not applied");
-}
-
 static void write_id_of_one(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
     (void)argc;
     reply_error(reply, "ERR IDMP is for commands of one partition, the command was not applied");
-}
-
-static void write_id_level(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_errorf(reply,
-                 "UPGRADE IDMP needs level %u of the cluster: when all nodes run this version, "
-                 "CLUSTER UPGRADE FINALIZE raises it; the command was not applied",
-                 MAP_LEVEL_REQUESTS);
 }
 
 static bool is_local(const struct command_spec *spec)
@@ -262,22 +244,6 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
         refuse_text(client, spec, write_loading, argv, argc);
     } else if (client->subscriptions != NULL && !subscribe_allows(client, spec)) {
         refuse_text(client, spec, write_subscribed, argv, argc);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Whether the command cannot be carried out under an id. */
-static bool id_is_refused(struct client *client, const struct command_spec *spec,
-                          const struct span *argv, uint32_t argc)
-{
-    if (spec->place != PLACE_WRITE) {
-        refuse_text(client, spec, write_id_of_write, argv, argc);
-    } else if (!client->node->holding.current) {
-        refuse_text(client, spec, client_write_no_leader, argv, argc);
-    } else if (control_level(client->node) < MAP_LEVEL_REQUESTS) { /* who could not read the op */
-        refuse_text(client, spec, write_id_level, argv, argc);
     } else {
         return false;
     }
@@ -342,6 +308,9 @@ static void aim_session(struct client *client, const struct partition *partition
 {
     struct wants *wants = &client->stream.wants;
     const struct token *token = client->stream.token;
+    if (token == NULL && wants->level != READ_SESSION) {
+        return;
+    }
     if (token != NULL && !token_find(token, partition->group, &wants->least)) {
         wants->level = READ_LINEARIZABLE; /* it may have seen all there is: a proof shows that */
     } else if (wants->level == READ_SESSION && may_belong_elsewhere(client, partition)) {
@@ -531,6 +500,26 @@ static bool run_with(struct client *client, const struct command_spec *spec,
     return done;
 }
 
+/* A command of the connection itself; false: it waits. */
+static bool run_own(struct client *client, const struct command_spec *spec, const struct span *argv,
+                    uint32_t argc)
+{
+    if (spec->tag == COMMAND_WITH && client->parser.skipped) {
+        refuse_text(client, spec, write_with_in_with, argv, argc);
+    } else if (spec->tag == COMMAND_WITH) {
+        return run_with(client, spec, argv, argc);
+    } else if (waits_for_answers(client, spec)) {
+        return false;
+    } else if (client->apart) {
+        refuse_text(client, spec, client_write_no_keyspace, argv, argc);
+    } else if (client->stream.wants.meta) {
+        refuse_text(client, spec, client_write_no_meta, argv, argc);
+    } else {
+        run_local(client, spec, argv, argc);
+    }
+    return true;
+}
+
 static bool run(struct client *client, const struct span *argv, uint32_t argc)
 {
     struct node *node = client->node;
@@ -545,29 +534,18 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
     if (is_refused(client, spec, container, argv, argc)) {
         return true;
     }
-    if (spec->tag == COMMAND_WITH && client->parser.skipped) {
-        refuse_text(client, spec, write_with_in_with, argv, argc);
-        return true;
-    }
-    if (spec->tag == COMMAND_WITH) {
-        return run_with(client, spec, argv, argc);
-    }
-    if (waits_for_answers(client, spec)) {
-        return false;
-    }
     if (client->stream.id != NULL && client_awaits_map(client, spec)) {
         return false;
     }
-    if (client->stream.id != NULL && id_is_refused(client, spec, argv, argc)) {
+    client_refusal *no_id = client->stream.id != NULL ? client_refuses_id(client, spec) : NULL;
+    if (no_id != NULL) {
+        refuse_text(client, spec, no_id, argv, argc);
         return true;
     }
-    if (is_local(spec) && client->apart) {
-        refuse_text(client, spec, client_write_no_keyspace, argv, argc);
-    } else if (is_local(spec) && client->stream.wants.meta) {
-        refuse_text(client, spec, client_write_no_meta, argv, argc);
-    } else if (is_local(spec)) {
-        run_local(client, spec, argv, argc);
-    } else if (is_too_much(client, argv, argc)) {
+    if (is_local(spec)) {
+        return run_own(client, spec, argv, argc);
+    }
+    if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, argv, argc);
     } else if (client_wants_no_key(client, spec)) {
         refuse_text(client, spec, client_write_no_snapshot, argv, argc);

@@ -1,6 +1,6 @@
 #include "node/client_wants.h"
 
-#include "cluster/map.h"
+#include "node/control.h"
 #include "node/node.h"
 
 static void want_level(struct client *client, const struct level_asked *read)
@@ -26,36 +26,49 @@ static struct level_asked level_of(const struct asked *with, const struct asked 
                                                 : own->read;
 }
 
+/* What every command gets of which nothing is said; most are such. */
+static inline void want_nothing(struct client *client)
+{
+    client->by_default = ASKED_READ | ASKED_ACK;
+    client->has_token = false;
+    client->window_ms = 0;
+    client->stream.wants =
+        (struct wants){ .ack_is_unsure = !client->node->holding.current, .pin = client->pin };
+}
+
 void client_want(struct client *client, const struct asked *with)
 {
     const struct asked *own = &client->asked;
+    struct wants *wants = &client->stream.wants;
+    uint16_t said = with->given | own->given;
+    want_nothing(client);
+    if (said == 0) {
+        return;
+    }
     const struct asked *ack = (with->given & ASKED_ACK) != 0 ? with : own;
     uint32_t timeout_ms = (with->given & ASKED_TIMEOUT) != 0 ? with->timeout_ms : own->timeout_ms;
     struct level_asked read = level_of(with, own);
-    uint16_t said = with->given | own->given;
     said |= (with->given & ASKED_SESSION) != 0 ? ASKED_READ : 0;
     client->by_default = (uint16_t)(~said & (ASKED_READ | ASKED_ACK));
     client->has_token = (with->given & ASKED_SESSION) != 0;
     client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
-    client->stream.wants = (struct wants){ .each_zone = ack->ack.kind == ACK_EACH_ZONE,
-                                           .ack_is_unsure = (client->by_default & ASKED_ACK) != 0 &&
-                                                            !client->node->holding.current,
-                                           .meta = (with->given & ASKED_META) != 0,
-                                           .pin = client->pin };
+    wants->each_zone = ack->ack.kind == ACK_EACH_ZONE;
+    wants->ack_is_unsure = wants->ack_is_unsure && (said & ASKED_ACK) == 0;
+    wants->meta = (with->given & ASKED_META) != 0;
     want_level(client, &read);
     if (timeout_ms != 0) {
         qr_time from = client->held_since != 0 ? client->held_since : client->node->clock;
-        client->stream.wants.expires = from + timeout_ms * QR_MILLISECOND;
+        wants->expires = from + timeout_ms * QR_MILLISECOND;
     }
 }
 
-void client_settle(struct client *client, const struct map_keyspace *keyspace)
+void client_settle_by(struct client *client, const struct map_keyspace *keyspace)
 {
     static const struct level_asked strongest = { .level = READ_LINEARIZABLE };
-    if (keyspace != NULL && (client->by_default & ASKED_READ) != 0) {
+    if ((client->by_default & ASKED_READ) != 0) {
         want_level(client, client->node->holding.current ? &keyspace->read : &strongest);
     }
-    if (keyspace != NULL && (client->by_default & ASKED_ACK) != 0) {
+    if ((client->by_default & ASKED_ACK) != 0) {
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
     }
 }
@@ -74,11 +87,37 @@ bool client_awaits_map(struct client *client, const struct command_spec *spec)
            client_has_patience(client, node->config.leader_wait_ms * QR_MILLISECOND);
 }
 
-void client_write_no_leader(struct reply *reply, const struct span *argv, uint32_t argc)
+static void write_id_of_write(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR IDMP is for commands that write keys, the command was not applied");
+}
+
+static void write_no_leader(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
     (void)argc;
     reply_error(reply, status_text(STATUS_CLUSTERDOWN));
+}
+
+static void write_id_level(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_errorf(reply,
+                 "UPGRADE IDMP needs level %u of the cluster: when all nodes run this version, "
+                 "CLUSTER UPGRADE FINALIZE raises it; the command was not applied",
+                 MAP_LEVEL_REQUESTS);
+}
+
+client_refusal *client_refuses_id(const struct client *client, const struct command_spec *spec)
+{
+    const struct node *node = client->node;
+    return spec->place != PLACE_WRITE                 ? write_id_of_write
+           : !node->holding.current                   ? write_no_leader
+           : control_level(node) < MAP_LEVEL_REQUESTS ? write_id_level /* who could not read it */
+                                                      : NULL;
 }
 
 void client_write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc)

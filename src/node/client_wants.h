@@ -4,9 +4,8 @@
 #ifndef NODE_CLIENT_WANTS_H
 #define NODE_CLIENT_WANTS_H
 
+#include "cluster/map.h"
 #include "node/client.h"
-
-struct map_keyspace;
 
 /* Into the client's stream, for the command that comes next; `with` is what stands with it. */
 void client_want(struct client *client, const struct asked *with);
@@ -14,7 +13,16 @@ void client_want(struct client *client, const struct asked *with);
 /* The command goes to that keyspace: found by what is selected, by KS, or by the keys' prefixes.
  * What it says of reads counts when the map is current: a node that was started just now reads at
  * the strongest level rather than at one that was given up meanwhile. */
-void client_settle(struct client *client, const struct map_keyspace *keyspace);
+void client_settle_by(struct client *client, const struct map_keyspace *keyspace);
+static inline void client_settle(struct client *client, const struct map_keyspace *keyspace)
+{
+    const struct wants *wants = &client->stream.wants;
+    if (keyspace != NULL &&
+        (keyspace->read.level != READ_LINEARIZABLE || keyspace->ack_kind == ACK_EACH_ZONE ||
+         wants->level != READ_LINEARIZABLE || wants->each_zone)) {
+        client_settle_by(client, keyspace);
+    } /* else it wants what that gives */
+}
 
 /* A read as of a position of a command without keys, which would have to walk over what was. */
 bool client_wants_no_key(const struct client *client, const struct command_spec *spec);
@@ -26,11 +34,11 @@ bool client_has_patience(struct client *client, qr_time patience);
  * -UPGRADE, the last word on a request that may have been carried out; or remember the id for less
  * time than the keyspace says by now, and the write would count twice. */
 bool client_awaits_map(struct client *client, const struct command_spec *spec);
-void client_write_no_leader(struct reply *reply, const struct span *argv, uint32_t argc);
+/* Why a command cannot be carried out under an id; NULL: it can. */
+typedef void client_refusal(struct reply *reply, const struct span *argv, uint32_t argc);
+client_refusal *client_refuses_id(const struct client *client, const struct command_spec *spec);
 
 /* Why what is wanted makes no sense with a command. */
-void client_write_no_meta(struct reply *reply, const struct span *argv, uint32_t argc);
-void client_write_no_keyspace(struct reply *reply, const struct span *argv, uint32_t argc);
-void client_write_no_snapshot(struct reply *reply, const struct span *argv, uint32_t argc);
+client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot;
 
 #endif

@@ -215,7 +215,7 @@ static void serve_before(struct pending *p)
 static bool settle_ack(const struct router *router, struct pending *p)
 {
     const struct node *node = router->node;
-    if (!p->wants.ack_is_unsure || p->spec->place != PLACE_WRITE) {
+    if (p->spec->place != PLACE_WRITE) {
         return true;
     }
     if (node->holding.current) {
@@ -232,14 +232,14 @@ bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
     bool relayed = p->stream != NULL && p->stream->relayed;
-    if (router_read_here(router, p)) {
+    if (router_may_read_here(p) && router_read_here(router, p)) {
         return true;
     }
     if (router->node->removed && !relayed) {
         stream_refuse(p, STATUS_REMOVED);
         return true;
     }
-    if (!settle_ack(router, p)) {
+    if (p->wants.ack_is_unsure && !settle_ack(router, p)) {
         return false;
     }
     if (relayed && leads(partition)) {
@@ -284,8 +284,8 @@ static bool is_stuck(const struct router *router, const struct partition *partit
 void router_take(struct router *router, struct pending *p)
 {
     struct track *track = &p->partition->track;
-    if (router_read_here(router, p)) { /* whatever waits for the leader */
-        return;
+    if (router_may_read_here(p) && router_read_here(router, p)) {
+        return; /* whatever waits for the leader */
     }
     if (is_stuck(router, p->partition)) {
         stream_refuse(p, STATUS_STUCK);
@@ -308,9 +308,10 @@ static bool write_here(struct router *router, struct pending *p, const struct op
 {
     struct partition *partition = p->partition;
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
-        !settle_ack(router, p) || !router_leads_here(router, partition) ||
-        refused_for_space(router, p->spec) || quota_refuses(partition, p->spec, n) ||
-        is_stuck(router, partition) || !replica_has_room(partition->replica, n)) {
+        (p->wants.ack_is_unsure && !settle_ack(router, p)) ||
+        !router_leads_here(router, partition) || refused_for_space(router, p->spec) ||
+        quota_refuses(partition, p->spec, n) || is_stuck(router, partition) ||
+        !replica_has_room(partition->replica, n)) {
         return false;
     }
     quota_spend(partition);
@@ -336,7 +337,8 @@ void router_command(struct router *router, struct partition *partition, struct s
     uint32_t words = command_name_words(spec);
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = db, .argc = argc - words };
     uint8_t id[OP_ID_BYTES_MAX];
-    if (!silent && router_read_now(router, partition, stream, spec, version, &head, argv + words)) {
+    bool at_once = spec->place == PLACE_READ && stream->first == NULL && !silent;
+    if (at_once && router_read_now(router, partition, stream, spec, version, &head, argv + words)) {
         return;
     }
     struct pending *p = stream_push(stream, spec, version, router->node->clock);

@@ -66,6 +66,11 @@ void router_refuse_late_as_of(struct pending *p); /* its time has passed; it is 
 /* --- router_read.c: whether it was a read that this node's replica may answer by itself: then it
  * is on its way to its answer. */
 bool router_read_here(struct router *router, struct pending *p);
+/* All others go the leader's way: most, so they pay for no call. */
+static inline bool router_may_read_here(const struct pending *p)
+{
+    return p->spec->place == PLACE_READ && p->wants.level != READ_LINEARIZABLE;
+}
 /* A read that needs no proof, or none any more, is on its way to its answer: its quota's, if that
  * refuses it. */
 void router_serve_unproven(struct pending *p);
@@ -80,7 +85,8 @@ void router_prove(struct pending *p);
 /* Nobody answered in time: of a read of a session or within a bound, and where the status is STALE,
  * that is -STALE with how far this node's replica is behind. */
 void router_refuse_late(struct pending *p, enum qr_status status);
-/* The same where nothing of its client is ahead of it, without a pending: it has been answered. */
+/* The same of a read, without a pending, and where nothing of its client is ahead of it: it has
+ * been answered. */
 bool router_read_now(struct router *router, struct partition *partition, struct stream *stream,
                      const struct command_spec *spec, uint8_t version, const struct op *head,
                      const struct span *argv);

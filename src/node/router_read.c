@@ -103,11 +103,8 @@ bool router_serve_now(struct router *router, struct pending *p)
 
 bool router_read_here(struct router *router, struct pending *p)
 {
-    if (p->spec->place == PLACE_READ && p->wants.level == READ_SNAPSHOT) {
+    if (p->wants.level == READ_SNAPSHOT) {
         return router_read_as_of(router, p);
-    }
-    if (p->spec->place != PLACE_READ || p->wants.level == READ_LINEARIZABLE) {
-        return false;
     }
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
         p->wants.least = max_u64(p->wants.least, stream_seen_before(p));
@@ -152,8 +149,8 @@ static bool may_now(const struct router *router, const struct partition *partiti
     if (wants->level != READ_LINEARIZABLE) {
         return serves(router, partition, wants, wants->least, now) == SERVE_NOW;
     }
-    return partition->track.waiting.count == 0 && router_leads_here(router, partition) &&
-           replica_holds_lease(partition->replica) &&
+    return partition->track.waiting.count == 0 && partition->replica != NULL &&
+           replica_holds_lease(partition->replica) && router_leads_here(router, partition) &&
            wants->least == 0; /* what its session has seen may be lost: a proof tells */
 }
 
@@ -161,8 +158,8 @@ bool router_read_now(struct router *router, struct partition *partition, struct 
                      const struct command_spec *spec, uint8_t version, const struct op *head,
                      const struct span *argv)
 {
-    bool done = spec->place == PLACE_READ && stream->ordered && stream->first == NULL &&
-                may_now(router, partition, stream) && !quota_refuses(partition, spec, 0) &&
+    bool done = stream->ordered && may_now(router, partition, stream) &&
+                !quota_refuses(partition, spec, 0) &&
                 replica_read_now(partition->replica, stream, spec, version, head, argv);
     if (done) {
         quota_spend(partition);

@@ -93,7 +93,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     } else {
         p = qr_alloc(sizeof *p);
     }
-    memset(p, 0, offsetof(struct pending, near));
+    memset(p, 0, offsetof(struct pending, wants));
     p->stream = stream;
     p->node = node;
     p->spec = spec;

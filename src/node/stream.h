@@ -90,8 +90,7 @@ struct pending {
     uint32_t expiry_place; /* among the node's expiries */
     uint32_t wanted;       /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
     bool wanted_local;     /* BLOCKED: and the leader itself (WAITAOF) */
-    struct wants wants;    /* what it asks for beside its op, */
-    struct shown shown;    /* and what its answer shows: set by whoever answers */
+    struct shown shown;    /* what its answer shows: set by whoever answers */
     struct reply *meta_in; /* the reply that META has opened, from the byte meta_at on; or NULL */
     size_t meta_at;
     struct token *token; /* META: what its session had seen; short, its own; or NULL */
@@ -102,7 +101,8 @@ struct pending {
     struct cargo *cargo;   /* its large arguments (cargo.h); NULL: none, or the log has them */
     struct rope *arriving; /* FORWARDED: what has come of a long reply */
     qr_time moved;         /* when large things of it moved last, or it lost its leader; 0: never */
-    uint8_t near[PENDING_NEAR_BYTES]; /* last: it is not cleared */
+    struct wants wants;    /* what it asks for beside its op; from here on nothing is cleared */
+    uint8_t near[PENDING_NEAR_BYTES];
 };
 
 /* An intrusive queue through queue_next. */

@@ -104,7 +104,8 @@ COMMAND = [
      "return op_id_fits(id.pid, id.iid) && id.seconds > 0", "return id.seconds > 0"),
     ("ids: no bounds", "unit/command/op", "op.c", "id.count > 0 && id.bytes > 0;", "true;"),
     ("ids: what an op touches is looked for in its id", "unit/command/op", "op.c",
-     "if (in.p[FLAGS_AT] != 0) {\n        struct op op;", "if (false) {\n        struct op op;"),
+     "if (in.p[FLAGS_AT] != 0) {\n        return first_behind_id(",
+     "if (false) {\n        return first_behind_id("),
 ]
 
 RESP = [
@@ -139,14 +140,14 @@ NODE = [
      "e2e/idmp::test_in_a_pipeline_ids_are_of_their_own_command",
      "client_commands.c", "client->stream.id = NULL; return done;", "return done;"),
     ("ids: before all know of them",
-     "e2e/idmp::test_until_all_nodes_know_of_them_there_are_no_ids", "client_commands.c",
-     "} else if (control_level(client->node) < MAP_LEVEL_REQUESTS) {", "} else if (false) {"),
+     "e2e/idmp::test_until_all_nodes_know_of_them_there_are_no_ids", "client_wants.c",
+     ": control_level(node) < MAP_LEVEL_REQUESTS ?", ": false ?"),
     ("ids: who was started just now denies them",
      "e2e/idmp::test_who_was_started_just_now_does_not_deny_ids", "client_commands.c",
      "if (client->stream.id != NULL && client_awaits_map(client, spec)) { return false; }", ""),
     ("ids: a level that was reached is to be reached",
-     "e2e/idmp::test_who_was_started_just_now_does_not_deny_ids", "client_commands.c",
-     "} else if (!client->node->holding.current) {", "} else if (false) {"),
+     "e2e/idmp::test_who_was_started_just_now_does_not_deny_ids", "client_wants.c",
+     ": !node->holding.current ?", ": false ?"),
     ("ids: bounds of before the start",
      "e2e/idmp::test_who_was_away_does_not_go_by_the_bounds_of_then", "client_wants.c",
      "return spec->place == PLACE_WRITE && !node->holding.current &&",

@@ -126,7 +126,7 @@ qr_time peers_lost_at(const struct peers *peers, node_index peer)
     return 98 * QR_SECOND;
 }
 
-void client_settle(struct client *client, const struct map_keyspace *keyspace)
+void client_settle_by(struct client *client, const struct map_keyspace *keyspace)
 {
     (void)client, (void)keyspace;
 }
