@@ -133,7 +133,19 @@ CLUSTER = [
      "|| has_ack(k) || has_idmp(k);", "|| has_ack(k);"),
 ]
 
+RETRIES = "unit/node/retries"
+
 NODE = [
+    ("retries: another leader's entry is taken for one's own", RETRIES, "apply.c",
+     "if (p->term == term) {", "if (p->term <= term && winner == NULL) {"),
+    ("retries: what a snapshot covers was not applied", RETRIES, "apply.c",
+     "r->node->stats.uncertain++; stream_refuse(p, STATUS_UNCERTAIN);",
+     "r->node->stats.uncertain++; stream_refuse(p, STATUS_LEADER_CHANGED);"),
+    ("retries: what was proposed and not decided was not applied", RETRIES, "router_turn.c",
+     "*status = STATUS_UNCERTAIN; return p->slot != 0 &&",
+     "*status = STATUS_LATE; return p->slot != 0 &&"),
+    ("retries: all of them are told to be replays", RETRIES, "apply.c",
+     ".replayed = engine_replayed(r->partition->engine)", ".replayed = true"),
     ("ids: the op has none", "e2e/idmp::test_an_id_is_of_one_command", "router.c",
      "if (stream->id != NULL) {", "if (false) {"),
     ("ids: they stick to the connection",
