@@ -44,6 +44,10 @@ facades: build-test/build.ninja ## redis-py under 50 kills of the leader: make f
 	QUORATE_KILLS=$(if $(filter file,$(origin COUNT)),50,$(COUNT)) \
 	    tests/e2e/kills build-test test_facades.py 1
 
+chaos: build-test/build.ninja ## Real processes in a bad network: make chaos SEED=7 MINUTES=60
+	$(NINJA) -C build-test
+	tests/chaos/run --seed "$(SEED)" --minutes $(MINUTES) build-test
+
 large: build-test/build.ninja ## Values of 512 MiB (10 GiB of memory and disk; minutes)
 	$(NINJA) -C build-test
 	QUORATE_LARGE_MB=512 tests/e2e/kills build-test test_blobs.py 1
@@ -104,5 +108,5 @@ build-asan/build.ninja: | deps
 	meson setup build-asan --buildtype=debugoptimized -Doptimization=1 -Dflavor=-asan \
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all run test sim kills turnover facades rewrite mutants fuzz clients bench bench-failover \
-    bench-partitions bench-levels bench-store bench-overload clean help deps
+.PHONY: all run test sim kills turnover facades chaos rewrite mutants fuzz clients bench \
+    bench-failover bench-partitions bench-levels bench-store bench-overload clean help deps

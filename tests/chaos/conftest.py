@@ -1,5 +1,4 @@
-"""Makes the harness beside this file importable, and that of tests/e2e; what is run here has
-namespaces of its own from the beginning."""
+"""Makes the harness beside this file importable, and that of tests/e2e."""
 import os
 import sys
 
@@ -11,9 +10,9 @@ import pytest  # noqa: E402
 import namespaces  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _inside():
-    """A machine that cannot do it says what is missing."""
+@pytest.fixture(scope="session")
+def inside():
+    """Namespaces of its own for this process; a machine that cannot do it says what is missing."""
     try:
         namespaces.enter()
     except namespaces.Missing as missing:

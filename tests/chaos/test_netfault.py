@@ -14,7 +14,7 @@ COUNT = 400
 
 
 @pytest.fixture(name="network", scope="module")
-def _network():
+def _network(inside):  # pylint: disable=unused-argument
     with Network(3, seed=7) as made:
         yield made
 

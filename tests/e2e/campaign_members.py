@@ -45,13 +45,16 @@ class Seat(Node):
         if self.founder:
             words += ["--node-id", str(self.number), "--cluster-id", self.cluster.cluster_id]
             for node in self.cluster.nodes[:3]:
-                words += ["--member", str(node.number), "127.0.0.1", str(node.port),
+                words += ["--member", str(node.number), node.host, str(node.port),
                           str(node.peer_port)]
             return words + ([] if self.is_born() else ["--bootstrap"])
         others = [node for node in self.cluster.nodes if node is not self]
-        words += ["--join", ",".join(f"127.0.0.1:{n.port}@{n.peer_port}" for n in others)]
+        words += ["--join", ",".join(n.address() for n in others)]
         words += ["--observer", "yes"] if self.observer else []
         return words + (["--node-id", str(self.id)] if self.id else [])
+
+    def address(self):
+        return f"{self.host}:{self.port}@{self.peer_port}"
 
     def is_born(self):
         return os.path.exists(os.path.join(self.directory, "identity"))
@@ -76,9 +79,7 @@ class MemberCampaign(UnderLoad):
         self.cluster = Cluster(3, start=False, options=[
             *OPTIONS, *(LARGE if self.large else SMALL), "--read-mode",
             self.dice.choice(["lease", "readindex"]), *options])
-        ports = free_ports(2 * SEATS)
-        self.seats = [Seat(self.cluster, i + 1, ports[i], ports[SEATS + i], 0)
-                      for i in range(SEATS)]
+        self.seats = self.make_seats()
         for seat in self.seats[:3]:
             seat.founder = True
         self.cluster.nodes = self.seats
@@ -87,6 +88,14 @@ class MemberCampaign(UnderLoad):
         self.rotten = False
         self.done = []
         self.seed = seed
+
+    def make_seats(self):
+        ports = free_ports(2 * SEATS)
+        return [Seat(self.cluster, i + 1, ports[i], ports[SEATS + i], 0) for i in range(SEATS)]
+
+    def make_load(self):
+        return LoadGenerator(self.cluster, clients=9, depth=6, rate=1200, patience_ms=800,
+                             seed=self.dice.randrange(1 << 30))
 
     def begin(self):
         for seat in self.taken:
@@ -97,8 +106,7 @@ class MemberCampaign(UnderLoad):
                 for n in range(0, LARGE_KEYS, 100):
                     connection.pipeline([("SET", f"large:{n + i}", "v" * LARGE_VALUE)
                                          for i in range(100)])
-        return LoadGenerator(self.cluster, clients=9, depth=6, rate=1200, patience_ms=800,
-                             seed=self.dice.randrange(1 << 30))
+        return self.make_load()
 
     def __exit__(self, *problem):
         print(f"QUORATE_SEED={self.seed}: " + ", ".join(self.done))
@@ -131,9 +139,9 @@ class MemberCampaign(UnderLoad):
             rows = self.rows(leader) if leader else {}
         except TROUBLE:
             return {}
-        by_port = {f"127.0.0.1:{seat.port}@{seat.peer_port}": seat for seat in self.seats}
-        return {by_port[row["address"]]: row for row in rows.values()
-                if row["address"] in by_port}  # else it moves just now
+        sitting = {seat.address(): seat for seat in self.seats}
+        return {sitting[row["address"]]: row for row in rows.values()
+                if row["address"] in sitting}  # else it moves just now
 
     def breathe(self, writes=30, seconds=1.5):
         """Some work is done; not more than so long is waited for it."""

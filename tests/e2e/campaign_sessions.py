@@ -26,7 +26,7 @@ CLIENT_PATIENCE = 2.0
 TRIES = 50  # of a request with an id
 # What a node may answer while nodes die: the command was not applied, or it may have been.
 REFUSED = ("TRYAGAIN", "CLUSTERDOWN", "UPGRADE", "IDMPFULL", "LOADING", "STALE", "OVERLOADED",
-           "BUSY", "NOREPLICAS")
+           "BUSY", "NOREPLICAS", "NOSPACE", "THROTTLED", "REMOVED")
 UNCERTAIN = ("UNCERTAIN",)
 
 
@@ -96,7 +96,7 @@ class Session(threading.Thread):
         self.leave()
         self.node = self.dice.choice(self.campaign.cluster.nodes)
         self.hops += 1
-        connection = Connection(self.node.port, timeout=CLIENT_PATIENCE)
+        connection = Connection(self.node.port, self.node.host, CLIENT_PATIENCE)
         try:
             if self.token is not None:
                 connection.call("SESSION", "USE", self.token)

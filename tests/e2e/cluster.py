@@ -107,6 +107,8 @@ def parse_info(data):
 class Node:
     """One `quorate server`, running or not."""
 
+    host = "127.0.0.1"
+
     def __init__(self, cluster, number, port, peer_port, metrics_port):
         self.cluster, self.number = cluster, number
         self.port, self.peer_port, self.metrics_port = port, peer_port, metrics_port
@@ -127,7 +129,7 @@ class Node:
                  "--metrics-port", str(self.metrics_port),
                  "--cluster-id", cluster.cluster_id]
         for node in cluster.nodes:
-            words += ["--member", str(node.number), "127.0.0.1", str(node.port),
+            words += ["--member", str(node.number), node.host, str(node.port),
                       str(node.peer_port)]
         if self.cluster_port:
             words += ["--cluster-port", str(self.cluster_port),
@@ -142,8 +144,13 @@ class Node:
             self.process = subprocess.Popen(
                 self.arguments(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(os.environ, **self.environment, **(environment or {})),
-                preexec_fn=die_with_parent)
+                preexec_fn=self.before_exec)
         self.paused = self.stopped = False
+
+    @staticmethod
+    def before_exec():
+        """In the child that becomes the node."""
+        die_with_parent()
 
     def running(self):
         return self.process is not None and self.process.poll() is None

@@ -1,0 +1,398 @@
+#!/usr/bin/python3
+"""The clients of a run of chaos, a process of its own: what they ask, what they are told, and what
+must be true of it.
+
+    clients.py --nodes HOST:PORT,... --history FILE --progress FILE [--seed N] [--each N]
+
+They work until a line comes on standard input. Then each finishes what it must not leave open,
+every key is read once more, and one line of JSON says what came of it. The history is for
+`check-history`; what that has no word for is judged here:
+
+- A *claim* is `SET key me NX`: of those who want a key exactly one may be told OK, and in the end
+  the key must be his. It is a compare-and-set, and what was acknowledged is looked for at the end.
+- A *retrier* counts up a key of its own under ids (`IDMP`) and never gives up: each answer must be
+  the one before plus 1, whatever died meanwhile (U49).
+"""
+import argparse
+import collections
+import json
+import mmap
+import os
+import random
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+
+from campaign_sessions import (LEVELS, REFUSED, UNCERTAIN, Keys, Session,  # noqa: E402
+                               now)
+from loadgen import WORDS  # noqa: E402
+from resp import Closed, Connection, Error  # noqa: E402
+
+PATIENCE_S = 1.5  # for an answer
+KEY_OPERATIONS = 300  # of a register or a counter; then its clients go on with the next
+KEY_UNKNOWN = 6  # of unknown outcome, which make the search for a linear order long
+KEYS = 3  # of a kind, at a time
+CLAIMS = 4  # that are wanted at the same time
+CLAIM_PAUSE_S = 0.01
+FINAL_SECONDS = 60
+READ_AT_ONCE = 100  # claims
+Node = collections.namedtuple("Node", "host port")
+
+
+class Answer(collections.namedtuple("Answer", "outcome reply")):
+    """done, fail (surely not applied) or unknown."""
+
+
+class History:
+    """Lines for check-history, in a file; the clients' threads share it."""
+
+    def __init__(self, path):
+        self.file = open(path, "w", encoding="ascii", buffering=1 << 16)  # closed by close()
+        self.lock, self.appended = threading.Lock(), 0
+
+    def add(self, *fields):
+        line = " ".join(map(str, fields)) + "\n"
+        with self.lock:
+            self.file.write(line)
+            self.appended += fields[2] == "append" and fields[4].startswith("=")
+
+    def close(self):
+        self.file.close()
+
+
+class Rotation:
+    """Keys that several clients use until enough was done to them."""
+
+    def __init__(self, prefix):
+        self.prefix, self.lock, self.next = prefix, threading.Lock(), KEYS
+        self.now = list(range(KEYS))
+        self.done, self.open = collections.Counter(), collections.Counter()
+
+    def some(self, dice):
+        return f"{self.prefix}:{dice.choice(self.now)}"
+
+    def used(self, key, outcome):
+        number = int(key.partition(":")[2])
+        with self.lock:
+            self.done[number] += 1
+            self.open[number] += outcome == "unknown"
+            if number in self.now and (self.done[number] >= KEY_OPERATIONS or
+                                       self.open[number] >= KEY_UNKNOWN):
+                self.now[self.now.index(number)] = self.next
+                self.next += 1
+
+    def all(self):
+        return [f"{self.prefix}:{number}" for number in range(self.next)]
+
+
+class Client(threading.Thread):
+    """One thing after the other, at one node or another."""
+
+    def __init__(self, world, number, seed):
+        super().__init__(daemon=True)
+        self.world, self.number, self.dice = world, number, random.Random(seed)
+        self.connection = self.problem = None
+        self.acknowledged = self.reads = self.refused = self.uncertain = 0
+
+    def leave(self):
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+    def ask(self, *words):
+        """None when no node could be reached, so nothing was asked."""
+        if self.connection is None or self.dice.random() < 0.01:
+            self.leave()
+            node = self.dice.choice(self.world.nodes)
+            try:
+                self.connection = Connection(node.port, node.host, timeout=PATIENCE_S)
+            except OSError:
+                time.sleep(0.01)
+                return None
+        try:
+            return Answer("done", self.connection.call(*words))
+        except Error as error:
+            if error.kind() in UNCERTAIN:
+                return Answer("unknown", None)
+            if error.kind() not in REFUSED:
+                raise
+            if error.kind() == "REMOVED" or self.dice.random() < 0.2:
+                self.leave()
+            time.sleep(0.005)
+            return Answer("fail", None)
+        except (Closed, OSError):
+            self.leave()
+            return Answer("unknown", None)
+
+    def count(self, answer, is_write):
+        self.acknowledged += is_write and answer.outcome == "done"
+        self.reads += not is_write and answer.outcome == "done"
+        self.refused += answer.outcome == "fail"
+        self.uncertain += answer.outcome == "unknown"
+
+    def tell(self, key, kind, argument, words, shown):
+        """Asks, and writes the line; the answer, or None."""
+        start = now()
+        answer = self.ask(*words)
+        if answer is None:
+            return None
+        result = shown(answer.reply) if answer.outcome == "done" else answer.outcome
+        self.world.history.add(self.number, key, kind, argument, result, start, now())
+        self.count(answer, kind != "get")
+        return answer
+
+    def read(self, key):
+        return self.tell(key, "get", "-", ("GET", key),
+                         lambda value: "nil" if value is None else f"={value.decode()}")
+
+    def act(self):
+        raise NotImplementedError
+
+    def finish(self):
+        """When no more is asked for."""
+
+    def run(self):
+        try:
+            while not self.world.ended:
+                self.act()
+            self.finish()
+        except BaseException as problem:  # pylint: disable=broad-except
+            self.problem = problem  # the process tells it, and ends
+        finally:
+            self.leave()
+
+
+class Register(Client):
+    """Sets, deletes and gets."""
+
+    def act(self):
+        key, dice = self.world.registers.some(self.dice), self.dice.random()
+        if dice < 0.45:
+            value = f"{self.number}-{self.acknowledged}-{self.dice.randrange(1 << 20)}"
+            answer = self.tell(key, "set", value, ("SET", key, value), lambda _: "ok")
+        elif dice < 0.55:
+            answer = self.tell(key, "del", "-", ("DEL", key), lambda count: f"={count}")
+        else:
+            answer = self.read(key)
+        if answer is not None:
+            self.world.registers.used(key, answer.outcome)
+
+
+class Counter(Client):
+    """Counts up, and gets."""
+
+    def act(self):
+        key = self.world.counters.some(self.dice)
+        if self.dice.random() < 0.6:
+            answer = self.tell(key, "incr", "-", ("INCR", key), lambda number: f"={number}")
+        else:
+            answer = self.read(key)
+        if answer is not None:
+            self.world.counters.used(key, answer.outcome)
+
+
+class Claimer(Client):
+    """Wants keys that others want too."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.claimed = 0
+
+    def act(self):
+        claim = self.world.claims.some()
+        me = f"{self.number}-{self.claimed}"
+        self.claimed += 1
+        answer = self.ask("SET", f"claim:{claim}", me, "NX")
+        if answer is not None:
+            self.count(answer, True)
+            self.world.claims.told(claim, me, answer)
+        time.sleep(CLAIM_PAUSE_S)
+
+
+class Claims:
+    """Who was told what about which claim."""
+
+    def __init__(self):
+        self.lock, self.first, self.winner, self.maybe = threading.Lock(), 0, {}, {}
+        self.taken = set()
+        self.dice = random.Random(0)
+
+    def some(self):
+        with self.lock:
+            while self.first in self.taken:
+                self.taken.discard(self.first)
+                self.first += 1
+            return self.first + self.dice.randrange(CLAIMS)
+
+    def told(self, claim, me, answer):
+        with self.lock:
+            if answer.outcome == "unknown":
+                self.maybe.setdefault(claim, set()).add(me)
+            elif answer.outcome == "done":
+                self.taken.add(claim)
+                if answer.reply == "OK":
+                    other = self.winner.setdefault(claim, me)
+                    assert other == me, f"claim {claim}: both {other} and {me} were told OK"
+
+    def judge(self, claim, value):
+        """At the end."""
+        winner, maybe = self.winner.get(claim), self.maybe.get(claim, set())
+        if winner is not None:
+            assert value == winner, f"claim {claim}: lost: {winner} was told OK, {value} is there"
+        elif value is not None:
+            assert value in maybe, f"claim {claim}: {value} was refused, and is there"
+
+
+class Retrier(Client):
+    """Counts up a key of its own, each time until it is answered."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.told, self.again = 0, 0
+
+    def act(self):
+        self.count_up(None)
+
+    def count_up(self, deadline):
+        key, words = f"own:{self.number}", ("INCR", f"own:{self.number}")
+        iid, uncertain = self.told + 1, False
+        producer = f"retrier-{self.number}-{iid // 50}"  # of few requests: they are remembered
+        while True:
+            answer = self.ask("WITH", 3, "IDMP", producer, iid, *words)
+            if answer is not None:
+                self.count(answer, True)
+                uncertain = uncertain or answer.outcome == "unknown"
+                if answer.outcome == "done":
+                    break
+            assert deadline is None or time.monotonic() < deadline, f"{key}: no answer to {iid}"
+            if self.world.ended and deadline is None:
+                deadline = time.monotonic() + FINAL_SECONDS
+        assert answer.reply == iid, f"wrong: once: {key} is {answer.reply} after {iid} times"
+        self.told = iid
+        self.again += uncertain
+
+    def finish(self):
+        self.count_up(time.monotonic() + FINAL_SECONDS)
+
+
+class Hopper(Session):
+    """A session that hops between nodes with its token, and reads at every level. What becomes of
+    its requests is counted from the history."""
+
+    acknowledged = reads = refused = uncertain = 0
+
+
+class World:
+    """All of them."""
+
+    KINDS = [Register, Register, Counter, Claimer, Retrier, Hopper, Hopper]
+
+    def __init__(self, options):
+        self.nodes = [Node(host, int(port)) for host, _, port in
+                      (word.partition(":") for word in options.nodes.split(","))]
+        self.cluster = self  # for sessions
+        self.history, self.ended = History(options.history), False
+        self.registers, self.counters, self.claims = Rotation("reg"), Rotation("cnt"), Claims()
+        self.keys, self.levels = Keys(), LEVELS
+        self.progress = open(options.progress, "r+b")  # as long as the process lives
+        self.page = mmap.mmap(self.progress.fileno(), 4096)
+        dice = random.Random(options.seed)
+        self.clients = [kind(self, 1 + i, dice.random())
+                        for i, kind in enumerate(self.KINDS * options.each)]
+
+    def total(self, name):
+        return sum(getattr(client, name) for client in self.clients) + \
+            (self.history.appended if name == "acknowledged" else 0)
+
+    def show(self):
+        for name in ("acknowledged", "reads", "uncertain", "refused"):
+            struct.pack_into("<Q", self.page, 8 * WORDS.index(name), self.total(name))
+        for client in self.clients:
+            if client.problem is not None:
+                raise client.problem
+
+    def run(self):
+        for client in self.clients:
+            client.start()
+        ended = threading.Thread(target=sys.stdin.readline, daemon=True)
+        ended.start()
+        while ended.is_alive():
+            self.show()
+            ended.join(0.05)
+        self.ended = True
+        for client in self.clients:
+            client.join(2 * FINAL_SECONDS)
+            assert not client.is_alive(), "a client does not end"
+        self.show()
+
+    def read_all(self):
+        """Everything once more; nobody is harmed any more."""
+        last = Register(self, len(self.clients) + 1, 1)
+        for key in self.registers.all() + self.counters.all():
+            self.read_once(last, key)
+        for client in self.clients:
+            if isinstance(client, Retrier):
+                value = self.sure(last, "GET", f"own:{client.number}")
+                assert int(value) == client.told, f"wrong: once: {client.told} times, {value}"
+        for key in self.keys.all():
+            start = now()
+            value = self.sure(last, "GET", key)
+            result = "nil" if value is None else f"={value.decode()}"
+            self.history.add(last.number, key, "get", "-", result, start, now(), "group=zero",
+                             "level=linearizable")
+        for first in range(0, self.claims.first + CLAIMS, READ_AT_ONCE):
+            claims = range(first, first + READ_AT_ONCE)
+            values = self.sure(last, "MGET", *(f"claim:{claim}" for claim in claims))
+            for claim, value in zip(claims, values):
+                self.claims.judge(claim, value and value.decode())
+        last.leave()
+
+    @staticmethod
+    def read_once(client, key):
+        deadline = time.monotonic() + FINAL_SECONDS
+        while True:
+            answer = client.read(key)
+            if answer is not None and answer.outcome == "done":
+                return
+            assert time.monotonic() < deadline, f"{key} cannot be read"
+
+    @staticmethod
+    def sure(client, *words):
+        deadline = time.monotonic() + FINAL_SECONDS
+        while True:
+            answer = client.ask(*words)
+            if answer is not None and answer.outcome == "done":
+                return answer.reply
+            assert time.monotonic() < deadline, f"{words} has no answer"
+
+    def summary(self):
+        found = {name: self.total(name) for name in
+                 ("acknowledged", "reads", "uncertain", "refused")}
+        retriers = [client for client in self.clients if isinstance(client, Retrier)]
+        found["retried"] = sum(client.again for client in retriers)
+        found["counted_once"] = sum(client.told for client in retriers)
+        found["claims"] = len(self.claims.winner)
+        found["hops"] = sum(c.hops for c in self.clients if isinstance(c, Hopper))
+        return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nodes", required=True)
+    parser.add_argument("--history", required=True)
+    parser.add_argument("--progress", required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--each", type=int, default=2, help="clients of each kind")
+    world = World(parser.parse_args())
+    world.run()
+    world.read_all()
+    world.history.close()
+    print(json.dumps(world.summary()), flush=True)
+    os._exit(0)  # whoever still waits for standard input
+
+
+if __name__ == "__main__":
+    main()

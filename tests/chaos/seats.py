@@ -1,0 +1,83 @@
+"""Nodes with a network namespace, an address, a disk and a clock of their own."""
+import errno
+import glob
+import os
+import subprocess
+
+from campaign_members import Seat
+from namespaces import FAKETIME
+from resp import Connection
+
+PORT, PEER_PORT = 7001, 17001
+DISK_BYTES = 160 << 20
+
+
+class Disk:
+    """A small file system, in this process's own mount namespace."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        os.makedirs(directory)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", directory],
+                       check=True)
+        self.ballast = os.path.join(directory, "ballast")
+
+    def free_bytes(self):
+        status = os.statvfs(self.directory)
+        return status.f_bavail * status.f_frsize
+
+    def fill(self, leave):
+        """Until so many bytes are left."""
+        with open(self.ballast, "ab", buffering=0) as ballast:
+            while self.free_bytes() > leave:  # the node takes some of it meanwhile
+                try:
+                    ballast.write(b"\1" * min(1 << 20, self.free_bytes() - leave))
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+
+    def is_full(self):
+        return os.path.exists(self.ballast)
+
+    def give_back(self):
+        if self.is_full():
+            os.unlink(self.ballast)
+
+    def close(self):
+        subprocess.run(["umount", "-l", self.directory], check=False)
+
+
+class ChaosSeat(Seat):
+    """Where it sits it has an address that nobody else has; its disk is small if `disk` is."""
+
+    def __init__(self, cluster, number, network, has_clock):
+        super().__init__(cluster, number, PORT, PEER_PORT, 0)
+        self.network, self.space = network, network.space(number)
+        self.host = network.address(number)
+        self.disk, self.clock = None, os.path.join(cluster.directory, f"clock-{number}")
+        self.turn(0)
+        if has_clock:
+            self.environment = {
+                "LD_PRELOAD": glob.glob(FAKETIME)[0], "FAKETIME_TIMESTAMP_FILE": self.clock,
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1",
+                "NO_FAKE_STAT": "1"}
+
+    def use_disk(self):
+        self.disk = Disk(os.path.join(self.cluster.directory, f"disk-{self.number}"))
+        self.directory = os.path.join(self.disk.directory, "node")
+
+    def turn(self, seconds):
+        """Its wall clock, so far away from ours."""
+        with open(self.clock + ".new", "w", encoding="ascii") as file:
+            file.write(f"{seconds:+.3f}\n")
+        os.replace(self.clock + ".new", self.clock)
+
+    def arguments(self, extra=()):
+        return super().arguments(extra) + [
+            "--bind", self.host, "127.0.0.1", "--protected-mode", "no", "--cluster-secret", "chaos"]
+
+    def before_exec(self):
+        self.space.enter_and_die()
+
+    def connect(self, timeout=10.0):
+        """From within, so that it can be asked whatever happens to the network."""
+        return self.space.call(Connection, self.port, self.host, timeout)
