@@ -1,8 +1,8 @@
-/* Requests with ids that are sent again, whatever happens to the node that answers them: it loses the
- * lead and takes it over, entries of others take the places of its own or bring the same requests,
- * a snapshot replaces its state, clocks jump. At random, on virtual time; router, streams, replica
- * and engine are real (apply_world.h). Of each request all answers are one answer, it counts once,
- * and what was refused as not applied was not. */
+/* Requests with ids that are sent again, whatever happens to the node that answers them: it loses
+ * the lead and takes it over, entries of others take the places of its own or bring the same
+ * requests, a snapshot replaces its state, clocks jump. At random, on virtual time; router,
+ * streams, replica and engine are real (apply_world.h). Of each request all answers are one answer,
+ * it counts once, and what was refused as not applied was not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
