@@ -206,7 +206,8 @@
 #define CHECKPOINT_BYTES_PER_SECOND 400000000    /* a faster one would hold up the log's syncs */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */
 #define CHECKPOINT_BACKLOG_BYTES_MAX (256 * MIB) /* writes outran the disk: tried again later */
-#define CHECKPOINT_HELD_BYTES_MAX (1 * GIB)      /* replaced values kept for it: the same */
+#define CHECKPOINT_ROOM_BYTES (1 * MIB)     /* left free on disk for one, beside the state's size */
+#define CHECKPOINT_HELD_BYTES_MAX (1 * GIB) /* replaced values kept for it: the same */
 
 /* Groups of which the log holds little are carried along: in a turn, of one group, and together no
  * more than this part of what the log grows by meanwhile. */

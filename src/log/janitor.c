@@ -167,7 +167,8 @@ static struct janitor_job *recycle_job(struct log *log)
     struct segment s = log->segments[0];
     struct janitor_job *job = job_new(log, TASK_RECYCLE);
     segment_path(log, job->from, s.header.generation);
-    if (s.bytes == log->config.segment_bytes && log->free_count < pool_most(log)) {
+    if (s.bytes == log->config.segment_bytes && log->free_count < pool_most(log) &&
+        !log_leaves_less(log, 0)) {
         job->name = log->next_name++;
         segment_free_path(log, job->to, job->name);
     }
@@ -175,6 +176,14 @@ static struct janitor_job *recycle_job(struct log *log)
     log->segment_count--;
     log->recycle_count--;
     memmove(log->segments, log->segments + 1, log->segment_count * sizeof(struct segment));
+    return job;
+}
+
+/* A file that waits for use makes room for what is not the log's. */
+static struct janitor_job *shed_job(struct log *log)
+{
+    struct janitor_job *job = job_new(log, TASK_RECYCLE);
+    segment_free_path(log, job->from, log->free_names[--log->free_count]);
     return job;
 }
 
@@ -207,10 +216,14 @@ static struct janitor_job *next_job(struct log *log)
     if (recyclable) {
         return recycle_job(log); /* into an empty pool first: a rename is cheaper than a prewrite */
     }
-    if (log->ready == NULL && !waits && in_turn && (from_pool || may_grow)) {
+    bool spare = may_grow && !log_leaves_less(log, log->config.segment_bytes);
+    if (log->ready == NULL && !waits && in_turn && (from_pool || spare)) {
         return ready_job(log, generation, bytes);
     }
-    if (log->free_count + 1 < pool_target(log) && may_grow) {
+    if (log->free_count > pool_target(log) / 2 && log_leaves_less(log, 0)) {
+        return shed_job(log);
+    }
+    if (log->free_count + 1 < pool_target(log) && spare) {
         struct janitor_job *job = job_new(log, TASK_FREE);
         job->prewrite = true;
         job->bytes = log->config.segment_bytes;

@@ -189,6 +189,15 @@ enum log_space {
     LOG_SPACE_NONE /* most of it is used up: all writes do; what is left is for the protocol */
 };
 enum log_space log_space(struct log *log);
+/* Position of the newest segment's first record: what ends below it can be let go. */
+uint64_t log_newest_begins(const struct log *log);
+/* Bytes that the log may still take, the reserve included. */
+uint64_t log_room(struct log *log);
+/* So many bytes of the file system are not the log's to fill: they are for a checkpoint, without
+ * which it could never be let go again. Files that wait for use are given up for them, down to half
+ * of the reserve. Where not even the whole log would make room for so much, nothing is left free.
+ */
+void log_leave_free(struct log *log, uint64_t bytes);
 
 struct log_stats {
     uint64_t batches, syncs, records, bytes, cache_bytes, segments, disk_bytes;

@@ -110,6 +110,7 @@ struct log {
     qr_time retry_at;
     uint64_t fs_free; /* bytes, as of fs_free_at */
     qr_time fs_free_at;
+    uint64_t leave_free; /* of them, for what is not the log's */
 
     uint8_t *read_buffer;
     size_t read_cap;
@@ -151,6 +152,8 @@ struct segment *segment_of(const struct log *log, uint64_t offset);
 void free_name_push(struct log *log, uint64_t name);
 int segment_make_now(struct log *log, struct segment *segment);
 void janitor_kick(struct log *log);
+/* Whether the file system has less free than is to be left (log_leave_free) and `more` bytes. */
+bool log_leaves_less(struct log *log, uint64_t more);
 
 /* recover.c */
 enum log_open_result log_recover(struct log *log, char *message, size_t cap);

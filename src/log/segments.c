@@ -205,25 +205,65 @@ void segment_let_go(struct log *log)
     }
 }
 
+uint64_t log_newest_begins(const struct log *log)
+{
+    return log->segments[log->segment_count - 1].header.first;
+}
+
+/* Whether that was asked anew. */
+static bool look_at_disk(struct log *log)
+{
+    qr_time now = io_now(log->io);
+    if (log->fs_free_at != 0 && now - log->fs_free_at <= FREE_BYTES_FRESH) {
+        return false;
+    }
+    int64_t n = io_free_bytes(log->io, log->dir);
+    log->fs_free = n < 0 ? 0 : (uint64_t)n;
+    log->fs_free_at = now;
+    return true;
+}
+
+bool log_leaves_less(struct log *log, uint64_t more)
+{
+    if (log->leave_free == 0) {
+        return false;
+    }
+    (void)look_at_disk(log);
+    return log->fs_free < log->leave_free + more;
+}
+
+void log_leave_free(struct log *log, uint64_t bytes)
+{
+    (void)look_at_disk(log);
+    uint64_t most = log->fs_free + log->free_count * log->config.segment_bytes;
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        most += log->segments[i].bytes;
+    }
+    log->leave_free = bytes <= most ? bytes : 0;
+    janitor_kick(log);
+}
+
+uint64_t log_room(struct log *log)
+{
+    if (look_at_disk(log)) {
+        janitor_kick(log);
+    }
+    const struct segment *s = log_newest(log);
+    uint64_t segment_bytes = log->config.segment_bytes;
+    uint64_t fs = log->fs_free > log->leave_free ? log->fs_free - log->leave_free : 0;
+    /* Free space is of use in whole segments. */
+    uint64_t left = fs / segment_bytes * segment_bytes;
+    left += log->free_count * segment_bytes;
+    left += log->ready != NULL ? log->ready_bytes : 0;
+    return left + s->header.first + s->header.capacity - log->end;
+}
+
 enum log_space log_space(struct log *log)
 {
     if (log->damaged || log->failed) {
         return LOG_SPACE_NONE;
     }
-    qr_time now = io_now(log->io);
-    if (log->fs_free_at == 0 || now - log->fs_free_at > FREE_BYTES_FRESH) {
-        int64_t n = io_free_bytes(log->io, log->dir);
-        log->fs_free = n < 0 ? 0 : (uint64_t)n;
-        log->fs_free_at = now;
-        janitor_kick(log);
-    }
-    const struct segment *s = log_newest(log);
-    uint64_t segment_bytes = log->config.segment_bytes;
+    uint64_t left = log_room(log);
     uint64_t reserve = log->config.reserve_bytes;
-    /* Free space is of use in whole segments. */
-    uint64_t left = log->fs_free / segment_bytes * segment_bytes;
-    left += log->free_count * segment_bytes;
-    left += log->ready != NULL ? log->ready_bytes : 0;
-    left += s->header.first + s->header.capacity - log->end;
     return left >= reserve ? LOG_SPACE_OK : left >= reserve / 4 ? LOG_SPACE_LOW : LOG_SPACE_NONE;
 }

@@ -8,6 +8,7 @@
 #include "node/change.h"
 #include "node/clients.h"
 #include "node/control.h"
+#include "node/keepers.h"
 #include "node/members.h"
 #include "node/logline.h"
 #include "node/peers.h"
@@ -56,6 +57,7 @@ static void watch_space(struct node *node)
         [LOG_SPACE_NONE] = "Disk space is used up: all writes get -NOSPACE, reads still work",
     };
     node->space_position = log_position(node->log);
+    keepers_look_at_room(node);
     enum log_space space = log_space(node->log);
     if (space != node->space) {
         node->space = space;

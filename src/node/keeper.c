@@ -21,6 +21,7 @@
                */
 #define RETRY_INTERVAL (5 * QR_SECOND) /* after one was abandoned */
 #define BRINGING_UP_FACTOR 4u          /* so much more log before a checkpoint */
+#define PAYS_PART 4u                   /* of the last checkpoint's bytes */
 
 struct keeper *keeper_new(struct partition *partition)
 {
@@ -70,7 +71,8 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
     case CHECKPOINT_LOADED:
         keeper->slot = header.slot;
         keeper->salt = header.salt;
-        keeper->begun_at = position; /* what follows it is replayed, not worth another at once */
+        keeper->begun_at =
+            position - log_bytes_from(node->log, keeper->partition->group, header.slot + 1);
         base->slot = header.slot;
         base->term = header.term;
         base->installed = header.installed;
@@ -152,6 +154,7 @@ static void on_done(void *context, enum checkpoint_result result,
         keeper->slot = header->slot;
         keeper->salt = header->salt;
         node->keepers.abandoned = false;
+        keeper->bytes = bytes;
         note_done(keeper, bytes);
         keeper->ended = io_now(node->io);
         node->keepers.not_before = 2 * keeper->ended - keeper->began; /* half of the disk's time */
@@ -204,14 +207,22 @@ static bool has_grown_enough(const struct partition *partition, uint64_t grown)
            (grown / BRINGING_UP_FACTOR >= enough || !health_brings_up(partition->node));
 }
 
+/* Before its time, for the sake of the disk: it lets a segment go at least, which is used again.
+ * While clients are not refused yet it may not cost much more than that. */
+static bool pays_for_room(const struct keeper *keeper, uint64_t grown)
+{
+    const struct node *node = keeper->node;
+    bool lets_go = log_position(node->log) - grown < log_newest_begins(node->log);
+    bool is_cheap = grown >= keeper->bytes / PAYS_PART;
+    return lets_go && (node->space != LOG_SPACE_OK || (node->keepers.short_of_room && is_cheap));
+}
+
 static bool is_due(const struct keeper *keeper, qr_time now, uint64_t grown)
 {
     const struct node *node = keeper->node;
     const struct partition *partition = keeper->partition;
     qr_slot applied = replica_applied(partition->replica);
-    /* On a full disk it pays sooner: segments that nothing needs are used again. */
-    bool pays = has_grown_enough(partition, grown) ||
-                (node->space != LOG_SPACE_OK && grown >= node->config.log_segment_bytes);
+    bool pays = has_grown_enough(partition, grown) || pays_for_room(keeper, grown);
     qr_slot wanted = source_wants(partition->source);
     bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);
     return useful && !partition->quarantined && applied > keeper->slot &&
@@ -245,7 +256,8 @@ static void begin(struct keeper *keeper, qr_time now)
     header.roster_bytes = (uint16_t)roster_write(roster, header.roster);
     keeper->cancelled = false;
     keeper->before = keeper->begun_at;
-    keeper->begun_at = log_position(node->log);
+    keeper->begun_at =
+        log_position(node->log) - log_bytes_from(node->log, partition->group, header.slot + 1);
     keeper->began = now;
     keeper->writing =
         checkpoint_start(node->io, node->config.dir, partition->engine, &header, on_done, keeper);

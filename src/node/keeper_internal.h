@@ -13,13 +13,14 @@ struct keeper {
     struct checkpoint *writing;
     qr_slot slot;      /* of the last checkpoint in place; 0 = none */
     uint64_t salt;     /* of its file */
-    uint64_t begun_at; /* log position when it began */
+    uint64_t begun_at; /* log position of what it does not hold */
     uint64_t before;   /* begun_at of the one before, in case this one is abandoned */
     qr_time began;
     qr_time not_before; /* the next one */
     qr_time remind_at;
     qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
     qr_time ended;   /* the last one */
+    uint64_t bytes;  /* of the last one that was written */
     bool busy;
     bool found_damage; /* in the file, when it was loaded */
     bool cancelled;    /* the one being written */

@@ -17,12 +17,17 @@ struct keepers {
     struct keeper *writing; /* NULL: no checkpoint is being written */
     struct keeper *holding; /* its replica applies no more than is durable, for a checkpoint */
     bool abandoned;         /* the last one, of whatever group: no room, or the disk was too slow */
+    bool short_of_room;     /* not much more log, and clients are refused */
     uint64_t carried_at;    /* position of the log when the last carrying was done */
     qr_time not_before;     /* the next checkpoint of another group than 0 */
 };
 
 /* At the start, once the log is open: what a crash has left of groups goes. 0 or negative. */
 int keepers_clean(struct node *node);
+
+/* Asks the log to leave room for the next checkpoint, and says whether one had better come soon,
+ * before there is none. Now and then, as the log grows. */
+void keepers_look_at_room(struct node *node);
 
 /* Once a turn. */
 void keepers_turn(struct node *node, qr_time now);

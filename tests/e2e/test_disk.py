@@ -144,10 +144,10 @@ TIGHT = ["--log-segment-bytes", "256kb", "--log-reserve-bytes", "1mb", "--checkp
 
 
 class FullDisk:
-    """Three nodes whose directories lie on one small disk."""
+    """Nodes whose directories lie on one small disk."""
 
-    def __init__(self, size, options):
-        self.cluster = Cluster(3, options=options, start=False)
+    def __init__(self, size, options, nodes=3):
+        self.cluster = Cluster(nodes, options=options, start=False)
         self.disk = SmallDisk(os.path.join(self.cluster.directory, "small"), size)
         for node in self.cluster.nodes:
             node.directory = os.path.join(self.disk.directory, f"node-{node.number}")
@@ -262,6 +262,38 @@ def test_a_checkpoint_on_a_full_disk_is_tried_again():
         cluster.kill_all()
         full.start()
         assert ask(cluster.nodes[0], "EXISTS", *[f"k:{i}" for i in range(400)]) == 400
+
+
+def test_a_log_that_could_fill_its_disk_is_let_go_before():
+    """Scenario 56: by checkpoint-bytes nothing is due, so only the want of room asks for one."""
+    options = ["--log-segment-bytes", "1mb", "--log-reserve-bytes", "12mb",
+               "--checkpoint-bytes", "10gb"]
+    with FullDisk(64 * MIB, options, nodes=1) as full:
+        [node] = full.cluster.nodes
+        with node.connect(timeout=30) as connection:
+            for _ in range(400):
+                values = [("SET", f"k:{i}", b"x" * 20_000) for i in range(25)]
+                assert set(connection.pipeline(values)) == {"OK"}  # 190 MiB in all, none refused
+        assert int(node.info()["checkpoints"]) >= 3
+        full.cluster.kill_all()
+        full.start()
+        assert ask(node, "EXISTS", *[f"k:{i}" for i in range(25)]) == 25
+
+
+def test_the_reserve_makes_room_for_a_checkpoint():
+    """Scenario 56: else a disk that others have filled stays full of what could be let go."""
+    options = ["--log-segment-bytes", "1mb", "--log-reserve-bytes", "12mb",
+               "--checkpoint-bytes", "10gb"]
+    with FullDisk(64 * MIB, options, nodes=1) as full:
+        [node] = full.cluster.nodes
+        with node.connect(timeout=30) as connection:
+            for _ in range(4):
+                values = [("SET", f"k:{i}", b"x" * 20_000) for i in range(100)]
+                assert set(connection.pipeline(values)) == {"OK"}
+        full.disk.leave(256 << 10)  # the next checkpoint has 2 MB
+        wait_for(lambda: node.info()["checkpoints"] != "0", "a checkpoint", 20)
+        assert node.info()["rdb_last_bgsave_status"] == "ok"
+        assert node.call("DEL", "k:1") == 1
 
 
 def has_ended(cluster):

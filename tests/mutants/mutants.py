@@ -427,6 +427,18 @@ RAFT = [
 ]
 
 LOG = [
+    ("what is to be left is counted", "segments.c",
+     "log->fs_free - log->leave_free : 0;",
+     "log->fs_free : log->fs_free;"),
+    ("a pool that has it all", "janitor.c",
+     "if (log->free_count > pool_target(log) / 2 &&",
+     "if (log->free_count > pool_target(log) * 64 &&"),
+    ("nothing is kept for deletes", "janitor.c",
+     "if (log->free_count > pool_target(log) / 2 &&",
+     "if (log->free_count > 0 &&"),
+    ("more is left than there is", "segments.c",
+     "log->leave_free = bytes <= most ? bytes : 0;",
+     "log->leave_free = most > 0 ? bytes : 0;"),
     ("the segment of an open hole is let go", "segments.c",
      "lacks_entries(log)) {", "false) {"),
     ("a quiet log keeps what was trimmed last", "flush.c", "    segment_let_go(log);\n", ""),

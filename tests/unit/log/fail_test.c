@@ -162,6 +162,100 @@ static void the_reserve_outlives_a_full_disk(void **state)
     rig_stop(&rig);
 }
 
+static uint64_t free_bytes(struct rig *rig)
+{
+    return (uint64_t)io_free_bytes(rig->disk, "log");
+}
+
+static void look(struct rig *rig, uint64_t leave)
+{
+    disk_advance(rig->disk, QR_SECOND);
+    log_leave_free(rig->log, leave);
+    disk_settle(rig->disk);
+    disk_advance(rig->disk, QR_SECOND);
+}
+
+static qr_slot write_until_low(struct rig *rig, qr_slot slot, uint64_t leave)
+{
+    while (log_space(rig->log) == LOG_SPACE_OK) {
+        rig_append(rig, 1, ++slot, 1);
+        rig_flush(rig);
+        look(rig, leave);
+        assert_true(slot < 2000);
+    }
+    return slot;
+}
+
+static void let_go(struct rig *rig, qr_slot slot)
+{
+    log_trim(rig->log, 1, slot, 1);
+    rig_flush(rig);
+    log_state(rig->log, 1, SPAN_LITERAL("x"));
+    rig_flush(rig);
+    disk_settle(rig->disk);
+}
+
+/* Else a checkpoint, without which the log is never let go, finds no room. */
+static void what_is_to_be_left_free_is_not_the_logs(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start_with_reserve(&rig);
+    rig.config.recycle_bytes = 1 * MIB;
+    rig_restart(&rig, LOG_OPEN_OK);
+    look(&rig, 300 * KIB);
+    uint64_t room = log_room(rig.log);
+    qr_slot slot = write_until_low(&rig, 0, 300 * KIB);
+    assert_in_range(free_bytes(&rig), 300 * KIB, 364 * KIB);
+    assert_in_range(log_room(rig.log), 128 * KIB - RIG_PAYLOAD_MAX - 4 * KIB, 128 * KIB - 1);
+    assert_in_range(room, log_position(rig.log), 1 * MIB - 300 * KIB);
+    /* What is let go does not take it either. */
+    let_go(&rig, slot);
+    disk_set_capacity(rig.disk, 1 * MIB - 200 * KIB);
+    look(&rig, 300 * KIB);
+    look(&rig, 300 * KIB);
+    assert_int_equal(log_space(rig.log), LOG_SPACE_OK);
+    assert_in_range(free_bytes(&rig), 300 * KIB, 364 * KIB);
+    assert_int_equal(rig.failure, 0);
+    rig_restart(&rig, LOG_OPEN_OK);
+    rig_stop(&rig);
+}
+
+static void files_that_wait_for_use_make_room_down_to_half_of_the_reserve(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start_with_reserve(&rig);
+    rig.config.recycle_bytes = 1 * MIB;
+    rig_restart(&rig, LOG_OPEN_OK);
+    qr_slot slot = write_until_low(&rig, 0, 0);
+    let_go(&rig, slot);
+    look(&rig, 0);
+    assert_true(free_bytes(&rig) < 200 * KIB); /* it is all kept, to be used again */
+    look(&rig, 400 * KIB);
+    look(&rig, 400 * KIB);
+    assert_in_range(free_bytes(&rig), 400 * KIB, 464 * KIB);
+    fill_disk(&rig);
+    look(&rig, 300 * KIB);
+    assert_in_range(log_room(rig.log), 128 * KIB + 1, 192 * KIB); /* deletes can be written still */
+    assert_int_equal(rig.failure, 0);
+    rig_restart(&rig, LOG_OPEN_OK);
+    rig_stop(&rig);
+}
+
+static void what_the_whole_log_would_not_make_room_for_is_not_left(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start_with_reserve(&rig);
+    uint64_t room = log_room(rig.log);
+    look(&rig, 1 * MIB + 1);
+    assert_int_equal(log_room(rig.log), room);
+    look(&rig, 1 * MIB - 64 * KIB);
+    assert_in_range(log_room(rig.log), 64 * KIB, 192 * KIB);
+    rig_stop(&rig);
+}
+
 static void writes_wait_when_even_the_reserve_is_used_up(void **state)
 {
     (void)state;
@@ -237,6 +331,9 @@ int main(void)
         cmocka_unit_test(nor_with_inline_syncs),
         cmocka_unit_test(opening_on_a_failing_disk_says_so),
         cmocka_unit_test(the_reserve_outlives_a_full_disk),
+        cmocka_unit_test(what_is_to_be_left_free_is_not_the_logs),
+        cmocka_unit_test(files_that_wait_for_use_make_room_down_to_half_of_the_reserve),
+        cmocka_unit_test(what_the_whole_log_would_not_make_room_for_is_not_left),
         cmocka_unit_test(writes_wait_when_even_the_reserve_is_used_up),
         cmocka_unit_test(a_first_open_on_a_full_disk_says_so),
         cmocka_unit_test(where_no_usual_segment_fits_a_smaller_one_will_do),

@@ -94,10 +94,49 @@ static void test_while_a_member_is_brought_up_it_may_wait(void **state)
 static void test_on_a_full_disk_it_pays_sooner(void **state)
 {
     (void)state;
-    assert_false(consider(8 * MIB));
+    newest_begins = position - 8 * MIB;
+    assert_false(consider(9 * MIB));
     node.space = LOG_SPACE_LOW;
-    assert_false(consider(8 * MIB - 1));
-    assert_true(consider(8 * MIB));
+    assert_false(consider(8 * MIB)); /* no segment ends before that */
+    assert_true(consider(8 * MIB + 1));
+}
+
+/* Not when the disk is full and there is no room for a checkpoint either. */
+static void test_before_the_disk_is_full_it_pays_too_unless_it_is_large(void **state)
+{
+    (void)state;
+    newest_begins = position - 8 * MIB;
+    node.keepers.short_of_room = true;
+    assert_false(consider(8 * MIB));
+    assert_true(consider(8 * MIB + 1));
+    checkpoint.bytes = 40 * MIB;
+    finish(CHECKPOINT_DONE);
+    replica.applied = replica.durable = 11;
+    assert_false(consider(10 * MIB - 1));
+    assert_true(consider(10 * MIB));
+    finish(CHECKPOINT_DONE);
+    replica.applied = replica.durable = 12;
+    node.space = LOG_SPACE_LOW; /* clients wait for it */
+    assert_true(consider(9 * MIB));
+}
+
+static void test_what_it_does_not_hold_has_grown(void **state)
+{
+    (void)state;
+    newest_begins = position;
+    node.space = LOG_SPACE_LOW;
+    bytes_behind = 3; /* proposed, not applied: in a segment that is not let go */
+    take_one();
+    assert_int_equal(asked_from, 11);
+    replica.applied = replica.durable = 11;
+    bytes_behind = 0;
+    uint32_t before = started;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, before + 1);
+    finish(CHECKPOINT_DONE);
+    replica.applied = replica.durable = 12;
+    keeper_turn(keeper, now);
+    assert_int_equal(started, before + 1);
 }
 
 static void test_a_member_waits_for_a_newer_one(void **state)
@@ -352,10 +391,24 @@ static void test_what_is_loaded_is_where_the_replica_begins(void **state)
     assert_int_equal(base.roster.epoch, 9);
     assert_int_equal(keeper_slot(keeper), 8);
     keeper_turn(keeper, now);
-    assert_int_equal(started, 0); /* what follows it is replayed, not worth another at once */
-    source.reads = 5;             /* it is the one in force */
+    assert_int_equal(started, 0);
+    source.reads = 5; /* it is the one in force */
     assert_true(consider(64 * MIB));
     assert_int_equal(forgotten, 0);
+}
+
+/* A node that is started again and again would never take one, and its log only grow. */
+static void test_what_a_start_finds_behind_it_has_grown(void **state)
+{
+    (void)state;
+    struct replica_base base = { 0 };
+    on_disk = CHECKPOINT_LOADED;
+    disk_header = (struct checkpoint_header){ .slot = 8 };
+    bytes_behind = 64 * MIB;
+    assert_true(load(&base));
+    assert_int_equal(asked_from, 9);
+    keeper_turn(keeper, now);
+    assert_int_equal(started, 1);
 }
 
 static void test_what_cannot_be_trusted_is_not_used(void **state)
@@ -389,6 +442,8 @@ int main(void)
         TEST(test_none_begins_for_nothing_or_when_it_must_not),
         TEST(test_while_a_member_is_brought_up_it_may_wait),
         TEST(test_on_a_full_disk_it_pays_sooner),
+        TEST(test_before_the_disk_is_full_it_pays_too_unless_it_is_large),
+        TEST(test_what_it_does_not_hold_has_grown),
         TEST(test_a_member_waits_for_a_newer_one),
         TEST(test_the_log_is_over_its_bounds),
         TEST(test_a_file_that_is_still_read_is_not_written_over),
@@ -402,6 +457,7 @@ int main(void)
         TEST(test_the_bounds_let_go_and_who_is_brought_up_holds),
         TEST(test_without_a_file_the_log_counts_from_its_beginning),
         TEST(test_what_is_loaded_is_where_the_replica_begins),
+        TEST(test_what_a_start_finds_behind_it_has_grown),
         TEST(test_what_cannot_be_trusted_is_not_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

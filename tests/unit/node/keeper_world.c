@@ -24,7 +24,8 @@ uint32_t started, forgotten, failures, small_failures;
 int forget_error;
 bool brings_up;
 qr_time now;
-uint64_t position, group_bytes;
+uint64_t position, group_bytes, newest_begins, bytes_behind;
+qr_slot asked_from;
 qr_slot over_bytes, over_age, last_slot;
 qr_time asked_age;
 enum checkpoint_load_result on_disk;
@@ -92,6 +93,20 @@ uint64_t log_group_bytes(const struct log *log, uint32_t group)
     (void)log;
     assert_int_equal(group, 7);
     return group_bytes;
+}
+
+uint64_t log_newest_begins(const struct log *log)
+{
+    (void)log;
+    return newest_begins;
+}
+
+uint64_t log_bytes_from(const struct log *log, uint32_t group, qr_slot slot)
+{
+    (void)log;
+    assert_int_equal(group, 7);
+    asked_from = slot;
+    return bytes_behind;
 }
 
 bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
@@ -281,7 +296,7 @@ int begin(void **state)
     brings_up = false;
     now = 100 * QR_SECOND;
     position = 1000 * MIB;
-    group_bytes = 0;
+    group_bytes = newest_begins = bytes_behind = 0;
     over_bytes = over_age = 0;
     asked_age = 0;
     last_slot = 10;
