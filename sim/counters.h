@@ -5,6 +5,7 @@
 #include "cluster/freshness.h"
 #include "sim/checkers/guarantees.h"
 #include "sim/plan.h"
+#include "store/past.h"
 
 #define TRACE_POINTS_MAX 128u
 
@@ -22,6 +23,11 @@ struct counters {
     uint64_t damaged, wiped, recovered, rotten, patched, covered;
     uint64_t asked_reads, asked_ahead; /* confirmed at who does not lead; before it had the slot */
     uint64_t served[SERVE_LOST + 1], judged[GUARANTEES]; /* reads of sessions */
+    uint64_t followers[READ_LEVELS];       /* of those: answered by who does not lead */
+    uint64_t followers_behind;             /* at bounded, by operations */
+    uint64_t placed, owed;                 /* judged by the whole order: what they show; how much */
+    uint64_t as_of[PAST_LOST + 1], too_old; /* as of a position: what was found there */
+    uint64_t waited, not_waited;            /* for one to come: it came; nobody waits any more */
     uint64_t leases_granted, leases_gone;
     uint64_t virtual_us;
 };

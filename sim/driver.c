@@ -3,6 +3,7 @@
  * A write is answered OK when APPLY covers its slot with its term; it surely failed when APPLY
  * covers its slot with another term; everything else is uncertain. */
 #include "sim/checkers/safety.h"
+#include "sim/pasts.h"
 #include "sim/sessions.h"
 
 #include <inttypes.h>
@@ -253,11 +254,11 @@ static void serve_reads(struct world *w, struct sim_node *n)
         bool expired = p->before != 0 && node_clock(w, n) >= p->before;
         drop_pending(n, p);
         w->counters->expired += expired ? 1 : 0;
-        struct model_result result = { 0 };
-        if (!expired) {
-            result = execute(w, n->values, attempt);
+        if (expired) {
+            workload_answer(w, attempt, STATUS_EXPIRED, (struct model_result){ 0 });
+        } else {
+            sessions_answer(w, n, attempt);
         }
-        workload_answer(w, attempt, expired ? STATUS_EXPIRED : STATUS_OK, result);
     }
 }
 
@@ -276,9 +277,11 @@ static void apply(struct world *w, struct sim_node *n, const struct effect *x)
         }
         struct entry copy = *e;
         safety_applying(w, n, slot, &copy);
+        pasts_enter(w, n, slot);
         struct model_result result = execute(w, n->values, copy.attempt);
         n->applied = slot;
         n->applied_chain = copy.chain;
+        pasts_applied(w, n, copy.attempt);
         if (states_members(&copy)) {
             n->membership = (struct membership_at){ .slot = slot, .members = copy.members };
             n->epoch = copy.epoch;
@@ -484,7 +487,7 @@ void driver_release(struct world *w, struct sim_node *n, qr_ticket upto)
 
 /* --- requests in ---------------------------------------------------------------------------- */
 
-static void add_pending(struct sim_node *n, struct pending p)
+void driver_add(struct sim_node *n, struct pending p)
 {
     if (n->pending_count == n->pending_cap) {
         n->pending_cap = n->pending_cap == 0 ? 32 : n->pending_cap * 2;
@@ -531,7 +534,7 @@ void driver_pump(struct world *w, struct sim_node *n)
     qr_req first = n->next_req;
     while (count < n->waiting_count && count < outlook.room &&
            is_read(w, n->waiting[count]) == reads) {
-        add_pending(n, (struct pending){
+        driver_add(n, (struct pending){
                            .req = n->next_req++, .attempt = n->waiting[count], .is_read = reads });
         sessions_ask(w, n, &n->pending[n->pending_count - 1]);
         count++;
@@ -567,7 +570,7 @@ void driver_order(struct world *w, struct sim_node *n, uint32_t number)
 {
     const struct order *o = &w->orders[number];
     qr_req req = n->next_req++;
-    add_pending(n, (struct pending){ .req = req, .order = number });
+    driver_add(n, (struct pending){ .req = req, .order = number });
     struct event e = { .kind = EVENT_ADMIN,
                        .admin = { .order = ADMIN_MEMBERS,
                                   .members = o->wanted,

@@ -314,6 +314,7 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
         client(w, x);
         return true;
     case ACTION_SESSION:
+    case ACTION_HISTORY:
         return sessions_act(w, x);
     case ACTION_CRASH_LEADER:
         if (leader != NODE_NONE) {

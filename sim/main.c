@@ -32,7 +32,7 @@ struct arguments {
 
 uint64_t level_of(const char *name)
 {
-    const unsigned given = raft_protocol.promise.reads & ~READ_BIT(READ_SNAPSHOT);
+    const unsigned given = raft_protocol.promise.reads;
     for (uint64_t i = 0; i < READ_LEVELS && strncmp(name, "raft:", 5) == 0; i++) {
         bool can = (given & READ_BIT(i)) != 0 || i == READ_SESSION || i == READ_BOUNDED;
         if (can && strcmp(name + 5, level_name((enum read_level)i)) == 0) {
@@ -65,7 +65,19 @@ static void print_sessions(const struct counters *c)
     for (unsigned g = 0; g < GUARANTEES; g++) {
         printf(" %s %" PRIu64, guarantee_name((enum guarantee)g), c->judged[g]);
     }
-    printf("\n");
+    printf("\nby the whole order: %" PRIu64 " reads, of which %" PRIu64
+           " had to show something; answered by who does not lead:",
+           c->placed, c->owed);
+    for (unsigned i = 0; i < READ_LEVELS; i++) {
+        if (c->followers[i] > 0) {
+            printf(" %s %" PRIu64, level_name((enum read_level)i), c->followers[i]);
+        }
+    }
+    printf("\nas of a position: as it is now %" PRIu64 ", as it was %" PRIu64
+           ", not there then %" PRIu64 ", not kept %" PRIu64 ", too old %" PRIu64
+           ", waited for %" PRIu64 ", in vain %" PRIu64 "\n",
+           c->as_of[PAST_NOW], c->as_of[PAST_WAS], c->as_of[PAST_NONE], c->as_of[PAST_LOST],
+           c->too_old, c->waited, c->not_waited);
 }
 
 static void print_counters(const struct counters *c, const struct protocol *protocol)

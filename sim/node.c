@@ -1,5 +1,6 @@
 /* A node's life: its clocks, one step at a time, crash and restart, pause and resume. */
 #include "sim/checkers/safety.h"
+#include "sim/pasts.h"
 #include "sim/sessions.h"
 
 #define SPINS_MAX 2000u /* timer events at one moment of true time */
@@ -310,6 +311,7 @@ void node_start(struct world *w, struct sim_node *n)
     } else {
         memset(n->values, 0, size);
     }
+    pasts_load(w, n);
     n->up = true;
     n->incarnation++;
     memset(n->met, 0, sizeof n->met);

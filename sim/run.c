@@ -1,5 +1,6 @@
 /* A world's frame: making it, running it, telling about it. */
 #include "sim/members.h"
+#include "sim/pasts.h"
 #include "sim/sessions.h"
 
 #include <inttypes.h>
@@ -58,7 +59,10 @@ bool action_makes_sense(const struct options *o, const struct action *x)
         return x->a >= 0 && x->a < (int64_t)o->keys && x->b >= 0 && x->b < OP_KINDS;
     case ACTION_SESSION:
         return o->level != 0 && x->a >= 0 && x->a < (int64_t)o->sessions && x->b >= 1 &&
-               x->b < (int64_t)o->keys && x->c >= -READ_LEVELS && x->c < UINT32_MAX;
+               x->b < (int64_t)o->keys && x->c >= -READ_LEVELS && x->c < UINT32_MAX &&
+               (x->c != -1 - READ_SNAPSHOT || o->level == 1 + READ_SNAPSHOT);
+    case ACTION_HISTORY:
+        return o->level == 1 + READ_SNAPSHOT && is_node && x->b >= 0 && x->c >= 0;
     case ACTION_CUT_LINK:
     case ACTION_FLAP:
         return is_node && is_second;
@@ -242,6 +246,7 @@ static void free_node(struct sim_node *n)
     free(n->writes);
     free(n->held);
     free(n->values);
+    pasts_end(n);
     free(n->ghost.v);
     free(n->memberships);
     free(n->pending);

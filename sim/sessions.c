@@ -6,6 +6,7 @@
 #include "sim/sessions.h"
 
 #include "sim/checkers/guarantees.h"
+#include "sim/pasts.h"
 
 #include <inttypes.h>
 
@@ -31,6 +32,9 @@ void sessions_draw_options(uint64_t seed, enum read_level level, struct options 
     o->bound = 10000 + rng_below(&r, rng_chance(&r, 1, 2) ? 100000 : 1000000);
     o->behind = rng_chance(&r, 1, 3) ? 1 + rng_below(&r, 8) : 0;
     o->follower_reads = rng_chance(&r, 3, 4);
+    if (level == READ_SNAPSHOT) {
+        pasts_draw_options(&r, o);
+    }
 }
 
 /* Reads at other levels than the world's move a session too. */
@@ -54,6 +58,9 @@ void sessions_draw_plan(uint64_t seed, const struct options *o, struct plan *pla
                                         .a = (int64_t)rng_below(&r, o->sessions),
                                         .b = 1 + (int64_t)rng_below(&r, o->keys - 1),
                                         .c = rng_chance(&r, 2, 5) ? number : draw_read(&r) });
+    }
+    if (o->level == 1 + READ_SNAPSHOT) {
+        pasts_draw_plan(&r, o, plan);
     }
 }
 
@@ -82,10 +89,34 @@ static struct model_value element_of(int64_t number)
     return model_value_of(span_of(text, (size_t)n));
 }
 
+/* Often the same again: several reads of one state. Some are of a state that is still to come, or
+ * that was long ago. */
+static qr_slot draw_position(struct world *w, const struct session *s)
+{
+    const struct session *other = &w->sessions->v[rng_below(&w->rng, w->options.sessions)];
+    uint64_t dice = rng_below(&w->rng, 8);
+    if (dice < 2 && s->asked != 0) {
+        return s->asked;
+    }
+    if (dice < 3 && other->asked != 0) {
+        return other->asked;
+    }
+    if (dice < 5) {
+        return max_u64(other->seen, 1);
+    }
+    if (dice < 6) {
+        return s->seen + 1 + rng_below(&w->rng, 5);
+    }
+    return max_u64(s->seen, 1) - rng_below(&w->rng, max_u64(s->seen, 1));
+}
+
 bool sessions_act(struct world *w, const struct action *x)
 {
     if (w->sessions == NULL) {
         return false;
+    }
+    if (x->kind == ACTION_HISTORY) {
+        return pasts_change(w, &w->nodes[x->a], x);
     }
     struct session *s = &w->sessions->v[x->a];
     if (s->busy) {
@@ -102,6 +133,9 @@ bool sessions_act(struct world *w, const struct action *x)
     o->session = 1 + (uint32_t)x->a;
     o->level = x->c < 0 ? (enum read_level)(-1 - x->c) : (enum read_level)(w->options.level - 1);
     s->busy = true;
+    if (!append && o->level == READ_SNAPSHOT) {
+        s->asked = o->position = draw_position(w, s);
+    }
     workload_retry(w, number);
     return true;
 }
@@ -124,7 +158,7 @@ void sessions_hear(struct world *w, uint32_t attempt)
 {
     const struct attempt *a = &w->attempts[attempt];
     const struct operation *o = &w->operations[a->operation];
-    if (o->session != 0) {
+    if (o->session != 0 && o->position == 0) { /* what once was moves nobody */
         struct session *s = &w->sessions->v[o->session - 1];
         s->seen = max_u64(s->seen, a->shown);
     }
@@ -168,11 +202,22 @@ static struct read_wish wish_of(struct world *w, const struct sim_node *n, uint3
     return wish;
 }
 
-static void answer(struct world *w, struct sim_node *n, uint32_t attempt)
+void sessions_answer(struct world *w, struct sim_node *n, uint32_t attempt)
 {
-    struct history_op *o = &w->operations[w->attempts[attempt].operation].record;
-    struct model_result result = model_apply(OP_GET, &o->argument, &n->values[o->key]);
-    workload_answer(w, attempt, STATUS_OK, result);
+    const struct operation *o = &w->operations[w->attempts[attempt].operation];
+    struct model_value value = n->values[o->record.key];
+    enum qr_status status = STATUS_OK;
+    struct outlook outlook;
+    node_outlook(w, n, &outlook);
+    if (o->position != 0) {
+        status = pasts_read(w, n, o, &value);
+    }
+    if (o->session != 0 && status == STATUS_OK && outlook.role != ROLE_LEADER) {
+        bool counted = o->level == READ_BOUNDED && w->options.behind != 0;
+        w->counters->followers[o->level]++;
+        w->counters->followers_behind += counted ? 1 : 0;
+    }
+    workload_answer(w, attempt, status, model_apply(OP_GET, &o->record.argument, &value));
 }
 
 void sessions_take(struct world *w, struct sim_node *n)
@@ -182,14 +227,18 @@ void sessions_take(struct world *w, struct sim_node *n)
         uint32_t attempt = n->waiting[i];
         const struct operation *o = &w->operations[w->attempts[attempt].operation];
         enum serve serve = SERVE_ASK;
-        if (o->session != 0 && o->record.kind == OP_GET) {
+        if (o->position != 0) {
+            serve = pasts_serve(w, n, o);
+        } else if (o->session != 0 && o->record.kind == OP_GET) {
             struct freshness fresh = freshness_of(w, n);
             struct read_wish wish = wish_of(w, n, attempt);
             serve = freshness_serves(&fresh, &wish);
             w->counters->served[serve]++;
         }
         if (serve == SERVE_NOW) {
-            answer(w, n, attempt);
+            sessions_answer(w, n, attempt);
+        } else if (serve == SERVE_WAIT) {
+            pasts_wait(n, attempt, o->position);
         } else if (serve == SERVE_ELSEWHERE) {
             workload_answer(w, attempt, STATUS_NOT_LEADER, (struct model_result){ 0 });
         } else {
@@ -211,6 +260,9 @@ void sessions_ask(struct world *w, struct sim_node *n, struct pending *p)
 /* Of a confirmed read. Its index also says how fresh this node is (F3), whoever asked for it. */
 bool sessions_serve(struct world *w, struct sim_node *n, struct pending *p)
 {
+    if (p->wish.level == READ_SNAPSHOT) {
+        return pasts_came(w, n, p);
+    }
     bool expired = p->before != 0 && node_clock(w, n) >= p->before;
     p->wish.confirmed = true;
     p->wish.index = p->slot;
@@ -230,6 +282,7 @@ bool sessions_serve(struct world *w, struct sim_node *n, struct pending *p)
 
 void sessions_after_step(struct world *w, struct sim_node *n)
 {
+    pasts_idle(n);
     if (w->sessions == NULL || n->current) {
         return;
     }
@@ -291,12 +344,6 @@ static uint32_t unfold(const struct sessions *s, const struct model_value *value
     return hash == 0 ? n : NOWHERE;
 }
 
-/* The bound, as long as the slowest clock makes it. */
-static int64_t bound_of(const struct world *w)
-{
-    return (int64_t)(w->options.bound + w->options.bound / 10 + 1);
-}
-
 static struct list_op list_op_of(const struct world *w, uint32_t number, uint32_t *end,
                                  uint32_t max)
 {
@@ -307,12 +354,14 @@ static struct list_op list_op_of(const struct world *w, uint32_t number, uint32_
                           .is_append = o->record.kind == OP_APPEND,
                           .result = result->kind == RESULT_VALUE ? RESULT_OK : result->kind,
                           .level = o->level,
-                          .bound = bound_of(w),
+                          .bound = sessions_bound(w),
                           .behind = w->options.behind != 0 ? w->options.behind : NOT_COUNTED,
+                          .position = o->position,
                           .start = o->record.start,
                           .end = o->record.end };
     if (op.is_append) {
         op.element = (uint32_t)strtoul(o->record.argument.small, NULL, 10);
+        op.position = o->shown;
         op.told =
             result->kind == RESULT_VALUE ? (uint32_t)strtoul(result->value.small, NULL, 10) : 0;
     } else if (result->kind == RESULT_VALUE) {

@@ -9,6 +9,7 @@
 struct session {
     bool busy;     /* it does one thing after the other */
     qr_slot seen;  /* its position: what it has read, or written and knows of */
+    qr_slot asked; /* the position that it asked for last */
     node_index at; /* where it was last */
 };
 
@@ -45,6 +46,15 @@ bool sessions_serve(struct world *w, struct sim_node *n, struct pending *p);
 void sessions_after_step(struct world *w, struct sim_node *n);
 void sessions_wrote(struct world *w, const struct model_value *before,
                     const struct model_value *after, uint32_t operation);
+
+/* Of a read, by the state as it is at that node now, or as it was. */
+void sessions_answer(struct world *w, struct sim_node *n, uint32_t attempt);
+
+/* The bound of time, as long as the slowest clock makes it. */
+static inline int64_t sessions_bound(const struct world *w)
+{
+    return (int64_t)(w->options.bound + w->options.bound / 10 + 1);
+}
 
 /* The verdict on the lists; `is_judged` says of which operations. */
 bool sessions_is_list(const struct world *w, const struct operation *o);

@@ -5,6 +5,7 @@
  * source has the file no more. A file that is read stays for a while, and the log behind it. What
  * has come whole is offered to the protocol, which takes it (INSTALL) or lets it go. */
 #include "sim/checkers/safety.h"
+#include "sim/pasts.h"
 
 #include <inttypes.h>
 
@@ -333,6 +334,7 @@ void snapshots_install(struct world *w, struct sim_node *n, const struct effect 
     n->epoch = file.epoch;
     n->roster = file.roster;
     n->taking = (struct checkpoint){ 0 };
+    pasts_load(w, n);
     w->counters->installs++;
     if (!w->calm && world_chance(w, w->options.strike_installs)) {
         n->restart_within = 100000;

@@ -170,30 +170,53 @@ static uint64_t seed_of(const char *commit)
     return model_value_of(span_of(commit, strlen(commit))).hash & 0xffffffffffff;
 }
 
-/* Each level, and that what it guarantees was asked of many reads. */
+/* Each level: what it guarantees was asked of many reads, and many were answered by who does not
+ * lead, or by nobody else than who leads. */
 static void levels(struct suite *s, uint64_t by_commit)
 {
     static const struct {
         const char *strategy;
+        enum read_level level;
         enum guarantee guarantee;
     } all[] = {
-        { "raft:linearizable", GUARANTEE_LINEARIZABLE },
-        { "raft:leader", GUARANTEE_PREFIX },
-        { "raft:prefix", GUARANTEE_PREFIX },
-        { "raft:local", GUARANTEE_PREFIX },
-        { "raft:session", GUARANTEE_MONOTONIC_READS },
-        { "raft:bounded", GUARANTEE_BOUNDED },
+        { "raft:linearizable", READ_LINEARIZABLE, GUARANTEE_LINEARIZABLE },
+        { "raft:leader", READ_LEADER, GUARANTEE_PREFIX },
+        { "raft:prefix", READ_PREFIX, GUARANTEE_PREFIX },
+        { "raft:local", READ_LOCAL, GUARANTEE_PREFIX },
+        { "raft:session", READ_SESSION, GUARANTEE_MONOTONIC_READS },
+        { "raft:bounded", READ_BOUNDED, GUARANTEE_BOUNDED },
+        { "raft:snapshot", READ_SNAPSHOT, GUARANTEE_SNAPSHOT },
     };
+    struct counters *c = &s->counters;
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
-        char text[100];
-        uint64_t before = s->counters.judged[all[i].guarantee];
+        char text[160];
+        enum read_level level = all[i].level;
+        uint64_t before = c->judged[all[i].guarantee], followers = c->followers[level];
         bool good = all_pass(s, all[i].strategy, 1, LEVEL_SEEDS, false) &&
                     all_pass(s, all[i].strategy, 1, LEVEL_TWICE, true) &&
                     all_pass(s, all[i].strategy, by_commit, LEVEL_SEEDS, false);
         (void)snprintf(text, sizeof text, "%s: fixed seeds and some by commit: %s", all[i].strategy,
                        guarantee_name(all[i].guarantee));
-        tap(s, good && s->counters.judged[all[i].guarantee] > before + 20 * LEVEL_SEEDS, text);
+        tap(s, good && c->judged[all[i].guarantee] > before + 20 * LEVEL_SEEDS, text);
+        uint64_t answered = c->followers[level] - followers;
+        (void)snprintf(text, sizeof text, "%s: %" PRIu64 " reads answered by who does not lead",
+                       all[i].strategy, answered);
+        tap(s, level == READ_LEADER ? c->followers[level] == 0 : answered > 5 * LEVEL_SEEDS, text);
     }
+}
+
+/* What reads at levels must have met, or they prove little. */
+static void levels_met(struct suite *s)
+{
+    const struct counters *c = &s->counters;
+    tap(s, c->placed > 100 * LEVEL_SEEDS && c->owed > 50 * LEVEL_SEEDS,
+        "levels: reads are judged by the whole order");
+    tap(s, c->followers_behind > LEVEL_SEEDS,
+        "raft:bounded: who does not lead answers within a bound of operations");
+    tap(s, c->as_of[PAST_WAS] > 5 * LEVEL_SEEDS && c->as_of[PAST_NONE] > LEVEL_SEEDS,
+        "raft:snapshot: keys are shown as they are no more, and before they were there");
+    tap(s, c->waited > LEVEL_SEEDS && c->too_old > LEVEL_SEEDS && c->as_of[PAST_LOST] > 0,
+        "raft:snapshot: some wait for their position, some is too old, some is not kept");
 }
 
 int suite_run(const char *seeds, const char *commit, bool with_canary)
@@ -214,6 +237,7 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
     tap(s, s->counters.asked_reads > s->counters.seeds && s->counters.asked_ahead > 0,
         "raft: reads are served at followers, some of which wait for entries");
     levels(s, seed_of(commit));
+    levels_met(s);
     tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
     tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
         "cluster: twice the same run, the same digest");

@@ -30,6 +30,7 @@ uint32_t workload_operation(struct world *w, uint32_t key, enum op_kind kind,
                     .start = w->now,
                     .result = { .kind = RESULT_UNKNOWN } },
         .fixed = fixed,
+        .begun_at = w->committed_count - 1,
     };
     w->open_operations++;
     w->counters->operations++;
@@ -92,6 +93,7 @@ void workload_answer(struct world *w, uint32_t attempt, enum qr_status status,
     a->result = result;
     a->refused = surely_not(status);
     a->shown = o->record.kind == OP_GET ? w->nodes[a->node].applied : a->committed;
+    a->shown = o->position != 0 ? o->position : a->shown;
     if (a->refused && a->committed != 0) {
         world_violation(w, VIOLATION_FALSE_REFUSAL, "operation %u stands in slot %llu",
                         a->operation, (unsigned long long)a->committed);
@@ -137,7 +139,12 @@ void workload_hear(struct world *w, uint32_t attempt)
     }
     if (a->status == STATUS_OK) {
         sessions_hear(w, attempt);
+        o->shown = a->shown;
         finish(w, o, a->result);
+        return;
+    }
+    if (a->status == STATUS_STALE) { /* of reads alone, and nobody else can do better */
+        finish(w, o, (struct model_result){ .kind = RESULT_FAIL });
         return;
     }
     /* A read that gets no answer may be tried again whatever happened to it. */

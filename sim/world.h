@@ -13,6 +13,7 @@
  *   beats.c      who is up, as the nodes find out
  *   workload.c   clients and what they were told
  *   sessions.c   those that read at levels and hop between the nodes
+ *   pasts.c      what nodes keep of their past; order.c: the verdict by the whole order of writes
  *   members.c    operators: who shall take part; nodes that come, are removed, lose their disks
  *   rot.c        entries that are lost on disks, and how they come back
  *   snapshots.c  checkpoints, and how one travels to a node that needs it
@@ -22,7 +23,7 @@
  *   tell.c       what an effect reads like
  *   run.c        a world from its making to its end, step by step
  *   cluster.h    many worlds, one for each group of a cluster
- * Above it stand seed.c (a seed to its verdict), shrink.c, suite.c, script.c and main.c. */
+ * Above it stand seed.c, a seed to its verdict, shrink.c, suite.c, script.c and main.c. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
@@ -34,6 +35,7 @@
 #include "sim/checkers/linearizable.h"
 #include "sim/counters.h"
 #include "sim/plan.h"
+#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -315,6 +317,8 @@ struct sim_node {
 
     bool current; /* sessions.c */
     qr_time fresh_at;
+    struct store *store; /* pasts.c; NULL: nothing is kept */
+    struct past_limits history;
 
     /* What the checkers remember of it. */
     qr_slot checked_commit;
@@ -344,6 +348,8 @@ struct operation {
     node_index fixed; /* the node it must go to (scripts), or NODE_NONE */
     uint32_t session; /* 1 + its number; 0: of none */
     enum read_level level;
+    qr_slot position;        /* of a read as of one; 0: it is of now */
+    qr_slot begun_at, shown; /* committed when it began; it was answered with that position */
     bool done, acked;
     qr_slot acked_slot;
 };
@@ -388,6 +394,7 @@ struct committed {
     qr_term term, by; /* by: the term in which somebody first called it committed */
     uint64_t chain;
     uint32_t attempt;
+    qr_time at, time; /* when somebody first called it so; log time as of it */
 };
 
 struct term_fact {
@@ -515,6 +522,7 @@ void driver_carry_out(struct world *w, struct sim_node *n, const struct event *e
 void driver_release(struct world *w, struct sim_node *n, qr_ticket upto);
 void driver_pump(struct world *w, struct sim_node *n);
 void driver_forget(struct sim_node *n);
+void driver_add(struct sim_node *n, struct pending p);
 /* Gives the order to the protocol, which answers it some time. */
 void driver_order(struct world *w, struct sim_node *n, uint32_t order);
 /* State and log are others now: what was proposed here and waits will not be told its end. */
@@ -551,7 +559,6 @@ void disk_write_free(struct disk_write *write);
 void network_send(struct world *w, struct packet *packet);     /* takes it */
 void network_send_frame(struct world *w, struct frame *frame); /* takes it */
 void network_connections(struct world *w, node_index node, bool up, bool silent);
-
 bool network_takes(struct world *w, node_index from, node_index to); /* something sent */
 
 /* beats.c */

@@ -183,17 +183,35 @@ static void judge_key(void *context, const struct rule *rule, const struct meeti
 
 /* --- a bound of operations ------------------------------------------------------------------ */
 
+/* What was acknowledged before the read began and is not in it. */
+static bool is_missing(const struct lists *l, const struct list_op *read, uint32_t write)
+{
+    const struct list_op *w = &l->ops[write];
+    return is_acked_append(w) && w->key == read->key && w->end < read->start &&
+           lists_shown(l, write) > read->n;
+}
+
+/* Operations are those of the group: with a write that is missing all are that began when it was
+ * there, whatever their keys. */
 static void judge_counted(const struct lists *l, uint32_t read, struct guarantees_report *report)
 {
     const struct list_op *o = &l->ops[read];
+    uint32_t first = NOWHERE;
     uint64_t missing = 0;
     for (uint32_t i = 0; i < l->n; i++) {
-        const struct list_op *w = &l->ops[i];
-        bool owed = is_acked_append(w) && w->key == o->key && w->end < o->start;
-        if (owed && lists_shown(l, i) > o->n && ++missing > o->behind) {
-            breaks(report, GUARANTEE_BOUNDED, read, i);
-            return;
+        if (is_missing(l, o, i) && (first == NOWHERE || l->ops[i].end < l->ops[first].end)) {
+            first = i;
         }
+    }
+    for (uint32_t i = 0; i < l->n && first != NOWHERE; i++) {
+        const struct list_op *w = &l->ops[i];
+        bool behind = is_acked_append(w) && w->group == o->group && w->end < o->start &&
+                      w->start > l->ops[first].end;
+        missing += behind || is_missing(l, o, i) ? 1 : 0;
+    }
+    if (missing > o->behind) {
+        breaks(report, GUARANTEE_BOUNDED, read, first);
+        return;
     }
     report->judged[GUARANTEE_BOUNDED]++;
 }

@@ -6,6 +6,7 @@
  * at one slot. */
 #include "sim/checkers/safety.h"
 
+#include "sim/order.h"
 #include "sim/sessions.h"
 
 #include <inttypes.h>
@@ -160,6 +161,14 @@ void safety_leading(struct world *w, struct sim_node *n)
     }
 }
 
+/* As long as no later entry moves it: the latest time at which one up to it was asked for. */
+static qr_time log_time(const struct world *w, qr_slot slot, const struct entry *e)
+{
+    qr_time before = w->committed[slot - 1].time;
+    qr_time asked = w->operations[w->attempts[e->attempt].operation].record.start;
+    return e->attempt != 0 && asked > before ? asked : before;
+}
+
 static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
                        qr_term by)
 {
@@ -169,8 +178,12 @@ static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const 
     }
     qr_assert(slot == w->committed_count);
     w->commit_term = max_u64(w->commit_term, by);
-    w->committed[w->committed_count++] =
-        (struct committed){ .term = e->term, .by = by, .chain = e->chain, .attempt = e->attempt };
+    w->committed[w->committed_count++] = (struct committed){ .term = e->term,
+                                                             .by = by,
+                                                             .chain = e->chain,
+                                                             .attempt = e->attempt,
+                                                             .at = w->now,
+                                                             .time = log_time(w, slot, e) };
     if (states_members(e)) {
         members_commit(w, slot, e->term, &e->members, e->roster);
         if (e->epoch < w->decided_epoch) {
@@ -311,4 +324,5 @@ void safety_at_end(struct world *w)
                         "key k%u, operation r%zu fits nowhere", report.key, stuck);
     }
     sessions_judge(w);
+    order_judge(w);
 }

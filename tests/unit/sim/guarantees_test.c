@@ -374,6 +374,37 @@ static void test_what_is_read_at_one_position_is_of_one_moment(void **state)
     assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
 }
 
+/* Two may be missing, and of the read's own key it is one: the others are of its group. */
+static void test_a_bound_of_operations_counts_those_of_the_group(void **state)
+{
+    (void)state;
+    struct list_op ops[] = {
+        { .is_append = true, .key = 1, .element = 1, .start = 0, .end = 2 },
+        { .is_append = true, .key = 2, .element = 2, .start = 3, .end = 4 },
+        { .is_append = true, .key = 2, .element = 3, .start = 5, .end = 6 },
+        { .key = 1, .level = READ_BOUNDED, .behind = 2, .start = 7, .end = 8, .session = 3 },
+    };
+    struct guarantees_report report = guarantees_check(ops, ARRAY_COUNT(ops));
+    assert_true(report.is_broken);
+    assert_int_equal(report.broken, GUARANTEE_BOUNDED);
+    assert_int_equal(report.op, 3);
+    assert_int_equal(report.other, 0);
+    ops[3].behind = 3;
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+    ops[3].behind = 2;
+    ops[1].start = 2; /* perhaps before it */
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+    ops[1].start = 3;
+    ops[2].end = 7; /* perhaps after the read */
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+    ops[2].end = 6;
+    ops[2].result = RESULT_UNKNOWN; /* perhaps never */
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+    ops[2].result = RESULT_OK;
+    ops[1].group = 9; /* no business of this one */
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+}
+
 /* --- the search as a second opinion --------------------------------------------------------- */
 
 static struct model_result text_result(const struct list_op *o)
@@ -448,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_replicas_of_one_log_keep_every_guarantee),
         cmocka_unit_test(test_each_guarantee_that_is_broken_is_found_and_named),
         cmocka_unit_test(test_what_is_read_at_one_position_is_of_one_moment),
+        cmocka_unit_test(test_a_bound_of_operations_counts_those_of_the_group),
         cmocka_unit_test(test_lists_are_linearizable_exactly_if_the_search_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
