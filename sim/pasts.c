@@ -8,7 +8,7 @@
 #include "sim/sessions.h"
 
 #define PADDING_MAX 1024u
-#define FREED_AT_ONCE 3u
+#define FREED_AT_ONCE 1u
 #define CHANGES_MAX 8u
 
 /* --- drawing -------------------------------------------------------------------------------- */
@@ -33,12 +33,16 @@ void pasts_draw_options(struct rng *r, struct options *o)
 void pasts_draw_plan(struct rng *r, const struct options *o, struct plan *plan)
 {
     for (uint64_t left = rng_below(r, CHANGES_MAX + 1); left > 0; left--) {
-        bool none = rng_chance(r, 1, 3);
-        plan_add(plan, (struct action){ .at = (qr_time)rng_below(r, o->duration),
-                                        .kind = ACTION_HISTORY,
-                                        .a = (int64_t)rng_below(r, o->nodes + o->joiners),
-                                        .b = none ? 0 : (int64_t)draw_age(r),
-                                        .c = (int64_t)draw_bytes(r) });
+        struct action x = { .at = (qr_time)rng_below(r, o->duration), .kind = ACTION_HISTORY };
+        x.a = (int64_t)rng_below(r, o->nodes + o->joiners);
+        x.b = rng_chance(r, 1, 2) ? 0 : (int64_t)draw_age(r);
+        x.c = (int64_t)draw_bytes(r);
+        plan_add(plan, x);
+        if (x.b == 0 && rng_chance(r, 2, 3)) { /* and on again, while the old one goes */
+            x.at += (qr_time)rng_below(r, 20000);
+            x.b = (int64_t)draw_age(r);
+            plan_add(plan, x);
+        }
     }
 }
 
@@ -50,8 +54,8 @@ static void put(struct sim_node *n, uint32_t key)
     const struct model_value *value = &n->values[key];
     size_t padding = value->length < PADDING_MAX ? value->length : PADDING_MAX;
     memcpy(bytes, value, sizeof *value);
-    (void)store_put(n->store, 0, span_of(&key, sizeof key),
-                    span_of(bytes, sizeof *value + padding), 0);
+    (void)store_put(n->store, 0, span_of(&key, sizeof key), span_of(bytes, sizeof *value + padding),
+                    0);
 }
 
 static void keep(struct world *w, struct sim_node *n)

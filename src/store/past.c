@@ -15,7 +15,7 @@
 #include "store/past_marks.h"
 #include "store/store.h"
 
-#define BUCKETS_MIN 16u
+#define BUCKETS_MIN 8u
 #define MOVED_AT_ONCE 4u /* buckets, while the index gets another size */
 #define FREED_AT_ONCE 4u /* versions at least, when one is made */
 #define LOST_SHARE 4u    /* a value that takes more than this part of the bytes is lost */
@@ -198,7 +198,6 @@ static void free_first(struct past *past, struct rope_bin *bin)
 {
     struct version *v = past->first;
     past->first = v->next;
-    past->last = past->first == NULL ? NULL : past->last;
     if (v->newest) {
         leave_bucket(past, v);
     }
@@ -218,10 +217,10 @@ bool past_idle(struct past *past, uint32_t items, struct rope_bin *bin)
     return has_garbage(past);
 }
 
-/* The bytes of the versions above the floor. */
+/* The bytes of the versions above the floor; there is more than one mark. */
 static uint64_t kept(const struct past *past)
 {
-    return past->marks.count == 1 ? 0 : past->made - past_mark_at(&past->marks, 1)->before;
+    return past->made - past_mark_at(&past->marks, 1)->before;
 }
 
 /* As of the second mark's slot the state is old enough for none before it to be asked for. */
@@ -254,7 +253,6 @@ void past_cut(struct past *past)
 {
     struct past_mark begin = *past_mark_last(&past->marks);
     begin.slot = past->slot;
-    begin.before = past->made;
     charge(past, past_marks_add(&past->marks, begin));
     while (past->marks.count > 1) {
         refund(past, past_marks_drop_first(&past->marks));
@@ -291,14 +289,13 @@ void past_move_time(struct past *past, qr_wall time)
  * of n is found in O(log n) steps (Myers: an applicative random-access stack). */
 static void lead_back(const struct past *past, struct version *v, struct version *older)
 {
-    qr_slot floor = past_floor(past);
-    if (older == NULL || older->slot <= floor) {
+    if (older == NULL) {
         return;
     }
     v->older = v->far = older;
     v->older_slot = v->far_slot = older->slot;
     v->reach = 1;
-    if (older->far_slot > floor && older->far->reach == older->reach) {
+    if (older->far_slot > past_floor(past) && older->far->reach == older->reach) {
         v->far = older->far->far;
         v->far_slot = older->far->far_slot;
         v->reach = 1 + older->reach + older->far->reach;
@@ -396,7 +393,7 @@ struct past *past_new(const struct past_limits *limits, qr_slot slot, qr_wall ti
     past->slot = slot;
     past->all_memory = memory;
     charge(past, block_cost(sizeof *past));
-    past->index.count = BUCKETS_MIN / 2;
+    past->index.count = BUCKETS_MIN;
     past->index.buckets = qr_zalloc(past->index.count * sizeof(struct version *));
     charge(past, past->index.count * sizeof(struct version *));
     charge(past, past_marks_add(&past->marks, (struct past_mark){ .slot = slot, .time = time }));

@@ -19,6 +19,7 @@ import keeping
 import keyspaces
 import levels
 import options
+import past
 import moving
 import mutants
 import pins
@@ -63,6 +64,11 @@ LISTS = [
     ("driver", "engine", history.ENGINE, True),
     ("driver", "node", history.NODE, True),
     ("driver", "node", history.END_TO_END, True),
+    ("driver", "store", past.STORE, True),
+    ("driver", "node", past.NODE, True),
+    ("cluster", "cluster", past.HISTORIES, True),
+    ("cluster", "cluster", past.ANSWERED, True),
+    ("cluster", "cluster", past.CHECKERS, True),
     ("driver", "engine", idmp.ENGINE, True),
     ("driver", "command", idmp.COMMAND, True),
     ("driver", "resp", idmp.RESP, True),
@@ -115,8 +121,8 @@ def replaced(text, path, old, new):
 
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `e2e/members::test_x` one test of a file, `raft:session` a
-    level in the simulator."""
-    if judge is None or judge == "clusters" or judge.startswith("raft:"):
+    level in the simulator, `suite` its seeds of every run."""
+    if judge is None or judge in ("clusters", "suite") or judge.startswith("raft:"):
         return True
     if judge.startswith("unit/"):
         return f"tests/{judge}_test.c" in texts
