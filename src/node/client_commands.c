@@ -296,11 +296,9 @@ static bool may_be_held(struct client *client, const struct route *route)
 static bool may_belong_elsewhere(const struct client *client, const struct partition *partition)
 {
     const struct node *node = client->node;
-    const struct strands *strands = &client->stream.strands;
-    const struct token *token = client->stream.token;
-    bool others = strands->first.group != 0 || strands->count > 0 ||
-                  (token != NULL && token->count > 0 && token->places[token->count - 1].group != 0);
-    return partition->group == 0 && others && !coverage_holds(&node->contact.coverage, node->clock);
+    return partition->group == 0 &&
+           session_was_elsewhere(&client->stream.strands, client->stream.token) &&
+           !coverage_holds(&node->contact.coverage, node->clock);
 }
 
 /* What the token that came with the command says of the partition that it goes to. */

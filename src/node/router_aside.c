@@ -64,7 +64,7 @@ static void send_aside(struct router *router, struct pending *p, node_index to)
 {
     p->aside = to + 1;
     p->was_aside = true;
-    p->stream->alone += p->alone ? 0 : 1;
+    p->stream->alone++;
     p->alone = true;
     p->moved = router->node->clock;
     router->asides++;
@@ -96,8 +96,7 @@ enum aside router_read_aside(struct router *router, struct pending *p)
 
 bool router_aside_is_late(const struct pending *p, qr_time now)
 {
-    return p->aside != 0 && p->state == PENDING_FORWARDED &&
-           now - p->moved >= INDEX_PATIENCE_MS * QR_MILLISECOND;
+    return p->aside != 0 && now - p->moved >= INDEX_PATIENCE_MS * QR_MILLISECOND;
 }
 
 void router_asides_lost(struct router *router, node_index peer)

@@ -18,8 +18,7 @@ static bool wants_proof(const struct node *node, const struct strand *strand,
                         const struct wants *wants)
 {
     qr_time wrote = strand->wrote_at;
-    return strand->unsure ||
-           (wants->window > 0 && wrote != 0 && node->clock - wrote < wants->window);
+    return strand->unsure || (wrote != 0 && node->clock - wrote < wants->window);
 }
 
 static enum serve serves(const struct router *router, const struct partition *partition,

@@ -39,6 +39,13 @@ void session_describe(const struct strands *strands, char *out, size_t cap)
     text_put(&text, token.open ? "+" : "");
 }
 
+bool session_was_elsewhere(const struct strands *strands, const struct token *token)
+{
+    bool came = token != NULL &&
+                (token->open || (token->count > 0 && token->places[token->count - 1].group != 0));
+    return came || strands->unsure || strands->count > 0 || strands->first.group != 0;
+}
+
 static void doubt_unless_listed(struct strand *s, const struct token *token)
 {
     qr_slot slot;

@@ -25,6 +25,9 @@ struct reply;
 void session_sum(const struct strands *strands, struct token *out);
 /* They know what the token says too. */
 void session_use(struct strands *strands, const struct token *token);
+/* It knows other partitions than that of group 0, here or by the token that came (NULL: none did);
+ * what is open may know any. */
+bool session_was_elsewhere(const struct strands *strands, const struct token *token);
 /* "17": that many partitions; "17+": and what it does not know. */
 void session_describe(const struct strands *strands, char *out, size_t cap);
 /* META: a token of what p's session knows now, behind its name. */

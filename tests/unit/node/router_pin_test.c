@@ -79,6 +79,10 @@ static void test_where_it_is_this_one_it_is_read_here(void **state)
     read_at(READ_LOCAL, 0, "b");
     assert_int_equal(world->replica.unproven, 2);
     assert_went("");
+    world->peers.away = 1 << 0; /* nobody is connected to himself */
+    read_at(READ_LOCAL, pinned(0, 1), "b");
+    assert_int_equal(world->replica.unproven, 3);
+    world->peers.away = 0;
     world->replica.small = true;
     stream_detach(&world->client);
     world->client.first = NULL;
@@ -94,9 +98,14 @@ static void test_other_levels_have_their_own_ways(void **state)
     (void)state;
     begin();
     read_at(READ_LINEARIZABLE, pinned(2, 1), "a");
+    answer_from(1, 0, STATUS_OK, "$1\r\n1\r\n");
     read_at(READ_LEADER, pinned(2, 1), "b");
+    answer_from(1, 1, STATUS_OK, "$1\r\n1\r\n");
     assert_went("1:a 1:b ");
     assert_false(world->peers.aside);
+    world->replica.fresh_at = world->node.clock;
+    read_at(READ_BOUNDED, pinned(2, 1), "c");
+    assert_int_equal(world->replica.unproven, 1);
 }
 
 static void test_only_voters_are_picked(void **state)
@@ -112,6 +121,8 @@ static void test_only_voters_are_picked(void **state)
         node_index to = router_pinned_to(world->node.router, &world->more[0], &wants);
         assert_int_equal(to, pin_pick(wants.pin, 14));
     }
+    struct partition unknown = { .node = &world->node, .group = 9999 }; /* to this node */
+    assert_int_equal(router_pinned_to(world->node.router, &unknown, &wants), NODE_NONE);
     world->node.removed = true;
     assert_int_equal(router_pinned_to(world->node.router, &world->more[0], &wants), NODE_NONE);
 }
@@ -278,6 +289,82 @@ static void test_it_says_what_its_session_must_be_shown(void **state)
     assert_went("2:a 1:b ");
 }
 
+static void test_nobody_is_asked_more_than_he_takes(void **state)
+{
+    (void)state;
+    struct router *router = world->node.router;
+    begin();
+    world->replica.leader = NODE_NONE;
+    world->peers.congested = true;
+    read_at(READ_LOCAL, pinned(2, 1), "a");
+    assert_int_equal(world->replica.unproven, 1);
+    world->peers.congested = false;
+    router->forwarded_count = FORWARD_WINDOW / 2;
+    read_at(READ_LOCAL, pinned(2, 1), "b");
+    assert_int_equal(world->replica.unproven, 2);
+    assert_went("");
+    stream_detach(&world->client);
+    router->forwarded_count = FORWARD_WINDOW / 2 - 1;
+    read_at(READ_LOCAL, pinned(2, 1), "c");
+    assert_went("2:c ");
+    router->forwarded_count = 1;
+}
+
+/* As its client speaks, and in its name. */
+static void test_it_goes_as_its_clients_command(void **state)
+{
+    (void)state;
+    begin();
+    world->client.sender = 17;
+    struct span argv[2] = { SPAN_LITERAL("get"), SPAN_LITERAL("a") };
+    const struct command_spec *container, *get = command_find(argv, 2, &container);
+    world->client.wants = (struct wants){ .level = READ_LOCAL, .pin = pinned(2, 1) };
+    router_command(world->node.router, &world->zero, &world->client, get, 3, 0, argv, 2, false);
+    assert_went("2:a ");
+    assert_int_equal(world->peers.sender, 17);
+    assert_int_equal(world->peers.speaks, 3);
+}
+
+/* From the moment on at which it was sent; what goes to the leader has longer. */
+static void test_patience_is_for_what_was_sent_there(void **state)
+{
+    (void)state;
+    begin();
+    world->replica.readable = false;
+    world->replica.leader = NODE_NONE;
+    world->peers.version = WIRE_VERSION_LEVELS - 1;
+    read_at(READ_LOCAL, pinned(2, 1), "a");
+    turn_later((INDEX_PATIENCE_MS - 50) * QR_MILLISECOND);
+    world->peers.version = WIRE_VERSION;
+    turn_later(0);
+    assert_went("2:a ");
+    turn_later(100 * QR_MILLISECOND);
+    turn_later(0);
+    world->replica.leader = 1;
+    turn_later(0);
+    assert_went("2:a ");
+    answer_from(2, 0, STATUS_OK, "$1\r\n1\r\n");
+    read_at(READ_LEADER, pinned(2, 1), "b");
+    turn_later(2 * INDEX_PATIENCE_MS * QR_MILLISECOND);
+    turn_later(0);
+    assert_went("2:a 1:b ");
+}
+
+/* It waited for somebody to answer it. */
+static void test_who_is_gone_is_sent_nowhere(void **state)
+{
+    (void)state;
+    begin();
+    world->replica.readable = false;
+    world->replica.leader = NODE_NONE;
+    world->peers.version = WIRE_VERSION_LEVELS - 1;
+    read_at(READ_LOCAL, pinned(2, 1), "a");
+    stream_detach(&world->client);
+    world->peers.version = WIRE_VERSION;
+    turn_later(0);
+    assert_went("");
+}
+
 static void test_an_older_node_is_not_asked(void **state)
 {
     (void)state;
@@ -327,10 +414,13 @@ static void test_here_it_is_served_when_that_can_be_at_once(void **state)
     assert_int_equal(world->replica.unproven, 1);
     assert_true(ask_here(8, "get", (struct wants){ .level = READ_SESSION, .least = 41 }, 0, true));
     assert_true(ask_here(9, "get", (struct wants){ .level = READ_LINEARIZABLE }, 0, true));
+    world->replica.fresh_at = world->node.clock;
+    assert_true(ask_here(12, "get", (struct wants){ .level = READ_BOUNDED }, 0, true));
+    assert_true(ask_here(13, "get", (struct wants){ .level = READ_SNAPSHOT }, 0, true));
     world->replica.readable = false;
     assert_true(ask_here(10, "get", (struct wants){ .level = READ_LOCAL }, 0, true));
     assert_int_equal(world->replica.unproven, 1);
-    assert_string_equal(world->peers.replies, "8:1 9:1 10:1 "); /* NOT_LEADER */
+    assert_string_equal(world->peers.replies, "8:1 9:1 12:1 13:1 10:1 "); /* NOT_LEADER */
     assert_false(ask_here(11, "set", (struct wants){ .level = READ_LOCAL }, 0, true));
 }
 
@@ -404,6 +494,10 @@ int main(void)
         PIN_TEST(test_a_time_out_ends_it),
         PIN_TEST(test_behind_what_has_no_answer_it_takes_the_same_way),
         PIN_TEST(test_it_says_what_its_session_must_be_shown),
+        PIN_TEST(test_nobody_is_asked_more_than_he_takes),
+        PIN_TEST(test_it_goes_as_its_clients_command),
+        PIN_TEST(test_patience_is_for_what_was_sent_there),
+        PIN_TEST(test_who_is_gone_is_sent_nowhere),
         PIN_TEST(test_an_older_node_is_not_asked),
         PIN_TEST(test_who_is_gone_gets_no_answer),
         PIN_TEST(test_here_it_is_served_when_that_can_be_at_once),

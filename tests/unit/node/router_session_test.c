@@ -123,6 +123,62 @@ static void test_for_a_while_after_a_write_the_leader_reads_G7(void **state)
     assert_string_equal(world->peers.forwarded, "1:c ");
 }
 
+/* One that has written nothing, on a machine that was started less than the window ago. */
+static void test_a_window_is_none_for_who_has_not_written_G7(void **state)
+{
+    (void)state;
+    begin_as_follower(40, 0);
+    assert_true(world->node.clock < 3600 * QR_SECOND);
+    read_with((struct wants){ .level = READ_SESSION, .window = 3600 * QR_SECOND }, "a");
+    assert_int_equal(world->replica.unproven, 1);
+}
+
+/* Where nothing of its connection is ahead of it. */
+static void test_at_once_only_what_a_replica_may_show_N1_N2(void **state)
+{
+    (void)state;
+    begin_as_follower(40, 40);
+    world->replica.small = true;
+    read_of_session("a");
+    read_with((struct wants){ .level = READ_SESSION, .least = 40 }, "a");
+    assert_int_equal(world->replica.at_once, 2);
+    struct wants more = { .level = READ_SESSION, .least = 41 };
+    struct wants window = { .level = READ_SESSION, .window = QR_SECOND };
+    for (uint32_t turn = 0; turn < 4; turn++) {
+        *strand() = (struct strand){ .seen = turn == 0 ? 41 : 40, .unsure = turn == 1 };
+        strand()->wrote_at = turn == 2 ? world->node.clock : 0;
+        read_with(turn == 3 ? more : window, "b");
+        answer(turn, STATUS_OK, "$1\r\n1\r\n");
+    }
+    assert_int_equal(world->replica.at_once, 2);
+    assert_string_equal(world->peers.forwarded, "1:b 1:b 1:b 1:b ");
+}
+
+/* Its level is up to its level, and only a session's read must be proven at the leader. */
+static void test_others_are_none_of_its_session(void **state)
+{
+    (void)state;
+    begin_as_follower(40, 50);
+    read_with((struct wants){ .level = READ_LOCAL }, "a");
+    assert_int_equal(world->replica.unproven, 1);
+    read_with((struct wants){ .level = READ_LEADER }, "b");
+    assert_int_equal(world->peers.wants.level, READ_LEADER);
+    assert_int_equal(world->peers.wants.least, 0);
+}
+
+static void test_who_is_gone_is_asked_nothing(void **state)
+{
+    (void)state;
+    begin_as_follower(40, 40);
+    world->replica.readable = false;
+    world->replica.leader = NODE_NONE;
+    read_of_session("a");
+    stream_detach(&world->client);
+    world->replica.readable = true;
+    turn_later(0);
+    assert_int_equal(world->replica.unproven, 0);
+}
+
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -134,6 +190,10 @@ int main(void)
         ROUTER_TEST(test_behind_what_has_no_answer_it_takes_the_same_way_N2),
         ROUTER_TEST(test_others_of_its_session_that_are_answered_here_come_first_N2),
         ROUTER_TEST(test_for_a_while_after_a_write_the_leader_reads_G7),
+        ROUTER_TEST(test_a_window_is_none_for_who_has_not_written_G7),
+        ROUTER_TEST(test_at_once_only_what_a_replica_may_show_N1_N2),
+        ROUTER_TEST(test_others_are_none_of_its_session),
+        ROUTER_TEST(test_who_is_gone_is_asked_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,7 +196,7 @@ enum log_space node_space(const struct node *node)
 bool peers_may_forward(const struct peers *peers, node_index peer)
 {
     (void)peer;
-    return peers->connected;
+    return peers->connected && !peers->congested;
 }
 
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)
@@ -238,6 +238,8 @@ void peers_forward(struct peers *peers, node_index to, uint32_t group,
     }
     peers->wants = forward->wants;
     peers->aside = forward->aside;
+    peers->sender = forward->sender;
+    peers->speaks = forward->version;
     peers->epochs[peers->count % 64] = forward->epoch;
     peers->ids[peers->count++ % 64] = forward->id;
 }

@@ -45,7 +45,10 @@ struct peers {
     char replies[256]; /* "<id>:<status> " to the peer that forwarded */
     struct reply reply;
     struct wants wants; /* of the latest that was forwarded, */
-    bool aside;         /* and whether it went past the leader */
+    bool aside;         /* and whether it went past the leader, */
+    uint32_t sender;    /* whose it was, */
+    uint8_t speaks;     /* and in which RESP version */
+    bool congested;     /* nothing more can be forwarded */
     struct shown shown; /* of the latest answer to a peer */
 };
 

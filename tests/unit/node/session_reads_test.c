@@ -53,6 +53,18 @@ static void answer_elsewhere(struct pending *p, qr_slot slot)
     stream_answered(p, STATUS_OK);
 }
 
+/* Those that were asked of the protocol. */
+static void refuse_reads(void)
+{
+    struct effect *e = &world->next[world->next_count++];
+    *e = (struct effect){ .kind = EFFECT_ANSWER };
+    e->answer.first = world->first_read;
+    e->answer.count = world->reads_waiting;
+    e->answer.status = STATUS_NOT_LEADER;
+    world->reads_waiting = 0;
+    poke();
+}
+
 /* Its turn has not come yet when the leader changes. Another node answers what its client has sent
  * behind it, from a state that has the write between them, which is not applied here yet. */
 static void test_what_comes_behind_a_read_makes_nothing_lost_N2(void **state)
@@ -114,17 +126,11 @@ static void test_what_comes_before_a_read_it_shows_too_N2(void **state)
     assert_true(read->confirmed && !before->confirmed); /* in its own queue: by its level */
     command("set a 2");
     lose_the_lead();
-    struct effect *e = &world->next[world->next_count++];
-    *e = (struct effect){ .kind = EFFECT_ANSWER };
-    e->answer.first = world->first_read;
-    e->answer.count = 1;
-    e->answer.status = STATUS_NOT_LEADER;
-    world->reads_waiting = 0;
-    poke();
-    answer_elsewhere(before, 3);
+    refuse_reads();
+    answer_elsewhere(before, 2);
     assert_heard("+ELSEWHERE\r\n");
     take_replies();
-    assert_int_equal(read->wants.least, 3);
+    assert_int_equal(read->wants.least, 2);
     apply_upto(2);
     assert_heard("");
     noop_at(3, 2);
@@ -142,7 +148,7 @@ static void test_what_is_lost_is_told_by_its_own_proof_F5(void **state)
 {
     (void)state;
     begin();
-    read_of_session("get a", 9);
+    read_of_session("get a", 3);
     command("set a 2");
     turn();
     apply_upto(2);
@@ -150,6 +156,59 @@ static void test_what_is_lost_is_told_by_its_own_proof_F5(void **state)
     confirm_reads(2, 0);
     assert_heard("-SESSIONLOST what this session has seen is lost: no replica has it, the command "
                  "was not applied\r\n+OK\r\n");
+}
+
+/* Nor ahead of a write of its client that leaves for another leader. */
+static void test_nor_is_it_served_before_a_write_that_leaves_N2(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    command("get a");
+    struct pending *before = world->client.last;
+    read_of_session("get a", 0);
+    lose_the_lead();
+    refuse_reads();
+    answer_elsewhere(before, 3);
+    world->congested = false;
+    command("set a 2");
+    replica_serve_before(world->zero.replica, world->client.last);
+    assert_heard("+ELSEWHERE\r\n");
+    world->refuses = false;
+}
+
+/* What a weaker level shows is up to that level. */
+static void test_other_levels_are_not_outrun(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    world->client.wants = (struct wants){ .level = READ_LOCAL };
+    command("get a");
+    world->client.wants = (struct wants){ 0 };
+    turn();
+    strands_note_seen(&world->client.strands, 0, 3);
+    take_replies();
+    assert_heard("$1\r\n1\r\n");
+}
+
+/* It counts as a read that is taken up here, once. */
+static void test_one_that_is_routed_anew_may_be_answered_here_again_N2(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    read_of_session("get a", 0);
+    turn();
+    struct pending *read = world->client.last;
+    struct pendings one = { 0 };
+    replica_forget(world->zero.replica, read);
+    pendings_push(&one, read);
+    router_retry(world->node.router, &one, STATUS_EXPIRED);
+    turn();
+    assert_int_equal(world->reads, 0);
+    take_replies();
+    assert_heard("$1\r\n1\r\n");
 }
 
 #define READS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -160,6 +219,9 @@ int main(void)
         READS_TEST(test_what_comes_behind_a_read_makes_nothing_lost_N2),
         READS_TEST(test_nor_when_it_is_routed_anew_N2),
         READS_TEST(test_what_comes_before_a_read_it_shows_too_N2),
+        READS_TEST(test_nor_is_it_served_before_a_write_that_leaves_N2),
+        READS_TEST(test_other_levels_are_not_outrun),
+        READS_TEST(test_one_that_is_routed_anew_may_be_answered_here_again_N2),
         READS_TEST(test_what_is_lost_is_told_by_its_own_proof_F5),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

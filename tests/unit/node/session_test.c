@@ -178,6 +178,32 @@ static void test_who_forgets_forgets_all_of_it(void **state)
     strands_free(&strands);
 }
 
+/* K6: a prefix that a node has not heard of may lead to where it was. */
+static void test_where_it_was_beside_group_0(void **state)
+{
+    (void)state;
+    struct strands strands = { 0 };
+    struct token token = { 0 };
+    strands_note_seen(&strands, 0, 10);
+    token_note(&token, 0, 10);
+    assert_false(session_was_elsewhere(&strands, NULL));
+    assert_false(session_was_elsewhere(&strands, &(struct token){ 0 }));
+    assert_false(session_was_elsewhere(&strands, &token));
+    token.open = true; /* it may have been anywhere */
+    assert_true(session_was_elsewhere(&strands, &token));
+    session_use(&strands, &token);
+    assert_true(session_was_elsewhere(&strands, NULL));
+    strands.unsure = token.open = false;
+    assert_false(session_was_elsewhere(&strands, &token));
+    token_note(&token, 5, 50);
+    assert_true(session_was_elsewhere(&strands, &token));
+    (void)strand_of(&strands, 5);
+    assert_true(session_was_elsewhere(&strands, NULL));
+    strands_free(&strands);
+    strands.first.group = 5; /* of a stream that began there */
+    assert_true(session_was_elsewhere(&strands, NULL));
+}
+
 static void assert_described(const struct strands *strands, const char *expected)
 {
     char text[32];
@@ -301,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_a_whole_token_takes_no_doubt_away_and_makes_none),
         cmocka_unit_test(test_one_that_is_unsure_opens_the_token_N1),
         cmocka_unit_test(test_who_forgets_forgets_all_of_it),
+        cmocka_unit_test(test_where_it_was_beside_group_0),
         cmocka_unit_test(test_what_is_known_is_told_in_a_word),
         cmocka_unit_test(test_tokens_are_for_those_who_have_the_clusters_id_and_secret),
         cmocka_unit_test(test_a_token_of_before_is_read),

@@ -185,9 +185,9 @@ static void test_what_was_shown_before_it_and_not_behind_it(void **state)
     assert_int_equal(stream_seen_before(p), 10);
     second->shown.slot = 60; /* and no answer yet */
     assert_int_equal(stream_seen_before(p), 10);
-    answer(first, 20);
-    assert_int_equal(stream_seen_before(p), 20);
-    answer(second, 15);
+    answer(first, 15);
+    assert_int_equal(stream_seen_before(p), 15);
+    answer(second, 20);
     assert_int_equal(stream_seen_before(p), 20);
     answer(head, 70); /* they leave */
     assert_int_equal(strand()->told, 20);
