@@ -214,10 +214,13 @@ class SessionCampaign:
             self.cluster.start()
             with self.cluster.nodes[0].connect() as connection:
                 self.levels = [level for level in LEVELS if is_given(connection, level)]
-            for session in self.sessions:
-                session.start()
+            self.start_sessions()
             self.ends = stack.pop_all()
         return self
+
+    def start_sessions(self):
+        for session in self.sessions:
+            session.start()
 
     def __exit__(self, *problem):
         print(f"QUORATE_SEED={self.seed}: " + ", ".join(self.done))
@@ -278,9 +281,12 @@ class SessionCampaign:
         with behind.held(follower):
             self.breathe()
 
+    def choices(self):
+        return [self.kill, self.kill, self.cut, self.cut, self.cut_one_way, self.stop, self.hold,
+                self.hold]
+
     def step(self):
-        what = self.dice.choice([self.kill, self.kill, self.cut, self.cut, self.cut_one_way,
-                                 self.stop, self.hold, self.hold])
+        what = self.dice.choice(self.choices())
         node = self.some_node()
         self.done.append(f"{what.__name__} {node.number}")
         what(node)
