@@ -65,4 +65,15 @@ static inline void text_field(struct text *t, const char *name, uint64_t v)
     text_u64(t, v);
 }
 
+/* n bytes as 2 * n hex digits and a terminator. */
+static inline void text_hex(char *out, const uint8_t *p, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[p[i] >> 4];
+        out[2 * i + 1] = digits[p[i] & 15];
+    }
+    out[2 * n] = 0;
+}
+
 #endif

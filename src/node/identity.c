@@ -15,13 +15,6 @@
 #define IDENTITY_VERSION 3
 #define IDENTITY_BYTES_MAX 8192
 
-static void hex_of(const uint8_t *p, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        (void)snprintf(out + 2 * i, 3, "%02x", p[i]);
-    }
-}
-
 static bool bytes_of(const char *hex, uint8_t *out, size_t n)
 {
     if (strlen(hex) != 2 * n || strspn(hex, "0123456789abcdefABCDEF") != 2 * n) {
@@ -67,8 +60,8 @@ static size_t print_identity(const struct identity *identity, char *out, size_t 
     char uuid[33];
     bool levelled = identity->level > MAP_LEVEL_FIRST;
     bool first = is_of_the_first(identity) && !levelled;
-    hex_of(identity->cluster, 16, cluster);
-    hex_of(identity->uuid, 16, uuid);
+    text_hex(cluster, identity->cluster, 16);
+    text_hex(uuid, identity->uuid, 16);
     int n = snprintf(out, cap, "quorate-data %d\ncluster %s\nnode %" PRIu32 "\nuuid %s\nlog %d\n",
                      levelled ? 3
                      : first  ? 1
@@ -87,7 +80,7 @@ static size_t print_identity(const struct identity *identity, char *out, size_t 
             continue;
         }
         char index[16] = "";
-        hex_of(m->uuid, 16, uuid);
+        text_hex(uuid, m->uuid, 16);
         if (!first) {
             (void)snprintf(index, sizeof index, "%" PRIu32 " ", i);
         }
@@ -453,13 +446,24 @@ static bool open_or_make(struct io *io, const struct config *config, struct iden
     return loaded && agree(config, identity, message, cap);
 }
 
+/* With its name in the directory above, or a loss of power would take all that is to be in it. Who
+ * may not read that one cannot sync it either. */
+static int make_directory(struct io *io, const char *dir)
+{
+    char above[1100];
+    path_in(dir, "..", above, sizeof above);
+    int error = io_mkdir(io, dir);
+    int synced = error == 0 ? io_sync_dir(io, above) : error;
+    return error == 0 && synced == -EACCES ? 0 : synced;
+}
+
 bool identity_open(struct io *io, const struct config *config, struct identity *out, char *message,
                    size_t cap)
 {
     *out = (struct identity){ .level = MAP_LEVEL_FIRST };
     (void)snprintf(out->dir, sizeof out->dir, "%s", config->dir);
     bool make = config->bootstrap || config->join[0] != 0;
-    int error = make ? io_mkdir(io, config->dir) : 0;
+    int error = make ? make_directory(io, config->dir) : 0;
     if (error != 0) {
         return say(message, cap, "%s cannot be made: %s", config->dir, strerror(-error));
     }
@@ -513,7 +517,7 @@ int identity_join_uuid(struct io *io, struct identity *identity)
         return error;
     }
     io_random(io, identity->uuid, 16);
-    hex_of(identity->uuid, 16, text);
+    text_hex(text, identity->uuid, 16);
     return put_file(io, identity, "joining", text, 32);
 }
 

@@ -254,9 +254,7 @@ static bool open_state(struct node *node, struct replica_base *base, char *messa
 /* CONFIG GET cluster-id says which cluster it is, also where the directory alone knows. */
 static void name_cluster(struct node *node)
 {
-    for (size_t i = 0; i < sizeof node->identity.cluster; i++) {
-        (void)snprintf(node->config.cluster_id + 2 * i, 3, "%02x", node->identity.cluster[i]);
-    }
+    text_hex(node->config.cluster_id, node->identity.cluster, sizeof node->identity.cluster);
 }
 
 static bool open_data(struct node *node, char *message, size_t cap)
@@ -300,9 +298,7 @@ static void note_start(struct node *node)
 {
     uint8_t id[20];
     io_random(node->io, id, sizeof id);
-    for (size_t i = 0; i < sizeof id; i++) {
-        (void)snprintf(node->run_id + 2 * i, 3, "%02x", id[i]);
-    }
+    text_hex(node->run_id, id, sizeof id);
     node->started = io_now(node->io);
     node->started_wall = io_wall(node->io);
     node->housekeeping = node->started;

@@ -28,6 +28,7 @@ import sessions
 import slices
 import telling
 import turns
+import whole
 
 # kind, folder below src, bugs, and whether the second word of each names its judge.
 LISTS = [
@@ -81,6 +82,7 @@ LISTS = [
     ("driver", "node", options.NODE, True),
     ("cluster", "cluster", pins.CLUSTER, True),
     ("driver", "node", pins.NODE, True),
+    ("cluster", "node", whole.NODE, True),
 ]
 
 
@@ -122,7 +124,7 @@ def replaced(text, path, old, new):
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `e2e/members::test_x` one test of a file, `raft:session` a
     level in the simulator, `suite` its seeds of every run."""
-    if judge is None or judge in ("clusters", "suite") or judge.startswith("raft:"):
+    if judge is None or judge in ("clusters", "nodes", "suite") or judge.startswith("raft:"):
         return True
     if judge.startswith("unit/"):
         return f"tests/{judge}_test.c" in texts

@@ -1,0 +1,209 @@
+/* A client as a process of the realm. It speaks RESP to one node at a time, one command at a time,
+ * and writes down what it asked and was told: the history that is judged.
+ *
+ * What it wants next is want.c's matter. */
+#include "sim/nodes/want.h"
+
+#include "resp/tree.h"
+
+#define PATIENCE (8 * QR_SECOND)
+#define DIAL_PAUSE (200 * QR_MILLISECOND)
+#define IN_BYTES 16384u
+
+struct talk {
+    struct asker *asker;
+    struct io *io;
+    struct io_timer timer;
+    struct io_stream *stream;
+    bool connected, waiting;
+    bool last; /* what it waits for was asked in the last phase */
+    size_t asked; /* in the history, while waiting */
+    uint32_t session;
+    uint32_t next_read; /* of the last phase: the key */
+    uint8_t in[IN_BYTES];
+    size_t in_n;
+    struct tree tree;
+};
+
+static qr_time now_of(const struct talk *t)
+{
+    return process_time(t->asker->host->process);
+}
+
+static void sleep_for(struct talk *t, qr_time wait)
+{
+    io_timer_start(t->io, &t->timer, io_now(t->io) + wait);
+}
+
+/* --- Asking and being told ------------------------------------------------------------------ */
+
+static void ask(struct talk *t)
+{
+    struct asker *a = t->asker;
+    struct run *run = a->run;
+    char request[512];
+    struct deed asked = { .asker = a->number,
+                           .session = t->session,
+                           .result = RESULT_UNKNOWN,
+                           .start = now_of(t),
+                           .end = INT64_MAX };
+    size_t n;
+    if (a->is_operator) {
+        n = want_order(run, &a->rng, request, sizeof request);
+    } else {
+        n = run->ending ? want_last(run, t->next_read, &asked, request, sizeof request)
+                        : want_next(run, &a->rng, &asked, request, sizeof request);
+        t->asked = story_ask(&run->story, &asked);
+    }
+    t->waiting = true;
+    t->last = run->ending;
+    realm_note(run->realm, a->host, "asks %zu: %s", t->asked, request);
+    io_stream_write(t->stream, request, n);
+    sleep_for(t, PATIENCE);
+}
+
+static void told(struct talk *t)
+{
+    struct run *run = t->asker->run;
+    struct deed *asked = &run->story.v[t->asked];
+    struct span text = tree_text(&t->tree, 0);
+    char type = tree_type(&t->tree, 0);
+    t->waiting = false;
+    realm_note(run->realm, t->asker->host, "told %zu: %c%.*s", t->asked, type, (int)text.n,
+               (const char *)text.p);
+    if (t->asker->is_operator) {
+        t->asker->done = t->last && want_is_made(&t->tree);
+        return;
+    }
+    const char *wrong = want_told(run, asked, &t->tree, now_of(t));
+    if (wrong != NULL) {
+        realm_fail(run->realm, t->asker->host, "%s: %c%.*s", wrong, type, (int)text.n,
+                   (const char *)text.p);
+    }
+    bool good = asked->result != RESULT_FAIL && asked->result != RESULT_UNKNOWN;
+    if (t->last && good) {
+        t->next_read++;
+        t->asker->done = t->next_read == want_last_count(run);
+    }
+}
+
+/* --- The connection ------------------------------------------------------------------------- */
+
+static void hang_up(struct talk *t)
+{
+    if (t->stream != NULL) {
+        io_stream_close(t->stream);
+    }
+}
+
+static void dial(struct talk *t);
+
+static void gone(struct talk *t)
+{
+    t->asker->run->unknown += t->waiting && !t->asker->is_operator;
+    t->stream = NULL;
+    t->connected = t->waiting = false;
+    t->in_n = 0;
+    tree_reset(&t->tree);
+    sleep_for(t, (qr_time)rng_below(&t->asker->rng, DIAL_PAUSE));
+}
+
+static void on_close(struct io_stream *stream, int error)
+{
+    (void)error;
+    gone(io_stream_owner(stream));
+}
+
+static void give_buffer(struct io_stream *stream, uint8_t **p, size_t *n)
+{
+    struct talk *t = io_stream_owner(stream);
+    *p = t->in + t->in_n;
+    *n = IN_BYTES - t->in_n;
+}
+
+static void on_read(struct io_stream *stream, size_t n)
+{
+    struct talk *t = io_stream_owner(stream);
+    t->in_n += n;
+    enum tree_result result = tree_read(&t->tree, t->in, t->in_n);
+    if (result == TREE_MORE && t->in_n < IN_BYTES) {
+        return;
+    }
+    if (result != TREE_WHOLE || !t->waiting) {
+        realm_fail(t->asker->run->realm, t->asker->host, "bytes that are no reply to anything");
+        hang_up(t);
+        return;
+    }
+    told(t);
+    t->in_n -= t->tree.at;
+    qr_assert(t->in_n == 0); /* one at a time */
+    tree_reset(&t->tree);
+    qr_time pause = (qr_time)rng_below(&t->asker->rng, (uint64_t)t->asker->run->think + 1);
+    sleep_for(t, pause);
+    if (rng_chance(&t->asker->rng, 1, 50)) {
+        hang_up(t);
+    }
+}
+
+static void on_connect(void *context, struct io_stream *stream, int error)
+{
+    static const struct io_stream_callbacks callbacks = { .on_read = on_read,
+                                                          .buffer = give_buffer,
+                                                          .on_close = on_close };
+    struct talk *t = context;
+    if (error != 0) {
+        gone(t);
+        return;
+    }
+    t->session = ++t->asker->run->sessions;
+    t->connected = true;
+    io_stream_open(stream, &callbacks, t);
+    ask(t);
+}
+
+static void dial(struct talk *t)
+{
+    struct run *run = t->asker->run;
+    const struct seat *seat = &run->seat[rng_below(&t->asker->rng, run->seats)];
+    int error =
+        io_connect(t->io, seat->host->address, SEAT_PORT, on_connect, t, &t->stream);
+    qr_assert(error == 0);
+    sleep_for(t, PATIENCE);
+}
+
+static void on_timer(struct io_timer *timer)
+{
+    struct talk *t = timer->context;
+    if (t->stream == NULL) {
+        if (!t->asker->done) {
+            dial(t);
+        }
+    } else if (!t->connected || t->waiting) {
+        hang_up(t); /* no patience left */
+    } else if (t->asker->done) {
+        hang_up(t);
+    } else {
+        ask(t);
+    }
+}
+
+static void turn(void *context)
+{
+    (void)context;
+}
+
+static void live(struct process *process)
+{
+    struct talk *t = qr_zalloc(sizeof *t);
+    t->asker = process->argument;
+    t->io = io_new();
+    t->timer.fire = on_timer;
+    t->timer.context = t;
+    sleep_for(t, (qr_time)rng_below(&t->asker->rng, QR_SECOND));
+    io_run(t->io, turn, t);
+}
+
+void asker_start(struct asker *asker)
+{
+    process_start(asker->host, live, asker);
+}

@@ -1,0 +1,86 @@
+/* What a host keeps over the deaths of its processes: files and names.
+ *
+ * A killed process loses nothing that it has written. At a loss of power each unsynced sector is
+ * kept or not by chance, as are the unsynced changes of a directory from some point on; what lies
+ * in a directory that is lost is lost. */
+#ifndef SIM_NODES_DRIVE_H
+#define SIM_NODES_DRIVE_H
+
+#include "base/rng.h"
+#include "base/types.h"
+
+#define SECTOR_BYTES 512u
+#define DRIVE_TOP "/disk" /* the one directory that is always there */
+
+struct io_file;
+
+struct bytes {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+struct unsynced {
+    struct unsynced *next;
+    uint64_t at;
+    size_t n; /* 0: the file was cut there, or made as long */
+    uint8_t p[];
+};
+
+struct inode {
+    uint32_t refs; /* names now and durable, changes of names, open files */
+    bool is_directory;
+    struct bytes now, durable;
+    struct unsynced *first, *last;
+    const struct io_file *locked_by;
+};
+
+struct name {
+    char *path;
+    struct inode *inode;
+};
+
+struct names {
+    struct name *v;
+    size_t n, cap;
+};
+
+enum change_kind { CHANGE_LINK, CHANGE_UNLINK, CHANGE_RENAME, CHANGE_EXCHANGE };
+
+struct name_change {
+    enum change_kind kind;
+    char *from, *to; /* the directory of `from` counts */
+    struct inode *inode;
+};
+
+struct drive {
+    struct names now, durable;
+    struct name_change *changes; /* not synced, in order */
+    size_t changes_n, changes_cap;
+    uint64_t capacity;
+};
+
+struct drive *drive_new(void);
+void drive_free(struct drive *drive);
+
+struct inode *drive_find(const struct drive *drive, const char *path);
+/* 0 or a negative errno, as the calls of the system they are named for. */
+int drive_make(struct drive *drive, const char *path, bool is_directory, struct inode **out);
+int drive_rename(struct drive *drive, const char *from, const char *to);
+int drive_exchange(struct drive *drive, const char *a, const char *b);
+int drive_link(struct drive *drive, const char *from, const char *to);
+int drive_unlink(struct drive *drive, const char *path);
+int drive_sync_dir(struct drive *drive, const char *path);
+uint64_t drive_free_bytes(const struct drive *drive);
+/* Calls `each` with the last part of each name in that directory. */
+int drive_list(const struct drive *drive, const char *path,
+               void (*each)(void *context, const char *name), void *context);
+
+void inode_hold(struct inode *inode);
+void inode_drop(struct inode *inode);
+void inode_write(struct inode *inode, const void *p, size_t n, uint64_t at);
+void inode_truncate(struct inode *inode, uint64_t n);
+void inode_sync(struct inode *inode);
+
+void drive_lose_power(struct drive *drive, struct rng *rng);
+
+#endif

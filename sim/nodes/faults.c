@@ -1,0 +1,287 @@
+/* What goes wrong in the first phase of a run, and how all of it is mended for the second. */
+#include "sim/nodes/seat.h"
+
+#define FAULT_PAUSE (4 * QR_SECOND)  /* between two faults, at most, in the slowest of seeds */
+#define FAULT_LENGTH (3 * QR_SECOND) /* what lasts does so at most as long */
+#define DRIFT_PPM 40000
+
+typedef void fault(struct run *run);
+
+static struct rng *dice(struct run *run)
+{
+    return &run->realm->rng;
+}
+
+static struct seat *any_seat(struct run *run)
+{
+    return &run->seat[rng_below(dice(run), run->seats)];
+}
+
+/* Mostly short. */
+static qr_time some_time(struct run *run)
+{
+    uint64_t most = 1 + rng_below(dice(run), FAULT_LENGTH);
+    return (qr_time)(1 + rng_below(dice(run), most));
+}
+
+/* --- Death ---------------------------------------------------------------------------------- */
+
+static void on_restart(struct realm *realm, void *what, uint64_t number)
+{
+    (void)realm;
+    (void)number;
+    struct seat *seat = what;
+    if (seat->host->process != NULL) {
+        return;
+    }
+    if (!seat->host->up) {
+        host_power_on(seat->host);
+    }
+    seat_start(seat);
+}
+
+static void restart_later(struct run *run, struct seat *seat)
+{
+    realm_at(run->realm, run->realm->now + some_time(run), on_restart, seat, 0);
+}
+
+static void fault_kill(struct run *run)
+{
+    struct seat *seat = any_seat(run);
+    if (seat->host->process != NULL) {
+        realm_note(run->realm, seat->host, "is killed");
+        process_kill(seat->host->process);
+        restart_later(run, seat);
+    }
+}
+
+static void lose_power(struct run *run, struct seat *seat)
+{
+    if (seat->host->up) {
+        realm_note(run->realm, seat->host, "loses power");
+        host_lose_power(seat->host);
+        restart_later(run, seat);
+    }
+}
+
+static void fault_power(struct run *run)
+{
+    lose_power(run, any_seat(run));
+}
+
+static void fault_power_all(struct run *run)
+{
+    for (uint32_t i = 0; i < run->seats; i++) {
+        lose_power(run, &run->seat[i]);
+    }
+}
+
+/* A call or a thousand calls from now. */
+static void fault_crash(struct run *run)
+{
+    struct process *process = any_seat(run)->host->process;
+    if (process != NULL && process->calls_left == 0) {
+        process->calls_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 12));
+        process->takes_power = rng_chance(dice(run), 1, 2);
+    }
+}
+
+void seat_died(void *seat)
+{
+    restart_later(((struct seat *)seat)->run, seat);
+}
+
+/* --- Standing still ------------------------------------------------------------------------- */
+
+static void on_resume(struct realm *realm, void *what, uint64_t life)
+{
+    (void)realm;
+    const struct host *host = what;
+    if (host->process != NULL && host->process->life == life) {
+        process_pause(host->process, false);
+    }
+}
+
+static void fault_pause(struct run *run)
+{
+    struct host *host = any_seat(run)->host;
+    if (host->process != NULL) {
+        realm_note(run->realm, host, "stands still");
+        process_pause(host->process, true);
+        realm_at(run->realm, run->realm->now + some_time(run), on_resume, host,
+                 host->process->life);
+    }
+}
+
+/* --- Links ---------------------------------------------------------------------------------- */
+
+static void on_mend(struct realm *realm, void *what, uint64_t number)
+{
+    (void)what;
+    const struct host *from = &realm->host[number / HOSTS_MAX];
+    const struct host *to = &realm->host[number % HOSTS_MAX];
+    net_cut(realm, from, to, false);
+}
+
+static void cut(struct run *run, const struct host *from, const struct host *to, qr_time length)
+{
+    realm_note(run->realm, from, "is cut off towards %s", to->name);
+    net_cut(run->realm, from, to, true);
+    realm_at(run->realm, run->realm->now + length, on_mend, NULL,
+             (uint64_t)from->number * HOSTS_MAX + to->number);
+}
+
+static void fault_cut_one_way(struct run *run)
+{
+    cut(run, any_seat(run)->host, any_seat(run)->host, some_time(run));
+}
+
+static void fault_cut(struct run *run)
+{
+    const struct host *a = any_seat(run)->host;
+    const struct host *b = any_seat(run)->host;
+    qr_time length = some_time(run);
+    cut(run, a, b, length);
+    cut(run, b, a, length);
+}
+
+static void fault_isolate(struct run *run)
+{
+    const struct host *a = any_seat(run)->host;
+    qr_time length = some_time(run);
+    for (uint32_t i = 0; i < run->seats; i++) {
+        if (run->seat[i].host != a) {
+            cut(run, a, run->seat[i].host, length);
+            cut(run, run->seat[i].host, a, length);
+        }
+    }
+}
+
+static void fault_cut_client(struct run *run)
+{
+    const struct host *client = run->asker[rng_below(dice(run), run->askers)].host;
+    const struct host *node = any_seat(run)->host;
+    qr_time length = some_time(run);
+    bool there = rng_chance(dice(run), 2, 3);
+    if (there) {
+        cut(run, client, node, length);
+    }
+    if (!there || rng_chance(dice(run), 1, 2)) {
+        cut(run, node, client, length);
+    }
+}
+
+/* --- Time ----------------------------------------------------------------------------------- */
+
+static void fault_drift(struct run *run)
+{
+    struct host *host = any_seat(run)->host;
+    int64_t ppm = (int64_t)rng_below(dice(run), 2 * DRIFT_PPM + 1) - DRIFT_PPM;
+    realm_note(run->realm, host, "its clocks drift by %d ppm", (int)ppm);
+    host_drift(host, ppm);
+}
+
+static void fault_wall(struct run *run)
+{
+    struct host *host = any_seat(run)->host;
+    qr_time by = (qr_time)rng_below(dice(run), 7200 * QR_SECOND) - 3600 * QR_SECOND;
+    realm_note(run->realm, host, "its wall clock jumps by %d s", (int)(by / QR_SECOND));
+    host->wall += by;
+}
+
+static void on_quick(struct realm *realm, void *what, uint64_t number)
+{
+    (void)number;
+    const struct run *run = what;
+    realm->pace = run->pace;
+}
+
+static void fault_slow(struct run *run)
+{
+    struct realm_pace *pace = &run->realm->pace;
+    *pace = run->pace;
+    pace->latency *= 1 + (qr_time)rng_below(dice(run), 50);
+    pace->jitter *= 1 + (qr_time)rng_below(dice(run), 200);
+    pace->sync *= 1 + (qr_time)rng_below(dice(run), 50);
+    pace->sync_jitter *= 1 + (qr_time)rng_below(dice(run), 100);
+    realm_at(run->realm, run->realm->now + some_time(run), on_quick, run, 0);
+}
+
+/* --- Which, and when ------------------------------------------------------------------------ */
+
+static fault *const faults[] = {
+#define FAULT(name, weight, text) fault_##name,
+#include "sim/nodes/faults.def"
+#undef FAULT
+};
+
+static const uint32_t weights[] = {
+#define FAULT(name, weight, text) weight,
+#include "sim/nodes/faults.def"
+#undef FAULT
+};
+
+const char *fault_name(uint32_t i)
+{
+    static const char *const names[FAULTS] = {
+#define FAULT(name, weight, text) #name,
+#include "sim/nodes/faults.def"
+#undef FAULT
+    };
+    return names[i];
+}
+
+static void on_fault(struct realm *realm, void *what, uint64_t number)
+{
+    struct run *run = what;
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < FAULTS; i++) {
+        all += run->weight[i];
+    }
+    if (run->ending || all == 0) {
+        return;
+    }
+    uint64_t at = rng_below(dice(run), all);
+    uint32_t i = 0;
+    while (at >= run->weight[i]) {
+        at -= run->weight[i++];
+    }
+    run->befell[i]++;
+    faults[i](run);
+    realm_at(realm, realm->now + 1 + (qr_time)rng_below(dice(run), (uint64_t)run->fault_pause),
+             on_fault, what, number);
+}
+
+void faults_begin(struct run *run)
+{
+    for (uint32_t i = 0; i < FAULTS; i++) {
+        uint64_t share = rng_below(dice(run), 3); /* half of the kinds, so that others come often */
+        run->weight[i] = share == 0 ? 0 : weights[i] * (uint32_t)(share * share);
+        run->weight[i] = rng_chance(dice(run), 1, 2) ? run->weight[i] : 0;
+    }
+    run->fault_pause = 1 + (qr_time)rng_below(dice(run), FAULT_PAUSE);
+    realm_at(run->realm, run->realm->now + QR_SECOND, on_fault, run, 0);
+}
+
+void faults_end(struct run *run)
+{
+    struct realm *realm = run->realm;
+    realm_note(realm, NULL, "all is well again");
+    run->ending = true;
+    realm->pace = run->pace;
+    memset(realm->cut, 0, sizeof realm->cut);
+    for (uint32_t i = 0; i < run->seats; i++) {
+        struct host *host = run->seat[i].host;
+        host_drift(host, 0);
+        if (!host->up) {
+            host_power_on(host);
+        }
+        if (host->process == NULL) {
+            seat_start(&run->seat[i]);
+        } else {
+            host->process->calls_left = 0;
+            process_pause(host->process, false);
+        }
+    }
+    net_look_again(realm);
+}

@@ -1,0 +1,104 @@
+/* `quorate-sim-nodes`: seeds of the realm. */
+#include "sim/nodes/run.h"
+
+#include "base/alloc.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+struct options {
+    uint64_t seed, count;
+    uint32_t nodes;
+    const char *history; /* where it is written to */
+    bool twice, verbose, quiet;
+};
+
+static int usage(void)
+{
+    fprintf(stderr,
+            "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
+            "[--history FILE] [--quiet]\n");
+    return 2;
+}
+
+static bool number(const char *text, uint64_t *out)
+{
+    char *end;
+    *out = text != NULL ? strtoull(text, &end, 10) : 0;
+    return text != NULL && text[0] >= '0' && text[0] <= '9' && *end == 0;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    *o = (struct options){ .seed = 1, .count = 1, .nodes = 3 };
+    for (int i = 1; i < argc; i++) {
+        uint64_t n = 0;
+        const char *word = argv[i];
+        if (strcmp(word, "--twice") == 0) {
+            o->twice = true;
+        } else if (strcmp(word, "--verbose") == 0) {
+            o->verbose = true;
+        } else if (strcmp(word, "--quiet") == 0) {
+            o->quiet = true;
+        } else if (strcmp(word, "--history") == 0) {
+            o->history = argv[++i];
+        } else if (!number(argv[++i], &n)) {
+            return false;
+        } else if (strcmp(word, "--seed") == 0) {
+            o->seed = n;
+        } else if (strcmp(word, "--count") == 0) {
+            o->count = n;
+        } else if (strcmp(word, "--nodes") == 0 && n >= 1 && n <= 7) {
+            o->nodes = (uint32_t)n;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool one(const struct options *o, uint64_t seed, qr_time *simulated)
+{
+    struct run_report r;
+    FILE *history = o->history != NULL ? fopen(o->history, "we") : NULL;
+    run_seed(seed, o->nodes, o->verbose ? stdout : NULL, history, &r);
+    if (history != NULL) {
+        fclose(history);
+    }
+    *simulated += r.simulated;
+    if (o->twice && r.failure[0] == 0) {
+        struct run_report again;
+        run_seed(seed, o->nodes, NULL, NULL, &again);
+        if (again.digest != r.digest) {
+            (void)snprintf(r.failure, sizeof r.failure, "a second run was another one");
+        }
+    }
+    if (r.failure[0] != 0) {
+        printf("seed %" PRIu64 " FAILED: %s\n", seed, r.failure);
+    } else if (!o->quiet) {
+        printf("seed %" PRIu64 ": %.1f s, %" PRIu64 " events, %" PRIu64 " writes, %" PRIu64
+               " reads, %" PRIu64 " refused, %" PRIu64 " unknown, digest %016" PRIx64 "\n",
+               seed, (double)r.simulated / 1e6, r.events, r.acknowledged, r.reads, r.refused,
+               r.unknown, r.digest);
+    }
+    fflush(stdout);
+    return r.failure[0] == 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    if (!parse(argc, argv, &o)) {
+        return usage();
+    }
+    uint64_t failed = 0;
+    qr_time simulated = 0;
+    clock_t began = clock();
+    for (uint64_t i = 0; i < o.count; i++) {
+        failed += !one(&o, o.seed + i, &simulated);
+    }
+    double cpu = (double)(clock() - began) / CLOCKS_PER_SEC;
+    printf("%" PRIu64 " seeds, %" PRIu64 " failed, %.0f s simulated in %.1f s\n", o.count, failed,
+           (double)simulated / 1e6, cpu);
+    return failed > 0;
+}

@@ -1,0 +1,291 @@
+/* The network: connections as kernels keep them for processes, and links that can be cut.
+ *
+ * A connection has two pipes, each a queue of chunks in order. What arrives where a link is cut or
+ * a host without power waits, as kernels send again and again, until that has changed; a host that
+ * knows nothing of the connection answers with a reset. Each pipe has so much room; that bytes were
+ * read is news that takes the way back. */
+#include "sim/nodes/realm.h"
+
+#include <errno.h>
+
+#define CONNECT_TRIES 6u /* 1, 2, 4 … seconds apart, as kernels do */
+#define SPREAD_USEC 2000 /* what waited for a link comes within so long after it is back */
+
+static void arrive(struct realm *realm, void *what, uint64_t side);
+static void room(struct realm *realm, void *what, uint64_t side);
+static void ask(struct realm *realm, void *what, uint64_t unused);
+
+static void drop(struct connection *c)
+{
+    if (--c->refs == 0) {
+        struct realm *realm = c->realm;
+        if (c->previous != NULL) {
+            c->previous->next = c->next;
+        } else {
+            realm->connections = c->next;
+        }
+        if (c->next != NULL) {
+            c->next->previous = c->previous;
+        }
+        chunks_free(&c->pipe[0].under_way);
+        chunks_free(&c->pipe[1].under_way);
+        free(c);
+    }
+}
+
+static void later(struct connection *c, qr_time at,
+                  void (*fire)(struct realm *realm, void *what, uint64_t number), uint64_t number)
+{
+    c->refs++;
+    realm_at(c->realm, at, fire, c, number);
+}
+
+static qr_time now_of(const struct realm *realm)
+{
+    const struct process *p = process_running();
+    return p != NULL ? process_time(p) : realm->now;
+}
+
+static qr_time delay(struct realm *realm)
+{
+    const struct realm_pace *pace = &realm->pace;
+    return pace->latency + (qr_time)rng_below(&realm->rng, (uint64_t)pace->jitter + 1);
+}
+
+/* From side i to the other. */
+static bool gets_through(const struct connection *c, int side)
+{
+    const struct host *from = c->host[side];
+    const struct host *to = c->host[1 - side];
+    return to->up && (from == to || !c->realm->cut[from->number][to->number]);
+}
+
+void chunks_free(struct chunks *chunks)
+{
+    while (chunks->first != NULL) {
+        struct chunk *chunk = chunks->first;
+        chunks->first = chunk->next;
+        free(chunk);
+    }
+    *chunks = (struct chunks){ .first = NULL };
+}
+
+/* --- Bytes ---------------------------------------------------------------------------------- */
+
+static void push(struct connection *c, int side, int kind, const void *p, size_t n)
+{
+    struct realm *realm = c->realm;
+    struct pipe *pipe = &c->pipe[side];
+    struct process *before = memory_for(NULL);
+    struct chunk *chunk = qr_alloc(sizeof *chunk + n);
+    (void)memory_for(before);
+    qr_time at = now_of(realm) + delay(realm) + (qr_time)(n / realm->pace.bytes_per_usec);
+    pipe->last_at = at > pipe->last_at ? at : pipe->last_at;
+    chunk->next = NULL;
+    chunk->at = pipe->last_at;
+    chunk->kind = (unsigned)kind;
+    chunk->n = n;
+    chunk->taken = 0;
+    if (n > 0) {
+        memcpy(chunk->bytes, p, n);
+    }
+    if (pipe->under_way.last != NULL) {
+        pipe->under_way.last->next = chunk;
+    } else {
+        pipe->under_way.first = chunk;
+    }
+    pipe->under_way.last = chunk;
+    if (!pipe->arriving && !pipe->stuck) {
+        pipe->arriving = true;
+        later(c, chunk->at, arrive, (uint64_t)side);
+    }
+}
+
+size_t net_send(struct connection *c, int side, const void *p, size_t n)
+{
+    struct pipe *pipe = &c->pipe[side];
+    n = min_u64(n, SEND_BYTES - min_u64(pipe->held, SEND_BYTES));
+    if (n > 0) {
+        pipe->held += n;
+        push(c, side, CHUNK_BYTES, p, n);
+    }
+    return n;
+}
+
+void net_send_end(struct connection *c, int side)
+{
+    push(c, side, CHUNK_END, NULL, 0);
+}
+
+static void arrive(struct realm *realm, void *what, uint64_t number)
+{
+    struct connection *c = what;
+    int side = (int)number;
+    struct pipe *pipe = &c->pipe[side];
+    struct chunk *chunk = pipe->under_way.first;
+    pipe->arriving = false;
+    if (!gets_through(c, side)) {
+        pipe->stuck = true;
+        drop(c);
+        return;
+    }
+    pipe->under_way.first = chunk->next;
+    pipe->under_way.last = chunk->next == NULL ? NULL : pipe->under_way.last;
+    chunk->next = NULL;
+    realm_mix(realm, chunk->n << 8 | chunk->kind);
+    struct io_stream *to = c->end[1 - side];
+    if (to != NULL) {
+        stream_arrives(to, chunk);
+    } else {
+        if (chunk->kind == CHUNK_BYTES && c->end[side] != NULL) {
+            push(c, 1 - side, CHUNK_RESET, NULL, 0);
+        }
+        free(chunk);
+    }
+    if (pipe->under_way.first != NULL) {
+        pipe->arriving = true;
+        later(c, pipe->under_way.first->at, arrive, number);
+    }
+    drop(c);
+}
+
+void net_has_read(struct connection *c, int side, size_t n)
+{
+    struct pipe *pipe = &c->pipe[1 - side];
+    if (pipe->read == 0) {
+        later(c, now_of(c->realm) + delay(c->realm), room, (uint64_t)(1 - side));
+    }
+    pipe->read += n;
+}
+
+/* The news that the other side has read has come to `side`. */
+static void room(struct realm *realm, void *what, uint64_t number)
+{
+    (void)realm;
+    struct connection *c = what;
+    int side = (int)number;
+    struct pipe *pipe = &c->pipe[side];
+    if (!gets_through(c, 1 - side)) {
+        pipe->read_stuck = true;
+    } else {
+        qr_assert(pipe->held >= pipe->read);
+        pipe->held -= pipe->read;
+        pipe->read = 0;
+        pipe->read_stuck = false;
+        if (c->end[side] != NULL) {
+            stream_has_room(c->end[side]);
+        }
+    }
+    drop(c);
+}
+
+/* --- Beginning and end ---------------------------------------------------------------------- */
+
+struct connection *net_connect(struct io_stream *stream, struct host *from, struct host *to,
+                               uint16_t port)
+{
+    struct realm *realm = from->realm;
+    struct process *before = memory_for(NULL);
+    struct connection *c = qr_zalloc(sizeof *c);
+    (void)memory_for(before);
+    c->realm = realm;
+    c->refs = 1;
+    c->host[0] = from;
+    c->host[1] = to;
+    c->port[0] = from->next_port++;
+    from->next_port = from->next_port < 40000 ? 40000 : from->next_port;
+    c->port[1] = port;
+    c->end[0] = stream;
+    c->next = realm->connections;
+    if (c->next != NULL) {
+        c->next->previous = c;
+    }
+    realm->connections = c;
+    later(c, now_of(realm) + delay(realm), ask, 0);
+    return c;
+}
+
+static void answer(struct realm *realm, void *what, uint64_t refused)
+{
+    struct connection *c = what;
+    if (!gets_through(c, 1)) {
+        later(c, realm->now + QR_SECOND, answer, refused);
+    } else if (c->end[0] != NULL) {
+        stream_connected(c->end[0], refused != 0 ? -ECONNREFUSED : 0);
+    } else if (refused == 0) {
+        push(c, 0, CHUNK_RESET, NULL, 0);
+    }
+    drop(c);
+}
+
+static void ask(struct realm *realm, void *what, uint64_t unused)
+{
+    (void)unused;
+    struct connection *c = what;
+    if (c->end[0] == NULL) {
+        drop(c); /* nobody wants it any more */
+        return;
+    }
+    if (!gets_through(c, 0)) {
+        if (c->tries++ < CONNECT_TRIES) {
+            later(c, realm->now + (QR_SECOND << c->tries) / 2, ask, 0);
+        } else {
+            stream_connected(c->end[0], -ETIMEDOUT);
+        }
+        drop(c);
+        return;
+    }
+    c->end[1] = listener_offer(c->host[1], c->port[1], c);
+    if (c->end[1] != NULL) {
+        c->refs++;
+    }
+    c->pipe[1].last_at = realm->now + delay(realm); /* nothing overtakes it */
+    later(c, c->pipe[1].last_at, answer, c->end[1] == NULL);
+    drop(c);
+}
+
+void net_close(struct connection *c, int side, bool reset, bool silent)
+{
+    qr_assert(c->end[side] != NULL);
+    c->end[side] = NULL;
+    if (silent) {
+        chunks_free(&c->pipe[side].under_way);
+        c->pipe[side].stuck = false;
+        if (c->pipe[side].arriving) { /* its event finds this: nothing is told to anybody */
+            push(c, side, CHUNK_BYTES, NULL, 0);
+        }
+    } else if (c->end[1 - side] != NULL) {
+        push(c, side, reset ? CHUNK_RESET : CHUNK_END, NULL, 0);
+    }
+    drop(c);
+}
+
+/* --- Links ---------------------------------------------------------------------------------- */
+
+void net_look_again(struct realm *realm)
+{
+    for (struct connection *c = realm->connections; c != NULL; c = c->next) {
+        for (int side = 0; side < 2; side++) {
+            struct pipe *pipe = &c->pipe[side];
+            qr_time soon =
+                realm->now + delay(realm) + (qr_time)rng_below(&realm->rng, SPREAD_USEC);
+            if (pipe->stuck && gets_through(c, side) && pipe->under_way.first != NULL) {
+                pipe->stuck = false;
+                pipe->arriving = true;
+                later(c, soon, arrive, (uint64_t)side);
+            }
+            if (pipe->read_stuck && gets_through(c, 1 - side)) {
+                later(c, soon, room, (uint64_t)side);
+                pipe->read_stuck = false;
+            }
+        }
+    }
+}
+
+void net_cut(struct realm *realm, const struct host *from, const struct host *to, bool cut)
+{
+    realm->cut[from->number][to->number] = cut;
+    if (!cut) {
+        net_look_again(realm);
+    }
+}

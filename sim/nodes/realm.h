@@ -1,0 +1,236 @@
+/* The realm: a simulated world in which whole nodes run, unchanged, on virtual time.
+ *
+ * io.h is implemented here (io_loop.c, io_stream.c, io_file.c) over what this header describes, and
+ * linked in the place of src/io. Hosts have a clock, a drive and at most one process; a process is
+ * a coroutine on a stack of its own, so that it can die at any call and be forgotten: its memory is
+ * given back as a whole (memory.c), its connections close as a kernel would close them.
+ *
+ * One thread, one queue of events, one random generator: a seed gives the same run everywhere, and
+ * `digest` names it. True time passes only between events. What a process does takes time too: the
+ * calls of io.h charge it (`spent`), and it hears of nothing before that time is over. */
+#ifndef SIM_NODES_REALM_H
+#define SIM_NODES_REALM_H
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "base/types.h"
+#include "io/io.h"
+
+#include <stdio.h>
+#include <ucontext.h>
+
+#define HOSTS_MAX 16u
+#define ADDRESS_MAX 48u
+#define STACK_BYTES (2u << 20)
+
+struct realm;
+struct process;
+struct drive; /* drive.h */
+
+struct happening {
+    qr_time at;
+    uint64_t sequence; /* of those of one moment the oldest comes first */
+    void (*fire)(struct realm *realm, void *what, uint64_t number);
+    void *what;
+    uint64_t number;
+};
+
+/* What a process has from the allocator: a ring of blocks (memory.c). */
+struct block {
+    struct block *next, *previous;
+    void *raw;
+    size_t n;
+};
+
+struct host {
+    struct realm *realm;
+    uint32_t number;
+    char name[16];
+    char address[ADDRESS_MAX];
+    bool up; /* has power: else what is sent to it vanishes */
+    struct drive *drive;
+    struct process *process; /* NULL: none runs */
+    struct io_listener *listeners;
+    uint16_t next_port; /* of connections that begin here */
+    /* boottime = boot + (now - since) * (1000000 + drift) / 1000000; wall = wall + the same */
+    qr_time since, boot;
+    qr_wall wall;
+    int64_t drift_ppm;
+    void (*on_death)(void *owner); /* a process has died by itself, or where it was armed to */
+    void *owner;
+};
+
+enum process_state { PROCESS_BLOCKED, PROCESS_RUNS, PROCESS_ENDED, PROCESS_DIED };
+
+struct process {
+    struct realm *realm;
+    struct host *host;
+    void (*body)(struct process *process);
+    void *argument;
+    enum process_state state;
+    uint64_t life; /* number of this process, of all that ever were */
+    int exit_code;
+    ucontext_t context;
+    void *stack;
+    void *fake_stack; /* AddressSanitizer's */
+    struct block memory;
+    struct io *io; /* at most one at a time */
+    struct io_file *files;
+    struct rng random;   /* what io_random gives */
+    uint64_t spent_ns;   /* since it was woken */
+    qr_time until;       /* blocked: till then, if nothing comes */
+    qr_time wakes;       /* when the event for that is due; QR_NEVER: none is */
+    qr_time busy_until;  /* what it did last takes as long */
+    bool paused, missed; /* SIGSTOP; and something came meanwhile */
+    uint32_t calls_left; /* it dies within the call of io.h that makes this 0; 0: it does not */
+    bool takes_power;    /* and its host with it */
+};
+
+struct realm_pace {
+    qr_time latency, jitter;    /* of a message, one way */
+    uint32_t bytes_per_usec;    /* of a connection */
+    qr_time sync, sync_jitter;  /* of a drive */
+    uint32_t drive_per_usec;    /* bytes */
+    uint32_t short_read_chance; /* of 1000 */
+};
+
+struct realm {
+    uint64_t seed;
+    struct rng rng;
+    qr_time now;
+    uint64_t sequence, lives, events;
+    struct happening *heap;
+    size_t heap_n, heap_cap;
+    uint64_t digest;
+    struct host host[HOSTS_MAX];
+    uint32_t hosts;
+    bool cut[HOSTS_MAX][HOSTS_MAX]; /* nothing gets from the first to the second */
+    struct connection *connections;
+    struct realm_pace pace;
+    ucontext_t context;
+    const void *stack_bottom; /* of the thread, for AddressSanitizer */
+    size_t stack_size;
+    void *spare_stack;
+    FILE *trace;       /* NULL: nobody wants to read it */
+    char failure[512]; /* what was found, first; "" while all is well */
+};
+
+/* --- realm.c: time and processes ------------------------------------------------------------ */
+
+struct realm *realm_new(uint64_t seed, FILE *trace);
+void realm_free(struct realm *realm);
+
+/* Carries out events up to that moment, or until something has failed. */
+void realm_run(struct realm *realm, qr_time until);
+void realm_at(struct realm *realm, qr_time at,
+              void (*fire)(struct realm *realm, void *what, uint64_t number), void *what,
+              uint64_t number);
+
+struct host *realm_host(struct realm *realm, const char *name);
+struct host *realm_host_at(struct realm *realm, const char *address); /* NULL: there is none */
+
+/* A line of the trace; it counts in the digest, read or not. */
+void realm_note(struct realm *realm, const struct host *host, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void realm_fail(struct realm *realm, const struct host *host, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void realm_mix(struct realm *realm, uint64_t number); /* into the digest */
+
+struct process *process_start(struct host *host, void (*body)(struct process *process),
+                              void *argument);
+void process_kill(struct process *process);  /* kill -9; not by itself */
+void host_lose_power(struct host *host);     /* with what runs there */
+void host_power_on(struct host *host);
+void process_pause(struct process *process, bool paused);
+
+/* Of the process itself: */
+struct process *process_running(void);      /* NULL: the realm's own code */
+_Noreturn void process_die(struct process *process);
+void process_block(struct process *process, qr_time until);
+/* Each call of io.h comes by here, before it has done anything. */
+static inline void process_spend(struct process *process, uint64_t ns)
+{
+    process->spent_ns += ns;
+    if (process->calls_left > 0 && --process->calls_left == 0) {
+        process_die(process);
+    }
+}
+/* Of anybody: it has something to look at. */
+void process_poke(struct process *process);
+/* True time, with what the running process has spent by now. */
+qr_time process_time(const struct process *process);
+
+qr_time host_boottime(const struct host *host, qr_time now);
+qr_time host_true_time(const struct host *host, qr_time boottime); /* the first moment of it */
+qr_wall host_wall(const struct host *host, qr_time now);
+void host_drift(struct host *host, int64_t ppm);
+
+/* --- memory.c ------------------------------------------------------------------------------- */
+
+/* Whose the memory is that is allocated from now on; NULL: the realm's own. Returns whose it was.
+ */
+struct process *memory_for(struct process *process);
+void memory_begin(struct process *process);
+size_t memory_release(struct process *process); /* returns how many blocks were left */
+
+/* --- net.c: streams as a kernel has them ---------------------------------------------------- */
+
+struct chunk {
+    struct chunk *next;
+    qr_time at; /* when it arrives */
+    enum { CHUNK_BYTES, CHUNK_END, CHUNK_RESET } kind;
+    size_t n, taken;
+    uint8_t bytes[];
+};
+
+struct chunks {
+    struct chunk *first, *last;
+    size_t n; /* bytes */
+};
+
+struct pipe {
+    struct chunks under_way;
+    size_t held; /* bytes that the sender's kernel answers for: sent, and not known to be read */
+    qr_time last_at;
+    bool arriving; /* there is an event for the first chunk */
+    bool stuck;    /* the first chunk could not arrive */
+    size_t read;     /* bytes of which the sender does not know that they were read */
+    bool read_stuck; /* nor can it be told */
+};
+
+struct connection {
+    struct connection *next, *previous;
+    uint32_t refs; /* ends, and events under way */
+    struct realm *realm;
+    struct host *host[2];
+    uint16_t port[2];
+    struct io_stream *end[2]; /* NULL: closed, or its process is gone */
+    struct pipe pipe[2];      /* [i] from side i to the other */
+    uint32_t tries;           /* to connect */
+};
+
+#define SEND_BYTES (256u * 1024) /* what kernels keep of a stream in one direction */
+
+struct connection *net_connect(struct io_stream *stream, struct host *from, struct host *to,
+                               uint16_t port);
+/* Takes what there is room for; returns how much. */
+size_t net_send(struct connection *c, int side, const void *p, size_t n);
+void net_send_end(struct connection *c, int side);
+void net_has_read(struct connection *c, int side, size_t n); /* that side, of the other's */
+/* That side is closed: as by close() with or without unread bytes, or by loss of power (silent). */
+void net_close(struct connection *c, int side, bool reset, bool silent);
+void net_cut(struct realm *realm, const struct host *from, const struct host *to, bool cut);
+void net_look_again(struct realm *realm); /* links or hosts have changed */
+void chunks_free(struct chunks *chunks);
+
+/* --- io_stream.c, io_loop.c: what the above tells streams and processes ---------------------- */
+
+void stream_arrives(struct io_stream *stream, struct chunk *chunk);
+void stream_connected(struct io_stream *stream, int error);
+void stream_has_room(struct io_stream *stream);
+/* A connection for the listener at that port; NULL when nobody listens. */
+struct io_stream *listener_offer(struct host *host, uint16_t port, struct connection *c);
+void io_forget(struct process *process, bool power); /* all of it, when the process is gone */
+void files_forget(struct process *process);
+
+#endif

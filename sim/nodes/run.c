@@ -1,0 +1,123 @@
+/* One seed: a realm with nodes and clients, faults, and what is judged at the end. */
+#include "sim/nodes/run.h"
+
+#include "sim/nodes/seat.h"
+
+#include <inttypes.h>
+
+#define SAFETY_TIME (20 * QR_SECOND)
+#define HEALING_TIME (30 * QR_SECOND)
+
+/* --- The beginning -------------------------------------------------------------------------- */
+
+/* From a rack to a continent, from a disk with a capacitor to one with a head. */
+static void draw_pace(struct run *run)
+{
+    struct rng *rng = &run->realm->rng;
+    struct realm_pace *pace = &run->realm->pace;
+    pace->latency = 20 + (qr_time)rng_below(rng, 1u << (4 + rng_below(rng, 10)));
+    pace->jitter = (qr_time)rng_below(rng, (uint64_t)pace->latency * 4);
+    pace->sync = 20 + (qr_time)rng_below(rng, 1u << (4 + rng_below(rng, 11)));
+    pace->sync_jitter = (qr_time)rng_below(rng, (uint64_t)pace->sync * 4);
+    pace->short_read_chance = (uint32_t)(rng_chance(rng, 1, 3) ? rng_below(rng, 500) : 0);
+    run->pace = *pace;
+}
+
+static void draw_world(struct run *run, uint32_t seats)
+{
+    struct realm *realm = run->realm;
+    struct rng *rng = &realm->rng;
+    char name[16];
+    draw_pace(run);
+    run->seats = seats;
+    run->askers = 1 + (uint32_t)rng_below(rng, ASKERS_MAX);
+    run->keys = 1 + (uint32_t)rng_below(rng, ASKED_KEYS_MAX);
+    run->think = (qr_time)rng_below(rng, 100) * QR_MILLISECOND;
+    for (uint32_t i = 0; i < run->seats; i++) {
+        (void)snprintf(name, sizeof name, "n%u", (unsigned)(i + 1));
+        run->seat[i] =
+            (struct seat){ .run = run, .host = realm_host(realm, name), .id = i + 1 };
+    }
+    run->orders = rng_chance(rng, 1, 2);
+    run->askers += run->orders;
+    for (uint32_t i = 0; i < run->askers; i++) {
+        (void)snprintf(name, sizeof name, "c%u", (unsigned)(i + 1));
+        run->asker[i] = (struct asker){ .run = run,
+                                        .host = realm_host(realm, name),
+                                        .number = i,
+                                        .is_operator = run->orders && i + 1 == run->askers,
+                                        .rng = rng_from(rng_next(rng)) };
+    }
+    for (uint32_t i = 0; i < run->seats; i++) {
+        seat_start(&run->seat[i]);
+    }
+    for (uint32_t i = 0; i < run->askers; i++) {
+        asker_start(&run->asker[i]);
+    }
+}
+
+/* --- The end -------------------------------------------------------------------------------- */
+
+static bool all_done(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->askers; i++) {
+        if (!run->asker[i].done) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void judge(struct run *run)
+{
+    char verdict[400];
+    if (!story_judge(&run->story, verdict, sizeof verdict)) {
+        realm_fail(run->realm, NULL, "%s", verdict);
+    }
+}
+
+static void play(struct run *run, uint32_t seats)
+{
+    struct realm *realm = run->realm;
+    draw_world(run, seats);
+    faults_begin(run);
+    realm_run(realm, realm->now + SAFETY_TIME);
+    faults_end(run);
+    qr_time limit = realm->now + HEALING_TIME;
+    while (realm->failure[0] == 0 && !all_done(run) && realm->now < limit) {
+        realm_run(realm, realm->now + 100 * QR_MILLISECOND);
+    }
+    if (realm->failure[0] == 0 && !all_done(run)) {
+        realm_fail(realm, NULL, "all is well again and clients are not served");
+    }
+    while (realm->failure[0] == 0 && !replicas_settled(run) && realm->now < limit) {
+        realm_run(realm, realm->now + 100 * QR_MILLISECOND);
+    }
+    if (realm->failure[0] == 0 && realm->now >= limit) {
+        realm_fail(realm, NULL, "all is well again and replicas lag behind");
+    }
+    if (realm->failure[0] == 0) {
+        judge(run);
+    }
+}
+
+void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct run_report *out)
+{
+    struct run *run = qr_zalloc(sizeof *run);
+    run->realm = realm_new(seed, trace);
+    play(run, seats);
+    *out = (struct run_report){ .digest = run->realm->digest,
+                                .simulated = run->realm->now,
+                                .events = run->realm->events,
+                                .acknowledged = run->acknowledged,
+                                .reads = run->reads,
+                                .refused = run->refused,
+                                .unknown = run->unknown };
+    memcpy(out->failure, run->realm->failure, sizeof out->failure);
+    realm_free(run->realm);
+    if (history != NULL) {
+        story_write(&run->story, history);
+    }
+    story_free(&run->story);
+    free(run);
+}

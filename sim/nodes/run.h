@@ -1,0 +1,19 @@
+/* One seed from its beginning to the verdict. */
+#ifndef SIM_NODES_RUN_H
+#define SIM_NODES_RUN_H
+
+#include "base/types.h"
+
+#include <stdio.h>
+
+struct run_report {
+    char failure[512]; /* "": none */
+    uint64_t digest;
+    qr_time simulated;
+    uint64_t events, acknowledged, reads, refused, unknown;
+};
+
+/* `trace` and `history`, if there is one, are told of all that happened and all that was asked. */
+void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct run_report *out);
+
+#endif

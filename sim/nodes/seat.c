@@ -1,0 +1,106 @@
+/* A whole node as a process of the realm: what src/main/server.c is to a real one. */
+#include "sim/nodes/seat.h"
+
+#include "node/config.h"
+#include "node/logline.h"
+#include "node/node.h"
+#include "node/run.h"
+#include "sim/nodes/drive.h"
+
+#define SEAT_DIR DRIVE_TOP "/node"
+
+/* --- What a node writes, and what ends it ----------------------------------------------------- */
+
+_Noreturn void __real_qr_panic(const char *file, int line, const char *condition);
+_Noreturn void __wrap_qr_panic(const char *file, int line, const char *condition);
+void __wrap_logger_line(struct logger *logger, enum logger_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void __wrap_logger_line_v(struct logger *logger, enum logger_level level, const char *format,
+                          va_list arguments) __attribute__((format(printf, 3, 0)));
+
+/* A bug of a node is a failure of the seed. */
+void __wrap_qr_panic(const char *file, int line, const char *condition)
+{
+    struct process *p = process_running();
+    if (p == NULL) {
+        __real_qr_panic(file, line, condition);
+    }
+    realm_fail(p->realm, p->host, "panic: %s:%d: %s", file, line, condition);
+    process_die(p);
+}
+
+void __wrap_logger_line_v(struct logger *logger, enum logger_level level, const char *format,
+                          va_list arguments)
+{
+    char text[512];
+    struct process *p = process_running();
+    if (level >= logger->level && p != NULL) {
+        (void)vsnprintf(text, sizeof text, format, arguments);
+        realm_note(p->realm, p->host, "%c %s", ".-*#"[level], text);
+    }
+}
+
+void __wrap_logger_line(struct logger *logger, enum logger_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    __wrap_logger_line_v(logger, level, format, arguments);
+    va_end(arguments);
+}
+
+/* --- The process ---------------------------------------------------------------------------- */
+
+static bool configure(const struct seat *seat, struct config *config, char *message, size_t cap)
+{
+    char text[2048];
+    const struct run *run = seat->run;
+    size_t n = (size_t)snprintf(
+        text, sizeof text,
+        "bind %s\nport %u\nprotected-mode no\ndir %s\nnode-id %u\nloglevel debug\n"
+        "cluster-id 0123456789abcdef0123456789abcdef\ncluster-secret simulated\n"
+        "log-segment-bytes 64kb\nlog-reserve-bytes 1mb\nlog-max-bytes 64mb\n"
+        "checkpoint-bytes 64kb\n",
+        seat->host->address, SEAT_PORT, SEAT_DIR, seat->id);
+    for (uint32_t i = 0; i < run->seats; i++) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "member %u %s %u\n", run->seat[i].id,
+                              run->seat[i].host->address, SEAT_PORT);
+    }
+    config_defaults(config);
+    config->bootstrap = drive_find(seat->host->drive, SEAT_DIR "/identity") == NULL;
+    return config_parse_text(config, span_of(text, n), "the seat", message, cap) &&
+           config_check(config, message, cap);
+}
+
+static void live(struct process *process)
+{
+    struct seat *seat = process->argument;
+    char message[1024];
+    struct config *config = qr_alloc(sizeof *config);
+    process->exit_code = 1;
+    if (!configure(seat, config, message, sizeof message)) {
+        realm_fail(process->realm, process->host, "%s", message);
+        free(config);
+        return;
+    }
+    struct node *node = node_new(config, message, sizeof message);
+    free(config);
+    if (node == NULL) {
+        realm_fail(process->realm, process->host, "cannot start: %s", message);
+        return;
+    }
+    seat->node = node;
+    process->exit_code = node_run(node);
+    seat->node = NULL;
+    node_free(node);
+    realm_fail(process->realm, process->host, "ended by itself");
+}
+
+void seat_start(struct seat *seat)
+{
+    seat->run->starts++;
+    realm_note(seat->run->realm, seat->host, "starts");
+    seat->node = NULL;
+    seat->host->on_death = seat_died;
+    seat->host->owner = seat;
+    process_start(seat->host, live, seat);
+}

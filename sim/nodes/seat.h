@@ -1,0 +1,71 @@
+/* Nodes and clients as processes of the realm (seat.c, asker.c). */
+#ifndef SIM_NODES_SEAT_H
+#define SIM_NODES_SEAT_H
+
+#include "sim/nodes/realm.h"
+#include "sim/nodes/story.h"
+
+#define SEATS_MAX 7u
+#define ASKERS_MAX 6u /* and an operator */
+#define SEAT_PORT 7000u
+#define ASKED_KEYS_MAX 8u
+
+enum {
+    FAULTS = 0
+#define FAULT(name, weight, text) +1
+#include "sim/nodes/faults.def"
+#undef FAULT
+};
+
+struct run;
+struct node;
+
+/* A host with a node on it, or none. */
+struct seat {
+    struct run *run;
+    struct host *host;
+    uint32_t id; /* of the node */
+    struct node *node; /* while it runs */
+};
+
+/* A client: one command at a time, to one node at a time. */
+struct asker {
+    struct run *run;
+    struct host *host;
+    uint32_t number;
+    struct rng rng;
+    bool is_operator; /* it gives orders, and believes no answer */
+    bool done;        /* of the last phase: it has read all keys */
+};
+
+struct run {
+    struct realm *realm;
+    struct seat seat[SEATS_MAX];
+    uint32_t seats;
+    struct asker asker[ASKERS_MAX + 1];
+    uint32_t askers;
+    uint32_t keys;
+    qr_time think;          /* of a client between two commands, at most */
+    struct realm_pace pace; /* of this seed's world when nothing is wrong */
+    uint32_t weight[FAULTS]; /* how often each befalls somebody */
+    qr_time fault_pause;
+    bool ending;   /* the last phase: all is well again, askers read */
+    bool orders;             /* there is an operator, and a keyspace of several partitions */
+    struct story story;
+    uint32_t lists; /* appended to so far: one after the other, so that none grows long */
+    uint32_t sessions, elements;
+    uint64_t acknowledged, reads, refused, unknown; /* answers, by kind */
+    uint64_t starts, befell[FAULTS];
+};
+
+void seat_start(struct seat *seat);
+void seat_died(void *seat); /* where it was armed to: it starts again, a little later */
+void faults_begin(struct run *run);
+void faults_end(struct run *run); /* all of them are mended, all nodes run */
+const char *fault_name(uint32_t i);
+/* Whether all replicas of each partition have applied the same; that they differ then is a failure
+ * of the run (equal.c). */
+bool replicas_settled(struct run *run);
+void asker_start(struct asker *asker);
+
+#endif

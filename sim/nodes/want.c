@@ -1,0 +1,220 @@
+/* The workload: registers, counters, and lists by APPEND, in keyspace 0 and in one of several
+ * partitions; lists are read at every level. And an operator, who makes that keyspace, changes how
+ * many replicas it has and who leads.
+ *
+ * What has no answer, or the answer UNCERTAIN, may have happened; every other error says that it
+ * did not (docs/errors.md), and is believed: so an error that lies is found by the checkers. */
+#include "sim/nodes/want.h"
+
+#include <stdarg.h>
+
+#define LIST_LENGTH 60u /* about: then clients go on with another key */
+#define KEYSPACE "cart"
+
+/* --- Requests ------------------------------------------------------------------------------- */
+
+/* Words with a space between them, as an array of bulk strings. */
+static size_t write_words(char *p, size_t cap, const char *words)
+{
+    size_t count = 1;
+    for (const char *c = words; *c != 0; c++) {
+        count += *c == ' ';
+    }
+    size_t n = (size_t)snprintf(p, cap, "*%zu\r\n", count);
+    for (const char *word = words;; word++) {
+        size_t length = strcspn(word, " ");
+        n += (size_t)snprintf(p + n, cap - n, "$%zu\r\n%.*s\r\n", length, (int)length, word);
+        word += length;
+        if (*word == 0) {
+            qr_assert(n < cap);
+            return n;
+        }
+    }
+}
+
+/* Odd keys live in the keyspace that the operator makes. */
+static size_t write_request(const struct deed *a, bool in_keyspace, const char *level, char *p,
+                            size_t cap)
+{
+    static const char *const names[] = { "GET", "SET", "DEL", "INCR", "APPEND" };
+    char words[160];
+    size_t n = 0;
+    unsigned options = (in_keyspace ? 2u : 0u) + (level[0] != 0 ? 2u : 0u);
+    if (options > 0) {
+        n = (size_t)snprintf(words, sizeof words, "WITH %u %s%s%s%s", options,
+                             in_keyspace ? "KS " KEYSPACE " " : "", level[0] != 0 ? "READ " : "",
+                             level, level[0] != 0 ? " " : "");
+    }
+    (void)snprintf(words + n, sizeof words - n, "%s %s%s%s", names[a->kind], a->key,
+                   a->argument[0] != 0 ? " " : "", a->argument);
+    return write_words(p, cap, words);
+}
+
+/* A level in the words of a request and of a history: there bounds are in its unit of time, and
+ * clocks may differ by a tenth. */
+static void draw_level(struct rng *rng, struct deed *asked, char *word, size_t cap)
+{
+    static const char *const levels[] = { "local", "prefix", "leader", "session", "linearizable" };
+    word[0] = 0;
+    uint64_t which = rng_below(rng, 2 * ARRAY_COUNT(levels));
+    if (which < ARRAY_COUNT(levels)) {
+        (void)snprintf(word, cap, "%s", levels[which]);
+        (void)snprintf(asked->level, sizeof asked->level, "%s", levels[which]);
+    } else if (which == ARRAY_COUNT(levels)) {
+        unsigned ms = 50 + (unsigned)rng_below(rng, 2000);
+        (void)snprintf(word, cap, "bounded:%u", ms);
+        (void)snprintf(asked->level, sizeof asked->level, "bounded:%u", ms * 1100);
+    }
+}
+
+static bool is_in_keyspace(const struct run *run, uint32_t key)
+{
+    return run->orders && key % 2 == 1;
+}
+
+static void draw_list(struct run *run, struct rng *rng, struct deed *asked)
+{
+    if (run->elements++ % LIST_LENGTH == 0) {
+        run->lists++;
+    }
+    asked->kind = rng_chance(rng, 1, 2) ? OP_APPEND : OP_GET;
+    if (asked->kind == OP_APPEND) {
+        (void)snprintf(asked->argument, sizeof asked->argument, "%u,", (unsigned)run->elements);
+    }
+}
+
+size_t want_next(struct run *run, struct rng *rng, struct deed *asked, char *p, size_t cap)
+{
+    static const enum op_kind kinds[2][4] = { { OP_GET, OP_SET, OP_SET, OP_DEL },
+                                              { OP_GET, OP_INCR, OP_INCR, OP_INCR } };
+    uint32_t key = (uint32_t)rng_below(rng, run->keys);
+    char level[24] = "";
+    if (rng_chance(rng, 1, 2)) {
+        draw_list(run, rng, asked);
+        key = run->lists;
+        (void)snprintf(asked->key, sizeof asked->key, "l%u", (unsigned)key);
+    } else {
+        unsigned type = key / 2 % 2;
+        asked->kind = kinds[type][rng_below(rng, 4)];
+        (void)snprintf(asked->key, sizeof asked->key, "%c%u", "rc"[type], (unsigned)key);
+        if (asked->kind == OP_SET) {
+            (void)snprintf(asked->argument, sizeof asked->argument, "v%zu", run->story.n);
+        }
+    }
+    if (asked->kind == OP_GET && asked->key[0] == 'l') {
+        draw_level(rng, asked, level, sizeof level);
+    }
+    return write_request(asked, is_in_keyspace(run, key), level, p, cap);
+}
+
+uint32_t want_last_count(const struct run *run)
+{
+    return run->keys + run->lists;
+}
+
+size_t want_last(const struct run *run, uint32_t i, struct deed *asked, char *p, size_t cap)
+{
+    uint32_t key = i < run->keys ? i : i - run->keys + 1;
+    char type = i < run->keys ? "rc"[i / 2 % 2] : 'l';
+    asked->kind = OP_GET;
+    (void)snprintf(asked->key, sizeof asked->key, "%c%u", type, (unsigned)key);
+    return write_request(asked, is_in_keyspace(run, key), "", p, cap);
+}
+
+static void print(char *p, size_t cap, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void print(char *p, size_t cap, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(p, cap, format, arguments);
+    va_end(arguments);
+}
+
+size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap)
+{
+    char words[200];
+    unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
+    switch (rng_below(rng, run->ending ? 1 : 6)) {
+    case 0:
+        print(words, sizeof words,
+              "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS %u PARTITIONS %u", some,
+              1 + (unsigned)rng_below(rng, 6));
+        break;
+    case 1:
+        print(words, sizeof words, "KEYSPACE ALTER " KEYSPACE " REPLICAS %u", some);
+        break;
+    case 2:
+        print(words, sizeof words, "FAILOVER");
+        break;
+    case 3:
+        print(words, sizeof words, "MEMBER DRAIN %u%s", some,
+              rng_chance(rng, 2, 3) ? " CANCEL" : "");
+        break;
+    case 4:
+        print(words, sizeof words, "REBALANCE");
+        break;
+    default:
+        print(words, sizeof words, "CONFIG SET read-mode %s",
+              rng_chance(rng, 1, 2) ? "lease" : "readindex");
+    }
+    return write_words(p, cap, words);
+}
+
+/* --- Answers -------------------------------------------------------------------------------- */
+
+static bool begins(struct span text, const char *word)
+{
+    size_t n = strlen(word);
+    return text.n >= n && memcmp(text.p, word, n) == 0;
+}
+
+static const char *told_error(struct run *run, struct deed *asked, struct span text, qr_time now)
+{
+    static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ",
+                                            "STALE ",       "SESSIONLOST " };
+    if (begins(text, "UNCERTAIN ")) {
+        run->unknown++;
+        return NULL;
+    }
+    story_tell(asked, RESULT_FAIL, text, now);
+    run->refused++;
+    for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
+        if (begins(text, expected[i])) {
+            return NULL;
+        }
+    }
+    /* Of a keyspace that is not there yet. */
+    bool no_keyspace = run->orders && begins(text, "ERR KS names no keyspace");
+    return no_keyspace ? NULL : "an error that was not expected";
+}
+
+bool want_is_made(const struct tree *reply)
+{
+    struct span text = tree_text(reply, 0);
+    static const char there[] = "is there already";
+    return tree_type(reply, 0) != '-' || memmem(text.p, text.n, there, sizeof there - 1) != NULL;
+}
+
+const char *want_told(struct run *run, struct deed *asked, const struct tree *reply, qr_time now)
+{
+    char type = tree_type(reply, 0);
+    bool reads = asked->kind == OP_GET;
+    struct span text = tree_text(reply, 0);
+    char number[24];
+    if (type == '-') {
+        return told_error(run, asked, text, now);
+    }
+    if (type == '+' && asked->kind == OP_SET) {
+        story_tell(asked, RESULT_OK, text, now);
+    } else if (type == ':' && !reads && asked->kind != OP_SET) {
+        int n = snprintf(number, sizeof number, "%lld", (long long)tree_number(reply, 0));
+        story_tell(asked, RESULT_VALUE, span_of(number, (size_t)n), now);
+    } else if (type == '$' && reads) {
+        story_tell(asked, reply->items[0].null ? RESULT_NIL : RESULT_VALUE, text, now);
+    } else {
+        return "a reply of the wrong type";
+    }
+    *(reads ? &run->reads : &run->acknowledged) += 1;
+    return NULL;
+}

@@ -1,0 +1,20 @@
+/* What clients want, and whether an answer is one (want.c). */
+#ifndef SIM_NODES_WANT_H
+#define SIM_NODES_WANT_H
+
+#include "resp/tree.h"
+#include "sim/nodes/seat.h"
+
+/* Each writes a request and returns its length; it is terminated too. */
+size_t want_next(struct run *run, struct rng *rng, struct deed *asked, char *p, size_t cap);
+size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap);
+/* The last phase: all keys, one after the other. */
+size_t want_last(const struct run *run, uint32_t i, struct deed *asked, char *p, size_t cap);
+uint32_t want_last_count(const struct run *run);
+
+/* Writes down what was answered. Returns NULL, or what is wrong with it. */
+const char *want_told(struct run *run, struct deed *asked, const struct tree *reply, qr_time now);
+/* The last phase: whether the operator's keyspace is there. */
+bool want_is_made(const struct tree *reply);
+
+#endif
