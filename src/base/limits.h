@@ -101,7 +101,12 @@
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
-#define LEADERS_NEWS_MAX 1000              /* of one message; more are told with the next ones */
+/* Replies that wait for zones (ACK "EACH zone"), of all connections, and their bytes. Past either
+ * more such writes are not taken: -THROTTLED. What was under way may bring as much again; beyond
+ * that it is not waited for: -UNCERTAIN, applied. */
+#define KEPT_REPLIES_MAX 16384
+#define KEPT_BYTES_MAX (256 * MIB)
+#define LEADERS_NEWS_MAX 1000 /* of one message; more are told with the next ones */
 /* Groups not known yet whose leaders are kept in mind; others are guessed when they are needed. */
 #define EARLY_LEADERS 8192
 /* Partitions that a command without keys asks at a time; more are asked as these answer. */

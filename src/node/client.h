@@ -102,25 +102,15 @@ struct client {
     size_t apart_left;   /* bytes still to come of the last of them */
 };
 
-/* Bytes of large values that are only kept for its replies. */
-static inline size_t client_pinned(const struct client *client)
-{
-    const struct reply_parts *parts = client->out.parts;
-    size_t n = 0;
-    for (uint32_t i = client->out_place.part; parts != NULL && i < parts->count; i++) {
-        const struct rope *rope = parts->v[i].rope;
-        n += rope_counted(&rope->refs) == 1 ? rope->n - rope->start : 0;
-    }
-    return n;
-}
-
-/* Bytes of its buffers. */
+/* Bytes of its buffers, and of replies that wait for their turn. */
 static inline size_t client_memory(const struct client *client)
 {
-    size_t pinned = client->out.parts != NULL ? client_pinned(client) : 0;
+    size_t pinned =
+        client->out.parts != NULL ? reply_pinned(&client->out, client->out_place.part) : 0;
     size_t cargo = client->cargo != NULL ? (size_t)client->cargo->come : 0;
     return client->input_cap + client->out.cap + io_stream_memory(client->socket) + pinned + cargo +
-           client->stream.cargo_bytes + strands_memory(&client->stream.strands);
+           client->stream.cargo_bytes + stream_held_memory(&client->stream) +
+           strands_memory(&client->stream.strands);
 }
 
 /* Closes the connection once its pending commands are answered (QUIT, protocol errors). */

@@ -77,6 +77,11 @@ static void end_reply(struct stream *stream, struct pending *p, enum qr_status s
     client_mark_dirty(client);
 }
 
+static void on_held(struct stream *stream)
+{
+    client_mark_dirty(client_of(stream)); /* what it holds is counted then */
+}
+
 /* All clients together hold so much that each may only have little. */
 static bool is_pressed(const struct node *node)
 {
@@ -106,18 +111,24 @@ static bool is_congested(const struct stream *stream)
     return client_unsent(client) >= output_limit(client);
 }
 
+/* Replies that it has not taken, and those that it cannot be given yet. */
+static size_t replies_left(const struct client *client)
+{
+    return client_unsent(client) + client->stream.held_bytes;
+}
+
 static bool must_pause(const struct client *client)
 {
     return client->stream.alone > 0 || client->stream.count >= window(client) ||
            (client->awaits_all && client->stream.count > 0) ||
-           client_unsent(client) >= output_limit(client);
+           replies_left(client) >= output_limit(client);
 }
 
 static bool may_resume(const struct client *client)
 {
     return client->stream.alone == 0 && client->stream.count <= window(client) / 2 &&
            !(client->awaits_all && client->stream.count > 0) &&
-           client_unsent(client) <= output_limit(client) / 2;
+           replies_left(client) <= output_limit(client) / 2;
 }
 
 static bool has_node_room(const struct node *node)
@@ -132,6 +143,7 @@ void clients_init_stream(struct client *client)
     client->stream.sender = (uint32_t)client->id;
     client->stream.begin_reply = begin_reply;
     client->stream.end_reply = end_reply;
+    client->stream.on_held = on_held;
     client->stream.is_congested = is_congested;
     client->stream.put_session = session_put;
 }

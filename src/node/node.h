@@ -110,11 +110,13 @@ struct node {
     /* Commands without a reply, of all streams, in order of arrival. */
     struct pending *oldest, *youngest;
     struct expiries expiries; /* commands with a TIMEOUT */
-    struct pending *sweep; /* where the look for passed deadlines goes on; NULL: at the oldest */
+    struct pending *sweep;    /* where the look for passed deadlines goes on; NULL: at the oldest */
     struct pending *free_pendings; /* a pool: through `next` */
     uint64_t next_sequence;
     uint32_t pending_count;
-    uint32_t blocked; /* WAITs among them that a replica of this node is to answer */
+    uint32_t blocked;  /* WAITs among them that a replica of this node is to answer */
+    uint32_t kept;     /* replies that wait for zones (zones.c), */
+    size_t kept_bytes; /* and theirs */
     size_t pending_bytes;
     size_t relayed_bytes; /* large arguments from other nodes, here and not in the log */
     size_t windows_bytes; /* what such commands may bring here at most, all together */

@@ -35,6 +35,8 @@ void queues_measure(struct node *node)
     level(node, QUEUE_pending_bytes, node->pending_bytes);
     level(node, QUEUE_reads, replica.reads);
     level(node, QUEUE_blocked, node->blocked);
+    level(node, QUEUE_kept_replies, node->kept);
+    level(node, QUEUE_kept_bytes, node->kept_bytes);
     level(node, QUEUE_waiting, router_waiting(node->router));
     level(node, QUEUE_forwarded, router_forwarded(node->router));
     level(node, QUEUE_staged_bytes, engine_staged_bytes(node->zero->engine));

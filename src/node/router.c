@@ -72,6 +72,13 @@ static bool refused_for_space(struct router *router, const struct command_spec *
     return space == LOG_SPACE_NONE || (space == LOG_SPACE_LOW && (spec->flags & CF_DENYOOM) != 0);
 }
 
+/* Replies are kept for zones as many as may be (zones.c Z4). */
+static bool refused_for_zones(const struct pending *p)
+{
+    return p->wants.each_zone &&
+           (p->node->kept >= KEPT_REPLIES_MAX || p->node->kept_bytes >= KEPT_BYTES_MAX);
+}
+
 /* A write that is allowed; false when there is no room now. */
 static bool write(struct router *router, struct pending *p)
 {
@@ -116,6 +123,12 @@ static bool carry_out(struct router *router, struct pending *p)
     case PLACE_WRITE:
         if (refused_for_space(router, p->spec)) {
             stream_refuse(p, STATUS_NOSPACE);
+            return true;
+        }
+        if (refused_for_zones(p)) {
+            reply_error(stream_reply(p), "THROTTLED too many writes wait until each zone has them, "
+                                         "the command was not applied");
+            stream_answered(p, STATUS_OK);
             return true;
         }
         return write(router, p);
@@ -219,9 +232,7 @@ static bool settle_ack(const struct router *router, struct pending *p)
         return true;
     }
     if (node->holding.current) {
-        const struct map_partition *part = map_partition(node->map, p->partition->group);
-        const struct map_keyspace *k =
-            part != NULL ? map_keyspace(node->map, part->keyspace) : map_keyspace_at(node->map, 0);
+        const struct map_keyspace *k = map_keyspace_of_group(node->map, p->partition->group);
         p->wants.ack_is_unsure = false;
         p->wants.each_zone = k != NULL && k->ack_kind == ACK_EACH_ZONE;
     }
@@ -310,8 +321,8 @@ static bool write_here(struct router *router, struct pending *p, const struct op
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
         (p->wants.ack_is_unsure && !settle_ack(router, p)) ||
         !router_leads_here(router, partition) || refused_for_space(router, p->spec) ||
-        quota_refuses(partition, p->spec, n) || is_stuck(router, partition) ||
-        !replica_has_room(partition->replica, n)) {
+        refused_for_zones(p) || quota_refuses(partition, p->spec, n) ||
+        is_stuck(router, partition) || !replica_has_room(partition->replica, n)) {
         return false;
     }
     quota_spend(partition);

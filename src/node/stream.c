@@ -342,12 +342,39 @@ static void count_latency(const struct pending *p)
     }
 }
 
+static size_t apart_bytes(const struct reply *reply)
+{
+    return reply->parts != NULL ? reply->parts->bytes : 0;
+}
+
+void stream_hold(struct pending *p)
+{
+    struct stream *stream = p->stream;
+    if (stream != NULL && stream->ordered) {
+        stream->held_bytes += reply_bytes(&p->reply);
+        stream->held_apart += apart_bytes(&p->reply);
+        if (stream->on_held != NULL) {
+            stream->on_held(stream);
+        }
+    }
+}
+
+void stream_release(struct pending *p)
+{
+    struct stream *stream = p->stream;
+    if (stream != NULL && stream->ordered) {
+        qr_assert(stream->held_bytes >= reply_bytes(&p->reply));
+        stream->held_bytes -= reply_bytes(&p->reply);
+        stream->held_apart -= apart_bytes(&p->reply);
+    }
+}
+
 /* Answers that came early and are now at the head of their stream (S3). */
 static void deliver_heads(struct stream *stream)
 {
     while (stream->first != NULL && stream->first->state == PENDING_ANSWERED) {
         struct pending *p = stream->first;
-        stream->held_bytes -= reply_bytes(&p->reply);
+        stream_release(p);
         struct reply *reply = stream->begin_reply(stream, p);
         reply_move(reply, &p->reply); /* of a silent one nothing */
         stream->end_reply(stream, p, STATUS_OK);
@@ -425,7 +452,7 @@ void stream_answered(struct pending *p, enum qr_status status)
     }
     if (stream->ordered && stream->first != p) {
         p->state = PENDING_ANSWERED;
-        stream->held_bytes += reply_bytes(&p->reply);
+        stream_hold(p);
         pending_drop_op(p);
         pending_drop_cargo(p);
         leave_track(p);

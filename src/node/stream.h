@@ -131,7 +131,8 @@ struct stream {
     struct read_history history;  /* of its reads (a client) */
     struct read_history *senders; /* by sender (a peer) */
     uint32_t sender_places;       /* how many of them */
-    size_t held_bytes;            /* replies that wait for an earlier one */
+    size_t held_bytes;            /* replies that wait for an earlier one, or for zones; of which */
+    size_t held_apart;            /* so many are large values */
     struct pendings parked;       /* confirmed reads that wait for replies to be taken */
     bool ordered;                 /* replies leave in order (a client) */
     bool relayed;           /* a peer's: its commands are forwarded no further (T3 of router.h) */
@@ -148,6 +149,7 @@ struct stream {
     /* Replies pile up: reads that may wait do. */
     bool (*is_congested)(const struct stream *stream);
     void (*end_reply)(struct stream *stream, struct pending *p, enum qr_status status);
+    void (*on_held)(struct stream *stream); /* a reply waits: its owner holds more; or NULL */
 };
 
 enum stream_kind {
@@ -180,6 +182,20 @@ static inline void stream_note_read(struct stream *stream, uint32_t group, qr_sl
 /* What the client is shown of p's strand ahead of p's reply, as far as it is known by now. What
  * comes behind p and has its answer already does not count. */
 qr_slot stream_seen_before(const struct pending *p);
+
+/* p->reply waits in the stream, where that is a client's, and counts; or does no more. */
+void stream_hold(struct pending *p);
+void stream_release(struct pending *p);
+/* Bytes that are only kept for replies which wait. */
+static inline size_t stream_held_memory(const struct stream *stream)
+{
+    size_t n = stream->held_bytes - stream->held_apart;
+    const struct pending *p = stream->held_apart > 0 ? stream->first : NULL;
+    for (; p != NULL; p = p->next) {
+        n += p->reply.parts != NULL ? reply_pinned(&p->reply, 0) : 0;
+    }
+    return n;
+}
 
 /* Nothing was written to that reply, and p is not answered yet. */
 void stream_take_back(struct pending *p);

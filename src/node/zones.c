@@ -6,16 +6,22 @@
  *    disk: by the zones and the members of that moment, those before and those after a change. A
  *    voter that nobody has given a zone is a zone of its own, as where replicas are placed
  *    (cluster/place.h PL1); one that has lost what it promised does not count.
+ *    Whoever was started just now does not know the zones yet, and answers none until it does.
  * Z3 When its time is over, or this node leads no more, it is -UNCERTAIN and tells what is known:
  *    it is committed and applied, and in which zone it is not known to be. Never is it tried again.
+ * Z4 What is kept counts, for the node and for the client that waits for it. Where it is too much
+ *    no more such writes are taken, and of those that were under way the replies are not kept.
  */
 #include "node/replica_internal.h"
 
+#include "base/limits.h"
 #include "cluster/map.h"
 #include "node/node.h"
 #include "protocol/quorum.h"
 
 #include <string.h>
+
+#define COMMITTED "UNCERTAIN the write is committed by a majority and was applied, but "
 
 bool zones_await_reply(const struct pending *p)
 {
@@ -28,9 +34,44 @@ struct reply *zones_keep_reply(struct pending *p)
     return &p->reply;
 }
 
+/* --- What is kept (Z4) ---------------------------------------------------------------------- */
+
+static size_t bytes_of(const struct reply *reply)
+{
+    return reply->cap + (reply->parts != NULL ? reply->parts->bytes : 0);
+}
+
+static bool has_room(const struct node *node, const struct reply *reply)
+{
+    return node->kept < 2 * KEPT_REPLIES_MAX &&
+           node->kept_bytes + bytes_of(reply) <= 2 * KEPT_BYTES_MAX;
+}
+
+static void keep(struct pending *p)
+{
+    p->node->kept++;
+    p->node->kept_bytes += bytes_of(&p->reply);
+    stream_hold(p);
+}
+
+static void release(struct pending *p)
+{
+    qr_assert(p->node->kept > 0 && p->node->kept_bytes >= bytes_of(&p->reply));
+    p->node->kept--;
+    p->node->kept_bytes -= bytes_of(&p->reply);
+    stream_release(p);
+}
+
+static void discard(struct pending *p)
+{
+    reply_discard_parts(&p->reply, engine_bin(p->node->zero->engine));
+    reply_free(&p->reply);
+}
+
 void zones_drop_reply(struct pending *p)
 {
-    reply_free(&p->reply);
+    release(p);
+    discard(p);
 }
 
 void zones_answer(struct pending *p)
@@ -42,15 +83,33 @@ void zones_answer(struct pending *p)
     stream_answered(p, STATUS_OK);
 }
 
+/* The node's own bound holds too, however long its client would wait. */
+static qr_time end_of(const struct pending *p)
+{
+    const struct config *config = &p->node->config;
+    qr_time longest = p->arrived + config->request_timeout_ms * QR_MILLISECOND;
+    qr_time usual = p->node->clock + config->leader_wait_ms * QR_MILLISECOND;
+    qr_time end = p->wants.expires != 0 ? p->wants.expires : usual;
+    return end < longest ? end : longest;
+}
+
 void zones_await(struct replica *r, struct pending *p)
 {
     struct node *node = r->node;
-    qr_time longest = node->config.leader_wait_ms * QR_MILLISECOND;
-    p->until = p->wants.expires != 0 ? p->wants.expires : node->clock + longest;
+    if (!has_room(node, &p->reply)) {
+        discard(p);
+        node->stats.uncertain++;
+        reply_error(stream_reply(p), COMMITTED "too many writes wait until each zone has them: for "
+                                               "this one that is not waited for");
+        stream_answered(p, STATUS_OK);
+        return;
+    }
     if (p->counted) { /* it is decided: what waits for that does not wait for zones (S1) */
         p->strand->writes_done++;
         p->counted = false;
     }
+    keep(p);
+    p->until = end_of(p);
     replica_wait(r, p);
     p->slot = p->shown.slot;
 }
@@ -93,13 +152,14 @@ qr_slot zones_reached(const struct replica *r, node_index *last)
 
 /* --- The end of it -------------------------------------------------------------------------- */
 
-#define COMMITTED "UNCERTAIN the write is committed by a majority and was applied, but "
-
 static void refuse(const struct replica *r, struct pending *p, node_index last)
 {
     struct reply *reply = stream_reply(p);
     const char *zone = last != NODE_NONE ? map_node(r->node->map, last)->zone : "";
-    if (zone[0] != 0) {
+    if (!r->node->holding.current) {
+        reply_error(reply, COMMITTED "its leader was started just now, and does not know the zones "
+                                     "yet");
+    } else if (zone[0] != 0) {
         reply_errorf(reply, COMMITTED "it is not known yet to be durable in zone '%s'", zone);
     } else {
         reply_errorf(reply,
@@ -114,8 +174,10 @@ bool zones_serve(const struct replica *r, struct pending *p, qr_slot reached, no
                  qr_time now)
 {
     if (p->stream == NULL) {
+        zones_drop_reply(p);
         stream_answered(p, STATUS_OK); /* whoever asked is gone */
-    } else if (p->slot <= reached) {
+    } else if (p->slot <= reached && r->node->holding.current) {
+        release(p);
         zones_answer(p);
     } else if (now >= p->until) {
         zones_drop_reply(p);

@@ -474,6 +474,16 @@ void reply_discard_parts(struct reply *r, struct rope_bin *bin)
     r->parts = NULL;
 }
 
+size_t reply_pinned(const struct reply *r, uint32_t from)
+{
+    size_t n = 0;
+    for (uint32_t i = from; r->parts != NULL && i < r->parts->count; i++) {
+        const struct rope *rope = r->parts->v[i].rope;
+        n += rope_counted(&rope->refs) == 1 ? rope->n - rope->start : 0;
+    }
+    return n;
+}
+
 void reply_shed(struct reply *r, const struct reply_place *place)
 {
     for (uint32_t i = place->part > 0 ? place->part - 1 : 0;

@@ -91,6 +91,8 @@ struct reply_place {
 struct span reply_slice(const struct reply *r, const struct reply_place *place);
 /* n bytes of that slice are dealt with. */
 void reply_pass(const struct reply *r, struct reply_place *place, size_t n);
+/* Bytes of large values that only this reply keeps, from a part on. */
+size_t reply_pinned(const struct reply *r, uint32_t from);
 /* What only this reply has kept of large values goes as far as the place. */
 void reply_shed(struct reply *r, const struct reply_place *place);
 /* Hands the ropes of a reply that is not wanted to a bin. */

@@ -1,11 +1,13 @@
 """What is true of a write when it is acknowledged: WAIT, WAITAOF, ACK (U1-U6, D3; scenarios 69, 72,
 74)."""
 import time
+from collections import Counter
 
 import pytest
 
+import overload
 from cluster import CALM, Cluster, wait_for
-from resp import Error
+from resp import Error, encode
 
 MAKE = ["one 1 4", "three 3 1", "five 5 4"]  # name, replicas, partitions
 
@@ -219,6 +221,62 @@ def test_a_keyspaces_acknowledgement_is_that_of_every_write_U2(zoned):
     finally:
         far.resume()
         assert leader.call("KEYSPACE", "ALTER", "default", "ACK", "MAJORITY", timeout=20) == "OK"
+
+
+def kept(node):
+    """Replies that wait for zones, and their bytes: now, and the most that may be."""
+    queues = overload.queues(node.info())
+    return [queues[name][i] for name in ("kept_replies", "kept_bytes") for i in (0, 2)]
+
+
+def test_what_waits_for_a_zone_that_is_cut_off_is_bounded(zoned):
+    """However long its clients are willing to wait. What says so has not happened, all else has."""
+    cluster, leader, near, far = zoned
+    for node in (leader, near):
+        assert node.call("CONFIG", "SET", "request-timeout", 120000) == "OK"
+    far.pause()
+    clients = [node.connect(timeout=60) for node in (leader, near) * 4]
+    try:
+        for client in clients:
+            client.pipeline([("GET", "bounded")] * 100)  # its replies are short: its window is wide
+            assert client.call("CONSISTENCY", *EACH, "TIMEOUT", 3600000) == "OK"
+            client.send_raw(encode("INCR", "bounded") * 4096)
+        _, most, _, bytes_most = kept(leader)
+        wait_for(lambda: kept(leader)[0] >= most // 2, "as many wait as may", 30)
+        with leader.connect(timeout=20) as other:
+            assert refused(other, "WITH", 2, *EACH, "INCR", "bounded").startswith("THROTTLED ")
+            assert other.call("INCR", "others") == 1
+            assert other.call("GET", "others") == b"1"
+        assert kept(leader)[0] <= most and kept(leader)[2] <= bytes_most
+    finally:
+        far.resume()
+    answers = Counter()
+    for client in clients:
+        replies = [client.read() for _ in range(4096)]
+        answers.update(str(r).split(",")[0] if isinstance(r, Error) else "counted" for r in replies)
+        client.close()
+    assert set(answers) == {"counted", "THROTTLED too many writes wait until each zone has them"}
+    assert int(leader.call("GET", "bounded")) == answers["counted"]
+    assert kept(leader)[0] == kept(leader)[2] == 0
+    assert cluster.leader() is leader
+
+
+def test_replies_that_wait_are_their_clients_memory(zoned):
+    _, leader, _, far = zoned
+    assert leader.call("CONFIG", "SET", "request-timeout", 120000) == "OK"
+    assert leader.call("SET", "long", "v" * 200000) == "OK"
+    far.pause()
+    with leader.connect(timeout=60) as client:
+        try:
+            assert client.call("CONSISTENCY", *EACH, "TIMEOUT", 3600000) == "OK"
+            client.send_raw(encode("GETEX", "long", "PERSIST") * 60)
+            wait_for(lambda: overload.queues(leader.info())["clients_bytes"][0] > 60 * 200000,
+                     "what waits is counted")
+            assert kept(leader)[0] == 60
+        finally:
+            far.resume()
+        assert {client.read() for _ in range(60)} == {b"v" * 200000}
+    assert kept(leader)[2] == 0
 
 
 def test_who_was_started_just_now_acknowledges_no_less_than_the_keyspace_says_U2():

@@ -1,4 +1,4 @@
-/* Writes that are answered when each zone has them (zones.c Z1 to Z3; U5); see apply_world.h. Nodes
+/* Writes that are answered when each zone has them (zones.c Z1 to Z4; U5); see apply_world.h. Nodes
  * 0 and 1 are in zone a, 2 and 3 in b, 4 in none. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../cluster/put_records.h"
+#include "base/limits.h"
 #include "apply_world.h"
 
 #define COMMITTED "-UNCERTAIN the write is committed by a majority and was applied, but "
@@ -24,7 +25,14 @@ static int begin(void **state)
         put_node(world->node.map, i, &record);
     }
     world->client.wants.each_zone = true;
+    world->node.holding.current = true;
     return 0;
+}
+
+static void assert_kept(uint32_t count, size_t bytes)
+{
+    assert_int_equal(world->node.kept, count);
+    assert_int_equal(world->node.kept_bytes, bytes);
 }
 
 static void holds(node_index i, qr_slot slot)
@@ -142,6 +150,25 @@ static void test_when_its_time_is_over_it_says_where_it_is_not_known_Z3(void **s
                            "zone of its own\r\n");
 }
 
+/* However long its client is willing to wait. */
+static void test_the_nodes_own_bound_holds_too_Z3(void **state)
+{
+    (void)state;
+    const char *uncertain = COMMITTED "it is not known yet to be durable in zone 'a'\r\n";
+    qr_time longest = world->node.config.request_timeout_ms * QR_MILLISECOND;
+    world->client.wants.expires = world->now + 3600 * QR_SECOND;
+    write_and_apply("set a 1", 1);
+    later(longest - QR_MILLISECOND);
+    assert_heard("");
+    later(2 * QR_MILLISECOND);
+    assert_heard(uncertain);
+    world->client.wants.expires = 0;
+    world->node.config.leader_wait_ms = 2 * world->node.config.request_timeout_ms;
+    write_and_apply("set a 1", 2);
+    later(longest + QR_MILLISECOND);
+    assert_heard(uncertain);
+}
+
 static void test_a_leader_no_more_does_not_know_and_does_not_repeat_it_Z3(void **state)
 {
     (void)state;
@@ -183,6 +210,150 @@ static void test_a_replica_that_goes_leaves_it_uncertain_Z3(void **state)
     assert_int_equal(world->node.blocked, 0);
 }
 
+static uint32_t held; /* how often the client's owner was told */
+
+static void on_held(struct stream *stream)
+{
+    assert_ptr_equal(stream, &world->client);
+    held++;
+}
+
+/* Z4: for the node, and for the client as long as it is there. */
+static void test_what_is_kept_counts_until_it_is_answered_Z4(void **state)
+{
+    (void)state;
+    held = 0;
+    world->client.on_held = on_held;
+    write_and_apply("setrange a 99 x", 1);
+    write_and_apply("getset a 1", 2);
+    assert_int_equal(world->node.kept, 2);
+    assert_in_range(world->node.kept_bytes, 110, 1000);
+    assert_int_equal(world->client.held_bytes, 6 + 108);
+    assert_int_equal(held, 2);
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 1);
+    }
+    assert_int_equal(world->node.kept, 1);
+    assert_int_equal(world->client.held_bytes, 108);
+    later(world->node.config.leader_wait_ms * QR_MILLISECOND); /* its time is over */
+    assert_kept(0, 0);
+    assert_int_equal(world->client.held_bytes, 0);
+    write_and_apply("getset a 3", 3);
+    follow_nobody(2);
+    assert_kept(0, 0);
+    lead(3);
+    world->outlook.last = 3;
+    write_and_apply("getset a 4", 4);
+    assert_int_equal(world->node.kept, 1);
+    router_replica_gone(world->node.router, &world->zero);
+    assert_kept(0, 0);
+    write_and_apply("getset a 5", 5);
+    assert_int_equal(world->node.kept, 1);
+    stream_detach(&world->client);
+    turn();
+    assert_kept(0, 0);
+}
+
+/* Z4: what a value that only the reply has takes is the client's; what the store has is not. */
+static void test_large_values_that_are_kept_count_once_Z4(void **state)
+{
+    (void)state;
+    write_and_apply("setrange a 299999 x", 1);
+    write_and_apply("setrange a 0 y", 2);
+    size_t small = stream_held_memory(&world->client);
+    assert_in_range(small, 1, 100);
+    write_and_apply("getdel a", 3);
+    assert_true(world->node.kept_bytes >= 300000);
+    assert_in_range(stream_held_memory(&world->client), 300000, 300000 + 20000);
+    assert_true(world->client.held_bytes >= 300000);
+    follow_nobody(2);
+    assert_kept(0, 0);
+    assert_int_equal(world->client.held_bytes, 0);
+    assert_int_equal(world->client.held_apart, 0);
+}
+
+static void test_no_more_are_taken_than_may_wait_Z4(void **state)
+{
+    (void)state;
+    const char *refusal = "-THROTTLED too many writes wait until each zone has them, the command "
+                          "was not applied\r\n";
+    world->node.kept = KEPT_REPLIES_MAX;
+    command("set a 1");
+    assert_heard(refusal);
+    world->node.kept--;
+    world->node.kept_bytes = KEPT_BYTES_MAX;
+    command("set a 1");
+    assert_heard(refusal);
+    command("get a");
+    world->client.wants.each_zone = false;
+    command("set b 1"); /* others go on */
+    turn();
+    assert_int_equal(world->submits, 1);
+    assert_int_equal(world->outlook.last, 1);
+    confirm_reads(0, 0);
+    apply_upto(1);
+    assert_heard("$-1\r\n+OK\r\n");
+    world->client.wants.each_zone = true;
+    world->node.kept_bytes--;
+    command("set c 1");
+    turn();
+    assert_int_equal(world->outlook.last, 2);
+    apply_upto(2);
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 2);
+    }
+    assert_heard("+OK\r\n");
+    assert_kept(KEPT_REPLIES_MAX - 1, KEPT_BYTES_MAX - 1);
+}
+
+/* What was proposed while there was room, and brought more than there is. */
+static void test_what_is_beyond_all_room_is_in_force_and_not_waited_for_Z4(void **state)
+{
+    (void)state;
+    const char *uncertain = COMMITTED "too many writes wait until each zone has them: for this one "
+                                      "that is not waited for\r\n";
+    command("incr a");
+    turn();
+    world->node.kept = 2 * KEPT_REPLIES_MAX;
+    apply_upto(1);
+    assert_heard(uncertain);
+    world->node.kept = 0;
+    command("incr a");
+    turn();
+    world->node.kept_bytes = 2 * KEPT_BYTES_MAX;
+    apply_upto(2);
+    assert_heard(uncertain);
+    assert_kept(0, 2 * KEPT_BYTES_MAX);
+    assert_int_equal(world->node.stats.uncertain, 2);
+    assert_int_equal(world->client.strands.first.writes_done, 2);
+    assert_int_equal(world->node.pending_count, 0);
+    world->node.kept_bytes = 0;
+    write_and_apply("incr a", 3); /* they were applied */
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 3);
+    }
+    assert_heard(":3\r\n");
+}
+
+/* Z2: by the map of before its start the zones may be others than they are. */
+static void test_who_was_started_just_now_does_not_know_the_zones_Z2(void **state)
+{
+    (void)state;
+    world->node.holding.current = false;
+    write_and_apply("set a 1", 1);
+    write_and_apply("set a 2", 2);
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 1);
+    }
+    assert_heard("");
+    world->node.holding.current = true;
+    turn();
+    assert_heard("+OK\r\n");
+    world->node.holding.current = false;
+    later(world->node.config.leader_wait_ms * QR_MILLISECOND + QR_MILLISECOND);
+    assert_heard(COMMITTED "its leader was started just now, and does not know the zones yet\r\n");
+}
+
 #define ZONES_TEST(name) cmocka_unit_test_setup_teardown(name, begin, teardown)
 
 int main(void)
@@ -194,9 +365,15 @@ int main(void)
         ZONES_TEST(test_a_refusal_of_the_command_is_answered_at_once),
         ZONES_TEST(test_replies_are_what_they_would_have_been),
         ZONES_TEST(test_when_its_time_is_over_it_says_where_it_is_not_known_Z3),
+        ZONES_TEST(test_the_nodes_own_bound_holds_too_Z3),
         ZONES_TEST(test_a_leader_no_more_does_not_know_and_does_not_repeat_it_Z3),
         ZONES_TEST(test_whoever_is_gone_is_not_waited_for),
         ZONES_TEST(test_a_replica_that_goes_leaves_it_uncertain_Z3),
+        ZONES_TEST(test_what_is_kept_counts_until_it_is_answered_Z4),
+        ZONES_TEST(test_large_values_that_are_kept_count_once_Z4),
+        ZONES_TEST(test_no_more_are_taken_than_may_wait_Z4),
+        ZONES_TEST(test_what_is_beyond_all_room_is_in_force_and_not_waited_for_Z4),
+        ZONES_TEST(test_who_was_started_just_now_does_not_know_the_zones_Z2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
