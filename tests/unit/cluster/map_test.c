@@ -530,6 +530,18 @@ static void test_bounds_of_ids(void **state)
         size_t n = map_keyspace_write(&bad, value);
         assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
     }
+    static const struct map_keyspace alone[] = { { .idmp_bytes = 4 * KIB },
+                                                 { .idmp_count = IDMP_COUNT_MAX },
+                                                 { .idmp_seconds = 1 } };
+    for (uint32_t i = 0; i < ARRAY_COUNT(alone); i++) { /* one of them is enough to be written */
+        a.idmp_bytes = alone[i].idmp_bytes;
+        a.idmp_count = alone[i].idmp_count;
+        a.idmp_seconds = alone[i].idmp_seconds;
+        put_keyspace(map, &a);
+        const struct map_keyspace *k = map_keyspace(map, 30);
+        assert_true(map_keyspace_has_fields(&a) && k->idmp_bytes == a.idmp_bytes &&
+                    k->idmp_count == a.idmp_count && k->idmp_seconds == a.idmp_seconds);
+    }
     size_t n = map_keyspace_write(&a, value);
     memset(value + n - 16, 0, 16); /* what is as always is not said */
     assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);

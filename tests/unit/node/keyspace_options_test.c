@@ -163,6 +163,7 @@ static const struct {
     { "STRATEGY raft IDMP-DURATION 86401", "ERR IDMP-DURATION is a number of seconds" },
     { "STRATEGY raft IDMP-MAXSIZE 0", "ERR IDMP-MAXSIZE is a number of ids from 1 to 1000000" },
     { "STRATEGY raft IDMP-MAXSIZE 1000001", "ERR IDMP-MAXSIZE is a number of ids" },
+    { "STRATEGY raft IDMP-MAXBYTES 9223372036854775808", "ERR IDMP-MAXBYTES is a number of bytes" },
     { "STRATEGY raft IDMP-MAXBYTES 4095", "ERR IDMP-MAXBYTES is a number of bytes such as 100mb" },
     { "STRATEGY raft MAXOPS 1000000001", "ERR MAXOPS is a number of commands a second" },
     { "STRATEGY raft SLOPPY yes", "ERR option 'SLOPPY' is not built yet" },

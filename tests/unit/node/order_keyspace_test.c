@@ -1,6 +1,5 @@
-/* KEYSPACE CREATE, ALTER, DROP, STATS and LAG as group 0's leader judges them (issue 5: Deliver 2,
- * bad input). The map, the placement and the records of a change are real; reports and the log are
- * played, and every change is decided at once. */
+/* KEYSPACE orders as group 0's leader judges them. The map, the placement and the records of a
+ * change are real; reports and the log are played, and every change is decided at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -159,7 +158,7 @@ static int begin(void **state)
     memset(&node, 0, sizeof node);
     node.map = map_new();
     node.zero = &zero;
-    put_settings(node.map, &(struct map_settings){ .level = 2, .next_group = GROUP_FIRST });
+    put_settings(node.map, &(struct map_settings){ .level = 3, .next_group = GROUP_FIRST });
     nodes = (struct place_nodes){ .members = 7, .live = 7 };
     use = (struct keyspace_use){ .worst_node = NODE_NONE };
     report = (struct partition_report){ 0 };
@@ -393,25 +392,26 @@ static void keyspaces_need_the_level_that_brought_them(void **state)
 static void what_was_not_said_stays(void **state)
 {
     (void)state;
-    accept(CREATE, "a STRATEGY raft PARTITIONS 2 PREFIX abc: LEASE yes MAXMEMORY 8mb MAXOPS 500");
+    accept(CREATE, "a STRATEGY raft PARTITIONS 2 PREFIX abc: LEASE yes MAXMEMORY 8mb MAXOPS 500 "
+                   "IDMP-DURATION 7 IDMP-MAXSIZE 8 IDMP-MAXBYTES 9kb");
     struct map_keyspace k = *of("a");
+    assert_true(k.idmp_seconds == 7 && k.idmp_count == 8 && k.idmp_bytes == 9 * KIB);
     use.partitions = 2;
     k.maxops = 600;
     accept(ALTER, "a MAXOPS 600");
     assert_memory_equal(of("a"), &k, sizeof k);
     assert_int_equal(waited_for, 0);
-    k.lease = false;
     accept(ALTER, "16 LEASE no"); /* by its id */
-    assert_memory_equal(of("a"), &k, sizeof k);
-    k.maxmemory = 16 << 20;
     accept(ALTER, "a MAXMEMORY 16mb");
+    k.lease = false;
+    k.maxmemory = 16 << 20;
     assert_memory_equal(of("a"), &k, sizeof k);
-    k.replicas = 1;
+    accept(ALTER, "a IDMP-DURATION 70 IDMP-MAXSIZE 80 IDMP-MAXBYTES 90kb");
+    k = *of("a");
+    assert_true(k.idmp_seconds == 70 && k.idmp_count == 80 && k.idmp_bytes == 90 * KIB);
     accept(ALTER, "a REPLICAS 1");
-    assert_memory_equal(of("a"), &k, sizeof k);
     accept(ALTER, "a PREFIX x:");
-    assert_int_equal(of("a")->prefix_length, 2);
-    assert_int_equal(of("a")->replicas, 1);
+    assert_true(of("a")->prefix_length == 2 && of("a")->replicas == 1);
     refuse(ALTER, "A LEASE yes", "-ERR there is no keyspace 'A'"); /* another name */
     refuse(ALTER, "17 LEASE yes", "-ERR there is no keyspace '17'");
 }

@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "log/log.h"
 #include "log/record.h"
+#include "tests/unit/cluster/put_records.h"
 
 enum { REQUESTS = 6, SENDERS = 3, STEPS = 60, SEEDS = 2000, TRIES_MAX = 256 };
 
@@ -115,6 +116,30 @@ static void send(struct sender *c, uint32_t request)
     c->stream.id = &id;
     command_from(&c->stream, "incr k");
     c->stream.id = NULL;
+}
+
+static int begin_world(void **state)
+{
+    setup(state);
+    memset(requests, 0, sizeof requests);
+    for (uint32_t i = 0; i < SENDERS; i++) {
+        memset(&senders[i], 0, sizeof senders[i]);
+        stream_init(&senders[i].stream, &world->node, STREAM_CLIENT);
+        senders[i].stream.begin_reply = begin_reply;
+        senders[i].stream.end_reply = end_reply;
+        senders[i].stream.is_congested = is_congested;
+        reply_init(&senders[i].out, 2);
+    }
+    return 0;
+}
+
+static int end_world(void **state)
+{
+    for (uint32_t i = 0; i < SENDERS; i++) {
+        stream_detach(&senders[i].stream);
+        reply_free(&senders[i].out);
+    }
+    return teardown(state);
 }
 
 /* --- Others --------------------------------------------------------------------------------- */
@@ -297,51 +322,86 @@ static void settle(void)
 
 static void run_seed(void)
 {
-    void *state = NULL;
-    setup(&state);
-    rng = rng_from(seed);
-    memset(requests, 0, sizeof requests);
-    for (uint32_t i = 0; i < SENDERS; i++) {
-        memset(&senders[i], 0, sizeof senders[i]);
-        stream_init(&senders[i].stream, &world->node, STREAM_CLIENT);
-        senders[i].stream.begin_reply = begin_reply;
-        senders[i].stream.end_reply = end_reply;
-        senders[i].stream.is_congested = is_congested;
-        reply_init(&senders[i].out, 2);
-    }
     for (uint32_t i = 0; i < STEPS; i++) {
         happen();
     }
     settle();
-    for (uint32_t i = 0; i < SENDERS; i++) {
-        stream_detach(&senders[i].stream);
-        reply_free(&senders[i].out);
-    }
-    teardown(&state);
 }
 
 static void test_each_request_counts_once_whatever_happens(void **state)
 {
-    (void)state;
+    end_world(state);
     for (seed = 1; seed <= SEEDS; seed++) {
+        begin_world(state);
+        rng = rng_from(seed);
         run_seed();
+        end_world(state);
     }
+    begin_world(state);
     assert_true(replays > 4 * SEEDS && refusals > SEEDS && losses > SEEDS / 4);
+}
+
+/* --- The op --------------------------------------------------------------------------------- */
+
+/* Which the router writes into it, for all replicas. */
+static void test_the_op_has_the_bounds_of_its_keyspace(void **state)
+{
+    (void)state;
+    struct op op;
+    struct op_id id;
+    struct record record;
+    struct map_keyspace zero = *map_keyspace_at(world->node.map, 0);
+    zero.idmp_seconds = 7;
+    zero.idmp_count = 8;
+    zero.idmp_bytes = 9 * KIB;
+    put_keyspace(world->node.map, &zero);
+    send(&senders[0], 3);
+    turn();
+    assert_true(record_read(span_of(world->log.record[1], world->log.bytes[1]), &record) > 0);
+    assert_true(op_read(record.payload, &op));
+    op_id_read(&op, &id);
+    assert_true(id.seconds == 7 && id.count == 8 && id.bytes == 9 * KIB);
+    assert_true(id.pid.n == 1 && id.pid.p[0] == 'p' && id.iid.n == 1 && id.iid.p[0] == '3');
+    apply_some(true);
+}
+
+/* A clock that jumps ahead is followed slowly, and one that jumps back makes log time stand: what
+ * is remembered for so long is remembered for about so long. */
+static void test_no_clock_that_jumps_forgets_an_id(void **state)
+{
+    (void)state;
+    static const qr_wall jumps[] = { 3600 * QR_SECOND, -7200 * QR_SECOND, 86400 * QR_SECOND };
+    for (uint32_t i = 0; i < ARRAY_COUNT(jumps); i++) {
+        send(&senders[0], 0);
+        turn();
+        apply_some(true);
+        assert_int_equal(requests[0].reply, 1); /* and it is carried out once, says hear() */
+        world->wall += jumps[i];
+        later(150 * QR_SECOND);
+    }
+    send(&senders[0], 0);
+    turn();
+    apply_some(true);
+    assert_int_equal(senders[0].heard, 4);
 }
 
 static int tell_seed(void **state)
 {
-    (void)state;
     if (seed <= SEEDS) {
         print_error("seed %llu\n", (unsigned long long)seed);
     }
-    return 0;
+    return end_world(state);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_each_request_counts_once_whatever_happens, tell_seed),
+        cmocka_unit_test_setup_teardown(test_each_request_counts_once_whatever_happens, begin_world,
+                                        tell_seed),
+        cmocka_unit_test_setup_teardown(test_the_op_has_the_bounds_of_its_keyspace, begin_world,
+                                        end_world),
+        cmocka_unit_test_setup_teardown(test_no_clock_that_jumps_forgets_an_id, begin_world,
+                                        end_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
