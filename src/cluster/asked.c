@@ -155,11 +155,6 @@ static const struct option {
     { "IDMP", ASKED_IDMP, 2, true, read_idmp },
 };
 
-static bool is_offered(const struct option *o, const struct asked_by *by)
-{
-    return (by->with || !o->with) && (by->built & o->bit) != 0;
-}
-
 static bool refuse_unknown(struct span word, const struct asked_by *by, struct text *why)
 {
     text_put(why, "ERR syntax error: unknown option ");
@@ -167,7 +162,7 @@ static bool refuse_unknown(struct span word, const struct asked_by *by, struct t
     text_put(why, ", the command was not applied; the options are");
     const char *between = " ";
     for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
-        if (is_offered(&options[i], by)) {
+        if (by->with || !options[i].with) {
             text_put(why, between);
             text_put(why, options[i].name);
             between = ", ";
@@ -198,9 +193,6 @@ static uint32_t option_read(struct asked *out, const struct span *words, uint32_
         return refuse(why, "ERR syntax error: ", words[0],
                       " is about one command and stands in WITH alone");
     }
-    if ((by->built & o->bit) == 0) {
-        return refuse(why, "LEVEL option ", words[0], " is not built yet");
-    }
     if ((out->given & o->bit) != 0) {
         return refuse(why, "ERR syntax error: ", words[0], " stands twice");
     }
@@ -220,8 +212,7 @@ static bool is_consistent(const struct asked *asked, struct text *why)
     const char *other = NULL;
     if (has_read && (asked->given & ASKED_LEADERWINDOW) != 0 && level != READ_SESSION) {
         other = "LEADERWINDOW is about reads of a session";
-    } else if (has_read && (asked->given & ASKED_SESSION) != 0 &&
-               (level_is_of_any_replica(level) || level == READ_SNAPSHOT)) {
+    } else if (has_read && (asked->given & ASKED_SESSION) != 0 && level_is_of_any_replica(level)) {
         other = "SESSION asks for more than that";
     }
     if (other == NULL) {

@@ -4,8 +4,8 @@
  * one command: in any order, each at most once, in any case. What is not asked for is as the
  * connection has it, else as the keyspace has it: WITH > CONSISTENCY > keyspace > linearizable.
  *
- * A1 What cannot be given is refused, never weakened (U3): a level that the strategy does not give,
- *    and an option that is not built yet. Every refusal says that the command was not applied. */
+ * A1 What cannot be given is refused, never weakened (U3): a level that the strategy does not give.
+ *    Every refusal says that the command was not applied. */
 #ifndef CLUSTER_ASKED_H
 #define CLUSTER_ASKED_H
 
@@ -26,11 +26,6 @@ enum asked_option {
     ASKED_LEADERWINDOW = 1u << 7, /* LEADERWINDOW duration */
     ASKED_IDMP = 1u << 8,         /* IDMP pid iid; WITH alone */
 };
-
-/* Those that are carried out; whoever builds another one adds it. */
-#define ASKED_BUILT                                                                    \
-    (ASKED_READ | ASKED_ACK | ASKED_FALLBACK | ASKED_TIMEOUT | ASKED_KS | ASKED_META | \
-     ASKED_SESSION | ASKED_LEADERWINDOW | ASKED_IDMP)
 
 #define ASKED_TIMEOUT_MS_MAX 3600000u
 #define ASKED_NAME_BYTES_MAX 64u /* of a keyspace; of pid, and of iid */
@@ -58,8 +53,7 @@ struct asked {
 struct asked_by {
     const char *strategy; /* its name */
     const struct promise *promise;
-    bool with;      /* WITH; else CONSISTENCY */
-    uint16_t built; /* enum asked_option: ASKED_BUILT */
+    bool with; /* WITH; else CONSISTENCY */
 };
 
 /* Reads `n` words of options into *out, which then holds these and nothing else. False with the

@@ -17,13 +17,16 @@ static void want_level(struct client *client, const struct level_asked *read)
     wants->session = session || client->has_token;
 }
 
-/* A token alone asks for reads of its session. */
+/* A token alone asks for reads of its session, and takes nothing from what the connection has asked
+ * for beyond that. */
 static struct level_asked level_of(const struct asked *with, const struct asked *own)
 {
     static const struct level_asked session = { .level = READ_SESSION };
-    return (with->given & ASKED_READ) != 0      ? with->read
-           : (with->given & ASKED_SESSION) != 0 ? session
-                                                : own->read;
+    enum read_level level = (enum read_level)own->read.level;
+    bool less = (own->given & ASKED_READ) == 0 || level_is_of_any_replica(level);
+    return (with->given & ASKED_READ) != 0              ? with->read
+           : (with->given & ASKED_SESSION) != 0 && less ? session
+                                                        : own->read;
 }
 
 /* What every command gets of which nothing is said; most are such. */

@@ -30,6 +30,16 @@ static struct reply *begin_answer(struct stream *stream, struct pending *p)
     return &g->answer;
 }
 
+/* Its client has seen what the partition has answered, or has changed it. */
+static void note_answered(const struct gather *g, const struct pending *p)
+{
+    struct strands *strands = &g->parent->stream->strands;
+    strands_note_proven(strands, p->partition->group, p->shown.slot);
+    if (g->kind == GATHER_DONE) { /* whatever became of it */
+        strand_of(strands, p->partition->group)->wrote_at = p->node->clock;
+    }
+}
+
 static void end_answer(struct stream *stream, struct pending *p, enum qr_status status)
 {
     (void)status;
@@ -37,7 +47,7 @@ static void end_answer(struct stream *stream, struct pending *p, enum qr_status 
     qr_assert(g->open > 0);
     g->open--;
     if (g->parent->stream != NULL) {
-        strands_note_proven(&g->parent->stream->strands, p->partition->group, p->shown.slot);
+        note_answered(g, p);
     }
     gather_note(g, p);
     stream->node->again = true; /* gather_turn goes on */

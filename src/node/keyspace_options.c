@@ -168,9 +168,7 @@ static bool read_idmp_bytes(struct keyspace_options *out, struct span value, str
 static bool read_asked(struct asked *out, const char *option, struct span value, struct text *why)
 {
     struct span words[] = { span_of(option, strlen(option)), value };
-    struct asked_by by = { .strategy = raft_protocol.name,
-                           .promise = &raft_protocol.promise,
-                           .built = ASKED_READ | ASKED_ACK };
+    struct asked_by by = { .strategy = raft_protocol.name, .promise = &raft_protocol.promise };
     return asked_read(out, words, ARRAY_COUNT(words), &by, why);
 }
 

@@ -13,8 +13,7 @@ static bool read_asked(const struct span *words, uint32_t n, bool with, struct a
 {
     struct asked_by by = { .strategy = raft_protocol.name,
                            .promise = &raft_protocol.promise,
-                           .with = with,
-                           .built = ASKED_BUILT };
+                           .with = with };
     return asked_read(out, words, n, &by, why);
 }
 

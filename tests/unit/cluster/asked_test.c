@@ -11,7 +11,6 @@
 #include "cluster/asked.h"
 
 #define WORDS 20
-#define ALL 0xffffu
 #define NOT_APPLIED ", the command was not applied"
 
 static const struct promise promise = { .reads = READ_BIT(READ_LINEARIZABLE) |
@@ -36,14 +35,13 @@ static uint32_t split(char *line, struct span argv[WORDS])
 }
 
 /* Views of `line`, which the last call was given. */
-static bool reads(const char *words, bool with, uint16_t built, struct asked *out, char why[300])
+static bool reads(const char *words, bool with, struct asked *out, char why[300])
 {
     static char line[300];
     struct span argv[WORDS];
     struct text text = text_in(why, 300);
     snprintf(line, sizeof line, "%s", words);
     by.with = with;
-    by.built = built;
     return asked_read(out, argv, split(line, argv), &by, &text);
 }
 
@@ -51,7 +49,7 @@ static struct asked taken(const char *words, bool with)
 {
     char why[300];
     struct asked asked;
-    bool good = reads(words, with, ALL, &asked, why);
+    bool good = reads(words, with, &asked, why);
     assert_string_equal(why, "");
     assert_true(good);
     return asked;
@@ -61,7 +59,7 @@ static void refused(const char *words, bool with, const char *expected)
 {
     char why[300];
     struct asked asked = { .given = ASKED_META, .timeout_ms = 17 };
-    assert_false(reads(words, with, ALL, &asked, why));
+    assert_false(reads(words, with, &asked, why));
     assert_string_equal(why, expected);
     assert_true(asked.given == ASKED_META && asked.timeout_ms == 17); /* as it was */
     assert_non_null(strstr(why, "not applied"));
@@ -176,9 +174,9 @@ static void test_words_are_no_longer_than_they_may_be(void **state)
     longest[65] = 0;
     for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
         snprintf(words, sizeof words, "%s%s%s", options[i].before, longest, options[i].behind);
-        assert_false(reads(words, true, ALL, &asked, why));
+        assert_false(reads(words, true, &asked, why));
         snprintf(words, sizeof words, "%s%s%s", options[i].before, longest + 1, options[i].behind);
-        assert_true(reads(words, true, ALL, &asked, why));
+        assert_true(reads(words, true, &asked, why));
     }
 }
 
@@ -238,18 +236,6 @@ static void test_what_cannot_be_given_is_no_weaker_one_U3(void **state)
             "not given, fail is" NOT_APPLIED);
 }
 
-static void test_an_option_that_is_not_built_is_refused_U3(void **state)
-{
-    (void)state;
-    char why[300];
-    struct asked asked;
-    assert_false(reads("IDMP,p,1", true, ALL - ASKED_IDMP, &asked, why));
-    assert_string_equal(why, "LEVEL option 'IDMP' is not built yet" NOT_APPLIED);
-    assert_true(reads("META", true, ALL - ASKED_IDMP, &asked, why));
-    assert_false(reads("SPEED", true, ASKED_READ | ASKED_META, &asked, why));
-    assert_non_null(strstr(why, "the options are READ, META"));
-}
-
 static void test_what_comes_later_changes_what_it_names_alone(void **state)
 {
     (void)state;
@@ -278,14 +264,14 @@ static void test_what_is_not_text_is_quoted_and_cut(void **state)
     (void)state;
     char why[300];
     struct asked asked;
-    assert_false(reads("a\r\nb\001c'", true, ASKED_READ, &asked, why));
+    assert_false(reads("a\r\nb\001c'", false, &asked, why));
     assert_string_equal(why, "ERR syntax error: unknown option 'a??b?c?'" NOT_APPLIED
-                             "; the options are READ");
-    assert_false(reads("01234567890123456789012345678901234567890", true, ASKED_READ, &asked, why));
+                             "; the options are READ, ACK, FALLBACK, TIMEOUT, LEADERWINDOW");
+    assert_false(reads("01234567890123456789012345678901234567890", false, &asked, why));
     assert_string_equal(
         why,
         "ERR syntax error: unknown option '0123456789012345678901234567890123456789...'" NOT_APPLIED
-        "; the options are READ");
+        "; the options are READ, ACK, FALLBACK, TIMEOUT, LEADERWINDOW");
 }
 
 static uint32_t command_at(const char *words, char why[300])
@@ -329,7 +315,6 @@ int main(void)
         cmocka_unit_test(test_what_is_for_one_command_stands_in_WITH_alone),
         cmocka_unit_test(test_what_contradicts_another_option_is_refused),
         cmocka_unit_test(test_what_cannot_be_given_is_no_weaker_one_U3),
-        cmocka_unit_test(test_an_option_that_is_not_built_is_refused_U3),
         cmocka_unit_test(test_what_comes_later_changes_what_it_names_alone),
         cmocka_unit_test(test_what_is_not_text_is_quoted_and_cut),
         cmocka_unit_test(test_where_the_command_of_WITH_begins),

@@ -222,6 +222,24 @@ static void test_a_wait_behind_a_flush_is_about_all_of_it(void **state)
     assert_heard(":1\r\n");
 }
 
+/* G7: so long the session reads at the leader. */
+static void test_a_leader_window_begins_when_a_flush_is_answered(void **state)
+{
+    (void)state;
+    const struct strand *strand = strand_of(&world->client.strands, GROUP_FIRST + 1);
+    ask("dbsize");
+    answer_all((const char *const[]){ ":1\r\n", ":1\r\n", ":1\r\n", ":1\r\n" }, 0, MORE);
+    assert_int_equal(strand->wrote_at, 0);
+    reply_reset(&world->out);
+    ask("flushall");
+    turn_later(QR_SECOND);
+    assert_int_equal(strand->wrote_at, 0);
+    answer_all((const char *const[]){ "+OK\r\n", "-UNCERTAIN its fate is unknown\r\n", "+OK\r\n",
+                                      "+OK\r\n" },
+               MORE, MORE);
+    assert_int_equal(strand->wrote_at, world->node.clock);
+}
+
 /* What was asked for goes with each question (U3: nothing less is given). */
 static void test_a_flush_wants_in_each_partition_what_its_client_wants(void **state)
 {
@@ -273,6 +291,7 @@ int main(void)
         GATHER_TEST(test_a_wait_counts_the_least_of_what_was_written_to),
         GATHER_TEST(test_a_waitaof_counts_both_at_their_least),
         GATHER_TEST(test_a_wait_behind_a_flush_is_about_all_of_it),
+        GATHER_TEST(test_a_leader_window_begins_when_a_flush_is_answered),
         GATHER_TEST(test_a_flush_wants_in_each_partition_what_its_client_wants),
         GATHER_TEST(test_a_client_that_leaves_takes_its_question_along),
         GATHER_TEST(test_what_cannot_be_gathered_is_refused),
