@@ -29,6 +29,7 @@ import slices
 import telling
 import turns
 import whole
+import wants
 
 # kind, folder below src, bugs, and whether the second word of each names its judge.
 LISTS = [
@@ -83,6 +84,7 @@ LISTS = [
     ("cluster", "cluster", pins.CLUSTER, True),
     ("driver", "node", pins.NODE, True),
     ("cluster", "node", whole.NODE, True),
+    ("driver", "node", wants.NODE, True),
 ]
 
 

@@ -89,6 +89,7 @@ static void test_options_come_in_any_order_and_any_case(void **state)
     asked = taken("META,READ,bounded:5s", true);
     assert_int_equal(asked.given, ASKED_META | ASKED_READ);
     assert_int_equal(asked.read.bound, 5000);
+    assert_int_equal(taken("TIMEOUT,1", false).timeout_ms, 1);
     asked = taken("READ,snapshot:3-17,TIMEOUT,3600000", false);
     assert_int_equal(asked.read.group, 3);
     assert_int_equal(asked.timeout_ms, 3600000);
@@ -178,6 +179,14 @@ static void test_words_are_no_longer_than_they_may_be(void **state)
         snprintf(words, sizeof words, "%s%s%s", options[i].before, longest + 1, options[i].behind);
         assert_true(reads(words, true, &asked, why));
     }
+    char token[TOKEN_TEXT_MAX + 1];
+    memset(token, 'x', sizeof token);
+    struct text text = text_in(why, sizeof why);
+    struct span argv[] = { SPAN_LITERAL("SESSION"), span_of(token, sizeof token) };
+    by.with = true;
+    assert_false(asked_read(&asked, argv, 2, &by, &text));
+    argv[1].n--;
+    assert_true(asked_read(&asked, argv, 2, &by, &text));
 }
 
 static void test_what_is_for_one_command_stands_in_WITH_alone(void **state)

@@ -1,5 +1,5 @@
 /* What a client's command asks for beside its operation (node/client_wants.c): WITH comes before
- * CONSISTENCY, and that before what the keyspace gives; and what waits for a map that is current. */
+ * CONSISTENCY, and that before what the keyspace gives; and what waits for a current map. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
