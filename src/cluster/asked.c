@@ -212,7 +212,7 @@ static bool is_consistent(const struct asked *asked, struct text *why)
     const char *other = NULL;
     if (has_read && (asked->given & ASKED_LEADERWINDOW) != 0 && level != READ_SESSION) {
         other = "LEADERWINDOW is about reads of a session";
-    } else if (has_read && (asked->given & ASKED_SESSION) != 0 && level_is_of_any_replica(level)) {
+    } else if ((asked->given & ASKED_SESSION) != 0 && level_is_of_any_replica(level)) {
         other = "SESSION asks for more than that";
     }
     if (other == NULL) {
@@ -251,10 +251,6 @@ void asked_merge(struct asked *asked, const struct asked *later)
     asked->timeout_ms = (later->given & ASKED_TIMEOUT) != 0 ? later->timeout_ms : asked->timeout_ms;
     asked->window_ms =
         (later->given & ASKED_LEADERWINDOW) != 0 ? later->window_ms : asked->window_ms;
-    asked->keyspace = (later->given & ASKED_KS) != 0 ? later->keyspace : asked->keyspace;
-    asked->token = (later->given & ASKED_SESSION) != 0 ? later->token : asked->token;
-    asked->pid = (later->given & ASKED_IDMP) != 0 ? later->pid : asked->pid;
-    asked->iid = (later->given & ASKED_IDMP) != 0 ? later->iid : asked->iid;
     asked->given |= later->given;
 }
 

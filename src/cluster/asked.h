@@ -61,7 +61,7 @@ struct asked_by {
 bool asked_read(struct asked *out, const struct span *words, uint32_t n, const struct asked_by *by,
                 struct text *why);
 
-/* What `later` names takes the place of what `asked` has. */
+/* Both are CONSISTENCY's: what `later` names takes the place of what `asked` has. */
 void asked_merge(struct asked *asked, const struct asked *later);
 
 /* WITH <n> <n words of options> <command ...>: where the command begins in argv; 0 with the error

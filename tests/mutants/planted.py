@@ -28,8 +28,8 @@ import sessions
 import slices
 import telling
 import turns
-import whole
 import wants
+import whole
 
 # kind, folder below src, bugs, and whether the second word of each names its judge.
 LISTS = [

@@ -258,14 +258,13 @@ static void test_what_comes_later_changes_what_it_names_alone(void **state)
     asked_merge(&asked, &later);
     assert_true(asked.read.level == READ_LOCAL && asked.read.bound == 0);
     assert_true(asked.timeout_ms == 200 && asked.window_ms == 5000);
-    struct asked all = taken("ACK,ALL,KS,a,SESSION,t,IDMP,p,1", true);
-    asked_merge(&asked, &all);
+    later = taken("ACK,ALL", false);
+    asked_merge(&asked, &later);
     assert_int_equal(asked.ack.kind, ACK_ALL);
-    assert_word(asked.keyspace, "a");
-    assert_word(asked.token, "t");
-    assert_word(asked.pid, "p");
-    assert_word(asked.iid, "1");
-    assert_int_equal(asked.timeout_ms, 200);
+    later = taken("FALLBACK,fail", false);
+    asked_merge(&asked, &later);
+    assert_int_equal(asked.ack.kind, ACK_ALL);
+    assert_true(asked.timeout_ms == 200 && asked.window_ms == 5000);
 }
 
 static void test_what_is_not_text_is_quoted_and_cut(void **state)
@@ -299,6 +298,16 @@ static void test_where_the_command_of_WITH_begins(void **state)
     assert_int_equal(command_at("WITH,2,a,b,GET", why), 4);
     assert_int_equal(command_at("WITH,1,a,b,GET", why), 3);
     assert_string_equal(why, "");
+    struct span many[WITH_WORDS_MAX + 4];
+    for (uint32_t i = 0; i < ARRAY_COUNT(many); i++) {
+        many[i] = SPAN_LITERAL("a");
+    }
+    struct text text = text_in(why, sizeof why);
+    many[1] = SPAN_LITERAL("64");
+    assert_int_equal(with_command_at(many, WITH_WORDS_MAX + 3, &text), WITH_WORDS_MAX + 2);
+    assert_int_equal(with_command_at(many, 1, &text), 0); /* what stands behind is not its own */
+    many[1] = SPAN_LITERAL("65");
+    assert_int_equal(with_command_at(many, WITH_WORDS_MAX + 4, &text), 0);
     assert_int_equal(command_at("WITH,3,a,b,GET", why), 0);
     assert_string_equal(why,
                         "ERR syntax error: no command follows the options of WITH" NOT_APPLIED);
