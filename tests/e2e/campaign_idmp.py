@@ -40,7 +40,8 @@ class Request:
 
     def words(self, *command):
         apart = () if self.keyspace is None else ("KS", self.keyspace)
-        options = (*apart, "IDMP", self.pid, self.iid, "META")
+        short = ("TIMEOUT", random.choice([5, 50, 500])) if random.random() < 0.2 else ()
+        options = (*apart, *short, "IDMP", self.pid, self.iid, "META")
         return ("WITH", len(options), *options, *(command or ("INCR", self.key)))
 
     def take(self, answer):
@@ -330,15 +331,22 @@ class IdmpCampaign:
         wait_for(read, f"{key} can be read", 20)
         return value[0]
 
+    def digests(self, row):
+        """Of the replicas that a partition has now; it may be on the move still."""
+        nodes = [self.cluster.nodes[int(number) - 1] for number in as_numbers(row["nodes"])]
+        return {str(self.order(node, "DEBUG", "DIGEST", row["group"])) for node in nodes}
+
     def are_equal(self):
         """Records and counts are part of the digests."""
-        nodes = {node.number: node for node in self.cluster.nodes}
-        for row in places(self.cluster.nodes[0], KEYSPACE):
-            there = [nodes[int(number)] for number in as_numbers(row["nodes"])]
-            wait_for(lambda row=row, there=there: len({
-                self.order(node, "DEBUG", "DIGEST", row["group"]) for node in there}) == 1,
-                     "the replicas of a partition are equal", 20)
-        wait_for(lambda: len({self.order(node, "DEBUG", "DIGEST")
+        def unlike():
+            rows = places(self.cluster.nodes[0], KEYSPACE)
+            return [row for row in rows if len(self.digests(row)) > 1]
+        try:
+            wait_for(lambda: not unlike(), "the replicas of each partition are equal", 30)
+        except AssertionError:
+            print([(row, self.digests(row)) for row in unlike()])
+            raise
+        wait_for(lambda: len({str(self.order(node, "DEBUG", "DIGEST"))
                               for node in self.cluster.nodes}) == 1, "all are equal", 20)
 
 

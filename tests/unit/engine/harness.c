@@ -3,8 +3,6 @@
 #include "base/limits.h"
 #include "command/command.h"
 
-#define WORDS_MAX 64
-
 static struct engine *new_engine(void)
 {
     struct engine_config config = { .value_bytes_max = 64 * KIB };
@@ -49,7 +47,8 @@ void tick(struct harness *h)
     engine_tick(h->follower, h->stamp);
 }
 
-void run_command(struct harness *h, const struct span *argv, uint32_t argc)
+uint8_t *encode_command(const struct harness *h, const struct span *argv, uint32_t argc,
+                        qr_wall stamp, struct op *op)
 {
     const struct command_spec *container = NULL;
     const struct command_spec *spec = command_find(argv, argc, &container);
@@ -57,17 +56,23 @@ void run_command(struct harness *h, const struct span *argv, uint32_t argc)
     uint32_t words = command_name_words(spec);
     assert_true(argc >= words);
     struct op head = {
-        .stamp = h->stamp, .seed = h->seed, .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = h->db
+        .stamp = stamp, .seed = h->seed, .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = h->db
     };
     size_t n = op_bytes(argv + words, argc - words);
     uint8_t *bytes = malloc(n);
     assert_non_null(bytes);
     op_write(bytes, &head, argv + words, argc - words);
+    assert_true(op_read(span_of(bytes, n), op));
+    return bytes;
+}
+
+void run_command(struct harness *h, const struct span *argv, uint32_t argc)
+{
     struct op op;
-    assert_true(op_read(span_of(bytes, n), &op));
+    uint8_t *bytes = encode_command(h, argv, argc, h->stamp, &op);
     reply_reset(&h->reply);
     h->result = ENGINE_READ_DONE;
-    if (spec->place == PLACE_WRITE) {
+    if (command_by_tag(op.tag)->place == PLACE_WRITE) {
         engine_apply(h->engine, &op, &h->reply);
         engine_apply(h->follower, &op, &h->silence);
     } else {
@@ -76,7 +81,7 @@ void run_command(struct harness *h, const struct span *argv, uint32_t argc)
     free(bytes);
 }
 
-static uint32_t split(char *text, struct span *argv)
+uint32_t split_words(char *text, struct span *argv)
 {
     uint32_t argc = 0;
     char *rest = NULL;
@@ -87,15 +92,8 @@ static uint32_t split(char *text, struct span *argv)
     return argc;
 }
 
-void expect_at(struct harness *h, const char *command, const char *expected, const char *file,
-               int line)
+char *shown_reply(const struct harness *h)
 {
-    char *text = strdup(command);
-    assert_non_null(text);
-    struct span argv[WORDS_MAX];
-    run_command(h, argv, split(text, argv));
-    free(text);
-
     char *got = calloc(1, h->reply.n + 1);
     assert_non_null(got);
     size_t n = 0;
@@ -105,6 +103,19 @@ void expect_at(struct harness *h, const char *command, const char *expected, con
             got[n++] = byte == '\n' ? '|' : (char)byte;
         }
     }
+    return got;
+}
+
+void expect_at(struct harness *h, const char *command, const char *expected, const char *file,
+               int line)
+{
+    char *text = strdup(command);
+    assert_non_null(text);
+    struct span argv[WORDS_MAX];
+    run_command(h, argv, split_words(text, argv));
+    free(text);
+
+    char *got = shown_reply(h);
     if (strcmp(got, expected) != 0) {
         print_error("%s: got %s, expected %s\n", command, got, expected);
         _fail(file, line);

@@ -40,6 +40,15 @@ void expect_at(struct harness *h, const char *command, const char *expected, con
  * subcommand). */
 void run_command(struct harness *h, const struct span *argv, uint32_t argc);
 
+#define WORDS_MAX 64
+/* The words of a text, which it loses its blanks for, into argv of WORDS_MAX places. */
+uint32_t split_words(char *text, struct span *argv);
+/* The command as an op with that stamp; *op points into the bytes, which the caller frees. */
+uint8_t *encode_command(const struct harness *h, const struct span *argv, uint32_t argc,
+                        qr_wall stamp, struct op *op);
+/* The reply as `expect` compares it; the caller frees it. */
+char *shown_reply(const struct harness *h);
+
 void at_ms(struct harness *h, int64_t ms); /* sets the stamp, counted from the start */
 void tick(struct harness *h);              /* applies a tick at the stamp, on both */
 

@@ -17,15 +17,10 @@ static void keep(struct harness *h, const struct past_limits *limits, qr_slot sl
 static void write_at(struct harness *h, qr_slot slot, const char *command)
 {
     char text[256];
-    struct span argv[16];
-    uint32_t argc = 0;
-    char *rest = NULL;
+    struct span argv[WORDS_MAX];
     (void)snprintf(text, sizeof text, "%s", command);
-    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-        argv[argc++] = span_of(word, strlen(word));
-    }
     engine_enter(h->engine, slot);
-    run_command(h, argv, argc);
+    run_command(h, argv, split_words(text, argv));
     assert_false(h->reply.is_error);
 }
 
@@ -38,24 +33,10 @@ static void tick_at(struct harness *h, qr_slot slot)
 static enum engine_as_of read_as_of(struct harness *h, qr_slot slot, const char *command)
 {
     char text[256];
-    struct span argv[16];
-    uint32_t argc = 0;
-    char *rest = NULL;
-    const struct command_spec *container = NULL;
-    (void)snprintf(text, sizeof text, "%s", command);
-    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-        argv[argc++] = span_of(word, strlen(word));
-    }
-    const struct command_spec *spec = command_find(argv, argc, &container);
-    assert_non_null(spec);
-    uint32_t words = command_name_words(spec);
-    struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag, .db = h->db };
-    size_t n = op_bytes(argv + words, argc - words);
-    uint8_t *bytes = malloc(n);
-    assert_non_null(bytes);
-    op_write(bytes, &head, argv + words, argc - words);
+    struct span argv[WORDS_MAX];
     struct op op;
-    assert_true(op_read(span_of(bytes, n), &op));
+    (void)snprintf(text, sizeof text, "%s", command);
+    uint8_t *bytes = encode_command(h, argv, split_words(text, argv), 0, &op);
     reply_reset(&h->reply);
     enum engine_as_of result = engine_read_as_of(h->engine, &op, slot, &h->reply);
     free(bytes);
@@ -65,20 +46,14 @@ static enum engine_as_of read_as_of(struct harness *h, qr_slot slot, const char 
 static void expect_as_of_at(struct harness *h, qr_slot slot, const char *command,
                             const char *expected, int line)
 {
-    char got[512] = { 0 };
-    size_t n = 0;
     enum engine_as_of result = read_as_of(h, slot, command);
-    for (size_t i = 0; i < h->reply.n; i++) {
-        char byte = (char)h->reply.p[i];
-        if (byte != '\r') {
-            got[n++] = byte == '\n' ? '|' : byte;
-        }
-    }
+    char *got = shown_reply(h);
     if (result != ENGINE_AS_OF_DONE || strcmp(got, expected) != 0) {
         print_error("%s as of %d: got %d %s, expected %s\n", command, (int)slot, (int)result, got,
                     expected);
         _fail(__FILE__, line);
     }
+    free(got);
 }
 #define expect_as_of(h, slot, command, expected) \
     expect_as_of_at(h, slot, command, expected, __LINE__)
