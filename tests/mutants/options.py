@@ -101,7 +101,8 @@ NODE = [
      "if ((client->by_default & ASKED_READ) != 0) {", "if (true) {"),
     ("defaults: who was away reads by what its keyspace said then",
      "e2e/options::test_who_was_away_does_not_read_as_its_keyspace_said_then", "client_wants.c",
-     "client->node->holding.current ? &keyspace->read : &strongest", "&keyspace->read"),
+     "client->node->holding.current ? &keyspace->read : &strongest",
+     "strongest.level == READ_LINEARIZABLE ? &keyspace->read : &strongest"),
     ("defaults: a prefix leads to the other one's level",
      "e2e/options::test_a_keyspaces_default_holds_however_it_is_reached_G16", "client_commands.c",
      "    client_settle(client, route.keyspace);\n    client->stream.by_prefix = route.by_prefix;\n"
