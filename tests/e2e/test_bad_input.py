@@ -150,10 +150,13 @@ def test_requirepass():
         with node.connect() as connection:
             with pytest.raises(Error, match="NOAUTH Authentication required."):
                 connection.call("GET", "x")
-            with pytest.raises(Error, match="WRONGPASS"):
+            with pytest.raises(Error, match="^WRONGPASS"):
                 connection.call("AUTH", "wrong")
+            with pytest.raises(Error, match="^NOAUTH"):
+                connection.call("SET", "never", "1")
             assert connection.call("AUTH", "secret") == "OK"
             wait_for(lambda: connection.call("SET", "x", "1") == "OK", "a write")
+            assert connection.call("EXISTS", "never") == 0
         with node.connect() as connection:
             assert connection.call("HELLO", "3", "AUTH", "default", "secret")["proto"] == 3
             assert connection.call("GET", "x") == b"1"

@@ -85,10 +85,13 @@ def write_until_refused(node, most, begin=0):
 def refuses(node, writer, keys, most=4000):
     """Whether it refuses a write because a disk is full. Where it takes one, because what a
     checkpoint or the log gave up has made room, that is written full as well."""
+    key = f"more-{len(keys)}"
+    before = ask(node, "EXISTS", key)
     try:
-        ask(node, "SET", "more", b"x" * 1000)
+        ask(node, "SET", key, b"x" * 1000)
     except Error as error:
         assert error.kind() == "NOSPACE", error
+        assert ask(node, "EXISTS", key) == before
         return True
     keys += write_until_refused(writer, most, len(keys) + 100)
     return False

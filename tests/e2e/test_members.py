@@ -409,6 +409,7 @@ def test_remove_the_leader_under_load_and_it_stops_serving():
         for command in (("GET", "leader:0"), ("SET", "x", "y"), ("MEMBER", "LIST")):
             with pytest.raises(Error, match="^REMOVED"):
                 leader.call(*command)
+        assert rest[0].call("EXISTS", "x") == 0
         assert leader.call("PING") == "PONG"
         fresh = new_node(cluster)
         fresh.asked = [leader, rest[0]]  # the first takes nobody in

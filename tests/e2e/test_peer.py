@@ -119,6 +119,9 @@ def test_a_peer_of_version_2_gets_nothing_in_parts(calm_half):
     peer.forward(2, wire.op(tag_of("mget"), *[b"k"] * 300))
     assert peer.live(lambda: len(peer.replies) == 2)
     assert peer.replies[1] == (2, 0, b"*300\r\n" + b"$5000\r\n%s\r\n" % (b"y" * 5000) * 300)
+    peer.forward(3, wire.op(tag_of("exists"), b"large"))
+    assert peer.live(lambda: len(peer.replies) == 3)
+    assert peer.replies[2] == (3, 0, b":0\r\n")
     peer.close()
 
 

@@ -94,6 +94,7 @@ static void test_what_makes_no_sense_is_a_syntax_error(void **state)
         "w= 3",
         "MAJORITY OF",
         "ANY 2 OF a ON durable x",
+        "ALL OF a\x7f",
         "ALL OF 12345678901234567890123456789012", /* a zone's name is shorter */
     };
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {

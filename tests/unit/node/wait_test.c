@@ -20,10 +20,20 @@ static void test_wait_counts_members_that_hold_the_last_write(void **state)
     world->outlook.member[1].match = 1;
     world->outlook.member[2].match = 1;
     turn();
+    command("wait 0 0");
+    turn();
     assert_heard(""); /* its write is not applied */
     apply_upto(1);
     turn();
-    assert_heard("+OK\r\n:2\r\n");
+    assert_heard("+OK\r\n:2\r\n:2\r\n");
+    world->client.strands.first.last_write = 0; /* a flush: it stands somewhere up to what is */
+    world->outlook.commit = 2;
+    command("wait 1 100");
+    turn();
+    assert_heard("");
+    world->outlook.commit = 1;
+    later(101 * QR_MILLISECOND);
+    assert_heard(":0\r\n");
     command("wait 4 100");
     turn();
     assert_heard("");
@@ -87,6 +97,7 @@ static void test_a_wait_outlives_leadership_and_goes_on(void **state)
     later(world->node.config.leader_wait_ms * QR_MILLISECOND - QR_MILLISECOND);
     assert_heard("");
     assert_int_equal(router_waiting(world->node.router), 1);
+    assert_int_equal(world->node.blocked, 0);
     lead(3);
     world->outlook.commit = 4;
     later(QR_MILLISECOND);
@@ -132,6 +143,13 @@ static void test_an_endless_wait_of_another_node_comes_back(void **state)
     turn();
     later(world->node.config.request_timeout_ms * QR_MILLISECOND);
     assert_heard("-TRYAGAIN not applied, its time was over before it was served\r\n");
+    world->outlook.commit = 1;
+    turn();
+    command("wait 1 0");
+    turn();
+    world->outlook.member[1].match = 1; /* in its last moment */
+    later(world->node.config.request_timeout_ms * QR_MILLISECOND);
+    assert_heard(":1\r\n");
     assert_int_equal(world->node.pending_count, 0);
 }
 
