@@ -433,6 +433,15 @@ void past_leave(struct past *past, uint64_t *memory)
 
 /* --- Checks --------------------------------------------------------------------------------- */
 
+static uint32_t steps_between(const struct version *v, const struct version *to)
+{
+    uint32_t steps = 0;
+    for (; v != to; v = v->older) {
+        steps++;
+    }
+    return steps;
+}
+
 static uint64_t check_versions(const struct past *past, uint64_t *newest)
 {
     uint64_t bytes = 0;
@@ -445,6 +454,7 @@ static uint64_t check_versions(const struct past *past, uint64_t *newest)
         }
         if (v->far_slot > past_floor(past)) {
             qr_assert(v->far->slot == v->far_slot && !v->far->newest);
+            qr_assert(steps_between(v, v->far) == v->reach);
         }
         const struct version *head = newest_of(past, v->db, v->hash, key_of(v));
         qr_assert(head != NULL && v->newest == (head == v));

@@ -139,7 +139,7 @@ static void test_what_is_the_nodes_own_is_not_kept(void **state)
 }
 
 /* A flush does its own changes at the slot that it cuts at. */
-static void test_at_the_floor_nothing_is_noted(void **state)
+static void test_at_the_floor_nothing_is_kept(void **state)
 {
     (void)state;
     past_enter(f.past, 5);
@@ -209,6 +209,26 @@ static void test_what_lies_at_the_floor_goes(void **state)
     assert_int_equal(past_floor(f.past), 3);
     assert_int_equal(past_memory(f.past), one); /* of one version, again */
     assert_string_equal(as_of(7, "a", 4), "5");
+}
+
+/* So what has to go never comes to more than what somebody could ask for at one time. */
+static void test_what_comes_frees_as_much_as_it_costs(void **state)
+{
+    (void)state;
+    char value[3001];
+    memset(value, 'x', sizeof value);
+    value[3000] = 0;
+    qr_slot slot = 1;
+    for (; slot <= 3000; slot++) {
+        was(slot, 0, 7, "a", "1");
+    }
+    keep(3600 * QR_SECOND, 64 * KIB);
+    uint64_t memory = past_memory(f.past);
+    for (int i = 0; i < 50; i++, slot++) {
+        was(slot, 0, 7, "a", value);
+        assert_true(past_memory(f.past) <= memory);
+    }
+    assert_true(past_memory(f.past) > memory - 50 * 4096); /* and not all at once */
 }
 
 /* A version and its mark cost the same each time: exactly so many fit. */
@@ -372,9 +392,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PAST_TEST(test_keys_of_one_hash_are_told_apart),
         PAST_TEST(test_what_is_the_nodes_own_is_not_kept),
-        PAST_TEST(test_at_the_floor_nothing_is_noted),
+        PAST_TEST(test_at_the_floor_nothing_is_kept),
         PAST_TEST(test_the_index_follows_the_keys),
         PAST_TEST(test_what_lies_at_the_floor_goes),
+        PAST_TEST(test_what_comes_frees_as_much_as_it_costs),
         PAST_TEST(test_bytes_bound_to_the_byte),
         PAST_TEST(test_marks_count_against_the_bytes),
         PAST_TEST(test_a_cut_counts_its_mark),
