@@ -92,7 +92,7 @@ HISTORIES = [
      "pasts_load(w, n);", ""),
     ("snapshot: what was given up is believed again", "raft:snapshot",
      "../../src/store/store_past.c", "past_enter(store->past, slot); past_cut(store->past);",
-     "past_enter(store->past, slot);", "if (!keeps && store->keeps) {", "if (false) {"),
+     "past_enter(store->past, slot);"),
     ("snapshot: what is lost was never there", "raft:snapshot", "../../sim/pasts.c",
      "return found == PAST_LOST ? STATUS_STALE : STATUS_OK;", "return STATUS_OK;"),
     ("bounded: two slots too many", "raft:bounded", "freshness.c",
@@ -101,6 +101,15 @@ HISTORIES = [
     ("order: any state will do", "raft:prefix", "../../sim/sessions.c",
      "struct model_value value = n->values[o->record.key];",
      "struct model_value value = w->nodes[0].values[o->record.key];"),
+]
+
+AS_OF = [
+    ("as of: an old map says what is not kept", "unit/node/router_as_of", "router_as_of.c",
+     "bool lacks = k != NULL && k->history_ms == 0;", "bool lacks = k == NULL;"),
+    ("as of: an old map is trusted with nothing", "unit/node/router_as_of", "router_as_of.c",
+     "bool lacks = k != NULL && k->history_ms == 0;", "bool lacks = k != NULL;"),
+    ("as of: a timeout of its own counts for nothing", "unit/node/router_as_of",
+     "router_as_of.c", "if (p->wants.expires == 0 && replica_applied", "if (replica_applied"),
 ]
 
 # Nothing is wrong with what is answered: it is answered by others.

@@ -68,6 +68,7 @@ LISTS = [
     ("driver", "node", history.END_TO_END, True),
     ("driver", "store", past.STORE, True),
     ("driver", "node", past.NODE, True),
+    ("driver", "node", past.AS_OF, True),
     ("cluster", "cluster", past.HISTORIES, True),
     ("cluster", "cluster", past.ANSWERED, True),
     ("cluster", "cluster", past.CHECKERS, True),

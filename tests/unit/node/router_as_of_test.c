@@ -96,6 +96,22 @@ static void test_what_is_to_come_is_waited_for_and_not_for_ever(void **state)
     assert_int_equal(world->node.expiries.n, 0);
 }
 
+static void test_a_timeout_of_its_own_is_its_end(void **state)
+{
+    (void)state;
+    begin();
+    world->client.wants = (struct wants){ .level = READ_SNAPSHOT,
+                                          .least = 21,
+                                          .expires = world->node.clock + 100 * QR_MILLISECOND };
+    command("get", "a");
+    world->client.wants = (struct wants){ 0 };
+    turn_later(99 * QR_MILLISECOND);
+    assert_heard("");
+    turn_later(QR_MILLISECOND);
+    assert_heard("-STALE -1 position 0-21 did not come in time: this node is at 0-20, the command "
+                 "was not applied\r\n");
+}
+
 static void test_without_history_the_level_is_not_given(void **state)
 {
     (void)state;
@@ -107,6 +123,11 @@ static void test_without_history_the_level_is_not_given(void **state)
                  "at level snapshot, the command was not applied; KEYSPACE ALTER default HISTORY "
                  "10s makes it keep the last ten seconds from then on\r\n");
     assert_int_equal(world->replica.unproven, 0);
+    assert_null(world->client.first); /* that was its answer */
+    world->node.holding.current = false; /* by an old map it is not said */
+    as_of(0, 15, "get", "a");
+    assert_heard("-TRYAGAIN the node does not know this key's keyspace yet, the command was not "
+                 "applied\r\n");
 }
 
 static void test_a_position_of_another_partition_is_refused(void **state)
@@ -127,6 +148,10 @@ static void test_by_an_old_map_neither_is_said(void **state)
     as_of(3, 15, "get", "a");
     assert_heard("-TRYAGAIN the node does not know this key's keyspace yet, the command was not "
                  "applied\r\n");
+    as_of(3, 15, "keys", "*"); /* that is so by any map, */
+    assert_heard("-ERR READ snapshot is for commands with keys, the command was not applied\r\n");
+    as_of(0, 15, "get", "a"); /* and here nothing looks wrong */
+    assert_int_equal(world->replica.unproven, 1);
 }
 
 static void test_what_has_no_keys_is_refused(void **state)
@@ -166,6 +191,7 @@ int main(void)
         ROUTER_TEST(test_the_leader_answers_whatever_it_knows),
         ROUTER_TEST(test_whoever_is_not_trusted_sends_on),
         ROUTER_TEST(test_what_is_to_come_is_waited_for_and_not_for_ever),
+        ROUTER_TEST(test_a_timeout_of_its_own_is_its_end),
         ROUTER_TEST(test_without_history_the_level_is_not_given),
         ROUTER_TEST(test_a_position_of_another_partition_is_refused),
         ROUTER_TEST(test_by_an_old_map_neither_is_said),

@@ -360,7 +360,25 @@ static void test_a_version_among_many_is_found_soon(void **state)
 
 /* --- Marks ---------------------------------------------------------------------------------- */
 
-/* A row that has lost blocks in front before its ring of blocks grows. */
+/* A ring of blocks that begins in its middle grows. */
+static void test_a_row_of_marks_grows_wherever_it_begins(void **state)
+{
+    (void)state;
+    for (uint64_t lost = 0; lost < 6; lost++) {
+        struct past_marks m = { 0 };
+        for (uint64_t i = 0; i < (lost + 20) * PAST_BLOCK_MARKS; i++) {
+            (void)past_marks_add(&m, (struct past_mark){ .slot = i });
+            if (i < lost * PAST_BLOCK_MARKS) {
+                (void)past_marks_drop_first(&m);
+            }
+        }
+        for (uint64_t i = 0; i < m.count; i++) {
+            assert_int_equal(past_mark_at(&m, i)->slot, lost * PAST_BLOCK_MARKS + i);
+        }
+        past_marks_free(&m);
+    }
+}
+
 static void test_a_row_of_marks_against_a_plain_count(void **state)
 {
     (void)state;
@@ -403,6 +421,7 @@ int main(void)
         PAST_TEST(test_a_value_of_a_quarter_of_the_bytes_is_kept),
         PAST_TEST(test_it_counts_in_one_sum_at_a_time),
         PAST_TEST(test_a_version_among_many_is_found_soon),
+        PAST_TEST(test_a_row_of_marks_grows_wherever_it_begins),
         PAST_TEST(test_a_row_of_marks_against_a_plain_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
