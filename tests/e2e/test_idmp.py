@@ -272,6 +272,22 @@ def test_flush_and_all_that_lists_keys_pass_them_by(three):
     assert node.call("EXISTS", "flushed") == 0
 
 
+def test_info_counts_each_kind_by_itself():
+    with Cluster(1) as cluster:
+        node, = cluster.nodes
+        node.call("KEYSPACE", "ALTER", "default", "IDMP-MAXSIZE", 2)
+        for iid, *command in [(1, "INCR", "k"), (2, "INCR", "k"), *[(1, "INCR", "k")] * 3,
+                              *[(1, "DECR", "k")] * 5, *[(3, "INCR", "k")] * 4]:
+            with contextlib.suppress(Error):
+                node.call(*idmp("p", iid, *command))
+        figures = node.info("stats")
+        record = 128 + 3 + 9 + 4  # what it counts for, its names, its head, ":1\r\n"
+        assert {name: int(figures["idmp_" + name]) for name in
+                ("records", "bytes", "replayed", "mismatched", "refused")} == {
+                    "records": 2, "bytes": 2 * record, "replayed": 3, "mismatched": 5,
+                    "refused": 4}
+
+
 # --- Refusals -------------------------------------------------------------------------------------
 
 

@@ -156,6 +156,8 @@ NODE = [
      "order_keyspace.c",
      "(o->given & GIVEN_IDMP_SECONDS) != 0 ? o->idmp_seconds : k->idmp_seconds;",
      "o->idmp_seconds;"),
+    ("ids: INFO takes refusals for replays", "e2e/idmp::test_info_counts_each_kind_by_itself",
+     "info.c", "(ull)engines->ids_replayed", "(ull)engines->ids_refused"),
     ("ids: the op has none", "e2e/idmp::test_an_id_is_of_one_command", "router.c",
      "if (stream->id != NULL) {", "if (false) {"),
     ("ids: they stick to the connection",
