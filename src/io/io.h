@@ -139,6 +139,10 @@ void io_stream_dismiss(struct io_stream *stream);
 uint32_t io_lingering(const struct io *io); /* how many of them are waited for */
 /* TCP keep-alive after `seconds` of silence; 0 turns it off. */
 void io_stream_keepalive(struct io_stream *stream, uint32_t seconds);
+/* The connection breaks when what was sent is not acknowledged for so long, or the other side takes
+ * nothing for so long. By itself TCP tries for a quarter of an hour, at intervals that double: a
+ * network that is whole again after a minute would be noticed another minute later. */
+void io_stream_unheard_max(struct io_stream *stream, uint32_t ms);
 /* The kernel keeps about so many bytes that it could not send yet, instead of megabytes. */
 void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes);
 /* "ip:port", "[ip]:port" for IPv6, "?:0" when the socket does not say. */

@@ -370,6 +370,12 @@ void io_stream_keepalive(struct io_stream *stream, uint32_t seconds)
     uv_tcp_keepalive(&stream->tcp, seconds > 0, seconds);
 }
 
+void io_stream_unheard_max(struct io_stream *stream, uint32_t ms)
+{
+    unsigned value = ms;
+    (void)setsockopt(io_stream_fd(stream), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
+}
+
 void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes)
 {
     int value = (int)bytes; /* where the kernel does not know it, it keeps more */

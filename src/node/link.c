@@ -13,6 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A connection whose other side acknowledges nothing for so long is given up, and another one is
+ * dialed. Longer than what a bad line loses in a row. */
+#define UNHEARD_MS 5000u
+
 /* --- Going out ------------------------------------------------------------------------------ */
 
 size_t link_queued(const struct link *link)
@@ -141,11 +145,11 @@ static void on_close(struct io_stream *stream, int error)
     link_free(link);
 }
 
-void link_expire_handshakes(struct peers *peers, qr_time since)
+void link_expire_young(struct peers *peers, qr_time since)
 {
     for (struct link *link = peers->links; link != NULL; link = link->next) {
-        if (link->state != LINK_UP && link->state != LINK_DIALING && link->since < since) {
-            link_drop(link, "its handshake took too long");
+        if (link->state != LINK_UP && link->since < since) {
+            link_drop(link, "it took too long to come about");
         }
     }
 }
@@ -376,6 +380,12 @@ static const struct io_stream_callbacks callbacks = {
 
 /* --- Beginning ------------------------------------------------------------------------------ */
 
+static void open_stream(struct link *link)
+{
+    io_stream_open(link->stream, &callbacks, link);
+    io_stream_unheard_max(link->stream, UNHEARD_MS);
+}
+
 static void on_connect(void *context, struct io_stream *stream, int error)
 {
     struct link *link = context;
@@ -387,7 +397,7 @@ static void on_connect(void *context, struct io_stream *stream, int error)
     link->stream = stream;
     link->state = LINK_EXPECTS_WELCOME;
     link->since = io_now(peers->node->io);
-    io_stream_open(stream, &callbacks, link);
+    open_stream(link);
     struct greeting g = greeting_to(link, peers->node->known[link->peer].id);
     hello_write(link->hello, &g);
     link_send(link, FRAME_HELLO, span_of(link->hello, HELLO_BYTES), (struct span){ 0 }, false);
@@ -416,5 +426,5 @@ void link_accept(struct peers *peers, struct io_stream *stream)
     link->stream = stream;
     link->state = LINK_EXPECTS_HELLO;
     peers->stranger_count++;
-    io_stream_open(stream, &callbacks, link);
+    open_stream(link);
 }

@@ -92,7 +92,9 @@ void link_accept(struct peers *peers, struct io_stream *stream);
 void link_drop(struct link *link, const char *why);
 /* When the node ends: nothing is called back any more. */
 void links_free(struct peers *peers);
-void link_expire_handshakes(struct peers *peers, qr_time since);
+/* Drops those that began before then and are not up yet: TCP dials, too, at intervals that double,
+ * and would find out late that the network is whole again. */
+void link_expire_young(struct peers *peers, qr_time since);
 
 void link_send(struct link *link, uint8_t kind, struct span head, struct span tail,
                bool tail_is_records);

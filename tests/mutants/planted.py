@@ -7,6 +7,7 @@ import re
 import acks
 import asking
 import bounded
+import chaos
 import cluster
 import contact
 import damage
@@ -61,6 +62,8 @@ LISTS = [
     ("driver", "node", sessions.NODE, True),
     ("cluster", "cluster", acks.CLUSTER, True),
     ("driver", "node", acks.NODE, True),
+    ("driver", "../tools/netfault", chaos.RELAY, True),
+    ("driver", "node", chaos.NODE, True),
     ("driver", "node", acks.ERRORS, True),
     ("driver", "store", history.STORE, True),
     ("driver", "engine", history.ENGINE, True),
@@ -124,6 +127,13 @@ def replaced(text, path, old, new):
     return re.sub(pattern, lambda match: new, text)
 
 
+def file_of(judge):
+    """Of `e2e/members::test_x` or `chaos/cuts::test_x`: the file, and the test."""
+    where, _, test = judge.partition("::")
+    directory, _, area = where.partition("/")
+    return f"tests/{directory}/test_{area}.py", test
+
+
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `e2e/members::test_x` one test of a file, `raft:session` a
     level in the simulator, `suite` its seeds of every run."""
@@ -131,8 +141,8 @@ def judge_is_there(judge, texts):
         return True
     if judge.startswith("unit/"):
         return f"tests/{judge}_test.c" in texts
-    area, _, test = judge.removeprefix("e2e/").partition("::")
-    return f"def {test.partition('[')[0]}(" in texts.get(f"tests/e2e/test_{area}.py", "")
+    path, test = file_of(judge)
+    return f"def {test.partition('[')[0]}(" in texts.get(path, "")
 
 
 def rotten(texts):

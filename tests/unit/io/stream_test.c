@@ -3,6 +3,8 @@
 #include "tests/unit/io/io_test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -528,6 +530,12 @@ static void nothing(struct world *w)
     io_stream_local_name(w->client.stream, name, sizeof name);
     assert_string_equal(name, peer);
     io_stream_keepalive(w->server.stream, 300);
+    unsigned ms = 0;
+    socklen_t n = sizeof ms;
+    io_stream_unheard_max(w->server.stream, 4321);
+    assert_int_equal(
+        getsockopt(io_stream_fd(w->server.stream), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &n), 0);
+    assert_int_equal(ms, 4321);
 }
 
 static bool ready(struct world *w)

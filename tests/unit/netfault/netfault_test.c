@@ -303,6 +303,33 @@ static void test_no_two_links_have_the_same_luck(void **state)
     schedule_free(s);
 }
 
+static uint64_t lost_of(struct faults faults)
+{
+    struct schedule *s = schedule_new(11, 2);
+    uint64_t lost = 0;
+    set(s, 0, faults);
+    for (uint32_t i = 0; i < 64; i++) {
+        uint64_t before = schedule_counts(s, 0, 1).lost;
+        offer(s, 0, 0, 1, i);
+        lost = lost * 2 + schedule_counts(s, 0, 1).lost - before;
+    }
+    schedule_free(s);
+    return lost;
+}
+
+static void test_what_is_lost_does_not_depend_on_what_else_is_wrong(void **state)
+{
+    (void)state;
+    uint64_t lost = lost_of((struct faults){ .loss_ppm = 300000 });
+    assert_true(lost != 0);
+    assert_true(lost == lost_of((struct faults){ .loss_ppm = 300000,
+                                                 .duplicate_ppm = 500000,
+                                                 .reorder_ppm = 500000,
+                                                 .jitter_us = 99,
+                                                 .delay_us = 7,
+                                                 .bytes_per_s = 1000 }));
+}
+
 /* --- Orders ----------------------------------------------------------------------------------- */
 
 static struct schedule *orders;
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_a_cut_loses_what_is_offered_and_what_is_under_way),
         cmocka_unit_test(test_a_seed_repeats_a_run_and_a_link_goes_its_own_way),
         cmocka_unit_test(test_no_two_links_have_the_same_luck),
+        cmocka_unit_test(test_what_is_lost_does_not_depend_on_what_else_is_wrong),
         cmocka_unit_test(test_orders_set_what_they_name_where_they_say),
         cmocka_unit_test(test_orders_that_make_no_sense_change_nothing),
         cmocka_unit_test(test_a_count_is_a_line_for_each_link_that_was_used),
