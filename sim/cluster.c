@@ -353,6 +353,7 @@ static struct options options_for(struct cluster *c, uint32_t id)
     base.joiners = 0;
     base.join_by_hand = 1;
     base.timer_late = 1;
+    cluster_sessions_options(c, id, &base);
     return base;
 }
 
@@ -394,6 +395,7 @@ static void open_cluster(struct cluster *c)
 {
     static const uint8_t sizes[] = { 3, 4, 5, 5, 6, 7 };
     c->rng = rng_from(c->seed * 0xff51afd7ed558ccdu + 11);
+    c->session_rng = rng_from(c->seed * 0x8cb92ba72f3d8dd7u + 3);
     c->machine_count = sizes[rng_below(&c->rng, sizeof sizes)];
     c->replace_after = (qr_time)(1000 + rng_below(&c->rng, 2000)) * 1000;
     c->tick = (qr_time)(10 + rng_below(&c->rng, 30)) * 1000;
@@ -453,6 +455,8 @@ static void settle_counters(struct cluster *c, struct seed_result *result)
     k->messages += c->world_counters.messages;
     k->operations += c->world_counters.operations;
     k->recovered += c->world_counters.recovered;
+    k->session_reads += c->world_counters.served[SERVE_NOW];
+    k->session_judged += c->world_counters.judged[GUARANTEE_MONOTONIC_READS];
     for (uint32_t i = 0; i < c->group_count; i++) {
         const struct world *w = c->groups[i].world;
         k->steps += w->steps;

@@ -12,6 +12,7 @@
  *   cluster_follow.c   replicas that are made, changed and deleted
  *   cluster_members.c  machines that get another directory, under the same index
  *   cluster_plan.c     what a seed draws, and how it is carried out
+ *   cluster_sessions.c clients whose sessions go over all groups
  *   cluster_end.c      the liveness phase */
 #ifndef SIM_CLUSTER_H
 #define SIM_CLUSTER_H
@@ -20,11 +21,13 @@
 #include "cluster/map.h"
 #include "engine/engine.h"
 #include "cluster/place.h"
+#include "cluster/token.h"
 #include "sim/checkers/safety.h"
 #include "sim/seed.h"
 
 #define CLUSTER_GROUPS_MAX 24u
 #define CLUSTER_REPORTS_MAX 32u
+#define CLUSTER_SESSIONS 4u
 
 /* The control state after some of the committed entries of group 0. */
 struct control {
@@ -110,7 +113,7 @@ struct cluster_counters {
     uint64_t acts[ACTS], follows[8]; /* with an effect */
     uint64_t seeds, steps, operations, changes, conflicts, moves, settled, keyspaces, drops;
     uint64_t undone, leaders, recovered, virtual_us, messages, joined_again, stale, shaken, damaged,
-        lost, renewed, zero_crashes;
+        lost, renewed, zero_crashes, session_reads, session_judged;
 };
 
 struct cluster {
@@ -130,6 +133,8 @@ struct cluster {
     qr_time renews_at;   /* nothing is ordered before */
     struct sim_group groups[CLUSTER_GROUPS_MAX];
     uint32_t group_count;
+    struct token tokens[CLUSTER_SESSIONS];
+    struct rng session_rng;
     struct queue queue;     /* of the machines and of the cluster; the groups have their own */
     struct control truth;   /* all that is committed */
     struct change *changes; /* by operation of group 0 */
@@ -163,6 +168,10 @@ void cluster_damage(struct cluster *c, node_index machine, uint64_t entries, int
 void cluster_pause(struct cluster *c, node_index machine, qr_time length);
 void cluster_resume(struct cluster *c, node_index machine);
 bool cluster_reaches(const struct cluster *c, node_index from, node_index to);
+/* cluster_sessions.c: of the worlds of most groups but group 0. */
+void cluster_sessions_options(const struct cluster *c, uint32_t id, struct options *o);
+/* A command of some session, if w has any; false: somebody else is to do something. */
+bool cluster_sessions_act(struct cluster *c, struct sim_group *g, struct world *w, bool append);
 /* The leader of a group, or NODE_NONE. */
 node_index cluster_leader(struct cluster *c, struct sim_group *g);
 

@@ -27,6 +27,8 @@ static void print_counters(const struct cluster_counters *k)
            k->follows[FOLLOW_DELETE], k->undone, k->recovered, k->follows[FOLLOW_CHANGE_MEMBERS],
            k->follows[FOLLOW_REPORT_SETTLED], k->follows[FOLLOW_HAND_OVER], k->stale, k->shaken,
            k->damaged, k->lost, k->renewed);
+    printf("sessions: reads that replicas answered %" PRIu64 ", judged as monotonic %" PRIu64 "\n",
+           k->session_reads, k->session_judged);
 }
 
 static struct seed_result one_seed(uint64_t seed, bool twice, bool verbose,

@@ -317,11 +317,15 @@ static void client(struct cluster *c, const struct cluster_action *x)
         return;
     }
     enum op_kind kind = (enum op_kind)x->c;
+    if (cluster_sessions_act(c, g, w, kind != OP_GET)) {
+        return;
+    }
     struct model_value value = { 0 };
     if (kind != OP_GET) {
         value = model_value_of_number((int64_t)w->operation_count);
     }
-    uint32_t key = (uint32_t)((uint64_t)x->b % w->options.keys);
+    uint64_t keys = w->sessions != NULL ? 1 : w->options.keys; /* the others are lists */
+    uint32_t key = (uint32_t)((uint64_t)x->b % keys);
     workload_retry(w, workload_operation(w, key, kind, value, NODE_NONE, QR_SECOND));
 }
 

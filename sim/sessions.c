@@ -5,6 +5,7 @@
  * sends the client elsewhere. What came of it is judged at the end by what was read alone. */
 #include "sim/sessions.h"
 
+#include "cluster/pin.h"
 #include "sim/checkers/guarantees.h"
 #include "sim/pasts.h"
 
@@ -148,7 +149,13 @@ node_index sessions_place(struct world *w, uint32_t operation, node_index other)
         return other;
     }
     struct session *s = &w->sessions->v[o->session - 1];
-    if (o->attempt != 0 || world_chance(w, 500)) {
+    if (s->pin != 0 && o->attempt == 0) {
+        uint32_t up = 0;
+        for (node_index i = 0; i < w->node_count; i++) {
+            up |= w->nodes[i].up ? 1u << i : 0;
+        }
+        s->at = up != 0 ? pin_pick(s->pin, (uint16_t)up) : other;
+    } else if (o->attempt != 0 || world_chance(w, 500)) {
         s->at = world_chance(w, 700) ? (node_index)rng_below(&w->rng, w->node_count) : other;
     }
     return s->at;

@@ -11,6 +11,7 @@ struct session {
     qr_slot seen;  /* its position: what it has read, or written and knows of */
     qr_slot asked; /* the position that it asked for last */
     node_index at; /* where it was last */
+    uint64_t pin;  /* 0: it is not pinned */
 };
 
 /* How a value of a list came about. */

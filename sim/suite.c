@@ -109,7 +109,8 @@ static bool clusters_met(const struct cluster_counters *k)
     }
     return followed && k->settled > 2 * k->seeds && k->conflicts > k->seeds &&
            k->joined_again > k->seeds && k->undone > 0 && k->renewed > 0 && k->stale > 0 &&
-           k->drops > 0 && k->damaged > 0 && k->lost > 0 && k->shaken > 0;
+           k->drops > 0 && k->damaged > 0 && k->lost > 0 && k->shaken > 0 &&
+           k->session_reads > 5 * k->seeds && k->session_judged > 5 * k->seeds;
 }
 
 bool seed_line_read(const char *line, char strategy[32], uint64_t *seed)
