@@ -1,7 +1,5 @@
 /* A client as a process of the realm. It speaks RESP to one node at a time, one command at a time,
- * and writes down what it asked and was told: the history that is judged.
- *
- * What it wants next is want.c's matter. */
+ * and writes down what it asked and was told: the history that is judged. What it wants next is want.c's matter. */
 #include "sim/nodes/want.h"
 
 #include "resp/tree.h"
@@ -16,7 +14,10 @@ struct talk {
     struct io_timer timer;
     struct io_stream *stream;
     bool connected, waiting;
-    bool last; /* what it waits for was asked in the last phase */
+    bool last;  /* what it waits for was asked in the last phase */
+    bool again; /* a try of it has no answer, and it has an id: it is sent again until it has */
+    char request[512];
+    size_t request_n;
     size_t asked; /* in the history, while waiting */
     uint32_t session;
     uint32_t next_read; /* of the last phase: the key */
@@ -37,29 +38,45 @@ static void sleep_for(struct talk *t, qr_time wait)
 
 /* --- Asking and being told ------------------------------------------------------------------ */
 
-static void ask(struct talk *t)
+/* Something new. */
+static void choose(struct talk *t)
 {
     struct asker *a = t->asker;
     struct run *run = a->run;
-    char request[512];
+    size_t cap = sizeof t->request;
     struct deed asked = { .asker = a->number,
-                           .session = t->session,
-                           .result = RESULT_UNKNOWN,
-                           .start = now_of(t),
-                           .end = INT64_MAX };
-    size_t n;
+                          .session = t->session,
+                          .result = RESULT_UNKNOWN,
+                          .start = now_of(t),
+                          .end = INT64_MAX };
+    t->last = run->ending;
     if (a->is_operator) {
-        n = want_order(run, &a->rng, request, sizeof request);
-    } else {
-        n = run->ending ? want_last(run, t->next_read, &asked, request, sizeof request)
-                        : want_next(run, &a->rng, &asked, request, sizeof request);
-        t->asked = story_ask(&run->story, &asked);
+        t->request_n = want_order(run, &a->rng, t->request, cap);
+        return;
+    }
+    t->request_n = run->ending ? want_last(run, t->next_read, &asked, t->request, cap)
+                               : want_next(run, &a->rng, &asked, t->request, cap);
+    t->asked = story_ask(&run->story, &asked);
+}
+
+static void ask(struct talk *t)
+{
+    if (!t->again) {
+        choose(t);
     }
     t->waiting = true;
-    t->last = run->ending;
-    realm_note(run->realm, a->host, "asks %zu: %s", t->asked, request);
-    io_stream_write(t->stream, request, n);
+    realm_note(t->asker->run->realm, t->asker->host, "asks %zu: %s", t->asked, t->request);
+    io_stream_write(t->stream, t->request, t->request_n);
     sleep_for(t, PATIENCE);
+}
+
+/* Nobody knows what became of it. */
+static void lost(struct talk *t)
+{
+    if (!t->asker->is_operator) {
+        t->again = t->again || t->asker->run->story.v[t->asked].has_id;
+        t->asker->run->unknown += !t->again;
+    }
 }
 
 static void told(struct talk *t)
@@ -75,6 +92,11 @@ static void told(struct talk *t)
         t->asker->done = t->last && want_is_made(&t->tree);
         return;
     }
+    if (type == '-' && (t->again || want_is_uncertain(&t->tree))) {
+        lost(t); /* a refusal is of this try alone */
+        return;
+    }
+    t->again = false;
     const char *wrong = want_told(run, asked, &t->tree, now_of(t));
     if (wrong != NULL) {
         realm_fail(run->realm, t->asker->host, "%s: %c%.*s", wrong, type, (int)text.n,
@@ -100,7 +122,9 @@ static void dial(struct talk *t);
 
 static void gone(struct talk *t)
 {
-    t->asker->run->unknown += t->waiting && !t->asker->is_operator;
+    if (t->waiting) {
+        lost(t);
+    }
     t->stream = NULL;
     t->connected = t->waiting = false;
     t->in_n = 0;

@@ -259,6 +259,7 @@ void faults_begin(struct run *run)
         run->weight[i] = share == 0 ? 0 : weights[i] * (uint32_t)(share * share);
         run->weight[i] = rng_chance(dice(run), 1, 2) ? run->weight[i] : 0;
     }
+    run->ids = run->weight[FAULT_wall] == 0 && rng_chance(dice(run), 2, 3);
     run->fault_pause = 1 + (qr_time)rng_below(dice(run), FAULT_PAUSE);
     realm_at(run->realm, run->realm->now + QR_SECOND, on_fault, run, 0);
 }
@@ -273,6 +274,7 @@ void faults_end(struct run *run)
     for (uint32_t i = 0; i < run->seats; i++) {
         struct host *host = run->seat[i].host;
         host_drift(host, 0);
+        host->wall = REALM_WALL + realm->now;
         if (!host->up) {
             host_power_on(host);
         }

@@ -137,7 +137,8 @@ struct host *realm_host(struct realm *realm, const char *name)
     host->up = true;
     host->next_port = 40000;
     host->boot = QR_SECOND * (qr_time)(1 + rng_below(&realm->rng, 1000000));
-    host->wall = 1790000000 * QR_SECOND;
+    host->wall = REALM_WALL + realm->now;
+    host->since = realm->now;
     return host;
 }
 

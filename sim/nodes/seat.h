@@ -11,10 +11,10 @@
 #define ASKED_KEYS_MAX 8u
 
 enum {
-    FAULTS = 0
-#define FAULT(name, weight, text) +1
+#define FAULT(name, weight, text) FAULT_##name,
 #include "sim/nodes/faults.def"
 #undef FAULT
+    FAULTS
 };
 
 struct run;
@@ -51,6 +51,7 @@ struct run {
     qr_time fault_pause;
     bool ending;   /* the last phase: all is well again, askers read */
     bool orders;             /* there is an operator, and a keyspace of several partitions */
+    bool ids;                /* writes have ids */
     struct story story;
     uint32_t lists; /* appended to so far: one after the other, so that none grows long */
     uint32_t sessions, elements;

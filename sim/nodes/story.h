@@ -11,6 +11,7 @@ struct deed {
     char argument[24];
     enum op_kind kind;
     enum result_kind result;
+    bool has_id; /* it may be sent again */
     char *value; /* with RESULT_VALUE; the record's own */
     qr_time start, end;
 };

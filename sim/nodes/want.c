@@ -3,7 +3,9 @@
  * many replicas it has and who leads.
  *
  * What has no answer, or the answer UNCERTAIN, may have happened; every other error says that it
- * did not (docs/errors.md), and is believed: so an error that lies is found by the checkers. */
+ * did not (docs/errors.md), and is believed: so an error that lies is found by the checkers. In half
+ * of the worlds writes have ids, and are sent again until they are answered: they must take effect
+ * once. Not where wall clocks jump, since an hour later ids are forgotten. */
 #include "sim/nodes/want.h"
 
 #include <stdarg.h>
@@ -33,15 +35,19 @@ static size_t write_words(char *p, size_t cap, const char *words)
 }
 
 /* Odd keys live in the keyspace that the operator makes. */
-static size_t write_request(const struct deed *a, bool in_keyspace, const char *level, char *p,
-                            size_t cap)
+static size_t write_request(const struct deed *a, size_t number, bool in_keyspace,
+                            const char *level, char *p, size_t cap)
 {
     static const char *const names[] = { "GET", "SET", "DEL", "INCR", "APPEND" };
     char words[160];
     size_t n = 0;
-    unsigned options = (in_keyspace ? 2u : 0u) + (level[0] != 0 ? 2u : 0u);
+    char id[40] = "";
+    if (a->has_id) {
+        (void)snprintf(id, sizeof id, "IDMP p%u i%u ", (unsigned)a->asker, (unsigned)number);
+    }
+    unsigned options = (in_keyspace ? 2u : 0u) + (level[0] != 0 ? 2u : 0u) + (a->has_id ? 3u : 0u);
     if (options > 0) {
-        n = (size_t)snprintf(words, sizeof words, "WITH %u %s%s%s%s", options,
+        n = (size_t)snprintf(words, sizeof words, "WITH %u %s%s%s%s%s", options, id,
                              in_keyspace ? "KS " KEYSPACE " " : "", level[0] != 0 ? "READ " : "",
                              level, level[0] != 0 ? " " : "");
     }
@@ -101,10 +107,11 @@ size_t want_next(struct run *run, struct rng *rng, struct deed *asked, char *p, 
             (void)snprintf(asked->argument, sizeof asked->argument, "v%zu", run->story.n);
         }
     }
+    asked->has_id = run->ids && asked->kind != OP_GET && rng_chance(rng, 2, 3);
     if (asked->kind == OP_GET && asked->key[0] == 'l') {
         draw_level(rng, asked, level, sizeof level);
     }
-    return write_request(asked, is_in_keyspace(run, key), level, p, cap);
+    return write_request(asked, run->story.n, is_in_keyspace(run, key), level, p, cap);
 }
 
 uint32_t want_last_count(const struct run *run)
@@ -118,7 +125,7 @@ size_t want_last(const struct run *run, uint32_t i, struct deed *asked, char *p,
     char type = i < run->keys ? "rc"[i / 2 % 2] : 'l';
     asked->kind = OP_GET;
     (void)snprintf(asked->key, sizeof asked->key, "%c%u", type, (unsigned)key);
-    return write_request(asked, is_in_keyspace(run, key), "", p, cap);
+    return write_request(asked, run->story.n, is_in_keyspace(run, key), "", p, cap);
 }
 
 static void print(char *p, size_t cap, const char *format, ...)
@@ -173,10 +180,6 @@ static const char *told_error(struct run *run, struct deed *asked, struct span t
 {
     static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ",
                                             "STALE ",       "SESSIONLOST " };
-    if (begins(text, "UNCERTAIN ")) {
-        run->unknown++;
-        return NULL;
-    }
     story_tell(asked, RESULT_FAIL, text, now);
     run->refused++;
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
@@ -187,6 +190,11 @@ static const char *told_error(struct run *run, struct deed *asked, struct span t
     /* Of a keyspace that is not there yet. */
     bool no_keyspace = run->orders && begins(text, "ERR KS names no keyspace");
     return no_keyspace ? NULL : "an error that was not expected";
+}
+
+bool want_is_uncertain(const struct tree *reply)
+{
+    return begins(tree_text(reply, 0), "UNCERTAIN ");
 }
 
 bool want_is_made(const struct tree *reply)

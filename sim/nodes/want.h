@@ -14,6 +14,7 @@ uint32_t want_last_count(const struct run *run);
 
 /* Writes down what was answered. Returns NULL, or what is wrong with it. */
 const char *want_told(struct run *run, struct deed *asked, const struct tree *reply, qr_time now);
+bool want_is_uncertain(const struct tree *reply);
 /* The last phase: whether the operator's keyspace is there. */
 bool want_is_made(const struct tree *reply);
 

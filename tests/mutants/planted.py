@@ -88,6 +88,7 @@ LISTS = [
     ("cluster", "cluster", pins.CLUSTER, True),
     ("driver", "node", pins.NODE, True),
     ("cluster", "node", whole.NODE, True),
+    ("cluster", "log", whole.LOG, True),
     ("driver", "node", wants.NODE, True),
 ]
 
