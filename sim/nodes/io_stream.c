@@ -526,6 +526,13 @@ void io_stream_keepalive(struct io_stream *stream, uint32_t seconds)
     (void)seconds;
 }
 
+void io_stream_unheard_max(struct io_stream *stream, uint32_t ms)
+{
+    if (stream->c != NULL) {
+        stream->c->pipe[stream->side].unheard_max = (qr_time)ms * QR_MILLISECOND;
+    }
+}
+
 void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes)
 {
     (void)stream;

@@ -117,6 +117,20 @@ void net_send_end(struct connection *c, int side)
     push(c, side, CHUNK_END, NULL, 0);
 }
 
+/* Nothing of what was sent is acknowledged: the sender's own kernel ends the connection. */
+static void give_up(struct realm *realm, void *what, uint64_t number)
+{
+    struct connection *c = what;
+    const struct pipe *pipe = &c->pipe[number];
+    if (pipe->stuck && realm->now - pipe->stuck_since >= pipe->unheard_max &&
+        c->end[number] != NULL) {
+        struct chunk *chunk = qr_zalloc(sizeof *chunk);
+        chunk->kind = CHUNK_RESET;
+        stream_arrives(c->end[number], chunk);
+    }
+    drop(c);
+}
+
 static void arrive(struct realm *realm, void *what, uint64_t number)
 {
     struct connection *c = what;
@@ -126,6 +140,10 @@ static void arrive(struct realm *realm, void *what, uint64_t number)
     pipe->arriving = false;
     if (!gets_through(c, side)) {
         pipe->stuck = true;
+        pipe->stuck_since = realm->now;
+        if (pipe->unheard_max > 0) {
+            later(c, realm->now + pipe->unheard_max, give_up, number);
+        }
         drop(c);
         return;
     }

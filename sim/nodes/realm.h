@@ -194,7 +194,9 @@ struct pipe {
     size_t held; /* bytes that the sender's kernel answers for: sent, and not known to be read */
     qr_time last_at;
     bool arriving; /* there is an event for the first chunk */
-    bool stuck;    /* the first chunk could not arrive */
+    bool stuck;    /* the first chunk could not arrive, */
+    qr_time stuck_since;
+    qr_time unheard_max; /* and for so long the sender bears that; 0: for ever */
     size_t read;     /* bytes of which the sender does not know that they were read */
     bool read_stuck; /* nor can it be told */
 };

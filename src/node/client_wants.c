@@ -83,10 +83,17 @@ bool client_has_patience(struct client *client, qr_time patience)
     return now - client->held_since < patience && (expires == 0 || now < expires);
 }
 
+/* Also of the cluster's level. A new cluster has that of the directories of its nodes from its first
+ * order on (control_follow_level): before that its map shows a lower one. */
+static bool knows_level(const struct node *node)
+{
+    return node->holding.current && control_level(node) >= node->identity.level;
+}
+
 bool client_awaits_map(struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
-    return spec->place == PLACE_WRITE && !node->holding.current &&
+    return spec->place == PLACE_WRITE && !knows_level(node) &&
            client_has_patience(client, node->config.leader_wait_ms * QR_MILLISECOND);
 }
 
@@ -118,7 +125,7 @@ client_refusal *client_refuses_id(const struct client *client, const struct comm
 {
     const struct node *node = client->node;
     return spec->place != PLACE_WRITE                 ? write_id_of_write
-           : !node->holding.current                   ? write_no_leader
+           : !knows_level(node)                       ? write_no_leader
            : control_level(node) < MAP_LEVEL_REQUESTS ? write_id_level /* who could not read it */
                                                       : NULL;
 }

@@ -20,6 +20,12 @@ NODE = [
      "if (p->term == term) {", "if (p->term == term || winner == NULL) {"),
     ("whole: a lost leader's writes were not applied", "nodes", "router_forward.c",
      "stream_refuse(p, STATUS_UNCERTAIN);", "stream_refuse(p, STATUS_LEADER_CHANGED);"),
+    ("whole: a new cluster is of an old level", "unit/node/client_wants", "client_wants.c",
+     "return node->holding.current && control_level(node) >= node->identity.level;",
+     "return node->holding.current;"),
+    ("whole: a new cluster's level is waited for by nobody", "unit/node/client_wants",
+     "client_wants.c", "spec->place == PLACE_WRITE && !knows_level(node) &&",
+     "spec->place == PLACE_WRITE && !node->holding.current &&"),
 ]
 
 LOG = [

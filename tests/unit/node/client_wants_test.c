@@ -331,6 +331,12 @@ static void test_why_a_command_has_no_id(void **state)
     assert_string_equal(refusal(&set), "");
     level = MAP_LEVEL_REQUESTS - 1;
     assert_memory_equal(refusal(&set), "-UPGRADE ", 9);
+    node.identity.level = MAP_LEVEL_REQUESTS; /* a new cluster, before its first order */
+    assert_memory_equal(refusal(&set), "-CLUSTERDOWN ", 13);
+    assert_true(client_awaits_map(&client, &set));
+    node.identity.level = level;
+    assert_memory_equal(refusal(&set), "-UPGRADE ", 9);
+    assert_false(client_awaits_map(&client, &set));
     node.holding.current = false; /* then that is not known */
     assert_memory_equal(refusal(&set), "-CLUSTERDOWN ", 13);
     assert_memory_equal(refusal(&get), "-ERR IDMP is for commands that write", 36);
