@@ -17,8 +17,9 @@ import time
 
 from campaign_members import BAD_WORDS, SEATS, TROUBLE, MemberCampaign, digest
 from cluster import BINARY, PATIENCE, die_with_parent, wait_for
+from keyspaces import is_settled
 from namespaces import Network
-from resp import as_rows
+from resp import as_rows, as_text
 from seats import ChaosSeat
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -132,6 +133,7 @@ class Chaos(MemberCampaign):
         self.network = Network(SEATS, seed)
         self.has_clocks = "asan" not in BINARY
         super().__init__(seed, ["--checkpoint-bytes", "256kb"])
+        self.partitions = self.dice.choice([0, 0, 4])
         self.each, self.began, self.events = each, time.monotonic(), []
         self.weather = []  # what goes on: (since, kind, name, how it ends)
         self.lookout, self.counted = Lookout(self.seats), {}
@@ -146,11 +148,26 @@ class Chaos(MemberCampaign):
         return seats
 
     def make_load(self):
+        if self.partitions:
+            wait_for(self.make_keyspace, "a keyspace", 20)
         return Clients(self.cluster, self.dice.randrange(1 << 30), self.each)
+
+    def make_keyspace(self):
+        """Where the registers are, and the counters: each key in a partition of its own leader."""
+        try:
+            node = self.cluster.leader()
+            names = {as_text(row["name"]) for row in as_rows(node.call("KEYSPACE", "LIST"))}
+            for prefix in {"reg", "cnt"} - names:
+                node.call("KEYSPACE", "CREATE", prefix, "STRATEGY", "raft", "PREFIX",
+                          f"{prefix}:", "PARTITIONS", self.partitions, "REPLICAS", 3)
+            return all(is_settled(node, prefix) for prefix in ("reg", "cnt"))
+        except TROUBLE:
+            return False
 
     def draw_classes(self):
         """Which trouble there is in this run; in most there is not all of it."""
-        names = [name for group in (self.WEATHER, self.BLOWS, self.OPERATIONS) for name in group]
+        names = [name for group in (self.WEATHER, self.BLOWS, self.OPERATIONS) for name in group
+                 if not self.partitions or name not in self.OF_ONE_GROUP]
         chosen = {name for name in names if self.dice.random() < 0.75}
         return chosen | {"kill", "cut"}
 
@@ -322,6 +339,12 @@ class Chaos(MemberCampaign):
     BLOWS = {"kill": 5, "stop": 3, "kill_all": 1, "fail_over": 3, "flap": 2, "rolling_restart": 1}
     OPERATIONS = {"join": 5, "remove": 3, "promote": 1, "demote": 1, "wipe": 2, "damage": 2,
                   "remove_in_the_dark": 1}
+
+    # What asks whether one group survives it.
+    OF_ONE_GROUP = ("remove", "remove_in_the_dark", "demote", "promote", "wipe", "damage")
+
+    def lose(self):
+        return None if self.partitions else super().lose()
 
     def choose(self, group):
         names = [name for name in group if name in self.classes] or list(group)[:1]

@@ -137,7 +137,8 @@ class Report:
         for a, b, kind, _ in self.troubles:
             times[kind] += 1
             lasted[kind] += b - a
-        yield "in this run: " + ", ".join(sorted(self.chaos.classes))
+        where = f"{self.chaos.partitions} partitions, " if self.chaos.partitions else ""
+        yield f"in this run: {where}" + ", ".join(sorted(self.chaos.classes))
         for kind, count in times.most_common():
             yield f"{count:6} {kind}" + (f", {lasted[kind]:.0f} s" if lasted[kind] > 1 else "")
 
