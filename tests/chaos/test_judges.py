@@ -134,7 +134,8 @@ def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path)
     assert report.is_calm(9.1)
     report.write(str(tmp_path / "out"))
     text = (tmp_path / "out/report.txt").read_text()
-    for words in ("seed 7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13", "in this run: 4 partitions, cut, stop", "1 stop, 3 s",
+    for words in ("seed 7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13",
+                  "in this run: 4 partitions, cut, stop", "1 stop, 3 s",
                   "acknowledged write: 3.0 s, from 4.0 s", "calm p50 10.0 ms",
                   "4.0 to      7.0  stop 1"):
         assert words in text, f"{words}\n{text}"
