@@ -1,5 +1,6 @@
 /* A client as a process of the realm. It speaks RESP to one node at a time, one command at a time,
- * and writes down what it asked and was told: the history that is judged. What it wants next is want.c's matter. */
+ * and writes down what it asked and was told: the history that is judged. What it wants next is
+ * want.c's matter. */
 #include "sim/nodes/want.h"
 
 #include "resp/tree.h"

@@ -3,8 +3,8 @@
  * many replicas it has and who leads.
  *
  * What has no answer, or the answer UNCERTAIN, may have happened; every other error says that it
- * did not (docs/errors.md), and is believed: so an error that lies is found by the checkers. In half
- * of the worlds writes have ids, and are sent again until they are answered: they must take effect
+ * did not (docs/errors.md), and is believed: so an error that lies is found by the checkers. Some
+ * worlds have writes with ids, which are sent again until they are answered: they must take effect
  * once. Not where wall clocks jump, since an hour later ids are forgotten. */
 #include "sim/nodes/want.h"
 

@@ -83,8 +83,8 @@ bool client_has_patience(struct client *client, qr_time patience)
     return now - client->held_since < patience && (expires == 0 || now < expires);
 }
 
-/* Also of the cluster's level. A new cluster has that of the directories of its nodes from its first
- * order on (control_follow_level): before that its map shows a lower one. */
+/* Also of the cluster's level. A new cluster has that of the directories of its nodes from its
+ * first order on (control_follow_level): before that its map shows a lower one. */
 static bool knows_level(const struct node *node)
 {
     return node->holding.current && control_level(node) >= node->identity.level;

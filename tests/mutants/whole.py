@@ -1,5 +1,5 @@
-"""Bugs that whole nodes under simulation are to find (sim/nodes): rows as in driver.py. Most of them
-have judges of their own elsewhere, too.
+"""Bugs that whole nodes under simulation are to find (sim/nodes): rows as in driver.py. Most have
+judges of their own elsewhere, too.
 """
 
 NODE = [
