@@ -108,8 +108,9 @@ void inode_sync(struct inode *inode)
 }
 
 /* Sector by sector; how probable it is that one is kept differs from file to file. */
-static void inode_lose(struct inode *inode, struct rng *rng)
+void inode_sync_failed(struct inode *inode, struct rng *rng)
 {
+    struct process *before = memory_for(NULL);
     uint64_t kept = rng_below(rng, 5);
     for (struct unsynced *u; (u = take_unsynced(inode)) != NULL;) {
         if (u->n == 0 && rng_chance(rng, kept, 4)) {
@@ -125,6 +126,19 @@ static void inode_lose(struct inode *inode, struct rng *rng)
         }
         free(u);
     }
+    (void)memory_for(before);
+}
+
+bool drive_fails(struct drive *drive)
+{
+    bool fails = drive->operations_left > 0 && --drive->operations_left == 0;
+    drive->errors += fails;
+    return fails;
+}
+
+static void inode_lose(struct inode *inode, struct rng *rng)
+{
+    inode_sync_failed(inode, rng);
     inode->now.n = 0;
     if (inode->durable.n > 0) {
         put(&inode->now, inode->durable.p, inode->durable.n, 0);

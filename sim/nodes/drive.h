@@ -57,6 +57,8 @@ struct drive {
     struct name_change *changes; /* not synced, in order */
     size_t changes_n, changes_cap;
     uint64_t capacity;
+    uint32_t operations_left; /* that many from now on one fails, with -EIO; 0: none does */
+    uint32_t errors;          /* how many have failed */
 };
 
 struct drive *drive_new(void);
@@ -80,6 +82,10 @@ void inode_drop(struct inode *inode);
 void inode_write(struct inode *inode, const void *p, size_t n, uint64_t at);
 void inode_truncate(struct inode *inode, uint64_t n);
 void inode_sync(struct inode *inode);
+/* What was to be synced may be on the drive or not, and a later sync does not try again. */
+void inode_sync_failed(struct inode *inode, struct rng *rng);
+/* Whether this operation is the one that fails. */
+bool drive_fails(struct drive *drive);
 
 void drive_lose_power(struct drive *drive, struct rng *rng);
 

@@ -1,4 +1,5 @@
 /* What goes wrong in the first phase of a run, and how all of it is mended for the second. */
+#include "sim/nodes/drive.h"
 #include "sim/nodes/seat.h"
 
 #define FAULT_PAUSE (4 * QR_SECOND)  /* between two faults, at most, in the slowest of seeds */
@@ -83,6 +84,14 @@ static void fault_crash(struct run *run)
     if (process != NULL && process->calls_left == 0) {
         process->calls_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 12));
         process->takes_power = rng_chance(dice(run), 1, 2);
+    }
+}
+
+static void fault_disk_error(struct run *run)
+{
+    struct drive *drive = any_seat(run)->host->drive;
+    if (drive->operations_left == 0) {
+        drive->operations_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 9));
     }
 }
 
@@ -275,6 +284,7 @@ void faults_end(struct run *run)
         struct host *host = run->seat[i].host;
         host_drift(host, 0);
         host->wall = REALM_WALL + realm->now;
+        host->drive->operations_left = 0;
         if (!host->up) {
             host_power_on(host);
         }

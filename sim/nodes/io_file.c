@@ -21,6 +21,11 @@ static void spend(struct process *p, size_t n)
     process_spend(p, SYSTEM_CALL_NS + n / 4);
 }
 
+static bool fails(const struct io_file *file)
+{
+    return drive_fails(file->process->host->drive);
+}
+
 static qr_time sync_time(struct realm *realm, size_t n)
 {
     return realm->pace.sync +
@@ -34,6 +39,9 @@ int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file
     struct inode *inode = drive_find(p->host->drive, path);
     spend(p, 0);
     if ((flags & IO_CREATE) != 0) {
+        if (drive_fails(p->host->drive)) {
+            return -EIO;
+        }
         int error = drive_make(p->host->drive, path, false, &inode);
         if (error != 0) {
             return error;
@@ -123,8 +131,21 @@ int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t o
         return -ENOSPC;
     }
     spend(file->process, n);
+    if (fails(file)) {
+        return -EIO;
+    }
     inode_write(file->inode, p, n, offset);
     return (int64_t)n;
+}
+
+static int sync_file(struct io_file *file)
+{
+    if (fails(file)) {
+        inode_sync_failed(file->inode, &file->process->realm->rng);
+        return -EIO;
+    }
+    inode_sync(file->inode);
+    return 0;
 }
 
 int io_file_sync(struct io_file *file)
@@ -134,8 +155,7 @@ int io_file_sync(struct io_file *file)
         n += u->n;
     }
     process_spend(file->process, 1000 * (uint64_t)sync_time(file->process->realm, n));
-    inode_sync(file->inode);
-    return 0;
+    return sync_file(file);
 }
 
 int io_file_truncate(struct io_file *file, uint64_t size)
@@ -144,6 +164,9 @@ int io_file_truncate(struct io_file *file, uint64_t size)
         return -EINVAL;
     }
     spend(file->process, 0);
+    if (fails(file)) {
+        return -EIO;
+    }
     inode_truncate(file->inode, size);
     return 0;
 }
@@ -163,6 +186,9 @@ static size_t length_of(const struct io_write *w)
 static int write_part(const struct io_write *w, size_t n)
 {
     uint64_t at = w->offset;
+    if (fails(w->file)) {
+        return -EIO;
+    }
     for (int i = 0; i < w->count && n > 0; i++) {
         size_t part = min_u64(n, w->v[i].iov_len);
         if (!has_room(w->file, part, at)) {
@@ -217,10 +243,7 @@ int io_write_done(struct io *io, const struct job *job)
 {
     (void)io;
     int error = write_part(job->write, length_of(job->write));
-    if (error == 0 && needs_sync(job->write)) {
-        inode_sync(job->write->file->inode);
-    }
-    return error;
+    return error == 0 && needs_sync(job->write) ? sync_file(job->write->file) : error;
 }
 
 void io_write_dies(struct io *io, const struct job *job)
@@ -251,28 +274,28 @@ int io_mkdir(struct io *io, const char *path)
 
 int io_rename(struct io *io, const char *from, const char *to)
 {
-    return drive_rename(drive_of(io), from, to);
+    return drive_fails(drive_of(io)) ? -EIO : drive_rename(io->process->host->drive, from, to);
 }
 
 int io_exchange(struct io *io, const char *a, const char *b)
 {
-    return drive_exchange(drive_of(io), a, b);
+    return drive_fails(drive_of(io)) ? -EIO : drive_exchange(io->process->host->drive, a, b);
 }
 
 int io_link(struct io *io, const char *from, const char *to)
 {
-    return drive_link(drive_of(io), from, to);
+    return drive_fails(drive_of(io)) ? -EIO : drive_link(io->process->host->drive, from, to);
 }
 
 int io_unlink(struct io *io, const char *path)
 {
-    return drive_unlink(drive_of(io), path);
+    return drive_fails(drive_of(io)) ? -EIO : drive_unlink(io->process->host->drive, path);
 }
 
 int io_sync_dir(struct io *io, const char *path)
 {
     process_spend(io->process, 1000 * (uint64_t)sync_time(io->process->realm, 0));
-    return drive_sync_dir(drive_of(io), path);
+    return drive_fails(drive_of(io)) ? -EIO : drive_sync_dir(io->process->host->drive, path);
 }
 
 int64_t io_free_bytes(struct io *io, const char *path)

@@ -57,7 +57,34 @@ static bool parse(int argc, char **argv, struct options *o)
     return true;
 }
 
-static bool one(const struct options *o, uint64_t seed, qr_time *simulated)
+static void add_up(struct run_report *all, const struct run_report *r)
+{
+    all->simulated += r->simulated;
+    all->acknowledged += r->acknowledged;
+    all->reads += r->reads;
+    all->refused += r->refused;
+    all->unknown += r->unknown;
+    all->starts += r->starts;
+    all->disk_errors += r->disk_errors;
+    for (uint32_t i = 0; i < FAULTS; i++) {
+        all->befell[i] += r->befell[i];
+    }
+}
+
+static void tell(const struct run_report *all, uint64_t count, uint64_t failed, double cpu)
+{
+    printf("%" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64 " refused, %" PRIu64 " unknown\n",
+           all->acknowledged, all->reads, all->refused, all->unknown);
+    printf("faults:");
+    for (uint32_t i = 0; i < FAULTS; i++) {
+        printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);
+    }
+    printf(" disk errors %" PRIu64 ", starts %" PRIu64 "\n", all->disk_errors, all->starts);
+    printf("%" PRIu64 " seeds, %" PRIu64 " failed, %.0f s simulated in %.1f s\n", count, failed,
+           (double)all->simulated / 1e6, cpu);
+}
+
+static bool one(const struct options *o, uint64_t seed, struct run_report *all)
 {
     struct run_report r;
     FILE *history = o->history != NULL ? fopen(o->history, "we") : NULL;
@@ -65,7 +92,7 @@ static bool one(const struct options *o, uint64_t seed, qr_time *simulated)
     if (history != NULL) {
         fclose(history);
     }
-    *simulated += r.simulated;
+    add_up(all, &r);
     if (o->twice && r.failure[0] == 0) {
         struct run_report again;
         run_seed(seed, o->nodes, NULL, NULL, &again);
@@ -92,13 +119,11 @@ int main(int argc, char **argv)
         return usage();
     }
     uint64_t failed = 0;
-    qr_time simulated = 0;
+    struct run_report all = { .digest = 0 };
     clock_t began = clock();
     for (uint64_t i = 0; i < o.count; i++) {
-        failed += !one(&o, o.seed + i, &simulated);
+        failed += !one(&o, o.seed + i, &all);
     }
-    double cpu = (double)(clock() - began) / CLOCKS_PER_SEC;
-    printf("%" PRIu64 " seeds, %" PRIu64 " failed, %.0f s simulated in %.1f s\n", o.count, failed,
-           (double)simulated / 1e6, cpu);
+    tell(&all, o.count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);
     return failed > 0;
 }

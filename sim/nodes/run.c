@@ -1,6 +1,7 @@
 /* One seed: a realm with nodes and clients, faults, and what is judged at the end. */
 #include "sim/nodes/run.h"
 
+#include "sim/nodes/drive.h"
 #include "sim/nodes/seat.h"
 
 #include <inttypes.h>
@@ -108,11 +109,16 @@ void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct 
     play(run, seats);
     *out = (struct run_report){ .digest = run->realm->digest,
                                 .simulated = run->realm->now,
+                                .starts = run->starts,
                                 .events = run->realm->events,
                                 .acknowledged = run->acknowledged,
                                 .reads = run->reads,
                                 .refused = run->refused,
                                 .unknown = run->unknown };
+    memcpy(out->befell, run->befell, sizeof out->befell);
+    for (uint32_t i = 0; i < run->seats; i++) {
+        out->disk_errors += run->seat[i].host->drive->errors;
+    }
     memcpy(out->failure, run->realm->failure, sizeof out->failure);
     realm_free(run->realm);
     if (history != NULL) {

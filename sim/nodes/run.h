@@ -2,7 +2,7 @@
 #ifndef SIM_NODES_RUN_H
 #define SIM_NODES_RUN_H
 
-#include "base/types.h"
+#include "sim/nodes/faults.h"
 
 #include <stdio.h>
 
@@ -10,6 +10,8 @@ struct run_report {
     char failure[512]; /* "": none */
     uint64_t digest;
     qr_time simulated;
+    uint64_t befell[FAULTS]; /* how often each fault did */
+    uint64_t starts, disk_errors;
     uint64_t events, acknowledged, reads, refused, unknown;
 };
 

@@ -71,6 +71,18 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
            config_check(config, message, cap);
 }
 
+/* A node may end where its drive has failed, and nowhere else. */
+static void has_ended(struct seat *seat, const char *why)
+{
+    struct realm *realm = seat->run->realm;
+    if (seat->host->drive->errors > seat->errors) {
+        realm_note(realm, seat->host, "%s", why);
+        seat_died(seat);
+    } else {
+        realm_fail(realm, seat->host, "%s", why);
+    }
+}
+
 static void live(struct process *process)
 {
     struct seat *seat = process->argument;
@@ -85,14 +97,14 @@ static void live(struct process *process)
     struct node *node = node_new(config, message, sizeof message);
     free(config);
     if (node == NULL) {
-        realm_fail(process->realm, process->host, "cannot start: %s", message);
+        has_ended(seat, message);
         return;
     }
     seat->node = node;
     process->exit_code = node_run(node);
     seat->node = NULL;
     node_free(node);
-    realm_fail(process->realm, process->host, "ended by itself");
+    has_ended(seat, "ended by itself");
 }
 
 void seat_start(struct seat *seat)
@@ -100,6 +112,7 @@ void seat_start(struct seat *seat)
     seat->run->starts++;
     realm_note(seat->run->realm, seat->host, "starts");
     seat->node = NULL;
+    seat->errors = seat->host->drive->errors;
     seat->host->on_death = seat_died;
     seat->host->owner = seat;
     process_start(seat->host, live, seat);

@@ -2,6 +2,7 @@
 #ifndef SIM_NODES_SEAT_H
 #define SIM_NODES_SEAT_H
 
+#include "sim/nodes/faults.h"
 #include "sim/nodes/realm.h"
 #include "sim/nodes/story.h"
 
@@ -9,13 +10,6 @@
 #define ASKERS_MAX 6u /* and an operator */
 #define SEAT_PORT 7000u
 #define ASKED_KEYS_MAX 8u
-
-enum {
-#define FAULT(name, weight, text) FAULT_##name,
-#include "sim/nodes/faults.def"
-#undef FAULT
-    FAULTS
-};
 
 struct run;
 struct node;
@@ -26,6 +20,7 @@ struct seat {
     struct host *host;
     uint32_t id; /* of the node */
     struct node *node; /* while it runs */
+    uint32_t errors;   /* of the drive before it was started: one more is a reason to end */
 };
 
 /* A client: one command at a time, to one node at a time. */
@@ -63,7 +58,6 @@ void seat_start(struct seat *seat);
 void seat_died(void *seat); /* where it was armed to: it starts again, a little later */
 void faults_begin(struct run *run);
 void faults_end(struct run *run); /* all of them are mended, all nodes run */
-const char *fault_name(uint32_t i);
 /* Whether all replicas of each partition have applied the same; that they differ then is a failure
  * of the run (equal.c). */
 bool replicas_settled(struct run *run);

@@ -43,7 +43,7 @@ static size_t write_request(const struct deed *a, size_t number, bool in_keyspac
     size_t n = 0;
     char id[40] = "";
     if (a->has_id) {
-        (void)snprintf(id, sizeof id, "IDMP p%u i%u ", (unsigned)a->asker, (unsigned)number);
+        (void)snprintf(id, sizeof id, "IDMP p%u i%u ", (unsigned)a->session, (unsigned)number);
     }
     unsigned options = (in_keyspace ? 2u : 0u) + (level[0] != 0 ? 2u : 0u) + (a->has_id ? 3u : 0u);
     if (options > 0) {
@@ -179,7 +179,7 @@ static bool begins(struct span text, const char *word)
 static const char *told_error(struct run *run, struct deed *asked, struct span text, qr_time now)
 {
     static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ",
-                                            "STALE ",       "SESSIONLOST " };
+                                            "STALE ",       "SESSIONLOST ", "IDMPFULL " };
     story_tell(asked, RESULT_FAIL, text, now);
     run->refused++;
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
