@@ -65,6 +65,9 @@ static void follow_index(struct node *node, node_index i)
     if (another && i != node->identity.me && peers_leave(node->peers, i, now.id != 0)) {
         return; /* known for as long as it is connected */
     }
+    if (now.id != 0) {
+        peers_stay(node->peers, i); /* the entry that left it out was never committed */
+    }
     know(node, i, &now);
     if (i == node->identity.me) {
         *known = node->identity.members[i];
@@ -261,6 +264,13 @@ enum members_verdict members_meet(struct node *node, const struct greeting *g,
         return MEMBERS_WELCOME;
     }
     return slot > claim->slot ? MEMBERS_REMOVED : verdict;
+}
+
+bool members_has_gone(const struct node *node, const struct claim *claim)
+{
+    qr_slot slot;
+    (void)replica_applied_roster(node->zero->replica, &slot);
+    return !claim->made || slot > claim->slot;
 }
 
 bool members_may_speak(const struct node *node, node_index from)

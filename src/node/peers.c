@@ -25,7 +25,7 @@
 #define SECOND_DIAL_INTERVAL (1 * QR_SECOND)
 /* What a node that was dropped still hears: that the entry which drops it is committed. */
 #define LEAVE_TIME (2 * QR_SECOND)
-#define YOUNG_TIME (2 * QR_SECOND) /* for connecting, and then for the handshake */
+#define YOUNG_TIME (2 * QR_SECOND)        /* for connecting, and then for the handshake */
 #define LOOK_INTERVAL (100 * QR_MILLISECOND) /* for what no event tells */
 
 static void on_accept(void *context, struct io_stream *stream)
@@ -286,6 +286,11 @@ bool peers_leave(struct peers *peers, node_index index, bool at_once)
     return true;
 }
 
+void peers_stay(struct peers *peers, node_index index)
+{
+    peers->peer[index].leaves_at = 0;
+}
+
 void peers_retire(struct peers *peers)
 {
     peers->look_at = 0;
@@ -301,7 +306,9 @@ static void let_go(struct peers *peers, qr_time now)
         if (peer->up && retired) {
             lose_peer(peers, i, "this node takes part no more");
         } else if (peer->up && peer->leaves_at != 0 && now >= peer->leaves_at) {
-            link_dismiss(peer->link[LANE_CONTROL]);
+            if (members_has_gone(peers->node, &peer->link[LANE_CONTROL]->claim)) {
+                link_dismiss(peer->link[LANE_CONTROL]);
+            }
             lose_peer(peers, i, "it takes part no more");
         }
     }

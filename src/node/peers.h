@@ -41,6 +41,7 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
 /* Another node takes part under that index, or none: its connections go, at once or when it has had
  * the time to learn why. Whether it is still connected. */
 bool peers_leave(struct peers *peers, node_index index, bool at_once);
+void peers_stay(struct peers *peers, node_index index); /* it takes part after all */
 /* Somebody else is known to the node. */
 void peers_known(struct peers *peers);
 /* This node takes part no more: all connections go, soon. */

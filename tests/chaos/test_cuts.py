@@ -1,12 +1,15 @@
 """Cuts that a network makes: nobody hears of them, and connections are not closed (scenario 45, and
 what is left of a cut when it is over)."""
+import contextlib
 import random
+import threading
 import time
 
 import pytest
 
 from cluster import PATIENCE, Cluster, ask, wait_for
 from namespaces import Network
+from resp import Closed, Error
 from seats import ChaosSeat
 
 CUT_S = 14  # since 12.6 s TCP waits for as long again before it sends once more
@@ -25,7 +28,7 @@ class Three(Cluster):
 
 @pytest.fixture(name="three", scope="module")
 def _three(inside):  # pylint: disable=unused-argument
-    with Network(3, random.randrange(1 << 30)) as network, Three(network) as cluster:
+    with Network(4, random.randrange(1 << 30)) as network, Three(network) as cluster:
         cluster.network = network
         yield cluster
 
@@ -75,3 +78,44 @@ def test_who_was_started_during_a_cut_is_met_when_it_is_over(three):
     ask(three.leader(), "SET", "k", "during")
     time.sleep(DIALS_S)
     heal(three, node, b"during")
+
+
+def order(node, *words):
+    """That nobody answers."""
+    with contextlib.suppress(Error, Closed, OSError):
+        node.call(*words, timeout=3)
+
+
+@pytest.mark.parametrize("behind", [0, 40])
+def test_who_joins_is_not_sent_away_for_an_entry_that_was_never_committed(three, behind):
+    """A leader that is cut off has named the newcomer in an entry that the others never saw. It
+    drops that when it is back, for theirs, which names him too: at once, or after some seconds in
+    which it knows of neither (scenario 29)."""
+    lone = three.leader()
+    others = [node for node in three.nodes if node is not lone]
+    newcomer = ChaosSeat(three, 4, three.network, has_clock=False)
+    newcomer.id = 4
+    cut(three, lone)
+    adding = threading.Thread(target=order, args=(lone, "MEMBER", "ADD", "4", "10.77.0.4:7001"))
+    adding.start()
+    wait_for(lambda: any(node.leads() for node in others), "another leader", 20)
+    for number in range(behind):
+        ask(others[0], "SET", f"large:{number}", b"x" * 100_000)
+    try:
+        newcomer.start()
+        wait_for(lambda: follows(newcomer), "it was taken in", 20)
+        wait_for(lambda: "Connected to node 4" in lone.log(), "the lone one has met it", 20)
+        adding.join()
+        cut(three, lone, 0, 0)
+        three.network.set("*", lone.number, bytes_per_s=behind * 20_000)
+        wait_for(lambda: follows(lone), "the lone one is back", 30)
+        until = time.monotonic() + 4  # it would be sent away two seconds after the entry was dropped
+        while time.monotonic() < until:
+            assert newcomer.info("raft")["raft_removed"] == "0", newcomer.log()[-1500:]
+            time.sleep(0.05)
+        assert behind or f"Lost node {lone.number}" not in newcomer.log()
+    finally:
+        three.network.clear()
+        wait_for(lambda: ask(three.leader(), "MEMBER", "REMOVE", "4", "FORCE") == "OK", "it goes")
+        newcomer.kill()
+        newcomer.wipe()
