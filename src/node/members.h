@@ -45,7 +45,7 @@ enum members_verdict members_meet(struct node *node, const struct greeting *g,
                                   const struct claim *claim, node_index *index);
 
 /* Whether a peer that this node's log names no more was removed by what is committed here. Else the
- * log is behind the peer: it had named it in an entry that was never committed, and dropped that. */
+ * log is behind the peer: the entry that named it was never committed, and is gone. */
 bool members_has_gone(const struct node *node, const struct claim *claim);
 
 /* Whether a message from that index may be used now (I2): the votes and acknowledgements of one

@@ -25,7 +25,7 @@
 #define SECOND_DIAL_INTERVAL (1 * QR_SECOND)
 /* What a node that was dropped still hears: that the entry which drops it is committed. */
 #define LEAVE_TIME (2 * QR_SECOND)
-#define YOUNG_TIME (2 * QR_SECOND)        /* for connecting, and then for the handshake */
+#define YOUNG_TIME (2 * QR_SECOND)           /* for connecting, and then for the handshake */
 #define LOOK_INTERVAL (100 * QR_MILLISECOND) /* for what no event tells */
 
 static void on_accept(void *context, struct io_stream *stream)

@@ -109,7 +109,7 @@ def test_who_joins_is_not_sent_away_for_an_entry_that_was_never_committed(three,
         cut(three, lone, 0, 0)
         three.network.set("*", lone.number, bytes_per_s=behind * 20_000)
         wait_for(lambda: follows(lone), "the lone one is back", 30)
-        until = time.monotonic() + 4  # it would be sent away two seconds after the entry was dropped
+        until = time.monotonic() + 4  # it would be sent away two seconds after the drop
         while time.monotonic() < until:
             assert newcomer.info("raft")["raft_removed"] == "0", newcomer.log()[-1500:]
             time.sleep(0.05)
