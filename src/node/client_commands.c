@@ -311,7 +311,7 @@ static void aim_session(struct client *client, const struct partition *partition
     }
     if (token != NULL && !token_find(token, partition->group, &wants->least)) {
         wants->level = READ_LINEARIZABLE; /* it may have seen all there is: a proof shows that */
-    } else if (wants->level == READ_SESSION && may_belong_elsewhere(client, partition)) {
+    } else if (wants->session && may_belong_elsewhere(client, partition)) {
         wants->level = READ_LINEARIZABLE; /* group 0's leader looks */
     }
 }

@@ -411,18 +411,24 @@ def test_who_may_lack_a_prefix_does_not_show_where_its_keys_were_before_K6():
             assert leader.call("SET", "x", "1") == "OK"
             behind.shows(last, "x", b"1")
             zero = last.call("WITH", 3, "READ", "local", "META", "GET", "x")
+            assert last.call("WITH", 2, "READ", "bounded:1m", "GET", "x") == b"1"
             links.isolate(last.number)
             wait_for(lambda: int(leader.info("quorate")["leases_gone"]) == 1, "it is missed", 20)
+            known_there = pairs(zero[1])["session"]
             with leader.connect(timeout=20) as client:
                 assert client.call("KEYSPACE", "CREATE", "cart", "STRATEGY", "raft",
                                    "REPLICAS", "1", "PREFIX", "cart:") == "OK"
                 wait_for(lambda: answered(client, "SET", "cart:1", "book") == "OK", "it is written")
                 token = client.call("SESSION", "TOKEN")
+                assert client.call("SESSION", "USE", known_there) == "OK"
+                both = client.call("SESSION", "TOKEN")
             with last.connect(timeout=20) as client:
-                known_there = pairs(zero[1])["session"]
                 assert client.call("WITH", 2, "SESSION", known_there, "GET", "x") == b"1"
                 with pytest.raises(Error, match="^STALE "):
                     client.call("WITH", 4, "SESSION", token, "TIMEOUT", "300", "GET", "cart:1")
+                with pytest.raises(Error, match="^STALE "):  # at whatever level it comes
+                    client.call("WITH", 6, "SESSION", both, "READ", "bounded:1m", "TIMEOUT", "300",
+                                "GET", "cart:1")
                 assert client.call("SESSION", "USE", token) == "OK"
                 with pytest.raises(Error, match="^STALE "):
                     client.call("WITH", 4, "READ", "session", "TIMEOUT", "300", "GET", "cart:1")
