@@ -111,6 +111,13 @@ static void write_no_leader(struct reply *reply, const struct span *argv, uint32
     reply_error(reply, status_text(STATUS_CLUSTERDOWN));
 }
 
+static void write_late(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, status_text(STATUS_LATE));
+}
+
 static void write_id_level(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
@@ -124,7 +131,10 @@ static void write_id_level(struct reply *reply, const struct span *argv, uint32_
 client_refusal *client_refuses_id(const struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
+    qr_time expires = client->stream.wants.expires;
+    bool late = expires != 0 && node->clock >= expires;
     return spec->place != PLACE_WRITE                 ? write_id_of_write
+           : !knows_level(node) && late               ? write_late
            : !knows_level(node)                       ? write_no_leader
            : control_level(node) < MAP_LEVEL_REQUESTS ? write_id_level /* who could not read it */
                                                       : NULL;

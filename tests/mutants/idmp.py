@@ -172,6 +172,8 @@ NODE = [
     ("ids: a level that was reached is to be reached",
      "e2e/idmp::test_who_was_started_just_now_does_not_deny_ids", "client_wants.c",
      ": !knows_level(node) ?", ": false ?"),
+    ("ids: the end of their TIMEOUT is the end of leader-wait", "unit/node/client_wants",
+     "client_wants.c", ": !knows_level(node) && late ?", ": !knows_level(node) && false ?"),
     ("ids: bounds of before the start",
      "e2e/idmp::test_who_was_away_does_not_go_by_the_bounds_of_then", "client_wants.c",
      "return spec->place == PLACE_WRITE && !knows_level(node) &&",

@@ -13,6 +13,8 @@
 #include "node/control.h"
 #include "node/node.h"
 
+#define LATE "-TRYAGAIN not applied, its TIMEOUT has passed\r\n"
+
 static struct node node;
 static struct client client;
 static uint32_t level; /* of the cluster */
@@ -321,7 +323,7 @@ static const char *refusal(const struct command_spec *spec)
     memcpy(text, reply.p, reply.n);
     text[reply.n] = 0;
     reply_free(&reply);
-    assert_non_null(strstr(text, "the command was not applied"));
+    assert_non_null(strstr(text, "not applied"));
     return text;
 }
 
@@ -339,6 +341,11 @@ static void test_why_a_command_has_no_id(void **state)
     assert_false(client_awaits_map(&client, &set));
     node.holding.current = false; /* then that is not known */
     assert_memory_equal(refusal(&set), "-CLUSTERDOWN ", 13);
+    client.stream.wants.expires = node.clock + 1; /* leader-wait was over before */
+    assert_memory_equal(refusal(&set), "-CLUSTERDOWN ", 13);
+    node.clock++;
+    assert_string_equal(refusal(&set), LATE);
+    client.stream.wants.expires = 0;
     assert_memory_equal(refusal(&get), "-ERR IDMP is for commands that write", 36);
 }
 
