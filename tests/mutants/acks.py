@@ -39,6 +39,8 @@ NODE = [
      "bool known = strand->last_write != 0;"),
     ("wait: what is written behind it counts", "unit/node/wait", "wait.c",
      "if (p->slot == 0) {", "if (true) {"),
+    ("wait: nobody wakes a partition that rests", "unit/node/light", "wait.c",
+     "r->node->blocked++; partition_wake(r->partition);", "r->node->blocked++;"),
     ("waitaof: the leader's own disk is not looked at", "unit/node/wait", "wait.c",
      "return r->outlook.member[r->me].match >= slot;", "return r != NULL && slot + 1 > slot;"),
     ("waitaof: the leader's own disk is not waited for", "unit/node/wait", "wait.c",

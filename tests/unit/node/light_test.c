@@ -218,6 +218,17 @@ static void test_whatever_needs_a_turn_makes_one_L1_L2(void **state)
     }
 }
 
+/* Nothing else wakes a partition that rests: who waits would wait until something happens to it. */
+static void test_a_wait_makes_a_turn_L1(void **state)
+{
+    (void)state;
+    command("wait 9 1");
+    assert_true(part()->awake);
+    turn();
+    later(QR_MILLISECOND);
+    assert_heard(":4\r\n");
+}
+
 /* Members on their way to be others: whoever has to do with it looks when it is over. */
 static void test_the_end_of_a_change_makes_a_turn_L1(void **state)
 {
@@ -364,6 +375,7 @@ int main(void)
         TEST(test_an_older_peer_is_not_sent_what_it_would_take_for_damage),
         TEST(test_an_answer_that_changes_nothing_makes_no_turn_L1),
         TEST(test_whatever_needs_a_turn_makes_one_L1_L2),
+        TEST(test_a_wait_makes_a_turn_L1),
         TEST(test_the_end_of_a_change_makes_a_turn_L1),
         TEST(test_a_key_that_expires_makes_turns_L1),
         TEST(test_an_answer_is_applied_without_a_turn_L1),
