@@ -187,10 +187,10 @@ class Chaos(MemberCampaign):
         for seat in self.seats:
             if seat.paused:
                 seat.resume()
-        super().__exit__(*problem)
         for seat in self.seats:
             if seat.disk is not None:
-                seat.disk.close()
+                seat.disk.close()  # the nodes have it as long as they live; the directory is empty
+        super().__exit__(*problem)
         self.network.close()
 
     def happened(self, began, kind, what):
