@@ -93,7 +93,7 @@ static bool knows_level(const struct node *node)
 bool client_awaits_map(struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
-    return spec->place == PLACE_WRITE && !knows_level(node) &&
+    return spec->place == PLACE_WRITE && !knows_level(node) && !node->removed &&
            client_has_patience(client, node->config.leader_wait_ms * QR_MILLISECOND);
 }
 
@@ -134,6 +134,7 @@ client_refusal *client_refuses_id(const struct client *client, const struct comm
     qr_time expires = client->stream.wants.expires;
     bool late = expires != 0 && node->clock >= expires;
     return spec->place != PLACE_WRITE                 ? write_id_of_write
+           : node->removed                            ? NULL /* the router says so, for good */
            : !knows_level(node) && late               ? write_late
            : !knows_level(node)                       ? write_no_leader
            : control_level(node) < MAP_LEVEL_REQUESTS ? write_id_level /* who could not read it */

@@ -440,8 +440,9 @@ def test_a_node_that_was_away_learns_that_it_was_removed_13_29():
         cluster.kill_all()
         away.start()  # nobody is there to tell it again
         wait_for(lambda: away.try_info("raft"), "it is up")
-        with pytest.raises(Error, match="^REMOVED"):
-            away.call("GET", "x")
+        for command in (["GET", "x"], ["WITH", 3, "IDMP", "p", "1", "SET", "x", "1"]):
+            with pytest.raises(Error, match="^REMOVED"):
+                away.call(*command)
         away.kill()  # replaying the log does not bring it back
         for node in cluster.nodes:
             if node is not away:

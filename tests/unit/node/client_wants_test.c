@@ -346,6 +346,10 @@ static void test_why_a_command_has_no_id(void **state)
     node.clock++;
     assert_string_equal(refusal(&set), LATE);
     client.stream.wants.expires = 0;
+    assert_true(client_awaits_map(&client, &set));
+    node.removed = true; /* it never will, and the router says so */
+    assert_false(client_awaits_map(&client, &set));
+    assert_string_equal(refusal(&set), "");
     assert_memory_equal(refusal(&get), "-ERR IDMP is for commands that write", 36);
 }
 
