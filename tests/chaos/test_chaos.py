@@ -19,4 +19,4 @@ def test_what_is_promised_holds_whatever_happens(seed):
         summary = chaos.finish()
     print(f"figure: {summary}")
     assert summary["leaders"] > 1
-    assert summary["acknowledged"] > 500
+    assert summary["acknowledged"] > 5 * SECONDS  # or nothing was tried
