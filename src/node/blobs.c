@@ -63,7 +63,7 @@ void blobs_load(struct replica *r, struct pending *p)
     p->moved = r->node->clock;
     if (p->stream != NULL && !p->counted) {
         p->counted = true;
-        p->strand->writes_begun++;
+        p->after_write = p->strand->writes_begun++;
     }
     replica_queue(r, &r->loading, p);
     partition_wake(r->partition);

@@ -86,7 +86,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slo
 
 static bool waits_for_write(const struct pending *p)
 {
-    return p->stream != NULL && p->strand->writes_done < p->after_write; /* S1 */
+    return p->stream != NULL && stream_waits_for_write(p); /* S1 */
 }
 
 /* What came before it was answered elsewhere, and shows more than there is here (session.h N2). */
@@ -98,7 +98,9 @@ static bool is_outrun(const struct replica *r, const struct pending *p)
 
 static bool waits_for_read(const struct pending *p)
 {
-    return stream_order_of(p)->done < p->after_read; /* S2 */
+    const struct read_order *order = stream_order_of(p); /* S2 */
+    return order->done < p->after_read ||
+           (p->after_read < order->early && stream_has_ahead(p, true));
 }
 
 /* p, which is in no queue, goes back to the router. */
@@ -386,6 +388,12 @@ void replica_serve_before(struct replica *r, struct pending *p)
     }
 }
 
+/* Its client was shown more than that slot already, ahead of it. */
+static bool is_shown_more(const struct pending *p, qr_slot slot)
+{
+    return is_lost(p, slot) || (p->strand->seen > slot && stream_seen_before(p) > slot);
+}
+
 /* One whose client was shown p's write by another leader already is not served without it, nor what
  * comes behind that one: its own proof tells what is lost, if anything is. */
 void replica_serve_ahead(struct replica *r, struct pending *p)
@@ -394,7 +402,7 @@ void replica_serve_ahead(struct replica *r, struct pending *p)
         return;
     }
     struct pending *at = first_ahead(p);
-    while (at != p && !is_lost(at, r->applied - 1)) {
+    while (at != p && !is_shown_more(at, r->applied - 1)) {
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */
         struct pending *next = next_reading(at->next, p);

@@ -219,7 +219,7 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
     r->flight_bytes += n;
     if (p->stream != NULL && !p->counted) {
         p->counted = true;
-        p->strand->writes_begun++;
+        p->after_write = p->strand->writes_begun++;
     }
     return batch_record(r, p, RECORD_COMMAND, n);
 }

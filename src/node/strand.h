@@ -18,6 +18,7 @@
  * answered (S2). */
 struct read_order {
     uint64_t begun, done;
+    uint64_t early; /* as of writes_early */
 };
 
 struct strand {
@@ -28,6 +29,7 @@ struct strand {
     uint32_t reading;         /* reads that were taken up here and have no answer */
     struct read_order reads;
     uint64_t writes_begun, writes_done;
+    uint64_t writes_early; /* some before it are answered, and not those before them; 0: none */
     qr_slot last_write;      /* slot of the last write applied for it here; for WAIT */
     qr_term last_write_term; /* and its term */
     qr_time wrote_at; /* when the last write was answered; 0: none was */

@@ -426,6 +426,32 @@ qr_slot stream_seen_before(const struct pending *p)
     return seen;
 }
 
+static bool is_read(const struct pending *p)
+{
+    return p->spec != NULL && p->spec->place == PLACE_READ;
+}
+
+static bool comes_first(const struct pending *q, const struct pending *p, bool read)
+{
+    return q->strand == p->strand && q->counted && q->state != PENDING_ANSWERED &&
+           is_read(q) == read && (!read || !p->stream->relayed || q->sender == p->sender);
+}
+
+bool stream_has_ahead(const struct pending *p, bool read)
+{
+    const struct pending *q = p->previous;
+    while (q != NULL && !comes_first(q, p, read)) {
+        q = q->previous;
+    }
+    return q != NULL;
+}
+
+/* The nth of its kind is answered, beside `done` others; what `early` is then. */
+static uint64_t early_by(uint64_t early, uint64_t nth, uint64_t done)
+{
+    return nth > done ? max_u64(early, nth + 1) : early;
+}
+
 void stream_answered(struct pending *p, enum qr_status status)
 {
     struct stream *stream = p->stream;
@@ -440,15 +466,17 @@ void stream_answered(struct pending *p, enum qr_status status)
     if (p->meta_in != NULL) {
         meta_end(p);
     }
-    if (p->counted && p->spec != NULL && p->spec->place == PLACE_READ) {
+    if (p->counted && is_read(p)) {
         qr_assert(p->strand->reading > 0);
         p->strand->reading--;
         struct read_order *reads = stream_order_of(p);
-        reads->done++;
+        reads->early = early_by(reads->early, p->after_read, reads->done++);
         qr_assert(reads->done <= reads->begun);
     } else if (p->counted) {
-        p->strand->writes_done++;
-        qr_assert(p->strand->writes_done <= p->strand->writes_begun); /* S1 */
+        struct strand *strand = p->strand;
+        strand->writes_early =
+            early_by(strand->writes_early, p->after_write, strand->writes_done++);
+        qr_assert(strand->writes_done <= strand->writes_begun); /* S1 */
     }
     if (stream->ordered && stream->first != p) {
         p->state = PENDING_ANSWERED;

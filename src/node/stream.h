@@ -82,7 +82,7 @@ struct pending {
     qr_slot slot; /* PROPOSED: where; READING: what must be applied; BLOCKED: what must be held */
     qr_term term;
     qr_time until;         /* READING: end of the lease; a WAIT's end; 0 = none */
-    uint64_t after_write;  /* READING: writes of its strand that come first (S1) */
+    uint64_t after_write;  /* writes of its strand that come first (S1) */
     uint64_t after_read;   /* and reads of its client there (S2) */
     uint64_t id;           /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;       /* which client of that peer has sent it */
@@ -182,6 +182,17 @@ static inline void stream_note_read(struct stream *stream, uint32_t group, qr_sl
 /* What the client is shown of p's strand ahead of p's reply, as far as it is known by now. What
  * comes behind p and has its answer already does not count. */
 qr_slot stream_seen_before(const struct pending *p);
+
+/* S1, S2: a write, or a read of its client, that was taken up here and comes before p in its strand
+ * has no answer. As many as come first may have one although one of them does not: a later one was
+ * given up, for its TIMEOUT was short. */
+bool stream_has_ahead(const struct pending *p, bool read);
+static inline bool stream_waits_for_write(const struct pending *p)
+{
+    const struct strand *s = p->strand;
+    return s->writes_done < p->after_write ||
+           (p->after_write < s->writes_early && stream_has_ahead(p, false));
+}
 
 /* p->reply waits in the stream, where that is a client's, and counts; or does no more. */
 void stream_hold(struct pending *p);

@@ -49,7 +49,7 @@ static bool holds_itself(const struct replica *r, qr_slot slot)
 /* Its own writes are not decided yet, or this node does not know yet what is. */
 static bool is_behind(const struct replica *r, const struct pending *p)
 {
-    return p->strand->writes_done < p->after_write || !r->outlook.can_serve;
+    return stream_waits_for_write(p) || !r->outlook.can_serve;
 }
 
 /* The slot is found once: what is written behind the WAIT, by other clients of a peer say, would

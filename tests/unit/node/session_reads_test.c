@@ -143,6 +143,87 @@ static void test_what_comes_before_a_read_it_shows_too_N2(void **state)
     assert_heard("$1\r\n2\r\n$1\r\n2\r\n+OK\r\n");
 }
 
+/* The same of one that nobody has looked at since: what cannot be sent elsewhere either is ahead of
+ * it. Reads that come before what was shown are served as ever. */
+static void test_nor_where_it_was_not_routed_anew_since_N2(void **state)
+{
+    (void)state;
+    begin();
+    command("get a");
+    command("get a");
+    struct pending *before = world->client.last;
+    read_of_session("get a", 0);
+    command("get a");
+    turn();
+    command("set a 2");
+    lose_the_lead();
+    refuse_reads();
+    turn();
+    answer_elsewhere(before, 2);
+    apply_upto(2);
+    assert_heard("$1\r\n1\r\n+ELSEWHERE\r\n$1\r\n2\r\n");
+    noop_at(3, 2);
+    apply_upto(3);
+    world->refuses = false;
+    lead(2);
+    turn();
+    confirm_reads(3, 0);
+    turn();
+    assert_heard("$1\r\n2\r\n+OK\r\n");
+}
+
+/* A write whose own time is over says nothing of those before it: what is read behind these waits
+ * for them still. */
+static void test_a_write_that_times_out_is_not_the_one_before_it_S1(void **state)
+{
+    (void)state;
+    begin();
+    command("set a 2");
+    command("get a");
+    world->client.wants = (struct wants){ .expires = world->now + 20 * QR_MILLISECOND };
+    command("set b 3");
+    world->client.wants = (struct wants){ 0 };
+    turn();
+    confirm_reads(1, world->now + QR_SECOND);
+    later(30 * QR_MILLISECOND);
+    turn();
+    turn();
+    apply_upto(3);
+    turn();
+    assert_heard("+OK\r\n$1\r\n2\r\n-UNCERTAIN the write was proposed and its fate is unknown\r\n");
+}
+
+/* The same of a read: the one before it is shown more than there is here, later. */
+static void test_a_read_that_times_out_is_not_the_one_before_it_S2(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    command("get a");
+    struct pending *before = world->client.last;
+    read_of_session("get a", 0);
+    world->client.wants = (struct wants){ .expires = world->now + 20 * QR_MILLISECOND };
+    command("get a");
+    world->client.wants = (struct wants){ 0 };
+    lose_the_lead();
+    refuse_reads();
+    later(30 * QR_MILLISECOND);
+    take_replies();
+    answer_elsewhere(before, 3);
+    assert_heard("+ELSEWHERE\r\n");
+    take_replies();
+    assert_heard("");
+    noop_at(2, 2);
+    noop_at(3, 2);
+    apply_upto(3);
+    world->refuses = false;
+    lead(2);
+    turn();
+    confirm_reads(3, 0);
+    turn();
+    assert_heard("$1\r\n1\r\n-TRYAGAIN not applied, its TIMEOUT has passed\r\n");
+}
+
 /* That a proof says it, and nothing else. */
 static void test_what_is_lost_is_told_by_its_own_proof_F5(void **state)
 {
@@ -219,6 +300,9 @@ int main(void)
         READS_TEST(test_what_comes_behind_a_read_makes_nothing_lost_N2),
         READS_TEST(test_nor_when_it_is_routed_anew_N2),
         READS_TEST(test_what_comes_before_a_read_it_shows_too_N2),
+        READS_TEST(test_nor_where_it_was_not_routed_anew_since_N2),
+        READS_TEST(test_a_write_that_times_out_is_not_the_one_before_it_S1),
+        READS_TEST(test_a_read_that_times_out_is_not_the_one_before_it_S2),
         READS_TEST(test_nor_is_it_served_before_a_write_that_leaves_N2),
         READS_TEST(test_other_levels_are_not_outrun),
         READS_TEST(test_one_that_is_routed_anew_may_be_answered_here_again_N2),
