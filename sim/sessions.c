@@ -295,7 +295,7 @@ void sessions_after_step(struct world *w, struct sim_node *n)
     }
     struct outlook o;
     node_outlook(w, n, &o);
-    n->current = o.leader != NODE_NONE && o.commit > 0 && n->applied >= o.commit;
+    n->current = o.informed && n->applied >= o.commit;
 }
 
 void sessions_wrote(struct world *w, const struct model_value *before,

@@ -433,7 +433,8 @@ struct outlook {
     bool counts;      /* what others answer decides something: it leads, or collects votes */
     bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
     bool stands_back; /* it was told to */
-    bool quiet;       /* it has no timer: what a leader knows of its members' life is old */
+    bool quiet : 1;    /* it has no timer: what a leader knows of its members' life is old */
+    bool informed : 1; /* since its start it has committed all that a leader knew to be committed */
     struct member_outlook member[15];
 };
 

@@ -10,7 +10,11 @@
  *    in this term.
  * A5 A log that ends with an entry of this term has it from the term's one leader, whose log it
  *    equals up to there (Log Matching), without an APPEND that says so: one who starts anew in the
- *    term may find that the leader has trimmed what such an APPEND would have to begin with. */
+ *    term may find that the leader has trimmed what such an APPEND would have to begin with.
+ * A6 A replica is informed once it has committed all that its leader told it is committed, and an
+ *    entry of that leader's term is among it: that is whatever was acknowledged to anybody when the
+ *    leader said so. What is here before then, after a start, is older than what was shown before.
+ */
 #include "protocol/raft/state.h"
 
 void raft_match_own_term(struct raft *r)
@@ -182,6 +186,13 @@ void raft_follow_commit(struct raft *r, qr_slot leader_commit)
     r->commit = max_u64(r->commit, min_u64(known, r->matched)); /* A4 */
 }
 
+void raft_inform(struct raft *r, qr_slot leader_commit)
+{
+    if (!r->informed && r->commit >= leader_commit) {
+        r->informed = trail_term(&r->trail, r->commit) == r->term; /* A6 */
+    }
+}
+
 void raft_on_append(struct raft *r, struct effects *out, node_index from,
                     const struct message *message, const struct stated *stated)
 {
@@ -208,6 +219,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
     r->matched = max_u64(r->matched, max_u64(hi - 1, r->commit));
     qr_assert(r->matched <= r->trail.last_slot);
     raft_follow_commit(r, m->commit);
+    raft_inform(r, m->commit);
     acknowledge(r, out, m, r->matched);
 }
 
@@ -244,6 +256,7 @@ void raft_on_quiet(struct raft *r, struct effects *out, node_index from, const s
     }
     r->floor = max_u64(r->floor, m->floor);
     raft_follow_commit(r, m->commit);
+    raft_inform(r, m->commit);
     bool whole = r->commit == m->commit && r->matched == m->commit;
     bool barred = r->forgetful || r->limits.quiet_after == 0 || (r->away & node_bit(from)) != 0;
     barred = barred || r->read_count > 0;

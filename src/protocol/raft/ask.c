@@ -122,6 +122,7 @@ void raft_on_read_at(struct raft *r, struct effects *out, node_index from,
     }
     r->told = max_u64(r->told, m->slot);
     raft_follow_commit(r, r->told); /* R5 */
+    raft_inform(r, r->told);
     if (m->number != r->asked || r->read_count == 0) {
         raft_trace(out, POINT_ANSWER_LATE, from, 0, 0); /* R2 */
         return;

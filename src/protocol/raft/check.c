@@ -163,6 +163,7 @@ static void check_delta(const struct raft *r, const struct raft *b)
     qr_assert(r->journal.durable >= b->journal.durable);
     qr_assert(r->floor >= b->floor);
     qr_assert(r->told >= b->told);
+    qr_assert(r->informed >= b->informed);
     qr_assert(r->asked >= b->asked); /* R2 */
     if (r->term > b->term) {
         return;

@@ -168,6 +168,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
     mix(d, r->asked);
     mix(d, (uint64_t)r->ask_due);
     mix(d, r->told);
+    mix(d, r->informed);
     for (uint32_t i = 0; i < r->read_count; i++) {
         mix(d, r->reads[i].from);
         mix(d, r->reads[i].first);

@@ -537,6 +537,7 @@ static void raft_outlook(const void *self, struct outlook *out)
     out->first = r->trimmed + 1;
     out->room = room(r);
     out->can_serve = leads && r->commit >= r->term_start;
+    out->informed = r->informed;
     out->forgetful = r->forgetful;
     out->skewed = r->now < r->skewed_until;
     out->stands_back = r->stands_back;

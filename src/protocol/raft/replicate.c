@@ -266,6 +266,7 @@ void raft_advance_commit(struct raft *r)
     if (reached > r->commit && reached >= r->term_start) { /* G2 */
         qr_assert(trail_term(&r->trail, reached) == r->term);
         r->commit = reached;
+        r->informed = true; /* A6 */
     }
 }
 

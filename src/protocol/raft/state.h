@@ -136,7 +136,8 @@ struct raft {
     bool transfer_closed; /* the target is near: no operations are taken any more */
     bool stood_back;      /* has tried to hand over because it stands back */
     bool retiring;        /* it votes no more, and has tried to hand over */
-    uint8_t spare[3];     /* up to the next line */
+    bool informed;        /* for good: A6 */
+    uint8_t spare[2];     /* up to the next line */
 
     /* Followers, with each step. */
     qr_slot matched; /* the log equals the leader's up to here; 0: not known in this term */
@@ -340,6 +341,8 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
 void raft_acknowledge_unasked(struct raft *r, struct effects *out);
 /* The leader calls that slot committed. */
 void raft_follow_commit(struct raft *r, qr_slot leader_commit);
+/* That slot is all that the leader of this term knows to be committed: A6. */
+void raft_inform(struct raft *r, qr_slot leader_commit);
 void raft_on_heartbeat(struct raft *r, struct effects *out, node_index from,
                        const struct raft_heartbeat *m);
 
