@@ -25,7 +25,7 @@ struct freshness {
     qr_time fresh_at; /* F3; 0: it does not know */
     bool leads;       /* as far as it knows; it has applied an entry of its own term */
     bool trusted;     /* a voter, neither forgetful nor frozen, quarantined or being loaded */
-    bool current;     /* since its start it has applied what a leader told it is committed */
+    bool current;     /* since its start it has applied all that a leader knew to be committed */
 };
 
 /* What a read asks for, and what is known of it so far. */

@@ -38,6 +38,8 @@ enum command_place {
 #define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
 #define COMMAND_WAITAOF 1405u
+#define COMMAND_TTL 108u
+#define COMMAND_PTTL 109u
 #define COMMAND_WITH 2001u /* the tag of WITH, which is unpacked before anybody carries it out */
 /* The subcommands of SESSION, but for HELP: what they tell or change is as of their place among the
  * commands of their connection. */

@@ -1,5 +1,7 @@
 #include "node/proofs.h"
 
+#include "base/limits.h"
+
 #include <string.h>
 
 void proofs_asked(struct proofs *p, qr_req first, qr_time now)
@@ -47,4 +49,13 @@ qr_time proofs_fresh_at(struct proofs *p, qr_slot applied)
         p->told_count--;
     }
     return p->fresh_at;
+}
+
+void proofs_late(struct proofs *p, qr_time now)
+{
+    if (now < p->late_until) {
+        return; /* they had all been asked together */
+    }
+    p->late_until = now + ((qr_time)INDEX_LATE_MS * QR_MILLISECOND << p->lates);
+    p->lates = (uint8_t)(p->lates + (p->lates < INDEX_LATE_DOUBLINGS ? 1 : 0));
 }

@@ -21,7 +21,9 @@ struct proofs {
         qr_time at;
     } told[2]; /* that are to be applied: the next, and the latest */
     uint8_t ask_count, told_count;
-    bool wanted; /* one is to be asked for in the next turn */
+    bool wanted;         /* one is to be asked for in the next turn */
+    uint8_t lates;       /* so many times in a row one came late, */
+    qr_time late_until;  /* and the leader is asked to read until then */
 };
 
 /* Reads from that number on were given to the protocol. */
@@ -29,6 +31,12 @@ void proofs_asked(struct proofs *p, qr_req first, qr_time now);
 /* Reads [first, first + count) may be served at `slot`; they were refused. */
 void proofs_confirmed(struct proofs *p, qr_req first, uint32_t count, qr_slot slot);
 void proofs_refused(struct proofs *p, qr_req first, uint32_t count);
+/* A read has waited too long for one; one was served in time. */
+void proofs_late(struct proofs *p, qr_time now);
+static inline void proofs_in_time(struct proofs *p)
+{
+    p->lates = 0;
+}
 /* The state has come as far as that slot: how fresh it is. */
 qr_time proofs_fresh_at(struct proofs *p, qr_slot applied);
 

@@ -110,13 +110,18 @@ void replica_read_unproven(struct replica *r, struct pending *p)
 
 #define ASK_PATIENCE (100 * QR_MILLISECOND) /* then another index is asked for */
 
-void replica_note_ask(struct replica *r)
+static struct proofs *proofs_of(struct replica *r)
 {
     if (r->proofs == NULL) {
         r->proofs = qr_zalloc(sizeof *r->proofs);
     }
+    return r->proofs;
+}
+
+void replica_note_ask(struct replica *r)
+{
     r->node->stats.indexes_asked += replica_leads(r) ? 0 : 1;
-    proofs_asked(r->proofs, r->next_req, r->node->clock);
+    proofs_asked(proofs_of(r), r->next_req, r->node->clock);
 }
 
 qr_time replica_fresh_at(struct replica *r)
@@ -135,14 +140,22 @@ bool replica_may_ask(const struct replica *r)
            peers_all_speak(r->node->peers, WIRE_VERSION_LEVELS);
 }
 
+bool replica_asks_in_time(const struct replica *r)
+{
+    return r->proofs == NULL || r->node->clock >= r->proofs->late_until;
+}
+
+void replica_asked_late(struct replica *r)
+{
+    proofs_late(proofs_of(r), r->node->clock);
+}
+
 void replica_ask_ahead(struct replica *r)
 {
-    if (r->proofs == NULL) {
-        r->proofs = qr_zalloc(sizeof *r->proofs);
-    }
+    struct proofs *proofs = proofs_of(r);
     bool may = replica_leads(r) || replica_may_ask(r);
-    if (may && !proofs_awaits(r->proofs, r->node->clock - ASK_PATIENCE)) {
-        r->proofs->wanted = true;
+    if (may && !proofs_awaits(proofs, r->node->clock - ASK_PATIENCE)) {
+        proofs->wanted = true;
         r->queued = true;
         r->partition->again = true;
         partition_wake(r->partition);
@@ -172,7 +185,7 @@ void replica_freshness(struct replica *r, struct freshness *out)
 {
     const struct outlook *o = &r->outlook;
     if (!r->current) {
-        r->current = o->leader != NODE_NONE && o->commit > 0 && r->applied >= o->commit;
+        r->current = o->informed && r->applied >= o->commit;
     }
     *out = (struct freshness){
         .applied = r->applied,

@@ -89,10 +89,12 @@ static bool waits_for_write(const struct pending *p)
     return p->stream != NULL && stream_waits_for_write(p); /* S1 */
 }
 
-/* What came before it was answered elsewhere, and shows more than there is here (session.h N2). */
+/* What came before it was answered elsewhere, and shows more than there is here (session.h N2, and
+ * of linearizable reads the order of the stream). */
 static bool is_outrun(const struct replica *r, const struct pending *p)
 {
-    return p->wants.level == READ_SESSION && r->applied < p->strand->seen &&
+    bool proven = p->wants.level == READ_LINEARIZABLE && p->by_index && !replica_leads(r);
+    return (p->wants.level == READ_SESSION || proven) && r->applied < p->strand->seen &&
            r->applied < stream_seen_before(p);
 }
 
@@ -119,6 +121,15 @@ static void ask_again(struct replica *r, struct pending *p)
     router_retry(r->node->router, &one, STATUS_EXPIRED);
 }
 
+/* Who does not lead knows the time only well enough to see that a key may be due: then the leader
+ * says. The stamps of a leader to come are not touched: this clock may be far off. */
+static qr_wall stamp_elsewhere(const struct replica *r)
+{
+    qr_wall wall = io_wall(r->node->io);
+    qr_wall log_time = engine_log_time(r->partition->engine);
+    return wall > log_time ? wall : log_time;
+}
+
 /* The clock for the reads that are served next. It is read once for all of them and by
  * replica_count_call between them: nothing is applied meanwhile, so that a lease which held at that
  * reading, when the reads had all been asked already, makes each of them linearizable as of that
@@ -126,7 +137,7 @@ static void ask_again(struct replica *r, struct pending *p)
 static void look_at_clock(struct replica *r)
 {
     (void)node_clock(r->node);
-    r->read_stamp = replica_stamp(r);
+    r->read_stamp = replica_leads(r) ? replica_stamp(r) : stamp_elsewhere(r);
 }
 
 /* Replies are not taken, or those that wait for an earlier one are too many. */
@@ -163,6 +174,9 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
     } else if ((p->until != 0 && r->node->clock >= p->until) || is_outrun(r, p)) {
         ask_again(r, p);
     } else {
+        if (p->by_index && r->proofs != NULL) {
+            proofs_in_time(r->proofs);
+        }
         serve_read(r, p, level_needs_no_proof((enum read_level)p->wants.level), r->applied);
     }
 }
@@ -351,10 +365,11 @@ static struct pending *next_reading(struct pending *at, const struct pending *en
     return at;
 }
 
-/* A write that is under way will serve, or has served, the reads ahead of itself. */
-static bool hides_no_read(const struct pending *p, const struct pending *write)
+/* A write that was proposed here serves the reads ahead of itself, and what left for the leader has
+ * taken them along. */
+static bool hides_no_read(const struct pending *p, const struct pending *end)
 {
-    return (p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED) && same_sender(p, write);
+    return (p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED) && same_sender(p, end);
 }
 
 /* The first of p's stream that p has to look at. */
@@ -370,19 +385,23 @@ static struct pending *first_ahead(struct pending *p)
 /* It lacks nothing but its turn. */
 static bool may_be_served(const struct replica *r, const struct pending *p)
 {
-    return p->state == PENDING_READING && p->confirmed &&
+    return p->state == PENDING_READING && p->confirmed && !r->frozen &&
            level_needs_no_proof((enum read_level)p->wants.level) && r->applied >= p->slot &&
            !waits_for_write(p) && !waits_for_read(p) && !is_outrun(r, p);
 }
 
-void replica_serve_before(struct replica *r, struct pending *p)
+void replica_serve_before(struct replica *r, struct pending *p, struct pendings *left)
 {
-    struct pending *at = r->frozen ? p : first_ahead(p);
+    struct pending *at = first_ahead(p);
     while (at != p) {
         struct pending *next = next_reading(at->next, p); /* a read: see below */
         if (may_be_served(r, at)) {
             replica_leave_reads(r, at);
             serve_read(r, at, true, r->applied);
+        } else if (at->state == PENDING_READING) {
+            replica_leave_reads(r, at);
+            stop_reading(at);
+            pendings_push(left, at);
         }
         at = next;
     }

@@ -91,9 +91,10 @@ void replica_abandon(struct replica *r, const struct cargo *cargo);
 void replica_read(struct replica *r, struct pending *p);
 /* A read that needs no proof (enum read_level), from what is applied here; of any replica. */
 void replica_read_unproven(struct replica *r, struct pending *p);
-/* The write p is about to leave for another node: such reads that its client has ahead of it are
- * answered now, wherever they wait, as long as what p does cannot be here (stream.h S2). */
-void replica_serve_before(struct replica *r, struct pending *p);
+/* p is about to leave for another node: the reads that its client has ahead of it are answered now,
+ * wherever they wait, as long as what p does cannot be here (stream.h S2). Those that cannot be are
+ * put into `left`, in order, and are the router's again. */
+void replica_serve_before(struct replica *r, struct pending *p, struct pendings *left);
 /* What it knows of how fresh it is (cluster/freshness.h). It may be read from when it is a member
  * that counts, has lost nothing, and has, in this life, applied all that a leader then told it is
  * committed. It may be behind since. */
@@ -105,6 +106,10 @@ qr_time replica_fresh_at(struct replica *r);
 /* Whether replica_read may be given a read here though another node leads: the protocol asks the
  * leader for a slot, and the read is served when that is applied here. */
 bool replica_may_ask(const struct replica *r);
+/* Whether what was asked so of late came about as soon as the leader's own answer would have; it
+ * did not. */
+bool replica_asks_in_time(const struct replica *r);
+void replica_asked_late(struct replica *r);
 /* Asks for one on its own, for those that will come: it is that much fresher soon. */
 void replica_ask_ahead(struct replica *r);
 /* Whether it has, in this life, applied all that was committed when it asked the leader for a slot.

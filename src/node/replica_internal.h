@@ -50,7 +50,7 @@ struct replica {
     bool durable_untold; /* the protocol hears of it with the next event (replica_light.c) */
     bool durable_only;   /* apply nothing that is not durable here: a checkpoint is due */
     bool frozen;         /* apply nothing, read nothing: quarantine.h */
-    bool current;        /* it has applied what a leader has told it to: it may be read from */
+    bool current;        /* it has applied what it was informed of: it may be read from */
     bool attaches;       /* feed->attached or feed->read_back says something */
     bool queued;         /* something may stand in a queue, or the term is a new one */
 

@@ -213,14 +213,25 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
     return false;
 }
 
-/* What its client reads here and has sent before this write does not see it (S2). */
-static void serve_before(struct pending *p)
+/* What its client reads here and has sent before p is answered now, or goes to the leader in front
+ * of it: so it sees nothing of a write (S2), and nothing that a read behind it does not. False:
+ * there is no room for it there. */
+static bool send_before(struct router *router, struct pending *p, node_index leader)
 {
     struct replica *replica = p->partition->replica;
-    if (p->spec->place == PLACE_WRITE && p->stream != NULL && p->strand->reading > 0 &&
-        replica != NULL) {
-        replica_serve_before(replica, p);
+    struct pendings left = { 0 };
+    bool orders = p->spec->place == PLACE_READ || p->spec->place == PLACE_WRITE;
+    if (!orders || p->stream == NULL || p->strand->reading == 0 || replica == NULL) {
+        return true;
     }
+    if (router->forwarded_count + p->strand->reading >= FORWARD_WINDOW) {
+        return false;
+    }
+    replica_serve_before(replica, p, &left);
+    while (left.first != NULL) {
+        router_forward(router, pendings_pop(&left), leader);
+    }
+    return true;
 }
 
 /* By the map of before its start a node would acknowledge less than the keyspace says by now.
@@ -265,10 +276,13 @@ bool router_route(struct router *router, struct pending *p)
         !router_may_forward(router, &partition->track, leader)) {
         return false;
     }
-    if (!is_refused_for_version(router, p, leader)) {
-        serve_before(p);
-        router_forward(router, p, leader);
+    if (is_refused_for_version(router, p, leader)) {
+        return true;
     }
+    if (!send_before(router, p, leader)) {
+        return false;
+    }
+    router_forward(router, p, leader);
     return true;
 }
 

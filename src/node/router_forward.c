@@ -186,6 +186,14 @@ static void leader_replied(struct router *router, struct pending *p, node_index 
     track->drain_until = io_now(router->node->io) + DRAIN_TIME;
 }
 
+/* The leader did not know that it was asked for a session: what it says of one is this node's to
+ * say. */
+static bool is_too_late(const struct pending *p, enum qr_status status)
+{
+    return p->spec->place == PLACE_READ && p->wants.session &&
+           (status == STATUS_LATE || status == STATUS_CLUSTERDOWN);
+}
+
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
                   const struct shown *shown, struct span reply)
 {
@@ -206,7 +214,10 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
         struct pendings one = { 0 };
         pendings_push(&one, p);
         router_retry(router, &one, status);
-    } else if (status == STATUS_LATE && p->wants.session) {
+    } else if (is_too_late(p, status)) {
+        if (arrived != NULL) {
+            rope_discard(engine_bin(router->node->zero->engine), arrived);
+        }
         router_refuse_late(p, status);
     } else {
         struct reply *out = stream_reply(p);

@@ -66,10 +66,11 @@ void router_refuse_late_as_of(struct pending *p); /* its time has passed; it is 
 /* --- router_read.c: whether it was a read that this node's replica may answer by itself: then it
  * is on its way to its answer. */
 bool router_read_here(struct router *router, struct pending *p);
-/* All others go the leader's way: most, so they pay for no call. */
+/* All others, and most where this node leads, go the leader's way: they pay for no call. */
 static inline bool router_may_read_here(const struct pending *p)
 {
-    return p->spec->place == PLACE_READ && p->wants.level != READ_LINEARIZABLE;
+    return p->spec->place == PLACE_READ &&
+           (p->wants.level != READ_LINEARIZABLE || !p->partition->led);
 }
 /* A read that needs no proof, or none any more, is on its way to its answer: its quota's, if that
  * refuses it. */

@@ -1,10 +1,10 @@
 /* Reads that this node's replica answers by itself, whoever leads: cluster/freshness.h decides.
  *
- * At once where the state is good enough as it is. A read within a bound for which it is too old
- * asks the leader for an index, together with all that wait, and is served here when that is
- * applied; if that takes long the leader answers it, and where none can be reached it is refused:
- * -STALE. Reads within a bound of time never wait as long as they keep coming: at half of the bound
- * the next index is asked for. */
+ * At once where the state is good enough as it is. A linearizable read, and one within a bound for
+ * which the state is too old, asks the leader for an index, together with all that wait, and is
+ * served here when that is applied; if that takes long the leader answers it, and where none can be
+ * reached it is refused. Reads within a bound of time never wait as long as they keep coming: at
+ * half of the bound the next index is asked for. */
 #include "node/router_internal.h"
 
 #include "cluster/freshness.h"
@@ -34,23 +34,12 @@ static enum serve serves(const struct router *router, const struct partition *pa
     freshness.leads = router_leads_here(router, partition);
     freshness.trusted = freshness.trusted && !partition->quarantined && !partition->loading;
     enum serve serve = freshness_serves(&freshness, &wish);
-    if (serve == SERVE_NOW && wish.level == READ_BOUNDED &&
-        asked - freshness.fresh_at > wish.bound / 2) {
+    bool ages = serve == SERVE_NOW && wish.level == READ_BOUNDED &&
+                asked - freshness.fresh_at > wish.bound / 2;
+    if (ages || (freshness.trusted && !freshness.current)) {
         replica_ask_ahead(partition->replica);
     }
     return serve;
-}
-
-/* Where this node leads it goes the leader's way, in the order of its track (T1). While it may lack
- * a prefix group 0's leader looks whether the key is keyspace 0's (route.h K6): what the index
- * brings may be that it is not. */
-static bool may_ask(const struct router *router, const struct pending *p)
-{
-    bool knows = p->partition->group != 0 ||
-                 coverage_holds(&router->node->contact.coverage, router->node->clock);
-    return knows && p->wants.level == READ_BOUNDED && !p->by_index && p->stream != NULL &&
-           !p->stream->relayed && !router_leads_here(router, p->partition) &&
-           replica_may_ask(p->partition->replica);
 }
 
 /* What comes before it in its strand has its answers, or gets them here and earlier (N2). */
@@ -59,19 +48,54 @@ static bool is_next(const struct pending *p)
     return p->strand->open == p->strand->reading + (p->counted ? 0 : 1);
 }
 
+/* By the leader's clock, which nobody knows here. */
+static bool tells_time(const struct command_spec *spec)
+{
+    return spec->tag == COMMAND_TTL || spec->tag == COMMAND_PTTL;
+}
+
+/* A linearizable read shows what its client has written before it, and the leader has that first
+ * (S1). One that would wait here longer than there goes there. */
+static bool may_ask_at(const struct pending *p)
+{
+    if (p->wants.level == READ_LINEARIZABLE) {
+        return is_next(p) && !tells_time(p->spec) && replica_asks_in_time(p->partition->replica);
+    }
+    return p->wants.level == READ_BOUNDED;
+}
+
+/* Where this node leads it goes the leader's way, in the order of its track (T1). While it may lack
+ * a prefix group 0's leader looks whether the key is keyspace 0's (route.h K6): what the index
+ * brings may be that it is not. */
+static bool may_ask(const struct router *router, const struct pending *p)
+{
+    if (p->by_index || p->stream == NULL || p->stream->relayed || p->partition->replica == NULL ||
+        router_leads_here(router, p->partition)) {
+        return false;
+    }
+    bool knows = p->partition->group != 0 ||
+                 coverage_holds(&router->node->contact.coverage, router->node->clock);
+    return knows && may_ask_at(p) && replica_may_ask(p->partition->replica);
+}
+
 bool router_wants_proof(const struct pending *p)
 {
     return p->strand == NULL || wants_proof(p->node, p->strand, &p->wants);
 }
 
-/* A read of a session goes to the leader unless it is known what it must show and all that comes
- * before it is answered here. */
-static bool may_be_here(const struct pending *p)
+/* Behind what the leader has yet to answer, a read goes there too where it must show that: one of a
+ * session, of which it also has to be known what that is, and one within a bound. */
+static bool may_be_here(const struct router *router, const struct pending *p)
 {
-    if (p->wants.level != READ_SESSION) {
-        return p->wants.level != READ_LINEARIZABLE;
+    switch (p->wants.level) {
+    case READ_SESSION:
+        return p->strand != NULL && is_next(p) && !router_wants_proof(p);
+    case READ_BOUNDED:
+        return p->stream == NULL || p->stream->relayed || is_next(p) ||
+               router_leads_here(router, p->partition);
+    default:
+        return true;
     }
-    return p->strand != NULL && is_next(p) && !router_wants_proof(p);
 }
 
 static bool spends_quota(struct pending *p)
@@ -105,6 +129,9 @@ bool router_read_here(struct router *router, struct pending *p)
     if (p->wants.level == READ_SNAPSHOT) {
         return router_read_as_of(router, p);
     }
+    if (p->wants.level == READ_LINEARIZABLE && !may_ask(router, p)) {
+        return false;
+    }
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
         p->wants.least = max_u64(p->wants.least, stream_seen_before(p));
     }
@@ -112,7 +139,7 @@ bool router_read_here(struct router *router, struct pending *p)
     if (aside != ASIDE_NOT) {
         return aside == ASIDE_SENT;
     }
-    enum serve serve = may_be_here(p)
+    enum serve serve = may_be_here(router, p)
                            ? serves(router, p->partition, &p->wants, p->wants.least, p->arrived)
                            : SERVE_ELSEWHERE;
     bool asks = serve == SERVE_ASK && may_ask(router, p);
@@ -186,8 +213,10 @@ static long long lag_ms(const struct pending *p)
 
 bool router_index_is_late(const struct pending *p, qr_time now)
 {
-    return p->by_index && p->state == PENDING_READING && p->place != READ_PARKED &&
-           now - p->moved >= INDEX_PATIENCE_MS * QR_MILLISECOND;
+    bool proven = p->wants.level == READ_LINEARIZABLE;
+    qr_time patience = (proven ? INDEX_PATIENCE_PROVEN_MS : INDEX_PATIENCE_MS) * QR_MILLISECOND;
+    return p->by_index && p->state == PENDING_READING && now - p->moved >= patience &&
+           (!p->confirmed || replica_applied(p->partition->replica) < p->slot);
 }
 
 void router_refuse_late(struct pending *p, enum qr_status status)

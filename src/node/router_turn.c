@@ -317,8 +317,9 @@ static void let_deadlines_pass(struct router *router, qr_time now)
     qr_time shortest = node->config.leader_wait_ms < node->config.request_timeout_ms
                            ? node->config.leader_wait_ms * QR_MILLISECOND
                            : node->config.request_timeout_ms * QR_MILLISECOND;
-    shortest = shortest < INDEX_PATIENCE_MS * QR_MILLISECOND ? shortest
-                                                             : INDEX_PATIENCE_MS * QR_MILLISECOND;
+    shortest = shortest < INDEX_PATIENCE_PROVEN_MS * QR_MILLISECOND
+                   ? shortest
+                   : INDEX_PATIENCE_PROVEN_MS * QR_MILLISECOND;
     struct pending *p = node->sweep != NULL ? node->sweep : node->oldest;
     /* Reads of clients that do not take their replies grow old by the thousand: a part of them each
      * time. Answering one may free others, which node->sweep follows. */
@@ -327,6 +328,7 @@ static void let_deadlines_pass(struct router *router, qr_time now)
         node->sweep = young ? NULL : p->age_next;
         enum qr_status status;
         if (!young && router_index_is_late(p, now)) {
+            replica_asked_late(p->partition->replica);
             ask_leader(router, p);
         } else if (!young && router_aside_is_late(p, now)) {
             ask_leader(router, p);

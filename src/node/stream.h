@@ -5,11 +5,15 @@
  * stream asks of one partition is a strand (strand.h); within it commands are carried out in
  * stream order even where they take different roads:
  *
- * S1 A read behind a write waits until that write is applied (it reads its own write).
+ * S1 A read behind a write waits until that write is applied (it reads its own write). Only at the
+ *    levels local and prefix it does not where another node leads: it shows what is here.
  * S2 A read ahead of a write is served, at the latest, just before that write is applied. The state
  *    at that point is linearizable without any further proof: the write was proposed after the
  *    read had arrived, so whatever was acknowledged before lies at lower slots.
  *    And never before an earlier read of its client, which may take another queue (pace.c).
+ *    Where a command leaves for another node, the reads ahead of it that wait here are served
+ *    before, or leave in front of it (router.c): at no level does a read show what its own client
+ *    has written behind it.
  * S3 A client's replies leave in stream order, whatever their strands; a peer's replies carry an id
  *    and leave at once.
  *

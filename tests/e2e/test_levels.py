@@ -57,12 +57,11 @@ def test_a_follower_answers_by_itself_what_any_replica_may_G4_G10(three, level):
     assert (calls(follower, "get"), calls(leader, "get")) == (here + 2, there)
 
 
-@pytest.mark.parametrize("level", ["leader", "linearizable"])
-def test_a_follower_asks_the_leader_for_what_only_it_may_give_G1_G2(three, level):
+def test_a_follower_asks_the_leader_for_what_only_it_may_give_G2(three):
     written(three, "its", "1")
     follower, leader = follower_of(three), three.leader()
     here, there = calls(follower, "get"), calls(leader, "get")
-    assert follower.call("WITH", 2, "READ", level, "GET", "its") == b"1"
+    assert follower.call("WITH", 2, "READ", "leader", "GET", "its") == b"1"
     assert (calls(follower, "get"), calls(leader, "get")) == (here, there + 1)
 
 
@@ -83,7 +82,8 @@ def test_with_is_for_one_command_and_consistency_for_those_that_follow_G16(three
     shown = [b"read", b"local"], [b"read", b"linearizable"]
     assert (replies[7][:2], replies[10][:2]) == shown
     assert replies[:7] + replies[8:10] == [b"1", b"1", "OK", b"1", b"1", b"1", b"1", "OK", b"1"]
-    assert (calls(follower, "get"), calls(leader, "get")) == (here + 4, there + 3)
+    at_leader = calls(leader, "get") - there  # linearizable ones, where an index came late
+    assert at_leader <= 3 and calls(follower, "get") == here + 7 - at_leader
 
 
 def test_reset_forgets_the_level(three):
@@ -237,7 +237,8 @@ def test_meta_tells_position_replica_and_staleness_D3(three):
         assert (as_text(set_reply), get_reply) == ("OK", b"2")
         group, slot = as_text(made["position"]).split("-")
         assert group == "0" and int(as_text(seen["position"]).split("-")[1]) >= int(slot)
-        assert made["replica"] == seen["replica"] == three.leader().number
+        assert made["replica"] == three.leader().number
+        assert seen["replica"] in (three.leader().number, node.number)
         assert (seen["staleness_ms"], seen["replayed"]) == (0, 0)
 
 

@@ -19,7 +19,7 @@ NODE = [
      "if (partition->replica == NULL) {"),
     ("level: whoever has started answers",
      "e2e/levels::test_a_follower_alone_answers_local_reads_and_no_others_G17", "read_now.c",
-     "r->current = o->leader != NODE_NONE && o->commit > 0 && r->applied >= o->commit;",
+     "r->current = o->informed && r->applied >= o->commit;",
      "r->current = true;"),
     ("level: at once, ahead of what its client waits for", "unit/node/read_now", "router.c",
      "bool at_once = spec->place == PLACE_READ && stream->first == NULL && !silent;",

@@ -24,6 +24,7 @@ import past
 import moving
 import mutants
 import pins
+import reads
 import routing
 import sessions
 import slices
@@ -36,6 +37,7 @@ import whole
 LISTS = [
     ("raft", "protocol/raft", mutants.RAFT, False),
     ("raft", "protocol/raft", asking.RAFT, False),
+    ("raft", "protocol/raft", reads.RAFT, False),
     ("driver", "node", asking.NODE, True),
     ("log", "log", mutants.LOG, False),
     ("fuzz", "", mutants.FUZZ, False),
@@ -54,6 +56,7 @@ LISTS = [
     ("driver", "main", facades.STATUS, True),
     ("driver", "node", levels.NODE, True),
     ("driver", "node", bounded.NODE, True),
+    ("driver", "node", reads.NODE, True),
     ("cluster", "cluster", guarantees.CLUSTER, True),
     ("cluster", "cluster", guarantees.HISTORIES, True),
     ("driver", "node", guarantees.NODE, True),

@@ -34,7 +34,8 @@ struct world {
     qr_time pace;       /* what passes between two looks at the clock */
     qr_wall wall;
     bool congested;
-    bool connected; /* to the other nodes */
+    bool connected; /* to the other nodes, */
+    bool takes;     /* which take commands for others */
     uint64_t unsynced; /* bytes of the log that the disk does not have yet */
     uint64_t credit;   /* the last that a peer was given */
     /* The protocol: effects that the next step pushes, and what it was told. */
@@ -49,7 +50,8 @@ struct world {
     uint32_t submits, reads;
     qr_time deadline;   /* of the protocol */
     qr_ticket heard_of; /* what it knew to be durable when the last message came */
-    uint32_t sent;      /* messages to peers */
+    uint32_t sent;      /* messages to peers, */
+    uint32_t forwards;  /* and commands */
     uint16_t version;   /* of the wire, of all peers */
     /* What another node has sent, whole. */
     struct engine *snapshot;

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "node/proofs.h"
 
 static void test_a_state_is_as_fresh_as_the_asking_not_as_the_answer_F3(void **state)
@@ -83,6 +84,24 @@ static void test_there_is_room_for_so_many_questions_R4(void **state)
     assert_int_equal(proofs_fresh_at(&p, 3), PROOF_ASKS);
 }
 
+static void test_lateness_is_forgotten_later_each_time_up_to_a_bound(void **state)
+{
+    (void)state;
+    struct proofs p = { 0 };
+    qr_time now = QR_SECOND, unit = INDEX_LATE_MS * QR_MILLISECOND;
+    for (uint32_t i = 0; i <= INDEX_LATE_DOUBLINGS + 2; i++) {
+        uint32_t doubled = i < INDEX_LATE_DOUBLINGS ? i : INDEX_LATE_DOUBLINGS;
+        proofs_late(&p, now);
+        assert_int_equal(p.late_until, now + (unit << doubled));
+        proofs_late(&p, p.late_until - 1); /* it was asked together with that one */
+        assert_int_equal(p.late_until, now + (unit << doubled));
+        now = p.late_until;
+    }
+    proofs_in_time(&p);
+    proofs_late(&p, now);
+    assert_int_equal(p.late_until, now + unit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +111,7 @@ int main(void)
         cmocka_unit_test(test_whoever_is_always_behind_learns_how_far),
         cmocka_unit_test(test_it_never_gets_older),
         cmocka_unit_test(test_there_is_room_for_so_many_questions_R4),
+        cmocka_unit_test(test_lateness_is_forgotten_later_each_time_up_to_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,8 +75,11 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
 void replica_read(struct replica *r, struct pending *p)
 {
     p->state = PENDING_READING;
-    if (p->stream != NULL) {
+    p->confirmed = false;
+    if (p->stream != NULL && !p->counted) {
+        p->counted = true;
         p->strand->reading++;
+        stream_order_of(p)->begun++;
     }
     pendings_push(&r->reads, p);
 }
@@ -85,11 +88,31 @@ void replica_read_unproven(struct replica *r, struct pending *p)
 {
     r->unproven++;
     replica_read(r, p);
+    p->confirmed = true;
 }
 
-void replica_serve_before(struct replica *r, struct pending *p)
+/* Those that need no proof are as good as answered. */
+void replica_serve_before(struct replica *r, struct pending *p, struct pendings *left)
 {
-    (void)r, (void)p;
+    struct pending *next;
+    for (struct pending *q = r->reads.first; q != NULL; q = next) {
+        next = q->queue_next;
+        if (!q->confirmed && q->strand == p->strand) {
+            pendings_remove(&r->reads, q);
+            q->state = PENDING_WAITING;
+            pendings_push(left, q);
+        }
+    }
+}
+
+bool replica_asks_in_time(const struct replica *r)
+{
+    return !r->late;
+}
+
+void replica_asked_late(struct replica *r)
+{
+    r->late = true;
 }
 
 qr_slot replica_applied(const struct replica *r)

@@ -19,7 +19,8 @@ struct replica {
     uint32_t orders, waits;
     uint32_t unproven; /* reads at levels that any replica gives */
     bool readable;
-    bool may_ask; /* the leader for an index */
+    bool may_ask; /* the leader for an index, */
+    bool late;    /* which came late of late */
     qr_time fresh_at;
     qr_slot applied;
     uint32_t asked_ahead;

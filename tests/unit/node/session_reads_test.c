@@ -253,8 +253,11 @@ static void test_nor_is_it_served_before_a_write_that_leaves_N2(void **state)
     answer_elsewhere(before, 3);
     world->congested = false;
     command("set a 2");
-    replica_serve_before(world->zero.replica, world->client.last);
+    struct pendings left = { 0 };
+    replica_serve_before(world->zero.replica, world->client.last, &left);
+    assert_int_equal(left.count, 1);
     assert_heard("+ELSEWHERE\r\n");
+    router_retry(world->node.router, &left, STATUS_EXPIRED);
     world->refuses = false;
 }
 
