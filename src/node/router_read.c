@@ -215,8 +215,13 @@ bool router_index_is_late(const struct pending *p, qr_time now)
 {
     bool proven = p->wants.level == READ_LINEARIZABLE;
     qr_time patience = (proven ? INDEX_PATIENCE_PROVEN_MS : INDEX_PATIENCE_MS) * QR_MILLISECOND;
-    return p->by_index && p->state == PENDING_READING && now - p->moved >= patience &&
-           (!p->confirmed || replica_applied(p->partition->replica) < p->slot);
+    if (!p->by_index || p->state != PENDING_READING || now - p->moved < patience) {
+        return false;
+    }
+    /* Where its node has come to lead it waits as a leader's reads do: asked for anew each time, it
+     * would never see the end of a round that takes long. */
+    const struct replica *replica = p->partition->replica;
+    return !replica_leads(replica) && (!p->confirmed || replica_applied(replica) < p->slot);
 }
 
 void router_refuse_late(struct pending *p, enum qr_status status)

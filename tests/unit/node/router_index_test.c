@@ -210,6 +210,33 @@ static void test_late_is_what_has_no_index_or_is_not_applied(void **state)
     assert_false(router_index_is_late(p, late));
 }
 
+/* Where its node has come to lead it waits for a round like any other: asked for anew each time
+ * that it looks late, it would never see the end of one that takes long. */
+static void test_at_who_leads_by_now_no_index_is_late(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    command("get", "a");
+    refuse_first(STATUS_NOT_LEADER);
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    turn_later(0);
+    assert_sent("", 1);
+    const struct pending *p = world->replica.reads.first;
+    assert_true(p->by_index && !p->confirmed);
+    world->node.housekeeping = 0;
+    turn_later(INDEX_PATIENCE_MS * QR_MILLISECOND);
+    turn_later(0);
+    assert_sent("", 1);
+    assert_ptr_equal(world->replica.reads.first, p);
+    assert_int_equal(p->state, PENDING_READING);
+    assert_false(world->replica.late);
+    world->node.housekeeping = 0;
+    turn_later(5 * QR_SECOND); /* and then it has its answer */
+    assert_int_equal(world->replica.reads.count, 0);
+    assert_heard("-CLUSTERDOWN no leader, the command was not applied\r\n");
+}
+
 static void test_within_a_bound_it_waits_longer(void **state)
 {
     (void)state;
@@ -312,6 +339,7 @@ int main(void)
         ROUTER_TEST(test_refused_it_goes_to_the_leader_and_asks_no_more),
         ROUTER_TEST(test_late_it_goes_to_the_leader_and_so_do_the_next),
         ROUTER_TEST(test_late_is_what_has_no_index_or_is_not_applied),
+        ROUTER_TEST(test_at_who_leads_by_now_no_index_is_late),
         ROUTER_TEST(test_within_a_bound_it_waits_longer),
         ROUTER_TEST(test_a_bounded_read_behind_what_left_for_the_leader_goes_there_S1),
         ROUTER_TEST(test_at_the_leader_a_bounded_read_stays_behind_a_write),
