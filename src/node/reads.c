@@ -365,11 +365,13 @@ static struct pending *next_reading(struct pending *at, const struct pending *en
     return at;
 }
 
-/* A write that was proposed here serves the reads ahead of itself, and what left for the leader has
- * taken them along. */
+/* A write that was proposed here serves the reads ahead of itself, and a command that left for the
+ * leader has taken them along; a WAIT leaves alone. */
 static bool hides_no_read(const struct pending *p, const struct pending *end)
 {
-    return (p->state == PENDING_PROPOSED || p->state == PENDING_FORWARDED) && same_sender(p, end);
+    bool took = p->state == PENDING_FORWARDED &&
+                (p->spec->place == PLACE_READ || p->spec->place == PLACE_WRITE);
+    return (took || p->state == PENDING_PROPOSED) && same_sender(p, end);
 }
 
 /* The first of p's stream that p has to look at. */

@@ -36,6 +36,10 @@ NODE = [
     ("reads: at who leads by now asked for anew without end", "unit/node/router_index",
      "router_read.c", "return !replica_leads(replica) && (!p->confirmed",
      "return (!p->confirmed"),
+    ("reads: a WAIT hides them from a write", "unit/node/read_index", "reads.c",
+     "bool took = p->state == PENDING_FORWARDED && (p->spec->place == PLACE_READ"
+     " || p->spec->place == PLACE_WRITE);",
+     "bool took = p->state == PENDING_FORWARDED;"),
     ("reads: a write does not take them along", "unit/node/router_index", "router.c",
      "bool orders = p->spec->place == PLACE_READ || p->spec->place == PLACE_WRITE;",
      "bool orders = p->spec->place == PLACE_READ;"),

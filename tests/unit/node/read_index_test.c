@@ -110,6 +110,22 @@ static void test_a_write_takes_along_all_that_waits_before_it_S2(void **state)
     assert_heard("");
 }
 
+/* It leaves alone, and what is sent behind it is a write all the same. */
+static void test_a_wait_in_between_hides_no_read_from_a_write_S2(void **state)
+{
+    (void)state;
+    follow_after("set a 1");
+    command("get a");
+    turn();
+    command("wait 1 0");
+    assert_int_equal(world->forwards, 1);
+    command("set a 2");
+    assert_int_equal(world->forwards, 3);
+    confirm_reads(1, 0);
+    turn();
+    assert_heard("");
+}
+
 static void test_what_waits_for_its_turn_alone_is_answered_before_a_write_leaves_S2(void **state)
 {
     (void)state;
@@ -256,6 +272,7 @@ int main(void)
         TEST(test_what_was_seen_and_is_here_is_in_nobodys_way),
         TEST(test_once_it_leads_it_answers_whatever_was_seen),
         TEST(test_a_write_takes_along_all_that_waits_before_it_S2),
+        TEST(test_a_wait_in_between_hides_no_read_from_a_write_S2),
         TEST(test_what_waits_for_its_turn_alone_is_answered_before_a_write_leaves_S2),
         TEST(test_a_state_that_is_not_to_be_read_answers_nothing_before_a_write_U55),
         TEST(test_a_state_that_is_not_to_be_read_answers_nothing_that_waited_U55),
