@@ -374,12 +374,21 @@ static bool hides_no_read(const struct pending *p, const struct pending *end)
     return (took || p->state == PENDING_PROPOSED) && same_sender(p, end);
 }
 
-/* The first of p's stream that p has to look at. */
-static struct pending *first_ahead(struct pending *p)
+/* One of those that p's strand counts as `reading`. */
+static bool is_counted_read(const struct pending *at, const struct pending *p)
+{
+    return at->strand == p->strand && at->counted && at->spec->place == PLACE_READ &&
+           at->state != PENDING_ANSWERED;
+}
+
+/* The first of p's stream that p has to look at, where at most so many reads are ahead of it: what
+ * has its answer already, or is of other strands, may be long. */
+static struct pending *first_ahead(struct pending *p, uint32_t reads)
 {
     struct pending *at = p;
-    while (at->previous != NULL && !hides_no_read(at->previous, p)) {
+    while (reads > 0 && at->previous != NULL && !hides_no_read(at->previous, p)) {
         at = at->previous;
+        reads -= is_counted_read(at, p) ? 1 : 0;
     }
     return next_reading(at, p);
 }
@@ -394,7 +403,8 @@ static bool may_be_served(const struct replica *r, const struct pending *p)
 
 void replica_serve_before(struct replica *r, struct pending *p, struct pendings *left)
 {
-    struct pending *at = first_ahead(p);
+    bool is_one = p->counted && p->spec->place == PLACE_READ;
+    struct pending *at = first_ahead(p, p->strand->reading - (is_one ? 1 : 0));
     while (at != p) {
         struct pending *next = next_reading(at->next, p); /* a read: see below */
         if (may_be_served(r, at)) {
@@ -422,7 +432,7 @@ void replica_serve_ahead(struct replica *r, struct pending *p)
     if (p->stream == NULL || p->strand->reading == 0 || (p->stream->relayed && !p->after_reads)) {
         return;
     }
-    struct pending *at = first_ahead(p);
+    struct pending *at = first_ahead(p, UINT32_MAX);
     while (at != p && !is_shown_more(at, r->applied - 1)) {
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */

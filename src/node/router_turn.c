@@ -301,14 +301,12 @@ static void let_expire(struct router *router, qr_time now)
     }
 }
 
-/* p leaves the replica, its own or another node's, and is routed anew: to the leader. */
-static void ask_leader(struct router *router, struct pending *p)
+/* p leaves the replica, its own or another node's, and is to be routed anew: to the leader. */
+static void leave_for_leader(struct router *router, struct pending *p, struct pendings *late)
 {
-    struct pendings one = { 0 };
     withdraw(router, p);
     p->state = PENDING_WAITING;
-    pendings_push(&one, p);
-    router_retry(router, &one, STATUS_EXPIRED);
+    pendings_push(late, p);
 }
 
 static void let_deadlines_pass(struct router *router, qr_time now)
@@ -321,6 +319,7 @@ static void let_deadlines_pass(struct router *router, qr_time now)
                    ? shortest
                    : INDEX_PATIENCE_PROVEN_MS * QR_MILLISECOND;
     struct pending *p = node->sweep != NULL ? node->sweep : node->oldest;
+    struct pendings late = { 0 }; /* in order, and put back as one round: they may be thousands */
     /* Reads of clients that do not take their replies grow old by the thousand: a part of them each
      * time. Answering one may free others, which node->sweep follows. */
     for (uint32_t i = 0; i < DEADLINES_PER_SWEEP && p != NULL; i++) {
@@ -329,14 +328,15 @@ static void let_deadlines_pass(struct router *router, qr_time now)
         enum qr_status status;
         if (!young && router_index_is_late(p, now)) {
             replica_asked_late(p->partition->replica);
-            ask_leader(router, p);
+            leave_for_leader(router, p, &late);
         } else if (!young && router_aside_is_late(p, now)) {
-            ask_leader(router, p);
+            leave_for_leader(router, p, &late);
         } else if (!young && overdue(&node->config, p, now, &status)) {
             expire(router, p, status);
         }
         p = node->sweep;
     }
+    router_retry(router, &late, STATUS_EXPIRED);
 }
 
 /* --- Partitions that go --------------------------------------------------------------------- */
