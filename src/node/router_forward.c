@@ -89,6 +89,14 @@ static void leave_window(struct router *router, struct pending *p)
     }
 }
 
+/* Reads that were taken up here may wait for it (S2), and nothing else may happen for long. */
+static void wake_those_behind(const struct pending *p)
+{
+    if (p->counted && p->strand->reading > 1 && p->partition->replica != NULL) {
+        partition_wake(p->partition);
+    }
+}
+
 void router_settle(struct router *router, struct pending *p)
 {
     struct track *track = &p->partition->track;
@@ -107,6 +115,7 @@ void router_settle(struct router *router, struct pending *p)
     if (p->stream != NULL && p->spec->place == PLACE_READ) {
         qr_assert(p->strand->reads_forwarded > 0);
         p->strand->reads_forwarded--;
+        wake_those_behind(p);
     }
     if (track->forwarded == 0 && track->draining) {
         track->draining = false;

@@ -40,6 +40,8 @@ NODE = [
      "bool took = p->state == PENDING_FORWARDED && (p->spec->place == PLACE_READ"
      " || p->spec->place == PLACE_WRITE);",
      "bool took = p->state == PENDING_FORWARDED;"),
+    ("reads: those behind one that the leader answered sleep on", "unit/node/router_index",
+     "router_forward.c", "wake_those_behind(p); }", "}"),
     ("reads: of those that wait a write takes one too few", "unit/node/read_index", "reads.c",
      "p->strand->reading - (is_one ? 1 : 0));", "p->strand->reading - 1);"),
     ("reads: a write does not take them along", "unit/node/router_index", "router.c",

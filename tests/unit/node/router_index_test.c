@@ -193,6 +193,26 @@ static void test_late_it_goes_to_the_leader_and_so_do_the_next(void **state)
     assert_sent("1:a 1:b ", 1);
 }
 
+static void test_the_leaders_answer_wakes_those_that_wait_here_for_it_S2(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    command("get", "a");
+    command("get", "b");
+    refuse_first(STATUS_NOT_LEADER);
+    world->replica.reads.first->confirmed = true; /* and waits for its turn alone */
+    turn_later(0);
+    assert_sent("1:a ", 1);
+    world->zero.awake = false;
+    answer(0, STATUS_OK, "$1\r\n1\r\n");
+    assert_true(world->zero.awake);
+    refuse_first(STATUS_NOT_LEADER);
+    turn_later(0);
+    world->zero.awake = false;
+    answer(1, STATUS_OK, "$1\r\n1\r\n");
+    assert_false(world->zero.awake); /* nobody waits for it */
+}
+
 static void test_late_is_what_has_no_index_or_is_not_applied(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(void)
         ROUTER_TEST(test_where_its_reads_find_no_room_a_write_waits_S2),
         ROUTER_TEST(test_refused_it_goes_to_the_leader_and_asks_no_more),
         ROUTER_TEST(test_late_it_goes_to_the_leader_and_so_do_the_next),
+        ROUTER_TEST(test_the_leaders_answer_wakes_those_that_wait_here_for_it_S2),
         ROUTER_TEST(test_late_is_what_has_no_index_or_is_not_applied),
         ROUTER_TEST(test_at_who_leads_by_now_no_index_is_late),
         ROUTER_TEST(test_within_a_bound_it_waits_longer),
