@@ -10,8 +10,9 @@
 #include "node/node.h"
 #include "node/router.h"
 
-/* Places for forwards in flight, by id; a power of two. At most half of them are taken, so that the
- * next free one is near: a WAIT may keep its place for as long as it likes. */
+/* Places for forwards in flight, by id; a power of two. At most half of them are taken, but for
+ * reads that leave in front of others (router.c), so that the next free one is near: a WAIT may
+ * keep its place for as long as it likes. */
 #define FORWARD_WINDOW ((uint64_t)NODE_PENDING_MAX * 2)
 
 struct router {
