@@ -242,6 +242,11 @@ bool peers_leave(struct peers *peers, node_index index, bool at_once)
     return false;
 }
 
+void peers_stay(struct peers *peers, node_index index)
+{
+    (void)peers, (void)index;
+}
+
 void peers_known(struct peers *peers)
 {
     (void)peers;
