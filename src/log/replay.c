@@ -252,6 +252,7 @@ enum replay_end replay_batches(struct replay *r, struct segment *s, uint64_t sto
         if (!apply_records(r, records, h.offset + BATCH_HEADER_BYTES, h.count)) {
             return REPLAY_WRONG;
         }
+        r->marked = max_u64(r->marked, h.mark);
         s->end += h.bytes;
     }
     return s->end == stop ? REPLAY_WHOLE : REPLAY_WRONG;

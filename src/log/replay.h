@@ -26,6 +26,7 @@ struct replay {
      * them, the first at log offset open_at or a little behind. */
     uint32_t open;
     uint64_t open_at;
+    uint64_t marked; /* the highest synced mark that its batches state */
 };
 
 enum replay_end {

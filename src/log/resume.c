@@ -88,6 +88,32 @@ static int begin_next(struct log *log, uint64_t first)
     return error;
 }
 
+#define AGAIN_BYTES (1 * MIB)
+
+static int write_range_again(struct io_file *file, uint64_t at, uint64_t end)
+{
+    uint8_t *p = qr_alloc(AGAIN_BYTES);
+    int64_t r = 0;
+    while (at < end && r >= 0) {
+        size_t n = (size_t)min_u64(end - at, AGAIN_BYTES);
+        r = io_file_pread(file, p, n, at);
+        r = r == (int64_t)n ? io_file_pwrite(file, p, n, at) : r < 0 ? r : -EIO;
+        at += n;
+    }
+    free(p);
+    return r < 0 ? (int)r : 0;
+}
+
+/* What no mark tells to have been synced may be in the page cache alone: a sync that failed has
+ * left it there as clean, so that the next one succeeds without it, and the next loss of power
+ * takes what was counted as durable. Written once more it is what that sync is about. */
+static int write_again(const struct recovery *r, const struct segment *s)
+{
+    uint64_t known = max_u64(r->replay.marked, r->stated), first = s->header.first;
+    uint64_t from = known > first ? s->header.body_offset + (known - first) : 0;
+    return write_range_again(s->file, from, s->header.body_offset + (s->end - first));
+}
+
 /* Syncs what is kept and begins a new segment behind it. */
 enum log_open_result recover_go_on(struct recovery *r)
 {
@@ -96,7 +122,8 @@ enum log_open_result recover_go_on(struct recovery *r)
     (void)io_failpoint(log->io, FAIL_RECOVER_REPLAYED);
     for (uint32_t i = 0; i < log->segment_count; i++) {
         const struct segment *s = &log->segments[i];
-        int error = io_file_sync(s->file);
+        int error = write_again(r, s);
+        error = error < 0 ? error : io_file_sync(s->file);
         if (error < 0) {
             return recover_io_failed(r, error, "a segment cannot be synced");
         }

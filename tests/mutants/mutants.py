@@ -427,6 +427,12 @@ RAFT = [
 ]
 
 LOG = [
+    ("what a failed sync left in the cache counts as synced", "resume.c",
+     "int error = write_again(r, s);",
+     "int error = 0; (void)write_again;"),
+    ("only what comes behind a segment's marks is written again", "resume.c",
+     "s->header.body_offset + (known - first) : 0;",
+     "s->header.body_offset + (known - first) : s->header.body_offset;"),
     ("what is to be left is counted", "segments.c",
      "log->fs_free - log->leave_free : 0;",
      "log->fs_free : log->fs_free;"),
@@ -469,7 +475,7 @@ LOG = [
     ("trim lost", "replay.c",
      "group_trim(groups_get(&log->groups, r->group), r->slot, r->term);", ""),
     ("recovery keeps what it did not sync", "resume.c",
-     "int error = io_file_sync(s->file);", "int error = 0;"),
+     "error = error < 0 ? error : io_file_sync(s->file);", ""),
     ("inline write that is not made", "flush.c",
      "int error = io_file_write_now(log->io, &log->write);", "int error = 0;"),
     ("failed write reported as done", "flush.c",

@@ -134,23 +134,28 @@ static void inode_sync(struct inode *inode)
     inode->unsynced_n = 0;
 }
 
-static void inode_lose(struct inode *inode, struct rng *rng)
+/* What of it reaches the disk: everything, or by chance. */
+static void inode_flush(struct inode *inode, struct rng *rng)
 {
-    uint64_t keep = rng_below(rng, 5); /* 0: nothing, 4: everything, else by chance */
+    uint64_t keep = rng == NULL ? 4 : rng_below(rng, 5); /* 0: nothing, 4: everything */
     for (size_t i = 0; i < inode->unsynced_n; i++) {
         const struct unsynced *u = &inode->unsynced[i];
-        if (!rng_chance(rng, keep, 4)) {
+        if (rng != NULL && !rng_chance(rng, keep, 4)) {
             continue;
-        }
-        if (u->n == 0) {
+        } else if (u->n == 0) {
             bytes_resize(&inode->durable, u->at);
         } else {
             bytes_put(&inode->durable, u->p, u->n, u->at);
         }
     }
+    inode->unsynced_n = 0;
+}
+
+static void inode_lose(struct inode *inode, struct rng *rng)
+{
+    inode_flush(inode, rng);
     inode->now.n = 0;
     bytes_put(&inode->now, inode->durable.p, inode->durable.n, 0);
-    inode->unsynced_n = 0;
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */
@@ -492,9 +497,10 @@ int io_file_write_now(struct io *disk, struct io_write *write)
 int io_file_sync(struct io_file *file)
 {
     if (fails(file->disk)) {
+        file->inode->unsynced_n = 0; /* it stays in the cache, and counts as clean */
         return file->disk->fail_error;
     }
-    inode_sync(file->inode);
+    inode_flush(file->inode, NULL);
     return 0;
 }
 
@@ -510,8 +516,7 @@ int io_file_truncate(struct io_file *file, uint64_t size)
 
 int io_mkdir(struct io *disk, const char *path)
 {
-    (void)disk;
-    (void)path;
+    (void)disk, (void)path;
     return 0;
 }
 
