@@ -8,7 +8,7 @@
 /* Where a command is carried out. */
 enum command_place {
     PLACE_LOCAL, /* by the node that the client is connected to */
-    PLACE_READ,  /* by the leader's engine, once confirmed (linearizable) */
+    PLACE_READ,  /* by one replica's engine: cluster/freshness.h says whose */
     PLACE_WRITE, /* by every engine, through the log */
     PLACE_WAIT,  /* by the leader: WAIT, WAITAOF */
     PLACE_ORDER, /* by the leader's protocol: FAILOVER (node/orders.h) */

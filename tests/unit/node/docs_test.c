@@ -20,7 +20,7 @@ static const char *place_name(enum command_place place)
     case PLACE_LOCAL:
         return "this node";
     case PLACE_READ:
-        return "the leader, read";
+        return "one replica, read";
     case PLACE_WRITE:
         return "all, through the log";
     case PLACE_WAIT:
@@ -54,9 +54,9 @@ static void write_commands(FILE *out)
                 "Printed from `src/command/commands.def` and `syntax.def`; "
                 "`docs_test docs --write` renews it.\n\n"
                 "Any node takes any command. *Carried out by* says who does the work: the node "
-                "itself, the leader's\nengine once it has made sure that it still leads, or all "
-                "engines in the order of the log. *Since* is\nthe version of Redis that it comes "
-                "from.\n\n"
+                "itself, the engine\nof the leader's replica or of this node's "
+                "([levels.md](levels.md)), or all engines in the order of the\nlog. *Since* is "
+                "the version of Redis that it comes from.\n\n"
                 "| command | arguments | what it does | carried out by | cost | since |\n"
                 "|---|---|---|---|---|---|\n",
                 out);
