@@ -234,6 +234,9 @@ bool log_leaves_less(struct log *log, uint64_t more)
 
 void log_leave_free(struct log *log, uint64_t bytes)
 {
+    if (bytes > log->leave_free) {
+        log->fs_free_at = 0; /* what was written or let go just now counts */
+    }
     (void)look_at_disk(log);
     uint64_t most = log->fs_free + log->free_count * log->config.segment_bytes;
     for (uint32_t i = 0; i < log->segment_count; i++) {

@@ -2,6 +2,8 @@
 #include "node/keepers.h"
 
 #include "base/limits.h"
+#include "node/checkpoint.h"
+#include "node/keeper_internal.h"
 #include "node/node.h"
 #include "node/quota.h"
 
@@ -16,13 +18,23 @@ static uint64_t next_bytes(const struct node *node)
         bool has_state = partition != NULL && partition->replica != NULL;
         bytes = max_u64(bytes, has_state ? quota_bytes(partition) : 0);
     }
-    return bytes + CHECKPOINT_ROOM_BYTES;
+    return bytes;
+}
+
+/* What has been written of it is room that it has got, or a disk on which two of them fit well would
+ * be found full whenever one is written. */
+static uint64_t bytes_left(const struct keeper *keeper)
+{
+    uint64_t bytes = quota_bytes(keeper->partition);
+    return bytes - min_u64(bytes, checkpoint_bytes(keeper->writing));
 }
 
 void keepers_look_at_room(struct node *node)
 {
     const struct config *config = &node->config;
-    log_leave_free(node->log, next_bytes(node));
+    const struct keeper *writing = node->keepers.writing;
+    uint64_t bytes = writing != NULL ? bytes_left(writing) : next_bytes(node);
+    log_leave_free(node->log, bytes + CHECKPOINT_ROOM_BYTES);
     uint64_t soon = max_u64(config->log_reserve_bytes, 2 * config->log_segment_bytes);
     node->keepers.short_of_room = log_room(node->log) < config->log_reserve_bytes + soon;
 }

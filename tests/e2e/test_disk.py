@@ -3,6 +3,7 @@ import errno
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -297,6 +298,21 @@ def test_the_reserve_makes_room_for_a_checkpoint():
         wait_for(lambda: node.info()["checkpoints"] != "0", "a checkpoint", 20)
         assert node.info()["rdb_last_bgsave_status"] == "ok"
         assert node.call("DEL", "k:1") == 1
+
+
+def test_room_for_one_more_checkpoint_is_room_enough():
+    """Scenario 56: what has been written of the next one is not to be left free once more."""
+    options = ["--log-segment-bytes", "1mb", "--log-reserve-bytes", "4mb",
+               "--checkpoint-bytes", "40mb"]
+    with FullDisk(360 * MIB, options, nodes=1) as full:
+        [node] = full.cluster.nodes
+        with node.connect(timeout=30) as connection:
+            for first in range(0, 7500, 10):  # 100 MB of state, and then 50 MB of it anew
+                values = [("SET", f"k:{i % 5000}", b"x" * 20_000) for i in range(first, first + 10)]
+                assert set(connection.pipeline(values)) == {"OK"}
+                time.sleep(0.005)
+        wait_for(lambda: int(node.info()["checkpoints"]) >= 3, "checkpoints", 20)
+        assert "Disk space is short" not in node.log()
 
 
 def has_ended(cluster):

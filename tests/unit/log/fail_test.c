@@ -256,6 +256,21 @@ static void what_the_whole_log_would_not_make_room_for_is_not_left(void **state)
     rig_stop(&rig);
 }
 
+/* A file that has gone in the last moment is one that the next takes the place of. */
+static void who_asks_for_more_sees_what_is_free_by_then(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start_with_reserve(&rig);
+    look(&rig, 64 * KIB);
+    uint64_t room = log_room(rig.log);
+    disk_set_capacity(rig.disk, 2 * MIB);
+    log_leave_free(rig.log, 1 * MIB + 64 * KIB);
+    assert_int_equal(log_room(rig.log), room);
+    disk_settle(rig.disk);
+    rig_stop(&rig);
+}
+
 static void writes_wait_when_even_the_reserve_is_used_up(void **state)
 {
     (void)state;
@@ -334,6 +349,7 @@ int main(void)
         cmocka_unit_test(what_is_to_be_left_free_is_not_the_logs),
         cmocka_unit_test(files_that_wait_for_use_make_room_down_to_half_of_the_reserve),
         cmocka_unit_test(what_the_whole_log_would_not_make_room_for_is_not_left),
+        cmocka_unit_test(who_asks_for_more_sees_what_is_free_by_then),
         cmocka_unit_test(writes_wait_when_even_the_reserve_is_used_up),
         cmocka_unit_test(a_first_open_on_a_full_disk_says_so),
         cmocka_unit_test(where_no_usual_segment_fits_a_smaller_one_will_do),
