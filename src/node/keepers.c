@@ -98,6 +98,15 @@ static struct keeper *keeper_of(struct partition *partition)
     return partition->keeper;
 }
 
+/* What its log has grown by. What a checkpoint holds already and a slow member needs still is let go
+ * by no other one. */
+static uint64_t grown_of(const struct keeper *keeper, uint64_t kept)
+{
+    const struct partition *partition = keeper->partition;
+    uint64_t since = log_bytes_from(partition->node->log, partition->group, keeper->slot + 1);
+    return since > 0 ? since : kept;
+}
+
 /* The groups that keep the log longest, as long as telling their protocols lets some of it go. */
 static void look_at_pins(struct node *node, qr_time now)
 {
@@ -109,7 +118,7 @@ static void look_at_pins(struct node *node, qr_time now)
             return;
         }
         keeper_remind(keeper, now);
-        if (keeper_consider(keeper, now, bytes)) {
+        if (keeper_consider(keeper, now, grown_of(keeper, bytes))) {
             hold(node, keeper);
             return;
         }

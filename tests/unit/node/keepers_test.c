@@ -40,6 +40,7 @@ static uint32_t pin[GROUPS], pin_count; /* who keeps the log longest, as one aft
 static uint64_t position, can_carry, carried;
 static uint32_t log_groups, carries;
 static struct log_carrying asked;
+static uint64_t since[GROUPS], grew[GROUPS];
 
 /* --- The rest of the node ------------------------------------------------------------------- */
 
@@ -75,7 +76,8 @@ void keeper_remind(struct keeper *k, qr_time now)
 
 bool keeper_consider(struct keeper *k, qr_time now, uint64_t grown)
 {
-    (void)now, (void)grown;
+    (void)now;
+    grew[k->partition->group] = grown;
     considered[k->partition->group]++;
     assert_null(node.keepers.writing);
     k->partition->replica->held = due[k->partition->group]; /* as it does while it waits */
@@ -123,6 +125,13 @@ uint64_t log_carry(struct log *log, const struct log_carrying *carrying)
     return n;
 }
 
+uint64_t log_bytes_from(const struct log *log, uint32_t group, qr_slot slot)
+{
+    (void)log;
+    assert_int_equal(slot, keeper[group].slot + 1);
+    return since[group];
+}
+
 bool log_pin(struct log *log, uint32_t *group, uint64_t *bytes)
 {
     (void)log;
@@ -168,6 +177,7 @@ static int begin(void **state)
     node.config.checkpoint_bytes = 64 * MIB;
     node.transfers.v = transferring;
     memset(due, 0, sizeof due);
+    memset(since, 0, sizeof since);
     memset(considered, 0, sizeof considered);
     memset(reminded, 0, sizeof reminded);
     memset(went_on, 0, sizeof went_on);
@@ -275,6 +285,19 @@ static void test_one_at_a_time(void **state)
     assert_int_equal(considered[5], 0);
     turn(10);
     assert_int_equal(considered[5], 1);
+}
+
+/* Else one follows the other for as long as a member is down. */
+static void test_what_a_slow_member_keeps_is_not_worth_another(void **state)
+{
+    (void)state;
+    pinned_by(5, 5); /* 100 bytes */
+    turn(1);
+    assert_int_equal(grew[5], 100); /* the log knows no entry behind it */
+    keeper[5].slot = 8;
+    since[5] = 30;
+    turn(2);
+    assert_int_equal(grew[5], 30);
 }
 
 /* Group 0's goes on by itself: keeper_turn. */
@@ -407,6 +430,7 @@ int main(void)
         KEEPERS_TEST(test_whom_a_member_waits_for_comes_first_and_the_next_one_the_next_time),
         KEEPERS_TEST(test_who_is_not_to_have_one_any_more_applies_on),
         KEEPERS_TEST(test_one_at_a_time),
+        KEEPERS_TEST(test_what_a_slow_member_keeps_is_not_worth_another),
         KEEPERS_TEST(test_group_0s_goes_on_by_itself),
         KEEPERS_TEST(test_a_turn_looks_at_so_many_and_no_more),
         KEEPERS_TEST(test_who_cannot_have_one_holds_up_the_look_and_has_no_keeper),
