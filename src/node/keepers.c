@@ -98,8 +98,8 @@ static struct keeper *keeper_of(struct partition *partition)
     return partition->keeper;
 }
 
-/* What its log has grown by. What a checkpoint holds already and a slow member needs still is let go
- * by no other one. */
+/* What its log has grown by. What a checkpoint holds already and a slow member still needs is let
+ * go by no other one. */
 static uint64_t grown_of(const struct keeper *keeper, uint64_t kept)
 {
     const struct partition *partition = keeper->partition;

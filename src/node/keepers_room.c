@@ -21,8 +21,8 @@ static uint64_t next_bytes(const struct node *node)
     return bytes;
 }
 
-/* What has been written of it is room that it has got, or a disk on which two of them fit well would
- * be found full whenever one is written. */
+/* What has been written of it is room that it has got: else a disk on which two of them fit well
+ * would be found full whenever one is written. */
 static uint64_t bytes_left(const struct keeper *keeper)
 {
     uint64_t bytes = quota_bytes(keeper->partition);

@@ -304,7 +304,7 @@ def test_room_for_one_more_checkpoint_is_room_enough():
     """Scenario 56: what has been written of the next one is not to be left free once more."""
     options = ["--log-segment-bytes", "1mb", "--log-reserve-bytes", "4mb",
                "--checkpoint-bytes", "40mb"]
-    with FullDisk(360 * MIB, options, nodes=1) as full:
+    with FullDisk(310 * MIB, options, nodes=1) as full:
         [node] = full.cluster.nodes
         with node.connect(timeout=30) as connection:
             for first in range(0, 7500, 10):  # 100 MB of state, and then 50 MB of it anew
