@@ -93,12 +93,11 @@ static int begin_next(struct log *log, uint64_t first)
 static int write_range_again(struct io_file *file, uint64_t at, uint64_t end)
 {
     uint8_t *p = qr_alloc(AGAIN_BYTES);
-    int64_t r = 0;
-    while (at < end && r >= 0) {
-        size_t n = (size_t)min_u64(end - at, AGAIN_BYTES);
-        r = io_file_pread(file, p, n, at);
-        r = r == (int64_t)n ? io_file_pwrite(file, p, n, at) : r < 0 ? r : -EIO;
-        at += n;
+    int64_t r = 1; /* 0: the file ends before: what is missing is a hole */
+    while (at < end && r > 0) {
+        r = io_file_pread(file, p, (size_t)min_u64(end - at, AGAIN_BYTES), at);
+        r = r > 0 ? io_file_pwrite(file, p, (size_t)r, at) : r;
+        at += r > 0 ? (uint64_t)r : 0;
     }
     free(p);
     return r < 0 ? (int)r : 0;
