@@ -58,7 +58,7 @@ def heal(three, node, value):
 
 
 @pytest.mark.parametrize("inwards, outwards", [(1, 1), (0, 1)])
-def test_a_cut_is_over_when_it_is_over_however_long_it_was(three, inwards, outwards):
+def test_scenario_45_a_cut_is_over_when_it_is_over_however_long_it_was(three, inwards, outwards):
     node = three.followers()[0]
     cut(three, node, inwards, outwards)
     others = [other for other in three.nodes if other is not node]
@@ -87,7 +87,7 @@ def order(node, *words):
 
 
 @pytest.mark.parametrize("behind", [0, 40])
-def test_who_joins_is_not_sent_away_for_an_entry_that_was_never_committed(three, behind):
+def test_scenario_29_nobody_is_sent_away_for_an_entry_that_was_never_committed(three, behind):
     """A leader that is cut off has named the newcomer in an entry that the others never saw. It
     drops that when it is back, for theirs, which names him too: at once, or after some seconds in
     which it knows of neither (scenario 29)."""

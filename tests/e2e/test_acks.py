@@ -84,7 +84,7 @@ def value_at(node, key):
         return None
 
 
-def test_what_wait_has_counted_survives_its_leader_U1():
+def test_scenario_72_what_wait_has_counted_survives_its_leader_U1():
     """Scenario 72: one of two followers lacks it when the leader dies: the other is elected."""
     with Cluster(3) as cluster:
         leader = cluster.leader()
@@ -130,7 +130,7 @@ def refused(node, *words):
 
 @pytest.mark.parametrize("spec", ["LOCAL", "ANY 1", "ALL", "w=2", "EACH dc", "MAJORITY ON applied",
                                   "EACH zone ON received", "MAJORITY OF east"])
-def test_what_raft_does_not_give_is_refused_and_nothing_is_written_69(five, spec):
+def test_scenario_69_what_raft_does_not_give_is_refused_and_nothing_is_written(five, spec):
     """Scenario 69: nothing lower is given in its place, whoever asks and however."""
     node = five.followers()[0]
     for words in (("WITH", 2, "ACK", spec, "SET", "never", "v"), ("CONSISTENCY", "ACK", spec)):
@@ -174,7 +174,7 @@ def test_each_zone_has_what_is_acknowledged_U5(zoned):
                 client.call("INCRBY", "p1", "x")
 
 
-def test_without_a_zone_it_is_uncertain_and_says_what_is_true_U5_74(zoned):
+def test_scenario_74_without_a_zone_it_is_uncertain_and_says_what_is_true_U5(zoned):
     """It is in force: a majority has it. That it failed would not be true (scenario 74)."""
     cluster, leader, near, far = zoned
     far.pause()

@@ -25,7 +25,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_requests_close_their_connection_only(three, name):
+def test_scenario_111_malformed_requests_close_their_connection_only(three, name):
     """Scenario 111."""
     node = three.nodes[0]
     data, text = MALFORMED[name]
@@ -73,7 +73,7 @@ def test_random_garbage_harms_nobody(three):
     assert node.call("PING") == "PONG"
 
 
-def test_a_client_that_never_reads_is_held_back(three):
+def test_scenario_112_a_client_that_never_reads_is_held_back(three):
     """Scenario 112: its replies do not pile up without a bound."""
     node = three.leader()
     with node.connect() as glutton:
@@ -104,7 +104,7 @@ def test_idle_clients_cost_little(three):
     assert cost < 1000 * 8192, f"{cost // 1000} bytes for each"
 
 
-def test_a_client_of_one_byte_at_a_time(three):
+def test_scenario_113_a_client_of_one_byte_at_a_time(three):
     """Scenario 113."""
     with three.nodes[0].connect() as connection:
         for byte in encode("SET", "slow", "value") + encode("GET", "slow"):
@@ -112,7 +112,7 @@ def test_a_client_of_one_byte_at_a_time(three):
         assert [connection.read(), connection.read()] == ["OK", b"value"]
 
 
-def test_a_pattern_that_backtracks(three):
+def test_scenario_115_a_pattern_that_backtracks(three):
     """Scenario 115."""
     node = three.nodes[0]
     node.call("SET", "a" * 200, "x")
@@ -120,7 +120,7 @@ def test_a_pattern_that_backtracks(three):
         assert connection.call("KEYS", "a*" * 60 + "b") == []
 
 
-def test_maxclients():
+def test_scenario_114_maxclients():
     """Scenario 114."""
     with Cluster(1, options=["--maxclients", "20"]) as cluster:
         node = cluster.nodes[0]
@@ -219,7 +219,7 @@ def test_strangers_who_say_nothing_on_the_peer_port(three):
     undisturbed(three, among_strangers)
 
 
-def test_a_node_of_another_cluster_is_refused_in_words():
+def test_scenario_14_a_node_of_another_cluster_is_refused_in_words():
     """Scenario 14: the address is right and the cluster is not."""
     with Cluster(3) as cluster, Cluster(3, start=False) as other:
         # Node 3 of the other cluster believes that nodes 1 and 2 of this one are its peers.

@@ -67,7 +67,7 @@ def test_redis_py(node):
     assert client.ping()
 
 
-def test_resp3(node):
+def test_scenario_34_resp3(node):
     with node.connect() as connection:
         hello = connection.call("HELLO", "3")
         assert hello["proto"] == 3

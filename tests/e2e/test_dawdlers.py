@@ -15,7 +15,7 @@ def is_closed(connection):
         return True
 
 
-def test_idle_clients_are_closed_after_timeout_113():
+def test_scenario_113_idle_clients_are_closed_after_timeout():
     with Cluster(1) as cluster:
         node = cluster.nodes[0]
         with node.connect() as idle, node.connect() as busy:
@@ -28,7 +28,7 @@ def test_idle_clients_are_closed_after_timeout_113():
             assert 0.5 < time.monotonic() - begun < 5 * PATIENCE
 
 
-def test_strangers_have_little_time_before_auth_113():
+def test_scenario_113_strangers_have_little_time_before_auth():
     """A command begun and not ended is no way to keep a connection."""
     with Cluster(1, start=False, options=["--requirepass", "secret"]) as cluster:
         node = cluster.nodes[0]

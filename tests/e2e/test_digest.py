@@ -73,7 +73,7 @@ def test_equal_states_have_equal_digests_whatever_their_history():
 
 
 @pytest.mark.parametrize("who", ["follower", "leader"])
-def test_a_replica_that_is_outvoted_is_fed_anew_while_others_serve(who):
+def test_scenario_49_a_replica_that_is_outvoted_is_fed_anew_while_others_serve(who):
     """Nobody reads a wrong value from it, not even where it led; nothing that was acknowledged is
     lost; in the end all are equal."""
     with Cluster(3) as cluster:

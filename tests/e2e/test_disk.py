@@ -99,7 +99,7 @@ def refuses(node, writer, keys, most=4000):
 
 
 @pytest.mark.parametrize("where", ["leader", "follower"])
-def test_full_disk(where):
+def test_scenario_56_full_disk(where):
     """Scenario 56."""
     options = ["--log-segment-bytes", "2mb", "--log-reserve-bytes", "8mb"]
     with Cluster(3, options=options, start=False) as cluster:
@@ -385,7 +385,7 @@ class Shimmed:
 
 
 @pytest.mark.parametrize("kind", ["EIO", "KILL"])
-def test_the_nth_write_or_sync_fails(kind):
+def test_scenario_102_the_nth_write_or_sync_fails(kind):
     """Scenario 102, at every operation of a short life: start, election, writes."""
     options = ["--log-segment-bytes", "256kb", "--log-reserve-bytes", "0",
                "--election-timeout-ms", "50", "--lease-ms", "20", "--heartbeat-ms", "10"]

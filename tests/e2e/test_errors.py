@@ -31,9 +31,9 @@ PROVOKED = {
     "NOKEYSPACE": "errors::test_not_applied_is_true_of_what_depends_on_others",
     "NOPROTO": "errors::test_not_applied_is_true",
     "NOQUORUM": "facades::test_without_a_quorum_all_say_so",
-    "NOSPACE": "disk::test_full_disk",
+    "NOSPACE": "disk::test_scenario_56_full_disk",
     "QUOTA": "errors::test_not_applied_is_true_of_what_depends_on_others",
-    "REMOVED": "members::test_remove_the_leader_under_load_and_it_stops_serving",
+    "REMOVED": "members::test_scenario_29_remove_the_leader_under_load_and_it_stops_serving",
     "SESSIONLOST": "sessions::test_what_a_group_has_lost_is_told_and_no_older_state_shown",
     "STALE": "unit/node/router_timeout",
     "THROTTLED": "acks::test_what_waits_for_a_zone_that_is_cut_off_is_bounded",
@@ -302,7 +302,7 @@ class Counter:
 
 
 @pytest.mark.parametrize("words", [(), ("WITH", 4, "ACK", "EACH zone", "TIMEOUT", 400)])
-def test_what_all_errors_say_adds_up_while_leaders_are_killed_74(words):
+def test_scenario_74_what_all_errors_say_adds_up_while_leaders_are_killed(words):
     with Cluster(3) as cluster:
         for node, zone in zip(cluster.nodes, "abb"):
             assert cluster.leader().call("MEMBER", "SET", node.number, "ZONE", zone) == "OK"

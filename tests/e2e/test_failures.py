@@ -7,7 +7,7 @@ from cluster import Cluster, PATIENCE, wait_for
 from resp import Closed, Error
 
 
-def test_without_a_majority_nothing_is_acknowledged():
+def test_scenario_71_without_a_majority_nothing_is_acknowledged():
     """Scenario 71: the leader that is left alone must not acknowledge, and not answer reads."""
     with Cluster(3) as cluster:
         leader = cluster.leader()
@@ -60,7 +60,7 @@ def test_commands_wait_for_the_next_leader():
             assert connection.call("GET", "k") == b"2"
 
 
-def test_a_stopped_leader_does_not_acknowledge_when_it_wakes():
+def test_scenario_5_43_73_a_stopped_leader_does_not_acknowledge_when_it_wakes():
     """Scenarios 5, 43, 73: a pause longer than the time-out, then the old leader goes on."""
     for mode in ("readindex", "lease"):
         with Cluster(3, options=["--read-mode", mode]) as cluster:

@@ -90,7 +90,7 @@ def test_delivery_semantics_F15():
 
 @pytest.mark.parametrize("point", ["SUBMITTED", "PERSISTED", "SENT_ENTRIES", "APPLY", "APPLIED",
                                    "REPLY_PEER", "REPLIED_PEER"])
-def test_wherever_the_leader_dies_the_retry_counts_once_F17(point):
+def test_scenario_67_wherever_the_leader_dies_the_retry_counts_once_F17(point):
     """Through a follower, which answers for the leader; sent again through all others."""
     with with_points() as (cluster, tables):
         leader, node = cluster.leader(), cluster.followers()[0]

@@ -33,7 +33,7 @@ def kill_all(cluster, load):
     load.wait_for_acknowledged(SETTLE_WRITES)
 
 
-def test_acknowledged_writes_survive_kills():
+def test_scenario_2_21_acknowledged_writes_survive_kills():
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     plan = ["leader"] * LEADER_KILLS + ["follower"] * FOLLOWER_KILLS + ["all"]

@@ -394,7 +394,7 @@ def test_replace_a_dead_node_under_load():
         load.check_history()
 
 
-def test_remove_the_leader_under_load_and_it_stops_serving():
+def test_scenario_29_remove_the_leader_under_load_and_it_stops_serving():
     """Scenarios 2, 3, 29: it hands over, its clients are told, it stays up and says what it is."""
     with Cluster(3) as cluster:
         client = Retrier(cluster, "leader")
@@ -422,7 +422,7 @@ def test_remove_the_leader_under_load_and_it_stops_serving():
         client.finish(rest[1])
 
 
-def test_a_node_that_was_away_learns_that_it_was_removed_13_29():
+def test_scenario_13_29_a_node_that_was_away_learns_that_it_was_removed():
     """Scenarios 13, 29: its log says that it is a member; the others know better, and whatever it
     says meanwhile disturbs nobody."""
     with Cluster(3, CALM) as cluster:
@@ -451,7 +451,7 @@ def test_a_node_that_was_away_learns_that_it_was_removed_13_29():
         assert away.number not in members(leader)
 
 
-def test_wiped_node_under_its_old_id_joins_anew_53():
+def test_scenario_53_wiped_node_under_its_old_id_joins_anew():
     """Scenario 53: it comes as a learner under a new index and votes when it has caught up."""
     with Cluster(3) as cluster:
         for n in range(100):
@@ -483,7 +483,7 @@ def fail_over(cluster, target, to):
     return target.leads()
 
 
-def test_an_index_used_anew_is_not_the_node_before_14():
+def test_scenario_14_an_index_used_anew_is_not_the_node_before():
     """Scenario 14: while one node is away, another member goes and a third comes under its index;
     the one that was away follows the new leader, and the removed one gets nowhere."""
     with Cluster(3) as cluster:
@@ -563,7 +563,7 @@ def test_an_announced_node_comes_under_its_id():
 
 # --- All at once -------------------------------------------------------------------------------
 
-def test_leave_in_turn_kill_all_start_all_join_all_18_19_32():
+def test_scenario_18_19_32_33_leave_in_turn_kill_all_start_all_join_all():
     """Scenarios 18, 19, 32, 33: members leave one by one, everything dies and comes back, they
     join again; what was written is there throughout. Small checkpoints, so that members are also
     learnt from those."""

@@ -155,7 +155,7 @@ def warnings(node):
     return [line for line in node.log().splitlines() if " # " in line]
 
 
-def test_a_wiped_founder_under_its_old_command_line_is_refused_quietly_with_the_remedy_53():
+def test_scenario_53_a_wiped_founder_under_its_old_command_line_is_refused_with_the_remedy():
     """It may have forgotten what it acknowledged. Both sides say so once, not at every attempt, and
     how to go on; attempts become rare; and the remedy works."""
     with Cluster(3) as cluster:
@@ -299,7 +299,7 @@ def remove(node, number):
     wait_for(is_gone, f"node {number} is removed", 20)
 
 
-def test_an_id_is_used_again_right_after_its_removal_29():
+def test_scenario_29_an_id_is_used_again_right_after_its_removal():
     """Another directory comes under the id at once, under the same index, while the removed node
     runs: they are not taken for each other, nothing is lost, the old one knows that it is out."""
     with Cluster(3) as cluster, LoadGenerator(cluster, rate=2000) as load:

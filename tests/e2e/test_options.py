@@ -322,7 +322,7 @@ def test_a_keyspaces_default_holds_however_it_is_reached_G16(defaults):
     assert who_answers(defaults, "strict", ["STRLEN", "q:k"], ["GET", "s:k"]) in PROVEN
 
 
-def test_a_weaker_default_never_lowers_what_was_asked_for_69(defaults):
+def test_scenario_69_a_weaker_default_never_lowers_what_was_asked_for(defaults):
     for level, expected in (("linearizable", PROVEN), ("leader", {"leader"})):
         get = ["GET", "q:k"]
         assert who_answers(defaults, "quick", ["WITH", 2, "READ", level, *get]) in expected

@@ -136,7 +136,7 @@ def test_zones_keep_replicas_apart():
             node.call("MEMBER", "SET", "1", "ZONE", "x" * 32)
 
 
-def test_what_a_node_that_is_gone_had_is_made_anew():
+def test_scenario_75_what_a_node_that_is_gone_had_is_made_anew():
     with GrowingCluster(3) as cluster:
         grow(cluster)
         gone = with_a_fourth(cluster)

@@ -81,7 +81,7 @@ def killed(count, options=(), size=100, leads=False):
 # --- Single entries -----------------------------------------------------------------------------
 
 
-def test_a_damaged_entry_comes_from_the_others():
+def test_scenario_62_105_a_damaged_entry_comes_from_the_others():
     """Scenarios 62, 105."""
     with killed(2000) as (cluster, victim):
         flip_entry(middle(victim))
@@ -161,7 +161,7 @@ def test_damage_on_all_nodes_heals_when_it_is_in_different_places():
         assert all("forgotten" not in node.log() for node in cluster.nodes)
 
 
-def test_a_zeroed_sector_inside_records():
+def test_scenario_109_a_zeroed_sector_inside_records():
     """Scenario 109: lengths are gone with it, and many entries."""
     with killed(3000, size=60, leads=True) as (cluster, victim):
         big = {}
@@ -177,7 +177,7 @@ def test_a_zeroed_sector_inside_records():
         check(victim, "k", 3000, size=60)
 
 
-def test_padding_and_spare_bytes():
+def test_scenario_47_padding_and_spare_bytes():
     """Scenario 47: what no record covers may be bad without harm."""
     with killed(300) as (cluster, victim):
         last = records(victim)[len(records(victim)) // 2]
@@ -193,7 +193,7 @@ def test_padding_and_spare_bytes():
         check(victim, "k", 300)
 
 
-def test_who_is_damaged_and_would_have_led_repairs_first():
+def test_scenario_62_who_is_damaged_and_would_have_led_repairs_first():
     """Scenario 62: the corrupt log of a leader never overwrites the good ones."""
     with Cluster(3) as cluster:
         fill(cluster.nodes[0], "k", 1000)
@@ -433,11 +433,11 @@ def forgets_and_comes_back(how, options=(), count=2000):
         check(third, "after", 100)
 
 
-def test_a_cut_segment():
+def test_scenario_57_a_cut_segment():
     forgets_and_comes_back("truncate")
 
 
-def test_a_segment_that_is_shorter_than_its_header_says():
+def test_scenario_108_a_segment_that_is_shorter_than_its_header_says():
     forgets_and_comes_back("short", SMALL)
 
 
@@ -458,7 +458,7 @@ def test_a_batch_without_its_header():
     forgets_and_comes_back("header")
 
 
-def test_a_misdirected_write():
+def test_scenario_46_a_misdirected_write():
     forgets_and_comes_back("misdirected")
 
 
@@ -486,7 +486,7 @@ def test_a_wiped_log_directory_is_fed_by_snapshot():
     forgets_and_comes_back("wipe", SMALL, count=20000)
 
 
-def test_a_damaged_checkpoint():
+def test_scenario_63_a_damaged_checkpoint():
     """Scenario 63: it is never ignored in silence; the state comes from another. The log is whole,
     so nothing is forgotten."""
     with Cluster(3, options=SMALL) as cluster:
@@ -538,7 +538,7 @@ def test_whether_it_has_forgotten_must_be_known():
         wait_whole(cluster)
 
 
-def test_a_lost_checkpoint_and_a_stale_one():
+def test_scenario_48_61_a_lost_checkpoint_and_a_stale_one():
     """Scenarios 48, 61: a log that begins behind the checkpoint does not fit it."""
     with Cluster(3, options=SMALL) as cluster:
         fill(cluster.nodes[0], "k", 4000)

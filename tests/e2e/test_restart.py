@@ -164,7 +164,7 @@ def test_directories_of_others_are_refused():
         assert "another cluster" in fails_to_start(two)
 
 
-def test_a_wiped_node_is_not_believed():
+def test_scenario_53_a_wiped_node_is_not_believed():
     """Scenario 53: peers remember its directory; a new one may not vote as if it remembered."""
     with Cluster(3) as cluster:
         fill(cluster.nodes[0], "before", 100)
@@ -283,7 +283,7 @@ def test_a_lost_log_of_a_lone_node_is_refused():
         assert "No other member could repair this node" in fails_to_start(node)
 
 
-def test_a_torn_tail_is_cut():
+def test_scenario_104_a_torn_tail_is_cut():
     """Scenario 104: the last batch was being written when the power went."""
     with Cluster(1) as cluster:
         node = cluster.nodes[0]

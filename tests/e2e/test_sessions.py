@@ -324,7 +324,7 @@ def test_without_anybody_who_has_it_a_read_is_stale_in_time():
             assert client.call("GET", "x") == b"1"
 
 
-def test_tokens_survive_failover_restart_and_go_from_node_to_node_70():
+def test_scenario_70_tokens_survive_failover_restart_and_go_from_node_to_node():
     with Cluster(3, CALM) as three:
         token = None
         for turn in range(6):

@@ -12,7 +12,7 @@ STEPS = int(os.environ.get("QUORATE_STEPS", 12))
 
 
 @pytest.mark.parametrize("seed", [SEED])
-def test_each_level_keeps_its_guarantees_while_clients_hop_and_nodes_die(seed):
+def test_scenario_66_70_76_each_level_keeps_its_guarantees_while_clients_hop_and_nodes_die(seed):
     with SessionCampaign(seed) as campaign:
         campaign.run(STEPS)
         verdict = campaign.finish()

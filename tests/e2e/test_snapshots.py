@@ -184,7 +184,7 @@ def has_caught_up(cluster, node):
     return leader is node or info and "state=online" in info.get(f"replica{node.number - 1}", "")
 
 
-def test_beyond_retention_a_snapshot_under_load():
+def test_scenario_41_beyond_retention_a_snapshot_under_load():
     """U15, U22: writes go on all the time, nothing is lost, and it does catch up. Scenario 41: no
     sooner is it there than it needs the next one."""
     options = ["--log-max-entries", "3000", "--log-segment-bytes", "1mb", *CALM]
@@ -276,7 +276,7 @@ def test_a_new_member_begins_with_a_snapshot():
         assert_equal(cluster)
 
 
-def test_two_members_share_one_file():
+def test_scenario_28_two_members_share_one_file():
     """One open file, and new checkpoints meanwhile do not disturb it (scenario 28)."""
     with Cluster(5, SHORT + ["--checkpoint-bytes", "1mb"]) as cluster:
         nodes = cluster.followers()[:2]
@@ -339,7 +339,7 @@ def test_checkpoints_wait_while_a_member_is_brought_up():
         assert_equal(cluster)
 
 
-def test_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
+def test_scenario_58_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
     """Scenario 58: the follower's own checkpoint is given up, the snapshot takes its place."""
     with Cluster(3, SHORT) as cluster:
         node = a_follower(cluster)
@@ -366,7 +366,7 @@ def test_a_checkpoint_is_being_written_when_the_snapshot_is_whole():
     (lambda path, at: os.truncate(path, os.path.getsize(path) - 20), "its end is missing"),
     (lambda path, at: write_at(path, os.path.getsize(path), b"more"), "it goes on behind its end")],
     ids=["flipped", "cut", "longer"])
-def test_a_damaged_snapshot_is_refused_and_replaced(damage, why):
+def test_scenario_27_63_a_damaged_snapshot_is_refused_and_replaced(damage, why):
     """Scenarios 27, 63: said, counted, never installed; the source takes a new one."""
     with Cluster(3, SHORT) as cluster:
         node = a_follower(cluster)

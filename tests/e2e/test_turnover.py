@@ -12,7 +12,7 @@ STEPS = int(os.environ.get("QUORATE_STEPS", 20))
 
 
 @pytest.mark.parametrize("seed", [SEED])
-def test_members_come_go_die_and_forget_under_load(seed):
+def test_scenario_12_20_members_come_go_die_and_forget_under_load(seed):
     with MemberCampaign(seed) as campaign:
         campaign.run(STEPS)
         campaign.finish()

@@ -88,7 +88,7 @@ def test_at_the_first_level_there_are_no_keyspaces_until_it_is_raised():
         assert node.call("KEYSPACE", "CREATE", "a", "STRATEGY", "raft") == "OK"
 
 
-def test_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_behind_finalize():
+def test_scenario_51_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_behind_finalize():
     with Cluster(3) as cluster, LoadGenerator(cluster, rate=500) as load:
         for node in cluster.nodes[:2]:  # rolling, under load
             node.terminate()

@@ -29,16 +29,16 @@ RELAY = [
 
 NODE = [
     ("link: TCP goes on trying at intervals that double",
-     "chaos/cuts::test_a_cut_is_over_when_it_is_over_however_long_it_was", "link.c",
+     "chaos/cuts::test_scenario_45_a_cut_is_over_when_it_is_over_however_long_it_was", "link.c",
      "io_stream_unheard_max(link->stream, UNHEARD_MS);", ""),
     ("link: TCP goes on dialing at intervals that double",
      "chaos/cuts::test_who_was_started_during_a_cut_is_met_when_it_is_over", "link.c",
      "if (link->state != LINK_UP && link->since < since) {",
      "if (link->state != LINK_UP && link->state != LINK_DIALING && link->since < since) {"),
     ("link: an entry that was dropped sends a newcomer away",
-     "chaos/cuts::test_who_joins_is_not_sent_away_for_an_entry_that_was_never_committed",
+     "chaos/cuts::test_scenario_29_nobody_is_sent_away_for_an_entry_that_was_never_committed",
      "members.c", "peers_stay(node->peers, i);", ""),
     ("link: a log that is behind is a witness",
-     "chaos/cuts::test_who_joins_is_not_sent_away_for_an_entry_that_was_never_committed",
+     "chaos/cuts::test_scenario_29_nobody_is_sent_away_for_an_entry_that_was_never_committed",
      "members.c", "return !claim->made || slot > claim->slot;", "return claim->made || slot > 0;"),
 ]

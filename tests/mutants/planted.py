@@ -131,21 +131,28 @@ def replaced(text, path, old, new):
     return re.sub(pattern, lambda match: new, text)
 
 
+PROGRAMS = ("unit/", "paper/")
+
+
 def file_of(judge):
-    """Of `e2e/members::test_x` or `chaos/cuts::test_x`: the file, and the test."""
+    """Of `unit/node/members::test_x`, `e2e/members::test_x` or `chaos/cuts::test_x`: the file, and
+    the test."""
     where, _, test = judge.partition("::")
-    directory, _, area = where.partition("/")
+    directory, _, area = where.rpartition("/")
+    if where.startswith(PROGRAMS):  # the log's programs are named after it, and their files are not
+        area = area.removeprefix("log_")
+        return f"tests/{directory}/{area}_test.c", test
     return f"tests/{directory}/test_{area}.py", test
 
 
 def judge_is_there(judge, texts):
-    """`unit/node/members` is a program, `e2e/members::test_x` one test of a file, `raft:session` a
-    level in the simulator, `suite` its seeds of every run."""
+    """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
+    test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run."""
     if judge is None or judge in ("clusters", "nodes", "suite") or judge.startswith("raft:"):
         return True
-    if judge.startswith("unit/"):
-        return f"tests/{judge}_test.c" in texts
     path, test = file_of(judge)
+    if judge.startswith(PROGRAMS):
+        return path in texts and (test == "" or f"{test}(void **" in texts[path])
     return f"def {test.partition('[')[0]}(" in texts.get(path, "")
 
 

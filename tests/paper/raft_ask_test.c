@@ -56,7 +56,7 @@ static void test_the_slot_is_the_leaders_commit_index(void **state)
 }
 
 /* The answer overtakes the entries, which left before the leader knew that they are committed. */
-static void test_R5_what_is_told_counts_when_the_entries_come(void **state)
+static void test_R5_what_is_told_counts_when_the_entries_come_scenario_76(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(3, 3);
@@ -517,7 +517,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_slot_is_the_leaders_commit_index),
-        cmocka_unit_test(test_R5_what_is_told_counts_when_the_entries_come),
+        cmocka_unit_test(test_R5_what_is_told_counts_when_the_entries_come_scenario_76),
         cmocka_unit_test(test_R5_only_what_equals_the_leaders_log_is_committed),
         cmocka_unit_test(test_who_does_not_vote_asks_too),
         cmocka_unit_test(test_R3_the_round_begins_behind_the_ask),

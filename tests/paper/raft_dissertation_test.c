@@ -122,7 +122,7 @@ static void test_4_2_3_a_server_in_touch_with_a_leader_ignores_elections(void **
 
 /* 6.2: "a leader steps down if an election timeout elapses without a successful round of
  * heartbeats to a majority of its cluster." */
-static void test_6_2_a_leader_without_a_quorum_steps_down(void **state)
+static void test_6_2_a_leader_without_a_quorum_steps_down_scenario_71(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(5, 5);
@@ -142,7 +142,7 @@ static void test_6_2_a_leader_without_a_quorum_steps_down(void **state)
 }
 
 /* With a quorum it stays, whoever else is gone. */
-static void test_6_2_a_leader_with_a_bare_quorum_stays(void **state)
+static void test_6_2_a_leader_with_a_bare_quorum_stays_scenario_6(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(5, 5);
@@ -343,7 +343,7 @@ static void test_10_2_1_the_leaders_own_disk_may_be_last(void **state)
 }
 
 /* The other side: the leader's copy counts only when it is durable. */
-static void test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable(void **state)
+static void test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable_scenario_60(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(3, 3);
@@ -393,8 +393,8 @@ int main(void)
         cmocka_unit_test(test_3_10_any_target_means_the_most_up_to_date),
         cmocka_unit_test(test_3_10_leases_end_before_the_target_may_campaign),
         cmocka_unit_test(test_4_2_3_a_server_in_touch_with_a_leader_ignores_elections),
-        cmocka_unit_test(test_6_2_a_leader_without_a_quorum_steps_down),
-        cmocka_unit_test(test_6_2_a_leader_with_a_bare_quorum_stays),
+        cmocka_unit_test(test_6_2_a_leader_without_a_quorum_steps_down_scenario_71),
+        cmocka_unit_test(test_6_2_a_leader_with_a_bare_quorum_stays_scenario_6),
         cmocka_unit_test(test_9_6_a_partitioned_server_keeps_its_term),
         cmocka_unit_test(test_9_6_only_a_majority_of_prevotes_begins_an_election),
         cmocka_unit_test(test_9_6_a_server_that_is_behind_gets_no_prevote),
@@ -405,7 +405,7 @@ int main(void)
         cmocka_unit_test(test_9_6_one_closed_connection_deposes_nobody),
         cmocka_unit_test(test_9_6_haste_behind_a_closed_connection_ends),
         cmocka_unit_test(test_10_2_1_the_leaders_own_disk_may_be_last),
-        cmocka_unit_test(test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable),
+        cmocka_unit_test(test_10_2_1_the_leaders_own_copy_counts_when_it_is_durable_scenario_60),
         cmocka_unit_test(test_10_2_2_appends_are_pipelined_up_to_the_window),
         cmocka_unit_test(test_10_2_2_what_was_not_attached_follows_at_once),
     };

@@ -49,7 +49,7 @@ static void test_5_3_an_entry_on_a_majority_is_committed_and_applied(void **stat
 }
 
 /* "Once a follower learns that a log entry is committed, it applies the entry." */
-static void test_5_3_followers_learn_the_commit_index(void **state)
+static void test_5_3_followers_learn_the_commit_index_scenario_2(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -189,7 +189,7 @@ static void test_5_3_lost_appends_are_sent_again(void **state)
 
 /* 5.4.1: "the voter denies its vote if its own log is more up-to-date than that of the candidate":
  * the later last term, then the longer log. */
-static void test_5_4_1_votes_go_only_to_logs_as_up_to_date(void **state)
+static void test_5_4_1_votes_go_only_to_logs_as_up_to_date_scenario_72(void **state)
 {
     (void)state;
     static const struct {
@@ -349,14 +349,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_5_3_a_command_is_appended_and_sent_to_all),
         cmocka_unit_test(test_5_3_an_entry_on_a_majority_is_committed_and_applied),
-        cmocka_unit_test(test_5_3_followers_learn_the_commit_index),
+        cmocka_unit_test(test_5_3_followers_learn_the_commit_index_scenario_2),
         cmocka_unit_test(test_5_3_a_gap_or_a_contradiction_before_the_entries_is_refused),
         cmocka_unit_test(test_5_3_conflicting_entries_are_overwritten),
         cmocka_unit_test(test_5_3_an_old_append_removes_nothing),
         cmocka_unit_test(test_5_3_figure_7_every_log_becomes_the_leaders),
         cmocka_unit_test(test_5_3_one_rejection_skips_a_whole_term),
         cmocka_unit_test(test_5_3_lost_appends_are_sent_again),
-        cmocka_unit_test(test_5_4_1_votes_go_only_to_logs_as_up_to_date),
+        cmocka_unit_test(test_5_4_1_votes_go_only_to_logs_as_up_to_date_scenario_72),
         cmocka_unit_test(test_5_4_2_figure_8_old_terms_are_not_committed_by_counting),
         cmocka_unit_test(test_5_4_3_a_new_leader_holds_everything_committed),
         cmocka_unit_test(test_figure_3_a_deposed_leaders_tail_gives_way),

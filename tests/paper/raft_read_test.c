@@ -15,7 +15,7 @@ static struct group *group_with_lease(node_index n)
 
 /* Step 1: "If the leader has not yet marked an entry from its current term committed, it waits
  * until it has done so." */
-static void test_6_4_step_1_a_read_waits_for_an_entry_of_the_term(void **state)
+static void test_6_4_step_1_a_read_waits_for_an_entry_of_the_term_scenario_5(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -104,7 +104,7 @@ static void test_6_4_step_3_answers_to_an_earlier_round_do_not_count(void **stat
 }
 
 /* Step 3, its purpose: a leader that was replaced without knowing it must not answer. */
-static void test_6_4_step_3_a_replaced_leader_confirms_nothing(void **state)
+static void test_6_4_step_3_a_replaced_leader_confirms_nothing_scenario_43(void **state)
 {
     (void)state;
     struct group *g = group_led_by_0(3, 3);
@@ -254,7 +254,7 @@ static void test_6_4_1_a_lease_counts_from_the_sending_and_shrinks_by_the_drift(
 }
 
 /* Without a valid lease the read takes a round. */
-static void test_6_4_1_an_expired_lease_falls_back_to_a_round(void **state)
+static void test_6_4_1_an_expired_lease_falls_back_to_a_round_scenario_73(void **state)
 {
     (void)state;
     struct group *g = group_with_lease(3);
@@ -389,17 +389,17 @@ static void test_6_4_1_switching_leases_off_takes_effect_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_6_4_step_1_a_read_waits_for_an_entry_of_the_term),
+        cmocka_unit_test(test_6_4_step_1_a_read_waits_for_an_entry_of_the_term_scenario_5),
         cmocka_unit_test(test_6_4_step_2_the_read_index_is_the_commit_index_at_arrival),
         cmocka_unit_test(test_6_4_step_3_a_majority_must_answer_a_new_round),
         cmocka_unit_test(test_6_4_step_3_answers_to_an_earlier_round_do_not_count),
-        cmocka_unit_test(test_6_4_step_3_a_replaced_leader_confirms_nothing),
+        cmocka_unit_test(test_6_4_step_3_a_replaced_leader_confirms_nothing_scenario_43),
         cmocka_unit_test(test_6_4_step_4_the_read_comes_before_what_is_applied_with_it),
         cmocka_unit_test(test_6_4_reads_share_rounds),
         cmocka_unit_test(test_6_4_appends_confirm_reads),
         cmocka_unit_test(test_6_4_waiting_reads_are_bounded),
         cmocka_unit_test(test_6_4_1_a_lease_counts_from_the_sending_and_shrinks_by_the_drift),
-        cmocka_unit_test(test_6_4_1_an_expired_lease_falls_back_to_a_round),
+        cmocka_unit_test(test_6_4_1_an_expired_lease_falls_back_to_a_round_scenario_73),
         cmocka_unit_test(test_6_4_1_a_lease_serves_waiting_reads_in_their_order),
         cmocka_unit_test(test_6_4_1_a_promise_binds_although_the_connection_is_closed),
         cmocka_unit_test(test_6_4_1_a_restarted_node_waits_one_lease_before_it_votes),

@@ -216,6 +216,55 @@ static void test_scan_refusals(void **state)
     expect(h, "SCAN 0 MATCH j*", "*2|$1|0|*0|");
 }
 
+/* How many keys of one SCAN over all of them come back. */
+static unsigned scanned(struct harness *h, const char *filters)
+{
+    char line[128];
+    (void)snprintf(line, sizeof line, "SCAN 0 COUNT 1000 %s", filters);
+    struct span argv[16];
+    uint32_t n = 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(line, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        argv[n++] = span_of(word, strlen(word));
+    }
+    run_command(h, argv, n);
+    unsigned count = UINT32_MAX;
+    char text[32] = { 0 };
+    memcpy(text, h->reply.p, h->reply.n < 31 ? h->reply.n : 31);
+    assert_int_equal(sscanf(text, "*2\r\n$1\r\n0\r\n*%u\r\n", &count), 1);
+    return count;
+}
+
+/* Filters hold together, in whichever order they stand, and none makes another one void: beside
+ * every pattern and type all keys are looked at by a plain one. */
+static void test_scenario_52_filters_of_a_scan_hold_together(void **state)
+{
+    struct harness *h = *state;
+    static const struct {
+        const char *match;
+        unsigned keys;
+    } patterns[] = { { "", 25 },     { "*", 25 },  { "a:*", 20 },
+                     { "a:1*", 11 }, { "b:?", 5 }, { "c*", 0 } };
+    char text[64];
+    for (int i = 0; i < 25; i++) {
+        (void)snprintf(text, sizeof text, "SET %c:%d x", i < 20 ? 'a' : 'b', i < 20 ? i : i - 20);
+        expect(h, text, "+OK|");
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(patterns); i++) {
+        const char *word = patterns[i].match[0] != 0 ? "MATCH" : "";
+        (void)snprintf(text, sizeof text, "%s %s", word, patterns[i].match);
+        assert_int_equal(scanned(h, text), patterns[i].keys);
+        (void)snprintf(text, sizeof text, "%s %s TYPE string", word, patterns[i].match);
+        assert_int_equal(scanned(h, text), patterns[i].keys);
+        (void)snprintf(text, sizeof text, "TYPE string %s %s", word, patterns[i].match);
+        assert_int_equal(scanned(h, text), patterns[i].keys);
+        (void)snprintf(text, sizeof text, "%s %s TYPE list", word, patterns[i].match);
+        assert_int_equal(scanned(h, text), 0);
+        (void)snprintf(text, sizeof text, "TYPE list %s %s", word, patterns[i].match);
+        assert_int_equal(scanned(h, text), 0);
+    }
+}
+
 /* Every key that stays is seen exactly once, whatever happens to the others in between, and though
  * every call asks another replica: a cursor means the same on all of them. */
 static void test_scan_while_changing(void **state)
@@ -345,6 +394,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_databases, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_keys_and_random, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_scan_refusals, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_scenario_52_filters_of_a_scan_hold_together,
+                                        harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_scan_while_changing, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_long_replies, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_memory_usage, harness_setup, harness_teardown),

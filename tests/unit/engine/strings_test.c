@@ -232,7 +232,7 @@ static void test_integers(void **state)
     expect(h, "DECRBY n -9223372036854775808", "-ERR decrement would overflow|");
 }
 
-static void test_floats(void **state)
+static void test_scenario_119_floats(void **state)
 {
     struct harness *h = *state;
     const char *not_float = "-ERR value is not a valid float|";
@@ -267,7 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_limits, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_long_replies, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(test_integers, harness_setup, harness_teardown),
-        cmocka_unit_test_setup_teardown(test_floats, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(test_scenario_119_floats, harness_setup, harness_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

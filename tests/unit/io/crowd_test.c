@@ -208,7 +208,7 @@ static void test_last_words_reach_one_who_is_still_talking(void **state)
 }
 
 /* Scenario 113: and who never stops is cut off, by time or by amount. */
-static void test_one_who_talks_on_is_cut_off(void **state)
+static void test_scenario_113_one_who_talks_on_is_cut_off(void **state)
 {
     (void)state;
     struct world w;
@@ -255,7 +255,7 @@ int main(void)
         cmocka_unit_test(test_a_crowd_is_accepted_a_few_per_turn),
         cmocka_unit_test(test_a_listener_may_close_with_a_crowd_before_it),
         cmocka_unit_test(test_last_words_reach_one_who_is_still_talking),
-        cmocka_unit_test(test_one_who_talks_on_is_cut_off),
+        cmocka_unit_test(test_scenario_113_one_who_talks_on_is_cut_off),
         cmocka_unit_test(test_one_who_just_stays_is_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,7 +240,7 @@ static struct tally flip_every_byte(bool clean)
     return tally;
 }
 
-static void every_flipped_byte_is_told_or_harmless(void **state)
+static void scenario_105_every_flipped_byte_is_told_or_harmless(void **state)
 {
     (void)state;
     assert_int_equal(flip_every_byte(true).cut, 0);
@@ -254,7 +254,7 @@ static void after_a_crash_only_the_last_batch_may_be_cut(void **state)
 }
 
 /* Every sector of a clean log once zeroed (scenario 109). */
-static void every_zeroed_sector_is_told_or_harmless(void **state)
+static void scenario_109_every_zeroed_sector_is_told_or_harmless(void **state)
 {
     (void)state;
     struct rig built;
@@ -274,7 +274,7 @@ static void every_zeroed_sector_is_told_or_harmless(void **state)
 }
 
 /* A write that went to the wrong place: every block over every other one (scenario 46). */
-static void every_misdirected_block_is_told_or_harmless(void **state)
+static void scenario_46_every_misdirected_block_is_told_or_harmless(void **state)
 {
     (void)state;
     struct rig built;
@@ -301,7 +301,7 @@ static void every_misdirected_block_is_told_or_harmless(void **state)
 
 /* A torn tail at every place: the batches before it are there, the log goes on, and what was cut
  * stays cut even when its bytes come back. */
-static void a_tail_may_tear_anywhere(void **state)
+static void scenario_104_a_tail_may_tear_anywhere(void **state)
 {
     (void)state;
     const qr_slot batches = 2;
@@ -370,7 +370,7 @@ static void a_batch_behind_a_gap_never_comes_back(void **state)
 
 /* P5: the same in the first write of a segment whose header is lost too. The file is used again,
  * for the same offsets: only its generation tells what the life before left in it. */
-static void a_batch_of_another_life_never_comes_back(void **state)
+static void scenario_23_110_a_batch_of_another_life_never_comes_back(void **state)
 {
     (void)state;
     struct rig rig;
@@ -407,7 +407,7 @@ static void a_batch_of_another_life_never_comes_back(void **state)
 }
 
 /* A segment that is gone is missed when its entries or nothing else can tell. */
-static void a_missing_segment_is_told(void **state)
+static void scenario_57_a_missing_segment_is_told(void **state)
 {
     (void)state;
     struct rig built;
@@ -580,14 +580,14 @@ static void damage_is_found_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_flipped_byte_is_told_or_harmless),
+        cmocka_unit_test(scenario_105_every_flipped_byte_is_told_or_harmless),
         cmocka_unit_test(after_a_crash_only_the_last_batch_may_be_cut),
-        cmocka_unit_test(every_zeroed_sector_is_told_or_harmless),
-        cmocka_unit_test(every_misdirected_block_is_told_or_harmless),
-        cmocka_unit_test(a_tail_may_tear_anywhere),
+        cmocka_unit_test(scenario_109_every_zeroed_sector_is_told_or_harmless),
+        cmocka_unit_test(scenario_46_every_misdirected_block_is_told_or_harmless),
+        cmocka_unit_test(scenario_104_a_tail_may_tear_anywhere),
         cmocka_unit_test(a_batch_behind_a_gap_never_comes_back),
-        cmocka_unit_test(a_batch_of_another_life_never_comes_back),
-        cmocka_unit_test(a_missing_segment_is_told),
+        cmocka_unit_test(scenario_23_110_a_batch_of_another_life_never_comes_back),
+        cmocka_unit_test(scenario_57_a_missing_segment_is_told),
         cmocka_unit_test(a_zeroed_newest_segment_is_told),
         cmocka_unit_test(two_lost_beginnings_are_damage),
         cmocka_unit_test(what_a_torn_beginning_states_is_heard),

@@ -71,7 +71,7 @@ static void fail_every_operation(bool inline_sync)
     assert_true(failures > 150); /* writes and syncs of batches, and all of segment keeping */
 }
 
-static void no_report_after_a_failed_operation(void **state)
+static void scenario_102_no_report_after_a_failed_operation(void **state)
 {
     (void)state;
     fail_every_operation(false);
@@ -124,7 +124,7 @@ static void fill_disk(struct rig *rig)
     disk_advance(rig->disk, QR_SECOND);
 }
 
-static void the_reserve_outlives_a_full_disk(void **state)
+static void scenario_56_the_reserve_outlives_a_full_disk(void **state)
 {
     (void)state;
     struct rig rig;
@@ -342,10 +342,10 @@ static void where_no_usual_segment_fits_a_smaller_one_will_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_report_after_a_failed_operation),
+        cmocka_unit_test(scenario_102_no_report_after_a_failed_operation),
         cmocka_unit_test(nor_with_inline_syncs),
         cmocka_unit_test(opening_on_a_failing_disk_says_so),
-        cmocka_unit_test(the_reserve_outlives_a_full_disk),
+        cmocka_unit_test(scenario_56_the_reserve_outlives_a_full_disk),
         cmocka_unit_test(what_is_to_be_left_free_is_not_the_logs),
         cmocka_unit_test(files_that_wait_for_use_make_room_down_to_half_of_the_reserve),
         cmocka_unit_test(what_the_whole_log_would_not_make_room_for_is_not_left),

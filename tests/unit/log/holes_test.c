@@ -165,7 +165,7 @@ static void a_roster_in_a_hole_is_known_again(void **state)
 
 /* A bad record that no gap explains may have been a vote, or a truncation: no hole, but damage; and
  * what is cut then is all from its batch on. */
-static void what_may_be_more_than_an_entry_is_damage(void **state)
+static void scenario_62_what_may_be_more_than_an_entry_is_damage(void **state)
 {
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
@@ -314,7 +314,7 @@ int main(void)
         cmocka_unit_test(the_term_of_a_hole_follows_from_its_neighbours),
         cmocka_unit_test(many_entries_are_filled_in_order),
         cmocka_unit_test(a_roster_in_a_hole_is_known_again),
-        cmocka_unit_test(what_may_be_more_than_an_entry_is_damage),
+        cmocka_unit_test(scenario_62_what_may_be_more_than_an_entry_is_damage),
         cmocka_unit_test(a_patch_outlives_the_segment_of_its_hole),
         cmocka_unit_test(the_segment_of_a_hole_stays_until_it_is_filled),
     };

@@ -245,7 +245,7 @@ static void a_snapshot_moves_the_base_beyond_the_end(void **state)
 }
 
 /* A roster that was overwritten or trimmed away is not in the list (scenarios 13, 25). */
-static void rosters_are_known_by_slot(void **state)
+static void scenario_13_25_rosters_are_known_by_slot(void **state)
 {
     (void)state;
     struct rig rig;
@@ -358,7 +358,7 @@ static void records_that_did_not_fit_in_a_chunk_come_back(void **state)
     rig_stop(&rig);
 }
 
-static void old_entries_come_from_the_file(void **state)
+static void scenario_103_old_entries_come_from_the_file(void **state)
 {
     (void)state;
     struct rig rig;
@@ -485,7 +485,7 @@ static void a_newer_format_is_refused(void **state)
     rig_stop(&rig);
 }
 
-static void a_cut_file_is_refused(void **state)
+static void scenario_108_a_cut_file_is_refused(void **state)
 {
     (void)state;
     for (size_t n = 0; n < 64 * KIB; n += 1000) { /* scenario 108 */
@@ -562,16 +562,16 @@ int main(void)
         cmocka_unit_test(a_group_that_pins_the_log_is_named),
         cmocka_unit_test(what_was_trimmed_last_goes_though_nothing_more_is_written),
         cmocka_unit_test(a_snapshot_moves_the_base_beyond_the_end),
-        cmocka_unit_test(rosters_are_known_by_slot),
+        cmocka_unit_test(scenario_13_25_rosters_are_known_by_slot),
         cmocka_unit_test(a_reset_drops_everything),
         cmocka_unit_test(a_record_may_be_larger_than_a_segment),
         cmocka_unit_test(records_that_did_not_fit_in_a_chunk_come_back),
-        cmocka_unit_test(old_entries_come_from_the_file),
+        cmocka_unit_test(scenario_103_old_entries_come_from_the_file),
         cmocka_unit_test(a_bound_in_bytes_names_a_slot),
         cmocka_unit_test(a_bound_in_age_names_a_slot),
         cmocka_unit_test(another_logs_segments_are_refused),
         cmocka_unit_test(a_newer_format_is_refused),
-        cmocka_unit_test(a_cut_file_is_refused),
+        cmocka_unit_test(scenario_108_a_cut_file_is_refused),
         cmocka_unit_test(a_wiped_log_is_missed),
         cmocka_unit_test(two_processes_cannot_share_a_log),
         cmocka_unit_test(closing_while_a_write_is_in_flight),

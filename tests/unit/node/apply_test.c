@@ -44,7 +44,8 @@ static void test_a_confirmed_read_waits_for_the_write_before_it_S1(void **state)
     assert_heard("+OK\r\n$1\r\n1\r\n");
 }
 
-static void test_a_read_held_by_back_pressure_does_not_see_a_later_write_S2(void **state)
+static void
+test_scenario_68_a_read_held_by_back_pressure_does_not_see_a_later_write_S2(void **state)
 {
     (void)state;
     world->congested = true;
@@ -131,7 +132,7 @@ static void test_a_write_serves_the_reads_of_its_own_strand_S2(void **state)
 
 /* Decision 012: five members; the own entry is truncated by the next leader, which dies; one member
  * still holds it, wins, and it is committed after all. */
-static void test_a_truncated_write_may_still_be_committed_D1(void **state)
+static void test_scenario_7_a_truncated_write_may_still_be_committed_D1(void **state)
 {
     (void)state;
     command("set a 1");
@@ -510,12 +511,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_reads_and_writes_of_a_pipeline_keep_their_order_S1_S2),
         TEST(test_a_confirmed_read_waits_for_the_write_before_it_S1),
-        TEST(test_a_read_held_by_back_pressure_does_not_see_a_later_write_S2),
+        TEST(test_scenario_68_a_read_held_by_back_pressure_does_not_see_a_later_write_S2),
         TEST(test_a_wait_between_does_not_part_a_read_from_a_write_S2),
         TEST(test_a_read_that_is_served_ahead_of_a_write_says_so_S2_D3),
         TEST(test_a_write_serves_the_reads_of_its_own_strand_S2),
         TEST(test_a_read_that_asks_again_does_not_see_a_later_write_S2),
-        TEST(test_a_truncated_write_may_still_be_committed_D1),
+        TEST(test_scenario_7_a_truncated_write_may_still_be_committed_D1),
         TEST(test_another_terms_entry_applied_proves_the_loss_D1),
         TEST(test_an_uncertain_write_that_is_applied_later_is_not_answered_again_D1),
         TEST(test_a_refused_batch_is_tried_again_in_its_order),

@@ -43,7 +43,7 @@ static void write_file(struct world *w, const uint8_t *bytes, size_t n)
 }
 
 /* Not one byte may differ; nor may the file end early or go on (scenarios 47, 108). */
-static void test_every_damaged_byte_is_refused(void **state)
+static void test_scenario_47_108_every_damaged_byte_is_refused(void **state)
 {
     (void)state;
     struct world *w = world_open(4);
@@ -82,7 +82,7 @@ static void test_every_damaged_byte_is_refused(void **state)
 
 /* Blocks of another checkpoint of the very same state, at the same place: a stale sector or a
  * reused inode (scenario 110). */
-static void test_blocks_of_another_checkpoint_are_refused(void **state)
+static void test_scenario_110_blocks_of_another_checkpoint_are_refused(void **state)
 {
     (void)state;
     struct world *w = world_open(2000);
@@ -288,7 +288,7 @@ static void test_a_bad_block_does_not_spoil_what_came_before(void **state)
     world_close(w);
 }
 
-static void test_a_disk_that_cannot_be_read(void **state)
+static void test_scenario_103_a_disk_that_cannot_be_read(void **state)
 {
     (void)state;
     struct world *w = world_open(2);
@@ -418,15 +418,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_another_cluster_directory_or_group_is_refused),
         cmocka_unit_test(test_what_groups_have_left_is_cleaned),
-        cmocka_unit_test(test_every_damaged_byte_is_refused),
-        cmocka_unit_test(test_blocks_of_another_checkpoint_are_refused),
+        cmocka_unit_test(test_scenario_47_108_every_damaged_byte_is_refused),
+        cmocka_unit_test(test_scenario_110_blocks_of_another_checkpoint_are_refused),
         cmocka_unit_test(test_a_newer_version_is_foreign_not_damaged),
         cmocka_unit_test(test_a_well_formed_file_with_a_wrong_content),
         cmocka_unit_test(test_the_format_before_is_read),
         cmocka_unit_test(test_the_roster_travels_with_the_state),
         cmocka_unit_test(test_pieces_of_any_size_make_the_same_state),
         cmocka_unit_test(test_a_bad_block_does_not_spoil_what_came_before),
-        cmocka_unit_test(test_a_disk_that_cannot_be_read),
+        cmocka_unit_test(test_scenario_103_a_disk_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,7 +259,7 @@ static void test_time_counts_from_when_the_command_was_read(void **state)
 
 /* --- Before the map is current --------------------------------------------------------------- */
 
-static void test_by_an_old_map_nothing_is_read_more_weakly(void **state)
+static void test_scenario_69_by_an_old_map_nothing_is_read_more_weakly(void **state)
 {
     (void)state;
     static const struct map_keyspace quick = { .read = { .level = READ_BOUNDED, .bound = 9 } };
@@ -380,7 +380,7 @@ int main(void)
         TEST(test_a_leader_window_is_for_reads_of_a_session_G7),
         TEST(test_a_token_asks_for_reads_of_its_session_at_least),
         TEST(test_time_counts_from_when_the_command_was_read),
-        TEST(test_by_an_old_map_nothing_is_read_more_weakly),
+        TEST(test_scenario_69_by_an_old_map_nothing_is_read_more_weakly),
         TEST(test_by_an_old_map_it_is_not_known_what_a_write_needs),
         TEST(test_a_write_with_an_id_waits_for_the_map_as_long_as_it_may),
         TEST(test_why_a_command_has_no_id),

@@ -58,7 +58,7 @@ static void test_a_group_that_is_whole_starts_as_it_was(void **state)
     assert_false(partition[G].kept_checkpoint);
 }
 
-static void test_a_groups_damaged_checkpoint_alone_forgets_nothing(void **state)
+static void test_scenario_63_a_groups_damaged_checkpoint_alone_forgets_nothing(void **state)
 {
     (void)state;
     keepers[1].finds = DAMAGED;
@@ -199,7 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_the_checkpoint_covers_needs_no_repair),
         TEST(test_a_group_that_is_whole_starts_as_it_was),
-        TEST(test_a_groups_damaged_checkpoint_alone_forgets_nothing),
+        TEST(test_scenario_63_a_groups_damaged_checkpoint_alone_forgets_nothing),
         TEST(test_a_group_whose_log_ends_too_early_has_forgotten_alone),
         TEST(test_entries_that_a_groups_checkpoint_covers_need_no_repair),
         TEST(test_a_group_whose_log_and_checkpoint_disagree_begins_anew),

@@ -39,7 +39,7 @@ static bool alarmed(void)
 
 /* --- A group's own mark ----------------------------------------------------------------------- */
 
-static void test_a_mark_is_durable_when_it_is_written(void **state)
+static void test_scenario_107_a_mark_is_durable_when_it_is_written(void **state)
 {
     (void)state;
     assert_int_equal(damage_forgets(&partition[5], "its log ends too early"), 0);
@@ -296,7 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         DAMAGE_MARK_TEST(test_a_member_that_lost_what_it_acknowledged_is_named_R11),
-        DAMAGE_MARK_TEST(test_a_mark_is_durable_when_it_is_written),
+        DAMAGE_MARK_TEST(test_scenario_107_a_mark_is_durable_when_it_is_written),
         DAMAGE_MARK_TEST(test_a_mark_that_cannot_be_written_is_told),
         DAMAGE_MARK_TEST(test_a_mark_goes_when_the_replica_has_recovered),
         DAMAGE_MARK_TEST(test_a_mark_that_cannot_go_ends_the_node),

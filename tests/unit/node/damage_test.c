@@ -144,7 +144,7 @@ static void test_who_is_alone_is_said_by_the_identity_at_last(void **state)
     assert_all_forgotten();
 }
 
-static void test_a_lost_end_is_known_by_the_checkpoint(void **state)
+static void test_scenario_48_a_lost_end_is_known_by_the_checkpoint(void **state)
 {
     played[0].state.last_slot = 20; /* where it was taken */
     assert_true(starts());
@@ -278,7 +278,7 @@ int main(void)
         TEST(test_who_is_alone_changes_nothing),
         TEST(test_who_is_alone_is_said_by_the_last_roster),
         TEST(test_who_is_alone_is_said_by_the_identity_at_last),
-        TEST(test_a_lost_end_is_known_by_the_checkpoint),
+        TEST(test_scenario_48_a_lost_end_is_known_by_the_checkpoint),
         TEST(test_a_lost_end_is_known_by_the_checkpoint_of_any_group),
         TEST(test_a_damaged_checkpoint_alone_forgets_nothing),
         TEST(test_who_has_forgotten_anyway_begins_anew),

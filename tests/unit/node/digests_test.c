@@ -33,7 +33,7 @@ static void test_what_nobody_tells_is_unknown(void **state)
     assert_int_equal(d.compared, 0);
 }
 
-static void test_one_of_three_is_outvoted_by_two(void **state)
+static void test_scenario_49_one_of_three_is_outvoted_by_two(void **state)
 {
     (void)state;
     digests_own(&d, 5, 1);
@@ -116,7 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_what_nobody_tells_is_unknown, begin),
-        cmocka_unit_test_setup(test_one_of_three_is_outvoted_by_two, begin),
+        cmocka_unit_test_setup(test_scenario_49_one_of_three_is_outvoted_by_two, begin),
         cmocka_unit_test_setup(test_the_other_two_are_not_outvoted_by_one, begin),
         cmocka_unit_test_setup(test_two_replicas_cannot_tell, begin),
         cmocka_unit_test_setup(test_without_a_majority_nobody_is_outvoted, begin),

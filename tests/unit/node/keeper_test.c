@@ -55,7 +55,7 @@ static void test_it_says_whose_and_up_to_where(void **state)
 }
 
 /* Where the others sync faster what is applied may be ahead of the own disk. */
-static void test_it_never_holds_what_is_not_durable_here(void **state)
+static void test_scenario_35_it_never_holds_what_is_not_durable_here(void **state)
 {
     (void)state;
     replica.durable = 9;
@@ -438,7 +438,7 @@ int main(void)
         TEST(test_one_begins_once_the_log_has_grown_enough),
         TEST(test_members_begin_at_times_of_their_own),
         TEST(test_it_says_whose_and_up_to_where),
-        TEST(test_it_never_holds_what_is_not_durable_here),
+        TEST(test_scenario_35_it_never_holds_what_is_not_durable_here),
         TEST(test_none_begins_for_nothing_or_when_it_must_not),
         TEST(test_while_a_member_is_brought_up_it_may_wait),
         TEST(test_on_a_full_disk_it_pays_sooner),

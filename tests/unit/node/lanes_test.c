@@ -77,7 +77,7 @@ static void test_group_0_has_a_lane_that_nothing_else_fills(void **state)
 }
 
 /* R4: bulk never delays a heartbeat, neither what waits here nor what the system has taken. */
-static void test_beside_bulk_a_heartbeat_has_its_own_lane(void **state)
+static void test_scenario_15_beside_bulk_a_heartbeat_has_its_own_lane(void **state)
 {
     (void)state;
     say(WORLD_GROUP, false, LINK_LIGHT_BYTES + 1);
@@ -132,7 +132,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_whatever_is_sent_is_as_good_as_a_beat, begin, end),
         cmocka_unit_test_setup_teardown(
             test_a_version_that_does_not_know_the_level_is_not_spoken_to, begin, end),
-        cmocka_unit_test_setup_teardown(test_beside_bulk_a_heartbeat_has_its_own_lane, begin, end),
+        cmocka_unit_test_setup_teardown(test_scenario_15_beside_bulk_a_heartbeat_has_its_own_lane,
+                                        begin, end),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lanes", tests, NULL, NULL);

@@ -29,7 +29,7 @@ static const struct roster *decided(qr_slot expected)
     return roster;
 }
 
-static void test_an_entry_is_in_force_at_once_and_decided_when_applied(void **state)
+static void test_scenario_12_18_an_entry_is_in_force_at_once_and_decided_when_applied(void **state)
 {
     (void)state;
     struct membership four = { .voters = 15 };
@@ -46,7 +46,7 @@ static void test_an_entry_is_in_force_at_once_and_decided_when_applied(void **st
 }
 
 /* Scenario 25: the rollback of an entry that states members. */
-static void test_a_dropped_entry_gives_back_the_one_before(void **state)
+static void test_scenario_25_a_dropped_entry_gives_back_the_one_before(void **state)
 {
     (void)state;
     struct membership joint = { .voters = 15, .outgoing = 31 };
@@ -120,10 +120,11 @@ static void test_a_message_brings_no_roster_that_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_an_entry_is_in_force_at_once_and_decided_when_applied,
+        cmocka_unit_test_setup_teardown(
+            test_scenario_12_18_an_entry_is_in_force_at_once_and_decided_when_applied, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(test_scenario_25_a_dropped_entry_gives_back_the_one_before,
                                         setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_dropped_entry_gives_back_the_one_before, setup,
-                                        teardown),
         cmocka_unit_test_setup_teardown(
             test_one_that_is_not_applied_gives_way_to_the_one_before_it_in_the_log, setup,
             teardown),

@@ -328,7 +328,7 @@ static void run_seed(void)
     settle();
 }
 
-static void test_each_request_counts_once_whatever_happens(void **state)
+static void test_scenario_67_each_request_counts_once_whatever_happens(void **state)
 {
     end_world(state);
     for (seed = 1; seed <= SEEDS; seed++) {
@@ -396,8 +396,8 @@ static int tell_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_each_request_counts_once_whatever_happens, begin_world,
-                                        tell_seed),
+        cmocka_unit_test_setup_teardown(test_scenario_67_each_request_counts_once_whatever_happens,
+                                        begin_world, tell_seed),
         cmocka_unit_test_setup_teardown(test_the_op_has_the_bounds_of_its_keyspace, begin_world,
                                         end_world),
         cmocka_unit_test_setup_teardown(test_no_clock_that_jumps_forgets_an_id, begin_world,

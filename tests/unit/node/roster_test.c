@@ -155,7 +155,7 @@ static void test_nodes_are_found_by_id(void **state)
 }
 
 /* Scenario 29: whoever has left is known by its directory, for as long as there is room. */
-static void test_directories_that_have_left_are_remembered(void **state)
+static void test_scenario_29_directories_that_have_left_are_remembered(void **state)
 {
     (void)state;
     struct graves graves = { 0 };
@@ -195,7 +195,7 @@ int main(void)
         cmocka_unit_test(test_what_no_node_writes_is_refused),
         cmocka_unit_test(test_every_cut_and_every_longer_one_is_refused),
         cmocka_unit_test(test_nodes_are_found_by_id),
-        cmocka_unit_test(test_directories_that_have_left_are_remembered),
+        cmocka_unit_test(test_scenario_29_directories_that_have_left_are_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

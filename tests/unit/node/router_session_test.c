@@ -50,7 +50,7 @@ static void test_a_replica_answers_that_has_applied_what_was_seen_N2(void **stat
     assert_string_equal(world->peers.forwarded, "");
 }
 
-static void test_else_the_leader_does_and_knows_what_must_be_shown_N2(void **state)
+static void test_scenario_70_else_the_leader_does_and_knows_what_must_be_shown_N2(void **state)
 {
     (void)state;
     begin_as_follower(39, 40);
@@ -185,7 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROUTER_TEST(test_a_replica_answers_that_has_applied_what_was_seen_N2),
-        ROUTER_TEST(test_else_the_leader_does_and_knows_what_must_be_shown_N2),
+        ROUTER_TEST(test_scenario_70_else_the_leader_does_and_knows_what_must_be_shown_N2),
         ROUTER_TEST(test_what_is_not_known_to_the_slot_is_proven_N1),
         ROUTER_TEST(test_behind_what_has_no_answer_it_takes_the_same_way_N2),
         ROUTER_TEST(test_others_of_its_session_that_are_answered_here_come_first_N2),

@@ -26,7 +26,7 @@ static void test_a_leader_proposes_at_once_and_in_order(void **state)
     assert_string_equal(proposed(), "a b ");
 }
 
-static void test_replies_leave_in_stream_order_S3(void **state)
+static void test_scenario_9_replies_leave_in_stream_order_S3(void **state)
 {
     (void)state;
     world->replica.leader = 1;
@@ -254,7 +254,7 @@ static void relay(uint64_t id, uint32_t epoch, const char *key)
     assert_true(relay_op(id, epoch, span_of(bytes, op_bytes(argv, 2))));
 }
 
-static void test_one_hop_only_T3(void **state)
+static void test_scenario_1_one_hop_only_T3(void **state)
 {
     (void)state;
     world->replica.leader = 1;
@@ -540,7 +540,7 @@ static void test_pieces_without_credit_are_noticed_R4(void **state)
     assert_false(piece(1, span_of(bytes, 1)));
 }
 
-static void test_a_client_that_leaves_leaves_nothing_behind(void **state)
+static void test_scenario_50_a_client_that_leaves_leaves_nothing_behind(void **state)
 {
     (void)state;
     command("set", "a");
@@ -561,7 +561,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROUTER_TEST(test_a_leader_proposes_at_once_and_in_order),
-        ROUTER_TEST(test_replies_leave_in_stream_order_S3),
+        ROUTER_TEST(test_scenario_9_replies_leave_in_stream_order_S3),
         ROUTER_TEST(test_without_a_leader_commands_wait_and_then_go_in_order_T1),
         ROUTER_TEST(test_waiting_too_long_is_clusterdown_and_surely_not_applied),
         ROUTER_TEST(test_a_refused_epoch_is_sent_again_whole_and_in_order_T2),
@@ -575,7 +575,7 @@ int main(void)
         ROUTER_TEST(test_without_room_commands_wait),
         ROUTER_TEST(test_short_of_space_only_growing_commands_are_refused),
         ROUTER_TEST(test_without_any_space_all_writes_are_refused),
-        ROUTER_TEST(test_one_hop_only_T3),
+        ROUTER_TEST(test_scenario_1_one_hop_only_T3),
         ROUTER_TEST(test_after_a_refusal_the_rest_of_the_epoch_is_refused_T2),
         ROUTER_TEST(test_a_key_of_a_prefix_that_its_node_does_not_know_is_refused_K1),
         ROUTER_TEST(test_what_waited_while_a_prefix_came_is_refused_K6),
@@ -590,7 +590,7 @@ int main(void)
         ROUTER_TEST(test_what_waits_for_its_pieces_is_refused_when_its_prefix_changes_K6),
         ROUTER_TEST(test_pieces_that_make_no_sense_are_noticed),
         ROUTER_TEST(test_pieces_without_credit_are_noticed_R4),
-        ROUTER_TEST(test_a_client_that_leaves_leaves_nothing_behind),
+        ROUTER_TEST(test_scenario_50_a_client_that_leaves_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -450,7 +450,7 @@ static void run(uint64_t seed, struct history *h)
     group_free(g);
 }
 
-static void test_safety_under_chaos_and_progress_after_it(void **state)
+static void test_scenario_20_21_safety_under_chaos_and_progress_after_it(void **state)
 {
     (void)state;
     const char *only = getenv("CHAOS_SEED");
@@ -498,7 +498,7 @@ static void test_safety_under_chaos_and_progress_after_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_safety_under_chaos_and_progress_after_it),
+        cmocka_unit_test(test_scenario_20_21_safety_under_chaos_and_progress_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

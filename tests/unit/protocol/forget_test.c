@@ -13,7 +13,7 @@ static struct group *written(node_index n)
 }
 
 /* 53, 61: it has lost everything, and comes back by itself. */
-static void test_53_a_member_that_lost_its_disk_comes_back(void **state)
+static void test_scenario_53_a_member_that_lost_its_disk_comes_back(void **state)
 {
     (void)state;
     struct group *g = written(3);
@@ -41,7 +41,7 @@ static void test_53_a_member_that_lost_its_disk_comes_back(void **state)
 }
 
 /* 61, 62: it votes for nobody, asks nobody, promises nothing. */
-static void test_61_it_neither_votes_nor_campaigns(void **state)
+static void test_scenario_61_it_neither_votes_nor_campaigns(void **state)
 {
     (void)state;
     struct group *g = written(3);
@@ -193,7 +193,7 @@ static void test_its_refusals_are_heard_before_it_counts(void **state)
 }
 
 /* 62: the log of the node that was to lead next is damaged. The others keep what they have. */
-static void test_62_a_damaged_member_deletes_nothing_at_the_others(void **state)
+static void test_scenario_62_a_damaged_member_deletes_nothing_at_the_others(void **state)
 {
     (void)state;
     struct group *g = written(3);
@@ -213,7 +213,7 @@ static void test_62_a_damaged_member_deletes_nothing_at_the_others(void **state)
 }
 
 /* 4: all are killed and started, then all others killed: who is alone answers no read. */
-static void test_4_who_is_left_alone_answers_nothing(void **state)
+static void test_scenario_4_who_is_left_alone_answers_nothing(void **state)
 {
     (void)state;
     struct group *g = written(3);
@@ -258,7 +258,7 @@ static void test_v4_an_acknowledgement_from_before_does_not_count(void **state)
 }
 
 /* V2, V3: not before the barrier is on a majority without it. */
-static void test_v2_no_recovery_before_the_others_hold_the_barrier(void **state)
+static void test_scenario_75_v2_no_recovery_before_the_others_hold_the_barrier(void **state)
 {
     (void)state;
     struct group *g = written(5);
@@ -559,16 +559,16 @@ static void test_the_only_voter_does_not_elect_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_53_a_member_that_lost_its_disk_comes_back),
-        cmocka_unit_test(test_61_it_neither_votes_nor_campaigns),
+        cmocka_unit_test(test_scenario_53_a_member_that_lost_its_disk_comes_back),
+        cmocka_unit_test(test_scenario_61_it_neither_votes_nor_campaigns),
         cmocka_unit_test(test_its_leader_counts_it_nowhere),
         cmocka_unit_test(test_what_it_holds_already_counts_when_it_is_back),
         cmocka_unit_test(test_what_is_lost_on_the_way_is_said_again),
         cmocka_unit_test(test_its_refusals_are_heard_before_it_counts),
-        cmocka_unit_test(test_62_a_damaged_member_deletes_nothing_at_the_others),
-        cmocka_unit_test(test_4_who_is_left_alone_answers_nothing),
+        cmocka_unit_test(test_scenario_62_a_damaged_member_deletes_nothing_at_the_others),
+        cmocka_unit_test(test_scenario_4_who_is_left_alone_answers_nothing),
         cmocka_unit_test(test_v4_an_acknowledgement_from_before_does_not_count),
-        cmocka_unit_test(test_v2_no_recovery_before_the_others_hold_the_barrier),
+        cmocka_unit_test(test_scenario_75_v2_no_recovery_before_the_others_hold_the_barrier),
         cmocka_unit_test(test_v3_a_restart_in_the_middle_begins_anew),
         cmocka_unit_test(test_v6_a_late_word_of_an_earlier_life_holds_nobody_up),
         cmocka_unit_test(test_v6_its_barrier_comes_later),

@@ -35,7 +35,7 @@ static void test_three_nodes_elect_write_read_and_restart(void **state)
     group_free(g);
 }
 
-static void test_one_node_commits_on_its_own_sync(void **state)
+static void test_scenario_36_one_node_commits_on_its_own_sync(void **state)
 {
     (void)state;
     struct group *g = group_new(1);
@@ -64,7 +64,7 @@ static void test_fifteen_nodes_elect_and_commit(void **state)
 }
 
 /* F8, U56: whoever is far off the majority's wall clock may not lead. */
-static void test_a_leader_whose_wall_clock_is_off_hands_over(void **state)
+static void test_scenario_79_a_leader_whose_wall_clock_is_off_hands_over(void **state)
 {
     (void)state;
     for (int side = -1; side <= 1; side += 2) {
@@ -162,9 +162,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three_nodes_elect_write_read_and_restart),
-        cmocka_unit_test(test_one_node_commits_on_its_own_sync),
+        cmocka_unit_test(test_scenario_36_one_node_commits_on_its_own_sync),
         cmocka_unit_test(test_fifteen_nodes_elect_and_commit),
-        cmocka_unit_test(test_a_leader_whose_wall_clock_is_off_hands_over),
+        cmocka_unit_test(test_scenario_79_a_leader_whose_wall_clock_is_off_hands_over),
         cmocka_unit_test(test_hand_overs_end_at_the_clock_in_the_middle),
         cmocka_unit_test(test_a_node_that_is_off_leaves_elections_to_the_others),
         cmocka_unit_test(test_a_leader_that_cannot_hand_over_steps_down),

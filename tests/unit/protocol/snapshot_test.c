@@ -114,7 +114,7 @@ static void test_a_lost_acknowledgement_of_an_installation_is_found_out(void **s
 }
 
 /* 22: what a member needs that loads a snapshot stays, whatever retention says. */
-static void test_22_a_pinned_log_is_not_trimmed(void **state)
+static void test_scenario_22_a_pinned_log_is_not_trimmed(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -131,7 +131,7 @@ static void test_22_a_pinned_log_is_not_trimmed(void **state)
 
 /* 54: writes are in flight when a snapshot takes the log's place. What they held is not called
  * durable, and nothing is acknowledged before the installation is on disk. */
-static void test_54_a_log_is_replaced_while_writes_are_in_flight(void **state)
+static void test_scenario_54_a_log_is_replaced_while_writes_are_in_flight(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -162,7 +162,7 @@ static void test_54_a_log_is_replaced_while_writes_are_in_flight(void **state)
 }
 
 /* 54: a crash before the installation is durable. What was acknowledged before is still there. */
-static void test_54_a_crash_before_the_installation_is_durable(void **state)
+static void test_scenario_54_a_crash_before_the_installation_is_durable(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -181,7 +181,7 @@ static void test_54_a_crash_before_the_installation_is_durable(void **state)
 }
 
 /* 27: nothing is replaced by what cannot be right. */
-static void test_27_an_offer_that_cannot_be_right_changes_nothing(void **state)
+static void test_scenario_27_an_offer_that_cannot_be_right_changes_nothing(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -209,7 +209,7 @@ static void test_27_an_offer_that_cannot_be_right_changes_nothing(void **state)
 }
 
 /* 28: a leader has all that is committed; it takes no snapshot, its own least of all. */
-static void test_28_a_leader_installs_nothing(void **state)
+static void test_scenario_28_a_leader_installs_nothing(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -225,7 +225,7 @@ static void test_28_a_leader_installs_nothing(void **state)
 }
 
 /* 41: two snapshots shortly after one another, the first not yet durable; then an old one. */
-static void test_41_two_snapshots_shortly_after_one_another(void **state)
+static void test_scenario_41_two_snapshots_shortly_after_one_another(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -252,7 +252,7 @@ static void test_41_two_snapshots_shortly_after_one_another(void **state)
 
 /* 58: a snapshot arrives while a checkpoint is being taken. That one is older, and allows nothing.
  */
-static void test_58_a_checkpoint_begun_before_an_installation_trims_nothing(void **state)
+static void test_scenario_58_a_checkpoint_begun_before_an_installation_trims_nothing(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -268,7 +268,7 @@ static void test_58_a_checkpoint_begun_before_an_installation_trims_nothing(void
 }
 
 /* 24, 26: term and vote survive an installation and a restart behind it, and the log goes on. */
-static void test_24_26_the_vote_survives_an_installation_and_a_restart(void **state)
+static void test_scenario_24_26_the_vote_survives_an_installation_and_a_restart(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -290,7 +290,7 @@ static void test_24_26_the_vote_survives_an_installation_and_a_restart(void **st
 }
 
 /* 16: entries behind a trim are dropped and written anew; a restart finds what was written. */
-static void test_16_entries_behind_a_trim_are_replaced(void **state)
+static void test_scenario_16_entries_behind_a_trim_are_replaced(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -311,7 +311,7 @@ static void test_16_entries_behind_a_trim_are_replaced(void **state)
 }
 
 /* 17: the snapshot is newer than all of the log; what the log begins with follows from it. */
-static void test_17_a_start_behind_a_snapshot_with_an_empty_log(void **state)
+static void test_scenario_17_a_start_behind_a_snapshot_with_an_empty_log(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -333,7 +333,7 @@ static void test_17_a_start_behind_a_snapshot_with_an_empty_log(void **state)
 }
 
 /* 59: a refusal behind an installation names the snapshot's slot and term. */
-static void test_59_a_refusal_behind_an_installation(void **state)
+static void test_scenario_59_a_refusal_behind_an_installation(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -351,7 +351,7 @@ static void test_59_a_refusal_behind_an_installation(void **state)
 
 /* 18, 55: the members come with the snapshot; an entry of the replaced log is not fallen back on.
  */
-static void test_55_members_come_with_the_snapshot(void **state)
+static void test_scenario_55_members_come_with_the_snapshot(void **state)
 {
     (void)state;
     struct group *g = group_new(3);
@@ -491,18 +491,18 @@ int main(void)
         cmocka_unit_test(test_l5_a_member_behind_the_trim_is_brought_a_snapshot_and_then_fed),
         cmocka_unit_test(test_a_silent_member_is_brought_nothing),
         cmocka_unit_test(test_a_lost_acknowledgement_of_an_installation_is_found_out),
-        cmocka_unit_test(test_22_a_pinned_log_is_not_trimmed),
-        cmocka_unit_test(test_54_a_log_is_replaced_while_writes_are_in_flight),
-        cmocka_unit_test(test_54_a_crash_before_the_installation_is_durable),
-        cmocka_unit_test(test_27_an_offer_that_cannot_be_right_changes_nothing),
-        cmocka_unit_test(test_28_a_leader_installs_nothing),
-        cmocka_unit_test(test_41_two_snapshots_shortly_after_one_another),
-        cmocka_unit_test(test_58_a_checkpoint_begun_before_an_installation_trims_nothing),
-        cmocka_unit_test(test_24_26_the_vote_survives_an_installation_and_a_restart),
-        cmocka_unit_test(test_16_entries_behind_a_trim_are_replaced),
-        cmocka_unit_test(test_17_a_start_behind_a_snapshot_with_an_empty_log),
-        cmocka_unit_test(test_59_a_refusal_behind_an_installation),
-        cmocka_unit_test(test_55_members_come_with_the_snapshot),
+        cmocka_unit_test(test_scenario_22_a_pinned_log_is_not_trimmed),
+        cmocka_unit_test(test_scenario_54_a_log_is_replaced_while_writes_are_in_flight),
+        cmocka_unit_test(test_scenario_54_a_crash_before_the_installation_is_durable),
+        cmocka_unit_test(test_scenario_27_an_offer_that_cannot_be_right_changes_nothing),
+        cmocka_unit_test(test_scenario_28_a_leader_installs_nothing),
+        cmocka_unit_test(test_scenario_41_two_snapshots_shortly_after_one_another),
+        cmocka_unit_test(test_scenario_58_a_checkpoint_begun_before_an_installation_trims_nothing),
+        cmocka_unit_test(test_scenario_24_26_the_vote_survives_an_installation_and_a_restart),
+        cmocka_unit_test(test_scenario_16_entries_behind_a_trim_are_replaced),
+        cmocka_unit_test(test_scenario_17_a_start_behind_a_snapshot_with_an_empty_log),
+        cmocka_unit_test(test_scenario_59_a_refusal_behind_an_installation),
+        cmocka_unit_test(test_scenario_55_members_come_with_the_snapshot),
         cmocka_unit_test(test_an_offer_brings_the_term_in_which_it_was_committed),
         cmocka_unit_test(test_a_start_is_in_the_term_of_its_checkpoint),
         cmocka_unit_test(test_a_candidate_that_installs_is_no_candidate),

@@ -168,7 +168,7 @@ static void test_http_is_refused(void **state)
     CHECK("*1\r\n$4\r\nPOST\r\npostx\r\n", "[4:POST][5:postx]");
 }
 
-static void test_lengths_111(void **state)
+static void test_scenario_111_lengths(void **state)
 {
     (void)state;
     CHECK("*x\r\n", "!invalid multibulk length");
@@ -230,7 +230,7 @@ static void test_long_lines(void **state)
 
 /* An announced million of arguments costs nothing until they come (scenario 111, CVE-2021-32675).
  */
-static void test_memory_only_for_what_came(void **state)
+static void test_scenario_111_memory_only_for_what_came(void **state)
 {
     (void)state;
     struct parser p;
@@ -428,10 +428,10 @@ int main(void)
         cmocka_unit_test(test_inline),
         cmocka_unit_test(test_inline_quotes_out_of_balance),
         cmocka_unit_test(test_http_is_refused),
-        cmocka_unit_test(test_lengths_111),
+        cmocka_unit_test(test_scenario_111_lengths),
         cmocka_unit_test(test_limits_before_authentication),
         cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_memory_only_for_what_came),
+        cmocka_unit_test(test_scenario_111_memory_only_for_what_came),
         cmocka_unit_test(test_room_is_given_back),
         cmocka_unit_test(test_a_command_has_a_bound),
         cmocka_unit_test(test_never_scans_twice),
