@@ -187,6 +187,12 @@ static struct janitor_job *shed_job(struct log *log)
     return job;
 }
 
+/* One more file leaves others what is theirs. */
+static bool has_spare(struct log *log, bool may_grow)
+{
+    return may_grow && !log_leaves_less(log, log->config.segment_bytes);
+}
+
 /* The next thing to do, most urgent first; NULL when there is none. */
 static struct janitor_job *next_job(struct log *log)
 {
@@ -216,14 +222,14 @@ static struct janitor_job *next_job(struct log *log)
     if (recyclable) {
         return recycle_job(log); /* into an empty pool first: a rename is cheaper than a prewrite */
     }
-    bool spare = may_grow && !log_leaves_less(log, log->config.segment_bytes);
-    if (log->ready == NULL && !waits && in_turn && (from_pool || spare)) {
+    bool makes = log->ready == NULL && !waits && in_turn;
+    if (makes && (from_pool || has_spare(log, may_grow))) {
         return ready_job(log, generation, bytes);
     }
     if (log->free_count > pool_target(log) / 2 && log_leaves_less(log, 0)) {
         return shed_job(log);
     }
-    if (log->free_count + 1 < pool_target(log) && spare) {
+    if (log->free_count + 1 < pool_target(log) && has_spare(log, may_grow)) {
         struct janitor_job *job = job_new(log, TASK_FREE);
         job->prewrite = true;
         job->bytes = log->config.segment_bytes;

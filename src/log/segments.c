@@ -223,12 +223,15 @@ static bool look_at_disk(struct log *log)
     return true;
 }
 
+/* As of the last look: whoever asks for the room looks anew, and then this is asked again. */
 bool log_leaves_less(struct log *log, uint64_t more)
 {
     if (log->leave_free == 0) {
         return false;
     }
-    (void)look_at_disk(log);
+    if (log->fs_free_at == 0) {
+        (void)look_at_disk(log);
+    }
     return log->fs_free < log->leave_free + more;
 }
 

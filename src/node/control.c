@@ -117,7 +117,7 @@ static bool never_congested(const struct stream *stream)
 static bool may_compose(const struct node *node)
 {
     const struct outlook *o = replica_seen(node->zero->replica);
-    return o->role == ROLE_LEADER && o->can_serve && o->transfer_to == NODE_NONE &&
+    return outlook_serves(o) && o->transfer_to == NODE_NONE &&
            !node->control->flight.busy;
 }
 

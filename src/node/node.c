@@ -174,6 +174,7 @@ static void send_out(struct node *node)
 static void turn_partitions(struct node *node, qr_time began)
 {
     replica_turn(node->zero->replica);
+    node->zero->led = outlook_serves(replica_seen(node->zero->replica));
     schedule_turn(node, began, began + SCHEDULE_SLICE_USEC);
     pace_end_turn(&node->bench, node->clock);
 }

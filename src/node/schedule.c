@@ -301,7 +301,7 @@ void schedule_begin(struct node *node, qr_time now)
 static void watch(struct partition *p)
 {
     const struct outlook *o = replica_seen(p->replica);
-    bool leads = o->role == ROLE_LEADER && o->can_serve;
+    bool leads = outlook_serves(o);
     qr_slot stated = o->membership_slot > o->commit ? 0 : o->membership_slot;
     if (leads != p->led || stated != p->stated) {
         p->led = leads;

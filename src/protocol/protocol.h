@@ -438,6 +438,11 @@ struct outlook {
     struct member_outlook member[15];
 };
 
+static inline bool outlook_serves(const struct outlook *o)
+{
+    return o->role == ROLE_LEADER && o->can_serve;
+}
+
 _Static_assert(offsetof(struct outlook, member) <= CACHE_LINE_BYTES, "asked for in each step");
 
 struct protocol {

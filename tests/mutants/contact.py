@@ -120,7 +120,7 @@ CONTACT = [
     ("turn: nobody looks at who leads now", "unit/node/schedule", "schedule.c",
      "holding_disturb(p); } }", "} }"),
     ("turn: a leader that cannot serve was looked at", "unit/node/schedule", "schedule.c",
-     "bool leads = o->role == ROLE_LEADER && o->can_serve;",
+     "bool leads = outlook_serves(o);",
      "bool leads = o->role == ROLE_LEADER;"),
     ("turn: members that are not decided were looked at", "unit/node/schedule", "schedule.c",
      "o->membership_slot > o->commit ? 0 : o->membership_slot;", "o->membership_slot;"),
