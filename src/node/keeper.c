@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "node/checkpoint.h"
 #include "node/node.h"
+#include "node/quota.h"
 #include "node/replica.h"
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
@@ -71,6 +72,8 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
     case CHECKPOINT_LOADED:
         keeper->slot = header.slot;
         keeper->salt = header.salt;
+        keeper->bytes = header.bytes;
+        keeper->memory = quota_bytes(keeper->partition);
         keeper->begun_at =
             position - log_bytes_from(node->log, keeper->partition->group, header.slot + 1);
         base->slot = header.slot;
@@ -155,6 +158,7 @@ static void on_done(void *context, enum checkpoint_result result,
         keeper->salt = header->salt;
         node->keepers.abandoned = false;
         keeper->bytes = bytes;
+        keeper->memory = keeper->memory_begun;
         note_done(keeper, bytes);
         keeper->ended = io_now(node->io);
         node->keepers.not_before = 2 * keeper->ended - keeper->began; /* half of the disk's time */
@@ -259,6 +263,7 @@ static void begin(struct keeper *keeper, qr_time now)
     keeper->begun_at =
         log_position(node->log) - log_bytes_from(node->log, partition->group, header.slot + 1);
     keeper->began = now;
+    keeper->memory_begun = quota_bytes(partition);
     keeper->writing =
         checkpoint_start(node->io, node->config.dir, partition->engine, &header, on_done, keeper);
     node->keepers.writing = keeper;
@@ -286,6 +291,7 @@ void keeper_installed(struct keeper *keeper, const struct checkpoint_header *hea
     qr_assert(keeper->writing == NULL);
     keeper->slot = header->slot;
     keeper->salt = header->salt;
+    keeper->bytes = 0;
     keeper->begun_at = log_position(keeper->node->log);
 }
 
@@ -345,7 +351,7 @@ bool keeper_found_damage(const struct keeper *keeper)
 void keeper_forget(struct keeper *keeper)
 {
     qr_assert(keeper->writing == NULL);
-    keeper->slot = keeper->salt = 0;
+    keeper->slot = keeper->salt = keeper->bytes = 0;
 }
 
 qr_slot keeper_slot(const struct keeper *keeper)

@@ -20,7 +20,9 @@ struct keeper {
     qr_time remind_at;
     qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
     qr_time ended;   /* the last one */
-    uint64_t bytes;  /* of the last one that was written */
+    uint64_t bytes;  /* of the last one that was written or loaded; 0: there is none, */
+    uint64_t memory; /* and of the state in memory then */
+    uint64_t memory_begun; /* the same of the one being written */
     bool busy;
     bool found_damage; /* in the file, when it was loaded */
     bool cancelled;    /* the one being written */

@@ -18,6 +18,9 @@ struct keepers {
     struct keeper *holding; /* its replica applies no more than is durable, for a checkpoint */
     bool abandoned;         /* the last one, of whatever group: no room, or the disk was too slow */
     bool short_of_room;     /* not much more log, and clients are refused */
+    uint64_t largest;       /* bytes that the largest checkpoint will take, as of the last round, */
+    uint64_t largest_seen;  /* and of this one, */
+    uint32_t room_at;       /* which has come to this partition */
     uint64_t carried_at;    /* position of the log when the last carrying was done */
     qr_time not_before;     /* the next checkpoint of another group than 0 */
 };

@@ -243,6 +243,29 @@ static void test_one_that_is_abandoned_is_tried_again(void **state)
     assert_false(node.keepers.abandoned);
 }
 
+/* How large the next one will be is told by one that is there, and the state that it is of. */
+static void test_what_is_known_of_the_last_one_is_of_one_that_is_in_place(void **state)
+{
+    (void)state;
+    memory = 900;
+    assert_true(consider(64 * MIB));
+    memory = 1000;
+    checkpoint.bytes = 500;
+    finish(CHECKPOINT_DONE);
+    assert_int_equal(keeper->bytes, 500);
+    assert_int_equal(keeper->memory, 900);
+    now += 10 * QR_SECOND;
+    replica.applied = replica.durable = 20;
+    assert_true(consider(64 * MIB));
+    checkpoint.bytes = 200;
+    finish(CHECKPOINT_ABANDONED);
+    assert_int_equal(keeper->bytes, 500);
+    assert_int_equal(keeper->memory, 900);
+    struct checkpoint_header other = { .slot = 30, .salt = 31, .bytes = 77 };
+    keeper_installed(keeper, &other);
+    assert_int_equal(keeper->bytes, 0);
+}
+
 static void test_a_disk_that_fails_ends_the_node(void **state)
 {
     (void)state;
@@ -381,8 +404,12 @@ static void test_what_is_loaded_is_where_the_replica_begins(void **state)
                                               .roster_slot = 6,
                                               .roster_bytes = 2,
                                               .roster = "us",
-                                              .salt = 5 };
+                                              .salt = 5,
+                                              .bytes = 300 };
+    memory = 700;
     assert_true(load(&base));
+    assert_int_equal(keeper->bytes, 300);
+    assert_int_equal(keeper->memory, 700);
     assert_int_equal(base.slot, 8);
     assert_int_equal(base.term, 2);
     assert_int_equal(base.commit_term, 3);
@@ -449,6 +476,7 @@ int main(void)
         TEST(test_a_file_that_is_still_read_is_not_written_over),
         TEST(test_the_protocol_hears_of_what_is_in_its_place),
         TEST(test_one_that_is_abandoned_is_tried_again),
+        TEST(test_what_is_known_of_the_last_one_is_of_one_that_is_in_place),
         TEST(test_a_disk_that_fails_ends_the_node),
         TEST(test_another_nodes_takes_its_place),
         TEST(test_what_was_not_due_is_not_due_for_being_abandoned),

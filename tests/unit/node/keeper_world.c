@@ -24,7 +24,7 @@ uint32_t started, forgotten, failures, small_failures;
 int forget_error;
 bool brings_up;
 qr_time now;
-uint64_t position, group_bytes, newest_begins, bytes_behind;
+uint64_t memory, position, group_bytes, newest_begins, bytes_behind;
 qr_slot asked_from;
 qr_slot over_bytes, over_age, last_slot;
 qr_time asked_age;
@@ -32,6 +32,12 @@ enum checkpoint_load_result on_disk;
 struct checkpoint_header disk_header;
 
 /* --- The rest of the node ------------------------------------------------------------------- */
+
+uint64_t quota_bytes(const struct partition *of)
+{
+    (void)of;
+    return memory;
+}
 
 qr_time io_now(struct io *io)
 {

@@ -52,7 +52,7 @@ extern uint32_t started, forgotten, failures, small_failures;
 extern int forget_error;
 extern bool brings_up;
 extern qr_time now;
-extern uint64_t position, group_bytes, newest_begins, bytes_behind;
+extern uint64_t memory, position, group_bytes, newest_begins, bytes_behind;
 extern qr_slot asked_from; /* log_bytes_from */
 extern qr_slot over_bytes, over_age, last_slot;
 extern qr_time asked_age;

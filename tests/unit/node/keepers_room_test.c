@@ -20,14 +20,14 @@ struct checkpoint {
 
 static struct node node;
 static struct partition zero, other;
-static uint64_t zero_bytes, other_bytes, room, left;
-static uint32_t pin;
+static uint64_t zero_bytes, other_bytes, log_grown, room, left;
+static struct partition *all[200];
 
 /* --- The rest of the node ------------------------------------------------------------------- */
 
 uint64_t quota_bytes(const struct partition *partition)
 {
-    return partition == &zero ? zero_bytes : other_bytes;
+    return partition == &other ? other_bytes : zero_bytes;
 }
 
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint)
@@ -35,18 +35,11 @@ uint64_t checkpoint_bytes(const struct checkpoint *checkpoint)
     return checkpoint->bytes;
 }
 
-struct partition *partition_of_group(const struct node *of, uint32_t group)
-{
-    (void)of;
-    return group == other.group ? &other : NULL;
-}
-
-bool log_pin(struct log *log, uint32_t *group, uint64_t *bytes)
+uint64_t log_bytes_from(const struct log *log, uint32_t group, qr_slot slot)
 {
     (void)log;
-    *group = pin;
-    *bytes = 1;
-    return true;
+    assert_int_equal(slot, 11);
+    return group == other.group ? log_grown : 0;
 }
 
 void log_leave_free(struct log *log, uint64_t bytes)
@@ -71,7 +64,11 @@ static int begin(void **state)
     other = (struct partition){ .node = &node, .replica = (void *)&other, .group = 7 };
     zero_bytes = 40 * MIB;
     other_bytes = 90 * MIB;
-    pin = 0;
+    all[0] = &zero;
+    all[1] = &other;
+    node.partitions.all = all;
+    node.partitions.count = 2;
+    log_grown = 0;
     return 0;
 }
 
@@ -81,19 +78,55 @@ static void expect_left(uint64_t bytes)
     assert_int_equal(left, bytes + ROOM);
 }
 
-static void test_room_is_left_for_the_largest_that_may_be_next(void **state)
+static void test_room_is_left_for_the_largest(void **state)
 {
     (void)state;
-    expect_left(40 * MIB);
-    pin = 7;
     expect_left(90 * MIB);
     other_bytes = 3 * MIB;
     expect_left(40 * MIB);
     other_bytes = 90 * MIB;
     other.replica = NULL; /* its engine is not there */
     expect_left(40 * MIB);
-    pin = 8;
+}
+
+/* Few in one look: what has grown counts at once, what has shrunk when all have been looked at. */
+static void test_of_many_it_is_the_largest_of_a_round(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 200; i++) {
+        all[i] = i == 100 ? &other : &zero;
+    }
+    node.partitions.count = 200;
     expect_left(40 * MIB);
+    expect_left(90 * MIB); /* the look that comes to it */
+    for (uint32_t i = 0; i < 8; i++) {
+        expect_left(90 * MIB);
+    }
+    other_bytes = 3 * MIB;
+    for (uint32_t i = 0; i < 8; i++) {
+        keepers_look_at_room(&node);
+    }
+    expect_left(40 * MIB);
+}
+
+/* Half of what it takes in memory, here. */
+static void test_the_last_one_tells_how_large_the_next_will_be(void **state)
+{
+    (void)state;
+    struct keeper keeper = { .node = &node, .partition = &other, .slot = 10 };
+    other.keeper = &keeper;
+    expect_left(90 * MIB);
+    keeper.bytes = 45 * MIB;
+    keeper.memory = 90 * MIB;
+    expect_left(45 * MIB);
+    log_grown = 5 * MIB;
+    expect_left(50 * MIB);
+    other_bytes = 100 * MIB; /* a few bytes may make a value of many */
+    expect_left(60 * MIB);
+    log_grown = 90 * MIB; /* of what was written over */
+    expect_left(100 * MIB);
+    other_bytes = 50 * MIB;
+    expect_left(50 * MIB);
 }
 
 /* Else clients are refused during each checkpoint where the disk is not three times the state. */
@@ -102,8 +135,7 @@ static void test_what_is_written_of_one_needs_no_room_any_more(void **state)
     (void)state;
     struct checkpoint checkpoint = { .bytes = 0 };
     struct keeper keeper = { .node = &node, .partition = &zero, .writing = &checkpoint };
-    node.keepers.writing = &keeper;
-    pin = 7; /* it has its turn later */
+    node.keepers.writing = &keeper; /* the other one has its turn later */
     expect_left(40 * MIB);
     checkpoint.bytes = 30 * MIB;
     expect_left(10 * MIB);
@@ -131,7 +163,9 @@ static void test_one_had_better_come_before_the_reserve_is_reached(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_room_is_left_for_the_largest_that_may_be_next, begin),
+        cmocka_unit_test_setup(test_room_is_left_for_the_largest, begin),
+        cmocka_unit_test_setup(test_of_many_it_is_the_largest_of_a_round, begin),
+        cmocka_unit_test_setup(test_the_last_one_tells_how_large_the_next_will_be, begin),
         cmocka_unit_test_setup(test_what_is_written_of_one_needs_no_room_any_more, begin),
         cmocka_unit_test_setup(test_one_had_better_come_before_the_reserve_is_reached, begin),
     };
