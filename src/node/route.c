@@ -37,12 +37,12 @@ static uint32_t partition_index(const struct map_keyspace *keyspace, uint32_t sl
     return slot == SLOTS ? 0 : slots_partition(slot, keyspace->partitions);
 }
 
-/* K6: its prefix is not covered, or frozen. */
+/* K6: its prefix is not covered, or frozen. Where the node was removed the router says that. */
 static bool may_not_go(const struct node *node, bool by_prefix, bool some_frozen, struct span key)
 {
     const struct coverage *c = &node->contact.coverage;
-    return (by_prefix && !coverage_holds(c, node->clock)) ||
-           (some_frozen && freeze_has(&c->frozen, key));
+    return !node->removed && ((by_prefix && !coverage_holds(c, node->clock)) ||
+                              (some_frozen && freeze_has(&c->frozen, key)));
 }
 
 /* The place of the first key, and whether the others are there too (K3). */

@@ -314,6 +314,9 @@ static void test_by_a_prefix_only_while_that_is_covered_K6(void **state)
     node.clock = 100;
     assert_int_equal(route("0", "get cart:1").kind, ROUTE_UNSURE);
     assert_int_equal(route("0", "mset a 1 cart:1 2").kind, ROUTE_UNSURE);
+    node.removed = true; /* the router refuses it, for good */
+    assert_int_equal(route("0", "get cart:1").kind, ROUTE_ONE);
+    node.removed = false;
     assert_refused("0", "get cart:1",
                    "-TRYAGAIN this node has not heard from group 0 and does not know where the "
                    "key's prefix leads now, the command was not applied\r\n");
