@@ -61,10 +61,7 @@ void blobs_load(struct replica *r, struct pending *p)
     qr_assert(p->cargo != NULL);
     p->state = PENDING_LOADING;
     p->moved = r->node->clock;
-    if (p->stream != NULL && !p->counted) {
-        p->counted = true;
-        p->after_write = p->strand->writes_begun++;
-    }
+    stream_begin_write(p);
     replica_queue(r, &r->loading, p);
     partition_wake(r->partition);
 }

@@ -1,7 +1,9 @@
 /* Commands that may wait only so long (TIMEOUT), the one whose time ends first at hand: a heap, so
  * that thousands with different times cost nothing while none of them is due.
  *
- * E1 A command is in it while it has an end (wants.expires) and no answer. */
+ * E1 A command is in it while it has an end (wants.expires) and no answer; but a write that is not
+ *    given up since reads come before it (S2 of stream.h) only once it is the head of its stream. A
+ *    peer's stays out: the node that has sent it gives it up. */
 #ifndef NODE_EXPIRIES_H
 #define NODE_EXPIRIES_H
 

@@ -98,13 +98,6 @@ static bool is_outrun(const struct replica *r, const struct pending *p)
            r->applied < stream_seen_before(p);
 }
 
-static bool waits_for_read(const struct pending *p)
-{
-    const struct read_order *order = stream_order_of(p); /* S2 */
-    return order->done < p->after_read ||
-           (p->after_read < order->early && stream_has_ahead(p, true));
-}
-
 /* p, which is in no queue, goes back to the router. */
 static void stop_reading(struct pending *p)
 {
@@ -167,9 +160,9 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
         pendings_push(&p->stream->parked, p);
     } else if (r->applied < p->slot || waits_for_write(p)) {
         keep_read(r, p, READ_CONFIRMED);
-    } else if (large_ones && waits_for_read(p)) {
+    } else if (large_ones && stream_waits_for_read(p)) {
         keep_read(r, p, READ_CONFIRMED);
-    } else if (!large_ones && (waits_for_read(p) || pace_is_large(r, p))) {
+    } else if (!large_ones && (stream_waits_for_read(p) || pace_is_large(r, p))) {
         keep_read(r, p, READ_LARGE); /* or behind one of its client's */
     } else if ((p->until != 0 && r->node->clock >= p->until) || is_outrun(r, p)) {
         ask_again(r, p);
@@ -398,7 +391,7 @@ static bool may_be_served(const struct replica *r, const struct pending *p)
 {
     return p->state == PENDING_READING && p->confirmed && !r->frozen &&
            level_needs_no_proof((enum read_level)p->wants.level) && r->applied >= p->slot &&
-           !waits_for_write(p) && !waits_for_read(p) && !is_outrun(r, p);
+           !waits_for_write(p) && !stream_waits_for_read(p) && !is_outrun(r, p);
 }
 
 void replica_serve_before(struct replica *r, struct pending *p, struct pendings *left)

@@ -217,10 +217,7 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n)
     p->state = PENDING_PROPOSED;
     p->op_bytes = n;
     r->flight_bytes += n;
-    if (p->stream != NULL && !p->counted) {
-        p->counted = true;
-        p->after_write = p->strand->writes_begun++;
-    }
+    stream_begin_write(p);
     return batch_record(r, p, RECORD_COMMAND, n);
 }
 

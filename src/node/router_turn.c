@@ -189,7 +189,7 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
         return age >= leader_wait;
     case PENDING_PROPOSED:
         *status = STATUS_UNCERTAIN;
-        return p->slot != 0 && age >= request_timeout;
+        return p->slot != 0 && age >= request_timeout && !stream_holds_write(p);
     case PENDING_READING:
         *status = STATUS_CLUSTERDOWN;
         return age >= request_timeout && !p->confirmed; /* then it waits only for its own strand */
@@ -266,7 +266,7 @@ static bool is_late(const struct pending *p, enum qr_status *status)
         return true;
     case PENDING_PROPOSED:
         *status = STATUS_UNCERTAIN;
-        return p->slot != 0;
+        return p->slot != 0 && !stream_holds_write(p);
     case PENDING_FORWARDED:
         *status = write && !router_is_held_back(p) ? STATUS_UNCERTAIN : *status;
         return read || write;
@@ -280,7 +280,8 @@ static bool is_late(const struct pending *p, enum qr_status *status)
     qr_unreachable();
 }
 
-/* Those whose TIMEOUT has passed. One that is about to get its slot is looked at again. */
+/* Those whose TIMEOUT has passed. One that is about to get its slot is looked at again, one that
+ * waits for reads (S2) when nothing is ahead of it. */
 static void let_expire(struct router *router, qr_time now)
 {
     struct expiries *expiries = &router->node->expiries;
@@ -292,7 +293,7 @@ static void let_expire(struct router *router, qr_time now)
             withdraw(router, p);
             router->node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
             router_refuse_late(p, status);
-        } else if (p->state == PENDING_PROPOSED) {
+        } else if (p->state == PENDING_PROPOSED && p->slot == 0) {
             wants.expires = now + QR_MILLISECOND;
             pending_want(p, &wants);
         } else {
@@ -336,7 +337,9 @@ static void let_deadlines_pass(struct router *router, qr_time now)
         }
         p = node->sweep;
     }
-    router_retry(router, &late, STATUS_EXPIRED);
+    if (late.first != NULL) {
+        router_retry(router, &late, STATUS_EXPIRED);
+    }
 }
 
 /* --- Partitions that go --------------------------------------------------------------------- */

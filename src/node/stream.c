@@ -384,6 +384,16 @@ static void deliver_heads(struct stream *stream)
     }
 }
 
+/* Its time was over already, and it was not given up (S2): now it may be. */
+static void let_head_expire(struct stream *stream)
+{
+    struct pending *p = stream->first;
+    if (p != NULL && p->state == PENDING_PROPOSED && p->wants.expires != 0 &&
+        p->expiry_place == 0) {
+        expiries_add(&stream->node->expiries, p);
+    }
+}
+
 /* All that was committed when it came is in what it shows, so that nothing before it matters. */
 static bool is_proven(const struct pending *p)
 {
@@ -446,6 +456,21 @@ bool stream_has_ahead(const struct pending *p, bool read)
     return q != NULL;
 }
 
+void stream_begin_write(struct pending *p)
+{
+    if (p->stream != NULL && !p->counted) {
+        p->counted = true;
+        p->after_write = p->strand->writes_begun++;
+        bool follows = !p->stream->relayed || p->after_reads; /* any reads of its client */
+        p->after_read = follows ? stream_order_of(p)->begun : 0;
+    }
+}
+
+bool stream_holds_write(const struct pending *p)
+{
+    return p->stream != NULL && stream_waits_for_read(p);
+}
+
 /* The nth of its kind is answered, beside `done` others; what `early` is then. */
 static uint64_t early_by(uint64_t early, uint64_t nth, uint64_t done)
 {
@@ -497,6 +522,7 @@ void stream_answered(struct pending *p, enum qr_status status)
     pending_free(p);
     if (stream->ordered) {
         deliver_heads(stream);
+        let_head_expire(stream);
     }
 }
 

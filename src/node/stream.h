@@ -11,6 +11,8 @@
  *    at that point is linearizable without any further proof: the write was proposed after the
  *    read had arrived, so whatever was acknowledged before lies at lower slots.
  *    And never before an earlier read of its client, which may take another queue (pace.c).
+ *    So a write that is proposed is not given up, whatever its TIMEOUT says, while a read of its
+ *    client ahead of it has no answer: its own answer could not leave before that one's (S3).
  *    Where a command leaves for another node, the reads ahead of it that wait here are served
  *    before, or leave in front of it (router.c): at no level does a read show what its own client
  *    has written behind it. One alone may: a read that is tried again since its leader was lost, of
@@ -88,7 +90,7 @@ struct pending {
     qr_term term;
     qr_time until;         /* READING: end of the lease; a WAIT's end; 0 = none */
     uint64_t after_write;  /* writes of its strand that come first (S1) */
-    uint64_t after_read;   /* and reads of its client there (S2) */
+    uint64_t after_read;   /* and reads of its client there (S2), also of a write */
     uint64_t id;           /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;       /* which client of that peer has sent it */
     bool after_reads;      /* that client has reads without an answer ahead of it */
@@ -248,6 +250,17 @@ static inline struct read_order *stream_order_of(const struct pending *p)
 {
     return p->stream->relayed ? &stream_reads_of_sender(p)->order : &p->strand->reads;
 }
+static inline bool stream_waits_for_read(const struct pending *p)
+{
+    const struct read_order *order = stream_order_of(p);
+    return order->done < p->after_read ||
+           (p->after_read < order->early && stream_has_ahead(p, true));
+}
+
+/* A write is taken up here. */
+void stream_begin_write(struct pending *p);
+/* It is not to be given up: reads of its client come before it and have no answer. */
+bool stream_holds_write(const struct pending *p);
 
 /* Whether a WAIT has no answer yet. */
 bool stream_waits(const struct stream *stream);

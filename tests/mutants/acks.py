@@ -126,8 +126,8 @@ NODE = [
 ERRORS = [
     ("errors: a proposed write that nobody else has is called not applied",
      "e2e/errors::test_what_is_uncertain_is_applied_or_not", "router_turn.c",
-     "case PENDING_PROPOSED: *status = STATUS_UNCERTAIN; return p->slot != 0;",
-     "case PENDING_PROPOSED: return p->slot != 0;"),
+     "*status = STATUS_UNCERTAIN; return p->slot != 0 && !stream",
+     "return p->slot != 0 && !stream"),
     ("errors: a status promises more than its text", "unit/base/base", "../base/status.def",
      'STATUS(60, ZONES, false, false,', 'STATUS(60, ZONES, false, true,'),
     ("errors: a refusal does not say that nothing happened", "unit/base/base",

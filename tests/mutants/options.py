@@ -54,10 +54,8 @@ NODE = [
      "if (false) {"),
     ("timeout: a write that was proposed is called not applied", "unit/node/router_timeout",
      "router_turn.c",
-     "case PENDING_PROPOSED:\n        *status = STATUS_UNCERTAIN;\n        return p->slot != 0;\n"
-     "    case PENDING_FORWARDED:\n        *status = write &&",
-     "case PENDING_PROPOSED:\n        return p->slot != 0;\n"
-     "    case PENDING_FORWARDED:\n        *status = write &&"),
+     "*status = STATUS_UNCERTAIN; return p->slot != 0 && !stream",
+     "return p->slot != 0 && !stream"),
     ("timeout: a write that was sent on is called not applied", "unit/node/router_timeout",
      "router_turn.c",
      "*status = write && !router_is_held_back(p) ? STATUS_UNCERTAIN : *status;",

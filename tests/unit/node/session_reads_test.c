@@ -172,28 +172,8 @@ static void test_nor_where_it_was_not_routed_anew_since_N2(void **state)
     assert_heard("$1\r\n2\r\n+OK\r\n");
 }
 
-/* A write whose own time is over says nothing of those before it: what is read behind these waits
- * for them still. */
-static void test_a_write_that_times_out_is_not_the_one_before_it_S1(void **state)
-{
-    (void)state;
-    begin();
-    command("set a 2");
-    command("get a");
-    world->client.wants = (struct wants){ .expires = world->now + 20 * QR_MILLISECOND };
-    command("set b 3");
-    world->client.wants = (struct wants){ 0 };
-    turn();
-    confirm_reads(1, world->now + QR_SECOND);
-    later(30 * QR_MILLISECOND);
-    turn();
-    turn();
-    apply_upto(3);
-    turn();
-    assert_heard("+OK\r\n$1\r\n2\r\n-UNCERTAIN the write was proposed and its fate is unknown\r\n");
-}
-
-/* The same of a read: the one before it is shown more than there is here, later. */
+/* A read whose own time is over says nothing of those before it: the one before it is shown more
+ * than there is here, later. */
 static void test_a_read_that_times_out_is_not_the_one_before_it_S2(void **state)
 {
     (void)state;
@@ -304,7 +284,6 @@ int main(void)
         READS_TEST(test_nor_when_it_is_routed_anew_N2),
         READS_TEST(test_what_comes_before_a_read_it_shows_too_N2),
         READS_TEST(test_nor_where_it_was_not_routed_anew_since_N2),
-        READS_TEST(test_a_write_that_times_out_is_not_the_one_before_it_S1),
         READS_TEST(test_a_read_that_times_out_is_not_the_one_before_it_S2),
         READS_TEST(test_nor_is_it_served_before_a_write_that_leaves_N2),
         READS_TEST(test_other_levels_are_not_outrun),
