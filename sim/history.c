@@ -29,7 +29,8 @@
  *                       of the writes to all its keys must explain everybody
  *
  * A key that is only appended to and read, and each append of which is a number that no other one
- * has, with a comma behind it, is a *list*: it is judged by what its reads show
+ * has, with a comma behind it, or only read and its group stated, is a *list*: it is judged by what
+ * its reads show
  * (checkers/guarantees.h), exactly and quickly, however many appends are of unknown outcome. Any
  * other key is searched for a linear order; levels below linearizable cannot be judged there.
  *

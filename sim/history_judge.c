@@ -5,7 +5,7 @@
 
 struct key_facts {
     bool is_register; /* something that no list has was done to it */
-    bool is_list;     /* appended to, or read below linearizable */
+    bool is_list;     /* appended to, or read below linearizable, or of a group that is stated */
     bool is_weak;     /* read below linearizable */
     bool is_stated;   /* its group is */
     uint32_t group;
@@ -57,7 +57,7 @@ static size_t find_facts(const struct history *h, struct key_facts *keys)
         k->is_stated = stated;
         k->group = m->op.group;
         k->is_register = k->is_register || !m->fits;
-        k->is_list = k->is_list || m->op.is_append;
+        k->is_list = k->is_list || m->op.is_append || stated;
         if (!m->op.is_append && m->op.level != READ_LINEARIZABLE && !k->is_weak) {
             k->is_weak = k->is_list = true;
             k->line = m->line;

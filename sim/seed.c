@@ -170,6 +170,9 @@ struct seed_result seed_execute(const struct seed_run *run)
         whole_run(w);
     }
     seed_catch_panics(NULL);
+    if (how == 0 && run->at_end != NULL) {
+        run->at_end(run->end_context, w);
+    }
     if (how == 2) {
         w->violation = VIOLATION_PANIC;
         (void)snprintf(w->violation_text, sizeof w->violation_text, "see the line above");

@@ -22,6 +22,8 @@ struct seed_run {
     unsigned show; /* SHOW_*: what is told */
     void (*tell)(void *context, const char *line);
     void *tell_context;
+    void (*at_end)(void *context, struct world *w); /* of a run that passed; NULL: nobody looks */
+    void *end_context;
 };
 
 /* A panic ends the run: control returns to the target with 2. NULL: no more. */

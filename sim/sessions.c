@@ -6,7 +6,6 @@
 #include "sim/sessions.h"
 
 #include "cluster/pin.h"
-#include "sim/checkers/guarantees.h"
 #include "sim/pasts.h"
 
 #include <inttypes.h>
@@ -380,11 +379,8 @@ static struct list_op list_op_of(const struct world *w, uint32_t number, uint32_
     return op;
 }
 
-void sessions_judge(struct world *w)
+struct list_history sessions_history(struct world *w)
 {
-    if (w->sessions == NULL) {
-        return;
-    }
     size_t max = 1;
     for (size_t i = 1; i < w->operation_count; i++) {
         max += w->operations[i].record.kind == OP_APPEND ? 1 : 0;
@@ -393,28 +389,41 @@ void sessions_judge(struct world *w)
     if (s->written_count > 0) {
         qsort(s->written, s->written_count, sizeof *s->written, by_hash);
     }
-    struct list_op *ops = qr_alloc(w->operation_count * sizeof *ops);
-    uint32_t *from = qr_alloc(w->operation_count * sizeof *from);
-    uint32_t *room = qr_alloc(w->operation_count * max * sizeof *room);
-    size_t n = 0;
+    struct list_history h = { .ops = qr_alloc(w->operation_count * sizeof *h.ops),
+                              .from = qr_alloc(w->operation_count * sizeof *h.from),
+                              .room = qr_alloc(w->operation_count * max * sizeof *h.room) };
     for (uint32_t i = 1; i < w->operation_count; i++) {
         const struct operation *o = &w->operations[i];
         enum result_kind result = o->record.result.kind;
         bool says = o->record.kind == OP_APPEND || result == RESULT_VALUE || result == RESULT_NIL;
         if (sessions_is_list(w, o) && says) {
-            from[n] = i;
-            ops[n] = list_op_of(w, i, room + (n + 1) * max, (uint32_t)max);
-            n++;
+            h.from[h.n] = i;
+            h.ops[h.n] = list_op_of(w, i, h.room + (h.n + 1) * max, (uint32_t)max);
+            h.n++;
         }
     }
-    struct guarantees_report report = guarantees_check(ops, n);
+    return h;
+}
+
+void list_history_free(struct list_history *h)
+{
+    free(h->ops);
+    free(h->from);
+    free(h->room);
+}
+
+void sessions_judge(struct world *w)
+{
+    if (w->sessions == NULL) {
+        return;
+    }
+    struct list_history h = sessions_history(w);
+    struct guarantees_report report = guarantees_check(h.ops, h.n);
     for (unsigned g = 0; g < GUARANTEES; g++) {
         w->counters->judged[g] += report.judged[g];
     }
-    uint32_t op = n > 0 ? from[report.op] : 0, other = n > 0 ? from[report.other] : 0;
-    free(ops);
-    free(from);
-    free(room);
+    uint32_t op = h.n > 0 ? h.from[report.op] : 0, other = h.n > 0 ? h.from[report.other] : 0;
+    list_history_free(&h);
     if (report.is_broken) {
         world_violation(w, VIOLATION_GUARANTEE, "%s: operation r%u contradicts r%u",
                         guarantee_name(report.broken), op, other);

@@ -2,6 +2,7 @@
 #ifndef SIM_SESSIONS_H
 #define SIM_SESSIONS_H
 
+#include "sim/checkers/guarantees.h"
 #include "sim/world.h"
 
 #define SESSIONS_MAX 8u
@@ -60,5 +61,16 @@ static inline int64_t sessions_bound(const struct world *w)
 /* The verdict on the lists; `is_judged` says of which operations. */
 bool sessions_is_list(const struct world *w, const struct operation *o);
 void sessions_judge(struct world *w);
+
+/* What clients saw of the lists. */
+struct list_history {
+    struct list_op *ops;
+    uint32_t *from; /* the operation of each */
+    uint32_t *room; /* that their lists are in */
+    size_t n;
+};
+
+struct list_history sessions_history(struct world *w);
+void list_history_free(struct list_history *h);
 
 #endif

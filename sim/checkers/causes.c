@@ -1,9 +1,10 @@
 /* Is there one order of all writes of a group that explains everybody?
  *
- * A graph: its nodes are writes and moments, an edge says what came first. Whatever a read shows
- * came before the moment at which it was answered, and what it does not show of the same key behind
- * it. The rules of guarantees.c put moments into an order. There is such an order of the writes
- * exactly if the graph has no cycle. */
+ * A graph: its nodes are writes, reads and moments, an edge says what came first. A read stands for
+ * the state that it was answered from: behind what it shows, before what it does not show of the
+ * same key. Reads at one position stand for the same state. The rules of guarantees.c and the
+ * positions put nodes into an order. There is an order of the writes, and in it a place for every
+ * read, exactly if the graph has no cycle. */
 #include "sim/checkers/guarantees.h"
 
 struct edge {
@@ -15,7 +16,8 @@ struct graph {
     const struct lists *l;
     struct edge *edges;
     size_t edge_count, edge_cap;
-    size_t nodes; /* [0, n): writes; [n, 2n): behind all that was read of a key; then moments */
+    size_t nodes; /* [0, n): operations; [n, 2n): behind all that was read of a key; then moments */
+    uint32_t *node; /* of each operation; snapshots of one position share that position's moment */
 };
 
 static void add(struct graph *g, size_t from, size_t to, uint32_t op)
@@ -39,28 +41,21 @@ static const uint32_t *writers_of(const struct lists *l, uint32_t op)
     return l->writer + l->first[l->longest[op]];
 }
 
-/* The latest write that the operation shows, or is: before the moment. */
-static void comes_before(struct graph *g, uint32_t op, size_t moment)
+static bool is_snapshot(const struct list_op *o)
 {
-    const struct list_op *o = &g->l->ops[op];
-    if (o->is_append) {
-        add(g, op, moment, op);
-    } else if (o->n > 0) {
-        add(g, writers_of(g->l, op)[o->n - 1], moment, op);
-    }
+    return !o->is_append && o->level == READ_SNAPSHOT && o->position != 0;
 }
 
-/* The first write that it does not show, or it itself: behind the moment. */
-static void comes_behind(struct graph *g, size_t moment, uint32_t op)
+/* Behind the latest write that the read shows, before the first that it does not show. */
+static void place_read(struct graph *g, uint32_t read, uint32_t op)
 {
-    const struct list_op *o = &g->l->ops[op];
-    if (o->is_append) {
-        add(g, moment, op, op);
-    } else if (o->n < g->l->ops[g->l->longest[op]].n) {
-        add(g, moment, writers_of(g->l, op)[o->n], op);
-    } else {
-        add(g, moment, behind_all(g, op), op);
+    const struct list_op *o = &g->l->ops[read];
+    const uint32_t *writers = writers_of(g->l, read);
+    if (o->n > 0) {
+        add(g, writers[o->n - 1], g->node[read], op);
     }
+    bool shows_all = o->n == g->l->ops[g->l->longest[read]].n;
+    add(g, g->node[read], shows_all ? behind_all(g, read) : writers[o->n], op);
 }
 
 static void add_lists(struct graph *g)
@@ -70,6 +65,9 @@ static void add_lists(struct graph *g)
         const struct list_op *o = &l->ops[i];
         if (o->is_append && o->result == RESULT_OK && l->place[i] == NOWHERE) {
             add(g, behind_all(g, i), i, NOWHERE);
+        }
+        if (!o->is_append && !is_snapshot(o)) {
+            place_read(g, i, NOWHERE);
         }
         if (l->longest[i] != i || o->n == 0) {
             continue;
@@ -90,14 +88,14 @@ static void add_meeting(void *context, const struct rule *rule, const struct mee
     (void)rule;
     g->nodes += m->giver_count;
     for (size_t i = 0; i < m->giver_count; i++) {
-        comes_before(g, m->givers[i], first + i);
+        add(g, g->node[m->givers[i]], first + i, m->givers[i]);
         if (i > 0) {
             add(g, first + i - 1, first + i, NOWHERE);
         }
     }
     for (size_t i = 0; i < m->obliged_count; i++) {
         if (m->ended[i] > 0) {
-            comes_behind(g, first + m->ended[i] - 1, m->obliged[i]);
+            add(g, first + m->ended[i] - 1, g->node[m->obliged[i]], m->obliged[i]);
         }
     }
 }
@@ -107,6 +105,7 @@ static void add_meeting(void *context, const struct rule *rule, const struct mee
 struct placed {
     uint32_t group, op;
     uint64_t position;
+    size_t moment;
 };
 
 static int by_position(const void *x, const void *y)
@@ -121,31 +120,47 @@ static int by_position(const void *x, const void *y)
     return a->op < b->op ? -1 : a->op > b->op;
 }
 
-/* Each position is a moment: what was read there shows all writes before it, of every key. */
-static void add_snapshots(struct graph *g)
+/* What has a position, by it. Each position is a moment, of which snapshots stand. */
+static size_t find_placed(struct graph *g, struct placed *v)
 {
     const struct lists *l = g->l;
-    struct placed *v = qr_alloc((l->n + 1) * sizeof *v);
     size_t n = 0;
     for (uint32_t i = 0; i < l->n; i++) {
         const struct list_op *o = &l->ops[i];
-        if (o->position != 0 && !o->is_append && o->level == READ_SNAPSHOT) {
+        g->node[i] = i;
+        if (is_snapshot(o) || (o->is_append && o->result == RESULT_OK && o->position != 0)) {
             v[n++] = (struct placed){ .group = o->group, .op = i, .position = o->position };
         }
     }
     qsort(v, n, sizeof *v, by_position);
     for (size_t i = 0; i < n; i++) {
-        bool is_later = i > 0 && v[i].group == v[i - 1].group;
-        if (!is_later || v[i].position != v[i - 1].position) {
-            g->nodes++;
-            if (is_later) {
-                add(g, g->nodes - 2, g->nodes - 1, NOWHERE);
-            }
-        }
-        comes_before(g, v[i].op, g->nodes - 1);
-        comes_behind(g, g->nodes - 1, v[i].op);
+        bool is_new = i == 0 || v[i].group != v[i - 1].group || v[i].position != v[i - 1].position;
+        g->nodes += is_new ? 1 : 0;
+        v[i].moment = g->nodes - 1;
+        g->node[v[i].op] = l->ops[v[i].op].is_append ? v[i].op : (uint32_t)v[i].moment;
     }
-    free(v);
+    return n;
+}
+
+/* Moments follow one another, and a write stands between that of its position and the one before:
+ * what is read at a position shows all writes up to it, of every key. */
+static void add_placed(struct graph *g, const struct placed *v, size_t n)
+{
+    for (size_t i = 0, first = 0; i < n; i++) {
+        first = i > 0 && v[i].group == v[i - 1].group ? first : v[i].moment;
+        bool is_first = v[i].moment == first;
+        if (g->l->ops[v[i].op].is_append) {
+            add(g, v[i].op, v[i].moment, v[i].op);
+            if (!is_first) {
+                add(g, v[i].moment - 1, v[i].op, v[i].op);
+            }
+        } else {
+            place_read(g, v[i].op, v[i].op);
+        }
+        if (!is_first) {
+            add(g, v[i].moment - 1, v[i].moment, NOWHERE);
+        }
+    }
 }
 
 /* --- cycles --------------------------------------------------------------------------------- */
@@ -218,12 +233,16 @@ bool causes_explain(const struct lists *l, struct guarantees_report *report)
 {
     struct graph g = { .l = l, .nodes = 2 * l->n };
     size_t upto[GUARANTEES] = { 0 };
+    struct placed *placed = qr_alloc((l->n + 1) * sizeof *placed);
+    g.node = qr_alloc((l->n + 1) * sizeof *g.node);
+    size_t placed_count = find_placed(&g, placed);
     add_lists(&g);
     for (size_t i = 0; i < guarantee_rule_count; i++) {
         guarantees_meet(l, &guarantee_rules[i], false, add_meeting, &g);
         upto[i] = g.edge_count;
     }
-    add_snapshots(&g);
+    add_placed(&g, placed, placed_count);
+    free(placed);
     uint32_t *in = qr_alloc((g.nodes + 1) * sizeof *in);
     if (has_cycle(&g, g.edge_count, in)) {
         report->is_broken = true;
@@ -238,5 +257,6 @@ bool causes_explain(const struct lists *l, struct guarantees_report *report)
     }
     free(in);
     free(g.edges);
+    free(g.node);
     return !report->is_broken;
 }

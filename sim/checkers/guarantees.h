@@ -11,7 +11,8 @@
  *   - guarantees.c: per key, that nothing is missing from a read, or too early in the order, that a
  *     guarantee demands to be before it; exact, and names two operations;
  *   - causes.c: the same for the keys of a group (a partition) together: there must be one order of
- *     all its writes that explains everybody. This finds the long fork, which no key shows.
+ *     all its writes, and in it a place for every read, that explains everybody. This finds the
+ *     long fork, which no key shows.
  *
  * Operations whose outcome is unknown may take effect late, once at most, or never. Operations that
  * touch in time count as concurrent. The verdict does not depend on the order of the operations. */
@@ -39,7 +40,8 @@ struct list_op {
     bool is_append;
     enum result_kind result; /* of an append OK, UNKNOWN or FAIL; a read has its list */
     uint32_t element;        /* appended: of its key it is appended by nobody else */
-    uint32_t told;           /* the length in bytes that the append was answered with; 0: none */
+    uint32_t told;           /* the length in bytes that the append was answered with; 0: none. It
+                              * is looked at once somebody has read the element. */
     const uint32_t *list;    /* read */
     uint32_t n;
     bool is_garbled; /* what was read is no list */
