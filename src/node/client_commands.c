@@ -352,6 +352,8 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     } else if (route.kind == ROUTE_ALL) {
         gather_command(node->router, &client->stream, &route, spec, client->version, argv, argc,
                        is_silent(client), client->listener == LISTENER_CLUSTER);
+    } else if (route.kind == ROUTE_UNSURE && client_is_late(client)) {
+        refuse_text(client, spec, client_write_late, argv, argc);
     } else {
         refuse_route(client, spec, &route);
     }

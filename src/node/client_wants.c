@@ -76,11 +76,17 @@ void client_settle_by(struct client *client, const struct map_keyspace *keyspace
     }
 }
 
+bool client_is_late(const struct client *client)
+{
+    qr_time expires = client->stream.wants.expires;
+    return expires != 0 && client->node->clock >= expires;
+}
+
 bool client_has_patience(struct client *client, qr_time patience)
 {
-    qr_time now = client->node->clock, expires = client->stream.wants.expires;
+    qr_time now = client->node->clock;
     client->held_since = client->held_since == 0 ? now : client->held_since;
-    return now - client->held_since < patience && (expires == 0 || now < expires);
+    return now - client->held_since < patience && !client_is_late(client);
 }
 
 /* Also of the cluster's level. A new cluster has that of the directories of its nodes from its
@@ -111,7 +117,7 @@ static void write_no_leader(struct reply *reply, const struct span *argv, uint32
     reply_error(reply, status_text(STATUS_CLUSTERDOWN));
 }
 
-static void write_late(struct reply *reply, const struct span *argv, uint32_t argc)
+void client_write_late(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
     (void)argc;
@@ -131,12 +137,10 @@ static void write_id_level(struct reply *reply, const struct span *argv, uint32_
 client_refusal *client_refuses_id(const struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
-    qr_time expires = client->stream.wants.expires;
-    bool late = expires != 0 && node->clock >= expires;
-    return spec->place != PLACE_WRITE                 ? write_id_of_write
-           : node->removed                            ? NULL /* the router says so, for good */
-           : !knows_level(node) && late               ? write_late
-           : !knows_level(node)                       ? write_no_leader
+    return spec->place != PLACE_WRITE                     ? write_id_of_write
+           : node->removed                                ? NULL /* the router says so, for good */
+           : !knows_level(node) && client_is_late(client) ? client_write_late
+           : !knows_level(node)                           ? write_no_leader
            : control_level(node) < MAP_LEVEL_REQUESTS ? write_id_level /* who could not read it */
                                                       : NULL;
 }

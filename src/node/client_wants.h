@@ -29,6 +29,8 @@ bool client_wants_no_key(const struct client *client, const struct command_spec 
 
 /* It may be held until that time has passed, and as long as its client waits. */
 bool client_has_patience(struct client *client, qr_time patience);
+/* It waits no longer: its TIMEOUT has passed. */
+bool client_is_late(const struct client *client);
 
 /* A write with an id that waits: the node was started just now. By the map of before it might say
  * -UPGRADE, the last word on a request that may have been carried out; or remember the id for less
@@ -40,5 +42,7 @@ client_refusal *client_refuses_id(const struct client *client, const struct comm
 
 /* Why what is wanted makes no sense with a command. */
 client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot;
+/* What is late is answered in these words, wherever it has waited. */
+client_refusal client_write_late;
 
 #endif

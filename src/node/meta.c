@@ -39,12 +39,14 @@ static void put_position(const struct pending *p, struct reply *reply)
     reply_field_text(reply, "position", text);
 }
 
+/* By its id, which an index is not: that goes to another node when its own is gone. */
 static void put_replica(const struct pending *p, struct reply *reply)
 {
-    if (p->shown.slot == 0) {
+    uint32_t id = p->shown.slot != 0 ? p->node->known[p->shown.by].id : 0;
+    if (id == 0) {
         field_null(reply, "replica");
     } else {
-        reply_field_integer(reply, "replica", (int64_t)p->shown.by + 1);
+        reply_field_integer(reply, "replica", id);
     }
 }
 

@@ -156,16 +156,19 @@ static void refuse(const struct replica *r, struct pending *p, node_index last)
 {
     struct reply *reply = stream_reply(p);
     const char *zone = last != NODE_NONE ? map_node(r->node->map, last)->zone : "";
+    uint32_t id = last != NODE_NONE ? r->node->known[last].id : 0;
     if (!r->node->holding.current) {
         reply_error(reply, COMMITTED "its leader was started just now, and does not know the zones "
                                      "yet");
     } else if (zone[0] != 0) {
         reply_errorf(reply, COMMITTED "it is not known yet to be durable in zone '%s'", zone);
-    } else {
+    } else if (id != 0) {
         reply_errorf(reply,
-                     COMMITTED "it is not known yet to be durable at the node of index %u, "
-                               "which is a zone of its own",
-                     (unsigned)last);
+                     COMMITTED "it is not known yet to be durable at node %u, which has no zone "
+                               "and is one of its own",
+                     (unsigned)id);
+    } else {
+        reply_error(reply, status_text(STATUS_ZONES));
     }
     stream_answered(p, STATUS_OK);
 }

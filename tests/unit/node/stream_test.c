@@ -38,6 +38,7 @@ static int begin(void **state)
     node = played_node();
     node->clock = QR_SECOND;
     node->config.latency_tracking = true;
+    node->known[1].id = 12; /* ids are no indexes */
     stream_init(&stream, node, STREAM_CLIENT);
     stream.begin_reply = begin_reply;
     stream.end_reply = end_reply;
@@ -192,7 +193,7 @@ static void assert_out(const char *expected)
 }
 
 #define META_OF_SLOT_40                                                         \
-    "*2\r\n:7\r\n*8\r\n$8\r\nposition\r\n$4\r\n3-40\r\n$7\r\nreplica\r\n:2\r\n" \
+    "*2\r\n:7\r\n*8\r\n$8\r\nposition\r\n$4\r\n3-40\r\n$7\r\nreplica\r\n:12\r\n"\
     "$12\r\nstaleness_ms\r\n:2\r\n$8\r\nreplayed\r\n:0\r\n"
 
 static void test_meta_stands_behind_the_reply_D3(void **state)
@@ -222,6 +223,19 @@ static void test_an_error_comes_without_meta_D3(void **state)
     stream_answered(first, STATUS_OK);
     stream.wants.meta = false;
     assert_out("+before\r\n-ERR first\r\n-ERR second\r\n");
+}
+
+static void test_a_replica_whose_node_is_not_known_is_null_in_meta_D3(void **state)
+{
+    (void)state;
+    struct partition partition = of_group(3);
+    stream.wants.meta = true;
+    struct pending *p = push_to(&partition, "get");
+    stream.wants.meta = false;
+    node->known[1].id = 0;
+    answer_from(p, 40);
+    assert_out("*2\r\n:7\r\n*8\r\n$8\r\nposition\r\n$4\r\n3-40\r\n$7\r\nreplica\r\n$-1\r\n"
+               "$12\r\nstaleness_ms\r\n:2\r\n$8\r\nreplayed\r\n:0\r\n");
 }
 
 static void test_what_is_not_known_is_null_in_meta_D3(void **state)
@@ -320,6 +334,8 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(test_meta_stands_behind_the_reply_D3, begin, end),
         cmocka_unit_test_setup_teardown(test_an_error_comes_without_meta_D3, begin, end),
+        cmocka_unit_test_setup_teardown(
+            test_a_replica_whose_node_is_not_known_is_null_in_meta_D3, begin, end),
         cmocka_unit_test_setup_teardown(test_what_is_not_known_is_null_in_meta_D3, begin, end),
         cmocka_unit_test_setup_teardown(test_a_reply_that_was_only_begun_leaves_nothing, begin,
                                         end),

@@ -22,7 +22,7 @@
 #define NODES 5
 #define COMMITTED "-UNCERTAIN the write is committed by a majority and was applied, but "
 #define IN_ZONE COMMITTED "it is not known yet to be durable in zone '"
-#define AT_NODE COMMITTED "it is not known yet to be durable at the node of index "
+#define AT_NODE COMMITTED "it is not known yet to be durable at node "
 #define UNKNOWN COMMITTED "it is not known to be durable in each zone"
 #define STARTED COMMITTED "its leader was started just now, and does not know the zones yet"
 
@@ -105,7 +105,7 @@ static bool names_one_who_lacks(const struct write *w, const char *reply)
         if (w->zone[i] != 0) {
             (void)snprintf(text, sizeof text, IN_ZONE "%c'\r", w->zone[i]);
         } else {
-            (void)snprintf(text, sizeof text, AT_NODE "%u,", (unsigned)i);
+            (void)snprintf(text, sizeof text, AT_NODE "%u,", (unsigned)i + 11);
         }
         found = found || (w->lacks[i] && begins(reply, text));
     }
@@ -187,6 +187,7 @@ static void set_zone(node_index i, char zone)
 {
     struct map_node record = { .id = i + 1u, .zone = { zone } };
     put_node(world->node.map, i, &record);
+    world->node.known[i].id = i + 11; /* ids are no indexes */
     model.zone[i] = zone;
 }
 

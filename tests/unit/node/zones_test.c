@@ -24,6 +24,7 @@ static int begin(void **state)
         struct map_node record = { .id = i + 1u, .zone = { zones[i] } };
         put_node(world->node.map, i, &record);
     }
+    world->node.known[4].id = 15; /* ids are no indexes */
     world->client.wants.each_zone = true;
     world->node.holding.current = true;
     return 0;
@@ -229,8 +230,23 @@ static void test_when_its_time_is_over_it_says_where_it_is_not_known_Z3(void **s
     later(99 * QR_MILLISECOND);
     assert_heard("");
     later(2 * QR_MILLISECOND);
-    assert_heard(COMMITTED "it is not known yet to be durable at the node of index 4, which is a "
-                           "zone of its own\r\n");
+    assert_heard(COMMITTED "it is not known yet to be durable at node 15, which has no zone and "
+                           "is one of its own\r\n");
+}
+
+static void test_what_cannot_be_named_is_not_Z3(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        world->client.wants.expires = world->now + 100 * QR_MILLISECOND;
+        write_and_apply("set a 1", i + 1);
+        holds(0, i + 1);
+        holds(2, i + 1);
+        world->node.known[4].id = 0; /* whoever that is has not told it yet */
+        world->outlook.membership.voters = i == 0 ? world->outlook.membership.voters : 0;
+        later(101 * QR_MILLISECOND);
+        assert_heard(COMMITTED "it is not known to be durable in each zone\r\n");
+    }
 }
 
 /* However long its client is willing to wait. */
@@ -474,6 +490,7 @@ int main(void)
         ZONES_TEST(test_a_refusal_of_the_command_is_answered_at_once),
         ZONES_TEST(test_replies_are_what_they_would_have_been),
         ZONES_TEST(test_when_its_time_is_over_it_says_where_it_is_not_known_Z3),
+        ZONES_TEST(test_what_cannot_be_named_is_not_Z3),
         ZONES_TEST(test_a_reply_that_waited_is_of_its_clients_version),
         ZONES_TEST(test_where_nobody_listens_nothing_waits),
         ZONES_TEST(test_what_an_unsure_node_is_to_give_is_settled_by_a_current_map_U2),
