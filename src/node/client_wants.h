@@ -42,7 +42,7 @@ client_refusal *client_refuses_id(const struct client *client, const struct comm
 
 /* Why what is wanted makes no sense with a command. */
 client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot;
-/* What is late is answered in these words, wherever it has waited. */
-client_refusal client_write_late;
+/* And what is late, in the words of whatever else is. */
+void client_write_late(struct reply *reply, const struct span *argv, uint32_t argc);
 
 #endif

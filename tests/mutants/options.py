@@ -98,17 +98,13 @@ NODE = [
      "e2e/options::test_scenario_69_a_weaker_default_never_lowers_what_was_asked_for",
      "client_wants.c",
      "if ((client->by_default & ASKED_READ) != 0) {", "if (true) {"),
-    ("defaults: who was away reads by what its keyspace said then",
-     "e2e/options::test_who_was_away_does_not_read_as_its_keyspace_said_then", "client_wants.c",
-     "client->node->holding.current ? &keyspace->read : &strongest",
-     "strongest.level == READ_LINEARIZABLE ? &keyspace->read : &strongest"),
     ("defaults: a prefix leads to the other one's level",
      "e2e/options::test_a_keyspaces_default_holds_however_it_is_reached_G16", "client_commands.c",
      "    client_settle(client, route.keyspace);\n    client->stream.by_prefix = route.by_prefix;\n"
      "    if (route.kind == ROUTE_ALL",
      "    client_settle(client, route_keyspace(node, &client->selected));\n"
      "    client->stream.by_prefix = route.by_prefix;\n    if (route.kind == ROUTE_ALL"),
-    ("defaults: keyspace 0 has none", "e2e/options::test_keyspace_0_has_a_default_too",
+    ("defaults: keyspace 0 has none", "unit/node/commands_with",
      "client_commands.c",
      "        client_settle(client, map_keyspace_at(node->map, 0));\n",
      ""),
