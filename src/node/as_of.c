@@ -57,7 +57,7 @@ static void refuse(struct replica *r, struct pending *p)
                  " is too old: the oldest that can be asked "
                  "for is %" PRIu32 "-%" PRIu64 ", the command was not applied",
                  r->group, p->wants.least, r->group, floor);
-    stream_answered(p, STATUS_OK);
+    stream_refused(p);
 }
 
 static void refuse_lost(struct replica *r, struct pending *p)
@@ -67,7 +67,7 @@ static void refuse_lost(struct replica *r, struct pending *p)
                  "STALE -1 what a key was as of position %" PRIu32 "-%" PRIu64 " is not known any "
                  "more: its value was too large to be kept, the command was not applied",
                  r->group, p->wants.least);
-    stream_answered(p, STATUS_OK);
+    stream_refused(p);
 }
 
 void replica_serve_as_of(struct replica *r, struct pending *p)

@@ -192,7 +192,7 @@ static void write_id_of_one(struct reply *reply, const struct span *argv, uint32
 
 static bool is_local(const struct command_spec *spec)
 {
-    return spec->place == PLACE_LOCAL || spec->place == PLACE_NONE;
+    return spec->place == PLACE_LOCAL;
 }
 
 /* A reply that stands in for the command's. */
@@ -311,7 +311,7 @@ static void aim_session(struct client *client, const struct partition *partition
     }
     if (token != NULL && !token_find(token, partition->group, &wants->least)) {
         wants->level = READ_LINEARIZABLE; /* it may have seen all there is: a proof shows that */
-    } else if (wants->session && may_belong_elsewhere(client, partition)) {
+    } else if (may_belong_elsewhere(client, partition)) {
         wants->level = READ_LINEARIZABLE; /* group 0's leader looks */
     }
 }

@@ -122,5 +122,5 @@ void quota_refuse(struct pending *p, size_t bytes)
                        (ull)ms);
     }
     reply_error(stream_reply(p), why);
-    stream_answered(p, STATUS_OK);
+    stream_refused(p);
 }

@@ -128,7 +128,7 @@ static bool carry_out(struct router *router, struct pending *p)
         if (refused_for_zones(p)) {
             reply_error(stream_reply(p), "THROTTLED too many writes wait until each zone has them, "
                                          "the command was not applied");
-            stream_answered(p, STATUS_OK);
+            stream_refused(p);
             return true;
         }
         return write(router, p);

@@ -44,7 +44,7 @@ static bool is_refused(struct pending *p)
     } else {
         return false;
     }
-    stream_answered(p, STATUS_OK);
+    stream_refused(p);
     return true;
 }
 
@@ -96,5 +96,5 @@ void router_refuse_late_as_of(struct pending *p)
                  "STALE -1 position %" PRIu32 "-%" PRIu64 " did not come in time: %s, the command "
                  "was not applied",
                  p->partition->group, p->wants.least, here);
-    stream_answered(p, STATUS_OK);
+    stream_refused(p);
 }

@@ -203,6 +203,14 @@ static bool is_too_late(const struct pending *p, enum qr_status status)
            (status == STATUS_LATE || status == STATUS_CLUSTERDOWN);
 }
 
+/* An error that comes of a state says of which; a node of before that told it of nothing. */
+static bool is_refusal(const struct router *router, node_index from, const struct shown *shown,
+                       struct span reply)
+{
+    return shown->slot == 0 && reply.n > 0 && reply.p[0] == '-' &&
+           peers_wire_version(router->node->peers, from) >= WIRE_VERSION_LEVELS;
+}
+
 void router_reply(struct router *router, node_index from, uint64_t id, enum qr_status status,
                   const struct shown *shown, struct span reply)
 {
@@ -235,6 +243,7 @@ void router_reply(struct router *router, node_index from, uint64_t id, enum qr_s
         }
         reply_raw(out, reply);
         p->shown = *shown;
+        p->refused = is_refusal(router, from, shown, reply);
         stream_answered(p, STATUS_OK);
     }
 }

@@ -410,7 +410,7 @@ static void note_seen(const struct pending *p, enum qr_status status)
     if (p->spec->place == PLACE_WRITE) {
         strand->wrote_at = p->node->clock; /* whatever became of it */
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK || p->refused) {
         return;
     }
     if (p->shown.slot == 0) {

@@ -78,6 +78,7 @@ struct pending {
     bool was_aside;        /* it was so once, or came so from a peer */
     bool by_index;         /* READING where another node leads (replica_may_ask), or was so once */
     bool silent;           /* CLIENT REPLY OFF or SKIP */
+    bool refused;          /* its reply is a refusal: no state was shown, nor is there a write */
     bool routed;           /* sent here by its keys' prefixes, or for want of them (route.h K6) */
     bool alone;            /* nothing of its stream is taken up until it is answered: laden, or
                               gathering, or aside */
@@ -179,6 +180,12 @@ struct reply *stream_reply(struct pending *p);
 /* The reply is complete: it leaves now or, in an ordered stream, after the earlier ones. p is gone
  * afterwards. `status` is OK for whatever the engine answered, errors included. */
 void stream_answered(struct pending *p, enum qr_status status);
+/* The same of what was refused in words of its own: they show nothing of the state. */
+static inline void stream_refused(struct pending *p)
+{
+    p->refused = true;
+    stream_answered(p, STATUS_OK);
+}
 
 /* A read of that group was answered without a pending, from the state at that slot. */
 static inline void stream_note_read(struct stream *stream, uint32_t group, qr_slot slot)

@@ -149,8 +149,9 @@ def test_not_applied_is_true(three, code, commands):
 
 
 def test_not_applied_is_true_of_what_depends_on_others(three):
-    """QUOTA: what was taken is there, what was refused is not. NOKEYSPACE."""
-    with three.leader().connect() as client, three.leader().connect() as other:
+    """QUOTA: what was taken is there, what was refused is not, and leaves no doubt in a session.
+    NOKEYSPACE."""
+    with three.followers()[0].connect() as client, three.leader().connect() as other:
         assert client.call("SELECT", "tight") == "OK"
         taken, refused = set(), set()
         for i in range(30):
@@ -161,6 +162,7 @@ def test_not_applied_is_true_of_what_depends_on_others(three):
                 assert error.kind() == "QUOTA", error
                 refused.add(i)
         assert refused
+        assert dict(zip(*[iter(client.call("SESSION", "SHOW"))] * 2))[b"open"] == b"no"
         assert other.call("KEYSPACE", "ALTER", "tight", "MAXOPS", 0) == "OK"
         wait_for(lambda: value(client, "k0") is not False, "the quota is gone")
         assert {i for i in range(30) if client.call("GET", f"k{i}") == b"v"} == taken

@@ -50,7 +50,8 @@ NODE = [
     ("meta: a read ahead of a write has the write's position", "unit/node/apply", "reads.c",
      "serve_read(r, at, true, r->applied - 1);", "serve_read(r, at, true, r->applied);"),
     ("wants: a refused write counts as seen", "unit/node/stream", "stream.c",
-     "if (status != STATUS_OK) {\n        return;\n    }\n    if (p->shown.slot == 0) {",
+     "if (status != STATUS_OK || p->refused) {\n        return;\n    }\n"
+     "    if (p->shown.slot == 0) {",
      "if (p->shown.slot == 0) {"),
     ("wants: an answer without a position passes for one", "unit/node/stream", "stream.c",
      "strand->unsure || p->spec->place == PLACE_READ || p->spec->place == PLACE_WRITE;",

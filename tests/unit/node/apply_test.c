@@ -98,6 +98,7 @@ static void test_a_read_that_is_served_ahead_of_a_write_says_so_S2_D3(void **sta
     apply_upto(1);
     assert_heard("+OK\r\n");
     world->client.wants.meta = true;
+    world->node.known[0].id = 1;
     command("get a");
     world->client.wants.meta = false;
     command("set a 2");

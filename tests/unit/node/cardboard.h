@@ -15,6 +15,7 @@ extern char changed[256]; /* names given to node_config_changed */
 extern const struct client *killed, *closed_gently;
 extern bool stopped;
 extern uint16_t wire_version; /* of node 1 */
+extern qr_time io_step;       /* time passes by that whenever somebody looks; 0 */
 
 /* Puts everything back; a cmocka set-up function. */
 int fresh(void **state);

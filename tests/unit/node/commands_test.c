@@ -36,6 +36,8 @@ static void test_replies_come_in_the_order_of_the_commands(void **state)
          "+A\r\n$3\r\none\r\n-ERR unknown command 'nosuch', with args beginning with: \r\n"
          "-ERR wrong number of arguments for 'set' command\r\n$3\r\ntwo\r\n");
     assert_true(me->dirty);
+    me->version = 3;
+    assert_memory_equal(hears("ping\nsession show"), "+PONG\r\n%3\r\n", 11);
 }
 
 /* As Redis has it: what CLIENT REPLY says holds for itself too, but for ON. */
@@ -68,29 +70,38 @@ static void test_what_is_counted(void **state)
 {
     (void)state;
     SAYS("ping", "+PONG\r\n");
+    SAYS("echo 12\nping", "$2\r\n12\r\n+PONG\r\n");
+    assert_int_equal(noted_bytes, 7);
     SAYS_ERROR("get", "ERR wrong number");
     SAYS_ERROR("nosuch", "ERR unknown command");
     SAYS_ERROR("client nosuch", "ERR unknown subcommand");
     SAYS_ERROR("client setname \x01", "ERR Client names");
-    assert_int_equal(noted, 5);
-    assert_int_equal(stats_of("ping")->calls, 1);
+    assert_int_equal(noted, 7);
+    SAYS("ping", "+PONG\r\n");
+    assert_int_equal(stats_of("ping")->calls, 3);
     assert_int_equal(stats_of("ping")->failed, 0);
     assert_int_equal(stats_of("get")->rejected, 1);
     assert_int_equal(stats_of("get")->calls, 0);
-    assert_int_equal(me->commands, 5);
-    assert_int_equal(node.stats.commands_processed, 5);
-    assert_string_equal(me->last_command->name, "client|setname");
-    assert_int_equal(command_stats[command_index(me->last_command)].failed, 1);
+    assert_int_equal(me->commands, 8);
+    assert_int_equal(node.stats.commands_processed, 8);
+    assert_string_equal(me->last_command->name, "ping");
+    assert_int_equal(stats_of("client|setname")->failed, 1);
     SAYS_ERROR("mget a cart:b", "CROSSSLOT");
     assert_int_equal(stats_of("mget")->rejected, 1);
     goes("get a");
     SAYS("ping", ""); /* of what waits it counts when it leaves */
-    assert_int_equal(noted, 6);
+    assert_int_equal(noted, 9);
     size_t ping = command_index(command_by_name(SPAN_LITERAL("ping")));
-    assert_int_equal(node.measure->latency[ping]->count, 2);
+    assert_int_equal(node.measure->latency[ping]->count, 4);
     node.config.latency_tracking = false;
     SAYS("ping", "");
-    assert_int_equal(node.measure->latency[ping]->count, 2);
+    assert_int_equal(node.measure->latency[ping]->count, 4);
+    assert_int_equal(stats_of("ping")->usec, 0);
+    io_step = 7;
+    node.chores.stirred = false;
+    SAYS("ping", "");
+    assert_int_equal(stats_of("ping")->usec, 7);
+    assert_true(node.chores.stirred); /* whatever it has changed */
 }
 
 /* --- Refusals ------------------------------------------------------------------------------- */
@@ -182,6 +193,24 @@ static void test_a_command_that_is_too_large_is_refused(void **state)
     assert_int_equal(sent_count, 3);
 }
 
+static void test_what_comes_apart_is_none_of_those_bytes(void **state)
+{
+    (void)state;
+    static uint8_t bytes[STEP_BYTES_MAX - 3];
+    struct span argv[3] = { SPAN_LITERAL("set"), span_of(bytes, sizeof bytes), { NULL, 300 } };
+    for (uint32_t i = 0; i < 2; i++) {
+        me->cargo = cargo_new();
+        uint8_t large[300] = { 0 };
+        rope_append_of(cargo_add(me->cargo, 300), span_of(large, 300), 300);
+        me->cargo->come = 300;
+        me->parser.consumed = STEP_BYTES_MAX + 10;
+        argv[0] = i == 0 ? argv[0] : SPAN_LITERAL("append");
+        assert_true(client_run_command(me, argv, 3));
+        assert_int_equal(sent_count, 1);
+        assert_null(me->cargo);
+    }
+}
+
 /* --- To whom -------------------------------------------------------------------------------- */
 
 static void test_each_goes_to_the_partition_of_its_keys(void **state)
@@ -218,8 +247,34 @@ static void test_what_has_no_way_is_refused(void **state)
     put_erased(node.map, MAP_RECORD_KEYSPACE, 16);
     SAYS_ERROR("set a 1", "NOKEYSPACE the keyspace was dropped, the command was not applied");
     SAYS_ERROR("wait 1 1", "NOKEYSPACE");
+    written = 1;
+    written_group = 4;
+    SAYS_ERROR("wait 1 1", "NOKEYSPACE");
     assert_int_equal(stats_of("set")->rejected, 1);
     assert_int_equal(stats_of("mset")->rejected, 1);
+}
+
+/* In a cluster without prefixes all that is said to keyspace 0 has one way. */
+static void test_where_there_is_one_way_it_is_gone_as_well(void **state)
+{
+    (void)state;
+    assert_true(goes("get cart:a")->by_prefix);
+    put_erased(node.map, MAP_RECORD_KEYSPACE, 16);
+    struct map_keyspace k = a_keyspace(17, "orders", "", 2, 4);
+    put_all(node.map, &k, 7, NODE_NONE);
+    struct sent *s = goes("get cart:a");
+    assert_true(s->partition == &zero && !s->by_prefix && s->db == 0);
+    assert_ptr_equal(goes("wait 1 1")->partition, &zero);
+    written = 1;
+    written_group = 4; /* by KS */
+    assert_ptr_equal(goes("wait 1 1")->partition, &others[2]);
+    answer_all();
+    SAYS("select 7\nconsistency read session", "+OK\r\n+OK\r\n");
+    s = goes("get a");
+    assert_true(s->partition == &zero && s->db == 7 && s->wants.level == READ_SESSION);
+    node.contact.coverage.until = 0; /* it may not have heard of a prefix */
+    strands_note_seen(&me->stream.strands, 4, 17);
+    assert_int_equal(goes("get a")->wants.level, READ_LINEARIZABLE);
 }
 
 /* K6: while it is not known where a prefix leads its keys wait, and nothing behind them goes. */
@@ -285,7 +340,10 @@ static void test_its_timeout_may_pass_before_its_way_is_known(void **state)
     SAYS("with 2 timeout 3000 set cart:a 1", ""); /* longer than any wait here */
     node.clock += 1000 * QR_MILLISECOND;
     SAYS_ERROR("", "TRYAGAIN this node has not heard");
+    SAYS("with 2 timeout 300 mset cart:a 1 cart:b 2", "");
+    node.clock += 300 * QR_MILLISECOND;
     node.contact.coverage.until = FAR;
+    SAYS_ERROR("", "CROSSSLOT"); /* it is known by now that it has none */
     SAYS("consistency timeout 1", "+OK\r\n");
     goes("set cart:a 1"); /* what knows its way is not late here */
 }
@@ -344,6 +402,8 @@ int main(void)
         COMMANDS_TEST(test_commands_of_a_cluster_are_cluster_ports),
         COMMANDS_TEST(test_who_listens_may_ask_for_little),
         COMMANDS_TEST(test_a_command_that_is_too_large_is_refused),
+        COMMANDS_TEST(test_what_comes_apart_is_none_of_those_bytes),
+        COMMANDS_TEST(test_where_there_is_one_way_it_is_gone_as_well),
         COMMANDS_TEST(test_each_goes_to_the_partition_of_its_keys),
         COMMANDS_TEST(test_what_has_no_way_is_refused),
         COMMANDS_TEST(test_who_does_not_know_where_a_prefix_leads_waits),

@@ -295,7 +295,11 @@ static void test_a_token_says_what_its_partition_must_show(void **state)
     token = (struct token){ .count = 2, .places = { { 0, 30 }, { 3, 40 } } };
     s = goes(with_token(&token, "get a"));
     assert_int_equal(s->wants.level, READ_LINEARIZABLE);
+    char line[TOKEN_TEXT_MAX + 100]; /* that fresh is not enough: it would be of another keyspace */
+    (void)snprintf(line, sizeof line, "with 4 session %s read bounded:9 get a", token_of(&token));
+    assert_int_equal(goes(line)->wants.level, READ_LINEARIZABLE);
     node.contact.coverage.until = FAR;
+    assert_int_equal(goes(line)->wants.level, READ_BOUNDED);
 }
 
 static void test_reads_of_a_session_where_a_prefix_may_be_missing_K6(void **state)

@@ -25,6 +25,7 @@
 #define INPUT_BYTES (1u << 16)
 
 struct sent sent[SENT_MAX];
+size_t noted_bytes;
 uint32_t sent_count, noted, written, written_group, semantics_level;
 struct span large_value;
 static uint8_t large_bytes[INPUT_BYTES], input[INPUT_BYTES];
@@ -82,6 +83,7 @@ void client_note_reply(struct client *client)
 {
     assert_ptr_equal(client, me);
     noted++;
+    noted_bytes = client->out.n - client->reply_began;
 }
 
 uint32_t gather_written(const struct stream *stream, uint32_t *group)
@@ -123,6 +125,7 @@ void router_command(struct router *router, struct partition *partition, struct s
                     const struct span *argv, uint32_t argc, bool silent)
 {
     (void)router;
+    assert_non_null(partition);
     struct sent *s = note(stream, spec, version, argv, argc, silent);
     s->partition = partition;
     s->db = db;

@@ -23,7 +23,8 @@ struct sent {
 };
 extern struct sent sent[SENT_MAX];
 extern uint32_t sent_count;
-extern uint32_t noted;                  /* replies that were counted */
+extern uint32_t noted;                  /* replies that were counted, */
+extern size_t noted_bytes;              /* and how long the last one was */
 extern struct span large_value;         /* what came with the last one that was laden */
 extern uint32_t written, written_group; /* what gather_written says */
 extern uint32_t semantics_level;

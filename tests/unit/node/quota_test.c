@@ -58,7 +58,7 @@ struct reply *stream_reply(struct pending *p)
 
 void stream_answered(struct pending *p, enum qr_status status)
 {
-    (void)p;
+    assert_true(p->refused);
     answered = status;
 }
 

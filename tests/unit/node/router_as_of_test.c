@@ -138,6 +138,7 @@ static void test_a_position_of_another_partition_is_refused(void **state)
     assert_heard("-ERR position 3-15 is of another partition than the key, whose positions begin "
                  "with 0-, the command was not applied\r\n");
     assert_int_equal(world->replica.unproven, 0);
+    assert_false(world->client.strands.first.unsure); /* nothing was shown (session.h N1) */
 }
 
 static void test_by_an_old_map_neither_is_said(void **state)

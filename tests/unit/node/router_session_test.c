@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "node/frame.h"
 #include "node/replica.h"
 #include "router_world.h"
 
@@ -80,6 +81,32 @@ static void test_what_is_not_known_to_the_slot_is_proven_N1(void **state)
     world->replica.applied = 44;
     read_of_session("b");
     assert_int_equal(world->replica.unproven, 1);
+}
+
+/* A node of before that says of nothing which state it comes of. */
+static void test_what_the_leader_refuses_leaves_no_doubt_N1(void **state)
+{
+    (void)state;
+    begin_as_follower(40, 40);
+    for (uint32_t i = 0; i < 2; i++) {
+        world->peers.version = i == 0 ? WIRE_VERSION_LEVELS : WIRE_VERSION_LEVELS - 1;
+        command("set", "a");
+        answer(2 * i, STATUS_UNCERTAIN, "-UNCERTAIN it was proposed\r\n");
+        command("get", "a");
+        answer(2 * i + 1, STATUS_OK, "-QUOTA no\r\n");
+        assert_int_equal(strand()->unsure, i == 1);
+    }
+    assert_int_equal(strand()->seen, 40);
+    strand()->unsure = false;
+    world->peers.version = WIRE_VERSION_LEVELS;
+    world->shown.slot = 44; /* what the state refuses is of the state */
+    command("set", "a");
+    answer(4, STATUS_OK, "-ERR no integer\r\n");
+    assert_int_equal(strand()->seen, 44);
+    world->shown.slot = 0;
+    command("get", "a");
+    answer(5, STATUS_OK, "$1\r\n1\r\n");
+    assert_true(strand()->unsure);
 }
 
 static void test_behind_what_has_no_answer_it_takes_the_same_way_N2(void **state)
@@ -187,6 +214,7 @@ int main(void)
         ROUTER_TEST(test_a_replica_answers_that_has_applied_what_was_seen_N2),
         ROUTER_TEST(test_scenario_70_else_the_leader_does_and_knows_what_must_be_shown_N2),
         ROUTER_TEST(test_what_is_not_known_to_the_slot_is_proven_N1),
+        ROUTER_TEST(test_what_the_leader_refuses_leaves_no_doubt_N1),
         ROUTER_TEST(test_behind_what_has_no_answer_it_takes_the_same_way_N2),
         ROUTER_TEST(test_others_of_its_session_that_are_answered_here_come_first_N2),
         ROUTER_TEST(test_for_a_while_after_a_write_the_leader_reads_G7),

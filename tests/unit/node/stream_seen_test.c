@@ -115,6 +115,22 @@ static void test_an_answer_without_a_slot_leaves_a_doubt(void **state)
     }
 }
 
+/* Else whoever met a quota once would have a token that is open for ever. */
+static void test_a_refusal_leaves_no_doubt(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "get", "set" };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct pending *first = push(names[i], READ_LOCAL), *second = push(names[i], READ_LOCAL);
+        reply_error(stream_reply(second), "QUOTA no");
+        stream_refused(second);
+        reply_error(stream_reply(first), "QUOTA no");
+        stream_refused(first);
+        assert_true(strand()->seen == 0 && !strand()->unsure);
+    }
+    assert_int_equal(strand()->wrote_at, node->clock); /* it was a try to write nevertheless */
+}
+
 static void test_only_what_is_proven_and_last_ends_it(void **state)
 {
     (void)state;
@@ -241,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SEEN_TEST(test_the_newest_state_that_was_shown_or_made),
         SEEN_TEST(test_an_answer_without_a_slot_leaves_a_doubt),
+        SEEN_TEST(test_a_refusal_leaves_no_doubt),
         SEEN_TEST(test_only_what_is_proven_and_last_ends_it),
         SEEN_TEST(test_of_what_failed_only_the_time_counts),
         SEEN_TEST(test_a_peers_commands_are_nobodys_here),
