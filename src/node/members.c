@@ -28,7 +28,8 @@ static struct roster_node stated(const struct node *node, node_index i)
                            : roster->node[i].id != 0    ? roster->node[i]
                                                         : applied->node[i];
     const struct roster_node *met = &node->identity.members[i];
-    if (n.id != 0 && !roster_uuid_known(&n) && n.id == met->id) {
+    if (n.id != 0 && !roster_uuid_known(&n) && n.id == met->id &&
+        !replica_has_removed(node->zero->replica, met->uuid)) {
         memcpy(n.uuid, met->uuid, sizeof n.uuid);
     }
     if (slot == 0 && n.id != 0 && n.id == met->id) {
@@ -45,6 +46,15 @@ static void know(struct node *node, node_index i, const struct roster_node *now)
     node->known[i] = *now;
 }
 
+/* MEMBER ADD has made room under the id of one that was removed and is still connected: another one
+ * is to come. */
+static bool is_room_for_another(const struct node *node, const struct roster_node *known,
+                                const struct roster_node *now)
+{
+    return !roster_uuid_known(now) && roster_uuid_known(known) &&
+           replica_has_removed(node->zero->replica, known->uuid);
+}
+
 static void follow_index(struct node *node, node_index i)
 {
     struct roster_node now = stated(node, i);
@@ -58,7 +68,8 @@ static void follow_index(struct node *node, node_index i)
     }
     node->guests = (uint16_t)(node->guests & ~bit);
     node->aliens = (uint16_t)(node->aliens & ~bit);
-    bool another = known->id != 0 && (now.id == 0 || !is_same(known, &now));
+    bool another = known->id != 0 && (now.id == 0 || !is_same(known, &now) ||
+                                      is_room_for_another(node, known, &now));
     if (!another && now.id != 0 && known->id != 0 && !roster_uuid_known(&now)) {
         memcpy(now.uuid, known->uuid, sizeof now.uuid); /* whose connection that is (I1) */
     }

@@ -77,12 +77,15 @@ bool replica_has_meaning(struct replica *r, const struct record *record)
     return record->kind != RECORD_COMMAND || op_read(record->payload, &op);
 }
 
-/* Checks that the records are exactly the entries [lo, hi) of that term and group. */
+/* Checks that the records are exactly the entries [lo, hi) of that term and group. No entry that
+ * states the members may come into the log without the protocol's knowledge: where there are more
+ * of them than it can be told of at once, those behind are as good as lost on the way. */
 static bool records_fit(struct replica *r, struct span records, qr_slot lo, qr_slot hi,
                         qr_term term)
 {
     size_t at = 0;
     r->bench->received_count = 0;
+    r->bench->received_hi = hi;
     for (qr_slot slot = lo; slot < hi; slot++) {
         struct record record;
         size_t n = record_read(span_of(records.p + at, records.n - at), &record);
@@ -113,7 +116,8 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     struct event event = { .kind = EVENT_RECEIVE };
     event.receive.from = from;
     event.receive.message = (struct message){
-        .kind = kind, .body = r->bench->received_body, .lo = lo, .hi = hi, .term = term
+        .kind = kind, .body = r->bench->received_body, .lo = lo, .hi = r->bench->received_hi,
+        .term = term
     };
     event.receive.memberships = r->bench->received;
     event.receive.membership_count = r->bench->received_count;

@@ -84,6 +84,8 @@ bool replica_roster_received(struct replica *r, const struct record *record)
     if (r->bench->received_count < MEMBERSHIPS_RECEIVED_MAX) {
         r->bench->received[r->bench->received_count++] =
             (struct membership_at){ record->slot, roster.members };
+    } else if (r->bench->received_hi > record->slot) {
+        r->bench->received_hi = record->slot;
     }
     return true;
 }
@@ -114,11 +116,21 @@ static void look_behind_applied(struct replica *r, qr_slot last)
     }
 }
 
+/* The directories of those who founded the cluster stand in no entry; whoever met them knows. */
 static void bury(struct replica *r, const struct roster *before, const struct roster *after)
 {
-    if (r->graves != NULL) {
-        graves_follow(r->graves, before, after);
+    if (r->graves == NULL) {
+        return;
     }
+    struct roster met = *before;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct roster_node *known = &r->node->identity.members[i];
+        if (!roster_uuid_known(&met.node[i]) && known->id == met.node[i].id &&
+            after->node[i].id == 0) {
+            memcpy(met.node[i].uuid, known->uuid, sizeof known->uuid);
+        }
+    }
+    graves_follow(r->graves, &met, after);
 }
 
 void replica_roster_installed(struct replica *r, const struct roster *roster, qr_slot slot)
@@ -158,7 +170,8 @@ static struct roster composed(const struct replica *r, const struct membership *
             bool brought = r->joining != NULL && r->joining[i].id != 0;
             roster.node[i] = brought ? r->joining[i] : r->roster->node[i];
             const struct roster_node *known = &r->node->known[i];
-            if (!roster_uuid_known(&roster.node[i]) && known->id == roster.node[i].id) {
+            if (!roster_uuid_known(&roster.node[i]) && known->id == roster.node[i].id &&
+                !replica_has_removed(r, known->uuid)) {
                 memcpy(roster.node[i].uuid, known->uuid, sizeof known->uuid);
             }
             qr_assert(roster.node[i].id != 0);

@@ -37,6 +37,7 @@ struct workbench {
     size_t encoded_cap;
     struct membership_at received[MEMBERSHIPS_RECEIVED_MAX]; /* in the records being stepped */
     uint32_t received_count;
+    qr_slot received_hi; /* the entries from here on are left for the next message */
     struct span records;      /* attached to the message being stepped, for PERSIST (R6) */
     struct batch_room *rooms; /* that nobody uses */
     uint32_t room_count;

@@ -335,6 +335,22 @@ def test_scenario_29_an_id_is_used_again_right_after_its_removal():
         load.check_history()
 
 
+def test_room_under_the_id_of_a_removed_node_that_still_runs_is_for_another_29():
+    """MEMBER ADD right after MEMBER REMOVE, with the same id and address, while the removed node is
+    still connected: it is not taken back in, by nobody's word, and knows that it is out."""
+    with Cluster(3) as cluster:
+        old = cluster.followers()[0]
+        alive = [node for node in cluster.nodes if node is not old]
+        place = f"127.0.0.1:{old.port}@{old.peer_port}"
+        remove(alive[0], old.number)
+        change(alive[0], "ADD", str(old.number), place)
+        time.sleep(3.5)  # longer than a removed node stays connected
+        row = members(alive[0])[old.number]
+        assert set(row["uuid"]) <= {"0"} and row["role"] == "learner" and row["state"] == "away"
+        assert (old.try_info("raft") or {}).get("raft_removed") == "1"
+        assert try_write(alive[0])
+
+
 # --- Pointed at the wrong place ------------------------------------------------------------------
 
 class Talker(threading.Thread):

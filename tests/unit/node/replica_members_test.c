@@ -117,6 +117,48 @@ static void test_a_message_brings_no_roster_that_is_none(void **state)
     in_force(1); /* the protocol has persisted what came */
 }
 
+/* The protocol is told of so many at once, and no entry gets into the log that it does not know. */
+static void test_more_rosters_than_one_message_is_looked_through_for(void **state)
+{
+    enum { MANY = MEMBERSHIPS_RECEIVED_MAX + 4, FIRST = 2 };
+    (void)state;
+    static uint8_t records[MANY * (RECORD_HEADER_BYTES + ROSTER_BYTES_MAX)];
+    uint8_t payload[ROSTER_BYTES_MAX];
+    size_t length = roster_write(in_force(0), payload);
+    noop_at(1, 1);
+    size_t n = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        memcpy(records + n + RECORD_HEADER_BYTES, payload, length);
+        record_seal(records + n, 0, RECORD_MEMBERS, FIRST + i, 1, length);
+        n += record_bytes(length);
+    }
+    assert_true(replica_receive(world->zero.replica, 1, 1, (struct span){ 0 }, FIRST, FIRST + MANY,
+                                1, span_of(records, n)));
+    in_force(FIRST + MEMBERSHIPS_RECEIVED_MAX - 1);
+    assert_int_equal(log_last_slot(world->node.log, 0), FIRST + MEMBERSHIPS_RECEIVED_MAX - 1);
+    n = MEMBERSHIPS_RECEIVED_MAX * record_bytes(length);
+    assert_true(replica_receive(world->zero.replica, 1, 1, (struct span){ 0 },
+                                FIRST + MEMBERSHIPS_RECEIVED_MAX, FIRST + MANY, 1,
+                                span_of(records + n, 4 * record_bytes(length))));
+    in_force(FIRST + MANY - 1);
+}
+
+/* Of a founder no entry says which directory it has; who met it remembers which one is gone. */
+static void test_a_founder_that_is_removed_is_remembered(void **state)
+{
+    (void)state;
+    struct membership without = { .voters = 27 };
+    static const uint8_t gone[16] = { 7 };
+    static const uint8_t stays[16] = { 8 };
+    struct roster_node *met = world->node.identity.members;
+    met[2] = (struct roster_node){ .id = 3, .uuid = { 7 } };
+    met[3] = (struct roster_node){ .id = 4, .uuid = { 8 } };
+    members_at(1, 1, &without);
+    apply_upto(1);
+    assert_true(replica_has_removed(world->zero.replica, gone));
+    assert_false(replica_has_removed(world->zero.replica, stays));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +173,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_directories_that_were_met_are_written_down, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_message_brings_no_roster_that_is_none, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_more_rosters_than_one_message_is_looked_through_for,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_founder_that_is_removed_is_remembered, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,40 @@ static void room_that_was_made_is_for_who_is_taken_in_14(void **state)
     assert_true(wire[LANE_DATA]->closing);
 }
 
+/* The same while the one that was removed is still connected, as it is until it has heard that. */
+static void room_is_not_for_one_that_was_removed_and_still_speaks_14(void **state)
+{
+    (void)state;
+    assert_true(dials(3, 'o', 0));
+    struct roster next = with(0, 0);
+    w->removed[0] = 'o';
+    peer_world_state(w, &next, 607);
+    acknowledge(1);
+    (void)heard();
+    assert_false(wire[LANE_DATA]->closing);
+    next = with(3, 0);
+    peer_world_state(w, &next, 608);
+    acknowledge(1);
+    assert_int_equal(heard(), 0);
+    assert_true(wire[LANE_DATA]->closing);
+    assert_false(dials(3, 'o', 0));
+    next = with(3, 'n');
+    peer_world_state(w, &next, 609);
+    assert_true(dials(3, 'n', 609));
+}
+
+/* What the directory itself noted down of whom it met is older than that (a founder). */
+static void room_is_not_for_a_founder_that_was_removed_14(void **state)
+{
+    (void)state;
+    struct roster next = with(3, 0);
+    w->node.identity.members[OTHER].id = 3;
+    w->node.identity.members[OTHER].uuid[0] = 'o';
+    w->removed[0] = 'o';
+    peer_world_state(w, &next, 608);
+    assert_false(dials(3, 'o', 0));
+}
+
 /* It came before its entry did (I2). */
 static void one_the_log_does_not_know_leads_and_is_not_counted_14(void **state)
 {
@@ -186,6 +220,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_connects_late_is_not_taken_for_the_next_14, begin,
                                         end),
         cmocka_unit_test_setup_teardown(room_that_was_made_is_for_who_is_taken_in_14, begin, end),
+        cmocka_unit_test_setup_teardown(room_is_not_for_one_that_was_removed_and_still_speaks_14,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(room_is_not_for_a_founder_that_was_removed_14, begin, end),
         cmocka_unit_test_setup_teardown(one_the_log_does_not_know_leads_and_is_not_counted_14,
                                         begin, end),
         cmocka_unit_test_setup_teardown(what_is_kept_by_index_is_forgotten_14, begin, end),
