@@ -90,7 +90,8 @@ static void told(struct talk *t)
     realm_note(run->realm, t->asker->host, "told %zu: %c%.*s", t->asked, type, (int)text.n,
                (const char *)text.p);
     if (t->asker->is_operator) {
-        t->asker->done = t->last && want_is_made(&t->tree);
+        bool makes = strstr(t->request, "CREATE") != NULL;
+        t->asker->done = t->last && makes && want_is_made(&t->tree);
         return;
     }
     if (type == '-' && (t->again || want_is_uncertain(&t->tree))) {

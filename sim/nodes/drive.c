@@ -27,13 +27,15 @@ static void put(struct bytes *b, const void *p, size_t n, uint64_t at)
     memcpy(b->p + at, p, n);
 }
 
-static void apply(struct bytes *b, const struct unsynced *u)
+/* On the drive itself. */
+static void land(struct inode *inode, const struct unsynced *u)
 {
     if (u->n == 0) {
-        resize(b, u->at);
-    } else {
-        put(b, u->p, u->n, u->at);
+        resize(&inode->durable, u->at);
+        return;
     }
+    put(&inode->durable, u->p, u->n, u->at);
+    inode->latest[inode->writes++ % LATEST_MAX] = (struct extent){ .at = u->at, .n = u->n };
 }
 
 void inode_hold(struct inode *inode)
@@ -101,7 +103,7 @@ void inode_sync(struct inode *inode)
 {
     struct process *before = memory_for(NULL);
     for (struct unsynced *u; (u = take_unsynced(inode)) != NULL;) {
-        apply(&inode->durable, u);
+        land(inode, u);
         free(u);
     }
     (void)memory_for(before);
@@ -114,7 +116,7 @@ void inode_sync_failed(struct inode *inode, struct rng *rng)
     uint64_t kept = rng_below(rng, 5);
     for (struct unsynced *u; (u = take_unsynced(inode)) != NULL;) {
         if (u->n == 0 && rng_chance(rng, kept, 4)) {
-            apply(&inode->durable, u);
+            land(inode, u);
         }
         for (size_t at = 0; at < u->n;) {
             size_t n = SECTOR_BYTES - (u->at + at) % SECTOR_BYTES;
@@ -124,6 +126,7 @@ void inode_sync_failed(struct inode *inode, struct rng *rng)
             }
             at += n;
         }
+        inode->latest[inode->writes++ % LATEST_MAX] = (struct extent){ .at = u->at, .n = u->n };
         free(u);
     }
     (void)memory_for(before);
@@ -133,6 +136,13 @@ bool drive_fails(struct drive *drive)
 {
     bool fails = drive->operations_left > 0 && --drive->operations_left == 0;
     drive->errors += fails;
+    return fails;
+}
+
+bool drive_fails_to_read(struct drive *drive)
+{
+    bool fails = drive->fragile && drive_fails(drive);
+    drive->harms += fails;
     return fails;
 }
 
@@ -286,6 +296,10 @@ int drive_make(struct drive *drive, const char *path, bool is_directory, struct 
     }
     if (!has_parent(&drive->now, path)) {
         return -ENOENT;
+    }
+    if (drive_free_bytes(drive) == 0) {
+        drive->refusals++;
+        return -ENOSPC;
     }
     struct process *before = memory_for(NULL);
     *out = qr_zalloc(sizeof **out);
@@ -446,16 +460,22 @@ void drive_lose_power(struct drive *drive, struct rng *rng)
     }
 }
 
-uint64_t drive_free_bytes(const struct drive *drive)
+uint64_t drive_used_bytes(const struct drive *drive)
 {
     uint64_t used = 0;
     for (size_t i = 0; i < drive->now.n; i++) {
         used += drive->now.v[i].inode->now.n;
     }
+    return used;
+}
+
+uint64_t drive_free_bytes(const struct drive *drive)
+{
+    uint64_t used = drive_used_bytes(drive);
     return used < drive->capacity ? drive->capacity - used : 0;
 }
 
-static void drive_wipe(struct drive *drive)
+static void clear(struct drive *drive)
 {
     names_clear(&drive->now);
     names_clear(&drive->durable);
@@ -465,20 +485,48 @@ static void drive_wipe(struct drive *drive)
     drive->changes_n = 0;
 }
 
-struct drive *drive_new(void)
+static void make_top(struct drive *drive)
 {
-    struct drive *drive = qr_zalloc(sizeof *drive);
-    drive->capacity = 1u << 30;
     struct inode *top = qr_zalloc(sizeof *top);
     top->is_directory = true;
     names_put(&drive->now, DRIVE_TOP, top);
     names_put(&drive->durable, DRIVE_TOP, top);
+}
+
+void drive_wipe(struct drive *drive)
+{
+    clear(drive);
+    make_top(drive);
+}
+
+struct drive *drive_new(void)
+{
+    struct drive *drive = qr_zalloc(sizeof *drive);
+    drive->capacity = DRIVE_BYTES;
+    make_top(drive);
     return drive;
+}
+
+/* What a loss of power would leave in any case, under the same names. */
+void drive_restore(struct drive *drive, const struct drive *copy)
+{
+    clear(drive);
+    for (size_t i = 0; i < copy->durable.n; i++) {
+        const struct name *name = &copy->durable.v[i];
+        struct inode *inode = qr_zalloc(sizeof *inode);
+        inode->is_directory = name->inode->is_directory;
+        if (name->inode->durable.n > 0) {
+            put(&inode->now, name->inode->durable.p, name->inode->durable.n, 0);
+            put(&inode->durable, name->inode->durable.p, name->inode->durable.n, 0);
+        }
+        names_put(&drive->now, name->path, inode);
+        names_put(&drive->durable, name->path, inode);
+    }
 }
 
 void drive_free(struct drive *drive)
 {
-    drive_wipe(drive);
+    clear(drive);
     free(drive->now.v);
     free(drive->durable.v);
     free(drive->changes);

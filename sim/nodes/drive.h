@@ -11,6 +11,7 @@
 
 #define SECTOR_BYTES 512u
 #define DRIVE_TOP "/disk" /* the one directory that is always there */
+#define DRIVE_BYTES (1u << 30)
 
 struct io_file;
 
@@ -18,6 +19,12 @@ struct bytes {
     uint8_t *p;
     size_t n, cap;
 };
+
+struct extent {
+    uint64_t at, n;
+};
+
+#define LATEST_MAX 8u
 
 struct unsynced {
     struct unsynced *next;
@@ -31,6 +38,10 @@ struct inode {
     bool is_directory;
     struct bytes now, durable;
     struct unsynced *first, *last;
+    /* What came to the drive last. Nobody can tell bytes of the last write before a crash that went
+     * bad from a write that was never finished (docs/repair.md), so these are spared. */
+    struct extent latest[LATEST_MAX];
+    uint32_t writes;
     const struct io_file *locked_by;
 };
 
@@ -57,6 +68,10 @@ struct drive {
     struct name_change *changes; /* not synced, in order */
     size_t changes_n, changes_cap;
     uint64_t capacity;
+    uint32_t refusals;        /* for want of room */
+    bool fragile;             /* it may lose what it was trusted with */
+    uint32_t harms;           /* bytes that went bad, and the like (harm.c) */
+    qr_time stalled;          /* until then nothing is written or synced */
     uint32_t operations_left; /* that many from now on one fails, with -EIO; 0: none does */
     uint32_t errors;          /* how many have failed */
 };
@@ -86,7 +101,25 @@ void inode_sync(struct inode *inode);
 void inode_sync_failed(struct inode *inode, struct rng *rng);
 /* Whether this operation is the one that fails. */
 bool drive_fails(struct drive *drive);
+/* The same of one that only reads: what cannot be read is as good as gone. */
+bool drive_fails_to_read(struct drive *drive);
 
 void drive_lose_power(struct drive *drive, struct rng *rng);
+
+/* What is on it now is what a loss of power would leave of the other in any case. */
+void drive_restore(struct drive *drive, const struct drive *copy);
+/* All that is on it is gone. */
+void drive_wipe(struct drive *drive);
+uint64_t drive_used_bytes(const struct drive *drive);
+
+/* --- harm.c --------------------------------------------------------------------------------- */
+
+/* Bytes that had long been synced are others now: a bit, a sector, or a block that belongs
+ * elsewhere. False: there are none. */
+bool drive_rot(struct drive *drive, struct rng *rng, char *what, size_t cap);
+/* A write went where another belongs: there it is found, and here what was before. */
+bool drive_misdirect(struct drive *drive, struct rng *rng, char *what, size_t cap);
+/* A file that an operator writes, synced, with its name. */
+void drive_put_file(struct drive *drive, const char *path, const char *text);
 
 #endif

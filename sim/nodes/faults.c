@@ -46,6 +46,11 @@ static void restart_later(struct run *run, struct seat *seat)
     realm_at(run->realm, run->realm->now + some_time(run), on_restart, seat, 0);
 }
 
+void seat_later(struct seat *seat)
+{
+    restart_later(seat->run, seat);
+}
+
 static void fault_kill(struct run *run)
 {
     struct seat *seat = any_seat(run);
@@ -93,6 +98,107 @@ static void fault_disk_error(struct run *run)
     if (drive->operations_left == 0) {
         drive->operations_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 9));
     }
+}
+
+/* --- Drives --------------------------------------------------------------------------------- */
+
+static void on_room(struct realm *realm, void *what, uint64_t number)
+{
+    (void)realm;
+    (void)number;
+    struct seat *seat = what;
+    seat->host->drive->capacity = DRIVE_BYTES;
+}
+
+static void fault_disk_full(struct run *run)
+{
+    struct seat *seat = any_seat(run);
+    struct drive *drive = seat->host->drive;
+    uint64_t left = rng_below(dice(run), 1u << rng_below(dice(run), 22));
+    realm_note(run->realm, seat->host, "has %u bytes of room left", (unsigned)left);
+    drive->capacity = drive_used_bytes(drive) + left;
+    realm_at(run->realm, run->realm->now + some_time(run), on_room, seat, 0);
+}
+
+static void fault_disk_stall(struct run *run)
+{
+    struct seat *seat = any_seat(run);
+    realm_note(run->realm, seat->host, "its drive stands still");
+    seat->host->drive->stalled = run->realm->now + some_time(run);
+}
+
+/* So few nodes are damaged, ever, that what they have lost is whole on a majority of others. */
+static struct seat *fragile_seat(struct run *run)
+{
+    if (run->fragile == 0) {
+        return NULL;
+    }
+    struct seat *seat = &run->seat[rng_below(dice(run), run->fragile)];
+    return seat->mends ? NULL : seat;
+}
+
+static void on_mended(struct realm *realm, void *what, uint64_t number)
+{
+    struct run *run = what;
+    bool sound = replicas_sound(run);
+    for (uint32_t i = 0; i < run->fragile && sound; i++) {
+        run->seat[i].mends = false;
+        run->seat[i].host->drive->fragile = true;
+    }
+    realm_at(realm, realm->now + 100 * QR_MILLISECOND, on_mended, what, number);
+}
+
+static void harm(struct run *run, bool (*how)(struct drive *, struct rng *, char *, size_t))
+{
+    struct seat *seat = fragile_seat(run);
+    char what[200];
+    if (seat != NULL && how(seat->host->drive, dice(run), what, sizeof what)) {
+        realm_note(run->realm, seat->host, "bytes go bad: %s", what);
+    }
+}
+
+static void fault_rot(struct run *run)
+{
+    harm(run, drive_rot);
+}
+
+static void fault_misdirect(struct run *run)
+{
+    harm(run, drive_misdirect);
+}
+
+static void stop(struct seat *seat)
+{
+    if (seat->host->process != NULL) {
+        process_kill(seat->host->process);
+    }
+}
+
+static void fault_wipe(struct run *run)
+{
+    struct seat *seat = fragile_seat(run);
+    if (seat != NULL) {
+        realm_note(run->realm, seat->host, "loses all its files");
+        stop(seat);
+        seat_wipe(seat);
+        restart_later(run, seat);
+    }
+}
+
+static void fault_old_copy(struct run *run)
+{
+    struct seat *seat = fragile_seat(run);
+    if (seat == NULL) {
+        return;
+    }
+    if (seat->copy == NULL) {
+        seat_copy(seat);
+        return;
+    }
+    realm_note(run->realm, seat->host, "gets an older copy of its files");
+    stop(seat);
+    seat_restore(seat);
+    restart_later(run, seat);
 }
 
 void seat_died(void *seat)
@@ -268,6 +374,13 @@ void faults_begin(struct run *run)
         run->weight[i] = share == 0 ? 0 : weights[i] * (uint32_t)(share * share);
         run->weight[i] = rng_chance(dice(run), 1, 2) ? run->weight[i] : 0;
     }
+    run->fragile = run->seats >= 3 && rng_chance(dice(run), 1, 2) ? 1 : 0;
+    for (uint32_t i = 0; i < run->fragile; i++) {
+        run->seat[i].host->drive->fragile = true;
+    }
+    if (run->fragile > 0) {
+        realm_at(run->realm, run->realm->now + QR_SECOND, on_mended, run, 0);
+    }
     run->ids = run->weight[FAULT_wall] == 0 && rng_chance(dice(run), 2, 3);
     run->fault_pause = 1 + (qr_time)rng_below(dice(run), FAULT_PAUSE);
     realm_at(run->realm, run->realm->now + QR_SECOND, on_fault, run, 0);
@@ -285,8 +398,13 @@ void faults_end(struct run *run)
         host_drift(host, 0);
         host->wall = REALM_WALL + realm->now;
         host->drive->operations_left = 0;
+        host->drive->capacity = DRIVE_BYTES;
+        host->drive->stalled = 0;
         if (!host->up) {
             host_power_on(host);
+        }
+        if (i < run->fragile && host->drive->harms > 0) {
+            stop(&run->seat[i]); /* a start finds what is bad */
         }
         if (host->process == NULL) {
             seat_start(&run->seat[i]);

@@ -26,11 +26,14 @@ static bool fails(const struct io_file *file)
     return drive_fails(file->process->host->drive);
 }
 
-static qr_time sync_time(struct realm *realm, size_t n)
+static qr_time sync_time(const struct process *p, size_t n)
 {
+    struct realm *realm = p->realm;
+    qr_time now = process_time(p);
+    qr_time stalled = p->host->drive->stalled;
     return realm->pace.sync +
            (qr_time)rng_below(&realm->rng, (uint64_t)realm->pace.sync_jitter + 1) +
-           (qr_time)(n / realm->pace.drive_per_usec);
+           (qr_time)(n / realm->pace.drive_per_usec) + (stalled > now ? stalled - now : 0);
 }
 
 int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
@@ -38,10 +41,11 @@ int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file
     struct process *p = io->process;
     struct inode *inode = drive_find(p->host->drive, path);
     spend(p, 0);
+    if ((flags & IO_CREATE) != 0 ? drive_fails(p->host->drive)
+                                 : drive_fails_to_read(p->host->drive)) {
+        return -EIO;
+    }
     if ((flags & IO_CREATE) != 0) {
-        if (drive_fails(p->host->drive)) {
-            return -EIO;
-        }
         int error = drive_make(p->host->drive, path, false, &inode);
         if (error != 0) {
             return error;
@@ -103,6 +107,9 @@ int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset)
     const struct bytes *b = &file->inode->now;
     n = offset >= b->n ? 0 : min_u64(n, b->n - offset);
     spend(file->process, n);
+    if (drive_fails_to_read(file->process->host->drive)) {
+        return -EIO;
+    }
     if (n > 0) {
         memcpy(p, b->p + offset, n);
     }
@@ -117,8 +124,11 @@ static void check_direct(const struct io_file *file, const void *p, size_t n, ui
 
 static bool has_room(const struct io_file *file, size_t n, uint64_t offset)
 {
-    return offset + n <= file->inode->now.n ||
-           offset + n - file->inode->now.n <= drive_free_bytes(file->process->host->drive);
+    struct drive *drive = file->process->host->drive;
+    bool room = offset + n <= file->inode->now.n ||
+                offset + n - file->inode->now.n <= drive_free_bytes(drive);
+    drive->refusals += !room;
+    return room;
 }
 
 int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t offset)
@@ -154,7 +164,7 @@ int io_file_sync(struct io_file *file)
     for (const struct unsynced *u = file->inode->first; u != NULL; u = u->next) {
         n += u->n;
     }
-    process_spend(file->process, 1000 * (uint64_t)sync_time(file->process->realm, n));
+    process_spend(file->process, 1000 * (uint64_t)sync_time(file->process, n));
     return sync_file(file);
 }
 
@@ -233,7 +243,7 @@ void io_file_write_sync(struct io *io, struct io_write *write)
 {
     struct process *p = io->process;
     check_write(write);
-    write->took = sync_time(p->realm, length_of(write));
+    write->took = sync_time(p, length_of(write));
     struct job *job = io_job_new(io, process_time(p) + write->took);
     job->write = write;
     write->impl = job;
@@ -268,7 +278,10 @@ static struct drive *drive_of(struct io *io)
 int io_mkdir(struct io *io, const char *path)
 {
     struct inode *inode;
-    int error = drive_make(drive_of(io), path, true, &inode);
+    if (drive_fails(drive_of(io))) {
+        return -EIO;
+    }
+    int error = drive_make(io->process->host->drive, path, true, &inode);
     return error == -EEXIST && inode->is_directory ? 0 : error;
 }
 
@@ -294,7 +307,7 @@ int io_unlink(struct io *io, const char *path)
 
 int io_sync_dir(struct io *io, const char *path)
 {
-    process_spend(io->process, 1000 * (uint64_t)sync_time(io->process->realm, 0));
+    process_spend(io->process, 1000 * (uint64_t)sync_time(io->process, 0));
     return drive_fails(drive_of(io)) ? -EIO : drive_sync_dir(io->process->host->drive, path);
 }
 
@@ -307,5 +320,6 @@ int64_t io_free_bytes(struct io *io, const char *path)
 int io_list(struct io *io, const char *path, void (*each)(void *context, const char *name),
             void *context)
 {
-    return drive_list(drive_of(io), path, each, context);
+    struct drive *drive = drive_of(io);
+    return drive_fails_to_read(drive) ? -EIO : drive_list(drive, path, each, context);
 }

@@ -8,6 +8,8 @@
 
 #define SAFETY_TIME (20 * QR_SECOND)
 #define HEALING_TIME (30 * QR_SECOND)
+#define SPARES_MAX 2u
+#define REPAIR_TIME (150 * QR_SECOND) /* what bad drives have cost too */
 
 /* --- The beginning -------------------------------------------------------------------------- */
 
@@ -30,16 +32,20 @@ static void draw_world(struct run *run, uint32_t seats)
     struct rng *rng = &realm->rng;
     char name[16];
     draw_pace(run);
-    run->seats = seats;
+    run->founders = seats;
+    run->members = seats > 1 && rng_chance(rng, 1, 3);
+    run->seats = seats + (run->members ? (uint32_t)rng_below(rng, SPARES_MAX + 1) : 0);
+    run->seats = run->seats < SEATS_MAX ? run->seats : SEATS_MAX;
     run->askers = 1 + (uint32_t)rng_below(rng, ASKERS_MAX);
     run->keys = 1 + (uint32_t)rng_below(rng, ASKED_KEYS_MAX);
     run->think = (qr_time)rng_below(rng, 100) * QR_MILLISECOND;
     for (uint32_t i = 0; i < run->seats; i++) {
         (void)snprintf(name, sizeof name, "n%u", (unsigned)(i + 1));
         run->seat[i] =
-            (struct seat){ .run = run, .host = realm_host(realm, name), .id = i + 1 };
+            (struct seat){ .run = run, .host = realm_host(realm, name), .id = i + 1,
+                           .joins = i >= seats };
     }
-    run->orders = rng_chance(rng, 1, 2);
+    run->orders = run->members || rng_chance(rng, 1, 2);
     run->askers += run->orders;
     for (uint32_t i = 0; i < run->askers; i++) {
         (void)snprintf(name, sizeof name, "c%u", (unsigned)(i + 1));
@@ -55,6 +61,15 @@ static void draw_world(struct run *run, uint32_t seats)
     for (uint32_t i = 0; i < run->askers; i++) {
         asker_start(&run->asker[i]);
     }
+}
+
+static void on_look(struct realm *realm, void *what, uint64_t number)
+{
+    struct run *run = what;
+    for (uint32_t i = 0; i < run->seats; i++) {
+        seat_look(&run->seat[i]);
+    }
+    realm_at(realm, realm->now + QR_SECOND, on_look, what, number);
 }
 
 /* --- The end -------------------------------------------------------------------------------- */
@@ -82,9 +97,12 @@ static void play(struct run *run, uint32_t seats)
     struct realm *realm = run->realm;
     draw_world(run, seats);
     faults_begin(run);
+    if (run->members) {
+        realm_at(realm, realm->now + QR_SECOND, on_look, run, 0);
+    }
     realm_run(realm, realm->now + SAFETY_TIME);
     faults_end(run);
-    qr_time limit = realm->now + HEALING_TIME;
+    qr_time limit = realm->now + (run->fragile > 0 || run->members ? REPAIR_TIME : HEALING_TIME);
     while (realm->failure[0] == 0 && !all_done(run) && realm->now < limit) {
         realm_run(realm, realm->now + 100 * QR_MILLISECOND);
     }
@@ -99,6 +117,8 @@ static void play(struct run *run, uint32_t seats)
     }
     if (realm->failure[0] == 0) {
         judge(run);
+    } else {
+        replicas_tell(run);
     }
 }
 
@@ -120,6 +140,11 @@ void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct 
         out->disk_errors += run->seat[i].host->drive->errors;
     }
     memcpy(out->failure, run->realm->failure, sizeof out->failure);
+    for (uint32_t i = 0; i < run->seats; i++) {
+        if (run->seat[i].copy != NULL) {
+            drive_free(run->seat[i].copy);
+        }
+    }
     realm_free(run->realm);
     if (history != NULL) {
         story_write(&run->story, history);

@@ -50,6 +50,29 @@ void __wrap_logger_line(struct logger *logger, enum logger_level level, const ch
 
 /* --- The process ---------------------------------------------------------------------------- */
 
+static size_t print_members(const struct run *run, char *text, size_t cap)
+{
+    size_t n = (size_t)snprintf(text, cap, "cluster-id 0123456789abcdef0123456789abcdef\n");
+    for (uint32_t i = 0; i < run->founders; i++) {
+        n += (size_t)snprintf(text + n, cap - n, "member %u %s %u\n", run->seat[i].id,
+                              run->seat[i].host->address, SEAT_PORT);
+    }
+    return n;
+}
+
+static size_t print_join(const struct seat *seat, char *text, size_t cap)
+{
+    const struct run *run = seat->run;
+    size_t n = (size_t)snprintf(text, cap, "join ");
+    for (uint32_t i = 0; i < run->seats; i++) {
+        if (&run->seat[i] != seat) {
+            n += (size_t)snprintf(text + n, cap - n, "%s%s:%u", n > 5 ? "," : "",
+                                  run->seat[i].host->address, SEAT_PORT);
+        }
+    }
+    return n + (size_t)snprintf(text + n, cap - n, "\n");
+}
+
 static bool configure(const struct seat *seat, struct config *config, char *message, size_t cap)
 {
     char text[2048];
@@ -57,16 +80,16 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
     size_t n = (size_t)snprintf(
         text, sizeof text,
         "bind %s\nport %u\nprotected-mode no\ndir %s\nnode-id %u\nloglevel debug\n"
-        "cluster-id 0123456789abcdef0123456789abcdef\ncluster-secret simulated\n"
+        "cluster-secret simulated\n"
         "log-segment-bytes 64kb\nlog-reserve-bytes 1mb\nlog-max-bytes 64mb\n"
         "checkpoint-bytes 64kb\n",
         seat->host->address, SEAT_PORT, SEAT_DIR, seat->id);
-    for (uint32_t i = 0; i < run->seats; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "member %u %s %u\n", run->seat[i].id,
-                              run->seat[i].host->address, SEAT_PORT);
-    }
+    n += seat->joins ? print_join(seat, text + n, sizeof text - n)
+                     : print_members(run, text + n, sizeof text - n);
+    qr_assert(n < sizeof text);
     config_defaults(config);
-    config->bootstrap = drive_find(seat->host->drive, SEAT_DIR "/identity") == NULL;
+    config->bootstrap =
+        !seat->joins && drive_find(seat->host->drive, SEAT_DIR "/identity") == NULL;
     return config_parse_text(config, span_of(text, n), "the seat", message, cap) &&
            config_check(config, message, cap);
 }
@@ -75,7 +98,8 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
 static void has_ended(struct seat *seat, const char *why)
 {
     struct realm *realm = seat->run->realm;
-    if (seat->host->drive->errors > seat->errors) {
+    const struct drive *drive = seat->host->drive;
+    if (drive->errors > seat->errors || drive->refusals > seat->refusals || drive->harms > 0) {
         realm_note(realm, seat->host, "%s", why);
         seat_died(seat);
     } else {
@@ -96,8 +120,19 @@ static void live(struct process *process)
     }
     struct node *node = node_new(config, message, sizeof message);
     free(config);
+    if (node == NULL && seat->joins && seat->run->members) {
+        realm_note(process->realm, process->host, "%s", message); /* it was taken out meanwhile */
+        if (strstr(message, "wipe") != NULL) {
+            seat_wipe(seat);
+        }
+        seat_later(seat);
+        return;
+    }
     if (node == NULL) {
         has_ended(seat, message);
+        if (seat->host->drive->harms > 0) { /* it says what to do, and somebody does it */
+            seat_wipe(seat);
+        }
         return;
     }
     seat->node = node;
@@ -107,12 +142,65 @@ static void live(struct process *process)
     has_ended(seat, "ended by itself");
 }
 
+static void drop_copy(struct seat *seat)
+{
+    if (seat->copy != NULL) {
+        drive_free(seat->copy);
+        seat->copy = NULL;
+    }
+}
+
+void seat_wipe(struct seat *seat)
+{
+    struct process *before = memory_for(NULL);
+    struct drive *drive = seat->host->drive;
+    realm_note(seat->run->realm, seat->host, "is wiped");
+    drop_copy(seat);
+    drive_wipe(drive);
+    drive->harms = 0;
+    drive->fragile = false;
+    seat->mends = seat->joins = true;
+    (void)memory_for(before);
+}
+
+void seat_copy(struct seat *seat)
+{
+    struct drive *drive = seat->host->drive;
+    drop_copy(seat);
+    seat->copy = drive_new();
+    drive_restore(seat->copy, drive);
+    if (drive_find(seat->copy, SEAT_DIR "/identity") == NULL) {
+        drop_copy(seat);
+    }
+}
+
+/* As docs/repair.md tells. */
+void seat_restore(struct seat *seat)
+{
+    drive_restore(seat->host->drive, seat->copy);
+    drive_put_file(seat->host->drive, SEAT_DIR "/forgetful", "an older copy was put back\n");
+    seat->mends = true;
+    seat->host->drive->fragile = false;
+    drop_copy(seat);
+}
+
+void seat_look(struct seat *seat)
+{
+    struct host *host = seat->host;
+    if (host->process != NULL && seat->node != NULL && seat->node->removed) {
+        process_kill(host->process);
+        seat_wipe(seat);
+        seat_later(seat);
+    }
+}
+
 void seat_start(struct seat *seat)
 {
     seat->run->starts++;
     realm_note(seat->run->realm, seat->host, "starts");
     seat->node = NULL;
     seat->errors = seat->host->drive->errors;
+    seat->refusals = seat->host->drive->refusals;
     seat->host->on_death = seat_died;
     seat->host->owner = seat;
     process_start(seat->host, live, seat);

@@ -2,6 +2,7 @@
 #ifndef SIM_NODES_SEAT_H
 #define SIM_NODES_SEAT_H
 
+#include "sim/nodes/drive.h"
 #include "sim/nodes/faults.h"
 #include "sim/nodes/realm.h"
 #include "sim/nodes/story.h"
@@ -21,6 +22,10 @@ struct seat {
     uint32_t id; /* of the node */
     struct node *node; /* while it runs */
     uint32_t errors;   /* of the drive before it was started: one more is a reason to end */
+    uint32_t refusals; /* the same */
+    bool mends;        /* it has lost what it had, and is not made whole yet */
+    bool joins;        /* its first directory is gone */
+    struct drive *copy; /* of its drive, as it was; NULL: there is none */
 };
 
 /* A client: one command at a time, to one node at a time. */
@@ -37,6 +42,9 @@ struct run {
     struct realm *realm;
     struct seat seat[SEATS_MAX];
     uint32_t seats;
+    uint32_t founders; /* the first so many are members from the beginning, the others join */
+    bool members;      /* the operator orders who takes part */
+    uint32_t fragile; /* the first so many are those whose drives lose what they had synced */
     struct asker asker[ASKERS_MAX + 1];
     uint32_t askers;
     uint32_t keys;
@@ -55,12 +63,23 @@ struct run {
 };
 
 void seat_start(struct seat *seat);
+/* What an operator does while it is down: all new, a copy for later, that copy put back. */
+void seat_wipe(struct seat *seat);
+void seat_copy(struct seat *seat);
+void seat_restore(struct seat *seat);
+/* Wiped and made to join anew, if its node says that it was removed. */
+void seat_look(struct seat *seat);
 void seat_died(void *seat); /* where it was armed to: it starts again, a little later */
+void seat_later(struct seat *seat); /* it starts, a little later */
 void faults_begin(struct run *run);
 void faults_end(struct run *run); /* all of them are mended, all nodes run */
 /* Whether all replicas of each partition have applied the same; that they differ then is a failure
  * of the run (equal.c). */
 bool replicas_settled(struct run *run);
+void replicas_tell(const struct run *run); /* what each knows, as lines of the trace */
+/* Whether nothing is left of what a node has lost: groups count on nobody who is gone for good.
+ * Until then nobody loses more: where one of three is being replaced, two would be lost. */
+bool replicas_sound(struct run *run);
 void asker_start(struct asker *asker);
 
 #endif

@@ -138,32 +138,76 @@ static void print(char *p, size_t cap, const char *format, ...)
     va_end(arguments);
 }
 
+/* What a fragile node loses is on a majority without it; so whoever counts goes on counting. */
+static void print_member_order(const struct run *run, struct rng *rng, char *p, size_t cap)
+{
+    unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
+    switch (rng_below(rng, run->fragile > 0 ? 4 : 7)) {
+    case 0:
+        print(p, cap, "MEMBER SET %u ZONE z%u", some, (unsigned)rng_below(rng, 3));
+        break;
+    case 1:
+        print(p, cap, "MEMBER SET %u PRIORITY %u", some, (unsigned)rng_below(rng, 256));
+        break;
+    case 2:
+        print(p, cap, "MEMBER PROMOTE %u", some);
+        break;
+    case 3:
+        print(p, cap, "MEMBER ADD %u %s:%u", some, run->seat[some - 1].host->address, SEAT_PORT);
+        break;
+    case 4:
+        print(p, cap, "MEMBER DEMOTE %u", some);
+        break;
+    default:
+        print(p, cap, "MEMBER REMOVE %u", some);
+    }
+}
+
+static void print_order(const struct run *run, struct rng *rng, char *p, size_t cap)
+{
+    unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
+    unsigned replicas = run->fragile > 0 && some < 3 ? 3 : some;
+    switch (rng_below(rng, 6)) {
+    case 0:
+        print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS %u PARTITIONS %u",
+              replicas, 1 + (unsigned)rng_below(rng, 6));
+        break;
+    case 1:
+        print(p, cap, "KEYSPACE ALTER " KEYSPACE " REPLICAS %u", replicas);
+        break;
+    case 2:
+        print(p, cap, "FAILOVER");
+        break;
+    case 3:
+        print(p, cap, "MEMBER DRAIN %u%s", some, rng_chance(rng, 2, 3) ? " CANCEL" : "");
+        break;
+    case 4:
+        print(p, cap, "REBALANCE");
+        break;
+    default:
+        print(p, cap, "CONFIG SET read-mode %s", rng_chance(rng, 1, 2) ? "lease" : "readindex");
+    }
+}
+
+/* At the end the keyspace has to be there, which takes nodes that do not drain. */
+static void print_last_order(const struct run *run, struct rng *rng, char *p, size_t cap)
+{
+    if (rng_chance(rng, 1, 2)) {
+        print(p, cap, "MEMBER DRAIN %u CANCEL", 1 + (unsigned)rng_below(rng, run->seats));
+    } else {
+        print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS 1");
+    }
+}
+
 size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
     char words[200];
-    unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
-    switch (rng_below(rng, run->ending ? 1 : 6)) {
-    case 0:
-        print(words, sizeof words,
-              "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS %u PARTITIONS %u", some,
-              1 + (unsigned)rng_below(rng, 6));
-        break;
-    case 1:
-        print(words, sizeof words, "KEYSPACE ALTER " KEYSPACE " REPLICAS %u", some);
-        break;
-    case 2:
-        print(words, sizeof words, "FAILOVER");
-        break;
-    case 3:
-        print(words, sizeof words, "MEMBER DRAIN %u%s", some,
-              rng_chance(rng, 2, 3) ? " CANCEL" : "");
-        break;
-    case 4:
-        print(words, sizeof words, "REBALANCE");
-        break;
-    default:
-        print(words, sizeof words, "CONFIG SET read-mode %s",
-              rng_chance(rng, 1, 2) ? "lease" : "readindex");
+    if (run->ending) {
+        print_last_order(run, rng, words, sizeof words);
+    } else if (run->members && rng_chance(rng, 1, 3)) {
+        print_member_order(run, rng, words, sizeof words);
+    } else {
+        print_order(run, rng, words, sizeof words);
     }
     return write_words(p, cap, words);
 }
@@ -179,7 +223,8 @@ static bool begins(struct span text, const char *word)
 static const char *told_error(struct run *run, struct deed *asked, struct span text, qr_time now)
 {
     static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ",
-                                            "STALE ",       "SESSIONLOST ", "IDMPFULL " };
+                                            "STALE ",       "SESSIONLOST ", "IDMPFULL ",
+                                            "NOSPACE " };
     story_tell(asked, RESULT_FAIL, text, now);
     run->refused++;
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
@@ -189,7 +234,8 @@ static const char *told_error(struct run *run, struct deed *asked, struct span t
     }
     /* Of a keyspace that is not there yet. */
     bool no_keyspace = run->orders && begins(text, "ERR KS names no keyspace");
-    return no_keyspace ? NULL : "an error that was not expected";
+    bool removed = run->members && begins(text, "REMOVED ");
+    return no_keyspace || removed ? NULL : "an error that was not expected";
 }
 
 bool want_is_uncertain(const struct tree *reply)
