@@ -3,15 +3,21 @@
 must be true of it.
 
     clients.py --nodes HOST:PORT,... --history FILE --progress FILE [--seed N] [--each N]
+               [--round N]
 
 They work until a line comes on standard input. Then each finishes what it must not leave open,
-every key is read once more, and one line of JSON says what came of it. The history is for
-`check-history`; what that has no word for is judged here:
+every key is read once more and removed, and one line of JSON says what came of it. Keys, clients
+and ids of another round are others. The history is for `check-history`; what that has no word for
+is judged here:
 
 - A *claim* is `SET key me NX`: of those who want a key exactly one may be told OK, and in the end
   the key must be his. It is a compare-and-set, and what was acknowledged is looked for at the end.
 - A *retrier* counts up a key of its own under ids (`IDMP`) and never gives up: each answer must be
-  the one before plus 1, whatever died meanwhile (U49).
+  the one before plus 1, whatever died meanwhile (U49). Now and then it sends again what was
+  answered long ago: the answer must be that of then, whoever leads now and wherever it has its
+  state from.
+- A *lessee* sets a key for a while that is longer than any clock is wrong, and reads it soon: it
+  must be there, and its time must have begun when it was set.
 """
 import argparse
 import collections
@@ -35,6 +41,12 @@ PATIENCE_S = 1.5  # for an answer
 KEY_OPERATIONS = 300  # of a register or a counter; then its clients go on with the next
 KEY_UNKNOWN = 6  # of unknown outcome, which make the search for a linear order long
 KEYS = 3  # of a kind, at a time
+ROUND_KEYS = 1_000_000  # of a kind, in a round
+ROUND_CLIENTS = 1000
+LEASE_S = 400  # of a lessee; clocks are wrong by less than CLOCKS_S
+CLOCKS_S = 300
+LEASE_READS = 20
+REMEMBERED = 200  # requests that a retrier may send again
 CLAIMS = 4  # that are wanted at the same time
 CLAIM_PAUSE_S = 0.01
 FINAL_SECONDS = 60
@@ -66,9 +78,10 @@ class History:
 class Rotation:
     """Keys that several clients use until enough was done to them."""
 
-    def __init__(self, prefix):
-        self.prefix, self.lock, self.next = prefix, threading.Lock(), KEYS
-        self.now = list(range(KEYS))
+    def __init__(self, prefix, first=0):
+        self.prefix, self.lock = prefix, threading.Lock()
+        self.first, self.next = first, first + KEYS
+        self.now = list(range(first, self.next))
         self.done, self.open = collections.Counter(), collections.Counter()
 
     def some(self, dice):
@@ -85,7 +98,18 @@ class Rotation:
                 self.next += 1
 
     def all(self):
-        return [f"{self.prefix}:{number}" for number in range(self.next)]
+        return [f"{self.prefix}:{number}" for number in range(self.first, self.next)]
+
+
+class Lists(Keys):
+    """Those of a round."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.numbers = first, list(range(first, first + KEYS))
+
+    def all(self):
+        return [f"list:{number}" for number in range(self.first, max(self.numbers) + 1)]
 
 
 class Client(threading.Thread):
@@ -215,8 +239,8 @@ class Claimer(Client):
 class Claims:
     """Who was told what about which claim."""
 
-    def __init__(self):
-        self.lock, self.first, self.winner, self.maybe = threading.Lock(), 0, {}, {}
+    def __init__(self, first=0):
+        self.lock, self.first, self.winner, self.maybe = threading.Lock(), first, {}, {}
         self.taken = set()
         self.dice = random.Random(0)
 
@@ -253,15 +277,29 @@ class Retrier(Client):
         super().__init__(*arguments)
         self.told, self.again = 0, 0
 
+    def producer(self, iid):
+        """Of few requests: they are remembered."""
+        return f"retrier-{self.number}-{iid // 50}"
+
     def act(self):
-        self.count_up(None)
+        if self.told > 0 and self.dice.random() < 0.15:
+            self.once_more(self.dice.randrange(max(1, self.told - REMEMBERED), self.told + 1))
+        else:
+            self.count_up(None)
+
+    def once_more(self, iid):
+        """What was answered long ago has the answer of then."""
+        key = f"own:{self.number}"
+        answer = self.ask("WITH", 3, "IDMP", self.producer(iid), iid, "INCR", key)
+        if answer is not None and answer.outcome == "done":
+            assert answer.reply == iid, \
+                f"wrong: once: {key}: {iid} was sent again and answered {answer.reply}"
 
     def count_up(self, deadline):
         key, words = f"own:{self.number}", ("INCR", f"own:{self.number}")
         iid, uncertain = self.told + 1, False
-        producer = f"retrier-{self.number}-{iid // 50}"  # of few requests: they are remembered
         while True:
-            answer = self.ask("WITH", 3, "IDMP", producer, iid, *words)
+            answer = self.ask("WITH", 3, "IDMP", self.producer(iid), iid, *words)
             if answer is not None:
                 self.count(answer, True)
                 uncertain = uncertain or answer.outcome == "unknown"
@@ -278,6 +316,50 @@ class Retrier(Client):
         self.count_up(time.monotonic() + FINAL_SECONDS)
 
 
+class Lessee(Client):
+    """Sets a key for a while, and looks whether it stays."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.key = self.until = None
+        self.leases = self.left = 0
+
+    def act(self):
+        if self.left == 0:
+            self.begin()
+        else:
+            self.look()
+        time.sleep(CLAIM_PAUSE_S)
+
+    def begin(self):
+        self.key = f"lease:{self.number}-{self.leases % 10}"
+        self.leases += 1
+        answer = self.ask("SET", self.key, self.leases, "PX", LEASE_S * 1000)
+        if answer is None:
+            return
+        self.count(answer, True)
+        if answer.outcome == "done":
+            self.left, self.until = LEASE_READS, time.monotonic() + LEASE_S - CLOCKS_S
+
+    def look(self):
+        """Log time may be behind the clocks, or as far ahead as they are wrong."""
+        self.left -= 1
+        word = self.dice.choice(["GET", "PTTL"])
+        answer = self.ask(word, self.key)
+        if answer is None:
+            return
+        self.count(answer, False)
+        if answer.outcome == "done" and time.monotonic() < self.until:
+            self.judge(word, answer.reply)
+
+    def judge(self, word, reply):
+        if word == "GET":
+            assert reply == str(self.leases).encode(), \
+                f"wrong: lease: {self.key} is {reply}, and was set to {self.leases}"
+        else:
+            assert 0 < reply <= LEASE_S * 1000, f"wrong: lease: {self.key} ends in {reply} ms"
+
+
 class Hopper(Session):
     """A session that hops between nodes with its token, and reads at every level. What becomes of
     its requests is counted from the history."""
@@ -288,19 +370,21 @@ class Hopper(Session):
 class World:
     """All of them."""
 
-    KINDS = [Register, Register, Counter, Claimer, Retrier, Hopper, Hopper]
+    KINDS = [Register, Register, Counter, Claimer, Retrier, Lessee, Hopper, Hopper]
 
     def __init__(self, options):
         self.nodes = [Node(host, int(port)) for host, _, port in
                       (word.partition(":") for word in options.nodes.split(","))]
         self.cluster = self  # for sessions
         self.history, self.ended = History(options.history), False
-        self.registers, self.counters, self.claims = Rotation("reg"), Rotation("cnt"), Claims()
-        self.keys, self.levels = Keys(), LEVELS
+        first = options.round * ROUND_KEYS
+        self.registers, self.counters = Rotation("reg", first), Rotation("cnt", first)
+        self.claims, self.keys, self.levels = Claims(first), Lists(first), LEVELS
+        self.first_claim = first
         self.progress = open(options.progress, "r+b")  # as long as the process lives
         self.page = mmap.mmap(self.progress.fileno(), 4096)
         dice = random.Random(options.seed)
-        self.clients = [kind(self, 1 + i, dice.random())
+        self.clients = [kind(self, options.round * ROUND_CLIENTS + 1 + i, dice.random())
                         for i, kind in enumerate(self.KINDS * options.each)]
 
     def total(self, name):
@@ -330,7 +414,7 @@ class World:
 
     def read_all(self):
         """Everything once more; nobody is harmed any more."""
-        last = Register(self, len(self.clients) + 1, 1)
+        last = Register(self, self.clients[-1].number + 1, 1)
         for key in self.registers.all() + self.counters.all():
             self.read_once(last, key)
         for client in self.clients:
@@ -343,12 +427,21 @@ class World:
             result = "nil" if value is None else f"={value.decode()}"
             self.history.add(last.number, key, "get", "-", result, start, now(), "group=zero",
                              "level=linearizable")
-        for first in range(0, self.claims.first + CLAIMS, READ_AT_ONCE):
+        for first in range(self.first_claim, self.claims.first + CLAIMS, READ_AT_ONCE):
             claims = range(first, first + READ_AT_ONCE)
-            values = self.sure(last, "MGET", *(f"claim:{claim}" for claim in claims))
+            names = [f"claim:{claim}" for claim in claims]
+            values = self.sure(last, "MGET", *names)
             for claim, value in zip(claims, values):
                 self.claims.judge(claim, value and value.decode())
+            self.remove(last, names)
+        self.remove(last, self.registers.all() + self.counters.all() + self.keys.all())
         last.leave()
+
+    @staticmethod
+    def remove(client, keys):
+        """What was judged is of no use to others, and need not stay; if it does no harm is done."""
+        for key in keys:
+            client.ask("DEL", key)
 
     @staticmethod
     def read_once(client, key):
@@ -375,6 +468,7 @@ class World:
         found["retried"] = sum(client.again for client in retriers)
         found["counted_once"] = sum(client.told for client in retriers)
         found["claims"] = len(self.claims.winner)
+        found["leases"] = sum(c.leases for c in self.clients if isinstance(c, Lessee))
         found["hops"] = sum(c.hops for c in self.clients if isinstance(c, Hopper))
         return found
 
@@ -385,6 +479,7 @@ def main():
     parser.add_argument("--history", required=True)
     parser.add_argument("--progress", required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--round", type=int, default=0, help="0 is the first")
     parser.add_argument("--each", type=int, default=2, help="clients of each kind")
     world = World(parser.parse_args())
     world.run()

@@ -3,67 +3,19 @@
 Figures come from the history, which is what the clients were told and when; roles from the lookout,
 troubles from the run itself.
 """
-import bisect
 import collections
 import html
 import math
 import os
 import subprocess
 
+from figures import percentile
+
 ROLES = {"leader": "#1b7f3b", "follower": "#a9d8b8", "candidate": "#f2c14e", "learner": "#8fb8de",
          "observer": "#8fb8de", "mute": "#e8e8e8", "gone": "#333333", "stopped": "#b07cc6"}
 WIDTH, LEFT, RIGHT, LANE, ROW, CHART = 1200, 140, 25, 18, 11, 110
 BINS = 400
 PERCENTS = (50, 99, 99.9, 100)
-AFTERMATH_S = 2  # behind the end of a trouble it is not calm yet
-
-
-def percentile(values, percent):
-    """Of sorted values."""
-    return values[min(len(values) - 1, int(len(values) * percent / 100))] if values else 0
-
-
-def merged(spans):
-    """Of spans that begin in order: those without overlaps that cover the same."""
-    found = []
-    for a, b in spans:
-        if found and a <= found[-1][1]:
-            found[-1] = (found[-1][0], max(b, found[-1][1]))
-        else:
-            found.append((a, b))
-    return found
-
-
-class Operations:
-    """What the clients were told, in seconds since the beginning."""
-
-    def __init__(self, path, began):
-        self.all = []  # (end, seconds it took, whether it wrote)
-        self.outcomes = collections.Counter()
-        with open(path, encoding="ascii") as file:
-            for line in file:
-                fields = line.split(" ")
-                if len(fields) < 7:
-                    continue  # the end of a file that nobody closed
-                kind, result, start, end = fields[2], fields[4], int(fields[5]), int(fields[6])
-                outcome = result if result in ("fail", "unknown") else "done"
-                self.outcomes[kind, outcome] += 1
-                if outcome == "done":
-                    self.all.append((end / 1e6 - began, (end - start) / 1e6, kind != "get"))
-        self.all.sort()
-
-    def longest_silence(self, until):
-        """(seconds, when): without an acknowledged write."""
-        last, worst = 0.0, (0.0, 0.0)
-        for end, _, writes in self.all:
-            if writes and end <= until:
-                worst = max(worst, (end - last, last))
-                last = end
-        return worst
-
-    def took(self, calm):
-        """Seconds that operations took, sorted; those that ended while `calm` said so."""
-        return sorted(seconds for end, seconds, _ in self.all if calm(end))
 
 
 class Report:
@@ -75,10 +27,8 @@ class Report:
         self.events = sorted((a - self.began, b - self.began, kind, what)
                              for a, b, kind, what in chaos.events)
         self.troubles = [event for event in self.events if event[2] != "note"]
-        self.operations = Operations(chaos.load.history_path, self.began)
-        self.busy = merged((a, b + AFTERMATH_S) for a, b, _, _ in self.troubles)
-        self.end = max([seconds] + [b for _, b, _, _ in self.events] +
-                       [end for end, _, _ in self.operations.all[-1:]])
+        self.figures = chaos.load.figures
+        self.end = max([seconds, self.figures.end] + [b for _, b, _, _ in self.events])
 
     def write(self, directory):
         os.makedirs(directory, exist_ok=True)
@@ -89,7 +39,7 @@ class Report:
     # --- In words ---------------------------------------------------------------------------------
 
     def text(self):
-        parts = [self.headline(), "", *self.figures(), "", *self.kinds(), "", *self.relay(), ""]
+        parts = [self.headline(), "", *self.told(), "", *self.kinds(), "", *self.relay(), ""]
         if self.summary:
             parts += ["what the checkers say:", *("  " + line for line in
                                                   self.summary["verdict"].splitlines()), ""]
@@ -106,8 +56,8 @@ class Report:
         return (f"chaos, seed {self.chaos.seed}, {self.end:.0f} s, commit {commit or 'unknown'}: "
                 f"{verdict}")
 
-    def figures(self):
-        done = self.operations.outcomes
+    def told(self):
+        done = self.figures.outcomes
         rows = collections.defaultdict(dict)
         for (kind, outcome), count in sorted(done.items()):
             rows[kind][outcome] = count
@@ -118,18 +68,12 @@ class Report:
         if self.summary:
             yield ("and " + ", ".join(f"{name.replace('_', ' ')} {self.summary[name]}" for name in (
                 "acknowledged", "claims", "counted_once", "retried", "hops")))
-        silence, at = self.operations.longest_silence(self.end)
+        silence, at = self.figures.silence
         yield f"leaders seen: {len(self.chaos.lookout.leaders)}"
         yield f"longest time without an acknowledged write: {silence:.1f} s, from {at:.1f} s"
-        for name, calm in [("calm", self.is_calm), ("trouble", lambda at: not self.is_calm(at))]:
-            took = self.operations.took(calm)
+        for name, times in [("calm", self.figures.calm), ("trouble", self.figures.trouble)]:
             yield f"{name:>16} " + "  ".join(
-                f"p{percent:g} {1000 * percentile(took, percent):.1f} ms" for percent in PERCENTS)
-
-    def is_calm(self, at):
-        """Nothing goes on, nor did a moment ago."""
-        before = bisect.bisect_right(self.busy, (at, float("inf"))) - 1
-        return before < 0 or self.busy[before][1] < at
+                f"p{percent:g} {1000 * percentile(times, percent):.1f} ms" for percent in PERCENTS)
 
     def kinds(self):
         """Which there were."""
@@ -198,20 +142,14 @@ class Report:
             yield (f'<path d="M{LEFT} {height:.1f} H{WIDTH - RIGHT}" stroke="#dddddd" '
                    'fill="none"/>')
         for colour, line in lines:
-            path = " ".join(f"{'M' if i == 0 else 'L'}{self.x(at):.1f} "
-                            f"{y + CHART - CHART * share(value):.1f}"
-                            for i, (at, value) in enumerate(line))
+            path, drawn = "", False
+            for at, value in line:
+                if value is not None:
+                    path += (f"{'L' if drawn else 'M'}{self.x(at):.1f} "
+                             f"{y + CHART - CHART * share(value):.1f} h0.1 ")
+                drawn = value is not None
             if path:
                 yield f'<path d="{path}" stroke="{colour}" fill="none" stroke-width="1.3"/>'
-
-    def bins(self):
-        """(middle, operations that ended in it, sorted seconds that they took)."""
-        width = self.end / BINS
-        found = [[] for _ in range(BINS)]
-        for end, seconds, _ in self.operations.all:
-            found[max(0, min(BINS - 1, int(end / width)))].append(seconds)
-        return [((i + 0.5) * width, len(took) / width, sorted(took))
-                for i, took in enumerate(found)]
 
     def answers(self, y, bins):
         most = max([rate for _, rate, _ in bins] + [1])
@@ -222,14 +160,15 @@ class Report:
 
     def waits(self, y, bins):
         """Times of answers, by powers of ten."""
-        lines = [(colour, [(at, 1000 * percentile(took, percent)) for at, _, took in bins if took])
+        lines = [(colour, [(at, 1000 * percentile(took, percent) if took else None)
+                          for at, _, took in bins])
                  for colour, percent in [("#e07a1f", 99), ("#00509d", 50)]]
-        ticks = self.tens(max([value for _, line in lines for _, value in line] + [10]))
+        ticks = self.tens(max([value for _, line in lines for _, value in line if value] + [10]))
         return self.chart(y, "ms", lines, ticks,
                           lambda value: max(0, math.log(max(value, 1), ticks[-1])))
 
     def picture(self):
-        bins, y = self.bins(), 40
+        bins, y = list(self.figures.bins(BINS, self.end)), 40
         parts = list(self.roles(y))
         y += LANE * len(self.chaos.seats) + 10
         parts += self.rows(y)

@@ -9,6 +9,7 @@ from namespaces import FAKETIME
 from resp import Connection
 
 PORT, PEER_PORT = 7001, 17001
+SHIM = os.environ.get("QUORATE_FAULT_SHIM", "build/tests/unit/log/fault_shim.so")
 DISK_BYTES = 160 << 20
 
 
@@ -54,22 +55,33 @@ class ChaosSeat(Seat):
         self.network, self.space = network, network.space(number)
         self.host = network.address(number)
         self.disk, self.clock = None, os.path.join(cluster.directory, f"clock-{number}")
+        self.slowness = os.path.join(cluster.directory, f"slow-{number}")
         self.turn(0)
+        self.slow_down(0)
         if has_clock:
             self.environment = {
-                "LD_PRELOAD": glob.glob(FAKETIME)[0], "FAKETIME_TIMESTAMP_FILE": self.clock,
+                "LD_PRELOAD": f"{glob.glob(FAKETIME)[0]}:{os.path.abspath(SHIM)}",
+                "FAKETIME_TIMESTAMP_FILE": self.clock,
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1",
-                "NO_FAKE_STAT": "1"}
+                "NO_FAKE_STAT": "1", "FAULT_ONLY": "sync", "FAULT_SLOW": self.slowness,
+                "FAULT_DIR": self.directory}
 
     def use_disk(self):
         self.disk = Disk(os.path.join(self.cluster.directory, f"disk-{self.number}"))
         self.directory = os.path.join(self.disk.directory, "node")
+        if self.environment:
+            self.environment["FAULT_DIR"] = self.directory
 
     def turn(self, seconds):
         """Its wall clock, so far away from ours."""
         with open(self.clock + ".new", "w", encoding="ascii") as file:
             file.write(f"{seconds:+.3f}\n")
         os.replace(self.clock + ".new", self.clock)
+
+    def slow_down(self, ms):
+        """So long each sync of its disk takes."""
+        with open(self.slowness, "w", encoding="ascii") as file:
+            file.write(f"{ms}\n")
 
     def arguments(self, extra=()):
         return super().arguments(extra) + [

@@ -6,9 +6,12 @@ import xml.dom.minidom
 
 import pytest
 
-from chaos import Event, Lookout
-from clients import KEY_OPERATIONS, KEY_UNKNOWN, KEYS, Answer, Claims, Retrier, Rotation
-from report import Operations, Report, merged, percentile
+from chaos import Chaos, Event, merged
+from clients import (KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, Answer, Claims, Lessee, Lists,
+                     Retrier, Rotation)
+from figures import Figures, bucket, percentile, seconds_of
+from lookout import Lookout
+from report import Report
 
 OK, NO, UNKNOWN = Answer("done", "OK"), Answer("done", None), Answer("unknown", None)
 REFUSED = Answer("fail", None)
@@ -57,7 +60,47 @@ def retrier(answers):
         made.words = words
         return next(asked)
     made.ask = ask
+    made.dice = types.SimpleNamespace(random=lambda: 1.0, randrange=lambda a, b: a)
     return made
+
+
+def test_a_retrier_sends_again_what_was_answered_long_ago():
+    made = retrier([Answer("done", 1), Answer("done", 1), UNKNOWN, None, Answer("done", 2)])
+    made.act()
+    made.dice.random = lambda: 0.0
+    for _ in range(3):
+        made.act()
+        assert made.words[3:5] == ("retrier-1-0", 1) and made.told == 1
+    with pytest.raises(AssertionError, match="wrong: once: own:1: 1 was sent again"):
+        made.act()
+
+
+def lessee(answers):
+    made = Lessee(types.SimpleNamespace(ended=False), 7, 1)
+    asked = iter(answers)
+    made.ask = lambda *words: next(asked)
+    return made
+
+
+@pytest.mark.parametrize("word, reply, holds", [
+    ("GET", b"1", True), ("GET", None, False), ("GET", b"2", False), ("PTTL", 1, True),
+    ("PTTL", LEASE_S * 1000, True), ("PTTL", LEASE_S * 1000 + 1, False), ("PTTL", -2, False),
+    ("PTTL", -1, False), ("PTTL", 0, False)])
+def test_a_lease_is_there_as_long_as_it_must(word, reply, holds):
+    made = lessee([None, UNKNOWN, OK, Answer("done", reply), Answer("done", reply)])
+    made.dice.choice = lambda _: word
+    made.begin()
+    made.begin()
+    assert made.left == 0  # nobody was told that it is there
+    made.leases = 0
+    made.begin()
+    if holds:
+        made.look()
+    else:
+        with pytest.raises(AssertionError, match="wrong: lease"):
+            made.look()
+    made.until = 0
+    made.look()  # it may be over by now
 
 
 def test_a_retrier_asks_again_under_the_same_id_and_counts_once():
@@ -86,13 +129,38 @@ def test_keys_make_room_for_others():
     assert {keys.some(random.Random(n)) for n in range(50)} == {"k:1", "k:3", "k:4"}
 
 
+def test_keys_of_another_round_are_others():
+    assert Rotation("k", 70).all() == ["k:70", "k:71", "k:72"]
+    lists = Lists(70)
+    assert {lists.some(random.Random(n)) for n in range(50)} == {"list:70", "list:71", "list:72"}
+    assert lists.all() == ["list:70", "list:71", "list:72"]
+    assert Claims(70).some() in range(70, 74)
+
+
 # --- The report -----------------------------------------------------------------------------------
 
 
-def test_percentiles_and_spans():
-    assert [percentile([1, 2, 3, 4], p) for p in (0, 50, 75, 99, 100)] == [1, 3, 4, 4, 4]
-    assert percentile([], 50) == 0
+def test_times_are_kept_in_buckets_and_spans_are_merged():
+    for seconds in (1e-6, 0.0001, 0.02, 7.5, 60):
+        assert abs(seconds_of(bucket(seconds)) / seconds - 1) < 0.05
+    assert bucket(0) == 0
+    times = collections.Counter({bucket(n): 1 for n in (1, 2, 3, 4)})
+    assert [round(percentile(times, p)) for p in (0, 50, 75, 99, 100)] == [1, 3, 4, 4, 4]
+    assert percentile({}, 50) == 0
     assert merged([(0, 2), (1, 3), (3, 4), (5, 9), (6, 7)]) == [(0, 4), (5, 9)]
+
+
+def test_no_term_has_two_leaders(tmp_path):
+    def seat(number, *terms):
+        text = "".join(f"1:M 22 Nov * Leads since term {term}\n" for term in terms)
+        return types.SimpleNamespace(number=number, log=lambda: text)
+    lookout = Lookout([])
+    lookout.seats += [seat(1, 3, 12), seat(2, 4)]
+    lookout.read_logs()
+    assert lookout.leaders == {(3, 1), (12, 1), (4, 2)}
+    lookout.seats.append(seat(3, 12))
+    with pytest.raises(AssertionError, match="wrong: one leader: both 1 and 3 led term 12"):
+        lookout.read_logs()
 
 
 @pytest.fixture(name="history")
@@ -108,12 +176,23 @@ def _history(tmp_path):
 
 
 def test_operations_are_counted_by_what_became_of_them(history):
-    found = Operations(history, 100)
+    found = Figures(100)
+    found.take(history, lambda at: 5 < at < 6)
     assert found.outcomes == {("set", "done"): 71, ("get", "done"): 1, ("incr", "unknown"): 1,
                               ("incr", "fail"): 1}
-    silence, at = found.longest_silence(10)
+    silence, at = found.silence
     assert (round(silence, 3), round(at, 3)) == (3.0, 4.01)
-    assert found.took(lambda at: 5 < at < 6) == [0.5]
+    assert found.calm == {bucket(0.5): 1} and sum(found.trouble.values()) == 71
+    found.take(history, lambda at: False)
+    assert found.outcomes["set", "done"] == 142 and round(found.silence[0], 3) == 3.0
+
+
+def test_a_picture_has_so_many_spans_at_most(history):
+    found = Figures(100)
+    found.take(history, lambda at: True)
+    bins = list(found.bins(5, 10))
+    assert [(at, rate) for at, rate, _ in bins] == [(1, 10), (3, 10), (5, 1), (7, 5), (9, 10)]
+    assert sum(sum(times.values()) for _, _, times in found.bins(400, 10)) == 72
 
 
 def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path):
@@ -125,13 +204,14 @@ def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path)
                     seats[1]: [(100, "follower", 1), (106, "leader", 2)]}
     chaos = types.SimpleNamespace(
         began=100.0, seed=7, partitions=4, classes={"stop", "cut"}, seats=seats, lookout=lookout,
-        load=types.SimpleNamespace(history_path=history),
+        load=types.SimpleNamespace(figures=Figures(100)),
         counted={(1, 2): collections.Counter(offered=9), (2, 1): collections.Counter(offered=4)},
         events=[Event(104.0, 107.0, "stop", "stop 1"), Event(107.0, 107.5, "note", "all is well"),
                 Event(104.5, 105.0, "cut", 'cut 1 from <2> & "3"')])
+    is_calm = Chaos.calm(chaos)
+    assert is_calm(3.9) and not is_calm(4) and not is_calm(8.9) and is_calm(9.1)
+    chaos.load.figures.take(history, is_calm)
     report = Report(chaos, 10, None, "AssertionError: it <broke>")
-    assert report.is_calm(3.9) and not report.is_calm(4) and not report.is_calm(8.9)
-    assert report.is_calm(9.1)
     report.write(str(tmp_path / "out"))
     text = (tmp_path / "out/report.txt").read_text()
     for words in ("seed 7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13",

@@ -25,6 +25,7 @@ import moving
 import mutants
 import pins
 import reads
+import real
 import routing
 import sessions
 import slices
@@ -93,6 +94,7 @@ LISTS = [
     ("cluster", "node", whole.NODE, True),
     ("cluster", "log", whole.LOG, True),
     ("driver", "node", wants.NODE, True),
+    ("driver", "", real.ANYWHERE, True),
 ]
 
 
@@ -148,7 +150,7 @@ def file_of(judge):
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
     test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run."""
-    if judge is None or judge in ("clusters", "nodes", "suite") or judge.startswith("raft:"):
+    if judge in (None, "clusters", "nodes", "suite", "real") or judge.startswith("raft:"):
         return True
     path, test = file_of(judge)
     if judge.startswith(PROGRAMS):

@@ -1,0 +1,59 @@
+"""Bugs that a run of chaos is to find within three minutes (docs/chaos.md lists how long it took):
+rows as in driver.py, paths from src. Most have quicker judges elsewhere, too; here it is asked
+whether real processes, in real trouble, before clients that look, would show them.
+"""
+
+ANYWHERE = [
+    ("real: a write is acknowledged before it is durable", "real", "node/perform.c",
+     "if (h->effect.after > r->durable) {", "if (h->effect.after == UINT64_MAX) {"),
+    ("real: a vote is forgotten at a start", "real", "protocol/raft/raft.c",
+     "r->vote = state->vote;", "r->vote = NODE_NONE;"),
+    ("real: a lease that is over is read under", "real", "protocol/raft/lease.c",
+     "return start == 0 ? 0 : start + shrink(r, r->limits.lease);",
+     "return start == 0 ? 0 : start + 50 * shrink(r, r->limits.lease);"),
+    ("real: what a session has seen is ignored", "real", "cluster/freshness.c",
+     "return suffices(replica, wish) && replica->applied >= wish->least ? SERVE_NOW : SERVE_ASK;",
+     "return suffices(replica, wish) ? SERVE_NOW : SERVE_ASK;", "node/reads.c",
+     "} else if (r->applied < p->slot || waits_for_write(p)) {",
+     "} else if (r->applied < p->slot) {"),
+    ("real: a follower answers by what it has applied", "real", "node/reads.c",
+     "} else if (r->applied < p->slot || waits_for_write(p)) {",
+     "} else if (waits_for_write(p)) {"),
+    ("real: ids are not part of a snapshot", "real", "engine/image.c",
+     "if (db == IDS_DB && ids_is_count(item)) {", "if (db == IDS_DB) {"),
+    ("real: what does not fit on the disk is acknowledged", "real", "log/flush.c",
+     "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
+     "log->flush_wanted = true;"
+     " if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
+     " return 0;",
+     "return; /* the janitor calls again when it has a file */",
+     "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
+     " return;"),
+    ("real: time passes by the wall clock", "real", "io/loop.c",
+     "return microseconds(CLOCK_BOOTTIME);", "return microseconds(CLOCK_REALTIME);"),
+    ("real: each replica lets keys expire by its own clock", "real", "node/apply.c",
+     "engine_tick(r->partition->engine, stamp);",
+     "engine_tick(r->partition->engine, io_wall(r->node->io));"),
+    ("real: half of a snapshot is loaded", "real", "engine/image.c",
+     "store_put(engine->store, reader->db, key, all, expire); if (reader->db == SYSTEM_DB) {",
+     "if (reader->db != 0 || reader->items % 2 == 0) {"
+     " store_put(engine->store, reader->db, key, all, expire); }"
+     " if (reader->db == SYSTEM_DB) {"),
+    ("real: a removed leader stays", "real", "protocol/raft/change.c", "retire(r, out); /* C3 */",
+     ""),
+    ("real: a removed node does not hear of it", "real", "node/members.c",
+     'members_removed(node, "it was removed from its cluster");', "(void)0;"),
+    ("real: voters change without a joint phase", "real", "protocol/raft/change.c",
+     "wanted.outgoing = r->members.members.voters;", "", "protocol/raft/members.c",
+     "return next->voters == before->voters; /* M2 */", "return true;", "protocol/raft/check.c",
+     "qr_assert(raft_members_follow(&r->before.members, &r->members.members)); /* M2 */", ""),
+    ("real: learners count for a commit", "real", "protocol/quorum.h",
+     "uint64_t reached = quorum_reached_set(values, m->voters);",
+     "uint64_t reached = quorum_reached_set(values, m->voters | m->learners);"),
+    ("real: a start cuts the last batch", "real", "log/replay.c",
+     "struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);",
+     "struct batch_header next; struct segment behind = *s; behind.end += h.bytes;"
+     " if (behind.end < stop && batch_at(&behind, w, behind.end, &next) == NULL) {"
+     " return REPLAY_STOPS; } p = batch_at(s, w, s->end, &h);"
+     " struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);"),
+]
