@@ -95,7 +95,12 @@ struct cover_stage coverage_said(const struct coverage *c)
     return c->settled ? c->frozen.stage : (struct cover_stage){ 0 };
 }
 
-void coverage_granted(struct coverage *c, struct cover_stage stage, qr_time until)
+static qr_time later(qr_time a, qr_time b)
+{
+    return a > b ? a : b;
+}
+
+void coverage_granted(struct coverage *c, struct cover_stage stage, qr_time sent)
 {
     if (cover_is_later(c->frozen.stage, stage)) {
         return; /* V4 */
@@ -103,13 +108,14 @@ void coverage_granted(struct coverage *c, struct cover_stage stage, qr_time unti
     if (!is_same(c->frozen.stage, stage)) {
         c->frozen = (struct freeze){ .stage = stage };
     }
-    c->until = until > c->until ? until : c->until;
+    c->until = later(c->until, sent + COVER_TIME / 2); /* V1 */
+    c->knows_until = later(c->knows_until, sent + RULES_TIME / 2);
     c->changes++;
 }
 
 void coverage_end(struct coverage *c)
 {
-    c->until = 0;
+    c->until = c->knows_until = 0;
 }
 
 /* --- Group 0's leader ----------------------------------------------------------------------- */
@@ -163,4 +169,10 @@ bool coverage_may_go(const struct coverage *c, node_index node, qr_time now)
 {
     qr_assert(node < MEMBERS_MAX);
     return !is_same(c->said[node], c->freeze.stage) && now <= c->gone_at[node];
+}
+
+bool coverage_may_know_rules(const struct coverage *c, node_index node, qr_time now)
+{
+    qr_assert(node < MEMBERS_MAX);
+    return now <= c->gone_at[node] + (RULES_TIME - COVER_TIME);
 }

@@ -37,7 +37,7 @@ struct map {
     struct map_settings settings;
     struct map_node nodes[MEMBERS_MAX];
     struct map_partition zero; /* group 0 */
-    uint64_t changes, routes;
+    uint64_t changes, rules;
 };
 
 _Static_assert(PAGE_GROUPS == 32, "`used` has a bit for each");
@@ -303,6 +303,7 @@ static enum map_status put_node(struct map *map, uint32_t index, struct span val
     struct map_node node = { 0 };
     enum map_status status = value.n == 0 ? MAP_OK : map_node_read(value, &node);
     if (status == MAP_OK) {
+        map->rules += strcmp(map->nodes[index].zone, node.zone) != 0;
         map->nodes[index] = node;
     }
     return status;
@@ -314,11 +315,19 @@ static bool has_same_prefix(const struct map_keyspace *a, const struct map_keysp
            memcmp(a->prefix, b->prefix, a->prefix_length) == 0;
 }
 
+static bool has_same_rules(const struct map_keyspace *a, const struct map_keyspace *b)
+{
+    return has_same_prefix(a, b) && a->read.level == b->read.level &&
+           a->read.by_ops == b->read.by_ops && a->read.bound == b->read.bound &&
+           a->ack_kind == b->ack_kind && a->idmp_seconds == b->idmp_seconds &&
+           a->idmp_count == b->idmp_count && a->idmp_bytes == b->idmp_bytes;
+}
+
 static enum map_status put_keyspace(struct map *map, uint32_t id, struct span value)
 {
     if (value.n == 0) {
         struct space *space = find_space(map, id);
-        map->routes += space != NULL && space->keyspace.prefix_length > 0;
+        map->rules += space != NULL && (id == 0 || space->keyspace.prefix_length > 0);
         if (id == 0) {
             make_zero(map);
         } else if (space != NULL) {
@@ -335,7 +344,7 @@ static enum map_status put_keyspace(struct map *map, uint32_t id, struct span va
         return status;
     }
     struct space *space = need_space(map, id);
-    map->routes += !has_same_prefix(&space->keyspace, &keyspace);
+    map->rules += !has_same_rules(&space->keyspace, &keyspace);
     space->keyspace = keyspace;
     space->known = true;
     list_known(map);
@@ -397,9 +406,9 @@ uint64_t map_changes(const struct map *map)
     return map->changes;
 }
 
-uint64_t map_routes(const struct map *map)
+uint64_t map_rules(const struct map *map)
 {
-    return map->routes;
+    return map->rules;
 }
 
 /* --- Lookups -------------------------------------------------------------------------------- */

@@ -113,8 +113,9 @@ enum map_status map_put(struct map *map, struct span key, struct span value);
 
 /* Grows with every change: what was derived from the map is derived anew when it differs. */
 uint64_t map_changes(const struct map *map);
-/* Grows with every change of a prefix. */
-uint64_t map_routes(const struct map *map);
+/* Grows with every change of a rule (coverage.h): a prefix, what a keyspace gives where a request
+ * says nothing, a zone. */
+uint64_t map_rules(const struct map *map);
 
 /* --- Lookups: NULL when there is none ------------------------------------------------------- */
 

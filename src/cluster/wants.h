@@ -11,7 +11,6 @@ struct wants {
     uint8_t level;            /* enum read_level: what a read may show */
     bool bound_is_operations; /* of `bound` */
     bool each_zone;           /* a write: answered when each zone has it (ack.h) */
-    bool ack_is_unsure;       /* what its keyspace says of that is not known yet: here only */
     uint32_t group;           /* READ_SNAPSHOT: of the position, as the client has it: here only */
     bool meta;                /* the reply comes with a map of what it shows (meta.h): here only */
     bool session;             /* `least` is what a session has seen, or will be: here only */

@@ -316,6 +316,17 @@ static void aim_session(struct client *client, const struct partition *partition
     }
 }
 
+/* False: it waits. True: it has waited long enough. */
+static bool hold_for_ack(struct client *client, const struct command_spec *spec,
+                         const struct span *argv, uint32_t argc)
+{
+    if (client_awaits_ack(client)) {
+        return false;
+    }
+    refuse_text(client, spec, client_refuses_ack(client), argv, argc);
+    return true;
+}
+
 /* A command that is not the connection's own, on its way to whoever carries it out; false: it
  * waits. */
 static bool send_on(struct client *client, const struct command_spec *spec, const struct span *argv,
@@ -326,6 +337,9 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     bool wait = spec->place == PLACE_WAIT;
     if (!wait && route_is_plain(node, &client->selected)) {
         client_settle(client, map_keyspace_at(node->map, 0));
+        if (client_is_unsure_of_ack(client, spec)) {
+            return hold_for_ack(client, spec, argv, argc);
+        }
         aim_session(client, node->zero);
         router_command(node->router, node->zero, &client->stream, spec, client->version,
                        client->selected.db, argv, argc, is_silent(client));
@@ -336,6 +350,10 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
         return false;
     }
     client_settle(client, route.keyspace);
+    bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;
+    if (!refused && client_is_unsure_of_ack(client, spec)) {
+        return hold_for_ack(client, spec, argv, argc);
+    }
     client->stream.by_prefix = route.by_prefix;
     if (route.kind == ROUTE_ALL && (spec->flags & CF_CLUSTER_ONLY) != 0) {
         route_of_slot(node, client->selected.keyspace, redirect_slot(argv[2]), &route);
@@ -373,6 +391,7 @@ static bool send_laden(struct client *client, const struct command_spec *spec,
         return false;
     }
     client_settle(client, route.keyspace);
+    client_settle_laden(client, spec);
     client->stream.by_prefix = route.by_prefix;
     router_command_laden(node->router, route.partition, &client->stream, spec, client->version,
                          route.db, argv, argc, is_silent(client), client->cargo);

@@ -35,8 +35,7 @@ static inline void want_nothing(struct client *client)
     client->by_default = ASKED_READ | ASKED_ACK;
     client->has_token = false;
     client->window_ms = 0;
-    client->stream.wants =
-        (struct wants){ .ack_is_unsure = !client->node->holding.current, .pin = client->pin };
+    client->stream.wants = (struct wants){ .pin = client->pin };
 }
 
 void client_want(struct client *client, const struct asked *with)
@@ -56,7 +55,6 @@ void client_want(struct client *client, const struct asked *with)
     client->has_token = (with->given & ASKED_SESSION) != 0;
     client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
     wants->each_zone = ack->ack.kind == ACK_EACH_ZONE;
-    wants->ack_is_unsure = wants->ack_is_unsure && (said & ASKED_ACK) == 0;
     wants->meta = (with->given & ASKED_META) != 0;
     want_level(client, &read);
     if (timeout_ms != 0) {
@@ -69,7 +67,7 @@ void client_settle_by(struct client *client, const struct map_keyspace *keyspace
 {
     static const struct level_asked strongest = { .level = READ_LINEARIZABLE };
     if ((client->by_default & ASKED_READ) != 0) {
-        want_level(client, client->node->holding.current ? &keyspace->read : &strongest);
+        want_level(client, node_knows_rules(client->node) ? &keyspace->read : &strongest);
     }
     if ((client->by_default & ASKED_ACK) != 0) {
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
@@ -93,14 +91,28 @@ bool client_has_patience(struct client *client, qr_time patience)
  * first order on (control_follow_level): before that its map shows a lower one. */
 static bool knows_level(const struct node *node)
 {
-    return node->holding.current && control_level(node) >= node->identity.level;
+    return node_knows_rules(node) && control_level(node) >= node->identity.level;
+}
+
+static bool waits(struct client *client)
+{
+    return client_has_patience(client, client->node->config.leader_wait_ms * QR_MILLISECOND);
 }
 
 bool client_awaits_map(struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
-    return spec->place == PLACE_WRITE && !knows_level(node) && !node->removed &&
-           client_has_patience(client, node->config.leader_wait_ms * QR_MILLISECOND);
+    return spec->place == PLACE_WRITE && !knows_level(node) && !node->removed && waits(client);
+}
+
+bool client_is_unsure_of_ack_by(struct client *client)
+{
+    return !node_knows_rules(client->node) && !client->node->removed;
+}
+
+bool client_awaits_ack(struct client *client)
+{
+    return waits(client);
 }
 
 static void write_id_of_write(struct reply *reply, const struct span *argv, uint32_t argc)
@@ -110,11 +122,12 @@ static void write_id_of_write(struct reply *reply, const struct span *argv, uint
     reply_error(reply, "ERR IDMP is for commands that write keys, the command was not applied");
 }
 
-static void write_no_leader(struct reply *reply, const struct span *argv, uint32_t argc)
+static void write_unsure(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
     (void)argc;
-    reply_error(reply, status_text(STATUS_CLUSTERDOWN));
+    reply_error(reply, "CLUSTERDOWN this node has not heard from group 0 and does not know what "
+                       "the keyspace asks of its writes by now, the command was not applied");
 }
 
 void client_write_late(struct reply *reply, const struct span *argv, uint32_t argc)
@@ -134,13 +147,19 @@ static void write_id_level(struct reply *reply, const struct span *argv, uint32_
                  MAP_LEVEL_REQUESTS);
 }
 
+client_refusal *client_refuses_ack(const struct client *client)
+{
+    client->node->stats.clusterdown += client_is_late(client) ? 0 : 1;
+    return client_is_late(client) ? client_write_late : write_unsure;
+}
+
 client_refusal *client_refuses_id(const struct client *client, const struct command_spec *spec)
 {
     const struct node *node = client->node;
     return spec->place != PLACE_WRITE                     ? write_id_of_write
            : node->removed                                ? NULL /* the router says so, for good */
            : !knows_level(node) && client_is_late(client) ? client_write_late
-           : !knows_level(node)                           ? write_no_leader
+           : !knows_level(node)                           ? write_unsure
            : control_level(node) < MAP_LEVEL_REQUESTS ? write_id_level /* who could not read it */
                                                       : NULL;
 }

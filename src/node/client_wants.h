@@ -11,8 +11,9 @@
 void client_want(struct client *client, const struct asked *with);
 
 /* The command goes to that keyspace: found by what is selected, by KS, or by the keys' prefixes.
- * What it says of reads counts when the map is current: a node that was started just now reads at
- * the strongest level rather than at one that was given up meanwhile. */
+ * What it says of reads counts while this node knows the rules (coverage.h V5): one that was
+ * started just now, or is cut off from group 0, reads at the strongest level rather than at one
+ * that was given up meanwhile. */
 void client_settle_by(struct client *client, const struct map_keyspace *keyspace);
 static inline void client_settle(struct client *client, const struct map_keyspace *keyspace)
 {
@@ -32,13 +33,32 @@ bool client_has_patience(struct client *client, qr_time patience);
 /* It waits no longer: its TIMEOUT has passed. */
 bool client_is_late(const struct client *client);
 
-/* A write with an id that waits: the node was started just now. By the map of before it might say
- * -UPGRADE, the last word on a request that may have been carried out; or remember the id for less
- * time than the keyspace says by now, and the write would count twice. */
+/* A write that says nothing of ACK, once it is settled: this node does not know what the keyspace
+ * asks for by now, and the map that it has asks for less than all there is. */
+bool client_is_unsure_of_ack_by(struct client *client);
+static inline bool client_is_unsure_of_ack(struct client *client, const struct command_spec *spec)
+{
+    return spec->place == PLACE_WRITE && (client->by_default & ASKED_ACK) != 0 &&
+           !client->stream.wants.each_zone && client_is_unsure_of_ack_by(client);
+}
+/* ... and waits until it is known; false: not any longer. */
+bool client_awaits_ack(struct client *client);
+/* One that is too large to be held gets all there is. */
+static inline void client_settle_laden(struct client *client, const struct command_spec *spec)
+{
+    client->stream.wants.each_zone =
+        client->stream.wants.each_zone || client_is_unsure_of_ack(client, spec);
+}
+
+/* A write with an id that waits for the same. By an old map it might say -UPGRADE, the last word on
+ * a request that may have been carried out; or remember the id for less time than the keyspace says
+ * by now, and the write would count twice. */
 bool client_awaits_map(struct client *client, const struct command_spec *spec);
 /* Why a command cannot be carried out under an id; NULL: it can. */
 typedef void client_refusal(struct reply *reply, const struct span *argv, uint32_t argc);
 client_refusal *client_refuses_id(const struct client *client, const struct command_spec *spec);
+/* Why one has waited long enough. */
+client_refusal *client_refuses_ack(const struct client *client);
 
 /* Why what is wanted makes no sense with a command. */
 client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot;

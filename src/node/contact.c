@@ -77,7 +77,7 @@ static void put_renewal(struct wire_writer *w, const struct renewal *r, struct c
     wire_put_u64(w, stage.count);
 }
 
-/* What the answers say of routes. */
+/* What the answers say of rules. */
 static uint64_t covered_version(struct node *node, const struct outlook *o, qr_time now)
 {
     bool fresh = o->can_serve && replica_applied_term(node->zero->replica) == o->term;
@@ -88,15 +88,15 @@ static uint64_t covered_version(struct node *node, const struct outlook *o, qr_t
         coverage_lead(&node->contact.coverage, o->term, now); /* V2 */
         node->contact.guards = false;
     }
-    return control_routes_version(node);
+    return control_rules_version(node);
 }
 
-static void renewed(struct node *node, const struct renewal *renewal, uint64_t routes,
+static void renewed(struct node *node, const struct renewal *renewal, uint64_t rules,
                     struct cover_stage stage, qr_time now)
 {
     struct contact *c = &node->contact;
-    if (leases_renewed(&c->leases, renewal, now) && control_version(node) >= routes) {
-        coverage_granted(&c->coverage, stage, renewal->sent + COVER_TIME / 2); /* V1 */
+    if (leases_renewed(&c->leases, renewal, now) && control_version(node) >= rules) {
+        coverage_granted(&c->coverage, stage, renewal->sent);
     }
 }
 
@@ -134,18 +134,18 @@ static void grant(struct node *node, const struct outlook *o, qr_time now)
         node_index i = set_first(rest);
         uint8_t head[RENEWED_BYTES];
         bool covers = version != COVERS_NOTHING && coverage_may_grant(&c->coverage, i);
-        uint64_t routes = covers ? version : COVERS_NOTHING;
+        uint64_t rules = covers ? version : COVERS_NOTHING;
         c->renewed++;
         if (covers) {
             coverage_grant(&c->coverage, i, now);
         }
         if (i == me) {
-            renewed(node, &c->leases.renewal[i], routes, stage, now);
+            renewed(node, &c->leases.renewal[i], rules, stage, now);
             continue;
         }
         struct wire_writer w = wire_writer(head, sizeof head);
         put_renewal(&w, &c->leases.renewal[i], stage);
-        wire_put_u64(&w, routes);
+        wire_put_u64(&w, rules);
         peers_tell(node->peers, i, FRAME_RENEWED, span_of(head, w.n));
     }
 }
@@ -192,14 +192,14 @@ bool contact_receive(struct node *node, node_index from, uint8_t kind, struct sp
     renewal.sent = (qr_time)wire_get_u64(&r);
     struct cover_stage stage = { .term = wire_get_u64(&r) };
     stage.count = wire_get_u64(&r);
-    uint64_t routes = kind == FRAME_RENEWED ? wire_get_u64(&r) : 0;
+    uint64_t rules = kind == FRAME_RENEWED ? wire_get_u64(&r) : 0;
     if (!wire_finished(&r)) {
         return false;
     }
     if (kind == FRAME_RENEW) {
         asked(node, from, &renewal, stage);
     } else {
-        renewed(node, &renewal, routes, stage, node_clock(node));
+        renewed(node, &renewal, rules, stage, node_clock(node));
     }
     return true;
 }

@@ -5,10 +5,10 @@
  * Group 0 has timers of its own and hears of connections only. The other partitions rest, and hear
  * from here who is up and who is away.
  *
- * Routes by prefixes (cluster/coverage.h): the answer to a renewal says at which version of the
- * control state a prefix was changed last, and covers this node's routes if its map has that
- * version. Before a change of a prefix its keys are frozen: control.c begins that, and makes the
- * change when no node may go by them. */
+ * Rules (cluster/coverage.h): the answer to a renewal says at which version of the control state a
+ * rule was changed last, and covers this node if its map has that version. Before a change of a
+ * prefix its keys are frozen: control.c begins that, and makes the change when no node may go by
+ * them. Of other rules the change is made, and answered when none goes by what was before. */
 #ifndef NODE_CONTACT_H
 #define NODE_CONTACT_H
 
@@ -47,8 +47,11 @@ uint16_t contact_alive(const struct node *node);
 
 /* Whether this node holds its lease with group 0. */
 bool lease_held(const struct node *node);
-/* Asks for it at once: prefixes have changed. */
+/* Asks for it at once: rules have changed. */
 void contact_renew(struct node *node);
+/* As leader of group 0: whether that node may go by rules that it was covered for, by an answer
+ * before now and with it before what this leader has applied. */
+bool contact_may_know_rules(const struct node *node, node_index index);
 /* The map is older than it was. */
 void contact_uncover(struct node *node);
 

@@ -29,9 +29,9 @@ static void on_record(void *context, struct span key, struct span value)
     struct control *control = node->control;
     if (key.n == 0) {
         control->version = engine_system_version(node->zero->engine);
-        if (control->routes_seen != map_routes(node->map)) {
-            control->routes = control->version;
-            control->routes_seen = map_routes(node->map);
+        if (control->rules_seen != map_rules(node->map)) {
+            control->rules = control->version;
+            control->rules_seen = map_rules(node->map);
             contact_renew(node);
         }
         return;
@@ -58,14 +58,14 @@ static void rebuild(struct node *node)
     engine_system_each(node->zero->engine, on_record, node);
     node->quotas++;
     control->version = version;
-    control->routes = version; /* the state does not tell: perhaps just now */
-    control->routes_seen = map_routes(node->map);
+    control->rules = version; /* the state does not tell: perhaps just now */
+    control->rules_seen = map_rules(node->map);
     control->engine = node->zero->engine;
 }
 
-uint64_t control_routes_version(const struct node *node)
+uint64_t control_rules_version(const struct node *node)
 {
-    return node->control->routes;
+    return node->control->rules;
 }
 
 uint64_t control_version(const struct node *node)
@@ -213,7 +213,8 @@ void control_await_reports(struct node *node, struct pending *p, uint32_t keyspa
 
 uint32_t control_waiting(const struct control *control)
 {
-    return control->waiting.count + control->asking.count + control->settling.count;
+    return control->waiting.count + control->asking.count + control->settling.count +
+           control->spreading.count;
 }
 
 static void give_back(struct node *node, struct pending *p)
@@ -230,7 +231,11 @@ static void land(struct node *node, const struct control_flight *f)
 {
     struct control *control = node->control;
     struct pending *p = f->order;
-    if (f->status == STATUS_OK && !f->refused) {
+    if (f->status == STATUS_OK && !f->refused && f->keyspace == CONTROL_RULES) {
+        p->slot = f->version;
+        p->until = node->clock + RULES_TIME;
+        pendings_push(&control->spreading, p);
+    } else if (f->status == STATUS_OK && !f->refused) {
         p->slot = f->version;
         p->wanted = f->keyspace;
         p->until = node->clock + USABLE_TIME;
@@ -325,6 +330,20 @@ static void answer_settled(struct node *node, qr_time now)
     }
 }
 
+/* C4: behind its time nobody goes by what was before, also where this node leads no more. */
+static void answer_spread(struct node *node, qr_time now)
+{
+    struct control *control = node->control;
+    struct pending *next;
+    for (struct pending *p = control->spreading.first; p != NULL; p = next) {
+        next = p->queue_next;
+        if (reports_all_know(node, p->slot) || now >= p->until) {
+            pendings_remove(&control->spreading, p);
+            orders_ok(node, p);
+        }
+    }
+}
+
 static void give_back_all(struct node *node, struct pendings *queue)
 {
     struct pending *p;
@@ -370,6 +389,7 @@ void control_turn(struct node *node, qr_time now)
         planner_turn(node, now);
     }
     answer_settled(node, now);
+    answer_spread(node, now);
     if (control_waiting(control) > 0 && now + 5 * QR_MILLISECOND < node->wake) {
         node->wake = now + 5 * QR_MILLISECOND;
     }

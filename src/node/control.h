@@ -9,7 +9,9 @@
  *    arrival, and are judged anew when it is their turn.
  * C2 An order is refused with nothing changed, or answered when its change is decided and known to
  *    all nodes that are connected, or -UNCERTAIN when leadership ended in between.
- * C3 A change of a prefix is proposed when no node goes by it any more (cluster/coverage.h). */
+ * C3 A change of a prefix is proposed when no node goes by it any more (cluster/coverage.h).
+ * C4 An order that changes another rule is answered OK when no node goes by the one before: each
+ *    has the change, or is covered no more (V5). */
 #ifndef NODE_CONTROL_H
 #define NODE_CONTROL_H
 
@@ -31,8 +33,8 @@ void control_watch(struct node *node);
 
 /* Of the control state that the map shows. */
 uint64_t control_version(const struct node *node);
-/* A map of that version or a later one has all changes of prefixes that this node knows of. */
-uint64_t control_routes_version(const struct node *node);
+/* A map of that version or a later one has all changes of rules that this node knows of. */
+uint64_t control_rules_version(const struct node *node);
 
 /* The level that is active in the whole cluster (R9), and the highest that this binary knows. */
 uint32_t control_level(const struct node *node);
@@ -50,7 +52,9 @@ bool control_rests(struct node *node, struct pending *p);
 
 /* p's change is to be made. It is answered when all connected nodes know it and, with `keyspace`
  * not 0, when all partitions of that keyspace have leaders; at the latest 2 s after it is
- * decided. The edit is used up. */
+ * decided. With CONTROL_RULES the change is one of rules that are no prefixes: C4, at the latest
+ * RULES_TIME later. The edit is used up. */
+#define CONTROL_RULES UINT32_MAX
 void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace);
 
 /* A change that nobody waits for. False: not now. The edit is used up. */

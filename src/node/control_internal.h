@@ -29,15 +29,16 @@ struct control_flight {
 struct control {
     struct node *node;
     uint64_t version;            /* of the state that the map shows */
-    uint64_t routes;             /* its version when a prefix was changed last */
-    uint64_t routes_seen;        /* map_routes() then */
+    uint64_t rules;              /* its version when one of them was changed last */
+    uint64_t rules_seen;         /* map_rules() then */
     const struct engine *engine; /* which holds it */
     struct relay own;            /* the stream of what is proposed here */
     struct reply reply;
     struct control_flight flight;
-    struct pendings waiting;  /* orders that are to be judged */
-    struct pendings asking;   /* orders that wait for figures */
-    struct pendings settling; /* orders that are decided */
+    struct pendings waiting;   /* orders that are to be judged */
+    struct pendings asking;    /* orders that wait for figures */
+    struct pendings settling;  /* orders that are decided */
+    struct pendings spreading; /* ... and are known everywhere before they are answered (C4) */
     struct reports *reports;
     struct planner planner;
 };

@@ -72,6 +72,11 @@ static bool is_led(const struct node *node)
     return o->role == ROLE_LEADER && node->contact.coverage.freeze.stage.term == o->term;
 }
 
+bool contact_may_know_rules(const struct node *node, node_index index)
+{
+    return !is_led(node) || coverage_may_know_rules(&node->contact.coverage, index, node->clock);
+}
+
 /* A node that is away cannot freeze: its coverage ends, and nobody else stands still for that. */
 bool contact_freeze(struct node *node, const struct freeze *f)
 {

@@ -206,6 +206,7 @@ static void contact_lines(struct node *node, struct reply *out)
     info_line(out, "peers_silent:%u", quorum_count((uint32_t)(c->beats.connected & ~c->told)));
     info_line(out, "peers_fell_silent:%llu", (ull)c->beats.silences);
     info_line(out, "lease_held:%d", leases_held(&c->leases, now) ? 1 : 0);
+    info_line(out, "rules_known:%d", node_knows_rules(node) ? 1 : 0);
     info_line(out, "lease_left_ms:%lld",
               leases_held(&c->leases, now)
                   ? (long long)((c->leases.held_until - now) / QR_MILLISECOND)

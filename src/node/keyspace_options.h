@@ -29,6 +29,8 @@ enum keyspace_option {
     GIVEN_HISTORY_BYTES = 1u << 13,
     GIVEN_READ = 1u << 16,
     GIVEN_ACK = 1u << 17,
+    /* What nodes go by where a request says nothing (cluster/coverage.h V5). */
+    GIVEN_RULES = GIVEN_READ | GIVEN_ACK | GIVEN_IDMP_SECONDS | GIVEN_IDMP_COUNT | GIVEN_IDMP_BYTES,
 };
 
 struct keyspace_options {

@@ -168,6 +168,13 @@ static inline qr_time node_clock(struct node *node)
     return node->clock;
 }
 
+/* Whether it may go by what its map says that keyspaces give where a request says nothing, and by
+ * its zones: it has heard from group 0 since its start, and not long ago (coverage.h V5). */
+static inline bool node_knows_rules(const struct node *node)
+{
+    return node->holding.current && coverage_knows_rules(&node->contact.coverage, node->clock);
+}
+
 /* The chores are to look (chores.h): in this turn, or at once after it; and in the next turn,
  * whenever that is. */
 static inline void node_stir(struct node *node)

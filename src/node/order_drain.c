@@ -151,7 +151,7 @@ void order_zone(struct node *node, struct pending *p, struct span id, struct spa
     memcpy(now.zone, zone.p, zone.n);
     edit_node(&edit, i, &now);
     node_log(node, NODE_LOG_NOTICE, "MEMBER SET %u ZONE was ordered", now.id);
-    control_propose(node, p, &edit, 0);
+    control_propose(node, p, &edit, CONTROL_RULES);
 }
 
 bool order_holds_replicas(struct node *node, struct pending *p, node_index i)

@@ -392,7 +392,8 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
     struct edit edit = { 0 };
     edit_keyspace(&edit, &k);
     node_log(node, NODE_LOG_NOTICE, "KEYSPACE ALTER %s was ordered", k.name);
-    control_propose(node, p, &edit, 0);
+    bool rules = (o.given & GIVEN_RULES) != 0; /* also as they are: are they known to all? */
+    control_propose(node, p, &edit, rules ? CONTROL_RULES : 0);
 }
 
 /* --- DROP ------------------------------------------------------------------------------------ */

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "cluster/follow.h"
+#include "node/contact.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/reporting.h"
@@ -288,6 +289,20 @@ bool reports_know_version(const struct node *node, uint64_t version)
         }
     }
     return true;
+}
+
+/* C4: who is away may go by what it was covered for. */
+bool reports_all_know(const struct node *node, uint64_t version)
+{
+    const struct reports *reports = node->control->reports;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool knows = counts(node, i) ? reports->node[i].version >= version
+                                     : !contact_may_know_rules(node, i);
+        if (!knows) {
+            return false;
+        }
+    }
+    return replica_leads(node->zero->replica);
 }
 
 /* --- What is known --------------------------------------------------------------------------- */

@@ -32,6 +32,9 @@ bool reports_answered(const struct node *node, uint64_t nonce);
 
 /* Whether all connected nodes have applied that version of the control state. */
 bool reports_know_version(const struct node *node, uint64_t version);
+/* The same of all nodes, also those that are away: they have it, or go by no map any more that they
+ * were covered for before (cluster/coverage.h V5). */
+bool reports_all_know(const struct node *node, uint64_t version);
 /* Whether all partitions of the keyspace have leaders; the keyspace may be gone. */
 bool reports_keyspace_is_led(const struct node *node, uint32_t keyspace);
 

@@ -234,22 +234,6 @@ static bool send_before(struct router *router, struct pending *p, node_index lea
     return true;
 }
 
-/* By the map of before its start a node would acknowledge less than the keyspace says by now.
- * False: what it says is not known yet. */
-static bool settle_ack(const struct router *router, struct pending *p)
-{
-    const struct node *node = router->node;
-    if (p->spec->place != PLACE_WRITE) {
-        return true;
-    }
-    if (node->holding.current) {
-        const struct map_keyspace *k = map_keyspace_of_group(node->map, p->partition->group);
-        p->wants.ack_is_unsure = false;
-        p->wants.each_zone = k != NULL && k->ack_kind == ACK_EACH_ZONE;
-    }
-    return !p->wants.ack_is_unsure;
-}
-
 bool router_route(struct router *router, struct pending *p)
 {
     struct partition *partition = p->partition;
@@ -260,9 +244,6 @@ bool router_route(struct router *router, struct pending *p)
     if (router->node->removed && !relayed) {
         stream_refuse(p, STATUS_REMOVED);
         return true;
-    }
-    if (p->wants.ack_is_unsure && !settle_ack(router, p)) {
-        return false;
     }
     if (relayed && leads(partition)) {
         return carry_out(router, p);
@@ -333,7 +314,6 @@ static bool write_here(struct router *router, struct pending *p, const struct op
 {
     struct partition *partition = p->partition;
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
-        (p->wants.ack_is_unsure && !settle_ack(router, p)) ||
         !router_leads_here(router, partition) || refused_for_space(router, p->spec) ||
         refused_for_zones(p) || quota_refuses(partition, p->spec, n) ||
         is_stuck(router, partition) || !replica_has_room(partition->replica, n)) {

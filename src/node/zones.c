@@ -5,8 +5,8 @@
  * Z2 It is answered when, of each zone in which the partition has a voter, one voter has it on
  *    disk: by the zones and the members of that moment, those before and those after a change. A
  *    voter that nobody has given a zone is a zone of its own, as where replicas are placed
- *    (cluster/place.h PL1); one that has lost what it promised does not count.
- *    Whoever was started just now does not know the zones yet, and answers none until it does.
+ *    (cluster/place.h PL1); one that has lost what it promised does not count. A leader that does
+ *    not know the zones by now (cluster/coverage.h V5) takes each voter for a zone of its own.
  * Z3 When its time is over, or this node leads no more, it is -UNCERTAIN and tells what is known:
  *    it is committed and applied, and in which zone it is not known to be. Never is it tried again.
  * Z4 What is kept counts, for the node and for the client that waits for it. Where it is too much
@@ -119,7 +119,8 @@ void zones_await(struct replica *r, struct pending *p)
 static bool same_zone(const struct node *node, node_index a, node_index b)
 {
     const char *zone = map_node(node->map, a)->zone;
-    return a == b || (zone[0] != 0 && strcmp(zone, map_node(node->map, b)->zone) == 0);
+    return a == b || (zone[0] != 0 && strcmp(zone, map_node(node->map, b)->zone) == 0 &&
+                      node_knows_rules(node));
 }
 
 /* What the zone of voter i has on one disk at least. */
@@ -157,9 +158,9 @@ static void refuse(const struct replica *r, struct pending *p, node_index last)
     struct reply *reply = stream_reply(p);
     const char *zone = last != NODE_NONE ? map_node(r->node->map, last)->zone : "";
     uint32_t id = last != NODE_NONE ? r->node->known[last].id : 0;
-    if (!r->node->holding.current) {
-        reply_error(reply, COMMITTED "its leader was started just now, and does not know the zones "
-                                     "yet");
+    if (!node_knows_rules(r->node)) {
+        reply_error(reply, COMMITTED "its leader has not heard from group 0 and does not know the "
+                                     "zones by now");
     } else if (zone[0] != 0) {
         reply_errorf(reply, COMMITTED "it is not known yet to be durable in zone '%s'", zone);
     } else if (id != 0) {
@@ -179,7 +180,7 @@ bool zones_serve(const struct replica *r, struct pending *p, qr_slot reached, no
     if (p->stream == NULL) {
         zones_drop_reply(p);
         stream_answered(p, STATUS_OK); /* whoever asked is gone */
-    } else if (p->slot <= reached && r->node->holding.current) {
+    } else if (p->slot <= reached) {
         release(p);
         zones_answer(p);
     } else if (now >= p->until) {

@@ -113,7 +113,7 @@ CLUSTER = [
      "return a.term > b.term || (a.term == b.term && a.count > b.count);",
      "return a.count > b.count;"),
     ("coverage: a late answer takes some of it away", "unit/cluster/coverage", "coverage.c",
-     "c->until = until > c->until ? until : c->until;", "c->until = until;"),
+     "c->until = later(c->until, sent + COVER_TIME / 2);", "c->until = sent + COVER_TIME / 2;"),
     ("coverage: whoever leads knows of no other leader's", "unit/cluster/coverage", "coverage.c",
      "c->gone_at[i] = now + COVER_TIME; /* V2 */", "c->gone_at[i] = now;"),
     ("coverage: who is not frozen is covered on", "unit/cluster/coverage", "coverage.c",

@@ -100,10 +100,8 @@ NODE = [
      "if ((client->by_default & ASKED_READ) != 0) {", "if (true) {"),
     ("defaults: a prefix leads to the other one's level",
      "e2e/options::test_a_keyspaces_default_holds_however_it_is_reached_G16", "client_commands.c",
-     "    client_settle(client, route.keyspace);\n    client->stream.by_prefix = route.by_prefix;\n"
-     "    if (route.kind == ROUTE_ALL",
-     "    client_settle(client, route_keyspace(node, &client->selected));\n"
-     "    client->stream.by_prefix = route.by_prefix;\n    if (route.kind == ROUTE_ALL"),
+     "client_settle(client, route.keyspace); bool refused",
+     "client_settle(client, route_keyspace(node, &client->selected)); bool refused"),
     ("defaults: keyspace 0 has none", "unit/node/commands_with",
      "client_commands.c",
      "        client_settle(client, map_keyspace_at(node->map, 0));\n",

@@ -21,7 +21,7 @@ NODE = [
      "(own->given & ASKED_READ) == 0 || level_is_of_any_replica(level);",
      "(own->given & ASKED_READ) == 0 || level == READ_LEVELS;"),
     ("wants: by an old map reads are weaker", "unit/node/client_wants", "client_wants.c",
-     "client->node->holding.current ? &keyspace->read : &strongest",
+     "node_knows_rules(client->node) ? &keyspace->read : &strongest",
      "strongest.level == READ_LINEARIZABLE ? &keyspace->read : &strongest"),
     ("wants: TIMEOUT begins anew while a command is held", "unit/node/client_wants",
      "client_wants.c", "client->held_since != 0 ? client->held_since : client->node->clock",

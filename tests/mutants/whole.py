@@ -8,8 +8,8 @@ NODE = [
     ("whole: nothing waits for the disk", "nodes", "perform.c",
      "if (h->effect.after > r->durable) {", "if (h->effect.after == UINT64_MAX) {"),
     ("whole: a new cluster is of an old level", "unit/node/client_wants", "client_wants.c",
-     "return node->holding.current && control_level(node) >= node->identity.level;",
-     "return node->holding.current;"),
+     "return node_knows_rules(node) && control_level(node) >= node->identity.level;",
+     "return node_knows_rules(node);"),
     ("whole: more rosters than the protocol is told of", "unit/node/replica_members",
      "replica_members.c", "r->bench->received_hi = record->slot;", ";"),
     ("whole: a founder that is removed leaves no trace", "unit/node/replica_members",
@@ -25,7 +25,7 @@ NODE = [
      "n.id == met->id) {"),
     ("whole: a new cluster's level is waited for by nobody", "unit/node/client_wants",
      "client_wants.c", "spec->place == PLACE_WRITE && !knows_level(node) &&",
-     "spec->place == PLACE_WRITE && !node->holding.current &&"),
+     "spec->place == PLACE_WRITE && !node_knows_rules(node) &&"),
 ]
 
 LOG = [

@@ -1,6 +1,7 @@
 /* By which prefixes nodes go while one changes (cluster/coverage.h): the rules one by one, and a
  * model in which messages are late or lost, nodes lag, start anew and stand still, and leaders are
- * deposed without knowing it: whoever goes by the prefix has the map of the last change. */
+ * deposed without knowing it: whoever goes by the prefix has the map of the last change, and
+ * whoever knows other rules that of the last one that was answered OK. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,6 +32,12 @@ static bool goes(const struct coverage *c, qr_time now)
     return coverage_holds(c, now) && !freeze_has(&c->frozen, span_of("p:1", 3));
 }
 
+/* By an answer that covers until then. */
+static void covered(struct coverage *c, struct cover_stage s, qr_time until)
+{
+    coverage_granted(c, s, until - COVER_TIME / 2);
+}
+
 /* --- One by one ------------------------------------------------------------------------------ */
 
 static void test_what_is_written_is_read_and_nothing_else(void **state)
@@ -58,7 +65,7 @@ static void test_frozen_keys_wait_and_others_go_on_V3(void **state)
     (void)state;
     struct coverage c = { 0 };
     struct freeze f = of("p:");
-    coverage_granted(&c, stage(7, 0), 100);
+    covered(&c, stage(7, 0), 100);
     assert_true(goes(&c, 99) && !goes(&c, 100));
     f.stage = stage(7, 1);
     assert_true(coverage_freeze(&c, &f));
@@ -66,10 +73,10 @@ static void test_frozen_keys_wait_and_others_go_on_V3(void **state)
     assert_int_equal(coverage_said(&c).count, 0);
     c.settled = true;
     assert_int_equal(coverage_said(&c).count, 1);
-    coverage_granted(&c, stage(7, 1), 200);
+    covered(&c, stage(7, 1), 200);
     assert_true(coverage_holds(&c, 150) && !goes(&c, 150));
-    coverage_granted(&c, stage(7, 2), 300);
-    coverage_granted(&c, stage(7, 2), 200); /* a late answer takes nothing away */
+    covered(&c, stage(7, 2), 300);
+    covered(&c, stage(7, 2), 200); /* a late answer takes nothing away */
     assert_true(goes(&c, 250));
     f.stage = stage(7, 3); /* what was sent since is to be settled anew */
     assert_true(coverage_freeze(&c, &f));
@@ -84,15 +91,15 @@ static void test_nothing_of_an_earlier_stage_is_taken_V4(void **state)
     f.stage = stage(7, 1);
     assert_true(coverage_freeze(&c, &f));
     assert_false(coverage_freeze(&c, &f));
-    coverage_granted(&c, stage(7, 0), 100);
-    coverage_granted(&c, stage(6, 9), 100);
+    covered(&c, stage(7, 0), 100);
+    covered(&c, stage(6, 9), 100);
     assert_false(coverage_holds(&c, 50));
     struct freeze thaw = { .stage = stage(7, 2) };
     assert_false(coverage_freeze(&c, &thaw)); /* that is for a grant to say */
     assert_int_equal(c.frozen.count, 1);
     f.stage = stage(6, 5);
     assert_false(coverage_freeze(&c, &f));
-    coverage_granted(&c, stage(8, 0), 100);
+    covered(&c, stage(8, 0), 100);
     assert_true(goes(&c, 50));
 }
 
@@ -123,6 +130,45 @@ static void test_a_leader_waits_for_each_that_may_go_V2_V3(void **state)
     assert_int_equal(l.freeze.stage.count, 0);
 }
 
+/* An election or two of group 0, and a change of a prefix, hold up nobody who goes by none. */
+static void test_other_rules_are_known_for_longer_and_through_a_freeze_V5(void **state)
+{
+    (void)state;
+    struct coverage c = { 0 };
+    struct freeze f = of("p:");
+    assert_false(coverage_knows_rules(&c, 0));
+    coverage_granted(&c, stage(7, 0), 1000);
+    assert_true(coverage_knows_rules(&c, 1000 + RULES_TIME / 2 - 1));
+    assert_false(coverage_knows_rules(&c, 1000 + RULES_TIME / 2));
+    coverage_granted(&c, stage(7, 0), 900); /* a late answer takes nothing away */
+    assert_true(coverage_knows_rules(&c, 1000 + RULES_TIME / 2 - 1));
+    f.stage = stage(7, 1);
+    assert_true(coverage_freeze(&c, &f));
+    assert_true(coverage_knows_rules(&c, 1000) && !coverage_holds(&c, 1000));
+    qr_time late = 1000 + RULES_TIME;
+    coverage_granted(&c, stage(7, 0), late); /* V4 */
+    assert_false(coverage_knows_rules(&c, late));
+    coverage_granted(&c, stage(7, 1), late);
+    assert_true(coverage_knows_rules(&c, late));
+    coverage_end(&c);
+    assert_false(coverage_knows_rules(&c, late) || coverage_holds(&c, late));
+}
+
+static void test_a_leader_counts_all_of_what_a_node_may_know_V5(void **state)
+{
+    (void)state;
+    struct coverage l = { 0 };
+    coverage_lead(&l, 7, 1000);
+    assert_true(coverage_may_know_rules(&l, MEMBERS_MAX - 1, 1000 + RULES_TIME));
+    assert_false(coverage_may_know_rules(&l, MEMBERS_MAX - 1, 1001 + RULES_TIME));
+    coverage_grant(&l, MEMBERS_MAX - 1, 5000);
+    assert_true(coverage_may_know_rules(&l, MEMBERS_MAX - 1, 5000 + RULES_TIME));
+    assert_false(coverage_may_know_rules(&l, MEMBERS_MAX - 1, 5001 + RULES_TIME));
+    assert_false(coverage_may_know_rules(&l, 0, 5000 + RULES_TIME));
+    coverage_asked(&l, MEMBERS_MAX - 1, stage(7, 0)); /* which freeze it is in is another matter */
+    assert_true(coverage_may_know_rules(&l, MEMBERS_MAX - 1, 5000 + RULES_TIME));
+}
+
 /* --- The model ------------------------------------------------------------------------------- */
 
 #define NODES 3
@@ -144,7 +190,14 @@ static struct rng rng;
 static qr_time now;
 static struct coverage node[NODES], leader[TERMS];
 static uint64_t version[NODES], life[NODES], committed, changes, gone_ways;
-static bool proposed; /* by the latest leader: all are frozen */
+static uint64_t moved; /* the version of the last change of the prefix */
+static struct {        /* an order that changes another rule, and has no answer yet */
+    uint64_t version;  /* 0: there is none */
+    qr_term term;
+    qr_time made;
+} order;
+static uint64_t answered, orders, known_ways; /* the latest version that was answered OK */
+static bool proposed;                         /* by the latest leader: all are frozen */
 static qr_term latest;
 static struct letter messages[MESSAGES];
 
@@ -197,7 +250,7 @@ static void deliver(void)
     if (m.kind == RENEW) {
         asked(&m);
     } else if (m.kind == RENEWED && m.life == life[m.node] && version[m.node] >= m.version) {
-        coverage_granted(c, m.stage, m.sent + COVER_TIME / 2);
+        coverage_granted(c, m.stage, m.sent);
     } else if (m.kind == FREEZE) {
         (void)coverage_freeze(c, &m.freeze);
     }
@@ -223,7 +276,7 @@ static void step_change(void)
     } else if (!proposed && !any_may_go()) {
         proposed = true;
     } else if (proposed) {
-        committed++;
+        moved = ++committed;
         changes++;
         proposed = false;
         if (rng_below(&rng, 4) > 0) {
@@ -240,10 +293,37 @@ static void step_change(void)
 static void elect(void)
 {
     if (latest + 1 < TERMS) {
-        committed += proposed && rng_below(&rng, 2) == 0 ? 1 : 0;
+        if (proposed && rng_below(&rng, 2) == 0) {
+            moved = ++committed;
+        }
         proposed = false;
         latest++;
         coverage_lead(&leader[latest], latest, now);
+    }
+}
+
+/* What the leader of its time says of it, deposed since or not. Who is away tells nothing. */
+static bool is_spread(void)
+{
+    bool all = order.term == latest;
+    for (node_index i = 0; i < NODES && all; i++) {
+        bool away = rng_below(&rng, 3) == 0;
+        all =
+            away ? !coverage_may_know_rules(&leader[latest], i, now) : version[i] >= order.version;
+    }
+    return all || now >= order.made + RULES_TIME;
+}
+
+static void step_order(void)
+{
+    if (order.version == 0) {
+        order.version = ++committed;
+        order.term = latest;
+        order.made = now;
+    } else if (is_spread()) {
+        answered = order.version;
+        order.version = 0;
+        orders++;
     }
 }
 
@@ -260,6 +340,8 @@ static void step(void)
         node[i].settled = true;
     } else if (what < 88) {
         step_change();
+    } else if (what < 90) {
+        step_order();
     } else if (what < 98) {
         version[i] = committed;
     } else if (what < 99) {
@@ -270,7 +352,7 @@ static void step(void)
     }
 }
 
-static void test_whoever_goes_by_a_prefix_has_its_last_change(void **state)
+static void test_whoever_goes_by_a_rule_has_its_last_change(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 300; seed++) {
@@ -281,18 +363,22 @@ static void test_whoever_goes_by_a_prefix_has_its_last_change(void **state)
         memset(version, 0, sizeof version);
         proposed = false;
         now = 10 * QR_SECOND;
-        committed = 0;
+        committed = moved = answered = order.version = 0;
         latest = 1;
         coverage_lead(&leader[1], 1, now);
         for (uint32_t i = 0; i < 3000; i++) {
             step();
             for (node_index n = 0; n < NODES; n++) {
-                assert_true(!goes(&node[n], now) || version[n] == committed);
+                bool knows = coverage_knows_rules(&node[n], now);
+                assert_true(!goes(&node[n], now) || version[n] >= moved);
+                assert_true(!knows || version[n] >= answered);
                 gone_ways += goes(&node[n], now);
+                known_ways += knows;
             }
         }
     }
     assert_true(changes > 300 && gone_ways > 30000);
+    assert_true(orders > 1000 && known_ways > 2 * gone_ways);
 }
 
 int main(void)
@@ -302,7 +388,9 @@ int main(void)
         cmocka_unit_test(test_frozen_keys_wait_and_others_go_on_V3),
         cmocka_unit_test(test_nothing_of_an_earlier_stage_is_taken_V4),
         cmocka_unit_test(test_a_leader_waits_for_each_that_may_go_V2_V3),
-        cmocka_unit_test(test_whoever_goes_by_a_prefix_has_its_last_change),
+        cmocka_unit_test(test_other_rules_are_known_for_longer_and_through_a_freeze_V5),
+        cmocka_unit_test(test_a_leader_counts_all_of_what_a_node_may_know_V5),
+        cmocka_unit_test(test_whoever_goes_by_a_rule_has_its_last_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -503,7 +503,7 @@ int setup(void **state)
         base.roster.node[i] = (struct roster_node){ .id = i + 1u, .address = "10.0.0.1" };
     }
     world->node.map = map_new();
-    world->node.contact.coverage.until = QR_NEVER;
+    world->node.contact.coverage.until = world->node.contact.coverage.knows_until = QR_NEVER;
     world->node.router = router_new(&world->node);
     assert_non_null(replica_new(&world->zero, &protocol, 0, &base, message, sizeof message));
     assert_true(replica_start(world->zero.replica, &base, message, sizeof message));

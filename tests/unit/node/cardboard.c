@@ -316,6 +316,7 @@ int fresh(void **state)
     node.zero = &zero;
     node.map = map; /* of all tests: none changes it */
     node.holding.current = true;
+    node.contact.coverage.knows_until = QR_NEVER;
     node.measure = measure_new();
     memset(clients, 0, sizeof clients);
     memset(command_stats, 0, sizeof command_stats);

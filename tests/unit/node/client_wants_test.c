@@ -34,6 +34,7 @@ static int begin(void **state)
 {
     (void)state;
     node = (struct node){ .clock = 5 * QR_SECOND, .holding.current = true };
+    node.contact.coverage.knows_until = QR_NEVER;
     node.config.leader_wait_ms = 1000;
     client = (struct client){ .node = &node };
     level = MAP_LEVEL_REQUESTS;
@@ -62,7 +63,7 @@ static void assert_usual(const struct wants *w)
 {
     static const struct wants usual;
     assert_true(w->level == usual.level && w->group == 0 && w->least == 0 && w->bound == 0);
-    assert_false(w->bound_is_operations || w->each_zone || w->ack_is_unsure || w->meta);
+    assert_false(w->bound_is_operations || w->each_zone || w->meta);
     assert_true(w->expires == 0 && w->window == 0 && w->pin == 0 && !w->session);
 }
 
@@ -257,6 +258,24 @@ static void test_time_counts_from_when_the_command_was_read(void **state)
     assert_false(wanted(&leader, NULL)->meta);
 }
 
+static const char *refusal(const struct command_spec *spec)
+{
+    static char text[400];
+    struct reply reply;
+    client_refusal *write = client_refuses_id(&client, spec);
+    if (write == NULL) {
+        return "";
+    }
+    reply_init(&reply, 2);
+    write(&reply, NULL, 0);
+    assert_true(reply.n < sizeof text);
+    memcpy(text, reply.p, reply.n);
+    text[reply.n] = 0;
+    reply_free(&reply);
+    assert_non_null(strstr(text, "not applied"));
+    return text;
+}
+
 /* --- Before the map is current --------------------------------------------------------------- */
 
 static void test_scenario_69_by_an_old_map_nothing_is_read_more_weakly(void **state)
@@ -273,17 +292,86 @@ static void test_scenario_69_by_an_old_map_nothing_is_read_more_weakly(void **st
     assert_int_equal(w->level, READ_LOCAL);
 }
 
+/* Cut off from group 0 for long, it knows as little as one that was started just now. */
+static void test_what_was_heard_long_ago_counts_no_more_V5(void **state)
+{
+    (void)state;
+    static const struct map_keyspace quick = { .read.level = READ_LOCAL };
+    node.contact.coverage.knows_until = node.clock + 1;
+    assert_int_equal(wanted(&nothing, &quick)->level, READ_LOCAL);
+    assert_false(client_is_unsure_of_ack(&client, &set) || client_awaits_map(&client, &set));
+    node.clock++;
+    assert_int_equal(wanted(&nothing, &quick)->level, READ_LINEARIZABLE);
+    assert_true(client_is_unsure_of_ack(&client, &set) && client_awaits_map(&client, &set));
+    assert_memory_equal(refusal(&set), "-CLUSTERDOWN this node has not heard", 36);
+}
+
+/* What is said with the command, or all there is, is not in doubt. */
 static void test_by_an_old_map_it_is_not_known_what_a_write_needs(void **state)
 {
     (void)state;
+    static const struct map_keyspace none, far = { .ack_kind = ACK_EACH_ZONE };
     struct asked meta = asks(ASKED_META), majority = asks(ASKED_ACK);
-    assert_false(wanted(&meta, NULL)->ack_is_unsure);
+    (void)wanted(&meta, &none);
+    assert_false(client_is_unsure_of_ack(&client, &set));
     node.holding.current = false;
-    assert_true(wanted(&nothing, NULL)->ack_is_unsure);
-    assert_true(wanted(&meta, NULL)->ack_is_unsure);
-    assert_false(wanted(&majority, NULL)->ack_is_unsure);
+    (void)wanted(&nothing, NULL);
+    assert_true(client_is_unsure_of_ack(&client, &set));
+    assert_false(client_is_unsure_of_ack(&client, &get));
+    (void)wanted(&meta, &none);
+    assert_true(client_is_unsure_of_ack(&client, &set));
+    client_settle_laden(&client, &get);
+    assert_false(client.stream.wants.each_zone);
+    client_settle_laden(&client, &set); /* it cannot be held, and gets all there is */
+    assert_true(client.stream.wants.each_zone);
+    (void)wanted(&nothing, &far);
+    assert_false(client_is_unsure_of_ack(&client, &set));
+    (void)wanted(&majority, &none);
+    assert_false(client_is_unsure_of_ack(&client, &set));
+    client_settle_laden(&client, &set);
+    assert_false(client.stream.wants.each_zone);
     client.asked = majority;
-    assert_false(wanted(&nothing, NULL)->ack_is_unsure);
+    (void)wanted(&nothing, &none);
+    assert_false(client_is_unsure_of_ack(&client, &set));
+    client.asked = nothing;
+    (void)wanted(&nothing, &none);
+    node.removed = true; /* the router says so, for good */
+    assert_false(client_is_unsure_of_ack(&client, &set));
+}
+
+static const char *ack_refusal(void)
+{
+    static char text[400];
+    struct reply reply;
+    reply_init(&reply, 2);
+    client_refuses_ack (&client)(&reply, NULL, 0);
+    assert_true(reply.n < sizeof text);
+    memcpy(text, reply.p, reply.n);
+    text[reply.n] = 0;
+    reply_free(&reply);
+    return text;
+}
+
+static void test_such_a_write_waits_as_long_as_it_may(void **state)
+{
+    (void)state;
+    (void)wanted(&nothing, NULL);
+    node.holding.current = false;
+    assert_true(client_awaits_ack(&client));
+    node.clock += QR_SECOND - 1;
+    assert_true(client_awaits_ack(&client));
+    node.clock++;
+    assert_false(client_awaits_ack(&client));
+    assert_non_null(strstr(ack_refusal(), "-CLUSTERDOWN "));
+    assert_non_null(strstr(ack_refusal(), "the command was not applied"));
+    assert_int_equal(node.stats.clusterdown, 2);
+    client.held_since = 0;
+    client.stream.wants.expires = node.clock + 1;
+    assert_true(client_awaits_ack(&client));
+    node.clock++;
+    assert_false(client_awaits_ack(&client));
+    assert_string_equal(ack_refusal(), LATE);
+    assert_int_equal(node.stats.clusterdown, 2);
 }
 
 static void test_a_write_with_an_id_waits_for_the_map_as_long_as_it_may(void **state)
@@ -307,24 +395,6 @@ static void test_a_write_with_an_id_waits_for_the_map_as_long_as_it_may(void **s
     assert_true(client_awaits_map(&client, &set));
     node.clock++;
     assert_false(client_awaits_map(&client, &set));
-}
-
-static const char *refusal(const struct command_spec *spec)
-{
-    static char text[400];
-    struct reply reply;
-    client_refusal *write = client_refuses_id(&client, spec);
-    if (write == NULL) {
-        return "";
-    }
-    reply_init(&reply, 2);
-    write(&reply, NULL, 0);
-    assert_true(reply.n < sizeof text);
-    memcpy(text, reply.p, reply.n);
-    text[reply.n] = 0;
-    reply_free(&reply);
-    assert_non_null(strstr(text, "not applied"));
-    return text;
 }
 
 static void test_why_a_command_has_no_id(void **state)
@@ -381,7 +451,9 @@ int main(void)
         TEST(test_a_token_asks_for_reads_of_its_session_at_least),
         TEST(test_time_counts_from_when_the_command_was_read),
         TEST(test_scenario_69_by_an_old_map_nothing_is_read_more_weakly),
+        TEST(test_what_was_heard_long_ago_counts_no_more_V5),
         TEST(test_by_an_old_map_it_is_not_known_what_a_write_needs),
+        TEST(test_such_a_write_waits_as_long_as_it_may),
         TEST(test_a_write_with_an_id_waits_for_the_map_as_long_as_it_may),
         TEST(test_why_a_command_has_no_id),
         TEST(test_who_wants_no_key_as_of_a_position),

@@ -221,11 +221,11 @@ static void test_an_id_waits_for_a_node_that_was_started_just_now(void **state)
     SAYS("", "");
     assert_true(is_held());
     node.clock++;
-    SAYS_ERROR("", "CLUSTERDOWN no leader, the command was not applied\r\n");
+    SAYS_ERROR("", "CLUSTERDOWN this node has not heard from group 0");
     SAYS("with 5 idmp p 1 timeout 50 incr a", "");
     node.clock += 50 * QR_MILLISECOND;
     SAYS_ERROR("", "TRYAGAIN not applied, its TIMEOUT has passed\r\n");
-    assert_true(goes("with 2 timeout 50 incr a")->wants.ack_is_unsure); /* others go on */
+    goes("with 2 ack majority incr a"); /* others go on */
     SAYS("with 3 idmp p 1 incr a", "");
     node.holding.current = true;
     SAYS("", "");
@@ -235,6 +235,54 @@ static void test_an_id_waits_for_a_node_that_was_started_just_now(void **state)
     node.identity.level = MAP_LEVEL_REQUESTS - 1;
     answer_all();
     SAYS_ERROR("with 3 idmp p 1 incr a", "UPGRADE IDMP needs level 3 of the cluster");
+}
+
+/* --- Rules that are not known (coverage.h V5) ------------------------------------------------- */
+
+/* What it goes by it has heard long ago. Held is the client, and nobody else with it. */
+static void
+test_who_has_not_heard_from_group_0_holds_writes_that_do_not_say_what_they_need_U3(void **state)
+{
+    (void)state;
+    keyspace_gives(16, READ_LOCAL, ACK_MAJORITY);
+    SAYS("select cart", "+OK\r\n");
+    assert_int_equal(goes("get a")->wants.level, READ_LOCAL);
+    node.contact.coverage.knows_until = node.clock;
+    assert_int_equal(goes("get a")->wants.level, READ_LINEARIZABLE);
+    assert_int_equal(goes("with 2 read local get a")->wants.level, READ_LOCAL);
+    assert_false(goes("with 2 ack majority set a 1")->wants.each_zone);
+    answer_all();
+    uint32_t before = sent_count;
+    SAYS("set a 1", "");
+    assert_true(is_held());
+    node.clock += 1000 * QR_MILLISECOND - 1;
+    SAYS("", "");
+    assert_true(is_held());
+    node.clock++;
+    SAYS_ERROR("", "CLUSTERDOWN this node has not heard from group 0");
+    assert_false(is_held());
+    SAYS("with 2 timeout 50 flushdb", ""); /* for all partitions */
+    node.clock += 50 * QR_MILLISECOND;
+    SAYS_ERROR("", "TRYAGAIN not applied, its TIMEOUT has passed\r\n");
+    SAYS_ERROR("mset a 1 b 2", "CROSSSLOT"); /* it would not have gone anyway */
+    SAYS("select 0\nset a 1", "+OK\r\n");
+    assert_true(is_held());
+    assert_int_equal(sent_count, before);
+    node.contact.coverage.knows_until = FAR;
+    SAYS("", "");
+    assert_int_equal(sent_count, before + 1);
+    assert_false(last()->wants.each_zone);
+}
+
+/* Nothing is above it, whatever it is by now. */
+static void test_where_each_zone_is_what_was_said_writes_go_on_U3(void **state)
+{
+    (void)state;
+    node.contact.coverage.knows_until = node.clock;
+    keyspace_gives(16, READ_LINEARIZABLE, ACK_EACH_ZONE);
+    assert_true(goes("with 2 ks cart set a 1")->wants.each_zone);
+    assert_true(goes("with 4 ack majority ks cart get a")->wants.level == READ_LINEARIZABLE);
+    assert_false(goes("with 4 ack majority ks cart set a 1")->wants.each_zone);
 }
 
 /* --- Sessions ------------------------------------------------------------------------------- */
@@ -362,7 +410,9 @@ static void test_large_arguments_go_apart(void **state)
     answer_all();
     SAYS("select 2\nclient reply skip", "+OK\r\n");
     s = goes(large_line("set b "));
-    assert_true(s->silent && s->db == 2);
+    assert_true(s->silent && s->db == 2 && !s->wants.each_zone);
+    node.contact.coverage.knows_until = node.clock; /* it cannot be held: it gets all there is */
+    assert_true(goes(large_line("set b "))->wants.each_zone);
 }
 
 static void test_large_arguments_where_none_may_be(void **state)
@@ -440,6 +490,9 @@ int main(void)
         WITH_TEST(test_ks_while_its_command_waits),
         WITH_TEST(test_an_id_is_of_its_own_command),
         WITH_TEST(test_an_id_waits_for_a_node_that_was_started_just_now),
+        WITH_TEST(
+            test_who_has_not_heard_from_group_0_holds_writes_that_do_not_say_what_they_need_U3),
+        WITH_TEST(test_where_each_zone_is_what_was_said_writes_go_on_U3),
         WITH_TEST(test_what_a_session_knows_is_told_when_all_before_it_is_answered),
         WITH_TEST(test_a_token_says_what_its_partition_must_show),
         WITH_TEST(test_reads_of_a_session_where_a_prefix_may_be_missing_K6),

@@ -84,7 +84,7 @@ bool control_is_current(const struct node *of)
     return current;
 }
 
-uint64_t control_routes_version(const struct node *of)
+uint64_t control_rules_version(const struct node *of)
 {
     (void)of;
     return routes;
@@ -374,6 +374,34 @@ static void who_has_not_applied_an_entry_of_its_term_covers_nobody_V2(void **sta
     assert_true(goes("p:1"));
 }
 
+/* Also indices that nobody has: this leader does not know whom the one before covered. */
+static void who_may_know_the_rules_of_before_V5(void **state)
+{
+    (void)state;
+    node.clock = now + 10 * RULES_TIME;
+    assert_true(contact_may_know_rules(&node, 9)); /* it does not lead, and cannot tell */
+    node.clock = now;
+    lead();
+    assert_true(contact_may_know_rules(&node, 9)); /* nor does it in a term in which it asks */
+    asks(1, stage(0, 0));
+    turn_after(MS);
+    qr_time led = now;
+    turn_after(COVER_TIME);
+    asks(1, stage(0, 0));
+    turn_after(MS);
+    qr_time granted = now;
+    node.clock = led + RULES_TIME;
+    assert_true(contact_may_know_rules(&node, 9));
+    node.clock++;
+    assert_false(contact_may_know_rules(&node, 9));
+    node.clock = granted + RULES_TIME;
+    assert_true(contact_may_know_rules(&node, 1));
+    node.clock++;
+    assert_false(contact_may_know_rules(&node, 1));
+    outlook.term++;
+    assert_true(contact_may_know_rules(&node, 1));
+}
+
 static void who_may_still_go_is_waited_for_V2_V3(void **state)
 {
     (void)state;
@@ -481,6 +509,7 @@ int main(void)
         cmocka_unit_test_setup(who_is_told_to_freeze_says_so_when_all_has_its_answer_K6, begin),
         cmocka_unit_test_setup(what_has_no_answer_in_time_is_given_up_K6, begin),
         cmocka_unit_test_setup(who_has_not_applied_an_entry_of_its_term_covers_nobody_V2, begin),
+        cmocka_unit_test_setup(who_may_know_the_rules_of_before_V5, begin),
         cmocka_unit_test_setup(who_may_still_go_is_waited_for_V2_V3, begin),
         cmocka_unit_test_setup(a_change_is_guarded_once_nobody_goes_by_it_V3, begin),
         cmocka_unit_test_setup(who_is_away_is_waited_for_until_it_is_covered_no_more_V3, begin),

@@ -102,7 +102,7 @@ bool control_is_current(const struct node *n)
     return true;
 }
 
-uint64_t control_routes_version(const struct node *n)
+uint64_t control_rules_version(const struct node *n)
 {
     (void)n;
     return 3;

@@ -216,22 +216,112 @@ static void ok_when_all_know_it_and_all_partitions_are_led(void **state)
     assert_string_equal(said(2), "+OK\r\n");
 }
 
+/* C4 */
+static void of_a_change_of_rules_ok_when_nobody_goes_by_those_of_before(void **state)
+{
+    (void)state;
+    turn();
+    propose(order(0), CONTROL_RULES);
+    assert_int_equal(control_waiting(node->control), 0);
+    turn();
+    assert_int_equal(clients[0].answers, 0); /* it is not decided yet */
+    decided(STATUS_OK, NULL);
+    known = led = true; /* all that are connected: that is not enough */
+    turn();
+    assert_int_equal(clients[0].answers, 0);
+    assert_int_equal(control_waiting(node->control), 1);
+    all_know = true;
+    turn();
+    assert_string_equal(said(0), "+OK\r\n");
+    all_know = false;
+    turn();
+    propose(order(1), CONTROL_RULES);
+    decided(STATUS_OK, NULL);
+    turn();
+    outlook.role = ROLE_FOLLOWER; /* what it could tell about the others it cannot any more */
+    all_know = true;
+    node->clock += RULES_TIME - 1;
+    turn();
+    assert_int_equal(clients[1].answers, 0);
+    node->clock++; /* whoever leads by now has covered nobody without it */
+    turn();
+    assert_string_equal(said(1), "+OK\r\n");
+    assert_int_equal(control_waiting(node->control), 0);
+}
+
+/* What is not decided is no more than it was: nobody waits for RULES_TIME. */
+static void a_change_of_rules_that_fails_is_answered_at_once(void **state)
+{
+    (void)state;
+    turn();
+    propose(order(0), CONTROL_RULES);
+    decided(STATUS_UNCERTAIN, NULL);
+    turn();
+    assert_int_equal(uncertain, 1);
+    propose(order(1), CONTROL_RULES); /* other changes came in between: it is judged again */
+    decided(STATUS_OK, "ERR another version");
+    turn();
+    assert_ptr_equal(begun[0], clients[1].stream.first);
+    propose(begun[0], 0); /* by the next one's own kind */
+    decided(STATUS_OK, NULL);
+    known = true;
+    turn();
+    assert_string_equal(said(1), "+OK\r\n");
+}
+
+/* READ, ACK, bounds of ids, zones; nothing that a leader alone goes by. */
+static void what_is_a_rule(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(16, "cart", "", 3, 1);
+    control_watch(node);
+    turn();
+    learn_keyspace(&k);
+    uint64_t seen = control_rules_version(node);
+#define CHANGES(field, value)                               \
+    k.field = (value);                                      \
+    learn_keyspace(&k);                                     \
+    assert_int_equal(control_rules_version(node), version); \
+    seen = version;                                         \
+    learn_keyspace(&k);                                     \
+    assert_int_equal(control_rules_version(node), seen)
+    CHANGES(read.level, READ_LOCAL);
+    k.read.bound = 7;
+    CHANGES(read.level, READ_BOUNDED);
+    CHANGES(read.bound, 8);
+    CHANGES(read.by_ops, true);
+    CHANGES(ack_kind, ACK_EACH_ZONE);
+    CHANGES(idmp_seconds, 7);
+    CHANGES(idmp_count, 8);
+    CHANGES(idmp_bytes, 9);
+    k.maxmemory = k.maxops = k.history_ms = 1000000;
+    learn_keyspace(&k);
+    assert_int_equal(control_rules_version(node), seen);
+    learn_zone(2, "a");
+    assert_int_equal(control_rules_version(node), version);
+    seen = version;
+    learn_zone(2, "a");
+    assert_int_equal(control_rules_version(node), seen);
+    learn_zone(2, "");
+    assert_int_equal(control_rules_version(node), version);
+}
+
 static void the_version_of_routes_is_that_of_the_last_change_of_a_prefix(void **state)
 {
     (void)state;
     control_watch(node);
     turn();
-    assert_int_equal(control_routes_version(node), 1); /* as far as the state tells */
+    assert_int_equal(control_rules_version(node), 1); /* as far as the state tells */
     learn_prefix("a:");
-    assert_int_equal(control_routes_version(node), 2);
+    assert_int_equal(control_rules_version(node), 2);
     learn_prefix("a:"); /* the same: version 3 */
-    assert_int_equal(control_routes_version(node), 2);
+    assert_int_equal(control_rules_version(node), 2);
     learn_prefix("");
-    assert_int_equal(control_routes_version(node), 4);
+    assert_int_equal(control_rules_version(node), 4);
     version = 3; /* another engine, which is behind */
     turn();
     assert_int_equal(uncovered, 1);
-    assert_int_equal(control_routes_version(node), 3);
+    assert_int_equal(control_rules_version(node), 3);
 }
 
 static void what_came_in_between_is_judged_anew_a_few_times(void **state)
@@ -320,6 +410,9 @@ int main(void)
         CASE(who_may_not_compose_waits),
         CASE(those_in_line_are_bounded_R4),
         CASE(ok_when_all_know_it_and_all_partitions_are_led),
+        CASE(of_a_change_of_rules_ok_when_nobody_goes_by_those_of_before),
+        CASE(a_change_of_rules_that_fails_is_answered_at_once),
+        CASE(what_is_a_rule),
         CASE(the_version_of_routes_is_that_of_the_last_change_of_a_prefix),
         CASE(what_came_in_between_is_judged_anew_a_few_times),
         CASE(leadership_that_ends_is_told_as_what_it_may_have_left),

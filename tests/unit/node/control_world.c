@@ -12,7 +12,7 @@
 struct node *node;
 struct outlook outlook;
 qr_slot applied;
-bool has_room, known, led, figures;
+bool has_room, known, all_know, led, figures;
 bool may_freeze, may_propose;
 uint64_t version;
 uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed, followed;
@@ -158,6 +158,12 @@ bool reports_know_version(const struct node *n, uint64_t of)
     return known;
 }
 
+bool reports_all_know(const struct node *n, uint64_t of)
+{
+    assert_in_range(of, 2, version);
+    return all_know && outlook.role == ROLE_LEADER && n == node;
+}
+
 bool contact_freeze(struct node *n, const struct freeze *f)
 {
     (void)n;
@@ -245,7 +251,7 @@ int begin(void **state)
     applied = 0;
     outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .transfer_to = NODE_NONE };
     has_room = true;
-    known = led = figures = false;
+    known = all_know = led = figures = false;
     may_freeze = may_propose = true;
     version = 1;
     proposed = planned = given_back = uncertain = uncovered = begun_count = 0;
@@ -319,10 +325,28 @@ const char *said(int client)
     return text;
 }
 
+static void learned(void)
+{
+    version++;
+    node->engine_config.system_changed(node, (struct span){ 0 }, (struct span){ 0 });
+}
+
+void learn_keyspace(const struct map_keyspace *k)
+{
+    put_keyspace(node->map, k);
+    learned();
+}
+
 void learn_prefix(const char *prefix)
 {
     struct map_keyspace k = a_keyspace(16, "cart", prefix, 2, 1);
-    put_keyspace(node->map, &k);
-    version++;
-    node->engine_config.system_changed(node, (struct span){ 0 }, (struct span){ 0 });
+    learn_keyspace(&k);
+}
+
+void learn_zone(node_index i, const char *zone)
+{
+    struct map_node record = { .id = i + 1u };
+    memcpy(record.zone, zone, strlen(zone));
+    put_node(node->map, i, &record);
+    learned();
 }

@@ -17,7 +17,7 @@
 extern struct node *node;
 extern struct outlook outlook;
 extern qr_slot applied; /* of group 0 */
-extern bool has_room, known, led, figures;
+extern bool has_room, known, all_know, led, figures;
 extern bool may_freeze, may_propose; /* as the other nodes stand */
 extern uint64_t version;             /* of the state in the engine */
 extern uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed;
@@ -45,6 +45,8 @@ void change(struct pending *p);
 const char *said(int client);
 /* Keyspace 16, "cart", has that prefix now. */
 void learn_prefix(const char *prefix);
+void learn_keyspace(const struct map_keyspace *k);
+void learn_zone(node_index i, const char *zone);
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 

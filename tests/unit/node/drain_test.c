@@ -142,6 +142,7 @@ static void test_zone_and_drain_leave_each_other_alone(void **state)
     assert_non_null(strstr(order("MEMBER SET 3 ZONE 0123456789012345678901234567890x"),
                            "-ERR a zone has up to 31 printable"));
     assert_int_equal(changes, 4);
+    assert_int_equal(rule_changes, 3); /* leaders of partitions go by zones */
 }
 
 static void test_what_was_said_of_the_node_before_is_not_the_next_ones(void **state)

@@ -208,6 +208,25 @@ static void only_what_can_be_altered_is(void **state)
     assert_non_null(strstr(why, "can be altered"));
 }
 
+/* Of those an ALTER is answered when no node goes by what was before (control.h C4). */
+static void what_nodes_go_by_is_a_rule(void **state)
+{
+    static const char *const rules[] = { "READ local", "ACK MAJORITY", "IDMP-DURATION 7",
+                                         "IDMP-MAXSIZE 8", "IDMP-MAXBYTES 9kb" };
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rules); i++) {
+        assert_true(take(rules[i], false, &o, why, sizeof why));
+        assert_int_equal(o.given & ~(uint32_t)GIVEN_RULES, 0);
+        assert_int_not_equal(o.given, 0);
+    }
+    assert_true(take("REPLICAS 1 PREFIX a: LEASE yes MAXMEMORY 9kb MAXOPS 7 HISTORY 1s "
+                     "HISTORY-BYTES 1mb",
+                     false, &o, why, sizeof why));
+    assert_int_equal(o.given & GIVEN_RULES, 0);
+}
+
 static void what_a_client_sent_is_shown_shortened_and_printable(void **state)
 {
     char out[100];
@@ -267,6 +286,7 @@ int main(void)
         cmocka_unit_test(an_empty_prefix_takes_the_route_away),
         cmocka_unit_test(whatever_is_wrong_is_said_in_a_sentence),
         cmocka_unit_test(only_what_can_be_altered_is),
+        cmocka_unit_test(what_nodes_go_by_is_a_rule),
         cmocka_unit_test(what_a_client_sent_is_shown_shortened_and_printable),
         cmocka_unit_test(a_name_is_a_letter_and_what_is_no_number_behind_it),
         cmocka_unit_test(a_keyspace_is_found_by_its_id_or_name),

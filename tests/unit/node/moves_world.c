@@ -20,7 +20,7 @@ struct roster applied_roster, latest_roster;
 qr_time lease_gone[MEMBERS_MAX];
 uint16_t old_nodes;
 struct partition_report report[FIRST + PARTITIONS];
-uint32_t changes, leader_of_all;
+uint32_t changes, rule_changes, leader_of_all;
 
 static struct partition zero;
 static struct control control;
@@ -133,7 +133,7 @@ bool control_propose_own(struct node *n, struct edit *edit)
 
 void control_propose(struct node *n, struct pending *p, struct edit *edit, uint32_t keyspace)
 {
-    assert_int_equal(keyspace, 0);
+    rule_changes += keyspace == CONTROL_RULES;
     (void)control_propose_own(n, edit);
     edit_free(edit);
     orders_ok(n, p);
@@ -269,7 +269,7 @@ int begin(void **state)
     client.stream.begin_reply = begin_reply;
     client.stream.end_reply = end_reply;
     reply_init(&client.out, 2);
-    changes = leader_of_all = 0;
+    changes = rule_changes = leader_of_all = 0;
     return 0;
 }
 

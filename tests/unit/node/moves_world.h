@@ -21,7 +21,7 @@ extern struct roster applied_roster, latest_roster;
 extern qr_time lease_gone[MEMBERS_MAX];                    /* for how long */
 extern uint16_t old_nodes;                                 /* of a version without groups */
 extern struct partition_report report[FIRST + PARTITIONS]; /* by group; group 0: no leader */
-extern uint32_t changes, leader_of_all;
+extern uint32_t changes, rule_changes, leader_of_all;
 
 int begin(void **state);
 int end(void **state);

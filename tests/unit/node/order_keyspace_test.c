@@ -409,8 +409,8 @@ static void what_was_not_said_stays(void **state)
     accept(ALTER, "a IDMP-DURATION 70 IDMP-MAXSIZE 80 IDMP-MAXBYTES 90kb");
     k = *of("a");
     assert_true(k.idmp_seconds == 70 && k.idmp_count == 80 && k.idmp_bytes == 90 * KIB);
-    accept(ALTER, "a REPLICAS 1");
-    accept(ALTER, "a PREFIX x:");
+    assert_int_equal(waited_for, CONTROL_RULES); /* C4 */
+    accept(ALTER, "a REPLICAS 1 PREFIX x:");
     assert_true(of("a")->prefix_length == 2 && of("a")->replicas == 1);
     refuse(ALTER, "A LEASE yes", "-ERR there is no keyspace 'A'"); /* another name */
     refuse(ALTER, "17 LEASE yes", "-ERR there is no keyspace '17'");

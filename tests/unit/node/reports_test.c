@@ -402,6 +402,29 @@ static void test_a_question_is_answered_by_all_who_are_there(void **state)
     assert_true(reports_answered(&zero->node, fourth));
 }
 
+/* C4: who is away may go by what it knew until it is covered no more. */
+static void test_who_knows_a_version_or_may_know_what_was_before(void **state)
+{
+    (void)state;
+    live();
+    may_know = UINT16_MAX & ~1u & ~2u; /* indices that nobody has, as far as a new leader knows */
+    assert_true(reports_know_version(&zero->node, 5));
+    assert_false(reports_all_know(&zero->node, 5));
+    may_know = 3; /* of who is there, what it says counts */
+    assert_true(reports_all_know(&zero->node, 5));
+    zero->version++;
+    assert_false(reports_all_know(&zero->node, 6));
+    reports_turn(&zero->node, zero->node.clock);
+    assert_false(reports_all_know(&zero->node, 6));
+    connected = false;
+    assert_true(reports_know_version(&zero->node, 6));
+    assert_false(reports_all_know(&zero->node, 6));
+    may_know = 1;
+    assert_true(reports_all_know(&zero->node, 6));
+    zero->replica[0].o.role = ROLE_FOLLOWER; /* it hears of nobody any more */
+    assert_false(reports_all_know(&zero->node, 6));
+}
+
 static void test_only_group_0s_leader_listens(void **state)
 {
     (void)state;
@@ -493,6 +516,7 @@ int main(void)
         TEST(test_groups_that_nobody_knows_are_kept_up_to_a_bound),
         TEST(test_it_is_told_every_200_ms_and_sooner_for_a_reason),
         TEST(test_a_question_is_answered_by_all_who_are_there),
+        TEST(test_who_knows_a_version_or_may_know_what_was_before),
         TEST(test_only_group_0s_leader_listens),
         TEST(test_what_is_heard_wakes_who_waits_for_it),
         TEST(test_the_use_of_a_keyspace_is_the_sum_of_its_partitions),

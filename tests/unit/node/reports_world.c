@@ -18,6 +18,7 @@ uint32_t sent, lost;
 uint64_t keys;
 uint16_t wire;
 uint32_t waiting;
+uint16_t may_know;
 
 static struct world *world_of(const struct node *node)
 {
@@ -73,6 +74,12 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     (void)peers, (void)peer;
     return wire;
+}
+
+bool contact_may_know_rules(const struct node *node, node_index index)
+{
+    assert_ptr_equal(node, &zero->node);
+    return (may_know >> index & 1) != 0;
 }
 
 uint64_t control_version(const struct node *node)
@@ -170,6 +177,7 @@ void make_worlds(uint32_t groups)
     keys = 10;
     wire = WIRE_VERSION_GROUPS;
     waiting = 0;
+    may_know = 0;
 }
 
 int end(void **state)

@@ -43,6 +43,7 @@ extern uint32_t sent, lost; /* frames; of them those that went nowhere */
 extern uint64_t keys;       /* in a database 0 */
 extern uint16_t wire;       /* version of the connection */
 extern uint32_t waiting;    /* orders */
+extern uint16_t may_know;   /* nodes that group 0's leader has covered a moment ago */
 
 /* With so many groups. */
 void make_worlds(uint32_t groups);

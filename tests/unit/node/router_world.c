@@ -128,10 +128,9 @@ bool replica_past_floor(struct replica *r, qr_slot *floor)
 
 void replica_freshness(struct replica *r, struct freshness *out)
 {
-    *out = (struct freshness){ .applied = r->applied,
-                               .fresh_at = r->fresh_at,
-                               .trusted = true,
-                               .current = r->readable };
+    *out = (struct freshness){
+        .applied = r->applied, .fresh_at = r->fresh_at, .trusted = true, .current = r->readable
+    };
 }
 
 qr_time replica_fresh_at(struct replica *r)
@@ -386,7 +385,7 @@ int setup(void **state)
     world->zero.replica = &world->replica;
     world->node.zero = &world->zero;
     world->node.peers = &world->peers;
-    world->node.contact.coverage.until = QR_NEVER;
+    world->node.contact.coverage.until = world->node.contact.coverage.knows_until = QR_NEVER;
     world->node.holding.current = true;
     world->node.config.leader_wait_ms = 2000;
     world->node.config.request_timeout_ms = 5000;

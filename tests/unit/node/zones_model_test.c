@@ -24,9 +24,10 @@
 #define IN_ZONE COMMITTED "it is not known yet to be durable in zone '"
 #define AT_NODE COMMITTED "it is not known yet to be durable at node "
 #define UNKNOWN COMMITTED "it is not known to be durable in each zone"
-#define STARTED COMMITTED "its leader was started just now, and does not know the zones yet"
+#define NOT_HEARD \
+    COMMITTED "its leader has not heard from group 0 and does not know the zones by now"
 
-enum fate { KEPT, DONE, LATE, LATE_STARTED, LOST };
+enum fate { KEPT, DONE, LATE, NOT_HEARD_LATE, LOST };
 
 struct write {
     qr_slot slot;
@@ -65,9 +66,10 @@ static bool has(node_index i, qr_slot slot)
 
 static bool zone_of_has(node_index i, qr_slot slot)
 {
-    bool found = false;
+    bool found = false, knows = node_knows_rules(&world->node);
     for (node_index other = 0; other < NODES; other++) {
-        bool same = other == i || (model.zone[i] != 0 && model.zone[i] == model.zone[other]);
+        bool same =
+            other == i || (knows && model.zone[i] != 0 && model.zone[i] == model.zone[other]);
         found = found || (same && votes(other) && has(other, slot));
     }
     return found;
@@ -81,13 +83,13 @@ static void judge(struct write *w)
         w->lacks[i] = votes(i) && !zone_of_has(i, w->slot);
         all = all && !w->lacks[i];
     }
-    bool current = world->node.holding.current;
+    bool knows = node_knows_rules(&world->node);
     if (world->outlook.role != ROLE_LEADER) {
         w->fate = LOST;
-    } else if (all && current) {
+    } else if (all) {
         w->fate = DONE;
     } else if (world->now >= w->until) {
-        w->fate = current ? LATE : LATE_STARTED;
+        w->fate = knows ? LATE : NOT_HEARD_LATE;
     }
 }
 
@@ -124,8 +126,8 @@ static bool is_answer(uint32_t n, const char *reply)
         return begins(reply, number);
     case LATE:
         return names_one_who_lacks(w, reply);
-    case LATE_STARTED:
-        return begins(reply, STARTED);
+    case NOT_HEARD_LATE:
+        return begins(reply, NOT_HEARD);
     case LOST:
         return begins(reply, UNKNOWN);
     }
@@ -231,7 +233,8 @@ static void step(void)
         lose_a_disk();
         break;
     case 3:
-        world->node.holding.current = dice(3) > 0; /* a node that was started, beside */
+        world->node.holding.current = dice(3) > 0; /* a node that was started, beside, */
+        world->node.contact.coverage.knows_until = dice(3) > 0 ? QR_NEVER : 0; /* or is cut off */
         break;
     case 4:
         if (dice(3) == 0) {
@@ -273,6 +276,7 @@ static void run(uint64_t seed)
         step();
     }
     world->node.holding.current = true;
+    world->node.contact.coverage.knows_until = QR_NEVER;
     later(10 * QR_SECOND); /* none is forgotten */
     compare();
     assert_int_equal(model.heard, model.count);
