@@ -140,10 +140,8 @@ NODE = [
      "        refuse_text(client, spec, write_too_long, beginnings, argc);\n", ""),
     ("commands: a keyspace's default is not for large values", "unit/node/commands_with",
      "client_commands.c",
-     "        return false;\n    }\n    client_settle(client, route.keyspace);\n"
-     "    client->stream.by_prefix = route.by_prefix;\n    router_command_laden(",
-     "        return false;\n    }\n    client->stream.by_prefix = route.by_prefix;\n"
-     "    router_command_laden("),
+     "client_settle(client, route.keyspace); client_settle_laden(client, spec);",
+     "client_settle_laden(client, spec);"),
     ("session: what is open was nowhere else", "unit/node/session", "session.c",
      "return came || strands->unsure || strands->count > 0", "return came || strands->count > 0"),
     ("session: an open token was nowhere else", "unit/node/session", "session.c",
