@@ -46,20 +46,22 @@ static void draw_world(struct run *run, uint32_t seats)
                            .joins = i >= seats };
     }
     run->orders = run->members || rng_chance(rng, 1, 2);
-    run->askers += run->orders;
+    bool guest = rng_chance(rng, 1, 2);
+    run->askers += run->orders + guest;
     for (uint32_t i = 0; i < run->askers; i++) {
         (void)snprintf(name, sizeof name, "c%u", (unsigned)(i + 1));
         run->asker[i] = (struct asker){ .run = run,
                                         .host = realm_host(realm, name),
                                         .number = i,
-                                        .is_operator = run->orders && i + 1 == run->askers,
+                                        .is_operator = run->orders && i + 1 + guest == run->askers,
+                                        .is_guest = guest && i + 1 == run->askers,
                                         .rng = rng_from(rng_next(rng)) };
     }
     for (uint32_t i = 0; i < run->seats; i++) {
         seat_start(&run->seat[i]);
     }
     for (uint32_t i = 0; i < run->askers; i++) {
-        asker_start(&run->asker[i]);
+        (run->asker[i].is_guest ? guest_start : asker_start)(&run->asker[i]);
     }
 }
 

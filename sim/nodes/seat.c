@@ -82,8 +82,10 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
         "bind %s\nport %u\nprotected-mode no\ndir %s\nnode-id %u\nloglevel debug\n"
         "cluster-secret simulated\n"
         "log-segment-bytes 64kb\nlog-reserve-bytes 1mb\nlog-max-bytes 64mb\n"
-        "checkpoint-bytes 64kb\n",
-        seat->host->address, SEAT_PORT, SEAT_DIR, seat->id);
+        "checkpoint-bytes 64kb\ncluster-port %u\nsentinel-port %u\nmetrics-port %u\n"
+        "metrics-bind %s\n",
+        seat->host->address, SEAT_PORT, SEAT_DIR, seat->id, SEAT_CLUSTER_PORT, SEAT_SENTINEL_PORT,
+        SEAT_METRICS_PORT, seat->host->address);
     n += seat->joins ? print_join(seat, text + n, sizeof text - n)
                      : print_members(run, text + n, sizeof text - n);
     qr_assert(n < sizeof text);

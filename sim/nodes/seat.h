@@ -1,4 +1,4 @@
-/* Nodes and clients as processes of the realm (seat.c, asker.c). */
+/* Nodes and clients as processes of the realm (seat.c, asker.c, guest.c). */
 #ifndef SIM_NODES_SEAT_H
 #define SIM_NODES_SEAT_H
 
@@ -8,8 +8,11 @@
 #include "sim/nodes/story.h"
 
 #define SEATS_MAX 7u
-#define ASKERS_MAX 6u /* and an operator */
+#define ASKERS_MAX 6u /* and an operator, and a guest */
 #define SEAT_PORT 7000u
+#define SEAT_CLUSTER_PORT 7001u
+#define SEAT_SENTINEL_PORT 7002u
+#define SEAT_METRICS_PORT 7003u
 #define ASKED_KEYS_MAX 8u
 
 struct run;
@@ -35,6 +38,7 @@ struct asker {
     uint32_t number;
     struct rng rng;
     bool is_operator; /* it gives orders, and believes no answer */
+    bool is_guest;    /* it tries everything (guest.c) */
     bool done;        /* of the last phase: it has read all keys */
 };
 
@@ -45,7 +49,7 @@ struct run {
     uint32_t founders; /* the first so many are members from the beginning, the others join */
     bool members;      /* the operator orders who takes part */
     uint32_t fragile; /* the first so many are those whose drives lose what they had synced */
-    struct asker asker[ASKERS_MAX + 1];
+    struct asker asker[ASKERS_MAX + 2];
     uint32_t askers;
     uint32_t keys;
     qr_time think;          /* of a client between two commands, at most */
@@ -81,5 +85,6 @@ void replicas_tell(const struct run *run); /* what each knows, as lines of the t
  * Until then nobody loses more: where one of three is being replaced, two would be lost. */
 bool replicas_sound(struct run *run);
 void asker_start(struct asker *asker);
+void guest_start(struct asker *asker);
 
 #endif
