@@ -171,10 +171,12 @@ static void ask(struct visit *v)
 
 static void ask_for_a_page(struct visit *v)
 {
-    static const char *const pages[] = { "GET /metrics HTTP/1.1\r\n\r\n", "GET /health HTTP/1.0\r\n\r\n",
-                                         "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n",
-                                         "HEAD /metrics HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\n\r\n",
-                                         "GET /nothing HTTP/1.1\r\n\r\n", "GET\r\n" };
+    static const char *const pages[] = {
+        "GET /metrics HTTP/1.1\r\n\r\n",  "GET /health HTTP/1.0\r\n\r\n",
+        "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD /metrics HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\n\r\n",        "GET /nothing HTTP/1.1\r\n\r\n",
+        "GET\r\n",
+    };
     const char *page = pages[rng_below(&v->asker->rng, ARRAY_COUNT(pages))];
     v->free_form = true;
     io_stream_write(v->stream, page, strlen(page));

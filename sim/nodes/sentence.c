@@ -133,8 +133,8 @@ static const struct kind {
     { "|name|keyspace|", "g1|g2|g1|G2|nobody's", NULL, 0 },
     { "|prefix|", "qp:|qr:", NULL, 0 },
     { "|pattern|", "*|q*|q[0-9]?|*x|\\*|[^q]*|mem*", NULL, 0 },
-    { "|level|", "local|prefix|leader|session|linearizable|bounded:100|bounded:20ops|snapshot:0-9|no",
-      NULL, 0 },
+    { "|level|", "local|prefix|leader|session|linearizable|bounded:100|bounded:20ops|"
+                 "snapshot:0-9|no", NULL, 0 },
     { "|spec|", "2|3|MAJORITY|ALL|EACH zone|LOCAL|1 ON durable|2 ON applied|nothing", NULL, 0 },
     { "|section|", "all|everything|default|server|clients|memory|persistence|stats|replication|cpu|"
                    "raft|keyspace|keyspaces|commandstats|latencystats|errorstats|modules|cluster|"
@@ -144,7 +144,8 @@ static const struct kind {
     { "|duration|time|", "5s|100ms|1m|0|60|x", NULL, 0 },
     { "|type|", "string|hash|list", NULL, 0 },
     { "|category|", "read|write|fast|string|keyspace|nothing", NULL, 0 },
-    { "|username|connection-name|client-name|libname|libver|pid|iid|module-name|channel|runid|node-id|",
+    { "|username|connection-name|client-name|libname|libver|pid|iid|module-name|channel|runid|"
+      "node-id|",
       "default|me|a|b|c|1|2|3|__sentinel__:hello|+switch-master", NULL, 0 },
     { "|master-name|", "mymaster|other", NULL, 0 },
     { "|ip|host|", "127.0.0.1|10.0.0.1|nowhere", NULL, 0 },
