@@ -2,21 +2,23 @@
 most harm: right after an election, while a snapshot is pulled, while a disk is full.
 Operations are of somebody who looks first."""
 import contextlib
+import glob
 import os
 import time
 
 from campaign_members import TROUBLE
 from cluster import wait_for
 
-MOMENT_S = 3.0  # for which a moment is waited
+MOMENT_S = 2.0  # for which a moment is waited
 BEHIND = 600  # writes after which who was away needs a snapshot (--log-max-entries)
 
 
 class Blows:
     """A part of Chaos."""
 
-    BLOWS = {"kill": 4, "stop": 3, "pause": 5, "kill_all": 3, "fail_over": 3, "flap": 2,
-             "rolling_restart": 1, "kill_elected": 3, "kill_puller": 3}
+    BLOWS = {"kill": 4, "stop": 3, "pause": 5, "kill_all": 1, "fail_over": 3, "flap": 2,
+             "rolling_restart": 1, "kill_elected": 3, "kill_puller": 3, "kill_all_in_a_hush": 5,
+             "kill_all_that_wait": 5}
     OPERATIONS = {"join": 5, "remove": 3, "promote": 1, "demote": 1, "wipe": 2, "damage": 2,
                   "remove_in_the_dark": 1, "drain": 3, "leave_running": 2}
     # Of these it is known for group 0 alone whether the partitions survive it.
@@ -50,6 +52,25 @@ class Blows:
                 seat.start()
                 self.breathe(20, 2.0)
 
+    def kill_all_in_a_hush(self):
+        """The clients hold their breath: the last thing in each log is what they were told."""
+        with self.load.hush():
+            time.sleep(self.dice.choice([0.05, 0.2]))
+            seats = self.alive()
+            self.strike(seats)
+        self.say(f"in a hush kill {[seat.number for seat in seats]}")
+
+    def kill_all_that_wait(self):
+        """While their disks are slow: what is not on them yet is lost, on all of them."""
+        seats = self.alive()
+        for seat in seats:
+            seat.slow_down(60)
+        time.sleep(self.dice.uniform(0.3, 1.0))
+        self.strike(seats)
+        for seat in seats:
+            seat.slow_down(0)
+        self.say(f"while disks are slow kill {[seat.number for seat in seats]}")
+
     # --- Moments ----------------------------------------------------------------------------------
 
     def strike(self, seats):
@@ -62,7 +83,6 @@ class Blows:
             seat.wait()
             seat.paused = False
             seat.start()
-        self.say(f"struck {[seat.number for seat in seats]}")
 
     def moment(self, condition):
         until = time.monotonic() + MOMENT_S
@@ -112,6 +132,13 @@ class Blows:
 
     # --- Operations -------------------------------------------------------------------------------
 
+    def part(self, seat):
+        """Of its groups any, group 0 for one."""
+        paths = sorted(glob.glob(os.path.join(seat.directory, "groups", "*.checkpoint")))
+        path = self.dice.choice([None, *paths])
+        return super().part(seat) if path is None else \
+            (int(os.path.basename(path).partition(".")[0]), path)
+
     def remove(self):
         """Of more than three: two voters stand still whenever one is harmed. What held partitions
         is missed by them, so nothing more is lost meanwhile."""
@@ -128,7 +155,9 @@ class Blows:
         members = self.members()
         if len(self.taken) <= 3 or self.losing or self.partitions or not members:
             return
-        seat = self.dice.choice(list(members))
+        leader = self.leader()
+        seat = leader if leader in members and self.dice.random() < 0.6 else \
+            self.dice.choice(list(members))
         self.say(f"remove {seat.number}, and leave it running")
         others = [other for other in self.alive() if other is not seat]
         if seat.is_born() and self.order("MEMBER", "REMOVE", str(members[seat]["id"]),
@@ -150,7 +179,9 @@ class Blows:
             self.drained = str(members[seat]["id"])
 
     def end_drain(self):
+        """Whether it is over."""
         if self.drained and self.alive() and \
                 self.order("MEMBER", "DRAIN", self.drained, "CANCEL"):
             self.drained = None
             self.order("REBALANCE")
+        return self.drained is None

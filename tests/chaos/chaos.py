@@ -104,6 +104,12 @@ class Chaos(Weather, Blows, MemberCampaign):
         super().__exit__(*problem)
         self.network.close()
 
+    def end_all(self):
+        """So that their files stand still."""
+        for seat in self.seats:
+            if seat.running():
+                seat.kill()
+
     # --- What happened ----------------------------------------------------------------------------
 
     def happened(self, began, kind, what):
@@ -184,7 +190,7 @@ class Chaos(Weather, Blows, MemberCampaign):
     def storm(self, until):
         """Weather that comes and goes in any order, and blows in it. Where nothing is acknowledged
         for a while it clears up."""
-        for _ in range(self.dice.randrange(2, 9)):
+        for _ in range(self.dice.randrange(2, 7)):
             if time.monotonic() > until:
                 return
             if self.stands_still() and self.weather:
@@ -203,7 +209,7 @@ class Chaos(Weather, Blows, MemberCampaign):
             self.storm(until)
             self.heal()
             self.settle()
-            for _ in range(self.dice.randrange(3)):
+            for _ in range(self.dice.randrange(4)):
                 if time.monotonic() < until:
                     self.do(self.OPERATIONS)
                     self.breathe(self.dice.choice([0, 30, 200]))

@@ -5,8 +5,10 @@ removed, and its history is judged and removed while the next round goes on: wha
 however long the run is, and what is wrong comes to light after a minute and not after an hour.
 """
 import collections
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -94,6 +96,15 @@ class Load:
     def wait_for_acknowledged(self, more, seconds=15.0):
         goal = self.word("acknowledged") + more
         wait_for(lambda: self.word("acknowledged") >= goal, f"{more} more writes", seconds)
+
+    @contextlib.contextmanager
+    def hush(self):
+        """Nobody asks for anything; answers wait to be read."""
+        os.kill(self.clients.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.clients.process.pid, signal.SIGCONT)
 
     # --- Rounds -----------------------------------------------------------------------------------
 

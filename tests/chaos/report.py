@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 
+from dice import DICE
 from figures import percentile
 
 ROLES = {"leader": "#1b7f3b", "follower": "#a9d8b8", "candidate": "#f2c14e", "learner": "#8fb8de",
@@ -53,8 +54,8 @@ class Report:
                                  "--format=%h %cs"], stdout=subprocess.PIPE, text=True,
                                 stderr=subprocess.DEVNULL, check=False).stdout.strip()
         verdict = "clean" if self.problem is None else f"BROKEN\n\n{self.problem}"
-        return (f"chaos, seed {self.chaos.seed}, {self.end:.0f} s, commit {commit or 'unknown'}: "
-                f"{verdict}")
+        return (f"chaos, seed {DICE}.{self.chaos.seed}, {self.end:.0f} s, "
+                f"commit {commit or 'unknown'}: {verdict}")
 
     def told(self):
         done = self.figures.outcomes
@@ -197,5 +198,5 @@ class Report:
         return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:.0f}" '
                 f'viewBox="0 0 {WIDTH} {height:.0f}" font-family="sans-serif" font-size="11">\n'
                 f'<rect width="100%" height="100%" fill="#ffffff"/>\n' +
-                self.label(10, 22, f"chaos, seed {self.chaos.seed}: {verdict}") + "\n" +
+                self.label(10, 22, f"chaos, seed {DICE}.{self.chaos.seed}: {verdict}") + "\n" +
                 "\n".join(parts) + "\n</svg>\n")

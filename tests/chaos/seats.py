@@ -2,6 +2,7 @@
 import errno
 import glob
 import os
+import random
 import subprocess
 
 from campaign_members import Seat
@@ -53,7 +54,7 @@ class ChaosSeat(Seat):
     def __init__(self, cluster, number, network, has_clock):
         super().__init__(cluster, number, PORT, PEER_PORT, 0)
         self.network, self.space = network, network.space(number)
-        self.host = network.address(number)
+        self.host, self.dice = network.address(number), random.Random(number)
         self.disk, self.clock = None, os.path.join(cluster.directory, f"clock-{number}")
         self.slowness = os.path.join(cluster.directory, f"slow-{number}")
         self.turn(0)
@@ -84,7 +85,10 @@ class ChaosSeat(Seat):
             file.write(f"{ms}\n")
 
     def arguments(self, extra=()):
-        return super().arguments(extra) + [
+        """Each start may read in another way; whoever leads decides."""
+        words = super().arguments(extra)
+        words[words.index("--read-mode") + 1] = self.dice.choice(["lease", "lease", "readindex"])
+        return words + [
             "--bind", self.host, "127.0.0.1", "--protected-mode", "no", "--cluster-secret", "chaos"]
 
     def before_exec(self):

@@ -1,6 +1,9 @@
 """What the clients of chaos judge themselves, and what the report counts: without a cluster."""
 import collections
+import os
 import random
+import subprocess
+import sys
 import types
 import xml.dom.minidom
 
@@ -9,6 +12,7 @@ import pytest
 from chaos import Chaos, Event, merged
 from clients import (KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, Answer, Claims, Lessee, Lists,
                      Retrier, Rotation)
+from dice import DICE
 from figures import Figures, bucket, percentile, seconds_of
 from lookout import Lookout
 from report import Report
@@ -137,6 +141,16 @@ def test_keys_of_another_round_are_others():
     assert Claims(70).some() in range(70, 74)
 
 
+@pytest.mark.parametrize("seed, says", [
+    (f"{DICE + 1}.7", f"here they are of version {DICE}"), (f"{DICE - 1}.7", "another kind of run"),
+    ("seven", "'seven' is no seed"), (f"{DICE}.", "is no seed"), (".7", "is no seed")])
+def test_a_seed_of_another_version_says_so(seed, says, tmp_path):
+    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+    done = subprocess.run([sys.executable, run, "--seed", seed, str(tmp_path)], text=True,
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and says in done.stderr, done
+
+
 # --- The report -----------------------------------------------------------------------------------
 
 
@@ -214,7 +228,7 @@ def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path)
     report = Report(chaos, 10, None, "AssertionError: it <broke>")
     report.write(str(tmp_path / "out"))
     text = (tmp_path / "out/report.txt").read_text()
-    for words in ("seed 7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13",
+    for words in (f"seed {DICE}.7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13",
                   "in this run: 4 partitions, cut, stop", "1 stop, 3 s",
                   "acknowledged write: 3.0 s, from 4.0 s", "calm p50 10.0 ms",
                   "4.0 to      7.0  stop 1"):

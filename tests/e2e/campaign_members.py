@@ -324,9 +324,9 @@ class MemberCampaign(UnderLoad):
         if seat is None:
             return
         how = self.dice.choice(["flip", "zero", "checkpoint", "sector"])
-        self.say(f"damage {seat.number} {how}")
         seat.kill()
-        checkpoint = os.path.join(seat.directory, "checkpoint")
+        group, checkpoint = self.part(seat)
+        self.say(f"damage {seat.number} {how}{f' of group {group}' if group > 0 else ''}")
         if how == "checkpoint" and os.path.exists(checkpoint):
             size = os.path.getsize(checkpoint)
             write_at(checkpoint, self.dice.randrange(size), b"\xa5" * 16)
@@ -334,7 +334,7 @@ class MemberCampaign(UnderLoad):
             path = segments(seat)[-1]
             write_at(path, 0, bytes(os.path.getsize(path)))
         else:
-            found = entries(seat)
+            found = entries(seat, group)
             slots = sorted(found)[:-40]
             for slot in self.dice.sample(slots, min(3, len(slots))):
                 if how == "flip":
@@ -343,6 +343,10 @@ class MemberCampaign(UnderLoad):
                     write_at(found[slot].path, found[slot].at // 512 * 512, bytes(512))
         self.breathe(self.dice.choice([0, 30, 500]))
         seat.start()
+
+    def part(self, seat):
+        """Which group of a node that does not run is harmed, and its checkpoint."""
+        return 0, os.path.join(seat.directory, "checkpoint")
 
     def rot(self):
         """A state that a bug has changed: the others outvote it. Nobody may load it meanwhile, so
