@@ -182,11 +182,19 @@ def test_protected_mode():
     with Cluster(1, options=["--bind", "*"]) as cluster:
         port = cluster.nodes[0].port
         assert cluster.nodes[0].call("PING") == "PONG"
+        assert cluster.nodes[0].call("SET", "k", "one") == "OK"
         with Connection(port, host=address) as stranger:
-            assert stranger.read_until_closed().startswith(b"-DENIED ")
+            try:
+                stranger.send("SET", "k", "two")
+            except OSError:
+                pass  # it was closed already
+            heard = stranger.read_until_closed()
+            assert heard.startswith(b"-DENIED ") and heard.count(b"\r\n") == 1
+            assert b"requirepass" in heard and b"protected-mode" in heard  # what to do
+        assert cluster.nodes[0].call("GET", "k") == b"one"
         cluster.nodes[0].call("CONFIG", "SET", "protected-mode", "no")
         with Connection(port, host=address) as welcome:
-            assert welcome.call("PING") == "PONG"
+            assert welcome.call("SET", "k", "two") == "OK"
 
 
 # --- The peer port ------------------------------------------------------------------------------

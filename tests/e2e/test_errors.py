@@ -18,7 +18,7 @@ WORDS = {"ADDR", "EACH", "LEADERWINDOW", "MAXMEMORY", "MAXOPS", "MEMBER", "PXAT"
 # Which test sees each of them, with what became of the write. Here, or in another file.
 PROVOKED = {
     "ERR": "errors::test_not_applied_is_true",
-    "BADTOKEN": "unit/cluster/token",
+    "BADTOKEN": "sessions::test_a_bad_token_with_a_command_is_refused_and_nothing_applied",
     "CLUSTERDOWN": "errors::test_without_a_leader_nothing_is_applied",
     "CROSSSLOT": "errors::test_not_applied_is_true",
     "DENIED": "bad_input::test_protected_mode",
@@ -169,8 +169,10 @@ def test_not_applied_is_true_of_what_depends_on_others(three):
         assert client.call("SELECT", "gone") == "OK"
         assert three.leader().call("KEYSPACE", "DROP", "gone", "FORCE", timeout=20) == "OK"
         wait_for(lambda: value(client, "k") is False, "it is gone")
+        assert three.leader().call("SET", "kept", "one") == "OK"
         with pytest.raises(Error, match="^NOKEYSPACE .* not applied"):
             client.call("SET", "kept", "2")
+        assert everywhere(three, "kept") == {b"one"}  # nor in the keyspace that is left
 
 
 def value(client, key):

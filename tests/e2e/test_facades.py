@@ -438,6 +438,11 @@ def test_without_a_quorum_all_say_so():
         assert refused(ask, first, "SENTINEL", "CKQUORUM", "mymaster").startswith("NOQUORUM 1")
         row = ask(first, "SENTINEL", "MASTER", "mymaster")
         assert b"s_down,o_down,master" in row
+        second.start()  # "bring it back" is what there is to do
+        wait_for(lambda: b"cluster_state:ok" in at(first, "CLUSTER", "INFO"), "state is ok")
+        assert ask(first, "SENTINEL", "CKQUORUM", "mymaster").startswith("OK 2 usable Sentinels")
+        cluster.wait_ready()
+        assert at(cluster.leader(), "GET", "a") == b"1"
 
 
 def test_nodes_that_hang_are_shown_as_down():

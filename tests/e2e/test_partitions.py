@@ -372,6 +372,7 @@ def test_a_node_that_just_started_does_not_deny_a_keyspace():
     """It does not know yet which there are: LOADING, not an error in the arguments."""
     with Cluster(3) as cluster:
         create(cluster, "there", "PARTITIONS", 4)
+        assert cluster.nodes[0].call("WITH", 2, "KS", "there", "SET", "k", "one") == "OK"
         for node in cluster.nodes:
             node.kill()
         first = cluster.nodes[0]
@@ -380,6 +381,8 @@ def test_a_node_that_just_started_does_not_deny_a_keyspace():
         with first.connect() as connection:
             with pytest.raises(Error, match="^LOADING this node has just started"):
                 connection.call("SELECT", "there")
+            with pytest.raises(Error, match="^LOADING .*, the command was not applied: try again"):
+                connection.call("WITH", 2, "KS", "there", "SET", "k", "two")
             assert connection.call("SELECT", 3) == "OK"
             for node in cluster.nodes[1:]:
                 node.start()
@@ -391,5 +394,8 @@ def test_a_node_that_just_started_does_not_deny_a_keyspace():
                     assert str(error).startswith("LOADING ")
                     return False
             wait_for(selects, "the keyspace is known again", 30)
+            cluster.wait_ready()
+            assert {node.call("WITH", 2, "KS", "there", "GET", "k")
+                    for node in cluster.nodes} == {b"one"}
             with pytest.raises(Error, match="^ERR value is not an integer or out of range$"):
                 connection.call("SELECT", "elsewhere")

@@ -76,26 +76,30 @@ static void test_what_is_counted(void **state)
     SAYS_ERROR("nosuch", "ERR unknown command");
     SAYS_ERROR("client nosuch", "ERR unknown subcommand");
     SAYS_ERROR("client setname \x01", "ERR Client names");
-    assert_int_equal(noted, 7);
+    assert_memory_equal(hears("client setname \x01\nping"), "-ERR Client", 11);
+    assert_int_equal(stats_of("ping")->failed, 0); /* what came before it is none of its own */
+    assert_int_equal(noted, 9);
     SAYS("ping", "+PONG\r\n");
-    assert_int_equal(stats_of("ping")->calls, 3);
+    assert_int_equal(stats_of("ping")->calls, 4);
     assert_int_equal(stats_of("ping")->failed, 0);
     assert_int_equal(stats_of("get")->rejected, 1);
     assert_int_equal(stats_of("get")->calls, 0);
-    assert_int_equal(me->commands, 8);
-    assert_int_equal(node.stats.commands_processed, 8);
+    assert_int_equal(me->commands, 10);
+    assert_int_equal(node.stats.commands_processed, 10);
     assert_string_equal(me->last_command->name, "ping");
-    assert_int_equal(stats_of("client|setname")->failed, 1);
+    SAYS_ERROR("nosuch", "ERR unknown command");
+    assert_string_equal(me->last_command->name, "ping"); /* CLIENT LIST shows the last known */
+    assert_int_equal(stats_of("client|setname")->failed, 2);
     SAYS_ERROR("mget a cart:b", "CROSSSLOT");
     assert_int_equal(stats_of("mget")->rejected, 1);
     goes("get a");
     SAYS("ping", ""); /* of what waits it counts when it leaves */
-    assert_int_equal(noted, 9);
+    assert_int_equal(noted, 12);
     size_t ping = command_index(command_by_name(SPAN_LITERAL("ping")));
-    assert_int_equal(node.measure->latency[ping]->count, 4);
+    assert_int_equal(node.measure->latency[ping]->count, 5);
     node.config.latency_tracking = false;
     SAYS("ping", "");
-    assert_int_equal(node.measure->latency[ping]->count, 4);
+    assert_int_equal(node.measure->latency[ping]->count, 5);
     assert_int_equal(stats_of("ping")->usec, 0);
     io_step = 7;
     node.chores.stirred = false;

@@ -303,7 +303,17 @@ static void test_what_a_session_knows_is_told_when_all_before_it_is_answered(voi
     assert_memory_equal(heard, "+A\r\n*6\r\n$3\r\npin", 15);
     assert_string_equal(heard + strlen(heard) - 7, "+PONG\r\n");
     assert_false(is_held() || me->awaits_all);
-    SAYS("session unpin", "+OK\r\n"); /* nothing is before it */
+    static const char *const names[] = { "pin x", "reset", "show", "token", "unpin", "use x" };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        char line[32];
+        (void)snprintf(line, sizeof line, "session %s", names[i]);
+        assert_true(hears(line)[0] != 0 && !is_held()); /* nothing is before it */
+        struct sent *get = goes("get a");
+        SAYS(line, "");
+        assert_true(is_held() && me->awaits_all);
+        answers(get, "A");
+        assert_true(strlen(hears("")) > 4 && !is_held());
+    }
     goes("get a");
     SAYS("ping", ""); /* others are not of the session, and wait for nothing */
     assert_false(is_held() || me->awaits_all);
@@ -400,6 +410,7 @@ static void test_large_arguments_go_apart(void **state)
     assert_null(me->cargo);
     s = goes(large_line("set cart:a "));
     assert_true(s->laden && s->by_prefix && s->partition != &zero);
+    assert_string_equal(me->last_command->name, "set");
     keyspace_gives(16, READ_LOCAL, ACK_EACH_ZONE);
     s = goes(large_line("set cart:b "));
     assert_true(s->wants.each_zone);
@@ -411,6 +422,9 @@ static void test_large_arguments_go_apart(void **state)
     SAYS("select 2\nclient reply skip", "+OK\r\n");
     s = goes(large_line("set b "));
     assert_true(s->silent && s->db == 2 && !s->wants.each_zone);
+    goes(large_line("set cart:a "));
+    put_erased(node.map, MAP_RECORD_KEYSPACE, 16);
+    assert_false(goes("set cart:a 1")->by_prefix); /* there is but one way now */
     node.contact.coverage.knows_until = node.clock; /* it cannot be held: it gets all there is */
     assert_true(goes(large_line("set b "))->wants.each_zone);
 }
