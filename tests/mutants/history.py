@@ -101,7 +101,7 @@ NODE = [
     ("as of: an older leader is asked", AS_OF, "router.c",
      "bool as_of = p->wants.level == READ_SNAPSHOT &&",
      "bool as_of = p->wants.level == READ_LEVELS &&"),
-    ("as of: a level of the cluster that cannot read it", "unit/node/order_keyspace",
+    ("as of: a level of the cluster that cannot read it", "unit/node/order_defaults",
      "order_keyspace.c",
      "if (!map_keyspace_has_fields(k) || control_level(node) >= MAP_LEVEL_REQUESTS) {",
      "if (true) {"),

@@ -1,5 +1,4 @@
-/* KEYSPACE orders as group 0's leader judges them. The map, the placement and the records of a
- * change are real; reports and the log are played, and every change is decided at once. */
+/* KEYSPACE CREATE, ALTER, DROP, STATS and LAG: what is refused, and what is changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,239 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/control_internal.h"
-#include "node/local_internal.h"
-#include "node/orders.h"
-#include "node/replica.h"
-#include "node/run.h"
-#include "protocol/quorum.h"
-#include "tests/unit/cluster/put_records.h"
-
-#define WORDS_MAX 24
-#define WALL ((qr_wall)1700000000123456)
-
-static struct node node;
-static struct partition zero;
-static struct reply answer;
-static struct place_nodes nodes;
-static struct keyspace_use use;
-static struct partition_report report; /* of group 2, by node 0 */
-static struct roster_node member[MEMBERS_MAX];
-static bool leads, answered, ready, figures;
-static uint32_t changes, asked, waited_for;
-
-/* --- The rest of the node -------------------------------------------------------------------- */
-
-bool control_begins(struct node *n, struct pending *p)
-{
-    (void)n, (void)p;
-    return ready;
-}
-
-void control_await_reports(struct node *n, struct pending *p, uint32_t keyspace)
-{
-    (void)n;
-    asked++;
-    waited_for = keyspace;
-    p->slot = 77;
-}
-
-uint32_t control_level(const struct node *n)
-{
-    return map_settings(n->map)->level;
-}
-
-/* Decided at once, and known to this node. */
-void control_propose(struct node *n, struct pending *p, struct edit *edit, uint32_t keyspace)
-{
-    size_t at = 0;
-    (void)p;
-    for (uint32_t i = 0; i + 1 < edit->count; i += 2) {
-        struct span key = span_of(edit->bytes + at, edit->length[i]);
-        struct span value = span_of(edit->bytes + at + key.n, edit->length[i + 1]);
-        assert_int_equal(map_put(n->map, key, value), MAP_OK);
-        at += key.n + value.n;
-    }
-    edit_free(edit);
-    changes++;
-    waited_for = keyspace;
-}
-
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
-void orders_leaderless(struct pending *p)
-{
-    orders_refuse(p, "CLUSTERDOWN");
-}
-
-struct reply *stream_reply(struct pending *p)
-{
-    (void)p;
-    reply_reset(&answer);
-    return &answer;
-}
-
-void stream_answered(struct pending *p, enum qr_status status)
-{
-    (void)p;
-    assert_int_equal(status, STATUS_OK);
-    answered = true;
-}
-
-void reports_use(const struct node *n, uint32_t keyspace, struct keyspace_use *out)
-{
-    (void)n, (void)keyspace;
-    *out = use;
-}
-
-bool reports_answered(const struct node *n, uint64_t nonce)
-{
-    (void)n;
-    assert_int_equal(nonce, 77);
-    return figures;
-}
-
-const struct partition_report *reports_of_group(const struct node *n, uint32_t group,
-                                                node_index *leader)
-{
-    (void)n;
-    *leader = group == report.group ? 0 : NODE_NONE;
-    return group == report.group ? &report : NULL;
-}
-
-struct place_nodes placing_nodes(const struct node *n)
-{
-    (void)n;
-    return nodes;
-}
-
-void placing_found(const struct node *n, const struct map_keyspace *k, struct edit *edit)
-{
-    (void)n;
-    for (uint32_t i = 0; i < k->partitions; i++) {
-        struct map_partition p = map_found(k, i, k->first_group + i, nodes.members, NODE_NONE);
-        edit_partition(edit, &p);
-    }
-}
-
-bool replica_leads(const struct replica *r)
-{
-    (void)r;
-    return leads;
-}
-
-const struct roster_node *local_member(const struct node *n, uint32_t index)
-{
-    (void)n;
-    return &member[index];
-}
-
-qr_wall io_wall(struct io *io)
-{
-    (void)io;
-    return WALL;
-}
-
-void node_log(struct node *n, enum node_log_level level, const char *format, ...)
-{
-    (void)n, (void)level, (void)format;
-}
-
-/* --- A world --------------------------------------------------------------------------------- */
-
-static int begin(void **state)
-{
-    (void)state;
-    memset(&node, 0, sizeof node);
-    node.map = map_new();
-    node.zero = &zero;
-    put_settings(node.map, &(struct map_settings){ .level = 3, .next_group = GROUP_FIRST });
-    nodes = (struct place_nodes){ .members = 7, .live = 7 };
-    use = (struct keyspace_use){ .worst_node = NODE_NONE };
-    report = (struct partition_report){ 0 };
-    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
-        member[i].id = i + 101;
-    }
-    leads = ready = figures = true;
-    changes = asked = waited_for = 0;
-    reply_init(&answer, 2);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    map_free(node.map);
-    reply_free(&answer);
-    return 0;
-}
-
-typedef void handler(struct node *n, struct pending *p, const struct span *argv, uint32_t argc);
-
-/* What the client hears; empty: nothing yet. In the line "_" is an empty word. */
-static const char *give(handler *order, struct pending *p, const char *line)
-{
-    static char text[2048];
-    char copy[512];
-    struct span argv[WORDS_MAX];
-    uint32_t argc = 0;
-    strcpy(copy, line);
-    for (char *w = strtok(copy, " "); w != NULL; w = strtok(NULL, " ")) {
-        argv[argc++] = span_of(w, strcmp(w, "_") == 0 ? 0 : strlen(w));
-    }
-    answered = false;
-    order(&node, p, argv, argc);
-    text[0] = 0;
-    if (answered) {
-        memcpy(text, answer.p, answer.n);
-        text[answer.n] = 0;
-    }
-    return text;
-}
-
-static void accept(handler *order, const char *line)
-{
-    struct pending p = { .node = &node };
-    uint32_t before = changes;
-    const char *text = give(order, &p, line);
-    if (asked > 0) {
-        assert_int_equal(changes, before);
-        text = give(order, &p, line); /* by figures */
-    }
-    asked = 0;
-    if (text[0] != 0 || changes != before + 1) {
-        fail_msg("%s: %s", line, text);
-    }
-}
-
-/* And nothing was changed. */
-static void refuse(handler *order, const char *line, const char *why)
-{
-    struct pending p = { .node = &node };
-    uint32_t before = changes;
-    const char *text = give(order, &p, line);
-    if (asked > 0) {
-        text = give(order, &p, line);
-    }
-    asked = 0;
-    if (strncmp(text, why, strlen(why)) != 0 || changes != before) {
-        fail_msg("%s: %s", line, text);
-    }
-    assert_non_null(strstr(text, "nothing was changed"));
-}
-
-#define CREATE order_cmd_KEYSPACE_CREATE
-#define ALTER order_cmd_KEYSPACE_ALTER
-#define DROP order_cmd_KEYSPACE_DROP
-
-static const struct map_keyspace *of(const char *name)
-{
-    return map_keyspace_named(node.map, span_of(name, strlen(name)));
-}
+#include "order_keyspace_world.h"
 
 /* --- CREATE ---------------------------------------------------------------------------------- */
 
@@ -343,25 +110,6 @@ static void a_share_of_a_quota_is_not_nothing(void **state)
     refuse(ALTER, "a MAXOPS 1", "-ERR MAXOPS 1 is less than a command a second");
     accept(ALTER, "a MAXMEMORY 0 MAXOPS 0"); /* no limit */
     assert_true(of("a")->maxmemory == 0 && of("a")->maxops == 0);
-}
-
-/* HISTORY, in so many bytes unless more or less are given; both go together. */
-static void a_keyspace_may_keep_its_past(void **state)
-{
-    (void)state;
-    put_settings(node.map, &(struct map_settings){ .level = 2, .next_group = GROUP_FIRST });
-    refuse(CREATE, "a STRATEGY raft HISTORY 10s", "-UPGRADE these options need level 3");
-    put_settings(node.map, &(struct map_settings){ .level = 3, .next_group = GROUP_FIRST });
-    accept(CREATE, "b STRATEGY raft HISTORY 10s PARTITIONS 2");
-    assert_true(of("b")->history_ms == 10000 && of("b")->history_bytes == 64 * MIB);
-    refuse(CREATE, "c STRATEGY raft HISTORY 1s HISTORY-BYTES 128kb PARTITIONS 3",
-           "-ERR HISTORY-BYTES 131072 is less than 65536 for each of the 3 partitions");
-    accept(ALTER, "b HISTORY 2s HISTORY-BYTES 1mb");
-    accept(ALTER, "b LEASE yes");
-    assert_true(of("b")->history_ms == 2000 && of("b")->history_bytes == MIB);
-    refuse(ALTER, "b HISTORY-BYTES 100kb", "-ERR HISTORY-BYTES 102400 is less than");
-    accept(ALTER, "b HISTORY 0");
-    assert_true(of("b")->history_ms == 0 && of("b")->history_bytes == 0);
 }
 
 static void an_order_that_is_not_the_first_in_line_waits(void **state)
@@ -575,7 +323,7 @@ static void lag_tells_of_all_that_do_not_lead(void **state)
         "*6\r\n$4\r\nnode\r\n:104\r\n$4\r\nrole\r\n$7\r\nlearner\r\n$3\r\nlag\r\n:40\r\n");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, order_begin, order_end)
 
 int main(void)
 {
@@ -585,7 +333,6 @@ int main(void)
         CASE(names_ids_and_prefixes_are_taken_once_and_by_every_byte),
         CASE(there_is_room_for_what_is_asked_for),
         CASE(a_share_of_a_quota_is_not_nothing),
-        CASE(a_keyspace_may_keep_its_past),
         CASE(an_order_that_is_not_the_first_in_line_waits),
         CASE(keyspaces_need_the_level_that_brought_them),
         CASE(what_was_not_said_stays),
