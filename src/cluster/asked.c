@@ -168,6 +168,7 @@ static bool refuse_unknown(struct span word, const struct asked_by *by, struct t
             between = ", ";
         }
     }
+    text_put(why, by->with ? "" : "; SHOW and RESET stand alone");
     return false;
 }
 

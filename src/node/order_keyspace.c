@@ -144,14 +144,14 @@ static bool share_is_nothing(struct pending *p, const struct keyspace_options *o
     return no_byte || no_command;
 }
 
-/* HISTORY, and in how many bytes, with what stands there already. */
+/* HISTORY, and in how many bytes, with what stands there already. Where there is none the record
+ * says nothing of bytes (cluster/records.c), as it does of what is behind a prefix. */
 static void take_history(struct map_keyspace *k, const struct keyspace_options *o)
 {
     bool has_bytes = (o->given & GIVEN_HISTORY_BYTES) != 0;
     k->history_ms = (o->given & GIVEN_HISTORY) != 0 ? o->history_ms : k->history_ms;
     k->history_bytes = has_bytes ? o->history_bytes : k->history_bytes;
     k->history_bytes = k->history_bytes == 0 ? KEYSPACE_HISTORY_BYTES : k->history_bytes;
-    k->history_bytes = k->history_ms == 0 ? 0 : k->history_bytes;
 }
 
 /* Whether a history cannot be kept as it was asked for; refuses. */
@@ -357,7 +357,6 @@ static void take_options(struct map_keyspace *k, const struct keyspace_options *
     k->ack_kind = (o->given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
     k->ack_stage = (o->given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.stage : k->ack_stage;
     if ((o->given & GIVEN_PREFIX) != 0) {
-        memset(k->prefix, 0, sizeof k->prefix);
         memcpy(k->prefix, o->prefix, o->prefix_length);
         k->prefix_length = o->prefix_length;
     }

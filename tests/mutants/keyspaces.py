@@ -60,7 +60,7 @@ KEYSPACES = [
      "k->replicas = (o->given & GIVEN_REPLICA_COUNT) != 0 ? (uint8_t)o->replicas : k->replicas;",
      "k->replicas = (uint8_t)o->replicas;"),
     ("alter: what was not said is the default: PREFIX", ORDERED, "order_keyspace.c",
-     "if ((o->given & GIVEN_PREFIX) != 0) { memset", "if (true) { memset"),
+     "if ((o->given & GIVEN_PREFIX) != 0) { memcpy", "if (true) { memcpy"),
     ("alter: what the largest partition has does not matter", ORDERED, "order_keyspace.c",
      "use.bytes <= k->maxmemory && use.most_bytes <= share", "use.bytes <= k->maxmemory"),
     ("alter: as much as is used is below", ORDERED, "order_keyspace.c",

@@ -116,7 +116,7 @@ static void test_each_refusal_says_what_was_wrong(void **state)
             "FALLBACK, TIMEOUT, KS, META, SESSION, LEADERWINDOW, IDMP");
     refused("SPEED,high", false,
             "ERR syntax error: unknown option 'SPEED'" NOT_APPLIED "; the options are READ, ACK, "
-            "FALLBACK, TIMEOUT, LEADERWINDOW");
+            "FALLBACK, TIMEOUT, LEADERWINDOW; SHOW and RESET stand alone");
     refused("READ", true, "ERR syntax error: 'READ' has no value" NOT_APPLIED);
     refused("META,timeout", true, "ERR syntax error: 'timeout' has no value" NOT_APPLIED);
     refused("IDMP,p", true, "ERR syntax error: 'IDMP' wants two words, pid and iid" NOT_APPLIED);
@@ -273,13 +273,15 @@ static void test_what_is_not_text_is_quoted_and_cut(void **state)
     char why[300];
     struct asked asked;
     assert_false(reads("a\r\nb\001c'", false, &asked, why));
-    assert_string_equal(why, "ERR syntax error: unknown option 'a??b?c?'" NOT_APPLIED
-                             "; the options are READ, ACK, FALLBACK, TIMEOUT, LEADERWINDOW");
+    assert_string_equal(
+        why,
+        "ERR syntax error: unknown option 'a??b?c?'" NOT_APPLIED
+        "; the options are READ, ACK, FALLBACK, TIMEOUT, LEADERWINDOW; SHOW and RESET stand alone");
     assert_false(reads("01234567890123456789012345678901234567890", false, &asked, why));
     assert_string_equal(
         why,
         "ERR syntax error: unknown option '0123456789012345678901234567890123456789...'" NOT_APPLIED
-        "; the options are READ, ACK, FALLBACK, TIMEOUT, LEADERWINDOW");
+        "; the options are READ, ACK, FALLBACK, TIMEOUT, LEADERWINDOW; SHOW and RESET stand alone");
 }
 
 static uint32_t command_at(const char *words, char why[300])
