@@ -27,6 +27,7 @@ import pins
 import reads
 import real
 import routing
+import scenarios
 import sessions
 import slices
 import telling
@@ -95,6 +96,7 @@ LISTS = [
     ("cluster", "log", whole.LOG, True),
     ("driver", "node", wants.NODE, True),
     ("driver", "", real.ANYWHERE, True),
+    ("driver", "", scenarios.EVERYWHERE, True),
 ]
 
 
@@ -121,7 +123,11 @@ class Bug:
 
 
 def every():
-    return [Bug(kind, folder, row, judged) for kind, folder, rows, judged in LISTS for row in rows]
+    bugs = [Bug(kind, folder, row, judged) for kind, folder, rows, judged in LISTS for row in rows]
+    for bug in bugs:
+        if bug.name in scenarios.JUDGES:
+            bug.kind, bug.judge = "driver", scenarios.JUDGES[bug.name]
+    return bugs
 
 
 def replaced(text, path, old, new):
@@ -141,9 +147,8 @@ def file_of(judge):
     the test."""
     where, _, test = judge.partition("::")
     directory, _, area = where.rpartition("/")
-    if where.startswith(PROGRAMS):  # the log's programs are named after it, and their files are not
-        area = area.removeprefix("log_")
-        return f"tests/{directory}/{area}_test.c", test
+    if where.startswith(PROGRAMS):
+        return f"tests/{where}_test.c", test
     return f"tests/{directory}/test_{area}.py", test
 
 
@@ -154,13 +159,18 @@ def judge_is_there(judge, texts):
         return True
     path, test = file_of(judge)
     if judge.startswith(PROGRAMS):
-        return path in texts and (test == "" or f"{test}(void **" in texts[path])
+        folder, _, name = path.rpartition("/")  # a program may be named after its folder too
+        short = f"{folder}/{name.removeprefix(os.path.basename(folder) + '_')}"
+        text = texts.get(path, texts.get(short, ""))
+        return text != "" and (test == "" or f"{test}(void **" in text)
     return f"def {test.partition('[')[0]}(" in texts.get(path, "")
 
 
 def rotten(texts):
     """One line per bug that says nothing any more; `texts` holds all files by their path."""
     names = set()
+    for name in scenarios.JUDGES.keys() - {bug.name for bug in every()}:
+        yield f"tests/mutants/scenarios.py: there is no planted bug '{name}'"
     for bug in every():
         planted = {path: texts.get(path, "") for path, _, _ in bug.edits}
         try:

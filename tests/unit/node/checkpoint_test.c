@@ -130,7 +130,7 @@ static void test_scenario_56_a_full_disk_is_survived(void **state)
     assert_in_range(sweep(CALL_WRITE, -EDQUOT, CHECKPOINT_ABANDONED), 3, 20);
 }
 
-static void test_a_failing_disk_is_told(void **state)
+static void test_scenario_106_a_failing_disk_is_told(void **state)
 {
     (void)state;
     assert_int_equal(sweep(CALL_OPEN, -EIO, CHECKPOINT_FAILED), 1);
@@ -189,7 +189,7 @@ static void test_a_backlog_is_bounded(void **state)
 
 /* A process that dies just before each of its calls in turn: there is always a whole checkpoint,
  * the old one or the new one, and what was half done is cleared away (scenarios 35, 38, 56). */
-static void test_scenario_38_106_a_crash_at_every_call(void **state)
+static void test_scenario_38_a_crash_at_every_call(void **state)
 {
     (void)state;
     struct world *w = world_open(0);
@@ -292,15 +292,15 @@ int main(void)
         cmocka_unit_test(test_scenario_30_writes_go_on_meanwhile),
         cmocka_unit_test(test_a_left_over_is_deleted),
         cmocka_unit_test(test_scenario_56_a_full_disk_is_survived),
-        cmocka_unit_test(test_a_failing_disk_is_told),
+        cmocka_unit_test(test_scenario_106_a_failing_disk_is_told),
         cmocka_unit_test(test_without_a_helper_thread),
-        cmocka_unit_test(test_scenario_38_106_a_crash_at_every_call),
+        cmocka_unit_test(test_scenario_38_a_crash_at_every_call),
         cmocka_unit_test(test_a_backlog_is_bounded),
         cmocka_unit_test(test_abort_leaves_nothing),
         ANOTHER(test_round_trip),
         ANOTHER(test_a_left_over_is_deleted),
-        ANOTHER(test_a_failing_disk_is_told),
-        ANOTHER(test_scenario_38_106_a_crash_at_every_call),
+        ANOTHER(test_scenario_106_a_failing_disk_is_told),
+        ANOTHER(test_scenario_38_a_crash_at_every_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
