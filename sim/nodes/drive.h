@@ -24,7 +24,7 @@ struct extent {
     uint64_t at, n;
 };
 
-#define LATEST_MAX 8u
+#define LATEST_MAX 4u
 
 struct unsynced {
     struct unsynced *next;

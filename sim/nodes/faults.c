@@ -154,6 +154,10 @@ static void harm(struct run *run, bool (*how)(struct drive *, struct rng *, char
     char what[200];
     if (seat != NULL && how(seat->host->drive, dice(run), what, sizeof what)) {
         realm_note(run->realm, seat->host, "bytes go bad: %s", what);
+        if (seat->host->process != NULL && rng_chance(dice(run), 1, 2)) {
+            process_kill(seat->host->process); /* a start looks at all of them */
+            restart_later(run, seat);
+        }
     }
 }
 
@@ -386,6 +390,12 @@ void faults_begin(struct run *run)
     realm_at(run->realm, run->realm->now + QR_SECOND, on_fault, run, 0);
 }
 
+/* It waits for a drive that was slow when it asked, and will do so for long. */
+static bool hangs(const struct host *host)
+{
+    return host->process != NULL && host->process->busy_until > host->realm->now + QR_SECOND;
+}
+
 void faults_end(struct run *run)
 {
     struct realm *realm = run->realm;
@@ -403,7 +413,7 @@ void faults_end(struct run *run)
         if (!host->up) {
             host_power_on(host);
         }
-        if (i < run->fragile && host->drive->harms > 0) {
+        if ((i < run->fragile && host->drive->harms > 0) || hangs(host)) {
             stop(&run->seat[i]); /* a start finds what is bad */
         }
         if (host->process == NULL) {

@@ -28,23 +28,36 @@ static bool is_settled(const struct inode *inode, uint64_t at, uint64_t n)
     return at + n <= inode->durable.n && at + n <= inode->now.n;
 }
 
+/* Without the zeros at its end. */
+static uint64_t used_bytes(const struct inode *inode)
+{
+    uint64_t n = inode->durable.n;
+    while (n > 1 && inode->durable.p[n - 1] == 0) {
+        n--;
+    }
+    return n;
+}
+
 struct place {
     const char *path;
     struct inode *inode;
     uint64_t at, n;
 };
 
+/* Mostly in the log: it is most of what is written. */
 static bool find_place(const struct drive *drive, struct rng *rng, struct place *out)
 {
+    bool of_log = rng_chance(rng, 3, 4);
     for (uint32_t i = 0; i < TRIES; i++) {
         const struct name *name = &drive->durable.v[rng_below(rng, drive->durable.n)];
         struct inode *inode = name->inode;
-        if (inode->durable.n == 0 || drive_find(drive, name->path) != inode) {
+        if (inode->durable.n == 0 || drive_find(drive, name->path) != inode ||
+            (of_log && strcmp(name->path + strlen(name->path) - 4, ".log") != 0)) {
             continue;
         }
         uint64_t unit = rng_chance(rng, 1, 2) ? SECTOR_BYTES : BLOCK_BYTES;
-        uint64_t at = unit * rng_below(rng, (inode->durable.n + unit - 1) / unit);
-        uint64_t n = min_u64(unit, inode->durable.n - at);
+        uint64_t at = unit * rng_below(rng, (used_bytes(inode) + unit - 1) / unit);
+        uint64_t n = min_u64(unit, used_bytes(inode) - at);
         if (is_settled(inode, at, n)) {
             *out = (struct place){ .path = name->path, .inode = inode, .at = at, .n = n };
             return true;
@@ -67,13 +80,17 @@ bool drive_rot(struct drive *drive, struct rng *rng, char *what, size_t cap)
     if (!find_place(drive, rng, &place)) {
         return false;
     }
-    uint64_t kind = rng_below(rng, 3);
+    uint64_t kind = rng_chance(rng, 1, 2) ? 0 : rng_below(rng, 3);
     memcpy(bytes, place.inode->durable.p + place.at, place.n);
     for (uint64_t i = 0; i < place.n && kind != 0; i++) {
         bytes[i] = kind == 1 ? 0 : (uint8_t)rng_next(rng);
     }
     if (kind == 0) {
-        bytes[rng_below(rng, place.n)] ^= (uint8_t)(1u << rng_below(rng, 8));
+        uint64_t at = rng_below(rng, place.n);
+        while (at > 0 && bytes[at] == 0) { /* most of a block is nothing */
+            at--;
+        }
+        bytes[at] ^= (uint8_t)(1u << rng_below(rng, 8));
     }
     overwrite(&place, bytes, place.n);
     drive->harms++;

@@ -62,6 +62,7 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->simulated += r->simulated;
     all->acknowledged += r->acknowledged;
     all->reads += r->reads;
+    all->visits += r->visits;
     all->refused += r->refused;
     all->unknown += r->unknown;
     all->starts += r->starts;
@@ -73,8 +74,9 @@ static void add_up(struct run_report *all, const struct run_report *r)
 
 static void tell(const struct run_report *all, uint64_t count, uint64_t failed, double cpu)
 {
-    printf("%" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64 " refused, %" PRIu64 " unknown\n",
-           all->acknowledged, all->reads, all->refused, all->unknown);
+    printf("%" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64 " refused, %" PRIu64
+           " unknown, %" PRIu64 " replies to visitors\n",
+           all->acknowledged, all->reads, all->refused, all->unknown, all->visits);
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);

@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <ucontext.h>
 
-#define HOSTS_MAX 16u
+#define HOSTS_MAX 24u
 #define ADDRESS_MAX 48u
 #define STACK_BYTES (2u << 20)
 #define REALM_WALL (1790000000 * QR_SECOND) /* the wall time of true time 0 */

@@ -26,12 +26,41 @@ static void draw_pace(struct run *run)
     run->pace = *pace;
 }
 
+/* Now and then a limit is so small that it is always met, or a wait so short that it is. */
+static void draw_limits(struct run *run)
+{
+    static const struct {
+        const char *usual;
+        const char *rare[3];
+    } all[] = {
+        { "checkpoint-bytes 64kb", { "checkpoint-bytes 200kb", "checkpoint-bytes 10mb", NULL } },
+        { "", { "log-max-entries 20", "log-max-entries 300", "log-max-age 1" } },
+        { "", { "snapshot-bytes-per-second 64kb", NULL, NULL } },
+        { "", { "heartbeat-ms 5\nlease-ms 40\nelection-timeout-ms 60", "heartbeat-ms 100", NULL } },
+        { "", { "log-sync thread", "log-sync inline", NULL } },
+        { "", { "read-mode lease", NULL, NULL } },
+        { "", { "leader-wait 100", "request-timeout 300", NULL } },
+        { "", { "replace-after 1", "replace-after 5", NULL } },
+        { "", { "slow-disk-ms 5", "lag-alarm-ms 100", "leader-priority-delay-ms 50" } },
+    };
+    struct rng *rng = &run->realm->rng;
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        const char *rare = all[i].rare[rng_below(rng, 3)];
+        bool usual = rare == NULL || rng_chance(rng, 3, 4);
+        n += (size_t)snprintf(run->limits + n, sizeof run->limits - n, "%s\n",
+                              usual ? all[i].usual : rare);
+        qr_assert(n < sizeof run->limits);
+    }
+}
+
 static void draw_world(struct run *run, uint32_t seats)
 {
     struct realm *realm = run->realm;
     struct rng *rng = &realm->rng;
     char name[16];
     draw_pace(run);
+    draw_limits(run);
     run->founders = seats;
     run->members = seats > 1 && rng_chance(rng, 1, 3);
     run->seats = seats + (run->members ? (uint32_t)rng_below(rng, SPARES_MAX + 1) : 0);
@@ -57,11 +86,22 @@ static void draw_world(struct run *run, uint32_t seats)
                                         .is_guest = guest && i + 1 == run->askers,
                                         .rng = rng_from(rng_next(rng)) };
     }
+    run->visitors = (uint32_t)rng_below(rng, VISITORS_MAX + 1);
+    run->large = rng_chance(rng, 1, 2);
+    for (uint32_t i = 0; i < run->visitors; i++) {
+        (void)snprintf(name, sizeof name, "v%u", (unsigned)(i + 1));
+        run->visitor[i] = (struct visitor){ .run = run,
+                                            .host = realm_host(realm, name),
+                                            .rng = rng_from(rng_next(rng)) };
+    }
     for (uint32_t i = 0; i < run->seats; i++) {
         seat_start(&run->seat[i]);
     }
     for (uint32_t i = 0; i < run->askers; i++) {
         (run->asker[i].is_guest ? guest_start : asker_start)(&run->asker[i]);
+    }
+    for (uint32_t i = 0; i < run->visitors; i++) {
+        visitor_start(&run->visitor[i]);
     }
 }
 
@@ -135,6 +175,7 @@ void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct 
                                 .events = run->realm->events,
                                 .acknowledged = run->acknowledged,
                                 .reads = run->reads,
+                                .visits = run->visits,
                                 .refused = run->refused,
                                 .unknown = run->unknown };
     memcpy(out->befell, run->befell, sizeof out->befell);

@@ -12,7 +12,7 @@ struct run_report {
     qr_time simulated;
     uint64_t befell[FAULTS]; /* how often each fault did */
     uint64_t starts, disk_errors;
-    uint64_t events, acknowledged, reads, refused, unknown;
+    uint64_t events, acknowledged, reads, refused, unknown, visits;
 };
 
 /* `trace` and `history`, if there is one, are told of all that happened and all that was asked. */

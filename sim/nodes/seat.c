@@ -82,10 +82,11 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
         "bind %s\nport %u\nprotected-mode no\ndir %s\nnode-id %u\nloglevel debug\n"
         "cluster-secret simulated\n"
         "log-segment-bytes 64kb\nlog-reserve-bytes 1mb\nlog-max-bytes 64mb\n"
-        "checkpoint-bytes 64kb\ncluster-port %u\nsentinel-port %u\nmetrics-port %u\n"
+        "cluster-port %u\nsentinel-port %u\nmetrics-port %u\n"
         "metrics-bind %s\n",
         seat->host->address, SEAT_PORT, SEAT_DIR, seat->id, SEAT_CLUSTER_PORT, SEAT_SENTINEL_PORT,
         SEAT_METRICS_PORT, seat->host->address);
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s", run->limits);
     n += seat->joins ? print_join(seat, text + n, sizeof text - n)
                      : print_members(run, text + n, sizeof text - n);
     qr_assert(n < sizeof text);
@@ -141,6 +142,11 @@ static void live(struct process *process)
     process->exit_code = node_run(node);
     seat->node = NULL;
     node_free(node);
+    if (process->exit_code == 0 && seat->run->visitors > 0) {
+        realm_note(process->realm, process->host, "was told to end");
+        seat_later(seat);
+        return;
+    }
     has_ended(seat, "ended by itself");
 }
 

@@ -13,6 +13,7 @@
 #define SEAT_CLUSTER_PORT 7001u
 #define SEAT_SENTINEL_PORT 7002u
 #define SEAT_METRICS_PORT 7003u
+#define VISITORS_MAX 2u
 #define ASKED_KEYS_MAX 8u
 
 struct run;
@@ -42,15 +43,27 @@ struct asker {
     bool done;        /* of the last phase: it has read all keys */
 };
 
+/* One that asks for anything (visitor.c). */
+struct visitor {
+    struct run *run;
+    struct host *host;
+    struct rng rng;
+};
+
 struct run {
     struct realm *realm;
     struct seat seat[SEATS_MAX];
     uint32_t seats;
     uint32_t founders; /* the first so many are members from the beginning, the others join */
+    char limits[400];  /* settings of all nodes, small ones mostly */
     bool members;      /* the operator orders who takes part */
     uint32_t fragile; /* the first so many are those whose drives lose what they had synced */
     struct asker asker[ASKERS_MAX + 2];
     uint32_t askers;
+    struct visitor visitor[VISITORS_MAX];
+    uint32_t visitors;
+    uint64_t visits; /* replies to them */
+    bool large;      /* they write large values */
     uint32_t keys;
     qr_time think;          /* of a client between two commands, at most */
     struct realm_pace pace; /* of this seed's world when nothing is wrong */
@@ -86,5 +99,6 @@ void replicas_tell(const struct run *run); /* what each knows, as lines of the t
 bool replicas_sound(struct run *run);
 void asker_start(struct asker *asker);
 void guest_start(struct asker *asker);
+void visitor_start(struct visitor *visitor);
 
 #endif

@@ -163,11 +163,47 @@ static void print_member_order(const struct run *run, struct rng *rng, char *p, 
     }
 }
 
+/* For the keyspace of the visitors. */
+static void print_junk(const struct run *run, struct rng *rng, char *p, size_t cap)
+{
+    static const char *const changes[] = { "PREFIX j:",
+                                           "READ local",
+                                           "READ session",
+                                           "READ linearizable",
+                                           "HISTORY 3s",
+                                           "HISTORY 0 HISTORY-BYTES 1mb",
+                                           "MAXMEMORY 2mb",
+                                           "MAXMEMORY 0 MAXOPS 50",
+                                           "MAXOPS 0",
+                                           "LEASE YES",
+                                           "LEASE NO",
+                                           "IDMP-DURATION 2 IDMP-MAXSIZE 10",
+                                           "IDMP-MAXBYTES 64kb",
+                                           "ACK majority",
+                                           "REPLICAS 3",
+                                           "REPLICAS 1" };
+    size_t n = ARRAY_COUNT(changes) - (run->fragile > 0 ? 1 : 0);
+    if (rng_chance(rng, 1, 12)) {
+        print(p, cap, "KEYSPACE DROP junk");
+    } else if (rng_chance(rng, 1, 2)) {
+        print(p, cap,
+              "KEYSPACE CREATE junk STRATEGY RAFT REPLICAS %u PARTITIONS %u PREFIX j: HISTORY 5s",
+              run->fragile > 0 ? 3 : 1 + (unsigned)rng_below(rng, 3),
+              1 + (unsigned)rng_below(rng, 4));
+    } else {
+        print(p, cap, "KEYSPACE ALTER junk %s", changes[rng_below(rng, n)]);
+    }
+}
+
 static void print_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
     unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
     unsigned replicas = run->fragile > 0 && some < 3 ? 3 : some;
-    switch (rng_below(rng, 6)) {
+    switch (rng_below(rng, run->visitors > 0 ? 8 : 6)) {
+    case 6:
+    case 7:
+        print_junk(run, rng, p, cap);
+        break;
     case 0:
         print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS %u PARTITIONS %u",
               replicas, 1 + (unsigned)rng_below(rng, 6));
