@@ -14,6 +14,7 @@
 #define AT_ONCE 6u
 #define IN_BYTES_MAX (8u << 20) /* of one reply */
 #define HEARD_MAX 2000u
+#define LARGE_BYTES_MAX (600u << 10)
 #define DEPTH_MAX 16
 
 struct visit {
@@ -156,12 +157,32 @@ static void send_sentence(struct visit *v)
     io_stream_write(v->stream, request, n);
 }
 
+/* Of such a value the node keeps the bytes apart from the command (node/cargo.h). */
+static void send_large(struct visit *v)
+{
+    static const char *const names[] = { "SET", "GETSET", "SET", "SETNX", "EXISTS" };
+    struct rng *rng = &v->asker->rng;
+    const char *name = names[rng_below(rng, ARRAY_COUNT(names))];
+    size_t bytes = rng_below(rng, LARGE_BYTES_MAX) + 1;
+    char *request = qr_alloc(bytes + 100);
+    int n = snprintf(request, 100, "*3\r\n$%zu\r\n%s\r\n$2\r\nq%u\r\n$%zu\r\n", strlen(name), name,
+                     (unsigned)rng_below(rng, 10), bytes);
+    memset(request + n, 'x', bytes);
+    memcpy(request + n + bytes, "\r\n", 2);
+    v->asked++;
+    realm_note(v->asker->run->realm, v->asker->host, "asks for %s with %zu bytes", name, bytes);
+    io_stream_write(v->stream, request, (size_t)n + bytes + 2);
+    free(request);
+}
+
 static void ask(struct visit *v)
 {
     struct rng *rng = &v->asker->rng;
     for (uint64_t i = rng_below(rng, AT_ONCE) + 1; i > 0; i--) {
         if (rng_chance(rng, 1, 200)) {
             send_garbage(v);
+        } else if (rng_chance(rng, 1, 250)) {
+            send_large(v);
         } else {
             send_sentence(v);
         }
@@ -172,9 +193,14 @@ static void ask(struct visit *v)
 static void ask_for_a_page(struct visit *v)
 {
     static const char *const pages[] = {
-        "GET /metrics HTTP/1.1\r\n\r\n",  "GET /health HTTP/1.0\r\n\r\n",
-        "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD /metrics HTTP/1.1\r\n\r\n",
-        "POST / HTTP/1.1\r\n\r\n",        "GET /nothing HTTP/1.1\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /metrics HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "GET /health HTTP/1.0\r\n\r\n",
+        "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n",
+        "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /ready HTTP/1.1\r\n\r\n",
         "GET\r\n",
     };
     const char *page = pages[rng_below(&v->asker->rng, ARRAY_COUNT(pages))];
