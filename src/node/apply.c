@@ -103,6 +103,7 @@ void replica_forget(struct replica *r, struct pending *p)
         *link = p->queue_next;
         p->queue_next = NULL;
         r->flight_bytes -= p->op_bytes;
+        replica_look_at_waits(r);
     }
 }
 

@@ -44,7 +44,6 @@ static void refuse(struct replica *r, struct pending *p)
     stream_take_back(p);
     if (!replica_leads(r)) {
         struct pendings one = { 0 };
-        p->state = PENDING_WAITING;
         pendings_push(&one, p);
         router_retry(r->node->router, &one, STATUS_NOT_LEADER);
         return;

@@ -147,7 +147,7 @@ static void arm(struct node *node, qr_time now)
     if (node->pending_count > 0 && node->housekeeping < at) {
         at = node->housekeeping;
     }
-    qr_time expiry = expiries_next(&node->expiries);
+    qr_time expiry = heap_least(&node->expiries);
     at = expiry < at ? expiry : at;
     at = node->zero->wake < at ? node->zero->wake : at;
     qr_time others = schedule_deadline(&node->partitions.schedule);

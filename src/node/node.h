@@ -12,7 +12,7 @@
 #include "node/client.h"
 #include "node/config.h"
 #include "node/contact.h"
-#include "node/expiries.h"
+#include "node/heap.h"
 #include "node/health.h"
 #include "node/holding.h"
 #include "node/identity.h"
@@ -109,7 +109,7 @@ struct node {
 
     /* Commands without a reply, of all streams, in order of arrival. */
     struct pending *oldest, *youngest;
-    struct expiries expiries; /* commands with a TIMEOUT */
+    struct pending_heap expiries; /* commands that may wait only so long (E1) */
     struct pending *sweep;    /* where the look for passed deadlines goes on; NULL: at the oldest */
     struct pending *free_pendings; /* a pool: through `next` */
     uint64_t next_sequence;

@@ -433,8 +433,8 @@ static void serve_queues(struct replica *r)
     if (r->due.count > 0) {
         replica_serve_due(r);
     }
-    if (r->blocked.count > 0) {
-        replica_serve_blocked(r);
+    if (r->waits != NULL) {
+        replica_serve_waits(r);
     }
     replica_serve_large(r);
 }
@@ -488,7 +488,7 @@ qr_time replica_deadline(struct replica *r)
         qr_time tick = io_now(r->node->io) + (wait > 0 ? wait : 0);
         at = tick < at ? tick : at;
     }
-    if (r->queued && r->blocked.count > 0) {
+    if (r->queued && r->waits != NULL) {
         qr_time soon = io_now(r->node->io) + 10 * QR_MILLISECOND;
         at = soon < at ? soon : at;
     }

@@ -128,8 +128,10 @@ bool replica_past_floor(struct replica *r, qr_slot *floor);
  * `head` has the op's tag, db and argc. */
 bool replica_read_now(struct replica *r, struct stream *stream, const struct command_spec *spec,
                       uint8_t version, const struct op *head, const struct span *argv);
-/* WAIT: answered when `wanted` members hold what the stream has written, or at p->until. */
+/* WAIT: answered when `wanted` members hold what the stream has written, or at p->until, which is
+ * told by replica_end_wait. */
 void replica_wait(struct replica *r, struct pending *p);
+void replica_end_wait(struct replica *r, struct pending *p);
 /* An ADMIN event for the protocol that p waits for: it gets OK, or the status that the protocol
  * answers. */
 void replica_order(struct replica *r, struct pending *p, struct event *event);

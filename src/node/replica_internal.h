@@ -89,7 +89,6 @@ struct replica {
     struct pendings confirmed; /* allowed, waiting for S1 or for their slot to be applied */
     struct pendings large;     /* allowed, to be executed a few per turn (pace.c) */
     struct pendings due;       /* met a due key, waiting for a tick */
-    struct pendings blocked;   /* WAIT */
     struct pendings loading;   /* their large arguments go into the log first (blobs.h) */
     struct pendings orders;    /* with the protocol, which answers each */
     struct blobs blobs;
@@ -99,6 +98,7 @@ struct replica {
     qr_time lease_until;
     qr_slot lease_slot;
     struct proofs *proofs; /* NULL: no index was asked for yet */
+    struct waits *waits;   /* WAIT, and what waits for zones (wait.c); NULL: nothing does */
     qr_time stamped_at; /* read_stamp is of the turn of the node that began then; 0: of none */
 
     struct roster *roster; /* in force: the latest in the log, at roster_slot */
@@ -268,12 +268,17 @@ void pace_note_read(struct replica *r, const struct pending *p, qr_time took, si
 void pace_note_history(struct read_history *history, qr_time took, size_t bytes);
 void pace_note_write(struct replica *r);
 void pace_end_partition(struct replica *r);
-/* Serves reads that met a due key, and WAITs whose members are there. */
+/* Serves reads that met a due key. */
 void replica_serve_due(struct replica *r);
-void replica_serve_blocked(struct replica *r);
+
+/* --- wait.c: WAITs whose members are there. Only where there are any. */
+void replica_serve_waits(struct replica *r);
+/* A write was given up: who waits for what its client has written is looked at. */
+void replica_look_at_waits(struct replica *r);
+void replica_free_waits(struct replica *r);
 void replica_forget_wait(struct replica *r, struct pending *p); /* it waits no more */
 
-/* --- zones.c: writes that are answered when each zone has them; they stand among the blocked */
+/* --- zones.c: writes that are answered when each zone has them; they wait as WAIT does */
 
 static inline bool zones_awaits(const struct pending *p)
 {
@@ -287,9 +292,8 @@ void zones_answer(struct pending *p);
 void zones_await(struct replica *r, struct pending *p);
 /* Up to here each zone has everything; *last is a voter of the zone that has the least. */
 qr_slot zones_reached(const struct replica *r, node_index *last);
-/* False: it goes on waiting. */
-bool zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last,
-                 qr_time now);
+/* Each zone has it, or its time is over; it waits no more. */
+void zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last);
 /* This node does not lead any more. */
 void zones_give_up(struct pending *p);
 void zones_drop_reply(struct pending *p);

@@ -21,7 +21,7 @@
 bool replica_has_queued(const struct replica *r)
 {
     bool reads = r->new_reads.count > 0 || r->confirmed.count > 0 || r->large.count > 0 ||
-                 r->due.count > 0 || r->blocked.count > 0;
+                 r->due.count > 0 || r->waits != NULL;
     reads = reads || replica_wants_proof(r);
     return reads || r->loading.count > 0 || r->blobs.dropped_count > 0 || r->orders.count > 0;
 }

@@ -202,6 +202,7 @@ void replica_free(struct replica *r)
     free(r->self);
     free(r->feed);
     free(r->proofs);
+    replica_free_waits(r);
     free(r->graves);
     free(r->roster);
     free(r->applied_roster);

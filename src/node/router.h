@@ -101,6 +101,8 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
 
 /* Takes back what waits for another attempt; it keeps its op. */
 void router_recall(struct router *router, struct pending *p);
+/* Takes p out of wherever it is; the caller answers it. */
+void router_withdraw(struct router *router, struct pending *p);
 
 /* The replica of the partition, or the partition with it, is about to go, but is there still: what
  * the replica has goes back to the queue, or all that is for the partition is answered. */

@@ -212,8 +212,7 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
     qr_unreachable();
 }
 
-/* Takes p out of wherever it is. */
-static void withdraw(struct router *router, struct pending *p)
+void router_withdraw(struct router *router, struct pending *p)
 {
     if (p->state == PENDING_WAITING) {
         router_recall(router, p);
@@ -227,7 +226,7 @@ static void withdraw(struct router *router, struct pending *p)
 static void expire(struct router *router, struct pending *p, enum qr_status status)
 {
     struct node *node = router->node;
-    withdraw(router, p);
+    router_withdraw(router, p);
     if (p->stream != NULL && p->stream->ordered && p->spec != NULL &&
         p->spec->place == PLACE_ORDER && orders_only_asks(p->spec)) {
         orders_begin(node, p); /* the leader does not answer: what is known here */
@@ -284,20 +283,22 @@ static bool is_late(const struct pending *p, enum qr_status *status)
  * waits for reads (S2) when nothing is ahead of it. */
 static void let_expire(struct router *router, qr_time now)
 {
-    struct expiries *expiries = &router->node->expiries;
+    struct pending_heap *expiries = &router->node->expiries;
     struct pending *p;
-    while ((p = expiries_due(expiries, now)) != NULL) {
+    while ((p = heap_upto(expiries, now)) != NULL) {
         enum qr_status status;
         struct wants wants = p->wants;
-        if (is_late(p, &status)) {
-            withdraw(router, p);
+        if (p->state == PENDING_BLOCKED) {
+            replica_end_wait(p->partition->replica, p);
+        } else if (is_late(p, &status)) {
+            router_withdraw(router, p);
             router->node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
             router_refuse_late(p, status);
         } else if (p->state == PENDING_PROPOSED && p->slot == 0) {
             wants.expires = now + QR_MILLISECOND;
             pending_want(p, &wants);
         } else {
-            expiries_remove(expiries, p);
+            heap_remove(expiries, p);
         }
     }
 }
@@ -305,7 +306,7 @@ static void let_expire(struct router *router, qr_time now)
 /* p leaves the replica, its own or another node's, and is to be routed anew: to the leader. */
 static void leave_for_leader(struct router *router, struct pending *p, struct pendings *late)
 {
-    withdraw(router, p);
+    router_withdraw(router, p);
     p->state = PENDING_WAITING;
     pendings_push(late, p);
 }
@@ -362,7 +363,7 @@ static void end_for_good(struct router *router, struct pending *p)
 {
     enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_GONE;
     status = p->state == PENDING_BLOCKED && status == STATUS_UNCERTAIN ? STATUS_ZONES : status;
-    withdraw(router, p);
+    router_withdraw(router, p);
     stream_refuse(p, status);
 }
 
@@ -375,7 +376,7 @@ static void leave_replica(struct router *router, struct pending *p)
         end_for_good(router, p);
         return;
     }
-    withdraw(router, p);
+    router_withdraw(router, p);
     struct pendings one = { 0 };
     pendings_push(&one, p);
     router_retry(router, &one, STATUS_NOT_LEADER);
@@ -449,7 +450,7 @@ static void give_up_left(struct router *router, struct pending *p)
     if (is_left(p)) {
         enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_ASTRAY;
         router->node->stats.uncertain += status == STATUS_UNCERTAIN ? 1 : 0;
-        withdraw(router, p);
+        router_withdraw(router, p);
         stream_refuse(p, status);
     }
 }
@@ -463,7 +464,7 @@ void router_give_up_routed(struct router *router)
 static void refuse_loading(struct router *router, struct pending *p)
 {
     if (p->state == PENDING_LOADING && went_astray(p)) {
-        withdraw(router, p);
+        router_withdraw(router, p);
         stream_refuse(p, STATUS_ASTRAY);
     }
 }

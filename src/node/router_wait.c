@@ -67,6 +67,10 @@ void router_begin_wait(struct router *router, struct pending *p)
 {
     struct node *node = router->node;
     struct wait wait = wait_of(p);
+    if (p->stream == NULL) {
+        stream_answered(p, STATUS_OK); /* whoever asked is gone */
+        return;
+    }
     if (wait.error != NULL) {
         reply_error(stream_reply(p), wait.error);
         stream_answered(p, STATUS_OK);
@@ -79,14 +83,14 @@ void router_begin_wait(struct router *router, struct pending *p)
     qr_time timeout = wait.timeout_ms * QR_MILLISECOND;
     qr_time longest = node->config.request_timeout_ms * QR_MILLISECOND;
     /* Whether its client is still there only the node knows that it is connected to. */
-    bool relayed = p->stream != NULL && p->stream->relayed;
+    bool relayed = p->stream->relayed;
     p->comes_back = relayed && (timeout == 0 || timeout > longest);
     if (p->comes_back) {
         p->until = io_now(node->io) + longest;
     } else if (p->until == 0 && timeout != 0) {
         p->until = io_now(node->io) + timeout;
     }
-    p->after_write = p->stream != NULL ? p->strand->writes_begun : 0;
+    p->after_write = p->strand->writes_begun;
     replica_wait(p->partition->replica, p);
 }
 

@@ -105,7 +105,7 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
     age_push(node, p);
     p->wants = stream->wants;
     if (p->wants.expires != 0) {
-        expiries_add(&node->expiries, p);
+        heap_add(&node->expiries, p, p->wants.expires);
     }
     if (p->wants.meta && stream->token != NULL) {
         keep_token(p, stream->token);
@@ -115,11 +115,11 @@ struct pending *stream_push(struct stream *stream, const struct command_spec *sp
 
 void pending_want(struct pending *p, const struct wants *wants)
 {
-    struct expiries *expiries = &p->node->expiries;
-    expiries_remove(expiries, p);
+    struct pending_heap *expiries = &p->node->expiries;
+    heap_remove(expiries, p);
     p->wants = *wants;
     if (wants->expires != 0) {
-        expiries_add(expiries, p);
+        heap_add(expiries, p, wants->expires);
     }
 }
 
@@ -188,8 +188,8 @@ static void unlink_from_stream(struct pending *p)
 /* E1; most have no end of their own. */
 static inline void leave_expiries(struct pending *p)
 {
-    if (p->expiry_place != 0) {
-        expiries_remove(&p->node->expiries, p);
+    if (p->heap_place[HEAP_TIMES] != 0) {
+        heap_remove(&p->node->expiries, p);
     }
 }
 
@@ -223,7 +223,7 @@ void pending_free_all(struct node *node)
         node->free_pendings = p->next;
         free(p);
     }
-    expiries_free(&node->expiries);
+    heap_free(&node->expiries);
 }
 
 uint8_t *pending_take_room(struct pending *p, size_t n)
@@ -389,8 +389,8 @@ static void let_head_expire(struct stream *stream)
 {
     struct pending *p = stream->first;
     if (p != NULL && p->state == PENDING_PROPOSED && p->wants.expires != 0 &&
-        p->expiry_place == 0) {
-        expiries_add(&stream->node->expiries, p);
+        p->heap_place[HEAP_TIMES] == 0) {
+        heap_add(&stream->node->expiries, p, p->wants.expires);
     }
 }
 
@@ -545,6 +545,9 @@ void stream_detach(struct stream *stream)
         struct pending *p = stream->first;
         if (p->state == PENDING_WAITING && p->cargo != NULL) { /* much, for nobody */
             router_recall(stream->node->router, p);
+            p->state = PENDING_ANSWERED;
+        } else if (p->state == PENDING_BLOCKED) { /* it may be for ever */
+            router_withdraw(stream->node->router, p);
             p->state = PENDING_ANSWERED;
         }
         size_t cargo = p->cargo != NULL ? (size_t)p->cargo->total : 0;

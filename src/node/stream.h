@@ -34,6 +34,7 @@
 #include "base/types.h"
 #include "command/command.h"
 #include "node/cargo.h"
+#include "node/heap.h"
 #include "node/strand.h"
 #include "cluster/wants.h"
 #include "resp/reply.h"
@@ -95,9 +96,10 @@ struct pending {
     uint64_t id;           /* a peer's number for it; of a forwarded one, ours */
     uint32_t sender;       /* which client of that peer has sent it */
     bool after_reads;      /* that client has reads without an answer ahead of it */
-    uint32_t expiry_place; /* among the node's expiries */
+    uint32_t heap_place[HEAP_KINDS]; /* in a heap of that kind */
     uint32_t wanted;       /* BLOCKED: replicas; FAILOVER TO: the node's index + 1 */
     bool wanted_local;     /* BLOCKED: and the leader itself (WAITAOF) */
+    bool behind;           /* BLOCKED: writes of its client come first, and are not decided */
     struct shown shown;    /* what its answer shows: set by whoever answers */
     struct reply *meta_in; /* the reply that META has opened, from the byte meta_at on; or NULL */
     size_t meta_at;

@@ -4,39 +4,139 @@
  * Writes that this leadership has applied for a stream are known by the last one's slot. All that
  * is known of others (an earlier leader's, those over an earlier connection of a peer) is that they
  * lie where something is committed by the time the WAIT comes: that is waited for then. So the
- * number is never too high, and never is a write counted that could still be lost. */
+ * number is never too high, and never is a write counted that could still be lost.
+ *
+ * Thousands may wait, and what is looked at in a turn is what may be answered then:
+ *
+ * W1 `fresh` came since the last turn. `behind` are those whose own writes are not decided. When a
+ *    WAIT comes these have their places, or get them with the batch: they are decided when all that
+ *    is applied, in the order in which the WAITs came. Where one is given up before then all are
+ *    looked at.
+ * W2 Of the others it is known which slot, and how many have to hold it: a heap for each such
+ *    number, by slot. What so many hold grows, and with it goes whoever is at the top.
+ * W3 Writes for zones are applied in the order of their slots, and so they stand in `zoned`.
+ * W4 Whose time is over is in the node's heap of ends; whose client is gone leaves with it. */
 #include "node/replica_internal.h"
 
+#include "base/alloc.h"
+#include "base/linked.h"
 #include "node/node.h"
 #include "node/router.h"
 #include "protocol/quorum.h"
 
+#include <stdlib.h>
+
+#define COUNTS (MEMBERS_MAX + 2) /* of replicas that may be wanted: as router_wait.c cuts them */
+
+struct waits {
+    uint32_t count; /* of all */
+    bool look_again; /* at those that are behind: a write was given up */
+    struct pendings fresh, behind, zoned;
+    struct pending_heap by_slot[2][COUNTS]; /* beside the leader, or without it; by how many */
+};
+
+static struct waits *waits_of(struct replica *r)
+{
+    if (r->waits == NULL) {
+        r->waits = qr_zalloc(sizeof *r->waits);
+        for (uint32_t i = 0; i < 2 * COUNTS; i++) {
+            r->waits->by_slot[i / COUNTS][i % COUNTS].kind = HEAP_SLOTS;
+        }
+    }
+    return r->waits;
+}
+
+void replica_free_waits(struct replica *r)
+{
+    for (uint32_t i = 0; r->waits != NULL && i < 2 * COUNTS; i++) {
+        heap_free(&r->waits->by_slot[i / COUNTS][i % COUNTS]);
+    }
+    free(r->waits);
+    r->waits = NULL;
+}
+
+static struct pending_heap *heap_of(struct waits *w, const struct pending *p)
+{
+    qr_assert(p->wanted < COUNTS);
+    return &w->by_slot[p->wanted_local ? 1 : 0][p->wanted];
+}
+
+/* Where it stands, if in no heap. */
+static struct pendings *queue_of(struct waits *w, const struct pending *p)
+{
+    if (zones_awaits(p)) {
+        return &w->zoned;
+    }
+    return p->behind ? &w->behind : &w->fresh;
+}
+
+/* What has a slot, or gets one with the batch, has none above this one. */
+static qr_slot proposed(const struct replica *r)
+{
+    return r->outlook.last + r->batch_count;
+}
+
 void replica_wait(struct replica *r, struct pending *p)
 {
+    struct waits *w = waits_of(r);
+    heap_remove(&r->node->expiries, p);
     p->state = PENDING_BLOCKED;
-    p->slot = 0;
-    replica_queue(r, &r->blocked, p);
+    p->behind = false;
+    p->slot = proposed(r);
+    replica_queue(r, queue_of(w, p), p);
+    w->count++;
     r->node->blocked++;
+    if (p->until != 0) {
+        heap_add(&r->node->expiries, p, p->until);
+    }
     partition_wake(r->partition);
+}
+
+/* p waits no more; its end is that of its TIMEOUT again, if that is not over. */
+static void leave(struct replica *r, struct pending *p)
+{
+    struct waits *w = r->waits;
+    if (p->heap_place[HEAP_SLOTS] != 0) {
+        heap_remove(heap_of(w, p), p);
+    } else {
+        pendings_remove(queue_of(w, p), p);
+    }
+    w->count--;
+    r->node->blocked--;
+    heap_remove(&r->node->expiries, p);
+    if (p->wants.expires > r->node->clock) {
+        heap_add(&r->node->expiries, p, p->wants.expires);
+    }
 }
 
 void replica_forget_wait(struct replica *r, struct pending *p)
 {
-    pendings_remove(&r->blocked, p);
-    r->node->blocked--;
+    leave(r, p);
     if (zones_awaits(p)) {
         zones_drop_reply(p);
     }
 }
 
+void replica_look_at_waits(struct replica *r)
+{
+    if (r->waits != NULL) {
+        r->waits->look_again = true;
+    }
+}
+
+/* --- How many hold it ----------------------------------------------------------------------- */
+
 /* Those that are members now: who leaves is told of entries for a while, and counts no more. */
+static uint32_t others(const struct replica *r)
+{
+    return membership_all(&r->outlook.membership) & ~(1u << r->me);
+}
+
 static uint32_t members_holding(const struct replica *r, qr_slot slot)
 {
     uint32_t holding = 0;
-    uint32_t others = membership_all(&r->outlook.membership) & ~(1u << r->me);
-    for (node_index i = 0; i < r->outlook.members; i++) {
-        bool is_one = (others >> i & 1) != 0;
-        holding += is_one && r->outlook.member[i].match >= slot ? 1 : 0;
+    for (uint32_t rest = others(r); rest != 0; rest &= rest - 1) {
+        holding += r->outlook.member[set_first(rest)].match >= slot ? 1 : 0;
     }
     return holding;
 }
@@ -52,15 +152,28 @@ static bool is_behind(const struct replica *r, const struct pending *p)
     return stream_waits_for_write(p) || !r->outlook.can_serve;
 }
 
-/* The slot is found once: what is written behind the WAIT, by other clients of a peer say, would
- * always be lacking somewhere. */
-static void find_slot(const struct replica *r, struct pending *p)
+/* To be found once: what is written behind the WAIT, by other clients of a peer say, would always
+ * be lacking somewhere. */
+static qr_slot slot_for(const struct replica *r, const struct pending *p)
 {
     const struct strand *strand = p->strand;
     bool known = strand->last_write != 0 && strand->last_write_term == r->outlook.term;
-    if (p->slot == 0) {
-        p->slot = known ? strand->last_write : r->outlook.commit;
+    return known ? strand->last_write : r->outlook.commit;
+}
+
+/* How far that many of the others have everything, and the leader too if that is wanted; -1: there
+ * are not so many. */
+static int64_t held_by(const struct replica *r, uint32_t wanted, bool local)
+{
+    int64_t most = local ? (int64_t)r->outlook.member[r->me].match : INT64_MAX;
+    int64_t held = wanted == 0 ? most : -1;
+    for (uint32_t rest = others(r); rest != 0; rest &= rest - 1) {
+        qr_slot match = r->outlook.member[set_first(rest)].match;
+        bool enough = members_holding(r, match) >= wanted;
+        int64_t both = (int64_t)match < most ? (int64_t)match : most;
+        held = enough && both > held ? both : held;
     }
+    return held;
 }
 
 static void reply_holding(struct pending *p, bool local, uint32_t holding)
@@ -74,56 +187,138 @@ static void reply_holding(struct pending *p, bool local, uint32_t holding)
     stream_answered(p, STATUS_OK);
 }
 
-/* False: it goes on waiting. */
-static bool serve(struct replica *r, struct pending *p, qr_time now)
+/* It has been taken out; its slot is known. */
+static void answer(struct replica *r, struct pending *p)
 {
-    if (p->stream == NULL) {
-        stream_answered(p, STATUS_OK); /* whoever asked is gone */
-        return true;
-    }
-    bool behind = is_behind(r, p);
-    uint32_t holding = 0;
-    bool local = false;
-    if (!behind) {
-        find_slot(r, p);
-        holding = members_holding(r, p->slot);
-        local = holds_itself(r, p->slot);
-    }
-    bool enough = !behind && holding >= p->wanted && (local || !p->wanted_local);
-    bool over = p->until != 0 && now >= p->until;
-    if (!enough && over && p->comes_back) {
-        stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
-    } else if (enough || over) {
-        reply_holding(p, local, holding);
-    } else {
-        return false;
-    }
-    return true;
+    reply_holding(p, holds_itself(r, p->slot), members_holding(r, p->slot));
 }
 
-void replica_serve_blocked(struct replica *r)
+/* --- In a turn ------------------------------------------------------------------------------ */
+
+/* p is in no queue of those that wait: what it waits for may be another thing now. */
+static void sort_in(struct replica *r, struct pending *p)
 {
-    uint32_t count = r->blocked.count;
-    qr_time now = count > 0 ? node_clock(r->node) : 0;
+    struct waits *w = r->waits;
+    p->behind = is_behind(r, p);
+    if (p->behind) {
+        pendings_push(&w->behind, p);
+    } else {
+        p->slot = slot_for(r, p);
+        heap_add(heap_of(w, p), p, (int64_t)p->slot);
+    }
+}
+
+/* Those of W1, each once. */
+static void sort_in_all(struct replica *r)
+{
+    struct waits *w = r->waits;
+    for (uint32_t n = w->look_again ? w->behind.count : 0; n > 0; n--) {
+        sort_in(r, pendings_pop(&w->behind));
+    }
+    w->look_again = false;
+    uint32_t ready = r->outlook.can_serve ? w->behind.count : 0;
+    for (; ready > 0 && w->behind.first->slot <= r->applied; ready--) {
+        sort_in(r, pendings_pop(&w->behind)); /* its write may have been put back */
+    }
+    for (uint32_t n = w->fresh.count; n > 0; n--) {
+        sort_in(r, pendings_pop(&w->fresh));
+    }
+}
+
+static void serve_held(struct replica *r, uint32_t wanted, bool local)
+{
+    struct pending_heap *heap = &r->waits->by_slot[local ? 1 : 0][wanted];
+    int64_t held = heap->n > 0 ? held_by(r, wanted, local) : -1;
+    struct pending *p;
+    while ((p = heap_upto(heap, held)) != NULL) {
+        leave(r, p);
+        answer(r, p);
+    }
+}
+
+static void serve_zones(struct replica *r)
+{
+    struct pendings *zoned = &r->waits->zoned;
     node_index last = NODE_NONE;
-    qr_slot reached = count > 0 ? zones_reached(r, &last) : 0;
+    qr_slot reached = zoned->count > 0 ? zones_reached(r, &last) : 0;
+    struct pending *p;
+    while ((p = zoned->first) != NULL && p->slot <= reached) {
+        leave(r, p);
+        zones_serve(r, p, reached, last);
+    }
+}
+
+static struct pending *first_of(struct waits *w)
+{
+    struct pending *p = w->fresh.first != NULL ? w->fresh.first : w->behind.first;
+    p = p != NULL ? p : w->zoned.first;
+    for (uint32_t i = 0; p == NULL && i < 2 * COUNTS; i++) {
+        p = heap_upto(&w->by_slot[i / COUNTS][i % COUNTS], INT64_MAX);
+    }
+    return p;
+}
+
+/* The next leader counts. */
+static void leave_all(struct replica *r)
+{
     struct pendings leaving = { 0 };
-    while (count-- > 0) {
-        struct pending *p = pendings_pop(&r->blocked);
-        bool zones = zones_awaits(p);
-        if (!replica_leads(r) && zones) {
-            r->node->blocked--;
+    struct pending *p;
+    while ((p = first_of(r->waits)) != NULL) {
+        leave(r, p);
+        if (zones_awaits(p)) {
             zones_give_up(p);
-        } else if (!replica_leads(r)) {
-            pendings_push(&leaving, p);
-            r->node->blocked--;
-        } else if (!(zones ? zones_serve(r, p, reached, last, now) : serve(r, p, now))) {
-            replica_queue(r, &r->blocked, p);
         } else {
-            r->node->blocked--;
+            pendings_push(&leaving, p);
         }
     }
-    if (leaving.count > 0) {
-        router_retry(r->node->router, &leaving, STATUS_NOT_LEADER);
+    router_retry(r->node->router, &leaving, STATUS_NOT_LEADER);
+}
+
+void replica_serve_waits(struct replica *r)
+{
+    if (!replica_leads(r)) {
+        leave_all(r);
+    } else {
+        sort_in_all(r);
+        serve_zones(r);
+        for (uint32_t wanted = 0; wanted < COUNTS; wanted++) {
+            serve_held(r, wanted, false);
+            serve_held(r, wanted, true);
+        }
+    }
+    if (r->waits->count == 0) {
+        replica_free_waits(r);
+    }
+}
+
+/* --- Its time is over ----------------------------------------------------------------------- */
+
+static void end(struct replica *r, struct pending *p)
+{
+    bool known = p->heap_place[HEAP_SLOTS] != 0, behind = is_behind(r, p);
+    leave(r, p);
+    p->slot = known ? p->slot : slot_for(r, p);
+    uint32_t holding = behind ? 0 : members_holding(r, p->slot);
+    bool local = !behind && holds_itself(r, p->slot);
+    bool enough = !behind && holding >= p->wanted && (local || !p->wanted_local);
+    if (!enough && p->comes_back) {
+        stream_refuse(p, STATUS_EXPIRED); /* asked again if somebody still waits */
+    } else {
+        reply_holding(p, local, holding);
+    }
+}
+
+void replica_end_wait(struct replica *r, struct pending *p)
+{
+    node_index last = NODE_NONE;
+    replica_look(r); /* what came in its last moment counts */
+    if (!replica_leads(r)) {
+        leave_all(r);
+    } else if (zones_awaits(p)) {
+        qr_slot reached = zones_reached(r, &last);
+        leave(r, p);
+        zones_serve(r, p, reached, last);
+    } else {
+        end(r, p);
     }
 }

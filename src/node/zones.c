@@ -174,23 +174,16 @@ static void refuse(const struct replica *r, struct pending *p, node_index last)
     stream_answered(p, STATUS_OK);
 }
 
-bool zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last,
-                 qr_time now)
+void zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last)
 {
-    if (p->stream == NULL) {
-        zones_drop_reply(p);
-        stream_answered(p, STATUS_OK); /* whoever asked is gone */
-    } else if (p->slot <= reached) {
+    if (p->slot <= reached) {
         release(p);
         zones_answer(p);
-    } else if (now >= p->until) {
+    } else {
         zones_drop_reply(p);
         r->node->stats.uncertain++;
         refuse(r, p, last);
-    } else {
-        return false;
     }
-    return true;
 }
 
 void zones_give_up(struct pending *p)

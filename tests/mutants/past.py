@@ -101,6 +101,14 @@ HISTORIES = [
 ]
 
 AS_OF = [
+    ("as of: each partition keeps what all may", "unit/node/as_of", "as_of.c",
+     "limits.bytes = k->history_bytes / k->partitions;", "limits.bytes = k->history_bytes;"),
+    ("as of: another one refuses what the leader may know", "unit/node/as_of", "as_of.c",
+     "if (!replica_leads(r)) {", "if (r == NULL) {"),
+    ("as of: what is refused has a beginning of META", "unit/node/as_of", "as_of.c",
+     "qr_slot floor; stream_take_back(p);", "qr_slot floor;"),
+    ("as of: it tells the newest position", "unit/node/as_of", "as_of.c",
+     ".slot = p->wants.least, .by = r->me", ".slot = r->applied, .by = r->me"),
     ("as of: an old map says what is not kept", "unit/node/router_as_of", "router_as_of.c",
      "bool lacks = k != NULL && k->history_ms == 0;", "bool lacks = k == NULL;"),
     ("as of: an old map is trusted with nothing", "unit/node/router_as_of", "router_as_of.c",

@@ -51,8 +51,8 @@ NODE = [
      "    if (id == 0) {", "    if (p->shown.slot == 0) {"),
     ("zones: a node without a zone is named by its index", "unit/node/zones", "zones.c",
      "(unsigned)id);", "(unsigned)last + 1);"),
-    ("timeout: the heap forgets to rise", "unit/node/expiries", "expiries.c",
-     "if (at > 0 && end_of(e, (at - 1) / 2) > last->wants.expires) {", "if (false) {"),
-    ("timeout: due a moment late", "unit/node/expiries", "expiries.c",
-     "end_of(e, 0) <= now ?", "end_of(e, 0) < now ?"),
+    ("timeout: the heap forgets to rise", "unit/node/heaps", "heap.c",
+     "if (at > 0 && h->v[(at - 1) / 2].key > last.key) {", "if (false) {"),
+    ("timeout: due a moment late", "unit/node/heaps", "heap.c",
+     "return h->n > 0 && h->v[0].key <= key ?", "return h->n > 0 && h->v[0].key < key ?"),
 ]

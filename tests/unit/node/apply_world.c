@@ -539,7 +539,7 @@ int teardown(void **state)
         free(world->log.record[i]);
     }
     reply_free(&world->out);
-    expiries_free(&world->node.expiries);
+    heap_free(&world->node.expiries);
     reply_free(&world->node.nowhere);
     free(world->node.command_stats);
     measure_free(world->node.measure);

@@ -67,6 +67,12 @@ void router_recall(struct router *router, struct pending *p)
     fail();
 }
 
+void router_withdraw(struct router *router, struct pending *p)
+{
+    (void)router, (void)p;
+    fail();
+}
+
 qr_time io_turn_began(const struct io *io)
 {
     (void)io;

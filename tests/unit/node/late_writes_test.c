@@ -102,7 +102,7 @@ static void test_it_is_told_with_the_read(void **state)
     turn();
     later(100 * MS);
     assert_int_equal(world->node.expiries.n, 2); /* nobody looks at it in vain */
-    assert_int_equal(expiries_next(&world->node.expiries), world->now + 100 * MS);
+    assert_int_equal(heap_least(&world->node.expiries), world->now + 100 * MS);
     later(99 * MS);
     assert_heard("");
     later(MS);
@@ -158,7 +158,7 @@ static void test_what_has_no_slot_yet_is_looked_at_soon(void **state)
     world->now += 200 * MS;
     (void)node_clock(&world->node);
     router_turn(world->node.router); /* without the replica's, which gives it its slot */
-    assert_int_equal(expiries_next(&world->node.expiries), world->now + MS);
+    assert_int_equal(heap_least(&world->node.expiries), world->now + MS);
     turn();
     later(MS);
     assert_heard(UNCERTAIN);

@@ -33,6 +33,12 @@ void router_recall(struct router *router, struct pending *p)
     fail();
 }
 
+void router_withdraw(struct router *router, struct pending *p)
+{
+    (void)router, (void)p;
+    fail();
+}
+
 qr_time io_now(struct io *io)
 {
     (void)io;

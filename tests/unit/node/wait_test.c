@@ -11,6 +11,8 @@
 
 #include "apply_world.h"
 
+static struct stream other;
+
 static void test_wait_counts_members_that_hold_the_last_write(void **state)
 {
     (void)state;
@@ -134,6 +136,172 @@ static void test_a_wait_of_a_client_that_is_gone_is_forgotten(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+/* Nor is one that nobody had taken up when its client went. */
+static void test_nor_is_it_taken_up_then(void **state)
+{
+    (void)state;
+    follow_nobody(2);
+    command("wait 9 0");
+    turn();
+    assert_int_equal(router_waiting(world->node.router), 1);
+    stream_detach(&world->client);
+    lead(3);
+    turn();
+    assert_int_equal(world->node.pending_count, 0);
+}
+
+/* What its client has written is given up: it is about what is committed then. */
+static void test_it_waits_for_no_write_that_was_given_up(void **state)
+{
+    (void)state;
+    command("set a 1");
+    turn();
+    apply_upto(1);
+    world->outlook.member[1].match = 1;
+    turn();
+    assert_heard("+OK\r\n");
+    world->client.strands.first.last_write = 0; /* by another connection */
+    world->client.wants.expires = world->now + 20 * QR_MILLISECOND;
+    command("set a 1");
+    world->client.wants.expires = 0;
+    command("wait 1 0");
+    turn();
+    later(20 * QR_MILLISECOND);
+    assert_heard("-UNCERTAIN the write was proposed and its fate is unknown\r\n:1\r\n");
+}
+
+/* A TIMEOUT ends the wait for a leader and nothing else; what is left of it is no more then. */
+static void test_a_timeout_is_for_the_wait_for_a_leader_alone(void **state)
+{
+    (void)state;
+    world->client.wants.expires = world->now + 50 * QR_MILLISECOND;
+    command("wait 9 60000");
+    command("wait 9 60000");
+    world->client.wants.expires = 0;
+    turn();
+    assert_int_equal(heap_least(&world->node.expiries), world->now + 60 * QR_SECOND);
+    later(20 * QR_MILLISECOND);
+    follow_nobody(2);
+    assert_int_equal(heap_least(&world->node.expiries), world->now + 30 * QR_MILLISECOND);
+    lead(3);
+    turn();
+    later(100 * QR_MILLISECOND);
+    assert_heard("");
+    follow_nobody(4); /* it is over */
+    assert_int_equal(heap_least(&world->node.expiries), QR_NEVER);
+    turn();
+    assert_heard("");
+}
+
+/* It came a moment ago, and nobody has looked at it yet. */
+static void test_one_that_is_over_at_once(void **state)
+{
+    (void)state;
+    command("set a 1");
+    turn();
+    apply_upto(1);
+    turn();
+    command("set a 2");
+    turn();
+    world->outlook.member[1].match = 1; /* of what its client has written */
+    stream_init(&other, &world->node, STREAM_GATHER);
+    other.begin_reply = world->client.begin_reply;
+    other.end_reply = world->client.end_reply;
+    assert_heard("+OK\r\n");
+    command_from(&other, "wait 2 1");
+    world->now += 2 * QR_MILLISECOND;
+    turn();
+    assert_heard(":1\r\n");
+    stream_detach(&other);
+}
+
+/* What stood behind a write under the leader before is looked at as if it had just come. */
+static void test_under_a_new_leader_it_is_behind_nothing(void **state)
+{
+    (void)state;
+    command("set a 1");
+    command("wait 1 60000");
+    turn();
+    turn();
+    follow_nobody(2);
+    noop_at(1, 2);
+    noop_at(2, 2);
+    apply_upto(1);
+    assert_heard("-TRYAGAIN not applied, leader changed\r\n");
+    world->outlook.member[1].match = 1;
+    lead(3);
+    turn();
+    assert_heard(":1\r\n");
+}
+
+/* Its write has another place than it would have had when the WAIT came. */
+static void test_it_is_about_a_write_that_was_put_back(void **state)
+{
+    (void)state;
+    world->refuses = true;
+    command("set a 1");
+    command("wait 1 0");
+    turn();
+    world->refuses = false;
+    noop_at(1, 1);
+    noop_at(2, 1);
+    world->outlook.member[1].match = 2;
+    turn();
+    turn();
+    apply_upto(3);
+    turn();
+    assert_heard("+OK\r\n");
+    world->outlook.member[1].match = 3;
+    turn();
+    assert_heard(":1\r\n");
+}
+
+/* The last word on who leads is heard before its time is called over. */
+static void test_nobody_counts_who_leads_no_more(void **state)
+{
+    (void)state;
+    command("wait 9 100");
+    turn();
+    world->outlook.role = ROLE_FOLLOWER;
+    world->outlook.leader = NODE_NONE;
+    later(101 * QR_MILLISECOND);
+    assert_heard("");
+    assert_int_equal(router_waiting(world->node.router), 1);
+}
+
+/* Its own disk may have it without a word to the protocol. */
+static void test_it_is_looked_at_every_few_milliseconds(void **state)
+{
+    (void)state;
+    turn();
+    assert_int_equal(replica_deadline(world->zero.replica), QR_NEVER);
+    command("wait 9 0");
+    turn();
+    assert_in_range(replica_deadline(world->zero.replica), world->now,
+                    world->now + 10 * QR_MILLISECOND);
+}
+
+/* Whatever is wanted: what is not known is no number. */
+static void test_what_comes_back_is_asked_again_in_whole(void **state)
+{
+    (void)state;
+    qr_time longest = world->node.config.request_timeout_ms * QR_MILLISECOND;
+    const char *again = "-TRYAGAIN not applied, its time was over before it was served\r\n";
+    world->client.ordered = false; /* as a peer's stream */
+    world->client.relayed = true;
+    command("waitaof 1 0 0");
+    world->outlook.commit = 1;
+    turn();
+    later(longest);
+    assert_heard(again);
+    world->outlook.can_serve = false;
+    turn();
+    command("wait 0 0");
+    turn();
+    later(longest);
+    assert_heard(again);
+}
+
 static void test_an_endless_wait_of_another_node_comes_back(void **state)
 {
     (void)state;
@@ -246,30 +414,31 @@ static void test_what_makes_no_sense_is_refused_as_by_redis(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+#define WAIT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_who_leaves_is_not_counted, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_waitaof_tells_the_leader_and_the_others_apart, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_what_makes_no_sense_is_refused_as_by_redis, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_wait_is_not_about_what_was_written_behind_it, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_wait_counts_members_that_hold_the_last_write, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(
-            test_wait_counts_nobody_who_may_lack_what_another_leader_has_taken, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_wait_outlives_leadership_and_goes_on, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_wait_without_a_leader_says_that_the_writes_stay,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_wait_of_a_client_that_is_gone_is_forgotten, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_long_wait_of_another_node_comes_back_too, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_an_endless_wait_of_another_node_comes_back, setup,
-                                        teardown),
+        WAIT_TEST(test_wait_counts_members_that_hold_the_last_write),
+        WAIT_TEST(test_wait_is_not_about_what_was_written_behind_it),
+        WAIT_TEST(test_wait_counts_nobody_who_may_lack_what_another_leader_has_taken),
+        WAIT_TEST(test_a_wait_outlives_leadership_and_goes_on),
+        WAIT_TEST(test_a_wait_without_a_leader_says_that_the_writes_stay),
+        WAIT_TEST(test_a_wait_of_a_client_that_is_gone_is_forgotten),
+        WAIT_TEST(test_nor_is_it_taken_up_then),
+        WAIT_TEST(test_it_waits_for_no_write_that_was_given_up),
+        WAIT_TEST(test_a_timeout_is_for_the_wait_for_a_leader_alone),
+        WAIT_TEST(test_one_that_is_over_at_once),
+        WAIT_TEST(test_under_a_new_leader_it_is_behind_nothing),
+        WAIT_TEST(test_it_is_about_a_write_that_was_put_back),
+        WAIT_TEST(test_nobody_counts_who_leads_no_more),
+        WAIT_TEST(test_it_is_looked_at_every_few_milliseconds),
+        WAIT_TEST(test_what_comes_back_is_asked_again_in_whole),
+        WAIT_TEST(test_an_endless_wait_of_another_node_comes_back),
+        WAIT_TEST(test_a_long_wait_of_another_node_comes_back_too),
+        WAIT_TEST(test_who_leaves_is_not_counted),
+        WAIT_TEST(test_waitaof_tells_the_leader_and_the_others_apart),
+        WAIT_TEST(test_what_makes_no_sense_is_refused_as_by_redis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
