@@ -56,9 +56,8 @@ class Blows:
         """The clients hold their breath: the last thing in each log is what they were told."""
         with self.load.hush():
             time.sleep(self.dice.choice([0.05, 0.2]))
-            seats = self.alive()
-            self.strike(seats)
-        self.say(f"in a hush kill {[seat.number for seat in seats]}")
+            who = self.strike(self.alive())
+        self.say(f"in a hush kill {who}")
 
     def kill_all_that_wait(self):
         """While their disks are slow: what is not on them yet is lost, on all of them."""
@@ -66,23 +65,28 @@ class Blows:
         for seat in seats:
             seat.slow_down(60)
         time.sleep(self.dice.uniform(0.3, 1.0))
-        self.strike(seats)
+        who = self.strike(seats)
         for seat in seats:
             seat.slow_down(0)
-        self.say(f"while disks are slow kill {[seat.number for seat in seats]}")
+        self.say(f"while disks are slow kill {who}")
 
     # --- Moments ----------------------------------------------------------------------------------
 
     def strike(self, seats):
-        """All at once, and at once they are back."""
+        """All at once, and at once they are back; half of the times without what they had not
+        synced. Returns what is to be said of it."""
         seats = [seat for seat in seats if seat.running()]
         for seat in seats:
             seat.stopped = True
             seat.process.kill()
+        power, lost = self.dice.random() < 0.5, 0
         for seat in seats:
             seat.wait()
             seat.paused = False
+            lost += seat.lose_power(self.dice) if power else 0
             seat.start()
+        return f"{[seat.number for seat in seats]}" + \
+            (f" by loss of power, {lost} writes lost" if power else "")
 
     def moment(self, condition):
         until = time.monotonic() + MOMENT_S

@@ -3,6 +3,7 @@ import errno
 import glob
 import os
 import random
+import struct
 import subprocess
 
 from campaign_members import Seat
@@ -10,6 +11,7 @@ from namespaces import FAKETIME
 from resp import Connection
 
 PORT, PEER_PORT = 7001, 17001
+POWER = os.environ.get("QUORATE_POWER_SHIM", "build/tests/chaos/power_shim.so")
 SHIM = os.environ.get("QUORATE_FAULT_SHIM", "build/tests/unit/log/fault_shim.so")
 DISK_BYTES = 160 << 20
 
@@ -48,6 +50,34 @@ class Disk:
         subprocess.run(["umount", "-l", self.directory], check=False)
 
 
+def unsynced(data):
+    """(path, offset, bytes that were there, size of the file then), as power_shim.c has it; of a
+    record that was not finished the write had not begun."""
+    at = 0
+    while at + 32 <= len(data):
+        offset, count, size, length = struct.unpack_from("<4Q", data, at)
+        path, end = data[at + 32:at + 32 + length], at + 32 + length + count
+        if end > len(data):
+            return
+        yield path.decode(), offset, data[end - count:end], size
+        at = end
+
+
+def undo(data, inode, dice):
+    """Takes writes back, the last one first: all, or each with some luck."""
+    all_of_them, undone = dice.random() < 0.5, 0
+    for path, offset, old, size in reversed(list(unsynced(data))):
+        is_there = os.path.exists(path) and os.stat(path).st_ino == inode
+        if is_there and (all_of_them or dice.random() < 0.6):
+            with open(path, "r+b") as file:
+                file.seek(offset)
+                file.write(old)
+                if all_of_them:
+                    file.truncate(size)
+            undone += 1
+    return undone
+
+
 class ChaosSeat(Seat):
     """Where it sits it has an address that nobody else has; its disk is small if `disk` is."""
 
@@ -56,28 +86,46 @@ class ChaosSeat(Seat):
         self.network, self.space = network, network.space(number)
         self.host, self.dice = network.address(number), random.Random(number)
         self.disk, self.clock = None, os.path.join(cluster.directory, f"clock-{number}")
+        self.lost = os.path.join(cluster.directory, f"lost-{number}")
+        os.makedirs(self.lost)
         self.slowness = os.path.join(cluster.directory, f"slow-{number}")
         self.turn(0)
         self.slow_down(0)
         if has_clock:
             self.environment = {
-                "LD_PRELOAD": f"{glob.glob(FAKETIME)[0]}:{os.path.abspath(SHIM)}",
+                "LD_PRELOAD": ":".join(
+                    map(os.path.abspath, [glob.glob(FAKETIME)[0], POWER, SHIM])),
                 "FAKETIME_TIMESTAMP_FILE": self.clock,
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1",
                 "NO_FAKE_STAT": "1", "FAULT_ONLY": "sync", "FAULT_SLOW": self.slowness,
-                "FAULT_DIR": self.directory}
+                "FAULT_DIR": self.directory, "POWER_DIR": self.directory,
+                "POWER_LOST": self.lost}
 
     def use_disk(self):
         self.disk = Disk(os.path.join(self.cluster.directory, f"disk-{self.number}"))
         self.directory = os.path.join(self.disk.directory, "node")
         if self.environment:
-            self.environment["FAULT_DIR"] = self.directory
+            self.environment["FAULT_DIR"] = self.environment["POWER_DIR"] = self.directory
 
     def turn(self, seconds):
         """Its wall clock, so far away from ours."""
         with open(self.clock + ".new", "w", encoding="ascii") as file:
             file.write(f"{seconds:+.3f}\n")
         os.replace(self.clock + ".new", self.clock)
+
+    def wipe(self):
+        super().wipe()
+        for name in os.listdir(self.lost):
+            os.unlink(os.path.join(self.lost, name))
+
+    def lose_power(self, dice):
+        """Of a node that is dead: what it has not synced is lost, or some of it. Returns how many
+        writes."""
+        count = 0
+        for name in sorted(os.listdir(self.lost)):
+            with open(os.path.join(self.lost, name), "rb") as file:
+                count += undo(file.read(), int(name), dice)
+        return count
 
     def slow_down(self, ms):
         """So long each sync of its disk takes."""

@@ -12,8 +12,10 @@ import pytest
 from chaos import Chaos, Event, merged
 from clients import (KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, Answer, Claims, Lessee, Lists,
                      Retrier, Rotation)
+from cluster import wait_for
 from dice import DICE
 from figures import Figures, bucket, percentile, seconds_of
+from load import Load
 from lookout import Lookout
 from report import Report
 
@@ -139,6 +141,50 @@ def test_keys_of_another_round_are_others():
     assert {lists.some(random.Random(n)) for n in range(50)} == {"list:70", "list:71", "list:72"}
     assert lists.all() == ["list:70", "list:71", "list:72"]
     assert Claims(70).some() in range(70, 74)
+
+
+@pytest.fixture(name="load")
+def _load(tmp_path):
+    made = Load.__new__(Load)
+    made.figures, made.verdicts, made.problem = Figures(0), [], None
+    made.history = str(tmp_path / "history-0")
+    return made
+
+
+def write_history(load, *lines):
+    with open(load.history, "w", encoding="ascii") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def test_the_history_of_a_round_that_was_clean_is_removed(load):
+    write_history(load, "1 k set a ok 1000000 2000000", "2 k get - =a 3000000 4000000")
+    load.judge_round(load.history, lambda at: True)
+    assert load.problem is None and "linearizable" in load.verdicts[0]
+    assert not os.path.exists(load.history)
+    assert load.figures.outcomes == {("set", "done"): 1, ("get", "done"): 1}
+
+
+def test_the_history_of_a_round_that_was_not_stays_and_ends_the_run(load):
+    write_history(load, "1 k set a ok 1000000 2000000", "2 k get - nil 3000000 4000000")
+    load.judge_round(load.history, lambda at: True)
+    assert "NOT linearizable" in load.problem and load.verdicts == []
+    assert os.path.exists(load.history)
+    load.clients = types.SimpleNamespace(check=lambda: None)
+    with pytest.raises(AssertionError, match="check-history of history-0"):
+        load.check()
+
+
+def test_in_a_hush_nobody_asks(load):
+    with subprocess.Popen(["sleep", "60"]) as process:
+        load.clients = types.SimpleNamespace(process=process)
+
+        def state():
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+                return file.read().split(") ")[1][0]
+        with load.hush():
+            wait_for(lambda: state() == "T", "it stands still")
+        wait_for(lambda: state() == "S", "it goes on")
+        process.kill()
 
 
 @pytest.mark.parametrize("seed, says", [

@@ -6,7 +6,9 @@ elected, so that a lease without end alone would show nothing.
 """
 
 ANYWHERE = [
-    ("real: a write is acknowledged before it is durable", "real", "node/perform.c",
+    ("real: a write is acknowledged before it is durable", "real", "node/replica.c",
+     "if (out->v[i].after > r->durable) {", "if (out->v[i].after == UINT64_MAX) {"),
+    ("real: a write is acknowledged by the sync before", "real", "node/perform.c",
      "if (h->effect.after > r->durable) {", "if (h->effect.after == UINT64_MAX) {"),
     ("real: a vote is forgotten at a start", "real", "protocol/raft/raft.c",
      "r->vote = state->vote;", "r->vote = NODE_NONE;"),
@@ -50,9 +52,6 @@ ANYWHERE = [
      "wanted.outgoing = r->members.members.voters;", "", "protocol/raft/members.c",
      "return next->voters == before->voters; /* M2 */", "return true;", "protocol/raft/check.c",
      "qr_assert(raft_members_follow(&r->before.members, &r->members.members)); /* M2 */", ""),
-    ("real: learners count for a commit", "real", "protocol/quorum.h",
-     "uint64_t reached = quorum_reached_set(values, m->voters);",
-     "uint64_t reached = quorum_reached_set(values, m->voters | m->learners);"),
     ("real: a start cuts the last batch", "real", "log/replay.c",
      "struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);",
      "struct batch_header next; struct segment behind = *s; behind.end += h.bytes;"
