@@ -1,6 +1,7 @@
 /* A client as a process of the realm. It speaks RESP to one node at a time, one command at a time,
  * and writes down what it asked and was told: the history that is judged. What it wants next is
  * want.c's matter. */
+#include "sim/nodes/rules.h"
 #include "sim/nodes/want.h"
 
 #include "resp/tree.h"
@@ -19,7 +20,8 @@ struct talk {
     bool again; /* a try of it has no answer, and it has an id: it is sent again until it has */
     char request[512];
     size_t request_n;
-    size_t asked; /* in the history, while waiting */
+    size_t asked;         /* in the history, while waiting */
+    enum rule_order rule; /* an operator's order, while it has no answer */
     uint32_t session;
     uint32_t next_read; /* of the last phase: the key */
     uint8_t in[IN_BYTES];
@@ -53,6 +55,7 @@ static void choose(struct talk *t)
     t->last = run->ending;
     if (a->is_operator) {
         t->request_n = want_order(run, &a->rng, t->request, cap);
+        t->rule = rules_ordered(run, t->request);
         return;
     }
     t->request_n = run->ending ? want_last(run, t->next_read, &asked, t->request, cap)
@@ -74,7 +77,9 @@ static void ask(struct talk *t)
 /* Nobody knows what became of it. */
 static void lost(struct talk *t)
 {
-    if (!t->asker->is_operator) {
+    if (t->asker->is_operator) {
+        rules_lost(t->asker->run, t->rule);
+    } else {
         t->again = t->again || t->asker->run->story.v[t->asked].has_id;
         t->asker->run->unknown += !t->again;
     }
@@ -90,6 +95,11 @@ static void told(struct talk *t)
     realm_note(run->realm, t->asker->host, "told %zu: %c%.*s", t->asked, type, (int)text.n,
                (const char *)text.p);
     if (t->asker->is_operator) {
+        if (want_is_uncertain(&t->tree)) {
+            lost(t);
+        } else {
+            rules_answered(run, t->rule, &t->tree);
+        }
         bool makes = strstr(t->request, "CREATE") != NULL;
         t->asker->done = t->last && makes && want_is_made(&t->tree);
         return;
@@ -99,6 +109,7 @@ static void told(struct talk *t)
         return;
     }
     t->again = false;
+    rules_shown(run, asked);
     const char *wrong = want_told(run, asked, &t->tree, now_of(t));
     if (wrong != NULL) {
         realm_fail(run->realm, t->asker->host, "%s: %c%.*s", wrong, type, (int)text.n,
@@ -191,8 +202,7 @@ static void dial(struct talk *t)
 {
     struct run *run = t->asker->run;
     const struct seat *seat = &run->seat[rng_below(&t->asker->rng, run->seats)];
-    int error =
-        io_connect(t->io, seat->host->address, SEAT_PORT, on_connect, t, &t->stream);
+    int error = io_connect(t->io, seat->host->address, SEAT_PORT, on_connect, t, &t->stream);
     qr_assert(error == 0);
     sleep_for(t, PATIENCE);
 }

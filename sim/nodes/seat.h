@@ -50,6 +50,21 @@ struct visitor {
     struct rng rng;
 };
 
+/* Of reads that say nothing, in keyspace 0 and in the operator's (rules.c). */
+enum rule_order {
+    RULE_NONE,
+    RULE_ZERO_WEAK,
+    RULE_ZERO_STRONG,
+    RULE_CREATED_WEAK,
+    RULE_CREATED_STRONG,
+};
+struct rule {
+    bool weak; /* they may be less than linearizable */
+    bool weak_before; /* the order that has no answer yet */
+    bool lost; /* an order for that may take effect at any time */
+    uint64_t weakened; /* counts such orders */
+};
+
 struct run {
     struct realm *realm;
     struct seat seat[SEATS_MAX];
@@ -72,6 +87,8 @@ struct run {
     bool ending;   /* the last phase: all is well again, askers read */
     bool orders;             /* there is an operator, and a keyspace of several partitions */
     bool ids;                /* writes have ids */
+    struct rule rule[2];
+    uint64_t strengthened; /* orders for linearizable that were answered OK */
     struct story story;
     uint32_t lists; /* appended to so far: one after the other, so that none grows long */
     uint32_t sessions, elements;

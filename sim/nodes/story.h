@@ -12,6 +12,8 @@ struct deed {
     enum op_kind kind;
     enum result_kind result;
     bool has_id; /* it may be sent again */
+    uint8_t rule; /* a read at the default of a keyspace (rules.c): which, and one more */
+    uint64_t weakened;
     char *value; /* with RESULT_VALUE; the record's own */
     qr_time start, end;
 };

@@ -8,6 +8,8 @@
  * once. Not where wall clocks jump, since an hour later ids are forgotten. */
 #include "sim/nodes/want.h"
 
+#include "sim/nodes/rules.h"
+
 #include <stdarg.h>
 
 #define LIST_LENGTH 60u /* about: then clients go on with another key */
@@ -78,6 +80,13 @@ static bool is_in_keyspace(const struct run *run, uint32_t key)
     return run->orders && key % 2 == 1;
 }
 
+/* Where the operator changes what is read by default, others than lists say what they need: of lists
+ * alone it can be told what a weaker read may show. */
+static void name_level(const struct run *run, char *word, size_t cap)
+{
+    (void)snprintf(word, cap, "%s", run->orders ? "linearizable" : "");
+}
+
 static void draw_list(struct run *run, struct rng *rng, struct deed *asked)
 {
     if (run->elements++ % LIST_LENGTH == 0) {
@@ -110,6 +119,11 @@ size_t want_next(struct run *run, struct rng *rng, struct deed *asked, char *p, 
     asked->has_id = run->ids && asked->kind != OP_GET && rng_chance(rng, 2, 3);
     if (asked->kind == OP_GET && asked->key[0] == 'l') {
         draw_level(rng, asked, level, sizeof level);
+    } else if (asked->kind == OP_GET) {
+        name_level(run, level, sizeof level);
+    }
+    if (asked->kind == OP_GET && level[0] == 0) {
+        rules_read(run, is_in_keyspace(run, key), asked);
     }
     return write_request(asked, run->story.n, is_in_keyspace(run, key), level, p, cap);
 }
@@ -123,9 +137,11 @@ size_t want_last(const struct run *run, uint32_t i, struct deed *asked, char *p,
 {
     uint32_t key = i < run->keys ? i : i - run->keys + 1;
     char type = i < run->keys ? "rc"[i / 2 % 2] : 'l';
+    char level[24];
     asked->kind = OP_GET;
     (void)snprintf(asked->key, sizeof asked->key, "%c%u", type, (unsigned)key);
-    return write_request(asked, run->story.n, is_in_keyspace(run, key), "", p, cap);
+    name_level(run, level, sizeof level);
+    return write_request(asked, run->story.n, is_in_keyspace(run, key), level, p, cap);
 }
 
 static void print(char *p, size_t cap, const char *format, ...)
@@ -240,6 +256,10 @@ size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap)
     char words[200];
     if (run->ending) {
         print_last_order(run, rng, words, sizeof words);
+    } else if (rng_chance(rng, 1, 3)) {
+        print(words, sizeof words, "KEYSPACE ALTER %s READ %s",
+              rng_chance(rng, 1, 2) ? KEYSPACE : "default",
+              rng_chance(rng, 1, 3) ? "local" : "linearizable");
     } else if (run->members && rng_chance(rng, 1, 3)) {
         print_member_order(run, rng, words, sizeof words);
     } else {
@@ -258,9 +278,8 @@ static bool begins(struct span text, const char *word)
 
 static const char *told_error(struct run *run, struct deed *asked, struct span text, qr_time now)
 {
-    static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ",
-                                            "STALE ",       "SESSIONLOST ", "IDMPFULL ",
-                                            "NOSPACE " };
+    static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "STALE ",
+                                            "SESSIONLOST ", "IDMPFULL ", "NOSPACE " };
     story_tell(asked, RESULT_FAIL, text, now);
     run->refused++;
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
