@@ -11,8 +11,8 @@ void rules_answered(struct run *run, enum rule_order order, const struct tree *r
 /* Nobody knows what became of it, nor when. */
 void rules_lost(struct run *run, enum rule_order order);
 
-/* A read that says nothing of its level, when it is asked and when it is answered: where the default
- * was or may have been weak in between, its record says so, and it is judged by that. */
+/* A read that says nothing of its level, when it is asked and when it is answered: where the
+ * default was or may have been weak in between, its record says so, and it is judged by that. */
 void rules_read(const struct run *run, bool in_keyspace, struct deed *asked);
 void rules_shown(const struct run *run, struct deed *asked);
 

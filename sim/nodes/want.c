@@ -80,8 +80,8 @@ static bool is_in_keyspace(const struct run *run, uint32_t key)
     return run->orders && key % 2 == 1;
 }
 
-/* Where the operator changes what is read by default, others than lists say what they need: of lists
- * alone it can be told what a weaker read may show. */
+/* Where the operator changes what is read by default, others than lists say what they need: of
+ * lists alone it can be told what a weaker read may show. */
 static void name_level(const struct run *run, char *word, size_t cap)
 {
     (void)snprintf(word, cap, "%s", run->orders ? "linearizable" : "");

@@ -291,14 +291,13 @@ bool reports_know_version(const struct node *node, uint64_t version)
     return true;
 }
 
-/* C4: who is away may go by what it was covered for. */
+/* C4: who is away, also on a connection that is still open, may go by what it was covered for. */
 bool reports_all_know(const struct node *node, uint64_t version)
 {
     const struct reports *reports = node->control->reports;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        bool knows = counts(node, i) ? reports->node[i].version >= version
-                                     : !contact_may_know_rules(node, i);
-        if (!knows) {
+        bool knows = counts(node, i) && reports->node[i].version >= version;
+        if (!knows && contact_may_know_rules(node, i)) {
             return false;
         }
     }

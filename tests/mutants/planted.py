@@ -27,6 +27,7 @@ import pins
 import reads
 import real
 import routing
+import rules
 import scenarios
 import sessions
 import slices
@@ -95,6 +96,8 @@ LISTS = [
     ("cluster", "node", whole.NODE, True),
     ("cluster", "log", whole.LOG, True),
     ("driver", "node", wants.NODE, True),
+    ("cluster", "cluster", rules.CLUSTER, True),
+    ("driver", "node", rules.NODE, True),
     ("driver", "", real.ANYWHERE, True),
     ("driver", "", scenarios.EVERYWHERE, True),
 ]
