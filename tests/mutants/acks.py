@@ -123,6 +123,8 @@ NODE = [
      "e2e/acks::test_scenario_74_without_a_zone_it_is_uncertain_and_says_what_is_true_U5",
      "../cluster/wants.c",
      "out->each_zone = (flags & FLAG_EACH_ZONE) != 0;", "out->each_zone = false;"),
+    ("ack: EACH zone is not told to the leader", "unit/cluster/wants", "../cluster/wants.c",
+     "(w->each_zone ? FLAG_EACH_ZONE : 0)", "0u"),
     ("zones: WITH is not heard",
      "e2e/acks::test_scenario_74_without_a_zone_it_is_uncertain_and_says_what_is_true_U5",
      "client_wants.c",

@@ -183,6 +183,8 @@ CLUSTER = [
      "token.c",
      "if (!was_open || is_listed(token, place_of(token, place->group), place->group)) {",
      "if (was_open || true) {"),
+    ("session: of two open tokens what one lists is known", "unit/cluster/token", "token.c",
+     "if (other->open) {", "if (other->open && !was_open) {"),
     ("session: the later of two tokens counts", "unit/cluster/token", "token.c",
      "token->places[at].slot = max_u64(token->places[at].slot, slot);",
      "token->places[at].slot = slot;"),

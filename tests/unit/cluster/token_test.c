@@ -192,6 +192,21 @@ static void test_what_only_one_knows_wholly_is_not_in_the_sum(void **state)
     }
 }
 
+/* Each may have seen any slot of what only the other one lists. */
+static void test_of_two_that_are_open_what_both_list_is_known(void **state)
+{
+    (void)state;
+    struct token one = { .open = true }, other = { .open = true };
+    token_note(&one, 1, 10);
+    token_note(&one, 2, 10);
+    token_note(&other, 2, 20);
+    token_note(&other, 3, 20);
+    token_merge(&one, &other);
+    assert_true(one.open);
+    assert_int_equal(one.count, 1);
+    assert_int_equal(slot_of(&one, 2), 20);
+}
+
 /* What goes leaves no gap: those behind it stay. */
 static void test_what_stays_in_a_sum_stays_in_order(void **state)
 {
@@ -302,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_what_has_no_room_makes_it_open),
         cmocka_unit_test(test_the_sum_of_two_covers_both),
         cmocka_unit_test(test_what_only_one_knows_wholly_is_not_in_the_sum),
+        cmocka_unit_test(test_of_two_that_are_open_what_both_list_is_known),
         cmocka_unit_test(test_what_stays_in_a_sum_stays_in_order),
         cmocka_unit_test(test_with_itself_it_stays_what_it_is),
         cmocka_unit_test(test_each_part_of_a_token_is_told_from_a_whole_one),

@@ -34,8 +34,14 @@ static void test_wants_come_as_they_were_sent(void **state)
     assert_int_equal(out.bound, 5000000);
     assert_false(out.bound_is_operations);
     assert_int_equal(out.expires, 0);
+    assert_false(out.each_zone);
     w.bound_is_operations = true;
-    assert_true(through(&w, 10, 20).bound_is_operations);
+    out = through(&w, 10, 20);
+    assert_true(out.bound_is_operations && !out.each_zone);
+    w = (struct wants){ .each_zone = true }; /* lost on the way it would be a silent downgrade */
+    out = through(&w, 10, 20);
+    assert_true(out.each_zone && !out.bound_is_operations);
+    assert_true(wants_travel(&w));
 }
 
 static void test_meta_stays_where_the_client_is(void **state)
@@ -54,6 +60,8 @@ static void test_of_a_time_what_is_left_travels(void **state)
     assert_int_equal(out.expires, 5 * QR_SECOND + 200 * QR_MILLISECOND);
     out = through(&w, 901 * QR_MILLISECOND, 5 * QR_SECOND); /* it has passed: not none */
     assert_int_equal(out.expires, 5 * QR_SECOND + QR_MILLISECOND);
+    w.expires = QR_NEVER; /* as much as there is room for, and not what is left of that */
+    assert_true(through(&w, 0, 0).expires == UINT32_MAX * QR_MILLISECOND);
 }
 
 static void test_what_matters_elsewhere_travels(void **state)
@@ -69,7 +77,9 @@ static bool are_taken(const uint8_t *from, size_t n)
 {
     struct wants out;
     struct wire_reader r = wire_reader(span_of(from, n));
-    return wants_get(&r, &out, 0) && wire_finished(&r);
+    bool taken = wants_get(&r, &out, 0);
+    assert_true(!r.bad || !taken);
+    return taken && wire_finished(&r);
 }
 
 static void test_unknown_levels_flags_and_lengths_are_refused(void **state)

@@ -190,6 +190,8 @@ static int begin(enum listener_kind listener)
     me->stream.begin_reply = begin_reply;
     me->stream.end_reply = end_reply;
     reply_init(&me->out, 2);
+    reply_init(&node.nowhere, 2);
+    node.nowhere.discard = true; /* replies that nobody wants */
     parser_init(&me->parser);
     me->parser.apart_min = 200;
     me->parser.apart_bytes_max = INPUT_BYTES;
