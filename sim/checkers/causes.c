@@ -63,7 +63,7 @@ static void add_lists(struct graph *g)
     const struct lists *l = g->l;
     for (uint32_t i = 0; i < l->n; i++) {
         const struct list_op *o = &l->ops[i];
-        if (o->is_append && o->result == RESULT_OK && l->place[i] == NOWHERE) {
+        if (o->is_append && l->place[i] == NOWHERE) { /* it is, or will be, or will never be */
             add(g, behind_all(g, i), i, NOWHERE);
         }
         if (!o->is_append && !is_snapshot(o)) {
@@ -201,31 +201,31 @@ static bool has_cycle(const struct graph *g, size_t edge_count, uint32_t *in)
     return done < g->nodes;
 }
 
-/* Two operations of a cycle: the last found that says what comes behind, and what comes before. */
+/* Two operations of a cycle, of which the one comes behind a moment and the other before it. */
 static void tell_cycle(const struct graph *g, size_t edge_count, const uint32_t *in,
                        struct guarantees_report *report)
 {
     uint32_t *by = qr_alloc((g->nodes + 1) * sizeof *by);
-    uint32_t at = 0;
+    uint32_t at = 0, op = NOWHERE;
     for (size_t e = 0; e < edge_count; e++) {
         if (in[g->edges[e].from] > 0 && in[g->edges[e].to] > 0) {
             at = g->edges[e].to;
             by[at] = (uint32_t)e;
         }
     }
-    for (size_t i = 0; i < g->nodes; i++) { /* now it is on a cycle for certain */
-        at = g->edges[by[at]].from;
-    }
-    uint32_t start = at;
-    do {
+    /* After so many steps back it is on a cycle for certain, and after as many again all round. */
+    for (size_t i = 0; i < 3 * g->nodes; i++) {
         const struct edge *e = &g->edges[by[at]];
-        if (e->op != NOWHERE && e->to < 2 * g->l->n) {
-            report->op = e->op;
-        } else if (e->op != NOWHERE) {
+        bool is_behind = e->to < 2 * g->l->n;
+        if (i >= g->nodes && e->op != NOWHERE && is_behind) {
+            op = e->op;
+        } else if (e->op != NOWHERE && op != NOWHERE && op != e->op) {
+            report->op = op;
             report->other = e->op;
+            op = NOWHERE;
         }
         at = e->from;
-    } while (at != start);
+    }
     free(by);
 }
 

@@ -70,6 +70,9 @@ static void test_known_good(void **state)
          op(OP_GET, NULL, "xy", 3, 11));
     GOOD(op(OP_SET, "a", "ok", 0, 1), op(OP_DEL, NULL, "1", 2, 3), op(OP_GET, NULL, "nil", 4, 5));
     GOOD(op(OP_SET, "a", "fail", 0, 1), op(OP_GET, NULL, "nil", 4, 5));
+    /* Of two sets of one value the first is not the one that is seen, and must go early. */
+    GOOD(op(OP_SET, "v", "ok", 0, 10), op(OP_SET, "w", "ok", 1, 2), op(OP_GET, NULL, "w", 11, 12),
+         op(OP_SET, "v", "ok", 13, 14), op(OP_GET, NULL, "v", 15, 16));
 }
 
 static void test_known_bad(void **state)
