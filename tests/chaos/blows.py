@@ -9,6 +9,7 @@ import time
 from campaign_members import TROUBLE
 from cluster import wait_for
 
+CLOCK_LOOK_S = 1.1  # after which a node has seen that its clock was turned
 MOMENT_S = 2.0  # for which a moment is waited
 BEHIND = 600  # writes after which who was away needs a snapshot (--log-max-entries)
 
@@ -18,7 +19,7 @@ class Blows:
 
     BLOWS = {"kill": 4, "stop": 3, "pause": 5, "kill_all": 1, "fail_over": 3, "flap": 2,
              "rolling_restart": 1, "kill_elected": 3, "kill_puller": 3, "kill_all_in_a_hush": 5,
-             "kill_all_that_wait": 5}
+             "kill_all_that_wait": 5, "wrong_time": 3}
     OPERATIONS = {"join": 5, "remove": 3, "promote": 1, "demote": 1, "wipe": 2, "damage": 2,
                   "remove_in_the_dark": 1, "drain": 3, "leave_running": 2}
     # Of these it is known for group 0 alone whether the partitions survive it.
@@ -70,20 +71,33 @@ class Blows:
             seat.slow_down(0)
         self.say(f"while disks are slow kill {who}")
 
+    def wrong_time(self):
+        """The leader's clock is turned, and it sees nobody else but its clients."""
+        seat = self.leader() or self.some_seat()
+        jump = self.dice.choice([-30, -5, -1, 1, 30])
+        seat.turn(jump)
+        time.sleep(CLOCK_LOOK_S)
+        end = self.cut_links([(here.number, there.number) for other in self.others(seat)
+                              for here, there in ((seat, other), (other, seat))])
+        self.breathe(300, 2.5)
+        end()
+        seat.turn(0)
+        self.say(f"clock of {seat.number} {jump:+} s, and cut off")
+
     # --- Moments ----------------------------------------------------------------------------------
 
     def strike(self, seats):
-        """All at once, and at once they are back; half of the times without what they had not
-        synced. Returns what is to be said of it."""
+        """All at once, and at once they are back; most often without what they had not synced, all
+        or a part of it. Returns what is to be said of it."""
         seats = [seat for seat in seats if seat.running()]
         for seat in seats:
             seat.stopped = True
             seat.process.kill()
-        power, lost = self.dice.random() < 0.5, 0
+        power, everything, lost = self.dice.random() < 0.7, self.dice.random() < 0.6, 0
         for seat in seats:
             seat.wait()
             seat.paused = False
-            lost += seat.lose_power(self.dice) if power else 0
+            lost += seat.lose_power(self.dice, everything) if power else 0
             seat.start()
         return f"{[seat.number for seat in seats]}" + \
             (f" by loss of power, {lost} writes lost" if power else "")

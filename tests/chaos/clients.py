@@ -325,7 +325,9 @@ class Lessee(Client):
         self.leases = self.left = 0
 
     def act(self):
-        if self.left == 0:
+        if self.dice.random() < 0.3:
+            self.let_expire()
+        elif self.left == 0:
             self.begin()
         else:
             self.look()
@@ -340,6 +342,13 @@ class Lessee(Client):
         self.count(answer, True)
         if answer.outcome == "done":
             self.left, self.until = LEASE_READS, time.monotonic() + LEASE_S - CLOCKS_S
+
+    def let_expire(self):
+        """Nobody looks whether it is there; on all replicas it goes at one place of the log."""
+        answer = self.ask("SET", f"brief:{self.number}-{self.dice.randrange(100)}", "v", "PX",
+                          self.dice.choice([50, 500, 5000]))
+        if answer is not None:
+            self.count(answer, True)
 
     def look(self):
         """Log time may be behind the clocks, or as far ahead as they are wrong."""

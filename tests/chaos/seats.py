@@ -63,9 +63,9 @@ def unsynced(data):
         at = end
 
 
-def undo(data, inode, dice):
+def undo(data, inode, dice, everything):
     """Takes writes back, the last one first: all, or each with some luck."""
-    all_of_them, undone = dice.random() < 0.5, 0
+    all_of_them, undone = everything or dice.random() < 0.3, 0
     for path, offset, old, size in reversed(list(unsynced(data))):
         is_there = os.path.exists(path) and os.stat(path).st_ino == inode
         if is_there and (all_of_them or dice.random() < 0.6):
@@ -118,13 +118,13 @@ class ChaosSeat(Seat):
         for name in os.listdir(self.lost):
             os.unlink(os.path.join(self.lost, name))
 
-    def lose_power(self, dice):
-        """Of a node that is dead: what it has not synced is lost, or some of it. Returns how many
-        writes."""
+    def lose_power(self, dice, everything):
+        """Of a node that is dead: what it has not synced is lost, or of each file some of it.
+        Returns how many writes."""
         count = 0
         for name in sorted(os.listdir(self.lost)):
             with open(os.path.join(self.lost, name), "rb") as file:
-                count += undo(file.read(), int(name), dice)
+                count += undo(file.read(), int(name), dice, everything)
         return count
 
     def slow_down(self, ms):
