@@ -80,7 +80,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         names = [name for group in (self.WEATHER, self.BLOWS, self.OPERATIONS) for name in group
                  if name not in absent]
         chosen = {name for name in names if self.dice.random() < 0.75}
-        return chosen | {"kill", "cut", "kill_all", "pause"}
+        return chosen | {"kill", "cut", "pause", "kill_all_in_a_hush", "kill_all_that_wait"}
 
     def __enter__(self):
         super().__enter__()
