@@ -12,7 +12,7 @@ import pytest
 
 from cluster import CALM, PATIENCE, UNSURE, Cluster, Node, ask, free_ports, wait_for
 from loadgen import LoadGenerator
-from resp import Closed, Error, as_rows, as_text
+from resp import Closed, Error, as_row, as_rows, as_text
 from worker import Worker
 
 
@@ -84,6 +84,11 @@ def new_node(cluster, kind=Joiner):
 
 def members(node, timeout=10.0):
     return {row["id"]: row for row in as_rows(node.call("MEMBER", "LIST", timeout=timeout))}
+
+
+def shown_by(node):
+    """Which node answers a read of what its own replica has, as META tells it."""
+    return as_row(node.call("WITH", 3, "READ", "local", "META", "GET", "x")[1])["replica"]
 
 
 def roles(node):
@@ -412,8 +417,13 @@ def test_scenario_29_remove_the_leader_under_load_and_it_stops_serving():
         assert rest[0].call("EXISTS", "x") == 0
         assert leader.call("PING") == "PONG"
         fresh = new_node(cluster)
-        fresh.asked = [leader, rest[0]]  # the first takes nobody in
+        fresh.asked, fresh.id = [leader, rest[0]], fresh.number  # the first takes nobody in
         start_joined(fresh)
+        # It has the index of the one that has gone, and an id of its own: META tells the id.
+        wait_roles(rest[0], {node.number: "voter" for node in [*rest, fresh]})
+        index = members(rest[0])[fresh.number]["index"]
+        assert index == leader.number - 1 != fresh.number - 1
+        wait_for(lambda: shown_by(fresh) == fresh.number, "it answers, and says that it is the one")
         leader.kill()
         leader.start()  # it remembers
         with pytest.raises(Error, match="^REMOVED"):
