@@ -327,7 +327,7 @@ static enum map_status put_keyspace(struct map *map, uint32_t id, struct span va
 {
     if (value.n == 0) {
         struct space *space = find_space(map, id);
-        map->rules += space != NULL && (id == 0 || space->keyspace.prefix_length > 0);
+        map->rules += space != NULL;
         if (id == 0) {
             make_zero(map);
         } else if (space != NULL) {

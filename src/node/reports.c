@@ -296,8 +296,7 @@ bool reports_all_know(const struct node *node, uint64_t version)
 {
     const struct reports *reports = node->control->reports;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        bool knows = counts(node, i) && reports->node[i].version >= version;
-        if (!knows && contact_may_know_rules(node, i)) {
+        if (reports->node[i].version < version && contact_may_know_rules(node, i)) {
             return false;
         }
     }

@@ -27,9 +27,11 @@ CLUSTER = [
 
 NODE = [
     ("rules: who is away is not waited for", "unit/node/reports", "reports.c",
-     "if (!knows && contact_may_know_rules(node, i)) {", "if (!knows && counts(node, i)) {"),
+     "if (reports->node[i].version < version && contact_may_know_rules(node, i)) {",
+     "if (reports->node[i].version < version && counts(node, i)) {"),
     ("rules: who is away is waited for as long as that may be", "unit/node/reports", "reports.c",
-     "if (!knows && contact_may_know_rules(node, i)) {", "if (!knows) {"),
+     "if (reports->node[i].version < version && contact_may_know_rules(node, i)) {",
+     "if (reports->node[i].version < version) {"),
     ("rules: whoever leads no more knows what the others know", "unit/node/reports", "reports.c",
      "return replica_leads(node->zero->replica);", "return true;"),
     ("rules: who did not lead knows whom it has covered", "unit/node/contact_prefix", "freeze.c",
@@ -60,8 +62,10 @@ NODE = [
      "client_wants.h", "!client->stream.wants.each_zone && client_is_unsure_of_ack_by(client)",
      "client_is_unsure_of_ack_by(client)"),
     ("rules: a write that goes nowhere is held", "unit/node/commands_with", "client_commands.c",
-     "if (!refused && client_is_unsure_of_ack(client, spec)) {",
-     "if (client_is_unsure_of_ack(client, spec)) {"),
+     "bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;", "bool refused = false;"),
+    ("rules: keyspace 0 waits for nothing", "unit/node/commands_with", "client_commands.c",
+     "if (client_is_unsure_of_ack(client, spec)) { return hold_for_ack(client, spec, argv, argc); } "
+     "aim_session", "aim_session"),
     ("rules: a large write gets what was heard last", "unit/node/commands_with",
      "client_commands.c", "client_settle_laden(client, spec);", ""),
 ]

@@ -274,6 +274,26 @@ test_who_has_not_heard_from_group_0_holds_writes_that_do_not_say_what_they_need_
     assert_false(last()->wants.each_zone);
 }
 
+/* Where no keyspace has a prefix the way is shorter. */
+static void test_writes_of_keyspace_0_wait_too(void **state)
+{
+    (void)state;
+    struct map_keyspace cart = *map_keyspace(node.map, 16), plain = cart;
+    plain.prefix_length = 0;
+    put_keyspace(node.map, &plain);
+    assert_true(route_is_plain(&node, &me->selected));
+    goes("set a 1");
+    node.contact.coverage.knows_until = node.clock;
+    goes("with 2 ack majority set a 1");
+    goes("get a");
+    answer_all();
+    SAYS("set a 1", "");
+    assert_true(is_held());
+    node.clock += 1000 * QR_MILLISECOND;
+    SAYS_ERROR("", "CLUSTERDOWN this node has not heard from group 0");
+    put_keyspace(node.map, &cart);
+}
+
 /* Nothing is above it, whatever it is by now. */
 static void test_where_each_zone_is_what_was_said_writes_go_on_U3(void **state)
 {
@@ -424,7 +444,7 @@ static void test_large_arguments_go_apart(void **state)
     assert_true(s->silent && s->db == 2 && !s->wants.each_zone);
     goes(large_line("set cart:a "));
     put_erased(node.map, MAP_RECORD_KEYSPACE, 16);
-    assert_false(goes("set cart:a 1")->by_prefix); /* there is but one way now */
+    assert_false(goes("set cart:a 1")->by_prefix);  /* there is but one way now */
     node.contact.coverage.knows_until = node.clock; /* it cannot be held: it gets all there is */
     assert_true(goes(large_line("set b "))->wants.each_zone);
 }
@@ -506,6 +526,7 @@ int main(void)
         WITH_TEST(test_an_id_waits_for_a_node_that_was_started_just_now),
         WITH_TEST(
             test_who_has_not_heard_from_group_0_holds_writes_that_do_not_say_what_they_need_U3),
+        WITH_TEST(test_writes_of_keyspace_0_wait_too),
         WITH_TEST(test_where_each_zone_is_what_was_said_writes_go_on_U3),
         WITH_TEST(test_what_a_session_knows_is_told_when_all_before_it_is_answered),
         WITH_TEST(test_a_token_says_what_its_partition_must_show),

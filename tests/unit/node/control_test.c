@@ -238,14 +238,18 @@ static void of_a_change_of_rules_ok_when_nobody_goes_by_those_of_before(void **s
     propose(order(1), CONTROL_RULES);
     decided(STATUS_OK, NULL);
     turn();
+    propose(order(2), CONTROL_RULES);
+    decided(STATUS_OK, NULL);
+    turn();
     outlook.role = ROLE_FOLLOWER; /* what it could tell about the others it cannot any more */
     all_know = true;
     node->clock += RULES_TIME - 1;
     turn();
-    assert_int_equal(clients[1].answers, 0);
+    assert_int_equal(clients[1].answers + clients[2].answers, 0);
     node->clock++; /* whoever leads by now has covered nobody without it */
     turn();
     assert_string_equal(said(1), "+OK\r\n");
+    assert_string_equal(said(2), "+OK\r\n");
     assert_int_equal(control_waiting(node->control), 0);
 }
 
@@ -303,6 +307,13 @@ static void what_is_a_rule(void **state)
     learn_zone(2, "a");
     assert_int_equal(control_rules_version(node), seen);
     learn_zone(2, "");
+    assert_int_equal(control_rules_version(node), version);
+    uint32_t asked = renewed; /* at once: until it is covered anew it may not go by them for long */
+    learn_prefix("a:");
+    assert_int_equal(renewed, asked + 1);
+    learn_prefix("a:");
+    assert_int_equal(renewed, asked + 1);
+    learn_no_keyspace();
     assert_int_equal(control_rules_version(node), version);
 }
 

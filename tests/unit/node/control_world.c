@@ -343,6 +343,12 @@ void learn_prefix(const char *prefix)
     learn_keyspace(&k);
 }
 
+void learn_no_keyspace(void)
+{
+    assert_int_equal(put_raw(node->map, MAP_RECORD_KEYSPACE, 16, NULL, 0), MAP_OK);
+    learned();
+}
+
 void learn_zone(node_index i, const char *zone)
 {
     struct map_node record = { .id = i + 1u };

@@ -46,6 +46,7 @@ const char *said(int client);
 /* Keyspace 16, "cart", has that prefix now. */
 void learn_prefix(const char *prefix);
 void learn_keyspace(const struct map_keyspace *k);
+void learn_no_keyspace(void);
 void learn_zone(node_index i, const char *zone);
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)

@@ -416,6 +416,8 @@ static void test_who_knows_a_version_or_may_know_what_was_before(void **state)
     assert_false(reports_all_know(&zero->node, 6));
     reports_turn(&zero->node, zero->node.clock);
     assert_false(reports_all_know(&zero->node, 6));
+    may_know = 1u << (MEMBERS_MAX - 1);
+    assert_false(reports_all_know(&zero->node, 6));
     may_know = 1; /* a connection that is cut is open for long */
     assert_true(reports_all_know(&zero->node, 6));
     may_know = 2;
