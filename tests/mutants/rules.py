@@ -62,7 +62,8 @@ NODE = [
      "client_wants.h", "!client->stream.wants.each_zone && client_is_unsure_of_ack_by(client)",
      "client_is_unsure_of_ack_by(client)"),
     ("rules: a write that goes nowhere is held", "unit/node/commands_with", "client_commands.c",
-     "bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;", "bool refused = false;"),
+     "bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;",
+     "bool refused = false;"),
     ("rules: keyspace 0 waits for nothing", "unit/node/commands_with", "client_commands.c",
      "if (client_is_unsure_of_ack(client, spec)) { return hold_for_ack(client, spec, argv, argc); } "
      "aim_session", "aim_session"),
