@@ -65,8 +65,8 @@ NODE = [
      "bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;",
      "bool refused = false;"),
     ("rules: keyspace 0 waits for nothing", "unit/node/commands_with", "client_commands.c",
-     "if (client_is_unsure_of_ack(client, spec)) { return hold_for_ack(client, spec, argv, argc); } "
-     "aim_session", "aim_session"),
+     "if (client_is_unsure_of_ack(client, spec)) { return hold_for_ack(client, spec, argv, argc); "
+     "} aim_session", "aim_session"),
     ("rules: a large write gets what was heard last", "unit/node/commands_with",
      "client_commands.c", "client_settle_laden(client, spec);", ""),
 ]
