@@ -77,7 +77,7 @@ void zones_drop_reply(struct pending *p)
 void zones_answer(struct pending *p)
 {
     struct reply kept = p->reply;
-    p->reply = (struct reply){ .version = p->version };
+    p->reply = (struct reply){ 0 };
     reply_move(stream_reply(p), &kept);
     reply_free(&kept);
     stream_answered(p, STATUS_OK);

@@ -92,6 +92,24 @@ static void test_a_reply_that_waited_is_of_its_clients_version(void **state)
     assert_int_equal(world->out.version, 3);
 }
 
+/* META stands behind it in that version too, when something ahead of it has no answer yet. */
+static void test_what_waits_for_its_turn_is_of_its_clients_version(void **state)
+{
+    (void)state;
+    struct pending *ahead = stream_push(&world->client, NULL, 3, world->now);
+    world->client.wants.meta = true;
+    command_in_resp3("getset", false);
+    world->client.wants.meta = false;
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 1);
+    }
+    assert_heard("");
+    reply_status(stream_reply(ahead), "AHEAD");
+    stream_answered(ahead, STATUS_OK);
+    assert_heard("+AHEAD\r\n*2\r\n_\r\n%4\r\n$8\r\nposition\r\n$3\r\n0-1\r\n$7\r\nreplica\r\n_\r\n"
+                 "$12\r\nstaleness_ms\r\n:0\r\n$8\r\nreplayed\r\n:0\r\n");
+}
+
 /* CLIENT REPLY OFF; and who has left before its write was applied. */
 static void test_where_nobody_listens_nothing_waits(void **state)
 {
@@ -474,6 +492,7 @@ int main(void)
         ZONES_TEST(test_when_its_time_is_over_it_says_where_it_is_not_known_Z3),
         ZONES_TEST(test_what_cannot_be_named_is_not_Z3),
         ZONES_TEST(test_a_reply_that_waited_is_of_its_clients_version),
+        ZONES_TEST(test_what_waits_for_its_turn_is_of_its_clients_version),
         ZONES_TEST(test_where_nobody_listens_nothing_waits),
         ZONES_TEST(test_from_when_its_time_counts_Z3),
         ZONES_TEST(test_the_nodes_own_bound_holds_too_Z3),
