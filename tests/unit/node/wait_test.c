@@ -386,6 +386,17 @@ static void test_waitaof_tells_the_leader_and_the_others_apart(void **state)
     assert_heard("*2\r\n:0\r\n:0\r\n");
 }
 
+/* A partition that rests looks at nobody who waits. */
+static void test_a_wait_wakes_its_partition(void **state)
+{
+    (void)state;
+    world->zero.group = 2; /* group 0 never rests */
+    world->zero.awake = false;
+    command("wait 1 100");
+    assert_true(world->zero.awake);
+    world->zero.group = 0;
+}
+
 static void assert_answer(const char *line, const char *expected)
 {
     command(line);
@@ -420,6 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WAIT_TEST(test_wait_counts_members_that_hold_the_last_write),
+        WAIT_TEST(test_a_wait_wakes_its_partition),
         WAIT_TEST(test_wait_is_not_about_what_was_written_behind_it),
         WAIT_TEST(test_wait_counts_nobody_who_may_lack_what_another_leader_has_taken),
         WAIT_TEST(test_a_wait_outlives_leadership_and_goes_on),
