@@ -437,7 +437,7 @@ static bool pull(struct fetch *f, qr_time now)
     page_file_write(&f->pages, false);
     ask(f, now);
     qr_time last = f->heard > f->asked_at ? f->heard : f->asked_at;
-    if (now - last >= ASK_INTERVAL && f->in_n == f->in_at && f->pages.queued_bytes < PAGE_BYTES) {
+    if (now - last >= ASK_INTERVAL && !more && f->pages.queued_bytes < PAGE_BYTES) {
         ask_again(f, now);
     }
     return more;

@@ -73,6 +73,23 @@ static void test_a_lost_connection_is_gone_on_with_U19(void **state)
     assert_int_equal(figures_of(ME).counts.bytes, file_bytes(SOURCE, CHECKPOINT_FILE));
 }
 
+/* Nothing more comes behind a part of a unit, and no connection is lost: it is asked for again, or
+ * this node would wait until somebody offers another file. */
+static void test_what_does_not_come_is_asked_for_again_U19(void **state)
+{
+    (void)state;
+    begin_to_pull();
+    carry(ME);
+    for (int i = 0; i < 4; i++) {
+        disk_advance(world->node[SOURCE].io, 4 * QR_SECOND); /* it has given up on this node */
+        disk_advance(world->node[ME].io, QR_SECOND);
+        turn_all(0);
+    }
+    pull(ME, UINT64_MAX);
+    assert_equal_states(ME);
+    assert_int_equal(figures_of(ME).counts.begun, 1);
+}
+
 /* At (file, offset): what is on this disk is not asked for again. */
 static void test_a_restart_is_gone_on_with_U19(void **state)
 {
@@ -281,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_whole_file_takes_the_place_U15),
         TEST(test_a_lost_connection_is_gone_on_with_U19),
+        TEST(test_what_does_not_come_is_asked_for_again_U19),
         TEST(test_a_restart_is_gone_on_with_U19),
         TEST(test_another_file_begins_anew_U19),
         TEST(test_a_damaged_block_is_refused_and_told_27_63),
