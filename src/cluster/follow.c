@@ -86,7 +86,8 @@ static bool could_lead(const struct follow_view *view, node_index node)
     const struct outlook *o = view->outlook;
     const struct member_outlook *m = &o->member[node];
     bool votes = (o->membership.voters & view->able & node_bit(node)) != 0;
-    return votes && m->heard != 0 && !m->forgetful && !m->needs_snapshot && m->match >= o->commit;
+    return votes && m->heard != 0 && !m->skewed && !m->forgetful && !m->needs_snapshot &&
+           m->match >= o->commit;
 }
 
 static struct follow_action lead(const struct map_partition *p, const struct follow_view *view)

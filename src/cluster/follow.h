@@ -49,7 +49,9 @@
  * F9 Never fewer. The wished come in as learners, which the protocol makes voters when they have
  *    caught up; the others are dropped when all the wished vote. Where one voter takes the place of
  *    the only other one the protocol refuses the swap until it has all.
- * F10 Who prefers to lead gets leadership when all else is settled and it could lead at once.
+ * F10 Who prefers to lead gets leadership when all else is settled and it could lead at once. Not
+ *    where its clock is far from the leader's: the group would take leadership from it again for
+ *    that (skew.c: W1), whatever group 0 knows of its clock, and again, ten times a second.
  *
  * F11 Who prefers to lead calls the first election, at once (ADMIN_CALL), and the others wait for
  *     their time-outs; where it is away the first of those that are not does. It asks before it

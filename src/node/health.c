@@ -319,7 +319,9 @@ static uint64_t rank(const struct node *node, const struct outlook *o, node_inde
     uint64_t fit = t->heard == 0 || t->fit;
     uint64_t priority = t->heard == 0 ? ROSTER_PRIORITY : t->priority;
     uint64_t behind = o->last - min_u64(o->member[i].match, o->last);
-    return fit << 48 | priority << 40 | (((uint64_t)1 << 39) - min_u64(behind, (uint64_t)1 << 38));
+    uint64_t right = o->member[i].skewed ? 0 : 1; /* else it would hand back */
+    uint64_t near = ((uint64_t)1 << 39) - min_u64(behind, (uint64_t)1 << 38);
+    return right << 56 | fit << 48 | priority << 40 | near;
 }
 
 node_index health_successor(const struct node *node, const struct outlook *o)
@@ -340,8 +342,9 @@ static bool is_proven(const struct node *node, const struct outlook *o, node_ind
 {
     const struct member_health *t = &node->health.told[i];
     const struct member_watch *w = &node->health.watch[i];
-    return is_eligible(node, o, i) && t->heard != 0 && now - t->heard <= TOLD_VALID && t->fit &&
-           w->keeps_up_since != 0 && now - w->keeps_up_since >= span;
+    return is_eligible(node, o, i) && !o->member[i].skewed && t->heard != 0 &&
+           now - t->heard <= TOLD_VALID && t->fit && w->keeps_up_since != 0 &&
+           now - w->keeps_up_since >= span;
 }
 
 /* L1: the fit voter of the highest priority above the own, if any has kept up for long enough. */

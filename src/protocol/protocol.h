@@ -413,6 +413,7 @@ struct member_outlook {
     qr_time echoed;      /* it has answered what was sent then; 0: nothing in this term */
     bool needs_snapshot; /* what it lacks is trimmed here */
     bool forgetful;      /* it has lost what it promised, and does not count */
+    bool skewed;         /* its wall clock is far from the leader's */
 };
 
 /* What the driver routes by and INFO shows: one cache line, and behind it the members: a leader's

@@ -388,7 +388,7 @@ DRIVER = [
     ("health: slow and fit", "unit/node/health", "health.c",
      "return h->slow_since == 0 && now >= h->fit_from", "return now >= h->fit_from"),
     ("health: the highest priority leads, fit or not", "unit/node/health", "health.c",
-     "return fit << 48 | priority << 40 |", "return fit << 40 | priority << 48 |"),
+     "fit << 48 | priority << 40 |", "fit << 40 | priority << 48 |"),
     ("health: whoever joins lags", "unit/node/health", "health.c",
      "if (most == 0 || joins ||", "if (most == 0 ||"),
     ("health: a lag that outlives its leader", "unit/node/health", "health.c",

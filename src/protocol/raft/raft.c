@@ -560,6 +560,7 @@ static void raft_outlook(const void *self, struct outlook *out)
         m->echoed = i == r->me ? r->now : p->echoed;
         m->needs_snapshot = p->mode == PEER_SNAPSHOT;
         m->forgetful = !raft_counts(r, i);
+        m->skewed = i != r->me && raft_is_skewed(r, i);
     }
 }
 

@@ -56,6 +56,12 @@ void raft_on_skewed(struct raft *r, bool off)
     }
 }
 
+bool raft_is_skewed(const struct raft *r, node_index i)
+{
+    int32_t ms = r->peer[i].skew_ms;
+    return (ms < 0 ? -ms : ms) > r->limits.skew_max / 1000;
+}
+
 /* How far member i is on that side (1: ahead, -1: behind) of this node, by what it last said. */
 static int64_t distance(const struct raft *r, node_index i, int side)
 {

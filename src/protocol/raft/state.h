@@ -448,6 +448,8 @@ qr_time raft_lease_end(const struct raft *r);
 
 /* A follower's answer told its wall clock; a leader's heartbeat told its own. */
 void raft_note_skew(struct raft *r, node_index from, qr_wall wall);
+/* Whether the wall clock of member i, as it last said, is far from this node's. */
+bool raft_is_skewed(const struct raft *r, node_index i);
 void raft_compare_wall(struct raft *r, qr_wall leader_wall);
 /* ADMIN_SKEWED. */
 void raft_on_skewed(struct raft *r, bool off);

@@ -347,6 +347,10 @@ static void test_who_prefers_to_lead_gets_it_when_it_can(void **state)
     o.member[2] = (struct member_outlook){ .match = 100 };
     assert_int_equal(lead(map, &o, 0, 1).kind, FOLLOW_NOTHING);
     o.member[2].heard = 1;
+    o.member[2].skewed = true; /* the group would take it back */
+    assert_int_equal(lead(map, &o, 0, 1).kind, FOLLOW_NOTHING);
+    o.member[2].skewed = false;
+    assert_int_equal(lead(map, &o, 0, 1).kind, FOLLOW_HAND_OVER);
     struct follow_view view = {
         .me = 0, .fresh = true, .has_replica = true, .epoch = 1, .outlook = &o, .able = 3
     };

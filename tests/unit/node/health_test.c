@@ -417,6 +417,18 @@ static void who_should_lead_is_fit_then_preferred_then_the_furthest(void **state
     assert_int_equal(health_successor(&node, &outlook), NODE_NONE);
 }
 
+/* It would hand back at once; but where there is no other it is better than nobody. */
+static void whose_clock_is_far_off_leads_only_where_nobody_else_can(void **state)
+{
+    (void)state;
+    other[1].priority = 101;
+    look();
+    outlook.member[1].skewed = true;
+    assert_int_equal(health_successor(&node, &outlook), 2);
+    outlook.member[2].skewed = true;
+    assert_int_equal(health_successor(&node, &outlook), 1);
+}
+
 static void who_does_not_keep_up_is_told_about(void **state)
 {
     (void)state;
@@ -453,6 +465,7 @@ int main(void)
         HEALTH_TEST(a_disk_that_is_hardly_better_is_not_worth_it_L2),
         HEALTH_TEST(who_was_slow_is_not_fit_for_a_while_L3),
         HEALTH_TEST(who_should_lead_is_fit_then_preferred_then_the_furthest),
+        HEALTH_TEST(whose_clock_is_far_off_leads_only_where_nobody_else_can),
         HEALTH_TEST(who_does_not_keep_up_is_told_about),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

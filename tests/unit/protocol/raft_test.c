@@ -122,6 +122,25 @@ static void test_a_node_that_is_off_leaves_elections_to_the_others(void **state)
     }
 }
 
+/* What the driver is to know before it hands over: to whom the group would not leave it. */
+static void test_a_leader_tells_whose_clock_is_far_from_its_own(void **state)
+{
+    (void)state;
+    for (int side = -1; side <= 1; side += 2) {
+        struct group *g = group_new(3);
+        struct outlook o;
+        group_elect(g, 0);
+        g->node[1].wall_offset = side * QR_SECOND;
+        group_elapse(g, 200 * QR_MILLISECOND);
+        raft_protocol.outlook(group_raft(g, 0), &o);
+        assert_int_equal(o.role, ROLE_LEADER);
+        assert_true(o.member[1].skewed);
+        assert_false(o.member[0].skewed);
+        assert_false(o.member[2].skewed);
+        group_free(g);
+    }
+}
+
 /* The one that should take over cannot: its disk hangs. */
 static void test_a_leader_that_cannot_hand_over_steps_down(void **state)
 {
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_hand_overs_end_at_the_clock_in_the_middle),
         cmocka_unit_test(test_a_node_that_is_off_leaves_elections_to_the_others),
         cmocka_unit_test(test_a_leader_that_cannot_hand_over_steps_down),
+        cmocka_unit_test(test_a_leader_tells_whose_clock_is_far_from_its_own),
         cmocka_unit_test(test_old_acknowledgements_cause_no_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
