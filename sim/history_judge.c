@@ -28,7 +28,7 @@ static void find_repeated(const struct history *h, struct key_facts *keys)
     const struct list_op **v = qr_alloc((h->n + 1) * sizeof *v);
     size_t n = 0;
     for (size_t i = 0; i < h->n; i++) {
-        if (h->more[i].fits && h->more[i].op.is_append) {
+        if (h->more[i].op.is_append) {
             v[n++] = &h->more[i].op;
         }
     }

@@ -65,6 +65,9 @@ static struct list_op draw_op(struct small *s, size_t i, bool one_group)
                          .start = at - (int64_t)below(s, (size_t)width),
                          .end = at + (int64_t)below(s, (size_t)width) };
     o.group = one_group ? 7 : o.key;
+    int64_t shift = chance(s, 15) ? (int64_t)below(s, 41) - 20 : 0; /* to where it hardly fits */
+    o.start += shift;
+    o.end += shift;
     if (o.is_append) {
         o.result = chance(s, 20) ? RESULT_UNKNOWN : chance(s, 5) ? RESULT_FAIL : RESULT_OK;
         return o;
@@ -273,14 +276,16 @@ static bool is_of_keys_together(const struct small *s)
     return true;
 }
 
-/* Of several keys it is the first rule that cannot hold with those before it. */
+/* Of several keys it is the first rule that cannot hold with those before it. What snapshots show
+ * is looked at last. */
 static bool is_named_well(const struct small *s, const struct guarantees_report *report)
 {
     const struct list_op *op = &s->ops[report->op], *other = &s->ops[report->other];
     if (!is_of_keys_together(s)) {
         return true;
     }
-    return all_orders_lists(s->ops, s->n, up_to(report->broken, false)) &&
+    return (report->broken == GUARANTEE_SNAPSHOT ||
+            all_orders_lists(s->ops, s->n, up_to(report->broken, false))) &&
            op->group == other->group && op != other;
 }
 

@@ -405,6 +405,24 @@ static void test_a_bound_of_operations_counts_those_of_the_group(void **state)
     assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
 }
 
+/* A bound that reaches back beyond the beginning of time owes nothing. */
+static void test_a_bound_beyond_all_times_asks_for_nothing(void **state)
+{
+    (void)state;
+    struct list_op ops[] = {
+        { .is_append = true, .key = 1, .element = 1, .start = -100, .end = -90 },
+        { .key = 1,
+          .level = READ_BOUNDED,
+          .behind = NOT_COUNTED,
+          .start = -10,
+          .end = 8,
+          .bound = INT64_MAX },
+    };
+    assert_false(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+    ops[1].bound = 79;
+    assert_true(guarantees_check(ops, ARRAY_COUNT(ops)).is_broken);
+}
+
 /* --- the search as a second opinion --------------------------------------------------------- */
 
 static struct model_result text_result(const struct list_op *o)
@@ -480,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_each_guarantee_that_is_broken_is_found_and_named),
         cmocka_unit_test(test_what_is_read_at_one_position_is_of_one_moment),
         cmocka_unit_test(test_a_bound_of_operations_counts_those_of_the_group),
+        cmocka_unit_test(test_a_bound_beyond_all_times_asks_for_nothing),
         cmocka_unit_test(test_lists_are_linearizable_exactly_if_the_search_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
