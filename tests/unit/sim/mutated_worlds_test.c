@@ -117,6 +117,86 @@ static bool a_bounded_read_began_later(struct change *c)
     return fits;
 }
 
+/* The first write to the read's key that it does not show; 0: it shows all. */
+static qr_slot first_missing(const struct world *w, const struct operation *o)
+{
+    for (qr_slot slot = o->shown + 1; slot < w->committed_count; slot++) {
+        const struct history_op *write = write_at(w, slot);
+        if (write != NULL && write->key == o->record.key) {
+            return slot;
+        }
+    }
+    return 0;
+}
+
+/* Just as many operations are missing as may be, and `more`. */
+static bool count_exactly(struct change *c, qr_slot more)
+{
+    struct operation *o = any(c);
+    qr_slot slot = is_read(o) && o->level == READ_BOUNDED ? first_missing(c->w, o) : 0;
+    if (slot == 0 || c->w->options.behind == 0) {
+        return false;
+    }
+    o->begun_at = slot - 1 + c->w->options.behind + more;
+    return true;
+}
+
+static bool a_counted_read_lacks_as_much_as_it_may(struct change *c)
+{
+    return count_exactly(c, 0);
+}
+
+static bool a_counted_read_lacks_one_more(struct change *c)
+{
+    return count_exactly(c, 1);
+}
+
+/* It began so long after the write that it lacks was committed, less one microsecond, and `more`. */
+static bool time_exactly(struct change *c, qr_time more)
+{
+    struct operation *o = any(c);
+    qr_slot slot = is_read(o) && o->level == READ_BOUNDED ? first_missing(c->w, o) : 0;
+    if (slot == 0 || c->w->options.behind != 0) {
+        return false;
+    }
+    o->record.start = c->w->committed[slot].at + sessions_bound(c->w) - 1 + more;
+    o->record.end = o->record.end > o->record.start ? o->record.end : o->record.start;
+    return true;
+}
+
+static bool a_bounded_read_is_as_old_as_it_may_be(struct change *c)
+{
+    return time_exactly(c, 0);
+}
+
+static bool a_bounded_read_is_older_by_a_microsecond(struct change *c)
+{
+    return time_exactly(c, 1);
+}
+
+static bool a_register_shows_what_nobody_wrote(struct change *c)
+{
+    struct operation *o = any(c);
+    bool fits = !sessions_is_list(c->w, o) && o->record.kind == OP_GET &&
+                o->record.result.kind == RESULT_VALUE;
+    o->record.result.value = fits ? model_value_of_number(123456789012) : o->record.result.value;
+    return fits;
+}
+
+/* What a local read lacks of its own session it may not as one of the session. */
+static bool a_local_read_was_one_of_its_session(struct change *c)
+{
+    struct operation *o = any(c);
+    const struct operation *w = any(c);
+    if (!is_read(o) || o->level != READ_LOCAL || w->session != o->session || !w->acked ||
+        w->record.key != o->record.key || w->record.end >= o->record.start ||
+        w->record.result.kind != RESULT_VALUE || w->acked_slot <= o->shown) {
+        return false;
+    }
+    o->level = READ_SESSION;
+    return true;
+}
+
 static const struct {
     const char *name;
     enum violation right;
@@ -132,6 +212,17 @@ static const struct {
       a_read_shows_what_is_not_there_yet },
     { "a linearizable read began later", VIOLATION_GUARANTEE, a_linearizable_read_began_later },
     { "a bounded read began later", VIOLATION_GUARANTEE, a_bounded_read_began_later },
+    { "a counted read lacks as much as it may", VIOLATION_NONE,
+      a_counted_read_lacks_as_much_as_it_may },
+    { "a counted read lacks one more", VIOLATION_GUARANTEE, a_counted_read_lacks_one_more },
+    { "a bounded read is as old as it may be", VIOLATION_NONE,
+      a_bounded_read_is_as_old_as_it_may_be },
+    { "a bounded read is older by a microsecond", VIOLATION_GUARANTEE,
+      a_bounded_read_is_older_by_a_microsecond },
+    { "a register shows what nobody wrote", VIOLATION_LINEARIZABILITY,
+      a_register_shows_what_nobody_wrote },
+    { "a local read was one of its session", VIOLATION_GUARANTEE,
+      a_local_read_was_one_of_its_session },
 };
 
 struct tally {
@@ -176,7 +267,7 @@ static void test_worlds_with_one_thing_changed(void **state)
 {
     (void)state;
     static const char *const strategies[] = { "raft:linearizable", "raft:bounded", "raft:session",
-                                              "raft:snapshot" };
+                                              "raft:snapshot", "raft:local" };
     struct tally tally = { 0 };
     for (size_t s = 0; s < ARRAY_COUNT(strategies); s++) {
         tally.strategy = strategies[s];
