@@ -74,7 +74,7 @@ def test_scenario_34_resp3(node):
         assert connection.call("GET", "nothing at all") is None
         connection.call("SET", "f", "1.5")
         assert connection.call("INCRBYFLOAT", "f", "1") == b"2.5"
-        connection.send("GET", "nothing at all")
+        connection.send("GETDEL", "nothing at all")  # a write, which the leader answers
         assert connection.socket.recv(16) == b"_\r\n"  # which is $-1 in RESP2
 
 

@@ -351,7 +351,7 @@ static void test_a_client_may_leave_in_the_middle_of_anything(void **state)
     assert_int_equal(world->node.pending_bytes, 0);
 }
 
-static void test_parked_reads_go_on_when_replies_are_taken_R4(void **state)
+static void test_scenario_112_parked_reads_go_on_when_replies_are_taken_R4(void **state)
 {
     (void)state;
     world->congested = true;
@@ -528,7 +528,7 @@ int main(void)
         TEST(test_an_entry_that_is_no_operation_is_not_taken),
         TEST(test_a_checkpoint_that_is_due_holds_back_what_is_not_durable),
         TEST(test_a_client_may_leave_in_the_middle_of_anything),
-        TEST(test_parked_reads_go_on_when_replies_are_taken_R4),
+        TEST(test_scenario_112_parked_reads_go_on_when_replies_are_taken_R4),
         TEST(test_a_turn_executes_large_reads_as_far_as_there_is_time_R4),
         TEST(test_reads_that_were_large_have_no_endless_turn_R4),
         TEST(test_a_small_read_does_not_wait_for_large_ones_R4),

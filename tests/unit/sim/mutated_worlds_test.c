@@ -151,7 +151,7 @@ static bool a_counted_read_lacks_one_more(struct change *c)
     return count_exactly(c, 1);
 }
 
-/* It began so long after the write that it lacks was committed, less one microsecond, and `more`. */
+/* It began so long after the write that it lacks, but for a microsecond, and `more`. */
 static bool time_exactly(struct change *c, qr_time more)
 {
     struct operation *o = any(c);
