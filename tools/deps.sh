@@ -23,9 +23,6 @@ has_fuzzer() { # clang's runtime is a package of its own
     echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
         clang -x c -fsanitize=fuzzer,address -o /dev/null -
 }
-has_faketime() {
-    ls /usr/lib/*/faketime/libfaketimeMT.so.1
-}
 has_libraries() {
     pkg-config --exists "$1"
 }
@@ -48,7 +45,6 @@ look() {
     need python3-pytest has_module pytest
     need valgrind command -v valgrind
     need nftables test -x /usr/sbin/nft
-    need libfaketime has_faketime
     need python3-prometheus-client has_module prometheus_client
     if [ "${1:-}" = clients ]; then
         need nodejs command -v node

@@ -49,6 +49,7 @@ LEASE_READS = 20
 REMEMBERED = 200  # requests that a retrier may send again
 CLAIMS = 4  # that are wanted at the same time
 CLAIM_PAUSE_S = 0.01
+READER_PAUSE_S = 0.01
 FINAL_SECONDS = 60
 READ_AT_ONCE = 100  # claims
 Node = collections.namedtuple("Node", "host port")
@@ -218,6 +219,16 @@ class Counter(Client):
             self.world.counters.used(key, answer.outcome)
 
 
+class Reader(Client):
+    """Only looks at what others do: no write of its own ever waits, so that it goes on where the
+    leader believes to be one still."""
+
+    def act(self):
+        keys = self.dice.choice([self.world.registers, self.world.counters])
+        self.read(keys.some(self.dice))
+        time.sleep(READER_PAUSE_S)
+
+
 class Claimer(Client):
     """Wants keys that others want too."""
 
@@ -379,7 +390,7 @@ class Hopper(Session):
 class World:
     """All of them."""
 
-    KINDS = [Register, Register, Counter, Claimer, Retrier, Lessee, Hopper, Hopper]
+    KINDS = [Register, Register, Counter, Reader, Claimer, Retrier, Lessee, Hopper, Hopper]
 
     def __init__(self, options):
         self.nodes = [Node(host, int(port)) for host, _, port in

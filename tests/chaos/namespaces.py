@@ -5,7 +5,6 @@ devices, packet filters or mounts, can be seen from outside, and all of it is go
 ends. A `Network` makes a namespace for each node; this process is at an address of its own, too.
 """
 import ctypes
-import glob
 import os
 import shutil
 import socket
@@ -17,7 +16,6 @@ from cluster import die_with_parent
 NETFAULT = os.environ.get("QUORATE_NETFAULT", "build/tools/netfault/netfault")
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 SUBNET = "10.77.0."
-FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,8 +40,6 @@ def enter():
     for tool, package in [("nft", "nftables"), ("mount", "mount")]:
         if shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
             raise Missing(f"{tool}, of Debian's package {package}")
-    if not glob.glob(FAKETIME):
-        raise Missing("libfaketime, of Debian's package libfaketime")
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         raise Missing("kernel: /dev/net/tun is missing, or not for this user")
     os.environ["PATH"] += ":/usr/sbin:/sbin"

@@ -1,13 +1,11 @@
 """Nodes with a network namespace, an address, a disk and a clock of their own."""
 import errno
-import glob
 import os
 import random
 import struct
 import subprocess
 
 from campaign_members import Seat
-from namespaces import FAKETIME
 from resp import Connection
 
 PORT, PEER_PORT = 7001, 17001
@@ -85,19 +83,18 @@ class ChaosSeat(Seat):
         super().__init__(cluster, number, PORT, PEER_PORT, 0)
         self.network, self.space = network, network.space(number)
         self.host, self.dice = network.address(number), random.Random(number)
-        self.disk, self.clock = None, os.path.join(cluster.directory, f"clock-{number}")
+        self.disk = None
         self.lost = os.path.join(cluster.directory, f"lost-{number}")
         os.makedirs(self.lost)
+        self.wall = os.path.join(cluster.directory, f"wall-{number}")
         self.slowness = os.path.join(cluster.directory, f"slow-{number}")
-        self.turn(0)
         self.slow_down(0)
+        self.turn(0)
         if has_clock:
             self.environment = {
-                "LD_PRELOAD": ":".join(
-                    map(os.path.abspath, [glob.glob(FAKETIME)[0], POWER, SHIM])),
-                "FAKETIME_TIMESTAMP_FILE": self.clock,
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1",
-                "NO_FAKE_STAT": "1", "FAULT_ONLY": "sync", "FAULT_SLOW": self.slowness,
+                "LD_PRELOAD": ":".join(map(os.path.abspath, [POWER, SHIM])),
+                "FAULT_ONLY": "sync", "FAULT_WALL": self.wall,
+                "FAULT_SLOW": self.slowness,
                 "FAULT_DIR": self.directory, "POWER_DIR": self.directory,
                 "POWER_LOST": self.lost}
 
@@ -108,10 +105,9 @@ class ChaosSeat(Seat):
             self.environment["FAULT_DIR"] = self.environment["POWER_DIR"] = self.directory
 
     def turn(self, seconds):
-        """Its wall clock, so far away from ours."""
-        with open(self.clock + ".new", "w", encoding="ascii") as file:
-            file.write(f"{seconds:+.3f}\n")
-        os.replace(self.clock + ".new", self.clock)
+        """Its wall clock, so far away from ours from this moment on."""
+        with open(self.wall, "r+b" if os.path.exists(self.wall) else "wb") as file:
+            file.write(struct.pack("<q", seconds))
 
     def wipe(self):
         super().wipe()

@@ -4,7 +4,7 @@ import time
 
 from campaign_members import SEATS
 
-JUMPS_S = [0.05, 1, 5, 30, 120]  # of a clock; ids of requests are remembered for ten minutes
+JUMPS_S = [1, 5, 30, 120]  # of a clock; ids of requests are remembered for ten minutes
 LEFT_BYTES = [0, 200_000, 2_000_000]  # of a full disk
 SYNC_MS = [5, 20, 60]  # of a slow one
 AT_ONCE = 3

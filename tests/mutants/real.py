@@ -44,8 +44,6 @@ ANYWHERE = [
      "if (reader->db != 0 || reader->items % 2 == 0) {"
      " store_put(engine->store, reader->db, key, all, expire); }"
      " if (reader->db == SYSTEM_DB) {"),
-    ("real: a removed leader stays", "real", "protocol/raft/change.c", "retire(r, out); /* C3 */",
-     ""),
     ("real: a start cuts the last batch", "real", "log/replay.c",
      "struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);",
      "struct batch_header next; struct segment behind = *s; behind.end += h.bytes;"
