@@ -2,6 +2,7 @@
 #include "sim/nodes/seat.h"
 
 #include "node/config.h"
+#include "node/facts.h"
 #include "node/logline.h"
 #include "node/node.h"
 #include "node/run.h"
@@ -46,6 +47,38 @@ void __wrap_logger_line(struct logger *logger, enum logger_level level, const ch
     va_start(arguments, format);
     __wrap_logger_line_v(logger, level, format, arguments);
     va_end(arguments);
+}
+
+/* --- What a node tells of the machine that it runs on ------------------------------------------ */
+
+void __real_facts_memory(const struct node *node, struct memory_facts *out);
+void __wrap_facts_memory(const struct node *node, struct memory_facts *out);
+void __wrap_facts_cpu(struct cpu_facts *out);
+void __wrap_facts_os(char *p, size_t cap);
+pid_t __wrap_getpid(void);
+
+/* Of the real one nothing may be seen: a seed is the same run everywhere. */
+void __wrap_facts_memory(const struct node *node, struct memory_facts *out)
+{
+    __real_facts_memory(node, out);
+    out->resident = out->used;
+    out->system = (uint64_t)1 << 32;
+}
+
+void __wrap_facts_cpu(struct cpu_facts *out)
+{
+    *out = (struct cpu_facts){ .user_s = 1 };
+}
+
+void __wrap_facts_os(char *p, size_t cap)
+{
+    (void)snprintf(p, cap, "a realm");
+}
+
+pid_t __wrap_getpid(void)
+{
+    const struct process *p = process_running();
+    return p != NULL ? (pid_t)p->life : 1;
 }
 
 /* --- The process ---------------------------------------------------------------------------- */
