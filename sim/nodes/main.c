@@ -7,7 +7,7 @@
 #include <time.h>
 
 struct options {
-    uint64_t seed, count;
+    uint64_t seed, count, dice;
     uint32_t nodes;
     const char *history; /* where it is written to */
     bool twice, verbose, quiet;
@@ -17,7 +17,9 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
-            "[--history FILE] [--quiet]\n");
+            "[--history FILE] [--quiet] [--dice N]\n"
+            "--dice N: the seed is of a version with these dice; this one has %u\n",
+            RUN_DICE);
     return 2;
 }
 
@@ -30,7 +32,7 @@ static bool number(const char *text, uint64_t *out)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){ .seed = 1, .count = 1, .nodes = 3 };
+    *o = (struct options){ .seed = 1, .count = 1, .nodes = 3, .dice = RUN_DICE };
     for (int i = 1; i < argc; i++) {
         uint64_t n = 0;
         const char *word = argv[i];
@@ -48,6 +50,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->seed = n;
         } else if (strcmp(word, "--count") == 0) {
             o->count = n;
+        } else if (strcmp(word, "--dice") == 0) {
+            o->dice = n;
         } else if (strcmp(word, "--nodes") == 0 && n >= 1 && n <= 7) {
             o->nodes = (uint32_t)n;
         } else {
@@ -82,8 +86,8 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);
     }
     printf(" disk errors %" PRIu64 ", starts %" PRIu64 "\n", all->disk_errors, all->starts);
-    printf("%" PRIu64 " seeds, %" PRIu64 " failed, %.0f s simulated in %.1f s\n", count, failed,
-           (double)all->simulated / 1e6, cpu);
+    printf("%" PRIu64 " seeds of dice %u, %" PRIu64 " failed, %.0f s simulated in %.1f s\n", count,
+           RUN_DICE, failed, (double)all->simulated / 1e6, cpu);
 }
 
 static bool one(const struct options *o, uint64_t seed, struct run_report *all)
@@ -119,6 +123,13 @@ int main(int argc, char **argv)
     struct options o;
     if (!parse(argc, argv, &o)) {
         return usage();
+    }
+    if (o.dice != RUN_DICE) {
+        fprintf(stderr,
+                "seed %" PRIu64 " is of dice %" PRIu64 " and these are dice %u: it would be "
+                "another run, which says nothing about that one\n",
+                o.seed, o.dice, RUN_DICE);
+        return 3;
     }
     uint64_t failed = 0;
     struct run_report all = { .digest = 0 };

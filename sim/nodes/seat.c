@@ -49,7 +49,7 @@ void __wrap_logger_line(struct logger *logger, enum logger_level level, const ch
     va_end(arguments);
 }
 
-/* --- What a node tells of the machine that it runs on ------------------------------------------ */
+/* --- What a node tells of the machine that it runs on --------------------------------------- */
 
 void __real_facts_memory(const struct node *node, struct memory_facts *out);
 void __wrap_facts_memory(const struct node *node, struct memory_facts *out);
