@@ -85,7 +85,7 @@ class ChaosSeat(Seat):
         self.host, self.dice = network.address(number), random.Random(number)
         self.disk = None
         self.lost = os.path.join(cluster.directory, f"lost-{number}")
-        os.makedirs(self.lost)
+        os.makedirs(self.lost, exist_ok=True)
         self.wall = os.path.join(cluster.directory, f"wall-{number}")
         self.slowness = os.path.join(cluster.directory, f"slow-{number}")
         self.slow_down(0)
@@ -129,9 +129,11 @@ class ChaosSeat(Seat):
             file.write(f"{ms}\n")
 
     def arguments(self, extra=()):
-        """Each start may read in another way; whoever leads decides."""
+        """In a run each start may read in another way; whoever leads decides."""
         words = super().arguments(extra)
-        words[words.index("--read-mode") + 1] = self.dice.choice(["lease", "lease", "readindex"])
+        if "--read-mode" in words:
+            words[words.index("--read-mode") + 1] = self.dice.choice(
+                ["lease", "lease", "readindex"])
         return words + [
             "--bind", self.host, "127.0.0.1", "--protected-mode", "no", "--cluster-secret", "chaos"]
 
