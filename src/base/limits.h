@@ -101,8 +101,8 @@
  * than their fair share; forwards of other nodes are refused at twice of it: -THROTTLED. */
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
-/* Replies that wait for zones (ACK "EACH zone"), of all connections, and their bytes. Past either
- * more such writes are not taken: -THROTTLED. What was under way may bring as much again; beyond
+/* Replies that wait for zones (ACK "EACH zone"), of all connections, and their bytes. Past either,
+ * and of one client past what is left of either, more such writes are not taken: -THROTTLED. What was under way may bring as much again; beyond
  * that it is not waited for: -UNCERTAIN, applied. */
 #define KEPT_REPLIES_MAX 16384
 #define KEPT_BYTES_MAX (256 * MIB)

@@ -72,11 +72,17 @@ static bool refused_for_space(struct router *router, const struct command_spec *
     return space == LOG_SPACE_NONE || (space == LOG_SPACE_LOW && (spec->flags & CF_DENYOOM) != 0);
 }
 
-/* Replies are kept for zones as many as may be (zones.c Z4). */
+/* Replies are kept for zones as many as may be, and for one client as many as others would find
+ * room for (zones.c Z4). */
 static bool refused_for_zones(const struct pending *p)
 {
-    return p->wants.each_zone &&
-           (p->node->kept >= KEPT_REPLIES_MAX || p->node->kept_bytes >= KEPT_BYTES_MAX);
+    const struct node *node = p->node;
+    if (!p->wants.each_zone || p->stream == NULL) {
+        return false;
+    }
+    const struct read_history *own = stream_reads_of(p);
+    return node->kept + own->kept >= KEPT_REPLIES_MAX ||
+           node->kept_bytes + own->kept_bytes >= KEPT_BYTES_MAX;
 }
 
 /* A write that is allowed; false when there is no room now. */

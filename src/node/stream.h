@@ -122,10 +122,12 @@ struct pendings {
 };
 
 /* The reads of one client: what they have taken of late (moving averages), and, of a peer's client,
- * their order. */
+ * their order. And what is kept for it until zones have it (zones.c Z4). */
 struct read_history {
     uint32_t sender;
     uint32_t usec, bytes;
+    uint32_t kept;
+    size_t kept_bytes;
     struct read_order order;
 };
 

@@ -10,7 +10,9 @@
  * Z3 When its time is over, or this node leads no more, it is -UNCERTAIN and tells what is known:
  *    it is committed and applied, and in which zone it is not known to be. Never is it tried again.
  * Z4 What is kept counts, for the node and for the client that waits for it. Where it is too much
- *    no more such writes are taken, and of those that were under way the replies are not kept.
+ *    no more such writes are taken, and of those that were under way the replies are not kept. Of
+ *    one client no more than there is room left for all others: so whoever has nothing here finds
+ *    room, however many others take what they can.
  */
 #include "node/replica_internal.h"
 
@@ -49,16 +51,23 @@ static bool has_room(const struct node *node, const struct reply *reply)
 
 static void keep(struct pending *p)
 {
+    struct read_history *own = stream_reads_of(p);
     p->node->kept++;
     p->node->kept_bytes += bytes_of(&p->reply);
+    own->kept++;
+    own->kept_bytes += bytes_of(&p->reply);
     stream_hold(p);
 }
 
 static void release(struct pending *p)
 {
+    struct read_history *own = stream_reads_of(p);
     qr_assert(p->node->kept > 0 && p->node->kept_bytes >= bytes_of(&p->reply));
+    qr_assert(own->kept > 0 && own->kept_bytes >= bytes_of(&p->reply));
     p->node->kept--;
     p->node->kept_bytes -= bytes_of(&p->reply);
+    own->kept--;
+    own->kept_bytes -= bytes_of(&p->reply);
     stream_release(p);
 }
 

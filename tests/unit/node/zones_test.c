@@ -409,6 +409,45 @@ static void test_no_more_are_taken_than_may_wait_Z4(void **state)
     assert_kept(KEPT_REPLIES_MAX - 1, KEPT_BYTES_MAX - 1);
 }
 
+/* One client has no more than is left for all others, who find room for as much. */
+static void test_no_client_takes_the_room_of_others_Z4(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    struct read_history *own = &world->client.history;
+    size_t bytes = own->kept_bytes;
+    assert_int_equal(own->kept, 1);
+    assert_int_equal(bytes, world->node.kept_bytes);
+    struct stream other;
+    stream_init(&other, &world->node, STREAM_GATHER);
+    other.begin_reply = world->client.begin_reply;
+    other.end_reply = world->client.end_reply;
+    other.wants.each_zone = true;
+    for (int i = 0; i < 2; i++) {
+        bool count = i == 0;
+        world->node.kept += count ? KEPT_REPLIES_MAX - 2 : 0;
+        world->node.kept_bytes += count ? 0 : KEPT_BYTES_MAX - 2 * bytes;
+        command_from(&other, "set a 2");
+        turn();
+        assert_int_equal(world->outlook.last, 2 + i);
+        command("set a 3");
+        turn();
+        assert_int_equal(world->outlook.last, 2 + i);
+        world->node.kept -= count ? KEPT_REPLIES_MAX - 2 : 0;
+        world->node.kept_bytes -= count ? 0 : KEPT_BYTES_MAX - 2 * bytes;
+    }
+    apply_upto(3);
+    for (node_index i = 0; i < 5; i++) {
+        holds(i, 3);
+    }
+    assert_int_equal(own->kept, 0);
+    assert_int_equal(own->kept_bytes, 0);
+    assert_int_equal(other.history.kept, 0);
+    assert_kept(0, 0);
+    reply_reset(&world->out);
+    stream_detach(&other);
+}
+
 /* What was proposed while there was room, and brought more than there is. */
 static void test_what_is_beyond_all_room_is_in_force_and_not_waited_for_Z4(void **state)
 {
@@ -502,6 +541,7 @@ int main(void)
         ZONES_TEST(test_what_is_kept_counts_until_it_is_answered_Z4),
         ZONES_TEST(test_large_values_that_are_kept_count_once_Z4),
         ZONES_TEST(test_no_more_are_taken_than_may_wait_Z4),
+        ZONES_TEST(test_no_client_takes_the_room_of_others_Z4),
         ZONES_TEST(test_what_is_beyond_all_room_is_in_force_and_not_waited_for_Z4),
         ZONES_TEST(test_who_was_started_just_now_does_not_know_the_zones_Z2),
         ZONES_TEST(test_who_has_not_heard_from_group_0_does_not_know_the_zones_Z2),
