@@ -102,8 +102,8 @@
 #define NODE_PENDING_MAX 65536
 #define NODE_PENDING_BYTES_MAX (256 * MIB) /* their arguments; the same, with large commands */
 /* Replies that wait for zones (ACK "EACH zone"), of all connections, and their bytes. Past either,
- * and of one client past what is left of either, more such writes are not taken: -THROTTLED. What was under way may bring as much again; beyond
- * that it is not waited for: -UNCERTAIN, applied. */
+ * and of one client past what is left of either, more such writes are not taken: -THROTTLED. What
+ * was under way may bring as much again; beyond that it is not waited for: -UNCERTAIN, applied. */
 #define KEPT_REPLIES_MAX 16384
 #define KEPT_BYTES_MAX (256 * MIB)
 #define LEADERS_NEWS_MAX 1000 /* of one message; more are told with the next ones */

@@ -8,7 +8,7 @@ struct read_wish freshness_wish(const struct wants *wants, qr_time asked)
     return (struct read_wish){ .level = (enum read_level)wants->level,
                                .least = wants->least,
                                .asked = asked,
-                               .bound = by_count ? 0 : (qr_time)wants->bound,
+                               .bound = (qr_time)wants->bound,
                                .behind = by_count ? wants->bound : 0,
                                .by_count = by_count };
 }
@@ -20,9 +20,7 @@ qr_slot freshness_needs(const struct read_wish *wish)
     case READ_LINEARIZABLE:
         break;
     case READ_BOUNDED:
-        if (wish->by_count) {
-            index = index > wish->behind ? index - wish->behind : 0;
-        }
+        index = index > wish->behind ? index - wish->behind : 0;
         break;
     default: /* the index only told whether what it must show can still come */
         index = 0;

@@ -57,7 +57,6 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     }
     struct op op = *head;
     op.stamp = stamp_for(r, (enum read_level)stream->wants.level);
-    op.seed = rng_next(&r->rng);
     qr_time began = node->clock;
     struct reply *reply = stream->begin_reply(stream, NULL);
     size_t before = reply->n;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "cluster/freshness.h"
+#include "cluster/wants.h"
 
 #define MS QR_MILLISECOND
 
@@ -167,6 +168,27 @@ static void test_levels_of_other_strategies_are_not_served(void **state)
     assert_int_equal(served(follower, (struct read_wish){ .level = READ_QUORUM }), SERVE_ELSEWHERE);
 }
 
+static void test_a_wish_is_what_is_wanted(void **state)
+{
+    (void)state;
+    struct wants wants = { .level = READ_BOUNDED, .least = 7, .bound = 30 };
+    struct read_wish w = freshness_wish(&wants, 99);
+    assert_int_equal(w.level, READ_BOUNDED);
+    assert_int_equal(w.least, 7);
+    assert_int_equal(w.asked, 99);
+    assert_int_equal(w.bound, 30);
+    assert_false(w.by_count || w.confirmed);
+    w.index = 50; /* by time all of it is needed */
+    assert_int_equal(freshness_needs(&w), 50);
+    wants.bound_is_operations = true;
+    w = freshness_wish(&wants, 99);
+    assert_true(w.by_count);
+    w.index = 50;
+    assert_int_equal(freshness_needs(&w), 20);
+    w.index = 35; /* but nothing that its session has seen is missing */
+    assert_int_equal(freshness_needs(&w), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_a_long_bound_is_no_leave_to_know_nothing),
         cmocka_unit_test(test_a_bound_of_operations_is_counted_from_an_index),
         cmocka_unit_test(test_levels_of_other_strategies_are_not_served),
+        cmocka_unit_test(test_a_wish_is_what_is_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,6 +102,34 @@ static void test_lateness_is_forgotten_later_each_time_up_to_a_bound(void **stat
     assert_int_equal(p.late_until, now + unit);
 }
 
+/* Two that were told: one is applied, then the other. */
+static void test_what_is_not_applied_yet_is_kept_F3(void **state)
+{
+    (void)state;
+    struct proofs p = { 0 };
+    proofs_asked(&p, 1, 10);
+    proofs_confirmed(&p, 1, 1, 5);
+    proofs_asked(&p, 2, 20);
+    proofs_confirmed(&p, 2, 1, 12);
+    assert_int_equal(proofs_fresh_at(&p, 5), 10);
+    assert_int_equal(proofs_fresh_at(&p, 11), 10);
+    assert_int_equal(proofs_fresh_at(&p, 12), 20);
+}
+
+/* Of reads that nobody noted when they were asked: it takes the place of none that tells
+ * something. */
+static void test_an_index_of_an_unknown_time_tells_nothing(void **state)
+{
+    (void)state;
+    struct proofs p = { 0 };
+    proofs_asked(&p, 1, 10);
+    proofs_confirmed(&p, 1, 1, 5);
+    proofs_asked(&p, 2, 20);
+    proofs_confirmed(&p, 2, 1, 12);
+    proofs_confirmed(&p, 3, 1, 15);
+    assert_int_equal(proofs_fresh_at(&p, 12), 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +140,8 @@ int main(void)
         cmocka_unit_test(test_it_never_gets_older),
         cmocka_unit_test(test_there_is_room_for_so_many_questions_R4),
         cmocka_unit_test(test_lateness_is_forgotten_later_each_time_up_to_a_bound),
+        cmocka_unit_test(test_what_is_not_applied_yet_is_kept_F3),
+        cmocka_unit_test(test_an_index_of_an_unknown_time_tells_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include "apply_world.h"
 #include "base/limits.h"
+#include "node/replica_internal.h"
 
 static struct replica *replica(void)
 {
@@ -262,6 +263,95 @@ static void test_informed_it_shows_nothing_before_it_has_applied_that(void **sta
     assert_int_equal(world->forwards, 1);
 }
 
+/* Whoever may not be trusted with a read sends it to the leader. */
+static void test_a_state_that_proves_nothing_shows_nothing(void **state)
+{
+    (void)state;
+    follow_after("set a 1");
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    world->outlook.forgetful = true;
+    turn();
+    read_at(READ_LOCAL, "get a");
+    assert_int_equal(world->forwards, 1);
+    world->outlook.forgetful = false;
+    world->outlook.membership.voters = 30; /* not this one */
+    turn();
+    read_at(READ_LOCAL, "get a");
+    assert_int_equal(world->forwards, 2);
+    world->outlook.membership.voters = 31;
+    turn();
+    replica_freeze(replica(), true);
+    read_at(READ_LOCAL, "get a");
+    assert_int_equal(world->forwards, 3);
+    assert_heard("");
+}
+
+/* A leader that cannot be reached tells no index. */
+static void test_who_hears_nobody_waits_for_a_leader(void **state)
+{
+    (void)state;
+    follow_after("set a 1");
+    world->connected = world->takes = false;
+    uint32_t reads = world->reads;
+    command("get a");
+    turn();
+    assert_int_equal(world->reads, reads);
+    assert_int_equal(router_waiting(world->node.router), 1);
+    replica_freeze(replica(), true);
+    world->connected = true;
+    assert_false(replica_may_ask(replica()));
+}
+
+/* It may be behind afterwards: it had applied all that was acknowledged before its start. */
+static void test_once_current_it_stays_so(void **state)
+{
+    (void)state;
+    follow_after("set a 1");
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    world->outlook.commit = 7;
+    turn();
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    assert_int_equal(world->forwards, 0);
+}
+
+/* As many operations may be missing as it says, but none that its session knows of. */
+static void test_a_bound_of_operations_leaves_out_nothing_of_the_session_N2(void **state)
+{
+    (void)state;
+    follow_after("set a 1");
+    noop_at(2, 1);
+    world->client.wants = (struct wants){
+        .level = READ_BOUNDED, .bound = 5, .bound_is_operations = true, .least = 2
+    };
+    command("get a");
+    world->client.wants = (struct wants){ 0 };
+    turn();
+    confirm_reads(2, 0);
+    turn();
+    assert_heard("");
+    apply_upto(2);
+    turn();
+    assert_heard("$1\r\n1\r\n");
+}
+
+/* Nor before it has begun, nor where nobody else leads. */
+static void test_there_is_to_be_somebody_to_ask(void **state)
+{
+    (void)state;
+    follow_after("set a 1");
+    assert_true(replica_may_ask(replica()));
+    replica()->started = false;
+    assert_false(replica_may_ask(replica()));
+    replica()->started = true;
+    follow_nobody(2);
+    assert_false(replica_may_ask(replica()));
+    lead(3);
+    assert_false(replica_may_ask(replica()));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -281,6 +371,11 @@ int main(void)
         TEST(test_one_that_is_late_bars_the_next_for_longer_and_longer),
         TEST(test_before_it_is_informed_it_shows_nothing_by_itself),
         TEST(test_informed_it_shows_nothing_before_it_has_applied_that),
+        TEST(test_a_state_that_proves_nothing_shows_nothing),
+        TEST(test_who_hears_nobody_waits_for_a_leader),
+        TEST(test_once_current_it_stays_so),
+        TEST(test_a_bound_of_operations_leaves_out_nothing_of_the_session_N2),
+        TEST(test_there_is_to_be_somebody_to_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

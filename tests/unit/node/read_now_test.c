@@ -333,6 +333,178 @@ static void test_among_older_versions_what_is_known_to_be_committed_is_all_there
     assert_int_equal(world->reads, reads);
 }
 
+/* What the lease was given with is to be applied first. */
+static void test_a_lease_is_good_for_its_slot_G1(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    noop_at(1, 1);
+    noop_at(2, 1);
+    command("get b");
+    world->zero.replica->lease_slot = 2;
+    command("get a");
+    assert_false(replica_holds_lease(world->zero.replica));
+    apply_upto(1);
+    assert_false(replica_holds_lease(world->zero.replica));
+    apply_upto(2);
+    assert_true(replica_holds_lease(world->zero.replica));
+}
+
+/* What takes long, or says more than its answer, goes the way of those that wait. */
+static void test_only_small_reads_are_answered_at_once(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    world->client.history.usec = LARGE_READ_USEC + 1;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("");
+    turn();
+    assert_heard("$1\r\n1\r\n");
+    world->client.history.usec = LARGE_READ_USEC;
+    world->client.history.bytes = LARGE_READ_BYTES + 1;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("");
+    turn();
+    assert_heard("$1\r\n1\r\n");
+    world->client.history.bytes = LARGE_READ_BYTES;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    world->client.wants.meta = true;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("");
+    stream_detach(&world->client);
+    turn();
+}
+
+static void test_many_keys_take_longer(void **state)
+{
+    (void)state;
+    struct span argv[10] = { SPAN_LITERAL("exists") };
+    for (uint32_t i = 1; i < 10; i++) {
+        argv[i] = SPAN_LITERAL("a");
+    }
+    write_a("set a 1");
+    world->client.wants.level = READ_LOCAL;
+    for (uint32_t argc = 9; argc <= 10; argc++) {
+        router_command(world->node.router, &world->zero, &world->client, command_by_name(argv[0]),
+                       2, 0, argv, argc, false);
+        assert_heard(argc == 9 ? ":8\r\n" : "");
+    }
+    turn();
+    assert_heard(":9\r\n");
+}
+
+/* In a session whose token came from elsewhere only a proof tells that nothing of it is lost. */
+static void test_under_a_lease_a_token_wants_a_proof_F5(void **state)
+{
+    (void)state;
+    lease_until(world->now + QR_SECOND);
+    world->client.wants.least = 1;
+    command("get a");
+    world->client.wants.least = 0;
+    assert_heard("");
+    turn();
+    confirm_reads(0, 0);
+    turn();
+    assert_heard("-SESSIONLOST what this session has seen is lost: no replica has it, the command "
+                 "was not applied\r\n");
+}
+
+/* A question of the leader's own goes to nobody. */
+static void test_only_a_question_to_another_counts_as_asked(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    read_within(BOUND, "get a");
+    turn();
+    assert_int_equal(world->node.stats.indexes_asked, 0);
+}
+
+/* It is seen, and counted, as any other. */
+static void test_what_was_answered_at_once_was_seen_N1(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    world->client.strands.first.seen = 0;
+    const struct command_spec *get = command_by_name(SPAN_LITERAL("get"));
+    uint64_t calls = world->node.command_stats[command_index(get)].calls;
+    read_at(READ_LOCAL, "get a");
+    assert_heard("$1\r\n1\r\n");
+    assert_int_equal(world->client.strands.first.seen, 1);
+    assert_int_equal(world->node.command_stats[command_index(get)].calls, calls + 1);
+    read_at(READ_LOCAL, "getrange a 0 0"); /* it may take long */
+    assert_heard("");
+    turn();
+    assert_heard("$1\r\n1\r\n");
+}
+
+/* It was confirmed by a lease, and waited for longer than that: nothing of it counts when it needs
+ * no proof any more. */
+static void test_what_needs_no_proof_any_more_has_no_end(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    world->congested = true;
+    read_within(QR_SECOND, "get a");
+    turn();
+    confirm_reads(1, world->now + 10 * QR_MILLISECOND);
+    turn();
+    later(20 * QR_MILLISECOND);
+    world->congested = false;
+    uint32_t reads = world->reads;
+    replica_unpark(&world->client);
+    for (int i = 0; i < 4; i++) {
+        turn();
+    }
+    assert_heard("$1\r\n1\r\n");
+    assert_int_equal(world->reads, reads);
+}
+
+/* Its lease was over: it is asked for again, and nothing of the first time is left. */
+static void test_asked_again_it_begins_anew(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    world->congested = true;
+    command("get a");
+    turn();
+    confirm_reads(1, world->now + 10 * QR_MILLISECOND);
+    later(20 * QR_MILLISECOND);
+    world->congested = false;
+    replica_unpark(&world->client);
+    turn();
+    const struct pending *p = world->client.last;
+    assert_int_equal(p->state, PENDING_WAITING);
+    router_turn(world->node.router);
+    assert_int_equal(p->state, PENDING_READING);
+    assert_false(p->confirmed);
+    assert_int_equal(p->req, 0);
+    turn();
+    confirm_reads(1, 0);
+    turn();
+    assert_heard("$1\r\n1\r\n");
+}
+
+/* A question without an answer is asked anew, but not with each read. */
+static void test_it_asks_ahead_again_after_a_while(void **state)
+{
+    (void)state;
+    write_a("set a 1");
+    follow_1(1);
+    uint32_t reads = world->reads;
+    replica_ask_ahead(world->zero.replica);
+    turn();
+    assert_int_equal(world->reads, reads + 1);
+    later(50 * QR_MILLISECOND);
+    replica_ask_ahead(world->zero.replica);
+    turn();
+    assert_int_equal(world->reads, reads + 1);
+    later(51 * QR_MILLISECOND);
+    replica_ask_ahead(world->zero.replica);
+    turn();
+    assert_int_equal(world->reads, reads + 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -353,6 +525,15 @@ int main(void)
         TEST(test_a_leader_has_caught_up_with_an_entry_of_its_own_term),
         TEST(test_among_older_versions_what_is_known_to_be_committed_is_all_there_is),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
+        TEST(test_a_lease_is_good_for_its_slot_G1),
+        TEST(test_only_small_reads_are_answered_at_once),
+        TEST(test_many_keys_take_longer),
+        TEST(test_under_a_lease_a_token_wants_a_proof_F5),
+        TEST(test_only_a_question_to_another_counts_as_asked),
+        TEST(test_what_was_answered_at_once_was_seen_N1),
+        TEST(test_what_needs_no_proof_any_more_has_no_end),
+        TEST(test_asked_again_it_begins_anew),
+        TEST(test_it_asks_ahead_again_after_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

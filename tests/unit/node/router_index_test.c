@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "node/replica.h"
 #include "node/router_internal.h"
+#include "orders_played.h"
 #include "router_world.h"
 
 static void begin_as_follower(void)
@@ -266,6 +267,7 @@ static void test_within_a_bound_it_waits_longer(void **state)
     world->client.wants = (struct wants){ 0 };
     const struct pending *p = world->replica.reads.first;
     qr_time patience = INDEX_PATIENCE_MS * QR_MILLISECOND;
+    assert_int_equal(world->replica.asked_ahead, 0); /* it asks itself */
     assert_false(router_index_is_late(p, p->moved + patience - 1));
     assert_true(router_index_is_late(p, p->moved + patience));
 }
@@ -342,6 +344,96 @@ static void test_of_a_session_the_leaders_word_is_this_nodes_to_say_U3(void **st
     assert_heard("-CLUSTERDOWN its words\r\n");
 }
 
+static void test_nor_in_milliseconds(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    command("pttl", "a");
+    assert_sent("1:a ", 0);
+}
+
+/* Patience begins when it asks, however long it has waited for somebody to ask. */
+static void test_it_is_late_by_the_time_since_it_asked(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    world->replica.leader = NODE_NONE;
+    world->replica.may_ask = false;
+    command("get", "a");
+    turn_later(200 * QR_MILLISECOND);
+    world->replica.leader = 1;
+    world->replica.may_ask = true;
+    turn_later(0);
+    assert_sent("", 1);
+    world->node.housekeeping = 0;
+    turn_later((INDEX_PATIENCE_PROVEN_MS - 1) * QR_MILLISECOND);
+    assert_sent("", 1);
+    world->node.housekeeping = 0;
+    turn_later(QR_MILLISECOND);
+    turn_later(0);
+    assert_sent("1:a ", 0);
+}
+
+static void test_it_counts_for_the_quota(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    uint32_t spent = quotas_played.spent;
+    command("get", "a");
+    assert_int_equal(quotas_played.spent, spent + 1);
+    read_at(READ_LOCAL, "b");
+    assert_int_equal(quotas_played.spent, spent + 2);
+}
+
+/* As of a position: what is here now is another state. */
+static void test_a_position_is_never_answered_at_once(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    world->replica.small = true;
+    world->client.wants = (struct wants){ .level = READ_SNAPSHOT, .least = 7 };
+    command("get", "a");
+    world->client.wants = (struct wants){ 0 };
+    assert_int_equal(world->replica.at_once, 0);
+}
+
+/* A refusal tells how old the state is at any of the levels that may be. */
+static void test_whoever_is_refused_as_stale_hears_how_stale(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    world->replica.leader = NODE_NONE;
+    world->replica.readable = false;
+    world->replica.fresh_at = world->node.clock - 7 * QR_MILLISECOND + 1;
+    world->client.wants = (struct wants){ .level = READ_LOCAL,
+                                          .expires = world->node.clock + QR_MILLISECOND };
+    command("get", "a");
+    world->client.wants = (struct wants){ 0 };
+    turn_later(QR_MILLISECOND);
+    assert_heard("-STALE 8 no replica that shows what was asked for answered in time, the command "
+                 "was not applied\r\n");
+    assert_int_equal(world->node.stats.stale, 1);
+}
+
+/* Nobody has to be told by whom. */
+static void test_whose_client_is_gone_asks_nobody(void **state)
+{
+    (void)state;
+    begin_as_follower();
+    world->replica.leader = NODE_NONE;
+    world->replica.may_ask = false;
+    command("get", "a");
+    world->client.wants = (struct wants){ .level = READ_BOUNDED, .bound = 1 };
+    command("get", "b");
+    world->client.wants = (struct wants){ 0 };
+    stream_detach(&world->client);
+    world->replica.leader = 1;
+    world->replica.may_ask = true;
+    turn_later(0);
+    assert_int_equal(world->replica.reads.count, 0);
+    assert_int_equal(world->replica.unproven, 0);
+}
+
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -367,6 +459,12 @@ int main(void)
         ROUTER_TEST(test_a_local_read_passes_what_has_left_for_the_leader_G4),
         ROUTER_TEST(test_who_knows_too_little_since_its_start_asks),
         ROUTER_TEST(test_of_a_session_the_leaders_word_is_this_nodes_to_say_U3),
+        ROUTER_TEST(test_nor_in_milliseconds),
+        ROUTER_TEST(test_it_is_late_by_the_time_since_it_asked),
+        ROUTER_TEST(test_it_counts_for_the_quota),
+        ROUTER_TEST(test_a_position_is_never_answered_at_once),
+        ROUTER_TEST(test_whoever_is_refused_as_stale_hears_how_stale),
+        ROUTER_TEST(test_whose_client_is_gone_asks_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
