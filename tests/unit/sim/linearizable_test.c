@@ -70,6 +70,8 @@ static void test_known_good(void **state)
          op(OP_GET, NULL, "xy", 3, 11));
     GOOD(op(OP_SET, "a", "ok", 0, 1), op(OP_DEL, NULL, "1", 2, 3), op(OP_GET, NULL, "nil", 4, 5));
     GOOD(op(OP_SET, "a", "fail", 0, 1), op(OP_GET, NULL, "nil", 4, 5));
+    GOOD(op(OP_SET, "-5", "ok", 0, 1), op(OP_INCR, "1", "-4", 2, 3),
+         op(OP_INCR, "-6", "-10", 4, 5));
     /* Of two sets of one value the first is not the one that is seen, and must go early. */
     GOOD(op(OP_SET, "v", "ok", 0, 10), op(OP_SET, "w", "ok", 1, 2), op(OP_GET, NULL, "w", 11, 12),
          op(OP_SET, "v", "ok", 13, 14), op(OP_GET, NULL, "v", 15, 16));
@@ -93,6 +95,9 @@ static void test_known_bad(void **state)
     BAD(op(OP_SET, "a", "fail", 0, 1), op(OP_GET, NULL, "a", 2, 3));
     /* A lost update among appends. */
     BAD(op(OP_APPEND, "x", "1", 0, 5), op(OP_APPEND, "y", "1", 0, 5));
+    /* What is no number is not increased. */
+    BAD(op(OP_SET, "", "ok", 0, 1), op(OP_INCR, "1", "1", 2, 3));
+    BAD(op(OP_SET, "-", "ok", 0, 1), op(OP_INCR, "1", "1", 2, 3));
     /* Two deletes of one value. */
     BAD(op(OP_SET, "a", "ok", 0, 1), op(OP_DEL, NULL, "1", 2, 9), op(OP_DEL, NULL, "1", 2, 9));
 }
@@ -152,7 +157,7 @@ static void write_value(FILE *out, const char *before, const struct model_value 
 }
 
 /* What check-history says of it: 0 is linearizable. */
-static int check_file(const struct history_op *ops, size_t n)
+static int check_file(const struct history_op *ops, size_t n, uint64_t limit)
 {
     static const char *const kinds[] = { "get", "set", "del", "incr", "append" };
     static const char *const results[] = { "ok", "nil", "=", "unknown", "fail" };
@@ -173,7 +178,7 @@ static int check_file(const struct history_op *ops, size_t n)
     (void)fclose(out);
     FILE *in = fmemopen(text, size, "r");
     out = fmemopen(said, sizeof said, "w");
-    int code = history_check(in, "the history", LIMIT, out);
+    int code = history_check(in, "the history", limit, out);
     (void)fclose(in);
     (void)fclose(out);
     free(text);
@@ -194,7 +199,7 @@ static void test_all_orders(void **state)
             fail_msg("seed %llu: all orders say %d, the checker %d", (unsigned long long)seed, good,
                      (int)verdict);
         }
-        if (seed % 8 == 0 && check_file(ops, n) != (good ? 0 : 1)) {
+        if (seed % 8 == 0 && check_file(ops, n, LIMIT) != (good ? 0 : 1)) {
             fail_msg("seed %llu: written to a file it is another one", (unsigned long long)seed);
         }
         violated += good ? 0 : 1;
@@ -212,6 +217,7 @@ static void test_limit_is_a_failure(void **state)
     const struct history_op ops[] = { op(OP_INCR, "1", "1", 0, 9), op(OP_INCR, "1", "2", 0, 9),
                                       op(OP_INCR, "1", "9", 0, 9) };
     assert_int_equal(linearizable_check(ops, 3, 1).verdict, VERDICT_UNDECIDED);
+    assert_int_equal(check_file(ops, 3, 1), 1);
 }
 
 /* 100,000 operations of 16 clients on 300 keys, one in fifty without an answer. */
