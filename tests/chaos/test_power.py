@@ -6,8 +6,10 @@ import types
 
 import pytest
 
+from cluster import BINARY
 from seats import POWER, undo, unsynced
 
+pytestmark = pytest.mark.skipif("asan" in BINARY, reason="a sanitizer is to be loaded first")
 EVERYTHING = types.SimpleNamespace(random=lambda: 0.9)
 ALL = types.SimpleNamespace(random=lambda: 0.0)
 NONE = types.SimpleNamespace(random=lambda: 0.9)

@@ -142,6 +142,8 @@ def test_three_have_no_second_look(tmp_path, capsys, second_looks):
     (ONCE + "; echo '# src/a.c:1:2: runtime error: overflow'", "second-look"),
     (ONCE + "; echo '# 1 key: NOT linearizable'", "second-look"),
     (ONCE + "; echo '# wrong: once:7 of client 1: acknowledged, but not there'", "second-look"),
+    (ONCE + "; echo '# check-history of history-0: NOT read your writes'", "second-look"),
+    (ONCE + "; echo '# wrong: one leader: both 1 and 2 led term 3'", "second-look"),
 ])
 def test_what_no_machine_excuses_has_no_second_look(tmp_path, capsys, second_looks, script, suite):
     good, lines = run_like_main(tmp_path, capsys, [script.format("m")], suite)
