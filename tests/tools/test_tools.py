@@ -247,6 +247,7 @@ def test_planted_bugs(monkeypatch):
     import planted  # pylint: disable=import-outside-toplevel
     rows = [("a bug", "unit/base/x", "x.c", "if (a &&\n b) {", "if (a) {")]
     monkeypatch.setattr(planted, "LISTS", [("driver", "base", rows, True)])
+    monkeypatch.setattr(planted.scenarios, "JUDGES", {})
 
     def rotten(text, test="tests/unit/base/x_test.c"):
         return " ".join(planted.rotten({"src/base/x.c": text, test: ""}))
