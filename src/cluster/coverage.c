@@ -113,6 +113,11 @@ void coverage_granted(struct coverage *c, struct cover_stage stage, qr_time sent
     c->changes++;
 }
 
+void coverage_without_rules(struct coverage *c, qr_time now)
+{
+    c->knows_until = later(c->knows_until, now + RULES_TIME / 2);
+}
+
 void coverage_end(struct coverage *c)
 {
     c->until = c->knows_until = 0;

@@ -96,6 +96,9 @@ static inline bool coverage_holds(const struct coverage *c, qr_time now)
 {
     return now < c->until;
 }
+/* Group 0 is led by a node of a version that knows no rules: there are none, for they need a level
+ * that all nodes know. */
+void coverage_without_rules(struct coverage *c, qr_time now);
 /* V5 */
 static inline bool coverage_knows_rules(const struct coverage *c, qr_time now)
 {

@@ -168,6 +168,11 @@ static void renew(struct node *node, const struct outlook *o, qr_time now)
     if (o->leader == NODE_NONE || !leases_renew(&c->leases, now, &renewal)) {
         return;
     }
+    uint16_t version = peers_wire_version(node->peers, o->leader);
+    if (version != 0 && version < frame_wire_version(FRAME_RENEW, 0)) {
+        coverage_without_rules(&c->coverage, now); /* it will not answer */
+        return;
+    }
     struct cover_stage said = coverage_said(&c->coverage);
     if (o->leader == replica_me(node->zero->replica)) {
         asked(node, o->leader, &renewal, said);

@@ -67,7 +67,7 @@ def test_scenario_69_a_node_that_is_cut_off_reads_at_no_level_that_was_given_up_
 
 
 def test_scenario_69_a_node_that_stood_still_goes_by_nothing_that_was_given_up_U3():
-    """What it is asked meanwhile it finds before it hears of anything."""
+    """What it was asked meanwhile it may find before it hears of anything."""
     with Cluster(3, CALM) as cluster:
         leader, away = cluster.leader(), cluster.followers()[0]
         altered(leader, "default", "READ", "local")

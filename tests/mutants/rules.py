@@ -26,6 +26,10 @@ CLUSTER = [
 ]
 
 NODE = [
+    ("rules: a leader that knows of none is waited for", "unit/node/contact_prefix", "contact.c",
+     "coverage_without_rules(&c->coverage, now);", ""),
+    ("rules: nobody is connected, and so there are none", "unit/node/contact_prefix", "contact.c",
+     "if (version != 0 && version <", "if (version <"),
     ("rules: who is away is not waited for", "unit/node/reports", "reports.c",
      "if (reports->node[i].version < version && contact_may_know_rules(node, i)) {",
      "if (reports->node[i].version < version && counts(node, i)) {"),

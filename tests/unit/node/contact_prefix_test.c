@@ -34,6 +34,7 @@ static struct partition zero;
 static struct outlook outlook;
 static struct told told[256];
 static qr_time now;
+static uint16_t wire;            /* version of the connections */
 static uint64_t routes, version; /* of the leader, of this node's map */
 static qr_term applied_term;
 static bool current, open; /* open: something that was sent on has no answer */
@@ -100,14 +101,14 @@ uint16_t peers_wire_version(const struct peers *peers, node_index peer)
 {
     (void)peers;
     (void)peer;
-    return 0; /* it does not beat: it is up while it is connected */
+    return wire; /* 0: it does not beat, it is up while it is connected */
 }
 
 uint16_t frame_wire_version(uint8_t kind, uint32_t group)
 {
     (void)kind;
     (void)group;
-    return 1;
+    return 4;
 }
 
 void peers_tell(struct peers *peers, node_index to, uint8_t kind, struct span head)
@@ -170,6 +171,7 @@ static int begin(void **state)
     current = true;
     open = false;
     given_up = guarded = 0;
+    wire = 0;
     contact_init(&node);
     contact_connected(&node, 1);
     contact_connected(&node, 2);
@@ -374,6 +376,29 @@ static void who_has_not_applied_an_entry_of_its_term_covers_nobody_V2(void **sta
     assert_true(goes("p:1"));
 }
 
+/* R9: one that leads without knowing of rules answers nobody; who waited for that would refuse most
+ * writes until all nodes are upgraded. */
+static void under_a_leader_of_an_older_version_there_are_no_rules(void **state)
+{
+    (void)state;
+    turn_after(MS);
+    assert_false(coverage_knows_rules(&node.contact.coverage, now));
+    wire = 4;
+    turn_after(QR_SECOND);
+    assert_false(coverage_knows_rules(&node.contact.coverage, now));
+    uint32_t asked = told[FRAME_RENEW].count;
+    wire = 3;
+    turn_after(QR_SECOND);
+    assert_int_equal(told[FRAME_RENEW].count, asked);
+    assert_true(coverage_knows_rules(&node.contact.coverage, now + RULES_TIME / 2 - 1));
+    assert_false(coverage_knows_rules(&node.contact.coverage, now + RULES_TIME / 2));
+    assert_false(goes("p:1"));
+    qr_time heard = now;
+    outlook.leader = NODE_NONE;
+    turn_after(QR_SECOND);
+    assert_false(coverage_knows_rules(&node.contact.coverage, heard + RULES_TIME / 2));
+}
+
 /* Also indices that nobody has: this leader does not know whom the one before covered. */
 static void who_may_know_the_rules_of_before_V5(void **state)
 {
@@ -509,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup(who_is_told_to_freeze_says_so_when_all_has_its_answer_K6, begin),
         cmocka_unit_test_setup(what_has_no_answer_in_time_is_given_up_K6, begin),
         cmocka_unit_test_setup(who_has_not_applied_an_entry_of_its_term_covers_nobody_V2, begin),
+        cmocka_unit_test_setup(under_a_leader_of_an_older_version_there_are_no_rules, begin),
         cmocka_unit_test_setup(who_may_know_the_rules_of_before_V5, begin),
         cmocka_unit_test_setup(who_may_still_go_is_waited_for_V2_V3, begin),
         cmocka_unit_test_setup(a_change_is_guarded_once_nobody_goes_by_it_V3, begin),
