@@ -44,7 +44,8 @@ class Chaos(Weather, Blows, MemberCampaign):
         self.weather = []  # what goes on: (since, kind, name, how it ends)
         self.drained = None  # the id of a member that partitions leave
         self.lookout, self.counted = Lookout(self.seats, self.acknowledged), {}
-        self.classes = self.draw_classes()
+        self.drawn, self.classes = set(), set()  # kinds of trouble: of all rounds, of this one
+        self.draw_classes()
 
     def acknowledged(self):
         return self.load.acknowledged() if self.load is not None else 0
@@ -75,12 +76,14 @@ class Chaos(Weather, Blows, MemberCampaign):
             return False
 
     def draw_classes(self):
-        """Which trouble there is in this run; in most there is not all of it."""
+        """Which trouble there is in this round; in most there is not all of it."""
         absent = self.OF_ONE_GROUP if self.partitions else self.OF_PARTITIONS
         names = [name for group in (self.WEATHER, self.BLOWS, self.OPERATIONS) for name in group
                  if name not in absent]
         chosen = {name for name in names if self.dice.random() < 0.75}
-        return chosen | {"kill", "cut", "pause", "kill_all_in_a_hush", "kill_all_that_wait"}
+        self.classes = chosen | {"kill", "cut", "pause", "kill_all_in_a_hush",
+                                 "kill_all_that_wait"}
+        self.drawn |= self.classes
 
     def __enter__(self):
         super().__enter__()
@@ -223,6 +226,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         self.settle()
         self.lookout.read_logs()
         self.load.next_round(self.calm())
+        self.draw_classes()
         self.happened(began, "note", f"round {self.load.number + 1}")
 
     def finish(self):

@@ -83,7 +83,7 @@ class Report:
             times[kind] += 1
             lasted[kind] += b - a
         where = f"{self.chaos.partitions} partitions, " if self.chaos.partitions else ""
-        yield f"in this run: {where}" + ", ".join(sorted(self.chaos.classes))
+        yield f"in this run: {where}" + ", ".join(sorted(self.chaos.drawn))
         for kind, count in times.most_common():
             yield f"{count:6} {kind}" + (f", {lasted[kind]:.0f} s" if lasted[kind] > 1 else "")
 

@@ -157,15 +157,16 @@ def file_of(judge):
 
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
-    test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run."""
+    test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run, `real`
+    a run of chaos."""
     if judge in (None, "clusters", "nodes", "suite", "real") or judge.startswith("raft:"):
         return True
     path, test = file_of(judge)
     if judge.startswith(PROGRAMS):
         folder, _, name = path.rpartition("/")  # a program may be named after its folder too
         short = f"{folder}/{name.removeprefix(os.path.basename(folder) + '_')}"
-        text = texts.get(path, texts.get(short, ""))
-        return text != "" and (test == "" or f"{test}(void **" in text)
+        text = texts.get(path, texts.get(short))
+        return text is not None and (test == "" or f"{test}(void **" in text)
     return f"def {test.partition('[')[0]}(" in texts.get(path, "")
 
 
