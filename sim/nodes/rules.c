@@ -8,7 +8,9 @@
 
 enum rule_order rules_ordered(struct run *run, const char *request)
 {
-    if (strstr(request, "\r\nALTER\r\n") == NULL || strstr(request, "\r\nREAD\r\n") == NULL) {
+    bool judged = strstr(request, "\r\njunk\r\n") == NULL; /* that one is the visitors' */
+    if (!judged || strstr(request, "\r\nALTER\r\n") == NULL ||
+        strstr(request, "\r\nREAD\r\n") == NULL) {
         return RULE_NONE;
     }
     struct rule *rule = &run->rule[strstr(request, "\r\ndefault\r\n") == NULL];
