@@ -218,7 +218,7 @@ void router_withdraw(struct router *router, struct pending *p)
         router_recall(router, p);
     } else if (p->state == PENDING_FORWARDED) {
         router_settle(router, p);
-    } else {
+    } else if (p->partition->replica != NULL) { /* else the node ends, and it with the replica */
         replica_forget(p->partition->replica, p);
     }
 }
