@@ -48,7 +48,7 @@ static bool is_sound(const struct partition *p, const struct roster *roster)
     replica_outlook(p->replica, &o);
     uint16_t counted = membership_voters(&o.membership);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if ((counted >> i & 1u) != 0 && roster->node[i].id == 0) {
+        if ((counted >> i & 1) != 0 && roster->node[i].id == 0) {
             return false;
         }
     }
