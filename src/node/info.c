@@ -163,7 +163,7 @@ static void section_persistence(struct node *node, struct reply *out)
     info_line(out, "loading:%d", node->zero->loading ? 1 : 0);
     info_line(out, "async_loading:0");
     info_line(out, "rdb_changes_since_last_save:0");
-    info_line(out, "rdb_bgsave_in_progress:0");
+    info_line(out, "rdb_bgsave_in_progress:%d", node->keepers.writing != NULL ? 1 : 0);
     qr_wall saved = node->measure->checkpoint.ended;
     uint64_t took_s = node->measure->checkpoint.usec / QR_SECOND;
     info_line(out, "rdb_last_save_time:%lld",

@@ -324,6 +324,8 @@ def test_checkpoints_wait_while_a_member_is_brought_up():
             last = number(leader, "raft_last")
             wait_for(lambda: all(number(other, "raft_applied") >= last for other in others),
                      "all have it")
+            wait_for(lambda: not any(number(other, "rdb_bgsave_in_progress") for other in others),
+                     "what was begun is there")
             return {other: number(other, "checkpoints") - before[other] for other in others}
         # The others hear of it by word of mouth.
         wait_for(lambda: not any(taken().values()), "1.4 MB without a checkpoint", 5)
