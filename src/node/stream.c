@@ -410,6 +410,7 @@ static void note_seen(const struct pending *p, enum qr_status status)
     if (p->spec->place == PLACE_WRITE) {
         strand->wrote_at = p->node->clock; /* whatever became of it */
     }
+    status = status == STATUS_ZONES ? STATUS_OK : status; /* it was applied, and is told to be */
     if (status != STATUS_OK || p->refused) {
         return;
     }

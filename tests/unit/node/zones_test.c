@@ -288,6 +288,7 @@ static void test_a_leader_no_more_does_not_know_and_does_not_repeat_it_Z3(void *
     assert_int_equal(router_waiting(world->node.router), 0);
     assert_int_equal(world->node.pending_count, 0);
     assert_int_equal(world->node.blocked, 0);
+    assert_int_equal(strand_of(&world->client.strands, 0)->seen, 2); /* it was applied: N1 */
 }
 
 static void test_whoever_is_gone_is_not_waited_for(void **state)
@@ -311,6 +312,7 @@ static void test_a_replica_that_goes_leaves_it_uncertain_Z3(void **state)
     (void)snprintf(both, sizeof both, "%s%s", expected, expected);
     assert_heard(both);
     assert_int_equal(world->node.blocked, 0);
+    assert_int_equal(strand_of(&world->client.strands, 0)->seen, 2); /* it was applied: N1 */
 }
 
 static uint32_t held; /* how often the client's owner was told */
