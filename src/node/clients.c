@@ -439,46 +439,62 @@ void clients_flush(struct clients *clients)
     node->again = node->again || clients->ready.count > 0;
 }
 
-static void advance(struct clients *clients, struct client_line *line)
+/* So many of the line; who needs more lines up again. Returns how many there was no time for. */
+static uint32_t advance(struct clients *clients, struct client_line *line, uint32_t count)
 {
-    uint32_t count = line->count; /* each once: who needs more lines up again */
-    while (count-- > 0 && line->first != NULL && !is_turn_spent(clients)) {
+    while (count > 0 && line->first != NULL && !is_turn_spent(clients)) {
         struct client *client = line->first;
+        count--;
         clients_leave_line(client);
         if (!client->closing) {
             move_on(client);
         }
     }
+    return count;
 }
 
-/* They parse their commands anew and look. */
-static void look_at_held(struct clients *clients)
+/* For those in line, beside what others have used. */
+static void give_time(struct clients *clients)
+{
+    clients->spent = false;
+    clients->spend_until = clients->node->clock + CLIENTS_TURN_USEC;
+}
+
+static bool is_look_due(const struct clients *clients)
 {
     const struct node *node = clients->node;
-    uint64_t changes = node->contact.coverage.changes;
-    if (clients->held.count == 0 ||
-        (changes == clients->held_seen && node->clock < clients->held_look)) {
-        return;
+    return clients->held_left > 0 || node->contact.coverage.changes != clients->held_seen ||
+           node->clock >= clients->held_look;
+}
+
+/* They parse their commands anew and look: each once, in as many turns as that takes, and whatever
+ * others have to do. */
+static void look_at_held(struct clients *clients)
+{
+    if (clients->held_left == 0) {
+        clients->held_left = clients->held.count;
+        clients->held_look = clients->node->clock + HELD_LOOK_TIME;
+        clients->held_seen = clients->node->contact.coverage.changes;
     }
-    clients->held_look = node->clock + HELD_LOOK_TIME;
-    advance(clients, &clients->held);
-    clients->held_seen = is_turn_spent(clients) ? clients->held_seen : changes;
+    uint32_t left = (uint32_t)min_u64(clients->held_left, clients->held.count); /* some went */
+    give_time(clients);
+    clients->held_left = advance(clients, &clients->held, left);
 }
 
 qr_time clients_deadline(const struct clients *clients)
 {
-    bool changed = clients->node->contact.coverage.changes != clients->held_seen;
-    return clients->held.count == 0 ? QR_NEVER : changed ? 0 : clients->held_look;
+    return clients->held.count == 0 ? QR_NEVER : is_look_due(clients) ? 0 : clients->held_look;
 }
 
 void clients_turn(struct clients *clients)
 {
-    clients->spent = false; /* beside what the new ones have used: those in line get on too */
-    clients->spend_until = clients->node->clock + CLIENTS_TURN_USEC;
-    advance(clients, &clients->ready);
-    look_at_held(clients);
+    if (clients->held.count > 0 && is_look_due(clients)) {
+        look_at_held(clients);
+    }
+    give_time(clients);
+    (void)advance(clients, &clients->ready, clients->ready.count);
     if (clients->starved.count > 0 && has_node_room(clients->node)) {
-        advance(clients, &clients->starved);
+        (void)advance(clients, &clients->starved, clients->starved.count);
         clients->node->again = true;
     }
 }

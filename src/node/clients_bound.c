@@ -96,7 +96,8 @@ static bool has_overstayed(const struct client *client, qr_time now)
     const struct config *config = &client->node->config;
     qr_time idle = now - client->last_active;
     if (config->timeout_s > 0 && idle > config->timeout_s * QR_SECOND) {
-        return client->stream.first == NULL && client->subscriptions == NULL;
+        bool waits = client->stream.first != NULL || client->line != NULL;
+        return !waits && client->subscriptions == NULL;
     }
     if (client->authenticated || config->requirepass[0] == 0) {
         return false;

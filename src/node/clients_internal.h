@@ -28,9 +28,10 @@ struct clients {
 
     struct client_line ready;   /* have used their share of a turn */
     struct client_line starved; /* the node had no room for their commands */
-    struct client_line held;    /* what they ask waits for prefixes (route.h K6), or a level */
-    uint64_t held_seen;         /* coverage.changes when they were looked at */
-    qr_time held_look;          /* when they are looked at again, whatever changes */
+    struct client_line held;    /* what they ask waits for prefixes (route.h K6), or for rules */
+    uint32_t held_left;         /* to be looked at yet, of those that are looked at now; */
+    uint64_t held_seen;         /* coverage.changes when that began */
+    qr_time held_look;          /* when it begins anew, whatever changes */
     qr_time spend_until;        /* what this turn has for their commands (CLIENTS_TURN_USEC) */
     bool spent;
     uint32_t commands; /* the clock is read for some of them only */
