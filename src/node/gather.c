@@ -30,11 +30,20 @@ static struct reply *begin_answer(struct stream *stream, struct pending *p)
     return &g->answer;
 }
 
+/* Of nothing else its client has seen, or made, a state: as of a single partition (stream.c). */
+static bool is_of_a_state(const struct pending *p, enum qr_status status)
+{
+    bool done = status == STATUS_OK || status == STATUS_ZONES;
+    return done && !p->refused && p->spec->place != PLACE_WAIT;
+}
+
 /* Its client has seen what the partition has answered, or has changed it. */
-static void note_answered(const struct gather *g, const struct pending *p)
+static void note_answered(const struct gather *g, const struct pending *p, enum qr_status status)
 {
     struct strands *strands = &g->parent->stream->strands;
-    strands_note_proven(strands, p->partition->group, p->shown.slot);
+    if (is_of_a_state(p, status)) {
+        strands_note_proven(strands, p->partition->group, p->shown.slot);
+    }
     if (g->kind == GATHER_DONE) { /* whatever became of it */
         strand_of(strands, p->partition->group)->wrote_at = p->node->clock;
     }
@@ -42,12 +51,11 @@ static void note_answered(const struct gather *g, const struct pending *p)
 
 static void end_answer(struct stream *stream, struct pending *p, enum qr_status status)
 {
-    (void)status;
     struct gather *g = gather_of(stream);
     qr_assert(g->open > 0);
     g->open--;
     if (g->parent->stream != NULL) {
-        note_answered(g, p);
+        note_answered(g, p, status);
     }
     gather_note(g, p);
     stream->node->again = true; /* gather_turn goes on */

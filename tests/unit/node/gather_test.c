@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "node/frame.h"
 #include "node/gather.h"
 #include "node/replica.h"
 #include "router_world.h"
@@ -185,6 +186,40 @@ static void test_a_wait_counts_the_least_of_what_was_written_to(void **state)
     assert_heard(":1\r\n");
 }
 
+/* What counts replicas shows nothing of the state, and what was refused neither: the session of its
+ * client knows what it knew. */
+static void test_without_a_state_there_is_no_doubt_N1(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *asked, *answer;
+    } cases[] = { { "wait 2 1000", ":1\r\n" },
+                  { "flushall", "-THROTTLED no\r\n" },
+                  { "dbsize", "-CLUSTERDOWN no leader\r\n" } };
+    world->peers.version = WIRE_VERSION_LEVELS;
+    world->shown.slot = 7;
+    set_in(0, "a");
+    set_in(1, "b");
+    answer_from(1, 0, STATUS_OK, "+OK\r\n");
+    answer_from(1, 1, STATUS_OK, "+OK\r\n");
+    world->shown.slot = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        uint32_t first = world->peers.count;
+        ask(cases[i].asked);
+        for (uint32_t k = first; k < world->peers.count; k++) {
+            answer_from(1, k, STATUS_OK, cases[i].answer);
+        }
+        turn_later(0);
+        const struct strand *one = strand_of(&world->client.strands, GROUP_FIRST);
+        assert_true(one->seen == 7 && !one->unsure);
+    }
+    uint32_t first = world->peers.count;
+    ask("flushall");
+    answer_all((const char *const[]){ "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n" }, first, MORE);
+    assert_true(strand_of(&world->client.strands, GROUP_FIRST)->unsure); /* nobody knows how far */
+    reply_reset(&world->out);
+}
+
 static void test_a_waitaof_counts_both_at_their_least(void **state)
 {
     (void)state;
@@ -289,6 +324,7 @@ int main(void)
         GATHER_TEST(test_a_random_key_is_the_first_that_there_is),
         GATHER_TEST(test_a_scan_goes_from_partition_to_partition_G4),
         GATHER_TEST(test_a_wait_counts_the_least_of_what_was_written_to),
+        GATHER_TEST(test_without_a_state_there_is_no_doubt_N1),
         GATHER_TEST(test_a_waitaof_counts_both_at_their_least),
         GATHER_TEST(test_a_wait_behind_a_flush_is_about_all_of_it),
         GATHER_TEST(test_a_leader_window_begins_when_a_flush_is_answered),
