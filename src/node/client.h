@@ -83,6 +83,7 @@ struct client {
     struct client *line_next, *line_previous;
     qr_time line_since;
     qr_time held_since; /* its command waits to know its way, or for answers; 0: it does not */
+    qr_time gave_up;    /* since when the last was held that waited in vain; 0: none did */
     bool awaits_all;    /* that command comes when everything before it is answered */
     size_t accounted;   /* its part of clients->bytes */
     bool dirty;         /* is in node->dirty: has replies to flush */

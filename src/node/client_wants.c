@@ -83,8 +83,13 @@ bool client_is_late(const struct client *client)
 bool client_has_patience(struct client *client, qr_time patience)
 {
     qr_time now = client->node->clock;
-    client->held_since = client->held_since == 0 ? now : client->held_since;
-    return now - client->held_since < patience && !client_is_late(client);
+    if (client->held_since == 0) { /* what had come by then has waited with the one before */
+        bool waited = client->gave_up != 0 && client->last_active <= client->gave_up;
+        client->held_since = waited ? client->gave_up : now;
+    }
+    bool has = now - client->held_since < patience && !client_is_late(client);
+    client->gave_up = has ? client->gave_up : client->held_since;
+    return has;
 }
 
 /* Also of the cluster's level. A new cluster has that of the directories of its nodes from its

@@ -366,6 +366,7 @@ static void test_such_a_write_waits_as_long_as_it_may(void **state)
     assert_non_null(strstr(ack_refusal(), "the command was not applied"));
     assert_int_equal(node.stats.clusterdown, 2);
     client.held_since = 0;
+    client.last_active = node.clock; /* the next one comes */
     client.stream.wants.expires = node.clock + 1;
     assert_true(client_awaits_ack(&client));
     node.clock++;
@@ -389,6 +390,7 @@ static void test_a_write_with_an_id_waits_for_the_map_as_long_as_it_may(void **s
     node.clock++;
     assert_false(client_awaits_map(&client, &set));
     client.held_since = 0;
+    client.last_active = node.clock; /* the next one comes */
     client.stream.wants.expires = node.clock + 10;
     assert_true(client_awaits_map(&client, &set));
     node.clock += 9;

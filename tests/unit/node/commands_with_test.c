@@ -274,6 +274,31 @@ test_who_has_not_heard_from_group_0_holds_writes_that_do_not_say_what_they_need_
     assert_false(last()->wants.each_zone);
 }
 
+/* Else the last of a thousand would hear of it a thousand times later. */
+static void test_what_came_together_waits_once(void **state)
+{
+    (void)state;
+    static const char refusal[] = "-CLUSTERDOWN this node has not heard from group 0";
+    node.contact.coverage.knows_until = node.clock;
+    SAYS("set a 1\nset b 2\nwith 3 idmp p 1 set c 3\nwith 2 timeout 50 set d 4", "");
+    node.clock += 999 * QR_MILLISECOND;
+    SAYS("", "");
+    assert_true(is_held());
+    node.clock += QR_MILLISECOND;
+    const char *heard = hears("");
+    for (int i = 0; i < 4; i++) {
+        assert_memory_equal(heard, refusal, sizeof refusal - 1);
+        heard = strchr(heard, '\n') + 1;
+    }
+    assert_true(heard[0] == 0 && !is_held());
+    node.clock++;
+    SAYS("set a 1\nset b 2", ""); /* these came later */
+    assert_true(is_held());
+    node.contact.coverage.knows_until = FAR;
+    SAYS("", "");
+    assert_int_equal(sent_count, 2);
+}
+
 /* Where no keyspace has a prefix the way is shorter. */
 static void test_writes_of_keyspace_0_wait_too(void **state)
 {
@@ -526,6 +551,7 @@ int main(void)
         WITH_TEST(test_an_id_waits_for_a_node_that_was_started_just_now),
         WITH_TEST(
             test_who_has_not_heard_from_group_0_holds_writes_that_do_not_say_what_they_need_U3),
+        WITH_TEST(test_what_came_together_waits_once),
         WITH_TEST(test_writes_of_keyspace_0_wait_too),
         WITH_TEST(test_where_each_zone_is_what_was_said_writes_go_on_U3),
         WITH_TEST(test_what_a_session_knows_is_told_when_all_before_it_is_answered),

@@ -278,6 +278,7 @@ static void run_input(void)
 const char *hears(const char *lines)
 {
     static char out[1 << 16];
+    me->last_active = lines[0] != 0 ? node.clock : me->last_active; /* as clients.c does */
     char *copy = strdup(lines), *rest = copy;
     while (rest != NULL && rest[0] != 0) {
         char *line = rest;
