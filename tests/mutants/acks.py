@@ -26,6 +26,8 @@ NODE = [
     ("wait: the leader counts itself", "unit/node/wait", "wait.c",
      "return membership_all(&r->outlook.membership) & ~(1u << r->me);",
      "return membership_all(&r->outlook.membership);"),
+    ("wait: a node that ends asks a replica that is gone", "unit/node/wait", "router_turn.c",
+     "} else if (p->partition->replica != NULL) {", "} else {"),
     ("wait: one that has nearly all is counted", "unit/node/wait", "wait.c",
      "holding += r->outlook.member[set_first(rest)].match >= slot ? 1 : 0;",
      "holding += r->outlook.member[set_first(rest)].match + 1 >= slot ? 1 : 0;"),

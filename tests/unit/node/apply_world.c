@@ -529,7 +529,9 @@ int teardown(void **state)
         world->node.free_pendings = p->next;
         free(p);
     }
-    replica_free(world->zero.replica);
+    if (world->zero.replica != NULL) {
+        replica_free(world->zero.replica);
+    }
     workbench_free(&world->node.bench);
     router_free(world->node.router);
     map_free(world->node.map);

@@ -337,6 +337,29 @@ static void test_a_long_wait_of_another_node_comes_back_too(void **state)
     assert_int_equal(world->node.pending_count, 0);
 }
 
+/* Its replicas go before its router, which takes back what has come from other nodes. */
+static void test_a_node_ends_while_waits_of_another_node_stand_there(void **state)
+{
+    (void)state;
+    world->client.ordered = false; /* as a peer's stream */
+    world->client.relayed = true;
+    world->client.wants.each_zone = true;
+    command("set a 1");
+    world->client.wants.each_zone = false;
+    turn();
+    apply_upto(1);
+    command("wait 9 0");
+    turn();
+    command("wait 9 60000"); /* nobody has looked at it yet */
+    assert_int_equal(world->node.blocked, 3);
+    replica_free(world->zero.replica);
+    world->zero.replica = NULL;
+    stream_detach(&world->client);
+    assert_int_equal(world->node.pending_count, 0);
+    assert_int_equal(heap_least(&world->node.expiries), QR_NEVER);
+    assert_heard("");
+}
+
 /* Who leaves is told of entries until it knows, and may have them: it is no replica any more. */
 static void test_who_leaves_is_not_counted(void **state)
 {
@@ -448,6 +471,7 @@ int main(void)
         WAIT_TEST(test_what_comes_back_is_asked_again_in_whole),
         WAIT_TEST(test_an_endless_wait_of_another_node_comes_back),
         WAIT_TEST(test_a_long_wait_of_another_node_comes_back_too),
+        WAIT_TEST(test_a_node_ends_while_waits_of_another_node_stand_there),
         WAIT_TEST(test_who_leaves_is_not_counted),
         WAIT_TEST(test_waitaof_tells_the_leader_and_the_others_apart),
         WAIT_TEST(test_what_makes_no_sense_is_refused_as_by_redis),
