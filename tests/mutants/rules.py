@@ -21,6 +21,9 @@ CLUSTER = [
      "a->ack_kind == b->ack_kind &&", ""),
     ("rules: how long ids are kept is none", "unit/node/control", "map.c",
      "a->idmp_seconds == b->idmp_seconds &&", ""),
+    ("rules: a keyspace that is dropped gave nothing", "unit/node/control", "map.c",
+     "map->rules += space != NULL;",
+     "map->rules += space != NULL && space->keyspace.prefix_length > 0;"),
     ("rules: a zone is none", "unit/node/control", "map.c",
      "map->rules += strcmp(map->nodes[index].zone, node.zone) != 0;", ""),
 ]
