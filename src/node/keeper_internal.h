@@ -21,7 +21,7 @@ struct keeper {
     qr_slot release; /* the log's bounds let entries up to here go, whoever needs them */
     qr_time ended;   /* the last one */
     uint64_t bytes;  /* of the last one that was written or loaded; 0: there is none, */
-    uint64_t memory; /* and of the state in memory then */
+    uint64_t memory; /* and of the state in memory, then or since: the least that was seen */
     uint64_t memory_begun; /* the same of the one being written */
     bool busy;
     bool found_damage; /* in the file, when it was loaded */

@@ -10,16 +10,18 @@
 /* So many partitions in one look: their states lie far from each other in memory. */
 #define ROOM_LOOKS 64u
 
-/* As large as the last one, and what the state and its log have grown by since; never more than the
- * state in memory, since on disk it takes less. */
+/* As large as the last one, and what the state, from where it was smallest, and its log have grown
+ * by since; never more than the state in memory, since on disk it takes less. */
 static uint64_t next_bytes(const struct partition *partition)
 {
-    const struct keeper *keeper = partition->keeper;
+    struct keeper *keeper = partition->keeper;
     uint64_t memory = quota_bytes(partition);
     if (keeper == NULL || keeper->bytes == 0) {
         return memory;
     }
-    uint64_t grown = memory - min_u64(memory, keeper->memory);
+    keeper->memory = min_u64(memory, keeper->memory);
+    keeper->memory_begun = min_u64(memory, keeper->memory_begun);
+    uint64_t grown = memory - keeper->memory;
     grown += log_bytes_from(partition->node->log, partition->group, keeper->slot + 1);
     return min_u64(memory, keeper->bytes + grown);
 }

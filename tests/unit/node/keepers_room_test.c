@@ -129,6 +129,30 @@ static void test_the_last_one_tells_how_large_the_next_will_be(void **state)
     expect_left(50 * MIB);
 }
 
+/* Many small keys are much in memory and little on disk; what comes in their place by few bytes of
+ * the log (SETRANGE, COPY) is as much there. */
+static void test_what_went_makes_no_room_for_what_came_since(void **state)
+{
+    (void)state;
+    struct keeper keeper = {
+        .node = &node, .partition = &other, .slot = 10, .bytes = 20 * MIB, .memory = 90 * MIB
+    };
+    other.keeper = &keeper;
+    zero_bytes = 0;
+    expect_left(20 * MIB);
+    other_bytes = 10 * MIB;
+    expect_left(10 * MIB);
+    other_bytes = 80 * MIB;
+    expect_left(80 * MIB);
+    keeper.bytes = 70 * MIB; /* the next one, which is begun, ... */
+    keeper.memory = keeper.memory_begun = 80 * MIB;
+    other_bytes = 5 * MIB; /* and is written when much has gone */
+    expect_left(5 * MIB);
+    keeper.memory = keeper.memory_begun;
+    other_bytes = 75 * MIB;
+    expect_left(75 * MIB);
+}
+
 /* Else clients are refused during each checkpoint where the disk is not three times the state. */
 static void test_what_is_written_of_one_needs_no_room_any_more(void **state)
 {
@@ -166,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup(test_room_is_left_for_the_largest, begin),
         cmocka_unit_test_setup(test_of_many_it_is_the_largest_of_a_round, begin),
         cmocka_unit_test_setup(test_the_last_one_tells_how_large_the_next_will_be, begin),
+        cmocka_unit_test_setup(test_what_went_makes_no_room_for_what_came_since, begin),
         cmocka_unit_test_setup(test_what_is_written_of_one_needs_no_room_any_more, begin),
         cmocka_unit_test_setup(test_one_had_better_come_before_the_reserve_is_reached, begin),
     };
