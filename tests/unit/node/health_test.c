@@ -292,6 +292,9 @@ static void who_is_not_well_is_not_preferred_L1_L3(void **state)
     outlook.member[1].forgetful = true;
     assert_int_equal(handed_over_after(5 * QR_SECOND), NEVER);
     outlook.member[1].forgetful = false;
+    outlook.member[1].skewed = true; /* the group would take leadership from it again */
+    assert_int_equal(handed_over_after(5 * QR_SECOND), NEVER);
+    outlook.member[1].skewed = false;
     outlook.membership = (struct membership){ .voters = 5, .observers = 2 };
     assert_int_equal(handed_over_after(5 * QR_SECOND), NEVER);
     outlook.membership = (struct membership){ .voters = 7 };

@@ -12,6 +12,7 @@
 
 #include "apply_world.h"
 #include "log/log.h"
+#include "node/replica_internal.h"
 
 static const struct roster *in_force(qr_slot expected)
 {
@@ -159,6 +160,44 @@ static void test_a_founder_that_is_removed_is_remembered(void **state)
     assert_false(replica_has_removed(world->zero.replica, stays));
 }
 
+/* The id has gone to another directory since it was met. */
+static void test_who_is_removed_is_the_one_that_the_entries_name(void **state)
+{
+    (void)state;
+    struct membership all = { .voters = 31 };
+    struct membership without = { .voters = 27 };
+    static const uint8_t before[16] = { 7 };
+    static const uint8_t gone[16] = { 8 };
+    world->node.identity.members[2] = (struct roster_node){ .id = 3, .uuid = { 7 } };
+    world->node.known[2] = (struct roster_node){ .id = 3, .uuid = { 8 } };
+    members_at(1, 1, &all);
+    members_at(2, 1, &without);
+    apply_upto(2);
+    assert_true(replica_has_removed(world->zero.replica, gone));
+    assert_false(replica_has_removed(world->zero.replica, before));
+}
+
+/* Whoever was removed stays known while it is connected; the room under its id is not for it. */
+static void test_room_is_not_written_down_for_one_that_was_removed(void **state)
+{
+    (void)state;
+    struct membership without = { .voters = 27 };
+    struct membership room = { .voters = 27, .learners = 4 };
+    struct roster_node joining[MEMBERS_MAX] = { [2] = { .id = 3, .address = "10.0.0.2" } };
+    world->node.identity.members[2] = (struct roster_node){ .id = 3, .uuid = { 7 } };
+    world->node.known[2] = (struct roster_node){ .id = 3, .uuid = { 7 } };
+    members_at(1, 1, &without);
+    apply_upto(1);
+    world->zero.replica->joining = joining;
+    members_at(2, 1, &room);
+    world->zero.replica->joining = NULL;
+    assert_int_equal(in_force(2)->node[2].id, 3);
+    assert_false(roster_uuid_known(&in_force(2)->node[2]));
+    apply_upto(2);
+    members_at(3, 1, &room); /* whatever else changes */
+    assert_false(roster_uuid_known(&in_force(3)->node[2]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +217,10 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_founder_that_is_removed_is_remembered, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_removed_is_the_one_that_the_entries_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_room_is_not_written_down_for_one_that_was_removed,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
