@@ -77,20 +77,21 @@ void orders_uncertain(struct pending *p)
             p, "UNCERTAIN the leader was lost while it handed over; ROLE and INFO raft tell who "
                "leads now");
     } else if (p->spec != NULL && strncmp(p->spec->name, "keyspace|", 9) == 0) {
-        orders_refuse(p, "UNCERTAIN leadership ended before a majority held the change of the "
-                         "keyspaces: KEYSPACE LIST and INFO show whether it was made");
+        orders_refuse(p, "UNCERTAIN leadership ended, perhaps before a majority held the change of "
+                         "the keyspaces: KEYSPACE LIST and INFO show whether it was made, and the "
+                         "same order again is answered when all nodes go by it");
     } else if (is_order(p->spec, order_cmd_CLUSTER_UPGRADE)) {
-        orders_refuse(p, "UNCERTAIN leadership ended before a majority held the new level: CLUSTER "
-                         "UPGRADE STATUS shows which is active");
+        orders_refuse(p, "UNCERTAIN leadership ended, perhaps before a majority held the new "
+                         "level: CLUSTER UPGRADE STATUS shows which is active");
     } else if (is_order(p->spec, order_cmd_REBALANCE) ||
                is_order(p->spec, order_cmd_MEMBER_DRAIN)) {
-        orders_refuse(p, "UNCERTAIN leadership ended before a majority held the order: REBALANCE "
-                         "STATUS shows what is under way");
+        orders_refuse(p, "UNCERTAIN leadership ended, perhaps before a majority held the order: "
+                         "REBALANCE STATUS shows what is under way");
     } else {
         orders_refuse(
-            p, "UNCERTAIN leadership ended before a majority held the change of the members "
-               "(which FORCE does not replace): the next leader carries it out as a whole or "
-               "drops it; when MEMBER LIST says view leader, it shows which");
+            p, "UNCERTAIN leadership ended, perhaps before a majority held the change of the "
+               "members (which FORCE does not replace): the next leader carries it out as a whole "
+               "or drops it; when MEMBER LIST says view leader, it shows which");
     }
 }
 

@@ -8,7 +8,7 @@ import pytest
 from cluster import CALM, Cluster, wait_for
 from keyspaces import places
 from links import LinkedNode, Links
-from resp import Error, as_text
+from resp import Error, as_row, as_text
 
 LEASE = 4  # seconds: as group 0 counts (cluster/coverage.h)
 
@@ -83,6 +83,25 @@ def test_scenario_69_a_node_that_stood_still_goes_by_nothing_that_was_given_up_U
             finally:
                 away.resume()
             assert client.read() == b"after"
+
+
+def test_an_order_that_was_decided_and_lost_its_leader_is_not_called_undecided():
+    """It waits for a node that stands still, and its leader dies."""
+    with Cluster(3, CALM) as cluster:
+        leader, (asked, away) = cluster.leader(), cluster.followers()
+        with asked.connect(timeout=30) as client:
+            away.pause()
+            try:
+                client.send("KEYSPACE", "ALTER", "default", "READ", "local")
+                wait_for(lambda: as_text(as_row(asked.call("KEYSPACE", "INFO", "default"))["read"])
+                         == "local", "a majority has it")
+                leader.kill()
+                error = str(client.read())
+                assert error.startswith("UNCERTAIN leadership ended, perhaps before"), error
+                assert "the same order again" in error
+            finally:
+                away.resume()
+            assert altered(asked, "default", "READ", "local") < 3 * LEASE
 
 
 def test_a_partition_without_group_0_goes_on_for_those_who_say_what_they_need():
