@@ -267,10 +267,10 @@ static void draw_sequence(struct sentence *s, const char *p, const char *end)
 /* What all in this world depend on, or nobody comes back from. */
 static bool is_forbidden(const struct command_spec *spec)
 {
-    static const char names[] = "|flushall|flushdb|shutdown|swapdb|member|add|member|remove|member|"
-                                "demote|member|promote|member|set|member|drain|config|set|";
+    static const char names[] = " flushall flushdb shutdown swapdb member|add member|remove "
+                                "member|demote member|promote member|set member|drain config|set ";
     char name[64];
-    (void)snprintf(name, sizeof name, "|%s|", spec->name);
+    (void)snprintf(name, sizeof name, " %s ", spec->name);
     return strstr(names, name) != NULL;
 }
 
