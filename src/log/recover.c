@@ -218,7 +218,12 @@ static enum log_open_result find_top(struct recovery *r, struct found **top)
             *top = f;
             return LOG_OPEN_OK;
         }
-        const char *why = was_used(r, f);
+        int error = r->replay.window.error;
+        const char *why = error == 0 ? was_used(r, f) : NULL;
+        error = error == 0 ? r->replay.window.error : error;
+        if (error < 0) { /* that it cannot be read does not say what it is */
+            return recover_io_failed(r, error, "a segment cannot be read");
+        }
         if (why != NULL && !r->log->config.cut_damage) {
             return damaged(r, f->number, 0, 0, why);
         }
@@ -339,7 +344,11 @@ static enum log_open_result replay(struct recovery *r)
         bool newest = i + 1 == log->segment_count;
         uint64_t stop = newest ? min_u64(r->stop, r->limit) : s[1].header.prev_end;
         window_move(&r->replay.window, s->file);
-        if (!replay_restate(&r->replay, s)) {
+        bool restated = replay_restate(&r->replay, s);
+        if (r->replay.window.error < 0) {
+            return recover_io_failed(r, r->replay.window.error, "a segment cannot be read");
+        }
+        if (!restated) {
             return damaged(r, s->header.generation, LOG_BLOCK_BYTES, s->header.first,
                            "its restatement is bad");
         }

@@ -8,11 +8,6 @@
 
 #define SECTOR 512u
 
-struct bytes {
-    uint8_t *p;
-    size_t n, cap;
-};
-
 /* A write that is not synced yet: one sector of it at most. A truncation has n == 0. */
 struct unsynced {
     uint64_t at;
@@ -57,36 +52,14 @@ struct io {
     size_t inode_n, inode_cap;
     struct io_file *open[512];
     struct work *first, *last;
-    uint64_t operations, fail_at;
+    uint64_t operations, fail_at, reads_left;
     int fail_error;
     uint64_t capacity;
     qr_time clock;
     bool locked;
 };
 
-/* --- Bytes and inodes ----------------------------------------------------------------------- */
-
-static void bytes_resize(struct bytes *b, size_t n)
-{
-    if (n > b->cap) {
-        b->cap = n * 2;
-        b->p = qr_realloc(b->p, b->cap);
-    }
-    if (n > b->n) {
-        memset(b->p + b->n, 0, n - b->n);
-    }
-    b->n = n;
-}
-
-static void bytes_put(struct bytes *b, const void *p, size_t n, uint64_t at)
-{
-    if (at + n > b->n) {
-        bytes_resize(b, at + n);
-    }
-    if (n > 0) {
-        memcpy(b->p + at, p, n);
-    }
-}
+/* --- Inodes --------------------------------------------------------------------------------- */
 
 static struct inode *inode_new(struct io *disk)
 {
@@ -182,7 +155,7 @@ static bool fails(struct io *disk)
 struct io *disk_new(void)
 {
     struct io *disk = qr_zalloc(sizeof(*disk));
-    disk->capacity = UINT64_MAX;
+    disk->capacity = disk->reads_left = UINT64_MAX;
     disk->clock = 1;
     return disk;
 }
@@ -306,6 +279,11 @@ void disk_fail_at(struct io *disk, uint64_t n, int error)
 {
     disk->fail_at = n == 0 ? 0 : disk->operations + n;
     disk->fail_error = error;
+}
+
+void disk_end_reads(struct io *disk, uint64_t after)
+{
+    disk->reads_left = after;
 }
 
 uint64_t disk_operations(const struct io *disk)
@@ -457,6 +435,10 @@ int64_t io_file_size(struct io_file *file)
 int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t at)
 {
     const struct bytes *b = &file->inode->now;
+    if (file->disk->reads_left == 0) {
+        return -EIO;
+    }
+    file->disk->reads_left--;
     if (at >= b->n) {
         return 0;
     }

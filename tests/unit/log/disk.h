@@ -33,6 +33,8 @@ struct io *disk_copy(const struct io *disk);
 /* Operation number n from now on (1: the next) fails with `error`; operations are writes, syncs,
  * truncations, creations, renames, removals and directory syncs. 0: none does. */
 void disk_fail_at(struct io *disk, uint64_t n, int error);
+/* So many reads are carried out, and no other one. */
+void disk_end_reads(struct io *disk, uint64_t after);
 uint64_t disk_operations(const struct io *disk);
 void disk_set_capacity(struct io *disk, uint64_t bytes); /* beyond it writes get -ENOSPC */
 void disk_advance(struct io *disk, qr_time by);          /* the clock */

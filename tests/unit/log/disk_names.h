@@ -1,4 +1,5 @@
-/* A directory of the disk in memory: names in order, each of an inode. Shared by disk.c only. */
+/* A directory of the disk in memory: names in order, each of an inode, and what files are made of.
+ * Shared by disk.c only. */
 #ifndef TESTS_UNIT_LOG_DISK_NAMES_H
 #define TESTS_UNIT_LOG_DISK_NAMES_H
 
@@ -67,6 +68,33 @@ static inline void names_drop(struct names *names, const char *name)
     size_t i = (size_t)(e - names->v);
     memmove(e, e + 1, (names->n - i - 1) * sizeof(*e));
     names->n--;
+}
+
+struct bytes {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+static inline void bytes_resize(struct bytes *b, size_t n)
+{
+    if (n > b->cap) {
+        b->cap = n * 2;
+        b->p = qr_realloc(b->p, b->cap);
+    }
+    if (n > b->n) {
+        memset(b->p + b->n, 0, n - b->n);
+    }
+    b->n = n;
+}
+
+static inline void bytes_put(struct bytes *b, const void *p, size_t n, uint64_t at)
+{
+    if (at + n > b->n) {
+        bytes_resize(b, at + n);
+    }
+    if (n > 0) {
+        memcpy(b->p + at, p, n);
+    }
 }
 
 #endif

@@ -105,6 +105,69 @@ static void opening_on_a_failing_disk_says_so(void **state)
     }
 }
 
+#define SLOTS 330u
+
+enum bad { NOTHING_BAD, HEADER_BAD, BATCHES_BAD, BADS };
+
+/* A log of two segments, in the newest of which that is bad. */
+static void build(struct rig *rig, enum bad bad)
+{
+    rig_start(rig, 1 * MIB);
+    for (qr_slot slot = 1; slot <= SLOTS; slot++) {
+        rig_append(rig, 1, slot, 1);
+        rig_flush(rig);
+    }
+    assert_int_equal(rig->log->segment_count, 2);
+    rig_forget(rig);
+    assert_string_equal(disk_name(rig->disk, 2), "log/0000000000000003.log");
+    disk_remove(rig->disk, 2); /* made ahead, it would prove that the one before was used */
+    struct segment_header h;
+    size_t n;
+    uint8_t *p = rig_top_segment(rig, &h, &n);
+    size_t bytes = bad == HEADER_BAD ? LOG_BLOCK_BYTES : bad == BATCHES_BAD ? 32 * KIB : 0;
+    /* The batches are at the end of what is read at once: what proves them is read after them. */
+    memset(p + (bad == BATCHES_BAD ? LOG_BLOCK_BYTES + 256 * KIB - bytes : 0), 0, bytes);
+}
+
+/* Opens a copy of it on a drive that reads only so often. */
+static enum log_open_result open_copy(const struct rig *built, uint64_t reads, char *message)
+{
+    struct rig rig = *built;
+    rig.disk = disk_copy(built->disk);
+    disk_end_reads(rig.disk, reads);
+    enum log_open_result result =
+        log_open(rig.disk, &rig.config, &rig.log, rig.message, sizeof rig.message);
+    if (result == LOG_OPEN_OK) {
+        assert_int_equal(rig_group(&rig, 1).last_slot, SLOTS);
+    }
+    memcpy(message, rig.message, sizeof rig.message);
+    rig_stop(&rig);
+    return result;
+}
+
+/* What cannot be read at a start is not the end of the log, nor bad: nothing is cut for it. */
+static void scenario_103_a_start_that_cannot_read_says_so_and_cuts_nothing(void **state)
+{
+    (void)state;
+    for (enum bad bad = NOTHING_BAD; bad < BADS; bad++) {
+        struct rig built;
+        build(&built, bad);
+        char whole[sizeof built.message], message[sizeof built.message];
+        enum log_open_result expected = open_copy(&built, UINT64_MAX, whole);
+        assert_int_equal(expected, bad == NOTHING_BAD ? LOG_OPEN_OK : LOG_OPEN_DAMAGED);
+        enum log_open_result result = LOG_OPEN_IO;
+        uint64_t reads = 0;
+        for (; result == LOG_OPEN_IO; reads++) {
+            result = open_copy(&built, reads, message);
+            assert_true(result != LOG_OPEN_IO || strstr(message, strerror(EIO)) != NULL);
+        }
+        assert_int_equal(result, expected);
+        assert_string_equal(message, whole);
+        assert_true(reads > 6);
+        rig_stop(&built);
+    }
+}
+
 /* --- Full disks ----------------------------------------------------------------------------- */
 
 static void start_with_reserve(struct rig *rig)
@@ -345,6 +408,7 @@ int main(void)
         cmocka_unit_test(scenario_102_no_report_after_a_failed_operation),
         cmocka_unit_test(nor_with_inline_syncs),
         cmocka_unit_test(opening_on_a_failing_disk_says_so),
+        cmocka_unit_test(scenario_103_a_start_that_cannot_read_says_so_and_cuts_nothing),
         cmocka_unit_test(scenario_56_the_reserve_outlives_a_full_disk),
         cmocka_unit_test(what_is_to_be_left_free_is_not_the_logs),
         cmocka_unit_test(files_that_wait_for_use_make_room_down_to_half_of_the_reserve),

@@ -358,7 +358,7 @@ static void records_that_did_not_fit_in_a_chunk_come_back(void **state)
     rig_stop(&rig);
 }
 
-static void scenario_103_old_entries_come_from_the_file(void **state)
+static void old_entries_come_from_the_file(void **state)
 {
     (void)state;
     struct rig rig;
@@ -379,7 +379,7 @@ static void scenario_103_old_entries_come_from_the_file(void **state)
     uint8_t *p = disk_bytes(rig.disk, 0, &n); /* the oldest segment */
     const struct run *run = group_run(groups_find(&rig.log->groups, 1), 0);
     p[LOG_BLOCK_BYTES + run->offset - FIRST_LOG_OFFSET + 20] ^= 1;
-    assert_int_equal(log_read(rig.log, 1, 1, 2, 10, &out), -EBADMSG); /* scenario 103 */
+    assert_int_equal(log_read(rig.log, 1, 1, 2, 10, &out), -EBADMSG);
     rig_stop(&rig);
 }
 
@@ -566,7 +566,7 @@ int main(void)
         cmocka_unit_test(a_reset_drops_everything),
         cmocka_unit_test(a_record_may_be_larger_than_a_segment),
         cmocka_unit_test(records_that_did_not_fit_in_a_chunk_come_back),
-        cmocka_unit_test(scenario_103_old_entries_come_from_the_file),
+        cmocka_unit_test(old_entries_come_from_the_file),
         cmocka_unit_test(a_bound_in_bytes_names_a_slot),
         cmocka_unit_test(a_bound_in_age_names_a_slot),
         cmocka_unit_test(another_logs_segments_are_refused),
