@@ -17,8 +17,6 @@ JUDGES = {
         "test_scenario_14_an_index_that_is_used_again_starts_from_nothing",
     "members: a second change before the first is decided":
         "unit/protocol/chaos::test_scenario_20_21_safety_under_chaos_and_progress_after_it",
-    "snapshot: the pin is ignored":
-        "unit/protocol/snapshot::test_scenario_22_a_pinned_log_is_not_trimmed",
     "generation not checked":
         "unit/log/log_damage::scenario_23_110_a_batch_of_another_life_never_comes_back",
     "double vote after restart":
@@ -145,6 +143,11 @@ EVERYWHERE = [
      "unit/protocol/snapshot::test_scenario_16_entries_behind_a_trim_are_replaced",
      "protocol/raft/persist.c", "trail_truncate(&r->trail, lo);",
      "trail_truncate(&r->trail, lo - 1);"),
+    ("who starts anew refuses what begins before its trim",
+     "unit/protocol/snapshot::"
+     "test_scenario_22_what_begins_before_the_trim_is_taken_after_a_restart",
+     "protocol/raft/append.c", "if (m->prev_slot <= r->commit) { return true; /* A2 */",
+     "if (m->prev_slot == r->commit) { return true;"),
     ("start: what was trimmed is not known",
      "unit/protocol/snapshot::test_scenario_17_a_start_behind_a_snapshot_with_an_empty_log",
      "protocol/raft/raft.c", "r->trimmed = event->start.base_slot;", "r->trimmed = 0;"),

@@ -114,7 +114,7 @@ static void test_a_lost_acknowledgement_of_an_installation_is_found_out(void **s
 }
 
 /* 22: what a member needs that loads a snapshot stays, whatever retention says. */
-static void test_scenario_22_a_pinned_log_is_not_trimmed(void **state)
+static void test_a_pinned_log_is_not_trimmed(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -268,6 +268,34 @@ static void test_scenario_58_a_checkpoint_begun_before_an_installation_trims_not
 }
 
 /* 24, 26: term and vote survive an installation and a restart behind it, and the log goes on. */
+static void test_scenario_22_what_begins_before_the_trim_is_taken_after_a_restart(void **state)
+{
+    (void)state;
+    struct group *g = group_new(3);
+    struct raft_append m = { .term = 1, .prev_slot = 0, .commit = 8 };
+    group_deliver(g, 1, 0, RAFT_APPEND, &m, 1, 11, 1);
+    group_checkpoint(g, 0, 8, 8, 0);
+    group_settle(g);
+    group_restart(g, 0, true);
+    group_lose_mail(g);
+    for (qr_slot prev = 3; prev < 8; prev += 4) { /* which term that had it does not know now */
+        m = (struct raft_append){ .term = 2, .prev_slot = prev, .prev_term = 1, .commit = 8 };
+        group_deliver(g, 2, 0, RAFT_APPEND, &m, prev + 1, 10, 1);
+        group_sync(g, 0);
+        assert_null(group_sent(g, 0, 2, RAFT_APPEND_REJECT));
+        assert_int_equal(group_sent(g, 0, 2, RAFT_APPEND_ACK)->body.append_ack.match, 9);
+        group_lose_mail(g);
+    }
+    m = (struct raft_append){ .term = 2, .prev_slot = 3, .prev_term = 2, .commit = 8 };
+    group_deliver(g, 2, 0, RAFT_APPEND, &m, 4, 8, 2); /* what contradicts it changes nothing */
+    group_sync(g, 0);
+    assert_null(group_sent(g, 0, 2, RAFT_APPEND_REJECT));
+    assert_int_equal(group_raft(g, 0)->commit, 8);
+    assert_int_equal(group_raft(g, 0)->trail.last_slot, 10);
+    assert_int_equal(trail_last_term(&group_raft(g, 0)->trail), 1);
+    group_free(g);
+}
+
 static void test_scenario_24_26_the_vote_survives_an_installation_and_a_restart(void **state)
 {
     (void)state;
@@ -491,7 +519,8 @@ int main(void)
         cmocka_unit_test(test_l5_a_member_behind_the_trim_is_brought_a_snapshot_and_then_fed),
         cmocka_unit_test(test_a_silent_member_is_brought_nothing),
         cmocka_unit_test(test_a_lost_acknowledgement_of_an_installation_is_found_out),
-        cmocka_unit_test(test_scenario_22_a_pinned_log_is_not_trimmed),
+        cmocka_unit_test(test_a_pinned_log_is_not_trimmed),
+        cmocka_unit_test(test_scenario_22_what_begins_before_the_trim_is_taken_after_a_restart),
         cmocka_unit_test(test_scenario_54_a_log_is_replaced_while_writes_are_in_flight),
         cmocka_unit_test(test_scenario_54_a_crash_before_the_installation_is_durable),
         cmocka_unit_test(test_scenario_27_an_offer_that_cannot_be_right_changes_nothing),
