@@ -263,6 +263,9 @@ static inline struct read_order *stream_order_of(const struct pending *p)
 }
 static inline bool stream_waits_for_read(const struct pending *p)
 {
+    if (p->stream->relayed && p->stream->senders == NULL) {
+        return false; /* nobody has read by it: nothing is made room for to see that */
+    }
     const struct read_order *order = stream_order_of(p);
     return order->done < p->after_read ||
            (p->after_read < order->early && stream_has_ahead(p, true));

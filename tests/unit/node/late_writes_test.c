@@ -300,6 +300,17 @@ static void test_a_write_of_nobody_is_given_up(void **state)
 
 #define LATE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The node's own orders have a stream by which nobody reads, and which nobody detaches. */
+static void test_where_nobody_reads_nothing_is_kept_to_look_at(void **state)
+{
+    (void)state;
+    struct stream own;
+    stream_init(&own, &world->node, STREAM_PEER);
+    struct pending order = { .stream = &own };
+    assert_false(stream_holds_write(&order));
+    assert_null(own.senders);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +328,7 @@ int main(void)
         LATE_TEST(test_a_write_that_is_taken_up_again_counts_once_S1),
         LATE_TEST(test_a_write_of_nobody_counts_for_nobody),
         LATE_TEST(test_a_write_of_nobody_is_given_up),
+        LATE_TEST(test_where_nobody_reads_nothing_is_kept_to_look_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
