@@ -104,7 +104,8 @@ static void told(struct talk *t)
         t->asker->done = t->last && makes && want_is_made(&t->tree);
         return;
     }
-    if (type == '-' && (t->again || want_is_uncertain(&t->tree))) {
+    bool writes = asked->kind != OP_GET; /* of a read nothing can be uncertain */
+    if (type == '-' && (t->again || (writes && want_is_uncertain(&t->tree)))) {
         lost(t); /* a refusal is of this try alone */
         return;
     }

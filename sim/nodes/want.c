@@ -278,12 +278,20 @@ static bool begins(struct span text, const char *word)
 
 static const char *told_error(struct run *run, struct deed *asked, struct span text, qr_time now)
 {
-    static const char *const expected[] = { "CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "STALE ",
-                                            "SESSIONLOST ", "IDMPFULL ", "NOSPACE " };
+    static const struct {
+        const char *code;
+        bool of_reads, of_writes;
+    } expected[] = {
+        { "CLUSTERDOWN ", true, true }, { "TRYAGAIN ", true, true },  { "LOADING ", true, true },
+        { "STALE ", true, false },      { "NOSPACE ", false, true }, { "IDMPFULL ", false, true },
+        { "SESSIONLOST ", true, false },
+    };
+    bool reads = asked->kind == OP_GET;
     story_tell(asked, RESULT_FAIL, text, now);
     run->refused++;
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
-        if (begins(text, expected[i])) {
+        bool may_be = reads ? expected[i].of_reads : expected[i].of_writes;
+        if (may_be && begins(text, expected[i].code)) {
             return NULL;
         }
     }
