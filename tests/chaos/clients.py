@@ -253,6 +253,7 @@ class Claims:
     def __init__(self, first=0):
         self.lock, self.first, self.winner, self.maybe = threading.Lock(), first, {}, {}
         self.taken = set()
+        self.seen = set()  # somebody was told that it is there
         self.dice = random.Random(0)
 
     def some(self):
@@ -268,6 +269,7 @@ class Claims:
                 self.maybe.setdefault(claim, set()).add(me)
             elif answer.outcome == "done":
                 self.taken.add(claim)
+                self.seen.add(claim)
                 if answer.reply == "OK":
                     other = self.winner.setdefault(claim, me)
                     assert other == me, f"claim {claim}: both {other} and {me} were told OK"
@@ -279,6 +281,8 @@ class Claims:
             assert value == winner, f"claim {claim}: lost: {winner} was told OK, {value} is there"
         elif value is not None:
             assert value in maybe, f"claim {claim}: {value} was refused, and is there"
+        else:
+            assert claim not in self.seen, f"claim {claim}: lost: it was there, and is not"
 
 
 class Retrier(Client):

@@ -36,7 +36,8 @@ def test_a_claim_has_one_winner():
     (None, [], True), ("a", [("a", OK)], True), (None, [("a", OK)], False),
     ("b", [("a", OK)], False), ("b", [("a", OK), ("b", UNKNOWN)], False),
     ("b", [("b", UNKNOWN)], True), (None, [("b", UNKNOWN)], True), ("b", [("b", REFUSED)], False),
-    ("b", [("b", NO), ("a", UNKNOWN)], False)])
+    ("b", [("b", NO), ("a", UNKNOWN)], False), (None, [("a", UNKNOWN), ("b", NO)], False),
+    ("a", [("a", UNKNOWN), ("b", NO)], True)])
 def test_what_is_there_in_the_end_is_what_somebody_was_told(value, told, holds):
     claims = Claims()
     for me, answer in told:
