@@ -1,6 +1,7 @@
 /* A visitor: beside the guest, who tries every command there is, one who asks for what makes sense,
  * many commands at a time, also where nobody else's keys are. What it is told is not judged, but
- * that each command has one reply, whole; and large values, of which it knows what may stand there.
+ * that no command has two replies, nor half of one (one that never has any is given up); and large
+ * values, of which it knows what may stand there.
  * That nodes survive it, and end up equal, is what it is for. */
 #include "sim/nodes/seat.h"
 
