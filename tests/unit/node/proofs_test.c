@@ -102,15 +102,21 @@ static void test_lateness_is_forgotten_later_each_time_up_to_a_bound(void **stat
     assert_int_equal(p.late_until, now + unit);
 }
 
-/* Two that were told: one is applied, then the other. */
-static void test_what_is_not_applied_yet_is_kept_F3(void **state)
+static struct proofs two_that_were_told(void)
 {
-    (void)state;
     struct proofs p = { 0 };
     proofs_asked(&p, 1, 10);
     proofs_confirmed(&p, 1, 1, 5);
     proofs_asked(&p, 2, 20);
     proofs_confirmed(&p, 2, 1, 12);
+    return p;
+}
+
+/* One is applied, then the other. */
+static void test_what_is_not_applied_yet_is_kept_F3(void **state)
+{
+    (void)state;
+    struct proofs p = two_that_were_told();
     assert_int_equal(proofs_fresh_at(&p, 5), 10);
     assert_int_equal(proofs_fresh_at(&p, 11), 10);
     assert_int_equal(proofs_fresh_at(&p, 12), 20);
@@ -121,11 +127,7 @@ static void test_what_is_not_applied_yet_is_kept_F3(void **state)
 static void test_an_index_of_an_unknown_time_tells_nothing(void **state)
 {
     (void)state;
-    struct proofs p = { 0 };
-    proofs_asked(&p, 1, 10);
-    proofs_confirmed(&p, 1, 1, 5);
-    proofs_asked(&p, 2, 20);
-    proofs_confirmed(&p, 2, 1, 12);
+    struct proofs p = two_that_were_told();
     proofs_confirmed(&p, 3, 1, 15);
     assert_int_equal(proofs_fresh_at(&p, 12), 20);
 }
