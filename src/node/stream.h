@@ -15,8 +15,8 @@
  *    client ahead of it has no answer: its own answer could not leave before that one's (S3).
  *    Where a command leaves for another node, the reads ahead of it that wait here are served
  *    before, or leave in front of it (router.c): at no level does a read show what its own client
- *    has written behind it. One alone may: a read that is tried again since its leader was lost, of
- *    a write that is -UNCERTAIN (decision 011).
+ *    has written behind it. One alone may: a read that is tried again since its leader was lost
+ *    (decision 011).
  * S3 A client's replies leave in stream order, whatever their strands; a peer's replies carry an id
  *    and leave at once.
  *

@@ -11,8 +11,8 @@
  *    it is committed and applied, and in which zone it is not known to be. Never is it tried again.
  * Z4 What is kept counts, for the node and for the client that waits for it. Where it is too much
  *    no more such writes are taken, and of those that were under way the replies are not kept. Of
- *    one client no more than there is room left for all others: so whoever has nothing here finds
- *    room, however many others take what they can.
+ *    one client no more than there is room left for all others, so that one that keeps writing
+ *    leaves room. Only what is applied counts: many that come at once may fill it all the same.
  */
 #include "node/replica_internal.h"
 
