@@ -54,16 +54,10 @@ static enum checkpoint_load_result unreadable(struct loader *l, const char *what
     return CHECKPOINT_UNREADABLE;
 }
 
-/* The file, and nothing around it, is the cause: as damaged as one whose bytes are wrong. */
-static bool is_of_the_file(int error)
-{
-    return error == -EIO || error == -EBADMSG || error == -EUCLEAN || error == -ELOOP ||
-           error == -EISDIR;
-}
-
 static enum checkpoint_load_result failed(struct loader *l, const char *what, int error)
 {
-    return is_of_the_file(error) ? damaged(l, strerror(-error)) : unreadable(l, what, error);
+    return checkpoint_is_of_the_file(error) ? damaged(l, strerror(-error))
+                                            : unreadable(l, what, error);
 }
 
 static enum checkpoint_load_result foreign(struct loader *l, const char *what)

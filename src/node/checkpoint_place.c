@@ -14,6 +14,11 @@ static const char *const names[] = { CHECKPOINT_FILE,         CHECKPOINT_NEW_FIL
                                      CHECKPOINT_DAMAGED_FILE, QUARANTINED_FILE,
                                      FORGETFUL_FILE };
 
+bool checkpoint_is_of_the_file(int error)
+{
+    return error == -EBADMSG || error == -EUCLEAN || error == -ELOOP || error == -EISDIR;
+}
+
 void checkpoint_dir(char path[CHECKPOINT_PATH_MAX], const char *dir, uint32_t group)
 {
     qr_assert(strlen(dir) < CHECKPOINT_PATH_MAX - 64);

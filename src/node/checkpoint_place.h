@@ -31,4 +31,9 @@ struct checkpoint_keeping {
 /* Removes the others: a crash has left them. */
 int checkpoint_clean(struct io *io, const char *dir, const struct checkpoint_keeping *keeping);
 
+/* The file, and nothing around it, is the cause of that errno: as damaged as one whose bytes are
+ * wrong. That a read failed (-EIO) says nothing of the bytes: the next one may succeed, and where
+ * it failed on all members at once each would put away what the others ask it for. */
+bool checkpoint_is_of_the_file(int error);
+
 #endif

@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "node/repair.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -207,8 +208,9 @@ void damage_trim(struct partition *partition, const struct replica_base *base)
     (void)damage_cover(partition, &r, base);
 }
 
-/* Of which slot the group's checkpoint is, if it was taken of this log; 0: there is none. */
-static qr_slot taken_at(struct node *node, uint32_t group)
+/* Of which slot the group's checkpoint is, if it was taken of this log; 0: there is none. A
+ * negative errno when that cannot be read: what it would prove to be gone stays unknown. */
+static int taken_at(struct node *node, uint32_t group, qr_slot *slot)
 {
     char path[CHECKPOINT_PATH_MAX];
     uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
@@ -216,33 +218,41 @@ static qr_slot taken_at(struct node *node, uint32_t group)
     struct io_file *file = NULL;
     size_t length;
     checkpoint_path(path, node->config.dir, group, CHECKPOINT_FILE);
-    if (io_file_open(node->io, path, 0, &file) < 0) {
-        return 0;
+    *slot = 0;
+    int error = io_file_open(node->io, path, 0, &file);
+    if (error < 0) {
+        return checkpoint_is_of_the_file(error) || error == -ENOENT ? 0 : error;
     }
     int64_t n = io_file_pread(file, bytes, sizeof bytes, 0);
     bool whole = n > 0 && checkpoint_header_read(span_of(bytes, (size_t)n), &h, &length) ==
                               CHECKPOINT_HEADER_OK;
     io_file_close(file);
     bool ours = whole && memcmp(h.uuid, node->identity.uuid, sizeof h.uuid) == 0;
-    return ours && !h.installed ? h.slot : 0;
+    *slot = ours && !h.installed ? h.slot : 0;
+    return n < 0 && !checkpoint_is_of_the_file((int)n) ? (int)n : 0;
 }
 
 /* What the checkpoint of one group proves to be gone is gone for all: before any of them acts. */
-static bool end_of_others_is_missing(struct node *node, struct finding *found)
+static int end_of_others_is_missing(struct node *node, struct finding *found)
 {
     uint32_t at = 0;
     uint32_t id;
     while (log_next_group(node->log, &at, &id)) {
         struct log_group group;
-        qr_slot slot = id != 0 ? taken_at(node, id) : 0;
+        qr_slot slot = 0;
+        int error = id != 0 ? taken_at(node, id, &slot) : 0;
+        if (error < 0) {
+            return error;
+        }
         if (slot > 0 && log_group_state(node->log, id, &group) && group.last_slot < slot) {
             char whose[32];
             (void)snprintf(whose, sizeof whose, "of group %u ", (unsigned)id);
             say_end_is_missing(found, whose, slot);
-            return true;
+            found->end = true;
+            return 0;
         }
     }
-    return false;
+    return 0;
 }
 
 static bool open_log(struct node *node, const struct log_config *config, struct finding *found,
@@ -260,11 +270,12 @@ static bool open_log(struct node *node, const struct log_config *config, struct 
     return true;
 }
 
-/* Of the node's log and group 0; whether the state is missing. */
-static bool find_out(struct node *node, const struct replica_base *base, struct finding *found)
+/* Of the node's log and group 0; whether the state is missing. 0, or a negative errno. */
+static int find_out(struct node *node, const struct replica_base *base, struct finding *found,
+                    bool *missing)
 {
-    bool missing = state_is_missing(node->zero, base);
-    if (missing && !found->checkpoint && !found->log) {
+    *missing = state_is_missing(node->zero, base);
+    if (*missing && !found->checkpoint && !found->log) {
         (void)snprintf(found->why, sizeof found->why,
                        "the log begins behind the checkpoint, which ends at slot %" PRIu64
                        ": the checkpoint file was lost or replaced",
@@ -274,9 +285,9 @@ static bool find_out(struct node *node, const struct replica_base *base, struct 
         found->end = true;
         say_end_is_missing(found, "", base->slot);
     } else if (!found->log) {
-        found->end = end_of_others_is_missing(node, found);
+        return end_of_others_is_missing(node, found);
     }
-    return missing;
+    return 0;
 }
 
 bool damage_open(struct node *node, const struct log_config *config, struct replica_base *base,
@@ -292,7 +303,12 @@ bool damage_open(struct node *node, const struct log_config *config, struct repl
         return failed(message, cap, "whether the file `forgetful` is there cannot be seen", error);
     }
     node->zero->kept_checkpoint = is_kept(node->zero);
-    bool missing = find_out(node, base, &found);
+    bool missing;
+    error = find_out(node, base, &found, &missing);
+    if (error < 0) {
+        return failed(message, cap, "the checkpoint of a partition cannot be read, see to the disk",
+                      error);
+    }
     /* Where the log is whole nothing is forgotten: another's checkpoint will do (repair.h). */
     bool heals = missing && !found.log && !found.end && !node->forgetful;
     if ((found.log || found.end || missing) && is_alone(node, base)) {

@@ -142,7 +142,7 @@ def test_a_checkpoint_of_a_partition_is_damaged_lost_or_cannot_be_read():
         has_trimmed_log(cluster, victim)
         path = file_of(victim, "checkpoint")
 
-        def unreadable():  # as a bad sector is
+        def unreadable():  # for a reason that is the file's own
             os.unlink(path)
             os.symlink(os.path.basename(path), path)
 

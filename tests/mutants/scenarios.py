@@ -200,6 +200,10 @@ EVERYWHERE = [
      "unit/log/log_fail::scenario_103_a_start_that_cannot_read_says_so_and_cuts_nothing",
      "log/recover.c", "if (error < 0) { /* that it cannot be read does not say what it is */",
      "if (false) {"),
+    ("checkpoint: one that could not be read is damaged",
+     "unit/node/checkpoint_load::test_scenario_103_a_disk_that_cannot_be_read",
+     "node/checkpoint_place.c", "return error == -EBADMSG ||",
+     "return error == -EIO || error == -EBADMSG ||"),
     ("reads: a write goes before those that wait for room",
      "unit/node/apply::"
      "test_scenario_68_a_read_held_by_back_pressure_does_not_see_a_later_write_S2",

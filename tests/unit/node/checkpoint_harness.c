@@ -44,6 +44,8 @@ static bool hit(enum call call)
 
 int __real_io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out);
 int __wrap_io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out);
+int64_t __real_io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset);
+int64_t __wrap_io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset);
 int __real_io_rename(struct io *io, const char *from, const char *to);
 int __wrap_io_rename(struct io *io, const char *from, const char *to);
 int __real_io_exchange(struct io *io, const char *a, const char *b);
@@ -60,6 +62,12 @@ int __wrap_io_offload(struct io *io, void (*work)(void *context), void (*done)(v
 int __wrap_io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
 {
     return hit(CALL_OPEN) ? fault.error : __real_io_file_open(io, path, flags, out);
+}
+
+int64_t __wrap_io_file_pread(struct io_file *file, void *p, size_t n, uint64_t offset)
+{
+    bool fails = fault.call == CALL_READ && hit(CALL_READ);
+    return fails ? fault.error : __real_io_file_pread(file, p, n, offset);
 }
 
 int __wrap_io_exchange(struct io *io, const char *a, const char *b)

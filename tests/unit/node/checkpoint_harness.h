@@ -6,7 +6,15 @@
 #include "node/checkpoint.h"
 #include "node/checkpoint_place.h"
 
-enum call { CALL_NONE, CALL_OPEN, CALL_WRITE, CALL_RENAME, CALL_SYNC_DIR, CALL_OFFLOAD };
+enum call {
+    CALL_NONE,
+    CALL_OPEN,
+    CALL_READ,
+    CALL_WRITE,
+    CALL_RENAME,
+    CALL_SYNC_DIR,
+    CALL_OFFLOAD
+};
 
 struct world {
     struct io *io;

@@ -297,9 +297,20 @@ static void test_scenario_103_a_disk_that_cannot_be_read(void **state)
     fault_set(CALL_OPEN, 1, -EACCES);
     assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
     assert_non_null(strstr(message, "Permission denied"));
-    fault_set(CALL_OPEN, 1, -EIO); /* the others have what it held */
-    assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    fault_set(CALL_OPEN, 1, -EIO); /* it says nothing of what the file holds */
+    assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
     assert_non_null(strstr(message, "Input/output error"));
+    for (uint32_t n = 1; n <= 2; n++) { /* the header, what is behind it */
+        fault_set(CALL_READ, n, -EIO);
+        assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
+        fault_set(CALL_READ, n, -EBADMSG); /* bytes that are wrong: the others have them */
+        assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    }
+    static const int bad[] = { -EUCLEAN, -ELOOP, -EISDIR };
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        fault_set(CALL_OPEN, 1, bad[i]);
+        assert_int_equal(world_try(w, message), CHECKPOINT_DAMAGED);
+    }
     fault_set(CALL_SYNC_DIR, 1, -EIO); /* the rename may not be durable: no base to trim from */
     assert_int_equal(world_try(w, message), CHECKPOINT_UNREADABLE);
     assert_int_equal(world_try(w, message), CHECKPOINT_LOADED);

@@ -198,6 +198,27 @@ static void test_a_lost_end_is_known_by_the_checkpoint_of_any_group(void **state
     }
 }
 
+/* What it would prove stays unknown: the node does not start as if nothing were gone. */
+static void test_a_checkpoint_of_a_group_that_cannot_be_read_proves_nothing(void **state)
+{
+    (void)state;
+    uint8_t bytes[CHECKPOINT_HEADER_BYTES_MAX];
+    struct checkpoint_header h = { .group = 7, .slot = 30, .term = 3 };
+    memcpy(h.uuid, "directorydirect", 16);
+    make_file(7, CHECKPOINT_FILE, span_of(bytes, checkpoint_header_write(&h, bytes)));
+    played[7].state.last_slot = 29;
+    disk_end_reads(node.io, 0);
+    uint64_t before = disk_operations(node.io);
+    assert_false(starts());
+    assert_string_equal(message, "the checkpoint of a partition cannot be read, see to the disk: "
+                                 "Input/output error");
+    assert_int_equal(disk_operations(node.io), before);
+    disk_end_reads(node.io, UINT64_MAX);
+    the_log.open = false;
+    assert_true(starts());
+    assert_all_forgotten();
+}
+
 /* The state is rebuilt from the log, or another's is fetched: nothing is forgotten (repair.h). */
 static void test_a_damaged_checkpoint_alone_forgets_nothing(void **state)
 {
@@ -280,6 +301,7 @@ int main(void)
         TEST(test_who_is_alone_is_said_by_the_identity_at_last),
         TEST(test_scenario_48_a_lost_end_is_known_by_the_checkpoint),
         TEST(test_a_lost_end_is_known_by_the_checkpoint_of_any_group),
+        TEST(test_a_checkpoint_of_a_group_that_cannot_be_read_proves_nothing),
         TEST(test_a_damaged_checkpoint_alone_forgets_nothing),
         TEST(test_who_has_forgotten_anyway_begins_anew),
         TEST(test_what_is_kept_for_evidence_is_found_again),
