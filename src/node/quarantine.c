@@ -124,6 +124,9 @@ void quarantine_open(struct partition *partition)
     struct node *node = partition->node;
     char path[CHECKPOINT_PATH_MAX];
     struct io_file *file;
+    if (partition->group == 0) {
+        (void)quarantine_of(partition); /* INFO and metrics tell of it from the first moment on */
+    }
     mark_path(partition, path);
     int error = io_file_open(node->io, path, 0, &file);
     if (error == 0) {

@@ -413,6 +413,16 @@ static uint32_t meet_a_new_directory(void)
 
 /* --- Quarantine ----------------------------------------------------------------------------- */
 
+/* INFO and metrics may be asked for before the node has had a turn. */
+static void test_group_0_can_be_told_of_before_its_first_turn_U27(void **state)
+{
+    (void)state;
+    struct partition other = { .node = node, .group = 3 };
+    assert_non_null(node->zero->quarantine);
+    quarantine_open(&other);
+    assert_null(other.quarantine);
+}
+
 static void test_a_mark_that_a_broken_disk_does_not_take_stops_the_node_R7_U27(void **state)
 {
     (void)state;
@@ -553,6 +563,7 @@ static void test_a_directory_without_room_to_be_noted_down_comes_again_R7_L8(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_group_0_can_be_told_of_before_its_first_turn_U27),
         TEST(test_a_mark_that_a_broken_disk_does_not_take_stops_the_node_R7_U27),
         TEST(test_a_mark_on_a_read_only_disk_stops_the_node_R7_U27),
         TEST(test_a_mark_that_finds_no_room_is_made_when_there_is_R7_U27),
