@@ -80,7 +80,13 @@ static bool may_replace(const struct node *node, node_index old, const struct jo
     qr_time away = io_now(node->io) - peers_lost_at(node->peers, old);
     bool same_place =
         known->peer_port == request->peer_port && strcmp(known->address, request->address) == 0;
-    if (old == replica_me(node->zero->replica) || peers_connected(node->peers, old)) {
+    bool me = old == replica_me(node->zero->replica);
+    /* Two processes do not listen at one place: power was lost there, and nobody has closed it. */
+    if (!me && same_place && peers_connected(node->peers, old)) {
+        *answer = say(JOIN_LATER, "node %u is connected from that very place still", known->id);
+        return false;
+    }
+    if (me || peers_connected(node->peers, old)) {
         *answer = say(JOIN_REFUSED, "node %u is in use by another directory, which is connected",
                       known->id);
         return false;

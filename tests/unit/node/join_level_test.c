@@ -1,5 +1,5 @@
-/* Who asks to be taken in has to know the level of the cluster (join_accept.c; R9): it would end as
- * soon as it had the control state, and the quorum would miss it. */
+/* Who is taken in (join_accept.c). Who asks has to know the level of the cluster (R9): it would end
+ * as soon as it had the control state, and the quorum would miss it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -139,15 +139,23 @@ void link_flush(struct link *link)
     (void)link;
 }
 
-static void asks(uint16_t level)
+static void asks_for(uint32_t id, uint16_t level)
 {
     uint8_t bytes[JOIN_BYTES_MAX];
     struct link link = { .peers = &peers };
-    struct join_request request = { .uuid = { 9 }, .client_port = 7, .peer_port = 8 };
-    strcpy(request.address, "127.0.0.1");
-    request.level = level;
+    struct join_request request = { .id = id,
+                                    .uuid = { 9 },
+                                    .client_port = 7,
+                                    .peer_port = 8,
+                                    .address = "127.0.0.1",
+                                    .level = level };
     size_t n = join_request_write(&request, bytes);
     assert_true(join_asked(&link, span_of(bytes, n)));
+}
+
+static void asks(uint16_t level)
+{
+    asks_for(0, level);
 }
 
 static void who_knows_the_level_is_taken_in(void **state)
@@ -177,8 +185,36 @@ static void who_knows_the_level_is_taken_in(void **state)
     }
 }
 
+/* A disk was lost with the power, and nothing has told the others that the connection is gone. */
+static void who_comes_back_wiped_waits_until_its_connection_is_known_to_be_gone_L8(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t peer_port;
+        enum join_result result;
+    } rows[] = { { 8, JOIN_LATER }, { 9, JOIN_REFUSED } };
+    roster.node[0].id = 1;
+    roster.members.voters = 3;
+    node.zero = &zero;
+    node.identity.level = 2;
+    node.peers = &peers;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        roster.node[1] = (struct roster_node){ .id = 2, .uuid = { 4 }, .address = "127.0.0.1" };
+        roster.node[1].peer_port = rows[i].peer_port;
+        node.known[1] = roster.node[1];
+        begun = 0;
+        asks_for(2, 2);
+        assert_int_equal(answer.result, rows[i].result);
+        assert_int_equal(begun, 0);
+    }
+    memset(&roster.node[1], 0, sizeof roster.node[1]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(who_knows_the_level_is_taken_in) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_knows_the_level_is_taken_in),
+        cmocka_unit_test(who_comes_back_wiped_waits_until_its_connection_is_known_to_be_gone_L8),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
