@@ -4,7 +4,9 @@
 #include "base/alloc.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 struct options {
     uint64_t seed, count, dice;
@@ -90,9 +92,13 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
            RUN_DICE, failed, (double)all->simulated / 1e6, cpu);
 }
 
+/* A crash ends all seeds behind it as well: it says which one it was. */
+static char last_words[64];
+
 static bool one(const struct options *o, uint64_t seed, struct run_report *all)
 {
     struct run_report r;
+    (void)snprintf(last_words, sizeof last_words, "seed %" PRIu64 " FAILED: it crashed\n", seed);
     FILE *history = o->history != NULL ? fopen(o->history, "we") : NULL;
     run_seed(seed, o->nodes, o->verbose ? stdout : NULL, history, &r);
     if (history != NULL) {
@@ -118,12 +124,31 @@ static bool one(const struct options *o, uint64_t seed, struct run_report *all)
     return r.failure[0] == 0;
 }
 
+static void on_crash(int number)
+{
+    (void)!write(STDOUT_FILENO, last_words, strlen(last_words));
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
+static void catch_crashes(void)
+{
+    static char stack[16384]; /* that of a process may be what is broken */
+    stack_t other = { .ss_sp = stack, .ss_size = sizeof stack };
+    struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK };
+    (void)sigaltstack(&other, NULL);
+    (void)sigaction(SIGSEGV, &action, NULL);
+    (void)sigaction(SIGBUS, &action, NULL);
+    (void)sigaction(SIGABRT, &action, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
     if (!parse(argc, argv, &o)) {
         return usage();
     }
+    catch_crashes();
     if (o.dice != RUN_DICE) {
         fprintf(stderr,
                 "seed %" PRIu64 " is of dice %" PRIu64 " and these are dice %u: it would be "
