@@ -6,13 +6,16 @@
  *
  *     process   a number: who asked
  *     key       any text without spaces
- *     kind      get | set | del | incr | append
- *     argument  the value of set and append, the amount of incr (- means 1); `-` for get and del
+ *     kind      get | set | del | incr | append | setnx | setxx | getset | getdel | clear
+ *     argument  the value of the sets and of append, the amount of incr (- means 1); `-` for all
+ *               others. setnx sets where nothing is, setxx where something is; clear is a del that
+ *               does not tell what was there
  *     result    what the client was told:
- *                   ok            done, nothing more was said (set)
- *                   nil           the key does not exist (get)
- *                   =VALUE        the value (get), the new number (incr), the new length (append),
- *                                 0 or 1 (del)
+ *                   ok            done, nothing more was said (set, setnx, setxx, clear)
+ *                   nil           the key does not exist (get), did not (getset, getdel), and was
+ *                                 not set (setnx, setxx)
+ *                   =VALUE        the value (get), the one of before (getset, getdel), the new
+ *                                 number (incr), the new length (append), 0 or 1 (del)
  *                   unknown       no answer, or one that leaves it open: it may take effect at any
  *                                 time after its start, or never
  *                   fail          surely not done
@@ -141,7 +144,7 @@ static bool parse_value(char *text, struct model_value *out)
 
 static bool parse_argument(char *text, struct history_op *op)
 {
-    if (op->kind == OP_GET || op->kind == OP_DEL) {
+    if (op_is_bare(op->kind)) {
         return strcmp(text, "-") == 0;
     }
     if (op->kind == OP_INCR && strcmp(text, "-") == 0) {
@@ -177,9 +180,9 @@ static bool result_fits(enum op_kind kind, const struct model_result *result)
     const struct model_value *v = &result->value;
     switch (result->kind) {
     case RESULT_OK:
-        return kind == OP_SET;
+        return kind == OP_SET || kind == OP_SETNX || kind == OP_SETXX || kind == OP_CLEAR;
     case RESULT_NIL:
-        return kind == OP_GET;
+        return kind == OP_GET || (kind >= OP_SETNX && kind <= OP_GETDEL);
     case RESULT_VALUE:
         break;
     case RESULT_UNKNOWN:
@@ -194,7 +197,8 @@ static bool result_fits(enum op_kind kind, const struct model_result *result)
     for (uint32_t i = sign; number && i < v->length; i++) {
         number = v->small[i] >= '0' && v->small[i] <= '9';
     }
-    return kind == OP_GET || (number && kind != OP_SET);
+    bool tells_value = kind == OP_GET || kind == OP_GETSET || kind == OP_GETDEL;
+    return tells_value || (number && (kind == OP_INCR || kind == OP_APPEND));
 }
 
 static bool parse_number(const char *text, int64_t *out)

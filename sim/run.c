@@ -56,7 +56,7 @@ bool action_makes_sense(const struct options *o, const struct action *x)
     }
     switch (x->kind) {
     case ACTION_CLIENT:
-        return x->a >= 0 && x->a < (int64_t)o->keys && x->b >= 0 && x->b < OP_KINDS;
+        return x->a >= 0 && x->a < (int64_t)o->keys && x->b >= 0 && x->b <= OP_APPEND;
     case ACTION_SESSION:
         return o->level != 0 && x->a >= 0 && x->a < (int64_t)o->sessions && x->b >= 1 &&
                x->b < (int64_t)o->keys && x->c >= -READ_LEVELS && x->c < UINT32_MAX &&

@@ -124,14 +124,23 @@ static void place_free(struct search *s, uint32_t op)
           (struct taken){ .op = op, .free = true, .state = s->state, .current = s->current });
 }
 
-/* A known operation that may come next, fits and never changes anything with that result: a get, or
- * a del that found nothing. NO_EVENT when there is none. */
+/* Whether it never changes anything with that result, if it fits at all: a get, a getdel that found
+ * nothing, a setnx or setxx that did not set; a del may. */
+static bool changes_nothing(const struct history_op *o)
+{
+    bool looks_first = o->kind == OP_SETNX || o->kind == OP_SETXX || o->kind == OP_GETDEL;
+    return o->kind == OP_GET || o->kind == OP_DEL ||
+           (looks_first && o->result.kind == RESULT_NIL);
+}
+
+/* Such an operation, known, that may come next, fits and changes nothing. NO_EVENT when there is
+ * none. */
 static uint32_t find_free(struct search *s)
 {
     for (uint32_t e = s->events[0].next; e != NO_EVENT && !s->events[e].is_return;
          e = s->events[e].next) {
         const struct history_op *o = s->ops[s->events[e].op];
-        if (o->kind != OP_GET && o->kind != OP_DEL) {
+        if (!changes_nothing(o)) {
             continue; /* a set of the value that is there might be wanted later */
         }
         struct model_value state = s->state;

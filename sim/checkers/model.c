@@ -8,7 +8,8 @@
 #define FNV_BASIS 0xcbf29ce484222325u
 #define FNV_PRIME 0x100000001b3u
 
-static const char *const kind_names[OP_KINDS] = { "get", "set", "del", "incr", "append" };
+static const char *const kind_names[OP_KINDS] = { "get",   "set",   "del",    "incr",   "append",
+                                                  "setnx", "setxx", "getset", "getdel", "clear" };
 
 static void extend(struct model_value *v, const char *p, size_t n)
 {
@@ -85,15 +86,40 @@ static struct model_result value_result(struct model_value v)
     return (struct model_result){ .kind = RESULT_VALUE, .value = v };
 }
 
+static struct model_result read_result(const struct model_value *state)
+{
+    return state->present ? value_result(*state) : (struct model_result){ .kind = RESULT_NIL };
+}
+
+static struct model_result set_if(bool fits, const struct model_value *argument,
+                                  struct model_value *state)
+{
+    *state = fits ? *argument : *state;
+    return (struct model_result){ .kind = fits ? RESULT_OK : RESULT_NIL };
+}
+
 struct model_result model_apply(enum op_kind kind, const struct model_value *argument,
                                 struct model_value *state)
 {
     int64_t number = 0, amount = 0;
+    struct model_result before = read_result(state);
     switch (kind) {
     case OP_GET:
-        return state->present ? value_result(*state) : (struct model_result){ .kind = RESULT_NIL };
+        return before;
     case OP_SET:
+        return set_if(true, argument, state);
+    case OP_SETNX:
+        return set_if(!state->present, argument, state);
+    case OP_SETXX:
+        return set_if(state->present, argument, state);
+    case OP_GETSET:
         *state = *argument;
+        return before;
+    case OP_GETDEL:
+        *state = (struct model_value){ 0 };
+        return before;
+    case OP_CLEAR:
+        *state = (struct model_value){ 0 };
         return (struct model_result){ .kind = RESULT_OK };
     case OP_DEL: {
         int64_t existed = state->present ? 1 : 0;
@@ -111,6 +137,11 @@ struct model_result model_apply(enum op_kind kind, const struct model_value *arg
         return value_result(model_value_of_number(state->length));
     }
     qr_unreachable();
+}
+
+const char *op_kind_name(enum op_kind kind)
+{
+    return kind_names[kind];
 }
 
 bool op_kind_of(const char *name, enum op_kind *out)

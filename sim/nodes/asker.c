@@ -58,8 +58,8 @@ static void choose(struct talk *t)
         t->rule = rules_ordered(run, t->request);
         return;
     }
-    t->request_n = run->ending ? want_last(run, t->next_read, &asked, t->request, cap)
-                               : want_next(run, &a->rng, &asked, t->request, cap);
+    t->request_n = run->ending ? want_last(a, t->next_read, &asked, t->request, cap)
+                               : want_next(a, &asked, t->request, cap);
     t->asked = story_ask(&run->story, &asked);
 }
 
@@ -82,6 +82,10 @@ static void lost(struct talk *t)
     } else {
         t->again = t->again || t->asker->run->story.v[t->asked].has_id;
         t->asker->run->unknown += !t->again;
+        const struct model *model = model_of(&t->asker->run->story.v[t->asked]);
+        if (model != NULL && model->lost != NULL) {
+            model->lost(t->asker, &t->asker->run->story.v[t->asked]);
+        }
     }
 }
 
@@ -111,7 +115,7 @@ static void told(struct talk *t)
     }
     t->again = false;
     rules_shown(run, asked);
-    const char *wrong = want_told(run, asked, &t->tree, now_of(t));
+    const char *wrong = want_told(t->asker, asked, &t->tree, now_of(t));
     if (wrong != NULL) {
         realm_fail(run->realm, t->asker->host, "%s: %c%.*s", wrong, type, (int)text.n,
                    (const char *)text.p);

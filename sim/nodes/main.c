@@ -76,6 +76,9 @@ static void add_up(struct run_report *all, const struct run_report *r)
     for (uint32_t i = 0; i < FAULTS; i++) {
         all->befell[i] += r->befell[i];
     }
+    for (uint32_t i = 0; i < MODELS; i++) {
+        all->done[i] += r->done[i];
+    }
 }
 
 static void tell(const struct run_report *all, uint64_t count, uint64_t failed, double cpu)
@@ -83,6 +86,10 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
     printf("%" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64 " refused, %" PRIu64
            " unknown, %" PRIu64 " replies to visitors\n",
            all->acknowledged, all->reads, all->refused, all->unknown, all->visits);
+    printf("models:");
+    for (uint32_t i = 0; i < MODELS; i++) {
+        printf(" %s %" PRIu64 "%s", models[i]->name, all->done[i], i + 1 < MODELS ? "," : "\n");
+    }
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);

@@ -88,6 +88,7 @@ static void draw_world(struct run *run, uint32_t seats)
     }
     run->visitors = (uint32_t)rng_below(rng, VISITORS_MAX + 1);
     run->large = rng_chance(rng, 1, 2);
+    models_draw(run);
     for (uint32_t i = 0; i < run->visitors; i++) {
         (void)snprintf(name, sizeof name, "v%u", (unsigned)(i + 1));
         run->visitor[i] = (struct visitor){ .run = run,
@@ -179,6 +180,7 @@ void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct 
                                 .refused = run->refused,
                                 .unknown = run->unknown };
     memcpy(out->befell, run->befell, sizeof out->befell);
+    memcpy(out->done, run->models.done, sizeof out->done);
     for (uint32_t i = 0; i < run->seats; i++) {
         out->disk_errors += run->seat[i].host->drive->errors;
     }

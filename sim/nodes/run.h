@@ -3,11 +3,12 @@
 #define SIM_NODES_RUN_H
 
 #include "sim/nodes/faults.h"
+#include "sim/nodes/models.h"
 
 #include <stdio.h>
 
 /* One more whenever a seed draws anything else, or in another order: it is another run then. */
-#define RUN_DICE 4u
+#define RUN_DICE 5u
 
 struct run_report {
     char failure[512]; /* "": none */
@@ -16,6 +17,7 @@ struct run_report {
     uint64_t befell[FAULTS]; /* how often each fault did */
     uint64_t starts, disk_errors;
     uint64_t events, acknowledged, reads, refused, unknown, visits;
+    uint64_t done[MODELS]; /* of each model, answered */
 };
 
 /* `trace` and `history`, if there is one, are told of all that happened and all that was asked. */

@@ -4,8 +4,8 @@
 
 #include "sim/nodes/drive.h"
 #include "sim/nodes/faults.h"
+#include "sim/nodes/models.h"
 #include "sim/nodes/realm.h"
-#include "sim/nodes/story.h"
 
 #define SEATS_MAX 7u
 #define ASKERS_MAX 6u /* and an operator, and a guest */
@@ -90,6 +90,7 @@ struct run {
     struct rule rule[2];
     uint64_t strengthened; /* orders for linearizable that were answered OK */
     struct story story;
+    struct models models;
     uint32_t lists; /* appended to so far: one after the other, so that none grows long */
     uint32_t sessions, elements;
     uint64_t acknowledged, reads, refused, unknown; /* answers, by kind */

@@ -31,11 +31,10 @@ void story_tell(struct deed *asked, enum result_kind result, struct span value, 
 
 static void write_line(const struct deed *a, FILE *out)
 {
-    static const char *const kinds[] = { "get", "set", "del", "incr", "append" };
     static const char *const results[] = { "ok", "nil", "=", "unknown", "fail" };
     fprintf(out, "%" PRIu32 " %s %s %s %s%s %" PRId64 " %" PRId64 " session=%" PRIu32, a->asker,
-            a->key, kinds[a->kind], a->argument[0] != 0 ? a->argument : "-", results[a->result],
-            a->value != NULL ? a->value : "", a->start, a->end, a->session);
+            a->key, op_kind_name(a->kind), a->argument[0] != 0 ? a->argument : "-",
+            results[a->result], a->value != NULL ? a->value : "", a->start, a->end, a->session);
     if (a->level[0] != 0) {
         fprintf(out, " level=%s", a->level);
     }
@@ -45,7 +44,9 @@ static void write_line(const struct deed *a, FILE *out)
 void story_write(const struct story *story, FILE *out)
 {
     for (size_t i = 0; i < story->n; i++) {
-        write_line(&story->v[i], out);
+        if (!story->v[i].apart) {
+            write_line(&story->v[i], out);
+        }
     }
 }
 
@@ -59,7 +60,12 @@ bool story_judge(const struct story *story, char *verdict, size_t cap)
     int code = history_check(lines, "the history", LINEARIZABLE_STEPS_MAX, out);
     fclose(lines);
     fclose(out);
-    verdict[strcspn(verdict, "\n")] = 0;
+    size_t n = strlen(verdict);
+    verdict[n > 0 ? n - 1 : 0] = 0; /* what is wrong is the last of its lines */
+    const char *last = strrchr(verdict, '\n');
+    if (last != NULL) {
+        memmove(verdict, last + 1, strlen(last));
+    }
     return code == 0;
 }
 

@@ -12,6 +12,8 @@ struct deed {
     enum op_kind kind;
     enum result_kind result;
     bool has_id; /* it may be sent again */
+    bool apart;  /* not in the history: its model judges it */
+    uint8_t model, how; /* models.h: which, and one more; and what it makes of that */
     uint8_t rule; /* a read at the default of a keyspace (rules.c): which, and one more */
     uint64_t weakened;
     char *value; /* with RESULT_VALUE; the record's own */

@@ -36,26 +36,35 @@ static size_t write_words(char *p, size_t cap, const char *words)
     }
 }
 
-/* Odd keys live in the keyspace that the operator makes. */
-static size_t write_request(const struct deed *a, size_t number, bool in_keyspace,
-                            const char *level, char *p, size_t cap)
+static size_t write_request(const struct run *run, const struct deed *a, const struct wish *wish,
+                            char *p, size_t cap)
 {
-    static const char *const names[] = { "GET", "SET", "DEL", "INCR", "APPEND" };
-    char words[160];
+    char words[400];
     size_t n = 0;
     char id[40] = "";
+    bool in_keyspace = run->orders && wish->in_keyspace;
     if (a->has_id) {
-        (void)snprintf(id, sizeof id, "IDMP p%u i%u ", (unsigned)a->session, (unsigned)number);
+        (void)snprintf(id, sizeof id, "IDMP p%u i%zu ", (unsigned)a->session, run->story.n);
     }
-    unsigned options = (in_keyspace ? 2u : 0u) + (level[0] != 0 ? 2u : 0u) + (a->has_id ? 3u : 0u);
+    unsigned options =
+        (in_keyspace ? 2u : 0u) + (wish->level[0] != 0 ? 2u : 0u) + (a->has_id ? 3u : 0u);
     if (options > 0) {
         n = (size_t)snprintf(words, sizeof words, "WITH %u %s%s%s%s%s", options, id,
-                             in_keyspace ? "KS " KEYSPACE " " : "", level[0] != 0 ? "READ " : "",
-                             level, level[0] != 0 ? " " : "");
+                             in_keyspace ? "KS " KEYSPACE " " : "",
+                             wish->level[0] != 0 ? "READ " : "", wish->level,
+                             wish->level[0] != 0 ? " " : "");
     }
-    (void)snprintf(words + n, sizeof words - n, "%s %s%s%s", names[a->kind], a->key,
-                   a->argument[0] != 0 ? " " : "", a->argument);
+    (void)snprintf(words + n, sizeof words - n, "%s", wish->words);
     return write_words(p, cap, words);
+}
+
+/* Odd keys live in the keyspace that the operator makes. */
+static void compose(const struct deed *a, uint32_t key, struct wish *wish)
+{
+    static const char *const names[] = { "GET", "SET", "DEL", "INCR", "APPEND" };
+    wish->in_keyspace = key % 2 == 1;
+    (void)snprintf(wish->words, sizeof wish->words, "%s %s%s%s", names[a->kind], a->key,
+                   a->argument[0] != 0 ? " " : "", a->argument);
 }
 
 /* A level in the words of a request and of a history: there bounds are in its unit of time, and
@@ -73,11 +82,6 @@ static void draw_level(struct rng *rng, struct deed *asked, char *word, size_t c
         (void)snprintf(word, cap, "bounded:%u", ms);
         (void)snprintf(asked->level, sizeof asked->level, "bounded:%u", ms * 1100);
     }
-}
-
-static bool is_in_keyspace(const struct run *run, uint32_t key)
-{
-    return run->orders && key % 2 == 1;
 }
 
 /* Where the operator changes what is read by default, others than lists say what they need: of
@@ -98,50 +102,79 @@ static void draw_list(struct run *run, struct rng *rng, struct deed *asked)
     }
 }
 
-size_t want_next(struct run *run, struct rng *rng, struct deed *asked, char *p, size_t cap)
+static void draw_register(struct run *run, struct rng *rng, uint32_t key, struct deed *asked)
 {
     static const enum op_kind kinds[2][4] = { { OP_GET, OP_SET, OP_SET, OP_DEL },
                                               { OP_GET, OP_INCR, OP_INCR, OP_INCR } };
-    uint32_t key = (uint32_t)rng_below(rng, run->keys);
-    char level[24] = "";
-    if (rng_chance(rng, 1, 2)) {
-        draw_list(run, rng, asked);
+    unsigned type = key / 2 % 2;
+    asked->kind = kinds[type][rng_below(rng, 4)];
+    (void)snprintf(asked->key, sizeof asked->key, "%c%u", "rc"[type], (unsigned)key);
+    if (asked->kind == OP_SET) {
+        (void)snprintf(asked->argument, sizeof asked->argument, "v%zu", run->story.n);
+    }
+}
+
+static bool is_list(const struct deed *asked)
+{
+    return asked->model == 0 && asked->key[0] == 'l';
+}
+
+static void draw_want(struct asker *a, struct deed *asked, struct wish *wish)
+{
+    struct run *run = a->run;
+    uint32_t key = (uint32_t)rng_below(&a->rng, run->keys);
+    if (rng_chance(&a->rng, 1, 3) && models_ask(a, asked, wish)) {
+        return;
+    }
+    if (rng_chance(&a->rng, 1, 2)) {
+        draw_list(run, &a->rng, asked);
         key = run->lists;
         (void)snprintf(asked->key, sizeof asked->key, "l%u", (unsigned)key);
     } else {
-        unsigned type = key / 2 % 2;
-        asked->kind = kinds[type][rng_below(rng, 4)];
-        (void)snprintf(asked->key, sizeof asked->key, "%c%u", "rc"[type], (unsigned)key);
-        if (asked->kind == OP_SET) {
-            (void)snprintf(asked->argument, sizeof asked->argument, "v%zu", run->story.n);
-        }
+        draw_register(run, &a->rng, key, asked);
     }
-    asked->has_id = run->ids && asked->kind != OP_GET && rng_chance(rng, 2, 3);
-    if (asked->kind == OP_GET && asked->key[0] == 'l') {
-        draw_level(rng, asked, level, sizeof level);
+    wish->may_have_id = true;
+    compose(asked, key, wish);
+}
+
+size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
+{
+    struct run *run = a->run;
+    struct wish wish = { 0 };
+    draw_want(a, asked, &wish);
+    asked->has_id = run->ids && wish.may_have_id && asked->kind != OP_GET &&
+                    rng_chance(&a->rng, 2, 3);
+    if (asked->kind == OP_GET && is_list(asked)) {
+        draw_level(&a->rng, asked, wish.level, sizeof wish.level);
     } else if (asked->kind == OP_GET) {
-        name_level(run, level, sizeof level);
+        name_level(run, wish.level, sizeof wish.level);
     }
-    if (asked->kind == OP_GET && level[0] == 0) {
-        rules_read(run, is_in_keyspace(run, key), asked);
+    if (asked->kind == OP_GET && wish.level[0] == 0) {
+        rules_read(run, run->orders && wish.in_keyspace, asked);
     }
-    return write_request(asked, run->story.n, is_in_keyspace(run, key), level, p, cap);
+    return write_request(run, asked, &wish, p, cap);
 }
 
 uint32_t want_last_count(const struct run *run)
 {
-    return run->keys + run->lists;
+    return run->keys + run->lists + models_last_count(run);
 }
 
-size_t want_last(const struct run *run, uint32_t i, struct deed *asked, char *p, size_t cap)
+size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_t cap)
 {
-    uint32_t key = i < run->keys ? i : i - run->keys + 1;
-    char type = i < run->keys ? "rc"[i / 2 % 2] : 'l';
-    char level[24];
+    const struct run *run = a->run;
+    struct wish wish = { 0 };
     asked->kind = OP_GET;
-    (void)snprintf(asked->key, sizeof asked->key, "%c%u", type, (unsigned)key);
-    name_level(run, level, sizeof level);
-    return write_request(asked, run->story.n, is_in_keyspace(run, key), level, p, cap);
+    if (i < run->keys + run->lists) {
+        uint32_t key = i < run->keys ? i : i - run->keys + 1;
+        char type = i < run->keys ? "rc"[i / 2 % 2] : 'l';
+        (void)snprintf(asked->key, sizeof asked->key, "%c%u", type, (unsigned)key);
+        compose(asked, key, &wish);
+    } else {
+        models_ask_last(a, i - run->keys - run->lists, asked, &wish);
+    }
+    name_level(run, wish.level, sizeof wish.level);
+    return write_request(run, asked, &wish, p, cap);
 }
 
 static void print(char *p, size_t cap, const char *format, ...)
@@ -313,25 +346,37 @@ bool want_is_made(const struct tree *reply)
     return tree_type(reply, 0) != '-' || memmem(text.p, text.n, there, sizeof there - 1) != NULL;
 }
 
-const char *want_told(struct run *run, struct deed *asked, const struct tree *reply, qr_time now)
+static const char *told_value(struct deed *asked, const struct answer *answer)
 {
-    char type = tree_type(reply, 0);
-    bool reads = asked->kind == OP_GET;
-    struct span text = tree_text(reply, 0);
+    char type = tree_type(answer->tree, answer->at);
     char number[24];
-    if (type == '-') {
-        return told_error(run, asked, text, now);
-    }
-    if (type == '+' && asked->kind == OP_SET) {
-        story_tell(asked, RESULT_OK, text, now);
-    } else if (type == ':' && !reads && asked->kind != OP_SET) {
-        int n = snprintf(number, sizeof number, "%lld", (long long)tree_number(reply, 0));
-        story_tell(asked, RESULT_VALUE, span_of(number, (size_t)n), now);
-    } else if (type == '$' && reads) {
-        story_tell(asked, reply->items[0].null ? RESULT_NIL : RESULT_VALUE, text, now);
-    } else {
+    bool reads = asked->kind == OP_GET;
+    if (type == ':' && (asked->kind == OP_INCR || asked->kind == OP_APPEND ||
+                        asked->kind == OP_DEL)) {
+        int n = snprintf(number, sizeof number, "%lld",
+                         (long long)tree_number(answer->tree, answer->at));
+        story_tell(asked, RESULT_VALUE, span_of(number, (size_t)n), answer->now);
+    } else if (!(type == '$' && reads) && !(type == '+' && asked->kind == OP_SET)) {
         return "a reply of the wrong type";
+    } else {
+        (void)models_tell(asked, answer);
     }
-    *(reads ? &run->reads : &run->acknowledged) += 1;
     return NULL;
+}
+
+const char *want_told(struct asker *a, struct deed *asked, const struct tree *reply, qr_time now)
+{
+    struct run *run = a->run;
+    const struct model *model = model_of(asked);
+    struct answer answer = { reply, 0, now };
+    if (tree_type(reply, 0) == '-') {
+        return told_error(run, asked, tree_text(reply, 0), now);
+    }
+    const char *wrong =
+        model != NULL ? model->told(a, asked, &answer) : told_value(asked, &answer);
+    if (wrong == NULL && model != NULL) {
+        run->models.done[asked->model - 1]++;
+    }
+    *(asked->kind == OP_GET ? &run->reads : &run->acknowledged) += wrong == NULL;
+    return wrong;
 }

@@ -95,6 +95,7 @@ LISTS = [
     ("driver", "node", pins.NODE, True),
     ("cluster", "node", whole.NODE, True),
     ("cluster", "log", whole.LOG, True),
+    ("cluster", "engine", whole.MODELS, True),
     ("driver", "node", wants.NODE, True),
     ("cluster", "cluster", rules.CLUSTER, True),
     ("driver", "node", rules.NODE, True),

@@ -54,3 +54,14 @@ LOG = [
      ".done = write_done, .context = log };",
      ".done = write_done, .context = log, .sync_later = true };"),
 ]
+
+# Each breaks what a model of sim/nodes/models.def promises.
+MODELS = [
+    ("whole, cas: what is there is set where nothing should be", "nodes", "strings.c",
+     "if ((o.nx && old != NULL) || (o.xx && old == NULL)) {", "if (o.xx && old == NULL) {"),
+    ("whole, cas: what is not there is set where something should be", "nodes", "strings.c",
+     "if ((o.nx && old != NULL) || (o.xx && old == NULL)) {", "if (o.nx && old != NULL) {"),
+    ("whole, several: the last of several pairs is forgotten", "nodes", "strings.c",
+     "for (uint32_t i = 0; i < c->argc; i += 2) {\n        prefetch_keys",
+     "for (uint32_t i = 0; i < (c->argc > 4 ? 4 : c->argc); i += 2) {\n        prefetch_keys"),
+]

@@ -33,8 +33,22 @@ static bool carry_out(const struct history_op *o, struct word *now)
     case OP_GET:
         return is_open || (now->is_there == told.is_there && strcmp(now->v, told.v) == 0);
     case OP_SET:
+    case OP_GETSET:
         *now = word_of(&o->argument);
-        return true;
+        return is_open || o->kind == OP_SET ||
+               (before.is_there == told.is_there && strcmp(before.v, told.v) == 0);
+    case OP_SETNX:
+    case OP_SETXX:
+        if (before.is_there == (o->kind == OP_SETXX)) {
+            *now = word_of(&o->argument);
+            return is_open || o->result.kind == RESULT_OK;
+        }
+        return is_open || o->result.kind == RESULT_NIL;
+    case OP_GETDEL:
+    case OP_CLEAR:
+        *now = (struct word){ 0 };
+        return is_open || o->kind == OP_CLEAR ||
+               (before.is_there == told.is_there && strcmp(before.v, told.v) == 0);
     case OP_DEL:
         *now = (struct word){ 0 };
         return is_open || strcmp(told.v, before.is_there ? "1" : "0") == 0;

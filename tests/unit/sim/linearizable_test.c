@@ -115,7 +115,12 @@ static size_t random_history(struct rng *r, struct history_op *ops)
                                              { OP_GET, OP_SET, OP_DEL, OP_SET },
                                              { OP_GET, OP_APPEND, OP_GET, OP_APPEND },
                                              { OP_GET, OP_INCR, OP_INCR, OP_DEL },
-                                             { OP_GET, OP_SET, OP_APPEND, OP_DEL } };
+                                             { OP_GET, OP_SET, OP_APPEND, OP_DEL },
+                                             { OP_GET, OP_SETNX, OP_SETXX, OP_DEL },
+                                             { OP_GETDEL, OP_SETNX, OP_GETSET, OP_SETXX },
+                                             { OP_GET, OP_SETNX, OP_SETNX, OP_GETDEL },
+                                             { OP_GET, OP_SETXX, OP_SET, OP_CLEAR },
+                                             { OP_GET, OP_GETSET, OP_GETSET, OP_GETDEL } };
     const enum op_kind *mix = mixes[rng_below(r, ARRAY_COUNT(mixes))];
     static const char *const values[] = { "1", "2", "3", "4", "5", "6", "7" };
     size_t n = 2 + rng_below(r, SMALL_OPS - 1);
@@ -128,8 +133,7 @@ static size_t random_history(struct rng *r, struct history_op *ops)
         *o = (struct history_op){ .kind = mix[rng_below(r, 4)] };
         o->start = at - (int64_t)rng_below(r, span);
         o->end = at + 1 + (int64_t)rng_below(r, span);
-        bool has_none = o->kind == OP_GET || o->kind == OP_DEL;
-        if (!has_none) {
+        if (!op_is_bare(o->kind)) {
             o->argument = text(o->kind == OP_INCR ? "1" : values[repeat ? rng_below(r, 2) : i]);
         }
         bool open = rng_chance(r, 1, 4), happens = !open || rng_chance(r, 1, 2);
@@ -159,15 +163,14 @@ static void write_value(FILE *out, const char *before, const struct model_value 
 /* What check-history says of it: 0 is linearizable. */
 static int check_file(const struct history_op *ops, size_t n, uint64_t limit)
 {
-    static const char *const kinds[] = { "get", "set", "del", "incr", "append" };
     static const char *const results[] = { "ok", "nil", "=", "unknown", "fail" };
     char *text = NULL, said[200];
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     for (size_t i = 0; i < n; i++) {
         const struct history_op *o = &ops[i];
-        bool has_argument = o->kind != OP_GET && o->kind != OP_DEL;
-        (void)fprintf(out, "%zu k %s ", i, kinds[o->kind]);
+        bool has_argument = !op_is_bare(o->kind);
+        (void)fprintf(out, "%zu k %s ", i, op_kind_name(o->kind));
         write_value(out, has_argument ? "" : "-", &o->argument);
         (void)fprintf(out, " %s", results[o->result.kind]);
         if (o->result.kind == RESULT_VALUE) {

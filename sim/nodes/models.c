@@ -1,0 +1,85 @@
+/* See models.h. */
+#include "sim/nodes/models.h"
+
+#include "sim/nodes/seat.h"
+
+#define KEY_USES 50u
+
+#define MODEL(name, text) extern const struct model model_##name;
+#include "sim/nodes/models.def"
+#undef MODEL
+
+const struct model *const models[MODELS] = {
+#define MODEL(name, text) &model_##name,
+#include "sim/nodes/models.def"
+#undef MODEL
+};
+
+void models_draw(struct run *run)
+{
+    for (unsigned i = 0; i < MODELS; i++) {
+        run->models.has[i] = rng_chance(&run->realm->rng, 1, 2);
+    }
+}
+
+const struct model *model_of(const struct deed *asked)
+{
+    return asked->model == 0 ? NULL : models[asked->model - 1];
+}
+
+bool models_ask(struct asker *a, struct deed *asked, struct wish *wish)
+{
+    unsigned first = (unsigned)rng_below(&a->rng, MODELS);
+    for (unsigned i = 0; i < MODELS; i++) {
+        unsigned m = (first + i) % MODELS;
+        if (a->run->models.has[m]) {
+            asked->model = (uint8_t)(m + 1);
+            a->run->models.asked[m]++;
+            models[m]->ask(a, asked, wish);
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t last_count(const struct run *run, unsigned m)
+{
+    return models[m]->last_count != NULL ? models[m]->last_count(run) : 0;
+}
+
+uint32_t models_last_count(const struct run *run)
+{
+    uint32_t n = 0;
+    for (unsigned m = 0; m < MODELS; m++) {
+        n += last_count(run, m);
+    }
+    return n;
+}
+
+void models_ask_last(struct asker *a, uint32_t i, struct deed *asked, struct wish *wish)
+{
+    unsigned m = 0;
+    for (; i >= last_count(a->run, m); m++) {
+        i -= last_count(a->run, m);
+    }
+    asked->model = (uint8_t)(m + 1);
+    models[m]->ask_last(a, i, asked, wish);
+}
+
+uint32_t models_keys(const struct run *run, enum model_name model)
+{
+    return (run->models.asked[model] + KEY_USES - 1) / KEY_USES;
+}
+
+bool models_tell(struct deed *asked, const struct answer *answer)
+{
+    char type = tree_type(answer->tree, answer->at);
+    if (type == '+') {
+        story_tell(asked, RESULT_OK, span_of("", 0), answer->now);
+    } else if (type == '$') {
+        bool nothing = answer->tree->items[answer->at].null;
+        story_tell(asked, nothing ? RESULT_NIL : RESULT_VALUE, tree_text(answer->tree, answer->at),
+                   answer->now);
+    }
+    return type == '+' || type == '$';
+}
