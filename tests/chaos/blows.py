@@ -7,22 +7,28 @@ import os
 import time
 
 from campaign_members import TROUBLE
+from changes import Changes
 from cluster import wait_for
 
 MOMENT_S = 2.0  # for which a moment is waited
 BEHIND = 600  # writes after which who was away needs a snapshot (--log-max-entries)
 
 
-class Blows:
+def by_number(item):
+    return item[0].number
+
+
+class Blows(Changes):
     """A part of Chaos."""
 
     BLOWS = {"kill": 4, "stop": 2, "pause": 4, "kill_all": 1, "fail_over": 2, "flap": 1,
              "rolling_restart": 1, "kill_elected": 3, "kill_puller": 2, "kill_all_in_a_hush": 5,
              "kill_all_that_wait": 9, "wrong_time": 4}
     OPERATIONS = {"join": 5, "remove": 3, "promote": 1, "demote": 1, "wipe": 2, "damage": 2,
-                  "remove_in_the_dark": 1, "drain": 3, "leave_running": 2}
+                  "remove_in_the_dark": 1, "drain": 3, "leave_running": 2, "zones": 2,
+                  **Changes.OPERATIONS}
     # Of these it is known for group 0 alone whether the partitions survive it.
-    OF_ONE_GROUP = ("remove_in_the_dark",)
+    OF_ONE_GROUP = ("remove_in_the_dark", *Changes.OPERATIONS)
     OF_PARTITIONS = ("drain",)
 
     def pause(self):
@@ -84,14 +90,15 @@ class Blows:
 
     # --- Moments ----------------------------------------------------------------------------------
 
-    def strike(self, seats):
-        """All at once, and at once they are back; most often without what they had not synced, all
-        or a part of it. Returns what is to be said of it."""
+    def strike(self, seats, certain=False):
+        """All at once, and at once they are back; most often, or for certain, without what they had
+        not synced, all or a part of it. Returns what is to be said of it."""
         seats = [seat for seat in seats if seat.running()]
         for seat in seats:
             seat.stopped = True
             seat.process.kill()
-        power, everything, lost = self.dice.random() < 0.7, self.dice.random() < 0.6, 0
+        power, everything = self.dice.random() < 0.7, self.dice.random() < 0.6
+        power, everything, lost = power or certain, everything or certain, 0
         for seat in seats:
             seat.wait()
             seat.paused = False
@@ -193,6 +200,12 @@ class Blows:
         seat = self.dice.choice(list(members))
         if self.order("MEMBER", "DRAIN", str(members[seat]["id"])):
             self.drained = str(members[seat]["id"])
+
+    def zones(self):
+        """Of three; who wants a write in each zone waits for one member of each."""
+        seat, row = self.dice.choice(sorted(self.members().items(), key=by_number) or [(None, {})])
+        if seat is not None:
+            self.order("MEMBER", "SET", str(row["id"]), "ZONE", self.dice.choice(["a", "b", "c"]))
 
     def end_drain(self):
         """Whether it is over."""

@@ -25,6 +25,7 @@ from weather import Weather
 WELL_S = 45.0
 ROUND_S = 60.0
 STILL_S = 2.0  # without an acknowledged write: nobody learns anything then
+OFTEN = 20
 AFTERMATH_S = 2  # behind the end of a trouble it is not calm yet
 KEYSPACES = ("reg", "cnt", "own")  # prefixes of partitions, each of a leader of its own
 HARMS = ("partitions_repairing", "partitions_forgetful", "partitions_quarantined")
@@ -35,17 +36,22 @@ Event = collections.namedtuple("Event", "began ended kind what")
 class Chaos(Weather, Blows, MemberCampaign):
     """One run."""
 
-    def __init__(self, seed, each=2):
+    def __init__(self, seed, each=2, often=None):
+        self.often = often  # a kind of trouble that comes more often than others
         self.network = Network(SEATS, seed)
         self.has_clocks = "asan" not in BINARY
         super().__init__(seed, ["--checkpoint-bytes", "256kb"])
-        self.partitions = self.dice.choice([0, 0, 4])
+        self.partitions = self.dice.choice([0, 0, 0 if often in self.OF_ONE_GROUP else 4])
         self.each, self.began, self.events = each, time.monotonic(), []
         self.weather = []  # what goes on: (since, kind, name, how it ends)
         self.drained = None  # the id of a member that partitions leave
         self.lookout, self.counted = Lookout(self.seats, self.acknowledged), {}
         self.drawn, self.classes = set(), set()  # kinds of trouble: of all rounds, of this one
         self.draw_classes()
+
+    @classmethod
+    def knows(cls, kind):
+        return any(kind in group for group in (cls.WEATHER, cls.BLOWS, cls.OPERATIONS))
 
     def acknowledged(self):
         return self.load.acknowledged() if self.load is not None else 0
@@ -83,6 +89,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         chosen = {name for name in names if self.dice.random() < 0.75}
         self.classes = chosen | {"kill", "cut", "pause", "kill_all_in_a_hush",
                                  "kill_all_that_wait"}
+        self.classes |= {self.often} & set(names)
         self.drawn |= self.classes
 
     def __enter__(self):
@@ -140,15 +147,18 @@ class Chaos(Weather, Blows, MemberCampaign):
 
     def choose(self, group):
         names = [name for name in group if name in self.classes] or list(group)[:1]
-        return self.dice.choices(names, [group[name] for name in names])[0]
+        return self.dice.choices(names, [group[name] * (OFTEN if name == self.often else 1)
+                                         for name in names])[0]
 
     # --- Well again -------------------------------------------------------------------------------
 
-    def check_lives(self):
-        """A node may end by itself only where it says that its disk is full."""
+    def check_lives(self, freed=()):
+        """A node may end by itself only where it says that its disk is full, and it is, or was a
+        moment ago."""
         for seat in self.seats:
             if seat.process is not None and not seat.stopped and seat.process.poll() is not None \
-                    and seat.disk is not None and "disk full" in seat.log()[-2000:]:
+                    and (seat in freed or (seat.disk is not None and seat.disk.is_full())) \
+                    and "disk full" in seat.log()[-2000:]:
                 seat.stopped = True
                 self.say(f"{seat.number} ended: its disk is full")
         super().check_lives()

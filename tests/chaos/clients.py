@@ -16,6 +16,9 @@ is judged here:
   the one before plus 1, whatever died meanwhile (U49). Now and then it sends again what was
   answered long ago: the answer must be that of then, whoever leads now and wherever it has its
   state from.
+- A *scribe* counts up in pipelines (scribes.py): there are more of its writes than of all others.
+- Those who want each *zone* to have what they write believe an error that says that it is in force.
+- *Several* keys that are written by one command are seen as one.
 - A *lessee* sets a key for a while that is longer than any clock is wrong, and reads it soon: it
   must be there, and its time must have begun when it was set.
 """
@@ -32,12 +35,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
 
-from campaign_sessions import (LEVELS, REFUSED, UNCERTAIN, Keys, Session,  # noqa: E402
-                               now)
-from loadgen import WORDS  # noqa: E402
-from resp import Closed, Connection, Error  # noqa: E402
+from campaign_sessions import LEVELS, Keys, Session, now  # noqa: E402
+from client import Answer, Client, History  # noqa: E402
+from load import SHOWN  # noqa: E402
+from scribes import Scribe  # noqa: E402
 
-PATIENCE_S = 1.5  # for an answer
 KEY_OPERATIONS = 300  # of a register or a counter; then its clients go on with the next
 KEY_UNKNOWN = 6  # of unknown outcome, which make the search for a linear order long
 KEYS = 3  # of a kind, at a time
@@ -51,29 +53,11 @@ CLAIMS = 4  # that are wanted at the same time
 CLAIM_PAUSE_S = 0.01
 READER_PAUSE_S = 0.01
 FINAL_SECONDS = 60
+ZONE_MS = [50, 300, 1000]  # that a write waits for zones
+IN_FORCE = "is committed by a majority and was applied"
+SEVERAL = 3  # keys that are written at once
 READ_AT_ONCE = 100  # claims
 Node = collections.namedtuple("Node", "host port")
-
-
-class Answer(collections.namedtuple("Answer", "outcome reply")):
-    """done, fail (surely not applied) or unknown."""
-
-
-class History:
-    """Lines for check-history, in a file; the clients' threads share it."""
-
-    def __init__(self, path):
-        self.file = open(path, "w", encoding="ascii", buffering=1 << 16)  # closed by close()
-        self.lock, self.appended = threading.Lock(), 0
-
-    def add(self, *fields):
-        line = " ".join(map(str, fields)) + "\n"
-        with self.lock:
-            self.file.write(line)
-            self.appended += fields[2] == "append" and fields[4].startswith("=")
-
-    def close(self):
-        self.file.close()
 
 
 class Rotation:
@@ -103,107 +87,98 @@ class Rotation:
 
 
 class Lists(Keys):
-    """Those of a round."""
+    """Those of a round, some of them where the counters are: in partitions, if there are any, so
+    that tokens tell of several groups. Of these each is a group to its judge."""
 
     def __init__(self, first):
         super().__init__()
         self.first, self.numbers = first, list(range(first, first + KEYS))
 
+    def some(self, dice):
+        return ("cnt:" if dice.random() < 0.4 else "") + super().some(dice)
+
+    def group(self, key):
+        return f"group={key}" if key.startswith("cnt:") else super().group(key)
+
     def all(self):
-        return [f"list:{number}" for number in range(self.first, max(self.numbers) + 1)]
-
-
-class Client(threading.Thread):
-    """One thing after the other, at one node or another."""
-
-    def __init__(self, world, number, seed):
-        super().__init__(daemon=True)
-        self.world, self.number, self.dice = world, number, random.Random(seed)
-        self.connection = self.problem = None
-        self.acknowledged = self.reads = self.refused = self.uncertain = 0
-
-    def leave(self):
-        if self.connection is not None:
-            self.connection.close()
-        self.connection = None
-
-    def ask(self, *words):
-        """None when no node could be reached, so nothing was asked."""
-        if self.connection is None or self.dice.random() < 0.01:
-            self.leave()
-            node = self.dice.choice(self.world.nodes)
-            try:
-                self.connection = Connection(node.port, node.host, timeout=PATIENCE_S)
-            except OSError:
-                time.sleep(0.01)
-                return None
-        try:
-            return Answer("done", self.connection.call(*words))
-        except Error as error:
-            if error.kind() in UNCERTAIN:
-                return Answer("unknown", None)
-            if error.kind() not in REFUSED:
-                raise
-            if error.kind() == "REMOVED" or self.dice.random() < 0.2:
-                self.leave()
-            time.sleep(0.005)
-            return Answer("fail", None)
-        except (Closed, OSError):
-            self.leave()
-            return Answer("unknown", None)
-
-    def count(self, answer, is_write):
-        self.acknowledged += is_write and answer.outcome == "done"
-        self.reads += not is_write and answer.outcome == "done"
-        self.refused += answer.outcome == "fail"
-        self.uncertain += answer.outcome == "unknown"
-
-    def tell(self, key, kind, argument, words, shown):
-        """Asks, and writes the line; the answer, or None."""
-        start = now()
-        answer = self.ask(*words)
-        if answer is None:
-            return None
-        result = shown(answer.reply) if answer.outcome == "done" else answer.outcome
-        self.world.history.add(self.number, key, kind, argument, result, start, now())
-        self.count(answer, kind != "get")
-        return answer
-
-    def read(self, key):
-        return self.tell(key, "get", "-", ("GET", key),
-                         lambda value: "nil" if value is None else f"={value.decode()}")
-
-    def act(self):
-        raise NotImplementedError
-
-    def finish(self):
-        """When no more is asked for."""
-
-    def run(self):
-        try:
-            while not self.world.ended:
-                self.act()
-            self.finish()
-        except BaseException as problem:  # pylint: disable=broad-except
-            self.problem = problem  # the process tells it, and ends
-        finally:
-            self.leave()
+        return [f"{prefix}list:{number}" for prefix in ("", "cnt:")
+                for number in range(self.first, max(self.numbers) + 1)]
 
 
 class Register(Client):
     """Sets, deletes and gets."""
 
+    def keys(self):
+        return self.world.registers
+
     def act(self):
-        key, dice = self.world.registers.some(self.dice), self.dice.random()
+        key, dice = self.keys().some(self.dice), self.dice.random()
         if dice < 0.45:
             value = f"{self.number}-{self.acknowledged}-{self.dice.randrange(1 << 20)}"
-            answer = self.tell(key, "set", value, ("SET", key, value), lambda _: "ok")
+            answer = self.write(key, value)
         elif dice < 0.55:
-            answer = self.tell(key, "del", "-", ("DEL", key), lambda count: f"={count}")
+            answer = self.delete(key)
         else:
             answer = self.read(key)
         if answer is not None:
-            self.world.registers.used(key, answer.outcome)
+            self.keys().used(key, answer.outcome)
+
+    def write(self, key, value):
+        return self.tell(key, "set", value, ("SET", key, value), lambda _: "ok")
+
+    def delete(self, key):
+        return self.tell(key, "del", "-", ("DEL", key), lambda count: f"={count}")
+
+
+class Zoned(Register):
+    """Wants what it writes in each zone. Where a zone does not tell in time, what the error says
+    must be true: the write is in force, and stays."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.in_force = 0
+
+    def ask(self, *words):
+        if words[0] == "SET":
+            words = ("WITH", 4, "ACK", "EACH zone", "TIMEOUT", self.dice.choice(ZONE_MS), *words)
+        answer = super().ask(*words)
+        if answer is not None and answer.reply is not None and words[0] == "WITH" and \
+                answer.outcome == "unknown" and IN_FORCE in answer.reply:
+            self.in_force += 1
+            return Answer("done", "OK")
+        return answer
+
+
+class Several(Register):
+    """Writes, removes and reads a few keys, each time by one command: of a write all is seen or
+    nothing, so that together they are one register."""
+
+    def keys(self):
+        return self.world.several
+
+    @staticmethod
+    def names(key):
+        """Of one partition, wherever that is."""
+        return [f"reg:{{{key}}}{i}" for i in range(SEVERAL)]
+
+    def write(self, key, value):
+        words = [word for name in self.names(key) for word in (name, value)]
+        return self.tell(key, "set", value, ("MSET", *words), lambda _: "ok")
+
+    def delete(self, key):
+        return self.tell(key, "del", "-", ("DEL", *self.names(key)), lambda count: self.all_of(
+            key, [count // SEVERAL, count / SEVERAL]))
+
+    def read(self, key):
+        return self.tell(key, "get", "-", ("MGET", *self.names(key)),
+                         lambda values: self.all_of(key, values))
+
+    @staticmethod
+    def all_of(key, values):
+        assert len(set(values)) == 1, f"wrong: one of several: {key} is {values}"
+        value = values[0]
+        return "nil" if value is None else \
+            f"={value.decode() if isinstance(value, bytes) else value}"
 
 
 class Counter(Client):
@@ -388,13 +363,14 @@ class Hopper(Session):
     """A session that hops between nodes with its token, and reads at every level. What becomes of
     its requests is counted from the history."""
 
-    acknowledged = reads = refused = uncertain = 0
+    acknowledged = reads = refused = uncertain = in_pipelines = 0
 
 
 class World:
     """All of them."""
 
-    KINDS = [Register, Register, Counter, Reader, Claimer, Retrier, Lessee, Hopper, Hopper]
+    KINDS = [Register, Zoned, Several, Counter, Reader, Claimer, Retrier, Lessee, Scribe, Hopper,
+             Hopper]
 
     def __init__(self, options):
         self.nodes = [Node(host, int(port)) for host, _, port in
@@ -403,6 +379,7 @@ class World:
         self.history, self.ended = History(options.history), False
         first = options.round * ROUND_KEYS
         self.registers, self.counters = Rotation("reg", first), Rotation("cnt", first)
+        self.several = Rotation("several", first)
         self.claims, self.keys, self.levels = Claims(first), Lists(first), LEVELS
         self.first_claim = first
         self.progress = open(options.progress, "r+b")  # as long as the process lives
@@ -416,8 +393,8 @@ class World:
             (self.history.appended if name == "acknowledged" else 0)
 
     def show(self):
-        for name in ("acknowledged", "reads", "uncertain", "refused"):
-            struct.pack_into("<Q", self.page, 8 * WORDS.index(name), self.total(name))
+        for name in ("acknowledged", "reads", "uncertain", "refused", "in_pipelines"):
+            struct.pack_into("<Q", self.page, 8 * SHOWN.index(name), self.total(name))
         for client in self.clients:
             if client.problem is not None:
                 raise client.problem
@@ -441,16 +418,21 @@ class World:
         last = Register(self, self.clients[-1].number + 1, 1)
         for key in self.registers.all() + self.counters.all():
             self.read_once(last, key)
+        self.read_several(last.number + 1)
         for client in self.clients:
             if isinstance(client, Retrier):
                 value = self.sure(last, "GET", f"own:{client.number}")
                 assert int(value) == client.told, f"wrong: once: {client.told} times, {value}"
+            if isinstance(client, Scribe):
+                for tally in client.tallies:
+                    tally.take(int(self.sure(last, "GET", tally.key) or 0))
+                self.remove(last, [tally.key for tally in client.tallies])
         for key in self.keys.all():
             start = now()
             value = self.sure(last, "GET", key)
             result = "nil" if value is None else f"={value.decode()}"
-            self.history.add(last.number, key, "get", "-", result, start, now(), "group=zero",
-                             "level=linearizable")
+            self.history.add(last.number, key, "get", "-", result, start, now(),
+                             self.keys.group(key), "level=linearizable")
         for first in range(self.first_claim, self.claims.first + CLAIMS, READ_AT_ONCE):
             claims = range(first, first + READ_AT_ONCE)
             names = [f"claim:{claim}" for claim in claims]
@@ -459,6 +441,13 @@ class World:
                 self.claims.judge(claim, value and value.decode())
             self.remove(last, names)
         self.remove(last, self.registers.all() + self.counters.all() + self.keys.all())
+        last.leave()
+
+    def read_several(self, number):
+        last = Several(self, number, 1)
+        for key in self.several.all():
+            self.read_once(last, key)
+            self.remove(last, last.names(key))
         last.leave()
 
     @staticmethod
@@ -487,12 +476,14 @@ class World:
 
     def summary(self):
         found = {name: self.total(name) for name in
-                 ("acknowledged", "reads", "uncertain", "refused")}
+                 ("acknowledged", "reads", "uncertain", "refused", "in_pipelines")}
+        found["acknowledged"] += found["in_pipelines"]
         retriers = [client for client in self.clients if isinstance(client, Retrier)]
         found["retried"] = sum(client.again for client in retriers)
         found["counted_once"] = sum(client.told for client in retriers)
         found["claims"] = len(self.claims.winner)
         found["leases"] = sum(c.leases for c in self.clients if isinstance(c, Lessee))
+        found["in_force"] = sum(c.in_force for c in self.clients if isinstance(c, Zoned))
         found["hops"] = sum(c.hops for c in self.clients if isinstance(c, Hopper))
         return found
 

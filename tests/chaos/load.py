@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -16,7 +17,9 @@ import time
 
 from cluster import BINARY, PATIENCE, die_with_parent, wait_for
 from figures import Figures
+from loadgen import WORDS
 
+SHOWN = (*WORDS, "in_pipelines")  # by the clients, while they work
 HERE = os.path.dirname(os.path.abspath(__file__))
 FINISH_S, CHECK_S = 180.0, 300.0
 
@@ -46,9 +49,9 @@ class Clients:
         if self.process.poll() is not None:
             raise AssertionError(f"the clients complain:\n{self.process.communicate()[1][-4000:]}")
 
-    def acknowledged(self):
+    def told(self, name):
         with open(self.progress_path, "rb") as file:
-            return int.from_bytes(file.read(8), "little")
+            return struct.unpack_from("<Q", file.read(), 8 * SHOWN.index(name))[0]
 
     def finish(self):
         output, errors = self.process.communicate("end\n", timeout=FINISH_S * PATIENCE)
@@ -61,8 +64,7 @@ class Load:
 
     def __init__(self, cluster, dice, each):
         self.cluster, self.dice, self.each = cluster, dice, each
-        self.number, self.before = 0, 0  # of the round; what was acknowledged before it
-        self.totals, self.operations = collections.Counter(), collections.Counter()
+        self.number, self.totals = 0, collections.Counter()  # of the round; of those before it
         self.verdicts, self.problem, self.judge = [], None, None
         self.figures = Figures(time.monotonic())
         self.begin()
@@ -76,17 +78,19 @@ class Load:
             self.judge.join()
 
     def begin(self):
-        self.began = time.monotonic()
+        self.began, self.before = time.monotonic(), self.totals.copy()
         self.clients = Clients(self.cluster.directory, self.cluster.nodes, self.number,
                                self.dice.randrange(1 << 30), self.each)
 
     def word(self, name):
+        """Of those who write one thing at a time: how fast they are is what a run goes by."""
         assert name == "acknowledged"
         self.check()
-        return self.acknowledged()
+        return self.before["acknowledged"] - self.before["in_pipelines"] + self.clients.told(name)
 
     def acknowledged(self):
-        return self.before + self.clients.acknowledged()
+        return self.before["acknowledged"] + self.clients.told("acknowledged") + \
+            self.clients.told("in_pipelines")
 
     def check(self):
         self.clients.check()
@@ -112,7 +116,6 @@ class Load:
         """All is well: what has been written is read once more, and judged aside."""
         summary = self.clients.finish()
         self.totals.update(summary)
-        self.before += summary["acknowledged"]
         if self.judge is not None:
             self.judge.join()
             self.check_judge()
@@ -122,7 +125,6 @@ class Load:
 
     def next_round(self, is_calm):
         self.end_round(is_calm)
-        self.before = self.totals["acknowledged"]
         self.number += 1
         self.begin()
 

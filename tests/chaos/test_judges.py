@@ -10,14 +10,16 @@ import xml.dom.minidom
 import pytest
 
 from chaos import Chaos, Event, merged
-from clients import (KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, Answer, Claims, Lessee, Lists,
-                     Retrier, Rotation)
+from campaign_sessions import ELEMENTS_MAX
+from clients import (IN_FORCE, KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, SEVERAL, Answer, Claims,
+                     Client, Lessee, Lists, Retrier, Rotation, Several, Zoned)
 from cluster import wait_for
 from dice import DICE
 from figures import Figures, bucket, percentile, seconds_of
 from load import Load
 from lookout import Lookout
 from report import Report
+from scribes import DEPTH, UNKNOWN as TALLY_UNKNOWN, Scribe, Tally
 
 OK, NO, UNKNOWN = Answer("done", "OK"), Answer("done", None), Answer("unknown", None)
 REFUSED = Answer("fail", None)
@@ -124,6 +126,112 @@ def test_a_retrier_asks_again_under_the_same_id_and_counts_once():
             made.act()
 
 
+# --- Who writes in pipelines, in zones, to several keys -------------------------------------------
+
+
+@pytest.mark.parametrize("told, holds", [
+    ([1, 2, 3], True), ([1, 2, 2], False), ([1, 3], False), ([1, None, 2, 3], True),
+    ([1, None, 3, 4], True), ([1, None, 4], False), ([1, None, 3, 3], False),
+    ([1, "no", 2], True), ([1, "no", 3], False), ([None, None, 3, 4, 5], True),
+    ([None, None, 3, 3], False), ([0], False)])
+def test_what_is_counted_is_between_two_numbers(told, holds):
+    tally = Tally("k")
+
+    def take():
+        for number in told:
+            tally.answered(UNKNOWN if number is None else REFUSED if number == "no" else
+                           Answer("done", number))
+    if holds:
+        take()
+    else:
+        with pytest.raises(AssertionError, match="wrong: counted: k is"):
+            take()
+
+
+def test_what_may_have_been_counted_may_be_there_in_the_end():
+    tally = Tally("k")
+    for answer in (Answer("done", 1), UNKNOWN, UNKNOWN):
+        tally.answered(answer)
+    for number in (1, 2, 3):
+        tally.take(number)
+    for number in (2, 4):
+        with pytest.raises(AssertionError, match="by 1 writes that were told, and 2 to 2 others"):
+            tally.take(number)
+
+
+def test_a_scribe_sends_many_at_once_and_leaves_what_it_is_not_sure_of():
+    made = Scribe(types.SimpleNamespace(), 3, 1)
+    counts = collections.Counter()
+
+    def ask_all(commands):
+        assert len(commands) == DEPTH and {word for word, _ in commands} == {"INCR"}
+        counts.update(key for _, key in commands)
+        so_far = collections.Counter(counts)
+        so_far.subtract(key for _, key in commands)
+        return [Answer("done", (so_far.update([key]), so_far[key])[1]) for _, key in commands]
+    made.ask_all = ask_all
+    for _ in range(3):
+        made.act()
+    assert made.in_pipelines == sum(counts.values()) == 3 * DEPTH and made.acknowledged == 0
+    assert set(counts) == {"own:3-0", "own:3-1"} and min(counts.values()) > 0
+    made.ask_all = lambda commands: None
+    made.act()
+    assert [tally.maybe for tally in made.tallies] == [0, 0]
+    made.ask_all = lambda commands: [UNKNOWN] * len(commands)
+    while len(made.tallies) == 2:
+        made.act()
+    left = [tally for tally in made.tallies if tally not in made.now]
+    assert all(tally.maybe >= TALLY_UNKNOWN for tally in left) and len(made.now) == 2
+    assert made.uncertain % DEPTH == 0 and made.tallies[2].key == "own:3-2"
+
+
+@pytest.mark.parametrize("text, outcome", [
+    (f"UNCERTAIN the write {IN_FORCE}, but it is not known yet", "done"),
+    ("UNCERTAIN who knows", "unknown"), (None, "unknown")])
+def test_a_write_that_is_said_to_be_in_force_is(monkeypatch, text, outcome):
+    asked = []
+    monkeypatch.setattr(Client, "ask", lambda self, *words: asked.append(words) or
+                        Answer("unknown", text))
+    made = Zoned(types.SimpleNamespace(), 1, 1)
+    assert made.ask("SET", "k", "v").outcome == outcome
+    assert asked[0][:4] == ("WITH", 4, "ACK", "EACH zone") and asked[0][6:] == ("SET", "k", "v")
+    assert made.in_force == (outcome == "done")
+    assert made.ask("DEL", "k").outcome == "unknown" and asked[1] == ("DEL", "k")
+
+
+@pytest.mark.parametrize("values, shown", [
+    ([b"a"] * SEVERAL, "=a"), ([None] * SEVERAL, "nil"), ([1, 1], "=1"), ([0, 0.0], "=0"),
+    ([0, 1 / SEVERAL], None), ([b"a", b"a", b"b"], None), ([b"a", None, b"a"], None)])
+def test_several_keys_are_one(values, shown):
+    if shown is None:
+        with pytest.raises(AssertionError, match="wrong: one of several: k"):
+            Several.all_of("k", values)
+    else:
+        assert Several.all_of("k", values) == shown
+
+
+# --- Nodes that end by themselves -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("says, full, freed, holds", [
+    ("disk full", True, False, True), ("disk full", False, True, True),
+    ("disk full", False, False, False), ("panic: no", True, False, False),
+    ("panic: no", False, True, False)])
+def test_a_node_may_end_where_its_disk_is_full_at_that_time(says, full, freed, holds):
+    chaos = Chaos.__new__(Chaos)
+    seat = types.SimpleNamespace(
+        number=1, stopped=False, process=types.SimpleNamespace(poll=lambda: 1, returncode=1),
+        disk=types.SimpleNamespace(is_full=lambda: full), log=lambda: f"is the {says}?")
+    other = types.SimpleNamespace(**{**vars(seat), "process": None})
+    chaos.seats, chaos.done = [seat, other], []
+    if holds:
+        chaos.check_lives([seat] if freed else [])
+        assert seat.stopped and not other.stopped and chaos.done == ["1 ended: its disk is full"]
+    else:
+        with pytest.raises(AssertionError, match="seat 1 ended with 1"):
+            chaos.check_lives([seat] if freed else [])
+
+
 def test_keys_make_room_for_others():
     keys = Rotation("k")
     for _ in range(KEY_OPERATIONS):
@@ -139,8 +247,14 @@ def test_keys_make_room_for_others():
 def test_keys_of_another_round_are_others():
     assert Rotation("k", 70).all() == ["k:70", "k:71", "k:72"]
     lists = Lists(70)
-    assert {lists.some(random.Random(n)) for n in range(50)} == {"list:70", "list:71", "list:72"}
-    assert lists.all() == ["list:70", "list:71", "list:72"]
+    names = [f"{prefix}list:{n}" for prefix in ("", "cnt:") for n in (70, 71, 72)]
+    assert {lists.some(random.Random(n)) for n in range(90)} == set(names)
+    assert lists.all() == names
+    assert {lists.group(name) for name in names} == {"group=zero", *(
+        f"group={name}" for name in names[3:])}
+    lists.counts = {"cnt:list:71": ELEMENTS_MAX}
+    lists.element("cnt:list:71")
+    assert lists.numbers == [70, 73, 72]
     assert Claims(70).some() in range(70, 74)
 
 
@@ -196,6 +310,15 @@ def test_a_seed_of_another_version_says_so(seed, says, tmp_path):
     done = subprocess.run([sys.executable, run, "--seed", seed, str(tmp_path)], text=True,
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 2 and says in done.stderr, done
+
+
+def test_a_trouble_that_nobody_knows_is_told_so(tmp_path):
+    (tmp_path / "quorate").touch()
+    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+    done = subprocess.run([sys.executable, run, "--often", "rain", str(tmp_path)], text=True,
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and "'rain' is no kind of trouble" in done.stderr, done
+    assert all(Chaos.knows(kind) for kind in ("cut", "kill", "join", "grow_from_one", "zones"))
 
 
 # --- The report -----------------------------------------------------------------------------------

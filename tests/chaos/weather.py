@@ -7,6 +7,7 @@ from campaign_members import SEATS
 JUMPS_S = [1, 5, 30, 120]  # of a clock; ids of requests are remembered for ten minutes
 LEFT_BYTES = [0, 200_000, 2_000_000]  # of a full disk
 SYNC_MS = [5, 20, 60]  # of a slow one
+ENDS_S = 0.2  # in which a node ends that has found its disk full
 AT_ONCE = 3
 
 
@@ -110,7 +111,14 @@ class Weather:
         for seat in chosen:
             seat.disk.fill(self.dice.choice(LEFT_BYTES))
         return f"full: disks of {[seat.number for seat in chosen]}", \
-            lambda: [seat.disk.give_back() for seat in chosen]
+            lambda: self.empty_disks(chosen)
+
+    def empty_disks(self, seats):
+        """Who ended because of it is found now: later there is no excuse."""
+        for seat in seats:
+            seat.disk.give_back()
+        time.sleep(ENDS_S)
+        self.check_lives(freed=seats)
 
     def slow_disk(self):
         """A sync takes its time, and what comes meanwhile waits in memory."""

@@ -72,10 +72,14 @@ class Keys:
         """One that nobody else appends; the list may be over with it."""
         with self.lock:
             self.counts[key] = self.counts.get(key, 0) + 1
-            number = int(key.partition(":")[2])
+            number = int(key.rpartition(":")[2])
             if self.counts[key] > ELEMENTS_MAX and number in self.numbers:
                 self.numbers[self.numbers.index(number)] = max(self.numbers) + 1
             return next(self.elements)
+
+    def group(self, _key):
+        """What check-history is told of its partition."""
+        return "group=zero"
 
     def all(self):
         return [f"list:{number}" for number in range(max(self.numbers) + 1)]
@@ -155,13 +159,14 @@ class Session(threading.Thread):
             raise
         finally:
             self.campaign.history.add(self.number, key, "append", f"{element},", result, start,
-                                      now(), "group=zero")
+                                      now(), self.campaign.keys.group(key))
 
     def read(self, key, level):
         start = now()
         value = self.ask("WITH", 2, "READ", level, "GET", key)
         result = "nil" if value is None else f"={value.decode()}"
-        self.campaign.history.add(self.number, key, "get", "-", result, start, now(), "group=zero",
+        self.campaign.history.add(self.number, key, "get", "-", result, start, now(),
+                                  self.campaign.keys.group(key),
                                   f"level={HISTORY_LEVELS.get(level, level)}")
 
     def act(self):

@@ -160,7 +160,8 @@ def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
     test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run, `real`
     a run of chaos."""
-    if judge in (None, "clusters", "nodes", "suite", "real") or judge.startswith("raft:"):
+    if judge in (None, "clusters", "nodes", "suite", "real") or \
+            judge.startswith(("raft:", "real:")):
         return True
     path, test = file_of(judge)
     if judge.startswith(PROGRAMS):

@@ -1,8 +1,9 @@
 """Bugs that a run of chaos is to find within three minutes (docs/chaos.md lists how long it took):
-rows as in driver.py, paths from src. Most have quicker judges elsewhere, too; here it is asked
-whether real processes, in real trouble, before clients that look, would show them. Where one rule
-covers for another both are broken: a leader that hears nobody steps down before anyone else is
-elected, so that a lease without end alone would show nothing.
+rows as in driver.py, paths from src; behind `real:` stands a kind of trouble that comes often then.
+Most have quicker judges elsewhere, too; here it is asked whether real processes, in real trouble,
+before clients that look, would show them. Where one rule covers for another both are broken: a
+leader that hears nobody steps down before anyone else is elected, so that a lease without end alone
+would show nothing.
 """
 
 ANYWHERE = [
@@ -26,6 +27,18 @@ ANYWHERE = [
      "} else if (waits_for_write(p)) {"),
     ("real: ids are not part of a snapshot", "real", "engine/image.c",
      "if (db == IDS_DB && ids_is_count(item)) {", "if (db == IDS_DB) {"),
+    ("real: voters change without a joint phase", "real:grow_from_one", "protocol/raft/change.c",
+     "wanted.outgoing = r->members.members.voters;", "",
+     "protocol/raft/members.c", "return next->voters == before->voters; /* M2 */", "return true;",
+     "protocol/raft/check.c",
+     "qr_assert(raft_members_follow(&r->before.members, &r->members.members)); /* M2 */", ""),
+    ("real: who does not vote counts", "real:cut_with_observers", "protocol/quorum.h",
+     "uint64_t reached = quorum_reached_set(values, m->voters);",
+     "uint64_t reached = quorum_reached_set(values, m->voters | m->learners | m->observers);",
+     "return quorum_of_set(bits, m->voters) &&",
+     "return quorum_of_set(bits, m->voters | m->learners | m->observers) &&",
+     "return m->voters | m->outgoing; }",
+     "return m->voters | m->outgoing | m->learners | m->observers; }"),
     ("real: what does not fit on the disk is acknowledged", "real", "log/flush.c",
      "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
      "log->flush_wanted = true;"
