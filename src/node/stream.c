@@ -464,12 +464,14 @@ void stream_begin_write(struct pending *p)
         p->after_write = p->strand->writes_begun++;
         bool follows = !p->stream->relayed || p->after_reads; /* any reads of its client */
         p->after_read = follows ? stream_order_of(p)->begun : 0;
+        p->passed = p->next != NULL;
     }
 }
 
 bool stream_holds_write(const struct pending *p)
 {
-    return p->stream != NULL && stream_waits_for_read(p);
+    return p->stream != NULL && stream_waits_for_read(p) &&
+           (!p->passed || stream_has_ahead(p, true)); /* not those that passed it (S1) */
 }
 
 /* The nth of its kind is answered, beside `done` others; what `early` is then. */

@@ -5,8 +5,10 @@
  * stream asks of one partition is a strand (strand.h); within it commands are carried out in
  * stream order even where they take different roads:
  *
- * S1 A read behind a write waits until that write is applied (it reads its own write). Only at the
- *    levels local and prefix it does not where another node leads: it shows what is here.
+ * S1 A read behind a write waits until that write is applied (it reads its own write), if that was
+ *    taken up here. One that waits for a leader or for room is passed by reads that need no proof
+ *    (local, prefix, leader, bounded); by local and prefix also where another node leads. They show
+ *    what is applied here, and what passed that write was taken up before it.
  * S2 A read ahead of a write is served, at the latest, just before that write is applied. The state
  *    at that point is linearizable without any further proof: the write was proposed after the
  *    read had arrived, so whatever was acknowledged before lies at lower slots.
@@ -84,6 +86,7 @@ struct pending {
     bool alone;            /* nothing of its stream is taken up until it is answered: laden, or
                               gathering, or aside */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
+    bool passed;           /* a write: what is behind it may have been taken up before it */
     uint8_t version;       /* RESP version of the reply */
     qr_time arrived;
     uint64_t sequence; /* order of arrival in the node */

@@ -11,7 +11,8 @@
  * W1 `fresh` came since the last turn. `behind` are those whose own writes are not decided. When a
  *    WAIT comes these have their places, or get them with the batch: they are decided when all that
  *    is applied, in the order in which the WAITs came. Where one is given up before then all are
- *    looked at.
+ *    looked at. Those of a peer behind a large write that is still on its way into the log are
+ *    looked at in each turn of the partition: no more than a peer may have pending.
  * W2 Of the others it is known which slot, and how many have to hold it: a heap for each such
  *    number, by slot. What so many hold grows, and with it goes whoever is at the top.
  * W3 Writes for zones are applied in the order of their slots, and so they stand in `zoned`.

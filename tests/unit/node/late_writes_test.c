@@ -183,6 +183,52 @@ static void test_a_write_holds_no_write(void **state)
     assert_heard("+OK\r\n" UNCERTAIN "$1\r\n2\r\n");
 }
 
+/* A read that needs no leader passes a write that waits for one, and may be begun before it. */
+static void test_a_read_behind_it_holds_no_write(void **state)
+{
+    (void)state;
+    begin();
+    follow_nobody(2);
+    within(20, "set a 2");
+    world->client.wants.level = READ_LOCAL;
+    world->congested = true;
+    command("get a");
+    turn();
+    lead(3);
+    turn();
+    later(20 * MS);
+    assert_heard(UNCERTAIN);
+    world->congested = false;
+    replica_unpark(&world->client);
+    turn();
+    assert_heard("$1\r\n1\r\n");
+}
+
+/* And where others are ahead of it, these alone do. */
+static void test_nor_when_those_ahead_of_it_are_answered(void **state)
+{
+    (void)state;
+    begin();
+    world->congested = true;
+    world->client.wants.level = READ_LOCAL;
+    world->client.wants.expires = world->now + 30 * MS;
+    command("get a");
+    follow_nobody(2);
+    within(20, "set a 2");
+    world->client.wants.level = READ_LOCAL;
+    command("get a");
+    turn();
+    lead(3);
+    turn();
+    later(25 * MS);
+    assert_heard("");
+    assert_int_equal(world->node.stats.uncertain, 0);
+    later(5 * MS);
+    assert_heard("-STALE -1 no replica that shows what was asked for answered in time, the command "
+                 "was not applied\r\n" UNCERTAIN);
+    assert_int_equal(world->client.count, 1);
+}
+
 /* Of a peer's clients each waits for its own reads. */
 static void test_another_clients_read_holds_no_write_S2(void **state)
 {
@@ -321,6 +367,8 @@ int main(void)
         LATE_TEST(test_a_head_without_an_end_has_none),
         LATE_TEST(test_what_has_no_slot_yet_is_looked_at_soon),
         LATE_TEST(test_a_write_holds_no_write),
+        LATE_TEST(test_a_read_behind_it_holds_no_write),
+        LATE_TEST(test_nor_when_those_ahead_of_it_are_answered),
         LATE_TEST(test_another_clients_read_holds_no_write_S2),
         LATE_TEST(test_nor_one_that_shares_its_place),
         LATE_TEST(test_one_that_is_given_up_is_not_the_one_before_it_S1),
