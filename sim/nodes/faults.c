@@ -1,10 +1,14 @@
 /* What goes wrong in the first phase of a run, and how all of it is mended for the second. */
 #include "sim/nodes/drive.h"
+#include "sim/nodes/failpoint.h"
 #include "sim/nodes/seat.h"
+
+#include <signal.h>
 
 #define FAULT_PAUSE (4 * QR_SECOND)  /* between two faults, at most, in the slowest of seeds */
 #define FAULT_LENGTH (3 * QR_SECOND) /* what lasts does so at most as long */
 #define DRIFT_PPM 40000
+#define OWN_FAILPOINT_MAX (6 * QR_SECOND) /* then a seed has its own at the latest */
 
 typedef void fault(struct run *run);
 
@@ -61,6 +65,17 @@ static void fault_kill(struct run *run)
     }
 }
 
+/* It may be busy, or stand still: then that takes its time. */
+static void fault_term(struct run *run)
+{
+    struct seat *seat = any_seat(run);
+    if (seat->host->process != NULL && seat->node != NULL) {
+        realm_note(run->realm, seat->host, "is told to end");
+        seat->told_to_end = true;
+        process_signal(seat->host->process, SIGTERM);
+    }
+}
+
 static void lose_power(struct run *run, struct seat *seat)
 {
     if (seat->host->up) {
@@ -90,6 +105,56 @@ static void fault_crash(struct run *run)
         process->calls_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 12));
         process->takes_power = rng_chance(dice(run), 1, 2);
     }
+}
+
+static void fault_failpoint(struct run *run)
+{
+    enum failpoint point = (enum failpoint)(1 + rng_below(dice(run), FAIL_COUNT - 1));
+    struct seat *seat = any_seat(run);
+    failpoint_arm(seat->host, ARMED_BY_FAULT, point, some_time(run));
+    if (failpoint_life(point) == FAILPOINT_START && seat->host->process != NULL) {
+        process_kill(seat->host->process);
+        restart_later(run, seat);
+    }
+}
+
+/* Each seed has one of its own, so that so many seeds in a row come to all of them; where few come
+ * to it, whoever is the first. */
+static void on_own_failpoint(struct realm *realm, void *what, uint64_t point)
+{
+    struct run *run = what;
+    bool rare = failpoint_is_rare((enum failpoint)point);
+    uint32_t from = rare ? 0 : (uint32_t)rng_below(dice(run), run->seats);
+    qr_time length = some_time(run);
+    for (uint32_t i = from; i < (rare ? run->seats : from + 1) && !run->ending; i++) {
+        failpoint_arm(run->seat[i].host, ARMED_BY_SEED, (enum failpoint)point, length);
+    }
+    (void)realm;
+}
+
+enum failpoint_life run_failpoint_life(const struct run *run)
+{
+    return failpoint_life((enum failpoint)(1 + run->realm->seed % (FAIL_COUNT - 1)));
+}
+
+/* With what leads to it. */
+static void own_failpoint(struct run *run)
+{
+    enum failpoint_life life = run_failpoint_life(run);
+    bool of_damage = life == FAILPOINT_HOLE || life == FAILPOINT_DAMAGE;
+    bool of_fetch = life == FAILPOINT_FETCH || life == FAILPOINT_SOURCE;
+    qr_time at = (qr_time)rng_below(dice(run), OWN_FAILPOINT_MAX);
+    at = life == FAILPOINT_BIRTH || life == FAILPOINT_START || of_damage ? 0 : at;
+    run->fragile = (of_damage || of_fetch) && run->seats >= 3 ? 1 : run->fragile;
+    run->weight[FAULT_wipe] += of_fetch ? 8 : 0;
+    run->weight[FAULT_rot] += of_damage ? 8 : 0;
+    run->weight[FAULT_old_copy] += of_damage ? 4 : 0;
+    run->weight[FAULT_disk_full] += life == FAILPOINT_GIVE_UP ? 8 : 0;
+    run->weight[FAULT_isolate] += life == FAILPOINT_CONFLICT ? 8 : 0;
+    run->weight[FAULT_power] += life == FAILPOINT_START || life == FAILPOINT_CONFLICT ? 4 : 0;
+    run->weight[FAULT_term] += life == FAILPOINT_END ? 8 : 0;
+    realm_at(run->realm, run->realm->now + at, on_own_failpoint, run,
+             1 + run->realm->seed % (FAIL_COUNT - 1));
 }
 
 static void fault_disk_error(struct run *run)
@@ -212,23 +277,12 @@ void seat_died(void *seat)
 
 /* --- Standing still ------------------------------------------------------------------------- */
 
-static void on_resume(struct realm *realm, void *what, uint64_t life)
-{
-    (void)realm;
-    const struct host *host = what;
-    if (host->process != NULL && host->process->life == life) {
-        process_pause(host->process, false);
-    }
-}
-
 static void fault_pause(struct run *run)
 {
     struct host *host = any_seat(run)->host;
     if (host->process != NULL) {
         realm_note(run->realm, host, "stands still");
-        process_pause(host->process, true);
-        realm_at(run->realm, run->realm->now + some_time(run), on_resume, host,
-                 host->process->life);
+        process_pause_for(host->process, some_time(run));
     }
 }
 
@@ -379,6 +433,7 @@ void faults_begin(struct run *run)
         run->weight[i] = rng_chance(dice(run), 1, 2) ? run->weight[i] : 0;
     }
     run->fragile = run->seats >= 3 && rng_chance(dice(run), 1, 2) ? 1 : 0;
+    own_failpoint(run);
     for (uint32_t i = 0; i < run->fragile; i++) {
         run->seat[i].host->drive->fragile = true;
     }
@@ -408,6 +463,7 @@ void faults_end(struct run *run)
         host_drift(host, 0);
         host->wall = REALM_WALL + realm->now;
         host->drive->operations_left = 0;
+        failpoints_disarm(host);
         host->drive->capacity = DRIVE_BYTES;
         host->drive->stalled = 0;
         if (!host->up) {

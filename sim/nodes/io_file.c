@@ -226,15 +226,31 @@ static void check_write(const struct io_write *w)
     }
 }
 
+/* As src/io does, past the four failpoints of the kind of file. `sync` is how it is synced. */
+static int write_and_sync(struct io *io, const struct io_write *w,
+                          int (*sync)(struct io_file *file))
+{
+    int error = io_failpoint(io, failpoint_at(w->points, FAIL_AT_WRITE));
+    if (error != 0) {
+        return error;
+    }
+    if (io_failpoint_kills(io, failpoint_at(w->points, FAIL_AT_TORN))) {
+        (void)write_part(w, length_of(w) / 2);
+    }
+    (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_TORN));
+    error = write_part(w, length_of(w));
+    error = error == 0 ? io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC)) : error;
+    error = error == 0 && needs_sync(w) ? sync(w->file) : error;
+    (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNCED));
+    return error;
+}
+
 int io_file_write_now(struct io *io, struct io_write *write)
 {
     qr_time began = io_now(io);
     check_write(write);
     spend(io->process, length_of(write));
-    int error = write_part(write, length_of(write));
-    if (error == 0 && needs_sync(write)) {
-        error = io_file_sync(write->file);
-    }
+    int error = write_and_sync(io, write, io_file_sync);
     write->took = io_now(io) - began;
     return error;
 }
@@ -249,11 +265,9 @@ void io_file_write_sync(struct io *io, struct io_write *write)
     write->impl = job;
 }
 
-int io_write_done(struct io *io, const struct job *job)
+int io_write_done(struct io *io, const struct io_write *write)
 {
-    (void)io;
-    int error = write_part(job->write, length_of(job->write));
-    return error == 0 && needs_sync(job->write) ? sync_file(job->write->file) : error;
+    return write_and_sync(io, write, sync_file); /* the time has passed already */
 }
 
 void io_write_dies(struct io *io, const struct job *job)

@@ -258,8 +258,9 @@ static void do_work(struct io *io, struct job *job)
     struct process *p = io->process;
     uint64_t spent = p->spent_ns;
     job->work(job->context);
-    qr_time took = (qr_time)((p->spent_ns - spent) / 1000);
-    p->spent_ns = spent;
+    bool stood = p->spent_ns < spent; /* still, meanwhile: at a failpoint */
+    qr_time took = (qr_time)((p->spent_ns - (stood ? 0 : spent)) / 1000);
+    p->spent_ns = stood ? p->spent_ns : spent;
     job->work = NULL;
     schedule(io, job, p->realm->now + took + 1);
 }
@@ -269,7 +270,8 @@ static void finish_job(struct io *io, struct job *job)
     struct io_write *write = job->write;
     void (*done)(void *context) = job->done;
     void *context = job->context;
-    int error = write != NULL ? io_write_done(io, job) : 0;
+    job->write = NULL; /* whoever dies within it has done what it has done */
+    int error = write != NULL ? io_write_done(io, write) : 0;
     job_free(io, job);
     if (write != NULL) {
         io_touch(io);
@@ -295,9 +297,37 @@ static void poll_jobs(struct io *io)
 
 /* --- Running -------------------------------------------------------------------------------- */
 
+int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, int signal_number),
+                 void *context)
+{
+    qr_assert(signal_number < (int)(8 * sizeof io->signals));
+    io->on_signal = fire; /* one for all of them */
+    io->signal_context = context;
+    return 0;
+}
+
+void process_signal(struct process *process, int number)
+{
+    if (process->io != NULL && process->io->on_signal != NULL) {
+        process->io->signals |= 1u << number;
+        process_poke(process);
+    }
+}
+
+static void take_signals(struct io *io)
+{
+    for (int number = 1; io->signals != 0; number++) {
+        if ((io->signals >> number & 1) != 0) {
+            io->signals &= ~(1u << number);
+            io_touch(io);
+            io->on_signal(io->signal_context, number);
+        }
+    }
+}
+
 static void away(struct io *io)
 {
-    bool ready = io->stopping || due_job(io) != NULL || streams_ready(io);
+    bool ready = io->stopping || io->signals != 0 || due_job(io) != NULL || streams_ready(io);
     process_block(io->process, ready ? 0 : first_timer(io));
 }
 
@@ -311,6 +341,7 @@ void io_run(struct io *io, void (*turn)(void *context), void *context)
         run_turn(io);
         io->poll_began = io_now(io);
         away(io);
+        take_signals(io);
         streams_poll(io);
         poll_jobs(io);
         io->polled_from = io->poll_began;
@@ -318,16 +349,6 @@ void io_run(struct io *io, void (*turn)(void *context), void *context)
         streams_reap(io);
     } while (!io->stopping);
     io->stopping = false;
-}
-
-int io_on_signal(struct io *io, int signal_number, void (*fire)(void *context, int signal_number),
-                 void *context)
-{
-    (void)io;
-    (void)signal_number;
-    (void)fire;
-    (void)context;
-    return 0;
 }
 
 /* Of the loop as it stands: owners hear of completions only. */
@@ -368,19 +389,3 @@ void io_forget(struct process *process, bool power)
     process->io = NULL;
     free(io);
 }
-
-#ifdef QUORATE_FAILPOINTS
-int io_failpoint(struct io *io, enum failpoint point)
-{
-    (void)io;
-    (void)point;
-    return 0;
-}
-
-bool io_failpoint_kills(struct io *io, enum failpoint point)
-{
-    (void)io;
-    (void)point;
-    return false;
-}
-#endif

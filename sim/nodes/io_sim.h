@@ -22,6 +22,9 @@ struct io {
     qr_time touched_at, poll_began, polled_from;
     uint32_t special;
     uint64_t turns;
+    uint32_t signals; /* that have come, by bit */
+    void (*on_signal)(void *context, int signal_number);
+    void *signal_context;
     struct timer *timers;
     struct job *jobs, *last_job;
     struct io_stream *streams, *last_stream; /* in order of birth */
@@ -32,7 +35,7 @@ void io_touch(struct io *io);
 struct job *io_job_new(struct io *io, qr_time at);
 
 /* io_file.c */
-int io_write_done(struct io *io, const struct job *job);
+int io_write_done(struct io *io, const struct io_write *write);
 void io_write_dies(struct io *io, const struct job *job);
 
 /* io_stream.c */

@@ -12,14 +12,14 @@ struct options {
     uint64_t seed, count, dice;
     uint32_t nodes;
     const char *history; /* where it is written to */
-    bool twice, verbose, quiet;
+    bool twice, verbose, quiet, failpoints;
 };
 
 static int usage(void)
 {
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
-            "[--history FILE] [--quiet] [--dice N]\n"
+            "[--history FILE] [--quiet] [--failpoints] [--dice N]\n"
             "--dice N: the seed is of a version with these dice; this one has %u\n",
             RUN_DICE);
     return 2;
@@ -42,6 +42,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->twice = true;
         } else if (strcmp(word, "--verbose") == 0) {
             o->verbose = true;
+        } else if (strcmp(word, "--failpoints") == 0) {
+            o->failpoints = true;
         } else if (strcmp(word, "--quiet") == 0) {
             o->quiet = true;
         } else if (strcmp(word, "--history") == 0) {
@@ -78,6 +80,12 @@ static void add_up(struct run_report *all, const struct run_report *r)
     }
     for (uint32_t i = 0; i < MODELS; i++) {
         all->done[i] += r->done[i];
+    }
+    for (uint32_t i = 0; i < FAIL_COUNT; i++) {
+        all->reached[i] += r->reached[i];
+        for (uint32_t way = 0; way < FAILPOINT_WAYS; way++) {
+            all->struck[i][way] += r->struck[i][way];
+        }
     }
 }
 
@@ -170,6 +178,9 @@ int main(int argc, char **argv)
     clock_t began = clock();
     for (uint64_t i = 0; i < o.count; i++) {
         failed += !one(&o, o.seed + i, &all);
+    }
+    if (o.failpoints) {
+        failpoints_tell(all.reached, all.struck);
     }
     tell(&all, o.count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);
     return failed > 0;

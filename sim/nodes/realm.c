@@ -410,6 +410,26 @@ void process_pause(struct process *process, bool paused)
     }
 }
 
+static void on_resume(struct realm *realm, void *what, uint64_t life)
+{
+    (void)realm;
+    const struct host *host = what;
+    if (host->process != NULL && host->process->life == life) {
+        process_pause(host->process, false);
+    }
+}
+
+void process_pause_for(struct process *process, qr_time length)
+{
+    process_pause(process, true);
+    realm_at(process->realm, process_time(process) + length, on_resume, process->host,
+             process->life);
+    if (process == running) {
+        process->missed = true; /* it goes on by itself */
+        process_block(process, QR_NEVER);
+    }
+}
+
 /* --- The realm ------------------------------------------------------------------------------ */
 
 struct realm *realm_new(uint64_t seed, FILE *trace)

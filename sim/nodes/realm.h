@@ -43,6 +43,26 @@ struct block {
     size_t n;
 };
 
+/* What a process of the host meets at a failpoint (failpoint.h). */
+enum failpoint_way {
+    FAILPOINT_DIES,
+    FAILPOINT_LOSES_POWER,
+    FAILPOINT_STOPS,
+    FAILPOINT_FAILS, /* the drive does */
+    FAILPOINT_HOLDS, /* entries are not executed for a while */
+    FAILPOINT_WAYS
+};
+
+enum armed_for { ARMED_BY_SEED, ARMED_BY_FAULT, ARMED_MAX };
+
+struct armed {
+    enum failpoint point; /* FAIL_NOWHERE: it is not armed */
+    enum failpoint_way way;
+    uint32_t left;  /* the so manieth time from now */
+    qr_time length; /* of what lasts */
+    qr_time until;  /* it holds till then; 0: it has not begun */
+};
+
 struct host {
     struct realm *realm;
     uint32_t number;
@@ -57,6 +77,7 @@ struct host {
     qr_time since, boot;
     qr_wall wall;
     int64_t drift_ppm;
+    struct armed armed[ARMED_MAX];
     void (*on_death)(void *owner); /* a process has died by itself, or where it was armed to */
     void *owner;
 };
@@ -112,6 +133,7 @@ struct realm {
     const void *stack_bottom; /* of the thread, for AddressSanitizer */
     size_t stack_size;
     void *spare_stack;
+    uint64_t reached[FAIL_COUNT], struck[FAIL_COUNT][FAILPOINT_WAYS]; /* failpoints */
     FILE *trace;       /* NULL: nobody wants to read it */
     char failure[512]; /* what was found, first; "" while all is well */
 };
@@ -143,6 +165,10 @@ void process_kill(struct process *process);  /* kill -9; not by itself */
 void host_lose_power(struct host *host);     /* with what runs there */
 void host_power_on(struct host *host);
 void process_pause(struct process *process, bool paused);
+/* Whoever has not said what to do then does not hear of it (io_loop.c). */
+void process_signal(struct process *process, int number);
+/* From now on; also of the one that runs, which stands still in the midst of a call. */
+void process_pause_for(struct process *process, qr_time length);
 
 /* Of the process itself: */
 struct process *process_running(void);      /* NULL: the realm's own code */

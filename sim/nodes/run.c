@@ -48,6 +48,10 @@ static void draw_limits(struct run *run)
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
         const char *rare = all[i].rare[rng_below(rng, 3)];
         bool usual = rare == NULL || rng_chance(rng, 3, 4);
+        if (i == 0 && run_failpoint_life(run) == FAILPOINT_HOLE) {
+            rare = all[i].rare[1]; /* what goes bad in the log is needed */
+            usual = false;
+        }
         n += (size_t)snprintf(run->limits + n, sizeof run->limits - n, "%s\n",
                               usual ? all[i].usual : rare);
         qr_assert(n < sizeof run->limits);
@@ -74,7 +78,9 @@ static void draw_world(struct run *run, uint32_t seats)
             (struct seat){ .run = run, .host = realm_host(realm, name), .id = i + 1,
                            .joins = i >= seats };
     }
-    run->orders = run->members || rng_chance(rng, 1, 2);
+    enum failpoint_life life = run_failpoint_life(run);
+    run->orders = run->members || life == FAILPOINT_DROPS || life == FAILPOINT_CARRIES ||
+                  rng_chance(rng, 1, 2);
     bool guest = rng_chance(rng, 1, 2);
     run->askers += run->orders + guest;
     for (uint32_t i = 0; i < run->askers; i++) {
@@ -87,6 +93,7 @@ static void draw_world(struct run *run, uint32_t seats)
                                         .rng = rng_from(rng_next(rng)) };
     }
     run->visitors = (uint32_t)rng_below(rng, VISITORS_MAX + 1);
+    run->visitors = life == FAILPOINT_END ? VISITORS_MAX : run->visitors; /* they end nodes */
     run->large = rng_chance(rng, 1, 2);
     models_draw(run);
     for (uint32_t i = 0; i < run->visitors; i++) {
@@ -181,6 +188,8 @@ void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct 
                                 .unknown = run->unknown };
     memcpy(out->befell, run->befell, sizeof out->befell);
     memcpy(out->done, run->models.done, sizeof out->done);
+    memcpy(out->reached, run->realm->reached, sizeof out->reached);
+    memcpy(out->struck, run->realm->struck, sizeof out->struck);
     for (uint32_t i = 0; i < run->seats; i++) {
         out->disk_errors += run->seat[i].host->drive->errors;
     }

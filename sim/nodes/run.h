@@ -2,19 +2,21 @@
 #ifndef SIM_NODES_RUN_H
 #define SIM_NODES_RUN_H
 
+#include "sim/nodes/failpoint.h"
 #include "sim/nodes/faults.h"
 #include "sim/nodes/models.h"
 
 #include <stdio.h>
 
 /* One more whenever a seed draws anything else, or in another order: it is another run then. */
-#define RUN_DICE 5u
+#define RUN_DICE 6u
 
 struct run_report {
     char failure[512]; /* "": none */
     uint64_t digest;
     qr_time simulated;
     uint64_t befell[FAULTS]; /* how often each fault did */
+    uint64_t reached[FAIL_COUNT], struck[FAIL_COUNT][FAILPOINT_WAYS];
     uint64_t starts, disk_errors;
     uint64_t events, acknowledged, reads, refused, unknown, visits;
     uint64_t done[MODELS]; /* of each model, answered */

@@ -8,6 +8,8 @@
 #include "node/run.h"
 #include "sim/nodes/drive.h"
 
+#include <signal.h>
+
 #define SEAT_DIR DRIVE_TOP "/node"
 
 /* --- What a node writes, and what ends it ----------------------------------------------------- */
@@ -143,6 +145,12 @@ static void has_ended(struct seat *seat, const char *why)
     }
 }
 
+static void on_stop_signal(void *context, int signal_number)
+{
+    (void)signal_number;
+    node_stop(context);
+}
+
 static void live(struct process *process)
 {
     struct seat *seat = process->argument;
@@ -172,10 +180,11 @@ static void live(struct process *process)
         return;
     }
     seat->node = node;
+    (void)io_on_signal(node->io, SIGTERM, on_stop_signal, node);
     process->exit_code = node_run(node);
     seat->node = NULL;
     node_free(node);
-    if (process->exit_code == 0 && seat->run->visitors > 0) {
+    if (process->exit_code == 0 && (seat->told_to_end || seat->run->visitors > 0)) {
         realm_note(process->realm, process->host, "was told to end");
         seat_later(seat);
         return;
@@ -240,6 +249,7 @@ void seat_start(struct seat *seat)
     seat->run->starts++;
     realm_note(seat->run->realm, seat->host, "starts");
     seat->node = NULL;
+    seat->told_to_end = false;
     seat->errors = seat->host->drive->errors;
     seat->refusals = seat->host->drive->refusals;
     seat->host->on_death = seat_died;

@@ -3,6 +3,7 @@
 #define SIM_NODES_SEAT_H
 
 #include "sim/nodes/drive.h"
+#include "sim/nodes/failpoint.h"
 #include "sim/nodes/faults.h"
 #include "sim/nodes/models.h"
 #include "sim/nodes/realm.h"
@@ -28,6 +29,7 @@ struct seat {
     uint32_t errors;   /* of the drive before it was started: one more is a reason to end */
     uint32_t refusals; /* the same */
     bool mends;        /* it has lost what it had, and is not made whole yet */
+    bool told_to_end;  /* by a signal */
     bool joins;        /* its first directory is gone */
     struct drive *copy; /* of its drive, as it was; NULL: there is none */
 };
@@ -106,6 +108,7 @@ void seat_restore(struct seat *seat);
 void seat_look(struct seat *seat);
 void seat_died(void *seat); /* where it was armed to: it starts again, a little later */
 void seat_later(struct seat *seat); /* it starts, a little later */
+enum failpoint_life run_failpoint_life(const struct run *run); /* of the one each seed has */
 void faults_begin(struct run *run);
 void faults_end(struct run *run); /* all of them are mended, all nodes run */
 /* Whether all replicas of each partition have applied the same; that they differ then is a failure

@@ -1,0 +1,135 @@
+/* The failpoints of src/ (io/failpoint.h) in the realm: a host is armed with one, and its process
+ * dies there, stands still there, or is told that the drive has failed. Builds without failpoints
+ * draw the same and never come there. */
+#include "sim/nodes/failpoint.h"
+
+#include "sim/nodes/drive.h"
+#include "sim/nodes/io_sim.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+static const struct {
+    const char *name;
+    enum failpoint_life life;
+    bool errors;
+} points[] = {
+    { "NOWHERE", FAILPOINT_ANY, false },
+#define FAILPOINT(name, life, errors, text) { #name, FAILPOINT_##life, errors },
+#include "io/failpoints.def"
+#undef FAILPOINT
+};
+
+static const char *const ways[FAILPOINT_WAYS] = { "dies", "loses power", "stands still",
+                                                  "has a bad drive", "does not apply" };
+
+enum failpoint_life failpoint_life(enum failpoint point)
+{
+    return points[point].life;
+}
+
+bool failpoint_is_rare(enum failpoint point)
+{
+    enum failpoint_life life = points[point].life;
+    return life != FAILPOINT_ANY && life != FAILPOINT_LEADER && life != FAILPOINT_FOLLOWER;
+}
+
+void failpoint_arm(struct host *host, enum armed_for what, enum failpoint point, qr_time length)
+{
+    struct rng *rng = &host->realm->rng;
+    struct armed *armed = &host->armed[what];
+    uint64_t way = rng_below(rng, 8);
+    armed->way = way < 3    ? FAILPOINT_DIES
+                 : way < 5  ? FAILPOINT_LOSES_POWER
+                 : way == 5 ? FAILPOINT_STOPS
+                            : FAILPOINT_FAILS;
+    if (armed->way == FAILPOINT_FAILS && point == FAIL_APPLY_SLICE) {
+        armed->way = FAILPOINT_HOLDS;
+    } else if (armed->way == FAILPOINT_FAILS && !points[point].errors) {
+        armed->way = FAILPOINT_DIES;
+    }
+    armed->point = point;
+    armed->left = failpoint_is_rare(point) ? 1 + (uint32_t)rng_below(rng, 2)
+                                           : 1 + (uint32_t)rng_below(rng, 1u << rng_below(rng, 10));
+    armed->length = length;
+}
+
+void failpoints_disarm(struct host *host)
+{
+    memset(host->armed, 0, sizeof host->armed);
+}
+
+void failpoints_tell(const uint64_t reached[FAIL_COUNT],
+                     uint64_t struck[FAIL_COUNT][FAILPOINT_WAYS])
+{
+    for (uint32_t i = 1; i < FAIL_COUNT; i++) {
+        printf("failpoint %s reached %" PRIu64, points[i].name, reached[i]);
+        for (uint32_t way = 0; way < FAILPOINT_WAYS; way++) {
+            printf(", %s %" PRIu64, ways[way], struck[i][way]);
+        }
+        printf("\n");
+    }
+}
+
+#ifdef QUORATE_FAILPOINTS
+
+static int strike(struct process *p, struct armed *armed)
+{
+    struct armed what = *armed;
+    struct realm *realm = p->realm;
+    bool holds = what.way == FAILPOINT_HOLDS;
+    if (holds && armed->until == 0) {
+        armed->until = process_time(p) + what.length;
+    }
+    if (!holds || process_time(p) >= armed->until) {
+        *armed = (struct armed){ .point = FAIL_NOWHERE };
+    }
+    if (holds && what.until != 0) {
+        return -EIO;
+    }
+    realm->struck[what.point][what.way]++;
+    realm_note(realm, p->host, "%s at %s", ways[what.way], points[what.point].name);
+    switch (what.way) {
+    case FAILPOINT_LOSES_POWER:
+        p->takes_power = true;
+        process_die(p);
+    case FAILPOINT_DIES:
+        p->takes_power = false;
+        process_die(p);
+    case FAILPOINT_STOPS:
+        process_pause_for(p, what.length);
+        return 0;
+    case FAILPOINT_FAILS:
+        p->host->drive->errors++;
+        return -EIO;
+    default:
+        return -EIO;
+    }
+}
+
+int io_failpoint(struct io *io, enum failpoint point)
+{
+    struct process *p = io->process;
+    p->realm->reached[point]++;
+    for (uint32_t i = 0; i < ARMED_MAX; i++) {
+        struct armed *armed = &p->host->armed[i];
+        if (point != FAIL_NOWHERE && armed->point == point &&
+            (armed->left <= 1 || --armed->left == 0)) {
+            return strike(p, armed);
+        }
+    }
+    return 0;
+}
+
+bool io_failpoint_kills(struct io *io, enum failpoint point)
+{
+    for (uint32_t i = 0; i < ARMED_MAX; i++) {
+        const struct armed *armed = &io->process->host->armed[i];
+        if (point != FAIL_NOWHERE && armed->point == point && armed->left <= 1) {
+            return armed->way == FAILPOINT_DIES || armed->way == FAILPOINT_LOSES_POWER;
+        }
+    }
+    return false;
+}
+
+#endif
