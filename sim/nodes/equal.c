@@ -1,16 +1,24 @@
-/* At the end of a run, when all is well and nobody writes: replicas of a partition that have
- * applied the same are the same, and soon have applied the same. */
+/* At the end of a run, when all is well and nobody writes: each partition has its replicas on the
+ * nodes that are wished to have them and on no others, one of them leads, each has applied all that
+ * this one holds, and those that have applied the same are the same. */
 #include "sim/nodes/seat.h"
 
+#include "cluster/map.h"
 #include "engine/engine.h"
 #include "node/node.h"
 #include "node/replica.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+
+static const struct node *node_on(const struct seat *seat)
+{
+    return seat->host->process != NULL ? seat->node : NULL;
+}
 
 static const struct partition *find(const struct seat *seat, uint32_t group)
 {
-    const struct node *node = seat->host->process != NULL ? seat->node : NULL;
+    const struct node *node = node_on(seat);
     for (uint32_t i = 0; node != NULL && i < node->partitions.count; i++) {
         const struct partition *p = partitions_at(&node->partitions, i);
         if (p->group == group && p->replica != NULL && p->engine != NULL) {
@@ -20,25 +28,38 @@ static const struct partition *find(const struct seat *seat, uint32_t group)
     return NULL;
 }
 
-/* One of the group on this seat with those on the seats behind it. */
-static bool compare(struct run *run, uint32_t at, const struct partition *one)
+static bool lacks(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool lacks(struct run *run, const char *format, ...)
 {
-    bool settled = true;
-    uint64_t digest = engine_digest(one->engine);
-    for (uint32_t i = at + 1; i < run->seats; i++) {
-        const struct partition *other = find(&run->seat[i], one->group);
-        if (other == NULL) {
-            continue;
-        }
-        if (replica_applied(other->replica) != replica_applied(one->replica)) {
-            settled = false;
-        } else if (engine_digest(other->engine) != digest) {
-            realm_fail(run->realm, run->seat[i].host,
-                       "group %" PRIu32 " differs from that of %s at slot %" PRIu64, one->group,
-                       run->seat[at].host->name, replica_applied(one->replica));
-        }
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(run->lacks, sizeof run->lacks, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* One of a group with its leader's. */
+static bool compare(struct run *run, const struct partition *led, const struct seat *seat,
+                    const struct partition *one)
+{
+    struct outlook leader, o;
+    replica_outlook(led->replica, &leader);
+    replica_outlook(one->replica, &o);
+    qr_slot applied = replica_applied(one->replica);
+    if (applied == replica_applied(led->replica) &&
+        engine_digest(one->engine) != engine_digest(led->engine)) {
+        realm_fail(run->realm, seat->host, "group %" PRIu32 " differs from its leader's at slot %"
+                   PRIu64, one->group, applied);
     }
-    return settled;
+    if (one->quarantined) {
+        realm_fail(run->realm, seat->host, "group %" PRIu32 " is in quarantine", one->group);
+    }
+    if (o.forgetful) {
+        return lacks(run, "group %" PRIu32 " is forgetful on %s", one->group, seat->host->name);
+    }
+    return applied == leader.last ||
+           lacks(run, "group %" PRIu32 " is at %" PRIu64 " of %" PRIu64 " on %s", one->group,
+                 applied, leader.last, seat->host->name);
 }
 
 /* Whether all that its group counts on stand for directories that are there. */
@@ -103,21 +124,84 @@ void replicas_tell(const struct run *run)
     }
 }
 
-bool replicas_settled(struct run *run)
+/* Who is to have a replica, by the index that group 0 knows a node by. */
+static uint16_t wished(const struct map_partition *p, const struct roster *roster)
 {
-    bool settled = true;
+    return p->group == 0 ? membership_all(&roster->members) : p->wish;
+}
+
+static const struct partition *leader_of(const struct run *run, uint32_t group)
+{
+    const struct partition *led = NULL;
+    for (uint32_t i = 0; i < run->seats; i++) {
+        const struct partition *p = find(&run->seat[i], group);
+        if (p != NULL && replica_leads(p->replica) &&
+            (led == NULL || replica_term(led->replica) < replica_term(p->replica))) {
+            led = p;
+        }
+    }
+    return led;
+}
+
+static bool group_settled(struct run *run, const struct map_partition *p,
+                          const struct roster *roster)
+{
+    const struct partition *led = leader_of(run, p->group);
+    if (led == NULL) {
+        return lacks(run, "nobody leads group %" PRIu32, p->group);
+    }
+    if (p->group != 0 && p->settled != p->epoch) {
+        return lacks(run, "the wish for group %" PRIu32 " has not come true", p->group);
+    }
     for (uint32_t i = 0; i < run->seats; i++) {
         const struct seat *seat = &run->seat[i];
-        const struct node *node = seat->host->process != NULL ? seat->node : NULL;
-        settled = settled && node != NULL;
-        for (uint32_t k = 0; node != NULL && k < node->partitions.count; k++) {
+        const struct partition *one = find(seat, p->group);
+        node_index index = roster_find(roster, seat->id);
+        bool is_wished = index != NODE_NONE && (wished(p, roster) >> index & 1) != 0;
+        if (is_wished != (one != NULL)) {
+            return lacks(run, "%s has %s replica of group %" PRIu32, seat->host->name,
+                         is_wished ? "no" : "a", p->group);
+        }
+        if (one != NULL && !compare(run, led, seat, one)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Replicas of what is dropped, and nodes that do not run. */
+static bool nothing_left(struct run *run, const struct map *map)
+{
+    for (uint32_t i = 0; i < run->seats; i++) {
+        const struct node *node = node_on(&run->seat[i]);
+        if (node == NULL) {
+            return lacks(run, "%s does not run", run->seat[i].host->name);
+        }
+        for (uint32_t k = 0; k < node->partitions.count; k++) {
             const struct partition *p = partitions_at(&node->partitions, k);
-            if (p->quarantined) {
-                realm_fail(run->realm, seat->host, "group %" PRIu32 " is in quarantine", p->group);
-            } else if (p->replica != NULL && p->engine != NULL) {
-                settled = compare(run, i, p) && settled;
+            if (p->replica != NULL && map_partition(map, p->group) == NULL) {
+                return lacks(run, "%s has group %" PRIu32 ", which is dropped",
+                             run->seat[i].host->name, p->group);
             }
         }
     }
-    return settled;
+    return true;
+}
+
+bool replicas_settled(struct run *run)
+{
+    qr_slot slot;
+    const struct partition *zero = leader_of(run, 0);
+    if (zero == NULL) {
+        return lacks(run, "nobody leads group 0");
+    }
+    const struct map *map = zero->node->map;
+    const struct roster *roster = replica_roster(zero->replica, &slot);
+    for (const struct map_partition *p = map_partition(map, 0); p != NULL;
+         p = map_partition_after(map, p->group)) {
+        if (!group_settled(run, p, roster)) {
+            return false;
+        }
+    }
+    return nothing_left(run, map);
 }

@@ -163,7 +163,7 @@ static void play(struct run *run, uint32_t seats)
         realm_run(realm, realm->now + 100 * QR_MILLISECOND);
     }
     if (realm->failure[0] == 0 && realm->now >= limit) {
-        realm_fail(realm, NULL, "all is well again and replicas lag behind");
+        realm_fail(realm, NULL, "all is well again and replicas lag behind: %s", run->lacks);
     }
     if (realm->failure[0] == 0) {
         judge(run);

@@ -132,7 +132,8 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
            config_check(config, message, cap);
 }
 
-/* A node may end where its drive has failed, and nowhere else. */
+/* A node may end where its drive has failed, and nowhere else. Where it says that its directory has
+ * to go, somebody sees to that. */
 static void has_ended(struct seat *seat, const char *why)
 {
     struct realm *realm = seat->run->realm;
@@ -143,6 +144,15 @@ static void has_ended(struct seat *seat, const char *why)
     } else {
         realm_fail(realm, seat->host, "%s", why);
     }
+    if (drive->harms > 0 && strstr(why, "wipe ") != NULL) {
+        seat_wipe(seat);
+    }
+}
+
+/* Whoever asks to be taken in may hear that an operator has taken it out meanwhile. */
+static bool was_taken_out(const struct seat *seat, const char *message)
+{
+    return seat->joins && seat->run->members && strstr(message, "(MEMBER REMOVE)") != NULL;
 }
 
 static void on_stop_signal(void *context, int signal_number)
@@ -164,19 +174,14 @@ static void live(struct process *process)
     }
     struct node *node = node_new(config, message, sizeof message);
     free(config);
-    if (node == NULL && seat->joins && seat->run->members) {
-        realm_note(process->realm, process->host, "%s", message); /* it was taken out meanwhile */
-        if (strstr(message, "wipe") != NULL) {
-            seat_wipe(seat);
-        }
+    if (node == NULL && was_taken_out(seat, message)) {
+        realm_note(process->realm, process->host, "%s", message);
+        seat_wipe(seat);
         seat_later(seat);
         return;
     }
     if (node == NULL) {
         has_ended(seat, message);
-        if (seat->host->drive->harms > 0) { /* it says what to do, and somebody does it */
-            seat_wipe(seat);
-        }
         return;
     }
     seat->node = node;
@@ -184,7 +189,7 @@ static void live(struct process *process)
     process->exit_code = node_run(node);
     seat->node = NULL;
     node_free(node);
-    if (process->exit_code == 0 && (seat->told_to_end || seat->run->visitors > 0)) {
+    if (process->exit_code == 0 && seat->told_to_end) {
         realm_note(process->realm, process->host, "was told to end");
         seat_later(seat);
         return;

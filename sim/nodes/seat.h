@@ -29,7 +29,7 @@ struct seat {
     uint32_t errors;   /* of the drive before it was started: one more is a reason to end */
     uint32_t refusals; /* the same */
     bool mends;        /* it has lost what it had, and is not made whole yet */
-    bool told_to_end;  /* by a signal */
+    bool told_to_end;  /* by SIGTERM or SHUTDOWN */
     bool joins;        /* its first directory is gone */
     struct drive *copy; /* of its drive, as it was; NULL: there is none */
 };
@@ -87,6 +87,7 @@ struct run {
     uint32_t weight[FAULTS]; /* how often each befalls somebody */
     qr_time fault_pause;
     bool ending;   /* the last phase: all is well again, askers read */
+    char lacks[120]; /* of what replicas_settled waits for */
     bool orders;             /* there is an operator, and a keyspace of several partitions */
     bool ids;                /* writes have ids */
     struct rule rule[2];

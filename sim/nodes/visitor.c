@@ -30,6 +30,7 @@ struct guest {
     struct io *io;
     struct io_timer timer;
     struct io_stream *stream;
+    struct seat *seat; /* whom it visits */
     uint16_t port;
     bool connected, waiting, aside, junk, selects;
     bool blind; /* what comes is not RESP2 */
@@ -162,6 +163,7 @@ static void ask_for_any(struct guest *g)
              !(v->where == JUNK && g->aside && g->junk));
     bool stops = strcmp(v->words, "SHUTDOWN") == 0;
     if (!stops || rng_chance(dice(g), 1, 10)) {
+        g->seat->told_to_end = g->seat->told_to_end || stops;
         ask_for(g, v->words);
         g->asked++;
     }
@@ -335,7 +337,8 @@ static void dial(struct guest *g)
     static const uint16_t ports[] = { SEAT_PORT,    SEAT_PORT,     SEAT_PORT,   SEAT_PORT,
                                       SEAT_CLUSTER_PORT, SEAT_SENTINEL_PORT, SEAT_METRICS_PORT };
     struct run *run = g->visitor->run;
-    const struct seat *seat = &run->seat[rng_below(dice(g), run->seats)];
+    struct seat *seat = &run->seat[rng_below(dice(g), run->seats)];
+    g->seat = seat;
     g->port = ports[rng_below(dice(g), ARRAY_COUNT(ports))];
     g->blind = g->port == SEAT_METRICS_PORT || rng_chance(dice(g), 1, 6);
     int error = io_connect(g->io, seat->host->address, g->port, on_connect, g, &g->stream);

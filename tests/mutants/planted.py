@@ -94,6 +94,7 @@ LISTS = [
     ("cluster", "cluster", pins.CLUSTER, True),
     ("driver", "node", pins.NODE, True),
     ("cluster", "node", whole.NODE, True),
+    ("cluster", "node", whole.END, True),
     ("cluster", "log", whole.LOG, True),
     ("cluster", "engine", whole.MODELS, True),
     ("driver", "node", wants.NODE, True),

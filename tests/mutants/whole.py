@@ -49,6 +49,17 @@ NODE = [
      "spec->place == PLACE_WRITE && !node_knows_rules(node) &&"),
 ]
 
+# That nothing lacks at the end: sim/nodes/equal.c.
+END = [
+    ("whole: nobody joins a partition's group", "nodes", "../cluster/follow.c",
+     "return (p->wish & me) != 0 ? FOLLOW_JOIN : FOLLOW_NOTHING; /* F3 */",
+     "return FOLLOW_NOTHING;"),
+    ("whole: replicas that moved away stay", "nodes", "../cluster/follow.c",
+     "return action(FOLLOW_DELETE);", "return action(FOLLOW_NOTHING);"),
+    ("whole: replicas of what is dropped stay", "nodes", "../cluster/follow.c",
+     "return action(gone ? FOLLOW_DELETE : FOLLOW_NOTHING);", "return action(FOLLOW_NOTHING);"),
+]
+
 LOG = [
     ("whole: what the log writes is synced later", "nodes", "flush.c",
      ".done = write_done, .context = log };",
