@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <time.h>
@@ -12,55 +13,91 @@ struct options {
     uint64_t seed, count, dice;
     uint32_t nodes;
     const char *history; /* where it is written to */
-    bool twice, verbose, quiet, failpoints;
+    bool twice, verbose, quiet, first, failpoints;
 };
 
 static int usage(void)
 {
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
-            "[--history FILE] [--quiet] [--failpoints] [--dice N]\n"
+            "[--history FILE] [--quiet] [--first] [--failpoints] [--dice N]\n"
+            "--first: the first seed that fails is the last one\n"
             "--dice N: the seed is of a version with these dice; this one has %u\n",
             RUN_DICE);
     return 2;
 }
 
-static bool number(const char *text, uint64_t *out)
+static bool is_number(const char *text, uint64_t *out)
 {
     char *end;
-    *out = text != NULL ? strtoull(text, &end, 10) : 0;
-    return text != NULL && text[0] >= '0' && text[0] <= '9' && *end == 0;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0;
+}
+
+static bool parse_flag(const char *word, struct options *o)
+{
+    bool *flag = strcmp(word, "--twice") == 0        ? &o->twice
+                 : strcmp(word, "--verbose") == 0    ? &o->verbose
+                 : strcmp(word, "--quiet") == 0      ? &o->quiet
+                 : strcmp(word, "--first") == 0      ? &o->first
+                 : strcmp(word, "--failpoints") == 0 ? &o->failpoints
+                                                     : NULL;
+    if (flag != NULL) {
+        *flag = true;
+    }
+    return flag != NULL;
+}
+
+static bool refuse(const char *word, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", word, what);
+    return false;
+}
+
+static bool parse_value(const char *word, const char *value, struct options *o)
+{
+    uint64_t n;
+    if (strcmp(word, "--history") == 0) {
+        o->history = value;
+        return true;
+    }
+    if (!is_number(value, &n)) {
+        return refuse(word, "a number is wanted");
+    }
+    if (strcmp(word, "--seed") == 0) {
+        o->seed = n;
+    } else if (strcmp(word, "--dice") == 0) {
+        o->dice = n;
+    } else if (strcmp(word, "--count") == 0) {
+        o->count = n;
+        return n > 0 || refuse(word, "none at all proves nothing");
+    } else {
+        o->nodes = (uint32_t)n;
+        return (n >= 1 && n <= 7) || refuse(word, "1 to 7 nodes");
+    }
+    return true;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
+    static const char *const valued[] = { "--history", "--seed", "--count", "--dice", "--nodes" };
     *o = (struct options){ .seed = 1, .count = 1, .nodes = 3, .dice = RUN_DICE };
     for (int i = 1; i < argc; i++) {
-        uint64_t n = 0;
-        const char *word = argv[i];
-        if (strcmp(word, "--twice") == 0) {
-            o->twice = true;
-        } else if (strcmp(word, "--verbose") == 0) {
-            o->verbose = true;
-        } else if (strcmp(word, "--failpoints") == 0) {
-            o->failpoints = true;
-        } else if (strcmp(word, "--quiet") == 0) {
-            o->quiet = true;
-        } else if (strcmp(word, "--history") == 0) {
-            o->history = argv[++i];
-        } else if (!number(argv[++i], &n)) {
-            return false;
-        } else if (strcmp(word, "--seed") == 0) {
-            o->seed = n;
-        } else if (strcmp(word, "--count") == 0) {
-            o->count = n;
-        } else if (strcmp(word, "--dice") == 0) {
-            o->dice = n;
-        } else if (strcmp(word, "--nodes") == 0 && n >= 1 && n <= 7) {
-            o->nodes = (uint32_t)n;
-        } else {
+        size_t k = 0;
+        while (k < ARRAY_COUNT(valued) && strcmp(argv[i], valued[k]) != 0) {
+            k++;
+        }
+        if (k == ARRAY_COUNT(valued) && !parse_flag(argv[i], o)) {
+            return refuse(argv[i], "no such option");
+        }
+        if (k < ARRAY_COUNT(valued) && i + 1 == argc) {
+            return refuse(argv[i], "its value is missing");
+        }
+        if (k < ARRAY_COUNT(valued) && !parse_value(argv[i], argv[i + 1], o)) {
             return false;
         }
+        i += k < ARRAY_COUNT(valued);
     }
     return true;
 }
@@ -115,6 +152,11 @@ static bool one(const struct options *o, uint64_t seed, struct run_report *all)
     struct run_report r;
     (void)snprintf(last_words, sizeof last_words, "seed %" PRIu64 " FAILED: it crashed\n", seed);
     FILE *history = o->history != NULL ? fopen(o->history, "we") : NULL;
+    if (o->history != NULL && history == NULL) {
+        printf("seed %" PRIu64 " FAILED: its history cannot be written: %s\n", seed,
+               strerror(errno));
+        return false;
+    }
     run_seed(seed, o->nodes, o->verbose ? stdout : NULL, history, &r);
     if (history != NULL) {
         fclose(history);
@@ -173,15 +215,12 @@ int main(int argc, char **argv)
                 o.seed, o.dice, RUN_DICE);
         return 3;
     }
-    uint64_t failed = 0;
+    uint64_t failed = 0, count = 0;
     struct run_report all = { .digest = 0 };
     clock_t began = clock();
-    for (uint64_t i = 0; i < o.count; i++) {
-        failed += !one(&o, o.seed + i, &all);
+    while (count < o.count && (failed == 0 || !o.first)) {
+        failed += !one(&o, o.seed + count++, &all);
     }
-    if (o.failpoints) {
-        failpoints_tell(all.reached, all.struck);
-    }
-    tell(&all, o.count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);
+    tell(&all, count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);
     return failed > 0;
 }
