@@ -221,6 +221,9 @@ int main(int argc, char **argv)
     while (count < o.count && (failed == 0 || !o.first)) {
         failed += !one(&o, o.seed + count++, &all);
     }
+    if (o.failpoints) {
+        failpoints_tell(all.reached, all.struck);
+    }
     tell(&all, count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);
     return failed > 0;
 }
