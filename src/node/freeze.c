@@ -44,8 +44,7 @@ qr_time contact_settle(struct node *node, qr_time now)
     }
     bool open = router_has_routed(node->router, c->settling);
     if (open && now >= c->settle_until) {
-        router_give_up_routed(node->router);
-        open = false;
+        open = !router_give_up_routed(node->router);
     }
     if (open) {
         return now + QR_MILLISECOND;

@@ -110,9 +110,10 @@ void router_replica_gone(struct router *router, struct partition *partition);
 void router_partition_gone(struct router *router, struct partition *partition);
 
 /* Whether a command of this node's clients, begun by then, that goes where its keys' prefixes led
- * has no answer. Those that led to keyspaces which the frozen ones leave are given up. */
+ * has no answer. Those that led to keyspaces which the frozen ones leave are given up; false: not
+ * yet, one of them is about to get its slot. */
 bool router_has_routed(const struct router *router, uint64_t until);
-void router_give_up_routed(struct router *router);
+bool router_give_up_routed(struct router *router);
 /* What this node has taken up in keyspace 0 and would propose later is refused where it has a key
  * that is frozen (contact.h: guards). */
 void router_guard(struct router *router);

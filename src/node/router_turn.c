@@ -455,9 +455,16 @@ static void give_up_left(struct router *router, struct pending *p)
     }
 }
 
-void router_give_up_routed(struct router *router)
+bool router_give_up_routed(struct router *router)
 {
-    for_each(router, NULL, give_up_left);
+    const struct pending *p = router->node->oldest;
+    while (p != NULL && !(p->state == PENDING_PROPOSED && p->slot == 0 && is_left(p))) {
+        p = p->age_next;
+    }
+    if (p == NULL) {
+        for_each(router, NULL, give_up_left);
+    }
+    return p == NULL; /* its partition has its turn first */
 }
 
 /* What waits is looked at when its turn comes. */

@@ -416,6 +416,29 @@ static void test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6(vo
     assert_heard("+OK\r\n+OK\r\n");
 }
 
+/* Its partition may not have had its turn: the batch that it stands in names it. */
+static void test_what_is_about_to_get_its_slot_is_not_given_up(void **state)
+{
+    (void)state;
+    learn_prefix("p:");
+    assert_true(freeze_add(&world->node.contact.coverage.frozen, span_of("p:", 2)));
+    led_by(0, 0);
+    by_prefix(0, "set", "p:1");
+    by_prefix(1, "set", "p:2");
+    struct pending *p = world->replicas[0].writes[0];
+    qr_slot slot = p->slot;
+    p->slot = 0;
+    assert_false(router_give_up_routed(world->node.router));
+    assert_int_equal(world->node.pending_count, 2);
+    p->slot = slot;
+    assert_true(router_give_up_routed(world->node.router));
+    assert_int_equal(world->node.pending_count, 0);
+    to(0, "set", "other"); /* that of nobody who went by a prefix holds nothing up */
+    world->replicas[0].writes[1]->slot = 0;
+    assert_true(router_give_up_routed(world->node.router));
+    assert_int_equal(world->node.pending_count, 1);
+}
+
 #define TRACKS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -441,6 +464,7 @@ int main(void)
         TRACKS_TEST(test_without_any_hint_those_who_hold_it_are_asked_in_turn),
         TRACKS_TEST(test_what_is_heard_before_a_partition_is_there_is_kept),
         TRACKS_TEST(test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6),
+        TRACKS_TEST(test_what_is_about_to_get_its_slot_is_not_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
