@@ -73,8 +73,8 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
             stream_answered(p, STATUS_OK);
             continue;
         }
-        if (p->stream->relayed && status == STATUS_NOT_LEADER) {
-            router_refuse_relayed(p); /* T3: back to the node it came from */
+        if (p->stream->relayed && (status == STATUS_NOT_LEADER || p->spec == NULL)) {
+            router_refuse_relayed(p); /* T3: back to the node it came from, or to control.c */
             continue;
         }
         p->state = PENDING_WAITING;

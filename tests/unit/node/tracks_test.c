@@ -416,6 +416,44 @@ static void test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6(vo
     assert_heard("+OK\r\n+OK\r\n");
 }
 
+static enum qr_status own_status;
+
+static struct reply *own_reply(struct stream *stream, struct pending *p)
+{
+    (void)stream;
+    (void)p;
+    reply_reset(&world->out);
+    return &world->out;
+}
+
+static void own_ended(struct stream *stream, struct pending *p, enum qr_status status)
+{
+    (void)stream;
+    (void)p;
+    own_status = status;
+}
+
+/* A change of the control state that the protocol has no room for, whatever it had told: it is no
+ * command that could wait in a queue. */
+static void test_the_nodes_own_change_that_finds_no_room_goes_back_T3(void **state)
+{
+    (void)state;
+    struct relay own = { .peer = NODE_NONE };
+    struct pendings refused = { 0 };
+    stream_init(&own.stream, &world->node, STREAM_PEER);
+    own.stream.begin_reply = own_reply;
+    own.stream.end_reply = own_ended;
+    world->replica.leads = true;
+    struct pending *p = stream_push(&own.stream, NULL, 2, world->now);
+    pending_join(p, &world->zero);
+    pendings_push(&refused, p);
+    router_retry(world->node.router, &refused, STATUS_OVERLOADED);
+    assert_int_equal(own_status, STATUS_NOT_LEADER);
+    assert_int_equal(world->node.pending_count, 0);
+    assert_int_equal(world->peers.told, 0);
+    stream_detach(&own.stream);
+}
+
 /* Its partition may not have had its turn: the batch that it stands in names it. */
 static void test_what_is_about_to_get_its_slot_is_not_given_up(void **state)
 {
@@ -465,6 +503,7 @@ int main(void)
         TRACKS_TEST(test_what_is_heard_before_a_partition_is_there_is_kept),
         TRACKS_TEST(test_what_went_by_a_prefix_that_changes_is_settled_or_given_up_K6),
         TRACKS_TEST(test_what_is_about_to_get_its_slot_is_not_given_up),
+        TRACKS_TEST(test_the_nodes_own_change_that_finds_no_room_goes_back_T3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
