@@ -145,7 +145,7 @@ static void own_failpoint(struct run *run)
     bool of_fetch = life == FAILPOINT_FETCH || life == FAILPOINT_SOURCE;
     qr_time at = (qr_time)rng_below(dice(run), OWN_FAILPOINT_MAX);
     at = life == FAILPOINT_BIRTH || life == FAILPOINT_START || of_damage ? 0 : at;
-    run->fragile = (of_damage || of_fetch) && run->seats >= 3 ? 1 : run->fragile;
+    run->fragile = (of_damage || of_fetch) && run->founders >= 3 ? 1 : run->fragile;
     run->weight[FAULT_wipe] += of_fetch ? 8 : 0;
     run->weight[FAULT_rot] += of_damage ? 8 : 0;
     run->weight[FAULT_old_copy] += of_damage ? 4 : 0;
@@ -432,7 +432,7 @@ void faults_begin(struct run *run)
         run->weight[i] = share == 0 ? 0 : weights[i] * (uint32_t)(share * share);
         run->weight[i] = rng_chance(dice(run), 1, 2) ? run->weight[i] : 0;
     }
-    run->fragile = run->seats >= 3 && rng_chance(dice(run), 1, 2) ? 1 : 0;
+    run->fragile = run->founders >= 3 && rng_chance(dice(run), 1, 2) ? 1 : 0;
     own_failpoint(run);
     for (uint32_t i = 0; i < run->fragile; i++) {
         run->seat[i].host->drive->fragile = true;

@@ -21,6 +21,7 @@ static int usage(void)
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
             "[--history FILE] [--quiet] [--first] [--failpoints] [--dice N]\n"
+            "--nodes N: so many at the beginning; else as many as the seed says\n"
             "--first: the first seed that fails is the last one\n"
             "--dice N: the seed is of a version with these dice; this one has %u\n",
             RUN_DICE);
@@ -82,7 +83,7 @@ static bool parse_value(const char *word, const char *value, struct options *o)
 static bool parse(int argc, char **argv, struct options *o)
 {
     static const char *const valued[] = { "--history", "--seed", "--count", "--dice", "--nodes" };
-    *o = (struct options){ .seed = 1, .count = 1, .nodes = 3, .dice = RUN_DICE };
+    *o = (struct options){ .seed = 1, .count = 1, .nodes = 0, .dice = RUN_DICE };
     for (int i = 1; i < argc; i++) {
         size_t k = 0;
         while (k < ARRAY_COUNT(valued) && strcmp(argv[i], valued[k]) != 0) {

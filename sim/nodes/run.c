@@ -1,6 +1,7 @@
 /* One seed: a realm with nodes and clients, faults, and what is judged at the end. */
 #include "sim/nodes/run.h"
 
+#include "base/limits.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/seat.h"
 
@@ -39,7 +40,7 @@ static void draw_limits(struct run *run)
         { "", { "heartbeat-ms 5\nlease-ms 40\nelection-timeout-ms 60", "heartbeat-ms 100", NULL } },
         { "", { "log-sync thread", "log-sync inline", NULL } },
         { "", { "read-mode lease", NULL, NULL } },
-        { "", { "leader-wait 100", "request-timeout 300", NULL } },
+        { "", { "leader-wait 100", "request-timeout 300", "request-timeout 250\nleader-wait 10" } },
         { "", { "replace-after 1", "replace-after 5", NULL } },
         { "", { "slow-disk-ms 5", "lag-alarm-ms 100", "leader-priority-delay-ms 50" } },
     };
@@ -58,13 +59,37 @@ static void draw_limits(struct run *run)
     }
 }
 
-static void draw_world(struct run *run, uint32_t seats)
+/* Limits that are no settings, or smaller than a setting may be. */
+static void draw_inner_limits(struct run *run)
+{
+    static const size_t segments[] = { 16 * KIB, 32 * KIB, 64 * KIB, 64 * KIB, 64 * KIB };
+    static const uint32_t few[] = { 1, 2, 3, 8 };
+    struct rng *rng = &run->realm->rng;
+    run->segment_bytes = segments[rng_below(rng, ARRAY_COUNT(segments))];
+    uint32_t entries = few[rng_below(rng, ARRAY_COUNT(few))];
+    uint32_t in_flight = few[rng_below(rng, ARRAY_COUNT(few))];
+    uint32_t uncommitted = 1 + (uint32_t)rng_below(rng, 30);
+    run->append_entries = rng_chance(rng, 1, 5) ? entries : 0;
+    run->in_flight = rng_chance(rng, 1, 5) ? in_flight : 0;
+    run->uncommitted_max = rng_chance(rng, 1, 8) ? uncommitted : 0;
+}
+
+static uint32_t draw_seats(struct rng *rng)
+{
+    static const uint32_t seats[] = { 1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7 };
+    return seats[rng_below(rng, ARRAY_COUNT(seats))];
+}
+
+static void draw_world(struct run *run, uint32_t wanted)
 {
     struct realm *realm = run->realm;
     struct rng *rng = &realm->rng;
     char name[16];
+    uint32_t seats = draw_seats(rng);
+    seats = wanted > 0 ? wanted : seats;
     draw_pace(run);
     draw_limits(run);
+    draw_inner_limits(run);
     run->founders = seats;
     run->members = seats > 1 && rng_chance(rng, 1, 3);
     run->seats = seats + (run->members ? (uint32_t)rng_below(rng, SPARES_MAX + 1) : 0);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* One more whenever a seed draws anything else, or in another order: it is another run then. */
-#define RUN_DICE 6u
+#define RUN_DICE 7u
 
 struct run_report {
     char failure[512]; /* "": none */
@@ -23,6 +23,7 @@ struct run_report {
 };
 
 /* `trace` and `history`, if there is one, are told of all that happened and all that was asked. */
+/* `seats`: how many nodes; 0: as many as the seed says. */
 void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct run_report *out);
 
 #endif

@@ -6,6 +6,8 @@
 #include "node/logline.h"
 #include "node/node.h"
 #include "node/run.h"
+#include "node/workbench.h"
+#include "protocol/protocol.h"
 #include "sim/nodes/drive.h"
 
 #include <signal.h>
@@ -83,6 +85,26 @@ pid_t __wrap_getpid(void)
     return p != NULL ? (pid_t)p->life : 1;
 }
 
+/* --- Limits that no setting can reach --------------------------------------------------------- */
+
+void __real_workbench_fit(struct workbench *bench, const struct protocol *protocol,
+                          struct protocol_limits *limits);
+void __wrap_workbench_fit(struct workbench *bench, const struct protocol *protocol,
+                          struct protocol_limits *limits);
+
+/* Comes by here before the protocol sees them (replica_new.c). */
+void __wrap_workbench_fit(struct workbench *bench, const struct protocol *protocol,
+                          struct protocol_limits *limits)
+{
+    const struct seat *seat = process_running()->argument;
+    const struct run *run = seat->run;
+    __real_workbench_fit(bench, protocol, limits);
+    limits->append_entries = run->append_entries > 0 ? run->append_entries : limits->append_entries;
+    limits->appends_in_flight = run->in_flight > 0 ? run->in_flight : limits->appends_in_flight;
+    limits->uncommitted_max =
+        run->uncommitted_max > 0 ? run->uncommitted_max : limits->uncommitted_max;
+}
+
 /* --- The process ---------------------------------------------------------------------------- */
 
 static size_t print_members(const struct run *run, char *text, size_t cap)
@@ -116,7 +138,7 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
         text, sizeof text,
         "bind %s\nport %u\nprotected-mode no\ndir %s\nnode-id %u\nloglevel debug\n"
         "cluster-secret simulated\n"
-        "log-segment-bytes 64kb\nlog-reserve-bytes 1mb\nlog-max-bytes 64mb\n"
+        "log-reserve-bytes 1mb\nlog-max-bytes 64mb\n"
         "cluster-port %u\nsentinel-port %u\nmetrics-port %u\n"
         "metrics-bind %s\n",
         seat->host->address, SEAT_PORT, SEAT_DIR, seat->id, SEAT_CLUSTER_PORT, SEAT_SENTINEL_PORT,
@@ -128,8 +150,10 @@ static bool configure(const struct seat *seat, struct config *config, char *mess
     config_defaults(config);
     config->bootstrap =
         !seat->joins && drive_find(seat->host->drive, SEAT_DIR "/identity") == NULL;
-    return config_parse_text(config, span_of(text, n), "the seat", message, cap) &&
-           config_check(config, message, cap);
+    bool good = config_parse_text(config, span_of(text, n), "the seat", message, cap) &&
+                config_check(config, message, cap);
+    config->log_segment_bytes = run->segment_bytes;
+    return good;
 }
 
 /* A node may end where its drive has failed, and nowhere else. Where it says that its directory has

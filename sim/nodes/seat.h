@@ -73,6 +73,8 @@ struct run {
     uint32_t seats;
     uint32_t founders; /* the first so many are members from the beginning, the others join */
     char limits[400];  /* settings of all nodes, small ones mostly */
+    size_t segment_bytes; /* of their logs; and limits of Raft's, 0: as they are */
+    uint32_t append_entries, in_flight, uncommitted_max;
     bool members;      /* the operator orders who takes part */
     uint32_t fragile; /* the first so many are those whose drives lose what they had synced */
     struct asker asker[ASKERS_MAX + 2];
