@@ -36,6 +36,29 @@ struct place_nodes placing_nodes(const struct node *node)
     return nodes;
 }
 
+/* Who can found at once. A lease that runs on says nothing of a node that died a moment ago, and
+ * after an election of none; one that has forgotten founds nothing before it is brought up. */
+static uint16_t ready(const struct node *node)
+{
+    const struct outlook *zero = replica_seen(node->zero->replica);
+    uint16_t ready = node_bit(replica_me(node->zero->replica));
+    for (node_index i = 0; i < zero->members; i++) {
+        bool there = peers_connected(node->peers, i) && !zero->member[i].forgetful;
+        ready |= there ? node_bit(i) : 0;
+    }
+    return ready;
+}
+
+/* A group whose founders are lost before it began is never born: where others will do, these are
+ * not asked. */
+static struct place_nodes founders(const struct node *node, uint32_t replicas, uint32_t partitions)
+{
+    struct place_nodes all = placing_nodes(node);
+    struct place_nodes nodes = all;
+    nodes.live &= ready(node);
+    return place_check(node->map, &nodes, replicas, partitions) == PLACE_OK ? nodes : all;
+}
+
 void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit)
 {
     struct place_nodes nodes = placing_nodes(node);
@@ -44,6 +67,7 @@ void placing_found(const struct node *node, const struct map_keyspace *keyspace,
            place_check(node->map, &nodes, replicas, keyspace->partitions) == PLACE_TOO_FEW_NODES) {
         replicas--; /* the planner adds the others when there are nodes for them */
     }
+    nodes = founders(node, replicas, keyspace->partitions);
     struct placement *placed = qr_alloc(keyspace->partitions * sizeof *placed);
     place_found(node->map, &nodes, replicas, keyspace->first_group, keyspace->partitions, placed);
     for (uint32_t i = 0; i < keyspace->partitions; i++) {

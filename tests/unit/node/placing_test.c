@@ -19,6 +19,7 @@ static struct roster applied, stated; /* the latter may not be decided yet */
 static qr_time gone_for[MEMBERS_MAX];
 static uint16_t connected;
 static uint16_t wire[MEMBERS_MAX];
+static struct outlook outlook;
 
 const struct roster *replica_applied_roster(const struct replica *r, qr_slot *slot)
 {
@@ -32,6 +33,12 @@ const struct roster *replica_roster(const struct replica *r, qr_slot *slot)
     (void)r;
     *slot = 2;
     return &stated;
+}
+
+const struct outlook *replica_seen(const struct replica *r)
+{
+    (void)r;
+    return &outlook;
 }
 
 node_index replica_me(const struct replica *r)
@@ -67,6 +74,7 @@ static int begin(void **state)
     node.config.replace_after_s = 300;
     applied.members = stated.members = (struct membership){ .voters = 7 };
     connected = 6;
+    outlook = (struct outlook){ .members = 3 };
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         wire[i] = WIRE_VERSION_GROUPS;
     }
@@ -156,6 +164,42 @@ static void a_keyspace_is_founded_on_what_is_there(void **state)
     map_free(node.map);
 }
 
+static uint16_t founders_of_one(uint8_t replicas)
+{
+    struct map_keyspace k = a_keyspace(16, "cart", "", 2, 1);
+    struct edit edit = { 0 };
+    struct map_partition p;
+    k.replicas = replicas;
+    placing_found(&node, &k, &edit);
+    assert_int_equal(edit.count, 2);
+    struct span value = span_of(edit.bytes + edit.length[0], edit.length[1]);
+    assert_int_equal(map_partition_read(2, value, &p), MAP_OK);
+    edit_free(&edit);
+    return p.founders;
+}
+
+/* Seeds 1330230, 1330982: whoever founds alone has to be there, or nobody ever will. */
+static void who_cannot_found_now_founds_only_where_others_will_not_do(void **state)
+{
+    (void)state;
+    node.map = map_new();
+    for (node_index i = 0; i < 3; i++) {
+        connected = (uint16_t)(i == 0 ? 0 : node_bit(i)); /* all have their leases */
+        uint16_t there = (uint16_t)(1 | connected);
+        assert_int_equal(founders_of_one(1) & ~there, 0);
+        assert_int_equal(i > 0 ? founders_of_one(2) : there, there);
+        assert_int_equal(founders_of_one(3), 7); /* they found when they come */
+    }
+    connected = 6;
+    outlook.member[1].forgetful = true;
+    assert_int_equal(founders_of_one(2), 5);
+    outlook.member[1].forgetful = false;
+    outlook.member[2].forgetful = true;
+    assert_int_equal(founders_of_one(2), 3);
+    assert_int_equal(founders_of_one(3), 7);
+    map_free(node.map);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -166,6 +210,7 @@ int main(void)
         CASE(who_knows_no_other_groups_gets_none),
         CASE(members_are_those_that_were_and_stay),
         CASE(a_keyspace_is_founded_on_what_is_there),
+        CASE(who_cannot_found_now_founds_only_where_others_will_not_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
