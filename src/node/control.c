@@ -38,6 +38,9 @@ static void on_record(void *context, struct span key, struct span value)
     }
     node->quotas += key.p[0] == MAP_RECORD_KEYSPACE ? 1 : 0;
     taken(node, map_put(node->map, key, value));
+    if (key.p[0] == MAP_RECORD_SETTINGS) {
+        holding_note_groups(node, false);
+    }
 }
 
 void control_watch(struct node *node)
@@ -56,6 +59,7 @@ static void rebuild(struct node *node)
     }
     map_reset(node->map);
     engine_system_each(node->zero->engine, on_record, node);
+    holding_note_groups(node, true);
     node->quotas++;
     control->version = version;
     control->rules = version; /* the state does not tell: perhaps just now */

@@ -326,8 +326,19 @@ void holding_open(struct node *node)
     (void)log_group_state(node->log, 0, &group);
     node->holding =
         (struct holding){ .fresh = { .upto = group.last_slot, .joined = node->identity.joined },
-                          .seen = UINT64_MAX };
+                          .seen = UINT64_MAX,
+                          .fresh_below = map_settings(node->map)->next_group };
     add_those_of_the_log(node);
+}
+
+void holding_note_groups(struct node *node, bool whole)
+{
+    struct holding *h = &node->holding;
+    const struct replica *zero = node->zero->replica;
+    whole = whole || zero == NULL;
+    if (!h->fresh.fresh && (whole || replica_applied(zero) <= h->fresh.upto)) {
+        h->fresh_below = map_settings(node->map)->next_group;
+    }
 }
 
 /* How far group 0 is. */
@@ -338,7 +349,6 @@ static void look_at_zero(struct node *node)
     qr_slot applied = replica_applied(node->zero->replica);
     if (!h->fresh.fresh && follow_look(&h->fresh, zero, applied)) {
         h->next = h->next_full = 0;
-        h->fresh_below = map_settings(node->map)->next_group;
     }
     h->current = h->fresh.fresh && replica_catches_up(node->zero->replica);
     if (!h->current && zero->leader != NODE_NONE) {

@@ -19,7 +19,8 @@ struct partition;
 
 struct holding {
     struct follow_fresh fresh;
-    uint32_t fresh_below; /* groups from here on were made since the map was fresh */
+    uint32_t fresh_below; /* groups from here on were made behind what makes the map fresh: no
+                             earlier life of this node knew them */
     bool current;         /* all that was committed in group 0 when this node asked is in its map,
                           once since the start: it knows which keyspaces there are, and what
                           they say */
@@ -39,6 +40,8 @@ struct holding {
 
 /* At the start, when group 0's replica is there: what its log holds makes a map fresh (F1). */
 void holding_open(struct node *node);
+/* The map may know more groups: by the entry that is being applied, or all of it came `whole`. */
+void holding_note_groups(struct node *node, bool whole);
 /* Once a turn. */
 void holding_turn(struct node *node, qr_time now);
 /* When the next turn is wanted at the latest; 0: at once. */

@@ -15,6 +15,7 @@ static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **stat
     turn();
     assert_int_equal(map_settings(node->map)->next_group, 3);
     assert_int_equal(control_version(node), 1);
+    assert_int_equal(noted[true], 1);
     uint64_t changes = map_changes(node->map);
     uint32_t quotas = node->quotas;
     turn();
@@ -23,9 +24,19 @@ static void the_map_is_built_anew_when_the_state_came_from_elsewhere(void **stat
     turn();
     assert_int_equal(map_settings(node->map)->next_group, 42);
     assert_int_equal(control_version(node), 40);
+    assert_int_equal(noted[true], 2);
     assert_int_not_equal(node->quotas, quotas);
     control_watch(node);
+    noted[false] = 0;
     learn_prefix("a:");
+    assert_int_equal(noted[false], 0);
+    uint8_t key[MAP_KEY_BYTES_MAX], value[MAP_VALUE_BYTES_MAX];
+    struct map_settings settings = { .level = 2, .next_group = 50 };
+    size_t n = map_key_write((struct map_key){ MAP_RECORD_SETTINGS, 0 }, key);
+    node->engine_config.system_changed(node, span_of(key, n),
+                                       span_of(value, map_settings_write(&settings, value)));
+    assert_int_equal(noted[false], 1);
+    assert_int_equal(noted[true], 2);
     assert_non_null(map_keyspace(node->map, 16));
     version = 50; /* another one, which knows nothing of it */
     turn();

@@ -12,6 +12,7 @@
 struct node *node;
 struct outlook outlook;
 qr_slot applied;
+uint32_t noted[2];
 bool has_room, known, all_know, led, figures;
 bool may_freeze, may_propose;
 uint64_t version;
@@ -64,6 +65,12 @@ const struct outlook *replica_seen(const struct replica *r)
 {
     (void)r;
     return &outlook;
+}
+
+void holding_note_groups(struct node *n, bool whole)
+{
+    (void)n;
+    noted[whole]++;
 }
 
 bool replica_leads(const struct replica *r)
@@ -249,6 +256,7 @@ int begin(void **state)
         clients[i].answers = 0;
     }
     applied = 0;
+    memset(noted, 0, sizeof noted);
     outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .transfer_to = NODE_NONE };
     has_room = true;
     known = all_know = led = figures = false;

@@ -17,6 +17,7 @@
 extern struct node *node;
 extern struct outlook outlook;
 extern qr_slot applied; /* of group 0 */
+extern uint32_t noted[2]; /* how often there may be more groups: by an entry, and as a whole */
 extern bool has_room, known, all_know, led, figures;
 extern bool may_freeze, may_propose; /* as the other nodes stand */
 extern uint64_t version;             /* of the state in the engine */

@@ -65,6 +65,40 @@ static void test_by_an_old_map_nothing_is_made_or_deleted(void **state)
     assert_int_equal(world.node.holding.fresh_below, GROUPS);
 }
 
+static void next_group_is(uint32_t group, qr_slot slot, bool whole)
+{
+    put_settings(world.node.map, &(struct map_settings){ .level = 2, .next_group = group });
+    world.applied = slot;
+    holding_note_groups(&world.node, whole);
+}
+
+/* F2: what an earlier life knew stands in front of what makes the map fresh, and what was made
+ * behind it nobody here can have forgotten, although it is applied before the map is looked at. */
+static void test_groups_behind_the_fresh_point_were_known_to_no_earlier_life(void **state)
+{
+    (void)state;
+    const uint32_t *below = &world.node.holding.fresh_below;
+    world.zero.outlook.forgetful = true;
+    holding_open(&world.node);
+    assert_int_equal(*below, GROUPS);
+    (void)turns(1);
+    next_group_is(GROUPS + 1, OLD + 5, false);
+    assert_int_equal(*below, GROUPS + 1); /* how far it held no one knows */
+    world.zero.outlook.forgetful = false;
+    world.zero.outlook.last = OLD + 9;
+    (void)turns(1);
+    next_group_is(GROUPS + 2, OLD + 9, false);
+    assert_int_equal(*below, GROUPS + 2);
+    next_group_is(GROUPS + 3, OLD + 10, false);
+    assert_int_equal(*below, GROUPS + 2); /* made since */
+    next_group_is(GROUPS + 4, OLD + 11, true);
+    assert_int_equal(*below, GROUPS + 4); /* of which slot each is the state does not tell */
+    (void)turns(1);
+    assert_true(world.node.holding.fresh.fresh);
+    next_group_is(GROUPS + 5, OLD + 9, true);
+    assert_int_equal(*below, GROUPS + 4);
+}
+
 /* F1, F8: it has an index that was another's, who had founded under it. */
 static void test_a_joiner_makes_nothing_by_a_map_from_before_it_joined(void **state)
 {
@@ -482,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HOLDING_TEST(test_a_founder_founds_and_others_join),
         HOLDING_TEST(test_by_an_old_map_nothing_is_made_or_deleted),
+        HOLDING_TEST(test_groups_behind_the_fresh_point_were_known_to_no_earlier_life),
         HOLDING_TEST(test_a_joiner_makes_nothing_by_a_map_from_before_it_joined),
         HOLDING_TEST(test_group_0_with_holes_waits),
         HOLDING_TEST(test_files_go_when_the_log_has_forgotten_durably),
