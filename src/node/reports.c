@@ -40,6 +40,7 @@ struct reports {
 
     uint64_t nonce; /* of the latest question */
     struct node_news node[MEMBERS_MAX];
+    qr_time passed_at[MEMBERS_MAX]; /* when the index was taken from a node; 0: never */
     struct group_news *groups; /* in no order */
     uint32_t count, cap;
     uint32_t *places; /* open addressing by group: index + 1, 0: free */
@@ -143,7 +144,11 @@ static void forget_node(struct reports *reports, node_index from)
 
 void reports_passed(struct node *node, node_index index)
 {
-    forget_node(node->control->reports, index);
+    struct reports *reports = node->control->reports;
+    forget_node(reports, index);
+    if (node->known[index].id != 0) {
+        reports->passed_at[index] = node->clock;
+    }
 }
 
 /* Groups that are in the map no more. */
@@ -291,12 +296,19 @@ bool reports_know_version(const struct node *node, uint64_t version)
     return true;
 }
 
+/* For whoever has or had that index: its word is not that of the one before, who may be covered. */
+static bool knows(const struct node *node, node_index i, uint64_t version)
+{
+    const struct reports *reports = node->control->reports;
+    qr_time at = reports->passed_at[i];
+    return reports->node[i].version >= version && (at == 0 || node->clock > at + RULES_TIME);
+}
+
 /* C4: who is away, also on a connection that is still open, may go by what it was covered for. */
 bool reports_all_know(const struct node *node, uint64_t version)
 {
-    const struct reports *reports = node->control->reports;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (reports->node[i].version < version && contact_may_know_rules(node, i)) {
+        if (!knows(node, i, version) && contact_may_know_rules(node, i)) {
             return false;
         }
     }

@@ -5,8 +5,9 @@
  * Z2 It is answered when, of each zone in which the partition has a voter, one voter has it on
  *    disk: by the zones and the members of that moment, those before and those after a change. A
  *    voter that nobody has given a zone is a zone of its own, as where replicas are placed
- *    (cluster/place.h PL1); one that has lost what it promised does not count. A leader that does
- *    not know the zones by now (cluster/coverage.h V5) takes each voter for a zone of its own.
+ *    (cluster/place.h PL1), whatever zone the one had whose index it has; one that has lost what it
+ *    promised does not count. A leader that does not know the zones by now (cluster/coverage.h V5)
+ *    takes each voter for a zone of its own.
  * Z3 When its time is over, or this node leads no more, it is -UNCERTAIN and tells what is known:
  *    it is committed and applied, and in which zone it is not known to be. Never is it tried again.
  * Z4 What is kept counts, for the node and for the client that waits for it. Where it is too much
@@ -125,11 +126,18 @@ void zones_await(struct replica *r, struct pending *p)
 
 /* --- What zones have ------------------------------------------------------------------------ */
 
+/* What was said of whoever had the index before is not said of the one who has it. */
+static const char *zone_of(const struct node *node, node_index i)
+{
+    const struct map_node *said = map_node(node->map, i);
+    return said->id == node->known[i].id ? said->zone : "";
+}
+
 static bool same_zone(const struct node *node, node_index a, node_index b)
 {
-    const char *zone = map_node(node->map, a)->zone;
-    return a == b || (zone[0] != 0 && strcmp(zone, map_node(node->map, b)->zone) == 0 &&
-                      node_knows_rules(node));
+    const char *zone = zone_of(node, a);
+    return a == b ||
+           (zone[0] != 0 && strcmp(zone, zone_of(node, b)) == 0 && node_knows_rules(node));
 }
 
 /* What the zone of voter i has on one disk at least. */
@@ -165,7 +173,7 @@ qr_slot zones_reached(const struct replica *r, node_index *last)
 static void refuse(const struct replica *r, struct pending *p, node_index last)
 {
     struct reply *reply = stream_reply(p);
-    const char *zone = last != NODE_NONE ? map_node(r->node->map, last)->zone : "";
+    const char *zone = last != NODE_NONE ? zone_of(r->node, last) : "";
     uint32_t id = last != NODE_NONE ? r->node->known[last].id : 0;
     if (!node_knows_rules(r->node)) {
         reply_error(reply, COMMITTED "its leader has not heard from group 0 and does not know the "

@@ -431,6 +431,33 @@ static void test_who_knows_a_version_or_may_know_what_was_before(void **state)
     assert_false(reports_all_know(&zero->node, 6));
 }
 
+/* ... also whoever had an index before the one who says that it knows. */
+static void test_the_word_of_an_index_is_not_its_predecessors(void **state)
+{
+    (void)state;
+    live();
+    may_know = 3;
+    reports_passed(&zero->node, 1); /* nobody had it, as far as is known */
+    live();
+    assert_true(reports_all_know(&zero->node, 5));
+    zero->node.known[1].id = 2;
+    reports_passed(&zero->node, 1);
+    qr_time passed = zero->node.clock;
+    zero->node.known[1].id = 0;
+    assert_false(reports_all_know(&zero->node, 5));
+    reports_passed(&zero->node, 1); /* another one has it */
+    live();
+    assert_true(reports_know_version(&zero->node, 5));
+    assert_false(reports_all_know(&zero->node, 5));
+    zero->node.clock = passed + RULES_TIME;
+    assert_false(reports_all_know(&zero->node, 5));
+    zero->node.clock++;
+    assert_true(reports_all_know(&zero->node, 5));
+    zero->node.clock = passed;
+    may_know = 1; /* it is known to be covered no more */
+    assert_true(reports_all_know(&zero->node, 5));
+}
+
 static void test_only_group_0s_leader_listens(void **state)
 {
     (void)state;
@@ -523,6 +550,7 @@ int main(void)
         TEST(test_it_is_told_every_200_ms_and_sooner_for_a_reason),
         TEST(test_a_question_is_answered_by_all_who_are_there),
         TEST(test_who_knows_a_version_or_may_know_what_was_before),
+        TEST(test_the_word_of_an_index_is_not_its_predecessors),
         TEST(test_only_group_0s_leader_listens),
         TEST(test_what_is_heard_wakes_who_waits_for_it),
         TEST(test_the_use_of_a_keyspace_is_the_sum_of_its_partitions),

@@ -187,9 +187,9 @@ static void write(void)
 
 static void set_zone(node_index i, char zone)
 {
-    struct map_node record = { .id = i + 1u, .zone = { zone } };
+    struct map_node record = { .id = i + 11u, .zone = { zone } }; /* ids are no indexes */
     put_node(world->node.map, i, &record);
-    world->node.known[i].id = i + 11; /* ids are no indexes */
+    world->node.known[i].id = record.id;
     model.zone[i] = zone;
 }
 

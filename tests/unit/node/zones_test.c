@@ -21,8 +21,9 @@ static int begin(void **state)
     static const char zones[] = "aabb";
     (void)setup(state);
     for (node_index i = 0; i < 4; i++) {
-        struct map_node record = { .id = i + 1u, .zone = { zones[i] } };
+        struct map_node record = { .id = i + 11u, .zone = { zones[i] } };
         put_node(world->node.map, i, &record);
+        world->node.known[i].id = record.id;
     }
     world->node.known[4].id = 15; /* ids are no indexes */
     world->client.wants.each_zone = true;
@@ -106,8 +107,8 @@ static void test_what_waits_for_its_turn_is_of_its_clients_version(void **state)
     assert_heard("");
     reply_status(stream_reply(ahead), "AHEAD");
     stream_answered(ahead, STATUS_OK);
-    assert_heard("+AHEAD\r\n*2\r\n_\r\n%4\r\n$8\r\nposition\r\n$3\r\n0-1\r\n$7\r\nreplica\r\n_\r\n"
-                 "$12\r\nstaleness_ms\r\n:0\r\n$8\r\nreplayed\r\n:0\r\n");
+    assert_heard("+AHEAD\r\n*2\r\n_\r\n%4\r\n$8\r\nposition\r\n$3\r\n0-1\r\n$7\r\nreplica\r\n"
+                 ":11\r\n$12\r\nstaleness_ms\r\n:0\r\n$8\r\nreplayed\r\n:0\r\n");
 }
 
 /* CLIENT REPLY OFF; and who has left before its write was applied. */
@@ -210,6 +211,21 @@ static void test_when_its_time_is_over_it_says_where_it_is_not_known_Z3(void **s
     later(2 * QR_MILLISECOND);
     assert_heard(COMMITTED "it is not known yet to be durable at node 15, which has no zone and "
                            "is one of its own\r\n");
+}
+
+/* ... also where the one whose index it has had a zone. */
+static void test_a_zone_does_not_pass_on_with_an_index_Z2(void **state)
+{
+    (void)state;
+    write_and_apply("set a 1", 1);
+    holds(0, 1);
+    holds(2, 1);
+    world->node.known[3].id = 20; /* before it was told to be in b */
+    holds(4, 1);
+    assert_heard("");
+    later(99 * QR_MILLISECOND);
+    holds(3, 1);
+    assert_heard("+OK\r\n");
 }
 
 static void test_what_cannot_be_named_is_not_Z3(void **state)
@@ -531,6 +547,7 @@ int main(void)
         ZONES_TEST(test_a_refusal_of_the_command_is_answered_at_once),
         ZONES_TEST(test_replies_are_what_they_would_have_been),
         ZONES_TEST(test_when_its_time_is_over_it_says_where_it_is_not_known_Z3),
+        ZONES_TEST(test_a_zone_does_not_pass_on_with_an_index_Z2),
         ZONES_TEST(test_what_cannot_be_named_is_not_Z3),
         ZONES_TEST(test_a_reply_that_waited_is_of_its_clients_version),
         ZONES_TEST(test_what_waits_for_its_turn_is_of_its_clients_version),
