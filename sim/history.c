@@ -46,6 +46,7 @@
 
 #include "cluster/level.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define FIELDS 7u
@@ -392,20 +393,23 @@ static void history_free(struct history *h)
     free(h->more);
 }
 
-/* 0, or the number of the first line that is malformed. */
+/* 0, or the number of the first line that is malformed: one without an end, too, which may have
+ * been cut anywhere. */
 static size_t history_read(FILE *in, struct history *h)
 {
     char *line = qr_alloc(LINE_MAX_BYTES);
     size_t number = 0, bad = 0;
     while (bad == 0 && fgets(line, LINE_MAX_BYTES, in) != NULL) {
         number++;
-        line[strcspn(line, "\n")] = 0;
+        size_t length = strcspn(line, "\n");
+        bool whole = line[length] == '\n';
+        line[length] = 0;
         struct history_op op;
         struct history_more more = { 0 };
-        if (line[0] == 0 || line[0] == '#') {
+        if (whole && (line[0] == 0 || line[0] == '#')) {
             continue;
         }
-        if (parse_line(h, line, &op, &more)) {
+        if (whole && parse_line(h, line, &op, &more)) {
             add(h, &op, &more, number);
         } else {
             free(more.list);
@@ -423,6 +427,10 @@ int history_check(FILE *in, const char *name, uint64_t steps_max, FILE *out)
     int code = 2;
     if (bad != 0) {
         (void)fprintf(stderr, "%s:%zu: not an operation\n", name, bad);
+    } else if (ferror(in)) {
+        (void)fprintf(stderr, "%s: it cannot be read: %s\n", name, strerror(errno));
+    } else if (h.n == 0) {
+        (void)fprintf(stderr, "%s: no operation at all, which proves nothing\n", name);
     } else {
         code = history_judge(&h, name, steps_max, out);
     }

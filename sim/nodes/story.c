@@ -55,6 +55,7 @@ bool story_judge(const struct story *story, char *verdict, size_t cap)
     FILE *lines = tmpfile();
     FILE *out = fmemopen(verdict, cap, "w");
     qr_assert(lines != NULL && out != NULL);
+    verdict[0] = 0;
     story_write(story, lines);
     rewind(lines);
     int code = history_check(lines, "the history", LINEARIZABLE_STEPS_MAX, out);
@@ -65,6 +66,9 @@ bool story_judge(const struct story *story, char *verdict, size_t cap)
     const char *last = strrchr(verdict, '\n');
     if (last != NULL) {
         memmove(verdict, last + 1, strlen(last));
+    }
+    if (code != 0 && verdict[0] == 0) { /* what nobody can judge is not good */
+        (void)snprintf(verdict, cap, "the history cannot be judged");
     }
     return code == 0;
 }

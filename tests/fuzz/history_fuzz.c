@@ -56,12 +56,19 @@ static void history(const char *text, size_t n)
         (void)judge(text, n, &code); /* fgets does not say where such a line ends */
         return;
     }
-    char *other = qr_alloc(13 * n + 16);
-    size_t other_n = reversed(text, n, other);
-    bool decided = judge(text, n, &code);
+    char *whole = qr_alloc(n + 1), *other = qr_alloc(13 * n + 32);
+    memcpy(whole, text, n);
+    if (n > 0 && text[n - 1] != '\n') {
+        (void)judge(text, n, &code);
+        qr_assert(code == 2); /* the last line may have been cut */
+        whole[n++] = '\n';
+    }
+    size_t other_n = reversed(whole, n, other);
+    bool decided = judge(whole, n, &code);
     if (judge(other, other_n, &again) && decided) {
         qr_assert(code == again);
     }
+    free(whole);
     free(other);
 }
 

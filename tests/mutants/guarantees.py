@@ -120,4 +120,28 @@ CHECKERS = [
     ("history: a key that is only read is no list", "unit/sim/cross", "../../sim/history_judge.c",
      "k->is_list = k->is_list || m->op.is_append || stated;",
      "k->is_list = k->is_list || m->op.is_append;"),
+    ("history: a line without an end is whole",
+     "unit/sim/linearizable::test_what_is_no_history_is_not_judged", "../../sim/history.c",
+     "bool whole = line[length] == '\\n';", "bool whole = true;"),
+    ("history: of nothing nothing is wrong",
+     "unit/sim/linearizable::test_what_is_no_history_is_not_judged", "../../sim/history.c",
+     "} else if (h.n == 0) {", "} else if (false) {"),
+    ("story: what cannot be judged is told of by nobody",
+     "unit/sim/story::test_what_cannot_be_judged_is_not_good", "../../sim/nodes/story.c",
+     "if (code != 0 && verdict[0] == 0) {", "if (false) {"),
+    ("story: what was refused is not said", "unit/sim/story::test_each_change_is_seen",
+     "../../sim/nodes/story.c", "\"=\", \"unknown\", \"fail\" };",
+     "\"=\", \"unknown\", \"unknown\" };"),
+    ("rules: an order that was refused counts", "unit/sim/rules::"
+     "test_a_refusal_changes_nothing", "../../sim/nodes/rules.c",
+     "rule->weak = rule->weak_before;", ""),
+    ("rules: a lost order comes about at once or never", "unit/sim/rules::"
+     "test_an_order_without_an_answer_may_take_effect_at_any_time", "../../sim/nodes/rules.c",
+     "rule->weak = rule->lost;", "rule->weak = false;"),
+    ("rules: a read is judged by its beginning", "unit/sim/rules::"
+     "test_a_read_is_judged_by_all_of_its_time", "../../sim/nodes/rules.c",
+     "run->rule[asked->rule - 1].weakened != asked->weakened", "false"),
+    ("rules: an answered order for linearizable changes nothing", "unit/sim/rules::"
+     "test_weak_from_the_order_on_and_strong_from_the_answer_on", "../../sim/nodes/rules.c",
+     "} else if (!weakens(order) && !refused) {", "} else if (false) {"),
 ]

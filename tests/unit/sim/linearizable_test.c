@@ -223,6 +223,27 @@ static void test_limit_is_a_failure(void **state)
     assert_int_equal(check_file(ops, 3, 1), 1);
 }
 
+/* What may have been cut, what says nothing, and what cannot be read at all. */
+static void test_what_is_no_history_is_not_judged(void **state)
+{
+    static const struct {
+        const char *text;
+        int code;
+    } rows[] = { { "1 k set a ok 0 1\n", 0 },
+                 { "1 k set a ok 0 1", 2 },
+                 { "1 k set a ok 0 1\n# or so", 2 },
+                 { "# nobody\n\n", 2 } };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        FILE *in = fmemopen((void *)(uintptr_t)rows[i].text, strlen(rows[i].text), "r");
+        assert_int_equal(history_check(in, "the history", LIMIT, stdout), rows[i].code);
+        (void)fclose(in);
+    }
+    FILE *in = fopen("/", "re");
+    assert_int_equal(history_check(in, "a directory", LIMIT, stdout), 2);
+    (void)fclose(in);
+}
+
 /* 100,000 operations of 16 clients on 300 keys, one in fifty without an answer. */
 static void test_large_history(void **state)
 {
@@ -266,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_good),    cmocka_unit_test(test_known_bad),
         cmocka_unit_test(test_all_orders),    cmocka_unit_test(test_limit_is_a_failure),
+        cmocka_unit_test(test_what_is_no_history_is_not_judged),
         cmocka_unit_test(test_large_history),
     };
     return cmocka_run_group_tests_name("linearizable", tests, NULL, NULL);
