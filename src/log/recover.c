@@ -125,7 +125,10 @@ static enum log_open_result look_at(struct recovery *r, struct found *f)
         return recover_io_failed(r, error, "a segment cannot be opened");
     }
     int64_t size = io_file_size(f->file);
-    f->bytes = size < 0 ? 0 : (uint64_t)size;
+    if (size < 0) {
+        return recover_io_failed(r, (int)size, "the size of a segment cannot be read");
+    }
+    f->bytes = (uint64_t)size;
     uint8_t block[LOG_BLOCK_BYTES] = { 0 };
     int64_t got = io_file_pread(f->file, block, sizeof(block), 0);
     if (got < 0) {
@@ -317,7 +320,7 @@ static enum log_open_result replay_top(struct recovery *r)
         (void)replay_highest_mark(r->log, w, generation, file_at(s, s->end), &first);
     }
     uint64_t at = file_at(s, s->end);
-    if (end == REPLAY_IO) {
+    if (w->error < 0) { /* also where the marks were looked for: they decide what is cut */
         return recover_io_failed(r, w->error, "a segment cannot be read");
     }
     if (end == REPLAY_WRONG) {

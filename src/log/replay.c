@@ -6,10 +6,11 @@
 
 #define WINDOW_BYTES (256 * KIB)
 
-static bool file_holds(struct io_file *file, uint64_t n)
+static uint64_t file_bytes(struct window *w)
 {
-    int64_t size = io_file_size(file);
-    return size > 0 && (uint64_t)size >= n;
+    int64_t size = io_file_size(w->file);
+    w->error = size < 0 ? (int)size : w->error;
+    return size < 0 ? 0 : (uint64_t)size;
 }
 
 const uint8_t *window_at(struct window *w, uint64_t at, size_t need)
@@ -18,7 +19,7 @@ const uint8_t *window_at(struct window *w, uint64_t at, size_t need)
         return w->p + (at - w->at);
     }
     size_t cap = need > WINDOW_BYTES ? need : WINDOW_BYTES;
-    if (need > WINDOW_BYTES && !file_holds(w->file, at + need)) {
+    if (need > WINDOW_BYTES && file_bytes(w) < at + need) {
         return NULL; /* a length that was not written by us: no memory for it */
     }
     if (cap > w->cap) {
@@ -271,13 +272,12 @@ uint64_t replay_highest_mark(struct log *log, struct window *w, uint64_t generat
                              uint64_t *first)
 {
     uint64_t highest = 0;
-    int64_t size = io_file_size(w->file);
-    for (uint64_t at = from; size > 0 && at + LOG_BLOCK_BYTES <= (uint64_t)size;
-         at += LOG_BLOCK_BYTES) {
+    uint64_t size = file_bytes(w);
+    for (uint64_t at = from; at + LOG_BLOCK_BYTES <= size; at += LOG_BLOCK_BYTES) {
         struct batch_header h;
         const uint8_t *p = window_at(w, at, BATCH_HEADER_BYTES);
         if (p == NULL || !batch_peek(p, BATCH_HEADER_BYTES, &h) || h.generation != generation ||
-            h.mark <= highest || h.bytes > (uint64_t)size - at) {
+            h.mark <= highest || h.bytes > size - at) {
             continue;
         }
         p = window_at(w, at, h.bytes);

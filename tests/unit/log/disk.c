@@ -53,6 +53,7 @@ struct io {
     struct io_file *open[512];
     struct work *first, *last;
     uint64_t operations, fail_at, reads_left;
+    uint64_t reads, fail_read; /* as of which one, counted from the first */
     int fail_error;
     uint64_t capacity;
     qr_time clock;
@@ -281,6 +282,11 @@ void disk_fail_at(struct io *disk, uint64_t n, int error)
     disk->fail_error = error;
 }
 
+void disk_fail_read(struct io *disk, uint64_t n)
+{
+    disk->fail_read = n == 0 ? 0 : disk->reads + n;
+}
+
 void disk_end_reads(struct io *disk, uint64_t after)
 {
     disk->reads_left = after;
@@ -427,15 +433,20 @@ void io_file_close(struct io_file *file)
     free(file);
 }
 
+static bool fails_to_read(struct io *disk)
+{
+    return ++disk->reads == disk->fail_read;
+}
+
 int64_t io_file_size(struct io_file *file)
 {
-    return (int64_t)file->inode->now.n;
+    return fails_to_read(file->disk) ? -EIO : (int64_t)file->inode->now.n;
 }
 
 int64_t io_file_pread(struct io_file *file, void *p, size_t n, uint64_t at)
 {
     const struct bytes *b = &file->inode->now;
-    if (file->disk->reads_left == 0) {
+    if (fails_to_read(file->disk) || file->disk->reads_left == 0) {
         return -EIO;
     }
     file->disk->reads_left--;

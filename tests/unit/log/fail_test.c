@@ -107,7 +107,7 @@ static void opening_on_a_failing_disk_says_so(void **state)
 
 #define SLOTS 330u
 
-enum bad { NOTHING_BAD, HEADER_BAD, BATCHES_BAD, BADS };
+enum bad { NOTHING_BAD, HEADER_BAD, BATCHES_BAD, ALL_BUT_THE_LAST_BAD, BADS };
 
 /* A log of two segments, in the newest of which that is bad. */
 static void build(struct rig *rig, enum bad bad)
@@ -124,17 +124,28 @@ static void build(struct rig *rig, enum bad bad)
     struct segment_header h;
     size_t n;
     uint8_t *p = rig_top_segment(rig, &h, &n);
-    size_t bytes = bad == HEADER_BAD ? LOG_BLOCK_BYTES : bad == BATCHES_BAD ? 32 * KIB : 0;
-    /* The batches are at the end of what is read at once: what proves them is read after them. */
-    memset(p + (bad == BATCHES_BAD ? LOG_BLOCK_BYTES + 256 * KIB - bytes : 0), 0, bytes);
+    size_t last = n - 1;
+    while (p[last] == 0) {
+        last--;
+    }
+    last -= last % LOG_BLOCK_BYTES;
+    /* Batches at the end of what is read at once: what proves them is read after them. */
+    size_t from = bad == HEADER_BAD ? 0 : LOG_BLOCK_BYTES + 224 * KIB;
+    size_t bytes = bad == HEADER_BAD             ? LOG_BLOCK_BYTES
+                   : bad == BATCHES_BAD          ? 32 * KIB
+                   : bad == ALL_BUT_THE_LAST_BAD ? last - from
+                                                 : 0;
+    memset(p + from, 0, bytes);
 }
 
-/* Opens a copy of it on a drive that reads only so often. */
-static enum log_open_result open_copy(const struct rig *built, uint64_t reads, char *message)
+/* Opens a copy of it on a drive that reads only so often, or where one read fails. */
+static enum log_open_result open_copy(const struct rig *built, uint64_t reads, uint64_t fails,
+                                      char *message)
 {
     struct rig rig = *built;
     rig.disk = disk_copy(built->disk);
     disk_end_reads(rig.disk, reads);
+    disk_fail_read(rig.disk, fails);
     enum log_open_result result =
         log_open(rig.disk, &rig.config, &rig.log, rig.message, sizeof rig.message);
     if (result == LOG_OPEN_OK) {
@@ -153,17 +164,40 @@ static void scenario_103_a_start_that_cannot_read_says_so_and_cuts_nothing(void 
         struct rig built;
         build(&built, bad);
         char whole[sizeof built.message], message[sizeof built.message];
-        enum log_open_result expected = open_copy(&built, UINT64_MAX, whole);
+        enum log_open_result expected = open_copy(&built, UINT64_MAX, 0, whole);
         assert_int_equal(expected, bad == NOTHING_BAD ? LOG_OPEN_OK : LOG_OPEN_DAMAGED);
         enum log_open_result result = LOG_OPEN_IO;
         uint64_t reads = 0;
         for (; result == LOG_OPEN_IO; reads++) {
-            result = open_copy(&built, reads, message);
+            result = open_copy(&built, reads, 0, message);
             assert_true(result != LOG_OPEN_IO || strstr(message, strerror(EIO)) != NULL);
         }
         assert_int_equal(result, expected);
         assert_string_equal(message, whole);
         assert_true(reads > 6);
+        rig_stop(&built);
+    }
+}
+
+/* Nor what could not be read once: the one batch that proves the others may be what it was. */
+static void scenario_103_one_read_that_fails_cuts_nothing(void **state)
+{
+    (void)state;
+    for (enum bad bad = NOTHING_BAD; bad < BADS; bad++) {
+        struct rig built;
+        build(&built, bad);
+        char whole[sizeof built.message], message[sizeof built.message];
+        enum log_open_result expected = open_copy(&built, UINT64_MAX, 0, whole);
+        uint32_t failed = 0;
+        for (uint64_t n = 1; n < 200; n++) {
+            enum log_open_result result = open_copy(&built, UINT64_MAX, n, message);
+            failed += result == LOG_OPEN_IO;
+            if (result != LOG_OPEN_IO) {
+                assert_int_equal(result, expected);
+                assert_string_equal(message, whole);
+            }
+        }
+        assert_true(failed > 6);
         rig_stop(&built);
     }
 }
@@ -409,6 +443,7 @@ int main(void)
         cmocka_unit_test(nor_with_inline_syncs),
         cmocka_unit_test(opening_on_a_failing_disk_says_so),
         cmocka_unit_test(scenario_103_a_start_that_cannot_read_says_so_and_cuts_nothing),
+        cmocka_unit_test(scenario_103_one_read_that_fails_cuts_nothing),
         cmocka_unit_test(scenario_56_the_reserve_outlives_a_full_disk),
         cmocka_unit_test(what_is_to_be_left_free_is_not_the_logs),
         cmocka_unit_test(files_that_wait_for_use_make_room_down_to_half_of_the_reserve),
