@@ -18,11 +18,11 @@ struct talk {
     bool connected, waiting;
     bool last;  /* what it waits for was asked in the last phase */
     bool again; /* a try of it has no answer, and it has an id: it is sent again until it has */
-    char request[512];
+    char request[REQUEST_BYTES];
     size_t request_n;
+    bool aside; /* what it waits for is no want, but the session's matter (hop.h) */
     size_t asked;         /* in the history, while waiting */
     enum rule_order rule; /* an operator's order, while it has no answer */
-    uint32_t session;
     uint32_t next_read; /* of the last phase: the key */
     uint8_t in[IN_BYTES];
     size_t in_n;
@@ -48,7 +48,7 @@ static void choose(struct talk *t)
     struct run *run = a->run;
     size_t cap = sizeof t->request;
     struct deed asked = { .asker = a->number,
-                          .session = t->session,
+                          .session = a->hop.session,
                           .result = RESULT_UNKNOWN,
                           .start = now_of(t),
                           .end = INT64_MAX };
@@ -65,10 +65,20 @@ static void choose(struct talk *t)
 
 static void ask(struct talk *t)
 {
+    struct asker *a = t->asker;
+    char beside[REQUEST_BYTES];
+    size_t n = a->is_operator ? 0 : hop_asks(a, beside, sizeof beside);
+    t->waiting = true;
+    t->aside = n > 0;
+    if (t->aside) {
+        realm_note(a->run->realm, a->host, "asks %s", beside);
+        io_stream_write(t->stream, beside, n);
+        sleep_for(t, PATIENCE);
+        return;
+    }
     if (!t->again) {
         choose(t);
     }
-    t->waiting = true;
     realm_note(t->asker->run->realm, t->asker->host, "asks %zu: %s", t->asked, t->request);
     io_stream_write(t->stream, t->request, t->request_n);
     sleep_for(t, PATIENCE);
@@ -77,6 +87,9 @@ static void ask(struct talk *t)
 /* Nobody knows what became of it. */
 static void lost(struct talk *t)
 {
+    if (t->aside) {
+        return;
+    }
     if (t->asker->is_operator) {
         rules_lost(t->asker->run, t->rule);
     } else {
@@ -86,6 +99,23 @@ static void lost(struct talk *t)
         if (model != NULL && model->lost != NULL) {
             model->lost(t->asker, &t->asker->run->story.v[t->asked]);
         }
+    }
+}
+
+static void fail(struct talk *t, const char *what)
+{
+    struct span text = tree_text(&t->tree, 0);
+    realm_fail(t->asker->run->realm, t->asker->host, "%s: %c%.*s", what, tree_type(&t->tree, 0),
+               (int)text.n, (const char *)text.p);
+}
+
+static void told_aside(struct talk *t)
+{
+    const char *wrong = hop_answered(t->asker, &t->tree);
+    t->waiting = false;
+    realm_note(t->asker->run->realm, t->asker->host, "told: %c", tree_type(&t->tree, 0));
+    if (wrong != NULL) {
+        fail(t, wrong);
     }
 }
 
@@ -117,8 +147,7 @@ static void told(struct talk *t)
     rules_shown(run, asked);
     const char *wrong = want_told(t->asker, asked, &t->tree, now_of(t));
     if (wrong != NULL) {
-        realm_fail(run->realm, t->asker->host, "%s: %c%.*s", wrong, type, (int)text.n,
-                   (const char *)text.p);
+        fail(t, wrong);
     }
     bool good = asked->result != RESULT_FAIL && asked->result != RESULT_UNKNOWN;
     if (t->last && good) {
@@ -176,13 +205,13 @@ static void on_read(struct io_stream *stream, size_t n)
         hang_up(t);
         return;
     }
-    told(t);
+    (t->aside ? told_aside : told)(t);
     t->in_n -= t->tree.at;
     qr_assert(t->in_n == 0); /* one at a time */
     tree_reset(&t->tree);
     qr_time pause = (qr_time)rng_below(&t->asker->rng, (uint64_t)t->asker->run->think + 1);
     sleep_for(t, pause);
-    if (rng_chance(&t->asker->rng, 1, 50)) {
+    if (hop_leaves(t->asker)) {
         hang_up(t);
     }
 }
@@ -197,7 +226,7 @@ static void on_connect(void *context, struct io_stream *stream, int error)
         gone(t);
         return;
     }
-    t->session = ++t->asker->run->sessions;
+    hop_connected(t->asker);
     t->connected = true;
     io_stream_open(stream, &callbacks, t);
     ask(t);

@@ -109,6 +109,7 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->acknowledged += r->acknowledged;
     all->reads += r->reads;
     all->visits += r->visits;
+    all->hops += r->hops;
     all->refused += r->refused;
     all->unknown += r->unknown;
     all->starts += r->starts;
@@ -134,8 +135,9 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
            all->acknowledged, all->reads, all->refused, all->unknown, all->visits);
     printf("models:");
     for (uint32_t i = 0; i < MODELS; i++) {
-        printf(" %s %" PRIu64 "%s", models[i]->name, all->done[i], i + 1 < MODELS ? "," : "\n");
+        printf(" %s %" PRIu64 ",", models[i]->name, all->done[i]);
     }
+    printf(" hops %" PRIu64 "\n", all->hops);
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);

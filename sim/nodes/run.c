@@ -116,6 +116,7 @@ static void draw_world(struct run *run, uint32_t wanted)
                                         .is_operator = run->orders && i + 1 + guest == run->askers,
                                         .is_guest = guest && i + 1 == run->askers,
                                         .rng = rng_from(rng_next(rng)) };
+        hop_draw(&run->asker[i]);
     }
     run->visitors = (uint32_t)rng_below(rng, VISITORS_MAX + 1);
     run->visitors = life == FAILPOINT_END ? VISITORS_MAX : run->visitors; /* they end nodes */
@@ -209,6 +210,7 @@ void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct 
                                 .acknowledged = run->acknowledged,
                                 .reads = run->reads,
                                 .visits = run->visits,
+                                .hops = run->hops,
                                 .refused = run->refused,
                                 .unknown = run->unknown };
     memcpy(out->befell, run->befell, sizeof out->befell);

@@ -18,7 +18,7 @@ struct run_report {
     uint64_t befell[FAULTS]; /* how often each fault did */
     uint64_t reached[FAIL_COUNT], struck[FAIL_COUNT][FAILPOINT_WAYS];
     uint64_t starts, disk_errors;
-    uint64_t events, acknowledged, reads, refused, unknown, visits;
+    uint64_t events, acknowledged, reads, refused, unknown, visits, hops;
     uint64_t done[MODELS]; /* of each model, answered */
 };
 

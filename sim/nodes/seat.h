@@ -5,6 +5,7 @@
 #include "sim/nodes/drive.h"
 #include "sim/nodes/failpoint.h"
 #include "sim/nodes/faults.h"
+#include "sim/nodes/hop.h"
 #include "sim/nodes/models.h"
 #include "sim/nodes/realm.h"
 
@@ -43,6 +44,7 @@ struct asker {
     bool is_operator; /* it gives orders, and believes no answer */
     bool is_guest;    /* it tries everything (guest.c) */
     bool done;        /* of the last phase: it has read all keys */
+    struct hop hop;
 };
 
 /* One that asks for anything (visitor.c). */
@@ -98,6 +100,7 @@ struct run {
     struct models models;
     uint32_t lists; /* appended to so far: one after the other, so that none grows long */
     uint32_t sessions, elements;
+    uint64_t hops; /* connections that went on with a session */
     uint64_t acknowledged, reads, refused, unknown; /* answers, by kind */
     uint64_t starts, befell[FAULTS];
 };

@@ -17,8 +17,7 @@
 
 /* --- Requests ------------------------------------------------------------------------------- */
 
-/* Words with a space between them, as an array of bulk strings. */
-static size_t write_words(char *p, size_t cap, const char *words)
+size_t want_words(char *p, size_t cap, const char *words)
 {
     size_t count = 1;
     for (const char *c = words; *c != 0; c++) {
@@ -36,26 +35,27 @@ static size_t write_words(char *p, size_t cap, const char *words)
     }
 }
 
-static size_t write_request(const struct run *run, const struct deed *a, const struct wish *wish,
-                            char *p, size_t cap)
+static size_t write_request(const struct asker *a, const struct deed *asked,
+                            const struct wish *wish, char *p, size_t cap)
 {
-    char words[400];
+    const struct run *run = a->run;
+    char words[TOKEN_MAX + 400], carried[TOKEN_MAX + 20];
     size_t n = 0;
     char id[40] = "";
     bool in_keyspace = run->orders && wish->in_keyspace;
-    if (a->has_id) {
-        (void)snprintf(id, sizeof id, "IDMP p%u i%zu ", (unsigned)a->session, run->story.n);
+    if (asked->has_id) {
+        (void)snprintf(id, sizeof id, "IDMP p%u i%zu ", (unsigned)asked->session, run->story.n);
     }
-    unsigned options =
-        (in_keyspace ? 2u : 0u) + (wish->level[0] != 0 ? 2u : 0u) + (a->has_id ? 3u : 0u);
+    unsigned options = hop_options(a, carried, sizeof carried) + (in_keyspace ? 2u : 0u) +
+                       (wish->level[0] != 0 ? 2u : 0u) + (asked->has_id ? 3u : 0u);
     if (options > 0) {
-        n = (size_t)snprintf(words, sizeof words, "WITH %u %s%s%s%s%s", options, id,
+        n = (size_t)snprintf(words, sizeof words, "WITH %u %s%s%s%s%s%s", options, carried, id,
                              in_keyspace ? "KS " KEYSPACE " " : "",
                              wish->level[0] != 0 ? "READ " : "", wish->level,
                              wish->level[0] != 0 ? " " : "");
     }
     (void)snprintf(words + n, sizeof words - n, "%s", wish->words);
-    return write_words(p, cap, words);
+    return want_words(p, cap, words);
 }
 
 /* Odd keys live in the keyspace that the operator makes. */
@@ -86,9 +86,21 @@ static void draw_level(struct rng *rng, struct deed *asked, char *word, size_t c
 
 /* Where the operator changes what is read by default, others than lists say what they need: of
  * lists alone it can be told what a weaker read may show. */
-static void name_level(const struct run *run, char *word, size_t cap)
+static void name_level(const struct asker *a, char *word, size_t cap)
 {
-    (void)snprintf(word, cap, "%s", run->orders ? "linearizable" : "");
+    bool others = a->run->orders || hop_demands(a);
+    (void)snprintf(word, cap, "%s", others ? "linearizable" : "");
+}
+
+/* With a token no less than its session is read, and less may not be named. */
+static void draw_list_level(struct asker *a, struct deed *asked, struct wish *wish)
+{
+    draw_level(&a->rng, asked, wish->level, sizeof wish->level);
+    if (hop_demands(a) && strcmp(asked->level, "linearizable") != 0) {
+        bool less = strcmp(wish->level, "local") == 0 || strcmp(wish->level, "prefix") == 0;
+        wish->level[0] = less ? 0 : wish->level[0];
+        (void)snprintf(asked->level, sizeof asked->level, "session");
+    }
 }
 
 static void draw_list(struct run *run, struct rng *rng, struct deed *asked)
@@ -119,10 +131,30 @@ static bool is_list(const struct deed *asked)
     return asked->model == 0 && asked->key[0] == 'l';
 }
 
+/* Who has just come with a session, and others at times, want to see what they wrote before. */
+static bool looks_back(struct asker *a, struct deed *asked, struct wish *wish)
+{
+    struct hop *h = &a->hop;
+    bool looks = h->kind != HOP_NEVER && h->list != 0 &&
+                 (h->looks_back || rng_chance(&a->rng, 1, 8));
+    h->looks_back = false;
+    if (looks) {
+        asked->kind = OP_GET;
+        (void)snprintf(asked->key, sizeof asked->key, "l%u", (unsigned)h->list);
+        (void)snprintf(asked->level, sizeof asked->level, "session");
+        (void)snprintf(wish->level, sizeof wish->level, "session");
+        compose(asked, h->list, wish);
+    }
+    return looks;
+}
+
 static void draw_want(struct asker *a, struct deed *asked, struct wish *wish)
 {
     struct run *run = a->run;
     uint32_t key = (uint32_t)rng_below(&a->rng, run->keys);
+    if (looks_back(a, asked, wish)) {
+        return;
+    }
     if (rng_chance(&a->rng, 1, 3) && models_ask(a, asked, wish)) {
         return;
     }
@@ -144,15 +176,17 @@ size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
     draw_want(a, asked, &wish);
     asked->has_id = run->ids && wish.may_have_id && asked->kind != OP_GET &&
                     rng_chance(&a->rng, 2, 3);
-    if (asked->kind == OP_GET && is_list(asked)) {
-        draw_level(&a->rng, asked, wish.level, sizeof wish.level);
+    if (asked->kind == OP_GET && wish.level[0] != 0) {
+        ; /* it says what it wants */
+    } else if (asked->kind == OP_GET && is_list(asked)) {
+        draw_list_level(a, asked, &wish);
     } else if (asked->kind == OP_GET) {
-        name_level(run, wish.level, sizeof wish.level);
+        name_level(a, wish.level, sizeof wish.level);
     }
-    if (asked->kind == OP_GET && wish.level[0] == 0) {
+    if (asked->kind == OP_GET && wish.level[0] == 0 && !hop_demands(a)) {
         rules_read(run, run->orders && wish.in_keyspace, asked);
     }
-    return write_request(run, asked, &wish, p, cap);
+    return write_request(a, asked, &wish, p, cap);
 }
 
 uint32_t want_last_count(const struct run *run)
@@ -173,8 +207,8 @@ size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_
     } else {
         models_ask_last(a, i - run->keys - run->lists, asked, &wish);
     }
-    name_level(run, wish.level, sizeof wish.level);
-    return write_request(run, asked, &wish, p, cap);
+    name_level(a, wish.level, sizeof wish.level);
+    return write_request(a, asked, &wish, p, cap);
 }
 
 static void print(char *p, size_t cap, const char *format, ...)
@@ -298,7 +332,7 @@ size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap)
     } else {
         print_order(run, rng, words, sizeof words);
     }
-    return write_words(p, cap, words);
+    return want_words(p, cap, words);
 }
 
 /* --- Answers -------------------------------------------------------------------------------- */
@@ -309,15 +343,22 @@ static bool begins(struct span text, const char *word)
     return text.n >= n && memcmp(text.p, word, n) == 0;
 }
 
-static const char *told_error(struct run *run, struct deed *asked, struct span text, qr_time now)
+/* Nothing that anybody has seen is lost, but perhaps where a drive lost what it had synced. */
+static const char *told_session_lost(struct asker *a)
 {
+    hop_lost(a);
+    return a->run->fragile > 0 ? NULL : "a session is lost where nothing was";
+}
+
+static const char *told_error(struct asker *a, struct deed *asked, struct span text, qr_time now)
+{
+    struct run *run = a->run;
     static const struct {
         const char *code;
         bool of_reads, of_writes;
     } expected[] = {
         { "CLUSTERDOWN ", true, true }, { "TRYAGAIN ", true, true },  { "LOADING ", true, true },
         { "STALE ", true, false },      { "NOSPACE ", false, true }, { "IDMPFULL ", false, true },
-        { "SESSIONLOST ", true, false },
     };
     bool reads = asked->kind == OP_GET;
     story_tell(asked, RESULT_FAIL, text, now);
@@ -327,6 +368,9 @@ static const char *told_error(struct run *run, struct deed *asked, struct span t
         if (may_be && begins(text, expected[i].code)) {
             return NULL;
         }
+    }
+    if (reads && begins(text, "SESSIONLOST ")) {
+        return told_session_lost(a);
     }
     /* Of a keyspace that is not there yet. */
     bool no_keyspace = run->orders && begins(text, "ERR KS names no keyspace");
@@ -370,10 +414,17 @@ const char *want_told(struct asker *a, struct deed *asked, const struct tree *re
     const struct model *model = model_of(asked);
     struct answer answer = { reply, 0, now };
     if (tree_type(reply, 0) == '-') {
-        return told_error(run, asked, tree_text(reply, 0), now);
+        return told_error(a, asked, tree_text(reply, 0), now);
+    }
+    answer.at = hop_told(a, reply);
+    if (answer.at == UINT32_MAX) {
+        return "a reply of the wrong type";
     }
     const char *wrong =
         model != NULL ? model->told(a, asked, &answer) : told_value(asked, &answer);
+    if (asked->kind == OP_APPEND) {
+        a->hop.list = (uint32_t)strtoul(asked->key + 1, NULL, 10);
+    }
     if (wrong == NULL && model != NULL) {
         run->models.done[asked->model - 1]++;
     }

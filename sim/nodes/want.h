@@ -5,6 +5,10 @@
 #include "resp/tree.h"
 #include "sim/nodes/seat.h"
 
+#define REQUEST_BYTES (TOKEN_MAX + 800u)
+
+/* Words with a blank between them, as an array of bulk strings; returns its length. */
+size_t want_words(char *p, size_t cap, const char *words);
 /* Each writes a request and returns its length; it is terminated too. */
 size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap);
 size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap);

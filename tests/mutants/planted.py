@@ -97,6 +97,7 @@ LISTS = [
     ("cluster", "node", whole.END, True),
     ("cluster", "log", whole.LOG, True),
     ("cluster", "engine", whole.MODELS, True),
+    ("cluster", "node", whole.HOPS, True),
     ("driver", "node", wants.NODE, True),
     ("cluster", "cluster", rules.CLUSTER, True),
     ("driver", "node", rules.NODE, True),
