@@ -7,7 +7,9 @@
  *
  * The protocol confirms reads under a lease with the moment until which the confirmation is good:
  * it votes for nobody else before then, nor hands leadership over (protocol/raft/lease.c). So it
- * covers every read that arrives earlier.
+ * covers every read that arrives earlier. But not while something is committed that is not applied
+ * here, be it for lack of time or because a checkpoint waits for the disk: a follower that was told
+ * of it may have shown it.
  *
  * Linearizable as of node->clock: that was read after the read's bytes, and again after whatever
  * was applied since, so at that moment the read had been asked, the lease held, and the state was
@@ -23,7 +25,8 @@
 
 bool replica_holds_lease(const struct replica *r)
 {
-    return r->node->clock < r->lease_until && r->applied >= r->lease_slot;
+    return r->node->clock < r->lease_until && r->applied >= r->lease_slot &&
+           r->applied >= r->apply_to;
 }
 
 static bool is_small(const struct stream *stream, const struct command_spec *spec,

@@ -45,6 +45,24 @@ def test_a_follower_answers_linearizable_reads_and_shows_what_was_acknowledged_G
     assert sum(calls(node) for node in followers) > here + 400
 
 
+def test_a_leader_shows_under_its_lease_what_a_follower_has_shown_G1():
+    """It has committed it, and for some reason not applied it yet: a slow disk, too much to do."""
+    with behind.cluster(3, [*CALM, "--read-mode", "lease"]) as cluster:
+        leader, follower = cluster.leader(), cluster.followers()[0]
+        ask(leader, "SET", "ahead", 1)
+        with leader.connect() as writer, leader.connect() as reader, follower.connect() as other:
+            for i in range(2, 7):
+                with behind.held(leader):
+                    assert reader.call("GET", "ahead") == b"%d" % (i - 1)  # there is a lease again
+                    writer.send("SET", "ahead", i)
+                    while other.call("GET", "ahead") != b"%d" % i:
+                        pass
+                    reader.send("GET", "ahead")
+                    time.sleep(0.02)
+                assert reader.read() == b"%d" % i
+                assert writer.read() == "OK"
+
+
 def test_one_that_is_held_behind_leaves_them_to_the_leader_G1(three):
     leader, follower = three.leader(), three.followers()[0]
     ask(leader, "SET", "held", 1)

@@ -350,6 +350,31 @@ static void test_a_lease_is_good_for_its_slot_G1(void **state)
     assert_true(replica_holds_lease(world->zero.replica));
 }
 
+/* Followers may have shown what is committed and, for want of a sync, not applied here. */
+static void test_a_lease_is_not_good_while_less_is_applied_than_is_committed_G1(void **state)
+{
+    (void)state;
+    struct replica *r = world->zero.replica;
+    lease_until(world->now + QR_SECOND);
+    noop_at(1, 1);
+    assert_true(replica_holds_lease(r)); /* nobody knows it to be committed */
+    replica_apply_durable_only(r, true);
+    apply_upto(1);
+    assert_int_equal(replica_applied(r), 0);
+    assert_false(replica_holds_lease(r));
+    command("get a");
+    assert_heard("");
+    turn();
+    confirm_reads(1, world->now + QR_SECOND);
+    turn();
+    assert_heard("");
+    replica_apply_durable_only(r, false);
+    turn();
+    turn();
+    assert_heard("$-1\r\n");
+    assert_true(replica_holds_lease(r));
+}
+
 /* What takes long, or says more than its answer, goes the way of those that wait. */
 static void test_only_small_reads_are_answered_at_once(void **state)
 {
@@ -526,6 +551,7 @@ int main(void)
         TEST(test_among_older_versions_what_is_known_to_be_committed_is_all_there_is),
         TEST(test_a_lease_ends_with_its_term_and_with_the_read_mode_G1),
         TEST(test_a_lease_is_good_for_its_slot_G1),
+        TEST(test_a_lease_is_not_good_while_less_is_applied_than_is_committed_G1),
         TEST(test_only_small_reads_are_answered_at_once),
         TEST(test_many_keys_take_longer),
         TEST(test_under_a_lease_a_token_wants_a_proof_F5),
