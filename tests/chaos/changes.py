@@ -2,18 +2,24 @@
 would decide if it was not for the rules of changes: a majority of voters and nobody else, and two
 majorities while voters change."""
 import contextlib
+import threading
 import time
 
-from campaign_members import SEATS, TROUBLE
+from campaign_members import SEATS
 
 GROWS_MS = 150  # a sync of the one that decides alone
+ENTRY_MS, VOTE_MS = 60, 420  # an entry's way to a disk, and that of a vote
 APART_S = 2.5  # several election time-outs
+
+
+def both(a, b):
+    return [(a.number, b.number), (b.number, a.number)]
 
 
 class Changes:
     """A part of Chaos."""
 
-    OPERATIONS = {"cut_with_observers": 3, "grow_from_one": 3}
+    OPERATIONS = {"cut_with_observers": 3, "grow_from_one": 3, "two_candidates": 3}
 
     def settled(self):
         """The leader, the members and who votes, when all is well and nothing is at risk."""
@@ -27,8 +33,7 @@ class Changes:
     def apart(self, some):
         """From all others, but not from the clients."""
         others = [seat for seat in self.seats if seat not in some]
-        end = self.cut_links([pair for a in some for b in others
-                              for pair in ((a.number, b.number), (b.number, a.number))])
+        end = self.cut_links([pair for a in some for b in others for pair in both(a, b)])
         try:
             yield
         finally:
@@ -74,9 +79,54 @@ class Changes:
         self.say(f"grow from {leader.number}; kill {who}, and cut it off")
         self.order_each("PROMOTE", others[2:], members)
 
-    def votes(self, seat):
+    def two_candidates(self):
+        """One of five is handed the leadership, but is alone, and its own vote takes long to reach
+        its disk. The leader dies, and somebody else is elected in the same term; those who voted
+        lose their power at that moment, and are back when the first one asks for their votes."""
+        while len(self.taken) < SEATS:
+            self.join()
+        self.settle()
+        leader, members, voters = self.moment(self.settled) or (None, {}, [])
+        if len(voters) < SEATS:
+            self.order_each("PROMOTE", [seat for seat in members if seat not in voters], members)
+            return
+        slow, *others = self.dice.sample([seat for seat in voters if seat is not leader], SEATS - 1)
+        with contextlib.ExitStack() as ends, self.load.hush():
+            for seat, ms in [(slow, VOTE_MS), *((seat, ENTRY_MS) for seat in others)]:
+                seat.slow_down(ms)
+                ends.callback(seat.slow_down, 0)
+            order = threading.Thread(target=self.order, daemon=True, kwargs={"of": leader}, args=(
+                "FAILOVER", "TO", str(members[slow]["id"]), "TIMEOUT", "3000"))
+            order.start()
+            said = self.moment(lambda: self.role(slow) == "candidate") and \
+                self.elect_another(leader, slow, others, ends)
+            time.sleep(APART_S if said else 0)
+        order.join()
+        if not leader.running():
+            leader.start()
+        self.say(f"two candidates: {slow.number}, whose disk is slow, and {said or 'nobody'}")
+
+    def elect_another(self, leader, slow, others, ends):
+        """In the term in which the slow one is a candidate."""
+        away = {other: self.cut_links(both(slow, other)) for other in others}
+        leader.kill()
+        elected = self.moment(lambda: next((seat for seat in others
+                                            if self.role(seat) == "leader"), None))
+        if elected is not None:
+            others.remove(elected)
+            ends.enter_context(self.apart([elected]))
+        for seat in others:
+            seat.slow_down(0)
+            seat.hurries = True
+        who = self.strike(others, certain=True)
+        for seat in others:
+            away[seat]()
+            seat.hurries = False
+        return f"{elected.number if elected else 'nobody'}; kill {leader.number}, and {who}"
+
+    def role(self, seat):
         """As it knows itself."""
-        try:
-            return self.lookout.ask(seat).get("raft_role") in ("follower", "candidate", "leader")
-        except TROUBLE:
-            return False
+        return self.lookout.ask(seat).get("raft_role")
+
+    def votes(self, seat):
+        return self.role(seat) in ("follower", "candidate", "leader")

@@ -27,18 +27,23 @@ ANYWHERE = [
      "} else if (waits_for_write(p)) {"),
     ("real: ids are not part of a snapshot", "real", "engine/image.c",
      "if (db == IDS_DB && ids_is_count(item)) {", "if (db == IDS_DB) {"),
+    ("real: a vote is forgotten at a start", "real:two_candidates", "protocol/raft/raft.c",
+     "r->vote = state->vote;", "r->vote = NODE_NONE;"),
     ("real: voters change without a joint phase", "real:grow_from_one", "protocol/raft/change.c",
      "wanted.outgoing = r->members.members.voters;", "",
      "protocol/raft/members.c", "return next->voters == before->voters; /* M2 */", "return true;",
      "protocol/raft/check.c",
      "qr_assert(raft_members_follow(&r->before.members, &r->members.members)); /* M2 */", ""),
-    ("real: who does not vote counts", "real:cut_with_observers", "protocol/quorum.h",
-     "uint64_t reached = quorum_reached_set(values, m->voters);",
-     "uint64_t reached = quorum_reached_set(values, m->voters | m->learners | m->observers);",
-     "return quorum_of_set(bits, m->voters) &&",
-     "return quorum_of_set(bits, m->voters | m->learners | m->observers) &&",
-     "return m->voters | m->outgoing; }",
-     "return m->voters | m->outgoing | m->learners | m->observers; }"),
+    ("real: who does not vote counts for a commit", "real:cut_with_observers",
+     "protocol/raft/replicate.c",
+     "for (uint32_t rest = membership_voters(&r->members.members); rest != 0; rest &= rest - 1) {"
+     " node_index i = set_first(rest);"
+     " match[i] = i == r->me",
+     "for (uint32_t rest = membership_all(&r->members.members); rest != 0; rest &= rest - 1) {"
+     " node_index i = set_first(rest);"
+     " match[i] = i == r->me",
+     "qr_slot reached = quorum_reached(match, &r->members.members);",
+     "qr_slot reached = quorum_reached_set(match, membership_all(&r->members.members));"),
     ("real: what does not fit on the disk is acknowledged", "real", "log/flush.c",
      "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
      "log->flush_wanted = true;"
