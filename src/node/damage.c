@@ -370,11 +370,14 @@ bool damage_open_group(struct partition *p, struct replica_base *base, char *mes
     struct finding found = { 0 };
     const struct replica_base none = *base;
     qr_assert(p->group != 0);
-    damage_look_for_own_mark(p);
+    int error = damage_look_for_own_mark(p);
+    if (error < 0) {
+        return failed(message, cap, "whether it has forgotten cannot be seen", error);
+    }
     if (!load(p, base, &found, message, cap)) {
         return false;
     }
-    int error = distrust(p, base, &found, &none);
+    error = distrust(p, base, &found, &none);
     if (error < 0) {
         return failed(message, cap, "that it has forgotten cannot be written", error);
     }

@@ -53,7 +53,7 @@ int damage_mark(struct node *node, const char *why);
 int damage_forgets(struct partition *partition, const char *why);
 /* At the start: what an earlier life has made durable. 0 or a negative errno: nobody knows. */
 int damage_look_for_mark(struct node *node);
-void damage_look_for_own_mark(struct partition *partition);
+int damage_look_for_own_mark(struct partition *partition);
 /* The log may have held more of that group than it does. */
 bool damage_lost_log(const struct node *node, uint32_t group);
 /* The partition leaves this node, with its files. */

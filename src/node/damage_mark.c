@@ -210,7 +210,7 @@ static int read_mark(const struct partition *p, char *text, size_t cap)
     int64_t n = io_file_pread(file, text, cap - 1, 0);
     text[n > 0 ? n : 0] = 0;
     io_file_close(file);
-    return 1;
+    return n < 0 ? (int)n : 1;
 }
 
 static void say_forgotten(struct partition *p, const char *why)
@@ -267,15 +267,20 @@ int damage_look_for_mark(struct node *node)
     return marked <= 0 ? marked : io_sync_dir(node->io, node->config.dir);
 }
 
-void damage_look_for_own_mark(struct partition *p)
+int damage_look_for_own_mark(struct partition *p)
 {
     char text[2];
     qr_assert(p->group != 0);
-    p->marked = read_mark(p, text, sizeof text) != 0; /* also where it cannot be looked at */
+    int marked = read_mark(p, text, sizeof text);
+    if (marked < 0 && !checkpoint_is_of_the_file(marked)) {
+        return marked; /* the next look may succeed; if all members forgot, nobody could help */
+    }
+    p->marked = marked != 0; /* also where it can never be looked at */
     if (p->marked) { /* as in damage_look_for_mark; if that fails the next start finds it anew */
         (void)checkpoint_sync_dir(p->node->io, p->node->config.dir, p->group);
     }
     set_lost(p, p->marked || damage_lost_log(p->node, p->group));
+    return 0;
 }
 
 bool damage_lost_log(const struct node *node, uint32_t group)

@@ -382,6 +382,11 @@ void io_file_write_sync(struct io *disk, struct io_write *write)
 
 /* --- io.h: files ---------------------------------------------------------------------------- */
 
+static bool fails_to_read(struct io *disk)
+{
+    return ++disk->reads == disk->fail_read;
+}
+
 int io_file_open(struct io *disk, const char *path, unsigned flags, struct io_file **out)
 {
     struct entry *e = names_find(&disk->now, path);
@@ -395,6 +400,9 @@ int io_file_open(struct io *disk, const char *path, unsigned flags, struct io_fi
         names_put(&disk->now, path, inode_new(disk));
         names_changed(disk);
         e = names_find(&disk->now, path);
+    }
+    if ((flags & IO_CREATE) == 0 && fails_to_read(disk)) {
+        return -EIO;
     }
     if (e == NULL) {
         return -ENOENT;
@@ -431,11 +439,6 @@ void io_file_close(struct io_file *file)
     }
     disk->locked &= !file->locks;
     free(file);
-}
-
-static bool fails_to_read(struct io *disk)
-{
-    return ++disk->reads == disk->fail_read;
 }
 
 int64_t io_file_size(struct io_file *file)

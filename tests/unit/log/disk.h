@@ -35,7 +35,8 @@ struct io *disk_copy(const struct io *disk);
 void disk_fail_at(struct io *disk, uint64_t n, int error);
 /* So many reads are carried out, and no other one. */
 void disk_end_reads(struct io *disk, uint64_t after);
-/* The nth read from now on, sizes too, fails with -EIO, and no other; 0: none. */
+/* The nth read from now on, of a size too or when a file is opened, fails with -EIO, and no other;
+ * 0: none. */
 void disk_fail_read(struct io *disk, uint64_t n);
 uint64_t disk_operations(const struct io *disk);
 void disk_set_capacity(struct io *disk, uint64_t bytes); /* beyond it writes get -ENOSPC */

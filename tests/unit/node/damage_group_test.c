@@ -182,6 +182,24 @@ static void test_no_failure_of_a_group_goes_unnoticed(void **state)
     }
 }
 
+/* Where all members saw the same, and forgot, nobody could bring them up. */
+static void test_a_mark_that_cannot_be_looked_at_is_nothing_to_go_by(void **state)
+{
+    for (uint64_t n = 1; n <= 2; n++) { /* opened, read */
+        again(state);
+        assert_int_equal(damage_forgets(&partition[G], "in an earlier life"), 0);
+        partition[G].marked = false;
+        disk_fail_read(node.io, n);
+        uint64_t before = disk_operations(node.io);
+        assert_false(group_starts());
+        assert_string_equal(message, "whether it has forgotten cannot be seen: Input/output error");
+        assert_int_equal(disk_operations(node.io), before);
+        disk_fail_read(node.io, 0);
+        assert_true(group_starts());
+        assert_true(base.forgetful);
+    }
+}
+
 static void test_a_group_whose_checkpoint_is_not_for_this_version(void **state)
 {
     (void)state;
@@ -206,6 +224,7 @@ int main(void)
         TEST(test_a_group_of_a_log_that_was_cut_has_forgotten),
         TEST(test_a_groups_evidence_is_kept_while_it_has_no_other_checkpoint),
         TEST(test_no_failure_of_a_group_goes_unnoticed),
+        TEST(test_a_mark_that_cannot_be_looked_at_is_nothing_to_go_by),
         TEST(test_a_group_whose_checkpoint_is_not_for_this_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

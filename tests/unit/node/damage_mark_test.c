@@ -18,7 +18,7 @@ static void start(struct io *disk)
     damage_world(disk);
     assert_int_equal(damage_look_for_mark(&node), 0);
     for (uint32_t i = 1; i < GROUPS; i++) {
-        damage_look_for_own_mark(&partition[i]);
+        assert_int_equal(damage_look_for_own_mark(&partition[i]), 0);
         replica[i].outlook.forgetful = partition[i].lost;
     }
     replica[0].outlook.forgetful = node.forgetful;

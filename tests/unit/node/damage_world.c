@@ -146,7 +146,7 @@ uint32_t marked_after_power_loss(uint32_t group)
             node.forgetful = forgetful;
             node.lost_log = lost_log;
         } else {
-            damage_look_for_own_mark(&partition[group]);
+            assert_int_equal(damage_look_for_own_mark(&partition[group]), 0);
             n += partition[group].marked;
         }
         node.harm.lost = lost;
