@@ -10,7 +10,7 @@
 #define SAFETY_TIME (20 * QR_SECOND)
 #define HEALING_TIME (30 * QR_SECOND)
 #define SPARES_MAX 2u
-#define REPAIR_TIME (150 * QR_SECOND) /* what bad drives have cost too */
+#define REPAIR_TIME (150 * QR_SECOND) /* what bad drives have cost too, or at 64 KB/s */
 
 /* --- The beginning -------------------------------------------------------------------------- */
 
@@ -178,7 +178,9 @@ static void play(struct run *run, uint32_t seats)
     }
     realm_run(realm, realm->now + SAFETY_TIME);
     faults_end(run);
-    qr_time limit = realm->now + (run->fragile > 0 || run->members ? REPAIR_TIME : HEALING_TIME);
+    bool long_repair = run->fragile > 0 || run->members ||
+                       strstr(run->limits, "snapshot-bytes-per-second 64kb") != NULL;
+    qr_time limit = realm->now + (long_repair ? REPAIR_TIME : HEALING_TIME);
     while (realm->failure[0] == 0 && !all_done(run) && realm->now < limit) {
         realm_run(realm, realm->now + 100 * QR_MILLISECOND);
     }
