@@ -106,6 +106,10 @@ LISTS = [
 ]
 
 
+# Whose test waits for what never comes, and has no time-out of its own.
+HANGS = set()
+
+
 class Broken(Exception):
     """The mutant says nothing: it does not apply, or does not compile."""
 
@@ -179,6 +183,8 @@ def rotten(texts):
     names = set()
     for name in scenarios.JUDGES.keys() - {bug.name for bug in every()}:
         yield f"tests/mutants/scenarios.py: there is no planted bug '{name}'"
+    for name in HANGS - {bug.name for bug in every()}:
+        yield f"tests/mutants/planted.py: there is no planted bug '{name}', which is to hang"
     for bug in every():
         planted = {path: texts.get(path, "") for path, _, _ in bug.edits}
         try:
