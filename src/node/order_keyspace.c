@@ -95,6 +95,10 @@ static bool has_no_room(struct node *node, struct pending *p, uint32_t replicas,
     enum place_status status = partitions == 0
                                    ? place_check_replicas(node->map, &nodes, replicas)
                                    : place_check(node->map, &nodes, replicas, partitions);
+    if (status == PLACE_OK && partitions > 0 && !placing_can_found(node, replicas)) {
+        status = PLACE_TOO_FEW_NODES; /* those that would do are not there, or have forgotten */
+        nodes = placing_ready(node);
+    }
     if (status != PLACE_OK) {
         place_explain(status, node->map, &nodes, replicas, partitions, &text);
         orders_refuse(p, why);

@@ -49,22 +49,39 @@ static uint16_t ready(const struct node *node)
     return ready;
 }
 
-/* A group whose founders are lost before it began is never born: where others will do, these are
- * not asked. */
+struct place_nodes placing_ready(const struct node *node)
+{
+    struct place_nodes nodes = placing_nodes(node);
+    nodes.live &= ready(node);
+    return nodes;
+}
+
+/* A group of which a majority is not born never is: those that are ready, and no more of the others
+ * than are needed. */
 static struct place_nodes founders(const struct node *node, uint32_t replicas, uint32_t partitions)
 {
-    struct place_nodes all = placing_nodes(node);
-    struct place_nodes nodes = all;
-    nodes.live &= ready(node);
-    return place_check(node->map, &nodes, replicas, partitions) == PLACE_OK ? nodes : all;
+    struct place_nodes nodes = placing_ready(node);
+    uint32_t rest = placing_nodes(node).live & ~(uint32_t)nodes.live;
+    while (rest != 0 && place_check(node->map, &nodes, replicas, partitions) != PLACE_OK) {
+        nodes.live |= node_bit(set_first(rest));
+        rest &= rest - 1;
+    }
+    return nodes;
+}
+
+bool placing_can_found(const struct node *node, uint32_t replicas)
+{
+    struct place_nodes nodes = placing_ready(node);
+    return place_check_replicas(node->map, &nodes, replicas / 2 + 1) == PLACE_OK;
 }
 
 void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit)
 {
     struct place_nodes nodes = placing_nodes(node);
     uint32_t replicas = keyspace->replicas;
-    while (replicas > 1 &&
-           place_check(node->map, &nodes, replicas, keyspace->partitions) == PLACE_TOO_FEW_NODES) {
+    while (replicas > 1 && (!placing_can_found(node, replicas) ||
+                            place_check(node->map, &nodes, replicas, keyspace->partitions) ==
+                                PLACE_TOO_FEW_NODES)) {
         replicas--; /* the planner adds the others when there are nodes for them */
     }
     nodes = founders(node, replicas, keyspace->partitions);

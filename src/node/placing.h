@@ -8,9 +8,13 @@
 struct node;
 
 struct place_nodes placing_nodes(const struct node *node);
+/* The same, and live are those only that could found a replica at once. */
+struct place_nodes placing_ready(const struct node *node);
+/* Whether of so many replicas a majority could be founded at once. */
+bool placing_can_found(const struct node *node, uint32_t replicas);
 
-/* Adds the partitions of a keyspace that is being made, each on `replicas` nodes or, where there
- * are fewer, on all of them. */
+/* Adds the partitions of a keyspace that is being made, each on `replicas` nodes or, where they can
+ * not be founded, on fewer. */
 void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit);
 
 #endif

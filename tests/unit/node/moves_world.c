@@ -249,7 +249,7 @@ int begin(void **state)
     node->zero = &zero;
     node->control = &control;
     node->config.replace_after_s = 600;
-    outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true };
+    outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .members = MEMBERS_MAX };
     applied_roster = (struct roster){ .members.voters = 15 };
     for (node_index i = 0; i < 4; i++) {
         applied_roster.node[i].id = i + 1u;

@@ -90,6 +90,16 @@ static void there_is_room_for_what_is_asked_for(void **state)
     accept(ALTER, "a REPLICAS 2");
     assert_int_equal(of("a")->replicas, 2);
     nodes.live = 7;
+    not_ready = 6; /* a majority has to be founded at once, or the group may never be born */
+    refuse(CREATE, "c STRATEGY raft REPLICAS 3",
+           "-ERR 3 replicas need as many nodes that are up and do not drain, there are 1");
+    not_ready = 4;
+    accept(CREATE, "c STRATEGY raft REPLICAS 3");
+    accept(DROP, "c FORCE");
+    not_ready = 6;
+    accept(ALTER, "a VOTERS 3"); /* what is there goes on meanwhile */
+    accept(ALTER, "a VOTERS 2");
+    not_ready = 0;
     accept(ALTER, "a VOTERS 3");
     assert_int_equal(of("a")->replicas, 3);
     refuse(CREATE, "b STRATEGY raft PARTITIONS 16384",

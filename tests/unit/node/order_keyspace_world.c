@@ -22,6 +22,7 @@ struct node node;
 static struct partition zero;
 static struct reply answer;
 struct place_nodes nodes;
+uint16_t not_ready;
 struct keyspace_use use;
 struct partition_report report; /* of group 2, by node 0 */
 struct roster_node member[MEMBERS_MAX];
@@ -117,6 +118,19 @@ struct place_nodes placing_nodes(const struct node *n)
     return nodes;
 }
 
+struct place_nodes placing_ready(const struct node *n)
+{
+    struct place_nodes them = placing_nodes(n);
+    them.live &= (uint16_t)~not_ready;
+    return them;
+}
+
+bool placing_can_found(const struct node *n, uint32_t replicas)
+{
+    struct place_nodes them = placing_ready(n);
+    return place_check_replicas(n->map, &them, replicas / 2 + 1) == PLACE_OK;
+}
+
 void placing_found(const struct node *n, const struct map_keyspace *k, struct edit *edit)
 {
     (void)n;
@@ -159,6 +173,7 @@ int order_begin(void **state)
     node.zero = &zero;
     put_settings(node.map, &(struct map_settings){ .level = 3, .next_group = GROUP_FIRST });
     nodes = (struct place_nodes){ .members = 7, .live = 7 };
+    not_ready = 0;
     use = (struct keyspace_use){ .worst_node = NODE_NONE };
     report = (struct partition_report){ 0 };
     for (uint32_t i = 0; i < MEMBERS_MAX; i++) {

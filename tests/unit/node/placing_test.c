@@ -188,8 +188,17 @@ static void who_cannot_found_now_founds_only_where_others_will_not_do(void **sta
         uint16_t there = (uint16_t)(1 | connected);
         assert_int_equal(founders_of_one(1) & ~there, 0);
         assert_int_equal(i > 0 ? founders_of_one(2) : there, there);
-        assert_int_equal(founders_of_one(3), 7); /* they found when they come */
+        assert_int_equal(founders_of_one(3), i > 0 ? 7 : 1); /* the third founds when it comes */
+        assert_int_equal(placing_can_found(&node, 2), i > 0);
+        assert_int_equal(placing_can_found(&node, 3), i > 0);
+        assert_false(placing_can_found(&node, 4));
     }
+    outlook.members = 5;
+    applied.members = stated.members = (struct membership){ .voters = 31 };
+    connected = node_bit(4);
+    assert_int_equal(founders_of_one(3), 1 | node_bit(1) | node_bit(4)); /* two that are there */
+    outlook.members = 3;
+    applied.members = stated.members = (struct membership){ .voters = 7 };
     connected = 6;
     outlook.member[1].forgetful = true;
     assert_int_equal(founders_of_one(2), 5);
