@@ -42,6 +42,13 @@ class Changes:
     def order_each(self, word, seats, members):
         return all(self.order("MEMBER", word, str(members[seat]["id"])) for seat in seats)
 
+    def promote_all(self):
+        """Most rounds begin with voters alone."""
+        members = self.members()
+        if self.dice.random() < 0.7:
+            self.order_each("PROMOTE", [seat for seat in self.seats if
+                                        members.get(seat, {}).get("role") == "observer"], members)
+
     def cut_with_observers(self):
         """Two of five are made observers; then the leader is with them, and the other voters, who
         are a majority, are elsewhere: what is acknowledged by observers they do not know."""

@@ -237,6 +237,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         self.lookout.read_logs()
         self.load.next_round(self.calm())
         self.draw_classes()
+        self.promote_all()
         self.happened(began, "note", f"round {self.load.number + 1}")
 
     def finish(self):

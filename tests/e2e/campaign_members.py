@@ -27,7 +27,8 @@ LARGE_KEYS, LARGE_VALUE = 2000, 2000
 # What an order may answer: nothing was done, or it is not known.
 EXPECTED = ("TRYAGAIN", "UNSAFE", "UNCERTAIN", "CLUSTERDOWN", "REMOVED", "LOADING")
 EXPECTED_TEXTS = ("last voter", "already", "No such member", "no such member", "is not a member",
-                  "timed out", "only another voter", "FAILOVER", "no member", "hand over")
+                  "there is no member", "timed out", "only another voter", "FAILOVER", "no member",
+                  "hand over")
 BAD_WORDS = ("panic:", "AddressSanitizer", "LeakSanitizer", "runtime error:")
 TROUBLE = (Error, Closed, OSError)
 
