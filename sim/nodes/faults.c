@@ -10,20 +10,17 @@
 #define DRIFT_PPM 40000
 #define OWN_FAILPOINT_MAX (6 * QR_SECOND) /* then a seed has its own at the latest */
 
-typedef void fault(struct run *run);
-
 static struct rng *dice(struct run *run)
 {
     return &run->realm->rng;
 }
 
-static struct seat *any_seat(struct run *run)
+struct seat *fault_seat(struct run *run)
 {
     return &run->seat[rng_below(dice(run), run->seats)];
 }
 
-/* Mostly short. */
-static qr_time some_time(struct run *run)
+qr_time fault_time(struct run *run)
 {
     uint64_t most = 1 + rng_below(dice(run), FAULT_LENGTH);
     return (qr_time)(1 + rng_below(dice(run), most));
@@ -47,7 +44,7 @@ static void on_restart(struct realm *realm, void *what, uint64_t number)
 
 static void restart_later(struct run *run, struct seat *seat)
 {
-    realm_at(run->realm, run->realm->now + some_time(run), on_restart, seat, 0);
+    realm_at(run->realm, run->realm->now + fault_time(run), on_restart, seat, 0);
 }
 
 void seat_later(struct seat *seat)
@@ -55,9 +52,9 @@ void seat_later(struct seat *seat)
     restart_later(seat->run, seat);
 }
 
-static void fault_kill(struct run *run)
+void fault_kill(struct run *run)
 {
-    struct seat *seat = any_seat(run);
+    struct seat *seat = fault_seat(run);
     if (seat->host->process != NULL) {
         realm_note(run->realm, seat->host, "is killed");
         process_kill(seat->host->process);
@@ -66,9 +63,9 @@ static void fault_kill(struct run *run)
 }
 
 /* It may be busy, or stand still: then that takes its time. */
-static void fault_term(struct run *run)
+void fault_term(struct run *run)
 {
-    struct seat *seat = any_seat(run);
+    struct seat *seat = fault_seat(run);
     if (seat->host->process != NULL && seat->node != NULL) {
         realm_note(run->realm, seat->host, "is told to end");
         seat->told_to_end = true;
@@ -85,12 +82,12 @@ static void lose_power(struct run *run, struct seat *seat)
     }
 }
 
-static void fault_power(struct run *run)
+void fault_power(struct run *run)
 {
-    lose_power(run, any_seat(run));
+    lose_power(run, fault_seat(run));
 }
 
-static void fault_power_all(struct run *run)
+void fault_power_all(struct run *run)
 {
     for (uint32_t i = 0; i < run->seats; i++) {
         lose_power(run, &run->seat[i]);
@@ -98,20 +95,20 @@ static void fault_power_all(struct run *run)
 }
 
 /* A call or a thousand calls from now. */
-static void fault_crash(struct run *run)
+void fault_crash(struct run *run)
 {
-    struct process *process = any_seat(run)->host->process;
+    struct process *process = fault_seat(run)->host->process;
     if (process != NULL && process->calls_left == 0) {
         process->calls_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 12));
         process->takes_power = rng_chance(dice(run), 1, 2);
     }
 }
 
-static void fault_failpoint(struct run *run)
+void fault_failpoint(struct run *run)
 {
     enum failpoint point = (enum failpoint)(1 + rng_below(dice(run), FAIL_COUNT - 1));
-    struct seat *seat = any_seat(run);
-    failpoint_arm(seat->host, ARMED_BY_FAULT, point, some_time(run));
+    struct seat *seat = fault_seat(run);
+    failpoint_arm(seat->host, ARMED_BY_FAULT, point, fault_time(run));
     if (failpoint_life(point) == FAILPOINT_START && seat->host->process != NULL) {
         process_kill(seat->host->process);
         restart_later(run, seat);
@@ -125,7 +122,7 @@ static void on_own_failpoint(struct realm *realm, void *what, uint64_t point)
     struct run *run = what;
     bool rare = failpoint_is_rare((enum failpoint)point);
     uint32_t from = rare ? 0 : (uint32_t)rng_below(dice(run), run->seats);
-    qr_time length = some_time(run);
+    qr_time length = fault_time(run);
     for (uint32_t i = from; i < (rare ? run->seats : from + 1) && !run->ending; i++) {
         failpoint_arm(run->seat[i].host, ARMED_BY_SEED, (enum failpoint)point, length);
     }
@@ -157,9 +154,9 @@ static void own_failpoint(struct run *run)
              1 + run->realm->seed % (FAIL_COUNT - 1));
 }
 
-static void fault_disk_error(struct run *run)
+void fault_disk_error(struct run *run)
 {
-    struct drive *drive = any_seat(run)->host->drive;
+    struct drive *drive = fault_seat(run)->host->drive;
     if (drive->operations_left == 0) {
         drive->operations_left = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 9));
     }
@@ -175,21 +172,21 @@ static void on_room(struct realm *realm, void *what, uint64_t number)
     seat->host->drive->capacity = DRIVE_BYTES;
 }
 
-static void fault_disk_full(struct run *run)
+void fault_disk_full(struct run *run)
 {
-    struct seat *seat = any_seat(run);
+    struct seat *seat = fault_seat(run);
     struct drive *drive = seat->host->drive;
     uint64_t left = rng_below(dice(run), 1u << rng_below(dice(run), 22));
     realm_note(run->realm, seat->host, "has %u bytes of room left", (unsigned)left);
     drive->capacity = drive_used_bytes(drive) + left;
-    realm_at(run->realm, run->realm->now + some_time(run), on_room, seat, 0);
+    realm_at(run->realm, run->realm->now + fault_time(run), on_room, seat, 0);
 }
 
-static void fault_disk_stall(struct run *run)
+void fault_disk_stall(struct run *run)
 {
-    struct seat *seat = any_seat(run);
+    struct seat *seat = fault_seat(run);
     realm_note(run->realm, seat->host, "its drive stands still");
-    seat->host->drive->stalled = run->realm->now + some_time(run);
+    seat->host->drive->stalled = run->realm->now + fault_time(run);
 }
 
 /* So few nodes are damaged, ever, that what they have lost is whole on a majority of others. */
@@ -226,12 +223,12 @@ static void harm(struct run *run, bool (*how)(struct drive *, struct rng *, char
     }
 }
 
-static void fault_rot(struct run *run)
+void fault_rot(struct run *run)
 {
     harm(run, drive_rot);
 }
 
-static void fault_misdirect(struct run *run)
+void fault_misdirect(struct run *run)
 {
     harm(run, drive_misdirect);
 }
@@ -243,7 +240,7 @@ static void stop(struct seat *seat)
     }
 }
 
-static void fault_wipe(struct run *run)
+void fault_wipe(struct run *run)
 {
     struct seat *seat = fragile_seat(run);
     if (seat != NULL) {
@@ -254,7 +251,7 @@ static void fault_wipe(struct run *run)
     }
 }
 
-static void fault_old_copy(struct run *run)
+void fault_old_copy(struct run *run)
 {
     struct seat *seat = fragile_seat(run);
     if (seat == NULL) {
@@ -277,89 +274,70 @@ void seat_died(void *seat)
 
 /* --- Standing still ------------------------------------------------------------------------- */
 
-static void fault_pause(struct run *run)
+void fault_pause(struct run *run)
 {
-    struct host *host = any_seat(run)->host;
+    struct host *host = fault_seat(run)->host;
     if (host->process != NULL) {
         realm_note(run->realm, host, "stands still");
-        process_pause_for(host->process, some_time(run));
-    }
-}
-
-/* --- Links ---------------------------------------------------------------------------------- */
-
-static void on_mend(struct realm *realm, void *what, uint64_t number)
-{
-    (void)what;
-    const struct host *from = &realm->host[number / HOSTS_MAX];
-    const struct host *to = &realm->host[number % HOSTS_MAX];
-    net_cut(realm, from, to, false);
-}
-
-static void cut(struct run *run, const struct host *from, const struct host *to, qr_time length)
-{
-    realm_note(run->realm, from, "is cut off towards %s", to->name);
-    net_cut(run->realm, from, to, true);
-    realm_at(run->realm, run->realm->now + length, on_mend, NULL,
-             (uint64_t)from->number * HOSTS_MAX + to->number);
-}
-
-static void fault_cut_one_way(struct run *run)
-{
-    cut(run, any_seat(run)->host, any_seat(run)->host, some_time(run));
-}
-
-static void fault_cut(struct run *run)
-{
-    const struct host *a = any_seat(run)->host;
-    const struct host *b = any_seat(run)->host;
-    qr_time length = some_time(run);
-    cut(run, a, b, length);
-    cut(run, b, a, length);
-}
-
-static void fault_isolate(struct run *run)
-{
-    const struct host *a = any_seat(run)->host;
-    qr_time length = some_time(run);
-    for (uint32_t i = 0; i < run->seats; i++) {
-        if (run->seat[i].host != a) {
-            cut(run, a, run->seat[i].host, length);
-            cut(run, run->seat[i].host, a, length);
-        }
-    }
-}
-
-static void fault_cut_client(struct run *run)
-{
-    const struct host *client = run->asker[rng_below(dice(run), run->askers)].host;
-    const struct host *node = any_seat(run)->host;
-    qr_time length = some_time(run);
-    bool there = rng_chance(dice(run), 2, 3);
-    if (there) {
-        cut(run, client, node, length);
-    }
-    if (!there || rng_chance(dice(run), 1, 2)) {
-        cut(run, node, client, length);
+        process_pause_for(host->process, fault_time(run));
     }
 }
 
 /* --- Time ----------------------------------------------------------------------------------- */
 
-static void fault_drift(struct run *run)
+void fault_drift(struct run *run)
 {
-    struct host *host = any_seat(run)->host;
+    struct host *host = fault_seat(run)->host;
     int64_t ppm = (int64_t)rng_below(dice(run), 2 * DRIFT_PPM + 1) - DRIFT_PPM;
     realm_note(run->realm, host, "its clocks drift by %d ppm", (int)ppm);
     host_drift(host, ppm);
 }
 
-static void fault_wall(struct run *run)
+void fault_wall(struct run *run)
 {
-    struct host *host = any_seat(run)->host;
+    struct host *host = fault_seat(run)->host;
     qr_time by = (qr_time)rng_below(dice(run), 7200 * QR_SECOND) - 3600 * QR_SECOND;
     realm_note(run->realm, host, "its wall clock jumps by %d s", (int)(by / QR_SECOND));
     host->wall += by;
+}
+
+static void on_thaw(struct realm *realm, void *what, uint64_t since)
+{
+    struct host *host = what;
+    qr_time stood = realm->now - (qr_time)since;
+    bool jumps = rng_chance(&realm->rng, 1, 2);
+    if (host->frozen) {
+        realm_note(realm, host, "its clocks go on%s", jumps ? ", and jump" : "");
+        bool boottime = host->drift_ppm == -1000000;
+        host_freeze(host, false, false);
+        host_jump(host, jumps && boottime ? stood : 0, jumps ? stood : 0);
+    }
+}
+
+/* Clocks that are wrong by more than leases allow for (protocol.h, drift_percent) break what hangs
+ * on leases; so only in worlds where nothing does, and the wall clock alone in all. */
+void fault_freeze(struct run *run)
+{
+    struct host *host = fault_seat(run)->host;
+    if (!host->frozen) {
+        realm_note(run->realm, host, "its %s still",
+                   run->timeless ? "clocks stand" : "wall clock stands");
+        host_freeze(host, true, run->timeless);
+        realm_at(run->realm, run->realm->now + fault_time(run), on_thaw, host,
+                 (uint64_t)run->realm->now);
+    }
+}
+
+void fault_resume(struct run *run)
+{
+    struct host *host = fault_seat(run)->host;
+    qr_time by = fault_time(run);
+    if (run->timeless) {
+        realm_note(run->realm, host, "was suspended for %d ms", (int)(by / QR_MILLISECOND));
+        host_jump(host, by, by);
+    } else if (host->process != NULL) {
+        process_pause_for(host->process, by);
+    }
 }
 
 static void on_quick(struct realm *realm, void *what, uint64_t number)
@@ -369,7 +347,7 @@ static void on_quick(struct realm *realm, void *what, uint64_t number)
     realm->pace = run->pace;
 }
 
-static void fault_slow(struct run *run)
+void fault_slow(struct run *run)
 {
     struct realm_pace *pace = &run->realm->pace;
     *pace = run->pace;
@@ -377,12 +355,12 @@ static void fault_slow(struct run *run)
     pace->jitter *= 1 + (qr_time)rng_below(dice(run), 200);
     pace->sync *= 1 + (qr_time)rng_below(dice(run), 50);
     pace->sync_jitter *= 1 + (qr_time)rng_below(dice(run), 100);
-    realm_at(run->realm, run->realm->now + some_time(run), on_quick, run, 0);
+    realm_at(run->realm, run->realm->now + fault_time(run), on_quick, run, 0);
 }
 
 /* --- Which, and when ------------------------------------------------------------------------ */
 
-static fault *const faults[] = {
+static void (*const faults[])(struct run *run) = {
 #define FAULT(name, weight, text) fault_##name,
 #include "sim/nodes/faults.def"
 #undef FAULT
@@ -425,6 +403,16 @@ static void on_fault(struct realm *realm, void *what, uint64_t number)
              on_fault, what, number);
 }
 
+bool faults_move_clocks(const struct run *run)
+{
+    return run->weight[FAULT_wall] + run->weight[FAULT_freeze] + run->weight[FAULT_resume] > 0;
+}
+
+bool faults_lie_about_time(const struct run *run)
+{
+    return run->timeless && run->weight[FAULT_freeze] + run->weight[FAULT_resume] > 0;
+}
+
 void faults_begin(struct run *run)
 {
     for (uint32_t i = 0; i < FAULTS; i++) {
@@ -440,7 +428,8 @@ void faults_begin(struct run *run)
     if (run->fragile > 0) {
         realm_at(run->realm, run->realm->now + QR_SECOND, on_mended, run, 0);
     }
-    run->ids = run->weight[FAULT_wall] == 0 && rng_chance(dice(run), 2, 3);
+    run->timeless = !run->orders && strstr(run->limits, "read-mode lease") == NULL;
+    run->ids = !faults_move_clocks(run) && rng_chance(dice(run), 2, 3);
     run->fault_pause = 1 + (qr_time)rng_below(dice(run), FAULT_PAUSE);
     realm_at(run->realm, run->realm->now + QR_SECOND, on_fault, run, 0);
 }
@@ -457,9 +446,10 @@ void faults_end(struct run *run)
     realm_note(realm, NULL, "all is well again");
     run->ending = true;
     realm->pace = run->pace;
-    memset(realm->cut, 0, sizeof realm->cut);
+    net_mend(realm);
     for (uint32_t i = 0; i < run->seats; i++) {
         struct host *host = run->seat[i].host;
+        host_freeze(host, false, false);
         host_drift(host, 0);
         host->wall = REALM_WALL + realm->now;
         host->drive->operations_left = 0;

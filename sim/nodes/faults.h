@@ -13,4 +13,18 @@ enum {
 
 const char *fault_name(uint32_t i);
 
+struct run;
+struct seat;
+
+#define FAULT(name, weight, text) void fault_##name(struct run *run);
+#include "sim/nodes/faults.def"
+#undef FAULT
+
+struct seat *fault_seat(struct run *run); /* any of them */
+qr_time fault_time(struct run *run);      /* for how long; mostly short */
+
+/* Wall clocks may be anywhere; time itself may be, so that no bound in milliseconds holds. */
+bool faults_move_clocks(const struct run *run);
+bool faults_lie_about_time(const struct run *run);
+
 #endif

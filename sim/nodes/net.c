@@ -46,10 +46,30 @@ static qr_time now_of(const struct realm *realm)
     return p != NULL ? process_time(p) : realm->now;
 }
 
-static qr_time delay(struct realm *realm)
+static struct link *link_of(const struct connection *c, int side)
 {
+    return &c->realm->link[c->host[side]->number][c->host[1 - side]->number];
+}
+
+static qr_time delay(const struct connection *c, int side)
+{
+    struct realm *realm = c->realm;
     const struct realm_pace *pace = &realm->pace;
-    return pace->latency + (qr_time)rng_below(&realm->rng, (uint64_t)pace->jitter + 1);
+    return pace->latency + (qr_time)rng_below(&realm->rng, (uint64_t)pace->jitter + 1) +
+           link_of(c, side)->further;
+}
+
+/* When n bytes have left that side. */
+static qr_time sent_at(const struct connection *c, int side, size_t n)
+{
+    struct link *link = link_of(c, side);
+    qr_time now = now_of(c->realm);
+    if (link->bytes_per_ms == 0) {
+        return now + (qr_time)(n / c->realm->pace.bytes_per_usec);
+    }
+    qr_time from = link->busy_until > now ? link->busy_until : now;
+    link->busy_until = from + (qr_time)(n * 1000 / link->bytes_per_ms);
+    return link->busy_until;
 }
 
 /* From side i to the other. */
@@ -57,7 +77,7 @@ static bool gets_through(const struct connection *c, int side)
 {
     const struct host *from = c->host[side];
     const struct host *to = c->host[1 - side];
-    return to->up && (from == to || !c->realm->cut[from->number][to->number]);
+    return to->up && (from == to || !c->realm->link[from->number][to->number].cut);
 }
 
 void chunks_free(struct chunks *chunks)
@@ -72,14 +92,21 @@ void chunks_free(struct chunks *chunks)
 
 /* --- Bytes ---------------------------------------------------------------------------------- */
 
+static void expect(struct connection *c, int side, qr_time at)
+{
+    at = at > c->realm->now ? at : c->realm->now;
+    c->pipe[side].arriving = true;
+    c->pipe[side].due = at;
+    later(c, at, arrive, (uint64_t)side);
+}
+
 static void push(struct connection *c, int side, int kind, const void *p, size_t n)
 {
-    struct realm *realm = c->realm;
     struct pipe *pipe = &c->pipe[side];
     struct process *before = memory_for(NULL);
     struct chunk *chunk = qr_alloc(sizeof *chunk + n);
     (void)memory_for(before);
-    qr_time at = now_of(realm) + delay(realm) + (qr_time)(n / realm->pace.bytes_per_usec);
+    qr_time at = sent_at(c, side, n) + delay(c, side);
     pipe->last_at = at > pipe->last_at ? at : pipe->last_at;
     chunk->next = NULL;
     chunk->at = pipe->last_at;
@@ -96,8 +123,7 @@ static void push(struct connection *c, int side, int kind, const void *p, size_t
     }
     pipe->under_way.last = chunk;
     if (!pipe->arriving && !pipe->stuck) {
-        pipe->arriving = true;
-        later(c, chunk->at, arrive, (uint64_t)side);
+        expect(c, side, chunk->at);
     }
 }
 
@@ -137,6 +163,10 @@ static void arrive(struct realm *realm, void *what, uint64_t number)
     int side = (int)number;
     struct pipe *pipe = &c->pipe[side];
     struct chunk *chunk = pipe->under_way.first;
+    if (!pipe->arriving || realm->now != pipe->due) {
+        drop(c);
+        return;
+    }
     pipe->arriving = false;
     if (!gets_through(c, side)) {
         pipe->stuck = true;
@@ -161,8 +191,7 @@ static void arrive(struct realm *realm, void *what, uint64_t number)
         free(chunk);
     }
     if (pipe->under_way.first != NULL) {
-        pipe->arriving = true;
-        later(c, pipe->under_way.first->at, arrive, number);
+        expect(c, side, pipe->under_way.first->at);
     }
     drop(c);
 }
@@ -171,7 +200,7 @@ void net_has_read(struct connection *c, int side, size_t n)
 {
     struct pipe *pipe = &c->pipe[1 - side];
     if (pipe->read == 0) {
-        later(c, now_of(c->realm) + delay(c->realm), room, (uint64_t)(1 - side));
+        later(c, now_of(c->realm) + delay(c, side), room, (uint64_t)(1 - side));
     }
     pipe->read += n;
 }
@@ -219,7 +248,7 @@ struct connection *net_connect(struct io_stream *stream, struct host *from, stru
         c->next->previous = c;
     }
     realm->connections = c;
-    later(c, now_of(realm) + delay(realm), ask, 0);
+    later(c, now_of(realm) + delay(c, 0), ask, 0);
     return c;
 }
 
@@ -257,7 +286,7 @@ static void ask(struct realm *realm, void *what, uint64_t unused)
     if (c->end[1] != NULL) {
         c->refs++;
     }
-    c->pipe[1].last_at = realm->now + delay(realm); /* nothing overtakes it */
+    c->pipe[1].last_at = realm->now + delay(c, 1); /* nothing overtakes it */
     later(c, c->pipe[1].last_at, answer, c->end[1] == NULL);
     drop(c);
 }
@@ -286,11 +315,10 @@ void net_look_again(struct realm *realm)
         for (int side = 0; side < 2; side++) {
             struct pipe *pipe = &c->pipe[side];
             qr_time soon =
-                realm->now + delay(realm) + (qr_time)rng_below(&realm->rng, SPREAD_USEC);
+                realm->now + delay(c, side) + (qr_time)rng_below(&realm->rng, SPREAD_USEC);
             if (pipe->stuck && gets_through(c, side) && pipe->under_way.first != NULL) {
                 pipe->stuck = false;
-                pipe->arriving = true;
-                later(c, soon, arrive, (uint64_t)side);
+                expect(c, side, soon);
             }
             if (pipe->read_stuck && gets_through(c, 1 - side)) {
                 later(c, soon, room, (uint64_t)side);
@@ -302,8 +330,80 @@ void net_look_again(struct realm *realm)
 
 void net_cut(struct realm *realm, const struct host *from, const struct host *to, bool cut)
 {
-    realm->cut[from->number][to->number] = cut;
+    realm->link[from->number][to->number].cut = cut;
     if (!cut) {
         net_look_again(realm);
     }
+}
+
+/* What is on its way is not kept longer than if it had been sent now. */
+static void hasten(struct connection *c, int side)
+{
+    struct pipe *pipe = &c->pipe[side];
+    qr_time soon = c->realm->now + delay(c, side);
+    for (struct chunk *chunk = pipe->under_way.first; chunk != NULL; chunk = chunk->next) {
+        chunk->at = chunk->at < soon ? chunk->at : soon;
+    }
+    pipe->last_at = pipe->last_at < soon ? pipe->last_at : soon;
+    if (pipe->arriving && pipe->due > soon) {
+        expect(c, side, soon);
+    }
+}
+
+static void hasten_all(struct realm *realm, const struct host *from, const struct host *to)
+{
+    for (struct connection *c = realm->connections; c != NULL; c = c->next) {
+        for (int side = 0; side < 2; side++) {
+            if (from == NULL || (c->host[side] == from && c->host[1 - side] == to)) {
+                hasten(c, side);
+            }
+        }
+    }
+}
+
+void net_narrow(struct realm *realm, const struct host *from, const struct host *to,
+                uint32_t bytes_per_ms, qr_time further)
+{
+    struct link *link = &realm->link[from->number][to->number];
+    link->bytes_per_ms = bytes_per_ms;
+    link->further = further;
+    link->busy_until = 0;
+    if (bytes_per_ms == 0 && further == 0) {
+        hasten_all(realm, from, to);
+    }
+}
+
+void net_mend(struct realm *realm)
+{
+    memset(realm->link, 0, sizeof realm->link);
+    hasten_all(realm, NULL, NULL);
+}
+
+/* What is on its way comes to a half, and then the end. */
+static void reset_pipe(struct connection *c, int side)
+{
+    struct chunks *under_way = &c->pipe[side].under_way;
+    struct chunk *first = under_way->first;
+    if (first != NULL) {
+        struct chunks rest = { .first = first->next };
+        chunks_free(&rest);
+        first->next = NULL;
+        first->n = first->kind == CHUNK_BYTES ? rng_below(&c->realm->rng, first->n + 1) : first->n;
+        under_way->last = first;
+    }
+    push(c, side, CHUNK_RESET, NULL, 0);
+}
+
+uint32_t net_reset(struct realm *realm, const struct host *host, uint32_t of)
+{
+    uint32_t n = 0;
+    for (struct connection *c = realm->connections; c != NULL; c = c->next) {
+        if ((c->host[0] == host || c->host[1] == host) && c->end[0] != NULL &&
+            c->end[1] != NULL && rng_below(&realm->rng, of) == 0) {
+            reset_pipe(c, 0);
+            reset_pipe(c, 1);
+            n++;
+        }
+    }
+    return n;
 }

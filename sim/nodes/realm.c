@@ -166,7 +166,7 @@ qr_time host_boottime(const struct host *host, qr_time now)
 
 qr_wall host_wall(const struct host *host, qr_time now)
 {
-    return host->wall + passed(host, now);
+    return host->wall + (host->wall_stands ? 0 : passed(host, now));
 }
 
 qr_time host_true_time(const struct host *host, qr_time boottime)
@@ -174,7 +174,7 @@ qr_time host_true_time(const struct host *host, qr_time boottime)
     if (boottime <= host->boot) {
         return host->since;
     }
-    if (boottime - host->boot > DISTANT) {
+    if (boottime - host->boot > DISTANT || host->drift_ppm <= -1000000) {
         return QR_NEVER;
     }
     qr_time at =
@@ -190,9 +190,26 @@ void host_drift(struct host *host, int64_t ppm)
     qr_time now = host->realm->now;
     qr_time by = passed(host, now);
     host->boot += by;
-    host->wall += by;
+    host->wall += host->wall_stands ? 0 : by;
     host->since = now;
     host->drift_ppm = ppm;
+    if (host->process != NULL) {
+        process_poke(host->process); /* what it waits for comes at another time */
+    }
+}
+
+void host_freeze(struct host *host, bool frozen, bool boottime)
+{
+    bool thaws = !frozen && host->drift_ppm == -1000000;
+    host_drift(host, boottime ? -1000000 : thaws ? 0 : host->drift_ppm);
+    host->frozen = host->wall_stands = frozen;
+}
+
+void host_jump(struct host *host, qr_time boottime, qr_time wall)
+{
+    host->boot += boottime;
+    host->wall += wall;
+    host_drift(host, host->drift_ppm);
 }
 
 /* --- Switching ------------------------------------------------------------------------------ */

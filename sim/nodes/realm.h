@@ -77,6 +77,7 @@ struct host {
     qr_time since, boot;
     qr_wall wall;
     int64_t drift_ppm;
+    bool frozen, wall_stands; /* at `wall` */
     struct armed armed[ARMED_MAX];
     void (*on_death)(void *owner); /* a process has died by itself, or where it was armed to */
     void *owner;
@@ -108,6 +109,13 @@ struct process {
     bool takes_power;    /* and its host with it */
 };
 
+struct link {
+    bool cut;              /* nothing gets through */
+    uint32_t bytes_per_ms; /* 0: as many as come */
+    qr_time further;       /* beside the latency of all */
+    qr_time busy_until;    /* with what was sent, if it is narrow */
+};
+
 struct realm_pace {
     qr_time latency, jitter;    /* of a message, one way */
     uint32_t bytes_per_usec;    /* of a connection */
@@ -126,7 +134,7 @@ struct realm {
     uint64_t digest;
     struct host host[HOSTS_MAX];
     uint32_t hosts;
-    bool cut[HOSTS_MAX][HOSTS_MAX]; /* nothing gets from the first to the second */
+    struct link link[HOSTS_MAX][HOSTS_MAX]; /* from the first to the second */
     struct connection *connections;
     struct realm_pace pace;
     ucontext_t context;
@@ -191,6 +199,9 @@ qr_time host_boottime(const struct host *host, qr_time now);
 qr_time host_true_time(const struct host *host, qr_time boottime); /* the first moment of it */
 qr_wall host_wall(const struct host *host, qr_time now);
 void host_drift(struct host *host, int64_t ppm);
+/* The wall clock stands still from now on, and boottime as well or not; or they go on. */
+void host_freeze(struct host *host, bool frozen, bool boottime);
+void host_jump(struct host *host, qr_time boottime, qr_time wall);
 
 /* --- memory.c ------------------------------------------------------------------------------- */
 
@@ -219,7 +230,8 @@ struct pipe {
     struct chunks under_way;
     size_t held; /* bytes that the sender's kernel answers for: sent, and not known to be read */
     qr_time last_at;
-    bool arriving; /* there is an event for the first chunk */
+    bool arriving; /* there is an event for the first chunk, */
+    qr_time due;   /* at that moment; others are of before a change */
     bool stuck;    /* the first chunk could not arrive, */
     qr_time stuck_since;
     qr_time unheard_max; /* and for so long the sender bears that; 0: for ever */
@@ -249,6 +261,12 @@ void net_has_read(struct connection *c, int side, size_t n); /* that side, of th
 /* That side is closed: as by close() with or without unread bytes, or by loss of power (silent). */
 void net_close(struct connection *c, int side, bool reset, bool silent);
 void net_cut(struct realm *realm, const struct host *from, const struct host *to, bool cut);
+/* From one host to another so many bytes a millisecond, that much further; 0: as usual. */
+void net_narrow(struct realm *realm, const struct host *from, const struct host *to,
+                uint32_t bytes_per_ms, qr_time further);
+void net_mend(struct realm *realm); /* all links */
+/* Somewhere between the ends: about one of so many connections of that host. Returns how many. */
+uint32_t net_reset(struct realm *realm, const struct host *host, uint32_t of);
 void net_look_again(struct realm *realm); /* links or hosts have changed */
 void chunks_free(struct chunks *chunks);
 

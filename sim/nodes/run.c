@@ -69,8 +69,11 @@ static void draw_inner_limits(struct run *run)
     uint32_t entries = few[rng_below(rng, ARRAY_COUNT(few))];
     uint32_t in_flight = few[rng_below(rng, ARRAY_COUNT(few))];
     uint32_t uncommitted = 1 + (uint32_t)rng_below(rng, 30);
-    run->append_entries = rng_chance(rng, 1, 5) ? entries : 0;
-    run->in_flight = rng_chance(rng, 1, 5) ? in_flight : 0;
+    /* With terms that come faster than entries go, 152 of them may pass without a commit, and then
+     * nobody can lead any more (protocol/raft/trail.h, T3). */
+    bool hurries = strstr(run->limits, "election-timeout-ms 60") != NULL;
+    run->append_entries = rng_chance(rng, 1, 5) && !hurries ? entries : 0;
+    run->in_flight = rng_chance(rng, 1, 5) && !hurries ? in_flight : 0;
     run->uncommitted_max = rng_chance(rng, 1, 8) ? uncommitted : 0;
 }
 

@@ -90,6 +90,8 @@ struct run {
     struct realm_pace pace; /* of this seed's world when nothing is wrong */
     uint32_t weight[FAULTS]; /* how often each befalls somebody */
     qr_time fault_pause;
+    qr_time flaps_until;
+    bool timeless; /* nothing hangs on leases */
     bool ending;   /* the last phase: all is well again, askers read */
     char lacks[120]; /* of what replicas_settled waits for */
     bool orders;             /* there is an operator, and a keyspace of several partitions */

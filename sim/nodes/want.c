@@ -69,7 +69,8 @@ static void compose(const struct deed *a, uint32_t key, struct wish *wish)
 
 /* A level in the words of a request and of a history: there bounds are in its unit of time, and
  * clocks may differ by a tenth. */
-static void draw_level(struct rng *rng, struct deed *asked, char *word, size_t cap)
+static void draw_level(const struct run *run, struct rng *rng, struct deed *asked, char *word,
+                       size_t cap)
 {
     static const char *const levels[] = { "local", "prefix", "leader", "session", "linearizable" };
     word[0] = 0;
@@ -77,7 +78,7 @@ static void draw_level(struct rng *rng, struct deed *asked, char *word, size_t c
     if (which < ARRAY_COUNT(levels)) {
         (void)snprintf(word, cap, "%s", levels[which]);
         (void)snprintf(asked->level, sizeof asked->level, "%s", levels[which]);
-    } else if (which == ARRAY_COUNT(levels)) {
+    } else if (which == ARRAY_COUNT(levels) && !faults_lie_about_time(run)) {
         unsigned ms = 50 + (unsigned)rng_below(rng, 2000);
         (void)snprintf(word, cap, "bounded:%u", ms);
         (void)snprintf(asked->level, sizeof asked->level, "bounded:%u", ms * 1100);
@@ -95,7 +96,7 @@ static void name_level(const struct asker *a, char *word, size_t cap)
 /* With a token no less than its session is read, and less may not be named. */
 static void draw_list_level(struct asker *a, struct deed *asked, struct wish *wish)
 {
-    draw_level(&a->rng, asked, wish->level, sizeof wish->level);
+    draw_level(a->run, &a->rng, asked, wish->level, sizeof wish->level);
     if (hop_demands(a) && strcmp(asked->level, "linearizable") != 0) {
         bool less = strcmp(wish->level, "local") == 0 || strcmp(wish->level, "prefix") == 0;
         wish->level[0] = less ? 0 : wish->level[0];
