@@ -116,28 +116,35 @@ static void look_behind_applied(struct replica *r, qr_slot last)
     }
 }
 
-/* The directories of those who founded the cluster stand in no entry; whoever met them knows. */
-static void bury(struct replica *r, const struct roster *before, const struct roster *after)
+/* The directories of those who founded the cluster stand in no entry; whoever met them knows. Where
+ * entries were skipped, a learner without a directory is room that MEMBER ADD has made since. */
+static void bury(struct replica *r, const struct roster *before, const struct roster *after,
+                 bool skipped)
 {
     if (r->graves == NULL) {
         return;
     }
     struct roster met = *before;
+    struct roster stay = *after;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *known = &r->node->identity.members[i];
         if (!roster_uuid_known(&met.node[i]) && known->id == met.node[i].id &&
             after->node[i].id == 0) {
             memcpy(met.node[i].uuid, known->uuid, sizeof known->uuid);
         }
+        bool votes = (membership_voters(&after->members) >> i & 1) != 0;
+        if (skipped && !votes && !roster_uuid_known(&stay.node[i])) {
+            stay.node[i].id = 0;
+        }
     }
-    graves_follow(r->graves, &met, after);
+    graves_follow(r->graves, &met, &stay);
 }
 
 void replica_roster_installed(struct replica *r, const struct roster *roster, qr_slot slot)
 {
     struct log_group group = { 0 };
     (void)log_group_state(r->node->log, r->group, &group);
-    bury(r, r->applied_roster, roster);
+    bury(r, r->applied_roster, roster, true);
     keep(r, r->applied_roster, roster);
     r->applied_roster_slot = slot;
     look_behind_applied(r, group.members_count > 0 ? group.members[group.members_count - 1] : 0);
@@ -198,7 +205,7 @@ void replica_roster_applied(struct replica *r, const struct record *record)
     struct roster roster;
     bool valid = roster_read(record->payload, &roster);
     qr_assert(valid); /* checked when it came, or made here */
-    bury(r, r->applied_roster, &roster);
+    bury(r, r->applied_roster, &roster, false);
     keep(r, r->applied_roster, &roster);
     r->applied_roster_slot = record->slot;
     r->roster_changes++;

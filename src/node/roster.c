@@ -167,11 +167,18 @@ static bool has_directory(const struct roster *roster, const uint8_t uuid[16])
     return found;
 }
 
+/* It is named without its directory: a founder, of whom whoever made the entry had not met it. */
+static bool is_unnamed(const struct roster *after, node_index i, uint32_t id)
+{
+    return after->node[i].id == id && !roster_uuid_known(&after->node[i]);
+}
+
 void graves_follow(struct graves *graves, const struct roster *before, const struct roster *after)
 {
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct roster_node *n = &before->node[i];
-        if (n->id != 0 && roster_uuid_known(n) && !has_directory(after, n->uuid)) {
+        bool named = n->id != 0 && roster_uuid_known(n);
+        if (named && !has_directory(after, n->uuid) && !is_unnamed(after, i, n->id)) {
             memcpy(graves->uuid[graves->next++ % GRAVES_KEPT], n->uuid, 16);
         }
     }

@@ -198,6 +198,29 @@ static void test_room_is_not_written_down_for_one_that_was_removed(void **state)
     assert_false(roster_uuid_known(&in_force(3)->node[2]));
 }
 
+/* Seed 730180: a snapshot names founders whom its maker had not met, and they are there still. A
+ * learner without a directory is room for another one, by entries that were skipped. */
+static void test_a_snapshot_sends_only_those_away_who_have_left(void **state)
+{
+    (void)state;
+    struct membership all = { .voters = 31 };
+    static const uint8_t met[16] = { 8 };
+    struct replica *r = world->zero.replica;
+    world->node.known[2] = (struct roster_node){ .id = 3, .uuid = { 8 } };
+    members_at(1, 1, &all);
+    apply_upto(1);
+    struct roster named = *decided(1);
+    struct roster unnamed = named;
+    assert_memory_equal(named.node[2].uuid, met, sizeof met);
+    memset(unnamed.node[2].uuid, 0, sizeof unnamed.node[2].uuid);
+    replica_roster_installed(r, &unnamed, 5);
+    assert_false(replica_has_removed(r, met));
+    replica_roster_installed(r, &named, 6);
+    unnamed.members = (struct membership){ .voters = 27, .learners = 4 };
+    replica_roster_installed(r, &unnamed, 7);
+    assert_true(replica_has_removed(r, met));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +241,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_founder_that_is_removed_is_remembered, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_who_is_removed_is_the_one_that_the_entries_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_snapshot_sends_only_those_away_who_have_left, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_room_is_not_written_down_for_one_that_was_removed,
                                         setup, teardown),

@@ -171,6 +171,12 @@ static void test_scenario_29_directories_that_have_left_are_remembered(void **st
     assert_false(graves_hold(&graves, before.node[1].uuid));
     assert_false(graves_hold(&graves, nobody));
     after.node[4] = (struct roster_node){ .id = 2, .uuid = { 9 } }; /* another one, same id */
+    struct roster founders = before;
+    memset(founders.node[0].uuid, 0, sizeof founders.node[0].uuid);
+    memset(founders.node[1].uuid, 0, sizeof founders.node[1].uuid);
+    graves_follow(&graves, &before, &founders); /* whoever made the entry has not met them */
+    assert_false(graves_hold(&graves, before.node[0].uuid));
+    assert_false(graves_hold(&graves, before.node[1].uuid));
     graves_follow(&graves, &before, &after);
     assert_true(graves_hold(&graves, before.node[1].uuid));
     assert_false(graves_hold(&graves, after.node[4].uuid));
