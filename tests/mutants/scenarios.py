@@ -21,7 +21,7 @@ JUDGES = {
         "unit/log/log_damage::scenario_23_110_a_batch_of_another_life_never_comes_back",
     "double vote after restart":
         "unit/protocol/snapshot::"
-        "test_scenario_24_26_the_vote_survives_an_installation_and_a_restart",
+        "test_scenario_24_the_vote_survives_an_installation_and_a_restart",
     "members: the one before is forgotten at a restart":
         "unit/protocol/members::"
         "test_scenario_25_55_a_change_is_dropped_when_the_one_before_is_trimmed",
@@ -44,7 +44,7 @@ JUDGES = {
     "keeper: it holds what is not durable":
         "unit/node/keeper::test_scenario_35_it_never_holds_what_is_not_durable_here",
     "recovery keeps what it did not sync":
-        "unit/log/log_model::scenario_40_57_60_random_lives",
+        "unit/log/log_model::scenario_60_random_lives",
     "snapshot: an old one is installed":
         "unit/protocol/snapshot::"
         "test_scenario_41_two_snapshots_shortly_after_one_another",
@@ -225,7 +225,8 @@ EVERYWHERE = [
      "r->peer[from].skew_ms = difference_ms(wall, r->wall) < 0 ? 0 :"
      " difference_ms(wall, r->wall);"),
     ("checkpoint: its name is not synced",
-     "unit/node/checkpoint::test_scenario_106_a_failing_disk_is_told", "node/checkpoint.c",
+     "unit/node/checkpoint::"
+     "test_scenario_106_who_is_told_of_a_checkpoint_has_its_name_for_good", "node/checkpoint.c",
      "error = error != 0 ? error : checkpoint_sync_dir(cp->io, cp->dir, cp->header.group);",
      ""),
     ("resp: any number of arguments", "unit/resp/parse::test_scenario_111_lengths",
@@ -248,4 +249,44 @@ EVERYWHERE = [
     ("floats: what is infinite is a number",
      "unit/engine/engine_strings::test_scenario_119_floats", "engine/numbers.c",
      "if (isnan(v) || isinf(v)) {", "if (isnan(v)) {"),
+    ("checkpoint: its directory is synced before it has its name",
+     "unit/node/checkpoint::"
+     "test_scenario_106_who_is_told_of_a_checkpoint_has_its_name_for_good", "node/checkpoint.c",
+     "error = error != 0 ? error : take_place(cp);",
+     "error = error != 0 ? error : checkpoint_sync_dir(cp->io, cp->dir, cp->header.group);"
+     " error = error != 0 ? error : take_place(cp);",
+     "error = io_failpoint(cp->io, FAIL_CHECKPOINT_RENAMED);"
+     " error = error != 0 ? error : checkpoint_sync_dir(cp->io, cp->dir, cp->header.group);",
+     "error = io_failpoint(cp->io, FAIL_CHECKPOINT_RENAMED);"),
+    ("members: at a start the log's last change is not read",
+     "unit/protocol/members::test_scenario_13_replaying_a_log_revives_nobody",
+     "protocol/raft/members.c", "qr_assert(v[0].slot <= r->applied);",
+     "count -= count > 2 ? 1 : 0; qr_assert(v[0].slot <= r->applied);"),
+    ("what a leader has handed to its disk counts as if a crash could not take it",
+     "unit/protocol/chaos::test_scenario_20_21_safety_under_chaos_and_progress_after_it",
+     "protocol/raft/replicate.c",
+     "match[i] = i == r->me ? r->journal.durable_slot : r->peer[i].match; /* G1 */",
+     "match[i] = i == r->me ? r->trail.last_slot : r->peer[i].match;"),
+    ("log: a trim that is read again is one short",
+     "unit/log/log_groups::"
+     "scenario_26_a_replaced_log_begins_where_it_did_before_a_restart", "log/replay.c",
+     "group_trim(groups_get(&log->groups, r->group), r->slot, r->term);",
+     "group_trim(groups_get(&log->groups, r->group), r->slot - (r->slot > 1), r->term);"),
+    ("log: a reset that is read again is one too many",
+     "unit/log/log_groups::"
+     "scenario_26_a_replaced_log_begins_where_it_did_before_a_restart", "log/replay.c",
+     "group_reset(groups_get(&log->groups, r->group), r->slot, r->term);",
+     "group_reset(groups_get(&log->groups, r->group), r->slot + 1, r->term);"),
+    ("log: of groups without entries a new segment says nothing",
+     "unit/log/log_groups::"
+     "scenario_40_positions_never_go_back_when_old_entries_are_dropped", "log/segments.c",
+     "RECORD_TRIM, g->base_slot, g->base_term, (struct span){ 0 });",
+     "RECORD_TRIM, g->base_slot == g->last_slot ? 0 : g->base_slot,"
+     " g->base_slot == g->last_slot ? 0 : g->base_term, (struct span){ 0 });",
+     "RECORD_LAST, g->last_slot, group_last_term(g), (struct span){ 0 });",
+     "RECORD_LAST, g->base_slot == g->last_slot ? 0 : g->last_slot,"
+     " g->base_slot == g->last_slot ? 0 : group_last_term(g), (struct span){ 0 });"),
+    ("log: segments that are gone are not missed",
+     "unit/log/log_damage::scenario_57_a_missing_segment_is_told", "log/recover.c",
+     "missing = lost.run->offset == RUN_MISSING;", "missing = false;"),
 ]

@@ -478,6 +478,64 @@ static void ten_thousand_groups(void **state)
     rig_stop(&rig);
 }
 
+/* --- What is left of a group whose entries are gone ------------------------------------------- */
+
+/* A snapshot takes the place of all that group 7 had, and its log goes on behind that. */
+static void scenario_26_a_replaced_log_begins_where_it_did_before_a_restart(void **state)
+{
+    (void)state;
+    for (uint32_t kind = 0; kind < 4; kind++) {
+        struct rig rig;
+        rig_start(&rig, 64 * KIB);
+        append_and_flush(&rig, 7, 1, 6);
+        if (kind % 2 == 0) {
+            log_trim(rig.log, 7, 40, 3);
+        } else {
+            log_reset(rig.log, 7, 40, 3);
+        }
+        for (qr_slot slot = 41; slot < 44; slot++) {
+            rig_append(&rig, 7, slot, 4);
+        }
+        rig_flush(&rig);
+        grow(&rig, kind < 2 ? 1 : 200 * KIB); /* then what a new segment restates tells it */
+        for (int restart = 0; restart < 2; restart++) {
+            struct log_group g = rig_group(&rig, 7);
+            assert_int_equal(g.base_slot, 40);
+            assert_int_equal(g.base_term, 3);
+            assert_int_equal(g.last_slot, 43);
+            for (qr_slot slot = 41; slot < 44; slot++) {
+                assert_true(rig_has(&rig, 7, slot, 4));
+            }
+            rig_restart(&rig, LOG_OPEN_OK);
+        }
+        rig_stop(&rig);
+    }
+}
+
+/* Of what is applied and in a checkpoint all entries go, segment by segment, and the process dies
+ * now and again meanwhile. */
+static void scenario_40_positions_never_go_back_when_old_entries_are_dropped(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    uint64_t position = 0;
+    for (qr_slot last = 10; last <= 300; last += 10) {
+        append_and_flush(&rig, 7, last - 9, last + 1);
+        log_trim(rig.log, 7, last, 1);
+        grow(&rig, 10 * KIB);
+        assert_true(rig.durable > position);
+        position = rig.durable;
+        rig_restart(&rig, LOG_OPEN_OK);
+        assert_true(log_position(rig.log) >= position);
+        struct log_group g = rig_group(&rig, 7);
+        assert_int_equal(g.base_slot, last);
+        assert_int_equal(g.last_slot, last);
+    }
+    assert_true(segments(&rig) < 5); /* those of before are gone */
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +549,8 @@ int main(void)
         cmocka_unit_test(what_is_left_of_carried_entries_is_found),
         cmocka_unit_test(what_was_carried_in_two_segments_is_found),
         cmocka_unit_test(carrying_is_bounded),
+        cmocka_unit_test(scenario_26_a_replaced_log_begins_where_it_did_before_a_restart),
+        cmocka_unit_test(scenario_40_positions_never_go_back_when_old_entries_are_dropped),
         cmocka_unit_test(ten_thousand_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

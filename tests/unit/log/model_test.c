@@ -369,7 +369,7 @@ static void run_seed(uint64_t seed, struct run *run)
     rig_stop(rig);
 }
 
-static void scenario_40_57_60_random_lives(void **state)
+static void scenario_60_random_lives(void **state)
 {
     (void)state;
     struct run *run = qr_alloc(sizeof(*run));
@@ -395,7 +395,7 @@ static void scenario_40_57_60_random_lives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scenario_40_57_60_random_lives),
+        cmocka_unit_test(scenario_60_random_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ static struct {
     uint32_t seen;            /* of that call */
     uint32_t crash_at, calls; /* the process ends just before this call of any kind; 0 = never */
     bool withhold;            /* durable writes complete only when it is false again */
+    bool named;               /* since a directory was synced */
 } fault;
 
 static bool hit(enum call call)
@@ -72,16 +73,19 @@ int64_t __wrap_io_file_pread(struct io_file *file, void *p, size_t n, uint64_t o
 
 int __wrap_io_exchange(struct io *io, const char *a, const char *b)
 {
+    fault.named = true;
     return hit(CALL_RENAME) ? fault.error : __real_io_exchange(io, a, b);
 }
 
 int __wrap_io_rename(struct io *io, const char *from, const char *to)
 {
+    fault.named = true;
     return hit(CALL_RENAME) ? fault.error : __real_io_rename(io, from, to);
 }
 
 int __wrap_io_sync_dir(struct io *io, const char *path)
 {
+    fault.named = false;
     return hit(CALL_SYNC_DIR) ? fault.error : __real_io_sync_dir(io, path);
 }
 
@@ -137,6 +141,11 @@ void fault_crash(uint32_t n)
 {
     fault.crash_at = n;
     fault.calls = 0;
+}
+
+bool names_may_be_lost(void)
+{
+    return fault.named;
 }
 
 uint32_t fault_seen(void)

@@ -63,6 +63,8 @@ void fault_set(enum call call, uint32_t n, int error);
 void fault_crash(uint32_t n);
 /* How often the call was made since. */
 uint32_t fault_seen(void);
+/* Whether a name was given since a directory was synced last: a loss of power may take it back. */
+bool names_may_be_lost(void);
 /* Durable writes are held back, until they are let go. */
 void fault_withhold(void);
 void fault_let_go(struct world *w);

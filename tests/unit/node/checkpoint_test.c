@@ -141,6 +141,20 @@ static void test_scenario_106_a_failing_disk_is_told(void **state)
     assert_int_equal(sweep(CALL_SYNC_DIR, -ENOSPC, CHECKPOINT_FAILED), dirs);
 }
 
+/* The first is renamed, the others swap their names with the one before. */
+static void test_scenario_106_who_is_told_of_a_checkpoint_has_its_name_for_good(void **state)
+{
+    (void)state;
+    struct world *w = world_open(100);
+    for (uint32_t i = 0; i < 3; i++) {
+        world_put(w->engine, i, 300, 7);
+        world_take(w);
+        assert_int_equal(w->result, CHECKPOINT_DONE);
+        assert_false(names_may_be_lost());
+    }
+    world_close(w);
+}
+
 static void test_without_a_helper_thread(void **state)
 {
     (void)state;
@@ -293,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_a_left_over_is_deleted),
         cmocka_unit_test(test_scenario_56_a_full_disk_is_survived),
         cmocka_unit_test(test_scenario_106_a_failing_disk_is_told),
+        cmocka_unit_test(test_scenario_106_who_is_told_of_a_checkpoint_has_its_name_for_good),
         cmocka_unit_test(test_without_a_helper_thread),
         cmocka_unit_test(test_scenario_38_a_crash_at_every_call),
         cmocka_unit_test(test_a_backlog_is_bounded),
@@ -300,6 +315,7 @@ int main(void)
         ANOTHER(test_round_trip),
         ANOTHER(test_a_left_over_is_deleted),
         ANOTHER(test_scenario_106_a_failing_disk_is_told),
+        ANOTHER(test_scenario_106_who_is_told_of_a_checkpoint_has_its_name_for_good),
         ANOTHER(test_scenario_38_a_crash_at_every_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

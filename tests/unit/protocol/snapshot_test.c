@@ -296,7 +296,7 @@ static void test_scenario_22_what_begins_before_the_trim_is_taken_after_a_restar
     group_free(g);
 }
 
-static void test_scenario_24_26_the_vote_survives_an_installation_and_a_restart(void **state)
+static void test_scenario_24_the_vote_survives_an_installation_and_a_restart(void **state)
 {
     (void)state;
     struct group *g = one_is_behind();
@@ -527,7 +527,7 @@ int main(void)
         cmocka_unit_test(test_scenario_28_a_leader_installs_nothing),
         cmocka_unit_test(test_scenario_41_two_snapshots_shortly_after_one_another),
         cmocka_unit_test(test_scenario_58_a_checkpoint_begun_before_an_installation_trims_nothing),
-        cmocka_unit_test(test_scenario_24_26_the_vote_survives_an_installation_and_a_restart),
+        cmocka_unit_test(test_scenario_24_the_vote_survives_an_installation_and_a_restart),
         cmocka_unit_test(test_scenario_16_entries_behind_a_trim_are_replaced),
         cmocka_unit_test(test_scenario_17_a_start_behind_a_snapshot_with_an_empty_log),
         cmocka_unit_test(test_scenario_59_a_refusal_behind_an_installation),
