@@ -141,9 +141,11 @@ bool drive_fails(struct drive *drive)
 
 bool drive_fails_to_read(struct drive *drive)
 {
-    bool fails = drive->fragile && drive_fails(drive);
-    drive->harms += fails;
-    return fails;
+    bool gone = drive->fragile && drive_fails(drive);
+    drive->harms += gone;
+    bool fails = drive->reads_fail_each > 0 && ++drive->reads % drive->reads_fail_each == 0;
+    drive->errors += fails;
+    return gone || fails;
 }
 
 static void inode_lose(struct inode *inode, struct rng *rng)

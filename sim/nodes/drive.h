@@ -73,6 +73,8 @@ struct drive {
     uint32_t harms;           /* bytes that went bad, and the like (harm.c) */
     qr_time stalled;          /* until then nothing is written or synced */
     uint32_t operations_left; /* that many from now on one fails, with -EIO; 0: none does */
+    uint32_t reads_fail_each; /* the so manieth read fails, for a while; 0: none does */
+    uint32_t reads;           /* since then */
     uint32_t errors;          /* how many have failed */
 };
 
@@ -101,7 +103,7 @@ void inode_sync(struct inode *inode);
 void inode_sync_failed(struct inode *inode, struct rng *rng);
 /* Whether this operation is the one that fails. */
 bool drive_fails(struct drive *drive);
-/* The same of one that only reads: what cannot be read is as good as gone. */
+/* The same of one that only reads: what a fragile drive cannot read is as good as gone. */
 bool drive_fails_to_read(struct drive *drive);
 
 void drive_lose_power(struct drive *drive, struct rng *rng);

@@ -182,6 +182,33 @@ void fault_disk_full(struct run *run)
     realm_at(run->realm, run->realm->now + fault_time(run), on_room, seat, 0);
 }
 
+static void on_readable(struct realm *realm, void *what, uint64_t number)
+{
+    (void)realm;
+    (void)number;
+    struct seat *seat = what;
+    seat->host->drive->reads_fail_each = 0;
+}
+
+/* Of one at a time; whoever ends by it tries to start until all can be read again. */
+void fault_disk_unreadable(struct run *run)
+{
+    struct seat *seat = fault_seat(run);
+    uint32_t each = 1 + (uint32_t)rng_below(dice(run), 1u << rng_below(dice(run), 9));
+    for (uint32_t i = 0; i < run->seats; i++) {
+        if (run->seat[i].host->drive->reads_fail_each > 0) {
+            return;
+        }
+    }
+    realm_note(run->realm, seat->host, "one of %u reads fails", each);
+    seat->host->drive->reads_fail_each = each;
+    if (seat->host->process != NULL && rng_chance(dice(run), 1, 2)) {
+        process_kill(seat->host->process); /* a start reads most */
+        restart_later(run, seat);
+    }
+    realm_at(run->realm, run->realm->now + fault_time(run), on_readable, seat, 0);
+}
+
 void fault_disk_stall(struct run *run)
 {
     struct seat *seat = fault_seat(run);
@@ -453,6 +480,7 @@ void faults_end(struct run *run)
         host_drift(host, 0);
         host->wall = REALM_WALL + realm->now;
         host->drive->operations_left = 0;
+        host->drive->reads_fail_each = 0;
         failpoints_disarm(host);
         host->drive->capacity = DRIVE_BYTES;
         host->drive->stalled = 0;
