@@ -86,3 +86,13 @@ RAFT = [
      "return asked || event->kind == EVENT_SUBMIT",
      "(void)asked; return event->kind == EVENT_SUBMIT"),
 ]
+
+# When elections come.
+ELECTIONS = [
+    ("elections: as quick behind a hundred that led to nothing", "unit/protocol/call", "elect.c",
+     "qr_time span = raft_election_span(r);", "qr_time span = r->limits.election;"),
+    ("elections: what is committed was in vain too", "unit/protocol/call", "elect.c",
+     "trail_runs_behind(&r->trail, r->commit);", "trail_runs_behind(&r->trail, 0);"),
+    ("elections: a leader has no more time than its forerunners", "unit/protocol/call", "raft.c",
+     "r->now >= heard + raft_election_span(r);", "r->now >= heard + r->limits.election;"),
+]

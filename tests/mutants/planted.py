@@ -103,6 +103,7 @@ LISTS = [
     ("driver", "node", rules.NODE, True),
     ("driver", "", real.ANYWHERE, True),
     ("driver", "", scenarios.EVERYWHERE, True),
+    ("driver", "protocol/raft", asking.ELECTIONS, True),
 ]
 
 

@@ -14,7 +14,7 @@ ANYWHERE = [
     ("real: a lease that is over is read under", "real", "protocol/raft/lease.c",
      "return start == 0 ? 0 : start + shrink(r, r->limits.lease);",
      "return start == 0 ? 0 : start + 50 * shrink(r, r->limits.lease);",
-     "protocol/raft/raft.c", "return heard != QR_NEVER && r->now >= heard + r->limits.election;",
+     "protocol/raft/raft.c", "return heard != QR_NEVER && r->now >= heard + raft_election_span(r);",
      "return heard != QR_NEVER && r->now >= heard + 50 * r->limits.election;",
      "return heard == QR_NEVER ? due : earlier(due, heard + r->limits.election);", "return due;"),
     ("real: what a session has seen is ignored", "real", "cluster/freshness.c",

@@ -15,12 +15,27 @@
  *    candidate that lost its claimed tail in a crash could otherwise win with the old votes.
  * E5 Members hear of a closed connection one after the other, and whoever has not yet is in touch
  *    and gives no answer. So behind a closed connection a question is soon asked again, for one
- *    election time-out, and a rival that has to wait is asked at once: it has heard by now. */
+ *    election time-out, and a rival that has to wait is asked at once: it has heard by now.
+ * E6 Time-outs that are too short for network and disks (3.9) give one leader after the other, each
+ *    of which leaves an entry in logs and commits nothing. Behind so many of them that the trail
+ *    could become full (trail.h: T3) time-outs grow, here and of CheckQuorum, until one of these
+ *    leaders has the time that it needs. Nobody's safety hangs on these two: stickiness and leases
+ *    go by the time-out as it was set. */
 #include "protocol/raft/state.h"
+
+#define VAIN_USUAL 64u /* a log that is read at a start may have as many, and nobody knows better */
+#define VAIN_STEP 8u   /* so many more: once more as long */
+
+qr_time raft_election_span(const struct raft *r)
+{
+    uint32_t vain = trail_runs_behind(&r->trail, r->commit);
+    uint32_t more = vain > VAIN_USUAL ? (vain - VAIN_USUAL) / VAIN_STEP : 0;
+    return r->limits.election * (1 + (qr_time)more);
+}
 
 void raft_election_reset(struct raft *r)
 {
-    qr_time span = r->limits.election;
+    qr_time span = raft_election_span(r);
     r->election_due = r->now + span + (qr_time)rng_below(&r->rng, (uint64_t)span);
 }
 

@@ -365,7 +365,7 @@ static void on_admin(struct raft *r, struct effects *out, const struct event *ev
 static bool has_lost_quorum(const struct raft *r)
 {
     qr_time heard = raft_quorum_heard(r);
-    return heard != QR_NEVER && r->now >= heard + r->limits.election;
+    return heard != QR_NEVER && r->now >= heard + raft_election_span(r);
 }
 
 static void on_timer(struct raft *r, struct effects *out)
@@ -436,11 +436,12 @@ static qr_time raft_deadline(const void *self)
         return QR_NEVER; /* nobody to speak to */
     }
     qr_time due = earlier(r->heartbeat_due, raft_transfer_deadline(r));
-    if (raft_quorum_heard_since(r, due - r->limits.election)) {
+    qr_time span = raft_election_span(r);
+    if (raft_quorum_heard_since(r, due - span)) {
         return due; /* as nearly always: contact cannot be lost before it */
     }
     qr_time heard = raft_quorum_heard(r);
-    return heard == QR_NEVER ? due : earlier(due, heard + r->limits.election);
+    return heard == QR_NEVER ? due : earlier(due, heard + span);
 }
 
 /* --- The step ------------------------------------------------------------------------------- */

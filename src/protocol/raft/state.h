@@ -305,6 +305,8 @@ void raft_call(struct raft *r, struct effects *out);
 
 /* --- elect.c -------------------------------------------------------------------------------- */
 
+/* Of election and CheckQuorum, at the least: E6. */
+qr_time raft_election_span(const struct raft *r);
 void raft_election_reset(struct raft *r);
 /* Whether the leader was heard so recently that nobody may replace it. */
 bool raft_in_touch(const struct raft *r);

@@ -47,6 +47,15 @@ qr_slot trail_run_end(const struct trail *t, qr_slot slot)
     return i + 1 < t->count ? trail_run(t, i + 1).slot : t->last_slot + 1;
 }
 
+uint32_t trail_runs_behind(const struct trail *t, qr_slot slot)
+{
+    uint32_t n = 0;
+    while (n < t->count && trail_run(t, t->count - 1 - n).slot > slot) {
+        n++;
+    }
+    return n;
+}
+
 qr_slot trail_last_within(const struct trail *t, qr_slot slot, qr_term term)
 {
     qr_assert(slot >= t->base_slot);

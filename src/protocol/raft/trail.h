@@ -13,7 +13,8 @@
  *    forgotten. A follower that is behind the base then needs a snapshot, although the log itself
  *    may still hold what it lacks: a checkpoint that reaches the base is brought to it
  *    (snapshot.c). Whoever adds a run asks trail_has_room first. With as many terms as that of
- *    which nothing is committed, a node does not campaign; one whose log is shorter may.
+ *    which nothing is committed, a node does not campaign; one whose log is shorter may. So that
+ *    it hardly comes to that, elections become slow long before (elect.c: E6).
  * T4 Everything below the base is committed, also after a restart: loading the runs of the log
  *    forgets the oldest ones again, and never more of them than were forgotten before the crash,
  *    because the log that survives has at most the runs of the log before. (So TRAIL_RUNS may grow
@@ -59,6 +60,9 @@ qr_term trail_last_term(const struct trail *t);
 
 /* The first slot behind the run that holds `slot`, base_slot < slot <= last_slot. */
 qr_slot trail_run_end(const struct trail *t, qr_slot slot);
+
+/* How many runs begin behind `slot`. */
+uint32_t trail_runs_behind(const struct trail *t, qr_slot slot);
 
 /* The last slot <= `slot` whose term is <= `term`, or base_slot when there is none above it. */
 qr_slot trail_last_within(const struct trail *t, qr_slot slot, qr_term term);
