@@ -16,7 +16,7 @@ ANYWHERE = [
      "return start == 0 ? 0 : start + 50 * shrink(r, r->limits.lease);",
      "protocol/raft/raft.c", "return heard != QR_NEVER && r->now >= heard + raft_election_span(r);",
      "return heard != QR_NEVER && r->now >= heard + 50 * r->limits.election;",
-     "return heard == QR_NEVER ? due : earlier(due, heard + r->limits.election);", "return due;"),
+     "return heard == QR_NEVER ? due : earlier(due, heard + span);", "return due;"),
     ("real: what a session has seen is ignored", "real", "cluster/freshness.c",
      "return suffices(replica, wish) && replica->applied >= wish->least ? SERVE_NOW : SERVE_ASK;",
      "return suffices(replica, wish) ? SERVE_NOW : SERVE_ASK;", "node/reads.c",
