@@ -58,8 +58,8 @@ int cluster_main(uint64_t seed, uint64_t count, bool twice, bool verbose, bool q
             printf("# seed %" PRIu64 " FAILED: %s: %s\n", seed + done,
                    violation_name(result.violation), result.text);
             printf("# repeat: quorate sim --strategy cluster --seed %" PRIu64
-                   " --count 1 --verbose\n",
-                   seed + done);
+                   " --count 1 --verbose --dice %u\n",
+                   seed + done, SIM_DICE);
         }
     }
     if (!quiet && !expect_violation) {

@@ -6,6 +6,7 @@
 #include "protocol/canary/canary.h"
 #include "protocol/raft/raft.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,17 +15,18 @@ static const char usage[] =
     "usage: quorate sim [--strategy raft[:LEVEL]|canary[:BUG]|cluster] [--level LEVEL] [--seed N]\n"
     "                   [--count N] [--twice] [--verbose] [--no-shrink] [--out FILE] [--tap] "
     "[--quiet]\n"
-    "                   [--expect-violation]\n"
+    "                   [--expect-violation] [--dice N]\n"
     "       quorate sim [--rewrite] --script FILE...\n"
     "       quorate sim --suite SEEDS --commit ID [--canary]\n"
     "\n"
     "Runs COUNT seeds from SEED on. A failing seed is told, shrunk to a script and ends the run\n"
-    "with exit code 1. --twice runs every seed twice and compares the digests.\n";
+    "with exit code 1. --twice runs every seed twice and compares the digests. --dice says of which\n"
+    "version the seed is: where others are drawn it is another world, which the run says.\n";
 
 struct arguments {
     const struct protocol *protocol;
     const char *strategy, *out, *suite, *commit, *level;
-    uint64_t seed, count;
+    uint64_t seed, count, dice;
     bool no_shrink, canary, twice, verbose, quiet, tap, expect_violation, rewrite;
     char **scripts;
     int script_count;
@@ -172,8 +174,8 @@ static void report(const struct arguments *a, struct seed_run *run,
 {
     printf("# seed %" PRIu64 " FAILED: %s: %s\n", run->seed, violation_name(result->violation),
            result->text);
-    printf("# repeat: quorate sim --strategy %s --seed %" PRIu64 " --count 1 --verbose\n",
-           a->strategy, run->seed);
+    printf("# repeat: quorate sim --strategy %s --seed %" PRIu64 " --count 1 --verbose --dice %u\n",
+           a->strategy, run->seed, SIM_DICE);
     if (result->violation == VIOLATION_DIGEST) {
         return;
     }
@@ -321,6 +323,18 @@ static bool take_flag(struct arguments *a, const char *name)
     return false;
 }
 
+static bool take_number(const char *name, const char *value, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoull(value, &end, 0);
+    bool good = value[0] >= '0' && value[0] <= '9' && *end == 0 && errno == 0;
+    if (!good) {
+        (void)fprintf(stderr, "sim: %s: a number is wanted, not %s\n", name, value);
+    }
+    return good;
+}
+
 static bool take_value(struct arguments *a, const char *name, const char *value)
 {
     if (strcmp(name, "--strategy") == 0) {
@@ -328,9 +342,11 @@ static bool take_value(struct arguments *a, const char *name, const char *value)
     } else if (strcmp(name, "--level") == 0) {
         a->level = value;
     } else if (strcmp(name, "--seed") == 0) {
-        a->seed = strtoull(value, NULL, 0);
+        return take_number(name, value, &a->seed);
     } else if (strcmp(name, "--count") == 0) {
-        a->count = strtoull(value, NULL, 0);
+        return take_number(name, value, &a->count) && a->count > 0;
+    } else if (strcmp(name, "--dice") == 0) {
+        return take_number(name, value, &a->dice);
     } else if (strcmp(name, "--out") == 0) {
         a->out = value;
     } else if (strcmp(name, "--suite") == 0) {
@@ -364,10 +380,14 @@ static bool parse(struct arguments *a, int argc, char **argv)
 
 int sim_main(int argc, char **argv)
 {
-    struct arguments a = { .strategy = "raft", .seed = 1, .count = 100 };
+    struct arguments a = { .strategy = "raft", .seed = 1, .count = 100, .dice = SIM_DICE };
     if (!parse(&a, argc, argv)) {
         (void)fputs(usage, stderr);
         return 2;
+    }
+    if (a.dice != SIM_DICE) {
+        (void)fprintf(stderr, OTHER_DICE "\n", a.dice, SIM_DICE);
+        return 3;
     }
     if (a.script_count > 0) {
         return run_scripts(&a);

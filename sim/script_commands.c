@@ -50,6 +50,16 @@ void script_run_for(struct script *s, qr_time length)
 /* --- worlds
  * ----------------------------------------------------------------------------------------- */
 
+/* A world that was written down by another version is told to be one. */
+static void check_dice(struct script *s, uint64_t dice)
+{
+    char text[120];
+    if (dice != SIM_DICE) {
+        (void)snprintf(text, sizeof text, OTHER_DICE, dice, SIM_DICE);
+        script_mistake(s, text);
+    }
+}
+
 static const struct protocol *read_options(struct script *s, const struct words *w,
                                            struct options *o, uint64_t *seed)
 {
@@ -65,6 +75,8 @@ static const struct protocol *read_options(struct script *s, const struct words 
         uint64_t value = strtoull(equals + 1, NULL, 0);
         if (strcmp(w->v[i], "seed") == 0) {
             *seed = value;
+        } else if (strcmp(w->v[i], "dice") == 0) {
+            check_dice(s, value);
         } else if (!options_set(o, strcmp(w->v[i], "n") == 0 ? "nodes" : w->v[i], value)) {
             script_mistake(s, w->v[i]);
         }

@@ -4,6 +4,12 @@
 
 #include "sim/world.h"
 
+/* One more whenever a seed draws anything else, or in another order: it is another world then. */
+#define SIM_DICE 1u
+#define OTHER_DICE \
+    "of dice %" PRIu64 ", and these are dice %u: it would be another world, which says nothing " \
+    "about that one"
+
 struct seed_result {
     enum violation violation; /* VIOLATION_NONE: the seed passed */
     char text[512];

@@ -59,9 +59,10 @@ static bool all_pass(struct suite *s, const char *strategy, uint64_t from, uint6
             result.violation = VIOLATION_DIGEST;
         }
         if (result.violation != VIOLATION_NONE) {
-            printf("# %s: %s\n# repeat: quorate sim --strategy %s --count 1%s --seed %" PRIu64 "\n",
+            printf("# %s: %s\n# repeat: quorate sim --strategy %s --count 1%s --seed %" PRIu64
+                   " --dice %u\n",
                    violation_name(result.violation), result.text, strategy, twice ? " --twice" : "",
-                   seed);
+                   seed, SIM_DICE);
             return false;
         }
     }
@@ -78,8 +79,9 @@ static bool clusters_pass(struct suite *s, uint64_t from, uint64_t count, bool t
         }
         if (result.violation != VIOLATION_NONE) {
             printf("# %s: %s\n# repeat: quorate sim --strategy cluster --count 1%s --seed %" PRIu64
-                   "\n",
-                   violation_name(result.violation), result.text, twice ? " --twice" : "", seed);
+                   " --dice %u\n",
+                   violation_name(result.violation), result.text, twice ? " --twice" : "", seed,
+                   SIM_DICE);
             return false;
         }
     }
