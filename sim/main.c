@@ -20,8 +20,8 @@ static const char usage[] =
     "       quorate sim --suite SEEDS --commit ID [--canary]\n"
     "\n"
     "Runs COUNT seeds from SEED on. A failing seed is told, shrunk to a script and ends the run\n"
-    "with exit code 1. --twice runs every seed twice and compares the digests. --dice says of which\n"
-    "version the seed is: where others are drawn it is another world, which the run says.\n";
+    "with exit code 1. --twice runs every seed twice and compares the digests. --dice says of\n"
+    "which version the seed is: where others are drawn it is another world, and that is told.\n";
 
 struct arguments {
     const struct protocol *protocol;

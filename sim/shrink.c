@@ -74,8 +74,9 @@ void seed_write_script(const struct seed_run *run, const struct seed_result *res
 {
     struct options usual;
     options_for_script(&usual);
-    (void)fprintf(out, "# %s: %s\nworld %s seed=%" PRIu64 " dice=%u", violation_name(result->violation),
-                  result->text, run->protocol->name, run->seed, SIM_DICE);
+    (void)fprintf(out, "# %s: %s\nworld %s seed=%" PRIu64 " dice=%u",
+                  violation_name(result->violation), result->text, run->protocol->name, run->seed,
+                  SIM_DICE);
 #define OPTION(name, script, meaning)                                 \
     if (run->options.name != usual.name) {                            \
         (void)fprintf(out, " " #name "=%" PRIu64, run->options.name); \
