@@ -152,7 +152,7 @@ static void told(struct talk *t)
     bool good = asked->result != RESULT_FAIL && asked->result != RESULT_UNKNOWN;
     if (t->last && good) {
         t->next_read++;
-        t->asker->done = t->next_read == want_last_count(run);
+        t->asker->done = t->next_read == want_last_count(t->asker);
     }
 }
 

@@ -14,6 +14,7 @@ void hop_draw(struct asker *a)
 void hop_connected(struct asker *a)
 {
     struct hop *h = &a->hop;
+    h->selects = a->flushes;
     bool goes_on = h->session != 0 && (h->kind == HOP_BY_COMMAND || h->has_all);
     h->leaves = false;
     h->looks_back = goes_on;
@@ -31,6 +32,9 @@ size_t hop_asks(struct asker *a, char *p, size_t cap)
 {
     const struct hop *h = &a->hop;
     char words[TOKEN_MAX + 20];
+    if (h->selects) {
+        return want_words(p, cap, "SELECT 9");
+    }
     if (h->hands_over) {
         (void)snprintf(words, sizeof words, "SESSION USE %s", h->token);
         return want_words(p, cap, words);
@@ -55,8 +59,8 @@ const char *hop_answered(struct asker *a, const struct tree *reply)
         h->leaves = true;
         return text.n > 8 && memcmp(text.p, "BADTOKEN", 8) == 0 ? "a token that was given" : NULL;
     }
-    if (h->hands_over) {
-        h->hands_over = false;
+    if (h->hands_over || h->selects) {
+        h->hands_over = h->selects = false;
         return tree_is(reply, 0, "OK") ? NULL : "a reply of the wrong type";
     }
     h->has_all = type == '$' && take_token(h, text);
@@ -88,7 +92,9 @@ uint32_t hop_told(struct asker *a, const struct tree *reply)
         return 0;
     }
     uint32_t token = tree_field(reply, tree_element(reply, 0, 1), "session");
-    bool good = tree_length(reply, 0) == 2 && take_token(h, tree_text(reply, token));
+    bool none =
+        tree_type(reply, token) == '$' && reply->items[token].null; /* of several partitions */
+    bool good = tree_length(reply, 0) == 2 && (none || take_token(h, tree_text(reply, token)));
     return good ? tree_element(reply, 0, 0) : UINT32_MAX;
 }
 

@@ -22,6 +22,7 @@ struct hop {
     bool hands_over;           /* the connection does not know the token yet */
     bool leaves;               /* this connection is of no use any more */
     bool looks_back;           /* it has just come: first of all it reads what it wrote last, */
+    bool selects;              /* the connection is not in its database yet */
     uint32_t list;             /* to this list; 0: to none */
     char token[TOKEN_MAX + 1]; /* "": none */
 };

@@ -103,4 +103,6 @@ static void cas_ask_last(struct asker *a, uint32_t i, struct deed *asked, struct
     (void)snprintf(wish->words, sizeof wish->words, "GET %s", asked->key);
 }
 
-const struct model model_cas = { "cas", cas_ask, cas_told, NULL, cas_last_count, cas_ask_last };
+const struct model model_cas = {
+    "cas", cas_ask, cas_told, NULL, NULL, cas_last_count, cas_ask_last
+};

@@ -91,5 +91,5 @@ static void several_ask_last(struct asker *a, uint32_t i, struct deed *asked, st
     compose(i + 1, &forms[0], asked, wish);
 }
 
-const struct model model_several = { "several", several_ask,        several_told,
+const struct model model_several = { "several", several_ask,        several_told,    NULL,
                                      NULL,      several_last_count, several_ask_last };

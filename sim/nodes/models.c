@@ -20,6 +20,24 @@ void models_draw(struct run *run)
     for (unsigned i = 0; i < MODELS; i++) {
         run->models.has[i] = rng_chance(&run->realm->rng, 1, 2);
     }
+    if (faults_move_clocks(run)) {
+        run->models.has[MODEL_ttl] = run->models.has[MODEL_lock] = false;
+    }
+    for (uint32_t i = 0; i < run->askers && run->models.has[MODEL_flush]; i++) {
+        struct asker *a = &run->asker[i];
+        a->flushes = !a->is_operator && !a->is_guest && rng_chance(&run->realm->rng, 1, 3);
+        a->hop.kind = a->flushes ? HOP_NEVER : a->hop.kind;
+    }
+}
+
+void models_look_at_clocks(struct run *run)
+{
+    for (uint32_t i = 0; i < run->seats; i++) {
+        qr_time now = run->realm->now;
+        qr_time wrong = host_wall(run->seat[i].host, now) - REALM_WALL - now;
+        wrong = wrong < 0 ? -wrong : wrong;
+        run->clock_error = wrong > run->clock_error ? wrong : run->clock_error;
+    }
 }
 
 const struct model *model_of(const struct deed *asked)
@@ -27,12 +45,19 @@ const struct model *model_of(const struct deed *asked)
     return asked->model == 0 ? NULL : models[asked->model - 1];
 }
 
+/* Who flushes does so only, and nobody else does. */
+static bool may_ask(const struct asker *a, unsigned m)
+{
+    return a->flushes ? m == MODEL_flush : a->run->models.has[m] && m != MODEL_flush;
+}
+
 bool models_ask(struct asker *a, struct deed *asked, struct wish *wish)
 {
+    models_look_at_clocks(a->run);
     unsigned first = (unsigned)rng_below(&a->rng, MODELS);
     for (unsigned i = 0; i < MODELS; i++) {
         unsigned m = (first + i) % MODELS;
-        if (a->run->models.has[m]) {
+        if (may_ask(a, m)) {
             asked->model = (uint8_t)(m + 1);
             a->run->models.asked[m]++;
             models[m]->ask(a, asked, wish);
@@ -42,16 +67,17 @@ bool models_ask(struct asker *a, struct deed *asked, struct wish *wish)
     return false;
 }
 
-static uint32_t last_count(const struct run *run, unsigned m)
+static uint32_t last_count(const struct asker *a, unsigned m)
 {
-    return models[m]->last_count != NULL ? models[m]->last_count(run) : 0;
+    bool reads = models[m]->last_count != NULL && may_ask(a, m);
+    return reads ? models[m]->last_count(a->run) : 0;
 }
 
-uint32_t models_last_count(const struct run *run)
+uint32_t models_last_count(const struct asker *a)
 {
     uint32_t n = 0;
     for (unsigned m = 0; m < MODELS; m++) {
-        n += last_count(run, m);
+        n += last_count(a, m);
     }
     return n;
 }
@@ -59,8 +85,8 @@ uint32_t models_last_count(const struct run *run)
 void models_ask_last(struct asker *a, uint32_t i, struct deed *asked, struct wish *wish)
 {
     unsigned m = 0;
-    for (; i >= last_count(a->run, m); m++) {
-        i -= last_count(a->run, m);
+    for (; i >= last_count(a, m); m++) {
+        i -= last_count(a, m);
     }
     asked->model = (uint8_t)(m + 1);
     models[m]->ask_last(a, i, asked, wish);

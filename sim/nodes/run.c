@@ -124,7 +124,6 @@ static void draw_world(struct run *run, uint32_t wanted)
     run->visitors = (uint32_t)rng_below(rng, VISITORS_MAX + 1);
     run->visitors = life == FAILPOINT_END ? VISITORS_MAX : run->visitors; /* they end nodes */
     run->large = rng_chance(rng, 1, 2);
-    models_draw(run);
     for (uint32_t i = 0; i < run->visitors; i++) {
         (void)snprintf(name, sizeof name, "v%u", (unsigned)(i + 1));
         run->visitor[i] = (struct visitor){ .run = run,
@@ -176,6 +175,7 @@ static void play(struct run *run, uint32_t seats)
     struct realm *realm = run->realm;
     draw_world(run, seats);
     faults_begin(run);
+    models_draw(run);
     if (run->members) {
         realm_at(realm, realm->now + QR_SECOND, on_look, run, 0);
     }

@@ -45,6 +45,9 @@ struct asker {
     bool is_guest;    /* it tries everything (guest.c) */
     bool done;        /* of the last phase: it has read all keys */
     struct hop hop;
+    bool flushes; /* and does all that it does in a database of its own (model_flush.c) */
+    struct mortal mortal;
+    uint32_t lock; /* that it asked for last */
 };
 
 /* One that asks for anything (visitor.c). */
@@ -100,6 +103,9 @@ struct run {
     uint64_t strengthened; /* orders for linearizable that were answered OK */
     struct story story;
     struct models models;
+    qr_time clock_error; /* the most that a wall clock was wrong by (models.h) */
+    struct lock lock;
+    struct elements elements_of;
     uint32_t lists; /* appended to so far: one after the other, so that none grows long */
     uint32_t sessions, elements;
     uint64_t hops; /* connections that went on with a session */

@@ -29,11 +29,11 @@ void story_tell(struct deed *asked, enum result_kind result, struct span value, 
     }
 }
 
-static void write_line(const struct deed *a, FILE *out)
+static void write_line(const struct deed *a, const char *key, FILE *out)
 {
     static const char *const results[] = { "ok", "nil", "=", "unknown", "fail" };
     fprintf(out, "%" PRIu32 " %s %s %s %s%s %" PRId64 " %" PRId64 " session=%" PRIu32, a->asker,
-            a->key, op_kind_name(a->kind), a->argument[0] != 0 ? a->argument : "-",
+            key, op_kind_name(a->kind), a->argument[0] != 0 ? a->argument : "-",
             results[a->result], a->value != NULL ? a->value : "", a->start, a->end, a->session);
     if (a->level[0] != 0) {
         fprintf(out, " level=%s", a->level);
@@ -44,8 +44,14 @@ static void write_line(const struct deed *a, FILE *out)
 void story_write(const struct story *story, FILE *out)
 {
     for (size_t i = 0; i < story->n; i++) {
-        if (!story->v[i].apart) {
-            write_line(&story->v[i], out);
+        const struct deed *a = &story->v[i];
+        if (!a->apart && a->keys == 0) {
+            write_line(a, a->key, out);
+        }
+        for (unsigned k = 0; k < a->keys; k++) {
+            char key[sizeof a->key + 4];
+            (void)snprintf(key, sizeof key, "%s%u", a->key, k);
+            write_line(a, key, out);
         }
     }
 }

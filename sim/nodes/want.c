@@ -156,7 +156,7 @@ static void draw_want(struct asker *a, struct deed *asked, struct wish *wish)
     if (looks_back(a, asked, wish)) {
         return;
     }
-    if (rng_chance(&a->rng, 1, 3) && models_ask(a, asked, wish)) {
+    if ((a->flushes || rng_chance(&a->rng, 1, 3)) && models_ask(a, asked, wish)) {
         return;
     }
     if (rng_chance(&a->rng, 1, 2)) {
@@ -190,9 +190,14 @@ size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
     return write_request(a, asked, &wish, p, cap);
 }
 
-uint32_t want_last_count(const struct run *run)
+static uint32_t shared_keys(const struct asker *a)
 {
-    return run->keys + run->lists + models_last_count(run);
+    return a->flushes ? 0 : a->run->keys + a->run->lists;
+}
+
+uint32_t want_last_count(const struct asker *a)
+{
+    return shared_keys(a) + models_last_count(a);
 }
 
 size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_t cap)
@@ -200,13 +205,13 @@ size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_
     const struct run *run = a->run;
     struct wish wish = { 0 };
     asked->kind = OP_GET;
-    if (i < run->keys + run->lists) {
+    if (i < shared_keys(a)) {
         uint32_t key = i < run->keys ? i : i - run->keys + 1;
         char type = i < run->keys ? "rc"[i / 2 % 2] : 'l';
         (void)snprintf(asked->key, sizeof asked->key, "%c%u", type, (unsigned)key);
         compose(asked, key, &wish);
     } else {
-        models_ask_last(a, i - run->keys - run->lists, asked, &wish);
+        models_ask_last(a, i - shared_keys(a), asked, &wish);
     }
     name_level(a, wish.level, sizeof wish.level);
     return write_request(a, asked, &wish, p, cap);
@@ -362,8 +367,12 @@ static const char *told_error(struct asker *a, struct deed *asked, struct span t
         { "STALE ", true, false },      { "NOSPACE ", false, true }, { "IDMPFULL ", false, true },
     };
     bool reads = asked->kind == OP_GET;
+    const struct model *model = model_of(asked);
     story_tell(asked, RESULT_FAIL, text, now);
     run->refused++;
+    if (model != NULL && model->refused != NULL) {
+        model->refused(a, asked);
+    }
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
         bool may_be = reads ? expected[i].of_reads : expected[i].of_writes;
         if (may_be && begins(text, expected[i].code)) {
@@ -414,6 +423,7 @@ const char *want_told(struct asker *a, struct deed *asked, const struct tree *re
     struct run *run = a->run;
     const struct model *model = model_of(asked);
     struct answer answer = { reply, 0, now };
+    models_look_at_clocks(run);
     if (tree_type(reply, 0) == '-') {
         return told_error(a, asked, tree_text(reply, 0), now);
     }

@@ -14,7 +14,7 @@ size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap);
 size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap);
 /* The last phase: all keys, one after the other. */
 size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_t cap);
-uint32_t want_last_count(const struct run *run);
+uint32_t want_last_count(const struct asker *a);
 
 /* Writes down what was answered. Returns NULL, or what is wrong with it. */
 const char *want_told(struct asker *a, struct deed *asked, const struct tree *reply, qr_time now);
