@@ -142,8 +142,7 @@ class Zoned(Register):
         if words[0] == "SET":
             words = ("WITH", 4, "ACK", "EACH zone", "TIMEOUT", self.dice.choice(ZONE_MS), *words)
         answer = super().ask(*words)
-        if answer is not None and answer.reply is not None and words[0] == "WITH" and \
-                answer.outcome == "unknown" and IN_FORCE in answer.reply:
+        if words[0] == "WITH" and answer is not None and IN_FORCE in (answer.reply or ""):
             self.in_force += 1
             return Answer("done", "OK")
         return answer

@@ -1,25 +1,24 @@
-"""What the clients of chaos judge themselves, and what the report counts: without a cluster."""
+"""What the clients of chaos judge themselves, and how troubles are chosen: without a cluster."""
 import collections
 import os
 import random
 import subprocess
 import sys
 import types
-import xml.dom.minidom
 
 import pytest
 
-from chaos import Chaos, Event, merged
+from chaos import Chaos
 from campaign_sessions import ELEMENTS_MAX
 from clients import (IN_FORCE, KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, SEVERAL, Answer, Claims,
-                     Client, Lessee, Lists, Retrier, Rotation, Several, Zoned)
+                     Client, Lessee, Lists, Retrier, Rotation, Several, World, Zoned)
 from cluster import wait_for
 from dice import DICE
-from figures import Figures, bucket, percentile, seconds_of
+from figures import Figures
 from load import Load
-from lookout import Lookout
-from report import Report
+from resp import Closed, Error
 from scribes import DEPTH, UNKNOWN as TALLY_UNKNOWN, Scribe, Tally
+from seats import ChaosSeat
 
 OK, NO, UNKNOWN = Answer("done", "OK"), Answer("done", None), Answer("unknown", None)
 REFUSED = Answer("fail", None)
@@ -182,7 +181,10 @@ def test_a_scribe_sends_many_at_once_and_leaves_what_it_is_not_sure_of():
         made.act()
     left = [tally for tally in made.tallies if tally not in made.now]
     assert all(tally.maybe >= TALLY_UNKNOWN for tally in left) and len(made.now) == 2
-    assert made.uncertain % DEPTH == 0 and made.tallies[2].key == "own:3-2"
+    assert made.uncertain >= DEPTH and made.tallies[2].key == "own:3-2"
+    made.ask_all = lambda commands: [REFUSED] * len(commands)
+    made.act()
+    assert made.refused == DEPTH
 
 
 @pytest.mark.parametrize("text, outcome", [
@@ -208,6 +210,195 @@ def test_several_keys_are_one(values, shown):
             Several.all_of("k", values)
     else:
         assert Several.all_of("k", values) == shown
+
+
+def test_of_several_keys_all_are_removed_or_none():
+    told = types.SimpleNamespace(history=types.SimpleNamespace(add=lambda *line: lines.append(line)))
+    made, lines = Several(told, 1, 1), []
+    for count, shown in ((SEVERAL, "=1"), (0, "=0"), (1, None)):
+        made.ask = lambda *words, n=count: Answer("done", n)
+        if shown is None:
+            with pytest.raises(AssertionError, match="one of several"):
+                made.delete("several:1")
+        else:
+            made.delete("several:1")
+            assert lines[-1][4] == shown
+    one, two = made.names("several:1"), made.names("several:2")
+    assert len(set(one + two)) == 2 * SEVERAL and all("{several:1}" in name for name in one)
+
+
+class Wire:
+    """A connection that has these replies, or breaks."""
+
+    def __init__(self, replies):
+        self.replies, self.closed = replies, False
+
+    def pipeline(self, _commands):
+        if self.replies is None:
+            raise Closed("end of stream")
+        return self.replies
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("replies, luck, outcomes, stays", [
+    (["OK", Error("UNCERTAIN who knows"), 7], 0.1, ["done", "unknown", "done"], True),
+    (["OK", Error("TRYAGAIN no leader")], 0.5, ["done", "fail"], True),
+    (["OK", Error("TRYAGAIN no leader")], 0.1, ["done", "fail"], False),
+    ([Error("REMOVED this node"), "OK"], 0.5, ["fail", "done"], False),
+    (None, 0.5, ["unknown", "unknown"], False)])
+def test_what_a_client_is_told_of_each_of_a_pipeline(replies, luck, outcomes, stays):
+    made, wire = Client(types.SimpleNamespace(), 1, 1), Wire(replies)
+    made.dice, made.connection = types.SimpleNamespace(random=lambda: luck), wire
+    answers = made.ask_all([("PING",)] * len(outcomes))
+    assert [answer.outcome for answer in answers] == outcomes
+    assert [answer.reply for answer in answers if answer.outcome == "unknown"][:1] in (
+        [], ["UNCERTAIN who knows"], [None])
+    assert ("unknown" in outcomes and replies is not None) == any(
+        answer.reply == "UNCERTAIN who knows" for answer in answers)
+    assert (made.connection is wire) == stays != wire.closed
+    if stays:
+        wire.replies = ["OK"]  # nobody leaves for what was refused before
+        made.dice.random = lambda: 0.1
+        made.ask("PING")
+        assert made.connection is wire
+
+
+def test_what_nobody_should_answer_ends_a_client():
+    made = Client(types.SimpleNamespace(), 1, 1)
+    made.connection = Wire([Error("ERR what is that")])
+    made.dice = types.SimpleNamespace(random=lambda: 0.5)
+    with pytest.raises(Error, match="what is that"):
+        made.ask("PING")
+
+
+# --- The end of a round ---------------------------------------------------------------------------
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path, monkeypatch):
+    """Clients that have not begun, and a store that is a dictionary."""
+    (tmp_path / "progress").write_bytes(bytes(4096))
+    made = World(types.SimpleNamespace(nodes="h:1", history=str(tmp_path / "history"), seed=1,
+                                       progress=str(tmp_path / "progress"), round=0, each=1))
+    made.store = {f"own:{client.number}": b"0" for client in made.clients
+                  if isinstance(client, Retrier)}
+
+    def answer(word, *names):
+        values = [made.store.get(name) for name in names]
+        if word == "DEL":
+            return sum(made.store.pop(name, None) is not None for name in names)
+        return values if word == "MGET" else values[0]
+    monkeypatch.setattr(Client, "ask_all", lambda self, commands: [
+        Answer("done", answer(*command)) for command in commands])
+    monkeypatch.setattr("clients.FINAL_SECONDS", 0)
+    return made
+
+
+def test_at_the_end_all_is_read_and_removed(world):
+    scribe, = [client for client in world.clients if isinstance(client, Scribe)]
+    scribe.now[0].answered(Answer("done", 1))
+    scribe.in_pipelines = 1
+    world.store.update({scribe.now[0].key: b"1", "reg:0": b"a", "cnt:1": b"3", "list:0": b"1,",
+                        "cnt:list:1": b"2,", **{name: b"x" for name in Several.names("several:2")}})
+    world.read_all()
+    assert [key for key in world.store if not key.startswith("own:")] == []
+    assert scribe.now[0].key not in world.store
+    world.history.close()
+    with open(world.history.file.name, encoding="ascii") as file:
+        lines = [line.split()[1:5] for line in file]
+    for line in (["reg:0", "get", "-", "=a"], ["cnt:1", "get", "-", "=3"],
+                 ["several:2", "get", "-", "=x"], ["several:0", "get", "-", "nil"],
+                 ["list:0", "get", "-", "=1,"], ["cnt:list:1", "get", "-", "=2,"]):
+        assert line in lines
+    found = world.summary()
+    assert (found["acknowledged"], found["in_pipelines"]) == (1, 1)
+
+
+@pytest.mark.parametrize("lost", ["scribe", "retrier", "claim"])
+def test_at_the_end_it_is_found_what_is_lost(world, lost):
+    for client in world.clients:
+        if isinstance(client, Scribe) and lost == "scribe":
+            client.now[1].answered(Answer("done", 1))
+        if isinstance(client, Retrier) and lost == "retrier":
+            client.told = 1
+    if lost == "claim":
+        world.claims.told(1, "me", OK)
+    with pytest.raises(AssertionError, match="counted|once|claim 1: lost"):
+        world.read_all()
+
+
+def test_writes_are_counted_over_rounds_those_in_pipelines_apart(monkeypatch):
+    told = {"acknowledged": 5, "in_pipelines": 100}
+    monkeypatch.setattr("load.Clients", lambda *_: types.SimpleNamespace(
+        told=told.get, check=lambda: None))
+    made = Load.__new__(Load)
+    made.cluster, made.number, made.each = types.SimpleNamespace(directory="", nodes=[]), 0, 1
+    made.dice, made.problem, made.totals = random.Random(1), None, collections.Counter()
+    made.begin()
+    assert (made.word("acknowledged"), made.acknowledged()) == (5, 105)
+    made.totals.update(acknowledged=1050, in_pipelines=1000)
+    assert (made.word("acknowledged"), made.acknowledged()) == (5, 105)  # its round goes on
+    made.begin()
+    assert (made.word("acknowledged"), made.acknowledged()) == (55, 1155)
+
+
+# --- Troubles -------------------------------------------------------------------------------------
+
+
+def test_a_trouble_may_come_more_often():
+    chaos = Chaos.__new__(Chaos)
+    chaos.partitions, chaos.often, chaos.drawn, given = 0, "join", set(), []
+    chaos.dice = types.SimpleNamespace(
+        random=lambda: 1.0, choices=lambda names, weights: given.append(dict(zip(names, weights)))
+        or names)
+    chaos.draw_classes()
+    assert chaos.classes == {"join", "kill", "cut", "pause", "kill_all_in_a_hush",
+                             "kill_all_that_wait"} == chaos.drawn
+    chaos.classes.add("wipe")
+    assert chaos.choose(Chaos.OPERATIONS) == "join"
+    assert given == [{"join": 20 * Chaos.OPERATIONS["join"], "wipe": Chaos.OPERATIONS["wipe"]}]
+    chaos.often = None
+    chaos.draw_classes()
+    assert "join" not in chaos.classes
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_loss_of_power_may_be_certain(certain):
+    lost, started = [], []
+    seat = types.SimpleNamespace(
+        number=3, running=lambda: True, process=types.SimpleNamespace(kill=lambda: None),
+        wait=lambda: None, start=lambda: started.append(3),
+        lose_power=lambda dice, everything: lost.append(everything) or 4)
+    chaos = Chaos.__new__(Chaos)
+    chaos.dice = types.SimpleNamespace(random=lambda: 0.99)
+    said = chaos.strike([seat], certain=certain)
+    assert (lost, started) == ([True] if certain else [], [3])
+    assert said == ("[3] by loss of power, 4 writes lost" if certain else "[3]")
+
+
+@pytest.mark.parametrize("born, hurries, luck, joins", [
+    (True, False, 0.1, False), (True, False, 0.9, True), (True, True, 0.9, False),
+    (False, True, 0.1, True)])
+def test_a_member_may_be_started_without_join(monkeypatch, born, hurries, luck, joins):
+    monkeypatch.setattr("campaign_members.Seat.arguments",
+                        lambda self, extra: ["server", "--join", "h:1,h:2", "--dir", "d"])
+    seat = ChaosSeat.__new__(ChaosSeat)
+    seat.host, seat.hurries, seat.is_born = "h", hurries, lambda: born
+    seat.dice = types.SimpleNamespace(random=lambda: luck)
+    words = seat.arguments()
+    assert ("--join" in words) == ("h:1,h:2" in words) == joins
+    assert words[words.index("--dir") + 1] == "d"
+
+
+def test_when_a_disk_has_room_again_it_is_seen_who_ended_for_lack_of_it(monkeypatch):
+    monkeypatch.setattr("weather.ENDS_S", 0)
+    chaos, freed, seen = Chaos.__new__(Chaos), [], []
+    seat = types.SimpleNamespace(disk=types.SimpleNamespace(give_back=lambda: freed.append(1)))
+    chaos.check_lives = lambda freed=(): seen.append(list(freed))
+    chaos.empty_disks([seat])
+    assert freed == [1] and seen == [[seat]]
 
 
 # --- Nodes that end by themselves -----------------------------------------------------------------
@@ -319,92 +510,3 @@ def test_a_trouble_that_nobody_knows_is_told_so(tmp_path):
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 2 and "'rain' is no kind of trouble" in done.stderr, done
     assert all(Chaos.knows(kind) for kind in ("cut", "kill", "join", "grow_from_one", "zones"))
-
-
-# --- The report -----------------------------------------------------------------------------------
-
-
-def test_times_are_kept_in_buckets_and_spans_are_merged():
-    for seconds in (1e-6, 0.0001, 0.02, 7.5, 60):
-        assert abs(seconds_of(bucket(seconds)) / seconds - 1) < 0.05
-    assert bucket(0) == 0
-    times = collections.Counter({bucket(n): 1 for n in (1, 2, 3, 4)})
-    assert [round(percentile(times, p)) for p in (0, 50, 75, 99, 100)] == [1, 3, 4, 4, 4]
-    assert percentile({}, 50) == 0
-    assert merged([(0, 2), (1, 3), (3, 4), (5, 9), (6, 7)]) == [(0, 4), (5, 9)]
-
-
-def test_no_term_has_two_leaders(tmp_path):
-    def seat(number, *terms):
-        text = "".join(f"1:M 22 Nov * Leads since term {term}\n" for term in terms)
-        return types.SimpleNamespace(number=number, log=lambda: text)
-    lookout = Lookout([])
-    lookout.seats += [seat(1, 3, 12), seat(2, 4)]
-    lookout.read_logs()
-    assert lookout.leaders == {(3, 1), (12, 1), (4, 2)}
-    lookout.seats.append(seat(3, 12))
-    with pytest.raises(AssertionError, match="wrong: one leader: both 1 and 3 led term 12"):
-        lookout.read_logs()
-
-
-@pytest.fixture(name="history")
-def _history(tmp_path):
-    """From 100 s on: a write each tenth of a second, but for three seconds; each takes 10 ms."""
-    path = tmp_path / "history"
-    lines = [f"1 k set v ok {at} {at + 10_000}" for at in range(100_000_000, 110_000_000, 100_000)
-             if not 104_000_000 < at < 107_000_000]
-    lines += ["2 k get - =v 105000000 105500000", "2 k incr - unknown 105000000 106000000",
-              "2 k incr - fail 105000000 106000000", "2 k incr"]
-    path.write_text("\n".join(lines))
-    return str(path)
-
-
-def test_operations_are_counted_by_what_became_of_them(history):
-    found = Figures(100)
-    found.take(history, lambda at: 5 < at < 6)
-    assert found.outcomes == {("set", "done"): 71, ("get", "done"): 1, ("incr", "unknown"): 1,
-                              ("incr", "fail"): 1}
-    silence, at = found.silence
-    assert (round(silence, 3), round(at, 3)) == (3.0, 4.01)
-    assert found.calm == {bucket(0.5): 1} and sum(found.trouble.values()) == 71
-    found.take(history, lambda at: False)
-    assert found.outcomes["set", "done"] == 142 and round(found.silence[0], 3) == 3.0
-
-
-def test_a_picture_has_so_many_spans_at_most(history):
-    found = Figures(100)
-    found.take(history, lambda at: True)
-    bins = list(found.bins(5, 10))
-    assert [(at, rate) for at, rate, _ in bins] == [(1, 10), (3, 10), (5, 1), (7, 5), (9, 10)]
-    assert sum(sum(times.values()) for _, _, times in found.bins(400, 10)) == 72
-
-
-def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path):
-    Seat = collections.namedtuple("Seat", "number")
-    seats = [Seat(1), Seat(2)]
-    lookout = Lookout(seats)
-    lookout.leaders = {(1, 1), (2, 2)}
-    lookout.seen = {seats[0]: [(100, "leader", 1), (104, "stopped", 0), (107, "follower", 2)],
-                    seats[1]: [(100, "follower", 1), (106, "leader", 2)]}
-    chaos = types.SimpleNamespace(
-        began=100.0, seed=7, partitions=4, drawn={"stop", "cut"}, seats=seats, lookout=lookout,
-        load=types.SimpleNamespace(figures=Figures(100)),
-        counted={(1, 2): collections.Counter(offered=9), (2, 1): collections.Counter(offered=4)},
-        events=[Event(104.0, 107.0, "stop", "stop 1"), Event(107.0, 107.5, "note", "all is well"),
-                Event(104.5, 105.0, "cut", 'cut 1 from <2> & "3"')])
-    is_calm = Chaos.calm(chaos)
-    assert is_calm(3.9) and not is_calm(4) and not is_calm(8.9) and is_calm(9.1)
-    chaos.load.figures.take(history, is_calm)
-    report = Report(chaos, 10, None, "AssertionError: it <broke>")
-    report.write(str(tmp_path / "out"))
-    text = (tmp_path / "out/report.txt").read_text()
-    for words in (f"seed {DICE}.7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13",
-                  "in this run: 4 partitions, cut, stop", "1 stop, 3 s",
-                  "acknowledged write: 3.0 s, from 4.0 s", "calm p50 10.0 ms",
-                  "4.0 to      7.0  stop 1"):
-        assert words in text, f"{words}\n{text}"
-    picture = xml.dom.minidom.parse(str(tmp_path / "out/timeline.svg"))
-    titles = [node.firstChild.data for node in picture.getElementsByTagName("title")]
-    assert "node 1: stopped, term 0, 4.0 to 7.0 s" in titles
-    assert 'cut 1 from <2> & "3": 4.5 to 5.0 s' in titles
-    assert len(titles) == 7
