@@ -213,8 +213,9 @@ def test_several_keys_are_one(values, shown):
 
 
 def test_of_several_keys_all_are_removed_or_none():
-    told = types.SimpleNamespace(history=types.SimpleNamespace(add=lambda *line: lines.append(line)))
-    made, lines = Several(told, 1, 1), []
+    lines = []
+    history = types.SimpleNamespace(add=lambda *line: lines.append(line))
+    made = Several(types.SimpleNamespace(history=history), 1, 1)
     for count, shown in ((SEVERAL, "=1"), (0, "=0"), (1, None)):
         made.ask = lambda *words, n=count: Answer("done", n)
         if shown is None:
