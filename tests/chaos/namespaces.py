@@ -58,7 +58,7 @@ def enter():
         done = subprocess.run(words, check=False, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
         if done.returncode != 0:
-            raise Missing(f"kernel: no {what}: {done.stdout.strip()}")
+            raise Missing(f"kernel: no {what}: {done.stdout.strip().splitlines()[0]}")
 
 
 class Space:

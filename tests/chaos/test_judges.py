@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+import namespaces
 from chaos import Chaos
 from campaign_sessions import ELEMENTS_MAX
 from clients import (IN_FORCE, KEY_OPERATIONS, KEY_UNKNOWN, KEYS, LEASE_S, SEVERAL, Answer, Claims,
@@ -502,6 +503,36 @@ def test_a_seed_of_another_version_says_so(seed, says, tmp_path):
     done = subprocess.run([sys.executable, run, "--seed", seed, str(tmp_path)], text=True,
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 2 and says in done.stderr, done
+
+
+@pytest.mark.parametrize("option, value", [
+    ("--minutes", "0"), ("--minutes", "-1"), ("--minutes", "nan"), ("--minutes", "soon"),
+    ("--clients", "0"), ("--times", "0"), ("--times", "1.5")])
+def test_a_run_of_nothing_is_none(option, value, tmp_path):
+    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+    done = subprocess.run([sys.executable, run, option, value, str(tmp_path)], text=True,
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and f"'{value}' is no number above 0" in done.stderr, done
+
+
+@pytest.mark.parametrize("module, name, there, says", [
+    ("shutil", "which", lambda tool, path: None, "nft, of Debian's package nftables"),
+    ("os", "access", lambda path, mode: False, "kernel: /dev/net/tun is missing"),
+    ("_libc", "unshare", lambda flags: -1, "kernel: no namespaces of networks and mounts here"),
+])
+def test_what_a_machine_lacks_is_said(module, name, there, says, monkeypatch):
+    monkeypatch.setattr(namespaces.shutil, "which", lambda tool, path: tool)
+    monkeypatch.setattr(namespaces.os, "access", lambda path, mode: True)
+    monkeypatch.setattr(namespaces, "_libc", types.SimpleNamespace(unshare=lambda flags: 0))
+    monkeypatch.setattr(namespaces.subprocess, "run", lambda *words, **options: (
+        types.SimpleNamespace(returncode=1, stdout="Error: not permitted\nadd table\n")))
+    monkeypatch.setattr(namespaces, "write_file", lambda path, text: None)
+    monkeypatch.setitem(os.environ, "PATH", os.environ["PATH"])
+    with pytest.raises(namespaces.Missing, match="kernel: no mounts of its own: Error: not perm"):
+        namespaces.enter()
+    monkeypatch.setattr(getattr(namespaces, module), name, there)
+    with pytest.raises(namespaces.Missing, match=says):
+        namespaces.enter()
 
 
 def test_a_trouble_that_nobody_knows_is_told_so(tmp_path):
