@@ -100,6 +100,21 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 
 /* --- Retention ------------------------------------------------------------------------------ */
 
+/* When a node starts its checkpoint alone says what was committed, and the protocol keeps so many
+ * terms and no more (protocol/raft/trail.h, T3): with as many behind the checkpoint of every member
+ * nobody could lead after a start of all. Their bytes may be few: each start of a node by itself is
+ * a term. */
+bool keeper_many_terms(const struct node *node, uint32_t id, qr_slot slot)
+{
+    struct log_group group = { 0 };
+    uint32_t n = 0;
+    (void)log_group_state(node->log, id, &group);
+    while (n < group.run_count && group.runs[group.run_count - 1 - n].slot > slot) {
+        n++;
+    }
+    return n >= CHECKPOINT_TERMS_MAX;
+}
+
 /* Up to which slot the log may be trimmed although a slow member needs more: as far as its bounds
  * in bytes, entries and age ask for it, and no further. */
 static qr_slot release_of(const struct partition *partition)
@@ -156,6 +171,7 @@ static void on_done(void *context, enum checkpoint_result result,
     case CHECKPOINT_DONE:
         keeper->slot = header->slot;
         keeper->salt = header->salt;
+        keeper->many_terms = false;
         node->keepers.abandoned = false;
         keeper->bytes = bytes;
         keeper->memory = keeper->memory_begun;
@@ -228,7 +244,8 @@ static bool is_due(const struct keeper *keeper, qr_time now, uint64_t grown)
     qr_slot applied = replica_applied(partition->replica);
     bool pays = has_grown_enough(partition, grown) || pays_for_room(keeper, grown);
     qr_slot wanted = source_wants(partition->source);
-    bool useful = pays || must_reclaim(keeper, now) || (wanted > keeper->slot && applied >= wanted);
+    bool useful = pays || must_reclaim(keeper, now) || keeper->many_terms ||
+                  (wanted > keeper->slot && applied >= wanted);
     return useful && !partition->quarantined && applied > keeper->slot &&
            now >= keeper->not_before && !node->stopping && !fetch_is_whole(partition->fetch);
 }
@@ -273,6 +290,8 @@ void keeper_remind(struct keeper *keeper, qr_time now)
 {
     if (now >= keeper->remind_at) {
         keeper->remind_at = now + REMIND_INTERVAL;
+        keeper->many_terms =
+            keeper_many_terms(keeper->node, keeper->partition->group, keeper->slot);
         tell_protocol(keeper);
     }
 }

@@ -23,6 +23,7 @@ struct keeper {
     uint64_t bytes;  /* of the last one that was written or loaded; 0: there is none, */
     uint64_t memory; /* and of the state in memory, then or since: the least that was seen */
     uint64_t memory_begun; /* the same of the one being written */
+    bool many_terms; /* are behind the last one */
     bool busy;
     bool found_damage; /* in the file, when it was loaded */
     bool cancelled;    /* the one being written */
@@ -31,6 +32,8 @@ struct keeper {
 /* A slow member may have caught up since the last checkpoint, or the log may have outgrown its
  * bounds: more of it can go. Once a second at most. */
 void keeper_remind(struct keeper *keeper, qr_time now);
+/* Whether the group's log holds so many terms behind that slot that a checkpoint is due. */
+bool keeper_many_terms(const struct node *node, uint32_t group, qr_slot slot);
 /* Begins a checkpoint if one is due, the log having grown by `grown` since it would have been in
  * order. True: it is due, and has begun or waits for what is applied to be durable. */
 bool keeper_consider(struct keeper *keeper, qr_time now, uint64_t grown);

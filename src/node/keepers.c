@@ -14,6 +14,9 @@
 
 /* Looks at pins in one turn: each may let another come to the top. */
 #define PINS_PER_TURN 16u
+/* Looks at how many terms a log holds; 16,384 groups take half a minute. */
+#define TERMS_PER_LOOK 64u
+#define TERMS_INTERVAL (100 * QR_MILLISECOND)
 
 /* --- The start -------------------------------------------------------------------------------- */
 
@@ -142,6 +145,29 @@ static bool look_at_wanted(struct node *node, qr_time now)
     return false;
 }
 
+/* Groups whose log holds many terms behind its checkpoint: a few at a time, round and round. */
+static bool look_at_terms(struct node *node, qr_time now)
+{
+    struct keepers *k = &node->keepers;
+    uint32_t count = node->partitions.count;
+    for (uint32_t i = 0; i < min_u64(TERMS_PER_LOOK, count) && now >= k->terms_at; i++) {
+        struct partition *partition = partitions_at(&node->partitions, k->terms_of % count);
+        qr_slot slot = partition->keeper != NULL ? keeper_slot(partition->keeper) : 0;
+        bool many = partition->group != 0 && keeper_many_terms(node, partition->group, slot);
+        struct keeper *keeper = many ? keeper_of(partition) : NULL;
+        if (keeper != NULL) {
+            keeper->many_terms = true;
+        }
+        if (keeper != NULL && keeper_consider(keeper, now, 0)) {
+            hold(node, keeper);
+            return true;
+        }
+        k->terms_of++;
+    }
+    k->terms_at = now >= k->terms_at ? now + TERMS_INTERVAL : k->terms_at;
+    return false;
+}
+
 static void look_at_others(struct node *node, qr_time now)
 {
     struct keepers *k = &node->keepers;
@@ -149,7 +175,7 @@ static void look_at_others(struct node *node, qr_time now)
         return;
     }
     hold(node, NULL);
-    if (!look_at_wanted(node, now)) {
+    if (!look_at_wanted(node, now) && !look_at_terms(node, now)) {
         look_at_pins(node, now);
     }
 }

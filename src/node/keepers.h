@@ -22,6 +22,8 @@ struct keepers {
     uint64_t largest_seen;  /* and of this one, */
     uint32_t room_at;       /* which has come to this partition */
     uint64_t carried_at;    /* position of the log when the last carrying was done */
+    uint32_t terms_of;      /* the partition whose terms are looked at next, */
+    qr_time terms_at;       /* and when */
     qr_time not_before;     /* the next checkpoint of another group than 0 */
 };
 

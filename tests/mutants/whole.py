@@ -3,6 +3,18 @@ judges of their own elsewhere, too.
 """
 
 NODE = [
+    ("whole: terms behind a checkpoint count for nothing", "unit/node/keeper", "keeper.c",
+     "return n >= CHECKPOINT_TERMS_MAX;", "return n > UINT32_MAX / 2;"),
+    ("whole: terms that a checkpoint holds are counted", "unit/node/keeper", "keeper.c",
+     "group.runs[group.run_count - 1 - n].slot > slot) {", "slot < UINT64_MAX) {"),
+    ("whole: many terms are no reason for a checkpoint", "unit/node/keeper", "keeper.c",
+     "must_reclaim(keeper, now) || keeper->many_terms ||", "must_reclaim(keeper, now) ||"),
+    ("whole: terms of idle groups are not looked at", "unit/node/keepers", "keepers.c",
+     "if (!look_at_wanted(node, now) && !look_at_terms(node, now)) {",
+     "if (!look_at_wanted(node, now)) {"),
+    ("whole: leadership goes on before anything is committed", "unit/protocol/hand_over",
+     "../protocol/raft/transfer.c", "r->commit >= r->term_start; /* X6 */",
+     "r->term_start > 0;"),
     ("whole: the directory's own name is not synced", "nodes", "identity.c",
      "int synced = error == 0 ? io_sync_dir(io, above) : error;", "int synced = error;"),
     ("whole: nothing waits for the disk", "nodes", "perform.c",

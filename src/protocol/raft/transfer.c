@@ -16,7 +16,10 @@
  *    over. It votes and persists like any other: the group's safety and majority need it. As leader
  *    it hands over, and steps down when that does not succeed.
  * X5 Once operations are held back nothing at all is appended: behind an entry that the target does
- *    not have when it campaigns, nobody would vote for it. */
+ *    not have when it campaigns, nobody would vote for it.
+ * X6 A leader hands over once an entry of its own term is committed. Members that hand leadership
+ *    on and on would otherwise log term after term without a commit, and soon so many that nobody
+ *    can campaign any more (trail.h, T3). */
 #include "protocol/raft/state.h"
 
 /* Ties go to the lowest index (P7). */
@@ -118,7 +121,8 @@ void raft_transfer_proceed(struct raft *r, struct effects *out)
         return;
     }
     r->transfer_closed = r->transfer_closed || is_near(r); /* X2 */
-    bool ready = r->transfer_closed && r->peer[r->transfer_to].match == r->trail.last_slot;
+    bool ready = r->transfer_closed && r->peer[r->transfer_to].match == r->trail.last_slot &&
+                 r->commit >= r->term_start; /* X6 */
     if (r->transfer_sent || !ready) {
         return;
     }

@@ -26,6 +26,31 @@ static void test_one_begins_once_the_log_has_grown_enough(void **state)
     assert_int_equal(started, 1);
 }
 
+/* A node that had been started 152 times led no more: each start is a term, and after the next one
+ * nobody knew that anything of them was committed. */
+static void test_many_terms_are_reason_enough(void **state)
+{
+    (void)state;
+    for (run_count = 0; run_count < CHECKPOINT_TERMS_MAX - 1; run_count++) {
+        runs[run_count] = (struct term_run){ .slot = 1 + run_count, .term = 1 + run_count };
+    }
+    replica.applied = replica.durable = 60;
+    keeper_remind(keeper, now);
+    assert_false(consider(0));
+    runs[run_count++] = (struct term_run){ .slot = 55, .term = 60 };
+    now += QR_SECOND;
+    keeper_remind(keeper, now);
+    assert_true(consider(0));
+    assert_int_equal(started, 1);
+    finish(CHECKPOINT_DONE);
+    assert_int_equal(keeper_slot(keeper), 60);
+    now += 10 * QR_SECOND;
+    replica.applied = replica.durable = 61;
+    assert_false(consider(0)); /* those that it holds count no more */
+    keeper_remind(keeper, now);
+    assert_false(consider(0));
+}
+
 static void test_members_begin_at_times_of_their_own(void **state)
 {
     (void)state;
@@ -463,6 +488,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_one_begins_once_the_log_has_grown_enough),
+        TEST(test_many_terms_are_reason_enough),
         TEST(test_members_begin_at_times_of_their_own),
         TEST(test_it_says_whose_and_up_to_where),
         TEST(test_scenario_35_it_never_holds_what_is_not_durable_here),

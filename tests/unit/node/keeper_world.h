@@ -56,6 +56,8 @@ extern uint64_t memory, position, group_bytes, newest_begins, bytes_behind;
 extern qr_slot asked_from; /* log_bytes_from */
 extern qr_slot over_bytes, over_age, last_slot;
 extern qr_time asked_age;
+extern struct term_run runs[100]; /* of the log */
+extern uint32_t run_count;
 extern enum checkpoint_load_result on_disk;
 extern struct checkpoint_header disk_header;
 

@@ -34,7 +34,8 @@ static struct replica replica[GROUPS];
 static struct keeper keeper[GROUPS];
 static struct source source[GROUPS];
 static struct partition *transferring[GROUPS];
-static bool due[GROUPS];
+static bool due[GROUPS], many[GROUPS];
+static uint32_t counted;
 static uint32_t considered[GROUPS], reminded[GROUPS], went_on[GROUPS], made, pins;
 static uint32_t pin[GROUPS], pin_count; /* who keeps the log longest, as one after the other goes */
 static uint64_t position, can_carry, carried;
@@ -89,6 +90,19 @@ bool keeper_go_on(struct keeper *k, qr_time now)
     (void)now;
     went_on[k->partition->group]++;
     return k->busy;
+}
+
+qr_slot keeper_slot(const struct keeper *k)
+{
+    return k->slot;
+}
+
+bool keeper_many_terms(const struct node *of, uint32_t group, qr_slot slot)
+{
+    assert_ptr_equal(of, &node);
+    assert_int_equal(slot, keeper[group].slot);
+    counted++;
+    return many[group];
 }
 
 void replica_apply_durable_only(struct replica *r, bool on)
@@ -177,6 +191,9 @@ static int begin(void **state)
     node.config.checkpoint_bytes = 64 * MIB;
     node.transfers.v = transferring;
     memset(due, 0, sizeof due);
+    memset(many, 0, sizeof many);
+    memset(keeper, 0, sizeof keeper);
+    counted = 0;
     memset(since, 0, sizeof since);
     memset(considered, 0, sizeof considered);
     memset(reminded, 0, sizeof reminded);
@@ -246,6 +263,34 @@ static void test_whom_a_member_waits_for_comes_first_and_the_next_one_the_next_t
     source[10].wants = source[11].wants = 0;
     turn(3);
     assert_ptr_equal(node.keepers.holding, &keeper[5]);
+}
+
+/* Idle groups keep no log to speak of, and each start of all nodes is a term. */
+static void test_the_turn_of_those_whose_log_holds_many_terms(void **state)
+{
+    (void)state;
+    static struct partition *all[GROUPS];
+    for (uint32_t i = 0; i < GROUPS; i++) {
+        all[i] = &partition[i];
+    }
+    node.partitions.all = all;
+    node.partitions.count = GROUPS;
+    turn(QR_SECOND);
+    assert_int_equal(counted, GROUPS - 1); /* of each once; group 0 looks for itself */
+    assert_int_equal(made, 0);
+    turn(QR_SECOND + 1);
+    assert_int_equal(counted, GROUPS - 1); /* not each turn */
+    many[0] = many[9] = many[20] = due[0] = due[9] = due[20] = true;
+    turn(2 * QR_SECOND);
+    assert_ptr_equal(node.keepers.holding, &keeper[9]);
+    assert_true(keeper[9].many_terms);
+    turn(2 * QR_SECOND + 1); /* it waits for its disk */
+    assert_ptr_equal(node.keepers.holding, &keeper[9]);
+    assert_int_equal(considered[20], 0);
+    many[9] = false; /* it has one */
+    turn(2 * QR_SECOND + 2);
+    assert_ptr_equal(node.keepers.holding, &keeper[20]);
+    assert_int_equal(considered[0], 0);
 }
 
 /* A replica that applied no more than is durable would stay behind for nothing. */
@@ -427,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KEEPERS_TEST(test_the_turn_of_the_group_that_keeps_the_log_longest),
+        KEEPERS_TEST(test_the_turn_of_those_whose_log_holds_many_terms),
         KEEPERS_TEST(test_whom_a_member_waits_for_comes_first_and_the_next_one_the_next_time),
         KEEPERS_TEST(test_who_is_not_to_have_one_any_more_applies_on),
         KEEPERS_TEST(test_one_at_a_time),

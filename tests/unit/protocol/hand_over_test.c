@@ -116,6 +116,33 @@ static void test_a_hand_over_during_a_change_is_safe(void **state)
     }
 }
 
+/* Seed 533 of whole nodes, dice 10: three clocks that differ, and one of them is told to end. */
+static void test_who_has_committed_nothing_yet_does_not_hand_over(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    (void)group_hand_over(g, 0, 1, QR_SECOND);
+    assert_true(group_deliver_one(g, 0, 1, RAFT_TIMEOUT_NOW));
+    group_sync(g, 1);
+    assert_true(group_deliver_one(g, 1, 0, RAFT_VOTE));
+    group_sync(g, 0);
+    assert_true(group_deliver_one(g, 0, 1, RAFT_VOTE_REPLY));
+    assert_int_equal(group_raft(g, 1)->phase, PHASE_LEADER);
+
+    (void)group_hand_over(g, 1, 0, QR_SECOND);
+    assert_true(group_deliver_one(g, 1, 0, RAFT_APPEND));
+    group_sync(g, 0);
+    assert_true(group_deliver_one(g, 0, 1, RAFT_APPEND_ACK));
+    assert_true(group_raft(g, 1)->commit < group_raft(g, 1)->term_start);
+    assert_false(group_deliver_one(g, 1, 0, RAFT_TIMEOUT_NOW)); /* although it lacks nothing */
+    group_sync(g, 1);
+    assert_true(group_raft(g, 1)->commit >= group_raft(g, 1)->term_start);
+    assert_true(group_deliver_one(g, 1, 0, RAFT_TIMEOUT_NOW));
+    group_settle(g);
+    assert_int_equal(leader_of(g), 0);
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_a_hand_over_that_fails_is_answered_too),
         cmocka_unit_test(test_a_hand_over_to_one_far_behind_does_not_pause_writes),
         cmocka_unit_test(test_a_hand_over_during_a_change_is_safe),
+        cmocka_unit_test(test_who_has_committed_nothing_yet_does_not_hand_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
