@@ -4,7 +4,7 @@
  * goes. A key of which a write has no answer is given up. */
 #include "sim/nodes/seat.h"
 
-#define LATE (300 * QR_MILLISECOND) /* beside the clocks; a leader is there when it answers */
+#define LATE (10 * QR_MILLISECOND) /* beside the clocks; a leader is there when it answers */
 
 enum way { SET_PX, PSETEX, SET_PLAIN, GETEX_PX, GETEX_PERSIST, PEXPIRE, PERSIST, GET, PTTL, WAYS };
 
