@@ -89,6 +89,11 @@ CLUSTER = [
      "spoken |= p->held | (uint32_t)(p->founders & ~p->moved);", "spoken |= p->wish;"),
     ("map: a keyspace goes with its partitions", "unit/cluster/map", "map.c",
      "if (space->known || space->held > 0) {", "if (space->known) {"),
+    ("place: who drains is not replaced when it is away", "unit/cluster/place", "place.c",
+     "work->draining |= node->draining && live ? bit : 0;",
+     "work->draining |= node->draining ? bit : 0;"),
+    ("place: where all drain nobody leads", "unit/cluster/place", "place.c",
+     "fit = fit != 0 ? fit : item->wish;", ""),
     ("place: zones do not matter", "unit/cluster/place", "place.c",
      "uint32_t crowd = quorum_count(set & work->zone[i]); bool better = best == NODE_NONE ||"
      " crowd < best_crowd;",

@@ -84,6 +84,8 @@ CONTACT = [
      "out->level = (uint16_t)map_settings(node->map)->level;"),
     ("level: spoken to across it", "unit/node/lanes", "link.c",
      "me->level >= MAP_LEVEL_KEYSPACES) {", "me->level > MAP_LEVEL_KEYSPACES) {"),
+    ("roster: a partition's may have no voters", "unit/node/roster", "roster.c",
+     "return out->epoch != 0 && out->members.voters != 0 &&", "return out->epoch != 0 &&"),
     ("graves: who is named without its directory has left", "unit/node/roster", "roster.c",
      "!has_directory(after, n->uuid) && !is_unnamed(after, i, n->id)) {",
      "!has_directory(after, n->uuid)) {"),

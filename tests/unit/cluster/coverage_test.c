@@ -52,7 +52,11 @@ static void test_what_is_written_is_read_and_nothing_else(void **state)
     assert_true(freeze_read(span_of(bytes, n), &out));
     assert_true(out.stage.term == 7 && out.stage.count == 3 && out.count == 2);
     assert_true(freeze_has(&out, span_of("other:1", 7)) && freeze_has(&out, span_of("p:", 2)));
-    assert_false(freeze_has(&out, span_of("p", 1)));
+    assert_false(freeze_has(&out, span_of("p:", 1)));
+    static const uint8_t long_one[KEYSPACE_PREFIX_BYTES + 1];
+    struct freeze none = { 0 };
+    assert_false(freeze_add(&none, span_of(long_one, sizeof long_one)));
+    assert_true(freeze_add(&none, span_of(long_one, sizeof long_one - 1)));
     for (size_t less = 0; less < n; less++) {
         assert_false(freeze_read(span_of(bytes, less), &out));
     }

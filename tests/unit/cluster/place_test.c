@@ -114,6 +114,40 @@ static void test_with_nowhere_to_go_replicas_stay(void **state)
     map_free(c.map);
 }
 
+static void test_where_all_drain_nothing_changes(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(3);
+    assert_int_equal(create(&c, 3, 10), PLACE_OK);
+    for (node_index i = 0; i < 3; i++) {
+        put_in_zone(&c, i, "", true);
+    }
+    struct place_plan plan;
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(plan.stuck, 10);
+    assert_int_equal(plan.count, 0); /* nor who leads */
+    place_plan_free(&plan);
+    map_free(c.map);
+}
+
+/* Whoever drains and is away is replaced: nothing comes from there, so it is urgent. */
+static void test_who_drains_and_is_away_is_replaced(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(4);
+    assert_int_equal(create(&c, 3, 10), PLACE_OK);
+    put_in_zone(&c, 1, "", true);
+    for (uint32_t away = 0; away < 2; away++) {
+        struct place_plan plan;
+        c.nodes.live = away ? 13 : 15;
+        place_plan(c.map, &c.nodes, false, &plan);
+        assert_true(plan.count > 0);
+        assert_int_equal(plan.change[0].reason, away ? PLACE_REPLACES : PLACE_DRAINS);
+        place_plan_free(&plan);
+    }
+    map_free(c.map);
+}
+
 static void set_replicas(struct cluster *c, uint8_t replicas)
 {
     struct map_keyspace k = *map_keyspace(c->map, 16);
@@ -412,6 +446,8 @@ int main(void)
         cmocka_unit_test(test_a_crowded_zone_is_worse_than_a_full_node),
         cmocka_unit_test(test_a_drained_node_is_left_by_all),
         cmocka_unit_test(test_with_nowhere_to_go_replicas_stay),
+        cmocka_unit_test(test_where_all_drain_nothing_changes),
+        cmocka_unit_test(test_who_drains_and_is_away_is_replaced),
         cmocka_unit_test(test_what_is_short_of_nodes_is_stuck),
         cmocka_unit_test(test_the_fittest_of_too_few_stay),
         cmocka_unit_test(test_what_is_dropped_stays_where_it_is),

@@ -202,6 +202,27 @@ static void scenario_103_one_read_that_fails_cuts_nothing(void **state)
     }
 }
 
+/* What was put aside keeps its name: the next segment has another one. */
+static void no_segment_takes_the_name_of_a_damaged_one(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct io_file *file;
+    rig_start(&rig, 64 * KIB);
+    rig_forget(&rig);
+    assert_int_equal(
+        io_file_open(rig.disk, "log/00000000000000ff.damaged", IO_CREATE | IO_WRITE, &file), 0);
+    io_file_close(file);
+    rig_open(&rig, LOG_OPEN_OK);
+    bool named = false;
+    for (size_t i = 0; i < disk_files(rig.disk); i++) {
+        const char *name = disk_name(rig.disk, i);
+        named = named || (strcmp(name, "log/0000000000000100") > 0 && strstr(name, ".log") != NULL);
+    }
+    assert_true(named);
+    rig_stop(&rig);
+}
+
 /* --- Full disks ----------------------------------------------------------------------------- */
 
 static void start_with_reserve(struct rig *rig)
@@ -444,6 +465,7 @@ int main(void)
         cmocka_unit_test(opening_on_a_failing_disk_says_so),
         cmocka_unit_test(scenario_103_a_start_that_cannot_read_says_so_and_cuts_nothing),
         cmocka_unit_test(scenario_103_one_read_that_fails_cuts_nothing),
+        cmocka_unit_test(no_segment_takes_the_name_of_a_damaged_one),
         cmocka_unit_test(scenario_56_the_reserve_outlives_a_full_disk),
         cmocka_unit_test(what_is_to_be_left_free_is_not_the_logs),
         cmocka_unit_test(files_that_wait_for_use_make_room_down_to_half_of_the_reserve),

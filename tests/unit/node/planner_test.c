@@ -308,6 +308,7 @@ static void a_few_moves_at_a_time_of_those_that_have_leaders(void **state)
     nodes = (struct place_nodes){ .members = 7, .live = 5, .gone = 2 };
     assert_int_equal(look(), 1);
     assert_int_equal(wished_then, MOVES_MAX);
+    qr_time since = control.planner.since;
     assert_int_equal(look(), 0);
     uint32_t lost = 0;
     for (uint32_t g = FIRST; lost < 3; g++) {
@@ -327,6 +328,7 @@ static void a_few_moves_at_a_time_of_those_that_have_leaders(void **state)
     assert_int_equal(look(), 1);
     assert_int_equal(wished_then, 3 + 1);
     assert_int_equal(control.planner.left, PARTITIONS - MOVES_MAX);
+    assert_int_equal(control.planner.since, since); /* of all of them */
 }
 
 /* Who drains a node and asks how far that is would take the answer of before for the end. */
@@ -380,7 +382,27 @@ static void with_a_rate_one_after_the_other_and_no_sooner_than_it_says(void **st
     }
     assert_int_equal(wished_then, 1);
     assert_true(node.clock - began >= 9 * QR_SECOND); /* it began with a second's bytes at most */
-    set(0, false);                                    /* and without one again */
+    qr_time second = node.clock;
+    for (int i = 0; i < 40; i++) { /* the time that a move takes is not saved up */
+        assert_int_equal(look(), 0);
+    }
+    (void)reach_all();
+    assert_int_equal(look(), 1);
+    assert_int_equal(settled_then, 1);
+    assert_int_equal(look(), 1);
+    assert_int_equal(wished_then, 1);
+    assert_true(node.clock - second >= 20 * QR_SECOND);
+    second = node.clock;
+    (void)reach_all();
+    assert_int_equal(look(), 1);
+    while ((n = look()) == 0) {
+        assert_true(node.clock - second < 12 * QR_SECOND);
+    }
+    assert_true(node.clock - second >= 9 * QR_SECOND);
+    set((uint64_t)1 << 30, false); /* one after the other, also where bytes are left */
+    control.planner.tokens = 0;
+    assert_int_equal(look(), 0);
+    set(0, false); /* and without one again */
     assert_int_equal(look(), 1);
     assert_int_equal(wished_then, MOVES_MAX - 1);
 }

@@ -363,6 +363,9 @@ static void test_it_is_told_every_200_ms_and_sooner_for_a_reason(void **state)
     assert_int_equal(turns_until_told(), 1);
     other->node.leaders.begun++; /* or for leaders; these come in numbers */
     assert_int_equal(turns_until_told(), 2);
+    other->node.leaders.begun++;
+    (void)reports_ask(&other->node); /* who asks waits for no pause */
+    assert_int_equal(turns_until_told(), 1);
     other->node.wake = QR_NEVER;
     live_for(1);
     assert_int_equal(other->node.wake, other->node.clock + 190 * QR_MILLISECOND);
@@ -522,6 +525,7 @@ static void test_the_use_of_a_keyspace_is_the_sum_of_its_partitions(void **state
     reports_use(&zero->node, 16, &use);
     assert_int_equal(use.partitions, 2);
     assert_int_equal(use.worst_lag, 30);
+    assert_int_equal(use.worst_partition, 0); /* the first of several */
     assert_false(reports_keyspace_is_led(&zero->node, 16));
     reports_use(&zero->node, 17, &use); /* there is none */
     assert_int_equal(use.partitions, 0);

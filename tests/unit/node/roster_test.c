@@ -68,6 +68,29 @@ static void test_the_roster_of_a_partition_comes_back(void **state)
     assert_false(roster_read(span_of(bytes, n - 1), &again));
     bytes[9] = 0; /* epoch 0 is group 0's */
     assert_false(roster_read(span_of(bytes, n), &again));
+    bytes[9] = 5;
+    assert_true(roster_read(span_of(bytes, n), &again));
+    memset(bytes + 1, 0, 8); /* nobody decides */
+    assert_false(roster_read(span_of(bytes, n), &again));
+}
+
+/* Byte by byte: what is read back otherwise than it was written is no proof. */
+static void test_what_a_node_says_of_itself_is_looked_at(void **state)
+{
+    (void)state;
+    struct roster roster = sample(), again;
+    uint8_t bytes[ROSTER_BYTES_MAX];
+    size_t n = roster_write(&roster, bytes);
+    const size_t id = 9, address = id + 26;
+    assert_memory_equal(bytes + address, "10.0.0.1", 8);
+    bytes[address + 3] = ' ';
+    assert_false(roster_read(span_of(bytes, n), &again));
+    bytes[address + 3] = 0;
+    assert_false(roster_read(span_of(bytes, n), &again));
+    bytes[address + 3] = '7';
+    assert_true(roster_read(span_of(bytes, n), &again));
+    bytes[id] = 0;
+    assert_false(roster_read(span_of(bytes, n), &again));
 }
 
 /* A wiped node under its old id: the old directory leaves while the new one comes. */
@@ -79,6 +102,10 @@ static void test_an_id_may_pass_to_another_directory(void **state)
     assert_true(comes_back(&roster));
     assert_int_equal(roster_find(&roster, 4), 3);
     assert_int_equal(roster_find(&roster, 2), 1);
+    roster = sample();
+    roster.node[0].id = 4; /* also at an index before it */
+    assert_true(comes_back(&roster));
+    assert_int_equal(roster_find(&roster, 4), 0);
 }
 
 static void test_the_largest_fits(void **state)
@@ -181,6 +208,10 @@ static void test_scenario_29_directories_that_have_left_are_remembered(void **st
     assert_true(graves_hold(&graves, before.node[1].uuid));
     assert_false(graves_hold(&graves, after.node[4].uuid));
     assert_false(graves_hold(&graves, before.node[0].uuid));
+    before = (struct roster){ .node[0] = { .id = 7 } }; /* who was never met has no grave */
+    uint32_t next = graves.next;
+    graves_follow(&graves, &before, &(struct roster){ 0 });
+    assert_int_equal(graves.next, next);
     for (uint32_t i = 0; i < GRAVES_KEPT; i++) {
         before = (struct roster){ 0 };
         before.node[0] = (struct roster_node){ .id = 1, .uuid = { 3, (uint8_t)i } };
@@ -195,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_roster_comes_back),
         cmocka_unit_test(test_the_roster_of_a_partition_comes_back),
+        cmocka_unit_test(test_what_a_node_says_of_itself_is_looked_at),
         cmocka_unit_test(test_an_id_may_pass_to_another_directory),
         cmocka_unit_test(test_the_largest_fits),
         cmocka_unit_test(test_a_node_outside_the_sets_is_not_written),
