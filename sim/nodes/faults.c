@@ -12,7 +12,7 @@
 
 static struct rng *dice(struct run *run)
 {
-    return &run->realm->rng;
+    return &run->fault_dice;
 }
 
 struct seat *fault_seat(struct run *run)
@@ -123,7 +123,8 @@ static void on_own_failpoint(struct realm *realm, void *what, uint64_t point)
     bool rare = failpoint_is_rare((enum failpoint)point);
     uint32_t from = rare ? 0 : (uint32_t)rng_below(dice(run), run->seats);
     qr_time length = fault_time(run);
-    for (uint32_t i = from; i < (rare ? run->seats : from + 1) && !run->ending; i++) {
+    bool comes = !run->ending && (run->without >> FAULT_failpoint & 1) == 0;
+    for (uint32_t i = from; i < (rare ? run->seats : from + 1) && comes; i++) {
         failpoint_arm(run->seat[i].host, ARMED_BY_SEED, (enum failpoint)point, length);
     }
     (void)realm;
@@ -419,15 +420,18 @@ static void on_fault(struct realm *realm, void *what, uint64_t number)
     if (run->ending || all == 0) {
         return;
     }
-    uint64_t at = rng_below(dice(run), all);
+    uint64_t at = rng_below(&run->schedule, all);
+    qr_time pause = 1 + (qr_time)rng_below(&run->schedule, (uint64_t)run->fault_pause);
+    run->fault_dice = rng_from(rng_next(&run->schedule));
     uint32_t i = 0;
     while (at >= run->weight[i]) {
         at -= run->weight[i++];
     }
-    run->befell[i]++;
-    faults[i](run);
-    realm_at(realm, realm->now + 1 + (qr_time)rng_below(dice(run), (uint64_t)run->fault_pause),
-             on_fault, what, number);
+    if ((run->without >> i & 1) == 0) {
+        run->befell[i]++;
+        faults[i](run);
+    }
+    realm_at(realm, realm->now + pause, on_fault, what, number);
 }
 
 bool faults_move_clocks(const struct run *run)
@@ -442,6 +446,8 @@ bool faults_lie_about_time(const struct run *run)
 
 void faults_begin(struct run *run)
 {
+    run->schedule = rng_from(rng_next(&run->realm->rng));
+    run->fault_dice = rng_from(rng_next(&run->realm->rng));
     for (uint32_t i = 0; i < FAULTS; i++) {
         uint64_t share = rng_below(dice(run), 3); /* half of the kinds, so that others come often */
         run->weight[i] = share == 0 ? 0 : weights[i] * (uint32_t)(share * share);

@@ -10,7 +10,7 @@
 
 static struct rng *dice(struct run *run)
 {
-    return &run->realm->rng;
+    return &run->fault_dice;
 }
 
 static uint64_t link_of(const struct host *from, const struct host *to)

@@ -11,17 +11,19 @@
 
 struct options {
     uint64_t seed, count, dice;
-    uint32_t nodes;
+    struct run_choice choice;
     const char *history; /* where it is written to */
-    bool twice, verbose, quiet, first, failpoints;
+    bool twice, verbose, quiet, first, failpoints, shrink;
 };
 
 static int usage(void)
 {
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
-            "[--history FILE] [--quiet] [--first] [--failpoints] [--dice N]\n"
+            "[--history FILE] [--quiet] [--first] [--failpoints] [--dice N] "
+            "[--without KIND,KIND] [--safety MS] [--shrink]\n"
             "--nodes N: so many at the beginning; else as many as the seed says\n"
+            "--shrink: with each that fails, what it needs for it, and the options to repeat that\n"
             "--first: the first seed that fails is the last one\n"
             "--dice N: the seed is of a version with these dice; this one has %u\n",
             RUN_DICE);
@@ -43,6 +45,7 @@ static bool parse_flag(const char *word, struct options *o)
                  : strcmp(word, "--quiet") == 0      ? &o->quiet
                  : strcmp(word, "--first") == 0      ? &o->first
                  : strcmp(word, "--failpoints") == 0 ? &o->failpoints
+                 : strcmp(word, "--shrink") == 0     ? &o->shrink
                                                      : NULL;
     if (flag != NULL) {
         *flag = true;
@@ -56,12 +59,32 @@ static bool refuse(const char *word, const char *what)
     return false;
 }
 
+static bool parse_kinds(const char *word, const char *value, uint64_t *kinds)
+{
+    while (*value != 0) {
+        size_t n = strcspn(value, ",");
+        uint32_t i = 0;
+        while (i < FAULTS && (strncmp(fault_name(i), value, n) != 0 || fault_name(i)[n] != 0)) {
+            i++;
+        }
+        if (i == FAULTS) {
+            return refuse(word, "no such kind of fault (sim/nodes/faults.def)");
+        }
+        *kinds |= (uint64_t)1 << i;
+        value += n + (value[n] == ',');
+    }
+    return true;
+}
+
 static bool parse_value(const char *word, const char *value, struct options *o)
 {
     uint64_t n;
     if (strcmp(word, "--history") == 0) {
         o->history = value;
         return true;
+    }
+    if (strcmp(word, "--without") == 0) {
+        return parse_kinds(word, value, &o->choice.without);
     }
     if (!is_number(value, &n)) {
         return refuse(word, "a number is wanted");
@@ -73,8 +96,11 @@ static bool parse_value(const char *word, const char *value, struct options *o)
     } else if (strcmp(word, "--count") == 0) {
         o->count = n;
         return n > 0 || refuse(word, "none at all proves nothing");
+    } else if (strcmp(word, "--safety") == 0) {
+        o->choice.safety = (qr_time)n * QR_MILLISECOND;
+        return (n > 0 && o->choice.safety <= SAFETY_TIME) || refuse(word, "1 to 20000 ms");
     } else {
-        o->nodes = (uint32_t)n;
+        o->choice.seats = (uint32_t)n;
         return (n >= 1 && n <= 7) || refuse(word, "1 to 7 nodes");
     }
     return true;
@@ -82,8 +108,10 @@ static bool parse_value(const char *word, const char *value, struct options *o)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const char *const valued[] = { "--history", "--seed", "--count", "--dice", "--nodes" };
-    *o = (struct options){ .seed = 1, .count = 1, .nodes = 0, .dice = RUN_DICE };
+    static const char *const valued[] = { "--history", "--seed",    "--count", "--dice",
+                                         "--nodes",   "--without", "--safety" };
+    *o = (struct options){ .seed = 1, .count = 1, .dice = RUN_DICE };
+    o->choice.safety = SAFETY_TIME;
     for (int i = 1; i < argc; i++) {
         size_t k = 0;
         while (k < ARRAY_COUNT(valued) && strcmp(argv[i], valued[k]) != 0) {
@@ -160,20 +188,23 @@ static bool one(const struct options *o, uint64_t seed, struct run_report *all)
                strerror(errno));
         return false;
     }
-    run_seed(seed, o->nodes, o->verbose ? stdout : NULL, history, &r);
+    run_seed(seed, &o->choice, o->verbose ? stdout : NULL, history, &r);
     if (history != NULL) {
         fclose(history);
     }
     add_up(all, &r);
     if (o->twice && r.failure[0] == 0) {
         struct run_report again;
-        run_seed(seed, o->nodes, NULL, NULL, &again);
+        run_seed(seed, &o->choice, NULL, NULL, &again);
         if (again.digest != r.digest) {
             (void)snprintf(r.failure, sizeof r.failure, "a second run was another one");
         }
     }
     if (r.failure[0] != 0) {
         printf("seed %" PRIu64 " FAILED: %s\n", seed, r.failure);
+        if (o->shrink) {
+            shrink(seed, o->choice, &r);
+        }
     } else if (!o->quiet) {
         printf("seed %" PRIu64 ": %.1f s, %" PRIu64 " events, %" PRIu64 " writes, %" PRIu64
                " reads, %" PRIu64 " refused, %" PRIu64 " unknown, digest %016" PRIx64 "\n",

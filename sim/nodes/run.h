@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* One more whenever a seed draws anything else, or in another order: it is another run then. */
-#define RUN_DICE 9u
+#define RUN_DICE 10u
 
 struct run_report {
     char failure[512]; /* "": none */
@@ -22,8 +22,19 @@ struct run_report {
     uint64_t done[MODELS]; /* of each model, answered */
 };
 
+/* What of a seed's world is otherwise than it says. */
+struct run_choice {
+    uint32_t seats;   /* how many nodes; 0: as many as it says */
+    uint64_t without; /* kinds of faults, by bit, that do not come */
+    qr_time safety;   /* for so long they do */
+};
+#define SAFETY_TIME (20 * QR_SECOND)
+
+/* A failing seed: tells what it needs to fail, and the options that repeat that. */
+void shrink(uint64_t seed, struct run_choice choice, struct run_report *found);
+
 /* `trace` and `history`, if there is one, are told of all that happened and all that was asked. */
-/* `seats`: how many nodes; 0: as many as the seed says. */
-void run_seed(uint64_t seed, uint32_t seats, FILE *trace, FILE *history, struct run_report *out);
+void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE *history,
+              struct run_report *out);
 
 #endif

@@ -92,6 +92,9 @@ struct run {
     qr_time think;          /* of a client between two commands, at most */
     struct realm_pace pace; /* of this seed's world when nothing is wrong */
     uint32_t weight[FAULTS]; /* how often each befalls somebody */
+    uint64_t without;    /* kinds that do not come (shrink.c) */
+    struct rng schedule; /* which comes when, whatever the others do */
+    struct rng fault_dice; /* of the one that comes */
     qr_time fault_pause;
     qr_time flaps_until;
     bool timeless; /* nothing hangs on leases */
