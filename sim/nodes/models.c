@@ -20,6 +20,7 @@ void models_draw(struct run *run)
     for (unsigned i = 0; i < MODELS; i++) {
         run->models.has[i] = rng_chance(&run->realm->rng, 1, 2);
     }
+    run->clock_error = QR_MILLISECOND / 2; /* keys go by whole milliseconds, begun or not */
     if (faults_move_clocks(run)) {
         run->models.has[MODEL_ttl] = run->models.has[MODEL_lock] = false;
     }
