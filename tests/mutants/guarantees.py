@@ -144,4 +144,22 @@ CHECKERS = [
     ("rules: an answered order for linearizable changes nothing", "unit/sim/rules::"
      "test_weak_from_the_order_on_and_strong_from_the_answer_on", "../../sim/nodes/rules.c",
      "} else if (!weakens(order) && !refused) {", "} else if (false) {"),
+    ("model: a key may go before its time", "unit/sim/models::"
+     "test_a_key_goes_too_early_or_too_late", "../../sim/nodes/model_ttl.c",
+     "if (!there && m->is_there && (!mortal || answer->now < m->earliest - wrong)) {",
+     "if (!there && m->is_there && !mortal) {"),
+    ("model: a key may stay behind its time", "unit/sim/models::"
+     "test_a_key_goes_too_early_or_too_late", "../../sim/nodes/model_ttl.c",
+     "if (there && mortal && asked->start > m->latest + wrong + LATE) {", "if (false) {"),
+    ("model: a lock has two holders", "unit/sim/models::test_a_lock_has_one_holder",
+     "../../sim/nodes/model_lock.c", "if (is_held(run, now)) {", "if (false) {"),
+    ("model: any number is the newest", "unit/sim/models::"
+     "test_a_holder_is_newer_than_all_before", "../../sim/nodes/model_lock.c",
+     "return is_newer ? NULL :", "return true || is_newer ? NULL :"),
+    ("model: what was added may be missing", "unit/sim/models::test_what_was_added_stays",
+     "../../sim/nodes/model_set.c", "if (here && !seen[i] && !may_miss(e, i, asked->start)) {",
+     "if (here && !seen[i] && false) {"),
+    ("model: what was refused may be there", "unit/sim/models::test_what_was_added_stays",
+     "../../sim/nodes/model_set.c", "|| seen[number] || e->refused[number]) {",
+     "|| seen[number]) {"),
 ]
