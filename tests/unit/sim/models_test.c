@@ -216,7 +216,7 @@ static void test_a_lock_is_there_until_it_is_given_back(void **state)
     assert_int_equal(run->lock.spoilt, 1);
 }
 
-/* --- A set of elements -------------------------------------------------------------------------- */
+/* --- A set of elements ------------------------------------------------------------------------*/
 
 static const char *adds(uint32_t element, qr_time start)
 {
