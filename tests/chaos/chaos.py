@@ -28,6 +28,8 @@ STILL_S = 2.0  # without an acknowledged write: nobody learns anything then
 OFTEN = 20
 AFTERMATH_S = 2  # behind the end of a trouble it is not calm yet
 KEYSPACES = ("reg", "cnt", "own")  # prefixes of partitions, each of a leader of its own
+# The words of a node that ends for lack of room: as one of the cluster, and while it joins.
+FULL = ("disk full", "cannot be written: No space left on device")
 HARMS = ("partitions_repairing", "partitions_forgetful", "partitions_quarantined")
 
 Event = collections.namedtuple("Event", "began ended kind what")
@@ -158,7 +160,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         for seat in self.seats:
             if seat.process is not None and not seat.stopped and seat.process.poll() is not None \
                     and (seat in freed or (seat.disk is not None and seat.disk.is_full())) \
-                    and "disk full" in seat.log()[-2000:]:
+                    and any(words in seat.log()[-2000:] for words in FULL):
                 seat.stopped = True
                 self.say(f"{seat.number} ended: its disk is full")
         super().check_lives()

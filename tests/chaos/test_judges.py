@@ -408,6 +408,7 @@ def test_when_a_disk_has_room_again_it_is_seen_who_ended_for_lack_of_it(monkeypa
 
 @pytest.mark.parametrize("says, full, freed, holds", [
     ("disk full", True, False, True), ("disk full", False, True, True),
+    ("node cannot be written: No space left on device", True, False, True),
     ("disk full", False, False, False), ("panic: no", True, False, False),
     ("panic: no", False, True, False)])
 def test_a_node_may_end_where_its_disk_is_full_at_that_time(says, full, freed, holds):
