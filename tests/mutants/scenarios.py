@@ -292,4 +292,17 @@ EVERYWHERE = [
     ("log: segments that are gone are not missed",
      "unit/log/log_damage::scenario_57_a_missing_segment_is_told", "log/recover.c",
      "missing = lost.run->offset == RUN_MISSING;", "missing = false;"),
+    ("snapshot: whoever installs one forgets its vote",
+     "unit/protocol/snapshot::test_scenario_24_the_vote_survives_an_installation_and_a_restart",
+     "protocol/raft/snapshot.c", "raft_persist_state(r, out); raft_trace(out, POINT_INSTALLED,",
+     "r->vote = r->vote == r->leader ? r->vote : NODE_NONE; raft_persist_state(r, out);"
+     " raft_trace(out, POINT_INSTALLED,"),
+    ("damage: who has lost entries may lead, and the others follow it",
+     "unit/protocol/forget::test_scenario_62_a_damaged_member_deletes_nothing_at_the_others",
+     "protocol/raft/raft.c",
+     "if (event->start.forgetful || event->start.state_kind == RAFT_FORGETFUL_STATE) {",
+     "if (false) {", "protocol/raft/elect.c",
+     "if (compare_log(r, m->last_term, m->last_slot) < 0) { raft_trace(",
+     "if (false) { raft_trace(", "if (m->term <= r->term || order < 0) {",
+     "(void)order; if (m->term <= r->term) {"),
 ]

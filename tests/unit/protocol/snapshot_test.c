@@ -516,6 +516,7 @@ static void test_a_full_trail_takes_what_makes_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scenario_24_the_vote_survives_an_installation_and_a_restart),
         cmocka_unit_test(test_l5_a_member_behind_the_trim_is_brought_a_snapshot_and_then_fed),
         cmocka_unit_test(test_a_silent_member_is_brought_nothing),
         cmocka_unit_test(test_a_lost_acknowledgement_of_an_installation_is_found_out),
@@ -527,7 +528,6 @@ int main(void)
         cmocka_unit_test(test_scenario_28_a_leader_installs_nothing),
         cmocka_unit_test(test_scenario_41_two_snapshots_shortly_after_one_another),
         cmocka_unit_test(test_scenario_58_a_checkpoint_begun_before_an_installation_trims_nothing),
-        cmocka_unit_test(test_scenario_24_the_vote_survives_an_installation_and_a_restart),
         cmocka_unit_test(test_scenario_16_entries_behind_a_trim_are_replaced),
         cmocka_unit_test(test_scenario_17_a_start_behind_a_snapshot_with_an_empty_log),
         cmocka_unit_test(test_scenario_59_a_refusal_behind_an_installation),
