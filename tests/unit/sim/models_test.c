@@ -1,290 +1,386 @@
-/* The models of whole nodes that judge by themselves (sim/nodes/model_*.c): what is true passes,
- * and each way of being wrong has its word. */
+/* The models of whole nodes that judge by themselves, told what no node may say: each finds it, and
+ * nothing in what a node may say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/alloc.h"
 #include "sim/nodes/seat.h"
+#include "sim/nodes/want.h"
 
-#include <stdio.h>
-#include <string.h>
-
-static struct run *run;
-static struct asker *one, *other;
+#define MS QR_MILLISECOND
 
 struct process *memory_for(struct process *process)
 {
     return process;
 }
 
-bool faults_move_clocks(const struct run *some)
+qr_wall host_wall(const struct host *host, qr_time now)
 {
-    (void)some;
-    return false;
+    return host->wall + now;
 }
 
-qr_time host_wall(const struct host *host, qr_time now)
+bool faults_move_clocks(const struct run *run)
 {
-    (void)host;
-    return now;
+    return run->weight[FAULT_wall] > 0;
 }
 
-static int end(void **state)
+size_t want_words(char *p, size_t cap, const char *words)
+{
+    return (size_t)snprintf(p, cap, "%s", words);
+}
+
+static struct run run;
+static struct realm realm;
+
+/* Two clients of a world in which clocks are right. */
+static int set_up(void **state)
 {
     (void)state;
-    free(run);
-    run = NULL;
+    memset(&run, 0, sizeof run);
+    memset(&realm, 0, sizeof realm);
+    run.realm = &realm;
+    run.askers = 2;
+    run.orders = true;
+    for (uint32_t i = 0; i < 2; i++) {
+        run.asker[i] = (struct asker){ .run = &run, .number = i, .rng = rng_from(i + 1) };
+    }
+    for (unsigned m = 0; m < MODELS; m++) {
+        run.models.has[m] = true;
+        run.models.asked[m] = 1;
+    }
     return 0;
 }
 
-static int begin(void **state)
-{
-    (void)end(state);
-    run = qr_zalloc(sizeof *run);
-    one = &run->asker[0];
-    other = &run->asker[1];
-    one->run = other->run = run;
-    run->models.asked[MODEL_lock] = 1;
-    one->lock = other->lock = 1; /* the first that is asked for */
-    one->mortal.is_known = true;
-    return 0;
-}
-
-static const char *told(enum model_name model, struct asker *a, struct deed *d, qr_time end_at,
-                        const char *reply)
+static const char *told_at(struct asker *a, struct deed *asked, const char *reply, qr_time now)
 {
     struct tree tree = { 0 };
-    assert_int_equal(tree_read(&tree, (const uint8_t *)reply, strlen(reply)), TREE_WHOLE);
-    struct answer answer = { &tree, 0, end_at };
-    const char *wrong = models[model]->told(a, d, &answer);
-    free(d->value);
-    d->value = NULL;
+    const uint8_t *p = (const uint8_t *)reply;
+    assert_int_equal(tree_read(&tree, p, strlen(reply)), TREE_WHOLE);
+    struct answer answer = { .tree = &tree, .now = now };
+    const char *wrong = model_of(asked)->told(a, asked, &answer);
     tree_free(&tree);
-    return wrong;
+    free(asked->value);
+    asked->value = NULL;
+    return wrong != NULL ? wrong : "";
 }
 
-#define MS QR_MILLISECOND
-#define GOOD(wrong) assert_null(wrong)
-#define WRONG(wrong, text) assert_string_equal(wrong, text)
-
-/* --- Keys that go at a time ------------------------------------------------------------------- */
-
-enum { SET_PX, PSETEX, SET_PLAIN, GETEX_PX, GETEX_PERSIST, PEXPIRE, PERSIST, GET, PTTL };
-
-static const char *mortal(uint8_t how, uint32_t ms, qr_time start, const char *reply)
+/* Asks until what is asked begins so. */
+static struct deed asks(struct asker *a, enum model_name model, const char *words, qr_time start)
 {
-    struct deed d = { .kind = how >= GET ? OP_GET : OP_SET, .how = how, .ms = ms, .start = start };
-    (void)snprintf(d.argument, sizeof d.argument, " v");
-    return told(MODEL_ttl, one, &d, start + MS, reply);
+    for (int i = 0; i < 10000; i++) {
+        struct asker before = *a;
+        struct elements elements = run.elements_of;
+        struct lock lock = run.lock;
+        struct wish wish = { 0 };
+        struct deed asked = { .model = (uint8_t)(model + 1), .start = start };
+        models[model]->ask(a, &asked, &wish);
+        if (strncmp(wish.words, words, strlen(words)) == 0) {
+            return asked;
+        }
+        struct rng rng = a->rng;
+        *a = before;
+        a->rng = rng;
+        run.elements_of = elements;
+        run.lock = lock;
+    }
+    fail_msg("nobody asks for %s", words);
+    return (struct deed){ 0 };
 }
 
-static void test_a_key_goes_in_time(void **state)
+#define GOOD(wrong) assert_string_equal(wrong, "")
+#define BAD(wrong, why) assert_string_equal(wrong, why)
+
+/* --- Times to live -------------------------------------------------------------------------- */
+
+/* A key that was set between 1 s and 1 s + 10 ms, for so long. */
+static uint32_t set_for_a_time(struct asker *a)
 {
-    (void)state;
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    GOOD(mortal(GET, 0, 50 * MS, "$1\r\nv\r\n"));
-    GOOD(mortal(PTTL, 0, 50 * MS, ":50\r\n"));
-    GOOD(mortal(GET, 0, 105 * MS, "$1\r\nv\r\n")); /* a little late */
-    GOOD(mortal(GET, 0, 106 * MS, "$-1\r\n"));
-    GOOD(mortal(PTTL, 0, 107 * MS, ":-2\r\n"));
-    WRONG(mortal(GET, 0, 108 * MS, "$1\r\nv\r\n"), "a key is there that was gone");
+    struct deed set = asks(a, MODEL_ttl, "SET ttl0-1 v0 PX", QR_SECOND);
+    BAD(told_at(a, &set, "+NO\r\n", QR_SECOND), "a reply of the wrong type");
+    GOOD(told_at(a, &set, "+OK\r\n", QR_SECOND + 10 * MS));
+    return set.ms;
 }
 
-static void test_a_key_goes_too_early_or_too_late(void **state)
+static const char *reads(struct asker *a, const char *words, const char *reply, qr_time start,
+                         qr_time now)
 {
-    (void)state;
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    WRONG(mortal(GET, 0, 90 * MS, "$-1\r\n"), "a key is gone before its time");
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    WRONG(mortal(PTTL, 0, 90 * MS, ":-2\r\n"), "a key is gone before its time");
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    WRONG(mortal(GET, 0, 120 * MS, "$1\r\nv\r\n"), "a key is there behind its time");
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    WRONG(mortal(GET, 0, 50 * MS, "$1\r\nw\r\n"), "another value than what was set");
-    run->clock_error = 20 * MS; /* what clocks are wrong is allowed, twice */
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    GOOD(mortal(GET, 0, 140 * MS, "$1\r\nv\r\n"));
-    GOOD(mortal(GET, 0, 65 * MS, "$-1\r\n"));
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    WRONG(mortal(GET, 0, 55 * MS, "$-1\r\n"), "a key is gone before its time");
+    struct deed asked = asks(a, MODEL_ttl, words, start);
+    return told_at(a, &asked, reply, now);
 }
 
-static void test_a_time_that_is_told_is_the_one_that_was_given(void **state)
-{
-    static const char none[] = "a time to live where there is none, or none where there is one";
-    (void)state;
-    GOOD(mortal(SET_PLAIN, 0, 0, "+OK\r\n"));
-    GOOD(mortal(PTTL, 0, 10 * MS, ":-1\r\n"));
-    WRONG(mortal(PTTL, 0, 20 * MS, ":5\r\n"), none);
-    WRONG(mortal(GET, 0, QR_SECOND, "$-1\r\n"), "a key is gone before its time");
-    GOOD(mortal(SET_PLAIN, 0, 0, "+OK\r\n"));
-    GOOD(mortal(PEXPIRE, 100, 10 * MS, ":1\r\n"));
-    WRONG(mortal(PTTL, 0, 20 * MS, ":-1\r\n"), none);
-    WRONG(mortal(PTTL, 0, 20 * MS, ":99\r\n"), "another time to live");
-    WRONG(mortal(PTTL, 0, 20 * MS, ":80\r\n"), "another time to live");
-    GOOD(mortal(PERSIST, 0, 20 * MS, ":1\r\n"));
-    GOOD(mortal(PTTL, 0, 30 * MS, ":-1\r\n"));
-    GOOD(mortal(PERSIST, 0, 40 * MS, ":0\r\n")); /* there is nothing to take away */
-    GOOD(mortal(GETEX_PX, 50, 50 * MS, "$1\r\nv\r\n"));
-    WRONG(mortal(PEXPIRE, 50, 60 * MS, ":0\r\n"), "a key is gone before its time");
-    WRONG(mortal(PTTL, 0, 60 * MS, "+OK\r\n"), "a reply of the wrong type");
-    WRONG(mortal(PERSIST, 0, 60 * MS, ":2\r\n"), "a reply of the wrong type");
-}
-
-static void test_a_write_without_an_answer_ends_what_is_known_of_a_key(void **state)
+static void test_a_key_goes_at_its_time(void **state)
 {
     (void)state;
-    struct deed reads = { .kind = OP_GET, .how = GET }, writes = { .kind = OP_SET, .how = PEXPIRE };
-    GOOD(mortal(SET_PX, 100, 0, "+OK\r\n"));
-    GOOD(mortal(PTTL, 0, 99 * MS, ":0\r\n")); /* less than a millisecond */
-    models[MODEL_ttl]->lost(one, &reads);
-    assert_true(one->mortal.is_known && one->mortal.is_there);
-    models[MODEL_ttl]->lost(one, &writes);
-    assert_false(one->mortal.is_known || one->mortal.is_there);
+    struct asker *a = &run.asker[0];
+    qr_time time = QR_SECOND + set_for_a_time(a) * MS;
+    GOOD(reads(a, "GET ", "$2\r\nv0\r\n", time - MS, time + 30 * MS));
+    BAD(reads(a, "GET ", "$2\r\nv1\r\n", time - MS, time), "another value than what was set");
+    BAD(reads(a, "GET ", "$1\r\nv\r\n", time - MS, time), "another value than what was set");
+    BAD(reads(a, "GET ", "$2\r\nv0\r\n", time + 21 * MS, time + 22 * MS),
+        "a key is there behind its time");
+    GOOD(reads(a, "GET ", "$2\r\nv0\r\n", time + 19 * MS, time + 22 * MS));
+    struct mortal before = a->mortal;
+    BAD(reads(a, "GET ", "$-1\r\n", time - 9 * MS, time - MS), "a key is gone before its time");
+    a->mortal = before;
+    GOOD(reads(a, "GET ", "$-1\r\n", time - 9 * MS, time));
+    BAD(reads(a, "GET ", "$2\r\nv0\r\n", time, time), "a key is there that was gone");
+    BAD(reads(a, "GET ", ":1\r\n", time, time), "a reply of the wrong type");
+    a->mortal = before;
+    GOOD(reads(a, "PERSIST", ":0\r\n", time, time)); /* it was gone */
+    BAD(reads(a, "GET ", "$2\r\nv0\r\n", time, time), "a key is there that was gone");
 }
 
-/* --- A lock ----------------------------------------------------------------------------------- */
-
-static const char *locks(struct asker *a, uint32_t ms, qr_time start, const char *reply)
-{
-    struct deed d = { .kind = OP_SETNX, .apart = true, .ms = ms, .start = start };
-    return told(MODEL_lock, a, &d, start + MS, reply);
-}
-
-static const char *counts(struct asker *a, qr_time start, const char *reply)
-{
-    struct deed d = { .kind = OP_INCR, .start = start };
-    return told(MODEL_lock, a, &d, start + MS, reply);
-}
-
-static void test_a_lock_has_one_holder(void **state)
+static void test_clocks_widen_a_time_twice(void **state)
 {
     (void)state;
-    GOOD(locks(one, 1000, 0, "+OK\r\n"));
-    GOOD(locks(other, 1000, 10 * MS, "$-1\r\n"));
-    GOOD(locks(other, 1000, QR_SECOND, "+OK\r\n")); /* its time was over */
-    WRONG(locks(one, 1000, QR_SECOND + 10 * MS, "+OK\r\n"), "two hold one lock");
-    WRONG(locks(one, 1000, QR_SECOND + 10 * MS, ":1\r\n"), "a reply of the wrong type");
+    struct asker *a = &run.asker[0];
+    qr_time time = QR_SECOND + set_for_a_time(a) * MS;
+    run.clock_error = 5 * MS;
+    GOOD(reads(a, "GET ", "$2\r\nv0\r\n", time + 29 * MS, time + 50 * MS));
+    BAD(reads(a, "GET ", "$2\r\nv0\r\n", time + 31 * MS, time + 50 * MS),
+        "a key is there behind its time");
+    struct mortal before = a->mortal;
+    BAD(reads(a, "GET ", "$-1\r\n", time - 20 * MS, time - 11 * MS),
+        "a key is gone before its time");
+    a->mortal = before;
+    GOOD(reads(a, "GET ", "$-1\r\n", time - 20 * MS, time - 10 * MS));
 }
 
-static void test_of_what_is_over_or_lost_nothing_is_known(void **state)
+static void test_the_widest_error_of_a_clock_counts(void **state)
 {
     (void)state;
-    struct deed sets = { .kind = OP_SETNX }, ends = { .kind = OP_DEL };
-    GOOD(locks(one, 1000, 0, "+OK\r\n"));
-    GOOD(locks(other, 1, 10 * MS, "+OK\r\n")); /* it comes when its time is over */
-    other->lock = 7;
-    GOOD(locks(other, 1000, 20 * MS, "+OK\r\n")); /* of another lock */
-    assert_ptr_equal(run->lock.holder, one);
-    models[MODEL_lock]->lost(one, &sets);
-    models[MODEL_lock]->lost(other, &ends);
-    assert_int_equal(run->lock.spoilt, 0);
-    models[MODEL_lock]->lost(one, &ends);
-    assert_int_equal(run->lock.spoilt, 1);
+    static struct host host[2];
+    host[0].wall = REALM_WALL + 3 * MS;
+    host[1].wall = REALM_WALL - 7 * MS;
+    run.seats = 2;
+    run.seat[0].host = &host[0];
+    run.seat[1].host = &host[1];
+    models_look_at_clocks(&run);
+    assert_int_equal(run.clock_error, 7 * MS);
+    host[1].wall = REALM_WALL;
+    models_look_at_clocks(&run);
+    assert_int_equal(run.clock_error, 7 * MS);
 }
 
-static void test_a_holder_is_newer_than_all_before(void **state)
-{
-    static const char older[] = "who holds the lock is refused as an older one";
-    (void)state;
-    GOOD(locks(one, 1000, 0, "+OK\r\n"));
-    GOOD(counts(one, 10 * MS, ":1\r\n"));
-    GOOD(counts(one, 20 * MS, ":3\r\n"));
-    WRONG(counts(one, 30 * MS, ":3\r\n"), older);
-    WRONG(counts(one, 40 * MS, ":2\r\n"), older);
-    GOOD(counts(other, 50 * MS, ":1\r\n")); /* who sees that it holds nothing */
-    WRONG(counts(one, 60 * MS, "+OK\r\n"), "a reply of the wrong type");
-}
-
-static void test_a_lock_is_there_until_it_is_given_back(void **state)
+static void test_what_is_left_of_a_time(void **state)
 {
     (void)state;
-    GOOD(locks(one, 1000, 0, "+OK\r\n"));
-    struct deed d = { .kind = OP_DEL, .apart = true, .start = 10 * MS };
-    run->lock.holder = NULL; /* as when it asks for that */
-    run->lock.ends_till = run->lock.until;
-    WRONG(told(MODEL_lock, one, &d, 20 * MS, ":0\r\n"), "a lock is gone before its time");
-    run->lock.ends_till = run->lock.until;
-    GOOD(told(MODEL_lock, one, &d, 20 * MS, ":1\r\n"));
-    GOOD(locks(other, 1000, 30 * MS, "+OK\r\n"));
-    run->lock.ends_till = 40 * MS; /* a DEL of before that is late may be the end of that one */
-    assert_int_equal(run->lock.spoilt, 0);
-    GOOD(locks(one, 1000, 50 * MS, "+OK\r\n"));
-    assert_int_equal(run->lock.spoilt, 1);
+    struct asker *a = &run.asker[0];
+    qr_time at = QR_SECOND + 10 * MS;
+    int left = (int)set_for_a_time(a);
+    char reply[20];
+    static const struct {
+        int more;
+        bool good;
+    } tries[] = { { 0, true }, { -11, true }, { 11, true }, { -12, false }, { 12, false } };
+    for (size_t i = 0; i < ARRAY_COUNT(tries); i++) {
+        (void)snprintf(reply, sizeof reply, ":%d\r\n", left - 10 + tries[i].more);
+        const char *wrong = reads(a, "PTTL", reply, at, at + 10 * MS);
+        assert_string_equal(wrong, tries[i].good ? "" : "another time to live");
+    }
+    BAD(reads(a, "PTTL", ":-1\r\n", at, at),
+        "a time to live where there is none, or none where there is one");
+    BAD(reads(a, "PTTL", ":-3\r\n", at, at), "a reply of the wrong type");
+    GOOD(reads(a, "PERSIST", ":1\r\n", at, at));
+    GOOD(reads(a, "PTTL", ":-1\r\n", at, at));
+    GOOD(reads(a, "PERSIST", ":0\r\n", at, at));
+    BAD(reads(a, "PTTL", ":5\r\n", at, at),
+        "a time to live where there is none, or none where there is one");
+    BAD(reads(a, "PTTL", ":-2\r\n", 9 * QR_SECOND, 9 * QR_SECOND),
+        "a key is gone before its time");
 }
 
-/* --- A set of elements ------------------------------------------------------------------------*/
-
-static const char *adds(uint32_t element, qr_time start)
+static void test_a_key_with_a_write_of_unknown_outcome_is_given_up(void **state)
 {
-    struct elements *e = &run->elements_of;
-    struct deed d = { .kind = OP_SET, .ms = element, .start = start };
-    e->n = e->n > element ? e->n : element;
-    return told(MODEL_set, one, &d, start + MS, "+OK\r\n");
-}
-
-static const char *looks(const char *key, qr_time start, const char *reply)
-{
-    struct deed d = { .kind = OP_GET, .how = ALL_ELEMENTS, .start = start };
-    (void)snprintf(d.key, sizeof d.key, "%s", key);
-    return told(MODEL_set, one, &d, start + MS, reply);
-}
-
-static const char *finds(uint32_t element, qr_time start, const char *reply)
-{
-    struct deed d = { .kind = OP_GET, .ms = element, .start = start };
-    return told(MODEL_set, one, &d, start + MS, reply);
-}
-
-static void test_what_was_added_stays(void **state)
-{
-    static const char nobody[] = "an element that nobody has added, or twice";
     (void)state;
-    GOOD(adds(1, 0));
-    GOOD(adds(2, 10 * MS));
-    run->elements_of.n = 4; /* the third has no answer yet, the fourth was refused */
-    struct deed refused = { .kind = OP_SET, .ms = 4 };
-    models[MODEL_set]->refused(one, &refused);
-    GOOD(looks("0", 20 * MS, "*2\r\n$5\r\nelem2\r\n$5\r\nelem1\r\n"));
-    GOOD(looks("0", 20 * MS, "*3\r\n$5\r\nelem2\r\n$5\r\nelem1\r\n$5\r\nelem3\r\n"));
-    GOOD(looks("0", 5 * MS, "*1\r\n$5\r\nelem1\r\n")); /* asked when only that one was there */
-    WRONG(looks("0", 20 * MS, "*1\r\n$5\r\nelem2\r\n"), "an element is missing");
-    WRONG(looks("0", 20 * MS, "*0\r\n"), "an element is missing");
-    WRONG(looks("0", 20 * MS, "*3\r\n$5\r\nelem1\r\n$5\r\nelem2\r\n$5\r\nelem2\r\n"), nobody);
-    WRONG(looks("0", 20 * MS, "*3\r\n$5\r\nelem1\r\n$5\r\nelem2\r\n$5\r\nelem4\r\n"), nobody);
-    WRONG(looks("0", 20 * MS, "*3\r\n$5\r\nelem1\r\n$5\r\nelem2\r\n$5\r\nelem9\r\n"), nobody);
-    WRONG(looks("0", 20 * MS, "$-1\r\n"), "a reply of the wrong type");
-    GOOD(finds(3, 20 * MS, "$-1\r\n"));
-    GOOD(finds(4, 20 * MS, "$-1\r\n"));
-    WRONG(finds(1, 20 * MS, "+OK\r\n"), "a reply of the wrong type");
-    WRONG(finds(1, 20 * MS, ":1\r\n"), "a reply of the wrong type");
-    GOOD(adds(5, 10 * MS));
-    GOOD(looks("0", 20 * MS, "*3\r\n$5\r\nelem1\r\n$5\r\nelem2\r\n$5\r\nelem5\r\n"));
-    WRONG(looks("0", 20 * MS, "*2\r\n$5\r\nelem2\r\n$5\r\nelem1\r\n"),
-          "an element is missing");
-    WRONG(looks("0", 20 * MS, "*3\r\n$5\r\nelem1\r\n$5\r\nelem2\r\n$4\r\nelem\r\n"), nobody);
-    WRONG(finds(1, 20 * MS, "$-1\r\n"), "an element is missing");
-    WRONG(finds(4, 20 * MS, "$2\r\nin\r\n"), "an element that was refused");
-    run->orders = true; /* odd ones are in the operator's keyspace */
-    GOOD(looks("1", 20 * MS, "*2\r\n$5\r\nelem1\r\n$5\r\nelem5\r\n"));
-    WRONG(looks("0", 20 * MS, "*0\r\n"), "an element is missing");
+    struct asker *a = &run.asker[0];
+    (void)set_for_a_time(a);
+    struct deed get = asks(a, MODEL_ttl, "GET ", QR_SECOND);
+    model_of(&get)->lost(a, &get);
+    assert_true(a->mortal.is_known);
+    struct deed set = asks(a, MODEL_ttl, "PEXPIRE ttl0-1", QR_SECOND);
+    model_of(&set)->lost(a, &set);
+    set = asks(a, MODEL_ttl, "SET ttl0-2 v0 PX", QR_SECOND);
+    GOOD(reads(a, "GET ttl0-2", "$-1\r\n", QR_SECOND, QR_SECOND)); /* it was refused */
+    GOOD(told_at(a, &set, "+OK\r\n", QR_SECOND));
+}
+
+/* --- The lock ------------------------------------------------------------------------------- */
+
+static struct deed locks(struct asker *a, qr_time start, qr_time now)
+{
+    struct deed set = asks(a, MODEL_lock, "SET lock1", start);
+    GOOD(told_at(a, &set, "+OK\r\n", now));
+    return set;
+}
+
+static void test_two_do_not_hold_one_lock(void **state)
+{
+    (void)state;
+    struct asker *a = &run.asker[0], *b = &run.asker[1];
+    qr_time until = QR_SECOND + locks(a, QR_SECOND, QR_SECOND + MS).ms * MS;
+    struct deed set = asks(b, MODEL_lock, "SET lock1", until - 2 * MS);
+    struct lock before = run.lock;
+    GOOD(told_at(b, &set, "$-1\r\n", until - MS));
+    BAD(told_at(b, &set, "+OK\r\n", until - MS), "two hold one lock");
+    GOOD(told_at(b, &set, "+OK\r\n", until));
+    run.lock = before;
+    run.clock_error = MS; /* that much it may be early, twice */
+    GOOD(told_at(b, &set, "+OK\r\n", until - 2 * MS));
+    run.lock = before;
+    set.start = until - set.ms * MS - 2 * MS;
+    GOOD(told_at(b, &set, "+OK\r\n", until - 4 * MS));
+    assert_ptr_equal(run.lock.holder, a);
+    run.clock_error = 0;
+    set.start = until - set.ms * MS - 2 * MS; /* who is told so late does not know that it has it */
+    GOOD(told_at(b, &set, "+OK\r\n", until - MS));
+    assert_ptr_equal(run.lock.holder, a);
+}
+
+static void test_the_lock_before_is_another(void **state)
+{
+    (void)state;
+    struct asker *a = &run.asker[0], *b = &run.asker[1];
+    qr_time until = QR_SECOND + locks(a, QR_SECOND, QR_SECOND + MS).ms * MS;
+    struct deed set = asks(b, MODEL_lock, "SET lock1", QR_SECOND);
+    struct deed del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + MS);
+    run.lock.holder = a;
+    run.models.asked[MODEL_lock] += 50;
+    GOOD(told_at(b, &set, "+OK\r\n", QR_SECOND + MS));
+    assert_ptr_equal(run.lock.holder, a);
+    model_of(&del)->lost(a, &del);
+    assert_int_equal(run.lock.spoilt, 0);
+    run.lock.ends_till = 0;
+    set = asks(b, MODEL_lock, "SET lock2", QR_SECOND + MS);
+    GOOD(told_at(b, &set, "+OK\r\n", QR_SECOND + MS));
+    assert_true(until > QR_SECOND + MS);
+    model_of(&set)->lost(b, &set); /* that is no end */
+    assert_int_equal(run.lock.spoilt, 0);
+    assert_ptr_equal(run.lock.holder, b);
+}
+
+static void test_a_lock_is_given_back(void **state)
+{
+    (void)state;
+    struct asker *a = &run.asker[0], *b = &run.asker[1];
+    qr_time until = QR_SECOND + locks(a, QR_SECOND, QR_SECOND + MS).ms * MS;
+    struct lock before = run.lock;
+    struct deed del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    struct deed set = asks(b, MODEL_lock, "SET lock1", QR_SECOND + 2 * MS);
+    GOOD(told_at(b, &set, "+OK\r\n", QR_SECOND + 3 * MS)); /* while it is under way */
+    run.lock = before;
+    del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    BAD(told_at(a, &del, ":0\r\n", until - MS), "a lock is gone before its time");
+    run.lock = before;
+    del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    GOOD(told_at(a, &del, ":0\r\n", until)); /* it may have been the end of another's */
+    assert_int_equal(run.lock.spoilt, 1);
+    run.lock = before;
+    run.clock_error = MS;
+    del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    GOOD(told_at(a, &del, ":0\r\n", until - 2 * MS));
+    assert_int_equal(run.lock.spoilt, 1);
+    run.clock_error = 0;
+    run.lock = before;
+    del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    GOOD(told_at(a, &del, ":1\r\n", QR_SECOND + 3 * MS));
+    set = asks(b, MODEL_lock, "SET lock1", until);
+    GOOD(told_at(b, &set, "+OK\r\n", until + MS));
+    assert_int_equal(run.lock.spoilt, 0);
+    run.lock = before;
+    del = asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    model_of(&del)->lost(a, &del);
+    assert_int_equal(run.lock.spoilt, 1);
+    (void)asks(b, MODEL_lock, "SET lock2", QR_SECOND + 3 * MS);
+}
+
+static void test_a_late_end_may_be_of_the_next(void **state)
+{
+    (void)state;
+    struct asker *a = &run.asker[0], *b = &run.asker[1];
+    qr_time until = QR_SECOND + locks(a, QR_SECOND, QR_SECOND + MS).ms * MS;
+    (void)asks(a, MODEL_lock, "DEL lock1", QR_SECOND + 2 * MS);
+    struct deed set = asks(b, MODEL_lock, "SET lock1", until);
+    GOOD(told_at(b, &set, "+OK\r\n", until + MS));
+    assert_int_equal(run.lock.spoilt, 1);
+    set = asks(b, MODEL_lock, "SET lock2", until);
+    GOOD(told_at(b, &set, "+OK\r\n", until + MS));
+    assert_int_equal(run.lock.spoilt, 1);
+}
+
+static void test_who_holds_the_lock_has_the_newest_number(void **state)
+{
+    (void)state;
+    struct asker *a = &run.asker[0];
+    qr_time until = QR_SECOND + locks(a, QR_SECOND, QR_SECOND + MS).ms * MS;
+    struct deed incr = asks(a, MODEL_lock, "INCR fence1", QR_SECOND + 2 * MS);
+    GOOD(told_at(a, &incr, ":5\r\n", QR_SECOND + 3 * MS));
+    GOOD(told_at(a, &incr, ":6\r\n", QR_SECOND + 3 * MS));
+    BAD(told_at(a, &incr, ":6\r\n", QR_SECOND + 3 * MS),
+        "who holds the lock is refused as an older one");
+    GOOD(told_at(a, &incr, ":6\r\n", until)); /* it does not write any more */
+    assert_false(incr.apart);
+    struct asker *b = &run.asker[1];
+    b->lock = 1; /* who had it before does not either */
+    GOOD(told_at(b, &incr, ":2\r\n", QR_SECOND + 3 * MS));
+    run.lock.spoilt = 1;
+    struct deed set = asks(a, MODEL_lock, "SET lock2", QR_SECOND);
+    GOOD(told_at(a, &set, "+OK\r\n", QR_SECOND + MS));
+    incr = asks(a, MODEL_lock, "INCR fence2", QR_SECOND + 2 * MS);
+    GOOD(told_at(a, &incr, ":1\r\n", QR_SECOND + 3 * MS)); /* those of another lock */
+}
+
+/* --- The set -------------------------------------------------------------------------------- */
+
+static void test_the_set(void **state)
+{
+    (void)state;
+    struct asker *a = &run.asker[0];
+    struct deed one = asks(a, MODEL_set, "SET elem1", 1);
+    GOOD(told_at(a, &one, "+OK\r\n", 10));
+    struct deed two = asks(a, MODEL_set, "SET elem2", 1);
+    model_of(&two)->refused(a, &two);
+    (void)asks(a, MODEL_set, "SET elem3", 1);
+    struct deed all = asks(a, MODEL_set, "KEYS", 11);
+    (void)snprintf(all.key, sizeof all.key, "1"); /* of the odd ones */
+    GOOD(told_at(a, &all, "*1\r\n$5\r\nelem1\r\n", 20));
+    GOOD(told_at(a, &all, "*2\r\n$5\r\nelem3\r\n$5\r\nelem1\r\n", 20));
+    BAD(told_at(a, &all, "*1\r\n$5\r\nelem3\r\n", 20), "an element is missing");
+    const char *strange = "an element that nobody has added, or twice";
+    BAD(told_at(a, &all, "*2\r\n$5\r\nelem1\r\n$5\r\nelem1\r\n", 20), strange);
+    BAD(told_at(a, &all, "*2\r\n$5\r\nelem1\r\n$5\r\nelem4\r\n", 20), strange);
+    BAD(told_at(a, &all, "*2\r\n$5\r\nelem1\r\n$5\r\nelem2\r\n", 20), strange);
+    BAD(told_at(a, &all, "*2\r\n$5\r\nelem1\r\n$5\r\nothr3\r\n", 20), strange);
+    all.start = 10; /* not before that */
+    GOOD(told_at(a, &all, "*0\r\n", 20));
+    (void)snprintf(all.key, sizeof all.key, "0");
+    all.start = 11;
+    GOOD(told_at(a, &all, "*0\r\n", 20)); /* the even ones are elsewhere */
+    run.orders = false; /* all are in one keyspace */
+    BAD(told_at(a, &all, "*0\r\n", 20), "an element is missing");
+    struct deed get = asks(a, MODEL_set, "GET elem1", 11);
+    GOOD(told_at(a, &get, "$2\r\nin\r\n", 20));
+    BAD(told_at(a, &get, "$-1\r\n", 20), "an element is missing");
+    get = asks(a, MODEL_set, "GET elem2", 11);
+    BAD(told_at(a, &get, "$2\r\nin\r\n", 20), "an element that was refused");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_a_key_goes_in_time, begin),
-        cmocka_unit_test_setup(test_a_key_goes_too_early_or_too_late, begin),
-        cmocka_unit_test_setup(test_a_time_that_is_told_is_the_one_that_was_given, begin),
-        cmocka_unit_test_setup(test_a_write_without_an_answer_ends_what_is_known_of_a_key, begin),
-        cmocka_unit_test_setup(test_a_lock_has_one_holder, begin),
-        cmocka_unit_test_setup(test_of_what_is_over_or_lost_nothing_is_known, begin),
-        cmocka_unit_test_setup(test_a_holder_is_newer_than_all_before, begin),
-        cmocka_unit_test_setup(test_a_lock_is_there_until_it_is_given_back, begin),
-        cmocka_unit_test_setup(test_what_was_added_stays, begin),
+        cmocka_unit_test_setup(test_a_key_goes_at_its_time, set_up),
+        cmocka_unit_test_setup(test_clocks_widen_a_time_twice, set_up),
+        cmocka_unit_test_setup(test_the_widest_error_of_a_clock_counts, set_up),
+        cmocka_unit_test_setup(test_what_is_left_of_a_time, set_up),
+        cmocka_unit_test_setup(test_a_key_with_a_write_of_unknown_outcome_is_given_up, set_up),
+        cmocka_unit_test_setup(test_two_do_not_hold_one_lock, set_up),
+        cmocka_unit_test_setup(test_the_lock_before_is_another, set_up),
+        cmocka_unit_test_setup(test_a_lock_is_given_back, set_up),
+        cmocka_unit_test_setup(test_a_late_end_may_be_of_the_next, set_up),
+        cmocka_unit_test_setup(test_who_holds_the_lock_has_the_newest_number, set_up),
+        cmocka_unit_test_setup(test_the_set, set_up),
     };
-    return cmocka_run_group_tests(tests, NULL, end);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
