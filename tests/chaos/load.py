@@ -129,6 +129,13 @@ class Load:
         self.begin()
 
     def judge_round(self, path, is_calm):
+        """A round that nobody has judged is none that was clean."""
+        try:
+            self.judge_history(path, is_calm)
+        except Exception as error:  # pylint: disable=broad-except
+            self.problem = f"{os.path.basename(path)} was not judged: {error!r}"
+
+    def judge_history(self, path, is_calm):
         self.figures.take(path, is_calm)
         try:
             done = subprocess.run(["nice", "-n", "5", BINARY, "check-history", path], text=True,
@@ -152,6 +159,7 @@ class Load:
         self.end_round(is_calm)
         self.judge.join()
         self.check_judge()
+        assert len(self.verdicts) == self.number + 1, "a round was not judged"
         found = dict(self.totals)
         found["rounds"] = self.number + 1
         found["verdict"] = self.verdicts[-1]

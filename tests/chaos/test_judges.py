@@ -473,6 +473,27 @@ def test_the_history_of_a_round_that_was_clean_is_removed(load):
     assert load.figures.outcomes == {("set", "done"): 1, ("get", "done"): 1}
 
 
+@pytest.mark.parametrize("lines, says", [
+    (["1 k set a ok soon 2000000"], "was not judged: ValueError"),
+    (["1 k jump a ok 1000000 2000000"], "not an operation"), ([], "no operation at all")])
+def test_a_round_that_cannot_be_judged_is_not_clean(load, lines, says):
+    write_history(load, *lines)
+    load.judge_round(load.history, lambda at: True)
+    assert says in load.problem and load.verdicts == []
+    with pytest.raises(AssertionError):
+        load.check_judge()
+
+
+def test_a_round_that_nobody_judged_is_missed(load):
+    load.verdicts, load.number, load.totals = ["linearizable"], 1, {}
+    load.end_round = lambda is_calm: None
+    load.judge = types.SimpleNamespace(join=lambda: None)
+    with pytest.raises(AssertionError, match="a round was not judged"):
+        load.finish()
+    load.verdicts.append("lists")
+    assert load.finish()["rounds"] == 2
+
+
 def test_the_history_of_a_round_that_was_not_stays_and_ends_the_run(load):
     write_history(load, "1 k set a ok 1000000 2000000", "2 k get - nil 3000000 4000000")
     load.judge_round(load.history, lambda at: True)
