@@ -3,6 +3,7 @@
  * draw the same and never come there. */
 #include "sim/nodes/failpoint.h"
 
+#include "base/text.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/io_sim.h"
 
@@ -38,19 +39,23 @@ void failpoint_arm(struct host *host, enum armed_for what, enum failpoint point,
 {
     struct rng *rng = &host->realm->rng;
     struct armed *armed = &host->armed[what];
-    uint64_t way = rng_below(rng, 8);
-    armed->way = way < 3    ? FAILPOINT_DIES
-                 : way < 5  ? FAILPOINT_LOSES_POWER
-                 : way == 5 ? FAILPOINT_STOPS
-                            : FAILPOINT_FAILS;
-    if (armed->way == FAILPOINT_FAILS && point == FAIL_APPLY_SLICE) {
+    /* Of a seed's own every other time it is death, so that twice as many seeds see all of it. */
+    bool own = what == ARMED_BY_SEED;
+    bool dies = own ? host->realm->seed / (FAIL_COUNT - 1) % 2 == 0 : rng_chance(rng, 5, 8);
+    bool other = rng_chance(rng, 1, 3);
+    armed->way = dies    ? other ? FAILPOINT_LOSES_POWER : FAILPOINT_DIES
+                 : other ? FAILPOINT_STOPS
+                         : FAILPOINT_FAILS;
+    if (!dies && point == FAIL_APPLY_SLICE) {
         armed->way = FAILPOINT_HOLDS;
     } else if (armed->way == FAILPOINT_FAILS && !points[point].errors) {
         armed->way = FAILPOINT_DIES;
     }
     armed->point = point;
-    armed->left = failpoint_is_rare(point) ? 1 + (uint32_t)rng_below(rng, 2)
-                                           : 1 + (uint32_t)rng_below(rng, 1u << rng_below(rng, 10));
+    uint32_t soon = own ? 6 : 10;
+    armed->left = failpoint_is_rare(point)
+                      ? 1 + !own * (uint32_t)rng_below(rng, 2)
+                      : 1 + (uint32_t)rng_below(rng, 1u << rng_below(rng, soon));
     armed->length = length;
 }
 
@@ -70,6 +75,30 @@ void failpoints_tell(const uint64_t reached[FAIL_COUNT],
         printf("\n");
     }
 }
+
+/* --- Raft's trace points -------------------------------------------------------------------- */
+
+void __real_raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *out);
+void __wrap_raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *out);
+
+/* Each of them is told as a line of the log, at its level. */
+void __wrap_raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *out)
+{
+    const struct process *p = process_running();
+    if (p != NULL && point < TRACE_POINTS_MAX) {
+        p->realm->traced[point]++;
+    }
+    __real_raft_trace_text(point, argument, out);
+}
+
+void traces_tell(const uint64_t traced[TRACE_POINTS_MAX])
+{
+#define POINT(number, name, text) printf("trace %s reached %" PRIu64 "\n", #name, traced[number]);
+#include "protocol/raft/raft_traces.def"
+#undef POINT
+}
+
+/* --- Failpoints ----------------------------------------------------------------------------- */
 
 #ifdef QUORATE_FAILPOINTS
 

@@ -35,5 +35,6 @@ void failpoints_disarm(struct host *host);
 /* How often each was reached, and what happened there. */
 void failpoints_tell(const uint64_t reached[FAIL_COUNT],
                      uint64_t struck[FAIL_COUNT][FAILPOINT_WAYS]);
+void traces_tell(const uint64_t traced[TRACE_POINTS_MAX]); /* the same of Raft's trace points */
 
 #endif

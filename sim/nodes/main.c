@@ -148,6 +148,9 @@ static void add_up(struct run_report *all, const struct run_report *r)
     for (uint32_t i = 0; i < MODELS; i++) {
         all->done[i] += r->done[i];
     }
+    for (uint32_t i = 0; i < TRACE_POINTS_MAX; i++) {
+        all->traced[i] += r->traced[i];
+    }
     for (uint32_t i = 0; i < FAIL_COUNT; i++) {
         all->reached[i] += r->reached[i];
         for (uint32_t way = 0; way < FAILPOINT_WAYS; way++) {
@@ -257,6 +260,7 @@ int main(int argc, char **argv)
     }
     if (o.failpoints) {
         failpoints_tell(all.reached, all.struck);
+        traces_tell(all.traced);
     }
     tell(&all, count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);
     return failed > 0;

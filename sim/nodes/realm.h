@@ -55,6 +55,8 @@ enum failpoint_way {
 
 enum armed_for { ARMED_BY_SEED, ARMED_BY_FAULT, ARMED_MAX };
 
+#define TRACE_POINTS_MAX 128u
+
 struct armed {
     enum failpoint point; /* FAIL_NOWHERE: it is not armed */
     enum failpoint_way way;
@@ -142,6 +144,7 @@ struct realm {
     size_t stack_size;
     void *spare_stack;
     uint64_t reached[FAIL_COUNT], struck[FAIL_COUNT][FAILPOINT_WAYS]; /* failpoints */
+    uint64_t traced[TRACE_POINTS_MAX]; /* how often Raft came to each of its trace points */
     FILE *trace;       /* NULL: nobody wants to read it */
     char failure[512]; /* what was found, first; "" while all is well */
 };

@@ -220,6 +220,7 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
     memcpy(out->done, run->models.done, sizeof out->done);
     memcpy(out->reached, run->realm->reached, sizeof out->reached);
     memcpy(out->struck, run->realm->struck, sizeof out->struck);
+    memcpy(out->traced, run->realm->traced, sizeof out->traced);
     for (uint32_t i = 0; i < run->seats; i++) {
         out->disk_errors += run->seat[i].host->drive->errors;
     }
