@@ -11,7 +11,7 @@ NODE = [
      "must_reclaim(keeper, now) || keeper->many_terms ||", "must_reclaim(keeper, now) ||"),
     ("whole: terms of idle groups are not looked at", "unit/node/keepers", "keepers.c",
      "if (!look_at_wanted(node, now) && !look_at_terms(node, now)) {",
-     "if (!look_at_wanted(node, now)) {"),
+     "if (!look_at_wanted(node, now) && (now > 0 || !look_at_terms(node, now))) {"),
     ("whole: leadership goes on before anything is committed", "unit/protocol/hand_over",
      "../protocol/raft/transfer.c", "r->commit >= r->term_start; /* X6 */",
      "r->term_start > 0;"),
