@@ -19,4 +19,5 @@ def test_what_is_promised_holds_whatever_happens(seed):
         summary = chaos.finish()
     print(f"figure: {summary}")
     assert summary["leaders"] > 1
-    assert summary["acknowledged"] > 5 * SECONDS  # or nothing was tried
+    alone = summary["acknowledged"] - summary["in_pipelines"]  # without the scribes, who are quick
+    assert alone > 5 * SECONDS  # or nothing was tried

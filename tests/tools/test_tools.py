@@ -144,6 +144,9 @@ def test_three_have_no_second_look(tmp_path, capsys, second_looks):
     (ONCE + "; echo '# wrong: once:7 of client 1: acknowledged, but not there'", "second-look"),
     (ONCE + "; echo '# check-history of history-0: NOT read your writes'", "second-look"),
     (ONCE + "; echo '# wrong: one leader: both 1 and 2 led term 3'", "second-look"),
+    (ONCE + "; echo '# wrong: counted: own:9-0 is 3, by 4 writes that were told'", "second-look"),
+    (ONCE + "; echo '# wrong: one of several: several:1 is [b1, None]'", "second-look"),
+    (ONCE + "; echo '# claim 7: 3-1 was refused, and is there'", "second-look"),
 ])
 def test_what_no_machine_excuses_has_no_second_look(tmp_path, capsys, second_looks, script, suite):
     good, lines = run_like_main(tmp_path, capsys, [script.format("m")], suite)
