@@ -68,17 +68,21 @@ class Client(threading.Thread):
         return answers and answers[0]
 
     def ask_all(self, commands):
-        """In one pipeline: an answer to each, or None."""
+        """In one pipeline: an answer to each, or None. What came before the connection broke holds:
+        it is what is lost first, if anything is."""
         if not self.reach():
             return None
+        answers = []
         try:
-            return [self.answer_of(reply) for reply in self.connection.pipeline(commands)]
+            for reply in self.connection.each_of(commands):
+                answers.append(self.answer_of(reply))
         except (Closed, OSError):
             self.leave()
-            return [Answer("unknown", None)] * len(commands)
+            answers += [Answer("unknown", None)] * (len(commands) - len(answers))
         finally:
             if self.unwell:
                 self.look_elsewhere()
+        return answers
 
     def answer_of(self, reply):
         if not isinstance(reply, Error):

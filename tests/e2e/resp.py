@@ -112,10 +112,14 @@ class Connection:
             raise reply
         return reply
 
-    def pipeline(self, commands):
-        """Sends all, then reads all; errors are returned."""
+    def each_of(self, commands):
+        """Sends all, then gives one reply after the other; errors are returned."""
         self.send_raw(b"".join(encode(*command) for command in commands))
-        return [self.read() for _ in commands]
+        for _ in commands:
+            yield self.read()
+
+    def pipeline(self, commands):
+        return list(self.each_of(commands))
 
     def read_until_closed(self):
         """Everything that the server still says; it has to close the connection."""
