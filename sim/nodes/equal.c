@@ -144,7 +144,26 @@ static const struct partition *leader_of(const struct run *run, uint32_t group)
     return led;
 }
 
-static bool group_settled(struct run *run, const struct map_partition *p,
+/* Whether as many nodes are wished for as its keyspace says, or as could be. */
+static bool is_ample(struct run *run, const struct map *map, const struct map_partition *p,
+                     const struct roster *roster)
+{
+    const struct map_keyspace *k = map_keyspace(map, p->keyspace);
+    uint16_t fit = membership_all(&roster->members);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        fit &= (uint16_t)(map_node(map, i)->draining ? ~node_bit(i) : UINT16_MAX);
+    }
+    uint32_t n = quorum_count(p->wish), least = quorum_count(fit);
+    if (p->group == 0 || k == NULL || k->state != KEYSPACE_IN_USE) {
+        return true;
+    }
+    least = least < k->replicas ? least : k->replicas;
+    return (n >= least && n <= k->replicas) ||
+           lacks(run, "group %" PRIu32 " has %" PRIu32 " of %u replicas, on %" PRIu32 " nodes",
+                 p->group, n, k->replicas, quorum_count(fit));
+}
+
+static bool group_settled(struct run *run, const struct map *map, const struct map_partition *p,
                           const struct roster *roster)
 {
     const struct partition *led = leader_of(run, p->group);
@@ -153,6 +172,9 @@ static bool group_settled(struct run *run, const struct map_partition *p,
     }
     if (p->group != 0 && p->settled != p->epoch) {
         return lacks(run, "the wish for group %" PRIu32 " has not come true", p->group);
+    }
+    if (!is_ample(run, map, p, roster)) {
+        return false;
     }
     for (uint32_t i = 0; i < run->seats; i++) {
         const struct seat *seat = &run->seat[i];
@@ -222,7 +244,7 @@ bool replicas_settled(struct run *run)
     const struct roster *roster = replica_roster(zero->replica, &slot);
     for (const struct map_partition *p = map_partition(map, 0); p != NULL;
          p = map_partition_after(map, p->group)) {
-        if (!is_past_help(run, map, p) && !group_settled(run, p, roster)) {
+        if (!is_past_help(run, map, p) && !group_settled(run, map, p, roster)) {
             return false;
         }
     }

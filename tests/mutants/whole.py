@@ -70,6 +70,9 @@ END = [
      "return action(FOLLOW_DELETE);", "return action(FOLLOW_NOTHING);"),
     ("whole: replicas of what is dropped stay", "nodes", "../cluster/follow.c",
      "return action(gone ? FOLLOW_DELETE : FOLLOW_NOTHING);", "return action(FOLLOW_NOTHING);"),
+    ("whole: more replicas are promised and not made", "nodes", "../cluster/place.c",
+     "uint16_t sources[] = { work->usable,",
+     "uint16_t sources[] = { leaves != 0 ? work->usable : 0,"),
 ]
 
 LOG = [
