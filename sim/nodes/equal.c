@@ -63,18 +63,49 @@ static bool compare(struct run *run, const struct partition *led, const struct s
                  applied, leader.last, seat->host->name);
 }
 
-/* Whether all that its group counts on stand for directories that are there. */
+/* Whether all of these stand for directories that are there. */
+static bool all_there(uint16_t nodes, const struct roster *roster)
+{
+    for (uint32_t rest = nodes; rest != 0; rest &= rest - 1) {
+        if (roster->node[set_first(rest)].id == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_sound(const struct partition *p, const struct roster *roster)
 {
     struct outlook o;
     replica_outlook(p->replica, &o);
-    uint16_t counted = membership_voters(&o.membership);
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if ((counted >> i & 1) != 0 && roster->node[i].id == 0) {
-            return false;
+    return all_there(membership_voters(&o.membership), roster) && !o.forgetful &&
+           o.membership_slot <= o.commit;
+}
+
+bool replicas_have_all(struct run *run)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < run->seats; i++) {
+        const struct node *node = run->seat[i].host->process != NULL ? run->seat[i].node : NULL;
+        if (node == NULL || node->zero->replica == NULL) {
+            continue;
+        }
+        qr_slot slot;
+        const struct roster *roster = replica_roster(node->zero->replica, &slot);
+        for (const struct map_partition *p = map_partition(node->map, 0); p != NULL;
+             p = map_partition_after(node->map, p->group)) {
+            all = all && all_there(p->held, roster);
+        }
+        for (uint32_t k = 0; k < node->partitions.count; k++) {
+            const struct partition *p = partitions_at(&node->partitions, k);
+            struct outlook o;
+            if (p->replica != NULL) {
+                replica_outlook(p->replica, &o);
+                all = all && all_there(membership_voters(&o.membership), roster);
+            }
         }
     }
-    return !o.forgetful && o.membership_slot <= o.commit;
+    return all;
 }
 
 bool replicas_sound(struct run *run)
@@ -198,7 +229,8 @@ static bool is_past_help(const struct run *run, const struct map *map,
                          const struct map_partition *p)
 {
     const struct map_keyspace *k = map_keyspace(map, p->keyspace);
-    uint16_t voters = 0, remember = 0;
+    struct membership members = { 0 };
+    uint16_t remember = 0;
     qr_slot newest = 0;
     for (uint32_t i = 0; i < run->seats; i++) {
         const struct partition *one = find(&run->seat[i], p->group);
@@ -206,12 +238,12 @@ static bool is_past_help(const struct run *run, const struct map *map,
         if (one != NULL) {
             replica_outlook(one->replica, &o);
             remember |= o.forgetful ? 0 : node_bit(replica_me(one->replica));
-            voters = o.membership_slot >= newest ? membership_voters(&o.membership) : voters;
+            members = o.membership_slot >= newest ? o.membership : members;
             newest = max_u64(newest, o.membership_slot);
         }
     }
     return run->fragile > 0 && k != NULL && (k->name[0] | 0x20) == 'g' &&
-           2 * quorum_count(voters & remember) <= quorum_count(voters);
+           !quorum_of(remember, &members);
 }
 
 /* Replicas of what is dropped, and nodes that do not run. */

@@ -224,7 +224,7 @@ static struct seat *fragile_seat(struct run *run)
         return NULL;
     }
     struct seat *seat = &run->seat[rng_below(dice(run), run->fragile)];
-    return seat->mends ? NULL : seat;
+    return seat->mends || !replicas_have_all(run) ? NULL : seat;
 }
 
 static void on_mended(struct realm *realm, void *what, uint64_t number)

@@ -135,6 +135,8 @@ void replicas_tell(const struct run *run); /* what each knows, as lines of the t
 /* Whether nothing is left of what a node has lost: groups count on nobody who is gone for good.
  * Until then nobody loses more: where one of three is being replaced, two would be lost. */
 bool replicas_sound(struct run *run);
+/* The same at this moment, of what is known to the nodes that run. */
+bool replicas_have_all(struct run *run);
 void asker_start(struct asker *asker);
 void guest_start(struct asker *asker);
 void visitor_start(struct visitor *visitor);
