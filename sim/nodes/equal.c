@@ -175,12 +175,13 @@ static const struct partition *leader_of(const struct run *run, uint32_t group)
     return led;
 }
 
-/* Whether as many nodes are wished for as its keyspace says, or as could be. */
+/* Whether as many nodes are wished for as its keyspace says, or as could be: no observers, who are
+ * there to follow group 0 (node/placing.c). */
 static bool is_ample(struct run *run, const struct map *map, const struct map_partition *p,
                      const struct roster *roster)
 {
     const struct map_keyspace *k = map_keyspace(map, p->keyspace);
-    uint16_t fit = membership_all(&roster->members);
+    uint16_t fit = roster->members.voters | roster->members.learners;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         fit &= (uint16_t)(map_node(map, i)->draining ? ~node_bit(i) : UINT16_MAX);
     }
