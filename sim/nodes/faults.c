@@ -28,12 +28,17 @@ qr_time fault_time(struct run *run)
 
 /* --- Death ---------------------------------------------------------------------------------- */
 
+static bool is_away(const struct run *run, const struct seat *seat)
+{
+    return (run->away >> (seat - run->seat) & 1) != 0;
+}
+
 static void on_restart(struct realm *realm, void *what, uint64_t number)
 {
     (void)realm;
     (void)number;
     struct seat *seat = what;
-    if (seat->host->process != NULL) {
+    if (seat->host->process != NULL || is_away(seat->run, seat)) {
         return;
     }
     if (!seat->host->up) {
@@ -473,11 +478,36 @@ static bool hangs(const struct host *host)
     return host->process != NULL && host->process->busy_until > host->realm->now + QR_SECOND;
 }
 
+/* Where all nodes count for all keys, as few as can decide are well again at first: these have to
+ * do, and the others stay dead. */
+static void draw_core(struct run *run)
+{
+    uint32_t left = run->fragile == 0 && !run->orders ? (run->founders - 1) / 2 : 0;
+    run->cores += left > 0;
+    while (left > 0) {
+        uint64_t i = rng_below(dice(run), run->founders);
+        left -= (run->away >> i & 1) == 0;
+        run->away |= 1u << i;
+    }
+}
+
+void faults_end_of_all(struct run *run)
+{
+    run->away = 0;
+    realm_note(run->realm, NULL, "those come back that were dead");
+    for (uint32_t i = 0; i < run->seats; i++) {
+        if (run->seat[i].host->process == NULL) {
+            seat_start(&run->seat[i]);
+        }
+    }
+}
+
 void faults_end(struct run *run)
 {
     struct realm *realm = run->realm;
     realm_note(realm, NULL, "all is well again");
     run->ending = true;
+    draw_core(run);
     realm->pace = run->pace;
     net_mend(realm);
     for (uint32_t i = 0; i < run->seats; i++) {
@@ -493,8 +523,12 @@ void faults_end(struct run *run)
         if (!host->up) {
             host_power_on(host);
         }
-        if ((i < run->fragile && host->drive->harms > 0) || hangs(host)) {
+        bool away = is_away(run, &run->seat[i]);
+        if ((i < run->fragile && host->drive->harms > 0) || hangs(host) || away) {
             stop(&run->seat[i]); /* a start finds what is bad */
+        }
+        if (away) {
+            continue;
         }
         if (host->process == NULL) {
             seat_start(&run->seat[i]);

@@ -138,6 +138,7 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->reads += r->reads;
     all->visits += r->visits;
     all->hops += r->hops;
+    all->cores += r->cores;
     all->refused += r->refused;
     all->unknown += r->unknown;
     all->starts += r->starts;
@@ -168,7 +169,7 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
     for (uint32_t i = 0; i < MODELS; i++) {
         printf(" %s %" PRIu64 ",", models[i]->name, all->done[i]);
     }
-    printf(" hops %" PRIu64 "\n", all->hops);
+    printf(" hops %" PRIu64 ", cores %" PRIu64 "\n", all->hops, all->cores);
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);

@@ -185,7 +185,12 @@ static void play(struct run *run, const struct run_choice *choice)
         realm_run(realm, realm->now + 100 * QR_MILLISECOND);
     }
     if (realm->failure[0] == 0 && !all_done(run)) {
-        realm_fail(realm, NULL, "all is well again and clients are not served");
+        realm_fail(realm, NULL, "%s and clients are not served",
+                   run->away != 0 ? "as many nodes are well as can decide" : "all is well again");
+    }
+    if (realm->failure[0] == 0 && run->away != 0) {
+        faults_end_of_all(run);
+        limit = realm->now + (long_repair ? REPAIR_TIME : HEALING_TIME);
     }
     while (realm->failure[0] == 0 && !replicas_settled(run) && realm->now < limit) {
         realm_run(realm, realm->now + 100 * QR_MILLISECOND);
@@ -214,6 +219,7 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
                                 .reads = run->reads,
                                 .visits = run->visits,
                                 .hops = run->hops,
+                                .cores = run->cores,
                                 .refused = run->refused,
                                 .unknown = run->unknown };
     memcpy(out->befell, run->befell, sizeof out->befell);

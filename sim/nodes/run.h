@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* One more whenever a seed draws anything else, or in another order: it is another run then. */
-#define RUN_DICE 12u
+#define RUN_DICE 13u
 
 struct run_report {
     char failure[512]; /* "": none */
@@ -19,7 +19,7 @@ struct run_report {
     uint64_t reached[FAIL_COUNT], struck[FAIL_COUNT][FAILPOINT_WAYS];
     uint64_t traced[TRACE_POINTS_MAX];
     uint64_t starts, disk_errors;
-    uint64_t events, acknowledged, reads, refused, unknown, visits, hops;
+    uint64_t events, acknowledged, reads, refused, unknown, visits, hops, cores;
     uint64_t done[MODELS]; /* of each model, answered */
 };
 

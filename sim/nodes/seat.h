@@ -112,6 +112,8 @@ struct run {
     uint32_t lists; /* appended to so far: one after the other, so that none grows long */
     uint32_t sessions, elements;
     uint64_t hops; /* connections that went on with a session */
+    uint64_t cores; /* 1: at the end those who were dead came back last */
+    uint32_t away;  /* seats that stay dead, as bits */
     uint64_t acknowledged, reads, refused, unknown; /* answers, by kind */
     uint64_t starts, befell[FAULTS];
 };
@@ -127,7 +129,9 @@ void seat_died(void *seat); /* where it was armed to: it starts again, a little 
 void seat_later(struct seat *seat); /* it starts, a little later */
 enum failpoint_life run_failpoint_life(const struct run *run); /* of the one each seed has */
 void faults_begin(struct run *run);
-void faults_end(struct run *run); /* all of them are mended, all nodes run */
+/* All of them are mended, and all nodes run, or as few as can decide (run->away: the others). */
+void faults_end(struct run *run);
+void faults_end_of_all(struct run *run); /* those run too */
 /* Whether all replicas of each partition have applied the same; that they differ then is a failure
  * of the run (equal.c). */
 bool replicas_settled(struct run *run);

@@ -63,6 +63,9 @@ NODE = [
 
 # That nothing lacks at the end: sim/nodes/equal.c.
 END = [
+    ("whole: a leader needs all votes", "nodes", "../protocol/raft/elect.c",
+     "if (quorum_of(r->votes, &r->members.members)) { raft_become_leader(r, out); }",
+     "if (r->votes == membership_voters(&r->members.members)) { raft_become_leader(r, out); }"),
     ("whole: nobody joins a partition's group", "nodes", "../cluster/follow.c",
      "return (p->wish & me) != 0 ? FOLLOW_JOIN : FOLLOW_NOTHING; /* F3 */",
      "return FOLLOW_NOTHING;"),
