@@ -37,13 +37,15 @@ struct place_nodes placing_nodes(const struct node *node)
 }
 
 /* Who can found at once. A lease that runs on says nothing of a node that died a moment ago, and
- * after an election of none; one that has forgotten founds nothing before it is brought up. */
+ * after an election of none; one that has forgotten founds nothing before it is brought up, and
+ * says so when it answers this leader. */
 static uint16_t ready(const struct node *node)
 {
     const struct outlook *zero = replica_seen(node->zero->replica);
     uint16_t ready = node_bit(replica_me(node->zero->replica));
     for (node_index i = 0; i < zero->members; i++) {
-        bool there = peers_connected(node->peers, i) && !zero->member[i].forgetful;
+        const struct member_outlook *m = &zero->member[i];
+        bool there = peers_connected(node->peers, i) && m->heard != 0 && !m->forgetful;
         ready |= there ? node_bit(i) : 0;
     }
     return ready;

@@ -250,6 +250,9 @@ int begin(void **state)
     node->control = &control;
     node->config.replace_after_s = 600;
     outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .members = MEMBERS_MAX };
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        outlook.member[i].heard = 1;
+    }
     applied_roster = (struct roster){ .members.voters = 15 };
     for (node_index i = 0; i < 4; i++) {
         applied_roster.node[i].id = i + 1u;

@@ -77,6 +77,7 @@ static int begin(void **state)
     outlook = (struct outlook){ .members = 3 };
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         wire[i] = WIRE_VERSION_GROUPS;
+        outlook.member[i].heard = 1;
     }
     return 0;
 }
@@ -209,6 +210,20 @@ static void who_cannot_found_now_founds_only_where_others_will_not_do(void **sta
     map_free(node.map);
 }
 
+/* Behind an election nobody has said yet that it has forgotten. */
+static void who_has_not_answered_this_leader_is_not_known_to_remember(void **state)
+{
+    (void)state;
+    node.map = map_new();
+    outlook.member[1].heard = 0;
+    assert_int_equal(founders_of_one(2), 5);
+    assert_int_equal(founders_of_one(3), 7);
+    outlook.member[2].heard = 0;
+    assert_int_equal(founders_of_one(1), 1);
+    assert_false(placing_can_found(&node, 2));
+    map_free(node.map);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -220,6 +235,7 @@ int main(void)
         CASE(members_are_those_that_were_and_stay),
         CASE(a_keyspace_is_founded_on_what_is_there),
         CASE(who_cannot_found_now_founds_only_where_others_will_not_do),
+        CASE(who_has_not_answered_this_leader_is_not_known_to_remember),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
