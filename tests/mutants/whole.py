@@ -53,6 +53,8 @@ NODE = [
     ("whole: who prefers to lead gets it with a wrong clock", "unit/cluster/follow",
      "../cluster/follow.c", "m->heard != 0 && !m->skewed && !m->forgetful",
      "m->heard != 0 && !m->forgetful"),
+    ("whole: whose clock is off leaves before it has committed anything", "unit/protocol/raft",
+     "../protocol/raft/skew.c", "if (tried && r->commit >= r->term_start) {", "if (tried) {"),
     ("whole: a clock that is late is right", "unit/protocol/raft", "../protocol/raft/skew.c",
      "return (ms < 0 ? -ms : ms) > r->limits.skew_max / 1000;\n}\n\n/* How",
      "return ms > r->limits.skew_max / 1000;\n}\n\n/* How"),

@@ -6,7 +6,7 @@
  *
  * W1 A leader that is ahead of, or behind, a whole majority by more than skew_max hands over to the
  *    nearest clock on that side, so that a chain of hand-overs ends in the middle; when that does
- *    not succeed, it steps down.
+ *    not succeed, it steps down, though not before an entry of its term is committed (X6).
  * W2 A node that knows itself to be off does not campaign, but not for ever: its knowledge is one
  *    leader's word, and that leader may be gone.
  * W3 A leader that knows itself to be off says so, by a wall clock of 0: its followers must not
@@ -99,7 +99,7 @@ void raft_yield_when_skewed(struct raft *r, struct effects *out)
     bool tried = r->now < r->skewed_until;
     raft_trace(out, POINT_SKEWED, r->term, to, tried);
     r->skewed_until = r->now + patience(r);
-    if (tried) {
+    if (tried && r->commit >= r->term_start) { /* X6 */
         raft_become_follower(r, out, r->term, NODE_NONE); /* W1 */
     } else {
         raft_on_transfer(r, out, to, 0, 0);

@@ -158,6 +158,38 @@ static void test_a_leader_that_cannot_hand_over_steps_down(void **state)
     group_free(g);
 }
 
+/* X6: else clocks that differ and slow disks log term after term, of which nothing is committed. */
+static void test_a_leader_that_has_committed_nothing_yet_stays(void **state)
+{
+    (void)state;
+    struct group *g = group_new(3);
+    group_elect(g, 0);
+    group_admin(g, 0, ADMIN_TRANSFER, 1);
+    assert_true(group_deliver_one(g, 0, 1, RAFT_TIMEOUT_NOW));
+    group_sync(g, 1);
+    for (node_index i = 0; i < 3; i += 2) {
+        assert_true(group_deliver_one(g, 1, i, RAFT_VOTE));
+        group_sync(g, i);
+        assert_true(group_deliver_one(g, i, 1, RAFT_VOTE_REPLY));
+    }
+    const struct raft *r = group_raft(g, 1);
+    assert_int_equal(r->phase, PHASE_LEADER);
+    g->node[1].wall_offset = QR_SECOND;
+    for (node_index i = 0; i < 3; i++) {
+        g->node[i].disk_held = true;
+    }
+    group_elapse(g, QR_SECOND);
+    assert_true(r->commit < r->term_start);
+    assert_int_equal(r->phase, PHASE_LEADER);
+    assert_true(r->skewed_until > g->now); /* W3 */
+    for (node_index i = 0; i < 3; i++) {
+        g->node[i].disk_held = false;
+    }
+    group_elapse(g, QR_SECOND);
+    assert_int_not_equal(r->phase, PHASE_LEADER);
+    group_free(g);
+}
+
 /* Simulator seed 1389: a network that repeats messages and a follower with a slow disk. Were every
  * answer followed by a message, the two would multiply without end. */
 static void test_old_acknowledgements_cause_no_messages(void **state)
@@ -187,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_hand_overs_end_at_the_clock_in_the_middle),
         cmocka_unit_test(test_a_node_that_is_off_leaves_elections_to_the_others),
         cmocka_unit_test(test_a_leader_that_cannot_hand_over_steps_down),
+        cmocka_unit_test(test_a_leader_that_has_committed_nothing_yet_stays),
         cmocka_unit_test(test_a_leader_tells_whose_clock_is_far_from_its_own),
         cmocka_unit_test(test_old_acknowledgements_cause_no_messages),
     };
