@@ -35,6 +35,7 @@
 
 #define STOP_TIME (3 * QR_SECOND)
 #define QUIET_TIME (30 * QR_MILLISECOND)
+#define HAND_OVER_AGAIN (QR_SECOND) /* at its end a node orders it so often */
 #define LOG_RARELY (60 * QR_SECOND) /* how long a text that was logged is kept back */
 
 void node_log(struct node *node, enum node_log_level level, const char *format, ...)
@@ -104,13 +105,16 @@ static void on_failure(void *context, int error, const char *what)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
-static void hand_over(struct node *node)
+/* Where several nodes end at once each would give back what it is given, hundreds of times a
+ * second. */
+static void hand_over(struct node *node, qr_time now)
 {
-    struct outlook now;
-    replica_outlook(node->zero->replica, &now);
-    if (now.role == ROLE_LEADER && now.transfer_to == NODE_NONE) {
-        node_index to = health_successor(node, &now);
+    struct outlook seen;
+    replica_outlook(node->zero->replica, &seen);
+    if (seen.role == ROLE_LEADER && seen.transfer_to == NODE_NONE && now >= node->hand_over_at) {
+        node_index to = health_successor(node, &seen);
         if (to != NODE_NONE) {
+            node->hand_over_at = now + HAND_OVER_AGAIN;
             replica_admin(node->zero->replica, ADMIN_TRANSFER, to);
         }
     }
@@ -129,7 +133,7 @@ static bool is_left_alone(struct node *node, qr_time now)
 
 static void finish_stopping(struct node *node, qr_time now)
 {
-    hand_over(node); /* again, if it was given up */
+    hand_over(node, now); /* again, if it was given up */
     node_stay(node);
     bool handed_over = !replica_leads(node->zero->replica) || replica_is_alone(node->zero->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
@@ -346,7 +350,7 @@ void node_stop(struct node *node)
         node->quiet_forwards = node->stats.forwarded_for_others;
         node->quiet_since = replica_leads(node->zero->replica) ? io_now(node->io) : 0;
         clients_stop(node->clients_io);
-        hand_over(node);
+        hand_over(node, io_now(node->io));
         io_timer_start(node->io, &node->timer, 0);
     }
 }

@@ -156,6 +156,7 @@ struct node {
     bool stopping;   /* an orderly end is under way, until stop_at */
     bool failed;     /* the environment failed: nothing leaves this node any more */
     qr_time stop_at;
+    qr_time hand_over_at;    /* not before: of a leader that stops */
     qr_time quiet_since;     /* of a former leader that stops: nobody has forwarded to it since */
     uint64_t quiet_forwards; /* ... by this count */
     int exit_code;

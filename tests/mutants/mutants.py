@@ -384,7 +384,7 @@ RAFT = [
      "if (p->recovery == RECOVERY_TOLD) {", "if (false) {"),
     ("forget: an empty log is not fed", "forget.c", "if (m->matched) {", "if (m->match > 0) {"),
     ("forget: a forgetful successor", "transfer.c",
-     "raft_counts(r, to) ? STATUS_OK", "true ? STATUS_OK"),
+     "|| to == r->me || !raft_counts(r, to)) {", "|| to == r->me) {"),
     ("closed connection ignored", "raft.c", "r->leader_closed = true;", ""),
     ("closed connection: a question is asked once", "elect.c",
      "if (r->leader_closed && r->now + 2 * wait < r->closed_until) {", "if (false) {"),

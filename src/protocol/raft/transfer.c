@@ -19,8 +19,13 @@
  *    not have when it campaigns, nobody would vote for it.
  * X6 A leader hands over once an entry of its own term is committed. Members that hand leadership
  *    on and on would otherwise log term after term without a commit, and soon so many that nobody
- *    can campaign any more (trail.h, T3). */
+ *    can campaign any more (trail.h, T3).
+ * X7 Nor does it behind so many terms that the last checkpoint does not hold: hand-overs may follow
+ *    each other within milliseconds, and after a start of all nodes the checkpoint alone says what
+ *    was committed (trail.h, T3). */
 #include "protocol/raft/state.h"
+
+#define TRANSFER_TERMS_MAX 100u /* twice as many as make a checkpoint due */
 
 /* Ties go to the lowest index (P7). */
 node_index raft_successor(const struct raft *r)
@@ -49,7 +54,11 @@ static enum qr_status judge(const struct raft *r, node_index to)
     if (r->transfer_to != NODE_NONE) {
         return STATUS_HANDING_OVER;
     }
-    return is_voter(r, to) && to != r->me && raft_counts(r, to) ? STATUS_OK : STATUS_NOT_A_VOTER;
+    if (!is_voter(r, to) || to == r->me || !raft_counts(r, to)) {
+        return STATUS_NOT_A_VOTER;
+    }
+    bool many = trail_runs_behind(&r->trail, r->checkpoint) >= TRANSFER_TERMS_MAX; /* X7 */
+    return many ? STATUS_HANDOVER : STATUS_OK;
 }
 
 void raft_transfer_over(struct raft *r, struct effects *out, enum qr_status status)

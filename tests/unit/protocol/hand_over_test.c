@@ -143,6 +143,27 @@ static void test_who_has_committed_nothing_yet_does_not_hand_over(void **state)
     group_free(g);
 }
 
+/* X7: two that hand over to each other come to that within a second. */
+static void test_behind_many_terms_without_a_checkpoint_nobody_hands_over_T3(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    struct raft *r = (struct raft *)(uintptr_t)group_raft(g, 0);
+    while (trail_runs_behind(&r->trail, 0) < 100) {
+        r->term++;
+        trail_append(&r->trail, r->trail.last_slot + 2, r->term);
+    }
+    r->term_start = r->trail.last_slot;
+    qr_req req = group_hand_over(g, 0, 2, QR_SECOND);
+    assert_int_equal(group_answer(g, 0, req), STATUS_HANDOVER);
+    assert_int_equal(r->transfer_to, NODE_NONE);
+    r->checkpoint = r->trail.last_slot - 99;
+    req = group_hand_over(g, 0, 2, QR_SECOND);
+    assert_no_answer(g, 0, req);
+    assert_int_equal(r->transfer_to, 2);
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_a_hand_over_to_one_far_behind_does_not_pause_writes),
         cmocka_unit_test(test_a_hand_over_during_a_change_is_safe),
         cmocka_unit_test(test_who_has_committed_nothing_yet_does_not_hand_over),
+        cmocka_unit_test(test_behind_many_terms_without_a_checkpoint_nobody_hands_over_T3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
