@@ -82,36 +82,45 @@ static bool is_sound(const struct partition *p, const struct roster *roster)
            o.membership_slot <= o.commit;
 }
 
-bool replicas_have_all(struct run *run)
+/* The same of all that one node knows of: its groups' members, and who may become one. */
+static bool has_all(const struct node *node)
 {
-    bool all = true;
-    for (uint32_t i = 0; i < run->seats; i++) {
-        const struct node *node = run->seat[i].host->process != NULL ? run->seat[i].node : NULL;
-        if (node == NULL || node->zero->replica == NULL) {
-            continue;
-        }
-        qr_slot slot;
-        const struct roster *roster = replica_roster(node->zero->replica, &slot);
-        for (const struct map_partition *p = map_partition(node->map, 0); p != NULL;
-             p = map_partition_after(node->map, p->group)) {
-            all = all && all_there(p->held, roster);
-        }
-        for (uint32_t k = 0; k < node->partitions.count; k++) {
-            const struct partition *p = partitions_at(&node->partitions, k);
-            struct outlook o;
-            if (p->replica != NULL) {
-                replica_outlook(p->replica, &o);
-                all = all && all_there(membership_voters(&o.membership), roster);
-            }
+    qr_slot slot;
+    const struct roster *roster = replica_roster(node->zero->replica, &slot);
+    for (const struct map_partition *p = map_partition(node->map, 0); p != NULL;
+         p = map_partition_after(node->map, p->group)) {
+        if (!all_there(p->held, roster)) {
+            return false;
         }
     }
-    return all;
+    for (uint32_t k = 0; k < node->partitions.count; k++) {
+        const struct partition *p = partitions_at(&node->partitions, k);
+        struct outlook o = { 0 };
+        if (p->replica != NULL) {
+            replica_outlook(p->replica, &o);
+        }
+        if (!all_there(membership_voters(&o.membership), roster)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool replicas_have_all(struct run *run)
+{
+    for (uint32_t i = 0; i < run->seats; i++) {
+        const struct node *node = node_on(&run->seat[i]);
+        if (node != NULL && node->zero->replica != NULL && !has_all(node)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool replicas_sound(struct run *run)
 {
     for (uint32_t i = 0; i < run->seats; i++) {
-        const struct node *node = run->seat[i].host->process != NULL ? run->seat[i].node : NULL;
+        const struct node *node = node_on(&run->seat[i]);
         if (node == NULL || node->zero->replica == NULL) {
             return false;
         }
@@ -149,7 +158,7 @@ void replicas_tell(const struct run *run)
 {
     for (uint32_t i = 0; i < run->seats; i++) {
         const struct seat *seat = &run->seat[i];
-        const struct node *node = seat->host->process != NULL ? seat->node : NULL;
+        const struct node *node = node_on(seat);
         for (uint32_t k = 0; node != NULL && k < node->partitions.count; k++) {
             tell_one(seat->host, partitions_at(&node->partitions, k));
         }
