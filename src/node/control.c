@@ -126,7 +126,7 @@ static bool may_compose(const struct node *node)
 }
 
 /* Hands the change to the log. False: there is no room now. */
-static bool propose(struct node *node, const struct edit *edit)
+static bool propose(struct node *node, const struct edit *edit, uint64_t composed_on)
 {
     struct control *control = node->control;
     size_t n = edit_op_bytes(edit);
@@ -137,7 +137,7 @@ static bool propose(struct node *node, const struct edit *edit)
     struct pending *p = stream_push(&control->own.stream, NULL, 2, node->clock);
     pending_join(p, node->zero);
     control->flight.busy = true;
-    edit_op_write(edit, engine_system_version(node->zero->engine), (uint16_t)control_level(node),
+    edit_op_write(edit, composed_on, (uint16_t)control_level(node),
                   replica_write(node->zero->replica, p, n));
     return true;
 }
@@ -186,9 +186,10 @@ void control_propose(struct node *node, struct pending *p, struct edit *edit, ui
     if (f->freeze.count > 0) {
         f->busy = f->prepares = true; /* C3 */
         f->edit = *edit;
+        f->composed_on = control->version;
         *edit = (struct edit){ 0 };
         node_stir(node);
-    } else if (!propose(node, edit)) {
+    } else if (!propose(node, edit, control->version)) {
         pendings_push(&control->waiting, p);
         p = NULL;
     }
@@ -199,7 +200,7 @@ void control_propose(struct node *node, struct pending *p, struct edit *edit, ui
 
 bool control_propose_own(struct node *node, struct edit *edit)
 {
-    bool done = may_compose(node) && propose(node, edit);
+    bool done = may_compose(node) && propose(node, edit, node->control->version);
     edit_free(edit);
     return done;
 }
@@ -283,7 +284,7 @@ static void prepare(struct node *node, qr_time now)
         return;
     }
     f->frozen = f->frozen || contact_freeze(node, &f->freeze);
-    if (f->frozen && contact_guard(node) && propose(node, &f->edit)) {
+    if (f->frozen && contact_guard(node) && propose(node, &f->edit, f->composed_on)) {
         f->prepares = false;
     } else if (now + 5 * QR_MILLISECOND < node->wake) {
         node->wake = now + 5 * QR_MILLISECOND;

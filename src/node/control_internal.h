@@ -19,6 +19,7 @@ struct control_flight {
     bool frozen;
     struct freeze freeze; /* with `prepares` */
     struct edit edit;
+    uint64_t composed_on; /* with `edit`: the version of the state that it is for */
     bool refused; /* ended OK, but something else had been written meanwhile */
     enum qr_status status;
     struct pending *order; /* NULL: nobody waits */
