@@ -1,7 +1,9 @@
 /* Changes of prefixes (control.h: C3), with the world of control_test.c. */
 #include "control_world.h"
 
+#include "base/wire.h"
 #include "cluster/records.h"
+#include "command/op.h"
 #include "tests/unit/cluster/put_records.h"
 
 /* An order that gives keyspace 16 a prefix. */
@@ -42,6 +44,32 @@ static void a_prefix_changes_when_no_node_goes_by_it_C3(void **state)
     assert_int_equal(thawed, 1);
     assert_string_equal(said(0), "+OK\r\n");
     assert_int_equal(begun_count, 1); /* the next in line */
+}
+
+/* The version of the state that the change is for, as proposed. */
+static uint64_t composed_on(void)
+{
+    struct span version_first;
+    uint8_t db;
+    assert_true(op_first_argument(span_of(op, sizeof op), &version_first, &db));
+    struct wire_reader r = wire_reader(version_first);
+    return wire_get_u64(&r);
+}
+
+/* An earlier change whose time was up is carried out while this one waits: it goes by what was. */
+static void what_is_made_while_it_waits_is_not_overwritten_C3(void **state)
+{
+    (void)state;
+    control_watch(node);
+    turn();
+    may_freeze = false;
+    uint64_t before = version;
+    propose_prefix(order(0), "a:");
+    learn_prefix("b:");
+    may_freeze = may_propose = true;
+    turn();
+    assert_true(proposed == 1 && version == before + 1);
+    assert_int_equal(composed_on(), before);
 }
 
 static void a_prefix_that_stays_is_not_frozen_C3(void **state)
@@ -92,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_prefix_changes_when_no_node_goes_by_it_C3),
+        CASE(what_is_made_while_it_waits_is_not_overwritten_C3),
         CASE(a_prefix_that_stays_is_not_frozen_C3),
         CASE(who_leads_no_more_gives_the_order_back_C3),
     };
