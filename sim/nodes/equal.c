@@ -5,9 +5,12 @@
 
 #include "cluster/map.h"
 #include "engine/engine.h"
+#include "node/checkpoint.h"
+#include "node/checkpoint_place.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "protocol/quorum.h"
+#include "sim/nodes/drive.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -39,6 +42,15 @@ static bool lacks(struct run *run, const char *format, ...)
     return false;
 }
 
+/* Whether its state was found to differ. A node that cannot look for the mark takes it that there is
+ * one, until it has been fed anew. */
+static bool is_marked(const struct seat *seat, uint32_t group)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(path, seat->node->config.dir, group, QUARANTINED_FILE);
+    return drive_find(seat->host->drive, path) != NULL;
+}
+
 /* One of a group with its leader's. */
 static bool compare(struct run *run, const struct partition *led, const struct seat *seat,
                     const struct partition *one)
@@ -52,8 +64,11 @@ static bool compare(struct run *run, const struct partition *led, const struct s
         realm_fail(run->realm, seat->host, "group %" PRIu32 " differs from its leader's at slot %"
                    PRIu64, one->group, applied);
     }
-    if (one->quarantined) {
+    if (one->quarantined && is_marked(seat, one->group)) {
         realm_fail(run->realm, seat->host, "group %" PRIu32 " is in quarantine", one->group);
+    }
+    if (one->quarantined) {
+        return lacks(run, "group %" PRIu32 " is in quarantine on %s", one->group, seat->host->name);
     }
     if (o.forgetful) {
         return lacks(run, "group %" PRIu32 " is forgetful on %s", one->group, seat->host->name);
@@ -233,6 +248,12 @@ static bool group_settled(struct run *run, const struct map *map, const struct m
     return true;
 }
 
+/* A guest gives them any name but these. */
+static bool is_a_guests(const struct map_keyspace *k)
+{
+    return k->id != 0 && strcmp(k->name, "cart") != 0 && strcmp(k->name, "junk") != 0;
+}
+
 /* Whether too few of the group remember what they promised for it to go on: a guest makes keyspaces
  * with two replicas also where drives forget, and they are his own. */
 static bool is_past_help(const struct run *run, const struct map *map,
@@ -252,7 +273,7 @@ static bool is_past_help(const struct run *run, const struct map *map,
             newest = max_u64(newest, o.membership_slot);
         }
     }
-    return run->fragile > 0 && k != NULL && (k->name[0] | 0x20) == 'g' &&
+    return run->fragile > 0 && k != NULL && is_a_guests(k) &&
            !quorum_of(remember, &members);
 }
 
