@@ -42,8 +42,8 @@ static bool lacks(struct run *run, const char *format, ...)
     return false;
 }
 
-/* Whether its state was found to differ. A node that cannot look for the mark takes it that there is
- * one, until it has been fed anew. */
+/* Whether its state was found to differ. A node that cannot look for the mark takes it that it is
+ * there, until it has been fed anew. */
 static bool is_marked(const struct seat *seat, uint32_t group)
 {
     char path[CHECKPOINT_PATH_MAX];
