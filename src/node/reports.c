@@ -38,7 +38,7 @@ struct reports {
     uint64_t told_version;
     uint64_t told_begun; /* leaderships of this node that had begun */
 
-    uint64_t nonce; /* of the latest question */
+    uint64_t nonce; /* of the latest question; each life begins elsewhere, 0: none was asked */
     struct node_news node[MEMBERS_MAX];
     qr_time passed_at[MEMBERS_MAX]; /* when the index was taken from a node; 0: never */
     struct group_news *groups; /* in no order */
@@ -176,7 +176,10 @@ static void take(struct node *node, node_index from, const struct report *report
     struct node_news *n = &reports->node[from];
     n->version = report->version;
     n->level = report->level;
-    n->answered = report->nonce > n->answered ? report->nonce : n->answered;
+    /* Else it was asked in an earlier life. */
+    if (report->nonce <= reports->nonce) {
+        n->answered = max_u64(report->nonce, n->answered);
+    }
     n->client_counts = report->client_counts;
     memcpy(n->clients, report->clients, sizeof n->clients);
     for (uint32_t i = 0; i < report->partitions; i++) {
@@ -216,7 +219,7 @@ uint64_t reports_ask(struct node *node)
 {
     struct reports *reports = node->control->reports;
     uint8_t question[9];
-    reports->nonce++;
+    reports->nonce += 1 + (reports->nonce == 0 ? node->contact.leases.life >> 1 : 0);
     size_t n = report_question_write(reports->nonce, question);
     peers_tell(node->peers, NODE_NONE, FRAME_REPORT, span_of(question, n));
     reporting_asked(&reports->told, replica_me(node->zero->replica), reports->nonce);

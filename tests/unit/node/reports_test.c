@@ -405,6 +405,41 @@ static void test_a_question_is_answered_by_all_who_are_there(void **state)
     assert_true(reports_answered(&zero->node, fourth));
 }
 
+static void answer(node_index from, uint64_t nonce)
+{
+    struct report r = { .nonce = nonce, .version = 5, .level = 2 };
+    uint8_t *frame = qr_alloc(REPORT_BYTES_MAX);
+    assert_true(reports_receive(&zero->node, from, span_of(frame, report_write(&r, frame))));
+    free(frame);
+}
+
+/* What this node asked in an earlier life the others still answer, with every report: of the next
+ * question that says nothing, or a keyspace would be dropped by what was in it before. */
+static void test_the_answer_to_a_question_of_an_earlier_life_is_none(void **state)
+{
+    (void)state;
+    static const uint64_t lives[] = { 1000, 3000, 200 };
+    uint64_t asked = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        reports_free(zero->control.reports);
+        zero->control.reports = reports_new();
+        zero->node.contact.leases.life = lives[i];
+        connect_again();
+        live();
+        uint64_t first = reports_ask(&zero->node);
+        reports_turn(&zero->node, zero->node.clock);
+        answer(1, asked); /* that was on its way */
+        assert_false(reports_answered(&zero->node, first));
+        live();
+        assert_true(reports_answered(&zero->node, first));
+        uint64_t second = reports_ask(&zero->node);
+        assert_false(reports_answered(&zero->node, second));
+        live();
+        assert_true(reports_answered(&zero->node, second));
+        asked = first;
+    }
+}
+
 /* C4: who is away may go by what it knew until it is covered no more. */
 static void test_who_knows_a_version_or_may_know_what_was_before(void **state)
 {
@@ -553,6 +588,7 @@ int main(void)
         TEST(test_groups_that_nobody_knows_are_kept_up_to_a_bound),
         TEST(test_it_is_told_every_200_ms_and_sooner_for_a_reason),
         TEST(test_a_question_is_answered_by_all_who_are_there),
+        TEST(test_the_answer_to_a_question_of_an_earlier_life_is_none),
         TEST(test_who_knows_a_version_or_may_know_what_was_before),
         TEST(test_the_word_of_an_index_is_not_its_predecessors),
         TEST(test_only_group_0s_leader_listens),
