@@ -142,10 +142,22 @@ static bool propose(struct node *node, const struct edit *edit, uint64_t compose
     return true;
 }
 
-static void stand_in_line(struct control *control, struct pending *p)
+static qr_time end_of_time(const struct node *node)
+{
+    return node->clock + node->config.request_timeout_ms * QR_MILLISECOND;
+}
+
+/* The line may not move: a change ahead of it ends when it is decided. */
+static void stand_in_line(struct node *node, struct pending *p)
 {
     p->state = PENDING_CONTROLLED;
-    pendings_push(&control->waiting, p);
+    p->until = p->until != 0 ? p->until : end_of_time(node);
+    if (node->clock < p->until) {
+        pendings_push(&node->control->waiting, p);
+    } else {
+        orders_refuse(p, "TRYAGAIN another change of the cluster is under way and not decided yet, "
+                         "nothing was changed");
+    }
 }
 
 bool control_begins(struct node *node, struct pending *p)
@@ -156,7 +168,7 @@ bool control_begins(struct node *node, struct pending *p)
         return false;
     }
     if (!may_compose(node)) {
-        stand_in_line(control, p);
+        stand_in_line(node, p);
         return false;
     }
     return true;
@@ -170,7 +182,7 @@ bool control_rests(struct node *node, struct pending *p)
     }
     p->slot = p->slot != 0 ? p->slot : replica_seen(zero)->commit;
     if (replica_applied(zero) < p->slot) {
-        stand_in_line(node->control, p);
+        stand_in_line(node, p);
         return false;
     }
     p->slot = 0;
@@ -190,9 +202,10 @@ void control_propose(struct node *node, struct pending *p, struct edit *edit, ui
         *edit = (struct edit){ 0 };
         node_stir(node);
     } else if (!propose(node, edit, control->version)) {
-        pendings_push(&control->waiting, p);
+        stand_in_line(node, p);
         p = NULL;
     }
+    f->until = end_of_time(node);
     f->order = p;
     f->keyspace = keyspace;
     edit_free(edit);
@@ -228,6 +241,7 @@ static void give_back(struct node *node, struct pending *p)
     pendings_push(&one, p);
     p->slot = 0; /* what it waited for was this leader's */
     p->wanted = 0;
+    p->until = 0;
     router_retry(node->router, &one, STATUS_NOT_LEADER);
 }
 
@@ -246,7 +260,7 @@ static void land(struct node *node, const struct control_flight *f)
         p->until = node->clock + USABLE_TIME;
         pendings_push(&control->settling, p);
     } else if (f->status == STATUS_OK && ++p->wanted < ATTEMPTS) {
-        pendings_push(&control->waiting, p);
+        stand_in_line(node, p);
     } else if (f->status == STATUS_OK) {
         orders_refuse(p, "TRYAGAIN other changes of the cluster came in between, nothing was "
                          "changed");
@@ -291,13 +305,39 @@ static void prepare(struct node *node, qr_time now)
     }
 }
 
+/* Whoever waits for it is told so when its time is over. What is in the log is under way until it
+ * is decided all the same (C1): behind it nothing is composed or judged, and nothing thaws (C3). */
+static void let_time_pass(struct node *node, qr_time now)
+{
+    struct control_flight *f = &node->control->flight;
+    struct pending *p = f->order;
+    if (p == NULL || now < f->until) {
+        return;
+    }
+    f->order = NULL;
+    if (f->prepares) {
+        orders_refuse(p, "TRYAGAIN not all nodes hold the keys of the prefix back, nothing was "
+                         "changed");
+        end_flight(node);
+    } else {
+        orders_undecided(p);
+    }
+}
+
+/* What nobody waits for any more is not begun: its client was told that it may have happened, and
+ * looks whether it has. */
 static void judge_waiting(struct node *node)
 {
     struct control *control = node->control;
-    uint32_t count = control->waiting.count;
-    while (count-- > 0 && may_compose(node)) {
+    for (uint32_t count = control->waiting.count; count > 0; count--) {
         struct pending *p = pendings_pop(&control->waiting);
-        orders_begin(node, p);
+        if (p->stream == NULL) {
+            stream_answered(p, STATUS_OK);
+        } else if (may_compose(node)) {
+            orders_begin(node, p);
+        } else {
+            stand_in_line(node, p);
+        }
     }
 }
 
@@ -314,7 +354,8 @@ static void judge_asking(struct node *node, qr_time now)
         if (known || now >= p->until) {
             pendings_remove(&control->asking, p);
             p->wanted = 0;
-            pendings_push(&control->waiting, p);
+            p->until = 0;
+            stand_in_line(node, p);
         }
     }
 }
@@ -381,6 +422,7 @@ void control_turn(struct node *node, qr_time now)
     } else if (f->prepares) {
         prepare(node, now);
     }
+    let_time_pass(node, now);
     reports_turn(node, now);
     if (control_level(node) != node->identity.level) {
         control_follow_level(node);
@@ -397,6 +439,9 @@ void control_turn(struct node *node, qr_time now)
     answer_spread(node, now);
     if (control_waiting(control) > 0 && now + 5 * QR_MILLISECOND < node->wake) {
         node->wake = now + 5 * QR_MILLISECOND;
+    }
+    if (f->order != NULL && f->until < node->wake) {
+        node->wake = f->until;
     }
 }
 

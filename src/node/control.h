@@ -7,8 +7,11 @@
  *
  * C1 One change at a time is under way; orders that want another stand in line, in order of
  *    arrival, and are judged anew when it is their turn.
+ *    While this node leads, a change ends only when it is decided: not when whoever waits for it
+ *    has waited for too long (C2), for it may be made as long as it is in the log.
  * C2 An order is refused with nothing changed, or answered when its change is decided and known to
- *    all nodes that are connected, or -UNCERTAIN when leadership ended in between.
+ *    all nodes that are connected, or -UNCERTAIN when leadership ended in between, or when it is
+ *    not decided after request-timeout.
  * C3 A change of a prefix is proposed when no node goes by it any more (cluster/coverage.h).
  * C4 An order that changes another rule is answered OK when no node goes by the one before: each
  *    has the change, or is covered no more (V5). */

@@ -23,6 +23,7 @@ struct control_flight {
     bool refused; /* ended OK, but something else had been written meanwhile */
     enum qr_status status;
     struct pending *order; /* NULL: nobody waits */
+    qr_time until;         /* ... for longer than this */
     uint32_t keyspace;
     uint64_t version; /* of the state, when it is made */
 };

@@ -95,6 +95,14 @@ void orders_uncertain(struct pending *p)
     }
 }
 
+void orders_undecided(struct pending *p)
+{
+    p->node->stats.uncertain++;
+    orders_refuse(p, "UNCERTAIN a majority does not hold the change yet, it may still be made: "
+                     "KEYSPACE LIST, MEMBER LIST and REBALANCE STATUS show whether it was, and "
+                     "other changes wait until that is decided");
+}
+
 void orders_leaderless(struct pending *p)
 {
     orders_refuse(p,

@@ -25,6 +25,8 @@ void orders_leaderless(struct pending *p);
 
 /* Leadership ended, or the connection to the leader, before p was answered. */
 void orders_uncertain(struct pending *p);
+/* Its change of the control state is in the log, and was not decided in time (control.h: C2). */
+void orders_undecided(struct pending *p);
 
 /* Answers p, which changed the control state: OK, and behind it what was asked for and is not. */
 void orders_ok(struct node *node, struct pending *p);

@@ -172,6 +172,13 @@ void router_peer_down(struct router *router, node_index peer)
 
 /* --- Deadlines ------------------------------------------------------------------------------ */
 
+/* A change of the control state ends when it is decided, for as long as that is this node's to do
+ * (control.h: C1). */
+static bool is_under_way(const struct pending *p)
+{
+    return p->spec == NULL && replica_leads(p->partition->replica);
+}
+
 /* What its state says when it has waited too long; false: not yet. Reads are never uncertain. */
 static bool overdue(const struct config *config, const struct pending *p, qr_time now,
                     enum qr_status *status)
@@ -189,7 +196,8 @@ static bool overdue(const struct config *config, const struct pending *p, qr_tim
         return age >= leader_wait;
     case PENDING_PROPOSED:
         *status = STATUS_UNCERTAIN;
-        return p->slot != 0 && age >= request_timeout && !stream_holds_write(p);
+        return p->slot != 0 && age >= request_timeout && !stream_holds_write(p) &&
+               !is_under_way(p);
     case PENDING_READING:
         *status = STATUS_CLUSTERDOWN;
         return age >= request_timeout && !p->confirmed; /* then it waits only for its own strand */

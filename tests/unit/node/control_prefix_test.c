@@ -1,6 +1,8 @@
 /* Changes of prefixes (control.h: C3), with the world of control_test.c. */
 #include "control_world.h"
 
+#include <string.h>
+
 #include "base/wire.h"
 #include "cluster/records.h"
 #include "command/op.h"
@@ -116,6 +118,46 @@ static void who_leads_no_more_gives_the_order_back_C3(void **state)
     turn();
 }
 
+/* It may be made as long as it is in the log: whoever went by the map of before would not know. */
+static void what_is_not_decided_stays_frozen_C3(void **state)
+{
+    (void)state;
+    turn();
+    propose_prefix(order(0), "a:");
+    turn();
+    assert_int_equal(proposed, 1);
+    node->clock += 60 * QR_SECOND;
+    turn();
+    assert_string_equal(said(0), "-UNDECIDED\r\n");
+    assert_int_equal(thawed, 0);
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(thawed, 1);
+}
+
+static void a_freeze_that_is_never_whole_ends_with_nothing_changed_C3(void **state)
+{
+    (void)state;
+    turn();
+    may_propose = false;
+    propose_prefix(order(0), "a:");
+    node->clock += 5 * QR_SECOND - 1;
+    turn();
+    assert_true(frozen == 1 && thawed == 0 && clients[0].answers == 0);
+    node->clock += 1;
+    turn();
+    assert_non_null(strstr(said(0), "nothing was changed"));
+    assert_int_equal(thawed, 1);
+    may_propose = true;
+    turn();
+    assert_int_equal(proposed, 0);
+    propose_prefix(order(1), "a:");
+    turn();
+    assert_int_equal(proposed, 1);
+    decided(STATUS_OK, NULL);
+    turn();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +165,8 @@ int main(void)
         CASE(what_is_made_while_it_waits_is_not_overwritten_C3),
         CASE(a_prefix_that_stays_is_not_frozen_C3),
         CASE(who_leads_no_more_gives_the_order_back_C3),
+        CASE(what_is_not_decided_stays_frozen_C3),
+        CASE(a_freeze_that_is_never_whole_ends_with_nothing_changed_C3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

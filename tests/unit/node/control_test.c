@@ -194,6 +194,87 @@ static void those_in_line_are_bounded_R4(void **state)
     turn();
 }
 
+/* Whoever waits for it hears so; nothing is composed on a state that it may change, or judged. */
+static void a_change_is_under_way_until_it_is_decided(void **state)
+{
+    (void)state;
+    turn();
+    propose(order(0), 0);
+    node->clock += 5 * QR_SECOND - 1;
+    turn();
+    assert_int_equal(clients[0].answers, 0);
+    assert_int_equal(node->wake, node->clock + 1);
+    node->clock += 1;
+    turn();
+    assert_string_equal(said(0), "-UNDECIDED\r\n");
+    assert_false(control_begins(node, order(1)));
+    turn();
+    assert_true(begun_count == 0 && proposed == 1);
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(begun_count, 1);
+    assert_int_equal(clients[0].answers, 1);
+    propose(begun[0], 0); /* the next one has its own time */
+    decided(STATUS_OK, NULL);
+    known = true;
+    turn();
+    assert_string_equal(said(1), "+OK\r\n");
+}
+
+static void nobody_stands_in_line_for_ever(void **state)
+{
+    (void)state;
+    turn();
+    propose(order(0), 0);
+    assert_false(control_begins(node, order(1)));
+    node->clock += QR_SECOND;
+    assert_false(control_begins(node, order(2)));
+    control_await_reports(node, order(3), 0);
+    figures = true;
+    turn();
+    assert_int_equal(control_waiting(node->control), 3);
+    node->clock += 4 * QR_SECOND - 1;
+    turn();
+    assert_int_equal(clients[1].answers, 0);
+    node->clock += 1;
+    turn();
+    assert_int_equal(clients[1].answers, 1);
+    assert_non_null(strstr(said(1), "-TRYAGAIN"));
+    assert_non_null(strstr(said(1), "nothing was changed"));
+    assert_true(clients[2].answers == 0 && clients[3].answers == 0);
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(begun_count, 2);
+    has_room = false; /* nor for room in the log */
+    propose(begun[0], 0);
+    node->clock += QR_SECOND;
+    turn();
+    assert_int_equal(begun_count, 3);
+    propose(begun[2], 0);
+    assert_non_null(strstr(said(2), "nothing was changed"));
+    assert_int_equal(proposed, 1);
+    outlook.role = ROLE_FOLLOWER; /* whoever leads next has its own time for it */
+    assert_false(control_begins(node, order(4)));
+    turn();
+    assert_int_equal(given_back, 1);
+}
+
+/* Its client was told that it may have happened, has looked, and writes there again. */
+static void what_nobody_waits_for_is_not_begun(void **state)
+{
+    (void)state;
+    turn();
+    propose(order(0), 0);
+    assert_false(control_begins(node, order(1)));
+    assert_false(control_begins(node, order(2)));
+    stream_detach(&clients[1].stream);
+    decided(STATUS_OK, NULL);
+    turn();
+    assert_int_equal(begun_count, 1);
+    assert_ptr_equal(begun[0], clients[2].stream.first);
+    assert_int_equal(control_waiting(node->control), 1); /* the first one, until all know it */
+}
+
 /* --- C2 -------------------------------------------------------------------------------------- */
 
 static void ok_when_all_know_it_and_all_partitions_are_led(void **state)
@@ -433,6 +514,9 @@ int main(void)
         CASE(who_goes_by_the_map_waits_until_it_rests),
         CASE(who_may_not_compose_waits),
         CASE(those_in_line_are_bounded_R4),
+        CASE(a_change_is_under_way_until_it_is_decided),
+        CASE(nobody_stands_in_line_for_ever),
+        CASE(what_nobody_waits_for_is_not_begun),
         CASE(ok_when_all_know_it_and_all_partitions_are_led),
         CASE(of_a_change_of_rules_ok_when_nobody_goes_by_those_of_before),
         CASE(a_change_of_rules_that_fails_is_answered_at_once),

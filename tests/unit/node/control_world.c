@@ -118,13 +118,18 @@ void orders_uncertain(struct pending *p)
     orders_refuse(p, "UNCERTAIN");
 }
 
+void orders_undecided(struct pending *p)
+{
+    orders_refuse(p, "UNDECIDED");
+}
+
 void router_retry(struct router *router, struct pendings *refused, enum qr_status status)
 {
     struct pending *p;
     (void)router;
     given_back_with = status;
     while ((p = pendings_pop(refused)) != NULL) {
-        assert_true(p->slot == 0 && p->wanted == 0);
+        assert_true(p->slot == 0 && p->wanted == 0 && p->until == 0);
         given_back++;
         orders_refuse(p, "GIVEN BACK");
     }
@@ -243,6 +248,7 @@ int begin(void **state)
     (void)state;
     node = played_node();
     node->clock = QR_SECOND;
+    node->config.request_timeout_ms = 5000;
     node->map = map_new();
     memset(&zero, 0, sizeof zero);
     zero.node = node;

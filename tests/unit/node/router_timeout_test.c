@@ -170,12 +170,29 @@ static void test_thousands_with_different_times_go_when_theirs_has_come(void **s
 
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* control.h: C1. Who asked for it has a time of his own there. */
+static void test_a_change_of_the_control_state_has_no_time_while_this_node_leads(void **state)
+{
+    (void)state;
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    struct pending *p = stream_push(&world->client, NULL, 2, world->node.clock);
+    pending_join(p, &world->zero);
+    (void)replica_write(&world->replica, p, 8);
+    turn_later(60 * QR_SECOND);
+    assert_heard("");
+    world->replica.leads = false;
+    turn_later(QR_SECOND);
+    assert_heard(UNCERTAIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROUTER_TEST(test_in_the_queue_it_is_surely_not_applied),
         ROUTER_TEST(test_what_has_its_leader_at_the_last_moment_is_not_sent_on),
         ROUTER_TEST(test_a_write_that_was_proposed_is_uncertain_and_a_read_is_not),
+        ROUTER_TEST(test_a_change_of_the_control_state_has_no_time_while_this_node_leads),
         ROUTER_TEST(test_what_was_sent_to_the_leader),
         ROUTER_TEST(test_the_leader_hears_what_is_left_and_a_little_less),
         ROUTER_TEST(test_who_answers_in_time_is_heard_and_leaves_nothing_behind),
