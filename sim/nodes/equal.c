@@ -8,6 +8,7 @@
 #include "node/checkpoint.h"
 #include "node/checkpoint_place.h"
 #include "node/node.h"
+#include "node/quarantine.h"
 #include "node/replica.h"
 #include "protocol/quorum.h"
 #include "sim/nodes/drive.h"
@@ -42,13 +43,14 @@ static bool lacks(struct run *run, const char *format, ...)
     return false;
 }
 
-/* Whether its state was found to differ. A node that cannot look for the mark takes it that it is
- * there, until it has been fed anew. */
-static bool is_marked(const struct seat *seat, uint32_t group)
+/* Whether its state was found to differ, in this life or the one before. Who cannot look for the
+ * mark takes it that it is there, until it has been fed anew. */
+static bool has_differed(const struct seat *seat, const struct partition *one)
 {
     char path[CHECKPOINT_PATH_MAX];
-    checkpoint_path(path, seat->node->config.dir, group, QUARANTINED_FILE);
-    return drive_find(seat->host->drive, path) != NULL;
+    checkpoint_path(path, seat->node->config.dir, one->group, QUARANTINED_FILE);
+    return (one->quarantine != NULL && one->quarantine->begun > 0) ||
+           drive_find(seat->host->drive, path) != NULL;
 }
 
 /* One of a group with its leader's. */
@@ -64,8 +66,8 @@ static bool compare(struct run *run, const struct partition *led, const struct s
         realm_fail(run->realm, seat->host, "group %" PRIu32 " differs from its leader's at slot %"
                    PRIu64, one->group, applied);
     }
-    if (one->quarantined && is_marked(seat, one->group)) {
-        realm_fail(run->realm, seat->host, "group %" PRIu32 " is in quarantine", one->group);
+    if (has_differed(seat, one)) {
+        realm_fail(run->realm, seat->host, "group %" PRIu32 " was found to differ", one->group);
     }
     if (one->quarantined) {
         return lacks(run, "group %" PRIu32 " is in quarantine on %s", one->group, seat->host->name);
