@@ -117,7 +117,7 @@ static bool begin(struct replica *r, struct cargo *cargo)
     cargo->begun = true;
     cargo->term = b->term;
     cargo->first_number = b->next_number;
-    cargo->place = (struct cargo_place){ 0 };
+    cargo->place = cargo->mark = (struct cargo_place){ 0 }; /* nothing of it is in this term */
     b->next_number += cargo->count;
     b->opening_bytes += cargo->total;
     return true;

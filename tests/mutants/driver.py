@@ -419,6 +419,10 @@ DRIVER = [
     ("blobs: parts of the term before", "unit/node/loading", "blobs.c",
      "if (cargo->begun && cargo->term == b->term) { return true; }",
      "if (cargo->begun) { return true; }"),
+    ("blobs: what is refused goes on where it was in the term before", "unit/node/loading",
+     "blobs.c",
+     "cargo->place = cargo->mark = (struct cargo_place){ 0 };",
+     "cargo->place = (struct cargo_place){ 0 };"),
     ("blobs: a refused part is not said again", "unit/node/loading", "blobs.c",
      "for (struct pending *p = r->loading.first; p != NULL; p = p->queue_next) { "
      "p->cargo->place = p->cargo->mark; }",

@@ -339,12 +339,33 @@ static void test_parts_that_make_no_sense_are_not_taken(void **state)
     assert_false(blobs_has_meaning(span_of(p, BLOB_HEAD_BYTES - 1)));
 }
 
+/* The first batch of the new term finds a hand-over, which is called off. */
+static void test_what_is_begun_anew_and_refused_is_so_from_its_beginning_B1(void **state)
+{
+    (void)state;
+    struct cargo *a = half_come();
+    apply_all();
+    turn(); /* so much of it is in the log of term 1 */
+    follow_nobody(2);
+    noop_at(world->log.last + 1, 2);
+    apply_all();
+    world->refuses = true;
+    lead(3);
+    turn();
+    world->refuses = false;
+    come(a, 'a', BYTES - 300 * KIB);
+    turn();
+    turn();
+    assert_set();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_parts_of_two_stand_side_by_side_U16),
         TEST(test_a_new_leader_begins_anew_B1_B2),
+        TEST(test_what_is_begun_anew_and_refused_is_so_from_its_beginning_B1),
         TEST(test_a_refused_batch_is_carried_on_again_B1),
         TEST(test_a_client_that_leaves_among_the_parts_leaves_none),
         TEST(test_a_client_that_leaves_before_the_next_try_leaves_nothing_B2),
