@@ -330,7 +330,8 @@ void fetch_on_data(struct fetch *f, node_index from, const struct snapshot_piece
 
 void fetch_on_gone(struct fetch *f, node_index from, uint64_t file)
 {
-    if (f->phase == PULLING && from == f->source && file == f->offer.file) {
+    bool has_some = f->phase != IDLE && f->phase != DROPPING; /* all of it, and it is wrong */
+    if (has_some && from == f->source && file == f->offer.file) {
         f->figures.counts.dropped++;
         node_log(f->node, NODE_LOG_NOTICE,
                  "Node %" PRIu32 " has the snapshot at slot %" PRIu64

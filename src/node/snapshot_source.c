@@ -215,8 +215,9 @@ static bool open_file(struct source *s, qr_slot least, qr_time now)
 static void offer(struct source *s, node_index to, qr_time now)
 {
     struct follower *f = &s->follower[to];
-    if (f->read != 0 && now - f->read < QR_SECOND) {
-        return; /* it is at it */
+    bool is_at_it = f->read != 0 && now - f->read < QR_SECOND;
+    if (is_at_it || s->partition->quarantined) { /* a wrong file would be open behind the end */
+        return;
     }
     if (f->offered != 0 && now - f->offered < OFFER_INTERVAL) {
         return;
@@ -344,7 +345,6 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
     if (s->file == NULL || s->header.salt != file || s->refused_file == file) {
         return; /* about a file of others; or an answer to this node as a follower */
     }
-    uint32_t id = s->node->known[from].id;
     s->refused_file = file;
     s->figures.refused++;
     struct follower *f = &s->follower[from];
@@ -355,9 +355,9 @@ void source_on_refused(struct source *s, node_index from, uint64_t file)
     node_log(s->node, NODE_LOG_WARNING,
              "Node %" PRIu32 " cannot use this node's checkpoint at slot %" PRIu64
              ": a new one is taken; check this node's disk",
-             id, s->header.slot);
+             s->node->known[from].id, s->header.slot);
     alarm_raise(s->node, ALARM_SNAPSHOT, "node %" PRIu32 " found this node's checkpoint damaged",
-                id);
+                s->node->known[from].id);
     transfers_trouble(s->node, NODE_NONE);
 }
 

@@ -388,6 +388,42 @@ static void test_nothing_more_goes_out_of_a_state_that_is_wrong_U27(void **state
     assert_int_equal(figures_of(1).counts.dropped, 1);
 }
 
+/* What was being written when it was found out could not be called off. */
+static void test_what_is_written_of_a_wrong_state_is_not_offered_U27(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    world->zero[SOURCE].quarantined = true;
+    want(1);
+    source_checkpointed(source());
+    assert_int_equal(figures()->offers, 0);
+    world->zero[SOURCE].quarantined = false;
+    world->keeper[SOURCE].slot = 0;
+    take_checkpoint(SLOT, BYTES, 'b'); /* another node's of the same slot: the file that is read */
+    want(1);
+    pull(1, UINT64_MAX);
+    assert_true(has_installed(1));
+    assert_int_equal(engine_digest(world->node[1].zero->engine),
+                     engine_digest(world->node[SOURCE].zero->engine));
+}
+
+/* All of it has come already, and waits to be installed. */
+static void test_what_is_here_whole_of_a_wrong_state_is_not_installed_U27(void **state)
+{
+    (void)state;
+    take_checkpoint(SLOT, BYTES, 'a');
+    want(1);
+    world->keeper[1].writes = true;
+    pull(1, UINT64_MAX);
+    assert_true(fetch_is_whole(world->zero[1].fetch));
+    source_distrust(source());
+    carry(NODE_NONE);
+    world->keeper[1].writes = false;
+    pull(1, UINT64_MAX);
+    assert_false(has_installed(1));
+    assert_int_equal(figures_of(1).counts.dropped, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -414,6 +450,8 @@ int main(void)
         TEST(test_a_file_that_cannot_be_opened_is_not_offered_R7),
         TEST(test_want_of_descriptors_passes),
         TEST(test_nothing_more_goes_out_of_a_state_that_is_wrong_U27),
+        TEST(test_what_is_written_of_a_wrong_state_is_not_offered_U27),
+        TEST(test_what_is_here_whole_of_a_wrong_state_is_not_installed_U27),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ struct peers {
 
 struct keeper {
     qr_slot slot; /* of the checkpoint in force */
+    bool writes;  /* another one, which cannot be called off any more */
 };
 
 struct replica {
