@@ -182,6 +182,9 @@ static bool act(struct partition *p, const struct map_partition *mp,
         if (p->replica != NULL && replica_gathers(p->replica)) {
             return true; /* its turn comes first */
         }
+        if (p->replica != NULL && !keeper_is_quiet(p->keeper)) {
+            return true; /* its file could get its name in the next life of the replica */
+        }
         if (p->replica != NULL) {
             close_replica(p);
         } else {
@@ -320,8 +323,6 @@ static void add_those_of_the_log(struct node *node)
 
 void holding_open(struct node *node)
 {
-    struct outlook outlook;
-    replica_outlook(node->zero->replica, &outlook);
     struct log_group group = { 0 };
     (void)log_group_state(node->log, 0, &group);
     node->holding =

@@ -122,6 +122,12 @@ qr_slot keeper_slot(const struct keeper *keeper)
     return p->group % 2; /* groups of an odd number have a checkpoint */
 }
 
+bool keeper_is_quiet(struct keeper *keeper)
+{
+    const struct partition *p = (const struct partition *)keeper;
+    return !p->replica->writes;
+}
+
 void quarantine_open(struct partition *p)
 {
     (void)p;

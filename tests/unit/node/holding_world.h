@@ -17,6 +17,7 @@ struct replica {
     struct replica_base base;
     struct outlook outlook;
     bool gathers, founded;
+    bool writes; /* its checkpoint, which cannot be called off any more */
     bool forgets; /* some of its past is still to go */
 };
 
