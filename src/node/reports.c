@@ -304,6 +304,11 @@ static bool knows(const struct node *node, node_index i, uint64_t version)
 {
     const struct reports *reports = node->control->reports;
     qr_time at = reports->passed_at[i];
+    qr_slot stated;
+    (void)replica_applied_roster(node->zero->replica, &stated);
+    if (at == 0 && stated > 0) { /* nobody has told this node of what was before its start */
+        at = node->started;
+    }
     return reports->node[i].version >= version && (at == 0 || node->clock > at + RULES_TIME);
 }
 

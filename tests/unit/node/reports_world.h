@@ -17,6 +17,7 @@
 struct replica {
     struct outlook o;
     node_index me;
+    qr_slot stated; /* its members, last; 0: as it was made */
 };
 
 struct peers {
