@@ -6,9 +6,9 @@
  * never carried out on another, whoever leads.
  *
  * C1 One change at a time is under way; orders that want another stand in line, in order of
- *    arrival, and are judged anew when it is their turn.
- *    While this node leads, a change ends only when it is decided: not when whoever waits for it
- *    has waited for too long (C2), for it may be made as long as it is in the log.
+ *    arrival, and are judged anew when it is their turn. In the leadership that proposed it a
+ *    change ends only when it is decided, not when whoever waits has waited for too long (C2):
+ *    as long as it is in the log it may be made.
  * C2 An order is refused with nothing changed, or answered when its change is decided and known to
  *    all nodes that are connected, or -UNCERTAIN when leadership ended in between, or when it is
  *    not decided after request-timeout.

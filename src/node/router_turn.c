@@ -172,11 +172,13 @@ void router_peer_down(struct router *router, node_index peer)
 
 /* --- Deadlines ------------------------------------------------------------------------------ */
 
-/* A change of the control state ends when it is decided, for as long as that is this node's to do
- * (control.h: C1). */
+/* A change of the control state ends when it is decided, as long as that is for the leadership in
+ * which it was proposed (control.h: C1). A later one may have lost the entry, with nothing in its
+ * place that would tell. */
 static bool is_under_way(const struct pending *p)
 {
-    return p->spec == NULL && replica_leads(p->partition->replica);
+    const struct replica *r = p->partition->replica;
+    return p->spec == NULL && replica_leads(r) && replica_seen(r)->term == p->term;
 }
 
 /* What its state says when it has waited too long; false: not yet. Reads are never uncertain. */

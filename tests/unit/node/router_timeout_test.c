@@ -170,18 +170,32 @@ static void test_thousands_with_different_times_go_when_theirs_has_come(void **s
 
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void change_control_state(void)
+{
+    struct pending *p = stream_push(&world->client, NULL, 2, world->node.clock);
+    pending_join(p, &world->zero);
+    (void)replica_write(&world->replica, p, 8);
+    p->term = world->replica.outlook.term;
+}
+
 /* control.h: C1. Who asked for it has a time of his own there. */
 static void test_a_change_of_the_control_state_has_no_time_while_this_node_leads(void **state)
 {
     (void)state;
     world->replica.leads = true;
     world->replica.leader = 0;
-    struct pending *p = stream_push(&world->client, NULL, 2, world->node.clock);
-    pending_join(p, &world->zero);
-    (void)replica_write(&world->replica, p, 8);
+    world->replica.outlook.term = 7;
+    change_control_state();
     turn_later(60 * QR_SECOND);
     assert_heard("");
     world->replica.leads = false;
+    turn_later(QR_SECOND);
+    assert_heard(UNCERTAIN);
+    world->replica.leads = true;
+    change_control_state();
+    world->replica.outlook.term = 9; /* in between its entry was lost, perhaps */
+    turn_later(5 * QR_SECOND - 1);
+    assert_heard("");
     turn_later(QR_SECOND);
     assert_heard(UNCERTAIN);
 }
