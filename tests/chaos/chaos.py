@@ -26,6 +26,7 @@ WELL_S = 45.0
 ROUND_S = 60.0
 STILL_S = 2.0  # without an acknowledged write: nobody learns anything then
 OFTEN = 20
+HURRY_MS = 300
 AFTERMATH_S = 2  # behind the end of a trouble it is not calm yet
 KEYSPACES = ("reg", "cnt", "own")  # prefixes of partitions, each of a leader of its own
 # The words of a node that ends for lack of room: as one of the cluster, and while it joins.
@@ -43,7 +44,10 @@ class Chaos(Weather, Blows, MemberCampaign):
         self.network = Network(SEATS, seed)
         self.has_clocks = "asan" not in BINARY
         super().__init__(seed, ["--checkpoint-bytes", "256kb"])
-        self.partitions = self.dice.choice([0, 0, 0 if often in self.OF_ONE_GROUP else 4])
+        self.partitions = self.dice.choice([4 * (often in self.OF_PARTITIONS),
+                                            4 * (often not in self.OF_ONE_GROUP)])
+        if self.partitions and self.dice.random() < 0.4:  # orders end before they are decided
+            self.cluster.options += ["--request-timeout", str(HURRY_MS)]
         self.each, self.began, self.events = each, time.monotonic(), []
         self.weather = []  # what goes on: (since, kind, name, how it ends)
         self.drained = None  # the id of a member that partitions leave
@@ -69,19 +73,22 @@ class Chaos(Weather, Blows, MemberCampaign):
     def make_load(self):
         if self.partitions:
             wait_for(self.make_keyspaces, "keyspaces", 20)
-        return Load(self.cluster, self.dice, self.each)
+        return Load(self.cluster, self.dice, self.each, self.partitions > 0)
 
     def make_keyspaces(self):
         """Where the registers are, the counters, and what is counted under ids."""
         try:
             node = self.cluster.leader()
-            names = {as_text(row["name"]) for row in as_rows(node.call("KEYSPACE", "LIST"))}
-            for prefix in set(KEYSPACES) - names:
+            for prefix in set(KEYSPACES) - self.keyspaces(node):
                 node.call("KEYSPACE", "CREATE", prefix, "STRATEGY", "raft", "PREFIX",
                           f"{prefix}:", "PARTITIONS", self.partitions, "REPLICAS", 3)
             return all(is_settled(node, prefix) for prefix in KEYSPACES)
         except TROUBLE:
             return False
+
+    @staticmethod
+    def keyspaces(node):
+        return {as_text(row["name"]) for row in as_rows(node.call("KEYSPACE", "LIST"))}
 
     def draw_classes(self):
         """Which trouble there is in this round; in most there is not all of it."""
@@ -175,7 +182,7 @@ class Chaos(Weather, Blows, MemberCampaign):
             harmed = [seat.info("keyspaces") for seat in self.taken]
             return leader is not None and \
                 all(info[word] == "0" for info in harmed for word in HARMS) and \
-                all(is_settled(leader, prefix) for prefix in KEYSPACES)
+                all(is_settled(leader, name) for name in self.keyspaces(leader) - {"default"})
         except TROUBLE:
             return False
 

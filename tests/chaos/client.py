@@ -45,6 +45,7 @@ class Client(threading.Thread):
         self.connection = self.problem = self.unwell = None
         self.acknowledged = self.reads = self.refused = self.uncertain = 0
         self.in_pipelines = 0  # acknowledged, beside the others
+        self.patience_s, self.hops_share = PATIENCE_S, 0.01
 
     def leave(self):
         if self.connection is not None:
@@ -53,11 +54,11 @@ class Client(threading.Thread):
 
     def reach(self):
         """Now and then another node; False when it cannot be reached, so nothing can be asked."""
-        if self.connection is None or self.dice.random() < 0.01:
+        if self.connection is None or self.dice.random() < self.hops_share:
             self.leave()
             node = self.dice.choice(self.world.nodes)
             try:
-                self.connection = Connection(node.port, node.host, timeout=PATIENCE_S)
+                self.connection = Connection(node.port, node.host, timeout=self.patience_s)
             except OSError:
                 time.sleep(0.01)
         return self.connection is not None

@@ -3,7 +3,7 @@
 must be true of it.
 
     clients.py --nodes HOST:PORT,... --history FILE --progress FILE [--seed N] [--each N]
-               [--round N]
+               [--round N] [--keyspaces]
 
 They work until a line comes on standard input. Then each finishes what it must not leave open,
 every key is read once more and removed, and one line of JSON says what came of it. Keys, clients
@@ -19,6 +19,7 @@ is judged here:
 - A *scribe* counts up in pipelines (scribes.py): there are more of its writes than of all others.
 - Those who want each *zone* to have what they write believe an error that says that it is in force.
 - *Several* keys that are written by one command are seen as one.
+- A *steward* orders keyspaces of its own, and writes by their prefixes (stewards.py).
 - A *lessee* sets a key for a while that is longer than any clock is wrong, and reads it soon: it
   must be there, and its time must have begun when it was set.
 """
@@ -39,6 +40,7 @@ from campaign_sessions import LEVELS, Keys, Session, now  # noqa: E402
 from client import Answer, Client, History  # noqa: E402
 from load import SHOWN  # noqa: E402
 from scribes import Scribe  # noqa: E402
+from stewards import Steward  # noqa: E402
 
 KEY_OPERATIONS = 300  # of a register or a counter; then its clients go on with the next
 KEY_UNKNOWN = 6  # of unknown outcome, which make the search for a linear order long
@@ -384,8 +386,9 @@ class World:
         self.progress = open(options.progress, "r+b")  # as long as the process lives
         self.page = mmap.mmap(self.progress.fileno(), 4096)
         dice = random.Random(options.seed)
+        kinds = self.KINDS + [Steward] * options.keyspaces
         self.clients = [kind(self, options.round * ROUND_CLIENTS + 1 + i, dice.random())
-                        for i, kind in enumerate(self.KINDS * options.each)]
+                        for i, kind in enumerate(kinds * options.each)]
 
     def total(self, name):
         return sum(getattr(client, name) for client in self.clients) + \
@@ -422,6 +425,8 @@ class World:
             if isinstance(client, Retrier):
                 value = self.sure(last, "GET", f"own:{client.number}")
                 assert int(value) == client.told, f"wrong: once: {client.told} times, {value}"
+            if isinstance(client, Steward):
+                client.judge()
             if isinstance(client, Scribe):
                 for tally in client.tallies:
                     tally.take(int(self.sure(last, "GET", tally.key) or 0))
@@ -483,6 +488,7 @@ class World:
         found["claims"] = len(self.claims.winner)
         found["leases"] = sum(c.leases for c in self.clients if isinstance(c, Lessee))
         found["in_force"] = sum(c.in_force for c in self.clients if isinstance(c, Zoned))
+        found["orders"] = sum(c.orders for c in self.clients if isinstance(c, Steward))
         found["hops"] = sum(c.hops for c in self.clients if isinstance(c, Hopper))
         return found
 
@@ -495,6 +501,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--round", type=int, default=0, help="0 is the first")
     parser.add_argument("--each", type=int, default=2, help="clients of each kind")
+    parser.add_argument("--keyspaces", action="store_true", help="are ordered, too")
     world = World(parser.parse_args())
     world.run()
     world.read_all()

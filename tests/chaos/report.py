@@ -69,7 +69,7 @@ class Report:
         if self.summary:
             yield ("and " + ", ".join(f"{name.replace('_', ' ')} {self.summary[name]}" for name in (
                 "acknowledged", "in_pipelines", "in_force", "claims", "counted_once", "retried",
-                "hops")))
+                "orders", "hops")))
         silence, at = self.figures.silence
         yield f"leaders seen: {len(self.chaos.lookout.leaders)}"
         yield f"longest time without an acknowledged write: {silence:.1f} s, from {at:.1f} s"
