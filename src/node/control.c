@@ -205,7 +205,7 @@ void control_propose(struct node *node, struct pending *p, struct edit *edit, ui
         stand_in_line(node, p);
         p = NULL;
     }
-    f->until = end_of_time(node);
+    f->until = end_of_time(node) + (f->prepares ? RULES_TIME : 0); /* a node may be away */
     f->order = p;
     f->keyspace = keyspace;
     edit_free(edit);

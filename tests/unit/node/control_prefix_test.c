@@ -141,7 +141,7 @@ static void a_freeze_that_is_never_whole_ends_with_nothing_changed_C3(void **sta
     turn();
     may_propose = false;
     propose_prefix(order(0), "a:");
-    node->clock += 5 * QR_SECOND - 1;
+    node->clock += 5 * QR_SECOND + RULES_TIME - 1;
     turn();
     assert_true(frozen == 1 && thawed == 0 && clients[0].answers == 0);
     node->clock += 1;
