@@ -198,3 +198,31 @@ int end(void **state)
     }
     return 0;
 }
+
+void live_for(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        for (int n = 0; n < 2; n++) {
+            nodes[n].node.clock += 10 * QR_MILLISECOND;
+            reports_turn(&nodes[n].node, nodes[n].node.clock);
+        }
+    }
+}
+
+void live(void)
+{
+    live_for(50);
+}
+
+void connect_again(void)
+{
+    connected = true;
+    reports_connected(&zero->node, 1);
+    reports_connected(&other->node, 0);
+}
+
+void hear(node_index from, const struct report *r)
+{
+    static uint8_t frame[REPORT_BYTES_MAX];
+    assert_true(reports_receive(&zero->node, from, span_of(frame, report_write(r, frame))));
+}

@@ -49,6 +49,12 @@ extern uint16_t may_know;   /* nodes that group 0's leader has covered a moment 
 /* With so many groups. */
 void make_worlds(uint32_t groups);
 int end(void **state);
+/* Both have so many turns, 10 ms apart; or 50. */
+void live_for(int turns);
+void live(void);
+void connect_again(void);
+/* Group 0's leader is told that. */
+void hear(node_index from, const struct report *r);
 
 /* The keyspace of the groups but 0 is in that node's map. */
 void know_keyspace(struct world *w);
