@@ -81,6 +81,10 @@ END = [
     ("whole: more replicas are promised and not made", "nodes", "../cluster/place.c",
      "uint16_t sources[] = { work->usable,",
      "uint16_t sources[] = { leaves != 0 ? work->usable : 0,"),
+    ("whole: what is told of a state is wrong once", "nodes", "quarantine.c",
+     "uint64_t digest = engine_rolling_digest(partition->engine);",
+     "uint64_t digest = engine_rolling_digest(partition->engine) +"
+     " (q->noted == 0 && replica_me(partition->replica) == 0);"),
 ]
 
 LOG = [
