@@ -68,15 +68,14 @@ ANYWHERE = [
      " if (behind.end < stop && batch_at(&behind, w, behind.end, &next) == NULL) {"
      " return REPLAY_STOPS; } p = batch_at(s, w, s->end, &h);"
      " struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);"),
-    ("real: an order that may be carried out is refused", "real:drain", "node/control.c",
-     "} else if (f->status == STATUS_UNCERTAIN) { orders_uncertain(p);",
-     "} else if (f->status == STATUS_UNCERTAIN) { stream_refuse(p, STATUS_LEADER_CHANGED);"),
+    ("real: an order that may be carried out is refused", "real:drain", "node/orders.c",
+     'orders_refuse(p, "UNCERTAIN leadership ended, perhaps before a majority held the change of "'
+     ' "the keyspaces', 'orders_refuse(p, "TRYAGAIN not applied',
+     'orders_refuse(p, "UNCERTAIN a majority', 'orders_refuse(p, "TRYAGAIN not applied a majority'),
     ("real: an order is answered before it is decided", "real:drain", "node/control.c",
      "f->order = p; f->keyspace = keyspace;",
      "if (p != NULL && !f->prepares) { orders_ok(node, p); p = NULL; }"
      " f->order = p; f->keyspace = keyspace;"),
-    ("real: a change behind a freeze is carried out on any state", "real:drain", "node/control.c",
-     "propose(node, &f->edit, f->composed_on)", "propose(node, &f->edit, node->control->version)"),
     ("real: a keyspace with keys is dropped without FORCE", "real:drain",
      "node/order_keyspace.c", "if (use.keys > 0 || use.clients > 0) {", "if (use.clients > 0) {"),
 ]
