@@ -57,6 +57,13 @@ bool join_answer_read(struct span head, struct span tail, struct join_answer *ou
 /* A node that has proven the secret asks; false when the request is malformed (join_accept.c). */
 bool join_asked(struct link *link, struct span head);
 
+/* At a leader: another directory asks again and again for the place of a member that is connected. */
+struct contest {
+    node_index index;
+    uint32_t asks;
+    qr_time since, last;
+};
+
 /* Asks the nodes of config->join until one takes this node in, and makes the identity. Runs the
  * loop. False with a sentence when it must not be tried again. */
 bool join_cluster(struct io *io, const struct config *config, struct identity *identity,

@@ -4,10 +4,12 @@
 #include "node/join.h"
 
 #include "node/change.h"
+#include "node/contact.h"
 #include "node/link.h"
 #include "node/node.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "protocol/quorum.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +17,11 @@
 
 /* A node that may only have lost its connection keeps its id for so long. */
 #define AWAY_TIME (5 * QR_SECOND)
+/* One that has lost its power is not heard for so long, and its connection is given up; whoever waits
+ * for that asks so often at least. */
+#define CONTEST_TIME (10 * QR_SECOND)
+#define CONTEST_ASKS 50u
+#define CONTEST_PAUSE QR_SECOND /* without a question: another contest */
 
 static struct join_answer say(enum join_result result, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -72,8 +79,23 @@ static uint32_t next_id(const struct roster *roster)
     return id + 1;
 }
 
+/* It lives: it is heard still, on the connection that it had when its place was asked for first. */
+static bool lives_on(struct node *node, node_index index)
+{
+    struct contest *c = &node->contest;
+    qr_time now = io_now(node->io);
+    if (c->index != index || now - c->last > CONTEST_PAUSE ||
+        peers_lost_at(node->peers, index) > c->since) {
+        *c = (struct contest){ .index = index, .since = now };
+    }
+    c->last = now;
+    c->asks++;
+    return c->asks >= CONTEST_ASKS && now - c->since >= CONTEST_TIME &&
+           (contact_alive(node) & node_bit(index)) != 0;
+}
+
 /* A member whose place the node may take: its id is asked for by another directory. */
-static bool may_replace(const struct node *node, node_index old, const struct join_request *request,
+static bool may_replace(struct node *node, node_index old, const struct join_request *request,
                         struct join_answer *answer)
 {
     const struct roster_node *known = &node->known[old];
@@ -83,6 +105,13 @@ static bool may_replace(const struct node *node, node_index old, const struct jo
     bool me = old == replica_me(node->zero->replica);
     /* Two processes do not listen at one place: power was lost there, and nobody has closed it. */
     if (!me && same_place && peers_connected(node->peers, old)) {
+        if (lives_on(node, old)) {
+            *answer = say(JOIN_REFUSED,
+                          "%s:%u is where node %u is, which lives: announce another address, and "
+                          "start without its node-id",
+                          known->address, (unsigned)known->peer_port, known->id);
+            return false;
+        }
         *answer = say(JOIN_LATER, "node %u is connected from that very place still", known->id);
         return false;
     }

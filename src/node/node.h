@@ -17,6 +17,7 @@
 #include "node/holding.h"
 #include "node/identity.h"
 #include "node/info.h"
+#include "node/join.h"
 #include "node/keepers.h"
 #include "node/partitions.h"
 #include "node/queues.h"
@@ -127,6 +128,7 @@ struct node {
     struct harm harm;
     struct health health;   /* health.h */
     struct contact contact; /* contact.h */
+    struct contest contest; /* join.h */
     struct chores chores;   /* chores.h */
     struct stats stats;
     struct queue_level queues[QUEUES];

@@ -22,10 +22,19 @@ static struct roster roster;
 static struct join_answer answer; /* as sent last */
 static uint32_t begun;            /* changes of the members */
 
+static qr_time now = QR_SECOND, lost_at;
+static uint16_t alive;
+
 qr_time io_now(struct io *io)
 {
     (void)io;
-    return QR_SECOND;
+    return now;
+}
+
+uint16_t contact_alive(const struct node *of)
+{
+    assert_ptr_equal(of, &node);
+    return alive;
 }
 
 void io_stream_peer_name(const struct io_stream *stream, char *out, size_t n)
@@ -85,7 +94,7 @@ bool peers_connected(const struct peers *p, node_index peer)
 qr_time peers_lost_at(const struct peers *p, node_index peer)
 {
     (void)p, (void)peer;
-    return 0;
+    return lost_at;
 }
 
 const char *change_begin(struct node *n, struct change *out)
@@ -210,11 +219,54 @@ static void who_comes_back_wiped_waits_until_its_connection_is_known_to_be_gone_
     memset(&roster.node[1], 0, sizeof roster.node[1]);
 }
 
+/* Node 2 is asked for so often, each time after a while; what the last answer was. */
+static enum join_result asked_for(uint32_t times, qr_time each)
+{
+    for (uint32_t i = 0; i < times; i++) {
+        now += each;
+        asks_for(2, 2);
+    }
+    return answer.result;
+}
+
+/* Nor does it make sense to wait for the end of who is heard still. */
+static void who_announces_the_address_of_one_that_lives_is_told_so_L8(void **state)
+{
+    (void)state;
+    qr_time each = 100 * QR_MILLISECOND;
+    roster.node[1] = (struct roster_node){ .id = 2, .uuid = { 4 }, .address = "127.0.0.1" };
+    roster.node[1].peer_port = 8;
+    node.known[1] = roster.node[1];
+    node.contest = (struct contest){ 0 };
+    alive = 3;
+    assert_int_equal(asked_for(100, each), JOIN_LATER);
+    assert_int_equal(asked_for(1, each), JOIN_REFUSED);
+    assert_non_null(strstr(answer.text, "127.0.0.1:8 is where node 2 is, which lives"));
+    now += QR_SECOND;
+    assert_int_equal(asked_for(1, each), JOIN_LATER); /* another one, who knows nothing of that */
+    assert_int_equal(asked_for(99, each), JOIN_LATER);
+    lost_at = now; /* it was gone for a moment, so this may be another process */
+    assert_int_equal(asked_for(100, each), JOIN_LATER);
+    alive = 1;
+    assert_int_equal(asked_for(100, each), JOIN_LATER); /* its connection stands, and that is all */
+    alive = 3;
+    assert_int_equal(asked_for(1, each), JOIN_REFUSED);
+    now += 2 * QR_SECOND;
+    assert_int_equal(asked_for(48, QR_SECOND), JOIN_LATER); /* by a clock that jumps */
+    assert_int_equal(asked_for(1, QR_SECOND), JOIN_LATER);
+    assert_int_equal(asked_for(1, QR_SECOND), JOIN_REFUSED);
+    node.contest.index = 2; /* of another one's place */
+    assert_int_equal(asked_for(1, each), JOIN_LATER);
+    assert_int_equal(begun, 0);
+    memset(&roster.node[1], 0, sizeof roster.node[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_knows_the_level_is_taken_in),
         cmocka_unit_test(who_comes_back_wiped_waits_until_its_connection_is_known_to_be_gone_L8),
+        cmocka_unit_test(who_announces_the_address_of_one_that_lives_is_told_so_L8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
