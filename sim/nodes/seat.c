@@ -59,6 +59,7 @@ void __real_facts_memory(const struct node *node, struct memory_facts *out);
 void __wrap_facts_memory(const struct node *node, struct memory_facts *out);
 void __wrap_facts_cpu(struct cpu_facts *out);
 void __wrap_facts_os(char *p, size_t cap);
+void __wrap_facts_executable(char *p, size_t cap);
 pid_t __wrap_getpid(void);
 
 /* Of the real one nothing may be seen: a seed is the same run everywhere. */
@@ -77,6 +78,11 @@ void __wrap_facts_cpu(struct cpu_facts *out)
 void __wrap_facts_os(char *p, size_t cap)
 {
     (void)snprintf(p, cap, "a realm");
+}
+
+void __wrap_facts_executable(char *p, size_t cap)
+{
+    (void)snprintf(p, cap, DRIVE_TOP "/quorate");
 }
 
 pid_t __wrap_getpid(void)

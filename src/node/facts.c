@@ -64,6 +64,12 @@ void facts_os(char *p, size_t cap)
     (void)snprintf(p, cap, "%s %s %s", os.sysname, os.release, os.machine);
 }
 
+void facts_executable(char *p, size_t cap)
+{
+    ssize_t n = readlink("/proc/self/exe", p, cap - 1);
+    p[n > 0 ? n : 0] = 0;
+}
+
 void facts_history(const struct node *node, char p[41])
 {
     for (size_t i = 0; i < 16; i++) {

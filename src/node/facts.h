@@ -18,6 +18,9 @@ void facts_cpu(struct cpu_facts *out);
 /* The system that this runs on: "Linux 6.1 x86_64". */
 void facts_os(char *p, size_t cap);
 
+/* The path of the program. */
+void facts_executable(char *p, size_t cap);
+
 /* The cluster's history as Redis shows one: 40 hex digits. */
 void facts_history(const struct node *node, char p[41]);
 

@@ -116,8 +116,7 @@ static void section_server(struct node *node, struct reply *out)
     facts_os(os, sizeof os);
     qr_time up = (io_now(node->io) - node->started) / QR_SECOND;
     char executable[1024];
-    ssize_t n = readlink("/proc/self/exe", executable, sizeof executable - 1);
-    executable[n > 0 ? n : 0] = 0;
+    facts_executable(executable, sizeof executable);
     info_line(out, "redis_version:%s", REDIS_VERSION);
     info_line(out, "quorate_version:%s", QUORATE_VERSION);
     info_line(out, "server_name:quorate");
