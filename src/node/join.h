@@ -57,7 +57,7 @@ bool join_answer_read(struct span head, struct span tail, struct join_answer *ou
 /* A node that has proven the secret asks; false when the request is malformed (join_accept.c). */
 bool join_asked(struct link *link, struct span head);
 
-/* At a leader: another directory asks again and again for the place of a member that is connected. */
+/* At a leader: another directory asks again and again for the place of a connected member. */
 struct contest {
     node_index index;
     uint32_t asks;

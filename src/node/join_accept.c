@@ -17,8 +17,8 @@
 
 /* A node that may only have lost its connection keeps its id for so long. */
 #define AWAY_TIME (5 * QR_SECOND)
-/* One that has lost its power is not heard for so long, and its connection is given up; whoever waits
- * for that asks so often at least. */
+/* One that has lost its power is not heard for so long, and its connection is given up; whoever
+ * waits for that asks so often at least. */
 #define CONTEST_TIME (10 * QR_SECOND)
 #define CONTEST_ASKS 50u
 #define CONTEST_PAUSE QR_SECOND /* without a question: another contest */

@@ -165,7 +165,7 @@ DRIVER = [
      "holding.c",
      "if (p->replica != NULL && !keeper_is_quiet(p->keeper)) {",
      "if (false) {"),
-    ("reports: what was before its start a leader knows", "unit/node/reports", "reports.c",
+    ("reports: what was before its start a leader knows", "unit/node/reporting", "reports.c",
      "at == 0 && stated > 0", "false && stated > 0"),
     ("holding: a joiner goes by what was before it", "unit/node/holding", "holding.c",
      ".joined = node->identity.joined }", ".joined = 0 }"),

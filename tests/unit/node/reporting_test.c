@@ -356,6 +356,26 @@ static void test_clients_are_counted_by_keyspace_as_far_as_there_is_room(void **
     assert_int_equal(told.client_counts, 0);
 }
 
+/* C4: where members have ever changed, an index may have passed before the start of the leader. */
+static void test_what_was_before_its_start_a_leader_does_not_know(void **state)
+{
+    (void)state;
+    live();
+    may_know = 3;
+    zero->node.started = zero->node.clock;
+    assert_true(reports_all_know(&zero->node, 5)); /* as the cluster was made */
+    zero->replica[0].stated = 9;
+    assert_false(reports_all_know(&zero->node, 5));
+    zero->node.clock = zero->node.started + RULES_TIME;
+    assert_false(reports_all_know(&zero->node, 5));
+    zero->node.clock++;
+    assert_true(reports_all_know(&zero->node, 5));
+    zero->node.known[1].id = 2;
+    reports_passed(&zero->node, 1); /* and what has been since then it does know */
+    live();
+    assert_false(reports_all_know(&zero->node, 5));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -376,6 +396,7 @@ int main(void)
         TEST(test_rates_are_told_and_end),
         TEST(test_a_copy_is_told_while_it_goes_on),
         TEST(test_clients_are_counted_by_keyspace_as_far_as_there_is_room),
+        TEST(test_what_was_before_its_start_a_leader_does_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

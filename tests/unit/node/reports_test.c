@@ -466,26 +466,6 @@ static void test_the_word_of_an_index_is_not_its_predecessors(void **state)
     assert_true(reports_all_know(&zero->node, 5));
 }
 
-/* ... and before the start of the leader, where the members have ever changed. */
-static void test_what_was_before_its_start_a_leader_does_not_know(void **state)
-{
-    (void)state;
-    live();
-    may_know = 3;
-    zero->node.started = zero->node.clock;
-    assert_true(reports_all_know(&zero->node, 5)); /* as the cluster was made */
-    zero->replica[0].stated = 9;
-    assert_false(reports_all_know(&zero->node, 5));
-    zero->node.clock = zero->node.started + RULES_TIME;
-    assert_false(reports_all_know(&zero->node, 5));
-    zero->node.clock++;
-    assert_true(reports_all_know(&zero->node, 5));
-    zero->node.known[1].id = 2;
-    reports_passed(&zero->node, 1); /* and what has been since then it does know */
-    live();
-    assert_false(reports_all_know(&zero->node, 5));
-}
-
 static void test_only_group_0s_leader_listens(void **state)
 {
     (void)state;
@@ -581,7 +561,6 @@ int main(void)
         TEST(test_the_answer_to_a_question_of_an_earlier_life_is_none),
         TEST(test_who_knows_a_version_or_may_know_what_was_before),
         TEST(test_the_word_of_an_index_is_not_its_predecessors),
-        TEST(test_what_was_before_its_start_a_leader_does_not_know),
         TEST(test_only_group_0s_leader_listens),
         TEST(test_what_is_heard_wakes_who_waits_for_it),
         TEST(test_the_use_of_a_keyspace_is_the_sum_of_its_partitions),
