@@ -31,10 +31,15 @@ class Blows(Changes):
     OF_ONE_GROUP = ("remove_in_the_dark", *Changes.OPERATIONS)
     OF_PARTITIONS = ("drain",)
 
+    def some_leader(self):
+        """Of group 0; where there are partitions anybody leads some of them."""
+        leader = None if self.partitions and self.dice.random() < 0.7 else self.leader()
+        return leader or self.dice.choice(self.alive())
+
     def pause(self):
         """Whoever leads stands still for longer than its lease, and not for longer than its clients
         wait: what they asked for is answered when it goes on."""
-        seat = self.leader() or self.dice.choice(self.alive())
+        seat = self.some_leader()
         self.say(f"pause {seat.number}")
         seat.pause()
         time.sleep(self.dice.uniform(0.2, 1.4))
@@ -78,7 +83,7 @@ class Blows(Changes):
 
     def wrong_time(self):
         """The leader's clock is turned, and it sees nobody else but its clients."""
-        seat = self.leader() or self.some_seat()
+        seat = self.some_leader()
         jump = self.dice.choice([-30, -5, -1, 1, 30])
         seat.turn(jump)
         end = self.cut_links([(here.number, there.number) for other in self.others(seat)

@@ -369,6 +369,15 @@ def test_a_trouble_may_come_more_often():
     assert "join" not in chaos.classes
 
 
+@pytest.mark.parametrize("partitions, luck, leader, chosen", [
+    (0, 0.0, "a", "a"), (0, 0.0, None, "b"), (4, 0.0, "a", "b"), (4, 0.9, "a", "a")])
+def test_where_there_are_partitions_anybody_leads_some(partitions, luck, leader, chosen):
+    chaos = Chaos.__new__(Chaos)
+    chaos.partitions, chaos.leader, chaos.alive = partitions, lambda: leader, lambda: ["a", "b"]
+    chaos.dice = types.SimpleNamespace(random=lambda: luck, choice=lambda names: names[-1])
+    assert chaos.some_leader() == chosen
+
+
 @pytest.mark.parametrize("certain", [True, False])
 def test_a_loss_of_power_may_be_certain(certain):
     lost, started = [], []

@@ -44,7 +44,7 @@ ANYWHERE = [
      " match[i] = i == r->me",
      "qr_slot reached = quorum_reached(match, &r->members.members);",
      "qr_slot reached = quorum_reached_set(match, membership_all(&r->members.members));"),
-    ("real: what does not fit on the disk is acknowledged", "real", "log/flush.c",
+    ("real: what does not fit on the disk is acknowledged", "real:full_disk", "log/flush.c",
      "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
      "log->flush_wanted = true;"
      " if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
@@ -52,7 +52,7 @@ ANYWHERE = [
      "return; /* the janitor calls again when it has a file */",
      "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
      " return;"),
-    ("real: time passes by the wall clock", "real", "io/loop.c",
+    ("real: time passes by the wall clock", "real:wrong_time", "io/loop.c",
      "return microseconds(CLOCK_BOOTTIME);", "return microseconds(CLOCK_REALTIME);"),
     ("real: each replica lets keys expire by its own clock", "real", "node/apply.c",
      "engine_tick(r->partition->engine, stamp);",
