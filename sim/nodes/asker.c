@@ -56,6 +56,7 @@ static void choose(struct talk *t)
     if (a->is_operator) {
         t->request_n = want_order(run, &a->rng, t->request, cap);
         t->rule = rules_ordered(run, t->request);
+        ordered_asked(&run->ordered, t->request);
         return;
     }
     t->request_n = run->ending ? want_last(a, t->next_read, &asked, t->request, cap)
@@ -92,6 +93,7 @@ static void lost(struct talk *t)
     }
     if (t->asker->is_operator) {
         rules_lost(t->asker->run, t->rule);
+        ordered_lost(&t->asker->run->ordered);
     } else {
         t->again = t->again || t->asker->run->story.v[t->asked].has_id;
         t->asker->run->unknown += !t->again;
@@ -129,6 +131,10 @@ static void told(struct talk *t)
     realm_note(run->realm, t->asker->host, "told %zu: %c%.*s", t->asked, type, (int)text.n,
                (const char *)text.p);
     if (t->asker->is_operator) {
+        const char *wrong = ordered_answered(&run->ordered, type, text);
+        if (wrong != NULL) {
+            fail(t, wrong);
+        }
         if (want_is_uncertain(&t->tree)) {
             lost(t);
         } else {

@@ -2,6 +2,8 @@
 #include "sim/nodes/run.h"
 
 #include "base/limits.h"
+#include "node/control.h"
+#include "node/node.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/seat.h"
 
@@ -9,6 +11,7 @@
 
 #define HEALING_TIME (30 * QR_SECOND)
 #define SPARES_MAX 2u
+#define STATE_PAUSE (20 * QR_MILLISECOND)
 #define REPAIR_TIME (150 * QR_SECOND) /* what bad drives have cost too, or at 64 KB/s */
 
 /* --- The beginning -------------------------------------------------------------------------- */
@@ -146,7 +149,52 @@ static void on_look(struct realm *realm, void *what, uint64_t number)
     realm_at(realm, realm->now + QR_SECOND, on_look, what, number);
 }
 
+/* What nodes show of the control state, a few moments behind each change. */
+static void look_at_state(struct run *run, struct seat *seat)
+{
+    const struct node *node = seat->host->process != NULL ? seat->node : NULL;
+    if (node == NULL || node->zero->replica == NULL || node->zero->loading ||
+        !control_is_current(node)) {
+        return;
+    }
+    uint64_t now[2] = { run->starts, map_changes(node->map) };
+    if (memcmp(now, seat->charted, sizeof now) == 0) {
+        return;
+    }
+    memcpy(seat->charted, now, sizeof now);
+    uint64_t version = control_version(node);
+    const char *wrong = charts_see(run->charts, node->map, version, &run->ordered);
+    if (wrong != NULL) {
+        realm_fail(run->realm, seat->host, "%s (version %" PRIu64 " of the control state)", wrong,
+                   version);
+    }
+}
+
+static void on_state(struct realm *realm, void *what, uint64_t number)
+{
+    struct run *run = what;
+    for (uint32_t i = 0; i < run->seats; i++) {
+        look_at_state(run, &run->seat[i]);
+    }
+    realm_at(realm, realm->now + STATE_PAUSE, on_state, what, number);
+}
+
 /* --- The end -------------------------------------------------------------------------------- */
+
+/* When all nodes are equal. */
+static void judge_orders(struct run *run)
+{
+    const struct node *newest = NULL;
+    for (uint32_t i = 0; i < run->seats; i++) {
+        const struct node *node = run->seat[i].node;
+        bool newer = newest == NULL || control_version(node) > control_version(newest);
+        newest = newer ? node : newest;
+    }
+    const char *wrong = ordered_judge(&run->ordered, newest->map);
+    if (wrong != NULL) {
+        realm_fail(run->realm, NULL, "%s", wrong);
+    }
+}
 
 static bool all_done(const struct run *run)
 {
@@ -161,6 +209,7 @@ static bool all_done(const struct run *run)
 static void judge(struct run *run)
 {
     char verdict[400];
+    judge_orders(run);
     if (!story_judge(&run->story, verdict, sizeof verdict)) {
         realm_fail(run->realm, NULL, "%s", verdict);
     }
@@ -173,6 +222,9 @@ static void play(struct run *run, const struct run_choice *choice)
     run->without = choice->without;
     faults_begin(run);
     models_draw(run);
+    run->charts = charts_new();
+    ordered_begin(&run->ordered);
+    realm_at(realm, realm->now + STATE_PAUSE, on_state, run, 0);
     if (run->members) {
         realm_at(realm, realm->now + QR_SECOND, on_look, run, 0);
     }
@@ -236,6 +288,10 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
             drive_free(run->seat[i].copy);
         }
     }
+    out->states = charts_seen(run->charts);
+    out->orders = run->ordered.judged;
+    out->compared = run->ordered.compared;
+    charts_free(run->charts);
     realm_free(run->realm);
     if (history != NULL) {
         story_write(&run->story, history);

@@ -2,6 +2,7 @@
 #ifndef SIM_NODES_SEAT_H
 #define SIM_NODES_SEAT_H
 
+#include "sim/nodes/charts.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/failpoint.h"
 #include "sim/nodes/faults.h"
@@ -33,6 +34,7 @@ struct seat {
     bool told_to_end;  /* by SIGTERM or SHUTDOWN */
     bool joins;        /* its first directory is gone */
     struct drive *copy; /* of its drive, as it was; NULL: there is none */
+    uint64_t charted[2]; /* of which map (run.c) */
 };
 
 /* A client: one command at a time, to one node at a time. */
@@ -103,6 +105,8 @@ struct run {
     bool orders;             /* there is an operator, and a keyspace of several partitions */
     bool ids;                /* writes have ids */
     struct rule rule[2];
+    struct charts *charts;
+    struct ordered ordered;
     uint64_t strengthened; /* orders for linearizable that were answered OK */
     struct story story;
     struct models models;

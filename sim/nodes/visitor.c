@@ -12,7 +12,7 @@
 #define IN_BYTES (4u << 20)
 #define OUT_BYTES (1u << 20)
 #define PIPELINE_MAX 12u
-#define LARGE_BYTES 270000u /* beyond an entry's size */
+#define VALUE_BYTES 270000u /* beyond an entry's size */
 
 enum visit_place { ANYWHERE, ASIDE, JUNK, CLUSTER, SENTINEL };
 
@@ -112,7 +112,7 @@ static void ask_for(struct guest *g, const char *words)
 /* The number that it begins with says what all of a large value is. */
 static size_t large_length(uint64_t number)
 {
-    return LARGE_BYTES + number % 7 * 50000;
+    return VALUE_BYTES + number % 7 * 50000;
 }
 
 static char large_byte(uint64_t number, size_t i)

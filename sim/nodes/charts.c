@@ -1,0 +1,216 @@
+/* What all nodes show of the control state, in any life of theirs and whoever leads: a version of
+ * it is one state everywhere; and with the versions groups go forward only. A group is founded
+ * once, by one keyspace on one set of nodes, and each epoch has one wish (cluster/follow.h). So
+ * what was composed on one state and carried out on another shows at once, though no client may
+ * ever ask. */
+#include "sim/nodes/charts.h"
+
+#include "base/alloc.h"
+#include "cluster/records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What was seen of a group at the latest version that had it. */
+struct group_chart {
+    struct map_partition is; /* group 0: it was never seen */
+    uint64_t version;
+};
+
+/* A keyspace is one for as long as its groups are: ids and names come again. */
+struct keyspace_chart {
+    uint32_t first_group, id, partitions;
+    uint64_t created;
+    char name[KEYSPACE_NAME_BYTES];
+};
+
+struct charts {
+    uint64_t *digest; /* by version; 0: it was not seen */
+    uint64_t versions, seen;
+    struct group_chart *groups; /* by number */
+    uint64_t group_count;
+    struct keyspace_chart *keyspaces;
+    uint32_t keyspace_count;
+    uint64_t latest; /* version, and the groups that were given then */
+    uint32_t next_group;
+};
+
+struct charts *charts_new(void)
+{
+    return qr_zalloc(sizeof(struct charts));
+}
+
+void charts_free(struct charts *c)
+{
+    if (c != NULL) {
+        free(c->digest);
+        free(c->groups);
+        free(c->keyspaces);
+        free(c);
+    }
+}
+
+uint64_t charts_seen(const struct charts *c)
+{
+    return c->seen;
+}
+
+/* --- One version, one state ----------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t digest, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        digest = (digest ^ p[i]) * 0x100000001b3u;
+    }
+    return (digest ^ n) * 0x100000001b3u;
+}
+
+static uint64_t digest_of(const struct map *map)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    uint64_t digest = mix(0xcbf29ce484222325u, value, map_settings_write(map_settings(map), value));
+    for (uint32_t i = 0; i < map_keyspace_count(map); i++) {
+        const struct map_keyspace *k = map_keyspace_at(map, i);
+        digest = mix(digest ^ k->id, value, map_keyspace_write(k, value));
+    }
+    const struct map_partition *p = map_partition_after(map, 0);
+    for (; p != NULL; p = map_partition_after(map, p->group)) {
+        digest = mix(digest ^ p->group, value, map_partition_write(p, value));
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        const struct map_node *n = map_node(map, i);
+        digest = n->id != 0 ? mix(digest ^ i, value, map_node_write(n, value)) : digest;
+    }
+    return digest != 0 ? digest : 1;
+}
+
+/* Room for `count` things of `size` bytes, the new ones zero. */
+static void *grown(void *v, uint64_t before, uint64_t count, size_t size)
+{
+    v = qr_realloc(v, count * size);
+    memset((char *)v + before * size, 0, (count - before) * size);
+    return v;
+}
+
+/* Whether the version was not seen before; *wrong: another state was. */
+static bool is_new(struct charts *c, const struct map *map, uint64_t version, const char **wrong)
+{
+    if (version >= c->versions) {
+        c->digest = grown(c->digest, c->versions, version * 2 + 64, sizeof *c->digest);
+        c->versions = version * 2 + 64;
+    }
+    uint64_t digest = digest_of(map), *there = &c->digest[version];
+    bool fresh = *there == 0;
+    if (!fresh && *there != digest) {
+        *wrong = "two control states have one version";
+    }
+    *there = digest;
+    c->seen += fresh ? 1 : 0;
+    return fresh;
+}
+
+/* --- What goes forward ---------------------------------------------------------------------- */
+
+static bool is_before(const struct map_partition *a, const struct map_partition *b)
+{
+    bool held = a->epoch < b->epoch || a->wish == b->wish;
+    return held && a->epoch <= b->epoch && a->settled <= b->settled &&
+           (a->moved & ~b->moved) == 0;
+}
+
+static const char *see_group(struct charts *c, const struct map_partition *p, uint64_t version)
+{
+    if (p->group >= c->group_count) {
+        c->groups = grown(c->groups, c->group_count, p->group * 2 + 64, sizeof *c->groups);
+        c->group_count = p->group * 2 + 64;
+    }
+    struct group_chart *g = &c->groups[p->group];
+    bool known = g->is.group != 0, later = version > g->version;
+    if (known && (g->is.founders != p->founders || g->is.keyspace != p->keyspace ||
+                  g->is.index != p->index || g->is.first_slot != p->first_slot ||
+                  g->is.last_slot != p->last_slot)) {
+        return "a group was founded twice";
+    }
+    if (known && !(later ? is_before(&g->is, p) : is_before(p, &g->is))) {
+        return "a group's record went back";
+    }
+    if (!known || later) {
+        *g = (struct group_chart){ .is = *p, .version = version };
+    }
+    return NULL;
+}
+
+static struct keyspace_chart *find(struct charts *c, uint32_t first_group)
+{
+    for (uint32_t i = 0; i < c->keyspace_count; i++) {
+        if (c->keyspaces[i].first_group == first_group) {
+            return &c->keyspaces[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether it has its partitions, all of them and in order. */
+static bool is_whole(const struct map *map, const struct map_keyspace *k)
+{
+    for (uint32_t i = 0; i < k->partitions; i++) {
+        const struct map_partition *p = map_partition_at(map, k->id, i);
+        if (p == NULL || p->group != k->first_group + i) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *see_keyspace(struct charts *c, const struct map *map,
+                                const struct map_keyspace *k, struct ordered *ordered)
+{
+    struct keyspace_chart *known = find(c, k->first_group);
+    if (k->state == KEYSPACE_IN_USE && !is_whole(map, k)) {
+        return "a keyspace is there without its partitions";
+    }
+    if (known != NULL) {
+        bool same = known->id == k->id && known->partitions == k->partitions &&
+                    known->created == k->created && strcmp(known->name, k->name) == 0;
+        return same ? NULL : "two keyspaces were made of the same groups";
+    }
+    c->keyspaces = grown(c->keyspaces, c->keyspace_count, c->keyspace_count + 1ull,
+                         sizeof *c->keyspaces);
+    known = &c->keyspaces[c->keyspace_count++];
+    *known = (struct keyspace_chart){ .first_group = k->first_group,
+                                      .id = k->id,
+                                      .partitions = k->partitions,
+                                      .created = k->created };
+    memcpy(known->name, k->name, sizeof known->name);
+    return ordered_saw(ordered, k->name);
+}
+
+/* Numbers of groups are given once. */
+static const char *see_settings(struct charts *c, const struct map_settings *s, uint64_t version)
+{
+    bool later = version > c->latest;
+    if (later ? s->next_group < c->next_group : s->next_group > c->next_group) {
+        return "numbers of groups were given back";
+    }
+    c->next_group = later ? s->next_group : c->next_group;
+    c->latest = later ? version : c->latest;
+    return NULL;
+}
+
+const char *charts_see(struct charts *c, const struct map *map, uint64_t version,
+                       struct ordered *ordered)
+{
+    const char *wrong = NULL;
+    if (!is_new(c, map, version, &wrong) || version == 0) {
+        return wrong;
+    }
+    wrong = see_settings(c, map_settings(map), version);
+    const struct map_partition *p = map_partition_after(map, 0);
+    for (; p != NULL && wrong == NULL; p = map_partition_after(map, p->group)) {
+        wrong = see_group(c, p, version);
+    }
+    for (uint32_t i = 1; i < map_keyspace_count(map) && wrong == NULL; i++) {
+        wrong = see_keyspace(c, map, map_keyspace_at(map, i), ordered);
+    }
+    return wrong;
+}

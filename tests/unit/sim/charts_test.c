@@ -1,0 +1,234 @@
+/* What whole nodes may show of the control state (sim/nodes/charts.c). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sim/nodes/charts.h"
+#include "tests/unit/cluster/put_records.h"
+
+static struct charts *charts;
+static struct ordered ordered;
+static struct map *map;
+static struct map_keyspace keyspace;
+
+static void put_next_group(uint32_t group)
+{
+    put_settings(map, &(struct map_settings){ .level = 2, .next_group = group });
+}
+
+/* A keyspace of groups 2 and 3. */
+static int begin(void **state)
+{
+    (void)state;
+    charts = charts_new();
+    ordered_begin(&ordered);
+    map = map_new();
+    keyspace = a_keyspace(16, "other", "", 2, 2);
+    put_next_group(4);
+    put_all(map, &keyspace, 7, 1);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    map_free(map);
+    charts_free(charts);
+    return 0;
+}
+
+static const char *see(uint64_t version)
+{
+    return charts_see(charts, map, version, &ordered);
+}
+
+static void one_version_is_one_state(void **state)
+{
+    (void)state;
+    assert_null(see(300));
+    assert_null(see(300));
+    assert_int_equal(charts_seen(charts), 1);
+    put_node(map, 2, &(struct map_node){ .id = 3, .draining = true });
+    assert_non_null(see(300));
+    assert_null(see(301));
+    assert_int_equal(charts_seen(charts), 2);
+    keyspace.maxops = 9;
+    put_keyspace(map, &keyspace);
+    assert_non_null(see(301));
+    put_next_group(5);
+    assert_non_null(see(301));
+}
+
+static void before_the_first_version_there_is_one_state_too(void **state)
+{
+    (void)state;
+    struct map *empty = map_new();
+    assert_null(charts_see(charts, empty, 0, &ordered));
+    assert_non_null(see(0));
+    map_free(empty);
+}
+
+#define DIFFERS(field, value)      \
+    p = *map_partition(map, 3);    \
+    p.field = (value);             \
+    put_partition(map, &p);        \
+    assert_non_null(see(++version))
+
+static void a_group_is_founded_once(void **state)
+{
+    (void)state;
+    struct map_partition p;
+    uint64_t version = 5;
+    assert_null(see(version));
+    DIFFERS(founders, 3);
+    put_all(map, &keyspace, 7, 1);
+    DIFFERS(first_slot, 1);
+    put_all(map, &keyspace, 7, 1);
+    DIFFERS(last_slot, 9000);
+    put_all(map, &keyspace, 7, 1);
+    assert_null(see(++version));
+    for (uint32_t group = 2; group < 4; group++) {
+        put_erased(map, MAP_RECORD_PARTITION, group);
+    }
+    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+    assert_null(see(++version));
+    keyspace = a_keyspace(17, "other", "", 2, 2); /* of the same groups, on the same nodes */
+    put_all(map, &keyspace, 7, 1);
+    assert_non_null(see(++version));
+}
+
+static void a_place_is_that_of_one_group(void **state)
+{
+    (void)state;
+    assert_null(see(5));
+    struct map_partition second = *map_partition(map, 2), first = *map_partition(map, 3);
+    second.index = 1;
+    first.index = 0;
+    put_partition(map, &second);
+    put_partition(map, &first);
+    assert_non_null(see(6));
+}
+
+static void move(uint32_t group, uint16_t wish, bool settles)
+{
+    struct map_partition p = *map_partition(map, group);
+    map_wish(&p, wish, 1);
+    if (settles) {
+        map_settle(&p);
+    }
+    put_partition(map, &p);
+}
+
+static void what_moves_goes_forward(void **state)
+{
+    (void)state;
+    struct map_partition before = *map_partition(map, 2);
+    assert_null(see(5));
+    move(2, 11, false);
+    assert_null(see(7));
+    struct map_partition moving = *map_partition(map, 2);
+    move(2, 11, true);
+    assert_null(see(9));
+    struct map_partition settled = *map_partition(map, 2);
+    put_partition(map, &before);
+    assert_non_null(see(10));
+    assert_null(see(6)); /* by one who is behind */
+    put_partition(map, &moving);
+    assert_non_null(see(11)); /* it was settled */
+    assert_null(see(8));
+    map_wish(&settled, 7, 1);
+    settled.moved = 0; /* who founded and has left founds again */
+    put_partition(map, &settled);
+    assert_non_null(see(12));
+}
+
+static void an_epoch_has_one_wish(void **state)
+{
+    (void)state;
+    struct map_partition before = *map_partition(map, 2);
+    move(2, 11, false);
+    assert_null(see(5));
+    put_partition(map, &before);
+    move(2, 19, false);
+    assert_non_null(see(6));
+}
+
+static void nobody_who_is_behind_is_ahead(void **state)
+{
+    (void)state;
+    assert_null(see(9));
+    move(2, 11, false);
+    assert_non_null(see(8));
+}
+
+static void a_keyspace_is_whole_and_stays_itself(void **state)
+{
+    (void)state;
+    assert_null(see(5));
+    memcpy(keyspace.name, "renamed", 8);
+    put_keyspace(map, &keyspace);
+    assert_non_null(see(6));
+    memcpy(keyspace.name, "other", 6);
+    keyspace.created = 9;
+    put_keyspace(map, &keyspace);
+    assert_non_null(see(7));
+    keyspace.created = 0;
+    put_keyspace(map, &keyspace);
+    assert_null(see(8));
+    put_erased(map, MAP_RECORD_PARTITION, 3);
+    assert_non_null(see(9));
+}
+
+static void numbers_of_groups_are_not_given_back(void **state)
+{
+    (void)state;
+    assert_null(see(5));
+    put_next_group(9);
+    assert_null(see(7));
+    put_next_group(8);
+    assert_non_null(see(8));
+    put_next_group(10);
+    assert_non_null(see(6));
+}
+
+static void what_is_new_is_told(void **state)
+{
+    (void)state;
+    struct map_keyspace junk = a_keyspace(17, "junk", "", 4, 1);
+    ordered.of[1].made = 1;
+    put_next_group(6);
+    put_all(map, &junk, 7, 1);
+    assert_null(see(5));
+    put_node(map, 2, &(struct map_node){ .id = 3 });
+    assert_null(see(6));
+    assert_int_equal(ordered.of[1].seen, 1);
+    put_erased(map, MAP_RECORD_PARTITION, 4);
+    put_erased(map, MAP_RECORD_KEYSPACE, 17);
+    junk.first_group = 5;
+    put_all(map, &junk, 7, 1);
+    assert_non_null(see(7));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(one_version_is_one_state),
+        CASE(before_the_first_version_there_is_one_state_too),
+        CASE(a_group_is_founded_once),
+        CASE(a_place_is_that_of_one_group),
+        CASE(what_moves_goes_forward),
+        CASE(an_epoch_has_one_wish),
+        CASE(nobody_who_is_behind_is_ahead),
+        CASE(a_keyspace_is_whole_and_stays_itself),
+        CASE(numbers_of_groups_are_not_given_back),
+        CASE(what_is_new_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
