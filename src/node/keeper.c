@@ -300,6 +300,7 @@ bool keeper_is_quiet(struct keeper *keeper)
 {
     if (keeper->writing != NULL) {
         keeper->cancelled = true;
+        keeper->not_before = io_now(keeper->node->io) + RETRY_INTERVAL; /* who waits comes first */
         checkpoint_cancel(keeper->writing);
     }
     return keeper->writing == NULL;
@@ -312,6 +313,7 @@ void keeper_installed(struct keeper *keeper, const struct checkpoint_header *hea
     keeper->salt = header->salt;
     keeper->bytes = 0;
     keeper->begun_at = log_position(keeper->node->log);
+    keeper->not_before = 0;
 }
 
 /* When the checkpoint has to go on to keep its pace. */

@@ -161,6 +161,8 @@ DRIVER = [
      "e2e/members::test_scenario_14_an_index_used_anew_is_not_the_node_before", "members.c",
      "if (claim->slot > slot) { *index",
      "if (false) { *index"),
+    ("keeper: what was called off is begun again at once", "unit/node/keeper", "keeper.c",
+     "keeper->not_before = io_now(keeper->node->io) + RETRY_INTERVAL; /* who", "/* who"),
     ("holding: a replica goes while its checkpoint gets its name", "unit/node/holding",
      "holding.c",
      "if (p->replica != NULL && !keeper_is_quiet(p->keeper)) {",
