@@ -28,8 +28,8 @@ void keeper_forget(struct keeper *keeper);
 /* Once per turn, of group 0: begins, goes on with, or ends a checkpoint.
  * The others': keepers.h. */
 void keeper_turn(struct keeper *keeper, qr_time now);
-/* Ends a checkpoint that is being written: another node's is about to take its place. False: not
- * yet, its file may just be taking its place. */
+/* Ends a checkpoint that is being written: another node's is about to take its place, or the
+ * replica goes. False: not yet, its file may just be taking its place. None begins for a while. */
 bool keeper_is_quiet(struct keeper *keeper);
 /* Another node's checkpoint has taken the place of this node's. */
 void keeper_installed(struct keeper *keeper, const struct checkpoint_header *header);

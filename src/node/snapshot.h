@@ -4,7 +4,7 @@
  *     | OFFER: file, slot, its term, bytes ------->|   again and again while it needs one
  *     |<- READ: file, offset, n -------------------|   as far as it has room
  *     | DATA: file, offset, busy?, bytes --------->|   pieces, in order
- *     | GONE: file ------------------------------->|   that file is here no more
+ *     | GONE: file ------------------------------->|   it is here no more, or wrong
  *     |<- GONE: file ------------------------------|   that file was refused
  *
  * A file is named by its salt. It is a checkpoint as it lies on the source's disk, so that a
