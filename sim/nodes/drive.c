@@ -110,10 +110,11 @@ void inode_sync(struct inode *inode)
 }
 
 /* Sector by sector; how probable it is that one is kept differs from file to file. */
-void inode_sync_failed(struct inode *inode, struct rng *rng)
+uint64_t inode_sync_failed(struct inode *inode, struct rng *rng)
 {
     struct process *before = memory_for(NULL);
     uint64_t kept = rng_below(rng, 5);
+    uint64_t lost = 0;
     for (struct unsynced *u; (u = take_unsynced(inode)) != NULL;) {
         if (u->n == 0 && rng_chance(rng, kept, 4)) {
             land(inode, u);
@@ -123,6 +124,8 @@ void inode_sync_failed(struct inode *inode, struct rng *rng)
             n = min_u64(n, u->n - at);
             if (rng_chance(rng, kept, 4)) {
                 put(&inode->durable, u->p + at, n, u->at + at);
+            } else {
+                lost += n;
             }
             at += n;
         }
@@ -130,12 +133,14 @@ void inode_sync_failed(struct inode *inode, struct rng *rng)
         free(u);
     }
     (void)memory_for(before);
+    return lost;
 }
 
 bool drive_fails(struct drive *drive)
 {
     bool fails = drive->operations_left > 0 && --drive->operations_left == 0;
     drive->errors += fails;
+    drive->felt[FAULT_disk_error] += fails;
     return fails;
 }
 
@@ -145,16 +150,18 @@ bool drive_fails_to_read(struct drive *drive)
     drive->harms += gone;
     bool fails = drive->reads_fail_each > 0 && ++drive->reads % drive->reads_fail_each == 0;
     drive->errors += fails;
+    drive->felt[FAULT_disk_unreadable] += fails;
     return gone || fails;
 }
 
-static void inode_lose(struct inode *inode, struct rng *rng)
+static uint64_t inode_lose(struct inode *inode, struct rng *rng)
 {
-    inode_sync_failed(inode, rng);
+    uint64_t lost = inode_sync_failed(inode, rng);
     inode->now.n = 0;
     if (inode->durable.n > 0) {
         put(&inode->now, inode->durable.p, inode->durable.n, 0);
     }
+    return lost;
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */
@@ -452,14 +459,16 @@ static void lose_names(struct drive *drive, struct rng *rng)
     }
 }
 
-void drive_lose_power(struct drive *drive, struct rng *rng)
+uint64_t drive_lose_power(struct drive *drive, struct rng *rng)
 {
+    uint64_t lost = 0;
     lose_names(drive, rng);
     names_clear(&drive->now);
     for (size_t i = 0; i < drive->durable.n; i++) {
-        inode_lose(drive->durable.v[i].inode, rng);
+        lost += inode_lose(drive->durable.v[i].inode, rng);
         names_put(&drive->now, drive->durable.v[i].path, drive->durable.v[i].inode);
     }
+    return lost;
 }
 
 uint64_t drive_used_bytes(const struct drive *drive)
@@ -495,10 +504,12 @@ static void make_top(struct drive *drive)
     names_put(&drive->durable, DRIVE_TOP, top);
 }
 
-void drive_wipe(struct drive *drive)
+uint64_t drive_wipe(struct drive *drive)
 {
+    uint64_t lost = drive_used_bytes(drive);
     clear(drive);
     make_top(drive);
+    return lost;
 }
 
 struct drive *drive_new(void)
@@ -524,6 +535,21 @@ void drive_restore(struct drive *drive, const struct drive *copy)
         names_put(&drive->now, name->path, inode);
         names_put(&drive->durable, name->path, inode);
     }
+}
+
+uint64_t drive_differs(const struct drive *drive, const struct drive *copy)
+{
+    uint64_t differs = 0;
+    for (size_t i = 0; i < drive->now.n; i++) {
+        const struct bytes *here = &drive->now.v[i].inode->now;
+        const struct name *there = find(&copy->now, drive->now.v[i].path);
+        for (size_t at = 0; at < here->n; at++) {
+            bool same =
+                there != NULL && at < there->inode->now.n && there->inode->now.p[at] == here->p[at];
+            differs += !same;
+        }
+    }
+    return differs;
 }
 
 void drive_free(struct drive *drive)

@@ -76,6 +76,7 @@ struct drive {
     uint32_t reads_fail_each; /* the so manieth read fails, for a while; 0: none does */
     uint32_t reads;           /* since then */
     uint32_t errors;          /* how many have failed */
+    uint64_t *felt;           /* the realm's; NULL: a copy, of which nothing is counted */
 };
 
 struct drive *drive_new(void);
@@ -99,19 +100,23 @@ void inode_drop(struct inode *inode);
 void inode_write(struct inode *inode, const void *p, size_t n, uint64_t at);
 void inode_truncate(struct inode *inode, uint64_t n);
 void inode_sync(struct inode *inode);
-/* What was to be synced may be on the drive or not, and a later sync does not try again. */
-void inode_sync_failed(struct inode *inode, struct rng *rng);
+/* What was to be synced may be on the drive or not, and a later sync does not try again. Returns
+ * how many bytes are not. */
+uint64_t inode_sync_failed(struct inode *inode, struct rng *rng);
 /* Whether this operation is the one that fails. */
 bool drive_fails(struct drive *drive);
 /* The same of one that only reads: what a fragile drive cannot read is as good as gone. */
 bool drive_fails_to_read(struct drive *drive);
 
-void drive_lose_power(struct drive *drive, struct rng *rng);
+/* How many bytes of it the copy does not have, or has as others. */
+uint64_t drive_differs(const struct drive *drive, const struct drive *copy);
+/* Returns how many bytes that were written are gone. */
+uint64_t drive_lose_power(struct drive *drive, struct rng *rng);
 
 /* What is on it now is what a loss of power would leave of the other in any case. */
 void drive_restore(struct drive *drive, const struct drive *copy);
-/* All that is on it is gone. */
-void drive_wipe(struct drive *drive);
+/* All that is on it is gone: so many bytes. */
+uint64_t drive_wipe(struct drive *drive);
 uint64_t drive_used_bytes(const struct drive *drive);
 
 /* --- harm.c --------------------------------------------------------------------------------- */

@@ -15,6 +15,11 @@ static struct rng *dice(struct run *run)
     return &run->fault_dice;
 }
 
+static uint64_t *felt(struct run *run)
+{
+    return run->realm->felt;
+}
+
 struct seat *fault_seat(struct run *run)
 {
     return &run->seat[rng_below(dice(run), run->seats)];
@@ -63,6 +68,7 @@ void fault_kill(struct run *run)
     if (seat->host->process != NULL) {
         realm_note(run->realm, seat->host, "is killed");
         process_kill(seat->host->process);
+        felt(run)[FAULT_kill] += seat->host->process == NULL;
         restart_later(run, seat);
     }
 }
@@ -78,24 +84,24 @@ void fault_term(struct run *run)
     }
 }
 
-static void lose_power(struct run *run, struct seat *seat)
+static void lose_power(struct run *run, struct seat *seat, uint32_t kind)
 {
     if (seat->host->up) {
         realm_note(run->realm, seat->host, "loses power");
-        host_lose_power(seat->host);
+        felt(run)[kind] += host_lose_power(seat->host);
         restart_later(run, seat);
     }
 }
 
 void fault_power(struct run *run)
 {
-    lose_power(run, fault_seat(run));
+    lose_power(run, fault_seat(run), FAULT_power);
 }
 
 void fault_power_all(struct run *run)
 {
     for (uint32_t i = 0; i < run->seats; i++) {
-        lose_power(run, &run->seat[i]);
+        lose_power(run, &run->seat[i], FAULT_power_all);
     }
 }
 
@@ -279,7 +285,7 @@ void fault_wipe(struct run *run)
     if (seat != NULL) {
         realm_note(run->realm, seat->host, "loses all its files");
         stop(seat);
-        seat_wipe(seat);
+        felt(run)[FAULT_wipe] += seat_wipe(seat);
         restart_later(run, seat);
     }
 }
@@ -296,7 +302,7 @@ void fault_old_copy(struct run *run)
     }
     realm_note(run->realm, seat->host, "gets an older copy of its files");
     stop(seat);
-    seat_restore(seat);
+    felt(run)[FAULT_old_copy] += seat_restore(seat);
     restart_later(run, seat);
 }
 
@@ -312,7 +318,7 @@ void fault_pause(struct run *run)
     struct host *host = fault_seat(run)->host;
     if (host->process != NULL) {
         realm_note(run->realm, host, "stands still");
-        process_pause_for(host->process, fault_time(run));
+        process_pause_for(host->process, fault_time(run), &felt(run)[FAULT_pause]);
     }
 }
 
@@ -331,7 +337,9 @@ void fault_wall(struct run *run)
     struct host *host = fault_seat(run)->host;
     qr_time by = (qr_time)rng_below(dice(run), 7200 * QR_SECOND) - 3600 * QR_SECOND;
     realm_note(run->realm, host, "its wall clock jumps by %d s", (int)(by / QR_SECOND));
+    qr_wall before = host_wall(host, run->realm->now);
     host->wall += by;
+    felt(run)[FAULT_wall] += host_wall(host, run->realm->now) != before;
 }
 
 static void on_thaw(struct realm *realm, void *what, uint64_t since)
@@ -367,9 +375,11 @@ void fault_resume(struct run *run)
     qr_time by = fault_time(run);
     if (run->timeless) {
         realm_note(run->realm, host, "was suspended for %d ms", (int)(by / QR_MILLISECOND));
+        qr_time before = host_boottime(host, run->realm->now);
         host_jump(host, by, by);
+        felt(run)[FAULT_resume] += (uint64_t)(host_boottime(host, run->realm->now) - before);
     } else if (host->process != NULL) {
-        process_pause_for(host->process, by);
+        process_pause_for(host->process, by, &felt(run)[FAULT_resume]);
     }
 }
 
@@ -388,6 +398,8 @@ void fault_slow(struct run *run)
     pace->jitter *= 1 + (qr_time)rng_below(dice(run), 200);
     pace->sync *= 1 + (qr_time)rng_below(dice(run), 50);
     pace->sync_jitter *= 1 + (qr_time)rng_below(dice(run), 100);
+    felt(run)[FAULT_slow] += (uint64_t)(pace->latency - run->pace.latency);
+    felt(run)[FAULT_slow] += (uint64_t)(pace->sync - run->pace.sync);
     realm_at(run->realm, run->realm->now + fault_time(run), on_quick, run, 0);
 }
 

@@ -21,40 +21,42 @@ static uint64_t link_of(const struct host *from, const struct host *to)
 static void on_mend(struct realm *realm, void *what, uint64_t link)
 {
     (void)what;
-    net_cut(realm, &realm->host[link / HOSTS_MAX], &realm->host[link % HOSTS_MAX], false);
+    net_cut(realm, &realm->host[link / HOSTS_MAX], &realm->host[link % HOSTS_MAX], NULL);
 }
 
-static void cut(struct run *run, const struct host *from, const struct host *to, qr_time length)
+static void cut(struct run *run, uint32_t kind, const struct host *from, const struct host *to,
+                qr_time length)
 {
     realm_note(run->realm, from, "is cut off towards %s", to->name);
-    net_cut(run->realm, from, to, true);
+    net_cut(run->realm, from, to, &run->realm->felt[kind]);
     realm_at(run->realm, run->realm->now + length, on_mend, NULL, link_of(from, to));
 }
 
-static void cut_both(struct run *run, const struct host *a, const struct host *b, qr_time length)
+static void cut_both(struct run *run, uint32_t kind, const struct host *a, const struct host *b,
+                     qr_time length)
 {
-    cut(run, a, b, length);
-    cut(run, b, a, length);
+    cut(run, kind, a, b, length);
+    cut(run, kind, b, a, length);
 }
 
 void fault_cut_one_way(struct run *run)
 {
     const struct host *from = fault_seat(run)->host;
-    cut(run, from, fault_seat(run)->host, fault_time(run));
+    cut(run, FAULT_cut_one_way, from, fault_seat(run)->host, fault_time(run));
 }
 
 void fault_cut(struct run *run)
 {
     const struct host *a = fault_seat(run)->host;
     const struct host *b = fault_seat(run)->host;
-    cut_both(run, a, b, fault_time(run));
+    cut_both(run, FAULT_cut, a, b, fault_time(run));
 }
 
-static void cut_from_all(struct run *run, const struct host *a, qr_time length)
+static void cut_from_all(struct run *run, uint32_t kind, const struct host *a, qr_time length)
 {
     for (uint32_t i = 0; i < run->seats; i++) {
         if (run->seat[i].host != a) {
-            cut_both(run, a, run->seat[i].host, length);
+            cut_both(run, kind, a, run->seat[i].host, length);
         }
     }
 }
@@ -62,7 +64,7 @@ static void cut_from_all(struct run *run, const struct host *a, qr_time length)
 void fault_isolate(struct run *run)
 {
     const struct host *a = fault_seat(run)->host;
-    cut_from_all(run, a, fault_time(run));
+    cut_from_all(run, FAULT_isolate, a, fault_time(run));
 }
 
 void fault_cut_client(struct run *run)
@@ -72,10 +74,10 @@ void fault_cut_client(struct run *run)
     qr_time length = fault_time(run);
     bool there = rng_chance(dice(run), 2, 3);
     if (there) {
-        cut(run, client, node, length);
+        cut(run, FAULT_cut_client, client, node, length);
     }
     if (!there || rng_chance(dice(run), 1, 2)) {
-        cut(run, node, client, length);
+        cut(run, FAULT_cut_client, node, client, length);
     }
 }
 
@@ -88,7 +90,8 @@ void fault_ring(struct run *run)
     uint32_t step = n == 5 || n == 7 ? 1 + (uint32_t)rng_below(dice(run), 2) : 1; /* which ring */
     for (uint32_t a = 0; a < n; a++) {
         for (uint32_t d = reach + 1; d + reach < n; d++) {
-            cut(run, run->seat[a].host, run->seat[(a + d * step) % n].host, length);
+            const struct host *to = run->seat[(a + d * step) % n].host;
+            cut(run, FAULT_ring, run->seat[a].host, to, length);
         }
     }
 }
@@ -99,9 +102,9 @@ static void on_flap(struct realm *realm, void *what, uint64_t link)
     const struct host *a = &realm->host[link / HOSTS_MAX];
     const struct host *b = &realm->host[link % HOSTS_MAX];
     bool ends = run->ending || realm->now >= run->flaps_until;
-    bool off = !ends && !realm->link[a->number][b->number].cut;
-    net_cut(realm, a, b, off);
-    net_cut(realm, b, a, off);
+    bool off = !ends && realm->link[a->number][b->number].cut == NULL;
+    net_cut(realm, a, b, off ? &realm->felt[FAULT_flap] : NULL);
+    net_cut(realm, b, a, off ? &realm->felt[FAULT_flap] : NULL);
     if (!ends) {
         qr_time pause = 1 + (qr_time)rng_below(dice(run), FLAP_MAX);
         realm_at(realm, realm->now + pause, on_flap, run, link);
@@ -124,7 +127,7 @@ static void on_clog(struct realm *realm, void *what, uint64_t seat)
     (void)realm;
     struct run *run = what;
     if (!run->ending) {
-        cut_from_all(run, run->seat[seat].host, fault_time(run));
+        cut_from_all(run, FAULT_swizzle, run->seat[seat].host, fault_time(run));
     }
 }
 

@@ -66,10 +66,16 @@ static bool find_place(const struct drive *drive, struct rng *rng, struct place 
     return false;
 }
 
-static void overwrite(const struct place *to, const uint8_t *p, uint64_t n)
+/* Returns how many are others now. */
+static uint64_t overwrite(const struct place *to, const uint8_t *p, uint64_t n)
 {
+    uint64_t others = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        others += to->inode->now.p[to->at + i] != p[i] && to->inode->durable.p[to->at + i] != p[i];
+    }
     memcpy(to->inode->durable.p + to->at, p, n);
     memcpy(to->inode->now.p + to->at, p, n);
+    return others;
 }
 
 bool drive_rot(struct drive *drive, struct rng *rng, char *what, size_t cap)
@@ -92,7 +98,7 @@ bool drive_rot(struct drive *drive, struct rng *rng, char *what, size_t cap)
         }
         bytes[at] ^= (uint8_t)(1u << rng_below(rng, 8));
     }
-    overwrite(&place, bytes, place.n);
+    drive->felt[FAULT_rot] += overwrite(&place, bytes, place.n);
     drive->harms++;
     (void)snprintf(what, cap, "%s in %s at %llu", kinds[kind], place.path,
                    (unsigned long long)place.at);
@@ -110,8 +116,7 @@ bool drive_misdirect(struct drive *drive, struct rng *rng, char *what, size_t ca
     uint64_t n = min_u64(from.n, to.n);
     uint8_t bytes[BLOCK_BYTES];
     memcpy(bytes, from.inode->durable.p + from.at, n);
-    overwrite(&from, zeros, n);
-    overwrite(&to, bytes, n);
+    drive->felt[FAULT_misdirect] += overwrite(&from, zeros, n) + overwrite(&to, bytes, n);
     drive->harms++;
     (void)snprintf(what, cap, "what belongs to %s at %llu is in %s at %llu", from.path,
                    (unsigned long long)from.at, to.path, (unsigned long long)to.at);

@@ -31,9 +31,11 @@ static qr_time sync_time(const struct process *p, size_t n)
     struct realm *realm = p->realm;
     qr_time now = process_time(p);
     qr_time stalled = p->host->drive->stalled;
+    stalled = stalled > now ? stalled - now : 0;
+    realm->felt[FAULT_disk_stall] += (uint64_t)stalled;
     return realm->pace.sync +
            (qr_time)rng_below(&realm->rng, (uint64_t)realm->pace.sync_jitter + 1) +
-           (qr_time)(n / realm->pace.drive_per_usec) + (stalled > now ? stalled - now : 0);
+           (qr_time)(n / realm->pace.drive_per_usec) + stalled;
 }
 
 int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
@@ -128,6 +130,7 @@ static bool has_room(const struct io_file *file, size_t n, uint64_t offset)
     bool room = offset + n <= file->inode->now.n ||
                 offset + n - file->inode->now.n <= drive_free_bytes(drive);
     drive->refusals += !room;
+    drive->felt[FAULT_disk_full] += !room;
     return room;
 }
 
@@ -151,7 +154,7 @@ int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t o
 static int sync_file(struct io_file *file)
 {
     if (fails(file)) {
-        inode_sync_failed(file->inode, &file->process->realm->rng);
+        (void)inode_sync_failed(file->inode, &file->process->realm->rng);
         return -EIO;
     }
     inode_sync(file->inode);

@@ -319,6 +319,7 @@ static void take_signals(struct io *io)
     for (int number = 1; io->signals != 0; number++) {
         if ((io->signals >> number & 1) != 0) {
             io->signals &= ~(1u << number);
+            io->process->realm->felt[FAULT_term]++;
             io_touch(io);
             io->on_signal(io->signal_context, number);
         }

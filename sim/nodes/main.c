@@ -21,7 +21,7 @@ static int usage(void)
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
             "[--history FILE] [--quiet] [--first] [--failpoints] [--dice N] "
-            "[--without KIND,KIND] [--safety MS] [--shrink]\n"
+            "[--without KIND,KIND] [--only KIND,KIND] [--safety MS] [--shrink]\n"
             "--nodes N: so many at the beginning; else as many as the seed says\n"
             "--shrink: with each that fails, what it needs for it, and the options to repeat that\n"
             "--first: the first seed that fails is the last one\n"
@@ -86,6 +86,12 @@ static bool parse_value(const char *word, const char *value, struct options *o)
     if (strcmp(word, "--without") == 0) {
         return parse_kinds(word, value, &o->choice.without);
     }
+    if (strcmp(word, "--only") == 0) {
+        uint64_t kinds = 0;
+        bool good = parse_kinds(word, value, &kinds);
+        o->choice.without |= ~kinds;
+        return good;
+    }
     if (!is_number(value, &n)) {
         return refuse(word, "a number is wanted");
     }
@@ -109,7 +115,7 @@ static bool parse_value(const char *word, const char *value, struct options *o)
 static bool parse(int argc, char **argv, struct options *o)
 {
     static const char *const valued[] = { "--history", "--seed",    "--count", "--dice",
-                                         "--nodes",   "--without", "--safety" };
+                                          "--nodes",   "--without", "--only",  "--safety" };
     *o = (struct options){ .seed = 1, .count = 1, .dice = RUN_DICE };
     o->choice.safety = SAFETY_TIME;
     for (int i = 1; i < argc; i++) {
@@ -148,6 +154,7 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->disk_errors += r->disk_errors;
     for (uint32_t i = 0; i < FAULTS; i++) {
         all->befell[i] += r->befell[i];
+        all->felt[i] += r->felt[i];
     }
     for (uint32_t i = 0; i < MODELS; i++) {
         all->done[i] += r->done[i];
@@ -180,8 +187,12 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);
     }
     printf(" disk errors %" PRIu64 ", starts %" PRIu64 "\n", all->disk_errors, all->starts);
-    printf("%" PRIu64 " seeds of dice %u, %" PRIu64 " failed, %.0f s simulated in %.1f s\n", count,
-           RUN_DICE, failed, (double)all->simulated / 1e6, cpu);
+    printf("felt:");
+    for (uint32_t i = 0; i < FAULTS; i++) {
+        printf("%s %s %" PRIu64, i > 0 ? "," : "", fault_name(i), all->felt[i]);
+    }
+    printf("\n%" PRIu64 " seeds of dice %u, %" PRIu64 " failed, %.0f s simulated in %.1f s\n",
+           count, RUN_DICE, failed, (double)all->simulated / 1e6, cpu);
 }
 
 /* A crash ends all seeds behind it as well: it says which one it was. */

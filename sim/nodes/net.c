@@ -55,6 +55,7 @@ static qr_time delay(const struct connection *c, int side)
 {
     struct realm *realm = c->realm;
     const struct realm_pace *pace = &realm->pace;
+    realm->felt[FAULT_far] += (uint64_t)link_of(c, side)->further;
     return pace->latency + (qr_time)rng_below(&realm->rng, (uint64_t)pace->jitter + 1) +
            link_of(c, side)->further;
 }
@@ -69,6 +70,7 @@ static qr_time sent_at(const struct connection *c, int side, size_t n)
     }
     qr_time from = link->busy_until > now ? link->busy_until : now;
     link->busy_until = from + (qr_time)(n * 1000 / link->bytes_per_ms);
+    c->realm->felt[FAULT_narrow] += (uint64_t)(link->busy_until - now);
     return link->busy_until;
 }
 
@@ -77,7 +79,18 @@ static bool gets_through(const struct connection *c, int side)
 {
     const struct host *from = c->host[side];
     const struct host *to = c->host[1 - side];
-    return to->up && (from == to || !c->realm->link[from->number][to->number].cut);
+    return to->up && (from == to || c->realm->link[from->number][to->number].cut == NULL);
+}
+
+/* That something of it was to get through, and could not. */
+static bool is_held(const struct connection *c, int side)
+{
+    uint64_t *felt = link_of(c, side)->cut;
+    bool held = !gets_through(c, side);
+    if (held && felt != NULL) {
+        *felt += 1;
+    }
+    return held;
 }
 
 void chunks_free(struct chunks *chunks)
@@ -168,7 +181,7 @@ static void arrive(struct realm *realm, void *what, uint64_t number)
         return;
     }
     pipe->arriving = false;
-    if (!gets_through(c, side)) {
+    if (is_held(c, side)) {
         pipe->stuck = true;
         pipe->stuck_since = realm->now;
         if (pipe->unheard_max > 0) {
@@ -212,7 +225,7 @@ static void room(struct realm *realm, void *what, uint64_t number)
     struct connection *c = what;
     int side = (int)number;
     struct pipe *pipe = &c->pipe[side];
-    if (!gets_through(c, 1 - side)) {
+    if (is_held(c, 1 - side)) {
         pipe->read_stuck = true;
     } else {
         qr_assert(pipe->held >= pipe->read);
@@ -255,7 +268,7 @@ struct connection *net_connect(struct io_stream *stream, struct host *from, stru
 static void answer(struct realm *realm, void *what, uint64_t refused)
 {
     struct connection *c = what;
-    if (!gets_through(c, 1)) {
+    if (is_held(c, 1)) {
         later(c, realm->now + QR_SECOND, answer, refused);
     } else if (c->end[0] != NULL) {
         stream_connected(c->end[0], refused != 0 ? -ECONNREFUSED : 0);
@@ -273,7 +286,7 @@ static void ask(struct realm *realm, void *what, uint64_t unused)
         drop(c); /* nobody wants it any more */
         return;
     }
-    if (!gets_through(c, 0)) {
+    if (is_held(c, 0)) {
         if (c->tries++ < CONNECT_TRIES) {
             later(c, realm->now + (QR_SECOND << c->tries) / 2, ask, 0);
         } else {
@@ -328,10 +341,10 @@ void net_look_again(struct realm *realm)
     }
 }
 
-void net_cut(struct realm *realm, const struct host *from, const struct host *to, bool cut)
+void net_cut(struct realm *realm, const struct host *from, const struct host *to, uint64_t *felt)
 {
-    realm->link[from->number][to->number].cut = cut;
-    if (!cut) {
+    realm->link[from->number][to->number].cut = felt;
+    if (felt == NULL) {
         net_look_again(realm);
     }
 }
@@ -379,6 +392,15 @@ void net_mend(struct realm *realm)
     hasten_all(realm, NULL, NULL);
 }
 
+static uint64_t bytes_of(const struct chunk *chunk)
+{
+    uint64_t n = 0;
+    for (; chunk != NULL; chunk = chunk->next) {
+        n += chunk->n;
+    }
+    return n;
+}
+
 /* What is on its way comes to a half, and then the end. */
 static void reset_pipe(struct connection *c, int side)
 {
@@ -386,9 +408,11 @@ static void reset_pipe(struct connection *c, int side)
     struct chunk *first = under_way->first;
     if (first != NULL) {
         struct chunks rest = { .first = first->next };
+        uint64_t n = bytes_of(first);
         chunks_free(&rest);
         first->next = NULL;
         first->n = first->kind == CHUNK_BYTES ? rng_below(&c->realm->rng, first->n + 1) : first->n;
+        c->realm->felt[FAULT_reset] += n - bytes_of(first);
         under_way->last = first;
     }
     push(c, side, CHUNK_RESET, NULL, 0);

@@ -134,6 +134,7 @@ struct host *realm_host(struct realm *realm, const char *name)
     (void)snprintf(host->name, sizeof host->name, "%s", name);
     (void)snprintf(host->address, sizeof host->address, "10.0.0.%u", host->number + 1);
     host->drive = drive_new();
+    host->drive->felt = realm->felt;
     host->up = true;
     host->next_port = 40000;
     host->boot = QR_SECOND * (qr_time)(1 + rng_below(&realm->rng, 1000000));
@@ -185,10 +186,19 @@ qr_time host_true_time(const struct host *host, qr_time boottime)
     return at;
 }
 
+/* Since it was looked at last its clocks have gone wrong by that much; or the wall clock stood. */
+static void count_error(const struct host *host, qr_time by, qr_time since)
+{
+    uint64_t *felt = host->realm->felt;
+    felt[FAULT_freeze] += host->wall_stands ? (uint64_t)since : 0;
+    felt[FAULT_drift] += host->frozen ? 0 : (uint64_t)(by < 0 ? -by : by);
+}
+
 void host_drift(struct host *host, int64_t ppm)
 {
     qr_time now = host->realm->now;
     qr_time by = passed(host, now);
+    count_error(host, by - (now - host->since), now - host->since);
     host->boot += by;
     host->wall += host->wall_stands ? 0 : by;
     host->since = now;
@@ -304,7 +314,7 @@ static void bury(struct process *p)
     realm_note(host->realm, host, power ? "loses power" : died ? "has died" : "has ended");
     clear(p, power);
     if (power) {
-        host_lose_power(host);
+        (void)host_lose_power(host);
     }
     if (died && host->on_death != NULL) {
         host->on_death(host->owner);
@@ -321,6 +331,7 @@ static void on_wake(struct realm *realm, void *what, uint64_t life)
     p->wakes = QR_NEVER;
     if (p->paused) {
         p->missed = true;
+        *p->felt += 1;
         return;
     }
     p->state = PROCESS_RUNS;
@@ -401,7 +412,7 @@ void process_kill(struct process *process)
     clear(process, false);
 }
 
-void host_lose_power(struct host *host)
+uint64_t host_lose_power(struct host *host)
 {
     qr_assert(running == NULL);
     host->up = false;
@@ -409,7 +420,7 @@ void host_lose_power(struct host *host)
         host->process->state = PROCESS_DIED;
         clear(host->process, true);
     }
-    drive_lose_power(host->drive, &host->realm->rng);
+    return drive_lose_power(host->drive, &host->realm->rng);
 }
 
 void host_power_on(struct host *host)
@@ -436,8 +447,9 @@ static void on_resume(struct realm *realm, void *what, uint64_t life)
     }
 }
 
-void process_pause_for(struct process *process, qr_time length)
+void process_pause_for(struct process *process, qr_time length, uint64_t *felt)
 {
+    process->felt = felt;
     process_pause(process, true);
     realm_at(process->realm, process_time(process) + length, on_resume, process->host,
              process->life);

@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "base/types.h"
 #include "io/io.h"
+#include "sim/nodes/faults.h"
 
 #include <stdio.h>
 #include <ucontext.h>
@@ -107,12 +108,13 @@ struct process {
     qr_time wakes;       /* when the event for that is due; QR_NEVER: none is */
     qr_time busy_until;  /* what it did last takes as long */
     bool paused, missed; /* SIGSTOP; and something came meanwhile */
+    uint64_t *felt;      /* counts that, of what it stands still for; NULL: nobody does */
     uint32_t calls_left; /* it dies within the call of io.h that makes this 0; 0: it does not */
     bool takes_power;    /* and its host with it */
 };
 
 struct link {
-    bool cut;              /* nothing gets through */
+    uint64_t *cut;         /* nothing gets through, and this counts what; NULL: it is whole */
     uint32_t bytes_per_ms; /* 0: as many as come */
     qr_time further;       /* beside the latency of all */
     qr_time busy_until;    /* with what was sent, if it is narrow */
@@ -139,6 +141,7 @@ struct realm {
     struct link link[HOSTS_MAX][HOSTS_MAX]; /* from the first to the second */
     struct connection *connections;
     struct realm_pace pace;
+    uint64_t felt[FAULTS]; /* how much came of each kind of fault (faults.def) */
     ucontext_t context;
     const void *stack_bottom; /* of the thread, for AddressSanitizer */
     size_t stack_size;
@@ -173,13 +176,13 @@ void realm_mix(struct realm *realm, uint64_t number); /* into the digest */
 struct process *process_start(struct host *host, void (*body)(struct process *process),
                               void *argument);
 void process_kill(struct process *process);  /* kill -9; not by itself */
-void host_lose_power(struct host *host);     /* with what runs there */
+uint64_t host_lose_power(struct host *host); /* with what runs there; returns the bytes lost */
 void host_power_on(struct host *host);
 void process_pause(struct process *process, bool paused);
 /* Whoever has not said what to do then does not hear of it (io_loop.c). */
 void process_signal(struct process *process, int number);
 /* From now on; also of the one that runs, which stands still in the midst of a call. */
-void process_pause_for(struct process *process, qr_time length);
+void process_pause_for(struct process *process, qr_time length, uint64_t *felt);
 
 /* Of the process itself: */
 struct process *process_running(void);      /* NULL: the realm's own code */
@@ -190,6 +193,7 @@ static inline void process_spend(struct process *process, uint64_t ns)
 {
     process->spent_ns += ns;
     if (process->calls_left > 0 && --process->calls_left == 0) {
+        process->realm->felt[FAULT_crash]++;
         process_die(process);
     }
 }
@@ -263,7 +267,8 @@ void net_send_end(struct connection *c, int side);
 void net_has_read(struct connection *c, int side, size_t n); /* that side, of the other's */
 /* That side is closed: as by close() with or without unread bytes, or by loss of power (silent). */
 void net_close(struct connection *c, int side, bool reset, bool silent);
-void net_cut(struct realm *realm, const struct host *from, const struct host *to, bool cut);
+/* `felt` counts what it keeps from getting through; NULL: the link is whole again. */
+void net_cut(struct realm *realm, const struct host *from, const struct host *to, uint64_t *felt);
 /* From one host to another so many bytes a millisecond, that much further; 0: as usual. */
 void net_narrow(struct realm *realm, const struct host *from, const struct host *to,
                 uint32_t bytes_per_ms, qr_time further);

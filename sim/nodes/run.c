@@ -275,6 +275,7 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
                                 .refused = run->refused,
                                 .unknown = run->unknown };
     memcpy(out->befell, run->befell, sizeof out->befell);
+    memcpy(out->felt, run->realm->felt, sizeof out->felt);
     memcpy(out->done, run->models.done, sizeof out->done);
     memcpy(out->reached, run->realm->reached, sizeof out->reached);
     memcpy(out->struck, run->realm->struck, sizeof out->struck);

@@ -175,7 +175,7 @@ static void has_ended(struct seat *seat, const char *why)
         realm_fail(realm, seat->host, "%s", why);
     }
     if (drive->harms > 0 && strstr(why, "wipe ") != NULL) {
-        seat_wipe(seat);
+        (void)seat_wipe(seat);
     }
 }
 
@@ -206,7 +206,7 @@ static void live(struct process *process)
     free(config);
     if (node == NULL && was_taken_out(seat, message)) {
         realm_note(process->realm, process->host, "%s", message);
-        seat_wipe(seat);
+        (void)seat_wipe(seat);
         seat_later(seat);
         return;
     }
@@ -235,17 +235,18 @@ static void drop_copy(struct seat *seat)
     }
 }
 
-void seat_wipe(struct seat *seat)
+uint64_t seat_wipe(struct seat *seat)
 {
     struct process *before = memory_for(NULL);
     struct drive *drive = seat->host->drive;
     realm_note(seat->run->realm, seat->host, "is wiped");
     drop_copy(seat);
-    drive_wipe(drive);
+    uint64_t lost = drive_wipe(drive);
     drive->harms = 0;
     drive->fragile = false;
     seat->mends = seat->joins = true;
     (void)memory_for(before);
+    return lost;
 }
 
 void seat_copy(struct seat *seat)
@@ -260,13 +261,15 @@ void seat_copy(struct seat *seat)
 }
 
 /* As docs/repair.md tells. */
-void seat_restore(struct seat *seat)
+uint64_t seat_restore(struct seat *seat)
 {
+    uint64_t older = drive_differs(seat->host->drive, seat->copy);
     drive_restore(seat->host->drive, seat->copy);
     drive_put_file(seat->host->drive, SEAT_DIR "/forgetful", "an older copy was put back\n");
     seat->mends = true;
     seat->host->drive->fragile = false;
     drop_copy(seat);
+    return older;
 }
 
 void seat_look(struct seat *seat)
@@ -274,7 +277,7 @@ void seat_look(struct seat *seat)
     struct host *host = seat->host;
     if (host->process != NULL && seat->node != NULL && seat->node->removed) {
         process_kill(host->process);
-        seat_wipe(seat);
+        (void)seat_wipe(seat);
         seat_later(seat);
     }
 }

@@ -124,9 +124,9 @@ struct run {
 
 void seat_start(struct seat *seat);
 /* What an operator does while it is down: all new, a copy for later, that copy put back. */
-void seat_wipe(struct seat *seat);
+uint64_t seat_wipe(struct seat *seat); /* how many bytes it had */
 void seat_copy(struct seat *seat);
-void seat_restore(struct seat *seat);
+uint64_t seat_restore(struct seat *seat); /* how many are older now, or gone */
 /* Wiped and made to join anew, if its node says that it was removed. */
 void seat_look(struct seat *seat);
 void seat_died(void *seat); /* where it was armed to: it starts again, a little later */
