@@ -46,11 +46,7 @@ void ordered_asked(struct ordered *o, const char *request)
 {
     struct span words[ORDERED_WORDS];
     uint32_t n = split(o, request, words);
-    o->kind = ORDERED_NOTHING;
-    if (n < 3 || !is(words[0], "KEYSPACE")) {
-        return;
-    }
-    for (uint32_t i = 0; i < ORDERED_NAMES; i++) {
+    for (uint32_t i = 0; n >= 3 && i < ORDERED_NAMES; i++) {
         if (is(words[2], names[i])) {
             o->which = &o->of[i];
             o->kind = is(words[1], "CREATE")  ? ORDERED_CREATE
@@ -59,7 +55,7 @@ void ordered_asked(struct ordered *o, const char *request)
                                               : ORDERED_NOTHING;
         }
     }
-    o->words = n - 3;
+    o->words = n > 3 ? n - 3 : 0;
     memcpy(o->word, words + 3, o->words * sizeof *words);
 }
 
@@ -99,14 +95,13 @@ static void take(struct map_keyspace *k, const struct keyspace_options *o, uint3
     }
     k->read = (given & GIVEN_READ) != 0 ? o->read : k->read;
     k->ack_kind = (given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
-    k->ack_stage = (given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.stage : k->ack_stage;
 }
 
 /* Those that have no answer may be carried out now. */
 static void let_late_ones_come(struct ordered_keyspace *k)
 {
-    k->may_be = k->may_be || (k->may_lack && k->makes > 0);
-    k->may_lack = k->may_lack || (k->may_be && k->drops > 0);
+    k->may_be = k->may_be || k->makes > 0;
+    k->may_lack = k->may_lack || k->drops > 0;
 }
 
 /* --- What it was told ------------------------------------------------------------------------ */
@@ -131,7 +126,6 @@ static const char *made_ok(struct ordered *o, struct ordered_keyspace *k)
     }
     k->made++;
     k->known = true;
-    k->is = (struct map_keyspace){ 0 };
     take(&k->is, &options, UINT32_MAX);
     k->may_be = true;
     k->may_lack = false;
@@ -193,7 +187,6 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
                   memcmp(a->prefix, b->prefix, a->prefix_length) != 0;
     bool read = a->read.level != b->read.level || a->read.bound != b->read.bound ||
                 a->read.by_ops != b->read.by_ops;
-    bool ack = a->ack_kind != b->ack_kind || a->ack_stage != b->ack_stage;
     return (a->replicas != b->replicas ? GIVEN_REPLICA_COUNT : 0u) |
            (a->partitions != b->partitions ? GIVEN_PARTITION_COUNT : 0u) |
            (a->lease != b->lease ? GIVEN_LEASE : 0u) |
@@ -203,7 +196,7 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
            (a->idmp_count != b->idmp_count ? GIVEN_IDMP_COUNT : 0u) |
            (a->idmp_bytes != b->idmp_bytes ? GIVEN_IDMP_BYTES : 0u) |
            (a->history_ms != b->history_ms ? GIVEN_HISTORY : 0u) | (prefix ? GIVEN_PREFIX : 0u) |
-           (read ? GIVEN_READ : 0u) | (ack ? GIVEN_ACK : 0u);
+           (read ? GIVEN_READ : 0u) | (a->ack_kind != b->ack_kind ? GIVEN_ACK : 0u);
 }
 
 static const char *judge_one(struct ordered *o, struct ordered_keyspace *k,
@@ -216,8 +209,7 @@ static const char *judge_one(struct ordered *o, struct ordered_keyspace *k,
     if (!k->may_be) {
         return "a keyspace is there that was never made, or was dropped";
     }
-    bool another = k->makes > 0 && (k->drops > 0 || !k->known);
-    if (another || !k->known) {
+    if (!k->known || (k->makes > 0 && k->drops > 0)) {
         return NULL;
     }
     o->compared++;

@@ -98,6 +98,7 @@ LISTS = [
     ("cluster", "log", whole.LOG, True),
     ("cluster", "engine", whole.MODELS, True),
     ("cluster", "node", whole.HOPS, True),
+    ("cluster", "node", whole.STATE, True),
     ("driver", "node", wants.NODE, True),
     ("cluster", "cluster", rules.CLUSTER, True),
     ("driver", "node", rules.NODE, True),

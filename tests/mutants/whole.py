@@ -136,3 +136,32 @@ MODELS = [
      "    if (record != NULL) {\n        replay(",
      "    if (record != NULL && record == NULL) {\n        replay("),
 ]
+
+# What is judged of the control state and of orders (sim/nodes/charts.c, ordered.c), and what these
+# are to find.
+STATE = [
+    ("whole, state: numbers of groups are given again", "nodes", "order_keyspace.c",
+     "settings.next_group += k.partitions;", ""),
+    ("whole, state: an ALTER is answered and forgets an option", "nodes", "order_keyspace.c",
+     "k->maxops = (o->given & GIVEN_MAXOPS) != 0 ? o->maxops : k->maxops;", ""),
+    ("whole, state: of two states with one version the later counts", "unit/sim/charts",
+     "../../sim/nodes/charts.c", "if (!fresh && *there != digest) {", "if (version == 0) {"),
+    ("whole, state: groups are founded anew", "unit/sim/charts", "../../sim/nodes/charts.c",
+     "if (known && (g->is.founders != p->founders || g", "if (known && (g"),
+    ("whole, state: epochs come again", "unit/sim/charts", "../../sim/nodes/charts.c",
+     "return held && a->epoch <= b->epoch && a->settled", "return held && a->settled"),
+    ("whole, state: an epoch has several wishes", "unit/sim/charts", "../../sim/nodes/charts.c",
+     "a->epoch < b->epoch || a->wish == b->wish;", "true;"),
+    ("whole, state: who is behind is not looked at", "unit/sim/charts",
+     "../../sim/nodes/charts.c", "!(later ? is_before(&g->is, p) : is_before(p, &g->is))",
+     "later && !is_before(&g->is, p)"),
+    ("whole, orders: what was refused may show", "unit/sim/ordered", "../../sim/nodes/ordered.c",
+     "++k->seen > k->made + k->makes + now) {", "++k->seen > k->made + k->makes + now + 1) {"),
+    ("whole, orders: what is made may be gone", "unit/sim/ordered", "../../sim/nodes/ordered.c",
+     "return k->may_lack ? NULL : \"a keyspace that was made is not there\";", "return NULL;"),
+    ("whole, orders: what has no answer is not carried out", "unit/sim/ordered",
+     "../../sim/nodes/ordered.c", "o->which->drops++;", ""),
+    ("whole, orders: what one order without an answer touched none is judged by",
+     "unit/sim/ordered", "../../sim/nodes/ordered.c",
+     "o->which->touched |= options_of(o).given;", "o->which->touched = UINT32_MAX;"),
+]

@@ -60,8 +60,16 @@ static void one_version_is_one_state(void **state)
     keyspace.maxops = 9;
     put_keyspace(map, &keyspace);
     assert_non_null(see(301));
+    assert_null(see(302));
     put_next_group(5);
-    assert_non_null(see(301));
+    assert_non_null(see(302));
+    struct map_partition p = *map_partition(map, 2);
+    p.prefers = 2;
+    put_partition(map, &p);
+    assert_null(see(303));
+    p.prefers = 0;
+    put_partition(map, &p);
+    assert_non_null(see(303));
 }
 
 static void before_the_first_version_there_is_one_state_too(void **state)
@@ -147,6 +155,29 @@ static void what_moves_goes_forward(void **state)
     assert_non_null(see(12));
 }
 
+/* Also where only who is wished, or only what is settled, would tell. */
+static void no_epoch_comes_again(void **state)
+{
+    (void)state;
+    struct map_partition before = *map_partition(map, 2);
+    move(2, 15, false);
+    assert_null(see(5));
+    struct map_partition moving = *map_partition(map, 2);
+    move(2, 15, true);
+    assert_null(see(6));
+    put_partition(map, &moving);
+    assert_non_null(see(7));
+    struct map_partition third = *map_partition(map, 3);
+    move(3, 15, false);
+    move(3, 7, false);
+    put_partition(map, &before);
+    put_erased(map, MAP_RECORD_PARTITION, 2);
+    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+    assert_null(see(8));
+    put_partition(map, &third);
+    assert_non_null(see(9));
+}
+
 static void an_epoch_has_one_wish(void **state)
 {
     (void)state;
@@ -196,6 +227,32 @@ static void numbers_of_groups_are_not_given_back(void **state)
     assert_non_null(see(6));
 }
 
+/* Those who are behind say nothing of what is latest. */
+static void nor_where_some_are_behind(void **state)
+{
+    (void)state;
+    put_next_group(9);
+    assert_null(see(7));
+    put_next_group(5);
+    assert_null(see(4));
+    put_next_group(8);
+    assert_non_null(see(8));
+    put_next_group(10);
+    assert_non_null(see(6));
+}
+
+static void groups_of_any_number_have_a_place(void **state)
+{
+    (void)state;
+    assert_null(see(5));
+    for (uint32_t group = 66; group < 72; group++) {
+        struct map_keyspace k = a_keyspace(20 + group, "far", "", group, 1);
+        put_next_group(group + 1);
+        put_all(map, &k, 7, 1);
+        assert_null(see(group));
+    }
+}
+
 static void what_is_new_is_told(void **state)
 {
     (void)state;
@@ -224,10 +281,13 @@ int main(void)
         CASE(a_group_is_founded_once),
         CASE(a_place_is_that_of_one_group),
         CASE(what_moves_goes_forward),
+        CASE(no_epoch_comes_again),
         CASE(an_epoch_has_one_wish),
         CASE(nobody_who_is_behind_is_ahead),
         CASE(a_keyspace_is_whole_and_stays_itself),
         CASE(numbers_of_groups_are_not_given_back),
+        CASE(nor_where_some_are_behind),
+        CASE(groups_of_any_number_have_a_place),
         CASE(what_is_new_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,26 @@ static void without_an_answer_it_may_be_either(void **state)
     assert_null(judge_with(&k)); /* and again, and made by the other one */
 }
 
+static void what_comes_late_comes_before_the_next_answer_too(void **state)
+{
+    (void)state;
+    assert_null(hear(MAKE("junk"), "+OK"));
+    lose(DROP);
+    assert_null(hear(MAKE("junk"), "+OK"));
+    ordered_begin(&o);
+    lose(MAKE("junk"));
+    assert_null(hear(ALTER("MAXOPS", "1000"), "+OK"));
+    assert_non_null(ordered_judge(&o, map)); /* so it was there */
+    ordered_begin(&o);
+    lose(MAKE("junk"));
+    assert_null(hear(MAKE("junk"), "+OK")); /* so the other one was not carried out, nor can be */
+    struct map_keyspace k = made();
+    k.replicas = 7;
+    assert_non_null(judge_with(&k));
+    assert_null(hear(DROP, "+OK")); /* but now it can */
+    assert_null(judge_with(&k));
+}
+
 static void what_was_asked_for_last_has_no_answer(void **state)
 {
     (void)state;
@@ -176,6 +196,10 @@ static void it_is_as_it_was_made(void **state)
     DIFFERS(prefix[0], 'k');
     DIFFERS(read.level, READ_LOCAL);
     DIFFERS(ack_kind, ACK_EACH_ZONE);
+    k = made();
+    memcpy(k.prefix, "j:k", 3);
+    k.prefix_length = 3;
+    assert_non_null(judge_with(&k));
     assert_null(judge_made());
 }
 
@@ -194,6 +218,15 @@ static void and_as_it_was_altered(void **state)
     assert_non_null(judge_with(&k));
     memcpy(k.prefix, "k:", 2);
     assert_null(judge_with(&k));
+    assert_null(hear(ALTER("READ", "bounded:7"), "+OK"));
+    k.read = (struct level_asked){ .level = READ_BOUNDED, .bound = 7 };
+    assert_null(judge_with(&k));
+    k.read.bound = 8;
+    assert_non_null(judge_with(&k));
+    k.read.bound = 7;
+    k.read.by_ops = true;
+    assert_non_null(judge_with(&k));
+    k.read.by_ops = false;
     lose(ALTER("MAXOPS", "3000")); /* of that it is not known any more, of others it is */
     assert_null(judge_with(&k));
     k.maxops = 3000;
@@ -223,6 +256,7 @@ int main(void)
         CASE(refused_is_not_made),
         CASE(each_order_makes_one),
         CASE(without_an_answer_it_may_be_either),
+        CASE(what_comes_late_comes_before_the_next_answer_too),
         CASE(what_was_asked_for_last_has_no_answer),
         CASE(it_is_as_it_was_made),
         CASE(and_as_it_was_altered),
