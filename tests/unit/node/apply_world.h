@@ -37,7 +37,8 @@ struct world {
     bool connected; /* to the other nodes, */
     bool takes;     /* which take commands for others */
     uint64_t unsynced; /* bytes of the log that the disk does not have yet */
-    uint64_t credit;   /* the last that a peer was given */
+    uint64_t credit;   /* the last that a peer was given, */
+    uint32_t credits;  /* of so many */
     /* The protocol: effects that the next step pushes, and what it was told. */
     struct effect next[EFFECTS];
     uint32_t next_count;

@@ -27,11 +27,11 @@ static void end_relayed(struct stream *stream, struct pending *p, enum qr_status
     (void)stream, (void)p, (void)status;
 }
 
-/* A peer's SET of a large value, its first part in the log and applied. */
-static struct relay *begin_large(void)
+/* A peer's SET of a value of n bytes, its first part in the log and applied. */
+static struct relay *begin_one_of(size_t n)
 {
     uint8_t bytes[128];
-    struct span argv[2] = { SPAN_LITERAL("a"), { .n = sizeof large } };
+    struct span argv[2] = { SPAN_LITERAL("a"), { .n = n } };
     const struct command_spec *spec = command_by_name(SPAN_LITERAL("set"));
     struct op head = { .level = SEMANTICS_LEVEL, .tag = spec->tag };
     op_write(bytes, &head, argv, 2);
@@ -44,8 +44,13 @@ static struct relay *begin_large(void)
     assert_true(router_piece(world->node.router, 2, 0, 7, span_of(large, BLOB_PART_BYTES)));
     turn();
     apply_upto(1);
-    assert_int_equal(engine_staged_bytes(world->zero.engine), sizeof large);
+    assert_int_equal(engine_staged_bytes(world->zero.engine), n);
     return from;
+}
+
+static struct relay *begin_large(void)
+{
+    return begin_one_of(sizeof large);
 }
 
 /* The next batch is refused, but this node goes on to lead: a hand-over was called off. */
@@ -80,6 +85,41 @@ static void test_a_blob_is_given_up_again_when_that_was_refused_B2(void **state)
     lead_on_after_a_refusal();
 }
 
+/* The peer has it still; each time it is told how far that is once. */
+static void test_what_is_in_the_log_is_kept_no_more_R4(void **state)
+{
+    (void)state;
+    struct relay *from = begin_one_of(3 * MIB);
+    const struct cargo *cargo = from->loads->cargo;
+    turn();
+    turn();
+    assert_int_equal(world->credit, BLOB_PART_BYTES);
+    assert_int_equal(world->credits, 1);
+    assert_int_equal(world->node.relayed_bytes, 0);
+    for (uint32_t i = 2; i <= 6; i++) {
+        assert_true(
+            router_piece(world->node.router, 2, 0, 7, span_of(large, BLOB_PART_BYTES)));
+        assert_int_equal(world->node.relayed_bytes, BLOB_PART_BYTES);
+        turn();
+        turn();
+        assert_int_equal(world->credits, i);
+        assert_int_equal(world->node.relayed_bytes, 0);
+    }
+    assert_true(cargo->v[0].rope->start > MIB / 2);
+}
+
+/* A term later: what this node let go of it would have to send again. */
+static void test_what_was_begun_in_a_term_before_goes_back_to_its_sender_B1(void **state)
+{
+    (void)state;
+    struct relay *from = begin_one_of(3 * MIB);
+    turn();
+    assert_int_equal(world->credits, 1);
+    lead(3);
+    turn();
+    assert_null(from->stream.first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +127,10 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_blob_is_given_up_again_when_that_was_refused_B2,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_in_the_log_is_kept_no_more_R4, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            test_what_was_begun_in_a_term_before_goes_back_to_its_sender_B1, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

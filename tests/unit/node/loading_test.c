@@ -65,6 +65,29 @@ static void apply_all(void)
     apply_upto(world->log.last);
 }
 
+/* MSET of a and b, of whose values none has come. */
+static struct cargo *mset_large(struct stream *stream, size_t a, size_t b)
+{
+    struct span argv[5] = {
+        SPAN_LITERAL("mset"), SPAN_LITERAL("a"), { .n = a }, SPAN_LITERAL("b"), { .n = b }
+    };
+    struct cargo *cargo = cargo_new();
+    (void)cargo_add(cargo, a);
+    (void)cargo_add(cargo, b);
+    (void)node_clock(&world->node);
+    router_command_laden(world->node.router, &world->zero, stream, command_by_name(argv[0]), 2, 0,
+                         argv, 5, false, cargo);
+    return cargo;
+}
+
+static void open_other(struct stream *other)
+{
+    stream_init(other, &world->node, STREAM_CLIENT);
+    other->begin_reply = world->client.begin_reply;
+    other->end_reply = world->client.end_reply;
+    other->is_congested = world->client.is_congested;
+}
+
 /* SET a, of whose value a half has come and is in the log. */
 static struct cargo *half_come(void)
 {
@@ -92,14 +115,23 @@ static uint64_t number_at(qr_slot slot)
     return r.kind == RECORD_BLOB ? wire_get_u64(&in) : 0;
 }
 
+/* Entries that say of a blob that it is. */
+static uint32_t given_up(void)
+{
+    uint32_t n = 0;
+    for (qr_slot slot = 1; slot <= world->log.last; slot++) {
+        struct record r;
+        assert_true(record_read(span_of(world->log.record[slot], world->log.bytes[slot]), &r) > 0);
+        n += r.kind == RECORD_BLOB && wire_load_u64(r.payload.p + 8) == 0;
+    }
+    return n;
+}
+
 static void test_parts_of_two_stand_side_by_side_U16(void **state)
 {
     (void)state;
     struct stream other;
-    stream_init(&other, &world->node, STREAM_CLIENT);
-    other.begin_reply = world->client.begin_reply;
-    other.end_reply = world->client.end_reply;
-    other.is_congested = world->client.is_congested;
+    open_other(&other);
     struct cargo *a = set_large(&world->client, "a", BYTES);
     struct cargo *b = set_large(&other, "b", BYTES);
     assert_true(other.strands.first.wrote); /* WAIT asks for it */
@@ -130,6 +162,8 @@ static void test_a_new_leader_begins_anew_B1_B2(void **state)
     apply_all();
     assert_int_equal(staged(), BYTES); /* as announced */
     follow_nobody(2);
+    turn();
+    assert_int_equal(router_waiting(world->node.router), 1); /* for whoever leads */
     noop_at(world->log.last + 1, 2);
     apply_all();
     assert_int_equal(staged(), 0); /* what the dead one left */
@@ -257,15 +291,7 @@ static void test_parts_wait_for_those_before_them_R4(void **state)
 static void test_a_command_comes_behind_all_its_parts_B1(void **state)
 {
     (void)state;
-    struct span argv[5] = {
-        SPAN_LITERAL("mset"), SPAN_LITERAL("a"), { .n = BYTES }, SPAN_LITERAL("b"), { .n = BYTES }
-    };
-    struct cargo *cargo = cargo_new();
-    (void)cargo_add(cargo, BYTES);
-    (void)cargo_add(cargo, BYTES);
-    (void)node_clock(&world->node);
-    router_command_laden(world->node.router, &world->zero, &world->client, command_by_name(argv[0]),
-                         2, 0, argv, 5, false, cargo);
+    struct cargo *cargo = mset_large(&world->client, BYTES, BYTES);
     come(cargo, 'a', BYTES);
     for (int i = 0; i < 4; i++) {
         turn();
@@ -288,10 +314,7 @@ static void test_what_is_staged_is_bounded_R4(void **state)
     (void)state;
     struct stream others[2];
     for (int i = 0; i < 2; i++) {
-        stream_init(&others[i], &world->node, STREAM_CLIENT);
-        others[i].begin_reply = world->client.begin_reply;
-        others[i].end_reply = world->client.end_reply;
-        others[i].is_congested = world->client.is_congested;
+        open_other(&others[i]);
         come(set_large(&others[i], "b", STAGED_BYTES_MAX / 2), 'b', BLOB_PART_BYTES);
     }
     turn();
@@ -359,6 +382,189 @@ static void test_what_is_begun_anew_and_refused_is_so_from_its_beginning_B1(void
     assert_set();
 }
 
+static void test_no_two_have_one_number_B2(void **state)
+{
+    (void)state;
+    struct stream other;
+    open_other(&other);
+    struct cargo *two = mset_large(&world->client, BYTES, BYTES);
+    struct cargo *c = set_large(&other, "c", BYTES);
+    come(two, 'a', BYTES + LARGE_BYTES);
+    come(c, 'c', BYTES);
+    for (int i = 0; i < 3; i++) {
+        turn();
+    }
+    come(two, 'a', BYTES - LARGE_BYTES);
+    for (int i = 0; i < 3; i++) {
+        turn();
+    }
+    apply_all();
+    assert_heard("+OK\r\n+OK\r\n");
+    assert_value("c", BYTES);
+    assert_value("a", BYTES);
+    assert_int_equal(staged(), 0);
+    assert_int_equal(given_up(), 0);
+    stream_detach(&other);
+}
+
+/* Of two arguments one is in the log when its client leaves: both make room. */
+static void test_what_was_not_begun_makes_room_too_R4(void **state)
+{
+    (void)state;
+    struct stream other;
+    open_other(&other);
+    come(mset_large(&other, BYTES, STAGED_BYTES_MAX - BYTES), 'a', BYTES);
+    turn();
+    apply_all();
+    stream_detach(&other);
+    turn();
+    turn();
+    apply_all();
+    struct cargo *a = set_large(&world->client, "a", 2 * BYTES);
+    come(a, 'a', 2 * BYTES);
+    for (int i = 0; i < 3; i++) {
+        turn();
+        apply_all();
+    }
+    assert_heard("+OK\r\n");
+    assert_value("a", 2 * BYTES);
+}
+
+static void test_without_room_it_waits_R4(void **state)
+{
+    (void)state;
+    world->outlook.room = 0;
+    turn(); /* as of which that is known */
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', BYTES);
+    turn();
+    assert_int_equal(world->log.last, 0);
+    world->outlook.room = 3; /* for its parts */
+    turn();
+    world->outlook.room = 0;
+    turn();
+    assert_int_equal(world->log.last, 3);
+    world->outlook.room = 1000;
+    turn();
+    turn();
+    assert_set();
+}
+
+static void test_what_is_given_up_waits_for_room_R4(void **state)
+{
+    (void)state;
+    (void)half_come();
+    apply_all();
+    world->outlook.room = 0;
+    turn();
+    qr_slot before = world->log.last;
+    stream_detach(&world->client);
+    turn();
+    turn();
+    assert_int_equal(world->log.last, before);
+    world->outlook.room = 1000;
+    turn();
+    turn();
+    assert_int_equal(world->log.last, before + 1);
+    assert_int_equal(given_up(), 1);
+    apply_all();
+    assert_int_equal(staged(), 0);
+}
+
+/* Others' commands go between. */
+static void test_a_turn_takes_so_much_and_another_one_the_next_R4(void **state)
+{
+    (void)state;
+    come(set_large(&world->client, "a", 3 * MIB), 'a', 3 * MIB);
+    turn();
+    assert_int_equal(world->log.last, BLOB_TURN_BYTES / BLOB_PART_BYTES);
+    assert_true(world->zero.again);
+}
+
+/* What another leader has dropped is neither in flight any more, nor to be staged. */
+static void test_a_new_term_has_all_the_room_R4(void **state)
+{
+    (void)state;
+    struct stream others[2];
+    come(set_large(&world->client, "a", 6 * MIB), 'a', 6 * MIB);
+    for (int i = 0; i < 10; i++) {
+        turn();
+    }
+    for (int i = 0; i < 2; i++) {
+        open_other(&others[i]);
+        come(set_large(&others[i], "b", STAGED_BYTES_MAX / 2 - 3 * MIB), 'b', BLOB_PART_BYTES);
+    }
+    turn();
+    follow_nobody(2);
+    noop_at(1, 2);
+    apply_all();
+    lead(3);
+    turn();
+    assert_int_equal(world->log.last, 1 + BLOB_TURN_BYTES / BLOB_PART_BYTES);
+    assert_int_not_equal(number_at(2), number_at(3));
+    assert_int_not_equal(number_at(3), number_at(4));
+    assert_int_not_equal(number_at(4), number_at(2)); /* all three have begun */
+    stream_detach(&others[0]);
+    stream_detach(&others[1]);
+}
+
+static void test_who_leads_no_more_gives_nothing_up_B2(void **state)
+{
+    (void)state;
+    (void)half_come();
+    follow_nobody(2);
+    stream_detach(&world->client);
+    uint32_t submits = world->submits;
+    turn();
+    turn();
+    assert_int_equal(world->submits, submits);
+    lead(3);
+    turn();
+    turn();
+    assert_int_equal(given_up(), 0); /* its numbers are others' by now */
+}
+
+/* As long as it goes on, and from when it began: it may have waited for a leader. */
+static void test_what_goes_on_is_not_late(void **state)
+{
+    (void)state;
+    const struct config *config = &world->node.config;
+    qr_time late = config->request_timeout_ms * QR_MILLISECOND;
+    follow_nobody(2);
+    struct cargo *a = set_large(&world->client, "a", BYTES);
+    come(a, 'a', BYTES);
+    later(config->leader_wait_ms * QR_MILLISECOND - 100 * QR_MILLISECOND);
+    world->outlook.room = 0;
+    lead(3);
+    turn();
+    later(late - 200 * QR_MILLISECOND);
+    world->outlook.room = 1; /* a part in each turn */
+    turn();
+    turn();
+    for (int i = 0; i < 3; i++) {
+        later(late - 100 * QR_MILLISECOND);
+        assert_heard("");
+    }
+    assert_set();
+}
+
+/* S1: also while its arguments are on their way. */
+static void test_a_read_behind_it_shows_it(void **state)
+{
+    (void)state;
+    struct cargo *a = half_come();
+    command("exists a");
+    turn();
+    confirm_reads(0, 0);
+    turn();
+    come(a, 'a', BYTES - BYTES / 2);
+    turn();
+    turn();
+    apply_all();
+    turn();
+    assert_heard("+OK\r\n:1\r\n");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -375,6 +581,15 @@ int main(void)
         TEST(test_a_command_comes_behind_all_its_parts_B1),
         TEST(test_what_is_staged_is_bounded_R4),
         TEST(test_parts_that_make_no_sense_are_not_taken),
+        TEST(test_no_two_have_one_number_B2),
+        TEST(test_what_was_not_begun_makes_room_too_R4),
+        TEST(test_without_room_it_waits_R4),
+        TEST(test_what_is_given_up_waits_for_room_R4),
+        TEST(test_a_turn_takes_so_much_and_another_one_the_next_R4),
+        TEST(test_a_new_term_has_all_the_room_R4),
+        TEST(test_who_leads_no_more_gives_nothing_up_B2),
+        TEST(test_what_goes_on_is_not_late),
+        TEST(test_a_read_behind_it_shows_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
