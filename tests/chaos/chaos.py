@@ -44,10 +44,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         self.network = Network(SEATS, seed)
         self.has_clocks = "asan" not in BINARY
         super().__init__(seed, ["--checkpoint-bytes", "256kb"])
-        self.partitions = self.dice.choice([4 * (often in self.OF_PARTITIONS),
-                                            4 * (often not in self.OF_ONE_GROUP)])
-        if self.partitions and self.dice.random() < 0.4:  # orders end before they are decided
-            self.cluster.options += ["--request-timeout", str(HURRY_MS)]
+        self.draw_partitions()
         self.each, self.began, self.events = each, time.monotonic(), []
         self.weather = []  # what goes on: (since, kind, name, how it ends)
         self.drained = None  # the id of a member that partitions leave
@@ -58,6 +55,13 @@ class Chaos(Weather, Blows, MemberCampaign):
     @classmethod
     def knows(cls, kind):
         return any(kind in group for group in (cls.WEATHER, cls.BLOWS, cls.OPERATIONS))
+
+    def draw_partitions(self):
+        """In every second run; in some of these orders end before they are decided."""
+        self.partitions = self.dice.choice([4 * (self.often in self.OF_PARTITIONS),
+                                            4 * (self.often not in self.OF_ONE_GROUP)])
+        if self.partitions and self.dice.random() < 0.4:
+            self.cluster.options += ["--request-timeout", str(HURRY_MS)]
 
     def acknowledged(self):
         return self.load.acknowledged() if self.load is not None else 0
