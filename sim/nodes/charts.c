@@ -24,6 +24,12 @@ struct keyspace_chart {
     char name[KEYSPACE_NAME_BYTES];
 };
 
+/* Where a prefix leads. */
+struct path {
+    struct freeze prefix; /* one */
+    uint32_t first_group;
+};
+
 struct charts {
     uint64_t *digest; /* by version; 0: it was not seen */
     uint64_t versions, seen;
@@ -31,8 +37,10 @@ struct charts {
     uint64_t group_count;
     struct keyspace_chart *keyspaces;
     uint32_t keyspace_count;
-    uint64_t latest; /* version, and the groups that were given then */
+    uint64_t latest; /* version, the groups that were given then, and where prefixes led */
     uint32_t next_group;
+    struct path *paths;
+    uint32_t path_count;
 };
 
 struct charts *charts_new(void)
@@ -46,6 +54,7 @@ void charts_free(struct charts *c)
         free(c->digest);
         free(c->groups);
         free(c->keyspaces);
+        free(c->paths);
         free(c);
     }
 }
@@ -195,12 +204,64 @@ static const char *see_settings(struct charts *c, const struct map_settings *s, 
     return NULL;
 }
 
+/* --- Prefixes ------------------------------------------------------------------------------- */
+
+static struct span prefix_of(const struct map_keyspace *k)
+{
+    return span_of(k->prefix, k->prefix_length);
+}
+
+static void note_paths(struct charts *c, const struct map *map)
+{
+    c->path_count = 0;
+    c->paths = qr_realloc(c->paths, map_keyspace_count(map) * sizeof *c->paths);
+    for (uint32_t i = 0; i < map_keyspace_count(map); i++) {
+        const struct map_keyspace *k = map_keyspace_at(map, i);
+        struct path path = { .first_group = k->first_group };
+        if (freeze_add(&path.prefix, prefix_of(k))) {
+            c->paths[c->path_count++] = path;
+        }
+    }
+}
+
+/* 0: to keyspace 0. */
+static uint32_t leads_to(const struct charts *c, struct span key)
+{
+    uint32_t group = 0, longest = 0;
+    for (uint32_t i = 0; i < c->path_count; i++) {
+        const struct freeze *prefix = &c->paths[i].prefix;
+        if (freeze_has(prefix, key) && prefix->prefix[0].n > longest) {
+            longest = prefix->prefix[0].n;
+            group = c->paths[i].first_group;
+        }
+    }
+    return group;
+}
+
+const char *charts_go_by(const struct charts *c, const struct map *map,
+                         const struct freeze *frozen)
+{
+    for (uint32_t i = 0; i < map_keyspace_count(map); i++) {
+        const struct map_keyspace *k = map_keyspace_at(map, i);
+        struct span prefix = prefix_of(k);
+        if (prefix.n > 0 && !freeze_has(frozen, prefix) && leads_to(c, prefix) != k->first_group) {
+            return "it goes by a prefix that leads elsewhere";
+        }
+    }
+    return NULL;
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
 const char *charts_see(struct charts *c, const struct map *map, uint64_t version,
                        struct ordered *ordered)
 {
     const char *wrong = NULL;
     if (!is_new(c, map, version, &wrong) || version == 0) {
         return wrong;
+    }
+    if (version > c->latest) {
+        note_paths(c, map);
     }
     wrong = see_settings(c, map_settings(map), version);
     const struct map_partition *p = map_partition_after(map, 0);

@@ -2,6 +2,7 @@
 #ifndef SIM_NODES_CHARTS_H
 #define SIM_NODES_CHARTS_H
 
+#include "cluster/coverage.h"
 #include "sim/nodes/ordered.h"
 
 struct charts;
@@ -13,6 +14,10 @@ void charts_free(struct charts *charts);
  * keyspace that no node has shown before. */
 const char *charts_see(struct charts *charts, const struct map *map, uint64_t version,
                        struct ordered *ordered);
+/* Whether prefixes of that map, those that are frozen aside, lead where they do in the latest state
+ * that was seen: of who goes by them that is asked (cluster/coverage.h). NULL, or what is wrong. */
+const char *charts_go_by(const struct charts *charts, const struct map *map,
+                         const struct freeze *frozen);
 /* Versions that were seen. */
 uint64_t charts_seen(const struct charts *charts);
 

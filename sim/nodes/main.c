@@ -148,6 +148,7 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->states += r->states;
     all->orders += r->orders;
     all->compared += r->compared;
+    all->covered += r->covered;
     all->refused += r->refused;
     all->unknown += r->unknown;
     all->starts += r->starts;
@@ -180,8 +181,8 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
         printf(" %s %" PRIu64 ",", models[i]->name, all->done[i]);
     }
     printf(" hops %" PRIu64 ", cores %" PRIu64 ", states %" PRIu64 ", orders %" PRIu64
-           ", compared %" PRIu64 "\n",
-           all->hops, all->cores, all->states, all->orders, all->compared);
+           ", compared %" PRIu64 ", covered %" PRIu64 "\n",
+           all->hops, all->cores, all->states, all->orders, all->compared, all->covered);
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);

@@ -149,14 +149,18 @@ static void on_look(struct realm *realm, void *what, uint64_t number)
     realm_at(realm, realm->now + QR_SECOND, on_look, what, number);
 }
 
-/* What nodes show of the control state, a few moments behind each change. */
-static void look_at_state(struct run *run, struct seat *seat)
+/* The node, if it has a control state to show; else NULL. */
+static const struct node *showing(const struct seat *seat)
 {
     const struct node *node = seat->host->process != NULL ? seat->node : NULL;
-    if (node == NULL || node->zero->replica == NULL || node->zero->loading ||
-        !control_is_current(node)) {
-        return;
-    }
+    bool shows = node != NULL && node->zero->replica != NULL && !node->zero->loading &&
+                 control_is_current(node);
+    return shows ? node : NULL;
+}
+
+/* What nodes show of the control state, a few moments behind each change. */
+static void look_at_state(struct run *run, struct seat *seat, const struct node *node)
+{
     uint64_t now[2] = { run->starts, map_changes(node->map) };
     if (memcmp(now, seat->charted, sizeof now) == 0) {
         return;
@@ -170,11 +174,33 @@ static void look_at_state(struct run *run, struct seat *seat)
     }
 }
 
+/* By which prefixes it goes, if by any. */
+static void look_at_prefixes(struct run *run, const struct seat *seat, const struct node *node)
+{
+    const struct coverage *c = &node->contact.coverage;
+    qr_time now = host_boottime(seat->host, run->realm->now);
+    if (node->removed || run->timeless || !coverage_holds(c, now)) {
+        return;
+    }
+    run->covered += map_has_prefixes(node->map) ? 1 : 0;
+    const char *wrong = charts_go_by(run->charts, node->map, &c->frozen);
+    if (wrong != NULL) {
+        realm_fail(run->realm, seat->host, "%s (at version %" PRIu64 " of the control state)",
+                   wrong, control_version(node));
+    }
+}
+
 static void on_state(struct realm *realm, void *what, uint64_t number)
 {
     struct run *run = what;
-    for (uint32_t i = 0; i < run->seats; i++) {
-        look_at_state(run, &run->seat[i]);
+    for (uint32_t i = 0; i < 2 * run->seats; i++) {
+        struct seat *seat = &run->seat[i % run->seats];
+        const struct node *node = showing(seat);
+        if (node != NULL && i < run->seats) {
+            look_at_state(run, seat, node);
+        } else if (node != NULL) {
+            look_at_prefixes(run, seat, node);
+        }
     }
     realm_at(realm, realm->now + STATE_PAUSE, on_state, what, number);
 }
@@ -292,6 +318,7 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
     out->states = charts_seen(run->charts);
     out->orders = run->ordered.judged;
     out->compared = run->ordered.compared;
+    out->covered = run->covered;
     charts_free(run->charts);
     realm_free(run->realm);
     if (history != NULL) {

@@ -107,6 +107,7 @@ struct run {
     struct rule rule[2];
     struct charts *charts;
     struct ordered ordered;
+    uint64_t covered; /* looks at a node that goes by prefixes */
     uint64_t strengthened; /* orders for linearizable that were answered OK */
     struct story story;
     struct models models;

@@ -271,6 +271,84 @@ static void what_is_new_is_told(void **state)
     assert_non_null(see(7));
 }
 
+static void route(uint32_t id, const char *prefix, uint32_t first_group)
+{
+    struct map_keyspace k = a_keyspace(id, "named", prefix, first_group, 1);
+    k.name[0] = (char)('a' + id % 26);
+    put_next_group(first_group + 1);
+    put_all(map, &k, 7, 1);
+}
+
+/* What the node of `old` goes by while the others are where `map` is. */
+static const char *go_by(struct map *old, const char *frozen)
+{
+    struct freeze f = { .count = 0 };
+    (void)(frozen[0] != 0 && freeze_add(&f, span_of(frozen, strlen(frozen))));
+    return charts_go_by(charts, old, &f);
+}
+
+static struct map *copy_with(uint32_t id, const char *prefix, uint32_t first_group)
+{
+    struct map *now = map, *copy = map_new();
+    map = copy;
+    route(id, prefix, first_group);
+    map = now;
+    return copy;
+}
+
+static void nobody_goes_by_a_prefix_that_leads_elsewhere(void **state)
+{
+    (void)state;
+    struct map *old = copy_with(20, "a:", 10);
+    route(20, "a:", 10);
+    assert_non_null(go_by(old, "")); /* nobody has shown it */
+    assert_null(see(5));
+    assert_null(go_by(old, ""));
+    route(20, "b:", 10);
+    assert_null(see(6));
+    assert_non_null(go_by(old, ""));
+    assert_null(go_by(old, "a:"));
+    assert_non_null(go_by(old, "b:"));
+    route(21, "a:", 11);
+    assert_null(see(7));
+    assert_non_null(go_by(old, ""));
+    assert_null(go_by(map, ""));
+    map_free(old);
+}
+
+static void the_longest_prefix_says_where_it_leads(void **state)
+{
+    (void)state;
+    struct map *old = copy_with(20, "a:", 10), *longer = copy_with(21, "a:b:", 11);
+    route(21, "a:b:", 11);
+    route(20, "a:", 10); /* in any order */
+    route(22, "a", 12);
+    assert_null(see(5));
+    assert_null(go_by(old, ""));
+    assert_null(go_by(longer, ""));
+    put_erased(map, MAP_RECORD_PARTITION, 11);
+    put_erased(map, MAP_RECORD_KEYSPACE, 21);
+    assert_null(see(6));
+    assert_non_null(go_by(longer, ""));
+    map_free(old);
+    map_free(longer);
+}
+
+static void the_latest_state_says_where(void **state)
+{
+    (void)state;
+    route(20, "a:", 10);
+    assert_null(see(5));
+    struct map *old = copy_with(20, "a:", 10);
+    put_erased(map, MAP_RECORD_PARTITION, 10);
+    put_erased(map, MAP_RECORD_KEYSPACE, 20);
+    assert_null(see(4)); /* of before */
+    assert_null(go_by(old, ""));
+    assert_null(see(6));
+    assert_non_null(go_by(old, ""));
+    map_free(old);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -289,6 +367,9 @@ int main(void)
         CASE(nor_where_some_are_behind),
         CASE(groups_of_any_number_have_a_place),
         CASE(what_is_new_is_told),
+        CASE(nobody_goes_by_a_prefix_that_leads_elsewhere),
+        CASE(the_longest_prefix_says_where_it_leads),
+        CASE(the_latest_state_says_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
