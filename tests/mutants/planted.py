@@ -6,6 +6,7 @@ import re
 
 import acks
 import asking
+import bites
 import bounded
 import chaos
 import cluster
@@ -102,6 +103,7 @@ LISTS = [
     ("driver", "node", wants.NODE, True),
     ("cluster", "cluster", rules.CLUSTER, True),
     ("driver", "node", rules.NODE, True),
+    ("driver", "", bites.KINDS, True),
     ("driver", "", real.ANYWHERE, True),
     ("driver", "", scenarios.EVERYWHERE, True),
     ("driver", "protocol/raft", asking.ELECTIONS, True),
@@ -167,9 +169,9 @@ def file_of(judge):
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
     test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run, `real`
-    a run of chaos."""
+    a run of chaos, `bites:kill` seeds of whole nodes in which that kind of fault comes."""
     if judge in (None, "clusters", "nodes", "suite", "real") or \
-            judge.startswith(("raft:", "real:")):
+            judge.startswith(("raft:", "real:", "bites:")):
         return True
     path, test = file_of(judge)
     if judge.startswith(PROGRAMS):
@@ -183,6 +185,7 @@ def judge_is_there(judge, texts):
 def rotten(texts):
     """One line per bug that says nothing any more; `texts` holds all files by their path."""
     names = set()
+    yield from bites.missing(texts)
     for name in scenarios.JUDGES.keys() - {bug.name for bug in every()}:
         yield f"tests/mutants/scenarios.py: there is no planted bug '{name}'"
     for name in HANGS - {bug.name for bug in every()}:
