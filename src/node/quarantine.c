@@ -119,23 +119,29 @@ static void clear_alarm(struct partition *partition)
 
 /* --- Beginning and end ---------------------------------------------------------------------- */
 
-void quarantine_open(struct partition *partition)
+/* 0: there is one; -ENOENT: there is none; else that cannot be seen. */
+static int look_for_mark(const struct partition *partition)
 {
-    struct node *node = partition->node;
     char path[CHECKPOINT_PATH_MAX];
     struct io_file *file;
-    if (partition->group == 0) {
-        (void)quarantine_of(partition); /* INFO and metrics tell of it from the first moment on */
-    }
     mark_path(partition, path);
-    int error = io_file_open(node->io, path, 0, &file);
+    int error = io_file_open(partition->node->io, path, 0, &file);
     if (error == 0) {
         io_file_close(file);
     }
-    if (error !=
-        -ENOENT) { /* where it cannot be seen, too: a state that may be wrong is not served */
+    return error;
+}
+
+void quarantine_open(struct partition *partition)
+{
+    if (partition->group == 0) {
+        (void)quarantine_of(partition); /* INFO and metrics tell of it from the first moment on */
+    }
+    int error = look_for_mark(partition);
+    if (error != -ENOENT) { /* a state that may be wrong is not served */
         struct quarantine *q = quarantine_of(partition);
         partition->quarantined = q->marked = true;
+        q->unseen = error != 0;
         q->saved = true; /* by the life before, as far as it came */
     }
 }
@@ -154,9 +160,12 @@ static void stand_back(struct partition *partition, const char *why)
 void quarantine_start(struct partition *partition)
 {
     qr_assert(partition->quarantined);
-    stand_back(partition,
-               "the state was found to differ from that of the others before the last start: "
-               "this node serves nothing until it has been fed anew");
+    stand_back(partition, partition->quarantine->unseen
+                              ? "whether the state was found to differ from that of the others "
+                                "before the last start cannot be read: this node serves nothing "
+                                "until that is known or it has been fed anew"
+                              : "the state was found to differ from that of the others before the "
+                                "last start: this node serves nothing until it has been fed anew");
 }
 
 static void begin(struct partition *partition, qr_slot slot)
@@ -181,13 +190,14 @@ static void begin(struct partition *partition, qr_slot slot)
     stand_back(partition, why);
 }
 
-void quarantine_end(struct partition *partition)
+static void end(struct partition *partition, const char *why)
 {
     struct node *node = partition->node;
     struct quarantine *q = quarantine_of(partition);
     qr_assert(partition->quarantined);
     partition->quarantined = false;
     q->ended++;
+    q->unseen = false;
     q->noted = q->quiet = 0;
     remove_mark(partition);
     replica_freeze(partition->replica, false);
@@ -196,8 +206,22 @@ void quarantine_end(struct partition *partition)
     if (partition->group == 0) {
         health_tell(node, NODE_NONE);
     }
-    damage_log(partition, NODE_LOG_NOTICE,
-               "The state is that of another node now: out of quarantine");
+    damage_log(partition, NODE_LOG_NOTICE, "%s: out of quarantine", why);
+}
+
+void quarantine_end(struct partition *partition)
+{
+    end(partition, "The state is that of another node now");
+}
+
+/* One read that failed is no mark: where nobody else has the state it would never be fed anew. */
+static void look_again(struct partition *partition)
+{
+    int error = look_for_mark(partition);
+    partition->quarantine->unseen = error != 0 && error != -ENOENT;
+    if (error == -ENOENT) {
+        end(partition, "The state was never found to differ");
+    }
 }
 
 /* --- Saving (Q3) ---------------------------------------------------------------------------- */
@@ -426,6 +450,9 @@ static void look(struct partition *partition, qr_time now)
 {
     struct node *node = partition->node;
     struct quarantine *q = quarantine_of(partition);
+    if (q->unseen) {
+        look_again(partition);
+    }
     if (partition->quarantined && !q->marked) {
         set_mark(partition);
     }

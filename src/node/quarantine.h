@@ -13,7 +13,8 @@
  *   Q4 Then it asks the other members, one after the other, for a checkpoint (FRAME_REPAIR_FETCH):
  *      that takes the place of its state and of its checkpoint, and its own log, which was never in
  *      doubt, brings it up to date from there.
- *   Q5 A file remembers it over restarts until Q4 is done.
+ *   Q5 A file remembers it over restarts until Q4 is done. Where a start cannot see whether that is
+ *      there it is taken to be, and looked for again.
  *
  * Where nobody is outvoted there is an alarm and nothing else. */
 #ifndef NODE_QUARANTINE_H
@@ -40,6 +41,7 @@ struct quarantine {
     struct checkpoint *saving;
     bool saved;
     bool marked;           /* Q5 */
+    bool unseen;           /* ... or there is no mark: the look failed */
     bool alarmed;          /* ALARM_CORRUPT is up because of it, too */
     uint64_t begun, ended; /* for INFO */
 };

@@ -39,7 +39,7 @@ static checkpoint_done *saved;
 
 /* --- The disk ------------------------------------------------------------------------------- */
 
-enum disk_op { OPEN, FILE_SYNC, DIR_SYNC, UNLINK, MKDIR, OPS };
+enum disk_op { OPEN, LOOK, FILE_SYNC, DIR_SYNC, UNLINK, MKDIR, OPS };
 static int fails[OPS]; /* with this error, until it is 0 */
 static uint32_t done[OPS];
 
@@ -63,7 +63,7 @@ qr_time __wrap_io_now(struct io *io);
 
 int __wrap_io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
 {
-    int error = (flags & IO_CREATE) != 0 ? disk(OPEN) : 0;
+    int error = disk((flags & IO_CREATE) != 0 ? OPEN : LOOK);
     return error != 0 ? error : __real_io_file_open(io, path, flags, out);
 }
 
@@ -423,6 +423,23 @@ static void test_group_0_can_be_told_of_before_its_first_turn_U27(void **state)
     assert_null(other.quarantine);
 }
 
+static void test_a_mark_that_cannot_be_looked_for_is_looked_for_again_R7_U27(void **state)
+{
+    (void)state;
+    fails[LOOK] = -EIO;
+    quarantine_open(node->zero);
+    quarantine_start(node->zero);
+    later();
+    assert_true(node->zero->quarantined);
+    fails[LOOK] = 0;
+    later();
+    assert_false(node->zero->quarantined || node->failed);
+    outvote();
+    node->zero->quarantine->unseen = true;
+    later();
+    assert_true(node->zero->quarantined && is_there("quarantined"));
+}
+
 static void test_a_mark_that_a_broken_disk_does_not_take_stops_the_node_R7_U27(void **state)
 {
     (void)state;
@@ -564,6 +581,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_group_0_can_be_told_of_before_its_first_turn_U27),
+        TEST(test_a_mark_that_cannot_be_looked_for_is_looked_for_again_R7_U27),
         TEST(test_a_mark_that_a_broken_disk_does_not_take_stops_the_node_R7_U27),
         TEST(test_a_mark_on_a_read_only_disk_stops_the_node_R7_U27),
         TEST(test_a_mark_that_finds_no_room_is_made_when_there_is_R7_U27),
