@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-#include "base/wire.h"
 #include "cluster/records.h"
-#include "command/op.h"
 #include "tests/unit/cluster/put_records.h"
 
 /* An order that gives keyspace 16 a prefix. */
@@ -46,16 +44,6 @@ static void a_prefix_changes_when_no_node_goes_by_it_C3(void **state)
     assert_int_equal(thawed, 1);
     assert_string_equal(said(0), "+OK\r\n");
     assert_int_equal(begun_count, 1); /* the next in line */
-}
-
-/* The version of the state that the change is for, as proposed. */
-static uint64_t composed_on(void)
-{
-    struct span version_first;
-    uint8_t db;
-    assert_true(op_first_argument(span_of(op, sizeof op), &version_first, &db));
-    struct wire_reader r = wire_reader(version_first);
-    return wire_get_u64(&r);
 }
 
 /* An earlier change whose time was up is carried out while this one waits: it goes by what was. */

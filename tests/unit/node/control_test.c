@@ -207,6 +207,7 @@ static void a_change_is_under_way_until_it_is_decided(void **state)
     node->clock += 1;
     turn();
     assert_string_equal(said(0), "-UNDECIDED\r\n");
+    assert_int_equal(node->wake, QR_NEVER); /* nobody waits any more */
     assert_false(control_begins(node, order(1)));
     turn();
     assert_true(begun_count == 0 && proposed == 1);
@@ -219,6 +220,31 @@ static void a_change_is_under_way_until_it_is_decided(void **state)
     known = true;
     turn();
     assert_string_equal(said(1), "+OK\r\n");
+}
+
+/* Another node's state has taken the place of the one that the map shows. */
+static void a_change_is_for_the_state_that_the_map_shows(void **state)
+{
+    (void)state;
+    turn();
+    version = 40;
+    propose(order(0), 0);
+    assert_int_equal(composed_on(), 1);
+    decided(STATUS_OK, "CONFLICT");
+    turn();
+    assert_true(begun_count == 1 && control_version(node) == version);
+    propose(begun[0], 0);
+    assert_int_equal(composed_on(), version);
+    decided(STATUS_OK, NULL);
+    turn();
+    uint64_t shown = version;
+    version = 50;
+    struct edit edit = { 0 };
+    edit_settings(&edit, map_settings(node->map));
+    assert_true(control_propose_own(node, &edit));
+    assert_int_equal(composed_on(), shown);
+    decided(STATUS_OK, "CONFLICT");
+    turn();
 }
 
 static void nobody_stands_in_line_for_ever(void **state)
@@ -515,6 +541,7 @@ int main(void)
         CASE(who_may_not_compose_waits),
         CASE(those_in_line_are_bounded_R4),
         CASE(a_change_is_under_way_until_it_is_decided),
+        CASE(a_change_is_for_the_state_that_the_map_shows),
         CASE(nobody_stands_in_line_for_ever),
         CASE(what_nobody_waits_for_is_not_begun),
         CASE(ok_when_all_know_it_and_all_partitions_are_led),

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/wire.h"
 #include "cluster/records.h"
+#include "command/op.h"
 #include "node/orders.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -321,6 +323,15 @@ void decided(enum qr_status status, const char *error)
         (void)stream_reply(p);
     }
     stream_answered(p, status);
+}
+
+uint64_t composed_on(void)
+{
+    struct span version_first;
+    uint8_t db;
+    assert_true(op_first_argument(span_of(op, sizeof op), &version_first, &db));
+    struct wire_reader r = wire_reader(version_first);
+    return wire_get_u64(&r);
 }
 
 void change(struct pending *p)

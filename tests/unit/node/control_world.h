@@ -42,6 +42,8 @@ void turn(void);
 void propose(struct pending *p, uint32_t keyspace);
 /* What was proposed has ended. */
 void decided(enum qr_status status, const char *error);
+/* The version of the state that the change is for, as proposed last. */
+uint64_t composed_on(void);
 void change(struct pending *p);
 const char *said(int client);
 /* Keyspace 16, "cart", has that prefix now. */

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "node/checkpoint_format.h"
 #include "snapshot_world.h"
 
 #define ME 1u
@@ -205,6 +206,52 @@ static void test_a_file_that_is_gone_in_the_middle_is_let_go_28(void **state)
     assert_equal_states(ME);
 }
 
+/* Until all of it is here, and is being made durable. */
+static void pull_until_it_syncs(void)
+{
+    struct node *me = &world->node[ME];
+    struct node *source = &world->node[SOURCE];
+    for (int i = 0; i < 3000 && figures_of(ME).done < figures_of(ME).total; i++) {
+        disk_settle(me->io);
+        carry(NODE_NONE);
+        disk_advance(source->io, QR_MILLISECOND);
+        source_turn(source->zero->source, io_now(source->io));
+        disk_settle(source->io);
+        disk_advance(me->io, QR_MILLISECOND);
+        (void)fetch_turn(me->zero->fetch, io_now(me->io));
+    }
+    assert_int_equal(figures_of(ME).done, figures_of(ME).total);
+    assert_false(fetch_is_whole(me->zero->fetch));
+}
+
+/* It was found to be wrong: that is said of it, and to whoever still asks for more of it again. */
+static void test_what_is_wrong_is_let_go_while_it_is_synced_and_once_U27(void **state)
+{
+    (void)state;
+    size_t n, length;
+    struct checkpoint_header h;
+    struct fetch *fetch = world->node[ME].zero->fetch;
+    const struct engine *before = world->node[ME].zero->engine;
+    begin_to_pull();
+    const uint8_t *file = file_of(SOURCE, CHECKPOINT_FILE, &n);
+    assert_int_equal(checkpoint_header_read(span_of(file, n), &h, &length), CHECKPOINT_HEADER_OK);
+    pull_until_it_syncs();
+    fetch_on_gone(fetch, SOURCE + 2, h.salt); /* he would not know */
+    fetch_on_gone(fetch, SOURCE, h.salt + 1);
+    assert_int_equal(figures_of(ME).counts.dropped, 0);
+    fetch_on_gone(fetch, SOURCE, h.salt);
+    assert_int_equal(figures_of(ME).counts.dropped, 1);
+    fetch_on_gone(fetch, SOURCE, h.salt);
+    disk_settle(world->node[ME].io);
+    fetch_on_gone(fetch, SOURCE, h.salt);
+    turn_all(QR_SECOND);
+    assert_untouched(ME, before);
+    assert_int_equal(figures_of(ME).counts.dropped, 1);
+    want(ME);
+    pull(ME, UINT64_MAX);
+    assert_equal_states(ME);
+}
+
 static void test_without_room_it_is_given_up_and_tried_again_56(void **state)
 {
     (void)state;
@@ -306,6 +353,7 @@ int main(void)
         TEST(test_an_older_file_than_the_state_is_not_begun_with),
         TEST(test_what_the_log_has_brought_meanwhile_is_dropped),
         TEST(test_a_file_that_is_gone_in_the_middle_is_let_go_28),
+        TEST(test_what_is_wrong_is_let_go_while_it_is_synced_and_once_U27),
         TEST(test_without_room_it_is_given_up_and_tried_again_56),
         TEST(test_the_alarm_is_over_when_nothing_has_been_wrong_for_a_while_U27),
         TEST(test_a_disk_that_fills_in_the_middle_gives_it_up_56),
