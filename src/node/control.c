@@ -319,8 +319,10 @@ static void let_time_pass(struct node *node, qr_time now)
         orders_refuse(p, "TRYAGAIN not all nodes hold the keys of the prefix back, nothing was "
                          "changed");
         end_flight(node);
-    } else {
+    } else if (replica_leads(node->zero->replica)) {
         orders_undecided(p);
+    } else {
+        orders_uncertain(p);
     }
 }
 

@@ -222,6 +222,21 @@ static void a_change_is_under_way_until_it_is_decided(void **state)
     assert_string_equal(said(1), "+OK\r\n");
 }
 
+/* Where leadership has ended meanwhile that is what is told. */
+static void a_change_of_whoever_leads_no_more_is_uncertain(void **state)
+{
+    (void)state;
+    turn();
+    propose(order(0), 0);
+    outlook.role = ROLE_FOLLOWER;
+    node->clock += 5 * QR_SECOND;
+    turn();
+    assert_string_equal(said(0), "-UNCERTAIN\r\n");
+    decided(STATUS_UNCERTAIN, NULL);
+    turn();
+    assert_int_equal(clients[0].answers, 1);
+}
+
 /* Another node's state has taken the place of the one that the map shows. */
 static void a_change_is_for_the_state_that_the_map_shows(void **state)
 {
@@ -541,6 +556,7 @@ int main(void)
         CASE(who_may_not_compose_waits),
         CASE(those_in_line_are_bounded_R4),
         CASE(a_change_is_under_way_until_it_is_decided),
+        CASE(a_change_of_whoever_leads_no_more_is_uncertain),
         CASE(a_change_is_for_the_state_that_the_map_shows),
         CASE(nobody_stands_in_line_for_ever),
         CASE(what_nobody_waits_for_is_not_begun),
