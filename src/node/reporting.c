@@ -111,6 +111,14 @@ static void look_at(const struct partition *partition, struct partition_report *
 
 /* --- What was told --------------------------------------------------------------------------- */
 
+/* Whether what it counts has all that was acknowledged, by leaders before it too: an entry of its
+ * own term is applied. One that has just been elected may have started from a checkpoint. */
+static bool is_current(const struct partition *partition)
+{
+    const struct replica *replica = partition->replica;
+    return replica_applied_term(replica) == replica_seen(replica)->term;
+}
+
 /* Adds the partition when something of it is other than what was told. */
 static void tell_led(struct partition *partition, qr_time passed, struct report *out)
 {
@@ -137,10 +145,18 @@ static void tell_led(struct partition *partition, qr_time passed, struct report 
     }
 }
 
-/* What was led when it was told, and is no more, is told once. */
-static void tell_partition(struct partition *partition, qr_time passed, struct report *out)
+/* What was led when it was told, and is no more, is told once. Who leads without all of its state
+ * is nobody's leader yet: its figures would be those of its checkpoint. */
+static void tell_partition(struct reporting *r, struct partition *partition, qr_time passed,
+                           struct report *out)
 {
-    if (partition->replica != NULL && replica_leads(partition->replica)) {
+    bool leads = partition->replica != NULL && replica_leads(partition->replica);
+    if (leads && !is_current(partition)) {
+        leads = false;
+        r->begins = true;
+        reporting_note(partition); /* it is looked at until it is */
+    }
+    if (leads) {
         tell_led(partition, passed, out);
     } else if (partition->told != NULL) {
         out->partition[out->partitions++] = (struct partition_report){ .group = partition->group };
@@ -197,6 +213,7 @@ static void begin_pass(struct node *node, struct reporting *r, node_index leader
     }
     reporting_note(node->zero); /* it has all turns */
     r->begun = true;
+    r->begins = false;
     r->left = node->news.count;
 }
 
@@ -218,7 +235,7 @@ bool reporting_compose(struct node *node, struct reporting *r, node_index leader
          r->left--) {
         struct partition *p = news->first;
         note_no_more(p);
-        tell_partition(p, passed, out);
+        tell_partition(r, p, passed, out);
     }
     if (r->left > 0 && news->first != NULL) {
         return true;

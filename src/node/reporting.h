@@ -30,6 +30,7 @@ struct reporting {
     node_index asked_by; /* and whose it is */
     uint32_t left;       /* partitions that the pass under way has still to look at */
     bool begun;
+    bool begins; /* the pass has met a leader that has not all of its state yet */
     qr_time passed; /* when the last pass ended */
 };
 

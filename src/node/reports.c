@@ -245,7 +245,7 @@ static void tell(struct node *node, node_index leader)
     }
     reports->told_version = control_version(node);
     reports->told_at = node->clock;
-    reports->told_begun = node->leaders.begun;
+    reports->told_begun = reports->told.begins ? reports->told_begun : node->leaders.begun;
     reports->next = node->clock + REPORT_INTERVAL;
 }
 

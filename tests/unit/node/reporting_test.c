@@ -256,6 +256,36 @@ static void test_a_question_begins_a_new_pass(void **state)
     assert_int_equal(changed, 1);
 }
 
+/* After a failover its state is that of its checkpoint: keys that were acknowledged are not
+ * counted, and a keyspace that has them would be dropped without FORCE. */
+static void test_who_has_not_all_of_its_state_is_not_told_to_lead(void **state)
+{
+    (void)state;
+    settle();
+    assert_false(telling.begins);
+    other->replica[G].behind = 1;
+    assert_int_equal(look_at(G)->term, 0); /* it was told to lead, in a term before */
+    assert_true(telling.begins);
+    reporting_asked(&telling, 0, 41);
+    assert_int_equal(pass(QR_SECOND), 0);
+    assert_int_equal(told.nonce, 41);
+    assert_true(telling.begins); /* it is looked at without a turn */
+    other->replica[G].behind = 0;
+    assert_int_equal(only(QR_SECOND)->term, 7);
+    assert_false(telling.begins);
+    assert_int_equal(pass(QR_SECOND), 0);
+}
+
+static void test_who_follows_does_not_begin_to_lead(void **state)
+{
+    (void)state;
+    settle();
+    other->replica[G].behind = 1;
+    seen(G)->role = ROLE_FOLLOWER;
+    assert_int_equal(look_at(G)->term, 0);
+    assert_false(telling.begins);
+}
+
 /* --- Figures --------------------------------------------------------------------------------- */
 
 static void test_who_takes_part_and_how_far_behind_they_are(void **state)
@@ -392,6 +422,8 @@ int main(void)
         TEST(test_what_is_led_no_more_is_told_once),
         TEST(test_a_question_is_answered_when_all_was_looked_at_since),
         TEST(test_a_question_begins_a_new_pass),
+        TEST(test_who_has_not_all_of_its_state_is_not_told_to_lead),
+        TEST(test_who_follows_does_not_begin_to_lead),
         TEST(test_who_takes_part_and_how_far_behind_they_are),
         TEST(test_rates_are_told_and_end),
         TEST(test_a_copy_is_told_while_it_goes_on),

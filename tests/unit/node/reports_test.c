@@ -348,6 +348,20 @@ static void test_it_is_told_every_200_ms_and_sooner_for_a_reason(void **state)
     assert_true(other->node.wake == QR_NEVER);
 }
 
+static void test_who_begins_to_lead_is_told_soon_behind_having_its_state(void **state)
+{
+    (void)state;
+    (void)turns_until_told();
+    other->replica[3].behind = 1;
+    reporting_note(&other->partition[3]);
+    other->node.leaders.begun++;
+    assert_int_equal(turns_until_told(), 2);
+    assert_int_equal(turns_until_told(), 2);
+    other->replica[3].behind = 0;
+    assert_int_equal(turns_until_told(), 2);
+    assert_int_equal(turns_until_told(), 20);
+}
+
 static void test_a_question_is_answered_by_all_who_are_there(void **state)
 {
     (void)state;
@@ -557,6 +571,7 @@ int main(void)
         TEST(test_groups_do_not_stand_in_each_others_place),
         TEST(test_groups_that_nobody_knows_are_kept_up_to_a_bound),
         TEST(test_it_is_told_every_200_ms_and_sooner_for_a_reason),
+        TEST(test_who_begins_to_lead_is_told_soon_behind_having_its_state),
         TEST(test_a_question_is_answered_by_all_who_are_there),
         TEST(test_the_answer_to_a_question_of_an_earlier_life_is_none),
         TEST(test_who_knows_a_version_or_may_know_what_was_before),

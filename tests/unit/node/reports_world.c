@@ -37,6 +37,11 @@ bool replica_leads(const struct replica *r)
     return r->o.role == ROLE_LEADER;
 }
 
+qr_term replica_applied_term(const struct replica *r)
+{
+    return r->o.term - r->behind;
+}
+
 node_index replica_leader(const struct replica *r)
 {
     return r->o.leader;

@@ -18,6 +18,7 @@ struct replica {
     struct outlook o;
     node_index me;
     qr_slot stated; /* its members, last; 0: as it was made */
+    qr_term behind; /* what it has applied was of so many terms before */
 };
 
 struct peers {
