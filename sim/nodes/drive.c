@@ -154,9 +154,14 @@ bool drive_fails_to_read(struct drive *drive)
     return gone || fails;
 }
 
-static uint64_t inode_lose(struct inode *inode, struct rng *rng)
+static uint64_t inode_lose(struct inode *inode, struct rng *rng, uint64_t *torn)
 {
+    uint64_t all = 0;
+    for (const struct unsynced *u = inode->first; u != NULL; u = u->next) {
+        all += u->n;
+    }
     uint64_t lost = inode_sync_failed(inode, rng);
+    *torn += lost > 0 && lost < all;
     inode->now.n = 0;
     if (inode->durable.n > 0) {
         put(&inode->now, inode->durable.p, inode->durable.n, 0);
@@ -434,6 +439,8 @@ static void lose_names(struct drive *drive, struct rng *rng)
         }
         size_t keep = rng_below(rng, all + 1);
         size_t left = 0;
+        drive->felt[FELT_names_lost] += all - keep;
+        drive->felt[FELT_names_kept] += keep;
         for (size_t i = 0; i < drive->changes_n; i++) {
             struct name_change *c = &drive->changes[i];
             if (!lies_in(c->from, dir, n)) {
@@ -465,7 +472,7 @@ uint64_t drive_lose_power(struct drive *drive, struct rng *rng)
     lose_names(drive, rng);
     names_clear(&drive->now);
     for (size_t i = 0; i < drive->durable.n; i++) {
-        lost += inode_lose(drive->durable.v[i].inode, rng);
+        lost += inode_lose(drive->durable.v[i].inode, rng, &drive->felt[FELT_torn]);
         names_put(&drive->now, drive->durable.v[i].path, drive->durable.v[i].inode);
     }
     return lost;

@@ -117,7 +117,8 @@ static int strike(struct process *p, struct armed *armed)
         return -EIO;
     }
     realm->struck[what.point][what.way]++;
-    realm->felt[FAULT_failpoint]++;
+    bool own = armed == &p->host->armed[ARMED_BY_SEED];
+    realm->felt[own ? FELT_own_failpoint : FAULT_failpoint]++;
     realm_note(realm, p->host, "%s at %s", ways[what.way], points[what.point].name);
     switch (what.way) {
     case FAILPOINT_LOSES_POWER:
@@ -127,7 +128,7 @@ static int strike(struct process *p, struct armed *armed)
         p->takes_power = false;
         process_die(p);
     case FAILPOINT_STOPS:
-        process_pause_for(p, what.length, &realm->felt[FAULT_failpoint]);
+        process_pause_for(p, what.length, &realm->felt[FELT_failpoint_stood]);
         return 0;
     case FAILPOINT_FAILS:
         p->host->drive->errors++;

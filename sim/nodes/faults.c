@@ -62,14 +62,19 @@ void seat_later(struct seat *seat)
     restart_later(seat->run, seat);
 }
 
+static void kill_it(struct run *run, struct seat *seat, uint32_t what_for)
+{
+    process_kill(seat->host->process);
+    felt(run)[what_for] += seat->host->process == NULL;
+    restart_later(run, seat);
+}
+
 void fault_kill(struct run *run)
 {
     struct seat *seat = fault_seat(run);
     if (seat->host->process != NULL) {
         realm_note(run->realm, seat->host, "is killed");
-        process_kill(seat->host->process);
-        felt(run)[FAULT_kill] += seat->host->process == NULL;
-        restart_later(run, seat);
+        kill_it(run, seat, FAULT_kill);
     }
 }
 
@@ -84,25 +89,33 @@ void fault_term(struct run *run)
     }
 }
 
-static void lose_power(struct run *run, struct seat *seat, uint32_t kind)
+/* Returns how many bytes it has lost. */
+static uint64_t lose_power(struct run *run, struct seat *seat)
 {
+    uint64_t lost = 0;
     if (seat->host->up) {
         realm_note(run->realm, seat->host, "loses power");
-        felt(run)[kind] += host_lose_power(seat->host);
+        lost = host_lose_power(seat->host);
         restart_later(run, seat);
     }
+    return lost;
 }
 
 void fault_power(struct run *run)
 {
-    lose_power(run, fault_seat(run), FAULT_power);
+    felt(run)[FAULT_power] += lose_power(run, fault_seat(run));
 }
 
 void fault_power_all(struct run *run)
 {
+    uint64_t lost = 0;
     for (uint32_t i = 0; i < run->seats; i++) {
-        lose_power(run, &run->seat[i], FAULT_power_all);
+        lost += lose_power(run, &run->seat[i]);
     }
+    for (uint32_t i = 0; i < run->seats; i++) {
+        lost = run->seat[i].host->up ? 0 : lost; /* all of them */
+    }
+    felt(run)[FAULT_power_all] += lost;
 }
 
 /* A call or a thousand calls from now. */
@@ -121,8 +134,7 @@ void fault_failpoint(struct run *run)
     struct seat *seat = fault_seat(run);
     failpoint_arm(seat->host, ARMED_BY_FAULT, point, fault_time(run));
     if (failpoint_life(point) == FAILPOINT_START && seat->host->process != NULL) {
-        process_kill(seat->host->process);
-        restart_later(run, seat);
+        kill_it(run, seat, FELT_failpoint_start);
     }
 }
 
@@ -178,10 +190,11 @@ void fault_disk_error(struct run *run)
 
 static void on_room(struct realm *realm, void *what, uint64_t number)
 {
-    (void)realm;
     (void)number;
     struct seat *seat = what;
+    uint64_t before = seat->host->drive->capacity;
     seat->host->drive->capacity = DRIVE_BYTES;
+    realm->felt[FELT_room_again] += seat->host->drive->capacity > before;
 }
 
 void fault_disk_full(struct run *run)
@@ -196,10 +209,11 @@ void fault_disk_full(struct run *run)
 
 static void on_readable(struct realm *realm, void *what, uint64_t number)
 {
-    (void)realm;
     (void)number;
     struct seat *seat = what;
+    uint32_t before = seat->host->drive->reads_fail_each;
     seat->host->drive->reads_fail_each = 0;
+    realm->felt[FELT_readable_again] += seat->host->drive->reads_fail_each < before;
 }
 
 /* Of one at a time; whoever ends by it tries to start until all can be read again. */
@@ -215,8 +229,7 @@ void fault_disk_unreadable(struct run *run)
     realm_note(run->realm, seat->host, "one of %u reads fails", each);
     seat->host->drive->reads_fail_each = each;
     if (seat->host->process != NULL && rng_chance(dice(run), 1, 2)) {
-        process_kill(seat->host->process); /* a start reads most */
-        restart_later(run, seat);
+        kill_it(run, seat, FELT_unreadable_start); /* which reads most */
     }
     realm_at(run->realm, run->realm->now + fault_time(run), on_readable, seat, 0);
 }
@@ -243,7 +256,9 @@ static void on_mended(struct realm *realm, void *what, uint64_t number)
     struct run *run = what;
     bool sound = replicas_sound(run);
     for (uint32_t i = 0; i < run->fragile && sound; i++) {
+        bool mended = run->seat[i].mends;
         run->seat[i].mends = false;
+        realm->felt[FELT_sound_again] += mended && !run->seat[i].mends;
         run->seat[i].host->drive->fragile = true;
     }
     realm_at(realm, realm->now + 100 * QR_MILLISECOND, on_mended, what, number);
@@ -256,8 +271,7 @@ static void harm(struct run *run, bool (*how)(struct drive *, struct rng *, char
     if (seat != NULL && how(seat->host->drive, dice(run), what, sizeof what)) {
         realm_note(run->realm, seat->host, "bytes go bad: %s", what);
         if (seat->host->process != NULL && rng_chance(dice(run), 1, 2)) {
-            process_kill(seat->host->process); /* a start looks at all of them */
-            restart_later(run, seat);
+            kill_it(run, seat, FELT_harm_start); /* which looks at all of them */
         }
     }
 }
@@ -351,7 +365,9 @@ static void on_thaw(struct realm *realm, void *what, uint64_t since)
         realm_note(realm, host, "its clocks go on%s", jumps ? ", and jump" : "");
         bool boottime = host->drift_ppm == -1000000;
         host_freeze(host, false, false);
+        qr_wall before = host_wall(host, realm->now);
         host_jump(host, jumps && boottime ? stood : 0, jumps ? stood : 0);
+        realm->felt[FELT_thaw_jump] += (uint64_t)(host_wall(host, realm->now) - before);
     }
 }
 
@@ -379,7 +395,7 @@ void fault_resume(struct run *run)
         host_jump(host, by, by);
         felt(run)[FAULT_resume] += (uint64_t)(host_boottime(host, run->realm->now) - before);
     } else if (host->process != NULL) {
-        process_pause_for(host->process, by, &felt(run)[FAULT_resume]);
+        process_pause_for(host->process, by, &felt(run)[FELT_resume_stood]);
     }
 }
 
@@ -387,7 +403,9 @@ static void on_quick(struct realm *realm, void *what, uint64_t number)
 {
     (void)number;
     const struct run *run = what;
+    qr_time before = realm->pace.latency;
     realm->pace = run->pace;
+    realm->felt[FELT_quick_again] += realm->pace.latency < before;
 }
 
 void fault_slow(struct run *run)
@@ -399,7 +417,7 @@ void fault_slow(struct run *run)
     pace->sync *= 1 + (qr_time)rng_below(dice(run), 50);
     pace->sync_jitter *= 1 + (qr_time)rng_below(dice(run), 100);
     felt(run)[FAULT_slow] += (uint64_t)(pace->latency - run->pace.latency);
-    felt(run)[FAULT_slow] += (uint64_t)(pace->sync - run->pace.sync);
+    felt(run)[FELT_slow_sync] += (uint64_t)(pace->sync - run->pace.sync);
     realm_at(run->realm, run->realm->now + fault_time(run), on_quick, run, 0);
 }
 
@@ -425,6 +443,16 @@ const char *fault_name(uint32_t i)
 #undef FAULT
     };
     return names[i];
+}
+
+const char *felt_name(uint32_t i)
+{
+    static const char *const names[FELTS - FAULTS] = {
+#define FELT(name, text) #name,
+#include "sim/nodes/felt.def"
+#undef FELT
+    };
+    return i < FAULTS ? fault_name(i) : names[i - FAULTS];
 }
 
 static void on_fault(struct realm *realm, void *what, uint64_t number)

@@ -11,7 +11,17 @@ enum {
     FAULTS
 };
 
+/* What is counted of them: of each kind, and what else they do (felt.def). */
+enum {
+    FELT_FIRST = FAULTS - 1,
+#define FELT(name, text) FELT_##name,
+#include "sim/nodes/felt.def"
+#undef FELT
+    FELTS
+};
+
 const char *fault_name(uint32_t i);
+const char *felt_name(uint32_t i);
 
 struct run;
 struct seat;

@@ -21,7 +21,10 @@ static uint64_t link_of(const struct host *from, const struct host *to)
 static void on_mend(struct realm *realm, void *what, uint64_t link)
 {
     (void)what;
+    const struct link *here = &realm->link[link / HOSTS_MAX][link % HOSTS_MAX];
+    bool cut = here->cut != NULL;
     net_cut(realm, &realm->host[link / HOSTS_MAX], &realm->host[link % HOSTS_MAX], NULL);
+    realm->felt[FELT_link_again] += cut && here->cut == NULL;
 }
 
 static void cut(struct run *run, uint32_t kind, const struct host *from, const struct host *to,
@@ -36,7 +39,7 @@ static void cut_both(struct run *run, uint32_t kind, const struct host *a, const
                      qr_time length)
 {
     cut(run, kind, a, b, length);
-    cut(run, kind, b, a, length);
+    cut(run, FELT_way_back, b, a, length);
 }
 
 void fault_cut_one_way(struct run *run)
@@ -77,7 +80,7 @@ void fault_cut_client(struct run *run)
         cut(run, FAULT_cut_client, client, node, length);
     }
     if (!there || rng_chance(dice(run), 1, 2)) {
-        cut(run, FAULT_cut_client, node, client, length);
+        cut(run, FELT_client_back, node, client, length);
     }
 }
 
@@ -102,10 +105,12 @@ static void on_flap(struct realm *realm, void *what, uint64_t link)
     const struct host *a = &realm->host[link / HOSTS_MAX];
     const struct host *b = &realm->host[link % HOSTS_MAX];
     bool ends = run->ending || realm->now >= run->flaps_until;
-    bool off = !ends && realm->link[a->number][b->number].cut == NULL;
+    const uint64_t *was = realm->link[a->number][b->number].cut;
+    bool off = !ends && was == NULL;
     net_cut(realm, a, b, off ? &realm->felt[FAULT_flap] : NULL);
     net_cut(realm, b, a, off ? &realm->felt[FAULT_flap] : NULL);
     if (!ends) {
+        realm->felt[FELT_flap_again] += was == &realm->felt[FAULT_flap] && !off;
         qr_time pause = 1 + (qr_time)rng_below(dice(run), FLAP_MAX);
         realm_at(realm, realm->now + pause, on_flap, run, link);
     }
@@ -144,7 +149,10 @@ void fault_swizzle(struct run *run)
 static void on_wide(struct realm *realm, void *what, uint64_t link)
 {
     (void)what;
+    const struct link *here = &realm->link[link / HOSTS_MAX][link % HOSTS_MAX];
+    bool was = here->bytes_per_ms > 0 || here->further > 0;
     net_narrow(realm, &realm->host[link / HOSTS_MAX], &realm->host[link % HOSTS_MAX], 0, 0);
+    realm->felt[FELT_wide_again] += was && here->bytes_per_ms == 0 && here->further == 0;
 }
 
 static void narrow(struct run *run, uint32_t bytes_per_ms, qr_time further)

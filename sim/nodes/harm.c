@@ -98,6 +98,7 @@ bool drive_rot(struct drive *drive, struct rng *rng, char *what, size_t cap)
         }
         bytes[at] ^= (uint8_t)(1u << rng_below(rng, 8));
     }
+    drive->felt[FELT_rot_sector] += kind != 0;
     drive->felt[FAULT_rot] += overwrite(&place, bytes, place.n);
     drive->harms++;
     (void)snprintf(what, cap, "%s in %s at %llu", kinds[kind], place.path,

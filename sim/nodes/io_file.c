@@ -154,7 +154,8 @@ int64_t io_file_pwrite(struct io_file *file, const void *p, size_t n, uint64_t o
 static int sync_file(struct io_file *file)
 {
     if (fails(file)) {
-        (void)inode_sync_failed(file->inode, &file->process->realm->rng);
+        struct realm *realm = file->process->realm;
+        realm->felt[FELT_sync_lost] += inode_sync_failed(file->inode, &realm->rng);
         return -EIO;
     }
     inode_sync(file->inode);

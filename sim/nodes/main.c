@@ -155,6 +155,8 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->disk_errors += r->disk_errors;
     for (uint32_t i = 0; i < FAULTS; i++) {
         all->befell[i] += r->befell[i];
+    }
+    for (uint32_t i = 0; i < FELTS; i++) {
         all->felt[i] += r->felt[i];
     }
     for (uint32_t i = 0; i < MODELS; i++) {
@@ -189,8 +191,8 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
     }
     printf(" disk errors %" PRIu64 ", starts %" PRIu64 "\n", all->disk_errors, all->starts);
     printf("felt:");
-    for (uint32_t i = 0; i < FAULTS; i++) {
-        printf("%s %s %" PRIu64, i > 0 ? "," : "", fault_name(i), all->felt[i]);
+    for (uint32_t i = 0; i < FELTS; i++) {
+        printf("%s %s %" PRIu64, i > 0 ? "," : "", felt_name(i), all->felt[i]);
     }
     printf("\n%" PRIu64 " seeds of dice %u, %" PRIu64 " failed, %.0f s simulated in %.1f s\n",
            count, RUN_DICE, failed, (double)all->simulated / 1e6, cpu);

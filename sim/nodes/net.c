@@ -90,6 +90,7 @@ static bool is_held(const struct connection *c, int side)
     if (held && felt != NULL) {
         *felt += 1;
     }
+    c->realm->felt[FELT_power_silent] += held && felt == NULL && !c->host[1 - side]->up;
     return held;
 }
 
@@ -406,16 +407,21 @@ static void reset_pipe(struct connection *c, int side)
 {
     struct chunks *under_way = &c->pipe[side].under_way;
     struct chunk *first = under_way->first;
+    uint64_t lost = 0;
     if (first != NULL) {
         struct chunks rest = { .first = first->next };
         uint64_t n = bytes_of(first);
         chunks_free(&rest);
         first->next = NULL;
+        c->realm->felt[FELT_reset_behind] += n - bytes_of(first);
+        uint64_t whole = first->n;
         first->n = first->kind == CHUNK_BYTES ? rng_below(&c->realm->rng, first->n + 1) : first->n;
-        c->realm->felt[FAULT_reset] += n - bytes_of(first);
+        lost = n - bytes_of(first);
+        c->realm->felt[FELT_reset_half] += first->n > 0 && first->n < whole;
         under_way->last = first;
     }
     push(c, side, CHUNK_RESET, NULL, 0);
+    c->realm->felt[FAULT_reset] += under_way->last->kind == CHUNK_RESET ? lost : 0;
 }
 
 uint32_t net_reset(struct realm *realm, const struct host *host, uint32_t of)

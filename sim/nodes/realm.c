@@ -191,6 +191,7 @@ static void count_error(const struct host *host, qr_time by, qr_time since)
 {
     uint64_t *felt = host->realm->felt;
     felt[FAULT_freeze] += host->wall_stands ? (uint64_t)since : 0;
+    felt[FELT_boottime_stood] += host->drift_ppm == -1000000 ? (uint64_t)since : 0;
     felt[FAULT_drift] += host->frozen ? 0 : (uint64_t)(by < 0 ? -by : by);
 }
 

@@ -141,7 +141,7 @@ struct realm {
     struct link link[HOSTS_MAX][HOSTS_MAX]; /* from the first to the second */
     struct connection *connections;
     struct realm_pace pace;
-    uint64_t felt[FAULTS]; /* how much came of each kind of fault (faults.def) */
+    uint64_t felt[FELTS]; /* how much came of each kind of fault (faults.def, felt.def) */
     ucontext_t context;
     const void *stack_bottom; /* of the thread, for AddressSanitizer */
     size_t stack_size;
@@ -194,6 +194,7 @@ static inline void process_spend(struct process *process, uint64_t ns)
     process->spent_ns += ns;
     if (process->calls_left > 0 && --process->calls_left == 0) {
         process->realm->felt[FAULT_crash]++;
+        process->realm->felt[FELT_crash_power] += process->takes_power;
         process_die(process);
     }
 }

@@ -15,7 +15,7 @@ struct run_report {
     char failure[512]; /* "": none */
     uint64_t digest;
     qr_time simulated;
-    uint64_t befell[FAULTS], felt[FAULTS]; /* how often each fault did, and what came of it */
+    uint64_t befell[FAULTS], felt[FELTS]; /* how often each fault did, and what came of it */
     uint64_t reached[FAIL_COUNT], struck[FAIL_COUNT][FAILPOINT_WAYS];
     uint64_t traced[TRACE_POINTS_MAX];
     uint64_t starts, disk_errors;

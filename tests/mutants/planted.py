@@ -99,6 +99,7 @@ LISTS = [
     ("cluster", "log", whole.LOG, True),
     ("cluster", "engine", whole.MODELS, True),
     ("cluster", "node", whole.HOPS, True),
+    ("driver", "node", whole.SHRINK, True),
     ("cluster", "node", whole.STATE, True),
     ("driver", "node", wants.NODE, True),
     ("cluster", "cluster", rules.CLUSTER, True),
@@ -169,10 +170,14 @@ def file_of(judge):
 def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
     test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run, `real`
-    a run of chaos, `bites:kill` seeds of whole nodes in which that kind of fault comes."""
+    a run of chaos, `bites:kill` seeds of whole nodes in which that kind of fault comes,
+    `kept:10000364` one of tests/sim/nodes.kept."""
     if judge in (None, "clusters", "nodes", "suite", "real") or \
             judge.startswith(("raft:", "real:", "bites:")):
         return True
+    if judge.startswith("kept:"):
+        kept = texts.get("tests/sim/nodes.kept", "")
+        return re.search(rf"^\d+ {judge.partition(':')[2]} ", kept, re.M) is not None
     path, test = file_of(judge)
     if judge.startswith(PROGRAMS):
         folder, _, name = path.rpartition("/")  # a program may be named after its folder too

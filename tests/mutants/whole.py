@@ -171,3 +171,33 @@ STATE = [
      "unit/sim/ordered", "../../sim/nodes/ordered.c",
      "o->which->touched |= options_of(o).given;", "o->which->touched = UINT32_MAX;"),
 ]
+
+# What a seed needs to fail (sim/nodes/shrink.c).
+SHRINK = [
+    ("whole, shrink: every failure is the same", "unit/sim/shrink", "../../sim/nodes/shrink.c",
+     "return n == kind_of(b, &of_b) && strncmp(of_a, of_b, n) == 0;",
+     "return n + kind_of(b, &of_b) + strlen(of_a) + strlen(of_b) > 0;"),
+    ("whole, shrink: another node's failure is another one", "unit/sim/shrink",
+     "../../sim/nodes/shrink.c",
+     "bool of_node = failure[0] == 'n' && failure[1] >= '1' && failure[1] <= '9';",
+     "bool of_node = false;"),
+    ("whole, shrink: figures are of the words", "unit/sim/shrink", "../../sim/nodes/shrink.c",
+     'return strcspn(*text, "0123456789:");', "return strlen(*text);"),
+    ("whole, shrink: one round", "unit/sim/shrink", "../../sim/nodes/shrink.c",
+     "while (leave_out(seed, &choice, found)) { }", "(void)leave_out(seed, &choice, found);"),
+    ("whole, shrink: what could be left out stays", "unit/sim/shrink", "../../sim/nodes/shrink.c",
+     "*choice = try; any = true;", "any = false;"),
+    ("whole, shrink: kinds that never came are left out", "unit/sim/shrink",
+     "../../sim/nodes/shrink.c", "if (found->befell[i] > 0 && still_fails(", "if (still_fails("),
+    ("whole, shrink: no shorter than half a second", "unit/sim/shrink",
+     "../../sim/nodes/shrink.c", "while (try.safety >= SAFETY_MIN && still_fails(",
+     "while (try.safety > 0 && still_fails("),
+    ("whole, shrink: it needs whatever came at first", "unit/sim/shrink",
+     "../../sim/nodes/shrink.c",
+     "if (fails) { *found = r; }", "if (fails) { memcpy(found->failure, r.failure, 512); }"),
+    ("whole, shrink: no shorter time for fewer kinds", "unit/sim/shrink",
+     "../../sim/nodes/shrink.c",
+     "} shorten(seed, &choice, found); uint64_t needed = 0;", "} uint64_t needed = 0;"),
+    ("whole, shrink: how many nodes is not said", "unit/sim/shrink", "../../sim/nodes/shrink.c",
+     "if (choice.seats > 0) {", "if (choice.seats > 7) {"),
+]
