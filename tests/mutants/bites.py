@@ -19,7 +19,7 @@ SEEDS = {
     "crash": ("107 173 1 95 169 37 71 141 132", "", 0),
     "failpoint": ("143 53 120 162 172 149 4 46 111", "", 0),
     "disk_error": ("125 120 1 88 149 46 119 24 95", "power", 0),
-    "disk_unreadable": ("88 113 22 65 104 19 154 121", "", 1),
+    "disk_unreadable": ("113 22 65 88 104 19 154 121", "", 0),
     "disk_full": ("107 71 126 1 160 86 20 161 2", "", 0),
     "disk_stall": ("150 19 132 71 113 125 160 85 13", "", 0),
     "rot": ("32 150 67 127 139 141 85 159 124", "", 0),
@@ -64,11 +64,9 @@ NOT_APPLIED = (
 OWN_CLOCK = (
     "node/apply.c", "engine_tick(r->partition->engine, stamp);",
     "engine_tick(r->partition->engine, io_wall(r->node->io));")
-NO_REPAIR = (
-    "node/repair.c",
-    "peers_tell_group(node->peers, step->to, partition->group, FRAME_REPAIR_ASK,"
-    " span_of(head, n));",
-    "(void)n;")
+NO_START = (
+    "node/damage.c", "if (result != LOG_OPEN_OK && result != LOG_OPEN_DAMAGED) {",
+    "if (result != LOG_OPEN_OK) {")
 
 KINDS = [
     ("bites: a start cuts the last batch (kill)", "bites:kill", *LAST_BATCH),
@@ -86,11 +84,9 @@ KINDS = [
      "struct log *log = write->context; if (error < 0) {",
      "struct log *log = write->context; error = error == -5 ? 0 : error; if (error < 0) {",
      "log->stats.inline_syncs++;", "log->stats.inline_syncs++; error = 0;"),
-    ("bites: what cannot be read was never written", "bites:disk_unreadable", "log/recover.c",
-     "mark = max_u64(mark, r->stated);", "mark = 0;",
-     "if (w->error < 0) { /* also where",
-     "if (w->error < 0 && end == REPLAY_IO && s->end == 0) { /* also where",
-     "log/replay.c", "return w->error < 0 ? REPLAY_IO : REPLAY_STOPS;", "return REPLAY_STOPS;"),
+    ("bites: a start that fails leaves all behind", "bites:disk_unreadable", "node/node.c",
+     "if (node->http == NULL) { node_free(node); return NULL; }",
+     "if (node->http == NULL) { return NULL; }"),
     ("bites: what does not fit on the disk is acknowledged", "bites:disk_full", "log/flush.c",
      "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
      "log->flush_wanted = true;"
@@ -99,10 +95,8 @@ KINDS = [
      "return; /* the janitor calls again when it has a file */",
      "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
      " return;"),
-    ("bites: lost entries are asked for by nobody (rot)", "bites:rot", *NO_REPAIR),
-    ("bites: whose log is damaged does not start", "bites:misdirect", "node/damage.c",
-     "if (result != LOG_OPEN_OK && result != LOG_OPEN_DAMAGED) {",
-     "if (result != LOG_OPEN_OK) {"),
+    ("bites: whose log is damaged does not start (rot)", "bites:rot", *NO_START),
+    ("bites: whose log is damaged does not start (misdirect)", "bites:misdirect", *NO_START),
     ("bites: half of a snapshot is loaded", "bites:wipe", "engine/image.c",
      "store_put(engine->store, reader->db, key, all, expire); if (reader->db == SYSTEM_DB) {",
      "if (reader->db != 0 || reader->items % 2 == 0) {"

@@ -100,6 +100,7 @@ LISTS = [
     ("cluster", "engine", whole.MODELS, True),
     ("cluster", "node", whole.HOPS, True),
     ("driver", "node", whole.SHRINK, True),
+    ("cluster", "node", whole.KEPT, True),
     ("cluster", "node", whole.STATE, True),
     ("driver", "node", wants.NODE, True),
     ("cluster", "cluster", rules.CLUSTER, True),
