@@ -1,8 +1,8 @@
 /* What all nodes show of the control state, in any life of theirs and whoever leads: a version of
  * it is one state everywhere; and with the versions groups go forward only. A group is founded
- * once, by one keyspace on one set of nodes, and each epoch has one wish (cluster/follow.h). So
- * what was composed on one state and carried out on another shows at once, though no client may
- * ever ask. */
+ * once, by one keyspace on one set of nodes, is there until it is dropped and never again, and each
+ * epoch has one wish (cluster/follow.h). So what was composed on one state and carried out on
+ * another shows at once, though no client may ever ask. */
 #include "sim/nodes/charts.h"
 
 #include "base/alloc.h"
@@ -15,6 +15,7 @@
 struct group_chart {
     struct map_partition is; /* group 0: it was never seen */
     uint64_t version;
+    uint64_t first, gone; /* the first version that had it; one behind it that had not, or 0 */
 };
 
 /* A keyspace is one for as long as its groups are: ids and names come again. */
@@ -37,8 +38,8 @@ struct charts {
     uint64_t group_count;
     struct keyspace_chart *keyspaces;
     uint32_t keyspace_count;
-    uint64_t latest; /* version, the groups that were given then, and where prefixes led */
-    uint32_t next_group;
+    uint64_t latest; /* version, and the settings then, and where prefixes led */
+    struct map_settings settings;
     struct path *paths;
     uint32_t path_count;
 };
@@ -142,10 +143,46 @@ static const char *see_group(struct charts *c, const struct map_partition *p, ui
     if (known && !(later ? is_before(&g->is, p) : is_before(p, &g->is))) {
         return "a group's record went back";
     }
+    if (known && g->gone != 0 && version > g->gone) {
+        return "a group that was dropped is there again";
+    }
+    g->first = known ? min_u64(g->first, version) : version;
     if (!known || later) {
-        *g = (struct group_chart){ .is = *p, .version = version };
+        g->is = *p;
+        g->version = version;
     }
     return NULL;
+}
+
+/* A group whose record that version has not. */
+static const char *miss_group(struct group_chart *g, uint64_t version)
+{
+    if (version > g->version) {
+        g->gone = g->gone == 0 ? version : min_u64(g->gone, version);
+    }
+    return version > g->first && version < g->version ? "a group was gone in between" : NULL;
+}
+
+/* Whether it is one of those that its keyspace has. */
+static bool is_one_of(const struct map_partition *p, const struct map_keyspace *k)
+{
+    return k != NULL && p->group == k->first_group + p->index && p->index < k->partitions;
+}
+
+static const char *see_groups(struct charts *c, const struct map *map, uint64_t version)
+{
+    const char *wrong = NULL;
+    const struct map_partition *p = map_partition_after(map, 0);
+    for (; p != NULL && wrong == NULL; p = map_partition_after(map, p->group)) {
+        wrong = is_one_of(p, map_keyspace(map, p->keyspace))
+                    ? see_group(c, p, version)
+                    : "a partition is there without its keyspace";
+    }
+    for (uint64_t group = 1; group < c->group_count && wrong == NULL; group++) {
+        bool lacks = c->groups[group].is.group != 0 && map_partition(map, (uint32_t)group) == NULL;
+        wrong = lacks ? miss_group(&c->groups[group], version) : NULL;
+    }
+    return wrong;
 }
 
 static struct keyspace_chart *find(struct charts *c, uint32_t first_group)
@@ -192,14 +229,18 @@ static const char *see_keyspace(struct charts *c, const struct map *map,
     return ordered_saw(ordered, k->name);
 }
 
-/* Numbers of groups are given once. */
+/* Numbers of groups are given once; nothing else that counts goes back either. */
 static const char *see_settings(struct charts *c, const struct map_settings *s, uint64_t version)
 {
     bool later = version > c->latest;
-    if (later ? s->next_group < c->next_group : s->next_group > c->next_group) {
+    const struct map_settings *a = later ? &c->settings : s, *b = later ? s : &c->settings;
+    if (a->next_group > b->next_group) {
         return "numbers of groups were given back";
     }
-    c->next_group = later ? s->next_group : c->next_group;
+    if (a->level > b->level || a->balance > b->balance) {
+        return "a level or a rebalance was taken back";
+    }
+    c->settings = *b;
     c->latest = later ? version : c->latest;
     return NULL;
 }
@@ -264,10 +305,7 @@ const char *charts_see(struct charts *c, const struct map *map, uint64_t version
         note_paths(c, map);
     }
     wrong = see_settings(c, map_settings(map), version);
-    const struct map_partition *p = map_partition_after(map, 0);
-    for (; p != NULL && wrong == NULL; p = map_partition_after(map, p->group)) {
-        wrong = see_group(c, p, version);
-    }
+    wrong = wrong == NULL ? see_groups(c, map, version) : wrong;
     for (uint32_t i = 0; i < map_keyspace_count(map) && wrong == NULL; i++) {
         wrong = see_keyspace(c, map, map_keyspace_at(map, i), ordered);
     }

@@ -159,20 +159,18 @@ static void what_moves_goes_forward(void **state)
 static void no_epoch_comes_again(void **state)
 {
     (void)state;
-    struct map_partition before = *map_partition(map, 2);
     move(2, 15, false);
     assert_null(see(5));
     struct map_partition moving = *map_partition(map, 2);
     move(2, 15, true);
     assert_null(see(6));
+    struct map_partition settled = *map_partition(map, 2);
     put_partition(map, &moving);
     assert_non_null(see(7));
     struct map_partition third = *map_partition(map, 3);
     move(3, 15, false);
     move(3, 7, false);
-    put_partition(map, &before);
-    put_erased(map, MAP_RECORD_PARTITION, 2);
-    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+    put_partition(map, &settled);
     assert_null(see(8));
     put_partition(map, &third);
     assert_non_null(see(9));
@@ -211,8 +209,72 @@ static void a_keyspace_is_whole_and_stays_itself(void **state)
     keyspace.created = 0;
     put_keyspace(map, &keyspace);
     assert_null(see(8));
-    put_erased(map, MAP_RECORD_PARTITION, 3);
+    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+    keyspace.id = 17;
+    put_all(map, &keyspace, 7, 1);
     assert_non_null(see(9));
+    put_erased(map, MAP_RECORD_KEYSPACE, 17);
+    keyspace.id = 16;
+    put_all(map, &keyspace, 7, 1);
+    put_erased(map, MAP_RECORD_PARTITION, 3);
+    assert_non_null(see(10));
+}
+
+static void drop_all(void)
+{
+    put_erased(map, MAP_RECORD_PARTITION, 2);
+    put_erased(map, MAP_RECORD_PARTITION, 3);
+    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+}
+
+/* As when a partition was changed on the state of before its keyspace was dropped. */
+static void no_partition_is_there_without_its_keyspace(void **state)
+{
+    (void)state;
+    struct map_partition third = *map_partition(map, 3), another = third;
+    put_erased(map, MAP_RECORD_KEYSPACE, 16);
+    assert_non_null(see(5));
+    put_keyspace(map, &keyspace);
+    assert_null(see(6));
+    another.group = 4; /* of one that had the id before */
+    put_partition(map, &another);
+    put_partition(map, &third);
+    assert_non_null(see(7));
+    put_erased(map, MAP_RECORD_PARTITION, 4);
+    put_partition(map, &third);
+    keyspace.partitions = 1;
+    put_keyspace(map, &keyspace);
+    assert_non_null(see(8));
+}
+
+static void what_was_dropped_does_not_come_again(void **state)
+{
+    (void)state;
+    assert_null(see(5));
+    drop_all();
+    assert_null(see(20));
+    put_all(map, &keyspace, 7, 1);
+    assert_null(see(9)); /* by one who is behind */
+    assert_non_null(see(21));
+    drop_all();
+    assert_null(see(15));
+    assert_null(see(17));
+    put_all(map, &keyspace, 7, 1);
+    assert_non_null(see(16));
+}
+
+static void what_is_there_was_there_since_it_was_made(void **state)
+{
+    (void)state;
+    assert_null(see(9));
+    assert_null(see(5));
+    drop_all();
+    assert_non_null(see(7));
+    assert_null(see(4));
+    put_all(map, &keyspace, 7, 1);
+    assert_null(see(12));
+    drop_all();
+    assert_non_null(see(11));
 }
 
 static void numbers_of_groups_are_not_given_back(void **state)
@@ -251,6 +313,26 @@ static void groups_of_any_number_have_a_place(void **state)
         put_all(map, &k, 7, 1);
         assert_null(see(group));
     }
+}
+
+static void what_counts_in_settings_does_not_go_back(void **state)
+{
+    (void)state;
+    struct map_settings s = { .level = 2, .next_group = 4, .balance = 3 };
+    put_settings(map, &s);
+    assert_null(see(5));
+    s.balance = 2;
+    put_settings(map, &s);
+    assert_non_null(see(6));
+    assert_null(see(4));
+    s.balance = 3;
+    s.level = 3;
+    put_settings(map, &s);
+    assert_non_null(see(3));
+    assert_null(see(7));
+    s.level = 2;
+    put_settings(map, &s);
+    assert_non_null(see(8));
 }
 
 static void what_is_new_is_told(void **state)
@@ -366,6 +448,10 @@ int main(void)
         CASE(numbers_of_groups_are_not_given_back),
         CASE(nor_where_some_are_behind),
         CASE(groups_of_any_number_have_a_place),
+        CASE(no_partition_is_there_without_its_keyspace),
+        CASE(what_was_dropped_does_not_come_again),
+        CASE(what_is_there_was_there_since_it_was_made),
+        CASE(what_counts_in_settings_does_not_go_back),
         CASE(what_is_new_is_told),
         CASE(nobody_goes_by_a_prefix_that_leads_elsewhere),
         CASE(the_longest_prefix_says_where_it_leads),
