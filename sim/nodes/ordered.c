@@ -97,6 +97,19 @@ static void take(struct map_keyspace *k, const struct keyspace_options *o, uint3
     k->ack_kind = (given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
 }
 
+/* What nothing else explains tells that one without an answer was carried out: it is not again. */
+static void let_one_come(const struct ordered *o, struct ordered_keyspace *k)
+{
+    if (o->kind == ORDERED_CREATE && !k->may_lack && k->drops > 0) {
+        k->drops--;
+        k->may_lack = true;
+    } else if (o->kind != ORDERED_CREATE && !k->may_be && k->makes > 0) {
+        k->makes--;
+        k->made++;
+        k->may_be = true;
+    }
+}
+
 /* Those that have no answer may be carried out now. */
 static void let_late_ones_come(struct ordered_keyspace *k)
 {
@@ -157,7 +170,7 @@ const char *ordered_answered(struct ordered *o, char type, struct span text)
     } else if (o->kind != ORDERED_NOTHING && type == '+') {
         struct ordered_keyspace *k = o->which;
         o->judged++;
-        let_late_ones_come(k);
+        let_one_come(o, k);
         wrong = o->kind == ORDERED_CREATE  ? made_ok(o, k)
                 : o->kind == ORDERED_ALTER ? altered_ok(o, k)
                                            : dropped_ok(k);

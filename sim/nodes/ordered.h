@@ -10,7 +10,7 @@
 struct ordered_keyspace {
     bool may_be, may_lack;  /* there */
     uint32_t makes, drops;  /* orders of which nobody knows what became, nor when */
-    uint32_t made, seen;    /* answered OK; by any node */
+    uint32_t made, seen;    /* answered OK, or known to have come; by any node */
     uint32_t touched;       /* options of such an ALTER, by bit (node/keyspace_options.h) */
     bool known;             /* what it is, but for those: */
     struct map_keyspace is;

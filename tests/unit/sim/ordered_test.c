@@ -165,6 +165,40 @@ static void what_comes_late_comes_before_the_next_answer_too(void **state)
     assert_null(judge_with(&k));
 }
 
+/* Each comes once: what has explained an answer explains nothing else. */
+static void what_has_come_late_does_not_come_again(void **state)
+{
+    (void)state;
+    assert_null(hear(MAKE("junk"), "+OK"));
+    lose(DROP);
+    assert_null(hear(MAKE("junk"), "+OK"));
+    assert_non_null(ordered_judge(&o, map));
+    assert_null(judge_made());
+    assert_non_null(hear(MAKE("junk"), "+OK"));
+    put_erased(map, MAP_RECORD_KEYSPACE, 17);
+    ordered_begin(&o);
+    lose(MAKE("junk"));
+    assert_null(hear(ALTER("MAXOPS", "1000"), "+OK"));
+    assert_null(ordered_saw(&o, "junk"));
+    assert_null(hear(DROP, "+OK"));
+    assert_null(ordered_judge(&o, map));
+    assert_non_null(judge_made());
+    assert_non_null(hear(DROP, "+OK"));
+    assert_non_null(ordered_saw(&o, "junk"));
+    ordered_begin(&o);
+    lose(MAKE("junk"));
+    lose(MAKE("junk"));
+    assert_null(hear(DROP, "+OK")); /* of one */
+    assert_null(hear(DROP, "+OK"));
+    assert_non_null(judge_made());
+    put_erased(map, MAP_RECORD_KEYSPACE, 17);
+    ordered_begin(&o);
+    lose(MAKE("junk"));
+    lose(MAKE("junk"));
+    assert_null(hear(DROP, "+OK"));
+    assert_null(judge_made()); /* the other one */
+}
+
 static void what_was_asked_for_last_has_no_answer(void **state)
 {
     (void)state;
@@ -257,6 +291,7 @@ int main(void)
         CASE(each_order_makes_one),
         CASE(without_an_answer_it_may_be_either),
         CASE(what_comes_late_comes_before_the_next_answer_too),
+        CASE(what_has_come_late_does_not_come_again),
         CASE(what_was_asked_for_last_has_no_answer),
         CASE(it_is_as_it_was_made),
         CASE(and_as_it_was_altered),
