@@ -5,13 +5,9 @@
 
 #include "cluster/map.h"
 #include "engine/engine.h"
-#include "node/checkpoint.h"
-#include "node/checkpoint_place.h"
 #include "node/node.h"
-#include "node/quarantine.h"
 #include "node/replica.h"
 #include "protocol/quorum.h"
-#include "sim/nodes/drive.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -43,16 +39,6 @@ static bool lacks(struct run *run, const char *format, ...)
     return false;
 }
 
-/* Whether its state was found to differ, in this life or the one before. Who cannot look for the
- * mark takes it that it is there, until it has been fed anew. */
-static bool has_differed(const struct seat *seat, const struct partition *one)
-{
-    char path[CHECKPOINT_PATH_MAX];
-    checkpoint_path(path, seat->node->config.dir, one->group, QUARANTINED_FILE);
-    return (one->quarantine != NULL && one->quarantine->begun > 0) ||
-           drive_find(seat->host->drive, path) != NULL;
-}
-
 /* One of a group with its leader's. */
 static bool compare(struct run *run, const struct partition *led, const struct seat *seat,
                     const struct partition *one)
@@ -66,10 +52,7 @@ static bool compare(struct run *run, const struct partition *led, const struct s
         realm_fail(run->realm, seat->host, "group %" PRIu32 " differs from its leader's at slot %"
                    PRIu64, one->group, applied);
     }
-    if (has_differed(seat, one)) {
-        realm_fail(run->realm, seat->host, "group %" PRIu32 " was found to differ", one->group);
-    }
-    if (one->quarantined) {
+    if (one->quarantined) { /* it could not look for the mark (io_file.c) */
         return lacks(run, "group %" PRIu32 " is in quarantine on %s", one->group, seat->host->name);
     }
     if (o.forgetful) {

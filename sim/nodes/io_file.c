@@ -2,10 +2,12 @@
  *
  * A durable write of a helper thread happens as a whole when it is due; when the process dies
  * before that, a part of it is written and perhaps synced. */
+#include "node/checkpoint.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/io_sim.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define SYSTEM_CALL_NS 1500u
 
@@ -38,6 +40,14 @@ static qr_time sync_time(const struct process *p, size_t n)
            (qr_time)(n / realm->pace.drive_per_usec) + stalled;
 }
 
+/* The mark of a state that was found to differ from the others'. No world makes states differ, so
+ * it is a fault also where that state, its mark or its node is soon gone. */
+static bool is_mark(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    return name != NULL && strcmp(name + 1, QUARANTINED_FILE) == 0;
+}
+
 int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
 {
     struct process *p = io->process;
@@ -48,6 +58,9 @@ int io_file_open(struct io *io, const char *path, unsigned flags, struct io_file
         return -EIO;
     }
     if ((flags & IO_CREATE) != 0) {
+        if (is_mark(path)) {
+            realm_fail(p->realm, p->host, "a state was found to differ: %s", path);
+        }
         int error = drive_make(p->host->drive, path, false, &inode);
         if (error != 0) {
             return error;
