@@ -279,17 +279,27 @@ static uint32_t leads_to(const struct charts *c, struct span key)
     return group;
 }
 
+/* Of a key that is a prefix, there or here. */
+static bool leads_elsewhere(const struct charts *c, const struct map *map,
+                            const struct freeze *frozen, struct span key)
+{
+    const struct map_keyspace *k = map_keyspace_of_key(map, key);
+    uint32_t group = k != NULL ? k->first_group : 0;
+    return key.n > 0 && !freeze_has(frozen, key) && leads_to(c, key) != group;
+}
+
 const char *charts_go_by(const struct charts *c, const struct map *map,
                          const struct freeze *frozen)
 {
+    bool wrong = false;
     for (uint32_t i = 0; i < map_keyspace_count(map); i++) {
-        const struct map_keyspace *k = map_keyspace_at(map, i);
-        struct span prefix = prefix_of(k);
-        if (prefix.n > 0 && !freeze_has(frozen, prefix) && leads_to(c, prefix) != k->first_group) {
-            return "it goes by a prefix that leads elsewhere";
-        }
+        wrong = wrong || leads_elsewhere(c, map, frozen, prefix_of(map_keyspace_at(map, i)));
     }
-    return NULL;
+    for (uint32_t i = 0; i < c->path_count; i++) {
+        const struct frozen_prefix *p = &c->paths[i].prefix.prefix[0];
+        wrong = wrong || leads_elsewhere(c, map, frozen, span_of(p->bytes, p->n));
+    }
+    return wrong ? "it goes by a prefix that leads elsewhere" : NULL;
 }
 
 /* -------------------------------------------------------------------------------------------- */

@@ -14,8 +14,9 @@ void charts_free(struct charts *charts);
  * keyspace that no node has shown before. */
 const char *charts_see(struct charts *charts, const struct map *map, uint64_t version,
                        struct ordered *ordered);
-/* Whether prefixes of that map, those that are frozen aside, lead where they do in the latest state
- * that was seen: of who goes by them that is asked (cluster/coverage.h). NULL, or what is wrong. */
+/* Whether keys of all prefixes of that map and of the latest state that was seen, those that are
+ * frozen aside, lead where they do there: of who goes by prefixes that is asked
+ * (cluster/coverage.h). NULL, or what is wrong. */
 const char *charts_go_by(const struct charts *charts, const struct map *map,
                          const struct freeze *frozen);
 /* Versions that were seen. */

@@ -362,11 +362,17 @@ static void route(uint32_t id, const char *prefix, uint32_t first_group)
 }
 
 /* What the node of `old` goes by while the others are where `map` is. */
-static const char *go_by(struct map *old, const char *frozen)
+static const char *go_by_others(struct map *old, const char *frozen, const char *too)
 {
     struct freeze f = { .count = 0 };
     (void)(frozen[0] != 0 && freeze_add(&f, span_of(frozen, strlen(frozen))));
+    (void)(too[0] != 0 && freeze_add(&f, span_of(too, strlen(too))));
     return charts_go_by(charts, old, &f);
+}
+
+static const char *go_by(struct map *old, const char *frozen)
+{
+    return go_by_others(old, frozen, "");
 }
 
 static struct map *copy_with(uint32_t id, const char *prefix, uint32_t first_group)
@@ -389,7 +395,8 @@ static void nobody_goes_by_a_prefix_that_leads_elsewhere(void **state)
     route(20, "b:", 10);
     assert_null(see(6));
     assert_non_null(go_by(old, ""));
-    assert_null(go_by(old, "a:"));
+    assert_null(go_by_others(old, "a:", "b:"));
+    assert_non_null(go_by(old, "a:")); /* where b: leads now it does not know */
     assert_non_null(go_by(old, "b:"));
     route(21, "a:", 11);
     assert_null(see(7));
@@ -398,21 +405,38 @@ static void nobody_goes_by_a_prefix_that_leads_elsewhere(void **state)
     map_free(old);
 }
 
+/* Who has not heard of one sends its keys to keyspace 0, or where a shorter one leads. */
+static void nobody_goes_without_a_prefix_that_is_there(void **state)
+{
+    (void)state;
+    struct map *none = map_new(), *old = copy_with(20, "a:", 10);
+    route(20, "a:", 10);
+    assert_null(see(5));
+    assert_non_null(go_by(none, ""));
+    assert_null(go_by(none, "a:"));
+    assert_null(go_by(old, ""));
+    route(21, "a:b:", 11);
+    assert_null(see(6));
+    assert_non_null(go_by(old, ""));
+    assert_null(go_by(old, "a:b:"));
+    map_free(none);
+    map_free(old);
+}
+
 static void the_longest_prefix_says_where_it_leads(void **state)
 {
     (void)state;
-    struct map *old = copy_with(20, "a:", 10), *longer = copy_with(21, "a:b:", 11);
+    struct map *longer = copy_with(21, "a:b:", 11);
     route(21, "a:b:", 11);
     route(20, "a:", 10); /* in any order */
     route(22, "a", 12);
     assert_null(see(5));
-    assert_null(go_by(old, ""));
-    assert_null(go_by(longer, ""));
+    assert_null(go_by(map, ""));
     put_erased(map, MAP_RECORD_PARTITION, 11);
     put_erased(map, MAP_RECORD_KEYSPACE, 21);
     assert_null(see(6));
+    assert_null(go_by(map, ""));
     assert_non_null(go_by(longer, ""));
-    map_free(old);
     map_free(longer);
 }
 
@@ -454,6 +478,7 @@ int main(void)
         CASE(what_counts_in_settings_does_not_go_back),
         CASE(what_is_new_is_told),
         CASE(nobody_goes_by_a_prefix_that_leads_elsewhere),
+        CASE(nobody_goes_without_a_prefix_that_is_there),
         CASE(the_longest_prefix_says_where_it_leads),
         CASE(the_latest_state_says_where),
     };
