@@ -240,8 +240,7 @@ static bool is_a_guests(const struct map_keyspace *k)
 }
 
 /* Whether too few of the group remember what they promised for it to go on: a guest makes keyspaces
- * with two replicas also where drives forget, and they are his own. No more of them may lack than
- * there are such drives: where others have no replica, or have forgotten, that is a fault. */
+ * with two replicas also where drives forget, and they are his own. */
 static bool is_past_help(const struct run *run, const struct map *map,
                          const struct map_partition *p)
 {
@@ -259,10 +258,8 @@ static bool is_past_help(const struct run *run, const struct map *map,
             newest = max_u64(newest, o.membership_slot);
         }
     }
-    uint32_t lack = quorum_count(members.voters & (uint16_t)~remember);
-    uint32_t lacked = quorum_count(members.outgoing & (uint16_t)~remember);
-    return run->fragile > 0 && k != NULL && is_a_guests(k) && !quorum_of(remember, &members) &&
-           lack <= run->fragile && lacked <= run->fragile;
+    return run->fragile > 0 && k != NULL && is_a_guests(k) &&
+           !quorum_of(remember, &members);
 }
 
 /* Replicas of what is dropped, and nodes that do not run. */
