@@ -251,6 +251,7 @@ def test_planted_bugs(monkeypatch):
     rows = [("a bug", "unit/base/x", "x.c", "if (a &&\n b) {", "if (a) {")]
     monkeypatch.setattr(planted, "LISTS", [("driver", "base", rows, True)])
     monkeypatch.setattr(planted.scenarios, "JUDGES", {})
+    monkeypatch.setattr(planted.bites, "missing", lambda texts: [])
 
     def rotten(text, test="tests/unit/base/x_test.c"):
         return " ".join(planted.rotten({"src/base/x.c": text, test: ""}))
@@ -261,3 +262,18 @@ def test_planted_bugs(monkeypatch):
     assert "no test" in rotten("    if (a && b) {\n", "tests/unit/base/y_test.c")
     rows.append(("another", "unit/base/x", "x.c", "(a", "(a"))
     assert "'another': changes nothing" in rotten("    if (a && b) {\n")
+
+
+def test_kinds_of_faults_that_nobody_shows(monkeypatch):
+    monkeypatch.syspath_prepend(f"{ROOT}/tests/mutants")
+    import bites  # pylint: disable=import-outside-toplevel
+    texts = {}
+    for path in ("sim/nodes/faults.def", "docs/testing.md"):
+        with open(f"{ROOT}/{path}", encoding="utf-8") as file:
+            texts[path] = file.read()
+    assert not list(bites.missing(texts))
+    monkeypatch.setitem(bites.UNSHOWN, "kill", "a reason beside a bug")
+    monkeypatch.delitem(bites.SEEDS, "rot")
+    texts["docs/testing.md"] = texts["docs/testing.md"].replace("| `wipe` |", "| wipe |")
+    told = " ".join(bites.missing(texts))
+    assert all(f" {word}" in told for word in ("for kill", "that wipe bites", "rot has seeds"))
