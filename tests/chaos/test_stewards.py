@@ -429,10 +429,11 @@ def test_keyspaces_are_ordered_where_there_are_partitions(monkeypatch, tmp_path,
     assert ("--keyspaces" in given[0]) == (partitions > 0)
 
 
-@pytest.mark.parametrize("state, repairing, well", [
-    ("settled", "0", True), ("moving", "0", False), ("settled", "1", False)])
-def test_all_is_well_when_what_was_ordered_is_settled_too(state, repairing, well):
-    row = ["placement", [["state", state.encode()]]]
+@pytest.mark.parametrize("state, nodes, repairing, well", [
+    ("settled", b"5,6,10", "0", True), ("moving", b"5,6,10", "0", False),
+    ("settled", b"5,6,10", "1", False), ("settled", b"5,0,10", "0", False)])
+def test_all_is_well_when_what_was_ordered_is_settled_too(state, nodes, repairing, well):
+    row = ["placement", [["state", state.encode(), "nodes", nodes]]]
     answers = {"LIST": [["name", b"default"], ["name", b"s1-0"]], "INFO": row}
     leader = types.SimpleNamespace(
         call=lambda _, word, *names: answers[word] if names in ((), ("s1-0",)) else 1 / 0,

@@ -20,10 +20,12 @@ def held(node, keyspace):
 
 
 def is_settled(node, keyspace, replicas=None):
-    rows = places(node, keyspace)
-    return all(as_text(row["state"]) == "settled" and
-               (replicas is None or len(as_text(row["nodes"]).split(",")) == replicas)
-               for row in rows)
+    """Also that nobody whose place is empty is still to hold any: it was wiped, and its replicas
+    have not begun to move."""
+    rows = [(as_text(row["state"]), as_text(row["nodes"]).split(","))
+            for row in places(node, keyspace)]
+    return all(state == "settled" and "0" not in nodes and
+               (replicas is None or len(nodes) == replicas) for state, nodes in rows)
 
 
 def rebalance(node, *words):
