@@ -108,6 +108,17 @@ static node_index leader_of(const struct node *node, const struct map_partition 
     return partition != NULL ? leaders_of(partition) : NODE_NONE;
 }
 
+/* Whether its nodes are those that are wished, and none of these has lost its place: what it held
+ * is to move, whether or not the planner has seen it. */
+static bool is_settled(const struct node *node, const struct map_partition *p)
+{
+    bool whole = true;
+    for (uint32_t rest = p->wish; rest != 0; rest &= rest - 1) {
+        whole = whole && local_member(node, set_first(rest))->id != 0;
+    }
+    return whole && p->settled == p->epoch;
+}
+
 static void write_partition(struct reply *reply, const struct node *node,
                             const struct map_partition *p)
 {
@@ -121,7 +132,7 @@ static void write_partition(struct reply *reply, const struct node *node,
     reply_field_integer(reply, "prefers", id_of(node, p->prefers));
     reply_field_integer(reply, "leader", id_of(node, leader_of(node, p)));
     reply_field_integer(reply, "epoch", (int64_t)p->epoch);
-    reply_field_text(reply, "state", p->settled == p->epoch ? "settled" : "moving");
+    reply_field_text(reply, "state", is_settled(node, p) ? "settled" : "moving");
 }
 
 /* The keyspace that the argument names; NULL: the error is written. */
