@@ -110,7 +110,7 @@ FACADES = [
      "outlook.role == ROLE_LEADER || local_is_master(node->info.asks)",
      "outlook.role == ROLE_LEADER"),
     ("keyspace: what moves is settled", "unit/node/local", "local_keyspace.c",
-     'p->settled == p->epoch ? "settled" : "moving"', '"settled"'),
+     'is_settled(node, p) ? "settled" : "moving"', '((void)is_settled, "settled")'),
     ("keyspace: who should lead leads", "unit/node/local", "local_keyspace.c",
      "id_of(node, leader_of(node, p))", "((void)leader_of, id_of(node, p->prefers))"),
     ("keyspace: its dropping is not shown", "unit/node/local", "local_keyspace.c",

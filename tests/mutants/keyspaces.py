@@ -98,7 +98,7 @@ KEYSPACES = [
     ("info: who is preferred leads", TOLD, "local_keyspace.c",
      "\"leader\", id_of(node, leader_of(node, p)));", "\"leader\", id_of(node, p->prefers));"),
     ("info: what moves is settled", TOLD, "local_keyspace.c",
-     "p->settled == p->epoch ? \"settled\"", "p->settled <= p->epoch ? \"settled\""),
+     "return whole && p->settled == p->epoch;", "return whole && p->settled <= p->epoch;"),
     ("info: keyspace 0 has three replicas", TOLD, "local_keyspace.c",
      "known ? (uint8_t)quorum_count(o.membership.voters) : k->replicas;",
      "known ? k->replicas : 1;"),

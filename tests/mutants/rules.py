@@ -51,7 +51,8 @@ NODE = [
      "planner_turn(node, now); /* copies that are missing do not wait for a stream of orders */ "
      "judge_waiting(node);", "judge_waiting(node); planner_turn(node, now);"),
     ("rules: what a wiped node held is settled", "unit/node/local_keyspace", "local_keyspace.c",
-     "return whole && p->settled == p->epoch;", "return (whole || p != NULL) && p->settled == p->epoch;"),
+     "return whole && p->settled == p->epoch;",
+     "return (whole || p != NULL) && p->settled == p->epoch;"),
     ("rules: carried out on a state that it was not composed on", "unit/node/control_prefix",
      "control.c", "edit_op_write(edit, composed_on, ",
      "edit_op_write(edit, composed_on > 0 ? engine_system_version(node->zero->engine) : 0, "),
