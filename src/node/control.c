@@ -434,8 +434,8 @@ void control_turn(struct node *node, qr_time now)
         give_back_all(node, &control->asking);
     } else {
         judge_asking(node, now);
-        planner_turn(node, now); /* copies that are missing do not wait for a stream of orders */
         judge_waiting(node);
+        planner_turn(node, now);
     }
     answer_settled(node, now);
     answer_spread(node, now);

@@ -47,9 +47,6 @@ NODE = [
     ("rules: whoever leads no more waits for a majority", "unit/node/control", "control.c",
      "} else if (replica_leads(node->zero->replica)) { orders_undecided(p);",
      "} else if (p != NULL) { orders_undecided(p);"),
-    ("rules: copies are made behind all orders", "unit/node/control", "control.c",
-     "planner_turn(node, now); /* copies that are missing do not wait for a stream of orders */ "
-     "judge_waiting(node);", "judge_waiting(node); planner_turn(node, now);"),
     ("rules: what a wiped node held is settled", "unit/node/local_keyspace", "local_keyspace.c",
      "return whole && p->settled == p->epoch;",
      "return (whole || p != NULL) && p->settled == p->epoch;"),

@@ -222,20 +222,6 @@ static void a_change_is_under_way_until_it_is_decided(void **state)
     assert_string_equal(said(1), "+OK\r\n");
 }
 
-/* Copies that are missing are made although there is always another order. */
-static void the_planner_does_not_wait_for_orders(void **state)
-{
-    (void)state;
-    turn();
-    propose(order(0), 0);
-    assert_false(control_begins(node, order(1)));
-    decided(STATUS_OK, NULL);
-    planned = 0;
-    turn();
-    assert_int_equal(begun_count, 1);
-    assert_int_equal(planned_before, begun_count - 1);
-}
-
 /* Where leadership has ended meanwhile that is what is told. */
 static void a_change_of_whoever_leads_no_more_is_uncertain(void **state)
 {
@@ -570,7 +556,6 @@ int main(void)
         CASE(who_may_not_compose_waits),
         CASE(those_in_line_are_bounded_R4),
         CASE(a_change_is_under_way_until_it_is_decided),
-        CASE(the_planner_does_not_wait_for_orders),
         CASE(a_change_of_whoever_leads_no_more_is_uncertain),
         CASE(a_change_is_for_the_state_that_the_map_shows),
         CASE(nobody_stands_in_line_for_ever),

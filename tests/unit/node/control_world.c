@@ -20,7 +20,7 @@ bool may_freeze, may_propose;
 uint64_t version;
 uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed, followed;
 struct pending *begun[64];
-uint32_t begun_count, planned_before;
+uint32_t begun_count;
 enum qr_status given_back_with;
 struct client_side clients[CLIENTS];
 
@@ -223,7 +223,6 @@ void planner_turn(struct node *n, qr_time now)
 {
     (void)n, (void)now;
     planned++;
-    planned_before = begun_count;
 }
 
 void control_follow_level(struct node *n)

@@ -26,7 +26,6 @@ extern uint32_t followed; /* the level was brought together */
 extern uint8_t op[512];   /* as proposed last */
 extern struct pending *begun[64];
 extern uint32_t begun_count;
-extern uint32_t planned_before; /* so many orders were begun when the planner had its turn */
 extern enum qr_status given_back_with;
 
 extern struct client_side {
