@@ -12,11 +12,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-static const struct node *node_on(const struct seat *seat)
-{
-    return seat->host->process != NULL ? seat->node : NULL;
-}
-
 static const struct partition *find(const struct seat *seat, uint32_t group)
 {
     const struct node *node = node_on(seat);
@@ -233,10 +228,9 @@ static bool group_settled(struct run *run, const struct map *map, const struct m
     return true;
 }
 
-/* A guest gives them any name but these. */
 static bool is_a_guests(const struct map_keyspace *k)
 {
-    return k->id != 0 && strcmp(k->name, "cart") != 0 && strcmp(k->name, "junk") != 0;
+    return k->id != 0 && !ordered_is_one(k->name);
 }
 
 /* Whether too few of the group remember what they promised for it to go on: a guest makes keyspaces
@@ -258,8 +252,7 @@ static bool is_past_help(const struct run *run, const struct map *map,
             newest = max_u64(newest, o.membership_slot);
         }
     }
-    return run->fragile > 0 && k != NULL && is_a_guests(k) &&
-           !quorum_of(remember, &members);
+    return run->fragile > 0 && k != NULL && is_a_guests(k) && !quorum_of(remember, &members);
 }
 
 /* Replicas of what is dropped, and nodes that do not run. */

@@ -12,6 +12,15 @@
 
 static const char *const names[ORDERED_NAMES] = { "cart", "junk" };
 
+bool ordered_is_one(const char *name)
+{
+    bool one = false;
+    for (uint32_t i = 0; i < ORDERED_NAMES; i++) {
+        one = one || strcmp(name, names[i]) == 0;
+    }
+    return one;
+}
+
 void ordered_begin(struct ordered *o)
 {
     *o = (struct ordered){ .kind = ORDERED_NOTHING };

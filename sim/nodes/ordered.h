@@ -27,6 +27,9 @@ struct ordered {
     uint64_t judged, compared; /* answers, and options at the end */
 };
 
+/* Whether a keyspace of that name is the operator's: a guest gives his any other. */
+bool ordered_is_one(const char *name);
+
 void ordered_begin(struct ordered *o);
 void ordered_asked(struct ordered *o, const char *request);
 void ordered_lost(struct ordered *o);

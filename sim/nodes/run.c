@@ -152,7 +152,7 @@ static void on_look(struct realm *realm, void *what, uint64_t number)
 /* The node, if it has a control state to show; else NULL. */
 static const struct node *showing(const struct seat *seat)
 {
-    const struct node *node = seat->host->process != NULL ? seat->node : NULL;
+    const struct node *node = node_on(seat);
     bool shows = node != NULL && node->zero->replica != NULL && !node->zero->loading &&
                  control_is_current(node);
     return shows ? node : NULL;

@@ -123,6 +123,12 @@ struct run {
     uint64_t starts, befell[FAULTS];
 };
 
+/* The node that runs there; NULL: none does. */
+static inline const struct node *node_on(const struct seat *seat)
+{
+    return seat->host->process != NULL ? seat->node : NULL;
+}
+
 void seat_start(struct seat *seat);
 /* What an operator does while it is down: all new, a copy for later, that copy put back. */
 uint64_t seat_wipe(struct seat *seat); /* how many bytes it had */

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define PLANNER_PATIENCE (2 * QR_SECOND)
+
 /* --- The map --------------------------------------------------------------------------------- */
 
 static void taken(struct node *node, enum map_status status)
@@ -118,11 +120,12 @@ static bool never_congested(const struct stream *stream)
     return false;
 }
 
+/* A leader that still applies what was committed before it would judge by a map of long ago. */
 static bool may_compose(const struct node *node)
 {
     const struct outlook *o = replica_seen(node->zero->replica);
-    return outlook_serves(o) && o->transfer_to == NODE_NONE &&
-           !node->control->flight.busy;
+    return outlook_serves(o) && replica_is_current(node->zero->replica) &&
+           o->transfer_to == NODE_NONE && !node->control->flight.busy;
 }
 
 /* Hands the change to the log. False: there is no room now. */
@@ -412,6 +415,13 @@ bool control_is_current(const struct node *node)
     return is_built(node) && !node->control->flight.ended;
 }
 
+/* Orders come first, since clients wait for them; but copies that are missing do not wait until a
+ * stream of orders ends. */
+static bool planner_is_late(const struct node *node, qr_time now)
+{
+    return now >= node->control->planner.next + PLANNER_PATIENCE;
+}
+
 void control_turn(struct node *node, qr_time now)
 {
     struct control *control = node->control;
@@ -434,6 +444,9 @@ void control_turn(struct node *node, qr_time now)
         give_back_all(node, &control->asking);
     } else {
         judge_asking(node, now);
+        if (planner_is_late(node, now)) {
+            planner_turn(node, now);
+        }
         judge_waiting(node);
         planner_turn(node, now);
     }

@@ -174,6 +174,12 @@ node_index replica_leader(const struct replica *r);          /* NODE_NONE: unkno
 qr_term replica_term(const struct replica *r);               /* as of the last step */
 qr_slot replica_applied(const struct replica *r);
 qr_term replica_applied_term(const struct replica *r);
+/* Whether an entry of the term that it is in is applied. A leader's state has all then that leaders
+ * before it have acknowledged; before, it may be that of a checkpoint. */
+static inline bool replica_is_current(const struct replica *r)
+{
+    return replica_applied_term(r) == replica_seen(r)->term;
+}
 /* The state is not to be trusted: nothing more is applied to it and nothing is read from it. */
 void replica_freeze(struct replica *r, bool on);
 /* The received snapshot takes the place of a frozen state: everything up to its slot is in this

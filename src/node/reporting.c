@@ -111,14 +111,6 @@ static void look_at(const struct partition *partition, struct partition_report *
 
 /* --- What was told --------------------------------------------------------------------------- */
 
-/* Whether what it counts has all that was acknowledged, by leaders before it too: an entry of its
- * own term is applied. One that has just been elected may have started from a checkpoint. */
-static bool is_current(const struct partition *partition)
-{
-    const struct replica *replica = partition->replica;
-    return replica_applied_term(replica) == replica_seen(replica)->term;
-}
-
 /* Adds the partition when something of it is other than what was told. */
 static void tell_led(struct partition *partition, qr_time passed, struct report *out)
 {
@@ -151,7 +143,7 @@ static void tell_partition(struct reporting *r, struct partition *partition, qr_
                            struct report *out)
 {
     bool leads = partition->replica != NULL && replica_leads(partition->replica);
-    if (leads && !is_current(partition)) {
+    if (leads && !replica_is_current(partition->replica)) {
         leads = false;
         r->begins = true;
         reporting_note(partition); /* it is looked at until it is */

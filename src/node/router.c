@@ -51,8 +51,7 @@ uint32_t router_forwarded(const struct router *router)
  * it does when an entry of its own term is applied. */
 static bool knows_prefixes(const struct partition *partition)
 {
-    return partition->group != 0 ||
-           replica_applied_term(partition->replica) == replica_seen(partition->replica)->term;
+    return partition->group != 0 || replica_is_current(partition->replica);
 }
 
 static bool leads(const struct partition *partition)

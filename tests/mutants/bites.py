@@ -8,6 +8,7 @@ in UNSHOWN.
 One bug may serve several kinds: that a write which may have happened is called not applied is found
 by whatever makes clients wait.
 """
+import real
 
 # kind: seeds, of which the first that bites is the last to run; kinds that come beside it (which
 # alone do not find the bug); and how many nodes, 0: as many as the seed says.
@@ -47,13 +48,6 @@ UNSHOWN = {
     "flap": "it holds back for 200 ms: nearly nobody's patience ends by it (1 of 400 seeds)",
 }
 
-LAST_BATCH = (
-    "log/replay.c",
-    "struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);",
-    "struct batch_header next; struct segment behind = *s; behind.end += h.bytes;"
-    " if (behind.end < stop && batch_at(&behind, w, behind.end, &next) == NULL) {"
-    " return REPLAY_STOPS; } p = batch_at(s, w, s->end, &h);"
-    " struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);")
 # In both states in which a write waits: proposed here, and forwarded.
 NOT_APPLIED = (
     "node/router_turn.c",
@@ -61,17 +55,14 @@ NOT_APPLIED = (
     "*status = STATUS_LATE; return p->slot != 0 && age",
     "*status = router_is_held_back(p) ? STATUS_STALLED : write ? STATUS_UNCERTAIN",
     "*status = router_is_held_back(p) ? STATUS_STALLED : write ? STATUS_LATE")
-OWN_CLOCK = (
-    "node/apply.c", "engine_tick(r->partition->engine, stamp);",
-    "engine_tick(r->partition->engine, io_wall(r->node->io));")
 NO_START = (
     "node/damage.c", "if (result != LOG_OPEN_OK && result != LOG_OPEN_DAMAGED) {",
     "if (result != LOG_OPEN_OK) {")
 
 KINDS = [
-    ("bites: a start cuts the last batch (kill)", "bites:kill", *LAST_BATCH),
-    ("bites: a start cuts the last batch (crash)", "bites:crash", *LAST_BATCH),
-    ("bites: a start cuts the last batch (failpoint)", "bites:failpoint", *LAST_BATCH),
+    ("bites: a start cuts the last batch (kill)", "bites:kill", *real.LAST_BATCH),
+    ("bites: a start cuts the last batch (crash)", "bites:crash", *real.LAST_BATCH),
+    ("bites: a start cuts the last batch (failpoint)", "bites:failpoint", *real.LAST_BATCH),
     ("bites: the peers outlive the node", "bites:term", "node/node.c",
      "peers_free(node->peers);", ""),
     ("bites: what the log writes is synced later", "bites:power", "log/flush.c",
@@ -87,21 +78,10 @@ KINDS = [
     ("bites: a start that fails leaves all behind", "bites:disk_unreadable", "node/node.c",
      "if (node->http == NULL) { node_free(node); return NULL; }",
      "if (node->http == NULL) { return NULL; }"),
-    ("bites: what does not fit on the disk is acknowledged", "bites:disk_full", "log/flush.c",
-     "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
-     "log->flush_wanted = true;"
-     " if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
-     " return 0;",
-     "return; /* the janitor calls again when it has a file */",
-     "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
-     " return;"),
+    ("bites: what does not fit on the disk is acknowledged", "bites:disk_full", *real.NO_ROOM),
     ("bites: whose log is damaged does not start (rot)", "bites:rot", *NO_START),
     ("bites: whose log is damaged does not start (misdirect)", "bites:misdirect", *NO_START),
-    ("bites: half of a snapshot is loaded", "bites:wipe", "engine/image.c",
-     "store_put(engine->store, reader->db, key, all, expire); if (reader->db == SYSTEM_DB) {",
-     "if (reader->db != 0 || reader->items % 2 == 0) {"
-     " store_put(engine->store, reader->db, key, all, expire); }"
-     " if (reader->db == SYSTEM_DB) {"),
+    ("bites: half of a snapshot is loaded", "bites:wipe", *real.HALF_A_SNAPSHOT),
     ("bites: who has forgotten never remembers", "bites:old_copy", "protocol/raft/forget.c",
      "r->forgetful = false; r->life = 0;", "if (m->life != 0) { return; } r->life = 0;"),
     ("bites: a leader without a majority answers", "bites:isolate", "protocol/raft/raft.c",
@@ -117,7 +97,7 @@ KINDS = [
                  "resume", "slow")
 ] + [
     (f"bites: each replica lets keys expire by its own clock ({kind})", f"bites:{kind}",
-     *OWN_CLOCK) for kind in ("drift", "wall", "freeze")
+     *real.OWN_CLOCK) for kind in ("drift", "wall", "freeze")
 ]
 
 

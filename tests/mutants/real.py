@@ -6,6 +6,34 @@ leader that hears nobody steps down before anyone else is elected, so that a lea
 would show nothing.
 """
 
+# These are found by seeds of whole nodes too (bites.py).
+NO_ROOM = (
+    "log/flush.c",
+    "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
+    "log->flush_wanted = true;"
+    " if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
+    " return 0;",
+    "return; /* the janitor calls again when it has a file */",
+    "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
+    " return;")
+OWN_CLOCK = (
+    "node/apply.c",
+    "engine_tick(r->partition->engine, stamp);",
+    "engine_tick(r->partition->engine, io_wall(r->node->io));")
+HALF_A_SNAPSHOT = (
+    "engine/image.c",
+    "store_put(engine->store, reader->db, key, all, expire); if (reader->db == SYSTEM_DB) {",
+    "if (reader->db != 0 || reader->items % 2 == 0) {"
+    " store_put(engine->store, reader->db, key, all, expire); }"
+    " if (reader->db == SYSTEM_DB) {")
+LAST_BATCH = (
+    "log/replay.c",
+    "struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);",
+    "struct batch_header next; struct segment behind = *s; behind.end += h.bytes;"
+    " if (behind.end < stop && batch_at(&behind, w, behind.end, &next) == NULL) {"
+    " return REPLAY_STOPS; } p = batch_at(s, w, s->end, &h);"
+    " struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);")
+
 ANYWHERE = [
     ("real: a write is acknowledged before it is durable", "real", "node/replica.c",
      "if (out->v[i].after > r->durable) {", "if (out->v[i].after == UINT64_MAX) {"),
@@ -44,30 +72,12 @@ ANYWHERE = [
      " match[i] = i == r->me",
      "qr_slot reached = quorum_reached(match, &r->members.members);",
      "qr_slot reached = quorum_reached_set(match, membership_all(&r->members.members));"),
-    ("real: what does not fit on the disk is acknowledged", "real:full_disk", "log/flush.c",
-     "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
-     "log->flush_wanted = true;"
-     " if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
-     " return 0;",
-     "return; /* the janitor calls again when it has a file */",
-     "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
-     " return;"),
+    ("real: what does not fit on the disk is acknowledged", "real:full_disk", *NO_ROOM),
     ("real: time passes by the wall clock", "real:wrong_time", "io/loop.c",
      "return microseconds(CLOCK_BOOTTIME);", "return microseconds(CLOCK_REALTIME);"),
-    ("real: each replica lets keys expire by its own clock", "real", "node/apply.c",
-     "engine_tick(r->partition->engine, stamp);",
-     "engine_tick(r->partition->engine, io_wall(r->node->io));"),
-    ("real: half of a snapshot is loaded", "real", "engine/image.c",
-     "store_put(engine->store, reader->db, key, all, expire); if (reader->db == SYSTEM_DB) {",
-     "if (reader->db != 0 || reader->items % 2 == 0) {"
-     " store_put(engine->store, reader->db, key, all, expire); }"
-     " if (reader->db == SYSTEM_DB) {"),
-    ("real: a start cuts the last batch", "real", "log/replay.c",
-     "struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);",
-     "struct batch_header next; struct segment behind = *s; behind.end += h.bytes;"
-     " if (behind.end < stop && batch_at(&behind, w, behind.end, &next) == NULL) {"
-     " return REPLAY_STOPS; } p = batch_at(s, w, s->end, &h);"
-     " struct span records = span_of(p + BATCH_HEADER_BYTES, h.payload);"),
+    ("real: each replica lets keys expire by its own clock", "real", *OWN_CLOCK),
+    ("real: half of a snapshot is loaded", "real", *HALF_A_SNAPSHOT),
+    ("real: a start cuts the last batch", "real", *LAST_BATCH),
     ("real: an order that may be carried out is refused", "real:drain", "node/orders.c",
      'orders_refuse(p, "UNCERTAIN leadership ended, perhaps before a majority held the change of "'
      ' "the keyspaces', 'orders_refuse(p, "TRYAGAIN not applied',

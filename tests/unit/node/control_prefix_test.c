@@ -146,6 +146,24 @@ static void a_freeze_that_is_never_whole_ends_with_nothing_changed_C3(void **sta
     turn();
 }
 
+static void the_version_of_routes_is_that_of_the_last_change_of_a_prefix(void **state)
+{
+    (void)state;
+    control_watch(node);
+    turn();
+    assert_int_equal(control_rules_version(node), 1); /* as far as the state tells */
+    learn_prefix("a:");
+    assert_int_equal(control_rules_version(node), 2);
+    learn_prefix("a:"); /* the same: version 3 */
+    assert_int_equal(control_rules_version(node), 2);
+    learn_prefix("");
+    assert_int_equal(control_rules_version(node), 4);
+    version = 3; /* another engine, which is behind */
+    turn();
+    assert_int_equal(uncovered, 1);
+    assert_int_equal(control_rules_version(node), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +173,7 @@ int main(void)
         CASE(who_leads_no_more_gives_the_order_back_C3),
         CASE(what_is_not_decided_stays_frozen_C3),
         CASE(a_freeze_that_is_never_whole_ends_with_nothing_changed_C3),
+        CASE(the_version_of_routes_is_that_of_the_last_change_of_a_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,13 +14,14 @@
 struct node *node;
 struct outlook outlook;
 qr_slot applied;
+qr_term applied_term;
 uint32_t noted[2];
 bool has_room, known, all_know, led, figures;
 bool may_freeze, may_propose;
 uint64_t version;
 uint32_t proposed, planned, given_back, uncertain, uncovered, frozen, thawed, renewed, followed;
 struct pending *begun[64];
-uint32_t begun_count;
+uint32_t begun_count, planned_before;
 enum qr_status given_back_with;
 struct client_side clients[CLIENTS];
 
@@ -61,6 +62,12 @@ qr_slot replica_applied(const struct replica *r)
 {
     (void)r;
     return applied;
+}
+
+qr_term replica_applied_term(const struct replica *r)
+{
+    (void)r;
+    return applied_term;
 }
 
 const struct outlook *replica_seen(const struct replica *r)
@@ -221,8 +228,12 @@ bool reports_keyspace_is_led(const struct node *n, uint32_t keyspace)
 
 void planner_turn(struct node *n, qr_time now)
 {
-    (void)n, (void)now;
     planned++;
+    struct planner *pl = &n->control->planner;
+    if (now >= pl->next && !n->control->flight.busy) {
+        pl->next = now + QR_SECOND / 10;
+        planned_before = begun_count;
+    }
 }
 
 void control_follow_level(struct node *n)
@@ -265,7 +276,10 @@ int begin(void **state)
     }
     applied = 0;
     memset(noted, 0, sizeof noted);
-    outlook = (struct outlook){ .role = ROLE_LEADER, .can_serve = true, .transfer_to = NODE_NONE };
+    outlook = (struct outlook){
+        .role = ROLE_LEADER, .can_serve = true, .term = 4, .transfer_to = NODE_NONE
+    };
+    applied_term = 4;
     has_room = true;
     known = all_know = led = figures = false;
     may_freeze = may_propose = true;

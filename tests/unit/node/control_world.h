@@ -17,6 +17,7 @@
 extern struct node *node;
 extern struct outlook outlook;
 extern qr_slot applied; /* of group 0 */
+extern qr_term applied_term;
 extern uint32_t noted[2]; /* how often there may be more groups: by an entry, and as a whole */
 extern bool has_room, known, all_know, led, figures;
 extern bool may_freeze, may_propose; /* as the other nodes stand */
@@ -26,6 +27,7 @@ extern uint32_t followed; /* the level was brought together */
 extern uint8_t op[512];   /* as proposed last */
 extern struct pending *begun[64];
 extern uint32_t begun_count;
+extern uint32_t planned_before; /* so many orders were begun when the planner planned */
 extern enum qr_status given_back_with;
 
 extern struct client_side {
