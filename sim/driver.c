@@ -396,6 +396,8 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
     case EFFECT_LOSS:
         lose(w, n, x->loss.node);
         break;
+    case EFFECT_ROLLBACK: /* no strategy that is simulated says so yet */
+        qr_unreachable();
     }
 }
 

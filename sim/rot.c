@@ -111,7 +111,7 @@ void rot_restore(struct world *w, uint16_t core)
 
 /* --- repairing -------------------------------------------------------------------------------- */
 
-struct view {
+struct log_seen {
     struct repair_log log;
     struct repair_hole holes[ROTTEN_MAX];
     struct term_run *runs;
@@ -131,7 +131,7 @@ static uint32_t holes_of(const struct sim_node *n, struct repair_hole *out)
     return count;
 }
 
-static void view_of(const struct sim_node *n, struct view *v)
+static void log_seen_of(const struct sim_node *n, struct log_seen *v)
 {
     const struct image *i = n->up ? &n->log : &n->disk;
     v->runs = qr_alloc((i->n + 1) * sizeof *v->runs);
@@ -157,9 +157,9 @@ static bool answers(const struct world *w, const struct sim_node *n, const struc
 
 static void ask(struct world *w, struct sim_node *n, struct repair *r, const struct sim_node *p)
 {
-    struct view v;
+    struct log_seen v;
     struct repair_hole holes[ROTTEN_MAX];
-    view_of(p, &v);
+    log_seen_of(p, &v);
     uint32_t count = holes_of(n, holes);
     const struct image *theirs = p->up ? &p->log : &p->disk;
     for (uint32_t i = 0; i < count; i++) {
@@ -186,8 +186,8 @@ static void ask(struct world *w, struct sim_node *n, struct repair *r, const str
 static void install(struct world *w, struct sim_node *n, const struct repair *r,
                     const struct checkpoint *file)
 {
-    struct view v;
-    view_of(n, &v);
+    struct log_seen v;
+    log_seen_of(n, &v);
     enum repair_fit fit = repair_fits(r, &v.log, file->slot, file->term);
     free(v.runs);
     if (fit == REPAIR_UNFIT) {

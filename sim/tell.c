@@ -75,6 +75,10 @@ void driver_tell(struct world *w, const struct sim_node *n, const struct effect 
         world_tell(w, "%d misses %" PRIu64 "..%" PRIu64 " at %d", n->index, x->loss.holds + 1,
                    x->loss.acknowledged, x->loss.node);
         break;
+    case EFFECT_ROLLBACK:
+        world_tell(w, "%d takes back %" PRIu64 "..%" PRIu64, n->index, x->rollback.slot + 1,
+                   x->rollback.last);
+        break;
     case EFFECT_TRACE:
         break;
     }

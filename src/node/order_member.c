@@ -139,7 +139,7 @@ static node_index member_and_words(struct node *node, struct pending *p, const s
 
 /* What LIST tells: as the leader sees it, or, while this node can reach none, as it knows itself:
  * other members may have decided something else since. */
-struct view {
+struct group_seen {
     struct outlook o;
     const struct roster *roster;
     bool leads;
@@ -147,9 +147,9 @@ struct view {
                    */
 };
 
-static struct view view_of(const struct node *node)
+static struct group_seen group_seen_of(const struct node *node)
 {
-    struct view view;
+    struct group_seen view;
     qr_slot slot;
     qr_slot applied;
     view.roster = replica_roster(node->zero->replica, &slot);
@@ -170,7 +170,7 @@ static const char *state_of(const struct node *node, node_index i, const struct 
 }
 
 static void write_member(struct reply *reply, const struct node *node, node_index i,
-                         const struct view *view)
+                         const struct group_seen *view)
 {
     const struct outlook *o = &view->o;
     const struct roster_node *n = &view->roster->node[i];
@@ -210,7 +210,7 @@ static void write_member(struct reply *reply, const struct node *node, node_inde
 void order_cmd_MEMBER_LIST(struct node *node, struct pending *p, const struct span *argv,
                            uint32_t argc)
 {
-    struct view view = view_of(node);
+    struct group_seen view = group_seen_of(node);
     struct reply *reply = stream_reply(p);
     (void)argv;
     (void)argc;

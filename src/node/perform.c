@@ -418,6 +418,8 @@ void replica_perform(struct replica *r, const struct effect *e)
     case EFFECT_LOSS:
         damage_of_another(r->partition, e->loss.node, e->loss.acknowledged, e->loss.holds);
         return;
+    case EFFECT_ROLLBACK: /* of primary/, which no partition runs yet */
+        break;
     }
     qr_unreachable();
 }

@@ -93,6 +93,22 @@ struct membership_at {
     struct membership members;
 };
 
+/* --- Views: of strategies whose primary is chosen by group 0 (decision 056) -------------------- */
+
+/* Who leads a group, which copies count, and how many must have a write, as group 0 has written it
+ * down. A term has one primary for ever; while it has none yet, members promise the term and tell
+ * where they stand. A slot is committed when the primary has it, all of `set`, and `copies` other
+ * members. */
+struct view {
+    qr_term term;       /* of what its primary appends; 0: no view */
+    node_index primary; /* one of the members; NODE_NONE: it is being chosen */
+    uint16_t members;   /* whose copies count */
+    uint16_t learners;  /* are brought up and do not count */
+    uint16_t set;       /* ALL: of the members */
+    uint8_t copies;     /* ANY; LOCAL: 0, and no set */
+    uint8_t stage;      /* enum ack_stage: how they must have it, the primary too */
+};
+
 /* --- Events: everything a protocol can learn ------------------------------------------------ */
 
 enum event_kind {
@@ -106,7 +122,9 @@ enum event_kind {
     EVENT_PEER,      /* a connection opened or closed */
     EVENT_ADMIN,     /* an operator's order */
     EVENT_OFFER,     /* a snapshot of another member is here, whole, checked and durable */
-    /* EXECUTED, FETCHED and VIEW join with the strategies that need them. */
+    EVENT_VIEW,      /* group 0 has written down a view; the latest again at each start */
+    EVENT_LEASE,     /* this node's lease with group 0 was gained, or is gone */
+    /* EXECUTED and FETCHED join with the strategies that need them. */
 };
 
 /* A run of log entries of one term: from `slot` up to the next run. */
@@ -224,6 +242,11 @@ struct event {
             /* In force at that slot; empty when the sender does not know: it joined later. */
             struct membership_at membership;
         } offer;
+        struct view view; /* an older one, or the same again, says nothing */
+        /* Nobody holds it before that is told. */
+        struct {
+            bool held;
+        } lease;
     };
 };
 
@@ -240,7 +263,8 @@ enum effect_kind {
     EFFECT_SNAPSHOT,    /* bring a member up by a checkpoint */
     EFFECT_INSTALL,     /* the snapshot offered takes the place of state and log */
     EFFECT_LOSS,        /* another node has lost what it had acknowledged: people have to know */
-    /* EXECUTE, MERGE, FETCH, ROLLBACK, DISCARD join with their strategies. */
+    EFFECT_ROLLBACK,    /* entries that may have been applied are taken back */
+    /* EXECUTE, MERGE and FETCH join with their strategies. */
 };
 
 struct effect {
@@ -283,6 +307,7 @@ struct effect {
             uint32_t count;
             qr_slot slot;
             qr_time before; /* leased: serve only while the clock is below it; 0 = no bound */
+            bool held;      /* serve only while this node holds its lease with group 0 */
         } read;
         struct {
             qr_slot upto; /* entries [.., upto] */
@@ -312,6 +337,16 @@ struct effect {
             qr_slot acknowledged; /* it had said to hold up to here, durably, */
             qr_slot holds;        /* and cannot hold more than that */
         } loss;
+        /* Entries (slot, last] go into the discard journal, durably, as lost to `term`; the state
+         * comes back to what it was at `slot`, or, `anew`, is of no use until an INSTALL; and only
+         * then the log ends at `slot`. What was proposed here and stands among them is told as
+         * lost. PERSIST and APPLY go on behind `slot`. */
+        struct {
+            qr_ticket ticket; /* durable when all of that is */
+            qr_slot slot, last;
+            qr_term term;
+            bool anew; /* the last checkpoint is behind `slot` */
+        } rollback;
     };
 };
 

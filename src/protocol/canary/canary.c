@@ -500,6 +500,8 @@ void canary_step(void *self, const struct event *event, struct effects *out)
     case EVENT_PEER:
     case EVENT_ADMIN:
     case EVENT_OFFER:
+    case EVENT_VIEW:
+    case EVENT_LEASE:
         break;
     }
 }

@@ -481,6 +481,9 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
     case EVENT_OFFER:
         raft_on_offer(r, out, event);
         return;
+    case EVENT_VIEW: /* its members choose their leader themselves */
+    case EVENT_LEASE:
+        return;
     }
     qr_unreachable();
 }

@@ -168,6 +168,7 @@ static void carry_out(struct group *g, node_index i, const struct event *event,
         case EFFECT_TRIM:
         case EFFECT_SNAPSHOT:
         case EFFECT_LOSS:
+        case EFFECT_ROLLBACK:
             do_note(node, e);
             break;
         case EFFECT_TRACE: {

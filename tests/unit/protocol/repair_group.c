@@ -43,15 +43,15 @@ static void look(struct node *node)
     repair_lost_state(&node->repair, node->checkpoint < node->base ? node->base : 0);
 }
 
-struct view {
+struct log_seen {
     struct repair_log log;
     struct term_run runs[SLOTS];
     struct repair_hole holes[SLOTS];
 };
 
-static void view_of(const struct node *node, struct view *v)
+static void log_seen_of(const struct node *node, struct log_seen *v)
 {
-    *v = (struct view){ .log = { .base_slot = node->base,
+    *v = (struct log_seen){ .log = { .base_slot = node->base,
                                  .base_term = node->term[node->base],
                                  .last_slot = node->last,
                                  .runs = v->runs,
@@ -82,8 +82,8 @@ static void answer(struct group *g, node_index me, node_index from, struct repai
 {
     struct node *node = &g->node[me];
     const struct node *peer = &g->node[from];
-    struct view view;
-    view_of(peer, &view);
+    struct log_seen view;
+    log_seen_of(peer, &view);
     enum repair_answer said = repair_judge(&view.log, &asked);
     if (said == REPAIR_HAS) {
         qr_slot hi = 0;
@@ -106,8 +106,8 @@ static void offer(struct group *g, node_index me, node_index from, qr_time now)
 {
     struct node *node = &g->node[me];
     const struct node *peer = &g->node[from];
-    struct view view;
-    view_of(node, &view);
+    struct log_seen view;
+    log_seen_of(node, &view);
     if (peer->checkpoint == 0 || peer->checkpoint < peer->base) {
         return; /* it has none, or has lost it */
     }
@@ -126,8 +126,8 @@ static void install(struct group *g, node_index me)
 {
     struct node *node = &g->node[me];
     const struct node *was = &g->as_was[me];
-    struct view view;
-    view_of(node, &view);
+    struct log_seen view;
+    log_seen_of(node, &view);
     qr_slot slot = node->coming.slot;
     qr_term term = node->coming.term;
     enum repair_fit fit = repair_fits(&node->repair, &view.log, slot, term);
@@ -176,8 +176,8 @@ static void drop(struct group *g, node_index me, qr_slot from)
         assert_int_not_equal(q->trimmed | q->other, 0);
     }
     assert_int_equal(had & q->never, 0);
-    struct view view;
-    view_of(node, &view);
+    struct log_seen view;
+    log_seen_of(node, &view);
     for (uint32_t i = 0; i < g->n; i++) { /* H3 comes first */
         const struct node *peer = &g->node[i];
         bool has = (q->trimmed >> i & 1) != 0 && !peer->away && peer->checkpoint >= peer->base &&
@@ -194,8 +194,8 @@ static void drop(struct group *g, node_index me, qr_slot from)
 static void drop_state(struct group *g, node_index me)
 {
     struct node *node = &g->node[me];
-    struct view view;
-    view_of(node, &view);
+    struct log_seen view;
+    log_seen_of(node, &view);
     for (uint32_t i = 0; i < g->n; i++) {
         const struct node *peer = &g->node[i];
         bool has =
