@@ -384,6 +384,7 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
     case EFFECT_TRIM:
         trim(w, n, x->trim.upto);
         break;
+    case EFFECT_ROLLBACK: /* no strategy that is simulated says so yet */
     case EFFECT_TRACE:
         driver_trace(w, n, x);
         break;
@@ -396,8 +397,6 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
     case EFFECT_LOSS:
         lose(w, n, x->loss.node);
         break;
-    case EFFECT_ROLLBACK: /* no strategy that is simulated says so yet */
-        qr_unreachable();
     }
 }
 

@@ -93,7 +93,7 @@ struct membership_at {
     struct membership members;
 };
 
-/* --- Views: of strategies whose primary is chosen by group 0 (decision 056) -------------------- */
+/* --- Views: the primary is chosen by group 0 (decision 056) ----------------------------------- */
 
 /* Who leads a group, which copies count, and how many must have a write, as group 0 has written it
  * down. A term has one primary for ever; while it has none yet, members promise the term and tell
