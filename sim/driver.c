@@ -1,7 +1,5 @@
 /* The model driver: carries out effects as src/node does, and holds the protocol to its contract.
- *
- * A write is answered OK when APPLY covers its slot with its term; it surely failed when APPLY
- * covers its slot with another term; everything else is uncertain. */
+ */
 #include "sim/checkers/safety.h"
 #include "sim/pasts.h"
 #include "sim/sessions.h"
@@ -67,20 +65,6 @@ static void check_send(struct world *w, struct sim_node *n, const struct effect 
 
 /* --- persist -------------------------------------------------------------------------------- */
 
-static struct pending *pending_of(struct sim_node *n, qr_req req)
-{
-    size_t lo = 0, hi = n->pending_count;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (n->pending[mid].req < req) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
-        }
-    }
-    return lo < n->pending_count && n->pending[lo].req == req ? &n->pending[lo] : NULL;
-}
-
 /* What stands in `slot` of a PERSIST: from the SUBMIT being stepped, from the message being
  * received, or what the driver makes: a membership, or nothing. */
 static struct entry entry_for(struct world *w, struct sim_node *n, const struct effect *x,
@@ -98,7 +82,7 @@ static struct entry entry_for(struct world *w, struct sim_node *n, const struct 
         return made;
     }
     if (x->persist.req != 0) {
-        struct pending *p = pending_of(n, x->persist.req + (slot - x->persist.lo));
+        struct pending *p = requests_find(n, x->persist.req + (slot - x->persist.lo));
         if (p == NULL || p->is_read || p->slot != 0 || p->order != 0) {
             world_violation(w, VIOLATION_CONTRACT,
                             "node %d persists a request that it does not have", n->index);
@@ -196,31 +180,7 @@ static void persist(struct world *w, struct sim_node *n, const struct effect *x,
     }
 }
 
-/* --- apply and answer ----------------------------------------------------------------------- */
-
-static void drop_pending(struct sim_node *n, struct pending *p)
-{
-    size_t at = (size_t)(p - n->pending);
-    n->pending_count--;
-    memmove(p, p + 1, (n->pending_count - at) * sizeof *p);
-}
-
-static void answer_write(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
-                         struct model_result result)
-{
-    /* A slot may have been proposed twice here, in two terms. */
-    for (size_t i = 0; i < n->pending_count;) {
-        struct pending *p = &n->pending[i];
-        if (p->is_read || p->order != 0 || p->slot != slot) {
-            i++;
-            continue;
-        }
-        uint32_t attempt = p->attempt;
-        bool ours = p->term == e->term;
-        drop_pending(n, p);
-        workload_answer(w, attempt, ours ? STATUS_OK : STATUS_LEADER_CHANGED, result);
-    }
-}
+/* --- apply ---------------------------------------------------------------------------------- */
 
 static struct model_result execute(struct world *w, struct model_value *values, uint32_t attempt)
 {
@@ -234,32 +194,6 @@ static struct model_result execute(struct world *w, struct model_value *values, 
         sessions_wrote(w, &before, &values[o->key], w->attempts[attempt].operation);
     }
     return result;
-}
-
-static bool may_serve(struct world *w, struct sim_node *n, struct pending *p)
-{
-    return p->is_read && p->confirmed &&
-           (p->has_wish ? sessions_serve(w, n, p) : p->slot <= n->applied);
-}
-
-static void serve_reads(struct world *w, struct sim_node *n)
-{
-    for (size_t i = 0; i < n->pending_count;) {
-        struct pending *p = &n->pending[i];
-        if (!may_serve(w, n, p)) {
-            i++;
-            continue;
-        }
-        uint32_t attempt = p->attempt;
-        bool expired = p->before != 0 && node_clock(w, n) >= p->before;
-        drop_pending(n, p);
-        w->counters->expired += expired ? 1 : 0;
-        if (expired) {
-            workload_answer(w, attempt, STATUS_EXPIRED, (struct model_result){ 0 });
-        } else {
-            sessions_answer(w, n, attempt);
-        }
-    }
 }
 
 static void apply(struct world *w, struct sim_node *n, const struct effect *x)
@@ -288,51 +222,13 @@ static void apply(struct world *w, struct sim_node *n, const struct effect *x)
             n->roster = copy.roster;
         }
         w->counters->applied++;
-        answer_write(w, n, slot, &copy, result);
+        requests_applied(w, n, slot, &copy, result);
     }
-    serve_reads(w, n);
+    requests_serve(w, n);
     uint64_t every = w->options.checkpoint_every;
     if (every != 0 && n->applied >= n->safe.slot + every) {
         snapshots_take(w, n);
     }
-}
-
-static void refuse(struct world *w, struct sim_node *n, const struct effect *x)
-{
-    for (qr_req req = x->answer.first; req < x->answer.first + x->answer.count; req++) {
-        struct pending *p = pending_of(n, req);
-        if (p == NULL) {
-            world_violation(w, VIOLATION_CONTRACT, "node %d answers request %" PRIu64 " twice",
-                            n->index, req);
-        }
-        uint32_t attempt = p->attempt, order = p->order;
-        drop_pending(n, p);
-        if (order != 0) {
-            members_answer(w, n, order, x->answer.status);
-            continue;
-        }
-        workload_answer(w, attempt, x->answer.status, (struct model_result){ .kind = RESULT_OK });
-    }
-}
-
-static void confirm_reads(struct world *w, struct sim_node *n, const struct effect *x)
-{
-    struct outlook outlook;
-    node_outlook(w, n, &outlook);
-    bool asked = outlook.role != ROLE_LEADER;
-    for (qr_req req = x->read.first; req < x->read.first + x->read.count; req++) {
-        struct pending *p = pending_of(n, req);
-        if (p == NULL || !p->is_read || p->confirmed) {
-            world_violation(w, VIOLATION_CONTRACT, "node %d confirms read %" PRIu64 " twice",
-                            n->index, req);
-        }
-        p->confirmed = true;
-        p->slot = x->read.slot;
-        p->before = x->read.before;
-        w->counters->asked_reads += asked ? 1 : 0;
-        w->counters->asked_ahead += asked && p->slot > n->applied ? 1 : 0;
-    }
-    serve_reads(w, n);
 }
 
 static void trim(struct world *w, struct sim_node *n, qr_slot upto)
@@ -376,10 +272,10 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
         apply(w, n, x);
         break;
     case EFFECT_ANSWER:
-        refuse(w, n, x);
+        requests_refuse(w, n, x);
         break;
     case EFFECT_READ:
-        confirm_reads(w, n, x);
+        requests_confirm(w, n, x);
         break;
     case EFFECT_TRIM:
         trim(w, n, x->trim.upto);
@@ -486,75 +382,6 @@ void driver_release(struct world *w, struct sim_node *n, qr_ticket upto)
     n->held_cap = count;
 }
 
-/* --- requests in ---------------------------------------------------------------------------- */
-
-void driver_add(struct sim_node *n, struct pending p)
-{
-    if (n->pending_count == n->pending_cap) {
-        n->pending_cap = n->pending_cap == 0 ? 32 : n->pending_cap * 2;
-        n->pending = qr_realloc(n->pending, n->pending_cap * sizeof *n->pending);
-    }
-    n->pending[n->pending_count++] = p;
-}
-
-static bool is_read(const struct world *w, uint32_t attempt)
-{
-    return w->operations[w->attempts[attempt].operation].record.kind == OP_GET;
-}
-
-static void refuse_waiting(struct world *w, struct sim_node *n, bool reads_too)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < n->waiting_count; i++) {
-        if (!reads_too && is_read(w, n->waiting[i])) {
-            n->waiting[kept++] = n->waiting[i];
-            continue;
-        }
-        workload_answer(w, n->waiting[i], STATUS_NOT_LEADER, (struct model_result){ 0 });
-    }
-    n->waiting_count = kept;
-}
-
-/* Brings what waits to the protocol, one run of writes or of reads as one event, while there is
- * room. The next step of the node calls again for the rest. */
-void driver_pump(struct world *w, struct sim_node *n)
-{
-    n->pumping = false;
-    sessions_take(w, n);
-    struct outlook outlook;
-    node_outlook(w, n, &outlook);
-    if (outlook.role != ROLE_LEADER && (w->options.refuse_here != 0 || outlook.room == 0)) {
-        refuse_waiting(w, n, outlook.room == 0 || w->options.follower_reads == 0);
-    }
-    if (n->waiting_count == 0) {
-        return;
-    }
-    bool reads = is_read(w, n->waiting[0]);
-    uint32_t count = 0;
-    struct event e = { .kind = reads ? EVENT_READ : EVENT_SUBMIT };
-    qr_req first = n->next_req;
-    while (count < n->waiting_count && count < outlook.room &&
-           is_read(w, n->waiting[count]) == reads) {
-        driver_add(n, (struct pending){
-                           .req = n->next_req++, .attempt = n->waiting[count], .is_read = reads });
-        sessions_ask(w, n, &n->pending[n->pending_count - 1]);
-        count++;
-    }
-    if (count == 0) {
-        return;
-    }
-    n->waiting_count -= count;
-    memmove(n->waiting, n->waiting + count, n->waiting_count * sizeof *n->waiting);
-    if (reads) {
-        e.read.first = first;
-        e.read.count = count;
-    } else {
-        e.submit.first = first;
-        e.submit.count = count;
-    }
-    node_step(w, n, &e);
-}
-
 /* What a crash takes with it. */
 void driver_forget(struct sim_node *n)
 {
@@ -565,37 +392,4 @@ void driver_forget(struct sim_node *n)
     n->pending_count = 0;
     n->waiting_count = 0;
     n->taking = (struct checkpoint){ 0 };
-}
-
-void driver_order(struct world *w, struct sim_node *n, uint32_t number)
-{
-    const struct order *o = &w->orders[number];
-    qr_req req = n->next_req++;
-    driver_add(n, (struct pending){ .req = req, .order = number });
-    struct event e = { .kind = EVENT_ADMIN,
-                       .admin = { .order = ADMIN_MEMBERS,
-                                  .members = o->wanted,
-                                  .forced = o->forced,
-                                  .timeout = o->timeout,
-                                  .req = req } };
-    if (o->verb == VERB_TRANSFER) {
-        e.admin.order = ADMIN_TRANSFER;
-        e.admin.argument = o->nodes;
-    }
-    node_step(w, n, &e);
-}
-
-void driver_skip(struct world *w, struct sim_node *n)
-{
-    for (size_t i = 0; i < n->pending_count;) {
-        struct pending *p = &n->pending[i];
-        if (p->is_read || p->slot == 0) {
-            i++;
-            continue;
-        }
-        uint32_t attempt = p->attempt;
-        drop_pending(n, p);
-        workload_answer(w, attempt, STATUS_UNCERTAIN, (struct model_result){ 0 });
-    }
-    serve_reads(w, n);
 }

@@ -1,5 +1,10 @@
 /* A node's log as an array of entries above a base. */
-#include "sim/world.h"
+#include "sim/image.h"
+
+#include "base/alloc.h"
+#include "base/panic.h"
+
+#include <string.h>
 
 qr_slot image_last(const struct image *i)
 {

@@ -351,7 +351,7 @@ void members_arrive(struct world *w, struct sim_node *n, uint32_t number)
     }
     o->given = true;
     w->counters->orders++;
-    driver_order(w, n, number);
+    requests_order(w, n, number);
 }
 
 static void count_answer(struct counters *c, enum qr_status status)

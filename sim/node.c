@@ -442,7 +442,7 @@ static void node_item(struct world *w, struct sim_node *n, struct item *item)
         workload_arrive(w, n, (uint32_t)item->a);
         break;
     case ITEM_PUMP:
-        driver_pump(w, n);
+        requests_pump(w, n);
         break;
     case ITEM_BEATS:
         beats_tick(w, n);

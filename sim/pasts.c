@@ -156,7 +156,7 @@ void pasts_wait(struct sim_node *n, uint32_t attempt, qr_slot position)
     p.confirmed = p.has_wish = true;
     p.wish.level = READ_SNAPSHOT;
     p.wish.least = position;
-    driver_add(n, p);
+    requests_add(n, p);
 }
 
 bool pasts_came(struct world *w, struct sim_node *n, const struct pending *p)

@@ -344,5 +344,5 @@ void snapshots_install(struct world *w, struct sim_node *n, const struct effect 
                                   .a = world_chance(w, 500),
                                   .incarnation = n->incarnation });
     }
-    driver_skip(w, n);
+    requests_skip(w, n);
 }

@@ -6,7 +6,8 @@
  *
  *   queue.c      what happens next
  *   node.c       a node's life: clocks, steps, crash and restart
- *   driver.c     effects: persist, hold, send, apply, answer (what src/node does for real)
+ *   driver.c     effects: persist, hold, send, apply (what src/node does for real)
+ *   requests.c   what waits for an answer, and its answer
  *   disk.c       what a crash leaves; image.c: a log as an array of entries
  *   network.c    who hears what, when, how often
  *   leases.c     what nodes believe of group 0, and it of them
@@ -34,6 +35,7 @@
 #include "cluster/leases.h"
 #include "sim/checkers/linearizable.h"
 #include "sim/counters.h"
+#include "sim/image.h"
 #include "sim/plan.h"
 #include "store/store.h"
 
@@ -41,62 +43,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* --- the log of a node ---------------------------------------------------------------------- */
-
-struct entry {
-    qr_term term;
-    uint64_t chain;            /* hash of everything up to and including this entry */
-    struct membership members; /* that it states; empty: none */
-    uint32_t attempt;          /* 0: the no-op, or a membership */
-    uint32_t epoch;            /* that the membership serves (cluster/follow.h: F5) */
-    uint32_t roster;           /* who is behind its indexes: of the world's rosters */
-};
-
-static inline bool states_members(const struct entry *e)
-{
-    return e->members.voters != 0;
-}
-
-/* The applied state at a slot, as a file: what it says never changes. */
-struct checkpoint {
-    uint64_t number; /* of the world; 0: none */
-    qr_slot slot;
-    qr_term term, commit_term; /* commit_term: in which this was known to be committed */
-    uint64_t chain;
-    struct membership_at membership;  /* in force at `slot` */
-    uint32_t epoch, roster;           /* that it serves; who is behind its indexes */
-    const struct model_value *values; /* the world owns them */
-};
-
-#define STATE_BYTES_MAX 256u
 #define WALL_START 1700000000000000 /* wall clock at the start */
 
-/* A log with its state record: as the process sees it, or as it lies on the disk. */
-struct image {
-    qr_slot base; /* entries (base, base + n] */
-    qr_term base_term;
-    uint64_t base_chain;
-    struct entry *v;
-    size_t n, cap;
-    uint16_t state_kind, older_kind; /* older: the state record before the last */
-    size_t state_n, older_n;
-    uint8_t state[STATE_BYTES_MAX], older[STATE_BYTES_MAX];
-};
-
-qr_slot image_last(const struct image *i);
-/* The entry at a slot, or NULL when the image does not hold it. */
-const struct entry *image_at(const struct image *i, qr_slot slot);
-/* Term and chain at a slot the image holds or ends its base with. */
-qr_term image_term(const struct image *i, qr_slot slot);
-uint64_t image_chain(const struct image *i, qr_slot slot);
-void image_truncate(struct image *i, qr_slot from);
-void image_clear(struct image *i); /* nothing was ever written */
-#define IMAGE_CHAIN 1              /* hash of the empty log */
-void image_append(struct image *i, struct entry e);
-/* Nothing is left; the log goes on behind `slot`. */
-void image_reset(struct image *i, qr_slot slot, qr_term term, uint64_t chain);
-void image_trim(struct image *i, qr_slot upto, qr_term term, uint64_t chain);
-void image_copy(struct image *to, const struct image *from);
+/* --- writes of a node ------------------------------------------------------------------------ */
 
 /* One PERSIST on its way to the disk. */
 struct disk_write {
@@ -520,13 +469,22 @@ node_index world_leader(struct world *w); /* the one of the highest term, or NOD
 void driver_carry_out(struct world *w, struct sim_node *n, const struct event *e,
                       const struct packet *received);
 void driver_release(struct world *w, struct sim_node *n, qr_ticket upto);
-void driver_pump(struct world *w, struct sim_node *n);
 void driver_forget(struct sim_node *n);
-void driver_add(struct sim_node *n, struct pending p);
+
+/* requests.c */
+struct pending *requests_find(struct sim_node *n, qr_req req); /* NULL: it does not wait */
+void requests_add(struct sim_node *n, struct pending p);
+void requests_pump(struct world *w, struct sim_node *n);
 /* Gives the order to the protocol, which answers it some time. */
-void driver_order(struct world *w, struct sim_node *n, uint32_t order);
+void requests_order(struct world *w, struct sim_node *n, uint32_t order);
+/* The entry at the slot is executed. */
+void requests_applied(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
+                      struct model_result result);
+void requests_serve(struct world *w, struct sim_node *n); /* the reads that may be */
+void requests_refuse(struct world *w, struct sim_node *n, const struct effect *x);
+void requests_confirm(struct world *w, struct sim_node *n, const struct effect *x);
 /* State and log are others now: what was proposed here and waits will not be told its end. */
-void driver_skip(struct world *w, struct sim_node *n);
+void requests_skip(struct world *w, struct sim_node *n);
 
 /* snapshots.c */
 void snapshots_take(struct world *w, struct sim_node *n);
