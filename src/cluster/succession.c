@@ -1,0 +1,185 @@
+#include "cluster/succession.h"
+
+#include "base/panic.h"
+#include "cluster/succession_internal.h"
+
+/* --- The record ------------------------------------------------------------------------------- */
+
+static void check(const struct succession *s)
+{
+    qr_assert(s->term > 0 && s->settled <= s->term);
+    qr_assert(s->duty_count > 0 && s->duty_count <= SUCCESSION_DUTIES_MAX);
+    qr_assert(s->rule.set == 0 || s->rule.copies == 0);
+    qr_assert((s->rule.set & ~s->rule.members) == 0 && (s->learners & s->rule.members) == 0);
+    qr_assert(s->primary == NODE_NONE || succession_has(s->rule.members, s->primary));
+}
+
+bool succession_wish_is_sound(const struct succession_wish *wish)
+{
+    uint32_t others = succession_count(wish->members) - 1;
+    uint32_t eligible = succession_count(wish->members & wish->set_of);
+    bool one_kind = wish->copies == 0 || (wish->set_of == 0 && wish->set_count == 0);
+    return wish->members != 0 && wish->members >> MEMBERS_MAX == 0 && one_kind &&
+           wish->copies <= others && (wish->set_of == 0 || eligible > 0) &&
+           (wish->set_count == 0 || wish->set_count < eligible);
+}
+
+/* Whether whoever meets the duty for `owed` meets the one for `rule` as well. */
+static bool covers(const struct succession_rule *owed, const struct succession_rule *rule)
+{
+    return owed->members == rule->members && owed->copies == rule->copies &&
+           (owed->set == 0) == (rule->set == 0) && (owed->set & ~rule->set) == 0;
+}
+
+bool succession_has_room(const struct succession *now, const struct succession_rule *rule)
+{
+    bool has = now->duty_count < SUCCESSION_DUTIES_MAX;
+    for (uint32_t i = 0; i < now->duty_count; i++) {
+        has = has || covers(&now->duty[i].rule, rule);
+    }
+    return has;
+}
+
+void succession_owe(struct succession *next, const struct succession_rule *rule, node_index primary,
+                    qr_term term)
+{
+    uint32_t i = 0;
+    while (i < next->duty_count && !covers(&next->duty[i].rule, rule)) {
+        i++;
+    }
+    if (i == next->duty_count) {
+        qr_assert(i < SUCCESSION_DUTIES_MAX); /* S8 */
+        next->duty[next->duty_count++] = (struct succession_duty){ .rule = *rule };
+    }
+    next->duty[i].primaries |= succession_bit(primary);
+    next->duty[i].last = term;
+}
+
+void succession_settle(struct succession *next)
+{
+    uint8_t kept = 0;
+    for (uint32_t i = 0; i < next->duty_count; i++) {
+        if (succession_is_local(&next->rule) && !succession_is_local(&next->duty[i].rule)) {
+            next->duty[kept++] = next->duty[i];
+        }
+    }
+    for (uint32_t i = kept; i < next->duty_count; i++) {
+        next->duty[i] = (struct succession_duty){ .last = 0 };
+    }
+    next->duty_count = kept;
+    next->settled = next->term;
+    succession_owe(next, &next->rule, next->primary, next->term);
+}
+
+struct succession succession_first(const struct succession_wish *wish, node_index primary)
+{
+    qr_assert(succession_wish_is_sound(wish) && succession_has(wish->members, primary));
+    struct succession first = { .term = 1,
+                                .primary = primary,
+                                .before = primary,
+                                .preferred = NODE_NONE,
+                                .stage = wish->stage,
+                                .rule = { .members = wish->members, .copies = wish->copies } };
+    uint16_t eligible = (uint16_t)(wish->set_of & wish->members & ~succession_bit(primary));
+    uint32_t wanted = wish->set_count == 0 ? MEMBERS_MAX : wish->set_count;
+    for (; eligible != 0 && wanted > 0; wanted--) {
+        first.rule.set |= (uint16_t)(eligible & -eligible);
+        eligible &= (uint16_t)(eligible - 1);
+    }
+    first.rule.set |= (uint16_t)(wish->set_of != 0 ? succession_bit(primary) : 0);
+    succession_owe(&first, &first.rule, primary, 1);
+    check(&first);
+    return first;
+}
+
+struct view succession_view(const struct succession *now)
+{
+    return (struct view){ .term = now->term,
+                          .primary = now->primary,
+                          .members = now->rule.members,
+                          .learners = now->learners,
+                          .set = (uint16_t)(now->rule.set & ~succession_bit(now->primary)),
+                          .copies = now->rule.copies,
+                          .stage = now->stage };
+}
+
+/* --- A turn ----------------------------------------------------------------------------------- */
+
+/* Why the term of the present primary must end (S3); NONE: it need not. */
+static enum succession_reason why_open(const struct succession *now,
+                                       const struct succession_scene *scene)
+{
+    const struct succession_told *told = &scene->told[now->primary];
+    bool speaks = succession_has(scene->alive, now->primary) && told->promised == now->term;
+    if (scene->lease_over) {
+        return SUCCESSION_LEASE_OVER;
+    }
+    if (speaks && told->gave_up) {
+        return SUCCESSION_GAVE_UP;
+    }
+    if (speaks && told->handed_over) {
+        return SUCCESSION_HANDED_OVER;
+    }
+    bool other = scene->to != NODE_NONE && scene->to != now->primary;
+    return scene->order == SUCCESSION_FORCE && other ? SUCCESSION_FORCED : SUCCESSION_NONE;
+}
+
+void succession_open(const struct succession *now, const struct succession_scene *scene,
+                     enum succession_reason why, struct succession_action *out)
+{
+    *out = (struct succession_action){
+        .kind = SUCCESSION_WRITE, .reason = why, .to = NODE_NONE, .next = *now
+    };
+    struct succession *next = &out->next;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (succession_has(scene->alive, i)) {
+            next->term = max_u64(next->term, scene->told[i].promised); /* S3 */
+        }
+    }
+    next->term++;
+    if (now->primary != NODE_NONE) {
+        next->before = now->primary;
+        next->primary = NODE_NONE;
+        next->fenced = why == SUCCESSION_LEASE_OVER;
+        next->preferred = why == SUCCESSION_HANDED_OVER ? scene->told[now->primary].handed_to
+                          : scene->order != SUCCESSION_NO_ORDER ? scene->to
+                                                                : NODE_NONE;
+    }
+}
+
+/* FAILOVER TO, step by step: the primary is told to hand over; when it has, a term is opened. */
+static void hand_over(const struct succession *now, const struct succession_scene *scene,
+                      struct succession_action *out)
+{
+    bool fit = succession_has(now->rule.members & scene->alive & ~scene->lost, scene->to) &&
+               !scene->told[scene->to].forgetful;
+    out->kind = fit ? SUCCESSION_HAND_OVER : SUCCESSION_STOP;
+    out->reason = fit ? SUCCESSION_NONE : SUCCESSION_NOT_FIT;
+    out->to = scene->to;
+}
+
+struct succession_action succession_turn(const struct succession *now,
+                                         const struct succession_wish *wish,
+                                         const struct succession_scene *scene)
+{
+    struct succession_action out = { .to = NODE_NONE };
+    check(now);
+    if (now->primary == NODE_NONE) {
+        succession_choose(now, scene, &out);
+    } else if (why_open(now, scene) != SUCCESSION_NONE) {
+        succession_open(now, scene, why_open(now, scene), &out);
+    } else if (now->settled != now->term && scene->told[now->primary].settled == now->term) {
+        out = (struct succession_action){ .kind = SUCCESSION_WRITE,
+                                          .reason = SUCCESSION_SETTLED,
+                                          .next = *now };
+        succession_settle(&out.next);
+    } else if (scene->order == SUCCESSION_TO && scene->to != now->primary) {
+        hand_over(now, scene, &out);
+    } else if (succession_wish_is_sound(wish)) {
+        succession_change(now, wish, scene, &out);
+    }
+    if (out.kind == SUCCESSION_WRITE) {
+        check(&out.next);
+    }
+    return out;
+}
