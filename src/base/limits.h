@@ -204,6 +204,9 @@
 #define REPLY_BYTES_MAX (48 * MIB) /* MGET, KEYS, SCAN: -ERR reply is too long; it fits a frame */
 #define REPLY_APART_MAX (1 * GIB)  /* the same where it refers to large values: too long */
 #define SCAN_COUNT_MAX 10000       /* keys that one SCAN visits; a higher COUNT means this */
+/* Keys and values before, and all that is written, of the rows of one op (engine/rows.h): an op
+ * that changes more is logged as it is. */
+#define ROWS_BYTES_MAX STEP_BYTES_MAX
 /* Blobs of which the command has not been applied. A leader begins no more before there is room. */
 #define STAGED_BYTES_MAX (1 * GIB)
 #define STAGED_BLOBS_MAX 8192

@@ -37,6 +37,7 @@ enum command_place {
 #define CF_CLUSTER_ONLY 524288u  /* refused at other ports than cluster-port */
 #define CF_SENTINEL_ONLY 262144u /* known at sentinel-port alone */
 
+#define COMMAND_SWAPDB 203u
 #define COMMAND_WAITAOF 1405u
 #define COMMAND_TTL 108u
 #define COMMAND_PTTL 109u

@@ -50,7 +50,7 @@ struct store *engine_store(struct engine *engine)
     return engine->store;
 }
 
-static void move_log_time(struct engine *engine, qr_wall stamp)
+void engine_move_time(struct engine *engine, qr_wall stamp)
 {
     if (stamp > engine->log_time) {
         engine->log_time = stamp;
@@ -60,7 +60,7 @@ static void move_log_time(struct engine *engine, qr_wall stamp)
 
 void engine_apply(struct engine *engine, const struct op *op, struct reply *reply)
 {
-    move_log_time(engine, op->stamp);
+    engine_move_time(engine, op->stamp);
     struct call c = {
         .engine = engine, .reply = reply, .spec = command_by_tag(op->tag), .now = engine->log_time
     };
@@ -92,7 +92,7 @@ void engine_prefetch(const struct engine *engine, const struct span *ops, uint32
 
 void engine_tick(struct engine *engine, qr_wall stamp)
 {
-    move_log_time(engine, stamp);
+    engine_move_time(engine, stamp);
     for (int i = 0; i < EXPIRE_BATCH_KEYS; i++) {
         uint8_t db = 0;
         struct item *item = store_first_due(engine->store, &db);

@@ -57,11 +57,21 @@ struct engine {
 
 _Static_assert(offsetof(struct engine, config.value_bytes_max) < CACHE_LINE_BYTES, "one line");
 
+/* Log time goes on, or stays when that is not later. */
+void engine_move_time(struct engine *engine, qr_wall stamp);
+
+/* Whether that can be a record of IDS_DB. */
+bool ids_fits(struct span key, struct span value, qr_wall expire);
 /* A record in IDS_DB is about to be deleted, as it is due. */
 void ids_expire(struct engine *engine, const struct item *record);
 /* Whether the item counts records and is none itself: no image has it, since it follows from the
  * records. */
 bool ids_is_count(const struct item *item);
+static inline bool ids_is_count_key(struct span key)
+{
+    return key.p[0] == 0;
+}
+
 /* A record that comes with an image; false: it is not one that can be. */
 bool ids_load(struct engine *engine, struct span key, struct span value, qr_wall expire);
 

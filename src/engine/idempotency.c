@@ -76,7 +76,7 @@ static struct key count_key(struct span record)
 
 bool ids_is_count(const struct item *item)
 {
-    return item_key(item).p[0] == 0;
+    return ids_is_count_key(item_key(item));
 }
 
 /* --- Counts --------------------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ void ids_expire(struct engine *engine, const struct item *record)
     engine->totals->id_bytes -= bytes;
 }
 
-bool ids_load(struct engine *engine, struct span key, struct span value, qr_wall expire)
+bool ids_fits(struct span key, struct span value, qr_wall expire)
 {
     bool named = key.n > 0 && key.p[0] > 0 && key.p[0] <= OP_NAME_BYTES_MAX &&
                  key.n > 1u + key.p[0] && key.n - 1 - key.p[0] <= OP_NAME_BYTES_MAX;
@@ -140,7 +140,12 @@ bool ids_load(struct engine *engine, struct span key, struct span value, qr_wall
         return false;
     }
     bool too_long = value.p[KIND_AT] == KIND_TOO_LONG && value.n == RECORD_HEAD_BYTES + 8;
-    if (value.p[KIND_AT] != KIND_REPLY && !too_long) {
+    return value.p[KIND_AT] == KIND_REPLY || too_long;
+}
+
+bool ids_load(struct engine *engine, struct span key, struct span value, qr_wall expire)
+{
+    if (!ids_fits(key, value, expire)) {
         return false;
     }
     put_record(engine, key, value, expire);

@@ -28,6 +28,8 @@ enum record_kind {
     RECORD_TICK = 3,      /* an entry: log time moves, due keys go */
     RECORD_MEMBERS = 4,   /* an entry: who takes part from here on (node/roster.h) */
     RECORD_BLOB = 5,      /* an entry: a part of a large argument (node/blobs.h) */
+    RECORD_ROWS = 6,      /* an entry to be: what a command has changed (engine/rows_format.h); no
+                             log has it yet, and none takes it for an entry */
     RECORD_STATE = 16,    /* not an entry: the protocol's state record; slot 0 */
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */

@@ -143,6 +143,10 @@ static inline void note(struct store *store, uint8_t db, uint64_t hash, const st
     if (store->keeps) {
         past_note(store->past, db, hash, item_key(item), comes ? NULL : item, &store->bin);
     }
+    if (store->watched) {
+        const struct store_watch *watch = store->watch;
+        watch->change(watch->context, db, hash, item_key(item), comes ? NULL : item);
+    }
 }
 
 static struct item *add(struct store *store, uint8_t db, uint64_t hash, struct item *item)
@@ -360,6 +364,9 @@ void store_write(struct store *store, uint8_t db, struct span key, size_t at,
         if (store->keeps) { /* each reference would break the rope into more pieces */
             past_note_lost(store->past, db, slot->hash, key, &store->bin);
         }
+        if (store->watched) {
+            store->watch->change(store->watch->context, db, slot->hash, key, item);
+        }
         refund(store, item_memory(item));
         table->digest -= digest_item(slot->hash, item);
         item_set_rope(item, write_rope(store, rope_own(item_rope(item)), at, bytes));
@@ -428,6 +435,7 @@ bool store_rename(struct store *store, uint8_t db, struct span from, uint8_t to_
 void store_swap(struct store *store, uint8_t db_a, uint8_t db_b)
 {
     struct table *table = table_of(store, db_a);
+    tell_whole(store);
     if (store->keeps) {
         past_cut(store->past);
     }
@@ -479,6 +487,7 @@ void store_clear(struct store *store, uint8_t db)
     if (table->count == 0) {
         return;
     }
+    tell_whole(store);
     if (store->keeps) {
         past_cut(store->past); /* to note each key would take too long */
     }

@@ -131,6 +131,22 @@ uint64_t store_past_memory(const struct store *store); /* of what is kept, and o
 enum past_find store_find_as_of(struct store *store, uint8_t db, struct span key, qr_slot slot,
                                 struct item **item);
 
+/* --- Who watches ----------------------------------------------------------------------------- */
+
+/* Told of every change before it comes. Whoever is told must not change the store, and keeps
+ * nothing of what it is shown. */
+struct store_watch {
+    /* The key, whose hash that is, is about to become another one, or to go; NULL: to come. */
+    void (*change)(void *context, uint8_t db, uint64_t hash, struct span key,
+                   const struct item *item);
+    /* A database is about to lose all of its keys, or two to change places. */
+    void (*whole)(void *context);
+    void *context;
+};
+
+/* One at a time, borrowed; NULL: nobody watches any more. */
+void store_watch(struct store *store, const struct store_watch *watch);
+
 /* --- Order ----------------------------------------------------------------------------------- */
 
 /* Calls `each` for items in hash order from `cursor` (0 = start) until it has visited at least

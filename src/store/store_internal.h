@@ -43,12 +43,14 @@ struct store {
     uint8_t first_due_db;
     bool first_due_known; /* no key with an expiry came, went or moved since */
     bool keeps;           /* what is overwritten, in `past` */
+    bool watched;         /* by `watch` */
     struct rope_bin bin;  /* values that are let go */
     struct walk walk;
     uint64_t *all_memory; /* of this store and others; `alone` when there are none */
     struct table *tables[STORE_DATABASES]; /* table_none() until it is written to */
     uint64_t alone;
     struct past *past; /* NULL: none; kept no more, it goes in slices */
+    const struct store_watch *watch;
 };
 
 _Static_assert(offsetof(struct store, walk) == CACHE_LINE_BYTES, "one line");
@@ -98,6 +100,13 @@ static inline void settle(struct store *store, const struct table *table, uint64
 {
     refund(store, before);
     charge(store, own_memory(table));
+}
+
+static inline void tell_whole(const struct store *store)
+{
+    if (store->watched) {
+        store->watch->whole(store->watch->context);
+    }
 }
 
 /* A table that belongs to no database any more is freed in slices, once no walk wants it. */

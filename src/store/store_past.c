@@ -1,4 +1,4 @@
-/* What a store keeps of its past: when, and what a key was. See store.h. */
+/* Who is told of changes: what a store keeps of its past, and who watches. See store.h. */
 #include "store/store_internal.h"
 
 void store_keep_past(struct store *store, const struct past_limits *limits, qr_slot slot,
@@ -42,6 +42,12 @@ const struct past *store_past(const struct store *store)
 uint64_t store_past_memory(const struct store *store)
 {
     return store->past != NULL ? past_memory(store->past) : 0;
+}
+
+void store_watch(struct store *store, const struct store_watch *watch)
+{
+    store->watch = watch;
+    store->watched = watch != NULL;
 }
 
 enum past_find store_find_as_of(struct store *store, uint8_t db, struct span key, qr_slot slot,
