@@ -243,7 +243,9 @@ struct event {
             struct membership_at membership;
         } offer;
         struct view view; /* an older one, or the same again, says nothing */
-        /* Nobody holds it before that is told. */
+        /* Nobody holds it before that is told. At a start, and after it was gone, it is told only
+         * when this node knows, and has told by VIEW, all that group 0 had written down when it
+         * granted it. That it is gone is told before any SUBMIT or READ that comes after. */
         struct {
             bool held;
         } lease;
@@ -337,15 +339,17 @@ struct effect {
             qr_slot acknowledged; /* it had said to hold up to here, durably, */
             qr_slot holds;        /* and cannot hold more than that */
         } loss;
-        /* Entries (slot, last] go into the discard journal, durably, as lost to `term`; the state
-         * comes back to what it was at `slot`, or, `anew`, is of no use until an INSTALL; and only
-         * then the log ends at `slot`. What was proposed here and stands among them is told as
-         * lost. PERSIST and APPLY go on behind `slot`. */
+        /* What was persisted before is durable first. Then entries (slot, last] go into the discard
+         * journal, durably, as lost to `term`; the state comes back to what it was at `slot`; and
+         * only then the log ends there. What was proposed here and stands among them is told as
+         * lost. PERSIST and APPLY go on behind `slot`. `anew`: the state becomes empty, and so does
+         * the log, which begins behind slot 0: a START after it has nothing but the state record.
+         * `slot` may be below what the log still holds then: what is gone can only be counted. */
         struct {
             qr_ticket ticket; /* durable when all of that is */
             qr_slot slot, last;
             qr_term term;
-            bool anew; /* the last checkpoint is behind `slot` */
+            bool anew; /* the last checkpoint, or where the log begins, is behind `slot` */
         } rollback;
     };
 };
@@ -451,6 +455,14 @@ struct member_outlook {
     bool skewed;         /* its wall clock is far from the leader's */
 };
 
+/* Where one stands that has promised a term which has no leader yet: all of it durable, and true
+ * until the next view, in this life. */
+struct stood {
+    qr_term term;      /* promised */
+    qr_term last_term; /* of the last entry of its log, */
+    qr_slot last;      /* and its slot */
+};
+
 /* What the driver routes by and INFO shows: one cache line, and behind it the members: a leader's
  * are filled, others are zero. */
 struct outlook {
@@ -471,7 +483,13 @@ struct outlook {
     bool stands_back; /* it was told to */
     bool quiet : 1;    /* it has no timer: what a leader knows of its members' life is old */
     bool informed : 1; /* since its start it has committed all that a leader knew to be committed */
+    /* Of strategies whose leader group 0 names; elsewhere false. */
+    bool stands : 1;  /* `stood` tells where: it has promised its term, which has no leader yet */
+    bool settled : 1; /* leads, and an entry of its term is committed: the view is settled */
+    bool barred : 1;  /* the view names it and it may not lead in that term: another is needed */
+    bool closed : 1;  /* a hand-over was answered OK: it takes nothing in this term any more */
     struct member_outlook member[15];
+    struct stood stood; /* when it stands */
 };
 
 static inline bool outlook_serves(const struct outlook *o)

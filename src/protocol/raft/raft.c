@@ -542,6 +542,7 @@ static void raft_outlook(const void *self, struct outlook *out)
     out->room = room(r);
     out->can_serve = leads && r->commit >= r->term_start;
     out->informed = r->informed;
+    out->stands = out->settled = out->barred = out->closed = false;
     out->forgetful = r->forgetful;
     out->skewed = r->now < r->skewed_until;
     out->stands_back = r->stands_back;

@@ -1,0 +1,180 @@
+/* The other members' side of the log: what the primary of the promised term says is right.
+ *
+ * A1 Entries go only when an entry of the primary contradicts them, never because a message ends
+ *    before them: it may be an old one. They are taken back then, not overwritten (rollback.c).
+ * A2 Nothing that stands here is right for standing long, not even what is committed: a primary of
+ *    LOCAL commits alone. Only what was matched in this term is taken for granted (`matched`): in
+ *    it nothing is ever taken back.
+ * A3 An acknowledgement says "equal up to `got`, durably up to `match`". It waits for the ticket
+ *    of `got`, unless the view of this very term says that a copy counts when it is received:
+ *    before the driver tells such a view it has noted that a restart may have lost what was
+ *    acknowledged. It always waits for the promise of its term.
+ * A4 The commit index follows the primary's only as far as the logs are known to agree.
+ * A5 A replica is informed once it has committed all that the primary told it is committed, and an
+ *    entry of that primary's term is among it.
+ * A6 A log that ends with an entry of this term has it from the term's one primary, whose log it
+ *    equals up to there. */
+#include "protocol/primary/state.h"
+
+void primary_match_own_term(struct primary *p)
+{
+    if (trail_last_term(&p->trail) == p->term) {
+        p->matched = max_u64(p->matched, p->trail.last_slot); /* A6 */
+    }
+}
+
+static void acknowledge(struct primary *p, struct effects *out)
+{
+    bool early = primary_is_early(p);
+    qr_ticket after = primary_ticket(p, out, early ? 0 : p->matched); /* A3 */
+    struct primary_append_ack *reply = PRIMARY_SEND(out, p->leader, APPEND_ACK, append_ack, after);
+    reply->term = p->term;
+    reply->life = p->life;
+    reply->forgetful = p->forgetful;
+    reply->got = p->matched;
+    reply->match = early ? min_u64(p->matched, p->journal.durable_slot) : p->matched;
+    reply->sent = p->echo;
+}
+
+/* The primary has prev_term at prev_slot and this log does not. The hint is the last slot here
+ * that can agree with such a log: whole terms are skipped at once. */
+static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr_term prev_term)
+{
+    bool below = prev_slot < p->trail.base_slot;
+    qr_slot hint = below ? p->trail.base_slot : trail_last_within(&p->trail, prev_slot, prev_term);
+    struct primary_append_reject *reply =
+        PRIMARY_SEND(out, p->leader, APPEND_REJECT, append_reject, primary_ticket(p, out, 0));
+    reply->term = p->term;
+    reply->life = p->life;
+    reply->forgetful = p->forgetful;
+    reply->prev_slot = prev_slot;
+    reply->hint_slot = hint;
+    reply->hint_term = trail_term(&p->trail, hint);
+    reply->base_slot = p->trail.base_slot;
+    reply->base_term = p->trail.base_term;
+    reply->sent = p->echo;
+    primary_trace(out, POINT_APPEND_REFUSED, prev_slot, p->leader, hint + 1);
+}
+
+void primary_reject_unasked(struct primary *p, struct effects *out)
+{
+    if (p->phase == PHASE_FOLLOWER && p->leader != NODE_NONE && p->echo != 0) {
+        reject(p, out, p->trail.last_slot, trail_last_term(&p->trail));
+    }
+}
+
+static bool has_previous(const struct primary *p, const struct primary_append *m)
+{
+    if (m->prev_slot <= p->matched) {
+        return true; /* A2 */
+    }
+    return trail_knows(&p->trail, m->prev_slot) &&
+           trail_term(&p->trail, m->prev_slot) == m->prev_term;
+}
+
+/* Entries [lo, hi) of `term` follow on what is matched: takes what is missing here, after taking
+ * back what contradicts. False when they cannot be taken. */
+static bool store(struct primary *p, struct effects *out, qr_slot lo, qr_slot hi, qr_term term)
+{
+    lo = max_u64(lo, p->matched + 1);
+    if (lo >= hi) {
+        return true;
+    }
+    qr_assert(lo > p->trail.base_slot);
+    lo = trail_first_difference(&p->trail, lo, hi, term);
+    if (lo == hi) {
+        return true; /* A1: everything is here already */
+    }
+    if (term < trail_term(&p->trail, lo - 1)) {
+        primary_trace(out, POINT_DROPPED, PRIMARY_APPEND, p->leader, 0);
+        return false; /* terms never fall along a log */
+    }
+    if (!trail_has_room(&p->trail, lo, term, min_u64(p->commit, lo - 1))) {
+        primary_trace(out, POINT_TRAIL_FULL, term, 0, 0);
+        return false;
+    }
+    if (lo <= p->trail.last_slot) {
+        primary_roll_back(p, out, lo - 1); /* A1 */
+    }
+    if (lo != p->trail.last_slot + 1) {
+        return false; /* it had to begin anew */
+    }
+    primary_persist_entries(p, out, hi, term, 0, false);
+    return true;
+}
+
+static bool is_well_formed(const struct message *message, const struct primary_append *m)
+{
+    if (m->prev_term > m->term || m->prev_slot > UINT64_MAX / 2) {
+        return false;
+    }
+    if (message->lo >= message->hi) {
+        return true; /* nothing attached */
+    }
+    return message->lo == m->prev_slot + 1 && message->term >= m->prev_term &&
+           message->term <= m->term;
+}
+
+static void follow_commit(struct primary *p, qr_slot commit)
+{
+    p->commit = max_u64(p->commit, min_u64(commit, p->matched)); /* A4 */
+}
+
+void primary_on_append(struct primary *p, struct effects *out, node_index from,
+                       const struct message *message)
+{
+    const struct primary_append *m = message->body;
+    if (!is_well_formed(message, m)) {
+        primary_trace(out, POINT_DROPPED, message->kind, from, 0);
+        return;
+    }
+    if (!primary_follow(p, out, from, m->term)) {
+        return;
+    }
+    p->echo = later(p->echo, m->sent);
+    p->floor = max_u64(p->floor, m->floor);
+    if (!has_previous(p, m)) {
+        reject(p, out, m->prev_slot, m->prev_term);
+        return;
+    }
+    p->matched = max_u64(p->matched, m->prev_slot);
+    follow_commit(p, m->commit); /* first, so that the trail may forget that (trail.h, T3) */
+    qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
+    if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
+        if (p->matched == 0) {
+            reject(p, out, m->prev_slot, m->prev_term);
+        }
+        return;
+    }
+    p->matched = max_u64(p->matched, hi - 1);
+    qr_assert(p->matched <= p->trail.last_slot);
+    follow_commit(p, m->commit);
+    if (!p->informed && p->commit >= m->commit) {
+        p->informed = trail_term(&p->trail, p->commit) == p->term; /* A5 */
+    }
+    if (m->ask) {
+        acknowledge(p, out);
+    }
+}
+
+void primary_on_heartbeat(struct primary *p, struct effects *out, node_index from,
+                          const struct primary_heartbeat *m)
+{
+    if (!primary_follow(p, out, from, m->term)) {
+        return;
+    }
+    p->echo = later(p->echo, m->sent);
+    p->floor = max_u64(p->floor, m->floor);
+    follow_commit(p, m->commit);
+    qr_ticket after = primary_ticket(p, out, 0);
+    struct primary_heartbeat_ack *reply =
+        PRIMARY_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, after);
+    qr_slot durable = min_u64(p->matched, p->journal.durable_slot);
+    reply->term = p->term;
+    reply->life = p->life;
+    reply->forgetful = p->forgetful;
+    reply->matched = p->matched != 0;
+    reply->got = primary_is_early(p) ? p->matched : durable;
+    reply->match = durable;
+    reply->sent = m->sent;
+}

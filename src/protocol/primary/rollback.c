@@ -1,0 +1,89 @@
+/* Taking back what the primary of a later term does not have.
+ *
+ * B1 Entries are dropped only here, and everything that is dropped goes through ROLLBACK: whether
+ *    applied or not, committed or not. Of ANY and ALL it was never answered; but an entry does not
+ *    say under which rule it was made, one of LOCAL was answered by its primary alone, and after a
+ *    forced failover one of any rule may have been. The driver says which of them it knows to have
+ *    been answered. Only then has an entry that is lost a name.
+ * B2 Only what stands behind the common point goes: an entry of the primary differs from the one
+ *    here at the slot after it, or, B3, where the log begins.
+ * B3 What the common point needs may be gone here: the checkpoint is beyond it, or the log begins
+ *    behind it. Then the replica becomes one that has nothing: empty state, a log that begins
+ *    behind slot 0. It may have acknowledged what it drops below the common point: it is forgetful
+ *    from then on (forget.c), and the record that says so is durable before anything goes. What
+ *    the log does not hold any more has no name in the discard journal: (slot, base] are counted
+ *    there.
+ * B4 A primary takes nothing back, and who stands does not either: it follows nobody. */
+#include "protocol/primary/state.h"
+
+static qr_ticket push_rollback(struct primary *p, struct effects *out, qr_slot slot, bool anew)
+{
+    qr_assert(p->phase == PHASE_FOLLOWER); /* B4 */
+    primary_persist_state(p, out);
+    primary_trace(out, POINT_ROLLED_BACK, slot, p->trail.last_slot, trail_last_term(&p->trail));
+    if (slot < p->applied) {
+        primary_trace(out, POINT_ROLLED_BACK_APPLIED, slot, p->applied, 0);
+    }
+    struct effect *e = effects_push(out, EFFECT_ROLLBACK);
+    e->rollback.ticket = journal_mint(&p->journal);
+    e->rollback.slot = slot;
+    e->rollback.last = p->trail.last_slot;
+    e->rollback.term = p->term;
+    e->rollback.anew = anew;
+    return e->rollback.ticket;
+}
+
+/* B3: entries behind `slot` are named. */
+static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
+{
+    primary_trace(out, POINT_ROLLED_BACK_ANEW, slot, p->trail.base_slot, 0);
+    primary_forget(p, out);
+    qr_ticket ticket = push_rollback(p, out, slot, true);
+    trail_reset(&p->trail, 0, 0);
+    journal_truncate(&p->journal, 1);
+    journal_wrote(&p->journal, ticket, 0);
+    p->commit = 0;
+    p->applied = 0;
+    p->trimmed = 0;
+    p->checkpoint = 0;
+    p->floor = 0;
+    p->matched = 0;
+    p->informed = false;
+}
+
+void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot)
+{
+    qr_assert(slot <= p->trail.last_slot);
+    begin_anew(p, out, slot);
+}
+
+void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
+{
+    qr_assert(slot >= p->trail.base_slot);
+    qr_assert(slot < p->trail.last_slot);
+    qr_assert(slot >= p->matched); /* A2 */
+    if (p->checkpoint > slot) {
+        begin_anew(p, out, slot);
+        return;
+    }
+    qr_ticket ticket = push_rollback(p, out, slot, false);
+    trail_truncate(&p->trail, slot + 1);
+    journal_truncate(&p->journal, slot + 1);
+    journal_wrote(&p->journal, ticket, slot);
+    p->commit = min_u64(p->commit, slot);
+    p->applied = min_u64(p->applied, slot);
+}
+
+void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
+                        const struct primary_foreign *m)
+{
+    if (!primary_follow(p, out, from, m->term)) {
+        return;
+    }
+    bool here = m->slot > 0 && m->slot == p->trail.base_slot && m->slot_term == p->trail.base_term;
+    if (!here || p->matched != 0) {
+        primary_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
+        return;
+    }
+    begin_anew(p, out, min_u64(m->common, p->trail.base_slot));
+}

@@ -1,0 +1,140 @@
+/* Snapshots: what a checkpoint allows to trim, and how a member that lacks what is trimmed is
+ * brought up by the checkpoint of another. The bytes are the drivers' business.
+ *
+ * S1 A snapshot is welcome from whoever sent it and however long ago, as long as it goes beyond
+ *    what is committed here, and its last entry is not of an older term than the last one here.
+ * S2 To know that a slot is committed is to know it as of a term: the node takes over the term of
+ *    the offer first, so that nothing of an older primary comes behind it (raft/snapshot.c, S2).
+ * S3 When the log holds the snapshot's last entry nothing is replaced: the commit index rises.
+ * S4 An installed snapshot is looked at as entries are: with LOCAL it may hold what the primary
+ *    does not have. So nothing is taken for matched by it. The member tells where its log begins
+ *    now, and the primary goes on from there, or says that it is foreign (rollback.c).
+ * S5 What the log here holds may be missing in the snapshot. Where every copy that was answered
+ *    for was waited for, what is not committed was never answered, and what is committed is in it.
+ *    With LOCAL only what every member holds is sure: the rest is taken back, by name, before the
+ *    snapshot is installed. It may be named although it is in the snapshot.
+ * S6 A primary installs nothing. */
+#include "protocol/primary/state.h"
+
+/* --- The own checkpoint --------------------------------------------------------------------- */
+
+/* Trims what a checkpoint holds and no member needs any more. */
+static void trim(struct primary *p, struct effects *out, qr_slot release, qr_slot pin)
+{
+    qr_slot upto = min_u64(p->checkpoint, max_u64(p->floor, release));
+    upto = pin == 0 ? upto : min_u64(upto, pin);
+    if (upto <= p->trimmed) {
+        return;
+    }
+    qr_assert(upto <= p->applied);
+    if (upto > p->trail.base_slot) {
+        trail_trim(&p->trail, upto);
+    }
+    p->trimmed = upto;
+    struct effect *e = effects_push(out, EFFECT_TRIM);
+    e->trim.upto = upto;
+}
+
+void primary_on_snapshot(struct primary *p, struct effects *out, qr_slot slot, qr_slot release,
+                         qr_slot pin)
+{
+    if (slot > p->applied) {
+        return; /* of what was taken back since */
+    }
+    p->checkpoint = max_u64(p->checkpoint, slot);
+    if (p->phase == PHASE_PRIMARY) {
+        p->floor = max_u64(p->floor, primary_floor(p));
+    }
+    trim(p, out, release, pin);
+}
+
+/* --- The primary: who needs one --------------------------------------------------------------- */
+
+void primary_want_snapshot(struct primary *p, struct effects *out, node_index to)
+{
+    qr_assert(p->phase == PHASE_PRIMARY);
+    qr_assert(p->peer[to].mode == PEER_SNAPSHOT);
+    if (!primary_is_lively(p, to)) {
+        return; /* nobody is there to read it */
+    }
+    struct effect *e = effects_push(out, EFFECT_SNAPSHOT);
+    e->snapshot.to = to;
+    e->snapshot.least = p->trail.base_slot;
+    e->snapshot.term = p->term;
+}
+
+/* --- The member: an offer ------------------------------------------------------------------- */
+
+struct offer {
+    qr_slot slot;
+    qr_term slot_term, term;
+};
+
+/* Whether it can be a snapshot of this group at all. Terms never fall along a log. */
+static bool is_sound(const struct primary *p, const struct offer *o)
+{
+    return o->slot <= UINT64_MAX / 2 && o->slot_term > 0 && o->slot_term <= o->term &&
+           o->slot_term >= trail_last_term(&p->trail) && !primary_is_absurd(p, o->term); /* S1 */
+}
+
+static bool holds(const struct primary *p, const struct offer *o)
+{
+    return trail_knows(&p->trail, o->slot) && trail_term(&p->trail, o->slot) == o->slot_term;
+}
+
+/* S5: up to where what stands here is surely in any snapshot that is beyond it. */
+static qr_slot sure(const struct primary *p)
+{
+    qr_slot slot = p->local_seen ? min_u64(p->floor, p->trail.last_slot) : p->trail.last_slot;
+    return max_u64(slot, p->trail.base_slot);
+}
+
+static void install(struct primary *p, struct effects *out, const struct offer *o)
+{
+    qr_assert(p->phase != PHASE_PRIMARY); /* S6 */
+    if (sure(p) < p->trail.last_slot) {
+        p->phase = PHASE_FOLLOWER;
+        primary_begin_anew(p, out, sure(p));
+    }
+    qr_assert(o->slot > p->commit);
+    primary_persist_state(p, out);
+    primary_trace(out, POINT_INSTALLED, o->slot, o->slot_term, p->trail.last_slot);
+    struct effect *e = effects_push(out, EFFECT_INSTALL);
+    e->install.ticket = journal_mint(&p->journal);
+    e->install.slot = o->slot;
+    e->install.term = o->slot_term;
+    journal_replace(&p->journal, e->install.ticket, p->commit, o->slot);
+    trail_reset(&p->trail, o->slot, o->slot_term);
+    p->commit = o->slot;
+    p->applied = o->slot;
+    p->trimmed = o->slot;
+    p->checkpoint = o->slot;
+    p->matched = 0; /* S4 */
+    primary_reject_unasked(p, out);
+}
+
+void primary_on_offer(struct primary *p, struct effects *out, const struct event *event)
+{
+    struct offer o = { .slot = event->offer.slot,
+                       .slot_term = event->offer.slot_term,
+                       .term = event->offer.term };
+    if (o.slot <= p->commit || (p->phase == PHASE_PRIMARY && o.term <= p->term)) {
+        primary_trace(out, POINT_OFFER_STALE, o.slot, p->commit, 0); /* S1, S6 */
+        return;
+    }
+    if (!is_sound(p, &o)) {
+        primary_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
+        return;
+    }
+    if (o.term > p->term) {
+        primary_promise(p, out, o.term); /* S2 */
+    }
+    if (holds(p, &o)) {
+        primary_trace(out, POINT_OFFER_HELD, o.slot, 0, 0);
+        p->commit = o.slot; /* S3 */
+    } else if (o.slot <= p->matched) {
+        primary_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
+    } else {
+        install(p, out, &o);
+    }
+}

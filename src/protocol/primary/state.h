@@ -1,0 +1,250 @@
+/* The state of one instance of primary/backup, and what its files say to each other. Nobody
+ * outside this directory includes it (the unit tests do).
+ *
+ * Every function below runs inside one step; `out` takes its effects. Times are microseconds. */
+#ifndef PROTOCOL_PRIMARY_STATE_H
+#define PROTOCOL_PRIMARY_STATE_H
+
+#include "base/rng.h"
+#include "protocol/primary/primary.h"
+#include "protocol/primary/primary_messages.h"
+#include "protocol/quorum.h"
+#include "protocol/raft/journal.h"
+#include "protocol/raft/trail.h"
+
+#define APPENDS_PER_STEP 2u  /* to one member: acknowledgements pull the rest */
+#define SNAPSHOT_REMINDER 8u /* heartbeats from one reminder of a snapshot to the next */
+
+enum primary_point {
+#define POINT(tag, NAME, sentence) POINT_##NAME = (tag),
+#include "protocol/primary/primary_traces.def"
+#undef POINT
+};
+
+/*              VIEW, no primary yet               VIEW: this node
+ *   FOLLOWER ---------------------> STANDING ----------------------> PRIMARY
+ *      ^  ^                            |                                |
+ *      |  +----------------------------+                                |
+ *      |      VIEW or message: another                                  |
+ *      +----------------------------------------------------------------+
+ *             a later view or term */
+enum phase { PHASE_FOLLOWER = 0, PHASE_STANDING, PHASE_PRIMARY };
+
+/* How a primary sends to one member; as in raft/state.h. */
+enum peer_mode { PEER_PROBE = 0, PEER_REPLICATE, PEER_SNAPSHOT };
+
+/* What a primary knows of one member. */
+struct peer {
+    qr_slot match;        /* its log equals ours up to here, durably */
+    qr_slot got;          /* and up to here it has received it: match <= got */
+    qr_slot next;         /* the next entry to send, got < next */
+    qr_slot barrier;      /* forgetful: it counts from here on */
+    qr_time heard;        /* when it last answered in this term; 0: never */
+    qr_time echoed;       /* when the latest message that it answered was sent; 0: none */
+    qr_time since;        /* its life was heard of then: answers to what was sent before it say
+                             nothing (F2) */
+    qr_time acked_at;     /* `match` rose then */
+    qr_time probed_since; /* refusals of what was sent before it say nothing new */
+    uint32_t life;        /* 0: not heard in this term */
+    uint16_t in_flight;   /* APPENDs that want an answer and have none, about; SNAPSHOT: heartbeats
+                             since the last reminder */
+    uint8_t mode;         /* enum peer_mode */
+    bool probed;          /* PROBE: an APPEND is on its way */
+    bool unasked;         /* entries are on their way of which no answer is wanted */
+    bool forgetful;       /* it does not count */
+};
+
+struct primary {
+    struct protocol_limits limits; /* set by init, as `me` */
+
+    qr_time now;  /* of the event being stepped; never falls */
+    qr_term term; /* promised: nothing of an older primary is taken */
+    qr_slot commit;
+    qr_slot applied;        /* handed to APPLY up to here: trimmed <= applied <= commit <= last */
+    qr_slot trimmed;        /* the log itself begins behind it */
+    qr_slot floor;          /* every member holds the log durably up to here */
+    qr_slot checkpoint;     /* of the last SNAPSHOT */
+    qr_ticket state_ticket; /* of the last state record */
+    struct view view;       /* the latest that was told; its term is at most the promised one */
+
+    uint8_t phase;
+    node_index me;
+    node_index leader; /* the primary of `term`; NODE_NONE: unknown, or there is none yet */
+    bool started, forgetful;
+    bool state_dirty; /* the state record changed in this step and is not yet in a PERSIST */
+    bool leased;      /* this node holds its lease with group 0 */
+    bool led;         /* began as the primary of `term`, in this life or another */
+    bool barred;      /* the view names this node, and it may not lead */
+    bool informed;    /* for good: A5 */
+    bool exact;       /* primaries: it knows of every write that was ever acknowledged (L4) */
+    bool local_seen;  /* a view of this life waits for no copies: any entry may be answered (S5) */
+    uint32_t life;    /* a number of this start, never 0 */
+
+    /* Primaries. */
+    qr_slot term_start; /* the NOOP of this term */
+    qr_time heartbeat_due;
+    qr_time leads_since;
+    uint16_t feed;          /* whom it sends to: all members and learners but itself */
+    node_index transfer_to; /* NODE_NONE: no transfer */
+    bool transfer_paused;   /* the target is near: no operations are taken */
+    bool transfer_closed;   /* it has all: nothing is taken for the rest of the term (X2) */
+    qr_req transfer_req;
+    qr_time transfer_due; /* the transfer is given up then */
+
+    /* Followers. */
+    qr_slot matched; /* the log equals the primary's up to here; 0: not known in this term */
+    qr_time echo;    /* the latest `sent` of the primary of this term; 0: none */
+
+    struct rng rng;
+    struct journal journal;
+    struct trail trail;
+    struct peer peer[MEMBERS_MAX];
+};
+
+_Static_assert(sizeof(struct primary) <= 4096, "the core of an instance stays small (P4)");
+
+/* --- primary.c: small tools ------------------------------------------------------------------- */
+
+static inline qr_time earlier(qr_time a, qr_time b)
+{
+    return a < b ? a : b;
+}
+
+static inline qr_time later(qr_time a, qr_time b)
+{
+    return a > b ? a : b;
+}
+
+/* Everybody whom the view knows. */
+static inline uint16_t view_all(const struct view *v)
+{
+    return v->members | v->learners;
+}
+
+/* A term that a trail could not hold next to what it holds (trail.h, T5). */
+static inline bool primary_is_absurd(const struct primary *p, qr_term term)
+{
+    return term > p->trail.base_term + UINT32_MAX / 2;
+}
+
+/* Whether writes are counted as soon as they are received. */
+static inline bool primary_is_early(const struct primary *p)
+{
+    return p->view.term == p->term && p->view.stage == ACK_RECEIVED;
+}
+
+/* Refuses or grants requests [first, first + count); none when first is 0. */
+void primary_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
+void primary_trace(struct effects *out, enum primary_point point, uint64_t a, uint64_t b,
+                   uint64_t c);
+/* Pushes a SEND that waits for `after`; the caller fills the zeroed body that it returns. */
+void *primary_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
+                   qr_ticket after);
+#define PRIMARY_SEND(out, to, KIND, name, after)                        \
+    ((struct primary_##name *)primary_send((out), (to), PRIMARY_##KIND, \
+                                           sizeof(struct primary_##name), (after)))
+
+/* --- persist.c ------------------------------------------------------------------------------ */
+
+/* Writes the state record when it changed in this step. */
+void primary_persist_state(struct primary *p, struct effects *out);
+/* Writes entries [last + 1, hi) of `term`. `req` as in EFFECT_PERSIST. */
+void primary_persist_entries(struct primary *p, struct effects *out, qr_slot hi, qr_term term,
+                             qr_req req, bool noop);
+/* The ticket that makes the state record and the log up to `slot` durable; 0: they are. */
+qr_ticket primary_ticket(struct primary *p, struct effects *out, qr_slot slot);
+
+/* --- view.c --------------------------------------------------------------------------------- */
+
+void primary_on_view(struct primary *p, struct effects *out, const struct view *v);
+void primary_on_lease(struct primary *p, struct effects *out, bool held);
+/* Promises that term, and is nobody in it yet. */
+void primary_promise(struct primary *p, struct effects *out, qr_term term);
+/* A message of the primary of `term`, as it says. False: it is not, or is no more. */
+bool primary_follow(struct primary *p, struct effects *out, node_index from, qr_term term);
+/* Whether promise and log are durable, so that where it stands may be told. */
+bool primary_stands(const struct primary *p);
+
+/* --- replicate.c: the primary's side ---------------------------------------------------------- */
+
+void primary_replicate(struct primary *p, struct effects *out, node_index to);
+void primary_replicate_all(struct primary *p, struct effects *out);
+void primary_heartbeat(struct primary *p, struct effects *out, node_index to);
+void primary_heartbeat_all(struct primary *p, struct effects *out);
+/* Forgets where the logs agree and asks again from behind `got` on. */
+void primary_probe(struct primary *p, node_index to);
+void primary_on_append_ack(struct primary *p, struct effects *out, node_index from,
+                           const struct primary_append_ack *m);
+void primary_on_append_reject(struct primary *p, struct effects *out, node_index from,
+                              const struct primary_append_reject *m);
+void primary_on_heartbeat_ack(struct primary *p, struct effects *out, node_index from,
+                              const struct primary_heartbeat_ack *m);
+
+/* --- commit.c ------------------------------------------------------------------------------- */
+
+/* Whether the rule waits for that member. */
+bool primary_awaits(const struct primary *p, node_index i);
+void primary_advance_commit(struct primary *p);
+/* The smallest match of all members, the own durable log included. */
+qr_slot primary_floor(const struct primary *p);
+/* Heard within an election time-out. */
+bool primary_is_lively(const struct primary *p, node_index i);
+/* Whether as many members are in contact as the rule wants. */
+bool primary_has_replicas(const struct primary *p);
+
+/* --- append.c: the other members ------------------------------------------------------------- */
+
+/* A log that ends with an entry of the promised term has it from its one primary. */
+void primary_match_own_term(struct primary *p);
+void primary_on_append(struct primary *p, struct effects *out, node_index from,
+                       const struct message *message);
+/* Tells the primary, if there is one, where the log begins: a snapshot was installed. */
+void primary_reject_unasked(struct primary *p, struct effects *out);
+void primary_on_heartbeat(struct primary *p, struct effects *out, node_index from,
+                          const struct primary_heartbeat *m);
+
+/* --- rollback.c ------------------------------------------------------------------------------- */
+
+/* Takes back everything behind `slot`, which the primary of the promised term does not have. */
+void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot);
+/* Takes back everything, with the entries behind `slot` by name: what lies below is of no use
+ * (B3). */
+void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot);
+void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
+                        const struct primary_foreign *m);
+
+/* --- snapshot.c ----------------------------------------------------------------------------- */
+
+void primary_on_snapshot(struct primary *p, struct effects *out, qr_slot slot, qr_slot release,
+                         qr_slot pin);
+/* The member is in mode SNAPSHOT: has a snapshot brought to it when it is there. */
+void primary_want_snapshot(struct primary *p, struct effects *out, node_index to);
+void primary_on_offer(struct primary *p, struct effects *out, const struct event *event);
+
+/* --- forget.c ------------------------------------------------------------------------------- */
+
+/* This node has lost what it may have acknowledged. */
+void primary_forget(struct primary *p, struct effects *out);
+void primary_on_recovered(struct primary *p, struct effects *out, node_index from,
+                          const struct primary_recovered *m);
+/* What every answer tells. NULL when it is not for this primary, or of an earlier life. */
+struct peer *primary_note_answer(struct primary *p, struct effects *out, node_index from,
+                                 qr_term term, uint32_t life, bool forgetful, qr_time sent);
+/* `got` or `match` may have reached the barrier of a forgetful member. */
+void primary_tell_recovered(struct primary *p, struct effects *out, node_index to);
+
+/* --- transfer.c ----------------------------------------------------------------------------- */
+
+void primary_on_transfer(struct primary *p, struct effects *out, const struct event *event);
+void primary_transfer_proceed(struct primary *p, struct effects *out);
+/* Its term is over. */
+void primary_transfer_end(struct primary *p, struct effects *out);
+
+/* --- check.c, describe.c -------------------------------------------------------------------- */
+
+void primary_check(const void *self, const void *before);
+uint64_t primary_digest(const void *self);
+void primary_describe(const void *self, struct text *out);
+void primary_trace_text(uint16_t point, const uint64_t argument[3], struct text *out);
+
+#endif
