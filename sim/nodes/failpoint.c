@@ -41,7 +41,7 @@ void failpoint_arm(struct host *host, enum armed_for what, enum failpoint point,
     struct armed *armed = &host->armed[what];
     /* Of a seed's own every other time it is death, so that twice as many seeds see all of it. */
     bool own = what == ARMED_BY_SEED;
-    bool dies = own ? host->realm->seed / (FAIL_COUNT - 1) % 2 == 0 : rng_chance(rng, 5, 8);
+    bool dies = own ? host->realm->seed / FAILPOINTS_DRAWN % 2 == 0 : rng_chance(rng, 5, 8);
     bool other = rng_chance(rng, 1, 3);
     armed->way = dies    ? other ? FAILPOINT_LOSES_POWER : FAILPOINT_DIES
                  : other ? FAILPOINT_STOPS
@@ -67,7 +67,7 @@ void failpoints_disarm(struct host *host)
 void failpoints_tell(const uint64_t reached[FAIL_COUNT],
                      uint64_t struck[FAIL_COUNT][FAILPOINT_WAYS])
 {
-    for (uint32_t i = 1; i < FAIL_COUNT; i++) {
+    for (uint32_t i = 1; i <= FAILPOINTS_DRAWN; i++) {
         printf("failpoint %s reached %" PRIu64, points[i].name, reached[i]);
         for (uint32_t way = 0; way < FAILPOINT_WAYS; way++) {
             printf(", %s %" PRIu64, ways[way], struck[i][way]);

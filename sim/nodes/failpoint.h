@@ -21,8 +21,12 @@ enum failpoint_life {
     FAILPOINT_CARRIES,
     FAILPOINT_START,
     FAILPOINT_BIRTH,
-    FAILPOINT_END
+    FAILPOINT_END,
+    FAILPOINT_ROLLBACK
 };
+
+/* How many points a seed draws from: those of ROLLBACK stand last, and nothing comes there yet. */
+#define FAILPOINTS_DRAWN ((uint32_t)FAIL_DISCARDS_OPEN - 1)
 
 enum failpoint_life failpoint_life(enum failpoint point);
 bool failpoint_is_rare(enum failpoint point); /* few processes come there, or seldom */

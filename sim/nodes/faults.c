@@ -130,7 +130,7 @@ void fault_crash(struct run *run)
 
 void fault_failpoint(struct run *run)
 {
-    enum failpoint point = (enum failpoint)(1 + rng_below(dice(run), FAIL_COUNT - 1));
+    enum failpoint point = (enum failpoint)(1 + rng_below(dice(run), FAILPOINTS_DRAWN));
     struct seat *seat = fault_seat(run);
     failpoint_arm(seat->host, ARMED_BY_FAULT, point, fault_time(run));
     if (failpoint_life(point) == FAILPOINT_START && seat->host->process != NULL) {
@@ -155,7 +155,7 @@ static void on_own_failpoint(struct realm *realm, void *what, uint64_t point)
 
 enum failpoint_life run_failpoint_life(const struct run *run)
 {
-    return failpoint_life((enum failpoint)(1 + run->realm->seed % (FAIL_COUNT - 1)));
+    return failpoint_life((enum failpoint)(1 + run->realm->seed % FAILPOINTS_DRAWN));
 }
 
 /* With what leads to it. */
@@ -175,7 +175,7 @@ static void own_failpoint(struct run *run)
     run->weight[FAULT_power] += life == FAILPOINT_START || life == FAILPOINT_CONFLICT ? 4 : 0;
     run->weight[FAULT_term] += life == FAILPOINT_END ? 8 : 0;
     realm_at(run->realm, run->realm->now + at, on_own_failpoint, run,
-             1 + run->realm->seed % (FAIL_COUNT - 1));
+             1 + run->realm->seed % FAILPOINTS_DRAWN);
 }
 
 void fault_disk_error(struct run *run)

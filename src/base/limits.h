@@ -245,6 +245,20 @@
 #define SNAPSHOT_BUSY_ITEMS 205000u
 #define SNAPSHOT_BUSY_BYTES (224 * MIB)
 
+/* --- The discard journal (node/discards.h) ------------------------------------------------- */
+/* The discard journal of a keyspace (node/discards.h). Beyond its bytes the oldest segment goes,
+ * and what was in it is counted; as well where runs of slots become too many. Of a longer payload
+ * the beginning is kept. Without room for one more chunk in memory who writes waits for the disk.
+ */
+#define DISCARDS_BYTES (64 * MIB)
+#define DISCARDS_SEGMENTS 8u /* that it is cut into: so much of it goes at a time */
+#define DISCARD_ENTRY_BYTES_MAX (4 * MIB)
+#define DISCARDS_CHUNK_BYTES (1 * MIB)
+#define DISCARDS_RUNS 2048u           /* of a segment: the next one begins */
+#define DISCARDS_FILES_MAX 1024u      /* segments, however short: the oldest goes */
+#define DISCARDS_READ_BYTES (1 * MIB) /* of payloads in one answer: the next one goes on */
+#define DISCARDS_COUNT_MAX 1000u      /* of entries: the same */
+
 /* --- quorate bench: options beyond are refused ------------------------------------------------ */
 #define BENCH_ADDRESSES_MAX 16           /* servers to spread the connections over */
 #define BENCH_ENDPOINTS_MAX 64           /* with --cluster: servers that it tells of, and these */

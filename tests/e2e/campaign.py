@@ -44,6 +44,8 @@ class Case(collections.namedtuple("Case", "point role action hit")):
 def cases():
     """Every failpoint, and whom it strikes."""
     for point in POINTS:
+        if point.life == "ROLLBACK":  # nothing comes there yet
+            continue
         if point.life in ("ANY", "CHECKPOINT"):
             yield Case(point, "leader", "kill", 0)
             yield Case(point, "follower", "kill", 0)
