@@ -3,12 +3,14 @@
 #include "base/panic.h"
 #include "cluster/succession_internal.h"
 
+#define GUARDS_MAX 3u /* duties that stay beside a settled LOCAL; more become one */
+
 /* --- The record ------------------------------------------------------------------------------- */
 
 static void check(const struct succession *s)
 {
     qr_assert(s->term > 0 && s->settled <= s->term);
-    qr_assert(s->duty_count > 0 && s->duty_count <= SUCCESSION_DUTIES_MAX);
+    qr_assert(s->duty_count <= SUCCESSION_DUTIES_MAX);
     qr_assert(s->rule.set == 0 || s->rule.copies == 0);
     qr_assert((s->rule.set & ~s->rule.members) == 0 && (s->learners & s->rule.members) == 0);
     qr_assert(s->primary == NODE_NONE || succession_has(s->rule.members, s->primary));
@@ -55,6 +57,34 @@ void succession_owe(struct succession *next, const struct succession_rule *rule,
     next->duty[i].last = term;
 }
 
+/* Whether somebody beside the primaries is in each smallest set of nodes of that duty. */
+static bool is_shared(const struct succession_duty *duty)
+{
+    return duty->rule.copies > 0 || (duty->rule.set & (duty->rule.set - 1)) != 0;
+}
+
+/* One duty in place of many: met when all of their members stand, or the primaries do. That is more
+ * than each of them asks for. */
+static void merge_duties(struct succession *next)
+{
+    struct succession_duty all = { .rule = { .copies = 1 } };
+    uint8_t kept = 0;
+    for (uint32_t i = 0; i < next->duty_count; i++) {
+        struct succession_duty duty = next->duty[i];
+        if (is_shared(&duty)) {
+            all.rule.members |= duty.rule.members;
+            all.primaries |= duty.primaries;
+            all.last = max_u64(all.last, duty.last);
+        } else {
+            next->duty[kept++] = duty;
+        }
+    }
+    if (all.rule.members != 0) {
+        next->duty[kept++] = all;
+    }
+    next->duty_count = kept;
+}
+
 void succession_settle(struct succession *next)
 {
     uint8_t kept = 0;
@@ -63,31 +93,30 @@ void succession_settle(struct succession *next)
             next->duty[kept++] = next->duty[i];
         }
     }
-    for (uint32_t i = kept; i < next->duty_count; i++) {
+    next->duty_count = kept;
+    if (kept > GUARDS_MAX) {
+        merge_duties(next);
+    }
+    for (uint32_t i = next->duty_count; i < SUCCESSION_DUTIES_MAX; i++) {
         next->duty[i] = (struct succession_duty){ .last = 0 };
     }
-    next->duty_count = kept;
     next->settled = next->term;
     succession_owe(next, &next->rule, next->primary, next->term);
 }
 
-struct succession succession_first(const struct succession_wish *wish, node_index primary)
+struct succession succession_first(const struct succession_wish *wish, node_index preferred)
 {
-    qr_assert(succession_wish_is_sound(wish) && succession_has(wish->members, primary));
+    qr_assert(succession_wish_is_sound(wish));
     struct succession first = { .term = 1,
-                                .primary = primary,
-                                .before = primary,
-                                .preferred = NODE_NONE,
+                                .primary = NODE_NONE,
+                                .before = NODE_NONE,
+                                .preferred = preferred,
+                                .fenced = true,
                                 .stage = wish->stage,
                                 .rule = { .members = wish->members, .copies = wish->copies } };
-    uint16_t eligible = (uint16_t)(wish->set_of & wish->members & ~succession_bit(primary));
-    uint32_t wanted = wish->set_count == 0 ? MEMBERS_MAX : wish->set_count;
-    for (; eligible != 0 && wanted > 0; wanted--) {
-        first.rule.set |= (uint16_t)(eligible & -eligible);
-        eligible &= (uint16_t)(eligible - 1);
-    }
-    first.rule.set |= (uint16_t)(wish->set_of != 0 ? succession_bit(primary) : 0);
-    succession_owe(&first, &first.rule, primary, 1);
+    uint16_t eligible = (uint16_t)(wish->set_of & wish->members & ~succession_bit(preferred));
+    first.rule.set =
+        succession_lowest(eligible, wish->set_count == 0 ? MEMBERS_MAX : wish->set_count);
     check(&first);
     return first;
 }
@@ -110,14 +139,14 @@ static enum succession_reason why_open(const struct succession *now,
                                        const struct succession_scene *scene)
 {
     const struct succession_told *told = &scene->told[now->primary];
-    bool speaks = succession_has(scene->alive, now->primary) && told->promised == now->term;
+    bool speaks = succession_has(scene->alive, now->primary) && told->life != 0;
     if (scene->lease_over) {
         return SUCCESSION_LEASE_OVER;
     }
-    if (speaks && told->gave_up) {
-        return SUCCESSION_GAVE_UP;
+    if (speaks && told->life != now->life) {
+        return SUCCESSION_RESTARTED;
     }
-    if (speaks && told->handed_over) {
+    if (speaks && told->handed_over && told->promised == now->term) {
         return SUCCESSION_HANDED_OVER;
     }
     bool other = scene->to != NODE_NONE && scene->to != now->primary;

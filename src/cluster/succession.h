@@ -10,12 +10,15 @@
  *    It **stands** when it has promised exactly the present term, durably, is not forgetful, and is
  *    a member under some rule that is still owed something (S4). Its log's end is durable then, and
  *    nothing of an older term can be added to it any more.
- * S2 A term has one primary for ever. Another primary comes only by way of a term without one; the
- *    same one goes on in a later term when members or rule change, without a choice.
+ * S2 A term has one primary for ever, in one life of it: a primary that restarts never leads its
+ *    term again, since what it had sent and lost would come twice under one (slot, term). Another
+ *    primary comes only by way of a term without one; the same one goes on in a later term when
+ *    members or rule change, without a choice.
  * S3 A term is opened when the lease of the primary is over, when it has handed over (it takes
- *    nothing more in its term, so a later one must come), when it says that it lost its term by a
- *    restart, or by force. A primary is chosen when the one before can answer no more reads: its
- *    lease was over, or it has itself promised the later term.
+ *    nothing more in its term, so a later one must come), when it tells another life than the one
+ *    that was named, or by force. It is above all that was promised, as far as is told; where a
+ *    member has promised more, another one is opened. A primary is chosen when the one before can
+ *    answer no more reads: its lease was over, or it has itself promised the later term.
  * S4 Duties. Each rule under which something may have been acknowledged stays in the record, with
  *    the primaries that it had and its last term, until it is discharged (S7). A duty is **met** by
  *    those who stand when they meet each W(p): p stands, or one of `set`, or fewer than `copies`
@@ -33,7 +36,8 @@
  * S7 Discharge. When the primary reports that an entry of its own term is committed, the term is
  *    **settled**: whatever was acknowledged before is held under the present rule as well, so it
  *    is the only duty left. But LOCAL holds it at the primary alone: stricter duties stay beside
- *    it (those who have an entry of the LOCAL term are past them, S5).
+ *    it (those who have an entry of the LOCAL term are past them, S5). When they become
+ *    many they are put together into one that asks for more than each of them.
  * S8 One change at a time: another one waits until the last is settled, unless those that are not
  *    lost cannot settle it. The record has room for SUCCESSION_DUTIES_MAX duties; a choice never
  *    needs a new one, a change that would not fit waits.
@@ -80,13 +84,14 @@ struct succession_duty {
 struct succession {
     qr_term term;
     node_index primary;   /* NODE_NONE: it is being chosen */
-    node_index before;    /* primary of the last term that had one */
+    node_index before;    /* primary of the last term that had one; NODE_NONE: none had */
     node_index preferred; /* being chosen: among equals this one; NODE_NONE: any */
     bool fenced;          /* being chosen: the lease of `before` was over (S3) */
     bool fallen;          /* S10 */
     uint8_t stage;        /* enum ack_stage */
     uint8_t duty_count;
     uint16_t learners;
+    uint64_t life;   /* of the primary: in no other one does it lead (S2) */
     qr_term settled; /* the last term that was reported settled (S7) */
     struct succession_rule rule;
     struct succession_duty duty[SUCCESSION_DUTIES_MAX];
@@ -104,6 +109,7 @@ struct succession_wish {
 
 /* What a node has told in its present life (S1); zeroed: nothing. */
 struct succession_told {
+    uint64_t life; /* drawn at each start */
     qr_term promised;
     qr_term last_term; /* of its last entry */
     qr_slot last_slot;
@@ -111,7 +117,6 @@ struct succession_told {
     bool forgetful;
     bool handed_over;     /* as primary of `promised`: it takes nothing more in that term, */
     node_index handed_to; /* because this node should lead */
-    bool gave_up;         /* as primary of `promised`: it restarted and does not lead it again */
 };
 
 enum succession_order_kind {
@@ -144,7 +149,7 @@ enum succession_kind {
     /* Of what is written down. */                                                 \
     R(LEASE_OVER, "the primary's lease is over")                                   \
     R(HANDED_OVER, "the primary has handed over")                                  \
-    R(GAVE_UP, "the primary has restarted")                                        \
+    R(RESTARTED, "the primary has restarted")                                      \
     R(PROMISED, "a later term was promised")                                       \
     R(FORCED, "by FAILOVER FORCE")                                                 \
     R(CHOSEN, "it stands best")                                                    \
@@ -173,9 +178,9 @@ enum succession_reason {
 struct succession_loss {
     bool possible;
     bool promised_more; /* it was acknowledged under more than LOCAL: FORCE gives it up */
-    qr_term through;    /* acknowledged in a term up to this one, */
-    qr_term term;       /* and behind the last entry of the chosen: this term */
-    qr_slot slot;       /* and slot */
+    qr_term through; /* what was acknowledged in a term up to this one, but after the last entry */
+    qr_term term;    /* of the chosen: in a later term than this, or in it behind */
+    qr_slot slot;    /* this slot */
 };
 
 struct succession_action {
@@ -189,8 +194,9 @@ struct succession_action {
     uint16_t awaited;            /* and each of these would help */
 };
 
-/* The first record: term 1, led by a member that is wished. The wish is sound. */
-struct succession succession_first(const struct succession_wish *wish, node_index primary);
+/* The first record: term 1, whose primary is chosen as any other, this one among equals (NODE_NONE:
+ * any). Nothing is owed yet. The wish is sound. */
+struct succession succession_first(const struct succession_wish *wish, node_index preferred);
 
 /* What to do now. Asked again after each change of anything; one thing at a time. */
 struct succession_action succession_turn(const struct succession *now,

@@ -2,17 +2,6 @@
 #include "base/panic.h"
 #include "cluster/succession_internal.h"
 
-/* The lowest `most` of the nodes. */
-static uint16_t lowest(uint16_t nodes, uint32_t most)
-{
-    uint16_t taken = 0;
-    for (; nodes != 0 && most > 0; most--) {
-        taken |= (uint16_t)(nodes & -nodes);
-        nodes &= (uint16_t)(nodes - 1);
-    }
-    return taken;
-}
-
 /* Who has all and is wanted. */
 static uint16_t fit_of(const struct succession_scene *scene)
 {
@@ -33,7 +22,7 @@ static uint16_t set_for(const struct succession *now, const struct succession_wi
     }
     for (uint32_t i = 0; i < ARRAY_COUNT(classes); i++) {
         uint32_t missing = wish->set_count - succession_count(set);
-        set |= lowest((uint16_t)(eligible & classes[i] & ~set), missing);
+        set |= succession_lowest((uint16_t)(eligible & classes[i] & ~set), missing);
     }
     return set;
 }

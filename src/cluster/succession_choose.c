@@ -62,7 +62,7 @@ static struct stand stand_of(const struct succession *now, const struct successi
         const struct succession_told *told = &scene->told[i];
         bool opened = now->primary == NODE_NONE;
         if (succession_has(scene->alive & all_members(now), i) &&
-            (opened ? told->promised == now->term : told->promised != 0)) {
+            (opened ? told->promised == now->term : told->life != 0)) {
             s.promised |= succession_bit(i);
             s.standing |= (uint16_t)(told->forgetful ? 0 : succession_bit(i));
         }
@@ -155,14 +155,15 @@ static struct succession_rule rule_for(const struct succession *now, node_index 
     return rule;
 }
 
-static void take(const struct succession *now, node_index node, const struct succession_loss *loss,
-                 struct succession_action *out)
+static void take(const struct succession *now, const struct succession_scene *scene,
+                 node_index node, const struct succession_loss *loss, struct succession_action *out)
 {
     out->kind = SUCCESSION_WRITE;
     out->reason = loss->promised_more ? SUCCESSION_FORCED : SUCCESSION_CHOSEN;
     out->loss = *loss;
     out->next = *now;
     out->next.primary = node;
+    out->next.life = scene->told[node].life;
     out->next.preferred = NODE_NONE;
     out->next.fenced = false;
     out->next.rule = rule_for(now, node);
@@ -252,7 +253,7 @@ void succession_choose(const struct succession *now, const struct succession_sce
         return;
     }
     loss = loss_of(now, scene, &s, chosen);
-    take(now, chosen, &loss, out);
+    take(now, scene, chosen, &loss, out);
 }
 
 node_index succession_forced(const struct succession *now, const struct succession_scene *scene,

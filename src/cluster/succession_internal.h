@@ -20,6 +20,17 @@ static inline bool succession_has(uint16_t set, node_index node)
     return node < MEMBERS_MAX && (set >> node & 1) != 0;
 }
 
+/* The lowest `most` of the nodes. */
+static inline uint16_t succession_lowest(uint16_t nodes, uint32_t most)
+{
+    uint16_t taken = 0;
+    for (; nodes != 0 && most > 0; most--) {
+        taken |= (uint16_t)(nodes & -nodes);
+        nodes &= (uint16_t)(nodes - 1);
+    }
+    return taken;
+}
+
 static inline bool succession_is_local(const struct succession_rule *rule)
 {
     return rule->set == 0 && rule->copies == 0;

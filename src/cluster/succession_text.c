@@ -28,12 +28,13 @@ static void put_nodes(struct text *out, uint16_t nodes, const uint64_t *ids)
 
 static void put_loss(struct text *out, const struct succession_loss *loss)
 {
-    text_put(out, "; writes acknowledged up to term ");
-    text_u64(out, loss->through);
-    text_put(out, " may be lost where they lie behind entry ");
+    text_put(out, "; writes acknowledged after entry ");
     text_u64(out, loss->slot);
     text_put(out, " of term ");
     text_u64(out, loss->term);
+    text_put(out, ", up to term ");
+    text_u64(out, loss->through);
+    text_put(out, ", may be lost");
 }
 
 static void put_written(struct text *out, const struct succession_action *action,

@@ -56,7 +56,8 @@ static struct succession_scene scene_of(const struct world *w, uint32_t standing
         .alive = (uint16_t)standing, .lease_over = true, .grace_over = true, .to = NODE_NONE
     };
     for (uint32_t i = 0; i < w->n; i++) {
-        s.told[i] = (struct succession_told){ .promised = w->record.term,
+        s.told[i] = (struct succession_told){ .life = 1 + i,
+                                              .promised = w->record.term,
                                               .last_term = w->node[i].last_term,
                                               .last_slot = w->node[i].last_slot,
                                               .handed_to = NODE_NONE };
@@ -145,6 +146,13 @@ static struct world world_of(uint32_t n, uint32_t rule)
     struct world w = { .n = n, .wish = wish_of(n, rule) };
     assert_true(succession_wish_is_sound(&w.wish));
     w.record = succession_first(&w.wish, P0);
+    struct succession_scene scene = scene_of(&w, w.wish.members);
+    struct succession_action a = succession_turn(&w.record, &w.wish, &scene);
+    assert_int_equal(a.kind, SUCCESSION_WRITE);
+    assert_int_equal(a.next.primary, P0);
+    assert_int_equal(a.next.term, 1);
+    assert_false(a.loss.possible);
+    w.record = a.next;
     return w;
 }
 
