@@ -207,6 +207,9 @@
 /* Keys and values before, and all that is written, of the rows of one op (engine/rows.h): an op
  * that changes more is logged as it is. */
 #define ROWS_BYTES_MAX STEP_BYTES_MAX
+/* Of one partition, executed and not committed, with their keys (engine/overlay.h): past it no
+ * command is executed, they wait outside. */
+#define OVERLAY_BYTES_MAX (64 * MIB)
 /* Blobs of which the command has not been applied. A leader begins no more before there is room. */
 #define STAGED_BYTES_MAX (1 * GIB)
 #define STAGED_BLOBS_MAX 8192

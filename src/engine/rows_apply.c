@@ -47,7 +47,7 @@ static void make_record(struct engine *engine, const struct row *row, struct sid
     }
 }
 
-/* The value that the key has now is the other side's: it has what both share. */
+/* The value that the key has now has what both sides share, whichever of them it is. */
 static void make_shared(struct engine *engine, const struct row *row, struct side to)
 {
     struct item *item = store_find(engine->store, row->db, row->key);
@@ -82,36 +82,30 @@ static void make(struct engine *engine, const struct row *row, struct side to)
 
 /* --- An entry ------------------------------------------------------------------------------- */
 
-/* W4, W5: whether each key is as it was before or after, and whether some are as they are to be. */
-static bool fits(struct engine *engine, const struct rows_entry *entry, bool after, bool *partly)
+/* W4, W5: whether each key is as it was before or after. */
+static bool fits(struct engine *engine, const struct rows_entry *entry)
 {
     struct rows_cursor cursor = rows_begin(entry);
     struct row row;
-    *partly = false;
     while (rows_next(&cursor, &row)) {
-        if (is_now(engine, &row, side_of(&row, !after))) {
-            continue;
-        }
-        if (!is_now(engine, &row, side_of(&row, after))) {
+        if (!is_now(engine, &row, side_of(&row, false)) &&
+            !is_now(engine, &row, side_of(&row, true))) {
             return false;
         }
-        *partly = true;
     }
     return true;
 }
 
+/* To make what is there already changes nothing. */
 static bool make_all(struct engine *engine, const struct rows_entry *entry, bool after)
 {
     struct rows_cursor cursor = rows_begin(entry);
     struct row row;
-    bool partly;
-    if (!fits(engine, entry, after, &partly)) {
+    if (!fits(engine, entry)) {
         return false;
     }
     while (rows_next(&cursor, &row)) {
-        if (!partly || !is_now(engine, &row, side_of(&row, after))) {
-            make(engine, &row, side_of(&row, after));
-        }
+        make(engine, &row, side_of(&row, after));
     }
     return true;
 }

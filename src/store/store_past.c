@@ -1,6 +1,8 @@
 /* Who is told of changes: what a store keeps of its past, and who watches. See store.h. */
 #include "store/store_internal.h"
 
+#include "base/panic.h"
+
 void store_keep_past(struct store *store, const struct past_limits *limits, qr_slot slot,
                      qr_wall time)
 {
@@ -46,6 +48,7 @@ uint64_t store_past_memory(const struct store *store)
 
 void store_watch(struct store *store, const struct store_watch *watch)
 {
+    qr_assert(watch == NULL || store->watch == NULL); /* one at a time */
     store->watch = watch;
     store->watched = watch != NULL;
 }

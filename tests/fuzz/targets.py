@@ -11,6 +11,7 @@ TARGETS = {
                       "src/engine/lookup.c", "src/engine/numbers.c", "src/engine/scan.c",
                       "src/engine/strings.c", "src/store/due.c", "src/store/item.c",
                       "src/store/store.c", "src/store/table.c", "src/store/walk.c"]),
+    "rows": (512, ["src/engine/rows_format.c", "src/engine/rows_apply.c", "src/engine/overlay.c"]),
     "log": (512, ["src/log/recover.c", "src/log/replay.c", "src/log/format.c", "src/log/record.c",
                   "src/log/index.c", "src/log/read.c", "src/log/segments.c", "src/log/append.c",
                   "src/log/flush.c", "src/log/janitor.c"]),

@@ -28,6 +28,7 @@ import pins
 import reads
 import real
 import routing
+import rows
 import rules
 import scenarios
 import sessions
@@ -77,6 +78,8 @@ LISTS = [
     ("driver", "node", history.NODE, True),
     ("driver", "node", history.END_TO_END, True),
     ("driver", "store", past.STORE, True),
+    ("driver", "engine", rows.ENGINE, True),
+    ("fuzz", "", rows.FUZZ, False),
     ("driver", "node", past.NODE, True),
     ("driver", "node", past.AS_OF, True),
     ("cluster", "cluster", past.HISTORIES, True),

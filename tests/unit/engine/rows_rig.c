@@ -80,6 +80,18 @@ void rig_run_long(struct rig *rig, const char *command, size_t n, char byte)
     free(value);
 }
 
+void rig_execute_with_id(struct rig *rig, uint16_t tag, const struct span *argv, uint32_t argc)
+{
+    uint8_t bytes[512], id_bytes[OP_ID_BYTES_MAX];
+    const struct op_id id = {
+        .pid = span_of("p", 1), .iid = span_of("i", 1), .seconds = 1, .count = 5, .bytes = 2000
+    };
+    struct op head = { .stamp = rig->h->stamp, .level = SEMANTICS_LEVEL_IDS, .tag = tag };
+    head.id = span_of(id_bytes, op_id_write(id_bytes, &id));
+    op_write(bytes, &head, argv, argc);
+    rig_execute_op(rig, span_of(bytes, op_bytes(argv, argc) + head.id.n));
+}
+
 void rig_tick(struct rig *rig)
 {
     keep(rig, rows_tick(rig->rows, rig->h->engine, rig->h->stamp));

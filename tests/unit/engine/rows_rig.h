@@ -21,6 +21,8 @@ int rig_teardown(void **state);
  */
 void rig_execute(struct rig *rig, const char *command);
 void rig_execute_op(struct rig *rig, struct span op);
+/* Under one id, which is kept for a second. */
+void rig_execute_with_id(struct rig *rig, uint16_t tag, const struct span *argv, uint32_t argc);
 void rig_tick(struct rig *rig);
 /* The same, and the follower applies it. */
 void rig_run(struct rig *rig, const char *command);
