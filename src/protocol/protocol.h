@@ -107,6 +107,8 @@ struct view {
     uint16_t set;       /* ALL: of the members */
     uint8_t copies;     /* ANY; LOCAL: 0, and no set */
     uint8_t stage;      /* enum ack_stage: how they must have it, the primary too */
+    bool whole; /* told to its primary alone: it was chosen in this life of the node, whatever
+                           it has lost: else one that is forgetful does not lead */
 };
 
 /* --- Events: everything a protocol can learn ------------------------------------------------ */
@@ -478,9 +480,9 @@ struct outlook {
     uint8_t members; /* indexes in use are below it; of others `member` says nothing */
     bool can_serve;  /* leader with an entry of its own term committed */
     bool forgetful;
-    bool counts;      /* what others answer decides something: it leads, or collects votes */
-    bool skewed;      /* its wall clock is known to be off: it leaves leadership to others */
-    bool stands_back; /* it was told to */
+    bool counts;       /* what others answer decides something: it leads, or collects votes */
+    bool skewed;       /* its wall clock is known to be off: it leaves leadership to others */
+    bool stands_back;  /* it was told to */
     bool quiet : 1;    /* it has no timer: what a leader knows of its members' life is old */
     bool informed : 1; /* since its start it has committed all that a leader knew to be committed */
     /* Of strategies whose leader group 0 names; elsewhere false. */

@@ -65,7 +65,7 @@ void primary_reject_unasked(struct primary *p, struct effects *out)
 
 static bool has_previous(const struct primary *p, const struct primary_append *m)
 {
-    if (m->prev_slot <= p->matched) {
+    if (p->matched != 0 && m->prev_slot <= p->matched) {
         return true; /* A2 */
     }
     return trail_knows(&p->trail, m->prev_slot) &&
@@ -80,7 +80,9 @@ static bool store(struct primary *p, struct effects *out, qr_slot lo, qr_slot hi
     if (lo >= hi) {
         return true;
     }
-    qr_assert(lo > p->trail.base_slot);
+    if (lo <= p->trail.base_slot) {
+        return false; /* what was committed before is trimmed, and not yet known to agree */
+    }
     lo = trail_first_difference(&p->trail, lo, hi, term);
     if (lo == hi) {
         return true; /* A1: everything is here already */
@@ -141,7 +143,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
     follow_commit(p, m->commit); /* first, so that the trail may forget that (trail.h, T3) */
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
-        if (p->matched == 0) {
+        if (p->matched == 0 || p->matched < p->trail.base_slot) {
             reject(p, out, m->prev_slot, m->prev_term);
         }
         return;

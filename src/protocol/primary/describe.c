@@ -108,6 +108,7 @@ static void mix_view(uint64_t *d, const struct view *v)
     mix(d, v->set);
     mix(d, v->copies);
     mix(d, v->stage);
+    mix(d, v->whole);
 }
 
 static void mix_role(uint64_t *d, const struct primary *p)
@@ -123,7 +124,7 @@ static void mix_role(uint64_t *d, const struct primary *p)
     mix(d, p->barred);
     mix(d, p->informed);
     mix(d, p->exact);
-    mix(d, p->local_seen);
+    mix(d, p->local);
     mix_view(d, &p->view);
 }
 

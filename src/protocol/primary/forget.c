@@ -29,7 +29,8 @@
  *    known here, and promised.
  * F4 That F is forgetful is durable until the record of its recovery is. Everything that it says
  *    as a member that counts waits for that one.
- * F5 Said late: an answer "forgetful" of a life that counts by now was said before it recovered. */
+ * F5 Said late: an answer "forgetful" of a life that counts by now was said before it recovered.
+ *    */
 #include "protocol/primary/state.h"
 
 /* --- The forgetful member ------------------------------------------------------------------- */

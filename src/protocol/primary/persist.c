@@ -10,6 +10,7 @@ static void put_state(const struct primary *p, struct effects *out, struct effec
         struct primary_forgetful_state *forgetful = effects_scratch(out, sizeof *forgetful);
         forgetful->term = p->term;
         forgetful->led = p->led;
+        forgetful->local = p->local;
         e->persist.state_kind = PRIMARY_FORGETFUL_STATE;
         e->persist.state = forgetful;
         return;
@@ -17,6 +18,7 @@ static void put_state(const struct primary *p, struct effects *out, struct effec
     struct primary_state *state = effects_scratch(out, sizeof *state);
     state->term = p->term;
     state->led = p->led;
+    state->local = p->local;
     e->persist.state_kind = PRIMARY_STATE;
     e->persist.state = state;
 }

@@ -88,7 +88,6 @@ static void primary_init(void *self, const struct protocol_limits *limits, node_
     p->leader = NODE_NONE;
     p->view.primary = NODE_NONE;
     p->transfer_to = NODE_NONE;
-    p->local_seen = true; /* until a view says otherwise for all that is here */
 }
 
 static void load_state(struct primary *p, uint16_t kind, const void *body)
@@ -97,10 +96,12 @@ static void load_state(struct primary *p, uint16_t kind, const void *body)
         const struct primary_state *state = body;
         p->term = state->term;
         p->led = state->led;
+        p->local = state->local;
     } else if (kind == PRIMARY_FORGETFUL_STATE) {
         const struct primary_forgetful_state *state = body;
         p->term = state->term;
         p->led = state->led;
+        p->local = state->local;
     } else {
         qr_assert(kind == 0);
     }

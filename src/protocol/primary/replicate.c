@@ -272,6 +272,9 @@ static bool is_answered(const struct primary *p, const struct peer *peer,
     if (peer->mode == PEER_SNAPSHOT) {
         return m->base_slot < p->trail.base_slot;
     }
+    if (m->base_slot > peer->got && m->base_slot >= p->trail.base_slot) {
+        return false; /* its log begins behind what is known to agree */
+    }
     bool earlier_probe = peer->mode == PEER_PROBE && m->prev_slot != peer->next - 1;
     return m->prev_slot <= peer->got || earlier_probe;
 }

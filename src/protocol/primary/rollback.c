@@ -81,7 +81,7 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
         return;
     }
     bool here = m->slot > 0 && m->slot == p->trail.base_slot && m->slot_term == p->trail.base_term;
-    if (!here || p->matched != 0) {
+    if (!here || p->matched >= m->slot) {
         primary_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
         return;
     }

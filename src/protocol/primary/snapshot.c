@@ -11,8 +11,9 @@
  *    now, and the primary goes on from there, or says that it is foreign (rollback.c).
  * S5 What the log here holds may be missing in the snapshot. Where every copy that was answered
  *    for was waited for, what is not committed was never answered, and what is committed is in it.
- *    With LOCAL only what every member holds is sure: the rest is taken back, by name, before the
- *    snapshot is installed. It may be named although it is in the snapshot.
+ *    With LOCAL, now or before (`local`), only what every member holds, or what was matched in
+ *    this term, is sure: the rest is taken back, by name, before the snapshot is installed. It may
+ *    be named although it is in the snapshot. While nobody leads, nothing is installed over it.
  * S6 A primary installs nothing. */
 #include "protocol/primary/state.h"
 
@@ -85,15 +86,23 @@ static bool holds(const struct primary *p, const struct offer *o)
 /* S5: up to where what stands here is surely in any snapshot that is beyond it. */
 static qr_slot sure(const struct primary *p)
 {
-    qr_slot slot = p->local_seen ? min_u64(p->floor, p->trail.last_slot) : p->trail.last_slot;
+    if (!p->local) {
+        return p->trail.last_slot;
+    }
+    qr_slot slot = max_u64(min_u64(p->floor, p->trail.last_slot), p->matched);
     return max_u64(slot, p->trail.base_slot);
+}
+
+/* S5: what would be taken back is lost to nobody yet. */
+static bool is_unnamed(const struct primary *p)
+{
+    return sure(p) < p->trail.last_slot && p->leader == NODE_NONE;
 }
 
 static void install(struct primary *p, struct effects *out, const struct offer *o)
 {
     qr_assert(p->phase != PHASE_PRIMARY); /* S6 */
     if (sure(p) < p->trail.last_slot) {
-        p->phase = PHASE_FOLLOWER;
         primary_begin_anew(p, out, sure(p));
     }
     qr_assert(o->slot > p->commit);
@@ -132,7 +141,7 @@ void primary_on_offer(struct primary *p, struct effects *out, const struct event
     if (holds(p, &o)) {
         primary_trace(out, POINT_OFFER_HELD, o.slot, 0, 0);
         p->commit = o.slot; /* S3 */
-    } else if (o.slot <= p->matched) {
+    } else if (o.slot <= p->matched || is_unnamed(p)) {
         primary_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
     } else {
         install(p, out, &o);

@@ -77,7 +77,7 @@ struct primary {
     bool barred;      /* the view names this node, and it may not lead */
     bool informed;    /* for good: A5 */
     bool exact;       /* primaries: it knows of every write that was ever acknowledged (L4) */
-    bool local_seen;  /* a view of this life waits for no copies: any entry may be answered (S5) */
+    bool local;       /* a view waited for no copies: any entry may have been answered (S5) */
     uint32_t life;    /* a number of this start, never 0 */
 
     /* Primaries. */

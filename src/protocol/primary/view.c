@@ -17,8 +17,10 @@
  *    acknowledged: by the rule, and by nobody who promised a later term.
  * L6 A message may raise the promise before the view of its term is here. A view of a term that is
  *    below the promise says nothing then.
- * L7 A forgetful member that is named is whole again: group 0 names one only where nothing was
- *    promised that it could have lost, or where people have ordered it and the loss is told. */
+ * L7 A forgetful member leads only where group 0 chose it as it is: in this life (`whole`),
+ *    because nothing was promised that it could have lost, or because people have ordered it and
+ *    the loss is told. Chosen in a life before it has lost what it was chosen for, and may have
+ *    led in that very term (L2). */
 #include "protocol/primary/state.h"
 
 /* --- Terms ------------------------------------------------------------------------------------ */
@@ -144,7 +146,10 @@ static uint32_t barred(const struct primary *p, qr_term term)
     if (p->led && p->term == term) {
         return 1; /* L2 */
     }
-    return trail_has_room(&p->trail, p->trail.last_slot + 1, term, p->commit) ? 0 : 2;
+    if (p->forgetful && !p->view.whole) {
+        return 2; /* L7 */
+    }
+    return trail_has_room(&p->trail, p->trail.last_slot + 1, term, p->commit) ? 0 : 3;
 }
 
 static void take_lead(struct primary *p, struct effects *out, qr_term term)
@@ -195,7 +200,10 @@ static void take_view(struct primary *p, struct effects *out, const struct view 
 {
     p->view = *v;
     bool counts = (v->members & node_bit(p->me)) != 0;
-    p->local_seen = p->local_seen || (v->set == 0 && v->copies == 0);
+    if (v->set == 0 && v->copies == 0 && !p->local) {
+        p->local = true; /* S5: known before anything is answered by that rule */
+        p->state_dirty = true;
+    }
     if (v->primary == p->me) {
         take_lead(p, out, v->term);
         return;

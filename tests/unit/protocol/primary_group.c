@@ -398,8 +398,12 @@ static void start(struct flock *f, node_index i, bool forgetful)
             runs[count++] = (struct term_run){ .slot = s, .term = node->log.entry[s].term };
         }
     }
-    struct primary_state state = { .term = node->log.term, .led = node->log.led };
-    struct primary_forgetful_state blank = { .term = node->log.term, .led = node->log.led };
+    struct primary_state state = { .term = node->log.term,
+                                   .led = node->log.led,
+                                   .local = node->log.local };
+    struct primary_forgetful_state blank = { .term = node->log.term,
+                                             .led = node->log.led,
+                                             .local = node->log.local };
     struct event event = { .kind = EVENT_START };
     event.start.state_kind = !node->log.has_state  ? 0
                              : node->log.forgetful ? PRIMARY_FORGETFUL_STATE

@@ -24,7 +24,7 @@ struct flock_entry {
 struct flock_log {
     qr_slot base, last;
     qr_term base_term;
-    bool has_state, forgetful, led;
+    bool has_state, forgetful, led, local;
     qr_term term;                        /* of the state record */
     struct flock_entry entry[FLOCK_LOG]; /* by slot, what the checkpoint stands for too */
 };

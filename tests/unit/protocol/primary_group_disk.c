@@ -23,10 +23,12 @@ void flock_disk_persist(struct flock *f, node_index i, const struct effect *e,
         const struct primary_state *state = e->persist.state;
         log->term = state->term;
         log->led = state->led;
+        log->local = state->local;
     } else if (e->persist.state_kind == PRIMARY_FORGETFUL_STATE) {
         const struct primary_forgetful_state *state = e->persist.state;
         log->term = state->term;
         log->led = state->led;
+        log->local = state->local;
     }
     if (e->persist.state_kind != 0) {
         log->has_state = true;
