@@ -8,11 +8,10 @@ static uint16_t bit_of(node_index node)
     return (uint16_t)(1u << node);
 }
 
-void beats_init(struct beats *b, qr_time interval, qr_time silence)
+void beats_init(struct beats *b, const struct detector_options *options)
 {
-    qr_assert(interval > 0);
-    qr_assert(silence > 2 * interval);
-    *b = (struct beats){ .interval = interval, .silence = silence };
+    *b = (struct beats){ .interval = options->interval };
+    detector_init(&b->detector, options);
 }
 
 void beats_connected(struct beats *b, node_index node, bool beating, qr_time now)
@@ -22,6 +21,7 @@ void beats_connected(struct beats *b, node_index node, bool beating, qr_time now
     b->beating = (uint16_t)((b->beating & ~bit_of(node)) | (beating ? bit_of(node) : 0));
     b->heard[node] = now;
     b->sent[node] = now;
+    detector_begin(&b->detector, node, now);
 }
 
 void beats_lost(struct beats *b, node_index node)
@@ -40,6 +40,7 @@ static void forgive(struct beats *b, qr_time now)
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         b->heard[i] += late;
         b->heard[i] = b->heard[i] < now ? b->heard[i] : now;
+        detector_forgive(&b->detector, i, late);
     }
 }
 
@@ -52,10 +53,12 @@ qr_time beats_turn(struct beats *b, qr_time now, uint16_t *beat_to, uint16_t *up
     for (uint32_t rest = b->connected; rest != 0; rest &= rest - 1) {
         node_index i = (node_index)__builtin_ctz(rest);
         bool beats = (b->beating & bit_of(i)) != 0;
-        bool silent = beats && now - b->heard[i] >= b->silence;
+        detector_heard(&b->detector, i, b->heard[i]);
+        bool silent = beats && now >= detector_due(&b->detector, i, b->heard[i]);
         b->silences += silent && (b->up & bit_of(i)) != 0;
         b->up = (uint16_t)(silent ? b->up & ~bit_of(i) : b->up | bit_of(i));
-        if (beats && now - b->sent[i] >= b->interval) {
+        bool asks = beats && detector_asks(&b->detector, i, now, &next);
+        if (asks || (beats && now - b->sent[i] >= b->interval)) {
             *beat_to = (uint16_t)(*beat_to | bit_of(i));
             b->sent[i] = now;
         } else if (beats && b->sent[i] + b->interval < next) {

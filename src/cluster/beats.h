@@ -1,7 +1,8 @@
 /* Which nodes are up, for the groups that rest and so have no time-outs of their own
  * (protocol/raft/quiet.c). Each node beats to every other one when nothing else went there for a
- * heartbeat; whoever is not heard for an election time-out is away until it is heard again, whether
- * its connection closed or not: a process that hangs keeps its connections.
+ * heartbeat; whoever a failure detector suspects (detector.h) is away until it is heard again,
+ * whether its connection closed or not: a process that hangs keeps its connections. By default that
+ * is who is not heard for an election time-out.
  *
  * B1 Only what arrives counts, of any kind: bulk that is under way is as good as a beat.
  * B2 Silence counts while this node itself runs. When it was stopped, or its loop stood still, the
@@ -16,17 +17,19 @@
 
 #include "base/limits.h"
 #include "base/types.h"
+#include "cluster/detector.h"
 
 struct beats {
-    qr_time interval, silence; /* a heartbeat, an election time-out */
-    qr_time looked;            /* 0: not yet */
+    qr_time interval; /* a heartbeat */
+    qr_time looked;   /* 0: not yet */
     qr_time heard[MEMBERS_MAX], sent[MEMBERS_MAX];
     uint16_t connected, beating; /* beating: those that beat too (B4) */
     uint16_t up;                 /* as told */
     uint64_t silences;           /* nodes that fell silent with open connections, so far */
+    struct detector detector;
 };
 
-void beats_init(struct beats *b, qr_time interval, qr_time silence);
+void beats_init(struct beats *b, const struct detector_options *options);
 
 /* Its connection opened, or closed; `beating`: whether the other side beats. */
 void beats_connected(struct beats *b, node_index node, bool beating, qr_time now);

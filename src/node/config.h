@@ -82,6 +82,10 @@ struct config {
     bool observer;
     /* protocol */
     uint32_t heartbeat_ms, lease_ms, election_timeout_ms; /* 25, 80, 300 */
+    uint32_t failure_detector;           /* enum detector_kind */
+    uint32_t node_timeout_ms;            /* 0: election_timeout_ms */
+    uint32_t phi_threshold;              /* 8 */
+    uint32_t phi_deviation_ms;           /* 0: heartbeat_ms */
     uint32_t read_mode;                                   /* enum read_mode */
     uint32_t log_sync;                                    /* enum log_sync */
     uint8_t leader_priority;                              /* 100 */

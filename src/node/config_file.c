@@ -352,6 +352,10 @@ bool config_check(const struct config *config, char *error, size_t cap)
         text_put(&out, "heartbeat-ms: must be below election-timeout-ms");
         return false;
     }
+    if (config->node_timeout_ms != 0 && config->node_timeout_ms <= 2 * config->heartbeat_ms) {
+        text_put(&out, "node-timeout-ms: must be above twice heartbeat-ms, or 0");
+        return false;
+    }
     if (config->peer_port == 0 && config->port > 65535 - 10000) {
         text_put(&out, "peer-port: must be given, because the client port plus 10000 is no port");
         return false;

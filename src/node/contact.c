@@ -11,13 +11,29 @@
 #define RENEWED_BYTES (RENEWAL_BYTES + 8u)
 #define COVERS_NOTHING UINT64_MAX /* no map has that version */
 
+static struct detector_options detector_options(const struct config *config)
+{
+    uint32_t silence_ms =
+        config->node_timeout_ms != 0 ? config->node_timeout_ms : config->election_timeout_ms;
+    qr_time interval = config->heartbeat_ms * QR_MILLISECOND;
+    qr_time silence = silence_ms * QR_MILLISECOND;
+    qr_time deviation = config->phi_deviation_ms * QR_MILLISECOND;
+    return (struct detector_options){
+        .kind = (enum detector_kind)config->failure_detector,
+        .interval = interval,
+        .silence = silence > 2 * interval ? silence : 2 * interval + 1,
+        .phi = config->phi_threshold,
+        .deviation = deviation != 0 ? deviation : interval,
+    };
+}
+
 void contact_init(struct node *node)
 {
     uint64_t life;
     io_random(node->io, &life, sizeof life);
-    qr_time interval = node->config.heartbeat_ms * QR_MILLISECOND;
-    qr_time silence = node->config.election_timeout_ms * QR_MILLISECOND;
-    beats_init(&node->contact.beats, interval, silence > 2 * interval ? silence : 2 * interval + 1);
+    struct detector_options options = detector_options(&node->config);
+    beats_init(&node->contact.beats, &options);
+    suspicions_init(&node->contact.suspicions);
     leases_init(&node->contact.leases, life);
 }
 
@@ -39,13 +55,16 @@ void contact_connected(struct node *node, node_index peer)
     bool beats = peers_wire_version(node->peers, peer) >= frame_wire_version(FRAME_BEAT, 0);
     tell(node, peer, false); /* B3 */
     beats_connected(&c->beats, peer, beats, node_clock(node));
+    suspicions_connected(&c->suspicions, peer, node->clock);
     tell(node, peer, true);
     c->next = 0;
 }
 
 void contact_lost(struct node *node, node_index peer)
 {
-    beats_lost(&node->contact.beats, peer);
+    struct contact *c = &node->contact;
+    suspicions_lost(&c->suspicions, peer, c->beats.heard[peer], node->clock);
+    beats_lost(&c->beats, peer);
     leases_lost(&node->contact.leases, peer);
     tell(node, peer, false);
 }
@@ -63,6 +82,11 @@ static void look_at_peers(struct node *node, qr_time now)
         bool is_up = (up & node_bit(i)) != 0;
         node_log(node, NODE_LOG_NOTICE, "Node %u is %s", (unsigned)node->known[i].id,
                  is_up ? "heard again" : "silent although it is connected");
+        if (is_up) {
+            suspicions_heard(&c->suspicions, i, now);
+        } else {
+            suspicions_silent(&c->suspicions, i, c->beats.heard[i], now);
+        }
         tell(node, i, is_up);
     }
 }
@@ -155,6 +179,9 @@ static void asked(struct node *node, node_index from, const struct renewal *rene
 {
     struct contact *c = &node->contact;
     leases_asked(&c->leases, from, renewal, node_clock(node));
+    if (renewal->life != 0) {
+        suspicions_process(&c->suspicions, from, renewal->life);
+    }
     coverage_asked(&c->coverage, from, said);
     if (c->coverage.freeze.count > 0) {
         node_stir(node); /* the change may wait for that (control.c) */

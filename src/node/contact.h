@@ -15,11 +15,13 @@
 #include "cluster/beats.h"
 #include "cluster/coverage.h"
 #include "cluster/leases.h"
+#include "cluster/suspicions.h"
 
 struct node;
 
 struct contact {
     struct beats beats;
+    struct suspicions suspicions;
     struct leases leases;
     uint16_t told; /* who is up, as the partitions know */
     qr_time next;

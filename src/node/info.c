@@ -257,6 +257,7 @@ void info_reset(struct node *node)
     if (node->peers != NULL) {
         peers_reset_stats(node->peers);
     }
+    suspicions_reset(&node->contact.suspicions, io_now(node->io));
     memset(node->command_stats, 0, command_count() * sizeof *node->command_stats);
     node->totals.stats = (struct engine_stats){ 0 };
     node->info.sampled = io_now(node->io);
@@ -397,6 +398,7 @@ static const struct section {
     { "sentinel", "Sentinel", ALWAYS, section_sentinel },
     { "keyspaces", "Keyspaces", ALWAYS, info_keyspaces },
     { "raft", "Raft", ALWAYS, info_raft },
+    { "detector", "Detector", ALWAYS, info_detector },
     { "quorate", "Quorate", ALWAYS, info_quorate },
 #ifdef QUORATE_FAILPOINTS
     { "digest", "Digest", 0, info_digest },

@@ -10,6 +10,7 @@ void info_line(struct reply *out, const char *format, ...) __attribute__((format
 void info_replication(struct node *node, struct reply *out);
 void info_keyspaces(struct node *node, struct reply *out);
 void info_raft(struct node *node, struct reply *out);
+void info_detector(struct node *node, struct reply *out);
 void info_quorate(struct node *node, struct reply *out);
 /* info_snapshot.c */
 enum replica_state { REPLICA_AWAY, REPLICA_BOOTSTRAP, REPLICA_CATCHUP, REPLICA_ONLINE };

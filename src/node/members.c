@@ -76,6 +76,9 @@ static void follow_index(struct node *node, node_index i)
     if (another && i != node->identity.me && peers_leave(node->peers, i, now.id != 0)) {
         return; /* known for as long as it is connected */
     }
+    if (another) {
+        suspicions_forget(&node->contact.suspicions, i);
+    }
     if (now.id != 0) {
         peers_stay(node->peers, i); /* the entry that left it out was never committed */
     }

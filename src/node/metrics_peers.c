@@ -300,6 +300,71 @@ PEER_STAT(peer_writes, writes)
 PEER_STAT(losses, losses)
 #undef PEER_STAT
 
+static struct suspicion_figures figures_of(const struct metrics *page, node_index i)
+{
+    const struct node *node = page->sources.node;
+    return suspicions_figures(&node->contact.suspicions, i, io_now(node->io));
+}
+
+#define FIGURE(name, expression)                                                            \
+    static void name##_of(struct metrics *page, const struct metric_row *row, node_index i, \
+                          const char *id)                                                   \
+    {                                                                                       \
+        struct suspicion_figures f = figures_of(page, i);                                   \
+        peer_sample(page, row, id, (double)(expression));                                   \
+    }                                                                                       \
+    void write_##name(struct metrics *page, const struct metric_row *row)                   \
+    {                                                                                       \
+        each_peer(page, row, name##_of);                                                    \
+    }
+FIGURE(mistakes, f.mistakes)
+FIGURE(mistaken, (double)f.mistaken / (double)QR_SECOND)
+FIGURE(failures, f.failures)
+FIGURE(missed, f.missed)
+FIGURE(detection, (double)f.detection / (double)QR_SECOND)
+FIGURE(unproven, f.unproven)
+FIGURE(trusted, (double)f.trusted / (double)QR_SECOND)
+#undef FIGURE
+
+static void suspicions_of(struct metrics *page, const struct metric_row *row, node_index i,
+                          const char *id)
+{
+    struct suspicion_figures f = figures_of(page, i);
+    metric_sample(&page->out, row->name, "", LABELS({ "peer", id }, { "by", "silence" }),
+                  (double)f.silent);
+    metric_sample(&page->out, row->name, "", LABELS({ "peer", id }, { "by", "closed" }),
+                  (double)f.closed);
+}
+
+void write_suspicions(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, suspicions_of);
+}
+
+static void suspected(struct metrics *page, const struct metric_row *row, node_index i,
+                      const char *id)
+{
+    enum suspicion_state state = page->sources.node->contact.suspicions.of[i].state;
+    peer_sample(page, row, id, state != SUSPICION_TRUSTED);
+}
+
+void write_suspected(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, suspected);
+}
+
+static void timeout(struct metrics *page, const struct metric_row *row, node_index i,
+                    const char *id)
+{
+    const struct detector *d = &page->sources.node->contact.beats.detector;
+    peer_sample(page, row, id, (double)detector_timeout(d, i) / (double)QR_SECOND);
+}
+
+void write_timeout(struct metrics *page, const struct metric_row *row)
+{
+    each_peer(page, row, timeout);
+}
+
 static void queued(struct metrics *page, const struct metric_row *row, node_index i, const char *id)
 {
     peer_sample(page, row, id, (double)peers_queued(page->sources.node->peers, i));

@@ -3,6 +3,8 @@ import os
 import struct
 import time
 
+import pytest
+
 from cluster import CALM, Cluster, wait_for
 from keyspaces import places
 
@@ -35,6 +37,61 @@ def test_a_stopped_node_is_silent_although_it_is_connected():
             wait_for(lambda node=node: field(node, "peers_up") == 2, "it is heard again")
         assert [int(node.info()["peer_reconnects"]) for node in others] == lost
         assert all(field(node, "peers_fell_silent") == 1 for node in others)
+
+
+def believed(node, other):
+    """What it believes of the other node, and how good that was (INFO detector)."""
+    for name, value in node.info("detector").items():
+        fields = dict(pair.split("=") for pair in value.split(",") if "=" in pair)
+        if name.startswith("detector") and fields.get("id") == str(other.number):
+            return fields
+    raise AssertionError(f"nothing of node {other.number}")
+
+
+@pytest.mark.parametrize("detector", ["ping", "phi"])
+def test_a_stopped_node_is_silent_for_every_failure_detector_F1_F3(detector):
+    options = ["--failure-detector", detector, "--node-timeout-ms", "1500",
+               "--phi-deviation-ms", "100"]
+    with Cluster(3, CALM + options) as cluster:
+        quiet = cluster.followers()[0]
+        others = [node for node in cluster.nodes if node is not quiet]
+        if detector == "phi":
+            for node in others:
+                wait_for(lambda node=node: int(believed(node, quiet)["timeout_ms"]) < 1500,
+                         "it knows how silent the others are")
+        quiet.pause()
+        for node in others:
+            assert node.info("detector")["failure_detector"] == detector
+            wait_for(lambda node=node: believed(node, quiet)["state"] == "silent", "it is missed")
+        quiet.resume()
+        for node in others:
+            wait_for(lambda node=node: believed(node, quiet)["state"] == "trusted", "it is back")
+
+
+def test_what_was_suspected_is_compared_with_what_was_so_F4():
+    with Cluster(3, CALM) as cluster:
+        all_hold(cluster)
+        leader, victim = cluster.leader(), cluster.followers()[0]
+        victim.pause()
+        wait_for(lambda: believed(leader, victim)["state"] == "silent", "it is suspected")
+        victim.resume()
+        wait_for(lambda: believed(leader, victim)["mistakes"] == "1", "wrongly")
+        seen = believed(leader, victim)
+        assert (seen["silent"], seen["closed"], seen["failures"]) == ("1", "0", "0")
+        assert float(seen["mistake_ms"]) > 0 and float(seen["mistakes_per_hour"]) > 0
+        assert float(seen["accuracy"]) < 1 and seen["completeness"] == "1.0000"
+        victim.kill()
+        wait_for(lambda: believed(leader, victim)["state"] == "closed", "it is suspected at once")
+        victim.start()
+        wait_for(lambda: believed(leader, victim)["failures"] == "1", "another process came")
+        seen = believed(leader, victim)
+        assert (seen["closed"], seen["missed"], seen["mistakes"]) == ("1", "0", "1")
+        assert seen["completeness"] == "1.0000"
+        assert 0 <= float(seen["detection_ms"]) < 1000
+        assert cluster.leader() is leader
+        leader.call("CONFIG", "RESETSTAT")
+        seen = believed(leader, victim)
+        assert (seen["state"], seen["silent"], seen["mistakes"]) == ("trusted", "0", "0")
 
 
 def test_idle_nodes_stay_in_contact():

@@ -120,7 +120,7 @@ def test_docs_list_what_nodes_emit(three):
             assert (page[name].type, page[name].help) == (kind, text), name
             assert not page[name].samples or page[name].label_names() == set(labels.split()), name
     seen = set().union(sentinel_fields(), *(node.info() for node in three.nodes))
-    seen = {re.sub(r"^(slave|master|db|ks|raft_member|peer|replica)\d+$", r"\1N", name)
+    seen = {re.sub(r"^(slave|master|db|ks|raft_member|peer|replica|detector)\d+$", r"\1N", name)
             for name in seen}
     seen = {re.sub(r"^(cmdstat_|latency_percentiles_usec_).*", r"\1COMMAND", name)
             for name in seen}

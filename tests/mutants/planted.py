@@ -33,6 +33,7 @@ import rules
 import scenarios
 import sessions
 import slices
+import suspecting
 import telling
 import turns
 import wants
@@ -47,6 +48,7 @@ LISTS = [
     ("log", "log", mutants.LOG, False),
     ("fuzz", "", mutants.FUZZ, False),
     ("cluster", "cluster", cluster.CLUSTER, True),
+    ("cluster", "cluster", suspecting.SUSPECTING, True),
     ("driver", "node", driver.DRIVER, True),
     ("driver", "node", contact.CONTACT, True),
     ("driver", "node", routing.ROUTING, True),

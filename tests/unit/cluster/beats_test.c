@@ -15,7 +15,8 @@ static struct beats three(qr_time now)
 {
     struct beats b;
     uint16_t to, up;
-    beats_init(&b, 25 * MS, 300 * MS);
+    struct detector_options options = { .interval = 25 * MS, .silence = 300 * MS };
+    beats_init(&b, &options);
     beats_connected(&b, 1, true, now);
     beats_connected(&b, 2, true, now);
     (void)beats_turn(&b, now, &to, &up);

@@ -213,7 +213,12 @@ static void test_the_whole_is_checked(void **state)
     assert_true(config_check(&config, error, sizeof error));
     assert_true(parse("lease-ms 300\n"));
     assert_false(config_check(&config, error, sizeof error));
-    assert_true(parse("lease-ms 80\nmember 2 c 7001\n"));
+    assert_true(parse("lease-ms 80\nnode-timeout-ms 50\n"));
+    assert_false(config_check(&config, error, sizeof error)); /* as long as two heartbeats */
+    assert_string_equal(error, "node-timeout-ms: must be above twice heartbeat-ms, or 0");
+    assert_true(parse("node-timeout-ms 51\n"));
+    assert_true(config_check(&config, error, sizeof error));
+    assert_true(parse("node-timeout-ms 0\nmember 2 c 7001\n"));
     assert_false(config_check(&config, error, sizeof error)); /* twice the same id */
 }
 

@@ -143,6 +143,7 @@ static int begin(void **state)
     node.zero = &zero;
     node.config.heartbeat_ms = 25;
     node.config.election_timeout_ms = 300;
+    node.config.phi_threshold = 8;
     now = QR_SECOND;
     wire = WIRE_VERSION_GROUPS;
     seen = (struct outlook){
@@ -255,6 +256,105 @@ static void a_node_that_knows_no_beats_is_up_while_it_is_connected(void **state)
     pass(QR_SECOND);
     assert_string_equal(told, "+1");
     assert_int_equal(sent[FRAME_BEAT].count, 0);
+}
+
+/* --- The failure detector -------------------------------------------------------------------- */
+
+static struct suspicion_figures figures(void)
+{
+    return suspicions_figures(&node.contact.suspicions, 1, now);
+}
+
+static void the_setting_says_who_is_silent(void **state)
+{
+    (void)state;
+    node.config.node_timeout_ms = 90;
+    contact_init(&node);
+    contact_connected(&node, 1);
+    pass(89 * MS);
+    assert_string_equal(told, "+1");
+    pass(30 * MS); /* it looks every 25 ms */
+    assert_string_equal(told, "+1-1");
+    node.config.failure_detector = DETECTOR_PING;
+    contact_init(&node);
+    contact_lost(&node, 1);
+    contact_connected(&node, 1);
+    told[0] = 0;
+    sent[FRAME_BEAT].count = 0;
+    for (int i = 0; i < 200; i++) { /* asked although something went there all the time */
+        beats_sent(&node.contact.beats, 1, now);
+        pass(1 * MS);
+    }
+    assert_in_range(sent[FRAME_BEAT].count, 6, 8);
+    assert_string_equal(told, "-1");
+}
+
+static void phi_has_its_thresholds_from_the_settings(void **state)
+{
+    (void)state;
+    node.config.failure_detector = DETECTOR_PHI;
+    for (uint32_t deviation = 0; deviation < 2; deviation++) {
+        node.config.phi_threshold = 2;
+        node.config.phi_deviation_ms = 10 * deviation; /* 0: heartbeat-ms */
+        contact_init(&node);
+        contact_connected(&node, 1);
+        for (int i = 0; i < 40; i++) {
+            beats_heard(&node.contact.beats, 1, now);
+            pass(25 * MS);
+        }
+        qr_time least = deviation == 0 ? 25 * MS : 10 * MS;
+        assert_int_equal(detector_timeout(&node.contact.beats.detector, 1),
+                         25 * MS + 2327 * least / 1000);
+        contact_lost(&node, 1);
+    }
+}
+
+static void a_time_out_below_two_heartbeats_is_none(void **state)
+{
+    (void)state;
+    node.config.election_timeout_ms = 50;
+    contact_init(&node);
+    assert_int_equal(node.contact.beats.detector.options.silence, 50 * MS + 1);
+}
+
+static void what_was_believed_is_measured_F4(void **state)
+{
+    (void)state;
+    lead(true);
+    contact_connected(&node, 1);
+    is_asked(77);
+    pass(QR_SECOND);
+    assert_int_equal(figures().silent, 1);
+    beats_heard(&node.contact.beats, 1, now);
+    pass(30 * MS);
+    assert_int_equal(figures().mistakes, 1);
+    assert_in_range(figures().mistaken, 650 * MS, 750 * MS);
+    node.clock = now;
+    contact_lost(&node, 1);
+    assert_int_equal(figures().closed, 1);
+    pass(QR_SECOND);
+    contact_connected(&node, 1);
+    is_asked(78); /* by the same process */
+    assert_int_equal(figures().mistakes, 2);
+    assert_int_equal(figures().failures + figures().missed + figures().unproven, 0);
+    node.contact.suspicions.of[1].known++; /* it was another one */
+    beats_heard(&node.contact.beats, 1, now);
+    node.clock = now + 7 * MS;
+    contact_lost(&node, 1);
+    contact_connected(&node, 1);
+    is_asked(79);
+    assert_int_equal(figures().failures, 1);
+    assert_int_equal(figures().detection, 7 * MS);
+}
+
+static void a_question_of_no_process_proves_nothing(void **state)
+{
+    (void)state;
+    lead(true);
+    contact_connected(&node, 1);
+    uint8_t head[32] = { 0 };
+    assert_true(contact_receive(&node, 1, FRAME_RENEW, span_of(head, sizeof head)));
+    assert_int_equal(node.contact.suspicions.of[1].known, 0);
 }
 
 /* --- Leases: the node ------------------------------------------------------------------------ */
@@ -420,6 +520,11 @@ int main(void)
         CASE(partitions_hear_of_every_loss),
         CASE(beats_go_where_nothing_else_went),
         CASE(a_node_that_knows_no_beats_is_up_while_it_is_connected),
+        CASE(the_setting_says_who_is_silent),
+        CASE(phi_has_its_thresholds_from_the_settings),
+        CASE(a_time_out_below_two_heartbeats_is_none),
+        CASE(what_was_believed_is_measured_F4),
+        CASE(a_question_of_no_process_proves_nothing),
         CASE(a_renewal_goes_to_the_leader_every_200_ms),
         CASE(the_lease_is_held_from_the_sending_for_half_its_time),
         CASE(a_lease_is_granted_when_a_majority_has_confirmed_that_it_led),
