@@ -2,6 +2,7 @@
  * says that nothing makes a step fail. Random and absurd messages are given to one node of three,
  * in every role; whatever it makes of them, its invariants hold and its effects can be carried out.
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
