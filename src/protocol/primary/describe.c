@@ -95,6 +95,7 @@ static void mix_log(uint64_t *d, const struct primary *p)
     mix(d, p->trimmed);
     mix(d, p->checkpoint);
     mix(d, p->floor);
+    mix(d, p->own);
     mix(d, p->matched);
     mix(d, (uint64_t)p->echo);
 }

@@ -11,6 +11,8 @@ static void put_state(const struct primary *p, struct effects *out, struct effec
         forgetful->term = p->term;
         forgetful->led = p->led;
         forgetful->local = p->local;
+        forgetful->floor = p->floor;
+        forgetful->own = p->own;
         e->persist.state_kind = PRIMARY_FORGETFUL_STATE;
         e->persist.state = forgetful;
         return;
@@ -19,6 +21,8 @@ static void put_state(const struct primary *p, struct effects *out, struct effec
     state->term = p->term;
     state->led = p->led;
     state->local = p->local;
+    state->floor = p->floor;
+    state->own = p->own;
     e->persist.state_kind = PRIMARY_STATE;
     e->persist.state = state;
 }

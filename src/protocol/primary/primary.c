@@ -97,11 +97,15 @@ static void load_state(struct primary *p, uint16_t kind, const void *body)
         p->term = state->term;
         p->led = state->led;
         p->local = state->local;
+        p->floor = state->floor;
+        p->own = state->own;
     } else if (kind == PRIMARY_FORGETFUL_STATE) {
         const struct primary_forgetful_state *state = body;
         p->term = state->term;
         p->led = state->led;
         p->local = state->local;
+        p->floor = state->floor;
+        p->own = state->own;
     } else {
         qr_assert(kind == 0);
     }
@@ -125,6 +129,9 @@ static void on_start(struct primary *p, struct effects *out, const struct event 
         p->term = seen;
         p->led = false;
         p->state_dirty = true;
+    }
+    if (p->led && trail_last_term(&p->trail) == p->term) {
+        p->own = p->trail.last_slot; /* S5 */
     }
     p->trimmed = event->start.base_slot;
     p->applied = event->start.applied_slot;

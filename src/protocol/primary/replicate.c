@@ -246,7 +246,7 @@ static void tell_foreign(struct primary *p, struct effects *out, node_index to, 
     m->term = p->term;
     m->slot = slot;
     m->slot_term = term;
-    m->common = last_common(p, min_u64(slot - 1, p->trail.last_slot), term);
+    m->floor = p->floor;
 }
 
 /* It has refused what it acknowledged durably, in this life, before that was sent: its disk does

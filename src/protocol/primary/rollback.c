@@ -47,6 +47,7 @@ static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
     p->trimmed = 0;
     p->checkpoint = 0;
     p->floor = 0;
+    p->own = 0;
     p->matched = 0;
     p->informed = false;
 }
@@ -72,6 +73,7 @@ void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
     journal_wrote(&p->journal, ticket, slot);
     p->commit = min_u64(p->commit, slot);
     p->applied = min_u64(p->applied, slot);
+    p->own = min_u64(p->own, slot);
 }
 
 void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
@@ -85,5 +87,7 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
         primary_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
         return;
     }
-    begin_anew(p, out, min_u64(m->common, p->trail.base_slot));
+    p->floor = max_u64(p->floor, m->floor);
+    bool own = p->own > p->floor; /* S5 */
+    begin_anew(p, out, own ? min_u64(p->floor, p->trail.base_slot) : p->trail.base_slot);
 }

@@ -11,9 +11,11 @@
  *    now, and the primary goes on from there, or says that it is foreign (rollback.c).
  * S5 What the log here holds may be missing in the snapshot. Where every copy that was answered
  *    for was waited for, what is not committed was never answered, and what is committed is in it.
- *    With LOCAL, now or before (`local`), only what every member holds, or what was matched in
- *    this term, is sure: the rest is taken back, by name, before the snapshot is installed. It may
- *    be named although it is in the snapshot. While nobody leads, nothing is installed over it.
+ *    With LOCAL, now or before (`local`), a primary answered alone: of what was its log (`own`)
+ *    only what every member holds (`floor`), or what was matched in this term, is sure. The rest
+ *    is taken back before the snapshot is installed: by name, and what is trimmed is counted,
+ *    although some of it may be in the snapshot. While nobody leads nothing is installed over it.
+ *    Who got an entry from another has not to name it: that one does.
  * S6 A primary installs nothing. */
 #include "protocol/primary/state.h"
 
@@ -86,11 +88,8 @@ static bool holds(const struct primary *p, const struct offer *o)
 /* S5: up to where what stands here is surely in any snapshot that is beyond it. */
 static qr_slot sure(const struct primary *p)
 {
-    if (!p->local) {
-        return p->trail.last_slot;
-    }
-    qr_slot slot = max_u64(min_u64(p->floor, p->trail.last_slot), p->matched);
-    return max_u64(slot, p->trail.base_slot);
+    qr_slot known = max_u64(min_u64(p->floor, p->trail.last_slot), p->matched);
+    return p->local && p->own > known ? known : p->trail.last_slot;
 }
 
 /* S5: what would be taken back is lost to nobody yet. */
@@ -118,6 +117,7 @@ static void install(struct primary *p, struct effects *out, const struct offer *
     p->applied = o->slot;
     p->trimmed = o->slot;
     p->checkpoint = o->slot;
+    p->own = 0;
     p->matched = 0; /* S4 */
     primary_reject_unasked(p, out);
 }

@@ -63,6 +63,7 @@ struct primary {
     qr_slot applied;        /* handed to APPLY up to here: trimmed <= applied <= commit <= last */
     qr_slot trimmed;        /* the log itself begins behind it */
     qr_slot floor;          /* every member holds the log durably up to here */
+    qr_slot own;            /* up to here the log was a primary's: others may lack it (S5) */
     qr_slot checkpoint;     /* of the last SNAPSHOT */
     qr_ticket state_ticket; /* of the last state record */
     struct view view;       /* the latest that was told; its term is at most the promised one */

@@ -30,6 +30,7 @@ static void step_down(struct primary *p, struct effects *out)
     primary_trace(out, POINT_STEPS_DOWN, p->term, 0, 0);
     primary_transfer_end(p, out);
     p->phase = PHASE_FOLLOWER;
+    p->own = p->trail.last_slot; /* S5 */
     p->feed = 0;
     p->exact = false;
     p->term_start = 0;

@@ -381,7 +381,7 @@ void flock_elapse(struct flock *f, qr_time span)
 
 /* --- Life ------------------------------------------------------------------------------------- */
 
-static void start(struct flock *f, node_index i, bool forgetful)
+static void start(struct flock *f, node_index i)
 {
     struct flock_node *node = &f->node[i];
     memset(node->primary, 0, sizeof *node->primary);
@@ -400,16 +400,20 @@ static void start(struct flock *f, node_index i, bool forgetful)
     }
     struct primary_state state = { .term = node->log.term,
                                    .led = node->log.led,
-                                   .local = node->log.local };
+                                   .local = node->log.local,
+                                   .floor = node->log.floor,
+                                   .own = node->log.own };
     struct primary_forgetful_state blank = { .term = node->log.term,
                                              .led = node->log.led,
-                                             .local = node->log.local };
+                                             .local = node->log.local,
+                                             .floor = node->log.floor,
+                                             .own = node->log.own };
     struct event event = { .kind = EVENT_START };
     event.start.state_kind = !node->log.has_state  ? 0
                              : node->log.forgetful ? PRIMARY_FORGETFUL_STATE
                                                    : PRIMARY_STATE;
     event.start.state = node->log.forgetful ? (const void *)&blank : &state;
-    event.start.forgetful = forgetful;
+    event.start.forgetful = node->damaged;
     event.start.base_slot = event.start.applied_slot = node->log.base;
     event.start.base_term = node->log.base_term;
     event.start.last_slot = node->log.last;
@@ -435,14 +439,15 @@ void flock_crash(struct flock *f, node_index i)
 
 void flock_restart(struct flock *f, node_index i)
 {
-    start(f, i, false);
+    start(f, i);
     flock_lease(f, i, true);
 }
 
 void flock_restart_forgetful(struct flock *f, node_index i, qr_slot last)
 {
     f->node[i].disk.last = min_u64(f->node[i].disk.last, last);
-    start(f, i, true);
+    f->node[i].damaged = true;
+    start(f, i);
 }
 
 void flock_wipe(struct flock *f, node_index i)

@@ -25,7 +25,8 @@ struct flock_log {
     qr_slot base, last;
     qr_term base_term;
     bool has_state, forgetful, led, local;
-    qr_term term;                        /* of the state record */
+    qr_term term; /* of the state record, as the next */
+    qr_slot floor, own;
     struct flock_entry entry[FLOCK_LOG]; /* by slot, what the checkpoint stands for too */
 };
 
@@ -36,13 +37,14 @@ struct flock_note {
 
 struct flock_node {
     bool up, disk_held, cut;
+    bool damaged; /* START.forgetful until that is durable */
     struct primary *primary, *before;
     struct flock_log log, disk;
     struct flock_log *write[FLOCK_WRITES]; /* the log as each ticket leaves it */
     qr_ticket durable, minted;
     qr_slot applied;
-    struct flock_entry discard[FLOCK_LOG];
-    uint32_t discards;
+    struct flock_entry discard[4 * FLOCK_LOG];
+    uint32_t discards, blind; /* of them: those that are only counted */
     struct flock_note note[FLOCK_NOTES];
     uint32_t notes;
     uint32_t points[64]; /* trace points reached */

@@ -24,11 +24,15 @@ void flock_disk_persist(struct flock *f, node_index i, const struct effect *e,
         log->term = state->term;
         log->led = state->led;
         log->local = state->local;
+        log->floor = state->floor;
+        log->own = state->own;
     } else if (e->persist.state_kind == PRIMARY_FORGETFUL_STATE) {
         const struct primary_forgetful_state *state = e->persist.state;
         log->term = state->term;
         log->led = state->led;
         log->local = state->local;
+        log->floor = state->floor;
+        log->own = state->own;
     }
     if (e->persist.state_kind != 0) {
         log->has_state = true;
@@ -55,7 +59,9 @@ void flock_disk_rollback(struct flock_node *node, const struct effect *e)
     struct flock_log *log = &node->log;
     qr_assert(e->rollback.last == log->last);
     qr_assert(e->rollback.anew || e->rollback.slot >= log->base);
-    for (qr_slot s = max_u64(e->rollback.slot, log->base) + 1; s <= log->last; s++) {
+    for (qr_slot s = e->rollback.slot + 1; s <= log->last; s++) {
+        qr_assert(node->discards < ARRAY_COUNT(node->discard));
+        node->blind += s <= log->base; /* no log holds it: it is counted */
         node->discard[node->discards++] = log->entry[s];
     }
     node->applied = min_u64(node->applied, e->rollback.slot);
@@ -84,5 +90,6 @@ void flock_disk_sync(struct flock_node *node)
         node->disk = **write;
         free(*write);
         *write = NULL;
+        node->damaged = false; /* the first record of a life says it now */
     }
 }

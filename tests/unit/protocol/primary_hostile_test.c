@@ -1,7 +1,7 @@
 /* What a peer may send without being a member in good faith, and views that nobody wrote down: P1
  * says that nothing makes a step fail. Random and absurd messages are given to one node of three,
- * in every role; whatever it makes of them, its invariants hold and its effects can be carried out.
- */
+ * in every role; whatever it makes of them, its invariants hold and its effects can be carried
+ * out.  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,7 +201,7 @@ static void aim(struct victim *v, uint16_t kind, void *body, struct message *m)
         struct primary_foreign *a = body;
         a->slot = around(&v->rng, p->trail.base_slot);
         a->slot_term = p->trail.base_term + rng_below(&v->rng, 4) / 3;
-        a->common = around(&v->rng, p->trail.base_slot);
+        a->floor = around(&v->rng, p->trail.base_slot);
     }
 }
 
