@@ -4,7 +4,7 @@
  *
  *   any, all   nothing that was acknowledged is ever missing at a primary that serves
  *   LOCAL      what is missing is in the discard journal of a node, or its disk was wiped
- *   always     two logs that agree at a slot and term agree before it; all logs are equal at the end
+ *   always     logs that agree at a slot and term agree before it; all logs are equal at the end
  */
 #include <setjmp.h>
 #include <stdarg.h>
