@@ -23,7 +23,7 @@ void primary_match_own_term(struct primary *p)
     }
 }
 
-static void acknowledge(struct primary *p, struct effects *out)
+static void acknowledge(struct primary *p, struct effects *out, qr_time sent)
 {
     bool early = primary_is_early(p);
     qr_ticket after = primary_ticket(p, out, early ? 0 : p->matched); /* A3 */
@@ -33,12 +33,13 @@ static void acknowledge(struct primary *p, struct effects *out)
     reply->forgetful = p->forgetful;
     reply->got = p->matched;
     reply->match = early ? min_u64(p->matched, p->journal.durable_slot) : p->matched;
-    reply->sent = p->echo;
+    reply->sent = sent;
 }
 
 /* The primary has prev_term at prev_slot and this log does not. The hint is the last slot here
  * that can agree with such a log: whole terms are skipped at once. */
-static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr_term prev_term)
+static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr_term prev_term,
+                   qr_time sent)
 {
     bool below = prev_slot < p->trail.base_slot;
     qr_slot hint = below ? p->trail.base_slot : trail_last_within(&p->trail, prev_slot, prev_term);
@@ -52,14 +53,14 @@ static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr
     reply->hint_term = trail_term(&p->trail, hint);
     reply->base_slot = p->trail.base_slot;
     reply->base_term = p->trail.base_term;
-    reply->sent = p->echo;
+    reply->sent = sent;
     primary_trace(out, POINT_APPEND_REFUSED, prev_slot, p->leader, hint + 1);
 }
 
 void primary_reject_unasked(struct primary *p, struct effects *out)
 {
     if (p->phase == PHASE_FOLLOWER && p->leader != NODE_NONE && p->echo != 0) {
-        reject(p, out, p->trail.last_slot, trail_last_term(&p->trail));
+        reject(p, out, p->trail.last_slot, trail_last_term(&p->trail), p->echo);
     }
 }
 
@@ -136,7 +137,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
     p->echo = later(p->echo, m->sent);
     p->floor = max_u64(p->floor, m->floor);
     if (!has_previous(p, m)) {
-        reject(p, out, m->prev_slot, m->prev_term);
+        reject(p, out, m->prev_slot, m->prev_term, m->sent);
         return;
     }
     p->matched = max_u64(p->matched, m->prev_slot);
@@ -144,7 +145,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
         if (p->matched == 0 || p->matched < p->trail.base_slot) {
-            reject(p, out, m->prev_slot, m->prev_term);
+            reject(p, out, m->prev_slot, m->prev_term, m->sent);
         }
         return;
     }
@@ -155,7 +156,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
         p->informed = trail_term(&p->trail, p->commit) == p->term; /* A5 */
     }
     if (m->ask) {
-        acknowledge(p, out);
+        acknowledge(p, out, m->sent);
     }
 }
 

@@ -188,6 +188,15 @@ static bool raise(struct primary *p, node_index from, qr_slot got, qr_slot match
     return further;
 }
 
+/* Answers may have been lost: where it has all that was sent, none is missing. */
+static void rest(struct peer *peer)
+{
+    if (peer->mode == PEER_REPLICATE && peer->next == peer->got + 1) {
+        peer->in_flight = 0;
+        peer->unasked = false;
+    }
+}
+
 static bool is_possible(const struct primary *p, qr_slot got, qr_slot match)
 {
     return match <= got && got <= p->trail.last_slot;
@@ -210,10 +219,7 @@ void primary_on_append_ack(struct primary *p, struct effects *out, node_index fr
         peer->mode = PEER_REPLICATE;
         peer->next = peer->got + 1;
     }
-    if (peer->next == peer->got + 1) {
-        peer->in_flight = 0; /* answers may have been lost: now none is missing */
-        peer->unasked = false;
-    }
+    rest(peer);
     primary_tell_recovered(p, out, from);
     primary_replicate(p, out, from);
 }
@@ -318,7 +324,9 @@ void primary_on_heartbeat_ack(struct primary *p, struct effects *out, node_index
     }
     if (m->matched && is_possible(p, m->got, m->match)) {
         raise(p, from, m->got, m->match);
+        rest(peer); /* else lost answers would fill the window for good */
         primary_tell_recovered(p, out, from);
+        primary_replicate(p, out, from);
     } else if (!m->matched && peer->mode == PEER_REPLICATE) {
         primary_probe(p, from); /* it has started anew and knows neither our log nor its commit */
         primary_replicate(p, out, from);

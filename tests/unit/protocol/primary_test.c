@@ -146,6 +146,29 @@ static void test_R8_what_is_lost_is_taken_back_by_name(void **state)
     flock_free(f);
 }
 
+/* The answers to reminders are lost, heartbeats alone tell that it has everything. */
+static void test_lost_answers_do_not_fill_the_window(void **state)
+{
+    (void)state;
+    struct flock *f = led(2, 0);
+    for (uint32_t i = 0; i < 12; i++) {
+        flock_submit(f, 0, 1);
+        f->now = flock_primary(f, 0)->heartbeat_due;
+        flock_timer(f, 0);
+        flock_sync(f, 0);
+        while (flock_deliver_one(f, 0, 1, PRIMARY_APPEND)) {
+        }
+        flock_sync(f, 1);
+        while (flock_deliver_one(f, 0, 1, PRIMARY_HEARTBEAT)) {
+        }
+        while (flock_deliver_one(f, 1, 0, PRIMARY_HEARTBEAT_ACK)) {
+        }
+        f->mails = 0;
+    }
+    assert_int_equal(f->node[1].log.last, f->node[0].log.last);
+    flock_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_any_1_does_not_wait_for_the_slow_one),
         cmocka_unit_test(test_any_1_waits_for_one),
         cmocka_unit_test(test_L9_failover_of_any_1_keeps_what_was_acknowledged),
+        cmocka_unit_test(test_lost_answers_do_not_fill_the_window),
         cmocka_unit_test(test_R8_what_is_lost_is_taken_back_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
