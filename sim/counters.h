@@ -3,6 +3,7 @@
 #define SIM_COUNTERS_H
 
 #include "cluster/freshness.h"
+#include "cluster/succession.h"
 #include "sim/checkers/guarantees.h"
 #include "sim/plan.h"
 #include "store/past.h"
@@ -29,6 +30,11 @@ struct counters {
     uint64_t as_of[PAST_LOST + 1], too_old; /* as of a position: what was found there */
     uint64_t waited, not_waited;            /* for one to come: it came; nobody waits any more */
     uint64_t leases_granted, leases_gone;
+    /* Of worlds with a council. */
+    uint64_t views, views_told, leases_told, leases_regained, handed, stops, stopped;
+    uint64_t successions[SUCCESSION_UNSETTLED + 1]; /* by reason */
+    uint64_t takebacks, takebacks_applied, takebacks_anew, takebacks_cut, taken, regained;
+    uint64_t lost_acked, lost_named;
     uint64_t virtual_us;
 };
 

@@ -7,11 +7,14 @@
  * that a prefix comes back, its last write perhaps torn. What is damaged later, and what a lost
  * disk means, is in members.c. */
 #include "sim/checkers/safety.h"
+#include "sim/council.h"
 
 void disk_write_free(struct disk_write *write)
 {
     free(write->entries);
+    free(write->taken);
     write->entries = NULL;
+    write->taken = NULL;
 }
 
 /* Lays `count` of the write's entries (all: its state record and truncation too) onto an image. */
@@ -27,6 +30,11 @@ static void lay_down(struct image *i, const struct disk_write *write, size_t cou
     }
     if (write->install.number != 0) {
         image_reset(i, write->install.slot, write->install.term, write->install.chain);
+    }
+    if (write->anew) {
+        image_reset(i, 0, 0, IMAGE_CHAIN);
+    } else if (write->takes && write->taken_from > i->base) {
+        image_truncate(i, write->taken_from);
     }
     if (write->lo == write->hi) {
         return;
@@ -70,6 +78,12 @@ static void land(struct world *w, struct sim_node *n, size_t count)
         }
         lay_down(&n->disk, write, entries_of(write));
         state_landed(w, n, write);
+        for (size_t i = 0; i < entries_of(write) && n->desk.journal_n > 0; i++) {
+            desk_regain(&n->desk, write->lo + i, write->entries[i].term);
+        }
+        if (write->takes) {
+            takeback_landed(n, write);
+        }
         if (write->install.slot > n->safe.slot) {
             n->safe = write->install;
         }
@@ -181,6 +195,9 @@ static void cut_install(struct world *w, struct sim_node *n)
 {
     for (size_t k = 0; k < n->write_count; k++) {
         const struct checkpoint *file = &n->writes[k].install;
+        if (n->writes[k].takes) {
+            return; /* what the checkpoint takes the place of has to be written down first */
+        }
         if (file->slot > n->safe.slot && world_chance(w, 500)) {
             n->safe = *file;
             w->counters->installs_cut++;
@@ -206,6 +223,7 @@ void disk_crash(struct world *w, struct sim_node *n, bool power)
         w->counters->torn_writes++;
     }
     cut_install(w, n);
+    takeback_cut(w, n);
     for (size_t k = 0; k < n->write_count; k++) {
         disk_write_free(&n->writes[k]);
     }

@@ -1,5 +1,6 @@
 /* What a seed draws (swarm: each class of faults on or off, Groce et al. 2012). The plan is fixed
  * before the run starts, so that shrinking is nothing but leaving actions out. */
+#include "sim/council.h"
 #include "sim/sessions.h"
 
 #define REST_SALT 70 /* none of the old seeds of tests/seeds.txt has a world that rests */
@@ -461,7 +462,8 @@ static void draw_orders_and_losses(struct drawing *d)
     }
     for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
         bool possible =
-            d->o->operators != 0 || orders[i] == draw_laggard || orders[i] == draw_damage;
+            d->o->operators != 0 || orders[i] == draw_laggard ||
+            (orders[i] == draw_damage && d->o->council == 0); /* it has a way of its own */
         if (possible && half(&d->rng)) {
             on[n++] = orders[i];
         }
@@ -552,5 +554,8 @@ void faults_draw_plan(uint64_t seed, const struct options *o, struct plan *out)
         sessions_draw_plan(seed, o, out);
     }
     draw_orders_and_losses(&d);
+    if (o->council != 0) {
+        council_draw_plan(seed, o, out);
+    }
     qsort(out->v, out->n, sizeof *out->v, by_time);
 }

@@ -1,6 +1,7 @@
 /* The model driver: carries out effects as src/node does, and holds the protocol to its contract.
  */
 #include "sim/checkers/safety.h"
+#include "sim/council.h"
 #include "sim/pasts.h"
 #include "sim/sessions.h"
 
@@ -196,6 +197,11 @@ static struct model_result execute(struct world *w, struct model_value *values, 
     return result;
 }
 
+void driver_execute(struct world *w, struct sim_node *n, uint32_t attempt)
+{
+    (void)execute(w, n->values, attempt);
+}
+
 static void apply(struct world *w, struct sim_node *n, const struct effect *x)
 {
     if (x->apply.lo != n->applied + 1 || x->apply.hi <= x->apply.lo) {
@@ -280,7 +286,9 @@ static void do_effect(struct world *w, struct sim_node *n, const struct effect *
     case EFFECT_TRIM:
         trim(w, n, x->trim.upto);
         break;
-    case EFFECT_ROLLBACK: /* no strategy that is simulated says so yet */
+    case EFFECT_ROLLBACK:
+        takeback(w, n, x);
+        break;
     case EFFECT_TRACE:
         driver_trace(w, n, x);
         break;

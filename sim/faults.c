@@ -1,5 +1,6 @@
 /* How one action of a plan is carried out, and what strikes the world by itself: harassed leaders,
  * probes, the healing of the core. */
+#include "sim/council.h"
 #include "sim/members.h"
 #include "sim/sessions.h"
 
@@ -47,6 +48,7 @@ static void isolate(struct world *w, node_index node, const struct action *x)
 {
     uint64_t with = x->b != 0 ? (uint64_t)1 << (x->b - 1) : 0;
     cut_mask(w, (uint64_t)1 << node | with, true, true);
+    council_cut(w, (uint16_t)(node_bit(node) | with), true);
     close_connections(w, x->a != 0 ? node : NODE_NONE);
 }
 
@@ -379,6 +381,25 @@ static bool carry_out_world(struct world *w, const struct action *x, node_index 
     }
 }
 
+static bool carry_out(struct world *w, const struct action *x)
+{
+    switch (x->kind) {
+    case ACTION_AWAY:
+    case ACTION_CUT_COUNCIL:
+    case ACTION_RULE:
+    case ACTION_MEMBERS:
+        return council_act(w, x);
+    case ACTION_TRANSFER:
+        return w->council != NULL ? council_act(w, x) : carry_out_world(w, x, world_leader(w));
+    case ACTION_CUT:
+    case ACTION_HEAL:
+        council_cut(w, x->kind == ACTION_CUT ? (uint16_t)x->a : 0, x->kind == ACTION_CUT);
+        return carry_out_world(w, x, world_leader(w));
+    default:
+        return carry_out_world(w, x, world_leader(w));
+    }
+}
+
 void faults_carry_out(struct world *w, const struct action *x)
 {
     if (w->calm && x->kind != ACTION_CLIENT) {
@@ -388,7 +409,7 @@ void faults_carry_out(struct world *w, const struct action *x)
         world_tell(w, "- %s %lld %lld %lld", action_name(x->kind), (long long)x->a, (long long)x->b,
                    (long long)x->c);
     }
-    if (carry_out_world(w, x, world_leader(w))) {
+    if (carry_out(w, x)) {
         w->counters->actions[x->kind]++;
         if (action_is_fault(x->kind)) {
             w->fault_count++;

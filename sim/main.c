@@ -1,5 +1,6 @@
 /* quorate sim: runs seeds, or a script, and says what it found. */
 #include "sim/cluster.h"
+#include "sim/council.h"
 
 #include "cluster/level.h"
 
@@ -12,10 +13,10 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: quorate sim [--strategy raft[:LEVEL]|canary[:BUG]|cluster] [--level LEVEL] [--seed N]\n"
-    "                   [--count N] [--twice] [--verbose] [--no-shrink] [--out FILE] [--tap] "
-    "[--quiet]\n"
-    "                   [--expect-violation] [--dice N]\n"
+    "usage: quorate sim [--strategy raft[:LEVEL]|primary[:MODE]|canary[:BUG]|cluster]\n"
+    "                   [--level LEVEL] [--seed N] [--count N] [--twice] [--verbose]\n"
+    "                   [--no-shrink] [--out FILE] [--tap] [--quiet] [--expect-violation]\n"
+    "                   [--dice N]\n"
     "       quorate sim [--rewrite] --script FILE...\n"
     "       quorate sim --suite SEEDS --commit ID [--canary]\n"
     "\n"
@@ -49,6 +50,10 @@ const struct protocol *strategy_of(const char *name)
     if (strcmp(name, "raft") == 0 || level_of(name) != 0) {
         return &raft_protocol;
     }
+    const struct protocol *primary = council_protocol(name);
+    if (primary != NULL) {
+        return primary;
+    }
     if (strncmp(name, "canary", 6) == 0 && (name[6] == 0 || name[6] == ':')) {
         return canary_protocol(name[6] == ':' ? (unsigned)strtoul(name + 7, NULL, 10) : 0);
     }
@@ -80,6 +85,33 @@ static void print_sessions(const struct counters *c)
            ", waited for %" PRIu64 ", in vain %" PRIu64 "\n",
            c->as_of[PAST_NOW], c->as_of[PAST_WAS], c->as_of[PAST_NONE], c->as_of[PAST_LOST],
            c->too_old, c->waited, c->not_waited);
+}
+
+static const char *const reasons[] = {
+#define REASON(name, text) text,
+    SUCCESSION_REASONS(REASON)
+#undef REASON
+};
+
+static void print_council(const struct counters *c)
+{
+    if (c->views == 0) {
+        return;
+    }
+    printf("views written %" PRIu64 ", told %" PRIu64 ", leases told %" PRIu64 " (regained %" PRIu64
+           "), handed over %" PRIu64 ", turns without a choice %" PRIu64
+           ", seeds in which nobody could go on %" PRIu64 "\n",
+           c->views, c->views_told, c->leases_told, c->leases_regained, c->handed, c->stops,
+           c->stopped);
+    printf("views by reason:");
+    for (unsigned i = 1; i < ARRAY_COUNT(c->successions); i++) {
+        printf(" %s%s %" PRIu64, i > 1 ? ", " : "", reasons[i], c->successions[i]);
+    }
+    printf("\ntaken back %" PRIu64 " times (%" PRIu64 " entries; executed ones %" PRIu64
+           " times, anew %" PRIu64 ", cut by a crash %" PRIu64 "); acknowledged and lost %" PRIu64
+           ", of which journals name %" PRIu64 "\n",
+           c->takebacks, c->taken, c->takebacks_applied, c->takebacks_anew, c->takebacks_cut,
+           c->lost_acked, c->lost_named);
 }
 
 static void print_counters(const struct counters *c, const struct protocol *protocol)
@@ -115,6 +147,7 @@ static void print_counters(const struct counters *c, const struct protocol *prot
     print_sessions(c);
     printf("leases granted %" PRIu64 ", found gone %" PRIu64 "\n", c->leases_granted,
            c->leases_gone);
+    print_council(c);
     printf("lost disks %" PRIu64 ", damaged ones %" PRIu64 ", recovered %" PRIu64 "\n", c->wiped,
            c->damaged, c->recovered);
     printf("logs with holes %" PRIu64 ": patched %" PRIu64 ", covered by a checkpoint %" PRIu64
@@ -256,6 +289,7 @@ static int run_seeds(const struct arguments *a)
         struct seed_run run = { .protocol = a->protocol,
                                 .seed = a->seed + done,
                                 .level = level_of(a->strategy),
+                                .mode = council_mode(a->strategy),
                                 .counters = counters,
                                 .deep_digest = a->twice };
         seed_draw(&run);

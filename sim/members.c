@@ -2,6 +2,7 @@
  * for the answer. New nodes wait until they are members and begin with an empty disk. Disks are
  * lost, or damaged: never more of them at once than the protocol promises to survive. */
 #include "sim/checkers/safety.h"
+#include "sim/council.h"
 
 #include <inttypes.h>
 
@@ -201,6 +202,9 @@ bool members_may_lose(const struct world *w, node_index node)
 
 bool members_wipe(struct world *w, node_index node)
 {
+    if (w->council != NULL) {
+        return council_wipe(w, node);
+    }
     if (!members_may_lose(w, node)) {
         return false;
     }
@@ -221,6 +225,9 @@ bool members_wipe(struct world *w, node_index node)
 bool members_damage(struct world *w, node_index node, uint64_t entries, int64_t state)
 {
     struct sim_node *n = &w->nodes[node];
+    if (w->council != NULL) {
+        return council_damage(w, node, entries, state);
+    }
     if (!members_may_lose(w, node) || quorum_count(members_decided(w)->voters) < 2) {
         return false;
     }
@@ -375,6 +382,10 @@ void members_answer(struct world *w, struct sim_node *n, uint32_t number, enum q
     o->status = status;
     count_answer(w->counters, status);
     world_tell(w, "%d reply o%u %s", n->index, number, status_text(status));
+    if (w->council != NULL) {
+        council_answered(w, n, number, status);
+        return;
+    }
     safety_answered(w, n, o);
 }
 

@@ -1,6 +1,6 @@
 /* Who hears what, when, and how often. A packet that left arrives even if its link is cut later:
  * the network does not call anything back. */
-#include "sim/world.h"
+#include "sim/council.h"
 
 bool network_takes(struct world *w, node_index from, node_index to)
 {
@@ -36,6 +36,7 @@ static void carry(struct world *w, struct packet *packet)
 
 void network_send(struct world *w, struct packet *packet)
 {
+    council_note(w, &w->nodes[packet->from]);
     packet->from_identity = w->nodes[packet->from].identity;
     packet->to_identity = w->nodes[packet->to].identity;
     if (!network_takes(w, packet->from, packet->to)) {

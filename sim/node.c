@@ -1,5 +1,6 @@
 /* A node's life: its clocks, one step at a time, crash and restart, pause and resume. */
 #include "sim/checkers/safety.h"
+#include "sim/council.h"
 #include "sim/pasts.h"
 #include "sim/sessions.h"
 
@@ -54,7 +55,8 @@ static const char *event_name(const struct event *e)
 {
     static const char *const names[] = { "?",    "start",   "receive",  "submit",
                                          "read", "durable", "snapshot", "timer",
-                                         "peer", "admin",   "offer" };
+                                         "peer", "admin",   "offer",    "view",
+                                         "lease" };
     return names[e->kind];
 }
 
@@ -170,7 +172,9 @@ void node_crash(struct world *w, struct sim_node *n, bool power)
         return;
     }
     world_tell(w, "%d %s", n->index, power ? "loses power" : "crashes");
+    council_crashing(w, n);
     disk_crash(w, n, power);
+    council_crashed(w, n);
     driver_forget(n);
     n->up = false;
     n->incarnation++;
@@ -329,6 +333,11 @@ void node_start(struct world *w, struct sim_node *n)
     if (!n->up) {
         return;
     }
+    uint32_t incarnation = n->incarnation;
+    council_start(w, n);
+    if (n->incarnation != incarnation) {
+        return;
+    }
     world_push(w, 0,
                (struct item){ .kind = ITEM_ADMIN,
                               .node = n->index,
@@ -453,6 +462,11 @@ static void node_item(struct world *w, struct sim_node *n, struct item *item)
     case ITEM_LEASE:
         leases_arrive(w, n, item);
         break;
+    case ITEM_WATCH:
+    case ITEM_VIEW:
+    case ITEM_RENEWED:
+        council_reach(w, n, item);
+        break;
     case ITEM_PEER:
         if (w->options.quiet_after != 0) {
             beats_connection(w, n, (node_index)item->a, item->b != 0);
@@ -513,6 +527,11 @@ void world_one(struct world *w, struct item *item)
         if (n->up && n->incarnation == item->incarnation) {
             faults_strike(w, n);
         }
+        return;
+    case ITEM_COUNCIL:
+    case ITEM_REPORT:
+    case ITEM_RENEW:
+        council_hear(w, item);
         return;
     case ITEM_REJOIN:
         faults_rejoin(w, item->node);

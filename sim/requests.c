@@ -2,6 +2,7 @@
  *
  * A write is answered OK when APPLY covers its slot with its term; it surely failed when APPLY
  * covers its slot with another term; everything else is uncertain. */
+#include "sim/council.h"
 #include "sim/members.h"
 #include "sim/sessions.h"
 
@@ -29,7 +30,7 @@ static void drop(struct sim_node *n, struct pending *p)
 }
 
 void requests_applied(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
-                         struct model_result result)
+                      struct model_result result)
 {
     /* A slot may have been proposed twice here, in two terms. */
     for (size_t i = 0; i < n->pending_count;) {
@@ -60,7 +61,8 @@ void requests_serve(struct world *w, struct sim_node *n)
             continue;
         }
         uint32_t attempt = p->attempt;
-        bool expired = p->before != 0 && node_clock(w, n) >= p->before;
+        bool expired = (p->before != 0 && node_clock(w, n) >= p->before) ||
+                       (p->held && !leases_held(&n->leases, node_clock(w, n)));
         drop(n, p);
         w->counters->expired += expired ? 1 : 0;
         if (expired) {
@@ -103,6 +105,7 @@ void requests_confirm(struct world *w, struct sim_node *n, const struct effect *
         p->confirmed = true;
         p->slot = x->read.slot;
         p->before = x->read.before;
+        p->held = x->read.held;
         w->counters->asked_reads += asked ? 1 : 0;
         w->counters->asked_ahead += asked && p->slot > n->applied ? 1 : 0;
     }
@@ -144,6 +147,11 @@ void requests_pump(struct world *w, struct sim_node *n)
 {
     n->pumping = false;
     sessions_take(w, n);
+    uint32_t incarnation = n->incarnation;
+    council_lease(w, n);
+    if (n->incarnation != incarnation) {
+        return;
+    }
     struct outlook outlook;
     node_outlook(w, n, &outlook);
     if (outlook.role != ROLE_LEADER && (w->options.refuse_here != 0 || outlook.room == 0)) {
@@ -159,7 +167,7 @@ void requests_pump(struct world *w, struct sim_node *n)
     while (count < n->waiting_count && count < outlook.room &&
            is_read(w, n->waiting[count]) == reads) {
         requests_add(n, (struct pending){
-                           .req = n->next_req++, .attempt = n->waiting[count], .is_read = reads });
+                            .req = n->next_req++, .attempt = n->waiting[count], .is_read = reads });
         sessions_ask(w, n, &n->pending[n->pending_count - 1]);
         count++;
     }
@@ -209,4 +217,18 @@ void requests_skip(struct world *w, struct sim_node *n)
         workload_answer(w, attempt, STATUS_UNCERTAIN, (struct model_result){ 0 });
     }
     requests_serve(w, n);
+}
+
+void requests_taken(struct world *w, struct sim_node *n, qr_slot slot)
+{
+    for (size_t i = 0; i < n->pending_count;) {
+        struct pending *p = &n->pending[i];
+        if (p->is_read || p->order != 0 || p->slot <= slot) {
+            i++;
+            continue;
+        }
+        uint32_t attempt = p->attempt;
+        drop(n, p);
+        workload_answer(w, attempt, STATUS_UNCERTAIN, (struct model_result){ 0 });
+    }
 }

@@ -1,4 +1,5 @@
 /* A world's frame: making it, running it, telling about it. */
+#include "sim/council.h"
 #include "sim/members.h"
 #include "sim/pasts.h"
 #include "sim/sessions.h"
@@ -43,7 +44,8 @@ bool options_make_sense(const struct options *o)
            o->uncommitted_max > 0 && o->uncommitted_max <= UNCOMMITTED_ENTRIES_MAX &&
            o->append_entries > 0 && o->append_entries <= APPEND_ENTRIES_MAX &&
            o->append_operations > 0 && o->appends_in_flight > 0 &&
-           o->appends_in_flight <= APPENDS_IN_FLIGHT_MAX && sessions_make_sense(o);
+           o->appends_in_flight <= APPENDS_IN_FLIGHT_MAX && o->copies < o->nodes &&
+           (o->whole < o->nodes || o->whole == 255) && sessions_make_sense(o);
 }
 
 bool action_makes_sense(const struct options *o, const struct action *x)
@@ -75,6 +77,12 @@ bool action_makes_sense(const struct options *o, const struct action *x)
         return x->b >= 0;
     case ACTION_NETWORK:
         return x->a >= 0 && x->b >= 0 && x->c >= 0;
+    case ACTION_AWAY:
+        return x->b >= 0;
+    case ACTION_RULE:
+    case ACTION_MEMBERS:
+        return x->a >= 0 && x->a <= UINT16_MAX && x->b >= 0 && x->b <= 255;
+    case ACTION_CUT_COUNCIL:
     case ACTION_CRASH_LEADER:
     case ACTION_CUT:
     case ACTION_CUT_ONE_WAY:
@@ -227,6 +235,7 @@ struct world *world_new(const struct protocol *protocol, const struct options *o
         w->rosters[0][i] = 1;
     }
     members_commit(w, 0, 0, &w->nodes[0].born.members, 0);
+    council_begin(w);
     return w;
 }
 
@@ -239,6 +248,7 @@ static void free_node(struct sim_node *n)
     for (size_t i = 0; i < n->write_count; i++) {
         disk_write_free(&n->writes[i]);
     }
+    desk_free(&n->desk);
     free(n->self);
     free(n->before);
     free(n->log.v);
@@ -278,6 +288,7 @@ void world_free(struct world *w)
     free(w->facts);
     free(w->leader_of);
     sessions_end(w);
+    council_end(w);
     free(w);
 }
 
@@ -290,7 +301,7 @@ void world_start(struct world *w)
         node_start(w, &w->nodes[i]);
     }
     node_outlook(w, &w->nodes[0], &o);
-    w->knows_members = o.membership.voters != 0;
+    w->knows_members = w->council == NULL && o.membership.voters != 0;
 }
 
 #define QUEUE_MAX 20000u /* items under way; a seed has some hundreds */

@@ -33,6 +33,7 @@ struct script_command {
 };
 
 extern const struct script_command script_node_commands[]; /* script_nodes.c; NULL ends them */
+extern const struct script_command script_view_commands[]; /* script_views.c; so too */
 
 /* What a word says; a script with a mistake fails by what it prints. */
 void script_mistake(struct script *s, const char *what);

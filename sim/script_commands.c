@@ -453,7 +453,8 @@ static const struct script_command commands[] = {
 
 static const struct script_command *find(const char *name)
 {
-    const struct script_command *tables[] = { commands, script_node_commands };
+    const struct script_command *tables[] = { commands, script_node_commands,
+                                              script_view_commands };
     for (size_t t = 0; t < ARRAY_COUNT(tables); t++) {
         for (const struct script_command *c = tables[t]; c->name != NULL; c++) {
             if (strcmp(name, c->name) == 0) {

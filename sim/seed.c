@@ -3,6 +3,7 @@
 #include "sim/seed.h"
 
 #include "sim/checkers/safety.h"
+#include "sim/council.h"
 #include "sim/sessions.h"
 
 #include <signal.h>
@@ -16,6 +17,9 @@ void seed_draw(struct seed_run *run)
     faults_draw_options(run->seed, &run->options);
     if (run->level != 0) {
         sessions_draw_options(run->seed, (enum read_level)(run->level - 1), &run->options);
+    }
+    if (run->mode != 0) {
+        council_draw_options(run->seed, run->mode, &run->options);
     }
     faults_draw_plan(run->seed, &run->options, &run->plan);
 }
@@ -67,15 +71,21 @@ static void must_finish(struct world *w, uint32_t key, enum op_kind kind, qr_tim
                     kind == OP_GET ? "read" : "write", (long long)(wait / 1000));
 }
 
+static const char *unsettled(struct world *w, uint16_t core, qr_slot target)
+{
+    return w->council != NULL ? primary_unsettled(w, core, target)
+                              : safety_unsettled(w, core, target);
+}
+
 /* Learners become voters, who forgot remembers, who is behind is brought up. */
 static void must_settle(struct world *w, uint16_t core)
 {
     qr_slot target = w->committed_count - 1;
     qr_time until = w->now + LIVENESS_WAIT;
-    const char *why = safety_unsettled(w, core, target);
+    const char *why = unsettled(w, core, target);
     while (why != NULL && w->now < until) {
         world_run_until(w, w->now + 50000);
-        why = safety_unsettled(w, core, target);
+        why = unsettled(w, core, target);
     }
     if (why != NULL) {
         world_violation(w, VIOLATION_LIVENESS, "%s", why);
@@ -112,13 +122,20 @@ static void must_rest(struct world *w, uint16_t core)
 
 static void liveness_phase(struct world *w)
 {
-    uint16_t core = members_core(w);
+    uint16_t core = w->council != NULL ? council_core(w) : members_core(w);
+    if (core == 0) {
+        w->counters->stopped++;
+        return;
+    }
     faults_heal_core(w, core);
+    if (w->council != NULL) {
+        council_heal(w, core);
+    }
     must_finish(w, 0, OP_SET, LIVENESS_WAIT);
     for (uint32_t key = 0; key < w->options.keys; key++) {
         must_finish(w, key, OP_GET, READ_WAIT);
     }
-    if (w->knows_members) {
+    if (w->knows_members || w->council != NULL) {
         must_settle(w, core);
     }
     world_run_until(w, w->now + 2 * QR_SECOND); /* open operations end */

@@ -23,6 +23,7 @@ struct seed_run {
     struct plan plan; /* owned by the caller */
     uint64_t seed;
     uint64_t level; /* options.level of its world */
+    unsigned mode;  /* of primary/backup (council_mode) */
     struct counters *counters;
     bool deep_digest;
     unsigned show; /* SHOW_*: what is told */

@@ -2,6 +2,7 @@
  * picks (equal for equal commits, new for every commit), and the canary's bugs, each of which must
  * be found. Prints TAP. */
 #include "sim/cluster.h"
+#include "sim/council.h"
 
 #include "protocol/canary/canary.h"
 
@@ -12,6 +13,8 @@
 #define COMMIT_SEEDS 300u
 #define LEVEL_SEEDS 40u
 #define LEVEL_TWICE 4u
+#define PRIMARY_SEEDS 40u
+#define PRIMARY_TWICE 5u
 #define CANARY_FIRST 10001u
 #define CANARY_SEEDS 1000u
 #define CLUSTER_FIXED 150u
@@ -32,11 +35,12 @@ static void tap(struct suite *s, bool ok, const char *text)
     (void)fflush(stdout);
 }
 
-static struct seed_result one(struct suite *s, const struct protocol *protocol, uint64_t level,
-                              uint64_t seed, bool deep)
+static struct seed_result one(struct suite *s, const struct protocol *protocol,
+                              const char *strategy, uint64_t seed, bool deep)
 {
     struct seed_run run = { .protocol = protocol,
-                            .level = level,
+                            .level = level_of(strategy),
+                            .mode = council_mode(strategy),
                             .seed = seed,
                             .counters = &s->counters,
                             .deep_digest = deep };
@@ -51,11 +55,10 @@ static bool all_pass(struct suite *s, const char *strategy, uint64_t from, uint6
                      bool twice)
 {
     const struct protocol *protocol = strategy_of(strategy);
-    uint64_t level = level_of(strategy);
     for (uint64_t seed = from; seed < from + count; seed++) {
-        struct seed_result result = one(s, protocol, level, seed, twice);
+        struct seed_result result = one(s, protocol, strategy, seed, twice);
         if (result.violation == VIOLATION_NONE && twice &&
-            one(s, protocol, level, seed, true).digest != result.digest) {
+            one(s, protocol, strategy, seed, true).digest != result.digest) {
             result.violation = VIOLATION_DIGEST;
         }
         if (result.violation != VIOLATION_NONE) {
@@ -156,9 +159,9 @@ static void canary(struct suite *s, unsigned bug)
     enum violation found = VIOLATION_NONE;
     uint64_t seed = CANARY_FIRST;
     struct counters counters = s->counters;
-    found = one(s, canary_protocol(bug), 0, seed, false).violation;
+    found = one(s, canary_protocol(bug), "canary", seed, false).violation;
     while (found == VIOLATION_NONE && seed - CANARY_FIRST < CANARY_SEEDS) {
-        found = one(s, canary_protocol(bug), 0, ++seed, false).violation;
+        found = one(s, canary_protocol(bug), "canary", ++seed, false).violation;
     }
     s->counters = counters; /* what buggy code does says nothing about coverage */
     char text[200];
@@ -222,6 +225,46 @@ static void levels_met(struct suite *s)
         "raft:snapshot: some wait for their position, some is too old, some is not kept");
 }
 
+/* Primary/backup under each rule. Seeds by commit join them when thousands are clean. */
+static void primaries(struct suite *s)
+{
+    static const char *const all[] = {
+        "primary:async",          "primary:any",         "primary:all", "primary:set",
+        "primary:async-received", "primary:any-received"
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        char text[160];
+        bool good = all_pass(s, all[i], 1, PRIMARY_SEEDS, false) &&
+                    all_pass(s, all[i], 1, PRIMARY_TWICE, true);
+        (void)snprintf(text, sizeof text, "%s: fixed seeds", all[i]);
+        tap(s, good, text);
+    }
+}
+
+/* What worlds of primary/backup must have met, or they prove little. */
+static void primaries_met(struct suite *s)
+{
+    const struct counters *c = &s->counters;
+    const uint64_t *why = c->successions;
+    tap(s, why[SUCCESSION_LEASE_OVER] > PRIMARY_SEEDS && why[SUCCESSION_RESTARTED] > PRIMARY_SEEDS,
+        "primary: leases end and primaries restart, and others are chosen");
+    tap(s,
+        why[SUCCESSION_MEMBERS] > PRIMARY_SEEDS && why[SUCCESSION_RULE] > PRIMARY_SEEDS &&
+            why[SUCCESSION_REPLACED] > 0,
+        "primary: members and rules change, lost members of a set are replaced");
+    tap(s, c->handed > PRIMARY_SEEDS / 2 && why[SUCCESSION_HANDED_OVER] > PRIMARY_SEEDS / 2,
+        "primary: some hand over");
+    tap(s, c->leases_regained > PRIMARY_SEEDS, "primary: leases are lost, and come back");
+    tap(s,
+        c->takebacks > PRIMARY_SEEDS && c->takebacks_applied > 0 && c->takebacks_anew > 0 &&
+            c->takebacks_cut > 0,
+        "primary: what was executed is taken back, from the log and anew, over crashes");
+    tap(s, c->lost_acked > PRIMARY_SEEDS && c->lost_named > PRIMARY_SEEDS,
+        "primary:async: acknowledged writes are lost, and named");
+    tap(s, c->recovered > PRIMARY_SEEDS, "primary: who has forgotten remembers");
+    tap(s, c->stopped < 2 * PRIMARY_SEEDS, "primary: in most seeds somebody can go on");
+}
+
 int suite_run(const char *seeds, const char *commit, bool with_canary)
 {
     qr_assert(commit != NULL); /* which also spares sanitizer builds a false warning */
@@ -241,6 +284,8 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
         "raft: reads are served at followers, some of which wait for entries");
     levels(s, seed_of(commit));
     levels_met(s);
+    primaries(s);
+    primaries_met(s);
     tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
     tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
         "cluster: twice the same run, the same digest");

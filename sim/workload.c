@@ -89,6 +89,8 @@ void workload_answer(struct world *w, uint32_t attempt, enum qr_status status,
         world_violation(w, VIOLATION_CONTRACT, "attempt %u is answered twice", attempt);
     }
     a->answered = true;
+    a->life = w->nodes[a->node].incarnation;
+    a->wipes = w->nodes[a->node].desk.wipes;
     a->status = status;
     a->result = result;
     a->refused = surely_not(status);

@@ -11,6 +11,8 @@
  *   disk.c       what a crash leaves; image.c: a log as an array of entries
  *   network.c    who hears what, when, how often
  *   leases.c     what nodes believe of group 0, and it of them
+ *   council.h    group 0, where it chooses who leads
+ *   takeback.c   what is taken back, and the journal of it
  *   beats.c      who is up, as the nodes find out
  *   workload.c   clients and what they were told
  *   sessions.c   those that read at levels and hop between the nodes
@@ -37,6 +39,7 @@
 #include "sim/counters.h"
 #include "sim/image.h"
 #include "sim/plan.h"
+#include "sim/desk.h"
 #include "store/store.h"
 
 #include <setjmp.h>
@@ -59,6 +62,10 @@ struct disk_write {
     bool forgetful_then;
     uint64_t order;            /* in the log that it shares with other groups */
     struct checkpoint install; /* of an INSTALL: the checkpoint takes the log's place */
+    bool takes, anew;          /* of a ROLLBACK: the log ends before `taken_from`, or is empty */
+    qr_slot taken_from;
+    struct taken *taken; /* for the journal */
+    size_t taken_n;
 };
 
 /* --- what travels --------------------------------------------------------------------------- */
@@ -112,7 +119,13 @@ enum item_kind {
     ITEM_BEATS,       /* the node beats */
     ITEM_BEAT,        /* a = from, b = its incarnation */
     ITEM_LEASE,       /* a = from, b = 1: an answer, p = renewal */
-    ITEM_ORDER        /* a = order: reaches the node */
+    ITEM_ORDER,       /* a = order: reaches the node */
+    ITEM_COUNCIL,     /* it looks at what it knows */
+    ITEM_WATCH,       /* the node looks at its lease, and tells the council where it stands */
+    ITEM_REPORT,      /* a = from, p = report: reaches the council */
+    ITEM_RENEW,       /* a = from, b = its incarnation, p = renewal: reaches the council */
+    ITEM_RENEWED,     /* a = views that were written then, p = renewal: reaches the node */
+    ITEM_VIEW         /* a = its number: reaches the node */
 };
 
 struct item {
@@ -144,7 +157,7 @@ struct pending {
     qr_slot slot; /* of a write: where it stands in the log; of a read: what must be applied */
     qr_term term;
     qr_time before;
-    bool is_read, confirmed;
+    bool is_read, confirmed, held; /* held: only with the lease of group 0 */
     bool has_wish; /* a session's read: of what it asks for */
     struct read_wish wish;
     uint32_t order; /* an operator's, not a client's; 0: a client's */
@@ -264,6 +277,8 @@ struct sim_node {
     int64_t crash_after_state; /* armed by the next state record; < 0: not armed */
     qr_time restart_within;    /* after an armed crash */
 
+    struct desk desk; /* council.h */
+
     bool current; /* sessions.c */
     qr_time fresh_at;
     struct store *store; /* pasts.c; NULL: nothing is kept */
@@ -289,6 +304,7 @@ struct attempt {
     qr_slot shown;     /* the position that it was answered with */
     struct model_result result;
     enum qr_status status;
+    uint32_t life, wipes; /* of the process that answered; of its journal before */
 };
 
 struct operation {
@@ -393,6 +409,7 @@ struct world {
     size_t open_operations;
 
     struct sessions *sessions; /* NULL: there are none */
+    struct council *council;   /* NULL: there is none */
 
     struct order *orders; /* [0] is not used */
     size_t order_count, order_cap;
@@ -470,6 +487,7 @@ void driver_carry_out(struct world *w, struct sim_node *n, const struct event *e
                       const struct packet *received);
 void driver_release(struct world *w, struct sim_node *n, qr_ticket upto);
 void driver_forget(struct sim_node *n);
+void driver_execute(struct world *w, struct sim_node *n, uint32_t attempt);
 
 /* requests.c */
 struct pending *requests_find(struct sim_node *n, qr_req req); /* NULL: it does not wait */
@@ -482,6 +500,8 @@ void requests_applied(struct world *w, struct sim_node *n, qr_slot slot, const s
                       struct model_result result);
 void requests_serve(struct world *w, struct sim_node *n); /* the reads that may be */
 void requests_refuse(struct world *w, struct sim_node *n, const struct effect *x);
+/* Entries behind the slot are taken back. */
+void requests_taken(struct world *w, struct sim_node *n, qr_slot slot);
 void requests_confirm(struct world *w, struct sim_node *n, const struct effect *x);
 /* State and log are others now: what was proposed here and waits will not be told its end. */
 void requests_skip(struct world *w, struct sim_node *n);

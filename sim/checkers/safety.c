@@ -6,6 +6,8 @@
  * at one slot. */
 #include "sim/checkers/safety.h"
 
+#include "sim/council.h"
+
 #include "sim/order.h"
 #include "sim/sessions.h"
 
@@ -53,10 +55,24 @@ static void grow_facts(struct world *w)
     free(old);
 }
 
+#define VOID_CHAIN 2 /* others are odd */
+
+/* What stood there is nobody's any more, and was never heard of. */
+void safety_voided(struct world *w, qr_slot slot, qr_term term)
+{
+    struct term_fact *fact = fact_at(w, slot, term);
+    if (fact->chain != 0) {
+        fact->chain = VOID_CHAIN;
+    }
+}
+
 void safety_appended(struct world *w, struct sim_node *n, qr_slot slot)
 {
     const struct entry *e = image_at(&n->log, slot);
     qr_assert(e != NULL);
+    if (w->council != NULL) {
+        primary_appended(w, e, slot, image_chain(&n->log, slot - 1));
+    }
     if (w->fact_count * 2 >= w->fact_cap) {
         grow_facts(w);
     }
@@ -64,6 +80,8 @@ void safety_appended(struct world *w, struct sim_node *n, qr_slot slot)
     if (fact->chain == 0) {
         *fact = (struct term_fact){ .term = e->term, .slot = slot, .chain = e->chain };
         w->fact_count++;
+    } else if (fact->chain == VOID_CHAIN) {
+        fact->chain = e->chain;
     } else if (fact->chain != e->chain) {
         world_violation(w, VIOLATION_LOG_MATCHING, "node %d, slot %" PRIu64 " of term %" PRIu64,
                         n->index, slot, e->term);
@@ -117,13 +135,19 @@ static void became_leader(struct world *w, struct sim_node *n, qr_term term)
         memset(w->leader_of + w->leader_cap, NODE_NONE, cap - w->leader_cap);
         w->leader_cap = cap;
     }
-    if (w->leader_of[term] != NODE_NONE) {
+    bool again = w->leader_of[term] == n->index && primary_was_silent(w, n, term);
+    if (w->leader_of[term] != NODE_NONE && !again) {
         world_violation(w, VIOLATION_ELECTION_SAFETY, "nodes %d and %d in term %" PRIu64,
                         w->leader_of[term], n->index, term);
     }
     w->leader_of[term] = n->index;
     w->leader_changes++;
-    check_completeness(w, n, term);
+    if (w->council != NULL) {
+        primary_leads(w, n, term);
+    }
+    if (!council_is_weak(w)) {
+        check_completeness(w, n, term);
+    }
     faults_new_leader(w, n);
 }
 
@@ -133,13 +157,17 @@ static void became_leader(struct world *w, struct sim_node *n, qr_term term)
 static void check_quorum(struct world *w, struct sim_node *n, qr_slot slot, uint64_t chain,
                          const struct outlook *o)
 {
+    struct outlook before = { 0 };
+    w->protocol->outlook(n->before, &before);
+    if (w->council != NULL) {
+        primary_quorum(w, n, slot, chain, o, &before);
+        return;
+    }
     uint16_t holders = 0;
     for (node_index i = 0; i < w->node_count; i++) {
         holders |= safety_on_disk(&w->nodes[i], slot, chain) ? node_bit(i) : 0;
     }
     /* What is decided may begin the next change in the same step. */
-    struct outlook before = { 0 };
-    w->protocol->outlook(n->before, &before);
     bool enough = quorum_of(holders, &o->membership) || quorum_of(holders, &before.membership);
     if (!w->over && !(w->knows_members ? enough : quorum_of(holders, &w->decided[0].members))) {
         world_violation(w, VIOLATION_QUORUM,
@@ -209,6 +237,10 @@ static void commit_new(struct world *w, struct sim_node *n, qr_slot slot, const 
 
 static void check_commit(struct world *w, struct sim_node *n, const struct outlook *o)
 {
+    if (council_is_weak(w)) {
+        primary_committed(w, n, o);
+        return;
+    }
     if (o->commit > image_last(&n->log)) {
         world_violation(w, VIOLATION_CONTRACT, "node %d commits beyond its log", n->index);
     }
@@ -249,6 +281,9 @@ void safety_after_step(struct world *w, struct sim_node *n)
     n->term = o.term;
     check_commit(w, n, &o);
     safety_members(w, n, &o);
+    if (w->council != NULL) {
+        primary_checked(w, n, &o);
+    }
 }
 
 /* The commit index of the step that applies is looked at after the step; what is applied in the
@@ -262,7 +297,7 @@ void safety_applying(struct world *w, struct sim_node *n, qr_slot slot, const st
                         n->index, slot);
     }
     check_commit(w, n, &o);
-    if (w->committed[slot].chain != e->chain) {
+    if (!council_is_weak(w) && w->committed[slot].chain != e->chain) {
         world_violation(w, VIOLATION_STATE_MACHINE_SAFETY,
                         "node %d applies another entry in %" PRIu64, n->index, slot);
     }
@@ -299,10 +334,18 @@ static void check_acknowledged(struct world *w)
 
 void safety_at_end(struct world *w)
 {
-    if (w->options.liveness != 0 && w->protocol->promise.survives_minority_crash) {
+    if (w->council != NULL) {
+        primary_judge(w);
+    }
+    bool promised = w->council != NULL ? w->calm && !council_is_weak(w)
+                                       : w->protocol->promise.survives_minority_crash;
+    if (w->options.liveness != 0 && promised) {
         check_acknowledged(w);
     }
-    if (w->protocol->promise.consistency != CONSISTENCY_LINEARIZABLE) {
+    if (council_is_weak(w)) {
+        return;
+    }
+    if (w->council == NULL && w->protocol->promise.consistency != CONSISTENCY_LINEARIZABLE) {
         return;
     }
     struct history_op *ops = qr_zalloc(w->operation_count * sizeof *ops);

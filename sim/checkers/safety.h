@@ -7,6 +7,7 @@
 
 /* checkers/safety.c */
 void safety_appended(struct world *w, struct sim_node *n, qr_slot slot);
+void safety_voided(struct world *w, qr_slot slot, qr_term term);
 void safety_truncating(struct world *w, struct sim_node *n, qr_slot from);
 void safety_leading(struct world *w, struct sim_node *n); /* before the effects of a step */
 void safety_after_step(struct world *w, struct sim_node *n);
