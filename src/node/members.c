@@ -42,6 +42,7 @@ static void know(struct node *node, node_index i, const struct roster_node *now)
 {
     if (!is_same(&node->known[i], now)) {
         reports_passed(node, i); /* I3 */
+        suspicions_forget(&node->contact.suspicions, i);
     }
     node->known[i] = *now;
 }
@@ -75,9 +76,6 @@ static void follow_index(struct node *node, node_index i)
     }
     if (another && i != node->identity.me && peers_leave(node->peers, i, now.id != 0)) {
         return; /* known for as long as it is connected */
-    }
-    if (another) {
-        suspicions_forget(&node->contact.suspicions, i);
     }
     if (now.id != 0) {
         peers_stay(node->peers, i); /* the entry that left it out was never committed */

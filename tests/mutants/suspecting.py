@@ -60,6 +60,8 @@ SUSPECTING = [
      "suspicions_lost(&c->suspicions, peer, c->beats.heard[peer], node->clock);", ""),
     ("contact: who asks for a lease is nobody", "unit/node/contact", "../node/contact.c",
      "suspicions_process(&c->suspicions, from, renewal->life);", ""),
+    ("members: what was counted of the node before", "unit/node/reused_index",
+     "../node/members.c", "suspicions_forget(&node->contact.suspicions, i);", ""),
     ("contact: the time-out is that of elections", "unit/node/contact", "../node/contact.c",
      "config->node_timeout_ms != 0 ? config->node_timeout_ms : config->election_timeout_ms;",
      "config->election_timeout_ms;"),

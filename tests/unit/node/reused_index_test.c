@@ -199,17 +199,23 @@ static void what_is_kept_by_index_is_forgotten_14(void **state)
     (void)state;
     assert_true(dials(3, 'o', 0));
     uint32_t before = w->passed[OTHER];
+    struct suspicion_figures *believed = &w->node.contact.suspicions.of[OTHER].figures;
+    believed->closed = 5;
     struct roster moved = with(3, 'o');
     moved.node[OTHER].client_port = 7009;
     peer_world_state(w, &moved, 606);
     acknowledge(1);
     assert_int_equal(w->passed[OTHER], before);
+    assert_int_equal(believed->closed, 5);
     struct roster next = with(3, 'n');
     peer_world_state(w, &next, 607);
     acknowledge(1);
     assert_int_equal(w->passed[OTHER], before + 1);
+    assert_int_equal(believed->closed, 0);
+    believed->closed = 5;
     assert_true(dials(3, 'm', 700)); /* known from itself */
     assert_int_equal(w->passed[OTHER], before + 2);
+    assert_int_equal(believed->closed, 0);
 }
 
 int main(void)
