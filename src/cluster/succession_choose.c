@@ -197,13 +197,13 @@ static node_index give_up(const struct succession *now, const struct succession_
     if (best == NODE_NONE) {
         return NODE_NONE;
     }
+    if (!forced && loss_of(now, scene, s, best).promised_more) {
+        *why = s->standing == 0 ? SUCCESSION_NOBODY_STANDS : SUCCESSION_FEW_STAND;
+        return NODE_NONE;
+    }
     uint16_t others = (uint16_t)(all_members(now) & ~s->promised & (forced ? scene->alive : ~0));
     if (others != 0 && !scene->grace_over) {
         *why = SUCCESSION_GRACE;
-        return NODE_NONE;
-    }
-    if (!forced && loss_of(now, scene, s, best).promised_more) {
-        *why = s->standing == 0 ? SUCCESSION_NOBODY_STANDS : SUCCESSION_FEW_STAND;
         return NODE_NONE;
     }
     return best;
