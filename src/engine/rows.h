@@ -8,8 +8,8 @@
  * W1 Rows say all that the op has changed and nothing else, whatever the op was: they come from the
  *    store's changes, not from a knowledge of commands. The records of requests (IDS_DB) are among
  *    them; their counts follow from the records.
- * W2 Rows are bounded: keys and values before, and all that is written, by ROWS_BYTES_MAX each. An
- *    op that changes more goes as a statement, the op itself.
+ * W2 Rows are bounded: keys and values before, and all that is written, by ROWS_BYTES_MAX each, and
+ *    their number by CAPTURE_KEYS_MAX. An op that changes more goes as a statement, the op itself.
  * W3 So does an op that clears a database or exchanges two, that has to do with a value of more
  *    than LARGE_BYTES, before or after, or with blobs, and one of the node's own records
  *    (OP_SYSTEM). All commands there are can be repeated from their stamp and the state. A tick

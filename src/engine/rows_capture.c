@@ -108,7 +108,8 @@ void capture_change(void *context, uint8_t db, uint64_t hash, struct span key,
     }
     size_t n = item != NULL ? item_value_n(item) : 0;
     bool large = item != NULL && item_rope(item) != NULL;
-    if (db == SYSTEM_DB || large || c->n + key.n + n > ROWS_BYTES_MAX) { /* W2, W3 */
+    bool much = c->count == CAPTURE_KEYS_MAX || c->n + key.n + n > ROWS_BYTES_MAX; /* W2 */
+    if (db == SYSTEM_DB || large || much) {                                        /* W3 */
         c->whole = true;
         return;
     }

@@ -27,6 +27,8 @@ struct capture {
 /* Room that is kept from op to op; an op that needed more gives the rest back. */
 #define CAPTURE_KEPT_BYTES (64 * KIB)
 #define CAPTURE_FEW 8u
+/* Keys of one op; it takes milliseconds to bring more in order. */
+#define CAPTURE_KEYS_MAX 16384u
 
 void capture_begin(struct capture *c); /* forgets the last op */
 void capture_free(struct capture *c);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "command/command.h"
 #include "engine/engine_internal.h"
+#include "engine/rows_capture.h"
 
 #include <stdio.h>
 
@@ -364,6 +365,28 @@ static void test_what_is_too_much_before_is_a_statement(void **state)
     }
 }
 
+static void test_very_many_keys_go_as_a_statement(void **state)
+{
+    struct rig *rig = *state;
+    enum { KEYS = CAPTURE_KEYS_MAX + 1 };
+    static char words[KEYS][8];
+    static struct span argv[1 + 2 * KEYS] = { { .p = (const uint8_t *)"MSET", .n = 4 } };
+    for (uint32_t i = 0; i < KEYS; i++) {
+        (void)snprintf(words[i], sizeof words[i], "%u", i);
+        argv[1 + 2 * i] = span_of(words[i], strlen(words[i]));
+        argv[2 + 2 * i] = span_of("v", 1);
+    }
+    for (uint32_t keys = KEYS - 1; keys <= KEYS; keys++) {
+        struct op op;
+        rig_run(rig, "FLUSHALL");
+        uint8_t *bytes = encode_command(rig->h, argv, 1 + 2 * keys, rig->h->stamp, &op);
+        rig_execute_op(rig, span_of(bytes, OP_HEADER_BYTES + op.args.n));
+        assert_int_equal(rig->entry.form, keys < KEYS ? ROWS_FORM_ROWS : ROWS_FORM_STATEMENT);
+        assert_int_equal(rows_apply(rig->h->follower, &rig->entry), ROWS_DONE);
+        free(bytes);
+    }
+}
+
 static void test_records_of_the_node_go_as_statements(void **state)
 {
     struct rig *rig = *state;
@@ -431,6 +454,7 @@ int main(void)
         TEST(test_a_tick_of_much_goes_as_a_tick),
         TEST(test_what_is_too_much_after_is_a_statement),
         TEST(test_what_is_too_much_before_is_a_statement),
+        TEST(test_very_many_keys_go_as_a_statement),
         TEST(test_records_of_the_node_go_as_statements),
         TEST(test_blobs_go_as_statements),
         cmocka_unit_test(test_L1_what_cannot_be_pinned_is_known),
