@@ -94,7 +94,7 @@ static bool record_fits(struct span key, const struct row_image *image, struct s
 static bool place_fits(const struct row *row)
 {
     if (row->db == IDS_DB) {
-        return row->prefix == 0 && row->suffix == 0 && row->key.n > 0 &&
+        return row->prefix == 0 && row->suffix == 0 &&
                record_fits(row->key, &row->before, row->old) &&
                record_fits(row->key, &row->after, row->new);
     }

@@ -54,7 +54,11 @@ static void test_a_log_time_that_differs_is_refused(void **state)
     assert_int_equal(rows_undo(rig->h->engine, &rig->entry), ROWS_DIFFERENT);
     engine_tick(rig->h->follower, START_US + 10000); /* as if only the key had not come along */
     assert_int_equal(rows_apply(rig->h->follower, &rig->entry), ROWS_DONE);
+    at_ms(rig->h, 12); /* a follower that is behind */
+    rig_execute(rig, "SET k 3");
+    assert_int_equal(rows_apply(rig->h->follower, &rig->entry), ROWS_DIFFERENT);
     engine_tick(rig->h->follower, START_US + 11000);
+    assert_int_equal(rows_apply(rig->h->follower, &rig->entry), ROWS_DONE);
 }
 
 /* Shared bytes are believed, the others are not. */

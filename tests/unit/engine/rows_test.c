@@ -92,6 +92,14 @@ static void test_what_both_images_share_is_left_out(void **state)
     assert_int_equal(row.prefix, 900);
     assert_int_equal(row.suffix, 0);
     assert_int_equal(row.new.n, 100);
+    /* All of it at the end. */
+    rig_run(rig, "SET j b");
+    rig_run_long(rig, "APPEND j", 100, 'a');
+    rig_run_long(rig, "SET k", 100, 'a');
+    rig_run(rig, "COPY j k REPLACE");
+    row = rig_row(rig, 0);
+    assert_int_equal(row.suffix, 100);
+    expect_span(row.new, "b");
     /* 63 bytes are not worth it, 64 are. */
     rig_run_long(rig, "SET k", 63, 'a');
     rig_run(rig, "APPEND k b");
