@@ -145,7 +145,17 @@ static void end_balancing(struct node *node, struct edit *edit)
     struct map_settings settings = *map_settings(node->map);
     settings.balancing = false;
     edit_settings(edit, &settings);
-    node_log(node, NODE_LOG_NOTICE, "The rebalance is done");
+}
+
+/* What was to be begun and could not be proposed costs nothing. */
+static void take_back(struct planner *pl, const struct planner *before)
+{
+    pl->settled = before->settled;
+    pl->begun = before->begun;
+    pl->begun_bytes = before->begun_bytes;
+    pl->tokens = before->tokens;
+    pl->filled = before->filled;
+    pl->since = before->since;
 }
 
 static uint32_t nodes_key(const struct node *node)
@@ -183,6 +193,7 @@ void planner_turn(struct node *node, qr_time now)
         return;
     }
     struct edit edit = { 0 };
+    struct planner before = *pl;
     note_settled(node, &edit);
     forget_nodes(node, &edit);
     uint64_t seen = map_changes(node->map);
@@ -191,7 +202,8 @@ void planner_turn(struct node *node, qr_time now)
         left = begin_due(node, &edit, now);
     }
     bool idle = !left && edit.count == 0 && place_under_way(node->map) == 0;
-    if (idle && map_settings(node->map)->balancing) {
+    bool ends = idle && map_settings(node->map)->balancing;
+    if (ends) {
         end_balancing(node, &edit);
     } else if (idle) {
         pl->since = 0;
@@ -200,8 +212,10 @@ void planner_turn(struct node *node, qr_time now)
         pl->nodes = nodes_key(node);
     }
     pl->next = edit.count > 0 ? pl->next : now + PLANNER_WAITS;
-    if (edit.count > 0) {
-        (void)control_propose_own(node, &edit);
+    if (edit.count > 0 && !control_propose_own(node, &edit)) {
+        take_back(pl, &before);
+    } else if (ends) {
+        node_log(node, NODE_LOG_NOTICE, "The rebalance is done");
     }
     edit_free(&edit);
     node->wake = pl->next < node->wake ? pl->next : node->wake;

@@ -27,6 +27,8 @@ static struct roster roster;
 static struct place_nodes nodes;
 static struct partition_report report[FIRST + PARTITIONS]; /* by group; group 0: no leader */
 static uint32_t changes, settled_then, wished_then;        /* by the last change */
+static bool refuses; /* the control plane: it hands over, or there is no room in the log */
+static uint32_t logged;
 
 /* --- The rest of the node -------------------------------------------------------------------- */
 
@@ -65,6 +67,7 @@ uint32_t control_level(const struct node *n)
 void node_log(struct node *n, enum node_log_level level, const char *format, ...)
 {
     (void)n, (void)level, (void)format;
+    logged++;
 }
 
 static void decide(struct span key, struct span value)
@@ -87,6 +90,9 @@ bool control_propose_own(struct node *n, struct edit *edit)
     size_t at = 0;
     assert_ptr_equal(n, &node);
     settled_then = wished_then = 0;
+    if (refuses) {
+        return false;
+    }
     for (uint32_t i = 0; i < edit->count; i += 2) {
         struct span key = span_of(edit->bytes + at, edit->length[i]);
         struct span value = span_of(edit->bytes + at + key.n, edit->length[i + 1]);
@@ -136,7 +142,8 @@ static int begin(void **state)
     for (node_index i = 0; i < 3; i++) {
         roster.node[i].id = i + 1u;
     }
-    changes = settled_then = wished_then = 0;
+    changes = settled_then = wished_then = logged = 0;
+    refuses = false;
     return 0;
 }
 
@@ -219,6 +226,47 @@ static void a_wish_is_settled_by_the_report_of_its_own_epoch(void **state)
     assert_int_equal(control.planner.settled, 1);
     assert_int_equal(look(), 1);
     assert_int_equal(wished_then, 1); /* the next one has its place */
+}
+
+static void what_is_not_proposed_costs_nothing(void **state)
+{
+    (void)state;
+    set(1000, true); /* a move takes a thousand seconds */
+    refuses = true;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(look(), 0);
+    }
+    assert_int_equal(control.planner.begun, 0);
+    assert_int_equal(control.planner.begun_bytes, 0);
+    assert_int_equal(control.planner.since, 0);
+    refuses = false;
+    assert_int_equal(look(), 1);
+    assert_int_equal(wished_then, 1);
+    assert_int_equal(control.planner.begun, 1);
+    assert_int_equal(control.planner.tokens, 1000 - 1000000); /* a second's, and one copy */
+    assert_int_equal(logged, 0);
+    (void)reach_all();
+    refuses = true;
+    assert_int_equal(look(), 0);
+    assert_int_equal(control.planner.settled, 0);
+    refuses = false;
+    assert_int_equal(look(), 1);
+    assert_int_equal(control.planner.settled, 1);
+}
+
+static void a_rebalance_is_done_once(void **state)
+{
+    (void)state;
+    nodes.members = nodes.live = 3; /* nothing to spread */
+    set(0, true);
+    refuses = true;
+    assert_int_equal(look(), 0);
+    assert_true(map_settings(node.map)->balancing);
+    assert_int_equal(logged, 0);
+    refuses = false;
+    assert_int_equal(look(), 1);
+    assert_false(map_settings(node.map)->balancing);
+    assert_int_equal(logged, 1);
 }
 
 static void what_is_said_of_who_left_goes(void **state)
@@ -478,7 +526,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_who_leads_and_may_writes, begin, end),
         cmocka_unit_test_setup_teardown(a_wish_is_settled_by_the_report_of_its_own_epoch, begin,
                                         end),
-        cmocka_unit_test_setup_teardown(what_is_said_of_who_left_goes, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_not_proposed_costs_nothing, begin, end),
+cmocka_unit_test_setup_teardown(a_rebalance_is_done_once, begin, end),
+cmocka_unit_test_setup_teardown(what_is_said_of_who_left_goes, begin, end),
         cmocka_unit_test_setup_teardown(it_rests_until_something_changes, begin, end),
         cmocka_unit_test_setup_teardown(a_rebalance_ends_when_nothing_is_left, begin, end),
         cmocka_unit_test_setup_teardown(a_few_moves_at_a_time_of_those_that_have_leaders, begin,
