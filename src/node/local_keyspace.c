@@ -6,6 +6,7 @@
 #include "cluster/id_bounds.h"
 #include "node/keyspace_options.h"
 #include "node/leaders.h"
+#include "node/selected.h"
 #include "protocol/quorum.h"
 #include "protocol/raft/raft.h"
 
@@ -135,12 +136,15 @@ static void write_partition(struct reply *reply, const struct node *node,
     reply_field_text(reply, "state", is_settled(node, p) ? "settled" : "moving");
 }
 
-/* The keyspace that the argument names; NULL: the error is written. */
+/* The keyspace that the argument names; NULL: the error is written. It may be there, for all that a
+ * node knows which has just started (holding.h). */
 static const struct map_keyspace *named(const struct node *node, struct span name,
                                         struct reply *reply)
 {
     const struct map_keyspace *k = keyspace_find(node->map, name);
-    if (k == NULL) {
+    if (k == NULL && !node->holding.current) {
+        reply_error(reply, SELECTED_UNKNOWN);
+    } else if (k == NULL) {
         char why[160];
         struct text text = text_in(why, sizeof why);
         keyspace_unknown(&text, name);

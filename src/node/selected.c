@@ -33,11 +33,7 @@ static void choose(const struct map_keyspace *keyspace, struct selected *out)
 /* It may be there, for all that this node knows (holding.h). */
 static void refuse_unknown(const struct node *node, const char *error, struct reply *reply)
 {
-    reply_error(reply, node->holding.current
-                           ? error
-                           : "LOADING this node has just started and does not know yet which "
-                             "keyspaces there are, the command was not applied: try "
-                             "again in a moment");
+    reply_error(reply, node->holding.current ? error : SELECTED_UNKNOWN);
 }
 
 /* A number: Redis's words where it is none that there is. */

@@ -8,6 +8,11 @@
 struct map_keyspace;
 struct node;
 
+/* Of what a node that has just started does not find (holding.h). */
+#define SELECTED_UNKNOWN                                                                     \
+    "LOADING this node has just started and does not know yet which keyspaces there are, "   \
+    "the command was not applied: try again in a moment"
+
 /* What a connection has selected. Zeroed: database 0 of keyspace 0. */
 struct selected {
     uint32_t keyspace;    /* its id, */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "facades_world.h"
+#include "node/selected.h"
 #include "tests/unit/cluster/put_records.h"
 
 static struct map_partition parts[2];
@@ -70,6 +71,9 @@ static void info_tells_everything_and_where_it_is(void **state)
     (void)state;
     CHECK("keyspace info cart", expected);
     CHECK("keyspace info 16", expected);
+    node.holding.current = false;
+    CHECK("keyspace info Cart", "-" SELECTED_UNKNOWN "\r\n"); /* it has just started */
+    node.holding.current = true;
     CHECK("keyspace info Cart", "-ERR there is no keyspace 'Cart': KEYSPACE LIST shows which there "
                                 "are\r\n");
     me->version = 3;
