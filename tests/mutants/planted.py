@@ -25,6 +25,7 @@ import past
 import moving
 import mutants
 import pins
+import primary
 import reads
 import real
 import routing
@@ -114,6 +115,7 @@ LISTS = [
     ("driver", "", real.ANYWHERE, True),
     ("driver", "", scenarios.EVERYWHERE, True),
     ("driver", "protocol/raft", asking.ELECTIONS, True),
+    ("driver", "protocol/primary", primary.PRIMARY, True),
 ]
 
 
