@@ -230,6 +230,11 @@ void council_heal(struct world *w, uint16_t core)
     c->cut = 0;
     c->away_until = c->away_until != 0 ? w->now : 0;
     c->wanted = NODE_NONE;
+    for (node_index i = 0; i < w->node_count; i++) {
+        if ((core >> i & 1) == 0) {
+            c->told[i] = (struct told){ .standing = { .incarnation = UINT32_MAX } };
+        }
+    }
     c->wish.members = (c->wish.members | c->record.rule.members) & core;
     if (c->wish.set_of != 0) {
         c->wish.set_of = c->wish.members;

@@ -110,6 +110,7 @@ void primary_leads(struct world *w, struct sim_node *n, qr_term term)
     if (view == NULL || view->primary != n->index) {
         world_violation(w, VIOLATION_VIEW, "node %d leads in term %" PRIu64, n->index, term);
     }
+    a->start_n -= a->start_n > 0 && a->starts[a->start_n - 1].term == term ? 1 : 0; /* unheard */
     if (a->start_n == a->start_cap) {
         a->start_cap = a->start_cap == 0 ? 32 : a->start_cap * 2;
         a->starts = qr_realloc(a->starts, a->start_cap * sizeof *a->starts);
