@@ -218,6 +218,59 @@ static void test_X1_what_is_not_committed_is_waited_for(void **state)
     flock_free(f);
 }
 
+static void test_A3_received_is_not_enough_where_the_view_is_not_known(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(2);
+    flock_tell(f, 1, flock_received(flock_any(f, 1, 0, 1)));
+    struct primary_append append = { .term = 2, .sent = f->now, .ask = true };
+    flock_deliver(f, 0, 1, PRIMARY_APPEND, &append, 1, 2, 1);
+    flock_sync(f, 1);
+    flock_lose_mail(f);
+    append.prev_slot = append.prev_term = 1;
+    flock_deliver(f, 0, 1, PRIMARY_APPEND, &append, 2, 3, 2);
+    assert_null(flock_sent(f, 1, 0, PRIMARY_APPEND_ACK));
+    flock_tell(f, 1, flock_received(flock_any(f, 2, 0, 1)));
+    append.prev_slot = append.prev_term = 2;
+    flock_deliver(f, 0, 1, PRIMARY_APPEND, &append, 3, 4, 2);
+    assert_non_null(flock_sent(f, 1, 0, PRIMARY_APPEND_ACK));
+    flock_free(f);
+}
+
+static void test_F2_an_answer_of_a_life_before_says_nothing(void **state)
+{
+    (void)state;
+    struct flock *f = led(2, 1);
+    const struct peer *peer = &flock_primary(f, 0)->peer[1];
+    struct primary_append_ack old = { .term = 1, .life = peer->life, .sent = f->now };
+    old.got = old.match = peer->match;
+    assert_true(old.match > 0);
+    struct primary_append_ack ack = { .term = 1, .life = old.life + 2, .forgetful = true };
+    ack.sent = ++f->now;
+    flock_deliver(f, 1, 0, PRIMARY_APPEND_ACK, &ack, 0, 0, 0);
+    assert_true(peer->forgetful && peer->match == 0);
+    flock_deliver(f, 1, 0, PRIMARY_APPEND_ACK, &old, 0, 0, 0);
+    assert_true(peer->forgetful && peer->match == 0 && peer->life == ack.life);
+    flock_free(f);
+}
+
+static void test_what_a_member_acknowledged_and_does_not_hold_is_told(void **state)
+{
+    (void)state;
+    struct flock *f = led(2, 1);
+    const struct peer *peer = &flock_primary(f, 0)->peer[1];
+    qr_slot match = peer->match;
+    struct primary_append_reject m = { .term = 1, .life = peer->life, .prev_slot = match };
+    m.sent = peer->acked_at; /* it may have been refused before */
+    flock_deliver(f, 1, 0, PRIMARY_APPEND_REJECT, &m, 0, 0, 0);
+    assert_null(flock_noted(f, 0, EFFECT_LOSS));
+    m.sent = ++f->now;
+    flock_deliver(f, 1, 0, PRIMARY_APPEND_REJECT, &m, 0, 0, 0);
+    assert_int_equal(flock_noted(f, 0, EFFECT_LOSS)->effect.loss.acknowledged, match);
+    assert_int_equal(peer->match, 0);
+    flock_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +285,9 @@ int main(void)
         cmocka_unit_test(test_A4_what_does_not_match_is_not_applied),
         cmocka_unit_test(test_X2_a_hand_over_that_was_answered_closes_the_term),
         cmocka_unit_test(test_X1_X3_a_target_that_lacks_entries_is_given_up),
+        cmocka_unit_test(test_A3_received_is_not_enough_where_the_view_is_not_known),
+        cmocka_unit_test(test_F2_an_answer_of_a_life_before_says_nothing),
+        cmocka_unit_test(test_what_a_member_acknowledged_and_does_not_hold_is_told),
         cmocka_unit_test(test_X1_what_is_not_committed_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
