@@ -2,10 +2,14 @@
 #include "base/panic.h"
 #include "cluster/succession_internal.h"
 
-/* Who has all and is wanted. */
+/* Who has all, is wanted, and forgot nothing. */
 static uint16_t fit_of(const struct succession_scene *scene)
 {
-    return (uint16_t)(scene->caught & scene->alive & ~scene->lost);
+    uint16_t fit = (uint16_t)(scene->caught & scene->alive & ~scene->lost);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        fit &= (uint16_t)(scene->told[i].forgetful ? ~succession_bit(i) : UINT16_MAX);
+    }
+    return fit;
 }
 
 /* The set beside the primary: those that are in it stay while they are not lost, then come those

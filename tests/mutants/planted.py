@@ -34,6 +34,7 @@ import rules
 import scenarios
 import sessions
 import slices
+import succession
 import suspecting
 import telling
 import turns
@@ -95,6 +96,7 @@ LISTS = [
     ("driver", "store", idmp.STORE, True),
     ("driver", "node", idmp.NODE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
+    ("cluster", "cluster", succession.CLUSTER, True),
     ("cluster", "cluster", options.CLUSTER, True),
     ("cluster", "cluster", options.RECORDS, True),
     ("driver", "node", options.NODE, True),

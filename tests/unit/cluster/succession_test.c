@@ -126,6 +126,56 @@ static void test_who_stands(void **state)
     assert_int_equal(s.record.term, 2);
 }
 
+/* S5: by term, then by slot; an entry of the last term that may have acknowledged is not enough. */
+static void test_a_later_term_stands_before_a_longer_log(void **state)
+{
+    (void)state;
+    struct scene s = any_1();
+    s.now.lease_over = true;
+    s.now.alive = 0x06;
+    write(&s, SUCCESSION_LEASE_OVER);
+    promise(&s);
+    s.now.told[1].last_slot = 99;
+    s.now.told[2].last_term = 2;
+    struct scene alone = s;
+    assert_int_equal(write(&s, SUCCESSION_CHOSEN).primary, 2);
+    alone.now.alive = 0x04;
+    assert_int_equal(write(&alone, SUCCESSION_CHOSEN).primary, 2); /* it is past the duty */
+    struct scene few = any_1();
+    few.now.lease_over = true;
+    few.now.alive = 0x02;
+    write(&few, SUCCESSION_LEASE_OVER);
+    promise(&few);
+    few.now.told[1].last_slot = 99; /* of term 1, as what was acknowledged */
+    assert_stops(&few, SUCCESSION_FEW_STAND);
+}
+
+/* S7: duties beside LOCAL are put together, and what they ask for is still asked. */
+static void test_many_duties_beside_local_become_one(void **state)
+{
+    (void)state;
+    struct scene s = any_1();
+    s.wish.copies = 0;
+    write(&s, SUCCESSION_RULE);
+    for (uint32_t i = 1; i < 5; i++) {
+        s.record.duty[s.record.duty_count++] =
+            (struct succession_duty){ .rule = { .members = (uint16_t)(ALL | 1u << (3 + i)),
+                                                .copies = 1 },
+                                      .primaries = 1,
+                                      .last = 1 };
+    }
+    settle(&s);
+    assert_int_equal(s.record.duty_count, 2);
+    assert_int_equal(s.record.duty[0].rule.members, 0xf7);
+    s.now.lease_over = s.now.grace_over = true;
+    s.now.alive = 0x06;
+    write(&s, SUCCESSION_LEASE_OVER);
+    promise(&s);
+    assert_stops(&s, SUCCESSION_FEW_STAND);
+    s.now.told[1].last_term = 2; /* the term of LOCAL */
+    assert_int_equal(write(&s, SUCCESSION_CHOSEN).primary, 1);
+}
+
 static void test_a_restarted_primary_loses_its_term(void **state)
 {
     (void)state;
@@ -275,6 +325,9 @@ static void test_a_lost_member_of_a_set_is_replaced(void **state)
     s.now.caught = 0x03;
     assert_stops(&s, SUCCESSION_FEW_COPIES);
     s.now.caught = 0x07;
+    s.now.told[2].forgetful = true; /* it could attest nothing */
+    assert_stops(&s, SUCCESSION_FEW_COPIES);
+    s.now.told[2].forgetful = false;
     assert_int_equal(write(&s, SUCCESSION_REPLACED).rule.set, 0x05);
     assert_int_equal(s.record.term, 2);
     assert_int_equal(succession_view(&s.record).set, 0x04);
@@ -401,6 +454,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_happens_while_all_is_well),
         cmocka_unit_test(test_who_stands),
+        cmocka_unit_test(test_a_later_term_stands_before_a_longer_log),
+        cmocka_unit_test(test_many_duties_beside_local_become_one),
         cmocka_unit_test(test_a_restarted_primary_loses_its_term),
         cmocka_unit_test(test_terms_are_above_what_was_promised),
         cmocka_unit_test(test_a_hand_over_goes_by_a_choice),
