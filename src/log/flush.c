@@ -169,6 +169,12 @@ static int flush_inline(struct log *log)
     return 0;
 }
 
+/* Whether something is left for the write after the one in flight. */
+static bool more_waits(const struct log *log)
+{
+    return log->open.p != NULL || log->pending_count > log->flight_batches;
+}
+
 void log_write_next(struct log *log)
 {
     if (log->flight_batches > 0 || log->pending_count == 0 || log->failed) {
@@ -179,7 +185,7 @@ void log_write_next(struct log *log)
         return; /* the janitor calls again when it has a file */
     }
     flight_build(log, s);
-    log->flush_wanted = log->pending_count > log->flight_batches;
+    log->flush_wanted = more_waits(log);
     io_file_write_sync(log->io, &log->write);
 }
 
@@ -204,10 +210,13 @@ bool log_flush(struct log *log)
         return false;
     }
     segment_let_go(log);
-    log_close_batch(log);
+    bool behind = log->pending_count > 0;
+    if (!behind) {
+        log_close_batch(log);
+    } /* else it gathers on: closed in each turn it would take up a block for each of them */
     janitor_kick(log);
-    if (!inline_pays(log)) {
-        log->flush_wanted = log->pending_count > log->flight_batches;
+    if (behind || !inline_pays(log)) {
+        log->flush_wanted = more_waits(log);
         log_write_next(log);
         return false;
     }

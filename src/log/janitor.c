@@ -277,6 +277,7 @@ static void job_done(void *context)
         log_fail(log, error, "a segment of the log could not be made or let go");
     } else {
         if (log->flush_wanted) {
+            log_close_batch(log);
             log_write_next(log);
         }
         segment_find_dead(log); /* what was trimmed while others were let go */

@@ -65,6 +65,25 @@ static void a_flush_gathers_behind_the_one_in_flight(void **state)
     disk_settle(rig.disk);
     assert_int_equal(rig.reports, 2); /* group commit: nine flushes, one sync */
     assert_true(rig.durable >= log_position(rig.log));
+    struct log_stats stats;
+    log_stats(rig.log, &stats);
+    assert_int_equal(stats.batches, 2); /* in one batch: a block for each would fill the segments */
+    rig_stop(&rig);
+}
+
+static void what_waits_for_a_segment_gathers(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 1 * MIB);
+    for (qr_slot slot = 1; slot <= 10; slot++) {
+        rig_append(&rig, 1, slot, 1);
+        log_flush(rig.log);
+    }
+    disk_settle(rig.disk);
+    struct log_stats stats;
+    log_stats(rig.log, &stats);
+    assert_int_equal(stats.batches, 2); /* what came while the file was made is one */
     rig_stop(&rig);
 }
 
@@ -555,6 +574,7 @@ int main(void)
         cmocka_unit_test(one_record_comes_back),
         cmocka_unit_test(many_groups_share_batches),
         cmocka_unit_test(a_flush_gathers_behind_the_one_in_flight),
+        cmocka_unit_test(what_waits_for_a_segment_gathers),
         cmocka_unit_test(inline_syncs_report_at_once),
         cmocka_unit_test(a_truncated_tail_is_replaced),
         cmocka_unit_test(the_last_state_counts),
