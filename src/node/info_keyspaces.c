@@ -88,6 +88,13 @@ void info_keyspaces(struct node *node, struct reply *out)
     info_line(out, "partition_turns:%llu", (ull)node->partitions.schedule.turns);
     harmed_lines(node, out);
     info_line(out, "quota_refused:%llu", (ull)node->stats.quota_refused);
+    struct discards_stats discards;
+    journals_stats(node, &discards);
+    info_line(out, "discards_total:%llu", (ull)discards.total);
+    info_line(out, "discards_kept:%llu", (ull)discards.kept);
+    info_line(out, "discards_regained:%llu", (ull)discards.regained);
+    info_line(out, "discards_overflowed:%llu", (ull)discards.overflowed);
+    info_line(out, "discards_damaged:%llu", (ull)discards.damaged);
     for (uint32_t i = 0; i < map_keyspace_count(node->map); i++) {
         keyspace_line(node, map_keyspace_at(node->map, i), out);
     }

@@ -70,6 +70,11 @@ const struct roster_node *local_member(const struct node *node, uint32_t index);
  * what is in the records of others. */
 struct map_keyspace local_keyspace(const struct node *node, const struct map_keyspace *keyspace);
 
+/* The keyspace that the argument names; NULL: the error is written. It may be there, for all that a
+ * node knows which has just started (holding.h). */
+const struct map_keyspace *local_named_keyspace(const struct node *node, struct span name,
+                                                struct reply *reply);
+
 /* --- info.c */
 
 /* Zeroes the counters that INFO shows (CONFIG RESETSTAT). */

@@ -136,10 +136,8 @@ static void write_partition(struct reply *reply, const struct node *node,
     reply_field_text(reply, "state", is_settled(node, p) ? "settled" : "moving");
 }
 
-/* The keyspace that the argument names; NULL: the error is written. It may be there, for all that a
- * node knows which has just started (holding.h). */
-static const struct map_keyspace *named(const struct node *node, struct span name,
-                                        struct reply *reply)
+const struct map_keyspace *local_named_keyspace(const struct node *node, struct span name,
+                                                struct reply *reply)
 {
     const struct map_keyspace *k = keyspace_find(node->map, name);
     if (k == NULL && !node->holding.current) {
@@ -157,7 +155,7 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
                              struct reply *reply)
 {
     const struct node *node = client->node;
-    const struct map_keyspace *named_one = named(node, argv[2], reply);
+    const struct map_keyspace *named_one = local_named_keyspace(node, argv[2], reply);
     (void)argc;
     if (named_one == NULL) {
         return;
@@ -196,6 +194,8 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
         "    Makes a keyspace. Options: ID, REPLICAS or VOTERS, PARTITIONS, PARTITION hash,",
         "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS, READ level, ACK spec, IDMP-DURATION,",
         "    IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY, HISTORY-BYTES.",
+        "DISCARDS <name> [SCAN <cursor> [COUNT <count>]|STATS]",
+        "    What this node has discarded of the keyspace: writes with their reasons, or counts.",
         "DROP <name> [FORCE]",
         "    Removes a keyspace that is not in use; with FORCE, with all that is in it.",
         "EXPLAIN <name>",
@@ -233,7 +233,7 @@ void local_cmd_KEYSPACE_EXPLAIN(struct client *client, const struct span *argv, 
 {
     struct explain_row rows[EXPLAIN_ROWS];
     struct node *node = client->node;
-    const struct map_keyspace *named_one = named(node, argv[2], reply);
+    const struct map_keyspace *named_one = local_named_keyspace(node, argv[2], reply);
     (void)argc;
     if (named_one == NULL) {
         return;

@@ -71,6 +71,7 @@ static void gather(struct sources *s, const struct node *node)
     facts_memory(node, &s->memory);
     facts_cpu(&s->cpu);
     gather_consensus(s, node);
+    journals_stats(node, &s->discards);
 }
 
 struct metrics *metrics_begin(struct node *node)

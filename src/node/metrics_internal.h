@@ -25,6 +25,7 @@ struct sources {
     uint64_t applied, raft_log_bytes, checkpoint_slot;
     struct source_figures source;
     struct fetch_figures fetch;
+    struct discards_stats discards;
 };
 
 struct metrics {

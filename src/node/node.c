@@ -384,6 +384,7 @@ void node_free(struct node *node)
         partition_strip(partitions_at(&node->partitions, i));
     }
     transfers_free(node);
+    journals_free(node);
     if (node->log != NULL) {
         log_close(node->log);
     }

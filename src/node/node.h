@@ -18,6 +18,7 @@
 #include "node/identity.h"
 #include "node/info.h"
 #include "node/join.h"
+#include "node/journals.h"
 #include "node/keepers.h"
 #include "node/partitions.h"
 #include "node/queues.h"
@@ -93,6 +94,7 @@ struct node {
     struct news news; /* of those */
     struct workbench bench;
     struct holding holding;
+    struct journals journals;
     struct peers *peers;
     struct router *router;
     struct leaders leaders;

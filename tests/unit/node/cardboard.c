@@ -302,9 +302,62 @@ void client_kill(struct client *client)
     killed = client;
 }
 
+/* --- Discard journals ----------------------------------------------------------------------- */
+
+uint32_t journal_asked;
+struct discards *journal;
+const char *journal_trouble;
+struct discards_stats journal_stats;
+const struct discards_item *journal_items;
+uint32_t journal_item_count;
+uint64_t journal_cursor, journal_next;
+uint32_t journal_count;
+int journal_error;
+
+struct discards *journals_get(struct node *of, uint32_t keyspace, bool make, char *message,
+                              size_t cap)
+{
+    (void)of;
+    assert_false(make);
+    journal_asked = keyspace;
+    (void)snprintf(message, cap, "%s", journal_trouble != NULL ? journal_trouble : "");
+    return journal;
+}
+
+void journals_stats(const struct node *of, struct discards_stats *out)
+{
+    (void)of;
+    *out = journal_stats;
+}
+
+void discards_stats(const struct discards *discards, struct discards_stats *out)
+{
+    assert_true(discards != NULL);
+    *out = journal_stats;
+}
+
+int discards_scan(struct discards *discards, uint64_t cursor, uint32_t count,
+                  void (*each)(void *context, const struct discards_item *item), void *context,
+                  uint64_t *next)
+{
+    assert_true(discards != NULL);
+    journal_cursor = cursor;
+    journal_count = count;
+    for (uint32_t i = 0; i < journal_item_count && i < count; i++) {
+        each(context, &journal_items[i]);
+    }
+    *next = journal_next;
+    return journal_error;
+}
+
 int fresh(void **state)
 {
     (void)state;
+    journal = NULL;
+    journal_trouble = NULL;
+    journal_stats = (struct discards_stats){ 0 };
+    journal_item_count = 0;
+    journal_error = 0;
     measure_free(node.measure);
     struct map *map = node.map != NULL ? node.map : map_new();
     memset(&node, 0, sizeof node);

@@ -17,6 +17,17 @@ extern bool stopped;
 extern uint16_t wire_version; /* of node 1 */
 extern qr_time io_step;       /* time passes by that whenever somebody looks; 0 */
 
+/* Discard journals: of the keyspace that was asked for last. */
+extern uint32_t journal_asked;
+extern struct discards *journal;    /* any pointer; NULL: there is none */
+extern const char *journal_trouble; /* it cannot be opened */
+extern struct discards_stats journal_stats;
+extern const struct discards_item *journal_items;
+extern uint32_t journal_item_count;
+extern uint64_t journal_cursor, journal_next; /* of a scan, and its answer */
+extern uint32_t journal_count;
+extern int journal_error;
+
 /* Puts everything back; a cmocka set-up function. */
 int fresh(void **state);
 
