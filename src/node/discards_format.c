@@ -102,6 +102,18 @@ static size_t open_record(struct span in, uint64_t salt, uint32_t at, struct spa
     return bytes;
 }
 
+static bool counts_fit(const struct discards_header *h)
+{
+    const uint64_t counts[] = {
+        h->first, h->bytes, h->blind, h->overflowed, h->overflowed_bytes, h->damaged, h->regained
+    };
+    bool fit = true;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        fit = fit && counts[i] <= DISCARDS_NUMBER_MAX;
+    }
+    return fit;
+}
+
 static enum discards_head get_header(struct span in, uint32_t at, struct discards_header *out)
 {
     struct span body;
@@ -126,7 +138,7 @@ static enum discards_head get_header(struct span in, uint32_t at, struct discard
     header.damaged = wire_get_u64(&r);
     header.regained = wire_get_u64(&r);
     if (!wire_finished(&r) || header.first == 0 || header.oldest > header.segment ||
-        header.before >= header.segment) {
+        header.before >= header.segment || !counts_fit(&header)) {
         return DISCARDS_HEAD_DAMAGED;
     }
     *out = header;
@@ -161,6 +173,7 @@ void discard_write_entry(uint8_t *p, struct discards_place place, const struct d
     size_t n = DISCARD_ENTRY_HEAD_BYTES + entry->payload.n;
     struct wire_writer w = wire_writer(p + DISCARD_RECORD_HEAD_BYTES, n);
     qr_assert(entry->payload.n <= entry->bytes && entry->payload.n <= DISCARD_ENTRY_BYTES_MAX);
+    qr_assert(entry->slot <= DISCARDS_NUMBER_MAX && entry->slots <= DISCARDS_NUMBER_MAX);
     wire_put_u64(&w, entry->number);
     wire_put_u64(&w, entry->slot);
     wire_put_u64(&w, entry->term);
@@ -224,7 +237,7 @@ size_t discard_peek(struct span in)
 static bool has_content_it_says(const struct discard *entry)
 {
     return entry->kind == 0 ? entry->bytes == 0 && entry->slot > 0 && entry->slots > 0 &&
-                                  entry->slots <= UINT64_MAX - entry->slot
+                                  entry->slots <= DISCARDS_NUMBER_MAX
                             : record_is_entry(entry->kind) && entry->slots == 1;
 }
 
@@ -246,7 +259,8 @@ static bool read_entry(struct span body, struct discard *out)
     out->slots = wire_get_u64(&r);
     out->bytes = wire_get_u32(&r);
     out->payload = wire_get_bytes(&r, body.n - DISCARD_ENTRY_HEAD_BYTES);
-    return wire_finished(&r) && out->number > 0 && out->payload.n <= out->bytes && out->at >= 0 &&
+    return wire_finished(&r) && out->number > 0 && out->number <= DISCARDS_NUMBER_MAX &&
+           out->slot <= DISCARDS_NUMBER_MAX && out->payload.n <= out->bytes && out->at >= 0 &&
            discard_reason_name(out->reason) != NULL &&
            out->acknowledged < DISCARD_ACKNOWLEDGED_COUNT && has_content_it_says(out);
 }

@@ -26,6 +26,7 @@
 #define DISCARD_RECORD_HEAD_BYTES 16u
 #define DISCARD_ENTRY_HEAD_BYTES 64u /* of the body of an entry, in front of its payload */
 #define DISCARD_REGAINED_BYTES 24u
+#define DISCARDS_NUMBER_MAX (1ull << 60) /* of entries, of slots, and of any count: sums fit */
 
 /* Hand-written tags, on disk; never reused. */
 enum discard_record_kind {

@@ -17,6 +17,8 @@ TARGETS = {
                   "src/log/flush.c", "src/log/janitor.c"]),
     "checkpoint": (1024, ["src/node/checkpoint.c", "src/node/checkpoint_load.c",
                           "src/engine/image.c"]),
+    "discards": (8192, ["src/node/discards_format.c", "src/node/discards_open.c",
+                        "src/node/discards_read.c", "src/node/discards_runs.c"]),
     "identity": (2048, ["src/node/identity.c"]),
     "join": (2048, ["src/node/join_frames.c"]),
     "ack": (128, ["src/cluster/ack.c"]),

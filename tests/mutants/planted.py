@@ -12,6 +12,7 @@ import chaos
 import cluster
 import contact
 import damage
+import discards
 import driver
 import facades
 import guarantees
@@ -58,6 +59,7 @@ LISTS = [
     ("driver", "node", keeping.KEEPING, True),
     ("driver", "node", keyspaces.KEYSPACES, True),
     ("driver", "node", damage.DAMAGE, True),
+    ("driver", "node", discards.DISCARDS, True),
     ("driver", "node", telling.TELLING, True),
     ("driver", "node", slices.SLICES, True),
     ("driver", "node", moving.MOVING, True),
