@@ -82,13 +82,34 @@ static bool apply_entry(struct replay *replay, const struct record *r, uint64_t 
     return true;
 }
 
+/* Of entries in segments that are gone a restatement tells the last one's term alone. When that one
+ * is cut off the others, but for those that were carried, may be of any term from the one before
+ * them on. */
+static void forget_term(struct group *g)
+{
+    const struct run *last = g->run_count > 0 ? group_run(g, g->run_count - 1) : NULL;
+    if (last == NULL || last->offset != RUN_MISSING) {
+        return;
+    }
+    qr_slot upto = g->last_slot;
+    qr_slot carried = g->patches_count > 0 ? g->patches[g->patches_count - 1].slot : 0;
+    qr_slot from = max_u64(last->slot, max_u64(carried, g->base_slot) + 1);
+    if (from <= upto) {
+        group_truncate(g, from);
+        group_missing(g, upto, group_last_term(g));
+    }
+}
+
 static bool apply_truncate(struct log *log, const struct record *r)
 {
     struct group *g = groups_get(&log->groups, r->group);
     if (r->slot <= g->base_slot) {
         return false;
     }
-    group_truncate(g, r->slot);
+    if (r->slot <= g->last_slot) {
+        group_truncate(g, r->slot);
+        forget_term(g);
+    }
     return true;
 }
 

@@ -14,7 +14,9 @@ CLASSES = {"not applied", "uncertain", "elsewhere", "conflict"}
 CODE = re.compile(r'"-?([A-Z]{3,}) (?=[a-z0-9%\'-]|[A-Z][a-z ])[^"]*"')
 # Words in capitals that begin a text and are no codes.
 WORDS = {"ADDR", "EACH", "LEADERWINDOW", "MAXMEMORY", "MAXOPS", "MEMBER", "PXAT", "RESET", "RESP",
-         "SELECT", "SESSION", "STATUS", "CLUSTER", "KEYSPACE", "DONE"}
+         "SELECT", "SESSION", "STATUS", "CLUSTER", "KEYSPACE", "DONE", "REPLICAS"}
+# Of STRATEGY primary, which cannot be created yet.
+NOT_OFFERED = {"NOREPLICAS"}
 # Which test sees each of them, with what became of the write. Here, or in another file.
 PROVOKED = {
     "ERR": "errors::test_not_applied_is_true",
@@ -69,7 +71,7 @@ def rows():
 def test_each_code_has_a_row_and_a_class():
     table = rows()
     assert set(table.values()) <= CLASSES
-    assert codes_of_source() - set(table) == set(), "codes without a row in docs/errors.md"
+    assert codes_of_source() - set(table) == NOT_OFFERED, "codes without a row in docs/errors.md"
     assert set(table) - codes_of_source() == set(), "rows whose code nobody says"
 
 
@@ -91,7 +93,7 @@ def test_what_statuses_promise_is_their_codes_class():
     statuses = re.findall(r'^STATUS\(\d+, (\w+), \w+, (\w+), "(\w+)', source, re.M)
     assert len(statuses) > 25
     for name, not_applied, code in statuses:
-        if name != "OK":
+        if name != "OK" and code not in NOT_OFFERED:
             assert (table[code] != "uncertain") == (not_applied == "true"), name
 
 

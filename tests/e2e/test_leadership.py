@@ -11,7 +11,7 @@ from cluster import CALM, PATIENCE, Cluster, wait_for
 from loadgen import LoadGenerator
 from machine import Stalls
 from resp import Closed, Error, as_rows
-from test_members import silence
+from test_members import members, silence
 
 SHIM = os.environ.get("QUORATE_FAULT_SHIM", "")
 QUICK = ["--leader-priority-delay-ms", "300"]
@@ -193,6 +193,8 @@ def test_a_hand_over_without_a_target_goes_to_the_best():
                 cluster.wait_ready()
                 wait_for(lambda n=node, to=leader: silence(to, n) >= 0, "it is heard")
             assert cluster.leader() is leader
+            wait_for(lambda to=leader: all(row["lag"] == 0 for row in members(to).values()),
+                     "any of them could lead")
             assert leader.call("FAILOVER") == "OK"
             moved_to(cluster, followers[best])
 

@@ -536,6 +536,45 @@ static void scenario_40_positions_never_go_back_when_old_entries_are_dropped(voi
     rig_stop(&rig);
 }
 
+static void fill(struct rig *rig, qr_slot lo, qr_slot hi)
+{
+    for (qr_slot slot = lo; slot < hi; slot++) {
+        rig_append(rig, 1, slot, 1);
+        rig_flush(rig);
+    }
+}
+
+/* A leader of term 3 replaces an entry of term 2 by its own of term 1; what lies before is trimmed
+ * later and its segments go. So the oldest segment that is left restates the entry of term 2 alone,
+ * and what follows is of a lower term: nothing is damaged. */
+static void a_conflict_may_be_older_than_the_oldest_segment(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, 64 * KIB);
+    rig_append(&rig, 3, 1, 1);
+    rig_append(&rig, 3, 2, 2);
+    fill(&rig, 1, 60);
+    rig_append(&rig, 2, 1, 1); /* its segment stays */
+    log_truncate(rig.log, 3, 2);
+    rig_append(&rig, 3, 2, 1);
+    rig_append(&rig, 3, 3, 3);
+    fill(&rig, 60, 120);
+    log_trim(rig.log, 1, 118, 1);
+    log_trim(rig.log, 3, 2, 1);
+    uint64_t before = log_newest_begins(rig.log);
+    fill(&rig, 120, 180);
+    disk_settle(rig.disk);
+    assert_true(log_newest_begins(rig.log) > before);
+    rig_restart(&rig, LOG_OPEN_OK);
+    struct log_group g = rig_group(&rig, 3);
+    assert_false(g.damaged);
+    assert_int_equal(g.last_slot, 3);
+    assert_true(rig_has(&rig, 3, 3, 3));
+    rig_expect(&rig, 2, 1, 2);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +591,7 @@ int main(void)
         cmocka_unit_test(scenario_26_a_replaced_log_begins_where_it_did_before_a_restart),
         cmocka_unit_test(scenario_40_positions_never_go_back_when_old_entries_are_dropped),
         cmocka_unit_test(ten_thousand_groups),
+        cmocka_unit_test(a_conflict_may_be_older_than_the_oldest_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,7 +189,9 @@ static void take_item(void *context, const struct discards_item *item)
     *out =
         (struct item){ .entry = item->entry, .regained = item->regained, .unread = item->unread };
     uint8_t *copy = qr_alloc(item->entry.payload.n);
-    memcpy(copy, item->entry.payload.p, item->entry.payload.n);
+    if (item->entry.payload.n > 0) {
+        memcpy(copy, item->entry.payload.p, item->entry.payload.n);
+    }
     out->entry.payload = span_of(copy, item->entry.payload.n);
 }
 
