@@ -60,12 +60,14 @@ def assert_equal(cluster):
 
 
 def strand(cluster, node, keys=2000):
-    """Ends the node, and goes on until the log has no more what it lacks."""
+    """Ends the node, and goes on until the log has no more what it lacks; the checkpoint of that is
+    written."""
     held = number(node, "raft_last")
     node.kill()
     fill(cluster.leader(), 0, keys)
     leader = cluster.leader()  # beside other work it may have changed meanwhile
     wait_trimmed(leader, held + 1)
+    wait_for(lambda: not number(leader, "rdb_bgsave_in_progress"), "no checkpoint is written")
     return leader
 
 
