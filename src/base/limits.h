@@ -220,7 +220,7 @@
 #define IMAGE_CHUNK_BYTES (256 * KIB) /* the next chunk is begun; long values are split */
 #define IMAGE_SLICE_BYTES (1 * MIB)   /* a slice of the walk ends when it would grow beyond */
 /* Terms in the log behind a checkpoint: the next one is due, however few bytes they are. With more
- * than the protocol keeps (protocol/raft/trail.h) behind all checkpoints, nobody could lead. */
+ * than the protocol keeps (protocol/trail.h) behind all checkpoints, nobody could lead. */
 #define CHECKPOINT_TERMS_MAX 50
 #define CHECKPOINT_BYTES_PER_SECOND 400000000    /* a faster one would hold up the log's syncs */
 #define CHECKPOINT_QUEUED_BYTES_MAX (8 * MIB)    /* the walk waits for the disk */

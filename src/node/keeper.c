@@ -101,7 +101,7 @@ bool keeper_load(struct keeper *keeper, struct replica_base *base, char *message
 /* --- Retention ------------------------------------------------------------------------------ */
 
 /* When a node starts its checkpoint alone says what was committed, and the protocol keeps so many
- * terms and no more (protocol/raft/trail.h, T3): with as many behind the checkpoint of every member
+ * terms and no more (protocol/trail.h, T3): with as many behind the checkpoint of every member
  * nobody could lead after a start of all. Their bytes may be few: each start of a node by itself is
  * a term. */
 bool keeper_many_terms(const struct node *node, uint32_t id, qr_slot slot)

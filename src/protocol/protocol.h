@@ -373,6 +373,13 @@ struct effect *effects_push(struct effects *out, enum effect_kind kind);
 /* n bytes of zeroed scratch, aligned to 8. Panics like effects_push. */
 void *effects_scratch(struct effects *out, size_t n);
 
+void effects_trace(struct effects *out, uint16_t point, uint64_t a, uint64_t b, uint64_t c);
+/* Pushes a SEND that waits for `after`; the caller fills the zeroed body that it returns. */
+void *effects_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
+                   qr_ticket after);
+/* Refuses or grants requests [first, first + count); none when first is 0. */
+void effects_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
+
 /* --- A strategy ----------------------------------------------------------------------------- */
 
 enum consistency { CONSISTENCY_LINEARIZABLE = 1, CONSISTENCY_CONVERGENT, CONSISTENCY_EVENTUAL };

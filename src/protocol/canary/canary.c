@@ -77,21 +77,10 @@ static void persist_entries(struct canary *c, struct effects *out, qr_slot lo, q
 
 /* --- messages ------------------------------------------------------------------------------- */
 
-static void *send(struct effects *out, node_index to, uint16_t kind, size_t size, qr_ticket after)
-{
-    void *body = effects_scratch(out, size);
-    struct effect *e = effects_push(out, EFFECT_SEND);
-    e->after = after;
-    e->send.to = to;
-    e->send.message.kind = kind;
-    e->send.message.body = body;
-    return body;
-}
-
 static void send_append(struct canary *c, struct effects *out, node_index to)
 {
     qr_slot next = max_u64(c->next[to], c->base + 1);
-    struct canary_append *m = send(out, to, CANARY_APPEND, sizeof *m, 0);
+    struct canary_append *m = effects_send(out, to, CANARY_APPEND, sizeof *m, 0);
     m->term = c->term;
     m->prev_slot = next - 1;
     m->prev_term = canary_term_at(c, next - 1);
@@ -222,7 +211,7 @@ static void campaign(struct canary *c, struct effects *out)
     reset_election(c);
     for (node_index i = 0; i < c->members; i++) {
         if (i != c->me) {
-            struct canary_vote *m = send(out, i, CANARY_VOTE, sizeof *m, c->minted);
+            struct canary_vote *m = effects_send(out, i, CANARY_VOTE, sizeof *m, c->minted);
             m->term = c->term;
             m->last_slot = c->last;
             m->last_term = canary_term_at(c, c->last);
@@ -249,7 +238,7 @@ static void on_vote(struct canary *c, struct effects *out, node_index from,
         reset_election(c);
     }
     qr_ticket after = has(c, BUG_VOTE_BEFORE_SYNC) ? 0 : c->minted;
-    struct canary_voted *reply = send(out, from, CANARY_VOTED, sizeof *reply, after);
+    struct canary_voted *reply = effects_send(out, from, CANARY_VOTED, sizeof *reply, after);
     reply->term = c->term;
     reply->granted = granted;
 }
@@ -319,7 +308,7 @@ static void on_append(struct canary *c, struct effects *out, node_index from,
         apply(c, out, c->applied + 1);
     }
     qr_ticket after = has(c, BUG_ACK_BEFORE_SYNC) ? 0 : c->minted;
-    struct canary_appended *reply = send(out, from, CANARY_APPENDED, sizeof *reply, after);
+    struct canary_appended *reply = effects_send(out, from, CANARY_APPENDED, sizeof *reply, after);
     reply->term = c->term;
     reply->success = success;
     reply->match = match;

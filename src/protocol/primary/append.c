@@ -54,7 +54,7 @@ static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr
     reply->base_slot = p->trail.base_slot;
     reply->base_term = p->trail.base_term;
     reply->sent = sent;
-    primary_trace(out, POINT_APPEND_REFUSED, prev_slot, p->leader, hint + 1);
+    effects_trace(out, POINT_APPEND_REFUSED, prev_slot, p->leader, hint + 1);
 }
 
 void primary_reject_unasked(struct primary *p, struct effects *out)
@@ -89,11 +89,11 @@ static bool store(struct primary *p, struct effects *out, qr_slot lo, qr_slot hi
         return true; /* A1: everything is here already */
     }
     if (term < trail_term(&p->trail, lo - 1)) {
-        primary_trace(out, POINT_DROPPED, PRIMARY_APPEND, p->leader, 0);
+        effects_trace(out, POINT_DROPPED, PRIMARY_APPEND, p->leader, 0);
         return false; /* terms never fall along a log */
     }
     if (!trail_has_room(&p->trail, lo, term, min_u64(p->commit, lo - 1))) {
-        primary_trace(out, POINT_TRAIL_FULL, term, 0, 0);
+        effects_trace(out, POINT_TRAIL_FULL, term, 0, 0);
         return false;
     }
     if (lo <= p->trail.last_slot) {
@@ -128,7 +128,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
 {
     const struct primary_append *m = message->body;
     if (!is_well_formed(message, m)) {
-        primary_trace(out, POINT_DROPPED, message->kind, from, 0);
+        effects_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
     if (!primary_follow(p, out, from, m->term)) {

@@ -38,7 +38,7 @@
 void primary_forget(struct primary *p, struct effects *out)
 {
     qr_assert(p->phase != PHASE_PRIMARY);
-    primary_trace(out, POINT_FORGETFUL, 0, 0, 0);
+    effects_trace(out, POINT_FORGETFUL, 0, 0, 0);
     p->phase = PHASE_FOLLOWER;
     p->forgetful = true;
     p->life = (uint32_t)rng_next(&p->rng) | 1;
@@ -52,14 +52,14 @@ void primary_on_recovered(struct primary *p, struct effects *out, node_index fro
         return;
     }
     if (!p->forgetful || m->life != p->life || m->slot == 0 || m->slot > p->matched) {
-        primary_trace(out, POINT_DROPPED, PRIMARY_RECOVERED, from, 0);
+        effects_trace(out, POINT_DROPPED, PRIMARY_RECOVERED, from, 0);
         return;
     }
     if (!p->leased) {
-        primary_trace(out, POINT_RECOVERY_WAITS, 0, 0, 0); /* F3; it is said again */
+        effects_trace(out, POINT_RECOVERY_WAITS, 0, 0, 0); /* F3; it is said again */
         return;
     }
-    primary_trace(out, POINT_RECOVERED, p->term, from, m->slot);
+    effects_trace(out, POINT_RECOVERED, p->term, from, m->slot);
     p->forgetful = false;
     p->state_dirty = true; /* F4 */
 }
@@ -79,10 +79,10 @@ static void begin_life(struct primary *p, struct effects *out, node_index from, 
     peer->got = peer->match;
     peer->barrier = p->trail.last_slot;
     if (forgetful) {
-        primary_trace(out, POINT_FORGETFUL_MEMBER, from, peer->barrier, 0);
+        effects_trace(out, POINT_FORGETFUL_MEMBER, from, peer->barrier, 0);
     }
     if (!first) {
-        primary_trace(out, POINT_LIFE, from, life, 0);
+        effects_trace(out, POINT_LIFE, from, life, 0);
         primary_probe(p, from);
         primary_replicate(p, out, from);
     }
@@ -112,7 +112,7 @@ struct peer *primary_note_answer(struct primary *p, struct effects *out, node_in
         return NULL; /* F5 */
     }
     if (!forgetful && peer->forgetful) {
-        primary_trace(out, POINT_COUNTS_AGAIN, from, peer->match, 0);
+        effects_trace(out, POINT_COUNTS_AGAIN, from, peer->match, 0);
         peer->forgetful = false;
         primary_advance_commit(p); /* what it holds already counts from now on */
     }
@@ -125,7 +125,7 @@ void primary_tell_recovered(struct primary *p, struct effects *out, node_index t
     if (!peer->forgetful || peer->match < peer->barrier) {
         return;
     }
-    primary_trace(out, POINT_RECOVERY_TOLD, to, peer->barrier, 0);
+    effects_trace(out, POINT_RECOVERY_TOLD, to, peer->barrier, 0);
     qr_ticket begun = journal_pending(&p->journal, p->state_ticket);
     struct primary_recovered *m = PRIMARY_SEND(out, to, RECOVERED, recovered, begun);
     m->term = p->term;

@@ -32,41 +32,6 @@
 #define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 4) + 32)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct primary_append_reject))
 
-/* --- Small tools ---------------------------------------------------------------------------- */
-
-void primary_trace(struct effects *out, enum primary_point point, uint64_t a, uint64_t b,
-                   uint64_t c)
-{
-    struct effect *e = effects_push(out, EFFECT_TRACE);
-    e->trace.point = (uint16_t)point;
-    e->trace.argument[0] = a;
-    e->trace.argument[1] = b;
-    e->trace.argument[2] = c;
-}
-
-void *primary_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
-                   qr_ticket after)
-{
-    void *body = effects_scratch(out, body_bytes);
-    struct effect *e = effects_push(out, EFFECT_SEND);
-    e->after = after;
-    e->send.to = to;
-    e->send.message.kind = kind;
-    e->send.message.body = body;
-    return body;
-}
-
-void primary_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status)
-{
-    if (first == 0) {
-        return;
-    }
-    struct effect *e = effects_push(out, EFFECT_ANSWER);
-    e->answer.first = first;
-    e->answer.count = count;
-    e->answer.status = status;
-}
-
 /* --- Life ----------------------------------------------------------------------------------- */
 
 static struct needs primary_needs(const struct protocol_limits *limits)
@@ -137,7 +102,7 @@ static void on_start(struct primary *p, struct effects *out, const struct event 
     p->applied = event->start.applied_slot;
     p->checkpoint = event->start.applied_slot;
     p->commit = max_u64(p->applied, p->trail.base_slot);
-    primary_trace(out, POINT_STARTED, p->term, p->trail.last_slot, 0);
+    effects_trace(out, POINT_STARTED, p->term, p->trail.last_slot, 0);
     if (event->start.forgetful || event->start.state_kind == PRIMARY_FORGETFUL_STATE) {
         primary_forget(p, out);
     }
@@ -177,7 +142,7 @@ static void on_submit(struct primary *p, struct effects *out, qr_req first, uint
     qr_assert(count > 0);
     enum qr_status status = judge(p, count);
     if (status != STATUS_OK) {
-        primary_answer(out, first, count, status);
+        effects_answer(out, first, count, status);
         return;
     }
     primary_persist_entries(p, out, p->trail.last_slot + 1 + count, p->term, first, false);
@@ -190,8 +155,8 @@ static void on_read(struct primary *p, struct effects *out, qr_req first, uint32
 {
     qr_assert(count > 0);
     if (!is_open(p) || !p->exact) {
-        primary_trace(out, POINT_READS_REFUSED, count, 0, 0);
-        primary_answer(out, first, count, STATUS_NOT_LEADER);
+        effects_trace(out, POINT_READS_REFUSED, count, 0, 0);
+        effects_answer(out, first, count, STATUS_NOT_LEADER);
         return;
     }
     struct effect *e = effects_push(out, EFFECT_READ);
@@ -225,8 +190,8 @@ static void on_receive(struct primary *p, struct effects *out, const struct even
     node_index from = event->receive.from;
     const struct message *message = &event->receive.message;
     bool alien = from >= MEMBERS_MAX || from == p->me || event->receive.membership_count > 0;
-    if (alien || primary_is_absurd(p, *(const qr_term *)message->body)) {
-        primary_trace(out, POINT_DROPPED, message->kind, from, 0);
+    if (alien || trail_is_absurd(&p->trail, *(const qr_term *)message->body)) {
+        effects_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
     switch (message->kind) {
@@ -255,7 +220,7 @@ static void on_receive(struct primary *p, struct effects *out, const struct even
         primary_on_foreign(p, out, from, message->body);
         return;
     }
-    primary_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
+    effects_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
 
 /* --- Disk, peers, operators, time ----------------------------------------------------------- */
@@ -288,7 +253,7 @@ static void on_admin(struct primary *p, struct effects *out, const struct event 
     if (event->admin.order == ADMIN_TRANSFER) {
         primary_on_transfer(p, out, event);
     } else {
-        primary_answer(out, event->admin.req, 1, STATUS_NOT_LEADER);
+        effects_answer(out, event->admin.req, 1, STATUS_NOT_LEADER);
     }
 }
 

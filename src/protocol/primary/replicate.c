@@ -66,7 +66,7 @@ static bool is_within_reach(struct primary *p, struct effects *out, node_index t
 {
     struct peer *peer = &p->peer[to];
     if (peer->mode != PEER_SNAPSHOT && peer->next - 1 < p->trail.base_slot) {
-        primary_trace(out, POINT_NEEDS_SNAPSHOT, to, p->trail.base_slot + 1, 0);
+        effects_trace(out, POINT_NEEDS_SNAPSHOT, to, p->trail.base_slot + 1, 0);
         peer->mode = PEER_SNAPSHOT;
         peer->in_flight = 0;
         primary_want_snapshot(p, out, to);
@@ -247,7 +247,7 @@ static bool is_foreign(const struct primary *p, qr_slot base_slot, qr_term base_
 static void tell_foreign(struct primary *p, struct effects *out, node_index to, qr_slot slot,
                          qr_term term)
 {
-    primary_trace(out, POINT_FOREIGN, to, slot, term);
+    effects_trace(out, POINT_FOREIGN, to, slot, term);
     struct primary_foreign *m = PRIMARY_SEND(out, to, FOREIGN, foreign, begun(p));
     m->term = p->term;
     m->slot = slot;
@@ -261,7 +261,7 @@ static void tell_foreign(struct primary *p, struct effects *out, node_index to, 
 static void note_loss(struct primary *p, struct effects *out, node_index from, qr_slot holds)
 {
     struct peer *peer = &p->peer[from];
-    primary_trace(out, POINT_LOST, from, peer->match, holds);
+    effects_trace(out, POINT_LOST, from, peer->match, holds);
     struct effect *e = effects_push(out, EFFECT_LOSS);
     e->loss.node = from;
     e->loss.acknowledged = peer->match;
@@ -311,7 +311,7 @@ void primary_on_append_reject(struct primary *p, struct effects *out, node_index
     }
     qr_slot hint = max_u64(min_u64(m->hint_slot, p->trail.last_slot), peer->got);
     peer->next = max_u64(last_common(p, hint, m->hint_term), peer->got) + 1;
-    primary_trace(out, POINT_REJECTED, from, m->prev_slot, peer->next);
+    effects_trace(out, POINT_REJECTED, from, m->prev_slot, peer->next);
     primary_replicate(p, out, from);
 }
 

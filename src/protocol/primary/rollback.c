@@ -20,9 +20,9 @@ static qr_ticket push_rollback(struct primary *p, struct effects *out, qr_slot s
 {
     qr_assert(p->phase == PHASE_FOLLOWER); /* B4 */
     primary_persist_state(p, out);
-    primary_trace(out, POINT_ROLLED_BACK, slot, p->trail.last_slot, trail_last_term(&p->trail));
+    effects_trace(out, POINT_ROLLED_BACK, slot, p->trail.last_slot, trail_last_term(&p->trail));
     if (slot < p->applied) {
-        primary_trace(out, POINT_ROLLED_BACK_APPLIED, slot, p->applied, 0);
+        effects_trace(out, POINT_ROLLED_BACK_APPLIED, slot, p->applied, 0);
     }
     struct effect *e = effects_push(out, EFFECT_ROLLBACK);
     e->rollback.ticket = journal_mint(&p->journal);
@@ -36,7 +36,7 @@ static qr_ticket push_rollback(struct primary *p, struct effects *out, qr_slot s
 /* B3: entries behind `slot` are named. */
 static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
 {
-    primary_trace(out, POINT_ROLLED_BACK_ANEW, slot, p->trail.base_slot, 0);
+    effects_trace(out, POINT_ROLLED_BACK_ANEW, slot, p->trail.base_slot, 0);
     primary_forget(p, out);
     qr_ticket ticket = push_rollback(p, out, slot, true);
     trail_reset(&p->trail, 0, 0);
@@ -84,7 +84,7 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
     }
     bool here = m->slot > 0 && m->slot == p->trail.base_slot && m->slot_term == p->trail.base_term;
     if (!here || p->matched >= m->slot) {
-        primary_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
+        effects_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
         return;
     }
     p->floor = max_u64(p->floor, m->floor);

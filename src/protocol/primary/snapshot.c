@@ -77,7 +77,8 @@ struct offer {
 static bool is_sound(const struct primary *p, const struct offer *o)
 {
     return o->slot <= UINT64_MAX / 2 && o->slot_term > 0 && o->slot_term <= o->term &&
-           o->slot_term >= trail_last_term(&p->trail) && !primary_is_absurd(p, o->term); /* S1 */
+           o->slot_term >= trail_last_term(&p->trail) &&
+           !trail_is_absurd(&p->trail, o->term); /* S1 */
 }
 
 static bool holds(const struct primary *p, const struct offer *o)
@@ -106,7 +107,7 @@ static void install(struct primary *p, struct effects *out, const struct offer *
     }
     qr_assert(o->slot > p->commit);
     primary_persist_state(p, out);
-    primary_trace(out, POINT_INSTALLED, o->slot, o->slot_term, p->trail.last_slot);
+    effects_trace(out, POINT_INSTALLED, o->slot, o->slot_term, p->trail.last_slot);
     struct effect *e = effects_push(out, EFFECT_INSTALL);
     e->install.ticket = journal_mint(&p->journal);
     e->install.slot = o->slot;
@@ -128,21 +129,21 @@ void primary_on_offer(struct primary *p, struct effects *out, const struct event
                        .slot_term = event->offer.slot_term,
                        .term = event->offer.term };
     if (o.slot <= p->commit || (p->phase == PHASE_PRIMARY && o.term <= p->term)) {
-        primary_trace(out, POINT_OFFER_STALE, o.slot, p->commit, 0); /* S1, S6 */
+        effects_trace(out, POINT_OFFER_STALE, o.slot, p->commit, 0); /* S1, S6 */
         return;
     }
     if (!is_sound(p, &o)) {
-        primary_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
+        effects_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
         return;
     }
     if (o.term > p->term) {
         primary_promise(p, out, o.term); /* S2 */
     }
     if (holds(p, &o)) {
-        primary_trace(out, POINT_OFFER_HELD, o.slot, 0, 0);
+        effects_trace(out, POINT_OFFER_HELD, o.slot, 0, 0);
         p->commit = o.slot; /* S3 */
     } else if (o.slot <= p->matched || is_unnamed(p)) {
-        primary_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
+        effects_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
     } else {
         install(p, out, &o);
     }

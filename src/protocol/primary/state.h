@@ -9,8 +9,8 @@
 #include "protocol/primary/primary.h"
 #include "protocol/primary/primary_messages.h"
 #include "protocol/quorum.h"
-#include "protocol/raft/journal.h"
-#include "protocol/raft/trail.h"
+#include "protocol/journal.h"
+#include "protocol/trail.h"
 
 #define APPENDS_PER_STEP 2u  /* to one member: acknowledgements pull the rest */
 #define SNAPSHOT_REMINDER 8u /* heartbeats from one reminder of a snapshot to the next */
@@ -122,27 +122,14 @@ static inline uint16_t view_all(const struct view *v)
     return v->members | v->learners;
 }
 
-/* A term that a trail could not hold next to what it holds (trail.h, T5). */
-static inline bool primary_is_absurd(const struct primary *p, qr_term term)
-{
-    return term > p->trail.base_term + UINT32_MAX / 2;
-}
-
 /* Whether writes are counted as soon as they are received. */
 static inline bool primary_is_early(const struct primary *p)
 {
     return p->view.term == p->term && p->view.stage == ACK_RECEIVED;
 }
 
-/* Refuses or grants requests [first, first + count); none when first is 0. */
-void primary_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
-void primary_trace(struct effects *out, enum primary_point point, uint64_t a, uint64_t b,
-                   uint64_t c);
-/* Pushes a SEND that waits for `after`; the caller fills the zeroed body that it returns. */
-void *primary_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
-                   qr_ticket after);
 #define PRIMARY_SEND(out, to, KIND, name, after)                        \
-    ((struct primary_##name *)primary_send((out), (to), PRIMARY_##KIND, \
+    ((struct primary_##name *)effects_send((out), (to), PRIMARY_##KIND, \
                                            sizeof(struct primary_##name), (after)))
 
 /* --- persist.c ------------------------------------------------------------------------------ */

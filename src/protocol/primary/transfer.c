@@ -34,8 +34,8 @@ static node_index successor(const struct primary *p)
 
 static void give_up(struct primary *p, struct effects *out)
 {
-    primary_trace(out, POINT_TRANSFER_GIVEN_UP, p->transfer_to, 0, 0);
-    primary_answer(out, p->transfer_req, 1, STATUS_HANDOVER);
+    effects_trace(out, POINT_TRANSFER_GIVEN_UP, p->transfer_to, 0, 0);
+    effects_answer(out, p->transfer_req, 1, STATUS_HANDOVER);
     p->transfer_to = NODE_NONE;
     p->transfer_paused = false;
     p->transfer_req = 0;
@@ -43,7 +43,7 @@ static void give_up(struct primary *p, struct effects *out)
 
 void primary_transfer_end(struct primary *p, struct effects *out)
 {
-    primary_answer(out, p->transfer_req, 1, STATUS_LEADER_CHANGED);
+    effects_answer(out, p->transfer_req, 1, STATUS_LEADER_CHANGED);
     p->transfer_to = NODE_NONE;
     p->transfer_paused = false;
     p->transfer_closed = false;
@@ -66,7 +66,7 @@ void primary_on_transfer(struct primary *p, struct effects *out, const struct ev
     node_index to = (node_index)min_u64(event->admin.argument, NODE_NONE);
     if (to == p->me && p->transfer_to != NODE_NONE && !p->transfer_closed) {
         give_up(p, out); /* X3 */
-        primary_answer(out, event->admin.req, 1, STATUS_OK);
+        effects_answer(out, event->admin.req, 1, STATUS_OK);
         return;
     }
     if (to == NODE_NONE && p->phase == PHASE_PRIMARY) {
@@ -74,15 +74,15 @@ void primary_on_transfer(struct primary *p, struct effects *out, const struct ev
     }
     enum qr_status status = judge(p, to);
     if (status != STATUS_OK) {
-        primary_trace(out, POINT_TRANSFER_REFUSED, event->admin.argument, 0, 0);
-        primary_answer(out, event->admin.req, 1, status);
+        effects_trace(out, POINT_TRANSFER_REFUSED, event->admin.argument, 0, 0);
+        effects_answer(out, event->admin.req, 1, status);
         return;
     }
     qr_time span = event->admin.timeout > 0 ? event->admin.timeout : p->limits.election;
     p->transfer_to = to;
     p->transfer_due = p->now + span;
     p->transfer_req = event->admin.req;
-    primary_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
+    effects_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
 }
 
 static bool is_near(const struct primary *p)
@@ -107,8 +107,8 @@ void primary_transfer_proceed(struct primary *p, struct effects *out)
     if (!p->transfer_paused || gap) {
         return;
     }
-    primary_trace(out, POINT_TRANSFER_READY, p->transfer_to, last, p->term);
+    effects_trace(out, POINT_TRANSFER_READY, p->transfer_to, last, p->term);
     p->transfer_closed = true; /* X2 */
-    primary_answer(out, p->transfer_req, 1, STATUS_OK);
+    effects_answer(out, p->transfer_req, 1, STATUS_OK);
     p->transfer_req = 0;
 }

@@ -27,7 +27,7 @@
 
 static void step_down(struct primary *p, struct effects *out)
 {
-    primary_trace(out, POINT_STEPS_DOWN, p->term, 0, 0);
+    effects_trace(out, POINT_STEPS_DOWN, p->term, 0, 0);
     primary_transfer_end(p, out);
     p->phase = PHASE_FOLLOWER;
     p->own = p->trail.last_slot; /* S5 */
@@ -39,7 +39,7 @@ static void step_down(struct primary *p, struct effects *out)
 void primary_promise(struct primary *p, struct effects *out, qr_term term)
 {
     qr_assert(term > p->term);
-    primary_trace(out, POINT_PROMISED, p->term, term, 0);
+    effects_trace(out, POINT_PROMISED, p->term, term, 0);
     if (p->phase == PHASE_PRIMARY) {
         step_down(p, out);
     }
@@ -57,7 +57,7 @@ static void follow(struct primary *p, struct effects *out, node_index leader)
 {
     qr_assert(p->phase != PHASE_PRIMARY);
     qr_assert(leader != p->me);
-    primary_trace(out, POINT_FOLLOWS, p->term, leader, 0);
+    effects_trace(out, POINT_FOLLOWS, p->term, leader, 0);
     p->phase = PHASE_FOLLOWER;
     p->leader = leader;
     primary_match_own_term(p);
@@ -66,7 +66,7 @@ static void follow(struct primary *p, struct effects *out, node_index leader)
 bool primary_follow(struct primary *p, struct effects *out, node_index from, qr_term term)
 {
     if (term < p->term) {
-        primary_trace(out, POINT_STALE_PRIMARY, term, from, 0);
+        effects_trace(out, POINT_STALE_PRIMARY, term, from, 0);
         struct primary_stale *reply =
             PRIMARY_SEND(out, from, STALE, stale, primary_ticket(p, out, 0));
         reply->term = p->term;
@@ -76,7 +76,7 @@ bool primary_follow(struct primary *p, struct effects *out, node_index from, qr_
     bool another = named && p->view.primary != from;
     another = another || (term == p->term && p->leader != NODE_NONE && p->leader != from);
     if (another || (term == p->term && p->led)) {
-        primary_trace(out, POINT_IMPOSTOR, term, from, 0); /* L2: it was this node, or is another */
+        effects_trace(out, POINT_IMPOSTOR, term, from, 0); /* L2: it was this node, or is another */
         return false;
     }
     if (term > p->term) {
@@ -121,7 +121,7 @@ static void begin_term(struct primary *p, struct effects *out)
 
 static void lead(struct primary *p, struct effects *out)
 {
-    primary_trace(out, POINT_LEADS, p->term, p->trail.last_slot, 0);
+    effects_trace(out, POINT_LEADS, p->term, p->trail.last_slot, 0);
     p->phase = PHASE_PRIMARY;
     p->leader = p->me;
     p->matched = 0;
@@ -134,7 +134,7 @@ static void lead(struct primary *p, struct effects *out)
 /* L4 */
 static void go_on(struct primary *p, struct effects *out, qr_term term)
 {
-    primary_trace(out, POINT_GOES_ON, term, p->trail.last_slot, 0);
+    effects_trace(out, POINT_GOES_ON, term, p->trail.last_slot, 0);
     p->exact = p->exact && term == p->term + 1;
     primary_transfer_end(p, out);
     p->term = term;
@@ -165,7 +165,7 @@ static void take_lead(struct primary *p, struct effects *out, qr_term term)
     }
     p->barred = why != 0;
     if (p->barred) {
-        primary_trace(out, POINT_BARRED, term, why, 0);
+        effects_trace(out, POINT_BARRED, term, why, 0);
         p->phase = PHASE_FOLLOWER;
         return;
     }
@@ -181,7 +181,7 @@ static bool is_sound(const struct primary *p, const struct view *v)
     bool primary = v->primary == NODE_NONE ||
                    (v->primary < MEMBERS_MAX && (v->members & node_bit(v->primary)) != 0);
     return v->term > 0 && sets && primary && v->stage < ACK_STAGES &&
-           !primary_is_absurd(p, v->term);
+           !trail_is_absurd(&p->trail, v->term);
 }
 
 static bool is_news(const struct primary *p, const struct view *v)
@@ -215,7 +215,7 @@ static void take_view(struct primary *p, struct effects *out, const struct view 
     if (v->primary != NODE_NONE && p->leader != v->primary) {
         follow(p, out, v->primary);
     } else if (v->primary == NODE_NONE && p->leader == NODE_NONE && counts && !p->forgetful) {
-        primary_trace(out, POINT_STANDS, p->term, p->trail.last_slot, trail_last_term(&p->trail));
+        effects_trace(out, POINT_STANDS, p->term, p->trail.last_slot, trail_last_term(&p->trail));
         p->phase = PHASE_STANDING; /* L3 */
     }
 }
@@ -223,28 +223,28 @@ static void take_view(struct primary *p, struct effects *out, const struct view 
 void primary_on_view(struct primary *p, struct effects *out, const struct view *v)
 {
     if (!is_sound(p, v)) {
-        primary_trace(out, POINT_VIEW_UNSOUND, v->term, 0, 0);
+        effects_trace(out, POINT_VIEW_UNSOUND, v->term, 0, 0);
         return;
     }
     if (!is_news(p, v)) {
         return;
     }
     if (v->term < p->term) {
-        primary_trace(out, POINT_VIEW_OLD, v->term, p->term, 0); /* L6 */
+        effects_trace(out, POINT_VIEW_OLD, v->term, p->term, 0); /* L6 */
         return;
     }
     if (contradicts(p, v)) {
-        primary_trace(out, POINT_VIEW_UNSOUND, v->term, p->leader, 0);
+        effects_trace(out, POINT_VIEW_UNSOUND, v->term, p->leader, 0);
         return;
     }
-    primary_trace(out, POINT_VIEW, v->term, v->primary, v->members);
+    effects_trace(out, POINT_VIEW, v->term, v->primary, v->members);
     take_view(p, out, v);
 }
 
 void primary_on_lease(struct primary *p, struct effects *out, bool held)
 {
     if (held != p->leased) {
-        primary_trace(out, POINT_LEASE, held, 0, 0);
+        effects_trace(out, POINT_LEASE, held, 0, 0);
         p->leased = held; /* L5 */
     }
 }

@@ -27,14 +27,14 @@ void raft_match_own_term(struct raft *r)
 bool raft_follow(struct raft *r, struct effects *out, node_index from, qr_term term)
 {
     if (term < r->term) {
-        raft_trace(out, POINT_STALE_LEADER, term, from, 0);
+        effects_trace(out, POINT_STALE_LEADER, term, from, 0);
         struct raft_stale *reply = RAFT_SEND(out, from, STALE, stale, raft_ticket(r, out, 0));
         reply->term = r->term;
         return false;
     }
     if (term == r->term &&
         (r->phase == PHASE_LEADER || (r->leader != NODE_NONE && r->leader != from))) {
-        raft_trace(out, POINT_IMPOSTOR, term, from, 0);
+        effects_trace(out, POINT_IMPOSTOR, term, from, 0);
         return false; /* a term has one leader (5.2): this message is not of our group */
     }
     if (term > r->term || r->leader != from || r->phase != PHASE_FOLLOWER) {
@@ -92,7 +92,7 @@ static void reject(struct raft *r, struct effects *out, const struct raft_append
     reply->prev_slot = m->prev_slot;
     reply->hint_slot = hint;
     reply->hint_term = trail_term(&r->trail, hint);
-    raft_trace(out, POINT_APPEND_REFUSED, m->prev_slot, r->leader, hint + 1);
+    effects_trace(out, POINT_APPEND_REFUSED, m->prev_slot, r->leader, hint + 1);
 }
 
 /* Figure 2, AppendEntries 2: does this log contain an entry at prev_slot with prev_term? */
@@ -134,15 +134,15 @@ static bool store(struct raft *r, struct effects *out, qr_slot lo, qr_slot hi, q
         return true; /* A1: everything is here already */
     }
     if (lo <= r->matched || term < trail_term(&r->trail, lo - 1)) {
-        raft_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
+        effects_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
         return false; /* no leader takes back an entry of its term, and terms never fall */
     }
     if (!continue_members(r, stated, lo)) {
-        raft_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
+        effects_trace(out, POINT_DROPPED, RAFT_APPEND, r->leader, 0);
         return false;
     }
     if (!trail_has_room(&r->trail, lo, term, r->commit)) {
-        raft_trace(out, POINT_TRAIL_FULL, term, 0, 0);
+        effects_trace(out, POINT_TRAIL_FULL, term, 0, 0);
         return false;
     }
     raft_persist_entries(r, out, lo, hi, term, 0, false);
@@ -198,7 +198,7 @@ void raft_on_append(struct raft *r, struct effects *out, node_index from,
 {
     const struct raft_append *m = message->body;
     if (!is_well_formed(message, m) || !are_sound(message, stated)) {
-        raft_trace(out, POINT_DROPPED, message->kind, from, 0);
+        effects_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
     if (!raft_follow(r, out, from, m->term)) {

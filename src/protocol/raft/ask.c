@@ -72,14 +72,14 @@ void raft_ask(struct raft *r, struct effects *out, qr_req first, uint32_t count)
     qr_assert(r->phase != PHASE_LEADER);
     bool member = (membership_all(&r->members.members) & node_bit(r->me)) != 0;
     if (!member || !raft_in_touch(r)) {
-        raft_answer(out, first, count, STATUS_NOT_LEADER); /* R4 */
+        effects_answer(out, first, count, STATUS_NOT_LEADER); /* R4 */
         return;
     }
     struct read_range range = {
         .first = first, .count = count, .round = r->asked + 1, .from = r->me
     };
     if (!raft_reads_wait(r, &range)) {
-        raft_answer(out, first, count, STATUS_OVERLOADED); /* the driver was told: no room */
+        effects_answer(out, first, count, STATUS_OVERLOADED); /* the driver was told: no room */
         return;
     }
     go_on(r, out);
@@ -97,7 +97,7 @@ void raft_ask_again(struct raft *r, struct effects *out)
         raft_refuse_reads(r, out); /* R4: it may be one who never campaigns */
         return;
     }
-    raft_trace(out, POINT_ASKED_AGAIN, r->leader, r->read_count, 0);
+    effects_trace(out, POINT_ASKED_AGAIN, r->leader, r->read_count, 0);
     send_ask(r, out);
 }
 
@@ -124,7 +124,7 @@ void raft_on_read_at(struct raft *r, struct effects *out, node_index from,
     raft_follow_commit(r, r->told); /* R5 */
     raft_inform(r, r->told);
     if (m->number != r->asked || r->read_count == 0) {
-        raft_trace(out, POINT_ANSWER_LATE, from, 0, 0); /* R2 */
+        effects_trace(out, POINT_ANSWER_LATE, from, 0, 0); /* R2 */
         return;
     }
     confirm(r, out, m->slot);

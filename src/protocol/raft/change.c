@@ -51,7 +51,7 @@ void raft_change_lead(struct raft *r)
 
 void raft_change_leave(struct raft *r, struct effects *out)
 {
-    raft_answer(out, r->change_req, 1, STATUS_UNCERTAIN);
+    effects_answer(out, r->change_req, 1, STATUS_UNCERTAIN);
     r->change_req = 0;
     r->leaving = 0;
     r->feed = 0;
@@ -142,8 +142,8 @@ void raft_on_members(struct raft *r, struct effects *out, const struct event *ev
     enum qr_status status = judge(r, wanted, event->admin.forced);
     bool nothing = !event->admin.restated && membership_equal(wanted, &r->members.members);
     if (status != STATUS_OK || nothing) {
-        raft_trace(out, POINT_CHANGE_ANSWERED, wanted->voters, status, 0);
-        raft_answer(out, event->admin.req, 1, status);
+        effects_trace(out, POINT_CHANGE_ANSWERED, wanted->voters, status, 0);
+        effects_answer(out, event->admin.req, 1, status);
         return;
     }
     qr_assert(r->change_req == 0);
@@ -159,7 +159,7 @@ static void end_round(struct raft *r, struct effects *out, bool in_time)
 {
     uint16_t bit = node_bit(r->learner);
     if (in_time && (r->caught_up & bit) == 0) {
-        raft_trace(out, POINT_CAUGHT_UP, r->learner, r->learner_slot, 0);
+        effects_trace(out, POINT_CAUGHT_UP, r->learner, r->learner_slot, 0);
     }
     r->caught_up = (uint16_t)(in_time ? r->caught_up | bit : r->caught_up & ~bit);
 }
@@ -217,7 +217,7 @@ static void promote(struct raft *r, struct effects *out)
     if (able == 0 || pair || r->transfer_to != NODE_NONE) {
         return;
     }
-    raft_trace(out, POINT_PROMOTES, able, 0, 0);
+    effects_trace(out, POINT_PROMOTES, able, 0, 0);
     struct membership wanted = *now;
     wanted.voters |= able;
     wanted.learners = (uint16_t)(wanted.learners & ~able);
@@ -229,7 +229,7 @@ static void promote(struct raft *r, struct effects *out)
 
 static void let_go(struct raft *r, struct effects *out, uint16_t nodes, bool knows)
 {
-    raft_trace(out, POINT_LET_GO, nodes, knows, 0);
+    effects_trace(out, POINT_LET_GO, nodes, knows, 0);
     r->leaving = (uint16_t)(r->leaving & ~nodes);
     compute_feed(r);
 }
@@ -279,7 +279,7 @@ static void retire(struct raft *r, struct effects *out)
         raft_become_follower(r, out, r->term, NODE_NONE);
         return;
     }
-    raft_trace(out, POINT_RETIRES, r->members.slot, to, 0);
+    effects_trace(out, POINT_RETIRES, r->members.slot, to, 0);
     r->retiring = true;
     raft_on_transfer(r, out, to, 0, 0);
     raft_transfer_proceed(r, out);
@@ -307,7 +307,7 @@ void raft_change_proceed(struct raft *r, struct effects *out)
         return;
     }
     if (r->change_req != 0) {
-        raft_answer(out, r->change_req, 1, STATUS_OK);
+        effects_answer(out, r->change_req, 1, STATUS_OK);
         r->change_req = 0;
     }
     if ((r->members.members.voters & node_bit(r->me)) == 0) {

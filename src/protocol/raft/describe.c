@@ -1,6 +1,8 @@
 /* What an instance says about itself: one line for people, its digest, its trace points. */
 #include "protocol/raft/state.h"
 
+#include "protocol/describe.h"
+
 static const char *phase_name(uint8_t phase)
 {
     switch (phase) {
@@ -16,19 +18,10 @@ static const char *phase_name(uint8_t phase)
     qr_unreachable();
 }
 
-static void put_set(struct text *out, const char *name, uint32_t set)
-{
-    text_put(out, name);
-    for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
-        text_put(out, rest == set ? "" : ",");
-        text_u64(out, set_first(rest));
-    }
-}
-
 static void put_some(struct text *out, const char *name, uint32_t set)
 {
     if (set != 0) {
-        put_set(out, name, set);
+        describe_set(out, name, set);
     }
 }
 
@@ -73,128 +66,109 @@ void raft_describe(const void *self, struct text *out)
 
 /* --- Digest --------------------------------------------------------------------------------- */
 
-static void mix(uint64_t *digest, uint64_t v)
-{
-    struct rng rng = rng_from(*digest ^ v);
-    *digest = rng_next(&rng);
-}
-
 static void mix_log(uint64_t *d, const struct raft *r)
 {
-    mix(d, r->trail.base_slot);
-    mix(d, r->trail.base_term);
-    mix(d, r->trail.last_slot);
-    for (uint32_t i = 0; i < r->trail.count; i++) {
-        mix(d, trail_run(&r->trail, i).slot);
-        mix(d, trail_run(&r->trail, i).term);
-    }
-    mix(d, r->journal.minted);
-    mix(d, r->journal.durable);
-    mix(d, r->journal.durable_slot);
-    for (uint32_t i = 0; i < r->journal.count; i++) {
-        mix(d, r->journal.marks[i].ticket);
-        mix(d, r->journal.marks[i].slot);
-    }
-    mix(d, r->commit);
-    mix(d, r->applied);
-    mix(d, r->trimmed);
-    mix(d, r->checkpoint);
-    mix(d, r->floor);
+    describe_mix_log(d, &r->trail, &r->journal);
+    describe_mix(d, r->commit);
+    describe_mix(d, r->applied);
+    describe_mix(d, r->trimmed);
+    describe_mix(d, r->checkpoint);
+    describe_mix(d, r->floor);
 }
 
 static void mix_members(uint64_t *d, const struct membership_at *at)
 {
-    mix(d, at->slot);
-    mix(d, at->members.voters);
-    mix(d, at->members.outgoing);
-    mix(d, at->members.learners);
-    mix(d, at->members.observers);
+    describe_mix(d, at->slot);
+    describe_mix(d, at->members.voters);
+    describe_mix(d, at->members.outgoing);
+    describe_mix(d, at->members.learners);
+    describe_mix(d, at->members.observers);
 }
 
 static void mix_role(uint64_t *d, const struct raft *r)
 {
-    mix(d, r->term);
-    mix(d, r->vote);
-    mix(d, r->state_ticket);
-    mix(d, r->phase);
-    mix(d, r->read_mode);
-    mix(d, r->leader);
-    mix(d, r->leader_closed);
-    mix(d, (uint64_t)r->closed_until);
-    mix(d, (uint64_t)r->leader_heard);
-    mix(d, r->matched);
-    mix(d, (uint64_t)r->promise_until);
-    mix(d, (uint64_t)r->election_due);
-    mix(d, (uint64_t)r->skewed_until);
-    mix(d, r->stands_back);
-    mix(d, r->votes);
-    mix(d, r->vote_ticket);
-    mix(d, (uint64_t)r->rival_until);
-    mix(d, r->called);
-    mix(d, r->quiet);
-    mix(d, r->away);
-    mix(d, r->hushed);
-    mix(d, (uint64_t)r->hush_since);
-    mix(d, (uint64_t)r->active);
-    mix(d, (uint64_t)r->woken);
+    describe_mix(d, r->term);
+    describe_mix(d, r->vote);
+    describe_mix(d, r->state_ticket);
+    describe_mix(d, r->phase);
+    describe_mix(d, r->read_mode);
+    describe_mix(d, r->leader);
+    describe_mix(d, r->leader_closed);
+    describe_mix(d, (uint64_t)r->closed_until);
+    describe_mix(d, (uint64_t)r->leader_heard);
+    describe_mix(d, r->matched);
+    describe_mix(d, (uint64_t)r->promise_until);
+    describe_mix(d, (uint64_t)r->election_due);
+    describe_mix(d, (uint64_t)r->skewed_until);
+    describe_mix(d, r->stands_back);
+    describe_mix(d, r->votes);
+    describe_mix(d, r->vote_ticket);
+    describe_mix(d, (uint64_t)r->rival_until);
+    describe_mix(d, r->called);
+    describe_mix(d, r->quiet);
+    describe_mix(d, r->away);
+    describe_mix(d, r->hushed);
+    describe_mix(d, (uint64_t)r->hush_since);
+    describe_mix(d, (uint64_t)r->active);
+    describe_mix(d, (uint64_t)r->woken);
 }
 
 static void mix_leader(uint64_t *d, const struct raft *r)
 {
-    mix(d, r->term_start);
-    mix(d, r->barrier);
-    mix(d, (uint64_t)r->heartbeat_due);
-    mix(d, (uint64_t)r->beaten);
-    mix(d, (uint64_t)r->patient_from);
-    mix(d, (uint64_t)r->lease_given);
-    mix(d, r->lease_barred);
-    mix(d, r->transfer_sent);
-    mix(d, r->transfer_closed);
-    mix(d, r->stood_back);
-    mix(d, r->transfer_req);
-    mix(d, r->leaving);
-    mix(d, (uint64_t)r->leaving_since);
-    mix(d, r->change_req);
-    mix(d, r->retiring);
-    mix(d, r->caught_up);
-    mix(d, r->learner);
-    mix(d, r->learner_slot);
-    mix(d, (uint64_t)r->learner_since);
-    mix(d, r->transfer_to);
-    mix(d, (uint64_t)r->transfer_due);
-    mix(d, r->round);
-    mix(d, r->announced);
-    mix(d, r->round_used);
-    mix(d, r->asked);
-    mix(d, (uint64_t)r->ask_due);
-    mix(d, r->told);
-    mix(d, r->informed);
+    describe_mix(d, r->term_start);
+    describe_mix(d, r->barrier);
+    describe_mix(d, (uint64_t)r->heartbeat_due);
+    describe_mix(d, (uint64_t)r->beaten);
+    describe_mix(d, (uint64_t)r->patient_from);
+    describe_mix(d, (uint64_t)r->lease_given);
+    describe_mix(d, r->lease_barred);
+    describe_mix(d, r->transfer_sent);
+    describe_mix(d, r->transfer_closed);
+    describe_mix(d, r->stood_back);
+    describe_mix(d, r->transfer_req);
+    describe_mix(d, r->leaving);
+    describe_mix(d, (uint64_t)r->leaving_since);
+    describe_mix(d, r->change_req);
+    describe_mix(d, r->retiring);
+    describe_mix(d, r->caught_up);
+    describe_mix(d, r->learner);
+    describe_mix(d, r->learner_slot);
+    describe_mix(d, (uint64_t)r->learner_since);
+    describe_mix(d, r->transfer_to);
+    describe_mix(d, (uint64_t)r->transfer_due);
+    describe_mix(d, r->round);
+    describe_mix(d, r->announced);
+    describe_mix(d, r->round_used);
+    describe_mix(d, r->asked);
+    describe_mix(d, (uint64_t)r->ask_due);
+    describe_mix(d, r->told);
+    describe_mix(d, r->informed);
     for (uint32_t i = 0; i < r->read_count; i++) {
-        mix(d, r->reads[i].from);
-        mix(d, r->reads[i].first);
-        mix(d, r->reads[i].count);
-        mix(d, r->reads[i].round);
-        mix(d, r->reads[i].slot);
+        describe_mix(d, r->reads[i].from);
+        describe_mix(d, r->reads[i].first);
+        describe_mix(d, r->reads[i].count);
+        describe_mix(d, r->reads[i].round);
+        describe_mix(d, r->reads[i].slot);
     }
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
         const struct peer *p = &r->peer[i];
-        mix(d, p->match);
-        mix(d, p->next);
-        mix(d, p->round_sent);
-        mix(d, p->round_echoed);
-        mix(d, (uint64_t)p->heard);
-        mix(d, (uint64_t)p->echoed);
-        mix(d, (uint64_t)p->lease_from);
-        mix(d, p->in_flight);
-        mix(d, (uint64_t)p->skew_ms);
-        mix(d, p->mode);
-        mix(d, p->probed);
-        mix(d, p->recovery);
-        mix(d, r->past[i].life);
-        mix(d, r->past[i].barrier_low);
-        mix(d, (uint64_t)r->past[i].probed_since);
-        mix(d, p->suspected);
+        describe_mix(d, p->match);
+        describe_mix(d, p->next);
+        describe_mix(d, p->round_sent);
+        describe_mix(d, p->round_echoed);
+        describe_mix(d, (uint64_t)p->heard);
+        describe_mix(d, (uint64_t)p->echoed);
+        describe_mix(d, (uint64_t)p->lease_from);
+        describe_mix(d, p->in_flight);
+        describe_mix(d, (uint64_t)p->skew_ms);
+        describe_mix(d, p->mode);
+        describe_mix(d, p->probed);
+        describe_mix(d, p->recovery);
+        describe_mix(d, r->past[i].life);
+        describe_mix(d, r->past[i].barrier_low);
+        describe_mix(d, (uint64_t)r->past[i].probed_since);
+        describe_mix(d, p->suspected);
     }
 }
 
@@ -202,11 +176,11 @@ uint64_t raft_digest(const void *self)
 {
     const struct raft *r = self;
     uint64_t d = 0;
-    mix(&d, r->me);
-    mix(&d, r->forgetful);
-    mix(&d, r->life);
-    mix(&d, r->rng.state);
-    mix(&d, (uint64_t)r->now);
+    describe_mix(&d, r->me);
+    describe_mix(&d, r->forgetful);
+    describe_mix(&d, r->life);
+    describe_mix(&d, r->rng.state);
+    describe_mix(&d, (uint64_t)r->now);
     mix_role(&d, r);
     mix_log(&d, r);
     mix_members(&d, &r->members);
@@ -231,13 +205,5 @@ static const char *sentence_of(uint16_t point)
 
 void raft_trace_text(uint16_t point, const uint64_t argument[3], struct text *out)
 {
-    for (const char *s = sentence_of(point); *s != 0; s++) {
-        if (s[0] == '%' && s[1] >= '0' && s[1] <= '2') {
-            text_u64(out, argument[*++s - '0']);
-        } else if (s[0] == '{' && s[1] >= '0' && s[1] <= '2') {
-            put_set(out, "{", (uint32_t)argument[*++s - '0']);
-        } else {
-            text_char(out, *s);
-        }
-    }
+    describe_point(sentence_of(point), argument, out);
 }

@@ -57,7 +57,7 @@ void raft_on_call(struct raft *r, struct effects *out)
     if (led || r->phase == PHASE_LEADER || r->phase == PHASE_CANDIDATE) {
         return; /* it is known who leads, or the votes are on their way */
     }
-    raft_trace(out, POINT_ASKED_TO_CALL, r->term, 0, 0);
+    effects_trace(out, POINT_ASKED_TO_CALL, r->term, 0, 0);
     r->election_due = earlier(r->election_due, r->now);
 }
 
@@ -88,7 +88,7 @@ static int compare_log(const struct raft *r, qr_term last_term, qr_slot last_slo
 /* Leadership ends: what only a leader may do ends with it. */
 static void leave_leadership(struct raft *r, struct effects *out)
 {
-    raft_trace(out, POINT_STEPPED_DOWN, r->term, 0, 0);
+    effects_trace(out, POINT_STEPPED_DOWN, r->term, 0, 0);
     raft_refuse_reads(r, out);
     raft_change_leave(r, out);
     r->transfer_to = NODE_NONE; /* whoever waits for it hears when somebody leads */
@@ -108,7 +108,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
         raft_refuse_reads(r, out);
     }
     if (term > r->term) {
-        raft_trace(out, POINT_TERM_RAISED, r->term, term, 0);
+        effects_trace(out, POINT_TERM_RAISED, r->term, term, 0);
         r->term = term;
         r->vote = NODE_NONE;
         r->state_dirty = true;
@@ -116,7 +116,7 @@ void raft_become_follower(struct raft *r, struct effects *out, qr_term term, nod
     }
     if (leader != NODE_NONE) {
         raft_match_own_term(r);
-        raft_trace(out, POINT_FOLLOWS, term, leader, 0);
+        effects_trace(out, POINT_FOLLOWS, term, leader, 0);
         raft_transfer_over(r, out, STATUS_OK);
     }
     r->phase = PHASE_FOLLOWER;
@@ -159,10 +159,10 @@ void raft_begin_prevote(struct raft *r, struct effects *out)
     qr_assert(!r->forgetful);
     raft_election_reset(r);
     if (!trail_has_room(&r->trail, r->trail.last_slot + 1, r->term + 1, r->commit)) {
-        raft_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
+        effects_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
         return; /* its first entry would not fit; another member's log may be shorter */
     }
-    raft_trace(out, POINT_PREVOTE_BEGUN, r->term + 1, 0, 0);
+    effects_trace(out, POINT_PREVOTE_BEGUN, r->term + 1, 0, 0);
     raft_refuse_reads(r, out);
     r->phase = PHASE_PRECANDIDATE;
     r->leader = NODE_NONE;
@@ -195,7 +195,7 @@ static bool would_vote(const struct raft *r, node_index from, const struct raft_
 static void hear_call(struct raft *r, struct effects *out, node_index from)
 {
     if (!r->called && (r->members.members.learners & node_bit(r->me)) != 0) {
-        raft_trace(out, POINT_CALLED, from, r->trail.last_slot, 0);
+        effects_trace(out, POINT_CALLED, from, r->trail.last_slot, 0);
         r->called = true;
         raft_election_reset(r);
     }
@@ -205,18 +205,18 @@ void raft_on_prevote(struct raft *r, struct effects *out, node_index from,
                      const struct raft_prevote *m)
 {
     if (raft_in_touch(r)) {
-        raft_trace(out, POINT_VOTE_IGNORED_LEADER, m->term, from, 0); /* E3 */
+        effects_trace(out, POINT_VOTE_IGNORED_LEADER, m->term, from, 0); /* E3 */
         return;
     }
     if (r->now < r->promise_until) {
-        raft_trace(out, POINT_VOTE_IGNORED_PROMISE, m->term, from, 0); /* E3 */
+        effects_trace(out, POINT_VOTE_IGNORED_PROMISE, m->term, from, 0); /* E3 */
         return;
     }
     bool granted = would_vote(r, from, m);
-    raft_trace(out, granted ? POINT_PREVOTE_GRANTED : POINT_PREVOTE_REFUSED, m->term, from, 0);
+    effects_trace(out, granted ? POINT_PREVOTE_GRANTED : POINT_PREVOTE_REFUSED, m->term, from, 0);
     if (granted) {
         if (r->phase == PHASE_PRECANDIDATE) {
-            raft_trace(out, POINT_RIVALS, from, 0, 0);
+            effects_trace(out, POINT_RIVALS, from, 0, 0);
             r->phase = PHASE_FOLLOWER;
         }
         /* It goes first: an own campaign that is just due would split the vote. */
@@ -269,7 +269,7 @@ void raft_begin_election(struct raft *r, struct effects *out, bool transfer)
     r->leader = NODE_NONE;
     r->votes = 0; /* the own vote counts when it is durable: E1 */
     raft_election_reset(r);
-    raft_trace(out, POINT_ELECTION_BEGUN, r->term, 0, 0);
+    effects_trace(out, POINT_ELECTION_BEGUN, r->term, 0, 0);
     raft_persist_state(r, out);
     r->vote_ticket = r->state_ticket;
     for (uint32_t rest = electorate(r); rest != 0; rest &= rest - 1) {
@@ -311,11 +311,11 @@ static void reply_vote(struct raft *r, struct effects *out, node_index to, bool 
 void raft_on_vote(struct raft *r, struct effects *out, node_index from, const struct raft_vote *m)
 {
     if (!m->transfer && raft_in_touch(r)) {
-        raft_trace(out, POINT_VOTE_IGNORED_LEADER, m->term, from, 0); /* E3 */
+        effects_trace(out, POINT_VOTE_IGNORED_LEADER, m->term, from, 0); /* E3 */
         return;
     }
     if (!m->transfer && r->now < r->promise_until) {
-        raft_trace(out, POINT_VOTE_IGNORED_PROMISE, m->term, from, 0); /* E3 */
+        effects_trace(out, POINT_VOTE_IGNORED_PROMISE, m->term, from, 0); /* E3 */
         return;
     }
     if (m->term > r->term) {
@@ -326,16 +326,16 @@ void raft_on_vote(struct raft *r, struct effects *out, node_index from, const st
         return;
     }
     if (r->vote != NODE_NONE && r->vote != from) {
-        raft_trace(out, POINT_VOTE_REFUSED_TAKEN, r->term, from, r->vote); /* E1 */
+        effects_trace(out, POINT_VOTE_REFUSED_TAKEN, r->term, from, r->vote); /* E1 */
         reply_vote(r, out, from, false);
         return;
     }
     if (compare_log(r, m->last_term, m->last_slot) < 0) {
-        raft_trace(out, POINT_VOTE_REFUSED_LOG, r->term, from, 0); /* E2 */
+        effects_trace(out, POINT_VOTE_REFUSED_LOG, r->term, from, 0); /* E2 */
         reply_vote(r, out, from, false);
         return;
     }
-    raft_trace(out, POINT_VOTE_GRANTED, r->term, from, 0);
+    effects_trace(out, POINT_VOTE_GRANTED, r->term, from, 0);
     r->state_dirty = r->state_dirty || r->vote != from;
     r->vote = from;
     r->phase = PHASE_FOLLOWER; /* a question of its own is settled */

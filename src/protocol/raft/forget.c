@@ -100,10 +100,10 @@ void raft_on_recovered(struct raft *r, struct effects *out, node_index from,
         return;
     }
     if (!r->forgetful || m->life != r->life || m->slot == 0 || m->slot > r->matched) {
-        raft_trace(out, POINT_DROPPED, RAFT_RECOVERED, from, 0);
+        effects_trace(out, POINT_DROPPED, RAFT_RECOVERED, from, 0);
         return;
     }
-    raft_trace(out, POINT_RECOVERED, r->term, from, m->slot);
+    effects_trace(out, POINT_RECOVERED, r->term, from, m->slot);
     r->forgetful = false;
     r->life = 0;
     r->vote = from; /* V2 */
@@ -127,7 +127,7 @@ static bool is_majority_left(const struct raft *r)
 static void begin_life(struct raft *r, struct effects *out, node_index from, uint32_t life)
 {
     struct peer *p = &r->peer[from];
-    raft_trace(out, POINT_FORGETFUL_MEMBER, from, life, 0);
+    effects_trace(out, POINT_FORGETFUL_MEMBER, from, life, 0);
     r->past[from].life = life;
     p->recovery = RECOVERY_UNBARRED;
     p->match = 0;
@@ -138,7 +138,7 @@ static void begin_life(struct raft *r, struct effects *out, node_index from, uin
     p->skew_ms = 0;
     raft_probe(r, from);
     if (!is_majority_left(r)) {
-        raft_trace(out, POINT_FORGETFUL_MAJORITY, r->term, 0, 0);
+        effects_trace(out, POINT_FORGETFUL_MAJORITY, r->term, 0, 0);
     }
 }
 
@@ -151,7 +151,7 @@ static void take_for_forgetful(struct raft *r, struct effects *out, node_index f
     e->loss.node = from;
     e->loss.acknowledged = p->match;
     e->loss.holds = holds;
-    raft_trace(out, POINT_LOST, from, p->match, holds);
+    effects_trace(out, POINT_LOST, from, p->match, holds);
     begin_life(r, out, from, (r->past[from].life + 2) | 1); /* as good a number as one of its own */
     p->next = refused + 1;
 }
@@ -184,7 +184,7 @@ static void make_barrier(struct raft *r, struct effects *out)
         return; /* their next answer comes with the next heartbeat */
     }
     r->barrier = r->trail.last_slot + 1;
-    raft_trace(out, POINT_BARRIER, r->term, r->barrier, 0);
+    effects_trace(out, POINT_BARRIER, r->term, r->barrier, 0);
     raft_persist_entries(r, out, r->barrier, r->barrier + 1, r->term, 0, true);
     for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
@@ -207,7 +207,7 @@ static void tell_recovered(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
     qr_assert(p->recovery == RECOVERY_BARRED);
-    raft_trace(out, POINT_RECOVERY_TOLD, to, barrier_of(r, to), 0);
+    effects_trace(out, POINT_RECOVERY_TOLD, to, barrier_of(r, to), 0);
     p->recovery = RECOVERY_TOLD;
     struct raft_recovered *m = RAFT_SEND(out, to, RECOVERED, recovered, 0);
     m->term = r->term;
@@ -293,7 +293,7 @@ bool raft_hear_again(struct raft *r, struct effects *out, node_index from, qr_sl
 {
     struct peer *p = &r->peer[from];
     if (p->recovery >= RECOVERY_BARRED && match >= barrier_of(r, from)) { /* V4 */
-        raft_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
+        effects_trace(out, POINT_COUNTS_AGAIN, from, match, 0);
         p->recovery = RECOVERY_NONE;
         raft_advance_commit(r); /* what it holds already counts from now on */
     } else if (p->recovery != RECOVERY_NONE) {

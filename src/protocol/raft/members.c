@@ -56,7 +56,7 @@ void raft_members_stated(struct raft *r, struct effects *out, const struct membe
     qr_assert(at->slot > r->members.slot);
     qr_assert(at->slot <= r->trail.last_slot);
     qr_assert(raft_members_follow(&r->members.members, &at->members));
-    raft_trace(out, POINT_MEMBERS_STATED, at->slot, at->members.voters, at->members.outgoing);
+    effects_trace(out, POINT_MEMBERS_STATED, at->slot, at->members.voters, at->members.outgoing);
     r->before = r->members;
     r->members = *at;
     r->commit = max_u64(r->commit, r->before.slot); /* M1 */
@@ -66,7 +66,8 @@ void raft_members_installed(struct raft *r, struct effects *out, const struct me
 {
     qr_assert(at->slot <= r->commit);
     if (at->slot != r->members.slot) {
-        raft_trace(out, POINT_MEMBERS_STATED, at->slot, at->members.voters, at->members.outgoing);
+        effects_trace(out, POINT_MEMBERS_STATED, at->slot, at->members.voters,
+                      at->members.outgoing);
     }
     r->members = *at;
     r->before = *at;
@@ -76,7 +77,7 @@ void raft_members_truncated(struct raft *r, struct effects *out, qr_slot from)
 {
     qr_assert(from > r->before.slot);
     if (from <= r->members.slot) {
-        raft_trace(out, POINT_MEMBERS_REVERTED, r->members.slot, r->before.slot, 0);
+        effects_trace(out, POINT_MEMBERS_REVERTED, r->members.slot, r->before.slot, 0);
         r->members = r->before;
     }
 }

@@ -48,7 +48,7 @@ struct effect *raft_persist_entries(struct raft *r, struct effects *out, qr_slot
     qr_assert(lo > r->commit);               /* what is committed stays */
     if (lo <= r->trail.last_slot) {
         qr_assert(r->phase != PHASE_LEADER); /* Leader Append-Only, figure 3 */
-        raft_trace(out, POINT_TRUNCATED, lo, r->trail.last_slot, 0);
+        effects_trace(out, POINT_TRUNCATED, lo, r->trail.last_slot, 0);
         trail_truncate(&r->trail, lo);
         journal_truncate(&r->journal, lo);
         raft_members_truncated(r, out, lo);

@@ -51,7 +51,7 @@ static void wake(struct raft *r, struct effects *out)
     if (!r->quiet) {
         return;
     }
-    raft_trace(out, POINT_WOKEN, r->term, 0, 0);
+    effects_trace(out, POINT_WOKEN, r->term, 0, 0);
     r->quiet = false;
     if (r->phase == PHASE_LEADER) {
         r->woken = r->now; /* Q5 */
@@ -216,7 +216,7 @@ static void rest_when_answered(struct raft *r, struct effects *out)
 {
     uint32_t awaited = r->feed & ~(r->away | r->hushed); /* Q3 */
     if (awaited == 0 && raft_may_rest(r)) {
-        raft_trace(out, POINT_QUIET, r->term, r->commit, r->away & r->feed);
+        effects_trace(out, POINT_QUIET, r->term, r->commit, r->away & r->feed);
         r->quiet = true;
     }
 }
@@ -256,7 +256,7 @@ void raft_rest(struct raft *r, struct effects *out, qr_time sent)
 {
     qr_assert(r->phase == PHASE_FOLLOWER);
     if (!r->quiet) {
-        raft_trace(out, POINT_RESTS, r->term, r->leader, 0);
+        effects_trace(out, POINT_RESTS, r->term, r->leader, 0);
     }
     r->quiet = true;
     r->hush_since = sent;
@@ -278,7 +278,7 @@ qr_time raft_call_at(const struct raft *r)
 
 void raft_call(struct raft *r, struct effects *out)
 {
-    raft_trace(out, POINT_CALLS, r->term, 0, 0);
+    effects_trace(out, POINT_CALLS, r->term, 0, 0);
     uint32_t others = membership_all(&r->members.members) & ~node_bit(r->me);
     for (uint32_t rest = others; rest != 0; rest &= rest - 1) {
         struct raft_wake *m = RAFT_SEND(out, set_first(rest), WAKE, wake, 0);

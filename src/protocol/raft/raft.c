@@ -34,40 +34,6 @@
 #define STEP_EFFECTS (MEMBERS_MAX * (2 * APPENDS_PER_STEP + 5) + READ_RANGES + 1 + 8 + 20)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct raft_append))
 
-/* --- Small tools ---------------------------------------------------------------------------- */
-
-void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c)
-{
-    struct effect *e = effects_push(out, EFFECT_TRACE);
-    e->trace.point = (uint16_t)point;
-    e->trace.argument[0] = a;
-    e->trace.argument[1] = b;
-    e->trace.argument[2] = c;
-}
-
-void *raft_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
-                qr_ticket after)
-{
-    void *body = effects_scratch(out, body_bytes);
-    struct effect *e = effects_push(out, EFFECT_SEND);
-    e->after = after;
-    e->send.to = to;
-    e->send.message.kind = kind;
-    e->send.message.body = body;
-    return body;
-}
-
-void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status)
-{
-    if (first == 0) {
-        return;
-    }
-    struct effect *e = effects_push(out, EFFECT_ANSWER);
-    e->answer.first = first;
-    e->answer.count = count;
-    e->answer.status = status;
-}
-
 /* --- Life ----------------------------------------------------------------------------------- */
 
 static struct needs raft_needs(const struct protocol_limits *limits)
@@ -146,9 +112,9 @@ static void on_start(struct raft *r, struct effects *out, const struct event *ev
     if (raft_is_alone(r)) {
         r->election_due = r->now; /* nobody to wait for */
     }
-    raft_trace(out, POINT_STARTED, r->term, r->trail.last_slot, 0);
+    effects_trace(out, POINT_STARTED, r->term, r->trail.last_slot, 0);
     if (r->forgetful) {
-        raft_trace(out, POINT_FORGETFUL, 0, 0, 0);
+        effects_trace(out, POINT_FORGETFUL, 0, 0, 0);
     }
 }
 
@@ -172,7 +138,7 @@ static void on_submit(struct raft *r, struct effects *out, qr_req first, uint32_
     bool leads = r->phase == PHASE_LEADER && !r->transfer_closed;
     uint64_t open = r->trail.last_slot - r->commit;
     if (!leads || open + count > r->limits.uncommitted_max) {
-        raft_answer(out, first, count, leads ? STATUS_OVERLOADED : STATUS_NOT_LEADER);
+        effects_answer(out, first, count, leads ? STATUS_OVERLOADED : STATUS_NOT_LEADER);
         return;
     }
     qr_slot lo = r->trail.last_slot + 1;
@@ -195,7 +161,7 @@ static void on_election_message(struct raft *r, struct effects *out, node_index 
                                 const struct message *message)
 {
     if (r->forgetful) {
-        raft_trace(out, POINT_DROPPED, message->kind, from, 0);
+        effects_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
     switch (message->kind) {
@@ -227,7 +193,7 @@ static void on_election_message(struct raft *r, struct effects *out, node_index 
 static bool is_absurd(const struct raft *r, const struct message *message)
 {
     qr_term term = *(const qr_term *)message->body; /* the first field of every kind */
-    return raft_is_absurd(r, term);
+    return trail_is_absurd(&r->trail, term);
 }
 
 /* Any index may speak: a node that joins knows nobody, and a membership here may be old. Who counts
@@ -236,7 +202,7 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
                        const struct message *message, const struct stated *stated)
 {
     if (from >= MEMBERS_MAX || from == r->me || is_absurd(r, message)) {
-        raft_trace(out, POINT_DROPPED, message->kind, from, 0);
+        effects_trace(out, POINT_DROPPED, message->kind, from, 0);
         return;
     }
     switch (message->kind) {
@@ -291,7 +257,7 @@ static void on_receive(struct raft *r, struct effects *out, node_index from,
     case RAFT_WAKE:
         return; /* that it came is all it says: raft_quiet_notice */
     }
-    raft_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
+    effects_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
 
 /* --- Disk, peers, operators, time ----------------------------------------------------------- */
@@ -324,7 +290,7 @@ static void on_peer(struct raft *r, struct effects *out, node_index node, bool u
     if (!up && node == r->leader) {
         /* A killed process is replaced in milliseconds: the election time-out is for silence. A
          * short random wait keeps the followers from campaigning against each other. */
-        raft_trace(out, POINT_LEADER_CLOSED, node, 0, 0);
+        effects_trace(out, POINT_LEADER_CLOSED, node, 0, 0);
         raft_refuse_reads(r, out);
         r->leader_closed = true;
         r->closed_until = r->now + r->limits.election; /* E5 */
@@ -341,7 +307,7 @@ static void on_admin(struct raft *r, struct effects *out, const struct event *ev
         raft_on_transfer(r, out, argument, event->admin.timeout, event->admin.req);
         return;
     case ADMIN_READ_MODE:
-        raft_trace(out, POINT_READ_MODE, argument, 0, 0);
+        effects_trace(out, POINT_READ_MODE, argument, 0, 0);
         r->read_mode = argument == READ_MODE_LEASE ? READ_MODE_LEASE : READ_MODE_READINDEX;
         return;
     case ADMIN_MEMBERS:
@@ -388,7 +354,7 @@ static void on_timer(struct raft *r, struct effects *out)
         return;
     }
     if (has_lost_quorum(r)) {
-        raft_trace(out, POINT_QUORUM_LOST, r->term, 0, 0);
+        effects_trace(out, POINT_QUORUM_LOST, r->term, 0, 0);
         raft_become_follower(r, out, r->term, NODE_NONE);
         return;
     }

@@ -104,7 +104,7 @@ void raft_on_read(struct raft *r, struct effects *out, qr_req first, uint32_t co
     }
     struct read_range range = { .first = first, .count = count, .from = r->me };
     if (!take(r, out, &range)) {
-        raft_answer(out, first, count, STATUS_OVERLOADED); /* the driver was told: no room */
+        effects_answer(out, first, count, STATUS_OVERLOADED); /* the driver was told: no room */
     }
 }
 
@@ -139,7 +139,7 @@ void raft_on_read_ask(struct raft *r, struct effects *out, node_index from,
         return;
     }
     if (r->phase != PHASE_LEADER || (r->feed & node_bit(from)) == 0) {
-        raft_trace(out, POINT_DROPPED, RAFT_READ_ASK, from, 0);
+        effects_trace(out, POINT_DROPPED, RAFT_READ_ASK, from, 0);
         return; /* it will find out that nobody leads */
     }
     struct read_range ask = { .first = m->number, .from = from };
@@ -193,14 +193,14 @@ void raft_release_reads(struct raft *r, struct effects *out)
 void raft_refuse_reads(struct raft *r, struct effects *out)
 {
     if (r->read_count > 0 && r->phase == PHASE_LEADER) {
-        raft_trace(out, POINT_READS_REFUSED, r->read_count, 0, 0);
+        effects_trace(out, POINT_READS_REFUSED, r->read_count, 0, 0);
     } else if (r->read_count > 0) {
-        raft_trace(out, POINT_ASKS_REFUSED, r->read_count, r->leader, 0);
+        effects_trace(out, POINT_ASKS_REFUSED, r->read_count, r->leader, 0);
     }
     for (uint32_t i = 0; i < r->read_count; i++) {
         const struct read_range *range = &r->reads[i];
         if (range->from == r->me) {
-            raft_answer(out, range->first, range->count, STATUS_NOT_LEADER); /* D2 */
+            effects_answer(out, range->first, range->count, STATUS_NOT_LEADER); /* D2 */
         }
     }
     r->read_count = 0;

@@ -38,7 +38,7 @@ void raft_become_leader(struct raft *r, struct effects *out)
     qr_assert(r->read_count == 0);
     raft_change_lead(r);
     raft_transfer_over(r, out, STATUS_HANDOVER);
-    raft_trace(out, POINT_ELECTED, r->term, r->trail.last_slot, 0);
+    effects_trace(out, POINT_ELECTED, r->term, r->trail.last_slot, 0);
     r->barrier = 0;
     r->term_start = r->trail.last_slot + 1;
     raft_persist_entries(r, out, r->term_start, r->term_start + 1, r->term, 0,
@@ -88,7 +88,7 @@ static bool is_within_reach(struct raft *r, struct effects *out, node_index to)
 {
     struct peer *p = &r->peer[to];
     if (p->mode != PEER_SNAPSHOT && p->next - 1 < r->trail.base_slot) {
-        raft_trace(out, POINT_NEEDS_SNAPSHOT, to, r->trail.base_slot + 1, 0);
+        effects_trace(out, POINT_NEEDS_SNAPSHOT, to, r->trail.base_slot + 1, 0);
         p->mode = PEER_SNAPSHOT;
         p->in_flight = 0;
         raft_want_snapshot(r, out, to);
@@ -357,7 +357,7 @@ void raft_back_off(struct raft *r, struct effects *out, node_index from, qr_slot
     p->in_flight = 0;
     r->past[from].probed_since = r->now;
     p->next = max_u64(common, p->match) + 1;
-    raft_trace(out, POINT_REJECTED, from, prev_slot, p->next);
+    effects_trace(out, POINT_REJECTED, from, prev_slot, p->next);
     raft_replicate(r, out, from);
 }
 

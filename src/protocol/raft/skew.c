@@ -97,9 +97,9 @@ void raft_yield_when_skewed(struct raft *r, struct effects *out)
         return;
     }
     bool tried = r->now < r->skewed_until;
-    raft_trace(out, POINT_SKEWED, r->term, to, tried);
+    effects_trace(out, POINT_SKEWED, r->term, to, tried);
     r->skewed_until = r->now + patience(r);
-    if (tried && r->commit >= r->term_start) { /* X6 */
+    if (tried && r->commit >= r->term_start) {            /* X6 */
         raft_become_follower(r, out, r->term, NODE_NONE); /* W1 */
     } else {
         raft_on_transfer(r, out, to, 0, 0);

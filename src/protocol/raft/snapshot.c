@@ -94,8 +94,8 @@ static bool is_membership_sound(const struct membership_at *at, qr_slot slot)
 static bool is_sound(const struct raft *r, const struct offer *o)
 {
     return o->slot <= UINT64_MAX / 2 && o->slot_term > 0 && o->slot_term <= o->term &&
-           o->slot_term >= trail_term(&r->trail, r->commit) && !raft_is_absurd(r, o->term) &&
-           is_membership_sound(&o->membership, o->slot);
+           o->slot_term >= trail_term(&r->trail, r->commit) &&
+           !trail_is_absurd(&r->trail, o->term) && is_membership_sound(&o->membership, o->slot);
 }
 
 static bool holds(const struct raft *r, const struct offer *o)
@@ -112,7 +112,7 @@ static void install(struct raft *r, struct effects *out, const struct offer *o)
         raft_become_follower(r, out, r->term, NODE_NONE); /* S6 */
     }
     raft_persist_state(r, out);
-    raft_trace(out, POINT_INSTALLED, o->slot, o->slot_term, r->trail.last_slot);
+    effects_trace(out, POINT_INSTALLED, o->slot, o->slot_term, r->trail.last_slot);
     struct effect *e = effects_push(out, EFFECT_INSTALL);
     e->install.ticket = journal_mint(&r->journal);
     e->install.slot = o->slot;
@@ -143,21 +143,21 @@ void raft_on_offer(struct raft *r, struct effects *out, const struct event *even
                        .term = event->offer.term,
                        .membership = event->offer.membership };
     if (o.slot <= r->commit || (r->phase == PHASE_LEADER && o.term <= r->term)) {
-        raft_trace(out, POINT_OFFER_STALE, o.slot, r->commit, 0); /* S1, S6 */
+        effects_trace(out, POINT_OFFER_STALE, o.slot, r->commit, 0); /* S1, S6 */
         return;
     }
     if (!is_sound(r, &o)) {
-        raft_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
+        effects_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
         return;
     }
     if (o.term > r->term) {
         raft_become_follower(r, out, o.term, NODE_NONE); /* S2 */
     }
     if (holds(r, &o)) {
-        raft_trace(out, POINT_OFFER_HELD, o.slot, 0, 0);
+        effects_trace(out, POINT_OFFER_HELD, o.slot, 0, 0);
         r->commit = o.slot; /* S3 */
     } else if (o.slot <= r->matched) {
-        raft_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
+        effects_trace(out, POINT_OFFER_REFUSED, o.slot, o.slot_term, 0);
         return; /* the leader of this term has another entry there, and has what is committed */
     } else {
         install(r, out, &o);

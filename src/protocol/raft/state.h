@@ -7,9 +7,9 @@
 
 #include "base/rng.h"
 #include "protocol/quorum.h"
-#include "protocol/raft/journal.h"
+#include "protocol/journal.h"
 #include "protocol/raft/raft_messages.h"
-#include "protocol/raft/trail.h"
+#include "protocol/trail.h"
 
 #define READ_RANGES 23u      /* ranges of reads that wait, and asks; full: no room */
 #define APPENDS_PER_STEP 2u  /* to one follower: acknowledgements pull the rest */
@@ -191,9 +191,6 @@ _Static_assert(sizeof(struct raft) <= 4096, "the core of an instance stays small
 
 /* --- raft.c: small tools ---------------------------------------------------------------------- */
 
-/* Refuses or grants requests [first, first + count); none when first is 0. */
-void raft_answer(struct effects *out, qr_req first, uint32_t count, enum qr_status status);
-
 static inline qr_time earlier(qr_time a, qr_time b)
 {
     return a < b ? a : b;
@@ -210,20 +207,9 @@ static inline bool raft_counts(const struct raft *r, node_index node)
     return node == r->me || r->peer[node].recovery == RECOVERY_NONE;
 }
 
-/* A term that a trail could not hold next to what it holds (T5): no group gets there by elections.
- * Taken over, it would end all elections for good. */
-static inline bool raft_is_absurd(const struct raft *r, qr_term term)
-{
-    return term > r->trail.base_term + UINT32_MAX / 2;
-}
-
-void raft_trace(struct effects *out, enum trace_point point, uint64_t a, uint64_t b, uint64_t c);
-
-/* Pushes a SEND that waits for `after`; the caller fills the zeroed body that it returns. */
-void *raft_send(struct effects *out, node_index to, uint16_t kind, size_t body_bytes,
-                qr_ticket after);
-#define RAFT_SEND(out, to, KIND, name, after) \
-    ((struct raft_##name *)raft_send((out), (to), RAFT_##KIND, sizeof(struct raft_##name), (after)))
+#define RAFT_SEND(out, to, KIND, name, after)                                                 \
+    ((struct raft_##name *)effects_send((out), (to), RAFT_##KIND, sizeof(struct raft_##name), \
+                                        (after)))
 
 /* --- persist.c ------------------------------------------------------------------------------ */
 

@@ -63,14 +63,14 @@ static enum qr_status judge(const struct raft *r, node_index to)
 
 void raft_transfer_over(struct raft *r, struct effects *out, enum qr_status status)
 {
-    raft_answer(out, r->transfer_req, 1, status);
+    effects_answer(out, r->transfer_req, 1, status);
     r->transfer_req = 0;
 }
 
 static void give_up(struct raft *r, struct effects *out)
 {
     qr_assert(r->transfer_to != NODE_NONE);
-    raft_trace(out, POINT_TRANSFER_GIVEN_UP, r->transfer_to, 0, 0);
+    effects_trace(out, POINT_TRANSFER_GIVEN_UP, r->transfer_to, 0, 0);
     r->transfer_to = NODE_NONE;
     r->transfer_closed = false;
     raft_transfer_over(r, out, STATUS_HANDOVER);
@@ -86,13 +86,13 @@ void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr
     if (to == r->me && r->transfer_to != NODE_NONE) {
         qr_assert(r->phase == PHASE_LEADER);
         give_up(r, out);
-        raft_answer(out, req, 1, STATUS_OK);
+        effects_answer(out, req, 1, STATUS_OK);
         return;
     }
     enum qr_status status = judge(r, to);
     if (status != STATUS_OK) {
-        raft_trace(out, POINT_TRANSFER_REFUSED, argument, 0, 0);
-        raft_answer(out, req, 1, status);
+        effects_trace(out, POINT_TRANSFER_REFUSED, argument, 0, 0);
+        effects_answer(out, req, 1, status);
         return;
     }
     qr_assert(r->transfer_req == 0);
@@ -101,7 +101,7 @@ void raft_on_transfer(struct raft *r, struct effects *out, uint64_t argument, qr
     r->transfer_closed = false;
     r->transfer_due = r->now + (timeout > 0 ? timeout : r->limits.election);
     r->transfer_req = req;
-    raft_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
+    effects_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
 }
 
 void raft_transfer_recheck(struct raft *r, struct effects *out)
@@ -139,7 +139,7 @@ void raft_transfer_proceed(struct raft *r, struct effects *out)
     m->term = r->term;
     r->transfer_sent = true;
     r->lease_barred = true; /* X1 */
-    raft_trace(out, POINT_TRANSFER_SENT, r->transfer_to, 0, 0);
+    effects_trace(out, POINT_TRANSFER_SENT, r->transfer_to, 0, 0);
 }
 
 qr_time raft_transfer_deadline(const struct raft *r)
@@ -158,18 +158,18 @@ void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
         return;
     }
     if (!trail_has_room(&r->trail, r->trail.last_slot + 1, r->term + 1, r->commit)) {
-        raft_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
+        effects_trace(out, POINT_TRAIL_FULL, r->term + 1, 0, 0);
         return;
     }
     if (!raft_may_lead(r)) {
-        raft_trace(out, POINT_NO_VOTER, from, 0, 0);
+        effects_trace(out, POINT_NO_VOTER, from, 0, 0);
         return;
     }
     if (r->stands_back) {
-        raft_trace(out, POINT_STANDS_BACK, 1, from, 0); /* X4 */
+        effects_trace(out, POINT_STANDS_BACK, 1, from, 0); /* X4 */
         return;
     }
-    raft_trace(out, POINT_TIMEOUT_NOW, from, m->term, 0);
+    effects_trace(out, POINT_TIMEOUT_NOW, from, m->term, 0);
     raft_begin_election(r, out, true); /* no question first: the leader has asked for it */
 }
 
@@ -177,7 +177,7 @@ void raft_on_timeout_now(struct raft *r, struct effects *out, node_index from,
 
 void raft_on_stand_back(struct raft *r, struct effects *out, bool on)
 {
-    raft_trace(out, POINT_STANDS_BACK, on, r->me, 0);
+    effects_trace(out, POINT_STANDS_BACK, on, r->me, 0);
     r->stands_back = on;
     if (on && r->phase == PHASE_LEADER) {
         raft_yield_when_standing_back(r, out);

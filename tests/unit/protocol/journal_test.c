@@ -1,6 +1,6 @@
 /* The journal against a naive twin that keeps every ticket. */
 #include "base/rng.h"
-#include "protocol/raft/journal.h"
+#include "protocol/journal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The trail against a naive twin: an array with one term per slot. */
 #include "base/rng.h"
-#include "protocol/raft/trail.h"
+#include "protocol/trail.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "protocol/raft/journal.h"
+#include "protocol/journal.h"
 
 void journal_start(struct journal *j, qr_slot last_slot)
 {

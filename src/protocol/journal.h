@@ -10,8 +10,8 @@
  * J3 Truncation lowers the slots of older marks: those tickets held entries that are gone.
  * J4 So does a snapshot that takes the log's place, down to what was committed: that is the same in
  *    both. Up to its own slot the log is durable with the snapshot's ticket, not earlier. */
-#ifndef PROTOCOL_RAFT_JOURNAL_H
-#define PROTOCOL_RAFT_JOURNAL_H
+#ifndef PROTOCOL_JOURNAL_H
+#define PROTOCOL_JOURNAL_H
 
 #include "protocol/protocol.h"
 

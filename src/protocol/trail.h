@@ -21,8 +21,8 @@
  *    between versions, but not shrink.)
  * T5 last_slot - base_slot and last term - base_term are below 2^32. A log of so many entries would
  *    be far beyond log-max-bytes; a term that leaps so far finds no room. */
-#ifndef PROTOCOL_RAFT_TRAIL_H
-#define PROTOCOL_RAFT_TRAIL_H
+#ifndef PROTOCOL_TRAIL_H
+#define PROTOCOL_TRAIL_H
 
 #include "protocol/protocol.h"
 
@@ -88,5 +88,12 @@ void trail_reset(struct trail *t, qr_slot base_slot, qr_term base_term);
 
 /* Panics unless T1 and T2 hold. */
 void trail_check(const struct trail *t);
+
+/* A term that it could not hold next to what it holds (T5): no group gets there by elections. Taken
+ * over, it would end all elections for good. */
+static inline bool trail_is_absurd(const struct trail *t, qr_term term)
+{
+    return term > t->base_term + UINT32_MAX / 2;
+}
 
 #endif

@@ -1,4 +1,4 @@
-#include "protocol/raft/trail.h"
+#include "protocol/trail.h"
 
 struct term_run trail_run(const struct trail *t, uint32_t i)
 {
