@@ -201,7 +201,7 @@ struct proposal {
     node_index machine;
     uint64_t expected;
     struct span argv[2 * 64 + 1];
-    uint8_t bytes[64][256];
+    uint8_t bytes[64][272];
     uint8_t version[8];
     uint32_t count;
 };

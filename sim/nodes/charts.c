@@ -86,6 +86,8 @@ static uint64_t digest_of(const struct map *map)
     const struct map_partition *p = map_partition_after(map, 0);
     for (; p != NULL; p = map_partition_after(map, p->group)) {
         digest = mix(digest ^ p->group, value, map_partition_write(p, value));
+        const struct succession *s = map_succession(map, p->group);
+        digest = s != NULL ? mix(digest, value, map_succession_write(s, value)) : digest;
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         const struct map_node *n = map_node(map, i);

@@ -10,8 +10,9 @@
 
 #include "base/text.h"
 #include "base/types.h"
-#include "cluster/map.h"
 #include "protocol/protocol.h"
+
+#define NODE_ZONE_BYTES 32u /* of a zone's name, with the end */
 
 /* Zeroed: what raft gives to every write, on a majority's disks. */
 struct ack {

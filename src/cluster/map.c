@@ -4,6 +4,7 @@
 #include "cluster/map.h"
 
 #include "base/alloc.h"
+#include "cluster/heirs.h"
 #include "cluster/prefixes.h"
 #include "cluster/records.h"
 #include "cluster/slots.h"
@@ -33,6 +34,7 @@ struct map {
     struct space **known; /* those that are no shells, in the same order */
     uint32_t known_count;
     uint32_t partition_count;
+    struct heirs heirs;
     struct prefixes prefixes;
     struct map_settings settings;
     struct map_node nodes[MEMBERS_MAX];
@@ -254,6 +256,7 @@ static void forget(struct map *map)
         free(map->spaces[i]->row);
         free(map->spaces[i]);
     }
+    heirs_clear(&map->heirs);
     map->page_count = 0;
     map->space_count = 1;
     map->partition_count = 1;
@@ -269,6 +272,7 @@ void map_free(struct map *map)
     free(map->spaces[0]->row);
     free(map->spaces[0]);
     free(map->pages);
+    heirs_free(&map->heirs);
     free(map->spaces);
     free(map->known);
     prefixes_free(&map->prefixes);
@@ -396,6 +400,9 @@ enum map_status map_put(struct map *map, struct span key, struct span value)
     case MAP_RECORD_NODE:
         status = put_node(map, k.number, value);
         break;
+    case MAP_RECORD_SUCCESSION:
+        status = heirs_put(&map->heirs, k.number, value);
+        break;
     }
     map->changes += status == MAP_OK;
     return status;
@@ -513,11 +520,16 @@ const struct map_partition *map_partition_after(const struct map *map, uint32_t 
     return NULL;
 }
 
+const struct succession *map_succession(const struct map *map, uint32_t group)
+{
+    return heirs_find(&map->heirs, group);
+}
+
 bool map_index_is_free(const struct map *map, node_index node)
 {
     qr_assert(node < MEMBERS_MAX);
     const struct map_partition *p = map_partition_after(map, 0);
-    uint32_t spoken = 0;
+    uint32_t spoken = heirs_spoken_of(&map->heirs);
     for (; p != NULL; p = map_partition_after(map, p->group)) {
         spoken |= p->held | (uint32_t)(p->founders & ~p->moved);
     }

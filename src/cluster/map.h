@@ -20,21 +20,23 @@
 #include "base/limits.h"
 #include "base/types.h"
 #include "cluster/level.h"
+#include "cluster/primary_options.h"
+#include "cluster/succession.h"
 
 #define KEYSPACE_NAME_BYTES 64u /* with the end */
 #define KEYSPACE_PREFIX_BYTES 64u
-#define NODE_ZONE_BYTES 32u   /* with the end */
 #define KEYSPACE_FIRST_ID 16u /* below are the databases of keyspace 0 */
 #define KEYSPACE_ID_MAX 65535u
 #define GROUP_FIRST 2u         /* of a created keyspace; 1 is reserved */
 #define MAP_LEVEL_FIRST 1u     /* of the semantics, where no record says one */
 #define MAP_LEVEL_KEYSPACES 2u /* keyspaces can be created from here on, */
 #define MAP_LEVEL_REQUESTS 3u  /* requests have ids, and keyspaces more options (records.c) */
+#define MAP_LEVEL_PRIMARY 4u   /* STRATEGY primary, and successions */
 
 #define MAP_HISTORY_MS_MAX 86400000u
 #define MAP_IDMP_SECONDS_MAX 86400u
 
-enum keyspace_strategy { STRATEGY_RAFT = 1 };
+enum keyspace_strategy { STRATEGY_RAFT = 1, STRATEGY_PRIMARY };
 enum keyspace_partitioning { PARTITIONING_HASH = 1 };
 enum keyspace_state { KEYSPACE_IN_USE = 1, KEYSPACE_DROPPING };
 
@@ -55,12 +57,13 @@ struct map_keyspace {
     uint64_t history_bytes;  /* in at most so many bytes of all partitions together */
     struct level_asked read; /* where a request says nothing */
     uint8_t ack_kind;        /* enum ack_kind, */
-    uint8_t ack_stage;       /* and enum ack_stage: the same */
+    uint8_t ack_stage;       /* and enum ack_stage: the same; of raft alone */
     uint64_t idmp_bytes;     /* ids of requests (id_bounds.h), of all partitions together; */
     uint32_t idmp_count;     /* of one producer; */
     uint32_t idmp_seconds;   /* and for how long. 0: as many as where nothing is said */
     char name[KEYSPACE_NAME_BYTES];
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
+    struct primary_options primary;     /* of STRATEGY_PRIMARY; else zeroed */
 };
 
 struct map_partition {
@@ -145,8 +148,13 @@ uint32_t map_partition_count(const struct map *map); /* with group 0's */
  *     for (p = map_partition(map, 0); p != NULL; p = map_partition_after(map, p->group)) */
 const struct map_partition *map_partition_after(const struct map *map, uint32_t group);
 
-/* Whether no partition speaks of that node index any more, as a member or as a founder that has not
- * moved: only then may the index be given to another directory (follow.h: F6). */
+/* Who is primary of that partition, and how it goes on (decision 056); NULL: of another strategy,
+ * or not here. Good until its record is deleted or the map is reset. */
+const struct succession *map_succession(const struct map *map, uint32_t group);
+
+/* Whether no partition speaks of that node index any more, as a member, as a founder that has not
+ * moved, or as one that its succession counts or has counted on: only then may the index be given
+ * to another directory (follow.h: F6). */
 bool map_index_is_free(const struct map *map, node_index node);
 
 /* --- Changes, composed at group 0's leader (N4) ---------------------------------------------- */

@@ -256,6 +256,25 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
     return true;
 }
 
+static bool is_sound_ack(const struct ack *ack)
+{
+    bool kind = ack->kind < ACK_KINDS && (gives.acks & ACK_BIT(ack->kind)) != 0;
+    return kind && ack->stage < ACK_STAGES &&
+           (ack->kind == ACK_ANY ? ack->n > 0 && ack->n < MEMBERS_MAX : ack->n == 0);
+}
+
+bool primary_options_are_sound(const struct primary_options *o)
+{
+    bool lagging = o->lagging <= PRIMARY_DROP && (o->lagging == PRIMARY_REJECT || o->lagging_said);
+    bool time = o->maxlag <= (uint64_t)PRIMARY_MAXLAG_TIME &&
+                o->maxlag % (uint64_t)QR_MILLISECOND == 0;
+    bool maxlag = o->maxlag_is_bytes ? o->maxlag > 0 && o->maxlag <= INT64_MAX : time;
+    char why[256];
+    struct text text = text_in(why, sizeof why);
+    return is_sound_ack(&o->ack) && lagging && maxlag &&
+           primary_options_check(o, MEMBERS_MAX, MEMBERS_MAX, &text);
+}
+
 /* --- Writing ---------------------------------------------------------------------------------- */
 
 static void put_maxlag(struct text *out, const struct primary_options *o)

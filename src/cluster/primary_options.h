@@ -19,10 +19,7 @@
  *    without nodes, LOCAL OF a zone, a FALLBACK of LOCAL, everysec ON durable, LAGGING without
  *    MAXLAG, DROP where ALL needs every copy.
  *
- * Not in the keyspace's record yet. From the level on that knows STRATEGY primary the record will
- * end in: u8 ack kind, u8 stage, u8 copies, u8 length of zone and the zone, u8 flags (bit 0
- * FALLBACK async, bit 1 LOG statement, bit 2 everysec, bit 3 LAGGING is said, bit 4 MAXLAG is
- * bytes), u8 lagging, u64 MAXLAG. Older levels refuse the strategy, so no record lacks these.
+ * They stand in the keyspace's record (records.c).
  *
  * Pure. */
 #ifndef CLUSTER_PRIMARY_OPTIONS_H
@@ -60,6 +57,9 @@ bool primary_options_read(struct primary_options *options, const struct span *wo
  * False with the error in *why (O3). */
 bool primary_options_check(const struct primary_options *options, uint32_t replicas,
                            uint32_t in_zone, struct text *why);
+
+/* Whether they can be somewhere: what a record may say. */
+bool primary_options_are_sound(const struct primary_options *options);
 
 /* All of them in words, ACK's value in quotes; they read back the same. */
 #define PRIMARY_OPTIONS_BYTES 256u

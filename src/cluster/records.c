@@ -8,6 +8,9 @@
  *              2: level u8, by_ops u8, bound u64
  *              3: ack_kind u8, ack_stage u8
  *              4: idmp_bytes u64, idmp_count u32, idmp_seconds u32
+ *              5: ack_kind u8, ack_stage u8, copies u8, zone, flags u8 (bit 0 FALLBACK async,
+ *                 1 LOG statement, 2 everysec, 3 LAGGING is said, 4 MAXLAG is bytes),
+ *                 lagging u8, maxlag u64: where the strategy is primary, and only there
  *   partition  keyspace u32, index u16, first_slot u16, last_slot u16, founders u16, moved u16,
  *              wish u16, held u16, prefers u8, epoch u64, settled u64
  *   node       id u32, draining u8, zone
@@ -25,7 +28,15 @@
 #define LAYOUT 1
 #define LAYOUT_FIELDS 2 /* of keyspaces; from MAP_LEVEL_REQUESTS on */
 
-enum keyspace_field { FIELD_END, FIELD_HISTORY, FIELD_READ, FIELD_ACK, FIELD_IDMP, FIELD_NEWER };
+enum keyspace_field {
+    FIELD_END,
+    FIELD_HISTORY,
+    FIELD_READ,
+    FIELD_ACK,
+    FIELD_IDMP,
+    FIELD_PRIMARY,
+    FIELD_NEWER,
+};
 
 static struct wire_writer begin_layout(uint8_t *p, uint8_t layout)
 {
@@ -107,6 +118,7 @@ size_t map_key_write(struct map_key key, uint8_t *p)
         return 2;
     case MAP_RECORD_KEYSPACE:
     case MAP_RECORD_PARTITION:
+    case MAP_RECORD_SUCCESSION:
         break;
     }
     p[1] = (uint8_t)(key.number >> 24);
@@ -130,6 +142,7 @@ enum map_status map_key_read(struct span in, struct map_key *out)
         return in.n == 2 && in.p[1] < MEMBERS_MAX ? MAP_OK : MAP_BAD;
     case MAP_RECORD_KEYSPACE:
     case MAP_RECORD_PARTITION:
+    case MAP_RECORD_SUCCESSION:
         if (in.n != 5) {
             return MAP_BAD;
         }
@@ -190,7 +203,33 @@ static bool has_idmp(const struct map_keyspace *k)
 
 bool map_keyspace_has_fields(const struct map_keyspace *k)
 {
-    return k->history_ms != 0 || has_read(k) || has_ack(k) || has_idmp(k);
+    return k->history_ms != 0 || has_read(k) || has_ack(k) || has_idmp(k) ||
+           k->strategy == STRATEGY_PRIMARY;
+}
+
+enum primary_flag {
+    FLAG_FALLBACK = 1,
+    FLAG_STATEMENT = 2,
+    FLAG_EVERYSEC = 4,
+    FLAG_LAGGING = 8,
+    FLAG_BYTES = 16,
+    FLAGS = 31,
+};
+
+static void put_primary(struct wire_writer *w, const struct primary_options *o)
+{
+    uint32_t flags = (o->fallback_async ? FLAG_FALLBACK : 0u) |
+                     (o->log == PRIMARY_STATEMENT ? FLAG_STATEMENT : 0u) |
+                     (o->sync == PRIMARY_EVERYSEC ? FLAG_EVERYSEC : 0u) |
+                     (o->lagging_said ? FLAG_LAGGING : 0u) |
+                     (o->maxlag_is_bytes ? FLAG_BYTES : 0u);
+    wire_put_u8(w, (uint8_t)o->ack.kind);
+    wire_put_u8(w, (uint8_t)o->ack.stage);
+    wire_put_u8(w, o->ack.n);
+    put_text(w, o->ack.zone, strnlen(o->ack.zone, sizeof o->ack.zone - 1));
+    wire_put_u8(w, (uint8_t)flags);
+    wire_put_u8(w, o->lagging);
+    wire_put_u64(w, o->maxlag);
 }
 
 static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
@@ -217,6 +256,10 @@ static void put_fields(struct wire_writer *w, const struct map_keyspace *k)
         wire_put_u32(w, k->idmp_count);
         wire_put_u32(w, k->idmp_seconds);
     }
+    if (k->strategy == STRATEGY_PRIMARY) {
+        wire_put_u8(w, FIELD_PRIMARY);
+        put_primary(w, &k->primary);
+    }
 }
 
 /* A level that can be a default: there is a bound where there must be one. */
@@ -241,8 +284,26 @@ static void get_idmp(struct wire_reader *r, struct map_keyspace *k)
              k->idmp_seconds > MAP_IDMP_SECONDS_MAX;
 }
 
+static void get_primary(struct wire_reader *r, struct primary_options *o)
+{
+    o->ack.kind = wire_get_u8(r);
+    o->ack.stage = wire_get_u8(r);
+    o->ack.n = wire_get_u8(r);
+    size_t length = get_text(r, o->ack.zone, sizeof o->ack.zone - 1);
+    uint8_t flags = wire_get_u8(r);
+    o->fallback_async = (flags & FLAG_FALLBACK) != 0;
+    o->log = (flags & FLAG_STATEMENT) != 0 ? PRIMARY_STATEMENT : PRIMARY_LOGICAL;
+    o->sync = (flags & FLAG_EVERYSEC) != 0 ? PRIMARY_EVERYSEC : PRIMARY_ALWAYS;
+    o->lagging_said = (flags & FLAG_LAGGING) != 0;
+    o->maxlag_is_bytes = (flags & FLAG_BYTES) != 0;
+    o->lagging = wire_get_u8(r);
+    o->maxlag = wire_get_u64(r);
+    r->bad = r->bad || (flags & ~FLAGS) != 0 || memchr(o->ack.zone, 0, length) != NULL ||
+             !primary_options_are_sound(o);
+}
+
 /* MAP_NEWER: a field that this binary does not know. */
-static enum map_status get_fields(struct wire_reader *r, struct map_keyspace *k)
+static enum map_status get_fields(struct wire_reader *r, struct map_keyspace *k, bool *primary)
 {
     uint8_t last = FIELD_END;
     while (!r->bad && !wire_finished(r)) {
@@ -265,6 +326,9 @@ static enum map_status get_fields(struct wire_reader *r, struct map_keyspace *k)
                 r->bad || k->ack_kind >= ACK_KINDS || k->ack_stage >= ACK_STAGES || !has_ack(k);
         } else if (field == FIELD_IDMP) {
             get_idmp(r, k);
+        } else if (field == FIELD_PRIMARY) {
+            get_primary(r, &k->primary);
+            *primary = true;
         }
     }
     return r->bad || last == FIELD_END ? MAP_BAD : MAP_OK;
@@ -289,9 +353,11 @@ size_t map_keyspace_write(const struct map_keyspace *k, uint8_t *p)
     return end(&w);
 }
 
-static bool is_sound_keyspace(const struct map_keyspace *k, size_t name_length)
+static bool is_sound_keyspace(const struct map_keyspace *k, size_t name_length, bool primary)
 {
-    bool known = k->strategy == STRATEGY_RAFT && k->partitioning == PARTITIONING_HASH &&
+    bool strategy = primary ? k->id != 0 && k->strategy == STRATEGY_PRIMARY && !has_ack(k)
+                            : k->strategy == STRATEGY_RAFT;
+    bool known = strategy && k->partitioning == PARTITIONING_HASH &&
                  k->state >= KEYSPACE_IN_USE && k->state <= KEYSPACE_DROPPING;
     bool placed = k->id == 0 ? k->first_group == 0 && k->partitions == 1
                              : k->id >= KEYSPACE_FIRST_ID && k->first_group >= GROUP_FIRST;
@@ -323,12 +389,13 @@ enum map_status map_keyspace_read(uint32_t id, struct span in, struct map_keyspa
     k.created = wire_get_u64(&r);
     size_t name_length = get_text(&r, k.name, sizeof k.name - 1);
     k.prefix_length = get_text(&r, k.prefix, sizeof k.prefix);
-    status = layout == LAYOUT_FIELDS ? get_fields(&r, &k) : MAP_OK;
+    bool primary = false;
+    status = layout == LAYOUT_FIELDS ? get_fields(&r, &k, &primary) : MAP_OK;
     *out = k;
     if (status != MAP_OK) {
         return status;
     }
-    return closed(&r, is_sound_keyspace(&k, name_length));
+    return closed(&r, is_sound_keyspace(&k, name_length, primary));
 }
 
 /* --- Partitions ----------------------------------------------------------------------------- */

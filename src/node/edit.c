@@ -59,6 +59,13 @@ void edit_partition(struct edit *e, const struct map_partition *partition)
     put(e, value, map_partition_write(partition, value));
 }
 
+void edit_succession(struct edit *e, uint32_t group, const struct succession *succession)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    put_key(e, MAP_RECORD_SUCCESSION, group);
+    put(e, value, map_succession_write(succession, value));
+}
+
 void edit_node(struct edit *e, node_index index, const struct map_node *node)
 {
     uint8_t value[MAP_VALUE_BYTES_MAX];

@@ -18,6 +18,8 @@ void edit_free(struct edit *e);
 void edit_settings(struct edit *e, const struct map_settings *settings);
 void edit_keyspace(struct edit *e, const struct map_keyspace *keyspace);
 void edit_partition(struct edit *e, const struct map_partition *partition);
+/* As group 0 goes on with it (decision 056); at MAP_LEVEL_PRIMARY. */
+void edit_succession(struct edit *e, uint32_t group, const struct succession *succession);
 void edit_node(struct edit *e, node_index index, const struct map_node *node);
 /* The record goes. */
 void edit_drop(struct edit *e, enum map_record kind, uint32_t number);

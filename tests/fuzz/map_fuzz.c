@@ -31,6 +31,9 @@ static void check_same(const struct map *map, struct span key, struct span value
     case MAP_RECORD_NODE:
         n = map_node_write(map_node(map, (node_index)k.number), bytes);
         break;
+    case MAP_RECORD_SUCCESSION:
+        n = map_succession_write(map_succession(map, k.number), bytes);
+        break;
     }
     qr_assert(n == value.n);
     qr_assert(memcmp(bytes, value.p, n) == 0);

@@ -130,7 +130,7 @@ CLUSTER = [
      "max_u64(bounds.bytes / (k != NULL ? k->partitions : 1), IDMP_BYTES_MIN);",
      "max_u64(bounds.bytes, IDMP_BYTES_MIN);"),
     ("ids: a keyspace's bounds are not written", "unit/cluster/map", "records.c",
-     "|| has_ack(k) || has_idmp(k);", "|| has_ack(k);"),
+     "|| has_ack(k) || has_idmp(k) ||", "|| has_ack(k) ||"),
 ]
 
 RETRIES = "unit/node/retries"

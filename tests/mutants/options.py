@@ -44,8 +44,8 @@ RECORDS = [
      " ||\n             out->level == READ_SNAPSHOT;",
      ";"),
     ("defaults: a member that does not know them reads them", "unit/cluster/map", "records.c",
-     "return k->history_ms != 0 || has_read(k) || has_ack(k) || has_idmp(k);",
-     "return k->history_ms != 0;"),
+     "return k->history_ms != 0 || has_read(k) || has_ack(k) || has_idmp(k) ||",
+     "return k->history_ms != 0 ||"),
 ]
 
 NODE = [

@@ -1,0 +1,23 @@
+/* Which protocol carries out what a keyspace asks for, and so what it promises. */
+#ifndef CLUSTER_STRATEGY_H
+#define CLUSTER_STRATEGY_H
+
+#include "cluster/map.h"
+#include "protocol/protocol.h"
+
+/* Of STRATEGY primary by ACK: LOCAL, ANY and ALL differ in their promise alone (primary.h). */
+const struct protocol *strategy_protocol(const struct map_keyspace *keyspace);
+
+/* Of the options of STRATEGY primary. */
+const struct protocol *strategy_of_primary(const struct primary_options *options);
+
+/* As STRATEGY says it: "raft", "primary". */
+const char *strategy_name(const struct map_keyspace *keyspace);
+
+/* Whether group 0 names the primaries of its partitions (decision 056): each has a succession. */
+static inline bool strategy_has_views(const struct map_keyspace *keyspace)
+{
+    return keyspace->strategy == STRATEGY_PRIMARY;
+}
+
+#endif
