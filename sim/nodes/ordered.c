@@ -73,8 +73,9 @@ static struct keyspace_options options_of(const struct ordered *o)
     char why[300];
     struct text text = text_in(why, sizeof why);
     struct keyspace_options options;
-    bool valid = keyspace_options_read(o->word, o->words, o->kind == ORDERED_CREATE, &options,
-                                       &text);
+    static const struct map_keyspace raft = { .strategy = STRATEGY_RAFT };
+    const struct map_keyspace *now = o->kind == ORDERED_CREATE ? NULL : &raft;
+    bool valid = keyspace_options_read(o->word, o->words, now, &options, &text);
     qr_assert(valid); /* as want.c writes them */
     return options;
 }
@@ -205,8 +206,8 @@ const char *ordered_saw(struct ordered *o, const char *name)
 /* Options that it must have and has not, by bit. */
 static uint32_t differing(const struct map_keyspace *a, const struct map_keyspace *b)
 {
-    bool prefix = a->prefix_length != b->prefix_length ||
-                  memcmp(a->prefix, b->prefix, a->prefix_length) != 0;
+    bool prefix =
+        a->prefix_length != b->prefix_length || memcmp(a->prefix, b->prefix, a->prefix_length) != 0;
     bool read = a->read.level != b->read.level || a->read.bound != b->read.bound ||
                 a->read.by_ops != b->read.by_ops;
     return (a->replicas != b->replicas ? GIVEN_REPLICA_COUNT : 0u) |

@@ -4,10 +4,10 @@
 #include "base/size.h"
 #include "base/word.h"
 
-/* What STRATEGY primary gives, whichever of its protocols carries it out. */
+/* What STRATEGY primary gives, whichever of its protocols carries it out; ON applied none does. */
 static const struct promise gives = {
     .acks = ACK_BIT(ACK_LOCAL) | ACK_BIT(ACK_ANY) | ACK_BIT(ACK_ALL),
-    .ack_stages = ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED) | ACK_BIT(ACK_APPLIED),
+    .ack_stages = ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED),
 };
 
 static const char *const logs[] = {
@@ -101,7 +101,7 @@ static bool read_ack(struct primary_options *out, struct span value, struct text
     if (!ack_parse(&ack, value, why)) {
         return false;
     }
-    if ((gives.acks & ACK_BIT(ack.kind)) == 0) {
+    if ((gives.acks & ACK_BIT(ack.kind)) == 0 || (gives.ack_stages & ACK_BIT(ack.stage)) == 0) {
         return ack_read(&ack, value, "primary", &gives, why); /* the refusal */
     }
     out->ack = ack;
@@ -259,15 +259,15 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
 static bool is_sound_ack(const struct ack *ack)
 {
     bool kind = ack->kind < ACK_KINDS && (gives.acks & ACK_BIT(ack->kind)) != 0;
-    return kind && ack->stage < ACK_STAGES &&
+    return kind && ack->stage < ACK_STAGES && (gives.ack_stages & ACK_BIT(ack->stage)) != 0 &&
            (ack->kind == ACK_ANY ? ack->n > 0 && ack->n < MEMBERS_MAX : ack->n == 0);
 }
 
 bool primary_options_are_sound(const struct primary_options *o)
 {
     bool lagging = o->lagging <= PRIMARY_DROP && (o->lagging == PRIMARY_REJECT || o->lagging_said);
-    bool time = o->maxlag <= (uint64_t)PRIMARY_MAXLAG_TIME &&
-                o->maxlag % (uint64_t)QR_MILLISECOND == 0;
+    bool time =
+        o->maxlag <= (uint64_t)PRIMARY_MAXLAG_TIME && o->maxlag % (uint64_t)QR_MILLISECOND == 0;
     bool maxlag = o->maxlag_is_bytes ? o->maxlag > 0 && o->maxlag <= INT64_MAX : time;
     char why[256];
     struct text text = text_in(why, sizeof why);

@@ -2,7 +2,7 @@
  * U9, U17). Names and values come in pairs, as clients send them; the value of ACK is one word with
  * blanks in it.
  *
- *   ACK "LOCAL | ANY k [OF zone] | ALL [OF zone]  [ON received|durable|applied]"
+ *   ACK "LOCAL | ANY k [OF zone] | ALL [OF zone]  [ON received|durable]"
  *   FALLBACK fail|async          too few members for ACK: refuse writes, or go on as LOCAL
  *   MAXLAG 500ms|10s|64mb        a follower further behind is lagging,
  *   LAGGING STALL|DROP|REJECT    and writers wait, it is rebuilt, or its reads are refused

@@ -20,4 +20,15 @@ static inline bool strategy_has_views(const struct map_keyspace *keyspace)
     return keyspace->strategy == STRATEGY_PRIMARY;
 }
 
+/* How many copies a write has when it is answered, where the request says nothing. */
+struct ack strategy_ack(const struct map_keyspace *keyspace);
+
+/* What succession goes by for that partition's wish. Not sound where the members, or those of them
+ * that are in ACK's zone, are too few: then nothing is made of it. */
+struct succession_wish strategy_wish(const struct map *map, const struct map_keyspace *keyspace,
+                                     uint16_t members);
+
+/* Nodes that are said to be in that zone. */
+uint16_t strategy_zone(const struct map *map, const char *zone);
+
 #endif

@@ -1,7 +1,7 @@
 /* INFO keyspaces: what this node knows of keyspaces and partitions, and what it has of them. */
 #include "node/info_internal.h"
 
-#include "cluster/map.h"
+#include "cluster/strategy.h"
 #include "node/leaders.h"
 #include "protocol/quorum.h"
 
@@ -62,9 +62,9 @@ static void keyspace_line(const struct node *node, const struct map_keyspace *k,
     for (uint32_t i = 0; i < k->partitions; i++) {
         count_partition(node, map_partition_at(node->map, k->id, i), &counts);
     }
-    info_line(out, "ks%u:name=%s,strategy=raft,replicas=%u,partitions=%u,here=%u,led=%u,moving=%u",
-              k->id, k->name, local_keyspace(node, k).replicas, k->partitions, counts.here,
-              counts.led, counts.moving);
+    info_line(out, "ks%u:name=%s,strategy=%s,replicas=%u,partitions=%u,here=%u,led=%u,moving=%u",
+              k->id, k->name, strategy_name(k), local_keyspace(node, k).replicas, k->partitions,
+              counts.here, counts.led, counts.moving);
 }
 
 void info_keyspaces(struct node *node, struct reply *out)

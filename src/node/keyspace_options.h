@@ -28,7 +28,14 @@ enum keyspace_option {
     GIVEN_HISTORY = 1u << 12,
     GIVEN_HISTORY_BYTES = 1u << 13,
     GIVEN_READ = 1u << 16,
-    GIVEN_ACK = 1u << 17,
+    GIVEN_ACK = 1u << 17, /* of raft */
+    /* Of STRATEGY primary (cluster/primary_options.h). */
+    GIVEN_COPIES = 1u << 18, /* its ACK */
+    GIVEN_FALLBACK = 1u << 19,
+    GIVEN_MAXLAG = 1u << 20,
+    GIVEN_LAGGING = 1u << 21,
+    GIVEN_LOG = 1u << 22,
+    GIVEN_SYNC = 1u << 23,
     /* What nodes go by where a request says nothing (cluster/coverage.h V5). */
     GIVEN_RULES = GIVEN_READ | GIVEN_ACK | GIVEN_IDMP_SECONDS | GIVEN_IDMP_COUNT | GIVEN_IDMP_BYTES,
 };
@@ -44,12 +51,15 @@ struct keyspace_options {
     uint64_t history_ms, history_bytes; /* 0: nothing is kept */
     struct level_asked read;            /* what is given where a request says nothing */
     struct ack ack;
+    uint8_t strategy;               /* enum keyspace_strategy */
+    struct primary_options primary; /* with what was not said as it stood there */
     uint8_t prefix_length;
     char prefix[KEYSPACE_PREFIX_BYTES]; /* not ended */
 };
 
-/* Reads the options of CREATE (`fresh`) or ALTER. False with an error text for the client. */
-bool keyspace_options_read(const struct span *argv, uint32_t argc, bool fresh,
+/* Reads the options of CREATE (`now` is NULL) or of an ALTER of the keyspace `now`. False with an
+ * error text for the client. */
+bool keyspace_options_read(const struct span *argv, uint32_t argc, const struct map_keyspace *now,
                            struct keyspace_options *out, struct text *why);
 
 /* Whether it can be a name: a letter, then letters, digits and _.- */

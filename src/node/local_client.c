@@ -2,7 +2,7 @@
 #include "node/local_internal.h"
 
 #include "base/number.h"
-#include "cluster/map.h"
+#include "cluster/strategy.h"
 #include "node/redirect.h"
 #include "node/session.h"
 #include "node/subscribe.h"
@@ -155,7 +155,7 @@ static void describe_asked(const struct client *client, const struct map_keyspac
     static const struct map_keyspace none;
     const struct asked *asked = &client->asked;
     keyspace = keyspace != NULL ? keyspace : &none;
-    struct ack given = { .kind = keyspace->ack_kind, .stage = keyspace->ack_stage };
+    struct ack given = strategy_ack(keyspace);
     struct text out = text_in(level, LEVEL_BYTES);
     level_put(&out, (asked->given & ASKED_READ) != 0 ? &asked->read : &keyspace->read);
     out = text_in(ack, ACK_TEXT_BYTES);

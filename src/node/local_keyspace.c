@@ -4,11 +4,11 @@
 #include "cluster/ack.h"
 #include "cluster/explain.h"
 #include "cluster/id_bounds.h"
+#include "cluster/strategy.h"
 #include "node/keyspace_options.h"
 #include "node/leaders.h"
 #include "node/selected.h"
 #include "protocol/quorum.h"
-#include "protocol/raft/raft.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +49,8 @@ static void field_defaults(struct reply *reply, const struct map_keyspace *k)
     level_put(&words, &k->read);
     reply_field_text(reply, "read", level);
     words = text_in(ack, sizeof ack);
-    ack_put(&words, &(struct ack){ .kind = k->ack_kind, .stage = k->ack_stage });
+    struct ack given = strategy_ack(k);
+    ack_put(&words, &given);
     reply_field_text(reply, "ack", ack);
 }
 
@@ -58,7 +59,7 @@ static void write_head(struct reply *reply, const struct map_keyspace *k)
 {
     reply_field_integer(reply, "id", k->id);
     reply_field_text(reply, "name", k->name);
-    reply_field_text(reply, "strategy", "raft");
+    reply_field_text(reply, "strategy", strategy_name(k));
     reply_field_integer(reply, "replicas", k->replicas);
     reply_field_integer(reply, "partitions", k->partitions);
     field_prefix(reply, k);
@@ -120,12 +121,42 @@ static bool is_settled(const struct node *node, const struct map_partition *p)
     return whole && p->settled == p->epoch;
 }
 
+/* What is acknowledged now, which may be another rule than the keyspace asks for: one that is being
+ * replaced, or that of FALLBACK async. */
+static void field_rule(struct reply *reply, const struct node *node, const struct succession *s)
+{
+    char text[ACK_TEXT_BYTES];
+    struct text out = text_in(text, sizeof text);
+    struct ack ack = { .kind = ACK_LOCAL, .stage = s->stage, .n = s->rule.copies };
+    ack.kind = s->rule.set != 0 ? ACK_ALL : s->rule.copies > 0 ? ACK_ANY : ACK_LOCAL;
+    ack_put(&out, &ack);
+    reply_field_text(reply, "acknowledges", text);
+    field_nodes(reply, "set", node, s->rule.set);
+}
+
+#define VIEW_FIELDS 6u
+
+/* Of a partition whose primary group 0 names (decision 056). */
+static void write_view(struct reply *reply, const struct node *node, const struct succession *s)
+{
+    reply_field_integer(reply, "term", (int64_t)s->term);
+    reply_field_integer(reply, "primary", id_of(node, s->primary));
+    field_nodes(reply, "learners", node, s->learners);
+    field_rule(reply, node, s);
+    reply_field_text(reply, "view",
+                     s->primary == NODE_NONE ? "choosing"
+                     : s->fallen             ? "fallen back"
+                     : s->settled == s->term ? "settled"
+                                             : "beginning");
+}
+
 static void write_partition(struct reply *reply, const struct node *node,
                             const struct map_partition *p)
 {
     char slots[32];
     (void)snprintf(slots, sizeof slots, "%u-%u", (unsigned)p->first_slot, (unsigned)p->last_slot);
-    reply_map(reply, 8);
+    const struct succession *succession = map_succession(node->map, p->group);
+    reply_map(reply, succession != NULL ? 8 + VIEW_FIELDS : 8);
     reply_field_integer(reply, "partition", p->index);
     reply_field_integer(reply, "group", p->group);
     reply_field_text(reply, "slots", slots);
@@ -134,6 +165,9 @@ static void write_partition(struct reply *reply, const struct node *node,
     reply_field_integer(reply, "leader", id_of(node, leader_of(node, p)));
     reply_field_integer(reply, "epoch", (int64_t)p->epoch);
     reply_field_text(reply, "state", is_settled(node, p) ? "settled" : "moving");
+    if (succession != NULL) {
+        write_view(reply, node, succession);
+    }
 }
 
 const struct map_keyspace *local_named_keyspace(const struct node *node, struct span name,
@@ -151,6 +185,16 @@ const struct map_keyspace *local_named_keyspace(const struct node *node, struct 
     return k;
 }
 
+#define PRIMARY_FIELDS 1u
+
+static void write_primary(struct reply *reply, const struct primary_options *o)
+{
+    char words[PRIMARY_OPTIONS_BYTES];
+    struct text out = text_in(words, sizeof words);
+    primary_options_put(&out, o);
+    reply_field_text(reply, "options", words);
+}
+
 void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uint32_t argc,
                              struct reply *reply)
 {
@@ -162,7 +206,8 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
     }
     struct map_keyspace k = local_keyspace(node, named_one);
     struct id_bounds ids = id_bounds_of(&k);
-    reply_map(reply, 20);
+    bool primary = strategy_has_views(&k);
+    reply_map(reply, primary ? 20 + PRIMARY_FIELDS : 20);
     write_head(reply, &k);
     reply_field_text(reply, "partitioning", "hash");
     field_bool(reply, "lease", k.lease);
@@ -174,6 +219,9 @@ void local_cmd_KEYSPACE_INFO(struct client *client, const struct span *argv, uin
     reply_field_integer(reply, "history_ms", (int64_t)k.history_ms);
     reply_field_integer(reply, "history_bytes", (int64_t)k.history_bytes);
     reply_field_integer(reply, "created", (int64_t)k.created / QR_MILLISECOND);
+    if (primary) {
+        write_primary(reply, &k.primary);
+    }
     reply_bulk_text(reply, "placement");
     reply_array(reply, k.id == 0 ? 0 : k.partitions); /* of keyspace 0: MEMBER LIST */
     for (uint32_t i = 0; k.id != 0 && i < k.partitions; i++) {
@@ -189,11 +237,16 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
     static const char *const lines[] = {
         "ALTER <name> <option> <value> [...]",
         "    Changes REPLICAS, PREFIX, LEASE, MAXMEMORY, MAXOPS, READ, ACK, IDMP-DURATION,",
-        "    IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY or HISTORY-BYTES of a keyspace.",
+        "    IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY or HISTORY-BYTES of a keyspace; with strategy",
+        "    primary also FALLBACK.",
         "CREATE <name> STRATEGY raft [<option> <value> ...]",
         "    Makes a keyspace. Options: ID, REPLICAS or VOTERS, PARTITIONS, PARTITION hash,",
         "    PREFIX, LEASE yes|no, MAXMEMORY, MAXOPS, READ level, ACK spec, IDMP-DURATION,",
         "    IDMP-MAXSIZE, IDMP-MAXBYTES, HISTORY, HISTORY-BYTES.",
+        "CREATE <name> STRATEGY primary [<option> <value> ...]",
+        "    Makes a keyspace with a primary. Options: those of raft but for LEASE and HISTORY,",
+        "    ACK \"LOCAL|ANY k [OF zone]|ALL [OF zone] [ON received|durable]\",",
+        "    FALLBACK fail|async.",
         "DISCARDS <name> [SCAN <cursor> [COUNT <count>]|STATS]",
         "    What this node has discarded of the keyspace: writes with their reasons, or counts.",
         "DROP <name> [FORCE]",
@@ -240,9 +293,9 @@ void local_cmd_KEYSPACE_EXPLAIN(struct client *client, const struct span *argv, 
     }
     struct map_keyspace k = local_keyspace(node, named_one);
     k.replicas = replicas_now(node->map, &k);
-    explain(&k, &raft_protocol, rows);
-    reply_map(reply, EXPLAIN_ROWS);
-    for (uint32_t i = 0; i < EXPLAIN_ROWS; i++) {
+    uint32_t count = explain(&k, strategy_protocol(&k), rows);
+    reply_map(reply, count);
+    for (uint32_t i = 0; i < count; i++) {
         reply_field_text(reply, rows[i].name, rows[i].value);
     }
 }

@@ -2,7 +2,7 @@
 #include "node/local_internal.h"
 
 #include "node/session.h"
-#include "cluster/map.h"
+#include "cluster/strategy.h"
 #include "protocol/raft/raft.h"
 
 #define WHY_BYTES 512
@@ -25,7 +25,7 @@ static void show(const struct client *client, struct reply *reply)
     const struct map_keyspace *keyspace = route_keyspace(client->node, &client->selected);
     keyspace = keyspace != NULL ? keyspace : &none;
     bool read = (asked->given & ASKED_READ) != 0, acks = (asked->given & ASKED_ACK) != 0;
-    struct ack given = { .kind = keyspace->ack_kind, .stage = keyspace->ack_stage };
+    struct ack given = strategy_ack(keyspace);
     char level[LEVEL_BYTES], ack[ACK_TEXT_BYTES];
     struct text words = text_in(level, sizeof level);
     level_put(&words, read ? &asked->read : &keyspace->read);

@@ -1,10 +1,11 @@
 /* KEYSPACE CREATE, ALTER and DROP: judged by the state that group 0's leader has applied, and
  * carried out as one change of it (control.h). What is refused changes nothing.
  *
- *   KEYSPACE CREATE name [ID n] STRATEGY raft [REPLICAS n|VOTERS n] [PARTITIONS n]
+ *   KEYSPACE CREATE name [ID n] STRATEGY raft|primary [REPLICAS n|VOTERS n] [PARTITIONS n]
  *                   [PARTITION hash] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
  *                   [READ level] [ACK spec] [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
  *                   [HISTORY t] [HISTORY-BYTES b]
+ *                   and those of primary (cluster/primary_options.h)
  *   KEYSPACE ALTER name [REPLICAS n|VOTERS n] [PREFIX p:] [LEASE yes|no] [MAXMEMORY b] [MAXOPS n]
  *                  [READ level] [ACK spec] [IDMP-DURATION s] [IDMP-MAXSIZE n] [IDMP-MAXBYTES b]
  *                  [HISTORY t] [HISTORY-BYTES b]
@@ -15,6 +16,7 @@
 #include "base/number.h"
 #include "base/word.h"
 #include "cluster/records.h"
+#include "cluster/strategy.h"
 #include "node/control_internal.h"
 #include "node/keyspace_options.h"
 #include "node/local_internal.h"
@@ -41,12 +43,12 @@ static void refuse(struct pending *p, const char *format, ...)
     orders_refuse(p, why);
 }
 
-static bool read_options(struct pending *p, const struct span *argv, uint32_t argc, bool fresh,
-                         struct keyspace_options *out)
+static bool read_options(struct pending *p, const struct span *argv, uint32_t argc,
+                         const struct map_keyspace *now, struct keyspace_options *out)
 {
     char why[WHY_BYTES];
     struct text text = text_in(why, sizeof why);
-    bool valid = keyspace_options_read(argv, argc, fresh, out, &text);
+    bool valid = keyspace_options_read(argv, argc, now, out, &text);
     if (!valid) {
         orders_refuse(p, why);
     }
@@ -121,14 +123,70 @@ static bool level_is_too_low(struct node *node, struct pending *p)
 /* The keyspace would say what only nodes of a higher level understand; refuses. */
 static bool fields_need_level(struct node *node, struct pending *p, const struct map_keyspace *k)
 {
-    if (!map_keyspace_has_fields(k) || control_level(node) >= MAP_LEVEL_REQUESTS) {
+    bool primary = strategy_has_views(k);
+    uint32_t needed = primary ? MAP_LEVEL_PRIMARY : MAP_LEVEL_REQUESTS;
+    if (!map_keyspace_has_fields(k) || control_level(node) >= needed) {
         return false;
     }
     refuse(p,
-           "UPGRADE these options need level %u of the cluster, and level %u is active: when all "
+           "UPGRADE %s level %u of the cluster, and level %u is active: when all "
            "nodes run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
-           MAP_LEVEL_REQUESTS, control_level(node));
+           primary ? "strategy primary needs" : "these options need", needed, control_level(node));
     return true;
+}
+
+/* --- STRATEGY primary ------------------------------------------------------------------------- */
+
+/* ACK asks for more copies than there will be, or contradicts what stands beside it; refuses. */
+static bool primary_is_bad(struct node *node, struct pending *p, const struct map_keyspace *k)
+{
+    char why[WHY_BYTES];
+    struct text text = text_in(why, sizeof why);
+    if (!strategy_has_views(k)) {
+        return false;
+    }
+    uint16_t members = placing_nodes(node).members;
+    uint16_t in_zone = (uint16_t)(strategy_zone(node->map, k->primary.ack.zone) & members);
+    uint32_t most = (uint32_t)__builtin_popcount(in_zone);
+    bool good = primary_options_check(&k->primary, k->replicas, most, &text);
+    if (!good) {
+        orders_refuse(p, why);
+    }
+    return !good;
+}
+
+/* The fewest replicas with which the keyspace can be made. */
+static uint32_t fewest_replicas(const struct keyspace_options *o)
+{
+    const struct ack *ack = &o->primary.ack;
+    bool alone = o->strategy != STRATEGY_PRIMARY || ack->kind == ACK_LOCAL;
+    return (o->given & GIVEN_REPLICA_COUNT) != 0 ? o->replicas
+           : alone                               ? 1
+           : ack->kind == ACK_ANY                ? ack->n + 1u
+                                                 : 2;
+}
+
+/* A partition's nodes are enough and too few of them are in ACK's zone. */
+static void refuse_zone(struct node *node, struct pending *p, const struct map_keyspace *k,
+                        const struct map_partition *partition)
+{
+    char why[WHY_BYTES];
+    struct text text = text_in(why, sizeof why);
+    const char *between = " ";
+    text_put(&text, "ERR ACK ");
+    ack_put(&text, &k->primary.ack);
+    text_put(&text, " asks for more than are in its zone of the nodes that partition ");
+    text_u64(&text, partition->index);
+    text_put(&text, " would have:");
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if ((partition->wish >> i & 1) != 0) {
+            text_put(&text, between);
+            text_u64(&text, local_member(node, i)->id);
+            between = ", ";
+        }
+    }
+    text_put(&text, ", nothing was changed");
+    orders_refuse(p, why);
 }
 
 /* Each partition has an equal share of a quota: that it is nothing cannot be meant, and none of
@@ -230,7 +288,7 @@ static struct map_keyspace fresh_keyspace(struct node *node, struct span name,
     struct map_keyspace k = { .id = o->id != 0 ? o->id : next_id(node->map),
                               .first_group = map_settings(node->map)->next_group,
                               .partitions = o->partitions,
-                              .strategy = STRATEGY_RAFT,
+                              .strategy = o->strategy,
                               .partitioning = PARTITIONING_HASH,
                               .state = KEYSPACE_IN_USE,
                               .replicas = (uint8_t)o->replicas,
@@ -247,6 +305,9 @@ static struct map_keyspace fresh_keyspace(struct node *node, struct span name,
                               .created = (uint64_t)io_wall(node->io) };
     memcpy(k.name, name.p, name.n);
     memcpy(k.prefix, o->prefix, o->prefix_length);
+    if (strategy_has_views(&k)) {
+        k.primary = o->primary;
+    }
     return k;
 }
 
@@ -254,29 +315,34 @@ void order_cmd_KEYSPACE_CREATE(struct node *node, struct pending *p, const struc
                                uint32_t argc)
 {
     struct keyspace_options o;
-    if (!read_options(p, argv + 1, argc - 1, true, &o) || !control_begins(node, p)) {
+    if (!read_options(p, argv + 1, argc - 1, NULL, &o) || !control_begins(node, p)) {
         return;
     }
     if (level_is_too_low(node, p) || name_is_bad(node, p, argv[0]) || id_is_taken(node, p, o.id)) {
         return;
     }
     /* By default as many as there are nodes for, until there are enough. */
-    bool as_said = (o.given & GIVEN_REPLICA_COUNT) != 0;
-    if (has_no_room(node, p, as_said ? o.replicas : 1, o.partitions)) {
+    if (has_no_room(node, p, fewest_replicas(&o), o.partitions)) {
         return;
     }
     struct map_keyspace k = fresh_keyspace(node, argv[0], &o);
     take_history(&k, &o);
     if (prefix_is_taken(node, p, &k) || share_is_nothing(p, &o, k.partitions) ||
-        fields_need_level(node, p, &k) || history_is_bad(p, &o, &k)) {
+        fields_need_level(node, p, &k) || history_is_bad(p, &o, &k) ||
+        primary_is_bad(node, p, &k)) {
         return;
     }
     struct edit edit = { 0 };
+    struct map_partition refused;
     struct map_settings settings = *map_settings(node->map);
     settings.next_group += k.partitions;
     edit_settings(&edit, &settings);
     edit_keyspace(&edit, &k);
-    placing_found(node, &k, &edit);
+    if (!placing_found(node, &k, &edit, &refused)) {
+        edit_free(&edit);
+        refuse_zone(node, p, &k, &refused);
+        return;
+    }
     node_log(node, NODE_LOG_NOTICE, "KEYSPACE CREATE %s was ordered: ID %u, %u partitions", k.name,
              k.id, k.partitions);
     control_propose(node, p, &edit, k.id);
@@ -360,6 +426,7 @@ static void take_options(struct map_keyspace *k, const struct keyspace_options *
     k->read = (o->given & GIVEN_READ) != 0 ? o->read : k->read;
     k->ack_kind = (o->given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
     k->ack_stage = (o->given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.stage : k->ack_stage;
+    k->primary = o->primary;
     if ((o->given & GIVEN_PREFIX) != 0) {
         memcpy(k->prefix, o->prefix, o->prefix_length);
         k->prefix_length = o->prefix_length;
@@ -370,10 +437,12 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
                               uint32_t argc)
 {
     struct keyspace_options o;
-    if (!read_options(p, argv + 1, argc - 1, false, &o) || !control_begins(node, p)) {
-        return;
+    const struct map_keyspace *now = keyspace_find(node->map, argv[0]);
+    if ((now != NULL && !read_options(p, argv + 1, argc - 1, now, &o)) ||
+        !control_begins(node, p)) {
+        return; /* there may be a later map in which it is there */
     }
-    const struct map_keyspace *now = named(node, p, argv[0]);
+    now = named(node, p, argv[0]);
     if (now == NULL || level_is_too_low(node, p) || is_not_for_zero(p, now, o.given)) {
         return;
     }
@@ -384,7 +453,7 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
         return;
     }
     take_history(&k, &o);
-    if (fields_need_level(node, p, &k)) {
+    if (fields_need_level(node, p, &k) || primary_is_bad(node, p, &k)) {
         return;
     }
     bool raised = now->maxmemory != 0 && k.maxmemory >= now->maxmemory;
@@ -462,6 +531,9 @@ void order_cmd_KEYSPACE_DROP(struct node *node, struct pending *p, const struct 
     struct edit edit = { 0 };
     for (uint32_t i = 0; i < k->partitions; i++) {
         const struct map_partition *part = map_partition_at(node->map, k->id, i);
+        if (map_succession(node->map, part->group) != NULL) {
+            edit_drop(&edit, MAP_RECORD_SUCCESSION, part->group);
+        }
         edit_drop(&edit, MAP_RECORD_PARTITION, part->group);
     }
     edit_drop(&edit, MAP_RECORD_KEYSPACE, k->id);

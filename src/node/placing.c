@@ -1,6 +1,7 @@
 #include "node/placing.h"
 
 #include "base/alloc.h"
+#include "cluster/strategy.h"
 #include "node/contact.h"
 #include "node/control_internal.h"
 #include "node/peers.h"
@@ -77,7 +78,21 @@ bool placing_can_found(const struct node *node, uint32_t replicas)
     return place_check_replicas(node->map, &nodes, replicas / 2 + 1) == PLACE_OK;
 }
 
-void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit)
+/* Its first term has no primary yet: the one that is to lead is chosen when it stands. */
+static bool found_succession(const struct node *node, const struct map_keyspace *keyspace,
+                             const struct map_partition *p, struct edit *edit)
+{
+    struct succession_wish wish = strategy_wish(node->map, keyspace, p->wish);
+    bool sound = succession_wish_is_sound(&wish);
+    if (sound) {
+        struct succession first = succession_first(&wish, p->prefers);
+        edit_succession(edit, p->group, &first);
+    }
+    return sound;
+}
+
+bool placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit,
+                   struct map_partition *refused)
 {
     struct place_nodes nodes = placing_nodes(node);
     uint32_t replicas = keyspace->replicas;
@@ -89,10 +104,14 @@ void placing_found(const struct node *node, const struct map_keyspace *keyspace,
     nodes = founders(node, replicas, keyspace->partitions);
     struct placement *placed = qr_alloc(keyspace->partitions * sizeof *placed);
     place_found(node->map, &nodes, replicas, keyspace->first_group, keyspace->partitions, placed);
-    for (uint32_t i = 0; i < keyspace->partitions; i++) {
+    bool sound = true;
+    for (uint32_t i = 0; i < keyspace->partitions && sound; i++) {
         struct map_partition p =
             map_found(keyspace, i, keyspace->first_group + i, placed[i].nodes, placed[i].leads);
         edit_partition(edit, &p);
+        sound = !strategy_has_views(keyspace) || found_succession(node, keyspace, &p, edit);
+        *refused = p;
     }
     free(placed);
+    return sound;
 }

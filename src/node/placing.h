@@ -14,7 +14,9 @@ struct place_nodes placing_ready(const struct node *node);
 bool placing_can_found(const struct node *node, uint32_t replicas);
 
 /* Adds the partitions of a keyspace that is being made, each on `replicas` nodes or, where they can
- * not be founded, on fewer. */
-void placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit);
+ * not be founded, on fewer; with views, their successions too. False: ACK could not be met by those
+ * of the partition in *refused, and the edit is of no use. */
+bool placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit,
+                   struct map_partition *refused);
 
 #endif

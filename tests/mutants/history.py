@@ -103,7 +103,7 @@ NODE = [
      "bool as_of = p->wants.level == READ_LEVELS &&"),
     ("as of: a level of the cluster that cannot read it", "unit/node/order_defaults",
      "order_keyspace.c",
-     "if (!map_keyspace_has_fields(k) || control_level(node) >= MAP_LEVEL_REQUESTS) {",
+     "if (!map_keyspace_has_fields(k) || control_level(node) >= needed) {",
      "if (true) {"),
 ]
 

@@ -184,7 +184,7 @@ NODE = [
      "bool caught_up = o->commit > 0 && r->applied >= o->commit;"),
     ("ids: a keyspace says so before all can read it",
      "e2e/idmp::test_until_all_nodes_know_of_them_there_are_no_ids", "order_keyspace.c",
-     "if (!map_keyspace_has_fields(k) || control_level(node) >= MAP_LEVEL_REQUESTS) {",
+     "if (!map_keyspace_has_fields(k) || control_level(node) >= needed) {",
      "if (true) {"),
     ("ids: of commands over all partitions",
      "e2e/idmp::test_a_command_of_many_partitions_has_no_id", "client_commands.c",

@@ -115,9 +115,8 @@ NODE = [
      "k->ack_kind = (uint8_t)o->ack.kind;"),
     ("defaults: altered at a level that cannot read them", "unit/node/order_defaults",
      "order_keyspace.c",
-     "    take_history(&k, &o);\n    if (fields_need_level(node, p, &k)) {\n        return;\n"
-     "    }\n",
-     "    take_history(&k, &o);\n"),
+     "if (fields_need_level(node, p, &k) || primary_is_bad(node, p, &k)) {",
+     "if (primary_is_bad(node, p, &k)) {"),
     ("defaults: CONSISTENCY forgets what was said before", "unit/node/commands_own",
      "local_level.c", "asked_merge(&client->asked, &asked);", "client->asked = asked;"),
     ("defaults: CONSISTENCY shows keyspace 0's", "unit/node/commands_own", "local_level.c",

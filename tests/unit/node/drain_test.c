@@ -198,7 +198,8 @@ static void test_a_keyspace_begins_with_as_many_replicas_as_there_are_nodes(void
     lease_gone[1] = lease_gone[2] = QR_SECOND;
     struct edit edit = { 0 };
     put_keyspace(node->map, &k);
-    placing_found(node, &k, &edit);
+    struct map_partition refused;
+    assert_true(placing_found(node, &k, &edit, &refused));
     (void)control_propose_own(node, &edit);
     edit_free(&edit);
     for (uint32_t i = 0; i < 2; i++) {

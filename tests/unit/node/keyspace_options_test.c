@@ -26,12 +26,15 @@ static uint32_t words_of(const char *line, char *copy, struct span *argv)
     return argc;
 }
 
+static const struct map_keyspace of_raft = { .strategy = STRATEGY_RAFT };
+
 static bool take(const char *line, bool fresh, struct keyspace_options *out, char *why, size_t cap)
 {
     char copy[512];
     struct span argv[WORDS_MAX];
     struct text text = text_in(why, cap);
-    return keyspace_options_read(argv, words_of(line, copy, argv), fresh, out, &text);
+    return keyspace_options_read(argv, words_of(line, copy, argv), fresh ? NULL : &of_raft, out,
+                                 &text);
 }
 
 static void without_options_a_keyspace_has_three_replicas_and_one_partition(void **state)
@@ -101,7 +104,7 @@ static void a_prefix_has_no_blanks_and_no_bytes_beyond_ascii(void **state)
         char why[400];
         struct text text = text_in(why, sizeof why);
         struct span argv[] = { SPAN_LITERAL("PREFIX"), span_of(bad[i], strlen(bad[i])) };
-        assert_false(keyspace_options_read(argv, 2, false, &o, &text));
+        assert_false(keyspace_options_read(argv, 2, &of_raft, &o, &text));
         assert_non_null(strstr(why, "ERR a PREFIX is printable ASCII without blanks and {, not '"));
     }
 }
@@ -123,7 +126,6 @@ static const struct {
     { "ID 16", "ERR STRATEGY is missing" },
     { "STRATEGY", "ERR option 'STRATEGY' wants a value" },
     { "STRATEGY rat", "ERR unknown strategy 'rat'" },
-    { "STRATEGY primary", "ERR strategy 'primary' is not built yet" },
     { "STRATEGY 2pc", "ERR strategy '2pc' is not built yet" },
     { "STRATEGY 3pc", "ERR strategy '3pc' is not built yet" },
     { "STRATEGY paxos", "ERR strategy 'paxos' is not built yet" },

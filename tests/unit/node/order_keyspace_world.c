@@ -131,13 +131,16 @@ bool placing_can_found(const struct node *n, uint32_t replicas)
     return place_check_replicas(n->map, &them, replicas / 2 + 1) == PLACE_OK;
 }
 
-void placing_found(const struct node *n, const struct map_keyspace *k, struct edit *edit)
+bool placing_found(const struct node *n, const struct map_keyspace *k, struct edit *edit,
+                   struct map_partition *refused)
 {
     (void)n;
+    *refused = (struct map_partition){ 0 };
     for (uint32_t i = 0; i < k->partitions; i++) {
         struct map_partition p = map_found(k, i, k->first_group + i, nodes.members, NODE_NONE);
         edit_partition(edit, &p);
     }
+    return true;
 }
 
 bool replica_leads(const struct replica *r)

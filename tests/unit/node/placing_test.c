@@ -150,7 +150,8 @@ static void a_keyspace_is_founded_on_what_is_there(void **state)
     node.map = map_new();
     k.replicas = 3;
     gone_for[1] = 1;
-    placing_found(&node, &k, &edit);
+    struct map_partition refused;
+    assert_true(placing_found(&node, &k, &edit, &refused));
     size_t at = 0;
     assert_int_equal(edit.count, 2 * k.partitions);
     for (uint32_t i = 0; i < edit.count; i += 2) {
@@ -171,7 +172,8 @@ static uint16_t founders_of_one(uint8_t replicas)
     struct edit edit = { 0 };
     struct map_partition p;
     k.replicas = replicas;
-    placing_found(&node, &k, &edit);
+    struct map_partition refused;
+    assert_true(placing_found(&node, &k, &edit, &refused));
     assert_int_equal(edit.count, 2);
     struct span value = span_of(edit.bytes + edit.length[0], edit.length[1]);
     assert_int_equal(map_partition_read(2, value, &p), MAP_OK);
