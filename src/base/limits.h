@@ -13,6 +13,7 @@
  * keyspaces are not counted. */
 #define REPORT_PARTITIONS_MAX 256
 #define REPORT_KEYSPACES_MAX 64
+#define STANDINGS_MAX 128    /* of one frame; more are told with the next ones */
 #define MEMBERS_MAX 15       /* members of one group; more are refused when a cluster is made */
 #define KEYSPACES_MAX 1024   /* more are refused when they are to be created */
 #define PARTITIONS_MAX 16384 /* of all keyspaces together; the same */

@@ -1,6 +1,7 @@
 #include "node/contact.h"
 
 #include "node/control.h"
+#include "node/council.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -181,6 +182,7 @@ static void asked(struct node *node, node_index from, const struct renewal *rene
     leases_asked(&c->leases, from, renewal, node_clock(node));
     if (renewal->life != 0) {
         suspicions_process(&c->suspicions, from, renewal->life);
+        council_life(node, from, renewal->life);
     }
     coverage_asked(&c->coverage, from, said);
     if (c->coverage.freeze.count > 0) {

@@ -8,6 +8,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/standing.h"
 
 #include <stdlib.h>
 
@@ -436,6 +437,8 @@ void control_turn(struct node *node, qr_time now)
     }
     let_time_pass(node, now);
     reports_turn(node, now);
+    standing_turn(node, now);
+    council_turn(node, now);
     if (control_level(node) != node->identity.level) {
         control_follow_level(node);
     }
@@ -473,6 +476,7 @@ struct control *control_new(struct node *node)
     control->own.peer = NODE_NONE;
     reply_init(&control->reply, 2);
     control->reports = reports_new();
+    control->council = council_new();
     return control;
 }
 
@@ -481,5 +485,6 @@ void control_free(struct control *control)
     edit_free(&control->flight.edit);
     reply_free(&control->reply);
     reports_free(control->reports);
+    council_free(control->council);
     free(control);
 }

@@ -3,6 +3,7 @@
 #define NODE_CONTROL_INTERNAL_H
 
 #include "node/control.h"
+#include "node/council.h"
 #include "node/node.h"
 #include "node/placing.h"
 #include "node/planner.h"
@@ -20,7 +21,7 @@ struct control_flight {
     struct freeze freeze; /* with `prepares` */
     struct edit edit;
     uint64_t composed_on; /* with `edit`: the version of the state that it is for */
-    bool refused; /* ended OK, but something else had been written meanwhile */
+    bool refused;         /* ended OK, but something else had been written meanwhile */
     enum qr_status status;
     struct pending *order; /* NULL: nobody waits */
     qr_time until;         /* ... for longer than this */
@@ -43,6 +44,7 @@ struct control {
     struct pendings spreading; /* ... and are known everywhere before they are answered (C4) */
     struct reports *reports;
     struct planner planner;
+    struct council *council;
 };
 
 /* order_cluster.c: what the level that is active asks of this node. */

@@ -63,6 +63,8 @@ enum frame_kind {
     FRAME_REPORT = 28,       /* what group 0's leader wants to know of the sender */
     FRAME_PLACE = 29,        /* where clients find the sender: places.h */
     FRAME_FREEZE = 30,       /* group 0's leader changes prefixes: contact.h */
+    FRAME_STANDING = 31,     /* where the sender's replicas of primary partitions stand */
+    FRAME_ORDER = 32,        /* group 0's leader wants a primary to hand over */
     FRAME_KINDS
 };
 

@@ -3,6 +3,7 @@
 
 #include "node/alarm.h"
 #include "node/contact.h"
+#include "node/council.h"
 #include "node/health.h"
 #include "node/leaders.h"
 #include "node/members.h"
@@ -13,6 +14,7 @@
 #include "node/replica.h"
 #include "node/reports.h"
 #include "node/snapshot.h"
+#include "node/standing.h"
 
 static bool on_protocol(struct link *link, const struct frame *f)
 {
@@ -187,6 +189,10 @@ bool link_frame(struct link *link, const struct frame *f)
         return leaders_receive(link->peers->node, link->peer, f->head);
     case FRAME_REPORT:
         return reports_receive(link->peers->node, link->peer, f->head);
+    case FRAME_STANDING:
+        return council_receive(link->peers->node, link->peer, f->head);
+    case FRAME_ORDER:
+        return standing_order(link->peers->node, link->peer, f->head);
     default:
         return on_stored(link, link->peers->node->zero, f);
     }

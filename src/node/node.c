@@ -25,6 +25,7 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/standing.h"
 #include "node/transfers.h"
 #include "protocol/raft/raft.h"
 
@@ -327,6 +328,7 @@ struct node *node_new(const struct config *config, char *message, size_t cap)
     node->zero = partitions_add(node, 0);
     node->map = map_new();
     node->control = control_new(node);
+    node->standings = standing_news_new();
     note_start(node);
     health_init(&node->health, node->started);
     contact_init(node);
@@ -395,6 +397,7 @@ void node_free(struct node *node)
     workbench_free(&node->bench);
     leaders_free(node);
     control_free(node->control);
+    standing_news_free(node->standings);
     map_free(node->map);
     reply_free(&node->nowhere);
     free(node->command_stats);

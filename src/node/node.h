@@ -31,11 +31,12 @@
 #include "node/sentinel.h"
 #include "protocol/protocol.h"
 
-struct peers;   /* peers.h: connections to the other nodes */
-struct router;  /* router.h: who carries out a command */
-struct http;    /* http.h: figures for those who watch */
-struct map;     /* cluster/map.h: keyspaces and partitions, as decided */
-struct control; /* control.h: who changes that */
+struct peers;         /* peers.h: connections to the other nodes */
+struct router;        /* router.h: who carries out a command */
+struct http;          /* http.h: figures for those who watch */
+struct map;           /* cluster/map.h: keyspaces and partitions, as decided */
+struct control;       /* control.h: who changes that */
+struct standing_news; /* standing.h */
 
 /* Counters for INFO; CONFIG RESETSTAT zeroes them. */
 struct stats {
@@ -91,7 +92,8 @@ struct node {
     struct control *control;
     uint32_t quotas; /* grows with every change that may be one of a quota */
     struct partitions partitions;
-    struct news news; /* of those */
+    struct news news;                /* of those */
+    struct standing_news *standings; /* of replicas whose leader group 0 names */
     struct workbench bench;
     struct holding holding;
     struct journals journals;
@@ -113,7 +115,7 @@ struct node {
     /* Commands without a reply, of all streams, in order of arrival. */
     struct pending *oldest, *youngest;
     struct pending_heap expiries; /* commands that may wait only so long (E1) */
-    struct pending *sweep;    /* where the look for passed deadlines goes on; NULL: at the oldest */
+    struct pending *sweep; /* where the look for passed deadlines goes on; NULL: at the oldest */
     struct pending *free_pendings; /* a pool: through `next` */
     uint64_t next_sequence;
     uint32_t pending_count;

@@ -8,6 +8,7 @@
 #include "node/repair.h"
 #include "node/reporting.h"
 #include "node/replica.h"
+#include "node/standing.h"
 #include "node/transfers.h"
 
 #include <string.h>
@@ -30,6 +31,7 @@ void partition_close_replica(struct partition *p)
         replica_free(p->replica);
         p->replica = NULL;
         reporting_note(p);
+        standing_forget(p);
         memset(p->told_of, 0, sizeof p->told_of); /* the next one takes all to be away */
         p->told_at = 0;
     }

@@ -26,6 +26,7 @@ struct source;     /* snapshot_source.h: they go to other nodes */
 struct fetch;      /* snapshot_fetch.h: and come from them */
 struct quarantine; /* quarantine.h: its state is compared with the others' */
 struct told_partition;
+struct told_standing;
 struct repairer; /* repair.h: fills holes of its log before it starts */
 
 /* What a log that is being repaired lacks, for INFO (repair.h). */
@@ -79,6 +80,7 @@ struct partition {
     struct fetch *fetch;         /* both NULL most of the time: transfers.h */
     struct told_partition *told; /* NULL: that it does not lead, or nothing */
     struct partition *news_next, *news_previous;
+    struct told_standing *standing; /* standing.h; NULL: none of it is to be told */
     uint64_t reached;  /* while it leads: the epoch whose wish its members are (follow.h: F6) */
     uint64_t drops_at; /* the log forgets a replica that is gone up to there; 0: none is going */
     struct repair_figures repair;

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "node/alarm.h"
+#include "node/council.h"
 #include "node/health.h"
 #include "node/link.h"
 #include "node/members.h"
@@ -14,6 +15,7 @@
 #include "node/reports.h"
 #include "node/run.h"
 #include "node/snapshot.h"
+#include "node/standing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +165,7 @@ static void lose_peer(struct peers *peers, node_index index, const char *why)
     peer->space = LOG_SPACE_OK;
     health_peer(peers->node, index, false);
     contact_lost(peers->node, index);
+    council_lost(peers->node, index);
     pieces_drop(peers, peer);
     if (was_up || was_linked) {
         router_peer_down(peers->node->router, index);
@@ -201,6 +204,7 @@ void peers_link_up(struct peers *peers, struct link *link)
         leaders_connected(peers->node, link->peer);
         places_tell(peers->node, link->peer);
         reports_connected(peers->node, link->peer);
+        standing_anew(peers->node, link->peer);
         health_peer(peers->node, link->peer, true);
         contact_connected(peers->node, link->peer);
         replica_peer(peers->node->zero->replica, link->peer, true);

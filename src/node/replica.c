@@ -7,6 +7,7 @@
 #include "node/replica_internal.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "protocol/raft/raft.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,20 @@ void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument)
     r->lease_until = order == ADMIN_READ_MODE ? 0 : r->lease_until;
     event.admin.argument = argument;
     replica_step(r, &event);
+}
+
+void replica_hand_over(struct replica *r, node_index to, qr_time timeout)
+{
+    struct event event = { .kind = EVENT_ADMIN };
+    event.admin.order = ADMIN_TRANSFER;
+    event.admin.argument = to;
+    event.admin.timeout = timeout;
+    replica_step(r, &event);
+}
+
+bool replica_has_views(const struct replica *r)
+{
+    return r->protocol != &raft_protocol;
 }
 
 /* --- Commands ------------------------------------------------------------------------------- */

@@ -74,6 +74,10 @@ void replica_checkpointed(struct replica *r, qr_slot slot, qr_slot release, qr_s
 void replica_offer(struct replica *r, node_index from, const struct checkpoint_header *header,
                    const struct roster *roster);
 void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument);
+/* ADMIN_TRANSFER that nobody waits for. */
+void replica_hand_over(struct replica *r, node_index to, qr_time timeout);
+/* Whether group 0 names its leader, by views (decision 056). */
+bool replica_has_views(const struct replica *r);
 
 /* --- Commands; only while replica_leads ----------------------------------------------------- */
 

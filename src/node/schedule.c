@@ -8,6 +8,7 @@
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/reporting.h"
+#include "node/standing.h"
 
 #define ASIDE_MAX 1024u /* partitions that hear of a sync at once; the others in their turns */
 /* A third of the shortest election time-out, by default. */
@@ -330,6 +331,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
         partition_house(p, now);
         partition_tidy(p);
         watch(p);
+        standing_look(p);
         due = replica_deadline(p->replica);
         due = p->wake < due ? p->wake : due;
     }

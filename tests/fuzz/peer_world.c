@@ -61,18 +61,6 @@ bool health_receive(struct node *node, node_index from, struct span head)
     return from < MEMBERS_MAX && head.n >= 6;
 }
 
-bool reports_receive(struct node *node, node_index from, struct span head)
-{
-    (void)node;
-    return from < MEMBERS_MAX && head.n >= 9;
-}
-
-void reports_connected(struct node *node, node_index peer)
-{
-    (void)node;
-    qr_assert(peer < MEMBERS_MAX);
-}
-
 bool contact_receive(struct node *node, node_index from, uint8_t kind, struct span head)
 {
     (void)node;

@@ -11,6 +11,7 @@
 
 #include "base/wire.h"
 #include "node/control.h"
+#include "node/council.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -84,6 +85,11 @@ bool control_is_current(const struct node *of)
 {
     (void)of;
     return current;
+}
+
+void council_life(struct node *n, node_index from, uint64_t life)
+{
+    (void)n, (void)from, (void)life;
 }
 
 uint64_t control_rules_version(const struct node *of)

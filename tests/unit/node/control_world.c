@@ -8,6 +8,7 @@
 #include "node/orders.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/standing.h"
 #include "played_node.h"
 #include "tests/unit/cluster/put_records.h"
 
@@ -155,6 +156,26 @@ void reports_free(struct reports *reports)
 }
 
 void reports_turn(struct node *n, qr_time now)
+{
+    (void)n, (void)now;
+}
+
+struct council *council_new(void)
+{
+    return NULL;
+}
+
+void council_free(struct council *council)
+{
+    (void)council;
+}
+
+void council_turn(struct node *n, qr_time now)
+{
+    (void)n, (void)now;
+}
+
+void standing_turn(struct node *n, qr_time now)
 {
     (void)n, (void)now;
 }
