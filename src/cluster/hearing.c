@@ -41,6 +41,7 @@ void hearing_take(struct hearing *h, node_index node, const struct word *word, q
     w = w != NULL ? w : add(h, node);
     uint16_t caught = (uint16_t)(w->word.caught | word->caught); /* until now, or from now on */
     w->word = *word;
+    h->calm = false;
     for (uint32_t i = 0; i < h->count; i++) {
         if ((caught & node_bit(h->witness[i].node)) != 0) {
             h->witness[i].caught_at = now;
@@ -51,6 +52,7 @@ void hearing_take(struct hearing *h, node_index node, const struct word *word, q
 void hearing_forget(struct hearing *h, node_index node)
 {
     struct witness *w = find(h, node);
+    h->calm = false;
     if (w != NULL) {
         *w = h->witness[--h->count];
     }

@@ -35,7 +35,11 @@ struct hearing {
     uint32_t group;
     qr_term term;  /* of the record, as it was looked at last */
     qr_time since; /* it was looked at first with that term */
+    bool calm;     /* nothing is to be done until something is heard, or known of a node */
     uint8_t count, cap;
+    qr_time ordered_at;      /* a hand-over was ordered */
+    qr_time stopped_at;      /* it cannot go on since then; 0: it goes on */
+    uint8_t stopped;         /* enum succession_reason */
     struct witness *witness; /* in no order */
 };
 

@@ -122,7 +122,7 @@ static bool never_congested(const struct stream *stream)
 }
 
 /* A leader that still applies what was committed before it would judge by a map of long ago. */
-static bool may_compose(const struct node *node)
+bool control_may_compose(const struct node *node)
 {
     const struct outlook *o = replica_seen(node->zero->replica);
     return outlook_serves(o) && replica_is_current(node->zero->replica) &&
@@ -171,7 +171,7 @@ bool control_begins(struct node *node, struct pending *p)
         stream_refuse(p, STATUS_OVERLOADED);
         return false;
     }
-    if (!may_compose(node)) {
+    if (!control_may_compose(node)) {
         stand_in_line(node, p);
         return false;
     }
@@ -217,7 +217,7 @@ void control_propose(struct node *node, struct pending *p, struct edit *edit, ui
 
 bool control_propose_own(struct node *node, struct edit *edit)
 {
-    bool done = may_compose(node) && propose(node, edit, node->control->version);
+    bool done = control_may_compose(node) && propose(node, edit, node->control->version);
     edit_free(edit);
     return done;
 }
@@ -339,7 +339,7 @@ static void judge_waiting(struct node *node)
         struct pending *p = pendings_pop(&control->waiting);
         if (p->stream == NULL) {
             stream_answered(p, STATUS_OK);
-        } else if (may_compose(node)) {
+        } else if (control_may_compose(node)) {
             orders_begin(node, p);
         } else {
             stand_in_line(node, p);

@@ -60,6 +60,8 @@ bool control_rests(struct node *node, struct pending *p);
 #define CONTROL_RULES UINT32_MAX
 void control_propose(struct node *node, struct pending *p, struct edit *edit, uint32_t keyspace);
 
+/* Whether a change of its own may be composed now (C1). */
+bool control_may_compose(const struct node *node);
 /* A change that nobody waits for. False: not now. The edit is used up. */
 bool control_propose_own(struct node *node, struct edit *edit);
 

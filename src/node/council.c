@@ -159,10 +159,7 @@ bool council_receive(struct node *node, node_index from, struct span head)
     return true;
 }
 
-/* --- The turn --------------------------------------------------------------------------------- */
-
-void council_turn(struct node *node, qr_time now)
+struct council_figures council_figures(const struct node *node)
 {
-    (void)now;
-    (void)council_look(node);
+    return node->control->council->figures;
 }

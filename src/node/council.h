@@ -16,6 +16,14 @@
 struct node;
 struct council;
 
+/* Since this node's start. */
+struct council_figures {
+    uint64_t written;   /* records */
+    uint64_t failovers; /* primaries chosen in place of another one */
+    uint64_t losses;    /* of these: with which acknowledged writes may have been lost */
+    uint64_t orders;    /* to hand over */
+};
+
 struct council *council_new(void);
 void council_free(struct council *council);
 
@@ -27,6 +35,8 @@ bool council_receive(struct node *node, node_index from, struct span head);
 void council_life(struct node *node, node_index from, uint64_t life);
 /* The connection to that node is lost. */
 void council_lost(struct node *node, node_index from);
+
+struct council_figures council_figures(const struct node *node);
 
 /* While this node leads group 0, before orders are judged. */
 void council_turn(struct node *node, qr_time now);

@@ -7,11 +7,23 @@
 
 struct council {
     qr_term term;          /* of group 0, in which this node leads it; 0: it does not */
-    bool stirred;          /* something was heard since the last look at all */
     struct hearing *group; /* in order of group */
     uint32_t count, cap;
     struct hearing_nodes nodes;
     struct standings received; /* the one being taken in */
+
+    /* Looks at all partitions (council_turn.c). */
+    bool stirred;      /* something was heard since the last one began */
+    bool all;          /* the look under way is at calm ones too */
+    bool looks;        /* one is under way: */
+    uint32_t cursor;   /* up to this group */
+    uint64_t seen;     /* map_changes when it began, */
+    uint64_t sight;    /* and what was known of the nodes */
+    qr_time next;      /* the next one begins then */
+    uint32_t stopped;  /* partitions that have no primary and can have none, as of this look, */
+    uint32_t short_of; /* and those whose rule asks for more than are here */
+    char stopped_text[160], short_text[160]; /* the first of either */
+    struct council_figures figures;
 };
 
 struct hearing *council_find(const struct council *c, uint32_t group);

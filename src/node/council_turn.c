@@ -1,0 +1,351 @@
+/* What the council does (council.h): it looks at the partitions that something is known of since
+ * the last look, and writes down what succession.h says.
+ *
+ * CN4 A partition whose primary serves, whose wish is reached and whose members all have caught up
+ *     is calm, and looked at again when something is heard of it, when the map is another one or
+ *     when nodes come and go. The others are looked at every LOOK_INTERVAL.
+ * CN5 The epoch of a wish is settled here, not by the group's leader (F6 of follow.h): when the
+ *     rule's members are the wish, that term is settled, and no rule that is still owed names
+ *     anybody else, whose replica may go then. Under a rule that waits for nobody stricter ones are
+ *     owed for ever: there those who remain have to do.
+ * CN6 Who prefers to lead is handed the lead when all else is settled and it has caught up, and
+ *     after HAND_OVER_AGAIN once more when it did not come about. */
+#include "node/council_internal.h"
+
+#include "cluster/follow.h"
+#include "cluster/strategy.h"
+#include "node/alarm.h"
+#include "node/contact.h"
+#include "node/control_internal.h"
+#include "node/peers.h"
+#include "node/replica.h"
+#include "node/run.h"
+#include "node/standing.h"
+#include "protocol/quorum.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_INTERVAL (100 * QR_MILLISECOND)
+#define LOOKS_PER_TURN 1024u /* partitions; the others have the next turn */
+#define RECORDS_PER_CHANGE 256u
+#define CHANGE_BYTES_MAX (128 * KIB)
+#define HAND_OVER_REPEATED (200 * QR_MILLISECOND) /* its frame, while it is wanted */
+#define HAND_OVER_AGAIN (10 * QR_SECOND)
+#define STOPPED_TIME (2 * QR_SECOND) /* before people are told */
+
+/* One partition, as it is looked at. */
+struct look {
+    struct node *node;
+    struct hearing *hearing;
+    const struct map_keyspace *keyspace;
+    const struct map_partition *partition;
+    const struct succession *now;
+    struct succession_wish wish;
+    struct succession_scene scene;
+};
+
+/* --- What is known of the nodes -------------------------------------------------------------- */
+
+static void look_at_nodes(struct node *node, qr_time now)
+{
+    struct council *c = node->control->council;
+    struct hearing_nodes *n = &c->nodes;
+    uint16_t alive = contact_alive(node);
+    n->now = now;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool here = (alive & node_bit(i)) != 0;
+        if (!here && ((n->alive & node_bit(i)) != 0 || n->away_since[i] == 0)) {
+            n->away_since[i] = now;
+        }
+        n->away_since[i] = here ? 0 : n->away_since[i];
+        n->lease_gone[i] = leases_gone_for(&node->contact.leases, i, now);
+    }
+    n->alive = alive;
+}
+
+/* What of that makes a difference to every partition. */
+static uint64_t sight_of(const struct hearing_nodes *n)
+{
+    uint64_t sight = n->alive;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool lost = n->away_since[i] != 0 && n->now - n->away_since[i] > HEARING_PATIENCE_AWAY;
+        sight |= (uint64_t)(n->lease_gone[i] > 0) << (16 + i) | (uint64_t)lost << (32 + i);
+    }
+    return sight;
+}
+
+/* --- What people are told -------------------------------------------------------------------- */
+
+static void explain(const struct look *l, const struct succession_action *a, char *out, size_t cap)
+{
+    uint64_t ids[MEMBERS_MAX];
+    struct text text = text_in(out, cap);
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        ids[i] = l->node->known[i].id;
+    }
+    text_put(&text, "keyspace ");
+    text_put(&text, l->keyspace->name);
+    text_put(&text, ", partition ");
+    text_u64(&text, l->partition->index);
+    text_put(&text, ": ");
+    succession_explain(&text, l->now, a, ids);
+}
+
+static void tell_written(const struct look *l, const struct succession_action *a)
+{
+    struct council_figures *f = &l->node->control->council->figures;
+    char text[SUCCESSION_TEXT_BYTES + KEYSPACE_NAME_BYTES];
+    explain(l, a, text, sizeof text);
+    bool chosen = l->now->primary == NODE_NONE && a->next.primary != NODE_NONE;
+    f->written++;
+    f->failovers += chosen && l->now->before != NODE_NONE && l->now->before != a->next.primary;
+    f->losses += a->loss.possible;
+    bool plain = a->reason == SUCCESSION_SETTLED || l->now->before == NODE_NONE;
+    node_log(l->node,
+             a->loss.possible ? NODE_LOG_WARNING
+             : plain          ? NODE_LOG_VERBOSE
+                              : NODE_LOG_NOTICE,
+             "%s", text);
+    if (a->loss.possible) { /* it happened once: it stays listed until somebody has seen it */
+        uint32_t about = l->node->known[a->next.primary].id;
+        alarm_raise_about(l->node, ALARM_LOST, about, "%s", text);
+        alarm_clear_about(l->node, ALARM_LOST, about);
+    }
+}
+
+static void note_stop(const struct look *l, const struct succession_action *a)
+{
+    struct council *c = l->node->control->council;
+    struct hearing *h = l->hearing;
+    bool stopped = a->kind == SUCCESSION_STOP;
+    h->stopped_at = !stopped ? 0 : h->stopped_at != 0 ? h->stopped_at : c->nodes.now;
+    h->stopped = stopped ? (uint8_t)a->reason : SUCCESSION_NONE;
+    if (!stopped || c->nodes.now - h->stopped_at < STOPPED_TIME) {
+        return;
+    }
+    bool none = l->now->primary == NODE_NONE;
+    uint32_t *count = none ? &c->stopped : &c->short_of;
+    if (none || a->reason == SUCCESSION_FEW_COPIES) {
+        if (*count == 0) {
+            explain(l, a, none ? c->stopped_text : c->short_text, sizeof c->stopped_text);
+        }
+        (*count)++;
+    }
+}
+
+static void tell_stops(struct node *node)
+{
+    struct council *c = node->control->council;
+    if (c->stopped > 0) {
+        alarm_raise(node, ALARM_NOPRIMARY, "%s", c->stopped_text);
+    } else {
+        alarm_clear(node, ALARM_NOPRIMARY);
+    }
+    if (c->short_of > 0) {
+        alarm_raise(node, ALARM_NOREPLICAS, "%s", c->short_text);
+    } else {
+        alarm_clear(node, ALARM_NOREPLICAS);
+    }
+}
+
+/* --- What is done ---------------------------------------------------------------------------- */
+
+static void order_hand_over(const struct look *l, node_index to)
+{
+    struct node *node = l->node;
+    qr_time now = node->control->council->nodes.now;
+    if (l->hearing->ordered_at != 0 && now - l->hearing->ordered_at < HAND_OVER_REPEATED) {
+        return;
+    }
+    struct hand_over order = { .group = l->partition->group, .to = to, .term = l->now->term };
+    l->hearing->ordered_at = now;
+    node->control->council->figures.orders++;
+    if (l->now->primary == replica_me(node->zero->replica)) {
+        standing_obey(node, &order);
+    } else {
+        uint8_t bytes[HAND_OVER_BYTES];
+        size_t n = hand_over_write(&order, bytes);
+        peers_tell(node->peers, l->now->primary, FRAME_ORDER, span_of(bytes, n));
+    }
+}
+
+/* CN5 */
+static bool is_reached(const struct look *l)
+{
+    const struct succession *s = l->now;
+    uint16_t named = (uint16_t)(s->rule.members | s->learners);
+    bool local = l->wish.copies == 0 && l->wish.set_of == 0;
+    for (uint32_t i = 0; i < s->duty_count && !local; i++) {
+        named |= (uint16_t)(s->duty[i].rule.members | s->duty[i].primaries);
+    }
+    return s->primary != NODE_NONE && s->settled == s->term && s->learners == 0 &&
+           s->rule.members == l->partition->wish && (named & ~l->partition->wish) == 0;
+}
+
+/* CN6 */
+static bool should_hand_over(const struct look *l)
+{
+    node_index to = l->partition->prefers;
+    const struct succession_scene *s = &l->scene;
+    qr_time now = l->node->control->council->nodes.now;
+    qr_time ordered = l->hearing->ordered_at;
+    bool fit = to != NODE_NONE && to != l->now->primary &&
+               (l->now->rule.members & s->alive & s->caught & ~s->lost & node_bit(to)) != 0;
+    return fit &&
+           (ordered == 0 || now - ordered >= HAND_OVER_AGAIN ||
+            now - l->hearing->since < HAND_OVER_AGAIN / 2) &&
+           !s->told[to].forgetful;
+}
+
+/* Nothing is to be written. */
+static void rest(struct look *l, struct edit *edit)
+{
+    const struct map_partition *p = l->partition;
+    const struct succession *s = l->now;
+    bool reached = is_reached(l);
+    if (reached && p->settled < p->epoch) {
+        struct map_partition settled = *p;
+        map_settle(&settled);
+        edit_partition(edit, &settled);
+        return;
+    }
+    if (reached && should_hand_over(l)) {
+        order_hand_over(l, p->prefers);
+    }
+    uint16_t here = (uint16_t)(s->rule.members & l->scene.alive);
+    bool led =
+        p->prefers == NODE_NONE || p->prefers == s->primary || (here & node_bit(p->prefers)) == 0;
+    l->hearing->calm = reached && led && (here & ~l->scene.caught) == 0;
+}
+
+/* Adds what is next of that partition. */
+static void look_at(struct look *l, struct edit *edit)
+{
+    struct council *c = l->node->control->council;
+    l->wish = strategy_wish(l->node->map, l->keyspace, l->partition->wish);
+    hearing_scene(l->hearing, l->now, &c->nodes, &l->scene);
+    struct succession_action a = succession_turn(l->now, &l->wish, &l->scene);
+    l->hearing->calm = false;
+    note_stop(l, &a);
+    if (a.kind == SUCCESSION_WRITE) {
+        edit_succession(edit, l->partition->group, &a.next);
+        tell_written(l, &a);
+    } else if (a.kind == SUCCESSION_HAND_OVER) {
+        order_hand_over(l, a.to);
+    } else if (a.kind == SUCCESSION_NOTHING) {
+        rest(l, edit);
+    }
+}
+
+/* --- Looks ----------------------------------------------------------------------------------- */
+
+/* Groups that are in the map no more. */
+static void forget_dropped(struct node *node)
+{
+    struct council *c = node->control->council;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (follow_is_gone(node->map, c->group[i].group)) {
+            hearing_free(&c->group[i]);
+        } else {
+            c->group[kept++] = c->group[i];
+        }
+    }
+    c->count = kept;
+}
+
+static bool sees_anew(const struct node *node)
+{
+    const struct council *c = node->control->council;
+    return c->seen != map_changes(node->map) || c->sight != sight_of(&c->nodes);
+}
+
+static void begin_look(struct node *node)
+{
+    struct council *c = node->control->council;
+    c->all = sees_anew(node);
+    c->seen = map_changes(node->map);
+    c->sight = sight_of(&c->nodes);
+    c->looks = true;
+    c->stirred = false;
+    c->cursor = 0;
+    c->stopped = c->short_of = 0;
+    c->next = c->nodes.now + LOOK_INTERVAL;
+    if (c->all) {
+        forget_dropped(node);
+    }
+}
+
+/* The first primary partition behind that group; NULL: there is none. Partitions of one keyspace
+ * need not stand side by side. */
+static const struct map_partition *after(const struct map *map, uint32_t group)
+{
+    const struct map_partition *p = map_partition_after(map, group);
+    while (p != NULL && map_succession(map, p->group) == NULL) {
+        p = map_partition_after(map, p->group);
+    }
+    return p;
+}
+
+/* Whether the look is over. */
+static bool go_on(struct node *node, struct edit *edit)
+{
+    struct council *c = node->control->council;
+    const struct map_partition *p;
+    c->all = c->all || sees_anew(node);
+    for (uint32_t n = 0; n < LOOKS_PER_TURN && edit->count < RECORDS_PER_CHANGE; n++) {
+        p = after(node->map, c->cursor);
+        if (p == NULL) {
+            return true;
+        }
+        c->cursor = p->group;
+        struct hearing *h = council_add(c, p->group);
+        struct look l = { .node = node,
+                          .hearing = h,
+                          .partition = p,
+                          .keyspace = map_keyspace(node->map, p->keyspace),
+                          .now = map_succession(node->map, p->group) };
+        if (l.keyspace != NULL && strategy_has_views(l.keyspace) && (c->all || !h->calm)) {
+            look_at(&l, edit);
+        }
+    }
+    return false;
+}
+
+static void wake_at(struct node *node, qr_time at)
+{
+    node->wake = at < node->wake ? at : node->wake;
+}
+
+void council_turn(struct node *node, qr_time now)
+{
+    struct council *c = node->control->council;
+    if (!council_look(node) || control_level(node) < MAP_LEVEL_PRIMARY ||
+        after(node->map, 0) == NULL) {
+        return;
+    }
+    look_at_nodes(node, now);
+    bool due = c->looks || c->stirred || sees_anew(node) || now >= c->next;
+    bool may =
+        due && control_may_compose(node) && replica_has_room(node->zero->replica, CHANGE_BYTES_MAX);
+    if (!may) {
+        wake_at(node, due ? now + 5 * QR_MILLISECOND : c->next);
+        return;
+    }
+    if (!c->looks) {
+        begin_look(node);
+    }
+    struct edit edit = { 0 };
+    bool over = go_on(node, &edit);
+    if (over) {
+        c->looks = false;
+        tell_stops(node);
+    }
+    if (edit.count > 0 && !control_propose_own(node, &edit)) {
+        c->seen = 0; /* all is looked at again */
+    }
+    edit_free(&edit);
+    wake_at(node, c->looks || c->stirred ? now : c->next);
+    node->again = node->again || c->looks;
+}
