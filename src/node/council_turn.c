@@ -294,7 +294,7 @@ static bool go_on(struct node *node, struct edit *edit)
     struct council *c = node->control->council;
     const struct map_partition *p;
     c->all = c->all || sees_anew(node);
-    for (uint32_t n = 0; n < LOOKS_PER_TURN && edit->count < RECORDS_PER_CHANGE; n++) {
+    for (uint32_t n = 0; n < LOOKS_PER_TURN && edit->count < 2 * RECORDS_PER_CHANGE; n++) {
         p = after(node->map, c->cursor);
         if (p == NULL) {
             return true;
