@@ -138,5 +138,6 @@ struct follow_action follow(const struct map *map, uint32_t group, const struct 
         return action(FOLLOW_DELETE);
     }
     bool leads = view->outlook != NULL && view->outlook->role == ROLE_LEADER;
+    leads = leads && map_succession(map, group) == NULL; /* F12 */
     return leads ? lead(p, view) : action(FOLLOW_NOTHING);
 }

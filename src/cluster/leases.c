@@ -23,6 +23,9 @@ bool leases_renewed(struct leases *l, const struct renewal *renewal, qr_time now
         return false; /* L4 */
     }
     qr_time until = renewal->sent + LEASE_TIME / 2; /* L1 */
+    if (now >= l->held_until && until > now) {
+        l->since = now; /* L6 */
+    }
     l->held_until = until > l->held_until ? until : l->held_until;
     return true;
 }

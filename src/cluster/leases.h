@@ -18,6 +18,8 @@
  *    what was asked when the connection closes or it leads no more.
  * L5 That a lease is gone is this leader's belief, and may be acted on by what group 0 commits in
  *    its term, and by nothing else: a deposed one believes it of everybody, and commits nothing.
+ * L6 While a lease was not held group 0 may have acted (L5). So what was written down before the
+ *    first answer of an unbroken lease has to be known before this node acts by it (`since`).
  *
  * Pure: the caller has the clock. Times of two nodes are never compared. */
 #ifndef CLUSTER_LEASES_H
@@ -39,6 +41,7 @@ struct leases {
     /* As a node that holds one. */
     uint64_t life;
     qr_time held_until;
+    qr_time since; /* held, it is so without a gap since then; 0: it never was (L6) */
     qr_time renew_at;
 
     /* As leader of group 0. */

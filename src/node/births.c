@@ -17,6 +17,9 @@
 void births_begin(struct partition *p, bool founded)
 {
     qr_assert(p->replica != NULL);
+    if (replica_has_views(p->replica)) {
+        return; /* group 0 says who leads */
+    }
     p->calls = 0;
     p->call_at = p->node->clock + (founded ? 0 : RESTART_PAUSE);
     partition_wake(p);

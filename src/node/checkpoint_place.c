@@ -13,6 +13,7 @@ static const char *const names[] = { CHECKPOINT_FILE,         CHECKPOINT_NEW_FIL
                                      CHECKPOINT_SPARE_FILE,   CHECKPOINT_RECEIVED_FILE,
                                      CHECKPOINT_DAMAGED_FILE, QUARANTINED_FILE,
                                      FORGETFUL_FILE };
+#define OF_THE_STATE 4u /* the first of them */
 
 bool checkpoint_is_of_the_file(int error)
 {
@@ -53,12 +54,12 @@ int checkpoint_sync_dir(struct io *io, const char *dir, uint32_t group)
     return error == 0 && group != 0 ? io_sync_dir(io, dir) : error;
 }
 
-int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
+static int remove_files(struct io *io, const char *dir, uint32_t group, size_t count)
 {
     char path[CHECKPOINT_PATH_MAX];
     bool any = false;
-    qr_assert(group != 0);
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+    qr_assert(group != 0 && count <= ARRAY_COUNT(names));
+    for (size_t i = 0; i < count; i++) {
         checkpoint_path(path, dir, group, names[i]);
         int error = io_unlink(io, path);
         if (error != 0 && error != -ENOENT) {
@@ -67,6 +68,16 @@ int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
         any = any || error == 0;
     }
     return any ? checkpoint_sync_dir(io, dir, group) : 0;
+}
+
+int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
+{
+    return remove_files(io, dir, group, ARRAY_COUNT(names));
+}
+
+int checkpoint_remove_state(struct io *io, const char *dir, uint32_t group)
+{
+    return remove_files(io, dir, group, OF_THE_STATE);
 }
 
 /* --- What a crash has left ------------------------------------------------------------------ */

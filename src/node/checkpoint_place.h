@@ -21,6 +21,9 @@ int checkpoint_sync_dir(struct io *io, const char *dir, uint32_t group);
 /* Removes all files of the group, which is not 0 and has left the log, durably. */
 int checkpoint_remove(struct io *io, const char *dir, uint32_t group);
 
+/* Removes its checkpoints, its own and what came from others, and leaves what is said about it. */
+int checkpoint_remove_state(struct io *io, const char *dir, uint32_t group);
+
 /* What of the files in `groups` stays at a start. */
 struct checkpoint_keeping {
     bool (*is_known)(void *context, uint32_t group); /* any of that group */

@@ -6,6 +6,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
+#include "node/views.h"
 #include "protocol/quorum.h"
 
 #define RENEWAL_BYTES 32u
@@ -240,6 +241,23 @@ bool contact_receive(struct node *node, node_index from, uint8_t kind, struct sp
 
 /* --- Turns ---------------------------------------------------------------------------------- */
 
+/* L6: an index of group 0 that was asked for behind the answer, and is applied. */
+static void look_at_tenure(struct node *node, qr_time now)
+{
+    struct contact *c = &node->contact;
+    if (node->partitions.viewed == 0 || c->tenure == c->leases.since ||
+        !leases_held(&c->leases, now)) {
+        return;
+    }
+    if (control_is_current(node) && replica_fresh_at(node->zero->replica) >= c->leases.since) {
+        c->tenure = c->leases.since;
+        views_wake(node);
+        return;
+    }
+    replica_ask_ahead(node->zero->replica);
+    node_stay(node); /* nobody tells when it is applied */
+}
+
 qr_time contact_turn(struct node *node, qr_time now)
 {
     struct contact *c = &node->contact;
@@ -257,12 +275,19 @@ qr_time contact_turn(struct node *node, qr_time now)
         look_at_peers(node, now);
         renew(node, o, now);
     }
+    look_at_tenure(node, now);
     return settle < c->next ? settle : c->next;
 }
 
 uint16_t contact_alive(const struct node *node)
 {
     return (uint16_t)(node->contact.told | node_bit((node_index)identity_me(&node->identity)));
+}
+
+bool lease_counts(const struct node *node)
+{
+    const struct contact *c = &node->contact;
+    return c->tenure != 0 && c->tenure == c->leases.since && lease_held(node);
 }
 
 bool lease_held(const struct node *node)

@@ -30,6 +30,7 @@ struct contact {
     qr_time settle_until; /* ... or given up */
     bool guards;          /* group 0's leader has proposed the change: frozen keys are refused */
     uint64_t renewed;     /* leases granted as group 0's leader */
+    qr_time tenure;       /* the `since` of the lease that a fresh map goes with; 0: none */
 };
 
 void contact_init(struct node *node);
@@ -49,6 +50,9 @@ uint16_t contact_alive(const struct node *node);
 
 /* Whether this node holds its lease with group 0. */
 bool lease_held(const struct node *node);
+/* Whether it does, and its map holds all that group 0 had written down when the lease began: what
+ * primaries lead by (EVENT_LEASE). Looked after only while a partition here has views. */
+bool lease_counts(const struct node *node);
 /* Asks for it at once: rules have changed. */
 void contact_renew(struct node *node);
 /* As leader of group 0: whether that node may go by rules that it was covered for, by an answer

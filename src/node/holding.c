@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "cluster/map.h"
+#include "cluster/strategy.h"
 #include "node/births.h"
 #include "node/checkpoint_place.h"
 #include "node/contact.h"
@@ -12,9 +13,11 @@
 #include "node/repair.h"
 #include "node/replica.h"
 #include "node/reporting.h"
+#include "node/rollback.h"
 #include "node/router.h"
 #include "node/run.h"
 #include "node/transfers.h"
+#include "node/views.h"
 #include "protocol/quorum.h"
 #include "protocol/raft/raft.h"
 
@@ -49,6 +52,9 @@ static struct replica_base first_base(const struct node *node, const struct map_
     struct replica_base base = { .forgetful = forgetful };
     base.roster.members = follow_first_members(mp, me, lost);
     base.roster.epoch = FOUNDING_EPOCH;
+    if (map_succession(node->map, mp->group) != NULL) { /* until a view comes */
+        base.roster.members = (struct membership){ .voters = mp->founders };
+    }
     return base;
 }
 
@@ -71,6 +77,15 @@ static void tend_past(struct partition *p)
     }
 }
 
+/* What is in its log is of no other protocol's making. */
+static const struct protocol *protocol_of(const struct map *map, uint32_t group)
+{
+    const struct map_keyspace *k = map_keyspace_of_group(map, group);
+    bool has_views = map_succession(map, group) != NULL;
+    qr_assert(k == NULL || strategy_has_views(k) == has_views);
+    return has_views ? strategy_protocol(k) : &raft_protocol;
+}
+
 /* Opens the replica beside what log and files hold of it; false: the node has failed. */
 static bool open_replica(struct partition *p, const struct map_partition *mp, bool joins)
 {
@@ -84,8 +99,9 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
     p->engine = engine_new(&node->engine_config);
     p->keeper = keeper_new(p);
     bool loaded = damage_open_group(p, &base, message, sizeof message);
+    const struct protocol *protocol = protocol_of(node->map, p->group);
     struct replica *r =
-        loaded ? replica_new(p, &raft_protocol, me_of(node), &base, message, sizeof message) : NULL;
+        loaded ? replica_new(p, protocol, me_of(node), &base, message, sizeof message) : NULL;
     if (r == NULL || !repairer_begin(p, &base, message, sizeof message)) {
         char why[700];
         (void)snprintf(why, sizeof why, "group %" PRIu32 ": %s", p->group, message);
@@ -100,20 +116,40 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
 
 /* --- A replica goes -------------------------------------------------------------------------- */
 
-static void close_replica(struct partition *p)
+/* All that is there while a replica is. */
+static void shut_replica(struct partition *p)
 {
-    struct node *node = p->node;
-    router_replica_gone(node->router, p);
-    p->has_files = p->has_files || keeper_slot(p->keeper) > 0 || p->transfers || p->quarantined ||
-                   p->marked || p->kept_checkpoint;
+    router_replica_gone(p->node->router, p);
     schedule_forget(p);
     partition_close_replica(p);
     partition_strip(p);
+    rollback_free(p);
     engine_free(p->engine);
     p->engine = NULL;
-    damage_forget(p);
     p->quarantined = p->loading = p->leases = false;
     p->reached = 0;
+}
+
+/* What was taken back is cut: it is opened anew by what is left. False: the node has failed. */
+static bool reopen_replica(struct partition *p, const struct map_partition *mp, bool anew)
+{
+    struct node *node = p->node;
+    shut_replica(p);
+    int error = anew ? checkpoint_remove_state(node->io, node->config.dir, p->group) : 0;
+    if (error != 0) {
+        node_disk_failed(node, "the checkpoint of a state that was taken back stays", error);
+        return false;
+    }
+    return mp == NULL || open_replica(p, mp, false);
+}
+
+static void close_replica(struct partition *p)
+{
+    struct node *node = p->node;
+    p->has_files = p->has_files || keeper_slot(p->keeper) > 0 || p->transfers || p->quarantined ||
+                   p->marked || p->kept_checkpoint;
+    shut_replica(p);
+    damage_forget(p);
     log_drop(node->log, p->group);
     p->drops_at = log_position(node->log);
 }
@@ -220,11 +256,20 @@ static bool look(struct partition *p)
         p->restless = true;
         return true;
     }
+    bool anew;
+    if (p->rollback != NULL && !rollback_is_cut(p, &anew)) {
+        p->restless = true; /* it says when (rollback.c) */
+        return true;
+    }
+    if (p->rollback != NULL && !reopen_replica(p, mp, anew)) {
+        return true;
+    }
     if (p->replica == NULL && mp != NULL && log_knows(node, p->group)) {
         if (!open_replica(p, mp, false)) { /* of an earlier life: any map that has it will do */
             return true;
         }
     }
+    views_look(p);
     set_read_mode(p);
     tend_past(p);
     struct follow_action todo = find_out(p, &outlook);

@@ -38,6 +38,11 @@ node_index leaders_guess(const struct partition *partition)
     if (partition->replica != NULL || p == NULL || is_doubted(partition)) {
         return NODE_NONE;
     }
+    const struct succession *s = map_succession(node->map, partition->group);
+    if (partition->hint.guess == 0 && s != NULL && s->primary != NODE_NONE &&
+        peers_connected(node->peers, s->primary)) {
+        return s->primary;
+    }
     if (partition->hint.guess == 0 && p->prefers != NODE_NONE &&
         peers_connected(node->peers, p->prefers)) {
         return p->prefers;

@@ -9,6 +9,7 @@
 #include "node/reporting.h"
 #include "node/replica.h"
 #include "node/standing.h"
+#include "node/rollback.h"
 #include "node/transfers.h"
 
 #include <string.h>
@@ -52,6 +53,7 @@ void partition_strip(struct partition *p)
 void partition_free(struct partition *p)
 {
     reporting_forget(p);
+    rollback_free(p);
     if (p->engine != NULL) {
         engine_free(p->engine);
     }
@@ -63,6 +65,7 @@ void partition_house(struct partition *p, qr_time now)
 {
     partition_wake_at(p, quarantine_turn(p, now));
     repairer_turn(p, now);
+    rollback_turn(p, now);
     births_turn(p, now);
 }
 

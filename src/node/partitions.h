@@ -19,6 +19,7 @@ struct partitions {
     struct partition_place *places; /* open addressing by group */
     uint32_t place_count;
     struct schedule schedule;
+    uint32_t viewed; /* of them: with a replica whose leader group 0 names (views.h) */
 };
 
 static inline struct partition *partitions_at(const struct partitions *partitions, uint32_t i)

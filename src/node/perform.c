@@ -5,6 +5,7 @@
 #include "node/damage.h"
 #include "node/frame.h"
 #include "node/peers.h"
+#include "node/rollback.h"
 #include "node/router.h"
 #include "node/run.h"
 #include "node/transfers.h"
@@ -398,7 +399,8 @@ void replica_perform(struct replica *r, const struct effect *e)
         perform_answer(r, e);
         return;
     case EFFECT_READ:
-        replica_reads_confirmed(r, e->read.first, e->read.count, e->read.slot, e->read.before);
+        replica_reads_confirmed(r, e->read.first, e->read.count, e->read.slot,
+                                e->read.held ? replica_lease_end(r) : e->read.before);
         return;
     case EFFECT_TRACE:
         perform_trace(r, e);
@@ -418,8 +420,10 @@ void replica_perform(struct replica *r, const struct effect *e)
     case EFFECT_LOSS:
         damage_of_another(r->partition, e->loss.node, e->loss.acknowledged, e->loss.holds);
         return;
-    case EFFECT_ROLLBACK: /* of primary/, which no partition runs yet */
-        break;
+    case EFFECT_ROLLBACK:
+        node_stir(r->node);
+        rollback_begin(r, e);
+        return;
     }
     qr_unreachable();
 }

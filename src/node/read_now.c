@@ -29,6 +29,11 @@ bool replica_holds_lease(const struct replica *r)
            r->applied >= r->apply_to;
 }
 
+qr_time replica_lease_end(const struct replica *r)
+{
+    return r->node->contact.leases.held_until;
+}
+
 static bool is_small(const struct stream *stream, const struct command_spec *spec,
                      const struct op *head)
 {
@@ -137,7 +142,7 @@ qr_time replica_fresh_at(struct replica *r)
 bool replica_may_ask(const struct replica *r)
 {
     node_index leader = r->outlook.leader;
-    return r->started && !r->frozen && leader != NODE_NONE && leader != r->me &&
+    return r->started && !r->frozen && !r->viewed && leader != NODE_NONE && leader != r->me &&
            peers_connected(r->node->peers, leader) &&
            peers_all_speak(r->node->peers, WIRE_VERSION_LEVELS);
 }

@@ -7,7 +7,6 @@
 #include "node/replica_internal.h"
 #include "node/router.h"
 #include "node/run.h"
-#include "protocol/raft/raft.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +20,13 @@ static void step(struct replica *r, struct event *event)
     r->bench->stepping = true;
     r->stepped = true;
     r->deadline_known = false;
+    r->lease_until = r->viewed ? 0 : r->lease_until; /* its primary may have closed by this */
     out->n = 0;
     out->scratch_n = 0;
     event->now = io_now(r->node->io);
     event->wall = io_wall(r->node->io);
     r->protocol->step(r->self, event, out);
-    for (uint32_t i = 0; i < out->n; i++) {
+    for (uint32_t i = 0; i < out->n && r->started; i++) { /* not behind a ROLLBACK */
         if (out->v[i].after > r->durable) {
             replica_hold(r, &out->v[i]);
         } else {
@@ -123,6 +123,7 @@ bool replica_receive(struct replica *r, node_index from, uint16_t kind, struct s
     event.receive.memberships = r->bench->received;
     event.receive.membership_count = r->bench->received_count;
     if (r->started) {
+        views_end_lease(r);
         step_on(r, &event);
         replica_stir(r);
     }
@@ -184,11 +185,6 @@ void replica_hand_over(struct replica *r, node_index to, qr_time timeout)
     event.admin.argument = to;
     event.admin.timeout = timeout;
     replica_step(r, &event);
-}
-
-bool replica_has_views(const struct replica *r)
-{
-    return r->protocol != &raft_protocol;
 }
 
 /* --- Commands ------------------------------------------------------------------------------- */
@@ -398,6 +394,9 @@ void replica_look(struct replica *r)
         r->tick_slot = 0; /* a tick of an earlier term may be lost, and its slot far ahead */
         r->lease_until = 0;
         r->queued = true; /* blobs_turn shall look */
+    }
+    if (r->viewed && replica_leads(r)) {
+        r->views.led = r->outlook.term;
     }
     if (r->group == 0) {
         chores_outlook(&r->node->chores, &r->outlook);

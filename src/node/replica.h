@@ -76,8 +76,11 @@ void replica_offer(struct replica *r, node_index from, const struct checkpoint_h
 void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument);
 /* ADMIN_TRANSFER that nobody waits for. */
 void replica_hand_over(struct replica *r, node_index to, qr_time timeout);
-/* Whether group 0 names its leader, by views (decision 056). */
+/* Whether group 0 names its leader (views.h), */
 bool replica_has_views(const struct replica *r);
+/* ... and then: a view that was written down; whether the lease counts. */
+void replica_view(struct replica *r, const struct view *view);
+void replica_lease(struct replica *r, bool held);
 
 /* --- Commands; only while replica_leads ----------------------------------------------------- */
 

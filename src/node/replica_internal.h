@@ -9,6 +9,7 @@
 #include "node/feed.h"
 #include "node/proofs.h"
 #include "node/replica.h"
+#include "node/views.h"
 #include "node/workbench.h"
 
 #include <stddef.h>
@@ -53,6 +54,7 @@ struct replica {
     bool current;        /* it has applied what it was informed of: it may be read from */
     bool attaches;       /* feed->attached or feed->read_back says something */
     bool queued;         /* something may stand in a queue, or the term is a new one */
+    bool viewed;         /* group 0 names its leader (views.h) */
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
     qr_ticket durable;
@@ -114,6 +116,7 @@ struct replica {
     const struct roster_node *joining; /* by node index: whom the order being stepped brings */
     struct membership_at *start_memberships; /* until START was stepped */
     uint32_t start_membership_count;
+    struct viewed views; /* what it was told of them */
 };
 
 BEGINS_LINE(struct replica, applied);
@@ -167,6 +170,7 @@ void replica_perform(struct replica *r, const struct effect *e);
 /* Keeps an effect until its ticket is durable, and lets those go whose ticket is. */
 void replica_hold(struct replica *r, const struct effect *e);
 void replica_release_held(struct replica *r);
+void replica_drop_held(struct replica *r); /* they never happen */
 
 /* The batch is in the log, or refused. */
 void replica_drop_batch(struct replica *r);
@@ -219,6 +223,8 @@ void replica_persist_members(struct replica *r, const struct effect *e);
 void replica_roster_appended(struct replica *r, qr_slot lo, qr_slot hi);
 void replica_roster_truncated(struct replica *r, qr_slot from);
 void replica_roster_applied(struct replica *r, const struct record *record);
+/* The log of a group with views states no members: they are the view's (views.h W4). */
+void replica_roster_viewed(struct replica *r, const struct view *view);
 /* A snapshot took the place of the state: `roster` is in force at its slot, the log was cut. */
 void replica_roster_installed(struct replica *r, const struct roster *roster, qr_slot slot);
 
@@ -244,6 +250,8 @@ void replica_begin_read(struct pending *p);
 /* The protocol confirmed or refused reads. */
 void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr_slot slot,
                              qr_time before);
+/* So long may a read be served that wants this node's lease with group 0 (EFFECT_READ: held). */
+qr_time replica_lease_end(const struct replica *r);
 void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum qr_status status);
 void replica_serve_confirmed(struct replica *r);
 /* At the end of the turn: reads that are large, as far as there is time. */

@@ -126,6 +126,7 @@ bool replica_awaits_only(const struct replica *r)
 {
     const struct outlook *o = &r->outlook;
     bool rare = r->durable_only || o->forgetful || is_changing(o);
+    rare = rare || (r->viewed && o->role != ROLE_FOLLOWER); /* its own copy may be all that lacks */
     if (!r->started || r->stepped || rare || r->group == 0) {
         return false;
     }

@@ -211,6 +211,14 @@ void replica_roster_applied(struct replica *r, const struct record *record)
     r->roster_changes++;
 }
 
+void replica_roster_viewed(struct replica *r, const struct view *view)
+{
+    r->applied_roster->members =
+        (struct membership){ .voters = view->members, .learners = view->learners };
+    keep(r, r->roster, r->applied_roster);
+    r->roster_changes++;
+}
+
 /* --- Looking in ----------------------------------------------------------------------------- */
 
 const struct roster *replica_roster(const struct replica *r, qr_slot *slot)

@@ -135,6 +135,7 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
     r->node = node;
     r->partition = partition;
     r->protocol = protocol;
+    r->viewed = protocol->views;
     r->group = partition->group;
     r->me = me;
     r->bench = &node->bench;
@@ -156,6 +157,7 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
         replica_free(r);
         return NULL;
     }
+    node->partitions.viewed += r->viewed ? 1 : 0;
     partition->replica = r;
     return r;
 }
@@ -185,18 +187,28 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
     return true;
 }
 
-void replica_free(struct replica *r)
+void replica_drop_held(struct replica *r)
 {
     while (r->held != NULL) {
         struct held *h = r->held;
         r->held = h->next;
         free(h);
     }
+    r->held_last = NULL;
+    r->held_count = 0;
+}
+
+void replica_free(struct replica *r)
+{
+    replica_drop_held(r);
     for (node_index i = 0; r->feed != NULL && i < MEMBERS_MAX; i++) {
         feed_forget(r->feed, i);
     }
     if (r->batch != NULL) {
         replica_drop_batch(r);
+    }
+    if (r->viewed && r->partition->replica == r) { /* else it was never there */
+        r->node->partitions.viewed--;
     }
     blobs_free(r);
     free(r->self);

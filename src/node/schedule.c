@@ -9,6 +9,7 @@
 #include "node/replica.h"
 #include "node/reporting.h"
 #include "node/standing.h"
+#include "node/views.h"
 
 #define ASIDE_MAX 1024u /* partitions that hear of a sync at once; the others in their turns */
 /* A third of the shortest election time-out, by default. */
@@ -325,6 +326,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
             expects_no_more(s, p);
             replica_durable(p->replica, s->durable);
         }
+        views_tell(p);
         campaigns_gate(p, now);
         replica_turn(p->replica);
         campaigns_look(p);

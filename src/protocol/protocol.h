@@ -511,6 +511,7 @@ _Static_assert(offsetof(struct outlook, member) <= CACHE_LINE_BYTES, "asked for 
 struct protocol {
     const char *name;
     struct promise promise;
+    bool views; /* group 0 names its leaders: it is told VIEWs and LEASEs */
     const struct codec *codec;
 
     struct needs (*needs)(const struct protocol_limits *limits);

@@ -154,7 +154,7 @@ MOVING = [
     ("hints: who may have missed it does without", "unit/node/leaders", "leaders_tell.c",
      "leaders_connected(node, i); /* it may have missed it */", ";"),
     ("holding: the router keeps what waits for a replica that went", "unit/node/holding",
-     "holding.c", "router_replica_gone(node->router, p);", ""),
+     "holding.c", "router_replica_gone(p->node->router, p);", ""),
     ("holding: a leader hands over to itself", "unit/node/holding", "holding.c",
      "replica_admin(p->replica, ADMIN_TRANSFER, todo->to);",
      "replica_admin(p->replica, ADMIN_TRANSFER, me_of(node));"),

@@ -430,7 +430,7 @@ static uint32_t tolerates_all_but_two(uint32_t replicas)
 
 #define PRIMARY_PROTOCOL(name_, ...)                                                            \
     {                                                                                           \
-        .name = (name_), .promise = { __VA_ARGS__ }, .codec = &primary_codec,                   \
+        .name = (name_), .promise = { __VA_ARGS__ }, .views = true, .codec = &primary_codec,    \
         .needs = primary_needs, .init = primary_init, .step = primary_step,                     \
         .prefetch = primary_prefetch, .deadline = primary_deadline, .outlook = primary_outlook, \
         .check = primary_check, .digest = primary_digest, .describe = primary_describe,         \

@@ -23,6 +23,8 @@
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
+#include "node/rollback.h"
+#include "node/views.h"
 
 struct world *world;
 
@@ -101,6 +103,16 @@ void schedule_wake(struct partition *partition)
 void partition_expects(struct partition *partition, uint64_t position)
 {
     (void)partition, (void)position;
+}
+
+void rollback_begin(struct replica *r, const struct effect *e)
+{
+    fail_msg("%p %p", (void *)r, (const void *)e);
+}
+
+void views_end_lease(struct replica *r)
+{
+    (void)r;
 }
 
 void quarantine_start(struct partition *partition)

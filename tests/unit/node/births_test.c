@@ -24,6 +24,14 @@ static struct outlook seen;
 static uint16_t alive, able; /* able: up, and their clocks are right */
 static uint32_t calls;
 
+static bool has_views;
+
+bool replica_has_views(const struct replica *r)
+{
+    (void)r;
+    return has_views;
+}
+
 const struct outlook *replica_seen(const struct replica *r)
 {
     (void)r;

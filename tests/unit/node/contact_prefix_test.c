@@ -17,6 +17,7 @@
 #include "node/replica.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/views.h"
 
 #define MS QR_MILLISECOND
 #define TERM 7u
@@ -67,6 +68,24 @@ node_index replica_me(const struct replica *r)
 {
     (void)r;
     return 0;
+}
+
+qr_time replica_fresh_at(struct replica *r)
+{
+    (void)r;
+    return 0;
+}
+
+void replica_ask_ahead(struct replica *r)
+{
+    (void)r;
+    fail();
+}
+
+void views_wake(struct node *n)
+{
+    (void)n;
+    fail();
 }
 
 const struct outlook *replica_seen(const struct replica *r)

@@ -19,6 +19,8 @@
 #include "node/reporting.h"
 #include "node/router.h"
 #include "node/run.h"
+#include "node/rollback.h"
+#include "node/views.h"
 #include "protocol/raft/raft.h"
 #include "tests/unit/cluster/put_records.h"
 
@@ -252,6 +254,31 @@ int checkpoint_remove(struct io *io, const char *dir, uint32_t group)
     assert_false(world.knows[group]);
     world.files_removed[group]++;
     return 0;
+}
+
+int checkpoint_remove_state(struct io *io, const char *dir, uint32_t group)
+{
+    (void)io, (void)dir;
+    assert_true(world.knows[group]);
+    world.states_removed[group]++;
+    return 0;
+}
+
+bool rollback_is_cut(const struct partition *p, bool *anew)
+{
+    (void)p;
+    *anew = world.anew;
+    return world.is_cut;
+}
+
+void rollback_free(struct partition *p)
+{
+    p->rollback = NULL;
+}
+
+void views_look(struct partition *p)
+{
+    world.viewed[p->group]++;
 }
 
 void node_fail(struct node *node, const char *why)

@@ -8,6 +8,7 @@
 #include "node/replica.h"
 #include "node/reporting.h"
 #include "node/standing.h"
+#include "node/views.h"
 
 struct node node;
 struct partition zero;
@@ -24,6 +25,15 @@ qr_time io_now(struct io *io)
 {
     (void)io;
     return now;
+}
+
+uint32_t views_told;
+
+/* W1: ahead of the replica's turn. */
+void views_tell(struct partition *p)
+{
+    (void)p;
+    views_told++;
 }
 
 void replica_turn(struct replica *r)

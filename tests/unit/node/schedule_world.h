@@ -49,4 +49,6 @@ int end(void **state);
 void turn(void);
 void settle(void);
 
+extern uint32_t views_told; /* so many turns began by that */
+
 #endif

@@ -1,0 +1,97 @@
+#include "node/views.h"
+
+#include "cluster/map.h"
+#include "cluster/succession.h"
+#include "node/contact.h"
+#include "node/node.h"
+#include "node/replica_internal.h"
+
+bool replica_has_views(const struct replica *r)
+{
+    return r->viewed;
+}
+
+void replica_view(struct replica *r, const struct view *view)
+{
+    struct event event = { .kind = EVENT_VIEW };
+    event.view = *view;
+    replica_roster_viewed(r, view);
+    replica_step(r, &event);
+}
+
+void replica_lease(struct replica *r, bool held)
+{
+    struct event event = { .kind = EVENT_LEASE };
+    event.lease.held = held;
+    r->lease_until = 0;
+    replica_step(r, &event);
+}
+
+static bool is_told(const struct viewed *told, const struct succession *s)
+{
+    return told->term == s->term && told->primary == s->primary;
+}
+
+static void tell_view(struct replica *r, const struct succession *s)
+{
+    struct viewed *told = &r->views;
+    told->term = s->term;
+    told->primary = s->primary;
+    struct view view = succession_view(s);
+    view.whole = s->primary == r->me && s->life == r->node->contact.leases.life; /* W2 */
+    replica_view(r, &view);
+}
+
+static void tell_lease(struct replica *r, bool held)
+{
+    if (held != r->views.leased) {
+        r->views.leased = held;
+        replica_lease(r, held);
+    }
+}
+
+void views_tell(struct partition *partition)
+{
+    struct replica *r = partition->replica;
+    const struct map *map = partition->node->map;
+    if (!r->viewed || !r->started) {
+        return;
+    }
+    if (r->views.changes != map_changes(map)) {
+        r->views.changes = map_changes(map);
+        const struct succession *s = map_succession(map, partition->group);
+        if (s != NULL && !is_told(&r->views, s)) {
+            tell_view(r, s);
+        }
+    }
+    tell_lease(r, lease_counts(partition->node));
+}
+
+void views_end_lease(struct replica *r)
+{
+    if (r->views.leased && !lease_held(r->node)) {
+        tell_lease(r, false);
+    }
+}
+
+void views_look(struct partition *partition)
+{
+    const struct replica *r = partition->replica;
+    if (r == NULL || !r->viewed) {
+        return;
+    }
+    const struct succession *s = map_succession(partition->node->map, partition->group);
+    if (s != NULL && !is_told(&r->views, s)) {
+        partition_wake(partition);
+    }
+}
+
+void views_wake(struct node *node)
+{
+    for (uint32_t i = 0; i < node->partitions.count; i++) {
+        struct partition *p = partitions_at(&node->partitions, i);
+        if (p->replica != NULL && p->replica->viewed) {
+            partition_wake(p);
+        }
+    }
+}
