@@ -60,3 +60,14 @@ struct succession_wish strategy_wish(const struct map *map, const struct map_key
     }
     return wish;
 }
+
+bool strategy_first(const struct map *map, const struct map_keyspace *keyspace,
+                    const struct map_partition *partition, struct succession *first)
+{
+    struct succession_wish wish = strategy_wish(map, keyspace, partition->wish);
+    bool sound = succession_wish_is_sound(&wish);
+    if (sound) {
+        *first = succession_first(&wish, partition->prefers);
+    }
+    return sound;
+}

@@ -28,6 +28,11 @@ struct ack strategy_ack(const struct map_keyspace *keyspace);
 struct succession_wish strategy_wish(const struct map *map, const struct map_keyspace *keyspace,
                                      uint16_t members);
 
+/* The first record of a partition that is made, whose primary is chosen when it stands (the one
+ * that prefers to lead, where it does). False: its nodes cannot give what ACK says. */
+bool strategy_first(const struct map *map, const struct map_keyspace *keyspace,
+                    const struct map_partition *partition, struct succession *first);
+
 /* Nodes that are said to be in that zone. */
 uint16_t strategy_zone(const struct map *map, const char *zone);
 

@@ -131,27 +131,6 @@ static bool is_too_much(const struct client *client, const struct span *argv, ui
            (client->parser.consumed > STEP_BYTES_MAX && total_bytes(argv, argc) > STEP_BYTES_MAX);
 }
 
-static void write_with_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, WITH_TOO_LONG);
-}
-
-static void write_with_in_with(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, WITH_IN_WITH);
-}
-
-static void write_argument_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "ERR argument is too long");
-}
-
 static void write_loading(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;
@@ -181,13 +160,6 @@ static void write_subscribed(struct reply *reply, const struct span *argv, uint3
                  "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
                  "RESET are allowed in this context",
                  name);
-}
-
-static void write_id_of_one(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_error(reply, "ERR IDMP is for commands of one partition, the command was not applied");
 }
 
 static bool is_local(const struct command_spec *spec)
@@ -248,6 +220,23 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
         return false;
     }
     return true;
+}
+
+/* More is asked than the keyspace gives: it is told. */
+static bool is_in_vain(struct client *client, const struct command_spec *spec,
+                       const struct map_keyspace *keyspace)
+{
+    struct reply answer;
+    if (keyspace == NULL || !strategy_has_views(keyspace)) {
+        return false;
+    }
+    reply_init(&answer, client->version);
+    bool is = client_asks_in_vain(client, spec, keyspace, &answer);
+    if (is) {
+        refuse_with(client, spec, &answer);
+    }
+    reply_free(&answer);
+    return is;
 }
 
 /* --- To the router -------------------------------------------------------------------------- */
@@ -351,6 +340,9 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     }
     client_settle(client, route.keyspace);
     bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;
+    if (!refused && is_in_vain(client, spec, route.keyspace)) {
+        return true;
+    }
     if (!refused && client_is_unsure_of_ack(client, spec)) {
         return hold_for_ack(client, spec, argv, argc);
     }
@@ -366,7 +358,7 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
         router_command(node->router, route.partition, &client->stream, spec, client->version,
                        route.db, argv, argc, is_silent(client));
     } else if (route.kind == ROUTE_ALL && client->stream.id != NULL) {
-        refuse_text(client, spec, write_id_of_one, argv, argc);
+        refuse_text(client, spec, client_write_id_of_one, argv, argc);
     } else if (route.kind == ROUTE_ALL) {
         gather_command(node->router, &client->stream, &route, spec, client->version, argv, argc,
                        is_silent(client), client->listener == LISTENER_CLUSTER);
@@ -391,6 +383,9 @@ static bool send_laden(struct client *client, const struct command_spec *spec,
         return false;
     }
     client_settle(client, route.keyspace);
+    if (is_in_vain(client, spec, route.keyspace)) {
+        return false;
+    }
     client_settle_laden(client, spec);
     client->stream.by_prefix = route.by_prefix;
     router_command_laden(node->router, route.partition, &client->stream, spec, client->version,
@@ -412,12 +407,12 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
     if (is_refused(client, spec, container, beginnings, argc)) {
         ;
     } else if (client->parser.skipped) {
-        refuse_text(client, spec, write_with_too_long, beginnings, argc);
+        refuse_text(client, spec, client_write_with_too_long, beginnings, argc);
     } else if (is_local(spec) && client_join(client, beginnings, argv, argc)) {
         run_local(client, spec, beginnings, argc);
         client_unjoin(beginnings, argv, argc);
     } else if (spec->place != PLACE_WRITE) {
-        refuse_text(client, spec, write_argument_too_long, beginnings, argc);
+        refuse_text(client, spec, client_write_argument_too_long, beginnings, argc);
     } else if (is_too_much(client, argv, argc)) {
         refuse_text(client, spec, write_too_long, beginnings, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
@@ -524,7 +519,7 @@ static bool run_own(struct client *client, const struct command_spec *spec, cons
                     uint32_t argc)
 {
     if (spec->tag == COMMAND_WITH && client->parser.skipped) {
-        refuse_text(client, spec, write_with_in_with, argv, argc);
+        refuse_text(client, spec, client_write_with_in_with, argv, argc);
     } else if (spec->tag == COMMAND_WITH) {
         return run_with(client, spec, argv, argc);
     } else if (waits_for_answers(client, spec)) {

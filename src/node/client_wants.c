@@ -3,6 +3,8 @@
 #include "node/control.h"
 #include "node/node.h"
 
+#define VAIN_BYTES 400u /* of a refusal */
+
 static void want_level(struct client *client, const struct level_asked *read)
 {
     struct wants *wants = &client->stream.wants;
@@ -32,7 +34,7 @@ static struct level_asked level_of(const struct asked *with, const struct asked 
 /* What every command gets of which nothing is said; most are such. */
 static inline void want_nothing(struct client *client)
 {
-    client->by_default = ASKED_READ | ASKED_ACK;
+    client->by_default = ASKED_OF_KEYSPACE;
     client->has_token = false;
     client->window_ms = 0;
     client->stream.wants = (struct wants){ .pin = client->pin };
@@ -51,7 +53,7 @@ void client_want(struct client *client, const struct asked *with)
     uint32_t timeout_ms = (with->given & ASKED_TIMEOUT) != 0 ? with->timeout_ms : own->timeout_ms;
     struct level_asked read = level_of(with, own);
     said |= (with->given & ASKED_SESSION) != 0 ? ASKED_READ : 0;
-    client->by_default = (uint16_t)(~said & (ASKED_READ | ASKED_ACK));
+    client->by_default = (uint16_t)(~said & ASKED_OF_KEYSPACE);
     client->has_token = (with->given & ASKED_SESSION) != 0;
     client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
     wants->each_zone = ack->ack.kind == ACK_EACH_ZONE;
@@ -72,6 +74,40 @@ void client_settle_by(struct client *client, const struct map_keyspace *keyspace
     if ((client->by_default & ASKED_ACK) != 0) {
         client->stream.wants.each_zone = keyspace->ack_kind == ACK_EACH_ZONE;
     }
+}
+
+/* What is acknowledged is the view's matter, the same for all that a partition takes. */
+bool client_asks_in_vain_by(const struct client *client, const struct command_spec *spec,
+                            const struct map_keyspace *keyspace, struct reply *reply)
+{
+    char text[VAIN_BYTES];
+    struct text why = text_in(text, sizeof text);
+    const struct promise *promise = &strategy_protocol(keyspace)->promise;
+    enum read_level level = (enum read_level)client->stream.wants.level;
+    uint32_t said = ~(uint32_t)client->by_default & ASKED_OF_KEYSPACE;
+    bool fallback = (said & ASKED_FALLBACK) != 0 && keyspace->primary.fallback_async;
+    bool write = spec->place == PLACE_WRITE && ((said & ASKED_ACK) != 0 || fallback);
+    bool read = spec->place == PLACE_READ && (said & ASKED_READ) != 0 &&
+                (promise->reads & READ_BIT(level)) == 0;
+    text_put(&why, "LEVEL keyspace '");
+    text_put(&why, keyspace->name);
+    text_put(&why, "' of strategy primary gives ");
+    if (read) {
+        text_put(&why, "reads at ");
+        level_names(&why, promise);
+        text_put(&why, ", not at ");
+        text_put(&why, level_name(level));
+    } else {
+        text_put(&why, "all writes ACK ");
+        ack_put(&why, &keyspace->primary.ack);
+        text_put(&why, fallback ? " FALLBACK async" : "");
+        text_put(&why, ", and none another");
+    }
+    text_put(&why, ", the command was not applied");
+    if (read || write) {
+        reply_error(reply, text);
+    }
+    return read || write;
 }
 
 bool client_is_late(const struct client *client)
@@ -183,6 +219,34 @@ void client_write_no_keyspace(struct reply *reply, const struct span *argv, uint
     (void)argc;
     reply_error(reply, "ERR KS is for commands on keys: this one is the connection's own, and was "
                        "not carried out");
+}
+
+void client_write_with_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, WITH_TOO_LONG);
+}
+
+void client_write_with_in_with(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, WITH_IN_WITH);
+}
+
+void client_write_argument_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR argument is too long");
+}
+
+void client_write_id_of_one(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(reply, "ERR IDMP is for commands of one partition, the command was not applied");
 }
 
 void client_write_no_snapshot(struct reply *reply, const struct span *argv, uint32_t argc)

@@ -4,8 +4,11 @@
 #ifndef NODE_CLIENT_WANTS_H
 #define NODE_CLIENT_WANTS_H
 
-#include "cluster/map.h"
+#include "cluster/strategy.h"
 #include "node/client.h"
+
+/* What a keyspace says where a command does not. */
+#define ASKED_OF_KEYSPACE (ASKED_READ | ASKED_ACK | ASKED_FALLBACK)
 
 /* Into the client's stream, for the command that comes next; `with` is what stands with it. */
 void client_want(struct client *client, const struct asked *with);
@@ -23,6 +26,19 @@ static inline void client_settle(struct client *client, const struct map_keyspac
          wants->level != READ_LINEARIZABLE || wants->each_zone)) {
         client_settle_by(client, keyspace);
     } /* else it wants what that gives */
+}
+
+/* Whether what was said with the command, or by its connection, is more than the keyspace gives it
+ * (A1 of cluster/asked.h): of words that were read before anybody knew where the command goes. Not
+ * applied, with the error in *reply. */
+bool client_asks_in_vain_by(const struct client *client, const struct command_spec *spec,
+                            const struct map_keyspace *keyspace, struct reply *reply);
+static inline bool client_asks_in_vain(const struct client *client, const struct command_spec *spec,
+                                       const struct map_keyspace *keyspace, struct reply *reply)
+{
+    return keyspace != NULL && strategy_has_views(keyspace) &&
+           client->by_default != ASKED_OF_KEYSPACE &&
+           client_asks_in_vain_by(client, spec, keyspace, reply);
 }
 
 /* A read as of a position of a command without keys, which would have to walk over what was. */
@@ -61,7 +77,9 @@ client_refusal *client_refuses_id(const struct client *client, const struct comm
 client_refusal *client_refuses_ack(const struct client *client);
 
 /* Why what is wanted makes no sense with a command. */
-client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot;
+client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot,
+    client_write_with_too_long, client_write_with_in_with, client_write_argument_too_long,
+    client_write_id_of_one;
 /* And what is late, in the words of whatever else is. */
 void client_write_late(struct reply *reply, const struct span *argv, uint32_t argc);
 

@@ -78,19 +78,6 @@ bool placing_can_found(const struct node *node, uint32_t replicas)
     return place_check_replicas(node->map, &nodes, replicas / 2 + 1) == PLACE_OK;
 }
 
-/* Its first term has no primary yet: the one that is to lead is chosen when it stands. */
-static bool found_succession(const struct node *node, const struct map_keyspace *keyspace,
-                             const struct map_partition *p, struct edit *edit)
-{
-    struct succession_wish wish = strategy_wish(node->map, keyspace, p->wish);
-    bool sound = succession_wish_is_sound(&wish);
-    if (sound) {
-        struct succession first = succession_first(&wish, p->prefers);
-        edit_succession(edit, p->group, &first);
-    }
-    return sound;
-}
-
 bool placing_found(const struct node *node, const struct map_keyspace *keyspace, struct edit *edit,
                    struct map_partition *refused)
 {
@@ -109,7 +96,11 @@ bool placing_found(const struct node *node, const struct map_keyspace *keyspace,
         struct map_partition p =
             map_found(keyspace, i, keyspace->first_group + i, placed[i].nodes, placed[i].leads);
         edit_partition(edit, &p);
-        sound = !strategy_has_views(keyspace) || found_succession(node, keyspace, &p, edit);
+        if (strategy_has_views(keyspace)) {
+            struct succession first = { .term = 0 };
+            sound = strategy_first(node->map, keyspace, &p, &first);
+            edit_succession(edit, p.group, &first);
+        }
         *refused = p;
     }
     free(placed);

@@ -27,6 +27,7 @@ import moving
 import mutants
 import pins
 import primary
+import primary_map
 import reads
 import real
 import routing
@@ -99,6 +100,8 @@ LISTS = [
     ("driver", "node", idmp.NODE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", succession.CLUSTER, True),
+    ("cluster", "cluster", primary_map.CLUSTER, True),
+    ("driver", "node", primary_map.NODE, True),
     ("cluster", "cluster", options.CLUSTER, True),
     ("cluster", "cluster", options.RECORDS, True),
     ("driver", "node", options.NODE, True),

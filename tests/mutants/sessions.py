@@ -149,8 +149,9 @@ NODE = [
      "        refuse_text(client, spec, write_too_long, beginnings, argc);\n", ""),
     ("commands: a keyspace's default is not for large values", "unit/node/commands_with",
      "client_commands.c",
-     "client_settle(client, route.keyspace); client_settle_laden(client, spec);",
-     "client_settle_laden(client, spec);"),
+     "client_settle(client, route.keyspace); if (is_in_vain(client, spec, route.keyspace)) { "
+     "return false;",
+     "if (is_in_vain(client, spec, route.keyspace)) { return false;"),
     ("session: what is open was nowhere else", "unit/node/session", "session.c",
      "return came || strands->unsure || strands->count > 0", "return came || strands->count > 0"),
     ("session: an open token was nowhere else", "unit/node/session", "session.c",

@@ -3,8 +3,8 @@
 
 NODE = [
     ("wants: the command before has left its session", "unit/node/client_wants", "client_wants.c",
-     "client->by_default = ASKED_READ | ASKED_ACK; client->has_token = false;",
-     "client->by_default = ASKED_READ | ASKED_ACK;"),
+     "client->by_default = ASKED_OF_KEYSPACE; client->has_token = false;",
+     "client->by_default = ASKED_OF_KEYSPACE;"),
     ("wants: what the connection has asked for is passed over", "unit/node/client_wants",
      "client_wants.c", "uint16_t said = with->given | own->given;",
      "uint16_t said = with->given;"),

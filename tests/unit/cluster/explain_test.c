@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "cluster/explain.h"
+#include "cluster/strategy.h"
 #include "protocol/canary/canary.h"
 #include "protocol/raft/raft.h"
 
@@ -66,6 +67,69 @@ static void test_the_number_of_replicas_decides(void **state)
     }
 }
 
+static struct map_keyspace a_primary(enum ack_kind kind, uint8_t n, uint8_t replicas)
+{
+    return (struct map_keyspace){ .strategy = STRATEGY_PRIMARY,
+                                  .replicas = replicas,
+                                  .partitions = 2,
+                                  .primary.ack = { .kind = kind, .n = n } };
+}
+
+static void assert_primary(const struct map_keyspace *k, const char *row, const char *value)
+{
+    struct explain_row rows[EXPLAIN_ROWS] = { 0 };
+    assert_int_equal(explain(k, strategy_protocol(k), rows), 16);
+    for (uint32_t i = 0; i < EXPLAIN_ROWS; i++) {
+        assert_non_null(rows[i].name);
+    }
+    assert_string_equal(value_of(rows, row), value);
+}
+
+/* What is promised follows from ACK. */
+static void test_primary(void **state)
+{
+    (void)state;
+    struct map_keyspace local = a_primary(ACK_LOCAL, 0, 3), any = a_primary(ACK_ANY, 1, 5),
+                        all = a_primary(ACK_ALL, 0, 3);
+    assert_primary(&local, "strategy", "primary");
+    assert_primary(&local, "survives-failover",
+                   "no, what only the primary has is lost with it; when it comes back such writes "
+                   "go to the discard journal");
+    assert_primary(&local, "linearizable",
+                   "no, a failover may show less than was read or acknowledged");
+    assert_primary(&local, "available-in-minority",
+                   "yes, the primary alone is enough, while it has its lease of group 0");
+    assert_primary(&local, "failures-tolerated", "2 replicas of each partition may fail");
+    assert_primary(&local, "messages-per-write", "2");
+    assert_primary(&local, "ack-by-default", "LOCAL ON durable");
+    assert_primary(&any, "survives-failover",
+                   "yes, every acknowledged write, while 4 of the 5 replicas are there or come "
+                   "back");
+    assert_primary(&any, "linearizable", "yes, reads at the primary, by its lease of group 0");
+    assert_primary(&any, "available-in-minority",
+                   "yes, the primary and 1 other are enough, while it has its lease of group 0");
+    assert_primary(&any, "failures-tolerated", "3 replicas of each partition may fail");
+    assert_primary(&any, "messages-per-write", "8");
+    assert_primary(&any, "fallback", "fail");
+    any.primary.fallback_async = true;
+    assert_primary(&any, "fallback", "async");
+    assert_primary(&any, "failures-tolerated",
+                   "4: FALLBACK async, then writes are acknowledged as LOCAL, and reported");
+    assert_primary(&all, "survives-failover",
+                   "yes, every acknowledged write, while the primary or one of those that had to "
+                   "acknowledge it is there or comes back");
+    assert_primary(&all, "failures-tolerated",
+                   "0: while one that must acknowledge is away writes wait");
+    assert_primary(&all, "acks", "ALL; ON durable, received");
+    all.primary.ack = (struct ack){ .kind = ACK_ANY, .n = 2, .zone = "eu" };
+    assert_primary(&all, "failures-tolerated", "as many as leave enough of the zone");
+    assert_primary(&all, "available-in-minority",
+                   "yes, the primary and 2 others are enough, while it has its lease of group 0");
+    any.primary = (struct primary_options){ .ack = { .kind = ACK_ANY, .n = 2 } };
+    any.replicas = 2; /* others are to come */
+    assert_primary(&any, "failures-tolerated", "0 replicas of each partition may fail");
+}
+
 /* What the simulator checks is what users are told: both read the same promise. */
 static void test_the_canary_promises_what_raft_does(void **state)
 {
@@ -81,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_raft_with_three),
         cmocka_unit_test(test_the_number_of_replicas_decides),
+        cmocka_unit_test(test_primary),
         cmocka_unit_test(test_the_canary_promises_what_raft_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,134 @@ static void whatever_is_wrong_is_said_in_a_sentence(void **state)
     }
 }
 
+/* STRATEGY primary (features R2 to R4). "~" stands for a blank. */
+static bool take_primary(const char *line, const struct map_keyspace *now,
+                         struct keyspace_options *o, char *why, size_t cap)
+{
+    char copy[512];
+    struct span argv[WORDS_MAX];
+    struct text text = text_in(why, cap);
+    uint32_t argc = words_of(line, copy, argv);
+    for (size_t i = 0; i < sizeof copy; i++) {
+        copy[i] = copy[i] == '~' ? ' ' : copy[i];
+    }
+    return keyspace_options_read(argv, argc, now, o, &text);
+}
+
+static struct map_keyspace with_primary(const char *line)
+{
+    struct keyspace_options o;
+    char why[400];
+    assert_true(take_primary(line, NULL, &o, why, sizeof why));
+    return (
+        struct map_keyspace){ .strategy = STRATEGY_PRIMARY, .primary = o.primary, .read = o.read };
+}
+
+static void options_of_primary_are_read_wherever_they_stand(void **state)
+{
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    assert_true(take_primary("STRATEGY primary", NULL, &o, why, sizeof why));
+    assert_int_equal(o.strategy, STRATEGY_PRIMARY);
+    assert_true(o.primary.ack.kind == ACK_ANY && o.primary.ack.n == 1 && !o.primary.fallback_async);
+    assert_true(o.primary.ack.stage == ACK_DURABLE && o.read.level == READ_LINEARIZABLE);
+    assert_int_equal(o.primary.log, PRIMARY_STATEMENT);
+    assert_true(
+        take_primary("ack ALL~OF~eu~ON~received REPLICAS 5 fallback ASYNC maxops 7 strategy "
+                     "PRIMARY read prefix log statement",
+                     NULL, &o, why, sizeof why));
+    assert_true(o.primary.ack.kind == ACK_ALL && o.primary.ack.stage == ACK_RECEIVED);
+    assert_string_equal(o.primary.ack.zone, "eu");
+    assert_true(o.primary.fallback_async && o.replicas == 5 && o.maxops == 7);
+    assert_true(o.read.level == READ_PREFIX && o.ack.kind == ACK_MAJORITY);
+    assert_int_equal(o.given & GIVEN_RULES, GIVEN_READ);
+    assert_true(take_primary("STRATEGY primary ACK LOCAL", NULL, &o, why, sizeof why));
+    assert_int_equal(o.read.level, READ_LEADER); /* the strongest that it gives */
+    assert_true(take_primary("STRATEGY primary ACK LOCAL READ local", NULL, &o, why, sizeof why));
+    assert_int_equal(o.read.level, READ_LOCAL);
+}
+
+static void what_is_wrong_of_primary_is_said_in_a_sentence(void **state)
+{
+    static const struct {
+        const char *line, *why;
+    } bad[] = {
+        { "REPLICAS 3", "ERR STRATEGY is missing: KEYSPACE CREATE name STRATEGY raft|primary" },
+        { "STRATEGY primary LEASE yes",
+          "ERR option 'LEASE' is not part of strategy primary: a primary reads by its lease" },
+        { "STRATEGY primary HISTORY 1s",
+          "ERR option 'HISTORY' is not part of strategy primary: raft has it" },
+        { "STRATEGY raft FALLBACK fail",
+          "ERR option 'FALLBACK' is not part of strategy raft: primary has it" },
+        { "MAXLAG 1s STRATEGY raft", "ERR option 'MAXLAG' is not part of strategy raft" },
+        { "STRATEGY primary COLOUR blue",
+          "ERR unknown option 'COLOUR': ID, STRATEGY, REPLICAS, VOTERS, PARTITIONS, PARTITION, "
+          "PREFIX, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES, READ, ACK, "
+          "FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC are there" },
+        { "STRATEGY primary SLOPPY yes",
+          "ERR option 'SLOPPY' is not built yet, and not part of strategy primary" },
+        { "STRATEGY primary LOG logical", "ERR LOG logical is not built yet: statement is" },
+        { "STRATEGY primary MAXLAG 1s LAGGING STALL", "ERR MAXLAG is not built yet" },
+        { "STRATEGY primary ACK LOCAL~ON~received APPENDFSYNC everysec",
+          "ERR APPENDFSYNC everysec is not built yet: always is" },
+        { "STRATEGY primary ACK", "ERR option 'ACK' wants a value" },
+        { "STRATEGY primary ACK LOCAL ACK ALL", "ERR option 'ACK' is given twice" },
+        { "STRATEGY primary READ local ACK LOCAL READ local",
+          "ERR option 'READ' stands there twice" },
+        { "STRATEGY primary FALLBACK maybe", "ERR FALLBACK is fail or async, not 'maybe'" },
+        { "STRATEGY primary ACK MAJORITY", "LEVEL strategy primary does not give ACK 'MAJORITY'" },
+        { "STRATEGY primary READ session",
+          "LEVEL strategy primary does not give reads at level 'session'" },
+        { "STRATEGY primary ACK LOCAL READ linearizable",
+          "LEVEL strategy primary does not give reads at level 'linearizable'" },
+        { "STRATEGY primary STRATEGY raft", "ERR option 'STRATEGY' stands there twice" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct keyspace_options o;
+        char why[500] = "";
+        assert_false(take_primary(bad[i].line, NULL, &o, why, sizeof why));
+        if (strncmp(why, bad[i].why, strlen(bad[i].why)) != 0) {
+            fail_msg("%s: %s", bad[i].line, why);
+        }
+        assert_true(strstr(why, "nothing was changed") || strstr(why, "was not applied"));
+    }
+}
+
+/* O2: what is not said stays, and nothing weakens unsaid. */
+static void an_alter_of_primary_goes_by_what_stands_there(void **state)
+{
+    struct map_keyspace any = with_primary("STRATEGY primary ACK ANY~2 FALLBACK async");
+    struct map_keyspace local = with_primary("STRATEGY primary ACK LOCAL");
+    struct keyspace_options o;
+    char why[400];
+    (void)state;
+    assert_true(take_primary("MAXOPS 9", &any, &o, why, sizeof why));
+    assert_true(o.primary.ack.n == 2 && o.primary.fallback_async);
+    assert_true(take_primary("FALLBACK fail", &any, &o, why, sizeof why));
+    assert_true(o.primary.ack.n == 2 && !o.primary.fallback_async);
+    assert_int_equal(o.given, GIVEN_FALLBACK);
+    assert_false(take_primary("ACK ALL", &any, &o, why, sizeof why));
+    assert_non_null(strstr(why, "ERR FALLBACK async was said beside another ACK"));
+    assert_false(take_primary("ACK LOCAL FALLBACK fail", &any, &o, why, sizeof why));
+    assert_string_equal(why, "ERR with ACK LOCAL ON durable there are no reads at level "
+                             "linearizable, which requests get that say nothing: say READ with one "
+                             "of leader, prefix, local, nothing was changed");
+    assert_true(take_primary("ACK LOCAL FALLBACK fail READ prefix", &any, &o, why, sizeof why));
+    assert_true(take_primary("ACK ANY~1 READ linearizable", &local, &o, why, sizeof why));
+    assert_true(take_primary("ACK ALL", &local, &o, why, sizeof why));
+    assert_int_equal(o.given, GIVEN_COPIES); /* how weak reads are is what was said of them */
+    assert_false(take_primary("LOG statement", &any, &o, why, sizeof why));
+    assert_string_equal(why, "ERR 'LOG' cannot be altered: make another keyspace, nothing was "
+                             "changed");
+    assert_false(take_primary("LEASE yes", &any, &o, why, sizeof why));
+    assert_false(take_primary("FALLBACK async", &of_raft, &o, why, sizeof why));
+    assert_false(take_primary("", &any, &o, why, sizeof why));
+    assert_non_null(strstr(why, "ERR nothing to alter was given: REPLICAS, VOTERS, PREFIX"));
+    assert_non_null(strstr(why, "ACK, FALLBACK, MAXLAG, LAGGING, APPENDFSYNC"));
+}
+
 static void only_what_can_be_altered_is(void **state)
 {
     static const char *const fixed[] = { "ID 17", "STRATEGY raft", "PARTITIONS 2",
@@ -287,6 +415,9 @@ int main(void)
         cmocka_unit_test(a_prefix_has_no_blanks_and_no_bytes_beyond_ascii),
         cmocka_unit_test(an_empty_prefix_takes_the_route_away),
         cmocka_unit_test(whatever_is_wrong_is_said_in_a_sentence),
+        cmocka_unit_test(options_of_primary_are_read_wherever_they_stand),
+        cmocka_unit_test(what_is_wrong_of_primary_is_said_in_a_sentence),
+        cmocka_unit_test(an_alter_of_primary_goes_by_what_stands_there),
         cmocka_unit_test(only_what_can_be_altered_is),
         cmocka_unit_test(what_nodes_go_by_is_a_rule),
         cmocka_unit_test(what_a_client_sent_is_shown_shortened_and_printable),

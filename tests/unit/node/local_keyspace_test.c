@@ -80,6 +80,64 @@ static void info_tells_everything_and_where_it_is(void **state)
     CHECK_HAS("keyspace info cart", "%20\r\n");
 }
 
+static void put_view(const struct succession *s)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    size_t n = map_succession_write(s, value);
+    assert_int_equal(put_raw(node.map, MAP_RECORD_SUCCESSION, 2, value, n), MAP_OK);
+}
+
+#define ALL_OPTIONS "ACK \"ANY 1 ON received\" FALLBACK fail LOG logical APPENDFSYNC always"
+#define VIEW(words) "$4\r\nview\r\n" words "\r\n"
+
+/* What is promised, and beside it what is done now (L9, L10). */
+static void info_tells_of_primaries_and_their_views(void **state)
+{
+    (void)state;
+    struct map_keyspace k = *map_keyspace(node.map, 16);
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    k.primary.ack.stage = ACK_RECEIVED;
+    put_keyspace(node.map, &k);
+    struct succession s = { .term = 7, .primary = NODE_NONE, .before = 1, .preferred = NODE_NONE };
+    s.settled = 5;
+    s.stage = ACK_RECEIVED;
+    s.learners = 4;
+    s.rule = (struct succession_rule){ .members = 3, .copies = 1 };
+    put_view(&s);
+    CHECK_HAS("keyspace list", "$8\r\nstrategy\r\n$7\r\nprimary\r\n");
+    CHECK_HAS("keyspace list", "$3\r\nack\r\n$17\r\nANY 1 ON received\r\n");
+    CHECK_HAS("info keyspaces", "ks16:name=cart,strategy=primary,replicas=2,");
+    CHECK_HAS("keyspace info cart", "*42\r\n$2\r\nid\r\n");
+    CHECK_HAS("keyspace info cart", "$7\r\noptions\r\n$68\r\n" ALL_OPTIONS "\r\n");
+    CHECK_HAS("keyspace info cart",
+              "*28\r\n$9\r\npartition\r\n:0\r\n"); /* the other has none: half a change */
+    CHECK_HAS("keyspace info cart", "*16\r\n$9\r\npartition\r\n:1\r\n");
+    CHECK_HAS("keyspace info cart",
+              "$4\r\nterm\r\n:7\r\n$7\r\nprimary\r\n:0\r\n$8\r\nlearners\r\n$1\r\n3\r\n"
+              "$12\r\nacknowledges\r\n$17\r\nANY 1 ON received\r\n$3\r\nset\r\n$0\r\n\r\n" VIEW(
+                  "$8\r\nchoosing"));
+    s.primary = 1;
+    s.rule = (struct succession_rule){ .members = 3, .set = 3 };
+    put_view(&s);
+    CHECK_HAS("keyspace info cart",
+              "$4\r\nterm\r\n:7\r\n$7\r\nprimary\r\n:2\r\n$8\r\nlearners\r\n$1\r\n3\r\n"
+              "$12\r\nacknowledges\r\n$15\r\nALL ON received\r\n$3\r\nset\r\n$3\r\n1,2\r\n" VIEW(
+                  "$9\r\nbeginning"));
+    s.settled = 7;
+    s.rule.set = 0;
+    s.stage = ACK_DURABLE;
+    put_view(&s);
+    CHECK_HAS("keyspace info cart", "$12\r\nacknowledges\r\n$16\r\nLOCAL ON durable\r\n$3\r\nset"
+                                    "\r\n$0\r\n\r\n" VIEW("$7\r\nsettled"));
+    s.fallen = true;
+    put_view(&s);
+    CHECK_HAS("keyspace info cart", VIEW("$11\r\nfallen back"));
+    CHECK_HAS("keyspace explain cart", "*32\r\n$8\r\nstrategy\r\n$7\r\nprimary\r\n");
+    CHECK_HAS("keyspace explain cart", "$3\r\nlog\r\n$7\r\nlogical\r\n");
+    put_erased(node.map, MAP_RECORD_SUCCESSION, 2);
+}
+
 /* The planner may not have seen yet that a node was wiped. */
 static void what_is_held_by_no_member_is_not_settled(void **state)
 {
@@ -161,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(all_keyspaces_are_listed),
         CASE(info_tells_everything_and_where_it_is),
+        CASE(info_tells_of_primaries_and_their_views),
         CASE(what_is_held_by_no_member_is_not_settled),
         CASE(keyspace_0_is_as_its_members_and_settings_say),
         CASE(the_line_of_info_counts_the_same),

@@ -134,13 +134,18 @@ bool placing_can_found(const struct node *n, uint32_t replicas)
 bool placing_found(const struct node *n, const struct map_keyspace *k, struct edit *edit,
                    struct map_partition *refused)
 {
-    (void)n;
-    *refused = (struct map_partition){ 0 };
-    for (uint32_t i = 0; i < k->partitions; i++) {
+    bool sound = true;
+    for (uint32_t i = 0; i < k->partitions && sound; i++) {
         struct map_partition p = map_found(k, i, k->first_group + i, nodes.members, NODE_NONE);
         edit_partition(edit, &p);
+        *refused = p;
+        if (strategy_has_views(k)) {
+            struct succession first = { .term = 0 };
+            sound = strategy_first(n->map, k, &p, &first);
+            edit_succession(edit, p.group, &first);
+        }
     }
-    return true;
+    return sound;
 }
 
 bool replica_leads(const struct replica *r)

@@ -4,6 +4,7 @@
 #ifndef TESTS_NODE_ORDER_KEYSPACE_WORLD_H
 #define TESTS_NODE_ORDER_KEYSPACE_WORLD_H
 
+#include "cluster/strategy.h"
 #include "node/control_internal.h"
 #include "node/node.h"
 #include "node/orders.h"

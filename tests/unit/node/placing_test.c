@@ -181,6 +181,40 @@ static uint16_t founders_of_one(uint8_t replicas)
     return p.founders;
 }
 
+/* L9: each partition has its first view with it. Where its nodes cannot give what ACK says there is
+ * none, and it is told which it is. */
+static void a_keyspace_with_a_primary_has_successions(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(16, "cart", "", 2, 1);
+    struct edit edit = { 0 };
+    struct map_partition refused;
+    struct succession s;
+    node.map = map_new();
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    assert_true(placing_found(&node, &k, &edit, &refused));
+    assert_int_equal(edit.count, 4);
+    size_t before = edit.length[0] + (size_t)edit.length[1];
+    assert_int_equal(edit.bytes[before], MAP_RECORD_SUCCESSION);
+    assert_int_equal(edit.bytes[before + 4], 2);
+    struct span value = span_of(edit.bytes + before + edit.length[2], edit.length[3]);
+    assert_int_equal(map_succession_read(value, &s), MAP_OK);
+    assert_true(s.term == 1 && s.primary == NODE_NONE && s.rule.members == 7 && s.rule.copies == 1);
+    assert_true(s.preferred < 3 && s.duty_count == 0);
+    edit_free(&edit);
+    struct map_node there = { .id = 3, .zone = "eu" };
+    put_node(node.map, 2, &there);
+    k.primary.ack = (struct ack){ .kind = ACK_ALL, .zone = "eu" };
+    assert_true(placing_found(&node, &k, &edit, &refused));
+    edit_free(&edit);
+    gone_for[2] = 1; /* so it is placed elsewhere */
+    assert_false(placing_found(&node, &k, &edit, &refused));
+    assert_true(refused.group == 2 && refused.wish == 3);
+    edit_free(&edit);
+    map_free(node.map);
+}
+
 /* Seeds 1330230, 1330982: whoever founds alone has to be there, or nobody ever will. */
 static void who_cannot_found_now_founds_only_where_others_will_not_do(void **state)
 {
@@ -236,6 +270,7 @@ int main(void)
         CASE(who_knows_no_other_groups_gets_none),
         CASE(members_are_those_that_were_and_stay),
         CASE(a_keyspace_is_founded_on_what_is_there),
+        CASE(a_keyspace_with_a_primary_has_successions),
         CASE(who_cannot_found_now_founds_only_where_others_will_not_do),
         CASE(who_has_not_answered_this_leader_is_not_known_to_remember),
     };
