@@ -24,15 +24,15 @@ struct counters {
     uint64_t damaged, wiped, recovered, rotten, patched, covered;
     uint64_t asked_reads, asked_ahead; /* confirmed at who does not lead; before it had the slot */
     uint64_t served[SERVE_LOST + 1], judged[GUARANTEES]; /* reads of sessions */
-    uint64_t followers[READ_LEVELS];       /* of those: answered by who does not lead */
-    uint64_t followers_behind;             /* at bounded, by operations */
-    uint64_t placed, owed;                 /* judged by the whole order: what they show; how much */
+    uint64_t followers[READ_LEVELS]; /* of those: answered by who does not lead */
+    uint64_t followers_behind;       /* at bounded, by operations */
+    uint64_t placed, owed;           /* judged by the whole order: what they show; how much */
     uint64_t as_of[PAST_LOST + 1], too_old; /* as of a position: what was found there */
     uint64_t waited, not_waited;            /* for one to come: it came; nobody waits any more */
     uint64_t leases_granted, leases_gone;
     /* Of worlds with a council. */
     uint64_t views, views_told, leases_told, leases_regained, handed, stops, stopped;
-    uint64_t successions[SUCCESSION_UNSETTLED + 1]; /* by reason */
+    uint64_t successions[SUCCESSION_AWAY + 1]; /* by reason */
     uint64_t takebacks, takebacks_applied, takebacks_anew, takebacks_cut, taken, regained;
     uint64_t lost_acked, lost_named;
     uint64_t virtual_us;

@@ -3,8 +3,6 @@
 #include "base/panic.h"
 #include "cluster/succession_internal.h"
 
-#define GUARDS_MAX 3u /* duties that stay beside a settled LOCAL; more become one */
-
 /* --- The record ------------------------------------------------------------------------------- */
 
 static void check(const struct succession *s)
@@ -24,84 +22,6 @@ bool succession_wish_is_sound(const struct succession_wish *wish)
     return wish->members != 0 && wish->members >> MEMBERS_MAX == 0 && one_kind &&
            wish->copies <= others && (wish->set_of == 0 || eligible > 0) &&
            (wish->set_count == 0 || wish->set_count < eligible);
-}
-
-/* Whether whoever meets the duty for `owed` meets the one for `rule` as well. */
-static bool covers(const struct succession_rule *owed, const struct succession_rule *rule)
-{
-    return owed->members == rule->members && owed->copies == rule->copies &&
-           (owed->set == 0) == (rule->set == 0) && (owed->set & ~rule->set) == 0;
-}
-
-bool succession_has_room(const struct succession *now, const struct succession_rule *rule)
-{
-    bool has = now->duty_count < SUCCESSION_DUTIES_MAX;
-    for (uint32_t i = 0; i < now->duty_count; i++) {
-        has = has || covers(&now->duty[i].rule, rule);
-    }
-    return has;
-}
-
-void succession_owe(struct succession *next, const struct succession_rule *rule, node_index primary,
-                    qr_term term)
-{
-    uint32_t i = 0;
-    while (i < next->duty_count && !covers(&next->duty[i].rule, rule)) {
-        i++;
-    }
-    if (i == next->duty_count) {
-        qr_assert(i < SUCCESSION_DUTIES_MAX); /* S8 */
-        next->duty[next->duty_count++] = (struct succession_duty){ .rule = *rule };
-    }
-    next->duty[i].primaries |= succession_bit(primary);
-    next->duty[i].last = term;
-}
-
-/* Whether somebody beside the primaries is in each smallest set of nodes of that duty. */
-static bool is_shared(const struct succession_duty *duty)
-{
-    return duty->rule.copies > 0 || (duty->rule.set & (duty->rule.set - 1)) != 0;
-}
-
-/* One duty in place of many: met when all of their members stand, or the primaries do. That is more
- * than each of them asks for. */
-static void merge_duties(struct succession *next)
-{
-    struct succession_duty all = { .rule = { .copies = 1 } };
-    uint8_t kept = 0;
-    for (uint32_t i = 0; i < next->duty_count; i++) {
-        struct succession_duty duty = next->duty[i];
-        if (is_shared(&duty)) {
-            all.rule.members |= duty.rule.members;
-            all.primaries |= duty.primaries;
-            all.last = max_u64(all.last, duty.last);
-        } else {
-            next->duty[kept++] = duty;
-        }
-    }
-    if (all.rule.members != 0) {
-        next->duty[kept++] = all;
-    }
-    next->duty_count = kept;
-}
-
-void succession_settle(struct succession *next)
-{
-    uint8_t kept = 0;
-    for (uint32_t i = 0; i < next->duty_count; i++) {
-        if (succession_is_local(&next->rule) && !succession_is_local(&next->duty[i].rule)) {
-            next->duty[kept++] = next->duty[i];
-        }
-    }
-    next->duty_count = kept;
-    if (kept > GUARDS_MAX) {
-        merge_duties(next);
-    }
-    for (uint32_t i = next->duty_count; i < SUCCESSION_DUTIES_MAX; i++) {
-        next->duty[i] = (struct succession_duty){ .last = 0 };
-    }
-    next->settled = next->term;
-    succession_owe(next, &next->rule, next->primary, next->term);
 }
 
 struct succession succession_first(const struct succession_wish *wish, node_index preferred)

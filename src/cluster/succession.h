@@ -29,22 +29,25 @@
  *    than the duty's last one: the primary of that term had it all, and logs agree before a common
  *    entry. By induction over the terms this is Leader Completeness (Ongaro 2014, 3.6.3) with
  *    quorums of any size.
- * S6 Loss. A duty of LOCAL that is not met is given up after a grace: the best of all that have
- *    promised is taken, forgetful ones too, and the answer says what may be lost. Any other duty
- *    that is not met stops the choice until somebody comes back, or FORCE gives it up. Nothing else
- *    ever does: FALLBACK async does not.
+ * S6 Loss. A duty of LOCAL that is not met is given up after a grace: the best of those that stand
+ *    is taken, and the answer says what may be lost. One that is forgetful is taken where all have
+ *    come, so that nobody is left who has more, or, ON received, where every start forgets, when it
+ *    has anything at all: an empty disk is no reason to empty the others. Any other duty that is
+ *    not met stops the choice until somebody comes back, or FORCE gives it up. Nothing else ever
+ *    does: FALLBACK async does not.
  * S7 Discharge. When the primary reports that an entry of its own term is committed, the term is
  *    **settled**: whatever was acknowledged before is held under the present rule as well, so it
  *    is the only duty left. But LOCAL holds it at the primary alone: stricter duties stay beside
- *    it (those who have an entry of the LOCAL term are past them, S5). When they become
- *    many they are put together into one that asks for more than each of them.
+ *    it (those who have an entry of the LOCAL term are past them, S5). When they become many, two
+ *    become one, as in S8.
  * S8 One change at a time: another one waits until the last is settled, unless those that are not
- *    lost cannot settle it. The record has room for SUCCESSION_DUTIES_MAX duties; a choice never
- *    needs a new one, a change that would not fit waits.
+ *    lost cannot settle it; and none is made while the primary is away. The record has room for
+ *    SUCCESSION_DUTIES_MAX duties; a choice never needs a new one. Where a change needs one more,
+ *    two become one that asks for no less than both; where no two can, it waits.
  * S9 Never fewer. Who is wished comes in as a learner, counts when it has caught up, and only when
  *    all who are wished count the others go; no step leaves a rule with fewer copies than are
- *    promised. A lost or slow member of a set is replaced when there is another one that has caught
- *    up; it counts from the next term on, so from when it is recorded.
+ *    promised. A lost, slow or forgetful member of a set is replaced when there is another one that
+ *    has caught up; it counts from the next term on, so from when it is recorded.
  * S10 FALLBACK async is a record like any other: rule LOCAL, `fallen`, a term of its own. It comes
  *    when the members that are not lost are too few for the rule and nobody can replace them, and
  *    ends when enough have caught up, or when the keyspace says FALLBACK fail.
@@ -166,7 +169,8 @@ enum succession_kind {
     R(GRACE, "whoever has more may still come")                                    \
     R(FEW_COPIES, "too few members for the rule")                                  \
     R(NOT_FIT, "the node that is to lead is away, not a member, or lacks entries") \
-    R(UNSETTLED, "the change before is not settled")
+    R(UNSETTLED, "the change before is not settled")                               \
+    R(AWAY, "the primary is away, and a change waits for it")
 
 enum succession_reason {
 #define SUCCESSION_TAG(name, text) SUCCESSION_##name,

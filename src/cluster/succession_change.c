@@ -2,24 +2,31 @@
 #include "base/panic.h"
 #include "cluster/succession_internal.h"
 
+/* Who says of itself that it has forgotten something. */
+static uint16_t forgetful_of(const struct succession_scene *scene)
+{
+    uint16_t forgetful = 0;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        forgetful |= scene->told[i].forgetful ? succession_bit(i) : 0;
+    }
+    return forgetful;
+}
+
 /* Who has all, is wanted, and forgot nothing. */
 static uint16_t fit_of(const struct succession_scene *scene)
 {
-    uint16_t fit = (uint16_t)(scene->caught & scene->alive & ~scene->lost);
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        fit &= (uint16_t)(scene->told[i].forgetful ? ~succession_bit(i) : UINT16_MAX);
-    }
-    return fit;
+    return (uint16_t)(scene->caught & scene->alive & ~scene->lost & ~forgetful_of(scene));
 }
 
-/* The set beside the primary: those that are in it stay while they are not lost, then come those
- * that have caught up; a lost one stays while nobody else can be had (S9). */
+/* The set beside the primary: those that are in it stay while they are not lost and remember, then
+ * come those that have caught up; others stay while nobody else can be had (S9). */
 static uint16_t set_for(const struct succession *now, const struct succession_wish *wish,
                         const struct succession_scene *scene, uint16_t members)
 {
     uint16_t eligible = (uint16_t)(wish->set_of & members & ~succession_bit(now->primary));
-    uint16_t classes[] = { (uint16_t)(now->rule.set & ~scene->lost), fit_of(scene), now->rule.set,
-                           UINT16_MAX };
+    uint16_t stay = (uint16_t)(now->rule.set & ~scene->lost);
+    uint16_t classes[] = { (uint16_t)(stay & ~forgetful_of(scene)), fit_of(scene), stay,
+                           now->rule.set, UINT16_MAX };
     uint16_t set = 0;
     if (wish->set_count == 0) {
         return eligible;
@@ -115,6 +122,14 @@ static struct succession wanted(const struct succession *now, const struct succe
     return next;
 }
 
+/* In the life in which it leads: nobody else settles a change, and if the primary is gone already,
+ * the choice has to meet one rule more, under which nothing was ever acknowledged. */
+static bool is_here(const struct succession *now, const struct succession_scene *scene)
+{
+    return succession_has(scene->alive, now->primary) &&
+           scene->told[now->primary].life == now->life;
+}
+
 /* Who is wished and should lead, when the primary is not. */
 static node_index heir(const struct succession *now, const struct succession_wish *wish,
                        const struct succession_scene *scene)
@@ -135,6 +150,9 @@ void succession_change(const struct succession *now, const struct succession_wis
                     !succession_has_room(now, &next.rule))) { /* S8 */
         out->kind = SUCCESSION_STOP;
         out->reason = SUCCESSION_UNSETTLED;
+    } else if (differs && !is_here(now, scene)) { /* S8 */
+        out->kind = SUCCESSION_STOP;
+        out->reason = SUCCESSION_AWAY;
     } else if (differs) {
         out->kind = SUCCESSION_WRITE;
         out->reason = reason_of(now, &next);

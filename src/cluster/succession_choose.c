@@ -184,12 +184,25 @@ static bool is_fenced(const struct succession *now, const struct succession_scen
             scene->told[now->before].promised >= now->term);
 }
 
+/* S6: who may be taken with a loss though nobody has ordered it. */
+static uint16_t candidates(const struct succession *now, const struct succession_scene *scene,
+                           const struct stand *s)
+{
+    uint16_t out = s->standing;
+    bool all_here = (all_members(now) & ~s->promised) == 0;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool has_some = now->stage == ACK_RECEIVED && scene->told[i].last_term > 0;
+        out |= all_here || has_some ? (uint16_t)(s->promised & succession_bit(i)) : 0;
+    }
+    return out;
+}
+
 /* S6: with a loss. Who is taken then, NODE_NONE and the reason when nobody is. */
 static node_index give_up(const struct succession *now, const struct succession_scene *scene,
                           const struct stand *s, enum succession_reason *why)
 {
     bool forced = scene->order == SUCCESSION_FORCE;
-    node_index best = best_of(now, scene, s->promised);
+    node_index best = best_of(now, scene, forced ? s->promised : candidates(now, scene, s));
     if (forced && scene->to != NODE_NONE) {
         best = succession_has(s->promised, scene->to) ? scene->to : NODE_NONE;
         *why = SUCCESSION_NOT_FIT;

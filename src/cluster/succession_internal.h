@@ -49,11 +49,11 @@ static inline bool succession_can_meet(const struct succession_rule *rule, node_
 void succession_open(const struct succession *now, const struct succession_scene *scene,
                      enum succession_reason why, struct succession_action *out);
 
-/* Takes up the duty for that rule in that term; `next` has room for it (S8). */
+/* Takes up the duty for that rule in that term; room can be made for it (S8). */
 void succession_owe(struct succession *next, const struct succession_rule *rule, node_index primary,
                     qr_term term);
 
-/* Whether that duty is in the record, or there is room for it. */
+/* Whether that duty is in the record, or room can be made for it. */
 bool succession_has_room(const struct succession *now, const struct succession_rule *rule);
 
 /* Discharges what is held under the present rule as well (S7). */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "cluster/succession.h"
 
 #define NODES_MAX 5
@@ -339,6 +340,95 @@ static void test_each_rule_is_owed_what_it_acknowledged(void **state)
     }
 }
 
+/* --- Room for one duty more ------------------------------------------------------------------- */
+
+static struct succession_duty random_duty(struct rng *rng)
+{
+    uint16_t all = (1u << NODES_MAX) - 1, primary = (uint16_t)(1u << rng_below(rng, NODES_MAX));
+    struct succession_duty duty = { .rule = { .members = (uint16_t)(primary |
+                                                                    (rng_below(rng, all + 1u))) },
+                                    .primaries = primary,
+                                    .last = 1 + rng_below(rng, 5) };
+    uint32_t others = count(duty.rule.members) - 1, kind = (uint32_t)rng_below(rng, 5);
+    if (kind < 2 && others > 0) {
+        duty.rule.copies = (uint8_t)(1 + rng_below(rng, others));
+    } else if (kind < 4) {
+        duty.rule.set = (uint16_t)(primary | (duty.rule.members & rng_below(rng, all + 1u)));
+    }
+    return duty;
+}
+
+/* All of them have the same entry, so that nothing but the duties decides. */
+static bool is_met_by(const struct succession *record, uint32_t standing)
+{
+    struct succession_wish wish = { .members = (1u << NODES_MAX) - 1 };
+    struct succession_scene s = { .alive = (uint16_t)standing, .lease_over = true };
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        s.told[i] = (struct succession_told){ .life = 1, .promised = record->term, .last_term = 1 };
+    }
+    s.to = NODE_NONE;
+    return succession_turn(record, &wish, &s).kind == SUCCESSION_WRITE;
+}
+
+static struct succession owing(const struct succession_rule *rule,
+                               const struct succession_duty *duties, uint32_t n)
+{
+    struct succession record = {
+        .term = 9, .primary = NODE_NONE, .before = NODE_NONE, .preferred = NODE_NONE, .rule = *rule
+    };
+    for (uint32_t i = 0; i < n; i++) {
+        record.duty[record.duty_count++] = duties[i];
+    }
+    return record;
+}
+
+/* S8: with all places taken the rule changes; whoever is chosen from then on meets each duty that
+ * there was before. */
+static void room_is_made(struct rng *rng, uint64_t *changed, uint64_t *chosen)
+{
+    struct world w = world_of(NODES_MAX, 0);
+    struct succession_duty before[SUCCESSION_DUTIES_MAX];
+    for (uint32_t i = 0; i < SUCCESSION_DUTIES_MAX; i++) {
+        before[i] = random_duty(rng);
+        w.record.duty[i] = before[i];
+    }
+    w.record.duty_count = SUCCESSION_DUTIES_MAX;
+    w.record.settled = w.record.term = 9;
+    w.wish = wish_of(NODES_MAX, 1 + (uint32_t)rng_below(rng, rules(NODES_MAX) - 1));
+    struct succession_scene scene = scene_of(&w, (1u << NODES_MAX) - 1);
+    scene.lease_over = false;
+    scene.caught = scene.alive;
+    struct succession_action a = succession_turn(&w.record, &w.wish, &scene);
+    if (a.kind != SUCCESSION_WRITE) {
+        assert_int_equal(a.reason, SUCCESSION_UNSETTLED);
+        return;
+    }
+    *changed += 1;
+    assert_in_range(a.next.duty_count, 1, SUCCESSION_DUTIES_MAX);
+    struct succession after = owing(&a.next.rule, a.next.duty, a.next.duty_count);
+    for (uint32_t standing = 1; standing < 1u << NODES_MAX; standing++) {
+        if (!is_met_by(&after, standing)) {
+            continue;
+        }
+        *chosen += 1;
+        for (uint32_t i = 0; i < SUCCESSION_DUTIES_MAX; i++) {
+            struct succession one = owing(&before[i].rule, &before[i], 1);
+            assert_true(is_met_by(&one, standing));
+        }
+    }
+}
+
+static void test_one_duty_in_place_of_two_asks_for_no_less(void **state)
+{
+    (void)state;
+    struct rng rng = rng_from(56);
+    uint64_t changed = 0, chosen = 0;
+    for (uint32_t i = 0; i < 20000; i++) {
+        room_is_made(&rng, &changed, &chosen);
+    }
+    assert_true(changed > 15000 && chosen > 15000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_before_the_grace_nobody_is_chosen_with_a_loss),
         cmocka_unit_test(test_over_two_primaries_as_well),
         cmocka_unit_test(test_each_rule_is_owed_what_it_acknowledged),
+        cmocka_unit_test(test_one_duty_in_place_of_two_asks_for_no_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

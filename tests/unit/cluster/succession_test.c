@@ -151,7 +151,7 @@ static void test_a_later_term_stands_before_a_longer_log(void **state)
 }
 
 /* S7: duties beside LOCAL are put together, and what they ask for is still asked. */
-static void test_many_duties_beside_local_become_one(void **state)
+static void test_many_duties_beside_local_become_few(void **state)
 {
     (void)state;
     struct scene s = any_1();
@@ -165,8 +165,12 @@ static void test_many_duties_beside_local_become_one(void **state)
                                       .last = 1 };
     }
     settle(&s);
-    assert_int_equal(s.record.duty_count, 2);
-    assert_int_equal(s.record.duty[0].rule.members, 0xf7);
+    assert_int_equal(s.record.duty_count, 4);
+    uint16_t members = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        members |= s.record.duty[i].rule.members;
+    }
+    assert_int_equal(members, 0xf7);
     s.now.lease_over = s.now.grace_over = true;
     s.now.alive = 0x06;
     write(&s, SUCCESSION_LEASE_OVER);
@@ -388,6 +392,67 @@ static void test_a_change_that_cannot_settle_gives_way(void **state)
     assert_int_equal(s.record.duty_count, 2);
 }
 
+/* S8: the choice would have to meet one rule more, under which nothing was ever acknowledged. */
+static void test_a_change_waits_for_the_primary(void **state)
+{
+    (void)state;
+    struct scene s = any_1();
+    s.wish.copies = 2;
+    s.now.alive = 0x0e;
+    assert_stops(&s, SUCCESSION_AWAY);
+    s.now.alive = 0x0f;
+    s.now.told[0].life = 0; /* it has told nothing yet to who asks */
+    assert_stops(&s, SUCCESSION_AWAY);
+    s.now.told[0].life = 10;
+    write(&s, SUCCESSION_RULE);
+}
+
+/* S6, LOCAL: nodes 1 and 2 are here, node 0 may have more. */
+static void test_an_empty_disk_empties_no_other(void **state)
+{
+    (void)state;
+    struct scene s = scene_of((struct succession_wish){ .copies = 0 });
+    s.now.lease_over = s.now.grace_over = true;
+    s.now.alive = 0x06;
+    write(&s, SUCCESSION_LEASE_OVER);
+    promise(&s);
+    s.now.told[1].forgetful = s.now.told[2].forgetful = true;
+    s.now.told[2].last_term = 0;
+    s.now.told[2].last_slot = 0;
+    assert_stops(&s, SUCCESSION_NOBODY_STANDS); /* durable: what is forgotten is lost */
+    struct scene all = s, forced = s, received = s;
+    all.now.alive = 0x07;
+    all.now.told[0].forgetful = true; /* nobody else can come */
+    assert_int_equal(write(&all, SUCCESSION_CHOSEN).primary, 0);
+    forced.now.order = SUCCESSION_FORCE;
+    assert_int_equal(write(&forced, SUCCESSION_CHOSEN).primary, 1);
+    received.record.stage = ACK_RECEIVED; /* each start forgets, and this one has something */
+    assert_int_equal(write(&received, SUCCESSION_CHOSEN).primary, 1);
+    s.record.stage = ACK_RECEIVED;
+    s.now.alive = 0x04;
+    assert_stops(&s, SUCCESSION_NOBODY_STANDS);
+    s.now.told[2].forgetful = false; /* a member that never had anything */
+    assert_int_equal(write(&s, SUCCESSION_CHOSEN).primary, 2);
+}
+
+/* R4: it is here and counts for nothing; who is left of a smaller set is one that counts. */
+static void test_a_forgetful_member_of_a_set_is_replaced(void **state)
+{
+    (void)state;
+    struct scene s = scene_of((struct succession_wish){ .set_of = ALL, .set_count = 1 });
+    s.now.told[1].forgetful = true;
+    s.now.caught = 0x03;
+    assert_rests(&s); /* there is no other */
+    s.now.caught = 0x07;
+    assert_int_equal(write(&s, SUCCESSION_REPLACED).rule.set, 0x05);
+    struct scene all = scene_of((struct succession_wish){ .set_of = ALL });
+    assert_int_equal(all.record.rule.set, ALL);
+    all.wish.set_count = 1;
+    all.now.told[1].forgetful = true;
+    all.now.caught = 0x01;
+    assert_int_equal(write(&all, SUCCESSION_RULE).rule.set, 0x05);
+}
+
 static void assert_told(const struct scene *s, const char *expected)
 {
     static const uint64_t ids[MEMBERS_MAX] = { 11, 12, 13, 14 };
@@ -455,7 +520,7 @@ int main(void)
         cmocka_unit_test(test_nothing_happens_while_all_is_well),
         cmocka_unit_test(test_who_stands),
         cmocka_unit_test(test_a_later_term_stands_before_a_longer_log),
-        cmocka_unit_test(test_many_duties_beside_local_become_one),
+        cmocka_unit_test(test_many_duties_beside_local_become_few),
         cmocka_unit_test(test_a_restarted_primary_loses_its_term),
         cmocka_unit_test(test_terms_are_above_what_was_promised),
         cmocka_unit_test(test_a_hand_over_goes_by_a_choice),
@@ -467,6 +532,9 @@ int main(void)
         cmocka_unit_test(test_a_set_never_shrinks_while_a_wish_is_on_its_way),
         cmocka_unit_test(test_fallback_is_recorded_and_ends),
         cmocka_unit_test(test_a_change_that_cannot_settle_gives_way),
+        cmocka_unit_test(test_a_change_waits_for_the_primary),
+        cmocka_unit_test(test_an_empty_disk_empties_no_other),
+        cmocka_unit_test(test_a_forgetful_member_of_a_set_is_replaced),
         cmocka_unit_test(test_what_is_told_to_people),
         cmocka_unit_test(test_wishes_that_nobody_can_keep),
     };
