@@ -499,6 +499,9 @@ struct outlook {
     bool closed : 1;  /* a hand-over was answered OK: it takes nothing in this term any more */
     struct member_outlook member[15];
     struct stood stood; /* when it stands */
+    /* Entries behind it may be nowhere else, though they were acknowledged: when this replica is
+     * dropped for good they go into the discard journal first. `last`: there are none. */
+    qr_slot sure;
 };
 
 static inline bool outlook_serves(const struct outlook *o)

@@ -9,7 +9,8 @@
  *    of `got`, unless the view of this very term says that a copy counts when it is received:
  *    before the driver tells such a view it has noted that a restart may have lost what was
  *    acknowledged. It always waits for the promise of its term.
- * A4 The commit index follows the primary's only as far as the logs are known to agree.
+ * A4 The commit index follows the primary's only as far as the logs are known to agree; so does
+ *    the floor: who was no member for a while may hold something else below it.
  * A5 A replica is informed once it has committed all that the primary told it is committed, and an
  *    entry of that primary's term is among it.
  * A6 A log that ends with an entry of this term has it from the term's one primary, whose log it
@@ -118,9 +119,11 @@ static bool is_well_formed(const struct message *message, const struct primary_a
            message->term <= m->term;
 }
 
-static void follow_commit(struct primary *p, qr_slot commit)
+/* A4 */
+static void follow_commit(struct primary *p, qr_slot commit, qr_slot floor)
 {
-    p->commit = max_u64(p->commit, min_u64(commit, p->matched)); /* A4 */
+    p->commit = max_u64(p->commit, min_u64(commit, p->matched));
+    p->floor = max_u64(p->floor, min_u64(floor, p->matched));
 }
 
 void primary_on_append(struct primary *p, struct effects *out, node_index from,
@@ -135,13 +138,13 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
         return;
     }
     p->echo = later(p->echo, m->sent);
-    p->floor = max_u64(p->floor, m->floor);
     if (!has_previous(p, m)) {
         reject(p, out, m->prev_slot, m->prev_term, m->sent);
         return;
     }
     p->matched = max_u64(p->matched, m->prev_slot);
-    follow_commit(p, m->commit); /* first, so that the trail may forget that (trail.h, T3) */
+    follow_commit(p, m->commit,
+                  m->floor); /* first, so that the trail may forget that (trail.h, T3) */
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
         if (p->matched == 0 || p->matched < p->trail.base_slot) {
@@ -151,7 +154,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
     }
     p->matched = max_u64(p->matched, hi - 1);
     qr_assert(p->matched <= p->trail.last_slot);
-    follow_commit(p, m->commit);
+    follow_commit(p, m->commit, m->floor);
     if (!p->informed && p->commit >= m->commit) {
         p->informed = trail_term(&p->trail, p->commit) == p->term; /* A5 */
     }
@@ -167,8 +170,7 @@ void primary_on_heartbeat(struct primary *p, struct effects *out, node_index fro
         return;
     }
     p->echo = later(p->echo, m->sent);
-    p->floor = max_u64(p->floor, m->floor);
-    follow_commit(p, m->commit);
+    follow_commit(p, m->commit, m->floor);
     qr_ticket after = primary_ticket(p, out, 0);
     struct primary_heartbeat_ack *reply =
         PRIMARY_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, after);

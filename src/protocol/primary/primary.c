@@ -405,6 +405,7 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->settled = leads && p->commit >= p->term_start;
     out->barred = p->barred;
     out->closed = p->transfer_closed;
+    out->sure = primary_sure(p);
     if (out->stands) {
         out->stood = (struct stood){ p->term, trail_last_term(&p->trail), p->trail.last_slot };
     }

@@ -252,7 +252,7 @@ static void tell_foreign(struct primary *p, struct effects *out, node_index to, 
     m->term = p->term;
     m->slot = slot;
     m->slot_term = term;
-    m->floor = p->floor;
+    m->common = slot > 0 ? last_common(p, slot - 1, term) : 0;
 }
 
 /* It has refused what it acknowledged durably, in this life, before that was sent: its disk does

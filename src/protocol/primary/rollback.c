@@ -87,7 +87,6 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
         effects_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
         return;
     }
-    p->floor = max_u64(p->floor, m->floor);
-    bool own = p->own > p->floor; /* S5 */
-    begin_anew(p, out, own ? min_u64(p->floor, p->trail.base_slot) : p->trail.base_slot);
+    qr_slot common = min_u64(min_u64(p->floor, m->common), p->trail.base_slot);
+    begin_anew(p, out, p->own > common ? common : p->trail.base_slot); /* S5 */
 }

@@ -86,24 +86,24 @@ static bool holds(const struct primary *p, const struct offer *o)
     return trail_knows(&p->trail, o->slot) && trail_term(&p->trail, o->slot) == o->slot_term;
 }
 
-/* S5: up to where what stands here is surely in any snapshot that is beyond it. */
-static qr_slot sure(const struct primary *p)
+qr_slot primary_sure(const struct primary *p)
 {
     qr_slot known = max_u64(min_u64(p->floor, p->trail.last_slot), p->matched);
-    return p->local && p->own > known ? known : p->trail.last_slot;
+    qr_slot own = p->phase == PHASE_PRIMARY ? p->trail.last_slot : p->own;
+    return p->local && own > known ? known : p->trail.last_slot;
 }
 
 /* S5: what would be taken back is lost to nobody yet. */
 static bool is_unnamed(const struct primary *p)
 {
-    return sure(p) < p->trail.last_slot && p->leader == NODE_NONE;
+    return primary_sure(p) < p->trail.last_slot && p->leader == NODE_NONE;
 }
 
 static void install(struct primary *p, struct effects *out, const struct offer *o)
 {
     qr_assert(p->phase != PHASE_PRIMARY); /* S6 */
-    if (sure(p) < p->trail.last_slot) {
-        primary_begin_anew(p, out, sure(p));
+    if (primary_sure(p) < p->trail.last_slot) {
+        primary_begin_anew(p, out, primary_sure(p));
     }
     qr_assert(o->slot > p->commit);
     primary_persist_state(p, out);

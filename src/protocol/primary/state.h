@@ -207,6 +207,8 @@ void primary_on_snapshot(struct primary *p, struct effects *out, qr_slot slot, q
                          qr_slot pin);
 /* The member is in mode SNAPSHOT: has a snapshot brought to it when it is there. */
 void primary_want_snapshot(struct primary *p, struct effects *out, node_index to);
+/* S5: up to where what stands here is surely in any snapshot that is beyond it. */
+qr_slot primary_sure(const struct primary *p);
 void primary_on_offer(struct primary *p, struct effects *out, const struct event *event);
 
 /* --- forget.c ------------------------------------------------------------------------------- */

@@ -509,6 +509,7 @@ static void raft_outlook(const void *self, struct outlook *out)
     out->can_serve = leads && r->commit >= r->term_start;
     out->informed = r->informed;
     out->stands = out->settled = out->barred = out->closed = false;
+    out->sure = out->last;
     out->forgetful = r->forgetful;
     out->skewed = r->now < r->skewed_until;
     out->stands_back = r->stands_back;

@@ -1,0 +1,133 @@
+/* Primary/backup, LOCAL: what a primary acknowledged alone, when somebody else leads. It has a name
+ * in the discard journal, or is counted there, whatever brings the replica back (S5, B3). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/protocol/primary_group.h"
+
+/* Of term `term`, with those members and learners. */
+static struct view view_of(const struct flock *f, qr_term term, node_index primary,
+                           uint16_t members, uint16_t learners)
+{
+    struct view v = flock_any(f, term, primary, 0);
+    v.members = members;
+    v.learners = learners;
+    return v;
+}
+
+/* Three members; node 0 leads term 1 and has acknowledged 5 writes that nobody else has. */
+static struct flock *with_a_tail(qr_req *first)
+{
+    struct flock *f = flock_new(3);
+    flock_tell_all(f, flock_any(f, 1, 0, 0));
+    flock_settle(f);
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    f->node[0].cut = true;
+    *first = flock_submit(f, 0, 5);
+    flock_settle(f);
+    assert_true(flock_applied(f, 0, *first + 4));
+    return f;
+}
+
+/* The members that hold all of this primary's log are not those of the one before. */
+static void test_A4_S5_who_was_no_member_for_a_while_names_its_tail(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    flock_tell_all(f, view_of(f, 2, NODE_NONE, 0x7, 0));
+    flock_tell_all(f, view_of(f, 2, 1, 0x7, 0));
+    flock_tell_all(f, view_of(f, 3, 1, 0x6, 0));
+    flock_settle(f);
+    flock_submit(f, 1, 20);
+    flock_settle(f);
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    qr_slot last = f->node[1].log.last;
+    assert_int_equal(flock_primary(f, 1)->floor, last);
+    flock_checkpoint(f, 1, last, 0);
+    assert_int_equal(flock_primary(f, 1)->trimmed, last);
+    f->node[0].cut = false;
+    flock_tell_all(f, view_of(f, 4, 1, 0x6, 0x1));
+    flock_settle(f);
+    flock_elapse(f, 60 * QR_MILLISECOND);
+    assert_true(flock_primary(f, 0)->floor < f->node[0].log.last);
+    flock_bring_snapshot(f, 1, 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_true(flock_discarded(f, 0, lost + i));
+    }
+    assert_true(f->node[0].applied >= last);
+    flock_free(f);
+}
+
+/* What a replica that goes for good has to leave a name of. */
+static void test_S5_what_nobody_else_may_have_is_told(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    struct outlook o = flock_outlook(f, 0);
+    assert_true(o.sure > 0 && o.sure <= o.last - 5); /* while it leads, too */
+    flock_tell(f, 0, view_of(f, 2, NODE_NONE, 0x7, 0));
+    o = flock_outlook(f, 0);
+    assert_true(o.sure > 0 && o.sure <= o.last - 5);
+    flock_crash(f, 0);
+    flock_restart(f, 0);
+    assert_true(flock_outlook(f, 0).sure <= o.last - 5);
+    assert_int_equal(flock_outlook(f, 1).sure, flock_outlook(f, 1).last); /* it had it by another */
+    flock_free(f);
+    f = flock_new(2);
+    flock_tell_all(f, flock_any(f, 1, 0, 1));
+    flock_settle(f);
+    f->node[0].cut = true;
+    flock_submit(f, 0, 5);
+    flock_settle(f);
+    assert_int_equal(flock_outlook(f, 0).sure,
+                     f->node[0].log.last); /* nothing of it was answered */
+    flock_free(f);
+}
+
+/* FORCE has named one whose disk was lost: its log says how little is common. */
+static void test_B3_what_a_wiped_primary_lacks_is_counted(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    qr_slot base = flock_primary(f, 0)->floor;
+    assert_true(base > 0);
+    flock_checkpoint(f, 0, base, 0);
+    assert_int_equal(flock_primary(f, 0)->trail.base_slot, base);
+    flock_crash(f, 1);
+    flock_wipe(f, 1);
+    flock_restart_forgetful(f, 1, 0);
+    struct view v = view_of(f, 2, 1, 0x7, 0);
+    v.whole = true;
+    flock_tell(f, 1, v);
+    flock_settle(f);
+    flock_submit(f, 1, 8);
+    flock_settle(f);
+    f->node[0].cut = false;
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    const struct flock_note *note = flock_noted(f, 0, EFFECT_ROLLBACK);
+    assert_true(note->effect.rollback.anew);
+    assert_int_equal(note->effect.rollback.slot, 0);
+    assert_true(flock_discarded(f, 0, lost) && flock_discarded(f, 0, lost + 4));
+    flock_elapse(f, 200 * QR_MILLISECOND);
+    assert_int_equal(f->node[0].log.last, f->node[1].log.last);
+    flock_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_A4_S5_who_was_no_member_for_a_while_names_its_tail),
+        cmocka_unit_test(test_S5_what_nobody_else_may_have_is_told),
+        cmocka_unit_test(test_B3_what_a_wiped_primary_lacks_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
