@@ -106,6 +106,8 @@ void council_heal(struct world *w, uint16_t core);
  * R4 What was proposed here and is taken back is uncertain: another node may hold it still. */
 void takeback(struct world *w, struct sim_node *n, const struct effect *x);
 void takeback_landed(struct sim_node *n, const struct disk_write *write);
+/* R5 The replica of a node that is no member is dropped; what only it may have is named. */
+void takeback_dropped(struct world *w, struct sim_node *n);
 void takeback_cut(struct world *w, struct sim_node *n); /* the process dies before its sync */
 
 /* draw_council.c */

@@ -203,7 +203,16 @@ bool council_can_go_on(const struct world *w, uint16_t core)
             return false;
         }
     }
+    /* A wish that is not written down yet will be owed as well. */
     const struct succession_wish *wish = &c->wish;
+    uint16_t members = (wish->members | c->record.rule.members) & core;
+    struct succession_duty next = {
+        .rule = { .members = members, .copies = wish->copies },
+        .primaries = (uint16_t)(c->record.primary == NODE_NONE ? 0 : node_bit(c->record.primary))
+    };
+    if (!is_met(&next, able)) {
+        return false;
+    }
     uint32_t wanted = wish->set_of == 0 ? wish->copies + 1u : wish->set_count + 1u;
     return able != 0 && quorum_count(core & c->record.rule.members) >= wanted;
 }

@@ -120,22 +120,39 @@ static void check(struct world *w, const struct sim_node *n, const struct effect
     }
 }
 
-/* What lies below the log's base has no record any more; the model still knows it. */
+/* The entry there; of what lies below the log's base the model alone still knows. */
+static bool find(const struct world *w, const struct sim_node *n, qr_slot slot, qr_term lost_to,
+                 struct taken *out)
+{
+    struct entry e;
+    const struct entry *held = image_at(&n->log, slot);
+    if (held == NULL && !primary_entry(w, n->log.base_chain, n->log.base, slot, &e)) {
+        return false;
+    }
+    e = held != NULL ? *held : e;
+    *out = (struct taken){ .slot = slot, .term = e.term, .lost_to = lost_to, .attempt = e.attempt };
+    return true;
+}
+
 static void take(struct world *w, const struct sim_node *n, const struct effect *x,
                  struct disk_write *write)
 {
     qr_slot from = x->rollback.slot + 1, to = x->rollback.last;
     write->taken = qr_zalloc((size_t)(to - x->rollback.slot + 1) * sizeof *write->taken);
     for (qr_slot slot = from; slot <= to; slot++) {
-        struct entry e;
-        const struct entry *held = image_at(&n->log, slot);
-        if (held == NULL && !primary_entry(w, n->log.base_chain, n->log.base, slot, &e)) {
-            continue;
+        write->taken_n += find(w, n, slot, x->rollback.term, &write->taken[write->taken_n]) ? 1 : 0;
+    }
+}
+
+void takeback_dropped(struct world *w, struct sim_node *n)
+{
+    struct outlook o;
+    struct taken taken;
+    node_outlook(w, n, &o);
+    for (qr_slot slot = o.sure + 1; slot <= o.last; slot++) {
+        if (find(w, n, slot, council_now(w)->term, &taken)) {
+            desk_note(&n->desk, &taken);
         }
-        e = held != NULL ? *held : e;
-        write->taken[write->taken_n++] = (struct taken){
-            .slot = slot, .term = e.term, .lost_to = x->rollback.term, .attempt = e.attempt
-        };
     }
 }
 

@@ -350,6 +350,12 @@ void primary_judge(struct world *w)
             judge_journal(w, &w->nodes[i]);
         }
     }
+    const struct view *view = council_now(w);
+    for (node_index i = 0; i < w->node_count; i++) {
+        if (w->nodes[i].up && ((view->members | view->learners) & node_bit(i)) == 0) {
+            takeback_dropped(w, &w->nodes[i]);
+        }
+    }
     if (council_is_weak(w)) {
         judge_weak(w, &w->nodes[leader]);
     }
