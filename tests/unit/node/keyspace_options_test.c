@@ -293,6 +293,8 @@ static void an_alter_of_primary_goes_by_what_stands_there(void **state)
     (void)state;
     assert_true(take_primary("MAXOPS 9", &any, &o, why, sizeof why));
     assert_true(o.primary.ack.n == 2 && o.primary.fallback_async);
+    assert_true(take_primary("MAXOPS 9", &local, &o, why, sizeof why)); /* with its own READ */
+    assert_int_equal(o.given, GIVEN_MAXOPS);
     assert_true(take_primary("FALLBACK fail", &any, &o, why, sizeof why));
     assert_true(o.primary.ack.n == 2 && !o.primary.fallback_async);
     assert_int_equal(o.given, GIVEN_FALLBACK);

@@ -22,7 +22,7 @@ struct node node;
 static struct partition zero;
 static struct reply answer;
 struct place_nodes nodes;
-uint16_t not_ready;
+uint16_t not_ready, placed;
 struct keyspace_use use;
 struct partition_report report; /* of group 2, by node 0 */
 struct roster_node member[MEMBERS_MAX];
@@ -136,7 +136,8 @@ bool placing_found(const struct node *n, const struct map_keyspace *k, struct ed
 {
     bool sound = true;
     for (uint32_t i = 0; i < k->partitions && sound; i++) {
-        struct map_partition p = map_found(k, i, k->first_group + i, nodes.members, NODE_NONE);
+        uint16_t founders = placed != 0 ? placed : nodes.members;
+        struct map_partition p = map_found(k, i, k->first_group + i, founders, NODE_NONE);
         edit_partition(edit, &p);
         *refused = p;
         if (strategy_has_views(k)) {
@@ -181,7 +182,7 @@ int order_begin(void **state)
     node.zero = &zero;
     put_settings(node.map, &(struct map_settings){ .level = 3, .next_group = GROUP_FIRST });
     nodes = (struct place_nodes){ .members = 7, .live = 7 };
-    not_ready = 0;
+    not_ready = placed = 0;
     use = (struct keyspace_use){ .worst_node = NODE_NONE };
     report = (struct partition_report){ 0 };
     for (uint32_t i = 0; i < MEMBERS_MAX; i++) {

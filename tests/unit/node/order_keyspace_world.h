@@ -17,6 +17,7 @@
 extern struct node node;
 extern struct place_nodes nodes;
 extern uint16_t not_ready; /* of those that are live */
+extern uint16_t placed;    /* on these are replicas founded; 0: on all members */
 extern struct keyspace_use use;
 extern struct partition_report report; /* of group 2, by node 0 */
 extern struct roster_node member[MEMBERS_MAX];

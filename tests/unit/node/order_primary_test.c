@@ -147,6 +147,13 @@ static void where_its_nodes_cannot_give_it_nothing_is_made(void **state)
     assert_false(strategy_first(node.map, &all, &p, &first));
     p.wish = 7;
     assert_true(strategy_first(node.map, &all, &p, &first));
+    placed = 0xd;
+    refuse(CREATE, "b STRATEGY primary ACK ANY~1~OF~eu",
+           "-ERR ACK ANY 1 OF eu ON durable asks for more than are in its zone of the nodes that "
+           "partition 0 would have: 101, 103, 104, nothing was changed");
+    assert_null(of("b"));
+    accept(CREATE, "b STRATEGY primary ACK ANY~1~OF~us");
+    assert_int_equal(strategy_zone(node.map, ""), 0); /* of which nobody is */
 }
 
 /* U3: nothing weakens by what stood there, and what a raft keyspace has is not touched. */
