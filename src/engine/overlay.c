@@ -237,7 +237,7 @@ static struct rows_entry entry_of(const struct pending *p)
     return entry;
 }
 
-void overlay_add(struct overlay *overlay, qr_slot slot, struct span payload)
+bool overlay_add(struct overlay *overlay, qr_slot slot, struct span payload)
 {
     struct rows_entry entry;
     bool good = rows_read(payload, &entry);
@@ -264,6 +264,7 @@ void overlay_add(struct overlay *overlay, qr_slot slot, struct span payload)
         node->slot = slot;
         node->entries++;
     }
+    return !p->one_way;
 }
 
 void overlay_add_other(struct overlay *overlay, qr_slot slot, qr_wall log_time)

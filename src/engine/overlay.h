@@ -32,8 +32,9 @@ void overlay_free(struct overlay *overlay);
 bool overlay_has_room(const struct overlay *overlay);
 uint64_t overlay_memory(const struct overlay *overlay); /* bytes, as accounted */
 
-/* The entry at that slot is executed: the payload as rows_execute returned it, which is copied. */
-void overlay_add(struct overlay *overlay, qr_slot slot, struct span payload);
+/* The entry at that slot is executed: the payload as rows_execute returned it, which is copied.
+ * False: it cannot be taken back (Y4). */
+bool overlay_add(struct overlay *overlay, qr_slot slot, struct span payload);
 /* So is one that is no rows, and which changed what no read shows: Y4. One that changed nothing (a
  * no-op where nothing is staged) need not be told. */
 void overlay_add_other(struct overlay *overlay, qr_slot slot, qr_wall log_time);

@@ -182,8 +182,8 @@ static struct span finish(struct rows *rows, struct engine *engine, struct rows_
     return span_of(rows->out, rows->n);
 }
 
-struct span rows_execute(struct rows *rows, struct engine *engine, struct span bytes,
-                         struct reply *reply)
+static struct span execute(struct rows *rows, struct engine *engine, struct span bytes,
+                           struct reply *reply, bool whole)
 {
     struct store_watch watch;
     struct op op;
@@ -194,9 +194,22 @@ struct span rows_execute(struct rows *rows, struct engine *engine, struct span b
                                 .time_before = engine->log_time };
     store_watch(engine->store, watch_into(rows, &watch));
     rows->capture.whole = op.refs > 0 || op.tag == OP_SYSTEM; /* W3 */
+    rows->capture.whole = rows->capture.whole || whole;
     engine_apply(engine, &op, reply);
     store_watch(engine->store, NULL);
     return finish(rows, engine, &entry, bytes);
+}
+
+struct span rows_execute(struct rows *rows, struct engine *engine, struct span op,
+                         struct reply *reply)
+{
+    return execute(rows, engine, op, reply, false);
+}
+
+struct span rows_statement(struct rows *rows, struct engine *engine, struct span op,
+                           struct reply *reply)
+{
+    return execute(rows, engine, op, reply, true);
 }
 
 struct span rows_tick(struct rows *rows, struct engine *engine, qr_wall stamp)

@@ -44,6 +44,9 @@ void rows_free(struct rows *rows);
  * moves log time, and its reply may show what is not committed. */
 struct span rows_execute(struct rows *rows, struct engine *engine, struct span op,
                          struct reply *reply);
+/* The same, but the entry is the op itself, whatever it changes: who has no room for images. */
+struct span rows_statement(struct rows *rows, struct engine *engine, struct span op,
+                           struct reply *reply);
 /* The same with a tick. */
 struct span rows_tick(struct rows *rows, struct engine *engine, qr_wall stamp);
 

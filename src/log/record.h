@@ -28,8 +28,7 @@ enum record_kind {
     RECORD_TICK = 3,      /* an entry: log time moves, due keys go */
     RECORD_MEMBERS = 4,   /* an entry: who takes part from here on (node/roster.h) */
     RECORD_BLOB = 5,      /* an entry: a part of a large argument (node/blobs.h) */
-    RECORD_ROWS = 6,      /* an entry to be: what a command has changed (engine/rows_format.h); no
-                             log has it yet, and none takes it for an entry */
+    RECORD_ROWS = 6,      /* an entry: what a command has changed (engine/rows_format.h) */
     RECORD_STATE = 16,    /* not an entry: the protocol's state record; slot 0 */
     RECORD_TRUNCATE = 17, /* not an entry: entries at or after `slot` are dropped */
     RECORD_TRIM = 18,     /* not an entry: entries up to `slot` (of `term`) are needed no more */
@@ -49,7 +48,7 @@ struct record {
 
 static inline bool record_is_entry(uint8_t kind)
 {
-    return kind >= RECORD_COMMAND && kind <= RECORD_BLOB;
+    return kind >= RECORD_COMMAND && kind <= RECORD_ROWS;
 }
 
 /* Bytes of a record with that payload. */

@@ -95,6 +95,7 @@ void replica_forget(struct replica *r, struct pending *p)
     } else if (p->state == PENDING_ORDERED) {
         pendings_remove(&r->orders, p);
     } else if (p->state == PENDING_PROPOSED) {
+        execute_drop_reply(r, p);
         struct pending **link = flight(r, p->slot);
         while (*link != NULL && *link != p) {
             link = &(*link)->queue_next;
@@ -127,6 +128,7 @@ static struct pending *landing(struct replica *r, qr_slot slot, qr_term term)
             winner = p;
         } else {
             r->node->stats.leader_changed++;
+            execute_drop_reply(r, p);
             stream_refuse(p, STATUS_LEADER_CHANGED);
         }
         p = next;
@@ -154,6 +156,7 @@ void replica_flights_lost(struct replica *r, qr_slot slot)
     }
     struct pending *p;
     while ((p = pendings_pop(&lost)) != NULL) {
+        execute_drop_reply(r, p);
         r->node->stats.uncertain++;
         stream_refuse(p, STATUS_UNCERTAIN);
     }
@@ -205,44 +208,112 @@ static void note_period(struct replica *r, qr_slot slot)
     }
 }
 
-static void apply_record(struct replica *r, const struct record *record)
+/* Its client has made the state as far as that. */
+static void note_write(struct pending *p, const struct record *record)
 {
-    qr_wall stamp;
-    qr_assert(record->slot == r->applied + 1); /* D2 */
-    qr_assert(record->term >= r->applied_term);
-    if (record->term != r->applied_term) {
-        engine_enter_term(r->partition->engine, record->term);
+    if (p->stream != NULL) {
+        p->strand->last_write = record->slot;
+        p->strand->last_write_term = record->term;
     }
+}
+
+/* What was executed here is committed (execute.h: E2). */
+static void settle_record(struct replica *r, const struct record *record)
+{
     r->applied = record->slot;
     r->applied_term = record->term;
-    engine_enter(r->partition->engine, record->slot);
+    execute_settle(r, record);
+    struct pending *p = landing(r, record->slot, record->term);
+    if (p == NULL) {
+        return;
+    }
+    note_write(p, record);
+    if (p->kept) {
+        execute_answer(r, p);
+    } else {
+        stream_answered(p, STATUS_OK); /* to nobody */
+    }
+}
+
+/* Rows of another node, or of this one in another life; or executed here, by a state that is gone:
+ * then its reply is here still. */
+static bool apply_rows(struct replica *r, const struct record *record)
+{
+    bool one_way;
+    struct pending *p = landing(r, record->slot, record->term);
+    if (!execute_apply(r, record, &one_way)) {
+        quarantine_differs(r->partition, record->slot);
+    }
+    if (p != NULL && p->kept) {
+        note_write(p, record);
+        execute_answer(r, p);
+    } else if (p != NULL) {
+        stream_answered(p, STATUS_OK); /* to nobody */
+    }
+    note_period(r, record->slot);
+    return one_way;
+}
+
+/* By its kind; true: no row could take it back. */
+static bool apply_entry(struct replica *r, const struct record *record)
+{
+    qr_wall stamp;
     switch (record->kind) {
     case RECORD_COMMAND:
         (void)io_failpoint(r->node->io, FAIL_APPLY);
         apply_command(r, record);
         note_period(r, record->slot);
         (void)io_failpoint(r->node->io, FAIL_APPLIED);
-        return;
+        return true;
+    case RECORD_ROWS:
+        (void)io_failpoint(r->node->io, FAIL_APPLY);
+        bool one_way = apply_rows(r, record);
+        (void)io_failpoint(r->node->io, FAIL_APPLIED);
+        return one_way;
     case RECORD_TICK:
         if (op_tick_read(record->payload, &stamp)) {
             engine_tick(r->partition->engine, stamp);
             note_period(r, record->slot);
         }
         (void)landing(r, record->slot, record->term);
-        return;
+        return true;
     case RECORD_MEMBERS:
         replica_roster_applied(r, record);
         (void)landing(r, record->slot, record->term);
-        return;
+        return false;
     case RECORD_BLOB:
-        blobs_apply(r, record);
+        blobs_landed(r, record);
+        blobs_stage(r, record->payload);
         (void)landing(r, record->slot, record->term);
-        return;
+        return true;
     case RECORD_NOOP:
         (void)landing(r, record->slot, record->term);
-        return;
+        return false;
     default:
         qr_unreachable();
+    }
+}
+
+static void apply_record(struct replica *r, const struct record *record)
+{
+    struct engine *engine = r->partition->engine;
+    bool one_way = false;
+    qr_assert(record->slot == r->applied + 1); /* D2 */
+    qr_assert(record->term >= r->applied_term);
+    if (r->logical && record->slot <= r->execute->state) {
+        settle_record(r, record);
+        return;
+    }
+    if (record->term != r->applied_term) {
+        one_way = engine_staged_bytes(engine) > 0; /* that goes */
+        engine_enter_term(engine, record->term);
+    }
+    r->applied = record->slot;
+    r->applied_term = record->term;
+    engine_enter(engine, record->slot);
+    one_way = apply_entry(r, record) || one_way;
+    if (r->logical) {
+        execute_applied(r, record, one_way);
     }
 }
 
@@ -275,6 +346,12 @@ static void apply_records(struct replica *r, struct span records)
         qr_assert(n > 0);
         apply_record(r, &record);
         at += n;
+        if (r->frozen) {
+            break; /* it did not fit */
+        }
+    }
+    if (r->logical) {
+        execute_release(r);
     }
 }
 
@@ -295,7 +372,7 @@ void replica_apply(struct replica *r, qr_time budget)
             return;
         }
         apply_records(r, records);
-        if (node_clock(r->node) >= end) {
+        if (node_clock(r->node) >= end || r->frozen) {
             break;
         }
     }

@@ -22,7 +22,7 @@ void replica_follow_history(struct replica *r)
         limits.age = (int64_t)k->history_ms * QR_MILLISECOND;
         limits.bytes = k->history_bytes / k->partitions;
     }
-    engine_keep_past(engine, &limits, r->applied, node->quotas);
+    engine_keep_past(engine, &limits, replica_state(r), node->quotas);
 }
 
 bool replica_tend_past(struct replica *r)

@@ -266,22 +266,28 @@ bool blobs_has_meaning(struct span payload)
     return n > 0 || (total == 0 && at == 0);
 }
 
-void blobs_apply(struct replica *r, const struct record *record)
+void blobs_stage(struct replica *r, struct span payload)
 {
-    struct blobs *b = &r->blobs;
     struct engine *engine = r->partition->engine;
-    struct wire_reader in = wire_reader(record->payload);
+    struct wire_reader in = wire_reader(payload);
     uint64_t number = wire_get_u64(&in);
     uint64_t total = wire_get_u64(&in);
     uint64_t at = wire_get_u64(&in);
     qr_assert(!in.bad); /* whoever proposed it wrote it so, and blobs_has_meaning has looked */
-    if (record->term == b->term) {
-        b->flight_bytes -= (size_t)min_u64(b->flight_bytes, record->payload.n);
-        b->opening_bytes -= at == 0 ? min_u64(b->opening_bytes, total) : 0;
-    }
     if (total == 0) {
         engine_blob_drop(engine, number);
     } else {
         engine_blob_part(engine, number, total, at, wire_get_bytes(&in, in.n - in.at));
+    }
+}
+
+void blobs_landed(struct replica *r, const struct record *record)
+{
+    struct blobs *b = &r->blobs;
+    uint64_t total = wire_load_u64(record->payload.p + 8);
+    uint64_t at = wire_load_u64(record->payload.p + 16);
+    if (record->term == b->term) {
+        b->flight_bytes -= (size_t)min_u64(b->flight_bytes, record->payload.n);
+        b->opening_bytes -= at == 0 ? min_u64(b->opening_bytes, total) : 0;
     }
 }

@@ -50,7 +50,9 @@ void blobs_unproposed(struct replica *r, struct span payload);
 void blobs_refused(struct replica *r, struct pendings *refused);
 /* Whether the payload of a RECORD_BLOB can be applied. */
 bool blobs_has_meaning(struct span payload);
-void blobs_apply(struct replica *r, const struct record *record);
+/* A part goes into the staging area; and it is committed, and was of this leader's term or not. */
+void blobs_stage(struct replica *r, struct span payload);
+void blobs_landed(struct replica *r, const struct record *record);
 void blobs_free(struct replica *r);
 
 #endif

@@ -323,12 +323,14 @@ static qr_time step_due(const struct keeper *keeper)
     return keeper->began + (qr_time)(bytes / (CHECKPOINT_BYTES_PER_SECOND / QR_SECOND));
 }
 
-/* Where the others sync faster, what is applied is always a little ahead of the own disk. */
+/* Where the others sync faster, what is applied is always a little ahead of the own disk. And what
+ * a primary has executed is ahead of what is applied (execute.h: E7). */
 bool keeper_consider(struct keeper *keeper, qr_time now, uint64_t grown)
 {
     struct replica *replica = keeper->partition->replica;
     bool due = keeper->node->keepers.writing == NULL && is_due(keeper, now, grown);
-    bool durable = replica_durable_slot(replica) >= replica_applied(replica);
+    bool durable = replica_durable_slot(replica) >= replica_state(replica) &&
+                   replica_state(replica) == replica_applied(replica);
     if (due && durable) {
         begin(keeper, now);
     }

@@ -366,7 +366,6 @@ static bool is_built(const struct primary_options *o, struct text *why)
     later = o->maxlag > 0 ? "MAXLAG is not built yet" : later;
     later =
         o->sync == PRIMARY_EVERYSEC ? "APPENDFSYNC everysec is not built yet: always is" : later;
-    later = o->log == PRIMARY_LOGICAL ? "LOG logical is not built yet: statement is" : later;
     if (later != NULL) {
         text_put(why, "ERR ");
         text_put(why, later);

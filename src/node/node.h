@@ -122,6 +122,7 @@ struct node {
     uint32_t blocked;  /* WAITs among them that a replica of this node is to answer */
     uint32_t kept;     /* replies that wait for zones (zones.c), */
     size_t kept_bytes; /* and theirs */
+    uint64_t overlay_bytes; /* what is executed ahead, of all partitions (execute.h) */
     size_t pending_bytes;
     size_t relayed_bytes; /* large arguments from other nodes, here and not in the log */
     size_t windows_bytes; /* what such commands may bring here at most, all together */

@@ -250,6 +250,9 @@ static void persist_noop(struct replica *r, const struct effect *e)
     qr_assert(e->persist.hi - e->persist.lo == 1);
     record_seal(record, r->group, RECORD_NOOP, e->persist.lo, e->persist.term, 0);
     log_append(r->node->log, span_of(record, sizeof record), 1);
+    if (r->logical) {
+        execute_noop(r, e->persist.lo, e->persist.term);
+    }
 }
 
 static void persist_received(struct replica *r, const struct effect *e)
@@ -294,7 +297,12 @@ static void persist_entries(struct replica *r, const struct effect *e)
         undo_durable(r, e->persist.lo);
         replica_roster_truncated(r, e->persist.lo);
     }
-    if (e->persist.req != 0) {
+    if (e->persist.req != 0 && r->logical) {
+        qr_assert(r->submitting && e->persist.req == r->batch->first);
+        qr_assert(e->persist.hi - e->persist.lo == r->batch_count);
+        execute_batch(r, e->persist.lo, e->persist.term);
+        replica_drop_batch(r);
+    } else if (e->persist.req != 0) {
         persist_batch(r, e);
     } else if (e->persist.noop) {
         persist_noop(r, e);
@@ -302,6 +310,9 @@ static void persist_entries(struct replica *r, const struct effect *e)
         replica_persist_members(r, e);
     } else {
         persist_received(r, e);
+    }
+    if (r->logical) {
+        execute_logged(r);
     }
 }
 

@@ -176,7 +176,7 @@ static void begin(struct partition *partition, qr_slot slot)
     partition->quarantined = true;
     partition_wake(partition);
     q->begun++;
-    q->begun_at = replica_applied(partition->replica);
+    q->begun_at = replica_state(partition->replica);
     q->saved = false;
     q->disputed_since = 0;
     digests_forget_own(&q->digests);
@@ -394,7 +394,7 @@ static void tell(struct partition *partition, struct span head)
     }
 }
 
-void quarantine_note_state(struct partition *partition, qr_slot slot)
+void quarantine_note_digest(struct partition *partition, qr_slot slot, uint64_t digest)
 {
     if (partition->quarantined || slot == 0) {
         return;
@@ -402,7 +402,6 @@ void quarantine_note_state(struct partition *partition, qr_slot slot)
     struct quarantine *q = quarantine_of(partition);
     uint8_t head[DIGEST_BYTES];
     struct wire_writer w = wire_writer(head, sizeof head);
-    uint64_t digest = engine_rolling_digest(partition->engine);
     q->noted = slot;
     digests_own(&q->digests, slot, digest);
     wire_put_u8(&w, DIGEST_VERSION);
@@ -410,6 +409,31 @@ void quarantine_note_state(struct partition *partition, qr_slot slot)
     wire_put_u64(&w, digest);
     qr_assert(!w.bad && w.n == sizeof head);
     tell(partition, span_of(head, w.n));
+}
+
+void quarantine_note_state(struct partition *partition, qr_slot slot)
+{
+    quarantine_note_digest(partition, slot, engine_rolling_digest(partition->engine));
+}
+
+void quarantine_forget(struct partition *partition)
+{
+    struct quarantine *q = partition->quarantine;
+    for (node_index i = 0; q != NULL && i < MEMBERS_MAX; i++) {
+        digests_forget(&q->digests, i);
+    }
+    if (q != NULL) {
+        digests_forget_own(&q->digests);
+        q->noted = q->quiet = q->disputed_at = 0;
+        q->disputed_since = 0;
+    }
+}
+
+void quarantine_differs(struct partition *partition, qr_slot slot)
+{
+    if (!partition->quarantined) {
+        begin(partition, slot);
+    }
 }
 
 bool quarantine_receive(struct partition *partition, node_index from, struct span head)
@@ -440,7 +464,8 @@ static void note_quiet_state(struct partition *partition)
 {
     struct quarantine *q = quarantine_of(partition);
     qr_slot applied = replica_applied(partition->replica);
-    if (applied == q->quiet && applied != q->noted) {
+    bool still = applied == replica_state(partition->replica);
+    if (still && applied == q->quiet && applied != q->noted) {
         quarantine_note_state(partition, applied);
     }
     q->quiet = applied;

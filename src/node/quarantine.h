@@ -54,6 +54,12 @@ void quarantine_free(struct partition *partition);
 
 /* Everything up to `slot` is applied, nothing behind it. */
 void quarantine_note_state(struct partition *partition, qr_slot slot);
+/* Its digest was that when it was at that slot, up to which all is committed by now. */
+void quarantine_note_digest(struct partition *partition, qr_slot slot, uint64_t digest);
+/* Slots may come again with other entries: what was told of them says nothing. */
+void quarantine_forget(struct partition *partition);
+/* An entry does not fit the state: it is not the one that its primary has. */
+void quarantine_differs(struct partition *partition, qr_slot slot);
 /* Frame DIGEST. False when malformed. */
 bool quarantine_receive(struct partition *partition, node_index from, struct span head);
 void quarantine_peer(struct partition *partition, node_index peer);

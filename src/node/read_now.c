@@ -63,8 +63,12 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
     if (stream->wants.meta || !is_small(stream, spec, head) || stream->is_congested(stream)) {
         return false;
     }
+    enum read_level level = (enum read_level)stream->wants.level;
+    if (r->logical && execute_awaited(r, level, spec, head->db, argv, head->argc) > r->applied) {
+        return false; /* it is executed, and its reply kept */
+    }
     struct op op = *head;
-    op.stamp = stamp_for(r, (enum read_level)stream->wants.level);
+    op.stamp = stamp_for(r, level);
     qr_time began = node->clock;
     struct reply *reply = stream->begin_reply(stream, NULL);
     size_t before = reply->n;

@@ -45,10 +45,25 @@ static bool is_lost(const struct pending *p, qr_slot slot)
     return p->wants.least > slot && p->wants.level != READ_SNAPSHOT;
 }
 
+/* Up to where all must be committed before that may be shown (execute.h: E3, E4); 0: it is. One
+ * that needs a proof has it by `write`, where that is not 0. */
+static qr_slot kept_until(const struct replica *r, const struct pending *p, const struct op *op,
+                          qr_slot write)
+{
+    if (!r->logical || p->stream == NULL || p->silent) {
+        return 0;
+    }
+    qr_slot slot = execute_awaited_by(r, p, op);
+    bool proven = level_needs_no_proof((enum read_level)p->wants.level);
+    slot = proven ? slot : max_u64(slot, write);
+    return slot > r->applied ? slot : 0;
+}
+
 /* Executes a confirmed read on the state as of `slot` and answers it. In `forced` mode, and where
  * any replica may answer, log time rules alone: a read that must be served now cannot wait for a
  * tick. */
-static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slot slot)
+static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slot slot,
+                       qr_slot write)
 {
     struct op op;
     struct node *node = r->node;
@@ -67,7 +82,8 @@ static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slo
         op.seed = rng_next(&r->rng);
         op_stamp(p->op, op.stamp, op.seed);
     }
-    struct reply *reply = stream_reply(p);
+    qr_slot kept = kept_until(r, p, &op, write);
+    struct reply *reply = kept != 0 ? execute_reply(p) : stream_reply(p);
     size_t before = reply->n;
     reply->is_error = false;
     (void)io_failpoint(node->io, FAIL_READ);
@@ -78,10 +94,14 @@ static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slo
         return;
     }
     qr_time began = node->clock;
-    p->shown = shown_by(r, p, slot);
+    p->shown = shown_by(r, p, max_u64(slot, kept));
     replica_count_call(node, p->spec, reply);
     pace_note_read(r, p, node->clock - began, reply_bytes_behind(reply, before));
-    stream_answered(p, STATUS_OK);
+    if (kept != 0) {
+        execute_keep_read(r, p, kept);
+    } else {
+        stream_answered(p, STATUS_OK);
+    }
 }
 
 static bool waits_for_write(const struct pending *p)
@@ -170,7 +190,7 @@ static void try_read(struct replica *r, struct pending *p, bool large_ones)
         if (p->by_index && r->proofs != NULL) {
             proofs_in_time(r->proofs);
         }
-        serve_read(r, p, level_needs_no_proof((enum read_level)p->wants.level), r->applied);
+        serve_read(r, p, level_needs_no_proof((enum read_level)p->wants.level), r->applied, 0);
     }
 }
 
@@ -310,13 +330,18 @@ void replica_serve_due(struct replica *r)
     } else if (count > 0 && r->tick_slot <= r->applied) {
         look_at_clock(r);
         while (count-- > 0) {
-            serve_read(r, pendings_pop(&r->due), false, r->applied);
+            serve_read(r, pendings_pop(&r->due), false, r->applied, 0);
         }
     }
 }
 
 void replica_leave_reads(struct replica *r, struct pending *p)
 {
+    if (p->place == READ_KEPT) {
+        execute_leave(r, p);
+        execute_drop_reply(r, p);
+        return;
+    }
     bool is_due = false;
     for (struct pending *q = r->due.first; q != NULL && !is_due; q = q->queue_next) {
         is_due = q == p;
@@ -340,7 +365,7 @@ void replica_leave_reads(struct replica *r, struct pending *p)
 static bool is_open_read(const struct pending *p)
 {
     return p->wants.level != READ_SNAPSHOT &&
-           (p->state == PENDING_READING ||
+           ((p->state == PENDING_READING && p->place != READ_KEPT) ||
             (p->state == PENDING_WAITING && p->spec->place == PLACE_READ));
 }
 
@@ -402,7 +427,7 @@ void replica_serve_before(struct replica *r, struct pending *p, struct pendings 
         struct pending *next = next_reading(at->next, p); /* a read: see below */
         if (may_be_served(r, at)) {
             replica_leave_reads(r, at);
-            serve_read(r, at, true, r->applied);
+            serve_read(r, at, true, r->applied, 0);
         } else if (at->state == PENDING_READING) {
             replica_leave_reads(r, at);
             stop_reading(at);
@@ -426,7 +451,7 @@ void replica_serve_ahead(struct replica *r, struct pending *p)
         return;
     }
     struct pending *at = first_ahead(p, UINT32_MAX);
-    while (at != p && !is_shown_more(at, r->applied - 1)) {
+    while (at != p && !is_shown_more(at, p->slot - 1)) {
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */
         struct pending *next = next_reading(at->next, p);
@@ -436,7 +461,7 @@ void replica_serve_ahead(struct replica *r, struct pending *p)
         } else {
             replica_leave_reads(r, at);
         }
-        serve_read(r, at, true, r->applied - 1); /* p has its slot, and is not executed yet */
+        serve_read(r, at, true, p->slot - 1, p->slot); /* which is not executed yet */
         at = next;
     }
 }

@@ -75,6 +75,9 @@ bool replica_has_meaning(struct replica *r, const struct record *record)
     if (record->kind == RECORD_BLOB) {
         return blobs_has_meaning(record->payload);
     }
+    if (record->kind == RECORD_ROWS) {
+        return r->logical && execute_has_meaning(record->payload);
+    }
     return record->kind != RECORD_COMMAND || op_read(record->payload, &op);
 }
 
@@ -202,7 +205,8 @@ bool replica_has_room(const struct replica *r, size_t n)
     /* The others may commit without this disk; its memory must not pay for that. */
     uint64_t backlog = log_backlog(r->node->log);
     bool keeps_up = backlog == 0 || backlog + r->batch_n + n <= LOG_BACKLOG_BYTES_MAX;
-    return fits && light && keeps_up && r->batch_count < r->outlook.room &&
+    bool may = r->batch_count < r->outlook.room && (!r->logical || execute_may(r));
+    return fits && light && keeps_up && may &&
            (r->batch_n == 0 || r->batch_n + record_bytes(n) <= LOG_BATCH_BYTES_MAX);
 }
 
@@ -556,6 +560,11 @@ qr_slot replica_applied(const struct replica *r)
     return r->applied;
 }
 
+qr_slot replica_state(const struct replica *r)
+{
+    return r->logical ? r->execute->state : r->applied;
+}
+
 qr_term replica_applied_term(const struct replica *r)
 {
     return r->applied_term;
@@ -569,6 +578,9 @@ void replica_freeze(struct replica *r, bool on)
 
 void replica_apply_durable_only(struct replica *r, bool on)
 {
+    if (on && !r->durable_only && r->logical) {
+        r->execute->held_since = r->node->clock;
+    }
     r->durable_only = on;
 }
 

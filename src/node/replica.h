@@ -181,6 +181,7 @@ node_index replica_leader(const struct replica *r);          /* NODE_NONE: unkno
 qr_term replica_term(const struct replica *r);               /* as of the last step */
 qr_slot replica_applied(const struct replica *r);
 qr_term replica_applied_term(const struct replica *r);
+qr_slot replica_state(const struct replica *r); /* the engine holds that, or more (execute.h) */
 /* Whether an entry of the term that it is in is applied. A leader's state has all then that leaders
  * before it have acknowledged; before, it may be that of a checkpoint. */
 static inline bool replica_is_current(const struct replica *r)
@@ -198,7 +199,8 @@ bool replica_reinstall(struct replica *r, const struct checkpoint_header *header
  * with. False: the node has failed. */
 bool replica_install_repaired(struct replica *r, const struct checkpoint_header *header,
                               const struct roster *roster, bool keep, struct replica_base *base);
-/* While it is on nothing is applied that is not durable in this node's own log. */
+/* While it is on nothing is applied that is not durable in this node's own log, and nothing is
+ * executed ahead. */
 void replica_apply_durable_only(struct replica *r, bool on);
 /* What is applied up to here is also durable in this node's own log. */
 qr_slot replica_durable_slot(const struct replica *r);
@@ -218,5 +220,7 @@ bool replica_is_alone(const struct replica *r);
 struct log_group;
 /* Whether the log holds the entry at `slot`, with that term. */
 bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term);
+/* The term of the entry at `slot`, or of the one that the log begins behind; 0: it is not there. */
+qr_term replica_log_term(const struct replica *r, qr_slot slot);
 
 #endif

@@ -48,19 +48,32 @@ static const struct checkpoint_header *take_state(struct replica *r)
     r->digest_period = replica_digest_period(r);
     r->applied = header->slot;
     r->applied_term = header->term;
+    if (r->logical) {
+        execute_reset(r, header->slot, header->term);
+    }
     return header;
 }
 
-bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term)
+static qr_term term_at(const struct log_group *group, qr_slot slot)
 {
-    if (slot < group->base_slot || slot > group->last_slot) {
-        return false;
-    }
     qr_term found = group->base_term;
     for (uint32_t i = 0; i < group->run_count && group->runs[i].slot <= slot; i++) {
         found = group->runs[i].term;
     }
-    return found == term;
+    return found;
+}
+
+bool replica_log_holds(const struct log_group *group, qr_slot slot, qr_term term)
+{
+    return slot >= group->base_slot && slot <= group->last_slot && term_at(group, slot) == term;
+}
+
+qr_term replica_log_term(const struct replica *r, qr_slot slot)
+{
+    struct log_group group;
+    bool known = log_group_state(r->node->log, r->group, &group);
+    bool held = known && slot >= group.base_slot && slot <= group.last_slot;
+    return held ? term_at(&group, slot) : 0;
 }
 
 /* What is dropped is not durable any more; what the snapshot holds is. */
@@ -86,6 +99,9 @@ void replica_perform_install(struct replica *r, const struct effect *e)
     r->apply_to = e->install.slot;
     r->lease_until = 0;
     empty_log(r, e->install.slot, e->install.term);
+    if (r->logical) {
+        execute_logged(r);
+    }
     (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
     replica_roster_installed(r, r->offered, header->roster_slot);
     keeper_installed(r->partition->keeper, header);

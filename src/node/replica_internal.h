@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "node/node.h"
 #include "node/blobs.h"
+#include "node/execute.h"
 #include "node/feed.h"
 #include "node/proofs.h"
 #include "node/replica.h"
@@ -53,7 +54,8 @@ struct replica {
     bool frozen;         /* apply nothing, read nothing: quarantine.h */
     bool current;        /* it has applied what it was informed of: it may be read from */
     bool attaches;       /* feed->attached or feed->read_back says something */
-    bool queued;         /* something may stand in a queue, or the term is a new one */
+    bool logical : 1;    /* `execute` is there */
+    bool queued : 1;     /* something may stand in a queue, or the term is a new one */
     bool viewed;         /* group 0 names its leader (views.h) */
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
@@ -93,6 +95,7 @@ struct replica {
     struct pendings due;       /* met a due key, waiting for a tick */
     struct pendings loading;   /* their large arguments go into the log first (blobs.h) */
     struct pendings orders;    /* with the protocol, which answers each */
+    struct execute *execute;   /* LOG logical; else NULL */
     struct blobs blobs;
     qr_wall read_stamp; /* of the reads that are being served */
     /* A read that arrives before lease_until, once lease_slot is applied, needs no word from the
@@ -150,6 +153,9 @@ qr_wall replica_stamp(struct replica *r);
 /* Adds an entry of that kind, which nobody waits for, to this turn's batch. Its payload of n bytes
  * is to be written to the result at once. */
 uint8_t *replica_batch(struct replica *r, uint8_t kind, size_t n);
+
+/* Before it starts: its log is one of rows (execute.h). */
+void replica_go_logical(struct replica *r);
 
 /* Steps the protocol and carries out its effects. */
 void replica_step(struct replica *r, struct event *event);
@@ -256,7 +262,8 @@ void replica_reads_refused(struct replica *r, qr_req first, uint32_t count, enum
 void replica_serve_confirmed(struct replica *r);
 /* At the end of the turn: reads that are large, as far as there is time. */
 void replica_serve_large(struct replica *r);
-/* S2: reads of the same client that arrived before the write p, which is about to be applied. */
+/* S2: reads of the same client that arrived before the write p, which is about to be applied, or to
+ * be executed. */
 void replica_serve_ahead(struct replica *r, struct pending *p);
 /* A read that this replica has leaves whichever queue it is in. */
 void replica_leave_reads(struct replica *r, struct pending *p);

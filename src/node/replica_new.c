@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include "cluster/map.h"
 #include "node/quarantine.h"
 #include "node/run.h"
 
@@ -124,6 +125,23 @@ static bool start_event(struct replica *r, const struct replica_base *base, stru
     return true;
 }
 
+/* A keyspace says it once, for ever. */
+static bool has_logical_log(const struct replica *r)
+{
+    const struct map_keyspace *k = map_keyspace_of_group(r->node->map, r->group);
+    return k != NULL && k->primary.log == PRIMARY_LOGICAL;
+}
+
+void replica_go_logical(struct replica *r)
+{
+    qr_assert(!r->started);
+    r->execute = execute_new(r);
+    r->logical = true;
+    if (r->bench->rows == NULL) {
+        r->bench->rows = rows_new();
+    }
+}
+
 struct replica *replica_new(struct partition *partition, const struct protocol *protocol,
                             node_index me, const struct replica_base *base, char *message,
                             size_t cap)
@@ -157,6 +175,9 @@ struct replica *replica_new(struct partition *partition, const struct protocol *
         replica_free(r);
         return NULL;
     }
+    if (r->viewed && has_logical_log(r)) {
+        replica_go_logical(r);
+    }
     node->partitions.viewed += r->viewed ? 1 : 0;
     partition->replica = r;
     return r;
@@ -170,6 +191,9 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
     if (!replica_rosters_load(r, base, message, cap) ||
         !start_event(r, base, &event, message, cap)) {
         return false;
+    }
+    if (r->logical) {
+        execute_logged(r); /* repair has put another state into its place, or entries */
     }
     r->started = true;
     (void)io_failpoint(r->node->io, FAIL_REPLICA_START);
@@ -211,6 +235,7 @@ void replica_free(struct replica *r)
         r->node->partitions.viewed--;
     }
     blobs_free(r);
+    execute_free(r->execute);
     free(r->self);
     free(r->feed);
     free(r->proofs);

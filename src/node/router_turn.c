@@ -14,20 +14,7 @@
 void router_insert(struct router *router, struct pending *at, struct pending *p)
 {
     struct track *track = &p->partition->track;
-    struct pendings *q = &track->waiting;
-    p->queue_previous = at;
-    p->queue_next = at != NULL ? at->queue_next : q->first;
-    if (p->queue_next != NULL) {
-        p->queue_next->queue_previous = p;
-    } else {
-        q->last = p;
-    }
-    if (at != NULL) {
-        at->queue_next = p;
-    } else {
-        q->first = p;
-    }
-    q->count++;
+    pendings_insert(&track->waiting, at, p);
     router->waiting++;
     router_activate(router, track);
 }
@@ -386,7 +373,12 @@ static void leave_replica(struct router *router, struct pending *p)
         end_for_good(router, p);
         return;
     }
+    bool executed = p->place == READ_KEPT; /* and what is behind it may have been shown already */
     router_withdraw(router, p);
+    if (executed) {
+        stream_refuse(p, STATUS_LEADER_CHANGED);
+        return;
+    }
     struct pendings one = { 0 };
     pendings_push(&one, p);
     router_retry(router, &one, STATUS_NOT_LEADER);

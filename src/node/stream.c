@@ -27,6 +27,15 @@ void pendings_push(struct pendings *q, struct pending *p)
     q->count++;
 }
 
+void pendings_insert(struct pendings *q, struct pending *at, struct pending *p)
+{
+    p->queue_previous = at;
+    p->queue_next = at != NULL ? at->queue_next : q->first;
+    *(p->queue_next != NULL ? &p->queue_next->queue_previous : &q->last) = p;
+    *(at != NULL ? &at->queue_next : &q->first) = p;
+    q->count++;
+}
+
 void pendings_remove(struct pendings *q, struct pending *p)
 {
     qr_assert(q->count > 0);
@@ -480,6 +489,18 @@ static uint64_t early_by(uint64_t early, uint64_t nth, uint64_t done)
     return nth > done ? max_u64(early, nth + 1) : early;
 }
 
+void stream_read_is_done(struct pending *p)
+{
+    if (p->stream != NULL && p->counted) {
+        qr_assert(p->strand->reading > 0);
+        p->strand->reading--;
+        struct read_order *reads = stream_order_of(p);
+        reads->early = early_by(reads->early, p->after_read, reads->done++);
+        qr_assert(reads->done <= reads->begun);
+        p->counted = false;
+    }
+}
+
 void stream_answered(struct pending *p, enum qr_status status)
 {
     struct stream *stream = p->stream;
@@ -495,11 +516,7 @@ void stream_answered(struct pending *p, enum qr_status status)
         meta_end(p);
     }
     if (p->counted && is_read(p)) {
-        qr_assert(p->strand->reading > 0);
-        p->strand->reading--;
-        struct read_order *reads = stream_order_of(p);
-        reads->early = early_by(reads->early, p->after_read, reads->done++);
-        qr_assert(reads->done <= reads->begun);
+        stream_read_is_done(p);
     } else if (p->counted) {
         struct strand *strand = p->strand;
         strand->writes_early =

@@ -59,7 +59,12 @@ enum pending_state {
     PENDING_ANSWERED,   /* has its reply; earlier ones of the client do not */
 };
 
-enum read_place { READ_CONFIRMED, READ_LARGE, READ_PARKED };
+enum read_place {
+    READ_CONFIRMED,
+    READ_LARGE,
+    READ_PARKED,
+    READ_KEPT, /* it was executed, and its reply is kept (execute.h) */
+};
 
 /* Most reads fit: they cost no allocation. */
 #define PENDING_NEAR_BYTES 96u
@@ -86,6 +91,7 @@ struct pending {
     bool alone;            /* nothing of its stream is taken up until it is answered: laden, or
                               gathering, or aside */
     bool counted;          /* in its strand's writes_begun, or a read in its `reading` */
+    bool kept;             /* `reply` is its answer when what it shows is committed (execute.h) */
     bool passed;           /* a write: what is behind it may have been taken up before it */
     uint8_t version;       /* RESP version of the reply */
     qr_time arrived;
@@ -229,6 +235,9 @@ static inline size_t stream_held_memory(const struct stream *stream)
     return n;
 }
 
+/* A read was executed, and is answered later: what comes behind it need not wait for it (S2). */
+void stream_read_is_done(struct pending *p);
+
 /* Nothing was written to that reply, and p is not answered yet. */
 void stream_take_back(struct pending *p);
 
@@ -288,6 +297,7 @@ void stream_detach(struct stream *stream);
 /* --- Queues */
 
 void pendings_push(struct pendings *q, struct pending *p);
+void pendings_insert(struct pendings *q, struct pending *at, struct pending *p); /* NULL: first */
 void pendings_remove(struct pendings *q, struct pending *p);
 struct pending *pendings_pop(struct pendings *q); /* NULL when empty */
 

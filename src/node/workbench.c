@@ -1,6 +1,7 @@
 #include "node/workbench.h"
 
 #include "base/alloc.h"
+#include "engine/rows.h"
 
 #define ROOMS_KEPT 64u        /* that nobody uses; more are freed */
 #define ROOM_BYTES (16 * KIB) /* to begin with */
@@ -52,6 +53,7 @@ void workbench_free(struct workbench *bench)
         bench->rooms = room->next;
         room_free(room);
     }
+    rows_free(bench->rows);
     free(bench->effects.v);
     free(bench->effects.scratch);
     free(bench->received_body);

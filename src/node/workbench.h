@@ -7,6 +7,7 @@
 #include "protocol/protocol.h"
 
 struct pending;
+struct rows; /* engine/rows.h */
 
 /* A turn's writes of one partition: records without slot and term yet, and who waits for each
  * (NULL: a tick of our own). */
@@ -42,6 +43,7 @@ struct workbench {
     struct batch_room *rooms; /* that nobody uses */
     uint32_t room_count;
     struct reads_pace pace;
+    struct rows *rows; /* NULL before the first replica that executes ahead (execute.h) */
 };
 
 /* There is room for a step of that protocol. */

@@ -48,7 +48,8 @@ NODE = [
     ("wants: a read does not move what its stream has seen", "unit/node/stream", "stream.c",
      "strand->seen = max_u64(strand->seen, p->shown.slot);", "(void)0;"),
     ("meta: a read ahead of a write has the write's position", "unit/node/apply", "reads.c",
-     "serve_read(r, at, true, r->applied - 1);", "serve_read(r, at, true, r->applied);"),
+     "serve_read(r, at, true, p->slot - 1, p->slot);",
+     "serve_read(r, at, true, p->slot, p->slot);"),
     ("wants: a refused write counts as seen", "unit/node/stream", "stream.c",
      "if (status != STATUS_OK || p->refused) {\n        return;\n    }\n"
      "    if (p->shown.slot == 0) {",

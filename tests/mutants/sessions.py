@@ -70,7 +70,7 @@ NODE = [
      "r->applied < p->strand->seen && r->applied < stream_seen_before(p);",
      "r->applied < p->strand->seen;"),
     ("session: a read is shown less than the one before it", "unit/node/session_reads", "reads.c",
-     "while (at != p && !is_shown_more(at, r->applied - 1)) {",
+     "while (at != p && !is_shown_more(at, p->slot - 1)) {",
      "while (at != p && (at->node != NULL || is_shown_more(at, 0))) {"),
     ("session: by what it had been shown when it was routed last", "unit/node/session_reads",
      "reads.c",

@@ -82,9 +82,9 @@ END = [
      "uint16_t sources[] = { work->usable,",
      "uint16_t sources[] = { leaves != 0 ? work->usable : 0,"),
     ("whole: what is told of a state is wrong once", "nodes", "quarantine.c",
-     "uint64_t digest = engine_rolling_digest(partition->engine);",
-     "uint64_t digest = engine_rolling_digest(partition->engine) +"
-     " (q->noted == 0 && replica_me(partition->replica) == 0);"),
+     "q->noted = slot; digests_own(&q->digests, slot, digest);",
+     "digest += q->noted == 0 && replica_me(partition->replica) == 0; q->noted = slot;"
+     " digests_own(&q->digests, slot, digest);"),
 ]
 
 LOG = [

@@ -16,9 +16,8 @@
 #include "log/log.h"
 #include "node/damage.h"
 #include "node/orders.h"
-#include "node/peers.h"
 #include "node/keeper.h"
-#include "node/quarantine.h"
+#include "node/peers.h"
 #include "node/replica_internal.h"
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
@@ -113,22 +112,6 @@ void rollback_begin(struct replica *r, const struct effect *e)
 void views_end_lease(struct replica *r)
 {
     (void)r;
-}
-
-void quarantine_start(struct partition *partition)
-{
-    (void)partition;
-}
-
-void quarantine_note_state(struct partition *partition, qr_slot slot)
-{
-    (void)partition, (void)slot;
-}
-
-qr_slot keeper_slot(const struct keeper *keeper)
-{
-    (void)keeper;
-    return 0;
 }
 
 uint16_t peers_wire_version(const struct peers *peers, node_index peer)

@@ -56,6 +56,8 @@ struct world {
     uint16_t version;   /* of the wire, of all peers */
     /* What another node has sent, whole. */
     struct engine *snapshot;
+    qr_slot noted; /* its digest, when it was committed */
+    qr_slot differs; /* the entry there did not fit the state */
     struct checkpoint_header snapshot_header;
 };
 

@@ -93,6 +93,21 @@ static void test_scenario_35_it_never_holds_what_is_not_durable_here(void **stat
     assert_false(replica.held);
 }
 
+/* A primary of a logical log is ahead of what is committed: that may be taken back. */
+static void test_it_never_holds_what_is_executed_and_not_committed_E7(void **state)
+{
+    (void)state;
+    replica.durable = 12;
+    replica.ahead = 2;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 0);
+    assert_true(replica.held);
+    replica.ahead = 0;
+    assert_true(consider(64 * MIB));
+    assert_int_equal(started, 1);
+    assert_false(replica.held);
+}
+
 static void test_none_begins_for_nothing_or_when_it_must_not(void **state)
 {
     (void)state;
@@ -493,6 +508,7 @@ int main(void)
         TEST(test_members_begin_at_times_of_their_own),
         TEST(test_it_says_whose_and_up_to_where),
         TEST(test_scenario_35_it_never_holds_what_is_not_durable_here),
+        TEST(test_it_never_holds_what_is_executed_and_not_committed_E7),
         TEST(test_none_begins_for_nothing_or_when_it_must_not),
         TEST(test_while_a_member_is_brought_up_it_may_wait),
         TEST(test_on_a_full_disk_it_pays_sooner),

@@ -161,6 +161,11 @@ qr_slot replica_applied(const struct replica *r)
     return r->applied;
 }
 
+qr_slot replica_state(const struct replica *r)
+{
+    return r->applied + r->ahead;
+}
+
 qr_term replica_applied_term(const struct replica *r)
 {
     (void)r;

@@ -14,6 +14,7 @@
 struct replica {
     node_index me;
     qr_slot applied, durable;
+    qr_slot ahead; /* of what is applied: executed and not committed */
     bool held; /* it applies what is durable only */
     struct roster roster;
     /* What the protocol was told. */

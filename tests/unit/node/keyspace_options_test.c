@@ -255,7 +255,6 @@ static void what_is_wrong_of_primary_is_said_in_a_sentence(void **state)
           "FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC are there" },
         { "STRATEGY primary SLOPPY yes",
           "ERR option 'SLOPPY' is not built yet, and not part of strategy primary" },
-        { "STRATEGY primary LOG logical", "ERR LOG logical is not built yet: statement is" },
         { "STRATEGY primary MAXLAG 1s LAGGING STALL", "ERR MAXLAG is not built yet" },
         { "STRATEGY primary ACK LOCAL~ON~received APPENDFSYNC everysec",
           "ERR APPENDFSYNC everysec is not built yet: always is" },

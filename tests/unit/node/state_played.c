@@ -1,0 +1,39 @@
+/* What is beside the state, played for apply_world.h: who compares it, and its checkpoints. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+#include "node/keeper.h"
+#include "node/quarantine.h"
+
+void quarantine_start(struct partition *partition)
+{
+    (void)partition;
+}
+
+void quarantine_note_state(struct partition *partition, qr_slot slot)
+{
+    (void)partition, (void)slot;
+}
+
+void quarantine_note_digest(struct partition *partition, qr_slot slot, uint64_t digest)
+{
+    (void)partition, (void)digest;
+    world->noted = slot;
+}
+
+void quarantine_differs(struct partition *partition, qr_slot slot)
+{
+    world->differs = slot;
+    replica_freeze(partition->replica, true);
+}
+
+qr_slot keeper_slot(const struct keeper *keeper)
+{
+    (void)keeper;
+    return 0;
+}
