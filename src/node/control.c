@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "command/op.h"
 #include "node/contact.h"
+#include "node/council_orders.h"
 #include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -438,6 +439,7 @@ void control_turn(struct node *node, qr_time now)
     let_time_pass(node, now);
     reports_turn(node, now);
     standing_turn(node, now);
+    council_orders_turn(node, now);
     council_turn(node, now);
     if (control_level(node) != node->identity.level) {
         control_follow_level(node);

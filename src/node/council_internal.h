@@ -4,6 +4,7 @@
 
 #include "cluster/hearing.h"
 #include "node/council.h"
+#include "node/council_orders.h"
 
 struct council {
     qr_term term;          /* of group 0, in which this node leads it; 0: it does not */
@@ -24,10 +25,15 @@ struct council {
     uint32_t short_of; /* and those whose rule asks for more than are here */
     char stopped_text[160], short_text[160]; /* the first of either */
     struct council_figures figures;
+    struct council_orders orders;
 };
 
 struct hearing *council_find(const struct council *c, uint32_t group);
 struct hearing *council_add(struct council *c, uint32_t group);
+/* The order goes to the primary's node. */
+void council_hand_over(struct node *node, node_index primary, const struct hand_over *order);
+/* Who could be handed the lead of that partition now. */
+uint16_t council_able(const struct node *node, uint32_t group);
 /* Whether this node leads group 0; what was heard in another leadership is forgotten. */
 bool council_look(struct node *node);
 

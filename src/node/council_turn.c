@@ -151,6 +151,35 @@ static void tell_stops(struct node *node)
 
 /* --- What is done ---------------------------------------------------------------------------- */
 
+void council_hand_over(struct node *node, node_index primary, const struct hand_over *order)
+{
+    uint8_t bytes[HAND_OVER_BYTES];
+    if (primary == replica_me(node->zero->replica)) {
+        standing_obey(node, order);
+    } else {
+        size_t n = hand_over_write(order, bytes);
+        peers_tell(node->peers, primary, FRAME_ORDER, span_of(bytes, n));
+    }
+}
+
+uint16_t council_able(const struct node *node, uint32_t group)
+{
+    struct council *c = node->control->council;
+    struct succession_scene scene;
+    const struct succession *s = map_succession(node->map, group);
+    if (s == NULL || s->primary == NODE_NONE) {
+        return 0;
+    }
+    hearing_scene(council_add(c, group), s, &c->nodes, &scene);
+    uint16_t able = (uint16_t)(s->rule.members & scene.alive & scene.caught & ~scene.lost &
+                               ~node_bit(s->primary));
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        bool sound = scene.told[i].life != 0 && !scene.told[i].forgetful;
+        able = (uint16_t)(sound ? able : able & ~node_bit(i));
+    }
+    return able;
+}
+
 static void order_hand_over(const struct look *l, node_index to)
 {
     struct node *node = l->node;
@@ -161,13 +190,7 @@ static void order_hand_over(const struct look *l, node_index to)
     struct hand_over order = { .group = l->partition->group, .to = to, .term = l->now->term };
     l->hearing->ordered_at = now;
     node->control->council->figures.orders++;
-    if (l->now->primary == replica_me(node->zero->replica)) {
-        standing_obey(node, &order);
-    } else {
-        uint8_t bytes[HAND_OVER_BYTES];
-        size_t n = hand_over_write(&order, bytes);
-        peers_tell(node->peers, l->now->primary, FRAME_ORDER, span_of(bytes, n));
-    }
+    council_hand_over(node, l->now->primary, &order);
 }
 
 /* CN5 */
@@ -210,13 +233,37 @@ static void rest(struct look *l, struct edit *edit)
         edit_partition(edit, &settled);
         return;
     }
-    if (reached && should_hand_over(l)) {
+    if (reached && l->scene.order == SUCCESSION_NO_ORDER && should_hand_over(l)) {
         order_hand_over(l, p->prefers);
     }
     uint16_t here = (uint16_t)(s->rule.members & l->scene.alive);
     bool led =
         p->prefers == NODE_NONE || p->prefers == s->primary || (here & node_bit(p->prefers)) == 0;
-    l->hearing->calm = reached && led && (here & ~l->scene.caught) == 0;
+    l->hearing->calm =
+        reached && led && l->scene.order == SUCCESSION_NO_ORDER && (here & ~l->scene.caught) == 0;
+}
+
+/* What whoever has ordered it is told in the end. */
+static void note_order(const struct look *l, struct council_order *order,
+                       const struct succession_action *a)
+{
+    order->why[0] = 0;
+    if (a->kind == SUCCESSION_STOP) {
+        explain(l, a, order->why, sizeof order->why);
+    } else if (a->kind == SUCCESSION_WRITE && a->next.primary != NODE_NONE) {
+        order->loss = a->loss;
+    }
+}
+
+/* Who was ordered to lead keeps the lead: CN6 would hand it back at once. */
+static void prefer(const struct look *l, const struct succession_action *a, struct edit *edit)
+{
+    node_index chosen = a->kind == SUCCESSION_WRITE ? a->next.primary : NODE_NONE;
+    if (chosen != NODE_NONE && l->now->primary == NODE_NONE && l->partition->prefers != chosen) {
+        struct map_partition p = *l->partition;
+        map_wish(&p, p.wish, chosen);
+        edit_partition(edit, &p);
+    }
 }
 
 /* Adds what is next of that partition. */
@@ -225,9 +272,18 @@ static void look_at(struct look *l, struct edit *edit)
     struct council *c = l->node->control->council;
     l->wish = strategy_wish(l->node->map, l->keyspace, l->partition->wish);
     hearing_scene(l->hearing, l->now, &c->nodes, &l->scene);
+    struct council_order *order = council_order_of(l->node, l->partition->group);
+    if (order != NULL) {
+        l->scene.order = order->kind;
+        l->scene.to = order->to;
+    }
     struct succession_action a = succession_turn(l->now, &l->wish, &l->scene);
     l->hearing->calm = false;
     note_stop(l, &a);
+    if (order != NULL) {
+        note_order(l, order, &a);
+        prefer(l, &a, edit);
+    }
     if (a.kind == SUCCESSION_WRITE) {
         edit_succession(edit, l->partition->group, &a.next);
         tell_written(l, &a);

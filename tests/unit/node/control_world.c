@@ -5,6 +5,7 @@
 #include "base/wire.h"
 #include "cluster/records.h"
 #include "command/op.h"
+#include "node/council_orders.h"
 #include "node/orders.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -171,6 +172,11 @@ void council_free(struct council *council)
 }
 
 void council_turn(struct node *n, qr_time now)
+{
+    (void)n, (void)now;
+}
+
+void council_orders_turn(struct node *n, qr_time now)
 {
     (void)n, (void)now;
 }

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "cluster/strategy.h"
+#include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/run.h"
@@ -149,6 +150,57 @@ void standing_obey(struct node *n, const struct hand_over *order)
     orders++;
 }
 
+/* --- Who waits for an order ------------------------------------------------------------------ */
+
+static struct reply answer;
+static char answer_text[1024];
+uint32_t answers;
+
+bool replica_leads(const struct replica *r)
+{
+    (void)r;
+    return outlook.role == ROLE_LEADER;
+}
+
+bool control_begins(struct node *n, struct pending *p)
+{
+    (void)n, (void)p;
+    return true;
+}
+
+struct reply *stream_reply(struct pending *p)
+{
+    (void)p;
+    reply_reset(&answer);
+    return &answer;
+}
+
+void stream_answered(struct pending *p, enum qr_status status)
+{
+    assert_int_equal(status, STATUS_OK);
+    p->state = PENDING_ANSWERED;
+    answers++;
+}
+
+void orders_refuse(struct pending *p, const char *text)
+{
+    reply_error(stream_reply(p), text);
+    stream_answered(p, STATUS_OK);
+}
+
+void orders_uncertain(struct pending *p)
+{
+    orders_refuse(p, "UNCERTAIN");
+}
+
+const char *answered(void)
+{
+    size_t n = min_u64(answer.n, sizeof answer_text - 1);
+    memcpy(answer_text, answer.p, n);
+    answer_text[n] = 0;
+    return answer_text;
+}
+
 /* --- A cluster of five ----------------------------------------------------------------------- */
 
 static void put_succession(uint32_t group, const struct succession *s)
@@ -205,6 +257,8 @@ int begin(void **state)
     memset(raised, 0, sizeof raised);
     memset(cleared, 0, sizeof cleared);
     refuses = no_room = false;
+    answers = 0;
+    reply_init(&answer, 2);
     return 0;
 }
 
@@ -212,6 +266,7 @@ int end(void **state)
 {
     (void)state;
     council_free(control.council);
+    reply_free(&answer);
     map_free(node->map);
     free(node);
     return 0;
@@ -220,6 +275,7 @@ int end(void **state)
 void turn(void)
 {
     node->wake = QR_NEVER;
+    council_orders_turn(node, node->clock); /* as control.c */
     council_turn(node, node->clock);
 }
 
@@ -284,6 +340,8 @@ void settle(void)
     make_partitions(1, ACK_ANY, 1, 0x7);
     stand(1, FIRST, 0);
     turn();
+    tell(0, (struct standing){ .group = FIRST });
+    tell(2, (struct standing){ .group = FIRST });
     lead(FIRST, 0x7);
     turn();
     turn();

@@ -20,7 +20,9 @@ extern char raised_text[16][256];
 extern bool refuses, no_room;    /* nothing can be composed; the log has no room */
 extern struct hand_over ordered; /* the last one, */
 extern node_index ordered_of;    /* whom it went to, */
-extern uint32_t orders;          /* and how many there were */
+extern uint32_t answers;         /* to orders, and the last one: */
+const char *answered(void);
+extern uint32_t orders; /* and how many there were */
 
 /* Of a keyspace with that ACK, on those nodes; nobody leads. */
 void make_partitions(uint32_t count, uint8_t ack, uint8_t copies, uint16_t members);
