@@ -171,6 +171,7 @@ bool replay_record(struct replay *replay, const struct record *r, uint64_t offse
     case RECORD_TICK:
     case RECORD_MEMBERS:
     case RECORD_BLOB:
+    case RECORD_ROWS:
         return apply_entry(replay, r, offset);
     case RECORD_STATE:
         if (r->payload.n > LOG_STATE_BYTES_MAX) {

@@ -308,9 +308,29 @@ static void the_segment_of_a_hole_stays_until_it_is_filled(void **state)
     rig_stop(&rig);
 }
 
+/* Whatever may be appended as an entry is one when the log is read back. */
+static void every_kind_of_entry_survives_a_restart(void **state)
+{
+    (void)state;
+    struct rig rig;
+    qr_slot slot = 0;
+    rig_start(&rig, 64 * KIB);
+    for (unsigned kind = 0; kind <= UINT8_MAX; kind++) {
+        if (record_is_entry((uint8_t)kind)) {
+            rig_append_kind(&rig, 1, ++slot, 1, (uint8_t)kind);
+        }
+    }
+    assert_int_equal(slot, RECORD_ROWS);
+    rig_flush(&rig);
+    rig_restart(&rig, LOG_OPEN_OK);
+    assert_int_equal(log_last_slot(rig.log, 1), slot);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_of_entry_survives_a_restart),
         cmocka_unit_test(the_term_of_a_hole_follows_from_its_neighbours),
         cmocka_unit_test(many_entries_are_filled_in_order),
         cmocka_unit_test(a_roster_in_a_hole_is_known_again),
