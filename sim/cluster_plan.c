@@ -173,7 +173,7 @@ static void create(struct cluster *c, struct proposal *p, const struct map *map,
     if (!room || place_check(map, &nodes, replicas, partitions) != PLACE_OK) {
         return;
     }
-    place_found(map, &nodes, replicas, settings.next_group, partitions, placed);
+    place_found(map, &nodes, replicas, settings.next_group, partitions, NULL, placed);
     struct map_keyspace k = { .id = c->next_keyspace++,
                               .first_group = settings.next_group,
                               .partitions = partitions,

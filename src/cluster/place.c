@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "cluster/slots.h"
+#include "cluster/strategy.h"
 #include "protocol/quorum.h"
 
 #include <string.h>
@@ -124,6 +125,39 @@ void place_set_prefers(struct place_work *work, struct place_item *item, node_in
     item->reason = item->reason == 0 ? PLACE_LEADS : item->reason;
 }
 
+/* --- Zones that ACK names (PL6) --------------------------------------------------------------- */
+
+static struct place_home home_of(const struct map *map, const struct map_keyspace *keyspace)
+{
+    if (keyspace == NULL || !strategy_has_views(keyspace)) {
+        return (struct place_home){ 0 };
+    }
+    const struct ack *ack = &keyspace->primary.ack;
+    struct place_home home = { .nodes = strategy_zone(map, ack->zone) };
+    home.least = ack->zone[0] == 0 ? 0 : ack->kind == ACK_ANY ? (uint16_t)(ack->n + 1) : 1;
+    return home;
+}
+
+/* One of those that are missing there, if it can be had. */
+static node_index to_add(const struct place_work *work, uint32_t group,
+                         const struct place_home *home, uint16_t set, uint16_t from)
+{
+    node_index node = NODE_NONE;
+    if (!place_keeps_home(home, set)) {
+        node = place_to_add(work, group, set, (uint16_t)(from & home->nodes));
+    }
+    return node != NODE_NONE ? node : place_to_add(work, group, set, from);
+}
+
+/* None of those that are needed there, if there are others. */
+static node_index to_drop(const struct place_work *work, uint32_t group,
+                          const struct place_home *home, uint16_t set, uint16_t from)
+{
+    uint16_t others = (uint16_t)(from & ~home->nodes);
+    bool spare = quorum_count((uint16_t)(set & home->nodes)) > home->least;
+    return place_to_drop(work, group, set, spare || others == 0 ? from : others);
+}
+
 static void load_map(struct place_work *work, const struct map *map)
 {
     work->item = qr_alloc(map_partition_count(map) * sizeof *work->item);
@@ -132,6 +166,7 @@ static void load_map(struct place_work *work, const struct map *map)
         const struct map_keyspace *keyspace = map_keyspace(map, p->keyspace);
         if (keyspace != NULL && keyspace->state == KEYSPACE_IN_USE) {
             work->item[work->count++] = (struct place_item){ .partition = p,
+                                                             .home = home_of(map, keyspace),
                                                              .wish = p->wish,
                                                              .replicas = keyspace->replicas,
                                                              .prefers = p->prefers };
@@ -165,15 +200,17 @@ enum place_status place_check(const struct map *map, const struct place_nodes *n
 }
 
 void place_found(const struct map *map, const struct place_nodes *nodes, uint32_t replicas,
-                 uint32_t first_group, uint32_t partitions, struct placement *out)
+                 uint32_t first_group, uint32_t partitions, const struct map_keyspace *keyspace,
+                 struct placement *out)
 {
     struct place_work work;
+    struct place_home home = home_of(map, keyspace);
     place_begin(&work, map, nodes);
     load_map(&work, map);
     for (uint32_t i = 0; i < partitions; i++) {
         uint16_t set = 0;
         for (uint32_t n = 0; n < replicas; n++) {
-            node_index node = place_to_add(&work, first_group + i, set, work.usable);
+            node_index node = to_add(&work, first_group + i, &home, set, work.usable);
             qr_assert(node != NODE_NONE); /* place_check */
             set |= node_bit(node);
         }
@@ -247,7 +284,7 @@ static void repair(struct place_work *work, struct place_item *item)
     uint16_t sources[] = { work->usable, (uint16_t)(leaves & work->draining), leaves };
     for (uint32_t i = 0; i < ARRAY_COUNT(sources); i++) {
         while (quorum_count(set) < item->replicas) {
-            node_index node = place_to_add(work, group, set, sources[i]);
+            node_index node = to_add(work, group, &item->home, set, sources[i]);
             if (node == NODE_NONE) {
                 break;
             }
@@ -256,9 +293,12 @@ static void repair(struct place_work *work, struct place_item *item)
     }
     while (quorum_count(set) > item->replicas) {
         uint16_t away = (uint16_t)(set & ~work->usable);
-        node_index node = place_to_drop(work, group, set, away != 0 ? away : set);
+        node_index node = to_drop(work, group, &item->home, set, away != 0 ? away : set);
         set = (uint16_t)(set & ~node_bit(node));
     }
+    bool leaves_home =
+        place_keeps_home(&item->home, item->wish) && !place_keeps_home(&item->home, set);
+    set = leaves_home ? item->wish : set;
     work->stuck += (set & leaves) != 0 || quorum_count(set) < item->replicas;
     if (set != item->wish) {
         place_set_wish(work, item, set, why(work, leaves));

@@ -11,7 +11,9 @@
  * PL4 A node that is away for a while keeps its replicas and its place as the preferred leader;
  *     nothing new is placed on it.
  * PL5 What is under way is not changed again, unless a node that it needs is gone. The caller says
- *     how many more moves may begin: it knows which of those under way stand still. */
+ *     how many more moves may begin: it knows which of those under way stand still.
+ * PL6 Of a keyspace whose ACK names a zone so many replicas stand there as ACK counts on, whoever
+ *     leads: that comes before PL1. What would leave fewer there is not planned; it is stuck. */
 #ifndef CLUSTER_PLACE_H
 #define CLUSTER_PLACE_H
 
@@ -46,9 +48,11 @@ enum place_status place_check_replicas(const struct map *map, const struct place
 /* Whether a keyspace of so many partitions and replicas can be made now. */
 enum place_status place_check(const struct map *map, const struct place_nodes *nodes,
                               uint32_t replicas, uint32_t partitions);
-/* Places groups [first_group, first_group + partitions), which are checked, into `out`. */
+/* Places groups [first_group, first_group + partitions), which are checked, into `out`, for that
+ * keyspace; NULL: for one that says nothing of zones. */
 void place_found(const struct map *map, const struct place_nodes *nodes, uint32_t replicas,
-                 uint32_t first_group, uint32_t partitions, struct placement *out);
+                 uint32_t first_group, uint32_t partitions, const struct map_keyspace *keyspace,
+                 struct placement *out);
 /* The refusal in words, as an error reply without its minus. */
 void place_explain(enum place_status status, const struct map *map, const struct place_nodes *nodes,
                    uint32_t replicas, uint32_t partitions, struct text *out);

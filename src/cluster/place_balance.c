@@ -20,7 +20,8 @@ void place_part_zones(struct place_work *work)
             uint16_t rest = (uint16_t)(item->wish & ~node_bit(from));
             node_index to = place_to_add(work, group, item->wish, work->usable);
             uint16_t wish = (uint16_t)(rest | (to == NODE_NONE ? 0 : node_bit(to)));
-            if (to == NODE_NONE || place_crowd(work, wish) >= crowd) {
+            if (to == NODE_NONE || place_crowd(work, wish) >= crowd ||
+                !place_keeps_home(&item->home, wish)) {
                 break;
             }
             place_set_wish(work, item, wish, PLACE_PARTS);
@@ -43,7 +44,8 @@ static bool can_pass(const struct place_work *work, const struct place_item *ite
     uint16_t without = (uint16_t)(item->wish & ~node_bit(from));
     uint16_t with = (uint16_t)(without | node_bit(to));
     return without != item->wish && (item->wish & node_bit(to)) == 0 &&
-           place_crowd(work, with) <= place_crowd(work, item->wish);
+           place_crowd(work, with) <= place_crowd(work, item->wish) &&
+           place_keeps_home(&item->home, with);
 }
 
 /* The two that differ most and are not searched through; false: none. */

@@ -3,9 +3,22 @@
 #define CLUSTER_PLACE_INTERNAL_H
 
 #include "cluster/place.h"
+#include "protocol/quorum.h"
+
+/* Where ACK wants replicas (PL6). Zeroed: wherever they are. */
+struct place_home {
+    uint16_t nodes;
+    uint16_t least; /* so many of them */
+};
+
+static inline bool place_keeps_home(const struct place_home *home, uint16_t set)
+{
+    return quorum_count((uint16_t)(set & home->nodes)) >= home->least;
+}
 
 struct place_item {
     const struct map_partition *partition;
+    struct place_home home;
     uint16_t wish;
     uint16_t replicas; /* wanted */
     node_index prefers;

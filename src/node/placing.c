@@ -90,7 +90,8 @@ bool placing_found(const struct node *node, const struct map_keyspace *keyspace,
     }
     nodes = founders(node, replicas, keyspace->partitions);
     struct placement *placed = qr_alloc(keyspace->partitions * sizeof *placed);
-    place_found(node->map, &nodes, replicas, keyspace->first_group, keyspace->partitions, placed);
+    place_found(node->map, &nodes, replicas, keyspace->first_group, keyspace->partitions, keyspace,
+                placed);
     bool sound = true;
     for (uint32_t i = 0; i < keyspace->partitions && sound; i++) {
         struct map_partition p =

@@ -101,6 +101,7 @@ LISTS = [
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", succession.CLUSTER, True),
     ("cluster", "cluster", primary_map.CLUSTER, True),
+    ("cluster", "cluster", primary_map.PLACES, True),
     ("driver", "node", primary_map.NODE, True),
     ("cluster", "cluster", options.CLUSTER, True),
     ("cluster", "cluster", options.RECORDS, True),

@@ -41,6 +41,26 @@ CLUSTER = [
      "if (k->primary.fallback_async) {", "if (false) {"),
 ]
 
+HOMES = "unit/cluster/place_home"
+
+PLACES = [
+    ("homes: whoever is added may be elsewhere", HOMES, "place.c",
+     "if (!place_keeps_home(home, set)) {", "if (false) {"),
+    ("homes: those that are needed there are dropped", HOMES, "place.c",
+     "spare || others == 0 ? from : others);", "spare || others != 0 ? from : others);"),
+    ("homes: a repair takes them away", HOMES, "place.c",
+     "set = leaves_home ? item->wish : set;", ""),
+    ("homes: as many as copies, and the primary may be one of them", HOMES, "place.c",
+     "(uint16_t)(ack->n + 1) : 1;", "(uint16_t)ack->n : 1;"),
+    ("homes: a zone that is gone holds up what was lost", HOMES, "place.c",
+     "place_keeps_home(&item->home, item->wish) && !place_keeps_home(&item->home, set);",
+     "!place_keeps_home(&item->home, set);"),
+    ("homes: zones are parted first", HOMES, "place_balance.c",
+     "!place_keeps_home(&item->home, wish)) {", "false) {"),
+    ("homes: evenness takes them away", HOMES, "place_balance.c",
+     "place_keeps_home(&item->home, with);", "true;"),
+]
+
 OPTIONS = "unit/node/keyspace_options"
 ORDERS = "unit/node/order_primary"
 

@@ -46,7 +46,7 @@ static inline enum place_status create(struct cluster *c, uint32_t replicas, uin
         return status;
     }
     struct placement *placed = qr_alloc(partitions * sizeof *placed);
-    place_found(c->map, &c->nodes, replicas, c->next_group, partitions, placed);
+    place_found(c->map, &c->nodes, replicas, c->next_group, partitions, NULL, placed);
     char name[16];
     (void)snprintf(name, sizeof name, "k%u", (unsigned)c->next_keyspace);
     struct map_keyspace k = a_keyspace(c->next_keyspace++, name, "", c->next_group, partitions);
