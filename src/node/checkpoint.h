@@ -22,6 +22,9 @@
 /* One that could not be read, kept for evidence (damage.h). */
 #define CHECKPOINT_DAMAGED_FILE "checkpoint.damaged"
 
+/* This replica acknowledges what its disk does not have yet (early.h). */
+#define EARLY_FILE "early"
+
 /* The state that the checkpoint is of, and this node's, is not to be served (quarantine.h). */
 #define QUARANTINED_FILE "quarantined"
 

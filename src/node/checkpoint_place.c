@@ -12,7 +12,7 @@
 static const char *const names[] = { CHECKPOINT_FILE,         CHECKPOINT_NEW_FILE,
                                      CHECKPOINT_SPARE_FILE,   CHECKPOINT_RECEIVED_FILE,
                                      CHECKPOINT_DAMAGED_FILE, QUARANTINED_FILE,
-                                     FORGETFUL_FILE };
+                                     FORGETFUL_FILE,          EARLY_FILE };
 #define OF_THE_STATE 4u /* the first of them */
 
 bool checkpoint_is_of_the_file(int error)

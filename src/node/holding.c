@@ -7,6 +7,7 @@
 #include "node/checkpoint_place.h"
 #include "node/contact.h"
 #include "node/damage.h"
+#include "node/early.h"
 #include "node/keeper.h"
 #include "node/node.h"
 #include "node/quarantine.h"
@@ -95,6 +96,9 @@ static bool open_replica(struct partition *p, const struct map_partition *mp, bo
     struct replica_base base = first_base(node, mp, joins);
     bool log_knew = log_knows(node, p->group);
     qr_assert(p->replica == NULL && p->engine == NULL);
+    if (map_succession(node->map, p->group) != NULL && early_open(p)) {
+        base.forgetful = true;
+    }
     quarantine_open(p);
     p->engine = engine_new(&node->engine_config);
     p->keeper = keeper_new(p);
@@ -147,7 +151,9 @@ static void close_replica(struct partition *p)
 {
     struct node *node = p->node;
     p->has_files = p->has_files || keeper_slot(p->keeper) > 0 || p->transfers || p->quarantined ||
-                   p->marked || p->kept_checkpoint;
+                   p->marked || p->kept_checkpoint || p->early;
+    p->early = false;
+    p->early_until = 0;
     shut_replica(p);
     damage_forget(p);
     log_drop(node->log, p->group);

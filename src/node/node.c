@@ -12,6 +12,7 @@
 #include "node/change.h"
 #include "node/clients.h"
 #include "node/control.h"
+#include "node/early.h"
 #include "node/damage.h"
 #include "node/health.h"
 #include "node/http.h"
@@ -139,6 +140,9 @@ static void finish_stopping(struct node *node, qr_time now)
     bool handed_over = !replica_leads(node->zero->replica) || replica_is_alone(node->zero->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
                    is_left_alone(node, now);
+    if (handed_over && settled) {
+        early_stop(node);
+    }
     if ((handed_over && settled) || now >= node->stop_at) {
         io_stop(node->io);
     }

@@ -200,6 +200,9 @@ void repairer_turn(struct partition *partition, qr_time now)
 {
     struct node *node = partition->node;
     struct repairer *r = partition->repairer;
+    if (r == NULL && partition->rollback != NULL) {
+        return; /* what it has forgotten it will say when it is opened again */
+    }
     if (r == NULL) {
         if (partition->lost || partition->kept_checkpoint ||
             (partition->group == 0 && node->forgetful)) {

@@ -3,8 +3,11 @@
 #include "cluster/map.h"
 #include "cluster/succession.h"
 #include "node/contact.h"
+#include "node/early.h"
 #include "node/node.h"
 #include "node/replica_internal.h"
+
+#define NOTE_PAUSE QR_SECOND /* between tries to write a note on a full disk */
 
 bool replica_has_views(const struct replica *r)
 {
@@ -35,11 +38,20 @@ static bool is_told(const struct viewed *told, const struct succession *s)
 static void tell_view(struct replica *r, const struct succession *s)
 {
     struct viewed *told = &r->views;
+    struct view view = succession_view(s);
+    bool early = view.stage == ACK_RECEIVED;
+    if (early && !early_begins(r->partition)) {
+        told->changes = 0;
+        partition_wake_at(r->partition, r->node->clock + NOTE_PAUSE);
+        return;
+    }
     told->term = s->term;
     told->primary = s->primary;
-    struct view view = succession_view(s);
     view.whole = s->primary == r->me && s->life == r->node->contact.leases.life; /* W2 */
     replica_view(r, &view);
+    if (!early) {
+        early_ends(r->partition);
+    }
 }
 
 static void tell_lease(struct replica *r, bool held)
@@ -64,7 +76,8 @@ void views_tell(struct partition *partition)
             tell_view(r, s);
         }
     }
-    tell_lease(r, lease_counts(partition->node));
+    early_turn(partition);
+    tell_lease(r, r->views.changes != 0 && lease_counts(partition->node));
 }
 
 void views_end_lease(struct replica *r)

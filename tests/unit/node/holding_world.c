@@ -21,6 +21,7 @@
 #include "node/run.h"
 #include "node/rollback.h"
 #include "node/views.h"
+#include "node/early.h"
 #include "protocol/raft/raft.h"
 #include "tests/unit/cluster/put_records.h"
 
@@ -279,6 +280,11 @@ void rollback_free(struct partition *p)
 void views_look(struct partition *p)
 {
     world.viewed[p->group]++;
+}
+
+bool early_open(struct partition *p)
+{
+    return world.early[p->group];
 }
 
 void node_fail(struct node *node, const char *why)

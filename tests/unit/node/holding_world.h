@@ -32,6 +32,7 @@ struct holding_world {
     bool knows[GROUPS], lost[GROUPS];
     uint64_t position, durable; /* of the log */
     uint32_t opened[GROUPS], dropped[GROUPS], files_removed[GROUPS], gone[GROUPS];
+    bool early[GROUPS]; /* an earlier life has acknowledged before its disk */
     uint32_t states_removed[GROUPS], viewed[GROUPS];
     bool is_cut, anew; /* what is being taken back (rollback.h) */
     uint32_t resumed[GROUPS], tended[GROUPS], woken[GROUPS];
