@@ -67,6 +67,19 @@ static bool is_to_go(const struct map_partition *p, const struct follow_view *vi
     return true;
 }
 
+/* F12: what it has may be wanted for a choice yet. */
+static bool is_owed(const struct succession *s, node_index me)
+{
+    if (s == NULL) {
+        return false;
+    }
+    uint16_t named = s->rule.members | s->rule.set | s->learners;
+    for (uint32_t i = 0; i < s->duty_count; i++) {
+        named |= s->duty[i].rule.members | s->duty[i].rule.set | s->duty[i].primaries;
+    }
+    return (named & node_bit(me)) != 0 || s->settled != s->term;
+}
+
 /* --- Its leader ----------------------------------------------------------------------------- */
 
 /* The next step from the present members towards the wish (F9). */
@@ -134,10 +147,11 @@ struct follow_action follow(const struct map *map, uint32_t group, const struct 
     if (!view->has_replica) {
         return action(view->fresh ? create(p, view) : FOLLOW_NOTHING); /* F1 */
     }
-    if (view->fresh && is_to_go(p, view)) {
+    const struct succession *s = map_succession(map, group);
+    if (view->fresh && is_to_go(p, view) && !is_owed(s, view->me)) {
         return action(FOLLOW_DELETE);
     }
     bool leads = view->outlook != NULL && view->outlook->role == ROLE_LEADER;
-    leads = leads && map_succession(map, group) == NULL; /* F12 */
+    leads = leads && s == NULL; /* F12 */
     return leads ? lead(p, view) : action(FOLLOW_NOTHING);
 }

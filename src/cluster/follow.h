@@ -57,7 +57,8 @@
  *     their time-outs; where it is away the first of those that are not does. It asks before it
  *     counts: whoever knows a leader tells it so by not answering.
  * F12 Where group 0 names the primary (succession.h) it also closes the gap: of such a group this
- *    says who founds, joins and deletes, and nothing else.
+ *    says who founds, joins and deletes, and nothing else. A replica is not deleted while any rule
+ *    or duty names its node, or the term that dropped it is not settled.
  *
  * Pure: no clock, no memory of earlier answers. The caller paces what it hears again and again. */
 #ifndef CLUSTER_FOLLOW_H

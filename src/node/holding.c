@@ -224,6 +224,9 @@ static bool act(struct partition *p, const struct map_partition *mp,
         if (p->replica != NULL && replica_gathers(p->replica)) {
             return true; /* its turn comes first */
         }
+        if (mp != NULL && p->replica != NULL && !rollback_named_all(p)) {
+            return true;
+        }
         if (p->replica != NULL && !keeper_is_quiet(p->keeper)) {
             return true; /* its file could get its name in the next life of the replica */
         }
@@ -267,7 +270,7 @@ static bool look(struct partition *p)
         p->restless = true; /* it says when (rollback.c) */
         return true;
     }
-    if (p->rollback != NULL && !reopen_replica(p, mp, anew)) {
+    if (p->rollback != NULL && !rollback_leaves(p) && !reopen_replica(p, mp, anew)) {
         return true;
     }
     if (p->replica == NULL && mp != NULL && log_knows(node, p->group)) {
@@ -279,6 +282,9 @@ static bool look(struct partition *p)
     set_read_mode(p);
     tend_past(p);
     struct follow_action todo = find_out(p, &outlook);
+    if (rollback_leaves(p) && todo.kind != FOLLOW_DELETE && !reopen_replica(p, mp, false)) {
+        return true; /* it is wanted again */
+    }
     bool missing = mp != NULL && p->replica == NULL && (mp->held & node_bit(me_of(node))) != 0;
     p->restless = act(p, mp, &todo) || missing;
     if (mp == NULL && p->replica == NULL && p->drops_at == 0 && !log_knows(node, p->group) &&

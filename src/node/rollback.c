@@ -24,12 +24,13 @@ struct rollback {
     struct discards_owner owner;
     uint8_t phase;
     bool anew;
+    bool leaves;       /* K5 */
     bool full;         /* the journal wakes it */
     qr_slot slot;      /* what follows it goes */
     qr_slot last;      /* of the log */
     qr_slot next;      /* to be named */
     qr_slot answered;  /* what this node led is answered up to here, */
-    qr_term led;       /* ... in this term; 0: it led in none (K5) */
+    qr_term led;       /* ... in this term; 0: it led in none (K6) */
     qr_term lost_to;
     uint64_t position; /* of the log, to be durable */
     qr_time retry_at;
@@ -43,29 +44,53 @@ static void await_log(struct rollback *b)
     partition_expects(b->partition, b->position);
 }
 
-void rollback_begin(struct replica *r, const struct effect *e)
+/* Entries (slot, last] are lost to `term`. */
+static struct rollback *begin(struct replica *r, qr_slot slot, qr_slot last, qr_term term)
 {
     struct partition *p = r->partition;
     struct rollback *b = qr_zalloc(sizeof *b);
-    qr_assert(r->viewed && r->started && p->rollback == NULL);
-    qr_assert(e->rollback.slot < e->rollback.last);
+    qr_assert(r->viewed && r->started && p->rollback == NULL && slot < last);
     *b = (struct rollback){ .partition = p,
-                            .anew = e->rollback.anew,
-                            .slot = e->rollback.slot,
-                            .last = e->rollback.last,
+                            .slot = slot,
+                            .last = last,
                             .answered = r->apply_to,
                             .led = r->views.led,
-                            .lost_to = e->rollback.term };
+                            .lost_to = term };
     p->rollback = b;
     p->loading = true;
     r->started = false;
     replica_drop_held(r);
     await_log(b);
     partition_wake(p);
-    node_log(p->node, NODE_LOG_WARNING,
+    return b;
+}
+
+void rollback_begin(struct replica *r, const struct effect *e)
+{
+    struct rollback *b = begin(r, e->rollback.slot, e->rollback.last, e->rollback.term);
+    b->anew = e->rollback.anew;
+    node_log(r->node, NODE_LOG_WARNING,
              "Group %" PRIu32 ": the primary of term %" PRIu64 " has nothing of what follows slot "
              "%" PRIu64 " here, up to %" PRIu64 ": it is taken back, see KEYSPACE DISCARDS",
-             p->group, b->lost_to, b->slot, b->last);
+             r->group, b->lost_to, b->slot, b->last);
+}
+
+bool rollback_named_all(struct partition *p)
+{
+    struct replica *r = p->replica;
+    struct outlook o;
+    if (!r->viewed) {
+        return true;
+    }
+    if (p->rollback != NULL) {
+        return p->rollback->leaves && p->rollback->phase == PHASE_IS_CUT;
+    }
+    replica_outlook(r, &o);
+    if (!r->started || o.sure >= o.last) {
+        return true;
+    }
+    begin(r, o.sure, o.last, o.term)->leaves = true;
+    return false;
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */
@@ -91,7 +116,8 @@ static void named(struct rollback *b, enum discards_result result, int error)
     b->discards = NULL;
     switch (result) {
     case DISCARDS_DONE:
-        b->phase = PHASE_CUTS;
+        b->phase = b->leaves ? PHASE_IS_CUT : PHASE_CUTS;
+        holding_disturb(b->partition);
         break;
     case DISCARDS_NO_ROOM:
         await_room(b);
@@ -123,7 +149,7 @@ static struct discard about(const struct rollback *b, qr_slot slot, qr_term term
                              .reason = DISCARD_ROLLED_BACK,
                              .acknowledged = DISCARD_MAY_BE_ACKNOWLEDGED,
                              .slots = 1 };
-    if (b->led != 0 && term == b->led) { /* K5 */
+    if (b->led != 0 && term == b->led) { /* K6 */
         entry.acknowledged = slot <= b->answered ? DISCARD_ACKNOWLEDGED : DISCARD_NOT_ACKNOWLEDGED;
     }
     return entry;
@@ -274,7 +300,7 @@ void rollback_turn(struct partition *p, qr_time now)
         return;
     }
     bool durable = log_durable(p->node->log) >= b->position;
-    if (b->phase == PHASE_SYNCS && durable && is_ready(b)) {
+    if (b->phase == PHASE_SYNCS && durable && (b->leaves || is_ready(b))) {
         b->phase = PHASE_NAMES; /* K1 */
         b->position = UINT64_MAX;
     }
@@ -292,6 +318,11 @@ bool rollback_is_cut(const struct partition *p, bool *anew)
 {
     *anew = p->rollback->anew;
     return p->rollback->phase == PHASE_IS_CUT;
+}
+
+bool rollback_leaves(const struct partition *p)
+{
+    return p->rollback != NULL && p->rollback->leaves;
 }
 
 void rollback_free(struct partition *p)

@@ -15,7 +15,10 @@
  *    says so. The replica has forgotten then; that is durable before anything goes.
  * K4 Of an entry that the log holds no more nobody knows anything but that it was there: it is
  *    counted.
- * K5 What was answered: of the entries that this node proposed in this life it knows, and says so.
+ * K5 A replica that leaves this node for good (follow.h F7) may have what nobody else has, though it
+ *    was acknowledged (LOCAL): what its protocol is not sure of is named first, in the same way,
+ *    and then all of it goes.
+ * K6 What was answered: of the entries that this node proposed in this life it knows, and says so.
  *    Of any other one the client may have been told that it is done. */
 #ifndef NODE_ROLLBACK_H
 #define NODE_ROLLBACK_H
@@ -27,11 +30,16 @@ struct replica;
 
 /* EFFECT_ROLLBACK. The replica does nothing any more. */
 void rollback_begin(struct replica *r, const struct effect *e);
+/* K5: whether all is named that has to be before the replica is deleted; else that has begun, and
+ * the replica does nothing any more. */
+bool rollback_named_all(struct partition *partition);
 /* While partition->rollback is there: in each turn of the partition. */
 void rollback_turn(struct partition *partition, qr_time now);
 /* Whether the replica may be closed and opened again; *anew: without its checkpoint. Before it may
  * it stays. */
 bool rollback_is_cut(const struct partition *partition, bool *anew);
+/* Whether it is to be deleted then (K5), should the map still say so. */
+bool rollback_leaves(const struct partition *partition);
 /* The replica is closed, or the node ends. */
 void rollback_free(struct partition *partition);
 

@@ -272,6 +272,16 @@ bool rollback_is_cut(const struct partition *p, bool *anew)
     return world.is_cut;
 }
 
+bool rollback_leaves(const struct partition *p)
+{
+    return p->rollback != NULL && world.leaves;
+}
+
+bool rollback_named_all(struct partition *p)
+{
+    return !world.unnamed[p->group];
+}
+
 void rollback_free(struct partition *p)
 {
     p->rollback = NULL;

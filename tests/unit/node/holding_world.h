@@ -34,7 +34,8 @@ struct holding_world {
     uint32_t opened[GROUPS], dropped[GROUPS], files_removed[GROUPS], gone[GROUPS];
     bool early[GROUPS]; /* an earlier life has acknowledged before its disk */
     uint32_t states_removed[GROUPS], viewed[GROUPS];
-    bool is_cut, anew; /* what is being taken back (rollback.h) */
+    bool unnamed[GROUPS]; /* it has what nobody else may have */
+    bool leaves, is_cut, anew; /* what is being taken back (rollback.h) */
     uint32_t resumed[GROUPS], tended[GROUPS], woken[GROUPS];
     uint32_t looks, changes, handed_over, leased, told, let_go; /* by the router */
     node_index handed_to;
