@@ -14,7 +14,7 @@
 
 #include "cluster/succession.h"
 
-#define HEARING_GRACE (500 * QR_MILLISECOND)
+#define HEARING_GRACE (300 * QR_MILLISECOND)
 #define HEARING_PATIENCE_AWAY (2 * QR_SECOND)
 #define HEARING_PATIENCE_BEHIND (10 * QR_SECOND)
 

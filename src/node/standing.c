@@ -79,7 +79,7 @@ static void look_who_has_caught_up(struct told_standing *t, const struct outlook
         return;
     }
     if (t->looked == 0 || now >= t->looked + CAUGHT_TIME) {
-        qr_slot all = t->looked == 0 ? o->commit : t->committed;
+        qr_slot all = t->looked == 0 ? o->last : t->last;
         t->caught = node_bit(replica_me(p->replica));
         for (node_index i = 0; i < o->members; i++) {
             const struct member_outlook *m = &o->member[i];
@@ -87,7 +87,7 @@ static void look_who_has_caught_up(struct told_standing *t, const struct outlook
             t->caught = (uint16_t)(t->caught | (has ? node_bit(i) : 0));
         }
         t->looked = now;
-        t->committed = o->commit;
+        t->last = o->last;
     }
     uint16_t members = (uint16_t)(o->membership.voters | o->membership.learners);
     if ((members & ~t->caught) != 0) {

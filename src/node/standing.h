@@ -4,7 +4,8 @@
  * T1 Only what is durable and holds for the rest of this node's life is told, as the protocol says
  *    it (outlook.stands, .settled, .barred, .closed): a restart of the node is another life.
  * T2 What changed is told at once; who has caught up is looked at again after CAUGHT_TIME at the
- *    earliest: it means whoever holds what was committed at the last look.
+ *    earliest: it means whoever holds, durably, what its primary had at the last look. What was
+ *    committed would not tell: where a member of a set hangs, nothing is.
  * T3 Another leader of group 0, another term of it, or a new connection to it: everything is told
  *    anew, and what was told before is void. */
 #ifndef NODE_STANDING_H
@@ -24,7 +25,7 @@ struct told_standing {
     struct standing told;
     bool was_told, listed;
     qr_time looked; /* at who has caught up */
-    qr_slot committed;
+    qr_slot last;   /* of its log, then */
     uint16_t caught;
     struct told_standing *next, *previous;
 };

@@ -15,7 +15,7 @@ struct standing {
     bool leads;       /* as primary of `promised`, */
     bool closed;      /* and it takes nothing more in that term, */
     node_index to;    /* because this node should lead; NODE_NONE: it hands over to nobody */
-    uint16_t caught;  /* as primary: who has all that was committed a moment ago, itself too */
+    uint16_t caught;  /* as primary: who has all that it had a moment ago, itself too */
     qr_term promised; /* 0: nothing that a choice could count on */
     qr_term last_term;
     qr_slot last_slot; /* when it stands: of the last entry of its log */

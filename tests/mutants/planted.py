@@ -11,6 +11,7 @@ import bounded
 import chaos
 import cluster
 import contact
+import council
 import damage
 import discards
 import driver
@@ -100,6 +101,8 @@ LISTS = [
     ("driver", "node", idmp.NODE, True),
     ("cluster", "cluster", levels.CLUSTER, True),
     ("cluster", "cluster", succession.CLUSTER, True),
+    ("cluster", "cluster", council.CLUSTER, True),
+    ("driver", "node", council.NODE, True),
     ("cluster", "cluster", primary_map.CLUSTER, True),
     ("cluster", "cluster", primary_map.PLACES, True),
     ("driver", "node", primary_map.NODE, True),

@@ -1,5 +1,5 @@
-/* KEYSPACE FAILOVER (order_keyspace_failover.c, council_orders.h): what is ordered, what comes of it,
- * and what whoever waits is told. */
+/* KEYSPACE FAILOVER (order_keyspace_failover.c, council_orders.h): what is ordered, what comes of
+ * it, and what whoever waits is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -205,6 +205,7 @@ static void force_is_refused_where_nothing_need_be_lost(void **state)
     (void)state;
     settle();
     assert_non_null(strstr(ask("orders FORCE"), "-ERR node 102 leads: FAILOVER without FORCE"));
+    assert_int_equal(control.council->orders.count, 0);
 }
 
 static void who_leads_already_need_not_be_chosen(void **state)

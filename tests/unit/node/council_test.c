@@ -101,6 +101,7 @@ static void what_was_told_to_another_leadership_is_void_CN2(void **state)
     outlook.role = ROLE_LEADER;
     outlook.term = 5;
     leases_lead(&node->contact.leases, 5, true, node->clock);
+    council_life(node, 0, 10); /* it has asked for its lease, and told nothing yet */
     stand(2, FIRST, 41);
     turn();
     assert_int_equal(record(FIRST)->primary, NODE_NONE);
@@ -242,6 +243,90 @@ static void a_wish_is_settled_when_nobody_else_is_owed(void **state)
     assert_int_equal(map_partition(node->map, FIRST)->settled,
                      map_partition(node->map, FIRST)->epoch);
     assert_int_equal(map_partition(node->map, FIRST)->held, 0xe);
+}
+
+static void wish(uint16_t members)
+{
+    struct map_partition p = *map_partition(node->map, FIRST);
+    map_wish(&p, members, NODE_NONE);
+    p.epoch = p.settled + 1; /* also where it wishes what it had */
+    put_partition(node->map, &p);
+}
+
+static bool is_settled(void)
+{
+    const struct map_partition *p = map_partition(node->map, FIRST);
+    return p->settled == p->epoch;
+}
+
+static void a_wish_is_not_settled_before_its_term_is_CN5(void **state)
+{
+    (void)state;
+    make_partitions(1, ACK_ANY, 1, 0x7);
+    wish(0x7);
+    stand(1, FIRST, 0);
+    turn();
+    turn();
+    assert_int_equal(record(FIRST)->primary, 1);
+    assert_false(is_settled());
+    lead(FIRST, 0x7);
+    turn();
+    turn();
+    assert_true(is_settled());
+}
+
+/* Nothing follows a wish that ACK cannot be met by: nor do replicas go. */
+static void a_wish_that_nothing_follows_is_not_settled_CN5(void **state)
+{
+    (void)state;
+    make_partitions(1, ACK_ANY, 2, 0x7);
+    stand(1, FIRST, 0);
+    turn();
+    lead(FIRST, 0x7);
+    turn();
+    wish(0x3);
+    turn();
+    turn();
+    assert_int_equal(record(FIRST)->rule.members, 0x7);
+    assert_false(is_settled());
+    wish(0x7);
+    turn();
+    turn();
+    assert_true(is_settled());
+}
+
+/* A keyspace that fell back owes what was acknowledged before to those who were members then. */
+static void a_wish_is_not_settled_while_others_are_owed_CN5(void **state)
+{
+    (void)state;
+    make_partitions(1, ACK_ANY, 1, 0x7);
+    struct map_keyspace k = *map_keyspace(node->map, map_partition(node->map, FIRST)->keyspace);
+    k.primary.fallback_async = true;
+    put_keyspace(node->map, &k);
+    wish(0x7);
+    struct succession fallen = { .term = 5,
+                                 .primary = 1,
+                                 .before = NODE_NONE,
+                                 .preferred = NODE_NONE,
+                                 .fallen = true,
+                                 .life = 11,
+                                 .settled = 5,
+                                 .rule = { .members = 0x7 },
+                                 .duty_count = 2 };
+    fallen.duty[0] = (struct succession_duty){ .rule = { .members = 0xb, .copies = 1 },
+                                               .primaries = 0x2,
+                                               .last = 4 };
+    fallen.duty[1] =
+        (struct succession_duty){ .rule = { .members = 0x7 }, .primaries = 0x2, .last = 5 };
+    put_succession(FIRST, &fallen);
+    tell(1, (struct standing){ .group = FIRST });
+    lead(FIRST, 0x2);
+    lose(0);
+    lose(2);
+    pass(3 * QR_SECOND);
+    assert_true(record(FIRST)->fallen);
+    assert_int_equal(record(FIRST)->term, 5);
+    assert_false(is_settled());
 }
 
 /* CN6 */
@@ -394,6 +479,9 @@ int main(void)
         CASE(a_look_comes_to_its_end_though_the_map_changes),
         CASE(a_calm_partition_is_not_looked_at_CN4),
         CASE(a_wish_is_settled_when_nobody_else_is_owed),
+        CASE(a_wish_is_not_settled_before_its_term_is_CN5),
+        CASE(a_wish_that_nothing_follows_is_not_settled_CN5),
+        CASE(a_wish_is_not_settled_while_others_are_owed_CN5),
         CASE(who_prefers_to_lead_is_handed_the_lead),
         CASE(a_hand_over_that_does_not_come_about_is_not_pressed),
         CASE(a_primary_that_is_not_wished_hands_over),

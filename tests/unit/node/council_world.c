@@ -203,7 +203,7 @@ const char *answered(void)
 
 /* --- A cluster of five ----------------------------------------------------------------------- */
 
-static void put_succession(uint32_t group, const struct succession *s)
+void put_succession(uint32_t group, const struct succession *s)
 {
     uint8_t value[MAP_VALUE_BYTES_MAX];
     put_raw(node->map, MAP_RECORD_SUCCESSION, group, value, map_succession_write(s, value));

@@ -31,6 +31,7 @@ int end(void **state);
 void turn(void);
 /* Time passes in which those that are alive renew their leases. */
 void pass(qr_time time);
+void put_succession(uint32_t group, const struct succession *s);
 const struct succession *record(uint32_t group);
 void tell(node_index from, struct standing s);
 /* It stands in the present term; `last`: of the term before, 0: it has nothing. */
