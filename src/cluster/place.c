@@ -274,6 +274,22 @@ static enum place_reason why(const struct place_work *work, uint16_t leaves)
                                            : PLACE_RESIZES;
 }
 
+/* Replicas elsewhere make room for those that ACK wants there. */
+static uint16_t go_home(const struct place_work *work, uint32_t group,
+                        const struct place_home *home, uint16_t set)
+{
+    while (!place_keeps_home(home, set)) {
+        uint16_t others = (uint16_t)(set & ~home->nodes);
+        node_index node = place_to_add(work, group, set, (uint16_t)(work->usable & home->nodes));
+        if (node == NODE_NONE || others == 0) {
+            break;
+        }
+        set &= (uint16_t)~node_bit(place_to_drop(work, group, set, others));
+        set |= node_bit(node);
+    }
+    return set;
+}
+
 /* As many replicas as are wanted, on nodes that may have them; where there are too few, nodes that
  * should be left keep theirs: first those that drain, which still have all of it. */
 static void repair(struct place_work *work, struct place_item *item)
@@ -296,12 +312,15 @@ static void repair(struct place_work *work, struct place_item *item)
         node_index node = to_drop(work, group, &item->home, set, away != 0 ? away : set);
         set = (uint16_t)(set & ~node_bit(node));
     }
+    uint16_t gone = go_home(work, group, &item->home, set);
+    enum place_reason reason = leaves == 0 && gone != set ? PLACE_PARTS : why(work, leaves);
+    set = gone;
     bool leaves_home =
         place_keeps_home(&item->home, item->wish) && !place_keeps_home(&item->home, set);
     set = leaves_home ? item->wish : set;
     work->stuck += (set & leaves) != 0 || quorum_count(set) < item->replicas;
     if (set != item->wish) {
-        place_set_wish(work, item, set, why(work, leaves));
+        place_set_wish(work, item, set, reason);
     }
 }
 

@@ -13,7 +13,8 @@
  * PL5 What is under way is not changed again, unless a node that it needs is gone. The caller says
  *     how many more moves may begin: it knows which of those under way stand still.
  * PL6 Of a keyspace whose ACK names a zone so many replicas stand there as ACK counts on, whoever
- *     leads: that comes before PL1. What would leave fewer there is not planned; it is stuck. */
+ *     leads: that comes before PL1. Where there are fewer they are brought there, unasked; what
+ *     would leave fewer is not planned, it is stuck. */
 #ifndef CLUSTER_PLACE_H
 #define CLUSTER_PLACE_H
 
@@ -61,7 +62,7 @@ enum place_reason {
     PLACE_REPLACES = 1, /* a node that is gone, or is no member any more */
     PLACE_DRAINS,
     PLACE_RESIZES, /* the keyspace is to have another number of replicas */
-    PLACE_PARTS,   /* two replicas in one zone */
+    PLACE_PARTS,   /* two replicas in one zone, or too few in the zone of ACK */
     PLACE_EVENS,   /* numbers of replicas */
     PLACE_LEADS,   /* nothing but who prefers to lead */
 };

@@ -136,18 +136,28 @@ static void field_rule(struct reply *reply, const struct node *node, const struc
 
 #define VIEW_FIELDS 6u
 
+/* Whether its nodes can give what ACK says; else the rule before goes on. */
+static bool can_meet(const struct map *map, const struct map_keyspace *k,
+                     const struct map_partition *p)
+{
+    struct succession_wish wish = strategy_wish(map, k, p->wish);
+    return succession_wish_is_sound(&wish);
+}
+
 /* Of a partition whose primary group 0 names (decision 056). */
-static void write_view(struct reply *reply, const struct node *node, const struct succession *s)
+static void write_view(struct reply *reply, const struct node *node, const struct map_keyspace *k,
+                       const struct map_partition *p, const struct succession *s)
 {
     reply_field_integer(reply, "term", (int64_t)s->term);
     reply_field_integer(reply, "primary", id_of(node, s->primary));
     field_nodes(reply, "learners", node, s->learners);
     field_rule(reply, node, s);
     reply_field_text(reply, "view",
-                     s->primary == NODE_NONE ? "choosing"
-                     : s->fallen             ? "fallen back"
-                     : s->settled == s->term ? "settled"
-                                             : "beginning");
+                     s->primary == NODE_NONE      ? "choosing"
+                     : s->fallen                  ? "fallen back"
+                     : s->settled != s->term      ? "beginning"
+                     : !can_meet(node->map, k, p) ? "short of nodes"
+                                                  : "settled");
 }
 
 static void write_partition(struct reply *reply, const struct node *node,
@@ -155,7 +165,9 @@ static void write_partition(struct reply *reply, const struct node *node,
 {
     char slots[32];
     (void)snprintf(slots, sizeof slots, "%u-%u", (unsigned)p->first_slot, (unsigned)p->last_slot);
-    const struct succession *succession = map_succession(node->map, p->group);
+    const struct map_keyspace *k = map_keyspace(node->map, p->keyspace);
+    bool views = k != NULL && strategy_has_views(k);
+    const struct succession *succession = views ? map_succession(node->map, p->group) : NULL;
     reply_map(reply, succession != NULL ? 8 + VIEW_FIELDS : 8);
     reply_field_integer(reply, "partition", p->index);
     reply_field_integer(reply, "group", p->group);
@@ -166,7 +178,7 @@ static void write_partition(struct reply *reply, const struct node *node,
     reply_field_integer(reply, "epoch", (int64_t)p->epoch);
     reply_field_text(reply, "state", is_settled(node, p) ? "settled" : "moving");
     if (succession != NULL) {
-        write_view(reply, node, succession);
+        write_view(reply, node, k, p, succession);
     }
 }
 

@@ -123,6 +123,41 @@ static void test_fewer_replicas_stay_where_ack_wants_them(void **state)
     map_free(c.map);
 }
 
+/* ALTER names another zone, or a node is said to be in it: they are brought there, and no more are
+ * moved than are missing. */
+static void test_they_go_where_an_alter_wants_them(void **state)
+{
+    (void)state;
+    struct cluster c = zones(6, 2);
+    struct map_keyspace k = make(&c, (struct ack){ .kind = ACK_LOCAL }, 3, 12);
+    struct place_plan plan;
+    k.primary.ack = (struct ack){ .kind = ACK_ANY, .n = 1, .zone = "eu" };
+    put_keyspace(c.map, &k);
+    assert_false(all_can(&c, &k));
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_true(plan.count > 0 && plan.stuck == 0);
+    for (uint32_t i = 0; i < plan.count; i++) {
+        uint16_t came = (uint16_t)(plan.change[i].wish & ~plan.change[i].before);
+        assert_int_equal(came & ~3, 0);
+        assert_int_equal(plan.change[i].reason, PLACE_PARTS);
+        assert_int_equal(quorum_count(plan.change[i].wish), 3);
+    }
+    place_plan_free(&plan);
+    (void)carry_out_all(&c, false);
+    assert_true(all_can(&c, &k));
+    assert_int_equal(carry_out_all(&c, false), 0);
+    k.primary.ack = (struct ack){ .kind = ACK_ALL, .zone = "us" };
+    put_keyspace(c.map, &k);
+    assert_int_equal(carry_out_all(&c, false), 0); /* nobody is there */
+    put_in_zone(&c, 5, "us", false);
+    (void)carry_out_all(&c, false);
+    assert_true(all_can(&c, &k));
+    put_in_zone(&c, 4, "us", false);
+    c.nodes.live = 0x1f; /* who is there is away: what it has is there all the same */
+    assert_int_equal(carry_out_all(&c, false), 0);
+    map_free(c.map);
+}
+
 /* A zone that has no node any more holds up nothing that was lost already. */
 static void test_a_zone_that_is_gone_binds_nobody(void **state)
 {
@@ -169,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_who_names_no_zone_is_spread_over_them),
         cmocka_unit_test(test_what_would_leave_the_zone_is_stuck),
         cmocka_unit_test(test_fewer_replicas_stay_where_ack_wants_them),
+        cmocka_unit_test(test_they_go_where_an_alter_wants_them),
         cmocka_unit_test(test_a_zone_that_is_gone_binds_nobody),
         cmocka_unit_test(test_random_clusters_never_leave_a_zone),
     };

@@ -130,6 +130,9 @@ static void info_tells_of_primaries_and_their_views(void **state)
     put_view(&s);
     CHECK_HAS("keyspace info cart", "$12\r\nacknowledges\r\n$16\r\nLOCAL ON durable\r\n$3\r\nset"
                                     "\r\n$0\r\n\r\n" VIEW("$7\r\nsettled"));
+    k.primary.ack.n = 2; /* of two nodes */
+    put_keyspace(node.map, &k);
+    CHECK_HAS("keyspace info cart", VIEW("$14\r\nshort of nodes"));
     s.fallen = true;
     put_view(&s);
     CHECK_HAS("keyspace info cart", VIEW("$11\r\nfallen back"));
