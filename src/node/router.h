@@ -96,7 +96,7 @@ void router_peer_down(struct router *router, node_index peer);
 /* --- */
 
 /* The protocol would not take them (status NOT_LEADER or EXPIRED, surely not applied): they go back
- * to the queues of their tracks, in their places. */
+ * to the queues of their tracks, in their places. NOREPLICAS: they are answered with it. */
 void router_retry(struct router *router, struct pendings *refused, enum qr_status status);
 
 /* Takes back what waits for another attempt; it keeps its op. */

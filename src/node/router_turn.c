@@ -65,6 +65,10 @@ void router_retry(struct router *router, struct pendings *refused, enum qr_statu
             continue;
         }
         p->state = PENDING_WAITING;
+        if (status == STATUS_NOREPLICAS) {
+            stream_refuse(p, status); /* nobody knows when there are more, and whoever asks does */
+            continue;
+        }
         if (p->spec->place == PLACE_WAIT) {
             p->moved = router->node->clock; /* the next leader is waited for from here on */
         }

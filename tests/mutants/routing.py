@@ -3,6 +3,9 @@ routes, prefixes that change, commands of all partitions), in the form of driver
 router.h, route.h and gather.h that is about partitions, and per bound."""
 
 ROUTING = [
+    ("tracks: too few replicas are waited for", "unit/node/router_index", "router_turn.c",
+     "if (status == STATUS_NOREPLICAS) {",
+     "if (false) {"),
     ("tracks: one that is stuck takes all", "unit/node/tracks", "router.c",
      "if (is_stuck(router, p->partition)) {",
      "if (false) {"),

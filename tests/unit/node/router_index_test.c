@@ -171,6 +171,23 @@ static void test_refused_it_goes_to_the_leader_and_asks_no_more(void **state)
     assert_sent("1:a 1:a ", 0);
 }
 
+static void test_too_few_replicas_are_told_at_once_R3(void **state)
+{
+    (void)state;
+    world->replica.leads = true;
+    world->replica.leader = 0;
+    command("set", "a");
+    assert_int_equal(world->replica.write_count, 1);
+    struct pendings refused = { 0 };
+    pendings_push(&refused, world->replica.writes[0]);
+    world->replica.write_count = 0;
+    router_retry(world->node.router, &refused, STATUS_NOREPLICAS);
+    assert_heard("-NOREPLICAS too few replicas are in contact for what this keyspace promises, "
+                 "the command was not applied\r\n");
+    turn_later(0);
+    assert_int_equal(world->replica.write_count, 0);
+}
+
 static void test_late_it_goes_to_the_leader_and_so_do_the_next(void **state)
 {
     (void)state;
@@ -449,6 +466,7 @@ int main(void)
         ROUTER_TEST(test_what_is_no_read_and_no_write_leaves_it_where_it_is),
         ROUTER_TEST(test_where_its_reads_find_no_room_a_write_waits_S2),
         ROUTER_TEST(test_refused_it_goes_to_the_leader_and_asks_no_more),
+        ROUTER_TEST(test_too_few_replicas_are_told_at_once_R3),
         ROUTER_TEST(test_late_it_goes_to_the_leader_and_so_do_the_next),
         ROUTER_TEST(test_the_leaders_answer_wakes_those_that_wait_here_for_it_S2),
         ROUTER_TEST(test_late_is_what_has_no_index_or_is_not_applied),
