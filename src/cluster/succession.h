@@ -125,7 +125,8 @@ struct succession_told {
 enum succession_order_kind {
     SUCCESSION_NO_ORDER = 0,
     SUCCESSION_TO,    /* FAILOVER TO: nothing is lost, or it does not happen */
-    SUCCESSION_FORCE, /* FAILOVER FORCE [TO]: duties that are not met are given up */
+    SUCCESSION_FORCE, /* FAILOVER FORCE [TO]: duties that are not met are given up; with TO that
+                         one is taken though another has more, and the loss is told */
 };
 
 /* What group 0's leader knows now. */

@@ -258,7 +258,9 @@ void succession_choose(const struct succession *now, const struct succession_sce
     }
     node_index chosen = s.best;
     enum succession_reason why = SUCCESSION_NOBODY_STANDS;
-    if (loss.possible) {
+    bool another = scene->order == SUCCESSION_FORCE && scene->to != NODE_NONE &&
+                   scene->to != s.best; /* else who is best would be forced out at once (S3) */
+    if (loss.possible || another) {
         chosen = give_up(now, scene, &s, &why);
     }
     if (chosen == NODE_NONE) {

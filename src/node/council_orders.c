@@ -119,7 +119,9 @@ void council_orders_turn(struct node *node, qr_time now)
             answer(node, o);
         } else if (now >= o->until) {
             call_off(node, o, s);
-            refuse(node, o, "timed out and was called off");
+            refuse(node, o,
+                   s->term == o->term ? "timed out and was called off"
+                                      : "timed out, and may still come about");
         } else {
             node->wake = o->until < node->wake ? o->until : node->wake;
             continue;

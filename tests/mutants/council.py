@@ -144,6 +144,8 @@ NODE = [
      "control_level(node) < MAP_LEVEL_PRIMARY ||", "false ||"),
     ("CO1: it is not called off when its time is over", "unit/node/council_failover",
      "council_orders.c", "            call_off(node, o, s);\n", ""),
+    ("CO1: what has happened is said to be called off", "unit/node/council_failover",
+     "council_orders.c", "s->term == o->term ? \"timed out and", "s->term != 0 ? \"timed out and"),
     ("CO1: two of one partition", "unit/node/council_failover", "order_keyspace_failover.c",
      "} else if (running != NULL) {", "} else if (false) {"),
     ("CO2: what may be lost is not told", "unit/node/council_failover", "council_turn.c",

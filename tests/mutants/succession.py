@@ -36,6 +36,8 @@ CLUSTER = [
      "loss.possible = true;", "loss.possible = loss.promised_more;"),
     ("S6: LOCAL does not wait for its grace", "unit/cluster/succession_proof",
      "succession_choose.c", "if (others != 0 && !scene->grace_over) {", "if (false) {"),
+    ("S6: FORCE TO takes another one", "unit/cluster/succession", "succession_choose.c",
+     "if (loss.possible || another) {", "if (loss.possible) {"),
     ("S6: more than LOCAL is given up without FORCE", "unit/cluster/succession_proof",
      "succession_choose.c", "if (!forced && loss_of(now, scene, s, best).promised_more) {",
      "if (false) {"),

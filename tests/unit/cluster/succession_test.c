@@ -282,6 +282,26 @@ static void test_force_tells_what_may_be_lost(void **state)
     assert_int_equal(a.loss.slot, 3);
 }
 
+/* S6: else the best one would be chosen and forced out again, term after term. */
+static void test_force_takes_the_one_that_is_named(void **state)
+{
+    (void)state;
+    struct scene s = scene_of((struct succession_wish){ .copies = 1 });
+    s.now.order = SUCCESSION_FORCE;
+    s.now.to = 1;
+    write(&s, SUCCESSION_FORCED);
+    promise(&s);
+    s.now.lease_over = s.now.grace_over = true;
+    s.now.told[1].last_slot = 3;
+    struct succession_action a = turn(&s);
+    assert_int_equal(a.next.primary, 1);
+    assert_true(a.loss.possible && a.loss.promised_more);
+    assert_int_equal(a.loss.slot, 3);
+    s.record = a.next;
+    s.now.lease_over = false;
+    assert_int_equal(turn(&s).kind, SUCCESSION_NOTHING); /* and it stays */
+}
+
 /* S9: in as a learner, counted when it has caught up, and only then the other goes. */
 static void test_a_member_is_replaced_step_by_step(void **state)
 {
@@ -526,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_a_hand_over_goes_by_a_choice),
         cmocka_unit_test(test_a_hand_over_is_refused_to_who_cannot),
         cmocka_unit_test(test_force_tells_what_may_be_lost),
+        cmocka_unit_test(test_force_takes_the_one_that_is_named),
         cmocka_unit_test(test_a_member_is_replaced_step_by_step),
         cmocka_unit_test(test_a_primary_that_is_to_go_hands_over_first),
         cmocka_unit_test(test_a_lost_member_of_a_set_is_replaced),

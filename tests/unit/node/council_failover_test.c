@@ -125,6 +125,29 @@ static void what_does_not_come_about_in_time_is_called_off(void **state)
     assert_int_equal(orders, before);
 }
 
+/* The primary has handed over: there is no way back. */
+static void what_is_past_calling_off_is_not_said_to_be(void **state)
+{
+    (void)state;
+    settle();
+    begin_order("orders TO 101 TIMEOUT 300");
+    tell(1, (struct standing){ .group = FIRST,
+                               .leads = true,
+                               .closed = true,
+                               .to = 0,
+                               .promised = record(FIRST)->term,
+                               .settled = record(FIRST)->term,
+                               .caught = 0x7 });
+    turn();
+    assert_int_equal(record(FIRST)->primary, NODE_NONE);
+    uint32_t before = orders;
+    pass(310 * QR_MILLISECOND);
+    council_orders_turn(node, node->clock);
+    assert_non_null(strstr(answered(), "-ERR FAILOVER timed out, and may still come about, no "
+                                       "node leads at the moment"));
+    assert_int_equal(orders, before);
+}
+
 static void why_it_does_not_get_on_is_told(void **state)
 {
     (void)state;
@@ -296,6 +319,7 @@ int main(void)
         CASE(who_is_ordered_leads_and_stays_L10),
         CASE(without_to_it_is_one_that_has_all),
         CASE(what_does_not_come_about_in_time_is_called_off),
+        CASE(what_is_past_calling_off_is_not_said_to_be),
         CASE(why_it_does_not_get_on_is_told),
         CASE(an_order_has_a_time_though_none_is_said),
         CASE(one_is_under_way_at_a_time_and_can_be_called_off_CO1),
