@@ -15,6 +15,7 @@ import council
 import damage
 import discards
 import driver
+import execute
 import facades
 import guarantees
 import history
@@ -106,6 +107,7 @@ LISTS = [
     ("cluster", "cluster", primary_map.CLUSTER, True),
     ("cluster", "cluster", primary_map.PLACES, True),
     ("driver", "node", primary_map.NODE, True),
+    ("driver", "node", execute.EXECUTE, True),
     ("cluster", "cluster", options.CLUSTER, True),
     ("cluster", "cluster", options.RECORDS, True),
     ("driver", "node", options.NODE, True),

@@ -21,6 +21,7 @@ struct log {
     qr_slot members[SLOTS]; /* of the entries that state them, as last asked for */
     qr_term term;           /* of its entries, where the driver asks for it */
     uint32_t resets;
+    uint32_t appends; /* calls that brought entries */
 };
 
 struct world {

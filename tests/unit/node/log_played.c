@@ -38,6 +38,7 @@ qr_slot log_last_slot(const struct log *log, uint32_t group)
 
 void log_append(struct log *log, struct span records, uint32_t count)
 {
+    log->appends++;
     for (uint32_t i = 0; i < count; i++) {
         struct record record;
         size_t n = record_read(records, &record);
