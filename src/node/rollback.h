@@ -15,8 +15,8 @@
  *    says so. The replica has forgotten then; that is durable before anything goes.
  * K4 Of an entry that the log holds no more nobody knows anything but that it was there: it is
  *    counted.
- * K5 A replica that leaves this node for good (follow.h F7) may have what nobody else has, though it
- *    was acknowledged (LOCAL): what its protocol is not sure of is named first, in the same way,
+ * K5 A replica that leaves this node for good (follow.h F7) may have what nobody else has, though
+ *    it was acknowledged (LOCAL): what its protocol is not sure of is named first, in the same way,
  *    and then all of it goes.
  * K6 What was answered: of the entries that this node proposed in this life it knows, and says so.
  *    Of any other one the client may have been told that it is done. */

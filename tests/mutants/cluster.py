@@ -9,7 +9,8 @@ CLUSTER = [
      "return action(view->fresh ? create(p, view) : FOLLOW_NOTHING); /* F1 */",
      "return action(create(p, view));"),
     ("F1: a replica is deleted by an old map", "clusters", "follow.c",
-     "if (view->fresh && is_to_go(p, view)) {", "if (is_to_go(p, view)) {"),
+     "if (view->fresh && is_to_go(p, view) && !is_owed(s, view->me)) {",
+     "if (is_to_go(p, view) && !is_owed(s, view->me)) {"),
     ("F1: who forgot is fresh when it remembers, not when it has applied that",
      "unit/cluster/follow", "follow.c",
      "fresh->upto = zero->forgetful ? UINT64_MAX : min_u64(fresh->upto, zero->last);"

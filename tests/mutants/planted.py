@@ -29,6 +29,7 @@ import moving
 import mutants
 import pins
 import primary
+import primary_driver
 import primary_map
 import reads
 import real
@@ -55,6 +56,7 @@ LISTS = [
     ("fuzz", "", mutants.FUZZ, False),
     ("cluster", "cluster", cluster.CLUSTER, True),
     ("cluster", "cluster", suspecting.SUSPECTING, True),
+    ("cluster", "cluster", primary_driver.PRIMARY_FOLLOW, True),
     ("driver", "node", driver.DRIVER, True),
     ("driver", "node", contact.CONTACT, True),
     ("driver", "node", routing.ROUTING, True),
@@ -63,6 +65,7 @@ LISTS = [
     ("driver", "node", keyspaces.KEYSPACES, True),
     ("driver", "node", damage.DAMAGE, True),
     ("driver", "node", discards.DISCARDS, True),
+    ("driver", "node", primary_driver.PRIMARY_DRIVER, True),
     ("driver", "node", telling.TELLING, True),
     ("driver", "node", slices.SLICES, True),
     ("driver", "node", moving.MOVING, True),

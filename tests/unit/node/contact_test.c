@@ -426,6 +426,39 @@ static void the_lease_is_held_from_the_sending_for_half_its_time(void **state)
     assert_false(contact_receive(&node, 1, FRAME_RENEW, span_of(shorter, sizeof shorter)));
 }
 
+/* L6: it counts when the map is as new as it was when it was granted. */
+static void a_lease_counts_when_group_0_was_asked_behind_it(void **state)
+{
+    (void)state;
+    turn();
+    is_granted();
+    turn();
+    assert_int_equal(asked_ahead, 0); /* nothing here goes by it */
+    node.partitions.viewed = 1;
+    fresh_at = now - 1;
+    turn();
+    assert_false(lease_counts(&node));
+    fresh_at = now;
+    turn();
+    assert_true(lease_counts(&node));
+    assert_int_equal(woken, 1);
+    for (uint32_t i = 0; i < 5; i++, assert_true(lease_counts(&node))) { /* renewed in time */
+        now += 300 * MS;
+        turn();
+        is_granted();
+    }
+    now += 700 * MS;
+    turn();
+    assert_false(lease_counts(&node));
+    is_granted(); /* it may hide what was written down meanwhile */
+    turn();
+    assert_false(lease_counts(&node));
+    assert_int_equal(asked_ahead, 2);
+    fresh_at = now;
+    turn();
+    assert_true(lease_counts(&node));
+}
+
 /* --- Leases: group 0's leader ---------------------------------------------------------------- */
 
 /* L2: with a majority that answers what was sent behind the question. */
@@ -556,6 +589,7 @@ int main(void)
         CASE(a_question_of_no_process_proves_nothing),
         CASE(a_renewal_goes_to_the_leader_every_200_ms),
         CASE(the_lease_is_held_from_the_sending_for_half_its_time),
+        CASE(a_lease_counts_when_group_0_was_asked_behind_it),
         CASE(a_lease_is_granted_when_a_majority_has_confirmed_that_it_led),
         CASE(one_of_five_confirms_nothing),
         CASE(the_leader_holds_a_lease_of_its_own_like_the_others),

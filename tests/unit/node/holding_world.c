@@ -22,6 +22,7 @@
 #include "node/rollback.h"
 #include "node/views.h"
 #include "node/early.h"
+#include "protocol/primary/primary.h"
 #include "protocol/raft/raft.h"
 #include "tests/unit/cluster/put_records.h"
 
@@ -140,7 +141,8 @@ struct replica *replica_new(struct partition *p, const struct protocol *protocol
                             const struct replica_base *base, char *message, size_t cap)
 {
     (void)message, (void)cap;
-    assert_ptr_equal(protocol, &raft_protocol);
+    bool views = map_succession(p->node->map, p->group) != NULL;
+    assert_ptr_equal(protocol, views ? &primary_semi_protocol : &raft_protocol);
     assert_int_equal(me, ME);
     assert_null(p->replica);
     p->replica = qr_zalloc(sizeof(struct replica));
@@ -392,6 +394,18 @@ void found(uint32_t group, uint16_t founders)
     struct map_keyspace k = { .id = 16, .partitions = 1 };
     struct map_partition p = map_found(&k, 0, group, founders, NODE_NONE);
     put_partition(world.node.map, &p);
+}
+
+void succeed(uint32_t group, const struct succession *s)
+{
+    uint8_t value[MAP_VALUE_BYTES_MAX];
+    put_settings(world.node.map, &(struct map_settings){ .level = 4, .next_group = GROUPS });
+    struct map_keyspace k = a_keyspace(16, "k", "", group, 1);
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    put_keyspace(world.node.map, &k);
+    size_t n = map_succession_write(s, value);
+    assert_int_equal(put_raw(world.node.map, MAP_RECORD_SUCCESSION, group, value, n), MAP_OK);
 }
 
 void wish(uint32_t group, uint16_t nodes)

@@ -51,6 +51,8 @@ int end(void **state);
 
 /* A keyspace of one partition in that group; nobody prefers to lead it. */
 void found(uint32_t group, uint16_t founders);
+/* Group 0 names its primary: its keyspace is one of STRATEGY primary. */
+void succeed(uint32_t group, const struct succession *s);
 void wish(uint32_t group, uint16_t nodes);
 void settle(uint32_t group);
 void erase(uint32_t group);

@@ -1,0 +1,83 @@
+"""Bugs in the driver of replicas whose leader group 0 names: what they are told, and what is taken
+back (node/views.h, rollback.h, early.h). (name, judge, file, what stands there, what to put in its
+place), as in driver.py.
+"""
+
+VIEWS, ROLLBACK = "unit/node/views", "unit/node/rollback"
+HOLDING, CONTACT = "unit/node/holding_views", "unit/node/contact"
+
+PRIMARY_DRIVER = [
+    ("views: a primary of an earlier life is whole", VIEWS, "views.c",
+     "s->primary == r->me && s->life == r->node->contact.leases.life;", "s->primary == r->me;"),
+    ("views: the lease is told ahead of the view", VIEWS, "views.c",
+     "if (r->views.changes != map_changes(map)) {",
+     "tell_lease(r, lease_counts(partition->node));"
+     " if (r->views.changes != map_changes(map)) {"),
+    ("views: a lease is enough, however old the map is", VIEWS, "views.c",
+     "r->views.changes != 0 && lease_counts(partition->node)", "lease_held(partition->node)"),
+    ("views: a lease that is over is not told ahead of a message", VIEWS, "views.c",
+     "if (r->views.leased && !lease_held(r->node)) {", "if (false) {"),
+    ("views: who is chosen in a term that stood open is no news", VIEWS, "views.c",
+     "told->term == s->term && told->primary == s->primary;", "told->term == s->term;"),
+    ("early: acknowledged before the note", VIEWS, "views.c",
+     "if (early && !early_begins(r->partition)) {",
+     "if (early && !early_begins(r->partition) && false) {"),
+    ("early: the lease of a view that was not told", VIEWS, "views.c",
+     "r->views.changes != 0 && lease_counts(partition->node)", "lease_counts(partition->node)"),
+    ("early: the note stays for ever", VIEWS, "views.c",
+     "if (!early) { early_ends(r->partition); }", ""),
+    ("early: a life that finds the note remembers", HOLDING, "holding.c",
+     "early_open(p)) { base.forgetful = true; }", "early_open(p)) { base.forgetful = joins; }"),
+    ("contact: an index of before the lease will do", CONTACT, "contact.c",
+     "replica_fresh_at(node->zero->replica) >= c->leases.since",
+     "replica_fresh_at(node->zero->replica) != 0"),
+    ("rollback: named before it is durable", ROLLBACK, "rollback.c",
+     "b->phase == PHASE_SYNCS && durable &&", "b->phase == PHASE_SYNCS &&"),
+    ("rollback: cut before the names are durable", ROLLBACK, "rollback.c",
+     "case DISCARDS_LATER: b->phase = PHASE_ENDS; return;",
+     "case DISCARDS_LATER: b->phase = PHASE_CUTS; return;"),
+    ("rollback: opened before the cut is durable", ROLLBACK, "rollback.c",
+     "b->phase == PHASE_CUTS && durable) {", "b->phase == PHASE_CUTS) {"),
+    ("rollback: a full journal cuts all the same", ROLLBACK, "rollback.c",
+     "case DISCARDS_NO_ROOM: await_room(b); break;",
+     "case DISCARDS_NO_ROOM: b->phase = PHASE_CUTS; break;"),
+    ("rollback: the first entry has no name", ROLLBACK, "rollback.c",
+     "b->next = b->slot + 1;", "b->next = b->slot + 2;"),
+    ("rollback: one entry too many is cut", ROLLBACK, "rollback.c",
+     "p->group, b->slot + 1);", "p->group, b->slot);"),
+    ("rollback: a checkpoint that is being written may hold it", ROLLBACK, "rollback.c",
+     "if (!keeper_is_quiet(p->keeper)) {", "if (false) {"),
+    ("rollback: a checkpoint beyond it stays", ROLLBACK, "rollback.c",
+     "if (!b->anew && keeper_slot(p->keeper) > b->slot) {", "if (false) {"),
+    ("rollback: what is trimmed is not counted", ROLLBACK, "rollback.c",
+     "entry.slots = group->base_slot - b->slot;", "entry.slots = 1;"),
+    ("rollback: what was answered is not known", ROLLBACK, "rollback.c",
+     "slot <= b->answered ? DISCARD_ACKNOWLEDGED", "slot < b->answered ? DISCARD_ACKNOWLEDGED"),
+    ("rollback: what was not said yet is", ROLLBACK, "rollback.c", "replica_drop_held(r);", ""),
+    ("rollback: who leaves names nothing", ROLLBACK, "rollback.c",
+     "if (!r->started || o.sure >= o.last) {", "if (!r->started || o.sure <= o.last) {"),
+    ("rollback: opened again while it is under way", HOLDING, "holding.c",
+     "if (p->rollback != NULL && !rollback_is_cut(p, &anew)) {",
+     "if (p->rollback != NULL && !rollback_is_cut(p, &anew) && false) {"),
+    ("rollback: the checkpoint of what was taken back stays", HOLDING, "holding.c",
+     "int error = anew ? checkpoint_remove_state(node->io, node->config.dir, p->group) : 0;",
+     "int error = 0; (void)anew;"),
+    ("follow: what it alone has goes without a name", HOLDING, "holding.c",
+     "if (mp != NULL && p->replica != NULL && !rollback_named_all(p)) {", "if (false) {"),
+]
+
+# In src/cluster.
+PRIMARY_FOLLOW = [
+    ("leases: a lapse is not noticed when it is renewed", CONTACT, "leases.c",
+     "if (now >= l->held_until && until > now) {", "if (l->since == 0) {"),
+    ("leases: each renewal is a lapse", CONTACT, "leases.c",
+     "if (now >= l->held_until && until > now) {", "if (until > now) {"),
+    ("follow: who is owed something is deleted", HOLDING, "follow.c",
+     "return (named & node_bit(me)) != 0 || s->settled != s->term;",
+     "return ((named & node_bit(me)) != 0 && false) || s->settled != s->term;"),
+    ("follow: deleted before its removal is settled", HOLDING, "follow.c",
+     "return (named & node_bit(me)) != 0 || s->settled != s->term;",
+     "return (named & node_bit(me)) != 0;"),
+    ("follow: a primary changes its members itself", HOLDING, "follow.c",
+     "leads = leads && s == NULL;", ""),
+]
