@@ -99,8 +99,11 @@ static void tell_written(const struct look *l, const struct succession_action *a
     explain(l, a, text, sizeof text);
     bool chosen = l->now->primary == NODE_NONE && a->next.primary != NODE_NONE;
     f->written++;
-    f->failovers += chosen && l->now->before != NODE_NONE && l->now->before != a->next.primary;
+    bool another = chosen && l->now->before != NODE_NONE && l->now->before != a->next.primary;
+    f->failovers += another;
     f->losses += a->loss.possible;
+    l->node->stats.primary_failovers += another; /* CONFIG RESETSTAT zeroes these */
+    l->node->stats.primary_losses += a->loss.possible;
     bool plain = a->reason == SUCCESSION_SETTLED || l->now->before == NODE_NONE;
     node_log(l->node,
              a->loss.possible ? NODE_LOG_WARNING

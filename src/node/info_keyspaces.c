@@ -81,6 +81,8 @@ void info_keyspaces(struct node *node, struct reply *out)
     info_line(out, "partitions_here:%u", counts.here);
     info_line(out, "partitions_led:%u", counts.led);
     info_line(out, "partitions_moving:%u", counts.moving);
+    info_line(out, "primary_failovers:%llu", (ull)node->stats.primary_failovers);
+    info_line(out, "primary_losses:%llu", (ull)node->stats.primary_losses);
     info_line(out, "partitions_resting:%u", node->partitions.schedule.resting);
     const struct campaigns *campaigns = &node->partitions.schedule.campaigns;
     info_line(out, "partitions_campaigning:%u", campaigns->open.count);

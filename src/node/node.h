@@ -46,6 +46,7 @@ struct stats {
     uint64_t uncertain, leader_changed, clusterdown, stale, protocol_errors, error_replies;
     uint64_t indexes_asked; /* of leaders, for reads at this node */
     uint64_t quota_refused;
+    uint64_t primary_failovers, primary_losses; /* as leader of group 0 */
     uint64_t peer_messages_sent, peer_messages_received, peer_messages_dropped;
     uint64_t peer_messages_astray; /* for a group of which there is no replica here */
     uint64_t peer_reconnects, peer_refused;
