@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/number.h"
 #include "command/op.h"
+#include "engine/rows_format.h"
 #include "log/record.h"
 #include "node/journals.h"
 
@@ -35,13 +36,66 @@ static void write_name(struct reply *reply, const struct command_spec *spec)
     }
 }
 
+/* What a row has made of its key, in the words of commands: SET key value, and when it is due, or
+ * DEL key. Of a value of which the row has a part alone it is told how many bytes it had. */
+static void write_row(struct reply *reply, const struct row *row)
+{
+    char text[48];
+    bool gone = row->after.type == ROW_ABSENT;
+    reply_bulk_text(reply, gone ? "DEL" : "SET");
+    reply_bulk(reply, row->key);
+    if (gone) {
+        return;
+    }
+    if (row->prefix + row->suffix > 0) {
+        (void)snprintf(text, sizeof text, "(%u bytes)", row->after.n);
+        reply_bulk_text(reply, text);
+    } else {
+        reply_bulk(reply, row->new);
+    }
+    if (row->after.expire != 0) {
+        (void)snprintf(text, sizeof text, "%lld", (long long)row->after.expire / QR_MILLISECOND);
+        reply_bulk_text(reply, "PXAT");
+        reply_bulk_text(reply, text);
+    }
+}
+
+static size_t words_of(const struct row *row)
+{
+    return row->after.type == ROW_ABSENT ? 2 : row->after.expire == 0 ? 3 : 5;
+}
+
+/* One row behind the other, but for the records of requests, which are no keys of clients. */
+static void write_rows(struct reply *reply, const struct rows_entry *rows)
+{
+    struct row row;
+    size_t words = 0;
+    for (struct rows_cursor c = rows_begin(rows); rows_next(&c, &row);) {
+        words += row.db < DATABASES ? words_of(&row) : 0;
+    }
+    reply_array(reply, words);
+    for (struct rows_cursor c = rows_begin(rows); rows_next(&c, &row);) {
+        if (row.db < DATABASES) {
+            write_row(reply, &row);
+        }
+    }
+}
+
 /* As it was given, word for word; what was large is told by its bytes, which stand in entries
  * before. Nothing where the entry is no command, or is cut. */
 static void write_command(struct reply *reply, const struct discard *entry)
 {
     struct op op;
+    struct rows_entry rows;
     const struct command_spec *spec = NULL;
-    if (entry->kind == RECORD_COMMAND && op_read(entry->payload, &op)) {
+    bool logical = entry->kind == RECORD_ROWS && rows_read(entry->payload, &rows);
+    if (logical && rows.form == ROWS_FORM_ROWS) {
+        write_rows(reply, &rows);
+        return;
+    }
+    bool statement = logical && rows.form == ROWS_FORM_STATEMENT;
+    if (op_read(statement ? rows.body : entry->payload, &op) &&
+        (statement || entry->kind == RECORD_COMMAND)) {
         spec = command_by_tag(op.tag);
     }
     if (spec == NULL) {
@@ -75,6 +129,8 @@ static const char *kind_name(const struct discards_item *item)
         return "noop";
     case RECORD_TICK:
         return "tick";
+    case RECORD_ROWS:
+        return "rows";
     case RECORD_MEMBERS:
         return "members";
     default:
@@ -85,6 +141,12 @@ static const char *kind_name(const struct discards_item *item)
 static int64_t db_of(const struct discard *entry)
 {
     struct op op;
+    struct rows_entry rows;
+    struct row row;
+    if (entry->kind == RECORD_ROWS && rows_read(entry->payload, &rows)) {
+        struct rows_cursor c = rows_begin(&rows);
+        return rows_next(&c, &row) && row.db < DATABASES ? row.db : 0;
+    }
     return entry->kind == RECORD_COMMAND && op_peek(entry->payload, &op) ? op.db : 0;
 }
 

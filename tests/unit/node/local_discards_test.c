@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "command/op.h"
+#include "engine/rows_format.h"
 #include "facades_world.h"
 #include "log/record.h"
 #include "tests/unit/cluster/put_records.h"
@@ -97,6 +98,35 @@ static void an_entry_is_shown_with_its_command(void **state)
     assert_int_equal(journal_count, 1);
     items[0].entry.acknowledged = DISCARD_NOT_ACKNOWLEDGED;
     CHECK_HAS("keyspace discards cart scan 0", "$2\r\nno\r\n");
+}
+
+/* LOG logical: what was made of each key. */
+static void rows_are_shown_as_what_they_made_of_their_keys(void **state)
+{
+    struct row rows[] = {
+        { .db = 2, .key = word("a"), .after = { 1, 1700000000123456, 3 }, .new = word("a b") },
+        { .db = 2, .key = word("b"), .before = { 1, 0, 1 }, .old = word("x") },
+        { .db = 2, .key = word("c"), .before = { 1, 0, 101 }, .after = { 1, 0, 101 },
+          .prefix = 100, .old = word("x"), .new = word("y") },
+    };
+    (void)state;
+    put(0, "set", 5, (struct span[]){ word("k"), word("v") }, 2);
+    struct rows_entry head = { .form = ROWS_FORM_ROWS, .count = 3, .stamp = 5 };
+    struct wire_writer w = wire_writer(bytes[0], sizeof bytes[0]);
+    rows_head_write(&w, &head);
+    for (uint32_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        row_write(&w, &rows[i]);
+    }
+    assert_false(w.bad);
+    items[0].entry.kind = RECORD_ROWS;
+    items[0].entry.payload = span_of(bytes[0], w.n);
+    const char *reply = run("keyspace discards cart");
+    assert_non_null(strstr(reply, "$4\r\nkind\r\n$4\r\nrows\r\n$2\r\ndb\r\n:2\r\n"));
+    assert_non_null(strstr(reply, "*10\r\n$3\r\nSET\r\n$1\r\na\r\n$3\r\na b\r\n$4\r\nPXAT\r\n"
+                                  "$13\r\n1700000000123\r\n$3\r\nDEL\r\n$1\r\nb\r\n"
+                                  "$3\r\nSET\r\n$1\r\nc\r\n$11\r\n(101 bytes)\r\n"));
+    items[0].entry.payload.n--; /* cut */
+    assert_non_null(strstr(run("keyspace discards cart"), "command\r\n*0\r\n"));
 }
 
 static void what_is_no_whole_command_shows_none(void **state)
@@ -224,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(an_entry_is_shown_with_its_command),
+        CASE(rows_are_shown_as_what_they_made_of_their_keys),
         CASE(what_is_no_whole_command_shows_none),
         CASE(other_kinds_are_named),
         CASE(where_nothing_was_discarded_that_is_said),
