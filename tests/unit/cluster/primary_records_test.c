@@ -210,6 +210,12 @@ static void test_successions_come_back(void **state)
     b.fallen = false;
     assert_int_equal(put(map, 5, &b), MAP_OK);
     assert_memory_equal(map_succession(map, 5), &b, sizeof b);
+    b.settled = b.term; /* as it is most of the time, */
+    while (b.duty_count < SUCCESSION_DUTIES_MAX) { /* and at most */
+        b.duty[b.duty_count++] = a.duty[0];
+    }
+    assert_int_equal(put(map, 5, &b), MAP_OK);
+    assert_memory_equal(map_succession(map, 5), &b, sizeof b);
     put_erased(map, MAP_RECORD_SUCCESSION, 4);
     assert_non_null(map_succession(map, 5));
     put_erased(map, MAP_RECORD_SUCCESSION, 5);

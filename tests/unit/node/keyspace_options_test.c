@@ -196,6 +196,9 @@ static bool take_primary(const char *line, const struct map_keyspace *now,
     struct span argv[WORDS_MAX];
     struct text text = text_in(why, cap);
     uint32_t argc = words_of(line, copy, argv);
+    for (uint32_t i = argc; i < WORDS_MAX; i++) {
+        argv[i] = SPAN_LITERAL("behind"); /* and not to be looked at */
+    }
     for (size_t i = 0; i < sizeof copy; i++) {
         copy[i] = copy[i] == '~' ? ' ' : copy[i];
     }
@@ -259,7 +262,10 @@ static void what_is_wrong_of_primary_is_said_in_a_sentence(void **state)
         { "STRATEGY primary ACK LOCAL~ON~received APPENDFSYNC everysec",
           "ERR APPENDFSYNC everysec is not built yet: always is" },
         { "STRATEGY primary ACK", "ERR option 'ACK' wants a value" },
+        { "STRATEGY primary FALLBACK", "ERR option 'FALLBACK' wants a value" },
         { "STRATEGY primary ACK LOCAL ACK ALL", "ERR option 'ACK' is given twice" },
+        { "STRATEGY primary ACK LOCAL ACK ALL ACK LOCAL ACK ALL ACK LOCAL ACK ALL ACK LOCAL",
+          "ERR option 'ACK' is given twice" },
         { "STRATEGY primary READ local ACK LOCAL READ local",
           "ERR option 'READ' stands there twice" },
         { "STRATEGY primary FALLBACK maybe", "ERR FALLBACK is fail or async, not 'maybe'" },
