@@ -110,8 +110,15 @@ static void test_fewer_replicas_stay_where_ack_wants_them(void **state)
     (void)state;
     struct cluster c = zones(8, 3);
     struct map_keyspace k = make(&c, (struct ack){ .kind = ACK_ANY, .n = 1, .zone = "eu" }, 5, 20);
+    struct place_plan plan;
     k.replicas = 2;
     put_keyspace(c.map, &k);
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(plan.count, 20);
+    for (uint32_t i = 0; i < plan.count; i++) { /* nobody has to be brought up */
+        assert_int_equal(plan.change[i].wish & ~plan.change[i].before, 0);
+    }
+    place_plan_free(&plan);
     (void)carry_out_all(&c, false);
     assert_int_equal(count(&c).replicas, 40);
     assert_true(all_can(&c, &k));
