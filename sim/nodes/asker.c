@@ -141,7 +141,9 @@ static void told(struct talk *t)
             rules_answered(run, t->rule, &t->tree);
         }
         bool makes = strstr(t->request, "CREATE") != NULL;
-        t->asker->done = t->last && makes && want_is_made(&t->tree);
+        bool made = makes && want_is_made(&t->tree);
+        t->asker->done = t->last && made;
+        run->backup.made = run->backup.made || (made && strstr(t->request, "cart") != NULL);
         return;
     }
     bool writes = asked->kind != OP_GET; /* of a read nothing can be uncertain */

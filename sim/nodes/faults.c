@@ -167,6 +167,7 @@ static void own_failpoint(struct run *run)
     qr_time at = (qr_time)rng_below(dice(run), OWN_FAILPOINT_MAX);
     at = life == FAILPOINT_BIRTH || life == FAILPOINT_START || of_damage ? 0 : at;
     run->fragile = (of_damage || of_fetch) && run->founders >= 3 ? 1 : run->fragile;
+    run->fragile = run->backup.local ? 0 : run->fragile; /* which may lose what one disk had */
     run->weight[FAULT_wipe] += of_fetch ? 8 : 0;
     run->weight[FAULT_rot] += of_damage ? 8 : 0;
     run->weight[FAULT_old_copy] += of_damage ? 4 : 0;
@@ -500,6 +501,8 @@ void faults_begin(struct run *run)
     }
     run->fragile = run->founders >= 3 && rng_chance(dice(run), 1, 2) ? 1 : 0;
     own_failpoint(run);
+    run->weight[FAULT_isolate] += run->backup.is ? 6 : 0; /* it takes writes until its lease ends */
+    run->weight[FAULT_kill] += run->backup.is ? 2 : 0;
     for (uint32_t i = 0; i < run->fragile; i++) {
         run->seat[i].host->drive->fragile = true;
     }

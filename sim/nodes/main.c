@@ -21,10 +21,11 @@ static int usage(void)
     fprintf(stderr,
             "usage: quorate-sim-nodes [--seed N] [--count N] [--nodes N] [--twice] [--verbose] "
             "[--history FILE] [--quiet] [--first] [--failpoints] [--dice N] "
-            "[--without KIND,KIND] [--only KIND,KIND] [--safety MS] [--shrink]\n"
+            "[--without KIND,KIND] [--only KIND,KIND] [--safety MS] [--shrink] [--primary]\n"
             "--nodes N: so many at the beginning; else as many as the seed says\n"
             "--shrink: with each that fails, what it needs for it, and the options to repeat that\n"
             "--first: the first seed that fails is the last one\n"
+            "--primary: a keyspace of those worlds has STRATEGY primary\n"
             "--dice N: the seed is of a version with these dice; this one has %u\n",
             RUN_DICE);
     return 2;
@@ -46,6 +47,7 @@ static bool parse_flag(const char *word, struct options *o)
                  : strcmp(word, "--first") == 0      ? &o->first
                  : strcmp(word, "--failpoints") == 0 ? &o->failpoints
                  : strcmp(word, "--shrink") == 0     ? &o->shrink
+                 : strcmp(word, "--primary") == 0    ? &o->choice.primary
                                                      : NULL;
     if (flag != NULL) {
         *flag = true;
@@ -146,6 +148,8 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->hops += r->hops;
     all->cores += r->cores;
     all->states += r->states;
+    all->found += r->found;
+    all->named += r->named;
     all->orders += r->orders;
     all->compared += r->compared;
     all->covered += r->covered;
@@ -185,6 +189,10 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
     printf(" hops %" PRIu64 ", cores %" PRIu64 ", states %" PRIu64 ", orders %" PRIu64
            ", compared %" PRIu64 ", covered %" PRIu64 "\n",
            all->hops, all->cores, all->states, all->orders, all->compared, all->covered);
+    if (all->found + all->named > 0) {
+        printf("of LOCAL: %" PRIu64 " elements are there, %" PRIu64 " are named as discarded\n",
+               all->found, all->named);
+    }
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {
         printf(" %s %" PRIu64 ",", fault_name(i), all->befell[i]);

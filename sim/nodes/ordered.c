@@ -21,11 +21,12 @@ bool ordered_is_one(const char *name)
     return one;
 }
 
-void ordered_begin(struct ordered *o)
+void ordered_begin(struct ordered *o, bool primary)
 {
     *o = (struct ordered){ .kind = ORDERED_NOTHING };
     for (uint32_t i = 0; i < ORDERED_NAMES; i++) {
         o->of[i].may_lack = true;
+        o->of[i].strategy = i == 0 && primary ? STRATEGY_PRIMARY : STRATEGY_RAFT;
     }
 }
 
@@ -73,8 +74,11 @@ static struct keyspace_options options_of(const struct ordered *o)
     char why[300];
     struct text text = text_in(why, sizeof why);
     struct keyspace_options options;
-    static const struct map_keyspace raft = { .strategy = STRATEGY_RAFT };
-    const struct map_keyspace *now = o->kind == ORDERED_CREATE ? NULL : &raft;
+    struct map_keyspace there = { .strategy = o->which->strategy,
+                                  .read.level = READ_LEADER, /* which every ACK gives */
+                                  .primary = primary_options_default() };
+    there.primary.log = PRIMARY_STATEMENT;
+    const struct map_keyspace *now = o->kind == ORDERED_CREATE ? NULL : &there;
     bool valid = keyspace_options_read(o->word, o->words, now, &options, &text);
     qr_assert(valid); /* as want.c writes them */
     return options;
@@ -105,6 +109,7 @@ static void take(struct map_keyspace *k, const struct keyspace_options *o, uint3
     }
     k->read = (given & GIVEN_READ) != 0 ? o->read : k->read;
     k->ack_kind = (given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
+    k->primary.ack = (given & GIVEN_COPIES) != 0 ? o->primary.ack : k->primary.ack;
 }
 
 /* What nothing else explains tells that one without an answer was carried out: it is not again. */
@@ -210,6 +215,10 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
         a->prefix_length != b->prefix_length || memcmp(a->prefix, b->prefix, a->prefix_length) != 0;
     bool read = a->read.level != b->read.level || a->read.bound != b->read.bound ||
                 a->read.by_ops != b->read.by_ops;
+    bool copies = b->strategy == STRATEGY_PRIMARY &&
+                  (a->primary.ack.kind != b->primary.ack.kind ||
+                   a->primary.ack.n != b->primary.ack.n ||
+                   a->primary.ack.stage != b->primary.ack.stage);
     return (a->replicas != b->replicas ? GIVEN_REPLICA_COUNT : 0u) |
            (a->partitions != b->partitions ? GIVEN_PARTITION_COUNT : 0u) |
            (a->lease != b->lease ? GIVEN_LEASE : 0u) |
@@ -219,7 +228,8 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
            (a->idmp_count != b->idmp_count ? GIVEN_IDMP_COUNT : 0u) |
            (a->idmp_bytes != b->idmp_bytes ? GIVEN_IDMP_BYTES : 0u) |
            (a->history_ms != b->history_ms ? GIVEN_HISTORY : 0u) | (prefix ? GIVEN_PREFIX : 0u) |
-           (read ? GIVEN_READ : 0u) | (a->ack_kind != b->ack_kind ? GIVEN_ACK : 0u);
+           (copies ? GIVEN_COPIES : 0u) | (read ? GIVEN_READ : 0u) |
+           (a->ack_kind != b->ack_kind ? GIVEN_ACK : 0u);
 }
 
 static const char *judge_one(struct ordered *o, struct ordered_keyspace *k,

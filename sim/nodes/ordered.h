@@ -12,6 +12,7 @@ struct ordered_keyspace {
     uint32_t makes, drops;  /* orders of which nobody knows what became, nor when */
     uint32_t made, seen;    /* answered OK, or known to have come; by any node */
     uint32_t touched;       /* options of such an ALTER, by bit (node/keyspace_options.h) */
+    uint8_t strategy;       /* with which it is made: enum keyspace_strategy */
     bool known;             /* what it is, but for those: */
     struct map_keyspace is;
 };
@@ -30,7 +31,8 @@ struct ordered {
 /* Whether a keyspace of that name is the operator's: a guest gives his any other. */
 bool ordered_is_one(const char *name);
 
-void ordered_begin(struct ordered *o);
+/* `primary`: the first of them is made with that strategy. */
+void ordered_begin(struct ordered *o, bool primary);
 void ordered_asked(struct ordered *o, const char *request);
 void ordered_lost(struct ordered *o);
 /* The reply, by its type and text. NULL, or what is wrong with it. */

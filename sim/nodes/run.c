@@ -82,18 +82,20 @@ static uint32_t draw_seats(struct rng *rng)
     return seats[rng_below(rng, ARRAY_COUNT(seats))];
 }
 
-static void draw_world(struct run *run, uint32_t wanted)
+static void draw_world(struct run *run, const struct run_choice *choice)
 {
     struct realm *realm = run->realm;
     struct rng *rng = &realm->rng;
     char name[16];
     uint32_t seats = draw_seats(rng);
-    seats = wanted > 0 ? wanted : seats;
+    seats = choice->seats > 0            ? choice->seats
+            : choice->primary && seats < 3 ? 3
+                                           : seats;
     draw_pace(run);
     draw_limits(run);
     draw_inner_limits(run);
     run->founders = seats;
-    run->members = seats > 1 && rng_chance(rng, 1, 3);
+    run->members = seats > 1 && rng_chance(rng, 1, 3) && !choice->primary;
     run->seats = seats + (run->members ? (uint32_t)rng_below(rng, SPARES_MAX + 1) : 0);
     run->seats = run->seats < SEATS_MAX ? run->seats : SEATS_MAX;
     run->askers = 1 + (uint32_t)rng_below(rng, ASKERS_MAX);
@@ -107,7 +109,7 @@ static void draw_world(struct run *run, uint32_t wanted)
     }
     enum failpoint_life life = run_failpoint_life(run);
     run->orders = run->members || life == FAILPOINT_DROPS || life == FAILPOINT_CARRIES ||
-                  rng_chance(rng, 1, 2);
+                  rng_chance(rng, 1, 2) || choice->primary;
     bool guest = rng_chance(rng, 1, 2);
     run->askers += run->orders + guest;
     for (uint32_t i = 0; i < run->askers; i++) {
@@ -119,6 +121,9 @@ static void draw_world(struct run *run, uint32_t wanted)
                                         .is_guest = guest && i + 1 == run->askers,
                                         .rng = rng_from(rng_next(rng)) };
         hop_draw(&run->asker[i]);
+    }
+    if (choice->primary) {
+        backup_draw(run);
     }
     run->visitors = (uint32_t)rng_below(rng, VISITORS_MAX + 1);
     run->visitors = life == FAILPOINT_END ? VISITORS_MAX : run->visitors; /* they end nodes */
@@ -239,17 +244,19 @@ static void judge(struct run *run)
     if (!story_judge(&run->story, verdict, sizeof verdict)) {
         realm_fail(run->realm, NULL, "%s", verdict);
     }
+    backup_judge(run);
 }
 
 static void play(struct run *run, const struct run_choice *choice)
 {
     struct realm *realm = run->realm;
-    draw_world(run, choice->seats);
+    draw_world(run, choice);
     run->without = choice->without;
     faults_begin(run);
     models_draw(run);
+    backup_models(run);
     run->charts = charts_new();
-    ordered_begin(&run->ordered);
+    ordered_begin(&run->ordered, run->backup.is);
     realm_at(realm, realm->now + STATE_PAUSE, on_state, run, 0);
     if (run->members) {
         realm_at(realm, realm->now + QR_SECOND, on_look, run, 0);
@@ -299,7 +306,9 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
                                 .hops = run->hops,
                                 .cores = run->cores,
                                 .refused = run->refused,
-                                .unknown = run->unknown };
+                                .unknown = run->unknown,
+                                .found = run->backup.found,
+                                .named = run->backup.named };
     memcpy(out->befell, run->befell, sizeof out->befell);
     memcpy(out->felt, run->realm->felt, sizeof out->felt);
     memcpy(out->done, run->models.done, sizeof out->done);

@@ -21,6 +21,7 @@ struct run_report {
     uint64_t starts, disk_errors;
     uint64_t events, acknowledged, reads, refused, unknown, visits, hops, cores;
     uint64_t done[MODELS]; /* of each model, answered */
+    uint64_t found, named; /* backup.h */
     uint64_t states, orders, compared, covered; /* of the control state (charts.c, ordered.c) */
 };
 
@@ -29,6 +30,7 @@ struct run_choice {
     uint32_t seats;   /* how many nodes; 0: as many as it says */
     uint64_t without; /* kinds of faults, by bit, that do not come */
     qr_time safety;   /* for so long they do */
+    bool primary;     /* the operator makes a keyspace with STRATEGY primary (backup.h) */
 };
 #define SAFETY_TIME (20 * QR_SECOND)
 

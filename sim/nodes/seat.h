@@ -2,6 +2,7 @@
 #ifndef SIM_NODES_SEAT_H
 #define SIM_NODES_SEAT_H
 
+#include "sim/nodes/backup.h"
 #include "sim/nodes/charts.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/failpoint.h"
@@ -82,6 +83,7 @@ struct run {
     char limits[400];  /* settings of all nodes, small ones mostly */
     size_t segment_bytes; /* of their logs; and limits of Raft's, 0: as they are */
     uint32_t append_entries, in_flight, uncommitted_max;
+    struct backup backup;
     bool members;      /* the operator orders who takes part */
     uint32_t fragile; /* the first so many are those whose drives lose what they had synced */
     struct asker asker[ASKERS_MAX + 2];

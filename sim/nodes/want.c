@@ -26,7 +26,12 @@ size_t want_words(char *p, size_t cap, const char *words)
     size_t n = (size_t)snprintf(p, cap, "*%zu\r\n", count);
     for (const char *word = words;; word++) {
         size_t length = strcspn(word, " ");
-        n += (size_t)snprintf(p + n, cap - n, "$%zu\r\n%.*s\r\n", length, (int)length, word);
+        n += (size_t)snprintf(p + n, cap - n, "$%zu\r\n", length);
+        for (size_t i = 0; i < length && n < cap; i++) {
+            p[n++] = (char)(word[i] == '~' ? ' ' : word[i]);
+        }
+        qr_assert(n + 3 <= cap);
+        n += (size_t)snprintf(p + n, cap - n, "\r\n");
         word += length;
         if (*word == 0) {
             qr_assert(n < cap);
@@ -170,6 +175,19 @@ static void draw_want(struct asker *a, struct deed *asked, struct wish *wish)
     compose(asked, key, wish);
 }
 
+/* One that the keyspace gives. */
+static void fit_level(const struct run *run, struct deed *asked, struct wish *wish)
+{
+    if (!run->backup.is || !wish->in_keyspace) {
+        return;
+    }
+    const char *given = backup_level(&run->backup, wish->level);
+    bool says = wish->level[0] != 0, said = asked->level[0] != 0;
+    (void)snprintf(wish->level, sizeof wish->level, "%s", says ? given : "");
+    (void)snprintf(asked->level, sizeof asked->level, "%s", said ? given : "");
+    asked->apart = asked->apart || run->backup.local;
+}
+
 size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
 {
     struct run *run = a->run;
@@ -184,6 +202,7 @@ size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
     } else if (asked->kind == OP_GET) {
         name_level(a, wish.level, sizeof wish.level);
     }
+    fit_level(run, asked, &wish);
     if (asked->kind == OP_GET && wish.level[0] == 0 && !hop_demands(a)) {
         rules_read(run, run->orders && wish.in_keyspace, asked);
     }
@@ -214,6 +233,7 @@ size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_
         models_ask_last(a, i - shared_keys(a), asked, &wish);
     }
     name_level(a, wish.level, sizeof wish.level);
+    fit_level(run, asked, &wish);
     return write_request(a, asked, &wish, p, cap);
 }
 
@@ -288,14 +308,17 @@ static void print_order(const struct run *run, struct rng *rng, char *p, size_t 
 {
     unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
     unsigned replicas = run->fragile > 0 && some < 3 ? 3 : some;
+    unsigned least = backup_replicas_min(&run->backup);
+    char strategy[60];
+    backup_strategy(&run->backup, strategy, sizeof strategy);
     switch (rng_below(rng, run->visitors > 0 ? 8 : 6)) {
     case 6:
     case 7:
         print_junk(run, rng, p, cap);
         break;
     case 0:
-        print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS %u PARTITIONS %u",
-              replicas, 1 + (unsigned)rng_below(rng, 6));
+        print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY %s REPLICAS %u PARTITIONS %u",
+              strategy, replicas < least ? least : replicas, 1 + (unsigned)rng_below(rng, 6));
         break;
     case 1:
         print(p, cap, "KEYSPACE ALTER " KEYSPACE " REPLICAS %u", replicas);
@@ -320,7 +343,10 @@ static void print_last_order(const struct run *run, struct rng *rng, char *p, si
     if (rng_chance(rng, 1, 2)) {
         print(p, cap, "MEMBER DRAIN %u CANCEL", 1 + (unsigned)rng_below(rng, run->seats));
     } else {
-        print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY RAFT REPLICAS 1");
+        char strategy[60];
+        backup_strategy(&run->backup, strategy, sizeof strategy);
+        print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY %s REPLICAS %u", strategy,
+              (unsigned)backup_replicas_min(&run->backup));
     }
 }
 
@@ -329,6 +355,8 @@ size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap)
     char words[200];
     if (run->ending) {
         print_last_order(run, rng, words, sizeof words);
+    } else if (backup_order(run, rng, words, sizeof words)) {
+        ; /* of that keyspace */
     } else if (rng_chance(rng, 1, 3)) {
         print(words, sizeof words, "KEYSPACE ALTER %s READ %s",
               rng_chance(rng, 1, 2) ? KEYSPACE : "default",
@@ -384,8 +412,9 @@ static const char *told_error(struct asker *a, struct deed *asked, struct span t
     }
     /* Of a keyspace that is not there yet. */
     bool no_keyspace = run->orders && begins(text, "ERR KS names no keyspace");
+    bool too_few = run->backup.is && !reads && begins(text, "NOREPLICAS ");
     bool removed = run->members && begins(text, "REMOVED ");
-    return no_keyspace || removed ? NULL : "an error that was not expected";
+    return no_keyspace || too_few || removed ? NULL : "an error that was not expected";
 }
 
 bool want_is_uncertain(const struct tree *reply)

@@ -146,7 +146,7 @@ static struct discard about(const struct rollback *b, qr_slot slot, qr_term term
                              .at = io_wall(b->partition->node->io),
                              .group = b->partition->group,
                              .partition = mp != NULL ? mp->index : 0,
-                             .reason = DISCARD_ROLLED_BACK,
+                             .reason = b->leaves ? DISCARD_LEFT : DISCARD_ROLLED_BACK,
                              .acknowledged = DISCARD_MAY_BE_ACKNOWLEDGED,
                              .slots = 1 };
     if (b->led != 0 && term == b->led) { /* K6 */

@@ -1,0 +1,215 @@
+/* What ACK LOCAL owes. Elements of lists are looked for when all is well again and nobody writes:
+ * one that was acknowledged is in its list, or a node has named it in its discard journal, and not
+ * as one of which nobody was told; one that was refused is nowhere; none is in a list twice, or in
+ * its list and named by one who knew that it was lost. Where a journal says of entries only that
+ * they are gone, as many may be missing. Disks keep what they had in these worlds (faults.c). */
+#include "sim/nodes/backup.h"
+
+#include "command/op.h"
+#include "log/record.h"
+#include "node/discards_format.h"
+#include "sim/nodes/drive.h"
+#include "sim/nodes/seat.h"
+
+#include <inttypes.h>
+
+#define NAMED_MAX 4096u
+#define RANGES_MAX 256u
+
+struct named {
+    uint64_t number; /* in its journal */
+    qr_slot slot;
+    qr_term term, lost_to;
+    uint32_t group, element;
+    uint8_t acknowledged, reason;
+};
+
+struct journal_read {
+    struct named named[NAMED_MAX];
+    uint32_t count;
+    struct {
+        uint64_t first, last;
+    } regained[RANGES_MAX];
+    uint32_t ranges;
+};
+
+struct owed {
+    uint64_t blind, missing, found;
+    uint8_t *named; /* by element: how, and one more; 0: nowhere */
+    uint8_t *taken; /* by element: whether it was named as one that is gone for sure */
+    uint8_t *there; /* by element: how often it is in its list */
+    uint32_t elements;
+};
+
+/* --- Journals -------------------------------------------------------------------------------- */
+
+/* The number that an APPEND to a list adds; 0: it is none. */
+static uint32_t element_of(const struct discard *entry)
+{
+    struct op op;
+    struct span argv[2];
+    char digits[12] = { 0 };
+    bool is = entry->kind == RECORD_COMMAND && op_read(entry->payload, &op) && op.argc == 2 &&
+              op.refs == 0;
+    if (is) {
+        op_arguments(&op, argv, NULL);
+        is = argv[0].n > 1 && argv[0].p[0] == 'l' && argv[1].n > 1 && argv[1].n < sizeof digits &&
+             argv[1].p[argv[1].n - 1] == ',';
+    }
+    if (is) {
+        memcpy(digits, argv[1].p, argv[1].n - 1);
+    }
+    return is ? (uint32_t)strtoul(digits, NULL, 10) : 0;
+}
+
+static void take_record(struct journal_read *j, struct owed *o, const struct discard_record *r)
+{
+    if (r->kind == DISCARD_RECORD_REGAINED) {
+        qr_assert(j->ranges < RANGES_MAX);
+        j->regained[j->ranges].first = r->first;
+        j->regained[j->ranges++].last = r->last;
+    } else if (r->kind == DISCARD_RECORD_ENTRY && r->entry.kind == 0) {
+        o->blind += r->entry.slots;
+    } else if (r->kind == DISCARD_RECORD_ENTRY && element_of(&r->entry) != 0) {
+        qr_assert(j->count < NAMED_MAX);
+        const struct discard *e = &r->entry;
+        j->named[j->count++] = (struct named){ e->number, e->slot,  e->term,       e->lost_to,
+                                               e->group,  element_of(e), e->acknowledged,
+                                               e->reason };
+    }
+}
+
+static void read_segment(struct journal_read *j, struct owed *o, struct span file)
+{
+    struct discards_header header;
+    struct discard_record r;
+    if (discards_read_header(file, &header) != DISCARDS_HEAD_WHOLE) {
+        return;
+    }
+    for (size_t at = DISCARDS_HEAD_BYTES, n; at < file.n; at += n) {
+        n = discard_read(span_of(file.p + at, file.n - at), header.salt, (uint32_t)at, &r);
+        if (n == 0) {
+            return;
+        }
+        take_record(j, o, &r);
+    }
+}
+
+static bool is_regained(const struct journal_read *j, uint64_t number)
+{
+    for (uint32_t i = 0; i < j->ranges; i++) {
+        if (number >= j->regained[i].first && number <= j->regained[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One node has one journal of the one keyspace that there is. */
+static void read_journal(struct owed *o, const struct host *host)
+{
+    static const char top[] = DRIVE_TOP "/node/discards/";
+    const struct drive *drive = host->drive;
+    struct journal_read *j = qr_zalloc(sizeof *j);
+    for (size_t i = 0; i < drive->now.n; i++) {
+        const struct name *name = &drive->now.v[i];
+        if (strncmp(name->path, top, sizeof top - 1) == 0 && !name->inode->is_directory) {
+            read_segment(j, o, span_of(name->inode->now.p, name->inode->now.n));
+        }
+    }
+    for (uint32_t i = 0; i < j->count; i++) {
+        const struct named *named = &j->named[i];
+        if (named->element <= o->elements && !is_regained(j, named->number)) {
+            uint8_t how = (uint8_t)(named->acknowledged + 1);
+            uint8_t *known = &o->named[named->element];
+            *known = how > *known ? how : *known;
+            o->taken[named->element] |= named->reason != DISCARD_LEFT;
+            realm_note(host->realm, host,
+                       "names element %" PRIu32 ": slot %" PRIu64 " of term %" PRIu64
+                       " of group %" PRIu32 ", lost to term %" PRIu64 ", acknowledged %u",
+                       named->element, named->slot, named->term, named->group, named->lost_to,
+                       named->acknowledged);
+        }
+    }
+    free(j);
+}
+
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+static bool is_owed(const struct deed *d)
+{
+    return d->apart && d->model == 0 && d->key[0] == 'l';
+}
+
+/* The last that anybody was shown of each list. */
+static void read_lists(struct owed *o, const struct story *story)
+{
+    for (size_t i = 0; i < story->n; i++) {
+        const struct deed *d = &story->v[i];
+        bool last = is_owed(d) && d->kind == OP_GET && d->result == RESULT_VALUE;
+        for (size_t k = i + 1; k < story->n && last; k++) {
+            const struct deed *later = &story->v[k];
+            last = !(is_owed(later) && later->kind == OP_GET && strcmp(later->key, d->key) == 0 &&
+                     (later->result == RESULT_VALUE || later->result == RESULT_NIL));
+        }
+        char *rest = last ? d->value : NULL;
+        while (rest != NULL && *rest != 0) {
+            uint32_t element = (uint32_t)strtoul(rest, &rest, 10);
+            o->there[element <= o->elements ? element : 0]++;
+            rest += *rest == ',';
+        }
+    }
+}
+
+static const char *judge_one(struct owed *o, const struct deed *d)
+{
+    uint32_t element = (uint32_t)strtoul(d->argument, NULL, 10);
+    bool acknowledged = d->result == RESULT_VALUE;
+    bool there = o->there[element] > 0;
+    uint8_t named = o->named[element];
+    o->found += there;
+    if (o->there[element] > 1) {
+        return "it is there twice";
+    }
+    if (d->result == RESULT_FAIL && there) {
+        return "it was refused, and is there";
+    }
+    if (there && o->taken[element] != 0 && !d->has_id) {
+        return "it is there, and named as discarded";
+    }
+    if (acknowledged && !there && named == DISCARD_NOT_ACKNOWLEDGED + 1) {
+        return "it was acknowledged, and is named as one that was not";
+    }
+    o->missing += acknowledged && !there && named == 0;
+    return o->missing > o->blind ? "it was acknowledged, is gone, and nobody has named it" : NULL;
+}
+
+void backup_judge(struct run *run)
+{
+    struct owed o = { .elements = run->elements };
+    if (!run->backup.local) {
+        return;
+    }
+    o.named = qr_zalloc(o.elements + 1);
+    o.there = qr_zalloc(o.elements + 1);
+    o.taken = qr_zalloc(o.elements + 1);
+    for (uint32_t i = 0; i < run->seats; i++) {
+        read_journal(&o, run->seat[i].host);
+    }
+    read_lists(&o, &run->story);
+    const char *wrong = o.there[0] > 0 ? "nobody asked for it" : NULL;
+    for (size_t i = 0; i < run->story.n && wrong == NULL; i++) {
+        const struct deed *d = &run->story.v[i];
+        wrong = is_owed(d) && d->kind == OP_APPEND ? judge_one(&o, d) : NULL;
+        if (wrong != NULL) {
+            realm_fail(run->realm, NULL, "element %s of list %s: %s", d->argument, d->key, wrong);
+        }
+    }
+    for (uint32_t i = 1; i <= o.elements; i++) {
+        run->backup.named += o.named[i] > 0;
+    }
+    run->backup.found = o.found;
+    free(o.named);
+    free(o.there);
+    free(o.taken);
+}
