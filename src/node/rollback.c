@@ -38,6 +38,13 @@ struct rollback {
 
 /* --- The beginning -------------------------------------------------------------------------- */
 
+/* One more turn, whether or not this is one. */
+static void go_on(struct rollback *b)
+{
+    b->partition->again = true;
+    partition_wake(b->partition);
+}
+
 static void await_log(struct rollback *b)
 {
     b->position = log_position(b->partition->node->log);
@@ -61,7 +68,7 @@ static struct rollback *begin(struct replica *r, qr_slot slot, qr_slot last, qr_
     r->started = false;
     replica_drop_held(r);
     await_log(b);
-    partition_wake(p);
+    go_on(b);
     return b;
 }
 
@@ -99,7 +106,7 @@ static void on_wake(void *context)
 {
     struct rollback *b = context;
     b->full = false;
-    partition_wake(b->partition);
+    go_on(b);
 }
 
 static void await_room(struct rollback *b)
@@ -129,7 +136,7 @@ static void named(struct rollback *b, enum discards_result result, int error)
         b->phase = PHASE_ENDS;
         return;
     }
-    partition_wake(b->partition);
+    go_on(b);
 }
 
 static void on_ended(void *context, enum discards_result result, int error)
@@ -218,7 +225,7 @@ static void name_some(struct rollback *b)
         enum discards_result result = discards_end(b->discards, &error);
         named(b, result, error);
     }
-    partition_wake(b->partition);
+    go_on(b);
 }
 
 static void begin_names(struct rollback *b, qr_time now)

@@ -274,7 +274,10 @@ static void turns(uint32_t n)
 {
     while (n-- > 0) {
         w.partition.wake = QR_NEVER;
+        w.partition.again = false;
+        w.partition.awake = true; /* while it has its turn, waking it does nothing */
         rollback_turn(&w.partition, w.node.clock);
+        w.partition.awake = false;
     }
 }
 
@@ -381,6 +384,22 @@ static void test_a_journal_that_cannot_be_opened_or_is_at_work_is_waited_for_K2(
     w.node.clock += QR_SECOND;
     turns(9);
     assert_int_equal(w.truncations, 1);
+}
+
+/* Slice by slice, and nobody but itself makes the next turn. */
+static void test_it_goes_on_by_itself(void **state)
+{
+    (void)state;
+    w.durable = 100;
+    take_back(8, false);
+    uint32_t slices = 0;
+    do {
+        turns(1);
+        slices++;
+    } while (w.partition.again);
+    assert_int_equal(w.named_count, 4);
+    assert_int_equal(w.truncations, 1);
+    assert_in_range(slices, 4, 6);
 }
 
 static void test_a_journal_that_fails_ends_the_node(void **state)
@@ -522,6 +541,7 @@ int main(void)
         ROLLBACK_TEST(test_it_is_durable_then_named_then_cut_K1),
         ROLLBACK_TEST(test_while_the_journal_is_full_nothing_is_cut_K2),
         ROLLBACK_TEST(test_a_journal_that_cannot_be_opened_or_is_at_work_is_waited_for_K2),
+        ROLLBACK_TEST(test_it_goes_on_by_itself),
         ROLLBACK_TEST(test_a_journal_that_fails_ends_the_node),
         ROLLBACK_TEST(test_no_checkpoint_of_what_is_taken_back_stays_K3),
         ROLLBACK_TEST(test_a_checkpoint_beyond_it_is_forgotten_K3),
