@@ -187,7 +187,7 @@ class Writes(Worker):
             try:
                 with node.connect(timeout=5.0) as connection:
                     while not self.ending.is_set() and self.round(connection):
-                        pass
+                        self.ending.wait(0.002)  # what is written is read again: not too much
             except (Closed, OSError) as error:
                 self.note(repr(error))
             self.ending.wait(0.005)
