@@ -72,6 +72,7 @@ static void begin_life(struct primary *p, struct effects *out, node_index from, 
 {
     struct peer *peer = &p->peer[from];
     bool first = peer->life == 0;
+    bool remembers = peer->forgetful && !forgetful; /* it was told RECOVERED, and died */
     peer->life = life;
     peer->since = p->now;
     peer->forgetful = forgetful;
@@ -80,6 +81,10 @@ static void begin_life(struct primary *p, struct effects *out, node_index from, 
     peer->barrier = p->trail.last_slot;
     if (forgetful) {
         effects_trace(out, POINT_FORGETFUL_MEMBER, from, peer->barrier, 0);
+    }
+    if (remembers) {
+        effects_trace(out, POINT_COUNTS_AGAIN, from, peer->match, 0);
+        primary_advance_commit(p);
     }
     if (!first) {
         effects_trace(out, POINT_LIFE, from, life, 0);

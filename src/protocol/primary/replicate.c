@@ -9,7 +9,8 @@
  *    the last answer brings less than was sent, the rest is sent again; a loss with nothing behind
  *    it is found by the empty APPEND that goes with each heartbeat while something is unanswered.
  * G4 A refusal names the member's last entry that may agree: whole terms are skipped at once. When
- *    not even where its log begins is in this log, it has to begin anew (rollback.c, B3). */
+ *    not even where its log begins is in this log, it has to begin anew (rollback.c, B3); so it may
+ *    have to where it contradicts the slot at which this log begins: it is told, and knows. */
 #include "protocol/primary/state.h"
 
 /* --- Sending -------------------------------------------------------------------------------- */
@@ -285,6 +286,14 @@ static bool is_answered(const struct primary *p, const struct peer *peer,
     return m->prev_slot <= peer->got || earlier_probe;
 }
 
+/* It was asked for the entry where this log begins, and has another one there. */
+static bool contradicts_base(const struct primary *p, const struct peer *peer,
+                             const struct primary_append_reject *m)
+{
+    return peer->mode == PEER_SNAPSHOT && m->prev_slot == p->trail.base_slot &&
+           m->hint_slot == m->prev_slot && m->hint_term != p->trail.base_term;
+}
+
 void primary_on_append_reject(struct primary *p, struct effects *out, node_index from,
                               const struct primary_append_reject *m)
 {
@@ -295,6 +304,9 @@ void primary_on_append_reject(struct primary *p, struct effects *out, node_index
     if (peer->mode != PEER_SNAPSHOT && m->prev_slot <= peer->match &&
         m->hint_slot <= m->prev_slot && m->sent > peer->acked_at) {
         note_loss(p, out, from, m->hint_slot);
+    }
+    if (contradicts_base(p, peer, m)) {
+        tell_foreign(p, out, from, m->hint_slot, m->hint_term);
     }
     if (is_answered(p, peer, m)) {
         return;

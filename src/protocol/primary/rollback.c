@@ -8,11 +8,12 @@
  * B2 Only what stands behind the common point goes: an entry of the primary differs from the one
  *    here at the slot after it, or, B3, where the log begins.
  * B3 What the common point needs may be gone here: the checkpoint is beyond it, or the log begins
- *    behind it. Then the replica becomes one that has nothing: empty state, a log that begins
- *    behind slot 0. It may have acknowledged what it drops below the common point: it is forgetful
- *    from then on (forget.c), and the record that says so is durable before anything goes. What
- *    the log does not hold any more has no name in the discard journal: (slot, base] are counted
- *    there.
+ *    behind it. Or it is gone at the primary, whose snapshots do not go beyond what was executed
+ *    here (LOCAL): none of them would ever be taken. Then the replica becomes one that has
+ *    nothing: empty state, a log that begins behind slot 0. It may have acknowledged what it drops
+ *    below the common point: it is forgetful from then on (forget.c), and the record that says so
+ *    is durable before anything goes. What the log does not hold any more has no name in the
+ *    discard journal: (slot, base] are counted there.
  * B4 A primary takes nothing back, and who stands does not either: it follows nobody. */
 #include "protocol/primary/state.h"
 
@@ -82,11 +83,14 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
     if (!primary_follow(p, out, from, m->term)) {
         return;
     }
-    bool here = m->slot > 0 && m->slot == p->trail.base_slot && m->slot_term == p->trail.base_term;
-    if (!here || p->matched >= m->slot) {
+    bool here = m->slot > 0 && trail_knows(&p->trail, m->slot) &&
+                trail_term(&p->trail, m->slot) == m->slot_term;
+    bool stuck = m->slot == p->trail.base_slot || p->commit >= m->slot;
+    if (!here || !stuck || p->matched >= m->slot) {
         effects_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
         return;
     }
-    qr_slot common = min_u64(min_u64(p->floor, m->common), p->trail.base_slot);
-    begin_anew(p, out, p->own > common ? common : p->trail.base_slot); /* S5 */
+    qr_slot below = max_u64(m->slot - 1, p->trail.base_slot);
+    qr_slot common = min_u64(min_u64(p->floor, m->common), below);
+    begin_anew(p, out, p->own > common ? common : below); /* S5 */
 }

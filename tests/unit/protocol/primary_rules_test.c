@@ -76,6 +76,31 @@ static void test_K4_F3_a_forgetful_member_counts_when_it_holds_its_lease_and_all
     flock_free(f);
 }
 
+/* It was told that it may count again, and died before it could say so. */
+static void test_K4_one_that_remembers_in_its_next_life_counts_at_once(void **state)
+{
+    (void)state;
+    struct flock *f = led(2, 1);
+    flock_crash(f, 1);
+    qr_req req = flock_submit(f, 0, 1);
+    flock_restart_forgetful(f, 1, 0);
+    flock_tell(f, 1, flock_any(f, 1, 0, 1));
+    flock_elapse(f, 60 * QR_MILLISECOND);
+    flock_lease(f, 1, true);
+    const struct peer *peer = &flock_primary(f, 0)->peer[1];
+    struct primary_recovered told = { .term = 1, .slot = peer->barrier, .life = peer->life };
+    flock_deliver(f, 0, 1, PRIMARY_RECOVERED, &told, 0, 0, 0);
+    flock_sync(f, 1);
+    flock_lose_mail(f);
+    assert_true(!flock_outlook(f, 1).forgetful && peer->forgetful);
+    flock_crash(f, 1);
+    flock_restart(f, 1);
+    flock_tell(f, 1, flock_any(f, 1, 0, 1));
+    flock_elapse(f, 60 * QR_MILLISECOND);
+    assert_true(flock_applied(f, 0, req));
+    flock_free(f);
+}
+
 static void test_K5_too_few_in_contact_is_refused_before_anything_is_written(void **state)
 {
     (void)state;
@@ -277,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_K1_a_copy_of_the_set_is_none_beside_it),
         cmocka_unit_test(test_K3_what_is_received_is_not_durable),
         cmocka_unit_test(test_K4_F3_a_forgetful_member_counts_when_it_holds_its_lease_and_all),
+        cmocka_unit_test(test_K4_one_that_remembers_in_its_next_life_counts_at_once),
         cmocka_unit_test(test_K5_too_few_in_contact_is_refused_before_anything_is_written),
         cmocka_unit_test(test_L2_nothing_of_a_term_leaves_before_its_record_is_durable),
         cmocka_unit_test(test_L2_a_primary_that_started_anew_does_not_lead_in_its_term),

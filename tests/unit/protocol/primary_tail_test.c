@@ -122,12 +122,43 @@ static void test_B3_what_a_wiped_primary_lacks_is_counted(void **state)
     flock_free(f);
 }
 
+/* A snapshot of the primary will not go beyond what was executed here while nobody writes. */
+static void test_B3_a_longer_log_that_is_contradicted_gives_way(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    flock_tell_all(f, view_of(f, 2, NODE_NONE, 0x7, 0));
+    flock_settle(f);
+    flock_tell_all(f, view_of(f, 2, 1, 0x7, 0));
+    flock_settle(f);
+    flock_submit(f, 1, 1);
+    flock_settle(f);
+    qr_slot last = f->node[1].log.last;
+    assert_true(last < f->node[0].applied);
+    flock_checkpoint(f, 1, last, last);
+    f->node[0].cut = false;
+    flock_elapse(f, 2 * QR_SECOND);
+    assert_non_null(flock_noted(f, 1, EFFECT_SNAPSHOT));
+    const struct flock_note *note = flock_noted(f, 0, EFFECT_ROLLBACK);
+    assert_true(note != NULL && note->effect.rollback.anew);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_true(flock_discarded(f, 0, lost + i));
+    }
+    flock_bring_snapshot(f, 1, 0);
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    assert_int_equal(f->node[0].log.last, last);
+    assert_int_equal(f->node[0].applied, last);
+    flock_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_A4_S5_who_was_no_member_for_a_while_names_its_tail),
         cmocka_unit_test(test_S5_what_nobody_else_may_have_is_told),
         cmocka_unit_test(test_B3_what_a_wiped_primary_lacks_is_counted),
+        cmocka_unit_test(test_B3_a_longer_log_that_is_contradicted_gives_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
