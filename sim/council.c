@@ -192,9 +192,10 @@ void council_hold(struct world *w, struct sim_node *n, bool held)
 static uint16_t near_of(const struct sim_node *n, const struct outlook *o)
 {
     uint16_t near = node_bit(n->index);
+    qr_slot all = o->can_serve ? o->commit : o->last; /* it may not know yet what is committed */
     for (node_index i = 0; i < o->members; i++) {
         const struct member_outlook *m = &o->member[i];
-        near |= i != n->index && !m->forgetful && m->match >= o->commit ? node_bit(i) : 0;
+        near |= i != n->index && !m->forgetful && m->match >= all ? node_bit(i) : 0;
     }
     return near;
 }

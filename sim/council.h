@@ -121,9 +121,9 @@ const struct protocol *council_protocol(const char *strategy);
 /* council_losses.c: false when the rest could not go on without it. */
 bool council_wipe(struct world *w, node_index node);
 bool council_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
-void council_note(struct world *w, struct sim_node *n);     /* something leaves it */
-void council_crashing(struct world *w, struct sim_node *n); /* before its disk is looked at, */
-void council_crashed(struct world *w, struct sim_node *n);  /* and behind that */
+void council_note(struct world *w, const struct packet *packet); /* it leaves */
+void council_crashing(struct world *w, struct sim_node *n);      /* before its disk is looked at, */
+void council_crashed(struct world *w, struct sim_node *n);       /* and behind that */
 
 /* checkers/primary.c */
 struct ancestry *primary_ancestry(void);

@@ -1,5 +1,6 @@
 /* Disks that are lost or damaged where a council chooses who leads: the node stays a member, and
  * starts forgetful. Whether too much is gone to go on is the council's to find out. */
+#include "protocol/primary/primary_messages.h"
 #include "sim/checkers/safety.h"
 #include "sim/council.h"
 
@@ -62,14 +63,18 @@ bool council_damage(struct world *w, node_index node, uint64_t entries, int64_t 
     return true;
 }
 
-void council_note(struct world *w, struct sim_node *n)
+/* What was held back may be of a term before. */
+void council_note(struct world *w, const struct packet *packet)
 {
-    struct outlook o;
-    if (w->council == NULL) {
+    bool leads = packet->kind == PRIMARY_APPEND || packet->kind == PRIMARY_HEARTBEAT ||
+                 packet->kind == PRIMARY_RECOVERED || packet->kind == PRIMARY_FOREIGN;
+    uint64_t body[STATE_BYTES_MAX / sizeof(uint64_t)] = { 0 };
+    struct span in = { packet->body, packet->body_n };
+    if (w->council == NULL || !leads || !w->protocol->codec->decode(packet->kind, in, body)) {
         return;
     }
-    node_outlook(w, n, &o);
-    n->desk.spoke = o.role == ROLE_LEADER ? o.term : n->desk.spoke;
+    struct desk *desk = &w->nodes[packet->from].desk;
+    desk->spoke = max_u64(desk->spoke, body[0]); /* the term is the first field of each */
 }
 
 /* What it began a term with and told nobody may come again otherwise; and it may have acknowledged

@@ -36,7 +36,7 @@ static void carry(struct world *w, struct packet *packet)
 
 void network_send(struct world *w, struct packet *packet)
 {
-    council_note(w, &w->nodes[packet->from]);
+    council_note(w, packet);
     packet->from_identity = w->nodes[packet->from].identity;
     packet->to_identity = w->nodes[packet->to].identity;
     if (!network_takes(w, packet->from, packet->to)) {

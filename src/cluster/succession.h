@@ -132,7 +132,8 @@ enum succession_order_kind {
 /* What group 0's leader knows now. */
 struct succession_scene {
     uint16_t alive;  /* connected */
-    uint16_t caught; /* have all that is committed, by the primary's account */
+    uint16_t caught; /* have all that is committed, by the primary's account; while it does not know
+                        that (it does not serve yet), all of its log */
     uint16_t lost;   /* away, or too slow, for so long that somebody else is wanted */
     bool lease_over; /* of the primary; while one is chosen, of the one before */
     bool grace_over; /* since this term was opened long enough has passed for who can to stand */
