@@ -227,8 +227,8 @@ static void report(struct world *w, struct sim_node *n)
                           .settled = leads && o.settled,
                           .barred = o.barred,
                           .forgetful = o.forgetful,
-                          .slot = o.stands ? o.stood.last : 0,
-                          .slot_term = o.stands ? o.stood.last_term : 0,
+                          .slot = o.stands || o.forgetful ? o.stood.last : 0,
+                          .slot_term = o.stands || o.forgetful ? o.stood.last_term : 0,
                           .handed_to = leads && o.closed ? o.transfer_to : NODE_NONE,
                           .near = leads ? near_of(n, &o) : 0 };
     check_report(w, n, &r);

@@ -113,6 +113,9 @@ static void write_down(struct world *w, const struct succession_action *a)
     struct view view = succession_view(&a->next);
     if (a->next.term != c->record.term) {
         c->opened_at = w->now;
+        for (node_index i = 0; i < w->node_count; i++) {
+            c->told[i].near = 0;
+        }
         c->grace = (qr_time)rng_below(&w->rng, 600000);
     }
     w->counters->successions[a->reason]++;

@@ -30,9 +30,9 @@
  *    entry. By induction over the terms this is Leader Completeness (Ongaro 2014, 3.6.3) with
  *    quorums of any size.
  * S6 Loss. A duty of LOCAL that is not met is given up after a grace: the best of those that stand
- *    is taken, and the answer says what may be lost. One that is forgetful is taken where all have
- *    come, so that nobody is left who has more, or, ON received, where every start forgets, when it
- *    has anything at all: an empty disk is no reason to empty the others. Any other duty that is
+ *    is taken, forgetful or not, and the answer says what may be lost. But one that is forgetful
+ *    and has nothing is taken only where all have come: an empty disk is no reason to empty the
+ *    others. Any other duty that is
  *    not met stops the choice until somebody comes back, or FORCE gives it up. Nothing else ever
  *    does: FALLBACK async does not.
  * S7 Discharge. When the primary reports that an entry of its own term is committed, the term is
@@ -114,7 +114,7 @@ struct succession_wish {
 struct succession_told {
     uint64_t life; /* drawn at each start */
     qr_term promised;
-    qr_term last_term; /* of its last entry */
+    qr_term last_term; /* of its last entry, of one that stands or is forgetful */
     qr_slot last_slot;
     qr_term settled; /* as primary: an entry of this term is committed; 0: none is */
     bool forgetful;

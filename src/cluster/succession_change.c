@@ -12,10 +12,13 @@ static uint16_t forgetful_of(const struct succession_scene *scene)
     return forgetful;
 }
 
-/* Who has all, is wanted, and forgot nothing. */
-static uint16_t fit_of(const struct succession_scene *scene)
+/* Who has all, is wanted, and forgot nothing. The primary's account is of the term in which it gave
+ * it: who comes back was perhaps no member in between. */
+static uint16_t fit_of(const struct succession *now, const struct succession_scene *scene)
 {
-    return (uint16_t)(scene->caught & scene->alive & ~scene->lost & ~forgetful_of(scene));
+    bool counts = scene->told[now->primary].promised == now->term;
+    uint16_t caught = counts ? scene->caught : succession_bit(now->primary);
+    return (uint16_t)(caught & scene->alive & ~scene->lost & ~forgetful_of(scene));
 }
 
 /* The set beside the primary: those that are in it stay while they are not lost and remember, then
@@ -25,7 +28,7 @@ static uint16_t set_for(const struct succession *now, const struct succession_wi
 {
     uint16_t eligible = (uint16_t)(wish->set_of & members & ~succession_bit(now->primary));
     uint16_t stay = (uint16_t)(now->rule.set & ~scene->lost);
-    uint16_t classes[] = { (uint16_t)(stay & ~forgetful_of(scene)), fit_of(scene), stay,
+    uint16_t classes[] = { (uint16_t)(stay & ~forgetful_of(scene)), fit_of(now, scene), stay,
                            now->rule.set, UINT16_MAX };
     uint16_t set = 0;
     if (wish->set_count == 0) {
@@ -66,7 +69,7 @@ static uint16_t members_for(const struct succession *now, const struct successio
                             const struct succession_scene *scene)
 {
     uint16_t members = now->rule.members;
-    members |= (uint16_t)(wish->members & now->learners & fit_of(scene));
+    members |= (uint16_t)(wish->members & now->learners & fit_of(now, scene));
     bool all_in = (wish->members & ~members) == 0;
     if (members != now->rule.members || !all_in || !succession_has(wish->members, now->primary)) {
         return members;
@@ -110,7 +113,7 @@ static struct succession wanted(const struct succession *now, const struct succe
         rule.members = members;
     }
     /* It falls when too few are here, and stands up when enough have caught up (S10). */
-    uint16_t able = now->fallen ? fit_of(scene) : here;
+    uint16_t able = now->fallen ? fit_of(now, scene) : here;
     next.fallen = (!ready && now->fallen) ||
                   (wish->fallback && !succession_can_meet(&rule, now->primary, able));
     if (next.fallen) {
@@ -134,7 +137,7 @@ static bool is_here(const struct succession *now, const struct succession_scene 
 static node_index heir(const struct succession *now, const struct succession_wish *wish,
                        const struct succession_scene *scene)
 {
-    uint16_t fit = (uint16_t)(wish->members & now->rule.members & fit_of(scene));
+    uint16_t fit = (uint16_t)(wish->members & now->rule.members & fit_of(now, scene));
     return fit == 0 ? NODE_NONE : (node_index)__builtin_ctz(fit);
 }
 

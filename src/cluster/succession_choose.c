@@ -191,7 +191,7 @@ static uint16_t candidates(const struct succession *now, const struct succession
     uint16_t out = s->standing;
     bool all_here = (all_members(now) & ~s->promised) == 0;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        bool has_some = now->stage == ACK_RECEIVED && scene->told[i].last_term > 0;
+        bool has_some = scene->told[i].last_term > 0;
         out |= all_here || has_some ? (uint16_t)(s->promised & succession_bit(i)) : 0;
     }
     return out;

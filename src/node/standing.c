@@ -62,8 +62,8 @@ struct standing standing_of(uint32_t group, const struct outlook *o)
         .closed = leads && o->closed,
         .to = leads && o->closed ? o->transfer_to : NODE_NONE,
         .promised = promised ? o->term : 0,
-        .last_term = o->stands ? o->stood.last_term : 0,
-        .last_slot = o->stands ? o->stood.last : 0,
+        .last_term = o->stands || o->forgetful ? o->stood.last_term : 0,
+        .last_slot = o->stands || o->forgetful ? o->stood.last : 0,
         .settled = leads && o->settled ? o->term : 0,
     };
 }

@@ -498,7 +498,7 @@ struct outlook {
     bool barred : 1;  /* the view names it and it may not lead in that term: another is needed */
     bool closed : 1;  /* a hand-over was answered OK: it takes nothing in this term any more */
     struct member_outlook member[15];
-    struct stood stood; /* when it stands */
+    struct stood stood; /* when it stands, or is forgetful; zero while that is not durable */
     /* Entries behind it may be nowhere else, though they were acknowledged: when this replica is
      * dropped for good they go into the discard journal first. `last`: there are none. */
     qr_slot sure;

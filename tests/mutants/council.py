@@ -51,7 +51,7 @@ NODE = [
     ("T1: a promise that is not durable", "unit/node/standing", "standing.c",
      "bool promised = o->stands || leads || o->barred || o->forgetful;", "bool promised = true;"),
     ("T1: where it stands before that is durable", "unit/node/standing", "standing.c",
-     ".last_slot = o->stands ? o->stood.last : 0,", ".last_slot = o->stood.last,"),
+     ".last_slot = o->stands || o->forgetful ? o->stood.last : 0,", ".last_slot = o->stood.last,"),
     ("T1: handed over before it is closed", "unit/node/standing", "standing.c",
      ".closed = leads && o->closed,", ".closed = leads && o->transfer_to != NODE_NONE,"),
     ("T1: settled by a follower", "unit/node/standing", "standing.c",

@@ -406,7 +406,7 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->barred = p->barred;
     out->closed = p->transfer_closed;
     out->sure = primary_sure(p);
-    if (out->stands) {
+    if (out->stands || (p->forgetful && p->journal.durable == p->journal.minted)) {
         out->stood = (struct stood){ p->term, trail_last_term(&p->trail), p->trail.last_slot };
     }
     tell_members(p, out);

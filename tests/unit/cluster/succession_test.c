@@ -439,20 +439,35 @@ static void test_an_empty_disk_empties_no_other(void **state)
     s.now.told[1].forgetful = s.now.told[2].forgetful = true;
     s.now.told[2].last_term = 0;
     s.now.told[2].last_slot = 0;
-    assert_stops(&s, SUCCESSION_NOBODY_STANDS); /* durable: what is forgotten is lost */
-    struct scene all = s, forced = s, received = s;
-    all.now.alive = 0x07;
-    all.now.told[0].forgetful = true; /* nobody else can come */
-    assert_int_equal(write(&all, SUCCESSION_CHOSEN).primary, 0);
-    forced.now.order = SUCCESSION_FORCE;
-    assert_int_equal(write(&forced, SUCCESSION_CHOSEN).primary, 1);
-    received.record.stage = ACK_RECEIVED; /* each start forgets, and this one has something */
-    assert_int_equal(write(&received, SUCCESSION_CHOSEN).primary, 1);
-    s.record.stage = ACK_RECEIVED;
+    struct scene some = s;
+    assert_int_equal(write(&some, SUCCESSION_CHOSEN).primary, 1);
     s.now.alive = 0x04;
     assert_stops(&s, SUCCESSION_NOBODY_STANDS);
+    struct scene all = s, forced = s;
+    all.now.alive = 0x07;
+    for (node_index i = 0; i < 3; i++) { /* nobody else can come */
+        all.now.told[i].forgetful = true;
+        all.now.told[i].last_term = all.now.told[i].last_slot = 0;
+    }
+    write(&all, SUCCESSION_CHOSEN);
+    forced.now.order = SUCCESSION_FORCE;
+    assert_int_equal(write(&forced, SUCCESSION_CHOSEN).primary, 2);
     s.now.told[2].forgetful = false; /* a member that never had anything */
     assert_int_equal(write(&s, SUCCESSION_CHOSEN).primary, 2);
+}
+
+/* S9: it had all when it was a member before, which says nothing now. */
+static void test_who_has_caught_up_has_so_in_this_term(void **state)
+{
+    (void)state;
+    struct scene s = any_1();
+    s.wish.members = 0x0f;
+    assert_int_equal(write(&s, SUCCESSION_MEMBERS).learners, 0x08);
+    s.now.told[0].settled = s.record.term; /* it is told, and its account is an older one */
+    write(&s, SUCCESSION_SETTLED);
+    assert_rests(&s);
+    promise(&s);
+    assert_int_equal(write(&s, SUCCESSION_MEMBERS).rule.members, 0x0f);
 }
 
 /* R4: it is here and counts for nothing; who is left of a smaller set is one that counts. */
@@ -556,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_a_change_waits_for_the_primary),
         cmocka_unit_test(test_an_empty_disk_empties_no_other),
         cmocka_unit_test(test_a_forgetful_member_of_a_set_is_replaced),
+        cmocka_unit_test(test_who_has_caught_up_has_so_in_this_term),
         cmocka_unit_test(test_what_is_told_to_people),
         cmocka_unit_test(test_wishes_that_nobody_can_keep),
     };
