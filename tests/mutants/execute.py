@@ -22,7 +22,7 @@ EXECUTE = [
      "if (level == READ_LOCAL || overlay_last(x->overlay) <= r->applied) { return 0; } return"
      " overlay_awaited",
      "if (level == READ_LEVELS || overlay_last(x->overlay) <= r->applied) { return 0; } return"
-     " overlay_awaited"),
+     " overlay_awaited", "execute.c", "if (p->wants.level == READ_LOCAL ||", "if ("),
     ("execute: a kept reply stays", CASES, "apply.c",
      "execute_drop_reply(r, p); stream_refuse", "stream_refuse"),
     ("execute: reads of what was taken back are answered", CASES, "execute.c",
