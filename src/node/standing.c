@@ -54,6 +54,7 @@ struct standing standing_of(uint32_t group, const struct outlook *o)
 {
     bool leads = o->role == ROLE_LEADER;
     bool promised = o->stands || leads || o->barred || o->forgetful;
+    bool knows = o->stands || (o->forgetful && o->leader == NODE_NONE); /* else it grows: T1 */
     return (struct standing){
         .group = group,
         .forgetful = o->forgetful,
@@ -62,8 +63,8 @@ struct standing standing_of(uint32_t group, const struct outlook *o)
         .closed = leads && o->closed,
         .to = leads && o->closed ? o->transfer_to : NODE_NONE,
         .promised = promised ? o->term : 0,
-        .last_term = o->stands || o->forgetful ? o->stood.last_term : 0,
-        .last_slot = o->stands || o->forgetful ? o->stood.last : 0,
+        .last_term = knows ? o->stood.last_term : 0,
+        .last_slot = knows ? o->stood.last : 0,
         .settled = leads && o->settled ? o->term : 0,
     };
 }

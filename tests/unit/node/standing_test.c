@@ -244,6 +244,14 @@ static void who_forgot_or_is_barred_says_so_T1(void **state)
     const struct standing *s = changed();
     assert_true(s->forgetful);
     assert_int_equal(s->promised, 5);
+    outlook()->stood = (struct stood){ 5, 4, 77 };
+    node->chores.stirred = false;
+    look_at(G);
+    assert_false(node->chores.stirred); /* it follows: its log grows */
+    outlook()->leader = NODE_NONE;
+    s = changed();
+    assert_int_equal(s->last_term, 4);
+    assert_int_equal(s->last_slot, 77);
     outlook()->forgetful = false;
     outlook()->barred = true;
     s = changed();
