@@ -13,7 +13,7 @@ struct backup {
     bool local;      /* who takes a write answers it: it may be lost, and is named then */
     uint32_t copies; /* beside the primary's; as many as there are replicas: ALL */
     bool all;
-    uint64_t found, named; /* elements at the end: in their lists, and in journals */
+    uint64_t found, named; /* elements at the end: in their lists; gone, and in journals */
     bool made;       /* the operator was told that it is there */
 };
 

@@ -190,7 +190,7 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
            ", compared %" PRIu64 ", covered %" PRIu64 "\n",
            all->hops, all->cores, all->states, all->orders, all->compared, all->covered);
     if (all->found + all->named > 0) {
-        printf("of LOCAL: %" PRIu64 " elements are there, %" PRIu64 " are named as discarded\n",
+        printf("of LOCAL: %" PRIu64 " elements are there, %" PRIu64 " are gone and named\n",
                all->found, all->named);
     }
     printf("faults:");

@@ -206,7 +206,7 @@ void backup_judge(struct run *run)
         }
     }
     for (uint32_t i = 1; i <= o.elements; i++) {
-        run->backup.named += o.named[i] > 0;
+        run->backup.named += o.named[i] > 0 && o.there[i] == 0;
     }
     run->backup.found = o.found;
     free(o.named);

@@ -195,9 +195,9 @@ def judge_is_there(judge, texts):
     """`unit/node/members` is a program, `unit/node/members::test_x` or `e2e/members::test_x` one
     test of a file, `raft:session` a level in the simulator, `suite` its seeds of every run, `real`
     a run of chaos, `bites:kill` seeds of whole nodes in which that kind of fault comes,
-    `kept:10000364` one of tests/sim/nodes.kept."""
+    `kept:10000364` one of tests/sim/nodes.kept, `backup:32` twelve seeds with a primary."""
     if judge in (None, "clusters", "nodes", "suite", "real") or \
-            judge.startswith(("raft:", "real:", "bites:")):
+            judge.startswith(("raft:", "real:", "bites:", "backup:")):
         return True
     if judge.startswith("kept:"):
         kept = texts.get("tests/sim/nodes.kept", "")

@@ -208,6 +208,10 @@ SHRINK = [
 # What seeds that are kept found (tests/sim/nodes.kept). Most have become other runs since, which
 # find what they found no more: of those the unit tests of the mends are left.
 KEPT = [
+    ("whole, primary: what is taken back is not named", "backup:32", "rollback.c",
+     "        if (!discards_add(b->discards, &entry)) {\n            return false;\n        }\n"
+     "        b->next++;",
+     "        b->next++;"),
     ("whole, kept: a change ends when its time is over, one is made on a state it does not know",
      "kept:10000364", "control.c", "propose(node, &f->edit, f->composed_on)",
      "propose(node, &f->edit, node->control->version)",
