@@ -62,8 +62,8 @@ def assert_equal(cluster):
 def strand(cluster, node, keys=2000):
     """Ends the node, and goes on until the log has no more what it lacks; the checkpoint of that is
     written."""
-    held = number(node, "raft_last")
     node.kill()
+    held = number(cluster.leader(), "raft_last")  # the node may have less
     fill(cluster.leader(), 0, keys)
     leader = cluster.leader()  # beside other work it may have changed meanwhile
     wait_trimmed(leader, held + 1)

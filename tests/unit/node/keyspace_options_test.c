@@ -225,10 +225,10 @@ static void options_of_primary_are_read_wherever_they_stand(void **state)
     assert_true(o.primary.ack.stage == ACK_DURABLE && o.read.level == READ_LINEARIZABLE);
     assert_int_equal(o.primary.log, PRIMARY_STATEMENT);
     assert_true(
-        take_primary("ack ALL~OF~eu~ON~received REPLICAS 5 fallback ASYNC maxops 7 strategy "
+        take_primary("ack ALL~OF~eu~ON~durable REPLICAS 5 fallback ASYNC maxops 7 strategy "
                      "PRIMARY read prefix log statement",
                      NULL, &o, why, sizeof why));
-    assert_true(o.primary.ack.kind == ACK_ALL && o.primary.ack.stage == ACK_RECEIVED);
+    assert_true(o.primary.ack.kind == ACK_ALL && o.primary.ack.stage == ACK_DURABLE);
     assert_string_equal(o.primary.ack.zone, "eu");
     assert_true(o.primary.fallback_async && o.replicas == 5 && o.maxops == 7);
     assert_true(o.read.level == READ_PREFIX && o.ack.kind == ACK_MAJORITY);
@@ -259,6 +259,10 @@ static void what_is_wrong_of_primary_is_said_in_a_sentence(void **state)
         { "STRATEGY primary SLOPPY yes",
           "ERR option 'SLOPPY' is not built yet, and not part of strategy primary" },
         { "STRATEGY primary MAXLAG 1s LAGGING STALL", "ERR MAXLAG is not built yet" },
+        { "STRATEGY primary ACK LOCAL~ON~received",
+          "ERR ON received with LOCAL or FALLBACK async is not built yet" },
+        { "STRATEGY primary ACK ANY~1~ON~received FALLBACK async",
+          "ERR ON received with LOCAL or FALLBACK async is not built yet" },
         { "STRATEGY primary ACK LOCAL~ON~received APPENDFSYNC everysec",
           "ERR APPENDFSYNC everysec is not built yet: always is" },
         { "STRATEGY primary ACK", "ERR option 'ACK' wants a value" },

@@ -26,7 +26,7 @@ static int begin(void **state)
 {
     (void)state;
     charts = charts_new();
-    ordered_begin(&ordered);
+    ordered_begin(&ordered, false);
     map = map_new();
     keyspace = a_keyspace(16, "other", "", 2, 2);
     put_next_group(4);

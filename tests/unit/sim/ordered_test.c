@@ -26,7 +26,7 @@ static struct map *map;
 static int begin(void **state)
 {
     (void)state;
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     map = map_new();
     return 0;
 }
@@ -91,7 +91,7 @@ static void nothing_else_can_be_altered(void **state)
 {
     (void)state;
     assert_non_null(hear(ALTER("MAXOPS", "1000"), "+OK"));
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     assert_null(hear(MAKE("junk"), "+OK, but"));
     assert_null(hear(ALTER("MAXOPS", "1000"), "+OK"));
 }
@@ -103,7 +103,7 @@ static void refused_is_not_made(void **state)
     assert_non_null(judge_made());
     assert_non_null(ordered_saw(&o, "junk"));
     assert_null(ordered_saw(&o, "another"));
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     assert_null(hear(MAKE("junk"), "+OK"));
     assert_null(hear(DROP, "-UNSAFE it is in use"));
     put_erased(map, MAP_RECORD_KEYSPACE, 17);
@@ -131,7 +131,7 @@ static void without_an_answer_it_may_be_either(void **state)
     assert_null(judge_made());
     assert_int_equal(o.compared, 0); /* of this it is not known what it was made with */
     assert_null(hear(DROP, "+OK"));
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     assert_null(hear(MAKE("junk"), "+OK"));
     lose(DROP);
     assert_null(judge_made());
@@ -151,11 +151,11 @@ static void what_comes_late_comes_before_the_next_answer_too(void **state)
     assert_null(hear(MAKE("junk"), "+OK"));
     lose(DROP);
     assert_null(hear(MAKE("junk"), "+OK"));
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     lose(MAKE("junk"));
     assert_null(hear(ALTER("MAXOPS", "1000"), "+OK"));
     assert_non_null(ordered_judge(&o, map)); /* so it was there */
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     lose(MAKE("junk"));
     assert_null(hear(MAKE("junk"), "+OK")); /* so the other one was not carried out, nor can be */
     struct map_keyspace k = made();
@@ -176,7 +176,7 @@ static void what_has_come_late_does_not_come_again(void **state)
     assert_null(judge_made());
     assert_non_null(hear(MAKE("junk"), "+OK"));
     put_erased(map, MAP_RECORD_KEYSPACE, 17);
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     lose(MAKE("junk"));
     assert_null(hear(ALTER("MAXOPS", "1000"), "+OK"));
     assert_null(ordered_saw(&o, "junk"));
@@ -185,14 +185,14 @@ static void what_has_come_late_does_not_come_again(void **state)
     assert_non_null(judge_made());
     assert_non_null(hear(DROP, "+OK"));
     assert_non_null(ordered_saw(&o, "junk"));
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     lose(MAKE("junk"));
     lose(MAKE("junk"));
     assert_null(hear(DROP, "+OK")); /* of one */
     assert_null(hear(DROP, "+OK"));
     assert_non_null(judge_made());
     put_erased(map, MAP_RECORD_KEYSPACE, 17);
-    ordered_begin(&o);
+    ordered_begin(&o, false);
     lose(MAKE("junk"));
     lose(MAKE("junk"));
     assert_null(hear(DROP, "+OK"));
