@@ -8,7 +8,7 @@ import pytest
 from chaos import Chaos
 
 SEED = int(os.environ.get("QUORATE_SEED", random.randrange(1 << 30)))
-SECONDS = float(os.environ.get("QUORATE_SECONDS", 40))
+SECONDS = float(os.environ.get("QUORATE_SECONDS", 60))
 
 
 @pytest.mark.usefixtures("inside")
