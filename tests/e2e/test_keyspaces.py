@@ -181,8 +181,8 @@ def test_help_and_docs_name_every_subcommand(three):
     lines = " ".join(map(as_text, node.call("KEYSPACE", "HELP")))
     docs = as_row(as_row(node.call("COMMAND", "DOCS", "keyspace"))["keyspace"])
     names = {as_text(name).split("|")[1] for name in as_row(docs["subcommands"])}
-    assert names == {"alter", "create", "discards", "drop", "explain", "help", "info", "lag",
-                     "list", "stats"}
+    assert names == {"alter", "create", "discards", "drop", "explain", "failover", "help",
+                     "info", "lag", "list", "stats"}
     assert all(name.upper() in lines for name in names)
 
 

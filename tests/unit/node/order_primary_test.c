@@ -28,9 +28,9 @@ static void put_zone(node_index i, const char *zone)
 static void its_partitions_have_successions(void **state)
 {
     (void)state;
-    accept(CREATE, "a STRATEGY primary ACK ANY~2~ON~received FALLBACK async PARTITIONS 3");
+    accept(CREATE, "a STRATEGY primary ACK ANY~2~ON~received PARTITIONS 3");
     assert_int_equal(of("a")->strategy, STRATEGY_PRIMARY);
-    assert_true(of("a")->primary.ack.n == 2 && of("a")->primary.fallback_async);
+    assert_true(of("a")->primary.ack.n == 2 && !of("a")->primary.fallback_async);
     for (uint32_t group = GROUP_FIRST; group < GROUP_FIRST + 3; group++) {
         const struct succession *s = map_succession(node.map, group);
         assert_non_null(s);

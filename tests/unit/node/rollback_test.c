@@ -146,7 +146,9 @@ bool discards_add(struct discards *d, const struct discard *entry)
     assert_true(w.named_count < NAMED_MAX);
     struct name *name = &w.named[w.named_count++];
     *name = (struct name){ .entry = *entry };
-    memcpy(name->payload, entry->payload.p, entry->payload.n);
+    if (entry->payload.n > 0) {
+        memcpy(name->payload, entry->payload.p, entry->payload.n);
+    }
     return true;
 }
 

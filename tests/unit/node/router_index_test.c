@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -181,6 +182,7 @@ static void test_too_few_replicas_are_told_at_once_R3(void **state)
     struct pendings refused = { 0 };
     pendings_push(&refused, world->replica.writes[0]);
     world->replica.write_count = 0;
+    free(world->replica.ops[0]);
     router_retry(world->node.router, &refused, STATUS_NOREPLICAS);
     assert_heard("-NOREPLICAS too few replicas are in contact for what this keyspace promises, "
                  "the command was not applied\r\n");
