@@ -66,7 +66,8 @@ class FakeCluster:
         slot = slot_of(key)
         owner = self.owner(slot)
         if owner != number and not asking:
-            kind = b"ASK" if self.operations % 3 == 0 else b"MOVED"
+            asks = self.shift > 0 and self.operations % 3 == 0  # of slots that move
+            kind = b"ASK" if asks else b"MOVED"
             self.redirected[kind] += 1
             return b"-%s %d :%d\r\n" % (kind, slot, self.servers[owner].port)
         if words[0] == b"SET":
