@@ -394,7 +394,7 @@ def test_a_default_can_be_altered_and_is_shown(defaults):
     (["READ", "local", "READ", "leader"], "ERR option 'READ' stands there twice"),
     (["ACK", "ALL"], "LEVEL strategy raft does not give ACK 'ALL'"),
     (["ACK", "SOME"], "ERR syntax error: ACK 'SOME' is none of"),
-    (["FALLBACK", "async"], "ERR option 'FALLBACK' is not built yet"),
+    (["FALLBACK", "async"], "ERR option 'FALLBACK' is not part of strategy raft"),
 ])
 def test_what_the_strategy_cannot_give_is_no_default_U3(defaults, words, expected):
     with defaults.nodes[0].connect() as client:
