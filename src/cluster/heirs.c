@@ -86,6 +86,12 @@ const struct succession *heirs_find(const struct heirs *h, uint32_t group)
     return is_of(h, at, group) ? &h->v[at]->succession : NULL;
 }
 
+uint32_t heirs_after(const struct heirs *h, uint32_t group)
+{
+    uint32_t at = group < UINT32_MAX ? place_of(h, group + 1) : h->count;
+    return at < h->count ? h->v[at]->group : 0;
+}
+
 static uint32_t bit_of(node_index node)
 {
     return node < MEMBERS_MAX ? 1u << node : 0;

@@ -24,6 +24,9 @@ enum map_status heirs_put(struct heirs *h, uint32_t group, struct span value);
 
 const struct succession *heirs_find(const struct heirs *h, uint32_t group); /* NULL: none */
 
+/* The first group above that one which has a record; 0: none. */
+uint32_t heirs_after(const struct heirs *h, uint32_t group);
+
 /* Nodes that some succession counts, or has counted on. */
 uint16_t heirs_spoken_of(const struct heirs *h);
 

@@ -525,6 +525,11 @@ const struct succession *map_succession(const struct map *map, uint32_t group)
     return heirs_find(&map->heirs, group);
 }
 
+uint32_t map_succession_after(const struct map *map, uint32_t group)
+{
+    return heirs_after(&map->heirs, group);
+}
+
 bool map_index_is_free(const struct map *map, node_index node)
 {
     qr_assert(node < MEMBERS_MAX);

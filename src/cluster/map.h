@@ -151,6 +151,8 @@ const struct map_partition *map_partition_after(const struct map *map, uint32_t 
 /* Who is primary of that partition, and how it goes on (decision 056); NULL: of another strategy,
  * or not here. Good until its record is deleted or the map is reset. */
 const struct succession *map_succession(const struct map *map, uint32_t group);
+/* In order of group: the first above `group` that has one; 0: none. */
+uint32_t map_succession_after(const struct map *map, uint32_t group);
 
 /* Whether no partition speaks of that node index any more, as a member, as a founder that has not
  * moved, or as one that its succession counts or has counted on: only then may the index be given

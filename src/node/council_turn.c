@@ -336,29 +336,21 @@ static void begin_look(struct node *node)
     }
 }
 
-/* The first primary partition behind that group; NULL: there is none. Partitions of one keyspace
- * need not stand side by side. */
-static const struct map_partition *after(const struct map *map, uint32_t group)
-{
-    const struct map_partition *p = map_partition_after(map, group);
-    while (p != NULL && map_succession(map, p->group) == NULL) {
-        p = map_partition_after(map, p->group);
-    }
-    return p;
-}
-
 /* Whether the look is over. */
 static bool go_on(struct node *node, struct edit *edit)
 {
     struct council *c = node->control->council;
-    const struct map_partition *p;
     c->all = c->all || sees_anew(node);
     for (uint32_t n = 0; n < LOOKS_PER_TURN && edit->count < 2 * RECORDS_PER_CHANGE; n++) {
-        p = after(node->map, c->cursor);
-        if (p == NULL) {
+        uint32_t group = map_succession_after(node->map, c->cursor);
+        if (group == 0) {
             return true;
         }
-        c->cursor = p->group;
+        c->cursor = group;
+        const struct map_partition *p = map_partition(node->map, group);
+        if (p == NULL) {
+            continue; /* N2 of map.h */
+        }
         struct hearing *h = council_add(c, p->group);
         struct look l = { .node = node,
                           .hearing = h,
@@ -381,7 +373,7 @@ void council_turn(struct node *node, qr_time now)
 {
     struct council *c = node->control->council;
     if (!council_look(node) || control_level(node) < MAP_LEVEL_PRIMARY ||
-        after(node->map, 0) == NULL) {
+        map_succession_after(node->map, 0) == 0) {
         return;
     }
     look_at_nodes(node, now);

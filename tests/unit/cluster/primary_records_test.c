@@ -203,6 +203,10 @@ static void test_successions_come_back(void **state)
     assert_true(map_changes(map) > changes);
     assert_null(map_succession(map, 4));
     assert_null(map_succession(map, 6));
+    assert_int_equal(map_succession_after(map, 0), 5);
+    assert_int_equal(map_succession_after(map, 4), 5);
+    assert_int_equal(map_succession_after(map, 5), 0);
+    assert_int_equal(map_succession_after(map, UINT32_MAX), 0);
     b.term = UINT64_MAX;
     b.primary = NODE_NONE;
     b.preferred = MEMBERS_MAX - 1;
