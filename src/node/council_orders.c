@@ -66,7 +66,7 @@ static void refuse(struct node *node, const struct council_order *o, const char 
                        (unsigned)node->known[s->primary].id,
                        s->primary == o->primary ? "still leads" : "leads now", why, o->why);
     }
-    orders_refuse(o->p, text);
+    orders_refuse(o->p, "%s", text);
 }
 
 void council_order_end(struct node *node, struct council_order *order)

@@ -100,7 +100,7 @@ static void finalize(struct node *node, struct pending *p)
                        "changed",
                        local_member(node, lowest)->id);
     }
-    orders_refuse(p, why);
+    orders_refuse(p, "%s", why);
 }
 
 void order_cmd_CLUSTER_UPGRADE(struct node *node, struct pending *p, const struct span *argv,

@@ -15,21 +15,8 @@
 #include "node/run.h"
 #include "protocol/quorum.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static void refuse(struct pending *p, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void refuse(struct pending *p, const char *format, ...)
-{
-    char why[320];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    orders_refuse(p, why);
-}
 
 /* The member whose id that is; NODE_NONE when it was refused. */
 static node_index member_with(struct node *node, struct pending *p, struct span text)
@@ -64,10 +51,11 @@ static bool level_is_too_low(struct node *node, struct pending *p)
 {
     bool low = control_level(node) < MAP_LEVEL_KEYSPACES;
     if (low) {
-        refuse(p,
-               "UPGRADE that needs level %u of the cluster, and level %u is active: when all nodes "
-               "run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
-               MAP_LEVEL_KEYSPACES, control_level(node));
+        orders_refuse(
+            p,
+            "UPGRADE that needs level %u of the cluster, and level %u is active: when all nodes "
+            "run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
+            MAP_LEVEL_KEYSPACES, control_level(node));
     }
     return low;
 }
@@ -113,7 +101,7 @@ void order_cmd_MEMBER_DRAIN(struct node *node, struct pending *p, const struct s
     struct map_node now = record_of(node, i);
     const struct map_keyspace *k = back ? NULL : left_without_room(node, i, &left);
     if (k != NULL) {
-        refuse(
+        orders_refuse(
             p,
             "UNSAFE without node %u there are %u nodes for keyspace '%s', which has %u replicas: "
             "add a node first, or KEYSPACE ALTER it to fewer replicas, nothing was changed",
@@ -160,7 +148,7 @@ bool order_holds_replicas(struct node *node, struct pending *p, node_index i)
     uint32_t held = place_held(node->map, i);
     if (held > 0) {
         uint32_t id = replica_applied_roster(node->zero->replica, &slot)->node[i].id;
-        refuse(
+        orders_refuse(
             p,
             "UNSAFE node %u holds replicas of %u partitions: MEMBER DRAIN %u moves them to other "
             "nodes, REBALANCE STATUS shows how far that is; FORCE removes it all the same, "

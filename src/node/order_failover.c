@@ -156,7 +156,7 @@ void order_cmd_FAILOVER(struct node *node, struct pending *p, const struct span 
     }
     const char *why_not = obstacle(node, &f, &now);
     if (why_not != NULL) {
-        orders_refuse(p, why_not);
+        orders_refuse(p, "%s", why_not);
         return;
     }
     struct event event = { .admin = { .order = ADMIN_TRANSFER, .timeout = f.timeout } };

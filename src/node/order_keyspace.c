@@ -23,25 +23,12 @@
 #include "node/placing.h"
 #include "node/run.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define WHY_BYTES 384u /* of a refusal */
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
-
-static void refuse(struct pending *p, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void refuse(struct pending *p, const char *format, ...)
-{
-    char why[WHY_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    orders_refuse(p, why);
-}
 
 static bool read_options(struct pending *p, const struct span *argv, uint32_t argc,
                          const struct map_keyspace *now, struct keyspace_options *out)
@@ -50,23 +37,9 @@ static bool read_options(struct pending *p, const struct span *argv, uint32_t ar
     struct text text = text_in(why, sizeof why);
     bool valid = keyspace_options_read(argv, argc, now, out, &text);
     if (!valid) {
-        orders_refuse(p, why);
+        orders_refuse(p, "%s", why);
     }
     return valid;
-}
-
-/* The keyspace that the argument names; NULL when it was refused. */
-static const struct map_keyspace *named(struct node *node, struct pending *p, struct span name)
-{
-    const struct map_keyspace *k = keyspace_find(node->map, name);
-    if (k == NULL) {
-        char why[WHY_BYTES];
-        struct text text = text_in(why, sizeof why);
-        keyspace_unknown(&text, name);
-        text_put(&text, ", nothing was changed");
-        orders_refuse(p, why);
-    }
-    return k;
 }
 
 /* --- What any keyspace must be ------------------------------------------------------------- */
@@ -78,8 +51,9 @@ static bool prefix_is_taken(struct node *node, struct pending *p, const struct m
         const struct map_keyspace *other = map_keyspace_at(node->map, i);
         if (other->id != k->id && other->prefix_length == k->prefix_length &&
             memcmp(other->prefix, k->prefix, k->prefix_length) == 0) {
-            refuse(p, "ERR PREFIX '%.*s' is that of keyspace '%s' already, nothing was changed",
-                   (int)k->prefix_length, k->prefix, other->name);
+            orders_refuse(p,
+                          "ERR PREFIX '%.*s' is that of keyspace '%s' already, nothing was changed",
+                          (int)k->prefix_length, k->prefix, other->name);
             return true;
         }
     }
@@ -103,7 +77,7 @@ static bool has_no_room(struct node *node, struct pending *p, uint32_t replicas,
     }
     if (status != PLACE_OK) {
         place_explain(status, node->map, &nodes, replicas, partitions, &text);
-        orders_refuse(p, why);
+        orders_refuse(p, "%s", why);
     }
     return status != PLACE_OK;
 }
@@ -113,10 +87,11 @@ static bool level_is_too_low(struct node *node, struct pending *p)
     if (control_level(node) >= MAP_LEVEL_KEYSPACES) {
         return false;
     }
-    refuse(p,
-           "UPGRADE keyspaces need level %u of the cluster, and level %u is active: when all nodes "
-           "run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
-           MAP_LEVEL_KEYSPACES, control_level(node));
+    orders_refuse(
+        p,
+        "UPGRADE keyspaces need level %u of the cluster, and level %u is active: when all nodes "
+        "run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
+        MAP_LEVEL_KEYSPACES, control_level(node));
     return true;
 }
 
@@ -128,10 +103,11 @@ static bool fields_need_level(struct node *node, struct pending *p, const struct
     if (!map_keyspace_has_fields(k) || control_level(node) >= needed) {
         return false;
     }
-    refuse(p,
-           "UPGRADE %s level %u of the cluster, and level %u is active: when all "
-           "nodes run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
-           primary ? "strategy primary needs" : "these options need", needed, control_level(node));
+    orders_refuse(p,
+                  "UPGRADE %s level %u of the cluster, and level %u is active: when all "
+                  "nodes run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
+                  primary ? "strategy primary needs" : "these options need", needed,
+                  control_level(node));
     return true;
 }
 
@@ -150,7 +126,7 @@ static bool primary_is_bad(struct node *node, struct pending *p, const struct ma
     uint32_t most = (uint32_t)__builtin_popcount(in_zone);
     bool good = primary_options_check(&k->primary, k->replicas, most, &text);
     if (!good) {
-        orders_refuse(p, why);
+        orders_refuse(p, "%s", why);
     }
     return !good;
 }
@@ -186,7 +162,7 @@ static void refuse_zone(struct node *node, struct pending *p, const struct map_k
         }
     }
     text_put(&text, ", nothing was changed");
-    orders_refuse(p, why);
+    orders_refuse(p, "%s", why);
 }
 
 /* Each partition has an equal share of a quota: that it is nothing cannot be meant, and none of
@@ -197,11 +173,12 @@ static bool share_is_nothing(struct pending *p, const struct keyspace_options *o
     bool no_byte = o->maxmemory != 0 && o->maxmemory < partitions;
     bool no_command = o->maxops != 0 && o->maxops < partitions;
     if (no_byte || no_command) {
-        refuse(p,
-               "ERR %s %llu is less than a %s for each of the %u partitions (0 is no limit), "
-               "nothing was changed",
-               no_byte ? "MAXMEMORY" : "MAXOPS", (ull)(no_byte ? o->maxmemory : o->maxops),
-               no_byte ? "byte" : "command a second", partitions);
+        orders_refuse(
+            p,
+            "ERR %s %llu is less than a %s for each of the %u partitions (0 is no limit), "
+            "nothing was changed",
+            no_byte ? "MAXMEMORY" : "MAXOPS", (ull)(no_byte ? o->maxmemory : o->maxops),
+            no_byte ? "byte" : "command a second", partitions);
     }
     return no_byte || no_command;
 }
@@ -223,16 +200,18 @@ static bool history_is_bad(struct pending *p, const struct keyspace_options *o,
     if (k->history_ms == 0) {
         bool bytes_of_nothing = (o->given & GIVEN_HISTORY_BYTES) != 0;
         if (bytes_of_nothing) {
-            refuse(p, "ERR HISTORY-BYTES is for keyspaces with HISTORY, nothing was changed");
+            orders_refuse(p,
+                          "ERR HISTORY-BYTES is for keyspaces with HISTORY, nothing was changed");
         }
         return bytes_of_nothing;
     }
     bool too_little = k->history_bytes / k->partitions < KEYSPACE_HISTORY_SHARE_MIN;
     if (too_little) {
-        refuse(p,
-               "ERR HISTORY-BYTES %llu is less than %llu for each of the %u partitions, nothing "
-               "was changed",
-               (ull)k->history_bytes, (ull)KEYSPACE_HISTORY_SHARE_MIN, k->partitions);
+        orders_refuse(
+            p,
+            "ERR HISTORY-BYTES %llu is less than %llu for each of the %u partitions, nothing "
+            "was changed",
+            (ull)k->history_bytes, (ull)KEYSPACE_HISTORY_SHARE_MIN, k->partitions);
     }
     return too_little;
 }
@@ -248,13 +227,13 @@ static bool name_is_bad(struct node *node, struct pending *p, struct span name)
                         "behind it, not ");
         word_quote(&text, name);
         text_put(&text, ", nothing was changed");
-        orders_refuse(p, why);
+        orders_refuse(p, "%s", why);
         return true;
     }
     const struct map_keyspace *k = map_keyspace_named(node->map, name);
     if (k != NULL) {
-        refuse(p, "ERR keyspace '%s' is there already, with ID %u, nothing was changed", k->name,
-               k->id);
+        orders_refuse(p, "ERR keyspace '%s' is there already, with ID %u, nothing was changed",
+                      k->name, k->id);
     }
     return k != NULL;
 }
@@ -277,7 +256,7 @@ static bool id_is_taken(struct node *node, struct pending *p, uint32_t id)
 {
     const struct map_keyspace *k = id != 0 ? map_keyspace(node->map, id) : NULL;
     if (k != NULL) {
-        refuse(p, "ERR ID %u is that of keyspace '%s', nothing was changed", id, k->name);
+        orders_refuse(p, "ERR ID %u is that of keyspace '%s', nothing was changed", id, k->name);
     }
     return k != NULL;
 }
@@ -361,7 +340,7 @@ static bool is_not_for_zero(struct pending *p, const struct map_keyspace *k, uin
                       : (given & GIVEN_PREFIX) != 0 ? "PREFIX: keys without a route are its own"
                                                     : NULL;
     if (why != NULL) {
-        refuse(p, "ERR keyspace 0 has no %s, nothing was changed", why);
+        orders_refuse(p, "ERR keyspace 0 has no %s, nothing was changed", why);
     }
     return why != NULL;
 }
@@ -400,17 +379,17 @@ static bool is_below_use(struct node *node, struct pending *p, const struct map_
         why_not_known(node, p, k, &use, why, sizeof why);
         bool unsure = why[0] != 0 && !raised;
         if (unsure) {
-            refuse(p,
-                   "UNSAFE how much keyspace '%s' uses is not known, for %s, nothing was changed",
-                   k->name, why);
+            orders_refuse(
+                p, "UNSAFE how much keyspace '%s' uses is not known, for %s, nothing was changed",
+                k->name, why);
         }
         return unsure;
     }
-    refuse(p,
-           "ERR keyspace '%s' uses %llu bytes, at most %llu in one of its %u partitions, and "
-           "MAXMEMORY %llu (%llu for each) is below that, nothing was changed",
-           k->name, (ull)use.bytes, (ull)use.most_bytes, k->partitions, (ull)k->maxmemory,
-           (ull)share);
+    orders_refuse(
+        p,
+        "ERR keyspace '%s' uses %llu bytes, at most %llu in one of its %u partitions, and "
+        "MAXMEMORY %llu (%llu for each) is below that, nothing was changed",
+        k->name, (ull)use.bytes, (ull)use.most_bytes, k->partitions, (ull)k->maxmemory, (ull)share);
     return true;
 }
 
@@ -442,7 +421,7 @@ void order_cmd_KEYSPACE_ALTER(struct node *node, struct pending *p, const struct
         !control_begins(node, p)) {
         return; /* there may be a later map in which it is there */
     }
-    now = named(node, p, argv[0]);
+    now = orders_keyspace(node, p, argv[0]);
     if (now == NULL || level_is_too_low(node, p) || is_not_for_zero(p, now, o.given)) {
         return;
     }
@@ -483,24 +462,27 @@ static bool is_in_use(struct node *node, struct pending *p, const struct map_key
     reports_use(node, k->id, &use);
     why_not_known(node, p, k, &use, why, sizeof why);
     if (why[0] != 0) {
-        refuse(p,
-               "UNSAFE whether keyspace '%s' is in use is not known, for %s; FORCE drops it with "
-               "all that is in it, nothing was changed",
-               k->name, why);
+        orders_refuse(
+            p,
+            "UNSAFE whether keyspace '%s' is in use is not known, for %s; FORCE drops it with "
+            "all that is in it, nothing was changed",
+            k->name, why);
         return true;
     }
     if (use.keys == 0 && use.clients == 0 && use.uncounted) {
-        refuse(p,
-               "UNSAFE whether clients have selected keyspace '%s' is not known, for a node has "
-               "clients of more than %u keyspaces; FORCE drops it, nothing was changed",
-               k->name, REPORT_KEYSPACES_MAX);
+        orders_refuse(
+            p,
+            "UNSAFE whether clients have selected keyspace '%s' is not known, for a node has "
+            "clients of more than %u keyspaces; FORCE drops it, nothing was changed",
+            k->name, REPORT_KEYSPACES_MAX);
         return true;
     }
     if (use.keys > 0 || use.clients > 0) {
-        refuse(p,
-               "UNSAFE keyspace '%s' is in use: it has %llu keys and %llu connected clients have "
-               "selected it; FORCE drops it with all that is in it, nothing was changed",
-               k->name, (ull)use.keys, (ull)use.clients);
+        orders_refuse(
+            p,
+            "UNSAFE keyspace '%s' is in use: it has %llu keys and %llu connected clients have "
+            "selected it; FORCE drops it with all that is in it, nothing was changed",
+            k->name, (ull)use.keys, (ull)use.clients);
         return true;
     }
     return false;
@@ -517,7 +499,7 @@ void order_cmd_KEYSPACE_DROP(struct node *node, struct pending *p, const struct 
     if (!control_begins(node, p)) {
         return;
     }
-    const struct map_keyspace *k = named(node, p, argv[0]);
+    const struct map_keyspace *k = orders_keyspace(node, p, argv[0]);
     if (k == NULL) {
         return;
     }

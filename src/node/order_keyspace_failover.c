@@ -18,28 +18,13 @@
 #include "node/replica.h"
 #include "protocol/quorum.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-
-#define WHY_BYTES 256u
 
 struct asked_failover {
     uint64_t partition, to; /* `to`: a node's id; 0: none is named */
     uint64_t ms;            /* 0: none is said */
     bool named, force, abort;
 };
-
-static void refuse(struct pending *p, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void refuse(struct pending *p, const char *format, ...)
-{
-    char why[WHY_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    orders_refuse(p, why);
-}
 
 static bool number(struct span word, uint64_t least, uint64_t most, uint64_t *out)
 {
@@ -83,30 +68,27 @@ static bool read_words(const struct span *argv, uint32_t argc, struct asked_fail
 static const struct map_partition *meant(struct node *node, struct pending *p, struct span name,
                                          const struct asked_failover *f)
 {
-    const struct map_keyspace *k = keyspace_find(node->map, name);
+    const struct map_keyspace *k = orders_keyspace(node, p, name);
     if (k == NULL) {
-        char why[WHY_BYTES];
-        struct text text = text_in(why, sizeof why);
-        keyspace_unknown(&text, name);
-        text_put(&text, ", nothing was changed");
-        orders_refuse(p, why);
         return NULL;
     }
     if (!strategy_has_views(k)) {
-        refuse(p,
-               "ERR keyspace '%s' has STRATEGY %s, whose members elect their leaders themselves: "
-               "a leader that is gone is replaced without an order, nothing was changed",
-               k->name, strategy_name(k));
+        orders_refuse(
+            p,
+            "ERR keyspace '%s' has STRATEGY %s, whose members elect their leaders themselves: "
+            "a leader that is gone is replaced without an order, nothing was changed",
+            k->name, strategy_name(k));
         return NULL;
     }
     if (!f->named && k->partitions > 1) {
-        refuse(p, "ERR keyspace '%s' has %u partitions: PARTITION says which, nothing was changed",
-               k->name, k->partitions);
+        orders_refuse(
+            p, "ERR keyspace '%s' has %u partitions: PARTITION says which, nothing was changed",
+            k->name, k->partitions);
         return NULL;
     }
     if (f->partition >= k->partitions) {
-        refuse(p, "ERR keyspace '%s' has partitions 0 to %u, nothing was changed", k->name,
-               k->partitions - 1);
+        orders_refuse(p, "ERR keyspace '%s' has partitions 0 to %u, nothing was changed", k->name,
+                      k->partitions - 1);
         return NULL;
     }
     return map_partition_at(node->map, k->id, (uint32_t)f->partition);
@@ -131,28 +113,30 @@ static bool choose(struct node *node, struct pending *p, const struct asked_fail
     if (f->to != 0) {
         bool member = out->to != NODE_NONE && (s->rule.members & node_bit(out->to)) != 0;
         if (!member) {
-            refuse(p, "ERR FAILOVER target is not a member of this partition that counts, nothing "
-                      "was changed");
+            orders_refuse(
+                p, "ERR FAILOVER target is not a member of this partition that counts, nothing "
+                   "was changed");
         } else if ((others & node_bit(out->to)) == 0) {
-            refuse(p, "ERR FAILOVER target is not connected, nothing was changed");
+            orders_refuse(p, "ERR FAILOVER target is not connected, nothing was changed");
         }
         return member && (others & node_bit(out->to)) != 0;
     }
     if (f->force) {
         bool leads = s->primary != NODE_NONE && (others & node_bit(s->primary)) != 0;
         if (leads) {
-            refuse(p,
-                   "ERR node %u leads: FAILOVER without FORCE hands over from it and loses "
-                   "nothing, nothing was changed",
-                   (unsigned)node->known[s->primary].id);
+            orders_refuse(p,
+                          "ERR node %u leads: FAILOVER without FORCE hands over from it and loses "
+                          "nothing, nothing was changed",
+                          (unsigned)node->known[s->primary].id);
         }
         return !leads;
     }
     uint16_t able = council_able(node, out->group);
     out->to = able != 0 ? set_first(able) : NODE_NONE;
     if (able == 0) {
-        refuse(p, "ERR FAILOVER requires a connected replica that has caught up, nothing was "
-                  "changed");
+        orders_refuse(p,
+                      "ERR FAILOVER requires a connected replica that has caught up, nothing was "
+                      "changed");
     }
     return able != 0;
 }

@@ -20,7 +20,7 @@ static const struct map_keyspace *asked_for(struct node *node, struct pending *p
         char why[160];
         struct text text = text_in(why, sizeof why);
         keyspace_unknown(&text, name);
-        orders_refuse(p, why);
+        orders_refuse(p, "%s", why);
     }
     return k;
 }

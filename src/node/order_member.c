@@ -41,7 +41,7 @@ static bool begin(struct node *node, struct pending *p, struct change *change)
 {
     const char *why_not = change_begin(node, change);
     if (why_not != NULL) {
-        orders_refuse(p, why_not);
+        orders_refuse(p, "%s", why_not);
     }
     return why_not == NULL;
 }
@@ -118,7 +118,7 @@ static bool read_words(struct pending *p, const struct span *argv, uint32_t argc
                 why, sizeof why,
                 "ERR syntax error: '%.*s' is unknown here, or said twice, nothing was changed",
                 (int)min_u64(argv[i].n, 64), (const char *)argv[i].p);
-            orders_refuse(p, why);
+            orders_refuse(p, "%s", why);
             return false;
         }
     }

@@ -63,12 +63,6 @@ uint16_t orders_wire_version(const struct command_spec *spec)
 
 /* --- How they end --------------------------------------------------------------------------- */
 
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 void orders_uncertain(struct pending *p)
 {
     p->node->stats.uncertain++;
@@ -113,18 +107,16 @@ void orders_leaderless(struct pending *p)
 /* A hand-over that did not bring about what was asked for. */
 static void refuse_failover(struct node *node, struct pending *p, const char *why)
 {
-    char text[160];
     struct outlook now;
     replica_outlook(node->zero->replica, &now);
     bool here = now.role == ROLE_LEADER;
     node_index leader = here ? replica_me(node->zero->replica) : now.leader;
     if (leader == NODE_NONE) {
-        (void)snprintf(text, sizeof text, "ERR FAILOVER %s, no node leads at the moment", why);
+        orders_refuse(p, "ERR FAILOVER %s, no node leads at the moment", why);
     } else {
-        (void)snprintf(text, sizeof text, "ERR FAILOVER %s, node %u %s", why,
-                       (unsigned)node->known[leader].id, here ? "still leads" : "leads now");
+        orders_refuse(p, "ERR FAILOVER %s, node %u %s", why, (unsigned)node->known[leader].id,
+                      here ? "still leads" : "leads now");
     }
-    orders_refuse(p, text);
 }
 
 void orders_ended(struct node *node, struct pending *p, enum qr_status status)

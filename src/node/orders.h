@@ -31,8 +31,12 @@ void orders_undecided(struct pending *p);
 /* Answers p, which changed the control state: OK, and behind it what was asked for and is not. */
 void orders_ok(struct node *node, struct pending *p);
 
-/* Answers p with an error. */
-void orders_refuse(struct pending *p, const char *text);
+/* Answers p with an error, printf's way. */
+void orders_refuse(struct pending *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The keyspace that `name` says in an order that changes it; NULL when p was refused. */
+const struct map_keyspace *orders_keyspace(struct node *node, struct pending *p, struct span name);
 
 /* The handlers: order_cmd_<IDENT>, one per ORDER row of commands.def. argv[0] is the first argument
  * behind the name. Each answers p, or gives it to replica_order. */

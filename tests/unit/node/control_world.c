@@ -110,12 +110,6 @@ void orders_begin(struct node *n, struct pending *p)
     begun[begun_count++] = p;
 }
 
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 void orders_ok(struct node *n, struct pending *p)
 {
     (void)n;

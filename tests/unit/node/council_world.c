@@ -182,12 +182,6 @@ void stream_answered(struct pending *p, enum qr_status status)
     answers++;
 }
 
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 void orders_uncertain(struct pending *p)
 {
     orders_refuse(p, "UNCERTAIN");

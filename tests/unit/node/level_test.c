@@ -140,12 +140,6 @@ bool control_propose_own(struct node *n, struct edit *edit)
     return true;
 }
 
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 const struct roster_node *local_member(const struct node *n, uint32_t index)
 {
     (void)n;

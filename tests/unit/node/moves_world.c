@@ -139,12 +139,6 @@ void control_propose(struct node *n, struct pending *p, struct edit *edit, uint3
     orders_ok(n, p);
 }
 
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 /* --- Orders ---------------------------------------------------------------------------------- */
 
 static struct reply *begin_reply(struct stream *stream, struct pending *p)

@@ -66,12 +66,6 @@ void control_propose(struct node *n, struct pending *p, struct edit *edit, uint3
     waited_for = keyspace;
 }
 
-void orders_refuse(struct pending *p, const char *text)
-{
-    reply_error(stream_reply(p), text);
-    stream_answered(p, STATUS_OK);
-}
-
 void orders_leaderless(struct pending *p)
 {
     orders_refuse(p, "CLUSTERDOWN");
