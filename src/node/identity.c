@@ -348,7 +348,7 @@ static bool bootstrap(struct io *io, const struct config *config, struct identit
     }
     /* All nodes of a new cluster know it. */
     identity->level =
-        identity_level_known() < MAP_LEVEL_PRIMARY ? identity_level_known() : MAP_LEVEL_PRIMARY;
+        identity_level_known() < MAP_LEVEL_NEWEST ? identity_level_known() : MAP_LEVEL_NEWEST;
     io_random(io, identity->uuid, 16);
     memcpy(identity->members[identity->me].uuid, identity->uuid, 16);
     int error = save(io, identity);
@@ -552,7 +552,7 @@ uint32_t identity_level_known(void)
         return (uint32_t)strtoul(pretended, NULL, 10);
     }
 #endif
-    return MAP_LEVEL_PRIMARY;
+    return MAP_LEVEL_NEWEST;
 }
 
 int identity_level(struct io *io, struct identity *identity, uint32_t level)

@@ -13,7 +13,7 @@ from peer import crc32c
 from resp import Closed, Error, as_row, as_rows, as_text
 from test_members import GrowingCluster, members, start_joined
 
-NEXT = {"QUORATE_PRETEND_LEVEL": "5"}
+NEXT = {"QUORATE_PRETEND_LEVEL": "6"}
 FIRST = {"QUORATE_PRETEND_LEVEL": "1"}
 
 
@@ -52,15 +52,15 @@ def digests(cluster):
 
 def test_a_new_cluster_begins_with_the_level_of_its_version():
     with Cluster(3) as cluster:
-        assert set(levels(cluster)) == {4}
+        assert set(levels(cluster)) == {5}
         status = upgrade(cluster.followers()[0])
-        assert (status["level"], status["all_know"], status["can_finalize"]) == (4, 4, "no")
-        assert [as_row(row)["knows"] for row in status["members"]] == [4, 4, 4]
-        with pytest.raises(Error, match="^ERR level 4 is active and there is no higher one"):
+        assert (status["level"], status["all_know"], status["can_finalize"]) == (5, 5, "no")
+        assert [as_row(row)["knows"] for row in status["members"]] == [5, 5, 5]
+        with pytest.raises(Error, match="^ERR level 5 is active and there is no higher one"):
             upgrade(cluster.nodes[0], "FINALIZE")
         with pytest.raises(Error, match="^ERR syntax error"):
             cluster.nodes[0].call("CLUSTER", "UPGRADE", "NOW")
-        assert all("level 4\n" in identity(node) for node in cluster.nodes)
+        assert all("level 5\n" in identity(node) for node in cluster.nodes)
 
 
 def test_at_the_first_level_there_are_no_keyspaces_until_it_is_raised():
@@ -84,7 +84,7 @@ def test_at_the_first_level_there_are_no_keyspaces_until_it_is_raised():
                 node.call(*words)
         wait_for(lambda: upgrade(node)["can_finalize"] == "yes", "all are known to know it")
         assert node.call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
-        assert set(levels(cluster)) == {4}
+        assert set(levels(cluster)) == {5}
         assert node.call("KEYSPACE", "CREATE", "a", "STRATEGY", "raft") == "OK"
 
 
@@ -95,40 +95,40 @@ def test_scenario_51_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_be
             start_as(node, NEXT)
             cluster.wait_ready()
             status = upgrade(cluster.nodes[2])
-            assert (status["level"], status["can_finalize"]) == (4, "no")
-            with pytest.raises(Error, match="^UPGRADE that needs level 5 of the cluster, and"):
-                node.call("DEBUG", "LEVEL", "5")
-        refusal = "^UNSAFE node [23] is away or runs an older version|^ERR level 4"
+            assert (status["level"], status["can_finalize"]) == (5, "no")
+            with pytest.raises(Error, match="^UPGRADE that needs level 6 of the cluster, and"):
+                node.call("DEBUG", "LEVEL", "6")
+        refusal = "^UNSAFE node [23] is away or runs an older version|^ERR level 5"
         with pytest.raises(Error, match=refusal):
             upgrade(cluster.nodes[0], "FINALIZE")
-        assert set(levels(cluster)) == {4}
+        assert set(levels(cluster)) == {5}
         assert cluster.nodes[1].call("KEYSPACE", "CREATE", "mixed", "STRATEGY", "raft") == "OK"
-        assert cluster.nodes[2].call("DEBUG", "LEVEL", "4") == "OK"
+        assert cluster.nodes[2].call("DEBUG", "LEVEL", "5") == "OK"
         back = cluster.nodes[1]  # one may still go back
         back.terminate()
-        start_as(back, {"QUORATE_PRETEND_LEVEL": "4"})
+        start_as(back, {"QUORATE_PRETEND_LEVEL": "5"})
         cluster.wait_ready()
         for node in cluster.nodes[1:]:
             node.terminate()
             start_as(node, NEXT)
             cluster.wait_ready()
-        wait_for(lambda: upgrade(cluster.nodes[0])["can_finalize"] == "yes", "all know level 5")
+        wait_for(lambda: upgrade(cluster.nodes[0])["can_finalize"] == "yes", "all know level 6")
         assert cluster.nodes[0].call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
-        assert set(levels(cluster)) == {5}
+        assert set(levels(cluster)) == {6}
         for node in cluster.nodes:
-            assert node.call("DEBUG", "LEVEL", "5") == "OK"
-            assert "level 5\n" in identity(node)
+            assert node.call("DEBUG", "LEVEL", "6") == "OK"
+            assert "level 6\n" in identity(node)
         load.finish()
         load.check_history()
         assert len(digests(cluster)) == 1
         late = cluster.nodes[2]
         late.terminate()
-        late.environment = {"QUORATE_PRETEND_LEVEL": "4"}
+        late.environment = {"QUORATE_PRETEND_LEVEL": "5"}
         late.start()
         assert late.wait() != 0
-        assert ("belongs to a cluster whose level is 5 by now, and this version knows levels up to "
-                "4: start the newer version, there is no way back") in late.log()
-        forget_level(late, 4)  # it hears of the level from the records then, and loses nothing
+        assert ("belongs to a cluster whose level is 6 by now, and this version knows levels up to "
+                "5: start the newer version, there is no way back") in late.log()
+        forget_level(late, 5)  # it hears of the level from the records then, and loses nothing
         late.start()
         assert late.wait() == 1
         assert ("the cluster is of a level that this version does not know: start a newer "
@@ -136,7 +136,7 @@ def test_scenario_51_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_be
         start_as(late, NEXT)
         cluster.wait_ready()
         assert len(digests(cluster)) == 1
-        assert "level 5\n" in identity(late)
+        assert "level 6\n" in identity(late)
 
 
 def test_finalize_waits_for_nobody_and_needs_all():
@@ -163,7 +163,7 @@ def test_a_joiner_that_does_not_know_the_level_is_refused_before_it_counts():
         late.environment = FIRST
         late.start()
         assert late.wait() == 1
-        assert ("the cluster does not take this node in: the cluster is of level 4, which this "
+        assert ("the cluster does not take this node in: the cluster is of level 5, which this "
                 "node's version does not know: start a newer version") in late.log()
         assert members(first).keys() == {1}
         late.environment = {}

@@ -77,7 +77,7 @@ CONTACT = [
      "identity->level = level; return save(io, identity);",
      "identity->level = level; return io == NULL ? save(io, identity) : 0;"),
     ("level: a new directory has that of its version", "unit/node/identity", "identity.c",
-     "identity_level_known() < MAP_LEVEL_PRIMARY ? identity_level_known()",
+     "identity_level_known() < MAP_LEVEL_NEWEST ? identity_level_known()",
      "identity_level_known() > 0 ? identity_level_known()"),
     ("level: the active one is told", "unit/node/reporting", "reporting.c",
      "out->level = (uint16_t)control_level_known(node);",
