@@ -71,6 +71,11 @@ bench: all ## SET and GET beside a floor, etcd and Redis; BENCH="--passes 5" are
 	$(NINJA) -C build bench/lbench bench/floor
 	bench/run $(BENCH)
 
+bench-primary: all ## Keyspaces with a primary beside Redis with two replicas, and a follower's lag
+	tools/deps.sh bench || echo "make bench-primary: goes on without what is missing"
+	$(NINJA) -C build bench/lbench bench/floor
+	bench/run --tables primary,lag $(BENCH)
+
 bench-overload: all ## Ten minutes of each kind of overload; BENCH="--minutes 1 --only slow"
 	bench/overload $(BENCH)
 
@@ -109,4 +114,5 @@ build-asan/build.ninja: | deps
 	    -Db_sanitize=address,undefined -Db_lundef=false
 
 .PHONY: all run test sim kills turnover facades chaos rewrite mutants fuzz clients bench \
-    bench-failover bench-partitions bench-levels bench-store bench-overload clean help deps
+    bench-failover bench-primary bench-partitions bench-levels bench-store bench-overload clean \
+    help deps

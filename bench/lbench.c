@@ -6,11 +6,11 @@
  * `quorate bench`; this program is for comparisons, where the client must be cheap and the same.
  *
  *   lbench -p PORT[,PORT...] -o set|get|setwait -c CONNECTIONS -d DEPTH -t SECONDS
- *          [-P resp|etcd] [-i PID,PID...] [-w COPIES] [-W WARM] [-T PATIENCE] [-f]
+ *          [-P resp|etcd] [-i PID,PID...] [-w COPIES] [-W WARM] [-T PATIENCE] [-s KEYSPACE] [-f]
  *
  * Several ports share the connections. setwait sends DEPTH SETs and one WAIT COPIES on a
- * connection, and then the next DEPTH; a SET is done when the WAIT is answered. -f writes every key
- * once instead.
+ * connection, and then the next DEPTH; a SET is done when the WAIT is answered. -s SELECTs a
+ * keyspace first. -f writes every key once instead.
  *
  * It prints one line of JSON, or says what is wrong and ends with 1: every answer is checked (OK to
  * a SET, the value that was written to a GET), and the first wrong one, a connection that breaks, a
@@ -171,6 +171,9 @@ static void connect_one(struct bench *b, struct connection *c, uint16_t port)
     if (c->in == NULL || c->out == NULL || c->fd < 0 ||
         connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) {
         die("connect");
+    }
+    if (b->keyspace > 0) {
+        resp_select(b, c);
     }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
@@ -417,6 +420,9 @@ static void parse_option(struct bench *b, int option)
     case 'i':
         parse_pids(b, optarg);
         break;
+    case 's':
+        b->keyspace = parse_count(optarg, UINT16_MAX);
+        break;
     case 'f':
         b->fill = true;
         break;
@@ -434,14 +440,14 @@ int main(int argc, char **argv)
                               .warm_seconds = 0.5,
                               .patience_seconds = 5 };
     int option;
-    while ((option = getopt(argc, argv, "P:p:o:c:d:t:W:T:w:i:f")) != -1) {
+    while ((option = getopt(argc, argv, "P:p:o:c:d:t:W:T:w:i:s:f")) != -1) {
         parse_option(&b, option);
     }
     if (b.port_count == 0 || optind != argc) {
         usage_error("-p PORT is missing, or there are words too many");
     }
-    if (b.etcd && b.operation == OPERATION_SETWAIT) {
-        usage_error("etcd has no WAIT");
+    if (b.etcd && (b.operation == OPERATION_SETWAIT || b.keyspace > 0)) {
+        usage_error("etcd has no WAIT and no SELECT");
     }
     b.random = now_ns() | 1;
     memset(b.value, 'v', VALUE_BYTES);

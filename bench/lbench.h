@@ -42,7 +42,7 @@ struct bench {
     bool etcd, fill;
     enum operation operation;
     uint16_t ports[PORTS];
-    uint32_t port_count, connection_count, depth, copies;
+    uint32_t port_count, connection_count, depth, copies, keyspace;
     double seconds, warm_seconds, patience_seconds;
     int pids[PIDS];
     uint32_t pid_count;
@@ -68,6 +68,8 @@ void put_key_digits(char *key, uint64_t number);
 
 /* Prepares what all requests share. */
 void resp_prepare(struct bench *b);
+/* SELECTs b's keyspace on a connection that still blocks. */
+void resp_select(const struct bench *b, struct connection *c);
 /* Appends request c->sent to c->out. */
 void resp_encode(struct bench *b, struct connection *c, uint64_t key);
 void etcd_encode(struct bench *b, struct connection *c, uint64_t key);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char ok[] = "+OK\r\n";
 
@@ -23,6 +24,25 @@ void resp_prepare(struct bench *b)
     n = snprintf(b->answer, sizeof b->answer, "$%d\r\n%.*s\r\n", VALUE_BYTES, VALUE_BYTES,
                  b->value);
     b->answer_n = (size_t)n;
+}
+
+void resp_select(const struct bench *b, struct connection *c)
+{
+    size_t got = 0;
+    int n = snprintf(c->out, BUFFER_BYTES, "SELECT %u\r\n", b->keyspace);
+    if (write(c->fd, c->out, (size_t)n) != n) {
+        die("write");
+    }
+    while (got < sizeof ok - 1 && memcmp(c->in, ok, got) == 0) {
+        ssize_t more = read(c->fd, c->in + got, sizeof ok - 1 - got);
+        if (more <= 0) {
+            die("no answer to SELECT");
+        }
+        got += (size_t)more;
+    }
+    if (memcmp(c->in, ok, sizeof ok - 1) != 0) {
+        die_answer(ok, c->in, got);
+    }
 }
 
 void resp_encode(struct bench *b, struct connection *c, uint64_t key)

@@ -1,7 +1,9 @@
 """Systems whose leader is struck again and again. `run` gives a gap and leaves a healthy system."""
 import os
+import select
 import signal
 
+import primaries
 from cluster import free_ports, wait_for
 from processes import BenchError, Processes
 from systems import START_SECONDS, Etcd, Quorate, Redis, try_call
@@ -18,15 +20,19 @@ def measure_gap(ports, protocol, strike):
         writers.close()
 
 
-def measure_hand_over(node, ports):
-    """FAILOVER, which is answered when another node leads; no write may be refused meanwhile."""
+def readable(connection):
+    return bool(select.select([connection.socket], [], [], 0)[0])
+
+
+def measure_hand_over(node, ports, *order):
+    """The order is answered when another node leads; no write may be refused meanwhile."""
     writers = Writers(ports, Resp)
     try:
         with node.connect() as connection:
-            gap = writers.gap(lambda: connection.send("FAILOVER"))
+            gap = writers.pause(lambda: connection.send(*order), lambda: readable(connection))
             answer = connection.read()
         if answer != "OK" or writers.refused > 0:
-            raise BenchError(f"FAILOVER: {answer}, {writers.refused} writes refused")
+            raise BenchError(f"{' '.join(order)}: {answer}, {writers.refused} writes refused")
         return gap
     finally:
         writers.close()
@@ -35,6 +41,7 @@ def measure_hand_over(node, ports):
 class OurFailover:
     """Heartbeats of 25 ms, election time-outs of 300 to 600 ms, unless OPTIONs say otherwise."""
     name, settings = "quorate", "election-timeout-ms 300"
+    order = ("FAILOVER",)
 
     def __init__(self, directory, options):
         self.system = Quorate(directory, options)
@@ -45,18 +52,49 @@ class OurFailover:
 
     def run(self, how):
         cluster = self.system.cluster
-        leader = cluster.wait_ready(START_SECONDS)
+        cluster.wait_ready(START_SECONDS)
+        leader = self.leads()
         if how == "planned":
-            return measure_hand_over(leader, [node.port for node in cluster.nodes])
-        ports = [node.port for node in cluster.followers()]
+            return measure_hand_over(leader, [node.port for node in cluster.nodes], *self.order)
+        ports = [node.port for node in cluster.nodes if node is not leader]
         try:
             return measure_gap(ports, Resp, leader.kill if how == "kill" else leader.pause)
         finally:
             self.system.struck = leader
             self.system.heal()
 
+    def leads(self):
+        return self.system.cluster.leader()
+
     def close(self):
         self.system.close()
+
+
+class PrimaryFailover(OurFailover):
+    """A keyspace with a primary, which the writers' key belongs to. The node that is struck may
+    also lead group 0. The next run begins when all nodes count again."""
+    keyspace = "failover"
+    order = ("KEYSPACE", "FAILOVER", keyspace)
+
+    def __init__(self, directory, options, ack):
+        super().__init__(directory, options)
+        self.ack, self.settings = ack, f"ACK {ack}"
+        self.name = "primary"
+
+    def start(self):
+        super().start()
+        primaries.create(self.system.cluster, self.ack, name=self.keyspace)
+
+    def leads(self):
+        return wait_for(self.settled, "a primary, with all others behind it", START_SECONDS)
+
+    def settled(self):
+        """The primary, where all members agree on a view that nothing is about to change."""
+        cluster = self.system.cluster
+        told = [primaries.place(node, self.keyspace) for node in cluster.nodes]
+        whole = all(row == told[0] and row["view"] == "settled" and not row["learners"]
+                    and row["prefers"] == row["primary"] for row in told if row)
+        return cluster.nodes[told[0]["primary"] - 1] if all(told) and whole else None
 
 
 class EtcdFailover:

@@ -12,11 +12,11 @@ def summarise(gaps):
             "best": min(gaps)}
 
 
-def verdict(gaps, bound):
-    """A bound holds when the worst keeps it."""
+def verdict(gaps, bound, which="worst"):
+    """Whether that one of them keeps the bound."""
     if not gaps:
         return "not decided"
-    return "reached" if max(gaps) <= bound else "NOT reached"
+    return "reached" if summarise(gaps)[which] <= bound else "NOT reached"
 
 
 def round_up(number):

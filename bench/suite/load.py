@@ -6,8 +6,9 @@ import json
 import subprocess
 import time
 
+from probe import Probe
 from processes import BenchError
-from rows import CELLS, Row
+from rows import CELLS
 
 FIELDS = ("ops_per_s", "p50_us", "p99_us", "max_us", "server_cpu_s_per_100k",
           "client_cpu_s_per_100k", "foreign_percent", "answers", "seconds")
@@ -31,11 +32,16 @@ class Load:
                  "-t", str(self.seconds), "-W", str(self.warm)]
         # Who is about to be struck is left out: when a process ends, so does its account.
         pids = system.spared_pids() if row.fault else system.pids()
-        return words + ["-i", ",".join(map(str, pids))] + (["-f"] if fill else [])
+        words += ["-i", ",".join(map(str, pids))] + (["-f"] if fill else [])
+        return words + (["-s", str(system.keyspace())] if system.keyspace() else [])
 
     def fill(self, system):
         """Writes every key once."""
-        row = Row("set", "fill", system.name, "")
+        for row in system.rows_to_fill():
+            system.use(row)
+            self.fill_once(system, row)
+
+    def fill_once(self, system, row):
         for left in reversed(range(self.tries)):
             try:
                 run_lbench(self.words(system, row, "p16", fill=True), f"{system.name}: fill")
@@ -45,16 +51,19 @@ class Load:
                     raise
 
     def once(self, system, row, cell):
-        if row.read_mode:
-            system.set_read_mode(row.read_mode)
+        system.use(row)
         where = system.locate()
-        strike = (lambda: system.strike(row.fault)) if row.fault else None
+        probe = Probe(system, self.seconds) if row.probe else None
+        strike = (lambda: system.strike(row.fault)) if row.fault else probe and probe.run
         try:
             figures = run_lbench(self.words(system, row, cell), row.key(cell), strike,
-                                 self.warm + STRIKE_AFTER)
+                                 self.warm + (STRIKE_AFTER if row.fault else 0))
         finally:
             if row.fault:
                 system.heal()
+        if probe:
+            figures.update(probe.figures())
+            figures["foreign_percent"] = max(0, figures["foreign_percent"] - probe.own_percent())
         system.check_running()
         if system.locate() != where:
             raise BenchError(f"{row.key(cell)}: the leader changed")

@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 from cluster import die_with_parent
+from rows import Row
 
 LOG_SHOWN = 2000  # bytes of a process that did not start
 
@@ -75,8 +76,20 @@ class Processes:
     def pids(self):
         return [process.pid for process in self.processes]
 
-    def set_read_mode(self, mode):
-        """Only ours have one."""
+    def rows_to_fill(self):
+        """The fill's requests, as rows of a table."""
+        return [Row("set", "fill", self.name, "")]
+
+    def use(self, row):
+        """The row is measured next; what `locate` finds may depend on it."""
+
+    def keyspace(self):
+        """SELECTed before the requests of the row in use; 0: none is."""
+        return 0
+
+    def ask_follower(self):
+        """(port, words before GET): who shows what a follower has, and how."""
+        raise NotImplementedError
 
     def close(self):
         for process in self.processes:

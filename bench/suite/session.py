@@ -36,11 +36,11 @@ class Pass:
             self.running[name].start()
             self.load.fill(self.running[name])
 
-    def run(self, names, cells):
+    def run(self, names, operations, cells):
         runs = []
         try:
             self.start(names)
-            for operation in OPERATIONS:
+            for operation in filter(operations.__contains__, OPERATIONS):
                 rows = rotated(rows_of(operation, names), self.number)
                 for cell in cells:
                     runs += [self.measure(row, cell) for row in rows if cell in row.cells]

@@ -3,11 +3,14 @@
 import os
 import subprocess
 
+import primaries
 from cluster import Cluster, free_ports, wait_for
 from processes import BenchError, Processes, port_answers
 from resp import Closed, Connection, Error
+from rows import ROWS, Row
 
 START_SECONDS = 60
+FIRST_KEYSPACE = 16  # ids below have names of their own
 
 
 def call(port, *arguments):
@@ -56,9 +59,9 @@ class Quorate:
     def pids(self):
         return [node.process.pid for node in self.cluster.nodes]
 
-    def set_read_mode(self, mode):
-        for node in self.cluster.nodes:
-            node.call("CONFIG", "SET", "read-mode", mode)
+    def use(self, row):
+        for node in self.cluster.nodes if row.read_mode else ():
+            node.call("CONFIG", "SET", "read-mode", row.read_mode)
 
     def victim(self):
         """The first follower."""
@@ -93,7 +96,52 @@ class Quorate:
             self.cluster = None
         Processes.close(self)
 
+    rows_to_fill, keyspace = Processes.rows_to_fill, Processes.keyspace
     processes = words = ()  # what Processes.close would end
+
+
+class Primary(Quorate):
+    """Our nodes with a keyspace for each row of STRATEGY primary."""
+    name = "primary"
+
+    def __init__(self, directory, options=()):
+        super().__init__(directory, options)
+        self.words = sorted({row.keyspace for row in ROWS if row.keyspace})
+        self.used = ()
+
+    def start(self):
+        super().start()
+        self.cluster.leader(START_SECONDS)
+        for words in self.words:
+            at = self.id_of(words)
+            self.cluster.nodes[0].call("KEYSPACE", "CREATE", f"k{at}", "ID", at, "STRATEGY",
+                                       "primary", *words)
+            primaries.primary(self.cluster, f"k{at}", seconds=START_SECONDS)
+
+    def id_of(self, words):
+        return FIRST_KEYSPACE + self.words.index(words)
+
+    def rows_to_fill(self):
+        return [Row("set", "fill", self.name, "", keyspace=words) for words in (*self.words, ())]
+
+    def use(self, row):
+        self.used = row.keyspace
+
+    def keyspace(self):
+        return self.id_of(self.used) if self.used else 0
+
+    def leads(self):
+        if self.used:
+            return primaries.primary(self.cluster, f"k{self.keyspace()}", seconds=START_SECONDS)
+        return self.cluster.leader()
+
+    def locate(self):
+        return self.leads().port
+
+    def ask_follower(self):
+        leads = self.leads()
+        return (next(node.port for node in self.cluster.nodes if node is not leads),
+                ("WITH", 2, "READ", "local"))
 
 
 class Floor(Processes):
@@ -201,11 +249,14 @@ class Redis(Processes):
     def locate(self):
         return self.all_ports[0]
 
+    def ask_follower(self):
+        return self.all_ports[1], ()
+
 
 def make(name, directory, floor, options):
     """`floor` is the floor's program, and the MiB of its logs."""
-    if name == "quorate":
-        return Quorate(directory, options)
+    if name in ("quorate", "primary"):
+        return CLASSES[name](directory, options)
     if name == "floor":
         return Floor(directory, *floor)
     if name == "floor-thread":
@@ -217,5 +268,5 @@ def make(name, directory, floor, options):
     raise BenchError(f"no such system: {name}")
 
 
-CLASSES = {"quorate": Quorate, "floor": Floor, "floor-thread": Floor, "etcd": Etcd,
+CLASSES = {"quorate": Quorate, "primary": Primary, "floor": Floor, "floor-thread": Floor, "etcd": Etcd,
            "redis-always": Redis, "redis-everysec": Redis}

@@ -21,7 +21,7 @@ LIMIT = 30.0  # seconds in which no write was accepted: it never is
 
 class Resp:
     """A SET in Redis's protocol."""
-    request = encode("SET", "failover", "x" * 100)
+    request = encode("SET", "failover:key", "x" * 100)
 
     @staticmethod
     def answer(data):
@@ -80,7 +80,8 @@ class Attempt:
 
 
 class Writers:
-    """`gap` strikes and returns the milliseconds until a write that was sent later is accepted."""
+    """`gap` strikes and returns the milliseconds until a write that was sent later is accepted;
+    `pause` the longest time without one."""
 
     def __init__(self, ports, protocol):
         self.ports, self.protocol = ports, protocol
@@ -130,11 +131,11 @@ class Writers:
         if accepted is None:
             return None
         self.heard[attempt.port] = now
-        if accepted and self.struck is not None and attempt.sent >= self.struck:
-            return (now - self.struck) * 1000
         self.refused += not accepted
         self.number += 1
         heapq.heappush(self.later, (now + AGAIN_AFTER, self.number, attempt))
+        if accepted and self.struck is not None and attempt.sent >= self.struck:
+            return (now - self.struck) * 1000
         return None
 
     def turn(self):
@@ -149,18 +150,34 @@ class Writers:
                 return gap
         return None
 
-    def gap(self, strike, under_way=0.3):
+    def strike(self, how, under_way=0.3):
         began = time.monotonic()
         for port in self.ports:
             self.begin(port)
         while time.monotonic() - began < under_way:
             self.turn()
-        strike()
+        how()
         self.struck = time.monotonic()
+
+    def gap(self, how):
+        self.strike(how)
         while time.monotonic() - self.struck < LIMIT:
             gap = self.turn()
             if gap is not None:
                 return gap
+        return float("inf")
+
+    def pause(self, how, is_over):
+        """Of writes accepted since then, the longest time between two, until one after the end."""
+        self.strike(how)
+        last = longest = 0
+        while time.monotonic() - self.struck < LIMIT:
+            over = is_over()
+            gap = self.turn()
+            if gap is not None:
+                longest, last = max(longest, gap - last), gap
+                if over:
+                    return longest
         return float("inf")
 
     def close(self):

@@ -141,6 +141,9 @@ class FakeSystem:
     def locate(self):
         return self.ports.pop(0) if len(self.ports) > 1 else self.ports[0]
 
+    def use(self, row):
+        pass
+
     def check_running(self):
         pass
 
@@ -254,6 +257,8 @@ def test_a_bound_for_gaps_is_on_the_worst():
     assert gaps.verdict([100, 151], 150) == "NOT reached"
     assert gaps.verdict([100, float("inf")], 150) == "NOT reached"
     assert gaps.verdict([], 150) == "not decided"
+    assert gaps.verdict([100, 150, 900], 150, "median") == "reached"
+    assert gaps.verdict([100, 151, 152], 150, "median") == "NOT reached"
 
 
 def test_the_histogram_of_gaps_counts_each_once():

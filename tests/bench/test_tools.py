@@ -136,12 +136,29 @@ def test_a_server_whose_process_is_gone_gets_no_figure(floor):
 
 @pytest.mark.parametrize("words", [
     ["-c", "0"], ["-c", "many"], ["-d", "4096"], ["-t", "-1"], ["-P", "http"], ["-o", "incr"],
-    ["-i", ","], ["-P", "etcd", "-o", "setwait"], ["more"],
+    ["-i", ","], ["-P", "etcd", "-o", "setwait"], ["-P", "etcd", "-s", "1"], ["-s", "0"],
+    ["more"],
 ])
 def test_arguments_that_make_no_sense_are_refused(words):
     done = lbench(1, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert "lbench.c" in done.stderr
+
+
+def test_a_keyspace_is_selected_first():
+    with Cluster(1) as cluster:
+        node = cluster.leader()
+        node.call("KEYSPACE", "CREATE", "other", "ID", 20, "STRATEGY", "raft")
+        wait_for(lambda: writes(node.port, "-s", "20").returncode == 0, "the keyspace serves", 20)
+        assert node.call("GET", "key:%012d" % 1) is None
+        with node.connect() as connection:
+            connection.call("SELECT", 20)
+            assert connection.call("GET", "key:%012d" % 1) == b"v" * 100
+        assert_refused(lbench(node.port, "-o", "set", "-s", "21"), "expected +OK")
+
+
+def writes(port, *words):
+    return lbench(port, "-o", "set", "-c", "8", "-d", "16", "-f", *words)
 
 
 def test_a_server_that_answers_as_it_should_is_measured(floor):
@@ -183,6 +200,17 @@ def test_a_short_run_measures_ours_and_the_floor(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["page.md", "result.json"]
 
 
+def test_a_short_run_measures_keyspaces_with_a_primary_and_the_lag(tmp_path):
+    data = tmp_path / "result.json"
+    done = bench_run("--tables", "primary,lag", "--only", "primary", "--seconds", "1",
+                     "--directory", str(tmp_path), "--json", str(data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = json.loads(data.read_text(encoding="utf-8"))["runs"]
+    assert {"LOCAL, statement", "ANY 1 received, logical", "raft"} <= {run["row"] for run in runs}
+    lag = next(run for run in runs if run["operation"] == "lag")
+    assert 0 < lag["p50_us"] <= lag["p99_us"] <= lag["max_us"] < 5e6
+
+
 def test_a_run_with_a_server_that_cannot_serve_prints_no_figures(tmp_path):
     done = bench_run("--only", "quorate", "--directory", str(tmp_path), "--", "--maxclients", "10")
     assert done.returncode == 1
@@ -199,7 +227,16 @@ def test_a_short_run_measures_a_fail_over(tmp_path):
     result = json.loads(data.read_text(encoding="utf-8"))
     assert [(r["system"], r["how"], len(r["gaps"])) for r in result] == [("quorate", "kill", 1)]
     assert 0 < result[0]["gaps"][0] < 30_000
-    assert "killed (kill -9)" in done.stdout and "G14" in done.stdout
+    assert "killed (kill -9)" in done.stdout and "≤ 150 ms, worst" in done.stdout
+
+
+def test_a_hand_over_is_measured_to_the_first_write_after_its_answer(tmp_path):
+    data = tmp_path / "gaps.json"
+    done = bench("failover", "--only", "primary", "--runs", "1", "--how", "planned",
+                 "--directory", str(tmp_path), "--json", str(data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for result in json.loads(data.read_text(encoding="utf-8")):
+        assert result["system"] == "primary" and 0 < result["gaps"][0] < 30_000
 
 
 def test_values_that_the_cluster_lost_are_noticed():
