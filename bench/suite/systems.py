@@ -268,5 +268,5 @@ def make(name, directory, floor, options):
     raise BenchError(f"no such system: {name}")
 
 
-CLASSES = {"quorate": Quorate, "primary": Primary, "floor": Floor, "floor-thread": Floor, "etcd": Etcd,
-           "redis-always": Redis, "redis-everysec": Redis}
+CLASSES = {"quorate": Quorate, "primary": Primary, "floor": Floor,
+           "floor-thread": Floor, "etcd": Etcd, "redis-always": Redis, "redis-everysec": Redis}
