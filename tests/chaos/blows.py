@@ -6,6 +6,7 @@ import glob
 import os
 import time
 
+from backups import Backups
 from campaign_members import TROUBLE
 from changes import Changes
 from cluster import wait_for
@@ -18,15 +19,15 @@ def by_number(item):
     return item[0].number
 
 
-class Blows(Changes):
+class Blows(Backups, Changes):
     """A part of Chaos."""
 
     BLOWS = {"kill": 4, "stop": 2, "pause": 4, "kill_all": 1, "fail_over": 2, "flap": 1,
              "rolling_restart": 1, "kill_elected": 3, "kill_puller": 2, "kill_all_in_a_hush": 5,
-             "kill_all_that_wait": 9, "wrong_time": 4}
+             "kill_all_that_wait": 9, "wrong_time": 4, **Backups.BLOWS}
     OPERATIONS = {"join": 5, "remove": 3, "promote": 1, "demote": 1, "wipe": 2, "damage": 2,
                   "remove_in_the_dark": 1, "drain": 3, "leave_running": 2, "zones": 2,
-                  **Changes.OPERATIONS}
+                  **Backups.OPERATIONS, **Changes.OPERATIONS}
     # Of these it is known for group 0 alone whether the partitions survive it.
     OF_ONE_GROUP = ("remove_in_the_dark", *Changes.OPERATIONS)
     OF_PARTITIONS = ("drain",)
@@ -170,7 +171,8 @@ class Blows(Changes):
     def remove(self):
         """Of more than three: two voters stand still whenever one is harmed. What held partitions
         is missed by them, so nothing more is lost meanwhile."""
-        if len(self.taken) > 3 and (not self.partitions or self.all_well()):
+        if len(self.taken) > 3 and not self.spares and (not self.partitions or self.all_well()):
+            self.excuse("a member was removed")
             super().remove()
             self.losing = self.losing or (self.seats[0] if self.partitions else None)
 

@@ -58,8 +58,12 @@ class Chaos(Weather, Blows, MemberCampaign):
 
     def draw_partitions(self):
         """In every second run; in some of these orders end before they are decided."""
-        self.partitions = self.dice.choice([4 * (self.often in self.OF_PARTITIONS),
+        self.partitions = self.dice.choice([4 * (self.often in self.OF_PARTITIONS +
+                                                 self.OF_PRIMARIES),
                                             4 * (self.often not in self.OF_ONE_GROUP)])
+        self.backed = self.partitions > 0 and (self.often in self.OF_PRIMARIES or
+                                               self.dice.random() < 0.6)
+        self.draw_strategies(KEYSPACES)
         if self.partitions and self.dice.random() < 0.4:
             self.cluster.options += ["--request-timeout", str(HURRY_MS)]
 
@@ -77,16 +81,18 @@ class Chaos(Weather, Blows, MemberCampaign):
     def make_load(self):
         if self.partitions:
             wait_for(self.make_keyspaces, "keyspaces", 20)
-        return Load(self.cluster, self.dice, self.each, self.partitions > 0)
+        return Load(self.cluster, self.dice, self.each, ["--keyspaces"][:self.partitions] +
+                    ["--primaries"][:self.backed])
 
     def make_keyspaces(self):
         """Where the registers are, the counters, and what is counted under ids."""
         try:
             node = self.cluster.leader()
-            for prefix in set(KEYSPACES) - self.keyspaces(node):
-                node.call("KEYSPACE", "CREATE", prefix, "STRATEGY", "raft", "PREFIX",
+            for prefix in set(self.strategies) - self.keyspaces(node):
+                node.call("KEYSPACE", "CREATE", prefix, *self.strategies[prefix], "PREFIX",
                           f"{prefix}:", "PARTITIONS", self.partitions, "REPLICAS", 3)
-            return all(is_settled(node, prefix) for prefix in KEYSPACES)
+            return all(is_settled(node, prefix) for prefix in self.strategies) and \
+                self.are_primaries_well(node)
         except TROUBLE:
             return False
 
@@ -97,6 +103,8 @@ class Chaos(Weather, Blows, MemberCampaign):
     def draw_classes(self):
         """Which trouble there is in this round; in most there is not all of it."""
         absent = self.OF_ONE_GROUP if self.partitions else self.OF_PARTITIONS
+        absent += () if self.backed else self.OF_PRIMARIES
+        self.spares = self.backed and self.dice.random() < 0.6
         names = [name for group in (self.WEATHER, self.BLOWS, self.OPERATIONS) for name in group
                  if name not in absent]
         chosen = {name for name in names if self.dice.random() < 0.75}
@@ -186,7 +194,8 @@ class Chaos(Weather, Blows, MemberCampaign):
             harmed = [seat.info("keyspaces") for seat in self.taken]
             return leader is not None and \
                 all(info[word] == "0" for info in harmed for word in HARMS) and \
-                all(is_settled(leader, name) for name in self.keyspaces(leader) - {"default"})
+                all(is_settled(leader, name) for name in self.keyspaces(leader) - {"default"}) and \
+                self.are_primaries_well(leader)
         except TROUBLE:
             return False
 
@@ -262,6 +271,7 @@ class Chaos(Weather, Blows, MemberCampaign):
         summary = self.load.finish(self.calm())
         wait_for(lambda: len({digest(seat) for seat in self.taken}) == 1, "the replicas are equal",
                  15)
+        self.wait_equal()
         for seat in self.seats:
             bad = [line for line in seat.log().splitlines()
                    if any(word in line for word in BAD_WORDS)]

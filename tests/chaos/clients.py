@@ -3,12 +3,12 @@
 must be true of it.
 
     clients.py --nodes HOST:PORT,... --history FILE --progress FILE [--seed N] [--each N]
-               [--round N] [--keyspaces]
+               [--round N] [--keyspaces] [--primaries]
 
-They work until a line comes on standard input. Then each finishes what it must not leave open,
-every key is read once more and removed, and one line of JSON says what came of it. Keys, clients
-and ids of another round are others. The history is for `check-history`; what that has no word for
-is judged here:
+They work until a line comes on standard input, with what excuses that a loner's write is gone. Then
+each finishes what it must not leave open, every key is read once more and removed, and one line of
+JSON says what came of it. Keys, clients and ids of another round are others. The history is for
+`check-history`; what that has no word for is judged here:
 
 - A *claim* is `SET key me NX`: of those who want a key exactly one may be told OK, and in the end
   the key must be his. It is a compare-and-set, and what was acknowledged is looked for at the end.
@@ -20,6 +20,7 @@ is judged here:
 - Those who want each *zone* to have what they write believe an error that says that it is in force.
 - *Several* keys that are written by one command are seen as one.
 - A *steward* orders keyspaces of its own, and writes by their prefixes (stewards.py).
+- A *loner* writes where the primary alone may have it when it answers (loners.py).
 - A *lessee* sets a key for a while that is longer than any clock is wrong, and reads it soon: it
   must be there, and its time must have begun when it was set.
 """
@@ -39,6 +40,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from campaign_sessions import LEVELS, Keys, Session, now  # noqa: E402
 from client import Answer, Client, History  # noqa: E402
 from load import SHOWN  # noqa: E402
+from loners import Journals, Loner, judge as judge_loners  # noqa: E402
 from scribes import Scribe  # noqa: E402
 from stewards import Steward  # noqa: E402
 
@@ -386,7 +388,11 @@ class World:
         self.progress = open(options.progress, "r+b")  # as long as the process lives
         self.page = mmap.mmap(self.progress.fileno(), 4096)
         dice = random.Random(options.seed)
-        kinds = self.KINDS + [Steward] * options.keyspaces
+        self.excuse, self.gone = "", 0
+        self.journals = Journals(self.nodes) if options.primaries else None
+        kinds = self.KINDS + [Steward] * options.keyspaces + [Loner] * 2 * options.primaries
+        if options.primaries:  # who answers by the keyspace's own rule, and no other
+            kinds.remove(Zoned)
         self.clients = [kind(self, options.round * ROUND_CLIENTS + 1 + i, dice.random())
                         for i, kind in enumerate(kinds * options.each)]
 
@@ -404,7 +410,7 @@ class World:
     def run(self):
         for client in self.clients:
             client.start()
-        ended = threading.Thread(target=sys.stdin.readline, daemon=True)
+        ended = threading.Thread(target=self.listen, daemon=True)
         ended.start()
         while ended.is_alive():
             self.show()
@@ -414,6 +420,9 @@ class World:
             client.join(2 * FINAL_SECONDS)
             assert not client.is_alive(), "a client does not end"
         self.show()
+
+    def listen(self):
+        self.excuse = sys.stdin.readline().partition(" ")[2].strip()
 
     def read_all(self):
         """Everything once more; nobody is harmed any more."""
@@ -444,6 +453,8 @@ class World:
             for claim, value in zip(claims, values):
                 self.claims.judge(claim, value and value.decode())
             self.remove(last, names)
+        if self.journals is not None:
+            self.gone = judge_loners(self, last)
         self.remove(last, self.registers.all() + self.counters.all() + self.keys.all())
         last.leave()
 
@@ -489,6 +500,7 @@ class World:
         found["leases"] = sum(c.leases for c in self.clients if isinstance(c, Lessee))
         found["in_force"] = sum(c.in_force for c in self.clients if isinstance(c, Zoned))
         found["orders"] = sum(c.orders for c in self.clients if isinstance(c, Steward))
+        found["gone"] = self.gone
         found["hops"] = sum(c.hops for c in self.clients if isinstance(c, Hopper))
         return found
 
@@ -502,6 +514,7 @@ def main():
     parser.add_argument("--round", type=int, default=0, help="0 is the first")
     parser.add_argument("--each", type=int, default=2, help="clients of each kind")
     parser.add_argument("--keyspaces", action="store_true", help="are ordered, too")
+    parser.add_argument("--primaries", action="store_true", help="of keyspaces, are there")
     world = World(parser.parse_args())
     world.run()
     world.read_all()

@@ -1,3 +1,3 @@
 """Which dice a seed of chaos is for: to be raised whenever what is drawn from it changes."""
 
-DICE = 9
+DICE = 10

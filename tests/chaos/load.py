@@ -27,7 +27,7 @@ FINISH_S, CHECK_S = 180.0, 300.0
 class Clients:
     """The process of clients.py."""
 
-    def __init__(self, directory, nodes, number, seed, each, keyspaces):
+    def __init__(self, directory, nodes, number, seed, each, words):
         self.history_path = os.path.join(directory, f"history-{number}")
         self.progress_path = os.path.join(directory, f"progress-{number}")
         with open(self.progress_path, "wb") as file:
@@ -36,7 +36,7 @@ class Clients:
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(HERE, "clients.py"), "--nodes", places, "--history",
              self.history_path, "--progress", self.progress_path, "--seed", str(seed),
-             "--each", str(each), "--round", str(number), *["--keyspaces"][:keyspaces]],
+             "--each", str(each), "--round", str(number), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=die_with_parent)
 
@@ -53,8 +53,8 @@ class Clients:
         with open(self.progress_path, "rb") as file:
             return struct.unpack_from("<Q", file.read(), 8 * SHOWN.index(name))[0]
 
-    def finish(self):
-        output, errors = self.process.communicate("end\n", timeout=FINISH_S * PATIENCE)
+    def finish(self, excuse):
+        output, errors = self.process.communicate(f"end {excuse}\n", timeout=FINISH_S * PATIENCE)
         assert self.process.returncode == 0, f"the clients complain:\n{errors[-4000:]}"
         return json.loads(output.splitlines()[-1])
 
@@ -62,8 +62,8 @@ class Clients:
 class Load:
     """Rounds of clients; what a campaign asks of its load."""
 
-    def __init__(self, cluster, dice, each, keyspaces=False):
-        self.cluster, self.dice, self.each, self.keyspaces = cluster, dice, each, keyspaces
+    def __init__(self, cluster, dice, each, words=()):
+        self.cluster, self.dice, self.each, self.words = cluster, dice, each, words
         self.number, self.totals = 0, collections.Counter()  # of the round; of those before it
         self.verdicts, self.problem, self.judge = [], None, None
         self.figures = Figures(time.monotonic())
@@ -80,7 +80,8 @@ class Load:
     def begin(self):
         self.began, self.before = time.monotonic(), self.totals.copy()
         self.clients = Clients(self.cluster.directory, self.cluster.nodes, self.number,
-                               self.dice.randrange(1 << 30), self.each, self.keyspaces)
+                               self.dice.randrange(1 << 30), self.each, self.words)
+        self.excuse = ""  # for what is gone without a name
 
     def word(self, name):
         """Of those who write one thing at a time: how fast they are is what a run goes by."""
@@ -114,7 +115,7 @@ class Load:
 
     def end_round(self, is_calm):
         """All is well: what has been written is read once more, and judged aside."""
-        summary = self.clients.finish()
+        summary = self.clients.finish(self.excuse)
         self.totals.update(summary)
         if self.judge is not None:
             self.judge.join()

@@ -69,7 +69,7 @@ class Report:
         if self.summary:
             yield ("and " + ", ".join(f"{name.replace('_', ' ')} {self.summary[name]}" for name in (
                 "acknowledged", "in_pipelines", "in_force", "claims", "counted_once", "retried",
-                "orders", "hops")))
+                "orders", "hops", "gone")))
         silence, at = self.figures.silence
         yield f"leaders seen: {len(self.chaos.lookout.leaders)}"
         yield f"longest time without an acknowledged write: {silence:.1f} s, from {at:.1f} s"
@@ -85,6 +85,9 @@ class Report:
             lasted[kind] += b - a
         where = f"{self.chaos.partitions} partitions, " if self.chaos.partitions else ""
         yield f"in this run: {where}" + ", ".join(sorted(self.chaos.drawn))
+        for name, words in self.chaos.strategies.items():
+            if words[1] != "raft":
+                yield f"  {name}: {' '.join(words)}"
         for kind, count in times.most_common():
             yield f"{count:6} {kind}" + (f", {lasted[kind]:.0f} s" if lasted[kind] > 1 else "")
 

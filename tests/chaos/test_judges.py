@@ -285,7 +285,7 @@ def _world(tmp_path, monkeypatch):
     (tmp_path / "progress").write_bytes(bytes(4096))
     made = World(types.SimpleNamespace(nodes="h:1", history=str(tmp_path / "history"), seed=1,
                                        progress=str(tmp_path / "progress"), round=0, each=1,
-                                       keyspaces=False))
+                                       keyspaces=False, primaries=False))
     made.store = {f"own:{client.number}": b"0" for client in made.clients
                   if isinstance(client, Retrier)}
 
@@ -339,7 +339,7 @@ def test_writes_are_counted_over_rounds_those_in_pipelines_apart(monkeypatch):
         told=told.get, check=lambda: None))
     made = Load.__new__(Load)
     made.cluster, made.number, made.each = types.SimpleNamespace(directory="", nodes=[]), 0, 1
-    made.dice, made.problem, made.keyspaces = random.Random(1), None, False
+    made.dice, made.problem, made.words = random.Random(1), None, []
     made.totals = collections.Counter()
     made.begin()
     assert (made.word("acknowledged"), made.acknowledged()) == (5, 105)

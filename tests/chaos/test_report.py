@@ -75,7 +75,9 @@ def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path)
     lookout.seen = {seats[0]: [(100, "leader", 1), (104, "stopped", 0), (107, "follower", 2)],
                     seats[1]: [(100, "follower", 1), (106, "leader", 2)]}
     chaos = types.SimpleNamespace(
-        began=100.0, seed=7, partitions=4, drawn={"stop", "cut"}, seats=seats, lookout=lookout,
+        began=100.0, seed=7, partitions=4, drawn={"stop", "cut"},
+        strategies={"reg": ("STRATEGY", "raft"), "loc": ("STRATEGY", "primary", "ACK", "LOCAL")},
+        seats=seats, lookout=lookout,
         load=types.SimpleNamespace(figures=Figures(100)),
         counted={(1, 2): collections.Counter(offered=9), (2, 1): collections.Counter(offered=4)},
         events=[Event(104.0, 107.0, "stop", "stop 1"), Event(107.0, 107.5, "note", "all is well"),
@@ -88,6 +90,7 @@ def test_a_report_tells_calm_from_trouble_and_draws_a_picture(history, tmp_path)
     text = (tmp_path / "out/report.txt").read_text()
     for words in (f"seed {DICE}.7", "BROKEN", "it <broke>", "leaders seen: 2", "offered 13",
                   "in this run: 4 partitions, cut, stop", "1 stop, 3 s",
+                  "  loc: STRATEGY primary ACK LOCAL",
                   "acknowledged write: 3.0 s, from 4.0 s", "calm p50 10.0 ms",
                   "4.0 to      7.0  stop 1"):
         assert words in text, f"{words}\n{text}"

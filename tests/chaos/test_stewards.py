@@ -405,7 +405,7 @@ def test_a_steward_finds_what_is_wrong(monkeypatch, fault):
 
 
 @pytest.mark.parametrize("often, may_be", [(None, {0, 4}), ("kill", {0, 4}), ("drain", {4}),
-                                           ("grow_from_one", {0})])
+                                           ("grow_from_one", {0}), ("hand_over", {4})])
 def test_every_second_run_has_partitions(often, may_be):
     drawn = set()
     for seed in range(60):
@@ -460,7 +460,7 @@ def test_stewards_are_there_where_keyspaces_are_ordered(tmp_path, monkeypatch, o
     (tmp_path / "progress").write_bytes(bytes(4096))
     made = World(types.SimpleNamespace(nodes="h:1", history=str(tmp_path / "history"), seed=1,
                                        progress=str(tmp_path / "progress"), round=0, each=2,
-                                       keyspaces=ordered))
+                                       keyspaces=ordered, primaries=False))
     stewards = [client for client in made.clients if isinstance(client, Steward)]
     assert len(stewards) == (2 if ordered else 0)
     judged = []
