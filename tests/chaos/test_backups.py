@@ -92,7 +92,7 @@ def journals_of(monkeypatch, *nodes):
 
 @pytest.mark.parametrize("entries, blind, excuse, says", [
     ([entry(b"SET", b"loc:7-0", b"0")], 0, "", None),
-    ([entry(), entry(b"DEL", b"x", b"SET", b"loc:7-9", b"9", b"SET", b"loc:7-0", b"0")], 0, "", None),
+    ([entry(), entry(b"DEL", b"x", b"SET", b"a", b"9", b"SET", b"loc:7-0", b"0")], 0, "", None),
     ([entry(b"SET", b"loc:7-1", b"0")], 0, "", "1 of 1 that are gone have no name"),
     ([entry(b"SET", b"loc:7-0", b"0", state=b"regained")], 0, "", "have no name"),
     ([entry(b"DEL", b"loc:7-0")], 0, "", "have no name"),
