@@ -267,6 +267,7 @@ void council_start(struct world *w, struct sim_node *n)
     }
     n->desk.held = n->desk.emptied = n->desk.voided = false;
     n->desk.needs = UINT32_MAX;
+    n->desk.forgot = 0;
     leases_born(w, n);
     if (n->desk.known != 0) {
         step_view(w, n);

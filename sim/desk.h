@@ -22,6 +22,7 @@ struct desk {
 
     /* What a crash takes. */
     bool voided;    /* it began to forget, and a crash may have prevented it */
+    qr_ticket forgot; /* behind this one it began to forget: no write before says otherwise */
     bool emptied;   /* its checkpoint is of no use, and will be gone (`anew`) */
     bool held;      /* it was told to hold its lease */
     uint32_t needs; /* the view that it must know before that (V4 of council.h) */

@@ -63,7 +63,7 @@ static void state_landed(struct world *w, struct sim_node *n, const struct disk_
     }
     n->durable_term = write->term_then;
     n->damaged = false; /* the protocol has written down that it is forgetful, or no more */
-    if (n->lost && !write->forgetful_then) {
+    if (n->lost && !write->forgetful_then && write->ticket > n->desk.forgot) {
         safety_recovered(w, n);
     }
 }

@@ -178,6 +178,7 @@ void takeback(struct world *w, struct sim_node *n, const struct effect *x)
     }
     if (write.anew) {
         n->desk.voided = !n->lost;
+        n->desk.forgot = n->minted;
         safety_lost(w, n); /* it counts with what it had, until it is brought up */
     }
     disk_persist(w, n, &write);
