@@ -105,6 +105,8 @@ void council_heal(struct world *w, uint16_t core);
  *    not lost: the journal names it no more.
  * R4 What was proposed here and is taken back is uncertain: another node may hold it still. */
 void takeback(struct world *w, struct sim_node *n, const struct effect *x);
+/* No checkpoint holds what came after it before its journal is durable. */
+bool takeback_is_under_way(const struct sim_node *n);
 void takeback_landed(struct sim_node *n, const struct disk_write *write);
 /* R5 The replica of a node that is no member is dropped; what only it may have is named. */
 void takeback_dropped(struct world *w, struct sim_node *n);

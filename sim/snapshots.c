@@ -5,6 +5,7 @@
  * source has the file no more. A file that is read stays for a while, and the log behind it. What
  * has come whole is offered to the protocol, which takes it (INSTALL) or lets it go. */
 #include "sim/checkers/safety.h"
+#include "sim/council.h"
 #include "sim/pasts.h"
 
 #include <inttypes.h>
@@ -33,7 +34,7 @@ static qr_time file_delay(struct world *w)
 
 void snapshots_take(struct world *w, struct sim_node *n)
 {
-    if (n->taking.number != 0 || n->applied <= n->safe.slot) {
+    if (n->taking.number != 0 || n->applied <= n->safe.slot || takeback_is_under_way(n)) {
         return;
     }
     struct outlook outlook;

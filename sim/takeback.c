@@ -62,6 +62,16 @@ void takeback_landed(struct sim_node *n, const struct disk_write *write)
     }
 }
 
+bool takeback_is_under_way(const struct sim_node *n)
+{
+    for (size_t i = 0; i < n->write_count; i++) {
+        if (n->writes[i].takes) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void takeback_cut(struct world *w, struct sim_node *n)
 {
     for (size_t i = 0; i < n->write_count; i++) {

@@ -139,6 +139,7 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
     }
     p->echo = later(p->echo, m->sent);
     if (!has_previous(p, m)) {
+        primary_give_way(p, out, m->prev_slot, m->prev_term);
         reject(p, out, m->prev_slot, m->prev_term, m->sent);
         return;
     }

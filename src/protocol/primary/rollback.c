@@ -12,8 +12,12 @@
  *    here (LOCAL): none of them would ever be taken. Then the replica becomes one that has
  *    nothing: empty state, a log that begins behind slot 0. It may have acknowledged what it drops
  *    below the common point: it is forgetful from then on (forget.c), and the record that says so
- *    is durable before anything goes. What the log does not hold any more has no name in the
- *    discard journal: (slot, base] are counted there.
+ *    is durable before anything goes. What was its own it names from the floor on: the primary has
+ *    it up to the common point, and may be gone for good before it has sent it again. What the log
+ *    does not hold any more has no name in the discard journal: (slot, base] are counted there.
+ * B5 Where the primary has an entry of an older term than the one here, all that it has before is
+ *    older too: everything here behind the last entry that is not of a later term goes at once. Its
+ *    log may begin there, and then no entry of it would ever tell.
  * B4 A primary takes nothing back, and who stands does not either: it follows nobody. */
 #include "protocol/primary/state.h"
 
@@ -34,7 +38,7 @@ static qr_ticket push_rollback(struct primary *p, struct effects *out, qr_slot s
     return e->rollback.ticket;
 }
 
-/* B3: entries behind `slot` are named. */
+/* Entries behind `slot` are named. */
 static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
 {
     effects_trace(out, POINT_ROLLED_BACK_ANEW, slot, p->trail.base_slot, 0);
@@ -59,13 +63,21 @@ void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot)
     begin_anew(p, out, slot);
 }
 
+/* B3: the logs agree up to `common` at most. What is its own goes by name from where others may
+ * lack it, the rest behind `slot`. */
+static void begin_anew_behind(struct primary *p, struct effects *out, qr_slot common, qr_slot slot)
+{
+    qr_slot known = min_u64(p->floor, common);
+    begin_anew(p, out, p->own > known ? known : slot);
+}
+
 void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
 {
     qr_assert(slot >= p->trail.base_slot);
     qr_assert(slot < p->trail.last_slot);
     qr_assert(slot >= p->matched); /* A2 */
     if (p->checkpoint > slot) {
-        begin_anew(p, out, slot);
+        begin_anew_behind(p, out, slot, slot);
         return;
     }
     qr_ticket ticket = push_rollback(p, out, slot, false);
@@ -90,7 +102,23 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
         effects_trace(out, POINT_DROPPED, PRIMARY_FOREIGN, from, 0);
         return;
     }
+    if (p->matched != 0 && p->matched >= p->trail.base_slot) {
+        primary_roll_back(p, out, p->matched); /* a snapshot goes on from there */
+        return;
+    }
     qr_slot below = max_u64(m->slot - 1, p->trail.base_slot);
-    qr_slot common = min_u64(min_u64(p->floor, m->common), below);
-    begin_anew(p, out, p->own > common ? common : below); /* S5 */
+    begin_anew_behind(p, out, min_u64(m->common, below), below);
+}
+
+void primary_give_way(struct primary *p, struct effects *out, qr_slot slot, qr_term term)
+{
+    if (slot <= p->matched || !trail_knows(&p->trail, slot) || trail_term(&p->trail, slot) <= term) {
+        return;
+    }
+    qr_slot last = trail_last_within(&p->trail, slot, term);
+    if (trail_term(&p->trail, last) <= term) {
+        primary_roll_back(p, out, last);
+    } else {
+        begin_anew_behind(p, out, 0, last);
+    }
 }

@@ -198,6 +198,8 @@ void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot);
 /* Takes back everything, with the entries behind `slot` by name: what lies below is of no use
  * (B3). */
 void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot);
+/* The primary has an entry of that term at `slot`: takes back what is of a later one (B5). */
+void primary_give_way(struct primary *p, struct effects *out, qr_slot slot, qr_term term);
 void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
                         const struct primary_foreign *m);
 

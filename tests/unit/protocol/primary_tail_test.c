@@ -152,6 +152,101 @@ static void test_B3_a_longer_log_that_is_contradicted_gives_way(void **state)
     flock_free(f);
 }
 
+/* Only node `at` hears of that view; others are cut off and know what it writes by nothing. */
+static void lead_alone(struct flock *f, qr_term term, node_index at, uint32_t writes)
+{
+    for (node_index i = 0; i < f->n; i++) {
+        f->node[i].cut = i != at;
+    }
+    flock_tell(f, at, view_of(f, term, NODE_NONE, 0x7, 0));
+    flock_settle(f);
+    flock_tell(f, at, view_of(f, term, at, 0x7, 0));
+    flock_settle(f);
+    flock_submit(f, at, writes);
+    flock_settle(f);
+}
+
+/* Where its log begins there is an entry of an older term than what stands there here: nobody can
+ * say where the two logs part, and no snapshot of it goes beyond what was executed here. */
+static void test_B5_what_is_of_a_later_term_gives_way(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    qr_slot common = f->node[1].log.last;
+    lead_alone(f, 2, 1, 8);
+    assert_true(f->node[1].log.last > f->node[0].log.last + 1);
+    qr_req other = f->node[1].log.entry[common + 2].req; /* behind the NOOP */
+    lead_alone(f, 3, 0, 1);
+    flock_checkpoint(f, 0, f->node[0].log.last - 2, f->node[0].log.last - 2);
+    f->node[1].cut = false;
+    flock_tell(f, 1, view_of(f, 3, 0, 0x7, 0));
+    flock_elapse(f, QR_SECOND);
+    const struct flock_note *note = flock_noted(f, 1, EFFECT_ROLLBACK);
+    assert_true(note != NULL && !note->effect.rollback.anew);
+    assert_int_equal(note->effect.rollback.slot, common);
+    assert_true(flock_discarded(f, 1, other));
+    flock_bring_snapshot(f, 0, 1);
+    flock_elapse(f, 200 * QR_MILLISECOND);
+    assert_int_equal(f->node[1].applied, f->node[0].applied);
+    assert_true(flock_applied(f, 1, lost + 4));
+    flock_free(f);
+}
+
+/* The primary has it up to the common point, and may be gone before it has sent it again. */
+static void test_B3_who_begins_anew_names_its_own_from_the_floor_on(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(3);
+    flock_tell_all(f, flock_any(f, 1, 0, 0));
+    flock_settle(f);
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    qr_slot floor = flock_primary(f, 0)->floor;
+    f->node[2].cut = true;
+    qr_req there = flock_submit(f, 0, 3); /* node 1 has them */
+    flock_settle(f);
+    qr_slot common = f->node[1].log.last;
+    assert_int_equal(common, floor + 3);
+    f->node[0].cut = true;
+    qr_req lost = flock_submit(f, 0, 2);
+    flock_settle(f);
+    flock_checkpoint(f, 0, f->node[0].log.last, 0);
+    lead_alone(f, 2, 1, 4);
+    f->node[0].cut = false;
+    flock_tell(f, 0, view_of(f, 2, 1, 0x7, 0));
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    const struct flock_note *note = flock_noted(f, 0, EFFECT_ROLLBACK);
+    assert_true(note != NULL && note->effect.rollback.anew);
+    assert_int_equal(note->effect.rollback.slot, floor);
+    assert_true(flock_discarded(f, 0, there) && flock_discarded(f, 0, lost + 1));
+    flock_elapse(f, 200 * QR_MILLISECOND);
+    assert_int_equal(f->node[0].log.last, f->node[1].log.last);
+    flock_free(f);
+}
+
+/* The logs are known to agree up to a slot: what is foreign stands behind it. */
+static void test_B3_what_was_matched_stays(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    qr_slot common = f->node[1].log.last, last = f->node[0].log.last;
+    lead_alone(f, 2, 1, 4);
+    flock_tell(f, 0, view_of(f, 2, 1, 0x7, 0));
+    struct primary_append append = { .term = 2, .prev_slot = common, .prev_term = 1, .ask = true };
+    flock_deliver(f, 1, 0, PRIMARY_APPEND, &append, 0, 0, 0);
+    assert_int_equal(flock_primary(f, 0)->matched, common);
+    struct primary_foreign foreign = { .term = 2, .slot = last, .slot_term = 1, .common = common };
+    flock_deliver(f, 1, 0, PRIMARY_FOREIGN, &foreign, 0, 0, 0);
+    const struct flock_note *note = flock_noted(f, 0, EFFECT_ROLLBACK);
+    assert_true(note != NULL && !note->effect.rollback.anew);
+    assert_int_equal(note->effect.rollback.slot, common);
+    assert_int_equal(flock_primary(f, 0)->matched, common);
+    flock_settle(f);
+    assert_true(flock_discarded(f, 0, lost) && flock_discarded(f, 0, lost + 4));
+    flock_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +254,9 @@ int main(void)
         cmocka_unit_test(test_S5_what_nobody_else_may_have_is_told),
         cmocka_unit_test(test_B3_what_a_wiped_primary_lacks_is_counted),
         cmocka_unit_test(test_B3_a_longer_log_that_is_contradicted_gives_way),
+        cmocka_unit_test(test_B5_what_is_of_a_later_term_gives_way),
+        cmocka_unit_test(test_B3_who_begins_anew_names_its_own_from_the_floor_on),
+        cmocka_unit_test(test_B3_what_was_matched_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
